@@ -1,0 +1,102 @@
+package sys
+
+import (
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// Receiver reads batches of datagrams from a UDP socket with recvmmsg(2).
+type Receiver struct {
+	hdrs    []mmsghdr
+	iovs    []unix.Iovec
+	names   []sockaddr
+	control []byte // controlSize bytes a message, none if destinations are not asked for
+	slab    []byte
+	size    int // of one message's part of slab
+	used    int // headers that the kernel has written since they were last reset
+}
+
+// NewReceiver lays out headers and a slab for batch datagrams of up to size
+// bytes. With destinations, Destination and Sender.Reply know which address
+// was asked, provided that the socket has IP_PKTINFO or IPV6_RECVPKTINFO set.
+func NewReceiver(batch, size int, destinations bool) *Receiver {
+	r := &Receiver{
+		hdrs:  make([]mmsghdr, batch),
+		iovs:  make([]unix.Iovec, batch),
+		names: make([]sockaddr, batch),
+		slab:  make([]byte, batch*size),
+		size:  size,
+		used:  batch,
+	}
+	if destinations {
+		r.control = make([]byte, batch*controlSize)
+	}
+	for i := range r.hdrs {
+		r.iovs[i].Base = &r.slab[i*size]
+		r.iovs[i].SetLen(size)
+		h := &r.hdrs[i].hdr
+		h.Name = &r.names[i][0]
+		h.Iov = &r.iovs[i]
+		h.SetIovlen(1)
+		if destinations {
+			h.Control = &r.control[i*controlSize]
+		}
+	}
+	return r
+}
+
+// Receive reads up to a batch. It blocks for the first datagram, unless flags
+// has MSG_DONTWAIT, for as long as the socket's SO_RCVTIMEO; it does not wait
+// for further ones. EAGAIN means that nothing came. The previous batch's
+// memory is used again.
+func (r *Receiver) Receive(fd, flags int) (int, error) {
+	for i := range r.hdrs[:r.used] {
+		h := &r.hdrs[i].hdr
+		h.Namelen = unix.SizeofSockaddrInet6
+		if r.control != nil {
+			h.SetControllen(controlSize)
+		}
+	}
+	r.used = 0
+	n, err := mmsg(unix.SYS_RECVMMSG, fd, r.hdrs, flags|unix.MSG_WAITFORONE)
+	r.used = n
+	return n, err
+}
+
+// Payload returns message i of the last batch. Its capacity ends where its
+// part of the slab ends.
+func (r *Receiver) Payload(i int) []byte {
+	at := i * r.size
+	return r.slab[at : at+int(r.hdrs[i].len) : at+r.size]
+}
+
+// Truncated says whether message i was longer than its part of the slab.
+func (r *Receiver) Truncated(i int) bool { return r.hdrs[i].hdr.Flags&unix.MSG_TRUNC != 0 }
+
+// Named says whether message i has a sender. A socket that was shut down
+// reports messages that nobody sent, of length 0 and without a name
+// (inet_recvmsg, Linux 6.18).
+func (r *Receiver) Named(i int) bool { return r.hdrs[i].hdr.Namelen != 0 }
+
+// Source returns the sender of message i, and the interface index that is the
+// zone of a link-local one (0 for all others).
+func (r *Receiver) Source(i int) (netip.AddrPort, uint32) {
+	return r.names[i].addrPort(), r.names[i].scope()
+}
+
+// Destination returns the address that message i was sent to, and the zero
+// Addr if the socket does not tell.
+func (r *Receiver) Destination(i int) netip.Addr {
+	asked, _ := parseControl(r.controlOf(i))
+	return asked
+}
+
+// controlOf returns what the kernel wrote of message i's control messages.
+func (r *Receiver) controlOf(i int) []byte {
+	if r.control == nil {
+		return nil
+	}
+	at := i * controlSize
+	return r.control[at : at+int(r.hdrs[i].hdr.Controllen)]
+}
