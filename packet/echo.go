@@ -1,0 +1,17 @@
+package packet
+
+// Echo answers every datagram with itself (RFC 862).
+type Echo struct{}
+
+// Handle implements Handler.
+func (Echo) Handle(b *Batch) {
+	for i := range b.Datagrams {
+		b.Reply(i, b.Datagrams[i].Payload)
+	}
+}
+
+// Discard does nothing with datagrams but count them (RFC 863).
+type Discard struct{}
+
+// Handle implements Handler.
+func (Discard) Handle(*Batch) {}
