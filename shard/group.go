@@ -1,0 +1,169 @@
+package shard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/metrics"
+)
+
+// Group is the shards of one address. Its methods may be called by any
+// goroutine.
+type Group struct {
+	config   Config
+	address  address
+	bound    netip.Addr // zero where the address is a wildcard
+	granted  int
+	shards   []*shard
+	listener *metrics.Listener
+	gate     atomic.Pointer[gate]
+	stopping atomic.Bool
+	began    time.Time
+}
+
+// Listen opens a group's sockets and lays out its shards. The kernel queues
+// datagrams from then on; Run begins to read them. It fails with a
+// *ConfigError, an *InUseError, or what the kernel says to an option, naming
+// it and what was asked.
+func Listen(c Config) (*Group, error) {
+	c, err := c.complete()
+	if err != nil {
+		return nil, err
+	}
+	at, err := resolve(c.Address)
+	if err != nil {
+		return nil, err
+	}
+	gate, err := newGate(c.Policy, nil)
+	if err != nil {
+		return nil, err
+	}
+	fds, at, err := openSockets(c, at)
+	if err != nil {
+		return nil, err
+	}
+	g := &Group{config: c, address: at, began: time.Now(), listener: &metrics.Listener{Address: at.String(), Steer: "hash"}}
+	if !at.Addr().IsUnspecified() {
+		g.bound = at.Addr()
+	}
+	g.gate.Store(gate)
+	if err := g.layOut(fds); err != nil {
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
+		return nil, err
+	}
+	return g, nil
+}
+
+// layOut makes the shards of the sockets.
+func (g *Group) layOut(fds []int) (err error) {
+	if g.granted, err = grantedBuffer(fds[0]); err != nil {
+		return err
+	}
+	for i, fd := range fds {
+		s, err := newShard(g, i, fd)
+		if err != nil {
+			return err
+		}
+		g.shards = append(g.shards, s)
+		g.listener.Shards = append(g.listener.Shards, s.page)
+	}
+	return nil
+}
+
+// Run reads until ctx is done, and then until the kernel's queues are empty:
+// datagrams that come after ctx is done are turned away and counted as
+// dropped by the kernel. It returns nil, or the error of the first shard
+// whose socket can't be read any more, which stops the others too. The
+// sockets are closed when it returns, and records are flushed to their sinks.
+// It may be called once.
+func (g *Group) Run(ctx context.Context) error {
+	ended := make(chan error, len(g.shards))
+	for _, s := range g.shards {
+		go func() {
+			err := s.run()
+			if err != nil {
+				err = fmt.Errorf("shard %d of %s: %w", s.page.Index, g.address, err)
+			}
+			ended <- err
+		}()
+	}
+	sample := time.NewTicker(sampleEvery)
+	defer sample.Stop()
+	done := ctx.Done()
+	var errs []error
+	for running := len(g.shards); running > 0; {
+		select {
+		case <-done:
+			done = nil
+			errs = append(errs, g.stop())
+		case err := <-ended:
+			running--
+			if err != nil && done != nil {
+				done = nil
+				err = errors.Join(err, g.stop())
+			}
+			errs = append(errs, err)
+		case <-sample.C:
+			g.listener.Read()
+		}
+	}
+	g.Close()
+	return errors.Join(errs...)
+}
+
+// sampleEvery bounds what a socket's drop counter of 32 bits can grow by
+// between two readings, when nobody else asks.
+const sampleEvery = time.Second
+
+// stop makes every shard leave once its queue is empty.
+func (g *Group) stop() error {
+	var errs []error
+	for _, s := range g.shards {
+		if err := s.seal(); err != nil {
+			errs = append(errs, fmt.Errorf("shard %d of %s: attach the closing filter: %w", s.page.Index, g.address, err))
+		}
+	}
+	g.stopping.Store(true)
+	return errors.Join(errs...)
+}
+
+// Close closes the sockets of a group that was never run. The ledger asks
+// each a last time.
+func (g *Group) Close() {
+	for _, s := range g.shards {
+		s.page.Detach()
+		unix.Close(s.fd)
+	}
+}
+
+// Addr returns the address that the sockets are bound to, with the port that
+// was taken. A dual-stack group's is [::].
+func (g *Group) Addr() netip.AddrPort { return g.address.AddrPort }
+
+// Listener returns the group's part of the ledger. Its name and protocol are
+// the caller's to set.
+func (g *Group) Listener() *metrics.Listener { return g.listener }
+
+// ReceiveBuffer returns the bytes of SO_RCVBUF that were asked and granted
+// per socket. Without CAP_NET_ADMIN the kernel grants at most
+// net.core.rmem_max (socket(7)).
+func (g *Group) ReceiveBuffer() (asked, granted int) { return g.config.ReceiveBuffer, g.granted }
+
+// SetPolicy replaces the policy from the next batch on. The error is a
+// *ConfigError, and the policy before stays.
+func (g *Group) SetPolicy(p Policy) error {
+	gate, err := newGate(p, g.gate.Load())
+	if err != nil {
+		return err
+	}
+	g.gate.Store(gate)
+	return nil
+}

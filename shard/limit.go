@@ -1,0 +1,87 @@
+package shard
+
+import (
+	"hash/maphash"
+	"net/netip"
+	"sync/atomic"
+	"time"
+)
+
+// The limiter's table has room for this many sources at once, in 1 MiB,
+// however many there are. A source's place is free again once it could send a
+// full burst, so only sources that are active within the same second compete;
+// when more than a set's ways do, the one closest to its full burst is
+// forgotten, which lets it send more than its limit and never less.
+const (
+	limiterSets = 8192
+	limiterWays = 8
+)
+
+// limiter counts datagrams per source address over all shards, with the
+// generic cell rate algorithm (ITU-T I.371): for each source one time, at
+// which its bucket would be full again. Shards share it, without locks: an
+// update is one compare-and-swap on the source's own word.
+type limiter struct {
+	perSecond int
+	interval  time.Duration // of one datagram
+	burst     time.Duration
+	seed      maphash.Seed
+	sets      [][limiterWays]limiterSlot
+}
+
+type limiterSlot struct {
+	key  atomic.Uint64 // the source's hash; 0: free
+	full atomic.Int64  // when the bucket is full again
+}
+
+func newLimiter(perSecond int) *limiter {
+	interval := max(time.Second/time.Duration(perSecond), 1)
+	return &limiter{
+		perSecond: perSecond,
+		interval:  interval,
+		burst:     interval * time.Duration(perSecond),
+		seed:      maphash.MakeSeed(),
+		sets:      make([][limiterWays]limiterSlot, limiterSets),
+	}
+}
+
+// take says whether source may send one more datagram now.
+func (l *limiter) take(source netip.Addr, now time.Duration) bool {
+	addr := source.As16()
+	hash := maphash.Bytes(l.seed, addr[:])
+	slot := l.slot(hash|1, hash>>32%limiterSets, now)
+	for {
+		full := slot.full.Load()
+		next := max(full, int64(now)) + int64(l.interval)
+		if next-int64(now) > int64(l.burst) {
+			return false
+		}
+		if slot.full.CompareAndSwap(full, next) {
+			return true
+		}
+	}
+}
+
+// slot finds the source's place, or makes one.
+func (l *limiter) slot(key, set uint64, now time.Duration) *limiterSlot {
+	ways := &l.sets[set]
+	for i := range ways {
+		if ways[i].key.Load() == key {
+			return &ways[i]
+		}
+	}
+	oldest := &ways[0]
+	for i := range ways {
+		slot := &ways[i]
+		if slot.key.Load() == 0 {
+			oldest = slot
+			break
+		}
+		if slot.full.Load() < oldest.full.Load() {
+			oldest = slot
+		}
+	}
+	oldest.full.Store(int64(now))
+	oldest.key.Store(key)
+	return oldest
+}

@@ -1,0 +1,201 @@
+package shard
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// turn is how long a receive waits at the most: as long as it takes a shard
+// to see that it should stop, and half of what a record waits for its flush.
+const turn = 50 * time.Millisecond
+
+// openSockets opens the group's sockets in order: the kernel numbers members
+// of a group as they are bound. It returns the address with the port that was
+// taken.
+func openSockets(c Config, at address) ([]int, address, error) {
+	fds := make([]int, 0, c.Shards)
+	for i := range c.Shards {
+		fd, err := openSocket(c, at, i == 0 && !c.Join)
+		if err == nil {
+			fds = append(fds, fd)
+			at.AddrPort, err = boundTo(fd)
+		}
+		if err != nil {
+			for _, fd := range fds {
+				unix.Close(fd)
+			}
+			return nil, at, fmt.Errorf("listen on %s: %w", at, err)
+		}
+	}
+	return fds, at, nil
+}
+
+// openSocket opens and binds one socket. An exclusive one is bound before it
+// gets SO_REUSEPORT: that fails if any other socket has the port, without a
+// moment in which somebody else could slip in, and later members can join it
+// all the same (reuseport_add_sock allocates the group then; Linux 6.18).
+func openSocket(c Config, at address, exclusive bool) (fd int, err error) {
+	family := unix.AF_INET
+	if at.Addr().Is6() {
+		family = unix.AF_INET6
+	}
+	fd, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, os.NewSyscallError("socket", err)
+	}
+	defer func() {
+		if err != nil {
+			unix.Close(fd)
+		}
+	}()
+	if err = setOptions(fd, c, at); err != nil {
+		return -1, err
+	}
+	name, err := sockaddr(at.AddrPort)
+	if err != nil {
+		return -1, err
+	}
+	if exclusive {
+		switch err = unix.Bind(fd, name); {
+		case err == nil:
+			return fd, sharePort(fd)
+		case errors.Is(err, unix.EADDRINUSE):
+			// Another listener of our own may have it: 127.0.0.2 beside the wildcard.
+			if inUse := newInUseError(at, c.Join); !inUse.ours() {
+				return -1, inUse
+			}
+		default:
+			return -1, bindError(at, err)
+		}
+	}
+	if err = sharePort(fd); err != nil {
+		return -1, err
+	}
+	if err = unix.Bind(fd, name); errors.Is(err, unix.EADDRINUSE) {
+		return -1, newInUseError(at, c.Join)
+	} else if err != nil {
+		return -1, bindError(at, err)
+	}
+	return fd, nil
+}
+
+func sharePort(fd int) error {
+	return os.NewSyscallError("setsockopt SO_REUSEPORT", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
+}
+
+func setOptions(fd int, c Config, at address) error {
+	type option struct {
+		name             string
+		level, opt, want int
+	}
+	var options []option
+	if at.Addr().Is6() {
+		only := 1
+		if at.dual {
+			only = 0
+		}
+		options = append(options, option{"IPV6_V6ONLY", unix.SOL_IPV6, unix.IPV6_V6ONLY, only})
+	}
+	if c.wantsDestinations(at) {
+		if at.Addr().Is6() {
+			options = append(options, option{"IPV6_RECVPKTINFO", unix.SOL_IPV6, unix.IPV6_RECVPKTINFO, 1})
+		}
+		if at.Addr().Is4() || at.dual {
+			options = append(options, option{"IP_PKTINFO", unix.SOL_IP, unix.IP_PKTINFO, 1})
+		}
+	}
+	for _, o := range options {
+		if err := unix.SetsockoptInt(fd, o.level, o.opt, o.want); err != nil {
+			return fmt.Errorf("setsockopt %s to %d: %w", o.name, o.want, err)
+		}
+	}
+	wait := unix.NsecToTimeval(turn.Nanoseconds())
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &wait); err != nil {
+		return fmt.Errorf("setsockopt SO_RCVTIMEO to %s: %w", turn, err)
+	}
+	return setReceiveBuffer(fd, c.ReceiveBuffer)
+}
+
+// wantsDestinations says whether the sockets must tell which address was
+// asked: elsewhere it is the one that they are bound to.
+func (c Config) wantsDestinations(at address) bool { return !c.OneWay && at.Addr().IsUnspecified() }
+
+// setReceiveBuffer asks for size bytes with privilege, and without it for as
+// many as net.core.rmem_max allows, which the kernel grants without a word.
+func setReceiveBuffer(fd, size int) error {
+	err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, size)
+	if errors.Is(err, unix.EPERM) {
+		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, size)
+	}
+	if err != nil {
+		return fmt.Errorf("set the receive buffer to %d bytes: %w", size, err)
+	}
+	return nil
+}
+
+// grantedBuffer returns what the kernel granted, in the unit of what was
+// asked: it doubles the number for its own overhead (socket(7)).
+func grantedBuffer(fd int) (int, error) {
+	doubled, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
+	return doubled / 2, os.NewSyscallError("getsockopt SO_RCVBUF", err)
+}
+
+func boundTo(fd int) (netip.AddrPort, error) {
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		return netip.AddrPort{}, os.NewSyscallError("getsockname", err)
+	}
+	switch name := name.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(name.Addr), uint16(name.Port)), nil
+	case *unix.SockaddrInet6:
+		addr := netip.AddrFrom16(name.Addr)
+		if name.ZoneId != 0 {
+			addr = addr.WithZone(zoneName(name.ZoneId))
+		}
+		return netip.AddrPortFrom(addr, uint16(name.Port)), nil
+	}
+	return netip.AddrPort{}, fmt.Errorf("getsockname: unknown address family %T", name)
+}
+
+func sockaddr(at netip.AddrPort) (unix.Sockaddr, error) {
+	if at.Addr().Is4() {
+		return &unix.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}, nil
+	}
+	name := &unix.SockaddrInet6{Port: int(at.Port()), Addr: at.Addr().As16()}
+	if zone := at.Addr().Zone(); zone != "" {
+		index, err := zoneIndex(zone)
+		if err != nil {
+			return nil, err
+		}
+		name.ZoneId = index
+	}
+	return name, nil
+}
+
+// zoneName returns the zone of an interface: its name, or where it has gone
+// its number.
+func zoneName(index uint32) string {
+	if iface, err := net.InterfaceByIndex(int(index)); err == nil {
+		return iface.Name
+	}
+	return strconv.Itoa(int(index))
+}
+
+func zoneIndex(zone string) (uint32, error) {
+	if iface, err := net.InterfaceByName(zone); err == nil {
+		return uint32(iface.Index), nil
+	}
+	index, err := strconv.ParseUint(zone, 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("zone %q is no interface of this host", zone)
+	}
+	return uint32(index), nil
+}

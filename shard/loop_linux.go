@@ -1,0 +1,179 @@
+package shard
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/sys"
+	"github.com/udpshard/udpshard/metrics"
+	"github.com/udpshard/udpshard/packet"
+)
+
+// shard is one socket and all that its thread needs. After newShard has laid
+// it out, only that thread touches it, except for page and fd.
+type shard struct {
+	group    *Group
+	page     *metrics.Shard
+	fd       int
+	receiver *sys.Receiver
+	sender   *sys.Sender
+	batch    *packet.Batch
+	places   []int // of the batch's datagrams among the receiver's messages
+	handler  packet.Handler
+	sink     packet.Sink
+	oldest   time.Time // when the sink got the first record that it still holds; zero: none
+	zones    map[uint32]string
+}
+
+func newShard(g *Group, index, fd int) (*shard, error) {
+	c := &g.config
+	page := &metrics.Shard{Index: index, CPU: c.CPUs[index%len(c.CPUs)]}
+	sink, err := c.Sink(index, page)
+	if err != nil {
+		return nil, err
+	}
+	s := &shard{
+		group:    g,
+		page:     page,
+		fd:       fd,
+		receiver: sys.NewReceiver(c.Batch, c.MaxDatagram, c.wantsDestinations(g.address)),
+		sink:     sink,
+		places:   make([]int, 0, c.Batch),
+		handler:  c.Handler(index),
+		zones:    make(map[uint32]string),
+	}
+	if s.handler == nil {
+		s.handler = discard
+	}
+	if !c.OneWay {
+		s.sender = sys.NewSender(c.Batch)
+	}
+	s.batch = packet.NewBatch(c.Batch, s.sink)
+	page.Attach((*socket)(s))
+	return s, nil
+}
+
+// run is the shard's thread, from its first to its last datagram. It never
+// unlocks, so the thread, which is pinned, ends with it.
+func (s *shard) run() error {
+	runtime.LockOSThread()
+	if err := pin(s.page.CPU, s.page.Index); err != nil {
+		return err
+	}
+	s.page.Start(unix.Gettid())
+	err := s.loop()
+	s.sink.Flush()
+	s.page.Read() // while there is a thread whose CPU time can be asked
+	return err
+}
+
+// loop receives until the group stops and the queue is empty.
+func (s *shard) loop() error {
+	for {
+		flags := 0
+		stopping := s.group.stopping.Load()
+		if stopping {
+			flags = unix.MSG_DONTWAIT
+		}
+		n, err := s.receiver.Receive(s.fd, flags)
+		now := time.Now()
+		s.page.Beat(now)
+		switch {
+		case n > 0:
+			if err := s.take(n, now); err != nil {
+				return err
+			}
+		case fatal(err):
+			return os.NewSyscallError("recvmmsg", err)
+		case stopping && empty(err):
+			return nil
+		case scarce(err):
+			time.Sleep(turn)
+		}
+		if !s.oldest.IsZero() && now.Sub(s.oldest) >= turn {
+			s.sink.Flush()
+			s.oldest = time.Time{}
+		}
+	}
+}
+
+// errShutdown: somebody who shares the socket called shutdown(2) on it. It
+// then returns at once, with nothing, for ever.
+var errShutdown = errors.New("the socket was shut down by another holder of it")
+
+// take does all that is to be done with the n messages just received.
+func (s *shard) take(n int, now time.Time) error {
+	b := s.batch
+	b.Reset(now)
+	s.places = s.places[:0]
+	gate := s.group.gate.Load()
+	checked := !gate.open()
+	clock := now.Sub(s.group.began)
+	var bytes, truncated, refused, limited uint64
+	for i := range n {
+		if !s.receiver.Named(i) {
+			n = i
+			break
+		}
+		payload := s.receiver.Payload(i)
+		bytes += uint64(len(payload))
+		source, zone := s.receiver.Source(i)
+		if checked {
+			switch gate.judge(source.Addr(), clock) {
+			case notAllowed:
+				refused++
+				continue
+			case rateLimited:
+				limited++
+				continue
+			}
+		}
+		d := packet.Datagram{Payload: payload, Source: source, Destination: s.group.bound}
+		if zone != 0 {
+			d.Source = s.zoned(source, zone)
+		}
+		if !d.Destination.IsValid() {
+			d.Destination = s.receiver.Destination(i)
+		}
+		if s.receiver.Truncated(i) {
+			d.Truncated = true
+			truncated++
+		}
+		b.Datagrams = append(b.Datagrams, d)
+		s.places = append(s.places, i)
+	}
+	if n == 0 {
+		return errShutdown
+	}
+
+	c := &s.page.Counters
+	c.Received.Add(uint64(n))
+	c.Bytes.Add(bytes)
+	c.Batches.Add(1)
+	add(&c.NotAllowed, refused)
+	add(&c.RateLimited, limited)
+	add(&c.Truncated, truncated)
+
+	s.handler.Handle(b)
+
+	t := b.Tally()
+	handled := len(b.Datagrams) - t.Recorded - t.Malformed
+	if handled < 0 {
+		panic(fmt.Sprintf("shard: the handler recorded %d and dropped %d of %d datagrams", t.Recorded, t.Malformed, len(b.Datagrams)))
+	}
+	add(&c.Delivered, uint64(handled))
+	add(&c.Malformed, uint64(t.Malformed))
+	add(&c.Unparsed, uint64(t.Unparsed))
+	if t.Recorded > 0 && s.oldest.IsZero() {
+		s.oldest = now
+	}
+	if len(b.Replies) > 0 {
+		s.reply()
+	}
+	return nil
+}

@@ -1,0 +1,161 @@
+package shard
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+
+	"github.com/prometheus/procfs"
+	"golang.org/x/sys/unix"
+)
+
+// Holder is a UDP socket that has an address.
+type Holder struct {
+	Address netip.AddrPort
+	UID     int    // of the socket
+	PID     int    // 0 where this process may not see whose it is
+	Command string // of PID
+	inode   uint64
+}
+
+func (h Holder) String() string {
+	if h.PID == 0 {
+		return fmt.Sprintf("a process of uid %d that uid %d may not look into", h.UID, os.Geteuid())
+	}
+	return fmt.Sprintf("pid %d (%s) of uid %d", h.PID, h.Command, h.UID)
+}
+
+// InUseError says that a port has a UDP socket that keeps us out of it.
+type InUseError struct {
+	Address string
+	Holders []Holder // that were found, one for each process
+	Join    bool     // sharing was asked for
+}
+
+func (e *InUseError) Error() string {
+	names := make([]string, len(e.Holders))
+	for i, h := range e.Holders {
+		names[i] = h.String()
+	}
+	who := strings.Join(names, ", ")
+	if who == "" {
+		who = "a socket that is not in this process's view of /proc"
+	}
+	return "address already in use: held by " + who
+}
+
+// Hint says what to do about it.
+func (e *InUseError) Hint() string {
+	for _, h := range e.Holders {
+		if h.UID != os.Geteuid() {
+			return fmt.Sprintf("the kernel lets only sockets of one user share a port (SO_REUSEPORT, socket(7)): run both as one user, or take another port than %s", e.Address)
+		}
+	}
+	if e.Join {
+		return "the socket there does not have SO_REUSEPORT set, so nothing can join it: stop that process, or take another port"
+	}
+	return "stop it, take another port, or share the port with --join"
+}
+
+// Unwrap returns EADDRINUSE.
+func (e *InUseError) Unwrap() error { return unix.EADDRINUSE }
+
+// ours says that every socket there is one of this process.
+func (e *InUseError) ours() bool {
+	for _, h := range e.Holders {
+		if h.PID != os.Getpid() {
+			return false
+		}
+	}
+	return len(e.Holders) > 0
+}
+
+// newInUseError looks for those who hold an address. What can't be found out
+// is left out: the kernel has refused the address in any case.
+func newInUseError(at address, join bool) *InUseError {
+	e := &InUseError{Address: at.String(), Join: join}
+	fs, err := procfs.NewDefaultFS()
+	if err != nil {
+		return e
+	}
+	sockets := make(map[uint64]*Holder)
+	for _, read := range []func() (procfs.NetUDP, error){fs.NetUDP, fs.NetUDP6} {
+		lines, _ := read() // /proc/net/udp6 is missing on hosts without IPv6
+		for _, line := range lines {
+			held, _ := netip.AddrFromSlice(line.LocalAddr)
+			if uint16(line.LocalPort) == at.Port() && overlap(held, at.Addr()) {
+				sockets[line.Inode] = &Holder{Address: netip.AddrPortFrom(held, at.Port()), UID: int(line.UID), inode: line.Inode}
+			}
+		}
+	}
+	identify(fs, sockets)
+	seen := make(map[[2]int]bool)
+	for _, h := range sockets {
+		if key := [2]int{h.PID, h.UID}; !seen[key] {
+			seen[key] = true
+			e.Holders = append(e.Holders, *h)
+		}
+	}
+	return e
+}
+
+// overlap says whether binding both addresses can conflict. A wildcard
+// conflicts with all; :: counts as dual stack, since /proc does not tell.
+func overlap(a, b netip.Addr) bool {
+	switch {
+	case a == b:
+		return true
+	case a.Is6() && a.IsUnspecified(), b.Is6() && b.IsUnspecified():
+		return true
+	case a.IsUnspecified(), b.IsUnspecified():
+		return a.Is4() == b.Is4()
+	}
+	return false
+}
+
+// identify finds the processes of sockets, by inode: this one first.
+func identify(fs procfs.FS, sockets map[uint64]*Holder) {
+	procs, _ := fs.AllProcs()
+	if self, err := fs.Self(); err == nil {
+		procs = append(procfs.Procs{self}, procs...)
+	}
+	for _, p := range procs {
+		targets, err := p.FileDescriptorTargets()
+		if err != nil {
+			continue // it has ended, or is not ours to look into
+		}
+		for _, target := range targets {
+			var inode uint64
+			if n, _ := fmt.Sscanf(target, "socket:[%d]", &inode); n != 1 {
+				continue
+			}
+			if h := sockets[inode]; h != nil && h.PID == 0 {
+				h.PID = p.PID
+				h.Command, _ = p.Comm()
+			}
+		}
+	}
+}
+
+// hinted is an error with a remedy.
+type hinted struct {
+	error
+	hint string
+}
+
+func (e hinted) Hint() string  { return e.hint }
+func (e hinted) Unwrap() error { return e.error }
+
+// bindError adds what the kernel's refusal means.
+func bindError(at address, err error) error {
+	switch {
+	case errors.Is(err, unix.EACCES):
+		return hinted{fmt.Errorf("bind: %w", err), fmt.Sprintf(
+			"ports below net.ipv4.ip_unprivileged_port_start need CAP_NET_BIND_SERVICE: grant it, or take a port above 1023, or sysctl -w net.ipv4.ip_unprivileged_port_start=%d", at.Port())}
+	case errors.Is(err, unix.EADDRNOTAVAIL):
+		return hinted{fmt.Errorf("bind: %w", err), "no interface of this host has that address: see ip address"}
+	}
+	return fmt.Errorf("bind: %w", err)
+}

@@ -1,0 +1,89 @@
+package shard
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"go4.org/netipx"
+)
+
+// Policy says whose datagrams are handled. The zero Policy takes everybody's.
+type Policy struct {
+	// Allow are the source addresses whose datagrams are taken; nil is all.
+	// Others' are counted as not allowed. An empty list that is not nil
+	// allows nobody.
+	Allow []netip.Prefix
+	// RateLimit is how many datagrams a second are taken of one source
+	// address, over all shards, after a burst of as many; 0 is any number.
+	// Those above are counted as rate limited.
+	RateLimit int
+}
+
+// maxRate is one datagram a nanosecond, the limiter's unit.
+const maxRate = 1_000_000_000
+
+// gate is a Policy in the form in which shards ask it.
+type gate struct {
+	allow *netipx.IPSet // nil: all
+	rate  *limiter      // nil: any
+}
+
+// newGate compiles a policy. The rate limiter of the gate before goes on
+// where the limit is the same, so that a reload does not fill the buckets.
+func newGate(p Policy, before *gate) (*gate, error) {
+	g := new(gate)
+	if p.Allow != nil {
+		var set netipx.IPSetBuilder
+		for _, prefix := range p.Allow {
+			set.AddPrefix(unmap(prefix))
+		}
+		var err error
+		if g.allow, err = set.IPSet(); err != nil {
+			return nil, &ConfigError{"Allow", err}
+		}
+	}
+	switch {
+	case p.RateLimit < 0 || p.RateLimit > maxRate:
+		return nil, &ConfigError{"RateLimit", fmt.Errorf("%d is not in 0 (any) to %d", p.RateLimit, maxRate)}
+	case p.RateLimit == 0:
+	case before != nil && before.rate != nil && before.rate.perSecond == p.RateLimit:
+		g.rate = before.rate
+	default:
+		g.rate = newLimiter(p.RateLimit)
+	}
+	return g, nil
+}
+
+// unmap turns a prefix of IPv4-mapped addresses into one of IPv4 addresses,
+// which is what their datagrams' sources are.
+func unmap(p netip.Prefix) netip.Prefix {
+	if p.Addr().Is4In6() && p.Bits() >= 96 {
+		return netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	return p
+}
+
+// verdict is what a gate says of a datagram.
+type verdict int
+
+const (
+	pass verdict = iota
+	notAllowed
+	rateLimited
+)
+
+func (g *gate) open() bool { return g.allow == nil && g.rate == nil }
+
+// judge is called by every shard's thread, at a time on the process's
+// monotonic clock.
+func (g *gate) judge(source netip.Addr, now time.Duration) verdict {
+	source = source.WithZone("")
+	if g.allow != nil && !g.allow.Contains(source) {
+		return notAllowed
+	}
+	if g.rate != nil && !g.rate.take(source, now) {
+		return rateLimited
+	}
+	return pass
+}

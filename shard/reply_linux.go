@@ -1,0 +1,62 @@
+package shard
+
+import (
+	"errors"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// replyWait is how long a full send buffer is waited for, once a call: a
+// network card that can't send for so long has other troubles, and whoever
+// asked is about to ask again.
+const replyWait = 10 * time.Millisecond
+
+// reply sends what the handler queued. An answer that the kernel refuses is
+// passed over and counted; those behind it still go.
+func (s *shard) reply() {
+	for _, r := range s.batch.Replies {
+		if s.sender == nil { // a handler replies in a group that is one-way
+			s.page.ReplyLost.Add(1)
+			continue
+		}
+		for !s.sender.Reply(s.receiver, s.places[r.Index], r.Payload) {
+			s.send()
+		}
+	}
+	if s.sender != nil {
+		s.send()
+	}
+}
+
+func (s *shard) send() {
+	waited := false
+	for s.sender.Queued() > 0 {
+		n, err := s.sender.Send(s.fd)
+		add(&s.page.Replied, uint64(n))
+		switch {
+		case err == nil, interrupted(err):
+		case empty(err) && !waited:
+			waited = true
+			s.waitWritable()
+		case empty(err):
+			s.lose(s.sender.Queued())
+		default:
+			s.lose(1)
+		}
+	}
+}
+
+func (s *shard) lose(replies int) {
+	s.sender.Skip(replies)
+	s.page.ReplyLost.Add(uint64(replies))
+}
+
+func (s *shard) waitWritable() {
+	poll := []unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLOUT}}
+	for {
+		if _, err := unix.Poll(poll, int(replyWait.Milliseconds())); !errors.Is(err, unix.EINTR) {
+			return // writable or not: the next send tells
+		}
+	}
+}

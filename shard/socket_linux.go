@@ -1,0 +1,54 @@
+package shard
+
+import (
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/sys"
+)
+
+// socket is a shard as its page of the ledger sees it.
+type socket shard
+
+func (s *socket) Memory() (queued, buffer, dropped uint32, err error) {
+	m, err := sys.SocketMemory(s.fd)
+	return m.Queued, m.Buffer, m.Dropped, err
+}
+
+func (s *socket) CPUTime() (time.Duration, error) {
+	return sys.ThreadCPU(s.page.Thread())
+}
+
+// seal keeps further datagrams out of the socket's queue, so that what waits
+// there can be read to its end, however fast senders go on. What it turns
+// away the kernel counts among the socket's drops (udp_queue_rcv_one_skb,
+// Linux 6.18), so the ledger knows of it.
+func (s *shard) seal() error {
+	program, err := bpf.Assemble([]bpf.Instruction{bpf.RetConstant{Val: 0}})
+	if err != nil {
+		return err
+	}
+	filter := unix.SockFilter{Code: program[0].Op, Jt: program[0].Jt, Jf: program[0].Jf, K: program[0].K}
+	return unix.SetsockoptSockFprog(s.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &filter})
+}
+
+// zoned adds the zone of a link-local sender. Its name is looked up once.
+func (s *shard) zoned(source netip.AddrPort, index uint32) netip.AddrPort {
+	name, known := s.zones[index]
+	if !known {
+		name = zoneName(index)
+		s.zones[index] = name
+	}
+	return netip.AddrPortFrom(source.Addr().WithZone(name), source.Port())
+}
+
+// add spares the locked instruction where there is nothing to add.
+func add(counter *atomic.Uint64, n uint64) {
+	if n > 0 {
+		counter.Add(n)
+	}
+}
