@@ -1,0 +1,156 @@
+// Package output takes records to where they are kept.
+//
+// A shard appends records to a buffer of its own Stream. Full buffers travel
+// to the one writer of their destination and come back empty; a shard whose
+// buffers are all on their way waits for one. So a slow destination slows
+// its shards down and the kernel's receive queues fill, where losses are
+// counted; nothing is thrown away here. A destination that fails is tried
+// again until it works, with the buffer that it failed on. Records count as
+// delivered when the destination has taken them.
+package output
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/udpshard/udpshard/metrics"
+)
+
+// Event tells that a destination has begun to fail, fails still, or works
+// again (Err nil).
+type Event struct {
+	Destination string
+	Err         error
+	Failing     time.Duration // since its first failure
+}
+
+// Set is a process's destinations, each opened once however many listeners
+// and shards write to it.
+type Set struct {
+	report func(Event)
+	broken chan error
+	abort  chan struct{} // closed when buffers are given up
+
+	mu      sync.Mutex
+	writers map[string]*writer
+	aborted sync.Once
+}
+
+// NewSet returns an empty set. Writers call report, one event at a time each.
+func NewSet(report func(Event)) *Set {
+	return &Set{
+		report:  report,
+		broken:  make(chan error, 1),
+		abort:   make(chan struct{}),
+		writers: make(map[string]*writer),
+	}
+}
+
+// Check says whether spec names an output, and opens nothing: stdout,
+// discard, or file:PATH, where {shard} in PATH stands for the shard's number.
+func Check(spec string) error {
+	_, err := destination(spec, 0)
+	return err
+}
+
+// destination returns the one of a shard: discard, stdout, or a file's path.
+func destination(spec string, shard int) (string, error) {
+	switch path, isFile := strings.CutPrefix(spec, "file:"); {
+	case spec == "discard", spec == "stdout":
+		return spec, nil
+	case isFile && path == "":
+		return "", errors.New("file: needs a path: file:/var/log/udpshard.log")
+	case isFile:
+		return filepath.Abs(strings.ReplaceAll(path, "{shard}", strconv.Itoa(shard)))
+	}
+	return "", fmt.Errorf("%q is no output: use stdout, discard or file:PATH", spec)
+}
+
+// Open returns the stream of one shard's records to spec, and opens the
+// destination if nobody has. maxRecord is the longest record, in bytes, that
+// fits without an allocation. page is where the shard's records are counted.
+func (s *Set) Open(spec string, shard int, page *metrics.Shard, maxRecord int) (Stream, error) {
+	name, err := destination(spec, shard)
+	if err != nil {
+		return nil, err
+	}
+	if name == "discard" {
+		return &discard{page: page, buf: make([]byte, 0, flushSize+maxRecord)}, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := s.writers[name]
+	if w == nil {
+		target, err := open(name)
+		if err != nil {
+			return nil, fmt.Errorf("output %s: %w", spec, err)
+		}
+		w = newWriter(s, name, target)
+		s.writers[name] = w
+		go w.run()
+	}
+	return newStream(w, page, maxRecord), nil
+}
+
+// Broken receives the error of a destination that no retry can mend, as
+// standard output without a reader. Records for it are lost from then on, and
+// counted as that.
+func (s *Set) Broken() <-chan error { return s.broken }
+
+// Reopen makes every file be opened anew before the next write, for programs
+// that rotate them.
+func (s *Set) Reopen() {
+	s.each(func(w *writer) {
+		select {
+		case w.reopen <- struct{}{}:
+		default: // already asked
+		}
+	})
+}
+
+// Close writes what streams have handed over, and closes the destinations.
+// No stream may be used after it was called. When ctx is done first, what is
+// left is given up, counted as lost, and the error says so.
+func (s *Set) Close(ctx context.Context) error {
+	s.each(func(w *writer) { close(w.full) })
+	var late []string
+	s.each(func(w *writer) {
+		select {
+		case <-w.done:
+		case <-ctx.Done():
+			late = append(late, w.name)
+		}
+	})
+	if late == nil {
+		return nil
+	}
+	s.Abort()
+	const last = 100 * time.Millisecond // for writers that wait to try again; a blocked write can't be helped
+	patience, cancel := context.WithTimeout(context.Background(), last)
+	defer cancel()
+	s.each(func(w *writer) {
+		select {
+		case <-w.done:
+		case <-patience.Done():
+		}
+	})
+	return fmt.Errorf("could not write everything in time to %s", strings.Join(late, ", "))
+}
+
+// Abort gives up all records that are not written, now and from now on, so
+// that no shard waits for an output any more.
+func (s *Set) Abort() { s.aborted.Do(func() { close(s.abort) }) }
+
+func (s *Set) each(f func(*writer)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, w := range s.writers {
+		f(w)
+	}
+}

@@ -1,0 +1,104 @@
+package output
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// target is an opened destination.
+type target interface {
+	write(data []byte) (int, error)
+	// gone says that what is written goes where nobody will find it.
+	gone() bool
+	// reopen opens the destination by its name again, where it has one,
+	// after cutting the last torn bytes from what was open. It returns torn
+	// if it did: they have to be written again. On an error the old one
+	// stays.
+	reopen(torn int) (back int, err error)
+	close() error
+}
+
+func open(name string) (target, error) {
+	if name == "stdout" {
+		return stdout{}, nil
+	}
+	f := &file{path: name}
+	_, err := f.reopen(0)
+	return f, err
+}
+
+// stdout is the process's standard output, which is never closed or opened.
+type stdout struct{}
+
+func (stdout) write(data []byte) (int, error) {
+	n, err := os.Stdout.Write(data)
+	return n, bare(err)
+}
+func (stdout) gone() bool              { return false }
+func (stdout) reopen(int) (int, error) { return 0, nil }
+func (stdout) close() error            { return nil }
+
+// file is a file that is appended to.
+type file struct {
+	path string
+	f    *os.File
+	size int64 // when a write last failed
+}
+
+// mode of new files: messages are not for everybody (as Debian's rsyslog).
+const mode = 0o640
+
+func (t *file) write(data []byte) (int, error) {
+	n, err := t.f.Write(data)
+	if err != nil {
+		if info, statErr := t.f.Stat(); statErr == nil {
+			t.size = info.Size()
+		}
+	}
+	return n, bare(err)
+}
+
+// bare drops the path from an error: whoever reports it says it.
+func bare(err error) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	return err
+}
+
+// gone asks once a buffer whether the last name of the file was removed, at
+// less than 1 µs. A renamed file is not gone: whoever renames it sends SIGHUP.
+func (t *file) gone() bool {
+	info, err := t.f.Stat()
+	if err != nil {
+		return false
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && stat.Nlink == 0
+}
+
+func (t *file) reopen(torn int) (int, error) {
+	next, err := os.OpenFile(t.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, mode)
+	if err != nil {
+		return 0, bare(err)
+	}
+	if t.f != nil {
+		t.cut(torn)
+		t.f.Close()
+	}
+	t.f = next
+	return torn, nil
+}
+
+// cut takes an unfinished record off the file's end, unless somebody else has
+// appended since it was written.
+func (t *file) cut(torn int) {
+	if info, err := t.f.Stat(); torn > 0 && err == nil && info.Size() == t.size {
+		_ = t.f.Truncate(t.size - int64(torn)) // it stays torn: the record is written whole elsewhere
+	}
+}
+
+func (t *file) close() error { return bare(t.f.Close()) }

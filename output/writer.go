@@ -1,0 +1,165 @@
+package output
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	retryFirst = 100 * time.Millisecond // soon enough for a hiccup
+	retryMost  = time.Second            // an outage is over at the latest this long after it ended
+	remind     = time.Minute            // between two events of one outage
+)
+
+// writer owns one destination and is its only writer: buffers are written
+// one after the other, each whole.
+type writer struct {
+	name   string
+	target target
+	report func(Event)
+	broken chan<- error
+	abort  <-chan struct{}
+	full   chan *buffer
+	reopen chan struct{}
+	done   chan struct{}
+
+	torn    int       // bytes of an unfinished record at the end of the target
+	failing time.Time // zero: it works
+	told    time.Time // when the outage was last reported
+	dead    bool      // no retry helps
+}
+
+func newWriter(s *Set, name string, t target) *writer {
+	return &writer{
+		name:   name,
+		target: t,
+		report: s.report,
+		broken: s.broken,
+		abort:  s.abort,
+		full:   make(chan *buffer, 64), // hand-overs do not wait for each other until there are many more shards
+		reopen: make(chan struct{}, 1),
+		done:   make(chan struct{}),
+	}
+}
+
+// run writes until full is closed.
+func (w *writer) run() {
+	defer close(w.done)
+	for {
+		select {
+		case b, open := <-w.full:
+			if !open {
+				if err := w.target.close(); err != nil {
+					w.failed(err)
+				}
+				return
+			}
+			w.write(b)
+			b.reset()
+			b.home.free <- b
+		case <-w.reopen:
+			w.renew()
+		}
+	}
+}
+
+// write gets a buffer written, however long it takes, unless it is given up.
+func (w *writer) write(b *buffer) {
+	wait := retryFirst
+	for at := 0; at < len(b.data); {
+		n, back, err := w.attempt(b.data[at:])
+		at -= back
+		if n > 0 {
+			w.account(b, at, n)
+			at += n
+		}
+		if err == nil {
+			w.works()
+			continue
+		}
+		w.failed(err)
+		if w.dead {
+			b.lose()
+			return
+		}
+		select {
+		case <-time.After(wait):
+			wait = min(2*wait, retryMost)
+		case <-w.reopen:
+			at -= w.renew()
+		case <-w.abort:
+			b.lose()
+			return
+		}
+	}
+}
+
+// attempt writes once, to a new file where the old one has lost its name. It
+// then writes nothing, and tells how many bytes to go back.
+func (w *writer) attempt(data []byte) (n, back int, err error) {
+	if !w.target.gone() {
+		n, err = w.target.write(data)
+		return n, 0, err
+	}
+	back, err = w.target.reopen(w.torn)
+	w.torn -= back
+	return 0, back, err
+}
+
+// account counts the records that end in the n bytes just written at at.
+func (w *writer) account(b *buffer, at, n int) {
+	written := b.data[at : at+n]
+	records := b.records
+	w.torn = 0
+	if at+n < len(b.data) {
+		records = bytes.Count(written, []byte{'\n'})
+		end := bytes.LastIndexByte(b.data[:at+n], '\n') + 1
+		w.torn = at + n - end
+	}
+	b.records -= records
+	b.home.page.Delivered.Add(uint64(records))
+}
+
+// renew opens the destination anew where it has a name. It returns how many
+// bytes of the record that was being written must be written again, so that
+// it is whole in the new one.
+func (w *writer) renew() int {
+	back, err := w.target.reopen(w.torn)
+	if err != nil {
+		w.report(Event{Destination: w.name, Err: fmt.Errorf("reopen: %w; what was open stays in use", err)})
+	}
+	w.torn -= back
+	return back
+}
+
+func (w *writer) works() {
+	if w.failing.IsZero() {
+		return
+	}
+	w.report(Event{Destination: w.name, Failing: time.Since(w.failing)})
+	w.failing, w.told = time.Time{}, time.Time{}
+}
+
+// failed reports the first failure of an outage, and then one a minute.
+func (w *writer) failed(err error) {
+	now := time.Now()
+	if w.failing.IsZero() {
+		w.failing = now
+	}
+	if now.Sub(w.told) >= remind {
+		w.told = now
+		w.report(Event{Destination: w.name, Err: err, Failing: now.Sub(w.failing)})
+	}
+	if !errors.Is(err, unix.EPIPE) {
+		return
+	}
+	w.dead = true
+	select {
+	case w.broken <- fmt.Errorf("output %s: %w: nobody reads it any more", w.name, err):
+	default:
+	}
+}
