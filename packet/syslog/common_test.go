@@ -1,0 +1,43 @@
+package syslog
+
+import (
+	"testing"
+	"time"
+)
+
+// receivedAt is when each sample is received, unless its test says otherwise.
+var receivedAt = time.Date(2023, 10, 12, 0, 0, 0, 0, time.UTC)
+
+// sample is a datagram and its record up to the tail, after the format's
+// name. The datagrams were written after the documents that from names, with
+// addresses and names reserved for documentation.
+type sample struct{ from, in, want string }
+
+// samples are those of all tables: what is said of every datagram is tested
+// on them, and fuzzing starts from them.
+func samples() []sample {
+	var all []sample
+	for _, table := range [][]sample{
+		rfc5424Samples, invalid5424Samples, rfc3164Samples, tagSamples, ciscoSamples, fieldSamples, keyValueSamples, plainSamples,
+	} {
+		all = append(all, table...)
+	}
+	return all
+}
+
+func runSamples(t *testing.T, table []sample) {
+	d := Decoder{Location: time.UTC}
+	for _, s := range table {
+		t.Run(s.from, func(t *testing.T) {
+			if got := decode(&d, s.in); got != s.want {
+				t.Errorf("%q\n got %s\nwant %s", s.in, got, s.want)
+			}
+		})
+	}
+}
+
+func decode(d *Decoder, text string) string {
+	var m Message
+	d.Decode(&m, []byte(text), receivedAt)
+	return string(m.Format) + " " + string(m.AppendJSON(nil)) + "}"
+}

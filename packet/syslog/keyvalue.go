@@ -1,0 +1,158 @@
+package syslog
+
+import "bytes"
+
+// keyValue decodes the firewalls that send pairs of key and value and no
+// header. The whole text stays in the message: the fields are read from it,
+// not cut. It reports false if text is not in one of their forms.
+func (d *Decoder) keyValue(m *Message, text []byte) bool {
+	switch {
+	case bytes.HasPrefix(text, []byte("date=")):
+		return d.fortiGate(m, text)
+	case bytes.HasPrefix(text, []byte("device=\"")), bytes.HasPrefix(text, []byte("device_name=\"")):
+		d.sophosFirewall(m, text)
+		return true
+	}
+	return false
+}
+
+// fortiGate reads date, time, tz and devname, as the FortiOS Log Message
+// Reference has them. Before FortiOS 6.2 there is no tz: then the device is
+// in Decoder.Location.
+func (d *Decoder) fortiGate(m *Message, text []byte) bool {
+	var c civil
+	key, value, rest := nextPair(text)
+	if !scanWhole(value, &c, scanDay) {
+		return false
+	}
+	key, value, rest = nextPair(rest)
+	if string(key) != "time" || !scanWhole(value, &c, scanClock) || !c.valid() {
+		return false
+	}
+	var hostname, tz []byte
+	for len(rest) > 0 && (hostname == nil || tz == nil) {
+		switch key, value, rest = nextPair(rest); string(key) {
+		case "devname":
+			hostname = value
+		case "tz":
+			tz = value
+		}
+	}
+	var offset int
+	if tz == nil {
+		offset = d.clock.localOffset(&c)
+	} else if n := scanOffset(tz, &offset); n == 0 || n < len(tz) {
+		return false
+	}
+	d.setTimestamp(m, &c, offset)
+	if isHostname(hostname) {
+		m.Hostname = hostname
+	}
+	return true
+}
+
+// sophosFirewall reads timestamp, or date, time and timezone, as the Sophos
+// Firewall "Syslog descriptions" guide has them: the former in the "Central
+// Reporting Format", the latter in the "Device Standard Format". A device
+// model is no hostname.
+func (d *Decoder) sophosFirewall(m *Message, text []byte) {
+	var (
+		c                civil
+		key, value, zone []byte
+		day, timeOfDay   bool
+	)
+	for len(text) > 0 && !(day && timeOfDay && zone != nil) {
+		switch key, value, text = nextPair(text); string(key) {
+		case "timestamp":
+			d.sophosTimestamp(m, value)
+			return
+		case "date":
+			if day = scanWhole(value, &c, scanDay); !day {
+				return
+			}
+		case "time":
+			if timeOfDay = scanWhole(value, &c, scanClock); !timeOfDay {
+				return
+			}
+		case "timezone":
+			zone = value
+		}
+	}
+	if !day || !timeOfDay || !c.valid() {
+		return
+	}
+	offset, ok := namedOffset(zone)
+	if d.clock.localZone(&c, zone) {
+		offset, ok = d.clock.localOffset(&c), true
+	} else if n := scanOffset(zone, &offset); n > 0 && n == len(zone) {
+		ok = true
+	}
+	if ok {
+		d.setTimestamp(m, &c, offset)
+	}
+}
+
+// sophosTimestamp reads RFC 3339 whose offset may lack its colon.
+func (d *Decoder) sophosTimestamp(m *Message, value []byte) {
+	var (
+		c      civil
+		offset int
+	)
+	const date = len("2023-10-11T")
+	if !scanDate(value, &c, '-') || len(value) <= date || value[date-1] != 'T' {
+		return
+	}
+	n := scanTime(value[date:], &c, maxFraction)
+	if n == 0 || !c.valid() {
+		return
+	}
+	zone := value[date+n:]
+	if n := scanOffset(zone, &offset); n > 0 && n == len(zone) {
+		d.setTimestamp(m, &c, offset)
+	}
+}
+
+func scanDay(text []byte, c *civil) int {
+	if !scanDate(text, c, '-') {
+		return 0
+	}
+	return len("yyyy-mm-dd")
+}
+
+func scanClock(text []byte, c *civil) int { return scanTime(text, c, maxFraction) }
+
+// scanWhole reports whether scan reads all of text.
+func scanWhole(text []byte, c *civil, scan func([]byte, *civil) int) bool {
+	n := scan(text, c)
+	return n > 0 && n == len(text)
+}
+
+// nextPair takes key=value from the start of text, and the spaces before and
+// after it. A value may stand in quotation marks, inside which a backslash
+// takes the next byte's meaning away. What is not a pair ends the pairs: rest
+// is then empty.
+func nextPair(text []byte) (key, value, rest []byte) {
+	text = trimSpaces(text)
+	n := bytes.IndexByte(text, '=')
+	if n <= 0 || bytes.IndexByte(text[:n], ' ') >= 0 || bytes.IndexByte(text[:n], '"') >= 0 {
+		return nil, nil, nil
+	}
+	key, text = text[:n], text[n+1:]
+	if len(text) == 0 || text[0] != '"' {
+		n = bytes.IndexByte(text, ' ')
+		if n < 0 {
+			n = len(text)
+		}
+		return key, text[:n], trimSpaces(text[n:])
+	}
+	text = text[1:]
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '\\':
+			i++
+		case '"':
+			return key, text[:i], trimSpaces(text[i+1:])
+		}
+	}
+	return nil, nil, nil
+}

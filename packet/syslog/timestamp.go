@@ -1,0 +1,260 @@
+package syslog
+
+import "time"
+
+// maxFraction is how many fraction digits a timestamp may have outside of
+// RFC 5424, which has 6: nanoseconds, the finest that time.Time tells.
+const maxFraction = 9
+
+// civil is a date and a time of day as a sender wrote them.
+type civil struct {
+	year     int // noYear if it was not sent
+	month    int
+	day      int
+	hour     int
+	minute   int
+	second   int
+	fraction []byte // the digits, or nil
+}
+
+const noYear = -1
+
+// valid reports whether the date is in the calendar and the time on the
+// clock. Without a year, 29 February is.
+func (c *civil) valid() bool {
+	return c.month >= 1 && c.month <= 12 && c.day >= 1 && c.day <= daysIn(c.year, c.month) &&
+		c.hour <= 23 && c.minute <= 59 && c.second <= 59
+}
+
+func daysIn(year, month int) int {
+	switch month {
+	case 2:
+		if year == noYear || isLeap(year) {
+			return 29
+		}
+		return 28
+	case 4, 6, 9, 11:
+		return 30
+	}
+	return 31
+}
+
+func isLeap(year int) bool { return year%4 == 0 && (year%100 != 0 || year%400 == 0) }
+
+// monthOf returns the number of an English month's first three letters, or 0.
+func monthOf(text []byte) int {
+	switch string(text) { // does not allocate
+	case "Jan":
+		return int(time.January)
+	case "Feb":
+		return int(time.February)
+	case "Mar":
+		return int(time.March)
+	case "Apr":
+		return int(time.April)
+	case "May":
+		return int(time.May)
+	case "Jun":
+		return int(time.June)
+	case "Jul":
+		return int(time.July)
+	case "Aug":
+		return int(time.August)
+	case "Sep":
+		return int(time.September)
+	case "Oct":
+		return int(time.October)
+	case "Nov":
+		return int(time.November)
+	case "Dec":
+		return int(time.December)
+	}
+	return 0
+}
+
+// scanBSD reads an RFC 3164 TIMESTAMP, Mmm dd hh:mm:ss, with what devices make
+// of it: the day padded by a space, by a zero or not at all, a year after
+// the day or (NX-OS) before the month, a fraction. It returns how many bytes
+// that takes, 0 if there is none.
+func scanBSD(text []byte, c *civil) int {
+	c.year, c.fraction = noYear, nil
+	i := 0
+	if len(text) > 5 && isDigit(text[0]) {
+		if !number(text[:4], &c.year) || text[4] != ' ' {
+			return 0
+		}
+		i = 5
+	}
+	if len(text) < i+len("Mmm d hh:mm:ss") || text[i+3] != ' ' {
+		return 0
+	}
+	if c.month = monthOf(text[i : i+3]); c.month == 0 {
+		return 0
+	}
+	i += 4
+	switch {
+	case text[i] == ' ' && isDigit(text[i+1]):
+		c.day = int(text[i+1] - '0')
+		i += 2
+	case number(text[i:i+2], &c.day):
+		i += 2
+	case isDigit(text[i]):
+		c.day = int(text[i] - '0')
+		i++
+	default:
+		return 0
+	}
+	if text[i] != ' ' {
+		return 0
+	}
+	i++
+	if c.year == noYear && len(text) > i+5 && text[i+4] == ' ' && number(text[i:i+4], &c.year) {
+		i += 5
+	}
+	n := scanTime(text[i:], c, maxFraction)
+	if n == 0 || !c.valid() {
+		return 0
+	}
+	return i + n
+}
+
+// scanUTM reads the timestamp of Sophos UTM, 2023:10:11-22:14:15.
+func scanUTM(text []byte, c *civil) int {
+	const date = len("2023:10:11-")
+	if !scanDate(text, c, ':') || len(text) <= date || text[date-1] != '-' {
+		return 0
+	}
+	n := scanTime(text[date:], c, 0)
+	if n == 0 || !c.valid() {
+		return 0
+	}
+	return date + n
+}
+
+// scanRFC3339 reads an RFC 3339 timestamp as RFC 5424 section 6.2.3 has it: T
+// and Z are capitals, and there is no leap second.
+func scanRFC3339(text []byte, mostFraction int) int {
+	var c civil
+	const date = len("2023-10-11T")
+	if !scanDate(text, &c, '-') || len(text) <= date || text[date-1] != 'T' {
+		return 0
+	}
+	n := scanTime(text[date:], &c, mostFraction)
+	if n == 0 || !c.valid() {
+		return 0
+	}
+	n += date
+	var offset int
+	z := scanOffset(text[n:], &offset)
+	if z == 0 || z == len("+02") || z == len("+0200") {
+		return 0
+	}
+	return n + z
+}
+
+// scanDate reads yyyy-mm-dd with the separator sep.
+func scanDate(text []byte, c *civil, sep byte) bool {
+	return len(text) >= len("yyyy-mm-dd") && text[4] == sep && text[7] == sep &&
+		number(text[:4], &c.year) && number(text[5:7], &c.month) && number(text[8:10], &c.day)
+}
+
+// scanTime reads hh:mm:ss and up to mostFraction fraction digits.
+func scanTime(text []byte, c *civil, mostFraction int) int {
+	n := len("hh:mm:ss")
+	if len(text) < n || text[2] != ':' || text[5] != ':' ||
+		!number(text[:2], &c.hour) || !number(text[3:5], &c.minute) || !number(text[6:8], &c.second) {
+		return 0
+	}
+	if mostFraction == 0 || len(text) <= n+1 || text[n] != '.' || !isDigit(text[n+1]) {
+		return n
+	}
+	first := n + 1
+	for n = first; n < len(text) && isDigit(text[n]); n++ {
+		if n-first == mostFraction {
+			return 0
+		}
+	}
+	c.fraction = text[first:n]
+	return n
+}
+
+// scanOffset reads Z, +hh:mm, +hhmm or +hh (or with a minus) into seconds
+// east of UTC.
+func scanOffset(text []byte, offset *int) int {
+	if len(text) == 0 {
+		return 0
+	}
+	if text[0] == 'Z' {
+		*offset = 0
+		return 1
+	}
+	var hours, minutes int
+	if text[0] != '+' && text[0] != '-' || len(text) < 3 || !number(text[1:3], &hours) {
+		return 0
+	}
+	n := 3
+	switch {
+	case len(text) >= 6 && text[3] == ':' && number(text[4:6], &minutes):
+		n = 6
+	case len(text) >= 5 && number(text[3:5], &minutes):
+		n = 5
+	}
+	if hours > 23 || minutes > 59 {
+		return 0
+	}
+	*offset = hours*3600 + minutes*60
+	if text[0] == '-' {
+		*offset = -*offset
+	}
+	return n
+}
+
+// number reads text, all of it digits, into n.
+func number(text []byte, n *int) bool {
+	v := 0
+	for _, c := range text {
+		if !isDigit(c) {
+			return false
+		}
+		v = v*10 + int(c-'0')
+	}
+	*n = v
+	return true
+}
+
+// appendStamp appends the reading in RFC 3339, with the fraction as it was sent.
+// offset is in seconds east of UTC, whole minutes.
+func appendStamp(dst []byte, c *civil, offset int) []byte {
+	dst = append2(dst, c.year/100)
+	dst = append2(dst, c.year%100)
+	dst = append2(append(dst, '-'), c.month)
+	dst = append2(append(dst, '-'), c.day)
+	dst = append2(append(dst, 'T'), c.hour)
+	dst = append2(append(dst, ':'), c.minute)
+	dst = append2(append(dst, ':'), c.second)
+	if c.fraction != nil {
+		dst = append(dst, '.')
+		dst = append(dst, c.fraction...)
+	}
+	switch {
+	case offset == 0:
+		return append(dst, 'Z')
+	case offset < 0:
+		dst = append(dst, '-')
+		offset = -offset
+	default:
+		dst = append(dst, '+')
+	}
+	dst = append2(dst, offset/3600)
+	return append2(append(dst, ':'), offset/60%60)
+}
+
+func append2(dst []byte, n int) []byte { return append(dst, byte('0'+n/10), byte('0'+n%10)) }
+
+// maxStamp is the longest that appendStamp makes.
+const maxStamp = len("2006-01-02T15:04:05.") + maxFraction + len("+00:00")
+
+// endsTimestamp reports whether what follows a timestamp lets it be one.
+func endsTimestamp(rest []byte) bool {
+	return len(rest) == 0 || rest[0] == ' ' || rest[0] == '\t' || rest[0] == ':'
+}
