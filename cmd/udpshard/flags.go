@@ -1,0 +1,92 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// flags are serve's flags as they were given.
+type flags struct {
+	file string
+	set  map[string]string
+}
+
+// add defines a flag for each setting that has one.
+func addFlags[T any](f *flags, set *pflag.FlagSet, settings []setting[T]) {
+	for _, s := range settings {
+		if s.flag == "" {
+			continue
+		}
+		check := func(text string) error { return s.set(new(T), text) }
+		isSwitch := s.flag == "join"
+		set.Var(&flagValue{name: s.flag, text: s.init, isSwitch: isSwitch, check: check, given: f.set}, s.flag, s.usage)
+		if isSwitch {
+			set.Lookup(s.flag).NoOptDefVal = "true"
+		}
+	}
+}
+
+// flagValue is a pflag.Value that keeps its text.
+type flagValue struct {
+	name, text string
+	isSwitch   bool
+	check      func(string) error
+	given      map[string]string
+}
+
+func (v *flagValue) String() string { return v.text }
+func (v *flagValue) Type() string {
+	if v.isSwitch {
+		return "bool"
+	}
+	return "string"
+}
+
+func (v *flagValue) Set(text string) error {
+	if err := v.check(text); err != nil {
+		return err
+	}
+	v.text, v.given[v.name] = text, text
+	return nil
+}
+
+// config makes the configuration of flags and file. It is called again for
+// each reload.
+func (f *flags) config() (*config, error) {
+	c := newConfig()
+	if f.file != "" {
+		if err := c.readFile(f.file); err != nil {
+			return nil, err
+		}
+	} else {
+		c.listeners = []*listener{newListener()}
+	}
+	for name, text := range f.set {
+		at := source{"--" + name, text}
+		err := apply(configSettings, c, c.given, func(s setting[config]) bool { return s.flag == name }, at)
+		if errors.Is(err, errUnknown) {
+			if f.file != "" {
+				return nil, hinted{usageError{fmt.Errorf("--%s: listeners are set in the file where there is --config", name)},
+					"move it into " + f.file}
+			}
+			l := c.listeners[0]
+			err = apply(listenerSettings, l, l.given, func(s setting[listener]) bool { return s.flag == name }, at)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return c, c.check()
+}
+
+func (f *flags) define(cmd *cobra.Command) {
+	f.set = make(map[string]string)
+	set := cmd.Flags()
+	set.SortFlags = false
+	set.StringVar(&f.file, "config", "", "YAML `FILE` with any number of listeners, instead of the listener flags")
+	addFlags(f, set, listenerSettings)
+	addFlags(f, set, configSettings)
+}

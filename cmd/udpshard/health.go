@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func healthCommand() *cobra.Command {
+	var address string
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "health [--http ADDR]",
+		Short: "Ask a running instance whether every shard reads; exit 0 or 1",
+		Long: `Asks a running instance's /readyz: exit 0 while every shard reads, else 1 and
+the reasons. For HEALTHCHECK and probes.`,
+		Args:    noArguments,
+		Example: "  udpshard health --http 127.0.0.1:9514",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			answer, err := askReady(cmd.Context(), address, timeout)
+			if err == nil {
+				fmt.Fprintln(cmd.OutOrStdout(), answer)
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&address, "http", defaultHTTP, "`ADDR` of the instance's HTTP server")
+	cmd.Flags().DurationVar(&timeout, "timeout", 2*time.Second, "how long to wait for the answer")
+	return cmd
+}
+
+// askReady returns the answer of an instance that is ready.
+func askReady(ctx context.Context, address string, timeout time.Duration) (string, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", usageError{fmt.Errorf("--http: %q is not host:port", address)}
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", nil)
+	if err != nil {
+		return "", usageError{fmt.Errorf("--http: %w", err)}
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
+	if err != nil {
+		return "", err
+	}
+	answer := strings.TrimSpace(string(body))
+	if response.StatusCode != http.StatusOK {
+		return "", errors.New("not ready: " + strings.ReplaceAll(answer, "\n", "; "))
+	}
+	return answer, nil
+}

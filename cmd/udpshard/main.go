@@ -1,0 +1,98 @@
+// Command udpshard is a UDP front door for Linux: one socket to a core, and
+// every datagram accounted for.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes (see the contract in README.md).
+const (
+	exitDone   = 0
+	exitFailed = 1 // while running
+	exitUsage  = 2 // unusable flags or configuration
+)
+
+// usageError is an error in flags or configuration.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// hinted is an error with a remedy.
+type hinted struct {
+	error
+	hint string
+}
+
+func (e hinted) Hint() string  { return e.hint }
+func (e hinted) Unwrap() error { return e.error }
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+func run(args []string, stdout, stderr io.Writer) int {
+	root := &cobra.Command{
+		Use:           "udpshard",
+		Short:         "A UDP front door for Linux: one socket to a core, every datagram accounted for",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          noArguments,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Example:       "  udpshard serve --listen 127.0.0.1:5514",
+	}
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.SetArgs(args)
+	root.SetHelpTemplate(helpTemplate)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return hinted{usageError{err}, fmt.Sprintf("%s --help lists the flags", cmd.CommandPath())}
+	})
+	root.AddCommand(serveCommand(), healthCommand(), versionCommand())
+	root.InitDefaultHelpFlag()
+
+	err := root.Execute()
+	if err == nil {
+		return exitDone
+	}
+	fmt.Fprintln(stderr, "udpshard: error:", err)
+	var remedy interface{ Hint() string }
+	if errors.As(err, &remedy) {
+		fmt.Fprintln(stderr, "udpshard: hint:", remedy.Hint())
+	}
+	if errors.As(err, new(usageError)) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// noArguments refuses arguments; for the root command they are commands that
+// do not exist.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	what := "takes no arguments"
+	if !cmd.HasParent() {
+		what = "has no such command"
+	}
+	return hinted{usageError{fmt.Errorf("%q: %s %s", args[0], cmd.CommandPath(), what)}, cmd.CommandPath() + " --help"}
+}
+
+const helpTemplate = `{{with or .Long .Short}}{{. | trimTrailingWhitespaces}}
+{{end}}
+Usage:
+  {{if .HasAvailableSubCommands}}{{.CommandPath}} COMMAND{{else}}{{.UseLine}}{{end}}
+{{if .HasAvailableSubCommands}}
+Commands:{{range .Commands}}{{if .IsAvailableCommand}}
+  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}
+{{end}}{{if .HasAvailableLocalFlags}}
+Flags:
+{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}
+{{end}}{{if .HasExample}}
+Example:
+{{.Example}}
+{{end}}`

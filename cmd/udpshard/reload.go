@@ -1,0 +1,66 @@
+package main
+
+import (
+	"fmt"
+)
+
+// reload takes over from the file what can change while sockets stay open,
+// and has output files opened anew. A file that can't be used is refused
+// whole, and the old settings stay.
+func (s *server) reload() {
+	s.outputs.Reopen()
+	next, err := s.flags.config()
+	if err == nil {
+		err = s.config.fixed(next)
+	}
+	if err != nil {
+		s.log.Error().Err(err).Msg("reload refused: the settings before stay; output files were reopened")
+		return
+	}
+	for i, l := range next.listeners {
+		if err := s.groups[i].SetPolicy(l.policy()); err != nil {
+			s.log.Error().Err(l.locate(err)).Msg("reload failed")
+			return
+		}
+	}
+	setLevel(next.logLevel)
+	s.stats.setInterval(next.statsInterval)
+	s.config = next
+	s.log.Info().Msg("reloaded: settings are in force, output files were reopened")
+}
+
+// fixed returns an error if next differs in what only a restart can change.
+func (c *config) fixed(next *config) error {
+	if len(next.listeners) != len(c.listeners) {
+		return fmt.Errorf("listeners: there were %d and now there are %d: that needs a restart", len(c.listeners), len(next.listeners))
+	}
+	if err := sameSettings(configSettings, "", c.given, next.given); err != nil {
+		return err
+	}
+	for i, l := range c.listeners {
+		if err := sameSettings(listenerSettings, fmt.Sprintf("listeners[%d].", i), l.given, next.listeners[i].given); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func sameSettings[T any](settings []setting[T], prefix string, before, after map[string]source) error {
+	for _, s := range settings {
+		if s.live {
+			continue
+		}
+		was, is := s.init, s.init
+		if at, ok := before[s.key]; ok {
+			was = at.text
+		}
+		place := prefix + s.key
+		if at, ok := after[s.key]; ok {
+			is, place = at.text, at.place
+		}
+		if was != is {
+			return fmt.Errorf("%s: was %q and is %q: that needs a restart", place, was, is)
+		}
+	}
+	return nil
+}

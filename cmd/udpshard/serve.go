@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/metrics"
+	"github.com/udpshard/udpshard/output"
+	"github.com/udpshard/udpshard/packet"
+	"github.com/udpshard/udpshard/shard"
+)
+
+func serveCommand() *cobra.Command {
+	var f flags
+	cmd := &cobra.Command{
+		Use:   "serve [flags]",
+		Short: "Receive, shard, handle, count and deliver datagrams",
+		Long: `Receives UDP datagrams on one socket per core and writes a record of each.
+
+SIGTERM and SIGINT drain: what is queued is read and written, then the final
+ledger is logged; a second one exits at once. SIGHUP reads the file again and
+reopens output files, and keeps every socket.`,
+		Args: noArguments,
+		Example: `  udpshard serve --listen 127.0.0.1:5514 --output file:/tmp/records.json
+  logger --udp --server 127.0.0.1 --port 5514 --rfc5424 hello`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := f.config()
+			if err != nil {
+				return err
+			}
+			return serve(&f, c, cmd.ErrOrStderr())
+		},
+	}
+	f.define(cmd)
+	return cmd
+}
+
+// server is a running serve.
+type server struct {
+	flags   *flags
+	config  *config
+	log     zerolog.Logger
+	ledger  *metrics.Ledger
+	outputs *output.Set
+	groups  []*shard.Group // of config.listeners, in their order
+	web     *web
+	stats   *stats
+}
+
+func serve(f *flags, c *config, stderr io.Writer) error {
+	// Signals first: whoever sees a socket may already send one.
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
+	defer signal.Stop(signals)
+	signal.Ignore(unix.SIGPIPE) // a broken pipe is an error of the write, told like others
+
+	s := &server{flags: f, config: c, log: newLogger(stderr, c.logFormat), ledger: metrics.NewLedger(thisBuild().version)}
+	setLevel(c.logLevel)
+	s.outputs = output.NewSet(s.outputEvent)
+	if err := s.open(); err != nil {
+		for _, g := range s.groups {
+			g.Close()
+		}
+		return err
+	}
+	return s.run(signals)
+}
+
+// open takes ports, outputs and the HTTP address, in this order: who finds
+// the port taken should read that first.
+func (s *server) open() error {
+	for _, l := range s.config.listeners {
+		engine := l.engine()
+		engine.Sink = func(shard int, page *metrics.Shard) (packet.Sink, error) {
+			return s.outputs.Open(l.output, shard, page, maxRecord(l.maxDatagram))
+		}
+		g, err := shard.Listen(engine)
+		if err != nil {
+			return l.locate(err)
+		}
+		s.groups = append(s.groups, g)
+		page := g.Listener()
+		page.Name, page.Protocol = l.name, l.protocol
+		s.ledger.Add(page)
+		s.announce(l, g)
+	}
+	var err error
+	s.web, err = listenWeb(s.config, s.ledger)
+	if errors.Is(err, unix.EADDRINUSE) && s.mayGoWithoutWeb() {
+		s.log.Warn().Err(err).Str("remedy", "give each process that shares a port its own --http ADDR").
+			Msg("status and metrics are off: the default HTTP address is another process's")
+		return nil
+	}
+	return err
+}
+
+// mayGoWithoutWeb: processes that share a port would all want the default
+// address, of which there is one.
+func (s *server) mayGoWithoutWeb() bool {
+	_, asked := s.config.given["http"]
+	return !asked && s.config.listeners[0].join
+}
+
+// maxRecord is the longest record of a datagram of size bytes: each of them
+// escaped as \u00XX, and what surrounds them.
+func maxRecord(size int) int { return 6*size + 4096 }
+
+func (s *server) announce(l *listener, g *shard.Group) {
+	var cpus []int
+	for _, page := range g.Listener().Shards {
+		cpus = append(cpus, page.CPU)
+	}
+	asked, granted := g.ReceiveBuffer()
+	s.log.Info().Str("listener", l.name).Str("address", g.Listener().Address).Str("protocol", l.protocol).
+		Int("shards", len(cpus)).Ints("cpus", cpus).Str("receive_buffer", formatSize(granted)).Str("output", l.output).
+		Msg("listening")
+	if granted < asked {
+		s.log.Warn().Str("listener", l.name).Str("asked", formatSize(asked)).Str("granted", formatSize(granted)).
+			Str("remedy", fmt.Sprintf("sysctl -w net.core.rmem_max=%d", asked)).
+			Msg("the receive buffer is smaller than asked: bursts will be dropped sooner")
+	}
+}
+
+// run serves until it is told to stop or can't go on, and drains.
+func (s *server) run(signals <-chan os.Signal) error {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	ended := make(chan error, len(s.groups))
+	for _, g := range s.groups {
+		go func() { ended <- g.Run(ctx) }()
+	}
+	s.web.serve()
+	s.stats = newStats(s.ledger, s.log, s.config.statsInterval)
+
+	err := s.wait(signals, ended)
+	return errors.Join(err, s.drain(stop, signals, ended))
+}
+
+// wait returns when it is time to drain, with what forces it.
+func (s *server) wait(signals <-chan os.Signal, ended chan error) error {
+	for {
+		select {
+		case sig := <-signals:
+			if sig == unix.SIGHUP {
+				s.reload()
+				continue
+			}
+			s.log.Info().Stringer("signal", sig).Msg("draining")
+			return nil
+		case err := <-ended:
+			ended <- err // drain counts them
+			if err != nil {
+				s.log.Error().Err(err).Msg("a shard can't go on: draining the others")
+				return nil // drain returns it
+			}
+		case err := <-s.outputs.Broken():
+			return err
+		case tick := <-s.stats.tick():
+			s.stats.log(tick)
+		}
+	}
+}
+
+// drain stops reading, writes what was read, and logs the final ledger.
+func (s *server) drain(stop func(), signals <-chan os.Signal, ended <-chan error) error {
+	s.ledger.SetRole(metrics.Draining)
+	s.stats.stop()
+	go func() {
+		for sig := range signals {
+			if sig != unix.SIGHUP {
+				fmt.Fprintln(os.Stderr, "udpshard: error: second signal: exit without draining")
+				os.Exit(exitFailed)
+			}
+		}
+	}()
+	late, cancel := context.WithTimeout(context.Background(), s.config.drainTimeout)
+	defer cancel()
+	stop()
+	var errs []error
+	expired := late.Done()
+	for range s.groups {
+		select {
+		case err := <-ended:
+			errs = append(errs, err)
+		case <-expired:
+			s.outputs.Abort()
+			errs = append(errs, <-ended)
+		}
+	}
+	errs = append(errs, s.outputs.Close(late))
+	for _, listener := range s.ledger.Listeners() {
+		for _, r := range listener.Read() {
+			logReading(s.log.Info().Str("listener", listener.Name).Int("shard", r.Shard), r).Msg("final ledger")
+		}
+	}
+	s.web.close()
+	return errors.Join(errs...)
+}
+
+func (s *server) outputEvent(e output.Event) {
+	failing := e.Failing.Round(time.Millisecond)
+	switch {
+	case e.Err == nil:
+		s.log.Info().Str("output", e.Destination).Stringer("failed_for", failing).Msg("output works again")
+	default:
+		s.log.Error().Err(e.Err).Str("output", e.Destination).Stringer("failing_for", failing).
+			Msg("output fails: records wait, and it is tried again")
+	}
+}

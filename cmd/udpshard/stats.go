@@ -1,0 +1,99 @@
+package main
+
+import (
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/udpshard/udpshard/metrics"
+)
+
+// stats logs each listener's rates and losses at an interval.
+type stats struct {
+	ledger *metrics.Ledger
+	logger zerolog.Logger
+	ticker *time.Ticker // nil: never
+	last   map[*metrics.Listener]metrics.Reading
+	since  time.Time
+}
+
+func newStats(ledger *metrics.Ledger, logger zerolog.Logger, interval time.Duration) *stats {
+	s := &stats{ledger: ledger, logger: logger, last: make(map[*metrics.Listener]metrics.Reading), since: time.Now()}
+	s.setInterval(interval)
+	return s
+}
+
+func (s *stats) setInterval(interval time.Duration) {
+	s.stop()
+	if interval > 0 {
+		s.ticker = time.NewTicker(interval)
+	}
+}
+
+func (s *stats) stop() {
+	if s.ticker != nil {
+		s.ticker.Stop()
+		s.ticker = nil
+	}
+}
+
+// tick returns a channel that never sends while the interval is 0.
+func (s *stats) tick() <-chan time.Time {
+	if s.ticker == nil {
+		return nil
+	}
+	return s.ticker.C
+}
+
+// log writes one line a listener: what has happened since the last. It is a
+// warning where datagrams were lost.
+func (s *stats) log(now time.Time) {
+	seconds := now.Sub(s.since).Seconds()
+	s.since = now
+	for _, listener := range s.ledger.Listeners() {
+		total := metrics.Sum(listener.Read())
+		last := s.last[listener]
+		s.last[listener] = total
+		lost := total.Dropped.Lost() - last.Dropped.Lost()
+		event := s.logger.Info()
+		if lost > 0 {
+			event = s.logger.Warn()
+		}
+		rate := func(now, before uint64) float64 { return round(float64(now-before) / seconds) }
+		event = event.Str("listener", listener.Name).
+			Float64("received_per_s", rate(total.Received, last.Received)).
+			Float64("delivered_per_s", rate(total.Delivered, last.Delivered)).
+			Float64("bytes_per_s", rate(total.Bytes, last.Bytes)).
+			Uint64("in_flight", total.InFlight).
+			Uint64("queue_bytes", total.QueueBytes).
+			Uint64("lost", lost)
+		for _, d := range []struct {
+			reason      string
+			now, before uint64
+		}{
+			{"kernel", total.Dropped.Kernel, last.Dropped.Kernel},
+			{"not_allowed", total.Dropped.NotAllowed, last.Dropped.NotAllowed},
+			{"rate_limited", total.Dropped.RateLimited, last.Dropped.RateLimited},
+			{"malformed", total.Dropped.Malformed, last.Dropped.Malformed},
+			{"output", total.Dropped.Output, last.Dropped.Output},
+			{"reply", total.Dropped.Reply, last.Dropped.Reply},
+		} {
+			if d.now > d.before {
+				event = event.Uint64("lost_"+d.reason, d.now-d.before)
+			}
+		}
+		event.Msg("stats")
+	}
+}
+
+// round keeps one decimal.
+func round(x float64) float64 { return float64(int64(x*10+0.5)) / 10 }
+
+// logReading adds a shard's whole page to a log line.
+func logReading(event *zerolog.Event, r metrics.Reading) *zerolog.Event {
+	d := r.Dropped
+	return event.Uint64("received", r.Received).Uint64("bytes", r.Bytes).Uint64("delivered", r.Delivered).
+		Uint64("replied", r.Replied).Uint64("in_flight", r.InFlight).Uint64("truncated", r.Truncated).Uint64("unparsed", r.Unparsed).
+		Uint64("dropped_kernel", d.Kernel).Uint64("dropped_not_allowed", d.NotAllowed).Uint64("dropped_rate_limited", d.RateLimited).
+		Uint64("dropped_malformed", d.Malformed).Uint64("dropped_output", d.Output).Uint64("dropped_reply", d.Reply)
+}

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+)
+
+// version and commit are set by the linker (-X main.version=…); without, what
+// the go command recorded in the binary is used.
+var version, commit string
+
+// build tells what runs.
+type build struct{ version, commit, goVersion, kernel string }
+
+func thisBuild() build {
+	b := build{version: version, commit: commit, goVersion: runtime.Version(), kernel: "unknown"}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		if v := info.Main.Version; v != "(devel)" {
+			b.version = cmp.Or(b.version, v)
+		}
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				b.commit = cmp.Or(b.commit, s.Value)
+			}
+		}
+	}
+	b.version = cmp.Or(b.version, "devel")
+	b.commit = cmp.Or(b.commit, "unknown")
+	var name unix.Utsname
+	if unix.Uname(&name) == nil {
+		b.kernel = unix.ByteSliceToString(name.Release[:])
+	}
+	return b
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "Print version, commit, Go version and kernel",
+		Args:    noArguments,
+		Example: "  udpshard version",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			b := thisBuild()
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "udpshard %s\ncommit   %s\ngo       %s %s/%s\nkernel   %s\n",
+				b.version, b.commit, b.goVersion, runtime.GOOS, runtime.GOARCH, b.kernel)
+			return err
+		},
+	}
+}
