@@ -67,8 +67,7 @@ func openSocket(c Config, at address, exclusive bool) (fd int, err error) {
 		case err == nil:
 			return fd, sharePort(fd)
 		case errors.Is(err, unix.EADDRINUSE):
-			// Another listener of our own may have it: 127.0.0.2 beside the wildcard.
-			if inUse := newInUseError(at, c.Join); !inUse.ours() {
+			if inUse := newInUseError(at, c.Join); !inUse.beside(at) {
 				return -1, inUse
 			}
 		default:

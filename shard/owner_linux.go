@@ -17,7 +17,6 @@ type Holder struct {
 	UID     int    // of the socket
 	PID     int    // 0 where this process may not see whose it is
 	Command string // of PID
-	inode   uint64
 }
 
 func (h Holder) String() string {
@@ -30,7 +29,7 @@ func (h Holder) String() string {
 // InUseError says that a port has a UDP socket that keeps us out of it.
 type InUseError struct {
 	Address string
-	Holders []Holder // that were found, one for each process
+	Holders []Holder // that were found, each once however many sockets it has
 	Join    bool     // sharing was asked for
 }
 
@@ -62,10 +61,11 @@ func (e *InUseError) Hint() string {
 // Unwrap returns EADDRINUSE.
 func (e *InUseError) Unwrap() error { return unix.EADDRINUSE }
 
-// ours says that every socket there is one of this process.
-func (e *InUseError) ours() bool {
+// beside says that every socket there is one of this process's, at another
+// address than at: 127.0.0.2 beside the wildcard.
+func (e *InUseError) beside(at address) bool {
 	for _, h := range e.Holders {
-		if h.PID != os.Getpid() {
+		if h.PID != os.Getpid() || h.Address == at.AddrPort {
 			return false
 		}
 	}
@@ -86,15 +86,15 @@ func newInUseError(at address, join bool) *InUseError {
 		for _, line := range lines {
 			held, _ := netip.AddrFromSlice(line.LocalAddr)
 			if uint16(line.LocalPort) == at.Port() && overlap(held, at.Addr()) {
-				sockets[line.Inode] = &Holder{Address: netip.AddrPortFrom(held, at.Port()), UID: int(line.UID), inode: line.Inode}
+				sockets[line.Inode] = &Holder{Address: netip.AddrPortFrom(held, at.Port()), UID: int(line.UID)}
 			}
 		}
 	}
 	identify(fs, sockets)
-	seen := make(map[[2]int]bool)
+	seen := make(map[Holder]bool)
 	for _, h := range sockets {
-		if key := [2]int{h.PID, h.UID}; !seen[key] {
-			seen[key] = true
+		if !seen[*h] {
+			seen[*h] = true
 			e.Holders = append(e.Holders, *h)
 		}
 	}

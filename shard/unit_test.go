@@ -1,0 +1,141 @@
+package shard
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestErrnoJudgements(t *testing.T) {
+	for _, test := range []struct {
+		errno                             unix.Errno
+		empty, interrupted, scarce, fatal bool
+	}{
+		{errno: unix.EAGAIN, empty: true},
+		{errno: unix.EINTR, interrupted: true},
+		{errno: unix.ENOMEM, scarce: true},
+		{errno: unix.ENOBUFS, scarce: true},
+		{errno: unix.ECONNREFUSED},
+		{errno: unix.EHOSTUNREACH},
+		{errno: unix.ENETUNREACH},
+		{errno: unix.ENETDOWN},
+		{errno: unix.EMSGSIZE},
+		{errno: unix.EBADF, fatal: true},
+		{errno: unix.ENOTSOCK, fatal: true},
+		{errno: unix.EFAULT, fatal: true},
+		{errno: unix.EINVAL, fatal: true},
+		{errno: unix.EIO, fatal: true},
+	} {
+		if empty(test.errno) != test.empty || interrupted(test.errno) != test.interrupted ||
+			scarce(test.errno) != test.scarce || fatal(test.errno) != test.fatal {
+			t.Errorf("%v is misjudged", test.errno)
+		}
+	}
+	if fatal(nil) {
+		t.Error("no error is fatal")
+	}
+}
+
+func TestCPUSetString(t *testing.T) {
+	for want, set := range map[string]cpuSet{
+		"": {}, "3": {3}, "0-1": {0, 1}, "0,2-5": {0, 2, 3, 4, 5}, "0-2,4,6-7": {0, 1, 2, 4, 6, 7},
+	} {
+		if got := set.String(); got != want {
+			t.Errorf("%v is %q, want %q", []int(set), got, want)
+		}
+	}
+}
+
+func TestResolve(t *testing.T) {
+	for in, want := range map[string]string{
+		"127.0.0.1:5514":        "127.0.0.1:5514",
+		"[::1]:5514":            "[::1]:5514",
+		"[::]:5514":             "[::]:5514",
+		"0.0.0.0:5514":          "0.0.0.0:5514",
+		"[::ffff:127.0.0.1]:53": "127.0.0.1:53",
+		"localhost:1":           "127.0.0.1:1",
+		"[fe80::1%lo]:7":        "[fe80::1%lo]:7",
+	} {
+		got, err := resolve(in)
+		if err != nil || got.String() != want || got.dual {
+			t.Errorf("%s is %s (dual %v), %v", in, got, got.dual, err)
+		}
+	}
+	if got, err := resolve(":5514"); err != nil || haveIPv6() != got.dual || got.Port() != 5514 {
+		t.Errorf(":5514 is %s, %v", got, err)
+	}
+	for _, in := range []string{"5514", "127.0.0.1", "::1:5514:x", "127.0.0.1:99999", "256.0.0.1:1", "[::1:5", "a b:1"} {
+		if got, err := resolve(in); err == nil {
+			t.Errorf("%s is taken for %s", in, got)
+		}
+	}
+}
+
+func TestOverlap(t *testing.T) {
+	for _, test := range []struct {
+		a, b string
+		want bool
+	}{
+		{"127.0.0.1", "127.0.0.1", true},
+		{"127.0.0.1", "127.0.0.2", false},
+		{"127.0.0.1", "0.0.0.0", true},
+		{"::1", "0.0.0.0", false},
+		{"127.0.0.1", "::", true},
+		{"::1", "::", true},
+		{"::1", "::2", false},
+	} {
+		a, b := netip.MustParseAddr(test.a), netip.MustParseAddr(test.b)
+		if overlap(a, b) != test.want || overlap(b, a) != test.want {
+			t.Errorf("%s and %s", a, b)
+		}
+	}
+}
+
+func TestLimiterRate(t *testing.T) {
+	for _, perSecond := range []int{1, 7, 1000, 300_000, maxRate} {
+		l := newLimiter(perSecond)
+		source := netip.MustParseAddr("2001:db8::1")
+		taken := 0
+		const steps = 3000
+		for i := range steps { // three seconds, of at most 1000 tries each
+			if l.take(source, time.Hour+time.Duration(i)*time.Millisecond) {
+				taken++
+			}
+		}
+		if want := min(4*perSecond, steps); taken > want || taken < min(3*perSecond, steps)-1 {
+			t.Errorf("%d/s: %d taken in 3 s, want a burst and three seconds' worth: %d", perSecond, taken, want)
+		}
+	}
+}
+
+func TestLimiterKeepsSourcesApart(t *testing.T) {
+	l := newLimiter(1)
+	addr := netip.MustParseAddr("10.0.0.0")
+	for range 10_000 {
+		addr = addr.Next()
+		if !l.take(addr, time.Hour) {
+			t.Fatalf("%s pays for others", addr)
+		}
+		if l.take(addr, time.Hour) {
+			t.Fatalf("%s takes two at a limit of one", addr)
+		}
+	}
+}
+
+// However many sources there are, a new one always gets its share, and the
+// table does not grow.
+func TestLimiterIsBounded(t *testing.T) {
+	l := newLimiter(1)
+	addr := netip.MustParseAddr("2001:db8::")
+	for range 4 * limiterSets * limiterWays {
+		addr = addr.Next()
+		if !l.take(addr, time.Hour) {
+			t.Fatalf("%s pays for others", addr)
+		}
+	}
+	if n := testing.AllocsPerRun(1000, func() { addr = addr.Next(); l.take(addr, time.Hour) }); n != 0 {
+		t.Errorf("%v allocations a datagram", n)
+	}
+}
