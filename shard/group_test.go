@@ -128,9 +128,10 @@ func TestEchoLeavesFromTheAddressThatWasAsked(t *testing.T) {
 					}
 				}
 			}
-			if r := total(g); r.Replied != uint64(3*len(test.ask)) || r.Delivered != r.Replied {
-				t.Errorf("replied %d, delivered %d", r.Replied, r.Delivered)
-			}
+			eventually(t, "all are counted", func() bool {
+				r := total(g)
+				return r.Replied == uint64(3*len(test.ask)) && r.Delivered == r.Replied
+			})
 		})
 	}
 }

@@ -1,0 +1,146 @@
+// Package udpshard_test holds the module's packages to their order: imports
+// point one way, and unsafe and raw system calls stay behind one wall.
+package udpshard_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/udpshard/udpshard/"
+
+// mayImport says which packages of the module each may import. A package
+// that is not here fails the test: decide where it stands.
+var mayImport = map[string][]string{
+	"cmd/udpshard":  {"output", "shard", "metrics", "packet", "packet/syslog"},
+	"output":        {"metrics"},
+	"shard":         {"packet", "metrics", "internal/sys"},
+	"metrics":       {},
+	"packet":        {"packet/record", "internal/sys"},
+	"packet/syslog": {"packet", "packet/record"},
+	"packet/record": {},
+	"internal/sys":  {},
+}
+
+// source calls f with each Go file of the module that is no test.
+func source(t *testing.T, f func(folder, name string, file *ast.File)) {
+	t.Helper()
+	fset := token.NewFileSet()
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() && strings.HasPrefix(d.Name(), ".") && name != "." {
+			if err == nil {
+				err = fs.SkipDir
+			}
+			return err
+		}
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		file, err := parser.ParseFile(fset, name, nil, 0)
+		if err != nil {
+			return err
+		}
+		f(path.Dir(filepath.ToSlash(name)), name, file)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func imports(file *ast.File) []string {
+	var paths []string
+	for _, spec := range file.Imports {
+		unquoted, _ := strconv.Unquote(spec.Path.Value)
+		paths = append(paths, unquoted)
+	}
+	return paths
+}
+
+func TestImportsPointOneWay(t *testing.T) {
+	seen := make(map[string]bool)
+	source(t, func(folder, name string, file *ast.File) {
+		allowed, known := mayImport[folder]
+		if !known {
+			t.Errorf("%s: the folder has no place in mayImport", name)
+		}
+		seen[folder] = true
+		for _, p := range imports(file) {
+			if own, ok := strings.CutPrefix(p, module); ok && !slices.Contains(allowed, own) {
+				t.Errorf("%s imports %s, which does not lie below it", name, own)
+			}
+		}
+	})
+	for folder := range mayImport {
+		if !seen[folder] {
+			t.Errorf("%s has no Go files", folder)
+		}
+	}
+}
+
+func TestUnsafeStaysBehindTheWall(t *testing.T) {
+	raw := []string{"Syscall", "Syscall6", "RawSyscall", "RawSyscall6", "SyscallNoError", "RawSyscallNoError"}
+	source(t, func(folder, name string, file *ast.File) {
+		if folder == "internal/sys" {
+			return
+		}
+		if slices.Contains(imports(file), "unsafe") {
+			t.Errorf("%s imports unsafe", name)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			call, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			if pkg, ok := call.X.(*ast.Ident); ok && (pkg.Name == "unix" || pkg.Name == "syscall") && slices.Contains(raw, call.Sel.Name) {
+				t.Errorf("%s calls %s.%s", name, pkg.Name, call.Sel.Name)
+			}
+			return true
+		})
+	})
+}
+
+// Only the command prints and exits.
+func TestOnlyTheCommandExits(t *testing.T) {
+	source(t, func(folder, name string, file *ast.File) {
+		if folder == "cmd/udpshard" {
+			return
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			call, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			if pkg, ok := call.X.(*ast.Ident); ok {
+				switch pkg.Name + "." + call.Sel.Name {
+				case "os.Exit", "os.Stderr", "fmt.Print", "fmt.Println", "fmt.Printf", "log.Print", "log.Println", "log.Printf", "log.Fatal":
+					t.Errorf("%s uses %s.%s", name, pkg.Name, call.Sel.Name)
+				}
+			}
+			return true
+		})
+	})
+}
+
+func TestGofmt(t *testing.T) {
+	gofmt, err := exec.LookPath("gofmt")
+	if err != nil {
+		t.Skip("needs gofmt, which comes with Go: add $(go env GOROOT)/bin to PATH")
+	}
+	cmd := exec.Command(gofmt, "-l", ".")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil || len(out) > 0 {
+		t.Errorf("gofmt would change %s (%v)", strings.Fields(string(out)), err)
+	}
+}
