@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -14,7 +16,16 @@ import (
 	"github.com/udpshard/udpshard/shard"
 )
 
-const defaultHTTP = "127.0.0.1:9514"
+// httpVariable is the environment's say in the HTTP address. A container's
+// health check has no other way to learn what serve was told.
+const httpVariable = "UDPSHARD_HTTP"
+
+func defaultHTTP() string {
+	if address, ok := os.LookupEnv(httpVariable); ok {
+		return address
+	}
+	return "127.0.0.1:9514"
+}
 
 // config is all that serve is told, by flags or by a file.
 type config struct {
@@ -54,9 +65,9 @@ type source struct {
 }
 
 var configSettings = []setting[config]{
-	{flag: "http", key: "http", init: defaultHTTP,
-		usage: "serve status and metrics at `ADDR`; empty turns it off",
-		set:   bind(parseText, func(c *config) *string { return &c.http })},
+	{flag: "http", key: "http", init: defaultHTTP(),
+		usage: "serve status and metrics at `ADDR`; empty turns it off; $" + httpVariable + " changes the default",
+		set:   bind(parseHTTP, func(c *config) *string { return &c.http })},
 	{flag: "log-level", key: "log.level", init: "info", live: true,
 		usage: "least `LEVEL` that is logged: debug, info, warn or error",
 		set: bind(parseChoice("debug", "info", "warn", "error"),
@@ -76,7 +87,7 @@ var configSettings = []setting[config]{
 var listenerSettings = []setting[listener]{
 	{flag: "listen", key: "address", init: ":5514",
 		usage: "`ADDR` to receive on: 127.0.0.1:5514, [::1]:5514, or :5514 for IPv6 and IPv4",
-		set:   bind(parseText, func(l *listener) *string { return &l.address })},
+		set:   bind(parseAddress, func(l *listener) *string { return &l.address })},
 	{key: "name",
 		set: bind(parseName, func(l *listener) *string { return &l.name })},
 	{flag: "protocol", key: "protocol", init: "syslog",
@@ -86,7 +97,7 @@ var listenerSettings = []setting[listener]{
 	{flag: "shards", key: "shards",
 		usage: "`N` sockets, each with its thread (default one per usable CPU)",
 		set:   bind(parseCount, func(l *listener) *int { return &l.shards })},
-	{flag: "cpus", key: "cpus",
+	{flag: "cpus", key: "cpus", list: true,
 		usage: "`LIST` of CPUs such as 0,2-5 that shards are pinned to in turn (default all usable)",
 		set:   bind(parseCPUs, func(l *listener) *[]int { return &l.cpus })},
 	{flag: "batch", key: "batch", init: "64",
@@ -102,8 +113,8 @@ var listenerSettings = []setting[listener]{
 		usage: "`MODE` of spreading datagrams over shards: hash (the kernel's 4-tuple hash)",
 		set: bind(parseChoice("hash"),
 			func(l *listener) *string { return &l.steer })},
-	{flag: "allow", key: "allow", live: true,
-		usage: "`CIDR,…` of senders to listen to; others are dropped and counted (default all)",
+	{flag: "allow", key: "allow", live: true, list: true,
+		usage: "`CIDR,...` of senders to listen to; others are dropped and counted (default all)",
 		set:   bind(parsePrefixes, func(l *listener) *[]netip.Prefix { return &l.allow })},
 	{flag: "rate-limit", key: "rate_limit", live: true,
 		usage: "`N` datagrams a second at most from one source address (default off)",
@@ -114,6 +125,29 @@ var listenerSettings = []setting[listener]{
 	{flag: "output", key: "output", init: "stdout",
 		usage: "`OUTPUT` of records: stdout, discard, or file:PATH, where {shard} stands for the shard's number",
 		set:   bind(parseOutput, func(l *listener) *string { return &l.output })},
+}
+
+// parseAddress leaves the rest to the engine, for which an absent port is any
+// free one: nobody would find that.
+func parseAddress(text string) (string, error) {
+	if _, port, err := net.SplitHostPort(text); err != nil || port == "" {
+		return "", fmt.Errorf("%q is not host:port, [ipv6]:port or :port", text)
+	}
+	return text, nil
+}
+
+func parseHTTP(text string) (string, error) {
+	if text == "" {
+		return "", nil
+	}
+	_, port, err := net.SplitHostPort(text)
+	if err != nil || port == "" {
+		return "", fmt.Errorf("%q is not host:port, [ipv6]:port or :port", text)
+	}
+	if _, err := net.LookupPort("tcp", port); err != nil {
+		return "", fmt.Errorf("%q has no usable port: %w", text, err)
+	}
+	return text, nil
 }
 
 func parseOutput(text string) (string, error) { return text, output.Check(text) }
@@ -201,16 +235,30 @@ func (c *config) check() error {
 				l.name, names[name] = name, true
 			}
 		}
-		for _, other := range c.listeners[:i] {
-			if other.address == l.address {
-				return l.misfit("address", fmt.Errorf("listener %s has %s already", other.name, l.address))
-			}
-		}
 		if err := l.engine().Check(); err != nil {
 			return l.locate(err)
 		}
+		for _, other := range c.listeners[:i] {
+			if at := l.resolved(); at.Port() != 0 && at == other.resolved() {
+				return l.misfit("address", fmt.Errorf("listener %s has %s already", other.name, other.address))
+			}
+		}
 	}
 	return nil
+}
+
+// resolved returns the address in a form that can be compared: [::]:5514 for
+// :5514, and port 0 for what can't be resolved.
+func (l *listener) resolved() netip.AddrPort {
+	udp, err := net.ResolveUDPAddr("udp", l.address)
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	if udp.IP == nil {
+		udp.IP = net.IPv6unspecified
+	}
+	at := udp.AddrPort()
+	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
 }
 
 // misfit is an error in one key of a listener.

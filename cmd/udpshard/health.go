@@ -31,7 +31,7 @@ the reasons. For HEALTHCHECK and probes.`,
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&address, "http", defaultHTTP, "`ADDR` of the instance's HTTP server")
+	cmd.Flags().StringVar(&address, "http", defaultHTTP(), "`ADDR` of the instance's HTTP server; $"+httpVariable+" changes the default")
 	cmd.Flags().DurationVar(&timeout, "timeout", 2*time.Second, "how long to wait for the answer")
 	return cmd
 }
@@ -54,7 +54,8 @@ func askReady(ctx context.Context, address string, timeout time.Duration) (strin
 	if err != nil {
 		return "", usageError{fmt.Errorf("--http: %w", err)}
 	}
-	response, err := http.DefaultClient.Do(request)
+	client := http.Client{Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true}} // an instance is asked itself
+	response, err := client.Do(request)
 	if err != nil {
 		return "", err
 	}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// Senders that are not ours.
+
+func need(t *testing.T, program, debianPackage string) string {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err != nil {
+		t.Skipf("needs %s: apt-get install %s", program, debianPackage)
+	}
+	return path
+}
+
+// records reads a file of JSON lines.
+func records(t *testing.T, file string) []map[string]any {
+	t.Helper()
+	var all []map[string]any
+	lines(t, file, func(line []byte) {
+		var record map[string]any
+		if err := json.Unmarshal(line, &record); err != nil {
+			t.Errorf("%q: %v", line, err)
+		}
+		all = append(all, record)
+	})
+	return all
+}
+
+// expect compares the fields of a record that want names; nil is absent.
+func expect(t *testing.T, record, want map[string]any) {
+	t.Helper()
+	for key, value := range want {
+		if got := record[key]; got != value {
+			t.Errorf("%s is %v, want %v in %v", key, got, value, record)
+		}
+	}
+}
+
+func TestLogger(t *testing.T) {
+	logger := need(t, "logger", "bsdutils")
+	file := filepath.Join(t.TempDir(), "records.json")
+	address := freeUDP(t)
+	host, port, _ := net.SplitHostPort(address)
+	p := serving(t, nil, "--listen", address, "--output", "file:"+file)
+	for _, args := range [][]string{
+		{"--rfc5424", "--msgid", "ID47", "--sd-id", "x@32473", "--sd-param", `key="value"`},
+		{"--rfc3164"},
+	} {
+		args = append(args, "--udp", "--server", host, "--port", port, "--priority", "auth.crit", "--tag", "drill", "--id=77", "hello: world")
+		if out, err := exec.Command(logger, args...).CombinedOutput(); err != nil {
+			t.Fatalf("logger %v: %v\n%s", args, err, out)
+		}
+	}
+	eventually(t, "both are delivered", func() bool { return p.total().Delivered == 2 })
+	hostname, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, record := range records(t, file) {
+		expect(t, record, map[string]any{
+			"hostname": hostname, "appname": "drill", "procid": "77", "facility": "auth", "severity": "crit", "message": "hello: world",
+		})
+		if record["timestamp"] == nil {
+			t.Errorf("no timestamp in %v", record)
+		}
+		if record["format"] == "rfc5424" {
+			expect(t, record, map[string]any{"msgid": "ID47"})
+			if sd := fmt.Sprint(record["structured_data"].(map[string]any)["x@32473"]); sd != "map[key:value]" {
+				t.Errorf("structured data %s", sd)
+			}
+		} else {
+			expect(t, record, map[string]any{"format": "rfc3164", "msgid": nil, "structured_data": nil})
+		}
+	}
+}
+
+func TestRsyslogForwards(t *testing.T) {
+	rsyslogd := need(t, "rsyslogd", "rsyslog")
+	for template, format := range map[string]string{"RSYSLOG_SyslogProtocol23Format": "rfc5424", "RSYSLOG_TraditionalForwardFormat": "rfc3164", "RSYSLOG_ForwardFormat": "rfc3164"} {
+		t.Run(template, func(t *testing.T) {
+			dir := t.TempDir()
+			file := filepath.Join(dir, "records.json")
+			address := freeUDP(t)
+			p := serving(t, nil, "--listen", address, "--output", "file:"+file)
+			_, port, _ := net.SplitHostPort(address)
+			entrance := freeUDP(t)
+			_, entrancePort, _ := net.SplitHostPort(entrance)
+			conf := filepath.Join(dir, "rsyslog.conf")
+			text := fmt.Sprintf(`global(workDirectory=%q)
+module(load="imudp")
+input(type="imudp" address="127.0.0.1" port=%q)
+action(type="omfwd" target="127.0.0.1" port=%q protocol="udp" template=%q)
+`, dir, entrancePort, port, template)
+			if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			daemon := exec.Command(rsyslogd, "-n", "-f", conf, "-i", filepath.Join(dir, "pid"))
+			if err := daemon.Start(); err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				daemon.Process.Kill()
+				daemon.Wait()
+			}()
+			s := newSenders(t, entrance, 1)
+			eventually(t, "rsyslog forwards", func() bool {
+				s.conns[0].Write([]byte("<36>1 2026-11-20T10:00:00.5Z router.example.net drill 77 ID47 - hello: world"))
+				return p.total().Delivered > 0
+			})
+			p.terminate()
+			for _, record := range records(t, file) {
+				if record["appname"] != "drill" {
+					continue // rsyslog also reports on itself
+				}
+				expect(t, record, map[string]any{"format": format, "facility": "auth", "severity": "warning", "procid": "77", "message": "hello: world"})
+				if format == "rfc5424" {
+					expect(t, record, map[string]any{"msgid": "ID47", "hostname": "router.example.net", "timestamp": "2026-11-20T10:00:00.5Z"})
+				}
+			}
+		})
+	}
+}

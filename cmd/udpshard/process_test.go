@@ -1,0 +1,219 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/udpshard/udpshard/metrics"
+)
+
+// program builds the program once, for tests that need it as a process.
+var program = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "udpshard-test-")
+	if err != nil {
+		return "", err
+	}
+	if err := os.Chmod(dir, 0o755); err != nil { // for tests that run it as another user
+		return "", err
+	}
+	path := filepath.Join(dir, "udpshard")
+	cmd := exec.Command("go", "build", "-o", path, ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %v\n%s", err, out)
+	}
+	return path, nil
+})
+
+// process is a running udpshard.
+type process struct {
+	t    *testing.T
+	cmd  *exec.Cmd
+	http string
+	logs *safeBuffer
+	wait func() int
+}
+
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// launch starts the program without waiting for it to be ready. change may
+// be nil.
+func launch(t *testing.T, change func(*exec.Cmd), args ...string) *process {
+	t.Helper()
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{t: t, cmd: exec.Command(path, args...), logs: new(safeBuffer)}
+	p.cmd.Stderr = p.logs
+	if change != nil {
+		change(p.cmd)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p.wait = sync.OnceValue(func() int {
+		p.cmd.Wait()
+		return p.cmd.ProcessState.ExitCode()
+	})
+	t.Cleanup(func() {
+		p.cmd.Process.Kill()
+		p.wait()
+		if t.Failed() {
+			t.Logf("logs of %v:\n%s", args, p.logs)
+		}
+	})
+	return p
+}
+
+// serving starts `serve` with args and a free HTTP address, and returns once
+// it is ready.
+func serving(t *testing.T, change func(*exec.Cmd), args ...string) *process {
+	t.Helper()
+	address := freeTCP(t)
+	p := launch(t, change, append([]string{"serve", "--http", address, "--log-format", "json"}, args...)...)
+	p.http = address
+	eventually(t, "it is ready", func() bool {
+		response, err := http.Get("http://" + p.http + "/readyz")
+		if err != nil {
+			return false
+		}
+		response.Body.Close()
+		return response.StatusCode == http.StatusOK
+	})
+	return p
+}
+
+// terminate sends SIGTERM and returns the exit code.
+func (p *process) terminate() int {
+	p.cmd.Process.Signal(syscall.SIGTERM)
+	return p.wait()
+}
+
+func (p *process) status() metrics.Status {
+	p.t.Helper()
+	response, err := http.Get("http://" + p.http + "/api/v1/status")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var status metrics.Status
+	if err := json.NewDecoder(response.Body).Decode(&status); err != nil {
+		p.t.Fatal(err)
+	}
+	return status
+}
+
+// total adds up the shards of its listeners.
+func (p *process) total() metrics.Reading {
+	p.t.Helper()
+	var readings []metrics.Reading
+	for _, l := range p.status().Listeners {
+		readings = append(readings, l.Shards...)
+	}
+	return metrics.Sum(readings)
+}
+
+// finalLedger adds up the shards' last log lines.
+func (p *process) finalLedger() (received, delivered, kernel, lost uint64) {
+	scanner := bufio.NewScanner(bytes.NewBufferString(p.logs.String()))
+	for scanner.Scan() {
+		var line struct {
+			Message             string
+			Received, Delivered uint64
+			Kernel              uint64 `json:"dropped_kernel"`
+			Output              uint64 `json:"dropped_output"`
+			InFlight            uint64 `json:"in_flight"`
+			NotAllowed          uint64 `json:"dropped_not_allowed"`
+		}
+		if json.Unmarshal(scanner.Bytes(), &line) == nil && line.Message == "final ledger" {
+			received += line.Received
+			delivered += line.Delivered
+			kernel += line.Kernel
+			lost += line.Output + line.InFlight + line.NotAllowed
+		}
+	}
+	return
+}
+
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("timed out waiting until %s", what)
+		}
+	}
+}
+
+// freeTCP and freeUDP return addresses on loopback that nobody has.
+func freeTCP(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func freeUDP(t *testing.T) string {
+	t.Helper()
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	return c.LocalAddr().String()
+}
+
+func lines(t *testing.T, path string, each func(line []byte)) int {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r := bufio.NewReaderSize(f, 1<<20)
+	for n := 0; ; n++ {
+		line, err := r.ReadSlice('\n')
+		if err == io.EOF {
+			if len(line) > 0 {
+				t.Errorf("%s ends in the middle of a line: %q", path, line)
+			}
+			return n
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if each != nil {
+			each(line)
+		}
+	}
+}

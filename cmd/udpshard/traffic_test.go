@@ -1,0 +1,105 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/ipv4"
+)
+
+// senders are sockets that send numbered syslog messages in turn.
+type senders struct {
+	t     *testing.T
+	conns []*net.UDPConn
+	batch []*ipv4.PacketConn
+	next  []int // number of each one's next message
+	sent  int
+}
+
+func newSenders(t *testing.T, to string, count int) *senders {
+	t.Helper()
+	s := &senders{t: t, next: make([]int, count)}
+	for range count {
+		conn, err := net.Dial("udp", to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		s.conns = append(s.conns, conn.(*net.UDPConn))
+		s.batch = append(s.batch, ipv4.NewPacketConn(conn.(*net.UDPConn)))
+	}
+	return s
+}
+
+// burst sends count messages from one sender.
+func (s *senders) burst(sender, count int) {
+	s.t.Helper()
+	messages := make([]ipv4.Message, count)
+	for i := range messages {
+		text := fmt.Appendf(nil, "<134>1 2026-11-20T10:00:00.123456Z host%d app 42 - - number %d", sender, s.next[sender]+i)
+		messages[i].Buffers = [][]byte{text}
+	}
+	for len(messages) > 0 {
+		n, err := s.batch[sender].WriteBatch(messages, 0)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		messages = messages[n:]
+		s.next[sender] += n
+		s.sent += n
+	}
+}
+
+// send sends until total messages were sent, at a rate per second (0: as
+// fast as it goes).
+func (s *senders) send(total, rate int) {
+	s.t.Helper()
+	const size = 25
+	began, before := time.Now(), s.sent
+	for s.sent < total {
+		s.burst(s.sent/size%len(s.conns), min(size, total-s.sent))
+		if rate > 0 {
+			due := began.Add(time.Duration(s.sent-before) * time.Second / time.Duration(rate))
+			time.Sleep(time.Until(due))
+		}
+	}
+}
+
+// reader checks records of senders: each at most once, in order of sending.
+type reader struct {
+	last    map[string]int
+	records int
+	faults  []string
+}
+
+func newReader() *reader { return &reader{last: make(map[string]int)} }
+
+func (r *reader) read(line []byte) {
+	var record struct{ Hostname, Appname, Message, Format string }
+	if err := json.Unmarshal(line, &record); err != nil || record.Format != "rfc5424" || record.Appname != "app" {
+		r.fault("record %q: %v", line, err)
+		return
+	}
+	digits, _ := strings.CutPrefix(record.Message, "number ")
+	number, err := strconv.Atoi(digits)
+	if err != nil {
+		r.fault("record %q: %v", line, err)
+		return
+	}
+	r.records++
+	if last, ok := r.last[record.Hostname]; ok && number <= last {
+		r.fault("%s: number %d comes after %d", record.Hostname, number, last)
+	}
+	r.last[record.Hostname] = number
+}
+
+func (r *reader) fault(format string, args ...any) {
+	if len(r.faults) < 10 {
+		r.faults = append(r.faults, fmt.Sprintf(format, args...))
+	}
+}
