@@ -84,8 +84,6 @@ func ask(t *testing.T, conn *net.UDPConn, text string) string {
 	return string(answer[:n])
 }
 
-func echo(int) packet.Handler { return packet.Echo{} }
-
 func needIPv6(t *testing.T) {
 	t.Helper()
 	if conn, err := net.ListenPacket("udp6", "[::1]:0"); err != nil {

@@ -1,0 +1,16 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func FuzzFile(f *testing.F) {
+	f.Add("listeners:\n  - &a {address: :1, batch: 3, allow: [a, b]}\n  - <<: [*a, {name: x}]\nlog: {level: info}\n? http\n: !!str x\n")
+	path := filepath.Join(f.TempDir(), "c.yaml")
+	f.Fuzz(func(t *testing.T, text string) {
+		os.WriteFile(path, []byte(text), 0o600)
+		_ = newConfig().readFile(path)
+	})
+}
