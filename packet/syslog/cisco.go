@@ -64,3 +64,12 @@ func sequenceEnd(text []byte) int {
 		end = n + len(": ")
 	}
 }
+
+// isDeviceName reports whether text begins with a name that a mnemonic
+// follows: that is a device's, though it stands where a program's would.
+func isDeviceName(text []byte) bool { return isMnemonic(afterName(text)) }
+
+// isMnemonic reports whether text is a colon and %FACILITY-SEVERITY-MNEMONIC.
+func isMnemonic(text []byte) bool {
+	return len(text) > 3 && text[0] == ':' && text[1] == ' ' && text[2] == '%' && text[3]-'A' <= 'Z'-'A'
+}

@@ -1,6 +1,9 @@
 package syslog
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // clock completes timestamps that lack their year or their zone.
 type clock struct {
@@ -35,24 +38,22 @@ func (k *clock) set(location *time.Location, receivedAt time.Time) {
 	k.location, k.receivedAt = location, receivedAt
 	local := receivedAt.In(location)
 	_, offset := local.Zone()
-	k.received = civilDate{local.Year(), int(local.Month()), receivedAt.Unix() + int64(offset)}
+	k.received = civilDate{min(max(local.Year(), 0), maxYear), int(local.Month()), receivedAt.Unix() + int64(offset)}
 }
 
 // complete gives c the year that puts it nearest to the time of receipt, if
-// it has none, and reports false if there is none: 29 February at the edge
-// of the calendar.
-func (k *clock) complete(c *civil) bool {
+// it has none. Of two years that are as near, it is the earlier.
+func (k *clock) complete(c *civil) {
 	if c.year != noYear {
-		return true
+		return
 	}
 	leapDay := c.month == 2 && c.day == 29
 	// Four months apart in one year, the other years are further.
 	if d := c.month - k.received.month; !leapDay && -4 <= d && d <= 4 {
 		c.year = k.received.year
-	} else {
-		c.year = k.nearestYear(*c, leapDay)
+		return
 	}
-	return 0 <= c.year && c.year <= 9999
+	c.year = k.nearestYear(*c, leapDay)
 }
 
 func (k *clock) nearestYear(c civil, leapDay bool) int {
@@ -60,8 +61,8 @@ func (k *clock) nearestYear(c civil, leapDay bool) int {
 	if leapDay {
 		reach = 8 // no further is a leap year: 1896 and 1904
 	}
-	best, nearest := noYear, int64(0)
-	for year := k.received.year - reach; year <= k.received.year+reach; year++ {
+	best, nearest := 0, int64(math.MaxInt64)
+	for year := max(k.received.year-reach, 0); year <= min(k.received.year+reach, maxYear); year++ {
 		if leapDay && !isLeap(year) {
 			continue
 		}
@@ -70,23 +71,11 @@ func (k *clock) nearestYear(c civil, leapDay bool) int {
 		if far < 0 {
 			far = -far
 		}
-		if best == noYear || far < nearest {
+		if far < nearest {
 			best, nearest = year, far
 		}
 	}
 	return best
-}
-
-// wall returns the seconds since 1970 of a clock that tells UTC.
-func (c *civil) wall() int64 {
-	return time.Date(c.year, time.Month(c.month), c.day, c.hour, c.minute, c.second, 0, time.UTC).Unix()
-}
-
-// in returns the time at which a clock in location tells c. Where clocks are
-// put forward over c or back to before it, it is one of the times that
-// time.Date allows.
-func (c *civil) in(location *time.Location) time.Time {
-	return time.Date(c.year, time.Month(c.month), c.day, c.hour, c.minute, c.second, 0, location)
 }
 
 // localOffset returns how many seconds east of UTC the location is when its
@@ -114,11 +103,4 @@ func sameSecond(a, b *civil) bool {
 func (k *clock) localZone(c *civil, name []byte) bool {
 	have, _ := c.in(k.location).Zone()
 	return have == string(name)
-}
-
-// inUTC returns what a clock that tells UTC reads when one offset seconds
-// east of it tells c.
-func (c *civil) inUTC(offset int) civil {
-	t := time.Unix(c.wall()-int64(offset), 0).UTC()
-	return civil{t.Year(), int(t.Month()), t.Day(), t.Hour(), t.Minute(), t.Second(), c.fraction}
 }

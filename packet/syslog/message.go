@@ -12,7 +12,7 @@ const (
 // Message is one decoded datagram. Its fields are views over the datagram's
 // bytes and over memory of the Decoder: they are valid until the datagram's
 // memory is used again or the Decoder decodes again, whichever is first. A
-// field that the datagram does not have is nil.
+// field that the datagram does not have is empty.
 type Message struct {
 	Format Format
 

@@ -15,7 +15,7 @@ func (d *Decoder) rfc3164(m *Message, text []byte) {
 		rest, colon, ok = d.cutCiscoLead(m, text)
 	}
 	switch {
-	case !ok && m.HasPriority:
+	case !ok && m.HasPriority && !isDeviceName(text):
 		m.Text, _ = m.cutTag(text)
 	case !ok:
 	case colon:
@@ -54,9 +54,10 @@ func (d *Decoder) cutTimestamp(m *Message, text []byte, cisco bool) (rest []byte
 		}
 		d.setTimestamp(m, &c, d.clock.localOffset(&c))
 	default:
-		if n = scanBSD(text, &c); n == 0 || !endsTimestamp(text[n:]) || !d.clock.complete(&c) {
+		if n = scanBSD(text, &c); n == 0 || !endsTimestamp(text[n:]) {
 			return nil, false, false
 		}
+		d.clock.complete(&c)
 		zone, offset, size := d.clock.readZone(text[n:], &c, cisco)
 		switch zone {
 		case zoneUnknown:
@@ -78,7 +79,7 @@ func (d *Decoder) cutTimestamp(m *Message, text []byte, cisco bool) (rest []byte
 func (d *Decoder) setTimestamp(m *Message, c *civil, offset int) {
 	if offset%60 != 0 {
 		// Local mean time, before zones: RFC 3339 has no seconds there.
-		if u := c.inUTC(offset); 0 <= u.year && u.year <= 9999 {
+		if u := c.inUTC(offset); 0 <= u.year && u.year <= maxYear {
 			*c, offset = u, 0
 		}
 	}
@@ -101,8 +102,7 @@ func (m *Message) cutHeader(text []byte) (rest []byte) {
 			return cutByte(text)
 		}
 		field = trimSpaces(text)
-	case bytes.HasPrefix(afterName(field), []byte(": %")):
-		// A name that Cisco's mnemonic follows is a device's, not a program's.
+	case isDeviceName(field):
 		return text[1:]
 	}
 	if len(field) > 0 && field[0] == ':' && (len(field) == 1 || field[1] == ' ') {

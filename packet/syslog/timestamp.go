@@ -6,41 +6,6 @@ import "time"
 // RFC 5424, which has 6: nanoseconds, the finest that time.Time tells.
 const maxFraction = 9
 
-// civil is a date and a time of day as a sender wrote them.
-type civil struct {
-	year     int // noYear if it was not sent
-	month    int
-	day      int
-	hour     int
-	minute   int
-	second   int
-	fraction []byte // the digits, or nil
-}
-
-const noYear = -1
-
-// valid reports whether the date is in the calendar and the time on the
-// clock. Without a year, 29 February is.
-func (c *civil) valid() bool {
-	return c.month >= 1 && c.month <= 12 && c.day >= 1 && c.day <= daysIn(c.year, c.month) &&
-		c.hour <= 23 && c.minute <= 59 && c.second <= 59
-}
-
-func daysIn(year, month int) int {
-	switch month {
-	case 2:
-		if year == noYear || isLeap(year) {
-			return 29
-		}
-		return 28
-	case 4, 6, 9, 11:
-		return 30
-	}
-	return 31
-}
-
-func isLeap(year int) bool { return year%4 == 0 && (year%100 != 0 || year%400 == 0) }
-
 // monthOf returns the number of an English month's first three letters, or 0.
 func monthOf(text []byte) int {
 	switch string(text) { // does not allocate
@@ -74,8 +39,9 @@ func monthOf(text []byte) int {
 
 // scanBSD reads an RFC 3164 TIMESTAMP, Mmm dd hh:mm:ss, with what devices make
 // of it: the day padded by a space, by a zero or not at all, a year after
-// the day or (NX-OS) before the month, a fraction. It returns how many bytes
-// that takes, 0 if there is none.
+// the day (IOS, ASA), before the month (NX-OS) or at the end (Junos
+// time-format), a fraction. It returns how many bytes that takes, 0 if there
+// is none.
 func scanBSD(text []byte, c *civil) int {
 	c.year, c.fraction = noYear, nil
 	i := 0
@@ -112,10 +78,22 @@ func scanBSD(text []byte, c *civil) int {
 		i += 5
 	}
 	n := scanTime(text[i:], c, maxFraction)
-	if n == 0 || !c.valid() {
+	if n == 0 {
 		return 0
 	}
-	return i + n
+	i += n
+	if c.year == noYear && len(text) > i+5 && text[i] == ' ' && text[i+5] == ' ' && number(text[i+1:i+5], &c.year) {
+		// Hosts may have a number for a name, but hardly that of a year.
+		if 1970 <= c.year && c.year < 2100 {
+			i += 5
+		} else {
+			c.year = noYear
+		}
+	}
+	if !c.valid() {
+		return 0
+	}
+	return i
 }
 
 // scanUTM reads the timestamp of Sophos UTM, 2023:10:11-22:14:15.
@@ -221,38 +199,6 @@ func number(text []byte, n *int) bool {
 	*n = v
 	return true
 }
-
-// appendStamp appends the reading in RFC 3339, with the fraction as it was sent.
-// offset is in seconds east of UTC, whole minutes.
-func appendStamp(dst []byte, c *civil, offset int) []byte {
-	dst = append2(dst, c.year/100)
-	dst = append2(dst, c.year%100)
-	dst = append2(append(dst, '-'), c.month)
-	dst = append2(append(dst, '-'), c.day)
-	dst = append2(append(dst, 'T'), c.hour)
-	dst = append2(append(dst, ':'), c.minute)
-	dst = append2(append(dst, ':'), c.second)
-	if c.fraction != nil {
-		dst = append(dst, '.')
-		dst = append(dst, c.fraction...)
-	}
-	switch {
-	case offset == 0:
-		return append(dst, 'Z')
-	case offset < 0:
-		dst = append(dst, '-')
-		offset = -offset
-	default:
-		dst = append(dst, '+')
-	}
-	dst = append2(dst, offset/3600)
-	return append2(append(dst, ':'), offset/60%60)
-}
-
-func append2(dst []byte, n int) []byte { return append(dst, byte('0'+n/10), byte('0'+n%10)) }
-
-// maxStamp is the longest that appendStamp makes.
-const maxStamp = len("2006-01-02T15:04:05.") + maxFraction + len("+00:00")
 
 // endsTimestamp reports whether what follows a timestamp lets it be one.
 func endsTimestamp(rest []byte) bool {

@@ -1,5 +1,7 @@
 package syslog
 
+import "bytes"
+
 // zone is what a timestamp says of its offset.
 type zone uint8
 
@@ -43,14 +45,12 @@ func isAbbreviation(name []byte) bool {
 }
 
 // readZone returns the zone that follows a timestamp without one, in Cisco's
-// form " ZONE:", and how many bytes it takes up to its colon. Location's own
-// name for a time comes before RFC 5322's. cisco says that the datagram is
-// known to be Cisco's, where any word in capitals is a zone: it is what the
-// operator has called it.
+// form " ZONE:", and how many bytes it takes up to its colon. A space before
+// the colon, as Unified Communications Manager has it, is for the zones that
+// are known: else it ends an ASA's name. Location's own name for a time comes
+// before RFC 5322's. cisco says that the datagram is known to be Cisco's,
+// where any word in capitals is a zone: what the operator has called it.
 func (k *clock) readZone(rest []byte, c *civil, cisco bool) (z zone, offset, n int) {
-	if len(rest) < 2 || rest[0] != ' ' || !isLetter(rest[1]) {
-		return zoneLocal, 0, 0
-	}
 	const longest = 5
 	n = 1
 	capitals := true
@@ -58,37 +58,46 @@ func (k *clock) readZone(rest []byte, c *civil, cisco bool) (z zone, offset, n i
 		capitals = capitals && rest[n] < 'a'
 		n++
 	}
-	if n == len(rest) {
+	if n == 1 || n == len(rest) || rest[0] != ' ' {
 		return zoneLocal, 0, 0
 	}
 	name := rest[1:n]
-	switch rest[n] {
-	case '+', '-':
+	switch after := rest[n:]; {
+	case after[0] == '+' || after[0] == '-':
 		// GMT+2, TZ-6: POSIX counts these westward, people eastward.
-		if n+1 < len(rest) && isDigit(rest[n+1]) && isZoneBase(name) {
+		if len(after) > 1 && isDigit(after[1]) && isZoneBase(name) {
 			return zoneUnknown, 0, 0
 		}
 		return zoneLocal, 0, 0
-	case ':':
+	case after[0] == ':':
+		cisco = cisco || isMnemonic(after)
+	case bytes.HasPrefix(after, []byte(" :")):
+		cisco = false
+		n++
 	default:
 		return zoneLocal, 0, 0
 	}
-	if (capitals || isAbbreviation(name)) && k.localZone(c, name) {
+	known := isAbbreviation(name)
+	if (known || capitals) && k.localZone(c, name) {
 		return zoneKnown, k.localOffset(c), n
 	}
 	if offset, ok := namedOffset(name); ok {
 		return zoneKnown, offset, n
 	}
-	cisco = cisco || len(rest) > n+2 && rest[n+1] == ' ' && rest[n+2] == '%'
-	if isAbbreviation(name) || cisco && capitals && len(name) >= 3 {
+	if known || cisco && capitals && len(name) >= 3 {
 		return zoneUnknown, 0, 0
 	}
 	return zoneLocal, 0, 0
 }
 
+// isZoneBase reports whether a number after name makes an offset of it. Other
+// abbreviations with a number are hosts': CAT-1, WEST-2.
 func isZoneBase(name []byte) bool {
-	_, ok := namedOffset(name)
-	return ok || isAbbreviation(name) || string(name) == "TZ"
+	switch string(name) {
+	case "UTC", "GMT", "UT", "TZ":
+		return true
+	}
+	return false
 }
 
 func isLetter(c byte) bool { return c|0x20-'a' <= 'z'-'a' }

@@ -1,0 +1,92 @@
+package syslog
+
+import "time"
+
+// civil is a date and a time of day as a sender wrote them.
+type civil struct {
+	year     int // noYear if it was not sent
+	month    int
+	day      int
+	hour     int
+	minute   int
+	second   int
+	fraction []byte // the digits, or nil
+}
+
+const noYear = -1
+
+// valid reports whether the date is in the calendar and the time on the
+// clock. Without a year, 29 February is.
+func (c *civil) valid() bool {
+	return c.month >= 1 && c.month <= 12 && c.day >= 1 && c.day <= daysIn(c.year, c.month) &&
+		c.hour <= 23 && c.minute <= 59 && c.second <= 59
+}
+
+func daysIn(year, month int) int {
+	switch month {
+	case 2:
+		if year == noYear || isLeap(year) {
+			return 29
+		}
+		return 28
+	case 4, 6, 9, 11:
+		return 30
+	}
+	return 31
+}
+
+func isLeap(year int) bool { return year%4 == 0 && (year%100 != 0 || year%400 == 0) }
+
+// maxYear is the last that RFC 3339 can say.
+const maxYear = 9999
+
+// wall returns the seconds since 1970 of a clock that tells UTC.
+func (c *civil) wall() int64 {
+	return time.Date(c.year, time.Month(c.month), c.day, c.hour, c.minute, c.second, 0, time.UTC).Unix()
+}
+
+// in returns the time at which a clock in location tells c. Where clocks are
+// put forward over c or back to before it, it is one of the times that
+// time.Date allows.
+func (c *civil) in(location *time.Location) time.Time {
+	return time.Date(c.year, time.Month(c.month), c.day, c.hour, c.minute, c.second, 0, location)
+}
+
+// inUTC returns what a clock that tells UTC reads when one offset seconds
+// east of it tells c.
+func (c *civil) inUTC(offset int) civil {
+	t := time.Unix(c.wall()-int64(offset), 0).UTC()
+	return civil{t.Year(), int(t.Month()), t.Day(), t.Hour(), t.Minute(), t.Second(), c.fraction}
+}
+
+// appendStamp appends the reading in RFC 3339, with the fraction as it was sent.
+// offset is in seconds east of UTC, whole minutes.
+func appendStamp(dst []byte, c *civil, offset int) []byte {
+	dst = append2(dst, c.year/100)
+	dst = append2(dst, c.year%100)
+	dst = append2(append(dst, '-'), c.month)
+	dst = append2(append(dst, '-'), c.day)
+	dst = append2(append(dst, 'T'), c.hour)
+	dst = append2(append(dst, ':'), c.minute)
+	dst = append2(append(dst, ':'), c.second)
+	if c.fraction != nil {
+		dst = append(dst, '.')
+		dst = append(dst, c.fraction...)
+	}
+	switch {
+	case offset == 0:
+		return append(dst, 'Z')
+	case offset < 0:
+		dst = append(dst, '-')
+		offset = -offset
+	default:
+		dst = append(dst, '+')
+	}
+	dst = append2(dst, offset/3600)
+	return append2(append(dst, ':'), offset/60%60)
+}
+
+func append2(dst []byte, n int) []byte { return append(dst, byte('0'+n/10), byte('0'+n%10)) }
+
+// maxStamp is the longest that appendStamp makes.
+const maxStamp = len("2006-01-02T15:04:05.") + maxFraction + len("+00:00")

@@ -1,0 +1,174 @@
+package syslog
+
+import (
+	"testing"
+	"time"
+	_ "time/tzdata" // the zones below, on hosts that have no zone files
+)
+
+func location(t testing.TB, name string) *time.Location {
+	t.Helper()
+	l, err := time.LoadLocation(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func TestNearestYear(t *testing.T) {
+	tests := []struct{ received, stamp, want string }{
+		{"2023-12-31T23:59:59Z", "Dec 31 23:59:58", "2023-12-31T23:59:58Z"},
+		{"2023-12-31T23:59:59Z", "Jan  1 00:00:01", "2024-01-01T00:00:01Z"},
+		{"2024-01-01T00:00:01Z", "Dec 31 23:59:59", "2023-12-31T23:59:59Z"},
+		{"2024-01-01T00:00:01Z", "Jan  1 00:00:02", "2024-01-01T00:00:02Z"},
+		{"2023-08-31T00:00:00Z", "Mar  1 00:00:00", "2023-03-01T00:00:00Z"}, // 183 days, 183 days: the earlier
+		{"2023-08-31T12:00:00Z", "Mar  1 00:00:00", "2024-03-01T00:00:00Z"},
+		{"2022-08-31T12:00:00Z", "Mar  1 00:00:00", "2023-03-01T00:00:00Z"},
+		{"2023-02-28T12:00:00Z", "Feb 29 00:00:00", "2024-02-29T00:00:00Z"},
+		{"2022-02-27T12:00:00Z", "Feb 29 00:00:00", "2020-02-29T00:00:00Z"},
+		{"2022-03-02T12:00:00Z", "Feb 29 00:00:00", "2024-02-29T00:00:00Z"},
+		{"2024-12-31T12:00:00Z", "Feb 29 00:00:00", "2024-02-29T00:00:00Z"},
+		{"1900-01-01T00:00:00Z", "Feb 29 00:00:00", "1896-02-29T00:00:00Z"},
+		{"2101-01-01T00:00:00Z", "Feb 29 00:00:00", "2104-02-29T00:00:00Z"},
+		{"9999-12-31T00:00:00Z", "Jan  1 00:00:00", "9999-01-01T00:00:00Z"}, // the year after has five digits
+		{"0000-01-01T00:00:00Z", "Dec 31 00:00:00", "0000-12-31T00:00:00Z"},
+	}
+	d := Decoder{Location: time.UTC}
+	for _, tt := range tests {
+		t.Run(tt.received+" "+tt.stamp, func(t *testing.T) {
+			received, err := time.Parse(time.RFC3339, tt.received)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var m Message
+			d.Decode(&m, []byte(tt.stamp+" h x"), received)
+			if got := string(m.Timestamp); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestNearestYearOfEveryDay compares with the plain rule on each pair of days.
+func TestNearestYearOfEveryDay(t *testing.T) {
+	var k clock
+	for received := time.Date(2023, 1, 1, 12, 0, 0, 0, time.UTC); received.Year() < 2025; received = received.AddDate(0, 0, 1) {
+		k.set(time.UTC, received)
+		for day := time.Date(2024, 1, 1, 12, 0, 0, 0, time.UTC); day.Year() < 2025; day = day.AddDate(0, 0, 5) {
+			if day.Month() == time.February && day.Day() == 29 {
+				continue
+			}
+			c := civil{year: noYear, month: int(day.Month()), day: day.Day(), hour: 12}
+			k.complete(&c)
+			want, nearest := 0, 1000*24*time.Hour
+			for year := 2022; year <= 2026; year++ {
+				if far := time.Date(year, day.Month(), day.Day(), 12, 0, 0, 0, time.UTC).Sub(received).Abs(); far < nearest {
+					want, nearest = year, far
+				}
+			}
+			if c.year != want {
+				t.Fatalf("received %v, %v: got %d, want %d", received, day, c.year, want)
+			}
+		}
+	}
+}
+
+func TestLocation(t *testing.T) {
+	tests := []struct{ zone, text, want string }{
+		{"Europe/Berlin", "Oct 11 22:14:15.003 h x", "2023-10-11T22:14:15.003+02:00"},
+		{"Europe/Berlin", "Dec 11 22:14:15 h x", "2023-12-11T22:14:15+01:00"},
+		{"Europe/London", "Dec 11 22:14:15 h x", "2023-12-11T22:14:15Z"},
+		{"America/New_York", "2023:10:11-22:14:15 h x", "2023-10-11T22:14:15-04:00"},
+		{"Asia/Kolkata", "date=2023-10-11 time=22:14:15 devname=x", "2023-10-11T22:14:15+05:30"},
+		{"America/New_York", "2023-10-11T22:14:15Z h x", "2023-10-11T22:14:15Z"},
+		// Before zones.
+		{"America/New_York", "1800 Jan  1 00:00:00 h x", "1800-01-01T04:56:02Z"},
+		// Zones by name.
+		{"Europe/Berlin", "<1>Oct 11 2023 22:14:15 CEST: %A-1-B: x", "2023-10-11T22:14:15+02:00"},
+		{"Europe/Berlin", "<1>Oct 11 2023 22:14:15 CET: %A-1-B: x", ""},
+		{"Europe/Berlin", "<1>Oct 11 2023 22:14:15 EST: %A-1-B: x", "2023-10-11T22:14:15-05:00"},
+		{"Asia/Shanghai", "<1>Oct 11 2023 22:14:15 CST: %A-1-B: x", "2023-10-11T22:14:15+08:00"},
+		{"UTC", "<1>Oct 11 2023 22:14:15 CST: %A-1-B: x", "2023-10-11T22:14:15-06:00"},
+		{"UTC", "<1>Oct 11 2023 22:14:15 GMT+2: %A-1-B: x", ""},
+		{"Asia/Kolkata", `device="SFW" date=2023-10-11 time=22:14:15 timezone="IST"`, "2023-10-11T22:14:15+05:30"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.zone+" "+tt.text, func(t *testing.T) {
+			d := Decoder{Location: location(t, tt.zone)}
+			var m Message
+			for range 2 { // the second time from what the first one looked up
+				d.Decode(&m, []byte(tt.text), receivedAt)
+				if got := string(m.Timestamp); got != tt.want {
+					t.Errorf("got %q, want %q", got, tt.want)
+				}
+			}
+		})
+	}
+}
+
+func TestLocationChanges(t *testing.T) {
+	var (
+		d Decoder
+		m Message
+	)
+	for _, tt := range []struct{ zone, want string }{
+		{"Europe/Berlin", "2023-10-11T22:14:15+02:00"},
+		{"UTC", "2023-10-11T22:14:15Z"},
+		{"Asia/Tokyo", "2023-10-11T22:14:15+09:00"},
+	} {
+		d.Location = location(t, tt.zone)
+		d.Decode(&m, []byte("Oct 11 22:14:15 h x"), receivedAt)
+		if got := string(m.Timestamp); got != tt.want {
+			t.Errorf("%s: got %s, want %s", tt.zone, got, tt.want)
+		}
+	}
+	d.Location = nil
+	d.Decode(&m, []byte("Oct 11 22:14:15 h x"), receivedAt)
+	want := time.Date(2023, 10, 11, 22, 14, 15, 0, time.Local)
+	if got, err := time.Parse(time.RFC3339, string(m.Timestamp)); err != nil || !got.Equal(want) {
+		t.Errorf("nil: got %s, want %s", m.Timestamp, want)
+	}
+}
+
+// TestClockChange has a time that clocks put forward leave out, and one that
+// they tell twice: the offset is that before or that after.
+func TestClockChange(t *testing.T) {
+	d := Decoder{Location: location(t, "America/New_York")}
+	for _, stamp := range []string{"Mar 12 2023 02:30:00", "Nov  5 2023 01:30:00"} {
+		var m Message
+		d.Decode(&m, []byte(stamp+" h x"), receivedAt)
+		sent, offset := string(m.Timestamp[:19]), string(m.Timestamp[19:])
+		if want, err := time.Parse("Jan _2 2006 15:04:05", stamp); err != nil || sent != want.Format("2006-01-02T15:04:05") {
+			t.Errorf("%s: got %s", stamp, m.Timestamp)
+		}
+		if offset != "-04:00" && offset != "-05:00" {
+			t.Errorf("%s: got %s", stamp, m.Timestamp)
+		}
+	}
+}
+
+func TestMonths(t *testing.T) {
+	d := Decoder{Location: time.UTC}
+	for month := time.January; month <= time.December; month++ {
+		want := time.Date(2023, month, 7, 1, 2, 3, 0, time.UTC)
+		var m Message
+		d.Decode(&m, []byte(want.Format("Jan _2 2006 15:04:05")+" h x"), receivedAt)
+		if got := string(m.Timestamp); got != want.Format(time.RFC3339) {
+			t.Errorf("got %s, want %v", got, want)
+		}
+	}
+}
+
+func TestZonesOfRFC5322(t *testing.T) {
+	d := Decoder{Location: time.UTC}
+	for zone, offset := range map[string]string{
+		"UTC": "Z", "GMT": "Z", "UT": "Z", "Z": "Z", "EDT": "-04:00", "EST": "-05:00", "CDT": "-05:00",
+		"CST": "-06:00", "MDT": "-06:00", "MST": "-07:00", "PDT": "-07:00", "PST": "-08:00",
+	} {
+		var m Message
+		d.Decode(&m, []byte("Oct 11 2023 22:14:15 "+zone+": x"), receivedAt)
+		if got, want := string(m.Timestamp), "2023-10-11T22:14:15"+offset; got != want || string(m.Text) != "x" {
+			t.Errorf("%s: got %s and %q, want %s", zone, got, m.Text, want)
+		}
+	}
+}

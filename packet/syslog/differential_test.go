@@ -1,0 +1,143 @@
+package syslog
+
+import (
+	"bytes"
+	"regexp"
+	"testing"
+	"time"
+
+	gosyslog "github.com/leodido/go-syslog/v4"
+	"github.com/leodido/go-syslog/v4/rfc5424"
+)
+
+// The oracle is github.com/leodido/go-syslog, a grammar of RFC 5424 compiled
+// by Ragel. It is asked about each datagram, and must say the same of all
+// fields but for what we do otherwise on purpose:
+//
+//   - Newlines and NULs at the end are cut before the oracle sees them.
+//   - It takes versions up to 999. Nobody has defined one but 1, so another
+//     version says nothing about what follows it.
+//   - It refuses a backslash that escapes nothing, which RFC 5424 section 6.3.3
+//     wants taken as a backslash, and values that are not UTF-8, of which we
+//     save what is. It is asked again with these put right.
+//   - It keeps the last value of a name that repeats, we keep all.
+//   - It leaves the BOM in MSG.
+func newOracle() gosyslog.Machine { return rfc5424.NewParser() }
+
+var otherVersion = regexp.MustCompile(`\A<[0-9]{1,3}>([2-9]|[1-9][0-9]{1,2}) `)
+
+func checkOracle(t *testing.T, oracle gosyslog.Machine, text []byte) {
+	t.Helper()
+	d := Decoder{Location: time.UTC}
+	var m Message
+	d.Decode(&m, text, receivedAt)
+	text = trimEnd(text)
+	if otherVersion.Match(text) {
+		if m.Format == RFC5424 {
+			t.Errorf("%q: taken for RFC 5424", text)
+		}
+		return
+	}
+
+	parsed, err := oracle.Parse(canonical(text, &m))
+	accepted := err == nil && parsed.Valid()
+	if ours := m.Format == RFC5424; ours != accepted {
+		t.Fatalf("%q: we say %s, the oracle %v", text, m.Format, err)
+	}
+	if !accepted {
+		return
+	}
+	theirs := parsed.(*rfc5424.SyslogMessage)
+	if *theirs.Priority != m.Priority {
+		t.Errorf("%q: PRI %d, theirs %d", text, m.Priority, *theirs.Priority)
+	}
+	same := func(what string, ours []byte, theirs *string) {
+		t.Helper()
+		if theirs == nil && len(ours) > 0 || theirs != nil && string(ours) != *theirs {
+			t.Errorf("%q: %s %q, theirs %v", text, what, ours, theirs)
+		}
+	}
+	same("HOSTNAME", m.Hostname, theirs.Hostname)
+	same("APP-NAME", m.AppName, theirs.Appname)
+	same("PROCID", m.ProcID, theirs.ProcID)
+	same("MSGID", m.MsgID, theirs.MsgID)
+	if (theirs.Timestamp == nil) != (m.Timestamp == nil) {
+		t.Errorf("%q: TIMESTAMP %q, theirs %v", text, m.Timestamp, theirs.Timestamp)
+	} else if theirs.Timestamp != nil {
+		if at, err := time.Parse(time.RFC3339Nano, string(m.Timestamp)); err != nil || !at.Equal(*theirs.Timestamp) {
+			t.Errorf("%q: TIMESTAMP %q, theirs %v", text, m.Timestamp, theirs.Timestamp)
+		}
+	}
+	message := m.Text
+	if theirs.Message != nil && bytes.HasPrefix([]byte(*theirs.Message), []byte(byteOrderMark)) {
+		message = append([]byte(byteOrderMark), message...) // the oracle leaves it
+	}
+	same("MSG", message, theirs.Message)
+
+	var elements map[string]map[string]string
+	if theirs.StructuredData != nil {
+		elements = *theirs.StructuredData
+	}
+	if len(elements) != len(m.StructuredData) {
+		t.Fatalf("%q: %d elements, theirs %v", text, len(m.StructuredData), elements)
+	}
+	for _, e := range m.StructuredData {
+		want, ok := elements[string(e.ID)]
+		if !ok {
+			t.Errorf("%q: element %q, theirs %v", text, e.ID, elements)
+		}
+		// Theirs has the last of the values of a name that repeats.
+		got := map[string]string{}
+		for _, p := range e.Params {
+			got[string(p.Name)] = value(&p)
+		}
+		if len(got) != len(want) {
+			t.Errorf("%q: element %q has %q, theirs %q", text, e.ID, got, want)
+		}
+		for name, value := range got {
+			if want[name] != value {
+				t.Errorf("%q: param %q is %q, theirs %q", text, name, value, want[name])
+			}
+		}
+	}
+}
+
+// canonical returns text with each value of its structured data in UTF-8 and
+// with the escapes that the grammar has.
+func canonical(text []byte, m *Message) []byte {
+	var out []byte
+	end := 0
+	for _, e := range m.StructuredData {
+		for _, p := range e.Params {
+			start := cap(text) - cap(p.Value)
+			out = append(out, text[end:start]...)
+			out = append(out, toEscape.ReplaceAllString(value(&p), `\$0`)...)
+			end = start + len(p.Value)
+		}
+	}
+	return append(out, text[end:]...)
+}
+
+var toEscape = regexp.MustCompile(`["\\\]]`)
+
+func TestOracle(t *testing.T) {
+	oracle := newOracle()
+	for _, s := range samples() {
+		t.Run(s.from, func(t *testing.T) { checkOracle(t, oracle, []byte(s.in)) })
+	}
+	for form, lines := range benchLines {
+		t.Run(form, func(t *testing.T) {
+			for _, line := range lines {
+				checkOracle(t, oracle, []byte(line))
+			}
+		})
+	}
+}
+
+func FuzzOracle(f *testing.F) {
+	for _, s := range samples() {
+		f.Add([]byte(s.in))
+	}
+	oracle := newOracle()
+	f.Fuzz(func(t *testing.T, text []byte) { checkOracle(t, oracle, text) })
+}
