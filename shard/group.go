@@ -83,8 +83,10 @@ func (g *Group) layOut(fds []int) (err error) {
 // dropped by the kernel. It returns nil, or the error of the first shard
 // whose socket can't be read any more, which stops the others too. The
 // sockets are closed when it returns, and records are flushed to their sinks.
-// It may be called once.
+// It may be called once. While it runs, GOMAXPROCS is larger by the number of
+// shards: their threads keep a P each while they wait in the kernel.
 func (g *Group) Run(ctx context.Context) error {
+	defer reserve(len(g.shards))()
 	ended := make(chan error, len(g.shards))
 	for _, s := range g.shards {
 		go func() {
@@ -132,6 +134,9 @@ func (g *Group) stop() error {
 		}
 	}
 	g.stopping.Store(true)
+	for _, s := range g.shards {
+		s.interrupt()
+	}
 	return errors.Join(errs...)
 }
 

@@ -1,7 +1,6 @@
 package shard
 
 import (
-	"errors"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -38,7 +37,7 @@ func (s *shard) send() {
 		case err == nil, interrupted(err):
 		case empty(err) && !waited:
 			waited = true
-			s.waitWritable()
+			s.waitFor(unix.POLLOUT, replyWait)
 		case empty(err):
 			s.lose(s.sender.Queued())
 		default:
@@ -52,11 +51,10 @@ func (s *shard) lose(replies int) {
 	s.page.ReplyLost.Add(uint64(replies))
 }
 
-func (s *shard) waitWritable() {
-	poll := []unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLOUT}}
-	for {
-		if _, err := unix.Poll(poll, int(replyWait.Milliseconds())); !errors.Is(err, unix.EINTR) {
-			return // writable or not: the next send tells
-		}
-	}
+// waitFor waits until the socket is readable or writable, and says whether
+// it was: not within timeout, or before a signal came.
+func (s *shard) waitFor(event int16, timeout time.Duration) bool {
+	poll := [1]unix.PollFd{{Fd: int32(s.fd), Events: event}}
+	n, _ := unix.Poll(poll[:], int(timeout.Milliseconds())) // an error of the socket is the next call's to tell
+	return n > 0
 }

@@ -2,6 +2,7 @@ package shard
 
 import (
 	"net/netip"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -34,6 +35,15 @@ func (s *shard) seal() error {
 	}
 	filter := unix.SockFilter{Code: program[0].Op, Jt: program[0].Jt, Jf: program[0].Jf, K: program[0].K}
 	return unix.SetsockoptSockFprog(s.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &filter})
+}
+
+// interrupt ends the wait of the shard's thread, so that it looks whether it
+// should stop. The runtime takes the signal for a preemption that is over. If
+// it comes just before the wait, the wait's own end comes soon enough.
+func (s *shard) interrupt() {
+	if thread := s.page.Thread(); thread != 0 {
+		_ = unix.Tgkill(os.Getpid(), thread, unix.SIGURG) // ESRCH: it has left
+	}
 }
 
 // zoned adds the zone of a link-local sender. Its name is looked up once.

@@ -50,6 +50,14 @@ func NewReceiver(batch, size int, destinations bool) *Receiver {
 // has MSG_DONTWAIT, for as long as the socket's SO_RCVTIMEO; it does not wait
 // for further ones. EAGAIN means that nothing came. The previous batch's
 // memory is used again.
+//
+// It is a raw system call: the scheduler believes that the thread runs Go
+// code meanwhile, so it keeps its P, and nobody wakes sysmon to take that
+// away. To stop the world the runtime signals the thread; the receive then
+// fails with EINTR, since one with a time-out is not restarted (signal(7)),
+// and the caller must pass a preemption point (runtime.Gosched) before it
+// calls again, or the world never stops. Without SO_RCVTIMEO it must be given
+// MSG_DONTWAIT.
 func (r *Receiver) Receive(fd, flags int) (int, error) {
 	for i := range r.hdrs[:r.used] {
 		h := &r.hdrs[i].hdr

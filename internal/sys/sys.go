@@ -46,9 +46,10 @@ func (sa *sockaddr) scope() uint32 {
 	return binary.NativeEndian.Uint32(sa[24:28])
 }
 
-// mmsg makes a recvmmsg or sendmmsg call.
+// mmsg makes a recvmmsg or sendmmsg call, without telling the Go scheduler:
+// see Receiver.Receive.
 func mmsg(trap uintptr, fd int, hdrs []mmsghdr, flags int) (int, error) {
-	n, _, errno := unix.Syscall6(trap, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(hdrs))), uintptr(len(hdrs)), uintptr(flags), 0, 0)
+	n, _, errno := unix.RawSyscall6(trap, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(hdrs))), uintptr(len(hdrs)), uintptr(flags), 0, 0)
 	if errno != 0 {
 		return 0, errno
 	}
