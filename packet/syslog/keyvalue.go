@@ -21,11 +21,11 @@ func (d *Decoder) keyValue(m *Message, text []byte) bool {
 // in Decoder.Location.
 func (d *Decoder) fortiGate(m *Message, text []byte) bool {
 	var c civil
-	key, value, rest := nextPair(text)
+	_, value, rest := nextPair(text) // date, as the caller has seen
 	if !scanWhole(value, &c, scanDay) {
 		return false
 	}
-	key, value, rest = nextPair(rest)
+	key, value, rest := nextPair(rest)
 	if string(key) != "time" || !scanWhole(value, &c, scanClock) || !c.valid() {
 		return false
 	}
