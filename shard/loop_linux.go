@@ -28,6 +28,7 @@ type shard struct {
 	sink     packet.Sink
 	oldest   time.Time // when the sink got the first record that it still holds; zero: none
 	zones    map[uint32]string
+	gatherer gatherer
 }
 
 func newShard(g *Group, index, fd int) (*shard, error) {
@@ -54,6 +55,7 @@ func newShard(g *Group, index, fd int) (*shard, error) {
 		s.sender = sys.NewSender(c.Batch)
 	}
 	s.batch = packet.NewBatch(c.Batch, s.sink)
+	s.gatherer.on = c.OneWay && mayGather(2*g.granted)
 	page.Attach((*socket)(s))
 	return s, nil
 }
@@ -74,22 +76,25 @@ func (s *shard) run() error {
 
 // loop receives until the group stops and the queue is empty.
 //
-// Under load it receives with raw system calls, which wait for up to a turn;
-// once nothing has come for a turn, it waits in one that the scheduler knows
-// of. Whole-process CPU per datagram beside the C loop's, one shard (medians
-// of bench/run; docs/benchmarks.md has them all): at 300,000/s 1.25 with
-// Syscall6 throughout and 1.03 with this, at 50,000/s 3.0 and 1.2. Sysmon
-// is the difference: it polls every 20 µs while it takes Ps from threads in
-// system calls. Idle, with four shards: 1.9% of a core with raw calls
-// throughout, since then it preempts each thread every 10 ms; 0.3% with this.
+// Under load it receives with raw system calls, which wait for up to a turn,
+// and lets datagrams gather where that pays; once nothing has come for a
+// turn, it waits in a call that the scheduler knows of. Whole-process CPU per
+// datagram beside the C loop's, one shard at 300,000/s: 1.25 with Syscall6
+// throughout, 1.02 with raw calls, 0.69 with gathering too. (Sysmon polls
+// every 20 µs while it takes Ps from threads in system calls; a wake-up costs
+// what several datagrams cost.) Idle with four shards, of a core: 1.9% with
+// raw calls throughout, since sysmon then preempts each thread every 10 ms;
+// 0.3% with this. bench/run makes these figures again.
 func (s *shard) loop() error {
 	now := time.Now()
+	gathered := false
 	for last := now; ; { // last: when something came
 		flags := 0
 		stopping := s.group.stopping.Load()
 		switch {
-		case stopping:
+		case stopping, gathered:
 			flags = unix.MSG_DONTWAIT
+			gathered = false
 		case now.Sub(last) >= turn:
 			s.waitFor(unix.POLLIN, idleTurn)
 			flags = unix.MSG_DONTWAIT
@@ -102,6 +107,13 @@ func (s *shard) loop() error {
 			last = now
 			if err := s.take(n, now); err != nil {
 				return err
+			}
+			s.gatherer.count += n
+			if n < cap(s.places) && s.gatherer.worth(now) {
+				gathered = true
+				if sys.Pause(gather) {
+					runtime.Gosched()
+				}
 			}
 		case empty(err) && stopping:
 			return nil

@@ -1,0 +1,17 @@
+package sys
+
+import (
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Pause sleeps on the calling thread, without telling the Go scheduler. It
+// reports whether a signal cut it short: then the caller must pass a
+// preemption point, as after Receiver.Receive.
+func Pause(d time.Duration) (interrupted bool) {
+	ts := unix.NsecToTimespec(d.Nanoseconds())
+	_, _, errno := unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&ts)), 0, 0)
+	return errno == unix.EINTR
+}

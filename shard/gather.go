@@ -1,0 +1,40 @@
+package shard
+
+import "time"
+
+// gather is how long a shard that has emptied its queue lets datagrams come
+// before it looks again, where it may and where enough are on their way.
+// A wake-up costs as much as several datagrams; a rate of gatherWorth to a
+// gather makes it pay. It is a hundredth of what a record waits for its flush.
+const (
+	gather      = 500 * time.Microsecond
+	gatherWorth = 16
+)
+
+// fastest is what a gather must be safe against: datagrams a second to one
+// socket, and the kernel's charge for one that fills an Ethernet frame.
+const (
+	fastest    = 2_000_000
+	chargeMost = 2304
+)
+
+// mayGather says whether a receive buffer, in the kernel's count, holds twice
+// what can come in a gather. Smaller ones are read as fast as it goes.
+func mayGather(buffer int) bool {
+	return time.Duration(buffer)*time.Second/(2*chargeMost*fastest) >= gather
+}
+
+// gatherer decides after each receive that left the queue empty.
+type gatherer struct {
+	on    bool
+	count int // datagrams since the queue was last empty
+	since time.Time
+}
+
+// worth says whether to gather, when a receive of n has emptied the queue.
+func (g *gatherer) worth(now time.Time) bool {
+	elapsed := now.Sub(g.since)
+	worth := g.on && time.Duration(g.count)*gather >= gatherWorth*elapsed
+	g.count, g.since = 0, now
+	return worth
+}

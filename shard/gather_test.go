@@ -1,0 +1,59 @@
+package shard
+
+import (
+	"testing"
+	"time"
+)
+
+func TestGatheringNeedsALargeBuffer(t *testing.T) {
+	for buffer, want := range map[int]bool{
+		2 * 212992:  false, // net.core.rmem_default
+		2 * 1 << 20: false,
+		2 * 4 << 20: true,
+		2 * 1 << 30: true,
+	} {
+		if got := mayGather(buffer); got != want {
+			t.Errorf("%d bytes: %v", buffer, got)
+		}
+	}
+}
+
+func TestGatheringNeedsARate(t *testing.T) {
+	start := time.Now()
+	for _, test := range []struct {
+		count   int
+		elapsed time.Duration
+		want    bool
+	}{
+		{16, 500 * time.Microsecond, true},
+		{15, 500 * time.Microsecond, false},
+		{16, time.Second, false}, // a burst after silence
+		{16, 50 * time.Microsecond, true},
+		{1, 30 * time.Microsecond, true}, // 33,000/s
+		{1, 32 * time.Microsecond, false},
+		{0, time.Millisecond, false},
+	} {
+		g := gatherer{on: true, count: test.count, since: start}
+		if got := g.worth(start.Add(test.elapsed)); got != test.want {
+			t.Errorf("%d in %s: %v", test.count, test.elapsed, got)
+		}
+		if g.count != 0 || g.since != start.Add(test.elapsed) {
+			t.Error("the count does not start anew")
+		}
+	}
+	off := gatherer{count: 1000, since: start}
+	if off.worth(start.Add(time.Millisecond)) {
+		t.Error("it gathers though it may not")
+	}
+}
+
+// Who replies does not let senders wait.
+func TestOnlyOneWayGroupsGather(t *testing.T) {
+	for _, oneWay := range []bool{true, false} {
+		g, _ := start(t, Config{Address: "127.0.0.1:0", Shards: 1, OneWay: oneWay})
+		_, granted := g.ReceiveBuffer()
+		if want := oneWay && mayGather(2*granted); g.shards[0].gatherer.on != want {
+			t.Errorf("one-way %v gathers %v", oneWay, !want)
+		}
+	}
+}
