@@ -114,6 +114,9 @@ func setOptions(fd int, c Config, at address) error {
 			options = append(options, option{"IP_PKTINFO", unix.SOL_IP, unix.IP_PKTINFO, 1})
 		}
 	}
+	if c.GRO {
+		options = append(options, option{"UDP_GRO", unix.SOL_UDP, unix.UDP_GRO, 1})
+	}
 	for _, o := range options {
 		if err := unix.SetsockoptInt(fd, o.level, o.opt, o.want); err != nil {
 			return fmt.Errorf("setsockopt %s to %d: %w", o.name, o.want, err)

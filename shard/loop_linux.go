@@ -1,8 +1,6 @@
 package shard
 
 import (
-	"errors"
-	"fmt"
 	"os"
 	"runtime"
 	"time"
@@ -42,7 +40,7 @@ func newShard(g *Group, index, fd int) (*shard, error) {
 		group:    g,
 		page:     page,
 		fd:       fd,
-		receiver: sys.NewReceiver(c.Batch, c.MaxDatagram, c.wantsDestinations(g.address)),
+		receiver: sys.NewReceiver(c.Batch, c.slot(), c.wantsDestinations(g.address), c.GRO),
 		sink:     sink,
 		places:   make([]int, 0, c.Batch),
 		handler:  c.Handler(index),
@@ -129,80 +127,4 @@ func (s *shard) loop() error {
 			s.oldest = time.Time{}
 		}
 	}
-}
-
-// errShutdown: somebody who shares the socket called shutdown(2) on it. It
-// then returns at once, with nothing, for ever.
-var errShutdown = errors.New("the socket was shut down by another holder of it")
-
-// take does all that is to be done with the n messages just received.
-func (s *shard) take(n int, now time.Time) error {
-	b := s.batch
-	b.Reset(now)
-	s.places = s.places[:0]
-	gate := s.group.gate.Load()
-	checked := !gate.open()
-	clock := now.Sub(s.group.began)
-	var bytes, truncated, refused, limited uint64
-	for i := range n {
-		if !s.receiver.Named(i) {
-			n = i
-			break
-		}
-		payload := s.receiver.Payload(i)
-		bytes += uint64(len(payload))
-		source, zone := s.receiver.Source(i)
-		if checked {
-			switch gate.judge(source.Addr(), clock) {
-			case notAllowed:
-				refused++
-				continue
-			case rateLimited:
-				limited++
-				continue
-			}
-		}
-		d := packet.Datagram{Payload: payload, Source: source, Destination: s.group.bound}
-		if zone != 0 {
-			d.Source = s.zoned(source, zone)
-		}
-		if !d.Destination.IsValid() {
-			d.Destination = s.receiver.Destination(i)
-		}
-		if s.receiver.Truncated(i) {
-			d.Truncated = true
-			truncated++
-		}
-		b.Datagrams = append(b.Datagrams, d)
-		s.places = append(s.places, i)
-	}
-	if n == 0 {
-		return errShutdown
-	}
-
-	c := &s.page.Counters
-	c.Received.Add(uint64(n))
-	c.Bytes.Add(bytes)
-	c.Batches.Add(1)
-	add(&c.NotAllowed, refused)
-	add(&c.RateLimited, limited)
-	add(&c.Truncated, truncated)
-
-	s.handler.Handle(b)
-
-	t := b.Tally()
-	handled := len(b.Datagrams) - t.Recorded - t.Malformed
-	if handled < 0 {
-		panic(fmt.Sprintf("shard: the handler recorded %d and dropped %d of %d datagrams", t.Recorded, t.Malformed, len(b.Datagrams)))
-	}
-	add(&c.Delivered, uint64(handled))
-	add(&c.Malformed, uint64(t.Malformed))
-	add(&c.Unparsed, uint64(t.Unparsed))
-	if t.Recorded > 0 && s.oldest.IsZero() {
-		s.oldest = now
-	}
-	if len(b.Replies) > 0 {
-		s.reply()
-	}
-	return nil
 }

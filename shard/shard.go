@@ -52,6 +52,12 @@ type Config struct {
 	// OneWay says that handlers neither reply nor read Datagram.Destination.
 	// On wildcard binds that spares a control message per datagram.
 	OneWay bool
+	// GRO receives trains of datagrams of one size and sender in one copy
+	// (UDP_GRO, udp(7), Linux 5.0); the handler sees them one by one. It
+	// pays where they come in trains: from senders that use UDP_SEGMENT, and
+	// from network cards that put them together. The slab then takes 64 KiB
+	// times Batch, and the kernel counts a train that it drops as one.
+	GRO bool
 	// Policy says whom to listen to, until SetPolicy changes it.
 	Policy Policy
 	// Handler makes the handler of each shard; nil, as a nil Handler, discards.
@@ -128,6 +134,14 @@ func (c Config) complete() (Config, error) {
 		c.Sink = func(_ int, page *metrics.Shard) (packet.Sink, error) { return &noSink{page: page}, nil }
 	}
 	return c, nil
+}
+
+// slot is the part of a slab that one message may fill.
+func (c *Config) slot() int {
+	if c.GRO {
+		return maxDatagram // no train is longer
+	}
+	return c.MaxDatagram
 }
 
 // Check returns the *ConfigError that Listen would return, and opens nothing.

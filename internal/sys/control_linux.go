@@ -7,21 +7,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A dual-stack socket reports an IPv4 datagram's destination twice, as
-// in6_pktinfo and as in_pktinfo (udpv6_recvmsg, Linux 6.18); a control buffer
-// has room for both. Less room would set MSG_CTRUNC and lose the second.
+// Bytes of control messages, padding included. A dual-stack socket reports an
+// IPv4 datagram's destination twice, as in6_pktinfo and as in_pktinfo
+// (udpv6_recvmsg, Linux 6.18), so there is room for both; less would set
+// MSG_CTRUNC and lose the second.
 const (
-	cmsgHeader  = unix.SizeofCmsghdr
-	pktinfo4    = unix.SizeofInet4Pktinfo // ifindex, spec_dst, addr (ip(7))
-	pktinfo6    = unix.SizeofInet6Pktinfo // addr, ifindex (ipv6(7))
-	controlSize = (cmsgHeader+pktinfo6+7)&^7 + (cmsgHeader+pktinfo4+7)&^7
+	cmsgHeader       = unix.SizeofCmsghdr
+	pktinfo4         = unix.SizeofInet4Pktinfo // ifindex, spec_dst, addr (ip(7))
+	pktinfo6         = unix.SizeofInet6Pktinfo // addr, ifindex (ipv6(7))
+	destinationSpace = (cmsgHeader+pktinfo6+7)&^7 + (cmsgHeader+pktinfo4+7)&^7
+	segmentSpace     = (cmsgHeader + 4 + 7) &^ 7 // an int (udp(7), UDP_GRO)
 )
 
-// parseControl returns the address that was asked, and the one that an answer
-// leaves from: the same, except that broadcasts and multicasts are answered
-// from an address of the host. The zero Addr stands for unknown, and as the
-// answer's for the kernel's choice.
-func parseControl(c []byte) (asked, local netip.Addr) {
+// control is what a message's control messages say.
+type control struct {
+	asked   netip.Addr // whom the datagram was sent to; zero: unknown
+	local   netip.Addr // whom an answer leaves from; zero: the kernel's choice
+	segment int        // bytes of each datagram of a train but the last; 0: no train
+}
+
+// parseControl reads them. Asked and local are the same, except that
+// broadcasts and multicasts are answered from an address of the host.
+func parseControl(c []byte) (said control) {
 	for len(c) >= cmsgHeader {
 		size := int(binary.NativeEndian.Uint64(c[0:8]))
 		level := int32(binary.NativeEndian.Uint32(c[8:12]))
@@ -32,17 +39,20 @@ func parseControl(c []byte) (asked, local netip.Addr) {
 		data := c[cmsgHeader:size]
 		switch {
 		case level == unix.SOL_IP && kind == unix.IP_PKTINFO && len(data) >= pktinfo4:
-			return netip.AddrFrom4([4]byte(data[8:12])), netip.AddrFrom4([4]byte(data[4:8]))
-		case level == unix.SOL_IPV6 && kind == unix.IPV6_PKTINFO && len(data) >= pktinfo6:
-			asked = netip.AddrFrom16([16]byte(data[:16])).Unmap()
-			local = asked
-			if asked.IsMulticast() {
-				local = netip.Addr{}
+			said.asked = netip.AddrFrom4([4]byte(data[8:12]))
+			said.local = netip.AddrFrom4([4]byte(data[4:8]))
+		case level == unix.SOL_IPV6 && kind == unix.IPV6_PKTINFO && len(data) >= pktinfo6 && !said.asked.Is4():
+			said.asked = netip.AddrFrom16([16]byte(data[:16])).Unmap()
+			said.local = said.asked
+			if said.asked.IsMulticast() {
+				said.local = netip.Addr{}
 			}
+		case level == unix.SOL_UDP && kind == unix.UDP_GRO && len(data) >= 4:
+			said.segment = int(int32(binary.NativeEndian.Uint32(data)))
 		}
 		c = c[min((size+7)&^7, len(c)):]
 	}
-	return asked, local
+	return said
 }
 
 // putControl writes the control message that makes an answer leave from

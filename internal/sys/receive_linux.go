@@ -11,16 +11,18 @@ type Receiver struct {
 	hdrs    []mmsghdr
 	iovs    []unix.Iovec
 	names   []sockaddr
-	control []byte // controlSize bytes a message, none if destinations are not asked for
+	control []byte // space bytes a message
+	space   int
 	slab    []byte
 	size    int // of one message's part of slab
 	used    int // headers that the kernel has written since they were last reset
 }
 
-// NewReceiver lays out headers and a slab for batch datagrams of up to size
+// NewReceiver lays out headers and a slab for batch messages of up to size
 // bytes. With destinations, Destination and Sender.Reply know which address
-// was asked, provided that the socket has IP_PKTINFO or IPV6_RECVPKTINFO set.
-func NewReceiver(batch, size int, destinations bool) *Receiver {
+// was asked, provided that the socket has IP_PKTINFO or IPV6_RECVPKTINFO set;
+// with trains, Segment knows of them, if it has UDP_GRO.
+func NewReceiver(batch, size int, destinations, trains bool) *Receiver {
 	r := &Receiver{
 		hdrs:  make([]mmsghdr, batch),
 		iovs:  make([]unix.Iovec, batch),
@@ -30,8 +32,12 @@ func NewReceiver(batch, size int, destinations bool) *Receiver {
 		used:  batch,
 	}
 	if destinations {
-		r.control = make([]byte, batch*controlSize)
+		r.space += destinationSpace
 	}
+	if trains {
+		r.space += segmentSpace
+	}
+	r.control = make([]byte, batch*r.space)
 	for i := range r.hdrs {
 		r.iovs[i].Base = &r.slab[i*size]
 		r.iovs[i].SetLen(size)
@@ -39,8 +45,8 @@ func NewReceiver(batch, size int, destinations bool) *Receiver {
 		h.Name = &r.names[i][0]
 		h.Iov = &r.iovs[i]
 		h.SetIovlen(1)
-		if destinations {
-			h.Control = &r.control[i*controlSize]
+		if r.space > 0 {
+			h.Control = &r.control[i*r.space]
 		}
 	}
 	return r
@@ -62,8 +68,8 @@ func (r *Receiver) Receive(fd, flags int) (int, error) {
 	for i := range r.hdrs[:r.used] {
 		h := &r.hdrs[i].hdr
 		h.Namelen = unix.SizeofSockaddrInet6
-		if r.control != nil {
-			h.SetControllen(controlSize)
+		if r.space > 0 {
+			h.SetControllen(r.space)
 		}
 	}
 	r.used = 0
@@ -95,16 +101,17 @@ func (r *Receiver) Source(i int) (netip.AddrPort, uint32) {
 
 // Destination returns the address that message i was sent to, and the zero
 // Addr if the socket does not tell.
-func (r *Receiver) Destination(i int) netip.Addr {
-	asked, _ := parseControl(r.controlOf(i))
-	return asked
-}
+func (r *Receiver) Destination(i int) netip.Addr { return parseControl(r.controlOf(i)).asked }
+
+// Segment returns the length of the datagrams that message i is a train of,
+// of which the last may be shorter, and 0 if it is one datagram.
+func (r *Receiver) Segment(i int) int { return parseControl(r.controlOf(i)).segment }
 
 // controlOf returns what the kernel wrote of message i's control messages.
 func (r *Receiver) controlOf(i int) []byte {
-	if r.control == nil {
+	if r.space == 0 {
 		return nil
 	}
-	at := i * controlSize
+	at := i * r.space
 	return r.control[at : at+int(r.hdrs[i].hdr.Controllen)]
 }

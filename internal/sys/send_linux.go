@@ -16,7 +16,7 @@ func NewSender(batch int) *Sender {
 	s := &Sender{
 		hdrs:    make([]mmsghdr, batch),
 		iovs:    make([]unix.Iovec, batch),
-		control: make([]byte, batch*controlSize),
+		control: make([]byte, batch*destinationSpace),
 	}
 	for i := range s.hdrs {
 		s.hdrs[i].hdr.Iov = &s.iovs[i]
@@ -42,10 +42,9 @@ func (s *Sender) Reply(r *Receiver, i int, payload []byte) bool {
 	iov.SetLen(len(payload))
 	h := &s.hdrs[at].hdr
 	h.Name, h.Namelen = r.hdrs[i].hdr.Name, r.hdrs[i].hdr.Namelen
-	_, local := parseControl(r.controlOf(i))
-	control := s.control[at*controlSize:]
+	control := s.control[at*destinationSpace:]
 	h.Control = &control[0]
-	h.SetControllen(putControl(control, local))
+	h.SetControllen(putControl(control, parseControl(r.controlOf(i)).local))
 	return true
 }
 

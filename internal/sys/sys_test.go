@@ -25,13 +25,13 @@ func TestMmsghdrIsTheKernels(t *testing.T) {
 func TestControlMessagesRoundTrip(t *testing.T) {
 	for _, addr := range []string{"192.0.2.1", "2001:db8::1", "::1"} {
 		local := netip.MustParseAddr(addr)
-		buf := make([]byte, controlSize)
+		buf := make([]byte, destinationSpace)
 		n := putControl(buf, local)
-		if n == 0 || n > controlSize {
+		if n == 0 || n > destinationSpace {
 			t.Fatalf("%s: %d bytes", local, n)
 		}
-		if _, answer := parseControl(buf[:n]); answer != local {
-			t.Errorf("%s comes back as %s", local, answer)
+		if said := parseControl(buf[:n]); said.local != local {
+			t.Errorf("%s comes back as %s", local, said.local)
 		}
 		for i := range buf[:n] { // cut short it is never read past its end
 			parseControl(buf[:i])
@@ -43,11 +43,11 @@ func TestControlMessagesRoundTrip(t *testing.T) {
 }
 
 func TestMulticastIsNotAnsweredFrom(t *testing.T) {
-	buf := make([]byte, controlSize)
+	buf := make([]byte, destinationSpace)
 	n := putControl(buf, netip.MustParseAddr("ff02::1"))
-	asked, local := parseControl(buf[:n])
-	if asked != netip.MustParseAddr("ff02::1") || local.IsValid() {
-		t.Errorf("asked %s, answer from %s", asked, local)
+	said := parseControl(buf[:n])
+	if said.asked != netip.MustParseAddr("ff02::1") || said.local.IsValid() {
+		t.Errorf("asked %s, answer from %s", said.asked, said.local)
 	}
 }
 
@@ -79,7 +79,7 @@ func pair(t *testing.T) (from, to int) {
 
 func TestReceiverReusesItsMemory(t *testing.T) {
 	from, to := pair(t)
-	r := NewReceiver(4, 8, false)
+	r := NewReceiver(4, 8, false, false)
 	message := []byte("0123")
 	for round := range 3 {
 		for range 6 {
@@ -127,7 +127,7 @@ func TestSocketMemoryCountsDrops(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := NewReceiver(64, 1000, false)
+	r := NewReceiver(64, 1000, false, false)
 	n, _ := r.Receive(to, unix.MSG_DONTWAIT)
 	if n+int(m.Dropped) != 50 || m.Dropped == 0 || m.Queued == 0 || m.Buffer == 0 {
 		t.Errorf("%d received, %+v", n, m)

@@ -1,0 +1,177 @@
+package load
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+)
+
+// Checker finds the tokens of one run in what a receiver has written, and
+// keeps book of each flow. It is a Writer: what is written to it may be cut
+// anywhere, and is not kept. Its memory is a bit for each datagram that was
+// sent. It is not for use by two goroutines at a time.
+type Checker struct {
+	prefix []byte
+	flows  []ledger
+	rest   []byte // of what was written, with a token that may not be whole
+
+	last    tag
+	newLine bool // since last
+
+	// Strange are tokens of the run whose flow or number was never sent.
+	Strange uint64
+}
+
+// ledger is what has arrived of one flow.
+type ledger struct {
+	FlowReport
+	seen   []uint64 // a bit for each number
+	beyond uint64   // 1 + the largest number so far
+}
+
+type tag struct{ flow, number uint64 }
+
+// NewChecker returns a Checker for a run of which each flow has sent so many
+// datagrams, numbered from 0.
+func NewChecker(run string, sent []uint64) *Checker {
+	c := &Checker{prefix: fmt.Appendf(nil, "run=%s flow=", run), flows: make([]ledger, len(sent)), newLine: true}
+	for i, n := range sent {
+		c.flows[i].FlowReport = FlowReport{Flow: i, Sent: n}
+		c.flows[i].seen = make([]uint64, (n+63)/64)
+	}
+	return c
+}
+
+// maxToken bounds what a token takes behind its prefix: two numbers of 20
+// digits, " n=" and the byte that ends it.
+const maxToken = 20 + 3 + 20 + 1
+
+// Write implements io.Writer. It never fails.
+func (c *Checker) Write(p []byte) (int, error) {
+	n := len(p)
+	if len(c.rest) > 0 {
+		// Only the seam is copied: as much as one token can reach.
+		head := min(len(p), len(c.prefix)+maxToken)
+		seam := append(c.rest, p[:head]...)
+		used := c.scan(seam)
+		if head == len(p) {
+			c.rest = append(c.rest[:0], seam[used:]...)
+			return n, nil
+		}
+		// What the scan has left begins in p, or p is longer than a token.
+		p = p[max(used-(len(seam)-head), 0):]
+	}
+	used := c.scan(p)
+	c.rest = append(c.rest[:0], p[used:]...)
+	return n, nil
+}
+
+// scan keeps book of every whole token in buf, and returns how much of it is
+// done with. What is left is shorter than a token.
+func (c *Checker) scan(buf []byte) (used int) {
+	for {
+		i := bytes.Index(buf[used:], c.prefix)
+		if i < 0 {
+			// The prefix may begin in the last bytes.
+			done := max(len(buf)-len(c.prefix)+1, used)
+			c.skip(buf[used:done])
+			return done
+		}
+		c.skip(buf[used : used+i])
+		used += i
+		t, length := parseToken(buf[used+len(c.prefix):])
+		if length < 0 {
+			return used // cut
+		}
+		if length > 0 {
+			c.book(t)
+		}
+		used += len(c.prefix) + length
+	}
+}
+
+func (c *Checker) skip(p []byte) { c.newLine = c.newLine || bytes.IndexByte(p, '\n') >= 0 }
+
+// parseToken reads "3 n=17" and a byte that is no digit. Its length is 0 for
+// something else, and -1 where buf ends too soon.
+func parseToken(buf []byte) (t tag, length int) {
+	at := 0
+	for i, number := range []*uint64{&t.flow, &t.number} {
+		if i == 1 {
+			const between = " n="
+			have := min(len(between), len(buf)-at)
+			if string(buf[at:at+have]) != between[:have] {
+				return t, 0
+			}
+			if have < len(between) {
+				return t, -1
+			}
+			at += have
+		}
+		began := at
+		for ; at < len(buf) && '0' <= buf[at] && buf[at] <= '9'; at++ {
+			*number = *number*10 + uint64(buf[at]-'0')
+		}
+		switch {
+		case at-began > 19:
+			return t, 0
+		case at == len(buf):
+			return t, -1
+		case at == began:
+			return t, 0
+		}
+	}
+	return t, at
+}
+
+// book enters one token. A second one in the same line as the same datagram's
+// is no second arrival: a template may repeat it.
+func (c *Checker) book(t tag) {
+	if t == c.last && !c.newLine {
+		return
+	}
+	c.last, c.newLine = t, false
+	if t.flow >= uint64(len(c.flows)) || t.number >= c.flows[t.flow].Sent {
+		c.Strange++
+		return
+	}
+	f := &c.flows[t.flow]
+	word, bit := &f.seen[t.number/64], uint64(1)<<(t.number%64)
+	switch {
+	case *word&bit != 0:
+		f.Doubled++
+		return
+	case t.number+1 < f.beyond:
+		f.Reordered++
+	}
+	*word |= bit
+	f.Arrived++
+	f.beyond = max(f.beyond, t.number+1)
+}
+
+// Flush says that nothing follows: a token at the very end is whole. More
+// may be written all the same.
+func (c *Checker) Flush() {
+	if i := bytes.LastIndex(c.rest, c.prefix); i >= 0 {
+		if t, length := parseToken(append(bytes.Clone(c.rest[i+len(c.prefix):]), '\n')); length > 0 {
+			c.book(t)
+		}
+	}
+	c.rest = c.rest[:0]
+}
+
+// ReadFrom implements io.ReaderFrom: it reads r to its end.
+func (c *Checker) ReadFrom(r io.Reader) (n int64, err error) {
+	buf := make([]byte, 256<<10)
+	for {
+		k, err := r.Read(buf)
+		c.Write(buf[:k])
+		n += int64(k)
+		if err == io.EOF {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+}

@@ -1,0 +1,125 @@
+package load
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"syscall"
+
+	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
+	"golang.org/x/sys/unix"
+)
+
+// batchWriter is an ipv4.PacketConn or an ipv6.PacketConn.
+type batchWriter interface {
+	WriteBatch(messages []ipv4.Message, flags int) (int, error)
+}
+
+// flow is one source port.
+type flow struct {
+	number int
+	next   uint64 // number of its next datagram
+	conn   *net.UDPConn
+	raw    syscall.RawConn
+	batch  batchWriter
+}
+
+// openFlow opens a socket to an address. segment is the size of UDP_SEGMENT
+// trains' datagrams, 0 for none.
+func openFlow(number int, to netip.AddrPort, segment int) (_ *flow, err error) {
+	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
+	if err != nil {
+		return nil, fmt.Errorf("open flow %d: %w", number, err)
+	}
+	f := &flow{number: number, conn: conn}
+	defer func() {
+		if err != nil {
+			conn.Close()
+		}
+	}()
+	if f.raw, err = conn.SyscallConn(); err != nil {
+		return nil, err
+	}
+	level, opt := unix.SOL_IP, unix.IP_RECVERR
+	f.batch = ipv4.NewPacketConn(conn)
+	if to.Addr().Is6() {
+		level, opt = unix.SOL_IPV6, unix.IPV6_RECVERR
+		f.batch = ipv6.NewPacketConn(conn)
+	}
+	// With it, ICMP errors are queued one by one, where sendmmsg swallows
+	// those that hit any but its first datagram (__sys_sendmmsg, Linux 6.18),
+	// and full device queues are reported (ENOBUFS, ip(7)).
+	if err = f.set(level, opt, 1); err != nil {
+		return nil, fmt.Errorf("setsockopt IP_RECVERR: %w", err)
+	}
+	if segment > 0 {
+		if err = f.set(unix.SOL_UDP, unix.UDP_SEGMENT, segment); err != nil {
+			return nil, &SegmentError{segment, err}
+		}
+	}
+	return f, nil
+}
+
+// SegmentError says that the kernel does not split trains.
+type SegmentError struct {
+	Size int // of the segments, in bytes
+	Err  error
+}
+
+func (e *SegmentError) Error() string {
+	return fmt.Sprintf("UDP_SEGMENT with segments of %d bytes: %v", e.Size, e.Err)
+}
+func (e *SegmentError) Unwrap() error { return e.Err }
+
+func (f *flow) set(level, opt, value int) (err error) {
+	if e := f.raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), level, opt, value) }); e != nil {
+		return e
+	}
+	return err
+}
+
+// bounced empties the socket's queue of ICMP errors: datagrams for which
+// nobody listened, and those that did not get there for another reason.
+func (f *flow) bounced() (refused, unreachable uint64) {
+	var control [512]byte
+	_ = f.raw.Control(func(fd uintptr) {
+		for {
+			_, n, _, _, err := unix.Recvmsg(int(fd), nil, control[:], unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT)
+			if errors.Is(err, unix.EINTR) {
+				continue
+			}
+			if err != nil {
+				return
+			}
+			switch errno, remote := extendedError(control[:n]); {
+			case !remote: // of the send call, which says so itself
+			case errno == unix.ECONNREFUSED:
+				refused++
+			default:
+				unreachable++
+			}
+		}
+	})
+	return refused, unreachable
+}
+
+// extendedError reads the errno and the origin of struct sock_extended_err
+// (ip(7)) in a control message.
+func extendedError(control []byte) (errno unix.Errno, remote bool) {
+	messages, err := unix.ParseSocketControlMessage(control)
+	if err != nil {
+		return 0, false
+	}
+	for _, m := range messages {
+		isError := m.Header.Level == unix.SOL_IP && m.Header.Type == unix.IP_RECVERR ||
+			m.Header.Level == unix.SOL_IPV6 && m.Header.Type == unix.IPV6_RECVERR
+		if isError && len(m.Data) >= 5 {
+			origin := m.Data[4]
+			return unix.Errno(binary.NativeEndian.Uint32(m.Data)), origin == unix.SO_EE_ORIGIN_ICMP || origin == unix.SO_EE_ORIGIN_ICMP6
+		}
+	}
+	return 0, false
+}

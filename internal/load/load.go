@@ -1,0 +1,159 @@
+// Package load is the generator of numbered datagrams, and the checker that
+// says which of them arrived.
+//
+// A flow is a connected UDP socket with a source port of its own. Its
+// datagrams are numbered from 0 and carry a token, run=K flow=3 n=17, in
+// their text, so that a Checker finds them again in whatever a receiver
+// writes: JSON records, raw ones, lines of plain text. Flows send in turn,
+// with sendmmsg (golang.org/x/net WriteBatch), from memory that is laid out
+// before the first one leaves.
+//
+// A rate is kept by releasing what is due about once a millisecond and
+// sleeping in between. A generator that was held up catches up on 10 ms and
+// reports the rest as missed: a burst without end would measure itself.
+package load
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// Config says what Run sends, and where to. All but To may be zero.
+type Config struct {
+	// To is host:port. A name resolves to its first IPv4 address, or else its
+	// first IPv6 one.
+	To string
+	// Flows is the number of sockets, each with its own source port; 0 is 16.
+	Flows int
+	// Rate is in datagrams a second over all flows; 0 is flat out.
+	Rate float64
+	// Duration ends the run; 0 is never.
+	Duration time.Duration
+	// Count ends the run after so many datagrams, those that could not be
+	// sent included; 0 is never.
+	Count uint64
+	// Size is the payload of each datagram in bytes; 0 is as long as its text.
+	Size int
+	// Lines are templates, used in turn, in which {flow}, {seq}, {time} and
+	// {run} are replaced; none is an RFC 5424 line with the token.
+	Lines []string
+	// Run names the run in each token; "" takes a random name.
+	Run string
+	// GSO is the number of datagrams to a train, which the kernel takes in one
+	// piece and splits (UDP_SEGMENT, udp(7)); 0 and 1 send them one by one.
+	GSO int
+	// Heavy is the share of all datagrams that flow 0 sends, 0 to 1; 0 is its
+	// even share.
+	Heavy float64
+	// Batch is the number of datagrams, or trains, to a send call; 0 is 64.
+	Batch int
+	// Threads is the number of senders, at most one per usable CPU; 0 is 1.
+	Threads int
+	// CPUs are what senders are pinned to in turn; none leaves them free.
+	CPUs []int
+}
+
+// ConfigError is a Config that can't be used.
+type ConfigError struct {
+	Field string // of Config, as it is spelled there
+	Err   error
+}
+
+func (e *ConfigError) Error() string { return e.Field + ": " + e.Err.Error() }
+func (e *ConfigError) Unwrap() error { return e.Err }
+
+const (
+	maxFlows    = 20_000      // ephemeral ports are 28,232 by default (net.ipv4.ip_local_port_range)
+	maxBatch    = 1024        // UIO_MAXIOV: sendmmsg(2) caps vlen there
+	maxPayload  = 65_507      // 65,535 bytes of an IPv4 packet without its headers and UDP's (RFC 768)
+	maxSegments = 128         // UDP_MAX_SEGMENTS, include/linux/udp.h since Linux 6.9; 64 before, where a longer train gets EINVAL
+	maxRate     = 100_000_000 // far beyond one host; keeps the pacer's products exact in a float64
+)
+
+// complete returns c with defaults filled in, and the address it resolves to.
+func (c Config) complete() (Config, netip.AddrPort, error) {
+	setDefault(&c.Flows, 16)
+	setDefault(&c.Batch, 64)
+	setDefault(&c.Threads, 1)
+	setDefault(&c.GSO, 1)
+	usable, err := usableCPUs()
+	if err != nil {
+		return c, netip.AddrPort{}, err
+	}
+	for _, limit := range []struct {
+		field            string
+		value, low, high int
+	}{
+		{"Flows", c.Flows, 1, maxFlows},
+		{"Batch", c.Batch, 1, maxBatch},
+		{"GSO", c.GSO, 1, maxSegments},
+		{"Size", c.Size, 0, maxPayload},
+		{"Threads", c.Threads, 1, len(usable)},
+	} {
+		if limit.value < limit.low || limit.value > limit.high {
+			return c, netip.AddrPort{}, &ConfigError{limit.field, fmt.Errorf("%d is not in %d to %d", limit.value, limit.low, limit.high)}
+		}
+	}
+	switch {
+	case c.Rate < 0 || c.Rate > maxRate || c.Rate != c.Rate:
+		err = &ConfigError{"Rate", fmt.Errorf("%g is not in 0 to %d", c.Rate, maxRate)}
+	case c.Heavy < 0 || c.Heavy > 1 || c.Heavy != c.Heavy:
+		err = &ConfigError{"Heavy", fmt.Errorf("%g is not in 0 to 1", c.Heavy)}
+	case c.Duration < 0:
+		err = &ConfigError{"Duration", fmt.Errorf("%s is negative", c.Duration)}
+	case c.Heavy > 0 && c.Rate == 0 && c.Threads > 1:
+		err = &ConfigError{"Heavy", fmt.Errorf("several threads can keep a share only at a rate")}
+	default:
+		err = checkCPUs(c.CPUs, usable)
+	}
+	if err != nil {
+		return c, netip.AddrPort{}, err
+	}
+	c.Threads = min(c.Threads, c.Flows)
+	if c.Run == "" {
+		c.Run = newRun()
+	}
+	to, err := resolve(c.To)
+	return c, to, err
+}
+
+func setDefault(field *int, value int) {
+	if *field == 0 {
+		*field = value
+	}
+}
+
+// resolve asks for a host: a generator only sends where it is told.
+func resolve(hostport string) (netip.AddrPort, error) {
+	host, port, err := net.SplitHostPort(hostport)
+	if err != nil || host == "" || port == "" {
+		return netip.AddrPort{}, &ConfigError{"To", fmt.Errorf("%q is not host:port or [ipv6]:port", hostport)}
+	}
+	udp, err := net.ResolveUDPAddr("udp", hostport)
+	if err != nil {
+		return netip.AddrPort{}, &ConfigError{"To", err}
+	}
+	at := udp.AddrPort()
+	at = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+	if at.Port() == 0 || at.Addr().IsUnspecified() {
+		return at, &ConfigError{"To", fmt.Errorf("%s is no address to send to", at)}
+	}
+	return at, nil
+}
+
+// Check returns the *ConfigError that Run would return, and opens nothing.
+// Otherwise it says where datagrams will go, and whether every one will carry
+// the token that a Checker looks for.
+func (c Config) Check() (to netip.AddrPort, numbered bool, err error) {
+	c, to, err = c.complete()
+	if err != nil {
+		return to, false, err
+	}
+	text, err := newText(c)
+	if err != nil {
+		return to, false, err
+	}
+	return to, text.Numbered, nil
+}

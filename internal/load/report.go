@@ -1,0 +1,62 @@
+package load
+
+import (
+	"cmp"
+	"slices"
+)
+
+// FlowReport is what became of one flow's datagrams.
+type FlowReport struct {
+	Flow    int    `json:"flow"`
+	Sent    uint64 `json:"sent"`
+	Arrived uint64 `json:"arrived"` // each counted once
+	Lost    uint64 `json:"lost"`
+	Doubled uint64 `json:"doubled"` // arrivals beyond the first
+	// Reordered are arrivals with a smaller number than one before (RFC 4737,
+	// 3.3: type-P-Reordered).
+	Reordered uint64 `json:"reordered"`
+}
+
+// fault says whether anything is wrong with it.
+func (r FlowReport) fault() bool { return r.Lost+r.Doubled+r.Reordered > 0 }
+
+// Report is a Checker's book. Its sums have no flow.
+type Report struct {
+	Total   FlowReport   `json:"total"`
+	Strange uint64       `json:"strange"`
+	Flows   []FlowReport `json:"flows"`
+}
+
+// Arrived is how many of all datagrams have been found.
+func (c *Checker) Arrived() (n uint64) {
+	for i := range c.flows {
+		n += c.flows[i].FlowReport.Arrived
+	}
+	return n
+}
+
+// Report returns the book as it stands.
+func (c *Checker) Report() Report {
+	r := Report{Total: FlowReport{Flow: -1}, Strange: c.Strange, Flows: make([]FlowReport, len(c.flows))}
+	for i := range c.flows {
+		f := c.flows[i].FlowReport
+		f.Lost = f.Sent - f.Arrived
+		r.Flows[i] = f
+		r.Total.Sent += f.Sent
+		r.Total.Arrived += f.Arrived
+		r.Total.Lost += f.Lost
+		r.Total.Doubled += f.Doubled
+		r.Total.Reordered += f.Reordered
+	}
+	return r
+}
+
+// Worst returns at most n flows with which something is wrong, those that
+// lost most first.
+func (r Report) Worst(n int) []FlowReport {
+	worst := slices.DeleteFunc(slices.Clone(r.Flows), func(f FlowReport) bool { return !f.fault() })
+	slices.SortStableFunc(worst, func(a, b FlowReport) int {
+		return cmp.Or(cmp.Compare(b.Lost, a.Lost), cmp.Compare(b.Doubled, a.Doubled), cmp.Compare(b.Reordered, a.Reordered))
+	})
+	return worst[:min(n, len(worst))]
+}

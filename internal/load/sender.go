@@ -1,0 +1,221 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/net/ipv4"
+)
+
+// sender is one goroutine and the flows that it sends from in turn.
+type sender struct {
+	flows    []*flow
+	heavy    float64 // share of its datagrams that its first flow sends; 0: even
+	text     *text
+	gso      int
+	batch    int
+	pace     pacer
+	count    uint64 // datagrams to try; 0: no end
+	duration time.Duration
+	cpu      int // -1: not pinned
+	stop     *atomic.Bool
+	anySent  *atomic.Bool // by any sender
+
+	turn      int
+	tried     uint64
+	fromHeavy uint64
+	slab      [][]byte // a buffer for each message
+	messages  []ipv4.Message
+	now       []byte
+
+	result Result
+	err    error
+}
+
+// layOut makes all that the loop writes to.
+func (s *sender) layOut() {
+	s.slab = make([][]byte, s.batch)
+	s.messages = make([]ipv4.Message, s.batch)
+	for i := range s.messages {
+		s.slab[i] = make([]byte, 0, s.gso*s.text.longest+16)
+		s.messages[i].Buffers = make([][]byte, 1)
+	}
+	s.now = make([]byte, 0, len(timeForm))
+	s.result.Errors = make(map[string]uint64)
+}
+
+// run sends until its time or count is over, or it is stopped.
+func (s *sender) run(ctx context.Context, start time.Time) {
+	if s.cpu >= 0 {
+		runtime.LockOSThread() // for good: the thread is pinned and ends with the goroutine
+		if s.err = pin(s.cpu); s.err != nil {
+			return
+		}
+	}
+	for !s.stop.Load() {
+		elapsed := time.Since(start)
+		over := s.duration > 0 && elapsed >= s.duration
+		if over {
+			if s.pace.rate == 0 {
+				break
+			}
+			elapsed = s.duration
+		}
+		s.release(s.pace.due(elapsed, s.most()))
+		if over || s.count > 0 && s.tried >= s.count || s.hopeless(elapsed) {
+			break
+		}
+		wake := s.pace.next()
+		if s.duration > 0 {
+			wake = min(wake, s.duration)
+		}
+		s.sleep(ctx, time.Until(start.Add(wake)))
+	}
+	s.result.Elapsed = time.Since(start)
+	s.result.Missed = s.pace.missed
+}
+
+// most is what may be tried now.
+func (s *sender) most() uint64 {
+	most := uint64(s.batch * s.gso)
+	if s.pace.rate > 0 {
+		most = 1 << 62
+	}
+	if s.count > 0 {
+		most = min(most, s.count-s.tried)
+	}
+	return most
+}
+
+// hopeless: nobody has sent anything in a while, and here is why not.
+func (s *sender) hopeless(elapsed time.Duration) bool {
+	const while = 500 * time.Millisecond
+	return s.result.LastError != nil && elapsed > while && !s.anySent.Load()
+}
+
+func (s *sender) sleep(ctx context.Context, wait time.Duration) {
+	switch {
+	case wait <= 0:
+	case wait < 20*time.Millisecond:
+		time.Sleep(wait)
+	default:
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// release sends n datagrams: a part from each flow, so that a receiver sees
+// them mixed, and not so small a part that calls dominate.
+func (s *sender) release(n uint64) {
+	part := max(n/uint64(len(s.flows)), n/32, 1)
+	gso := uint64(s.gso)
+	part = min((part+gso-1)/gso*gso, uint64(s.batch)*gso)
+	for n > 0 && !s.stop.Load() {
+		k := min(part, n)
+		if tried := s.burst(s.nextFlow(k), int(k)); tried < k {
+			s.pace.giveBack(n - tried)
+			return
+		}
+		n -= k
+	}
+}
+
+// nextFlow takes flows in turn, and the first whenever it is behind its
+// share.
+func (s *sender) nextFlow(n uint64) *flow {
+	light := s.flows
+	if s.heavy > 0 {
+		if len(light) == 1 || float64(s.fromHeavy)+float64(n)/2 < s.heavy*float64(s.tried+n) {
+			s.fromHeavy += n
+			return s.flows[0]
+		}
+		light = s.flows[1:]
+	}
+	s.turn++
+	if s.turn >= len(light) {
+		s.turn = 0
+	}
+	return light[s.turn]
+}
+
+// burst sends n datagrams of a flow in one call, or more where the kernel
+// takes them piecemeal. It returns how many were tried: the rest is given up
+// after an error. A number that was not sent is used again.
+func (s *sender) burst(f *flow, n int) (tried uint64) {
+	messages := s.render(f, n)
+	for len(messages) > 0 && !s.stop.Load() {
+		done, err := f.batch.WriteBatch(messages, 0)
+		done = max(done, 0)
+		s.result.Calls++
+		for _, m := range messages[:done] {
+			k := s.segments(m)
+			f.next += k
+			tried += k
+			s.result.Sent += k
+			s.result.Bytes += uint64(len(m.Buffers[0]))
+		}
+		if done > 0 && !s.anySent.Load() {
+			s.anySent.Store(true)
+		}
+		if messages = messages[done:]; len(messages) == 0 {
+			break
+		}
+		// Short: an error that was kept from us, or no room.
+		refused, unreachable := f.bounced()
+		s.result.Refused += refused
+		s.result.Unreachable += unreachable
+		switch {
+		case err == nil, interrupted(err):
+		case stopped(err):
+			s.tried += tried
+			return tried
+		case refused+unreachable > 0 && mayBeReported(err): // of an earlier datagram
+		case neverOfThis(err):
+			s.result.Refused++
+		default:
+			k := s.segments(messages[0])
+			tried += k
+			s.result.Errors[kind(err)] += k
+			s.result.LastError = err
+			s.tried += tried
+			return tried
+		}
+	}
+	s.tried += tried
+	return tried
+}
+
+func (s *sender) segments(m ipv4.Message) uint64 {
+	if s.gso == 1 {
+		return 1
+	}
+	return uint64(len(m.Buffers[0]) / s.text.size)
+}
+
+// render lays n datagrams of a flow out as messages.
+func (s *sender) render(f *flow, n int) []ipv4.Message {
+	s.now = appendTime(s.now[:0], time.Now())
+	seq, used := f.next, 0
+	for n > 0 {
+		buf := s.slab[used][:0]
+		for range min(n, s.gso) {
+			buf = s.text.append(buf, f.number, seq, s.now)
+			seq++
+			n--
+		}
+		s.slab[used] = buf
+		s.messages[used].Buffers[0] = buf
+		used++
+	}
+	return s.messages[:used]
+}
+
+// errNothing is why a run that sent nothing has failed.
+var errNothing = errors.New("nothing could be sent")
