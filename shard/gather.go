@@ -4,11 +4,12 @@ import "time"
 
 // gather is how long a shard that has emptied its queue lets datagrams come
 // before it looks again, where it may and where enough are on their way.
-// A wake-up costs as much as several datagrams; a rate of gatherWorth to a
-// gather makes it pay. It is a hundredth of what a record waits for its flush.
+// A wake-up costs as much as several datagrams, and a gather costs one; a rate
+// of gatherWorth messages to a gather makes it pay, unless they come in bursts
+// as long. It is a hundredth of what a record waits for its flush.
 const (
 	gather      = 500 * time.Microsecond
-	gatherWorth = 16
+	gatherWorth = 4
 )
 
 // fastest is what a gather must be safe against: datagrams a second to one
@@ -27,14 +28,34 @@ func mayGather(buffer int) bool {
 // gatherer decides after each receive that left the queue empty.
 type gatherer struct {
 	on    bool
-	count int // datagrams since the queue was last empty
+	count int // messages since the queue was last empty
 	since time.Time
+	skip  int // so many chances are let pass
+	fails int // how many more the next time
 }
 
-// worth says whether to gather, when a receive of n has emptied the queue.
+// mostSkipped bounds what is let pass after gathers that brought too little:
+// bursts with silence between them look like a rate.
+const mostSkipped = 63
+
+// worth says whether to gather, when a receive has emptied the queue.
 func (g *gatherer) worth(now time.Time) bool {
 	elapsed := now.Sub(g.since)
 	worth := g.on && time.Duration(g.count)*gather >= gatherWorth*elapsed
 	g.count, g.since = 0, now
+	if worth && g.skip > 0 {
+		g.skip--
+		return false
+	}
 	return worth
+}
+
+// brought tells what the first receive after a gather found.
+func (g *gatherer) brought(n int) {
+	if n >= gatherWorth {
+		g.fails = 0
+		return
+	}
+	g.fails = min(2*g.fails+1, mostSkipped)
+	g.skip = g.fails
 }

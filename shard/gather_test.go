@@ -25,12 +25,12 @@ func TestGatheringNeedsARate(t *testing.T) {
 		elapsed time.Duration
 		want    bool
 	}{
-		{16, 500 * time.Microsecond, true},
-		{15, 500 * time.Microsecond, false},
+		{4, 500 * time.Microsecond, true},
+		{3, 500 * time.Microsecond, false},
 		{16, time.Second, false}, // a burst after silence
 		{16, 50 * time.Microsecond, true},
-		{1, 30 * time.Microsecond, true}, // 33,000/s
-		{1, 32 * time.Microsecond, false},
+		{1, 124 * time.Microsecond, true}, // 8,000/s
+		{1, 126 * time.Microsecond, false},
 		{0, time.Millisecond, false},
 	} {
 		g := gatherer{on: true, count: test.count, since: start}
@@ -44,6 +44,35 @@ func TestGatheringNeedsARate(t *testing.T) {
 	off := gatherer{count: 1000, since: start}
 	if off.worth(start.Add(time.Millisecond)) {
 		t.Error("it gathers though it may not")
+	}
+}
+
+func TestGatheringThatBringsNothingIsTriedLessOften(t *testing.T) {
+	g := gatherer{on: true}
+	now := time.Now()
+	chance := func() bool { // a burst of 16 in a millisecond
+		now = now.Add(time.Millisecond)
+		g.count = 16
+		return g.worth(now)
+	}
+	tries := 0
+	for range 1000 {
+		if chance() {
+			tries++
+			g.brought(0)
+		}
+	}
+	if tries < 10 || tries > 25 { // 1, 2, 4 … 64, and then one in 64
+		t.Errorf("%d tries in 1000 chances", tries)
+	}
+	for !chance() {
+	}
+	g.brought(gatherWorth)
+	for range 10 {
+		if !chance() {
+			t.Error("it is not tried again at once after it has paid")
+		}
+		g.brought(gatherWorth)
 	}
 }
 

@@ -92,7 +92,6 @@ func (s *shard) loop() error {
 		switch {
 		case stopping, gathered:
 			flags = unix.MSG_DONTWAIT
-			gathered = false
 		case now.Sub(last) >= turn:
 			s.waitFor(unix.POLLIN, idleTurn)
 			flags = unix.MSG_DONTWAIT
@@ -100,6 +99,10 @@ func (s *shard) loop() error {
 		n, err := s.receiver.Receive(s.fd, flags)
 		now = time.Now()
 		s.page.Beat(now)
+		if gathered {
+			s.gatherer.brought(n)
+			gathered = false
+		}
 		switch {
 		case n > 0:
 			last = now
