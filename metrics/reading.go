@@ -36,10 +36,9 @@ type Drops struct {
 	LostInCrash uint64 `json:"lost_in_crash"`
 }
 
-// Lost returns the datagrams that were sent and are not delivered for good.
-func (d Drops) Lost() uint64 {
-	return d.Kernel + d.NotAllowed + d.RateLimited + d.Malformed + d.Output + d.LostInCrash
-}
+// Lost returns the datagrams that are not delivered and that nobody asked to
+// drop.
+func (d Drops) Lost() uint64 { return d.Kernel + d.Malformed + d.Output + d.LostInCrash }
 
 // Read takes a reading, and asks the socket first. Any goroutine may call it.
 func (s *Shard) Read() Reading {

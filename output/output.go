@@ -124,20 +124,27 @@ func (s *Set) Close(ctx context.Context) error {
 		select {
 		case <-w.done:
 		case <-ctx.Done():
-			late = append(late, w.name)
+			select {
+			case <-w.done: // both: it was in time
+			default:
+				late = append(late, w.name)
+			}
 		}
 	})
 	if late == nil {
 		return nil
 	}
 	s.Abort()
-	const last = 100 * time.Millisecond // for writers that wait to try again; a blocked write can't be helped
+	const last = 100 * time.Millisecond // for writers that wait to try again
 	patience, cancel := context.WithTimeout(context.Background(), last)
 	defer cancel()
 	s.each(func(w *writer) {
 		select {
 		case <-w.done:
 		case <-patience.Done():
+			for b := range w.full { // a blocked write can't be helped, but what waits behind it can
+				b.lose()
+			}
 		}
 	})
 	return fmt.Errorf("could not write everything in time to %s", strings.Join(late, ", "))

@@ -17,7 +17,8 @@ type target interface {
 	// if it did: they have to be written again. On an error the old one
 	// stays.
 	reopen(torn int) (back int, err error)
-	close() error
+	// close cuts the last torn bytes, which nothing will complete any more.
+	close(torn int) error
 }
 
 func open(name string) (target, error) {
@@ -38,7 +39,7 @@ func (stdout) write(data []byte) (int, error) {
 }
 func (stdout) gone() bool              { return false }
 func (stdout) reopen(int) (int, error) { return 0, nil }
-func (stdout) close() error            { return nil }
+func (stdout) close(int) error         { return nil }
 
 // file is a file that is appended to.
 type file struct {
@@ -97,8 +98,11 @@ func (t *file) reopen(torn int) (int, error) {
 // appended since it was written.
 func (t *file) cut(torn int) {
 	if info, err := t.f.Stat(); torn > 0 && err == nil && info.Size() == t.size {
-		_ = t.f.Truncate(t.size - int64(torn)) // it stays torn: the record is written whole elsewhere
+		_ = t.f.Truncate(t.size - int64(torn)) // if that fails it stays torn: the record is written whole elsewhere, or counted as lost
 	}
 }
 
-func (t *file) close() error { return bare(t.f.Close()) }
+func (t *file) close(torn int) error {
+	t.cut(torn)
+	return bare(t.f.Close())
+}

@@ -53,7 +53,7 @@ func (w *writer) run() {
 		select {
 		case b, open := <-w.full:
 			if !open {
-				if err := w.target.close(); err != nil {
+				if err := w.target.close(w.torn); err != nil {
 					w.failed(err)
 				}
 				return
@@ -71,6 +71,12 @@ func (w *writer) run() {
 func (w *writer) write(b *buffer) {
 	wait := retryFirst
 	for at := 0; at < len(b.data); {
+		select {
+		case <-w.abort:
+			b.lose()
+			return
+		default:
+		}
 		n, back, err := w.attempt(b.data[at:])
 		at -= back
 		if n > 0 {
@@ -78,12 +84,15 @@ func (w *writer) write(b *buffer) {
 			at += n
 		}
 		if err == nil {
-			w.works()
+			if n > 0 {
+				w.works()
+			}
 			continue
 		}
 		w.failed(err)
 		if w.dead {
 			b.lose()
+			w.torn = 0 // nothing can cut it off
 			return
 		}
 		select {
@@ -92,8 +101,6 @@ func (w *writer) write(b *buffer) {
 		case <-w.reopen:
 			at -= w.renew()
 		case <-w.abort:
-			b.lose()
-			return
 		}
 	}
 }
@@ -146,6 +153,14 @@ func (w *writer) works() {
 
 // failed reports the first failure of an outage, and then one a minute.
 func (w *writer) failed(err error) {
+	if errors.Is(err, unix.EPIPE) {
+		w.dead = true
+		select {
+		case w.broken <- fmt.Errorf("output %s: %w: nobody reads it any more", w.name, err):
+		default:
+		}
+		return
+	}
 	now := time.Now()
 	if w.failing.IsZero() {
 		w.failing = now
@@ -153,13 +168,5 @@ func (w *writer) failed(err error) {
 	if now.Sub(w.told) >= remind {
 		w.told = now
 		w.report(Event{Destination: w.name, Err: err, Failing: now.Sub(w.failing)})
-	}
-	if !errors.Is(err, unix.EPIPE) {
-		return
-	}
-	w.dead = true
-	select {
-	case w.broken <- fmt.Errorf("output %s: %w: nobody reads it any more", w.name, err):
-	default:
 	}
 }

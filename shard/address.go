@@ -1,10 +1,12 @@
 package shard
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
+
+	"golang.org/x/sys/unix"
 )
 
 // resolve turns host:port into an address. A name resolves to its first IPv4
@@ -33,12 +35,23 @@ func resolve(hostport string) (address, error) {
 		return address{}, &ConfigError{"Address", fmt.Errorf("%q: %w", hostport, err)}
 	}
 	at := udp.AddrPort()
+	if at.Addr().IsMulticast() {
+		return address{}, &ConfigError{"Address", fmt.Errorf("%s is a multicast group, and groups are not joined: listen on :%s", at.Addr(), port)}
+	}
+	if zone := at.Addr().Zone(); zone != "" {
+		if _, err := zoneIndex(zone); err != nil {
+			return address{}, &ConfigError{"Address", err}
+		}
+	}
 	return address{AddrPort: netip.AddrPortFrom(at.Addr().Unmap(), at.Port())}, nil
 }
 
-// haveIPv6 probes for IPv6 as the kernel's own tools do: the file is there
-// unless the host runs with ipv6.disable=1 or without the module.
+// haveIPv6 probes for IPv6: there is no such family on hosts that run with
+// ipv6.disable=1 or without the module.
 func haveIPv6() bool {
-	_, err := os.Stat("/proc/net/if_inet6")
-	return err == nil
+	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err == nil {
+		unix.Close(fd)
+	}
+	return !errors.Is(err, unix.EAFNOSUPPORT)
 }

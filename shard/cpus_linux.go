@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -44,9 +45,11 @@ func (s cpuSet) String() string {
 	return b.String()
 }
 
-// usableCPUs returns the affinity mask of the process's main thread, which no
-// shard ever narrows.
-func usableCPUs() (cpuSet, error) {
+// usableCPUs returns the process's affinity mask as it was before the first
+// shard ran: a shard may get the main thread, and narrows the one it gets.
+var usableCPUs = sync.OnceValues(readAffinity)
+
+func readAffinity() (cpuSet, error) {
 	mask := unix.NewCPUSet(maxCPUs)
 	if err := unix.SchedGetaffinityDynamic(os.Getpid(), mask); err != nil {
 		return nil, fmt.Errorf("read this process's CPU affinity: %w", err)

@@ -160,7 +160,9 @@ func (g *Group) Listener() *metrics.Listener { return g.listener }
 // ReceiveBuffer returns the bytes of SO_RCVBUF that were asked and granted
 // per socket. Without CAP_NET_ADMIN the kernel grants at most
 // net.core.rmem_max (socket(7)).
-func (g *Group) ReceiveBuffer() (asked, granted int) { return g.config.ReceiveBuffer, g.granted }
+func (g *Group) ReceiveBuffer() (asked, granted int) {
+	return min(g.config.ReceiveBuffer, maxReceiveBuffer-1), g.granted
+}
 
 // SetPolicy replaces the policy from the next batch on. The error is a
 // *ConfigError, and the policy before stays.

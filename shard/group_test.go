@@ -440,6 +440,55 @@ func TestASpecificAddressIsPreferredToTheWildcard(t *testing.T) {
 	eventually(t, "each gets its own", func() bool { return total(specific).Delivered == 50 && total(wildcard).Delivered == 50 })
 }
 
+// The kernel gives every socket of the port a copy of a broadcast.
+func TestBroadcastsAreReceivedOnce(t *testing.T) {
+	for _, listen := range []string{"0.0.0.0:0", ":0"} {
+		for _, oneWay := range []bool{true, false} {
+			g, _ := start(t, Config{Address: listen, Shards: 4, OneWay: oneWay})
+			conn := dial(t, fmt.Sprintf("127.255.255.255:%d", g.Addr().Port())) // net sets SO_BROADCAST
+			const sent = 20
+			for range sent {
+				if _, err := conn.Write([]byte("x")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			marker := dial(t, fmt.Sprintf("127.0.0.1:%d", g.Addr().Port()))
+			marker.Write([]byte("y"))
+			eventually(t, "all arrive", func() bool { return total(g).Delivered >= sent+1 })
+			if err := settle(g); err != nil {
+				t.Error(err)
+			}
+			if r := total(g); r.Received != sent+1 || r.Dropped.Kernel != 0 {
+				t.Errorf("%s, one-way %v: %d received of %d sent", listen, oneWay, r.Received, sent+1)
+			}
+		}
+	}
+}
+
+// settle waits until no socket of the group has anything queued.
+func settle(g *Group) error {
+	for deadline := time.Now().Add(10 * time.Second); total(g).QueueBytes > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			return errors.New("the queues are never empty")
+		}
+	}
+	return nil
+}
+
+func TestAnEchoServiceIsNotAnswered(t *testing.T) {
+	g, _ := start(t, Config{Address: "127.0.0.1:0", Shards: 1, Handler: func(int) packet.Handler { return packet.Echo{} }})
+	other, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 2), Port: int(g.Addr().Port())})
+	if err != nil {
+		t.Skip("the port is taken on 127.0.0.2: run the test again")
+	}
+	defer other.Close()
+	other.WriteToUDPAddrPort([]byte("x"), g.Addr())
+	eventually(t, "the answer is counted as lost", func() bool { return total(g).Dropped.Reply == 1 })
+	if r := total(g); r.Replied != 0 {
+		t.Errorf("%d replied", r.Replied)
+	}
+}
+
 func TestReceiveBufferGrantedIsToldInTheUnitAsked(t *testing.T) {
 	g, _ := start(t, Config{Address: "127.0.0.1:0", Shards: 1, ReceiveBuffer: 100_000})
 	if asked, granted := g.ReceiveBuffer(); asked != 100_000 || granted != 100_000 {

@@ -11,7 +11,7 @@ import (
 // however many there are. A source's place is free again once it could send a
 // full burst, so only sources that are active within the same second compete;
 // when more than a set's ways do, the one closest to its full burst is
-// forgotten, which lets it send more than its limit and never less.
+// forgotten, which lets it send more than its limit.
 const (
 	limiterSets = 8192
 	limiterWays = 8
@@ -30,7 +30,7 @@ type limiter struct {
 }
 
 type limiterSlot struct {
-	key  atomic.Uint64 // the source's hash; 0: free
+	key  atomic.Uint64 // the source's hash
 	full atomic.Int64  // when the bucket is full again
 }
 
@@ -62,26 +62,28 @@ func (l *limiter) take(source netip.Addr, now time.Duration) bool {
 	}
 }
 
-// slot finds the source's place, or makes one.
+// slot finds the source's place, or makes one. Two threads that see a source
+// for the first time at once agree on one place, since both take the same.
 func (l *limiter) slot(key, set uint64, now time.Duration) *limiterSlot {
 	ways := &l.sets[set]
-	for i := range ways {
-		if ways[i].key.Load() == key {
-			return &ways[i]
+	for {
+		oldest := &ways[0]
+		for i := range ways {
+			slot := &ways[i]
+			if slot.key.Load() == key {
+				return slot
+			}
+			if slot.full.Load() < oldest.full.Load() {
+				oldest = slot
+			}
 		}
+		was, full := oldest.key.Load(), oldest.full.Load()
+		if !oldest.key.CompareAndSwap(was, key) {
+			continue
+		}
+		if full > int64(now) { // it was in use; a time that has passed is as good as none
+			oldest.full.CompareAndSwap(full, int64(now))
+		}
+		return oldest
 	}
-	oldest := &ways[0]
-	for i := range ways {
-		slot := &ways[i]
-		if slot.key.Load() == 0 {
-			oldest = slot
-			break
-		}
-		if slot.full.Load() < oldest.full.Load() {
-			oldest = slot
-		}
-	}
-	oldest.full.Store(int64(now))
-	oldest.key.Store(key)
-	return oldest
 }

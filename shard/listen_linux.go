@@ -26,7 +26,7 @@ const idleTurn = 250 * time.Millisecond
 func openSockets(c Config, at address) ([]int, address, error) {
 	fds := make([]int, 0, c.Shards)
 	for i := range c.Shards {
-		fd, err := openSocket(c, at, i == 0 && !c.Join)
+		fd, err := openSocket(c, at, i)
 		if err == nil {
 			fds = append(fds, fd)
 			at.AddrPort, err = boundTo(fd)
@@ -41,11 +41,11 @@ func openSockets(c Config, at address) ([]int, address, error) {
 	return fds, at, nil
 }
 
-// openSocket opens and binds one socket. An exclusive one is bound before it
-// gets SO_REUSEPORT: that fails if any other socket has the port, without a
+// openSocket opens and binds the socket of a shard. The first one, if nobody
+// is to be joined, is exclusive: it is bound before it gets SO_REUSEPORT: that fails if any other socket has the port, without a
 // moment in which somebody else could slip in, and later members can join it
 // all the same (reuseport_add_sock allocates the group then; Linux 6.18).
-func openSocket(c Config, at address, exclusive bool) (fd int, err error) {
+func openSocket(c Config, at address, shard int) (fd int, err error) {
 	family := unix.AF_INET
 	if at.Addr().Is6() {
 		family = unix.AF_INET6
@@ -59,14 +59,14 @@ func openSocket(c Config, at address, exclusive bool) (fd int, err error) {
 			unix.Close(fd)
 		}
 	}()
-	if err = setOptions(fd, c, at); err != nil {
+	if err = setOptions(fd, c, at, shard); err != nil {
 		return -1, err
 	}
 	name, err := sockaddr(at.AddrPort)
 	if err != nil {
 		return -1, err
 	}
-	if exclusive {
+	if shard == 0 && !c.Join {
 		switch err = unix.Bind(fd, name); {
 		case err == nil:
 			return fd, sharePort(fd)
@@ -93,7 +93,7 @@ func sharePort(fd int) error {
 	return os.NewSyscallError("setsockopt SO_REUSEPORT", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
 }
 
-func setOptions(fd int, c Config, at address) error {
+func setOptions(fd int, c Config, at address, shard int) error {
 	type option struct {
 		name             string
 		level, opt, want int
@@ -106,7 +106,7 @@ func setOptions(fd int, c Config, at address) error {
 		}
 		options = append(options, option{"IPV6_V6ONLY", unix.SOL_IPV6, unix.IPV6_V6ONLY, only})
 	}
-	if c.wantsDestinations(at) {
+	if c.wantsDestinations(at, shard) {
 		if at.Addr().Is6() {
 			options = append(options, option{"IPV6_RECVPKTINFO", unix.SOL_IPV6, unix.IPV6_RECVPKTINFO, 1})
 		}
@@ -129,13 +129,17 @@ func setOptions(fd int, c Config, at address) error {
 	return setReceiveBuffer(fd, c.ReceiveBuffer)
 }
 
-// wantsDestinations says whether the sockets must tell which address was
-// asked: elsewhere it is the one that they are bound to.
-func (c Config) wantsDestinations(at address) bool { return !c.OneWay && at.Addr().IsUnspecified() }
+// wantsDestinations says whether a shard's socket must tell which address was
+// asked. Elsewhere than on the wildcard that is the one it is bound to. Who
+// does not reply has to know it for telling its copies of broadcasts.
+func (c Config) wantsDestinations(at address, shard int) bool {
+	return at.Addr().IsUnspecified() && (!c.OneWay || shard > 0)
+}
 
 // setReceiveBuffer asks for size bytes with privilege, and without it for as
 // many as net.core.rmem_max allows, which the kernel grants without a word.
 func setReceiveBuffer(fd, size int) error {
+	size = min(size, maxReceiveBuffer-1)
 	err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, size)
 	if errors.Is(err, unix.EPERM) {
 		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, size)

@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"fmt"
 	"os"
 	"runtime"
 	"time"
@@ -21,6 +22,7 @@ type shard struct {
 	receiver *sys.Receiver
 	sender   *sys.Sender
 	batch    *packet.Batch
+	copies   bool  // its broadcasts and multicasts are shard 0's too
 	places   []int // of the batch's datagrams among the receiver's messages
 	handler  packet.Handler
 	sink     packet.Sink
@@ -40,8 +42,9 @@ func newShard(g *Group, index, fd int) (*shard, error) {
 		group:    g,
 		page:     page,
 		fd:       fd,
-		receiver: sys.NewReceiver(c.Batch, c.slot(), c.wantsDestinations(g.address), c.GRO),
+		receiver: sys.NewReceiver(c.Batch, c.slot(), c.wantsDestinations(g.address, index), c.GRO),
 		sink:     sink,
+		copies:   index > 0 && c.wantsDestinations(g.address, index),
 		places:   make([]int, 0, c.Batch),
 		handler:  c.Handler(index),
 		zones:    make(map[uint32]string),
@@ -72,6 +75,10 @@ func (s *shard) run() error {
 	return err
 }
 
+// mostTroubles is how many errors in a row that should pass do not: five
+// seconds' worth.
+const mostTroubles = 100
+
 // loop receives until the group stops and the queue is empty.
 //
 // Under load it receives with raw system calls, which wait for up to a turn,
@@ -85,7 +92,7 @@ func (s *shard) run() error {
 // 0.3% with this. bench/run makes these figures again.
 func (s *shard) loop() error {
 	now := time.Now()
-	gathered := false
+	gathered, troubles := false, 0
 	for last := now; ; { // last: when something came
 		flags := 0
 		stopping := s.group.stopping.Load()
@@ -105,7 +112,7 @@ func (s *shard) loop() error {
 		}
 		switch {
 		case n > 0:
-			last = now
+			last, troubles = now, 0
 			if err := s.take(n, now); err != nil {
 				return err
 			}
@@ -122,7 +129,10 @@ func (s *shard) loop() error {
 			runtime.Gosched()
 		case fatal(err):
 			return os.NewSyscallError("recvmmsg", err)
-		case scarce(err):
+		case scarce(err), reported(err):
+			if troubles++; troubles == mostTroubles {
+				return fmt.Errorf("recvmmsg failed %d times in a row: %w", troubles, err)
+			}
 			time.Sleep(turn)
 		}
 		if !s.oldest.IsZero() && now.Sub(s.oldest) >= turn {

@@ -13,6 +13,9 @@
 // behind, the thread waits, and the kernel's receive queue is the buffer; what
 // that drops is counted too.
 //
+// Broadcasts and multicasts, of which the kernel gives every socket a copy,
+// are the first shard's.
+//
 // Shards share the policy, which they only read, and its rate limits.
 package shard
 
@@ -50,7 +53,8 @@ type Config struct {
 	// Without it a port that has a UDP socket is an *InUseError.
 	Join bool
 	// OneWay says that handlers neither reply nor read Datagram.Destination.
-	// On wildcard binds that spares a control message per datagram.
+	// Then datagrams may gather for half a millisecond before they are read,
+	// where the receive buffer holds them.
 	OneWay bool
 	// GRO receives trains of datagrams of one size and sender in one copy
 	// (UDP_GRO, udp(7), Linux 5.0); the handler sees them one by one. It
@@ -77,10 +81,10 @@ func (e *ConfigError) Error() string { return e.Field + ": " + e.Err.Error() }
 func (e *ConfigError) Unwrap() error { return e.Err }
 
 const (
-	maxShards        = 4096    // each costs two descriptors' worth of fd table, a thread and a slab
+	maxShards        = 4096    // more CPUs than any host of today has; each is a thread and a slab
 	maxBatch         = 1024    // UIO_MAXIOV: recvmmsg(2) caps vlen there
 	maxDatagram      = 65535   // no UDP length field says more (RFC 768)
-	maxReceiveBuffer = 1 << 30 // the kernel doubles it into an int32 (sock_setsockopt)
+	maxReceiveBuffer = 1 << 30 // the kernel doubles it into an int32, and so takes a byte less (sk_setsockopt)
 
 	defaultBatch         = 64
 	defaultMaxDatagram   = 8192

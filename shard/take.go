@@ -30,6 +30,9 @@ func (s *shard) take(n int, now time.Time) error {
 			s.handle(&a)
 			return errShutdown
 		}
+		if s.copies && s.receiver.Copied(i) {
+			continue // shard 0 has counted it
+		}
 		rest := s.receiver.Payload(i)
 		segment := len(rest)
 		if s.group.config.GRO {

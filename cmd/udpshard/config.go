@@ -20,11 +20,16 @@ import (
 // health check has no other way to learn what serve was told.
 const httpVariable = "UDPSHARD_HTTP"
 
-func defaultHTTP() string {
-	if address, ok := os.LookupEnv(httpVariable); ok {
-		return address
+const defaultHTTP = "127.0.0.1:9514"
+
+// readEnvironment takes over what is set there: more than a default, less
+// than what the file or a flag says.
+func (c *config) readEnvironment() error {
+	address, ok := os.LookupEnv(httpVariable)
+	if !ok {
+		return nil
 	}
-	return "127.0.0.1:9514"
+	return apply(configSettings, c, c.given, func(s setting[config]) bool { return s.key == "http" }, source{"$" + httpVariable, address})
 }
 
 // config is all that serve is told, by flags or by a file.
@@ -49,6 +54,7 @@ type listener struct {
 	batch         int
 	maxDatagram   int
 	receiveBuffer int
+	gro           bool
 	steer         string
 	allow         []netip.Prefix
 	rateLimit     int
@@ -65,7 +71,7 @@ type source struct {
 }
 
 var configSettings = []setting[config]{
-	{flag: "http", key: "http", init: defaultHTTP(),
+	{flag: "http", key: "http", init: defaultHTTP,
 		usage: "serve status and metrics at `ADDR`; empty turns it off; $" + httpVariable + " changes the default",
 		set:   bind(parseHTTP, func(c *config) *string { return &c.http })},
 	{flag: "log-level", key: "log.level", init: "info", live: true,
@@ -109,6 +115,9 @@ var listenerSettings = []setting[listener]{
 	{flag: "receive-buffer", key: "receive_buffer", init: "32MiB",
 		usage: "`SIZE` of the kernel's queue asked for each socket, up to 1GiB",
 		set:   bind(parseSize, func(l *listener) *int { return &l.receiveBuffer })},
+	{flag: "gro", key: "gro",
+		usage: "receive trains of datagrams in one copy (UDP_GRO); a train that the kernel drops counts as one",
+		set:   bind(parseBool, func(l *listener) *bool { return &l.gro })},
 	{flag: "steer", key: "steer", init: "hash",
 		usage: "`MODE` of spreading datagrams over shards: hash (the kernel's 4-tuple hash)",
 		set: bind(parseChoice("hash"),
@@ -292,6 +301,7 @@ func (l *listener) engine() shard.Config {
 		Batch:         l.batch,
 		MaxDatagram:   l.maxDatagram,
 		ReceiveBuffer: l.receiveBuffer,
+		GRO:           l.gro,
 		Join:          l.join,
 		OneWay:        l.protocol != "echo",
 		Policy:        l.policy(),

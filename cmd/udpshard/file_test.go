@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 func FuzzFile(f *testing.F) {
@@ -11,6 +12,8 @@ func FuzzFile(f *testing.F) {
 	path := filepath.Join(f.TempDir(), "c.yaml")
 	f.Fuzz(func(t *testing.T, text string) {
 		os.WriteFile(path, []byte(text), 0o600)
+		tm := time.AfterFunc(5*time.Second, func() { os.WriteFile("/tmp/t2/hang", []byte(text), 0o600); panic("hang") })
 		_ = newConfig().readFile(path)
+		tm.Stop()
 	})
 }

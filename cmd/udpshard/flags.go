@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -21,12 +23,27 @@ func addFlags[T any](f *flags, set *pflag.FlagSet, settings []setting[T]) {
 			continue
 		}
 		check := func(text string) error { return s.set(new(T), text) }
-		isSwitch := s.flag == "join"
+		isSwitch := s.flag == "join" || s.flag == "gro"
 		set.Var(&flagValue{name: s.flag, text: s.init, isSwitch: isSwitch, check: check, given: f.set}, s.flag, s.usage)
 		if isSwitch {
 			set.Lookup(s.flag).NoOptDefVal = "true"
 		}
 	}
+}
+
+// fileName is a pflag.Value. An empty one, as of a variable that is not set,
+// must not mean that there is no file.
+type fileName string
+
+func (n *fileName) String() string { return string(*n) }
+func (n *fileName) Type() string   { return "string" }
+
+func (n *fileName) Set(text string) error {
+	if text == "" {
+		return errors.New("it names no file")
+	}
+	*n = fileName(text)
+	return nil
 }
 
 // flagValue is a pflag.Value that keeps its text.
@@ -57,6 +74,9 @@ func (v *flagValue) Set(text string) error {
 // each reload.
 func (f *flags) config() (*config, error) {
 	c := newConfig()
+	if err := c.readEnvironment(); err != nil {
+		return nil, err
+	}
 	if f.file != "" {
 		if err := c.readFile(f.file); err != nil {
 			return nil, err
@@ -64,8 +84,8 @@ func (f *flags) config() (*config, error) {
 	} else {
 		c.listeners = []*listener{newListener()}
 	}
-	for name, text := range f.set {
-		at := source{"--" + name, text}
+	for _, name := range slices.Sorted(maps.Keys(f.set)) {
+		at := source{"--" + name, f.set[name]}
 		err := apply(configSettings, c, c.given, func(s setting[config]) bool { return s.flag == name }, at)
 		if errors.Is(err, errUnknown) {
 			if f.file != "" {
@@ -86,7 +106,7 @@ func (f *flags) define(cmd *cobra.Command) {
 	f.set = make(map[string]string)
 	set := cmd.Flags()
 	set.SortFlags = false
-	set.StringVar(&f.file, "config", "", "YAML `FILE` with any number of listeners, instead of the listener flags")
+	set.Var((*fileName)(&f.file), "config", "YAML `FILE` with any number of listeners, instead of the listener flags")
 	addFlags(f, set, listenerSettings)
 	addFlags(f, set, configSettings)
 }

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -17,7 +19,7 @@ func healthCommand() *cobra.Command {
 	var address string
 	var timeout time.Duration
 	cmd := &cobra.Command{
-		Use:   "health [--http ADDR]",
+		Use:   "health [flags]",
 		Short: "Ask a running instance whether every shard reads; exit 0 or 1",
 		Long: `Asks a running instance's /readyz: exit 0 while every shard reads, else 1 and
 the reasons. For HEALTHCHECK and probes.`,
@@ -31,7 +33,7 @@ the reasons. For HEALTHCHECK and probes.`,
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&address, "http", defaultHTTP(), "`ADDR` of the instance's HTTP server; $"+httpVariable+" changes the default")
+	cmd.Flags().StringVar(&address, "http", cmp.Or(os.Getenv(httpVariable), defaultHTTP), "`ADDR` of the instance's HTTP server; $"+httpVariable+" changes the default")
 	cmd.Flags().DurationVar(&timeout, "timeout", 2*time.Second, "how long to wait for the answer")
 	return cmd
 }
@@ -57,7 +59,7 @@ func askReady(ctx context.Context, address string, timeout time.Duration) (strin
 	client := http.Client{Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true}} // an instance is asked itself
 	response, err := client.Do(request)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("no instance answers at %s: %w", address, errors.Unwrap(err))
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))

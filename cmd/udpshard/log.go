@@ -1,22 +1,49 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/rs/zerolog/diode"
 	"golang.org/x/sys/unix"
 )
 
 // newLogger logs to w: for people where that is a terminal, else JSON.
-func newLogger(w io.Writer, format string) zerolog.Logger {
+func newLogger(w io.Writer, terminal bool, format string) zerolog.Logger {
 	zerolog.TimeFieldFormat = time.RFC3339Nano
-	if format == "console" || format == "auto" && isTerminal(w) {
+	if format == "console" || format == "auto" && terminal {
 		_, plain := os.LookupEnv("NO_COLOR")
-		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.TimeOnly, NoColor: plain || !isTerminal(w)}
+		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.TimeOnly, NoColor: plain || !terminal}
 	}
 	return zerolog.New(w).With().Timestamp().Logger()
+}
+
+// logQueue is how many log lines wait for a standard error that nobody reads.
+const logQueue = 1000
+
+// logWriter keeps log lines from stopping whoever writes one: they go through
+// a queue, and when standard error does not take them, the oldest are lost
+// and counted.
+func logWriter(w io.Writer) diode.Writer {
+	return diode.NewWriter(w, logQueue, 0, func(missed int) {
+		fmt.Fprintf(w, "{\"level\":\"warn\",\"lost_log_lines\":%d,\"message\":\"standard error was not read in time\"}\n", missed)
+	})
+}
+
+// closeLog gives the queue a moment to be written.
+func closeLog(w io.Closer) {
+	done := make(chan struct{})
+	go func() {
+		w.Close()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(time.Second):
+	}
 }
 
 // setLevel applies to all loggers, at once and while they are in use.
@@ -26,6 +53,14 @@ func setLevel(name string) {
 		level = zerolog.InfoLevel
 	}
 	zerolog.SetGlobalLevel(level)
+}
+
+// isNull says whether f is /dev/null, which is also what stands in for a
+// standard output that was closed.
+func isNull(f *os.File) bool {
+	info, err := f.Stat()
+	null, nullErr := os.Stat(os.DevNull)
+	return err == nil && nullErr == nil && os.SameFile(info, null)
 }
 
 func isTerminal(w io.Writer) bool {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"reflect"
 )
 
 // reload takes over from the file what can change while sockets stay open,
@@ -45,6 +46,12 @@ func (c *config) fixed(next *config) error {
 	return nil
 }
 
+// sameSetting says whether two spellings mean the same.
+func sameSetting[T any](s setting[T], a, b string) bool {
+	var first, second T
+	return a == b || a != "" && b != "" && s.set(&first, a) == nil && s.set(&second, b) == nil && reflect.DeepEqual(first, second)
+}
+
 func sameSettings[T any](settings []setting[T], prefix string, before, after map[string]source) error {
 	for _, s := range settings {
 		if s.live {
@@ -58,7 +65,7 @@ func sameSettings[T any](settings []setting[T], prefix string, before, after map
 		if at, ok := after[s.key]; ok {
 			is, place = at.text, at.place
 		}
-		if was != is {
+		if !sameSetting(s, was, is) {
 			return fmt.Errorf("%s: was %q and is %q: that needs a restart", place, was, is)
 		}
 	}

@@ -44,6 +44,9 @@ reopens output files, and keeps every socket.`,
 	return cmd
 }
 
+// signals are those that serve listens to.
+type signals struct{ stop, reload chan os.Signal }
+
 // server is a running serve.
 type server struct {
 	flags   *flags
@@ -57,13 +60,19 @@ type server struct {
 }
 
 func serve(f *flags, c *config, stderr io.Writer) error {
-	// Signals first: whoever sees a socket may already send one.
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
-	defer signal.Stop(signals)
+	// Signals first: whoever sees a socket may already send one. A queue for
+	// each kind: what does not fit is dropped, and a second SIGHUP that waits
+	// would do nothing new.
+	signals := signals{stop: make(chan os.Signal, 2), reload: make(chan os.Signal, 1)}
+	signal.Notify(signals.stop, unix.SIGTERM, unix.SIGINT)
+	signal.Notify(signals.reload, unix.SIGHUP)
+	defer signal.Stop(signals.stop)
+	defer signal.Stop(signals.reload)
 	signal.Ignore(unix.SIGPIPE) // a broken pipe is an error of the write, told like others
 
-	s := &server{flags: f, config: c, log: newLogger(stderr, c.logFormat), ledger: metrics.NewLedger(thisBuild().version)}
+	logs := logWriter(stderr)
+	defer closeLog(logs)
+	s := &server{flags: f, config: c, log: newLogger(logs, isTerminal(stderr), c.logFormat), ledger: metrics.NewLedger(thisBuild().version)}
 	setLevel(c.logLevel)
 	s.outputs = output.NewSet(s.outputEvent)
 	if err := s.open(); err != nil {
@@ -81,7 +90,11 @@ func (s *server) open() error {
 	for _, l := range s.config.listeners {
 		engine := l.engine()
 		engine.Sink = func(shard int, page *metrics.Shard) (packet.Sink, error) {
-			return s.outputs.Open(l.output, shard, page, maxRecord(l.maxDatagram))
+			sink, err := s.outputs.Open(l.output, shard, page, maxRecord(l.maxDatagram))
+			if err != nil {
+				err = l.misfit("output", err)
+			}
+			return sink, err
 		}
 		g, err := shard.Listen(engine)
 		if err != nil {
@@ -94,7 +107,7 @@ func (s *server) open() error {
 		s.announce(l, g)
 	}
 	var err error
-	s.web, err = listenWeb(s.config, s.ledger)
+	s.web, err = listenWeb(s.config, s.ledger, s.log)
 	if errors.Is(err, unix.EADDRINUSE) && s.mayGoWithoutWeb() {
 		s.log.Warn().Err(err).Str("remedy", "give each process that shares a port its own --http ADDR").
 			Msg("status and metrics are off: the default HTTP address is another process's")
@@ -123,6 +136,12 @@ func (s *server) announce(l *listener, g *shard.Group) {
 	s.log.Info().Str("listener", l.name).Str("address", g.Listener().Address).Str("protocol", l.protocol).
 		Int("shards", len(cpus)).Ints("cpus", cpus).Str("receive_buffer", formatSize(granted)).Str("output", l.output).
 		Msg("listening")
+	if l.gro {
+		s.log.Warn().Str("listener", l.name).Msg("with gro the kernel counts a train that it drops as one datagram: losses are at least what it says")
+	}
+	if l.output == "stdout" && isNull(os.Stdout) {
+		s.log.Warn().Str("listener", l.name).Msg("standard output is closed or the null device: records are delivered to nobody")
+	}
 	if granted < asked {
 		s.log.Warn().Str("listener", l.name).Str("asked", formatSize(asked)).Str("granted", formatSize(granted)).
 			Str("remedy", fmt.Sprintf("sysctl -w net.core.rmem_max=%d", asked)).
@@ -131,7 +150,7 @@ func (s *server) announce(l *listener, g *shard.Group) {
 }
 
 // run serves until it is told to stop or can't go on, and drains.
-func (s *server) run(signals <-chan os.Signal) error {
+func (s *server) run(signals signals) error {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	ended := make(chan error, len(s.groups))
@@ -142,18 +161,16 @@ func (s *server) run(signals <-chan os.Signal) error {
 	s.stats = newStats(s.ledger, s.log, s.config.statsInterval)
 
 	err := s.wait(signals, ended)
-	return errors.Join(err, s.drain(stop, signals, ended))
+	return errors.Join(err, s.drain(stop, signals.stop, ended))
 }
 
 // wait returns when it is time to drain, with what forces it.
-func (s *server) wait(signals <-chan os.Signal, ended chan error) error {
+func (s *server) wait(signals signals, ended chan error) error {
 	for {
 		select {
-		case sig := <-signals:
-			if sig == unix.SIGHUP {
-				s.reload()
-				continue
-			}
+		case <-signals.reload:
+			s.reload()
+		case sig := <-signals.stop:
 			s.log.Info().Stringer("signal", sig).Msg("draining")
 			return nil
 		case err := <-ended:
@@ -171,17 +188,10 @@ func (s *server) wait(signals <-chan os.Signal, ended chan error) error {
 }
 
 // drain stops reading, writes what was read, and logs the final ledger.
-func (s *server) drain(stop func(), signals <-chan os.Signal, ended <-chan error) error {
+func (s *server) drain(stop func(), again <-chan os.Signal, ended <-chan error) error {
 	s.ledger.SetRole(metrics.Draining)
 	s.stats.stop()
-	go func() {
-		for sig := range signals {
-			if sig != unix.SIGHUP {
-				fmt.Fprintln(os.Stderr, "udpshard: error: second signal: exit without draining")
-				os.Exit(exitFailed)
-			}
-		}
-	}()
+	go exitOnSecond(again)
 	late, cancel := context.WithTimeout(context.Background(), s.config.drainTimeout)
 	defer cancel()
 	stop()
@@ -204,6 +214,19 @@ func (s *server) drain(stop func(), signals <-chan os.Signal, ended <-chan error
 	}
 	s.web.close()
 	return errors.Join(errs...)
+}
+
+// exitOnSecond ends the process at the next signal. One that comes at once
+// is the same request: timeout(1) and others signal the child and its group.
+func exitOnSecond(again <-chan os.Signal) {
+	const same = 100 * time.Millisecond
+	for first := time.Now(); ; {
+		if <-again; time.Since(first) > same {
+			go fmt.Fprintln(os.Stderr, "udpshard: error: second signal: exit without draining")
+			time.Sleep(same / 10) // for a standard error that takes it; one that is full keeps nobody
+			os.Exit(exitFailed)
+		}
+	}
 }
 
 func (s *server) outputEvent(e output.Event) {

@@ -10,11 +10,12 @@ import (
 
 // stats logs each listener's rates and losses at an interval.
 type stats struct {
-	ledger *metrics.Ledger
-	logger zerolog.Logger
-	ticker *time.Ticker // nil: never
-	last   map[*metrics.Listener]metrics.Reading
-	since  time.Time
+	ledger   *metrics.Ledger
+	logger   zerolog.Logger
+	ticker   *time.Ticker // nil: never
+	interval time.Duration
+	last     map[*metrics.Listener]metrics.Reading
+	since    time.Time
 }
 
 func newStats(ledger *metrics.Ledger, logger zerolog.Logger, interval time.Duration) *stats {
@@ -24,6 +25,10 @@ func newStats(ledger *metrics.Ledger, logger zerolog.Logger, interval time.Durat
 }
 
 func (s *stats) setInterval(interval time.Duration) {
+	if interval == s.interval {
+		return
+	}
+	s.interval = interval
 	s.stop()
 	if interval > 0 {
 		s.ticker = time.NewTicker(interval)
@@ -79,7 +84,7 @@ func (s *stats) log(now time.Time) {
 			{"reply", total.Dropped.Reply, last.Dropped.Reply},
 		} {
 			if d.now > d.before {
-				event = event.Uint64("lost_"+d.reason, d.now-d.before)
+				event = event.Uint64("dropped_"+d.reason, d.now-d.before)
 			}
 		}
 		event.Msg("stats")

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	stdlog "log"
 	"net"
 	"net/http"
 	"time"
 
+	"github.com/rs/zerolog"
 	"golang.org/x/net/netutil"
 
 	"github.com/udpshard/udpshard/metrics"
@@ -17,13 +20,14 @@ import (
 type web struct {
 	listener net.Listener
 	server   *http.Server
+	logger   zerolog.Logger
 }
 
 // maxWebClients is many times what scrapers and probes need, and far below
 // the usual limit of 1024 descriptors.
 const maxWebClients = 128
 
-func listenWeb(c *config, ledger *metrics.Ledger) (*web, error) {
+func listenWeb(c *config, ledger *metrics.Ledger, logger zerolog.Logger) (*web, error) {
 	if c.http == "" {
 		return nil, nil
 	}
@@ -32,14 +36,17 @@ func listenWeb(c *config, ledger *metrics.Ledger) (*web, error) {
 		return nil, hinted{fmt.Errorf("http: %w", err), "--http ADDR takes another address, --http '' turns it off"}
 	}
 	b := thisBuild()
+	logger = logger.With().Str("from", "http").Logger()
 	return &web{
+		logger:   logger,
 		listener: netutil.LimitListener(listener, maxWebClients),
 		server: &http.Server{
 			Handler:           ledger.Handler(map[string]string{"version": b.version, "commit": b.commit, "go": b.goVersion}),
 			ReadHeaderTimeout: 5 * time.Second,
 			ReadTimeout:       10 * time.Second,
 			WriteTimeout:      30 * time.Second,
-			IdleTimeout:       time.Minute,
+			IdleTimeout:       5 * time.Second, // scrapers come less often, and idle ones keep probes out
+			ErrorLog:          stdlog.New(logger, "", 0),
 			MaxHeaderBytes:    16 << 10,
 		},
 	}, nil
@@ -47,7 +54,11 @@ func listenWeb(c *config, ledger *metrics.Ledger) (*web, error) {
 
 func (w *web) serve() {
 	if w != nil {
-		go w.server.Serve(w.listener) // until close
+		go func() {
+			if err := w.server.Serve(w.listener); !errors.Is(err, http.ErrServerClosed) {
+				w.logger.Error().Err(err).Msg("status and metrics are off")
+			}
+		}()
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 // 6.18); a smaller mask than the kernel's fails with EINVAL.
 const maxCPUs = 8192
 
-// usableCPUs returns the affinity mask of the process's main thread.
-func usableCPUs() ([]int, error) {
+// UsableCPUs returns the affinity mask of the process's main thread.
+func UsableCPUs() ([]int, error) {
 	mask := unix.NewCPUSet(maxCPUs)
 	if err := unix.SchedGetaffinityDynamic(os.Getpid(), mask); err != nil {
 		return nil, fmt.Errorf("read this process's CPU affinity: %w", err)

@@ -78,7 +78,7 @@ func (c Config) complete() (Config, netip.AddrPort, error) {
 	setDefault(&c.Batch, 64)
 	setDefault(&c.Threads, 1)
 	setDefault(&c.GSO, 1)
-	usable, err := usableCPUs()
+	usable, err := UsableCPUs()
 	if err != nil {
 		return c, netip.AddrPort{}, err
 	}

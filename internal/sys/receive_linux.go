@@ -103,6 +103,15 @@ func (r *Receiver) Source(i int) (netip.AddrPort, uint32) {
 // Addr if the socket does not tell.
 func (r *Receiver) Destination(i int) netip.Addr { return parseControl(r.controlOf(i)).asked }
 
+// Copied says whether message i was sent to a broadcast or multicast address.
+// The kernel gives one copy of such a datagram to every socket of the port,
+// members of a SO_REUSEPORT group included (__udp4_lib_mcast_deliver, Linux
+// 6.18).
+func (r *Receiver) Copied(i int) bool {
+	said := parseControl(r.controlOf(i))
+	return said.asked != said.local
+}
+
 // Segment returns the length of the datagrams that message i is a train of,
 // of which the last may be shorter, and 0 if it is one datagram.
 func (r *Receiver) Segment(i int) int { return parseControl(r.controlOf(i)).segment }

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/signal"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/load"
+	"github.com/udpshard/udpshard/shard"
+)
+
+func selftestCommand() *cobra.Command {
+	t := selftest{listener: newListener(), flows: 64, budget: 25 * time.Second}
+	l := t.listener
+	cmd := &cobra.Command{
+		Use:   "selftest [flags]",
+		Short: "Find the highest loss-free rate of this host on loopback",
+		Long: `Opens a group of shards on loopback, sends to it from a process of its own,
+and searches the highest rate at which nothing is lost. Says what a datagram
+costs, how evenly shards were used, what limits first and what to do about it.
+Records are made and thrown away.
+
+Shards get one half of the usable CPUs and the sender the other, unless
+--shards or --cpus say otherwise: loopback makes the sender's CPU do the
+kernel's part of receiving. Takes less than 30 s.`,
+		Args: noArguments,
+		Example: `  udpshard selftest
+  udpshard selftest --protocol discard --shards 2 --flows 256 --json`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return t.run(cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	set := cmd.Flags()
+	set.SortFlags = false
+	addFlag(set, &l.protocol, "protocol", parseChoice("syslog", "raw", "echo", "discard"), "`PROTOCOL` of the shards: syslog, raw, echo or discard")
+	addFlag(set, &l.shards, "shards", parseCount, "`N` sockets, each with its thread (default one per CPU of theirs)")
+	addFlag(set, &l.cpus, "cpus", parseCPUs, "`LIST` of CPUs such as 0,2-5 that shards are pinned to in turn (default half of the usable)")
+	addFlag(set, &l.batch, "batch", parseCount, "`N` datagrams at most to a receive call, 1 to 1024")
+	set.Var(&parsedFlag[int]{&l.receiveBuffer, formatSize(l.receiveBuffer), parseSize}, "receive-buffer", "`SIZE` of the kernel's queue asked for each socket, up to 1GiB")
+	addFlag(set, &t.flows, "flows", parseCount, "`N` source ports that send")
+	addFlag(set, &t.size, "size", parseSize, "`SIZE` of each payload (default a syslog line of some 75 bytes)")
+	addFlag(set, &t.gso, "gso", parseCount, "`N` datagrams to a train of the sender, which makes sending cheaper, up to 128 (default off)")
+	addFlag(set, &t.threads, "threads", parseCount, "`N` senders (default one per CPU that is not a shard's)")
+	addFlag(set, &t.budget, "duration", parseDuration, "`DURATION` of the whole test, from 2s")
+	set.BoolVar(&t.json, "json", false, "print one JSON object")
+	return cmd
+}
+
+// selftest is one run of it.
+type selftest struct {
+	listener *listener
+	flows    int
+	size     int
+	gso      int
+	threads  int
+	budget   time.Duration
+	json     bool
+}
+
+// leastBudget leaves trials long enough to tell a rate.
+const leastBudget = 2 * time.Second
+
+func (t *selftest) run(stdout, stderr io.Writer) error {
+	if t.budget < leastBudget {
+		return usageError{fmt.Errorf("--duration: %s is less than %s", t.budget, leastBudget)}
+	}
+	usable, err := load.UsableCPUs()
+	if err != nil {
+		return err
+	}
+	l := t.listener
+	l.address, l.name = "127.0.0.1:0", "selftest"
+	for key, flag := range map[string]string{"shards": "--shards", "cpus": "--cpus", "batch": "--batch", "receive_buffer": "--receive-buffer"} {
+		l.given[key] = source{place: flag}
+	}
+	senders := t.deal(usable)
+	if l.maxDatagram < t.size {
+		l.maxDatagram = t.size
+	}
+	group, err := shard.Listen(l.engine())
+	if err != nil {
+		return l.locate(err)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second one is not caught
+	running, end := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- group.Run(running) }()
+
+	began := time.Now()
+	stand := stand{group: group, flows: t.flows, size: t.size, gso: t.gso, threads: t.threads, cpus: senders}
+	progress := progress{w: stderr, live: isTerminal(stderr)}
+	s := &search{
+		length: t.budget / 20,
+		enough: func(more time.Duration) bool { return time.Since(began)+more+more/4 > t.budget },
+		try: func(rate float64, length time.Duration) (trial, error) {
+			progress.begin(rate, length)
+			result, err := stand.try(ctx, rate, length)
+			if err == nil {
+				progress.end(result)
+			}
+			return result, err
+		},
+	}
+	err = s.run()
+	progress.clear()
+	end()
+	if groupErr := <-ended; err == nil {
+		err = groupErr
+	}
+	if err != nil && ctx.Err() == nil {
+		return err
+	}
+	asked, granted := group.ReceiveBuffer()
+	report := newSelftestReport(s, setup{
+		protocol: l.protocol, flows: t.flows, size: t.size, gso: t.gso,
+		asked: asked, granted: granted, shared: t.shared(group, senders),
+	})
+	if t.json {
+		encoder := json.NewEncoder(stdout)
+		encoder.SetIndent("", "  ")
+		if err := encoder.Encode(report); err != nil {
+			return err
+		}
+	} else {
+		report.print(stdout)
+	}
+	if report.Highest == 0 && ctx.Err() == nil {
+		return errors.New("no rate was loss-free")
+	}
+	return nil
+}
+
+// deal gives shards one half of the CPUs and senders the other.
+func (t *selftest) deal(usable []int) (senders []int) {
+	l := t.listener
+	if len(l.cpus) == 0 {
+		half := max(len(usable)/2, 1)
+		if l.shards > 0 {
+			half = min(l.shards, len(usable))
+		}
+		// From the end: interrupts and other work mostly run on the first.
+		l.cpus = usable[len(usable)-half:]
+	}
+	if l.shards == 0 {
+		l.shards = len(l.cpus)
+	}
+	for _, cpu := range usable {
+		if !slices.Contains(l.cpus, cpu) {
+			senders = append(senders, cpu)
+		}
+	}
+	if len(senders) == 0 {
+		senders = usable
+	}
+	if t.threads == 0 {
+		t.threads = min(len(senders), t.flows)
+	}
+	return senders
+}
+
+// shared says whether senders and shards have a core in common.
+func (t *selftest) shared(group *shard.Group, senders []int) bool {
+	for _, s := range group.Listener().Shards {
+		if slices.Contains(senders, s.CPU) {
+			return true
+		}
+	}
+	return false
+}
+
+// progress tells of trials: on a terminal in one line that is overwritten.
+type progress struct {
+	w    io.Writer
+	live bool
+	n    int
+}
+
+func rateName(rate float64) string {
+	if rate == 0 {
+		return "flat out"
+	}
+	return thousands(uint64(rate+0.5)) + "/s"
+}
+
+func (p *progress) begin(rate float64, length time.Duration) {
+	p.n++
+	if p.live {
+		fmt.Fprintf(p.w, "\r\x1b[Ktrial %d: %s for %s …", p.n, rateName(rate), length.Round(time.Millisecond))
+	}
+}
+
+func (p *progress) end(t trial) {
+	t.judge()
+	line := fmt.Sprintf("trial %d: %s: %s datagrams/s, %s lost, busiest shard %.0f%% busy, waited %.0f%%: %s", p.n, rateName(t.Asked), thousands(roundRate(t.Rate)),
+		thousands(t.Sent-min(t.Sent, t.Received)), 100*t.busiest().Busy, 100*t.busiest().Waited, t.Verdict)
+	if t.short() {
+		line += ", sender short"
+	}
+	if p.live {
+		fmt.Fprintf(p.w, "\r\x1b[K%s", line)
+	} else {
+		fmt.Fprintln(p.w, line)
+	}
+}
+
+func (p *progress) clear() {
+	if p.live {
+		fmt.Fprint(p.w, "\r\x1b[K")
+	}
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+)
+
+// selftestReport is what selftest finds, as JSON.
+type selftestReport struct {
+	Protocol string `json:"protocol"`
+	Flows    int    `json:"flows"`
+	Note     string `json:"note"`
+	// Highest is the highest loss-free rate in datagrams a second, 0 if
+	// there was none; Held says that it was confirmed for HeldSeconds.
+	Highest       float64      `json:"highest_rate"`
+	Held          bool         `json:"held"`
+	HeldSeconds   float64      `json:"held_seconds"`
+	Bytes         float64      `json:"bytes_per_second"`
+	CPUNanos      int64        `json:"receive_cpu_ns_per_datagram"`
+	SenderNanos   int64        `json:"sender_cpu_ns_per_datagram"` // the kernel's receive path included
+	Shards        []shardTrial `json:"shards"`
+	FairMax       float64      `json:"fair_max_share"`
+	FairDeviation float64      `json:"fair_max_share_deviation"`
+	Skewed        bool         `json:"skewed"`
+	BufferAsked   int          `json:"receive_buffer_asked"`
+	BufferGranted int          `json:"receive_buffer_granted"`
+	Limit         string       `json:"limit"` // sender, receive_cpu, receive_buffer, shared_cpus, pauses, none
+	Verdict       string       `json:"verdict"`
+	Remedy        string       `json:"remedy,omitempty"`
+	Trials        []trial      `json:"trials"`
+}
+
+const loopbackNote = "loopback shows the receive side alone: the sender's CPU does the kernel's part (softirq)"
+
+// setup is what the trials had in common.
+type setup struct {
+	protocol       string
+	flows          int
+	size, gso      int
+	asked, granted int  // bytes of receive buffer
+	shared         bool // senders and shards have cores in common
+}
+
+// newSelftestReport draws the conclusions.
+func newSelftestReport(s *search, with setup) selftestReport {
+	r := selftestReport{
+		Protocol: with.protocol, Flows: with.flows, Note: loopbackNote, BufferAsked: with.asked, BufferGranted: with.granted,
+		Trials: s.trials, Held: s.held,
+	}
+	shown := s.best
+	if shown == nil {
+		shown = s.bad // what it looked like when it lost
+	} else {
+		r.Highest = shown.Rate
+		r.HeldSeconds = shown.Elapsed.Seconds()
+		r.Bytes = float64(shown.Bytes) / max(shown.Elapsed.Seconds(), 1e-9)
+	}
+	if shown == nil { // interrupted before the first
+		r.Limit, r.Verdict = "none", "there was no time for a single trial"
+		return r
+	}
+	r.CPUNanos = shown.receiveCPU().Nanoseconds()
+	r.SenderNanos = shown.SenderCPU.Nanoseconds() / max(int64(shown.Sent), 1)
+	r.Shards = shown.Shards
+	r.FairMax, r.FairDeviation = fairShare(with.flows, len(shown.Shards))
+	for _, shard := range shown.Shards {
+		r.Skewed = r.Skewed || shard.Share > r.FairMax+3*r.FairDeviation+1e-9
+	}
+	r.conclude(s, with)
+	return r
+}
+
+// roundRate keeps three digits: trials repeat no better.
+func roundRate(rate float64) uint64 {
+	n, unit := uint64(rate+0.5), uint64(1)
+	for n/unit >= 1000 {
+		unit *= 10
+	}
+	return (n + unit/2) / unit * unit
+}
+
+func (r selftestReport) print(w io.Writer) {
+	fmt.Fprintf(w, "%s, %s, %s\n%s\n\n", r.Protocol, plural(len(r.Shards), "shard"), plural(r.Flows, "flow"), r.Note)
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	row := func(name, format string, args ...any) { fmt.Fprintf(table, name+"\t"+format+"\n", args...) }
+	switch {
+	case r.Highest == 0:
+		row("highest loss-free rate", "none")
+	case r.Held:
+		row("highest loss-free rate", "%s datagrams/s, %s bytes/s, held for %.1f s", thousands(roundRate(r.Highest)), thousands(roundRate(r.Bytes)), r.HeldSeconds)
+	default:
+		row("highest loss-free rate", "%s datagrams/s, %s bytes/s; not confirmed: there was no time to hold it", thousands(roundRate(r.Highest)), thousands(roundRate(r.Bytes)))
+	}
+	row("receive CPU", "%s a datagram", micros(r.CPUNanos))
+	row("sender CPU", "%s a datagram", micros(r.SenderNanos))
+	row("receive buffer", "%s a socket of %s asked", formatSize(r.BufferGranted), formatSize(r.BufferAsked))
+	if len(r.Shards) > 1 {
+		judgement := "fair"
+		if r.Skewed {
+			judgement = "skewed"
+		}
+		row("spread", "%s: a fair hash gives the fullest shard %.1f%% ± %.1f%% with %d flows", judgement, 100*r.FairMax, 100*r.FairDeviation, r.Flows)
+	}
+	table.Flush()
+	fmt.Fprintln(w)
+	table = tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprint(table, "shard\tcpu\tshare\tbusy\twaited\t\n")
+	for _, s := range r.Shards {
+		fmt.Fprintf(table, "%d\t%d\t%.1f%%\t%.0f%%\t%.0f%%\t\n", s.Shard, s.CPU, 100*s.Share, 100*s.Busy, 100*s.Waited)
+	}
+	table.Flush()
+	fmt.Fprintf(w, "\nverdict: %s\n", r.Verdict)
+	if r.Remedy != "" {
+		fmt.Fprintf(w, "to do:   %s\n", r.Remedy)
+	}
+}
+
+func micros(nanos int64) string {
+	return fmt.Sprintf("%.2f µs", float64(nanos)/float64(time.Microsecond))
+}
+
+func plural(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%s %s", thousands(uint64(n)), what)
+}

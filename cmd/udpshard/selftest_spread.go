@@ -1,0 +1,31 @@
+package main
+
+import (
+	"math"
+	"math/rand/v2"
+)
+
+// fairShare is what a fair hash gives the fullest of so many shards, with
+// flows of equal rate: the mean of its share and the standard deviation.
+// There is no handy formula for the largest of a multinomial draw, so it is
+// drawn, always with the same numbers.
+func fairShare(flows, shards int) (mean, deviation float64) {
+	draws := min(max(2_000_000/flows, 100), 4000)
+	source := rand.New(rand.NewPCG(5426, 5424))
+	counts := make([]int, shards)
+	var sum, squares float64
+	for range draws {
+		clear(counts)
+		fullest := 0
+		for range flows {
+			shard := source.IntN(shards)
+			counts[shard]++
+			fullest = max(fullest, counts[shard])
+		}
+		share := float64(fullest) / float64(flows)
+		sum += share
+		squares += share * share
+	}
+	mean = sum / float64(draws)
+	return mean, math.Sqrt(max(squares/float64(draws)-mean*mean, 0))
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// invoke runs a command in this process.
+func invoke(args ...string) (code int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	code = run(args, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func TestSendFindsEveryRecord(t *testing.T) {
+	for _, protocol := range []string{"syslog", "raw"} {
+		file := filepath.Join(t.TempDir(), "records.json")
+		address := freeUDP(t)
+		serving(t, nil, "--listen", address, "--protocol", protocol, "--output", "file:"+file)
+		for _, args := range [][]string{
+			{"--count", "3000", "--rate", "20000"},
+			{"--count", "1000", "--rate", "0", "--flows", "3", "--size", "300"},
+			{"--rate", "10000", "--duration", "100ms", "--heavy", "90%"},
+		} {
+			code, stdout, stderr := invoke(append([]string{"send", "--to", address, "--json", "--verify", file}, args...)...)
+			var r sendReport
+			if err := json.Unmarshal([]byte(stdout), &r); err != nil {
+				t.Fatalf("%v: %s", err, stdout)
+			}
+			if code != exitDone || r.Records == nil || r.Records.Total.Arrived != r.Sent || r.Sent < 1000 || r.Records.Total.Reordered+r.Records.Total.Doubled > 0 {
+				t.Errorf("%s %v: exit code %d, %+v, %s", protocol, args, code, r, stderr)
+			}
+		}
+	}
+}
+
+func TestSendSaysWhatIsMissing(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "records.json")
+	address := freeUDP(t)
+	serving(t, nil, "--listen", address, "--rate-limit", "10", "--output", "file:"+file)
+	code, stdout, stderr := invoke("send", "--to", address, "--count", "500", "--rate", "50000", "--flows", "2", "--verify", file, "--wait", "300ms")
+	if code != exitFailed || !strings.Contains(stderr, "of 500 datagrams did not arrive") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	for _, want := range []string{"500 datagrams", "from 2 flows", "/s of 50,000/s asked", "flow  sent  arrived  lost  doubled  reordered", " all   500 "} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("%q is not in:\n%s", want, stdout)
+		}
+	}
+}
+
+func TestSendReadsTheLedger(t *testing.T) {
+	address := freeUDP(t)
+	p := serving(t, nil, "--listen", address, "--protocol", "discard", "--shards", "2")
+	for _, url := range []string{"http://" + p.http, "http://" + p.http + "/api/v1/status"} {
+		code, stdout, stderr := invoke("send", "--to", address, "--count", "2000", "--rate", "40000", "--verify", url)
+		if code != exitDone || !strings.Contains(stdout, "shard  received  kernel drops") || !strings.Contains(stdout, "0 lost on the way to listener discard at "+address) {
+			t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+		}
+	}
+	// Drops that the ledger counts make it fail.
+	address = freeUDP(t)
+	p = serving(t, nil, "--listen", address, "--protocol", "discard", "--allow", "192.0.2.1")
+	code, stdout, stderr := invoke("send", "--to", address, "--count", "100", "--verify", "http://"+p.http)
+	if code != exitFailed || !strings.Contains(stderr, "100 for another reason") {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+}
+
+func TestSendTemplate(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "records.json")
+	template := filepath.Join(t.TempDir(), "lines")
+	os.WriteFile(template, []byte("<13>1 {time} h{flow} app - - - first run={run} flow={flow} n={seq}\n\n<14>run={run} flow={flow} n={seq} second\n"), 0o600)
+	address := freeUDP(t)
+	serving(t, nil, "--listen", address, "--output", "file:"+file)
+	code, _, stderr := invoke("send", "--to", address, "--count", "100", "--flows", "1", "--template", template, "--verify", file)
+	if code != exitDone {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	first, second := 0, 0
+	lines(t, file, func(line []byte) {
+		if bytes.Contains(line, []byte(`"hostname":"h0","appname":"app","facility":"user","severity":"notice","message":"first run=`)) {
+			first++
+		}
+		if bytes.Contains(line, []byte(" second")) {
+			second++
+		}
+	})
+	if first != 50 || second != 50 {
+		t.Errorf("%d first and %d second lines", first, second)
+	}
+}
+
+func TestSendErrors(t *testing.T) {
+	nobody := freeUDP(t)
+	empty := filepath.Join(t.TempDir(), "empty")
+	os.WriteFile(empty, []byte("\n\n"), 0o600)
+	plain := filepath.Join(t.TempDir(), "plain")
+	os.WriteFile(plain, []byte("no token\n"), 0o600)
+	for _, c := range []struct {
+		args string
+		code int
+		want string
+	}{
+		{"--to 127.0.0.1", exitUsage, "--to: "},
+		{"--to :5514", exitUsage, "--to: "},
+		{"--to 0.0.0.0:5514", exitUsage, "--to: "},
+		{"--flows 0", exitUsage, "--flows: "},
+		{"--flows 100000", exitUsage, "--flows: "},
+		{"--rate x", exitUsage, "--rate: "},
+		{"--rate -1", exitUsage, "--rate: "},
+		{"--rate NaN", exitUsage, "--rate: "},
+		{"--duration soon", exitUsage, "--duration: "},
+		{"--count 1.5", exitUsage, "--count: "},
+		{"--size 70000", exitUsage, "--size: "},
+		{"--gso 129", exitUsage, "--gso: "},
+		{"--heavy 101%", exitUsage, "--heavy: "},
+		{"--heavy 2", exitUsage, "--heavy: "},
+		{"--batch 1025", exitUsage, "--batch: "},
+		{"--threads 100000", exitUsage, "--threads: "},
+		{"--cpus 8000", exitUsage, "--cpus: "},
+		{"--cpus a", exitUsage, "--cpus: "},
+		{"--template /nowhere/lines", exitUsage, "--template: "},
+		{"--template " + empty, exitUsage, "--template: "},
+		{"--template= ", exitUsage, "--template: "},
+		{"--template " + plain + " --verify " + plain, exitUsage, "--verify: "},
+		{"--size 9 --verify " + plain, exitUsage, "--verify: "},
+		{"--verify http://127.0.0.1:1", exitFailed, "--verify: no instance answers"},
+		{"--verify http://", exitFailed, "is not a URL"},
+		{"--unknown", exitUsage, "--unknown"},
+		{"here", exitUsage, "takes no arguments"},
+		{"--to " + nobody + " --count 100 --rate 0", exitFailed, "nobody listens at " + nobody},
+	} {
+		code, _, stderr := invoke(append([]string{"send"}, strings.Fields(c.args)...)...)
+		if code != c.code || !strings.HasPrefix(stderr, "udpshard: error: ") || !strings.Contains(stderr, c.want) {
+			t.Errorf("%s: exit code %d: %s", c.args, code, stderr)
+		}
+	}
+}
+
+func TestSendHelpEndsInAnExample(t *testing.T) {
+	for _, command := range []string{"send", "selftest"} {
+		code, stdout, stderr := invoke(command, "--help")
+		_, example, found := strings.Cut(stdout, "\nExample:\n")
+		if code != exitDone || stderr != "" || !found || !strings.Contains(example, "udpshard "+command) {
+			t.Errorf("exit code %d, %q, %s", code, stderr, stdout)
+		}
+	}
+}
+
+// An interrupted run prints what was sent.
+func TestSendStopsAtAnInterrupt(t *testing.T) {
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := freeUDP(t)
+	p := serving(t, nil, "--listen", address, "--protocol", "discard")
+	cmd := exec.Command(path, "send", "--to", address, "--duration", "0", "--rate", "2000")
+	var stdout bytes.Buffer
+	cmd.Stdout = &stdout
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Process.Kill()
+	eventually(t, "something arrives", func() bool { return p.total().Received > 100 })
+	cmd.Process.Signal(syscall.SIGINT)
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(stdout.String(), fmt.Sprintf("sent    %s datagrams", thousands(p.total().Received))) {
+		t.Errorf("%d received: %s", p.total().Received, &stdout)
+	}
+}
+
+func TestThousands(t *testing.T) {
+	for n, want := range map[uint64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", 123456: "123,456"} {
+		if got := thousands(n); got != want {
+			t.Errorf("%d: %s", n, got)
+		}
+	}
+}
+
+func TestParseShare(t *testing.T) {
+	for text, want := range map[string]float64{"0": 0, "0.9": 0.9, "90%": 0.9, "1": 1, "100%": 1} {
+		if got, err := parseShare(text); err != nil || got != want {
+			t.Errorf("%s: %v, %v", text, got, err)
+		}
+	}
+}

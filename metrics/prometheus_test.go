@@ -1,0 +1,227 @@
+package metrics
+
+import (
+	"bufio"
+	"io"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// sample is one line of the Prometheus text format.
+type sample struct {
+	name   string
+	labels map[string]string
+	value  float64
+}
+
+// family is what the format says of a metric.
+type family struct {
+	kind, help string
+	samples    []sample
+}
+
+var (
+	sampleLine = regexp.MustCompile(`^([a-z_:]+)(?:\{(.*)\})? ([^ ]+)$`)
+	labelPair  = regexp.MustCompile(`([a-z_]+)="([^"]*)"`)
+)
+
+// scrape reads the Prometheus text format.
+func scrape(t *testing.T, r io.Reader) map[string]*family {
+	families := make(map[string]*family)
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		line := lines.Text()
+		if help, isHelp := strings.CutPrefix(line, "# HELP "); isHelp {
+			name, text, _ := strings.Cut(help, " ")
+			families[name] = &family{help: text}
+			continue
+		}
+		if kind, isType := strings.CutPrefix(line, "# TYPE "); isType {
+			name, text, _ := strings.Cut(kind, " ")
+			families[name].kind = text
+			continue
+		}
+		match := sampleLine.FindStringSubmatch(line)
+		if match == nil {
+			t.Errorf("no sample: %q", line)
+			continue
+		}
+		value, err := strconv.ParseFloat(match[3], 64)
+		if err != nil {
+			t.Errorf("%q: %v", line, err)
+		}
+		s := sample{name: match[1], labels: make(map[string]string), value: value}
+		for _, pair := range labelPair.FindAllStringSubmatch(match[2], -1) {
+			s.labels[pair[1]] = pair[2]
+		}
+		if f := families[s.name]; f != nil { // else part of a summary or histogram
+			f.samples = append(f.samples, s)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		t.Error(err)
+	}
+	return families
+}
+
+// scraped makes readings of what was scraped, as far as the equation needs
+// them.
+func scraped(t *testing.T, r io.Reader) map[string]*Reading {
+	readings := make(map[string]*Reading)
+	for name, f := range scrape(t, r) {
+		for _, s := range f.samples {
+			shard, of := s.labels["shard"]
+			if !of {
+				continue
+			}
+			if readings[shard] == nil {
+				readings[shard] = new(Reading)
+			}
+			into := readings[shard]
+			switch name + s.labels["reason"] {
+			case "udpshard_datagrams_received_total":
+				into.Received = uint64(s.value)
+			case "udpshard_datagrams_delivered_total":
+				into.Delivered = uint64(s.value)
+			case "udpshard_in_flight":
+				into.InFlight = uint64(s.value)
+			case "udpshard_datagrams_dropped_totalnot_allowed":
+				into.Dropped.NotAllowed = uint64(s.value)
+			case "udpshard_datagrams_dropped_totalrate_limited":
+				into.Dropped.RateLimited = uint64(s.value)
+			case "udpshard_datagrams_dropped_totalmalformed":
+				into.Dropped.Malformed = uint64(s.value)
+			case "udpshard_datagrams_dropped_totaloutput":
+				into.Dropped.Output = uint64(s.value)
+			}
+		}
+	}
+	return readings
+}
+
+// promised is the contract's list: each metric, its type, its labels, and its
+// value for the page numbered.
+var promised = map[string]struct {
+	kind   string
+	labels []string
+	values map[string]float64 // by reason, where there are some
+}{
+	"udpshard_datagrams_received_total":  {"counter", []string{"listener", "shard"}, map[string]float64{"": 1_000_000}},
+	"udpshard_bytes_received_total":      {"counter", []string{"listener", "shard"}, map[string]float64{"": 10}},
+	"udpshard_receive_batches_total":     {"counter", []string{"listener", "shard"}, map[string]float64{"": 11}},
+	"udpshard_datagrams_delivered_total": {"counter", []string{"listener", "shard"}, map[string]float64{"": 12}},
+	"udpshard_datagrams_dropped_total": {"counter", []string{"listener", "reason", "shard"}, map[string]float64{
+		"kernel": 21, "not_allowed": 16, "rate_limited": 17, "malformed": 18, "output": 19, "reply": 20, "lost_in_crash": 0}},
+	"udpshard_datagrams_truncated_total": {"counter", []string{"listener", "shard"}, map[string]float64{"": 14}},
+	"udpshard_datagrams_unparsed_total":  {"counter", []string{"listener", "shard"}, map[string]float64{"": 15}},
+	"udpshard_replies_total":             {"counter", []string{"listener", "shard"}, map[string]float64{"": 13}},
+	"udpshard_in_flight":                 {"gauge", []string{"listener", "shard"}, map[string]float64{"": 1_000_000 - 12 - 16 - 17 - 18 - 19}},
+	"udpshard_receive_queue_bytes":       {"gauge", []string{"listener", "shard"}, map[string]float64{"": 22}},
+	"udpshard_receive_buffer_bytes":      {"gauge", []string{"listener", "shard"}, map[string]float64{"": 23}},
+	"udpshard_shard_cpu_seconds_total":   {"counter", []string{"listener", "shard"}, map[string]float64{"": 1.5}},
+	"udpshard_build_info":                {"gauge", []string{"version"}, map[string]float64{"": 1}},
+}
+
+func TestPrometheusHasWhatWasPromised(t *testing.T) {
+	ledger := NewLedger("v1")
+	ledger.Add(&Listener{Name: "logs", Shards: []*Shard{numbered()}})
+	response := get(ledger.Handler(map[string]string{"version": "v1"}), "/metrics")
+	families := scrape(t, response.Body)
+	for name, want := range promised {
+		got := families[name]
+		if got == nil {
+			t.Errorf("%s is missing", name)
+			continue
+		}
+		if got.kind != want.kind {
+			t.Errorf("%s is a %s, want a %s", name, got.kind, want.kind)
+		}
+		if !strings.HasSuffix(got.help, ".") {
+			t.Errorf("%s has the help %q, want a sentence", name, got.help)
+		}
+		values := make(map[string]float64)
+		for _, s := range got.samples {
+			if labels := slices.Sorted(maps.Keys(s.labels)); !slices.Equal(labels, want.labels) {
+				t.Errorf("%s has the labels %v, want %v", name, labels, want.labels)
+			}
+			if l, ok := s.labels["listener"]; ok && l != "logs" {
+				t.Errorf("%s: listener %q", name, l)
+			}
+			if shard, ok := s.labels["shard"]; ok && shard != "1" {
+				t.Errorf("%s: shard %q", name, shard)
+			}
+			values[s.labels["reason"]] = s.value
+		}
+		if !maps.Equal(values, want.values) || len(got.samples) != len(want.values) {
+			t.Errorf("%s is %v in %d samples, want %v", name, values, len(got.samples), want.values)
+		}
+	}
+	for name, f := range families {
+		if _, ok := promised[name]; strings.HasPrefix(name, "udpshard_") && !ok {
+			t.Errorf("%s (%s) is not in the contract's list", name, f.help)
+		}
+	}
+	for _, name := range []string{"go_goroutines", "go_gc_duration_seconds", "process_cpu_seconds_total", "process_open_fds", "process_resident_memory_bytes"} {
+		if families[name] == nil {
+			t.Errorf("%s is missing: the Go and process collectors should be there", name)
+		}
+	}
+}
+
+// Each shard of each listener has its samples, and no two have the same.
+func TestPrometheusLabels(t *testing.T) {
+	ledger := NewLedger("v1")
+	for _, name := range []string{"a", "b with {odd} = characters"} {
+		ledger.Add(&Listener{Name: name, Shards: []*Shard{{Index: 0}, {Index: 1}}})
+	}
+	response := get(ledger.Handler(nil), "/metrics")
+	if response.Code != 200 {
+		t.Fatalf("%d: %s", response.Code, response.Body)
+	}
+	seen := make(map[[2]string]bool)
+	for _, s := range scrape(t, response.Body)["udpshard_datagrams_received_total"].samples {
+		seen[[2]string{s.labels["listener"], s.labels["shard"]}] = true
+	}
+	for _, want := range [][2]string{{"a", "0"}, {"a", "1"}, {"b with {odd} = characters", "0"}, {"b with {odd} = characters", "1"}} {
+		if !seen[want] {
+			t.Errorf("no sample of listener %s shard %s in %v", want[0], want[1], seen)
+		}
+	}
+	if len(seen) != 4 {
+		t.Errorf("samples of %v", seen)
+	}
+}
+
+func TestOpenMetricsIsNegotiated(t *testing.T) {
+	ledger := NewLedger("v1")
+	ledger.Add(&Listener{Name: "logs", Shards: []*Shard{numbered()}})
+	handler := ledger.Handler(nil)
+	for accept, want := range map[string]string{
+		"":                         "text/plain; version=0.0.4",
+		"*/*":                      "text/plain; version=0.0.4",
+		"text/plain;version=0.0.4": "text/plain; version=0.0.4",
+		"application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5": "application/openmetrics-text; version=1.0.0",
+	} {
+		response := get(handler, "/metrics", "Accept", accept)
+		kind, text := response.Header().Get("Content-Type"), response.Body.String()
+		if !strings.HasPrefix(kind, want) {
+			t.Errorf("Accept %q: %s, want %s", accept, kind, want)
+		}
+		open := strings.HasPrefix(want, "application/openmetrics-text")
+		if strings.HasSuffix(text, "# EOF\n") != open {
+			t.Errorf("Accept %q: the text ends in %q", accept, text[max(0, len(text)-50):])
+		}
+		// OpenMetrics names the family without _total.
+		if strings.Contains(text, "# TYPE udpshard_datagrams_received counter\n") != open {
+			t.Errorf("Accept %q: the type of a counter is not told as %s does", accept, want)
+		}
+		if !strings.Contains(text, `udpshard_datagrams_received_total{listener="logs",shard="1"} 1e+06`) &&
+			!strings.Contains(text, `udpshard_datagrams_received_total{listener="logs",shard="1"} 1.0e+06`) {
+			t.Errorf("Accept %q: the sample is missing", accept)
+		}
+	}
+}

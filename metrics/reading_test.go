@@ -1,0 +1,265 @@
+package metrics
+
+import (
+	"bytes"
+	"errors"
+	"reflect"
+	"sync"
+	"testing"
+	"time"
+)
+
+// fakeSocket answers what it is told.
+type fakeSocket struct {
+	queued, buffer, dropped uint32
+	used                    time.Duration
+	err                     error
+	asked                   int
+}
+
+func (s *fakeSocket) Memory() (queued, buffer, dropped uint32, err error) {
+	s.asked++
+	return s.queued, s.buffer, s.dropped, s.err
+}
+
+func (s *fakeSocket) CPUTime() (time.Duration, error) { return s.used, s.err }
+
+// The kernel's drop counter has 32 bits. The ledger's does not go back.
+func TestKernelDropsAcrossTheWrap(t *testing.T) {
+	var page Shard
+	socket := new(fakeSocket)
+	page.Attach(socket)
+	var want uint64
+	const mostBetween = 1<<32 - 1
+	for i, by := range []uint64{0, 1, 5, 1 << 31, 1 << 31, 0, 1<<32 - 6, 10, mostBetween, mostBetween, mostBetween, 3} {
+		want += by
+		socket.dropped += uint32(by) // wraps as the kernel's does
+		if got := page.Read().Dropped.Kernel; got != want {
+			t.Errorf("reading %d: %d drops, want %d (the socket says %d)", i, got, want, socket.dropped)
+		}
+	}
+	if want < 3<<32 {
+		t.Errorf("only %d drops: the test does not wrap", want)
+	}
+}
+
+func TestReadingAsksTheSocket(t *testing.T) {
+	page := Shard{Index: 3, CPU: 5}
+	page.Start(77)
+	if got := page.Read(); got.QueueBytes != 0 || got.BufferBytes != 0 || got.Thread != 77 || got.Shard != 3 || got.CPU != 5 {
+		t.Errorf("without a socket: %+v", got)
+	}
+	socket := &fakeSocket{queued: 1000, buffer: 2000, dropped: 7, used: time.Second}
+	page.Attach(socket)
+	want := func(queued, buffer, dropped uint64, used time.Duration) {
+		t.Helper()
+		got := page.Read()
+		if got.QueueBytes != queued || got.BufferBytes != buffer || got.Dropped.Kernel != dropped || got.CPUTime != used {
+			t.Errorf("queue %d, buffer %d, kernel %d, cpu time %s; want %d, %d, %d, %s",
+				got.QueueBytes, got.BufferBytes, got.Dropped.Kernel, got.CPUTime, queued, buffer, dropped, used)
+		}
+	}
+	want(1000, 2000, 7, time.Second)
+	socket.err = errors.New("bad file descriptor")
+	socket.queued, socket.dropped, socket.used = 0, 0, 0
+	want(1000, 2000, 7, time.Second) // what was known
+	socket.err = nil
+	socket.queued, socket.dropped, socket.used = 10, 9, 2*time.Second
+	want(10, 2000, 9, 2*time.Second)
+}
+
+// Detach takes the last figures, and nobody asks a closed socket: its number
+// may be another's by then.
+func TestDetachTakesTheLastFigures(t *testing.T) {
+	var page Shard
+	socket := &fakeSocket{queued: 10, buffer: 2000, dropped: 1, used: time.Second}
+	page.Attach(socket)
+	page.Read()
+	socket.dropped, socket.used, socket.queued = 5, 3*time.Second, 99
+	page.Detach()
+	asked := socket.asked
+	socket.dropped = 1000
+	for range 2 {
+		got := page.Read()
+		if got.Dropped.Kernel != 5 || got.CPUTime != 3*time.Second || got.BufferBytes != 2000 || got.QueueBytes != 0 {
+			t.Errorf("after Detach: kernel %d, cpu time %s, buffer %d, queue %d; want 5, 3s, 2000 and an empty queue",
+				got.Dropped.Kernel, got.CPUTime, got.BufferBytes, got.QueueBytes)
+		}
+		page.Detach() // again does no harm
+	}
+	if socket.asked != asked {
+		t.Error("a socket was asked after Detach")
+	}
+}
+
+// Every counter has its place, and the equation is made of all of them.
+func TestReadingHasEveryCounter(t *testing.T) {
+	page := numbered()
+	got := page.Read()
+	want := Reading{
+		Shard: 1, CPU: 2, Thread: 77, Received: 1_000_000, Bytes: 10, Batches: 11, Delivered: 12, Replied: 13, Truncated: 14, Unparsed: 15,
+		InFlight:   1_000_000 - 12 - 16 - 17 - 18 - 19,
+		Dropped:    Drops{Kernel: 21, NotAllowed: 16, RateLimited: 17, Malformed: 18, Output: 19, Reply: 20},
+		QueueBytes: 22, BufferBytes: 23, CPUTime: 1500 * time.Millisecond,
+	}
+	if got != want {
+		t.Errorf("reading\n%+v, want\n%+v", got, want)
+	}
+	if lost := got.Dropped.Lost(); lost != 21+18+19 {
+		t.Errorf("%d datagrams lost: what the policy drops is not lost, nor is a reply a datagram that was sent to us", lost)
+	}
+}
+
+// numbered is a page on which every figure is another.
+func numbered() *Shard {
+	page := &Shard{Index: 1, CPU: 2}
+	page.Start(77)
+	page.Received.Store(1_000_000)
+	page.Bytes.Store(10)
+	page.Batches.Store(11)
+	page.Delivered.Store(12)
+	page.Replied.Store(13)
+	page.Truncated.Store(14)
+	page.Unparsed.Store(15)
+	page.NotAllowed.Store(16)
+	page.RateLimited.Store(17)
+	page.Malformed.Store(18)
+	page.OutputLost.Store(19)
+	page.ReplyLost.Store(20)
+	page.Attach(&fakeSocket{queued: 22, buffer: 23, dropped: 21, used: 1500 * time.Millisecond})
+	return page
+}
+
+// Sum adds up whatever a reading counts, also what will be added to it.
+func TestSum(t *testing.T) {
+	var a, b, want Reading
+	fill(reflect.ValueOf(&a).Elem(), 3)
+	fill(reflect.ValueOf(&b).Elem(), 4)
+	fill(reflect.ValueOf(&want).Elem(), 7)
+	want.Shard, want.CPU, want.Thread = 0, 0, 0
+	if got := Sum([]Reading{a, b}); got != want {
+		t.Errorf("sum\n%+v, want\n%+v", got, want)
+	}
+	if got := Sum(nil); got != (Reading{}) {
+		t.Errorf("sum of nothing %+v", got)
+	}
+}
+
+// fill sets all numbers of a struct.
+func fill(v reflect.Value, to int) {
+	for i := range v.NumField() {
+		switch field := v.Field(i); field.Kind() {
+		case reflect.Struct:
+			fill(field, to)
+		case reflect.Uint64:
+			field.SetUint(uint64(to))
+		default:
+			field.SetInt(int64(to))
+		}
+	}
+}
+
+// Shards' threads, outputs' writers and any number of readers at once: the
+// equation holds in every reading, in JSON and in a scrape, and no figure
+// goes back.
+func TestLedgerHoldsAtEveryReading(t *testing.T) {
+	const shards, batches, perBatch = 2, 50_000, 8
+	ledger := NewLedger("test")
+	listener := &Listener{Name: "l"}
+	for i := range shards {
+		page := &Shard{Index: i}
+		page.Attach(new(fakeSocket))
+		listener.Shards = append(listener.Shards, page)
+	}
+	ledger.Add(listener)
+	handler := ledger.Handler(nil)
+
+	var work sync.WaitGroup
+	for _, page := range listener.Shards {
+		full := make(chan int, 4)
+		work.Go(func() { // the shard's thread
+			defer close(full)
+			for n := range batches {
+				page.Received.Add(perBatch)
+				page.Bytes.Add(perBatch * 100)
+				page.Batches.Add(1)
+				page.NotAllowed.Add(1)
+				page.RateLimited.Add(1)
+				page.Malformed.Add(1)
+				page.Delivered.Add(1) // handled without a record
+				if n%2 == 0 {
+					full <- perBatch - 4
+				} else {
+					page.OutputLost.Add(perBatch - 4)
+				}
+			}
+		})
+		work.Go(func() { // the output's writer
+			for records := range full {
+				page.Delivered.Add(uint64(records))
+			}
+		})
+	}
+	done := make(chan struct{})
+	var readers sync.WaitGroup
+	read := func(pause time.Duration, read func()) {
+		readers.Go(func() {
+			for {
+				read()
+				select {
+				case <-done:
+					return
+				case <-time.After(pause):
+				}
+			}
+		})
+	}
+	check := func(what string, r Reading) {
+		d := r.Dropped
+		if r.Received != r.Delivered+r.InFlight+d.NotAllowed+d.RateLimited+d.Malformed+d.Output+d.LostInCrash {
+			t.Errorf("%s: the equation does not hold: %+v", what, r)
+		}
+		if int64(r.InFlight) < 0 || what == "at rest" && r.InFlight != 0 {
+			t.Errorf("%s: in flight %d: %+v", what, int64(r.InFlight), r)
+		}
+	}
+	for range 2 {
+		last := make([]Reading, shards)
+		read(0, func() {
+			for i, r := range listener.Read() {
+				check("a reading", r)
+				if goesBack(last[i], r) {
+					t.Errorf("shard %d went back from %+v to %+v", i, last[i], r)
+				}
+				last[i] = r
+			}
+		})
+	}
+	read(100*time.Microsecond, func() {
+		var status Status
+		decode(t, get(handler, "/api/v1/status"), &status)
+		for _, r := range status.Listeners[0].Shards {
+			check("the status", r)
+		}
+	})
+	read(100*time.Microsecond, func() {
+		for _, r := range scraped(t, bytes.NewReader(get(handler, "/metrics").Body.Bytes())) {
+			check("a scrape", *r)
+		}
+	})
+	work.Wait()
+	close(done)
+	readers.Wait()
+	for _, r := range listener.Read() {
+		check("at rest", r)
+		if r.Received != batches*perBatch {
+			t.Errorf("received %d, want %d", r.Received, batches*perBatch)
+		}
+	}
+}
+
+func goesBack(last, now Reading) bool {
+	return now.Received < last.Received || now.Bytes < last.Bytes || now.Batches < last.Batches || now.Delivered < last.Delivered ||
+		now.Dropped.NotAllowed < last.Dropped.NotAllowed || now.Dropped.RateLimited < last.Dropped.RateLimited ||
+		now.Dropped.Malformed < last.Dropped.Malformed || now.Dropped.Output < last.Dropped.Output || now.Dropped.Kernel < last.Dropped.Kernel
+}

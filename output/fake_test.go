@@ -1,0 +1,246 @@
+package output
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/udpshard/udpshard/metrics"
+)
+
+// fake is a target in memory: the files that its name has stood for, of which
+// the last is open. A write takes what the next step says.
+type fake struct {
+	t    *testing.T
+	seen func() // called before each write, without the lock; set before there are any
+
+	mu      sync.Mutex
+	steps   []step
+	files   []*bytes.Buffer
+	renamed bool // reopen starts a new file
+	missing bool // the file's last name was removed
+	closed  bool
+}
+
+// step is what becomes of one write: the number of bytes taken, all if it is
+// negative, and the error.
+type step struct {
+	take int
+	err  error
+}
+
+var all = step{take: -1}
+
+func newFake(t *testing.T, steps ...step) *fake {
+	return &fake{t: t, steps: steps, files: []*bytes.Buffer{new(bytes.Buffer)}}
+}
+
+// change runs a change of what happens next.
+func (f *fake) change(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+}
+
+// texts returns what the files hold.
+func (f *fake) texts() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var texts []string
+	for _, file := range f.files {
+		texts = append(texts, file.String())
+	}
+	return texts
+}
+
+// text returns what the file holds that is open.
+func (f *fake) text() string {
+	texts := f.texts()
+	return texts[len(texts)-1]
+}
+
+func (f *fake) file() *bytes.Buffer { return f.files[len(f.files)-1] }
+
+func (f *fake) write(data []byte) (int, error) {
+	if f.seen != nil {
+		f.seen()
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		f.t.Error("written after it was closed")
+	}
+	if len(data) == 0 {
+		f.t.Error("an empty write")
+	}
+	next := all
+	if len(f.steps) > 0 {
+		next, f.steps = f.steps[0], f.steps[1:]
+	}
+	if next.take < 0 || next.take > len(data) {
+		next.take = len(data)
+	}
+	f.file().Write(data[:next.take])
+	return next.take, next.err
+}
+
+func (f *fake) gone() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.missing
+}
+
+func (f *fake) reopen(torn int) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.cut(torn)
+	if f.renamed || f.missing {
+		f.files = append(f.files, new(bytes.Buffer))
+	}
+	f.renamed, f.missing = false, false
+	return torn, nil
+}
+
+func (f *fake) cut(torn int) {
+	if torn > f.file().Len() {
+		f.t.Errorf("%d bytes to cut of %d", torn, f.file().Len())
+		return
+	}
+	f.file().Truncate(f.file().Len() - torn)
+}
+
+func (f *fake) close(torn int) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.cut(torn)
+	f.closed = true
+	return nil
+}
+
+// events collects what a Set reports.
+type events struct {
+	mu   sync.Mutex
+	list []Event
+}
+
+func (e *events) report(event Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.list = append(e.list, event)
+}
+
+func (e *events) all() []Event {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.list)
+}
+
+// rig is a Set with one destination, and one stream to it.
+type rig struct {
+	set    *Set
+	target target
+	page   metrics.Shard
+	stream Stream
+	events events
+	number int // of the next record
+}
+
+const fakeName = "/fake"
+
+// newRig starts a writer of target; tune, which may be nil, is called before.
+func newRig(t *testing.T, target target, tune func(*writer)) *rig {
+	t.Helper()
+	r := &rig{target: target}
+	r.set = NewSet(r.events.report)
+	w := newWriter(r.set, fakeName, target)
+	if tune != nil {
+		tune(w)
+	}
+	r.set.writers[fakeName] = w
+	go w.run()
+	r.stream = r.open(t, &r.page)
+	return r
+}
+
+// open returns a stream more to the rig's destination.
+func (r *rig) open(t *testing.T, page *metrics.Shard) Stream {
+	t.Helper()
+	s, err := r.set.Open("file:"+fakeName, 0, page, 1<<10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// record returns the text of a record. Its length varies with its number.
+func record(number int) string {
+	return fmt.Sprintf("{\"n\":%d,\"pad\":\"%s\"}\n", number, strings.Repeat("x", number*7%50))
+}
+
+// put commits records as a shard does: received first.
+func (r *rig) put(count int) {
+	for range count {
+		r.page.Received.Add(1)
+		r.stream.Commit(append(r.stream.Buffer(), record(r.number)...))
+		r.number++
+	}
+}
+
+// flush puts records and hands them over at once.
+func (r *rig) flush(count int) {
+	r.put(count)
+	r.stream.Flush()
+}
+
+func (r *rig) close(t *testing.T) {
+	t.Helper()
+	if err := r.set.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+// records returns the text of records from to to, without the latter.
+func records(from, to int) string {
+	var b strings.Builder
+	for i := from; i < to; i++ {
+		b.WriteString(record(i))
+	}
+	return b.String()
+}
+
+// counts asserts what the page has.
+func (r *rig) counts(t *testing.T, delivered, lost, inFlight uint64) {
+	t.Helper()
+	got := r.page.Read()
+	if got.Delivered != delivered || got.Dropped.Output != lost || got.InFlight != inFlight {
+		t.Errorf("delivered %d, lost %d, in flight %d; want %d, %d, %d",
+			got.Delivered, got.Dropped.Output, got.InFlight, delivered, lost, inFlight)
+	}
+}
+
+func same(t *testing.T, what, got, want string) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s holds %d bytes, want %d: %s", what, len(got), len(want), difference(got, want))
+	}
+}
+
+func difference(got, want string) string {
+	at := 0
+	for at < len(got) && at < len(want) && got[at] == want[at] {
+		at++
+	}
+	return fmt.Sprintf("at %d %.60q, want %.60q", at, got[at:], want[at:])
+}
+
+// bubble runs a test with a clock of its own: waiting costs no time, and
+// synctest.Wait returns when every goroutine waits for another or the clock.
+func bubble(t *testing.T, test func(t *testing.T)) {
+	t.Helper()
+	synctest.Test(t, test)
+}

@@ -1,0 +1,243 @@
+package output
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/metrics"
+)
+
+// After a rename, records go to the old file until Reopen, and from then on
+// to a new one of the old name.
+func TestReopenAfterRename(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x")
+	set := openSet(t)
+	var page metrics.Shard
+	s := mustOpen(t, set, "file:"+path, 0, &page)
+	put(s, &page, "1\n")
+	until(t, "1 is written", func() bool { return page.Delivered.Load() == 1 })
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	put(s, &page, "2\n")
+	until(t, "2 is written", func() bool { return page.Delivered.Load() == 2 })
+	if _, err := os.Stat(path); err == nil {
+		t.Error("a renamed file was replaced without being asked")
+	}
+	set.Reopen()
+	until(t, "there is a new file", func() bool { _, err := os.Stat(path); return err == nil })
+	put(s, &page, "3\n")
+	until(t, "3 is written", func() bool { return page.Delivered.Load() == 3 })
+	if got := content(t, path+".1"); got != "1\n2\n" {
+		t.Errorf("the old file holds %q", got)
+	}
+	if got := content(t, path); got != "3\n" {
+		t.Errorf("the new file holds %q", got)
+	}
+}
+
+// A file that was removed is made anew without being asked.
+func TestARemovedFileIsMadeAnew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x")
+	set := openSet(t)
+	var page metrics.Shard
+	s := mustOpen(t, set, "file:"+path, 0, &page)
+	put(s, &page, "1\n")
+	until(t, "1 is written", func() bool { return page.Delivered.Load() == 1 })
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	put(s, &page, "2\n")
+	until(t, "2 is written", func() bool { return page.Delivered.Load() == 2 })
+	if got := content(t, path); got != "2\n" {
+		t.Errorf("the new file holds %q", got)
+	}
+}
+
+// One that can't be made anew is waited for: records are not written where
+// nobody finds them.
+func TestARemovedDirectoryIsWaitedFor(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "d")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	reported := make(chan Event, 10)
+	set := NewSet(func(e Event) { reported <- e })
+	var page metrics.Shard
+	s := mustOpen(t, set, "file:"+dir+"/x", 0, &page)
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	put(s, &page, "1\n")
+	if e := <-reported; !errors.Is(e.Err, unix.ENOENT) || e.Destination != dir+"/x" {
+		t.Errorf("event %+v: want no such file or directory", e)
+	}
+	if got := page.Read(); got.InFlight != 1 {
+		t.Errorf("in flight %d, delivered %d", got.InFlight, got.Delivered)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if e := <-reported; e.Err != nil {
+		t.Errorf("event %+v: want that it works", e)
+	}
+	if err := set.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if got := content(t, dir+"/x"); got != "1\n" {
+		t.Errorf("the new file holds %q", got)
+	}
+}
+
+// A device that is always full is a real ENOSPC. The way out is a new place
+// under the old name.
+func TestADeviceThatIsFull(t *testing.T) {
+	const full = "/dev/full"
+	if _, err := os.Stat(full); err != nil {
+		t.Skip("this host has no /dev/full: mknod -m 666 /dev/full c 1 7")
+	}
+	path := filepath.Join(t.TempDir(), "x")
+	if err := os.Symlink(full, path); err != nil {
+		t.Fatal(err)
+	}
+	reported := make(chan Event, 10)
+	set := NewSet(func(e Event) { reported <- e })
+	var page metrics.Shard
+	s := mustOpen(t, set, "file:"+path, 0, &page)
+	put(s, &page, "1\n")
+	put(s, &page, "2\n")
+	e := <-reported
+	if !errors.Is(e.Err, unix.ENOSPC) || strings.Contains(e.Err.Error(), path) {
+		t.Errorf("event %+v: want ENOSPC, without the path that the event has", e)
+	}
+	if got := page.Read(); got.InFlight != 2 {
+		t.Errorf("in flight %d, delivered %d", got.InFlight, got.Delivered)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	set.Reopen()
+	if e := <-reported; e.Err != nil || e.Failing <= 0 {
+		t.Errorf("event %+v: want that it works", e)
+	}
+	if err := set.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if got := content(t, path); got != "1\n2\n" {
+		t.Errorf("the new file holds %q", got)
+	}
+}
+
+// What can't be opened anew stays in use, and that is told.
+func TestReopenFails(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "d")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	reported := make(chan Event, 10)
+	set := NewSet(func(e Event) { reported <- e })
+	var page metrics.Shard
+	s := mustOpen(t, set, "file:"+dir+"/x", 0, &page)
+	if err := os.Rename(dir, dir+".old"); err != nil {
+		t.Fatal(err)
+	}
+	set.Reopen()
+	if e := <-reported; !errors.Is(e.Err, unix.ENOENT) || !strings.Contains(e.Err.Error(), "stays in use") {
+		t.Errorf("event %+v: want no such file, and what is done about it", e)
+	}
+	put(s, &page, "1\n")
+	if err := set.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if got := content(t, dir+".old/x"); got != "1\n" {
+		t.Errorf("the old file holds %q", got)
+	}
+}
+
+// short is a file that takes a part of the first write, as a full disk does.
+type short struct {
+	*file
+	take int
+}
+
+func (s *short) write(data []byte) (int, error) {
+	if s.take == 0 {
+		return s.file.write(data)
+	}
+	n, err := s.f.Write(data[:s.take])
+	s.take = 0
+	s.size = int64(n)
+	return n, errors.Join(err, unix.ENOSPC)
+}
+
+// On a real file: what is torn is cut from the old one, unless somebody else
+// has appended meanwhile.
+func TestATornRecordIsCutFromTheOldFile(t *testing.T) {
+	for _, meddled := range []bool{false, true} {
+		path := filepath.Join(t.TempDir(), "x")
+		f := &file{path: path}
+		if _, err := f.reopen(0); err != nil {
+			t.Fatal(err)
+		}
+		r := newRig(t, &short{f, len(records(0, 2)) + 3}, nil)
+		r.flush(5)
+		until(t, "a part is written", func() bool { return r.page.Delivered.Load() == 2 })
+		old := records(0, 2)
+		if meddled {
+			other, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			other.WriteString("theirs\n")
+			other.Close()
+			old += record(2)[:3] + "theirs\n"
+		}
+		if err := os.Rename(path, path+".1"); err != nil {
+			t.Fatal(err)
+		}
+		r.set.Reopen()
+		r.close(t)
+		if got := content(t, path+".1"); got != old {
+			t.Errorf("meddled %v: the old file holds %q, want %q", meddled, got, old)
+		}
+		if got := content(t, path); got != records(2, 5) {
+			t.Errorf("meddled %v: the new file holds %q, want %q", meddled, got, records(2, 5))
+		}
+	}
+}
+
+// A named pipe whose reader leaves is a destination that nobody can mend.
+func TestAPipeWithoutReader(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // or Open would wait for it
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := NewSet(func(e Event) { t.Errorf("event %+v", e) })
+	var page metrics.Shard
+	s := mustOpen(t, set, "file:"+path, 0, &page)
+	put(s, &page, "1\n")
+	until(t, "1 is written", func() bool { return page.Delivered.Load() == 1 })
+	reader.Close()
+	put(s, &page, "2\n")
+	if err := <-set.Broken(); !errors.Is(err, unix.EPIPE) || !strings.Contains(err.Error(), path) {
+		t.Errorf("broken by %v: it should be EPIPE and name %s", err, path)
+	}
+	put(s, &page, "3\n")
+	if err := set.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if got := page.Read(); got.Delivered != 1 || got.Dropped.Output != 2 || got.InFlight != 0 {
+		t.Errorf("delivered %d, lost %d, in flight %d; want 1, 2, 0", got.Delivered, got.Dropped.Output, got.InFlight)
+	}
+}

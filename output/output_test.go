@@ -1,0 +1,264 @@
+package output
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/udpshard/udpshard/metrics"
+)
+
+func TestCheck(t *testing.T) {
+	for _, spec := range []string{
+		"stdout", "discard", "file:/var/log/x.json", "file:x", "file:/a/{shard}.json", "file:{shard}/{shard}", "file:/with space", "file:file:", "file:stdout",
+	} {
+		if err := Check(spec); err != nil {
+			t.Errorf("%s: %v", spec, err)
+		}
+	}
+	for spec, want := range map[string]string{
+		"":                    `"" is no output`,
+		"Stdout":              `"Stdout" is no output`,
+		"stdout ":             `"stdout " is no output`,
+		"stderr":              "use stdout, discard or file:PATH",
+		"file:":               "file: needs a path",
+		"file":                `"file" is no output`,
+		"/var/log/x":          "use stdout, discard or file:PATH",
+		"tcp://127.0.0.1:514": "use stdout, discard or file:PATH",
+		"nats://h/s":          "use stdout, discard or file:PATH",
+	} {
+		err := Check(spec)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: error %v, want %q", spec, err, want)
+		}
+		if _, err := NewSet(nil).Open(spec, 0, new(metrics.Shard), 100); err == nil {
+			t.Errorf("%q can be opened", spec)
+		}
+	}
+}
+
+// Check is for reading a configuration: it must not make files.
+func TestCheckOpensNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x")
+	if err := Check("file:" + path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err == nil {
+		t.Error("the file is there")
+	}
+}
+
+// put hands one record to a stream.
+func put(s Stream, page *metrics.Shard, text string) {
+	page.Received.Add(1)
+	s.Commit(append(s.Buffer(), text...))
+	s.Flush()
+}
+
+func content(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Error(err)
+	}
+	return string(data)
+}
+
+// until waits for what writers do at their own pace.
+func until(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !condition(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("timed out waiting until %s", what)
+		}
+	}
+}
+
+// openSet returns a Set that reports failures as errors of the test, and
+// closes it in the end: make the directory of its files before.
+func openSet(t *testing.T) *Set {
+	s := NewSet(func(e Event) {
+		if e.Err != nil {
+			t.Errorf("event %+v", e)
+		}
+	})
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := s.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func mustOpen(t *testing.T, s *Set, spec string, shard int, page *metrics.Shard) Stream {
+	t.Helper()
+	stream, err := s.Open(spec, shard, page, 1<<10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stream
+}
+
+// Shards and listeners that name one file share its writer, however they
+// spell it; {shard} gives each its own.
+func TestOneWriterToADestination(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	set := openSet(t)
+	var page metrics.Shard
+	a := mustOpen(t, set, "file:"+dir+"/one", 0, &page)
+	b := mustOpen(t, set, "file:"+dir+"/./one", 1, &page)
+	c := mustOpen(t, set, "file:one", 2, &page)
+	if len(set.writers) != 1 {
+		t.Errorf("%d writers of one file", len(set.writers))
+	}
+	if a == b || b == c {
+		t.Error("streams are not each shard's own")
+	}
+	d0 := mustOpen(t, set, "file:{shard}-x-{shard}", 0, &page)
+	d12 := mustOpen(t, set, "file:{shard}-x-{shard}", 12, &page)
+	e12 := mustOpen(t, set, "file:12-x-12", 3, &page)
+	if len(set.writers) != 3 {
+		t.Errorf("%d writers of three files", len(set.writers))
+	}
+	for _, s := range []Stream{mustOpen(t, set, "stdout", 0, &page), mustOpen(t, set, "stdout", 1, &page)} {
+		s.Flush() // of nothing
+	}
+	if len(set.writers) != 4 {
+		t.Errorf("%d writers of three files and standard output", len(set.writers))
+	}
+	for text, s := range map[string]Stream{"a\n": a, "b\n": b, "c\n": c, "d0\n": d0, "d12\n": d12, "e12\n": e12} {
+		put(s, &page, text)
+	}
+	until(t, "all is delivered", func() bool { return page.Delivered.Load() == 6 })
+	for path, want := range map[string][]string{"one": {"a", "b", "c"}, "0-x-0": {"d0"}, "12-x-12": {"d12", "e12"}} {
+		got := content(t, path)
+		for _, line := range want {
+			if !strings.Contains(got, line+"\n") {
+				t.Errorf("%s lacks %q: %q", path, line, got)
+			}
+		}
+		if lines := strings.Count(got, "\n"); lines != len(want) {
+			t.Errorf("%s has %d lines, want %d: %q", path, lines, len(want), got)
+		}
+	}
+}
+
+// Discard takes records nowhere, but counts them: when they are flushed or a
+// buffer is full, as everybody else.
+func TestDiscard(t *testing.T) {
+	set := openSet(t)
+	var page metrics.Shard
+	s := mustOpen(t, set, "discard", 0, &page)
+	if len(set.writers) != 0 {
+		t.Error("it has a writer")
+	}
+	page.Received.Add(3)
+	for range 3 {
+		s.Commit(append(s.Buffer(), "x\n"...))
+	}
+	if got := page.Delivered.Load(); got != 0 {
+		t.Errorf("%d delivered before the flush", got)
+	}
+	s.Flush()
+	s.Flush()
+	if got := page.Delivered.Load(); got != 3 {
+		t.Errorf("%d delivered, want 3", got)
+	}
+	long := strings.Repeat("x", 1000) + "\n"
+	for range 10_000 {
+		page.Received.Add(1)
+		s.Commit(append(s.Buffer(), long...))
+	}
+	if got := page.Read(); got.InFlight > flushSize/1000+1 {
+		t.Errorf("%d in flight of %d bytes each: more than a buffer holds", got.InFlight, len(long))
+	}
+	s.Flush()
+	if got := page.Read(); got.InFlight != 0 || got.Delivered != 10_003 {
+		t.Errorf("%d in flight, %d delivered", got.InFlight, got.Delivered)
+	}
+}
+
+// A full buffer travels without a flush.
+func TestAFullBufferIsHandedOver(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x")
+	set := openSet(t)
+	var page metrics.Shard
+	s := mustOpen(t, set, "file:"+path, 0, &page)
+	line := strings.Repeat("x", 999) + "\n"
+	page.Received.Add(200)
+	for range 200 {
+		s.Commit(append(s.Buffer(), line...))
+	}
+	const full = (flushSize + 999) / 1000
+	until(t, "a buffer is written", func() bool { return page.Delivered.Load() > 0 })
+	if got := page.Delivered.Load(); got != full {
+		t.Errorf("%d records delivered, want the %d of a full buffer", got, full)
+	}
+	s.Flush()
+	until(t, "the rest is written", func() bool { return page.Delivered.Load() == 200 })
+	if got := content(t, path); got != strings.Repeat(line, 200) {
+		t.Errorf("the file holds %d bytes, want %d", len(got), 200*len(line))
+	}
+}
+
+func TestOpenFails(t *testing.T) {
+	dir := t.TempDir()
+	set := openSet(t)
+	var page metrics.Shard
+	fails := func(spec, why string) {
+		t.Helper()
+		s, err := set.Open(spec, 7, &page, 100)
+		if err == nil {
+			t.Errorf("%s: it opens: %v", spec, s)
+			return
+		}
+		if !strings.Contains(err.Error(), spec) || !strings.Contains(err.Error(), why) {
+			t.Errorf("error %q: it should name %s and say %q", err, spec, why)
+		}
+		if strings.Count(err.Error(), dir) > 1 {
+			t.Errorf("error %q says the path twice", err)
+		}
+	}
+	fails("file:"+dir+"/missing/x", "no such file or directory")
+	fails("file:"+dir+"/missing/{shard}", "no such file or directory")
+	fails("file:"+dir, "is a directory")
+	if os.Geteuid() == 0 {
+		t.Log("root may write anywhere: to see a permission refused, run the test as another user")
+	} else {
+		if err := os.Mkdir(filepath.Join(dir, "closed"), 0o500); err != nil {
+			t.Fatal(err)
+		}
+		fails("file:"+dir+"/closed/x", "permission denied")
+	}
+	if len(set.writers) != 0 {
+		t.Errorf("%d writers of what could not be opened", len(set.writers))
+	}
+}
+
+// Records stay where they were written before: a restart appends.
+func TestAFileIsAppendedTo(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x")
+	for _, text := range []string{"one\n", "two\n"} {
+		set := NewSet(func(Event) {})
+		var page metrics.Shard
+		put(mustOpen(t, set, "file:"+path, 0, &page), &page, text)
+		if err := set.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+		if got := page.Delivered.Load(); got != 1 {
+			t.Errorf("%d delivered after Close", got)
+		}
+	}
+	if got := content(t, path); got != "one\ntwo\n" {
+		t.Errorf("the file holds %q", got)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm()&0o007 != 0 {
+		t.Errorf("mode %v: messages are not for everybody", info.Mode())
+	}
+}

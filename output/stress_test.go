@@ -1,0 +1,222 @@
+package output
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/metrics"
+	"github.com/udpshard/udpshard/packet"
+)
+
+var _ packet.Sink = Stream(nil)
+
+// moody is a file whose writes fail now and then, whole or in part.
+type moody struct {
+	*file
+	random *rand.Rand
+	fails  int // times left
+}
+
+func (m *moody) write(data []byte) (int, error) {
+	if m.fails == 0 || m.random.IntN(4) > 0 {
+		return m.file.write(data)
+	}
+	m.fails--
+	n, err := m.file.write(data[:m.random.IntN(len(data))])
+	if info, err := m.f.Stat(); err == nil {
+		m.size = info.Size()
+	}
+	if err == nil {
+		err = unix.ENOSPC
+	}
+	return n, err
+}
+
+// Several shards write to one moody destination while the ledger is read: in
+// every reading, received = delivered + in flight + lost, with no figure below
+// zero, and none goes back. In the end the file has what was delivered, in
+// order, each once, whole.
+func TestLedgerUnderLoad(t *testing.T) {
+	const shards = 4
+	const perShard = 8000
+	for _, gaveUp := range []bool{false, true} {
+		t.Run(fmt.Sprintf("gave_up=%v", gaveUp), func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "x")
+			f := &file{path: path}
+			if _, err := f.reopen(0); err != nil {
+				t.Fatal(err)
+			}
+			fails := 2 // for 0.3 s
+			if gaveUp {
+				fails = -1 // for ever
+			}
+			r := newRig(t, &moody{f, rand.New(rand.NewPCG(1, 2)), fails}, nil)
+			pages := make([]metrics.Shard, shards)
+			var writers sync.WaitGroup
+			for i := range pages {
+				s := r.open(t, &pages[i])
+				writers.Go(func() {
+					for n := range perShard {
+						pages[i].Received.Add(1)
+						s.Commit(fmt.Appendf(s.Buffer(), "%d %d %s\n", i, n, strings.Repeat("x", n%200)))
+						if n%1000 == i {
+							s.Flush()
+						}
+					}
+					s.Flush()
+				})
+			}
+			done := make(chan struct{})
+			var reader sync.WaitGroup
+			readings := 0
+			reader.Go(func() {
+				last := make([]metrics.Reading, shards)
+				for {
+					for i := range pages {
+						checkReading(t, last[i], pages[i].Read())
+						last[i] = pages[i].Read()
+						readings++
+					}
+					select {
+					case <-done:
+						return
+					default:
+						time.Sleep(50 * time.Microsecond) // a scraper, not a spinner
+					}
+				}
+			})
+			ctx := context.Background()
+			if gaveUp {
+				until(t, "something is delivered", func() bool { return pages[0].Delivered.Load() > 0 })
+				r.set.Abort()
+			}
+			writers.Wait()
+			err := r.set.Close(ctx)
+			close(done)
+			reader.Wait()
+			if err != nil {
+				t.Error(err)
+			}
+			if readings < 2*shards {
+				t.Errorf("only %d readings", readings)
+			}
+			checkFile(t, path, pages, perShard, gaveUp)
+		})
+	}
+}
+
+func checkReading(t *testing.T, last, now metrics.Reading) {
+	if now.Received != now.Delivered+now.InFlight+now.Dropped.Output {
+		t.Errorf("received %d, but delivered %d, in flight %d, lost %d", now.Received, now.Delivered, now.InFlight, now.Dropped.Output)
+	}
+	if int64(now.InFlight) < 0 {
+		t.Errorf("in flight %d: counted as written or lost before it was received", int64(now.InFlight))
+	}
+	if now.Received < last.Received || now.Delivered < last.Delivered || now.Dropped.Output < last.Dropped.Output {
+		t.Errorf("the ledger went back from %+v to %+v", last, now)
+	}
+}
+
+// checkFile compares the file with the ledger at the end.
+func checkFile(t *testing.T, path string, pages []metrics.Shard, perShard int, gaveUp bool) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := make([]int, len(pages))
+	for line := range strings.Lines(string(text)) {
+		first, rest, _ := strings.Cut(line, " ")
+		second, _, _ := strings.Cut(rest, " ")
+		shard, _ := strconv.Atoi(first)
+		n, _ := strconv.Atoi(second)
+		if shard >= len(next) || line != fmt.Sprintf("%d %d %s\n", shard, n, strings.Repeat("x", n%200)) {
+			t.Fatalf("torn: %q", line)
+		}
+		if n != next[shard] {
+			t.Fatalf("shard %d: record %d where %d should be", shard, n, next[shard])
+		}
+		next[shard]++
+	}
+	var lost uint64
+	for i := range pages {
+		got := pages[i].Read()
+		if got.Received != uint64(perShard) || got.InFlight != 0 || got.Delivered != uint64(next[i]) {
+			t.Errorf("shard %d: received %d, in flight %d, delivered %d, in the file %d", i, got.Received, got.InFlight, got.Delivered, next[i])
+		}
+		lost += got.Dropped.Output
+	}
+	if gaveUp == (lost == 0) {
+		t.Errorf("lost %d", lost)
+	}
+}
+
+// A record costs no allocation, nor does the buffer it travels in, where the
+// target makes none.
+func TestNoAllocations(t *testing.T) {
+	const perRun = 2000 // some buffers' full
+	line := []byte(strings.Repeat("x", 299) + "\n")
+	for name, open := range map[string]func(*rig) Stream{
+		"a writer": func(r *rig) Stream { return r.stream },
+		"discard": func(r *rig) Stream {
+			s, err := r.set.Open("discard", 0, &r.page, 1<<10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, null{}, nil)
+			s := open(r)
+			allocations := testing.AllocsPerRun(20, func() {
+				for range perRun {
+					r.page.Received.Add(1)
+					s.Commit(append(s.Buffer(), line...))
+				}
+				s.Flush()
+			})
+			if allocations > 0 {
+				t.Errorf("%v allocations for %d records, want none", allocations, perRun)
+			}
+			r.close(t)
+			r.counts(t, 21*perRun, 0, 0)
+		})
+	}
+}
+
+// A real file costs less than one a buffer's worth of records.
+func TestNoAllocationsPerRecordToAFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x")
+	var page metrics.Shard
+	s := mustOpen(t, openSet(t), "file:"+path, 0, &page)
+	line := []byte(strings.Repeat("x", 299) + "\n")
+	const perRun = 2000
+	allocations := testing.AllocsPerRun(20, func() {
+		for range perRun {
+			s.Commit(append(s.Buffer(), line...))
+		}
+		s.Flush()
+	})
+	if writes := float64(perRun*300/flushSize + 1); allocations > 2*writes {
+		t.Errorf("%v allocations for %d records in %v writes", allocations, perRun, writes)
+	}
+	page.Received.Store(21 * perRun)
+}
+
+// null takes everything.
+type null struct{}
+
+func (null) write(data []byte) (int, error) { return len(data), nil }
+func (null) gone() bool                     { return false }
+func (null) reopen(int) (int, error)        { return 0, nil }
+func (null) close(int) error                { return nil }
