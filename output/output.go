@@ -27,6 +27,7 @@ import (
 type Event struct {
 	Destination string
 	Err         error
+	Reopen      bool          // it works, but can't be opened anew: what was open stays in use
 	Failing     time.Duration // since its first failure
 }
 
@@ -66,6 +67,8 @@ func destination(spec string, shard int) (string, error) {
 		return spec, nil
 	case isFile && path == "":
 		return "", errors.New("file: needs a path: file:/var/log/udpshard.log")
+	case isFile && strings.Contains(strings.ReplaceAll(path, "{shard}", ""), "{"):
+		return "", fmt.Errorf("%q: only {shard} can stand in braces", path)
 	case isFile:
 		return filepath.Abs(strings.ReplaceAll(path, "{shard}", strconv.Itoa(shard)))
 	}
@@ -142,7 +145,8 @@ func (s *Set) Close(ctx context.Context) error {
 		select {
 		case <-w.done:
 		case <-patience.Done():
-			for b := range w.full { // a blocked write can't be helped, but what waits behind it can
+			w.giveUp()
+			for b := range w.full {
 				b.lose()
 			}
 		}

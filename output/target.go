@@ -82,7 +82,13 @@ func (t *file) gone() bool {
 }
 
 func (t *file) reopen(torn int) (int, error) {
-	next, err := os.OpenFile(t.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, mode)
+	flags := os.O_WRONLY | os.O_APPEND | os.O_CREATE
+	if info, err := os.Stat(t.path); err == nil && info.Mode()&fs.ModeNamedPipe != 0 {
+		// Open for both a FIFO needs no reader yet and outlives the one it
+		// has: records wait in it, and then for it (fifo(7)).
+		flags = os.O_RDWR | syscall.O_NONBLOCK
+	}
+	next, err := os.OpenFile(t.path, flags, mode)
 	if err != nil {
 		return 0, bare(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -27,10 +28,14 @@ type writer struct {
 	reopen chan struct{}
 	done   chan struct{}
 
-	torn    int       // bytes of an unfinished record at the end of the target
-	failing time.Time // zero: it works
-	told    time.Time // when the outage was last reported
-	dead    bool      // no retry helps
+	mu      sync.Mutex
+	current *buffer // that is being written
+
+	torn    int              // bytes of an unfinished record at the end of the target
+	failing time.Time        // zero: it works
+	told    time.Time        // when the outage was last reported
+	dead    bool             // no retry helps
+	again   <-chan time.Time // when to try a reopen again that failed; nil: none did
 }
 
 func newWriter(s *Set, name string, t target) *writer {
@@ -58,10 +63,14 @@ func (w *writer) run() {
 				}
 				return
 			}
+			w.hold(b)
 			w.write(b)
+			w.hold(nil)
 			b.reset()
 			b.home.free <- b
 		case <-w.reopen:
+			w.renew()
+		case <-w.again:
 			w.renew()
 		}
 	}
@@ -73,7 +82,7 @@ func (w *writer) write(b *buffer) {
 	for at := 0; at < len(b.data); {
 		select {
 		case <-w.abort:
-			b.lose()
+			w.giveUp()
 			return
 		default:
 		}
@@ -91,7 +100,7 @@ func (w *writer) write(b *buffer) {
 		}
 		w.failed(err)
 		if w.dead {
-			b.lose()
+			w.giveUp()
 			w.torn = 0 // nothing can cut it off
 			return
 		}
@@ -119,11 +128,13 @@ func (w *writer) attempt(data []byte) (n, back int, err error) {
 
 // account counts the records that end in the n bytes just written at at.
 func (w *writer) account(b *buffer, at, n int) {
-	written := b.data[at : at+n]
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	records := b.records
 	w.torn = 0
 	if at+n < len(b.data) {
-		records = bytes.Count(written, []byte{'\n'})
+		written := b.data[at : at+n]
+		records = min(bytes.Count(written, []byte{'\n'}), records) // none is left of a buffer that was given up meanwhile
 		end := bytes.LastIndexByte(b.data[:at+n], '\n') + 1
 		w.torn = at + n - end
 	}
@@ -131,13 +142,34 @@ func (w *writer) account(b *buffer, at, n int) {
 	b.home.page.Delivered.Add(uint64(records))
 }
 
+func (w *writer) hold(b *buffer) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.current = b
+}
+
+// giveUp counts as lost what is left of the buffer that is being written, by
+// a write that may never return.
+func (w *writer) giveUp() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if b := w.current; b != nil {
+		b.home.page.OutputLost.Add(uint64(b.records))
+		b.records = 0
+	}
+}
+
 // renew opens the destination anew where it has a name. It returns how many
 // bytes of the record that was being written must be written again, so that
 // it is whole in the new one.
 func (w *writer) renew() int {
 	back, err := w.target.reopen(w.torn)
+	if failed := w.again != nil; (err != nil) != failed {
+		w.report(Event{Destination: w.name, Err: err, Reopen: true})
+	}
+	w.again = nil
 	if err != nil {
-		w.report(Event{Destination: w.name, Err: fmt.Errorf("reopen: %w; what was open stays in use", err)})
+		w.again = time.After(retryMost)
 	}
 	w.torn -= back
 	return back

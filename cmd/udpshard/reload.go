@@ -15,7 +15,7 @@ func (s *server) reload() {
 		err = s.config.fixed(next)
 	}
 	if err != nil {
-		s.log.Error().Err(err).Msg("reload refused: the settings before stay; output files were reopened")
+		s.log.Error().Err(err).Msg("reload refused: the settings before stay; output files are opened anew")
 		return
 	}
 	for i, l := range next.listeners {
@@ -27,7 +27,7 @@ func (s *server) reload() {
 	setLevel(next.logLevel)
 	s.stats.setInterval(next.statsInterval)
 	s.config = next
-	s.log.Info().Msg("reloaded: settings are in force, output files were reopened")
+	s.log.Info().Msg("reloaded: settings are in force, output files are opened anew")
 }
 
 // fixed returns an error if next differs in what only a restart can change.

@@ -232,6 +232,11 @@ func exitOnSecond(again <-chan os.Signal) {
 func (s *server) outputEvent(e output.Event) {
 	failing := e.Failing.Round(time.Millisecond)
 	switch {
+	case e.Reopen && e.Err == nil:
+		s.log.Info().Str("output", e.Destination).Msg("output was opened anew")
+	case e.Reopen:
+		s.log.Error().Err(e.Err).Str("output", e.Destination).
+			Msg("output can't be opened anew: what was open stays in use, and it is tried again")
 	case e.Err == nil:
 		s.log.Info().Str("output", e.Destination).Stringer("failed_for", failing).Msg("output works again")
 	default:
