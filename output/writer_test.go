@@ -409,6 +409,36 @@ func TestCloseWithAWriteThatHangs(t *testing.T) {
 	})
 }
 
+// A write that comes back at the very moment at which Close gives it up is
+// counted once: as written, or as lost.
+func TestAWriteThatReturnsAsItIsGivenUp(t *testing.T) {
+	for try := range 100 { // who is first is random
+		bubble(t, func(t *testing.T) {
+			f := newFake(t)
+			if try%2 == 0 {
+				f.steps = []step{{len(records(0, 3)) + 1, unix.ENOSPC}}
+			}
+			f.seen = func() { time.Sleep(1100 * time.Millisecond) } // Close's second and its patience
+			r := newRig(t, f, nil)
+			for range buffers {
+				r.flush(10)
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			defer cancel()
+			if err := r.set.Close(ctx); err == nil {
+				t.Error("it was in time")
+			}
+			synctest.Wait()
+			if got := r.page.Read(); got.Delivered+got.Dropped.Output != buffers*10 {
+				t.Errorf("delivered %d and lost %d of %d", got.Delivered, got.Dropped.Output, buffers*10)
+			}
+		})
+		if t.Failed() {
+			return
+		}
+	}
+}
+
 // Only those who are late are called late.
 func TestCloseNamesWhoIsLate(t *testing.T) {
 	for range 50 { // a choice of two that are ready is random

@@ -1,19 +1,281 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
 
+// written returns the flags that name a file with the text.
+func written(t testing.TB, text string) *flags {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "c.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return &flags{file: path}
+}
+
+// read returns the configuration that a file with the text makes.
+func read(t *testing.T, text string) *config {
+	t.Helper()
+	c, err := written(t, text).config()
+	if err != nil {
+		t.Fatalf("%v, of\n%s", err, text)
+	}
+	return c
+}
+
+// Whatever is wrong with a file, the message says where, which key, and what
+// is wanted.
+func TestBadFiles(t *testing.T) {
+	for _, test := range []struct{ name, text, want string }{
+		{"unknown key", "listen: :5514\nlisteners: [{}]\n", ":1:1: listen: unknown key: use one of http, "},
+		{"unknown key is told where the key is", "listeners: [{}]\nhtpp: x\n", ":2:1: htpp: unknown key"},
+		{"unknown key of log", "log:\n  levl: info\nlisteners: [{}]\n", ":2:3: log.levl: unknown key: use one of http, log.level, "},
+		{"key written with its dot", "log.level: info\nlisteners: [{}]\n", ":1:1: log.level: write log: and level: below it"},
+		{"unknown key of a listener", "listeners:\n  - address: :1\n  - adress: :2\n", ":3:5: listeners[1].adress: unknown key: use one of address, name, "},
+		{"a flag's name", "listeners:\n  - max-datagram: 9000\n", ":2:5: listeners[0].max-datagram: unknown key: use one of "},
+		{"key of a later version", "listeners:\n  - zone: x\n", ":2:5: listeners[0].zone: unknown key"},
+
+		{"size", "listeners:\n  - receive_buffer: 3MB\n", `:2:21: listeners[0].receive_buffer: "3MB" is not a size such as 8192, 64KiB, 32MiB or 1GiB`},
+		{"size beyond the engine's", "listeners:\n  - max_datagram: 64KiB\n", `:2:19: listeners[0].max_datagram: 65536 is not in 1 to 65535`},
+		{"batch", "listeners:\n  - {address: :1}\n  - {address: :2,\n     batch: 1025}\n", `:4:13: listeners[1].batch: 1025 is not in 1 to 1024`},
+		{"count", "listeners:\n  - shards: 1.5\n", `:2:13: listeners[0].shards: "1.5" is not a whole number from 1`},
+		{"no count", "listeners:\n  - shards: 0\n", `:2:13: listeners[0].shards: "0" is not a whole number from 1`},
+		{"cpu list", "listeners:\n  - cpus: 0-x\n", `:2:11: listeners[0].cpus: "0-x" is not a list of CPUs such as 0,2-5`},
+		{"cpu list backwards", "listeners:\n  - cpus: [5-2]\n", `:2:11: listeners[0].cpus: "5-2" is not a list of CPUs`},
+		{"cpu that is not there", "listeners:\n  - cpus: [8191]\n", `:2:11: listeners[0].cpus: cpu 8191 is not among those that this process may use (`},
+		{"prefix", "listeners:\n  - allow: [10.0.0.0/8, 10.0.0/8]\n", `:2:12: listeners[0].allow: "10.0.0/8" is neither an address nor a prefix such as`},
+		{"prefix with host bits", "listeners:\n  - allow: 10.0.0.1/8\n", `:2:12: listeners[0].allow: 10.0.0.1/8 has bits set behind its length: write 10.0.0.0/8`},
+		{"protocol", "listeners:\n  - protocol: sylog\n", `:2:15: listeners[0].protocol: "sylog" is not one of syslog, raw, echo, discard`},
+		{"output", "listeners:\n  - output: /var/log/x\n", `:2:13: listeners[0].output: "/var/log/x" is no output: use stdout, discard or file:PATH`},
+		{"address", "listeners:\n  - address: 5514\n", `:2:14: listeners[0].address: "5514" is not host:port, [ipv6]:port or :port`},
+		{"address without a port", "listeners:\n  - address: '127.0.0.1:'\n", `:2:14: listeners[0].address: "127.0.0.1:" is not host:port`},
+		{"port", "listeners:\n  - address: 127.0.0.1:70000\n", `:2:14: listeners[0].address: "127.0.0.1:70000": `},
+		{"rate", "listeners:\n  - rate_limit: -1\n", `:2:17: listeners[0].rate_limit: "-1" is not a whole number`},
+		{"switch", "listeners:\n  - join: maybe\n", `:2:11: listeners[0].join: "maybe" is neither true nor false`},
+		{"name", "listeners:\n  - name: a b\n", `:2:11: listeners[0].name: "a b" has characters that are not printable ASCII`},
+		{"long name", "listeners:\n  - name: " + strings.Repeat("x", 65) + "\n", ` is not a name of 1 to 64 bytes`},
+		{"http", "http: 9514\nlisteners: [{}]\n", `:1:7: http: "9514" is not host:port`},
+		{"http port", "http: :99999\nlisteners: [{}]\n", `:1:7: http: ":99999" has no usable port`},
+		{"log level", "log: {level: loud}\nlisteners: [{}]\n", `:1:14: log.level: "loud" is not one of debug, info, warn, error`},
+		{"log format", "log: {format: xml}\nlisteners: [{}]\n", `:1:15: log.format: "xml" is not one of auto, console, json`},
+		{"duration", "stats_interval: 5\nlisteners: [{}]\n", `:1:17: stats_interval: "5" is not a duration such as 500ms, 10s or 1m`},
+		{"negative duration", "drain_timeout: -1s\nlisteners: [{}]\n", `:1:16: drain_timeout: "-1s" is not a duration`},
+
+		{"duplicate name", "listeners:\n  - {name: a, address: :1}\n  - {address: :2, name: a}\n", `:3:25: listeners[1].name: another listener is called "a"`},
+		{"duplicate address", "listeners:\n  - {name: a, address: :5514}\n  - name: b\n    address: :5514\n", `:4:14: listeners[1].address: listener a has :5514 already`},
+		{"one address in two spellings", "listeners:\n  - {name: a, address: 127.0.0.1:5514}\n  - {address: '[::ffff:127.0.0.1]:5514'}\n", `:3:15: listeners[1].address: listener a has 127.0.0.1:5514 already`},
+		{"the default address twice", "listeners:\n  - name: a\n  - name: b\n", `address: listener a has :5514 already`},
+
+		{"scalar for a mapping", "log: info\nlisteners: [{}]\n", ":1:6: log: keys with values are wanted here"},
+		{"list for a mapping", "log: [info]\nlisteners: [{}]\n", ":1:6: log: keys with values are wanted here"},
+		{"scalar for a listener", "listeners:\n  - :5514\n", ":2:5: listeners[0]: keys with values are wanted here"},
+		{"nothing for a listener", "listeners:\n  - name: a\n  -\n", "listeners[1]: keys with values are wanted here"},
+		{"scalar for the listeners", "listeners: :5514\n", ":1:12: listeners: a list is wanted here, with - before each item"},
+		{"mapping for the listeners", "listeners:\n  address: :5514\n", ":2:3: listeners: a list is wanted here, with - before each item"},
+		{"mapping for a value", "listeners:\n  - batch: {a: 1}\n", ":2:12: listeners[0].batch: a plain value is wanted here"},
+		{"indented mapping for a value", "listeners:\n  - batch:\n      a: 1\n", ":3:7: listeners[0].batch: a plain value is wanted here"},
+		{"list for a value", "listeners:\n  - batch: [64]\n", ":2:12: listeners[0].batch: a plain value is wanted here"},
+		{"list in a list", "listeners:\n  - allow: [[10.0.0.0/8]]\n", ":2:12: listeners[0].allow: a plain value is wanted here"},
+		{"empty list", "listeners:\n  - allow: []\n", ":2:12: listeners[0].allow: the list is empty"},
+		{"no value", "listeners:\n  - address: :5514\n    batch:\n", `:3:5: listeners[0].batch: "" is not a whole number from 1`},
+		{"no value at all", "log: {level: }\nlisteners: [{}]\n", `:1:7: log.level: "" is not one of`},
+		{"no address", "listeners:\n  - address:\n", `:2:5: listeners[0].address: "" is not host:port`},
+
+		{"syntax", "listeners:\n  - address: \"127.0.0.1:5514\n", ":2:14: "},
+		{"indentation", "listeners:\n  - address: :1\n   batch: 3\n", ":3:4: "},
+		{"tabs", "listeners:\n\t- address: :1\n", ":2:1: found character '\t' that cannot start any token"},
+		{"duplicate key", "listeners:\n  - batch: 3\n    batch: 4\n", `:3:5: mapping key "batch" already defined at [2:5]`},
+		{"duplicate key at the top", "listeners: [{}]\nlisteners: [{}]\n", `:2:1: mapping key "listeners" already defined at [1:1]`},
+		{"no listeners", "http: :9514\n", ": listeners: there are none"},
+		{"an empty list of them", "listeners: []\n", ": listeners: there are none"},
+		{"nothing after the key", "listeners:\n", ": listeners: there are none"},
+		{"empty file", "", ": the file is empty: it needs listeners:"},
+		{"only a comment", "# listeners: [{}]\n", ": the file is empty: it needs listeners:"},
+		{"only a start", "---\n", ": the file is empty: it needs listeners:"},
+		{"a scalar", "udpshard\n", ":1:1: the file: keys with values are wanted here"},
+		{"a list", "- address: :5514\n", ":1:1: the file: keys with values are wanted here"},
+		{"two documents", "listeners: [{}]\n---\nlisteners: [{}]\n", ":3:1: a second document: the file can only have one"},
+		{"unknown alias", "listeners:\n  - batch: *b\n", ":2:12: *b: there is no &b"},
+		{"unknown alias in a list", "listeners:\n  - allow: [*b]\n", ":2:13: *b: there is no &b"},
+		{"merging itself", "listeners:\n  - &a {<<: *a}\n", "go round in circles"},
+		{"merging itself twice", "listeners:\n  - &a {<<: [*a, *a]}\n", "go round in circles"},
+		{"merging a scalar", "listeners:\n  - {<<: a}\n", "listeners[0]: keys with values are wanted here"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := written(t, test.text)
+			_, err := f.config()
+			if err == nil {
+				t.Fatalf("it is accepted:\n%s", test.text)
+			}
+			if !errors.As(err, new(usageError)) {
+				t.Errorf("%v is not an error in the configuration: the exit code would be 1", err)
+			}
+			if message := err.Error(); !strings.HasPrefix(strings.TrimPrefix(message, f.file), ":") && !strings.HasPrefix(message, "address: ") ||
+				!strings.Contains(message, test.want) {
+				t.Errorf("error %q\nwant  %q, of\n%s", message, f.file+test.want, test.text)
+			}
+		})
+	}
+}
+
+func TestMissingFile(t *testing.T) {
+	for path, want := range map[string]string{
+		filepath.Join(t.TempDir(), "no.yaml"): "no such file or directory",
+		t.TempDir():                           "is a directory",
+	} {
+		_, err := (&flags{file: path}).config()
+		if err == nil || !errors.As(err, new(usageError)) || !strings.Contains(err.Error(), want) ||
+			!strings.Contains(err.Error(), "--config") || !strings.Contains(err.Error(), path) {
+			t.Errorf("error %v: want --config, %s and %s", err, path, want)
+		}
+	}
+}
+
+// Lists of addresses and CPUs may be written as YAML lists or with commas.
+func TestLists(t *testing.T) {
+	cpus, err := parseCPUs(usableCPU(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cpu := usableCPU(t)
+	for _, text := range []string{
+		"listeners:\n  - allow: 10.0.0.0/8,192.168.1.1, 2001:db8::/32\n    cpus: " + cpu + "," + cpu + "\n",
+		"listeners:\n  - allow: [10.0.0.0/8, 192.168.1.1, '2001:db8::/32']\n    cpus: [" + cpu + ", " + cpu + "]\n",
+		"listeners:\n  - allow:\n      - 10.0.0.0/8\n      - 192.168.1.1\n      - 2001:db8::/32\n    cpus:\n    - " + cpu + "\n    - '" + cpu + "'\n",
+		"listeners:\n  - allow: >-\n      10.0.0.0/8,\n      192.168.1.1,\n      2001:db8::/32\n    cpus: [\"" + cpu + "," + cpu + "\"]\n",
+	} {
+		l := read(t, text).listeners[0]
+		if got := formatPrefixes(l.allow); got != "10.0.0.0/8 192.168.1.1/32 2001:db8::/32" {
+			t.Errorf("allow is %s, of\n%s", got, text)
+		}
+		if len(l.cpus) != 2 || l.cpus[0] != cpus[0] || l.cpus[1] != cpus[0] {
+			t.Errorf("cpus are %v, of\n%s", l.cpus, text)
+		}
+	}
+}
+
+// What several listeners share is written once: aliases, and merge keys, which
+// yield to what stands beside them, wherever it stands.
+func TestAnchorsAliasesAndMergeKeys(t *testing.T) {
+	c := read(t, `
+http: &loopback 127.0.0.1:9999
+listeners:
+  - &base
+    address: 127.0.0.1:5001
+    batch: &few 5
+    allow: &inside [10.0.0.0/8, &one 192.0.2.1]
+    output: discard
+  - <<: *base
+    address: 127.0.0.1:5002
+  - batch: 7
+    address: 127.0.0.1:5003
+    <<: *base
+  - &other
+    address: 127.0.0.1:5004
+    max_datagram: 100
+    batch: *few
+  - <<: [{address: 127.0.0.1:5005, max_datagram: 200}, *other, *base]
+    protocol: raw
+  - address: *loopback
+    allow: [*one, 198.51.100.0/24]
+  - address: 127.0.0.1:5007
+    allow: *inside
+    batch: !!int 9
+    name: !!str 2026
+`)
+	if len(c.listeners) != 7 {
+		t.Fatalf("%d listeners", len(c.listeners))
+	}
+	for i, want := range []struct {
+		name, address, allow, output, protocol string
+		batch, maxDatagram                     int
+	}{
+		{"syslog", "127.0.0.1:5001", "10.0.0.0/8 192.0.2.1/32", "discard", "syslog", 5, 8192},
+		{"syslog-2", "127.0.0.1:5002", "10.0.0.0/8 192.0.2.1/32", "discard", "syslog", 5, 8192},
+		{"syslog-3", "127.0.0.1:5003", "10.0.0.0/8 192.0.2.1/32", "discard", "syslog", 7, 8192},
+		{"syslog-4", "127.0.0.1:5004", "", "stdout", "syslog", 5, 100},
+		{"raw", "127.0.0.1:5005", "10.0.0.0/8 192.0.2.1/32", "discard", "raw", 5, 200},
+		{"syslog-5", "127.0.0.1:9999", "192.0.2.1/32 198.51.100.0/24", "stdout", "syslog", 64, 8192},
+		{"2026", "127.0.0.1:5007", "10.0.0.0/8 192.0.2.1/32", "stdout", "syslog", 9, 8192},
+	} {
+		l := c.listeners[i]
+		if l.name != want.name || l.address != want.address || formatPrefixes(l.allow) != want.allow || l.output != want.output ||
+			l.protocol != want.protocol || l.batch != want.batch || l.maxDatagram != want.maxDatagram {
+			t.Errorf("listener %d: name %s, address %s, allow %s, output %s, protocol %s, batch %d, max_datagram %d; want %+v",
+				i, l.name, l.address, formatPrefixes(l.allow), l.output, l.protocol, l.batch, l.maxDatagram, want)
+		}
+	}
+	if c.http != "127.0.0.1:9999" {
+		t.Errorf("http is %q", c.http)
+	}
+}
+
+// Other ways to write a file: JSON, a directive, a byte order mark, CR LF,
+// quotes, an explicit key, no listener key at all.
+func TestSpellings(t *testing.T) {
+	for _, text := range []string{
+		`{"http": "", "listeners": [{"address": ":5514"}]}`,
+		"%YAML 1.2\n---\nlisteners:\n  - address: :5514\n...\n",
+		"---\nlisteners:\n- address: :5514\n---\n",
+		"\xef\xbb\xbflisteners:\r\n  - address: :5514\r\n",
+		"'listeners':\n  - \"address\": ':5514'\n",
+		"listeners:\n  - ? address\n    : :5514\n",
+		"listeners: [{}]\n",
+		"listeners: [address: :5514] # in one line\n",
+		"log:\nlisteners: [{}]\n",
+	} {
+		if c := read(t, text); len(c.listeners) != 1 || c.listeners[0].address != ":5514" {
+			t.Errorf("%d listeners, of\n%s", len(c.listeners), text)
+		}
+	}
+}
+
+// An empty address turns HTTP off, in any spelling; none is the default.
+func TestHTTPIsTurnedOff(t *testing.T) {
+	for text, want := range map[string]string{
+		"http: ''\n":             "",
+		"http: \"\"\n":           "",
+		"http:\n":                "",
+		"http: ~\n":              "",
+		"http: localhost:80\n":   "localhost:80",
+		"http: '[::1]:http'\n":   "[::1]:http",
+		"http: :9514 # all of\n": ":9514",
+		"":                       defaultHTTP,
+	} {
+		if got := read(t, text+"listeners: [{}]\n").http; got != want {
+			t.Errorf("http is %q, want %q, of\n%s", got, want, text)
+		}
+	}
+}
+
+// Ports that the kernel chooses are never the same.
+func TestFreePortsAreNoDuplicates(t *testing.T) {
+	read(t, "listeners:\n  - address: 127.0.0.1:0\n  - address: 127.0.0.1:0\n")
+}
+
+// No file makes the program panic or hang.
 func FuzzFile(f *testing.F) {
-	f.Add("listeners:\n  - &a {address: :1, batch: 3, allow: [a, b]}\n  - <<: [*a, {name: x}]\nlog: {level: info}\n? http\n: !!str x\n")
-	path := filepath.Join(f.TempDir(), "c.yaml")
+	for _, seed := range []string{
+		"listeners:\n  - &a {address: :1, batch: 3, allow: [a, b]}\n  - <<: [*a, {name: x}]\nlog: {level: info}\n? http\n: !!str x\n",
+		"listeners:\n  - &a {<<: [*a, *a]}\n",
+		"listeners:\n  - batch:\n    name: |\n      x\n---\n...\n",
+		"{? [a]: *b, <<: 1, ~: ~}\n",
+	} {
+		f.Add(seed)
+	}
 	f.Fuzz(func(t *testing.T, text string) {
-		os.WriteFile(path, []byte(text), 0o600)
-		tm := time.AfterFunc(5*time.Second, func() { os.WriteFile("/tmp/t2/hang", []byte(text), 0o600); panic("hang") })
-		_ = newConfig().readFile(path)
-		tm.Stop()
+		late := time.AfterFunc(10*time.Second, func() { panic("it hangs") })
+		defer late.Stop()
+		c := newConfig()
+		d := written(t, text)
+		if err := c.readFile(d.file); err != nil && !errors.As(err, new(usageError)) {
+			t.Errorf("%v: the exit code would be 1", err)
+		}
 	})
 }

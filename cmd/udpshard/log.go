@@ -28,6 +28,7 @@ const logQueue = 1000
 // a queue, and when standard error does not take them, the oldest are lost
 // and counted.
 func logWriter(w io.Writer) diode.Writer {
+	w = struct{ io.Writer }{w} // closing the queue must not close standard error
 	return diode.NewWriter(w, logQueue, 0, func(missed int) {
 		fmt.Fprintf(w, "{\"level\":\"warn\",\"lost_log_lines\":%d,\"message\":\"standard error was not read in time\"}\n", missed)
 	})

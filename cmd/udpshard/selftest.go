@@ -82,9 +82,11 @@ func (t *selftest) run(stdout, stderr io.Writer) error {
 		l.given[key] = source{place: flag}
 	}
 	senders := t.deal(usable)
-	if l.maxDatagram < t.size {
-		l.maxDatagram = t.size
+	// Where it goes is not known yet; the rest can be checked.
+	if _, _, err := (load.Config{To: "127.0.0.1:9", Flows: t.flows, Size: t.size, GSO: t.gso, Threads: t.threads, CPUs: senders}).Check(); err != nil {
+		return sendError(err)
 	}
+	l.maxDatagram = max(l.maxDatagram, t.size)
 	group, err := shard.Listen(l.engine())
 	if err != nil {
 		return l.locate(err)
@@ -99,11 +101,12 @@ func (t *selftest) run(stdout, stderr io.Writer) error {
 	began := time.Now()
 	stand := stand{group: group, flows: t.flows, size: t.size, gso: t.gso, threads: t.threads, cpus: senders}
 	progress := progress{w: stderr, live: isTerminal(stderr)}
-	s := &search{
+	var s *search
+	s = &search{
 		length: t.budget / 20,
 		enough: func(more time.Duration) bool { return time.Since(began)+more+more/4 > t.budget },
 		try: func(rate float64, length time.Duration) (trial, error) {
-			progress.begin(rate, length)
+			progress.begin(rate, s.between(), length)
 			result, err := stand.try(ctx, rate, length)
 			if err == nil {
 				progress.end(result)
@@ -176,45 +179,4 @@ func (t *selftest) shared(group *shard.Group, senders []int) bool {
 		}
 	}
 	return false
-}
-
-// progress tells of trials: on a terminal in one line that is overwritten.
-type progress struct {
-	w    io.Writer
-	live bool
-	n    int
-}
-
-func rateName(rate float64) string {
-	if rate == 0 {
-		return "flat out"
-	}
-	return thousands(uint64(rate+0.5)) + "/s"
-}
-
-func (p *progress) begin(rate float64, length time.Duration) {
-	p.n++
-	if p.live {
-		fmt.Fprintf(p.w, "\r\x1b[Ktrial %d: %s for %s …", p.n, rateName(rate), length.Round(time.Millisecond))
-	}
-}
-
-func (p *progress) end(t trial) {
-	t.judge()
-	line := fmt.Sprintf("trial %d: %s: %s datagrams/s, %s lost, busiest shard %.0f%% busy, waited %.0f%%: %s", p.n, rateName(t.Asked), thousands(roundRate(t.Rate)),
-		thousands(t.Sent-min(t.Sent, t.Received)), 100*t.busiest().Busy, 100*t.busiest().Waited, t.Verdict)
-	if t.short() {
-		line += ", sender short"
-	}
-	if p.live {
-		fmt.Fprintf(p.w, "\r\x1b[K%s", line)
-	} else {
-		fmt.Fprintln(p.w, line)
-	}
-}
-
-func (p *progress) clear() {
-	if p.live {
-		fmt.Fprint(p.w, "\r\x1b[K")
-	}
 }

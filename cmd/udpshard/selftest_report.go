@@ -61,7 +61,7 @@ func newSelftestReport(s *search, with setup) selftestReport {
 		r.Limit, r.Verdict = "none", "there was no time for a single trial"
 		return r
 	}
-	r.CPUNanos = shown.receiveCPU().Nanoseconds()
+	r.CPUNanos = shown.ReceiveCPU.Nanoseconds() / max(int64(shown.Received), 1)
 	r.SenderNanos = shown.SenderCPU.Nanoseconds() / max(int64(shown.Sent), 1)
 	r.Shards = shown.Shards
 	r.FairMax, r.FairDeviation = fairShare(with.flows, len(shown.Shards))

@@ -1,6 +1,9 @@
 package main
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // trial is one load at one rate, and what became of it.
 type trial struct {
@@ -12,7 +15,9 @@ type trial struct {
 	Bytes     uint64        `json:"bytes"`  // of payload, sent
 	Elapsed   time.Duration `json:"-"`
 	SenderCPU time.Duration `json:"-"`
-	Shards    []shardTrial  `json:"shards"`
+	// ReceiveCPU is what all shards used.
+	ReceiveCPU time.Duration `json:"-"`
+	Shards     []shardTrial  `json:"shards"`
 	// Backlog is the part of the time in which a shard's queue was more
 	// than a tenth full: beyond half of it, the shard is slower than the
 	// sender, and only the buffer hides it.
@@ -98,7 +103,7 @@ func (s *search) run() error {
 		if s.best != nil {
 			low = max(low, s.best.Rate)
 		}
-		t, err := s.attempt((low+s.bad.Rate)/2, s.length)
+		t, err := s.attempt(float64(roundRate((low+s.bad.Rate)/2)), s.length)
 		if err == nil && t.Verdict != lossFree && !s.enough(4*s.length) {
 			// Something else on the host may have caused it.
 			var second trial
@@ -157,6 +162,21 @@ func (s *search) settle() {
 			s.book(t)
 		}
 	}
+}
+
+// between names the bounds of the search so far.
+func (s *search) between() string {
+	if s.bad == nil {
+		return ""
+	}
+	low := 0.0
+	if s.best != nil {
+		low = s.best.Rate
+	}
+	if low >= s.bad.Rate/closeness {
+		return ""
+	}
+	return fmt.Sprintf(" (between %s and %s)", thousands(roundRate(low)), thousands(roundRate(s.bad.Rate)))
 }
 
 func (s *search) attempt(rate float64, length time.Duration) (trial, error) {

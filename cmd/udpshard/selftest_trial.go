@@ -85,7 +85,8 @@ func (s *stand) try(ctx context.Context, rate float64, length time.Duration) (tr
 		Elapsed:   time.Duration(sent.Seconds * float64(time.Second)),
 		SenderCPU: time.Duration(sent.CPUSeconds * float64(time.Second)),
 	}
-	t.count(before, s.settle(metrics.Sum(before), sent.Sent))
+	after := s.settle(metrics.Sum(before), sent.Sent)
+	t.count(before, after)
 	for i, waited := range s.waited() {
 		t.Shards[i].Waited = (waited - waitedBefore[i]).Seconds() / max(t.Elapsed.Seconds(), 1e-9)
 	}
@@ -132,24 +133,17 @@ func (s *stand) waited() []time.Duration {
 func (t *trial) count(before, after []metrics.Reading) {
 	b, a := metrics.Sum(before), metrics.Sum(after)
 	t.Received, t.Kernel = a.Received-b.Received, a.Dropped.Kernel-b.Dropped.Kernel
+	t.ReceiveCPU = a.CPUTime - b.CPUTime
 	for i, now := range after {
 		came := now.Received - before[i].Received + now.Dropped.Kernel - before[i].Dropped.Kernel
 		t.Shards = append(t.Shards, shardTrial{
 			Shard: now.Shard,
 			CPU:   now.CPU,
 			Share: float64(came) / max(float64(t.Received+t.Kernel), 1),
-			Busy:  (now.CPUTime - before[i].CPUTime).Seconds() / max(t.Elapsed.Seconds(), 1e-9),
+			// A full core goes on for a while after the sender has ended.
+			Busy: min((now.CPUTime-before[i].CPUTime).Seconds()/max(t.Elapsed.Seconds(), 1e-9), 1),
 		})
 	}
-}
-
-// receiveCPU is what the shards used for a datagram.
-func (t trial) receiveCPU() time.Duration {
-	var busy float64
-	for _, s := range t.Shards {
-		busy += s.Busy
-	}
-	return time.Duration(busy * float64(t.Elapsed) / max(float64(t.Received), 1))
 }
 
 // watch looks at the queues while a trial runs.

@@ -9,9 +9,9 @@ const (
 	// would be a tenth of a core for datagrams that cost a hundredth.
 	leastTick = time.Millisecond
 	// mostTick is the longest that one waits for company, at low rates.
-	mostTick = 10 * time.Millisecond
+	mostTick = 20 * time.Millisecond
 	// company is how many datagrams are worth a wake-up.
-	company = 10
+	company = 20
 	// catchUp is how many ticks' worth are released at once at the most. A
 	// longer burst would test the receive buffer and nothing else.
 	catchUp = 4

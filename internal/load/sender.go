@@ -141,11 +141,9 @@ func (s *sender) nextFlow(n uint64) *flow {
 		}
 		light = s.flows[1:]
 	}
-	s.turn++
-	if s.turn >= len(light) {
-		s.turn = 0
-	}
-	return light[s.turn]
+	f := light[s.turn]
+	s.turn = (s.turn + 1) % len(light)
+	return f
 }
 
 // burst sends n datagrams of a flow in one call, or more where the kernel

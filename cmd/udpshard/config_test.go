@@ -1,0 +1,357 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// usableCPU returns the number of a CPU that this process may use.
+func usableCPU(t testing.TB) string {
+	var mask unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &mask); err != nil {
+		t.Fatal(err)
+	}
+	for cpu := range 1024 {
+		if mask.IsSet(cpu) {
+			return strconv.Itoa(cpu)
+		}
+	}
+	t.Fatal("this process may use no CPU")
+	return ""
+}
+
+func formatPrefixes(prefixes []netip.Prefix) string {
+	texts := make([]string, len(prefixes))
+	for i, p := range prefixes {
+		texts[i] = p.String()
+	}
+	return strings.Join(texts, " ")
+}
+
+// The contract's table: flag, key, default.
+func TestSettingsAreTheContracts(t *testing.T) {
+	type row struct{ flag, key, init string }
+	rows := func(rows []row, have []row) {
+		t.Helper()
+		for _, want := range rows {
+			if !slices.Contains(have, want) {
+				t.Errorf("there is no %+v in %+v", want, have)
+			}
+		}
+	}
+	var listener, process []row
+	for _, s := range listenerSettings {
+		listener = append(listener, row{s.flag, s.key, s.init})
+	}
+	for _, s := range configSettings {
+		process = append(process, row{s.flag, s.key, s.init})
+	}
+	rows([]row{
+		{"listen", "address", ":5514"},
+		{"", "name", ""},
+		{"protocol", "protocol", "syslog"},
+		{"shards", "shards", ""},
+		{"cpus", "cpus", ""},
+		{"batch", "batch", "64"},
+		{"max-datagram", "max_datagram", "8192"},
+		{"receive-buffer", "receive_buffer", "32MiB"},
+		{"steer", "steer", "hash"},
+		{"allow", "allow", ""},
+		{"rate-limit", "rate_limit", ""},
+		{"join", "join", "false"},
+		{"output", "output", "stdout"},
+	}, listener)
+	rows([]row{
+		{"http", "http", defaultHTTP},
+		{"log-level", "log.level", "info"},
+		{"log-format", "log.format", "auto"},
+	}, process)
+}
+
+// Without flags and with an empty listener in a file it is the same: the
+// defaults, and the engine's own are no other.
+func TestDefaults(t *testing.T) {
+	fromFlags, err := (&flags{}).config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, c := range map[string]*config{"flags": fromFlags, "a file": read(t, "listeners: [{}]\n")} {
+		if c.logLevel != "info" || c.logFormat != "auto" || c.statsInterval != 10*time.Second || c.http != defaultHTTP {
+			t.Errorf("%s: log %s %s, stats every %s, http %s", what, c.logLevel, c.logFormat, c.statsInterval, c.http)
+		}
+		l := c.listeners[0]
+		if l.name != "syslog" || l.address != ":5514" || l.protocol != "syslog" || l.batch != 64 || l.maxDatagram != 8192 ||
+			l.receiveBuffer != 32<<20 || l.steer != "hash" || l.output != "stdout" {
+			t.Errorf("%s: %+v", what, l)
+		}
+		if l.shards != 0 || l.cpus != nil || l.allow != nil || l.rateLimit != 0 || l.join {
+			t.Errorf("%s: not left to the engine: %+v", what, l)
+		}
+		if engine := l.engine(); !engine.OneWay || engine.Policy.Allow != nil || engine.Join {
+			t.Errorf("%s: engine %+v", what, engine)
+		}
+	}
+}
+
+// Flags and keys that are one setting take the same words.
+func TestFlagsAndFileAreOneConfiguration(t *testing.T) {
+	cpu := usableCPU(t)
+	given := map[string]string{
+		"listen": "127.0.0.1:5514", "protocol": "raw", "shards": "3", "cpus": cpu, "batch": "1024", "max-datagram": "65535",
+		"receive-buffer": "1GiB", "steer": "hash", "allow": "10.0.0.0/8,::1", "rate-limit": "1000", "join": "true", "output": "file:/x/{shard}",
+		"http": ":80", "log-level": "warn", "log-format": "json", "stats-interval": "1m", "drain-timeout": "0",
+	}
+	a, err := (&flags{set: given}).config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := read(t, `
+http: :80
+log: {level: warn, format: json}
+stats_interval: 1m
+drain_timeout: 0
+listeners:
+  - address: 127.0.0.1:5514
+    protocol: raw
+    shards: 3
+    cpus: `+cpu+`
+    batch: 1024
+    max_datagram: 65535
+    receive_buffer: 1GiB
+    steer: hash
+    allow: 10.0.0.0/8,::1
+    rate_limit: 1000
+    join: true
+    output: file:/x/{shard}
+`)
+	a.given, b.given, a.listeners[0].given, b.listeners[0].given = nil, nil, nil, nil
+	if !reflect.DeepEqual(a, b) {
+		t.Errorf("by flags %+v %+v\nby file  %+v %+v", a, a.listeners[0], b, b.listeners[0])
+	}
+}
+
+// With a file, listener flags have no listener to belong to; the process's
+// own flags prevail over the file.
+func TestFlagsBesideAFile(t *testing.T) {
+	for _, s := range listenerSettings {
+		if s.flag == "" {
+			continue
+		}
+		f := written(t, "listeners: [{}]\n")
+		f.set = map[string]string{s.flag: "x", "http": ""}
+		_, err := f.config()
+		var remedy interface{ Hint() string }
+		if err == nil || !errors.As(err, new(usageError)) || !strings.HasPrefix(err.Error(), "--"+s.flag+": ") || !strings.Contains(err.Error(), "--config") {
+			t.Errorf("--%s with --config: error %v", s.flag, err)
+		} else if !errors.As(err, &remedy) || !strings.Contains(remedy.Hint(), f.file) {
+			t.Errorf("--%s with --config: no remedy that names the file", s.flag)
+		}
+	}
+	f := written(t, "http: :1\nlog: {level: debug}\nlisteners: [{}]\n")
+	f.set = map[string]string{"http": "", "stats-interval": "3s"}
+	c, err := f.config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.http != "" || c.statsInterval != 3*time.Second || c.logLevel != "debug" {
+		t.Errorf("http %q, stats every %s, log level %s", c.http, c.statsInterval, c.logLevel)
+	}
+}
+
+// A default that the environment changes is checked like what is given.
+func TestEnvironment(t *testing.T) {
+	t.Setenv(httpVariable, "nowhere")
+	_, err := (&flags{}).config()
+	if err == nil || !errors.As(err, new(usageError)) || !strings.Contains(err.Error(), "$"+httpVariable) {
+		t.Errorf("error %v: it should name $%s", err, httpVariable)
+	}
+}
+
+func TestListenersAreNamed(t *testing.T) {
+	c := read(t, `
+listeners:
+  - {address: ":1"}
+  - {address: ":2", name: syslog-2}
+  - {address: ":3"}
+  - {address: ":4", protocol: raw}
+  - {address: ":5", name: raw-1}
+  - {address: ":6", protocol: raw}
+`)
+	var names []string
+	for _, l := range c.listeners {
+		names = append(names, l.name)
+	}
+	if want := []string{"syslog", "syslog-2", "syslog-3", "raw", "raw-1", "raw-2"}; !slices.Equal(names, want) {
+		t.Errorf("names are %v, want %v", names, want)
+	}
+}
+
+// Echo answers forged senders too, so it answers loopback alone unless it is
+// told whom.
+func TestEchoAnswersLoopbackUnlessTold(t *testing.T) {
+	c := read(t, `
+listeners:
+  - {address: ":1", protocol: echo}
+  - {address: ":2", protocol: echo, allow: 10.0.0.0/8}
+  - {address: ":3", protocol: raw}
+`)
+	for i, want := range []string{"127.0.0.0/8 ::1/128", "10.0.0.0/8", ""} {
+		engine := c.listeners[i].engine()
+		if got := formatPrefixes(engine.Policy.Allow); got != want {
+			t.Errorf("listener %d allows %s, want %s", i, got, want)
+		}
+		if engine.OneWay == (i < 2) {
+			t.Errorf("listener %d: one way is %v", i, engine.OneWay)
+		}
+	}
+}
+
+func TestSizes(t *testing.T) {
+	for text, want := range map[string]int{
+		"1": 1, "8192": 8192, "1KiB": 1 << 10, "64 KiB": 64 << 10, "32MiB": 32 << 20, "1GiB": 1 << 30, "4294967295": 1<<32 - 1,
+	} {
+		got, err := parseSize(text)
+		if err != nil || got != want {
+			t.Errorf("%s is %d (%v), want %d", text, got, err, want)
+		}
+		if again, err := parseSize(strings.TrimSuffix(formatSize(got), "B")); err != nil && !strings.HasSuffix(formatSize(got), "iB") || err == nil && again != got {
+			t.Errorf("%s is written as %s, which is %d", text, formatSize(got), again)
+		}
+	}
+	for _, text := range []string{"", "0", "0KiB", "-1", "+1", "1.5MiB", "1MB", "1k", "1K", "KiB", "1kib", "0x10", "1e3", "4294967296", "99999999999999999999", "１"} {
+		if got, err := parseSize(text); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%q is not a size", text)) {
+			t.Errorf("%q is %d, error %v", text, got, err)
+		}
+	}
+	for bytes, want := range map[int]string{1: "1B", 1000: "1000B", 1 << 10: "1KiB", 1536: "1536B", 4 << 20: "4MiB", 3 << 30: "3GiB", 1<<30 + 1<<20: "1025MiB"} {
+		if got := formatSize(bytes); got != want {
+			t.Errorf("%d is written as %s, want %s", bytes, got, want)
+		}
+	}
+}
+
+func TestCPULists(t *testing.T) {
+	for text, want := range map[string][]int{
+		"0": {0}, "0,2-5": {0, 2, 3, 4, 5}, "3,1": {3, 1}, "1,1": {1, 1}, "4-4": {4}, " 0 , 2-3 ": {0, 2, 3}, "8191": {8191},
+	} {
+		if got, err := parseCPUs(text); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%q is %v (%v), want %v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", ",", "0,", "-", "-1", "1-", "5-2", "a", "0-1-2", "0x1", "1.0", "8192", "99999999999", "0;1"} {
+		if got, err := parseCPUs(text); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%q is not a list of CPUs", text)) {
+			t.Errorf("%q is %v, error %v", text, got, err)
+		}
+	}
+}
+
+func TestPrefixes(t *testing.T) {
+	for text, want := range map[string]string{
+		"10.0.0.0/8": "10.0.0.0/8", "10.1.2.3": "10.1.2.3/32", "::1": "::1/128", "0.0.0.0/0,::/0": "0.0.0.0/0 ::/0",
+		" 10.0.0.0/8 , 2001:db8::/32": "10.0.0.0/8 2001:db8::/32", "::ffff:10.0.0.0/104": "::ffff:10.0.0.0/104",
+	} {
+		if got, err := parsePrefixes(text); err != nil || formatPrefixes(got) != want {
+			t.Errorf("%q is %v (%v), want %s", text, got, err, want)
+		}
+	}
+	for text, want := range map[string]string{
+		"": "neither an address nor a prefix", "10.0.0.0/33": "neither", "10.0.0": "neither", "host": "neither", "10.0.0.0/8,": `"" is neither`,
+		"fe80::1%eth0": "neither", "10.0.0.1/8": "write 10.0.0.0/8", "2001:db8::1/32": "write 2001:db8::/32", "10.0.0.0/8 11.0.0.0/8": "neither",
+	} {
+		if got, err := parsePrefixes(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is %v, error %v, want %q", text, got, err, want)
+		}
+	}
+}
+
+func TestOtherValues(t *testing.T) {
+	for text, want := range map[string]time.Duration{"0": 0, "0s": 0, "10s": 10 * time.Second, "1m30s": 90 * time.Second, "500ms": 500 * time.Millisecond} {
+		if got, err := parseDuration(text); err != nil || got != want {
+			t.Errorf("%q is %s (%v), want %s", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "10", "-1s", "1d", "s"} {
+		if got, err := parseDuration(text); err == nil {
+			t.Errorf("%q is %s", text, got)
+		}
+	}
+	for text, want := range map[string]int{"off": 0, "0": 0, "1": 1, "1000000": 1000000} {
+		if got, err := parseRate(text); err != nil || got != want {
+			t.Errorf("%q is %d (%v), want %d", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "-1", "1.5", "1k", "none"} {
+		if got, err := parseRate(text); err == nil {
+			t.Errorf("%q is %d", text, got)
+		}
+	}
+	for _, text := range []string{"", "127.0.0.1:9514", ":80", "[::1]:http", "localhost:0"} {
+		if got, err := parseHTTP(text); err != nil || got != text {
+			t.Errorf("%q is %q (%v)", text, got, err)
+		}
+	}
+	for _, text := range []string{"9514", "localhost", "127.0.0.1:", "::1:9514", ":65536", ":-1", "http://x:80", ":nosuchservice"} {
+		if got, err := parseHTTP(text); err == nil {
+			t.Errorf("%q is %q", text, got)
+		}
+	}
+}
+
+// SIGHUP may change what is live. The rest is compared by what it means.
+func TestWhatAReloadMayChange(t *testing.T) {
+	const before = `
+http: :9514
+log: {level: info, format: json}
+listeners:
+  - {address: ":1", name: a, receive_buffer: 1MiB, batch: 32}
+  - {address: ":2", name: b, allow: 10.0.0.0/8}
+`
+	change := func(old, new string) string {
+		after := strings.Replace(before, old, new, 1)
+		if after == before {
+			t.Fatalf("there is no %q", old)
+		}
+		return after
+	}
+	for _, after := range []string{
+		before,
+		change("info", "debug"),
+		change(", allow: 10.0.0.0/8", ""),
+		change("batch: 32", "batch: 32, allow: ['::1'], rate_limit: 5"),
+		change("http:", "stats_interval: 1m\ndrain_timeout: 3s\nhttp:"),
+		change("1MiB", "1024KiB"),
+		change("batch: 32", "batch: 32, max_datagram: 8192, join: false"),
+		change("  - {address: \":1\", name: a, receive_buffer: 1MiB, batch: 32}", "  -\n    batch: 32\n    address: ':1'\n    receive_buffer: 1MiB\n    name: a"),
+	} {
+		if err := read(t, before).fixed(read(t, after)); err != nil {
+			t.Errorf("%v: it should be taken over:%s", err, after)
+		}
+	}
+	for _, test := range []struct{ after, want string }{
+		{change("http: :9514", "http: :9515"), `:2:7: http: was ":9514" and is ":9515": that needs a restart`},
+		{change("http: :9514", "http:"), `:2:1: http: was ":9514" and is "": that needs a restart`},
+		{change("format: json", "format: console"), `:3:28: log.format: was "json" and is "console": that needs a restart`},
+		{change("batch: 32", "batch: 33"), `:5:59: listeners[0].batch: was "32" and is "33": that needs a restart`},
+		{change(", batch: 32", ""), `listeners[0].batch: was "32" and is "64": that needs a restart`},
+		{change(`":2"`, `":3"`), `:6:15: listeners[1].address: was ":2" and is ":3": that needs a restart`},
+		{change("name: b", "name: c"), `listeners[1].name: was "b" and is "c"`},
+		{change("name: b", "name: b, join: true"), `listeners[1].join: was `},
+		{change("name: b", "name: b, output: discard"), `listeners[1].output: was "stdout" and is "discard"`},
+		{change("name: b", "name: b, shards: 1"), `listeners[1].shards: was `},
+		{before + "  - {address: \":3\"}\n", "listeners: there were 2 and now there are 3: that needs a restart"},
+	} {
+		err := read(t, before).fixed(read(t, test.after))
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("error %v\nwant  %s, of%s", err, test.want, test.after)
+		}
+	}
+}

@@ -1,0 +1,405 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(tests{m}, map[string]func(){
+		"udpshard": func() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) },
+	})
+}
+
+// tests are run with the program's own defaults; the program itself is run
+// with what a script sets.
+type tests struct{ *testing.M }
+
+func (t tests) Run() int {
+	os.Unsetenv(httpVariable)
+	return t.M.Run()
+}
+
+// TestScripts runs testdata/script. Commands of its own, beside testscript's:
+//
+//	exits CODE PROGRAM [ARG...]    run to its end; stdout and stderr look at what it wrote
+//	start NAME PROGRAM [ARG...]    start in the background, writing to NAME.out and NAME.err; $NAME_pid
+//	waitready HOST:PORT            until /readyz says so
+//	waitfor FILE REGEXP [COUNT]    until the file matches, so many times
+//	waitget CODE URL [REGEXP]      until it answers so, and matches; stdout has the answer without one
+//	waitexit CODE NAME [SIGNAL]    until it has ended, by itself or by as many signals as it takes
+//	signal SIGNAL NAME             such as TERM
+//	send HOST:PORT TEXT            one datagram
+//	sockets udp|tcp NAME FILE      the inodes of the process's sockets, a line each
+//	freeport VAR...                ports that nobody has, for UDP and TCP
+//	expand FILE...                 put variables' values where the files name them
+//	example FILE                   a help text in FILE ends in an example
+//
+// The condition full says that this host has /dev/full. $CPU is one that this process may use, and $UID is its
+// user.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Condition: func(name string) (bool, error) {
+			if name != "full" {
+				return false, fmt.Errorf("there is no condition %s", name)
+			}
+			_, err := os.Stat("/dev/full")
+			return err == nil, nil
+		},
+		Setup: func(env *testscript.Env) error {
+			env.Values[inScript{}] = &scripts{processes: make(map[string]*exec.Cmd), ended: make(map[string]chan struct{})}
+			env.Setenv("CPU", usableCPU(t))
+			env.Setenv("UID", strconv.Itoa(os.Getuid()))
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": command(2, scriptExits), "start": command(2, scriptStart), "waitready": command(1, scriptWaitReady),
+			"waitfor": command(2, scriptWaitFor), "waitget": command(2, scriptWaitGet), "waitexit": command(2, scriptWaitExit),
+			"signal": command(2, scriptSignal), "send": command(2, scriptSend), "sockets": command(3, scriptSockets),
+			"freeport": command(1, scriptFreePort), "expand": command(1, scriptExpand), "example": command(1, scriptExample),
+		},
+	})
+}
+
+// scripts is the state of a running script; inScript is the key to it.
+type scripts struct {
+	processes map[string]*exec.Cmd
+	ended     map[string]chan struct{}
+}
+
+type inScript struct{}
+
+// patience is how long a script waits for anything: far longer than it takes
+// on a machine that is busy, with the race detector.
+const patience = 30 * time.Second
+
+func command(least int, run func(*testscript.TestScript, []string)) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, not bool, args []string) {
+		if not || len(args) < least {
+			ts.Fatalf("usage: see TestScripts")
+		}
+		run(ts, args)
+	}
+}
+
+// wait polls until ready says that it is, or fails with what it last said.
+func wait(ts *testscript.TestScript, what string, ready func() error) {
+	deadline := time.Now().Add(patience)
+	for {
+		err := ready()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("waited %s for %s: %v", patience, what, err)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// prepare makes a command that runs in the script's directory.
+func prepare(ts *testscript.TestScript, args []string) (*exec.Cmd, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Dir = ts.MkAbs(".")
+	cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"))
+	for _, name := range []string{httpVariable, "NO_COLOR"} {
+		if value := ts.Getenv(name); value != "" {
+			cmd.Env = append(cmd.Env, name+"="+value)
+		}
+	}
+	return cmd, cancel
+}
+
+func scriptExits(ts *testscript.TestScript, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	cmd, cancel := prepare(ts, args[1:])
+	defer cancel()
+	cmd.Stdout, cmd.Stderr = ts.Stdout(), ts.Stderr()
+	err = cmd.Run()
+	var ended *exec.ExitError
+	if err != nil && !errors.As(err, &ended) {
+		ts.Fatalf("%v", err)
+	}
+	if code := cmd.ProcessState.ExitCode(); code != want {
+		ts.Fatalf("exit code %d (%v), want %d", code, cmd.ProcessState, want)
+	}
+}
+
+func scriptStart(ts *testscript.TestScript, args []string) {
+	name := args[0]
+	state := ts.Value(inScript{}).(*scripts)
+	cmd, cancel := prepare(ts, args[1:])
+	for suffix, to := range map[string]*io.Writer{".out": &cmd.Stdout, ".err": &cmd.Stderr} {
+		f, err := os.Create(ts.MkAbs(name + suffix))
+		ts.Check(err)
+		defer f.Close()
+		*to = f
+	}
+	ts.Check(cmd.Start())
+	ended := make(chan struct{})
+	go func() {
+		cmd.Wait()
+		cancel()
+		close(ended)
+	}()
+	state.processes[name], state.ended[name] = cmd, ended
+	ts.Setenv(name+"_pid", strconv.Itoa(cmd.Process.Pid))
+	ts.Defer(func() {
+		cmd.Process.Kill()
+		<-ended
+		for _, suffix := range []string{".out", ".err"} {
+			if text, err := os.ReadFile(ts.MkAbs(name + suffix)); err == nil && len(text) > 0 {
+				ts.Logf("[%s%s]\n%s", name, suffix, text)
+			}
+		}
+	})
+}
+
+func background(ts *testscript.TestScript, name string) (*exec.Cmd, chan struct{}) {
+	state := ts.Value(inScript{}).(*scripts)
+	if state.processes[name] == nil {
+		ts.Fatalf("there is no process %s", name)
+	}
+	return state.processes[name], state.ended[name]
+}
+
+// running fails at once if a process that is waited for has ended.
+func failIfEnded(ts *testscript.TestScript) {
+	state := ts.Value(inScript{}).(*scripts)
+	for name, ended := range state.ended {
+		select {
+		case <-ended:
+			text, _ := os.ReadFile(ts.MkAbs(name + ".err"))
+			ts.Fatalf("%s has ended: %v\n%s", name, state.processes[name].ProcessState, text)
+		default:
+		}
+	}
+}
+
+func scriptWaitReady(ts *testscript.TestScript, args []string) {
+	wait(ts, args[0], func() error {
+		failIfEnded(ts)
+		code, body, err := fetch("http://" + args[0] + "/readyz")
+		if err == nil && code != http.StatusOK {
+			err = fmt.Errorf("%d %s", code, body)
+		}
+		return err
+	})
+}
+
+func scriptWaitGet(ts *testscript.TestScript, args []string) {
+	pattern, err := regexp.Compile("(?m)" + strings.Join(args[2:], ""))
+	ts.Check(err)
+	var body string
+	wait(ts, args[1], func() error {
+		code, text, err := fetch(args[1])
+		if err == nil && (strconv.Itoa(code) != args[0] || !pattern.MatchString(text)) {
+			err = fmt.Errorf("%d %s", code, text)
+		}
+		body = text
+		return err
+	})
+	if len(args) == 2 {
+		fmt.Fprint(ts.Stdout(), body)
+	}
+}
+
+// fetch asks an instance itself, as health does.
+func fetch(url string) (code int, body string, err error) {
+	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Get(url)
+	if err != nil {
+		return 0, "", err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	return response.StatusCode, string(text), err
+}
+
+func scriptWaitFor(ts *testscript.TestScript, args []string) {
+	pattern, err := regexp.Compile("(?m)" + args[1])
+	ts.Check(err)
+	count := 1
+	if len(args) > 2 {
+		count, err = strconv.Atoi(args[2])
+		ts.Check(err)
+	}
+	wait(ts, args[0], func() error {
+		text, err := os.ReadFile(ts.MkAbs(args[0]))
+		if n := len(pattern.FindAll(text, -1)); err == nil && n < count {
+			err = fmt.Errorf("%d of %d matches of %s in\n%s", n, count, pattern, text)
+		}
+		return err
+	})
+}
+
+func scriptWaitExit(ts *testscript.TestScript, args []string) {
+	cmd, ended := background(ts, args[1])
+	for waiting := true; waiting; {
+		var again <-chan time.Time
+		if len(args) > 2 {
+			again = time.After(50 * time.Millisecond)
+		}
+		select {
+		case <-ended: // by prepare's deadline at the latest
+			waiting = false
+		case <-again:
+			cmd.Process.Signal(signalNamed(ts, args[2]))
+		}
+	}
+	if code := strconv.Itoa(cmd.ProcessState.ExitCode()); code != args[0] {
+		ts.Fatalf("exit code %s (%v), want %s", code, cmd.ProcessState, args[0])
+	}
+	delete(ts.Value(inScript{}).(*scripts).ended, args[1])
+}
+
+func scriptSignal(ts *testscript.TestScript, args []string) {
+	cmd, _ := background(ts, args[1])
+	ts.Check(cmd.Process.Signal(signalNamed(ts, args[0])))
+}
+
+func signalNamed(ts *testscript.TestScript, name string) unix.Signal {
+	signal := unix.SignalNum("SIG" + name)
+	if signal == 0 {
+		ts.Fatalf("there is no signal %s", name)
+	}
+	return signal
+}
+
+func scriptSend(ts *testscript.TestScript, args []string) {
+	conn, err := net.Dial("udp", args[0])
+	ts.Check(err)
+	defer conn.Close()
+	_, err = conn.Write([]byte(args[1]))
+	ts.Check(err)
+}
+
+// scriptSockets finds a process's sockets by the inodes that its descriptors
+// and the kernel's table have in common.
+func scriptSockets(ts *testscript.TestScript, args []string) {
+	cmd, _ := background(ts, args[1])
+	var inodes []string
+	for _, table := range []string{args[0], args[0] + "6"} {
+		text, _ := os.ReadFile("/proc/net/" + table) // there is no udp6 on hosts without IPv6
+		for line := range strings.Lines(string(text)) {
+			if fields := strings.Fields(line); len(fields) > 9 {
+				inodes = append(inodes, "socket:["+fields[9]+"]")
+			}
+		}
+	}
+	descriptors := fmt.Sprintf("/proc/%d/fd", cmd.Process.Pid)
+	entries, err := os.ReadDir(descriptors)
+	ts.Check(err)
+	var held []string
+	for _, entry := range entries {
+		if target, err := os.Readlink(filepath.Join(descriptors, entry.Name())); err == nil && slices.Contains(inodes, target) {
+			held = append(held, target+"\n")
+		}
+	}
+	slices.Sort(held)
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(strings.Join(held, "")), 0o600))
+}
+
+// ports keeps scripts that run at the same time from taking one port twice.
+var ports struct {
+	sync.Mutex
+	taken [65536]bool
+}
+
+// scriptFreePort looks below the ports that the kernel gives to whoever asks
+// for any (ip_local_port_range, 32768 and up): between its look and the
+// program's start nobody else gets one from there.
+func scriptFreePort(ts *testscript.TestScript, args []string) {
+	for _, name := range args {
+		wait(ts, "a free port", func() error {
+			port := 10_000 + rand.IntN(22_000)
+			ports.Lock()
+			defer ports.Unlock()
+			if ports.taken[port] {
+				return errors.New("taken by another script")
+			}
+			ports.taken[port] = true
+			address := net.JoinHostPort("", strconv.Itoa(port))
+			tcp, err := net.Listen("tcp", address)
+			if err != nil {
+				return err
+			}
+			defer tcp.Close()
+			udp, err := net.ListenPacket("udp", address)
+			if err != nil {
+				return err
+			}
+			defer udp.Close()
+			ts.Setenv(name, strconv.Itoa(port))
+			return nil
+		})
+	}
+}
+
+func scriptExpand(ts *testscript.TestScript, args []string) {
+	for _, name := range args {
+		text := os.Expand(ts.ReadFile(name), ts.Getenv)
+		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o600))
+	}
+}
+
+// scriptExample: the last lines of a help text are commands to paste.
+func scriptExample(ts *testscript.TestScript, args []string) {
+	text := ts.ReadFile(args[0])
+	_, example, found := strings.Cut(text, "\nExample:\n")
+	if !found {
+		ts.Fatalf("there is no example")
+	}
+	if !strings.HasPrefix(example, "  udpshard ") {
+		ts.Fatalf("the example is %q", example)
+	}
+	for line := range strings.Lines(example) {
+		if !strings.HasPrefix(line, "  ") {
+			ts.Fatalf("the text does not end with the example, but %q", line)
+		}
+	}
+}
+
+// A help text fits a terminal of 80 columns but for what a flag does, and has
+// no stray spaces.
+func TestHelpIsTidy(t *testing.T) {
+	for _, name := range []string{"serve", "health", "version"} {
+		var out, errors bytes.Buffer
+		if code := run([]string{name, "--help"}, &out, &errors); code != exitDone || errors.Len() > 0 {
+			t.Errorf("%s --help: exit code %d, standard error %q", name, code, &errors)
+		}
+		for line := range strings.Lines(out.String()) {
+			line = strings.TrimSuffix(line, "\n")
+			if line != strings.TrimRight(line, " ") {
+				t.Errorf("%s --help: spaces at the end of %q", name, line)
+			}
+			if len(line) > 80 && !strings.HasPrefix(line, "      --") {
+				t.Errorf("%s --help: %d columns in %q", name, len(line), line)
+			}
+		}
+	}
+}

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+)
+
+// progress tells of trials: on a terminal in one line that is overwritten.
+type progress struct {
+	w    io.Writer
+	live bool
+	n    int
+	what string // the trial that runs
+}
+
+func rateName(rate float64) string {
+	if rate == 0 {
+		return "flat out"
+	}
+	return thousands(uint64(rate+0.5)) + "/s"
+}
+
+func (p *progress) begin(rate float64, between string, length time.Duration) {
+	p.n++
+	p.what = fmt.Sprintf("trial %d: %s%s", p.n, rateName(rate), between)
+	if p.live {
+		fmt.Fprintf(p.w, "\r\x1b[K%s for %s …", p.what, length.Round(time.Millisecond))
+	}
+}
+
+func (p *progress) end(t trial) {
+	t.judge()
+	line := fmt.Sprintf("%s: %s/s, %s lost, busiest core %.0f%%: %s", p.what, thousands(roundRate(t.Rate)),
+		thousands(t.Sent-min(t.Sent, t.Received)), 100*t.busiest().Busy, t.Verdict)
+	if t.short() {
+		line += "; the sender got no further"
+	}
+	if p.live {
+		fmt.Fprintf(p.w, "\r\x1b[K%s", line)
+	} else {
+		fmt.Fprintln(p.w, line)
+	}
+}
+
+func (p *progress) clear() {
+	if p.live {
+		fmt.Fprint(p.w, "\r\x1b[K")
+	}
+}

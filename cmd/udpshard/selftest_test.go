@@ -1,0 +1,246 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"math"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// host is one that loses nothing up to a rate, and whose sender gets no
+// further than another.
+type host struct {
+	holds, sends float64
+	flaky        int // every so many trials lose one datagram for nothing
+	tried        []float64
+	spent        time.Duration
+	budget       time.Duration
+}
+
+func (h *host) try(rate float64, length time.Duration) (trial, error) {
+	h.tried = append(h.tried, rate)
+	h.spent += length
+	achieved := rate
+	if rate == 0 || rate > h.sends {
+		achieved = h.sends
+	}
+	t := trial{Asked: rate, Rate: achieved, Elapsed: length, Sent: uint64(achieved * length.Seconds())}
+	t.Received = min(t.Sent, uint64(h.holds*length.Seconds()))
+	if h.flaky > 0 && len(h.tried)%h.flaky == 0 {
+		t.Received = min(t.Received, t.Sent-1)
+	}
+	t.Shards = []shardTrial{{Share: 1, Busy: min(achieved/h.holds, 1)}}
+	return t, nil
+}
+
+func (h *host) search() *search {
+	return &search{try: h.try, length: time.Second, enough: func(more time.Duration) bool { return h.spent+more > h.budget }}
+}
+
+func TestSearch(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		host  host
+		best  float64
+		limit string
+	}{
+		{"the receiver limits", host{holds: 400_000, sends: 1_000_000}, 400_000, "receive_cpu"},
+		{"just below flat out", host{holds: 980_000, sends: 1_000_000}, 980_000, "receive_cpu"},
+		{"the sender limits", host{holds: 2_000_000, sends: 500_000}, 500_000, "sender"},
+		{"slower than the first trial", host{holds: 7_000, sends: 1_000_000}, 7_000, "receive_cpu"},
+		{"slower than the second trial", host{holds: 60_000, sends: 1_000_000}, 60_000, "receive_cpu"},
+		{"a loss now and then", host{holds: 300_000, sends: 800_000, flaky: 5}, 300_000, "receive_cpu"},
+		{"a sender slower than the ramp", host{holds: 300_000, sends: 50_000}, 50_000, "sender"},
+	} {
+		c.host.budget = 30 * time.Second
+		s := c.host.search()
+		if err := s.run(); err != nil {
+			t.Fatal(err)
+		}
+		if s.best == nil || s.best.Rate > c.best || s.best.Rate < 0.85*c.best || !s.held || c.host.spent > c.host.budget {
+			t.Errorf("%s: %+v after %s: %.0f", c.name, s.best, c.host.spent, c.host.tried)
+			continue
+		}
+		r := newSelftestReport(s, setup{flows: 64, asked: 32 << 20, granted: 32 << 20})
+		if r.Limit != c.limit || r.Highest != s.best.Rate || r.Verdict == "" {
+			t.Errorf("%s: %+v", c.name, r)
+		}
+	}
+}
+
+func TestSearchKeepsToItsTime(t *testing.T) {
+	for seconds := range 12 {
+		h := host{holds: 400_000, sends: 1_000_000, budget: time.Duration(seconds) * time.Second}
+		s := h.search()
+		if err := s.run(); err != nil {
+			t.Fatal(err)
+		}
+		// The ramp of three is made in any case.
+		if h.spent > max(h.budget, 3*time.Second) {
+			t.Errorf("%s of %s", h.spent, h.budget)
+		}
+		if s.best == nil || s.best.Rate > h.holds {
+			t.Errorf("%s: %+v", h.budget, s.best)
+		}
+	}
+}
+
+func TestSearchEndsAtAnError(t *testing.T) {
+	broken := errors.New("broken")
+	for after := range 8 {
+		h := host{holds: 400_000, sends: 1_000_000, budget: time.Minute}
+		s := h.search()
+		s.try = func(rate float64, length time.Duration) (trial, error) {
+			if len(h.tried) == after {
+				return trial{}, broken
+			}
+			return h.try(rate, length)
+		}
+		if err := s.run(); !errors.Is(err, broken) {
+			t.Errorf("after %d: %v", after, err)
+		}
+	}
+}
+
+func TestVerdict(t *testing.T) {
+	const mib = 1 << 20
+	lost := func(busy, waited float64) *trial {
+		return &trial{Rate: 300_000, Verdict: lossy, Shards: []shardTrial{{Busy: busy, Waited: waited, Share: 1}}}
+	}
+	good := &trial{Rate: 200_000, Verdict: lossFree, Sent: 1, Shards: []shardTrial{{Busy: 0.5, Share: 1}}}
+	for _, c := range []struct {
+		name   string
+		search search
+		with   setup
+		limit  string
+		remedy string
+	}{
+		{"nothing lost", search{best: good}, setup{asked: mib, granted: mib}, "sender", "--gso 16"},
+		{"nothing lost, with trains", search{best: good}, setup{asked: mib, granted: mib, gso: 16}, "sender", "another host"},
+		{"nothing lost, shared", search{best: good}, setup{asked: mib, granted: mib, shared: true}, "sender", "fewer --shards"},
+		{"a core is full", search{best: good, bad: lost(0.97, 0)}, setup{asked: 32 * mib, granted: 32 * mib}, "receive_cpu", "more --shards"},
+		{"a core is full, buffers too", search{best: good, bad: lost(0.97, 0)}, setup{asked: 32 * mib, granted: mib}, "receive_cpu", "net.core.rmem_max=33554432"},
+		{"a core is taken", search{best: good, bad: lost(0.5, 0.4)}, setup{asked: 32 * mib, granted: 32 * mib}, "pauses", "--cpus"},
+		{"the sender takes it", search{best: good, bad: lost(0.5, 0.4)}, setup{asked: 32 * mib, granted: 32 * mib, shared: true}, "shared_cpus", "fewer --shards"},
+		{"less was granted", search{best: good, bad: lost(0.5, 0)}, setup{asked: 32 * mib, granted: mib}, "receive_buffer", "net.core.rmem_max=33554432"},
+		{"little was asked", search{best: good, bad: lost(0.5, 0)}, setup{asked: mib / 4, granted: mib / 4}, "receive_buffer", "--receive-buffer"},
+		{"the sender did not get there", search{best: good, bad: lost(0.5, 0), slow: true}, setup{asked: 32 * mib, granted: 32 * mib}, "sender", "another host"},
+		{"no reason to be seen", search{best: good, bad: lost(0.5, 0)}, setup{asked: 32 * mib, granted: 32 * mib}, "pauses", "steal"},
+		{"nothing was loss-free", search{bad: lost(0.97, 0)}, setup{asked: 32 * mib, granted: 32 * mib}, "receive_cpu", "more --shards"},
+		{"interrupted", search{}, setup{}, "none", ""},
+	} {
+		c.with.flows = 64
+		r := newSelftestReport(&c.search, c.with)
+		if r.Limit != c.limit || !strings.Contains(r.Remedy, c.remedy) {
+			t.Errorf("%s: %s, %q, %q", c.name, r.Limit, r.Verdict, r.Remedy)
+		}
+		var b bytes.Buffer
+		r.print(&b)
+		if !strings.Contains(b.String(), "\nverdict: "+r.Verdict+"\n") || strings.Contains(b.String(), "NaN") {
+			t.Errorf("%s:\n%s", c.name, &b)
+		}
+	}
+}
+
+func TestSkewIsSeen(t *testing.T) {
+	for share, skewed := range map[float64]bool{0.5: false, 0.6: false, 0.75: true} {
+		s := search{best: &trial{Rate: 1000, Sent: 1, Shards: []shardTrial{{Share: share}, {Share: 1 - share}}}}
+		if r := newSelftestReport(&s, setup{flows: 64}); r.Skewed != skewed {
+			t.Errorf("a share of %.2f: %+v", share, r)
+		}
+	}
+}
+
+func TestFairShare(t *testing.T) {
+	for _, c := range []struct {
+		flows, shards   int
+		mean, deviation float64
+	}{
+		{64, 1, 1, 0},
+		{1, 4, 1, 0},
+		{2, 2, 0.75, 0.25}, // both on one, or one each
+		// Half, and the mean of a folded normal: sqrt(1/(2 pi n)).
+		{10_000, 2, 0.5 + math.Sqrt(1/(2*math.Pi*10_000)), 0.003},
+		{6_400, 64, 0.0195, 0.0007}, // 2.4 deviations of a shard above its mean: the largest of 64
+	} {
+		mean, deviation := fairShare(c.flows, c.shards)
+		if math.Abs(mean-c.mean) > 0.01*c.mean || math.Abs(deviation-c.deviation) > 0.2*c.deviation+1e-9 {
+			t.Errorf("%d flows over %d shards: %.4f ± %.4f", c.flows, c.shards, mean, deviation)
+		}
+	}
+}
+
+func TestJudge(t *testing.T) {
+	for _, c := range []struct {
+		trial trial
+		want  outcome
+	}{
+		{trial{Sent: 5, Received: 5}, lossFree},
+		{trial{Sent: 5, Received: 4}, lossy},
+		{trial{Sent: 5, Received: 4, Kernel: 1}, lossy},
+		{trial{Sent: 5, Received: 5, Backlog: 0.4}, lossFree},
+		{trial{Sent: 5, Received: 5, Backlog: 0.9}, behind},
+	} {
+		if c.trial.judge(); c.trial.Verdict != c.want {
+			t.Errorf("%+v", c.trial)
+		}
+	}
+}
+
+func TestRoundRate(t *testing.T) {
+	for rate, want := range map[float64]uint64{0: 0, 7: 7, 999: 999, 1234: 1230, 399_600: 400_000, 1_234_567: 1_230_000} {
+		if got := roundRate(rate); got != want {
+			t.Errorf("%v: %d", rate, got)
+		}
+	}
+}
+
+func TestSelftest(t *testing.T) {
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, protocol := range []string{"syslog", "discard", "raw", "echo"} {
+		cmd := exec.Command(path, "selftest", "--protocol", protocol, "--duration", "2s", "--flows", "32", "--json")
+		var stdout, stderr bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		if err := cmd.Run(); err != nil {
+			t.Fatalf("%v: %s", err, &stderr)
+		}
+		var r selftestReport
+		if err := json.Unmarshal(stdout.Bytes(), &r); err != nil {
+			t.Fatalf("%v: %s", err, &stdout)
+		}
+		if r.Highest <= 0 || r.Limit == "" || r.Verdict == "" || len(r.Trials) < 3 || r.CPUNanos <= 0 || r.SenderNanos <= 0 {
+			t.Errorf("%s: %s", protocol, &stdout)
+		}
+		if !strings.HasPrefix(stderr.String(), "trial 1: 20,000/s: ") || strings.Contains(stderr.String(), "\x1b") {
+			t.Errorf("%s: progress %q", protocol, &stderr)
+		}
+	}
+}
+
+func TestSelftestErrors(t *testing.T) {
+	for args, want := range map[string]string{
+		"--duration 1s":            "--duration: ",
+		"--protocol dns":           "--protocol: ",
+		"--batch 5000":             "--batch: ",
+		"--shards 5000":            "--shards: ",
+		"--cpus 8000":              "--cpus: ",
+		"--receive-buffer 3GiB":    "--receive-buffer: ",
+		"--flows 30000":            "--flows: ",
+		"--size 70000":             "--size: ",
+		"--gso 300":                "--gso: ",
+		"--threads 100000":         "--threads: ",
+		"--flows 4 somewhere else": "takes no arguments",
+	} {
+		code, _, stderr := invoke(append([]string{"selftest"}, strings.Fields(args)...)...)
+		if code != exitUsage || !strings.Contains(stderr, want) {
+			t.Errorf("%s: exit code %d: %s", args, code, stderr)
+		}
+	}
+}
