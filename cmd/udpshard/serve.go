@@ -187,48 +187,6 @@ func (s *server) wait(signals signals, ended chan error) error {
 	}
 }
 
-// drain stops reading, writes what was read, and logs the final ledger.
-func (s *server) drain(stop func(), again <-chan os.Signal, ended <-chan error) error {
-	s.ledger.SetRole(metrics.Draining)
-	s.stats.stop()
-	go exitOnSecond(again)
-	late, cancel := context.WithTimeout(context.Background(), s.config.drainTimeout)
-	defer cancel()
-	stop()
-	var errs []error
-	expired := late.Done()
-	for range s.groups {
-		select {
-		case err := <-ended:
-			errs = append(errs, err)
-		case <-expired:
-			s.outputs.Abort()
-			errs = append(errs, <-ended)
-		}
-	}
-	errs = append(errs, s.outputs.Close(late))
-	for _, listener := range s.ledger.Listeners() {
-		for _, r := range listener.Read() {
-			logReading(s.log.Info().Str("listener", listener.Name).Int("shard", r.Shard), r).Msg("final ledger")
-		}
-	}
-	s.web.close()
-	return errors.Join(errs...)
-}
-
-// exitOnSecond ends the process at the next signal. One that comes at once
-// is the same request: timeout(1) and others signal the child and its group.
-func exitOnSecond(again <-chan os.Signal) {
-	const same = 100 * time.Millisecond
-	for first := time.Now(); ; {
-		if <-again; time.Since(first) > same {
-			go fmt.Fprintln(os.Stderr, "udpshard: error: second signal: exit without draining")
-			time.Sleep(same / 10) // for a standard error that takes it; one that is full keeps nobody
-			os.Exit(exitFailed)
-		}
-	}
-}
-
 func (s *server) outputEvent(e output.Event) {
 	failing := e.Failing.Round(time.Millisecond)
 	switch {

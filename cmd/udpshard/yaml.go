@@ -86,7 +86,7 @@ func (d *document) parse(data []byte) (ast.Node, error) {
 		}
 	}
 	if root == nil {
-		return nil, usageError{fmt.Errorf("%s: the file is empty: it needs listeners:", d.path)}
+		return nil, usageError{fmt.Errorf("%s: the file is empty: it needs the key listeners", d.path)}
 	}
 	ast.Walk(d, root)
 	return d.resolve(root)

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/udpshard/udpshard/output"
+	"github.com/udpshard/udpshard/packet"
+	"github.com/udpshard/udpshard/packet/syslog"
+	"github.com/udpshard/udpshard/shard"
+)
+
+// listener is one address and what becomes of its datagrams.
+type listener struct {
+	name          string
+	address       string
+	protocol      string
+	shards        int
+	cpus          []int
+	batch         int
+	maxDatagram   int
+	receiveBuffer int
+	gro           bool
+	steer         string
+	allow         []netip.Prefix
+	rateLimit     int
+	join          bool
+	output        string
+
+	given map[string]source
+}
+
+var listenerSettings = []setting[listener]{
+	{flag: "listen", key: "address", init: ":5514",
+		usage: "`ADDR` to receive on: 127.0.0.1:5514, [::1]:5514, or :5514 for IPv6 and IPv4",
+		set:   bind(parseAddress, func(l *listener) *string { return &l.address })},
+	{key: "name",
+		set: bind(parseName, func(l *listener) *string { return &l.name })},
+	{flag: "protocol", key: "protocol", init: "syslog",
+		usage: "`PROTOCOL` of the datagrams: syslog, raw, echo or discard",
+		set: bind(parseChoice("syslog", "raw", "echo", "discard"),
+			func(l *listener) *string { return &l.protocol })},
+	{flag: "shards", key: "shards",
+		usage: "`N` sockets, each with its thread (default one per usable CPU)",
+		set:   bind(parseCount, func(l *listener) *int { return &l.shards })},
+	{flag: "cpus", key: "cpus", list: true,
+		usage: "`LIST` of CPUs such as 0,2-5 that shards are pinned to in turn (default all usable)",
+		set:   bind(parseCPUs, func(l *listener) *[]int { return &l.cpus })},
+	{flag: "batch", key: "batch", init: "64",
+		usage: "`N` datagrams at most to a receive call, 1 to 1024",
+		set:   bind(parseCount, func(l *listener) *int { return &l.batch })},
+	{flag: "max-datagram", key: "max_datagram", init: "8192",
+		usage: "`SIZE` at which longer datagrams are cut, flagged and counted, up to 65535 bytes",
+		set:   bind(parseSize, func(l *listener) *int { return &l.maxDatagram })},
+	{flag: "receive-buffer", key: "receive_buffer", init: "32MiB",
+		usage: "`SIZE` of the kernel's queue asked for each socket, up to 1GiB",
+		set:   bind(parseSize, func(l *listener) *int { return &l.receiveBuffer })},
+	{flag: "gro", key: "gro", init: "false",
+		usage: "receive trains of datagrams in one copy (UDP_GRO); a train that the kernel drops counts as one",
+		set:   bind(parseBool, func(l *listener) *bool { return &l.gro })},
+	{flag: "steer", key: "steer", init: "hash",
+		usage: "`MODE` of spreading datagrams over shards: hash (the kernel's 4-tuple hash)",
+		set: bind(parseChoice("hash"),
+			func(l *listener) *string { return &l.steer })},
+	{flag: "allow", key: "allow", live: true, list: true,
+		usage: "`CIDR,...` of senders to listen to; others are dropped and counted (default all)",
+		set:   bind(parsePrefixes, func(l *listener) *[]netip.Prefix { return &l.allow })},
+	{flag: "rate-limit", key: "rate_limit", live: true,
+		usage: "`N` datagrams a second at most from one source address (default off)",
+		set:   bind(parseRate, func(l *listener) *int { return &l.rateLimit })},
+	{flag: "join", key: "join", init: "false",
+		usage: "share the port with sockets of another process of this user",
+		set:   bind(parseBool, func(l *listener) *bool { return &l.join })},
+	{flag: "output", key: "output", init: "stdout",
+		usage: "`OUTPUT` of records: stdout, discard, or file:PATH, where {shard} stands for the shard's number",
+		set:   bind(parseOutput, func(l *listener) *string { return &l.output })},
+}
+
+// parseAddress leaves the rest to the engine, for which an absent port is any
+// free one: nobody would find that.
+func parseAddress(text string) (string, error) {
+	if _, port, err := net.SplitHostPort(text); err != nil || port == "" {
+		return "", fmt.Errorf("%q is not host:port, [ipv6]:port or :port", text)
+	}
+	return text, nil
+}
+
+func parseOutput(text string) (string, error) { return text, output.Check(text) }
+
+// parseRate reads a limit that can be off.
+func parseRate(text string) (int, error) {
+	if text == "off" || text == "0" {
+		return 0, nil
+	}
+	return parseCount(text)
+}
+
+// maxName keeps records and metrics short.
+const maxName = 64
+
+func parseName(text string) (string, error) {
+	if text == "" || len(text) > maxName {
+		return "", fmt.Errorf("%q is not a name of 1 to %d bytes", text, maxName)
+	}
+	for _, c := range text {
+		if c <= ' ' || c > '~' {
+			return "", fmt.Errorf("%q has characters that are not printable ASCII", text)
+		}
+	}
+	return text, nil
+}
+
+func newListener() *listener {
+	l := &listener{given: make(map[string]source)}
+	setDefaults(listenerSettings, l)
+	return l
+}
+
+// resolved returns the address in a form that can be compared: [::]:5514 for
+// :5514, and port 0 for what can't be resolved.
+func (l *listener) resolved() netip.AddrPort {
+	udp, err := net.ResolveUDPAddr("udp", l.address)
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	if udp.IP == nil {
+		udp.IP = net.IPv6unspecified
+	}
+	at := udp.AddrPort()
+	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+}
+
+// misfit is an error in one key of a listener.
+func (l *listener) misfit(key string, err error) error {
+	place := key
+	if at, ok := l.given[key]; ok {
+		place = at.place
+	}
+	return usageError{fmt.Errorf("%s: %w", place, err)}
+}
+
+// locate says where what the engine finds wrong was set.
+func (l *listener) locate(err error) error {
+	var wrong *shard.ConfigError
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	key := map[string]string{
+		"Address": "address", "Shards": "shards", "CPUs": "cpus", "Batch": "batch", "MaxDatagram": "max_datagram",
+		"ReceiveBuffer": "receive_buffer", "Allow": "allow", "RateLimit": "rate_limit",
+	}[wrong.Field]
+	return l.misfit(key, wrong.Err)
+}
+
+// engine is the listener as the engine wants it, without its outputs.
+func (l *listener) engine() shard.Config {
+	return shard.Config{
+		Address:       l.address,
+		Shards:        l.shards,
+		CPUs:          l.cpus,
+		Batch:         l.batch,
+		MaxDatagram:   l.maxDatagram,
+		ReceiveBuffer: l.receiveBuffer,
+		GRO:           l.gro,
+		Join:          l.join,
+		OneWay:        l.protocol != "echo",
+		Policy:        l.policy(),
+		Handler:       l.handler(),
+	}
+}
+
+// loopback is whom echo answers unless it is told: an open echo service is a
+// reflector, since UDP sources can be forged (RFC 4732, 3.1).
+var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+
+func (l *listener) policy() shard.Policy {
+	allow := l.allow
+	if allow == nil && l.protocol == "echo" {
+		allow = loopback
+	}
+	return shard.Policy{Allow: allow, RateLimit: l.rateLimit}
+}
+
+func (l *listener) handler() func(int) packet.Handler {
+	return func(shard int) packet.Handler {
+		switch l.protocol {
+		case "syslog":
+			return syslog.NewHandler(l.name, shard)
+		case "raw":
+			return packet.NewRaw(l.name, shard)
+		case "echo":
+			return packet.Echo{}
+		}
+		return packet.Discard{}
+	}
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/load"
+)
+
+// sendReport is what send prints, as JSON.
+type sendReport struct {
+	Run         string            `json:"run"`
+	To          string            `json:"to"`
+	Flows       int               `json:"flows"`
+	AskedRate   float64           `json:"asked_rate"`
+	Rate        float64           `json:"rate"`
+	Sent        uint64            `json:"sent"`
+	Bytes       uint64            `json:"bytes"`
+	Missed      uint64            `json:"missed"`
+	Refused     uint64            `json:"refused"`
+	Unreachable uint64            `json:"unreachable"`
+	Errors      map[string]uint64 `json:"errors"`
+	Seconds     float64           `json:"seconds"`
+	CPUSeconds  float64           `json:"cpu_seconds"`
+	Records     *load.Report      `json:"records,omitempty"`  // --verify FILE
+	Receiver    *load.Arrival     `json:"receiver,omitempty"` // --verify URL
+}
+
+func newSendReport(c load.Config, r load.Result) sendReport {
+	return sendReport{
+		Run: r.Run, To: r.To.String(), Flows: len(r.Flows), AskedRate: c.Rate, Rate: r.Rate(), Sent: r.Sent, Bytes: r.Bytes, Missed: r.Missed,
+		Refused: r.Refused, Unreachable: r.Unreachable, Errors: r.Errors, Seconds: r.Elapsed.Seconds(),
+	}
+}
+
+// verdict is the error that makes the exit code 1.
+func (r sendReport) verdict() error {
+	switch {
+	case r.Records != nil && r.Records.Total.Lost > 0:
+		return fmt.Errorf("%d of %d datagrams did not arrive", r.Records.Total.Lost, r.Sent)
+	case r.Receiver != nil && !r.Receiver.Complete():
+		a := r.Receiver
+		return fmt.Errorf("%d of %d datagrams did not arrive, %d were dropped by the kernel, %d for another reason, %d are in flight",
+			a.Lost, a.Sent, a.Kernel, a.Dropped, a.InFlight)
+	case r.Sent > 0 && r.Refused > 0 && r.Refused+1 >= r.Sent && r.Receiver == nil && r.Records == nil:
+		return hinted{fmt.Errorf("nobody listens at %s: datagrams were refused (ICMP port unreachable)", r.To),
+			"udpshard serve --listen " + r.To}
+	}
+	return nil
+}
+
+// cpuTime is what this process has used, user and system.
+func cpuTime() time.Duration {
+	var usage unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &usage) != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+// thousands writes 1234567 as 1,234,567.
+func thousands(n uint64) string {
+	text := strconv.FormatUint(n, 10)
+	for at := len(text) - 3; at > 0; at -= 3 {
+		text = text[:at] + "," + text[at:]
+	}
+	return text
+}
+
+func (r sendReport) print(w io.Writer) {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	row := func(name, format string, args ...any) { fmt.Fprintf(table, name+"\t"+format+"\n", args...) }
+	row("sent", "%s datagrams, %s bytes, to %s from %d flows as run %s", thousands(r.Sent), thousands(r.Bytes), r.To, r.Flows, r.Run)
+	row("time", "%.3f s, and %.3f s of CPU (%.1f%% of a core)", r.Seconds, r.CPUSeconds, 100*r.CPUSeconds/max(r.Seconds, 1e-9))
+	asked := "flat out"
+	if r.AskedRate > 0 {
+		asked = fmt.Sprintf("of %s/s asked", thousands(uint64(r.AskedRate+0.5)))
+	}
+	row("rate", "%s datagrams/s %s, %s bytes/s", thousands(uint64(r.Rate+0.5)), asked, thousands(uint64(float64(r.Bytes)/max(r.Seconds, 1e-9)+0.5)))
+	if r.Missed > 0 {
+		row("missed", "%s datagrams: this sender could not keep the rate", thousands(r.Missed))
+	}
+	if r.Refused > 0 {
+		row("refused", "%s datagrams: nobody listened (ICMP port unreachable)", thousands(r.Refused))
+	}
+	if r.Unreachable > 0 {
+		row("bounced", "%s datagrams: did not get there (other ICMP errors)", thousands(r.Unreachable))
+	}
+	for _, kind := range slices.Sorted(maps.Keys(r.Errors)) {
+		row("errors", "%s datagrams: %s", thousands(r.Errors[kind]), kind)
+	}
+	if len(r.Errors) == 0 {
+		row("errors", "none")
+	}
+	table.Flush()
+	if r.Records != nil {
+		printRecords(w, *r.Records)
+	}
+	if r.Receiver != nil {
+		printArrival(w, *r.Receiver)
+	}
+}
+
+// worstFlows bounds the table of flows.
+const worstFlows = 20
+
+func printRecords(w io.Writer, r load.Report) {
+	fmt.Fprintln(w)
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprint(table, "flow\tsent\tarrived\tlost\tdoubled\treordered\t\n")
+	row := func(name string, f load.FlowReport) {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t\n", name, thousands(f.Sent), thousands(f.Arrived), thousands(f.Lost), thousands(f.Doubled), thousands(f.Reordered))
+	}
+	worst := r.Worst(worstFlows)
+	for _, f := range worst {
+		row(strconv.Itoa(f.Flow), f)
+	}
+	row("all", r.Total)
+	table.Flush()
+	if bad := len(r.Worst(len(r.Flows))); bad > len(worst) {
+		fmt.Fprintf(w, "and %d more flows with losses, doubles or reordering\n", bad-len(worst))
+	}
+	if r.Strange > 0 {
+		fmt.Fprintf(w, "%s records bear this run's name and were never sent\n", thousands(r.Strange))
+	}
+}
+
+func printArrival(w io.Writer, a load.Arrival) {
+	fmt.Fprintln(w)
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprint(table, "shard\treceived\tkernel drops\tother drops\tin flight\tshare\t\n")
+	for _, s := range a.Shards {
+		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%.1f%%\t\n", s.Shard, thousands(s.Received), thousands(s.Dropped.Kernel),
+			thousands(load.NotDelivered(s.Dropped)), thousands(s.InFlight),
+			100*float64(s.Received+s.Dropped.Kernel)/max(float64(a.Received+a.Kernel), 1))
+	}
+	fmt.Fprintf(table, "all\t%s\t%s\t%s\t%s\t100.0%%\t\n", thousands(a.Received), thousands(a.Kernel), thousands(a.Dropped), thousands(a.InFlight))
+	table.Flush()
+	fmt.Fprintf(w, "%s lost on the way to listener %s at %s\n", thousands(a.Lost), a.Listener, a.Address)
+	if a.More > 0 {
+		fmt.Fprintf(w, "%s more came than were sent: somebody else sends there\n", thousands(a.More))
+	}
+}
