@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +25,7 @@ type Group struct {
 	listener *metrics.Listener
 	gate     atomic.Pointer[gate]
 	stopping atomic.Bool
+	closing  sync.Once
 	began    time.Time
 }
 
@@ -59,6 +61,7 @@ func Listen(c Config) (*Group, error) {
 		}
 		return nil, err
 	}
+	countOwn(at.AddrPort, 1)
 	return g, nil
 }
 
@@ -140,13 +143,16 @@ func (g *Group) stop() error {
 	return errors.Join(errs...)
 }
 
-// Close closes the sockets of a group that was never run. The ledger asks
-// each a last time.
-func (g *Group) Close() {
+// Close closes the sockets of a group that was never run; Run does it itself.
+// The ledger asks each socket a last time.
+func (g *Group) Close() { g.closing.Do(g.close) }
+
+func (g *Group) close() {
 	for _, s := range g.shards {
 		s.page.Detach()
 		unix.Close(s.fd)
 	}
+	countOwn(g.address.AddrPort, -1)
 }
 
 // Addr returns the address that the sockets are bound to, with the port that

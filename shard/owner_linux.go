@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync"
 
 	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
@@ -61,15 +62,39 @@ func (e *InUseError) Hint() string {
 // Unwrap returns EADDRINUSE.
 func (e *InUseError) Unwrap() error { return unix.EADDRINUSE }
 
-// beside says that every socket there is one of this process's, at another
-// address than at: 127.0.0.2 beside the wildcard.
+// ownAddresses are those that this process's groups are bound to, and how
+// many: /proc may not be there to tell.
+var ownAddresses = struct {
+	sync.Mutex
+	groups map[netip.AddrPort]int
+}{groups: make(map[netip.AddrPort]int)}
+
+func countOwn(at netip.AddrPort, n int) {
+	ownAddresses.Lock()
+	defer ownAddresses.Unlock()
+	ownAddresses.groups[at] += n
+}
+
+// beside says that it is a group of this process that has the port, at
+// another address than at: 127.0.0.2 beside the wildcard.
 func (e *InUseError) beside(at address) bool {
 	for _, h := range e.Holders {
-		if h.PID != os.Getpid() || h.Address == at.AddrPort {
+		if h.PID != os.Getpid() {
 			return false
 		}
 	}
-	return len(e.Holders) > 0
+	ownAddresses.Lock()
+	defer ownAddresses.Unlock()
+	found := false
+	for own, groups := range ownAddresses.groups {
+		if groups > 0 && own.Port() == at.Port() && overlap(own.Addr(), at.Addr()) {
+			if own == at.AddrPort {
+				return false
+			}
+			found = true
+		}
+	}
+	return found
 }
 
 // newInUseError looks for those who hold an address. What can't be found out
