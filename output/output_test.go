@@ -191,19 +191,20 @@ func TestAFullBufferIsHandedOver(t *testing.T) {
 	var page metrics.Shard
 	s := mustOpen(t, set, "file:"+path, 0, &page)
 	line := strings.Repeat("x", 999) + "\n"
-	page.Received.Add(200)
-	for range 200 {
+	const full = (flushSize + 999) / 1000
+	const total = full + full/2
+	page.Received.Add(total)
+	for range total {
 		s.Commit(append(s.Buffer(), line...))
 	}
-	const full = (flushSize + 999) / 1000
 	until(t, "a buffer is written", func() bool { return page.Delivered.Load() > 0 })
 	if got := page.Delivered.Load(); got != full {
 		t.Errorf("%d records delivered, want the %d of a full buffer", got, full)
 	}
 	s.Flush()
-	until(t, "the rest is written", func() bool { return page.Delivered.Load() == 200 })
-	if got := content(t, path); got != strings.Repeat(line, 200) {
-		t.Errorf("the file holds %d bytes, want %d", len(got), 200*len(line))
+	until(t, "the rest is written", func() bool { return page.Delivered.Load() == total })
+	if got := content(t, path); got != strings.Repeat(line, total) {
+		t.Errorf("the file holds %d bytes, want %d", len(got), total*len(line))
 	}
 }
 

@@ -6,16 +6,16 @@ import "time"
 // before it looks again, where it may and where enough are on their way.
 // A wake-up costs as much as several datagrams, and a gather costs one; a rate
 // of gatherWorth messages to a gather makes it pay, unless they come in bursts
-// as long. It is a hundredth of what a record waits for its flush.
+// as long. It is a fiftieth of what a record waits for its flush.
 const (
-	gather      = 500 * time.Microsecond
+	gather      = time.Millisecond
 	gatherWorth = 4
 )
 
-// fastest is what a gather must be safe against: datagrams a second to one
-// socket, and the kernel's charge for one that fills an Ethernet frame.
+// What a gather must be safe against: more datagrams a second than one core
+// reads, at the kernel's charge for one that fills an Ethernet frame.
 const (
-	fastest    = 2_000_000
+	fastest    = 1_500_000
 	chargeMost = 2304
 )
 

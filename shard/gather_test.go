@@ -25,12 +25,12 @@ func TestGatheringNeedsARate(t *testing.T) {
 		elapsed time.Duration
 		want    bool
 	}{
-		{4, 500 * time.Microsecond, true},
-		{3, 500 * time.Microsecond, false},
+		{4, time.Millisecond, true},
+		{3, time.Millisecond, false},
 		{16, time.Second, false}, // a burst after silence
 		{16, 50 * time.Microsecond, true},
-		{1, 124 * time.Microsecond, true}, // 8,000/s
-		{1, 126 * time.Microsecond, false},
+		{1, 249 * time.Microsecond, true}, // 4,000/s
+		{1, 251 * time.Microsecond, false},
 		{0, time.Millisecond, false},
 	} {
 		g := gatherer{on: true, count: test.count, since: start}
