@@ -12,41 +12,52 @@ import "bytes"
 // if a colon ends the timestamp too, as it does on IOS: without it, a word, a
 // colon and a time are just as well a program and its message. If no timestamp
 // is there, nothing is taken.
-func (d *Decoder) cutCiscoLead(m *Message, text []byte) (rest []byte, colon, ok bool) {
-	rest, cisco := text, false
+func (d *Decoder) cutCiscoLead(m *Message, text []byte) (rest []byte, is found) {
+	rest, before := text, leadNone
 	if m.HasPriority {
 		rest = trimSpaces(text)
 		if len(rest) > 0 && rest[0] == ':' {
-			rest, cisco = trimSpaces(rest[1:]), true
+			rest, before = trimSpaces(rest[1:]), leadCisco
 		}
 	}
 	n := sequenceEnd(rest)
 	sequence := rest[:n]
 	rest = rest[n:]
+	if n > 0 {
+		before = leadCisco
+	}
 	if len(rest) < len(text) {
-		if after, colon, ok := d.cutTimestamp(m, rest, cisco || n > 0); ok {
+		switch after, is := d.cutTimestamp(m, rest, before); is {
+		case stamp, stampColon:
 			m.Prefix[0] = sequence
-			return after, colon, true
+			return after, is
+		case unknownStamp:
+			return nil, is
 		}
 	}
 	if !m.HasPriority {
-		return text, false, false
+		return nil, noStamp
 	}
 	n = tokenEnd(rest)
 	if n == 0 || n == len(rest) || rest[n] != ' ' || rest[n-1] != ':' || !isHostname(rest[:n-1]) {
-		return text, false, false
+		return nil, noStamp
 	}
 	hostname := rest[:n-1]
 	rest = rest[n+1:]
 	n = sequenceEnd(rest)
-	after, colon, ok := d.cutTimestamp(m, rest[n:], true)
-	if !ok || !colon {
-		m.Timestamp = nil
-		return text, false, false
+	if n > 0 {
+		before = leadCisco
 	}
-	m.Hostname = hostname
-	m.Prefix = [2][]byte{sequence, rest[:n]}
-	return after, true, true
+	after, is := d.cutTimestamp(m, rest[n:], max(before, leadName))
+	switch is {
+	case stamp:
+		m.Timestamp = nil
+		return nil, noStamp
+	case stampColon:
+		m.Hostname = hostname
+		m.Prefix = [2][]byte{sequence, rest[:n]}
+	}
+	return after, is
 }
 
 // sequenceEnd returns how many bytes of "digits: ", once or more often, text
@@ -65,11 +76,36 @@ func sequenceEnd(text []byte) int {
 	}
 }
 
-// isDeviceName reports whether text begins with a name that a mnemonic
-// follows: that is a device's, though it stands where a program's would.
-func isDeviceName(text []byte) bool { return isMnemonic(afterName(text)) }
+// isDeviceName reports whether text begins with a device's name, though it
+// stands where a program's would: before numbers, uptimes and a mnemonic
+// (Cisco IOS), a task and a timestamp (Cisco's wireless controllers, "WLC1:
+// *spamApTask3: Oct 11 22:14:15.003: %CAPWAP-3-…") or NetScreen's own words.
+func isDeviceName(text []byte) bool {
+	after := afterName(text)
+	rest, ok := bytes.CutPrefix(after, []byte(": "))
+	if !ok || len(after) == len(text) || len(rest) == 0 {
+		return false
+	}
+	if rest[0] == '*' {
+		task := bytes.Index(rest, []byte(": "))
+		return task > 0 && scanBSD(rest[task+len(": "):], new(civil)) > 0
+	}
+	for len(rest) > 0 && isDigit(rest[0]) {
+		n := tokenEnd(rest)
+		if n == len(rest) || rest[n-1] != ':' {
+			return false
+		}
+		rest = rest[n+1:]
+	}
+	return startsMnemonic(rest) || bytes.HasPrefix(rest, []byte("NetScreen device_id="))
+}
 
-// isMnemonic reports whether text is a colon and %FACILITY-SEVERITY-MNEMONIC.
+// isMnemonic reports whether text is a colon, a space or more, and
+// %FACILITY-SEVERITY-MNEMONIC.
 func isMnemonic(text []byte) bool {
-	return len(text) > 3 && text[0] == ':' && text[1] == ' ' && text[2] == '%' && text[3]-'A' <= 'Z'-'A'
+	return len(text) > 3 && text[0] == ':' && text[1] == ' ' && startsMnemonic(trimSpaces(text[1:]))
+}
+
+func startsMnemonic(text []byte) bool {
+	return len(text) > 1 && text[0] == '%' && text[1]-'A' <= 'Z'-'A'
 }

@@ -86,9 +86,14 @@ func TestLocation(t *testing.T) {
 		// Zones by name.
 		{"Europe/Berlin", "<1>Oct 11 2023 22:14:15 CEST: %A-1-B: x", "2023-10-11T22:14:15+02:00"},
 		{"Europe/Berlin", "<1>Oct 11 2023 22:14:15 CET: %A-1-B: x", ""},
-		{"Europe/Berlin", "<1>Oct 11 2023 22:14:15 EST: %A-1-B: x", "2023-10-11T22:14:15-05:00"},
+		{"Europe/Berlin", "<1>Oct 11 2023 22:14:15 EST: %A-1-B: x", ""},
+		{"America/New_York", "<1>Dec 11 2023 22:14:15 EST: %A-1-B: x", "2023-12-11T22:14:15-05:00"},
+		{"America/New_York", "<1>Dec 11 2023 22:14:15 EDT: %A-1-B: x", ""},
 		{"Asia/Shanghai", "<1>Oct 11 2023 22:14:15 CST: %A-1-B: x", "2023-10-11T22:14:15+08:00"},
-		{"UTC", "<1>Oct 11 2023 22:14:15 CST: %A-1-B: x", "2023-10-11T22:14:15-06:00"},
+		{"UTC", "<1>Oct 11 2023 22:14:15 CST: %A-1-B: x", ""},
+		{"America/Chicago", "<1>Dec 11 2023 22:14:15 CST: %A-1-B: x", "2023-12-11T22:14:15-06:00"},
+		{"Asia/Shanghai", `device="SFW" date=2023-10-11 time=22:14:15 timezone="CST"`, "2023-10-11T22:14:15+08:00"},
+		{"UTC", `device="SFW" date=2023-10-11 time=22:14:15 timezone="CST"`, ""},
 		{"UTC", "<1>Oct 11 2023 22:14:15 GMT+2: %A-1-B: x", ""},
 		{"Asia/Kolkata", `device="SFW" date=2023-10-11 time=22:14:15 timezone="IST"`, "2023-10-11T22:14:15+05:30"},
 	}
@@ -159,16 +164,23 @@ func TestMonths(t *testing.T) {
 	}
 }
 
-func TestZonesOfRFC5322(t *testing.T) {
+// TestZoneNames has the zones of RFC 5322 section 4.3: only UTC has one meaning.
+func TestZoneNames(t *testing.T) {
 	d := Decoder{Location: time.UTC}
-	for zone, offset := range map[string]string{
-		"UTC": "Z", "GMT": "Z", "UT": "Z", "Z": "Z", "EDT": "-04:00", "EST": "-05:00", "CDT": "-05:00",
-		"CST": "-06:00", "MDT": "-06:00", "MST": "-07:00", "PDT": "-07:00", "PST": "-08:00",
-	} {
+	for _, zone := range []string{"UTC", "GMT", "UT", "Z"} {
 		var m Message
 		d.Decode(&m, []byte("Oct 11 2023 22:14:15 "+zone+": x"), receivedAt)
-		if got, want := string(m.Timestamp), "2023-10-11T22:14:15"+offset; got != want || string(m.Text) != "x" {
+		if got, want := string(m.Timestamp), "2023-10-11T22:14:15Z"; got != want || string(m.Text) != "x" {
 			t.Errorf("%s: got %s and %q, want %s", zone, got, m.Text, want)
+		}
+	}
+	for _, zone := range []string{"EDT", "EST", "CDT", "CST", "MDT", "MST", "PDT", "PST"} {
+		for _, text := range []string{"Oct 11 2023 22:14:15 " + zone + ": x", "1: Oct 11 2023 22:14:15 " + zone + ": x"} {
+			var m Message
+			d.Decode(&m, []byte(text), receivedAt)
+			if m.Timestamp != nil || string(m.Text) != text || m.Prefix[0] != nil {
+				t.Errorf("%s: got %s and %q", text, m.Timestamp, m.Text)
+			}
 		}
 	}
 }

@@ -17,8 +17,9 @@ func (d *Decoder) keyValue(m *Message, text []byte) bool {
 }
 
 // fortiGate reads date, time, tz and devname, as the FortiOS Log Message
-// Reference has them. Before FortiOS 6.2 there is no tz: then the device is
-// in Decoder.Location.
+// Reference has them; of a key that repeats, the first. Before FortiOS 6.2
+// there is no tz: then the device is in Decoder.Location. FortiWeb has a timezone
+// in words, (GMT+1:00)Berlin, which says nothing of summer time.
 func (d *Decoder) fortiGate(m *Message, text []byte) bool {
 	var c civil
 	_, value, rest := nextPair(text) // date, as the caller has seen
@@ -33,9 +34,17 @@ func (d *Decoder) fortiGate(m *Message, text []byte) bool {
 	for len(rest) > 0 && (hostname == nil || tz == nil) {
 		switch key, value, rest = nextPair(rest); string(key) {
 		case "devname":
-			hostname = value
-		case "tz":
-			tz = value
+			if hostname == nil {
+				hostname = value
+			}
+		case "tz", "timezone":
+			if tz == nil {
+				tz = value
+			}
+		case "":
+			if tz == nil {
+				return false // it may be in what is no pair, or was cut
+			}
 		}
 	}
 	var offset int
@@ -67,15 +76,19 @@ func (d *Decoder) sophosFirewall(m *Message, text []byte) {
 			d.sophosTimestamp(m, value)
 			return
 		case "date":
-			if day = scanWhole(value, &c, scanDay); !day {
+			if !day && !scanWhole(value, &c, scanDay) {
 				return
 			}
+			day = true
 		case "time":
-			if timeOfDay = scanWhole(value, &c, scanClock); !timeOfDay {
+			if !timeOfDay && !scanWhole(value, &c, scanClock) {
 				return
 			}
+			timeOfDay = true
 		case "timezone":
-			zone = value
+			if zone == nil {
+				zone = value
+			}
 		}
 	}
 	if !day || !timeOfDay || !c.valid() {

@@ -172,7 +172,7 @@ var (
 	endPattern  = regexp.MustCompile(`(\r?\n|\x00)+\z`)
 	gapPatterns = map[Format]*regexp.Regexp{
 		RFC5424:  regexp.MustCompile(`\A(` + priPattern + `1 )?[-\[\]=" ]*\x{FEFF}?\z`),
-		RFC3164:  regexp.MustCompile(`\A(` + priPattern + `)?[ :*.]*(` + stampPattern + `)?[ \t:\[\]]*\z`),
+		RFC3164:  regexp.MustCompile(`\A(` + priPattern + `)?[ :*.]*(` + stampPattern + `)?( *Message forwarded from )?[ \t:\[\]]*\z`),
 		Unparsed: regexp.MustCompile(`\A(` + priPattern + `)?\z`),
 	}
 )

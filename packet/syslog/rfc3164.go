@@ -10,15 +10,17 @@ func (d *Decoder) rfc3164(m *Message, text []byte) {
 	if d.keyValue(m, text) {
 		return
 	}
-	rest, colon, ok := d.cutTimestamp(m, text, false)
-	if !ok {
-		rest, colon, ok = d.cutCiscoLead(m, text)
+	rest, found := d.cutTimestamp(m, text, leadNone)
+	if found == noStamp {
+		rest, found = d.cutCiscoLead(m, text)
 	}
 	switch {
-	case !ok && m.HasPriority && !isDeviceName(text):
-		m.Text, _ = m.cutTag(text)
-	case !ok:
-	case colon:
+	case found == noStamp:
+		if m.HasPriority && !isDeviceName(text) {
+			m.Text, _ = m.cutTag(text)
+		}
+	case found == unknownStamp:
+	case found == stampColon:
 		m.Text = cutSpace(rest)
 	case len(rest) == 0 || rest[0] == '\t':
 		m.Text = cutByte(rest)
@@ -27,16 +29,26 @@ func (d *Decoder) rfc3164(m *Message, text []byte) {
 	}
 }
 
+// found is what there is where a timestamp may be.
+type found uint8
+
+const (
+	noStamp      found = iota
+	unknownStamp       // one whose zone is not known: then nothing is taken
+	stamp              // one, without a colon after it
+	stampColon         // one, and a colon that is taken too
+)
+
 // cutTimestamp takes a timestamp from the start of text, with Cisco's mark
-// before it and its zone after it. colon reports that a colon followed, and
-// that it was taken too. rest begins with the separator, if there is one.
-func (d *Decoder) cutTimestamp(m *Message, text []byte, cisco bool) (rest []byte, colon, ok bool) {
+// before it and its zone after it. rest begins with the separator, if there
+// is one.
+func (d *Decoder) cutTimestamp(m *Message, text []byte, before lead) (rest []byte, is found) {
 	if len(text) > 0 && (text[0] == '*' || text[0] == '.') {
 		text = text[1:]
-		cisco = true
+		before = leadCisco
 	}
 	if len(text) < len("Mmm d hh:mm:ss") {
-		return nil, false, false
+		return nil, noStamp
 	}
 	var (
 		c civil
@@ -45,23 +57,23 @@ func (d *Decoder) cutTimestamp(m *Message, text []byte, cisco bool) (rest []byte
 	switch {
 	case text[4] == '-':
 		if n = scanRFC3339(text, maxFraction); n == 0 || !endsTimestamp(text[n:]) {
-			return nil, false, false
+			return nil, noStamp
 		}
 		m.Timestamp = text[:n]
 	case text[4] == ':':
 		if n = scanUTM(text, &c); n == 0 || !endsTimestamp(text[n:]) {
-			return nil, false, false
+			return nil, noStamp
 		}
 		d.setTimestamp(m, &c, d.clock.localOffset(&c))
 	default:
 		if n = scanBSD(text, &c); n == 0 || !endsTimestamp(text[n:]) {
-			return nil, false, false
+			return nil, noStamp
 		}
 		d.clock.complete(&c)
-		zone, offset, size := d.clock.readZone(text[n:], &c, cisco)
+		zone, offset, size := d.clock.readZone(text[n:], &c, before)
 		switch zone {
 		case zoneUnknown:
-			return nil, false, false
+			return nil, unknownStamp
 		case zoneLocal:
 			offset = d.clock.localOffset(&c)
 		}
@@ -70,9 +82,9 @@ func (d *Decoder) cutTimestamp(m *Message, text []byte, cisco bool) (rest []byte
 	}
 	rest = text[n:]
 	if len(rest) > 0 && rest[0] == ':' {
-		return rest[1:], true, true
+		return rest[1:], stampColon
 	}
-	return rest, false, true
+	return rest, stamp
 }
 
 // setTimestamp writes the timestamp that c tells offset seconds east of UTC.
@@ -91,21 +103,24 @@ func (d *Decoder) setTimestamp(m *Message, c *civil, offset int) {
 func (m *Message) cutHeader(text []byte) (rest []byte) {
 	field := trimSpaces(text)
 	if isRepeatNotice(field) {
-		return field
+		return text[1:]
 	}
-	host := tokenEnd(field)
+	host := field[:tokenEnd(field)]
+	after := field[len(host):]
+	if len(host) == len("Message") && bytes.HasPrefix(field, []byte(forwardedFrom)) {
+		host, after = cutForwarded(field)
+	}
 	switch {
-	case isHostname(field[:host]):
-		m.Hostname = field[:host]
-		text = field[host:]
-		if len(text) == 0 || text[0] == '\t' {
-			return cutByte(text)
+	case isHostname(host):
+		m.Hostname = host
+		if len(after) == 0 || after[0] == '\t' {
+			return cutByte(after)
 		}
-		field = trimSpaces(text)
+		text, field = after, trimSpaces(after)
 	case isDeviceName(field):
 		return text[1:]
 	}
-	if len(field) > 0 && field[0] == ':' && (len(field) == 1 || field[1] == ' ') {
+	if isMnemonic(field) {
 		return cutSpace(field[1:]) // Cisco ASA: "fw01 : %ASA-6-302013: Built"
 	}
 	if rest, ok := m.cutTag(field); ok {
@@ -114,15 +129,42 @@ func (m *Message) cutHeader(text []byte) (rest []byte) {
 	return text[1:]
 }
 
-// isRepeatNotice reports whether text is what syslogd(8) writes, without a
-// hostname, instead of the same line again.
+// forwardedFrom is what AIX's syslogd writes before the hostname and a colon,
+// in a message that it forwards (AIX Commands Reference, syslogd).
+const forwardedFrom = "Message forwarded from "
+
+// cutForwarded takes the hostname after forwardedFrom. Without a colon there
+// is none.
+func cutForwarded(text []byte) (host, after []byte) {
+	text = text[len(forwardedFrom):]
+	n := tokenEnd(text)
+	if n == 0 || text[n-1] != ':' {
+		return nil, nil
+	}
+	return text[:n-1], text[n:]
+}
+
+// isRepeatNotice reports whether text is what syslog daemons write, without a
+// hostname, instead of the same line again: "last message repeated 2 times",
+// FreeBSD's "last message buffered 2 times", and rsyslog's and macOS's
+// "message repeated 2 times: [ text ]".
 func isRepeatNotice(text []byte) bool {
-	n, ok := bytes.CutPrefix(text, []byte("last message repeated "))
-	if !ok || len(n) == 0 || !isDigit(n[0]) {
+	if len(text) == 0 || text[0] != 'l' && text[0] != 'm' {
+		return false // most
+	}
+	n, last := bytes.CutPrefix(text, []byte("last "))
+	n, repeated := bytes.CutPrefix(n, []byte("message repeated "))
+	if !repeated && last {
+		n, repeated = bytes.CutPrefix(n, []byte("message buffered "))
+	}
+	if !repeated || len(n) == 0 || !isDigit(n[0]) {
 		return false
 	}
 	for len(n) > 0 && isDigit(n[0]) {
 		n = n[1:]
+	}
+	if !last {
+		return bytes.HasPrefix(n, []byte(" times: ["))
 	}
 	return string(n) == " times" || string(n) == " time"
 }

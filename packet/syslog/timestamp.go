@@ -200,7 +200,9 @@ func number(text []byte, n *int) bool {
 	return true
 }
 
-// endsTimestamp reports whether what follows a timestamp lets it be one.
+// endsTimestamp reports whether what follows a timestamp lets it be one. A
+// colon and a digit go on with it: HPE Comware has 22:14:15:003.
 func endsTimestamp(rest []byte) bool {
-	return len(rest) == 0 || rest[0] == ' ' || rest[0] == '\t' || rest[0] == ':'
+	return len(rest) == 0 || rest[0] == ' ' || rest[0] == '\t' ||
+		rest[0] == ':' && (len(rest) == 1 || !isDigit(rest[1]))
 }
