@@ -6,9 +6,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -250,5 +252,24 @@ func TestAListenerOnAnAddressIsPreferredToTheWildcard(t *testing.T) {
 		if got != 40 {
 			t.Errorf("listener %s got %d of its 40", l.Name, got)
 		}
+	}
+}
+
+func TestThinTrafficIsFlushedSoon(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "records.json")
+	address := freeUDP(t)
+	p := serving(t, nil, "--listen", address, "--output", "file:"+file)
+	s := newSenders(t, address, 1)
+	var waits []time.Duration
+	for i := range 15 {
+		began := time.Now()
+		s.burst(0, 1)
+		eventually(t, "it is written", func() bool { return p.total().Delivered == uint64(i+1) })
+		waits = append(waits, time.Since(began))
+	}
+	slices.Sort(waits)
+	// The median, since one may wait for its turn on a busy CPU.
+	if median := waits[len(waits)/2]; median > 100*time.Millisecond {
+		t.Errorf("a record is written after %v in the median: %v", median, waits)
 	}
 }

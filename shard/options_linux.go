@@ -1,0 +1,74 @@
+package shard
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// setOptions sets what a shard's socket needs before it is bound.
+func setOptions(fd int, c Config, at address, shard int) error {
+	type option struct {
+		name             string
+		level, opt, want int
+	}
+	var options []option
+	if at.Addr().Is6() {
+		only := 1
+		if at.dual {
+			only = 0
+		}
+		options = append(options, option{"IPV6_V6ONLY", unix.SOL_IPV6, unix.IPV6_V6ONLY, only})
+	}
+	if c.wantsDestinations(at, shard) {
+		if at.Addr().Is6() {
+			options = append(options, option{"IPV6_RECVPKTINFO", unix.SOL_IPV6, unix.IPV6_RECVPKTINFO, 1})
+		}
+		if at.Addr().Is4() || at.dual {
+			options = append(options, option{"IP_PKTINFO", unix.SOL_IP, unix.IP_PKTINFO, 1})
+		}
+	}
+	if c.GRO {
+		options = append(options, option{"UDP_GRO", unix.SOL_UDP, unix.UDP_GRO, 1})
+	}
+	for _, o := range options {
+		if err := unix.SetsockoptInt(fd, o.level, o.opt, o.want); err != nil {
+			return fmt.Errorf("setsockopt %s to %d: %w", o.name, o.want, err)
+		}
+	}
+	wait := unix.NsecToTimeval(turn.Nanoseconds())
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &wait); err != nil {
+		return fmt.Errorf("setsockopt SO_RCVTIMEO to %s: %w", turn, err)
+	}
+	return setReceiveBuffer(fd, c.ReceiveBuffer)
+}
+
+// wantsDestinations says whether a shard's socket must tell which address was
+// asked. Elsewhere than on the wildcard that is the one it is bound to. Who
+// does not reply has to know it for telling its copies of broadcasts.
+func (c Config) wantsDestinations(at address, shard int) bool {
+	return at.Addr().IsUnspecified() && (!c.OneWay || shard > 0)
+}
+
+// setReceiveBuffer asks for size bytes with privilege, and without it for as
+// many as net.core.rmem_max allows, which the kernel grants without a word.
+func setReceiveBuffer(fd, size int) error {
+	size = min(size, maxReceiveBuffer-1)
+	err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, size)
+	if errors.Is(err, unix.EPERM) {
+		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, size)
+	}
+	if err != nil {
+		return fmt.Errorf("set the receive buffer to %d bytes: %w", size, err)
+	}
+	return nil
+}
+
+// grantedBuffer returns what the kernel granted, in the unit of what was
+// asked: it doubles the number for its own overhead (socket(7)).
+func grantedBuffer(fd int) (int, error) {
+	doubled, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
+	return doubled / 2, os.NewSyscallError("getsockopt SO_RCVBUF", err)
+}
