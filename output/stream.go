@@ -13,12 +13,12 @@ type Stream interface {
 const (
 	// flushSize is when a buffer is handed over: large enough that what the
 	// hand-over costs (some 50 µs, with threads that look for more to do)
-	// is little beside a thousand records.
-	flushSize = 256 << 10
+	// is little beside two thousand records.
+	flushSize = 512 << 10
 	// buffers is how many a shard has: one that it fills, one that is
-	// written, and two so that neither waits for a passing hiccup of the
+	// written, and one so that neither waits for a passing hiccup of the
 	// other. What a longer one needs is the kernel's queue.
-	buffers = 4
+	buffers = 3
 )
 
 // buffer is a run of whole records of one shard.

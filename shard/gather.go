@@ -2,14 +2,16 @@ package shard
 
 import "time"
 
-// gather is how long a shard that has emptied its queue lets datagrams come
-// before it looks again, where it may and where enough are on their way.
-// A wake-up costs as much as several datagrams, and a gather costs one; a rate
-// of gatherWorth messages to a gather makes it pay, unless they come in bursts
-// as long. It is a fiftieth of what a record waits for its flush.
+// A shard that has emptied its queue lets datagrams gather before it looks
+// again, where it may and where enough are on their way. A wake-up costs as
+// much as several datagrams, and a gather costs one; a rate of gatherWorth
+// messages to a gather makes it pay, unless they come in bursts as long. The
+// longest gather is a 25th of what a record waits for its flush; a shorter
+// one than the shortest would spare too little.
 const (
-	gather      = time.Millisecond
-	gatherWorth = 4
+	longestGather  = 2 * time.Millisecond
+	shortestGather = time.Millisecond / 2
+	gatherWorth    = 4
 )
 
 // What a gather must be safe against: more datagrams a second than one core
@@ -19,16 +21,21 @@ const (
 	chargeMost = 2304
 )
 
-// mayGather says whether a receive buffer, in the kernel's count, holds twice
-// what can come in a gather. Smaller ones are read as fast as it goes.
-func mayGather(buffer int) bool {
-	return time.Duration(buffer)*time.Second/(2*chargeMost*fastest) >= gather
+// gatherFor returns how long datagrams may gather in a receive buffer, in the
+// kernel's count, so that it is never more than half full. For smaller ones
+// it is 0: they are read as fast as it goes.
+func gatherFor(buffer int) time.Duration {
+	d := time.Duration(buffer) * time.Second / (2 * chargeMost * fastest)
+	if d < shortestGather {
+		return 0
+	}
+	return min(d, longestGather)
 }
 
 // gatherer decides after each receive that left the queue empty.
 type gatherer struct {
-	on    bool
-	count int // messages since the queue was last empty
+	time  time.Duration // of a gather; 0: never
+	count int           // messages since the queue was last empty
 	since time.Time
 	skip  int // so many chances are let pass
 	fails int // how many more the next time
@@ -41,7 +48,7 @@ const mostSkipped = 63
 // worth says whether to gather, when a receive has emptied the queue.
 func (g *gatherer) worth(now time.Time) bool {
 	elapsed := now.Sub(g.since)
-	worth := g.on && time.Duration(g.count)*gather >= gatherWorth*elapsed
+	worth := time.Duration(g.count)*g.time >= gatherWorth*max(elapsed, 1)
 	g.count, g.since = 0, now
 	if worth && g.skip > 0 {
 		g.skip--

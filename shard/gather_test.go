@@ -6,14 +6,15 @@ import (
 )
 
 func TestGatheringNeedsALargeBuffer(t *testing.T) {
-	for buffer, want := range map[int]bool{
-		2 * 212992:  false, // net.core.rmem_default
-		2 * 1 << 20: false,
-		2 * 4 << 20: true,
-		2 * 1 << 30: true,
+	for buffer, want := range map[int]time.Duration{
+		2 * 212992:   0, // net.core.rmem_default
+		2 * 1 << 20:  0,
+		2 * 4 << 20:  1213 * time.Microsecond,
+		2 * 32 << 20: longestGather,
+		2 * 1 << 30:  longestGather,
 	} {
-		if got := mayGather(buffer); got != want {
-			t.Errorf("%d bytes: %v", buffer, got)
+		if got := gatherFor(buffer); got.Truncate(time.Microsecond) != want {
+			t.Errorf("%d bytes: %v, want %v", buffer, got, want)
 		}
 	}
 }
@@ -33,7 +34,7 @@ func TestGatheringNeedsARate(t *testing.T) {
 		{1, 251 * time.Microsecond, false},
 		{0, time.Millisecond, false},
 	} {
-		g := gatherer{on: true, count: test.count, since: start}
+		g := gatherer{time: time.Millisecond, count: test.count, since: start}
 		if got := g.worth(start.Add(test.elapsed)); got != test.want {
 			t.Errorf("%d in %s: %v", test.count, test.elapsed, got)
 		}
@@ -48,7 +49,7 @@ func TestGatheringNeedsARate(t *testing.T) {
 }
 
 func TestGatheringThatBringsNothingIsTriedLessOften(t *testing.T) {
-	g := gatherer{on: true}
+	g := gatherer{time: time.Millisecond}
 	now := time.Now()
 	chance := func() bool { // a burst of 16 in a millisecond
 		now = now.Add(time.Millisecond)
@@ -81,8 +82,12 @@ func TestOnlyOneWayGroupsGather(t *testing.T) {
 	for _, oneWay := range []bool{true, false} {
 		g, _ := start(t, Config{Address: "127.0.0.1:0", Shards: 1, OneWay: oneWay})
 		_, granted := g.ReceiveBuffer()
-		if want := oneWay && mayGather(2*granted); g.shards[0].gatherer.on != want {
-			t.Errorf("one-way %v gathers %v", oneWay, !want)
+		want := gatherFor(2 * granted)
+		if !oneWay {
+			want = 0
+		}
+		if got := g.shards[0].gatherer.time; got != want {
+			t.Errorf("one-way %v gathers for %v, want %v", oneWay, got, want)
 		}
 	}
 }

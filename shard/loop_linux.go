@@ -56,7 +56,9 @@ func newShard(g *Group, index, fd int) (*shard, error) {
 		s.sender = sys.NewSender(c.Batch)
 	}
 	s.batch = packet.NewBatch(c.Batch, s.sink)
-	s.gatherer.on = c.OneWay && mayGather(2*g.granted)
+	if c.OneWay {
+		s.gatherer.time = gatherFor(2 * g.granted)
+	}
 	page.Attach((*socket)(s))
 	return s, nil
 }
@@ -119,7 +121,7 @@ func (s *shard) loop() error {
 			s.gatherer.count += n
 			if n < cap(s.places) && s.gatherer.worth(now) {
 				gathered = true
-				if sys.Pause(gather) {
+				if sys.Pause(s.gatherer.time) {
 					runtime.Gosched()
 				}
 			}

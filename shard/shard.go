@@ -53,7 +53,7 @@ type Config struct {
 	// Without it a port that has a UDP socket is an *InUseError.
 	Join bool
 	// OneWay says that handlers neither reply nor read Datagram.Destination.
-	// Then datagrams may gather for a millisecond before they are read,
+	// Then datagrams may gather for up to 2 ms before they are read,
 	// where the receive buffer holds them.
 	OneWay bool
 	// GRO receives trains of datagrams of one size and sender in one copy

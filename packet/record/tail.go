@@ -13,6 +13,8 @@ type Tail struct {
 	constant   []byte // listener and shard
 	receivedAt time.Time
 	received   []byte // receivedAt, rendered
+	source     netip.AddrPort
+	sender     []byte // source, rendered: senders come in runs
 	scratch    []byte
 }
 
@@ -44,9 +46,12 @@ func (t *Tail) Append(dst []byte, receivedAt time.Time, source netip.AddrPort, f
 	}
 	dst = append(dst, t.received...)
 	if source.IsValid() {
-		dst = append(dst, `"source":`...)
-		dst = t.appendSource(dst, source)
-		dst = append(dst, ',')
+		if source != t.source {
+			t.source = source
+			t.sender = append(t.sender[:0], `"source":`...)
+			t.sender = append(t.appendSource(t.sender, source), ',')
+		}
+		dst = append(dst, t.sender...)
 	}
 	dst = append(dst, t.constant...)
 	if format != "" {
