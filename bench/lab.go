@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+//go:embed lines.txt
+var lines []byte
+
+// lab is what all comparisons share.
+type lab struct {
+	options
+	out  io.Writer
+	dir  string // temporary
+	cpus []int
+	has  map[string]string // paths of programs by name; no path: not here
+	skip []string          // what was not measured, and how it could be
+}
+
+func newLab(ctx context.Context, o options, out io.Writer) (*lab, error) {
+	cpus, err := usableCPUs()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "udpshard-bench-")
+	if err != nil {
+		return nil, err
+	}
+	l := &lab{options: o, out: out, dir: dir, cpus: cpus, has: make(map[string]string)}
+	if err := l.build(ctx); err != nil {
+		l.close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *lab) close() { os.RemoveAll(l.dir) }
+
+func (l *lab) logf(format string, args ...any) { fmt.Fprintf(l.out, format+"\n", args...) }
+
+func (l *lab) path(name string) string { return filepath.Join(l.dir, name) }
+
+// build compiles what is ours, and looks for what is not.
+func (l *lab) build(ctx context.Context) error {
+	for name, pkg := range map[string]string{"udpshard": "./cmd/udpshard", "receivers": "./bench/receivers"} {
+		l.has[name] = l.path(name)
+		if err := output(exec.CommandContext(ctx, "go", "build", "-o", l.has[name], pkg)); err != nil {
+			return err
+		}
+	}
+	if cc, err := exec.LookPath("cc"); err == nil {
+		l.has["cc"], l.has["floor"] = cc, l.path("floor")
+		if err := output(exec.CommandContext(ctx, cc, "-O2", "-o", l.has["floor"], "bench/floor.c")); err != nil {
+			return err
+		}
+	}
+	if found, err := exec.LookPath("rsyslogd"); err == nil {
+		l.has["rsyslogd"] = found
+	}
+	if found, err := exec.LookPath(filepath.Join(l.syslogNG, "usr/sbin/syslog-ng")); l.syslogNG != "" {
+		if err != nil {
+			return fmt.Errorf("--syslog-ng: %w", err)
+		}
+		l.has["syslog-ng"] = found
+	} else if found, err := exec.LookPath("syslog-ng"); err == nil {
+		l.has["syslog-ng"] = found
+	}
+	return os.WriteFile(l.path("lines.txt"), lines, 0o600)
+}
+
+// output runs a command to its end; an error says what it said.
+func output(cmd *exec.Cmd) error {
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, out)
+	}
+	return nil
+}
+
+// lacks notes that something can't be measured.
+func (l *lab) lacks(what, remedy string) {
+	l.logf("skipped: %s: %s", what, remedy)
+	l.skip = append(l.skip, fmt.Sprintf("%s: %s", what, remedy))
+}
+
+// senderCPU is the last one; receivers have the others, if there are any.
+func (l *lab) senderCPU() int { return l.cpus[len(l.cpus)-1] }
+
+// receiverCPUs are n CPUs for a receiver, without the sender's if that leaves
+// enough of them.
+func (l *lab) receiverCPUs(n int) []int {
+	return l.cpus[:min(n, len(l.cpus))]
+}
+
+// freePort is one that no UDP socket of 127.0.0.1 has.
+func freePort() (int, error) {
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		return 0, err
+	}
+	return conn.LocalAddr().(*net.UDPAddr).Port, conn.Close()
+}
+
+// shown is a command line as the report has it: without what is of this
+// machine and of this run.
+func (l *lab) shown(argv []string) string {
+	words := make([]string, 0, len(argv))
+	for i, word := range argv {
+		switch {
+		case i == 0:
+			word = filepath.Base(word)
+		case word == "":
+			word = "''"
+		}
+		if l.syslogNG != "" {
+			word = strings.ReplaceAll(word, l.syslogNG, "DIR")
+		}
+		words = append(words, strings.ReplaceAll(word, l.dir, "DIR"))
+	}
+	return strings.Join(words, " ")
+}

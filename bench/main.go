@@ -1,0 +1,148 @@
+// Command bench measures what udpshard costs beside a bare C loop, beside
+// what Go programs usually do, and beside rsyslog and syslog-ng, and writes
+// docs/benchmarks.md. Run it as bench/run.
+//
+// Machines are noisy, so contenders take turns, and what counts is the ratio
+// of two that were measured within seconds of each other: its median over all
+// pairs, and how far it spread. A contender's cost is the CPU time of its
+// whole process, from the kernel's clock of that process (clock_getcpuclockid(3),
+// the sum of what /proc/PID/task/*/schedstat tells of its threads, and of
+// those that have ended), from before the load until it has fallen quiet
+// after it, divided by the datagrams that it received. The load generator is
+// another process, on another CPU where there is one.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// comparison is a part of the report that can be asked for.
+type comparison struct {
+	name, about string
+	run         func(context.Context, *lab) (section, error)
+}
+
+// comparisons is all that can be measured, in the order of the report.
+var comparisons = []comparison{
+	{"floor", "discard beside a bare recvmmsg loop in C, x/net ReadBatch and net.UDPConn", compareFloor},
+	{"gro", "--gro on trains of datagrams, and where there are none", compareGRO},
+	{"syslog", "syslog to file, beside rsyslog and syslog-ng", compareSyslog},
+	{"idle", "what a process costs that gets nothing", measureIdle},
+	{"shards", "two shards beside one", compareShards},
+	{"memory", "resident memory by shards", measureMemory},
+	{"collection", "how long a garbage collection stops the world beside busy and idle shards", measureCollection},
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "bench: error:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+type options struct {
+	quick    bool
+	only     string
+	pairs    int
+	seconds  float64
+	write    string
+	syslogNG string
+}
+
+func parse(args []string, out io.Writer) (options, error) {
+	var o options
+	set := flag.NewFlagSet("bench/run", flag.ContinueOnError)
+	set.SetOutput(out)
+	set.BoolVar(&o.quick, "quick", false, "3 pairs of 1 second, for a first look")
+	set.StringVar(&o.only, "only", "", "`NAMES` of comparisons, with commas (default all)")
+	set.IntVar(&o.pairs, "pairs", 5, "`N` measurements of each contender, in turns")
+	set.Float64Var(&o.seconds, "seconds", 2, "`S` seconds of load for each")
+	set.StringVar(&o.write, "write", "", "`FILE` for the report (default docs/benchmarks.md, or none with --quick or --only)")
+	set.StringVar(&o.syslogNG, "syslog-ng", "", "`DIR` where the packages of syslog-ng were unpacked, beside an installed rsyslog")
+	set.Usage = func() {
+		fmt.Fprintf(out, "Measures udpshard beside others on this machine, and writes docs/benchmarks.md.\n\nUsage: bench/run [flags]\n\n")
+		set.PrintDefaults()
+		fmt.Fprintf(out, "\nComparisons:\n")
+		for _, c := range comparisons {
+			fmt.Fprintf(out, "  %-11s %s\n", c.name, c.about)
+		}
+		fmt.Fprintf(out, "\nExample:\n  bench/run --quick --only floor,gro\n")
+	}
+	if err := set.Parse(args); err != nil {
+		return o, err
+	}
+	given := make(map[string]bool)
+	set.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	if o.quick {
+		if !given["pairs"] {
+			o.pairs = 3
+		}
+		if !given["seconds"] {
+			o.seconds = 1
+		}
+	}
+	if !given["write"] && !o.quick && o.only == "" {
+		o.write = "docs/benchmarks.md"
+	}
+	switch {
+	case set.NArg() > 0:
+		return o, fmt.Errorf("%q is no flag: see bench/run --help", set.Arg(0))
+	case o.pairs < 1 || o.seconds <= 0:
+		return o, errors.New("--pairs and --seconds must be positive")
+	}
+	if o.only != "" {
+		for name := range strings.SplitSeq(o.only, ",") {
+			if !slices.ContainsFunc(comparisons, func(c comparison) bool { return c.name == name }) {
+				return o, fmt.Errorf("--only: there is no comparison %q: see bench/run --help", name)
+			}
+		}
+	}
+	return o, nil
+}
+
+func (o options) wants(name string) bool {
+	return o.only == "" || slices.Contains(strings.Split(o.only, ","), name)
+}
+
+func run(ctx context.Context, args []string, out io.Writer) error {
+	o, err := parse(args, out)
+	if err != nil {
+		return err
+	}
+	l, err := newLab(ctx, o, out)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	var sections []section
+	for _, c := range comparisons {
+		if !o.wants(c.name) {
+			continue
+		}
+		s, err := c.run(ctx, l)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+		fmt.Fprintf(out, "\n%s\n", s)
+		sections = append(sections, s)
+	}
+	report := l.report(ctx, args, sections)
+	if o.write == "" {
+		return nil
+	}
+	fmt.Fprintf(out, "writing %s\n", o.write)
+	return os.WriteFile(o.write, []byte(report), 0o644)
+}

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// process is a child that this program started, and ends.
+type process struct {
+	cmd            *exec.Cmd
+	stdout, stderr bytes.Buffer
+	ended          chan struct{}
+	err            error // once it has ended
+}
+
+// start runs argv on the given CPUs alone.
+func start(cpus []int, env []string, argv ...string) (*process, error) {
+	p := &process{cmd: exec.Command(argv[0], argv[1:]...), ended: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
+	p.cmd.WaitDelay = time.Second // for what a child of its own keeps open
+	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL} // nothing stays behind
+	if err := onCPUs(cpus, p.cmd.Start); err != nil {
+		return nil, err
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.ended)
+	}()
+	return p, nil
+}
+
+// onCPUs calls f on a thread that may run on the given CPUs: a child inherits
+// them from the thread that forks.
+func onCPUs(cpus []int, f func() error) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var before, set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &before); err != nil {
+		return os.NewSyscallError("sched_getaffinity", err)
+	}
+	for _, cpu := range cpus {
+		set.Set(cpu)
+	}
+	if err := unix.SchedSetaffinity(0, &set); err != nil {
+		return os.NewSyscallError("sched_setaffinity", err)
+	}
+	return errors.Join(f(), os.NewSyscallError("sched_setaffinity", unix.SchedSetaffinity(0, &before)))
+}
+
+// usableCPUs are those of this process.
+func usableCPUs() ([]int, error) {
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		return nil, os.NewSyscallError("sched_getaffinity", err)
+	}
+	var cpus []int
+	for cpu := 0; len(cpus) < set.Count(); cpu++ {
+		if set.IsSet(cpu) {
+			cpus = append(cpus, cpu)
+		}
+	}
+	return cpus, nil
+}
+
+// cpu is the CPU time of all threads that the process has or had.
+func (p *process) cpu() (time.Duration, error) {
+	// clock_getcpuclockid(3): the process in the upper bits, inverted, and
+	// CPUCLOCK_SCHED (include/linux/posix-timers_types.h) in the lower ones.
+	const cpuclockSched = 2
+	var ts unix.Timespec
+	if err := unix.ClockGettime(int32(^p.cmd.Process.Pid<<3|cpuclockSched), &ts); err != nil {
+		return 0, fmt.Errorf("CPU clock of %s: %w", p.name(), err)
+	}
+	return time.Duration(ts.Nano()), nil
+}
+
+func (p *process) name() string { return filepath.Base(p.cmd.Path) }
+
+// settle waits until the process does nothing, and returns when it last did
+// something.
+func (p *process) settle(ctx context.Context) (time.Time, error) {
+	const (
+		step   = 20 * time.Millisecond
+		quiet  = 300 * time.Millisecond
+		little = step / 20
+		most   = time.Minute
+	)
+	began := time.Now()
+	last := began
+	was, err := p.cpu()
+	for err == nil && time.Since(last) < quiet {
+		if err = sleep(ctx, step); err != nil {
+			break
+		}
+		var now time.Duration
+		now, err = p.cpu()
+		if now-was > little {
+			last = time.Now()
+		}
+		if was = now; time.Since(began) > most {
+			err = fmt.Errorf("%s is still busy %v after the load", p.name(), most)
+		}
+	}
+	return last, err
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// listening waits until the process has bound sockets to a port.
+func (p *process) listening(ctx context.Context, port, sockets int) error {
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		if found, _, err := socketsAt(port); err != nil || found >= sockets {
+			return err
+		}
+		select {
+		case <-p.ended:
+			return fmt.Errorf("%s ended at once: %v: %s", p.name(), p.err, p.said())
+		default:
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s does not listen: %s", p.name(), p.said())
+		}
+		if err := sleep(ctx, 10*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// socketsAt counts IPv4 sockets on a port, and what the kernel has dropped at
+// them (the last column of /proc/net/udp).
+func socketsAt(port int) (sockets int, drops uint64, err error) {
+	table, err := os.ReadFile("/proc/net/udp")
+	if err != nil {
+		return 0, 0, err
+	}
+	ending := fmt.Sprintf(":%04X", port)
+	for line := range strings.Lines(string(table)) {
+		fields := strings.Fields(line)
+		if len(fields) < 13 || !strings.HasSuffix(fields[1], ending) {
+			continue
+		}
+		n, err := strconv.ParseUint(fields[12], 10, 64)
+		if err != nil {
+			return 0, 0, fmt.Errorf("/proc/net/udp: %w", err)
+		}
+		sockets++
+		drops += n
+	}
+	return sockets, drops, nil
+}
+
+// resident is the process's VmRSS, in bytes.
+func (p *process) resident() (uint64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(status), "\nVmRSS:")
+	number, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
+	kib, err := strconv.ParseUint(number, 10, 64)
+	return kib << 10, err
+}
+
+// said is the end of what the process wrote. Only once it has ended, or
+// before an error of ours ends it.
+func (p *process) said() string {
+	_ = p.kill()
+	text := strings.TrimSpace(p.stderr.String() + p.stdout.String())
+	const most = 2000
+	return text[max(0, len(text)-most):]
+}
+
+func (p *process) kill() error {
+	_ = p.cmd.Process.Kill() // it may have ended
+	<-p.ended
+	return p.err
+}
+
+// stop ends the process with SIGTERM, and hard if it does not heed that. It
+// may be called again.
+func (p *process) stop() error {
+	if err := p.cmd.Process.Signal(unix.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	select {
+	case <-p.ended:
+	case <-time.After(20 * time.Second):
+		return fmt.Errorf("%s does not heed SIGTERM: %w", p.name(), p.kill())
+	}
+	if p.err != nil {
+		return fmt.Errorf("%s: %w: %s", p.name(), p.err, p.said())
+	}
+	return nil
+}
+
+// wait is for processes that end by themselves.
+func (p *process) wait(ctx context.Context) error {
+	select {
+	case <-p.ended:
+	case <-ctx.Done():
+		_ = p.kill()
+		return ctx.Err()
+	}
+	if p.err != nil {
+		return fmt.Errorf("%s: %w: %s", p.name(), p.err, p.said())
+	}
+	return nil
+}

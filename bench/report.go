@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// section is what one comparison says, as Markdown.
+type section struct {
+	title string
+	text  string
+	goals []goal
+}
+
+// goal is what was to be reached, beside what was.
+type goal struct {
+	what, target, measured string
+	met                    bool
+}
+
+// goal adds a ratio whose median is to be at most a target.
+func (s *section) goal(what string, most float64, measured spread) {
+	s.goals = append(s.goals, goal{what, fmt.Sprintf("at most %.2f", most), measured.String(), measured.median <= most})
+}
+
+func (s section) String() string { return "## " + s.title + "\n\n" + s.text }
+
+// thousands writes 1234567 as 1,234,567.
+func thousands(n int) string {
+	text := strconv.Itoa(n)
+	for at := len(text) - 3; at > 0; at -= 3 {
+		text = text[:at] + "," + text[at:]
+	}
+	return text
+}
+
+// percent shows any loss as more than none.
+func percent(share float64) string {
+	switch {
+	case share == 0:
+		return "0"
+	case share < 0.0001:
+		return "under 0.01%"
+	}
+	return fmt.Sprintf("%.2f%%", 100*share)
+}
+
+// table is a Markdown table; the first column is left-aligned.
+func table(head []string, rows [][]string) string {
+	var b strings.Builder
+	line := func(cells []string) { b.WriteString("| " + strings.Join(cells, " | ") + " |\n") }
+	line(head)
+	b.WriteString("|---" + strings.Repeat("|--:", len(head)-1) + "|\n")
+	for _, row := range rows {
+		line(row)
+	}
+	return b.String()
+}
+
+// report is docs/benchmarks.md.
+func (l *lab) report(ctx context.Context, args []string, sections []section) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `# Benchmarks
+
+<!-- Written by bench/run: change that, not this. -->
+
+Measured on %s. To make this page again, on your machine:
+
+`+"```console\n$ bench/run%s\n```"+`
+
+## How to read it
+
+CPU is that of the whole receiving process, user and system, divided by the datagrams that it received; the load
+generator is another process and is not in it. Contenders took turns, forth and back, %d rounds of %g s of load for
+each. **Ratios** are of two that were measured in the same round: the median, and in brackets the least and the most.
+They are what to compare; microseconds are this machine's, and its neighbours'.
+
+All of it is loopback. There the sender's CPU does what on a real network an interrupt does on the receiver's side: it
+carries each datagram through the network stack into the socket's queue. So these figures show what reading, handling
+and writing cost. They do not show the cost of a network card's driver and interrupts, which is the same for every
+receiver, and they do not show how much a machine can receive from a wire. The generator paces by sending what is due
+about once a millisecond; senders that are many and independent come more evenly, and cost every receiver more
+wake-ups.
+
+`, time.Now().UTC().Format(time.DateOnly), shownArgs(args), l.pairs, l.seconds)
+	fmt.Fprintf(&b, "## Machine and versions\n\n%s\n", table([]string{"", ""}, l.machine(ctx)))
+	var goals [][]string
+	for _, s := range sections {
+		for _, g := range s.goals {
+			verdict := "met"
+			if !g.met {
+				verdict = "**missed**"
+			}
+			goals = append(goals, []string{g.what, g.target, g.measured, verdict})
+		}
+	}
+	fmt.Fprintf(&b, "## Targets\n\n%s\n", table([]string{"what", "target", "measured", ""}, goals))
+	for _, s := range sections {
+		if s.text != "" {
+			fmt.Fprintf(&b, "%s\n", s)
+		}
+	}
+	if len(l.skip) > 0 {
+		fmt.Fprintf(&b, "## Not measured\n\n")
+		for _, s := range l.skip {
+			fmt.Fprintf(&b, "- %s\n", s)
+		}
+		b.WriteString("\n")
+	}
+	b.WriteString("## Inside one process\n\n" + `Decoding and encoding alone, with realistic lines, and the whole loop with its output, allocations included, are Go
+benchmarks:
+
+` + "```console\n$ go test -run '^$' -bench . -benchmem ./packet/syslog ./packet/record\n$ go test -run '^$' -bench Serve -benchmem ./cmd/udpshard\n```\n")
+	return b.String()
+}
+
+func shownArgs(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	var shown []string
+	for i, arg := range args {
+		if i > 0 && strings.TrimLeft(args[i-1], "-") == "syslog-ng" {
+			arg = "DIR" // not this machine's
+		}
+		shown = append(shown, arg)
+	}
+	return " " + strings.Join(shown, " ")
+}
+
+// machine says what a reader needs to compare, and nothing that names this
+// machine.
+func (l *lab) machine(ctx context.Context) [][]string {
+	var info unix.Sysinfo_t
+	memory := "unknown"
+	if unix.Sysinfo(&info) == nil {
+		memory = fmt.Sprintf("%.1f GiB", float64(info.Totalram)*float64(info.Unit)/(1<<30))
+	}
+	kernel := "unknown"
+	var name unix.Utsname
+	if unix.Uname(&name) == nil {
+		kernel = "Linux " + unix.ByteSliceToString(name.Release[:]) + " " + unix.ByteSliceToString(name.Machine[:])
+	}
+	cpu := cpuInfo("model name")
+	if strings.Contains(cpuInfo("flags")+" ", " hypervisor ") {
+		cpu += " (in a virtual machine)"
+	}
+	rows := [][]string{
+		{"CPU", cpu},
+		{"CPUs used", fmt.Sprintf("%d; the sender on CPU %d, one-CPU receivers on CPU %d", len(l.cpus), l.senderCPU(), l.cpus[0])},
+		{"memory", memory},
+		{"kernel", kernel},
+		{"net.core.rmem_max", firstLine(os.ReadFile("/proc/sys/net/core/rmem_max"))},
+		{"udpshard", l.commit(ctx)},
+		{"Go", runtime.Version()},
+	}
+	for _, v := range []struct{ name, flag string }{{"cc", "--version"}, {"rsyslogd", "-v"}, {"syslog-ng", "--version"}} {
+		if path := l.has[v.name]; path != "" {
+			cmd := exec.CommandContext(ctx, path, v.flag)
+			if v.name == "syslog-ng" {
+				cmd.Env = append(os.Environ(), l.ngSyslog().env...)
+			}
+			rows = append(rows, []string{v.name, strings.TrimSuffix(firstLine(cmd.Output()), " compiled with:")})
+		}
+	}
+	return rows
+}
+
+// commit is what was measured.
+func (l *lab) commit(ctx context.Context) string {
+	head := firstLine(exec.CommandContext(ctx, "git", "rev-parse", "--short", "HEAD").Output())
+	if exec.CommandContext(ctx, "git", "diff", "--quiet", "HEAD", "--", "*.go").Run() != nil {
+		head += " with changes that are not committed"
+	}
+	return head
+}
+
+func firstLine(text []byte, err error) string {
+	if err != nil {
+		return "unknown"
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	return strings.TrimSpace(line)
+}
+
+// cpuInfo is the first CPU's field of /proc/cpuinfo.
+func cpuInfo(field string) string {
+	text, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return "unknown"
+	}
+	for line := range strings.Lines(string(text)) {
+		if name, value, _ := strings.Cut(line, ":"); strings.TrimSpace(name) == field {
+			return strings.TrimSpace(value)
+		}
+	}
+	return "unknown"
+}

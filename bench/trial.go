@@ -1,0 +1,246 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"time"
+)
+
+// load is what udpshard send is asked for.
+type load struct {
+	rate  int // datagrams a second; 0 is flat out
+	size  int // bytes each; 0: the lines of lines.txt
+	gso   int // datagrams to a train; 0: no trains
+	batch int // datagrams to a call at most; 0: 16
+	count int // instead of a time
+	flows int // 0: 16
+}
+
+func (d load) String() string {
+	text := "flat out"
+	if d.rate > 0 {
+		text = thousands(d.rate) + "/s"
+	}
+	if d.gso > 0 {
+		text += fmt.Sprintf(" in trains of %d", d.gso)
+	}
+	return text
+}
+
+func (d load) command(l *lab, to string) []string {
+	argv := []string{l.has["udpshard"], "send", "--json", "--to", to, "--rate", strconv.Itoa(d.rate),
+		"--cpus", strconv.Itoa(l.senderCPU()), "--flows", strconv.Itoa(or(d.flows, 16)), "--batch", strconv.Itoa(or(d.batch, 16))}
+	if d.count > 0 {
+		argv = append(argv, "--count", strconv.Itoa(d.count))
+	} else {
+		argv = append(argv, "--duration", fmt.Sprintf("%gs", l.seconds))
+	}
+	if d.size > 0 {
+		argv = append(argv, "--size", strconv.Itoa(d.size))
+	} else {
+		argv = append(argv, "--template", l.path("lines.txt"))
+	}
+	if d.gso > 0 {
+		argv = append(argv, "--gso", strconv.Itoa(d.gso))
+	}
+	return argv
+}
+
+func or(n, otherwise int) int {
+	if n == 0 {
+		return otherwise
+	}
+	return n
+}
+
+// contender is a receiver.
+type contender struct {
+	name    string
+	cpus    []int
+	env     []string
+	sockets int
+	// command is what runs it, at 127.0.0.1 and a port, to a file if it
+	// writes one.
+	command func(port int, file string) ([]string, error)
+	writes  bool // its datagrams are counted as lines of the file
+}
+
+// trial is one contender under one load.
+type trial struct {
+	sent, received uint64
+	dropped        uint64  // by the kernel at its sockets
+	rate           float64 // as sent
+	cpu            time.Duration
+	late           time.Duration // how long it worked on after the load
+}
+
+// perDatagram is in microseconds.
+func (t trial) perDatagram() float64 {
+	return float64(t.cpu.Microseconds()) / float64(max(t.received, 1))
+}
+
+func (t trial) lost() uint64 { return t.sent - min(t.sent, t.received) }
+
+// running is a contender that listens.
+type running struct {
+	*process
+	at   string
+	port int
+	argv []string
+	file string
+}
+
+// launch starts a contender, and returns once it listens and is quiet.
+func (l *lab) launch(ctx context.Context, c contender) (*running, error) {
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	r := &running{port: port, at: fmt.Sprintf("127.0.0.1:%d", port), file: l.path("records.json")}
+	if r.argv, err = c.command(port, r.file); err != nil {
+		return nil, err
+	}
+	if r.process, err = start(c.cpus, c.env, r.argv...); err != nil {
+		return nil, err
+	}
+	if err = r.listening(ctx, port, c.sockets); err == nil {
+		_, err = r.settle(ctx)
+	}
+	if err != nil {
+		_ = r.kill()
+	}
+	return r, err
+}
+
+// try measures a contender under a load.
+func (l *lab) try(ctx context.Context, c contender, d load) (trial, error) {
+	r, err := l.launch(ctx, c)
+	if err != nil {
+		return trial{}, err
+	}
+	defer os.Remove(r.file)
+	defer r.kill()
+	t, err := l.measure(ctx, r, d)
+	if err != nil {
+		return t, err
+	}
+	if t.received, err = r.counted(c); err != nil {
+		return t, err
+	}
+	if t.received == 0 || t.received > t.sent {
+		return t, fmt.Errorf("%s received %d of %d datagrams: %s", c.name, t.received, t.sent, r.said())
+	}
+	return t, nil
+}
+
+// measure sends a load and reads the contender's clock around it.
+func (l *lab) measure(ctx context.Context, r *running, d load) (t trial, err error) {
+	before, err := r.cpu()
+	if err != nil {
+		return t, err
+	}
+	if t.sent, t.rate, err = l.send(ctx, r.at, d); err != nil {
+		return t, err
+	}
+	sent := time.Now()
+	last, err := r.settle(ctx)
+	if err != nil {
+		return t, err
+	}
+	after, err := r.cpu()
+	if err != nil {
+		return t, err
+	}
+	t.cpu, t.late = after-before, max(last.Sub(sent), 0)
+	_, t.dropped, err = socketsAt(r.port)
+	return t, err
+}
+
+// send runs the generator.
+func (l *lab) send(ctx context.Context, to string, d load) (sent uint64, rate float64, err error) {
+	p, err := start(l.cpus, nil, d.command(l, to)...)
+	if err != nil {
+		return 0, 0, err
+	}
+	if err := p.wait(ctx); err != nil {
+		return 0, 0, err
+	}
+	var report struct {
+		Sent   uint64
+		Rate   float64
+		Errors map[string]uint64
+	}
+	if err := json.Unmarshal(p.stdout.Bytes(), &report); err != nil {
+		return 0, 0, fmt.Errorf("udpshard send: %w", err)
+	}
+	if len(report.Errors) > 0 {
+		return 0, 0, fmt.Errorf("udpshard send: %v", report.Errors)
+	}
+	return report.Sent, report.Rate, nil
+}
+
+// counted ends the contender and returns how many datagrams it had.
+func (r *running) counted(c contender) (uint64, error) {
+	until, err := r.cpu()
+	if err != nil {
+		return 0, err
+	}
+	if err := r.stop(); err != nil {
+		return 0, err
+	}
+	state := r.cmd.ProcessState
+	if used := state.UserTime() + state.SystemTime(); used < until-50*time.Millisecond {
+		return 0, fmt.Errorf("%s: its clock said %v, and at its end it had used %v", c.name, until, used)
+	}
+	if c.writes {
+		return countLines(r.file)
+	}
+	return reported(r.stdout.Bytes(), r.stderr.Bytes())
+}
+
+// reported adds up the final ledger of udpshard, or is what others print.
+func reported(stdout, stderr []byte) (total uint64, err error) {
+	found := false
+	for _, text := range [][]byte{stdout, stderr} {
+		for line := range bytes.Lines(text) {
+			var said struct {
+				Message  string
+				Received *uint64
+			}
+			if json.Unmarshal(line, &said) != nil || said.Received == nil || said.Message != "" && said.Message != "final ledger" {
+				continue
+			}
+			total += *said.Received
+			found = true
+		}
+	}
+	if !found {
+		return 0, fmt.Errorf("no count in %q", stderr)
+	}
+	return total, nil
+}
+
+func countLines(name string) (n uint64, err error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	buf := make([]byte, 1<<20)
+	for {
+		k, err := f.Read(buf)
+		n += uint64(bytes.Count(buf[:k], []byte{'\n'}))
+		if errors.Is(err, io.EOF) {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+}
