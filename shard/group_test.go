@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -381,6 +382,7 @@ func TestConfigErrorsNameTheField(t *testing.T) {
 		"Batch":         {Batch: 1025},
 		"MaxDatagram":   {MaxDatagram: 65536},
 		"ReceiveBuffer": {ReceiveBuffer: 2 << 30},
+		"BusyPoll":      {BusyPoll: time.Hour},
 		"RateLimit":     {Policy: Policy{RateLimit: -1}},
 		"Address":       {Address: "nonsense"},
 	} {
@@ -486,6 +488,24 @@ func TestAnEchoServiceIsNotAnswered(t *testing.T) {
 	eventually(t, "the answer is counted as lost", func() bool { return total(g).Dropped.Reply == 1 })
 	if r := total(g); r.Replied != 0 {
 		t.Errorf("%d replied", r.Replied)
+	}
+}
+
+func TestBusyPolling(t *testing.T) {
+	g, stop := start(t, Config{Address: "127.0.0.1:0", Shards: 1, BusyPoll: 100 * time.Millisecond,
+		Handler: func(int) packet.Handler { return packet.Echo{} }})
+	conn := dial(t, g.Addr().String())
+	for range 1000 {
+		if got := ask(t, conn, "x"); got != "x" {
+			t.Fatalf("answer %q", got)
+		}
+	}
+	runtime.GC() // beside a thread that only asks
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	if r := total(g); r.Received != 1000 || r.Replied != 1000 {
+		t.Errorf("%d received, %d replied", r.Received, r.Replied)
 	}
 }
 

@@ -56,7 +56,7 @@ func newShard(g *Group, index, fd int) (*shard, error) {
 		s.sender = sys.NewSender(c.Batch)
 	}
 	s.batch = packet.NewBatch(c.Batch, s.sink)
-	if c.OneWay {
+	if c.OneWay && c.BusyPoll == 0 {
 		s.gatherer.time = gatherFor(2 * g.granted)
 	}
 	page.Attach((*socket)(s))
@@ -100,6 +100,8 @@ func (s *shard) loop() error {
 		stopping := s.group.stopping.Load()
 		switch {
 		case stopping, gathered:
+			flags = unix.MSG_DONTWAIT
+		case now.Sub(last) < s.group.config.BusyPoll:
 			flags = unix.MSG_DONTWAIT
 		case now.Sub(last) >= turn:
 			s.waitFor(unix.POLLIN, idleTurn)

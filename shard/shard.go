@@ -22,6 +22,7 @@ package shard
 import (
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet"
@@ -62,6 +63,11 @@ type Config struct {
 	// from network cards that put them together. The slab then takes 64 KiB
 	// times Batch, and the kernel counts a train that it drops as one.
 	GRO bool
+	// BusyPoll is how long a shard asks its socket again and again after the
+	// last datagram, before it waits to be woken, up to a minute. That spares
+	// the next datagram a wake-up's delay, some 50 µs in virtual machines, and takes
+	// up to the whole core meanwhile. 0 is never.
+	BusyPoll time.Duration
 	// Policy says whom to listen to, until SetPolicy changes it.
 	Policy Policy
 	// Handler makes the handler of each shard; nil, as a nil Handler, discards.
@@ -85,6 +91,8 @@ const (
 	maxBatch         = 1024    // UIO_MAXIOV: recvmmsg(2) caps vlen there
 	maxDatagram      = 65535   // no UDP length field says more (RFC 768)
 	maxReceiveBuffer = 1 << 30 // the kernel doubles it into an int32, and so takes a byte less (sk_setsockopt)
+
+	maxBusyPoll = time.Minute // whoever is never idle need not be told how long
 
 	defaultBatch         = 64
 	defaultMaxDatagram   = 8192
@@ -130,6 +138,9 @@ func (c Config) complete() (Config, error) {
 		if limit.value < limit.low || limit.value > limit.high {
 			return c, &ConfigError{limit.field, fmt.Errorf("%d is not in %d to %d", limit.value, limit.low, limit.high)}
 		}
+	}
+	if c.BusyPoll < 0 || c.BusyPoll > maxBusyPoll {
+		return c, &ConfigError{"BusyPoll", fmt.Errorf("%s is not in 0s to %s", c.BusyPoll, maxBusyPoll)}
 	}
 	if c.Handler == nil {
 		c.Handler = func(int) packet.Handler { return nil }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"time"
 
 	"github.com/udpshard/udpshard/output"
 	"github.com/udpshard/udpshard/packet"
@@ -23,6 +24,7 @@ type listener struct {
 	maxDatagram   int
 	receiveBuffer int
 	gro           bool
+	busyPoll      time.Duration
 	steer         string
 	allow         []netip.Prefix
 	rateLimit     int
@@ -60,6 +62,9 @@ var listenerSettings = []setting[listener]{
 	{flag: "gro", key: "gro", init: "false",
 		usage: "receive trains of datagrams in one copy (UDP_GRO); a train that the kernel drops counts as one",
 		set:   bind(parseBool, func(l *listener) *bool { return &l.gro })},
+	{flag: "busy-poll", key: "busy_poll", init: "0",
+		usage: "`DURATION` after the last datagram for which a shard keeps asking its socket, up to 1m: less delay for a whole core",
+		set:   bind(parseDuration, func(l *listener) *time.Duration { return &l.busyPoll })},
 	{flag: "steer", key: "steer", init: "hash",
 		usage: "`MODE` of spreading datagrams over shards: hash (the kernel's 4-tuple hash)",
 		set: bind(parseChoice("hash"),
@@ -149,7 +154,7 @@ func (l *listener) locate(err error) error {
 	}
 	key := map[string]string{
 		"Address": "address", "Shards": "shards", "CPUs": "cpus", "Batch": "batch", "MaxDatagram": "max_datagram",
-		"ReceiveBuffer": "receive_buffer", "Allow": "allow", "RateLimit": "rate_limit",
+		"ReceiveBuffer": "receive_buffer", "BusyPoll": "busy_poll", "Allow": "allow", "RateLimit": "rate_limit",
 	}[wrong.Field]
 	return l.misfit(key, wrong.Err)
 }
@@ -164,6 +169,7 @@ func (l *listener) engine() shard.Config {
 		MaxDatagram:   l.maxDatagram,
 		ReceiveBuffer: l.receiveBuffer,
 		GRO:           l.gro,
+		BusyPoll:      l.busyPoll,
 		Join:          l.join,
 		OneWay:        l.protocol != "echo",
 		Policy:        l.policy(),

@@ -124,7 +124,8 @@ func prepare(ts *testscript.TestScript, args []string) (*exec.Cmd, context.Cance
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir = ts.MkAbs(".")
-	cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"))
+	cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"),
+		"GORACE=atexit_sleep_ms=10 "+os.Getenv("GORACE")) // the race detector sleeps for a second at every exit
 	for _, name := range []string{httpVariable, "NO_COLOR"} {
 		if value := ts.Getenv(name); value != "" {
 			cmd.Env = append(cmd.Env, name+"="+value)
