@@ -58,8 +58,8 @@ func (l *Ledger) SetRole(role string) {
 }
 
 // stalledAfter is how long a shard may be away from its socket before it no
-// longer counts as reading. An idle one comes back every 50 ms, a busy one
-// every batch: twenty misses are no jitter.
+// longer counts as reading. An idle one comes back every 250 ms, a busy one
+// every batch: four misses are no jitter.
 const stalledAfter = time.Second
 
 // NotReady says what keeps the process from being ready, a line each: none
@@ -179,6 +179,6 @@ func (s *Shard) ask() {
 		s.queued, s.buffer, s.dropped = queued, buffer, dropped
 	}
 	if used, err := s.socket.CPUTime(); err == nil {
-		s.cpuTime = used
+		s.cpuTime = max(s.cpuTime, used)
 	}
 }

@@ -204,6 +204,14 @@ func (r *rig) close(t *testing.T) {
 	}
 }
 
+// closeAfterLoss closes after records were given up, which an error must tell.
+func (r *rig) closeAfterLoss(t *testing.T) {
+	t.Helper()
+	if err := r.set.Close(context.Background()); err == nil || !strings.Contains(err.Error(), fakeName) {
+		t.Errorf("error %v: it should name who lost records", err)
+	}
+}
+
 // records returns the text of records from to to, without the latter.
 func records(from, to int) string {
 	var b strings.Builder

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -122,35 +123,32 @@ func (s *Set) Reopen() {
 // left is given up, counted as lost, and the error says so.
 func (s *Set) Close(ctx context.Context) error {
 	s.each(func(w *writer) { close(w.full) })
+	inTime := true
+	s.each(func(w *writer) { inTime = inTime && w.wait(ctx) })
+	if !inTime {
+		s.Abort()
+		const last = 100 * time.Millisecond // for writers that wait to try again
+		patience, cancel := context.WithTimeout(context.Background(), last)
+		defer cancel()
+		s.each(func(w *writer) {
+			if !w.wait(patience) {
+				w.giveUp()
+				for b := range w.full {
+					b.lose()
+				}
+			}
+		})
+	}
 	var late []string
 	s.each(func(w *writer) {
-		select {
-		case <-w.done:
-		case <-ctx.Done():
-			select {
-			case <-w.done: // both: it was in time
-			default:
-				late = append(late, w.name)
-			}
+		if w.lost.Load() && !w.dead.Load() { // of a dead one Broken has told
+			late = append(late, w.name)
 		}
 	})
 	if late == nil {
 		return nil
 	}
-	s.Abort()
-	const last = 100 * time.Millisecond // for writers that wait to try again
-	patience, cancel := context.WithTimeout(context.Background(), last)
-	defer cancel()
-	s.each(func(w *writer) {
-		select {
-		case <-w.done:
-		case <-patience.Done():
-			w.giveUp()
-			for b := range w.full {
-				b.lose()
-			}
-		}
-	})
+	slices.Sort(late)
 	return fmt.Errorf("could not write everything in time to %s", strings.Join(late, ", "))
 }
 

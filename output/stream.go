@@ -86,6 +86,7 @@ func (s *stream) Flush() {
 // lose counts the records as lost, and empties the buffer.
 func (b *buffer) lose() {
 	b.home.page.OutputLost.Add(uint64(b.records))
+	b.home.writer.lost.Store(true)
 	b.reset()
 }
 

@@ -2,9 +2,11 @@ package output
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -29,12 +31,13 @@ type writer struct {
 	done   chan struct{}
 
 	mu      sync.Mutex
-	current *buffer // that is being written
+	current *buffer     // that is being written
+	lost    atomic.Bool // records were given up
 
 	torn    int              // bytes of an unfinished record at the end of the target
 	failing time.Time        // zero: it works
 	told    time.Time        // when the outage was last reported
-	dead    bool             // no retry helps
+	dead    atomic.Bool      // no retry helps
 	again   <-chan time.Time // when to try a reopen again that failed; nil: none did
 }
 
@@ -99,7 +102,7 @@ func (w *writer) write(b *buffer) {
 			continue
 		}
 		w.failed(err)
-		if w.dead {
+		if w.dead.Load() {
 			w.giveUp()
 			w.torn = 0 // nothing can cut it off
 			return
@@ -156,6 +159,7 @@ func (w *writer) giveUp() {
 	if b := w.current; b != nil {
 		b.home.page.OutputLost.Add(uint64(b.records))
 		b.records = 0
+		w.lost.Store(true)
 	}
 }
 
@@ -186,7 +190,7 @@ func (w *writer) works() {
 // failed reports the first failure of an outage, and then one a minute.
 func (w *writer) failed(err error) {
 	if errors.Is(err, unix.EPIPE) {
-		w.dead = true
+		w.dead.Store(true)
 		select {
 		case w.broken <- fmt.Errorf("output %s: %w: nobody reads it any more", w.name, err):
 		default:
@@ -200,5 +204,20 @@ func (w *writer) failed(err error) {
 	if now.Sub(w.told) >= remind {
 		w.told = now
 		w.report(Event{Destination: w.name, Err: err, Failing: now.Sub(w.failing)})
+	}
+}
+
+// wait says whether the writer has ended before ctx has.
+func (w *writer) wait(ctx context.Context) bool {
+	select {
+	case <-w.done:
+		return true
+	case <-ctx.Done():
+	}
+	select {
+	case <-w.done: // both: it was in time
+		return true
+	default:
+		return false
 	}
 }

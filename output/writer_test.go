@@ -380,7 +380,7 @@ func TestAbortEndsWriting(t *testing.T) {
 		r.counts(t, 3, 7, 0)
 		r.flush(100) // with no destination it does not wait
 		r.counts(t, 3, 107, 0)
-		r.close(t)
+		r.closeAfterLoss(t)
 		same(t, "the target", f.text(), records(0, 3))
 	})
 }
@@ -505,7 +505,7 @@ func TestAbortReleasesAWaitingShard(t *testing.T) {
 		close(release)
 		synctest.Wait()
 		r.counts(t, 10, (buffers+2)*10, 0)
-		r.close(t)
+		r.closeAfterLoss(t)
 	})
 }
 
@@ -532,6 +532,6 @@ func TestAbortReleasesAShardThatFlushes(t *testing.T) {
 		close(release)
 		synctest.Wait()
 		r.counts(t, 10, 10, 0)
-		r.close(t)
+		r.closeAfterLoss(t)
 	})
 }

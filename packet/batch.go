@@ -2,8 +2,8 @@ package packet
 
 import "time"
 
-// Batch is what one receive call brought, without what the group's policy
-// dropped. A Handler loops over Datagrams; a datagram for which it does
+// Batch is what one receive call brought, or a part of it where trains of
+// datagrams brought more than fits, without what the group's policy dropped. A Handler loops over Datagrams; a datagram for which it does
 // nothing counts as delivered.
 type Batch struct {
 	// Datagrams are in order of arrival.

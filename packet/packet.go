@@ -19,7 +19,7 @@ type Datagram struct {
 	// sockets too; link-local IPv6 senders carry their zone.
 	Source netip.AddrPort
 	// Destination is the address that the sender asked, also on wildcard
-	// binds. It is the zero Addr in a group that is one-way.
+	// binds, unless the group is one-way: then it is the zero Addr there.
 	Destination netip.Addr
 	// Truncated says that the datagram was longer than Payload (MSG_TRUNC,
 	// recvmsg(2)).

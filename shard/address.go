@@ -35,6 +35,9 @@ func resolve(hostport string) (address, error) {
 		return address{}, &ConfigError{"Address", fmt.Errorf("%q: %w", hostport, err)}
 	}
 	at := udp.AddrPort()
+	if isBroadcast(at.Addr().Unmap()) {
+		return address{}, &ConfigError{"Address", fmt.Errorf("%s is a broadcast address, of which each socket gets a copy: listen on :%s", at.Addr(), port)}
+	}
 	if at.Addr().IsMulticast() {
 		return address{}, &ConfigError{"Address", fmt.Errorf("%s is a multicast group, and groups are not joined: listen on :%s", at.Addr(), port)}
 	}
@@ -44,6 +47,32 @@ func resolve(hostport string) (address, error) {
 		}
 	}
 	return address{AddrPort: netip.AddrPortFrom(at.Addr().Unmap(), at.Port())}, nil
+}
+
+// isBroadcast says whether an address is the limited broadcast's or that of an
+// interface's network.
+func isBroadcast(addr netip.Addr) bool {
+	if addr == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+		return true
+	}
+	networks, _ := net.InterfaceAddrs()
+	for _, network := range networks {
+		n, ok := network.(*net.IPNet)
+		if !ok || !addr.Is4() || len(n.Mask) != net.IPv4len || !n.Contains(addr.AsSlice()) {
+			continue
+		}
+		if ones, bits := n.Mask.Size(); bits-ones < 2 {
+			continue // RFC 3021: no broadcast in such small ones
+		}
+		last := addr.As4()
+		for i := range last {
+			last[i] |= ^n.Mask[i]
+		}
+		if addr == netip.AddrFrom4(last) {
+			return true
+		}
+	}
+	return false
 }
 
 // haveIPv6 probes for IPv6: there is no such family on hosts that run with

@@ -91,10 +91,11 @@ const mostTroubles = 100
 // every 20 µs while it takes Ps from threads in system calls; a wake-up costs
 // what several datagrams cost.) Idle with four shards, of a core: 1.9% with
 // raw calls throughout, since sysmon then preempts each thread every 10 ms;
-// 0.3% with this. bench/run makes these figures again.
+// 0.3% with this. The variants were measured once, when each was tried; what
+// is kept, bench/run measures again.
 func (s *shard) loop() error {
 	now := time.Now()
-	gathered, troubles := false, 0
+	gathered, lastLook, troubles := false, false, 0
 	for last := now; ; { // last: when something came
 		flags := 0
 		stopping := s.group.stopping.Load()
@@ -127,8 +128,13 @@ func (s *shard) loop() error {
 					runtime.Gosched()
 				}
 			}
-		case empty(err) && stopping:
+		case empty(err) && stopping && lastLook:
 			return nil
+		case empty(err):
+			if troubles = 0; stopping { // what was past the filter when it came is queued by now
+				lastLook = true
+				sys.Pause(shortestGather)
+			}
 		case interrupted(err):
 			runtime.Gosched()
 		case fatal(err):

@@ -66,7 +66,7 @@ type Config struct {
 	// BusyPoll is how long a shard asks its socket again and again after the
 	// last datagram, before it waits to be woken, up to a minute. That spares
 	// the next datagram a wake-up's delay, some 50 µs in virtual machines, and takes
-	// up to the whole core meanwhile. 0 is never.
+	// up to the whole core meanwhile. Datagrams do not gather then. 0 is never.
 	BusyPoll time.Duration
 	// Policy says whom to listen to, until SetPolicy changes it.
 	Policy Policy

@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"errors"
 	"net/netip"
 	"os"
 	"sync/atomic"
@@ -21,8 +22,14 @@ func (s *socket) Memory() (queued, buffer, dropped uint32, err error) {
 }
 
 func (s *socket) CPUTime() (time.Duration, error) {
-	return sys.ThreadCPU(s.page.Thread())
+	thread := s.page.Thread()
+	if thread == 0 { // would mean the calling one
+		return 0, errNotStarted
+	}
+	return sys.ThreadCPU(thread)
 }
+
+var errNotStarted = errors.New("the shard has no thread yet")
 
 // seal keeps further datagrams out of the socket's queue, so that what waits
 // there can be read to its end, however fast senders go on. What it turns

@@ -45,7 +45,7 @@ func (s *shard) take(n int, now time.Time) error {
 			}
 			rest = rest[len(payload):]
 			a.received++
-			a.bytes += uint64(len(payload))
+			a.bytes += uint64(min(len(payload), s.group.config.MaxDatagram))
 			s.admit(i, payload, gate, clock, &a)
 			if len(s.places) == cap(s.places) && (more || i < n-1) {
 				s.handle(&a)

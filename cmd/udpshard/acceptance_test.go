@@ -1,8 +1,10 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/metrics"
 )
 
 // Each test here is a promise of README.md, kept by the program as a process.
@@ -271,5 +275,32 @@ func TestThinTrafficIsFlushedSoon(t *testing.T) {
 	// The median, since one may wait for its turn on a busy CPU.
 	if median := waits[len(waits)/2]; median > 100*time.Millisecond {
 		t.Errorf("a record is written after %v in the median: %v", median, waits)
+	}
+}
+
+func TestRecordsThatNobodyReadsAreNotACleanEnd(t *testing.T) {
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := freeUDP(t)
+	p := serving(t, func(cmd *exec.Cmd) { cmd.Stdout = writer }, "--listen", address)
+	writer.Close()
+	reader.Close()
+	newSenders(t, address, 1).burst(0, 1)
+	eventually(t, "it is read", func() bool { // or the process has seen already that its reader is gone
+		response, err := http.Get("http://" + p.http + "/api/v1/status")
+		if err != nil {
+			return true
+		}
+		defer response.Body.Close()
+		var status metrics.Status
+		return json.NewDecoder(response.Body).Decode(&status) == nil && metrics.Sum(status.Listeners[0].Shards).Received == 1
+	})
+	if code := p.terminate(); code != exitFailed {
+		t.Errorf("exit code %d", code)
+	}
+	if received, delivered, _, lost := p.finalLedger(); received != 1 || delivered != 0 || lost != 1 {
+		t.Errorf("received %d, delivered %d, lost %d", received, delivered, lost)
 	}
 }

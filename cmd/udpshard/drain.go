@@ -30,9 +30,14 @@ func (s *server) drain(stop func(), again <-chan os.Signal, ended <-chan error) 
 		}
 	}
 	errs = append(errs, s.outputs.Close(late))
-	for _, listener := range s.ledger.Listeners() {
+	select {
+	case err := <-s.outputs.Broken(): // its reader left while we drained
+		errs = append(errs, err)
+	default:
+	}
+	for _, listener := range s.ledger.Listeners() { // whatever the log level: it is the account of the whole run
 		for _, r := range listener.Read() {
-			logReading(s.log.Info().Str("listener", listener.Name).Int("shard", r.Shard), r).Msg("final ledger")
+			logReading(s.log.Log().Str("listener", listener.Name).Int("shard", r.Shard), r).Msg("final ledger")
 		}
 	}
 	s.web.close()

@@ -16,16 +16,15 @@ type flags struct {
 	set  map[string]string
 }
 
-// add defines a flag for each setting that has one.
+// addFlags defines a flag for each setting that has one.
 func addFlags[T any](f *flags, set *pflag.FlagSet, settings []setting[T]) {
 	for _, s := range settings {
 		if s.flag == "" {
 			continue
 		}
 		check := func(text string) error { return s.set(new(T), text) }
-		isSwitch := s.flag == "join" || s.flag == "gro"
-		set.Var(&flagValue{name: s.flag, text: s.init, isSwitch: isSwitch, check: check, given: f.set}, s.flag, s.usage)
-		if isSwitch {
+		set.Var(&flagValue{name: s.flag, text: s.init, isSwitch: s.bare, check: check, given: f.set}, s.flag, s.usage)
+		if s.bare {
 			set.Lookup(s.flag).NoOptDefVal = "true"
 		}
 	}

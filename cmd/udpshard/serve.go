@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -120,7 +121,7 @@ func (s *server) open() error {
 // address, of which there is one.
 func (s *server) mayGoWithoutWeb() bool {
 	_, asked := s.config.given["http"]
-	return !asked && s.config.listeners[0].join
+	return !asked && slices.ContainsFunc(s.config.listeners, func(l *listener) bool { return l.join })
 }
 
 // maxRecord is the longest record of a datagram of size bytes: each of them

@@ -14,6 +14,7 @@ type setting[T any] struct {
 	key   string
 	init  string // the default
 	live  bool   // SIGHUP can change it
+	bare  bool   // the flag alone means true
 	list  bool   // in the file it may be a YAML list
 	usage string
 	set   func(to *T, text string) error
