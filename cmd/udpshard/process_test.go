@@ -19,12 +19,16 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
+// programDir is where program builds, for TestMain to remove.
+var programDir string
+
 // program builds the program once, for tests that need it as a process.
 var program = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "udpshard-test-")
 	if err != nil {
 		return "", err
 	}
+	programDir = dir
 	if err := os.Chmod(dir, 0o755); err != nil { // for tests that run it as another user
 		return "", err
 	}

@@ -36,6 +36,7 @@ type tests struct{ *testing.M }
 
 func (t tests) Run() int {
 	os.Unsetenv(httpVariable)
+	defer func() { os.RemoveAll(programDir) }() // "" is nothing
 	return t.M.Run()
 }
 
