@@ -92,7 +92,7 @@ const mostTroubles = 100
 // what several datagrams cost.) Idle with four shards, of a core: 1.9% with
 // raw calls throughout, since sysmon then preempts each thread every 10 ms;
 // 0.3% with this. The variants were measured once, when each was tried; what
-// is kept, bench/run measures again.
+// is kept, bench/run measures again (bench/README.md).
 func (s *shard) loop() error {
 	now := time.Now()
 	gathered, lastLook, troubles := false, false, 0
