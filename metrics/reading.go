@@ -40,6 +40,12 @@ type Drops struct {
 // drop.
 func (d Drops) Lost() uint64 { return d.Kernel + d.Malformed + d.Output + d.LostInCrash }
 
+// Received returns the datagrams that were received and then dropped, for
+// whatever reason: the ledger's first equation.
+func (d Drops) Received() uint64 {
+	return d.NotAllowed + d.RateLimited + d.Malformed + d.Output + d.LostInCrash
+}
+
 // Read takes a reading, and asks the socket first. Any goroutine may call it.
 func (s *Shard) Read() Reading {
 	s.mu.Lock()
@@ -67,8 +73,7 @@ func (s *Shard) Read() Reading {
 	}
 	// Last of all: whatever was counted above had been received by then.
 	r.Bytes, r.Batches, r.Received = s.Bytes.Load(), s.Batches.Load(), s.Received.Load()
-	d := r.Dropped
-	r.InFlight = r.Received - r.Delivered - d.NotAllowed - d.RateLimited - d.Malformed - d.Output - d.LostInCrash
+	r.InFlight = r.Received - r.Delivered - r.Dropped.Received()
 	return r
 }
 

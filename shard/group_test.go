@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -138,9 +139,11 @@ func TestEchoLeavesFromTheAddressThatWasAsked(t *testing.T) {
 func TestIPv6AloneLeavesThePortToIPv4(t *testing.T) {
 	needIPv6(t)
 	six, _ := start(t, Config{Address: "[::]:0", Shards: 1})
-	if _, err := Listen(Config{Address: fmt.Sprintf("0.0.0.0:%d", six.Addr().Port()), Shards: 1}); err != nil {
-		t.Error(err)
+	four, err := Listen(Config{Address: fmt.Sprintf("0.0.0.0:%d", six.Addr().Port()), Shards: 1})
+	if err != nil {
+		t.Fatal(err)
 	}
+	four.Close()
 }
 
 func TestSourcesOfADualStackGroupAreIPv4(t *testing.T) {
@@ -328,8 +331,8 @@ func TestDrainReadsTheQueueAndTurnsTheRestAway(t *testing.T) {
 }
 
 func TestFatalErrorStopsTheGroup(t *testing.T) {
-	for name, spoil := range map[string]func(t *testing.T, fd int){
-		"not a socket any more": func(t *testing.T, fd int) {
+	for name, spoil := range map[string]func(t *testing.T, g *Group, fd int){
+		"not a socket any more": func(t *testing.T, g *Group, fd int) {
 			null, err := os.Open(os.DevNull)
 			if err != nil {
 				t.Fatal(err)
@@ -339,7 +342,13 @@ func TestFatalErrorStopsTheGroup(t *testing.T) {
 				t.Fatal(err)
 			}
 		},
-		"shut down": func(t *testing.T, fd int) {
+		"shut down when it is idle": func(t *testing.T, g *Group, fd int) {
+			waitsIdle(t, g)
+			if err := unix.Shutdown(fd, unix.SHUT_RDWR); err != nil && !errors.Is(err, unix.ENOTCONN) {
+				t.Fatal(err)
+			}
+		},
+		"shut down": func(t *testing.T, g *Group, fd int) {
 			if err := unix.Shutdown(fd, unix.SHUT_RDWR); err != nil && !errors.Is(err, unix.ENOTCONN) {
 				t.Fatal(err)
 			}
@@ -353,7 +362,7 @@ func TestFatalErrorStopsTheGroup(t *testing.T) {
 			ended := make(chan error, 1)
 			go func() { ended <- g.Run(t.Context()) }()
 			eventually(t, "all shards read", func() bool { return len(notReady(g)) == 0 })
-			spoil(t, g.shards[1].fd)
+			spoil(t, g, g.shards[1].fd)
 			select {
 			case err = <-ended:
 			case <-time.After(20 * time.Second):
@@ -367,6 +376,25 @@ func TestFatalErrorStopsTheGroup(t *testing.T) {
 			}
 		})
 	}
+}
+
+// waitsIdle returns when every thread of the group waits elsewhere than in a
+// receive.
+func waitsIdle(t *testing.T, g *Group) {
+	t.Helper()
+	eventually(t, "the shards are idle", func() bool {
+		for _, page := range g.Listener().Shards {
+			call, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/syscall", page.Thread()))
+			if err != nil {
+				t.Skipf("needs /proc/self/task/*/syscall (CONFIG_HAVE_ARCH_TRACEHOOK): %v", err)
+			}
+			number, err := strconv.Atoi(strings.Fields(string(call))[0]) // else it is running
+			if err != nil || number == unix.SYS_RECVMMSG || number == unix.SYS_FUTEX {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 func notReady(g *Group) []string {

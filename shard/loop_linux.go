@@ -95,22 +95,25 @@ const mostTroubles = 100
 // is kept, bench/run measures again (bench/README.md).
 func (s *shard) loop() error {
 	now := time.Now()
-	gathered, lastLook, troubles := false, false, 0
+	gathered, doubt, lastLook, troubles := false, false, false, 0
 	for last := now; ; { // last: when something came
-		flags := 0
+		flags, polled := 0, false
 		stopping := s.group.stopping.Load()
 		switch {
 		case stopping, gathered:
 			flags = unix.MSG_DONTWAIT
 		case now.Sub(last) < s.group.config.BusyPoll:
 			flags = unix.MSG_DONTWAIT
-		case now.Sub(last) >= turn:
-			s.waitFor(unix.POLLIN, idleTurn)
+		case now.Sub(last) >= turn && !doubt:
+			polled = s.waitFor(unix.POLLIN, idleTurn)
 			flags = unix.MSG_DONTWAIT
 		}
 		n, err := s.receiver.Receive(s.fd, flags)
 		now = time.Now()
 		s.page.Beat(now)
+		// A socket that was shut down is readable for ever, and says so only
+		// to a receive that may wait (__skb_recv_udp, Linux 6.18).
+		doubt = polled && empty(err)
 		if gathered {
 			s.gatherer.brought(n)
 			gathered = false

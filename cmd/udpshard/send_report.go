@@ -138,7 +138,7 @@ func printArrival(w io.Writer, a load.Arrival) {
 	fmt.Fprint(table, "shard\treceived\tkernel drops\tother drops\tin flight\tshare\t\n")
 	for _, s := range a.Shards {
 		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%.1f%%\t\n", s.Shard, thousands(s.Received), thousands(s.Dropped.Kernel),
-			thousands(load.NotDelivered(s.Dropped)), thousands(s.InFlight),
+			thousands(s.Dropped.Received()), thousands(s.InFlight),
 			100*float64(s.Received+s.Dropped.Kernel)/max(float64(a.Received+a.Kernel), 1))
 	}
 	fmt.Fprintf(table, "all\t%s\t%s\t%s\t%s\t100.0%%\t\n", thousands(a.Received), thousands(a.Kernel), thousands(a.Dropped), thousands(a.InFlight))

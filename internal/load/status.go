@@ -159,16 +159,10 @@ func newArrival(before, now metrics.ListenerStatus, sent uint64) Arrival {
 	t := metrics.Sum(a.Shards)
 	d := t.Dropped
 	a.Received, a.Kernel, a.InFlight = t.Received, d.Kernel, t.InFlight
-	a.Dropped = NotDelivered(d)
+	a.Dropped = d.Received()
 	came := a.Received + a.Kernel
 	a.Lost, a.More = sent-min(sent, came), came-min(sent, came)
 	return a
-}
-
-// NotDelivered adds up what was received and then dropped for any reason, as
-// asked or not.
-func NotDelivered(d metrics.Drops) uint64 {
-	return d.NotAllowed + d.RateLimited + d.Malformed + d.Output + d.LostInCrash
 }
 
 // since subtracts what had been counted before. InFlight stays: it is what is
