@@ -22,9 +22,10 @@ const module = "github.com/udpshard/udpshard/"
 // mayImport says which packages of the module each may import. A package
 // that is not here fails the test: decide where it stands.
 var mayImport = map[string][]string{
-	"cmd/udpshard":    {"output", "shard", "metrics", "packet", "packet/syslog", "internal/load"},
+	"cmd/udpshard":    {"output", "shard", "shard/steer", "metrics", "packet", "packet/syslog", "internal/load"},
 	"output":          {"metrics"},
-	"shard":           {"packet", "metrics", "internal/sys"},
+	"shard":           {"shard/steer", "packet", "metrics", "internal/sys"},
+	"shard/steer":     {},
 	"metrics":         {},
 	"packet":          {"packet/record", "internal/sys"},
 	"packet/syslog":   {"packet", "packet/record"},

@@ -41,12 +41,14 @@ func ledgerAt(version string) *Ledger {
 }
 
 // statusSample is the contract's, byte for byte but for the version and the
-// time, which it leaves open.
+// time, which it leaves open, and what comes behind shards.
 const statusSample = `{"version":"…","pid":1,"role":"active","started_at":"…","listeners":[{"name":"syslog","address":"127.0.0.1:5514",
  "protocol":"syslog","steer":"hash","shards":[{"shard":0,"cpu":0,"thread":77,"received":0,"bytes":0,"batches":0,
  "delivered":0,"replied":0,"in_flight":0,"truncated":0,"unparsed":0,
  "dropped":{"kernel":0,"not_allowed":0,"rate_limited":0,"malformed":0,"output":0,"reply":0,"lost_in_crash":0},
- "queue_bytes":0,"buffer_bytes":0}]}]}`
+ "queue_bytes":0,"buffer_bytes":0}],
+ "steering":{"buckets":256,"moved_buckets":3,"sprayed_sources":["10.0.0.7:514"],"stalled_shards":[0],"changes":{"spray":1}},
+ "top_senders":[{"source":"10.0.0.7:514","per_second":90000,"percent":91,"sprayed":true}],"skew":"91% come from one sender, 10.0.0.7:514; spraying it"}]}`
 
 func TestStatusIsTheContracts(t *testing.T) {
 	want := strings.ReplaceAll(statusSample, "\n ", "")
@@ -57,7 +59,14 @@ func TestStatusIsTheContracts(t *testing.T) {
 	page := new(Shard)
 	page.Start(77)
 	ledger := ledgerAt("v1.2.3")
-	ledger.Add(&Listener{Name: "syslog", Address: "127.0.0.1:5514", Protocol: "syslog", Steer: "hash", Shards: []*Shard{page}})
+	listener := &Listener{Name: "syslog", Address: "127.0.0.1:5514", Protocol: "syslog", Shards: []*Shard{page}}
+	listener.SetSteering(Steering{
+		Mode: "hash", Buckets: 256, MovedBuckets: 3, SprayedSources: []string{"10.0.0.7:514"}, StalledShards: []int{0},
+		Changes:    map[string]uint64{"spray": 1},
+		TopSenders: []Sender{{Source: "10.0.0.7:514", PerSecond: 90_000, Percent: 91, Sprayed: true}},
+		Skew:       "91% come from one sender, 10.0.0.7:514; spraying it",
+	})
+	ledger.Add(listener)
 	response := get(ledger.Handler(nil), "/api/v1/status")
 	if got := response.Body.String(); got != want {
 		t.Errorf("status\n%swant\n%s", got, want)
@@ -66,6 +75,9 @@ func TestStatusIsTheContracts(t *testing.T) {
 		t.Errorf("%d, %v", response.Code, response.Header())
 	}
 }
+
+// unsteered is what a listener tells that was not steered yet.
+const unsteered = `"steering":{"buckets":0,"moved_buckets":0,"sprayed_sources":[],"stalled_shards":[],"changes":{}},"top_senders":[],"skew":""`
 
 // Every key tells its own counter.
 func TestStatusFigures(t *testing.T) {
@@ -78,8 +90,8 @@ func TestStatusFigures(t *testing.T) {
 		`{"shard":0,"cpu":0,"thread":0,"received":0,"bytes":0,"batches":0,"delivered":0,"replied":0,"in_flight":0,"truncated":0,"unparsed":0,` +
 		`"dropped":{"kernel":0,"not_allowed":0,"rate_limited":0,"malformed":0,"output":0,"reply":0,"lost_in_crash":0},"queue_bytes":0,"buffer_bytes":0},` +
 		`{"shard":1,"cpu":2,"thread":77,"received":1000000,"bytes":10,"batches":11,"delivered":12,"replied":13,"in_flight":999918,"truncated":14,"unparsed":15,` +
-		`"dropped":{"kernel":21,"not_allowed":16,"rate_limited":17,"malformed":18,"output":19,"reply":20,"lost_in_crash":0},"queue_bytes":22,"buffer_bytes":23}]},` +
-		`{"name":"b","address":"","protocol":"","steer":"","shards":[]}]}` + "\n"
+		`"dropped":{"kernel":21,"not_allowed":16,"rate_limited":17,"malformed":18,"output":19,"reply":20,"lost_in_crash":0},"queue_bytes":22,"buffer_bytes":23}],` + unsteered + `},` +
+		`{"name":"b","address":"","protocol":"","steer":"","shards":[],` + unsteered + `}]}` + "\n"
 	if got := get(ledger.Handler(nil), "/api/v1/status").Body.String(); !strings.HasSuffix(got, want) {
 		t.Errorf("status\n%swant at its end\n%s", got, want)
 	}

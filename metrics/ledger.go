@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,8 +59,9 @@ func (l *Ledger) SetRole(role string) {
 }
 
 // stalledAfter is how long a shard may be away from its socket before it no
-// longer counts as reading. An idle one comes back every 250 ms, a busy one
-// every batch: four misses are no jitter.
+// longer counts as reading, whether anything waits or not. An idle one comes
+// back every 250 ms, a busy one every batch: four misses are no jitter. One
+// that steering calls stalled has datagrams that wait, and counts sooner.
 const stalledAfter = time.Second
 
 // NotReady says what keeps the process from being ready, a line each: none
@@ -70,12 +72,17 @@ func (l *Ledger) NotReady(now time.Time) []string {
 		why = append(why, role)
 	}
 	for _, listener := range l.Listeners() {
+		stalled := listener.Steering().StalledShards
 		for _, s := range listener.Shards {
 			switch away, started := s.away(now); {
 			case !started:
 				why = append(why, fmt.Sprintf("listener %s shard %d has not started", listener.Name, s.Index))
-			case away > stalledAfter:
-				why = append(why, fmt.Sprintf("listener %s shard %d has not read for %s", listener.Name, s.Index, away.Round(100*time.Millisecond)))
+			case away > stalledAfter || slices.Contains(stalled, s.Index):
+				text := fmt.Sprintf("listener %s shard %d has not read for %s", listener.Name, s.Index, away.Round(100*time.Millisecond))
+				if _, holding := s.Held(now); holding {
+					text += ": its output takes nothing"
+				}
+				why = append(why, text)
 			}
 		}
 	}
@@ -88,8 +95,9 @@ type Listener struct {
 	Name     string
 	Address  string
 	Protocol string
-	Steer    string
 	Shards   []*Shard
+
+	steered steered
 }
 
 // Read takes a reading of every shard.
@@ -119,6 +127,9 @@ type Shard struct {
 	thread atomic.Int64
 	beat   atomic.Int64 // nanoseconds since epoch at its last return to the socket; 0: none yet
 
+	held      atomic.Int64 // nanoseconds for which it waited for its output
+	heldSince atomic.Int64 // nanoseconds since epoch; 0: it does not wait
+
 	mu      sync.Mutex
 	socket  Socket
 	dropped uint32 // last seen of the socket's own counter
@@ -129,7 +140,7 @@ type Shard struct {
 	// To 512 bytes: a size class of Go's allocator that keeps its alignment
 	// (a larger object with pointers has a header before it), so that each
 	// page begins a cache line and the next page is on another.
-	_ [48]byte
+	_ [32]byte
 }
 
 // Attach names the socket that Read asks.
@@ -171,14 +182,21 @@ func (s *Shard) away(now time.Time) (away time.Duration, started bool) {
 // may grow by less than 2^32 between two calls, which at ten million drops a
 // second leaves seven minutes. An error leaves what was known.
 func (s *Shard) ask() {
+	s.askMemory()
+	if s.socket == nil {
+		return
+	}
+	if used, err := s.socket.CPUTime(); err == nil {
+		s.cpuTime = max(s.cpuTime, used)
+	}
+}
+
+func (s *Shard) askMemory() {
 	if s.socket == nil {
 		return
 	}
 	if queued, buffer, dropped, err := s.socket.Memory(); err == nil {
 		s.Kernel.Add(uint64(dropped - s.dropped))
 		s.queued, s.buffer, s.dropped = queued, buffer, dropped
-	}
-	if used, err := s.socket.CPUTime(); err == nil {
-		s.cpuTime = max(s.cpuTime, used)
 	}
 }

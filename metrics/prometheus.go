@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -44,6 +45,15 @@ var allSeries = []series{
 var droppedDesc = prometheus.NewDesc("udpshard_datagrams_dropped_total",
 	"Datagrams lost, by reason (reply: the reply alone was lost).", []string{"listener", "shard", "reason"}, nil)
 
+var (
+	listenerLabels = []string{"listener"}
+
+	stalledDesc = prometheus.NewDesc("udpshard_shard_stalled", "1 while the shard does not come back to a queue that waits, else 0.", shardLabels, nil)
+	movedDesc   = prometheus.NewDesc("udpshard_steer_moved_buckets", "Parts of the flows that steering keeps away from their first shard.", listenerLabels, nil)
+	sprayedDesc = prometheus.NewDesc("udpshard_steer_sprayed_sources", "Senders whose datagrams steering gives to any shard.", listenerLabels, nil)
+	changesDesc = prometheus.NewDesc("udpshard_steer_changes_total", "Changes that steering made, by kind.", []string{"listener", "kind"}, nil)
+)
+
 var dropReasons = []struct {
 	reason string
 	value  func(d *Drops) uint64
@@ -62,15 +72,31 @@ func (l *Ledger) Describe(ch chan<- *prometheus.Desc) {
 	for i := range allSeries {
 		ch <- allSeries[i].desc
 	}
-	ch <- droppedDesc
+	for _, desc := range []*prometheus.Desc{droppedDesc, stalledDesc, movedDesc, sprayedDesc, changesDesc} {
+		ch <- desc
+	}
 }
 
 // Collect implements prometheus.Collector: one reading a shard, so that the
 // ledger's equation holds within a scrape too.
 func (l *Ledger) Collect(ch chan<- prometheus.Metric) {
 	for _, listener := range l.Listeners() {
+		steering := listener.Steering()
+		gauge := func(desc *prometheus.Desc, value int, labels ...string) {
+			ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(value), append([]string{listener.Name}, labels...)...)
+		}
+		gauge(movedDesc, steering.MovedBuckets)
+		gauge(sprayedDesc, len(steering.SprayedSources))
+		for kind, n := range steering.Changes {
+			ch <- prometheus.MustNewConstMetric(changesDesc, prometheus.CounterValue, float64(n), listener.Name, kind)
+		}
 		for _, r := range listener.Read() {
 			shard := strconv.Itoa(r.Shard)
+			stalled := 0
+			if slices.Contains(steering.StalledShards, r.Shard) {
+				stalled = 1
+			}
+			gauge(stalledDesc, stalled, shard)
 			for i := range allSeries {
 				s := &allSeries[i]
 				ch <- prometheus.MustNewConstMetric(s.desc, s.kind, s.value(&r), listener.Name, shard)

@@ -123,12 +123,18 @@ var promised = map[string]struct {
 	"udpshard_receive_queue_bytes":       {"gauge", []string{"listener", "shard"}, map[string]float64{"": 22}},
 	"udpshard_receive_buffer_bytes":      {"gauge", []string{"listener", "shard"}, map[string]float64{"": 23}},
 	"udpshard_shard_cpu_seconds_total":   {"counter", []string{"listener", "shard"}, map[string]float64{"": 1.5}},
+	"udpshard_shard_stalled":             {"gauge", []string{"listener", "shard"}, map[string]float64{"": 1}},
+	"udpshard_steer_moved_buckets":       {"gauge", []string{"listener"}, map[string]float64{"": 24}},
+	"udpshard_steer_sprayed_sources":     {"gauge", []string{"listener"}, map[string]float64{"": 2}},
+	"udpshard_steer_changes_total":       {"counter", []string{"kind", "listener"}, map[string]float64{"": 25}},
 	"udpshard_build_info":                {"gauge", []string{"version"}, map[string]float64{"": 1}},
 }
 
 func TestPrometheusHasWhatWasPromised(t *testing.T) {
 	ledger := NewLedger("v1")
-	ledger.Add(&Listener{Name: "logs", Shards: []*Shard{numbered()}})
+	listener := &Listener{Name: "logs", Shards: []*Shard{numbered()}}
+	listener.SetSteering(Steering{MovedBuckets: 24, SprayedSources: []string{"a", "b"}, StalledShards: []int{1}, Changes: map[string]uint64{"move": 25}})
+	ledger.Add(listener)
 	response := get(ledger.Handler(map[string]string{"version": "v1"}), "/metrics")
 	families := scrape(t, response.Body)
 	for name, want := range promised {

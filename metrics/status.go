@@ -16,11 +16,14 @@ type Status struct {
 
 // ListenerStatus is one listener's part of it.
 type ListenerStatus struct {
-	Name     string    `json:"name"`
-	Address  string    `json:"address"`
-	Protocol string    `json:"protocol"`
-	Steer    string    `json:"steer"`
-	Shards   []Reading `json:"shards"`
+	Name       string    `json:"name"`
+	Address    string    `json:"address"`
+	Protocol   string    `json:"protocol"`
+	Steer      string    `json:"steer"`
+	Shards     []Reading `json:"shards"`
+	Steering   Steering  `json:"steering"`
+	TopSenders []Sender  `json:"top_senders"`
+	Skew       string    `json:"skew"`
 }
 
 // Status takes a reading of everything.
@@ -33,12 +36,16 @@ func (l *Ledger) Status() Status {
 		Listeners: []ListenerStatus{},
 	}
 	for _, listener := range l.Listeners() {
+		steering := listener.Steering()
 		status.Listeners = append(status.Listeners, ListenerStatus{
-			Name:     listener.Name,
-			Address:  listener.Address,
-			Protocol: listener.Protocol,
-			Steer:    listener.Steer,
-			Shards:   listener.Read(),
+			Name:       listener.Name,
+			Address:    listener.Address,
+			Protocol:   listener.Protocol,
+			Steer:      steering.Mode,
+			Shards:     listener.Read(),
+			Steering:   steering,
+			TopSenders: steering.TopSenders,
+			Skew:       steering.Skew,
 		})
 	}
 	return status

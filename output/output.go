@@ -54,6 +54,10 @@ func NewSet(report func(Event)) *Set {
 	}
 }
 
+// PerShard stands for the shard's number in an output's path: each shard then
+// has an output of its own.
+const PerShard = "{shard}"
+
 // Check says whether spec names an output, and opens nothing: stdout,
 // discard, or file:PATH, where {shard} in PATH stands for the shard's number.
 func Check(spec string) error {
@@ -68,10 +72,10 @@ func destination(spec string, shard int) (string, error) {
 		return spec, nil
 	case isFile && path == "":
 		return "", errors.New("file: needs a path: file:/var/log/udpshard.log")
-	case isFile && strings.Contains(strings.ReplaceAll(path, "{shard}", ""), "{"):
+	case isFile && strings.Contains(strings.ReplaceAll(path, PerShard, ""), "{"):
 		return "", fmt.Errorf("%q: only {shard} can stand in braces", path)
 	case isFile:
-		return filepath.Abs(strings.ReplaceAll(path, "{shard}", strconv.Itoa(shard)))
+		return filepath.Abs(strings.ReplaceAll(path, PerShard, strconv.Itoa(shard)))
 	}
 	return "", fmt.Errorf("%q is no output: use stdout, discard or file:PATH", spec)
 }

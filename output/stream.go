@@ -49,11 +49,22 @@ func (s *stream) Buffer() []byte {
 	if s.filled == nil {
 		select {
 		case s.filled = <-s.free:
-		case <-s.writer.abort:
-			s.filled = &buffer{home: s} // once: given up, it does not travel
+		default:
+			s.await()
 		}
 	}
 	return s.filled.data
+}
+
+// await waits until the writer returns a buffer, or is told to give up.
+func (s *stream) await() {
+	s.page.Hold()
+	defer s.page.Release()
+	select {
+	case s.filled = <-s.free:
+	case <-s.writer.abort:
+		s.filled = &buffer{home: s} // once: given up, it does not travel
+	}
 }
 
 // Commit implements packet.Sink.
@@ -73,13 +84,22 @@ func (s *stream) Flush() {
 	select {
 	case <-s.writer.abort:
 		s.filled.lose()
+		return
 	default:
-		select {
-		case s.writer.full <- s.filled:
-			s.filled = nil
-		case <-s.writer.abort:
-			s.filled.lose()
-		}
+	}
+	select {
+	case s.writer.full <- s.filled:
+		s.filled = nil
+		return
+	default:
+	}
+	s.page.Hold()
+	defer s.page.Release()
+	select {
+	case s.writer.full <- s.filled:
+		s.filled = nil
+	case <-s.writer.abort:
+		s.filled.lose()
 	}
 }
 

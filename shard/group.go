@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/metrics"
+	"github.com/udpshard/udpshard/shard/steer"
 )
 
 // Group is the shards of one address. Its methods may be called by any
@@ -24,6 +25,7 @@ type Group struct {
 	shards   []*shard
 	listener *metrics.Listener
 	gate     atomic.Pointer[gate]
+	steerer  *steerer
 	stopping atomic.Bool
 	closing  sync.Once
 	began    time.Time
@@ -50,12 +52,16 @@ func Listen(c Config) (*Group, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Group{config: c, address: at, began: time.Now(), listener: &metrics.Listener{Address: at.String(), Steer: "hash"}}
+	g := &Group{config: c, address: at, began: time.Now(), listener: &metrics.Listener{Address: at.String()}}
+	g.steerer = newSteerer(g)
 	if !at.Addr().IsUnspecified() {
 		g.bound = at.Addr()
 	}
 	g.gate.Store(gate)
-	if err := g.layOut(fds); err != nil {
+	if err = g.layOut(fds); err == nil {
+		err = g.steerer.set(c.Steering)
+	}
+	if err != nil {
 		for _, fd := range fds {
 			unix.Close(fd)
 		}
@@ -100,8 +106,8 @@ func (g *Group) Run(ctx context.Context) error {
 			ended <- err
 		}()
 	}
-	sample := time.NewTicker(sampleEvery)
-	defer sample.Stop()
+	tick := time.NewTicker(steer.Tick)
+	defer tick.Stop()
 	done := ctx.Done()
 	var errs []error
 	for running := len(g.shards); running > 0; {
@@ -116,17 +122,13 @@ func (g *Group) Run(ctx context.Context) error {
 				err = errors.Join(err, g.stop())
 			}
 			errs = append(errs, err)
-		case <-sample.C:
-			g.listener.Read()
+		case now := <-tick.C:
+			g.steerer.tick(now) // asks every socket for its drops too, long before the counter of 32 bits wraps
 		}
 	}
 	g.Close()
 	return errors.Join(errs...)
 }
-
-// sampleEvery bounds what a socket's drop counter of 32 bits can grow by
-// between two readings, when nobody else asks.
-const sampleEvery = time.Second
 
 // stop makes every shard leave once its queue is empty.
 func (g *Group) stop() error {
@@ -143,13 +145,20 @@ func (g *Group) stop() error {
 	return errors.Join(errs...)
 }
 
+// SetSteering replaces the way in which datagrams are spread. No socket is
+// closed and no datagram lost, but with another mode flows go to other shards.
+// The error is a *ConfigError, or the kernel's; the way before stays.
+func (g *Group) SetSteering(s Steering) error { return g.steerer.set(s) }
+
 // Close closes the sockets of a group that was never run; Run does it itself.
 // The ledger asks each socket a last time.
 func (g *Group) Close() { g.closing.Do(g.close) }
 
 func (g *Group) close() {
+	g.steerer.close()
 	for _, s := range g.shards {
 		s.page.Detach()
+		s.waits.close()
 		unix.Close(s.fd)
 	}
 	countOwn(g.address.AddrPort, -1)

@@ -29,11 +29,13 @@ type shard struct {
 	oldest   time.Time // when the sink got the first record that it still holds; zero: none
 	zones    map[uint32]string
 	gatherer gatherer
+	tally    *tally
+	waits    waits
 }
 
 func newShard(g *Group, index, fd int) (*shard, error) {
 	c := &g.config
-	page := &metrics.Shard{Index: index, CPU: c.CPUs[index%len(c.CPUs)]}
+	page := &metrics.Shard{Index: index, CPU: c.cpu(index)}
 	sink, err := c.Sink(index, page)
 	if err != nil {
 		return nil, err
@@ -48,6 +50,7 @@ func newShard(g *Group, index, fd int) (*shard, error) {
 		places:   make([]int, 0, c.Batch),
 		handler:  c.Handler(index),
 		zones:    make(map[uint32]string),
+		tally:    newTally(g.steerer.plan()),
 	}
 	if s.handler == nil {
 		s.handler = discard

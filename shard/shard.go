@@ -2,8 +2,10 @@
 // each shard, and nothing between them.
 //
 // A Group opens its sockets on one address with SO_REUSEPORT, so the kernel
-// spreads senders over them by a hash of the 4-tuple: the datagrams of one
-// flow stay on one socket, in order. Each socket belongs to one goroutine that
+// spreads senders over them: by a hash, so that the datagrams of one flow stay
+// on one socket, in order, or as a program says that the group gives it
+// (package steer). The group watches how its shards do, and corrects what is
+// uneven or stuck. Each socket belongs to one goroutine that
 // is locked to its thread for good (runtime.LockOSThread), and the thread is
 // pinned to a core (sched_setaffinity). There it reads batches with recvmmsg
 // into memory that was laid out before the loop began, drops what the group's
@@ -68,6 +70,15 @@ type Config struct {
 	// the next datagram a wake-up's delay, some 50 µs in virtual machines, and takes
 	// up to the whole core meanwhile. Datagrams do not gather then. 0 is never.
 	BusyPoll time.Duration
+	// Steering says which shard gets which datagram, until SetSteering changes
+	// it.
+	Steering Steering
+	// OneOutput says that the sinks of all shards lead to one output: where
+	// that is slow, no shard is better than another.
+	OneOutput bool
+	// Event is told what happens to a group, by Run's goroutine, which waits
+	// meanwhile; nil is nobody.
+	Event func(Event)
 	// Policy says whom to listen to, until SetPolicy changes it.
 	Policy Policy
 	// Handler makes the handler of each shard; nil, as a nil Handler, discards.
@@ -142,6 +153,9 @@ func (c Config) complete() (Config, error) {
 	if c.BusyPoll < 0 || c.BusyPoll > maxBusyPoll {
 		return c, &ConfigError{"BusyPoll", fmt.Errorf("%s is not in 0s to %s", c.BusyPoll, maxBusyPoll)}
 	}
+	if _, err := c.Steering.complete(c.Join); err != nil {
+		return c, err
+	}
 	if c.Handler == nil {
 		c.Handler = func(int) packet.Handler { return nil }
 	}
@@ -150,6 +164,9 @@ func (c Config) complete() (Config, error) {
 	}
 	return c, nil
 }
+
+// cpu is the one that a shard is pinned to.
+func (c *Config) cpu(shard int) int { return c.CPUs[shard%len(c.CPUs)] }
 
 // slot is the part of a slab that one message may fill.
 func (c *Config) slot() int {

@@ -55,6 +55,7 @@ func (s *shard) take(n int, now time.Time) error {
 		}
 	}
 	s.page.Batches.Add(1)
+	s.observe(n)
 	s.handle(&a)
 	return nil
 }

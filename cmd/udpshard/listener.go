@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/udpshard/udpshard/output"
 	"github.com/udpshard/udpshard/packet"
 	"github.com/udpshard/udpshard/packet/syslog"
 	"github.com/udpshard/udpshard/shard"
+	"github.com/udpshard/udpshard/shard/steer"
 )
 
 // listener is one address and what becomes of its datagrams.
@@ -25,7 +27,9 @@ type listener struct {
 	receiveBuffer int
 	gro           bool
 	busyPoll      time.Duration
-	steer         string
+	steer         steer.Mode
+	stallAfter    time.Duration
+	sprayAbove    int
 	allow         []netip.Prefix
 	rateLimit     int
 	join          bool
@@ -65,10 +69,15 @@ var listenerSettings = []setting[listener]{
 	{flag: "busy-poll", key: "busy_poll", init: "0",
 		usage: "`DURATION` after the last datagram for which a shard keeps asking its socket, up to 1m: less delay for a whole core",
 		set:   bind(parseDuration, func(l *listener) *time.Duration { return &l.busyPoll })},
-	{flag: "steer", key: "steer", init: "hash",
-		usage: "`MODE` of spreading datagrams over shards: hash (the kernel's 4-tuple hash)",
-		set: bind(parseChoice("hash"),
-			func(l *listener) *string { return &l.steer })},
+	{flag: "steer", key: "steer", init: "auto", live: true,
+		usage: "`MODE` of spreading datagrams over shards: auto (a flow stays on one shard, skew is corrected), hash (the kernel's 4-tuple hash), cpu (the one that received), source (by source address) or spray (any)",
+		set:   bind(steer.Parse, func(l *listener) *steer.Mode { return &l.steer })},
+	{flag: "stall-after", key: "stall_after", init: "500ms", live: true,
+		usage: "`DURATION` for which a shard may stay away from a queue that waits, before others get its datagrams; 0 is for ever",
+		set:   bind(parseStall, func(l *listener) *time.Duration { return &l.stallAfter })},
+	{flag: "spray-above", key: "spray_above", init: "50000", live: true,
+		usage: "`N` datagrams a second of one sender above which auto spreads them over all shards, if they are more than a shard's fair part, or off",
+		set:   bind(parseRate, func(l *listener) *int { return &l.sprayAbove })},
 	{flag: "allow", key: "allow", live: true, list: true,
 		usage: "`CIDR,...` of senders to listen to; others are dropped and counted (default all)",
 		set:   bind(parsePrefixes, func(l *listener) *[]netip.Prefix { return &l.allow })},
@@ -93,6 +102,14 @@ func parseAddress(text string) (string, error) {
 }
 
 func parseOutput(text string) (string, error) { return text, output.Check(text) }
+
+// parseStall leaves the range to the engine.
+func parseStall(text string) (time.Duration, error) {
+	if text == "off" {
+		return 0, nil
+	}
+	return parseDuration(text)
+}
 
 // parseRate reads a limit that can be off.
 func parseRate(text string) (int, error) {
@@ -155,6 +172,7 @@ func (l *listener) locate(err error) error {
 	key := map[string]string{
 		"Address": "address", "Shards": "shards", "CPUs": "cpus", "Batch": "batch", "MaxDatagram": "max_datagram",
 		"ReceiveBuffer": "receive_buffer", "BusyPoll": "busy_poll", "Allow": "allow", "RateLimit": "rate_limit",
+		"Steering.Mode": "steer", "Steering.StallAfter": "stall_after",
 	}[wrong.Field]
 	return l.misfit(key, wrong.Err)
 }
@@ -172,9 +190,23 @@ func (l *listener) engine() shard.Config {
 		BusyPoll:      l.busyPoll,
 		Join:          l.join,
 		OneWay:        l.protocol != "echo",
+		OneOutput:     !strings.Contains(l.output, output.PerShard),
+		Steering:      l.steering(),
 		Policy:        l.policy(),
 		Handler:       l.handler(),
 	}
+}
+
+// steering is the engine's, where 0 stands for its defaults.
+func (l *listener) steering() shard.Steering {
+	s := shard.Steering{Mode: l.steer, StallAfter: l.stallAfter, SprayAbove: l.sprayAbove}
+	if s.StallAfter == 0 {
+		s.StallAfter = -1
+	}
+	if s.SprayAbove == 0 {
+		s.SprayAbove = -1
+	}
+	return s
 }
 
 // loopback is whom echo answers unless it is told: an open echo service is a

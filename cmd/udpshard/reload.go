@@ -23,6 +23,10 @@ func (s *server) reload() {
 			s.log.Error().Err(l.locate(err)).Msg("reload failed")
 			return
 		}
+		if err := s.groups[i].SetSteering(l.steering()); err != nil {
+			s.log.Error().Err(l.locate(err)).Msg("reload failed")
+			return
+		}
 	}
 	setLevel(next.logLevel)
 	s.stats.setInterval(next.statsInterval)

@@ -97,6 +97,7 @@ func (s *server) open() error {
 			}
 			return sink, err
 		}
+		engine.Event = func(e shard.Event) { s.groupEvent(l.name, e) }
 		g, err := shard.Listen(engine)
 		if err != nil {
 			return l.locate(err)
@@ -135,7 +136,7 @@ func (s *server) announce(l *listener, g *shard.Group) {
 	}
 	asked, granted := g.ReceiveBuffer()
 	s.log.Info().Str("listener", l.name).Str("address", g.Listener().Address).Str("protocol", l.protocol).
-		Int("shards", len(cpus)).Ints("cpus", cpus).Str("receive_buffer", formatSize(granted)).Str("output", l.output).
+		Int("shards", len(cpus)).Ints("cpus", cpus).Str("steer", g.Listener().Steering().Mode).Str("receive_buffer", formatSize(granted)).Str("output", l.output).
 		Msg("listening")
 	if l.gro {
 		s.log.Warn().Str("listener", l.name).Msg("with gro the kernel counts a train that it drops as one datagram: losses are at least what it says")

@@ -87,6 +87,9 @@ func (s *stats) log(now time.Time) {
 				event = event.Uint64("dropped_"+d.reason, d.now-d.before)
 			}
 		}
+		if skew := listener.Steering().Skew; skew != "" {
+			event = event.Str("skew", skew)
+		}
 		event.Msg("stats")
 	}
 }

@@ -1,0 +1,26 @@
+package main
+
+import (
+	"github.com/udpshard/udpshard/shard"
+	"github.com/udpshard/udpshard/shard/steer"
+)
+
+// groupEvent logs what an engine tells of a listener.
+func (s *server) groupEvent(listener string, e shard.Event) {
+	log := s.log.With().Str("listener", listener).Logger()
+	switch c := e.Change; {
+	case e.Err != nil:
+		log.Error().Err(e.Err).Msg("steering can't be changed: datagrams are spread as before")
+	case e.Shared:
+		log.Warn().Str("remedy", "give both --join, which uses hash, or give each its own port").
+			Msg("another process's sockets share the port: the kernel's hash spreads datagrams, and steering is off")
+	case e.Alone:
+		log.Info().Msg("the port is ours alone again: steering is on")
+	case c.Kind == steer.Avoiding:
+		log.Warn().Int("shard", c.Shard).Str("reason", c.Reason).Msg(c.String())
+	case c.Sender.IsValid():
+		log.Info().Str("sender", c.Sender.String()).Int("shard", c.Shard).Str("reason", c.Reason).Msg(c.String())
+	default:
+		log.Info().Int("shard", c.Shard).Str("reason", c.Reason).Msg(c.String())
+	}
+}

@@ -1,0 +1,108 @@
+package metrics
+
+import (
+	"sync"
+	"time"
+)
+
+// Steering is how a listener spreads datagrams over its shards.
+type Steering struct {
+	Mode           string   `json:"-"`               // auto, hash, cpu, source, spray
+	Buckets        int      `json:"buckets"`         // parts into which auto divides flows; 0 in other modes
+	MovedBuckets   int      `json:"moved_buckets"`   // of these, so many are not at their first shard
+	SprayedSources []string `json:"sprayed_sources"` // senders whose datagrams go to any shard
+	StalledShards  []int    `json:"stalled_shards"`  // that do not come back to a queue that waits
+
+	// Changes counts what steering has changed, by kind.
+	Changes map[string]uint64 `json:"changes"`
+
+	TopSenders []Sender `json:"-"` // the heaviest first
+	Skew       string   `json:"-"` // what is uneven, in words; empty: nothing is
+}
+
+// Sender is one source address and port that sends much.
+type Sender struct {
+	Source    string `json:"source"`
+	PerSecond uint64 `json:"per_second"` // datagrams, estimated from a sample
+	Percent   uint64 `json:"percent"`    // of the listener's
+	Sprayed   bool   `json:"sprayed"`
+}
+
+// steered keeps a listener's Steering. The zero value has none.
+type steered struct {
+	mu  sync.Mutex
+	now Steering
+}
+
+// SetSteering replaces what Steering returns, which must not change any more.
+func (l *Listener) SetSteering(s Steering) {
+	l.steered.mu.Lock()
+	defer l.steered.mu.Unlock()
+	l.steered.now = s
+}
+
+// Steering returns how datagrams are spread. Its lists are never nil, so that
+// they are lists in JSON too.
+func (l *Listener) Steering() Steering {
+	l.steered.mu.Lock()
+	defer l.steered.mu.Unlock()
+	s := l.steered.now
+	if s.SprayedSources == nil {
+		s.SprayedSources = []string{}
+	}
+	if s.StalledShards == nil {
+		s.StalledShards = []int{}
+	}
+	if s.TopSenders == nil {
+		s.TopSenders = []Sender{}
+	}
+	if s.Changes == nil {
+		s.Changes = map[string]uint64{}
+	}
+	return s
+}
+
+// Glance is what steering wants to know of a shard, many times a second.
+type Glance struct {
+	Received uint64
+	Dropped  uint64 // by the kernel
+	Queued   uint64 // bytes
+	Buffer   uint64 // bytes
+	Away     time.Duration
+	Held     time.Duration
+}
+
+// Glance asks the socket for less than Read does.
+func (s *Shard) Glance(now time.Time) Glance {
+	s.mu.Lock()
+	s.askMemory()
+	g := Glance{Dropped: s.Kernel.Load(), Queued: uint64(s.queued), Buffer: uint64(s.buffer)}
+	s.mu.Unlock()
+	g.Received = s.Received.Load()
+	if away, started := s.away(now); started {
+		g.Away = away
+	}
+	g.Held, _ = s.Held(now)
+	return g
+}
+
+// Hold says that the shard begins to wait for its output; Release that it
+// goes on. Called by the shard's thread, only where it can't go on at once.
+func (s *Shard) Hold() { s.heldSince.Store(int64(time.Since(epoch))) }
+
+// Release ends what Hold began.
+func (s *Shard) Release() {
+	s.held.Add(int64(time.Since(epoch)) - s.heldSince.Load())
+	s.heldSince.Store(0)
+}
+
+// Held returns for how long the shard has waited for its output in total, and
+// whether it does now.
+func (s *Shard) Held(now time.Time) (total time.Duration, holding bool) {
+	since := s.heldSince.Load()
+	total = time.Duration(s.held.Load())
+	if since != 0 {
+		total += max(0, now.Sub(epoch)-time.Duration(since))
+	}
+	return total, since != 0
+}

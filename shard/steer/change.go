@@ -1,0 +1,49 @@
+package steer
+
+import (
+	"fmt"
+	"net/netip"
+)
+
+// Kind is a kind of change.
+type Kind string
+
+// The kinds, in pairs: what is done, and what undoes it.
+const (
+	Moving     Kind = "move"
+	Returning  Kind = "return"
+	Spraying   Kind = "spray"
+	Unspraying Kind = "unspray"
+	Avoiding   Kind = "avoid"
+	Restoring  Kind = "restore"
+)
+
+// Kinds are all of them.
+var Kinds = []Kind{Moving, Returning, Spraying, Unspraying, Avoiding, Restoring}
+
+// Change is one change of a plan, and why.
+type Change struct {
+	Kind    Kind
+	Shard   int            // away from which, or back to which; of a sender, the one that had it
+	Buckets int            // moved or returned
+	Sender  netip.AddrPort // sprayed, or no longer
+	Reason  string
+}
+
+// String says what changes, without the reason.
+func (c Change) String() string {
+	switch c.Kind {
+	case Moving:
+		return fmt.Sprintf("moved %d buckets away from shard %d", c.Buckets, c.Shard)
+	case Returning:
+		return fmt.Sprintf("returned %d buckets to shard %d", c.Buckets, c.Shard)
+	case Spraying:
+		return fmt.Sprintf("spraying %s, which was on shard %d", c.Sender, c.Shard)
+	case Unspraying:
+		return fmt.Sprintf("%s has shard %d again", c.Sender, c.Shard)
+	case Avoiding:
+		return fmt.Sprintf("steering around shard %d", c.Shard)
+	default:
+		return fmt.Sprintf("taking shard %d back", c.Shard)
+	}
+}

@@ -1,0 +1,149 @@
+package steer
+
+import (
+	"math"
+	"net/netip"
+	"time"
+)
+
+// Over how long rates are averaged: for what is decided, and for what is
+// shown to people and taken back.
+const (
+	quick = 300 * time.Millisecond
+	slow  = 3 * time.Second
+)
+
+// shardState is what the controller knows of a shard.
+type shardState struct {
+	last    Sample
+	arrived float64 // datagrams a second that were sent to it, the dropped ones included
+	handled float64 // of these, so many it received
+	shown   float64 // arrived, over a longer time
+	waited  float64 // part of the time for which it waited for a CPU
+	held    float64 // part of the time for which it waited for its output
+	losses  uint8   // ticks at which its socket dropped: the last is bit 0
+	filled  uint8   // ticks at which its queue was half full, or dropped
+	crowded bool    // it was, and its CPU was another thread's meanwhile
+	away    time.Duration
+
+	stalled   bool
+	stalledAt time.Time
+	restored  time.Time
+	absence   time.Duration // how long it is kept away after it moves again
+
+	relieved  time.Time // when buckets were last moved away
+	returned  time.Time // when some were last given back
+	patience  time.Duration
+	pressed   time.Time // when its queue was last filled
+	bears     float64   // datagrams a second that it handled while it was; 0: not known
+	bearsTill time.Time
+}
+
+func (s *shardState) begin(now Sample) { s.last, s.last.Sketch = now, nil }
+
+// observe brings all rates up to date.
+func (c *Controller) observe(now time.Time, elapsed time.Duration, samples []Sample) {
+	fast, long := weight(elapsed, quick), weight(elapsed, slow)
+	seconds := elapsed.Seconds()
+	buckets := make([]float64, len(c.buckets))
+	for _, s := range c.senders {
+		s.found = 0
+	}
+	for i := range c.shards {
+		s, sample := &c.shards[i], samples[i]
+		received := float64(sample.Received-s.last.Received) / seconds
+		lost := sample.Dropped > s.last.Dropped
+		arrived := received + float64(sample.Dropped-s.last.Dropped)/seconds
+		s.handled += fast * (received - s.handled)
+		s.arrived += fast * (arrived - s.arrived)
+		s.shown += long * (arrived - s.shown)
+		waited := (sample.Waited - s.last.Waited).Seconds() / seconds
+		s.waited += fast * (waited - s.waited)
+		s.held += fast * ((sample.Held-s.last.Held).Seconds()/seconds - s.held)
+		s.losses, s.filled = s.losses<<1, s.filled<<1
+		if lost {
+			s.losses |= 1
+		}
+		if lost || 2*sample.Queued >= sample.Buffer && sample.Buffer > 0 {
+			s.filled |= 1
+			s.pressed = now
+		}
+		s.crowded = s.filled&1 != 0 && waited > much
+		s.away = sample.Away
+		if sample.Sketch != nil {
+			c.count(i, sample.Sketch, s.arrived/max(s.handled, 1)/seconds, buckets)
+		}
+		s.begin(sample)
+	}
+	for b := range buckets {
+		c.buckets[b] += fast * (buckets[b] - c.buckets[b])
+	}
+	total := c.total(func(s *shardState) float64 { return s.shown })
+	for hash, s := range c.senders {
+		s.rate += fast * (s.found - s.rate)
+		s.shown += long * (s.found - s.shown)
+		if !s.sprayed && s.shown < total/1000 {
+			delete(c.senders, hash)
+		}
+	}
+}
+
+// weight is that of a new value in an average over a time.
+func weight(elapsed, over time.Duration) float64 {
+	return 1 - math.Exp(-elapsed.Seconds()/over.Seconds())
+}
+
+// count takes a shard's sketch over. scale makes datagrams a second of its
+// weights.
+func (c *Controller) count(shard int, sketch *Sketch, scale float64, buckets []float64) {
+	for b, weight := range sketch.Buckets {
+		buckets[b] += float64(weight) * scale
+	}
+	for _, f := range sketch.Heaviest(nil, len(sketch.sets)*sketchWays) {
+		s := c.senders[f.Hash]
+		if s == nil {
+			if len(c.senders) >= mostSenders {
+				continue
+			}
+			s = &sender{source: f.Source, hash: f.Hash, since: c.last}
+			c.senders[f.Hash] = s
+		}
+		rate := float64(f.Least()) * scale
+		s.found += rate
+		if s.sprayed { // its datagrams go nowhere else when its bucket is moved
+			b := c.plan.Bucket(f.Hash)
+			buckets[b] = max(0, buckets[b]-rate)
+		} else {
+			s.shard = shard
+		}
+	}
+}
+
+// mostSenders bounds what is remembered, beyond all that can have one part in
+// a hundred.
+const mostSenders = 256
+
+// sender is a flow with many datagrams.
+type sender struct {
+	source  netip.AddrPort
+	hash    uint32
+	shard   int     // the one that has it, or had before it was sprayed
+	rate    float64 // datagrams a second
+	shown   float64 // the same, over a longer time
+	found   float64 // at this tick
+	heavy   int     // ticks for which it was too much
+	sprayed bool
+	since   time.Time // when it was sprayed
+	bound   float64   // the rate above which that was right
+	small   time.Time // since when it has been below half of that; zero: it is not
+}
+
+// total adds something up over all shards.
+func (c *Controller) total(of func(*shardState) float64) (sum float64) {
+	for i := range c.shards {
+		sum += of(&c.shards[i])
+	}
+	return sum
+}
+
+func arrived(s *shardState) float64 { return s.arrived }

@@ -1,0 +1,77 @@
+package shard
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/prometheus/procfs"
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+// attachProgram gives the socket's whole group a program, in the place of the
+// one that it has: a datagram sees one or the other (reuseport_attach_prog,
+// Linux 6.18). It comes after bind: a socket that has one before can't join a
+// group.
+func attachProgram(fd int, program []bpf.RawInstruction) error {
+	filters := make([]unix.SockFilter, len(program))
+	for i, in := range program {
+		filters[i] = unix.SockFilter{Code: in.Op, Jt: in.Jt, Jf: in.Jf, K: in.K}
+	}
+	err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF,
+		&unix.SockFprog{Len: uint16(len(filters)), Filter: &filters[0]})
+	switch {
+	case errors.Is(err, unix.ENOPROTOOPT):
+		return errNoSteering
+	case err != nil:
+		return fmt.Errorf("setsockopt SO_ATTACH_REUSEPORT_CBPF with %d instructions: %w", len(program), err)
+	}
+	return nil
+}
+
+// detachProgram gives the group back to the kernel's hash. Before Linux 5.3
+// (SO_DETACH_REUSEPORT_BPF) a program does it whose result is past the group:
+// the kernel then falls back to its hash (reuseport_select_sock).
+func detachProgram(fd int) error {
+	err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_REUSEPORT_BPF, 0)
+	switch {
+	case err == nil, errors.Is(err, unix.ENOENT): // there was none
+		return nil
+	case !errors.Is(err, unix.ENOPROTOOPT):
+		return os.NewSyscallError("setsockopt SO_DETACH_REUSEPORT_BPF", err)
+	}
+	past, err := bpf.Assemble([]bpf.Instruction{bpf.RetConstant{Val: 1<<32 - 1}})
+	if err != nil {
+		return err
+	}
+	return attachProgram(fd, past)
+}
+
+// shared says whether the group has members that are not its own: sockets at
+// the same address. What /proc does not show is not there.
+func (g *Group) shared() bool {
+	fs, err := procfs.NewDefaultFS()
+	if err != nil {
+		return false
+	}
+	own := make(map[uint64]bool)
+	for _, s := range g.shards {
+		var stat unix.Stat_t
+		if err := unix.Fstat(s.fd, &stat); err != nil {
+			return false
+		}
+		own[stat.Ino] = true
+	}
+	read := fs.NetUDP
+	if g.address.Addr().Is6() {
+		read = fs.NetUDP6
+	}
+	lines, _ := read()
+	for _, line := range lines {
+		if uint16(line.LocalPort) == g.address.Port() && line.LocalAddr.Equal(g.address.Addr().AsSlice()) && !own[line.Inode] && line.RemPort == 0 {
+			return true
+		}
+	}
+	return false
+}

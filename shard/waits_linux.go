@@ -1,0 +1,61 @@
+package shard
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// waits reads for how long a thread was ready to run while its CPU was
+// another's: the second number of /proc/self/task/TID/schedstat (Linux's
+// Documentation/scheduler/sched-stats.rst), in nanoseconds. Kernels without
+// CONFIG_SCHED_INFO have no such file; then nothing is known.
+type waits struct {
+	fd     int
+	state  waitsState
+	waited time.Duration
+	line   [96]byte // three numbers of 20 digits at the most
+}
+
+type waitsState int
+
+const (
+	waitsUnknown waitsState = iota
+	waitsOpen
+	waitsNone // or no longer
+)
+
+// of returns the total of a thread, or what was last known of it.
+func (w *waits) of(thread int) time.Duration {
+	if thread == 0 || w.state == waitsNone {
+		return w.waited
+	}
+	if w.state == waitsUnknown {
+		fd, err := unix.Open(fmt.Sprintf("/proc/self/task/%d/schedstat", thread), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			w.state = waitsNone
+			return 0
+		}
+		w.fd, w.state = fd, waitsOpen
+	}
+	n, err := unix.Pread(w.fd, w.line[:], 0)
+	if err != nil { // it has ended
+		return w.waited
+	}
+	if fields := bytes.Fields(w.line[:n]); len(fields) == 3 {
+		if ns, err := strconv.ParseInt(string(fields[1]), 10, 64); err == nil {
+			w.waited = max(w.waited, time.Duration(ns))
+		}
+	}
+	return w.waited
+}
+
+func (w *waits) close() {
+	if w.state == waitsOpen {
+		unix.Close(w.fd)
+	}
+	w.state = waitsNone
+}
