@@ -173,20 +173,26 @@ func TestReopenFails(t *testing.T) {
 	}
 }
 
-// short is a file that takes a part of the first write, as a full disk does.
+// short is a file that takes a part of the first write, as a full disk does,
+// and then nothing until it is opened anew.
 type short struct {
 	*file
-	take int
+	take int // -1: all
 }
 
 func (s *short) write(data []byte) (int, error) {
-	if s.take == 0 {
+	if s.take < 0 {
 		return s.file.write(data)
 	}
 	n, err := s.f.Write(data[:s.take])
 	s.take = 0
-	s.size = int64(n)
+	s.size += int64(n)
 	return n, errors.Join(err, unix.ENOSPC)
+}
+
+func (s *short) reopen(torn int) (int, error) {
+	s.take = -1
+	return s.file.reopen(torn)
 }
 
 // On a real file: what is torn is cut from the old one, unless somebody else

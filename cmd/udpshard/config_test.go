@@ -64,7 +64,7 @@ func TestSettingsAreTheContracts(t *testing.T) {
 		{"batch", "batch", "64"},
 		{"max-datagram", "max_datagram", "8192"},
 		{"receive-buffer", "receive_buffer", "32MiB"},
-		{"steer", "steer", "hash"},
+		{"steer", "steer", "auto"},
 		{"allow", "allow", ""},
 		{"rate-limit", "rate_limit", ""},
 		{"join", "join", "false"},
@@ -90,13 +90,13 @@ func TestDefaults(t *testing.T) {
 		}
 		l := c.listeners[0]
 		if l.name != "syslog" || l.address != ":5514" || l.protocol != "syslog" || l.batch != 64 || l.maxDatagram != 8192 ||
-			l.receiveBuffer != 32<<20 || l.steer != "hash" || l.output != "stdout" {
+			l.receiveBuffer != 32<<20 || l.steer != "auto" || l.output != "stdout" {
 			t.Errorf("%s: %+v", what, l)
 		}
 		if l.shards != 0 || l.cpus != nil || l.allow != nil || l.rateLimit != 0 || l.join {
 			t.Errorf("%s: not left to the engine: %+v", what, l)
 		}
-		if engine := l.engine(); !engine.OneWay || engine.Policy.Allow != nil || engine.Join {
+		if engine := l.engine(); !engine.OneWay || engine.Policy.Allow != nil || engine.Join || !engine.OneOutput || engine.Steering != (shard.Steering{Mode: steer.Auto, StallAfter: 500 * time.Millisecond, SprayAbove: 50_000}) {
 			t.Errorf("%s: engine %+v", what, engine)
 		}
 	}

@@ -58,6 +58,7 @@ func (c *Controller) relieve(now time.Time, from int) {
 		return
 	}
 	s.bears, s.relieved = s.handled, now
+	s.losses, s.filled = 0, 0 // what has happened is dealt with
 	if now.Sub(s.returned) < 2*calm {
 		s.patience = min(2*max(s.patience, calm), longPatience)
 	} else if s.patience == 0 || now.Sub(s.returned) > s.patience+longPatience {

@@ -1,0 +1,274 @@
+package steer
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+var usual = Limits{StallAfter: 500 * time.Millisecond, SprayAbove: 50_000}
+
+// While every shard keeps up and no sender is too much, nothing changes,
+// however long and however uneven.
+func TestNothingChangesWithoutAReason(t *testing.T) {
+	w := newWorld(t, 4, usual)
+	w.send(1000, 200_000)
+	w.send(1, 45_000)
+	w.pass(10 * time.Minute)
+	w.want()
+	if w.dropped() > 0 || w.control.Moved() > 0 {
+		t.Errorf("%.0f dropped, %d moved", w.dropped(), w.control.Moved())
+	}
+}
+
+// A short burst that fills one queue is no reason.
+func TestABurstIsNoReason(t *testing.T) {
+	w := newWorld(t, 4, usual)
+	w.send(1000, 200_000)
+	for range 20 {
+		w.pass(2 * time.Second)
+		w.shards[1].queue += 8_000
+		w.shards[1].dropped += 500
+		w.tick()
+	}
+	w.want()
+}
+
+func TestOneHeavySender(t *testing.T) {
+	w := newWorld(t, 4, usual)
+	heavy, others := w.send(1, 90_000), w.send(15, 10_000)
+	w.tick()
+	if most := slices.Max(w.parts()); most < 0.85 {
+		t.Errorf("before it has a reason, the fullest shard has %.0f%%", 100*most)
+	}
+	w.pass(3 * time.Second)
+	w.want(Spraying)
+	if most := slices.Max(w.parts()); most > 0.40 {
+		t.Errorf("after 3 s the fullest shard has %.0f%%", 100*most)
+	}
+	if words := w.control.Skew(); !strings.Contains(words, heavy[0].source.String()+"; spraying it") {
+		t.Errorf("in words: %q", words)
+	}
+	w.pass(time.Minute)
+	w.want(Spraying)
+	w.kept(others)
+
+	heavy[0].rate = 20_000 // between its bound and half of it nothing would change either
+	w.pass(time.Minute)
+	w.want(Spraying, Unspraying)
+	heavy[0].rate = 90_000
+	w.pass(time.Minute)
+	heavy[0].rate = 30_000
+	w.pass(time.Minute)
+	w.want(Spraying, Unspraying, Spraying)
+	w.kept(others)
+	if words := w.control.Skew(); strings.Contains(words, "stuck") {
+		t.Errorf("in words: %q", words)
+	}
+}
+
+// Two that are heavy, but no more than a shard's part, stay whole.
+func TestHeavySendersThatAreFair(t *testing.T) {
+	w := newWorld(t, 2, usual)
+	w.send(2, 200_000)
+	w.pass(time.Minute)
+	w.want()
+}
+
+// With the bound off, a sender is sprayed only if its shard can't bear it.
+func TestASenderThatOneShardCannotBear(t *testing.T) {
+	for rate, kinds := range map[float64][]Kind{300_000: nil, 600_000: {Spraying}} {
+		w := newWorld(t, 4, Limits{StallAfter: usual.StallAfter})
+		w.send(1, rate)
+		others := w.send(100, 20_000)
+		w.pass(time.Minute)
+		w.want(kinds...)
+		w.kept(others)
+		before := w.dropped()
+		w.pass(time.Minute)
+		if w.dropped() > before {
+			t.Errorf("at %.0f/s it drops on: %.0f", rate, w.dropped()-before)
+		}
+	}
+}
+
+// A neighbour on a shard's core takes most of it: buckets move away, only as
+// long as he is there, and only that shard's.
+func TestANoisyNeighbour(t *testing.T) {
+	w := newWorld(t, 2, usual)
+	senders := w.send(500, 400_000)
+	w.pass(10 * time.Second)
+	var others []*modelSender
+	for _, s := range senders {
+		if w.places[s.source] == 0 {
+			others = append(others, s)
+		}
+	}
+	w.shards[1].waits = 0.8
+	w.pass(2 * time.Second)
+	w.want(Moving)
+	first := w.dropped()
+	if w.control.Moved() == 0 || !strings.Contains(w.log[0].Reason, "its CPU was another thread's") {
+		t.Errorf("%d buckets moved: %s", w.control.Moved(), w.log[0].Reason)
+	}
+	w.shards[1].waits = 0.5 // what is left to do takes less of his time
+	w.pass(10 * time.Minute)
+	w.want(Moving)
+	if w.dropped() > first {
+		t.Errorf("%.0f dropped at first, and %.0f later", first, w.dropped()-first)
+	}
+	w.shards[1].waits = 0
+	w.pass(time.Minute)
+	w.want(Moving, Returning)
+	if w.control.Moved() != 0 {
+		t.Errorf("%d buckets are still away", w.control.Moved())
+	}
+	w.kept(others)
+	if w.dropped() > first {
+		t.Errorf("going home dropped %.0f", w.dropped()-first)
+	}
+}
+
+// A shard that bears less than its part, for a reason that nobody sees, is
+// tried again after a while, and after longer and longer ones.
+func TestASlowShardIsTriedMoreAndMoreSeldom(t *testing.T) {
+	w := newWorld(t, 2, usual)
+	w.send(500, 200_000)
+	w.shards[1].bears = 30_000
+	w.pass(30 * time.Minute)
+	moves := 0
+	for i, c := range w.log {
+		if c.Kind == Moving && (i == 0 || w.log[i-1].Kind == Returning) {
+			moves++
+		}
+	}
+	if moves < 3 || moves > 15 {
+		t.Errorf("in half an hour it was tried %d times", moves-1)
+	}
+	if total := 200_000 * 1800.0; w.dropped() > total/1000 {
+		t.Errorf("%.2f%% dropped", 100*w.dropped()/total)
+	}
+}
+
+// When all are too slow, moving is no help.
+func TestOverloadMovesNothing(t *testing.T) {
+	w := newWorld(t, 4, usual)
+	senders := w.send(1000, 2_000_000)
+	w.pass(time.Minute)
+	w.want()
+	w.kept(senders)
+	if words := w.control.Skew(); !strings.Contains(words, "every shard's queue fills") {
+		t.Errorf("in words: %q", words)
+	}
+}
+
+func TestAStuckShard(t *testing.T) {
+	w := newWorld(t, 4, usual)
+	senders := w.send(400, 20_000)
+	w.pass(5 * time.Second)
+	var others []*modelSender
+	for _, s := range senders {
+		if w.places[s.source] != 2 {
+			others = append(others, s)
+		}
+	}
+	w.shards[2].stuck = true
+	w.pass(400 * time.Millisecond)
+	w.want()
+	w.pass(400 * time.Millisecond)
+	w.want(Avoiding)
+	if !slices.Equal(w.control.Stalled(), []int{2}) || w.parts()[2] > 0.2 {
+		t.Errorf("stalled: %v, parts %v", w.control.Stalled(), w.parts())
+	}
+	if words := w.control.Skew(); !strings.HasPrefix(words, "shard 2 is stuck; steering around it") {
+		t.Errorf("in words: %q", words)
+	}
+	w.pass(5 * time.Second)
+	if w.parts()[2] != 0 {
+		t.Errorf("parts %v", w.parts())
+	}
+	w.shards[2].stuck = false
+	w.pass(time.Second)
+	w.want(Avoiding, Restoring)
+	if len(w.control.Stalled()) > 0 || w.dropped() > 0 {
+		t.Errorf("stalled: %v, %.0f dropped", w.control.Stalled(), w.dropped())
+	}
+	w.kept(others)
+}
+
+// One that is stuck again and again stays away for longer and longer.
+func TestAShardThatIsStuckAgainAndAgain(t *testing.T) {
+	w := newWorld(t, 2, usual)
+	w.send(100, 10_000)
+	for range 300 {
+		w.shards[0].stuck = true
+		w.pass(time.Second)
+		w.shards[0].stuck = false
+		w.pass(time.Second)
+	}
+	if n := len(w.log); n < 4 || n > 60 {
+		t.Errorf("%d changes in ten minutes", n)
+	}
+}
+
+// Where all wait, or all share the output that keeps one, there is nowhere to
+// go.
+func TestNoWayAroundAll(t *testing.T) {
+	w := newWorld(t, 2, usual)
+	w.send(100, 10_000)
+	w.pass(time.Second)
+	w.shards[0].stuck, w.shards[1].stuck = true, true
+	w.pass(5 * time.Second)
+	w.want()
+	if !slices.Equal(w.control.Stalled(), []int{0, 1}) {
+		t.Errorf("stalled: %v", w.control.Stalled())
+	}
+
+	limits := usual
+	limits.OneOutput = true
+	w = newWorld(t, 2, limits)
+	w.send(100, 10_000)
+	w.pass(time.Second)
+	w.shards[0].stuck, w.shards[0].holds = true, 1
+	w.pass(5 * time.Second)
+	w.want()
+	if words := w.control.Skew(); !strings.Contains(words, "shard 0 is stuck; its output takes nothing") {
+		t.Errorf("in words: %q", words)
+	}
+
+	limits.OneOutput = false // it has one of its own
+	w = newWorld(t, 2, limits)
+	w.send(100, 10_000)
+	w.pass(time.Second)
+	w.shards[0].stuck, w.shards[0].holds = true, 1
+	w.pass(5 * time.Second)
+	w.want(Avoiding)
+}
+
+// The kernel's hash is told what is wrong, and nothing is done.
+func TestHashOnlyTells(t *testing.T) {
+	w := newWorld(t, 2, usual)
+	w.control = NewController(Plan{Mode: Hash, Shards: 2, Seed: 1}, usual)
+	heavy := w.send(1, 90_000)
+	w.pass(5 * time.Second) // the model gives a sender of this mode to all
+	for _, c := range w.log {
+		t.Errorf("%s", c)
+	}
+	if len(w.control.Top(5)) != 1 || w.control.Top(5)[0].Source != heavy[0].source {
+		t.Errorf("top senders: %v", w.control.Top(5))
+	}
+}
+
+func TestLimitsCanChange(t *testing.T) {
+	w := newWorld(t, 4, Limits{})
+	w.send(1, 90_000)
+	w.shards[0].stuck = true
+	w.pass(10 * time.Second)
+	w.want()
+	w.shards[0].stuck = false
+	w.pass(10 * time.Second)
+	w.control.SetLimits(usual)
+	w.pass(2 * time.Second)
+	w.want(Spraying)
+}
