@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/shard"
+	"github.com/udpshard/udpshard/shard/steer"
 )
 
 // usableCPU returns the number of a CPU that this process may use.

@@ -25,6 +25,16 @@ func (c *code) label() label {
 	return label(len(c.places) - 1)
 }
 
+// used says whether anything jumps to a label so far.
+func (c *code) used(l label) bool {
+	for _, to := range c.jumps {
+		if to == l {
+			return true
+		}
+	}
+	return false
+}
+
 // place puts a label where the next instruction goes.
 func (c *code) place(l label) { c.places[l] = len(c.out) }
 

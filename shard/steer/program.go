@@ -40,18 +40,20 @@ func (p Plan) Program() ([]bpf.RawInstruction, error) {
 		w.writeHash(false)
 		w.writeHome()
 	case Spray:
-		w.jump(w.spray)
+		w.writeSpray()
 	default:
 		w.writeAuto()
 	}
-	w.place(w.spray)
-	w.add(bpf.LoadExtension{Num: bpf.ExtRand})
-	w.writeOneOf(w.usable)
-	// The hash's other part spreads the flows of a shard that is avoided over
-	// all others, and moves no flow but these.
-	w.place(w.elsewhere)
-	w.add(bpf.LoadScratch{Dst: bpf.RegA, N: hashSlot}, bpf.ALUOpConstant{Op: bpf.ALUOpDiv, Val: uint32(p.Shards)})
-	w.writeOneOf(w.usable)
+	// The kernel refuses a scratch word that is read where nothing has led to,
+	// so these are there only if they are needed.
+	if w.used(w.spray) {
+		w.place(w.spray)
+		w.writeSpray()
+	}
+	if w.used(w.elsewhere) {
+		w.place(w.elsewhere)
+		w.writeElsewhere()
+	}
 	return w.assemble()
 }
 
@@ -113,6 +115,19 @@ func (w *writer) writeHome() {
 		}
 	}
 	w.add(bpf.RetA{})
+}
+
+// writeSpray ends with any shard that is usable.
+func (w *writer) writeSpray() {
+	w.add(bpf.LoadExtension{Num: bpf.ExtRand})
+	w.writeOneOf(w.usable)
+}
+
+// writeElsewhere ends with a usable shard by the hash's other part: the flows
+// of a shard that is avoided go to all others, and no others change places.
+func (w *writer) writeElsewhere() {
+	w.add(bpf.LoadScratch{Dst: bpf.RegA, N: hashSlot}, bpf.ALUOpConstant{Op: bpf.ALUOpDiv, Val: uint32(w.Shards)})
+	w.writeOneOf(w.usable)
 }
 
 // writeCPU ends with the shard that is pinned to the receiving CPU, one of

@@ -59,7 +59,7 @@ func (c *Controller) overrunAll() bool {
 // uneven tells of the shard that has most, if that is too much.
 func (c *Controller) uneven() string {
 	all, most := c.all(), 0
-	if c.plan.Shards == 1 || all < leastTotal {
+	if c.plan.Shards == 1 || min(all, c.total(arrived)) < leastTotal {
 		return ""
 	}
 	for i := range c.shards {

@@ -1,0 +1,285 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/metrics"
+)
+
+// Steering needs no privilege: all of it is tried as an ordinary user.
+
+// ordinary makes a command run as nobody, where the test is root.
+func ordinary(cmd *exec.Cmd) {
+	const nobody = 65534
+	if os.Geteuid() == 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	}
+}
+
+// publicDir is a folder that an ordinary user may write to.
+func publicDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "udpshard-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// sendingTo starts `send` and returns a function that waits for its report.
+func sendingTo(t *testing.T, address string, args ...string) (report func() sendReport) {
+	t.Helper()
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, append([]string{"send", "--json", "--to", address}, args...)...)
+	ordinary(cmd)
+	out := new(safeBuffer)
+	cmd.Stdout, cmd.Stderr = out, os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill() })
+	return func() (r sendReport) {
+		t.Helper()
+		cmd.Wait() // its exit code says no more than the report
+		if err := json.Unmarshal([]byte(out.String()), &r); err != nil {
+			t.Fatalf("%v: %q", err, out)
+		}
+		return r
+	}
+}
+
+// parts returns each shard's part of what was received between two readings.
+func parts(before, after []metrics.Reading) (parts []float64) {
+	all := metrics.Sum(after).Received - metrics.Sum(before).Received
+	for i := range after {
+		parts = append(parts, float64(after[i].Received-before[i].Received)/float64(max(all, 1)))
+	}
+	return parts
+}
+
+func TestOneHeavySenderIsSprayed(t *testing.T) {
+	for _, mode := range []string{"hash", "auto"} {
+		t.Run(mode, func(t *testing.T) {
+			file := filepath.Join(publicDir(t), "records.json")
+			address := freeUDP(t)
+			p := serving(t, ordinary, "--listen", address, "--shards", "4", "--steer", mode, "--output", "file:"+file)
+			report := sendingTo(t, address, "--rate", "100000", "--duration", "5s", "--heavy", "90%", "--flows", "16", "--verify", file)
+			eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
+			began := time.Now()
+			if mode == "auto" {
+				eventually(t, "the sender is sprayed", func() bool { return len(p.status().Listeners[0].Steering.SprayedSources) == 1 })
+				if took := time.Since(began); took > 3*time.Second {
+					t.Errorf("that took %s", took)
+				}
+			}
+			before := p.status().Listeners[0].Shards
+			eventually(t, "a second's datagrams have come", func() bool { return p.total().Received > metrics.Sum(before).Received+100_000 })
+			l := p.status().Listeners[0]
+			most := slices.Max(parts(before, l.Shards))
+			if mode == "hash" && most <= 0.85 || mode == "auto" && most >= 0.40 {
+				t.Errorf("parts %.2f", parts(before, l.Shards))
+			}
+			words := map[string]string{"hash": "one sender, 127.0.0.1:", "auto": "; spraying it"}[mode]
+			if top := l.TopSenders; len(top) == 0 || top[0].Percent < 75 || !strings.Contains(l.Skew, words) || !strings.Contains(l.Skew, top[0].Source) {
+				t.Errorf("top senders %v, skew %q", top, l.Skew)
+			}
+			r := report()
+			kernel := p.total().Dropped.Kernel
+			if kernel > 0 && !strings.Contains(p.logs.String(), "smaller than asked") {
+				t.Errorf("%d dropped by the kernel", kernel)
+			}
+			for _, flow := range r.Records.Flows {
+				if flow.Flow > 0 && flow.Reordered > 0 || flow.Doubled > 0 {
+					t.Errorf("flow %d: %+v", flow.Flow, flow)
+				}
+			}
+			if total := r.Records.Total; total.Lost != kernel || total.Arrived+kernel != r.Sent {
+				t.Errorf("%+v, dropped by the kernel %d", total, kernel)
+			}
+		})
+	}
+}
+
+// reloads changes a running process's configuration file by SIGHUP.
+type reloads struct {
+	p    *process
+	file string
+	done int
+}
+
+func (r *reloads) to(t *testing.T, text string) {
+	t.Helper()
+	if err := os.WriteFile(r.file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r.p.cmd.Process.Signal(syscall.SIGHUP)
+	r.done++
+	eventually(t, fmt.Sprintf("it has reloaded for the %dth time", r.done), func() bool {
+		return strings.Count(r.p.logs.String(), `"message":"reloaded`) == r.done
+	})
+}
+
+func TestSwitchingModesLosesNothing(t *testing.T) {
+	dir := publicDir(t)
+	file, address, web := filepath.Join(dir, "serve.yaml"), freeUDP(t), freeTCP(t)
+	config := func(mode string) string {
+		return fmt.Sprintf("http: %s\nlog: {format: json}\nlisteners:\n  - {address: '%s', protocol: discard, output: discard, shards: 4, steer: %s}\n", web, address, mode)
+	}
+	if err := os.WriteFile(file, []byte(config("auto")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p := launch(t, ordinary, "serve", "--config", file)
+	p.http = web
+	eventually(t, "it listens", func() bool {
+		response, err := http.Get("http://" + web + "/readyz")
+		if err == nil {
+			response.Body.Close()
+		}
+		return err == nil && response.StatusCode == http.StatusOK
+	})
+	sockets := func() []string {
+		links, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", p.cmd.Process.Pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, link := range links {
+			if name, _ := os.Readlink(link); strings.HasPrefix(name, "socket:") {
+				names = append(names, link+" "+name)
+			}
+		}
+		return names
+	}
+	http.DefaultClient.CloseIdleConnections()
+	before := sockets()
+	report := sendingTo(t, address, "--rate", "100000", "--duration", "6s", "--flows", "64")
+	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
+	r := &reloads{p: p, file: file}
+	modes := []string{"hash", "source", "spray", "cpu", "auto"}
+	for i := range 100 {
+		mode := modes[i%len(modes)]
+		r.to(t, config(mode))
+		if steer := p.status().Listeners[0].Steer; steer != mode {
+			t.Fatalf("the mode is %s, want %s", steer, mode)
+		}
+	}
+	if p.total().Received < 50_000 {
+		t.Errorf("there was little load: %+v", p.total())
+	}
+	sent := report().Sent
+	eventually(t, "all have come", func() bool { r := p.total(); return r.Received+r.Dropped.Kernel == sent })
+	if r := p.total(); r.Dropped.Kernel > 0 && !strings.Contains(p.logs.String(), "smaller than asked") {
+		t.Errorf("%d of %d were lost", r.Dropped.Kernel, sent)
+	}
+	after := sockets()
+	for _, s := range before {
+		if !strings.Contains(s, "socket:") || !slices.Contains(after, s) {
+			t.Errorf("%s is gone", s)
+		}
+	}
+	r.to(t, strings.Replace(config("hash"), "shards: 4", "shards: 4, stall_after: 2s, spray_above: off", 1))
+
+	if err := os.WriteFile(file, []byte(config("east")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p.cmd.Process.Signal(syscall.SIGHUP)
+	eventually(t, "a bad mode is refused", func() bool { return strings.Contains(p.logs.String(), `\"east\" is not one of`) })
+	if steer := p.status().Listeners[0].Steer; steer != "hash" {
+		t.Errorf("after a bad one the mode is %s", steer)
+	}
+}
+
+// A shard whose output takes nothing any more is named, and goes without
+// datagrams until it reads again; nothing is lost but what its own queue
+// could not hold.
+func TestAStuckShardIsSteeredAround(t *testing.T) {
+	dir := publicDir(t)
+	var pipes [2]*os.File
+	for i := range pipes {
+		path := filepath.Join(dir, fmt.Sprintf("%d.fifo", i))
+		if err := unix.Mkfifo(path, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, 0o666); err != nil { // whatever the umask
+			t.Fatal(err)
+		}
+		var err error
+		if pipes[i], err = os.OpenFile(path, os.O_RDWR, 0); err != nil {
+			t.Fatal(err)
+		}
+		defer pipes[i].Close()
+	}
+	go io.Copy(io.Discard, pipes[0])
+	address := freeUDP(t)
+	p := serving(t, ordinary, "--listen", address, "--shards", "2", "--output", "file:"+filepath.Join(dir, "{shard}.fifo"))
+	report := sendingTo(t, address, "--rate", "30000", "--duration", "8s", "--flows", "64")
+	eventually(t, "shard 1 is steered around", func() bool { return strings.Contains(p.logs.String(), "steering around shard 1") })
+	stuck := p.status().Listeners[0]
+	if !slices.Equal(stuck.Steering.StalledShards, []int{1}) || !strings.Contains(stuck.Skew, "shard 1 is stuck; its output takes nothing; steering around it") {
+		t.Errorf("steering %+v, skew %q", stuck.Steering, stuck.Skew)
+	}
+	if body, code := p.get("/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "listener syslog shard 1 has not read for") || !strings.Contains(body, "its output takes nothing") {
+		t.Errorf("%d %q", code, body)
+	}
+	if body, _ := p.get("/metrics"); !strings.Contains(body, `udpshard_shard_stalled{listener="syslog",shard="1"} 1`) ||
+		!strings.Contains(body, `udpshard_steer_changes_total{kind="avoid",listener="syslog"} 1`) {
+		t.Errorf("the metrics do not tell of it")
+	}
+	before := p.status().Listeners[0].Shards
+	eventually(t, "a second's datagrams have come", func() bool { return p.total().Received > metrics.Sum(before).Received+30_000 })
+	after := p.status().Listeners[0].Shards
+	if after[1].Received != before[1].Received || after[1].Dropped != before[1].Dropped || after[0].Dropped.Kernel != 0 {
+		t.Errorf("while shard 1 is steered around: %+v, before %+v", after, before)
+	}
+
+	go io.Copy(io.Discard, pipes[1])
+	eventually(t, "shard 1 is taken back", func() bool { return strings.Contains(p.logs.String(), "taking shard 1 back") })
+	if _, code := p.get("/readyz"); code != http.StatusOK {
+		t.Errorf("/readyz is %d", code)
+	}
+	again := p.status().Listeners[0].Shards
+	eventually(t, "shard 1 gets its datagrams again", func() bool { return p.status().Listeners[0].Shards[1].Received > again[1].Received+1000 })
+	sent := report().Sent
+	eventually(t, "all are accounted for", func() bool {
+		r := p.total()
+		return r.Received+r.Dropped.Kernel == sent && r.InFlight == 0
+	})
+	if lost := p.total().Dropped.Kernel; lost != after[1].Dropped.Kernel {
+		t.Errorf("%d were lost in all, %d of these while shard 1's queue was full", lost, after[1].Dropped.Kernel)
+	}
+}
+
+// get returns what the HTTP server says.
+func (p *process) get(path string) (body string, code int) {
+	p.t.Helper()
+	response, err := http.Get("http://" + p.http + path)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return string(text), response.StatusCode
+}
