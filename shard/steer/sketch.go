@@ -21,7 +21,16 @@ type Sketch struct {
 	Total   uint64
 	Buckets []uint32 // by Plan.Bucket
 	seed    uint32
-	sets    [sketchSets][sketchWays]Sender
+	sets    [sketchSets]sketchSet
+}
+
+// sketchSet is laid out so that one more datagram of a known flow touches
+// one cache line: hashes and weights fill 64 bytes.
+type sketchSet struct {
+	hash   [sketchWays]uint32
+	weight [sketchWays]uint32 // 0: the place is free
+	excess [sketchWays]uint32
+	source [sketchWays]netip.AddrPort
 }
 
 // Sender is a flow in a Sketch.
@@ -44,18 +53,18 @@ func (s *Sketch) Add(source netip.AddrPort, weight uint32) {
 	s.Total += uint64(weight)
 	s.Buckets[hash%uint32(len(s.Buckets))] += weight
 	set := &s.sets[hash>>16%sketchSets]
-	least := &set[0]
-	for i := range set {
-		f := &set[i]
-		if f.Hash == hash && f.Weight > 0 {
-			f.Weight += weight
+	least := 0
+	for i, h := range set.hash {
+		if h == hash && set.weight[i] > 0 {
+			set.weight[i] += weight
 			return
 		}
-		if f.Weight < least.Weight {
-			least = f
+		if set.weight[i] < set.weight[least] {
+			least = i
 		}
 	}
-	*least = Sender{Hash: hash, Weight: least.Weight + weight, Excess: least.Weight, Source: source}
+	set.hash[least], set.excess[least], set.source[least] = hash, set.weight[least], source
+	set.weight[least] += weight
 }
 
 // Clear empties it.
@@ -70,7 +79,9 @@ func (s *Sketch) Clear() {
 func (s *Sketch) Heaviest(flows []Sender, n int) []Sender {
 	from := len(flows)
 	for i := range s.sets {
-		for _, f := range s.sets[i] {
+		set := &s.sets[i]
+		for way, weight := range set.weight {
+			f := Sender{Hash: set.hash[way], Weight: weight, Excess: set.excess[way], Source: set.source[way]}
 			if f.Least() > 0 {
 				flows = append(flows, f)
 			}

@@ -1,0 +1,290 @@
+package shard
+
+import (
+	"errors"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/udpshard/udpshard/metrics"
+	"github.com/udpshard/udpshard/packet"
+	"github.com/udpshard/udpshard/shard/steer"
+)
+
+// events are what a group has told.
+type events struct {
+	mu   sync.Mutex
+	list []Event
+}
+
+func (e *events) add(event Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.list = append(e.list, event)
+}
+
+func (e *events) has(match func(Event) bool) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.ContainsFunc(e.list, match)
+}
+
+func TestSteeringIsChecked(t *testing.T) {
+	for _, test := range []struct {
+		config Config
+		field  string
+	}{
+		{Config{Steering: Steering{Mode: "east"}}, "Steering.Mode"},
+		{Config{Steering: Steering{Mode: steer.Source}, Join: true}, "Steering.Mode"},
+		{Config{Steering: Steering{StallAfter: time.Millisecond}}, "Steering.StallAfter"},
+	} {
+		test.config.Address = "127.0.0.1:0"
+		var wrong *ConfigError
+		if err := test.config.Check(); !errors.As(err, &wrong) || wrong.Field != test.field {
+			t.Errorf("%+v: %v, want an error in %s", test.config.Steering, err, test.field)
+		}
+	}
+	for _, right := range []Config{
+		{Steering: Steering{StallAfter: -1, SprayAbove: -1}},
+		{Steering: Steering{Mode: steer.Hash}, Join: true},
+		{Join: true},
+	} {
+		right.Address = "127.0.0.1:0"
+		if err := right.Check(); err != nil {
+			t.Errorf("%+v: %v", right.Steering, err)
+		}
+	}
+}
+
+// Every mode delivers everything, on every kind of address, and says which it
+// is.
+func TestEveryModeDelivers(t *testing.T) {
+	for _, listen := range []string{"127.0.0.1:0", "[::1]:0", ":0"} {
+		t.Run(listen, func(t *testing.T) {
+			if listen != "127.0.0.1:0" {
+				needIPv6(t)
+			}
+			g, _ := start(t, Config{Address: listen, Shards: 3})
+			if mode := g.Listener().Steering().Mode; mode != "auto" {
+				t.Errorf("the zero mode is %q", mode)
+			}
+			targets := map[string]string{"127.0.0.1:0": "127.0.0.1", "[::1]:0": "::1", ":0": "127.0.0.1"}
+			var conns []*net.UDPConn
+			for range 32 {
+				conns = append(conns, dial(t, net.JoinHostPort(targets[listen], port(g))))
+			}
+			sent := uint64(0)
+			for _, mode := range append(slices.Clone(steer.Modes), steer.Auto) {
+				if err := g.SetSteering(Steering{Mode: mode}); err != nil {
+					t.Fatalf("%s: %v", mode, err)
+				}
+				if told := g.Listener().Steering().Mode; told != string(mode) {
+					t.Errorf("%s calls itself %s", mode, told)
+				}
+				before := g.Listener().Read()
+				for range 10 {
+					for _, c := range conns {
+						c.Write([]byte("x"))
+						sent++
+					}
+				}
+				eventually(t, "all have come", func() bool { return total(g).Received == sent })
+				var reached int
+				for i, r := range g.Listener().Read() {
+					if r.Received > before[i].Received {
+						reached++
+					}
+				}
+				if (mode == steer.Source) != (reached == 1) && mode != steer.CPU {
+					t.Errorf("%s reached %d shards", mode, reached)
+				}
+			}
+			if total(g).Dropped.Kernel != 0 {
+				t.Errorf("%d were lost", total(g).Dropped.Kernel)
+			}
+		})
+	}
+}
+
+func port(g *Group) string { _, p, _ := net.SplitHostPort(g.Addr().String()); return p }
+
+// A handler that does not come back costs what its own queue can't hold; its
+// shard's senders go to others meanwhile.
+func TestAStuckHandler(t *testing.T) {
+	const shards = 2
+	release := make(chan struct{})
+	var freed atomic.Bool
+	var told events
+	var seen [shards]atomic.Uint64
+	g, _ := start(t, Config{Address: "127.0.0.1:0", Shards: shards, Event: told.add, Handler: func(shard int) packet.Handler {
+		return packet.HandlerFunc(func(b *packet.Batch) {
+			seen[shard].Add(uint64(len(b.Datagrams)))
+			if shard == 1 && !freed.Load() {
+				<-release
+			}
+		})
+	}})
+	free := sync.OnceFunc(func() { freed.Store(true); close(release) })
+	defer free()
+	var conns []*net.UDPConn
+	for range 32 {
+		conns = append(conns, dial(t, g.Addr().String()))
+	}
+	sent := uint64(0)
+	send := func() {
+		for _, c := range conns {
+			c.Write([]byte("x"))
+			sent++
+		}
+	}
+	eventually(t, "shard 1 is steered around", func() bool {
+		send()
+		return told.has(func(e Event) bool { return e.Change.Kind == steer.Avoiding && e.Change.Shard == 1 })
+	})
+	steering := g.Listener().Steering()
+	if !slices.Equal(steering.StalledShards, []int{1}) || !strings.HasPrefix(steering.Skew, "shard 1 is stuck; steering around it") || steering.Changes["avoid"] != 1 {
+		t.Errorf("%+v", steering)
+	}
+	if why := notReady(g); len(why) != 1 || !strings.Contains(why[0], "shard 1 has not read for") {
+		t.Errorf("not ready: %q", why)
+	}
+	stuck := g.Listener().Read()[1]
+	for range 50 {
+		send()
+	}
+	eventually(t, "the other shard has them all", func() bool {
+		r := g.Listener().Read()
+		return r[0].QueueBytes == 0 && r[0].InFlight == 0 && seen[0].Load() == r[0].Received
+	})
+	if now := g.Listener().Read()[1]; now.QueueBytes != stuck.QueueBytes || now.Dropped.Kernel != 0 {
+		t.Errorf("shard 1 still gets some: %+v, before %+v", now, stuck)
+	}
+	free()
+	eventually(t, "shard 1 is taken back", func() bool {
+		return told.has(func(e Event) bool { return e.Change.Kind == steer.Restoring && e.Change.Shard == 1 })
+	})
+	back := seen[1].Load()
+	eventually(t, "it gets its senders' again", func() bool { send(); return seen[1].Load() > back })
+	eventually(t, "all have come", func() bool { return total(g).Received == sent })
+	if len(notReady(g)) > 0 || len(g.Listener().Steering().StalledShards) > 0 {
+		t.Errorf("not ready: %q", notReady(g))
+	}
+}
+
+// Who joins takes the program off, since it knows only those who were there
+// before; the first group sees that, and comes back to it when it is alone.
+func TestAGroupThatIsJoined(t *testing.T) {
+	var told events
+	var again atomic.Uint64
+	g, _ := start(t, Config{Address: "127.0.0.1:0", Shards: 2, Event: told.add, Handler: func(int) packet.Handler {
+		return packet.HandlerFunc(func(b *packet.Batch) {
+			for _, d := range b.Datagrams {
+				if string(d.Payload) == "again" {
+					again.Add(1)
+				}
+			}
+		})
+	}})
+	other, err := Listen(Config{Address: g.Addr().String(), Shards: 2, Join: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mode := other.Listener().Steering().Mode; mode != "hash" {
+		t.Errorf("who joins has the mode %s", mode)
+	}
+	conns := make([]*net.UDPConn, 64)
+	for i := range conns {
+		conns[i] = dial(t, g.Addr().String())
+		conns[i].Write([]byte("x"))
+	}
+	eventually(t, "both get a part", func() bool {
+		var queued uint64
+		for _, r := range other.Listener().Read() {
+			queued += r.QueueBytes
+		}
+		return queued > 0 && total(g).Received > 0
+	})
+	g.steerer.tick(time.Now().Add(lookEvery + time.Second))
+	if !told.has(func(e Event) bool { return e.Shared }) || g.Listener().Steering().Mode != "hash" {
+		t.Errorf("%+v, mode %s", told.list, g.Listener().Steering().Mode)
+	}
+	other.Close()
+	g.steerer.tick(time.Now().Add(3 * lookEvery))
+	if !told.has(func(e Event) bool { return e.Alone }) || g.Listener().Steering().Mode != "auto" {
+		t.Errorf("%+v, mode %s", told.list, g.Listener().Steering().Mode)
+	}
+	for _, c := range conns {
+		c.Write([]byte("again"))
+	}
+	eventually(t, "all go to the first again", func() bool { return again.Load() == uint64(len(conns)) })
+}
+
+// The thread counts in one copy while the steerer reads the other.
+func TestTallyTurns(t *testing.T) {
+	ta := newTally(steer.Plan{Mode: steer.Auto, Shards: 2})
+	done := make(chan struct{})
+	var counted, read uint64
+	source := dial(t, "127.0.0.1:9").LocalAddr().(*net.UDPAddr).AddrPort()
+	go func() {
+		defer close(done)
+		for range 200_000 {
+			ta.filling().Add(source, 1)
+			counted++
+		}
+	}()
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		default:
+		}
+		if full := ta.full(); full != nil {
+			read += full.Total
+		}
+		ta.ask()
+	}
+	for range 2 { // what is in either copy
+		ta.filling()
+		if full := ta.full(); full != nil {
+			read += full.Total
+		}
+		ta.ask()
+	}
+	if read != counted {
+		t.Errorf("%d read of %d counted", read, counted)
+	}
+}
+
+func TestSteeringOfAClosedGroup(t *testing.T) {
+	g, stop := start(t, Config{Address: "127.0.0.1:0", Shards: 2})
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.SetSteering(Steering{Mode: steer.Spray}); !errors.Is(err, errClosed) {
+		t.Errorf("%v", err)
+	}
+}
+
+// The heaviest senders are named, whatever the mode.
+func TestTopSenders(t *testing.T) {
+	g, _ := start(t, Config{Address: "127.0.0.1:0", Shards: 2, Steering: Steering{Mode: steer.Hash}})
+	heavy, light := dial(t, g.Addr().String()), dial(t, g.Addr().String())
+	var top []metrics.Sender
+	eventually(t, "the heavy one comes first", func() bool {
+		for range 90 {
+			heavy.Write([]byte("x"))
+		}
+		for range 10 {
+			light.Write([]byte("x"))
+		}
+		top = g.Listener().Steering().TopSenders
+		return len(top) == 2 && top[0].Source == heavy.LocalAddr().String() && top[0].Percent > 80 && top[1].Percent < 20
+	})
+	if top[0].Sprayed || top[0].PerSecond == 0 {
+		t.Errorf("%+v", top)
+	}
+}
