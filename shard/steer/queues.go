@@ -107,11 +107,15 @@ func (c *Controller) move(from int, targets []int, rate float64) (moved int) {
 		rate   float64
 	}
 	var mine []bucket
-	least := c.shards[from].arrived / float64(16*len(c.buckets)) // what a bucket of which nothing is known counts
+	unknown := c.shards[from].arrived // what the sketches do not tell of: they are of what was received
 	for b := range c.buckets {
 		if c.at(b) == from {
-			mine = append(mine, bucket{b, max(c.buckets[b], least)})
+			mine = append(mine, bucket{b, c.buckets[b]})
+			unknown -= c.buckets[b]
 		}
+	}
+	for i := range mine {
+		mine[i].rate += max(unknown, 1) / float64(len(mine))
 	}
 	slices.SortFunc(mine, func(a, b bucket) int { return cmp.Or(cmp.Compare(b.rate, a.rate), a.number-b.number) })
 	load := make(map[int]float64)
