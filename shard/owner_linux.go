@@ -3,13 +3,17 @@ package shard
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 
 	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/holder"
 )
 
 // Holder is a UDP socket that has an address.
@@ -115,7 +119,10 @@ func newInUseError(at address, join bool) *InUseError {
 			}
 		}
 	}
-	identify(fs, sockets)
+	holders, _ := holder.Of(slices.Collect(maps.Keys(sockets)))
+	for inode, processes := range holders {
+		sockets[inode].PID, sockets[inode].Command = processes[0].PID, processes[0].Command
+	}
 	seen := make(map[Holder]bool)
 	for _, h := range sockets {
 		if !seen[*h] {
@@ -138,30 +145,6 @@ func overlap(a, b netip.Addr) bool {
 		return a.Is4() == b.Is4()
 	}
 	return false
-}
-
-// identify finds the processes of sockets, by inode: this one first.
-func identify(fs procfs.FS, sockets map[uint64]*Holder) {
-	procs, _ := fs.AllProcs()
-	if self, err := fs.Self(); err == nil {
-		procs = append(procfs.Procs{self}, procs...)
-	}
-	for _, p := range procs {
-		targets, err := p.FileDescriptorTargets()
-		if err != nil {
-			continue // it has ended, or is not ours to look into
-		}
-		for _, target := range targets {
-			var inode uint64
-			if n, _ := fmt.Sscanf(target, "socket:[%d]", &inode); n != 1 {
-				continue
-			}
-			if h := sockets[inode]; h != nil && h.PID == 0 {
-				h.PID = p.PID
-				h.Command, _ = p.Comm()
-			}
-		}
-	}
 }
 
 // hinted is an error with a remedy.

@@ -1,0 +1,74 @@
+// Package holder finds the processes that hold sockets.
+//
+// The kernel knows a socket by its inode, and /proc lists what each process
+// has open; a socket that was duplicated, inherited or passed on has several
+// holders. What one user may not look into (proc(5), ptrace access) stays
+// unseen, and so do processes of other PID namespaces.
+package holder
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/prometheus/procfs"
+)
+
+// Process holds a socket.
+type Process struct {
+	PID     int    `json:"pid"`
+	Command string `json:"command"` // proc_pid_comm(5): up to 15 bytes, of the process's own choice
+}
+
+// Of returns the processes that hold each of the sockets, by inode: this
+// process first, then by pid. Sockets of which no holder is seen are not in
+// it. The error says that there is no /proc.
+func Of(inodes []uint64) (map[uint64][]Process, error) {
+	fs, err := procfs.NewDefaultFS()
+	if err != nil {
+		return nil, err
+	}
+	procs, err := fs.AllProcs()
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(procs, func(a, b procfs.Proc) int { return cmp.Compare(a.PID, b.PID) })
+	if self, err := fs.Self(); err == nil {
+		procs = slices.Insert(procs, 0, self) // and once more, which adds nothing
+	}
+	wanted := make(map[uint64]bool, len(inodes))
+	for _, inode := range inodes {
+		wanted[inode] = true
+	}
+	holders := make(map[uint64][]Process)
+	for _, p := range procs {
+		targets, err := p.FileDescriptorTargets()
+		if err != nil {
+			continue // it has ended, or is not ours to look into
+		}
+		var found *Process
+		for _, target := range targets {
+			inode, ok := socketInode(target)
+			if !ok || !wanted[inode] {
+				continue
+			}
+			if found == nil {
+				command, _ := p.Comm()
+				found = &Process{PID: p.PID, Command: command}
+			}
+			if !slices.Contains(holders[inode], *found) { // several descriptors of one socket
+				holders[inode] = append(holders[inode], *found)
+			}
+		}
+	}
+	return holders, nil
+}
+
+// socketInode reads what a descriptor of a socket points to, socket:[4711].
+func socketInode(target string) (uint64, bool) {
+	text, isSocket := strings.CutPrefix(target, "socket:[")
+	text, isClosed := strings.CutSuffix(text, "]")
+	inode, err := strconv.ParseUint(text, 10, 64)
+	return inode, isSocket && isClosed && err == nil
+}

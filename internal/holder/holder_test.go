@@ -1,0 +1,71 @@
+package holder
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestHoldersOfASocket(t *testing.T) {
+	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	file, err := conn.(*net.UDPConn).File() // a second descriptor of it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	var stat unix.Stat_t
+	if err := unix.Fstat(int(file.Fd()), &stat); err != nil {
+		t.Fatal(err)
+	}
+
+	// A child that has inherited it, until its standard input ends.
+	child := exec.Command("cat")
+	child.ExtraFiles = []*os.File{file}
+	stdin, err := child.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer child.Wait()
+	defer stdin.Close()
+
+	holders, err := Of([]uint64{stat.Ino})
+	if err != nil {
+		t.Fatal(err)
+	}
+	comm, err := os.ReadFile("/proc/self/comm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := holders[stat.Ino]
+	want := []Process{{os.Getpid(), strings.TrimSpace(string(comm))}, {child.Process.Pid, "cat"}}
+	if len(got) != 2 || got[0] != want[0] || got[1] != want[1] {
+		t.Errorf("holders %v, want %v", got, want)
+	}
+	if len(holders) != 1 {
+		t.Errorf("and of others: %v", holders)
+	}
+}
+
+func TestSocketInode(t *testing.T) {
+	for target, want := range map[string]uint64{"socket:[4711]": 4711, "socket:[0]": 0} {
+		if inode, ok := socketInode(target); !ok || inode != want {
+			t.Errorf("%q: %d, %v", target, inode, ok)
+		}
+	}
+	for _, target := range []string{"", "/dev/null", "pipe:[4711]", "socket:[]", "socket:[47", "/tmp/socket:[4711]", "socket:[-1]"} {
+		if inode, ok := socketInode(target); ok {
+			t.Errorf("%q: %d", target, inode)
+		}
+	}
+}
