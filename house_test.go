@@ -22,19 +22,20 @@ const module = "github.com/udpshard/udpshard/"
 // mayImport says which packages of the module each may import. A package
 // that is not here fails the test: decide where it stands.
 var mayImport = map[string][]string{
-	"cmd/udpshard":    {"output", "shard", "shard/steer", "metrics", "packet", "packet/syslog", "internal/load"},
-	"output":          {"metrics"},
-	"shard":           {"shard/steer", "packet", "metrics", "internal/sys", "internal/holder"},
-	"shard/steer":     {},
-	"metrics":         {},
-	"packet":          {"packet/record", "internal/sys"},
-	"packet/syslog":   {"packet", "packet/record"},
-	"packet/record":   {},
-	"internal/load":   {"metrics"},
-	"internal/holder": {},
-	"bench":           {},
-	"bench/receivers": {},
-	"internal/sys":    {},
+	"cmd/udpshard":     {"output", "shard", "shard/steer", "metrics", "packet", "packet/syslog", "internal/load", "internal/sockets"},
+	"output":           {"metrics"},
+	"shard":            {"shard/steer", "packet", "metrics", "internal/sys", "internal/holder"},
+	"shard/steer":      {},
+	"metrics":          {},
+	"packet":           {"packet/record", "internal/sys"},
+	"packet/syslog":    {"packet", "packet/record"},
+	"packet/record":    {},
+	"internal/load":    {"metrics"},
+	"internal/holder":  {},
+	"bench":            {},
+	"bench/receivers":  {},
+	"internal/sys":     {},
+	"internal/sockets": {"internal/holder"},
 }
 
 // source calls f with each Go file of the module that is no test.

@@ -57,7 +57,7 @@ func Of(inodes []uint64) (map[uint64][]Process, error) {
 				command, _ := p.Comm()
 				found = &Process{PID: p.PID, Command: command}
 			}
-			if !slices.Contains(holders[inode], *found) { // several descriptors of one socket
+			if !slices.ContainsFunc(holders[inode], func(p Process) bool { return p.PID == found.PID }) { // several descriptors
 				holders[inode] = append(holders[inode], *found)
 			}
 		}

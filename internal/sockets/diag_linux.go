@@ -1,0 +1,112 @@
+package sockets
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// UnavailableError says that the kernel, or what confines this process, does
+// not answer for UDP sockets.
+type UnavailableError struct{ err error }
+
+func (e *UnavailableError) Error() string {
+	return fmt.Sprintf("socket diagnostics (sock_diag): %v", e.err)
+}
+
+func (e *UnavailableError) Unwrap() error { return e.err }
+
+// Hint says what to do about it.
+func (e *UnavailableError) Hint() string {
+	if errors.Is(e.err, unix.ENOENT) {
+		return "the kernel module is missing: modprobe udp_diag"
+	}
+	return "netlink sockets (NETLINK_SOCK_DIAG) are forbidden here, by a seccomp filter or the like: run it on the host"
+}
+
+// diag is a connection to the kernel's socket diagnostics, for one goroutine.
+type diag struct{ *netlink.Conn }
+
+// patience is how long the kernel may take for an answer, which it gives
+// within the system call that asks: milliseconds for a hundred thousand
+// sockets.
+const patience = 10 * time.Second
+
+func open() (diag, error) {
+	conn, err := netlink.Dial(unix.NETLINK_SOCK_DIAG, nil)
+	if err != nil {
+		return diag{}, &UnavailableError{err}
+	}
+	return diag{conn}, nil
+}
+
+// look dumps the sockets of a port, without their processes.
+func (d diag) look(port uint16) ([]Socket, error) {
+	if err := d.SetDeadline(time.Now().Add(patience)); err != nil {
+		return nil, err
+	}
+	names := make(map[uint32]string)
+	var all []Socket
+	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		messages, err := d.Execute(netlink.Message{
+			Header: netlink.Header{Type: unix.SOCK_DIAG_BY_FAMILY, Flags: netlink.Request | netlink.Dump},
+			Data:   request(family, port),
+		})
+		if err != nil {
+			return nil, &UnavailableError{err}
+		}
+		var dump []Socket
+		seen := make(map[uint64]bool)
+		for _, message := range messages {
+			s, index, err := parse(message.Data)
+			if err != nil {
+				return nil, fmt.Errorf("socket diagnostics (sock_diag): %w", err)
+			}
+			if seen[s.Cookie] {
+				continue // a socket was bound while the kernel went on to a further message
+			}
+			seen[s.Cookie] = true
+			if index != 0 {
+				name, known := names[index]
+				if !known {
+					name = interfaceName(index)
+					names[index] = name
+				}
+				s.onInterface(name)
+			}
+			dump = append(dump, s)
+		}
+		// udp_diag (net/ipv4/udp_diag.c, Linux 6.18) walks the hash chain of
+		// the port from its head. There bind(2) puts new sockets, but for
+		// IPv6 ones with SO_REUSEPORT, which go to its end (sk_add_node_rcu
+		// in include/net/sock.h, since Linux 4.6). So the order of binding
+		// is the dump backwards, and of IPv6 groups the dump as it is.
+		if family == unix.AF_INET {
+			slices.Reverse(dump)
+		}
+		all = append(all, dump...)
+	}
+	return all, nil
+}
+
+// onInterface sets the interface, and the zone of a link-local address.
+func (s *Socket) onInterface(name string) {
+	s.Interface = name
+	s.Local = withZone(s.Local, name)
+	s.Peer = withZone(s.Peer, name)
+}
+
+// interfaceName returns the name of an interface, or where it has gone its
+// number.
+func interfaceName(index uint32) string {
+	if iface, err := net.InterfaceByIndex(int(index)); err == nil {
+		return iface.Name
+	}
+	return strconv.Itoa(int(index))
+}

@@ -1,0 +1,121 @@
+package sockets
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// What include/uapi/linux/inet_diag.h and sock_diag.h name so: offsets into
+// struct inet_diag_req_v2 (56 bytes) and struct inet_diag_msg (72 bytes), and
+// attributes. Ports and addresses are in network order, the rest in the
+// host's.
+const (
+	sizeOfRequest     = 56
+	requestFamily     = 0
+	requestProtocol   = 1
+	requestExtensions = 2
+	requestStates     = 4
+	requestSourcePort = 8
+
+	sizeOfMessage  = 72
+	messageFamily  = 0
+	messageState   = 1
+	messageSrcPort = 4
+	messageDstPort = 6
+	messageSrc     = 8
+	messageDst     = 24
+	messageIface   = 40
+	messageCookie  = 44
+	messageQueue   = 56
+	messageUID     = 64
+	messageInode   = 68
+
+	attributeMemory = 7  // INET_DIAG_SKMEMINFO
+	attributeV6Only = 11 // INET_DIAG_SKV6ONLY, of IPv6 sockets without peer
+
+	memoryBuffer = 1 // SK_MEMINFO_RCVBUF
+	memoryDrops  = 8 // SK_MEMINFO_DROPS
+	memoryValues = 9
+
+	stateEstablished = 1 // TCP_ESTABLISHED: of UDP sockets, connected
+	allStates        = 1<<32 - 1
+)
+
+// request asks for the UDP sockets of a family with a port.
+func request(family uint8, port uint16) []byte {
+	b := make([]byte, sizeOfRequest)
+	b[requestFamily] = family
+	b[requestProtocol] = unix.IPPROTO_UDP
+	b[requestExtensions] = 1 << (attributeMemory - 1)
+	binary.NativeEndian.PutUint32(b[requestStates:], allStates)
+	binary.BigEndian.PutUint16(b[requestSourcePort:], port)
+	return b
+}
+
+// parse reads an answer. The interface is its index, 0 for none.
+func parse(b []byte) (s Socket, iface uint32, err error) {
+	if len(b) < sizeOfMessage {
+		return Socket{}, 0, fmt.Errorf("an answer of %d bytes, less than the %d of inet_diag_msg", len(b), sizeOfMessage)
+	}
+	family := b[messageFamily]
+	if family != unix.AF_INET && family != unix.AF_INET6 {
+		return Socket{}, 0, fmt.Errorf("an answer of the address family %d", family)
+	}
+	native := binary.NativeEndian
+	s = Socket{
+		Local:      addrPort(family, b[messageSrc:], b[messageSrcPort:]),
+		Cookie:     uint64(native.Uint32(b[messageCookie:])) | uint64(native.Uint32(b[messageCookie+4:]))<<32,
+		QueueBytes: native.Uint32(b[messageQueue:]),
+		UID:        native.Uint32(b[messageUID:]),
+		Inode:      native.Uint32(b[messageInode:]),
+	}
+	if b[messageState] == stateEstablished {
+		s.Peer = addrPort(family, b[messageDst:], b[messageDstPort:])
+	}
+	attributes, err := netlink.NewAttributeDecoder(b[sizeOfMessage:])
+	if err != nil {
+		return Socket{}, 0, err
+	}
+	hasMemory := false
+	for attributes.Next() {
+		switch value := attributes.Bytes(); attributes.Type() {
+		case attributeMemory:
+			if len(value) < 4*memoryValues {
+				return Socket{}, 0, errors.New("the kernel does not tell a socket's drops (SK_MEMINFO_DROPS): it is older than Linux 4.12")
+			}
+			hasMemory = true
+			s.BufferBytes = native.Uint32(value[4*memoryBuffer:])
+			s.Drops = native.Uint32(value[4*memoryDrops:])
+		case attributeV6Only:
+			s.V6Only = len(value) > 0 && value[0] != 0
+		}
+	}
+	if err := attributes.Err(); err != nil {
+		return Socket{}, 0, err
+	}
+	if !hasMemory {
+		return Socket{}, 0, errors.New("an answer without a socket's memory (INET_DIAG_SKMEMINFO)")
+	}
+	return s, native.Uint32(b[messageIface:]), nil
+}
+
+func addrPort(family uint8, addr, port []byte) netip.AddrPort {
+	ip := netip.AddrFrom16([16]byte(addr))
+	if family == unix.AF_INET {
+		ip = netip.AddrFrom4([4]byte(addr))
+	}
+	return netip.AddrPortFrom(ip, binary.BigEndian.Uint16(port))
+}
+
+// withZone gives a link-local address its zone.
+func withZone(a netip.AddrPort, zone string) netip.AddrPort {
+	if ip := a.Addr(); ip.Is6() && ip.IsLinkLocalUnicast() {
+		return netip.AddrPortFrom(ip.WithZone(zone), a.Port())
+	}
+	return a
+}

@@ -1,0 +1,203 @@
+package sockets
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestUnread(t *testing.T) {
+	const full = 8 << 10
+	for _, c := range []struct {
+		name    string
+		queue   []uint32
+		drops   []uint32
+		elapsed time.Duration
+		unread  bool
+		dropped uint32
+	}{
+		{name: "idle", queue: []uint32{0, 0, 0}},
+		{name: "what came waits", queue: []uint32{768, 768, 768}, unread: true},
+		{name: "it grows", queue: []uint32{768, 768, 4096}, unread: true},
+		{name: "full, and drops", queue: []uint32{full, full, full}, drops: []uint32{7, 8, 90}, unread: true, dropped: 83},
+		{name: "full, drops, and is read", queue: []uint32{full, full - 768, full}, drops: []uint32{7, 8, 9}, dropped: 2},
+		{name: "read now and then", queue: []uint32{768, 1536, 768}},
+		{name: "read in whole", queue: []uint32{768, 0, 768}},
+		{name: "empty at first", queue: []uint32{0, 768, 1536}},
+		{name: "empty at last", queue: []uint32{768, 768, 0}},
+		{name: "too short a time", queue: []uint32{768, 768, 768}, elapsed: LeastInterval - 1},
+		{name: "one look", queue: []uint32{768}},
+		{name: "too few looks", queue: []uint32{768, 768}},
+		{name: "the counter wraps", queue: []uint32{0, 0, 0}, drops: []uint32{1<<32 - 2, 1<<32 - 1, 3}, dropped: 5},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := Watch{Elapsed: LeastInterval}
+			if c.elapsed > 0 {
+				w.Elapsed = c.elapsed
+			}
+			for i, queued := range c.queue {
+				s := Socket{Cookie: 1, QueueBytes: queued}
+				if c.drops != nil {
+					s.Drops = c.drops[i]
+				}
+				w.add([]Socket{{Cookie: 2}, s})
+			}
+			w.Looks += leastLooks - 3 // with the same
+			for i := range w.Sockets {
+				w.Sockets[i].looks += leastLooks - 3
+			}
+			w.judge()
+			if s := w.Sockets[1]; s.Unread != c.unread || s.Dropped != c.dropped || w.Sockets[0].Unread {
+				t.Errorf("unread %v, dropped %d, want %v and %d", s.Unread, s.Dropped, c.unread, c.dropped)
+			}
+		})
+	}
+}
+
+func TestSocketsThatComeAndGo(t *testing.T) {
+	w := Watch{Elapsed: LeastInterval}
+	w.add([]Socket{{Cookie: 1, QueueBytes: 1}, {Cookie: 2, QueueBytes: 1}})
+	w.add([]Socket{{Cookie: 2, QueueBytes: 1}, {Cookie: 3, QueueBytes: 1, Drops: 9}})
+	w.add([]Socket{{Cookie: 3, QueueBytes: 1, Drops: 9}, {Cookie: 1, QueueBytes: 1}})
+	w.Looks = leastLooks
+	w.judge()
+	if len(w.Sockets) != 2 || w.Sockets[0].Cookie != 3 || w.Sockets[0].Unread || w.Sockets[0].Dropped != 0 || w.Sockets[1].Unread {
+		t.Errorf("%+v, want the last look's two, neither of which was there all the time", w.Sockets)
+	}
+}
+
+// busy runs f again and again in a goroutine until the test ends.
+func busy(t *testing.T, f func()) {
+	done := make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				f()
+			}
+		}
+	})
+	t.Cleanup(func() { close(done); running.Wait() })
+}
+
+// watchTwo watches a group of two, the second of which is read.
+func watchTwo(t *testing.T, receiveBuffer int, read func(fd int)) (nobodys, readers Watched) {
+	t.Helper()
+	first := bind(t, "127.0.0.1:0", reuseport, buffer(receiveBuffer))
+	second := bind(t, first.at.String(), reuseport, buffer(receiveBuffer))
+	// Each gets datagrams of some sender.
+	senders := senderOf(t, first, second)
+	busy(t, func() { read(second.fd) })
+	for _, s := range senders {
+		busy(t, func() { unix.Sendto(s.fd, make([]byte, 100), 0, sockaddr(first.at)) })
+	}
+	w, err := WatchFor(t.Context(), first.port(), LeastInterval)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(w.Sockets) != 2 || w.Sockets[0].Cookie != first.cookie(t) || w.Sockets[1].Cookie != second.cookie(t) {
+		t.Fatalf("%+v, want the two in order", w.Sockets)
+	}
+	if w.Elapsed < LeastInterval || w.Looks < leastLooks {
+		t.Errorf("%d looks in %s", w.Looks, w.Elapsed)
+	}
+	return w.Sockets[0], w.Sockets[1]
+}
+
+// senderOf returns a sender for each of two members, whose first datagram
+// has reached it; that of the second is read.
+func senderOf(t *testing.T, first, second socket) []socket {
+	t.Helper()
+	var toFirst, toSecond socket
+	for toFirst.fd == 0 || toSecond.fd == 0 {
+		s := bind(t, "127.0.0.1:0")
+		s.send(t, first.at, 100)
+		if second.receive(t) > 0 {
+			toSecond = s
+		} else {
+			toFirst = s
+		}
+	}
+	return []socket{toFirst, toSecond}
+}
+
+func receiveOne(fd int) {
+	var b [1]byte
+	unix.Recvfrom(fd, b[:], 0)
+}
+
+func TestAMemberThatNobodyReads(t *testing.T) {
+	nobodys, readers := watchTwo(t, 1<<20, func(fd int) { receiveOne(fd); runtime.Gosched() })
+	if !nobodys.Unread || readers.Unread {
+		t.Errorf("the first is unread: %v, want true; the second: %v, want false", nobodys.Unread, readers.Unread)
+	}
+	if len(nobodys.Processes) != 1 {
+		t.Errorf("processes %v, want this one", nobodys.Processes)
+	}
+}
+
+// A reader that can't keep up loses most of what comes, but it reads: also
+// where the buffer holds a few datagrams only.
+func TestAReaderThatFallsBehindIsNotMarked(t *testing.T) {
+	for _, receiveBuffer := range []int{4 << 10, 208 << 10} {
+		_, readers := watchTwo(t, receiveBuffer, func(fd int) {
+			for range 100 { // far slower than the sender
+				unix.Getsockname(fd)
+			}
+			receiveOne(fd)
+		})
+		if readers.Unread {
+			t.Errorf("buffer %d: the one that is read is marked: %+v", receiveBuffer, readers)
+		}
+		if readers.Dropped == 0 {
+			t.Errorf("buffer %d: the reader kept up", receiveBuffer)
+		}
+	}
+}
+
+func TestWatchForEndsWithItsContext(t *testing.T) {
+	s := bind(t, "127.0.0.1:0")
+	bind(t, "127.0.0.1:0").send(t, s.at, 100)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	w, err := WatchFor(ctx, s.port(), time.Hour)
+	if err != nil || len(w.Sockets) != 1 || w.Looks != 1 || w.Sockets[0].Unread {
+		t.Errorf("%+v, %v, want one look", w, err)
+	}
+}
+
+func TestASingleLook(t *testing.T) {
+	s := bind(t, "127.0.0.1:0")
+	w, err := WatchFor(t.Context(), s.port(), 0)
+	if err != nil || len(w.Sockets) != 1 || w.Looks != 1 {
+		t.Errorf("%+v, %v", w, err)
+	}
+}
+
+func TestAPortThatNobodyHas(t *testing.T) {
+	var s socket
+	t.Run("for a while", func(t *testing.T) { s = bind(t, "127.0.0.1:0") })
+	if found := list(t, s.port()); len(found) != 0 {
+		t.Errorf("%+v", found)
+	}
+}
+
+func BenchmarkLook(b *testing.B) {
+	d, err := open()
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer d.Close()
+	for b.Loop() {
+		if _, err := d.look(9); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
