@@ -1,0 +1,85 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+)
+
+func (r socketsReport) print(w io.Writer) {
+	for i, g := range r.Groups {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintf(w, "%s %s\n", g.name(), g.Role)
+		if g.severalUsers {
+			fmt.Fprintln(w, "its sockets are of several users: no group, but SO_REUSEADDR, where the one bound last gets all")
+		}
+		printSockets(w, "member", g.Sockets, r.Looks, func(s socketReport) string { return strconv.Itoa(*s.Member) })
+	}
+	if len(r.Connected) > 0 {
+		if len(r.Groups) > 0 {
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintln(w, "connected sockets get what their peer sends, before all others")
+		printSockets(w, "local\tpeer", r.Connected, r.Looks, func(s socketReport) string { return s.Local + "\t" + s.Peer })
+	}
+	if len(r.Findings) > 0 || r.Unseen != "" {
+		fmt.Fprintln(w)
+	}
+	for _, f := range r.Findings {
+		fmt.Fprintf(w, "%s\n  to do: %s\n", f.Finding, f.Remedy)
+	}
+	if r.Unseen != "" {
+		fmt.Fprintf(w, "pid -: %s\n", r.Unseen)
+	}
+}
+
+// printSockets prints a table; first is what its first columns hold.
+func printSockets(w io.Writer, head string, sockets []socketReport, looks int, first func(socketReport) string) {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, head+"\tpid\tcommand\tuid\tqueue\tbuffer\tfull\tdrops\tdrops/s\tcookie\t")
+	for _, s := range sockets {
+		pids, commands := []string{}, []string{}
+		for _, p := range s.Processes {
+			pids = append(pids, strconv.Itoa(p.PID))
+			commands = append(commands, commandName(p))
+		}
+		if len(pids) == 0 {
+			pids, commands = []string{"-"}, []string{"-"}
+		}
+		rate := thousands(uint64(s.DropsPerSecond + 0.5))
+		if looks < 2 {
+			rate = "-"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\t%.0f%%\t%s\t%s\t%#x\t%s\n", first(s), strings.Join(pids, ","), strings.Join(commands, ","), s.UID,
+			kernelSize(uint64(s.QueueBytes)), kernelSize(uint64(s.BufferBytes)), 100*float64(s.QueueBytes)/max(float64(s.BufferBytes), 1),
+			thousands(uint64(s.Drops)), rate, s.Cookie, s.note())
+	}
+	table.Flush()
+}
+
+// note marks a socket that loses datagrams.
+func (s socketReport) note() string {
+	switch {
+	case s.Unread:
+		return "  not read"
+	case s.dropped > 0:
+		return "  dropping"
+	}
+	return ""
+}
+
+// kernelSize writes bytes with a digit behind the point where it says
+// something: 768B, 208KiB, 41.3KiB.
+func kernelSize(bytes uint64) string {
+	unit, name := 1.0, "B"
+	for _, larger := range []string{"KiB", "MiB", "GiB"} {
+		if float64(bytes) >= 1024*unit {
+			unit, name = 1024*unit, larger
+		}
+	}
+	return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(bytes)/unit), ".0") + name
+}
