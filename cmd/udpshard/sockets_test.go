@@ -1,0 +1,187 @@
+package main
+
+import (
+	"bytes"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/udpshard/udpshard/internal/holder"
+	"github.com/udpshard/udpshard/internal/sockets"
+)
+
+func TestParseSocketsAddress(t *testing.T) {
+	for text, want := range map[string]string{
+		"5514": "[::]:5514", ":5514": "[::]:5514", "syslog": "[::]:514", "[::]:5514": "[::]:5514", "0.0.0.0:5514": "0.0.0.0:5514",
+		"127.0.0.1:5514": "127.0.0.1:5514", "[::1]:5514": "[::1]:5514", "[fe80::1%lo]:5514": "[fe80::1%lo]:5514",
+		"[::ffff:127.0.0.1]:5514": "127.0.0.1:5514", "localhost:5514": "127.0.0.1:5514",
+	} {
+		if _, err := net.LookupPort("udp", "syslog"); err != nil && text == "syslog" {
+			continue // there is no /etc/services
+		}
+		got, err := parseSocketsAddress(text)
+		if err != nil || got.String() != want {
+			t.Errorf("%q: %v, %v, want %s", text, got, err, want)
+		}
+	}
+	for _, text := range []string{
+		"", ":", "127.0.0.1", "127.0.0.1:", "::1", "70000", "-1", "0", ":0", "[::1]:0", "no-such-service", "224.0.0.1:5514", "[ff02::1]:5514",
+		"255.255.255.255:5514",
+	} {
+		if got, err := parseSocketsAddress(text); err == nil {
+			t.Errorf("%q is read as %s", text, got)
+		}
+	}
+}
+
+func TestRoles(t *testing.T) {
+	group := func(at, iface string, v6Only bool) *sockets.Group {
+		return &sockets.Group{Local: netip.MustParseAddrPort(at + ":5514"), V6Only: v6Only, Interface: iface}
+	}
+	everywhere, dual, only6 := group("0.0.0.0", "", false), group("[::]", "", false), group("[::]", "", true)
+	local, eth0, wildEth0 := group("192.0.2.1", "", false), group("192.0.2.1", "eth0", false), group("0.0.0.0", "eth0", false)
+	type groups []*sockets.Group
+	for _, c := range []struct {
+		asked    string
+		groups   groups
+		want     string // of the first
+		receives bool
+	}{
+		{"192.0.2.1:5514", groups{local, everywhere, dual}, "gets what is sent to 192.0.2.1:5514", true},
+		{"192.0.2.1:5514", groups{everywhere, dual}, "gets what is sent to 192.0.2.1:5514, as no socket is bound to that address itself", true},
+		{"192.0.2.1:5514", groups{everywhere, local}, "gets nothing of it: 192.0.2.1:5514 comes first", false},
+		{"192.0.2.1:5514", groups{dual, local, everywhere}, "gets nothing of it: 192.0.2.1:5514 and 0.0.0.0:5514 come first", false},
+		{"192.0.2.1:5514", groups{eth0, everywhere}, "gets what is sent to 192.0.2.1:5514, if it comes in through eth0", true},
+		{"192.0.2.1:5514", groups{everywhere, eth0}, "gets what is sent to 192.0.2.1:5514 and comes in elsewhere than where that is bound", true},
+		{"192.0.2.1:5514", groups{local, eth0}, "gets what is sent to 192.0.2.1:5514, unless 192.0.2.1:5514 on eth0 does", true},
+		{"192.0.2.1:5514", groups{wildEth0, eth0}, "gets nothing of it: 192.0.2.1:5514 on eth0 comes first", false},
+		{"[2001:db8::1]:5514", groups{dual, everywhere}, "gets what is sent to [2001:db8::1]:5514, as no socket is bound to that address itself", true},
+		{":5514", groups{local, everywhere}, "gets what is sent to that address", true},
+		{":5514", groups{everywhere, dual}, "gets IPv4 to addresses that have no sockets of their own", true},
+		{":5514", groups{dual, everywhere}, "gets IPv6 to addresses that have no sockets of their own", true},
+		{":5514", groups{dual, local}, "gets IPv6 and IPv4 to addresses that have no sockets of their own", true},
+		{":5514", groups{only6, local}, "gets IPv6 to addresses that have no sockets of their own", true},
+		{":5514", groups{wildEth0, dual}, "gets IPv4 to addresses that have no sockets of their own, if it comes in through eth0", true},
+		{":5514", groups{group("[::ffff:0.0.0.0]", "", false), everywhere}, "gets nothing: other wildcards come first", true},
+	} {
+		asked, err := parseSocketsAddress(c.asked)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, receives := role(c.groups[0], c.groups, asked); text != c.want || receives != c.receives {
+			t.Errorf("%s, %s of %d: %q, %v, want %q, %v", c.asked, groupName(c.groups[0]), len(c.groups), text, receives, c.want, c.receives)
+		}
+	}
+}
+
+func TestFindings(t *testing.T) {
+	one := func(member int, unread bool, dropped uint32, pids ...int) socketReport {
+		s := socketReport{Member: &member, UID: 7, QueueBytes: 1024, Unread: unread, dropped: dropped}
+		for _, pid := range pids {
+			s.Processes = append(s.Processes, holder.Process{PID: pid, Command: "rsyslogd"})
+		}
+		return s
+	}
+	const group = "127.0.0.1:5514"
+	for _, c := range []struct {
+		members []socketReport
+		want    []string
+	}{
+		{[]socketReport{one(0, false, 0, 11), one(1, false, 0)}, nil},
+		{[]socketReport{one(0, false, 0, 11), one(1, true, 9, 4711)},
+			[]string{"pid 4711 (rsyslogd) seems not to read member 1 of 127.0.0.1:5514: its share of senders is lost (9 datagrams in 300ms)"}},
+		{[]socketReport{one(0, true, 0, 4711)},
+			[]string{"pid 4711 (rsyslogd) seems not to read 127.0.0.1:5514: all that is sent there waits, and is lost once the queue is full"}},
+		{[]socketReport{one(0, true, 1), one(1, false, 1, 11), one(2, true, 0), one(3, true, 0), one(4, false, 0, 11)}, []string{
+			"somebody (a socket of uid 7) seems not to read members 0, 2-3 of 127.0.0.1:5514: its share of senders is lost (1 datagram in 300ms)",
+			"pid 11 (rsyslogd) lost 1 datagram in 300ms at member 1 of 127.0.0.1:5514: its buffer was full"}},
+		{[]socketReport{one(0, true, 0, 11, 12)},
+			[]string{"pid 11 (rsyslogd), with pid 12 (rsyslogd), seems not to read 127.0.0.1:5514: all that is sent there waits, and is lost once the queue is full"}},
+	} {
+		var got []string
+		for _, f := range findings(group, c.members, 0.3) {
+			got = append(got, f.Finding)
+			if f.Remedy == "" {
+				t.Errorf("%q has no remedy", f.Finding)
+			}
+		}
+		if strings.Join(got, "\n") != strings.Join(c.want, "\n") {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}
+
+func TestKernelSize(t *testing.T) {
+	for bytes, want := range map[uint64]string{0: "0B", 768: "768B", 1023: "1023B", 1024: "1KiB", 42_300: "41.3KiB", 212_992: "208KiB", 64 << 20: "64MiB", 1 << 31: "2GiB"} {
+		if got := kernelSize(bytes); got != want {
+			t.Errorf("%d: %s, want %s", bytes, got, want)
+		}
+	}
+}
+
+// A process may call itself anything; the terminal is not to obey it.
+func TestCommandsAreSafeToPrint(t *testing.T) {
+	for command, want := range map[string]string{"rsyslogd": "rsyslogd", "kworker/u8:1": "kworker/u8:1", "Web Content": "Web Content", "x\x1b[2J": `"x\x1b[2J"`, "a\nb": `"a\nb"`} {
+		if got := commandName(holder.Process{Command: command}); got != want {
+			t.Errorf("%q: %s, want %s", command, got, want)
+		}
+	}
+}
+
+func TestConnectedSocketsStandApart(t *testing.T) {
+	peer, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	conn, err := net.Dial("udp4", peer.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	at := conn.LocalAddr().(*net.UDPAddr).AddrPort()
+	var out bytes.Buffer
+	if err := listSockets(&out, at, 0, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"connected sockets get what their peer sends, before all others\n", " " + at.String() + "  " + peer.LocalAddr().String() + "  "} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is not in\n%s", want, &out)
+		}
+	}
+	if err := listSockets(&out, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.2"), at.Port()), 0, false); err == nil {
+		t.Error("another address has it, too")
+	}
+}
+
+// Without privilege sockets of other users are listed, and their processes
+// are not.
+func TestSocketsOfAnotherUser(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs a second user: run as root")
+	}
+	const nobody = 65534
+	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	var out bytes.Buffer
+	other := launch(t, func(cmd *exec.Cmd) {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+		cmd.Stdout = &out
+	}, "sockets", conn.LocalAddr().String())
+	if code := other.wait(); code != exitDone {
+		t.Errorf("exit code %d", code)
+	}
+	text := strings.Join(strings.Fields(out.String()), " ")
+	for _, want := range []string{" 0 - - 0 0B ", "pid -: another user's process, which uid 65534 may not look into: as root it is shown"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, &out)
+		}
+	}
+}
