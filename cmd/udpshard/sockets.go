@@ -40,9 +40,10 @@ was asked; both with the kernel's overhead). Drops count from the socket's
 birth; drops/s is the rate while it looked.
 
 It looks some 100 times in the interval. A socket is called "not read" if its
-queue never was empty and never shrank: one that is merely slow is seen to
-shrink, and one that nobody sends to is not found out. A reader that pauses for
-the whole interval is called so, too: then a longer --interval tells.
+queue never was empty and never shrank, nor is anything read from it seen in
+the kernel's accounts. One whose reader is merely too slow is not called so;
+one that nobody sends to is not found out. A reader that paused for all of the
+interval is called so, too: a longer --interval tells.
 
 Exit code 1 if there is no such socket.`,
 		Args: func(cmd *cobra.Command, args []string) error {

@@ -38,9 +38,10 @@ const (
 	attributeMemory = 7  // INET_DIAG_SKMEMINFO
 	attributeV6Only = 11 // INET_DIAG_SKV6ONLY, of IPv6 sockets without peer
 
-	memoryBuffer = 1 // SK_MEMINFO_RCVBUF
-	memoryDrops  = 8 // SK_MEMINFO_DROPS
-	memoryValues = 9
+	memoryCharged = 0 // SK_MEMINFO_RMEM_ALLOC
+	memoryBuffer  = 1 // SK_MEMINFO_RCVBUF
+	memoryDrops   = 8 // SK_MEMINFO_DROPS
+	memoryValues  = 9
 
 	stateEstablished = 1 // TCP_ESTABLISHED: of UDP sockets, connected
 	allStates        = 1<<32 - 1
@@ -89,6 +90,7 @@ func parse(b []byte) (s Socket, iface uint32, err error) {
 				return Socket{}, 0, errors.New("the kernel does not tell a socket's drops (SK_MEMINFO_DROPS): it is older than Linux 4.12")
 			}
 			hasMemory = true
+			s.unreleased = int64(native.Uint32(value[4*memoryCharged:])) - int64(s.QueueBytes)
 			s.BufferBytes = native.Uint32(value[4*memoryBuffer:])
 			s.Drops = native.Uint32(value[4*memoryDrops:])
 		case attributeV6Only:

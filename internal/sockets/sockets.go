@@ -45,6 +45,10 @@ type Socket struct {
 	Drops uint32
 	// Processes hold it, as far as they can be seen.
 	Processes []holder.Process
+
+	// unreleased is what was read and is still charged, in bytes; below 0 if
+	// a datagram arrived between the kernel's two figures.
+	unreleased int64
 }
 
 // List returns the sockets of a port, IPv4 first, with their processes. Those

@@ -3,6 +3,7 @@ package sockets
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -28,12 +29,13 @@ type Watched struct {
 	// Dropped are the datagrams dropped meanwhile.
 	Dropped uint32
 	// Unread says that nobody seems to read it: in no look was its queue
-	// empty, and from none to the next did it shrink. A socket that nobody
-	// reads and nobody sends to is not found out.
+	// empty, from none to the next did it shrink, and nothing was read from
+	// it that is still charged. A socket that nobody reads and nobody sends
+	// to is not found out.
 	Unread bool
 
-	looks  int // in which it was seen
-	unread bool
+	grew       bool    // or stayed, and was never empty
+	unreleased []int64 // in each look that saw it
 }
 
 // Watch is what a port's sockets did in an interval.
@@ -94,12 +96,13 @@ func (w *Watch) add(found []Socket) {
 	w.Looks++
 	w.Sockets = make([]Watched, 0, len(found))
 	for _, s := range found {
-		now := Watched{Socket: s, looks: 1, unread: s.QueueBytes > 0}
+		now := Watched{Socket: s, grew: s.QueueBytes > 0}
 		if was, ok := before[s.Cookie]; ok {
-			now.looks += was.looks
-			now.unread = was.unread && s.QueueBytes >= was.QueueBytes && s.QueueBytes > 0
+			now.grew = was.grew && s.QueueBytes >= was.QueueBytes && s.QueueBytes > 0
+			now.unreleased = was.unreleased
 			now.Dropped = was.Dropped + (s.Drops - was.Drops) // also where the counter wraps
 		}
+		now.unreleased = append(now.unreleased, s.unreleased)
 		w.Sockets = append(w.Sockets, now)
 	}
 }
@@ -111,6 +114,17 @@ func (w *Watch) judge() {
 	}
 	for i := range w.Sockets {
 		s := &w.Sockets[i]
-		s.Unread = s.unread && s.looks == w.Looks
+		s.Unread = s.grew && len(s.unreleased) == w.Looks && !s.releases()
 	}
+}
+
+// releases tells a reader from whom the queue runs away: it grows from look
+// to look although it is read. What is read of a long queue stays charged
+// until a quarter of the buffer has come together (udp_rmem_release in
+// net/ipv4/udp.c, Linux 6.18), so the figure moves with every read, and with
+// nothing else. Arrivals between the kernel's two figures make the
+// difference too small, never too large: the most of each half counts.
+func (s *Watched) releases() bool {
+	half := len(s.unreleased) / 2
+	return slices.Max(s.unreleased[:half]) != slices.Max(s.unreleased[half:])
 }

@@ -2,6 +2,7 @@ package sockets
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"sync"
 	"testing"
@@ -46,15 +47,68 @@ func TestUnread(t *testing.T) {
 				}
 				w.add([]Socket{{Cookie: 2}, s})
 			}
-			w.Looks += leastLooks - 3 // with the same
-			for i := range w.Sockets {
-				w.Sockets[i].looks += leastLooks - 3
+			for range leastLooks - 3 {
+				last := []Socket{w.Sockets[0].Socket, w.Sockets[1].Socket}
+				w.add(last)
 			}
 			w.judge()
 			if s := w.Sockets[1]; s.Unread != c.unread || s.Dropped != c.dropped || w.Sockets[0].Unread {
 				t.Errorf("unread %v, dropped %d, want %v and %d", s.Unread, s.Dropped, c.unread, c.dropped)
 			}
 		})
+	}
+}
+
+// A queue that grows from look to look, since more comes than is read.
+func TestAQueueThatRunsAwayFromItsReader(t *testing.T) {
+	for _, at := range []string{"127.0.0.1:0", "[::1]:0"} {
+		for _, read := range []bool{true, false} {
+			t.Run(fmt.Sprint(at, read), func(t *testing.T) {
+				s, sender := bind(t, at, buffer(100_000)), bind(t, at)
+				d, err := open()
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer d.Close()
+				w := Watch{Elapsed: LeastInterval}
+				for range leastLooks {
+					for range 3 {
+						sender.send(t, s.at, 100)
+					}
+					if read {
+						receiveOne(s.fd)
+					}
+					found, err := d.look(s.port())
+					if err != nil {
+						t.Fatal(err)
+					}
+					w.add(found)
+				}
+				w.judge()
+				if got := w.Sockets[0]; got.Unread == read || !got.grew || got.Drops > 0 {
+					t.Errorf("unread %v, grew %v, %d drops, unreleased %d", got.Unread, got.grew, got.Drops, got.unreleased)
+				}
+			})
+		}
+	}
+}
+
+// Arrivals between the kernel's two figures don't look like reading.
+func TestReleases(t *testing.T) {
+	for _, c := range []struct {
+		unreleased []int64
+		want       bool
+	}{
+		{[]int64{0, 0, 0, 0}, false},
+		{[]int64{-768, 0, -1536, 0}, false},
+		{[]int64{4096, 4096, 3328, 4096}, false}, // read once, long ago
+		{[]int64{0, 768, 768, 1536}, true},
+		{[]int64{4096, 4864, 0, 768}, true},
+		{[]int64{0, 0, 0, 768}, true},
+	} {
+		if got := (&Watched{unreleased: c.unreleased}).releases(); got != c.want {
+			t.Errorf("%d: %v, want %v", c.unreleased, got, c.want)
+		}
 	}
 }
 
