@@ -122,8 +122,12 @@ func (c *Controller) move(from int, targets []int, rate float64) (moved int) {
 	for _, t := range targets {
 		load[t] = c.shards[t].arrived
 	}
+	enough := rate / 20
 	for _, b := range mine {
-		if b.rate > rate && moved > 0 || rate <= 0 {
+		if rate <= enough {
+			break
+		}
+		if b.rate > rate && moved > 0 {
 			continue
 		}
 		to := slices.MinFunc(targets, func(a, b int) int { return cmp.Compare(load[a], load[b]) })
