@@ -32,6 +32,8 @@ var mayImport = map[string][]string{
 	"packet/record":    {},
 	"internal/load":    {"metrics"},
 	"internal/holder":  {},
+	"internal/probe":   {"internal/sys"},
+	"internal/sockets": {"internal/holder"},
 	"bench":            {},
 	"bench/receivers":  {},
 	"internal/sys":     {},

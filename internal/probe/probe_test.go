@@ -1,0 +1,89 @@
+package probe
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"testing"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestTable(t *testing.T) {
+	version := regexp.MustCompile(`^[2-9]\.\d+(\.\d+)?$`)
+	names := make(map[string]bool)
+	for _, f := range Features() {
+		if f.Name == "" || f.For == "" || !version.MatchString(f.Since) || names[f.Name] {
+			t.Errorf("%+v", f)
+		}
+		names[f.Name] = true
+	}
+}
+
+// What serve can't do without is there wherever its tests run.
+func TestRequiredWork(t *testing.T) {
+	for _, f := range Features() {
+		err := f.Probe()
+		if err != nil && f.Required {
+			t.Error(err)
+		} else if err != nil {
+			t.Logf("not here: %v", err)
+		}
+	}
+}
+
+func TestProbesLeaveNoDescriptors(t *testing.T) {
+	count := func() int {
+		entries, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Skipf("needs procfs: %v", err)
+		}
+		return len(entries)
+	}
+	for _, f := range Features() {
+		f.Probe() // whatever the runtime opens once
+		before := count()
+		f.Probe()
+		if after := count(); after != before {
+			t.Errorf("%s: %d descriptors before, %d after", f.Name, before, after)
+		}
+	}
+}
+
+func TestForbidden(t *testing.T) {
+	for err, want := range map[error]bool{unix.EPERM: true, unix.EACCES: true, unix.ENOSYS: false, unix.ENOPROTOOPT: false} {
+		if got := Forbidden(fmt.Errorf("x: %w", err)); got != want {
+			t.Errorf("%v: %v", err, got)
+		}
+	}
+}
+
+// fake is a test that notes what becomes of it.
+type fake struct{ said string }
+
+func (*fake) Helper()                          {}
+func (f *fake) Skipf(format string, a ...any)  { f.said = "skip: " + fmt.Sprintf(format, a...) }
+func (f *fake) Fatalf(format string, a ...any) { f.said = "fatal: " + fmt.Sprintf(format, a...) }
+
+func TestNeed(t *testing.T) {
+	before := features
+	t.Cleanup(func() { features = before })
+	features = []Feature{
+		{Name: "HERE", Since: "3.9", probe: func() error { return nil }},
+		{Name: "AWAY", Since: "9.9", probe: func() error { return errors.New("protocol not available") }},
+	}
+	for name, want := range map[string]string{
+		"HERE":  "",
+		"AWAY":  "skip: needs AWAY (Linux 9.9): AWAY: protocol not available",
+		"OTHER": "fatal: there is no feature OTHER in the table",
+	} {
+		var f fake
+		if Need(&f, name); f.said != want {
+			t.Errorf("%s: %q, want %q", name, f.said, want)
+		}
+	}
+}

@@ -1,0 +1,125 @@
+package probe
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/sys"
+)
+
+// withSocket calls f with a socket that was made for it.
+func withSocket(family int, f func(fd int) error) error {
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return f(fd)
+}
+
+// option probes for a socket option that keeps the value it is given.
+func option(family, level, name, value int) func() error {
+	return func() error {
+		return withSocket(family, func(fd int) error {
+			if err := unix.SetsockoptInt(fd, level, name, value); err != nil {
+				return err
+			}
+			got, err := unix.GetsockoptInt(fd, level, name)
+			if err == nil && got != value {
+				err = fmt.Errorf("%d was set and %d is read", value, got)
+			}
+			return err
+		})
+	}
+}
+
+func ipv6() error { return withSocket(unix.AF_INET6, func(int) error { return nil }) }
+
+// withGroup calls f with the first of two sockets that share a free port. The
+// wildcard is there even where the loopback interface is down.
+func withGroup(f func(fd int) error) error {
+	return withSocket(unix.AF_INET, func(first int) error {
+		return withSocket(unix.AF_INET, func(second int) error {
+			name := &unix.SockaddrInet4{}
+			for _, fd := range []int{first, second} {
+				if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
+					return err
+				}
+				if err := unix.Bind(fd, name); err != nil {
+					return fmt.Errorf("bind: %w", err)
+				}
+				bound, err := unix.Getsockname(fd)
+				if err != nil {
+					return err
+				}
+				name.Port = bound.(*unix.SockaddrInet4).Port
+			}
+			return f(first)
+		})
+	})
+}
+
+func reusePort() error { return withGroup(func(int) error { return nil }) }
+
+// attach gives a group a program that always chooses its first socket.
+func attach(fd int) error {
+	program, err := bpf.Assemble([]bpf.Instruction{bpf.RetConstant{Val: 0}})
+	if err != nil {
+		return err
+	}
+	filter := unix.SockFilter{Code: program[0].Op, Jt: program[0].Jt, Jf: program[0].Jf, K: program[0].K}
+	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF, &unix.SockFprog{Len: 1, Filter: &filter})
+}
+
+func steering() error { return withGroup(attach) }
+
+func unsteering() error {
+	return withGroup(func(fd int) error {
+		if err := attach(fd); err != nil {
+			return fmt.Errorf("SO_ATTACH_REUSEPORT_CBPF: %w", err)
+		}
+		return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_REUSEPORT_BPF, 0)
+	})
+}
+
+// receiveBatch: a socket to which nobody sends has nothing to read, and says
+// so where the call exists.
+func receiveBatch() error {
+	return withSocket(unix.AF_INET, func(fd int) error {
+		_, err := sys.NewReceiver(1, 1, false, false).Receive(fd, unix.MSG_DONTWAIT)
+		if errors.Is(err, unix.EAGAIN) {
+			return nil
+		}
+		return err
+	})
+}
+
+// sendBatch sends no messages.
+func sendBatch() error {
+	return withSocket(unix.AF_INET, func(fd int) error {
+		_, err := sys.NewSender(1).Send(fd)
+		return err
+	})
+}
+
+func socketMemory() error {
+	return withSocket(unix.AF_INET, func(fd int) error {
+		_, err := sys.SocketMemory(fd)
+		return err
+	})
+}
+
+// forceBuffer asks for what the socket has already, halved since the kernel
+// doubles it (socket(7)).
+func forceBuffer() error {
+	return withSocket(unix.AF_INET, func(fd int) error {
+		size, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
+		if err != nil {
+			return err
+		}
+		return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, size/2)
+	})
+}

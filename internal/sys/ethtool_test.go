@@ -1,0 +1,45 @@
+package sys
+
+import (
+	"errors"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// The loopback interface has neither queues nor rings to tell of, and no name
+// is longer than IFNAMSIZ allows.
+func TestEthtoolOfLoopback(t *testing.T) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	for name, want := range map[string]unix.Errno{"lo": unix.EOPNOTSUPP, "no-such-one": unix.ENODEV, "longer-than-any-name": unix.ENODEV} {
+		if _, err := FlowHash(fd, name, FlowUDP4); !errors.Is(err, want) {
+			t.Errorf("FlowHash of %s: %v, want %v", name, err, want)
+		}
+		if _, err := InterfaceChannels(fd, name); !errors.Is(err, want) {
+			t.Errorf("InterfaceChannels of %s: %v, want %v", name, err, want)
+		}
+		if _, _, err := ReceiveRing(fd, name); !errors.Is(err, want) {
+			t.Errorf("ReceiveRing of %s: %v, want %v", name, err, want)
+		}
+	}
+}
+
+func TestMembarrier(t *testing.T) {
+	commands, err := Membarrier(MembarrierQuery)
+	if err != nil {
+		t.Skipf("needs membarrier (Linux 4.3): %v", err)
+	}
+	if commands&MembarrierGlobal == 0 {
+		t.Skip("needs MEMBARRIER_CMD_GLOBAL, which kernels with nohz_full lack")
+	}
+	if _, err := Membarrier(MembarrierGlobal); err != nil {
+		t.Error(err)
+	}
+	if _, err := Membarrier(1 << 30); !errors.Is(err, unix.EINVAL) {
+		t.Errorf("a command that does not exist: %v", err)
+	}
+}
