@@ -61,7 +61,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 		return hinted{usageError{err}, fmt.Sprintf("%s --help lists the flags", cmd.CommandPath())}
 	})
-	root.AddCommand(serveCommand(), sendCommand(), selftestCommand(), socketsCommand(), healthCommand(), versionCommand())
+	root.AddCommand(serveCommand(), sendCommand(), selftestCommand(), socketsCommand(), doctorCommand(), healthCommand(), versionCommand())
 	root.InitDefaultHelpFlag()
 
 	err := root.Execute()

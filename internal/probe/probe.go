@@ -15,17 +15,17 @@ import (
 
 // Feature is one thing that the kernel may offer.
 type Feature struct {
-	Name     string // as the manual pages call it
-	For      string // what it is needed for
-	Since    string // the Linux version that brought it
-	Required bool   // serve does not run without it
-	probe    func() error
+	Name     string       // as the manual pages call it
+	For      string       // what it is needed for
+	Since    string       // the Linux version that brought it
+	Required bool         // serve does not run without it
+	Try      func() error // does it once; nil is that it works
 }
 
 // Probe returns nil where the feature works, and else what the kernel said.
 // Any goroutine may call it at any time.
 func (f Feature) Probe() error {
-	if err := f.probe(); err != nil {
+	if err := f.Try(); err != nil {
 		return fmt.Errorf("%s: %w", f.Name, err)
 	}
 	return nil

@@ -73,8 +73,8 @@ func TestNeed(t *testing.T) {
 	before := features
 	t.Cleanup(func() { features = before })
 	features = []Feature{
-		{Name: "HERE", Since: "3.9", probe: func() error { return nil }},
-		{Name: "AWAY", Since: "9.9", probe: func() error { return errors.New("protocol not available") }},
+		{Name: "HERE", Since: "3.9", Try: func() error { return nil }},
+		{Name: "AWAY", Since: "9.9", Try: func() error { return errors.New("protocol not available") }},
 	}
 	for name, want := range map[string]string{
 		"HERE":  "",

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os/signal"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/checkup"
+	"github.com/udpshard/udpshard/internal/load"
+)
+
+func doctorCommand() *cobra.Command {
+	d := doctor{interval: time.Second}
+	cmd := &cobra.Command{
+		Use:   "doctor [flags]",
+		Short: "Check this host, and print each finding with its remedy",
+		Long: `Looks for what loses datagrams on this host, on their way from the interface
+to a shard, and says what to do about it. It changes nothing. Beside a running
+instance it checks that one's sockets and limits; otherwise, what serve would
+get if it were started here with the same flags or file.
+
+  ok    nothing to do
+  warn  datagrams may be lost under load, or shards used unevenly
+  fail  datagrams are lost now, or will be as configured
+  skip  could not be seen from here
+
+Counters are totals since boot, so they are read twice: what grows meanwhile
+is lost now. Exit code 1 if anything fails, else 0. Some things only root sees.`,
+		Args: noArguments,
+		Example: `  udpshard doctor --listen :5514
+  udpshard doctor --config /etc/udpshard.yaml --interval 10s --json`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := d.flags.config()
+			if err != nil {
+				return err
+			}
+			return d.run(cmd, c)
+		},
+	}
+	d.flags.set = make(map[string]string)
+	set := cmd.Flags()
+	set.SortFlags = false
+	set.Var((*fileName)(&d.flags.file), "config", "YAML `FILE` of serve, whose listeners are all checked, instead of the listener flags")
+	addFlags(&d.flags, set, settingsNamed(listenerSettings, "listen", "shards", "cpus", "receive-buffer", "join"))
+	addFlag(set, &d.interval, "interval", parseDuration, "`DURATION` between the two readings of counters; 0 is one reading, which can't tell what is lost now")
+	set.BoolVar(&d.json, "json", false, "print a JSON array of findings")
+	return cmd
+}
+
+// settingsNamed returns those with the flags, in this order.
+func settingsNamed[T any](settings []setting[T], flags ...string) []setting[T] {
+	var named []setting[T]
+	for _, flag := range flags {
+		i := slices.IndexFunc(settings, func(s setting[T]) bool { return s.flag == flag })
+		named = append(named, settings[i])
+	}
+	return named
+}
+
+// doctor is one run of it.
+type doctor struct {
+	flags    flags
+	interval time.Duration
+	json     bool
+}
+
+// errFindings is the end of a run that found what loses datagrams; the
+// findings have said it.
+var errFindings = errors.New("this host would lose datagrams")
+
+func (d *doctor) run(cmd *cobra.Command, c *config) error {
+	usable, err := load.UsableCPUs()
+	if err != nil {
+		return err
+	}
+	var listeners []checkup.Listener
+	for _, l := range c.listeners {
+		listeners = append(listeners, l.examined(usable))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	defer stop()
+	findings, err := checkup.New().Examine(ctx, listeners, d.interval)
+	if err != nil {
+		return fmt.Errorf("examine this host: %w", err)
+	}
+	report := doctorReport{findings: findings, named: len(listeners) > 1, colour: wantsColour(cmd.OutOrStdout())}
+	if d.json {
+		err = report.json(cmd.OutOrStdout())
+	} else {
+		err = report.text(cmd.OutOrStdout())
+	}
+	if err != nil {
+		return err
+	}
+	if n := report.count(checkup.Fail); n > 0 {
+		return fmt.Errorf("%w: %s of %d failed", errFindings, plural(n, "check"), len(findings))
+	}
+	return nil
+}
+
+// examined is the listener as far as the host matters to it.
+func (l *listener) examined(usable []int) checkup.Listener {
+	address, _, _ := net.SplitHostPort(l.address)
+	e := checkup.Listener{
+		Name: l.name, Address: l.resolved(), Dual: address == "",
+		Shards: l.shards, CPUs: l.cpus, ReceiveBuffer: l.receiveBuffer, Join: l.join,
+		ShardMemory: l.batch*l.maxDatagram + outputMemory, ShardFiles: 1,
+	}
+	if l.gro {
+		e.ShardMemory = l.batch*longestTrain + outputMemory
+	}
+	if len(e.CPUs) == 0 {
+		e.CPUs = usable
+	}
+	if e.Shards == 0 {
+		e.Shards = len(e.CPUs)
+	}
+	if strings.Contains(l.output, "{shard}") {
+		e.ShardFiles++
+	}
+	return e
+}
+
+const (
+	outputMemory = 3 << 19  // 1.5 MiB of records per shard are on their way at most
+	longestTrain = 64 << 10 // which UDP_GRO may put into one message (udp(7))
+)

@@ -1,0 +1,33 @@
+package checkup
+
+import (
+	"fmt"
+	"slices"
+)
+
+// cores compares a listener's shards with the CPUs that they are pinned to.
+func (e *examination) cores(l Listener) []Finding {
+	const c check = "cpus"
+	cores := l.cores()
+	var lacking []int
+	usable, err := e.process.affinity()
+	if err == nil && e.process.running {
+		for _, cpu := range cores {
+			if !slices.Contains(usable, cpu) {
+				lacking = append(lacking, cpu)
+			}
+		}
+	}
+	said := fmt.Sprintf("%s on %s (%s)", plural(l.Shards, "shard"), plural(len(cores), "CPU"), list(cores))
+	switch {
+	case len(lacking) > 0:
+		return []Finding{c.warn(fmt.Sprintf("taskset -pc %s %d, and start it again", list(cores), e.process.PID),
+			"%s, but %s may only use %s: the shards run there", said, e.process.of(), list(usable))}
+	case len(cores) < l.Shards:
+		return []Finding{c.warn(fmt.Sprintf("udpshard serve --shards %d", len(cores)),
+			"%s: shards that share a core wait for each other, and their queues fill meanwhile", said)}
+	case err != nil:
+		return []Finding{c.ok("%s", said)}
+	}
+	return []Finding{c.ok("%s of the %d that %s may use", said, len(usable), e.process.of())}
+}

@@ -1,0 +1,54 @@
+package checkup
+
+import (
+	"fmt"
+
+	"github.com/prometheus/procfs"
+)
+
+// squeezes are how often a second the kernel may leave packets for its next
+// round before that says anything: bursts do it on every host.
+const squeezes = 10
+
+// softnet judges the kernel's backlog, which is each CPU's queue of packets
+// between interface and protocol (net/softnet_stat): the whole host's, also
+// where this is a container.
+func (e *examination) softnet() []Finding {
+	const c check = "softnet"
+	if e.after.softnetErr != nil || e.before.softnetErr != nil {
+		return []Finding{c.skip("%s", why(e.after.softnetErr))}
+	}
+	var dropped, squeezed, ever, processed uint64
+	before := make(map[uint32]procfs.SoftnetStat)
+	for _, cpu := range e.before.softnet {
+		before[cpu.Index] = cpu
+	}
+	for _, cpu := range e.after.softnet {
+		dropped += uint64(cpu.Dropped - before[cpu.Index].Dropped) // they are 32 bits, and wrap
+		squeezed += uint64(cpu.TimeSqueezed - before[cpu.Index].TimeSqueezed)
+		ever += uint64(cpu.Dropped)
+		processed += uint64(cpu.Processed)
+	}
+	backlog := e.enlarged("net/core/netdev_max_backlog", "net.core.netdev_max_backlog", 1000)
+	switch elapsed := e.after.at.Sub(e.before.at).Seconds(); {
+	case dropped > 0:
+		return []Finding{c.fail("sysctl -w "+backlog, "the backlog drops packets now: %s %s", count(dropped), e.within())}
+	case float64(squeezed) > squeezes*elapsed:
+		return []Finding{c.warn(fmt.Sprintf("sysctl -w %s %s", e.enlarged("net/core/netdev_budget", "net.core.netdev_budget", 300),
+			e.enlarged("net/core/netdev_budget_usecs", "net.core.netdev_budget_usecs", 2000)),
+			"CPUs run out of time for receiving (time_squeeze): %s times %s; packets wait in the interface's ring meanwhile", count(squeezed), e.within())}
+	case ever > processed/rare:
+		return []Finding{c.warn("sysctl -w "+backlog, "the backlog has dropped %s of %s packets since boot, none of them %s", count(ever), count(processed), e.within())}
+	}
+	return []Finding{c.ok("the backlog has dropped %s of %s packets since boot; time_squeeze grew by %s %s", count(ever), count(processed), count(squeezed), e.within())}
+}
+
+// enlarged returns the setting that doubles a limit, from its default where
+// it can't be read.
+func (e *examination) enlarged(file, name string, otherwise uint64) string {
+	is, err := number(e.Proc, "sys", file)
+	if err != nil {
+		is = otherwise
+	}
+	return fmt.Sprintf("%s=%d", name, 2*is)
+}

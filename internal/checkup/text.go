@@ -1,0 +1,105 @@
+package checkup
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// count writes a number with commas.
+func count(n uint64) string {
+	text := strconv.FormatUint(n, 10)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}
+
+func plural(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return count(uint64(n)) + " " + what
+}
+
+// size writes bytes the way that flags take them, where they are whole, and
+// else with one decimal.
+func size(bytes uint64) string {
+	for _, u := range []struct {
+		name string
+		size uint64
+	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
+		if bytes < u.size {
+			continue
+		}
+		if bytes%u.size == 0 {
+			return fmt.Sprintf("%d%s", bytes/u.size, u.name)
+		}
+		return fmt.Sprintf("%.1f%s", float64(bytes)/float64(u.size), u.name)
+	}
+	return fmt.Sprintf("%dB", bytes)
+}
+
+// within writes how long was looked.
+func within(d time.Duration) string {
+	if d >= time.Second {
+		d = d.Round(time.Second / 10)
+	} else {
+		d = d.Round(time.Millisecond)
+	}
+	return "in " + d.String()
+}
+
+// list writes CPUs in the kernel's format: 0,2-5.
+func list(cpus []int) string {
+	var parts []string
+	for i := 0; i < len(cpus); {
+		last := i
+		for last+1 < len(cpus) && cpus[last+1] == cpus[last]+1 {
+			last++
+		}
+		part := strconv.Itoa(cpus[i])
+		if last > i {
+			part += "-" + strconv.Itoa(cpus[last])
+		}
+		parts = append(parts, part)
+		i = last + 1
+	}
+	return strings.Join(parts, ",")
+}
+
+// mask writes CPUs as the kernel's masks are written: 32 bits in hexadecimal
+// to a group, the highest first, with commas between them
+// (bitmap_print_to_pagebuf).
+func mask(cpus []int) string {
+	var groups []uint32
+	for _, cpu := range cpus {
+		for len(groups) <= cpu/32 {
+			groups = append(groups, 0)
+		}
+		groups[cpu/32] |= 1 << (cpu % 32)
+	}
+	if len(groups) == 0 {
+		return "0"
+	}
+	slices.Reverse(groups)
+	text := strconv.FormatUint(uint64(groups[0]), 16)
+	for _, g := range groups[1:] {
+		text += fmt.Sprintf(",%08x", g)
+	}
+	return text
+}
+
+// rare is the share of losses since boot below which they are history: one
+// datagram in a million.
+const rare = 1_000_000
+
+// grown returns by how much a counter has grown: nothing, if it began anew.
+func grown(before, after uint64) uint64 {
+	if after < before {
+		return 0
+	}
+	return after - before
+}

@@ -1,0 +1,168 @@
+package checkup
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// protocols are the two that are counted apart.
+var protocols = [2]string{"IPv4", "IPv6"}
+
+// udpErrors judges the protocol's own counters, which are of the whole
+// network namespace: those of a listener's own sockets are under "port".
+func (e *examination) udpErrors() []Finding {
+	const c check = "udp errors"
+	if e.after.udpErr != nil || e.before.udpErr != nil {
+		return []Finding{c.skip("%s", why(e.after.udpErr))}
+	}
+	var findings []Finding
+	var ever []string
+	var received, buffers uint64
+	for i, protocol := range protocols {
+		total := e.after.udp[i]
+		received += total.InDatagrams
+		buffers += total.RcvbufErrors
+		now := total.since(e.before.udp[i])
+		if now.RcvbufErrors > 0 {
+			findings = append(findings, e.bufferErrors(c, protocol, now.RcvbufErrors))
+		}
+		if now.InCsumErrors > 0 {
+			findings = append(findings, c.warn("ethtool -S "+e.anyDevice(), "%s datagrams come with wrong checksums: %s %s (InCsumErrors); a sender, a cable or an offload is broken", protocol, count(now.InCsumErrors), e.within()))
+		}
+		for _, part := range []struct {
+			name string
+			n    uint64
+		}{{"RcvbufErrors", total.RcvbufErrors}, {"InCsumErrors", total.InCsumErrors}, {"MemErrors", total.MemErrors}} {
+			if part.n > 0 {
+				ever = append(ever, fmt.Sprintf("%s %s %s", protocol, part.name, count(part.n)))
+			}
+		}
+	}
+	if len(findings) > 0 {
+		return findings
+	}
+	said := fmt.Sprintf("%s datagrams received so far", count(received))
+	if len(ever) > 0 {
+		said += ", and lost: " + strings.Join(ever, ", ")
+	} else {
+		said += ", none lost"
+	}
+	if e.watching() {
+		said += "; no loss " + e.within()
+	}
+	if buffers > received/rare && !e.cleared() {
+		return []Finding{c.warn("udpshard doctor --interval 1m", "%s; whose they were can't be told afterwards", said)}
+	}
+	return []Finding{c.ok("%s", said)}
+}
+
+// bufferErrors judges datagrams that were dropped for a full receive buffer
+// while we looked. The sockets tell whose they were.
+func (e *examination) bufferErrors(c check, protocol string, n uint64) Finding {
+	ours, blind := uint64(0), false
+	for _, l := range e.listeners {
+		found, err := e.at(l)
+		ours += dropped(found)
+		blind = blind || err != nil
+	}
+	said := fmt.Sprintf("%s datagrams are dropped for full receive buffers now: %s %s (RcvbufErrors)", protocol, count(n), e.within())
+	if ours > 0 {
+		return c.fail("udpshard selftest", "%s; %s of them at the listeners' sockets", said, count(ours))
+	}
+	who, most, listeners := netip.AddrPort{}, uint64(0), uint64(0)
+	for local, drops := range e.after.drops {
+		more := grown(e.before.drops[local], drops)
+		if slices.ContainsFunc(e.listeners, func(l Listener) bool { return l.holds(local, false) }) {
+			listeners += more
+		} else if more > most {
+			who, most = local, more
+		}
+	}
+	switch {
+	case blind && (listeners > 0 || most == 0):
+		return c.fail("ss -lunmp", "%s; whose they are can't be seen", said)
+	case most > 0:
+		return c.warn(fmt.Sprintf("ss -lunmp 'sport = :%d'", who.Port()), "%s; not the listeners' but those of %s", said, who)
+	}
+	return c.warn("ss -lunmp", "%s; not the listeners', but those of a socket that has gone", said)
+}
+
+// cleared says that the listeners' sockets are there to be asked, and have
+// dropped nothing since they were made.
+func (e *examination) cleared() bool {
+	some := false
+	for _, l := range e.listeners {
+		found, _ := e.at(l)
+		for _, s := range found {
+			some = true
+			if s.Drops > 0 {
+				return false
+			}
+		}
+	}
+	return some
+}
+
+// anyDevice names a device for a command that wants one.
+func (e *examination) anyDevice() string {
+	if devices := e.devices(); len(devices) > 0 {
+		return devices[0]
+	}
+	return "eth0"
+}
+
+// udpMemory compares what all full receive buffers would take with what the
+// kernel gives to UDP as a whole (net.ipv4.udp_mem, in pages; udp(7)).
+func (e *examination) udpMemory() []Finding {
+	const c check = "udp memory"
+	page := uint64(os.Getpagesize())
+	var need uint64
+	for _, l := range e.listeners {
+		need += 2 * uint64(l.Shards) * uint64(min(l.ReceiveBuffer, mostBuffer))
+	}
+	var findings []Finding
+	content, err := text(e.Proc, "sys/net/ipv4/udp_mem")
+	fields := strings.Fields(content)
+	if err == nil && len(fields) != 3 {
+		err = fmt.Errorf("net.ipv4.udp_mem is %q", content)
+	}
+	var most uint64
+	if err == nil {
+		most, err = strconv.ParseUint(fields[2], 10, 64)
+	}
+	enlarge := fmt.Sprintf("sysctl -w net.ipv4.udp_mem='%d %d %d'", need/page, need/page*3/2, need/page*2)
+	if err == nil && most > need/page {
+		enlarge = fmt.Sprintf("sysctl -w net.ipv4.udp_mem='%s %d %d'", fields[0], most*3/2, most*2)
+	}
+	for i, protocol := range protocols {
+		if refused := e.after.udp[i].since(e.before.udp[i]).MemErrors; refused > 0 {
+			findings = append(findings, c.fail(enlarge, "%s datagrams are dropped for want of kernel memory now: %s %s (MemErrors)", protocol, count(refused), e.within()))
+		}
+	}
+	switch {
+	case len(findings) > 0:
+		return findings
+	case err != nil:
+		return []Finding{c.skip("net.ipv4.udp_mem is the host's, and not to be seen here: %s", why(err))}
+	}
+	used, said := uint64(0), fmt.Sprintf("full receive buffers take %s of the %s that UDP may have", size(need), size(most*page))
+	if stat, err := e.fs.NetSockstat(); err == nil {
+		for _, p := range stat.Protocols {
+			if p.Protocol == "UDP" && p.Mem != nil {
+				used = uint64(*p.Mem)
+				said += fmt.Sprintf(", %s is used", size(used*page))
+			}
+		}
+	}
+	switch {
+	case used >= most:
+		return []Finding{c.fail(enlarge, "%s: datagrams are dropped until it sinks (net.ipv4.udp_mem)", said)}
+	case need > most*page:
+		return []Finding{c.warn(enlarge, "%s (net.ipv4.udp_mem): buffers can't fill", said)}
+	}
+	return []Finding{c.ok("%s", said)}
+}
