@@ -21,8 +21,8 @@ func (e *examination) cores(l Listener) []Finding {
 	said := fmt.Sprintf("%s on %s (%s)", plural(l.Shards, "shard"), plural(len(cores), "CPU"), list(cores))
 	switch {
 	case len(lacking) > 0:
-		return []Finding{c.warn(fmt.Sprintf("taskset -pc %s %d, and start it again", list(cores), e.process.PID),
-			"%s, but %s may only use %s: the shards run there", said, e.process.of(), list(usable))}
+		return []Finding{c.warn("udpshard serve --cpus "+list(usable),
+			"%s, but %s may only use %s", said, e.process.of(), list(usable))}
 	case len(cores) < l.Shards:
 		return []Finding{c.warn(fmt.Sprintf("udpshard serve --shards %d", len(cores)),
 			"%s: shards that share a core wait for each other, and their queues fill meanwhile", said)}

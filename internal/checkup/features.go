@@ -19,9 +19,8 @@ func kernelFeatures(features []probe.Feature) []Finding {
 		case err == nil:
 			works = append(works, f.Name)
 		case f.Required && probe.Forbidden(err):
-			findings = append(findings, c.fail(
-				"docker run --security-opt seccomp=unconfined … (or SystemCallFilter= of the unit without a list): the kernel has it since Linux "+f.Since,
-				"%v: serve needs it for %s", err, f.For))
+			findings = append(findings, c.fail("docker run --network host --security-opt seccomp=unconfined udpshard",
+				"%v: serve needs it for %s; a seccomp profile or SystemCallFilter= forbids it", err, f.For))
 		case f.Required:
 			findings = append(findings, c.fail("boot Linux "+f.Since+" or later", "%v: serve needs it for %s", err, f.For))
 		case probe.Forbidden(err):

@@ -70,6 +70,9 @@ func (h Host) Examine(ctx context.Context, listeners []Listener, interval time.D
 		}
 	}
 	e.after = e.read()
+	if interval == 0 {
+		e.before = e.after
+	}
 	return e.findings(), ctx.Err()
 }
 

@@ -82,8 +82,10 @@ func (e *examination) unread(c check, who string, all []sockets.Watched) Finding
 		waiting += uint64(s.QueueBytes)
 		room += uint64(s.BufferBytes)
 	}
-	said := fmt.Sprintf("nobody reads %s of %s: %s wait in queues of %s, and %s were dropped %s",
-		plural(len(all), "socket"), who, size(waiting), size(room), plural(int(dropped(all)), "datagram"), e.within())
+	said := fmt.Sprintf("nobody reads %s of %s: %s wait in queues of %s", plural(len(all), "socket"), who, size(waiting), size(room))
+	if e.watching() {
+		said += fmt.Sprintf(", and %s were dropped %s", plural(int(dropped(all)), "datagram"), e.within())
+	}
 	pid, stopped := e.stopped(all[0])
 	level := c.fail
 	if dropped(all) == 0 {

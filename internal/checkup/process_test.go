@@ -50,7 +50,7 @@ func TestCores(t *testing.T) {
 		"shared": {situation{listener: func(l *Listener) { l.CPUs = []int{2, 2} }},
 			wants{"cpus", `^2 shards on 1 CPU \(2\): shards that share`, "udpshard serve --shards 1", Warn}},
 		"narrower": {situation{files: files{"proc/812/status": "Name:\tudpshard\nCpus_allowed_list:\t0\n"}},
-			wants{"cpus", `pid 812 may only use 0`, "taskset -pc 0-1 812, and start it again", Warn}},
+			wants{"cpus", `pid 812 may only use 0`, "udpshard serve --cpus 0", Warn}},
 		"started from here": {situation{nobody: true}, wants{"cpus", `of the 4 that processes here may use$`, "", OK}},
 	})
 }
@@ -131,7 +131,7 @@ func TestFeatures(t *testing.T) {
 	})
 	want := []Finding{
 		{Check: "kernel", Level: Fail, Finding: "OLD: function not implemented: serve needs it for this", Remedy: "boot Linux 9.1 or later"},
-		{Check: "kernel", Level: Fail, Finding: "SHUT: operation not permitted: serve needs it for that", Remedy: "docker run --security-opt seccomp=unconfined … (or SystemCallFilter= of the unit without a list): the kernel has it since Linux 9.2"},
+		{Check: "kernel", Level: Fail, Finding: "SHUT: operation not permitted: serve needs it for that; a seccomp profile or SystemCallFilter= forbids it", Remedy: "docker run --network host --security-opt seccomp=unconfined udpshard"},
 		{Check: "kernel", Level: OK, Finding: "1 of 5 features work: HERE; optional and missing: NEW: more, since Linux 9.3; FORCE: not permitted"},
 	}
 	if !slices.Equal(findings, want) {
