@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	otherFiles   = 64 // beside those of shards: logs, HTTP connections, epoll, what the runtime needs
+	otherFiles   = 16 // beside those of shards: standard ones, epoll, HTTP and a few who ask
 	otherThreads = 16 // beside shards: the runtime's own, outputs, and who is in a system call
 )
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"path"
 	"strconv"
-	"strings"
 )
 
 // otherMemory is what the process takes beside its shards.
@@ -74,73 +73,4 @@ func memoryLimit(file string) func(dir string) (uint64, error) {
 		}
 		return limit, err
 	}
-}
-
-// goRuntime judges what the environment tells the Go runtime.
-func (e *examination) goRuntime() []Finding {
-	const c check = "go runtime"
-	var said []string
-	for _, name := range []string{"GOMAXPROCS", "GOMEMLIMIT", "GOGC"} {
-		value, set, err := e.process.environment(name)
-		if err != nil {
-			return []Finding{c.skip("the environment of %s is not to be read: %s", e.process.of(), why(err))}
-		}
-		if !set {
-			continue
-		}
-		said = append(said, name+"="+value)
-		switch name {
-		case "GOMAXPROCS":
-			if n, err := strconv.Atoi(value); err == nil && n == 1 && shards(e.listeners) > 1 {
-				return []Finding{c.warn("unset GOMAXPROCS", "GOMAXPROCS=1 leaves outputs, HTTP and the collector one CPU for %s", plural(shards(e.listeners), "shard"))}
-			}
-		case "GOMEMLIMIT":
-			if f, bad := e.memoryLimit(c, value); bad {
-				return []Finding{f}
-			}
-		}
-	}
-	if len(said) == 0 {
-		return []Finding{c.ok("neither GOMAXPROCS, GOMEMLIMIT nor GOGC is set")}
-	}
-	return []Finding{c.ok("%s", strings.Join(said, " "))}
-}
-
-// memoryLimit judges GOMEMLIMIT: above the control group's limit it keeps
-// nobody from being killed, and below what is needed the collector never
-// rests.
-func (e *examination) memoryLimit(c check, value string) (f Finding, bad bool) {
-	limit, ok := parseMemory(value)
-	if !ok {
-		return f, false
-	}
-	heap, _ := e.need()
-	if limit < heap {
-		return c.warn("unset GOMEMLIMIT", "GOMEMLIMIT=%s is less than the %s that shards take at most: the collector would not rest", value, size(heap)), true
-	}
-	dirs, v2, err := e.memoryGroups()
-	if err != nil {
-		return f, false
-	}
-	file := "memory.limit_in_bytes"
-	if v2 {
-		file = "memory.max"
-	}
-	if most, at := least(dirs, memoryLimit(file)); limit > most {
-		return c.warn(fmt.Sprintf("export GOMEMLIMIT=%d", most/10*9), "GOMEMLIMIT=%s is more than the %s that %s may have", value, size(most), path.Base(at)), true
-	}
-	return f, false
-}
-
-// parseMemory reads a number of bytes as the runtime does (package runtime,
-// GOMEMLIMIT).
-func parseMemory(value string) (uint64, bool) {
-	unit := uint64(1)
-	for i, suffix := range []string{"KiB", "MiB", "GiB", "TiB"} {
-		if rest, found := strings.CutSuffix(value, suffix); found {
-			value, unit = rest, 1<<(10*(i+1))
-		}
-	}
-	n, err := strconv.ParseUint(strings.TrimSuffix(value, "B"), 10, 53)
-	return n * unit, err == nil
 }

@@ -86,8 +86,8 @@ func TestLimits(t *testing.T) {
 		l.ShardFiles = 200
 	}
 	testSituations(t, map[string]given{
-		"files":     {situation{}, wants{"open files", `^pid 812 may open 524,288, 66 are needed$`, "", OK}},
-		"few files": {situation{files: files{"proc/812/limits": limitsOf("512", "512")}, listener: many}, wants{"open files", `may open 512, and 4 shards need 864`, "ulimit -n 1728", Fail}},
+		"files":     {situation{}, wants{"open files", `^pid 812 may open 524,288, 18 are needed$`, "", OK}},
+		"few files": {situation{files: files{"proc/812/limits": limitsOf("512", "512")}, listener: many}, wants{"open files", `may open 512, and 4 shards need 816`, "ulimit -n 1632", Fail}},
 		"no bound":  {situation{files: files{"proc/812/limits": limitsOf("512", "unlimited")}}, wants{"open files", `may open any number`, "", OK}},
 		"unseen":    {situation{files: files{"proc/812/limits": ""}}, wants{"open files", `limits: no such file`, "", Skip}},
 		"threads":   {situation{}, wants{"threads", `^18 are needed, the host has 200 of 60,000$`, "", OK}},
@@ -106,6 +106,7 @@ func TestMemory(t *testing.T) {
 
 		"environment":        {situation{}, wants{"go runtime", `^GOGC=100$`, "", OK}},
 		"GOMAXPROCS":         {situation{files: files{environ: "GOMAXPROCS=1\x00"}}, wants{"go runtime", `^GOMAXPROCS=1 leaves outputs`, "unset GOMAXPROCS", Warn}},
+		"both":               {situation{files: files{environ: "GOMAXPROCS=1\x00GOMEMLIMIT=10MiB\x00"}}, wants{"go runtime", `less than the 20MiB`, "unset GOMEMLIMIT", Warn}},
 		"GOMEMLIMIT":         {situation{files: files{environ: "GOMEMLIMIT=1GiB\x00"}}, wants{"go runtime", `^GOMEMLIMIT=1GiB$`, "", OK}},
 		"GOMEMLIMIT, little": {situation{files: files{environ: "GOMEMLIMIT=10MiB\x00"}}, wants{"go runtime", `less than the 20MiB`, "unset GOMEMLIMIT", Warn}},
 		"GOMEMLIMIT, too much": {situation{files: files{environ: "GOMEMLIMIT=1GiB\x00", unit + "memory.max": "536870912\n"}},
