@@ -148,7 +148,7 @@ func TestUDPErrors(t *testing.T) {
 			wants{"udp errors", `lost: IPv4 RcvbufErrors 5; .*; whose they were can't be told`, "udpshard doctor --interval 1m", Warn}},
 		"grew, and not the instance's": {situation{files: files{name: snmp(1000, 5, 0, 0)}}, wants{"udp errors", `lost: IPv4 RcvbufErrors 5; no loss in`, "", OK}},
 		"grows elsewhere": {situation{later: files{name: snmp(1000, 5, 0, 0), table: udpTable("0100007F:0202", 5)}},
-			wants{"udp errors", `now: 5 in \d+ms \(RcvbufErrors\); not the listeners' but those of 127.0.0.1:514$`, "ss -lunmp 'sport = :514'", Warn}},
+			wants{"udp errors", `now: 5 in \d+ms \(RcvbufErrors\); not the listeners' but those of 127.0.0.1:514$`, "udpshard sockets :514", Warn}},
 		"grows where a socket went": {situation{later: files{name: snmp(1000, 5, 0, 0)}}, wants{"udp errors", `those of a socket that has gone`, "ss -lunmp", Warn}},
 		"checksums":                 {situation{later: files{name: snmp(1000, 0, 2, 0)}}, wants{"udp errors", `IPv4 datagrams come with wrong checksums: 2 in`, "ethtool -S eth0", Warn}},
 		"not there":                 {situation{files: files{name: ""}}, wants{"udp errors", `snmp: no such file`, "", Skip}},

@@ -95,7 +95,7 @@ func (e *examination) unread(c check, who string, all []sockets.Watched) Finding
 	case stopped:
 		return c.fail(fmt.Sprintf("kill -CONT %d", pid), "%s: it is stopped", said)
 	case len(all[0].Processes) == 0:
-		return level("udpshard sockets", "%s", said)
+		return level(fmt.Sprintf("udpshard sockets :%d", all[0].Local.Port()), "%s", said)
 	case e.own(all[0]):
 		return level("udpshard health", "%s: its output does not take records", said)
 	}

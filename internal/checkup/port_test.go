@@ -59,7 +59,7 @@ func TestPort(t *testing.T) {
 		"an instance whose output stands": {situation{sockets: list(held(812, "udpshard", unread))},
 			wants{"port", `its output does not take records$`, "udpshard health", Warn}},
 		"somebody's that is not read": {situation{sockets: list(held(7, "", unseen, unread))},
-			wants{"port", `nobody reads 1 socket of uid 65532`, "udpshard sockets", Warn}},
+			wants{"port", `nobody reads 1 socket of uid 65532`, "udpshard sockets :5514", Warn}},
 		"another program": {situation{sockets: list(foreign)},
 			wants{"port", `pid 99 \(rsyslogd\) has port 5514: serve would not start without --join`, "kill 99", Fail}},
 		"another user's program": {situation{sockets: list(foreign), listener: func(l *Listener) { l.Join = true }},

@@ -86,7 +86,7 @@ func (e *examination) bufferErrors(c check, protocol string, n uint64) Finding {
 	case blind && (listeners > 0 || most == 0):
 		return c.fail("ss -lunmp", "%s; whose they are can't be seen", said)
 	case most > 0:
-		return c.warn(fmt.Sprintf("ss -lunmp 'sport = :%d'", who.Port()), "%s; not the listeners' but those of %s", said, who)
+		return c.warn(fmt.Sprintf("udpshard sockets :%d", who.Port()), "%s; not the listeners' but those of %s", said, who)
 	}
 	return c.warn("ss -lunmp", "%s; not the listeners', but those of a socket that has gone", said)
 }
