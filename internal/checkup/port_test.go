@@ -1,8 +1,11 @@
 package checkup
 
 import (
+	"context"
 	"net/netip"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/udpshard/udpshard/internal/sockets"
 )
@@ -110,6 +113,27 @@ func TestHolds(t *testing.T) {
 		l := Listener{Address: netip.MustParseAddrPort(c.address), Dual: c.dual}
 		if got := l.holds(netip.MustParseAddrPort(c.local), c.v6Only); got != c.want {
 			t.Errorf("%s (dual %v) and %s (IPv6 alone %v): %v", c.address, c.dual, c.local, c.v6Only, got)
+		}
+	}
+}
+
+// Ports are watched at once, each once.
+func TestWatchPorts(t *testing.T) {
+	var calls [65536]atomic.Int32
+	h := Host{Watch: func(_ context.Context, port uint16, _ time.Duration) (sockets.Watch, error) {
+		calls[port].Add(1)
+		return sockets.Watch{Looks: int(port)}, nil
+	}}
+	var listeners []Listener
+	for port := range 50 {
+		for _, host := range []string{"127.0.0.1", "::1"} {
+			listeners = append(listeners, Listener{Address: netip.AddrPortFrom(netip.MustParseAddr(host), uint16(5000+port))})
+		}
+	}
+	ports := h.watch(context.Background(), listeners, 0)
+	for port := range 50 {
+		if n := 5000 + port; ports[uint16(n)].Looks != n || calls[n].Load() != 1 {
+			t.Errorf("port %d: %+v after %d calls", n, ports[uint16(n)], calls[n].Load())
 		}
 	}
 }

@@ -3,6 +3,7 @@ package checkup
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,24 +18,23 @@ type watched struct {
 
 // watch looks at the sockets of all listeners' ports at once.
 func (h Host) watch(ctx context.Context, listeners []Listener, interval time.Duration) map[uint16]watched {
-	var mu sync.Mutex
-	var all sync.WaitGroup
-	ports := make(map[uint16]watched)
+	var ports []uint16
 	for _, l := range listeners {
-		port := l.Address.Port()
-		if _, known := ports[port]; known {
-			continue
-		}
-		ports[port] = watched{}
-		all.Go(func() {
-			w, err := h.Watch(ctx, port, interval)
-			mu.Lock()
-			defer mu.Unlock()
-			ports[port] = watched{w, err}
-		})
+		ports = append(ports, l.Address.Port())
+	}
+	slices.Sort(ports)
+	ports = slices.Compact(ports)
+	seen := make([]watched, len(ports))
+	var all sync.WaitGroup
+	for i, port := range ports {
+		all.Go(func() { seen[i].Watch, seen[i].err = h.Watch(ctx, port, interval) })
 	}
 	all.Wait()
-	return ports
+	byPort := make(map[uint16]watched, len(ports))
+	for i, port := range ports {
+		byPort[port] = seen[i]
+	}
+	return byPort
 }
 
 // at returns the sockets that hold a listener's port. Connected ones get
