@@ -38,7 +38,6 @@ var mayImport = map[string][]string{
 	"bench":            {},
 	"bench/receivers":  {},
 	"internal/sys":     {},
-	"internal/sockets": {"internal/holder"},
 }
 
 // source calls f with each Go file of the module that is no test.

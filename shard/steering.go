@@ -172,10 +172,12 @@ func (s *steerer) tick(now time.Time) {
 	}
 	for _, c := range changes {
 		s.changes[string(c.Kind)]++
-		s.report(Event{Change: c})
 	}
 	if len(changes) > 0 || now.Sub(s.told) > tellEvery {
 		s.tell(now)
+	}
+	for _, c := range changes { // whoever hears of it finds it in the ledger
+		s.report(Event{Change: c})
 	}
 }
 
@@ -195,8 +197,8 @@ func (s *steerer) look(now time.Time) {
 	}
 	s.shared = shared
 	err := s.attach(plan)
-	s.report(Event{Shared: shared, Alone: !shared, Err: err})
 	s.tell(now)
+	s.report(Event{Shared: shared, Alone: !shared, Err: err})
 }
 
 // attach puts a plan into force.
