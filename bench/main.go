@@ -37,6 +37,7 @@ var comparisons = []comparison{
 	{"floor", "discard beside a bare recvmmsg loop in C, x/net ReadBatch and net.UDPConn", compareFloor},
 	{"gro", "--gro on trains of datagrams, and where there are none", compareGRO},
 	{"syslog", "syslog to file, beside rsyslog and syslog-ng", compareSyslog},
+	{"neighbour", "what is lost while somebody else has a shard's CPU, by hash and by auto", compareNeighbour},
 	{"idle", "what a process costs that gets nothing", measureIdle},
 	{"shards", "two shards beside one", compareShards},
 	{"memory", "resident memory by shards", measureMemory},
