@@ -1,6 +1,7 @@
 package steer
 
 import (
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -271,4 +272,40 @@ func TestLimitsCanChange(t *testing.T) {
 	w.control.SetLimits(usual)
 	w.pass(2 * time.Second)
 	w.want(Spraying)
+}
+
+// Small buffers drop a little here and there: nobody is better off elsewhere,
+// and in five minutes next to nobody goes there.
+func TestALittleLossEverywhereMovesNextToNothing(t *testing.T) {
+	w := newWorld(t, 2, usual)
+	w.send(500, 200_000)
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 3000 {
+		for _, s := range w.shards {
+			if random.IntN(4) == 0 {
+				s.dropped += float64(random.IntN(200))
+			}
+			s.waits = 0.3 * random.Float64()
+		}
+		w.tick()
+	}
+	if len(w.log) > 2 || len(w.strayed) > 50 {
+		t.Errorf("%d changes, %d senders moved", len(w.log), len(w.strayed))
+	}
+}
+
+// Where the others lose by what they got, they are rid of it again, and the
+// next try is not soon.
+func TestAMoveThatIsNoCureIsUndone(t *testing.T) {
+	w := newWorld(t, 2, usual)
+	w.send(500, 600_000)
+	w.shards[0].bears, w.shards[0].buffer = 310_000, 2_000
+	w.shards[1].bears = 280_000
+	w.pass(5 * time.Minute)
+	if kinds := w.kinds(); len(kinds) < 2 || kinds[0] != Moving || kinds[1] != Returning {
+		t.Errorf("changes %v", kinds)
+	}
+	if len(w.log) > 20 {
+		t.Errorf("%d changes in 5 minutes", len(w.log))
+	}
 }

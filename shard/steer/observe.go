@@ -21,9 +21,12 @@ type shardState struct {
 	shown   float64 // arrived, over a longer time
 	waited  float64 // part of the time for which it waited for a CPU
 	held    float64 // part of the time for which it waited for its output
-	losses  uint8   // ticks at which its socket dropped: the last is bit 0
-	filled  uint8   // ticks at which its queue was half full, or dropped
-	crowded bool    // it was, and its CPU was another thread's meanwhile
+	lost    float64 // datagrams a second that its socket dropped
+	part    float64 // of those that were sent to it in the last tick
+	drops   uint8   // ticks at which its socket dropped: the last is bit 0
+	losses  uint8   // ticks at which it dropped more than a few
+	filled  uint8   // ticks at which its queue was half full
+	crowded bool    // at the last tick its CPU was another thread's
 	away    time.Duration
 
 	stalled   bool
@@ -32,6 +35,10 @@ type shardState struct {
 	absence   time.Duration // how long it is kept away after it moves again
 
 	relieved  time.Time // when buckets were last moved away
+	judge     time.Time // when that is to be judged; zero: not, or no more
+	bet       float64   // datagrams a second that others may lose by it
+	rests     time.Time // until when no more is tried
+	setback   time.Duration
 	returned  time.Time // when some were last given back
 	patience  time.Duration
 	pressed   time.Time // when its queue was last filled
@@ -52,23 +59,22 @@ func (c *Controller) observe(now time.Time, elapsed time.Duration, samples []Sam
 	for i := range c.shards {
 		s, sample := &c.shards[i], samples[i]
 		received := float64(sample.Received-s.last.Received) / seconds
-		lost := sample.Dropped > s.last.Dropped
-		arrived := received + float64(sample.Dropped-s.last.Dropped)/seconds
-		s.handled += fast * (received - s.handled)
-		s.arrived += fast * (arrived - s.arrived)
-		s.shown += long * (arrived - s.shown)
+		lost := float64(sample.Dropped-s.last.Dropped) / seconds
 		waited := (sample.Waited - s.last.Waited).Seconds() / seconds
+		held := (sample.Held - s.last.Held).Seconds() / seconds
+		s.handled += fast * (received - s.handled)
+		s.arrived += fast * (received + lost - s.arrived)
+		s.shown += long * (received + lost - s.shown)
+		s.lost += fast * (lost - s.lost)
 		s.waited += fast * (waited - s.waited)
-		s.held += fast * ((sample.Held-s.last.Held).Seconds()/seconds - s.held)
-		s.losses, s.filled = s.losses<<1, s.filled<<1
-		if lost {
-			s.losses |= 1
-		}
-		if lost || 2*sample.Queued >= sample.Buffer && sample.Buffer > 0 {
-			s.filled |= 1
+		s.held += fast * (held - s.held)
+		s.part, s.crowded = lost/max(received+lost, 1), waited > much
+		s.drops = push(s.drops, lost > 0)
+		s.losses = push(s.losses, s.part > few)
+		s.filled = push(s.filled, 2*sample.Queued >= sample.Buffer && sample.Buffer > 0)
+		if s.drops&1 != 0 || s.filled&1 != 0 {
 			s.pressed = now
 		}
-		s.crowded = s.filled&1 != 0 && waited > much
 		s.away = sample.Away
 		if sample.Sketch != nil {
 			c.count(i, sample.Sketch, s.arrived/max(s.handled, 1)/seconds, buckets)
@@ -86,6 +92,15 @@ func (c *Controller) observe(now time.Time, elapsed time.Duration, samples []Sam
 			delete(c.senders, hash)
 		}
 	}
+}
+
+// push adds a tick to those that are remembered.
+func push(ticks uint8, now bool) uint8 {
+	ticks <<= 1
+	if now {
+		ticks |= 1
+	}
+	return ticks
 }
 
 // weight is that of a new value in an average over a time.

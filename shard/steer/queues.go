@@ -8,15 +8,28 @@ import (
 	"time"
 )
 
+// When a shard's queue stays filled. What happens in a tick or two can be a
+// burst; what goes on is none.
 const (
-	// A shard's queue stays filled if it dropped at this many of the last
-	// five ticks, or was half full at so many. Once is enough where the cause
-	// is known, since it will not pass by itself: another thread has its CPU.
-	recentTicks = 0b11111
-	lossyTicks  = 2
-	filledTicks = 3
-	// pause is how long a move is given to take effect.
+	recentTicks = 0b11111 // the last five
+	lossyTicks  = 2       // of these, with losses above few
+	filledTicks = 3       // of these, with a queue half full
+	dropTicks   = 6       // of the last eight, with any loss at all
+	few         = 0.005   // a part of what was sent to it
+)
+
+const (
+	// pause is how long a move is given to take effect, and trial how long
+	// until it is judged.
 	pause = 2 * Tick
+	trial = time.Second
+	// quietly is for how long a shard must have been at ease before it takes
+	// another's buckets.
+	quietly = 2 * time.Second
+	// A move takes as much of a shard's load as it seems to have too much,
+	// and no less nor more than this.
+	leastPart = 0.125
+	mostPart  = 0.5
 	// spare is the part of what a shard is known to bear that it is given.
 	spare = 0.8
 	// alone is the part of what a shard bears at which a flow can't be helped
@@ -26,15 +39,22 @@ const (
 	// doubles each time that the cause was not gone after all.
 	returnEvery  = time.Second
 	longPatience = 5 * time.Minute
+	// stake is what part of the load that is moved may be lost by that: a
+	// tenth.
+	stake = 10
 )
 
 // judgeQueues moves buckets away from shards whose queues stay filled, to
 // those whose do not, and home again when these have been at ease for long.
 func (c *Controller) judgeQueues(now time.Time) {
 	for i := range c.shards {
-		switch s := &c.shards[i]; {
+		s := &c.shards[i]
+		if !s.judge.IsZero() && now.After(s.judge) {
+			c.judgeMove(now, i)
+		}
+		switch {
 		case s.stalled:
-		case s.overrun() && now.Sub(s.relieved) > pause:
+		case s.overrun() && now.Sub(s.relieved) > pause && now.After(s.rests):
 			c.relieve(now, i)
 		case c.atEase(now, s):
 			c.giveBack(now, i)
@@ -42,12 +62,28 @@ func (c *Controller) judgeQueues(now time.Time) {
 	}
 }
 
+// overrun says whether a shard's queue stays filled. Once is enough where the
+// cause is known, since it will not pass by itself: another thread has its CPU.
 func (s *shardState) overrun() bool {
-	return s.crowded || bits.OnesCount8(s.losses&recentTicks) >= lossyTicks || bits.OnesCount8(s.filled&recentTicks) >= filledTicks
+	once := s.losses&1 != 0 || s.filled&1 != 0
+	return once && s.crowded || bits.OnesCount8(s.losses&recentTicks) >= lossyTicks ||
+		bits.OnesCount8(s.filled&recentTicks) >= filledTicks || bits.OnesCount8(s.drops) >= dropTicks
 }
 
-// relieve moves half of what shard from has to others, or what alone is too
-// much for it.
+// excess is the part of its load that a shard seems to have too much.
+func (s *shardState) excess() float64 {
+	excess := 2 * max(s.part, s.lost/max(s.arrived, 1))
+	if s.filled&1 != 0 {
+		excess = max(excess, mostPart/2)
+	}
+	if s.crowded {
+		excess = max(excess, s.waited*mostPart)
+	}
+	return min(max(excess, leastPart), mostPart)
+}
+
+// relieve moves a part of what shard from has to others, or sprays what alone
+// is too much for it.
 func (c *Controller) relieve(now time.Time, from int) {
 	s := &c.shards[from]
 	if c.limits.OneOutput && s.held > much {
@@ -57,22 +93,57 @@ func (c *Controller) relieve(now time.Time, from int) {
 	if len(targets) == 0 {
 		return
 	}
+	excess := s.excess()
 	s.bears, s.relieved = s.handled, now
-	s.losses, s.filled = 0, 0 // what has happened is dealt with
+	s.drops, s.losses, s.filled = 0, 0, 0 // what has happened is dealt with
 	if now.Sub(s.returned) < 2*calm {
 		s.patience = min(2*max(s.patience, calm), longPatience)
 	} else if s.patience == 0 || now.Sub(s.returned) > s.patience+longPatience {
 		s.patience = calm
 	}
 	s.bearsTill = now.Add(s.patience)
-	why := fmt.Sprintf("its queue stays filled at %s a second%s", count(s.arrived), s.suspicion())
 	if heavy := c.heaviestOf(from); heavy != nil && heavy.rate > alone*s.handled && s.waited < much {
 		c.spray(now, heavy, alone*s.handled, fmt.Sprintf("it alone sends %s a second, and its shard handles %s", count(heavy.rate), count(s.handled)))
 		return
 	}
-	if moved := c.move(from, targets, s.arrived/2); moved > 0 {
-		c.change(Moving, Change{Shard: from, Buckets: moved, Reason: why})
+	load := s.arrived * excess
+	if moved := c.move(now, from, targets, load); moved > 0 {
+		if s.judge.IsZero() {
+			s.bet = 0
+		}
+		s.bet = max(s.bet, s.lost, s.part*s.arrived, load/stake)
+		s.judge = now.Add(trial)
+		c.change(Moving, Change{Shard: from, Buckets: moved, Reason: fmt.Sprintf("its queue stays filled at %s a second%s", count(s.arrived), s.suspicion())})
 	}
+}
+
+// judgeMove takes moves back that were no cure: if those who got the buckets
+// lose more than was lost before, and more than a part of what they got.
+func (c *Controller) judgeMove(now time.Time, from int) {
+	s := &c.shards[from]
+	s.judge = time.Time{}
+	var away []int
+	losers := make(map[int]float64)
+	for b, to := range c.plan.Moved {
+		if c.plan.Home(b) == from {
+			away = append(away, b)
+			losers[to] = c.shards[to].lost
+		}
+	}
+	var lost float64
+	for _, l := range losers {
+		lost += l
+	}
+	if lost <= max(s.bet, s.lost) {
+		s.setback = 0
+		return
+	}
+	for _, b := range away {
+		delete(c.plan.Moved, b)
+	}
+	s.setback = min(max(2*s.setback, 2*trial), longPatience)
+	s.returned, s.rests = now, now.Add(s.setback)
+	c.change(Returning, Change{Shard: from, Buckets: len(away), Reason: fmt.Sprintf("those who got them lost %s a second", count(lost))})
 }
 
 // targets returns the shards that can take buckets of another.
@@ -80,7 +151,7 @@ func (c *Controller) targets(now time.Time, from int) []int {
 	var targets []int
 	for i := range c.shards {
 		t := &c.shards[i]
-		busy := t.filled&recentTicks != 0 || t.waited > much && t.waited > c.shards[from].waited/2 || c.limits.OneOutput && t.held > much
+		busy := now.Sub(t.pressed) < quietly || t.waited > much && t.waited > c.shards[from].waited/2 || c.limits.OneOutput && t.held > much
 		if i != from && !t.stalled && !busy {
 			targets = append(targets, i)
 		}
@@ -101,7 +172,7 @@ func (c *Controller) heaviestOf(shard int) *sender {
 
 // move takes buckets with so many datagrams a second away from a shard, the
 // fullest first, so that few flows change places. It returns how many.
-func (c *Controller) move(from int, targets []int, rate float64) (moved int) {
+func (c *Controller) move(now time.Time, from int, targets []int, rate float64) (moved int) {
 	type bucket struct {
 		number int
 		rate   float64
@@ -114,8 +185,10 @@ func (c *Controller) move(from int, targets []int, rate float64) (moved int) {
 			unknown -= c.buckets[b]
 		}
 	}
-	for i := range mine {
-		mine[i].rate += max(unknown, 1) / float64(len(mine))
+	if unknown > c.shards[from].arrived/2 {
+		for i := range mine {
+			mine[i].rate += unknown / float64(len(mine))
+		}
 	}
 	slices.SortFunc(mine, func(a, b bucket) int { return cmp.Or(cmp.Compare(b.rate, a.rate), a.number-b.number) })
 	load := make(map[int]float64)
@@ -127,11 +200,11 @@ func (c *Controller) move(from int, targets []int, rate float64) (moved int) {
 		if rate <= enough {
 			break
 		}
-		if b.rate > rate && moved > 0 {
+		if b.rate > rate && moved > 0 || b.rate <= 0 {
 			continue
 		}
 		to := slices.MinFunc(targets, func(a, b int) int { return cmp.Compare(load[a], load[b]) })
-		if t := &c.shards[to]; t.bears > 0 && c.last.Before(t.bearsTill) && load[to]+b.rate > spare*t.bears {
+		if t := &c.shards[to]; t.bears > 0 && now.Before(t.bearsTill) && load[to]+b.rate > spare*t.bears {
 			continue
 		}
 		if !c.put(b.number, to) {
