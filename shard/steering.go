@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/net/bpf"
+
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/shard/steer"
 )
@@ -15,7 +17,8 @@ import (
 // Steering says how datagrams are spread over a group's shards. The zero
 // Steering is automatic.
 type Steering struct {
-	// Mode is steer.Auto where it is empty.
+	// Mode is steer.Auto where it is empty. Where the kernel takes no steering
+	// programs, steer.Auto is steer.Hash: the listener's Steering tells.
 	Mode steer.Mode
 	// StallAfter is how long a shard may be away from a queue that isn't
 	// empty before others get its datagrams, from 10 ms up; 0 is 500 ms, and
@@ -74,6 +77,7 @@ func (s Steering) complete(join bool) (Steering, error) {
 type steerer struct {
 	group *Group
 	seed  uint32
+	put   func(fd int, program []bpf.RawInstruction) error // attachProgram
 
 	mu         sync.Mutex
 	mode       steer.Mode // asked for
@@ -95,7 +99,7 @@ const lookEvery = 10 * time.Second
 const tellEvery = time.Second
 
 func newSteerer(g *Group) *steerer {
-	s := &steerer{group: g, seed: rand.Uint32(), changes: make(map[string]uint64)}
+	s := &steerer{group: g, seed: rand.Uint32(), put: attachProgram, changes: make(map[string]uint64)}
 	for _, kind := range steer.Kinds {
 		s.changes[string(kind)] = 0
 	}
@@ -121,11 +125,15 @@ func (s *steerer) set(asked Steering) error {
 	}
 	plan := s.plan()
 	plan.Mode = asked.Mode
-	controller := steer.NewController(plan, limits)
-	if err := s.attach(controller.Plan()); err != nil {
+	err = s.attach(plan)
+	if err != nil && plan.Mode == steer.Auto { // old kernels, and sandboxes: what nobody asked for by name must not keep them out
+		plan.Mode = steer.Hash
+		err = s.attach(plan)
+	}
+	if err != nil {
 		return err
 	}
-	s.mode, s.controller = asked.Mode, controller
+	s.mode, s.controller = plan.Mode, steer.NewController(plan, limits)
 	s.tell(time.Now())
 	return nil
 }
@@ -218,7 +226,7 @@ func (s *steerer) attach(p steer.Plan) error {
 		s.attached = false
 		return detachProgram(fd)
 	}
-	if err := attachProgram(fd, program); err != nil {
+	if err := s.put(fd, program); err != nil {
 		return err
 	}
 	s.attached = true

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/bpf"
+
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet"
 	"github.com/udpshard/udpshard/shard/steer"
@@ -266,6 +268,23 @@ func TestSteeringOfAClosedGroup(t *testing.T) {
 	}
 	if err := g.SetSteering(Steering{Mode: steer.Spray}); !errors.Is(err, errClosed) {
 		t.Errorf("%v", err)
+	}
+}
+
+// Where the kernel takes no programs, what was not asked for by name is the
+// kernel's hash, and what was is an error.
+func TestAKernelWithoutPrograms(t *testing.T) {
+	g, _ := start(t, Config{Address: "127.0.0.1:0", Shards: 2, Steering: Steering{Mode: steer.Hash}})
+	g.steerer.put = func(int, []bpf.RawInstruction) error { return errNoSteering }
+	if err := g.SetSteering(Steering{Mode: steer.Source}); !errors.Is(err, errNoSteering) || g.Listener().Steering().Mode != "hash" {
+		t.Errorf("source: %v, mode %s", err, g.Listener().Steering().Mode)
+	}
+	if err := g.SetSteering(Steering{}); err != nil || g.Listener().Steering().Mode != "hash" {
+		t.Errorf("auto: %v, mode %s", err, g.Listener().Steering().Mode)
+	}
+	g.steerer.put = attachProgram
+	if err := g.SetSteering(Steering{}); err != nil || g.Listener().Steering().Mode != "auto" {
+		t.Errorf("auto, where it can be had: %v, mode %s", err, g.Listener().Steering().Mode)
 	}
 }
 

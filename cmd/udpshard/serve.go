@@ -18,6 +18,7 @@ import (
 	"github.com/udpshard/udpshard/output"
 	"github.com/udpshard/udpshard/packet"
 	"github.com/udpshard/udpshard/shard"
+	"github.com/udpshard/udpshard/shard/steer"
 )
 
 func serveCommand() *cobra.Command {
@@ -143,6 +144,10 @@ func (s *server) announce(l *listener, g *shard.Group) {
 	}
 	if l.output == "stdout" && isNull(os.Stdout) {
 		s.log.Warn().Str("listener", l.name).Msg("standard output is closed or the null device: records are delivered to nobody")
+	}
+	if l.steer == steer.Auto && !l.join && g.Listener().Steering().Mode != string(steer.Auto) {
+		s.log.Warn().Str("listener", l.name).Str("remedy", "udpshard doctor").
+			Msg("the kernel takes no steering program: its own hash spreads datagrams, and skew stays")
 	}
 	if granted < asked {
 		s.log.Warn().Str("listener", l.name).Str("asked", formatSize(asked)).Str("granted", formatSize(granted)).
