@@ -94,6 +94,8 @@ func (p Plan) check() error {
 	switch {
 	case p.Shards < 1:
 		return fmt.Errorf("a plan for %d shards", p.Shards)
+	case !slices.Contains(Modes, p.Mode):
+		return fmt.Errorf("a plan of mode %q", p.Mode)
 	case p.Mode == CPU && len(p.CPUs) != p.Shards:
 		return fmt.Errorf("%d CPUs for %d shards", len(p.CPUs), p.Shards)
 	case len(p.Moved) > maxMoved:
