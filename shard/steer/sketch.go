@@ -25,7 +25,7 @@ type Sketch struct {
 }
 
 // sketchSet is laid out so that one more datagram of a known flow touches
-// one cache line: hashes and weights fill 64 bytes.
+// few cache lines: hashes and weights are 64 bytes, which lie across two.
 type sketchSet struct {
 	hash   [sketchWays]uint32
 	weight [sketchWays]uint32 // 0: the place is free
