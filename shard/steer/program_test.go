@@ -203,8 +203,8 @@ func result(t *testing.T, p Plan, m machine, d datagram) int {
 	return int(got)
 }
 
-// want says on which shard a datagram must be, by the plan's words alone.
-func want(p Plan, m machine, d datagram) int {
+// wanted says on which shard a datagram must be, by the plan's words alone.
+func wanted(p Plan, m machine, d datagram) int {
 	var usable []int
 	for i := range p.Shards {
 		if !slices.Contains(p.Avoid, i) {
@@ -269,7 +269,7 @@ func TestProgramsDoAsTheirPlan(t *testing.T) {
 					{Mode: Spray, Shards: shards, Seed: seed},
 					{Mode: Spray, Shards: shards, Seed: seed, Avoid: []int{1}},
 				} {
-					if got, want := result(t, p, m, d), want(p, m, d); got != want {
+					if got, want := result(t, p, m, d), wanted(p, m, d); got != want {
 						t.Errorf("%s, %s, seed %#x, %d shards, avoiding %v, moved %d, sprayed %d: shard %d, want %d",
 							name, p.Mode, seed, shards, p.Avoid, len(p.Moved), len(p.Sprayed), got, want)
 					}
@@ -301,7 +301,7 @@ func TestShardOfACPU(t *testing.T) {
 			p := Plan{Mode: CPU, Shards: len(test.cpus), CPUs: test.cpus, Avoid: test.avoid, Seed: seed}
 			m := machine{cpu: test.cpu}
 			got := result(t, p, m, d)
-			if !slices.Contains(test.want, got) || got != want(p, m, d) {
+			if !slices.Contains(test.want, got) || got != wanted(p, m, d) {
 				t.Errorf("CPU %d, shards pinned to %v, avoiding %v: shard %d, want one of %v", test.cpu, test.cpus, test.avoid, got, test.want)
 			}
 			reached[got] = true
@@ -320,7 +320,7 @@ func TestHeadersThatEndEarly(t *testing.T) {
 		datagram6(netip.MustParseAddrPort("[2001:db8::7]:40000")),
 	} {
 		p := Plan{Mode: Auto, Shards: 64, Seed: 7}
-		whole := want(p, machine{}, d)
+		whole := wanted(p, machine{}, d)
 		if whole == 0 {
 			t.Fatal("the seed is ill chosen: all is shard 0")
 		}
@@ -395,8 +395,8 @@ func FuzzProgram(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := int(result); got >= p.Shards || slices.Contains(p.Avoid, got) && len(p.usable()) < p.Shards || got != want(p, m, d) {
-			t.Errorf("shard %d of %d, want %d; avoiding %v", got, p.Shards, want(p, m, d), p.Avoid)
+		if got := int(result); got >= p.Shards || slices.Contains(p.Avoid, got) && len(p.usable()) < p.Shards || got != wanted(p, m, d) {
+			t.Errorf("shard %d of %d, want %d; avoiding %v", got, p.Shards, wanted(p, m, d), p.Avoid)
 		}
 	})
 }
