@@ -1,0 +1,101 @@
+package steer
+
+import (
+	"fmt"
+	"time"
+)
+
+// relieve moves a part of what shard from has to others, or sprays what alone
+// is too much for it.
+func (c *Controller) relieve(now time.Time, from int) {
+	s := &c.shards[from]
+	if c.limits.OneOutput && s.held > much {
+		return
+	}
+	targets := c.targets(now, from)
+	if len(targets) == 0 {
+		return
+	}
+	excess := s.excess()
+	s.bears, s.relieved = s.handled, now
+	s.drops, s.losses, s.filled = 0, 0, 0 // what has happened is dealt with
+	s.bePatient(now)
+	if heavy := c.heaviestOf(from); heavy != nil && heavy.rate > alone*s.handled && s.waited < much {
+		c.spray(now, heavy, alone*s.handled, fmt.Sprintf("it alone sends %s a second, and its shard handles %s", count(heavy.rate), count(s.handled)))
+		return
+	}
+	load := s.arrived * excess
+	if moved := c.move(now, from, targets, load); moved > 0 {
+		if s.judge.IsZero() {
+			s.bet = 0
+		}
+		s.bet = max(s.bet, s.lost, s.part*s.arrived, load/stake)
+		s.judge = now.Add(trial)
+		c.change(Moving, Change{Shard: from, Buckets: moved, Reason: fmt.Sprintf("its queue stays filled at %s a second%s", count(s.arrived), s.suspicion())})
+	}
+}
+
+// bePatient sets how long buckets stay away: twice as long as the last time,
+// if they have just been back.
+func (s *shardState) bePatient(now time.Time) {
+	switch since := now.Sub(s.returned); {
+	case since < 2*calm:
+		s.patience = min(2*max(s.patience, calm), longPatience)
+	case s.patience == 0 || since > s.patience+longPatience:
+		s.patience = calm
+	}
+	s.bearsTill = now.Add(s.patience)
+}
+
+// judgeMove takes moves back that were no cure: if those who got the buckets
+// lose more than was lost before, and more than a part of what they got.
+func (c *Controller) judgeMove(now time.Time, from int) {
+	s := &c.shards[from]
+	s.judge = time.Time{}
+	var away []int
+	losers := make(map[int]float64)
+	for b, to := range c.plan.Moved {
+		if c.plan.Home(b) == from {
+			away = append(away, b)
+			losers[to] = c.shards[to].lost
+		}
+	}
+	var lost float64
+	for _, l := range losers {
+		lost += l
+	}
+	if lost <= max(s.bet, s.lost) {
+		s.setback = 0
+		return
+	}
+	for _, b := range away {
+		delete(c.plan.Moved, b)
+	}
+	s.setback = min(max(2*s.setback, 2*trial), longPatience)
+	s.returned, s.rests = now, now.Add(s.setback)
+	c.change(Returning, Change{Shard: from, Buckets: len(away), Reason: fmt.Sprintf("those who got them lost %s a second", count(lost))})
+}
+
+// targets returns the shards that can take buckets of another.
+func (c *Controller) targets(now time.Time, from int) []int {
+	var targets []int
+	for i := range c.shards {
+		t := &c.shards[i]
+		busy := now.Sub(t.pressed) < quietly || t.waited > much && t.waited > c.shards[from].waited/2 || c.limits.OneOutput && t.held > much
+		if i != from && !t.stalled && !busy {
+			targets = append(targets, i)
+		}
+	}
+	return targets
+}
+
+// heaviestOf returns the sender that has most of a shard, if it is not sprayed.
+func (c *Controller) heaviestOf(shard int) *sender {
+	var most *sender
+	for _, s := range c.senders {
+		if s.shard == shard && !s.sprayed && (most == nil || s.rate > most.rate) {
+			most = s
+		}
+	}
+	return most
+}
