@@ -168,10 +168,30 @@ func TestSketchOrder(t *testing.T) {
 			}
 		}
 	}
-	// What may have been others' does not count.
-	f := []Sender{{Weight: 50, Excess: 45}, {Weight: 10}}
-	if f[0].Least() != 5 || f[1].Least() != 10 {
-		t.Errorf("at the least: %d, %d", f[0].Least(), f[1].Least())
+}
+
+// What may have been others' does not count.
+func TestSketchOrderIsByTheLeast(t *testing.T) {
+	var same []netip.AddrPort
+	elsewhere := netip.AddrPort{}
+	s := newStream(Plan{Mode: Auto, Shards: 4})
+	for _, f := range flows(1000) {
+		if s.set(f) == 3 {
+			same = append(same, f)
+		} else {
+			elsewhere = f
+		}
+	}
+	for i, f := range same[:sketchWays] {
+		s.add(f, uint32(100+i))
+	}
+	late := same[sketchWays]
+	s.add(late, 5) // in the place of the one with 100
+	s.add(elsewhere, 10)
+	s.check(t)
+	heaviest := s.sketch.Heaviest(nil, 100)
+	if least := heaviest[len(heaviest)-1]; least.Source != late || least.Weight != 105 || least.Excess != 100 || least.Least() != 5 {
+		t.Errorf("the last of the heaviest is %+v, want %s with 5 of 105", least, late)
 	}
 }
 
