@@ -304,8 +304,15 @@ func scriptSend(ts *testscript.TestScript, args []string) {
 // and the kernel's table have in common.
 func scriptSockets(ts *testscript.TestScript, args []string) {
 	cmd, _ := background(ts, args[1])
+	held, err := socketsOf(cmd.Process.Pid, args[0])
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(strings.Join(held, "")), 0o600))
+}
+
+// socketsOf returns the sockets of a kind, udp or tcp, that a process has.
+func socketsOf(pid int, kind string) (held []string, err error) {
 	var inodes []string
-	for _, table := range []string{args[0], args[0] + "6"} {
+	for _, table := range []string{kind, kind + "6"} {
 		text, _ := os.ReadFile("/proc/net/" + table) // there is no udp6 on hosts without IPv6
 		for line := range strings.Lines(string(text)) {
 			if fields := strings.Fields(line); len(fields) > 9 {
@@ -313,17 +320,15 @@ func scriptSockets(ts *testscript.TestScript, args []string) {
 			}
 		}
 	}
-	descriptors := fmt.Sprintf("/proc/%d/fd", cmd.Process.Pid)
+	descriptors := fmt.Sprintf("/proc/%d/fd", pid)
 	entries, err := os.ReadDir(descriptors)
-	ts.Check(err)
-	var held []string
 	for _, entry := range entries {
 		if target, err := os.Readlink(filepath.Join(descriptors, entry.Name())); err == nil && slices.Contains(inodes, target) {
 			held = append(held, target+"\n")
 		}
 	}
 	slices.Sort(held)
-	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(strings.Join(held, "")), 0o600))
+	return held, err
 }
 
 // ports keeps scripts that run at the same time from taking one port twice.
