@@ -12,6 +12,7 @@ type Steering struct {
 	MovedBuckets   int      `json:"moved_buckets"`   // of these, so many are not at their first shard
 	SprayedSources []string `json:"sprayed_sources"` // senders whose datagrams go to any shard
 	StalledShards  []int    `json:"stalled_shards"`  // that do not come back to a queue that waits
+	AvoidedShards  []int    `json:"avoided_shards"`  // that get nothing, since they are stalled or were just now
 
 	// Changes counts what steering has changed, by kind.
 	Changes map[string]uint64 `json:"changes"`
@@ -53,6 +54,9 @@ func (l *Listener) Steering() Steering {
 	if s.StalledShards == nil {
 		s.StalledShards = []int{}
 	}
+	if s.AvoidedShards == nil {
+		s.AvoidedShards = []int{}
+	}
 	if s.TopSenders == nil {
 		s.TopSenders = []Sender{}
 	}
@@ -92,17 +96,26 @@ func (s *Shard) Hold() { s.heldSince.Store(int64(time.Since(epoch))) }
 
 // Release ends what Hold began.
 func (s *Shard) Release() {
-	s.held.Add(int64(time.Since(epoch)) - s.heldSince.Load())
+	since := s.heldSince.Swap(releasing)
+	s.held.Add(int64(time.Since(epoch)) - since)
 	s.heldSince.Store(0)
 }
+
+// releasing stands in heldSince while a wait is added to those before.
+const releasing = -1
 
 // Held returns for how long the shard has waited for its output in total, and
 // whether it does now.
 func (s *Shard) Held(now time.Time) (total time.Duration, holding bool) {
-	since := s.heldSince.Load()
-	total = time.Duration(s.held.Load())
-	if since != 0 {
-		total += max(0, now.Sub(epoch)-time.Duration(since))
+	for {
+		since := s.heldSince.Load()
+		total := time.Duration(s.held.Load())
+		if since == releasing || s.heldSince.Load() != since {
+			continue // for a few instructions of the shard's
+		}
+		if since != 0 {
+			total += max(0, now.Sub(epoch)-time.Duration(since))
+		}
+		return total, since != 0
 	}
-	return total, since != 0
 }

@@ -21,11 +21,11 @@ type steerer struct {
 	put   func(fd int, program []bpf.RawInstruction) error // attachProgram
 
 	mu         sync.Mutex
-	mode       steer.Mode // asked for
-	controller *steer.Controller
-	attached   bool
-	closed     bool // sockets are gone
-	shared     bool // with sockets of other processes, which programs don't know
+	mode       steer.Mode        // asked for
+	controller *steer.Controller // of that mode, or of steer.Hash where the port is shared
+	attached   bool              // a program, to the group
+	closed     bool              // sockets are gone
+	shared     bool              // with sockets of other processes, which programs don't know
 	looked     time.Time
 	told       time.Time
 	changes    map[string]uint64
@@ -41,14 +41,25 @@ const tellEvery = time.Second
 
 func newSteerer(g *Group) *steerer {
 	s := &steerer{group: g, seed: rand.Uint32(), put: attachProgram, changes: make(map[string]uint64)}
+	s.controller = steer.NewController(s.plan(), steer.Limits{})
 	for _, kind := range steer.Kinds {
 		s.changes[string(kind)] = 0
 	}
 	return s
 }
 
-// set begins anew in a mode. Flows go to other shards where the mode differs
-// from the one before; no socket is touched.
+// plan is the one of a group that nothing was decided for.
+func (s *steerer) plan() steer.Plan {
+	c := &s.group.config
+	plan := steer.Plan{Mode: steer.Hash, Shards: c.Shards, Seed: s.seed}
+	for i := range c.Shards {
+		plan.CPUs = append(plan.CPUs, c.cpu(i))
+	}
+	return plan
+}
+
+// set takes another mode and other limits. Flows go to other shards where the
+// mode differs from the one before; no socket is touched.
 func (s *steerer) set(asked Steering) error {
 	asked, err := asked.complete(s.group.config.Join)
 	if err != nil {
@@ -59,23 +70,36 @@ func (s *steerer) set(asked Steering) error {
 	if s.closed {
 		return errClosed
 	}
-	limits := steer.Limits{StallAfter: asked.StallAfter, SprayAbove: asked.SprayAbove, OneOutput: s.group.config.OneOutput}
-	if s.controller != nil && s.mode == asked.Mode {
-		s.controller.SetLimits(limits)
-		return nil
+	now := time.Now()
+	if asked.Mode != s.mode {
+		s.shared = s.looksShared(asked.Mode, now)
+		err := s.begin(asked.Mode)
+		if err != nil && asked.Mode == steer.Auto { // old kernels, and sandboxes: what nobody asked for by name must not keep them out
+			asked.Mode = steer.Hash
+			err = s.begin(steer.Hash)
+		}
+		if err != nil {
+			return err
+		}
+		s.mode = asked.Mode
 	}
-	plan := s.plan()
-	plan.Mode = asked.Mode
-	err = s.attach(plan)
-	if err != nil && plan.Mode == steer.Auto { // old kernels, and sandboxes: what nobody asked for by name must not keep them out
-		plan.Mode = steer.Hash
-		err = s.attach(plan)
+	s.controller.SetLimits(steer.Limits{StallAfter: asked.StallAfter, SprayAbove: asked.SprayAbove, OneOutput: s.group.config.OneOutput})
+	s.tell(now)
+	return nil
+}
+
+// begin puts a mode into force, as far as the port is the group's own. On an
+// error the one before stays.
+func (s *steerer) begin(mode steer.Mode) error {
+	if s.shared {
+		mode = steer.Hash
 	}
-	if err != nil {
+	next := s.controller.Plan()
+	next.Mode, next.Moved, next.Sprayed = mode, nil, nil
+	if err := s.attach(next); err != nil {
 		return err
 	}
-	s.mode, s.controller = plan.Mode, steer.NewController(plan, limits)
-	s.tell(time.Now())
+	s.controller.SetMode(mode)
 	return nil
 }
 
@@ -88,19 +112,17 @@ func (s *steerer) close() {
 	s.closed = true
 }
 
-// plan is the one of a group that nothing was decided for.
-func (s *steerer) plan() steer.Plan {
-	c := &s.group.config
-	plan := steer.Plan{Shards: c.Shards, Seed: s.seed}
-	for i := range c.Shards {
-		plan.CPUs = append(plan.CPUs, c.cpu(i))
+// tick shows the controller how shards do, puts into force what it changes,
+// and tells of that.
+func (s *steerer) tick(now time.Time) {
+	for _, e := range s.step(now) { // whoever hears of it finds it in the ledger, and may call the group
+		if s.group.config.Event != nil {
+			s.group.config.Event(e)
+		}
 	}
-	return plan
 }
 
-// tick shows the controller how shards do, and puts into force what it
-// changes.
-func (s *steerer) tick(now time.Time) {
+func (s *steerer) step(now time.Time) (events []Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.samples = s.samples[:0]
@@ -111,43 +133,42 @@ func (s *steerer) tick(now time.Time) {
 	for _, shard := range s.group.shards {
 		shard.tally.ask()
 	}
-	if len(changes) > 0 || now.Sub(s.looked) > lookEvery {
-		s.look(now)
-	}
-	if len(changes) > 0 && !s.shared {
+	if len(changes) > 0 {
 		if err := s.attach(s.controller.Plan()); err != nil {
-			s.report(Event{Err: fmt.Errorf("steer: %w", err)})
+			events = append(events, Event{Err: fmt.Errorf("steer: %w", err)})
+			s.controller.SetMode(s.controller.Plan().Mode) // what it believed is not so: it begins anew
+			changes = nil
 		}
 	}
 	for _, c := range changes {
-		s.changes[string(c.Kind)]++
+		if _, counts := s.changes[string(c.Kind)]; counts {
+			s.changes[string(c.Kind)]++
+		}
+		events = append(events, Event{Change: c})
 	}
-	if len(changes) > 0 || now.Sub(s.told) > tellEvery {
+	if len(changes) > 0 || now.Sub(s.looked) > lookEvery {
+		events = append(events, s.look(now)...)
+	}
+	if len(events) > 0 || now.Sub(s.told) > tellEvery {
 		s.tell(now)
 	}
-	for _, c := range changes { // whoever hears of it finds it in the ledger
-		s.report(Event{Change: c})
-	}
+	return events
 }
 
-// look sees whether others share the port.
-func (s *steerer) look(now time.Time) {
-	s.looked = now
-	if s.mode == steer.Hash || len(s.group.shards) == 1 {
-		return
-	}
-	shared := s.group.shared()
+// look sees whether others share the port, and goes back to the kernel's hash
+// while they do.
+func (s *steerer) look(now time.Time) []Event {
+	shared := s.looksShared(s.mode, now)
 	if shared == s.shared {
-		return
-	}
-	plan := s.controller.Plan()
-	if shared {
-		plan.Mode = steer.Hash
+		return nil
 	}
 	s.shared = shared
-	err := s.attach(plan)
-	s.tell(now)
-	s.report(Event{Shared: shared, Alone: !shared, Err: err})
+	return []Event{{Shared: shared, Alone: !shared, Err: s.begin(s.mode)}}
+}
+
+func (s *steerer) looksShared(mode steer.Mode, now time.Time) bool {
+	s.looked = now
+	return mode != steer.Hash && len(s.group.shards) > 1 && s.group.shared()
 }
 
 // attach puts a plan into force.
@@ -177,33 +198,25 @@ func (s *steerer) attach(p steer.Plan) error {
 // errNoSteering: the kernel, or what it runs under, has no such programs.
 var errNoSteering = errors.New("this kernel takes no steering programs (SO_ATTACH_REUSEPORT_CBPF, Linux 4.5): use hash")
 
-// report hands an event to who asked for them.
-func (s *steerer) report(e Event) {
-	if s.group.config.Event != nil {
-		s.group.config.Event(e)
-	}
-}
-
 // topSenders is how many of them the ledger hears of.
 const topSenders = 10
 
 // tell writes into the ledger how things are.
 func (s *steerer) tell(now time.Time) {
 	s.told = now
+	plan := s.controller.Plan()
 	told := metrics.Steering{
-		Mode:           string(s.mode),
-		MovedBuckets:   s.controller.Moved(),
+		Mode:           string(plan.Mode),
+		MovedBuckets:   len(plan.Moved),
 		SprayedSources: []string{},
 		StalledShards:  append([]int{}, s.controller.Stalled()...),
+		AvoidedShards:  append([]int{}, plan.Avoid...),
 		Changes:        make(map[string]uint64, len(s.changes)),
 		TopSenders:     []metrics.Sender{},
 		Skew:           s.controller.Skew(),
 	}
-	if s.mode == steer.Auto {
-		told.Buckets = s.controller.Plan().Buckets()
-	}
-	if s.shared {
-		told.Mode = string(steer.Hash)
+	if plan.Mode == steer.Auto {
+		told.Buckets = plan.Buckets()
 	}
 	for kind, n := range s.changes {
 		told.Changes[kind] = n

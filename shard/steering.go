@@ -66,7 +66,8 @@ func (s Steering) complete(join bool) (Steering, error) {
 	return s, nil
 }
 
-// Event is something about a group that people may want to be told.
+// Event is something about a group that people may want to be told. Whoever
+// is told may call the group.
 type Event struct {
 	Change steer.Change // of steering, if its Kind is not empty
 	Shared bool         // another process's sockets have joined: the kernel's hash spreads datagrams now

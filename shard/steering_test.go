@@ -147,8 +147,18 @@ func TestAStuckHandler(t *testing.T) {
 		send()
 		return told.has(func(e Event) bool { return e.Change.Kind == steer.Avoiding && e.Change.Shard == 1 })
 	})
+	for _, mode := range []steer.Mode{steer.Spray, steer.Source, steer.Auto} { // it is known to be stuck in all of them
+		if err := g.SetSteering(Steering{Mode: mode}); err != nil {
+			t.Fatal(err)
+		}
+		before := g.Listener().Read()[1].QueueBytes
+		send()
+		if now := g.Listener().Read()[1].QueueBytes; now > before {
+			t.Errorf("%s feeds it: %d bytes more", mode, now-before)
+		}
+	}
 	steering := g.Listener().Steering()
-	if !slices.Equal(steering.StalledShards, []int{1}) || !strings.HasPrefix(steering.Skew, "shard 1 is stuck; steering around it") || steering.Changes["avoid"] != 1 {
+	if !slices.Equal(steering.AvoidedShards, []int{1}) || !slices.Equal(steering.StalledShards, []int{1}) || !strings.HasPrefix(steering.Skew, "shard 1 is stuck; steering around it") || steering.Changes["avoid"] != 1 {
 		t.Errorf("%+v", steering)
 	}
 	if why := notReady(g); len(why) != 1 || !strings.Contains(why[0], "shard 1 has not read for") {
@@ -214,6 +224,23 @@ func TestAGroupThatIsJoined(t *testing.T) {
 	if !told.has(func(e Event) bool { return e.Shared }) || g.Listener().Steering().Mode != "hash" {
 		t.Errorf("%+v, mode %s", told.list, g.Listener().Steering().Mode)
 	}
+	for _, mode := range []steer.Mode{steer.Source, steer.Hash, steer.Auto} { // while it is shared, no mode takes the other's part
+		if err := g.SetSteering(Steering{Mode: mode}); err != nil {
+			t.Fatal(err)
+		}
+		if told := g.Listener().Steering().Mode; told != "hash" {
+			t.Errorf("asked for %s, it is %s", mode, told)
+		}
+		queued := other.Listener().Read()
+		for range 20 {
+			for _, c := range conns {
+				c.Write([]byte("x"))
+			}
+		}
+		if now := other.Listener().Read(); now[0].QueueBytes+now[1].QueueBytes <= queued[0].QueueBytes+queued[1].QueueBytes {
+			t.Errorf("in mode %s the other gets nothing", mode)
+		}
+	}
 	other.Close()
 	g.steerer.tick(time.Now().Add(3 * lookEvery))
 	if !told.has(func(e Event) bool { return e.Alone }) || g.Listener().Steering().Mode != "auto" {
@@ -269,6 +296,40 @@ func TestSteeringOfAClosedGroup(t *testing.T) {
 	if err := g.SetSteering(Steering{Mode: steer.Spray}); !errors.Is(err, errClosed) {
 		t.Errorf("%v", err)
 	}
+}
+
+// Whoever is told of an event may call the group.
+func TestEventsMayCallTheGroup(t *testing.T) {
+	var g atomic.Pointer[Group]
+	called := make(chan error, 16)
+	release := make(chan struct{})
+	defer close(release)
+	group, _ := start(t, Config{Address: "127.0.0.1:0", Shards: 2, Steering: Steering{StallAfter: shortestStall}, Handler: func(shard int) packet.Handler {
+		return packet.HandlerFunc(func(*packet.Batch) {
+			if shard == 0 {
+				<-release
+			}
+		})
+	}, Event: func(Event) { called <- g.Load().SetSteering(Steering{Mode: steer.Spray}) }})
+	g.Store(group)
+	var conns []*net.UDPConn
+	for range 16 {
+		conns = append(conns, dial(t, group.Addr().String()))
+	}
+	eventually(t, "an event has called it", func() bool {
+		for _, c := range conns {
+			c.Write([]byte("x"))
+		}
+		select {
+		case err := <-called:
+			if err != nil {
+				t.Fatal(err)
+			}
+			return true
+		default:
+			return false
+		}
+	})
 }
 
 // Where the kernel takes no programs, what was not asked for by name is the

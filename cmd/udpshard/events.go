@@ -16,7 +16,7 @@ func (s *server) groupEvent(listener string, e shard.Event) {
 			Msg("another process's sockets share the port: the kernel's hash spreads datagrams, and steering is off")
 	case e.Alone:
 		log.Info().Msg("the port is ours alone again: steering is on")
-	case c.Kind == steer.Avoiding:
+	case c.Kind == steer.Avoiding, c.Kind == steer.Stalling:
 		log.Warn().Int("shard", c.Shard).Str("reason", c.Reason).Msg(c.String())
 	case c.Sender.IsValid():
 		log.Info().Str("sender", c.Sender.String()).Int("shard", c.Shard).Str("reason", c.Reason).Msg(c.String())

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 )
@@ -19,13 +20,8 @@ func (s *server) reload() {
 		return
 	}
 	for i, l := range next.listeners {
-		if err := s.groups[i].SetPolicy(l.policy()); err != nil {
-			s.log.Error().Err(l.locate(err)).Msg("reload failed")
-			return
-		}
-		if err := s.groups[i].SetSteering(l.steering()); err != nil {
-			s.log.Error().Err(l.locate(err)).Msg("reload failed")
-			return
+		if err := errors.Join(s.groups[i].SetPolicy(l.policy()), s.groups[i].SetSteering(l.steering())); err != nil {
+			s.log.Error().Err(l.locate(err)).Str("listener", l.name).Msg("what this says stays as it was; the rest is in force")
 		}
 	}
 	setLevel(next.logLevel)

@@ -100,6 +100,3 @@ func (c *Controller) giveBack(now time.Time, home int) {
 	c.change(Returning, Change{Shard: home, Buckets: len(away),
 		Reason: fmt.Sprintf("its queue has been at ease for %s", now.Sub(s.pressed).Round(time.Second))})
 }
-
-// Moved returns how many buckets are not at home.
-func (c *Controller) Moved() int { return len(c.plan.Moved) }

@@ -18,7 +18,14 @@ const (
 	Restoring  Kind = "restore"
 )
 
-// Kinds are all of them.
+// Where a stuck shard is not steered around, that it is stuck and that it
+// reads again is told all the same. These change nothing.
+const (
+	Stalling Kind = "stall"
+	Resuming Kind = "resume"
+)
+
+// Kinds are all kinds of change.
 var Kinds = []Kind{Moving, Returning, Spraying, Unspraying, Avoiding, Restoring}
 
 // Change is one change of a plan, and why.
@@ -43,6 +50,10 @@ func (c Change) String() string {
 		return fmt.Sprintf("%s has shard %d again", c.Sender, c.Shard)
 	case Avoiding:
 		return fmt.Sprintf("steering around shard %d", c.Shard)
+	case Stalling:
+		return fmt.Sprintf("shard %d is stuck", c.Shard)
+	case Resuming:
+		return fmt.Sprintf("shard %d reads again", c.Shard)
 	default:
 		return fmt.Sprintf("taking shard %d back", c.Shard)
 	}

@@ -58,6 +58,19 @@ func NewController(p Plan, l Limits) *Controller {
 	}
 }
 
+// SetMode begins anew in another mode. Shards that are avoided stay so, where
+// the mode can do that.
+func (c *Controller) SetMode(m Mode) {
+	c.plan.Mode, c.plan.Moved, c.plan.Sprayed = m, map[int]int{}, nil
+	for _, s := range c.senders {
+		s.sprayed = false
+	}
+	for i := range c.shards {
+		c.shards[i].avoided = c.shards[i].avoided && m != Hash
+	}
+	c.avoid()
+}
+
 // SetLimits changes what it keeps to.
 func (c *Controller) SetLimits(l Limits) { c.limits = l }
 

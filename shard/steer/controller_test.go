@@ -18,8 +18,8 @@ func TestNothingChangesWithoutAReason(t *testing.T) {
 	w.send(1, 45_000)
 	w.pass(10 * time.Minute)
 	w.want()
-	if w.dropped() > 0 || w.control.Moved() > 0 {
-		t.Errorf("%.0f dropped, %d moved", w.dropped(), w.control.Moved())
+	if w.dropped() > 0 || len(w.control.Plan().Moved) > 0 {
+		t.Errorf("%.0f dropped, %d moved", w.dropped(), len(w.control.Plan().Moved))
 	}
 }
 
@@ -83,14 +83,99 @@ func TestASenderThatOneShardCannotBear(t *testing.T) {
 		w := newWorld(t, 4, Limits{StallAfter: usual.StallAfter})
 		w.send(1, rate)
 		others := w.send(100, 20_000)
-		w.pass(time.Minute)
+		w.pass(50 * time.Second)
 		w.want(kinds...)
 		w.kept(others)
 		before := w.dropped()
-		w.pass(time.Minute)
-		if w.dropped() > before {
-			t.Errorf("at %.0f/s it drops on: %.0f", rate, w.dropped()-before)
+		w.pass(time.Hour) // in which one shard is tried a few times
+		if lost := w.dropped() - before; lost > rate*3600/1000 || len(w.log) > 15 {
+			t.Errorf("at %.0f/s it drops on: %.0f, in %d changes", rate, lost, len(w.log))
 		}
+		w.kept(others)
+	}
+}
+
+// A shard that is held up for a moment with one sender on it is no reason to
+// spray that one, whatever it was that held it.
+func TestAHiccupSpraysNobody(t *testing.T) {
+	w := newWorld(t, 4, usual)
+	w.send(4, 4_000)
+	for _, cause := range []func(*modelShard){
+		func(s *modelShard) { s.dropped += 50 },
+		func(s *modelShard) { s.queue = s.buffer; s.holds = 0.9 },
+		func(s *modelShard) { s.queue = s.buffer; s.waits = 0.9 },
+	} {
+		for range 10 {
+			w.pass(20 * time.Second)
+			for range 4 {
+				for _, s := range w.shards {
+					cause(s)
+				}
+				w.tick()
+			}
+			for _, s := range w.shards {
+				s.holds, s.waits = 0, 0
+			}
+		}
+	}
+	for _, c := range w.log {
+		if c.Kind == Spraying {
+			t.Errorf("%s: %s", c, c.Reason)
+		}
+	}
+}
+
+// Another bound holds for those that are sprayed already.
+func TestAnotherBoundHoldsForThoseThatAreSprayed(t *testing.T) {
+	w := newWorld(t, 4, usual)
+	w.send(1, 90_000)
+	w.pass(5 * time.Second)
+	w.want(Spraying)
+	w.control.SetLimits(Limits{StallAfter: usual.StallAfter})
+	w.pass(10 * time.Second)
+	w.want(Spraying, Unspraying)
+}
+
+// What is avoided stays so in another mode, and steering around nothing any
+// more takes it back.
+func TestAnotherModeKeepsAwayFromAStuckShard(t *testing.T) {
+	w := newWorld(t, 3, usual)
+	w.send(100, 10_000)
+	w.shards[1].stuck = true
+	w.pass(2 * time.Second)
+	w.control.SetMode(Source)
+	if plan := w.control.Plan(); !slices.Equal(plan.Avoid, []int{1}) || plan.Mode != Source {
+		t.Errorf("%+v", plan)
+	}
+	w.pass(time.Second)
+	w.want(Avoiding)
+	w.control.SetMode(Hash)
+	if plan := w.control.Plan(); len(plan.Avoid) > 0 || !slices.Equal(w.control.Stalled(), []int{1}) {
+		t.Errorf("%+v, stalled %v", plan, w.control.Stalled())
+	}
+	w.control.SetMode(Auto)
+	w.pass(time.Second)
+	if !slices.Equal(w.control.Avoided(), []int{1}) {
+		t.Errorf("avoided: %v", w.control.Avoided())
+	}
+	w.control.SetLimits(Limits{})
+	w.tick()
+	if len(w.control.Avoided())+len(w.control.Stalled()) > 0 {
+		t.Errorf("avoided: %v, stalled %v", w.control.Avoided(), w.control.Stalled())
+	}
+}
+
+// Many senders of a small part each are found, also those that are new.
+func TestTopSendersOfMany(t *testing.T) {
+	w := newWorld(t, 2, usual)
+	w.send(40, 40_000)
+	w.pass(10 * time.Second)
+	w.senders = nil
+	w.pass(10 * time.Second)
+	w.send(40, 40_000)
+	w.pass(5 * time.Second)
+	if n := len(w.control.Top(100)); n < 30 {
+		t.Errorf("%d of 40 senders are known", n)
 	}
 }
 
@@ -110,8 +195,8 @@ func TestANoisyNeighbour(t *testing.T) {
 	w.pass(2 * time.Second)
 	w.want(Moving)
 	first := w.dropped()
-	if w.control.Moved() == 0 || !strings.Contains(w.log[0].Reason, "its CPU was another thread's") {
-		t.Errorf("%d buckets moved: %s", w.control.Moved(), w.log[0].Reason)
+	if len(w.control.Plan().Moved) == 0 || !strings.Contains(w.log[0].Reason, "its CPU was another thread's") {
+		t.Errorf("%d buckets moved: %s", len(w.control.Plan().Moved), w.log[0].Reason)
 	}
 	w.shards[1].waits = 0.5 // what is left to do takes less of his time
 	w.pass(10 * time.Minute)
@@ -122,8 +207,8 @@ func TestANoisyNeighbour(t *testing.T) {
 	w.shards[1].waits = 0
 	w.pass(time.Minute)
 	w.want(Moving, Returning)
-	if w.control.Moved() != 0 {
-		t.Errorf("%d buckets are still away", w.control.Moved())
+	if len(w.control.Plan().Moved) != 0 {
+		t.Errorf("%d buckets are still away", len(w.control.Plan().Moved))
 	}
 	w.kept(others)
 	if w.dropped() > first {
@@ -221,8 +306,8 @@ func TestNoWayAroundAll(t *testing.T) {
 	w.pass(time.Second)
 	w.shards[0].stuck, w.shards[1].stuck = true, true
 	w.pass(5 * time.Second)
-	w.want()
-	if !slices.Equal(w.control.Stalled(), []int{0, 1}) {
+	w.want(Stalling)
+	if !slices.Equal(w.control.Stalled(), []int{0, 1}) || len(w.control.Avoided()) > 0 {
 		t.Errorf("stalled: %v", w.control.Stalled())
 	}
 
@@ -233,7 +318,7 @@ func TestNoWayAroundAll(t *testing.T) {
 	w.pass(time.Second)
 	w.shards[0].stuck, w.shards[0].holds = true, 1
 	w.pass(5 * time.Second)
-	w.want()
+	w.want(Stalling)
 	if words := w.control.Skew(); !strings.Contains(words, "shard 0 is stuck; its output takes nothing") {
 		t.Errorf("in words: %q", words)
 	}

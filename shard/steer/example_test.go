@@ -38,9 +38,9 @@ func ExamplePlan() {
 	// Output:
 	// 192.0.2.1:514 -> shard 2
 	// 192.0.2.2:514 -> shard 1
-	// [2001:db8::1]:514 -> shard 3
+	// [2001:db8::1]:514 -> shard 1
 	// avoiding shard 2, spraying [2001:db8::1]:514:
-	// 192.0.2.1:514 -> shard 3
+	// 192.0.2.1:514 -> shard 1
 	// 192.0.2.2:514 -> shard 1
 	// [2001:db8::1]:514 -> any shard
 	// true <nil>

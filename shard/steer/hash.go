@@ -7,7 +7,9 @@ import (
 
 // The multipliers and shifts are those of MurmurHash3's 32-bit finalizer
 // (Appleby, public domain): every bit of a word reaches every bit of the
-// result. Classic BPF has 32-bit multiplication and no rotation.
+// result. Classic BPF has 32-bit multiplication and no rotation. The upper
+// half is folded in before the multiplication too: without that, some changes
+// of two words cancel each other whatever the seed is.
 const (
 	mixMul1  = 0x85ebca6b
 	mixMul2  = 0xc2b2ae35
@@ -16,7 +18,8 @@ const (
 )
 
 func mix(h, word uint32) uint32 {
-	h = (h ^ word) * mixMul1
+	h ^= word
+	h = (h ^ h>>mixRsh) * mixMul1
 	return h ^ h>>mixRsh
 }
 

@@ -473,6 +473,7 @@ var largestPlans = map[string]Plan{
 	"4096 shards, one left":              {Mode: Spray, Shards: 4096, Avoid: upTo(4095)},
 	"128 shards, half avoided":           {Mode: Source, Shards: 128, Avoid: odd(128)},
 	"cpu, 512 shards":                    {Mode: CPU, Shards: 512, CPUs: upTo(512)},
+	"cpu, 256 shards, backwards":         {Mode: CPU, Shards: 256, CPUs: backwards(256)},
 }
 
 func avoiding(p Plan, avoid []int) Plan { p.Avoid = avoid; return p }
@@ -509,7 +510,7 @@ func TestOlderKernelsTakeTheLargestPlans(t *testing.T) {
 			t.Errorf("%s: %d instructions: %v", name, len(program), err)
 		}
 	}
-	tooLong, err := (Plan{Mode: CPU, Shards: 1600, CPUs: upTo(1600)}).Program()
+	tooLong, err := (Plan{Mode: CPU, Shards: 1000, CPUs: backwards(1000)}).Program()
 	must(t, "program", err)
 	if err := attach(fd, tooLong); !errors.Is(err, unix.ENOMEM) {
 		t.Errorf("%d instructions in 20 KiB: %v: the bound is not in force", len(tooLong), err)

@@ -29,7 +29,8 @@ type shardState struct {
 	crowded bool    // at the last tick its CPU was another thread's
 	away    time.Duration
 
-	stalled   bool
+	stalled   bool // it has not come back
+	avoided   bool // it gets nothing, for that reason
 	stalledAt time.Time
 	restored  time.Time
 	absence   time.Duration // how long it is kept away after it moves again
@@ -88,7 +89,10 @@ func (c *Controller) observe(now time.Time, elapsed time.Duration, samples []Sam
 	for hash, s := range c.senders {
 		s.rate += fast * (s.found - s.rate)
 		s.shown += long * (s.found - s.shown)
-		if !s.sprayed && s.shown < total/1000 {
+		if s.found > 0 {
+			s.seen = now
+		}
+		if !s.sprayed && s.shown < total/1000 && now.Sub(s.seen) > slow {
 			delete(c.senders, hash)
 		}
 	}
@@ -120,7 +124,7 @@ func (c *Controller) count(shard int, sketch *Sketch, scale float64, buckets []f
 			if len(c.senders) >= mostSenders {
 				continue
 			}
-			s = &sender{source: f.Source, hash: f.Hash, since: c.last}
+			s = &sender{source: f.Source, hash: f.Hash}
 			c.senders[f.Hash] = s
 		}
 		rate := float64(f.Least()) * scale
@@ -146,11 +150,14 @@ type sender struct {
 	rate    float64 // datagrams a second
 	shown   float64 // the same, over a longer time
 	found   float64 // at this tick
-	heavy   int     // ticks for which it was too much
+	seen    time.Time
+	heavy   int // ticks for which it was too much
 	sprayed bool
 	since   time.Time // when it was sprayed
-	bound   float64   // the rate above which that was right
-	small   time.Time // since when it has been below half of that; zero: it is not
+	until   time.Time // when one shard is tried again at the latest; zero: not before it is small
+	bears   float64   // what its shard handled then, datagrams a second
+	small   time.Time // since when it has been; zero: it is not
+	tries   int       // how often one shard was not enough
 }
 
 // total adds something up over all shards.

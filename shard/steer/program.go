@@ -140,24 +140,52 @@ func (w *writer) writeCPU() {
 	}
 	w.writeHash(true)
 	w.add(bpf.LoadExtension{Num: bpf.ExtCPUID})
-	for _, cpu := range slices.Sorted(maps.Keys(on)) {
-		if len(on[cpu]) == 1 {
+	cpus := slices.Sorted(maps.Keys(on))
+	for len(cpus) > 0 {
+		cpu := cpus[0]
+		run := ownRun(cpus, on)
+		if run == 1 {
 			w.returnIf(uint32(cpu), on[cpu][0])
+			cpus = cpus[1:]
 			continue
 		}
 		next := w.label()
-		w.jumpIf(bpf.JumpNotEqual, uint32(cpu), next)
-		w.add(bpf.LoadScratch{Dst: bpf.RegA, N: hashSlot})
-		w.writeOneOf(on[cpu])
+		if run > 1 {
+			w.jumpIf(bpf.JumpLessThan, uint32(cpu), next)
+			w.jumpIf(bpf.JumpGreaterThan, uint32(cpus[run-1]), next)
+			w.add(bpf.ALUOpConstant{Op: bpf.ALUOpAdd, Val: uint32(on[cpu][0] - cpu)}, bpf.RetA{})
+			cpus = cpus[run:]
+		} else {
+			w.jumpIf(bpf.JumpNotEqual, uint32(cpu), next)
+			w.add(bpf.LoadScratch{Dst: bpf.RegA, N: hashSlot})
+			w.writeOneOf(on[cpu])
+			cpus = cpus[1:]
+		}
 		w.place(next)
 	}
 	w.add(bpf.LoadScratch{Dst: bpf.RegA, N: hashSlot})
 	w.writeHome()
 }
 
+// ownRun returns how many CPUs in a row, from the first one, have a shard of
+// their own each, with numbers that follow each other as the CPUs' do.
+func ownRun(cpus []int, on map[int][]int) (run int) {
+	for i, cpu := range cpus {
+		if len(on[cpu]) != 1 || cpu != cpus[0]+i || on[cpu][0] != on[cpus[0]][0]+i {
+			break
+		}
+		run++
+	}
+	return run
+}
+
 // writeOneOf ends with one of some shards, which ascend, by what is in A.
 func (w *writer) writeOneOf(shards []int) {
 	w.add(bpf.ALUOpConstant{Op: bpf.ALUOpMod, Val: uint32(len(shards))})
+	if stride := evenly(shards); stride > 1 {
+		w.add(bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: uint32(stride)}, bpf.ALUOpConstant{Op: bpf.ALUOpAdd, Val: uint32(shards[0])}, bpf.RetA{})
+		return
+	}
 	for i := len(shards) - 1; i >= 0; i-- { // by runs of shards that follow each other
 		distance := shards[i] - i
 		if distance > 0 && (i == 0 || shards[i-1]-(i-1) != distance) {
@@ -166,6 +194,20 @@ func (w *writer) writeOneOf(shards []int) {
 		}
 	}
 	w.add(bpf.RetA{})
+}
+
+// evenly returns how far numbers are apart, if that is the same for all, and
+// else 0.
+func evenly(numbers []int) (stride int) {
+	for i := 1; i < len(numbers); i++ {
+		switch apart := numbers[i] - numbers[i-1]; {
+		case i == 1:
+			stride = apart
+		case apart != stride:
+			return 0
+		}
+	}
+	return stride
 }
 
 // writeHash leaves Flow, or without ports Address, in A and in its scratch
@@ -201,17 +243,19 @@ func (w *writer) writeHash(ports bool) {
 	w.place(final)
 	w.add(bpf.LoadScratch{Dst: bpf.RegA, N: hashSlot}, bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: mixMul2})
 	w.writeFold(finalRsh)
+	w.add(bpf.StoreScratch{Src: bpf.RegA, N: hashSlot})
 }
 
 // writeMix does what mix does, with the hash in its scratch word.
 func (w *writer) writeMix(load bpf.Instruction) {
-	w.add(load, bpf.LoadScratch{Dst: bpf.RegX, N: hashSlot}, bpf.ALUOpX{Op: bpf.ALUOpXor},
-		bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: mixMul1})
+	w.add(load, bpf.LoadScratch{Dst: bpf.RegX, N: hashSlot}, bpf.ALUOpX{Op: bpf.ALUOpXor})
 	w.writeFold(mixRsh)
+	w.add(bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: mixMul1})
+	w.writeFold(mixRsh)
+	w.add(bpf.StoreScratch{Src: bpf.RegA, N: hashSlot})
 }
 
-// writeFold is A ^= A >> shift, stored.
+// writeFold is A ^= A >> shift.
 func (w *writer) writeFold(shift uint32) {
-	w.add(bpf.TAX{}, bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: shift}, bpf.ALUOpX{Op: bpf.ALUOpXor},
-		bpf.StoreScratch{Src: bpf.RegA, N: hashSlot})
+	w.add(bpf.TAX{}, bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: shift}, bpf.ALUOpX{Op: bpf.ALUOpXor})
 }

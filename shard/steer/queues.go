@@ -50,7 +50,7 @@ func (c *Controller) judgeQueues(now time.Time) {
 			c.judgeMove(now, i)
 		}
 		switch {
-		case s.stalled:
+		case s.avoided, s.away > 2*Tick: // whether it is stuck is judged elsewhere
 		case s.overrun() && now.Sub(s.relieved) > pause && now.After(s.rests):
 			c.relieve(now, i)
 		case c.atEase(now, s):
@@ -66,6 +66,9 @@ func (s *shardState) overrun() bool {
 	return once && s.crowded || bits.OnesCount8(s.losses&recentTicks) >= lossyTicks ||
 		bits.OnesCount8(s.filled&recentTicks) >= filledTicks || bits.OnesCount8(s.drops) >= dropTicks
 }
+
+// lastingly says whether it has been so at nearly all of the last eight ticks.
+func (s *shardState) lastingly() bool { return bits.OnesCount8(s.drops|s.filled) >= dropTicks }
 
 // excess is the part of its load that a shard seems to have too much.
 func (s *shardState) excess() float64 {

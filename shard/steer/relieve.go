@@ -16,12 +16,16 @@ func (c *Controller) relieve(now time.Time, from int) {
 	if len(targets) == 0 {
 		return
 	}
+	heavy := c.heaviestOf(from)
+	dominated := heavy != nil && heavy.rate > max(alone*s.handled, leastSprayed) && s.waited < much && s.held < much
+	if dominated && !s.lastingly() {
+		return // it may pass; and whoever else is moved is no help
+	}
 	excess := s.excess()
 	s.bears, s.relieved = s.handled, now
 	s.drops, s.losses, s.filled = 0, 0, 0 // what has happened is dealt with
 	s.bePatient(now)
-	if heavy := c.heaviestOf(from); heavy != nil && heavy.rate > alone*s.handled && s.waited < much {
-		c.spray(now, heavy, alone*s.handled, fmt.Sprintf("it alone sends %s a second, and its shard handles %s", count(heavy.rate), count(s.handled)))
+	if dominated && c.sprayAlone(now, heavy, s.handled) {
 		return
 	}
 	load := s.arrived * excess
@@ -82,7 +86,7 @@ func (c *Controller) targets(now time.Time, from int) []int {
 	for i := range c.shards {
 		t := &c.shards[i]
 		busy := now.Sub(t.pressed) < quietly || t.waited > much && t.waited > c.shards[from].waited/2 || c.limits.OneOutput && t.held > much
-		if i != from && !t.stalled && !busy {
+		if i != from && !t.avoided && !t.stalled && !busy {
 			targets = append(targets, i)
 		}
 	}

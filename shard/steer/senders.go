@@ -10,27 +10,34 @@ import (
 )
 
 const (
+	// leastSprayed is how many datagrams a second a sender must send for its
+	// shard not to bear it: a shard that handles fewer has another trouble.
+	leastSprayed = 1000
 	// unfair is how many times the fair part of a shard one sender must send
 	// before it is sprayed: below, its shard's other flows can make way.
 	unfair = 1.5
 	// heavyTicks is for how long.
 	heavyTicks = 4
+	// One shard is tried again for a sender that was more than it handled, at
+	// first after a minute, and after twice as long each time.
+	firstTry = time.Minute
+	lastTry  = time.Hour
 	// calm is for how long a cause must be gone before its effect is undone.
 	calm = 5 * time.Second
 )
 
 // judgeSenders sprays senders that are more than one shard should bear, and
-// gathers those on one shard again that have become small.
+// gathers those on one shard again that no longer are.
 func (c *Controller) judgeSenders(now time.Time) {
 	fair := c.total(arrived) / float64(len(c.plan.usable()))
+	bound := max(float64(c.limits.SprayAbove), unfair*fair)
 	for _, s := range c.sorted() {
-		bound := max(float64(c.limits.SprayAbove), unfair*fair)
 		switch {
 		case s.sprayed:
 			c.judgeSprayed(now, s)
 		case c.limits.SprayAbove > 0 && s.rate > bound:
 			if s.heavy++; s.heavy >= heavyTicks {
-				c.spray(now, s, float64(c.limits.SprayAbove), fmt.Sprintf("it sends %s a second, %.0f%% of all", count(s.rate), c.percent(s.rate)))
+				c.spray(now, s, time.Time{}, fmt.Sprintf("it sends %s a second, %.0f%% of all", count(s.rate), c.percent(s.rate)))
 			}
 		default:
 			s.heavy = 0
@@ -38,25 +45,42 @@ func (c *Controller) judgeSenders(now time.Time) {
 	}
 }
 
-// spray spreads a sender over all shards.
-func (c *Controller) spray(now time.Time, s *sender, bound float64, why string) {
+// spray spreads a sender over all shards, until a time or until it is small.
+// It reports whether it could.
+func (c *Controller) spray(now time.Time, s *sender, until time.Time, why string) bool {
 	if len(c.plan.Sprayed) == maxSprayed {
-		return
+		return false
 	}
-	s.sprayed, s.since, s.bound, s.small, s.heavy = true, now, bound, time.Time{}, 0
+	s.sprayed, s.since, s.until, s.small, s.heavy = true, now, until, time.Time{}, 0
 	c.plan.Sprayed = append(c.plan.Sprayed, s.hash)
 	b := c.plan.Bucket(s.hash)
 	c.buckets[b] = max(0, c.buckets[b]-s.rate)
 	c.change(Spraying, Change{Shard: s.shard, Sender: s.source, Reason: why})
+	return true
+}
+
+// sprayAlone spreads a sender that is more than its shard has been able to
+// handle for a while. For how long one shard is enough after all, only trying
+// tells: it is tried less and less often.
+func (c *Controller) sprayAlone(now time.Time, s *sender, handled float64) bool {
+	again := min(firstTry<<min(s.tries, 6), lastTry)
+	s.tries++
+	s.bears = handled
+	return c.spray(now, s, now.Add(again), fmt.Sprintf("it alone sends %s a second, and its shard handles %s", count(s.rate), count(handled)))
 }
 
 func (c *Controller) judgeSprayed(now time.Time, s *sender) {
+	small := c.limits.SprayAbove == 0 || s.rate < float64(c.limits.SprayAbove)/2
+	if !s.until.IsZero() {
+		small = s.rate < s.bears/2
+	}
+	due := !s.until.IsZero() && now.After(s.until)
 	switch {
-	case s.rate > s.bound/2:
+	case !small && !due:
 		s.small = time.Time{}
-	case s.small.IsZero():
+	case s.small.IsZero() && !due:
 		s.small = now
-	case now.Sub(s.small) > calm:
+	case due || now.Sub(s.small) > calm:
 		s.sprayed = false
 		c.plan.Sprayed = slices.DeleteFunc(c.plan.Sprayed, func(hash uint32) bool { return hash == s.hash })
 		s.shard, _ = c.plan.Shard(s.source)

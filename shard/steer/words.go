@@ -26,7 +26,7 @@ func (c *Controller) Skew() string {
 		s := &c.shards[i]
 		text := fmt.Sprintf("shard %d is stuck%s", i, s.suspicion())
 		switch {
-		case s.stalled && c.plan.Mode != Hash:
+		case s.avoided:
 			text += "; steering around it"
 		case c.plan.Mode == Hash && c.plan.Shards > 1:
 			text += "; its senders' datagrams wait there (steer auto goes around it)"
@@ -72,31 +72,64 @@ func (c *Controller) uneven() string {
 			return ""
 		}
 	}
-	fair := 1 / float64(len(c.plan.usable()))
+	if c.plan.Mode == CPU {
+		return c.unevenCPUs()
+	}
 	part := c.shards[most].shown / all
-	if part < skewTimes*fair || part < fair+skewAbove {
+	if !skewed(part, len(c.plan.usable())) {
 		return ""
 	}
 	text := fmt.Sprintf("shard %d took %.0f%%", most, 100*part)
 	name, of, senders := c.mainSender(most)
 	switch {
-	case c.plan.Mode == CPU:
-		return text + ": its CPU receives most (the network card's queues or RPS decide that)"
 	case senders == 0:
 		return text
 	case of < 0.5:
 		return fmt.Sprintf("%s: it has more of the senders, or of the large ones, than others", text)
 	}
-	text += ": one sender, " + name
+	return text + ": one sender, " + name + c.remedy(&c.shards[most])
+}
+
+func skewed(part float64, among int) bool {
+	fair := 1 / float64(among)
+	return part >= skewTimes*fair && part >= fair+skewAbove
+}
+
+// remedy is what is done or could be done about a shard that one sender fills.
+func (c *Controller) remedy(s *shardState) string {
 	switch {
 	case c.plan.Mode == Hash && c.limits.SprayAbove > 0:
-		text += "; steer auto sprays it when it is too much for a shard"
+		return "; steer auto sprays it when it is too much for a shard"
 	case c.plan.Mode == Source:
-		text += "; steer auto spreads its ports"
-	case c.plan.Mode == Auto:
-		text += "; its shard keeps up, so it keeps its order"
+		return "; steer auto spreads its ports"
+	case c.plan.Mode != Auto:
+		return ""
+	case c.last.Sub(s.pressed) > calm:
+		return "; its shard keeps up, so it keeps its order"
+	case c.limits.OneOutput && s.held > much:
+		return "; its shard waits for the output, as any other would"
+	case len(c.plan.Sprayed) == maxSprayed:
+		return fmt.Sprintf("; %d senders are sprayed already, and no more can be", maxSprayed)
 	}
-	return text
+	return ""
+}
+
+// unevenCPUs tells of the CPU that receives most, if that is too much.
+func (c *Controller) unevenCPUs() string {
+	rates := make(map[int]float64)
+	for i := range c.shards {
+		rates[c.plan.CPUs[i]] += c.shards[i].shown
+	}
+	most := c.plan.CPUs[0]
+	for cpu, rate := range rates {
+		if rate > rates[most] || rate == rates[most] && cpu < most {
+			most = cpu
+		}
+	}
+	if part := rates[most] / c.all(); skewed(part, len(rates)) {
+		return fmt.Sprintf("CPU %d received %.0f%%: the network card's queues or RPS decide that", most, 100*part)
+	}
+	return ""
 }
 
 // mainSender returns who sends most to a shard, what part of the shard's
