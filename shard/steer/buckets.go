@@ -15,16 +15,18 @@ func (c *Controller) move(now time.Time, from int, targets []int, rate float64) 
 		rate   float64
 	}
 	var mine []bucket
-	unknown := c.shards[from].arrived // what the sketches do not tell of: they are of what was received
+	var known float64
 	for b := range c.buckets {
 		if c.at(b) == from {
 			mine = append(mine, bucket{b, c.buckets[b]})
-			unknown -= c.buckets[b]
+			known += c.buckets[b]
 		}
 	}
-	if unknown > c.shards[from].arrived/2 {
-		for i := range mine {
-			mine[i].rate += unknown / float64(len(mine))
+	for i := range mine { // sketches are late, and of what was received: what they don't tell of is spread alike
+		if known > 0 {
+			mine[i].rate *= c.shards[from].arrived / known
+		} else {
+			mine[i].rate = c.shards[from].arrived / float64(len(mine))
 		}
 	}
 	slices.SortFunc(mine, func(a, b bucket) int { return cmp.Or(cmp.Compare(b.rate, a.rate), a.number-b.number) })

@@ -23,6 +23,7 @@ const (
 	// quietly is for how long a shard must have been at ease before it takes
 	// another's buckets.
 	quietly = 2 * time.Second
+	farLess = 8
 	// A move takes as much of a shard's load as it seems to have too much,
 	// and no less nor more than this.
 	leastPart = 0.125

@@ -80,13 +80,17 @@ func (c *Controller) judgeMove(now time.Time, from int) {
 	c.change(Returning, Change{Shard: from, Buckets: len(away), Reason: fmt.Sprintf("those who got them lost %s a second", count(lost))})
 }
 
-// targets returns the shards that can take buckets of another.
+// targets returns the shards that can take buckets of another: those that are
+// at ease, and where much is lost also those that lose far less.
 func (c *Controller) targets(now time.Time, from int) []int {
 	var targets []int
+	s := &c.shards[from]
+	losesMuch := s.lost > much*s.arrived/2
 	for i := range c.shards {
 		t := &c.shards[i]
-		busy := now.Sub(t.pressed) < quietly || t.waited > much && t.waited > c.shards[from].waited/2 || c.limits.OneOutput && t.held > much
-		if i != from && !t.avoided && !t.stalled && !busy {
+		atEase := now.Sub(t.pressed) >= quietly || losesMuch && t.filled&1 == 0 && t.lost < s.lost/farLess
+		busy := t.waited > much && t.waited > s.waited/2 || c.limits.OneOutput && t.held > much
+		if i != from && !t.avoided && !t.stalled && atEase && !busy {
 			targets = append(targets, i)
 		}
 	}
