@@ -394,3 +394,74 @@ func TestAMoveThatIsNoCureIsUndone(t *testing.T) {
 		t.Errorf("%d changes in 5 minutes", len(w.log))
 	}
 }
+
+// A shard that reads again gets nothing before its queue has gone down.
+func TestAShardIsTakenBackWithAShortQueue(t *testing.T) {
+	w := newWorld(t, 2, usual)
+	w.send(100, 40_000)
+	w.shards[0].bears = 30_000
+	w.shards[0].stuck = true
+	w.pass(2 * time.Second)
+	w.shards[0].queue = w.shards[0].buffer
+	w.shards[0].stuck = false
+	w.pass(200 * time.Millisecond)
+	if queue := w.shards[0].queue; queue < w.shards[0].buffer/4 || !slices.Equal(w.control.Avoided(), []int{0}) {
+		t.Errorf("with %.0f of %.0f in its queue, avoided are %v", queue, w.shards[0].buffer, w.control.Avoided())
+	}
+	w.pass(2 * time.Second)
+	if len(w.control.Avoided()) > 0 {
+		t.Errorf("avoided are %v", w.control.Avoided())
+	}
+}
+
+// Stalls that are far from each other are each the first.
+func TestASeldomStallIsSoonForgotten(t *testing.T) {
+	w := newWorld(t, 2, usual)
+	w.send(100, 10_000)
+	for range 5 {
+		w.shards[0].stuck = true
+		w.pass(2 * time.Second)
+		w.shards[0].stuck = false
+		w.pass(600 * time.Millisecond)
+		if len(w.control.Avoided()) > 0 {
+			t.Fatal("it is not taken back at once")
+		}
+		w.pass(40 * time.Second)
+	}
+}
+
+// A heavy sender on a core that somebody else takes is moved, and keeps its
+// order.
+func TestAHeavySenderBesideANeighbourIsMoved(t *testing.T) {
+	w := newWorld(t, 2, Limits{StallAfter: usual.StallAfter})
+	heavy := w.send(1, 100_000)
+	w.pass(5 * time.Second)
+	w.shards[w.places[heavy[0].source]].waits = 0.9
+	w.pass(5 * time.Second)
+	w.want(Moving)
+}
+
+// There is room for so many that are sprayed, and for no more.
+func TestNoMoreAreSprayedThanAProgramHolds(t *testing.T) {
+	w := newWorld(t, 128, usual)
+	w.send(2*maxSprayed, 2*maxSprayed*60_000)
+	w.pass(10 * time.Second)
+	w.want(Spraying)
+	if n := len(w.control.Plan().Sprayed); n != maxSprayed {
+		t.Errorf("%d are sprayed", n)
+	}
+}
+
+// A little loss that does not end is a reason too.
+func TestALittleLossThatDoesNotEnd(t *testing.T) {
+	w := newWorld(t, 2, usual)
+	w.send(200, 100_000)
+	for range 20 {
+		w.shards[0].dropped += 5
+		w.tick()
+	}
+	w.want(Moving)
+	if moved := len(w.control.Plan().Moved); moved == 0 || moved > 40 {
+		t.Errorf("%d of 128 buckets moved", moved)
+	}
+}
