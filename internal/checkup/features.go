@@ -18,6 +18,8 @@ func kernelFeatures(features []probe.Feature) []Finding {
 		switch {
 		case err == nil:
 			works = append(works, f.Name)
+		case probe.Untried(err):
+			findings = append(findings, c.skip("%v: there was no free port to try it with", err))
 		case f.Required && probe.Forbidden(err):
 			findings = append(findings, c.fail("docker run --network host --security-opt seccomp=unconfined udpshard",
 				"%v: serve needs it for %s; a seccomp profile or SystemCallFilter= forbids it", err, f.For))

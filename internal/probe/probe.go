@@ -36,6 +36,10 @@ func (f Feature) Probe() error {
 // age.
 func Forbidden(err error) bool { return errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) }
 
+// Untried says that an error of Probe tells nothing of the feature: there was no
+// free port to try it with.
+func Untried(err error) bool { return errors.Is(err, unix.EADDRINUSE) }
+
 // Features returns the table.
 func Features() []Feature { return slices.Clone(features) }
 

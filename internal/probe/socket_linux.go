@@ -39,23 +39,28 @@ func option(family, level, name, value int) func() error {
 func ipv6() error { return withSocket(unix.AF_INET6, func(int) error { return nil }) }
 
 // withGroup calls f with the first of two sockets that share a free port. The
-// wildcard is there even where the loopback interface is down.
+// wildcard is there even where the loopback interface is down. The first one
+// is bound before it may share: who looks for a free port with SO_REUSEPORT
+// set is given ports that sockets of the same user share already
+// (inet_rcv_saddr_equal in udp_lib_lport_inuse, net/ipv4/udp.c, Linux 6.18),
+// and what f does to its group would be done to theirs.
 func withGroup(f func(fd int) error) error {
 	return withSocket(unix.AF_INET, func(first int) error {
+		if err := unix.Bind(first, &unix.SockaddrInet4{}); err != nil {
+			return fmt.Errorf("bind: %w", err)
+		}
+		name, err := unix.Getsockname(first)
+		if err != nil {
+			return err
+		}
 		return withSocket(unix.AF_INET, func(second int) error {
-			name := &unix.SockaddrInet4{}
 			for _, fd := range []int{first, second} {
 				if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
 					return err
 				}
-				if err := unix.Bind(fd, name); err != nil {
-					return fmt.Errorf("bind: %w", err)
-				}
-				bound, err := unix.Getsockname(fd)
-				if err != nil {
-					return err
-				}
-				name.Port = bound.(*unix.SockaddrInet4).Port
+			}
+			if err := unix.Bind(second, name); err != nil {
+				return fmt.Errorf("bind: %w", err)
 			}
 			return f(first)
 		})
