@@ -40,8 +40,13 @@ func onInterface(name string) option {
 	return func(fd int) error { return unix.BindToDevice(fd, name) }
 }
 
-// bind opens a socket; a port of 0 is any. Without the address family, or
-// the privilege for an option, the test is skipped.
+// sharing are the options that let a socket have others' port.
+var sharing = []int{unix.SO_REUSEPORT, unix.SO_REUSEADDR}
+
+// bind opens a socket; a port of 0 is any that nobody has: with one of sharing
+// set the kernel may find a port of somebody who shares his, so they are set
+// again once there is a port. Without the address family, or the privilege for
+// an option, the test is skipped.
 func bind(t testing.TB, at string, options ...option) socket {
 	t.Helper()
 	address := netip.MustParseAddrPort(at)
@@ -64,6 +69,22 @@ func bind(t testing.TB, at string, options ...option) socket {
 			t.Fatal(err)
 		}
 	}
+	var shared []int
+	for _, name := range sharing {
+		if on, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, name); err != nil {
+			t.Fatal(err)
+		} else if on != 0 && address.Port() == 0 {
+			shared = append(shared, name)
+		}
+	}
+	setSharing := func(to int) {
+		for _, name := range shared {
+			if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, name, to); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	setSharing(0)
 	err = unix.Bind(fd, sockaddr(address))
 	if errors.Is(err, unix.EADDRNOTAVAIL) && family == unix.AF_INET6 {
 		t.Skip("needs ::1 on the loopback interface: sysctl -w net.ipv6.conf.lo.disable_ipv6=0")
@@ -71,6 +92,7 @@ func bind(t testing.TB, at string, options ...option) socket {
 	if err != nil {
 		t.Fatalf("bind %s: %v", address, err)
 	}
+	setSharing(1)
 	name, err := unix.Getsockname(fd)
 	if err != nil {
 		t.Fatal(err)
@@ -227,35 +249,38 @@ func TestBindOrder(t *testing.T) {
 	const members = 200
 	none := func(int) error { return nil }
 	for _, c := range []struct {
-		name, at      string
-		first, option option // of the first one alone, and of all
+		name, at string
+		option   option // of all
 	}{
-		{"IPv4", "127.0.0.1:0", reuseport, none},
-		{"IPv4 wildcard", "0.0.0.0:0", reuseport, none},
-		{"IPv6", "[::1]:0", reuseport, none},
-		{"IPv6 wildcard", "[::]:0", reuseport, v6only},
-		{"dual stack", "[::]:0", reuseport, dual},
-		{"IPv4, opened for sharing once bound", "127.0.0.1:0", none, none},
-		{"IPv6, opened for sharing once bound", "[::1]:0", none, none},
-		{"dual stack, opened for sharing once bound", "[::]:0", none, dual},
+		{"IPv4", "127.0.0.1:0", none},
+		{"IPv4 wildcard", "0.0.0.0:0", none},
+		{"IPv6", "[::1]:0", none},
+		{"IPv6 wildcard", "[::]:0", v6only},
+		{"dual stack", "[::]:0", dual},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			first := bind(t, c.at, c.first, c.option)
-			if err := reuseport(first.fd); err != nil {
-				t.Fatal(err)
-			}
-			want := []uint64{first.cookie(t)}
-			for range members - 1 {
-				want = append(want, bind(t, first.at.String(), c.option, reuseport).cookie(t))
-			}
-			groups, _ := Groups(watched(list(t, first.port())))
-			if len(groups) != 1 {
-				t.Fatalf("%d groups, want 1", len(groups))
-			}
-			if got := cookies(groups[0]); !slices.Equal(got, want) {
-				t.Errorf("cookies %v, want those in bind order %v", got, want)
-			}
-		})
+		for _, joined := range []bool{true, false} {
+			t.Run(fmt.Sprint(c.name, ", the first one joins ", joined), func(t *testing.T) {
+				first := bind(t, c.at, c.option, reuseport) // shared once it is bound
+				if joined {
+					held := first.fd
+					first = bind(t, first.at.String(), c.option, reuseport)
+					if err := unix.Dup3(first.fd, held, unix.O_CLOEXEC); err != nil { // closes it
+						t.Fatal(err)
+					}
+				}
+				want := []uint64{first.cookie(t)}
+				for range members - 1 {
+					want = append(want, bind(t, first.at.String(), c.option, reuseport).cookie(t))
+				}
+				groups, _ := Groups(watched(list(t, first.port())))
+				if len(groups) != 1 {
+					t.Fatalf("%d groups, want 1", len(groups))
+				}
+				if got := cookies(groups[0]); !slices.Equal(got, want) {
+					t.Errorf("cookies %v, want those in bind order %v", got, want)
+				}
+			})
+		}
 	}
 }
 
