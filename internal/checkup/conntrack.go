@@ -4,8 +4,11 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/prometheus/procfs"
@@ -43,12 +46,19 @@ func (e *examination) conntrack() []Finding {
 	if most > 0 && used >= most/100*conntrackFull {
 		return []Finding{c.warn(larger, "the table is nearly full, and then new senders' datagrams are dropped: %s", table)}
 	}
-	port, err := e.tracked()
+	port, forwarded, err := e.tracked()
 	switch {
-	case err != nil:
+	case errors.Is(err, os.ErrPermission):
 		return []Finding{c.skip("whether datagrams are tracked only root sees (%s); %s", why(err), table)}
+	case errors.Is(err, os.ErrNotExist):
+		return []Finding{c.skip("this kernel does not list what is tracked (CONFIG_NF_CONNTRACK_PROCFS); %s", table)}
+	case err != nil:
+		return []Finding{c.skip("whether datagrams are tracked can't be seen: %s; %s", why(err), table)}
+	case port != 0 && forwarded != 0:
+		return []Finding{c.ok("datagrams to port %d are forwarded to port %d (NAT), for which they have to be tracked; %s", forwarded, port, table)}
 	case port != 0:
-		return []Finding{c.warn(e.untrack(port), "datagrams to port %d are tracked, each at the price of a look-up and each new sender of an entry; %s", port, table)}
+		return []Finding{c.warn(e.untrack(port), "datagrams to port %d are tracked, each at the price of a look-up and each new sender of an entry; %s. "+
+			"Untracked, NAT and rules that go by connections (ct state) no longer see that port; entries that are there stay until they expire, in some minutes", port, table)}
 	}
 	return []Finding{c.ok("no datagram to the listeners is tracked at present; %s", table)}
 }
@@ -66,43 +76,89 @@ func refused(before, after []procfs.ConntrackStatEntry) (n uint64) {
 // longTable is how many entries are read: a table of millions takes seconds.
 const longTable = 200_000
 
-// tracked returns the port of a listener that the table has an entry to, 0 if
-// none has: as what was sent to it, or by what it answers from, which differs
-// where a port is forwarded.
-func (e *examination) tracked() (uint16, error) {
+// tracked returns the port of a listener whose datagrams have entries, 0 if
+// none has, and, if all those are for a forwarded port, that one.
+func (e *examination) tracked() (port, forwarded uint16, err error) {
 	file, err := os.Open(filepath.Join(e.Proc, "net/nf_conntrack"))
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer file.Close()
+	if e.interfacesErr != nil {
+		return 0, 0, e.interfacesErr
+	}
 	lines := bufio.NewScanner(file)
 	for range longTable {
 		if !lines.Scan() {
-			return 0, lines.Err()
+			return port, forwarded, lines.Err()
 		}
-		line := lines.Text() + " "
-		if !strings.Contains(line, " udp ") {
+		entry, ok := parseEntry(lines.Text())
+		if !ok || !e.tracks(entry) {
 			continue
 		}
-		for _, l := range e.listeners {
-			to, from := fmt.Sprintf(" dport=%d ", l.Address.Port()), fmt.Sprintf(" sport=%d ", l.Address.Port())
-			// Two tuples: the sender's way first, then the answers'.
-			if first, second := strings.Index(line, to), strings.LastIndex(line, from); first >= 0 && first < strings.LastIndex(line, " src=") || second > strings.LastIndex(line, " src=") {
-				return l.Address.Port(), nil
-			}
+		if entry.to == entry.by {
+			return entry.by.Port(), 0, nil
 		}
+		port, forwarded = entry.by.Port(), entry.to.Port()
 	}
-	return 0, nil
+	return port, forwarded, nil
 }
 
-// untrack exempts a port, in both directions (nft(8), notrack). What comes
-// from this host itself is tracked on its way out.
+// tracks says whether an entry is one of datagrams that come to a listener.
+// What this host sends to itself is tracked on its way out, and counts where
+// nothing else comes.
+func (e *examination) tracks(n entry) bool {
+	return e.local(n.by.Addr()) && (e.loopbackOnly() || !e.local(n.from)) &&
+		slices.ContainsFunc(e.listeners, func(l Listener) bool { return l.holds(n.by, false) })
+}
+
+// local says whether an address is this host's.
+func (e *examination) local(addr netip.Addr) bool {
+	return addr.IsLoopback() || slices.ContainsFunc(e.interfaces, func(i Interface) bool {
+		return slices.ContainsFunc(i.Addresses, func(own netip.Addr) bool { return own.Unmap().WithZone("") == addr })
+	})
+}
+
+// entry is a tracked flow of UDP: who sent to which address, and which one it
+// is that answers, which differs where a port is forwarded.
+type entry struct {
+	from   netip.Addr
+	to, by netip.AddrPort
+}
+
+// parseEntry reads a line of nf_conntrack, which has two tuples: the sender's
+// way first, then the answers'.
+func parseEntry(line string) (n entry, ok bool) {
+	if !strings.Contains(line, " udp ") {
+		return n, false
+	}
+	values := make(map[string][]string)
+	for _, field := range strings.Fields(line) {
+		if key, value, found := strings.Cut(field, "="); found {
+			values[key] = append(values[key], value)
+		}
+	}
+	for _, key := range []string{"src", "dst", "sport", "dport"} {
+		if len(values[key]) != 2 {
+			return n, false
+		}
+	}
+	var errs [3]error
+	n.from, errs[0] = netip.ParseAddr(values["src"][0])
+	n.to, errs[1] = netip.ParseAddrPort(net.JoinHostPort(values["dst"][0], values["dport"][0]))
+	n.by, errs[2] = netip.ParseAddrPort(net.JoinHostPort(values["src"][1], values["sport"][1]))
+	return n, errors.Join(errs[:]...) == nil
+}
+
+// untrack exempts a port, in both directions (nft(8), notrack), in a table of
+// its own that replaces the one of an earlier time. What comes from this host
+// itself is tracked on its way out.
 func (e *examination) untrack(port uint16) string {
 	answers := "sport"
 	if e.loopbackOnly() {
 		answers = "dport"
 	}
-	return fmt.Sprintf("nft 'add table inet udpshard; "+
-		"add chain inet udpshard in { type filter hook prerouting priority raw; }; add rule inet udpshard in udp dport %[1]d notrack; "+
-		"add chain inet udpshard out { type filter hook output priority raw; }; add rule inet udpshard out udp %[2]s %[1]d notrack'", port, answers)
+	return fmt.Sprintf("nft 'add table inet udpshard_%[1]d; delete table inet udpshard_%[1]d; add table inet udpshard_%[1]d; "+
+		"add chain inet udpshard_%[1]d in { type filter hook prerouting priority raw; }; add rule inet udpshard_%[1]d in udp dport %[1]d notrack; "+
+		"add chain inet udpshard_%[1]d out { type filter hook output priority raw; }; add rule inet udpshard_%[1]d out udp %[2]s %[1]d notrack'", port, answers)
 }

@@ -2,6 +2,7 @@ package checkup
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -121,20 +122,36 @@ func TestConntrack(t *testing.T) {
 	}
 	const (
 		to    = "ipv4     2 udp      17 29 src=192.0.2.9 dst=192.0.2.2 sport=4000 dport=5514 [UNREPLIED] src=192.0.2.2 dst=192.0.2.9 sport=5514 dport=4000 mark=0 use=2\n"
-		moved = "ipv4     2 udp      17 29 src=192.0.2.9 dst=192.0.2.2 sport=4000 dport=514 src=172.17.0.2 dst=192.0.2.9 sport=5514 dport=4000 mark=0 use=2\n"
+		to6   = "ipv6     10 udp      17 29 src=2001:0db8:0000:0000:0000:0000:0000:0009 dst=2001:0db8:0000:0000:0000:0000:0000:0002 sport=4000 dport=5514 packets=1 bytes=70 [UNREPLIED] src=2001:0db8:0000:0000:0000:0000:0000:0002 dst=2001:0db8:0000:0000:0000:0000:0000:0009 sport=5514 dport=4000 packets=0 bytes=0 mark=0 use=2\n"
+		moved = "ipv4     2 udp      17 29 src=192.0.2.9 dst=192.0.2.2 sport=4000 dport=514 src=172.17.0.1 dst=192.0.2.9 sport=5514 dport=4000 mark=0 use=2\n"
+		away  = "ipv4     2 udp      17 29 src=192.0.2.9 dst=192.0.2.2 sport=4000 dport=5514 src=172.17.0.2 dst=192.0.2.9 sport=5514 dport=4000 mark=0 use=2\n"
+		query = "ipv4     2 udp      17 29 src=192.0.2.2 dst=192.0.2.53 sport=4000 dport=5514 src=192.0.2.53 dst=192.0.2.2 sport=5514 dport=4000 mark=0 use=2\n"
+		self  = "ipv4     2 udp      17 29 src=127.0.0.1 dst=127.0.0.1 sport=4000 dport=5514 src=127.0.0.1 dst=127.0.0.1 sport=5514 dport=4000 mark=0 use=2\n"
+		other = "ipv4     2 udp      17 29 src=192.0.2.9 dst=172.17.0.1 sport=4000 dport=5514 src=172.17.0.1 dst=192.0.2.9 sport=5514 dport=4000 mark=0 use=2\n"
 		from  = "ipv4     2 udp      17 29 src=192.0.2.2 dst=192.0.2.9 sport=5514 dport=53 src=192.0.2.9 dst=192.0.2.2 sport=53 dport=5514 mark=0 use=2\n"
 		tcp   = "ipv4     2 tcp      6 29 ESTABLISHED src=192.0.2.9 dst=192.0.2.2 sport=4000 dport=5514 src=192.0.2.2 dst=192.0.2.9 sport=5514 dport=4000 mark=0 use=2\n"
 	)
-	untrack := "nft 'add table inet udpshard; add chain inet udpshard in { type filter hook prerouting priority raw; }; add rule inet udpshard in udp dport 5514 notrack; " +
-		"add chain inet udpshard out { type filter hook output priority raw; }; add rule inet udpshard out udp sport 5514 notrack'"
+	untrack := "nft 'add table inet udpshard_5514; delete table inet udpshard_5514; add table inet udpshard_5514; " +
+		"add chain inet udpshard_5514 in { type filter hook prerouting priority raw; }; add rule inet udpshard_5514 in udp dport 5514 notrack; " +
+		"add chain inet udpshard_5514 out { type filter hook output priority raw; }; add rule inet udpshard_5514 out udp sport 5514 notrack'"
+	exact := func(l *Listener) { l.Address, l.Dual = netip.MustParseAddrPort("192.0.2.2:5514"), false }
+	ipv6 := []Interface{{Name: "eth0", Up: true, Addresses: []netip.Addr{netip.MustParseAddr("2001:db8::2")}}}
 	testSituations(t, map[string]given{
 		"absent":       {situation{}, wants{"conntrack", `^connections are not tracked here$`, "", OK}},
 		"idle":         {situation{files: on("0\n", "262144\n", "")}, wants{"conntrack", `^no connection is tracked here$`, "", OK}},
 		"others":       {situation{files: on("2\n", "262144\n", tcp+from)}, wants{"conntrack", `^no datagram to the listeners is tracked at present; 2 of 262,144`, "", OK}},
-		"tracked":      {situation{files: on("2\n", "262144\n", tcp+to)}, wants{"conntrack", `^datagrams to port 5514 are tracked`, untrack, Warn}},
-		"forwarded":    {situation{files: on("2\n", "262144\n", moved)}, wants{"conntrack", `^datagrams to port 5514 are tracked`, untrack, Warn}},
-		"not readable": {situation{files: on("2\n", "262144\n", "")}, wants{"conntrack", `only root sees .*; 2 of 262,144 entries are used$`, "", Skip}},
-		"nearly full":  {situation{files: on("950\n", "1000\n", tcp)}, wants{"conntrack", `nearly full, .*: 950 of 1,000`, "sysctl -w net.netfilter.nf_conntrack_max=131072", Warn}},
+		"tracked":      {situation{files: on("2\n", "262144\n", tcp+to)}, wants{"conntrack", `^datagrams to port 5514 are tracked.* 2 of 262,144 entries are used. Untracked, NAT and .*until they expire`, untrack, Warn}},
+		"tracked too":  {situation{files: on("2\n", "262144\n", moved+to)}, wants{"conntrack", `^datagrams to port 5514 are tracked`, untrack, Warn}},
+		"IPv6":         {situation{files: on("2\n", "262144\n", to6), addresses: ipv6}, wants{"conntrack", `^datagrams to port 5514 are tracked`, untrack, Warn}},
+		"forwarded":    {situation{files: on("2\n", "262144\n", moved)}, wants{"conntrack", `^datagrams to port 514 are forwarded to port 5514 \(NAT\)`, "", OK}},
+		"passed on":    {situation{files: on("2\n", "262144\n", away)}, wants{"conntrack", `^no datagram to the listeners`, "", OK}},
+		"own queries":  {situation{files: on("2\n", "262144\n", query)}, wants{"conntrack", `^no datagram to the listeners`, "", OK}},
+		"own messages": {situation{files: on("2\n", "262144\n", self)}, wants{"conntrack", `^no datagram to the listeners`, "", OK}},
+		"own messages alone": {situation{files: on("2\n", "262144\n", self), listener: loopback},
+			wants{"conntrack", `^datagrams to port 5514 are tracked`, strings.Replace(untrack, "sport", "dport", 1), Warn}},
+		"another address": {situation{files: on("2\n", "262144\n", other), listener: exact}, wants{"conntrack", `^no datagram to the listeners`, "", OK}},
+		"not listed":      {situation{files: on("2\n", "262144\n", "")}, wants{"conntrack", `^this kernel does not list .*; 2 of 262,144 entries are used$`, "", Skip}},
+		"nearly full":     {situation{files: on("950\n", "1000\n", tcp)}, wants{"conntrack", `nearly full, .*: 950 of 1,000`, "sysctl -w net.netfilter.nf_conntrack_max=131072", Warn}},
 		"full": {situation{files: on("1000\n", "1000\n", tcp), later: files{"proc/net/stat/nf_conntrack": conntrackStat("1", "3")}},
 			wants{"conntrack", `dropped now that could not be tracked: 6 in`, "sysctl -w net.netfilter.nf_conntrack_max=131072", Fail}},
 	})
