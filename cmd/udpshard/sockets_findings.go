@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/udpshard/udpshard/internal/holder"
 )
 
 // finding is a sentence on sockets that lose datagrams, and its remedy.
@@ -76,21 +74,12 @@ func (s socketReport) who() string {
 	}
 	names := make([]string, len(s.Processes))
 	for i, p := range s.Processes {
-		names[i] = fmt.Sprintf("pid %d (%s)", p.PID, commandName(p))
+		names[i] = fmt.Sprintf("pid %d (%s)", p.PID, p.Name())
 	}
 	if len(names) == 1 {
 		return names[0]
 	}
 	return names[0] + ", with " + plainList(names[1:]) + ","
-}
-
-// commandName is safe for a terminal: a process may call itself anything.
-func commandName(p holder.Process) string {
-	quoted := strconv.Quote(p.Command)
-	if strings.ContainsAny(quoted, `\`) {
-		return quoted
-	}
-	return p.Command
 }
 
 // memberNumbers writes members as 3, or 0, 2-5.

@@ -45,7 +45,7 @@ func printSockets(w io.Writer, head string, sockets []socketReport, looks int, f
 		pids, commands := []string{}, []string{}
 		for _, p := range s.Processes {
 			pids = append(pids, strconv.Itoa(p.PID))
-			commands = append(commands, commandName(p))
+			commands = append(commands, p.Name())
 		}
 		if len(pids) == 0 {
 			pids, commands = []string{"-"}, []string{"-"}

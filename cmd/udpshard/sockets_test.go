@@ -123,15 +123,6 @@ func TestKernelSize(t *testing.T) {
 	}
 }
 
-// A process may call itself anything; the terminal is not to obey it.
-func TestCommandsAreSafeToPrint(t *testing.T) {
-	for command, want := range map[string]string{"rsyslogd": "rsyslogd", "kworker/u8:1": "kworker/u8:1", "Web Content": "Web Content", "x\x1b[2J": `"x\x1b[2J"`, "a\nb": `"a\nb"`} {
-		if got := commandName(holder.Process{Command: command}); got != want {
-			t.Errorf("%q: %s, want %s", command, got, want)
-		}
-	}
-}
-
 func TestConnectedSocketsStandApart(t *testing.T) {
 	peer, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	if err != nil {

@@ -101,16 +101,81 @@ func maxOf(name string) func(dir string) (uint64, error) {
 
 var containerID = regexp.MustCompile(`[0-9a-f]{64}`)
 
+// manager is what keeps a control group, and starts again what ends there.
+type manager struct {
+	tool string // docker, podman, kubernetes, systemctl, or none
+	name string // of the container, or the unit
+}
+
+// managerIn reads it in the path of a control group.
+func managerIn(dir string) manager {
+	for at := path.Clean("/" + dir); at != "/"; at = path.Dir(at) {
+		base := path.Base(at)
+		id := containerID.FindString(base)
+		switch {
+		case id != "" && strings.Contains(at, "kubepods"):
+			return manager{"kubernetes", id[:12]}
+		case id != "" && strings.Contains(at, "libpod"):
+			return manager{"podman", id[:12]}
+		case id != "" && strings.Contains(at, "docker"):
+			return manager{"docker", id[:12]}
+		case id != "":
+			return manager{}
+		case strings.HasSuffix(base, ".service"), strings.HasSuffix(base, ".slice"), strings.HasSuffix(base, ".scope"):
+			tool := "systemctl"
+			if strings.Contains(path.Dir(at), "/user@") {
+				tool = "systemctl --user"
+			}
+			return manager{tool, base}
+		}
+	}
+	return manager{}
+}
+
+// managerOf returns a process's. Of version 1's hierarchies one says more than
+// others.
+func managerOf(fs procfs.FS, pid int) (m manager) {
+	p, err := fs.Proc(pid)
+	if err != nil {
+		return m
+	}
+	groups, _ := p.Cgroups()
+	for _, g := range groups {
+		if m == (manager{}) {
+			m = managerIn(g.Path)
+		}
+	}
+	return m
+}
+
+// service says that it is a unit that runs one program, and not the user's
+// own manager, in which all of a session may run.
+func (m manager) service() bool {
+	return strings.HasSuffix(m.name, ".service") && !strings.HasPrefix(m.name, "user@")
+}
+
+// stop returns the command that ends what is in it, none if it would start
+// nothing again.
+func (m manager) stop() string {
+	switch {
+	case m.tool == "kubernetes":
+		return "stop the pod of container " + m.name
+	case m.tool == "docker", m.tool == "podman", m.service():
+		return m.tool + " stop " + m.name
+	}
+	return ""
+}
+
 // raise returns the command that lifts a limit of a control group: by what
 // manages it, so that it stays.
 func raise(dir, property, dockerFlag, file, value string) string {
-	for at := dir; at != "/" && at != "."; at = path.Dir(at) {
-		if id := containerID.FindString(path.Base(at)); id != "" {
-			return fmt.Sprintf("docker update %s %s", dockerFlag, id[:12])
-		}
-		if unit := path.Base(at); strings.HasSuffix(unit, ".service") || strings.HasSuffix(unit, ".slice") || strings.HasSuffix(unit, ".scope") {
-			return fmt.Sprintf("systemctl set-property %s %s", unit, property)
-		}
+	switch m := managerIn(dir); {
+	case m.tool == "kubernetes":
+		return "raise resources.limits of the pod of container " + m.name
+	case m.tool == "docker", m.tool == "podman":
+		return fmt.Sprintf("%s update %s %s", m.tool, dockerFlag, m.name)
+	case m.tool != "":
+		return fmt.Sprintf("%s set-property %s %s", m.tool, m.name, property)
 	}
 	return fmt.Sprintf("echo %s > %s", value, filepath.Join(dir, file))
 }

@@ -10,6 +10,7 @@ package checkup
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"github.com/prometheus/procfs"
@@ -26,13 +27,14 @@ type Host struct {
 	Watch      func(ctx context.Context, port uint16, interval time.Duration) (sockets.Watch, error)
 	Ethtool    Ethtool
 	Grant      func(bytes int) (granted int, forced bool, err error) // asks for a receive buffer
+	MayBind    func(netip.AddrPort) error                            // whether this process may
 }
 
 // New returns the host that the calling process runs on.
 func New() Host {
 	return Host{
 		Proc: "/proc", Sys: "/sys", Features: probe.Features(),
-		Interfaces: interfaces, Watch: sockets.WatchFor, Ethtool: ioctls{}, Grant: grant,
+		Interfaces: interfaces, Watch: sockets.WatchFor, Ethtool: ioctls{}, Grant: grant, MayBind: mayBind,
 	}
 }
 
@@ -49,9 +51,7 @@ func (h Host) Examine(ctx context.Context, listeners []Listener, interval time.D
 		return nil, err
 	}
 	e := examination{Host: h, fs: fs, self: self.PID, listeners: listeners}
-	if e.name, err = self.Comm(); err != nil {
-		return nil, err
-	}
+	e.name = program(self)
 	e.interfaces, e.interfacesErr = h.Interfaces()
 	e.ports = h.watch(ctx, listeners, 0) // to find the instance
 	if e.process, err = h.subject(fs, e.instance()); err != nil {
@@ -81,7 +81,7 @@ type examination struct {
 	Host
 	fs            procfs.FS
 	self          int    // this process
-	name          string // and what it is called
+	name          string // and what its program is called
 	listeners     []Listener
 	interfaces    []Interface
 	interfacesErr error

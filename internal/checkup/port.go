@@ -16,51 +16,55 @@ import (
 func (e *examination) port(l Listener) []Finding {
 	const c check = "port"
 	port := l.Address.Port()
-	if port == 0 {
-		return []Finding{c.ok("any free port will be taken")}
-	}
 	found, err := e.at(l)
-	if err != nil {
+	if err != nil && port != 0 {
 		return []Finding{c.skip("who has port %d can't be seen: %v%s", port, err, hint(err))}
 	}
 	if len(found) == 0 {
-		return []Finding{c.ok("nobody has port %d: serve can take it", port)}
+		return []Finding{e.free(c, l)}
 	}
 	var findings []Finding
-	var own, others, unseen, read []sockets.Watched
+	var own, others, unseen []sockets.Watched
 	blocked := make(map[string][]sockets.Watched) // by who does not read
 	for _, s := range found {
-		switch {
-		case len(s.Processes) == 0:
-			unseen = append(unseen, s)
-		case e.own(s):
-			own = append(own, s)
-		default:
-			others = append(others, s)
-		}
-		if _, stopped := e.stopped(s); s.Unread || stopped {
+		isOwn, isBlocked := e.own(s), s.Unread || e.stopped(s) != ""
+		if isBlocked {
 			who := holders([]sockets.Watched{s})
 			blocked[who] = append(blocked[who], s)
-		} else if len(s.Processes) == 0 || e.own(s) {
-			read = append(read, s)
+		}
+		switch {
+		case isOwn:
+			own = append(own, s)
+		case isBlocked:
+		case len(s.Processes) == 0:
+			unseen = append(unseen, s)
+		default:
+			others = append(others, s)
 		}
 	}
 	for _, who := range slices.Sorted(maps.Keys(blocked)) {
 		findings = append(findings, e.unread(c, who, blocked[who]))
 	}
-	flagged := len(findings) > 0
-	if dropped := dropped(read); dropped > 0 {
+	if read := slices.DeleteFunc(slices.Clone(own), func(s sockets.Watched) bool { return s.Unread }); dropped(read) > 0 {
 		findings = append(findings, c.fail("udpshard selftest",
-			"datagrams are dropped at the sockets of %s: %s %s; they come faster than shards read, or the output holds shards up", holders(read), count(dropped), e.within()))
+			"datagrams are dropped at the sockets of %s: %s %s; they come faster than shards read, or the output holds shards up", holders(read), count(dropped(read)), e.within()))
 	}
-	if len(others) > 0 && !flagged {
+	if dropped(unseen) > 0 {
+		findings = append(findings, c.fail(fmt.Sprintf("udpshard sockets :%d", port),
+			"datagrams are dropped at the sockets of %s, whose process can't be seen: %s %s", holders(unseen), count(dropped(unseen)), e.within()))
+	}
+	if len(others) > 0 {
 		findings = append(findings, e.others(c, l, own, others))
 	}
 	switch {
 	case len(findings) > 0:
 	case len(own) == 0:
-		findings = append(findings, c.skip("%s of uid %s, whose process uid %d may not see: run doctor as root",
-			plural(len(unseen), "socket"), uids(unseen), os.Geteuid()))
+		remedy := ": run doctor as root"
+		if os.Geteuid() == 0 {
+			remedy = ": the kernel itself has it, or one of another PID namespace"
+		}
+		findings = append(findings, c.skip("%s of uid %s, whose process uid %d may not see%s",
+			plural(len(unseen), "socket"), uids(unseen), os.Geteuid(), remedy))
 	default:
 		said := fmt.Sprintf("%s of %s", plural(len(own), "socket"), holders(own))
 		if len(unseen) > 0 {
@@ -86,41 +90,76 @@ func (e *examination) unread(c check, who string, all []sockets.Watched) Finding
 	if e.watching() {
 		said += fmt.Sprintf(", and %s were dropped %s", plural(int(dropped(all)), "datagram"), e.within())
 	}
-	pid, stopped := e.stopped(all[0])
 	level := c.fail
 	if dropped(all) == 0 {
 		level = c.warn // there is room as yet
 	}
-	switch {
-	case stopped:
-		return c.fail(fmt.Sprintf("kill -CONT %d", pid), "%s: it is stopped", said)
+	switch state := e.stopped(all[0]); {
+	case state == "T":
+		return c.fail("kill -CONT"+numbers(pids(all)), "%s: it is stopped", said)
+	case state == "t":
+		return c.fail(fmt.Sprintf("grep TracerPid /proc/%d/status", all[0].Processes[0].PID), "%s: a debugger has stopped it", said)
 	case len(all[0].Processes) == 0:
 		return level(fmt.Sprintf("udpshard sockets :%d", all[0].Local.Port()), "%s", said)
 	case e.own(all[0]):
 		return level("udpshard health", "%s: its output does not take records", said)
 	}
-	return c.fail(fmt.Sprintf("kill %d", all[0].Processes[0].PID), "%s", said)
+	return c.fail(e.stop(all), "%s", said)
 }
 
 // others judges sockets of other programs that are read, as far as one sees.
 func (e *examination) others(c check, l Listener, own, others []sockets.Watched) Finding {
-	kill := "kill"
-	for _, pid := range pids(others) {
-		kill += fmt.Sprintf(" %d", pid)
-	}
-	who, port := holders(others), l.Address.Port()
+	who, port, stop := holders(others), l.Address.Port(), e.stop(others)
 	switch {
 	case len(own) > 0 && l.Join:
 		return c.ok("shared with %s, as --join asks", who)
 	case len(own) > 0:
-		return c.warn(kill, "%s has port %d too, and gets a share of its datagrams", who, port)
+		return c.warn(stop, "%s has port %d too, and gets a share of its datagrams", who, port)
 	case !l.Join:
-		return c.fail(kill, "%s has port %d: serve would not start without --join", who, port)
+		return c.fail(stop, "%s has port %d: serve would not start", who, port)
 	case slices.ContainsFunc(others, func(s sockets.Watched) bool { return int(s.UID) != os.Geteuid() }):
-		return c.fail(kill, "%s has port %d as uid %s: only processes of one user can share it, and this is uid %d (SO_REUSEPORT, socket(7))",
-			who, port, uids(others), os.Geteuid())
+		return c.fail(stop, "%s has port %d: only processes of one user can share it, and this is uid %d (SO_REUSEPORT, socket(7))", who, port, os.Geteuid())
 	}
-	return c.warn(kill, "%s has port %d, and keeps a share of its datagrams from who joins", who, port)
+	return c.skip("%s has port %d; whether its socket can be joined (SO_REUSEPORT) can't be seen from outside: serve would not start if not", who, port)
+}
+
+// stop returns the commands that end the processes of sockets: by what would
+// start them again if they were killed.
+func (e *examination) stop(all []sockets.Watched) string {
+	var commands []string
+	var kill []int
+	here := managerOf(e.fs, e.self)
+	for _, pid := range pids(all) {
+		switch m := managerOf(e.fs, pid); {
+		case pid == 1:
+			commands = append(commands, e.stopFirst())
+		case m.stop() != "" && m != here:
+			commands = append(commands, m.stop())
+		default:
+			kill = append(kill, pid)
+		}
+	}
+	if len(kill) > 0 {
+		commands = append(commands, "kill"+numbers(kill))
+	}
+	slices.Sort(commands)
+	return strings.Join(slices.Compact(commands), "; ")
+}
+
+// stopFirst returns what frees a socket of pid 1: the host's holds those of
+// units (systemd.socket(5)), a container's is what the container is for.
+func (e *examination) stopFirst() string {
+	if p, err := e.fs.Proc(1); err == nil && program(p) == "systemd" {
+		return "systemctl list-sockets"
+	}
+	return "stop this container, whose first process it is"
+}
+
+func numbers(all []int) (text string) {
+	for _, n := range all {
+		text += fmt.Sprintf(" %d", n)
+	}
+	return text
 }
 
 // watching says whether there were two looks.
@@ -133,12 +172,17 @@ func dropped(all []sockets.Watched) (n uint64) {
 	return n
 }
 
-// holders names the processes of sockets, each once.
+// holders names the processes of sockets, each once, and users other than
+// this process's.
 func holders(all []sockets.Watched) string {
 	var names []string
 	for _, s := range all {
+		user := ""
+		if int(s.UID) != os.Geteuid() {
+			user = fmt.Sprintf(" of uid %d", s.UID)
+		}
 		for _, p := range s.Processes {
-			names = append(names, fmt.Sprintf("pid %d (%s)", p.PID, p.Command))
+			names = append(names, fmt.Sprintf("pid %d (%s)%s", p.PID, p.Name(), user))
 		}
 		if len(s.Processes) == 0 {
 			names = append(names, fmt.Sprintf("uid %d", s.UID))

@@ -2,10 +2,16 @@ package checkup
 
 import (
 	"context"
+	"errors"
+	"net"
 	"net/netip"
+	"os"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/sockets"
 )
@@ -41,6 +47,8 @@ func at(local string) func(*sockets.Watched) {
 }
 
 func TestPort(t *testing.T) {
+	const container = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	says := func(err error) func(netip.AddrPort) error { return func(netip.AddrPort) error { return err } }
 	own, foreign := held(812, "udpshard"), held(99, "rsyslogd")
 	list := func(s ...sockets.Watched) []sockets.Watched { return s }
 	testSituations(t, map[string]given{
@@ -49,8 +57,8 @@ func TestPort(t *testing.T) {
 		"any port": {situation{listener: func(l *Listener) { l.Address = netip.MustParseAddrPort("[::]:0") }},
 			wants{"port", `any free port`, "", OK}},
 		"not to be seen": {situation{watchErr: errForbidden}, wants{"port", `can't be seen: operation not permitted`, "", Skip}},
-		"an instance of another user": {situation{sockets: list(held(812, "", unseen))},
-			wants{"port", `^1 socket of uid 65532, whose process uid \d+ may not see: run doctor as root$`, "", Skip}},
+		"an instance of another user": {situation{sockets: list(held(812, "", unseen, anotherUsers))},
+			wants{"port", `^1 socket of uid 7, whose process uid \d+ may not see: (run doctor as root|the kernel itself has it, or .*)$`, "", Skip}},
 		"a foreign member": {situation{sockets: list(own, foreign)},
 			wants{"port", `pid 99 \(rsyslogd\) has port 5514 too, and gets a share`, "kill 99", Warn}},
 		"a foreign member that was asked for": {situation{sockets: list(own, foreign), listener: func(l *Listener) { l.Join = true }},
@@ -61,18 +69,95 @@ func TestPort(t *testing.T) {
 			wants{"port", `^nobody reads 2 sockets of pid 812 \(udpshard\): .*: it is stopped$`, "kill -CONT 812", Fail}},
 		"an instance whose output stands": {situation{sockets: list(held(812, "udpshard", unread))},
 			wants{"port", `its output does not take records$`, "udpshard health", Warn}},
-		"somebody's that is not read": {situation{sockets: list(held(7, "", unseen, unread))},
-			wants{"port", `nobody reads 1 socket of uid 65532`, "udpshard sockets :5514", Warn}},
+		"somebody's that is not read": {situation{sockets: list(held(7, "", unseen, unread, anotherUsers))},
+			wants{"port", `nobody reads 1 socket of uid 7`, "udpshard sockets :5514", Warn}},
+		"somebody's that drops": {situation{sockets: list(held(7, "", unseen, dropping, anotherUsers))},
+			wants{"port", `^datagrams are dropped at the sockets of uid 7, whose process can't be seen: 17 in`, "udpshard sockets :5514", Fail}},
+		"an instance in a debugger": {situation{files: files{"proc/812/stat": stat("t")}},
+			wants{"port", `: a debugger has stopped it$`, "grep TracerPid /proc/812/status", Fail}},
+		"an instance by another name": {situation{sockets: list(held(812, "udpshard-1.2")), files: files{"proc/812/exe": "-> /opt/udpshard", "proc/4711/exe": "-> /tmp/udpshard-1.3"}},
+			wants{"port", `^1 socket of pid 812 \(udpshard-1.2\)`, "", OK}},
+		"an instance that was replaced": {situation{sockets: list(held(812, "main")), files: files{"proc/812/exe": "-> /opt/front (deleted)", "proc/4711/exe": "-> /opt/front"}},
+			wants{"port", `^1 socket of pid 812 \(main\)`, "", OK}},
+		"another user's instance": {situation{sockets: list(held(812, "udpshard", anotherUsers))},
+			wants{"port", `^1 socket of pid 812 \(udpshard\) of uid 7: nothing`, "", OK}},
+		"who calls himself so": {situation{sockets: list(held(99, "udpshard")), files: files{"proc/99/comm": "udpshard\n", "proc/99/exe": "-> /usr/bin/python3"}},
+			wants{"port", `^pid 99 \(udpshard\) has port 5514: serve would not start$`, "kill 99", Fail}},
+		"who calls himself a title": {situation{sockets: list(held(99, "\x1b]0;x\a"))},
+			wants{"port", `^pid 99 \("\\x1b]0;x\\a"\) has port`, "kill 99", Fail}},
 		"another program": {situation{sockets: list(foreign)},
-			wants{"port", `pid 99 \(rsyslogd\) has port 5514: serve would not start without --join`, "kill 99", Fail}},
-		"another user's program": {situation{sockets: list(foreign), listener: func(l *Listener) { l.Join = true }},
-			wants{"port", `has port 5514 as uid 65532: only processes of one user can share it`, "kill 99", Fail}},
+			wants{"port", `^pid 99 \(rsyslogd\) has port 5514: serve would not start$`, "kill 99", Fail}},
+		"another program in two": {situation{sockets: list(held(99, "rsyslogd", func(s *sockets.Watched) {
+			s.Processes = append(s.Processes, s.Processes[0])
+			s.Processes[1].PID = 100
+		}))}, wants{"port", `^pid 100 \(rsyslogd\), pid 99 \(rsyslogd\) has port`, "kill 99 100", Fail}},
+		"a service":        {situation{sockets: list(foreign), files: files{"proc/99/cgroup": "0::/system.slice/rsyslog.service\n"}}, wants{"port", `has port`, "systemctl stop rsyslog.service", Fail}},
+		"a user's service": {situation{sockets: list(foreign), files: files{"proc/99/cgroup": "0::/user.slice/user-7.slice/user@7.service/app.slice/x.service\n"}}, wants{"port", `has port`, "systemctl --user stop x.service", Fail}},
+		"a user's program": {situation{sockets: list(foreign), files: files{"proc/99/cgroup": "0::/user.slice/user-7.slice/user@7.service\n"}}, wants{"port", `has port`, "kill 99", Fail}},
+		"a container":      {situation{sockets: list(foreign), files: files{"proc/99/cgroup": "0::/system.slice/docker-" + container + ".scope\n"}}, wants{"port", `has port`, "docker stop 0123456789ab", Fail}},
+		"a program of this session": {situation{sockets: list(foreign), files: files{"proc/99/cgroup": "0::/system.slice/ssh.service\n", "proc/4711/cgroup": "0::/system.slice/ssh.service\n"}},
+			wants{"port", `has port`, "kill 99", Fail}},
+		"a socket of systemd": {situation{sockets: list(held(1, "systemd")), files: files{"proc/1/comm": "systemd\n"}}, wants{"port", `has port`, "systemctl list-sockets", Fail}},
+		"a container's first": {situation{sockets: list(held(1, "rsyslogd")), files: files{"proc/1/comm": "rsyslogd\n"}}, wants{"port", `has port`, "stop this container, whose first process it is", Fail}},
+		"one to join": {situation{sockets: list(foreign), listener: func(l *Listener) { l.Join = true }},
+			wants{"port", `^pid 99 \(rsyslogd\) has port 5514; whether its socket can be joined \(SO_REUSEPORT\) can't be seen`, "", Skip}},
+		"another user's program": {situation{sockets: list(held(99, "rsyslogd", anotherUsers)), listener: func(l *Listener) { l.Join = true }},
+			wants{"port", `^pid 99 \(rsyslogd\) of uid 7 has port 5514: only processes of one user can share it`, "kill 99", Fail}},
+		"forbidden": {situation{nobody: true, mayBind: says(unix.EACCES)},
+			wants{"port", `^nobody has port 5514, but uid \d+ may not take it: .*CAP_NET_BIND_SERVICE`, "sysctl -w net.ipv4.ip_unprivileged_port_start=5514", Fail}},
+		"not this host's": {situation{nobody: true, mayBind: says(unix.EADDRNOTAVAIL)}, wants{"port", `^serve can't listen on \[::\]:5514: no interface`, "ip address", Fail}},
+		"IPv6 is off": {situation{nobody: true, mayBind: says(unix.EADDRNOTAVAIL), listener: func(l *Listener) { l.Address, l.Dual = netip.MustParseAddrPort("[::1]:5514"), false }},
+			wants{"port", `^serve can't listen on \[::1\]:5514: the loopback interface has no IPv6$`, "sysctl -w net.ipv6.conf.lo.disable_ipv6=0", Fail}},
+		"no IPv6": {situation{nobody: true, mayBind: says(unix.EAFNOSUPPORT)}, wants{"port", `there is no IPv6 here$`, "boot without ipv6.disable=1", Fail}},
+		"no IPv6, for all": {situation{nobody: true, mayBind: func(at netip.AddrPort) error {
+			if at.Addr().Is6() {
+				return unix.EAFNOSUPPORT
+			}
+			return nil
+		}}, wants{"port", `^nobody has port 5514: serve can take it$`, "", OK}},
+		"not to be told": {situation{nobody: true, mayBind: says(unix.EPERM)}, wants{"port", `can't be told: operation not permitted$`, "", Skip}},
 		"another address": {situation{sockets: list(held(99, "rsyslogd", at("127.0.0.1:5514"))), listener: func(l *Listener) {
 			l.Address, l.Dual = netip.MustParseAddrPort("192.0.2.2:5514"), false
 		}}, wants{"port", `^nobody has port 5514`, "", OK}},
 		"a client of one server": {situation{sockets: list(held(99, "dig", func(s *sockets.Watched) { s.Peer = netip.MustParseAddrPort("[::1]:53") }))},
 			wants{"port", `^nobody has port 5514`, "", OK}},
 	})
+}
+
+// A socket that nobody reads does not hide who else is there.
+func TestEachHolderIsNamed(t *testing.T) {
+	s := situation{sockets: []sockets.Watched{held(812, "udpshard", unread), held(99, "rsyslogd")}}
+	var remedies []string
+	for _, f := range s.examine(t) {
+		if f.Check == "port" {
+			remedies = append(remedies, f.Remedy)
+		}
+	}
+	if !slices.Equal(remedies, []string{"udpshard health", "kill 99"}) {
+		t.Errorf("%q", remedies)
+	}
+}
+
+// What the kernel says of addresses that it need not be asked for twice.
+func TestMayBind(t *testing.T) {
+	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	taken := conn.LocalAddr().(*net.UDPAddr).AddrPort()
+	for at, want := range map[netip.AddrPort]error{
+		taken: nil, netip.MustParseAddrPort("0.0.0.0:0"): nil, netip.MustParseAddrPort("192.0.2.77:5514"): unix.EADDRNOTAVAIL,
+	} {
+		if err := mayBind(at); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", at, err, want)
+		}
+	}
+	err = mayBind(netip.MustParseAddrPort("127.0.0.1:9"))
+	start, _ := number("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+	if os.Geteuid() != 0 && start > 9 != errors.Is(err, unix.EACCES) || os.Geteuid() == 0 && err != nil {
+		t.Errorf("port 9, of those from %d on: %v", start, err)
+	}
 }
 
 // Datagrams that are dropped at the shards' own sockets fail twice: as the

@@ -106,7 +106,6 @@ func TestMemory(t *testing.T) {
 
 		"environment":        {situation{}, wants{"go runtime", `^GOGC=100$`, "", OK}},
 		"GOMAXPROCS":         {situation{files: files{environ: "GOMAXPROCS=1\x00"}}, wants{"go runtime", `^GOMAXPROCS=1 leaves outputs`, "unset GOMAXPROCS", Warn}},
-		"both":               {situation{files: files{environ: "GOMAXPROCS=1\x00GOMEMLIMIT=10MiB\x00"}}, wants{"go runtime", `less than the 20MiB`, "unset GOMEMLIMIT", Warn}},
 		"GOMEMLIMIT":         {situation{files: files{environ: "GOMEMLIMIT=1GiB\x00"}}, wants{"go runtime", `^GOMEMLIMIT=1GiB$`, "", OK}},
 		"GOMEMLIMIT, little": {situation{files: files{environ: "GOMEMLIMIT=10MiB\x00"}}, wants{"go runtime", `less than the 20MiB`, "unset GOMEMLIMIT", Warn}},
 		"GOMEMLIMIT, too much": {situation{files: files{environ: "GOMEMLIMIT=1GiB\x00", unit + "memory.max": "536870912\n"}},

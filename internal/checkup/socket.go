@@ -3,9 +3,13 @@ package checkup
 import (
 	"context"
 	"errors"
+	"path"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+
+	"github.com/prometheus/procfs"
 
 	"github.com/udpshard/udpshard/internal/sockets"
 )
@@ -53,14 +57,27 @@ func (e *examination) at(l Listener) ([]sockets.Watched, error) {
 // own says whether an instance of this program has a socket.
 func (e *examination) own(s sockets.Watched) bool { return e.instanceOf(s) != 0 }
 
-// instanceOf returns the number of the instance that has a socket, else 0.
+// instanceOf returns the number of the instance that has a socket, else 0. An
+// instance runs the same program, or one called udpshard.
 func (e *examination) instanceOf(s sockets.Watched) int {
 	for _, p := range s.Processes {
-		if p.Command == e.name && p.PID != e.self {
-			return p.PID
+		if proc, err := e.fs.Proc(p.PID); err == nil && p.PID != e.self {
+			if name := program(proc); name == e.name || name == "udpshard" {
+				return p.PID
+			}
 		}
 	}
 	return 0
+}
+
+// program returns what a process's executable is called: a process may call
+// itself anything, so that is asked only where the executable can't be seen.
+func program(p procfs.Proc) string {
+	if exe, err := p.Executable(); err == nil && exe != "" {
+		return path.Base(strings.TrimSuffix(exe, " (deleted)")) // proc_pid_exe(5): replaced meanwhile
+	}
+	name, _ := p.Comm()
+	return name
 }
 
 // instance returns the number of an instance that has a listener's port, 0 if
@@ -77,21 +94,23 @@ func (e *examination) instance() int {
 	return 0
 }
 
-// stopped returns the process of a socket that was stopped by a signal or a
-// debugger, if all of them were.
-func (e *examination) stopped(s sockets.Watched) (pid int, stopped bool) {
+// stopped returns the state of a socket's processes, if all of them are
+// stopped: T by a signal, t by a debugger (proc_pid_stat(5)), else "".
+func (e *examination) stopped(s sockets.Watched) (state string) {
 	for _, holder := range s.Processes {
 		p, err := e.fs.Proc(holder.PID)
 		if err != nil {
-			return 0, false
+			return ""
 		}
 		stat, err := p.Stat()
 		if err != nil || stat.State != "T" && stat.State != "t" {
-			return 0, false
+			return ""
 		}
-		pid = holder.PID
+		if state != "t" {
+			state = stat.State
+		}
 	}
-	return pid, pid != 0
+	return state
 }
 
 // hint returns what an error says is to be done about it.

@@ -21,6 +21,14 @@ type Process struct {
 	Command string `json:"command"` // proc_pid_comm(5): up to 15 bytes, of the process's own choice
 }
 
+// Name is the command, quoted if a terminal might obey it.
+func (p Process) Name() string {
+	if quoted := strconv.Quote(p.Command); strings.Contains(quoted, `\`) {
+		return quoted
+	}
+	return p.Command
+}
+
 // Of returns the processes that hold each of the sockets, by inode: this
 // process first, then by pid. Sockets of which no holder is seen are not in
 // it. The error says that there is no /proc.

@@ -57,6 +57,15 @@ func TestHoldersOfASocket(t *testing.T) {
 	}
 }
 
+// A process may call itself anything; the terminal is not to obey it.
+func TestNamesAreSafeToPrint(t *testing.T) {
+	for command, want := range map[string]string{"rsyslogd": "rsyslogd", "kworker/u8:1": "kworker/u8:1", "Web Content": "Web Content", "x\x1b[2J": `"x\x1b[2J"`, "a\nb": `"a\nb"`} {
+		if got := (Process{Command: command}).Name(); got != want {
+			t.Errorf("%q: %s, want %s", command, got, want)
+		}
+	}
+}
+
 func TestSocketInode(t *testing.T) {
 	for target, want := range map[string]uint64{"socket:[4711]": 4711, "socket:[0]": 0} {
 		if inode, ok := socketInode(target); !ok || inode != want {
