@@ -40,7 +40,7 @@ is lost now. Exit code 1 if anything fails, else 0. Some things only root sees.`
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := d.flags.config()
 			if err != nil {
-				return err
+				return helpful(cmd, err)
 			}
 			return d.run(cmd, c)
 		},
@@ -87,6 +87,7 @@ func (d *doctor) run(cmd *cobra.Command, c *config) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends it at once
 	findings, err := checkup.New().Examine(ctx, listeners, d.interval)
 	if err != nil {
 		return fmt.Errorf("examine this host: %w", err)
@@ -114,6 +115,8 @@ func (l *listener) examined(usable []int) checkup.Listener {
 		Shards: l.shards, CPUs: l.cpus, ReceiveBuffer: l.receiveBuffer, Join: l.join,
 		ShardMemory: l.batch*l.maxDatagram + outputMemory, ShardFiles: 1,
 	}
+	_, given := l.given["receive_buffer"]
+	e.DefaultReceiveBuffer, e.DefaultCPUs = !given, len(l.cpus) == 0
 	if l.gro {
 		e.ShardMemory = l.batch*longestTrain + outputMemory
 	}

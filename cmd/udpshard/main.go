@@ -92,6 +92,15 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	return hinted{usageError{fmt.Errorf("%q: %s %s", args[0], cmd.CommandPath(), what)}, cmd.CommandPath() + " --help"}
 }
 
+// helpful adds where the help is to an error in flags or configuration that has
+// no remedy of its own.
+func helpful(cmd *cobra.Command, err error) error {
+	if !errors.As(err, new(usageError)) || errors.As(err, new(interface{ Hint() string })) {
+		return err
+	}
+	return hinted{err, cmd.CommandPath() + " --help"}
+}
+
 const helpTemplate = `{{with or .Long .Short}}{{. | trimTrailingWhitespaces}}
 {{end}}
 Usage:

@@ -57,10 +57,10 @@ Exit code 1 if there is no such socket.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			address, err := parseSocketsAddress(args[0])
 			if err != nil {
-				return hinted{usageError{fmt.Errorf("ADDR: %w", err)}, cmd.CommandPath() + " --help"}
+				return helpful(cmd, usageError{fmt.Errorf("ADDR: %w", err)})
 			}
 			if interval > 0 && interval < sockets.LeastInterval {
-				return usageError{fmt.Errorf("--interval: %s is less than %s", interval, sockets.LeastInterval)}
+				return helpful(cmd, usageError{fmt.Errorf("--interval: %s is less than %s", interval, sockets.LeastInterval)})
 			}
 			return listSockets(cmd.OutOrStdout(), address, interval, asJSON)
 		},

@@ -43,11 +43,9 @@ func (e *examination) receiveBuffer(l Listener) []Finding {
 		allows = "net.core.rmem_max is " + size(most)
 	}
 
-	found, _ := e.at(l)
 	var has uint64
-	for _, s := range found {
-		ours := e.own(s) || len(s.Processes) == 0
-		if buffer := uint64(s.BufferBytes) / 2; ours && (has == 0 || buffer < has) {
+	for _, s := range e.ownAt(l) {
+		if buffer := uint64(s.BufferBytes) / 2; has == 0 || buffer < has {
 			has = buffer
 		}
 	}
@@ -55,8 +53,10 @@ func (e *examination) receiveBuffer(l Listener) []Finding {
 	switch {
 	case has >= uint64(asked):
 		return []Finding{c.ok("%s a socket at least, %s asked", size(has), wanted)}
+	case has > 0 && known && has != most && l.DefaultReceiveBuffer:
+		return []Finding{c.ok("%s a socket at least, as they were made: %s is the default", size(has), wanted)}
 	case has > 0 && known && has != most:
-		return []Finding{c.warn("udpshard serve --receive-buffer "+wanted, "sockets there have %s, not %s: they were made with less, for %s", size(has), wanted, allows)}
+		return []Finding{c.warn(e.orRestart("", "with --receive-buffer "+wanted), "sockets there have %s, not %s: they were made with less, for %s", size(has), wanted, allows)}
 	case has > 0:
 		return []Finding{c.warn(enlarge, "sockets there have %s, not %s: %s; a larger one counts from the next start on", size(has), wanted, allows)}
 	}

@@ -10,7 +10,7 @@ func (e *examination) cores(l Listener) []Finding {
 	const c check = "cpus"
 	cores := l.cores()
 	var lacking []int
-	usable, err := e.process.affinity()
+	usable, err := e.affinity()
 	if err == nil && e.process.running {
 		for _, cpu := range cores {
 			if !slices.Contains(usable, cpu) {
@@ -21,10 +21,11 @@ func (e *examination) cores(l Listener) []Finding {
 	said := fmt.Sprintf("%s on %s (%s)", plural(l.Shards, "shard"), plural(len(cores), "CPU"), list(cores))
 	switch {
 	case len(lacking) > 0:
-		return []Finding{c.warn("udpshard serve --cpus "+list(usable),
+		return []Finding{c.warn(e.orRestart("udpshard serve --cpus "+list(usable), "with --cpus "+list(usable)),
 			"%s, but %s may only use %s", said, e.process.of(), list(usable))}
 	case len(cores) < l.Shards:
-		return []Finding{c.warn(fmt.Sprintf("udpshard serve --shards %d", len(cores)),
+		fewer := fmt.Sprintf("--shards %d", len(cores))
+		return []Finding{c.warn(e.orRestart("udpshard serve "+fewer, "with "+fewer),
 			"%s: shards that share a core wait for each other, and their queues fill meanwhile", said)}
 	case err != nil:
 		return []Finding{c.ok("%s", said)}

@@ -39,8 +39,9 @@ func New() Host {
 }
 
 // Examine looks at the host for as long as interval, 0 being a single look,
-// and returns what it finds for listeners, by theme. The error is that of
-// procfs, without which nothing can be told, or of ctx.
+// and returns what it finds for listeners, by theme. If ctx ends before, so
+// does the interval. The error is that of procfs, without which nothing can be
+// told.
 func (h Host) Examine(ctx context.Context, listeners []Listener, interval time.Duration) ([]Finding, error) {
 	fs, err := procfs.NewFS(h.Proc)
 	if err != nil {
@@ -53,8 +54,11 @@ func (h Host) Examine(ctx context.Context, listeners []Listener, interval time.D
 	e := examination{Host: h, fs: fs, self: self.PID, listeners: listeners}
 	e.name = program(self)
 	e.interfaces, e.interfacesErr = h.Interfaces()
-	e.ports = h.watch(ctx, listeners, 0) // to find the instance
-	if e.process, err = h.subject(fs, e.instance()); err != nil {
+	e.ports = h.watch(ctx, listeners, 0)                          // to find the instance
+	if e.process, err = h.subject(fs, e.instance()); err != nil { // it has ended meanwhile
+		e.process, err = h.subject(fs, 0)
+	}
+	if err != nil {
 		return nil, err
 	}
 	e.groups, e.groupsErr = h.cgroups(fs, e.process)
@@ -73,7 +77,8 @@ func (h Host) Examine(ctx context.Context, listeners []Listener, interval time.D
 	if interval == 0 {
 		e.before = e.after
 	}
-	return e.findings(), ctx.Err()
+	e.listeners = e.asRunning(listeners)
+	return e.findings(), nil
 }
 
 // examination is all that was read.

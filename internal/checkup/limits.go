@@ -22,6 +22,9 @@ func (e *examination) files() []Finding {
 	switch {
 	case err != nil:
 		return []Finding{c.skip("%s", why(err))}
+	case limit.hard < need && e.process.running: // its sockets are open as it is
+		return []Finding{c.warn(fmt.Sprintf("prlimit --pid %d --nofile=%d:%d", e.process.PID, 2*need, 2*need), "%s may open %s, and %s may come to need %s (RLIMIT_NOFILE; LimitNOFILE= of a unit)",
+			e.process.of(), count(limit.hard), plural(shards(e.listeners), "shard"), count(need))}
 	case limit.hard < need:
 		return []Finding{c.fail(fmt.Sprintf("ulimit -n %d", 2*need), "%s may open %s, and %s need %s (RLIMIT_NOFILE; LimitNOFILE= of a unit)",
 			e.process.of(), count(limit.hard), plural(shards(e.listeners), "shard"), count(need))}

@@ -16,6 +16,42 @@ type Listener struct {
 	Join          bool  // sharing the port was asked for
 	ShardMemory   int   // bytes that a shard's slab and buffers take at most
 	ShardFiles    int   // files that a shard opens, its socket included
+
+	// What was not asked for but is taken by default is not held against an
+	// instance that runs with something else.
+	DefaultCPUs, DefaultReceiveBuffer bool
+
+	held uint64 // bytes that its sockets' queues may take, if an instance has any
+}
+
+// queues returns the bytes that full receive buffers take: the kernel doubles
+// what is asked (socket(7)).
+func (l Listener) queues() uint64 {
+	if l.held > 0 {
+		return l.held
+	}
+	return 2 * uint64(l.Shards) * uint64(min(l.ReceiveBuffer, mostBuffer))
+}
+
+// asRunning returns listeners as the instance there has them, not as they
+// would be started now: with a shard for each of its sockets.
+func (e *examination) asRunning(listeners []Listener) []Listener {
+	listeners = slices.Clone(listeners)
+	for i := range listeners {
+		l := &listeners[i]
+		own := e.ownAt(*l)
+		if len(own) == 0 {
+			continue
+		}
+		l.Shards = len(own)
+		for _, s := range own {
+			l.held += uint64(s.BufferBytes)
+		}
+		if cpus, err := e.affinity(); err == nil && l.DefaultCPUs {
+			l.CPUs = cpus
+		}
+	}
+	return listeners
 }
 
 // cores returns the CPUs that shards are pinned to, each once, in order.

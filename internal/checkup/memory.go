@@ -14,21 +14,16 @@ const otherMemory = 16 << 20
 func (e *examination) memory() []Finding {
 	const c check = "memory"
 	heap, buffers := e.need()
-	dirs, v2, err := e.memoryGroups()
+	most, at, v2, err := e.groupMemory()
 	if err != nil {
 		return []Finding{c.ok("shards take %s at most; %v", size(heap), err)}
 	}
-	file := "memory.limit_in_bytes"
-	if v2 {
-		file = "memory.max"
-	}
-	most, at := least(dirs, memoryLimit(file))
 	if at == "" {
 		return []Finding{c.ok("shards take %s at most; no control group of %s has a limit", size(heap), e.process.of())}
 	}
-	need := heap
+	need, file := heap, "memory.limit_in_bytes"
 	if v2 {
-		need += buffers
+		need, file = heap+buffers, "memory.max"
 	}
 	said := fmt.Sprintf("%s may have %s; shards take %s at most", path.Base(at), size(most), size(heap))
 	if v2 {
@@ -51,26 +46,29 @@ func (e *examination) need() (heap, buffers uint64) {
 	heap = otherMemory
 	for _, l := range e.listeners {
 		heap += uint64(l.Shards) * uint64(l.ShardMemory)
-		buffers += 2 * uint64(l.Shards) * uint64(min(l.ReceiveBuffer, mostBuffer))
+		buffers += l.queues()
 	}
 	return heap, buffers
 }
 
-func (e *examination) memoryGroups() (dirs []string, v2 bool, err error) {
+// groupMemory returns how much the process's control groups may have, and the
+// folder that says so, "" if none does. Version 1 has no limit as a number near
+// the highest of an int64.
+func (e *examination) groupMemory() (most uint64, at string, v2 bool, err error) {
 	if e.groupsErr != nil {
-		return nil, false, e.groupsErr
+		return 0, "", false, e.groupsErr
 	}
-	return e.groups.dirs("memory")
-}
-
-// memoryLimit reads a limit. Version 1 has none as a number near the highest
-// of an int64.
-func memoryLimit(file string) func(dir string) (uint64, error) {
-	return func(dir string) (uint64, error) {
+	dirs, v2, err := e.groups.dirs("memory")
+	file := "memory.limit_in_bytes"
+	if v2 {
+		file = "memory.max"
+	}
+	most, at = least(dirs, func(dir string) (uint64, error) {
 		limit, err := maxOf(file)(dir)
 		if limit >= 1<<62 {
 			limit = unlimited
 		}
 		return limit, err
-	}
+	})
+	return most, at, v2, err
 }

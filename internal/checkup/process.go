@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -25,6 +26,23 @@ func (p process) of() string {
 		return fmt.Sprintf("pid %d", p.PID)
 	}
 	return "processes here"
+}
+
+// orRestart returns a remedy that only counts from a start on: a command
+// before it, and for an instance that runs how to start it again. How its
+// service is told is the manager's business.
+func (e *examination) orRestart(command, how string) string {
+	if !e.process.running {
+		return command
+	}
+	m := managerOf(e.fs, e.process.PID)
+	switch {
+	case m.service():
+		return "restart " + m.name + " " + how
+	case m.stop() != "":
+		return "restart container " + m.name + " " + how
+	}
+	return fmt.Sprintf("restart pid %d %s", e.process.PID, how)
 }
 
 // subject returns the process with a number, or this one for 0.
@@ -82,17 +100,27 @@ func (p process) environment(name string) (value string, set bool, err error) {
 	return "", false, err
 }
 
-// affinity returns the CPUs that the process's main thread may use: shards
-// are other threads.
-func (p process) affinity() ([]int, error) {
+// affinity returns the CPUs that any of the process's threads may use: shards
+// are threads of their own.
+func (e *examination) affinity() ([]int, error) {
+	p := e.process
 	status, err := p.NewStatus()
 	if err != nil {
 		return nil, err
 	}
-	cpus := make([]int, 0, len(status.CpusAllowedList))
-	for _, cpu := range status.CpusAllowedList {
+	allowed := status.CpusAllowedList
+	threads, _ := e.fs.AllThreads(p.PID)
+	for _, thread := range threads {
+		if status, err := thread.NewStatus(); err == nil { // else it has ended
+			allowed = append(allowed, status.CpusAllowedList...)
+		}
+	}
+	cpus := make([]int, 0, len(allowed))
+	for _, cpu := range allowed {
 		cpus = append(cpus, int(cpu))
 	}
+	slices.Sort(cpus)
+	cpus = slices.Compact(cpus)
 	if len(cpus) == 0 {
 		return nil, errors.New("no Cpus_allowed_list in " + p.dir + "/status")
 	}

@@ -12,7 +12,7 @@ import (
 // still for the rest of a period, 100 ms as a rule.
 func (e *examination) quota() []Finding {
 	const c check = "cpu quota"
-	dirs, _, err := e.cpuGroups()
+	dirs, v2, err := e.cpuGroups()
 	if err != nil {
 		return []Finding{c.skip("%v", err)}
 	}
@@ -23,7 +23,11 @@ func (e *examination) quota() []Finding {
 	need := shards(e.listeners)
 	throttled := grown(e.before.throttled, e.after.throttled)
 	said := fmt.Sprintf("%s has %s CPUs for %s", path.Base(at), strconv.FormatFloat(float64(milli)/1000, 'f', -1, 64), plural(need, "shard"))
-	lift := raise(at, fmt.Sprintf("CPUQuota=%d%%", 100*(need+1)), fmt.Sprintf("--cpus %d", need+1), "cpu.max", "max")
+	file, none := "cpu.cfs_quota_us", "-1"
+	if v2 {
+		file, none = "cpu.max", "max"
+	}
+	lift := raise(at, fmt.Sprintf("CPUQuota=%d%%", 100*(need+1)), fmt.Sprintf("--cpus %d", need+1), file, none)
 	switch {
 	case throttled > 0:
 		return []Finding{c.warn(lift, "%s, and was stopped for using them up %s %s: queues fill meanwhile", said, plural(int(throttled), "time"), e.within())}

@@ -24,7 +24,7 @@ func (e *examination) goRuntime() []Finding {
 		switch name {
 		case "GOMAXPROCS":
 			if n, err := strconv.Atoi(value); err == nil && n == 1 && shards(e.listeners) > 1 {
-				findings = append(findings, c.warn("unset GOMAXPROCS", "GOMAXPROCS=1 leaves outputs, HTTP and the collector one CPU for %s", plural(shards(e.listeners), "shard")))
+				findings = append(findings, c.warn(e.orRestart("unset GOMAXPROCS", "without GOMAXPROCS"), "GOMAXPROCS=1 leaves outputs, HTTP and the collector one CPU for %s", plural(shards(e.listeners), "shard")))
 			}
 		case "GOMEMLIMIT":
 			if f, bad := e.memoryLimit(c, value); bad {
@@ -51,18 +51,11 @@ func (e *examination) memoryLimit(c check, value string) (f Finding, bad bool) {
 	}
 	heap, _ := e.need()
 	if limit < heap {
-		return c.warn("unset GOMEMLIMIT", "GOMEMLIMIT=%s is less than the %s that shards take at most: the collector would not rest", value, size(heap)), true
+		return c.warn(e.orRestart("unset GOMEMLIMIT", "without GOMEMLIMIT"), "GOMEMLIMIT=%s is less than the %s that shards take at most: the collector would not rest", value, size(heap)), true
 	}
-	dirs, v2, err := e.memoryGroups()
-	if err != nil {
-		return f, false
-	}
-	file := "memory.limit_in_bytes"
-	if v2 {
-		file = "memory.max"
-	}
-	if most, at := least(dirs, memoryLimit(file)); limit > most {
-		return c.warn(fmt.Sprintf("export GOMEMLIMIT=%d", most/10*9), "GOMEMLIMIT=%s is more than the %s that %s may have", value, size(most), path.Base(at)), true
+	if most, at, _, err := e.groupMemory(); err == nil && limit > most {
+		set := fmt.Sprintf("GOMEMLIMIT=%d", most/10*9)
+		return c.warn(e.orRestart("export "+set, "with "+set), "GOMEMLIMIT=%s is more than the %s that %s may have", value, size(most), path.Base(at)), true
 	}
 	return f, false
 }

@@ -57,6 +57,12 @@ func (e *examination) at(l Listener) ([]sockets.Watched, error) {
 // own says whether an instance of this program has a socket.
 func (e *examination) own(s sockets.Watched) bool { return e.instanceOf(s) != 0 }
 
+// ownAt returns an instance's sockets that hold a listener's port.
+func (e *examination) ownAt(l Listener) []sockets.Watched {
+	found, _ := e.at(l)
+	return slices.DeleteFunc(found, func(s sockets.Watched) bool { return !e.own(s) })
+}
+
 // instanceOf returns the number of the instance that has a socket, else 0. An
 // instance runs the same program, or one called udpshard.
 func (e *examination) instanceOf(s sockets.Watched) int {
@@ -84,11 +90,8 @@ func program(p procfs.Proc) string {
 // none is to be seen.
 func (e *examination) instance() int {
 	for _, l := range e.listeners {
-		found, _ := e.at(l)
-		for _, s := range found {
-			if pid := e.instanceOf(s); pid != 0 {
-				return pid
-			}
+		for _, s := range e.ownAt(l) {
+			return e.instanceOf(s)
 		}
 	}
 	return 0

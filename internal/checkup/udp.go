@@ -1,12 +1,15 @@
 package checkup
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/udpshard/udpshard/internal/sockets"
 )
 
 // protocols are the two that are counted apart.
@@ -16,8 +19,8 @@ var protocols = [2]string{"IPv4", "IPv6"}
 // network namespace: those of a listener's own sockets are under "port".
 func (e *examination) udpErrors() []Finding {
 	const c check = "udp errors"
-	if e.after.udpErr != nil || e.before.udpErr != nil {
-		return []Finding{c.skip("%s", why(e.after.udpErr))}
+	if err := cmp.Or(e.after.udpErr, e.before.udpErr); err != nil {
+		return []Finding{c.skip("%s", why(err))}
 	}
 	var findings []Finding
 	var ever []string
@@ -63,15 +66,27 @@ func (e *examination) udpErrors() []Finding {
 // bufferErrors judges datagrams that were dropped for a full receive buffer
 // while we looked. The sockets tell whose they were.
 func (e *examination) bufferErrors(c check, protocol string, n uint64) Finding {
-	ours, blind := uint64(0), false
+	var ours, theirs []sockets.Watched // at the listeners' addresses
+	blind := false
 	for _, l := range e.listeners {
 		found, err := e.at(l)
-		ours += dropped(found)
 		blind = blind || err != nil
+		for _, s := range found {
+			switch {
+			case s.Dropped == 0:
+			case e.own(s):
+				ours = append(ours, s)
+			default:
+				theirs = append(theirs, s)
+			}
+		}
 	}
 	said := fmt.Sprintf("%s datagrams are dropped for full receive buffers now: %s %s (RcvbufErrors)", protocol, count(n), e.within())
-	if ours > 0 {
-		return c.fail("udpshard selftest", "%s; %s of them at the listeners' sockets", said, count(ours))
+	switch {
+	case len(ours) > 0:
+		return c.fail("udpshard selftest", "%s; %s of them at the sockets of %s", said, count(dropped(ours)), holders(ours))
+	case len(theirs) > 0:
+		return c.warn(fmt.Sprintf("udpshard sockets :%d", theirs[0].Local.Port()), "%s; %s of them at the sockets of %s", said, count(dropped(theirs)), holders(theirs))
 	}
 	who, most, listeners := netip.AddrPort{}, uint64(0), uint64(0)
 	for local, drops := range e.after.drops {
@@ -96,8 +111,7 @@ func (e *examination) bufferErrors(c check, protocol string, n uint64) Finding {
 func (e *examination) cleared() bool {
 	some := false
 	for _, l := range e.listeners {
-		found, _ := e.at(l)
-		for _, s := range found {
+		for _, s := range e.ownAt(l) {
 			some = true
 			if s.Drops > 0 {
 				return false
@@ -122,7 +136,7 @@ func (e *examination) udpMemory() []Finding {
 	page := uint64(os.Getpagesize())
 	var need uint64
 	for _, l := range e.listeners {
-		need += 2 * uint64(l.Shards) * uint64(min(l.ReceiveBuffer, mostBuffer))
+		need += l.queues()
 	}
 	var findings []Finding
 	content, err := text(e.Proc, "sys/net/ipv4/udp_mem")
