@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -50,7 +51,8 @@ func (e *examination) free(c check, l Listener) Finding {
 	if l.Dual && errors.Is(err, unix.EAFNOSUPPORT) { // then serve listens on IPv4 alone
 		err = e.MayBind(netip.AddrPortFrom(netip.IPv4Unspecified(), port))
 	}
-	switch loopback6 := l.Address.Addr() == netip.IPv6Loopback(); {
+	down := func(i Interface) bool { return i.Loopback && !i.Up }
+	switch {
 	case err == nil && port == 0:
 		return c.ok("any free port will be taken")
 	case err == nil:
@@ -58,7 +60,9 @@ func (e *examination) free(c check, l Listener) Finding {
 	case errors.Is(err, unix.EACCES):
 		return c.fail("sysctl -w net.ipv4.ip_unprivileged_port_start="+strconv.Itoa(int(port)), "nobody has port %d, but uid %d may not take it: ports below "+
 			"net.ipv4.ip_unprivileged_port_start need CAP_NET_BIND_SERVICE: grant it, or take a port above 1023", port, os.Geteuid())
-	case errors.Is(err, unix.EADDRNOTAVAIL) && loopback6:
+	case errors.Is(err, unix.EADDRNOTAVAIL) && l.Address.Addr().IsLoopback() && slices.ContainsFunc(e.interfaces, down):
+		return c.fail("ip link set lo up", "serve can't listen on %s: the loopback interface is down", l.Address)
+	case errors.Is(err, unix.EADDRNOTAVAIL) && l.Address.Addr() == netip.IPv6Loopback():
 		return c.fail("sysctl -w net.ipv6.conf.lo.disable_ipv6=0", "serve can't listen on %s: the loopback interface has no IPv6", l.Address)
 	case errors.Is(err, unix.EADDRNOTAVAIL):
 		return c.fail("ip address", "serve can't listen on %s: no interface of this host has that address", l.Address)
