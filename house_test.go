@@ -22,7 +22,7 @@ const module = "github.com/udpshard/udpshard/"
 // mayImport says which packages of the module each may import. A package
 // that is not here fails the test: decide where it stands.
 var mayImport = map[string][]string{
-	"cmd/udpshard":     {"output", "shard", "shard/steer", "metrics", "packet", "packet/syslog", "internal/load", "internal/sockets", "internal/holder", "internal/checkup"},
+	"cmd/udpshard":     {"output", "shard", "shard/steer", "metrics", "packet", "packet/syslog", "internal/load", "internal/sockets", "internal/holder", "internal/checkup", "internal/figure"},
 	"output":           {"metrics"},
 	"shard":            {"shard/steer", "packet", "metrics", "internal/sys", "internal/holder"},
 	"shard/steer":      {},
@@ -31,7 +31,8 @@ var mayImport = map[string][]string{
 	"packet/syslog":    {"packet", "packet/record"},
 	"packet/record":    {},
 	"internal/load":    {"metrics"},
-	"internal/checkup": {"internal/probe", "internal/sockets", "internal/sys"},
+	"internal/checkup": {"internal/figure", "internal/probe", "internal/sockets", "internal/sys"},
+	"internal/figure":  {},
 	"internal/holder":  {},
 	"internal/probe":   {"internal/sys"},
 	"internal/sockets": {"internal/holder"},

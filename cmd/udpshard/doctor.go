@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/checkup"
+	"github.com/udpshard/udpshard/internal/figure"
 	"github.com/udpshard/udpshard/internal/load"
 )
 
@@ -102,7 +103,7 @@ func (d *doctor) run(cmd *cobra.Command, c *config) error {
 		return err
 	}
 	if n := report.count(checkup.Fail); n > 0 {
-		return fmt.Errorf("%w: %s of %d failed", errFindings, plural(n, "check"), len(findings))
+		return fmt.Errorf("%w: %s of %d failed", errFindings, figure.Plural(n, "check"), len(findings))
 	}
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"io"
 	"text/tabwriter"
 	"time"
+
+	"github.com/udpshard/udpshard/internal/figure"
 )
 
 // selftestReport is what selftest finds, as JSON.
@@ -82,16 +84,16 @@ func roundRate(rate float64) uint64 {
 }
 
 func (r selftestReport) print(w io.Writer) {
-	fmt.Fprintf(w, "%s, %s, %s\n%s\n\n", r.Protocol, plural(len(r.Shards), "shard"), plural(r.Flows, "flow"), r.Note)
+	fmt.Fprintf(w, "%s, %s, %s\n%s\n\n", r.Protocol, figure.Plural(len(r.Shards), "shard"), figure.Plural(r.Flows, "flow"), r.Note)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) { fmt.Fprintf(table, name+"\t"+format+"\n", args...) }
 	switch {
 	case r.Highest == 0:
 		row("highest loss-free rate", "none")
 	case r.Held:
-		row("highest loss-free rate", "%s datagrams/s, %s bytes/s, held for %.1f s", thousands(roundRate(r.Highest)), thousands(roundRate(r.Bytes)), r.HeldSeconds)
+		row("highest loss-free rate", "%s datagrams/s, %s bytes/s, held for %.1f s", figure.Count(roundRate(r.Highest)), figure.Count(roundRate(r.Bytes)), r.HeldSeconds)
 	default:
-		row("highest loss-free rate", "%s datagrams/s, %s bytes/s; not confirmed: there was no time to hold it", thousands(roundRate(r.Highest)), thousands(roundRate(r.Bytes)))
+		row("highest loss-free rate", "%s datagrams/s, %s bytes/s; not confirmed: there was no time to hold it", figure.Count(roundRate(r.Highest)), figure.Count(roundRate(r.Bytes)))
 	}
 	row("receive CPU", "%s a datagram", micros(r.CPUNanos))
 	row("sender CPU", "%s a datagram", micros(r.SenderNanos))
@@ -119,11 +121,4 @@ func (r selftestReport) print(w io.Writer) {
 
 func micros(nanos int64) string {
 	return fmt.Sprintf("%.2f µs", float64(nanos)/float64(time.Microsecond))
-}
-
-func plural(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%s %s", thousands(uint64(n)), what)
 }

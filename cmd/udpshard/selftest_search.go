@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"time"
+
+	"github.com/udpshard/udpshard/internal/figure"
 )
 
 // trial is one load at one rate, and what became of it.
@@ -176,7 +178,7 @@ func (s *search) between() string {
 	if low >= s.bad.Rate/closeness {
 		return ""
 	}
-	return fmt.Sprintf(" (between %s and %s)", thousands(roundRate(low)), thousands(roundRate(s.bad.Rate)))
+	return fmt.Sprintf(" (between %s and %s)", figure.Count(roundRate(low)), figure.Count(roundRate(s.bad.Rate)))
 }
 
 func (s *search) attempt(rate float64, length time.Duration) (trial, error) {

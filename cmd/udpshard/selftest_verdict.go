@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/bits"
 	"time"
+
+	"github.com/udpshard/udpshard/internal/figure"
 )
 
 const (
@@ -20,7 +22,7 @@ func (r *selftestReport) conclude(s *search, with setup) {
 		return
 	}
 	bad, busiest := s.bad, s.bad.busiest()
-	at := thousands(roundRate(bad.Rate)) + " datagrams/s"
+	at := figure.Count(roundRate(bad.Rate)) + " datagrams/s"
 	switch lasts := bufferLasts(with, bad.Rate/float64(len(bad.Shards))); {
 	case busiest.Busy >= busyCore:
 		r.Limit = "receive_cpu"
@@ -63,7 +65,7 @@ func (r *selftestReport) blameSender(s *search, with setup) {
 	r.Verdict = "the sender was the limit, not the receiver"
 	if busiest := s.best.busiest(); busiest.Busy > 0 && busiest.Busy < busyCore {
 		r.Verdict += fmt.Sprintf(": shard %d used %.0f%% of its core, which by that would be full near %s datagrams/s in all",
-			busiest.Shard, 100*busiest.Busy, thousands(roundRate(s.best.Rate/busiest.Busy)))
+			busiest.Shard, 100*busiest.Busy, figure.Count(roundRate(s.best.Rate/busiest.Busy)))
 	}
 	switch {
 	case with.shared:

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/figure"
 	"github.com/udpshard/udpshard/internal/load"
 )
 
@@ -65,36 +66,27 @@ func cpuTime() time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// thousands writes 1234567 as 1,234,567.
-func thousands(n uint64) string {
-	text := strconv.FormatUint(n, 10)
-	for at := len(text) - 3; at > 0; at -= 3 {
-		text = text[:at] + "," + text[at:]
-	}
-	return text
-}
-
 func (r sendReport) print(w io.Writer) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) { fmt.Fprintf(table, name+"\t"+format+"\n", args...) }
-	row("sent", "%s datagrams, %s bytes, to %s from %d flows as run %s", thousands(r.Sent), thousands(r.Bytes), r.To, r.Flows, r.Run)
+	row("sent", "%s datagrams, %s bytes, to %s from %d flows as run %s", figure.Count(r.Sent), figure.Count(r.Bytes), r.To, r.Flows, r.Run)
 	row("time", "%.3f s, and %.3f s of CPU (%.1f%% of a core)", r.Seconds, r.CPUSeconds, 100*r.CPUSeconds/max(r.Seconds, 1e-9))
 	asked := "flat out"
 	if r.AskedRate > 0 {
-		asked = fmt.Sprintf("of %s/s asked", thousands(uint64(r.AskedRate+0.5)))
+		asked = fmt.Sprintf("of %s/s asked", figure.Count(uint64(r.AskedRate+0.5)))
 	}
-	row("rate", "%s datagrams/s %s, %s bytes/s", thousands(uint64(r.Rate+0.5)), asked, thousands(uint64(float64(r.Bytes)/max(r.Seconds, 1e-9)+0.5)))
+	row("rate", "%s datagrams/s %s, %s bytes/s", figure.Count(uint64(r.Rate+0.5)), asked, figure.Count(uint64(float64(r.Bytes)/max(r.Seconds, 1e-9)+0.5)))
 	if r.Missed > 0 {
-		row("missed", "%s datagrams: this sender could not keep the rate", thousands(r.Missed))
+		row("missed", "%s datagrams: this sender could not keep the rate", figure.Count(r.Missed))
 	}
 	if r.Refused > 0 {
-		row("refused", "%s datagrams: nobody listened (ICMP port unreachable)", thousands(r.Refused))
+		row("refused", "%s datagrams: nobody listened (ICMP port unreachable)", figure.Count(r.Refused))
 	}
 	if r.Unreachable > 0 {
-		row("bounced", "%s datagrams: did not get there (other ICMP errors)", thousands(r.Unreachable))
+		row("bounced", "%s datagrams: did not get there (other ICMP errors)", figure.Count(r.Unreachable))
 	}
 	for _, kind := range slices.Sorted(maps.Keys(r.Errors)) {
-		row("errors", "%s datagrams: %s", thousands(r.Errors[kind]), kind)
+		row("errors", "%s datagrams: %s", figure.Count(r.Errors[kind]), kind)
 	}
 	if len(r.Errors) == 0 {
 		row("errors", "none")
@@ -116,7 +108,7 @@ func printRecords(w io.Writer, r load.Report) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(table, "flow\tsent\tarrived\tlost\tdoubled\treordered\t\n")
 	row := func(name string, f load.FlowReport) {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t\n", name, thousands(f.Sent), thousands(f.Arrived), thousands(f.Lost), thousands(f.Doubled), thousands(f.Reordered))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t\n", name, figure.Count(f.Sent), figure.Count(f.Arrived), figure.Count(f.Lost), figure.Count(f.Doubled), figure.Count(f.Reordered))
 	}
 	worst := r.Worst(worstFlows)
 	for _, f := range worst {
@@ -128,7 +120,7 @@ func printRecords(w io.Writer, r load.Report) {
 		fmt.Fprintf(w, "and %d more flows with losses, doubles or reordering\n", bad-len(worst))
 	}
 	if r.Strange > 0 {
-		fmt.Fprintf(w, "%s records bear this run's name and were never sent\n", thousands(r.Strange))
+		fmt.Fprintf(w, "%s records bear this run's name and were never sent\n", figure.Count(r.Strange))
 	}
 }
 
@@ -137,14 +129,14 @@ func printArrival(w io.Writer, a load.Arrival) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(table, "shard\treceived\tkernel drops\tother drops\tin flight\tshare\t\n")
 	for _, s := range a.Shards {
-		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%.1f%%\t\n", s.Shard, thousands(s.Received), thousands(s.Dropped.Kernel),
-			thousands(s.Dropped.Received()), thousands(s.InFlight),
+		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%.1f%%\t\n", s.Shard, figure.Count(s.Received), figure.Count(s.Dropped.Kernel),
+			figure.Count(s.Dropped.Received()), figure.Count(s.InFlight),
 			100*float64(s.Received+s.Dropped.Kernel)/max(float64(a.Received+a.Kernel), 1))
 	}
-	fmt.Fprintf(table, "all\t%s\t%s\t%s\t%s\t100.0%%\t\n", thousands(a.Received), thousands(a.Kernel), thousands(a.Dropped), thousands(a.InFlight))
+	fmt.Fprintf(table, "all\t%s\t%s\t%s\t%s\t100.0%%\t\n", figure.Count(a.Received), figure.Count(a.Kernel), figure.Count(a.Dropped), figure.Count(a.InFlight))
 	table.Flush()
-	fmt.Fprintf(w, "%s lost on the way to listener %s at %s\n", thousands(a.Lost), a.Listener, a.Address)
+	fmt.Fprintf(w, "%s lost on the way to listener %s at %s\n", figure.Count(a.Lost), a.Listener, a.Address)
 	if a.More > 0 {
-		fmt.Fprintf(w, "%s more came than were sent: somebody else sends there\n", thousands(a.More))
+		fmt.Fprintf(w, "%s more came than were sent: somebody else sends there\n", figure.Count(a.More))
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/udpshard/udpshard/internal/figure"
 )
 
 // invoke runs a command in this process.
@@ -175,16 +177,8 @@ func TestSendStopsAtAnInterrupt(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
 	}
-	if !strings.Contains(stdout.String(), fmt.Sprintf("sent    %s datagrams", thousands(p.total().Received))) {
+	if !strings.Contains(stdout.String(), fmt.Sprintf("sent    %s datagrams", figure.Count(p.total().Received))) {
 		t.Errorf("%d received: %s", p.total().Received, &stdout)
-	}
-}
-
-func TestThousands(t *testing.T) {
-	for n, want := range map[uint64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", 123456: "123,456"} {
-		if got := thousands(n); got != want {
-			t.Errorf("%d: %s", n, got)
-		}
 	}
 }
 

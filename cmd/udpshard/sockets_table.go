@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/udpshard/udpshard/internal/figure"
 )
 
 func (r socketsReport) print(w io.Writer) {
@@ -50,13 +52,13 @@ func printSockets(w io.Writer, head string, sockets []socketReport, looks int, f
 		if len(pids) == 0 {
 			pids, commands = []string{"-"}, []string{"-"}
 		}
-		rate := thousands(uint64(s.DropsPerSecond + 0.5))
+		rate := figure.Count(uint64(s.DropsPerSecond + 0.5))
 		if looks < 2 {
 			rate = "-"
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\t%.0f%%\t%s\t%s\t%#x\t%s\n", first(s), strings.Join(pids, ","), strings.Join(commands, ","), s.UID,
-			kernelSize(uint64(s.QueueBytes)), kernelSize(uint64(s.BufferBytes)), 100*float64(s.QueueBytes)/max(float64(s.BufferBytes), 1),
-			thousands(uint64(s.Drops)), rate, s.Cookie, s.note())
+			figure.Size(uint64(s.QueueBytes)), figure.Size(uint64(s.BufferBytes)), 100*float64(s.QueueBytes)/max(float64(s.BufferBytes), 1),
+			figure.Count(uint64(s.Drops)), rate, s.Cookie, s.note())
 	}
 	table.Flush()
 }
@@ -70,16 +72,4 @@ func (s socketReport) note() string {
 		return "  dropping"
 	}
 	return ""
-}
-
-// kernelSize writes bytes with a digit behind the point where it says
-// something: 768B, 208KiB, 41.3KiB.
-func kernelSize(bytes uint64) string {
-	unit, name := 1.0, "B"
-	for _, larger := range []string{"KiB", "MiB", "GiB"} {
-		if float64(bytes) >= 1024*unit {
-			unit, name = 1024*unit, larger
-		}
-	}
-	return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(bytes)/unit), ".0") + name
 }

@@ -115,14 +115,6 @@ func TestFindings(t *testing.T) {
 	}
 }
 
-func TestKernelSize(t *testing.T) {
-	for bytes, want := range map[uint64]string{0: "0B", 768: "768B", 1023: "1023B", 1024: "1KiB", 42_300: "41.3KiB", 212_992: "208KiB", 64 << 20: "64MiB", 1 << 31: "2GiB"} {
-		if got := kernelSize(bytes); got != want {
-			t.Errorf("%d: %s, want %s", bytes, got, want)
-		}
-	}
-}
-
 func TestConnectedSocketsStandApart(t *testing.T) {
 	peer, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	if err != nil {

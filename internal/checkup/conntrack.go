@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/prometheus/procfs"
+
+	"github.com/udpshard/udpshard/internal/figure"
 )
 
 // conntrackFull is the share of the table from which it is nearly full, in
@@ -35,10 +37,10 @@ func (e *examination) conntrack() []Finding {
 	if err != nil {
 		most = 0
 	}
-	table := fmt.Sprintf("%s of %s entries are used", count(used), count(most))
+	table := fmt.Sprintf("%s of %s entries are used", figure.Count(used), figure.Count(most))
 	larger := fmt.Sprintf("sysctl -w net.netfilter.nf_conntrack_max=%d", 2*max(most, 65536))
 	if lost := refused(e.before.conntrack, e.after.conntrack); lost > 0 {
-		return []Finding{c.fail(larger, "packets are dropped now that could not be tracked: %s %s; %s", count(lost), e.within(), table)}
+		return []Finding{c.fail(larger, "packets are dropped now that could not be tracked: %s %s; %s", figure.Count(lost), e.within(), table)}
 	}
 	if used == 0 {
 		return []Finding{c.ok("no connection is tracked here")}

@@ -3,6 +3,8 @@ package checkup
 import (
 	"fmt"
 	"slices"
+
+	"github.com/udpshard/udpshard/internal/figure"
 )
 
 // cores compares a listener's shards with the CPUs that they are pinned to.
@@ -18,7 +20,7 @@ func (e *examination) cores(l Listener) []Finding {
 			}
 		}
 	}
-	said := fmt.Sprintf("%s on %s (%s)", plural(l.Shards, "shard"), plural(len(cores), "CPU"), list(cores))
+	said := fmt.Sprintf("%s on %s (%s)", figure.Plural(l.Shards, "shard"), figure.Plural(len(cores), "CPU"), list(cores))
 	switch {
 	case len(lacking) > 0:
 		return []Finding{c.warn(e.orRestart("udpshard serve --cpus "+list(usable), "with --cpus "+list(usable)),

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"path"
 	"strconv"
+
+	"github.com/udpshard/udpshard/internal/figure"
 )
 
 // otherMemory is what the process takes beside its shards.
@@ -16,18 +18,18 @@ func (e *examination) memory() []Finding {
 	heap, buffers := e.need()
 	most, at, v2, err := e.groupMemory()
 	if err != nil {
-		return []Finding{c.ok("shards take %s at most; %v", size(heap), err)}
+		return []Finding{c.ok("shards take %s at most; %v", figure.Size(heap), err)}
 	}
 	if at == "" {
-		return []Finding{c.ok("shards take %s at most; no control group of %s has a limit", size(heap), e.process.of())}
+		return []Finding{c.ok("shards take %s at most; no control group of %s has a limit", figure.Size(heap), e.process.of())}
 	}
 	need, file := heap, "memory.limit_in_bytes"
 	if v2 {
 		need, file = heap+buffers, "memory.max"
 	}
-	said := fmt.Sprintf("%s may have %s; shards take %s at most", path.Base(at), size(most), size(heap))
+	said := fmt.Sprintf("%s may have %s; shards take %s at most", path.Base(at), figure.Size(most), figure.Size(heap))
 	if v2 {
-		said += fmt.Sprintf(", and full receive buffers %s", size(buffers))
+		said += fmt.Sprintf(", and full receive buffers %s", figure.Size(buffers))
 	}
 	raised := strconv.FormatUint(2*need, 10)
 	lift := raise(at, "MemoryMax="+raised, "--memory "+raised, file, raised)

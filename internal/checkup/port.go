@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/udpshard/udpshard/internal/figure"
 	"github.com/udpshard/udpshard/internal/sockets"
 )
 
@@ -49,11 +50,11 @@ func (e *examination) port(l Listener) []Finding {
 	}
 	if dropped(read) > 0 {
 		findings = append(findings, c.fail("udpshard selftest",
-			"datagrams are dropped at the sockets of %s: %s %s; they come faster than shards read, or the output holds shards up", holders(read), count(dropped(read)), e.within()))
+			"datagrams are dropped at the sockets of %s: %s %s; they come faster than shards read, or the output holds shards up", holders(read), figure.Count(dropped(read)), e.within()))
 	}
 	if dropped(unseen) > 0 {
 		findings = append(findings, c.fail(fmt.Sprintf("udpshard sockets :%d", port),
-			"datagrams are dropped at the sockets of %s, whose process can't be seen: %s %s", holders(unseen), count(dropped(unseen)), e.within()))
+			"datagrams are dropped at the sockets of %s, whose process can't be seen: %s %s", holders(unseen), figure.Count(dropped(unseen)), e.within()))
 	}
 	if len(others) > 0 {
 		findings = append(findings, e.others(c, l, own, others))
@@ -66,9 +67,9 @@ func (e *examination) port(l Listener) []Finding {
 			remedy = ": the kernel itself has it, or one of another PID namespace"
 		}
 		findings = append(findings, c.skip("%s of uid %s, whose process uid %d may not see%s",
-			plural(len(unseen), "socket"), uids(unseen), os.Geteuid(), remedy))
+			figure.Plural(len(unseen), "socket"), uids(unseen), os.Geteuid(), remedy))
 	default:
-		said := fmt.Sprintf("%s of %s", plural(len(own), "socket"), holders(own))
+		said := fmt.Sprintf("%s of %s", figure.Plural(len(own), "socket"), holders(own))
 		if len(unseen) > 0 {
 			said += fmt.Sprintf(", and %d of uid %s that uid %d may not look into", len(unseen), uids(unseen), os.Geteuid())
 		}
@@ -88,9 +89,9 @@ func (e *examination) unread(c check, who string, all []sockets.Watched) Finding
 		waiting += uint64(s.QueueBytes)
 		room += uint64(s.BufferBytes)
 	}
-	said := fmt.Sprintf("nobody reads %s of %s: %s wait in queues of %s", plural(len(all), "socket"), who, size(waiting), size(room))
+	said := fmt.Sprintf("nobody reads %s of %s: %s wait in queues of %s", figure.Plural(len(all), "socket"), who, figure.Size(waiting), figure.Size(room))
 	if e.watching() {
-		said += fmt.Sprintf(", and %s were dropped %s", plural(int(dropped(all)), "datagram"), e.within())
+		said += fmt.Sprintf(", and %s were dropped %s", figure.Plural(int(dropped(all)), "datagram"), e.within())
 	}
 	level := c.fail
 	if dropped(all) == 0 {

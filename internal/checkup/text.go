@@ -8,40 +8,6 @@ import (
 	"time"
 )
 
-// count writes a number with commas.
-func count(n uint64) string {
-	text := strconv.FormatUint(n, 10)
-	for i := len(text) - 3; i > 0; i -= 3 {
-		text = text[:i] + "," + text[i:]
-	}
-	return text
-}
-
-func plural(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return count(uint64(n)) + " " + what
-}
-
-// size writes bytes the way that flags take them, where they are whole, and
-// else with one decimal.
-func size(bytes uint64) string {
-	for _, u := range []struct {
-		name string
-		size uint64
-	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
-		if bytes < u.size {
-			continue
-		}
-		if bytes%u.size == 0 {
-			return fmt.Sprintf("%d%s", bytes/u.size, u.name)
-		}
-		return fmt.Sprintf("%.1f%s", float64(bytes)/float64(u.size), u.name)
-	}
-	return fmt.Sprintf("%dB", bytes)
-}
-
 // within writes how long was looked.
 func within(d time.Duration) string {
 	if d >= time.Second {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/udpshard/udpshard/internal/figure"
 	"github.com/udpshard/udpshard/internal/sockets"
 )
 
@@ -34,21 +35,21 @@ func (e *examination) udpErrors() []Finding {
 			findings = append(findings, e.bufferErrors(c, protocol, now.RcvbufErrors))
 		}
 		if now.InCsumErrors > 0 {
-			findings = append(findings, c.warn("ethtool -S "+e.anyDevice(), "%s datagrams come with wrong checksums: %s %s (InCsumErrors); a sender, a cable or an offload is broken", protocol, count(now.InCsumErrors), e.within()))
+			findings = append(findings, c.warn("ethtool -S "+e.anyDevice(), "%s datagrams come with wrong checksums: %s %s (InCsumErrors); a sender, a cable or an offload is broken", protocol, figure.Count(now.InCsumErrors), e.within()))
 		}
 		for _, part := range []struct {
 			name string
 			n    uint64
 		}{{"RcvbufErrors", total.RcvbufErrors}, {"InCsumErrors", total.InCsumErrors}, {"MemErrors", total.MemErrors}} {
 			if part.n > 0 {
-				ever = append(ever, fmt.Sprintf("%s %s %s", protocol, part.name, count(part.n)))
+				ever = append(ever, fmt.Sprintf("%s %s %s", protocol, part.name, figure.Count(part.n)))
 			}
 		}
 	}
 	if len(findings) > 0 {
 		return findings
 	}
-	said := fmt.Sprintf("%s datagrams received so far", count(received))
+	said := fmt.Sprintf("%s datagrams received so far", figure.Count(received))
 	if len(ever) > 0 {
 		said += ", and lost: " + strings.Join(ever, ", ")
 	} else {
@@ -81,12 +82,12 @@ func (e *examination) bufferErrors(c check, protocol string, n uint64) Finding {
 			}
 		}
 	}
-	said := fmt.Sprintf("%s datagrams are dropped for full receive buffers now: %s %s (RcvbufErrors)", protocol, count(n), e.within())
+	said := fmt.Sprintf("%s datagrams are dropped for full receive buffers now: %s %s (RcvbufErrors)", protocol, figure.Count(n), e.within())
 	switch {
 	case len(ours) > 0:
-		return c.fail("udpshard selftest", "%s; %s of them at the sockets of %s", said, count(dropped(ours)), holders(ours))
+		return c.fail("udpshard selftest", "%s; %s of them at the sockets of %s", said, figure.Count(dropped(ours)), holders(ours))
 	case len(theirs) > 0:
-		return c.warn(fmt.Sprintf("udpshard sockets :%d", theirs[0].Local.Port()), "%s; %s of them at the sockets of %s", said, count(dropped(theirs)), holders(theirs))
+		return c.warn(fmt.Sprintf("udpshard sockets :%d", theirs[0].Local.Port()), "%s; %s of them at the sockets of %s", said, figure.Count(dropped(theirs)), holders(theirs))
 	}
 	who, most, listeners := netip.AddrPort{}, uint64(0), uint64(0)
 	for local, drops := range e.after.drops {
@@ -154,7 +155,7 @@ func (e *examination) udpMemory() []Finding {
 	}
 	for i, protocol := range protocols {
 		if refused := e.after.udp[i].since(e.before.udp[i]).MemErrors; refused > 0 {
-			findings = append(findings, c.fail(enlarge, "%s datagrams are dropped for want of kernel memory now: %s %s (MemErrors)", protocol, count(refused), e.within()))
+			findings = append(findings, c.fail(enlarge, "%s datagrams are dropped for want of kernel memory now: %s %s (MemErrors)", protocol, figure.Count(refused), e.within()))
 		}
 	}
 	switch {
@@ -163,12 +164,12 @@ func (e *examination) udpMemory() []Finding {
 	case err != nil:
 		return []Finding{c.skip("net.ipv4.udp_mem is the host's, and not to be seen here: %s", why(err))}
 	}
-	used, said := uint64(0), fmt.Sprintf("full receive buffers take %s of the %s that UDP may have", size(need), size(most*page))
+	used, said := uint64(0), fmt.Sprintf("full receive buffers take %s of the %s that UDP may have", figure.Size(need), figure.Size(most*page))
 	if stat, err := e.fs.NetSockstat(); err == nil {
 		for _, p := range stat.Protocols {
 			if p.Protocol == "UDP" && p.Mem != nil {
 				used = uint64(*p.Mem)
-				said += fmt.Sprintf(", %s is used", size(used*page))
+				said += fmt.Sprintf(", %s is used", figure.Size(used*page))
 			}
 		}
 	}
