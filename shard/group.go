@@ -27,6 +27,8 @@ type Group struct {
 	gate     atomic.Pointer[gate]
 	steerer  *steerer
 	stopping atomic.Bool
+	yielding atomic.Bool
+	surplus  []int // sockets that were inherited, and have no shard
 	closing  sync.Once
 	began    time.Time
 }
@@ -48,35 +50,44 @@ func Listen(c Config) (*Group, error) {
 	if err != nil {
 		return nil, err
 	}
-	fds, at, err := openSockets(c, at)
+	var fds, surplus []int
+	if c.Inherit == nil {
+		fds, at, err = openSockets(c, at)
+	} else {
+		fds, surplus, at, err = inherit(c, at)
+	}
 	if err != nil {
 		return nil, err
 	}
-	g := &Group{config: c, address: at, began: time.Now(), listener: &metrics.Listener{Address: at.String()}}
+	g := &Group{config: c, address: at, began: time.Now(), surplus: surplus, listener: &metrics.Listener{Address: at.String()}}
 	g.steerer = newSteerer(g)
 	if !at.Addr().IsUnspecified() {
 		g.bound = at.Addr()
 	}
 	g.gate.Store(gate)
-	if err = g.layOut(fds); err == nil {
+	if err = g.layOut(fds); err == nil && c.Inherit == nil {
 		err = g.steerer.set(c.Steering)
 	}
 	if err != nil {
-		for _, fd := range fds {
-			unix.Close(fd)
-		}
+		closeAll(fds)
+		closeAll(surplus)
 		return nil, err
 	}
 	countOwn(at.AddrPort, 1)
 	return g, nil
 }
 
-// layOut makes the shards of the sockets.
+// layOut makes the shards of the sockets. Those that have none yet get theirs
+// from TakeOver.
 func (g *Group) layOut(fds []int) (err error) {
 	if g.granted, err = grantedBuffer(fds[0]); err != nil {
 		return err
 	}
-	for i, fd := range fds {
+	for i := range g.config.Shards {
+		fd := -1
+		if i < len(fds) {
+			fd = fds[i]
+		}
 		s, err := newShard(g, i, fd)
 		if err != nil {
 			return err
@@ -92,7 +103,8 @@ func (g *Group) layOut(fds []int) (err error) {
 // dropped by the kernel. It returns nil, or the error of the first shard
 // whose socket can't be read any more, which stops the others too. The
 // sockets are closed when it returns, and records are flushed to their sinks.
-// It may be called once. While it runs, GOMAXPROCS is larger by the number of
+// After Yield it returns nil sooner, with the sockets open, and may be called
+// again. While it runs, GOMAXPROCS is larger by the number of
 // shards: their threads keep a P each while they wait in the kernel.
 func (g *Group) Run(ctx context.Context) error {
 	defer reserve(len(g.shards))()
@@ -126,8 +138,20 @@ func (g *Group) Run(ctx context.Context) error {
 			g.steerer.tick(now) // asks every socket for its drops too, long before the counter of 32 bits wraps
 		}
 	}
-	g.Close()
+	if !g.yielding.CompareAndSwap(true, false) || g.stopping.Load() {
+		g.Close()
+	}
 	return errors.Join(errs...)
+}
+
+// Yield makes Run return as soon as every shard has handled the batch that it
+// has, and handed its records to its sink. What waits in the kernel stays
+// there, for Run or for another process that has the sockets.
+func (g *Group) Yield() {
+	g.yielding.Store(true)
+	for _, s := range g.shards {
+		s.interrupt()
+	}
 }
 
 // stop makes every shard leave once its queue is empty.

@@ -100,6 +100,9 @@ func (s *shard) loop() error {
 	now := time.Now()
 	gathered, doubt, lastLook, troubles := false, false, false, 0
 	for last := now; ; { // last: when something came
+		if s.group.yielding.Load() {
+			return nil
+		}
 		flags, polled := 0, false
 		stopping := s.group.stopping.Load()
 		switch {

@@ -55,6 +55,9 @@ type Config struct {
 	// Join shares the port with sockets of other processes of this user.
 	// Without it a port that has a UDP socket is an *InUseError.
 	Join bool
+	// Inherit are the sockets of a group in another process, which this one
+	// is to continue: TakeOver makes it their owner. Nil opens new ones.
+	Inherit *Inheritance
 	// OneWay says that handlers neither reply nor read Datagram.Destination.
 	// Then datagrams may gather for up to 2 ms before they are read,
 	// where the receive buffer holds them.

@@ -40,7 +40,11 @@ const lookEvery = 10 * time.Second
 const tellEvery = time.Second
 
 func newSteerer(g *Group) *steerer {
-	s := &steerer{group: g, seed: rand.Uint32(), put: attachProgram, changes: make(map[string]uint64)}
+	seed := rand.Uint32()
+	if g.config.Inherit != nil {
+		seed = g.config.Inherit.Seed
+	}
+	s := &steerer{group: g, seed: seed, put: attachProgram, changes: make(map[string]uint64)}
 	s.controller = steer.NewController(s.plan(), steer.Limits{})
 	for _, kind := range steer.Kinds {
 		s.changes[string(kind)] = 0
@@ -101,6 +105,31 @@ func (s *steerer) begin(mode steer.Mode) error {
 	}
 	s.controller.SetMode(mode)
 	return nil
+}
+
+// inherit is set, for a group that takes over: whatever program the one
+// before has put there is still in force. While there are surplus sockets,
+// datagrams must keep away from them even in steer.Hash, until release.
+func (s *steerer) inherit(asked Steering, surplus bool) error {
+	s.attached = true // as far as is known
+	if err := s.set(asked); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	plan := s.controller.Plan()
+	if !surplus || plan.Mode != steer.Hash {
+		return nil
+	}
+	plan.Mode = steer.Auto
+	return s.attach(plan)
+}
+
+// release ends what inherit did for surplus sockets.
+func (s *steerer) release() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.attach(s.controller.Plan())
 }
 
 var errClosed = errors.New("the group is closed")
@@ -173,7 +202,7 @@ func (s *steerer) looksShared(mode steer.Mode, now time.Time) bool {
 
 // attach puts a plan into force.
 func (s *steerer) attach(p steer.Plan) error {
-	if p.Shards == 1 {
+	if p.Shards == 1 && len(s.group.surplus) == 0 {
 		return nil
 	}
 	program, err := p.Program()

@@ -16,8 +16,10 @@ import (
 type waits struct {
 	fd     int
 	state  waitsState
-	waited time.Duration
-	line   [96]byte // three numbers of 20 digits at the most
+	thread int
+	waited time.Duration // in total, by all threads that there have been
+	before time.Duration // by those before this one
+	line   [96]byte      // three numbers of 20 digits at the most
 }
 
 type waitsState int
@@ -33,11 +35,15 @@ func (w *waits) of(thread int) time.Duration {
 	if thread == 0 || w.state == waitsNone {
 		return w.waited
 	}
+	if thread != w.thread {
+		w.close()
+		w.state, w.thread, w.before = waitsUnknown, thread, w.waited
+	}
 	if w.state == waitsUnknown {
 		fd, err := unix.Open(fmt.Sprintf("/proc/self/task/%d/schedstat", thread), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err != nil {
 			w.state = waitsNone
-			return 0
+			return w.waited
 		}
 		w.fd, w.state = fd, waitsOpen
 	}
@@ -47,7 +53,7 @@ func (w *waits) of(thread int) time.Duration {
 	}
 	if fields := bytes.Fields(w.line[:n]); len(fields) == 3 {
 		if ns, err := strconv.ParseInt(string(fields[1]), 10, 64); err == nil {
-			w.waited = max(w.waited, time.Duration(ns))
+			w.waited = max(w.waited, w.before+time.Duration(ns))
 		}
 	}
 	return w.waited

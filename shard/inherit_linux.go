@@ -1,0 +1,160 @@
+package shard
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/sys"
+)
+
+// Inheritance is what a group takes over from one that serves its address
+// now, in another process: the very same sockets, so that what the kernel has
+// queued is not lost.
+type Inheritance struct {
+	// Sockets are those of the other's shards, in their order. Listen makes
+	// duplicates; closing them is the caller's.
+	Sockets []*os.File
+	// Seed is what Group.Seed of the other returns: flows stay where they are.
+	Seed uint32
+}
+
+// inherit makes the descriptors of a group from another's sockets: as many as
+// there are shards for, and the surplus.
+func inherit(c Config, at address) (own, surplus []int, bound address, err error) {
+	defer func() {
+		if err != nil {
+			closeAll(own)
+			closeAll(surplus)
+		}
+	}()
+	if len(c.Inherit.Sockets) == 0 {
+		return nil, nil, at, &ConfigError{"Inherit", errors.New("there are no sockets")}
+	}
+	for i, f := range c.Inherit.Sockets {
+		fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return own, surplus, at, os.NewSyscallError("fcntl F_DUPFD_CLOEXEC", err)
+		}
+		if i >= c.Shards {
+			surplus = append(surplus, fd)
+		} else {
+			own = append(own, fd)
+		}
+		found, err := boundTo(fd)
+		switch {
+		case err != nil:
+			return own, surplus, at, fmt.Errorf("socket %d that was handed over: %w", i, err)
+		case found.Addr() != at.Addr() || at.Port() != 0 && found.Port() != at.Port():
+			return own, surplus, at, fmt.Errorf("socket %d that was handed over has the address %s, not %s", i, found, at)
+		}
+		at.AddrPort = found
+		if i < c.Shards {
+			if err := setOptions(fd, c, at, i); err != nil {
+				return own, surplus, at, fmt.Errorf("socket %d that was handed over: %w", i, err)
+			}
+		}
+	}
+	return own, surplus, at, nil
+}
+
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+}
+
+// Seed returns the seed of the group's flow hash, for Inheritance.
+func (g *Group) Seed() uint32 { return g.steerer.seed }
+
+// Sockets returns duplicates of the group's sockets, in the order of its
+// shards, for Inheritance. Closing them is the caller's.
+func (g *Group) Sockets() ([]*os.File, error) {
+	var files []*os.File
+	for _, s := range g.shards {
+		fd, err := unix.FcntlInt(uintptr(s.fd), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			for _, f := range files {
+				f.Close()
+			}
+			return nil, os.NewSyscallError("fcntl F_DUPFD_CLOEXEC", err)
+		}
+		files = append(files, os.NewFile(uintptr(fd), fmt.Sprintf("udp:%s/%d", g.address, s.page.Index)))
+	}
+	return files, nil
+}
+
+// TakeOver makes a group that inherits its sockets their owner. It is called
+// once the process before has stopped reading, and before Run: it opens the
+// sockets that this group has more, puts its steering into force, and reads
+// what is queued on those that it has no shard for, before it closes them. A
+// group that inherits nothing has nothing to take over.
+func (g *Group) TakeOver() error {
+	if g.config.Inherit == nil {
+		return nil
+	}
+	for i := len(g.config.Inherit.Sockets); i < len(g.shards); i++ {
+		c := g.config
+		c.Join = true // those that are there are ours too
+		fd, err := openSocket(c, g.address, i)
+		if err != nil {
+			return fmt.Errorf("listen on %s with %d shards more: %w", g.address, len(g.shards)-i, err)
+		}
+		g.shards[i].fd = fd
+	}
+	g.config.Inherit = nil
+	if err := g.steerer.inherit(g.config.Steering, len(g.surplus) > 0); err != nil {
+		return err
+	}
+	return g.absorb()
+}
+
+// absorb reads the sockets that there are no shards for to their ends. Nobody
+// sends to them any more: the program that is in force knows only the others.
+// Whoever was on the way when it came into force has arrived behind the
+// barrier, which waits for all that the kernel's receive path has begun
+// (membarrier(2), MEMBARRIER_CMD_GLOBAL, is synchronize_rcu).
+func (g *Group) absorb() error {
+	if len(g.surplus) == 0 {
+		return nil
+	}
+	if _, err := sys.Membarrier(sys.MembarrierGlobal); err != nil {
+		return os.NewSyscallError("membarrier", err)
+	}
+	// From the last one on: closing a member moves the last one into its place.
+	for i := len(g.surplus) - 1; i >= 0; i-- {
+		s := g.shards[i%len(g.shards)]
+		if err := s.drain(g.surplus[i]); err != nil {
+			return err
+		}
+		unix.Close(g.surplus[i])
+		g.surplus = g.surplus[:i]
+	}
+	return g.steerer.release()
+}
+
+// drain takes all that waits in another socket. Called before the shard's
+// thread has started.
+func (s *shard) drain(fd int) error {
+	own := s.fd
+	s.fd = fd // for its replies
+	defer func() { s.fd = own }()
+	for {
+		n, err := s.receiver.Receive(fd, unix.MSG_DONTWAIT)
+		switch {
+		case err == nil:
+			if err := s.take(n, time.Now()); err != nil {
+				return err
+			}
+		case empty(err):
+			s.sink.Flush()
+			return nil
+		case interrupted(err):
+		default:
+			return os.NewSyscallError("recvmmsg", err)
+		}
+	}
+}
