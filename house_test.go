@@ -26,6 +26,7 @@ var mayImport = map[string][]string{
 	"output":           {"metrics"},
 	"shard":            {"shard/steer", "packet", "metrics", "internal/sys", "internal/holder"},
 	"shard/steer":      {},
+	"shard/takeover":   {},
 	"metrics":          {},
 	"packet":           {"packet/record", "internal/sys"},
 	"packet/syslog":    {"packet", "packet/record"},

@@ -1,0 +1,102 @@
+package takeover
+
+import (
+	"math"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+func TestClaim(t *testing.T) {
+	keepsDescriptors(t)
+	counters := memory(t)
+	defer counters.Close()
+	passed := dup(counters) // as another process has it
+	defer passed.Close()
+	c, err := NewClaim(counters, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = NewClaim(passed, 7)
+	wants(t, err, ErrClaimed)
+	next, err := NewClaim(passed, 8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = NewClaim(counters, 8)
+	wants(t, err, ErrClaimed)
+	c.Release()
+	c.Release()
+	again, err := NewClaim(passed, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Release()
+	next.Release()
+	for _, epoch := range []uint64{0, math.MaxInt64} {
+		c, err := NewClaim(counters, epoch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Release()
+	}
+	if _, err := NewClaim(counters, 1<<63); err == nil {
+		t.Error("an epoch that a lock can't tell")
+	}
+}
+
+// Many go through the steps of Claim at once, and each has an epoch of its
+// own.
+func TestClaimAtOnce(t *testing.T) {
+	keepsDescriptors(t)
+	counters := memory(t)
+	defer counters.Close()
+	var epoch atomic.Uint64
+	var active, turns atomic.Int32
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for done := false; !done; {
+				done = become(t, shared{counters, &epoch}, func() {
+					if active.Add(1) != 1 {
+						t.Error("two are active")
+					}
+					turns.Add(1)
+					active.Add(-1)
+				})
+			}
+		})
+	}
+	all.Wait()
+	if turns.Load() != 8 || epoch.Load() != 8 {
+		t.Errorf("%d turns, epoch %d", turns.Load(), epoch.Load())
+	}
+}
+
+type shared struct {
+	memory *os.File
+	epoch  *atomic.Uint64
+}
+
+// become is the order that Claim asks for.
+func become(t *testing.T, s shared, read func()) bool {
+	e := s.epoch.Load()
+	old, err := NewClaim(s.memory, e)
+	if err != nil {
+		wants(t, err, ErrClaimed)
+		return false
+	}
+	defer old.Release()
+	own, err := NewClaim(s.memory, e+1)
+	if err != nil {
+		wants(t, err, ErrClaimed)
+		return false
+	}
+	defer own.Release()
+	if !s.epoch.CompareAndSwap(e, e+1) {
+		return false
+	}
+	read()
+	return true
+}

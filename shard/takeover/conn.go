@@ -1,0 +1,231 @@
+package takeover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Conn is a connection to the active process. Its methods are called one at a
+// time, but Close by any goroutine.
+type Conn struct {
+	*wire
+	path string
+
+	mu       sync.Mutex
+	closed   bool
+	listener *net.UnixListener // from yours on
+	file     identity
+}
+
+// Dial connects to the active process at the path. The error is ErrNobody
+// where there is none. It may be called while the path is handed over: the
+// next active process answers then.
+func Dial(ctx context.Context, path string) (*Conn, error) {
+	p, err := openPlace(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%w (%w)", ErrNobody, err)
+	} else if err != nil {
+		return nil, err
+	}
+	defer p.close()
+	_, st, err := p.look(p.name)
+	if err == nil && st.Mode&unix.S_IFMT != unix.S_IFSOCK {
+		return nil, hinted{fmt.Errorf("%s is no socket", p.path), "remove it, or take another path"}
+	}
+	conn, err := p.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w, err := newWire(conn, "", standard)
+	if err == nil && !trusted(w.cred) {
+		err = hinted{fmt.Errorf("%s is a socket of uid %d, and this is uid %d", p.path, w.cred.Uid, os.Geteuid()), "run both as one user, or take another path"}
+	}
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return &Conn{wire: w, path: p.path}, nil
+}
+
+// PID returns the process that listened first at the path since it was last
+// taken over, as the kernel says; 0 where it can't be seen from here.
+func (c *Conn) PID() int { return int(c.cred.Pid) }
+
+// Hello introduces this process, and returns what there is to take over: the
+// caller closes it. Errors are a *Refused, ErrMoved, ErrGone, or what is wrong
+// with what the other says. The connection is of no use after one.
+func (c *Conn) Hello(ctx context.Context, h Hello) (Offer, error) {
+	c.version = h.Version
+	sent := c.sendHello(ctx, h)
+	if sent != nil && !errors.Is(sent, io.EOF) {
+		return Offer{}, sent
+	}
+	m, files, err := c.receive(ctx, c.limits.step)
+	if err == nil && m.Kind != kindOffer {
+		shut(files...)
+		err = answered(m)
+	}
+	if err != nil {
+		return Offer{}, gone(err)
+	}
+	o, err := c.receiveOffer(ctx, m, files)
+	return o, gone(err)
+}
+
+// answered returns what an answer means that is not the hoped for.
+func answered(m message) error {
+	switch m.Kind {
+	case kindRefused:
+		return &Refused{Version: m.Version, Words: m.Words, Remedy: m.Hint}
+	case kindMoved:
+		return ErrMoved
+	}
+	return fmt.Errorf("%q came out of turn", m.Kind)
+}
+
+func gone(err error) error {
+	if errors.Is(err, io.EOF) {
+		return ErrGone
+	}
+	return err
+}
+
+// Ready says that this process could take over now, and waits like Wait: the
+// active process stops reading, and flushes.
+func (c *Conn) Ready(ctx context.Context) error {
+	if err := c.send(ctx, message{Kind: kindReady}); err != nil && !errors.Is(err, io.EOF) {
+		return err // at its end there may be a last word to read
+	}
+	return c.Wait(ctx)
+}
+
+// Wait waits until the active process has stopped reading in favour of this
+// one: Mine is to follow within 30 seconds. Other ends are ErrGone, ErrMoved,
+// a *Refused; or the cause of ctx, after which it may be called again.
+func (c *Conn) Wait(ctx context.Context) error {
+	for {
+		m, files, err := c.receive(ctx, 0)
+		switch {
+		case err != nil:
+			return gone(err)
+		case m.Kind == kindAsk:
+			if err := c.send(ctx, message{Kind: kindReady}); err != nil && !errors.Is(err, io.EOF) {
+				return err
+			}
+		case m.Kind == kindYours:
+			return c.inherit(m, files)
+		default:
+			shut(files...)
+			return answered(m)
+		}
+	}
+}
+
+// inherit makes a listener of the socket that came with yours.
+func (c *Conn) inherit(m message, files []*os.File) error {
+	defer shut(files...)
+	if len(files) != 1 {
+		return fmt.Errorf("%q came with %d descriptors", m.Kind, len(files))
+	}
+	l, err := net.FileListener(files[0])
+	if err != nil {
+		return fmt.Errorf("the socket that listens at %s: %w", c.path, err)
+	}
+	at, ok := l.(*net.UnixListener)
+	if !ok {
+		l.Close()
+		return fmt.Errorf("the socket that listens at %s is none of a path", c.path)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || c.listener != nil {
+		l.Close()
+		return fmt.Errorf("%q came out of turn", m.Kind)
+	}
+	c.listener, c.file = at, identity{m.Device, m.Inode}
+	return nil
+}
+
+// Mine takes over, and returns what serves the path from now on; Serve is to
+// be called soon, for peers may wait already. An error closes the connection,
+// and this process is not active: with ErrGone the other one has died or has
+// read on, and the claim tells which; with any other it reads on.
+func (c *Conn) Mine(ctx context.Context) (*Server, error) {
+	c.mu.Lock()
+	l := c.listener
+	c.listener = nil
+	c.mu.Unlock()
+	if l == nil {
+		return nil, errors.New("nobody has handed over")
+	}
+	defer c.Close()
+	if err := c.mine(ctx, l); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return newServer(c.path, c.version, l, c.file), nil
+}
+
+func (c *Conn) mine(ctx context.Context, l *net.UnixListener) error {
+	if err := relisten(l); err != nil {
+		return err
+	}
+	if err := c.send(ctx, message{Kind: kindMine}); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	m, files, err := c.receive(ctx, c.limits.step)
+	if err != nil && !errors.Is(err, io.EOF) {
+		// From here on the other can't say left any more. If it has said so
+		// by now, it counts: it has left.
+		c.conn.CloseRead()
+		if last, _, later := c.receive(context.Background(), c.limits.step); later == nil && last.Kind == kindLeft {
+			m, err = last, nil
+		}
+	}
+	shut(files...)
+	if err == nil && m.Kind != kindLeft {
+		err = answered(m)
+	}
+	if err != nil {
+		return gone(err)
+	}
+	// Its end says that it has given up its claim. If that does not come it
+	// hangs there, and the claim tells.
+	_, files, _ = c.receive(context.Background(), c.limits.step)
+	shut(files...)
+	return nil
+}
+
+// Close ends the connection. If this process has not taken over, the active
+// one reads on.
+func (c *Conn) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	if c.listener != nil {
+		c.listener.Close()
+		c.listener = nil
+	}
+	return c.conn.Close()
+}
+
+// relisten makes this process the one that peers see at the other end:
+// listen(2) sets it anew (net/unix/af_unix.c, unix_listen).
+func relisten(l *net.UnixListener) error {
+	raw, err := l.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var listened error
+	if err := raw.Control(func(fd uintptr) { listened = unix.Listen(int(fd), unix.SOMAXCONN) }); err != nil {
+		return err
+	}
+	return os.NewSyscallError("listen", listened)
+}

@@ -1,0 +1,47 @@
+package takeover
+
+import (
+	"fmt"
+	"net"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// credentials returns whose process the other end is (SO_PEERCRED, unix(7)):
+// the one that connected, or the one that listened. PID is 0 for one that is
+// not in this process's pid namespace.
+func credentials(conn *net.UnixConn) (unix.Ucred, error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return unix.Ucred{}, err
+	}
+	var cred *unix.Ucred
+	var asked error
+	if err := raw.Control(func(fd uintptr) {
+		cred, asked = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	}); err != nil {
+		return unix.Ucred{}, err
+	}
+	if asked != nil {
+		return unix.Ucred{}, fmt.Errorf("getsockopt SO_PEERCRED: %w", asked)
+	}
+	return *cred, nil
+}
+
+// trusted says whether sockets may be exchanged with a process: one of the
+// same effective user, or of root, who could take them anyway (ptrace(2)).
+func trusted(cred unix.Ucred) bool {
+	return cred.Uid == 0 || int(cred.Uid) == os.Geteuid()
+}
+
+// process names a process in words. said is the pid that it gave itself.
+func process(cred unix.Ucred, said int) string {
+	switch {
+	case cred.Pid != 0:
+		return fmt.Sprintf("pid %d", cred.Pid)
+	case said != 0:
+		return fmt.Sprintf("pid %d of another pid namespace", said)
+	}
+	return fmt.Sprintf("a process of uid %d in another pid namespace", cred.Uid)
+}

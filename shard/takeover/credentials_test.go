@@ -1,0 +1,120 @@
+package takeover
+
+import (
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// as runs f on a thread of another user, which ends with it.
+func as(t *testing.T, uid int, f func()) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to be another user")
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlocked: the thread ends
+		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, uintptr(uid), uintptr(uid), uintptr(uid)); errno != 0 {
+			t.Error(errno)
+			return
+		}
+		f()
+	}()
+	<-done
+}
+
+// open lets other users reach a path that Listen has made.
+func open(t *testing.T, path string) {
+	t.Helper()
+	for folder := filepath.Dir(path); folder != os.TempDir() && folder != "/"; folder = filepath.Dir(folder) {
+		if err := os.Chmod(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestOtherUsersAreRefused(t *testing.T) {
+	keepsDescriptors(t)
+	v := start(t, newActive(t, 1))
+	open(t, v.Path())
+	var fd int
+	var err error
+	connect := func() {
+		fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+		if err == nil {
+			if err = unix.Connect(fd, &unix.SockaddrUnix{Name: v.Path()}); err != nil {
+				unix.Close(fd)
+			}
+		}
+	}
+	as(t, 54321, connect)
+	if !errors.Is(err, unix.EACCES) {
+		t.Fatalf("connect: %v", err)
+	}
+	if err := os.Chmod(v.Path(), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	as(t, 54321, connect)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := os.NewFile(uintptr(fd), "")
+	defer f.Close()
+	conn, err := net.FileConn(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	w, err := newWire(conn.(*net.UnixConn), "1.1", standard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, _, err := w.receive(within(t), 0)
+	if err != nil || m.Kind != kindRefused || m.Words != "uid 54321 may not take over" {
+		t.Errorf("%+v, %v", m, err)
+	}
+}
+
+func TestOtherUsersAreNotBelieved(t *testing.T) {
+	keepsDescriptors(t)
+	path := t.TempDir() + "/s"
+	open(t, path)
+	if err := os.Chmod(filepath.Dir(path), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	fd := -1
+	as(t, 54321, func() {
+		var err error
+		if fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0); err != nil {
+			t.Error(err)
+			return
+		}
+		if err := errors.Join(unix.Bind(fd, &unix.SockaddrUnix{Name: path}), unix.Listen(fd, 1)); err != nil {
+			t.Error(err)
+		}
+	})
+	defer unix.Close(fd)
+	if _, err := Dial(within(t), path); err == nil || !strings.Contains(err.Error(), "is a socket of uid 54321, and this is uid 0") {
+		t.Error(err)
+	}
+	if _, err := Seize(path, ""); err == nil || !strings.Contains(err.Error(), "is a socket of uid 54321, and this is uid 0") {
+		t.Error(err)
+	}
+}
+
+func TestTrusted(t *testing.T) {
+	own := uint32(os.Geteuid())
+	for uid, want := range map[uint32]bool{0: true, own: true, own + 1: false, 1<<32 - 1: false} {
+		if trusted(unix.Ucred{Uid: uid}) != want {
+			t.Errorf("uid %d: not %t", uid, want)
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package takeover
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+var (
+	// ErrNobody says that nobody listens at the path: there is no file, or
+	// one that a process left which is no more.
+	ErrNobody = errors.New("nobody listens there")
+	// ErrGone says that the active process's end of the connection is closed:
+	// it has ended, or has given up on us. See Claim for what may follow.
+	ErrGone = errors.New("the active process has closed the connection")
+	// ErrMoved says that another process is active now: Dial again, and it
+	// answers.
+	ErrMoved = errors.New("another process has taken over")
+	// ErrNoStandby says that nobody waits who could take over.
+	ErrNoStandby = errors.New("no standby can take over")
+	// ErrClaimed says that another process has the claim.
+	ErrClaimed = errors.New("claimed by another process")
+)
+
+// Refused is the other's no, in its words.
+type Refused struct {
+	Version string // of the process that refused
+	Words   string
+	Remedy  string // may be empty
+}
+
+func (e *Refused) Error() string {
+	return fmt.Sprintf("the active udpshard %s refuses: %s", named(e.Version), e.Words)
+}
+
+// Hint says what to do about it, or nothing.
+func (e *Refused) Hint() string { return e.Remedy }
+
+// InUseError says that a live process listens at the path.
+type InUseError struct {
+	Path string
+	PID  int // 0 where it is not in this pid namespace
+	UID  int
+}
+
+func (e *InUseError) Error() string {
+	return fmt.Sprintf("%s is in use: %s of uid %d listens there", e.Path, process(unix.Ucred{Pid: int32(e.PID)}, 0), e.UID)
+}
+
+// Hint says what to do about it.
+func (e *InUseError) Hint() string { return "take over from it, stop it, or take another path" }
+
+// Unwrap returns EADDRINUSE.
+func (e *InUseError) Unwrap() error { return unix.EADDRINUSE }
+
+// hinted is an error with a remedy.
+type hinted struct {
+	error
+	hint string
+}
+
+func (e hinted) Hint() string  { return e.hint }
+func (e hinted) Unwrap() error { return e.error }
+
+// remedy returns the hint of an error, or nothing.
+func remedy(err error) string {
+	var with interface{ Hint() string }
+	if errors.As(err, &with) {
+		return with.Hint()
+	}
+	return ""
+}

@@ -1,0 +1,85 @@
+package takeover_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/udpshard/udpshard/shard/takeover"
+)
+
+// old is a process that reads one socket.
+type old struct{ socket *net.UDPConn }
+
+func (o old) Offer(h takeover.Hello) (takeover.Offer, error) {
+	if h.Listeners[0].Shards != 1 {
+		return takeover.Offer{}, fmt.Errorf("it has one shard, and %d are wanted", h.Listeners[0].Shards)
+	}
+	duplicate, err := o.socket.File()
+	return takeover.Offer{Listeners: []takeover.Listener{{Name: "raw", Sockets: []*os.File{duplicate}}}}, err
+}
+
+func (o old) Yield(context.Context) error { fmt.Println("old: flushed"); return nil }
+func (o old) Resume(reason error)         { fmt.Println("old: reads on:", reason) }
+func (o old) Left()                       { fmt.Println("old: leaves") }
+
+func Example() {
+	folder, err := os.MkdirTemp("", "")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(folder)
+	path := filepath.Join(folder, "takeover.sock")
+	ctx := context.Background()
+
+	// The old process.
+	socket, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer socket.Close()
+	server, err := takeover.Listen(path, "1.0")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ended := make(chan error)
+	go func() { ended <- server.Serve(ctx, old{socket}) }()
+
+	// The new one.
+	conn, err := takeover.Dial(ctx, path)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	offer, err := conn.Hello(ctx, takeover.Hello{Version: "1.1", Role: takeover.Successor, Listeners: []takeover.Want{{Address: ":5514", Shards: 1}}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer offer.Close()
+	fmt.Println("new: gets", len(offer.Listeners[0].Sockets), "socket of version", offer.Version)
+	if err := conn.Ready(ctx); err != nil {
+		fmt.Println(err)
+		return
+	}
+	next, err := conn.Mine(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer next.Close()
+	fmt.Println("new: reads")
+	fmt.Println("old: exits:", <-ended)
+
+	// Output:
+	// new: gets 1 socket of version 1.0
+	// old: flushed
+	// old: leaves
+	// new: reads
+	// old: exits: <nil>
+}

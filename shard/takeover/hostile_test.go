@@ -1,0 +1,295 @@
+package takeover
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// raw sends bytes and descriptors as they are.
+func raw(t *testing.T, w *wire, data string, files ...*os.File) {
+	t.Helper()
+	var rights []byte
+	if len(files) > 0 {
+		fds, err := numbers(files)
+		if err != nil {
+			t.Error(err)
+		}
+		rights = unix.UnixRights(fds...)
+	}
+	var err error
+	if data == "" {
+		err = empty(w, rights)
+	} else {
+		_, _, err = w.conn.WriteMsgUnix([]byte(data), rights, nil)
+	}
+	runtime.KeepAlive(files)
+	if err != nil && !errors.Is(err, unix.EPIPE) {
+		t.Error(err)
+	}
+}
+
+// empty sends a packet of no bytes, to which Go would add one.
+func empty(w *wire, rights []byte) error {
+	raw, err := w.conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var errno unix.Errno
+	err = raw.Control(func(fd uintptr) {
+		header := unix.Msghdr{Control: &rights[0]}
+		header.SetControllen(len(rights))
+		_, _, errno = unix.Syscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&header)), 0)
+	})
+	if errno != 0 {
+		return errno
+	}
+	return err
+}
+
+const hello1 = `{"kind":"hello","protocol":1,"version":"3.0","role":"standby"`
+
+func TestHostilePeer(t *testing.T) {
+	for name, said := range map[string]struct {
+		data  string
+		files int
+		words string // of the refusal; none: an offer comes
+	}{
+		"random bytes":        {data: "\x00\xff\x17", words: "no message of the takeover protocol"},
+		"no object":           {data: `"hello"`, words: "no message of the takeover protocol"},
+		"no protocol":         {data: `{"kind":"hello"}`, words: "it has no protocol number"},
+		"no kind":             {data: `{"protocol":1}`, words: "it has no protocol number"},
+		"another protocol":    {data: `{"kind":"hello","protocol":2,"version":"3.0","role":{}}`, words: "udpshard 3.0 speaks takeover protocol 2, udpshard 1.0 speaks 1"},
+		"unknown kind":        {data: `{"kind":"hail","protocol":1,"version":"3.0"}`, words: `udpshard 3.0 sends "hail", which udpshard 1.0 does not know`},
+		"unknown role":        {data: `{"kind":"hello","protocol":1,"version":"3.0","role":"king"}`, words: `udpshard 3.0 wants to be "king"`},
+		"other types":         {data: `{"kind":"hello","protocol":1,"version":"3.0","role":7}`, words: "hello of udpshard 3.0"},
+		"too large":           {data: hello1 + `,"x":"` + strings.Repeat("x", maxMessage) + `"}`, words: "longer than 65536 bytes"},
+		"out of turn":         {data: `{"kind":"ready","protocol":1}`, words: `"ready" came instead of "hello"`},
+		"negative count":      {data: hello1 + `,"listeners":-1}`, words: "hello with -1 listeners"},
+		"huge count":          {data: hello1 + `,"listeners":99999999}`, words: "hello with 99999999 listeners"},
+		"unexpected files":    {data: hello1 + `}`, files: 3, words: "0 descriptors were to come, and 3 came"},
+		"files of its own":    {data: hello1 + `,"files":3}`, files: 3, words: "hello with 3 descriptors"},
+		"files out of turn":   {data: `{"kind":"sockets","protocol":1,"files":253}`, files: 253, words: `"sockets" came instead`},
+		"an offer":            {data: `{"kind":"offer","protocol":1,"files":1,"counters":true}`, files: 1, words: `"offer" came instead`},
+		"missing files":       {data: `{"kind":"yours","protocol":1,"files":2}`, files: 1, words: "2 descriptors were to come, and 1 came"},
+		"unknown fields":      {data: hello1 + `,"mood":{"good":[true]},"notes":[1,2]}`},
+		"nothing but files":   {data: "", files: 5, words: "-"},
+		"long and with files": {data: strings.Repeat(" ", 2*maxMessage), files: 9, words: "longer than"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			keepsDescriptors(t)
+			v := start(t, newActive(t, 1))
+			c := dial(t, v.Path())
+			files := make([]*os.File, said.files)
+			reader, writer, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer reader.Close()
+			for i := range files {
+				files[i] = writer
+			}
+			raw(t, c.wire, said.data, files...)
+			writer.Close()
+			m, came, err := c.receive(within(t), 0)
+			shut(came...)
+			switch {
+			case said.words == "-":
+				wants(t, err, io.EOF)
+			case err != nil:
+				t.Error(err)
+			case said.words == "":
+				if m.Kind != kindOffer {
+					t.Errorf("%+v", m)
+				}
+			case m.Kind != kindRefused || !strings.Contains(m.Words, said.words):
+				t.Errorf("%+v, want %q", m, said.words)
+			}
+			if n, err := reader.Read(make([]byte, 1)); n != 0 || err != io.EOF { // all writers are closed
+				t.Error(n, err)
+			}
+		})
+	}
+}
+
+func TestHostileActive(t *testing.T) {
+	for name, say := range map[string]struct {
+		messages []string
+		files    []int
+		words    string
+	}{
+		"random bytes":       {[]string{"\x00\xff"}, nil, "no message of the takeover protocol"},
+		"another protocol":   {[]string{`{"kind":"offer","protocol":2,"version":"3.0"}`}, nil, "udpshard 3.0 speaks takeover protocol 2, udpshard 1.1 speaks 1"},
+		"a later refusal":    {[]string{`{"kind":"refused","protocol":9,"version":"3.0","words":"protocol 9 or none","more":[1]}`}, nil, "the active udpshard 3.0 refuses: protocol 9 or none"},
+		"moved":              {[]string{`{"kind":"moved","protocol":1}`}, nil, ErrMoved.Error()},
+		"out of turn":        {[]string{`{"kind":"left","protocol":1}`}, nil, `"left" came out of turn`},
+		"no counters":        {[]string{`{"kind":"offer","protocol":1,"counters":true}`}, nil, "0 descriptors came, where 1 are spoken of"},
+		"too many files":     {[]string{`{"kind":"offer","protocol":1,"counters":true,"web":true,"files":3}`}, []int{3}, "3 descriptors came, where 2 are spoken of"},
+		"files unsaid":       {[]string{`{"kind":"offer","protocol":1}`}, []int{1}, "0 descriptors were to come, and 1 came"},
+		"socket missing":     {[]string{`{"kind":"offer","protocol":1,"listeners":1}`, `{"kind":"listener","protocol":1,"sockets":2,"files":2}`}, []int{0, 1}, "2 descriptors were to come, and 1 came"},
+		"sockets too many":   {[]string{`{"kind":"offer","protocol":1,"listeners":1}`, `{"kind":"listener","protocol":1,"sockets":1,"files":2}`}, []int{0, 2}, "1 sockets more than spoken of"},
+		"sockets never come": {[]string{`{"kind":"offer","protocol":1,"listeners":1}`, `{"kind":"listener","protocol":1,"sockets":2,"files":1}`, `{"kind":"sockets","protocol":1}`}, []int{0, 1, 0}, "none came"},
+		"another in between": {[]string{`{"kind":"offer","protocol":1,"listeners":2}`, `{"kind":"listener","protocol":1,"sockets":2,"files":1}`, `{"kind":"listener","protocol":1,"sockets":1,"files":1}`}, []int{0, 1, 1}, `"listener" came instead of "sockets"`},
+		"yours with two":     {[]string{`{"kind":"offer","protocol":1}`, `{"kind":"yours","protocol":1,"files":2}`}, []int{0, 2}, "came with 2 descriptors"},
+		"yours with a pipe":  {[]string{`{"kind":"offer","protocol":1}`, `{"kind":"yours","protocol":1,"files":1}`}, []int{0, 1}, "the socket that listens at"},
+		"yours without":      {[]string{`{"kind":"offer","protocol":1}`, `{"kind":"yours","protocol":1}`}, nil, "came with 0 descriptors"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			keepsDescriptors(t)
+			reader, writer, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer reader.Close()
+			c, done := pretend(t, func(w *wire) {
+				for i, data := range say.messages {
+					var files []*os.File
+					if i < len(say.files) {
+						for range say.files[i] {
+							files = append(files, writer)
+						}
+					}
+					raw(t, w, data, files...)
+				}
+				w.receiveHello(within(t))
+			})
+			_, err = follow(within(t), c)
+			if err == nil || !strings.Contains(err.Error(), say.words) {
+				t.Errorf("%v, want %q", err, say.words)
+			}
+			c.Close()
+			<-done
+			writer.Close()
+			if n, err := reader.Read(make([]byte, 1)); n != 0 || err != io.EOF { // all writers are closed
+				t.Error(n, err)
+			}
+		})
+	}
+}
+
+// Without room for more descriptors the kernel cuts what it passes.
+func TestNoRoomForDescriptors(t *testing.T) {
+	keepsDescriptors(t)
+	v := start(t, newActive(t, 20))
+	c := dial(t, v.Path())
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.sendHello(within(t), Hello{Role: Standby}); err != nil {
+		t.Fatal(err)
+	}
+	for len(v.Standbys()) == 0 { // until all has been sent
+		runtime.Gosched()
+	}
+	next, err := unix.Dup(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(next)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(next) + 11, Max: limit.Max}); err != nil {
+		t.Fatal(err)
+	}
+	m, files, err := c.receive(within(t), 0)
+	if err == nil {
+		_, err = c.receiveOffer(within(t), m, files)
+	}
+	if err2 := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err2 != nil {
+		t.Fatal(err2)
+	}
+	if err == nil || !strings.Contains(err.Error(), "of 20 descriptors came") || !strings.Contains(remedy(err), "ulimit -n") {
+		t.Error(err)
+	}
+}
+
+// A descriptor that is passed is closed in programs that are started.
+func TestCloseOnExec(t *testing.T) {
+	keepsDescriptors(t)
+	v := start(t, newActive(t, 1))
+	_, o := join(t, v.Path(), Standby)
+	flags, err := unix.FcntlInt(o.Listeners[0].Sockets[0].Fd(), unix.F_GETFD, 0)
+	if err != nil || flags&unix.FD_CLOEXEC == 0 {
+		t.Error(flags, err)
+	}
+}
+
+// O_NONBLOCK is one for all duplicates: nobody may change it.
+func TestNonblockStays(t *testing.T) {
+	keepsDescriptors(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	f, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	a := &withWeb2{newActive(t, 1), f}
+	v := start(t, a)
+	_, o := join(t, v.Path(), Standby)
+	if flags, err := unix.FcntlInt(o.Web.Fd(), unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK == 0 {
+		t.Error("web", flags, err)
+	}
+	if flags, err := unix.FcntlInt(o.Listeners[0].Sockets[0].Fd(), unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK != 0 {
+		t.Error("socket", flags, err)
+	}
+}
+
+type withWeb2 struct {
+	*active
+	web *os.File
+}
+
+func (a *withWeb2) Offer(h Hello) (Offer, error) {
+	o, err := a.active.Offer(h)
+	fds, _ := numbers([]*os.File{a.web})
+	fd, _ := unix.FcntlInt(uintptr(fds[0]), unix.F_DUPFD_CLOEXEC, 0)
+	o.Web = os.NewFile(uintptr(fd), "web")
+	return o, err
+}
+
+func FuzzDecode(f *testing.F) {
+	for k := range carries {
+		data, err := message{Kind: k, Protocol: 1, Version: "1.0"}.encode()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	for _, s := range []string{"", "{}", "null", "[]", hello1 + "}", `{"kind":"offer","protocol":1,"files":253,"listeners":65536,"notes":{"a":[1]}}`,
+		`{"kind":"listener","protocol":1,"files":-1}`, `{"KIND":"mine","Protocol":1}`, `{"kind":"refused","protocol":1e3}`, `{"kind":"wants","protocol":1,"wants":[{"address":":5514","shards":4}]}`,
+		`{"kind":"yours","protocol":1,"files":1,"device":18446744073709551615,"inode":1}`, "\xff\xfe", `{"kind":"hello","protocol":2}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		m, err := decode(data, "1.0")
+		if err != nil {
+			if len(err.Error()) > 1000+2*len(data) {
+				t.Error("a long error")
+			}
+			return
+		}
+		if m.Kind != kindRefused && m.Protocol != protocol || m.Files > maxFiles || m.Files > 0 && !carries[m.Kind] || m.Files < 0 || m.Listeners < 0 || m.Sockets < 0 {
+			t.Fatalf("%+v", m)
+		}
+		again, err := json.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(again) <= maxMessage {
+			if _, err := decode(again, "1.0"); err != nil {
+				t.Errorf("%s: %v", again, err)
+			}
+		}
+	})
+}

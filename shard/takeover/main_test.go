@@ -1,0 +1,289 @@
+package takeover
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// soon bounds what is to happen at once; nothing waits for its end.
+const soon = 20 * time.Second
+
+// keepsDescriptors fails a test that ends with other descriptors open than it
+// began with. It is called before anything else.
+func keepsDescriptors(t *testing.T) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0") // the poller has descriptors too
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	count := func() int {
+		names, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(names)
+	}
+	before := count()
+	t.Cleanup(func() {
+		if after := count(); after != before {
+			t.Errorf("%d descriptors, and %d before", after, before)
+		}
+	})
+}
+
+func udpSocket(t *testing.T) *os.File {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return os.NewFile(uintptr(fd), "udp")
+}
+
+func memory(t *testing.T) *os.File {
+	t.Helper()
+	fd, err := unix.MemfdCreate("counters", unix.MFD_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return os.NewFile(uintptr(fd), "counters")
+}
+
+func inode(t *testing.T, f *os.File) uint64 {
+	t.Helper()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		t.Fatal(err)
+	}
+	return st.Ino
+}
+
+// active is an active process. Its offer has duplicates of sockets.
+type active struct {
+	t        *testing.T
+	sockets  [][]*os.File // by listener
+	counters *os.File
+	refuses  error
+	yield    func(context.Context) error
+	changes  chan string // what was called
+
+	mu     sync.Mutex
+	called []string
+	hellos []Hello
+}
+
+func newActive(t *testing.T, sockets ...int) *active {
+	a := &active{t: t, counters: memory(t), changes: make(chan string, 1000)}
+	t.Cleanup(func() { a.counters.Close() })
+	for _, n := range sockets {
+		var files []*os.File
+		for range n {
+			files = append(files, udpSocket(t))
+		}
+		a.sockets = append(a.sockets, files)
+		t.Cleanup(func() { shut(files...) })
+	}
+	return a
+}
+
+func (a *active) onYield(f func(context.Context) error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.yield = f
+}
+
+func (a *active) note(what string) {
+	a.mu.Lock()
+	a.called = append(a.called, what)
+	a.mu.Unlock()
+	a.changes <- what
+}
+
+// until waits for a call.
+func (a *active) until(what string) {
+	a.t.Helper()
+	late := time.After(soon)
+	for {
+		select {
+		case c := <-a.changes:
+			if c == what {
+				return
+			}
+		case <-late:
+			a.t.Fatalf("no %s", what)
+		}
+	}
+}
+
+func (a *active) calls() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.called)
+}
+
+func (a *active) greeted() []Hello {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.hellos)
+}
+
+func dup(f *os.File) *os.File {
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		panic(err)
+	}
+	return os.NewFile(uintptr(fd), f.Name())
+}
+
+func (a *active) Offer(h Hello) (Offer, error) {
+	a.mu.Lock()
+	a.hellos = append(a.hellos, h)
+	a.mu.Unlock()
+	if a.refuses != nil {
+		return Offer{}, a.refuses
+	}
+	o := Offer{Epoch: 7, Counters: dup(a.counters), Notes: []byte(`{"later":1}`)}
+	for i, files := range a.sockets {
+		l := Listener{Name: string(rune('a' + i)), Address: "127.0.0.1:5514", Protocol: "raw", Seed: 1<<32 - 1}
+		for _, f := range files {
+			l.Sockets = append(l.Sockets, dup(f))
+		}
+		o.Listeners = append(o.Listeners, l)
+	}
+	return o, nil
+}
+
+func (a *active) Yield(ctx context.Context) error {
+	a.note("yield")
+	a.mu.Lock()
+	yield := a.yield
+	a.mu.Unlock()
+	if yield != nil {
+		return yield(ctx)
+	}
+	return nil
+}
+
+func (a *active) Resume(reason error) {
+	if reason == nil {
+		a.t.Error("resumed without a reason")
+	}
+	a.note("resume")
+}
+
+func (a *active) Left() { a.note("left") }
+
+// served is a server with what Serve returned.
+type served struct {
+	*Server
+	ended chan error
+	stop  context.CancelFunc
+}
+
+func serve(t *testing.T, s *Server, a Active) served {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	v := served{s, make(chan error, 1), cancel}
+	done := make(chan struct{})
+	go func() {
+		v.ended <- s.Serve(ctx, a)
+		close(done)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return v
+}
+
+func start(t *testing.T, a Active, change ...func(*Server)) served {
+	t.Helper()
+	s, err := Listen(filepath.Join(t.TempDir(), "takeover.sock"), "1.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range change {
+		f(s)
+	}
+	return serve(t, s, a)
+}
+
+func within(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), soon)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func dial(t *testing.T, path string) *Conn {
+	t.Helper()
+	c, err := Dial(within(t), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// join dials, and gets its offer.
+func join(t *testing.T, path string, role Role) (*Conn, Offer) {
+	t.Helper()
+	c := dial(t, path)
+	o, err := c.Hello(within(t), Hello{Version: "1.1", Role: role, Listeners: []Want{{"127.0.0.1:5514", 2}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(o.Close)
+	return c, o
+}
+
+// take is what a successor does after its offer.
+func take(t *testing.T, c *Conn) *Server {
+	t.Helper()
+	if err := c.Ready(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	return own(t, c)
+}
+
+func own(t *testing.T, c *Conn) *Server {
+	t.Helper()
+	s, err := c.Mine(within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func result(t *testing.T, c <-chan error) error {
+	t.Helper()
+	select {
+	case err := <-c:
+		return err
+	case <-time.After(soon):
+		t.Fatal("it does not end")
+		return nil
+	}
+}
+
+func wants(t *testing.T, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("%v, want %v", err, want)
+	}
+}

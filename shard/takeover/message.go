@@ -1,0 +1,153 @@
+package takeover
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// protocol is the number that every message carries. It changes when a
+// message means something else than before; new fields are no change, since
+// unknown ones are ignored.
+const protocol = 1
+
+const (
+	// maxMessage is the most bytes of a message: what any kernel takes as one
+	// packet (net.core.wmem_default is 208 KiB). Longer lists are sent in
+	// several messages.
+	maxMessage = 64 << 10
+	// maxFiles is the most descriptors of a message: the kernel refuses more
+	// with EINVAL (SCM_MAX_FD, unix(7)).
+	maxFiles = 253
+	// maxWants is how many listeners are named in one message: 128 of 300
+	// bytes each, far longer than an address is, are within maxMessage.
+	maxWants = 128
+	// maxListeners and maxSockets bound what is taken from a peer that counts
+	// wrongly. A process has 2^20 descriptors at the most by default
+	// (fs.nr_open).
+	maxListeners = 1 << 16
+	maxSockets   = 1 << 20
+)
+
+type kind string
+
+const (
+	kindHello    kind = "hello"
+	kindWants    kind = "wants" // more of hello
+	kindOffer    kind = "offer"
+	kindListener kind = "listener" // of an offer
+	kindSockets  kind = "sockets"  // more of a listener
+	kindAsk      kind = "ask"
+	kindReady    kind = "ready"
+	kindYours    kind = "yours"
+	kindMine     kind = "mine"
+	kindLeft     kind = "left"
+	kindMoved    kind = "moved"
+	kindRefused  kind = "refused" // has the same form in every protocol
+)
+
+// carries says of every kind whether descriptors may come with it.
+var carries = map[kind]bool{
+	kindHello: false, kindWants: false, kindOffer: true, kindListener: true, kindSockets: true, kindAsk: false,
+	kindReady: false, kindYours: true, kindMine: false, kindLeft: false, kindMoved: false, kindRefused: false,
+}
+
+// message is what is sent: one JSON object.
+type message struct {
+	Kind     kind   `json:"kind"`
+	Protocol int    `json:"protocol"`
+	Version  string `json:"version,omitempty"`
+	Files    int    `json:"files,omitempty"` // descriptors that come with it
+
+	PID       int             `json:"pid,omitempty"`       // hello, offer
+	Role      Role            `json:"role,omitempty"`      // hello
+	Listeners int             `json:"listeners,omitempty"` // hello, offer: how many follow
+	Wants     []Want          `json:"wants,omitempty"`     // wants
+	Notes     json.RawMessage `json:"notes,omitempty"`     // hello, offer
+
+	Epoch    uint64 `json:"epoch,omitempty"`    // offer
+	Counters bool   `json:"counters,omitempty"` // offer: the first descriptor
+	Web      bool   `json:"web,omitempty"`      // offer: the last descriptor
+
+	Name    string `json:"name,omitempty"`    // listener
+	Address string `json:"address,omitempty"` // listener
+	Serves  string `json:"serves,omitempty"`  // listener: its protocol
+	Seed    uint32 `json:"seed,omitempty"`    // listener
+	Sockets int    `json:"sockets,omitempty"` // listener: how many it has, with those of the messages after it
+
+	Device uint64 `json:"device,omitempty"` // yours: the file at the path
+	Inode  uint64 `json:"inode,omitempty"`
+
+	Words string `json:"words,omitempty"` // refused
+	Hint  string `json:"hint,omitempty"`
+}
+
+var errTooLarge = fmt.Errorf("a message is longer than %d bytes", maxMessage)
+
+func (m message) encode() ([]byte, error) {
+	data, err := json.Marshal(m)
+	if err == nil && len(data) > maxMessage {
+		err = errTooLarge
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", m.Kind, err)
+	}
+	return data, nil
+}
+
+// decode reads a message. Its errors name the version that is ours and, where
+// it was said, the other's.
+func decode(data []byte, version string) (message, error) {
+	var m message
+	if len(data) > maxMessage {
+		return m, errTooLarge
+	}
+	// The envelope first: fields may have other types in another protocol.
+	var envelope struct {
+		Kind     kind   `json:"kind"`
+		Protocol int    `json:"protocol"`
+		Version  string `json:"version"`
+		Words    string `json:"words"`
+		Hint     string `json:"hint"`
+	}
+	if err := json.Unmarshal(data, &envelope); err != nil {
+		return m, fmt.Errorf("no message of the takeover protocol: %w", err)
+	}
+	if envelope.Protocol == 0 || envelope.Kind == "" {
+		return m, errors.New("no message of the takeover protocol: it has no protocol number or no kind")
+	}
+	if envelope.Kind == kindRefused {
+		return message{Kind: kindRefused, Protocol: envelope.Protocol, Version: envelope.Version, Words: envelope.Words, Hint: envelope.Hint}, nil
+	}
+	if envelope.Protocol != protocol {
+		return m, fmt.Errorf("udpshard %s speaks takeover protocol %d, udpshard %s speaks %d", named(envelope.Version), envelope.Protocol, named(version), protocol)
+	}
+	if _, known := carries[envelope.Kind]; !known {
+		return m, fmt.Errorf("udpshard %s sends %.40q, which udpshard %s does not know", named(envelope.Version), envelope.Kind, named(version))
+	}
+	if err := json.Unmarshal(data, &m); err != nil {
+		return message{}, fmt.Errorf("%s of udpshard %s: %w", m.Kind, named(envelope.Version), err)
+	}
+	return m, m.check()
+}
+
+// check says what no sound message has.
+func (m message) check() error {
+	switch {
+	case m.Files < 0 || m.Files > maxFiles || m.Files > 0 && !carries[m.Kind]:
+		return fmt.Errorf("%s with %d descriptors", m.Kind, m.Files)
+	case m.Listeners < 0 || m.Listeners > maxListeners:
+		return fmt.Errorf("%s with %d listeners", m.Kind, m.Listeners)
+	case m.Sockets < 0 || m.Sockets > maxSockets:
+		return fmt.Errorf("%s with %d sockets", m.Kind, m.Sockets)
+	}
+	return nil
+}
+
+// named is a version as it is said in words: short, and never empty.
+func named(version string) string {
+	if version == "" {
+		return "of unknown version"
+	}
+	return fmt.Sprintf("%.40s", version)
+}

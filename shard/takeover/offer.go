@@ -1,0 +1,65 @@
+package takeover
+
+import (
+	"encoding/json"
+	"os"
+)
+
+// Role is what a process wants of the active one.
+type Role string
+
+const (
+	Successor Role = "successor" // replaces it as soon as it is ready
+	Standby   Role = "standby"   // waits for its end
+)
+
+// Hello is how a process introduces itself to the active one, which may
+// refuse it by what it says.
+type Hello struct {
+	Version   string
+	PID       int // filled in: this process, or the one that the kernel says is at the other end
+	Role      Role
+	Listeners []Want          // those it is set up for, in order
+	Notes     json.RawMessage // for what is added later; may be nil
+}
+
+// Want is a listener that a process is set up for.
+type Want struct {
+	Address string `json:"address"`
+	Shards  int    `json:"shards"`
+}
+
+// Offer is what the active process has. All files in it are duplicates, and
+// belong to whoever holds the Offer.
+//
+// O_NONBLOCK is one for all duplicates of a socket, in every process:
+// File.Fd and SyscallConn of these files leave it alone, but see
+// net.TCPListener.File.
+type Offer struct {
+	Version   string // filled in
+	PID       int    // filled in
+	Epoch     uint64
+	Listeners []Listener
+	Counters  *os.File        // a memfd; may be nil
+	Web       *os.File        // the listening socket of HTTP; may be nil
+	Notes     json.RawMessage // for what is added later; may be nil
+}
+
+// Listener is the sockets of an address, in the order of their shards.
+type Listener struct {
+	Name     string
+	Address  string
+	Protocol string
+	Seed     uint32
+	Sockets  []*os.File
+}
+
+// Close closes all files of the offer.
+func (o *Offer) Close() {
+	shut(o.Counters, o.Web)
+	o.Counters, o.Web = nil, nil
+	for i := range o.Listeners {
+		shut(o.Listeners[i].Sockets...)
+		o.Listeners[i].Sockets = nil
+	}
+}

@@ -1,0 +1,166 @@
+package takeover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+)
+
+// sendHello sends an introduction, its listeners in as many messages as they
+// need.
+func (w *wire) sendHello(ctx context.Context, h Hello) error {
+	if err := w.send(ctx, message{Kind: kindHello, PID: os.Getpid(), Role: h.Role, Listeners: len(h.Listeners), Notes: h.Notes}); err != nil {
+		return err
+	}
+	for rest := h.Listeners; len(rest) > 0; {
+		n := min(len(rest), maxWants)
+		if err := w.send(ctx, message{Kind: kindWants, Wants: rest[:n]}); err != nil {
+			return err
+		}
+		rest = rest[n:]
+	}
+	return nil
+}
+
+func (w *wire) receiveHello(ctx context.Context) (Hello, error) {
+	m, err := w.expect(ctx, kindHello)
+	if err != nil {
+		return Hello{}, err
+	}
+	h := Hello{Version: m.Version, PID: m.PID, Role: m.Role, Notes: m.Notes}
+	if w.cred.Pid != 0 {
+		h.PID = int(w.cred.Pid)
+	}
+	if h.Role != Successor && h.Role != Standby {
+		return h, fmt.Errorf("udpshard %s wants to be %.40q, which udpshard %s does not know", named(h.Version), h.Role, named(w.version))
+	}
+	for missing := m.Listeners; missing > 0; {
+		more, err := w.expect(ctx, kindWants)
+		if err != nil {
+			return h, err
+		}
+		if len(more.Wants) == 0 || len(more.Wants) > missing {
+			return h, fmt.Errorf("wants: %d listeners, where %d are missing", len(more.Wants), missing)
+		}
+		h.Listeners = append(h.Listeners, more.Wants...)
+		missing -= len(more.Wants)
+	}
+	return h, nil
+}
+
+// expect receives a message of a kind that carries no descriptors.
+func (w *wire) expect(ctx context.Context, want kind) (message, error) {
+	m, files, err := w.receive(ctx, w.limits.step)
+	shut(files...)
+	if err == nil && m.Kind != want {
+		err = outOfTurn(m.Kind, want)
+	}
+	return m, err
+}
+
+func outOfTurn(came, want kind) error {
+	return fmt.Errorf("%q came instead of %q", came, want)
+}
+
+// sendOffer sends an offer, and leaves its files open.
+func (w *wire) sendOffer(ctx context.Context, o Offer) error {
+	head := message{Kind: kindOffer, PID: os.Getpid(), Epoch: o.Epoch, Listeners: len(o.Listeners), Notes: o.Notes}
+	var files []*os.File
+	if o.Counters != nil {
+		head.Counters, files = true, append(files, o.Counters)
+	}
+	if o.Web != nil {
+		head.Web, files = true, append(files, o.Web)
+	}
+	if err := w.send(ctx, head, files...); err != nil {
+		return err
+	}
+	for _, l := range o.Listeners {
+		m := message{Kind: kindListener, Name: l.Name, Address: l.Address, Serves: l.Protocol, Seed: l.Seed, Sockets: len(l.Sockets)}
+		for rest := l.Sockets; ; m = (message{Kind: kindSockets}) {
+			n := min(len(rest), maxFiles)
+			if err := w.send(ctx, m, rest[:n]...); err != nil {
+				return fmt.Errorf("listener %s: %w", l.Name, err)
+			}
+			if rest = rest[n:]; len(rest) == 0 {
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// receiveOffer receives what follows the first message of an offer, head,
+// with which files came. They are closed where it fails.
+func (w *wire) receiveOffer(ctx context.Context, head message, files []*os.File) (o Offer, err error) {
+	o = Offer{Version: head.Version, PID: head.PID, Epoch: head.Epoch, Notes: head.Notes}
+	if w.cred.Pid != 0 {
+		o.PID = int(w.cred.Pid)
+	}
+	if o.Counters, o.Web, err = headFiles(head, files); err != nil {
+		return Offer{}, err
+	}
+	defer func() {
+		if err != nil {
+			o.Close()
+			o = Offer{}
+		}
+	}()
+	for range head.Listeners {
+		l, err := w.receiveListener(ctx)
+		o.Listeners = append(o.Listeners, l)
+		if err != nil {
+			return o, err
+		}
+	}
+	return o, nil
+}
+
+func headFiles(head message, files []*os.File) (counters, web *os.File, err error) {
+	want := 0
+	if head.Counters {
+		want++
+	}
+	if head.Web {
+		want++
+	}
+	if len(files) != want {
+		shut(files...)
+		return nil, nil, fmt.Errorf("offer: %d descriptors came, where %d are spoken of", len(files), want)
+	}
+	if head.Counters {
+		counters, files = files[0], files[1:]
+	}
+	if head.Web {
+		web = files[0]
+	}
+	return counters, web, nil
+}
+
+// receiveListener returns what it has with an error too.
+func (w *wire) receiveListener(ctx context.Context) (l Listener, err error) {
+	want, missing := kindListener, 0
+	for {
+		m, files, err := w.receive(ctx, w.limits.step)
+		if err != nil {
+			return l, err
+		}
+		l.Sockets = append(l.Sockets, files...)
+		if m.Kind != want {
+			return l, outOfTurn(m.Kind, want)
+		}
+		if want == kindListener {
+			l.Name, l.Address, l.Protocol, l.Seed = m.Name, m.Address, m.Serves, m.Seed
+			missing = m.Sockets
+			want = kindSockets
+		} else if len(files) == 0 {
+			return l, errors.New("sockets: none came")
+		}
+		if missing -= len(files); missing == 0 {
+			return l, nil
+		} else if missing < 0 {
+			return l, fmt.Errorf("listener %.40s: %d sockets more than spoken of", l.Name, -missing)
+		}
+	}
+}

@@ -1,0 +1,167 @@
+package takeover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"time"
+)
+
+// peer is a successor or standby, as the active process sees it. Its
+// goroutine answers it, another one reads what it says.
+type peer struct {
+	*wire
+	hello    Hello
+	ctx      context.Context // ends with the connection
+	messages chan message    // closed when the connection has ended
+	pass     chan passage
+	done     chan struct{} // closed when it is no longer answered
+}
+
+var errDied = errors.New("its connection has ended")
+
+// answer is the whole conversation with one peer.
+func (s *Server) answer(ctx context.Context, a Active, conn *net.UnixConn) {
+	defer conn.Close()
+	w, err := newWire(conn, s.version, s.limits)
+	if err != nil {
+		return // its end is closed, or it would have credentials
+	}
+	if !trusted(w.cred) {
+		w.refuse(ctx, fmt.Errorf("uid %d may not take over", w.cred.Uid))
+		return
+	}
+	hello, err := w.receiveHello(ctx)
+	if err != nil {
+		w.refuse(ctx, err)
+		return
+	}
+	p := &peer{wire: w, hello: hello, messages: make(chan message, 4), pass: make(chan passage), done: make(chan struct{})}
+	defer close(p.done)
+	if err := s.enter(p); err != nil {
+		w.refuse(ctx, err)
+		return
+	}
+	defer s.leave(p)
+	if err := p.makeOffer(ctx, a); err != nil {
+		w.refuse(ctx, err)
+		return
+	}
+	if !s.wait(p) {
+		w.send(context.WithoutCancel(ctx), message{Kind: kindMoved}) // fails if it has gone, and that is all right
+		return
+	}
+	defer p.read(ctx)()
+	if err := s.attend(a, p); err != nil && !s.hasMoved() {
+		w.refuse(ctx, err)
+	}
+}
+
+// enter lets one successor in at a time.
+func (s *Server) enter(p *peer) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p.hello.Role != Successor {
+		return nil
+	}
+	if s.successor != nil {
+		return hinted{fmt.Errorf("%s is taking over", process(s.successor.cred, s.successor.hello.PID)), "wait for it, or stop it"}
+	}
+	s.successor = p
+	return nil
+}
+
+// wait puts a peer in the queue, unless there is nothing to wait for.
+func (s *Server) wait(p *peer) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.hasMoved() {
+		return false
+	}
+	s.waiting = append(s.waiting, p)
+	return true
+}
+
+func (s *Server) leave(p *peer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.successor == p {
+		s.successor = nil
+	}
+	s.waiting = slices.DeleteFunc(s.waiting, func(q *peer) bool { return q == p })
+}
+
+func (p *peer) makeOffer(ctx context.Context, a Active) error {
+	offer, err := a.Offer(p.hello)
+	if err != nil {
+		return err
+	}
+	defer offer.Close()
+	return p.sendOffer(ctx, offer)
+}
+
+// refuse says no, if the other is still there to hear it. When ctx is done
+// this process ends, and that is no refusal.
+func (w *wire) refuse(ctx context.Context, why error) {
+	if ctx.Err() == nil && !errors.Is(why, io.EOF) && !errors.Is(why, errDied) {
+		w.send(ctx, message{Kind: kindRefused, Words: fmt.Sprintf("%.4000s", why), Hint: fmt.Sprintf("%.4000s", remedy(why))})
+	}
+}
+
+// read begins to read what the peer says. What it returns closes the
+// connection and waits for the end of that.
+func (p *peer) read(ctx context.Context) (stop func()) {
+	var cancel context.CancelCauseFunc
+	p.ctx, cancel = context.WithCancelCause(ctx)
+	go func() {
+		defer close(p.messages)
+		for {
+			m, files, err := p.receive(p.ctx, 0)
+			shut(files...)
+			if err == nil && len(p.messages) == cap(p.messages) {
+				err = errors.New("it says more than it is asked")
+			}
+			if errors.Is(err, io.EOF) {
+				err = errDied
+			}
+			if err != nil {
+				cancel(err)
+				return
+			}
+			p.messages <- m
+		}
+	}()
+	return func() {
+		p.conn.Close()
+		cancel(errDied)
+		for range p.messages {
+		}
+	}
+}
+
+// await waits for a message of a kind; without a limit if that is 0.
+func (p *peer) await(ctx context.Context, s *Server, want kind, limit time.Duration) error {
+	var late <-chan time.Time
+	if limit > 0 {
+		late = time.After(limit)
+	}
+	select {
+	case m, more := <-p.messages:
+		switch {
+		case !more:
+			return context.Cause(p.ctx)
+		case m.Kind != want:
+			return outOfTurn(m.Kind, want)
+		}
+		return nil
+	case <-late:
+		return fmt.Errorf("%q did not come within %s", want, limit)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-s.moved:
+		return ErrMoved
+	}
+}

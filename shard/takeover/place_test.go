@@ -1,0 +1,293 @@
+package takeover
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// stale leaves a socket's file behind, as a process does that is killed.
+func stale(t *testing.T, path string) {
+	t.Helper()
+	l, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: path, Net: "unixpacket"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	l.Close()
+}
+
+func TestListenAt(t *testing.T) {
+	long := strings.Repeat("d", 100)
+	for name, at := range map[string]struct {
+		path  string // in a folder
+		there func(t *testing.T, path string)
+		words string // of the error; none if empty
+	}{
+		"nothing":             {path: "s"},
+		"a stale socket":      {path: "s", there: stale},
+		"a long path":         {path: long + "/" + long + "/s", there: func(t *testing.T, path string) { os.MkdirAll(filepath.Dir(path), 0o700) }},
+		"a file":              {"s", func(t *testing.T, path string) { os.WriteFile(path, nil, 0o600) }, "is no socket"},
+		"a folder":            {"s", func(t *testing.T, path string) { os.Mkdir(path, 0o700) }, "is no socket"},
+		"a link to a socket":  {"s", func(t *testing.T, path string) { stale(t, path+"1"); os.Symlink(path+"1", path) }, "is no socket"},
+		"a named pipe":        {"s", func(t *testing.T, path string) { unix.Mkfifo(path, 0o600) }, "is no socket"},
+		"another kind of it":  {"s", other, "another program's socket"},
+		"no folder":           {"x/s", nil, "no such file"},
+		"a file as folder":    {"x/s", func(t *testing.T, path string) { os.WriteFile(filepath.Dir(path), nil, 0o600) }, "not a directory"},
+		"too long a name":     {strings.Repeat("s", 108), nil, "a socket's address holds"},
+		"no name":             {"s/", nil, "names no file"},
+		"another user's":      {"s", foreign, "is a socket of uid 54321"},
+		"another's, too long": {long + "/" + strings.Repeat("s", nameRoom+1), func(t *testing.T, path string) { os.MkdirAll(filepath.Dir(path), 0o700) }, "holds"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			keepsDescriptors(t)
+			folder := t.TempDir()
+			path := folder + "/" + at.path
+			if at.there != nil {
+				at.there(t, path)
+			}
+			s, err := Listen(path, "1.0")
+			if at.words != "" {
+				if err == nil || !strings.Contains(err.Error(), at.words) {
+					t.Errorf("%v, want %q", err, at.words)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			info, err := os.Lstat(path)
+			if err != nil || info.Mode() != os.ModeSocket|0o600 {
+				t.Errorf("%v, %v", info.Mode(), err)
+			}
+			if s.Path() != path {
+				t.Error(s.Path())
+			}
+			c := dial(t, path)
+			if c.PID() != os.Getpid() {
+				t.Error("pid", c.PID())
+			}
+			c.Close()
+			var inUse *InUseError
+			if _, err = Listen(path, "1.0"); !errors.As(err, &inUse) || inUse.PID != os.Getpid() || inUse.UID != os.Geteuid() || !errors.Is(err, unix.EADDRINUSE) {
+				t.Errorf("second: %v", err)
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+			if err := s.Close(); err != nil {
+				t.Error("second time:", err)
+			}
+			names, _ := os.ReadDir(filepath.Dir(path))
+			if len(names) != 0 {
+				t.Errorf("left behind: %v", names)
+			}
+			_, err = Dial(within(t), path)
+			wants(t, err, ErrNobody)
+			wants(t, err, os.ErrNotExist)
+		})
+	}
+}
+
+// other is another program's live socket.
+func other(t *testing.T, path string) {
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+}
+
+func foreign(t *testing.T, path string) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to make a file of another user")
+	}
+	stale(t, path)
+	if err := os.Chown(path, 54321, -1); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAbstractNamesAreRefused(t *testing.T) {
+	for _, path := range []string{"@udpshard", "\x00udpshard", "a\x00b", ""} {
+		if _, err := Listen(path, ""); err == nil {
+			t.Errorf("Listen(%q) succeeded", path)
+		}
+		if _, err := Dial(within(t), path); err == nil || errors.Is(err, ErrNobody) {
+			t.Errorf("Dial(%q): %v", path, err)
+		}
+	}
+}
+
+func TestDialNobody(t *testing.T) {
+	keepsDescriptors(t)
+	folder := t.TempDir()
+	stale(t, folder+"/stale")
+	os.WriteFile(folder+"/file", nil, 0o600)
+	for name, nobody := range map[string]bool{"none": true, "none/none": true, "stale": true, "file": false, "file/none": false} {
+		if _, err := Dial(within(t), folder+"/"+name); err == nil || errors.Is(err, ErrNobody) != nobody {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestModeWithAnyMask(t *testing.T) {
+	keepsDescriptors(t)
+	for _, mask := range []int{0, 0o077, 0o777} {
+		before := unix.Umask(mask)
+		path := t.TempDir() + "/s"
+		unix.Umask(before)
+		unix.Umask(mask)
+		s, err := Listen(path, "")
+		unix.Umask(before)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Lstat(path); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("umask %o: %v, %v", mask, info.Mode(), err)
+		}
+		s.Close()
+	}
+}
+
+// bind(2) makes the file with the mode that its socket has: no moment in
+// which it is open to others.
+func TestModeFromTheFirstMoment(t *testing.T) {
+	before := unix.Umask(0)
+	defer unix.Umask(before)
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	path := t.TempDir() + "/s"
+	if err := errors.Join(unix.Fchmod(fd, 0o600), unix.Bind(fd, &unix.SockaddrUnix{Name: path})); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Lstat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Error(info.Mode(), err)
+	}
+}
+
+// Of many that find the same stale file, or none, one has the path: whoever
+// dials it finds that one.
+func TestListenAtOnce(t *testing.T) {
+	keepsDescriptors(t)
+	for _, leave := range []bool{true, false} {
+		for range 10 {
+			path := t.TempDir() + "/s"
+			if leave {
+				stale(t, path)
+			}
+			var all sync.WaitGroup
+			servers, errs := make([]*Server, 8), make([]error, 8)
+			for i := range servers {
+				all.Go(func() { servers[i], errs[i] = Listen(path, "") })
+			}
+			all.Wait()
+			var winner *Server
+			for i, s := range servers {
+				inUse := &InUseError{}
+				switch {
+				case s != nil && winner != nil:
+					t.Error("two have the path")
+				case s != nil:
+					winner = s
+				case !errors.As(errs[i], &inUse):
+					t.Error(errs[i])
+				}
+			}
+			c := dial(t, path)
+			a := newActive(t)
+			v := serve(t, winner, a)
+			o, err := c.Hello(within(t), Hello{Role: Standby})
+			if err != nil {
+				t.Error(err)
+			}
+			o.Close()
+			c.Close()
+			v.Close()
+		}
+	}
+}
+
+// What took the path since is not removed, and a closing server and one that
+// listens anew do not meet.
+func TestCloseRemovesItsOwnFileAlone(t *testing.T) {
+	keepsDescriptors(t)
+	path := t.TempDir() + "/s"
+	first, err := Listen(path, "1.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := dial(t, path) // stays connected
+	second, err := Seize(path, "2.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := serve(t, first, newActive(t))
+	o, err := c.Hello(within(t), Hello{Role: Standby})
+	if err != nil || o.Version != "1.0" {
+		t.Error(o, err)
+	}
+	o.Close()
+	c.Close()
+	if err := v.Close(); err != nil {
+		t.Error(err)
+	}
+	dial(t, path).Close()
+	if err := second.Close(); err != nil {
+		t.Error(err)
+	}
+	for range 100 {
+		old, err := Listen(path, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var closing sync.WaitGroup
+		closing.Go(func() { old.Close() })
+		var next *Server
+		for inUse := new(InUseError); next == nil; {
+			if next, err = Listen(path, ""); err != nil && !errors.As(err, &inUse) {
+				t.Fatal(err)
+			}
+		}
+		closing.Wait()
+		dial(t, path).Close()
+		next.Close()
+	}
+}
+
+func TestSeizeTakesNoForeignFile(t *testing.T) {
+	keepsDescriptors(t)
+	path := t.TempDir() + "/s"
+	os.WriteFile(path, []byte("precious"), 0o600)
+	if _, err := Seize(path, ""); err == nil || !strings.Contains(err.Error(), "is no socket") || remedy(err) == "" {
+		t.Error(err)
+	}
+	if data, _ := os.ReadFile(path); string(data) != "precious" {
+		t.Error("it is gone")
+	}
+}
+
+func TestFolderIsGone(t *testing.T) {
+	keepsDescriptors(t)
+	folder := t.TempDir() + "/run"
+	os.Mkdir(folder, 0o700)
+	s, err := Listen(folder+"/s", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.RemoveAll(folder)
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	wants(t, s.Serve(context.Background(), newActive(t)), net.ErrClosed)
+}

@@ -1,0 +1,110 @@
+package takeover
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync"
+)
+
+// Server is the active process's end: a socket that listens at a path, and
+// those that wait. Its methods may be called by any goroutine.
+type Server struct {
+	path     string
+	version  string
+	limits   limits
+	listener *net.UnixListener
+	file     identity
+
+	turn    chan struct{} // held while ownership is being passed
+	moved   chan struct{} // closed once it has been
+	left    chan struct{} // closed after Left
+	closing chan struct{}
+	close   sync.Once
+
+	mu        sync.Mutex
+	successor *peer   // from its hello to its end
+	waiting   []*peer // those that have their offer and wait, in order
+}
+
+// Listen takes the path. version is what peers are told. A socket file that a
+// process of this user left is replaced; a live socket is an *InUseError;
+// another user's socket, or a file that is none, is an error too. Of several
+// that listen at once, one succeeds.
+//
+// Take a UDP port before its path: then whoever has the path has the port.
+func Listen(path, version string) (*Server, error) { return listen(path, version, false) }
+
+// Seize is Listen, but replaces a live socket too: that of a process that
+// hangs. Those that are connected to it stay connected.
+func Seize(path, version string) (*Server, error) { return listen(path, version, true) }
+
+func listen(path, version string, live bool) (*Server, error) {
+	p, err := openPlace(path)
+	if err != nil {
+		return nil, err
+	}
+	defer p.close()
+	if err = p.lock(); err != nil {
+		return nil, err
+	}
+	if err = p.vacant(live); err != nil {
+		return nil, err
+	}
+	l, file, err := p.take()
+	if err != nil {
+		return nil, err
+	}
+	return newServer(p.path, version, l, file), nil
+}
+
+func newServer(path, version string, l *net.UnixListener, file identity) *Server {
+	return &Server{path: path, version: version, limits: standard, listener: l, file: file,
+		turn: make(chan struct{}, 1), moved: make(chan struct{}), left: make(chan struct{}), closing: make(chan struct{})}
+}
+
+// Path returns where it listens, as an absolute path.
+func (s *Server) Path() string { return s.path }
+
+// Standbys returns those that wait, the one that is next first.
+func (s *Server) Standbys() []Hello {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var hellos []Hello
+	for _, p := range s.waiting {
+		if p.hello.Role == Standby {
+			hellos = append(hellos, p.hello)
+		}
+	}
+	return hellos
+}
+
+// Close ends Serve and, unless somebody has taken over, removes the file at
+// the path if it is still the one that Listen made. It waits for a handover
+// that is under way to end, so no method of Active may call it.
+func (s *Server) Close() (err error) {
+	s.close.Do(func() {
+		close(s.closing)
+		s.listener.SetDeadline(longAgo)
+		s.turn <- struct{}{}
+		defer func() { <-s.turn }()
+		if !s.hasMoved() {
+			err = errors.Join(s.clear(), s.listener.Close())
+		}
+	})
+	return err
+}
+
+func (s *Server) clear() error {
+	p, err := openPlace(s.path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // the folder has gone, and the file with it
+	} else if err != nil {
+		return err
+	}
+	defer p.close()
+	if err = p.lock(); err != nil {
+		return err
+	}
+	return p.clear(s.file)
+}

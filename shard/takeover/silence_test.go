@@ -1,0 +1,236 @@
+package takeover
+
+import (
+	"context"
+	"errors"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// impatient makes every step time out at once.
+func impatient(s *Server) {
+	s.limits = limits{step: 50 * time.Millisecond, answer: 50 * time.Millisecond, mine: 50 * time.Millisecond}
+}
+
+func TestSilentSuccessor(t *testing.T) {
+	keepsDescriptors(t)
+	a := newActive(t, 1)
+	v := start(t, a, impatient)
+	c := dial(t, v.Path())
+	if err := c.Wait(within(t)); err == nil || !strings.Contains(err.Error(), errSilent.Error()) {
+		t.Errorf("no hello: %v", err)
+	}
+	c, _ = join(t, v.Path(), Successor)
+	time.Sleep(2 * v.limits.step) // it may prepare for longer than any step
+	if err := c.Ready(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	a.until("resume")
+	_, err := c.Mine(within(t))
+	if refused := new(Refused); !errors.As(err, &refused) || !strings.Contains(err.Error(), `"mine" did not come within`) {
+		t.Errorf("no mine: %v", err)
+	}
+	if got := a.calls(); !slices.Equal(got, []string{"yield", "resume"}) {
+		t.Error(got)
+	}
+}
+
+// pretend is an active process that the test plays: f answers the first that
+// connects.
+func pretend(t *testing.T, f func(w *wire)) (*Conn, chan struct{}) {
+	t.Helper()
+	path := t.TempDir() + "/takeover.sock"
+	s, err := Listen(path, "0.9")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer s.Close()
+		conn, err := s.listener.AcceptUnix()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		w, err := newWire(conn, "0.9", standard)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		f(w)
+	}()
+	c := dial(t, path)
+	t.Cleanup(func() { <-done })
+	return c, done
+}
+
+// follow is a successor, as far as it comes.
+func follow(ctx context.Context, c *Conn) (*Server, error) {
+	o, err := c.Hello(ctx, Hello{Version: "1.1", Role: Successor})
+	if err != nil {
+		return nil, err
+	}
+	defer o.Close()
+	if err := c.Ready(ctx); err != nil {
+		return nil, err
+	}
+	return c.Mine(ctx)
+}
+
+func TestActiveDies(t *testing.T) {
+	ctx := context.Background()
+	hello := func(w *wire) { w.receiveHello(ctx) }
+	offer := func(w *wire) { w.send(ctx, message{Kind: kindOffer}) }
+	ready := func(w *wire) { w.expect(ctx, kindReady) }
+	yours := func(w *wire) {
+		l, _ := net.ListenUnix("unixpacket", &net.UnixAddr{Net: "unixpacket"}) // of no path, but that does not matter
+		f, _ := l.File()
+		w.send(ctx, message{Kind: kindYours}, f)
+		f.Close()
+		l.Close()
+	}
+	mine := func(w *wire) { w.expect(ctx, kindMine) }
+	left := func(w *wire) { w.send(ctx, message{Kind: kindLeft}) }
+	steps := []struct {
+		name string
+		do   func(*wire)
+	}{
+		{"at once", func(*wire) {}}, {"after hello", hello},
+		{"in its offer", func(w *wire) { w.send(ctx, message{Kind: kindOffer, Listeners: 1}) }},
+		{"in a listener", func(w *wire) { w.send(ctx, message{Kind: kindListener, Sockets: 1}) }},
+	}
+	for i := range steps {
+		t.Run(steps[i].name, func(t *testing.T) {
+			keepsDescriptors(t)
+			c, _ := pretend(t, func(w *wire) {
+				for _, s := range steps[:i+1] {
+					s.do(w)
+				}
+			})
+			_, err := follow(within(t), c)
+			wants(t, err, ErrGone)
+		})
+	}
+	whole := []func(*wire){hello, offer, ready, yours, mine, left}
+	for i := range whole {
+		t.Run([]string{"hello", "offer", "ready", "yours", "mine", "left"}[i], func(t *testing.T) {
+			keepsDescriptors(t)
+			c, _ := pretend(t, func(w *wire) {
+				for _, do := range whole[:i+1] {
+					do(w)
+				}
+			})
+			s, err := follow(within(t), c)
+			if i == len(whole)-1 {
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.listener.Close()
+				return
+			}
+			wants(t, err, ErrGone)
+		})
+	}
+}
+
+// The active process says left just as the successor stops waiting for it:
+// then it has taken over.
+func TestMineAtTheLine(t *testing.T) {
+	keepsDescriptors(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	var committed error
+	c, done := pretend(t, func(w *wire) {
+		bg := context.Background()
+		w.receiveHello(bg)
+		w.send(bg, message{Kind: kindOffer})
+		w.expect(bg, kindReady)
+		l, _ := net.ListenUnix("unixpacket", &net.UnixAddr{Net: "unixpacket"})
+		f, _ := l.File()
+		w.send(bg, message{Kind: kindYours}, f)
+		f.Close()
+		l.Close()
+		w.expect(bg, kindMine)
+		go cancel()
+		committed = w.send(bg, message{Kind: kindLeft})
+	})
+	s, err := follow(ctx, c)
+	<-done
+	if (err == nil) != (committed == nil) {
+		t.Errorf("the one says %v, the other one %v", err, committed)
+	}
+	if s != nil {
+		s.listener.Close()
+	}
+}
+
+func TestContextEndsWaiting(t *testing.T) {
+	keepsDescriptors(t)
+	a := newActive(t, 1)
+	v := start(t, a)
+	c, _ := join(t, v.Path(), Standby)
+	a.waitFor(v, 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	wants(t, c.Wait(ctx), context.Canceled)
+	ctx, cancel = context.WithTimeout(context.Background(), time.Millisecond)
+	defer cancel()
+	wants(t, c.Wait(ctx), context.DeadlineExceeded)
+	// It waits on all the same.
+	passed := make(chan error, 1)
+	go func() { passed <- v.Pass(within(t)) }()
+	if err := c.Wait(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	own(t, c).Close()
+	wants(t, result(t, passed), nil)
+}
+
+func TestServeEnds(t *testing.T) {
+	keepsDescriptors(t)
+	a := newActive(t, 1)
+	v := start(t, a)
+	standby, _ := join(t, v.Path(), Standby)
+	successor, _ := join(t, v.Path(), Successor)
+	dial(t, v.Path())
+	v.stop()
+	wants(t, result(t, v.ended), context.Canceled)
+	if err := standby.Wait(within(t)); err == nil {
+		t.Error("a standby was told that it is active")
+	}
+	if err := successor.Ready(within(t)); err == nil {
+		t.Error("a successor was told that it is active")
+	}
+	if got := a.calls(); got != nil {
+		t.Error(got)
+	}
+}
+
+// Close while it is handing over: both agree on how that ended.
+func TestCloseInAHandover(t *testing.T) {
+	keepsDescriptors(t)
+	a := newActive(t, 1)
+	a.onYield(func(ctx context.Context) error {
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	v := start(t, a)
+	c, _ := join(t, v.Path(), Successor)
+	ready := make(chan error, 1)
+	go func() { ready <- c.Ready(within(t)) }()
+	a.until("yield")
+	if err := v.Close(); err != nil {
+		t.Error(err)
+	}
+	wants(t, result(t, v.ended), net.ErrClosed)
+	if err := result(t, ready); err == nil {
+		t.Error("the successor was told that it is active")
+	}
+	if got := a.calls(); !slices.Equal(got, []string{"yield", "resume"}) {
+		t.Error(got)
+	}
+}

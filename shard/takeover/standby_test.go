@@ -1,0 +1,188 @@
+package takeover
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+)
+
+func TestPassToStandbys(t *testing.T) {
+	keepsDescriptors(t)
+	a := newActive(t, 2)
+	v := start(t, a)
+	wants(t, v.Pass(within(t)), ErrNoStandby)
+	first, _ := join(t, v.Path(), Standby)
+	a.waitFor(v, 1)
+	second, _ := join(t, v.Path(), Standby)
+	a.waitFor(v, 2)
+	preparing, _ := join(t, v.Path(), Successor)
+
+	passed := make(chan error, 1)
+	go func() { passed <- v.Pass(within(t)) }()
+	if err := first.Wait(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	s := own(t, first)
+	wants(t, result(t, passed), nil)
+	wants(t, second.Wait(within(t)), ErrMoved)
+	wants(t, preparing.Ready(within(t)), ErrMoved)
+	wants(t, result(t, v.ended), nil)
+	wants(t, v.Pass(within(t)), nil)
+
+	// Who dials before the new one serves is answered by it.
+	again := dial(t, v.Path())
+	w := serve(t, s, newActive(t, 1))
+	o, err := again.Hello(within(t), Hello{Role: Standby})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Close()
+	w.stop()
+	wants(t, again.Wait(within(t)), ErrGone)
+}
+
+// waitFor waits until there are so many standbys: a queue is joined a moment
+// after the offer.
+func (a *active) waitFor(v served, n int) {
+	a.t.Helper()
+	for ctx := within(a.t); len(v.Standbys()) != n; {
+		if ctx.Err() != nil {
+			a.t.Fatalf("%d standbys, want %d", len(v.Standbys()), n)
+		}
+	}
+}
+
+func TestSuccessorBeforeStandbys(t *testing.T) {
+	keepsDescriptors(t)
+	a := newActive(t, 1)
+	v := start(t, a)
+	standby, _ := join(t, v.Path(), Standby)
+	a.waitFor(v, 1)
+	successor, _ := join(t, v.Path(), Successor)
+	take(t, successor).Close()
+	wants(t, standby.Wait(within(t)), ErrMoved)
+}
+
+// A standby that is stopped does not keep the next one from taking over.
+func TestStoppedStandby(t *testing.T) {
+	keepsDescriptors(t)
+	a := newActive(t, 1)
+	v := start(t, a, impatient)
+	stopped, _ := join(t, v.Path(), Standby)
+	a.waitFor(v, 1)
+	dead, _ := join(t, v.Path(), Standby)
+	a.waitFor(v, 2)
+	next, _ := join(t, v.Path(), Standby)
+	a.waitFor(v, 3)
+	dead.Close()
+	a.waitFor(v, 2)
+	passed := make(chan error, 1)
+	go func() { passed <- v.Pass(within(t)) }()
+	if err := next.Wait(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	own(t, next).Close()
+	wants(t, result(t, passed), nil)
+	if got := a.calls(); !slices.Equal(got, []string{"yield", "left"}) {
+		t.Error(got)
+	}
+	if err := stopped.Wait(within(t)); err == nil {
+		t.Error("two were told that they are active")
+	}
+}
+
+// A standby that hangs after yours is given up, and the next one asked.
+func TestStandbyHangs(t *testing.T) {
+	keepsDescriptors(t)
+	a := newActive(t, 1)
+	v := start(t, a, impatient)
+	hangs, _ := join(t, v.Path(), Standby)
+	a.waitFor(v, 1)
+	passed := make(chan error, 1)
+	go func() { passed <- v.Pass(within(t)) }()
+	if err := hangs.Wait(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	wants(t, result(t, passed), ErrNoStandby)
+	if _, err := hangs.Mine(within(t)); err == nil {
+		t.Error("it has taken over after all")
+	}
+	if got := a.calls(); !slices.Equal(got, []string{"yield", "resume"}) {
+		t.Error(got)
+	}
+}
+
+func TestPassThatCannotYield(t *testing.T) {
+	keepsDescriptors(t)
+	a := newActive(t, 1)
+	full := errors.New("the disk is full")
+	a.onYield(func(context.Context) error { return full })
+	v := start(t, a)
+	standby, _ := join(t, v.Path(), Standby)
+	a.waitFor(v, 1)
+	waits := make(chan error, 1)
+	go func() { waits <- standby.Wait(within(t)) }()
+	wants(t, v.Pass(within(t)), full)
+	// It is not the standby's fault, and it waits on.
+	a.onYield(nil)
+	passed := make(chan error, 1)
+	go func() { passed <- v.Pass(within(t)) }()
+	wants(t, result(t, waits), nil)
+	own(t, standby).Close()
+	wants(t, result(t, passed), nil)
+}
+
+func TestPassIsCancelled(t *testing.T) {
+	keepsDescriptors(t)
+	a := newActive(t, 1)
+	a.onYield(func(ctx context.Context) error {
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	v := start(t, a)
+	standby, _ := join(t, v.Path(), Standby)
+	a.waitFor(v, 1)
+	waits := make(chan error, 1)
+	go func() { waits <- standby.Wait(within(t)) }()
+	ctx, cancel := context.WithCancel(context.Background())
+	passed := make(chan error, 1)
+	go func() { passed <- v.Pass(ctx) }()
+	a.until("yield")
+	cancel()
+	wants(t, result(t, passed), context.Canceled)
+	a.until("resume")
+	v.stop()
+	wants(t, result(t, waits), ErrGone)
+}
+
+// A successor and Pass at once: one of them gets it, and Pass is content.
+func TestPassAndSuccessor(t *testing.T) {
+	for range 10 {
+		a := newActive(t, 1)
+		v := start(t, a)
+		standby, _ := join(t, v.Path(), Standby)
+		a.waitFor(v, 1)
+		successor, _ := join(t, v.Path(), Successor)
+		passed, one, other := make(chan error, 1), make(chan error, 1), make(chan error, 1)
+		go func() { passed <- v.Pass(within(t)) }()
+		try := func(c *Conn, wait func(context.Context) error, ended chan<- error) {
+			err := wait(within(t))
+			if err == nil {
+				var s *Server
+				if s, err = c.Mine(within(t)); err == nil {
+					s.Close()
+				}
+			}
+			ended <- err
+		}
+		go try(standby, standby.Wait, one)
+		go try(successor, successor.Ready, other)
+		wants(t, result(t, passed), nil)
+		a1, a2 := result(t, one), result(t, other)
+		if (a1 == nil) == (a2 == nil) {
+			t.Errorf("standby: %v; successor: %v", a1, a2)
+		}
+		wants(t, result(t, v.ended), nil)
+	}
+}

@@ -1,0 +1,287 @@
+package takeover
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestUpgrade(t *testing.T) {
+	for name, sockets := range map[string][]int{"two": {2}, "none": {}, "an empty listener": {1, 0, 3}, "600": {600}, "full messages": {253, 506, 254, 1}} {
+		t.Run(name, func(t *testing.T) {
+			keepsDescriptors(t)
+			a := newActive(t, sockets...)
+			v := start(t, a)
+			a.counters.WriteString("12345")
+			c, o := join(t, v.Path(), Successor)
+			if o.Version != "1.0" || o.PID != os.Getpid() || o.Epoch != 7 || string(o.Notes) != `{"later":1}` || o.Web != nil || len(o.Listeners) != len(sockets) {
+				t.Errorf("offer: %+v", o)
+			}
+			if inode(t, o.Counters) != inode(t, a.counters) {
+				t.Error("other counters came")
+			}
+			for i, l := range o.Listeners {
+				if l.Name != string(rune('a'+i)) || l.Address != "127.0.0.1:5514" || l.Protocol != "raw" || l.Seed != 1<<32-1 || len(l.Sockets) != sockets[i] {
+					t.Fatalf("listener %d: %s %s %s %d, %d sockets", i, l.Name, l.Address, l.Protocol, l.Seed, len(l.Sockets))
+				}
+				for j, f := range l.Sockets {
+					if inode(t, f) != inode(t, a.sockets[i][j]) {
+						t.Fatalf("listener %d: another socket is at %d", i, j)
+					}
+				}
+			}
+			if h := a.greeted()[0]; h.Version != "1.1" || h.PID != os.Getpid() || h.Role != Successor || !slices.Equal(h.Listeners, []Want{{"127.0.0.1:5514", 2}}) {
+				t.Errorf("hello: %+v", h)
+			}
+			s := take(t, c)
+			if got := a.calls(); !slices.Equal(got, []string{"yield", "left"}) {
+				t.Errorf("called: %q", got)
+			}
+			if err := result(t, v.ended); err != nil {
+				t.Error(err)
+			}
+			// The next one finds the new one at the same path, and so on.
+			b := newActive(t, 1)
+			w := serve(t, s, b)
+			c, o = join(t, v.Path(), Successor)
+			if o.Version != "1.1" || len(o.Listeners) != 1 {
+				t.Errorf("second offer: %+v", o)
+			}
+			s = take(t, c)
+			wants(t, result(t, w.ended), nil)
+			v.Close()
+			w.Close()
+			if _, err := os.Lstat(v.Path()); err != nil {
+				t.Error("those who left took the path along:", err)
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+			if _, err := os.Lstat(v.Path()); !os.IsNotExist(err) {
+				t.Error("the last one left its file:", err)
+			}
+		})
+	}
+}
+
+func TestWeb(t *testing.T) {
+	keepsDescriptors(t)
+	a := &withWeb{newActive(t, 1), udpSocket(t)}
+	t.Cleanup(func() { a.web.Close() })
+	v := start(t, a)
+	_, o := join(t, v.Path(), Standby)
+	if o.Web == nil || inode(t, o.Web) != inode(t, a.web) || inode(t, o.Counters) != inode(t, a.counters) {
+		t.Errorf("offer: %+v", o)
+	}
+}
+
+type withWeb struct {
+	*active
+	web *os.File
+}
+
+func (a *withWeb) Offer(h Hello) (Offer, error) {
+	o, err := a.active.Offer(h)
+	o.Web = dup(a.web)
+	return o, err
+}
+
+func TestLongHello(t *testing.T) {
+	keepsDescriptors(t)
+	a := newActive(t)
+	v := start(t, a)
+	want := make([]Want, 3*maxWants+1)
+	for i := range want {
+		want[i] = Want{strings.Repeat("a", 200), i}
+	}
+	c := dial(t, v.Path())
+	o, err := c.Hello(within(t), Hello{Role: Standby, Listeners: want})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Close()
+	if got := a.greeted()[0].Listeners; !slices.Equal(got, want) {
+		t.Errorf("%d listeners came", len(got))
+	}
+}
+
+func TestRefusalSaysWhatToDo(t *testing.T) {
+	keepsDescriptors(t)
+	a := newActive(t, 1)
+	a.refuses = hinted{errors.New("it has 4 shards, and 2 are wanted"), "give it --shards 4"}
+	v := start(t, a)
+	c := dial(t, v.Path())
+	_, err := c.Hello(within(t), Hello{Role: Successor})
+	var refused *Refused
+	if !errors.As(err, &refused) || refused.Hint() != "give it --shards 4" || err.Error() != "the active udpshard 1.0 refuses: it has 4 shards, and 2 are wanted" {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestOneSuccessorAtATime(t *testing.T) {
+	keepsDescriptors(t)
+	a := newActive(t, 1)
+	v := start(t, a)
+	first, _ := join(t, v.Path(), Successor)
+	_, err := dial(t, v.Path()).Hello(within(t), Hello{Role: Successor})
+	if err == nil || !strings.Contains(err.Error(), "is taking over") {
+		t.Error(err)
+	}
+	take(t, first).Close()
+}
+
+// A successor that dies, at whatever point, changes nothing.
+func TestSuccessorDies(t *testing.T) {
+	deaths := []struct {
+		name string
+		dies func(t *testing.T, a *active, c *Conn)
+		want []string
+	}{
+		{"before hello", func(t *testing.T, a *active, c *Conn) {}, nil},
+		{"in its hello", func(t *testing.T, a *active, c *Conn) {
+			c.send(within(t), message{Kind: kindHello, Role: Successor, Listeners: 2})
+		}, nil},
+		{"after hello", func(t *testing.T, a *active, c *Conn) { c.sendHello(within(t), Hello{Role: Successor}) }, nil},
+		{"after the offer", func(t *testing.T, a *active, c *Conn) { greet(t, c) }, nil},
+		{"as it is ready", func(t *testing.T, a *active, c *Conn) {
+			a.onYield(func(ctx context.Context) error {
+				c.Close()
+				<-ctx.Done()
+				return ctx.Err()
+			})
+			greet(t, c)
+			c.Ready(within(t))
+		}, []string{"yield", "resume"}},
+		{"as all is flushed", func(t *testing.T, a *active, c *Conn) {
+			a.onYield(func(ctx context.Context) error {
+				c.Close()
+				<-ctx.Done()
+				return nil
+			})
+			greet(t, c)
+			c.Ready(within(t))
+		}, []string{"yield", "resume"}},
+		{"after yours", func(t *testing.T, a *active, c *Conn) {
+			greet(t, c)
+			if err := c.Ready(within(t)); err != nil {
+				t.Error(err)
+			}
+		}, []string{"yield", "resume"}},
+		{"with nonsense", func(t *testing.T, a *active, c *Conn) {
+			greet(t, c)
+			c.Ready(within(t))
+			c.send(within(t), message{Kind: kindHello})
+			wants(t, c.Wait(within(t)), new(Refused))
+		}, []string{"yield", "resume"}},
+		{"out of turn", func(t *testing.T, a *active, c *Conn) {
+			greet(t, c)
+			c.send(within(t), message{Kind: kindMine})
+			wants(t, c.Wait(within(t)), new(Refused))
+		}, nil},
+		{"talking too much", func(t *testing.T, a *active, c *Conn) {
+			release := make(chan struct{})
+			a.onYield(func(ctx context.Context) error {
+				close(release)
+				<-ctx.Done()
+				return ctx.Err()
+			})
+			greet(t, c)
+			c.send(within(t), message{Kind: kindReady})
+			<-release
+			for c.send(within(t), message{Kind: kindReady}) == nil {
+			}
+		}, []string{"yield", "resume"}},
+	}
+	for _, death := range deaths {
+		t.Run(death.name, func(t *testing.T) {
+			keepsDescriptors(t)
+			a := newActive(t, 2)
+			v := start(t, a)
+			c := dial(t, v.Path())
+			death.dies(t, a, c)
+			c.Close()
+			if death.want != nil {
+				a.until("resume")
+			}
+			if got := a.calls(); !slices.Equal(got, death.want) {
+				t.Errorf("called: %q, want %q", got, death.want)
+			}
+			a.onYield(nil)
+			// The next one gets it all, once the first one's end is noticed.
+			for {
+				next := dial(t, v.Path())
+				o, err := next.Hello(within(t), Hello{Role: Successor})
+				if refused := new(Refused); errors.As(err, &refused) && strings.Contains(err.Error(), "is taking over") {
+					next.Close()
+					continue
+				} else if err != nil {
+					t.Fatal(err)
+				}
+				if len(o.Listeners[0].Sockets) != 2 {
+					t.Errorf("%+v", o)
+				}
+				o.Close()
+				take(t, next).Close()
+				break
+			}
+			wants(t, result(t, v.ended), nil)
+		})
+	}
+}
+
+// Is makes every refusal the same to errors.Is.
+func (e *Refused) Is(err error) bool {
+	_, same := err.(*Refused)
+	return same
+}
+
+func greet(t *testing.T, c *Conn) {
+	t.Helper()
+	o, err := c.Hello(within(t), Hello{Role: Successor})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Close()
+}
+
+// One that dies as it says mine has taken over or not, never both.
+func TestSuccessorDiesAtTheLine(t *testing.T) {
+	for range 20 {
+		a := newActive(t, 1)
+		v := start(t, a)
+		c := dial(t, v.Path())
+		greet(t, c)
+		if err := c.Ready(within(t)); err != nil {
+			t.Fatal(err)
+		}
+		c.send(within(t), message{Kind: kindMine})
+		c.Close()
+		a.until("yield")
+		end := <-a.changes
+		if end != "left" && end != "resume" {
+			t.Fatal(end)
+		}
+		v.stop()
+		if err := result(t, v.ended); (err == nil) != (end == "left") {
+			t.Errorf("%s, and then %v", end, err)
+		}
+	}
+}
+
+func TestYieldFails(t *testing.T) {
+	keepsDescriptors(t)
+	a := newActive(t, 1)
+	a.onYield(func(context.Context) error { return errors.New("the disk is full") })
+	v := start(t, a)
+	c, _ := join(t, v.Path(), Successor)
+	err := c.Ready(within(t))
+	if err == nil || !strings.Contains(err.Error(), "can't stop reading: the disk is full") {
+		t.Error(err)
+	}
+	if got := a.calls(); !slices.Equal(got, []string{"yield", "resume"}) {
+		t.Error(got)
+	}
+}
