@@ -94,7 +94,7 @@ func unsteering() error {
 // so where the call exists.
 func receiveBatch() error {
 	return withSocket(unix.AF_INET, func(fd int) error {
-		_, err := sys.NewReceiver(1, 1, false, false).Receive(fd, unix.MSG_DONTWAIT)
+		_, err := sys.NewReceiver(1, 1, sys.ReceiverOptions{}).Receive(fd, unix.MSG_DONTWAIT)
 		if errors.Is(err, unix.EAGAIN) {
 			return nil
 		}

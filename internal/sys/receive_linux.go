@@ -16,29 +16,55 @@ type Receiver struct {
 	slab    []byte
 	size    int // of one message's part of slab
 	used    int // headers that the kernel has written since they were last reset
+	trains  bool
+	copies  bool
+}
+
+// ReceiverOptions are what a Receiver is to know of messages.
+type ReceiverOptions struct {
+	// Destinations: Destination, Copied and Sender.Reply know which address
+	// was asked, provided that the socket has IP_PKTINFO or
+	// IPV6_RECVPKTINFO set.
+	Destinations bool
+	// Trains: Segment knows of them, if the socket has UDP_GRO.
+	Trains bool
+	// Copies says that broadcasts and multicasts are not counted here.
+	Copies bool
+	// Memory is where headers and control messages are laid out, of
+	// ReceiverSpace bytes at the least, for Arrived to read; nil makes some.
+	Memory []byte
 }
 
 // NewReceiver lays out headers and a slab for batch messages of up to size
-// bytes. With destinations, Destination and Sender.Reply know which address
-// was asked, provided that the socket has IP_PKTINFO or IPV6_RECVPKTINFO set;
-// with trains, Segment knows of them, if it has UDP_GRO.
-func NewReceiver(batch, size int, destinations, trains bool) *Receiver {
-	r := &Receiver{
-		hdrs:  make([]mmsghdr, batch),
-		iovs:  make([]unix.Iovec, batch),
-		names: make([]sockaddr, batch),
-		slab:  make([]byte, batch*size),
-		size:  size,
-		used:  batch,
+// bytes.
+func NewReceiver(batch, size int, o ReceiverOptions) *Receiver {
+	memory := o.Memory
+	if memory == nil {
+		memory = make([]byte, ReceiverSpace(batch))
 	}
-	if destinations {
+	r := &Receiver{
+		hdrs:    headers(memory[:ReceiverSpace(batch)], batch),
+		iovs:    make([]unix.Iovec, batch),
+		names:   make([]sockaddr, batch),
+		control: controls(memory, batch),
+		slab:    make([]byte, batch*size),
+		size:    size,
+		used:    batch,
+		trains:  o.Trains,
+		copies:  o.Copies,
+	}
+	if o.Destinations {
 		r.space += destinationSpace
 	}
-	if trains {
+	if o.Trains {
 		r.space += segmentSpace
 	}
-	r.control = make([]byte, batch*r.space)
+	box := At[mailbox](memory, 0)
+	box.batch.Store(0)
+	box.space, box.trains, box.copies = uint32(r.space), bit(o.Trains), bit(o.Copies)
 	for i := range r.hdrs {
+		r.names[i][0] = 0 // a write brings the page in: see mailbox
+		clear(r.control[i*r.space:][:r.space])
 		r.iovs[i].Base = &r.slab[i*size]
 		r.iovs[i].SetLen(size)
 		h := &r.hdrs[i].hdr
@@ -49,7 +75,31 @@ func NewReceiver(batch, size int, destinations, trains bool) *Receiver {
 			h.Control = &r.control[i*r.space]
 		}
 	}
+	r.Reset()
+	box.batch.Store(uint32(batch))
 	return r
+}
+
+func bit(b bool) uint32 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// Reset makes the headers ready for the next Receive, which does it itself
+// where it was not done: from then on Arrived no longer knows of the last
+// batch. So count it before.
+func (r *Receiver) Reset() {
+	for i := range r.hdrs[:r.used] {
+		h := &r.hdrs[i]
+		h.len = noMessage
+		h.hdr.Namelen = unix.SizeofSockaddrInet6
+		if r.space > 0 {
+			h.hdr.SetControllen(r.space)
+		}
+	}
+	r.used = 0
 }
 
 // Receive reads up to a batch. It blocks for the first datagram, unless flags
@@ -65,17 +115,16 @@ func NewReceiver(batch, size int, destinations, trains bool) *Receiver {
 // calls again, or the world never stops. Without SO_RCVTIMEO it must be given
 // MSG_DONTWAIT.
 func (r *Receiver) Receive(fd, flags int) (int, error) {
-	for i := range r.hdrs[:r.used] {
-		h := &r.hdrs[i].hdr
-		h.Namelen = unix.SizeofSockaddrInet6
-		if r.space > 0 {
-			h.SetControllen(r.space)
-		}
-	}
-	r.used = 0
+	r.Reset()
 	n, err := mmsg(unix.SYS_RECVMMSG, fd, r.hdrs, flags|unix.MSG_WAITFORONE)
 	r.used = n
 	return n, err
+}
+
+// Arrived returns how many datagrams the first n messages of the last batch
+// are: a train is several, and where copies do not count, they are none.
+func (r *Receiver) Arrived(n int) uint64 {
+	return arrived(r.hdrs[:n], r.control, r.space, r.trains, r.copies)
 }
 
 // Payload returns message i of the last batch. Its capacity ends where its

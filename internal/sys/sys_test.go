@@ -79,7 +79,7 @@ func pair(t *testing.T) (from, to int) {
 
 func TestReceiverReusesItsMemory(t *testing.T) {
 	from, to := pair(t)
-	r := NewReceiver(4, 8, false, false)
+	r := NewReceiver(4, 8, ReceiverOptions{})
 	message := []byte("0123")
 	for round := range 3 {
 		for range 6 {
@@ -127,7 +127,7 @@ func TestSocketMemoryCountsDrops(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := NewReceiver(64, 1000, false, false)
+	r := NewReceiver(64, 1000, ReceiverOptions{})
 	n, _ := r.Receive(to, unix.MSG_DONTWAIT)
 	if n+int(m.Dropped) != 50 || m.Dropped == 0 || m.Queued == 0 || m.Buffer == 0 {
 		t.Errorf("%d received, %+v", n, m)
