@@ -27,7 +27,7 @@ var mayImport = map[string][]string{
 	"shard":            {"shard/steer", "packet", "metrics", "internal/sys", "internal/holder"},
 	"shard/steer":      {},
 	"shard/takeover":   {},
-	"metrics":          {},
+	"metrics":          {"internal/sys"},
 	"packet":           {"packet/record", "internal/sys"},
 	"packet/syslog":    {"packet", "packet/record"},
 	"packet/record":    {},

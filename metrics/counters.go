@@ -19,12 +19,15 @@ import "sync/atomic"
 const cacheLine = 128
 
 // Counters are the running totals of one shard, in datagrams unless named
-// otherwise. Each group of fields has one writer at a time; anybody may read.
+// otherwise, in memory that can outlive the process: see Book. Each group of
+// fields has one writer at a time; anybody may read. They are what this
+// process has counted; what its predecessors had is beside them.
 type Counters struct {
 	// Written by the shard's thread.
 	Received    atomic.Uint64
 	Bytes       atomic.Uint64 // of payload kept
 	Batches     atomic.Uint64 // receive calls that brought something
+	Handled     atomic.Uint64 // delivered, without a record
 	Replied     atomic.Uint64
 	Truncated   atomic.Uint64
 	Unparsed    atomic.Uint64
@@ -32,15 +35,145 @@ type Counters struct {
 	RateLimited atomic.Uint64
 	Malformed   atomic.Uint64
 	ReplyLost   atomic.Uint64
-	_           [cacheLine - 10*8]byte
+	before      atomic.Uint64 // Received, when the last receive call began
+	thread      atomic.Int64
+	beat        atomic.Int64 // when it last returned to the socket: see clock; 0: never yet
+	held        atomic.Int64 // nanoseconds for which it waited for its output
+	heldSince   atomic.Int64 // see clock; 0: it does not wait
+	_           [cacheLine - 16*8]byte
 
 	// Written by the output's writer, or by the shard's thread if its
 	// records go to none.
-	Delivered  atomic.Uint64
+	Delivered  atomic.Uint64 // as records
 	OutputLost atomic.Uint64
 	_          [cacheLine - 2*8]byte
 
-	// Written by Shard.Read, under its lock.
-	Kernel atomic.Uint64
-	_      [cacheLine - 1*8]byte
+	// Written by Shard.Read. The lower half of kernel is the socket's own
+	// counter as last seen: one word, so that nothing is counted twice or
+	// missed, whenever the process dies.
+	kernel atomic.Uint64 // drops at the socket, since it was made
+	cookie atomic.Uint64 // which socket that is; 0: unknown
+	_      [cacheLine - 2*8]byte
+
+	// Written by an Estate: the totals of predecessors.
+	inherited [kinds]atomic.Uint64
+	_         [cacheLine - kinds*8]byte
+}
+
+// The kinds of totals. The last is received: it is read after all that
+// becomes of datagrams, and added to before.
+const (
+	delivered = iota
+	notAllowed
+	rateLimited
+	malformed
+	outputLost
+	lostInCrash
+	replied
+	truncated
+	unparsed
+	replyLost
+	kernel
+	byteCount
+	batches
+	received
+	kinds
+)
+
+// totals are what a shard and its predecessors have counted.
+type totals [kinds]uint64
+
+// dropped returns what was received and then dropped.
+func (t *totals) dropped() uint64 {
+	return t[notAllowed] + t[rateLimited] + t[malformed] + t[outputLost] + t[lostInCrash]
+}
+
+// inFlight is what was received, and nothing became of it yet. What a damaged
+// book says may add up to less than nothing: then it is nothing.
+func (t *totals) inFlight() uint64 {
+	if accounted := t[delivered] + t.dropped(); accounted < t[received] {
+		return t[received] - accounted
+	}
+	return 0
+}
+
+// total adds up. In what it returns no more became of datagrams than were
+// received.
+func (c *Counters) total() totals {
+	var t totals
+	for kind := range t {
+		t[kind] = c.inherited[kind].Load()
+		switch kind {
+		case delivered:
+			t[kind] += c.Delivered.Load() + c.Handled.Load()
+		case notAllowed:
+			t[kind] += c.NotAllowed.Load()
+		case rateLimited:
+			t[kind] += c.RateLimited.Load()
+		case malformed:
+			t[kind] += c.Malformed.Load()
+		case outputLost:
+			t[kind] += c.OutputLost.Load()
+		case replied:
+			t[kind] += c.Replied.Load()
+		case truncated:
+			t[kind] += c.Truncated.Load()
+		case unparsed:
+			t[kind] += c.Unparsed.Load()
+		case replyLost:
+			t[kind] += c.ReplyLost.Load()
+		case kernel:
+			t[kind] += c.kernel.Load()
+		case byteCount:
+			t[kind] += c.Bytes.Load()
+		case batches:
+			t[kind] += c.Batches.Load()
+		case received:
+			t[kind] += c.Received.Load()
+		}
+	}
+	return t
+}
+
+// inherit adds what a predecessor has counted more.
+func (c *Counters) inherit(more totals) {
+	for kind := kinds - 1; kind >= 0; kind-- {
+		if more[kind] > 0 {
+			c.inherited[kind].Add(more[kind])
+		}
+	}
+}
+
+// Receiving says that what the last receive call brought is counted, and that
+// the next one begins. The thread calls it when its message headers are reset
+// (sys.Receiver.Reset): whoever finds Received as it is now then knows that
+// what has come since stands in the headers alone.
+func (c *Counters) Receiving() {
+	if now := c.Received.Load(); c.before.Load() != now {
+		c.before.Store(now)
+	}
+}
+
+// uncounted says whether a batch may be in the headers that is not in
+// Received.
+func (c *Counters) uncounted() bool { return c.Received.Load() == c.before.Load() }
+
+// saw takes over what the socket says of its drops, in 32 bits.
+func (c *Counters) saw(now uint32) {
+	for {
+		seen := c.kernel.Load()
+		if c.kernel.CompareAndSwap(seen, seen+uint64(now-uint32(seen))) {
+			return
+		}
+	}
+}
+
+// keep goes on from what a predecessor has seen of the same socket.
+func (c *Counters) keep(seen uint64) {
+	for {
+		own := c.kernel.Load()
+		if own >= seen || c.kernel.CompareAndSwap(own, seen) {
+			return
+		}
+	}
 }

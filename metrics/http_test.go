@@ -56,7 +56,7 @@ func TestStatusIsTheContracts(t *testing.T) {
 	want = strings.Replace(want, `"started_at":"…"`, `"started_at":"2026-11-20T06:02:03.456Z"`, 1)
 	want = strings.Replace(want, `"pid":1`, fmt.Sprintf(`"pid":%d`, os.Getpid()), 1) + "\n"
 
-	page := new(Shard)
+	page := NewShard(0, 0)
 	page.Start(77)
 	ledger := ledgerAt("v1.2.3")
 	listener := &Listener{Name: "syslog", Address: "127.0.0.1:5514", Protocol: "syslog", Shards: []*Shard{page}}
@@ -82,7 +82,7 @@ const unsteered = `"steering":{"buckets":0,"moved_buckets":0,"sprayed_sources":[
 // Every key tells its own counter.
 func TestStatusFigures(t *testing.T) {
 	ledger := ledgerAt("x")
-	ledger.Add(&Listener{Name: "a", Shards: []*Shard{{Index: 0}, numbered()}})
+	ledger.Add(&Listener{Name: "a", Shards: []*Shard{NewShard(0, 0), numbered()}})
 	ledger.Add(&Listener{Name: "b"})
 	ledger.SetRole(Draining)
 	const want = `"role":"draining","started_at":"2026-11-20T06:02:03.456Z","listeners":[` +
@@ -107,7 +107,7 @@ func TestStatusOfNothing(t *testing.T) {
 func TestReady(t *testing.T) {
 	ledger := NewLedger("x")
 	handler := ledger.Handler(nil)
-	pages := []*Shard{{Index: 0}, {Index: 1}}
+	pages := []*Shard{NewShard(0, 0), NewShard(1, 0)}
 	ledger.Add(&Listener{Name: "logs", Shards: pages})
 	want := func(code int, text string) {
 		t.Helper()
@@ -141,7 +141,7 @@ func TestReady(t *testing.T) {
 // A shard may be away for a second; an idle one comes back every 50 ms.
 func TestNotReadyAfterASecond(t *testing.T) {
 	ledger := NewLedger("x")
-	page := new(Shard)
+	page := NewShard(0, 0)
 	ledger.Add(&Listener{Name: "logs", Shards: []*Shard{page}})
 	now := time.Now()
 	page.Beat(now)

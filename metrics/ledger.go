@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -114,40 +113,43 @@ type Socket interface {
 	// Memory returns the bytes that wait in the receive queue, the bytes
 	// that may, and the drops so far in a counter of 32 bits that wraps.
 	Memory() (queued, buffer, dropped uint32, err error)
+	// Cookie returns the socket's number, which no other one has until the
+	// next boot (SO_COOKIE), 0 if it is not known.
+	Cookie() uint64
 	// CPUTime returns what the shard's thread has used.
 	CPUTime() (time.Duration, error)
 }
 
-// Shard is the page of one shard.
+// Shard is the page of one shard. Make it with NewShard, or Book.Shard.
 type Shard struct {
-	Counters
+	*Counters
 	Index int
 	CPU   int // the one that its thread is pinned to
 
-	thread atomic.Int64
-	beat   atomic.Int64 // nanoseconds since epoch at its last return to the socket; 0: none yet
-
-	held      atomic.Int64 // nanoseconds for which it waited for its output
-	heldSince atomic.Int64 // nanoseconds since epoch; 0: it does not wait
+	book   *Book // nil: it is in memory of this process alone
+	number int   // of its page in the book
+	_      [cacheLine - 5*8]byte
 
 	mu      sync.Mutex
 	socket  Socket
-	dropped uint32 // last seen of the socket's own counter
 	queued  uint32
 	buffer  uint32
 	cpuTime time.Duration
 
-	// To 512 bytes: a size class of Go's allocator that keeps its alignment
-	// (a larger object with pointers has a header before it), so that each
-	// page begins a cache line and the next page is on another.
-	_ [32]byte
+	// To 256 bytes, a size class of Go's allocator that keeps its alignment:
+	// what Read writes is on another line than what the thread reads.
+	_ [cacheLine - 5*8]byte
 }
 
-// Attach names the socket that Read asks.
+// NewShard returns a page in memory that ends with the process.
+func NewShard(index, cpu int) *Shard { return &Shard{Counters: new(Counters), Index: index, CPU: cpu} }
+
+// Attach names the socket that Read asks. A page has one in its life.
 func (s *Shard) Attach(socket Socket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.socket = socket
+	s.cookie.Store(socket.Cookie())
 }
 
 // Detach asks the socket a last time, before it is closed.
@@ -167,15 +169,12 @@ func (s *Shard) Start(thread int) { s.thread.Store(int64(thread)) }
 
 // Beat says that the shard is at its socket. Called by the shard's thread,
 // once a batch.
-func (s *Shard) Beat(now time.Time) { s.beat.Store(int64(now.Sub(epoch))) }
-
-// epoch is where beats are counted from, on the monotonic clock.
-var epoch = time.Now()
+func (s *Shard) Beat(now time.Time) { s.beat.Store(clock(now)) }
 
 // away returns how long the shard has not been at its socket.
 func (s *Shard) away(now time.Time) (away time.Duration, started bool) {
 	beat := s.beat.Load()
-	return now.Sub(epoch) - time.Duration(beat), beat != 0
+	return time.Duration(clock(now) - beat), beat != 0
 }
 
 // ask takes the socket's own figures over. The drop counter has 32 bits: it
@@ -196,7 +195,7 @@ func (s *Shard) askMemory() {
 		return
 	}
 	if queued, buffer, dropped, err := s.socket.Memory(); err == nil {
-		s.Kernel.Add(uint64(dropped - s.dropped))
-		s.queued, s.buffer, s.dropped = queued, buffer, dropped
+		s.saw(dropped)
+		s.queued, s.buffer = queued, buffer
 	}
 }

@@ -182,7 +182,7 @@ func TestPrometheusHasWhatWasPromised(t *testing.T) {
 func TestPrometheusLabels(t *testing.T) {
 	ledger := NewLedger("v1")
 	for _, name := range []string{"a", "b with {odd} = characters"} {
-		ledger.Add(&Listener{Name: name, Shards: []*Shard{{Index: 0}, {Index: 1}}})
+		ledger.Add(&Listener{Name: name, Shards: []*Shard{NewShard(0, 0), NewShard(1, 0)}})
 	}
 	response := get(ledger.Handler(nil), "/metrics")
 	if response.Code != 200 {

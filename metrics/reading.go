@@ -51,30 +51,32 @@ func (s *Shard) Read() Reading {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ask()
-	r := Reading{
+	t := s.total()
+	return Reading{
 		Shard:       s.Index,
 		CPU:         s.CPU,
-		Thread:      int(s.thread.Load()),
+		Thread:      s.Thread(),
 		QueueBytes:  uint64(s.queued),
 		BufferBytes: uint64(s.buffer),
 		CPUTime:     s.cpuTime,
-		Delivered:   s.Delivered.Load(),
-		Replied:     s.Replied.Load(),
-		Truncated:   s.Truncated.Load(),
-		Unparsed:    s.Unparsed.Load(),
+		Received:    t[received],
+		Bytes:       t[byteCount],
+		Batches:     t[batches],
+		Delivered:   t[delivered],
+		Replied:     t[replied],
+		InFlight:    t[received] - t[delivered] - t.dropped(),
+		Truncated:   t[truncated],
+		Unparsed:    t[unparsed],
 		Dropped: Drops{
-			Kernel:      s.Kernel.Load(),
-			NotAllowed:  s.NotAllowed.Load(),
-			RateLimited: s.RateLimited.Load(),
-			Malformed:   s.Malformed.Load(),
-			Output:      s.OutputLost.Load(),
-			Reply:       s.ReplyLost.Load(),
+			Kernel:      t[kernel],
+			NotAllowed:  t[notAllowed],
+			RateLimited: t[rateLimited],
+			Malformed:   t[malformed],
+			Output:      t[outputLost],
+			Reply:       t[replyLost],
+			LostInCrash: t[lostInCrash],
 		},
 	}
-	// Last of all: whatever was counted above had been received by then.
-	r.Bytes, r.Batches, r.Received = s.Bytes.Load(), s.Batches.Load(), s.Received.Load()
-	r.InFlight = r.Received - r.Delivered - r.Dropped.Received()
-	return r
 }
 
 // Sum adds readings up; the fields that name one shard stay zero.

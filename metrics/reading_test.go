@@ -12,6 +12,7 @@ import (
 // fakeSocket answers what it is told.
 type fakeSocket struct {
 	queued, buffer, dropped uint32
+	cookie                  uint64
 	used                    time.Duration
 	err                     error
 	asked                   int
@@ -22,11 +23,13 @@ func (s *fakeSocket) Memory() (queued, buffer, dropped uint32, err error) {
 	return s.queued, s.buffer, s.dropped, s.err
 }
 
+func (s *fakeSocket) Cookie() uint64 { return s.cookie }
+
 func (s *fakeSocket) CPUTime() (time.Duration, error) { return s.used, s.err }
 
 // The kernel's drop counter has 32 bits. The ledger's does not go back.
 func TestKernelDropsAcrossTheWrap(t *testing.T) {
-	var page Shard
+	page := NewShard(0, 0)
 	socket := new(fakeSocket)
 	page.Attach(socket)
 	var want uint64
@@ -44,7 +47,7 @@ func TestKernelDropsAcrossTheWrap(t *testing.T) {
 }
 
 func TestReadingAsksTheSocket(t *testing.T) {
-	page := Shard{Index: 3, CPU: 5}
+	page := NewShard(3, 5)
 	page.Start(77)
 	if got := page.Read(); got.QueueBytes != 0 || got.BufferBytes != 0 || got.Thread != 77 || got.Shard != 3 || got.CPU != 5 {
 		t.Errorf("without a socket: %+v", got)
@@ -71,7 +74,7 @@ func TestReadingAsksTheSocket(t *testing.T) {
 // Detach takes the last figures, and nobody asks a closed socket: its number
 // may be another's by then.
 func TestDetachTakesTheLastFigures(t *testing.T) {
-	var page Shard
+	page := NewShard(0, 0)
 	socket := &fakeSocket{queued: 10, buffer: 2000, dropped: 1, used: time.Second}
 	page.Attach(socket)
 	page.Read()
@@ -112,12 +115,13 @@ func TestReadingHasEveryCounter(t *testing.T) {
 
 // numbered is a page on which every figure is another.
 func numbered() *Shard {
-	page := &Shard{Index: 1, CPU: 2}
+	page := NewShard(1, 2)
 	page.Start(77)
 	page.Received.Store(1_000_000)
 	page.Bytes.Store(10)
 	page.Batches.Store(11)
-	page.Delivered.Store(12)
+	page.Delivered.Store(9)
+	page.Handled.Store(3)
 	page.Replied.Store(13)
 	page.Truncated.Store(14)
 	page.Unparsed.Store(15)
@@ -167,7 +171,7 @@ func TestLedgerHoldsAtEveryReading(t *testing.T) {
 	ledger := NewLedger("test")
 	listener := &Listener{Name: "l"}
 	for i := range shards {
-		page := &Shard{Index: i}
+		page := NewShard(i, 0)
 		page.Attach(new(fakeSocket))
 		listener.Shards = append(listener.Shards, page)
 	}
@@ -186,7 +190,7 @@ func TestLedgerHoldsAtEveryReading(t *testing.T) {
 				page.NotAllowed.Add(1)
 				page.RateLimited.Add(1)
 				page.Malformed.Add(1)
-				page.Delivered.Add(1) // handled without a record
+				page.Handled.Add(1)
 				if n%2 == 0 {
 					full <- perBatch - 4
 				} else {
@@ -261,5 +265,5 @@ func TestLedgerHoldsAtEveryReading(t *testing.T) {
 func goesBack(last, now Reading) bool {
 	return now.Received < last.Received || now.Bytes < last.Bytes || now.Batches < last.Batches || now.Delivered < last.Delivered ||
 		now.Dropped.NotAllowed < last.Dropped.NotAllowed || now.Dropped.RateLimited < last.Dropped.RateLimited ||
-		now.Dropped.Malformed < last.Dropped.Malformed || now.Dropped.Output < last.Dropped.Output || now.Dropped.Kernel < last.Dropped.Kernel
+		now.Dropped.Malformed < last.Dropped.Malformed || now.Dropped.Output < last.Dropped.Output || now.Dropped.LostInCrash < last.Dropped.LostInCrash || now.Dropped.Kernel < last.Dropped.Kernel
 }

@@ -80,7 +80,7 @@ type Glance struct {
 func (s *Shard) Glance(now time.Time) Glance {
 	s.mu.Lock()
 	s.askMemory()
-	g := Glance{Dropped: s.Kernel.Load(), Queued: uint64(s.queued), Buffer: uint64(s.buffer)}
+	g := Glance{Dropped: s.kernel.Load(), Queued: uint64(s.queued), Buffer: uint64(s.buffer)}
 	s.mu.Unlock()
 	g.Received = s.Received.Load()
 	if away, started := s.away(now); started {
@@ -92,12 +92,12 @@ func (s *Shard) Glance(now time.Time) Glance {
 
 // Hold says that the shard begins to wait for its output; Release that it
 // goes on. Called by the shard's thread, only where it can't go on at once.
-func (s *Shard) Hold() { s.heldSince.Store(int64(time.Since(epoch))) }
+func (s *Shard) Hold() { s.heldSince.Store(clock(time.Now())) }
 
 // Release ends what Hold began.
 func (s *Shard) Release() {
 	since := s.heldSince.Swap(releasing)
-	s.held.Add(int64(time.Since(epoch)) - since)
+	s.held.Add(clock(time.Now()) - since)
 	s.heldSince.Store(0)
 }
 
@@ -114,7 +114,7 @@ func (s *Shard) Held(now time.Time) (total time.Duration, holding bool) {
 			continue // for a few instructions of the shard's
 		}
 		if since != 0 {
-			total += max(0, now.Sub(epoch)-time.Duration(since))
+			total += max(0, time.Duration(clock(now)-since))
 		}
 		return total, since != 0
 	}

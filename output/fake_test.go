@@ -89,10 +89,10 @@ func (f *fake) write(data []byte) (int, error) {
 	return next.take, next.err
 }
 
-func (f *fake) gone() bool {
+func (f *fake) look() (place, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.missing
+	return place{}, f.missing
 }
 
 func (f *fake) reopen(torn int) (int, error) {
@@ -144,7 +144,7 @@ func (e *events) all() []Event {
 type rig struct {
 	set    *Set
 	target target
-	page   metrics.Shard
+	page   *metrics.Shard
 	stream Stream
 	events events
 	number int // of the next record
@@ -155,7 +155,7 @@ const fakeName = "/fake"
 // newRig starts a writer of target; tune, which may be nil, is called before.
 func newRig(t *testing.T, target target, tune func(*writer)) *rig {
 	t.Helper()
-	r := &rig{target: target}
+	r := &rig{target: target, page: metrics.NewShard(0, 0)}
 	r.set = NewSet(r.events.report)
 	w := newWriter(r.set, fakeName, target)
 	if tune != nil {
@@ -163,7 +163,7 @@ func newRig(t *testing.T, target target, tune func(*writer)) *rig {
 	}
 	r.set.writers[fakeName] = w
 	go w.run()
-	r.stream = r.open(t, &r.page)
+	r.stream = r.open(t, r.page)
 	return r
 }
 

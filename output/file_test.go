@@ -20,21 +20,21 @@ import (
 func TestReopenAfterRename(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x")
 	set := openSet(t)
-	var page metrics.Shard
-	s := mustOpen(t, set, "file:"+path, 0, &page)
-	put(s, &page, "1\n")
+	page := metrics.NewShard(0, 0)
+	s := mustOpen(t, set, "file:"+path, 0, page)
+	put(s, page, "1\n")
 	until(t, "1 is written", func() bool { return page.Delivered.Load() == 1 })
 	if err := os.Rename(path, path+".1"); err != nil {
 		t.Fatal(err)
 	}
-	put(s, &page, "2\n")
+	put(s, page, "2\n")
 	until(t, "2 is written", func() bool { return page.Delivered.Load() == 2 })
 	if _, err := os.Stat(path); err == nil {
 		t.Error("a renamed file was replaced without being asked")
 	}
 	set.Reopen()
 	until(t, "there is a new file", func() bool { _, err := os.Stat(path); return err == nil })
-	put(s, &page, "3\n")
+	put(s, page, "3\n")
 	until(t, "3 is written", func() bool { return page.Delivered.Load() == 3 })
 	if got := content(t, path+".1"); got != "1\n2\n" {
 		t.Errorf("the old file holds %q", got)
@@ -48,14 +48,14 @@ func TestReopenAfterRename(t *testing.T) {
 func TestARemovedFileIsMadeAnew(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x")
 	set := openSet(t)
-	var page metrics.Shard
-	s := mustOpen(t, set, "file:"+path, 0, &page)
-	put(s, &page, "1\n")
+	page := metrics.NewShard(0, 0)
+	s := mustOpen(t, set, "file:"+path, 0, page)
+	put(s, page, "1\n")
 	until(t, "1 is written", func() bool { return page.Delivered.Load() == 1 })
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	put(s, &page, "2\n")
+	put(s, page, "2\n")
 	until(t, "2 is written", func() bool { return page.Delivered.Load() == 2 })
 	if got := content(t, path); got != "2\n" {
 		t.Errorf("the new file holds %q", got)
@@ -71,12 +71,12 @@ func TestARemovedDirectoryIsWaitedFor(t *testing.T) {
 	}
 	reported := make(chan Event, 10)
 	set := NewSet(func(e Event) { reported <- e })
-	var page metrics.Shard
-	s := mustOpen(t, set, "file:"+dir+"/x", 0, &page)
+	page := metrics.NewShard(0, 0)
+	s := mustOpen(t, set, "file:"+dir+"/x", 0, page)
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	put(s, &page, "1\n")
+	put(s, page, "1\n")
 	if e := <-reported; !errors.Is(e.Err, unix.ENOENT) || e.Destination != dir+"/x" {
 		t.Errorf("event %+v: want no such file or directory", e)
 	}
@@ -110,10 +110,10 @@ func TestADeviceThatIsFull(t *testing.T) {
 	}
 	reported := make(chan Event, 10)
 	set := NewSet(func(e Event) { reported <- e })
-	var page metrics.Shard
-	s := mustOpen(t, set, "file:"+path, 0, &page)
-	put(s, &page, "1\n")
-	put(s, &page, "2\n")
+	page := metrics.NewShard(0, 0)
+	s := mustOpen(t, set, "file:"+path, 0, page)
+	put(s, page, "1\n")
+	put(s, page, "2\n")
 	e := <-reported
 	if !errors.Is(e.Err, unix.ENOSPC) || strings.Contains(e.Err.Error(), path) {
 		t.Errorf("event %+v: want ENOSPC, without the path that the event has", e)
@@ -144,8 +144,8 @@ func TestReopenFails(t *testing.T) {
 	}
 	reported := make(chan Event, 10)
 	set := NewSet(func(e Event) { reported <- e })
-	var page metrics.Shard
-	s := mustOpen(t, set, "file:"+dir+"/x", 0, &page)
+	page := metrics.NewShard(0, 0)
+	s := mustOpen(t, set, "file:"+dir+"/x", 0, page)
 	if err := os.Rename(dir, dir+".old"); err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestReopenFails(t *testing.T) {
 	if e := <-reported; !errors.Is(e.Err, unix.ENOENT) || !e.Reopen {
 		t.Errorf("event %+v: want no such file at a reopen", e)
 	}
-	put(s, &page, "1\n")
+	put(s, page, "1\n")
 	until(t, "1 is written", func() bool { return page.Delivered.Load() == 1 })
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -161,7 +161,7 @@ func TestReopenFails(t *testing.T) {
 	if e := <-reported; e.Err != nil || !e.Reopen {
 		t.Errorf("event %+v: want that it could be opened anew", e)
 	}
-	put(s, &page, "2\n")
+	put(s, page, "2\n")
 	if err := set.Close(context.Background()); err != nil {
 		t.Error(err)
 	}
@@ -238,11 +238,11 @@ func TestReadersOfAPipeComeAndGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	set := NewSet(func(e Event) { t.Errorf("event %+v", e) })
-	var page metrics.Shard
-	s := mustOpen(t, set, "file:"+path, 0, &page)
+	page := metrics.NewShard(0, 0)
+	s := mustOpen(t, set, "file:"+path, 0, page)
 	for i := range 3 {
 		line := fmt.Sprintf("%d\n", i)
-		put(s, &page, line)
+		put(s, page, line)
 		reader, err := os.Open(path)
 		if err != nil {
 			t.Fatal(err)

@@ -82,7 +82,8 @@ func destination(spec string, shard int) (string, error) {
 
 // Open returns the stream of one shard's records to spec, and opens the
 // destination if nobody has. maxRecord is the longest record, in bytes, that
-// fits without an allocation. page is where the shard's records are counted.
+// fits without an allocation. page is where the shard's records are counted;
+// where it is in a metrics.Book, a file's writes are noted there for Recover.
 func (s *Set) Open(spec string, shard int, page *metrics.Shard, maxRecord int) (Stream, error) {
 	name, err := destination(spec, shard)
 	if err != nil {
@@ -100,6 +101,9 @@ func (s *Set) Open(spec string, shard int, page *metrics.Shard, maxRecord int) (
 			return nil, fmt.Errorf("output %s: %w", spec, err)
 		}
 		w = newWriter(s, name, target)
+		if name != "stdout" {
+			w.journal = page.Journal(name)
+		}
 		s.writers[name] = w
 		go w.run()
 	}

@@ -34,7 +34,7 @@ func TestCheck(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: error %v, want %q", spec, err, want)
 		}
-		if _, err := NewSet(nil).Open(spec, 0, new(metrics.Shard), 100); err == nil {
+		if _, err := NewSet(nil).Open(spec, 0, metrics.NewShard(0, 0), 100); err == nil {
 			t.Errorf("%q can be opened", spec)
 		}
 	}
@@ -110,30 +110,30 @@ func TestOneWriterToADestination(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
 	set := openSet(t)
-	var page metrics.Shard
-	a := mustOpen(t, set, "file:"+dir+"/one", 0, &page)
-	b := mustOpen(t, set, "file:"+dir+"/./one", 1, &page)
-	c := mustOpen(t, set, "file:one", 2, &page)
+	page := metrics.NewShard(0, 0)
+	a := mustOpen(t, set, "file:"+dir+"/one", 0, page)
+	b := mustOpen(t, set, "file:"+dir+"/./one", 1, page)
+	c := mustOpen(t, set, "file:one", 2, page)
 	if len(set.writers) != 1 {
 		t.Errorf("%d writers of one file", len(set.writers))
 	}
 	if a == b || b == c {
 		t.Error("streams are not each shard's own")
 	}
-	d0 := mustOpen(t, set, "file:{shard}-x-{shard}", 0, &page)
-	d12 := mustOpen(t, set, "file:{shard}-x-{shard}", 12, &page)
-	e12 := mustOpen(t, set, "file:12-x-12", 3, &page)
+	d0 := mustOpen(t, set, "file:{shard}-x-{shard}", 0, page)
+	d12 := mustOpen(t, set, "file:{shard}-x-{shard}", 12, page)
+	e12 := mustOpen(t, set, "file:12-x-12", 3, page)
 	if len(set.writers) != 3 {
 		t.Errorf("%d writers of three files", len(set.writers))
 	}
-	for _, s := range []Stream{mustOpen(t, set, "stdout", 0, &page), mustOpen(t, set, "stdout", 1, &page)} {
+	for _, s := range []Stream{mustOpen(t, set, "stdout", 0, page), mustOpen(t, set, "stdout", 1, page)} {
 		s.Flush() // of nothing
 	}
 	if len(set.writers) != 4 {
 		t.Errorf("%d writers of three files and standard output", len(set.writers))
 	}
 	for text, s := range map[string]Stream{"a\n": a, "b\n": b, "c\n": c, "d0\n": d0, "d12\n": d12, "e12\n": e12} {
-		put(s, &page, text)
+		put(s, page, text)
 	}
 	until(t, "all is delivered", func() bool { return page.Delivered.Load() == 6 })
 	for path, want := range map[string][]string{"one": {"a", "b", "c"}, "0-x-0": {"d0"}, "12-x-12": {"d12", "e12"}} {
@@ -153,8 +153,8 @@ func TestOneWriterToADestination(t *testing.T) {
 // buffer is full, as everybody else.
 func TestDiscard(t *testing.T) {
 	set := openSet(t)
-	var page metrics.Shard
-	s := mustOpen(t, set, "discard", 0, &page)
+	page := metrics.NewShard(0, 0)
+	s := mustOpen(t, set, "discard", 0, page)
 	if len(set.writers) != 0 {
 		t.Error("it has a writer")
 	}
@@ -188,8 +188,8 @@ func TestDiscard(t *testing.T) {
 func TestAFullBufferIsHandedOver(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x")
 	set := openSet(t)
-	var page metrics.Shard
-	s := mustOpen(t, set, "file:"+path, 0, &page)
+	page := metrics.NewShard(0, 0)
+	s := mustOpen(t, set, "file:"+path, 0, page)
 	line := strings.Repeat("x", 999) + "\n"
 	const full = (flushSize + 999) / 1000
 	const total = full + full/2
@@ -211,10 +211,10 @@ func TestAFullBufferIsHandedOver(t *testing.T) {
 func TestOpenFails(t *testing.T) {
 	dir := t.TempDir()
 	set := openSet(t)
-	var page metrics.Shard
+	page := metrics.NewShard(0, 0)
 	fails := func(spec, why string) {
 		t.Helper()
-		s, err := set.Open(spec, 7, &page, 100)
+		s, err := set.Open(spec, 7, page, 100)
 		if err == nil {
 			t.Errorf("%s: it opens: %v", spec, s)
 			return
@@ -247,8 +247,8 @@ func TestAFileIsAppendedTo(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x")
 	for _, text := range []string{"one\n", "two\n"} {
 		set := NewSet(func(Event) {})
-		var page metrics.Shard
-		put(mustOpen(t, set, "file:"+path, 0, &page), &page, text)
+		page := metrics.NewShard(0, 0)
+		put(mustOpen(t, set, "file:"+path, 0, page), page, text)
 		if err := set.Close(context.Background()); err != nil {
 			t.Error(err)
 		}

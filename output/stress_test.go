@@ -61,10 +61,11 @@ func TestLedgerUnderLoad(t *testing.T) {
 				fails = -1 // for ever
 			}
 			r := newRig(t, &moody{f, rand.New(rand.NewPCG(1, 2)), fails}, nil)
-			pages := make([]metrics.Shard, shards)
+			pages := make([]*metrics.Shard, shards)
 			var writers sync.WaitGroup
 			for i := range pages {
-				s := r.open(t, &pages[i])
+				pages[i] = metrics.NewShard(i, 0)
+				s := r.open(t, pages[i])
 				writers.Go(func() {
 					for n := range perShard {
 						pages[i].Received.Add(1)
@@ -128,7 +129,7 @@ func checkReading(t *testing.T, last, now metrics.Reading) {
 }
 
 // checkFile compares the file with the ledger at the end.
-func checkFile(t *testing.T, path string, pages []metrics.Shard, perShard int, gaveUp bool) {
+func checkFile(t *testing.T, path string, pages []*metrics.Shard, perShard int, gaveUp bool) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -168,7 +169,7 @@ func TestNoAllocations(t *testing.T) {
 	for name, open := range map[string]func(*rig) Stream{
 		"a writer": func(r *rig) Stream { return r.stream },
 		"discard": func(r *rig) Stream {
-			s, err := r.set.Open("discard", 0, &r.page, 1<<10)
+			s, err := r.set.Open("discard", 0, r.page, 1<<10)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -197,8 +198,8 @@ func TestNoAllocations(t *testing.T) {
 // A real file costs less than one a buffer's worth of records.
 func TestNoAllocationsPerRecordToAFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x")
-	var page metrics.Shard
-	s := mustOpen(t, openSet(t), "file:"+path, 0, &page)
+	page := metrics.NewShard(0, 0)
+	s := mustOpen(t, openSet(t), "file:"+path, 0, page)
 	line := []byte(strings.Repeat("x", 299) + "\n")
 	const perRun = 2000
 	allocations := testing.AllocsPerRun(20, func() {
@@ -217,6 +218,6 @@ func TestNoAllocationsPerRecordToAFile(t *testing.T) {
 type null struct{}
 
 func (null) write(data []byte) (int, error) { return len(data), nil }
-func (null) gone() bool                     { return false }
+func (null) look() (place, bool)            { return place{}, false }
 func (null) reopen(int) (int, error)        { return 0, nil }
 func (null) close(int) error                { return nil }

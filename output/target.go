@@ -10,8 +10,9 @@ import (
 // target is an opened destination.
 type target interface {
 	write(data []byte) (int, error)
-	// gone says that what is written goes where nobody will find it.
-	gone() bool
+	// look says where the next write begins, and whether what is written goes
+	// where nobody will find it.
+	look() (at place, gone bool)
 	// reopen opens the destination by its name again, where it has one,
 	// after cutting the last torn bytes from what was open. It returns torn
 	// if it did: they have to be written again. On an error the old one
@@ -19,6 +20,12 @@ type target interface {
 	reopen(torn int) (back int, err error)
 	// close cuts the last torn bytes, which nothing will complete any more.
 	close(torn int) error
+}
+
+// place is the end of a regular file; the zero place is anywhere else.
+type place struct {
+	device, inode uint64
+	size          int64
 }
 
 func open(name string) (target, error) {
@@ -37,7 +44,7 @@ func (stdout) write(data []byte) (int, error) {
 	n, err := os.Stdout.Write(data)
 	return n, bare(err)
 }
-func (stdout) gone() bool              { return false }
+func (stdout) look() (place, bool)     { return place{}, false }
 func (stdout) reopen(int) (int, error) { return 0, nil }
 func (stdout) close(int) error         { return nil }
 
@@ -70,15 +77,27 @@ func bare(err error) error {
 	return err
 }
 
-// gone asks once a buffer whether the last name of the file was removed, at
-// less than 1 µs. A renamed file is not gone: whoever renames it sends SIGHUP.
-func (t *file) gone() bool {
+// look asks once a buffer, at less than 1 µs. A file is gone when its last
+// name was removed; one that was renamed is not: whoever renames it sends
+// SIGHUP. Since nobody else appends to it, its size is where the next write
+// begins.
+func (t *file) look() (place, bool) {
 	info, err := t.f.Stat()
 	if err != nil {
-		return false
+		return place{}, false
 	}
+	return placeOf(info)
+}
+
+func placeOf(info fs.FileInfo) (at place, gone bool) {
 	stat, ok := info.Sys().(*syscall.Stat_t)
-	return ok && stat.Nlink == 0
+	if !ok {
+		return place{}, false
+	}
+	if info.Mode().IsRegular() {
+		at = place{device: stat.Dev, inode: stat.Ino, size: stat.Size}
+	}
+	return at, stat.Nlink == 0
 }
 
 func (t *file) reopen(torn int) (int, error) {

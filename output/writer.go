@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/metrics"
 )
 
 const (
@@ -31,8 +33,9 @@ type writer struct {
 	done   chan struct{}
 
 	mu      sync.Mutex
-	current *buffer     // that is being written
-	lost    atomic.Bool // records were given up
+	journal *metrics.Journal // for who comes after a crash; nil: none
+	current *buffer          // that is being written
+	lost    atomic.Bool      // records were given up
 
 	torn    int              // bytes of an unfinished record at the end of the target
 	failing time.Time        // zero: it works
@@ -89,7 +92,7 @@ func (w *writer) write(b *buffer) {
 			return
 		default:
 		}
-		n, back, err := w.attempt(b.data[at:])
+		n, back, err := w.attempt(b, at)
 		at -= back
 		if n > 0 {
 			w.account(b, at, n)
@@ -117,16 +120,46 @@ func (w *writer) write(b *buffer) {
 	}
 }
 
-// attempt writes once, to a new file where the old one has lost its name. It
-// then writes nothing, and tells how many bytes to go back.
-func (w *writer) attempt(data []byte) (n, back int, err error) {
-	if !w.target.gone() {
-		n, err = w.target.write(data)
+// attempt writes what is left of a buffer, once, or opens a new file where the
+// old one has lost its name. Then it writes nothing, and tells how many bytes
+// to go back.
+func (w *writer) attempt(b *buffer, at int) (n, back int, err error) {
+	place, gone := w.target.look()
+	if !gone {
+		w.begin(b, at, place)
+		if n, err = w.target.write(b.data[at:]); n == 0 {
+			w.noted(0, w.torn)
+		}
 		return n, 0, err
 	}
 	back, err = w.target.reopen(w.torn)
-	w.torn -= back
+	w.wentBack(back)
 	return 0, back, err
+}
+
+// begin notes a write before it is made. If the process dies before account
+// has counted it, Recover does.
+func (w *writer) begin(b *buffer, at int, to place) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.journal.Begin(b.home.page, metrics.Write{
+		Device: to.device, Inode: to.inode, Size: to.size, Torn: w.torn, Length: len(b.data) - at, Records: b.records,
+	})
+}
+
+// noted says in the journal how the target ends, after n bytes more.
+func (w *writer) noted(n, torn int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.torn = torn
+	w.journal.End(n, torn)
+}
+
+// wentBack: the target no longer ends in so many bytes of a record.
+func (w *writer) wentBack(back int) {
+	if back > 0 {
+		w.noted(-back, w.torn-back)
+	}
 }
 
 // account counts the records that end in the n bytes just written at at.
@@ -143,6 +176,7 @@ func (w *writer) account(b *buffer, at, n int) {
 	}
 	b.records -= records
 	b.home.page.Delivered.Add(uint64(records))
+	w.journal.End(n, w.torn)
 }
 
 func (w *writer) hold(b *buffer) {
@@ -160,6 +194,7 @@ func (w *writer) giveUp() {
 		b.home.page.OutputLost.Add(uint64(b.records))
 		b.records = 0
 		w.lost.Store(true)
+		w.journal.GiveUp()
 	}
 }
 
@@ -175,7 +210,7 @@ func (w *writer) renew() int {
 	if err != nil {
 		w.again = time.After(retryMost)
 	}
-	w.torn -= back
+	w.wentBack(back)
 	return back
 }
 

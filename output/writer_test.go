@@ -445,7 +445,7 @@ func TestCloseNamesWhoIsLate(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			set := NewSet(func(Event) {})
 			release := make(chan struct{})
-			var page metrics.Shard
+			page := metrics.NewShard(0, 0)
 			for _, name := range []string{"/a", "/late", "/z"} {
 				f := newFake(t)
 				if name == "/late" {
@@ -454,7 +454,7 @@ func TestCloseNamesWhoIsLate(t *testing.T) {
 				w := newWriter(set, name, f)
 				set.writers[name] = w
 				go w.run()
-				s, err := set.Open("file:"+name, 0, &page, 100)
+				s, err := set.Open("file:"+name, 0, page, 100)
 				if err != nil {
 					t.Fatal(err)
 				}

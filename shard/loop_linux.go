@@ -35,22 +35,32 @@ type shard struct {
 
 func newShard(g *Group, index, fd int) (*shard, error) {
 	c := &g.config
-	page := &metrics.Shard{Index: index, CPU: c.cpu(index)}
+	page, err := c.Page(index, c.cpu(index))
+	if err != nil {
+		return nil, err
+	}
+	memory := page.ReceiverMemory()
+	if room := len(memory); memory != nil && room < sys.ReceiverSpace(c.Batch) {
+		return nil, fmt.Errorf("the page of shard %d has %d bytes for message headers, and a batch of %d takes %d", index, room, c.Batch, sys.ReceiverSpace(c.Batch))
+	}
 	sink, err := c.Sink(index, page)
 	if err != nil {
 		return nil, err
 	}
+	destinations := c.wantsDestinations(g.address, index)
+	copies := index > 0 && destinations
 	s := &shard{
-		group:    g,
-		page:     page,
-		fd:       fd,
-		receiver: sys.NewReceiver(c.Batch, c.slot(), c.wantsDestinations(g.address, index), c.GRO),
-		sink:     sink,
-		copies:   index > 0 && c.wantsDestinations(g.address, index),
-		places:   make([]int, 0, c.Batch),
-		handler:  c.Handler(index),
-		zones:    make(map[uint32]string),
-		tally:    newTally(g.steerer.plan()),
+		group: g,
+		page:  page,
+		fd:    fd,
+		receiver: sys.NewReceiver(c.Batch, c.slot(), sys.ReceiverOptions{
+			Destinations: destinations, Trains: c.GRO, Copies: copies, Memory: memory}),
+		sink:    sink,
+		copies:  copies,
+		places:  make([]int, 0, c.Batch),
+		handler: c.Handler(index),
+		zones:   make(map[uint32]string),
+		tally:   newTally(g.steerer.plan()),
 	}
 	if s.handler == nil {
 		s.handler = discard
@@ -114,6 +124,8 @@ func (s *shard) loop() error {
 			polled = s.waitFor(unix.POLLIN, idleTurn)
 			flags = unix.MSG_DONTWAIT
 		}
+		s.receiver.Reset() // first: what is in the headers is counted by now
+		s.page.Receiving()
 		n, err := s.receiver.Receive(s.fd, flags)
 		now = time.Now()
 		s.page.Beat(now)

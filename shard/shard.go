@@ -86,8 +86,12 @@ type Config struct {
 	Policy Policy
 	// Handler makes the handler of each shard; nil, as a nil Handler, discards.
 	Handler func(shard int) packet.Handler
+	// Page makes the page of each shard's counters: metrics.Book.Shard, where
+	// they are to outlive the process; nil is metrics.NewShard.
+	Page func(shard, cpu int) (*metrics.Shard, error)
 	// Sink opens the sink of each shard's records, which counts Delivered or
-	// OutputLost on page as it gets rid of them; nil drops records as delivered.
+	// OutputLost on page as it gets rid of them, and alone adds to these; nil
+	// drops records as delivered.
 	Sink func(shard int, page *metrics.Shard) (packet.Sink, error)
 }
 
@@ -161,6 +165,9 @@ func (c Config) complete() (Config, error) {
 	}
 	if c.Handler == nil {
 		c.Handler = func(int) packet.Handler { return nil }
+	}
+	if c.Page == nil {
+		c.Page = func(shard, cpu int) (*metrics.Shard, error) { return metrics.NewShard(shard, cpu), nil }
 	}
 	if c.Sink == nil {
 		c.Sink = func(_ int, page *metrics.Shard) (packet.Sink, error) { return &noSink{page: page}, nil }

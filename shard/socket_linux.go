@@ -21,6 +21,14 @@ func (s *socket) Memory() (queued, buffer, dropped uint32, err error) {
 	return m.Queued, m.Buffer, m.Dropped, err
 }
 
+func (s *socket) Cookie() uint64 {
+	cookie, err := unix.GetsockoptUint64(s.fd, unix.SOL_SOCKET, unix.SO_COOKIE)
+	if err != nil {
+		return 0 // before Linux 4.12, which has no SO_MEMINFO either
+	}
+	return cookie
+}
+
 func (s *socket) CPUTime() (time.Duration, error) {
 	thread := s.page.Thread()
 	if thread == 0 { // would mean the calling one

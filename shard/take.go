@@ -13,7 +13,7 @@ import (
 // then returns at once, with nothing, for ever.
 var errShutdown = errors.New("the socket was shut down by another holder of it")
 
-// arrivals are counts of what was received and not handled yet.
+// arrivals are counts of what was received and not counted yet.
 type arrivals struct {
 	received, bytes, truncated, notAllowed, rateLimited uint64
 }
@@ -25,6 +25,10 @@ func (s *shard) take(n int, now time.Time) error {
 	s.places = s.places[:0]
 	gate := s.group.gate.Load()
 	clock := now.Sub(s.group.began)
+	trains := s.group.config.GRO
+	if trains { // they may be handled in parts, but are counted whole: see Counters.Receiving
+		a.received = s.receiver.Arrived(n)
+	}
 	for i := range n {
 		if !s.receiver.Named(i) {
 			s.handle(&a)
@@ -35,7 +39,7 @@ func (s *shard) take(n int, now time.Time) error {
 		}
 		rest := s.receiver.Payload(i)
 		segment := len(rest)
-		if s.group.config.GRO {
+		if trains {
 			segment = cmp.Or(s.receiver.Segment(i), segment)
 		}
 		for more := true; more; {
@@ -44,7 +48,9 @@ func (s *shard) take(n int, now time.Time) error {
 				payload = rest[:segment:segment]
 			}
 			rest = rest[len(payload):]
-			a.received++
+			if !trains {
+				a.received++
+			}
 			a.bytes += uint64(min(len(payload), s.group.config.MaxDatagram))
 			s.admit(i, payload, gate, clock, &a)
 			if len(s.places) == cap(s.places) && (more || i < n-1) {
@@ -92,7 +98,7 @@ func (s *shard) admit(i int, payload []byte, gate *gate, clock time.Duration, a 
 
 // handle counts what has arrived, and has the handler do its work.
 func (s *shard) handle(a *arrivals) {
-	c := &s.page.Counters
+	c := s.page.Counters
 	c.Received.Add(a.received)
 	c.Bytes.Add(a.bytes)
 	add(&c.NotAllowed, a.notAllowed)
@@ -111,7 +117,7 @@ func (s *shard) handle(a *arrivals) {
 	if handled < 0 {
 		panic(fmt.Sprintf("shard: the handler recorded %d and dropped %d of %d datagrams", t.Recorded, t.Malformed, len(b.Datagrams)))
 	}
-	add(&c.Delivered, uint64(handled))
+	add(&c.Handled, uint64(handled))
 	add(&c.Malformed, uint64(t.Malformed))
 	add(&c.Unparsed, uint64(t.Unparsed))
 	if t.Recorded > 0 && s.oldest.IsZero() {

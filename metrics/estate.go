@@ -1,0 +1,197 @@
+package metrics
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/udpshard/udpshard/internal/sys"
+)
+
+// Estate is what a process leaves to its successor: the totals in its book go
+// on in the successor's, by the names of listeners. Shard i continues shard i;
+// where there are fewer now, what is left over is added to the shard with that
+// index modulo their number, so that no sum of a listener goes back; where
+// there are more, the new ones begin at 0. A listener that there no longer is
+// ends with its totals.
+//
+// Shards that keep their very socket go on from what was last seen of its
+// drops, so that each is counted once; those of other sockets are added, see
+// Surplus.
+//
+// Its methods are for one goroutine at a time. Whoever is to see the
+// successor's book, as its own standby, should get it after Settle.
+type Estate struct {
+	old   *Book
+	heirs []heir // by the old pages' numbers
+}
+
+// heir is what becomes of one old page.
+type heir struct {
+	name  string // of the page, for people
+	page  *Counters
+	keeps bool   // the socket: nobody adds its drops, they are seen
+	taken totals // so far
+}
+
+// Inherit begins to continue the totals of old in b, and takes what there is.
+// The shards of b have their sockets by then (Shard.Attach). Neither book may
+// be closed before Settle.
+func (b *Book) Inherit(old *Book) *Estate {
+	e := &Estate{old: old}
+	for i := range old.rows {
+		name := old.rows[i].text()
+		first, shards, ok := b.find(name)
+		for index := range int(old.rows[i].shards) {
+			h := heir{name: fmt.Sprintf("listener %s shard %d", name, index)}
+			was := old.counters(len(e.heirs))
+			if ok {
+				h.page = b.counters(first + index%shards)
+				cookie := was.cookie.Load()
+				h.keeps = index < shards && cookie != 0 && cookie == h.page.cookie.Load()
+			}
+			if h.keeps {
+				h.page.keep(was.kernel.Load())
+			}
+			e.heirs = append(e.heirs, h)
+		}
+	}
+	e.Follow()
+	return e
+}
+
+// Follow takes what the old process has counted since: it may still have
+// records on their way, or sockets to empty.
+func (e *Estate) Follow() {
+	for number := range e.heirs {
+		h := &e.heirs[number]
+		h.take(h.now(e.old.counters(number)))
+	}
+}
+
+// now returns the totals of the old page. The drops of a socket that is kept
+// are none of them.
+func (h *heir) now(was *Counters) totals {
+	t := was.total()
+	if h.keeps {
+		t[kernel] = was.inherited[kernel].Load()
+	}
+	return t
+}
+
+// take adds what is more than before. Totals do not go back.
+func (h *heir) take(now totals) {
+	var more totals
+	for kind := range now {
+		if now[kind] > h.taken[kind] {
+			more[kind] = now[kind] - h.taken[kind]
+			h.taken[kind] = now[kind]
+		}
+	}
+	if h.page != nil {
+		h.page.inherit(more)
+	}
+}
+
+// Surplus counts what a socket of the old process has dropped that no shard
+// here keeps, up to now: before it is closed, and when the old process asks it
+// no more. Others are none of its business, and change nothing.
+func (e *Estate) Surplus(socket Socket) error {
+	cookie := socket.Cookie()
+	for number := range e.heirs {
+		h := &e.heirs[number]
+		was := e.old.counters(number)
+		if h.keeps || cookie == 0 || was.cookie.Load() != cookie {
+			continue
+		}
+		_, _, dropped, err := socket.Memory()
+		if err != nil {
+			return fmt.Errorf("drops of %s: %w", h.name, err)
+		}
+		was.saw(dropped)
+		h.take(h.now(was))
+	}
+	return nil
+}
+
+// Settlement is what Settle found.
+type Settlement struct {
+	Lost      uint64 // datagrams that were counted as LostInCrash
+	Received  uint64 // of these, taken off the queue but not counted any more
+	Delivered uint64 // records that were written but not counted any more
+}
+
+// Settle takes the last totals of a process of which no thread runs any more:
+// its pidfd is readable (pidfd_open(2)), or a connection whose other end only
+// it had has ended. A process that some thread still runs in may have system calls
+// under way, whose results would be missed. Settle is called once, whether it
+// left in order, when nothing is lost, or was killed.
+//
+// What it had received, and had neither delivered nor dropped, becomes
+// LostInCrash; exactly, wherever it was killed: datagrams that recvmmsg had
+// taken off the queue are counted from their headers, and recover is asked how
+// many records a write that was under way has brought to its file. It is
+// called for each destination, and returns 0 where none is Open; it may mend
+// the file's end. Its errors are returned, joined, and do not keep
+// anything else from being settled.
+//
+// Records that the successor's own outputs write to a file meanwhile can't be
+// told from the dead one's: Settle before they begin.
+func (e *Estate) Settle(recover func(Write) (records int, err error)) (Settlement, error) {
+	var s Settlement
+	var errs []error
+	last := make([]totals, len(e.heirs))
+	for number := range e.heirs {
+		was := e.old.counters(number)
+		last[number] = e.heirs[number].now(was)
+		if was.uncounted() {
+			n := sys.Arrived(e.old.receiver(number))
+			last[number][received] += n
+			s.Received += n
+		}
+	}
+	for i := range e.old.pages {
+		w, page, ok := e.old.last(i)
+		if !ok {
+			continue
+		}
+		records, err := recover(w)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("output %s: %w", w.Path, err))
+		}
+		if w.Open && records > 0 {
+			n := min(uint64(records), uint64(w.Records), last[page].inFlight())
+			last[page][delivered] += n
+			s.Delivered += n
+		}
+	}
+	for number := range last {
+		t := &last[number]
+		lost := t.inFlight()
+		t[lostInCrash] += lost
+		s.Lost += lost
+		e.heirs[number].take(*t)
+	}
+	return s, errors.Join(errs...)
+}
+
+// Uncounted returns the datagrams that the shard's last receive call has
+// brought and that Received does not have yet. It is for a shard whose thread
+// does not run: stopped, or dead.
+func (s *Shard) Uncounted() uint64 {
+	if s.book == nil || !s.uncounted() {
+		return 0
+	}
+	return sys.Arrived(s.book.receiver(s.number))
+}
+
+// Writes returns the last write to each destination, of a process that does
+// not run.
+func (b *Book) Writes() []Write {
+	var writes []Write
+	for i := range b.pages {
+		if w, _, ok := b.last(i); ok {
+			writes = append(writes, w)
+		}
+	}
+	return writes
+}

@@ -1,0 +1,124 @@
+package output
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/udpshard/udpshard/metrics"
+)
+
+// Recover looks at a file for what a write has brought there whose writer died
+// before it could count it, and returns how many records that are: it is for
+// metrics.Estate.Settle. Then it cuts the beginning of a record off the file's
+// end, which nothing will complete any more, so that every line of it is one.
+// A file that was renamed in its folder since is found there.
+//
+// An error says that the file can't be found, or that somebody else has
+// changed it: then what is known is counted, and nothing cut.
+//
+// In a named pipe, a device, or on standard output nothing can be looked at. A
+// write that was under way there counts as none: its records, one buffer at
+// the most, are lost in the crash, though a reader may have them.
+func Recover(w metrics.Write) (records int, err error) {
+	if w.Inode == 0 || !w.Open && w.Torn == 0 {
+		return 0, nil
+	}
+	f, err := find(w)
+	if err != nil {
+		if !w.Open {
+			return 0, fmt.Errorf("its last line may be cut short: %w", err)
+		}
+		return 0, fmt.Errorf("up to %d records of its last write count as lost, though they may be there: %w", w.Records, err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return 0, bare(err)
+	}
+	begin := w.Size - int64(w.Torn)
+	switch size := info.Size(); {
+	case size < begin:
+		return 0, fmt.Errorf("it has %d bytes, and had %d before the last write: somebody has cut it", size, w.Size)
+	case !w.Open && size > w.Size, w.Open && size > w.Size+int64(w.Length):
+		err = fmt.Errorf("it has %d bytes, and the last write ends at %d at the most: somebody else has appended", size, w.Size+int64(w.Length))
+	}
+	lines, end, readErr := count(io.NewSectionReader(f, begin, info.Size()-begin))
+	if w.Open {
+		records = min(lines, w.Records)
+	}
+	if err = errors.Join(err, readErr); err != nil || begin+end == info.Size() {
+		return records, err
+	}
+	return records, bare(f.Truncate(begin + end))
+}
+
+// count returns how many lines there are, and where the last one ends.
+func count(r io.Reader) (lines int, end int64, err error) {
+	chunk := make([]byte, 64<<10)
+	for at := int64(0); ; {
+		n, err := r.Read(chunk)
+		lines += bytes.Count(chunk[:n], []byte{'\n'})
+		if last := bytes.LastIndexByte(chunk[:n], '\n'); last >= 0 {
+			end = at + int64(last) + 1
+		}
+		at += int64(n)
+		if err == io.EOF {
+			return lines, end, nil
+		}
+		if err != nil {
+			return lines, end, bare(err)
+		}
+	}
+}
+
+// find opens the file that was written to: by its path, or under another name
+// in the same folder.
+func find(w metrics.Write) (*os.File, error) {
+	f, err := openPlace(w.Path, w)
+	if f != nil {
+		return f, nil
+	}
+	names, listErr := os.ReadDir(filepath.Dir(w.Path))
+	if listErr != nil {
+		return nil, errors.Join(err, bare(listErr))
+	}
+	for _, name := range names {
+		info, err := name.Info()
+		if err != nil {
+			continue // it has gone meanwhile
+		}
+		if at, _ := placeOf(info); at.inode != w.Inode || at.device != w.Device {
+			continue
+		}
+		if f, err := openPlace(filepath.Join(filepath.Dir(w.Path), name.Name()), w); f != nil {
+			return f, nil
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("the file of inode %d is not in its folder any more", w.Inode)
+	}
+	return nil, err
+}
+
+// openPlace opens a file if it is the one that was written to, and returns nil
+// if it is another one.
+func openPlace(path string, w metrics.Write) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NONBLOCK, 0) // not to wait at a named pipe
+	if err != nil {
+		return nil, bare(err)
+	}
+	if info, err := f.Stat(); err == nil {
+		if at, _ := placeOf(info); at.inode == w.Inode && at.device == w.Device {
+			return f, nil
+		}
+	}
+	return nil, f.Close()
+}
