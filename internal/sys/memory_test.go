@@ -1,0 +1,163 @@
+package sys
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestMemoryIsShared(t *testing.T) {
+	const size = 10_000 // no whole number of pages
+	file, err := NewMemory("test", size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	one, err := MapMemory(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := MapMemory(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(one) != size || len(other) != size {
+		t.Fatalf("%d and %d bytes", len(one), len(other))
+	}
+	*At[uint64](one, 8) = 42
+	if got := *At[uint64](other, 8); got != 42 {
+		t.Errorf("the other mapping has %d", got)
+	}
+	for _, to := range []int64{size - 1, size + 1} {
+		if err := unix.Ftruncate(int(file.Fd()), to); !errors.Is(err, unix.EPERM) {
+			t.Errorf("its size can be %d: %v", to, err)
+		}
+	}
+	if flags, err := unix.FcntlInt(file.Fd(), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+		t.Errorf("children inherit it: %d, %v", flags, err)
+	}
+	for _, memory := range [][]byte{one, other} {
+		if err := UnmapMemory(memory); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := NewMemory("test", -1); err == nil || !strings.Contains(err.Error(), "ftruncate to -1 bytes") {
+		t.Errorf("%v", err)
+	}
+	closed := os.NewFile(^uintptr(0), "closed")
+	if _, err := MapMemory(closed); err == nil {
+		t.Error("no file can be mapped")
+	}
+}
+
+func TestAtStaysWithinMemory(t *testing.T) {
+	words := make([]uint64, 4)
+	memory := unsafe.Slice((*byte)(unsafe.Pointer(&words[0])), 32)
+	for _, offset := range []int{0, 8, 24} {
+		*At[uint64](memory, offset) = 1
+	}
+	for name, at := range map[string]func(){
+		"past the end":   func() { At[uint64](memory, 25) },
+		"at the end":     func() { At[byte](memory, 32) },
+		"far off":        func() { At[byte](memory, 1<<62) },
+		"before it":      func() { At[uint64](memory, -8) },
+		"misaligned":     func() { At[uint64](memory, 4) },
+		"too large":      func() { At[[33]byte](memory, 0) },
+		"nothing at all": func() { At[byte](nil, 0) },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error(name)
+				}
+			}()
+			at()
+		}()
+	}
+}
+
+// message writes what the kernel would have into header i.
+func message(r *Receiver, i int, size uint32, control []byte) {
+	r.hdrs[i].len = size
+	r.hdrs[i].hdr.SetControllen(copy(r.control[i*r.space:], control))
+	r.used = i + 1
+}
+
+// What the memory says is what the receiver says.
+func TestArrived(t *testing.T) {
+	train := make([]byte, segmentSpace)
+	binary.NativeEndian.PutUint64(train, cmsgHeader+4)
+	binary.NativeEndian.PutUint32(train[8:], unix.SOL_UDP)
+	binary.NativeEndian.PutUint32(train[12:], unix.UDP_GRO)
+	binary.NativeEndian.PutUint32(train[16:], 100)
+	copied := make([]byte, destinationSpace) // sent to 192.0.2.255, answered from 192.0.2.1
+	n := putControl(copied, hostAddr)
+	copy(copied[cmsgHeader+8:], []byte{192, 0, 2, 255})
+	copied = copied[:n]
+	own := make([]byte, destinationSpace)
+	n = putControl(own, hostAddr)
+	copy(own[cmsgHeader+8:], hostAddr.AsSlice())
+	own = own[:n]
+
+	for name, test := range map[string]struct {
+		options ReceiverOptions
+		lay     func(r *Receiver)
+		want    uint64
+	}{
+		"nothing": {want: 0},
+		"three":   {lay: func(r *Receiver) { message(r, 0, 5, nil); message(r, 1, 0, nil); message(r, 2, 9, nil) }, want: 3},
+		"all": {lay: func(r *Receiver) {
+			message(r, 0, 5, nil)
+			message(r, 1, 0, nil)
+			message(r, 2, 9, nil)
+			message(r, 3, 65535, nil)
+		}, want: 4},
+		"nobody sent one":  {lay: func(r *Receiver) { message(r, 0, 5, nil); message(r, 1, 0, nil); r.hdrs[1].hdr.Namelen = 0 }, want: 1},
+		"trains":           {options: ReceiverOptions{Trains: true}, lay: func(r *Receiver) { message(r, 0, 1000, train); message(r, 1, 1001, train); message(r, 2, 99, train) }, want: 10 + 11 + 1},
+		"an empty one":     {options: ReceiverOptions{Trains: true}, lay: func(r *Receiver) { message(r, 0, 0, train); message(r, 1, 7, nil) }, want: 2},
+		"nobody's trains":  {lay: func(r *Receiver) { message(r, 0, 1000, nil) }, want: 1},
+		"copies":           {options: ReceiverOptions{Destinations: true, Copies: true}, lay: func(r *Receiver) { message(r, 0, 5, copied); message(r, 1, 5, own) }, want: 1},
+		"copies of shard0": {options: ReceiverOptions{Destinations: true}, lay: func(r *Receiver) { message(r, 0, 5, copied); message(r, 1, 5, own) }, want: 2},
+	} {
+		test.options.Memory = make([]byte, ReceiverSpace(4))
+		r := NewReceiver(4, 1<<16, test.options)
+		if got := Arrived(test.options.Memory); got != 0 {
+			t.Errorf("%s: %d before anything came", name, got)
+		}
+		if test.lay != nil {
+			test.lay(r)
+		}
+		if got := Arrived(test.options.Memory); got != test.want || r.Arrived(r.used) != test.want {
+			t.Errorf("%s: %d in memory, %d of the receiver, want %d", name, got, r.Arrived(r.used), test.want)
+		}
+		r.Reset()
+		if got := Arrived(test.options.Memory); got != 0 {
+			t.Errorf("%s: %d after a reset", name, got)
+		}
+	}
+	if got := Arrived(make([]byte, ReceiverSpace(4))); got != 0 {
+		t.Errorf("%d where no receiver was laid out", got)
+	}
+}
+
+var hostAddr = netip.MustParseAddr("192.0.2.1")
+
+// Memory that another process has scribbled on is read all the same, and
+// nothing beside it.
+func FuzzArrived(f *testing.F) {
+	memory := make([]byte, ReceiverSpace(2))
+	r := NewReceiver(2, 100, ReceiverOptions{Destinations: true, Trains: true, Copies: true, Memory: memory})
+	f.Add(append([]byte(nil), memory...))
+	message(r, 0, 100, make([]byte, 40))
+	f.Add(append([]byte(nil), memory...))
+	f.Add(memory[:mailboxSize])
+	f.Fuzz(func(t *testing.T, data []byte) {
+		Arrived(append(make([]byte, 0, len(data)+8), data...))
+	})
+}
