@@ -29,7 +29,7 @@ type Estate struct {
 type heir struct {
 	name  string // of the page, for people
 	page  *Counters
-	keeps bool   // the socket: nobody adds its drops, they are seen
+	keeps bool   // its socket is one of b's: nobody adds its drops, they are seen
 	taken totals // so far
 }
 
@@ -46,17 +46,26 @@ func (b *Book) Inherit(old *Book) *Estate {
 			was := old.counters(len(e.heirs))
 			if ok {
 				h.page = b.counters(first + index%shards)
-				cookie := was.cookie.Load()
-				h.keeps = index < shards && cookie != 0 && cookie == h.page.cookie.Load()
-			}
-			if h.keeps {
-				h.page.keep(was.kernel.Load())
+				if keeper := b.keeper(was.cookie.Load(), first, shards); keeper != nil {
+					h.keeps = true
+					keeper.keep(was.kernel.Load())
+				}
 			}
 			e.heirs = append(e.heirs, h)
 		}
 	}
 	e.Follow()
 	return e
+}
+
+// keeper returns which of a listener's pages has a socket, nil if none has.
+func (b *Book) keeper(cookie uint64, first, shards int) *Counters {
+	for number := first; cookie != 0 && number < first+shards; number++ {
+		if c := b.counters(number); c.cookie.Load() == cookie {
+			return c
+		}
+	}
+	return nil
 }
 
 // Follow takes what the old process has counted since: it may still have
@@ -128,15 +137,15 @@ type Settlement struct {
 //
 // What it had received, and had neither delivered nor dropped, becomes
 // LostInCrash; exactly, wherever it was killed: datagrams that recvmmsg had
-// taken off the queue are counted from their headers, and recover is asked how
-// many records a write that was under way has brought to its file. It is
-// called for each destination, and returns 0 where none is Open; it may mend
-// the file's end. Its errors are returned, joined, and do not keep
-// anything else from being settled.
+// taken off the queue are counted from their headers, and look is asked how many
+// records a write that was under way has brought to its file: output.Recover. It
+// is called for each destination, and its answer counts only where the write is
+// Open. Its errors are returned, joined, and do not keep anything else from
+// being settled.
 //
 // Records that the successor's own outputs write to a file meanwhile can't be
 // told from the dead one's: Settle before they begin.
-func (e *Estate) Settle(recover func(Write) (records int, err error)) (Settlement, error) {
+func (e *Estate) Settle(look func(Write) (records int, err error)) (Settlement, error) {
 	var s Settlement
 	var errs []error
 	last := make([]totals, len(e.heirs))
@@ -154,7 +163,7 @@ func (e *Estate) Settle(recover func(Write) (records int, err error)) (Settlemen
 		if !ok {
 			continue
 		}
-		records, err := recover(w)
+		records, err := look(w)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("output %s: %w", w.Path, err))
 		}

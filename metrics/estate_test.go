@@ -166,7 +166,27 @@ func TestInheritAsShardsChange(t *testing.T) {
 	}
 }
 
-// received gives a page a receiver in its memory, and count datagrams.
+// A socket that another shard has now is still counted once.
+func TestASocketMayChangeItsShard(t *testing.T) {
+	sockets := []*fakeSocket{{cookie: 1, dropped: 5}, {cookie: 2, dropped: 7}}
+	old, heir := newBook(t, Layout{"a", 2, 1}), newBook(t, Layout{"a", 2, 1})
+	for _, page := range attach(t, old, sockets...) {
+		page.Read()
+	}
+	pages := attach(t, heir, sockets[1], sockets[0])
+	estate := heir.Inherit(old)
+	sockets[0].dropped++
+	for _, s := range sockets {
+		if err := estate.Surplus(s); err != nil {
+			t.Error(err)
+		}
+	}
+	if a, b := pages[0].Read().Dropped.Kernel, pages[1].Read().Dropped.Kernel; a != 7 || b != 6 {
+		t.Errorf("%d and %d drops, want 7 and 6", a, b)
+	}
+}
+
+// receive gives a page a receiver in its memory, and count datagrams.
 func receive(t *testing.T, page *Shard, count int) *sys.Receiver {
 	t.Helper()
 	to, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)

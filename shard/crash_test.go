@@ -115,6 +115,7 @@ type crash struct {
 	sent    atomic.Int64
 	stop    atomic.Bool
 	stopped chan struct{}
+	torn    int // files that ended in a part of a record
 }
 
 // heldSocket is one of the sockets that outlive their process.
@@ -304,6 +305,11 @@ func (x *crash) settle(t *testing.T) metrics.Settlement {
 	for i, page := range listener.Shards {
 		page.Attach(heldSocket(x.fds[i]))
 	}
+	for _, path := range x.paths {
+		if text, err := os.ReadFile(path); err == nil && len(text) > 0 && text[len(text)-1] != '\n' {
+			x.torn++
+		}
+	}
 	counted := metrics.Sum(x.book.Listeners()[0].Read())
 	settlement, err := heir.Inherit(x.book).Settle(output.Recover)
 	if err != nil {
@@ -357,7 +363,7 @@ func (x *crash) settle(t *testing.T) metrics.Settlement {
 	r := metrics.Sum(listener.Read())
 	if sent := uint64(len(seen)); sent != uint64(lines)+uint64(queued)+r.Dropped.LostInCrash || r.Dropped.Kernel != 0 {
 		t.Errorf("%d sent, but %d in the file, %d queued, %d lost in the crash, %d dropped by the kernel: %d too many; settled %+v, counted %+v",
-			sent, lines, queued, r.Dropped.LostInCrash, r.Dropped.Kernel, int(lines)+queued+int(r.Dropped.LostInCrash)-int(sent), settlement, counted)
+			sent, lines, queued, r.Dropped.LostInCrash, r.Dropped.Kernel, lines+queued+int(r.Dropped.LostInCrash)-int(sent), settlement, counted)
 	}
 	if r.Delivered != uint64(lines) || r.InFlight != 0 || r.Received != r.Delivered+r.Dropped.LostInCrash || settlement.Lost != r.Dropped.LostInCrash {
 		t.Errorf("%d lines, settled %+v, ledger %+v", lines, settlement, r)
@@ -417,7 +423,7 @@ func TestKilled(t *testing.T) {
 	for _, moment := range moments {
 		t.Run(moment.name, func(t *testing.T) {
 			var lost, received, delivered uint64
-			hits := 0
+			hits, torn := 0, 0
 			for i := range each {
 				x := startCrash(t, i%2 == 1, i%4 >= 2)
 				x.until("it receives", func() bool { return x.received() > 0 })
@@ -426,10 +432,11 @@ func TestKilled(t *testing.T) {
 				}
 				x.kill()
 				s := x.settle(t)
+				torn += x.torn
 				lost, received, delivered = lost+s.Lost, received+s.Received, delivered+s.Delivered
 			}
-			t.Logf("%d deaths, %d as aimed; %d lost, of which %d in message headers alone; %d delivered as the files alone know",
-				each, hits, lost, received, delivered)
+			t.Logf("%d deaths, %d as aimed; %d lost, of which %d in message headers alone; %d delivered as the files alone know, of which %d were torn",
+				each, hits, lost, received, delivered, torn)
 		})
 	}
 }
