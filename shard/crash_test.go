@@ -75,7 +75,7 @@ func TestCrashChild(t *testing.T) {
 	c := crashConfig(os.Getenv(crashChild+"_GRO") != "")
 	c.Page = func(index, cpu int) (*metrics.Shard, error) { return book.Shard(crashListener, index, cpu) }
 	c.Sink = func(index int, page *metrics.Shard) (packet.Sink, error) { return outputs.Open(out, index, page, 1000) }
-	if c, err = c.complete(); err != nil {
+	if c, err = c.Complete(); err != nil {
 		t.Fatal(err)
 	}
 	at, err := boundTo(4)
@@ -151,7 +151,7 @@ func startCrash(t *testing.T, perShard, gro bool) *crash {
 	t.Cleanup(func() { x.book.Close() })
 	x.pages = x.book.Listeners()[0].Shards
 
-	c, err := crashConfig(gro).complete()
+	c, err := crashConfig(gro).Complete()
 	if err != nil {
 		t.Fatal(err)
 	}

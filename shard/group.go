@@ -38,7 +38,7 @@ type Group struct {
 // *ConfigError, an *InUseError, or what the kernel says to an option, naming
 // it and what was asked.
 func Listen(c Config) (*Group, error) {
-	c, err := c.complete()
+	c, err := c.Complete()
 	if err != nil {
 		return nil, err
 	}

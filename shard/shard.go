@@ -117,8 +117,8 @@ const (
 	defaultReceiveBuffer = 32 << 20
 )
 
-// complete returns c with defaults filled in, or a *ConfigError.
-func (c Config) complete() (Config, error) {
+// Complete returns c with defaults filled in, or a *ConfigError.
+func (c Config) Complete() (Config, error) {
 	usable, err := usableCPUs()
 	if err != nil {
 		return c, err
@@ -188,7 +188,7 @@ func (c *Config) slot() int {
 
 // Check returns the *ConfigError that Listen would return, and opens nothing.
 func (c Config) Check() error {
-	if _, err := c.complete(); err != nil {
+	if _, err := c.Complete(); err != nil {
 		return err
 	}
 	if _, err := newGate(c.Policy, nil); err != nil {

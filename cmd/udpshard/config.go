@@ -33,6 +33,7 @@ type config struct {
 	logFormat     string
 	statsInterval time.Duration
 	drainTimeout  time.Duration
+	takeover      string
 	listeners     []*listener
 
 	given map[string]source // keys that were set, and where
@@ -48,6 +49,9 @@ var configSettings = []setting[config]{
 	{flag: "http", key: "http", init: defaultHTTP,
 		usage: "serve status and metrics at `ADDR`; empty turns it off; $" + httpVariable + " changes the default",
 		set:   bind(parseHTTP, func(c *config) *string { return &c.http })},
+	{flag: "takeover", key: "takeover", init: defaultTakeover(),
+		usage: "`PATH` of the unix socket over which a successor takes the sockets and the counters (default $RUNTIME_DIRECTORY/takeover.sock, else off)",
+		set:   bind(parseText, func(c *config) *string { return &c.takeover })},
 	{flag: "log-level", key: "log.level", init: "info", live: true,
 		usage: "least `LEVEL` that is logged: debug, info, warn or error",
 		set: bind(parseChoice("debug", "info", "warn", "error"),

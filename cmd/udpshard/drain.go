@@ -17,8 +17,11 @@ func (s *server) drain(stop func(), again <-chan os.Signal, ended <-chan error) 
 	go exitOnSecond(again)
 	late, cancel := context.WithTimeout(context.Background(), s.config.drainTimeout)
 	defer cancel()
-	stop()
 	var errs []error
+	if s.takeover != nil {
+		errs = append(errs, s.takeover.Close())
+	}
+	stop()
 	expired := late.Done()
 	for range s.groups {
 		select {
@@ -35,13 +38,33 @@ func (s *server) drain(stop func(), again <-chan os.Signal, ended <-chan error) 
 		errs = append(errs, err)
 	default:
 	}
-	for _, listener := range s.ledger.Listeners() { // whatever the log level: it is the account of the whole run
+	s.logLedger()
+	s.web.close()
+	return errors.Join(errs...)
+}
+
+// logLedger logs the account of the whole run, whatever the log level.
+func (s *server) logLedger() {
+	for _, listener := range s.ledger.Listeners() {
 		for _, r := range listener.Read() {
 			logReading(s.log.Log().Str("listener", listener.Name).Int("shard", r.Shard), r).Msg("final ledger")
 		}
 	}
+}
+
+// leave ends a process whose successor has all that it had.
+func (s *server) leave() error {
+	s.stats.stop()
+	s.log.Info().Msg("handed over: the successor reads on where this process stopped")
+	s.logLedger()
+	late, cancel := context.WithTimeout(context.Background(), s.config.drainTimeout)
+	defer cancel()
+	err := s.outputs.Close(late)
+	for _, g := range s.groups {
+		g.Close()
+	}
 	s.web.close()
-	return errors.Join(errs...)
+	return errors.Join(err, s.takeover.Close())
 }
 
 // exitOnSecond ends the process at the next signal. One that comes at once

@@ -19,6 +19,7 @@ import (
 	"github.com/udpshard/udpshard/packet"
 	"github.com/udpshard/udpshard/shard"
 	"github.com/udpshard/udpshard/shard/steer"
+	"github.com/udpshard/udpshard/shard/takeover"
 )
 
 func serveCommand() *cobra.Command {
@@ -59,6 +60,10 @@ type server struct {
 	groups  []*shard.Group // of config.listeners, in their order
 	web     *web
 	stats   *stats
+
+	book     *metrics.Book    // nil where nobody can take over
+	takeover *takeover.Server // likewise
+	handover *handover
 }
 
 func serve(f *flags, c *config, stderr io.Writer) error {
@@ -77,7 +82,8 @@ func serve(f *flags, c *config, stderr io.Writer) error {
 	s := &server{flags: f, config: c, log: newLogger(logs, isTerminal(stderr), c.logFormat), ledger: metrics.NewLedger(thisBuild().version)}
 	setLevel(c.logLevel)
 	s.outputs = output.NewSet(s.outputEvent)
-	if err := s.open(); err != nil {
+	s.handover = newHandover(s)
+	if err := s.start(signals.stop); err != nil {
 		for _, g := range s.groups {
 			g.Close()
 		}
@@ -86,11 +92,57 @@ func serve(f *flags, c *config, stderr io.Writer) error {
 	return s.run(signals)
 }
 
+// start opens all there is, and where another process serves it now takes it
+// over. A signal to stop ends that: the other goes on.
+func (s *server) start(stop <-chan os.Signal) (err error) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	started := make(chan struct{})
+	defer close(started)
+	go func() {
+		select {
+		case sig := <-stop:
+			cancel(fmt.Errorf("%s came first", sig))
+		case <-started:
+		}
+	}()
+	from, err := dialLegacy(ctx, s.config, s.log)
+	if err != nil {
+		return err
+	}
+	if err := s.open(from); err != nil {
+		if from != nil {
+			from.offer.Close()
+			from.conn.Close()
+		}
+		return err
+	}
+	switch {
+	case from != nil:
+		s.takeover, err = s.takeOver(ctx, from)
+	case s.config.takeover != "":
+		s.takeover, err = takeover.Listen(s.config.takeover, thisBuild().version)
+	}
+	if err == nil {
+		for i, l := range s.config.listeners {
+			s.announce(l, s.groups[i])
+		}
+	}
+	return err
+}
+
 // open takes ports, outputs and the HTTP address, in this order: who finds
 // the port taken should read that first.
-func (s *server) open() error {
+func (s *server) open(from *legacy) error {
+	if err := s.openBook(); err != nil {
+		return err
+	}
 	for _, l := range s.config.listeners {
 		engine := l.engine()
+		engine.Inherit = from.inheritance(l.address)
+		if s.book != nil {
+			engine.Page = func(shard, cpu int) (*metrics.Shard, error) { return s.book.Shard(l.name, shard, cpu) }
+		}
 		engine.Sink = func(shard int, page *metrics.Shard) (packet.Sink, error) {
 			sink, err := s.outputs.Open(l.output, shard, page, maxRecord(l.maxDatagram))
 			if err != nil {
@@ -107,15 +159,31 @@ func (s *server) open() error {
 		page := g.Listener()
 		page.Name, page.Protocol = l.name, l.protocol
 		s.ledger.Add(page)
-		s.announce(l, g)
 	}
 	var err error
-	s.web, err = listenWeb(s.config, s.ledger, s.log)
+	s.web, err = listenWeb(s.config, s.ledger, s.log, from.web(s.config.http))
 	if errors.Is(err, unix.EADDRINUSE) && s.mayGoWithoutWeb() {
 		s.log.Warn().Err(err).Str("remedy", "give each process that shares a port its own --http ADDR").
 			Msg("status and metrics are off: the default HTTP address is another process's")
 		return nil
 	}
+	return err
+}
+
+// openBook makes the counters' memory, where another process is to have it.
+func (s *server) openBook() (err error) {
+	if s.config.takeover == "" {
+		return nil
+	}
+	var layouts []metrics.Layout
+	for _, l := range s.config.listeners {
+		engine, err := l.engine().Complete()
+		if err != nil {
+			return l.locate(err)
+		}
+		layouts = append(layouts, metrics.Layout{Listener: l.name, Shards: engine.Shards, Batch: engine.Batch})
+	}
+	s.book, err = metrics.NewBook(layouts...)
 	return err
 }
 
@@ -161,18 +229,32 @@ func (s *server) run(signals signals) error {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	ended := make(chan error, len(s.groups))
-	for _, g := range s.groups {
-		go func() { ended <- g.Run(ctx) }()
-	}
+	s.read(ctx, ended)
 	s.web.serve()
 	s.stats = newStats(s.ledger, s.log, s.config.statsInterval)
+	if s.takeover != nil {
+		go s.takeover.Serve(ctx, s.handover)
+	}
 
-	err := s.wait(signals, ended)
+	err := s.wait(ctx, signals, ended)
+	if errors.Is(err, errHandedOver) {
+		return s.leave()
+	}
 	return errors.Join(err, s.drain(stop, signals.stop, ended))
 }
 
-// wait returns when it is time to drain, with what forces it.
-func (s *server) wait(signals signals, ended chan error) error {
+// read has every group read, until ctx ends or it yields.
+func (s *server) read(ctx context.Context, ended chan<- error) {
+	for _, g := range s.groups {
+		go func() { ended <- g.Run(ctx) }()
+	}
+}
+
+// errHandedOver: another process has all that this one had.
+var errHandedOver = errors.New("handed over")
+
+// wait returns when it is time to drain, with what forces it, or to leave.
+func (s *server) wait(ctx context.Context, signals signals, ended chan error) error {
 	for {
 		select {
 		case <-signals.reload:
@@ -190,6 +272,14 @@ func (s *server) wait(signals signals, ended chan error) error {
 			return err
 		case tick := <-s.stats.tick():
 			s.stats.log(tick)
+		case done := <-s.handover.asked:
+			late, cancel := context.WithTimeout(ctx, s.config.drainTimeout)
+			done <- s.yield(late, ended)
+			cancel()
+			if <-s.handover.ended {
+				return errHandedOver
+			}
+			s.read(ctx, ended)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	stdlog "log"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -18,7 +19,8 @@ import (
 // threads than the shards', which are locked, so a slow client is its own
 // affair. The bounds keep it from becoming the process's.
 type web struct {
-	listener net.Listener
+	socket   net.Listener
+	listener net.Listener // the socket, with a bound on its clients
 	server   *http.Server
 	logger   zerolog.Logger
 }
@@ -27,18 +29,22 @@ type web struct {
 // the usual limit of 1024 descriptors.
 const maxWebClients = 128
 
-func listenWeb(c *config, ledger *metrics.Ledger, logger zerolog.Logger) (*web, error) {
+// listenWeb opens the HTTP address, unless it was handed over.
+func listenWeb(c *config, ledger *metrics.Ledger, logger zerolog.Logger, listener net.Listener) (*web, error) {
 	if c.http == "" {
 		return nil, nil
 	}
-	listener, err := net.Listen("tcp", c.http)
-	if err != nil {
-		return nil, hinted{fmt.Errorf("http: %w", err), "--http ADDR takes another address, --http '' turns it off"}
+	if listener == nil {
+		var err error
+		if listener, err = net.Listen("tcp", c.http); err != nil {
+			return nil, hinted{fmt.Errorf("http: %w", err), "--http ADDR takes another address, --http '' turns it off"}
+		}
 	}
 	b := thisBuild()
 	logger = logger.With().Str("from", "http").Logger()
 	return &web{
 		logger:   logger,
+		socket:   listener,
 		listener: netutil.LimitListener(listener, maxWebClients),
 		server: &http.Server{
 			Handler:           ledger.Handler(map[string]string{"version": b.version, "commit": b.commit, "go": b.goVersion}),
@@ -66,4 +72,13 @@ func (w *web) close() {
 	if w != nil {
 		w.server.Close()
 	}
+}
+
+// file returns a duplicate of the socket that listens, and nil where HTTP is
+// off.
+func (w *web) file() (*os.File, error) {
+	if w == nil {
+		return nil, nil
+	}
+	return duplicate(w.socket.(*net.TCPListener))
 }

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/udpshard/udpshard/metrics"
+)
+
+// succeeding starts `serve` with the arguments of one that serves, and returns
+// once it has taken over.
+func (p *process) succeeding(args ...string) *process {
+	p.t.Helper()
+	next := launch(p.t, ordinary, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
+	next.http = p.http
+	eventually(p.t, "it has taken over", func() bool {
+		return strings.Contains(next.logs.String(), `"message":"took over`) || next.cmd.ProcessState != nil
+	})
+	return next
+}
+
+// Ten successors in a row, under load: every datagram is one record, in the
+// order in which its sender sent it, and no count goes back.
+func TestUpgradesLoseNothing(t *testing.T) {
+	dir := publicDir(t)
+	file, address := filepath.Join(dir, "records.json"), freeUDP(t)
+	// With the kernel's hash: a machine that is busy with other tests is no
+	// reason to move flows.
+	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file}
+	p := serving(t, ordinary, args...)
+	report := sendingTo(t, address, "--rate", "80000", "--duration", "6s", "--flows", "16", "--verify", file)
+	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
+	for range 10 {
+		before := p.status()
+		next := p.succeeding(args...)
+		if code := p.wait(); code != 0 {
+			t.Fatalf("the one before ended with %d", code)
+		}
+		after := next.status()
+		if after.PID != next.cmd.Process.Pid || after.Role != metrics.Active {
+			t.Errorf("pid %d is %s, want %d", after.PID, after.Role, next.cmd.Process.Pid)
+		}
+		for i, shard := range after.Listeners[0].Shards {
+			if was := before.Listeners[0].Shards[i]; shard.Received < was.Received || shard.Delivered < was.Delivered || shard.Bytes < was.Bytes {
+				t.Errorf("counters went back: %+v, before %+v", shard, was)
+			}
+		}
+		p = next
+		now := p.total().Received
+		eventually(t, "it reads", func() bool { return p.total().Received > now+1000 })
+	}
+	r := report()
+	kernel := p.total().Dropped.Kernel
+	if kernel > 0 && !strings.Contains(p.logs.String(), "smaller than asked") {
+		t.Errorf("%d were dropped by the kernel", kernel)
+	}
+	if all := r.Records.Total; all.Lost != kernel || all.Doubled > 0 || all.Reordered > 0 || all.Arrived+kernel != r.Sent {
+		t.Errorf("%+v of %d sent, %d dropped by the kernel", all, r.Sent, kernel)
+	}
+	if total := p.total(); total.Received+kernel != r.Sent || total.Dropped.LostInCrash > 0 || total.Dropped.Output > 0 {
+		t.Errorf("of %d sent: %+v", r.Sent, total)
+	}
+	if code := p.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// Growing and shrinking across upgrades loses nothing either.
+func TestUpgradesWithOtherNumbersOfShards(t *testing.T) {
+	dir := publicDir(t)
+	file, address := filepath.Join(dir, "records.json"), freeUDP(t)
+	args := func(shards int) []string {
+		return []string{"--listen", address, "--shards", strconv.Itoa(shards), "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file}
+	}
+	p := serving(t, ordinary, args(2)...)
+	report := sendingTo(t, address, "--rate", "80000", "--duration", "4s", "--flows", "64", "--verify", file)
+	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
+	for _, shards := range []int{4, 1, 3, 2} {
+		before := p.total()
+		next := p.succeeding(args(shards)...)
+		if code := p.wait(); code != 0 {
+			t.Fatalf("the one before ended with %d", code)
+		}
+		if now := next.total(); now.Received < before.Received || len(next.status().Listeners[0].Shards) != shards {
+			t.Errorf("%+v on %d shards, before %+v", now, shards, before)
+		}
+		p = next
+		now := p.total().Received
+		eventually(t, "it reads", func() bool { return p.total().Received > now+1000 })
+	}
+	r := report()
+	if all, kernel := r.Records.Total, p.total().Dropped.Kernel; all.Lost != kernel || all.Doubled > 0 || p.total().Received+kernel != r.Sent {
+		t.Errorf("%+v of %d sent, %d dropped by the kernel, %+v", all, r.Sent, kernel, p.total())
+	}
+}
+
+// A successor that can't be one changes nothing for the one that serves.
+func TestASuccessorThatFails(t *testing.T) {
+	dir := publicDir(t)
+	file, address, socket := filepath.Join(dir, "records.json"), freeUDP(t), filepath.Join(dir, "takeover.sock")
+	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", socket, "--output", "file:" + file}
+	p := serving(t, ordinary, args...)
+	report := sendingTo(t, address, "--rate", "80000", "--duration", "4s", "--flows", "16", "--verify", file)
+	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
+	common := []string{"serve", "--http", p.http, "--takeover", socket, "--listen", address}
+	for _, wrong := range [][]string{
+		{"--batch", "0"},
+		{"--output", "file:/nonexistent/folder/x"},
+		{"--cpus", "8191"},
+	} {
+		if code := launch(t, ordinary, append(common, wrong...)...).wait(); code != exitUsage && code != exitFailed {
+			t.Errorf("%v: exit code %d", wrong, code)
+		}
+	}
+	for i := range 10 { // killed somewhere on its way
+		next := launch(t, ordinary, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
+		if i%2 == 0 {
+			eventually(t, "it is getting ready", func() bool { return strings.Contains(next.logs.String(), "taking over") })
+		}
+		next.cmd.Process.Signal(syscall.SIGKILL)
+		next.wait()
+		if strings.Contains(next.logs.String(), `"message":"took over`) {
+			t.Skip("the successor was faster than the kill: nobody is left to serve")
+		}
+	}
+	now := p.total().Received
+	eventually(t, "it still reads", func() bool { return p.total().Received > now+1000 })
+	r := report()
+	kernel := p.total().Dropped.Kernel
+	if all := r.Records.Total; all.Lost != kernel || all.Doubled > 0 || all.Reordered > 0 {
+		t.Errorf("%+v of %d sent, %d dropped by the kernel", all, r.Sent, kernel)
+	}
+	if _, err := os.Stat(socket); err != nil {
+		t.Error(err)
+	}
+	if code := p.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if _, err := os.Stat(socket); !os.IsNotExist(err) {
+		t.Errorf("the socket is left behind: %v", err)
+	}
+}
