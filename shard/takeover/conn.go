@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,7 +26,7 @@ type Conn struct {
 }
 
 // Dial connects to the active process at the path. The error is ErrNobody
-// where there is none. It may be called while the path is handed over: the
+// where there is none. It waits while there is one that does not accept. It may be called while the path is handed over: the
 // next active process answers then.
 func Dial(ctx context.Context, path string) (*Conn, error) {
 	p, err := openPlace(path)
@@ -40,6 +41,13 @@ func Dial(ctx context.Context, path string) (*Conn, error) {
 		return nil, hinted{fmt.Errorf("%s is no socket", p.path), "remove it, or take another path"}
 	}
 	conn, err := p.dial(ctx)
+	for ; errors.Is(err, errFull); conn, err = p.dial(ctx) {
+		select {
+		case <-time.After(fullPause):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -54,8 +62,12 @@ func Dial(ctx context.Context, path string) (*Conn, error) {
 	return &Conn{wire: w, path: p.path}, nil
 }
 
-// PID returns the process that listened first at the path since it was last
-// taken over, as the kernel says; 0 where it can't be seen from here.
+// fullPause is how long to wait for a place in the backlog: connect(2) does
+// not, where the socket does not block.
+const fullPause = 10 * time.Millisecond
+
+// PID returns the process at the other end, as the kernel says: the last that
+// took the path over, or began to. It is 0 where it can't be seen from here.
 func (c *Conn) PID() int { return int(c.cred.Pid) }
 
 // Hello introduces this process, and returns what there is to take over: the

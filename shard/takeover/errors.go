@@ -40,12 +40,16 @@ func (e *Refused) Hint() string { return e.Remedy }
 // InUseError says that a live process listens at the path.
 type InUseError struct {
 	Path string
-	PID  int // 0 where it is not in this pid namespace
+	PID  int // 0 where it can't be told
 	UID  int
 }
 
 func (e *InUseError) Error() string {
-	return fmt.Sprintf("%s is in use: %s of uid %d listens there", e.Path, process(unix.Ucred{Pid: int32(e.PID)}, 0), e.UID)
+	who := "a process"
+	if e.PID != 0 {
+		who = fmt.Sprintf("pid %d", e.PID)
+	}
+	return fmt.Sprintf("%s is in use: %s of uid %d listens there", e.Path, who, e.UID)
 }
 
 // Hint says what to do about it.

@@ -119,6 +119,8 @@ func (p *place) vacant(live bool) error {
 	switch {
 	case errors.Is(err, ErrNobody):
 		return nil
+	case errors.Is(err, errFull):
+		return &InUseError{Path: p.path, UID: int(st.Uid)}
 	case err != nil:
 		return err
 	}
@@ -129,6 +131,9 @@ func (p *place) vacant(live bool) error {
 	}
 	return &InUseError{Path: p.path, PID: int(cred.Pid), UID: int(cred.Uid)}
 }
+
+// errFull says that somebody listens, but has not accepted for long.
+var errFull = errors.New("its backlog is full")
 
 // dial connects to whoever listens at the path.
 func (p *place) dial(ctx context.Context) (*net.UnixConn, error) {
@@ -143,6 +148,8 @@ func (p *place) dial(ctx context.Context) (*net.UnixConn, error) {
 		return conn.(*net.UnixConn), nil
 	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ENOENT):
 		return nil, fmt.Errorf("%s: %w (%w)", p.path, ErrNobody, errors.Unwrap(err))
+	case errors.Is(err, unix.EAGAIN):
+		return nil, fmt.Errorf("%s: %w (%w)", p.path, errFull, errors.Unwrap(err))
 	case errors.Is(err, unix.EPROTOTYPE):
 		return nil, hinted{fmt.Errorf("%s is another program's socket: %w", p.path, err), "take another path"}
 	}

@@ -141,10 +141,8 @@ func TestDialNobody(t *testing.T) {
 func TestModeWithAnyMask(t *testing.T) {
 	keepsDescriptors(t)
 	for _, mask := range []int{0, 0o077, 0o777} {
-		before := unix.Umask(mask)
 		path := t.TempDir() + "/s"
-		unix.Umask(before)
-		unix.Umask(mask)
+		before := unix.Umask(mask)
 		s, err := Listen(path, "")
 		unix.Umask(before)
 		if err != nil {
@@ -246,7 +244,7 @@ func TestCloseRemovesItsOwnFileAlone(t *testing.T) {
 	if err := second.Close(); err != nil {
 		t.Error(err)
 	}
-	for range 100 {
+	for range 30 {
 		old, err := Listen(path, "")
 		if err != nil {
 			t.Fatal(err)
@@ -290,4 +288,46 @@ func TestFolderIsGone(t *testing.T) {
 		t.Error(err)
 	}
 	wants(t, s.Serve(context.Background(), newActive(t)), net.ErrClosed)
+}
+
+// One that hangs has the path all the same, with a full backlog too.
+func TestFullBacklog(t *testing.T) {
+	keepsDescriptors(t)
+	s, err := Listen(t.TempDir()+"/s", "1.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	raw, err := s.listener.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw.Control(func(fd uintptr) { err = unix.Listen(int(fd), 0) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	dial(t, s.Path())
+	inUse := &InUseError{}
+	if _, err := Listen(s.Path(), "1.0"); !errors.As(err, &inUse) || inUse.UID != os.Geteuid() || !strings.Contains(err.Error(), "a process of uid") {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 3*fullPause)
+	defer cancel()
+	if _, err := Dial(ctx, s.Path()); err == nil || errors.Is(err, ErrNobody) {
+		t.Error(err)
+	}
+	// It waits for a place.
+	dialled := make(chan error)
+	go func() {
+		c, err := Dial(within(t), s.Path())
+		if err == nil {
+			c.Close()
+		}
+		dialled <- err
+	}()
+	v := serve(t, s, newActive(t))
+	if err := result(t, dialled); err != nil {
+		t.Error(err)
+	}
+	v.Close()
 }

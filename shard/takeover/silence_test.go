@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// impatient makes every step time out at once.
+// impatient makes every step time out soon.
 func impatient(s *Server) {
-	s.limits = limits{step: 50 * time.Millisecond, answer: 50 * time.Millisecond, mine: 50 * time.Millisecond}
+	s.limits = limits{step: 250 * time.Millisecond, answer: 250 * time.Millisecond, mine: 250 * time.Millisecond}
 }
 
 func TestSilentSuccessor(t *testing.T) {

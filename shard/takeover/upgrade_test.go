@@ -10,7 +10,7 @@ import (
 )
 
 func TestUpgrade(t *testing.T) {
-	for name, sockets := range map[string][]int{"two": {2}, "none": {}, "an empty listener": {1, 0, 3}, "600": {600}, "full messages": {253, 506, 254, 1}} {
+	for name, sockets := range map[string][]int{"two": {2}, "none": {}, "an empty listener": {1, 0, 3}, "600": {600}, "full messages": {253, 254, 1}} {
 		t.Run(name, func(t *testing.T) {
 			keepsDescriptors(t)
 			a := newActive(t, sockets...)

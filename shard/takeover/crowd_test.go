@@ -1,0 +1,127 @@
+package takeover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// lingers is an active process whose offer to standbys takes its time.
+type lingers struct {
+	*active
+	begun, release chan struct{}
+}
+
+func (a lingers) Offer(h Hello) (Offer, error) {
+	if h.Role == Standby {
+		close(a.begun)
+		<-a.release
+	}
+	return a.active.Offer(h)
+}
+
+// One that comes while another takes over learns that, behind its offer.
+func TestComesAsItMoves(t *testing.T) {
+	keepsDescriptors(t)
+	a := lingers{newActive(t, 300), make(chan struct{}), make(chan struct{})}
+	v := start(t, a)
+	late := dial(t, v.Path())
+	waits := make(chan error, 1)
+	go func() {
+		o, err := late.Hello(within(t), Hello{Role: Standby})
+		o.Close()
+		if err == nil {
+			err = late.Wait(within(t))
+		}
+		waits <- err
+	}()
+	<-a.begun
+	c, _ := join(t, v.Path(), Successor)
+	take(t, c).Close()
+	close(a.release)
+	wants(t, result(t, waits), ErrMoved)
+	wants(t, result(t, v.ended), nil)
+}
+
+// Many come and go while ownership goes from one to the next: whoever asks is
+// answered by somebody.
+func TestCrowd(t *testing.T) {
+	keepsDescriptors(t)
+	v := start(t, newActive(t, 3))
+	ctx, cancel := context.WithCancel(within(t))
+	defer cancel()
+	ended := make(chan error, 8)
+	path := v.Path()
+	for i := range cap(ended) {
+		go func() {
+			var err error
+			for err == nil || errors.Is(err, ErrMoved) {
+				err = func() error {
+					c, err := Dial(ctx, path)
+					if err != nil {
+						return err
+					}
+					defer c.Close()
+					o, err := c.Hello(ctx, Hello{Role: Standby})
+					o.Close()
+					if err == nil && i%2 == 0 {
+						err = c.Wait(ctx)
+					}
+					return err
+				}()
+			}
+			ended <- err
+		}()
+	}
+	for range 20 {
+		c, o := join(t, v.Path(), Successor)
+		o.Close()
+		s := take(t, c)
+		wants(t, result(t, v.ended), nil)
+		v = serve(t, s, newActive(t, 3))
+	}
+	cancel()
+	for range cap(ended) {
+		wants(t, result(t, ended), context.Canceled)
+	}
+}
+
+// A server that has no descriptor left accepts when it has one again.
+func TestNoDescriptorToAccept(t *testing.T) {
+	keepsDescriptors(t)
+	v := start(t, newActive(t))
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := os.NewFile(uintptr(fd), "")
+	defer f.Close()
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(fd) + 1, Max: limit.Max}); err != nil {
+		t.Fatal(err)
+	}
+	err = unix.Connect(fd, &unix.SockaddrUnix{Name: v.Path()})
+	ctx, cancel := context.WithTimeout(context.Background(), acceptPause/2) // so that it fails a first time, most likely
+	<-ctx.Done()
+	cancel()
+	if err := errors.Join(err, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)); err != nil {
+		t.Fatal(err)
+	}
+	_, o := join(t, v.Path(), Standby)
+	o.Close()
+}
+
+func TestTransient(t *testing.T) {
+	for errno, want := range map[unix.Errno]bool{unix.EMFILE: true, unix.ENFILE: true, unix.ECONNABORTED: true, unix.ENOMEM: true, unix.EBADF: false, unix.EINVAL: false} {
+		if transient(fmt.Errorf("accept: %w", errno)) != want {
+			t.Errorf("%v: not %t", errno, want)
+		}
+	}
+}
