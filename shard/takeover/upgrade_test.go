@@ -174,12 +174,12 @@ func TestSuccessorDies(t *testing.T) {
 			greet(t, c)
 			c.Ready(within(t))
 			c.send(within(t), message{Kind: kindHello})
-			wants(t, c.Wait(within(t)), new(Refused))
+			wantsRefusal(t, c.Wait(within(t)))
 		}, []string{"yield", "resume"}},
 		{"out of turn", func(t *testing.T, a *active, c *Conn) {
 			greet(t, c)
 			c.send(within(t), message{Kind: kindMine})
-			wants(t, c.Wait(within(t)), new(Refused))
+			wantsRefusal(t, c.Wait(within(t)))
 		}, nil},
 		{"talking too much", func(t *testing.T, a *active, c *Conn) {
 			release := make(chan struct{})
@@ -232,10 +232,11 @@ func TestSuccessorDies(t *testing.T) {
 	}
 }
 
-// Is makes every refusal the same to errors.Is.
-func (e *Refused) Is(err error) bool {
-	_, same := err.(*Refused)
-	return same
+func wantsRefusal(t *testing.T, err error) {
+	t.Helper()
+	if refused := new(Refused); !errors.As(err, &refused) {
+		t.Errorf("%v, want a refusal", err)
+	}
 }
 
 func greet(t *testing.T, c *Conn) {
