@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // impatient makes every step time out soon.
@@ -139,33 +141,63 @@ func TestActiveDies(t *testing.T) {
 }
 
 // The active process says left just as the successor stops waiting for it:
-// then it has taken over.
+// both agree whether it has taken over.
 func TestMineAtTheLine(t *testing.T) {
 	keepsDescriptors(t)
-	ctx, cancel := context.WithCancel(context.Background())
-	var committed error
+	for range 200 {
+		ctx, cancel := context.WithCancel(context.Background())
+		var committed error
+		c, done := pretend(t, func(w *wire) {
+			bg := context.Background()
+			w.receiveHello(bg)
+			w.send(bg, message{Kind: kindOffer})
+			w.expect(bg, kindReady)
+			l, _ := net.ListenUnix("unixpacket", &net.UnixAddr{Net: "unixpacket"})
+			f, _ := l.File()
+			w.send(bg, message{Kind: kindYours}, f)
+			f.Close()
+			l.Close()
+			if _, err := w.expect(bg, kindMine); err != nil {
+				committed = err
+				return
+			}
+			go cancel()
+			committed = w.send(bg, message{Kind: kindLeft})
+		})
+		s, err := follow(ctx, c)
+		<-done
+		cancel()
+		if (err == nil) != (committed == nil) {
+			t.Fatalf("the one says %v, the other one %v", err, committed)
+		}
+		if s != nil {
+			s.listener.Close()
+		}
+		c.Close()
+	}
+}
+
+// A last word is heard where the other has closed without reading ours.
+func TestLastWord(t *testing.T) {
+	keepsDescriptors(t)
 	c, done := pretend(t, func(w *wire) {
-		bg := context.Background()
-		w.receiveHello(bg)
-		w.send(bg, message{Kind: kindOffer})
-		w.expect(bg, kindReady)
-		l, _ := net.ListenUnix("unixpacket", &net.UnixAddr{Net: "unixpacket"})
-		f, _ := l.File()
-		w.send(bg, message{Kind: kindYours}, f)
-		f.Close()
-		l.Close()
-		w.expect(bg, kindMine)
-		go cancel()
-		committed = w.send(bg, message{Kind: kindLeft})
+		raw, err := w.conn.SyscallConn()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		raw.Read(func(fd uintptr) bool { // until hello is there
+			n, _, _ := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK)
+			return n > 0
+		})
+		w.send(context.Background(), message{Kind: kindRefused, Words: "not now"})
 	})
-	s, err := follow(ctx, c)
+	if err := c.sendHello(within(t), Hello{Role: Standby}); err != nil {
+		t.Fatal(err)
+	}
 	<-done
-	if (err == nil) != (committed == nil) {
-		t.Errorf("the one says %v, the other one %v", err, committed)
-	}
-	if s != nil {
-		s.listener.Close()
-	}
+	_, err := c.Hello(within(t), Hello{Role: Standby})
+	wantsRefusal(t, err)
 }
 
 func TestContextEndsWaiting(t *testing.T) {

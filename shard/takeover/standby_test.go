@@ -133,6 +133,36 @@ func TestPassThatCannotYield(t *testing.T) {
 	wants(t, result(t, passed), nil)
 }
 
+// The first standby dies while all is flushed for it: the next one gets it.
+func TestStandbyDies(t *testing.T) {
+	keepsDescriptors(t)
+	a := newActive(t, 1)
+	v := start(t, a)
+	first, _ := join(t, v.Path(), Standby)
+	a.waitFor(v, 1)
+	second, _ := join(t, v.Path(), Standby)
+	a.waitFor(v, 2)
+	a.onYield(func(ctx context.Context) error {
+		a.onYield(nil)
+		first.Close()
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	died := make(chan error, 1)
+	go func() { died <- first.Wait(within(t)) }()
+	passed := make(chan error, 1)
+	go func() { passed <- v.Pass(within(t)) }()
+	if err := second.Wait(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	own(t, second).Close()
+	wants(t, result(t, passed), nil)
+	wants(t, result(t, died), ErrGone)
+	if got := a.calls(); !slices.Equal(got, []string{"yield", "resume", "yield", "left"}) {
+		t.Error(got)
+	}
+}
+
 func TestPassIsCancelled(t *testing.T) {
 	keepsDescriptors(t)
 	a := newActive(t, 1)
