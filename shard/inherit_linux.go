@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/sys"
+	"github.com/udpshard/udpshard/metrics"
 )
 
 // Inheritance is what a group takes over from one that serves its address
@@ -90,9 +91,11 @@ func (g *Group) Sockets() ([]*os.File, error) {
 // TakeOver makes a group that inherits its sockets their owner. It is called
 // once the process before has stopped reading, and before Run: it opens the
 // sockets that this group has more, puts its steering into force, and reads
-// what is queued on those that it has no shard for, before it closes them. A
-// group that inherits nothing has nothing to take over.
-func (g *Group) TakeOver() error {
+// what is queued on those that it has no shard for, before it closes them.
+// closing is called with each of these first, for its last drops:
+// metrics.Estate.Surplus. A group that inherits nothing has nothing to take
+// over.
+func (g *Group) TakeOver(closing func(metrics.Socket) error) error {
 	if g.config.Inherit == nil {
 		return nil
 	}
@@ -103,13 +106,15 @@ func (g *Group) TakeOver() error {
 		if err != nil {
 			return fmt.Errorf("listen on %s with %d shards more: %w", g.address, len(g.shards)-i, err)
 		}
-		g.shards[i].fd = fd
+		s := g.shards[i]
+		s.fd = fd
+		s.page.Attach((*socket)(s))
 	}
 	g.config.Inherit = nil
 	if err := g.steerer.inherit(g.config.Steering, len(g.surplus) > 0); err != nil {
 		return err
 	}
-	return g.absorb()
+	return g.absorb(closing)
 }
 
 // absorb reads the sockets that there are no shards for to their ends. Nobody
@@ -117,7 +122,7 @@ func (g *Group) TakeOver() error {
 // Whoever was on the way when it came into force has arrived behind the
 // barrier, which waits for all that the kernel's receive path has begun
 // (membarrier(2), MEMBARRIER_CMD_GLOBAL, is synchronize_rcu).
-func (g *Group) absorb() error {
+func (g *Group) absorb(closing func(metrics.Socket) error) error {
 	if len(g.surplus) == 0 {
 		return nil
 	}
@@ -128,6 +133,9 @@ func (g *Group) absorb() error {
 	for i := len(g.surplus) - 1; i >= 0; i-- {
 		s := g.shards[i%len(g.shards)]
 		if err := s.drain(g.surplus[i]); err != nil {
+			return err
+		}
+		if err := closing(descriptor(g.surplus[i])); err != nil {
 			return err
 		}
 		unix.Close(g.surplus[i])

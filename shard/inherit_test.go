@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/shard/steer"
 )
 
@@ -83,7 +84,7 @@ func TestSocketsGoFromGroupToGroup(t *testing.T) {
 						f.Close()
 					}
 					at.Close()
-					if err := next.TakeOver(); err != nil {
+					if err := next.TakeOver(func(metrics.Socket) error { return nil }); err != nil {
 						t.Fatal(err)
 					}
 					groups = append(groups, next)

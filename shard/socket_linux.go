@@ -13,21 +13,33 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// socket is a shard as its page of the ledger sees it.
-type socket shard
+// descriptor is a socket as the ledger asks it.
+type descriptor int
 
-func (s *socket) Memory() (queued, buffer, dropped uint32, err error) {
-	m, err := sys.SocketMemory(s.fd)
+func (d descriptor) Memory() (queued, buffer, dropped uint32, err error) {
+	m, err := sys.SocketMemory(int(d))
 	return m.Queued, m.Buffer, m.Dropped, err
 }
 
-func (s *socket) Cookie() uint64 {
-	cookie, err := unix.GetsockoptUint64(s.fd, unix.SOL_SOCKET, unix.SO_COOKIE)
+func (d descriptor) Cookie() uint64 {
+	cookie, err := unix.GetsockoptUint64(int(d), unix.SOL_SOCKET, unix.SO_COOKIE)
 	if err != nil {
 		return 0 // before Linux 4.12, which has no SO_MEMINFO either
 	}
 	return cookie
 }
+
+// CPUTime has nobody's to tell.
+func (d descriptor) CPUTime() (time.Duration, error) { return 0, errNotStarted }
+
+// socket is a shard as its page of the ledger sees it.
+type socket shard
+
+func (s *socket) Memory() (queued, buffer, dropped uint32, err error) {
+	return descriptor(s.fd).Memory()
+}
+
+func (s *socket) Cookie() uint64 { return descriptor(s.fd).Cookie() }
 
 func (s *socket) CPUTime() (time.Duration, error) {
 	thread := s.page.Thread()

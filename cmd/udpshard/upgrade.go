@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -58,6 +59,11 @@ func dialLegacy(ctx context.Context, c *config, log zerolog.Logger) (*legacy, er
 		return nil, fmt.Errorf("take over from pid %d: %w", conn.PID(), err)
 	}
 	log.Info().Int("pid", offer.PID).Str("version", offer.Version).Msg("taking over: it serves until this process is ready")
+	for _, had := range offer.Listeners {
+		if !slices.ContainsFunc(c.listeners, func(l *listener) bool { return l.address == had.Address }) {
+			log.Warn().Str("listener", had.Name).Str("address", had.Address).Msg("there is no such listener here: what waits at its sockets will be lost with them")
+		}
+	}
 	return &legacy{conn: conn, offer: offer, log: log}, nil
 }
 
@@ -124,13 +130,8 @@ func (s *server) takeOver(ctx context.Context, from *legacy) (*takeover.Server, 
 }
 
 func (s *server) inherit(from *legacy) error {
-	for _, g := range s.groups {
-		if err := g.TakeOver(); err != nil {
-			return err
-		}
-	}
 	if from.offer.Counters == nil {
-		return nil
+		return errors.New("it has no counters to go on from")
 	}
 	old, err := metrics.OpenBook(from.offer.Counters)
 	if err != nil {
@@ -138,7 +139,13 @@ func (s *server) inherit(from *legacy) error {
 	}
 	from.offer.Counters = nil // the book's
 	defer old.Close()
-	_, err = s.book.Inherit(old).Settle(output.Recover)
+	estate := s.book.Inherit(old)
+	for _, g := range s.groups {
+		if err := g.TakeOver(estate.Surplus); err != nil {
+			return err
+		}
+	}
+	_, err = estate.Settle(output.Recover)
 	return err
 }
 
