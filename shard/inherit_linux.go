@@ -129,12 +129,22 @@ func (g *Group) absorb(closing func(metrics.Socket) error) error {
 	if _, err := sys.Membarrier(sys.MembarrierGlobal); err != nil {
 		return os.NewSyscallError("membarrier", err)
 	}
-	// From the last one on: closing a member moves the last one into its place.
-	for i := len(g.surplus) - 1; i >= 0; i-- {
-		s := g.shards[i%len(g.shards)]
-		if err := s.drain(g.surplus[i]); err != nil {
+	if err := g.emptySurplus(); err != nil {
+		return err
+	}
+	for _, fd := range g.surplus {
+		if err := retire(fd); err != nil {
 			return err
 		}
+	}
+	if _, err := sys.Membarrier(sys.MembarrierGlobal); err != nil {
+		return os.NewSyscallError("membarrier", err)
+	}
+	if err := g.emptySurplus(); err != nil {
+		return err
+	}
+	// From the last one on: closing a member moves the last one into its place.
+	for i := len(g.surplus) - 1; i >= 0; i-- {
 		if err := closing(descriptor(g.surplus[i])); err != nil {
 			return err
 		}
@@ -144,6 +154,40 @@ func (g *Group) absorb(closing func(metrics.Socket) error) error {
 	return g.steerer.release()
 }
 
+// retire takes a socket out of the sight of whoever sends to the address. A
+// socket that is being closed leaves its group before it leaves the table of
+// sockets, and a datagram whose lookup meets it in between is queued on it and
+// lost (udp_lib_unhash, inet_lookup_reuseport, Linux 6.18). One that is
+// connected is only found by its peer's datagrams, so this one is connected to
+// itself first.
+func retire(fd int) error {
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		return os.NewSyscallError("getsockname", err)
+	}
+	switch name := name.(type) {
+	case *unix.SockaddrInet4:
+		if name.Addr == [4]byte{} {
+			name.Addr = [4]byte{127, 0, 0, 1}
+		}
+	case *unix.SockaddrInet6:
+		if name.Addr == [16]byte{} {
+			name.Addr[15] = 1
+		}
+	}
+	return os.NewSyscallError("connect", unix.Connect(fd, name))
+}
+
+// emptySurplus reads what waits there, on behalf of the shards.
+func (g *Group) emptySurplus() error {
+	for i, fd := range g.surplus {
+		if err := g.shards[i%len(g.shards)].drain(fd); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // drain takes all that waits in another socket. Called before the shard's
 // thread has started.
 func (s *shard) drain(fd int) error {
@@ -151,6 +195,8 @@ func (s *shard) drain(fd int) error {
 	s.fd = fd // for its replies
 	defer func() { s.fd = own }()
 	for {
+		s.receiver.Reset()
+		s.page.Receiving()
 		n, err := s.receiver.Receive(fd, unix.MSG_DONTWAIT)
 		switch {
 		case err == nil:

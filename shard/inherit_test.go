@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime"
 	"sync/atomic"
 	"testing"
 
@@ -52,7 +53,8 @@ func TestSocketsGoFromGroupToGroup(t *testing.T) {
 				for range 32 {
 					conns = append(conns, dial(t, first.Addr().String()))
 				}
-				var sent atomic.Uint64
+				var sent, allowed atomic.Uint64 // so many that no queue overflows
+				allowed.Store(20_000)
 				stop, done := make(chan struct{}), make(chan struct{})
 				go func() {
 					defer close(done)
@@ -62,7 +64,12 @@ func TestSocketsGoFromGroupToGroup(t *testing.T) {
 							case <-stop:
 								return
 							default:
-								c.Write([]byte("x"))
+								for sent.Load() >= allowed.Load() {
+									runtime.Gosched()
+								}
+								if _, err := c.Write([]byte("x")); err != nil {
+									t.Error(err)
+								}
 								sent.Add(1)
 							}
 						}
@@ -71,9 +78,9 @@ func TestSocketsGoFromGroupToGroup(t *testing.T) {
 				groups := []*Group{first}
 				at := run(t, first)
 				for _, shards := range counts[1:] {
-					for before := sent.Load(); sent.Load() < before+2000; {
-						eventually(t, "there is load", func() bool { return sent.Load() >= before+2000 })
-					}
+					before := sent.Load()
+					allowed.Add(20_000)
+					eventually(t, "there is load", func() bool { return sent.Load() >= before+2000 })
 					files := at.yield(t)
 					next, err := Listen(Config{Address: first.Addr().String(), Shards: shards, Steering: Steering{Mode: mode},
 						Inherit: &Inheritance{Sockets: files, Seed: at.Seed()}})
@@ -91,6 +98,7 @@ func TestSocketsGoFromGroupToGroup(t *testing.T) {
 					at = run(t, next)
 				}
 				close(stop)
+				allowed.Add(1 << 40)
 				<-done
 				received := func() (sum uint64) {
 					for _, g := range groups {
@@ -98,6 +106,14 @@ func TestSocketsGoFromGroupToGroup(t *testing.T) {
 					}
 					return sum
 				}
+				t.Cleanup(func() {
+					if t.Failed() {
+						for _, g := range groups {
+							t.Logf("%d shards: %+v", len(g.shards), g.Listener().Read())
+						}
+						t.Logf("%d received of %d", received(), sent.Load())
+					}
+				})
 				eventually(t, "all have come", func() bool { return received() == sent.Load() })
 				at.yield(t)
 				at.Close()
