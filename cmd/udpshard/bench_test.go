@@ -81,7 +81,7 @@ func (r *rig) send(tb testing.TB, count int) {
 		}
 		r.sent++
 	}
-	for page.Delivered.Load() < r.sent {
+	for page.Delivered.Load()+page.Handled.Load() < r.sent {
 		runtime.Gosched()
 	}
 }
