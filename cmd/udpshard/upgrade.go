@@ -145,8 +145,10 @@ func (s *server) inherit(from *legacy) error {
 			return err
 		}
 	}
-	_, err = estate.Settle(output.Recover)
-	return err
+	if _, err := estate.Settle(output.Recover); err != nil { // all else is settled, and there is no way back
+		s.log.Error().Err(err).Msg("what the one before had written last can't be told exactly")
+	}
+	return nil
 }
 
 // handover is the active process's part: takeover.Active.
