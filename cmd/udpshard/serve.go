@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"slices"
@@ -233,7 +234,11 @@ func (s *server) run(signals signals) error {
 	s.web.serve()
 	s.stats = newStats(s.ledger, s.log, s.config.statsInterval)
 	if s.takeover != nil {
-		go s.takeover.Serve(ctx, s.handover)
+		go func() {
+			if err := s.takeover.Serve(ctx, s.handover); err != nil && ctx.Err() == nil && !errors.Is(err, net.ErrClosed) {
+				s.log.Error().Err(err).Msg("nobody can take over any more")
+			}
+		}()
 	}
 
 	err := s.wait(ctx, signals, ended)
