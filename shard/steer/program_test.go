@@ -373,7 +373,7 @@ func FuzzProgram(f *testing.F) {
 			for i := range p.Shards {
 				p.CPUs = append(p.CPUs, i)
 				if len(more) > 0 {
-					p.CPUs[i] = int(more[i%len(more)]) - 1
+					p.CPUs[i] = int(more[i%len(more)])
 				}
 			}
 			cpu %= 256
