@@ -3,6 +3,7 @@ package shard
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"time"
 
@@ -45,22 +46,43 @@ func inherit(c Config, at address) (own, surplus []int, bound address, err error
 		} else {
 			own = append(own, fd)
 		}
-		found, err := boundTo(fd)
-		switch {
-		case err != nil:
+		found, err := fits(fd, c, at)
+		if err != nil {
 			return own, surplus, at, fmt.Errorf("socket %d that was handed over: %w", i, err)
-		case found.Addr() != at.Addr() || at.Port() != 0 && found.Port() != at.Port():
-			return own, surplus, at, fmt.Errorf("socket %d that was handed over has the address %s, not %s", i, found, at)
 		}
 		at.AddrPort = found
-		if i < c.Shards {
-			if err := setOptions(fd, c, at, i); err != nil {
-				return own, surplus, at, fmt.Errorf("socket %d that was handed over: %w", i, err)
-			}
-		}
 	}
 	return own, surplus, at, nil
 }
+
+// fits returns the address of a socket, if it is one that a group of that
+// configuration can go on with.
+func fits(fd int, c Config, at address) (netip.AddrPort, error) {
+	found, err := boundTo(fd)
+	switch {
+	case err != nil:
+		return found, err
+	case found.Addr() != at.Addr() || at.Port() != 0 && found.Port() != at.Port():
+		return found, fmt.Errorf("its address is %s, not %s", found, at)
+	}
+	if at.Addr().Is6() {
+		want := onlyIPv6(at)
+		is, err := unix.GetsockoptInt(fd, want.level, want.opt)
+		if err != nil {
+			return found, os.NewSyscallError("getsockopt "+want.name, err)
+		}
+		if is != want.want {
+			return found, fmt.Errorf("its address is for IPv6 %s, and %s is for IPv6 %s", onlyOrBoth[is], at, onlyOrBoth[want.want])
+		}
+	}
+	trains, err := unix.GetsockoptInt(fd, unix.SOL_UDP, unix.UDP_GRO)
+	if err == nil && trains != 0 && !c.GRO { // an error: a kernel that does not tell
+		return found, &ConfigError{"GRO", errors.New("the process before has it on, and trains of datagrams may wait at its sockets: keep it on, or stop that process first")}
+	}
+	return found, nil
+}
+
+var onlyOrBoth = map[int]string{0: "and IPv4", 1: "alone"}
 
 func closeAll(fds []int) {
 	for _, fd := range fds {
@@ -99,6 +121,9 @@ func (g *Group) TakeOver(closing func(metrics.Socket) error) error {
 	if g.config.Inherit == nil {
 		return nil
 	}
+	if err := g.adopt(); err != nil {
+		return err
+	}
 	for i := len(g.config.Inherit.Sockets); i < len(g.shards); i++ {
 		c := g.config
 		c.Join = true // those that are there are ours too
@@ -115,6 +140,27 @@ func (g *Group) TakeOver(closing func(metrics.Socket) error) error {
 		return err
 	}
 	return g.absorb(closing)
+}
+
+// adopt sets the options of the sockets that were handed over as this group
+// wants them. One that another process drained before it ended lets no
+// datagram in: see seal.
+func (g *Group) adopt() (err error) {
+	for i, s := range g.shards[:min(len(g.shards), len(g.config.Inherit.Sockets))] {
+		if err := setOptions(s.fd, g.config, g.address, i); err != nil {
+			return fmt.Errorf("socket %d that was handed over: %w", i, err)
+		}
+		if err := unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0); err != nil && !errors.Is(err, unix.ENOENT) {
+			return os.NewSyscallError("setsockopt SO_DETACH_FILTER", err)
+		}
+	}
+	if g.granted, err = grantedBuffer(g.shards[0].fd); err != nil {
+		return err
+	}
+	for _, s := range g.shards {
+		s.setGathering()
+	}
+	return nil
 }
 
 // absorb reads the sockets that there are no shards for to their ends. Nobody

@@ -5,10 +5,14 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"sync/atomic"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/udpshard/udpshard/metrics"
+	"github.com/udpshard/udpshard/packet"
 	"github.com/udpshard/udpshard/shard/steer"
 )
 
@@ -137,4 +141,158 @@ func TestAGroupThatYieldedGoesOn(t *testing.T) {
 		}
 	}
 	g.Close()
+}
+
+// heir is a group with what r has had, which has stopped.
+func (r running) heir(t *testing.T, c Config) (*Group, error) {
+	t.Helper()
+	files := r.yield(t)
+	c.Inherit = &Inheritance{Sockets: files, Seed: r.Seed()}
+	next, err := Listen(c)
+	for _, f := range files {
+		f.Close()
+	}
+	return next, err
+}
+
+// Sockets of every kind of address can be handed over: some options of theirs
+// can't be set twice.
+func TestEveryAddressIsHandedOver(t *testing.T) {
+	for _, at := range []string{":0", "[::]:0", "[::1]:0", "0.0.0.0:0", "127.0.0.1:0"} {
+		t.Run(at, func(t *testing.T) {
+			if at[0] == '[' && !haveIPv6() {
+				t.Skip("there is no IPv6 here")
+			}
+			c := Config{Address: at, Shards: 2, Handler: func(int) packet.Handler { return packet.Echo{} }}
+			first, err := Listen(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := run(t, first)
+			_, port, _ := net.SplitHostPort(first.Addr().String())
+			host, _, _ := net.SplitHostPort(at)
+			c.Address = net.JoinHostPort(host, port)
+			if host == "" {
+				c.Address = ":" + port
+			}
+			next, err := r.heir(t, c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Close()
+			if err := next.TakeOver(nil); err != nil {
+				t.Fatal(err)
+			}
+			r = run(t, next)
+			to := net.JoinHostPort("127.0.0.1", port)
+			if at[0] == '[' {
+				to = net.JoinHostPort("::1", port)
+			}
+			conn := dial(t, to)
+			conn.Write([]byte("hello"))
+			var buf [16]byte
+			if n, err := conn.Read(buf[:]); err != nil || string(buf[:n]) != "hello" {
+				t.Errorf("%q, %v", buf[:n], err)
+			}
+			r.yield(t)
+			r.Close()
+		})
+	}
+}
+
+// Sockets that a group can't go on with are refused, and stay as they are.
+func TestSocketsThatDoNotFit(t *testing.T) {
+	for _, other := range []struct {
+		name, words string
+		first, next Config
+	}{
+		{"address", "its address is", Config{Address: "127.0.0.1:0"}, Config{Address: "127.0.0.2:0"}},
+		{"dual stack", "IPv6 and IPv4", Config{Address: ":0"}, Config{Address: "[::]:0"}},
+		{"trains", "GRO", Config{Address: "127.0.0.1:0", GRO: true}, Config{Address: "127.0.0.1:0"}},
+	} {
+		t.Run(other.name, func(t *testing.T) {
+			other.first.Shards, other.next.Shards = 1, 1
+			first, err := Listen(other.first)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := run(t, first)
+			if next, err := r.heir(t, other.next); err == nil || !strings.Contains(err.Error(), other.words) {
+				t.Errorf("%v, not %q", err, other.words)
+				if err == nil {
+					next.Close()
+				}
+			}
+			r.Close()
+		})
+	}
+}
+
+// The options of an inherited socket are the other's until it has stopped: a
+// heir that only waits changes none.
+func TestAHeirThatWaitsChangesNothing(t *testing.T) {
+	first, err := Listen(Config{Address: "127.0.0.1:0", Shards: 1, ReceiveBuffer: 100_000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, first)
+	next, err := r.heir(t, Config{Address: "127.0.0.1:0", Shards: 1, ReceiveBuffer: 10_000, GRO: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	buffer := func() int {
+		granted, err := grantedBuffer(first.shards[0].fd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return granted
+	}
+	if granted := buffer(); granted != 100_000 {
+		t.Errorf("the receive buffer has %d bytes", granted)
+	}
+	if trains, err := unix.GetsockoptInt(first.shards[0].fd, unix.SOL_UDP, unix.UDP_GRO); err == nil && trains != 0 {
+		t.Error("trains are on")
+	}
+	if err := next.TakeOver(nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, granted := next.ReceiveBuffer(); granted != 10_000 || buffer() != 10_000 {
+		t.Errorf("the receive buffer has %d bytes, %d are told", buffer(), granted)
+	}
+	next.Close()
+	r.Close()
+}
+
+// A socket that was drained lets nothing in any more; the heir opens it again.
+func TestADrainedSocketIsOpenedAgain(t *testing.T) {
+	first, err := Listen(Config{Address: "127.0.0.1:0", Shards: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := first.Sockets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	stop()
+	if err := first.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	next, err := Listen(Config{Address: first.Addr().String(), Shards: 2, Inherit: &Inheritance{Sockets: files}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		f.Close()
+	}
+	if err := next.TakeOver(nil); err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, next)
+	for range 16 {
+		dial(t, next.Addr().String()).Write([]byte("x"))
+	}
+	eventually(t, "all have come", func() bool { return total(next).Received == 16 })
+	r.yield(t)
+	r.Close()
 }

@@ -59,6 +59,11 @@ func openSocket(c Config, at address, shard int) (fd int, err error) {
 			unix.Close(fd)
 		}
 	}()
+	if at.Addr().Is6() {
+		if err = onlyIPv6(at).set(fd); err != nil {
+			return -1, err
+		}
+	}
 	if err = setOptions(fd, c, at, shard); err != nil {
 		return -1, err
 	}

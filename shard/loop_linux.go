@@ -69,11 +69,17 @@ func newShard(g *Group, index, fd int) (*shard, error) {
 		s.sender = sys.NewSender(c.Batch)
 	}
 	s.batch = packet.NewBatch(c.Batch, s.sink)
-	if c.OneWay && c.BusyPoll == 0 {
-		s.gatherer.time = gatherFor(2 * g.granted)
-	}
+	s.setGathering()
 	page.Attach((*socket)(s))
 	return s, nil
+}
+
+// setGathering says for how long datagrams may gather in the receive buffer
+// that the kernel has granted.
+func (s *shard) setGathering() {
+	if c := &s.group.config; c.OneWay && c.BusyPoll == 0 {
+		s.gatherer.time = gatherFor(2 * s.group.granted)
+	}
 }
 
 // run is the shard's thread, from its first to its last datagram. It never

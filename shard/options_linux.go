@@ -8,20 +8,33 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// setOptions sets what a shard's socket needs before it is bound.
+// option is one of a socket's that is a number.
+type option struct {
+	name             string
+	level, opt, want int
+}
+
+func (o option) set(fd int) error {
+	if err := unix.SetsockoptInt(fd, o.level, o.opt, o.want); err != nil {
+		return fmt.Errorf("setsockopt %s to %d: %w", o.name, o.want, err)
+	}
+	return nil
+}
+
+// onlyIPv6 is the option that has to be set before a socket of IPv6 is bound,
+// and can't be set afterwards (do_ipv6_setsockopt, Linux 6.18).
+func onlyIPv6(at address) option {
+	o := option{"IPV6_V6ONLY", unix.SOL_IPV6, unix.IPV6_V6ONLY, 1}
+	if at.dual {
+		o.want = 0
+	}
+	return o
+}
+
+// setOptions sets what a shard's socket needs, bound or not. An inherited one
+// is the other process's too: it is left alone until that has stopped reading.
 func setOptions(fd int, c Config, at address, shard int) error {
-	type option struct {
-		name             string
-		level, opt, want int
-	}
 	var options []option
-	if at.Addr().Is6() {
-		only := 1
-		if at.dual {
-			only = 0
-		}
-		options = append(options, option{"IPV6_V6ONLY", unix.SOL_IPV6, unix.IPV6_V6ONLY, only})
-	}
 	if c.wantsDestinations(at, shard) {
 		if at.Addr().Is6() {
 			options = append(options, option{"IPV6_RECVPKTINFO", unix.SOL_IPV6, unix.IPV6_RECVPKTINFO, 1})
@@ -34,8 +47,8 @@ func setOptions(fd int, c Config, at address, shard int) error {
 		options = append(options, option{"UDP_GRO", unix.SOL_UDP, unix.UDP_GRO, 1})
 	}
 	for _, o := range options {
-		if err := unix.SetsockoptInt(fd, o.level, o.opt, o.want); err != nil {
-			return fmt.Errorf("setsockopt %s to %d: %w", o.name, o.want, err)
+		if err := o.set(fd); err != nil {
+			return err
 		}
 	}
 	wait := unix.NsecToTimeval(turn.Nanoseconds())
