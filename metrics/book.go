@@ -133,7 +133,7 @@ func NewBook(listeners ...Layout) (*Book, error) {
 	}
 	h := sys.At[header](memory, 0)
 	h.version, h.listeners, h.size = layoutVersion, uint32(len(rows)), uint64(size)
-	h.epoch.Store(1)
+	h.epoch.Store(firstEpoch)
 	for i := range rows {
 		*sys.At[row](memory, headerSize+i*rowSize) = rows[i]
 	}
@@ -240,6 +240,14 @@ func (b *Book) Epoch() uint64 { return b.header.epoch.Load() }
 // was from: of several standbys that see an owner die, one gets true. The
 // owner before, should it only have seemed dead, sees that Epoch has changed.
 func (b *Book) Claim(from uint64) bool { return b.header.epoch.CompareAndSwap(from, from+1) }
+
+// firstEpoch is that of the process that has made a book.
+const firstEpoch = 1
+
+// Replaced says whether another process has become the owner of the book that
+// the shard is in: then its thread must read no more. It costs a load of a
+// cache line that nobody writes to.
+func (s *Shard) Replaced() bool { return s.book != nil && s.book.Epoch() != firstEpoch }
 
 // Shard returns a page of the book: of the shard with that index of a listener.
 func (b *Book) Shard(listener string, index, cpu int) (*Shard, error) {

@@ -123,9 +123,9 @@ func TestReady(t *testing.T) {
 		}
 	}
 	const hour = time.Hour // nothing in the test takes so long
-	want(http.StatusServiceUnavailable, "listener logs shard 0 has not started\nlistener logs shard 1 has not started\n")
+	want(http.StatusServiceUnavailable, "listener logs shard 0 does not read\nlistener logs shard 1 does not read\n")
 	pages[0].Beat(time.Now().Add(hour))
-	want(http.StatusServiceUnavailable, "listener logs shard 1 has not started\n")
+	want(http.StatusServiceUnavailable, "listener logs shard 1 does not read\n")
 	pages[1].Beat(time.Now().Add(hour))
 	want(http.StatusOK, "ready\n")
 	pages[1].Beat(time.Now().Add(-hour))

@@ -10,6 +10,7 @@ import (
 // Roles of a process, as in the status.
 const (
 	Active   = "active"
+	Standby  = "standby" // holds the sockets of an active one, and waits
 	Draining = "draining"
 )
 
@@ -43,7 +44,7 @@ func (l *Ledger) Listeners() []*Listener {
 	return l.listeners[:len(l.listeners):len(l.listeners)]
 }
 
-// Role returns Active or Draining.
+// Role returns one of the roles.
 func (l *Ledger) Role() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -75,7 +76,7 @@ func (l *Ledger) NotReady(now time.Time) []string {
 		for _, s := range listener.Shards {
 			switch away, started := s.away(now); {
 			case !started:
-				why = append(why, fmt.Sprintf("listener %s shard %d has not started", listener.Name, s.Index))
+				why = append(why, fmt.Sprintf("listener %s shard %d does not read", listener.Name, s.Index))
 			case away > stalledAfter || slices.Contains(stalled, s.Index):
 				text := fmt.Sprintf("listener %s shard %d has not read for %s", listener.Name, s.Index, away.Round(100*time.Millisecond))
 				if _, holding := s.Held(now); holding {
@@ -170,6 +171,21 @@ func (s *Shard) Start(thread int) { s.thread.Store(int64(thread)) }
 // Beat says that the shard is at its socket. Called by the shard's thread,
 // once a batch.
 func (s *Shard) Beat(now time.Time) { s.beat.Store(clock(now)) }
+
+// Rest says that the thread leaves its socket for now, in order: nobody is to
+// take it for stuck.
+func (s *Shard) Rest() { s.beat.Store(0) }
+
+// Pulse returns when the shard's thread last showed that it runs, in a clock
+// that all processes of the host share: it came back to its socket, or it
+// waits for its output and says so. It is 0 while the thread rests.
+func (s *Shard) Pulse() int64 {
+	held := s.heldSince.Load() // or releasing, which is less than any beat
+	if beat := s.beat.Load(); beat != 0 {
+		return max(beat, held)
+	}
+	return 0
+}
 
 // away returns how long the shard has not been at its socket.
 func (s *Shard) away(now time.Time) (away time.Duration, started bool) {

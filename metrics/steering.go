@@ -101,6 +101,14 @@ func (s *Shard) Release() {
 	s.heldSince.Store(0)
 }
 
+// Holding says that it still waits. Whoever waits for long calls it now and
+// then, and is not taken for one that has stopped: see Pulse.
+func (s *Shard) Holding() {
+	since, now := s.heldSince.Swap(releasing), clock(time.Now())
+	s.held.Add(now - since)
+	s.heldSince.Store(now)
+}
+
 // releasing stands in heldSince while a wait is added to those before.
 const releasing = -1
 

@@ -31,31 +31,51 @@ func Recover(w metrics.Write) (records int, err error) {
 	}
 	f, err := find(w)
 	if err != nil {
-		if !w.Open {
-			return 0, fmt.Errorf("its last line may be cut short: %w", err)
-		}
-		return 0, fmt.Errorf("up to %d records of its last write count as lost, though they may be there: %w", w.Records, err)
+		return 0, err
 	}
 	defer f.Close()
+	records, end, size, err := measure(f, w)
+	if err != nil || end == size {
+		return records, err
+	}
+	return records, bare(f.Truncate(end))
+}
+
+// Written is Recover for a writer that does not run, but may do so again: it
+// changes nothing.
+func Written(w metrics.Write) (records int, err error) {
+	if w.Inode == 0 || !w.Open {
+		return 0, nil
+	}
+	f, err := find(w)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	records, _, _, err = measure(f, w)
+	return records, err
+}
+
+// measure returns how many records a write has brought to its file, where the
+// last whole one ends, and the size of the file.
+func measure(f *os.File, w metrics.Write) (records int, end, size int64, err error) {
 	info, err := f.Stat()
 	if err != nil {
-		return 0, bare(err)
+		return 0, 0, 0, bare(err)
 	}
+	size = info.Size()
 	begin := w.Size - int64(w.Torn)
-	switch size := info.Size(); {
+	switch {
 	case size < begin:
-		return 0, fmt.Errorf("it has %d bytes, and had %d before the last write: somebody has cut it", size, w.Size)
+		return 0, 0, 0, fmt.Errorf("it has %d bytes, and had %d before the last write: somebody has cut it", size, w.Size)
 	case !w.Open && size > w.Size, w.Open && size > w.Size+int64(w.Length):
 		err = fmt.Errorf("it has %d bytes, and the last write ends at %d at the most: somebody else has appended", size, w.Size+int64(w.Length))
 	}
-	lines, end, readErr := count(io.NewSectionReader(f, begin, info.Size()-begin))
+	lines, length, readErr := count(io.NewSectionReader(f, begin, size-begin))
 	if w.Open {
 		records = min(lines, w.Records)
 	}
-	if err = errors.Join(err, readErr); err != nil || begin+end == info.Size() {
-		return records, err
-	}
-	return records, bare(f.Truncate(begin + end))
+	return records, begin + length, size, errors.Join(err, readErr)
 }
 
 // count returns how many lines there are, and where the last one ends.
@@ -77,9 +97,20 @@ func count(r io.Reader) (lines int, end int64, err error) {
 	}
 }
 
-// find opens the file that was written to: by its path, or under another name
-// in the same folder.
+// find opens the file that was written to. The error says what follows from it.
 func find(w metrics.Write) (*os.File, error) {
+	f, err := search(w)
+	switch {
+	case err != nil && w.Open:
+		return nil, fmt.Errorf("up to %d records of its last write count as lost, though they may be there: %w", w.Records, err)
+	case err != nil:
+		return nil, fmt.Errorf("its last line may be cut short: %w", err)
+	}
+	return f, nil
+}
+
+// search looks for it by its path, or under another name in the same folder.
+func search(w metrics.Write) (*os.File, error) {
 	f, err := openPlace(w.Path, w)
 	if f != nil {
 		return f, nil

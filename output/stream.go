@@ -1,6 +1,10 @@
 package output
 
-import "github.com/udpshard/udpshard/metrics"
+import (
+	"time"
+
+	"github.com/udpshard/udpshard/metrics"
+)
 
 // Stream takes one shard's records, on the shard's thread alone. It is a
 // packet.Sink.
@@ -34,10 +38,12 @@ type stream struct {
 	page   *metrics.Shard
 	free   chan *buffer
 	filled *buffer // nil: none taken yet
+	alive  *time.Timer
 }
 
 func newStream(w *writer, page *metrics.Shard, maxRecord int) *stream {
-	s := &stream{writer: w, page: page, free: make(chan *buffer, buffers)}
+	s := &stream{writer: w, page: page, free: make(chan *buffer, buffers), alive: time.NewTimer(aliveEvery)}
+	s.alive.Stop()
 	for range buffers {
 		s.free <- &buffer{data: make([]byte, 0, flushSize+maxRecord), home: s}
 	}
@@ -58,12 +64,31 @@ func (s *stream) Buffer() []byte {
 
 // await waits until the writer returns a buffer, or is told to give up.
 func (s *stream) await() {
+	s.hold(func(alive <-chan time.Time) (done bool) {
+		select {
+		case s.filled = <-s.free:
+		case <-s.writer.abort:
+			s.filled = &buffer{home: s} // once: given up, it does not travel
+		case <-alive:
+			return false
+		}
+		return true
+	})
+}
+
+// aliveEvery is how often a shard that waits for its output says that it does:
+// several times in the time after which a standby takes one for stuck.
+const aliveEvery = 50 * time.Millisecond
+
+// hold waits until wait says that it is done.
+func (s *stream) hold(wait func(alive <-chan time.Time) (done bool)) {
 	s.page.Hold()
 	defer s.page.Release()
-	select {
-	case s.filled = <-s.free:
-	case <-s.writer.abort:
-		s.filled = &buffer{home: s} // once: given up, it does not travel
+	s.alive.Reset(aliveEvery)
+	defer s.alive.Stop()
+	for !wait(s.alive.C) {
+		s.page.Holding()
+		s.alive.Reset(aliveEvery)
 	}
 }
 
@@ -93,14 +118,17 @@ func (s *stream) Flush() {
 		return
 	default:
 	}
-	s.page.Hold()
-	defer s.page.Release()
-	select {
-	case s.writer.full <- s.filled:
-		s.filled = nil
-	case <-s.writer.abort:
-		s.filled.lose()
-	}
+	s.hold(func(alive <-chan time.Time) (done bool) {
+		select {
+		case s.writer.full <- s.filled:
+			s.filled = nil
+		case <-s.writer.abort:
+			s.filled.lose()
+		case <-alive:
+			return false
+		}
+		return true
+	})
 }
 
 // lose counts the records as lost, and empties the buffer.

@@ -104,7 +104,9 @@ func (g *Group) layOut(fds []int) (err error) {
 // whose socket can't be read any more, which stops the others too. The
 // sockets are closed when it returns, and records are flushed to their sinks.
 // After Yield it returns nil sooner, with the sockets open, and may be called
-// again. While it runs, GOMAXPROCS is larger by the number of
+// again. Where the pages are in a book that another process has become the
+// owner of, it returns ErrReplaced: each shard has handled the batch that it
+// had, and takes no other. While it runs, GOMAXPROCS is larger by the number of
 // shards: their threads keep a P each while they wait in the kernel.
 func (g *Group) Run(ctx context.Context) error {
 	defer reserve(len(g.shards))()
@@ -135,14 +137,27 @@ func (g *Group) Run(ctx context.Context) error {
 			}
 			errs = append(errs, err)
 		case now := <-tick.C:
+			if g.replaced() {
+				continue // how datagrams are spread is the other process's to say
+			}
 			g.steerer.tick(now) // asks every socket for its drops too, long before the counter of 32 bits wraps
 		}
 	}
-	if !g.yielding.CompareAndSwap(true, false) || g.stopping.Load() {
+	replaced := g.replaced()
+	if !g.yielding.CompareAndSwap(true, false) || g.stopping.Load() || replaced {
 		g.Close()
+	}
+	if replaced {
+		errs = append(errs, fmt.Errorf("%s: %w", g.address, ErrReplaced))
 	}
 	return errors.Join(errs...)
 }
+
+// ErrReplaced says that another process has taken over a group's sockets,
+// without having been asked to: it took this one for dead or stuck.
+var ErrReplaced = errors.New("another process has taken over the sockets")
+
+func (g *Group) replaced() bool { return g.shards[0].page.Replaced() }
 
 // Yield makes Run return as soon as every shard has handled the batch that it
 // has, and handed its records to its sink. What waits in the kernel stays

@@ -92,6 +92,7 @@ func (s *shard) run() error {
 	s.page.Start(unix.Gettid())
 	err := s.loop()
 	s.sink.Flush()
+	s.page.Rest()
 	s.page.Read() // while there is a thread whose CPU time can be asked
 	return err
 }
@@ -116,7 +117,7 @@ func (s *shard) loop() error {
 	now := time.Now()
 	gathered, doubt, lastLook, troubles := false, false, false, 0
 	for last := now; ; { // last: when something came
-		if s.group.yielding.Load() {
+		if s.group.yielding.Load() || s.page.Replaced() {
 			return nil
 		}
 		flags, polled := 0, false

@@ -34,6 +34,8 @@ type config struct {
 	statsInterval time.Duration
 	drainTimeout  time.Duration
 	takeover      string
+	standby       bool
+	standbyAfter  time.Duration
 	listeners     []*listener
 
 	given map[string]source // keys that were set, and where
@@ -52,6 +54,12 @@ var configSettings = []setting[config]{
 	{flag: "takeover", key: "takeover", init: defaultTakeover(),
 		usage: "`PATH` of the unix socket over which a successor takes the sockets and the counters (default $RUNTIME_DIRECTORY/takeover.sock, else off)",
 		set:   bind(parseText, func(c *config) *string { return &c.takeover })},
+	{flag: "standby", key: "standby", init: "false", bare: true,
+		usage: "hold the sockets of the process that serves at the takeover path, and wait for it to leave, die or wedge; where nobody serves, serve",
+		set:   bind(parseBool, func(c *config) *bool { return &c.standby })},
+	{flag: "standby-after", key: "standby_after", init: "250ms",
+		usage: "`DURATION` for which a shard of that process may stay away from a queue that waits, before a standby takes over; 0 is for ever",
+		set:   bind(parseStandbyAfter, func(c *config) *time.Duration { return &c.standbyAfter })},
 	{flag: "log-level", key: "log.level", init: "info", live: true,
 		usage: "least `LEVEL` that is logged: debug, info, warn or error",
 		set: bind(parseChoice("debug", "info", "warn", "error"),
@@ -80,6 +88,17 @@ func parseHTTP(text string) (string, error) {
 		return "", fmt.Errorf("%q has no usable port: %w", text, err)
 	}
 	return text, nil
+}
+
+// shortestStandby is what no scheduler's mood takes for long.
+const shortestStandby = 20 * time.Millisecond
+
+func parseStandbyAfter(text string) (time.Duration, error) {
+	d, err := parseStall(text)
+	if err == nil && d != 0 && d < shortestStandby {
+		err = fmt.Errorf("%s is less than %s", d, shortestStandby)
+	}
+	return d, err
 }
 
 // apply sets a thing by what its flag or key says.
@@ -116,6 +135,9 @@ func setDefaults[T any](settings []setting[T], to *T) {
 
 // check finds what is wrong with the whole, and names unnamed listeners.
 func (c *config) check() error {
+	if c.standby && c.takeover == "" {
+		return hinted{usageError{fmt.Errorf("%s: there is no takeover path to wait at", c.given["standby"].place)}, "--takeover PATH, the same as of the process to stand by for"}
+	}
 	names := make(map[string]bool)
 	for _, l := range c.listeners {
 		if l.name == "" {

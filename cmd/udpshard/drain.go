@@ -14,7 +14,7 @@ import (
 func (s *server) drain(stop func(), again <-chan os.Signal, ended <-chan error) error {
 	s.ledger.SetRole(metrics.Draining)
 	s.stats.stop()
-	go exitOnSecond(again)
+	s.watchSecond(again)
 	late, cancel := context.WithTimeout(context.Background(), s.config.drainTimeout)
 	defer cancel()
 	var errs []error
@@ -38,6 +38,7 @@ func (s *server) drain(stop func(), again <-chan os.Signal, ended <-chan error) 
 		errs = append(errs, err)
 	default:
 	}
+	s.remains.end()
 	s.logLedger()
 	s.web.close()
 	return errors.Join(errs...)
@@ -52,19 +53,45 @@ func (s *server) logLedger() {
 	}
 }
 
-// leave ends a process whose successor has all that it had.
-func (s *server) leave() error {
+// leave ends a process whose sockets and counters another one has.
+func (s *server) leave(why string) error {
+	s.ledger.SetRole(metrics.Draining)
 	s.stats.stop()
-	s.log.Info().Msg("handed over: the successor reads on where this process stopped")
-	s.logLedger()
+	s.web.close() // the other has the socket that listens
+	s.log.Info().Msg(why)
 	late, cancel := context.WithTimeout(context.Background(), s.config.drainTimeout)
 	defer cancel()
 	err := s.outputs.Close(late)
+	s.remains.end()
+	s.logLedger()
 	for _, g := range s.groups {
 		g.Close()
 	}
-	s.web.close()
 	return errors.Join(err, s.takeover.Close())
+}
+
+// makeWay ends a process that another one has taken for dead or stuck, once
+// what it had read is written.
+func (s *server) makeWay(why error, ended <-chan error) error {
+	for range s.groups {
+		<-ended // they all see it
+	}
+	return errors.Join(replacedError{why}, s.leave("replaced: this process did not run when datagrams waited, and another one reads on"))
+}
+
+// replacedError ends the process with an exit code of its own.
+type replacedError struct{ error }
+
+func (e replacedError) Unwrap() error { return e.error }
+
+// Hint says what may have been the matter.
+func (e replacedError) Hint() string {
+	return "see what stopped or starved this process; --standby-after is how long a standby bears it"
+}
+
+// watchSecond makes the next signal end the process at once.
+func (s *server) watchSecond(again <-chan os.Signal) {
+	s.second.Do(func() { go exitOnSecond(again) })
 }
 
 // exitOnSecond ends the process at the next signal. One that comes at once

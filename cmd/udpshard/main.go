@@ -15,9 +15,10 @@ import (
 
 // Exit codes (see the contract in README.md).
 const (
-	exitDone   = 0
-	exitFailed = 1 // while running
-	exitUsage  = 2 // unusable flags or configuration
+	exitDone     = 0
+	exitFailed   = 1 // while running
+	exitUsage    = 2 // unusable flags or configuration
+	exitReplaced = 3 // a standby has taken over, since this process seemed dead
 )
 
 // usageError is an error in flags or configuration.
@@ -73,8 +74,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if errors.As(err, &remedy) {
 		fmt.Fprintln(stderr, "udpshard: hint:", remedy.Hint())
 	}
-	if errors.As(err, new(usageError)) {
+	switch {
+	case errors.As(err, new(usageError)):
 		return exitUsage
+	case errors.As(err, new(replacedError)):
+		return exitReplaced
 	}
 	return exitFailed
 }

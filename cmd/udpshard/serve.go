@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -65,6 +66,9 @@ type server struct {
 	book     *metrics.Book    // nil where nobody can take over
 	takeover *takeover.Server // likewise
 	handover *handover
+	claims   []*takeover.Claim
+	second   sync.Once
+	remains  *remains // of a process that was replaced, and may still live; nil: none
 }
 
 func serve(f *flags, c *config, stderr io.Writer) error {
@@ -80,56 +84,141 @@ func serve(f *flags, c *config, stderr io.Writer) error {
 
 	logs := logWriter(stderr)
 	defer closeLog(logs)
-	s := &server{flags: f, config: c, log: newLogger(logs, isTerminal(stderr), c.logFormat), ledger: metrics.NewLedger(thisBuild().version)}
+	log := newLogger(logs, isTerminal(stderr), c.logFormat)
 	setLevel(c.logLevel)
-	s.outputs = output.NewSet(s.outputEvent)
-	s.handover = newHandover(s)
-	if err := s.start(signals.stop); err != nil {
-		for _, g := range s.groups {
-			g.Close()
-		}
+	s, err := started(f, c, log, signals)
+	if s == nil {
 		return err
 	}
 	return s.run(signals)
 }
 
-// start opens all there is, and where another process serves it now takes it
-// over. A signal to stop ends that: the other goes on.
-func (s *server) start(stop <-chan os.Signal) (err error) {
-	ctx, cancel := context.WithCancelCause(context.Background())
-	defer cancel(nil)
-	started := make(chan struct{})
-	defer close(started)
+func newServer(f *flags, c *config, log zerolog.Logger) *server {
+	s := &server{flags: f, config: c, log: log, ledger: metrics.NewLedger(thisBuild().version)}
+	s.outputs = output.NewSet(s.outputEvent)
+	s.handover = newHandover(s)
+	return s
+}
+
+// again is an error after which it pays to begin anew: things have changed
+// meanwhile, such as which process is active.
+type again struct{ error }
+
+func (e again) Unwrap() error { return e.error }
+
+const (
+	// againPause is how long to wait before that.
+	againPause = 10 * time.Millisecond
+	// portPatience is for how long nobody may listen at the takeover path
+	// while the port is taken: somebody is about to take over.
+	portPatience = time.Second
+)
+
+// started returns a server that is active, or nil with the error; without one
+// where a signal to stop came first.
+func started(f *flags, c *config, log zerolog.Logger, signals signals) (*server, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	stopped := make(chan os.Signal, 1)
 	go func() {
 		select {
-		case sig := <-stop:
-			cancel(fmt.Errorf("%s came first", sig))
-		case <-started:
+		case sig := <-signals.stop:
+			stopped <- sig
+			cancel()
+		case <-ctx.Done():
 		}
 	}()
+	for began, told := time.Now(), false; ; {
+		s := newServer(f, c, log)
+		err := s.start(ctx, signals.reload)
+		if err == nil {
+			return s, nil
+		}
+		s.discard()
+		select {
+		case sig := <-stopped:
+			log.Info().Stringer("signal", sig).Msg("stopped before it was active")
+			return nil, nil
+		default:
+		}
+		var retry again
+		if !errors.As(err, &retry) {
+			return nil, err
+		}
+		if isTaken(err) && time.Since(began) > portPatience {
+			if !c.standby {
+				return nil, retry.error
+			}
+			if !told {
+				told = true
+				log.Warn().Err(retry.error).Msg("nobody answers at the takeover path, but the port is taken: waiting for either")
+			}
+		}
+		c = s.config
+		time.Sleep(againPause)
+	}
+}
+
+// start opens all there is, and where another process serves it now takes it
+// over. When ctx ends first, the other goes on.
+func (s *server) start(ctx context.Context, reload <-chan os.Signal) error {
 	from, err := dialLegacy(ctx, s.config, s.log)
 	if err != nil {
 		return err
 	}
-	if err := s.open(from); err != nil {
-		if from != nil {
-			from.offer.Close()
-			from.conn.Close()
+	defer from.close()
+	err = s.open(from)
+	switch {
+	case err != nil:
+	case from == nil && s.config.takeover == "":
+	case from == nil:
+		s.takeover, err = takeover.Listen(s.config.takeover, thisBuild().version)
+	case s.config.standby:
+		err = s.standBy(ctx, reload, from)
+	default:
+		err = s.takeOver(ctx, from)
+	}
+	if err != nil {
+		if from == nil && s.config.takeover != "" && isTaken(err) {
+			err = again{err} // somebody was faster, and answers soon
 		}
 		return err
 	}
-	switch {
-	case from != nil:
-		s.takeover, err = s.takeOver(ctx, from)
-	case s.config.takeover != "":
-		s.takeover, err = takeover.Listen(s.config.takeover, thisBuild().version)
+	s.ledger.SetRole(metrics.Active)
+	for i, l := range s.config.listeners {
+		s.announce(l, s.groups[i])
 	}
-	if err == nil {
-		for i, l := range s.config.listeners {
-			s.announce(l, s.groups[i])
-		}
+	return nil
+}
+
+// isTaken says whether another process has the port, or the takeover path.
+func isTaken(err error) bool {
+	return errors.As(err, new(*shard.InUseError)) || errors.As(err, new(*takeover.InUseError))
+}
+
+// discard closes what a server that never was active has opened.
+func (s *server) discard() {
+	for _, g := range s.groups {
+		g.Close()
 	}
-	return err
+	soon, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	s.outputs.Close(soon) // there is nothing to write
+	s.web.close()
+	if s.takeover != nil {
+		s.takeover.Close()
+	}
+	s.release()
+	if s.book != nil {
+		s.book.Close()
+	}
+}
+
+// release gives up the right to be active.
+func (s *server) release() {
+	for _, claim := range s.claims {
+		claim.Release()
+	}
 }
 
 // open takes ports, outputs and the HTTP address, in this order: who finds
@@ -184,8 +273,15 @@ func (s *server) openBook() (err error) {
 		}
 		layouts = append(layouts, metrics.Layout{Listener: l.name, Shards: engine.Shards, Batch: engine.Batch})
 	}
-	s.book, err = metrics.NewBook(layouts...)
-	return err
+	if s.book, err = metrics.NewBook(layouts...); err != nil {
+		return err
+	}
+	claim, err := takeover.NewClaim(s.book.File(), s.book.Epoch())
+	if err != nil {
+		return err
+	}
+	s.claims = append(s.claims, claim)
+	return nil
 }
 
 // mayGoWithoutWeb: processes that share a port would all want the default
@@ -242,8 +338,11 @@ func (s *server) run(signals signals) error {
 	}
 
 	err := s.wait(ctx, signals, ended)
-	if errors.Is(err, errHandedOver) {
-		return s.leave()
+	switch {
+	case errors.Is(err, errHandedOver):
+		return s.leave("handed over: another process reads on where this one stopped")
+	case errors.Is(err, shard.ErrReplaced):
+		return s.makeWay(err, ended)
 	}
 	return errors.Join(err, s.drain(stop, signals.stop, ended))
 }
@@ -260,15 +359,29 @@ var errHandedOver = errors.New("handed over")
 
 // wait returns when it is time to drain, with what forces it, or to leave.
 func (s *server) wait(ctx context.Context, signals signals, ended chan error) error {
+	var passed <-chan error
+	stop := signals.stop
 	for {
 		select {
 		case <-signals.reload:
 			s.reload()
-		case sig := <-signals.stop:
-			s.log.Info().Stringer("signal", sig).Msg("draining")
-			return nil
+		case sig := <-stop:
+			if passed = s.pass(ctx, sig); passed == nil {
+				s.log.Info().Stringer("signal", sig).Msg("draining")
+				return nil
+			}
+			s.watchSecond(signals.stop)
+			stop = nil
+		case err := <-passed:
+			if passed = nil; err != nil {
+				s.log.Warn().Err(err).Msg("no standby has taken over: draining")
+				return nil
+			}
 		case err := <-ended:
 			ended <- err // drain counts them
+			if errors.Is(err, shard.ErrReplaced) {
+				return err
+			}
 			if err != nil {
 				s.log.Error().Err(err).Msg("a shard can't go on: draining the others")
 				return nil // drain returns it

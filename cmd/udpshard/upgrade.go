@@ -4,151 +4,82 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
-	"path/filepath"
-	"slices"
 	"syscall"
 	"time"
 
-	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/output"
-	"github.com/udpshard/udpshard/shard"
 	"github.com/udpshard/udpshard/shard/takeover"
 )
 
-// legacy is what a process that serves now hands over to this one; nil where
-// there is none.
-type legacy struct {
-	conn  *takeover.Conn
-	offer takeover.Offer
-	log   zerolog.Logger
-}
-
-// defaultTakeover is where systemd gives a service a folder of its own
-// (RuntimeDirectory=, systemd.exec(5)), and else off.
-func defaultTakeover() string {
-	if dir := os.Getenv("RUNTIME_DIRECTORY"); dir != "" {
-		return filepath.Join(dir, "takeover.sock")
-	}
-	return ""
-}
-
-// dialLegacy asks the process that serves at the takeover path, if there is
-// one, for what it has.
-func dialLegacy(ctx context.Context, c *config, log zerolog.Logger) (*legacy, error) {
-	if c.takeover == "" {
-		return nil, nil
-	}
-	conn, err := takeover.Dial(ctx, c.takeover)
-	if errors.Is(err, takeover.ErrNobody) {
-		return nil, nil
-	} else if err != nil {
-		return nil, fmt.Errorf("takeover: %w", err)
-	}
-	hello := takeover.Hello{Version: thisBuild().version, Role: takeover.Successor}
-	for _, l := range c.listeners {
-		hello.Listeners = append(hello.Listeners, takeover.Want{Address: l.address, Shards: l.shards})
-	}
-	offer, err := conn.Hello(ctx, hello)
-	if err != nil {
-		conn.Close()
-		return nil, fmt.Errorf("take over from pid %d: %w", conn.PID(), err)
-	}
-	log.Info().Int("pid", offer.PID).Str("version", offer.Version).Msg("taking over: it serves until this process is ready")
-	for _, had := range offer.Listeners {
-		if !slices.ContainsFunc(c.listeners, func(l *listener) bool { return l.address == had.Address }) {
-			log.Warn().Str("listener", had.Name).Str("address", had.Address).Msg("there is no such listener here: what waits at its sockets will be lost with them")
-		}
-	}
-	return &legacy{conn: conn, offer: offer, log: log}, nil
-}
-
-// inheritance is what there is for a listener.
-func (l *legacy) inheritance(address string) *shard.Inheritance {
-	if l == nil {
-		return nil
-	}
-	for _, had := range l.offer.Listeners {
-		if had.Address == address {
-			return &shard.Inheritance{Sockets: had.Sockets, Seed: had.Seed}
-		}
-	}
-	return nil
-}
-
-// web is the HTTP listener, if the other has it at the same address.
-func (l *legacy) web(address string) net.Listener {
-	if l == nil || l.offer.Web == nil {
-		return nil
-	}
-	listener, err := net.FileListener(l.offer.Web)
-	if err != nil {
-		l.log.Warn().Err(err).Msg("the HTTP socket that was handed over can't be used: it is opened anew")
-		return nil
-	}
-	if !hasAddress(listener.Addr(), address) {
-		listener.Close()
-		return nil
-	}
-	return listener
-}
-
-// hasAddress says whether a listener has the address that host:port means.
-func hasAddress(has net.Addr, want string) bool {
-	wanted, err := net.ResolveTCPAddr("tcp", want)
-	at, ok := has.(*net.TCPAddr)
-	if err != nil || !ok || wanted.Port != at.Port {
-		return false
-	}
-	return wanted.IP.Equal(at.IP) || len(wanted.IP) == 0 && at.IP.IsUnspecified()
-}
-
-// takeOver becomes the owner of all that was offered, once the other has
+// takeOver becomes the owner of all that another process has, once that has
 // stopped reading and its records are in its outputs. An error leaves the
 // other serving.
-func (s *server) takeOver(ctx context.Context, from *legacy) (*takeover.Server, error) {
-	defer from.offer.Close()
+func (s *server) takeOver(ctx context.Context, from *legacy) error {
+	s.log.Info().Int("pid", from.offer.PID).Str("version", from.offer.Version).Msg("taking over: it serves until this process is ready")
 	began := time.Now()
 	err := from.conn.Ready(ctx)
 	if err == nil {
-		err = s.inherit(from)
+		err = s.succeed(ctx, from)
 	}
 	if err != nil {
-		from.conn.Close()
-		return nil, fmt.Errorf("take over from pid %d: %w", from.offer.PID, err)
-	}
-	server, err := from.conn.Mine(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("take over from pid %d: %w", from.offer.PID, err)
+		return fmt.Errorf("take over from pid %d: %w", from.offer.PID, err)
 	}
 	s.log.Info().Int("pid", from.offer.PID).Stringer("after", time.Since(began).Round(time.Microsecond)).Msg("took over: its sockets, its queues and its counters")
-	return server, nil
+	return nil
 }
 
-func (s *server) inherit(from *legacy) error {
-	if from.offer.Counters == nil {
-		return errors.New("it has no counters to go on from")
-	}
-	old, err := metrics.OpenBook(from.offer.Counters)
+// succeed goes on where the other has stopped in order.
+func (s *server) succeed(ctx context.Context, from *legacy) error {
+	estate, err := s.inherit(from)
 	if err != nil {
-		return fmt.Errorf("its counters: %w", err)
+		return err
 	}
-	from.offer.Counters = nil // the book's
-	defer old.Close()
-	estate := s.book.Inherit(old)
+	s.settle(estate, output.Recover) // all else is settled, and there is no way back
+	epoch := from.book.Epoch()
+	if s.takeover, err = from.conn.Mine(ctx); err != nil {
+		return err
+	}
+	claim, err := claimNext(from.book, epoch)
+	if err != nil {
+		return err
+	}
+	s.claims = append(s.claims, claim)
+	return nil
+}
+
+// inherit makes the groups owners of the sockets, and goes on with the
+// counters.
+func (s *server) inherit(from *legacy) (*metrics.Estate, error) {
+	estate := s.book.Inherit(from.book)
 	for _, g := range s.groups {
 		if err := g.TakeOver(estate.Surplus); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	if _, err := estate.Settle(output.Recover); err != nil { // all else is settled, and there is no way back
+	return estate, nil
+}
+
+func (s *server) settle(estate *metrics.Estate, look func(metrics.Write) (int, error)) metrics.Settlement {
+	settlement, err := estate.Settle(look)
+	if err != nil {
 		s.log.Error().Err(err).Msg("what the one before had written last can't be told exactly")
 	}
-	return nil
+	return settlement
+}
+
+// claimNext makes this process the owner of a book, after the one of an epoch:
+// the last steps that takeover.Claim asks for.
+func claimNext(book *metrics.Book, epoch uint64) (*takeover.Claim, error) {
+	claim, err := takeover.NewClaim(book.File(), epoch+1)
+	if err == nil && !book.Claim(epoch) {
+		claim.Release()
+		err = fmt.Errorf("epoch %d: %w", epoch+1, takeover.ErrClaimed)
+	}
+	return claim, err
 }
 
 // handover is the active process's part: takeover.Active.
@@ -170,10 +101,15 @@ func (h *handover) Offer(hello takeover.Hello) (offer takeover.Offer, err error)
 			offer.Close()
 		}
 	}()
-	if hello.Role != takeover.Successor {
-		return offer, errors.New("this version takes successors alone")
+	event := s.log.Info().Int("pid", hello.PID).Str("version", hello.Version)
+	switch hello.Role {
+	case takeover.Successor:
+		event.Msg("a successor is getting ready")
+	case takeover.Standby:
+		event.Msg("a standby waits for the end of this process")
+	default:
+		return offer, fmt.Errorf("this version takes successors and standbys, and no %q", hello.Role)
 	}
-	s.log.Info().Int("pid", hello.PID).Str("version", hello.Version).Msg("a successor is getting ready")
 	for i, g := range s.groups {
 		sockets, err := g.Sockets()
 		if err != nil {
@@ -208,7 +144,10 @@ func (h *handover) Resume(reason error) {
 }
 
 // Left implements takeover.Active.
-func (h *handover) Left() { h.ended <- true }
+func (h *handover) Left() {
+	h.server.release()
+	h.ended <- true
+}
 
 // yield stops reading, and waits until all that was read is in the outputs.
 func (s *server) yield(ctx context.Context, ended <-chan error) error {
@@ -222,6 +161,7 @@ func (s *server) yield(ctx context.Context, ended <-chan error) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
+	s.remains.end()
 	const step = time.Millisecond
 	for s.inFlight() > 0 {
 		select {
@@ -253,4 +193,20 @@ func duplicate(of syscall.Conn) (*os.File, error) {
 		return nil, err
 	}
 	return os.NewFile(uintptr(fd), ""), failed
+}
+
+// pass hands over to a standby, if one waits, and tells when it has: nil says
+// that there is none. It is how a process stops that has standbys.
+func (s *server) pass(ctx context.Context, sig os.Signal) <-chan error {
+	if s.takeover == nil || len(s.takeover.Standbys()) == 0 {
+		return nil
+	}
+	s.log.Info().Stringer("signal", sig).Msg("handing over to a standby")
+	done := make(chan error, 1)
+	go func() {
+		late, cancel := context.WithTimeout(ctx, s.config.drainTimeout)
+		defer cancel()
+		done <- s.takeover.Pass(late)
+	}()
+	return done
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -20,9 +21,11 @@ import (
 // affair. The bounds keep it from becoming the process's.
 type web struct {
 	socket   net.Listener
+	shared   bool         // another process serves it now
 	listener net.Listener // the socket, with a bound on its clients
 	server   *http.Server
 	logger   zerolog.Logger
+	begin    sync.Once
 }
 
 // maxWebClients is many times what scrapers and probes need, and far below
@@ -34,6 +37,7 @@ func listenWeb(c *config, ledger *metrics.Ledger, logger zerolog.Logger, listene
 	if c.http == "" {
 		return nil, nil
 	}
+	shared := listener != nil
 	if listener == nil {
 		var err error
 		if listener, err = net.Listen("tcp", c.http); err != nil {
@@ -44,6 +48,7 @@ func listenWeb(c *config, ledger *metrics.Ledger, logger zerolog.Logger, listene
 	logger = logger.With().Str("from", "http").Logger()
 	return &web{
 		logger:   logger,
+		shared:   shared,
 		socket:   listener,
 		listener: netutil.LimitListener(listener, maxWebClients),
 		server: &http.Server{
@@ -58,19 +63,24 @@ func listenWeb(c *config, ledger *metrics.Ledger, logger zerolog.Logger, listene
 	}, nil
 }
 
+// serve begins to serve; once.
 func (w *web) serve() {
-	if w != nil {
+	if w == nil {
+		return
+	}
+	w.begin.Do(func() {
 		go func() {
 			if err := w.server.Serve(w.listener); !errors.Is(err, http.ErrServerClosed) {
 				w.logger.Error().Err(err).Msg("status and metrics are off")
 			}
 		}()
-	}
+	})
 }
 
 func (w *web) close() {
 	if w != nil {
 		w.server.Close()
+		w.socket.Close() // of a server that never served
 	}
 }
 

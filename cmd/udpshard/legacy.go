@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/rs/zerolog"
+
+	"github.com/udpshard/udpshard/metrics"
+	"github.com/udpshard/udpshard/shard"
+	"github.com/udpshard/udpshard/shard/takeover"
+)
+
+// legacy is what a process that serves now has for this one, which replaces it
+// or stands by; nil where there is none.
+type legacy struct {
+	conn  *takeover.Conn
+	offer takeover.Offer
+	book  *metrics.Book // its counters
+	log   zerolog.Logger
+}
+
+// defaultTakeover is where systemd gives a service a folder of its own
+// (RuntimeDirectory=, systemd.exec(5)), and else off.
+func defaultTakeover() string {
+	if dir := os.Getenv("RUNTIME_DIRECTORY"); dir != "" {
+		return filepath.Join(dir, "takeover.sock")
+	}
+	return ""
+}
+
+// dialLegacy asks the process that serves at the takeover path, if there is
+// one, for what it has.
+func dialLegacy(ctx context.Context, c *config, log zerolog.Logger) (*legacy, error) {
+	if c.takeover == "" {
+		return nil, nil
+	}
+	conn, err := takeover.Dial(ctx, c.takeover)
+	if errors.Is(err, takeover.ErrNobody) {
+		return nil, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("takeover: %w", err)
+	}
+	l := &legacy{conn: conn, log: log}
+	if err := l.introduce(ctx, c); err != nil {
+		l.close()
+		if errors.Is(err, takeover.ErrMoved) || c.standby && errors.Is(err, takeover.ErrGone) {
+			return nil, again{err}
+		}
+		return nil, fmt.Errorf("take over from pid %d: %w", conn.PID(), err)
+	}
+	return l, nil
+}
+
+// introduce asks for what the other has.
+func (l *legacy) introduce(ctx context.Context, c *config) (err error) {
+	hello := takeover.Hello{Version: thisBuild().version, Role: takeover.Successor}
+	if c.standby {
+		hello.Role = takeover.Standby
+	}
+	for _, want := range c.listeners {
+		hello.Listeners = append(hello.Listeners, takeover.Want{Address: want.address, Shards: want.shards})
+	}
+	if l.offer, err = l.conn.Hello(ctx, hello); err != nil {
+		return err
+	}
+	if l.offer.Counters == nil {
+		return errors.New("it has no counters to go on from")
+	}
+	l.book, err = metrics.OpenBook(l.offer.Counters)
+	l.offer.Counters = nil // the book's, or closed
+	if err != nil {
+		return fmt.Errorf("its counters: %w", err)
+	}
+	for _, had := range l.offer.Listeners {
+		if !slices.ContainsFunc(c.listeners, func(l *listener) bool { return l.address == had.Address }) {
+			l.log.Warn().Str("listener", had.Name).Str("address", had.Address).Msg("there is no such listener here: what waits at its sockets will be lost with them")
+		}
+	}
+	return nil
+}
+
+// close gives up what was not taken.
+func (l *legacy) close() {
+	if l == nil {
+		return
+	}
+	l.conn.Close()
+	l.offer.Close()
+	if l.book != nil {
+		l.book.Close()
+	}
+}
+
+// inheritance is what there is for a listener.
+func (l *legacy) inheritance(address string) *shard.Inheritance {
+	if l == nil {
+		return nil
+	}
+	for _, had := range l.offer.Listeners {
+		if had.Address == address {
+			return &shard.Inheritance{Sockets: had.Sockets, Seed: had.Seed}
+		}
+	}
+	return nil
+}
+
+// web is the HTTP listener, if the other has it at the same address.
+func (l *legacy) web(address string) net.Listener {
+	if l == nil || l.offer.Web == nil {
+		return nil
+	}
+	listener, err := net.FileListener(l.offer.Web)
+	if err != nil {
+		l.log.Warn().Err(err).Msg("the HTTP socket that was handed over can't be used: it is opened anew")
+		return nil
+	}
+	if !hasAddress(listener.Addr(), address) {
+		listener.Close()
+		return nil
+	}
+	return listener
+}
+
+// hasAddress says whether a listener has the address that host:port means.
+func hasAddress(has net.Addr, want string) bool {
+	wanted, err := net.ResolveTCPAddr("tcp", want)
+	at, ok := has.(*net.TCPAddr)
+	if err != nil || !ok || wanted.Port != at.Port {
+		return false
+	}
+	return wanted.IP.Equal(at.IP) || len(wanted.IP) == 0 && at.IP.IsUnspecified()
+}

@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/udpshard/udpshard/metrics"
+	"github.com/udpshard/udpshard/output"
+	"github.com/udpshard/udpshard/shard"
+	"github.com/udpshard/udpshard/shard/takeover"
+)
+
+// standBy waits until the process that serves hands over, dies or hangs, and
+// takes over then.
+func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *legacy) error {
+	s.ledger.SetRole(metrics.Standby)
+	if s.web != nil && !s.web.shared {
+		s.web.serve()
+	}
+	s.log.Info().Int("pid", from.offer.PID).Str("version", from.offer.Version).Msg("standing by for the process that serves")
+
+	waiting, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- from.conn.Wait(waiting) }()
+	vigils, tick := s.vigils(from)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-ended:
+			return s.afterWait(ctx, from, err)
+		case now := <-tick.C:
+			stuck := ""
+			for listener, v := range vigils {
+				if text := v.Look(now); text != "" {
+					stuck = "listener " + listener + " " + text
+				}
+			}
+			if stuck == "" {
+				continue
+			}
+			stop()
+			if err := <-ended; !errors.Is(err, context.Canceled) {
+				return s.afterWait(ctx, from, err)
+			}
+			return s.depose(ctx, from, stuck)
+		case <-reload:
+			next, err := s.flags.config()
+			if err != nil {
+				s.log.Error().Err(err).Msg("reload refused: the settings before stay")
+				continue
+			}
+			setLevel(next.logLevel)
+			s.config = next
+			s.log.Info().Msg("reloaded: standing by with the new settings")
+			return again{errors.New("reloaded")}
+		}
+	}
+}
+
+// vigils are those over the listeners of the process that serves, and how
+// often to look.
+func (s *server) vigils(from *legacy) (map[string]*shard.Vigil, *time.Ticker) {
+	vigils := make(map[string]*shard.Vigil)
+	after := s.config.standbyAfter
+	if after == 0 {
+		return vigils, time.NewTicker(time.Hour)
+	}
+	for _, pages := range from.book.Listeners() {
+		for _, had := range from.offer.Listeners {
+			if had.Name == pages.Name {
+				vigils[had.Name] = shard.NewVigil(pages.Shards, had.Sockets, after)
+			}
+		}
+	}
+	return vigils, time.NewTicker(shard.VigilTick(after))
+}
+
+// afterWait goes on when the other has said something, or can't any more.
+func (s *server) afterWait(ctx context.Context, from *legacy, err error) error {
+	switch {
+	case err == nil:
+		began := time.Now()
+		if err := s.succeed(ctx, from); err != nil {
+			if errors.Is(err, takeover.ErrGone) {
+				return s.bury(ctx, from)
+			}
+			return err
+		}
+		s.tookOver(from, began).Msg("took over: it was told to stop")
+		return nil
+	case errors.Is(err, takeover.ErrMoved):
+		return again{err}
+	case errors.Is(err, takeover.ErrGone):
+		return s.bury(ctx, from)
+	}
+	return err
+}
+
+// bury takes over from a process that has ended.
+func (s *server) bury(ctx context.Context, from *legacy) error {
+	began := time.Now()
+	// Whoever has the claim of the epoch lives, or is about to take over.
+	err := s.claim(ctx, from, s.answered, func(epoch uint64) (*takeover.Claim, error) {
+		dead, err := takeover.NewClaim(from.book.File(), epoch)
+		if err != nil {
+			return nil, err
+		}
+		defer dead.Release()
+		return s.seat(from, epoch, takeover.Listen)
+	})
+	if err != nil {
+		return err
+	}
+	estate, err := s.inherit(from)
+	if err != nil {
+		return err
+	}
+	settlement := s.settle(estate, output.Recover)
+	s.tookOver(from, began).Uint64("lost_in_crash", settlement.Lost).Msg("took over: the process that served is no more")
+	return nil
+}
+
+// depose takes over from a process that does not run. It may wake up: then it
+// sees that it was replaced, and leaves.
+func (s *server) depose(ctx context.Context, from *legacy, stuck string) error {
+	began := time.Now()
+	var former uint64
+	nobody := func(context.Context) bool { return false } // the path may still be its own
+	err := s.claim(ctx, from, nobody, func(epoch uint64) (*takeover.Claim, error) {
+		former = epoch
+		return s.seat(from, epoch, takeover.Seize)
+	})
+	if err != nil {
+		return err
+	}
+	written := writtenTo(from.book)
+	estate, err := s.inherit(from)
+	if err != nil {
+		return err
+	}
+	s.remains = s.follow(from, estate, former, written)
+	s.tookOver(from, began).Str("reason", stuck).Msg("took over: the process that served does not run")
+	return nil
+}
+
+// seat makes this process the owner after an epoch, and the one that answers
+// at the takeover path: that first, so that whoever sees the epoch change
+// finds it.
+func (s *server) seat(from *legacy, epoch uint64, listen func(path, version string) (*takeover.Server, error)) (*takeover.Claim, error) {
+	next, err := takeover.NewClaim(from.book.File(), epoch+1)
+	if err != nil {
+		return nil, err
+	}
+	if s.takeover, err = listen(s.config.takeover, thisBuild().version); err == nil && !from.book.Claim(epoch) {
+		err = takeover.ErrClaimed
+	}
+	if err != nil {
+		next.Release()
+		if s.takeover != nil {
+			s.takeover.Close()
+			s.takeover = nil
+		}
+		return nil, err
+	}
+	return next, nil
+}
+
+const (
+	claimPause    = time.Millisecond       // a process that is killed closes one thing after the other
+	claimPatience = 200 * time.Millisecond // what takes longer is worth a word
+)
+
+// claim tries until this process is the owner; or again, where another one has
+// become it, or answers at the path.
+func (s *server) claim(ctx context.Context, from *legacy, answered func(context.Context) bool, try func(epoch uint64) (*takeover.Claim, error)) error {
+	for began, told := time.Now(), false; ; {
+		epoch := from.book.Epoch()
+		claim, err := try(epoch)
+		if err == nil {
+			s.claims = append(s.claims, claim)
+			return nil
+		}
+		if !errors.Is(err, takeover.ErrClaimed) && !isTaken(err) {
+			return err
+		}
+		if !told && time.Since(began) > claimPatience {
+			told = true
+			s.log.Info().Err(err).Msg("another process is about to serve, or still does: waiting for it")
+		}
+		if epoch != from.book.Epoch() || answered(ctx) {
+			return again{err}
+		}
+		select {
+		case <-time.After(claimPause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// answered says whether somebody listens at the path.
+func (s *server) answered(ctx context.Context) bool {
+	conn, err := takeover.Dial(ctx, s.config.takeover)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}
+
+// tookOver begins what is logged of it. Files may have been renamed since this
+// process opened them.
+func (s *server) tookOver(from *legacy, began time.Time) *zerolog.Event {
+	s.outputs.Reopen()
+	return s.log.Warn().Int("pid", from.offer.PID).Stringer("after", time.Since(began).Round(time.Microsecond))
+}
