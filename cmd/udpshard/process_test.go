@@ -61,6 +61,12 @@ func (s *safeBuffer) Write(p []byte) (int, error) {
 	return s.b.Write(p)
 }
 
+func (s *safeBuffer) Reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.b.Reset()
+}
+
 func (s *safeBuffer) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -123,16 +129,21 @@ func (p *process) terminate() int {
 
 func (p *process) status() metrics.Status {
 	p.t.Helper()
-	response, err := http.Get("http://" + p.http + "/api/v1/status")
+	status, err := statusAt(p.http)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	defer response.Body.Close()
-	var status metrics.Status
-	if err := json.NewDecoder(response.Body).Decode(&status); err != nil {
-		p.t.Fatal(err)
-	}
 	return status
+}
+
+// statusAt returns the status of whoever answers at an HTTP address.
+func statusAt(address string) (status metrics.Status, err error) {
+	response, err := http.Get("http://" + address + "/api/v1/status")
+	if err != nil {
+		return status, err
+	}
+	defer response.Body.Close()
+	return status, json.NewDecoder(response.Body).Decode(&status)
 }
 
 // total adds up the shards of its listeners.

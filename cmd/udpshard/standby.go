@@ -27,6 +27,7 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *leg
 	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- from.conn.Wait(waiting) }()
+	epoch := from.book.Epoch() // of the process that is watched
 	vigils, tick := s.vigils(from)
 	defer tick.Stop()
 	for {
@@ -47,7 +48,7 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *leg
 			if err := <-ended; !errors.Is(err, context.Canceled) {
 				return s.afterWait(ctx, from, err)
 			}
-			return s.depose(ctx, from, stuck)
+			return s.depose(ctx, from, epoch, stuck)
 		case <-reload:
 			next, err := s.flags.config()
 			if err != nil {
@@ -104,8 +105,9 @@ func (s *server) afterWait(ctx context.Context, from *legacy, err error) error {
 // bury takes over from a process that has ended.
 func (s *server) bury(ctx context.Context, from *legacy) error {
 	began := time.Now()
-	// Whoever has the claim of the epoch lives, or is about to take over.
-	err := s.claim(ctx, from, s.answered, func(epoch uint64) (*takeover.Claim, error) {
+	err := s.claim(ctx, s.answered, func() (*takeover.Claim, error) {
+		// Whoever has the claim of the epoch lives, or is about to take over.
+		epoch := from.book.Epoch()
 		dead, err := takeover.NewClaim(from.book.File(), epoch)
 		if err != nil {
 			return nil, err
@@ -125,16 +127,14 @@ func (s *server) bury(ctx context.Context, from *legacy) error {
 	return nil
 }
 
-// depose takes over from a process that does not run. It may wake up: then it
-// sees that it was replaced, and leaves.
-func (s *server) depose(ctx context.Context, from *legacy, stuck string) error {
+// depose takes over from a process that does not run, and has not for as long
+// as it was the owner at that epoch. It may wake up: then it sees that it was
+// replaced, and leaves.
+func (s *server) depose(ctx context.Context, from *legacy, epoch uint64, stuck string) error {
 	began := time.Now()
-	var former uint64
-	nobody := func(context.Context) bool { return false } // the path may still be its own
-	err := s.claim(ctx, from, nobody, func(epoch uint64) (*takeover.Claim, error) {
-		former = epoch
-		return s.seat(from, epoch, takeover.Seize)
-	})
+	// Whether somebody answers does not tell: it may be its own socket still.
+	replaced := func(context.Context) bool { return from.book.Epoch() != epoch }
+	err := s.claim(ctx, replaced, func() (*takeover.Claim, error) { return s.seat(from, epoch, takeover.Seize) })
 	if err != nil {
 		return err
 	}
@@ -143,7 +143,7 @@ func (s *server) depose(ctx context.Context, from *legacy, stuck string) error {
 	if err != nil {
 		return err
 	}
-	s.remains = s.follow(from, estate, former, written)
+	s.remains = s.follow(from, estate, epoch, written)
 	s.tookOver(from, began).Str("reason", stuck).Msg("took over: the process that served does not run")
 	return nil
 }
@@ -156,7 +156,10 @@ func (s *server) seat(from *legacy, epoch uint64, listen func(path, version stri
 	if err != nil {
 		return nil, err
 	}
-	if s.takeover, err = listen(s.config.takeover, thisBuild().version); err == nil && !from.book.Claim(epoch) {
+	if from.book.Epoch() == epoch {
+		s.takeover, err = listen(s.config.takeover, thisBuild().version)
+	}
+	if err == nil && !from.book.Claim(epoch) {
 		err = takeover.ErrClaimed
 	}
 	if err != nil {
@@ -175,12 +178,11 @@ const (
 	claimPatience = 200 * time.Millisecond // what takes longer is worth a word
 )
 
-// claim tries until this process is the owner; or again, where another one has
-// become it, or answers at the path.
-func (s *server) claim(ctx context.Context, from *legacy, answered func(context.Context) bool, try func(epoch uint64) (*takeover.Claim, error)) error {
+// claim tries until this process is the owner; or again, when another one has
+// become it.
+func (s *server) claim(ctx context.Context, replaced func(context.Context) bool, try func() (*takeover.Claim, error)) error {
 	for began, told := time.Now(), false; ; {
-		epoch := from.book.Epoch()
-		claim, err := try(epoch)
+		claim, err := try()
 		if err == nil {
 			s.claims = append(s.claims, claim)
 			return nil
@@ -192,7 +194,7 @@ func (s *server) claim(ctx context.Context, from *legacy, answered func(context.
 			told = true
 			s.log.Info().Err(err).Msg("another process is about to serve, or still does: waiting for it")
 		}
-		if epoch != from.book.Epoch() || answered(ctx) {
+		if replaced(ctx) {
 			return again{err}
 		}
 		select {

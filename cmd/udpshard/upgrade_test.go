@@ -1,8 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -27,13 +25,8 @@ func (p *process) succeeding(args ...string) *process {
 
 // received is what it has received so far, if it answers.
 func (p *process) received() (uint64, error) {
-	response, err := http.Get("http://" + p.http + "/api/v1/status")
+	status, err := statusAt(p.http)
 	if err != nil {
-		return 0, err
-	}
-	defer response.Body.Close()
-	var status metrics.Status
-	if err := json.NewDecoder(response.Body).Decode(&status); err != nil {
 		return 0, err
 	}
 	return metrics.Sum(status.Listeners[0].Shards).Received, nil

@@ -1,0 +1,305 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/udpshard/udpshard/metrics"
+)
+
+// startStandby starts `serve --standby` with a process's HTTP address, and
+// returns once it waits.
+func (p *process) startStandby(args ...string) *process {
+	p.t.Helper()
+	next := launch(p.t, ordinary, append([]string{"serve", "--standby", "--http", p.http, "--log-format", "json"}, args...)...)
+	next.http = p.http
+	eventually(p.t, "it stands by", func() bool { return next.says("standing by") })
+	return next
+}
+
+func (p *process) says(text string) bool { return strings.Contains(p.logs.String(), text) }
+
+// reads waits until it reads what is sent.
+func (p *process) reads() {
+	p.t.Helper()
+	first := p.total().Received
+	eventually(p.t, "it reads", func() bool { return p.total().Received > first+1000 })
+}
+
+// halt stops it, and returns when none of its threads runs any more: one that
+// does could take a datagram along.
+func (p *process) halt() {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		p.t.Fatal(err)
+	}
+	tasks := fmt.Sprintf("/proc/%d/task/*/stat", p.cmd.Process.Pid)
+	eventually(p.t, "it has stopped", func() bool {
+		files, _ := filepath.Glob(tasks)
+		return len(files) > 0 && !slices.ContainsFunc(files, func(file string) bool {
+			stat, _ := os.ReadFile(file)
+			return !bytes.Contains(stat, []byte(") T "))
+		})
+	})
+}
+
+// Ten times a process is killed at a random moment, under load, and a standby
+// goes on: what is lost is counted, to the datagram.
+func TestAKilledProcessIsReplaced(t *testing.T) {
+	const within = 100 * time.Millisecond // from the kill until the standby reads
+	dir := publicDir(t)
+	file, address := filepath.Join(dir, "records.json"), freeUDP(t)
+	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"),
+		"--output", "file:" + file, "--standby-after", "10s"}
+	p := serving(t, ordinary, args...)
+	next := p.startStandby(args...)
+	report := sendingTo(t, address, "--rate", "80000", "--duration", "9s", "--flows", "16", "--verify", file)
+	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
+	for range 10 {
+		moment := p.total().Received + rand.Uint64N(30_000)
+		eventually(t, "a moment comes", func() bool { return p.total().Received >= moment })
+		before := p.total()
+		began := time.Now()
+		if err := p.cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		for !next.says(`"message":"took over`) {
+			if time.Since(began) > 10*time.Second {
+				t.Fatal("the standby does not take over")
+			}
+			time.Sleep(100 * time.Microsecond)
+		}
+		if took := time.Since(began); took > within {
+			t.Errorf("active again after %s", took)
+		} else {
+			t.Logf("active again after %s", took)
+		}
+		p.wait()
+		p = next
+		if now := p.total(); now.Received < before.Received || now.Delivered < before.Delivered {
+			t.Errorf("counters went back from %+v to %+v", before, now)
+		}
+		next = p.startStandby(args...)
+		p.reads()
+	}
+	r := report()
+	total := p.total()
+	if kernel := total.Dropped.Kernel; kernel > 0 && !p.says("smaller than asked") {
+		t.Errorf("%d were dropped by the kernel", kernel)
+	}
+	lost := total.Dropped.LostInCrash + total.Dropped.Kernel
+	if all := r.Records.Total; all.Arrived+lost != r.Sent || all.Doubled > 0 || all.Reordered > 0 || total.Delivered != all.Arrived {
+		t.Errorf("%+v of %d sent; %+v", all, r.Sent, total)
+	}
+	t.Logf("%d sent, %d lost in ten crashes", r.Sent, total.Dropped.LostInCrash)
+	if code := next.terminate(); code != 0 {
+		t.Errorf("a standby that is told to stop: exit code %d", code)
+	}
+	if code := p.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// A process that is stopped is replaced within the patience of those who ask
+// it; when it wakes up it sees that, and leaves.
+func TestAStoppedProcessIsReplaced(t *testing.T) {
+	const questions, batch = 200, 64
+	dir, address := publicDir(t), freeUDP(t)
+	args := []string{"--listen", address, "--shards", "2", "--protocol", "echo", "--takeover", filepath.Join(dir, "takeover.sock")}
+	p := serving(t, ordinary, args...)
+	next := p.startStandby(args...)
+	ask := func(n int) error { // from a source port of its own
+		conn, err := net.Dial("udp", address)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		text := fmt.Sprint("question ", n)
+		if _, err := conn.Write([]byte(text)); err != nil {
+			return err
+		}
+		conn.SetReadDeadline(time.Now().Add(time.Second))
+		var buf [64]byte
+		k, err := conn.Read(buf[:])
+		if err == nil && string(buf[:k]) != text {
+			err = fmt.Errorf("answer %q", buf[:k])
+		}
+		return err
+	}
+	answered := 0
+	var before metrics.Reading
+	for n := range questions {
+		if n == questions/4 {
+			before = p.total()
+			p.halt()
+		}
+		if n == questions/2 {
+			if err := p.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := ask(n); err != nil {
+			t.Errorf("question %d: %v", n, err)
+			continue
+		}
+		answered++
+	}
+	if code := p.wait(); code != exitReplaced {
+		t.Errorf("the one that was stopped ended with %d, not %d", code, exitReplaced)
+	}
+	for _, text := range []string{"udpshard: error: ", "another process has taken over", "udpshard: hint: "} {
+		if !p.says(text) {
+			t.Errorf("it does not say %q", text)
+		}
+	}
+	if received, _, _, _ := p.finalLedger(); received > before.Received+2*batch {
+		t.Errorf("it has received %d, and had received %d when it was stopped", received, before.Received)
+	}
+	if !next.says("does not run") {
+		t.Error("the standby does not say why it took over")
+	}
+	eventually(t, "all is accounted for", func() bool {
+		now := next.total()
+		return now.Received == questions && now.Delivered == questions && now.Replied == questions
+	})
+	t.Logf("%d of %d answered", answered, questions)
+	if code := next.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// A process that is killed while it is stopped has delivered what its files
+// say, and the rest is lost in the crash.
+func TestAStoppedProcessIsKilled(t *testing.T) {
+	dir := publicDir(t)
+	file, address := filepath.Join(dir, "records.json"), freeUDP(t)
+	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file}
+	p := serving(t, ordinary, args...)
+	next := p.startStandby(args...)
+	report := sendingTo(t, address, "--rate", "80000", "--duration", "3s", "--flows", "16", "--verify", file)
+	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
+	p.halt()
+	eventually(t, "it is replaced", func() bool { return next.says(`"message":"took over`) })
+	p.cmd.Process.Kill()
+	p.wait()
+	eventually(t, "its account is settled", func() bool { return next.says("was replaced has ended") })
+	r, total := report(), next.total()
+	if all := r.Records.Total; all.Arrived+total.Dropped.LostInCrash+total.Dropped.Kernel != r.Sent || all.Doubled > 0 || total.Delivered != all.Arrived {
+		t.Errorf("%+v of %d sent; %+v", all, r.Sent, total)
+	}
+}
+
+// Standbys queue up, whatever ends the active one, and each starts as one
+// that finds nobody.
+func TestStandbysQueueUp(t *testing.T) {
+	dir := publicDir(t)
+	file, address := filepath.Join(dir, "records.json"), freeUDP(t)
+	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file}
+	p := serving(t, ordinary, append([]string{"--standby"}, args...)...)
+	queue := []*process{p}
+	for range 4 {
+		queue = append(queue, p.startStandby(args...))
+	}
+	report := sendingTo(t, address, "--rate", "80000", "--duration", "5s", "--flows", "16", "--verify", file)
+	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGKILL} {
+		active := 0
+		eventually(t, "one is active", func() bool {
+			for i, q := range queue {
+				if q.cmd.Process.Pid == pid(p.http) {
+					active = i
+					return true
+				}
+			}
+			return false
+		})
+		q := queue[active]
+		q.reads()
+		queue = append(queue[:active:active], queue[active+1:]...)
+		q.cmd.Process.Signal(sig)
+		if sig == syscall.SIGTERM {
+			if code := q.wait(); code != 0 {
+				t.Errorf("it ended with %d", code)
+			}
+		}
+		eventually(t, "another one is active", func() bool {
+			took := 0
+			for _, r := range queue {
+				if r.says(`"message":"took over`) {
+					took++
+				}
+			}
+			if took > 1 {
+				t.Fatal("two have taken over")
+			}
+			return took == 1
+		})
+		if sig == syscall.SIGSTOP {
+			q.cmd.Process.Signal(syscall.SIGCONT)
+			if code := q.wait(); code != exitReplaced {
+				t.Errorf("it ended with %d", code)
+			}
+			eventually(t, "what it had delivered is counted", func() bool {
+				return slices.ContainsFunc(queue, func(r *process) bool { return r.says("was replaced has ended") })
+			})
+		}
+		for _, r := range queue {
+			r.logs.Reset()
+		}
+	}
+	r := report()
+	last := queue[0]
+	total := last.total()
+	if all := r.Records.Total; all.Arrived+total.Dropped.LostInCrash+total.Dropped.Kernel != r.Sent || all.Doubled > 0 {
+		t.Errorf("%+v of %d sent; %+v", all, r.Sent, total)
+	}
+	if code := last.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// pid is the process that answers at an HTTP address, 0 where none does.
+func pid(address string) int {
+	status, err := statusAt(address)
+	if err != nil {
+		return 0
+	}
+	return status.PID
+}
+
+// A standby with an HTTP address of its own says that it is one, and reads its
+// file again on SIGHUP.
+func TestAStandbyTellsOfItself(t *testing.T) {
+	dir, address := publicDir(t), freeUDP(t)
+	args := []string{"--listen", address, "--output", "discard", "--takeover", filepath.Join(dir, "takeover.sock")}
+	p := serving(t, ordinary, args...)
+	own := freeTCP(t)
+	next := launch(t, ordinary, append([]string{"serve", "--standby", "--http", own, "--log-format", "json"}, args...)...)
+	next.http = own
+	eventually(t, "it stands by", func() bool { return next.says("standing by") })
+	if role := next.status().Role; role != metrics.Standby {
+		t.Errorf("its role is %s", role)
+	}
+	if response, err := http.Get("http://" + own + "/readyz"); err != nil || response.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("%v, %v", response, err)
+	}
+	next.cmd.Process.Signal(syscall.SIGHUP)
+	eventually(t, "it has reloaded, and waits again", func() bool { return strings.Count(next.logs.String(), "standing by for") == 2 })
+	if code := p.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	eventually(t, "it is active", func() bool { return next.status().Role == metrics.Active })
+	if code := next.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
