@@ -1,0 +1,64 @@
+package metrics
+
+import (
+	"testing"
+	"time"
+)
+
+// A pulse is what other processes see of a shard's thread: each sign of life
+// moves it on, and none while it rests.
+func TestPulse(t *testing.T) {
+	s := NewShard(0, 0)
+	if s.Pulse() != 0 {
+		t.Error("a pulse before it has started")
+	}
+	s.Hold() // it has not been at its socket yet
+	s.Release()
+	if s.Pulse() != 0 {
+		t.Error("a pulse before it has started")
+	}
+	now := time.Now()
+	s.Beat(now)
+	first := s.Pulse()
+	s.Beat(now.Add(time.Millisecond))
+	if second := s.Pulse(); second != first+int64(time.Millisecond) {
+		t.Errorf("%d, then %d", first, second)
+	}
+	s.Beat(now)
+	s.Hold()
+	held := s.Pulse()
+	if held < first {
+		t.Errorf("%d, then %d", first, held)
+	}
+	before, holding := s.Held(time.Now())
+	s.Holding()
+	after, still := s.Held(time.Now())
+	if s.Pulse() <= held || !holding || !still || after < before {
+		t.Errorf("%d, then %d; held %s, %t, then %s, %t", held, s.Pulse(), before, holding, after, still)
+	}
+	s.Release()
+	if s.Pulse() != first {
+		t.Error("it no longer waits, and has not come back")
+	}
+	s.Rest()
+	if s.Pulse() != 0 {
+		t.Error("a pulse while it rests")
+	}
+}
+
+func TestReplaced(t *testing.T) {
+	if NewShard(0, 0).Replaced() {
+		t.Error("a shard without a book")
+	}
+	b := newBook(t, Layout{"a", 2, 1})
+	shards := b.Listeners()[0].Shards
+	if shards[1].Replaced() {
+		t.Error("nobody has claimed it")
+	}
+	if !b.Claim(b.Epoch()) || !shards[0].Replaced() || !shards[1].Replaced() {
+		t.Error("somebody has claimed it")
+	}
+	if b.Claim(1) {
+		t.Error("claimed twice")
+	}
+}

@@ -1,0 +1,122 @@
+package shard
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/udpshard/udpshard/metrics"
+)
+
+// A vigil judges by what it has seen itself: a shard that does not come back to
+// a queue that waits, for long enough.
+func TestVigil(t *testing.T) {
+	const after = 250 * time.Millisecond
+	book, err := metrics.NewBook(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer book.Close()
+	page := book.Listeners()[0].Shards[0]
+	g, err := Listen(Config{Address: "127.0.0.1:0", Shards: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	sockets, err := g.Sockets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sockets[0].Close()
+	v := NewVigil([]*metrics.Shard{page}, sockets, after)
+	now := time.Now()
+	// look looks until so much time has passed, and returns when it was stuck.
+	look := func(limit time.Duration) (stuck time.Duration) {
+		for passed := time.Duration(0); passed < limit; passed += VigilTick(after) {
+			now = now.Add(VigilTick(after))
+			if text := v.Look(now); text != "" {
+				if !strings.Contains(text, "shard 0 has not read for") {
+					t.Error(text)
+				}
+				return passed
+			}
+		}
+		return 0
+	}
+	expect := func(what string, stuck bool) {
+		t.Helper()
+		if got := look(2*after) > 0; got != stuck {
+			t.Errorf("%s: stuck is %t", what, got)
+		}
+	}
+	expect("it has not started", false)
+	page.Beat(time.Now())
+	expect("nothing waits", false)
+	dial(t, g.Addr().String()).Write([]byte("x"))
+	page.Beat(time.Now())
+	if at := look(2 * after); at < after-2*VigilTick(after) || at > after+2*VigilTick(after) {
+		t.Errorf("it is stuck after %s, not %s", at, after)
+	}
+	page.Beat(time.Now())
+	now = now.Add(time.Hour)
+	if text := v.Look(now); text != "" {
+		t.Errorf("nobody looked for an hour: %s", text)
+	}
+	page.Hold()
+	for range 20 {
+		page.Holding()
+		if at := look(after / 2); at > 0 {
+			t.Errorf("it waits for its output, and is stuck after %s", at)
+		}
+	}
+	expect("it waited for its output, and says so no longer", true)
+	page.Release()
+	page.Rest()
+	expect("it has left its socket in order", false)
+}
+
+// A group whose book has another owner leaves its sockets alone.
+func TestAReplacedGroupLeaves(t *testing.T) {
+	book, err := metrics.NewBook(metrics.Layout{Listener: "a", Shards: 2, Batch: 64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer book.Close()
+	g, err := Listen(Config{Address: "127.0.0.1:0", Shards: 2,
+		Page: func(shard, cpu int) (*metrics.Shard, error) { return book.Shard("a", shard, cpu) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sockets, err := g.Sockets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, g)
+	to := g.Addr().String()
+	for range 16 {
+		dial(t, to).Write([]byte("x"))
+	}
+	eventually(t, "all have come", func() bool { return total(g).Received == 16 })
+	if !book.Claim(book.Epoch()) {
+		t.Fatal("the book has another owner already")
+	}
+	if err := <-r.ended; !errors.Is(err, ErrReplaced) || !strings.Contains(err.Error(), to) {
+		t.Errorf("%v", err)
+	}
+	dial(t, to).Write([]byte("y")) // the sockets are the other's, who reads on
+	next, err := Listen(Config{Address: to, Shards: 2, Inherit: &Inheritance{Sockets: sockets, Seed: g.Seed()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range sockets {
+		f.Close()
+	}
+	if err := next.TakeOver(nil); err != nil {
+		t.Fatal(err)
+	}
+	r = run(t, next)
+	eventually(t, "what was sent meanwhile has come", func() bool { return total(next).Received == 1 })
+	r.yield(t)
+	r.Close()
+}
