@@ -132,7 +132,7 @@ type Settlement struct {
 // Settle takes the last totals of a process of which no thread runs any more:
 // its pidfd is readable (pidfd_open(2)), or a connection whose other end only
 // it had has ended. A process that some thread still runs in may have system calls
-// under way, whose results would be missed. Settle is called once, whether it
+// under way, whose results would be missed. It is the same whether the process
 // left in order, when nothing is lost, or was killed.
 //
 // What it had received, and had neither delivered nor dropped, becomes

@@ -77,8 +77,8 @@ func (s *stream) await() {
 }
 
 // aliveEvery is how often a shard that waits for its output says that it does:
-// several times in the time after which a standby takes one for stuck.
-const aliveEvery = 50 * time.Millisecond
+// several times in the shortest time after which a standby takes one for stuck.
+const aliveEvery = 10 * time.Millisecond
 
 // hold waits until wait says that it is done.
 func (s *stream) hold(wait func(alive <-chan time.Time) (done bool)) {

@@ -28,6 +28,7 @@ type Group struct {
 	steerer  *steerer
 	stopping atomic.Bool
 	yielding atomic.Bool
+	yielded  bool  // Run has returned since then
 	surplus  []int // sockets that were inherited, and have no shard
 	closing  sync.Once
 	began    time.Time
@@ -109,6 +110,11 @@ func (g *Group) layOut(fds []int) (err error) {
 // had, and takes no other. While it runs, GOMAXPROCS is larger by the number of
 // shards: their threads keep a P each while they wait in the kernel.
 func (g *Group) Run(ctx context.Context) error {
+	if g.yielded {
+		if err := g.resume(); err != nil {
+			return err
+		}
+	}
 	defer reserve(len(g.shards))()
 	ended := make(chan error, len(g.shards))
 	for _, s := range g.shards {
@@ -144,7 +150,8 @@ func (g *Group) Run(ctx context.Context) error {
 		}
 	}
 	replaced := g.replaced()
-	if !g.yielding.CompareAndSwap(true, false) || g.stopping.Load() || replaced {
+	g.yielded = g.yielding.CompareAndSwap(true, false)
+	if !g.yielded || g.stopping.Load() || replaced {
 		g.Close()
 	}
 	if replaced {

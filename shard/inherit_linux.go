@@ -121,7 +121,7 @@ func (g *Group) TakeOver(closing func(metrics.Socket) error) error {
 	if g.config.Inherit == nil {
 		return nil
 	}
-	if err := g.adopt(); err != nil {
+	if err := g.adopt(len(g.config.Inherit.Sockets)); err != nil {
 		return err
 	}
 	for i := len(g.config.Inherit.Sockets); i < len(g.shards); i++ {
@@ -142,13 +142,26 @@ func (g *Group) TakeOver(closing func(metrics.Socket) error) error {
 	return g.absorb(closing)
 }
 
-// adopt sets the options of the sockets that were handed over as this group
-// wants them. One that another process drained before it ended lets no
+// resume makes a group that has yielded read again, since nobody took over. A
+// successor that failed on its way may have changed what all share who have the
+// sockets.
+func (g *Group) resume() error {
+	if err := g.adopt(len(g.shards)); err != nil {
+		return err
+	}
+	return g.steerer.resume()
+}
+
+// adopt sets the options of the first sockets, which another process has had,
+// as this group wants them. One that the other drained before it ended lets no
 // datagram in: see seal.
-func (g *Group) adopt() (err error) {
-	for i, s := range g.shards[:min(len(g.shards), len(g.config.Inherit.Sockets))] {
+func (g *Group) adopt(sockets int) (err error) {
+	for i, s := range g.shards[:min(len(g.shards), sockets)] {
 		if err := setOptions(s.fd, g.config, g.address, i); err != nil {
 			return fmt.Errorf("socket %d that was handed over: %w", i, err)
+		}
+		if !g.config.GRO {
+			_ = unix.SetsockoptInt(s.fd, unix.SOL_UDP, unix.UDP_GRO, 0) // an old kernel has none to turn off
 		}
 		if err := unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0); err != nil && !errors.Is(err, unix.ENOENT) {
 			return os.NewSyscallError("setsockopt SO_DETACH_FILTER", err)

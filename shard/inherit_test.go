@@ -296,3 +296,40 @@ func TestADrainedSocketIsOpenedAgain(t *testing.T) {
 	r.yield(t)
 	r.Close()
 }
+
+// A group goes on as it was after a heir has changed the sockets and given up.
+func TestAGroupGoesOnAfterAHeirThatFailed(t *testing.T) {
+	c := Config{Address: "127.0.0.1:0", Shards: 2, ReceiveBuffer: 100_000}
+	first, err := Listen(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, first)
+	c.ReceiveBuffer, c.GRO, c.Shards = 10_000, true, 4
+	next, err := r.heir(t, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := next.TakeOver(nil); err != nil {
+		t.Fatal(err)
+	}
+	next.Close()
+	r = run(t, first)
+	for range 32 {
+		dial(t, first.Addr().String()).Write([]byte("x"))
+	}
+	eventually(t, "all have come", func() bool { return total(first).Received == 32 })
+	for _, s := range first.Listener().Read() {
+		if s.Received == 0 {
+			t.Errorf("shard %d gets nothing", s.Shard)
+		}
+	}
+	if granted, _ := grantedBuffer(first.shards[0].fd); granted != 100_000 {
+		t.Errorf("the receive buffer has %d bytes", granted)
+	}
+	if trains, err := unix.GetsockoptInt(first.shards[0].fd, unix.SOL_UDP, unix.UDP_GRO); err == nil && trains != 0 {
+		t.Error("trains are on")
+	}
+	r.yield(t)
+	r.Close()
+}

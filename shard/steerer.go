@@ -132,6 +132,14 @@ func (s *steerer) release() error {
 	return s.attach(s.controller.Plan())
 }
 
+// resume puts the plan into force again, whatever another process has put there.
+func (s *steerer) resume() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.attached = true // as far as is known
+	return s.attach(s.controller.Plan())
+}
+
 var errClosed = errors.New("the group is closed")
 
 // close keeps it away from the group's sockets.

@@ -91,7 +91,7 @@ func parseHTTP(text string) (string, error) {
 }
 
 // shortestStandby is what no scheduler's mood takes for long.
-const shortestStandby = 20 * time.Millisecond
+const shortestStandby = 50 * time.Millisecond
 
 func parseStandbyAfter(text string) (time.Duration, error) {
 	d, err := parseStall(text)

@@ -23,6 +23,8 @@ type legacy struct {
 	offer takeover.Offer
 	book  *metrics.Book // its counters
 	log   zerolog.Logger
+
+	estate *metrics.Estate // what this process has taken of the book; nil: nothing yet
 }
 
 // defaultTakeover is where systemd gives a service a folder of its own
@@ -49,7 +51,7 @@ func dialLegacy(ctx context.Context, c *config, log zerolog.Logger) (*legacy, er
 	l := &legacy{conn: conn, log: log}
 	if err := l.introduce(ctx, c); err != nil {
 		l.close()
-		if errors.Is(err, takeover.ErrMoved) || c.standby && errors.Is(err, takeover.ErrGone) {
+		if errors.Is(err, takeover.ErrMoved) || errors.Is(err, takeover.ErrGone) {
 			return nil, again{err}
 		}
 		return nil, fmt.Errorf("take over from pid %d: %w", conn.PID(), err)

@@ -109,9 +109,9 @@ func (e again) Unwrap() error { return e.error }
 const (
 	// againPause is how long to wait before that.
 	againPause = 10 * time.Millisecond
-	// portPatience is for how long nobody may listen at the takeover path
-	// while the port is taken: somebody is about to take over.
-	portPatience = time.Second
+	// againPatience is for how long that may go on: nobody listens at the takeover
+	// path while the port is taken, since somebody is about to take over.
+	againPatience = time.Second
 )
 
 // started returns a server that is active, or nil with the error; without one
@@ -130,6 +130,7 @@ func started(f *flags, c *config, log zerolog.Logger, signals signals) (*server,
 	}()
 	for began, told := time.Now(), false; ; {
 		s := newServer(f, c, log)
+		attempt := time.Now()
 		err := s.start(ctx, signals.reload)
 		if err == nil {
 			return s, nil
@@ -145,13 +146,16 @@ func started(f *flags, c *config, log zerolog.Logger, signals signals) (*server,
 		if !errors.As(err, &retry) {
 			return nil, err
 		}
-		if isTaken(err) && time.Since(began) > portPatience {
+		if time.Since(attempt) > againPatience { // it was something else before
+			began, told = time.Now(), false
+		}
+		if time.Since(began) > againPatience {
 			if !c.standby {
 				return nil, retry.error
 			}
 			if !told {
 				told = true
-				log.Warn().Err(retry.error).Msg("nobody answers at the takeover path, but the port is taken: waiting for either")
+				log.Warn().Err(retry.error).Msg("can't stand by yet: trying again")
 			}
 		}
 		c = s.config

@@ -87,10 +87,7 @@ func (s *server) afterWait(ctx context.Context, from *legacy, err error) error {
 	case err == nil:
 		began := time.Now()
 		if err := s.succeed(ctx, from); err != nil {
-			if errors.Is(err, takeover.ErrGone) {
-				return s.bury(ctx, from)
-			}
-			return err
+			return s.afterWait(ctx, from, err)
 		}
 		s.tookOver(from, began).Msg("took over: it was told to stop")
 		return nil
@@ -118,11 +115,10 @@ func (s *server) bury(ctx context.Context, from *legacy) error {
 	if err != nil {
 		return err
 	}
-	estate, err := s.inherit(from)
-	if err != nil {
+	if err := s.inherit(from); err != nil {
 		return err
 	}
-	settlement := s.settle(estate, output.Recover)
+	settlement := s.settle(from.estate, output.Recover)
 	s.tookOver(from, began).Uint64("lost_in_crash", settlement.Lost).Msg("took over: the process that served is no more")
 	return nil
 }
@@ -139,11 +135,10 @@ func (s *server) depose(ctx context.Context, from *legacy, epoch uint64, stuck s
 		return err
 	}
 	written := writtenTo(from.book)
-	estate, err := s.inherit(from)
-	if err != nil {
+	if err := s.inherit(from); err != nil {
 		return err
 	}
-	s.remains = s.follow(from, estate, epoch, written)
+	s.remains = s.follow(from, epoch, written)
 	s.tookOver(from, began).Str("reason", stuck).Msg("took over: the process that served does not run")
 	return nil
 }
@@ -205,14 +200,12 @@ func (s *server) claim(ctx context.Context, replaced func(context.Context) bool,
 	}
 }
 
-// answered says whether somebody listens at the path.
+// answered says whether somebody serves at the path. One that is about to end
+// may take a connection, but does not answer.
 func (s *server) answered(ctx context.Context) bool {
-	conn, err := takeover.Dial(ctx, s.config.takeover)
-	if err != nil {
-		return false
-	}
-	conn.Close()
-	return true
+	other, err := dialLegacy(ctx, s.config, s.log)
+	other.close()
+	return other != nil && err == nil
 }
 
 // tookOver begins what is logged of it. Files may have been renamed since this

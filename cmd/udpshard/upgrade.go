@@ -25,7 +25,12 @@ func (s *server) takeOver(ctx context.Context, from *legacy) error {
 	if err == nil {
 		err = s.succeed(ctx, from)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, takeover.ErrGone): // it dies just now, and this process has all it needs
+		return s.bury(ctx, from)
+	case errors.Is(err, takeover.ErrMoved):
+		return again{err}
+	case err != nil:
 		return fmt.Errorf("take over from pid %d: %w", from.offer.PID, err)
 	}
 	s.log.Info().Int("pid", from.offer.PID).Stringer("after", time.Since(began).Round(time.Microsecond)).Msg("took over: its sockets, its queues and its counters")
@@ -34,15 +39,16 @@ func (s *server) takeOver(ctx context.Context, from *legacy) error {
 
 // succeed goes on where the other has stopped in order.
 func (s *server) succeed(ctx context.Context, from *legacy) error {
-	estate, err := s.inherit(from)
+	if err := s.inherit(from); err != nil {
+		return err
+	}
+	s.settle(from.estate, output.Recover) // all else is settled, and there is no way back
+	epoch := from.book.Epoch()
+	server, err := from.conn.Mine(ctx)
 	if err != nil {
 		return err
 	}
-	s.settle(estate, output.Recover) // all else is settled, and there is no way back
-	epoch := from.book.Epoch()
-	if s.takeover, err = from.conn.Mine(ctx); err != nil {
-		return err
-	}
+	s.takeover = server
 	claim, err := claimNext(from.book, epoch)
 	if err != nil {
 		return err
@@ -52,15 +58,17 @@ func (s *server) succeed(ctx context.Context, from *legacy) error {
 }
 
 // inherit makes the groups owners of the sockets, and goes on with the
-// counters.
-func (s *server) inherit(from *legacy) (*metrics.Estate, error) {
-	estate := s.book.Inherit(from.book)
+// counters. Both happen once.
+func (s *server) inherit(from *legacy) error {
+	if from.estate == nil {
+		from.estate = s.book.Inherit(from.book)
+	}
 	for _, g := range s.groups {
-		if err := g.TakeOver(estate.Surplus); err != nil {
-			return nil, err
+		if err := g.TakeOver(from.estate.Surplus); err != nil {
+			return err
 		}
 	}
-	return estate, nil
+	return nil
 }
 
 func (s *server) settle(estate *metrics.Estate, look func(metrics.Write) (int, error)) metrics.Settlement {

@@ -162,3 +162,33 @@ func TestASuccessorThatFails(t *testing.T) {
 		t.Errorf("the socket is left behind: %v", err)
 	}
 }
+
+// The one before dies when it has stopped reading for a successor, and can't
+// write what it had read: the successor has all it needs to go on.
+func TestTheOneBeforeDiesAsItHandsOver(t *testing.T) {
+	dir := publicDir(t)
+	pipe, file, address := filepath.Join(dir, "pipe"), filepath.Join(dir, "records.json"), freeUDP(t)
+	if err := syscall.Mkfifo(pipe, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	os.Chmod(pipe, 0o666)
+	args := []string{"--listen", address, "--shards", "1", "--takeover", filepath.Join(dir, "takeover.sock")}
+	p := serving(t, ordinary, append(args, "--output", "file:"+pipe)...)
+	s := newSenders(t, address, 4)
+	s.send(5000, 0)
+	eventually(t, "its output takes nothing more", func() bool { now := p.total(); return now.Received == 5000 && now.InFlight > 0 })
+	next := launch(t, ordinary, append([]string{"serve", "--http", p.http, "--log-format", "json", "--output", "file:" + file}, args...)...)
+	next.http = p.http
+	eventually(t, "it waits for the other's records", func() bool { return next.says("it serves until this process is ready") })
+	s.send(7000, 0) // these wait in the kernel, or are taken before it stops reading
+	p.cmd.Process.Kill()
+	p.wait()
+	eventually(t, "it goes on", func() bool { return next.says(`"message":"took over: the process that served is no more"`) })
+	eventually(t, "all is accounted for", func() bool {
+		now := next.total()
+		return now.Received == 7000 && now.InFlight == 0 && now.Delivered+now.Dropped.LostInCrash == 7000
+	})
+	if code := next.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
