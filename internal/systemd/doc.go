@@ -20,8 +20,8 @@
 //
 // Why a list, and not all in the names: the manager ignores a descriptor of
 // which it has a duplicate, whatever its name (service_add_fd_store,
-// src/core/service.c, systemd 219 to 258). To rename a socket means to remove
-// it first, and a process that is killed just then takes the queue with it.
-// Cookies never change, so a socket is stored once in its life. Nor does the
-// manager keep an order, but for what a name tells.
+// src/core/service.c; tried with systemd 252). To rename a socket means to
+// remove it first, and a process that is killed just then takes the queue with
+// it. Cookies never change, so a socket is stored once in its life. Nor does
+// the manager keep an order, but for what a name tells.
 package systemd

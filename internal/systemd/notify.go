@@ -45,7 +45,7 @@ func (u *Unit) Watchdog() (interval time.Duration, on bool) {
 func (u *Unit) Alive() error { return u.say(daemon.SdNotifyWatchdog) }
 
 // maxStatus bounds a status line, in bytes: the manager ignores a message of
-// more than 4096 (NOTIFY_BUFFER_MAX, systemd 219 to 258), status and all else.
+// more than 4096 (NOTIFY_BUFFER_MAX is PIPE_BUF), status and all else.
 const maxStatus = 2048
 
 // statusLine is the assignment of a status; empty if there is none. What could

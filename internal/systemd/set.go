@@ -52,7 +52,7 @@ func shut(files ...*os.File) {
 // or not: call it before this process closes the last duplicate, and read what
 // waits there in between.
 //
-// The error is a *FullError where the store is known to be too small, and
+// It is called by one goroutine at a time. The error is a *FullError where the store is known to be too small, and
 // then nothing was changed. An older manager than systemd 254 does not tell;
 // that of a unit without a store ignores it all.
 func (u *Unit) Keep(ctx context.Context, s Set) error {
