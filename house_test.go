@@ -22,7 +22,7 @@ const module = "github.com/udpshard/udpshard/"
 // mayImport says which packages of the module each may import. A package
 // that is not here fails the test: decide where it stands.
 var mayImport = map[string][]string{
-	"cmd/udpshard":     {"output", "shard", "shard/steer", "shard/takeover", "metrics", "packet", "packet/syslog", "internal/load", "internal/sockets", "internal/holder", "internal/checkup", "internal/figure"},
+	"cmd/udpshard":     {"output", "shard", "shard/steer", "shard/takeover", "metrics", "packet", "packet/syslog", "internal/load", "internal/sockets", "internal/holder", "internal/checkup", "internal/figure", "internal/systemd"},
 	"output":           {"metrics"},
 	"shard":            {"shard/steer", "packet", "metrics", "internal/sys", "internal/holder"},
 	"shard/steer":      {},
@@ -37,6 +37,7 @@ var mayImport = map[string][]string{
 	"internal/holder":  {},
 	"internal/probe":   {"internal/sys"},
 	"internal/sockets": {"internal/holder"},
+	"internal/systemd": {"internal/sys"},
 	"bench":            {},
 	"bench/receivers":  {},
 	"internal/sys":     {},

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/unit"
+	"github.com/spf13/cobra"
+)
+
+// unitFile is a unit of deploy: the values of each key, by Section.Key.
+type unitFile map[string][]string
+
+func readUnit(t *testing.T, name string) unitFile {
+	t.Helper()
+	file, err := os.Open(filepath.Join("..", "..", "deploy", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	options, err := unit.DeserializeOptions(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := make(unitFile)
+	for _, o := range options {
+		key := o.Section + "." + o.Name
+		u[key] = append(u[key], o.Value)
+	}
+	return u
+}
+
+// one is the value of a key that is there once.
+func (u unitFile) one(t *testing.T, key string) string {
+	t.Helper()
+	if len(u[key]) != 1 {
+		t.Fatalf("%s is there %d times", key, len(u[key]))
+	}
+	return u[key][0]
+}
+
+// The unit starts what there is, and gives it what it needs.
+func TestServiceUnit(t *testing.T) {
+	u := readUnit(t, "udpshard.service")
+	words := strings.Fields(u.one(t, "Service.ExecStart"))
+	if words[0] != "/usr/bin/udpshard" || words[1] != "serve" {
+		t.Fatalf("it starts %q", words)
+	}
+	root := &cobra.Command{}
+	root.AddCommand(serveCommand())
+	cmd, args, err := root.Find(words[1:])
+	if err == nil {
+		err = cmd.ParseFlags(args)
+	}
+	if err != nil || cmd.Flags().NArg() > 0 {
+		t.Fatal(err, cmd.Flags().Args())
+	}
+	if file := cmd.Flags().Lookup("config").Value.String(); file != filepath.Join("/etc", u.one(t, "Service.ConfigurationDirectory"), "udpshard.yaml") {
+		t.Errorf("its configuration is %s", file)
+	}
+
+	t.Setenv("RUNTIME_DIRECTORY", "/run/"+u.one(t, "Service.RuntimeDirectory"))
+	if path := defaultTakeover(); path != "/run/udpshard/takeover.sock" {
+		t.Errorf("taken over at %s", path)
+	}
+	stop, err := time.ParseDuration(u.one(t, "Service.TimeoutStopSec"))
+	if drain := newConfig().drainTimeout; err != nil || stop <= 2*drain {
+		t.Errorf("it is killed after %s, and may drain for %s twice (%v)", stop, drain, err)
+	}
+	if watchdog, err := time.ParseDuration(u.one(t, "Service.WatchdogSec")); err != nil || watchdog < 10*time.Second {
+		t.Errorf("the watchdog bites after %s (%v)", watchdog, err)
+	}
+	if n, err := strconv.Atoi(u.one(t, "Service.FileDescriptorStoreMax")); err != nil || n < 2*(256+2) {
+		t.Errorf("room for %d sockets (%v)", n, err)
+	}
+	if codes := strings.Fields(u.one(t, "Service.RestartPreventExitStatus")); !slices.Contains(codes, strconv.Itoa(exitUsage)) {
+		t.Errorf("it is started again with a configuration that is unusable: %q", codes)
+	}
+	for _, family := range []string{"AF_INET", "AF_INET6", "AF_UNIX", "AF_NETLINK"} {
+		if has := strings.Fields(u.one(t, "Service.RestrictAddressFamilies")); !slices.Contains(has, family) {
+			t.Errorf("it has no %s", family)
+		}
+	}
+	for _, key := range []string{"DynamicUser", "ProcSubset", "CPUAffinity", "CPUQuota", "MemoryMax", "PrivateNetwork", "PrivateUsers"} {
+		if u["Service."+key] != nil {
+			t.Errorf("%s= breaks what the comments promise", key)
+		}
+	}
+}
+
+// Its example can be used, and writes where the unit lets it.
+func TestServiceConfiguration(t *testing.T) {
+	f := flags{file: filepath.Join("..", "..", "deploy", "udpshard.yaml")}
+	c, err := f.config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	logs := "file:/var/log/" + readUnit(t, "udpshard.service").one(t, "Service.LogsDirectory") + "/"
+	for _, l := range c.listeners {
+		if !strings.HasPrefix(l.output, logs) {
+			t.Errorf("%s writes to %s", l.name, l.output)
+		}
+	}
+}
+
+// Several sockets share one port, or the second is refused.
+func TestSocketUnit(t *testing.T) {
+	u := readUnit(t, "udpshard.socket")
+	lines := u["Socket.ListenDatagram"]
+	if len(slices.Compact(slices.Clone(lines))) != 1 || len(lines) < 2 || u.one(t, "Socket.ReusePort") != "yes" {
+		t.Errorf("%q", lines)
+	}
+	c, err := (&flags{file: filepath.Join("..", "..", "deploy", "udpshard.yaml")}).config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.listeners[0].address != ":"+lines[0] {
+		t.Errorf("it opens %s, and %s is read", lines[0], c.listeners[0].address)
+	}
+}
+
+// systemd finds nothing to say about the units.
+func TestUnitsVerify(t *testing.T) {
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("needs systemd-analyze: apt-get install systemd")
+	}
+	dir := t.TempDir()
+	program, err := os.Executable() // verify wants one that is there
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"verify", "--man=no", "--recursive-errors=no"}
+	for _, name := range []string{"udpshard.service", "udpshard.socket"} {
+		text, err := os.ReadFile(filepath.Join("..", "..", "deploy", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(strings.ReplaceAll(string(text), "/usr/bin/udpshard", program)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, path)
+	}
+	out, err := exec.Command(analyze, args...).CombinedOutput()
+	if err != nil || len(out) > 0 {
+		t.Errorf("%v\n%s", err, out)
+	}
+}

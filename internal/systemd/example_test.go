@@ -1,0 +1,51 @@
+package systemd_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+
+	"github.com/udpshard/udpshard/internal/systemd"
+)
+
+// A service that reads one socket, and reads it on after a restart. Started
+// from a terminal it does the same, and nobody keeps anything for it.
+func Example() {
+	unit, err := systemd.Open()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	kept := systemd.Sort(unit.Passed())
+	defer kept.Close()
+	for _, why := range kept.Dropped {
+		fmt.Println("lost:", why)
+	}
+	set := kept.Set
+	if kept.Generation == 0 { // the first start
+		conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		socket, err := conn.File()
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		conn.Close()
+		set.Listeners = []systemd.Listener{{Name: "raw", Address: "127.0.0.1:0", Sockets: []*os.File{socket}}}
+		defer set.Close()
+	}
+	if err := unit.Keep(context.Background(), set); err != nil {
+		fmt.Println(err)
+		return
+	}
+	if err := unit.Ready("reads 1 socket"); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("reads", len(set.Listeners[0].Sockets), "socket")
+	// Output: reads 1 socket
+}

@@ -1,0 +1,216 @@
+package systemd
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// stored is a set as it is passed, in the order of a store.
+func stored(t *testing.T, s Set, generation uint64) (passed []Passed) {
+	t.Helper()
+	l, names, err := s.list()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := l.write()
+	if err != nil {
+		t.Fatal(err)
+	}
+	passed = append(passed, Passed{Name{ListKind, generation}.String(), file})
+	for name, f := range names {
+		passed = append(passed, Passed{name, dup(t, f)})
+	}
+	return passed
+}
+
+func without(passed []Passed, kind Kind) []Passed {
+	i := slices.IndexFunc(passed, func(p Passed) bool { n, _ := ParseName(p.Name); return n.Kind == kind })
+	passed[i].File.Close()
+	return slices.Delete(passed, i, i+1)
+}
+
+func sorted(t *testing.T, passed ...Passed) Kept {
+	t.Helper()
+	k := Sort(passed)
+	t.Cleanup(k.Close)
+	return k
+}
+
+func TestNothingIsPassed(t *testing.T) {
+	if k := Sort(nil); k.Generation != 0 || k.Listeners != nil || k.Activated != nil || k.Surplus != nil || k.Dropped != nil {
+		t.Errorf("%+v", k)
+	}
+}
+
+func TestNewestWholeSet(t *testing.T) {
+	keepsDescriptors(t)
+	for name, c := range map[string]struct {
+		change  func(newer []Passed) []Passed
+		newer   bool   // it is taken
+		dropped string // what is said of it
+		surplus int
+	}{
+		"whole":         {func(p []Passed) []Passed { return p }, true, "", 1},
+		"no counters":   {func(p []Passed) []Passed { return without(p, CountersKind) }, false, "set 9: its counters are missing", 2},
+		"a socket less": {func(p []Passed) []Passed { return without(p, SocketKind) }, false, "set 9: the socket of listener l0, shard ", 1},
+		"no list":       {func(p []Passed) []Passed { return without(p, ListKind) }, false, "", 2},
+		"another format": {func(p []Passed) []Passed {
+			p[0].File.WriteAt([]byte(`{"format":2`), 0)
+			return p
+		}, false, "set 9: its list: it is of format 2, and this version knows 1", 2},
+		"no list in it": {func(p []Passed) []Passed {
+			p[0].File.WriteAt([]byte(`"`), 0)
+			return p
+		}, false, "set 9: its list: ", 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			keepsDescriptors(t)
+			old, next := set(t, "old", 1), set(t, "next", 2)
+			k := sorted(t, append(c.change(stored(t, next, 9)), stored(t, old, 8)...)...)
+			want, generation := old, uint64(8)
+			if c.newer {
+				want, generation = next, 9
+			}
+			same(t, k.Set, want)
+			if k.Generation != generation || len(k.Surplus) != c.surplus {
+				t.Errorf("%+v", k)
+			}
+			if (c.dropped != "") != (len(k.Dropped) == 1) || c.dropped != "" && !strings.HasPrefix(k.Dropped[0].Error(), c.dropped) {
+				t.Errorf("%v, want %q", k.Dropped, c.dropped)
+			}
+		})
+	}
+}
+
+func TestSocketsInNoSet(t *testing.T) {
+	keepsDescriptors(t)
+	s := set(t, "x", 2)
+	k := sorted(t, without(stored(t, s, 1), ListKind)...)
+	if len(k.Surplus) != 2 || len(k.Dropped) != 1 || k.Dropped[0].Error() != "2 sockets are in no set: it was not stored to the end" {
+		t.Errorf("%+v", k)
+	}
+}
+
+func TestActivated(t *testing.T) {
+	keepsDescriptors(t)
+	m := newManager(t)
+	sockets := udpSockets(t, 3)
+	other, pipe, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { shut(other, pipe) })
+	unit := func() (passed []Passed) { // what the .socket unit has
+		for _, f := range sockets {
+			passed = append(passed, Passed{"udpshard.socket", dup(t, f)})
+		}
+		return append(passed, Passed{"LISTEN_FD_6", dup(t, pipe)})
+	}
+
+	first := pass(t, m, unit()...)
+	if len(first.Activated) != 4 || first.Activated[0].Name != "udpshard.socket" || first.Generation != 0 || first.Dropped != nil {
+		t.Fatalf("%+v", first)
+	}
+	var got []*os.File
+	for _, a := range first.Activated[:3] {
+		got = append(got, a.File)
+	}
+	if !slices.Equal(identities(t, got), identities(t, sockets)) {
+		t.Error("not in their order")
+	}
+	keep(t, m.unit(), Set{Listeners: []Listener{{Address: ":5514", Sockets: got[:2]}}})
+
+	// They are passed twice from now on, and are there once.
+	next := pass(t, m, unit()...)
+	if len(next.Listeners[0].Sockets) != 2 || len(next.Activated) != 2 || identity(t, next.Activated[0].File) != identity(t, sockets[2]) || next.Surplus != nil {
+		t.Errorf("%+v", next)
+	}
+
+	// Where the set is not whole, what the .socket unit has is no surplus.
+	broken := sorted(t, append(unit(), without(m.Pass(), ListKind)...)...)
+	if len(broken.Activated) != 4 || broken.Surplus != nil {
+		t.Errorf("%+v", broken)
+	}
+}
+
+func TestStoredByOthers(t *testing.T) {
+	keepsDescriptors(t)
+	s := set(t, "x", 1)
+	passed := stored(t, s, 1)
+	socket, counters := Name{Kind: SocketKind}, Name{Kind: CountersKind}
+	var err, err2 error
+	socket.ID, err = cookie(s.Listeners[0].Sockets[0])
+	counters.ID, err2 = inode(s.Counters)
+	if err := errors.Join(err, err2); err != nil {
+		t.Fatal(err)
+	}
+	k := sorted(t, append(passed,
+		Passed{"udpshard-kept-web-1", dup(t, s.Counters)},
+		Passed{Name{SocketKind, 1}.String(), dup(t, s.Listeners[0].Sockets[0])},
+		Passed{Name{SocketKind, 2}.String(), dup(t, s.Counters)},
+		Passed{Name{CountersKind, 1}.String(), dup(t, s.Counters)},
+		Passed{counters.String(), dup(t, s.Counters)},
+	)...)
+	same(t, k.Set, s)
+	want := []string{
+		"udpshard-kept-web-1: this version does not know what that is",
+		"udpshard-kept-socket-1: it is " + socket.String(),
+		"udpshard-kept-socket-2: getsockopt SO_COOKIE: socket operation on non-socket",
+		"udpshard-kept-counters-1: it is " + counters.String(),
+		counters.String() + ": there are two of it",
+	}
+	for i, w := range want {
+		if i >= len(k.Dropped) || k.Dropped[i].Error() != w {
+			t.Errorf("%v, want %s", k.Dropped, w)
+		}
+	}
+}
+
+func TestListThatNobodyReads(t *testing.T) {
+	keepsDescriptors(t)
+	for text, words := range map[string]string{
+		"":   "unexpected end",
+		`{}`: "format 0",
+		`{"format":1,"listeners":[{"sockets":[7]},{"sockets":[6,7]}]}`: "a socket twice",
+		`{"format":1,"listeners":[{"sockets":[-1]}]}`:                  "cannot unmarshal",
+		`{"format":1}` + strings.Repeat(" ", maxList):                  "more than",
+	} {
+		f := memory(t, text)
+		if _, err := readList(f); err == nil || !strings.Contains(err.Error(), words) {
+			t.Errorf("%.60s: %v, want %q", text, err, words)
+		}
+	}
+	long := list{Format: format, Listeners: []item{{Name: strings.Repeat("x", maxList)}}}
+	if _, err := long.write(); err == nil || !strings.Contains(err.Error(), "at most") {
+		t.Error(err)
+	}
+}
+
+// Whatever a list says, Sort neither panics nor loses a descriptor.
+func FuzzList(f *testing.F) {
+	for _, text := range []string{"", `{"format":1}`, `{"format":1,"counters":7,"listeners":[{"name":"dns","address":":53","seed":4294967295,"sockets":[1,2]}]}`, `{"format":1,"listeners":[{"sockets":[1]},{"sockets":[1]}]}`} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		l, err := parseList(text)
+		if err != nil {
+			return
+		}
+		file, err := l.write()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := readList(file)
+		if err != nil || len(again.Listeners) != len(l.Listeners) {
+			t.Errorf("%+v, %v", again, err)
+		}
+		k := Sort([]Passed{{Name{ListKind, 1}.String(), file}})
+		if (k.Generation == 1) == (len(k.Dropped) == 1) {
+			t.Errorf("%+v", k)
+		}
+		k.Close()
+	})
+}

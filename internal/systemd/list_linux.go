@@ -1,0 +1,82 @@
+package systemd
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"github.com/udpshard/udpshard/internal/sys"
+)
+
+// list says what a set consists of. It is kept as a memory file of its own,
+// so that a set is there with one message, or is not.
+type list struct {
+	Format    int    `json:"format"`
+	Counters  uint64 `json:"counters"` // inode; 0 where there are none
+	Listeners []item `json:"listeners"`
+}
+
+type item struct {
+	Name     string   `json:"name"`
+	Address  string   `json:"address"`
+	Protocol string   `json:"protocol"`
+	Seed     uint32   `json:"seed"`
+	Sockets  []uint64 `json:"sockets"` // cookies
+}
+
+// format is of the list. A version that writes another one does not read this.
+const format = 1
+
+// maxList bounds what is read of a list. A shard takes up to 21 bytes in it.
+const maxList = 1 << 20
+
+func (l list) write() (*os.File, error) {
+	text, err := json.Marshal(l)
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxList {
+		return nil, fmt.Errorf("the list of what is kept has %d bytes, at most %d are read", len(text), maxList)
+	}
+	file, err := sys.NewMemory("udpshard-set", len(text))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := file.WriteAt(text, 0); err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// readList reads a list, whatever the file's offset is: all duplicates share it.
+func readList(file *os.File) (list, error) {
+	text, err := io.ReadAll(io.NewSectionReader(file, 0, maxList+1))
+	if err != nil {
+		return list{}, err
+	}
+	return parseList(text)
+}
+
+func parseList(text []byte) (l list, err error) {
+	if len(text) > maxList {
+		return list{}, fmt.Errorf("it has more than %d bytes", maxList)
+	}
+	if err := json.Unmarshal(text, &l); err != nil {
+		return list{}, err
+	}
+	if l.Format != format {
+		return list{}, fmt.Errorf("it is of format %d, and this version knows %d", l.Format, format)
+	}
+	var all []uint64
+	for _, item := range l.Listeners {
+		all = append(all, item.Sockets...)
+	}
+	if slices.Sort(all); len(slices.Compact(slices.Clone(all))) != len(all) {
+		return list{}, errors.New("it has a socket twice")
+	}
+	return l, nil
+}

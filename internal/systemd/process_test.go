@@ -1,0 +1,267 @@
+package systemd
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// report is what a child says of itself, a line of JSON.
+type report struct {
+	Watchdog   time.Duration
+	Addresses  []string   // of each listener
+	Generation uint64     // of what was kept for it
+	Seeds      []uint32   // likewise
+	Waited     [][]string // datagrams that waited in the sockets, by listener
+	Counters   string
+	Activated  []string
+	Dropped    int
+	Leaked     []string // of the environment
+	Inherited  bool     // a child of its own would have the descriptors
+}
+
+// child is the process: it takes what was kept, or opens two listeners of two
+// sockets, keeps them with counters of its own, and lives until its standard
+// input ends.
+func child(args []string) int {
+	r, err := live(args[0])
+	if err == nil {
+		err = json.NewEncoder(os.Stdout).Encode(r)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	io.Copy(io.Discard, os.Stdin)
+	return 0
+}
+
+func live(counters string) (r report, err error) {
+	u, err := Open()
+	if err != nil {
+		return r, err
+	}
+	r.Watchdog, _ = u.Watchdog()
+	for _, name := range []string{"NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", "WATCHDOG_USEC", "FDSTORE"} {
+		if _, ok := os.LookupEnv(name); ok {
+			r.Leaked = append(r.Leaked, name)
+		}
+	}
+	passed := u.Passed()
+	for _, p := range passed {
+		flags, err := unix.FcntlInt(p.File.Fd(), unix.F_GETFD, 0)
+		r.Inherited = r.Inherited || err != nil || flags&unix.FD_CLOEXEC == 0
+	}
+	k := Sort(passed)
+	r.Generation, r.Dropped = k.Generation, len(k.Dropped)+len(k.Surplus)
+	for _, a := range k.Activated {
+		r.Activated = append(r.Activated, a.Name)
+	}
+	next := k.Set
+	if k.Generation == 0 {
+		if next.Listeners, err = open(k.Activated); err != nil {
+			return r, err
+		}
+	} else {
+		text := make([]byte, 100)
+		n, _ := k.Counters.ReadAt(text, 0)
+		r.Counters = string(text[:n])
+	}
+	for _, l := range next.Listeners {
+		r.Seeds = append(r.Seeds, l.Seed)
+		r.Waited = append(r.Waited, waiting(l.Sockets))
+		conn, err := net.FilePacketConn(l.Sockets[0])
+		if err != nil {
+			return r, err
+		}
+		r.Addresses = append(r.Addresses, conn.LocalAddr().String())
+		conn.Close()
+	}
+	fd, err := unix.MemfdCreate("counters", unix.MFD_CLOEXEC)
+	if err != nil {
+		return r, err
+	}
+	next.Counters = os.NewFile(uintptr(fd), "counters")
+	if _, err := next.Counters.WriteString(counters); err != nil {
+		return r, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), soon)
+	defer cancel()
+	return r, errors.Join(u.Keep(ctx, next), u.Ready("serves"))
+}
+
+// open opens what there is no unit for: two listeners of two sockets, or one
+// of those that are activated.
+func open(activated []Passed) (listeners []Listener, err error) {
+	if len(activated) > 0 {
+		l := Listener{Name: "activated", Seed: 30}
+		for _, a := range activated {
+			l.Sockets = append(l.Sockets, a.File)
+		}
+		return []Listener{l}, nil
+	}
+	reuse := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) (err error) {
+		raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) })
+		return err
+	}}
+	for i := range 2 {
+		l := Listener{Name: fmt.Sprint("l", i), Seed: uint32(10 + i)}
+		address := "127.0.0.1:0"
+		for range 2 {
+			conn, err := reuse.ListenPacket(context.Background(), "udp4", address)
+			if err != nil {
+				return nil, err
+			}
+			address = conn.LocalAddr().String()
+			file, err := conn.(*net.UDPConn).File()
+			if err != nil {
+				return nil, err
+			}
+			conn.Close()
+			l.Sockets = append(l.Sockets, file)
+		}
+		listeners = append(listeners, l)
+	}
+	return listeners, nil
+}
+
+// waiting reads what waits in the sockets.
+func waiting(sockets []*os.File) (texts []string) {
+	for _, f := range sockets {
+		for buffer := make([]byte, 100); ; {
+			n, _, err := unix.Recvfrom(int(f.Fd()), buffer, unix.MSG_DONTWAIT)
+			if err != nil {
+				break
+			}
+			texts = append(texts, string(buffer[:n]))
+		}
+	}
+	slices.Sort(texts)
+	return texts
+}
+
+// running is a child that has kept its set and said that it is ready.
+type running struct {
+	report
+	cmd   *exec.Cmd
+	stdin io.Closer
+}
+
+func start(t *testing.T, m *Manager, counters string, activated ...Passed) *running {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &running{cmd: m.Command(activated, self, "child", counters)}
+	stdout, err := r.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.stdin, err = r.cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.kill)
+	line, err := bufio.NewReader(stdout).ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(line, &r.report)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Await("ready", func(said []Message, _ []string) bool {
+		return slices.ContainsFunc(said, func(s Message) bool { return s.PID == r.cmd.Process.Pid && s.Text == "READY=1\nSTATUS=serves" })
+	})
+	return r
+}
+
+func (r *running) kill() {
+	r.cmd.Process.Kill()
+	r.stdin.Close()
+	r.cmd.Wait()
+}
+
+// What is sent while no process is there waits for the next: after kill -9 as
+// after a clean end.
+func TestProcessesInARow(t *testing.T) {
+	keepsDescriptors(t)
+	m := newManager(t)
+	r := start(t, m, "0")
+	if r.Watchdog != 20*time.Second || r.Leaked != nil || r.Generation != 0 {
+		t.Errorf("%+v", r.report)
+	}
+	for i := range 3 {
+		if i%2 == 0 {
+			r.kill()
+		} else {
+			r.stdin.Close()
+			if err := r.cmd.Wait(); err != nil {
+				t.Error(err)
+			}
+		}
+		var want [][]string
+		for _, address := range r.Addresses {
+			var sent []string
+			for n := range 20 { // from as many ports, so that each socket gets some
+				conn, err := net.Dial("udp", address)
+				if err != nil {
+					t.Fatal(err)
+				}
+				text := fmt.Sprintf("%s %02d", address, n)
+				if _, err := conn.Write([]byte(text)); err != nil {
+					t.Error(err)
+				}
+				conn.Close()
+				sent = append(sent, text)
+			}
+			want = append(want, sent)
+		}
+		next := start(t, m, fmt.Sprint(i+1))
+		if next.Counters != fmt.Sprint(i) || next.Generation <= r.Generation || next.Dropped != 0 || next.Leaked != nil || next.Inherited {
+			t.Errorf("%+v", next.report)
+		}
+		if !slices.Equal(next.Addresses, r.Addresses) || !slices.Equal(next.Seeds, []uint32{10, 11}) {
+			t.Errorf("%+v, before %+v", next.report, r.report)
+		}
+		if !slices.EqualFunc(next.Waited, want, slices.Equal[[]string]) {
+			t.Errorf("%q, sent %q", next.Waited, want)
+		}
+		if kept := m.Kept(); len(kept) != 6 {
+			t.Errorf("%q", kept)
+		}
+		r = next
+	}
+}
+
+func TestActivatedProcess(t *testing.T) {
+	keepsDescriptors(t)
+	m := newManager(t)
+	var unit []Passed
+	for _, f := range udpSockets(t, 3) {
+		unit = append(unit, Passed{"udpshard.socket", f})
+	}
+	r := start(t, m, "0", unit...)
+	if !slices.Equal(r.Activated, []string{"udpshard.socket", "udpshard.socket", "udpshard.socket"}) || r.Inherited {
+		t.Errorf("%+v", r.report)
+	}
+	r.kill()
+	next := start(t, m, "1", unit...)
+	if next.Activated != nil || !slices.Equal(next.Seeds, []uint32{30}) || next.Counters != "0" || next.Dropped != 0 {
+		t.Errorf("%+v", next.report)
+	}
+}

@@ -1,0 +1,101 @@
+package systemd
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// patience bounds how long a message waits where the manager does not read:
+// who says Alive must not hang with it. A manager that runs takes a message in
+// well under a second, also while it loads its units anew.
+const patience = 10 * time.Second
+
+// say sends assignments, of which empty ones are left out.
+func (u *Unit) say(assignments ...string) error {
+	var lines []string
+	for _, a := range assignments {
+		if a = strings.TrimSuffix(a, "\n"); a != "" {
+			lines = append(lines, a)
+		}
+	}
+	if len(lines) == 0 {
+		return nil
+	}
+	return u.send(strings.Join(lines, "\n"))
+}
+
+// send sends a message with duplicates of files. There is a socket for each,
+// as in libsystemd: a manager that was replaced meanwhile listens anew.
+func (u *Unit) send(state string, files ...*os.File) error {
+	if u == nil || u.socket == "" {
+		return nil
+	}
+	err := sendTo(u.socket, state, files)
+	if err != nil {
+		said, _, _ := strings.Cut(state, "\n")
+		err = fmt.Errorf("say %s to the service manager: %w", said, err)
+	}
+	return err
+}
+
+func sendTo(socket, state string, files []*os.File) error {
+	fds, err := numbers(files)
+	if err != nil {
+		return err
+	}
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	var rights []byte
+	if len(fds) > 0 {
+		rights = unix.UnixRights(fds...)
+	}
+	// WriteMsgUnix refuses a datagram socket that is connected, and with one
+	// that is not, the poller can't tell when the manager reads again.
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var sent error
+	err = raw.Write(func(fd uintptr) bool {
+		for {
+			sent = unix.Sendmsg(int(fd), []byte(state), rights, nil, 0)
+			if !errors.Is(sent, unix.EINTR) {
+				return !errors.Is(sent, unix.EAGAIN)
+			}
+		}
+	})
+	runtime.KeepAlive(files)
+	if err != nil {
+		return err
+	}
+	return os.NewSyscallError("sendmsg", sent)
+}
+
+// numbers returns the files' descriptors, and leaves their modes alone: Fd
+// would change O_NONBLOCK for all who have a duplicate.
+func numbers(files []*os.File) ([]int, error) {
+	fds := make([]int, 0, len(files))
+	for _, f := range files {
+		raw, err := f.SyscallConn()
+		if err == nil {
+			err = raw.Control(func(fd uintptr) { fds = append(fds, int(fd)) })
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return fds, nil
+}

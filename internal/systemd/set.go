@@ -1,0 +1,204 @@
+package systemd
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// Set is what outlives a process: the sockets of its listeners, and the memory
+// in which it counts.
+type Set struct {
+	Counters  *os.File // nil where there are none
+	Listeners []Listener
+}
+
+// Listener is a listener's part of a Set.
+type Listener struct {
+	Name     string
+	Address  string // as it is written in the configuration; getsockname(2) says what came of it
+	Protocol string
+	Seed     uint32     // of its steering: flows stay where they are
+	Sockets  []*os.File // in the order of its shards
+}
+
+// Close closes all that is in it.
+func (s *Set) Close() {
+	if s.Counters != nil {
+		s.Counters.Close()
+	}
+	for _, l := range s.Listeners {
+		shut(l.Sockets...)
+	}
+	*s = Set{}
+}
+
+func shut(files ...*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
+}
+
+// Keep stores a set in place of what was stored before, and returns once the
+// manager has dealt with it. The files stay open and the caller's. Whenever
+// the process is killed meanwhile, the store has one of the two whole.
+//
+// Sockets that only the set before has are closed in the store. As long as
+// they were there they were members of their SO_REUSEPORT group, whether read
+// or not: call it before this process closes the last duplicate, and read what
+// waits there in between.
+//
+// It is called by one goroutine at a time. The error is a *FullError where the store is known to be too small, and
+// then nothing was changed. An older manager than systemd 254 does not tell;
+// that of a unit without a store ignores it all.
+func (u *Unit) Keep(ctx context.Context, s Set) error {
+	if u == nil || u.socket == "" {
+		return nil
+	}
+	generation := u.nextGeneration()
+	l, names, err := s.list()
+	if err != nil {
+		return err
+	}
+	file, err := l.write()
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	sheet := Name{ListKind, generation}.String()
+	want := map[string]bool{sheet: true}
+	for name := range names {
+		want[name] = true
+	}
+	if err := u.fits(want); err != nil {
+		return err
+	}
+
+	for name, file := range names {
+		if err := u.Store(name, file); err != nil {
+			return err
+		}
+	}
+	if err := u.Store(sheet, file); err != nil { // from here on it is this set
+		return err
+	}
+	for _, name := range u.leftovers(want) {
+		if err := u.Remove(name); err != nil {
+			return err
+		}
+	}
+	return u.Barrier(ctx)
+}
+
+// Forget removes sockets from the store that another process has kept: what a
+// successor in the same unit calls with those that it does not read on. It
+// does not change the set.
+func (u *Unit) Forget(sockets ...*os.File) error {
+	if u == nil || u.socket == "" {
+		return nil
+	}
+	for _, f := range sockets {
+		number, err := cookie(f)
+		if err != nil {
+			return err
+		}
+		if err := u.Remove(Name{SocketKind, number}.String()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// list returns the set's list, and what is in it by the names for the store.
+func (s *Set) list() (list, map[string]*os.File, error) {
+	l := list{Format: format}
+	names := make(map[string]*os.File)
+	if s.Counters != nil {
+		var err error
+		if l.Counters, err = inode(s.Counters); err != nil {
+			return list{}, nil, fmt.Errorf("the counters: %w", err)
+		}
+		names[Name{CountersKind, l.Counters}.String()] = s.Counters
+	}
+	for _, had := range s.Listeners {
+		item := item{Name: had.Name, Address: had.Address, Protocol: had.Protocol, Seed: had.Seed}
+		for i, f := range had.Sockets {
+			number, err := cookie(f)
+			if err != nil {
+				return list{}, nil, fmt.Errorf("listener %s, shard %d: %w", had.Name, i, err)
+			}
+			name := Name{SocketKind, number}.String()
+			if names[name] != nil {
+				return list{}, nil, fmt.Errorf("listener %s, shard %d: its socket is another shard's", had.Name, i)
+			}
+			names[name] = f
+			item.Sockets = append(item.Sockets, number)
+		}
+		l.Listeners = append(l.Listeners, item)
+	}
+	return l, names, nil
+}
+
+// nextGeneration returns a number above that of any set that was stored before.
+// It is the monotonic clock's, in microseconds, which starts with the system,
+// as stores do: a process that has not seen the set before, since it did not
+// start from the store, gets a higher one too.
+func (u *Unit) nextGeneration() uint64 {
+	var now unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) != nil {
+		now = unix.Timespec{}
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.generation = max(u.generation+1, uint64(now.Nano()/1000))
+	return u.generation
+}
+
+// fits says whether there is room for what is wanted beside what is stored.
+func (u *Unit) fits(want map[string]bool) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	all := maps.Clone(u.stored)
+	maps.Copy(all, want)
+	if u.limit > 0 && len(all) > u.limit {
+		return &FullError{Limit: u.limit, Needed: len(all)}
+	}
+	return nil
+}
+
+// leftovers returns what is stored and not wanted, the lists first: nothing is
+// to be missing from a list that is there.
+func (u *Unit) leftovers(want map[string]bool) []string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	var names []string
+	for name := range u.stored {
+		if !want[name] {
+			names = append(names, name)
+		}
+	}
+	isList := func(name string) int {
+		if n, ok := ParseName(name); ok && n.Kind == ListKind {
+			return 0
+		}
+		return 1
+	}
+	slices.SortFunc(names, func(a, b string) int { return isList(a) - isList(b) })
+	return names
+}
+
+// FullError says that the store has no room for a set, beside the one before.
+type FullError struct{ Limit, Needed int }
+
+func (e *FullError) Error() string {
+	return fmt.Sprintf("the service manager's descriptor store takes %d, and %d are needed", e.Limit, e.Needed)
+}
+
+// Hint says what to do about it.
+func (e *FullError) Hint() string {
+	return fmt.Sprintf("set FileDescriptorStoreMax=%d or more in the unit", e.Needed)
+}

@@ -1,0 +1,209 @@
+package systemd
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// set has listeners of so many shards, and counters that say which it is.
+func set(t *testing.T, counters string, shards ...int) Set {
+	t.Helper()
+	s := Set{Counters: memory(t, counters)}
+	for i, n := range shards {
+		s.Listeners = append(s.Listeners, Listener{Name: fmt.Sprint("l", i), Address: ":5514", Protocol: "raw", Seed: 1<<32 - 1 - uint32(i), Sockets: udpSockets(t, n)})
+	}
+	return s
+}
+
+// same fails unless got is want, by duplicates.
+func same(t *testing.T, got, want Set) {
+	t.Helper()
+	if (got.Counters == nil) != (want.Counters == nil) || want.Counters != nil && content(t, got.Counters) != content(t, want.Counters) {
+		t.Error("other counters")
+	}
+	if len(got.Listeners) != len(want.Listeners) {
+		t.Fatalf("%d listeners, want %d", len(got.Listeners), len(want.Listeners))
+	}
+	for i, l := range got.Listeners {
+		w := want.Listeners[i]
+		if l.Name != w.Name || l.Address != w.Address || l.Protocol != w.Protocol || l.Seed != w.Seed || !slices.Equal(identities(t, l.Sockets), identities(t, w.Sockets)) {
+			t.Errorf("listener %d: %+v, want %+v", i, l, w)
+		}
+	}
+}
+
+func identities(t *testing.T, files []*os.File) (all [][2]uint64) {
+	for _, f := range files {
+		all = append(all, identity(t, f))
+	}
+	return all
+}
+
+func keep(t *testing.T, u *Unit, s Set) {
+	t.Helper()
+	if err := u.Keep(within(t), s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pass is what the next process would get.
+func pass(t *testing.T, m *Manager, activated ...Passed) Kept {
+	t.Helper()
+	k := Sort(append(activated, m.Pass()...))
+	t.Cleanup(k.Close)
+	return k
+}
+
+func TestKeep(t *testing.T) {
+	keepsDescriptors(t)
+	m := newManager(t)
+	first := set(t, "first", 3, 0, 1)
+	keep(t, m.unit(), first)
+	k := pass(t, m)
+	same(t, k.Set, first)
+	if k.Generation == 0 || k.Activated != nil || k.Surplus != nil || k.Dropped != nil {
+		t.Errorf("%+v", k)
+	}
+
+	// The next process has counters of its own, a shard less, and a new listener.
+	u := m.unit()
+	next := set(t, "next", 2)
+	next.Listeners = append(next.Listeners, k.Listeners[0])
+	next.Listeners[1].Sockets = k.Listeners[0].Sockets[:2]
+	keep(t, u, next)
+	again := pass(t, m)
+	same(t, again.Set, next)
+	if again.Generation <= k.Generation || again.Surplus != nil || again.Dropped != nil {
+		t.Errorf("%+v", again)
+	}
+	if kept := m.Kept(); len(kept) != 4+2 {
+		t.Errorf("%q", kept)
+	}
+
+	// The very same once more: sockets stay where they are.
+	before := len(m.Said())
+	keep(t, u, next)
+	if removed := slices.DeleteFunc(texts(m.Said())[before:], func(s string) bool { return !strings.HasPrefix(s, "FDSTOREREMOVE=1") || !strings.Contains(s, "socket") }); len(removed) > 0 {
+		t.Errorf("%q", removed)
+	}
+	same(t, pass(t, m).Set, next)
+
+	keep(t, u, Set{}) // nothing but a list of nothing
+	if kept := m.Kept(); len(kept) != 1 {
+		t.Errorf("%q", kept)
+	}
+	same(t, pass(t, m).Set, Set{})
+}
+
+// Wherever a process is killed while it keeps, the store has a whole set.
+func TestKilledWhileKeeping(t *testing.T) {
+	keepsDescriptors(t)
+	old, next := set(t, "old", 2, 2), set(t, "next", 3)
+	next.Listeners[0].Sockets = append(next.Listeners[0].Sockets, old.Listeners[1].Sockets[0])
+	for takes := 0; ; takes++ {
+		m := newManager(t)
+		keep(t, m.unit(), old)
+		m.Limit(standard, takes)
+		keep(t, m.unit(), next)
+		whole := m.Limit(standard, 0) > 0 // it would have taken more
+
+		k := pass(t, m)
+		if len(k.Listeners) == 2 {
+			same(t, k.Set, old)
+			if whole {
+				t.Fatal("nothing came of it")
+			}
+		} else {
+			same(t, k.Set, next)
+		}
+		if k.Dropped != nil {
+			t.Errorf("after %d: %v", takes, k.Dropped)
+		}
+		// Whatever it was, what the process after that keeps is all there is.
+		m.Limit(standard, -1)
+		keep(t, m.unit(), k.Set)
+		if want := 2 + len(k.Listeners[0].Sockets); len(k.Listeners) == 1 && len(m.Kept()) != want || len(k.Listeners) == 2 && len(m.Kept()) != 6 {
+			t.Errorf("after %d: %q", takes, m.Kept())
+		}
+		last := pass(t, m)
+		same(t, last.Set, k.Set)
+		if last.Surplus != nil || last.Dropped != nil {
+			t.Errorf("after %d: %+v", takes, last)
+		}
+		if whole {
+			break
+		}
+	}
+}
+
+// A successor in the same unit was not started from the store, and does not
+// know what is in it.
+func TestSuccessorKeeps(t *testing.T) {
+	keepsDescriptors(t)
+	m := newManager(t)
+	old := set(t, "old", 3)
+	keep(t, m.unit(), old)
+	successor := &Unit{socket: m.address(), stored: make(map[string]bool)}
+	next := set(t, "next")
+	next.Listeners = []Listener{old.Listeners[0]}
+	next.Listeners[0].Sockets = old.Listeners[0].Sockets[:1]
+	keep(t, successor, next)
+	if err := errors.Join(successor.Forget(old.Listeners[0].Sockets[1:]...), successor.Barrier(within(t))); err != nil {
+		t.Fatal(err)
+	}
+	k := pass(t, m)
+	same(t, k.Set, next)
+	if k.Surplus != nil {
+		t.Error(k.Surplus)
+	}
+}
+
+func TestStoreIsTooSmall(t *testing.T) {
+	keepsDescriptors(t)
+	m := newManager(t)
+	m.Limit(6, -1)
+	u := m.unit()
+	old, next := set(t, "old", 2), set(t, "next", 2)
+	keep(t, u, old)
+	err := u.Keep(within(t), next)
+	var full *FullError
+	if !errors.As(err, &full) || full.Limit != 6 || full.Needed != 8 || full.Hint() != "set FileDescriptorStoreMax=8 or more in the unit" {
+		t.Error(err)
+	}
+	same(t, pass(t, m).Set, old)
+
+	// A manager that does not tell: the older set stays the newest that is whole.
+	u.limit = 0
+	keep(t, u, next)
+	k := pass(t, m)
+	if k.Generation != 0 { // the old list was removed as the new one did not fit
+		t.Error(k.Generation)
+	}
+	if len(k.Surplus) == 0 || len(k.Dropped) == 0 {
+		t.Errorf("%+v", k)
+	}
+}
+
+func TestSetsThatCannotBeKept(t *testing.T) {
+	keepsDescriptors(t)
+	m := newManager(t)
+	s := set(t, "x", 1, 1)
+	s.Listeners[1].Sockets = s.Listeners[0].Sockets
+	if err := m.unit().Keep(within(t), s); err == nil || !strings.Contains(err.Error(), "listener l1, shard 0: its socket is another shard's") {
+		t.Error(err)
+	}
+	s.Listeners[1].Sockets = []*os.File{s.Counters}
+	if err := m.unit().Keep(within(t), s); err == nil || !strings.Contains(err.Error(), "SO_COOKIE") {
+		t.Error(err)
+	}
+	if err := m.unit().Forget(s.Counters); err == nil {
+		t.Error("forgot what is no socket")
+	}
+	if said := m.Said(); said != nil {
+		t.Errorf("%q", texts(said))
+	}
+}

@@ -1,0 +1,81 @@
+package systemd
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// More than a message can carry go in several.
+func TestStoreAndRemove(t *testing.T) {
+	keepsDescriptors(t)
+	m := newManager(t)
+	m.Limit(1000, -1)
+	u := m.unit()
+	var files []*os.File
+	for range 2*maxFiles + 1 {
+		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, os.NewFile(uintptr(fd), "event"))
+	}
+	defer shut(files...)
+	one := memory(t, "one")
+	if err := errors.Join(u.Store("many", files...), u.Store("one", one), u.Barrier(within(t))); err != nil {
+		t.Fatal(err)
+	}
+	var came []int
+	for _, s := range m.Said() {
+		came = append(came, s.Files)
+	}
+	// eventfds are of one inode, so the stand-in takes them for duplicates
+	if !slices.Equal(came, []int{253, 253, 1, 1, 1}) || !slices.Equal(m.Kept(), []string{"many", "one"}) {
+		t.Error(came, m.Kept())
+	}
+	if said := m.Said()[3].Text; said != "FDSTORE=1\nFDPOLL=0\nFDNAME=one" {
+		t.Errorf("%q", said)
+	}
+	if err := errors.Join(u.Remove("many"), u.Remove("never"), u.Barrier(within(t))); err != nil {
+		t.Fatal(err)
+	}
+	passed := m.Pass()
+	defer passed[0].File.Close()
+	if len(passed) != 1 || passed[0].Name != "one" || content(t, passed[0].File) != "one" {
+		t.Error(passed)
+	}
+}
+
+func TestNamesThatAreRefused(t *testing.T) {
+	u := &Unit{socket: "/nowhere"}
+	for _, name := range []string{"", "a:b", "a\nFDNAME=b", "é", "\x7f", strings.Repeat("x", 256)} {
+		if err := u.Store(name); err == nil {
+			t.Errorf("stored as %q", name)
+		}
+		if err := u.Remove(name); err == nil {
+			t.Errorf("removed %q", name)
+		}
+	}
+	for _, name := range []string{"x", "a b~", strings.Repeat("x", 255), Name{SocketKind, 1<<64 - 1}.String()} {
+		if err := checkName(name); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestStoreOfAClosedFile(t *testing.T) {
+	keepsDescriptors(t)
+	u := newManager(t).unit()
+	f := memory(t, "")
+	f.Close()
+	if err := u.Store("x", f); err == nil || !strings.HasSuffix(err.Error(), "use of closed file") {
+		t.Error(err)
+	}
+	if err := u.Keep(within(t), Set{Listeners: []Listener{{Name: "dns", Sockets: []*os.File{f}}}}); err == nil || err.Error() != "listener dns, shard 0: use of closed file" {
+		t.Error(err)
+	}
+}
