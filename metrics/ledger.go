@@ -89,6 +89,19 @@ func (l *Ledger) NotReady(now time.Time) []string {
 	return why
 }
 
+// Turning says whether every shard has shown a sign of life within limit: see
+// Shard.Pulse. Those that rest need show none.
+func (l *Ledger) Turning(now time.Time, limit time.Duration) bool {
+	for _, listener := range l.Listeners() {
+		for _, s := range listener.Shards {
+			if pulse := s.Pulse(); pulse != 0 && time.Duration(clock(now)-pulse) > limit {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // Listener is one address and its shards. Its fields are set before it is
 // added to a Ledger.
 type Listener struct {

@@ -27,6 +27,7 @@ type Group struct {
 	gate     atomic.Pointer[gate]
 	steerer  *steerer
 	stopping atomic.Bool
+	leaving  atomic.Bool
 	yielding atomic.Bool
 	yielded  bool  // Run has returned since then
 	surplus  []int // sockets that were inherited, and have no shard
@@ -165,6 +166,17 @@ func (g *Group) Run(ctx context.Context) error {
 var ErrReplaced = errors.New("another process has taken over the sockets")
 
 func (g *Group) replaced() bool { return g.shards[0].page.Replaced() }
+
+// Leave makes Run return, and close its sockets, once every shard has found its
+// queue empty. It is for sockets that another process has too, or will have:
+// unlike when Run's context is done, what comes afterwards is let in, and waits
+// for that one.
+func (g *Group) Leave() {
+	g.leaving.Store(true)
+	for _, s := range g.shards {
+		s.interrupt()
+	}
+}
 
 // Yield makes Run return as soon as every shard has handled the batch that it
 // has, and handed its records to its sink. What waits in the kernel stays

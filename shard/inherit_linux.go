@@ -90,6 +90,18 @@ func closeAll(fds []int) {
 	}
 }
 
+// SocketAddress returns the address that a UDP socket is bound to.
+func SocketAddress(socket *os.File) (at netip.AddrPort, err error) {
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return at, err
+	}
+	if controlErr := raw.Control(func(fd uintptr) { at, err = boundTo(int(fd)) }); controlErr != nil {
+		return at, controlErr
+	}
+	return at, err
+}
+
 // Seed returns the seed of the group's flow hash, for Inheritance.
 func (g *Group) Seed() uint32 { return g.steerer.seed }
 
@@ -159,6 +171,10 @@ func (g *Group) adopt(sockets int) (err error) {
 	for i, s := range g.shards[:min(len(g.shards), sockets)] {
 		if err := setOptions(s.fd, g.config, g.address, i); err != nil {
 			return fmt.Errorf("socket %d that was handed over: %w", i, err)
+		}
+		// A service manager's do not block. The flag is that of all duplicates.
+		if err := unix.SetNonblock(s.fd, false); err != nil {
+			return os.NewSyscallError("fcntl F_SETFL", err)
 		}
 		if !g.config.GRO {
 			_ = unix.SetsockoptInt(s.fd, unix.SOL_UDP, unix.UDP_GRO, 0) // an old kernel has none to turn off

@@ -121,9 +121,9 @@ func (s *shard) loop() error {
 			return nil
 		}
 		flags, polled := 0, false
-		stopping := s.group.stopping.Load()
+		stopping, leaving := s.group.stopping.Load(), s.group.leaving.Load()
 		switch {
-		case stopping, gathered:
+		case stopping, leaving, gathered:
 			flags = unix.MSG_DONTWAIT
 		case now.Sub(last) < s.group.config.BusyPoll:
 			flags = unix.MSG_DONTWAIT
@@ -156,7 +156,7 @@ func (s *shard) loop() error {
 					runtime.Gosched()
 				}
 			}
-		case empty(err) && stopping && lastLook:
+		case empty(err) && (stopping && lastLook || leaving):
 			return nil
 		case empty(err):
 			if troubles = 0; stopping { // what was past the filter when it came is queued by now

@@ -3,7 +3,10 @@ package shard
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -66,17 +69,36 @@ func (c Config) wantsDestinations(at address, shard int) bool {
 }
 
 // setReceiveBuffer asks for size bytes with privilege, and without it for as
-// many as net.core.rmem_max allows, which the kernel grants without a word.
+// many as net.core.rmem_max allows, which the kernel grants without a word. One
+// that is larger than that already, as a service manager may have made it, is
+// not shrunk for want of privilege.
 func setReceiveBuffer(fd, size int) error {
 	size = min(size, maxReceiveBuffer-1)
 	err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, size)
 	if errors.Is(err, unix.EPERM) {
+		if had, hadErr := grantedBuffer(fd); hadErr == nil && had <= size && had >= largestBuffer() {
+			return nil
+		}
 		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, size)
 	}
 	if err != nil {
 		return fmt.Errorf("set the receive buffer to %d bytes: %w", size, err)
 	}
 	return nil
+}
+
+// largestBuffer is what the kernel grants without privilege, and so much that
+// nothing is larger where it does not say.
+func largestBuffer() int {
+	text, err := os.ReadFile("/proc/sys/net/core/rmem_max")
+	if err != nil {
+		return math.MaxInt
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return math.MaxInt
+	}
+	return n
 }
 
 // grantedBuffer returns what the kernel granted, in the unit of what was

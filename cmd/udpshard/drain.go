@@ -13,6 +13,7 @@ import (
 // drain stops reading, writes what was read, and logs the final ledger.
 func (s *server) drain(stop func(), again <-chan os.Signal, ended <-chan error) error {
 	s.ledger.SetRole(metrics.Draining)
+	s.service.try("stopping", s.service.unit.Stopping("draining"))
 	s.stats.stop()
 	s.watchSecond(again)
 	late, cancel := context.WithTimeout(context.Background(), s.config.drainTimeout)
@@ -21,7 +22,11 @@ func (s *server) drain(stop func(), again <-chan os.Signal, ended <-chan error) 
 	if s.takeover != nil {
 		errs = append(errs, s.takeover.Close())
 	}
-	stop()
+	if s.service.unit.Managed() {
+		defer s.leaveSockets().Stop()
+	} else {
+		stop()
+	}
 	expired := late.Done()
 	for range s.groups {
 		select {
@@ -44,6 +49,20 @@ func (s *server) drain(stop func(), again <-chan os.Signal, ended <-chan error) 
 	return errors.Join(errs...)
 }
 
+// leaveSockets has the groups leave, with the sockets open for the next process:
+// systemd keeps them if the service is started again. Where there is no end of
+// what comes, that has to wait too.
+func (s *server) leaveSockets() *time.Timer {
+	for _, g := range s.groups {
+		g.Leave()
+	}
+	return time.AfterFunc(s.config.drainTimeout/2, func() {
+		for _, g := range s.groups {
+			g.Yield()
+		}
+	})
+}
+
 // logLedger logs the account of the whole run, whatever the log level.
 func (s *server) logLedger() {
 	for _, listener := range s.ledger.Listeners() {
@@ -59,6 +78,10 @@ func (s *server) leave(why string) error {
 	s.stats.stop()
 	s.web.close() // the other has the socket that listens
 	s.log.Info().Msg(why)
+	if !s.handover.sameUnit {
+		s.service.try("stopping", s.service.unit.Stopping(why))
+		s.service.forget()
+	}
 	late, cancel := context.WithTimeout(context.Background(), s.config.drainTimeout)
 	defer cancel()
 	err := s.outputs.Close(late)

@@ -17,11 +17,12 @@ import (
 )
 
 // legacy is what a process that serves now has for this one, which replaces it
-// or stands by; nil where there is none.
+// or stands by, or what one that has ended left with the service manager; nil
+// where there is nothing.
 type legacy struct {
-	conn  *takeover.Conn
+	conn  *takeover.Conn // nil: there is no such process
 	offer takeover.Offer
-	book  *metrics.Book // its counters
+	book  *metrics.Book // its counters; nil: there are none
 	log   zerolog.Logger
 
 	estate *metrics.Estate // what this process has taken of the book; nil: nothing yet
@@ -92,7 +93,9 @@ func (l *legacy) close() {
 	if l == nil {
 		return
 	}
-	l.conn.Close()
+	if l.conn != nil {
+		l.conn.Close()
+	}
 	l.offer.Close()
 	if l.book != nil {
 		l.book.Close()

@@ -56,6 +56,7 @@ type signals struct{ stop, reload chan os.Signal }
 type server struct {
 	flags   *flags
 	config  *config
+	service *service
 	log     zerolog.Logger
 	ledger  *metrics.Ledger
 	outputs *output.Set
@@ -86,17 +87,18 @@ func serve(f *flags, c *config, stderr io.Writer) error {
 	defer closeLog(logs)
 	log := newLogger(logs, isTerminal(stderr), c.logFormat)
 	setLevel(c.logLevel)
-	s, err := started(f, c, log, signals)
+	s, err := started(f, c, openService(log), signals)
 	if s == nil {
 		return err
 	}
 	return s.run(signals)
 }
 
-func newServer(f *flags, c *config, log zerolog.Logger) *server {
-	s := &server{flags: f, config: c, log: log, ledger: metrics.NewLedger(thisBuild().version)}
+func newServer(f *flags, c *config, v *service) *server {
+	s := &server{flags: f, config: c, service: v, log: v.log, ledger: metrics.NewLedger(thisBuild().version)}
 	s.outputs = output.NewSet(s.outputEvent)
 	s.handover = newHandover(s)
+	v.now.Store(s)
 	return s
 }
 
@@ -116,7 +118,7 @@ const (
 
 // started returns a server that is active, or nil with the error; without one
 // where a signal to stop came first.
-func started(f *flags, c *config, log zerolog.Logger, signals signals) (*server, error) {
+func started(f *flags, c *config, v *service, signals signals) (*server, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	stopped := make(chan os.Signal, 1)
@@ -129,7 +131,7 @@ func started(f *flags, c *config, log zerolog.Logger, signals signals) (*server,
 		}
 	}()
 	for began, told := time.Now(), false; ; {
-		s := newServer(f, c, log)
+		s := newServer(f, c, v)
 		attempt := time.Now()
 		err := s.start(ctx, signals.reload)
 		if err == nil {
@@ -138,7 +140,7 @@ func started(f *flags, c *config, log zerolog.Logger, signals signals) (*server,
 		s.discard()
 		select {
 		case sig := <-stopped:
-			log.Info().Stringer("signal", sig).Msg("stopped before it was active")
+			v.log.Info().Stringer("signal", sig).Msg("stopped before it was active")
 			return nil, nil
 		default:
 		}
@@ -155,7 +157,7 @@ func started(f *flags, c *config, log zerolog.Logger, signals signals) (*server,
 			}
 			if !told {
 				told = true
-				log.Warn().Err(retry.error).Msg("can't stand by yet: trying again")
+				v.log.Warn().Err(retry.error).Msg("can't stand by yet: trying again")
 			}
 		}
 		c = s.config
@@ -167,6 +169,9 @@ func started(f *flags, c *config, log zerolog.Logger, signals signals) (*server,
 // over. When ctx ends first, the other goes on.
 func (s *server) start(ctx context.Context, reload <-chan os.Signal) error {
 	from, err := dialLegacy(ctx, s.config, s.log)
+	if err == nil && from == nil {
+		from, err = s.service.legacy(s.config)
+	}
 	if err != nil {
 		return err
 	}
@@ -174,9 +179,10 @@ func (s *server) start(ctx context.Context, reload <-chan os.Signal) error {
 	err = s.open(from)
 	switch {
 	case err != nil:
-	case from == nil && s.config.takeover == "":
 	case from == nil:
-		s.takeover, err = takeover.Listen(s.config.takeover, thisBuild().version)
+		err = s.listen(takeover.Listen)
+	case from.conn == nil:
+		err = s.goOn(ctx, from)
 	case s.config.standby:
 		err = s.standBy(ctx, reload, from)
 	default:
@@ -193,6 +199,14 @@ func (s *server) start(ctx context.Context, reload <-chan os.Signal) error {
 		s.announce(l, s.groups[i])
 	}
 	return nil
+}
+
+// listen takes the takeover path, if there is one.
+func (s *server) listen(how func(path, version string) (*takeover.Server, error)) (err error) {
+	if s.config.takeover != "" {
+		s.takeover, err = how(s.config.takeover, thisBuild().version)
+	}
+	return err
 }
 
 // isTaken says whether another process has the port, or the takeover path.
@@ -266,7 +280,7 @@ func (s *server) open(from *legacy) error {
 
 // openBook makes the counters' memory, where another process is to have it.
 func (s *server) openBook() (err error) {
-	if s.config.takeover == "" {
+	if s.config.takeover == "" && !s.service.unit.Managed() {
 		return nil
 	}
 	var layouts []metrics.Layout
@@ -332,6 +346,7 @@ func (s *server) run(signals signals) error {
 	ended := make(chan error, len(s.groups))
 	s.read(ctx, ended)
 	s.web.serve()
+	s.service.keep(s)
 	s.stats = newStats(s.ledger, s.log, s.config.statsInterval)
 	if s.takeover != nil {
 		go func() {
@@ -368,7 +383,9 @@ func (s *server) wait(ctx context.Context, signals signals, ended chan error) er
 	for {
 		select {
 		case <-signals.reload:
+			s.service.try("a reload", s.service.unit.Reloading())
 			s.reload()
+			s.service.try("a reload", s.service.unit.Ready(s.summary()))
 		case sig := <-stop:
 			if passed = s.pass(ctx, sig); passed == nil {
 				s.log.Info().Stringer("signal", sig).Msg("draining")

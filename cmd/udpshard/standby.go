@@ -22,6 +22,7 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *leg
 		s.web.serve()
 	}
 	s.log.Info().Int("pid", from.offer.PID).Str("version", from.offer.Version).Msg("standing by for the process that serves")
+	s.service.standsBy(from.offer.PID)
 
 	waiting, stop := context.WithCancel(ctx)
 	defer stop()
@@ -123,6 +124,22 @@ func (s *server) bury(ctx context.Context, from *legacy) error {
 	return nil
 }
 
+// goOn goes on with what the service manager had: sockets, and where a process
+// before has served, its counters.
+func (s *server) goOn(ctx context.Context, from *legacy) error {
+	if from.book != nil {
+		return s.bury(ctx, from)
+	}
+	if err := s.listen(takeover.Listen); err != nil {
+		return err
+	}
+	if err := s.inherit(from); err != nil {
+		return err
+	}
+	s.log.Info().Msg("took over: sockets of the service manager")
+	return nil
+}
+
 // depose takes over from a process that does not run, and has not for as long
 // as it was the owner at that epoch. It may wake up: then it sees that it was
 // replaced, and leaves.
@@ -152,7 +169,7 @@ func (s *server) seat(from *legacy, epoch uint64, listen func(path, version stri
 		return nil, err
 	}
 	if from.book.Epoch() == epoch {
-		s.takeover, err = listen(s.config.takeover, thisBuild().version)
+		err = s.listen(listen)
 	}
 	if err == nil && !from.book.Claim(epoch) {
 		err = takeover.ErrClaimed

@@ -60,11 +60,15 @@ func (s *server) succeed(ctx context.Context, from *legacy) error {
 // inherit makes the groups owners of the sockets, and goes on with the
 // counters. Both happen once.
 func (s *server) inherit(from *legacy) error {
-	if from.estate == nil {
-		from.estate = s.book.Inherit(from.book)
+	closing := func(metrics.Socket) error { return nil } // nobody had counted
+	if from.book != nil {
+		if from.estate == nil {
+			from.estate = s.book.Inherit(from.book)
+		}
+		closing = from.estate.Surplus
 	}
 	for _, g := range s.groups {
-		if err := g.TakeOver(from.estate.Surplus); err != nil {
+		if err := g.TakeOver(closing); err != nil {
 			return err
 		}
 	}
@@ -95,6 +99,8 @@ type handover struct {
 	server *server
 	asked  chan chan error // Yield, to the main loop
 	ended  chan bool       // what came of it: true, this process has nothing left
+
+	sameUnit bool // the successor is of the same service
 }
 
 func newHandover(s *server) *handover {
@@ -152,8 +158,14 @@ func (h *handover) Resume(reason error) {
 }
 
 // Left implements takeover.Active.
-func (h *handover) Left() {
+func (h *handover) Left(to takeover.Hello) {
 	h.server.release()
+	if sameUnit(to.PID) {
+		// Before it speaks for itself: the manager reads in the order of sending.
+		v := h.server.service
+		v.try("the successor", v.unit.MainPID(to.PID))
+		h.sameUnit = true
+	}
 	h.ended <- true
 }
 

@@ -76,6 +76,9 @@ func Open() (*Unit, error) {
 	return u, errors.Join(errs...)
 }
 
+// Managed says whether a service manager listens to this process.
+func (u *Unit) Managed() bool { return u != nil && u.socket != "" }
+
 // forgetEnvironment removes what is left of the manager's words.
 // LISTEN_PIDFDID is there since systemd 258.
 func forgetEnvironment() {

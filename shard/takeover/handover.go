@@ -86,7 +86,7 @@ func (s *Server) handOver(ctx context.Context, a Active, p *peer) error {
 		return err
 	}
 	s.tellMoved(p)
-	a.Left()
+	a.Left(p.hello)
 	close(s.left)
 	s.listener.Close() // the socket is the peer's now, and this our duplicate
 	return nil

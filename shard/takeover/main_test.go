@@ -184,7 +184,7 @@ func (a *active) Resume(reason error) {
 	a.note("resume")
 }
 
-func (a *active) Left() { a.note("left") }
+func (a *active) Left(Hello) { a.note("left") }
 
 // served is a server with what Serve returned.
 type served struct {

@@ -26,9 +26,9 @@ type Active interface {
 	Yield(ctx context.Context) error
 	// Resume reads on: nobody has taken over, for the reason that it says.
 	Resume(reason error)
-	// Left gives up the claim: the peer reads as soon as this returns, so it
-	// is to be quick, and to leave the rest of the ending for later.
-	Left()
+	// Left gives up the claim to a peer, which reads as soon as this returns: so
+	// it is to be quick, and to leave the rest of the ending for later.
+	Left(to Hello)
 }
 
 // Serve answers peers until one has taken over. It returns nil then, after

@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/udpshard/udpshard/internal/systemd"
+	"github.com/udpshard/udpshard/metrics"
+	"github.com/udpshard/udpshard/shard"
+	"github.com/udpshard/udpshard/shard/takeover"
+)
+
+// service is this process as a service of systemd, which knows when it is ready
+// and alive, and keeps its sockets and counters for the next one. Where systemd
+// has not started it, all of it does nothing.
+type service struct {
+	unit *systemd.Unit
+	kept systemd.Kept // of the process before, and of .socket units
+	log  zerolog.Logger
+	now  atomic.Pointer[server]
+}
+
+func openService(log zerolog.Logger) *service {
+	unit, err := systemd.Open()
+	if err != nil {
+		log.Warn().Err(err).Msg("not all that the service manager says is understood")
+	}
+	v := &service{unit: unit, log: log, kept: systemd.Sort(unit.Passed())}
+	for _, err := range v.kept.Dropped {
+		log.Warn().Err(err).Msg("the service manager kept what is of no use")
+	}
+	if interval, on := unit.Watchdog(); on {
+		go v.watch(interval / 2)
+	}
+	return v
+}
+
+// watch tells the manager again and again that the shards turn, while they do.
+func (v *service) watch(every time.Duration) {
+	for range time.Tick(every) {
+		s := v.now.Load()
+		if s == nil || s.ledger.Role() != metrics.Active || s.ledger.Turning(time.Now(), every) {
+			v.try("the watchdog", v.unit.Alive())
+		}
+	}
+}
+
+// try logs what the manager could not be told.
+func (v *service) try(what string, err error) {
+	if err != nil {
+		v.log.Warn().Err(err).Str("about", what).Msg("the service manager can't be told")
+	}
+}
+
+// legacy is what the manager has for a configuration: sockets and counters of
+// the process before, and sockets of .socket units; nil where there is nothing.
+func (v *service) legacy(c *config) (*legacy, error) {
+	l := &legacy{log: v.log}
+	used := make(map[*os.File]bool)
+	for _, want := range c.listeners {
+		had := takeover.Listener{Name: want.name, Address: want.address, Protocol: want.protocol, Seed: rand.Uint32()}
+		take := func(file *os.File) error {
+			used[file] = true
+			file, err := duplicate(file)
+			if err == nil {
+				had.Sockets = append(had.Sockets, file)
+			}
+			return err
+		}
+		for _, kept := range v.kept.Listeners {
+			if kept.Address != want.address {
+				continue
+			}
+			had.Seed = kept.Seed
+			for _, file := range kept.Sockets {
+				if err := take(file); err != nil {
+					return nil, err
+				}
+			}
+		}
+		for _, file := range v.unassigned() {
+			if at, err := shard.SocketAddress(file); err == nil && !used[file] && boundTo(at, want.resolved()) {
+				if err := take(file); err != nil {
+					return nil, err
+				}
+			}
+		}
+		if len(had.Sockets) > 0 {
+			l.offer.Listeners = append(l.offer.Listeners, had)
+		}
+	}
+	v.tellUnused(used)
+	if len(l.offer.Listeners) == 0 {
+		return nil, nil
+	}
+	if v.kept.Counters == nil {
+		return l, nil
+	}
+	counters, err := duplicate(v.kept.Counters)
+	if err == nil {
+		l.book, err = metrics.OpenBook(counters)
+	}
+	if err != nil { // better without than not at all
+		v.log.Error().Err(err).Msg("the counters of the process before can't be read: they begin anew")
+	}
+	return l, nil
+}
+
+// unassigned are the sockets that no list assigns to a listener.
+func (v *service) unassigned() []*os.File {
+	files := slices.Clone(v.kept.Surplus)
+	for _, p := range v.kept.Activated {
+		files = append(files, p.File)
+	}
+	return files
+}
+
+func (v *service) tellUnused(used map[*os.File]bool) {
+	tell := func(file *os.File, name string) {
+		if used[file] {
+			return
+		}
+		at, err := shard.SocketAddress(file)
+		v.log.Warn().Err(err).Str("from", name).Stringer("address", at).Msg("the service manager passes a socket that no listener here has the address of: nobody reads it")
+	}
+	for _, l := range v.kept.Listeners {
+		for _, file := range l.Sockets {
+			tell(file, l.Name)
+		}
+	}
+	for _, p := range v.kept.Activated {
+		tell(p.File, p.Name)
+	}
+}
+
+func boundTo(at, want netip.AddrPort) bool {
+	return at.Port() == want.Port() && at.Addr().Unmap() == want.Addr()
+}
+
+// keepPatience is how long the manager may take to store what it is sent.
+const keepPatience = 5 * time.Second
+
+// keep has the manager keep the server's sockets and counters, in the place of
+// what it has kept, and says that the service is ready.
+func (v *service) keep(s *server) {
+	if !v.unit.Managed() {
+		return
+	}
+	set, err := s.set()
+	if err == nil {
+		err = v.replace(set)
+	}
+	set.Close()
+	if err != nil {
+		v.log.Error().Err(err).Msg("the service manager can't keep the sockets: a restart will lose what waits in them")
+	}
+	v.kept.Close()
+	v.try("being ready", v.unit.Ready(s.summary()))
+}
+
+// forget has the manager close what it keeps: another process has it.
+func (v *service) forget() {
+	if v.unit.Managed() {
+		v.try("sockets that are another's now", v.replace(systemd.Set{}))
+	}
+	v.kept.Close()
+}
+
+func (v *service) replace(set systemd.Set) error {
+	soon, cancel := context.WithTimeout(context.Background(), keepPatience)
+	defer cancel()
+	return v.unit.Keep(soon, set)
+}
+
+// standsBy says that the service is ready for what it is there for.
+func (v *service) standsBy(pid int) {
+	v.forget()
+	v.try("being ready", v.unit.Ready(fmt.Sprintf("standing by for pid %d", pid)))
+}
+
+// set is what the manager is to keep; what is in it is the caller's.
+func (s *server) set() (set systemd.Set, err error) {
+	if set.Counters, err = duplicate(s.book.File()); err != nil {
+		return set, err
+	}
+	for i, g := range s.groups {
+		l := s.config.listeners[i]
+		sockets, err := g.Sockets()
+		if err != nil {
+			return set, err
+		}
+		set.Listeners = append(set.Listeners, systemd.Listener{Name: l.name, Address: l.address, Protocol: l.protocol, Seed: g.Seed(), Sockets: sockets})
+	}
+	return set, nil
+}
+
+// summary is a line on what the server does.
+func (s *server) summary() string {
+	shards := 0
+	for _, g := range s.groups {
+		shards += len(g.Listener().Shards)
+	}
+	return fmt.Sprintf("serving %d listeners with %d shards", len(s.groups), shards)
+}
+
+// sameUnit says whether a process is in the control group of this one, and so
+// of the same service.
+func sameUnit(pid int) bool {
+	own, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil || pid == 0 {
+		return false
+	}
+	other, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cgroup"))
+	return err == nil && string(own) == string(other)
+}
