@@ -15,6 +15,8 @@ type Batch struct {
 
 	sink  Sink
 	tally Tally
+	slab  []byte // for replies, size of it for each datagram
+	size  int
 }
 
 // Reply is one queued answer.
@@ -30,9 +32,9 @@ type Tally struct {
 	Unparsed  int // recorded as it came, since no grammar fitted
 }
 
-// NewBatch returns an empty batch with room for capacity datagrams. Records
-// go to sink; nil discards them.
-func NewBatch(capacity int, sink Sink) *Batch {
+// NewBatch returns an empty batch with room for capacity datagrams, and for a
+// reply of size bytes to each. Records go to sink; nil discards them.
+func NewBatch(capacity, size int, sink Sink) *Batch {
 	if sink == nil {
 		sink = new(nullSink)
 	}
@@ -40,6 +42,8 @@ func NewBatch(capacity int, sink Sink) *Batch {
 		Datagrams: make([]Datagram, 0, capacity),
 		Replies:   make([]Reply, 0, capacity),
 		sink:      sink,
+		slab:      make([]byte, capacity*size),
+		size:      size,
 	}
 }
 
@@ -50,6 +54,12 @@ func (b *Batch) Reset(receivedAt time.Time) {
 	b.ReceivedAt = receivedAt
 	b.tally = Tally{}
 }
+
+// ReplyBuffer returns an empty buffer in which to make the answer to
+// b.Datagrams[i], with the capacity that the group was asked for
+// (shard.Config.ReplySize). It is the handler's until Handle returns, and then,
+// if it was given to Reply, until it is sent.
+func (b *Batch) ReplyBuffer(i int) []byte { return b.slab[i*b.size : i*b.size : (i+1)*b.size] }
 
 // Reply queues payload as the answer to b.Datagrams[i]. It leaves from the
 // address that was asked, after Handle has returned; payload is not copied,

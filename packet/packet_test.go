@@ -23,7 +23,7 @@ func (l *lines) Flush()            {}
 var source = netip.MustParseAddrPort("192.0.2.1:514")
 
 func batchOf(sink packet.Sink, payloads ...string) *packet.Batch {
-	b := packet.NewBatch(len(payloads), sink)
+	b := packet.NewBatch(len(payloads), 16, sink)
 	b.Reset(time.Date(2026, 11, 20, 10, 0, 0, 123456789, time.UTC))
 	for _, p := range payloads {
 		b.Datagrams = append(b.Datagrams, packet.Datagram{Payload: []byte(p), Source: source})
@@ -41,7 +41,7 @@ func ExampleNewRaw() {
 
 // A handler of one's own can be tried without a socket.
 func ExampleBatch() {
-	b := packet.NewBatch(2, nil)
+	b := packet.NewBatch(2, 0, nil)
 	b.Datagrams = append(b.Datagrams, packet.Datagram{Payload: []byte("ping")}, packet.Datagram{Payload: []byte("?")})
 	packet.HandlerFunc(func(b *packet.Batch) {
 		for i, d := range b.Datagrams {

@@ -68,7 +68,7 @@ func newShard(g *Group, index, fd int) (*shard, error) {
 	if !c.OneWay {
 		s.sender = sys.NewSender(c.Batch)
 	}
-	s.batch = packet.NewBatch(c.Batch, s.sink)
+	s.batch = packet.NewBatch(c.Batch, c.ReplySize, s.sink)
 	s.setGathering()
 	page.Attach((*socket)(s))
 	return s, nil

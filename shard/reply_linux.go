@@ -15,10 +15,9 @@ const replyWait = 10 * time.Millisecond
 // passed over and counted; those behind it still go.
 func (s *shard) reply() {
 	for _, r := range s.batch.Replies {
-		// No handler should reply in a group that is one-way. And whoever
-		// sends from the port that we listen on is a service such as ours, or
-		// ourselves by a forged source: an answer could go round for ever.
-		if s.sender == nil || s.batch.Datagrams[r.Index].Source.Port() == s.group.address.Port() {
+		// No handler should reply in a group that is one-way.
+		own := !s.group.config.OwnPort && s.batch.Datagrams[r.Index].Source.Port() == s.group.address.Port()
+		if s.sender == nil || own {
 			s.page.ReplyLost.Add(1)
 			continue
 		}

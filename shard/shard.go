@@ -62,6 +62,14 @@ type Config struct {
 	// Then datagrams may gather for up to 2 ms before they are read,
 	// where the receive buffer holds them.
 	OneWay bool
+	// ReplySize is how many bytes packet.Batch.ReplyBuffer has for the answer to
+	// each datagram of a batch, up to 65535; 0 is none.
+	ReplySize int
+	// OwnPort answers senders from the very port that the group listens on too.
+	// Otherwise they are not: they are such a service themselves, or forged, and
+	// answers could go round for ever. It is for protocols in which an answer
+	// is never answered.
+	OwnPort bool
 	// GRO receives trains of datagrams of one size and sender in one copy
 	// (UDP_GRO, udp(7), Linux 5.0); the handler sees them one by one. It
 	// pays where they come in trains: from senders that use UDP_SEGMENT, and
@@ -152,6 +160,7 @@ func (c Config) Complete() (Config, error) {
 		{"Batch", c.Batch, 1, maxBatch},
 		{"MaxDatagram", c.MaxDatagram, 1, maxDatagram},
 		{"ReceiveBuffer", c.ReceiveBuffer, 1, maxReceiveBuffer},
+		{"ReplySize", c.ReplySize, 0, maxDatagram},
 	} {
 		if limit.value < limit.low || limit.value > limit.high {
 			return c, &ConfigError{limit.field, fmt.Errorf("%d is not in %d to %d", limit.value, limit.low, limit.high)}

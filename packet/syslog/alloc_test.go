@@ -12,7 +12,7 @@ import (
 )
 
 func TestNoAllocation(t *testing.T) {
-	batch := packet.NewBatch(1024, nil)
+	batch := packet.NewBatch(1024, 0, nil)
 	batch.Reset(receivedAt)
 	source := netip.MustParseAddrPort("192.0.2.1:514")
 	for _, line := range benchMix() {

@@ -108,7 +108,7 @@ func BenchmarkAppendJSON(b *testing.B) {
 func BenchmarkHandler(b *testing.B) {
 	forms(b, func(b *testing.B, lines [][]byte) {
 		h := NewHandler("syslog", 0)
-		batch := packet.NewBatch(64, nil)
+		batch := packet.NewBatch(64, 0, nil)
 		batch.Reset(receivedAt)
 		source := netip.MustParseAddrPort("192.0.2.1:51423")
 		for i := range 64 {

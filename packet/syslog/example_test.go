@@ -36,7 +36,7 @@ func ExampleHandler() {
 	handler := syslog.NewHandler("lab", 0)
 	handler.Location = time.UTC // of senders that do not say theirs
 
-	batch := packet.NewBatch(64, stdout{})
+	batch := packet.NewBatch(64, 0, stdout{})
 	batch.Reset(time.Date(2023, 10, 11, 22, 14, 15, 3_000_000, time.UTC))
 	batch.Datagrams = append(batch.Datagrams, packet.Datagram{
 		Payload: []byte("<13>Oct 11 22:14:15 host1 alice: hello\n"),

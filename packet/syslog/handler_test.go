@@ -17,7 +17,7 @@ func (l *lines) Flush()            {}
 
 func TestHandler(t *testing.T) {
 	var sink lines
-	batch := packet.NewBatch(8, &sink)
+	batch := packet.NewBatch(8, 0, &sink)
 	batch.Reset(time.Date(2023, 10, 11, 22, 14, 15, 3_000_000, time.UTC))
 	for _, d := range []struct {
 		source, payload string
