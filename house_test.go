@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 	"packet/record":    {},
 	"internal/load":    {"metrics"},
 	"internal/checkup": {"internal/figure", "internal/probe", "internal/sockets", "internal/sys"},
+	"internal/dnstcp":  {},
 	"internal/figure":  {},
 	"internal/holder":  {},
 	"internal/probe":   {"internal/sys"},
