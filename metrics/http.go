@@ -21,14 +21,14 @@ const index = `udpshard
 
 // Handler serves the ledger over HTTP. Nothing on it changes anything, and
 // only GET and HEAD are answered. build are the labels of
-// udpshard_build_info.
-func (l *Ledger) Handler(build map[string]string) http.Handler {
+// udpshard_build_info; more are collectors beside the ledger's own.
+func (l *Ledger) Handler(build map[string]string, more ...prometheus.Collector) http.Handler {
 	registry := prometheus.NewRegistry()
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "udpshard_build_info", Help: "The version that runs; the value is always 1.", ConstLabels: build,
 	})
 	info.Set(1)
-	registry.MustRegister(l, info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(append(more, l, info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))...)
 
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))

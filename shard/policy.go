@@ -75,6 +75,14 @@ const (
 
 func (g *gate) open() bool { return g.allow == nil && g.rate == nil }
 
+// Admits says whether the group's policy takes a datagram of that source now,
+// and counts it for its rate. It is for what comes to the same service in other
+// ways, and may be called by any goroutine.
+func (g *Group) Admits(source netip.Addr) bool {
+	gate := g.gate.Load()
+	return gate.open() || gate.judge(source, time.Since(g.began)) == pass
+}
+
 // judge is called by every shard's thread, at a time on the process's
 // monotonic clock.
 func (g *gate) judge(source netip.Addr, now time.Duration) verdict {

@@ -161,6 +161,9 @@ func (c *config) check() error {
 		if err := l.engine().Check(); err != nil {
 			return l.locate(err)
 		}
+		if err := l.checkDNS(); err != nil {
+			return err
+		}
 		for _, other := range c.listeners[:i] {
 			if at := l.resolved(); at.Port() != 0 && at == other.resolved() {
 				return l.misfit("address", fmt.Errorf("listener %s has %s already", other.name, other.address))

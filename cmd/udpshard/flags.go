@@ -23,7 +23,7 @@ func addFlags[T any](f *flags, set *pflag.FlagSet, settings []setting[T]) {
 			continue
 		}
 		check := func(text string) error { return s.set(new(T), text) }
-		set.Var(&flagValue{name: s.flag, text: s.init, isSwitch: s.bare, check: check, given: f.set}, s.flag, s.usage)
+		set.Var(&flagValue{name: s.flag, text: s.init, isSwitch: s.bare, isList: s.list, check: check, given: f.set}, s.flag, s.usage)
 		if s.bare {
 			set.Lookup(s.flag).NoOptDefVal = "true"
 		}
@@ -49,6 +49,7 @@ func (n *fileName) Set(text string) error {
 type flagValue struct {
 	name, text string
 	isSwitch   bool
+	isList     bool // given again, it says more
 	check      func(string) error
 	given      map[string]string
 }
@@ -64,6 +65,9 @@ func (v *flagValue) Type() string {
 func (v *flagValue) Set(text string) error {
 	if err := v.check(text); err != nil {
 		return err
+	}
+	if before, again := v.given[v.name]; again && v.isList {
+		text = before + "," + text
 	}
 	v.text, v.given[v.name] = text, text
 	return nil

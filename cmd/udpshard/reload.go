@@ -15,6 +15,9 @@ func (s *server) reload() {
 	if err == nil {
 		err = s.config.fixed(next)
 	}
+	if err == nil {
+		err = s.reloadZones(next)
+	}
 	if err != nil {
 		s.log.Error().Err(err).Msg("reload refused: the settings before stay; output files are opened anew")
 		return

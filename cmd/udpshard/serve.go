@@ -19,6 +19,7 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/output"
 	"github.com/udpshard/udpshard/packet"
+	"github.com/udpshard/udpshard/packet/dns"
 	"github.com/udpshard/udpshard/shard"
 	"github.com/udpshard/udpshard/shard/steer"
 	"github.com/udpshard/udpshard/shard/takeover"
@@ -61,6 +62,8 @@ type server struct {
 	ledger  *metrics.Ledger
 	outputs *output.Set
 	groups  []*shard.Group // of config.listeners, in their order
+	dns     []*dnsService
+	secret  dns.Secret
 	web     *web
 	stats   *stats
 
@@ -96,6 +99,7 @@ func serve(f *flags, c *config, stderr io.Writer) error {
 
 func newServer(f *flags, c *config, v *service) *server {
 	s := &server{flags: f, config: c, service: v, log: v.log, ledger: metrics.NewLedger(thisBuild().version)}
+	s.secret = newSecret()
 	s.outputs = output.NewSet(s.outputEvent)
 	s.handover = newHandover(s)
 	v.now.Store(s)
@@ -194,6 +198,12 @@ func (s *server) start(ctx context.Context, reload <-chan os.Signal) error {
 		}
 		return err
 	}
+	if err := s.listenStreams(); err != nil {
+		if from == nil {
+			return err
+		}
+		s.log.Error().Err(err).Msg("queries over TCP are not answered") // those over UDP wait, and there is no way back
+	}
 	s.ledger.SetRole(metrics.Active)
 	for i, l := range s.config.listeners {
 		s.announce(l, s.groups[i])
@@ -219,6 +229,7 @@ func (s *server) discard() {
 	for _, g := range s.groups {
 		g.Close()
 	}
+	s.closeDNS()
 	soon, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	s.outputs.Close(soon) // there is nothing to write
@@ -242,11 +253,21 @@ func (s *server) release() {
 // open takes ports, outputs and the HTTP address, in this order: who finds
 // the port taken should read that first.
 func (s *server) open(from *legacy) error {
+	if from != nil {
+		s.heed(from.offer.Notes)
+	}
 	if err := s.openBook(); err != nil {
 		return err
 	}
 	for _, l := range s.config.listeners {
+		answers, err := s.newDNS(l)
+		if err != nil {
+			return err
+		}
 		engine := l.engine()
+		if answers != nil {
+			engine.Handler = answers.Handler
+		}
 		engine.Inherit = from.inheritance(l.address)
 		if s.book != nil {
 			engine.Page = func(shard, cpu int) (*metrics.Shard, error) { return s.book.Shard(l.name, shard, cpu) }
@@ -269,7 +290,7 @@ func (s *server) open(from *legacy) error {
 		s.ledger.Add(page)
 	}
 	var err error
-	s.web, err = listenWeb(s.config, s.ledger, s.log, from.web(s.config.http))
+	s.web, err = listenWeb(s.config, s.ledger.Handler(thisBuild().labels(), dnsCollector{s}), s.log, from.web(s.config.http))
 	if errors.Is(err, unix.EADDRINUSE) && s.mayGoWithoutWeb() {
 		s.log.Warn().Err(err).Str("remedy", "give each process that shares a port its own --http ADDR").
 			Msg("status and metrics are off: the default HTTP address is another process's")

@@ -135,6 +135,9 @@ func (h *handover) Offer(hello takeover.Hello) (offer takeover.Offer, err error)
 	if offer.Web, err = s.web.file(); err != nil {
 		return offer, err
 	}
+	if offer.Notes, err = s.notes(); err != nil {
+		return offer, err
+	}
 	offer.Counters, err = duplicate(s.book.File())
 	offer.Epoch = s.book.Epoch()
 	return offer, err

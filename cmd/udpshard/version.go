@@ -17,6 +17,11 @@ var version, commit string
 // build tells what runs.
 type build struct{ version, commit, goVersion, kernel string }
 
+// labels are those of udpshard_build_info.
+func (b build) labels() map[string]string {
+	return map[string]string{"version": b.version, "commit": b.commit, "go": b.goVersion}
+}
+
 func thisBuild() build {
 	b := build{version: version, commit: commit, goVersion: runtime.Version(), kernel: "unknown"}
 	if info, ok := debug.ReadBuildInfo(); ok {

@@ -12,8 +12,6 @@ import (
 
 	"github.com/rs/zerolog"
 	"golang.org/x/net/netutil"
-
-	"github.com/udpshard/udpshard/metrics"
 )
 
 // web is the HTTP server; nil where it is off. Its goroutines run on other
@@ -33,7 +31,7 @@ type web struct {
 const maxWebClients = 128
 
 // listenWeb opens the HTTP address, unless it was handed over.
-func listenWeb(c *config, ledger *metrics.Ledger, logger zerolog.Logger, listener net.Listener) (*web, error) {
+func listenWeb(c *config, handler http.Handler, logger zerolog.Logger, listener net.Listener) (*web, error) {
 	if c.http == "" {
 		return nil, nil
 	}
@@ -44,7 +42,6 @@ func listenWeb(c *config, ledger *metrics.Ledger, logger zerolog.Logger, listene
 			return nil, hinted{fmt.Errorf("http: %w", err), "--http ADDR takes another address, --http '' turns it off"}
 		}
 	}
-	b := thisBuild()
 	logger = logger.With().Str("from", "http").Logger()
 	return &web{
 		logger:   logger,
@@ -52,7 +49,7 @@ func listenWeb(c *config, ledger *metrics.Ledger, logger zerolog.Logger, listene
 		socket:   listener,
 		listener: netutil.LimitListener(listener, maxWebClients),
 		server: &http.Server{
-			Handler:           ledger.Handler(map[string]string{"version": b.version, "commit": b.commit, "go": b.goVersion}),
+			Handler:           handler,
 			ReadHeaderTimeout: 5 * time.Second,
 			ReadTimeout:       10 * time.Second,
 			WriteTimeout:      30 * time.Second,

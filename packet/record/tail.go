@@ -18,12 +18,17 @@ type Tail struct {
 	scratch    []byte
 }
 
-// NewTail returns the Tail of one shard of a listener.
+// NoShard stands for the shard of records of what came by another way.
+const NoShard = -1
+
+// NewTail returns the Tail of one shard of a listener, or of NoShard.
 func NewTail(listener string, shard int) Tail {
 	constant := []byte(`"listener":`)
 	constant = AppendString(constant, []byte(listener))
-	constant = append(constant, `,"shard":`...)
-	constant = strconv.AppendInt(constant, int64(shard), 10)
+	if shard != NoShard {
+		constant = append(constant, `,"shard":`...)
+		constant = strconv.AppendInt(constant, int64(shard), 10)
+	}
 	return Tail{constant: constant}
 }
 

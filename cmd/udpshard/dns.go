@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/dnstcp"
+	"github.com/udpshard/udpshard/metrics"
+	"github.com/udpshard/udpshard/packet"
+	"github.com/udpshard/udpshard/packet/dns"
+	"github.com/udpshard/udpshard/shard"
+)
+
+// dnsService is what answers DNS for a listener, over UDP by its group, and
+// over TCP at the same address.
+type dnsService struct {
+	*dns.Server
+	listener *listener
+	streams  dnstcp.Server
+	stop     chan struct{}
+	ended    sync.Once
+
+	mu   sync.Mutex
+	sink packet.Sink // of what came over TCP; nil: no records
+}
+
+// loadZones reads what a listener is to answer from.
+func (l *listener) loadZones() (*dns.Zones, error) {
+	zones, err := dns.LoadZones(l.zones...)
+	if err != nil {
+		return nil, l.misfit("zone", err)
+	}
+	if len(l.sinkhole) > 0 {
+		zones = zones.WithSinkhole(l.sinkhole)
+	}
+	return zones, nil
+}
+
+// newDNS makes the service of a listener, if it is one of DNS.
+func (s *server) newDNS(l *listener) (*dnsService, error) {
+	if l.protocol != "dns" {
+		return nil, nil
+	}
+	zones, err := l.loadZones()
+	if err != nil {
+		return nil, err
+	}
+	o := dns.Options{Listener: l.name, Records: l.output != "discard"}
+	if l.rrl > 0 {
+		if o.Limits, err = dns.NewRateLimiter(dns.RateLimits{PerSecond: l.rrl, Slip: l.rrlSlip}); err != nil {
+			return nil, l.misfit("rrl", err)
+		}
+	}
+	if l.cookies {
+		o.Cookies = dns.NewCookies(s.secret)
+	}
+	d := &dnsService{Server: dns.NewServer(zones, o), listener: l, stop: make(chan struct{})}
+	if o.Records {
+		// Its records are not the ledger's, which counts datagrams.
+		if d.sink, err = s.outputs.Open(l.output, 0, metrics.NewShard(0, 0), maxRecord(l.maxDatagram)); err != nil {
+			return nil, l.misfit("output", err)
+		}
+	}
+	s.dns = append(s.dns, d)
+	return d, nil
+}
+
+// secret is what DNS cookies are made with: a client's stay good as long as
+// there is a process that knows it (RFC 9018).
+func newSecret() (secret dns.Secret) {
+	rand.Read(secret[:]) // it never fails
+	return secret
+}
+
+// notes is what a process tells the next one beside its sockets.
+type notes struct {
+	CookieSecret string `json:"dns_cookie_secret,omitempty"`
+}
+
+func (s *server) notes() (json.RawMessage, error) {
+	if len(s.dns) == 0 {
+		return nil, nil
+	}
+	return json.Marshal(notes{CookieSecret: hex.EncodeToString(s.secret[:])})
+}
+
+// heed takes over what the process before has told. Another version may say
+// other things, and then this one begins anew.
+func (s *server) heed(told json.RawMessage) {
+	var n notes
+	if json.Unmarshal(told, &n) != nil {
+		return
+	}
+	if secret, err := hex.DecodeString(n.CookieSecret); err == nil && len(secret) == len(s.secret) {
+		copy(s.secret[:], secret)
+	}
+}
+
+// listenStreams opens the TCP sides. It comes when this process is active: a
+// socket that listens gets its share of connections from then on.
+func (s *server) listenStreams() error {
+	for i, l := range s.config.listeners {
+		for _, d := range s.dns {
+			if d.listener != l {
+				continue
+			}
+			socket, err := listenTCP(s.groups[i].Listener().Address)
+			if err != nil {
+				return hinted{fmt.Errorf("listener %s: answers that do not fit into a datagram need TCP: %w", l.name, err), "stop who has that port, or take another one"}
+			}
+			d.serve(socket, s.groups[i])
+		}
+	}
+	return nil
+}
+
+// listenTCP listens at the address of a group. The next process can listen
+// there beside this one.
+func listenTCP(address string) (net.Listener, error) {
+	network := "tcp"
+	if at, err := netip.ParseAddrPort(address); err == nil && at.Addr().Is4() {
+		network = "tcp4"
+	} else if err == nil {
+		network = "tcp6"
+	}
+	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		var set error
+		if err := c.Control(func(fd uintptr) { set = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) }); err != nil {
+			return err
+		}
+		return set
+	}}
+	return config.Listen(context.Background(), network, address)
+}
+
+// serve answers over TCP until close.
+func (d *dnsService) serve(socket net.Listener, g *shard.Group) {
+	d.streams.Admit = g.Admits
+	d.streams.Begin = d.converse
+	go d.streams.Serve(socket)
+	if d.sink != nil {
+		go d.flush()
+	}
+}
+
+func (d *dnsService) converse(client netip.AddrPort) dnstcp.Conversation {
+	stream := d.Stream()
+	return func(dst, question []byte) []byte {
+		reply := stream.Answer(dst, question, client)
+		if reply != nil && d.sink != nil {
+			d.mu.Lock()
+			d.sink.Commit(stream.Record(d.sink.Buffer()))
+			d.mu.Unlock()
+		}
+		return reply
+	}
+}
+
+// flushEvery is when records of what came over TCP are written, as those of
+// shards are.
+const flushEvery = 50 * time.Millisecond
+
+func (d *dnsService) flush() {
+	tick := time.NewTicker(flushEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			d.mu.Lock()
+			d.sink.Flush()
+			d.mu.Unlock()
+		case <-d.stop:
+			return
+		}
+	}
+}
+
+// close ends what is served over TCP, and hands the last records on.
+func (d *dnsService) close() {
+	close(d.stop)
+	d.streams.Close()
+	if d.sink != nil {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.sink.Flush()
+	}
+}
+
+func (s *server) closeDNS() {
+	for _, d := range s.dns {
+		d.ended.Do(d.close)
+	}
+}
+
+// reloadZones reads all zones again. With an error all stay as they were.
+func (s *server) reloadZones(next *config) error {
+	zones := make(map[string]*dns.Zones)
+	var errs []error
+	for _, l := range next.listeners {
+		if l.protocol != "dns" {
+			continue
+		}
+		z, err := l.loadZones()
+		zones[l.name] = z
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	for _, d := range s.dns {
+		d.SetZones(zones[d.listener.name])
+	}
+	return nil
+}

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// dnsCollector tells what the listeners of DNS have counted.
+type dnsCollector struct{ server *server }
+
+var (
+	dnsQueriesDesc   = prometheus.NewDesc("udpshard_dns_queries_total", "Queries, over UDP and TCP, by type; other is all that are not named.", []string{"listener", "type"}, nil)
+	dnsResponsesDesc = prometheus.NewDesc("udpshard_dns_responses_total", "What queries were answered, or would have been, by response code.", []string{"listener", "rcode"}, nil)
+	dnsIgnoredDesc   = prometheus.NewDesc("udpshard_dns_ignored_total", "Messages that nobody should answer: responses, and from ports of reflectors.", []string{"listener"}, nil)
+	dnsLimitedDesc   = prometheus.NewDesc("udpshard_dns_responses_limited_total", "Responses that the rate limit has dropped, or cut to a truncated header.", []string{"listener", "action"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (c dnsCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, desc := range []*prometheus.Desc{dnsQueriesDesc, dnsResponsesDesc, dnsIgnoredDesc, dnsLimitedDesc} {
+		ch <- desc
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c dnsCollector) Collect(ch chan<- prometheus.Metric) {
+	send := func(desc *prometheus.Desc, value uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(value), labels...)
+	}
+	for _, d := range c.server.dns {
+		name, counts := d.listener.name, d.Counts()
+		for text, n := range counts.Types {
+			send(dnsQueriesDesc, n, name, text)
+		}
+		for text, n := range counts.Rcodes {
+			send(dnsResponsesDesc, n, name, text)
+		}
+		send(dnsIgnoredDesc, counts.Ignored, name)
+		send(dnsLimitedDesc, counts.Dropped, name, "dropped")
+		send(dnsLimitedDesc, counts.Slipped, name, "truncated")
+	}
+}

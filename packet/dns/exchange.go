@@ -1,0 +1,106 @@
+package dns
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/udpshard/udpshard/packet/record"
+)
+
+// exchange is a question and its answer, on one thread; the memory is used
+// again for the next.
+type exchange struct {
+	server   *Server
+	counters *Counters
+	tail     record.Tail
+	query    Query
+	rcode    Rcode
+	flags    uint16 // of the reply, the header's second word
+	cookie   [cookieSize]byte
+	text     []byte
+
+	source netip.AddrPort // of a stream's
+	at     time.Time
+}
+
+// said is what became of a question.
+type said int
+
+const (
+	answered said = iota
+	withheld      // by the rate limit
+	ignored       // not a question, or none that anybody should answer
+)
+
+// answer appends the reply to a message to dst.
+func (x *exchange) answer(zones *Zones, dst, message []byte, source netip.Addr, now time.Time, most int) ([]byte, said) {
+	q := &x.query
+	rcode, ok := q.Decode(message)
+	if !ok {
+		x.counters.ignored.add()
+		return nil, ignored
+	}
+	var cookie []byte
+	trusted := most > UDPSize // who has answered a handshake is who he says
+	if q.Cookie != nil && x.server.options.Cookies != nil && rcode != FormErr {
+		switch x.server.options.Cookies.Check(q.Cookie, source, now) {
+		case CookieMalformed:
+			rcode = FormErr
+		case CookieGood:
+			trusted = true
+			fallthrough
+		default:
+			cookie = x.server.options.Cookies.Append(x.cookie[:0], q.Cookie, source, now)
+		}
+	}
+	reply, rcode := zones.Append(dst, q, rcode, most, cookie)
+	became := answered
+	if !trusted {
+		reply, became = x.limit(dst, reply, rcode, source, now, cookie)
+	}
+	x.rcode = rcode
+	if became == answered {
+		x.flags = binary.BigEndian.Uint16(reply[len(dst)+2:])
+	}
+	x.counters.count(q, rcode, became)
+	return reply, became
+}
+
+// record appends the members of a query's record, but for its tail.
+func (x *exchange) record(dst []byte) []byte {
+	q := &x.query
+	dst = append(dst, `{"id":`...)
+	dst = strconv.AppendUint(dst, uint64(q.ID), 10)
+	if len(q.Name) > 0 {
+		x.text = AppendName(x.text[:0], q.Name)
+		dst = append(dst, `,"name":`...)
+		dst = record.AppendString(dst, x.text)
+		dst = append(dst, `,"type":"`...)
+		dst = AppendType(dst, q.Type)
+		dst = append(dst, `","class":"`...)
+		dst = AppendClass(dst, q.Class)
+		dst = append(dst, '"')
+	}
+	dst = append(dst, `,"opcode":"`...)
+	dst = AppendOpcode(dst, q.Opcode())
+	dst = append(dst, `","rcode":"`...)
+	dst = AppendRcode(dst, x.rcode)
+	dst = append(dst, `","flags":[`...)
+	for _, f := range flagNames {
+		if x.flags&f.bit != 0 {
+			dst = append(dst, f.text...)
+		}
+	}
+	dst[len(dst)-1] = ']' // the reply has QR at the least
+	return dst
+}
+
+// flagNames are the bits of the header's second word, as dig calls them.
+var flagNames = []struct {
+	bit  uint16
+	text string
+}{
+	{1 << 15, `"qr",`}, {1 << 10, `"aa",`}, {1 << 9, `"tc",`}, {1 << 8, `"rd",`}, {1 << 7, `"ra",`}, {1 << 5, `"ad",`}, {1 << 4, `"cd",`},
+}

@@ -1,0 +1,157 @@
+package dns
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/udpshard/udpshard/packet"
+	"github.com/udpshard/udpshard/packet/record"
+)
+
+// UDPSize is how long a reply over UDP is at the most, whatever the client
+// takes: what IPv6's smallest packet holds without fragments, which get lost
+// (the DNS flag day of 2020; RFC 9715).
+const UDPSize = 1232
+
+// Options of a Server. The zero Options answer everybody, and record nothing.
+type Options struct {
+	Listener string       // what records call it
+	Records  bool         // make a record of each query
+	Limits   *RateLimiter // of responses; nil: none
+	Cookies  *Cookies     // nil: cookies are ignored
+}
+
+// Server is what the threads share that answer from the same zones. Its
+// methods may be called by any goroutine.
+type Server struct {
+	options Options
+	zones   atomic.Pointer[Zones]
+	began   time.Time
+
+	mu       sync.Mutex
+	counters []*Counters
+}
+
+// NewServer returns a server that answers from zones.
+func NewServer(zones *Zones, o Options) *Server {
+	s := &Server{options: o, began: time.Now()}
+	s.zones.Store(zones)
+	return s
+}
+
+// SetZones replaces the zones: from the next query on.
+func (s *Server) SetZones(zones *Zones) { s.zones.Store(zones) }
+
+// Counts adds up what all threads have counted.
+func (s *Server) Counts() Counts {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var sum Counts
+	for _, c := range s.counters {
+		c.addTo(&sum)
+	}
+	return sum
+}
+
+func (s *Server) newCounters() *Counters {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := new(Counters)
+	s.counters = append(s.counters, c)
+	return c
+}
+
+// Handler returns the handler of a shard. The group needs a ReplySize of
+// UDPSize, and answers its OwnPort.
+func (s *Server) Handler(shard int) packet.Handler {
+	return &handler{exchange: s.newExchange(shard)}
+}
+
+// Stream returns what answers over TCP. It is for one goroutine at a time; its
+// records name no shard.
+func (s *Server) Stream() *Stream { return &Stream{s.newExchange(record.NoShard)} }
+
+func (s *Server) newExchange(shard int) exchange {
+	return exchange{server: s, counters: s.newCounters(), tail: record.NewTail(s.options.Listener, shard)}
+}
+
+// handler answers the batches of one shard.
+type handler struct{ exchange }
+
+// Handle implements packet.Handler.
+func (h *handler) Handle(b *packet.Batch) {
+	zones, now := h.server.zones.Load(), b.ReceivedAt
+	for i := range b.Datagrams {
+		d := &b.Datagrams[i]
+		if reflects(d.Source.Port()) {
+			h.counters.ignored.add()
+			b.Malformed()
+			continue
+		}
+		reply, said := h.answer(zones, b.ReplyBuffer(i), d.Payload, d.Source.Addr(), now, UDPSize)
+		switch said {
+		case ignored:
+			b.Malformed()
+			continue
+		case answered:
+			b.Reply(i, reply)
+		}
+		if h.server.options.Records {
+			b.Commit(h.tail.Append(h.record(b.Record()), now, d.Source, "", d.Truncated))
+		}
+	}
+}
+
+// reflects says whether a port is that of a service that answers whatever it
+// is sent, or attacks others with its answers. Nobody asks from there; whoever
+// seems to has a forged source (as BIND's and Knot's lists).
+func reflects(port uint16) bool {
+	switch port {
+	case 0, // nobody can be answered there
+		7, 13, 17, 19, 37, // echo, daytime, qotd, chargen, time
+		69, 111, 123, 137, 161, 389, 520: // tftp, portmap, ntp, netbios, snmp, cldap, rip
+		return true
+	}
+	return false
+}
+
+// Stream answers the questions of connections.
+type Stream struct{ exchange }
+
+// Answer appends the answer to a question to dst; nothing where there is to be
+// none.
+func (s *Stream) Answer(dst, question []byte, source netip.AddrPort) []byte {
+	s.source, s.at = source, time.Now()
+	reply, said := s.answer(s.server.zones.Load(), dst, question, source.Addr(), s.at, maxMessage)
+	if said != answered {
+		return nil
+	}
+	return reply
+}
+
+// Record appends the record of the question that was answered last.
+func (s *Stream) Record(dst []byte) []byte {
+	return s.tail.Append(s.record(dst), s.at, s.source, "", false)
+}
+
+// Close takes the stream's counts over.
+func (s *Stream) Close() { s.server.retire(s.counters) }
+
+// retired keeps what streams that have ended have counted.
+func (s *Server) retire(c *Counters) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var sum Counts
+	c.addTo(&sum)
+	for i, other := range s.counters {
+		if other == c {
+			s.counters = append(s.counters[:i], s.counters[i+1:]...)
+			break
+		}
+	}
+	s.ended.add(&sum)
+}
+
+const maxMessage = 65535 // what TCP's length says (RFC 1035 4.2.2)
