@@ -24,7 +24,7 @@ const module = "github.com/udpshard/udpshard/"
 var mayImport = map[string][]string{
 	"cmd/udpshard":     {"output", "shard", "shard/steer", "shard/takeover", "metrics", "packet", "packet/syslog", "internal/load", "internal/sockets", "internal/holder", "internal/checkup", "internal/figure", "internal/systemd"},
 	"output":           {"metrics"},
-	"shard":            {"shard/steer", "packet", "metrics", "internal/sys", "internal/holder"},
+	"shard":            {"shard/steer", "packet", "metrics", "internal/sys", "internal/holder", "internal/rate"},
 	"shard/steer":      {},
 	"shard/takeover":   {},
 	"metrics":          {"internal/sys"},
@@ -36,6 +36,7 @@ var mayImport = map[string][]string{
 	"internal/figure":  {},
 	"internal/holder":  {},
 	"internal/probe":   {"internal/sys"},
+	"internal/rate":    {},
 	"internal/sockets": {"internal/holder"},
 	"internal/systemd": {"internal/sys"},
 	"bench":            {},
