@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"go4.org/netipx"
+
+	"github.com/udpshard/udpshard/internal/rate"
 )
 
 // Policy says whose datagrams are handled. The zero Policy takes everybody's.
@@ -21,7 +23,7 @@ type Policy struct {
 }
 
 // maxRate is one datagram a nanosecond, the limiter's unit.
-const maxRate = 1_000_000_000
+const maxRate = rate.MaxPerSecond
 
 // gate is a Policy in the form in which shards ask it.
 type gate struct {

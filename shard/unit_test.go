@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/rate"
 )
 
 func TestErrnoJudgements(t *testing.T) {
@@ -129,7 +131,7 @@ func TestLimiterKeepsSourcesApart(t *testing.T) {
 func TestLimiterIsBounded(t *testing.T) {
 	l := newLimiter(1)
 	addr := netip.MustParseAddr("2001:db8::")
-	for range 4 * limiterSets * limiterWays {
+	for range 4 * rate.Places {
 		addr = addr.Next()
 		if !l.take(addr, time.Hour) {
 			t.Fatalf("%s pays for others", addr)

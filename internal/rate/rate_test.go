@@ -1,0 +1,184 @@
+package rate
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func TestRate(t *testing.T) {
+	for _, test := range []struct {
+		perSecond, tries int // tries a second
+		want             int // taken in three seconds
+	}{
+		{1, 1000, 4 - 1}, // the fourth would be at 3 s
+		{10, 1000, 10 + 3*10 - 1},
+		{10, 9, 27},
+		{999, 1000, 3000},
+		{MaxPerSecond, 1000, 3000},
+	} {
+		table := NewTable(test.perSecond)
+		taken := 0
+		for i := range 3 * test.tries {
+			if table.Take(1, time.Hour+time.Duration(i)*time.Second/time.Duration(test.tries)) {
+				taken++
+			}
+		}
+		if taken != test.want {
+			t.Errorf("%d of %d/s at %d/s, want %d", taken, test.tries, test.perSecond, test.want)
+		}
+	}
+}
+
+func TestEveryNthRefusal(t *testing.T) {
+	for n := 1; n <= MaxNth; n++ {
+		table := NewTable(100)
+		refused := 0
+		for i := range 20_000 {
+			now := time.Hour + time.Duration(i)*time.Millisecond // ten times the rate
+			taken, nth := table.TakeNth(1, now, n)
+			if taken && nth {
+				t.Fatal("taken, and an n-th refusal")
+			}
+			if taken {
+				continue
+			}
+			refused++
+			if want := refused%n == 0; nth != want {
+				t.Fatalf("n %d, refusal %d: %t", n, refused, nth)
+			}
+		}
+		if want := 20_000 - 100 - 20*100; refused < want || refused > want+1 {
+			t.Errorf("n %d: %d refused, want %d", n, refused, want)
+		}
+	}
+}
+
+// A key that takes the place of another one starts with no refusals.
+func TestRefusalsAreNotInherited(t *testing.T) {
+	table := NewTable(1)
+	now := time.Hour
+	for key := range uint64(ways) {
+		table.TakeNth(key<<1, now, 2)
+		table.TakeNth(key<<1, now, 2)
+	}
+	for key := range uint64(ways) {
+		key = 1000 + key<<1
+		if taken, _ := table.TakeNth(key, now+time.Hour, 2); !taken {
+			t.Fatal("a new key is refused")
+		}
+		if _, nth := table.TakeNth(key, now+time.Hour, 2); nth {
+			t.Error("a key's first refusal is its second")
+		}
+	}
+}
+
+// However many threads share a key, they get its rate together, and exactly
+// every n-th refusal.
+func TestThreads(t *testing.T) {
+	const threads, tries, perSecond, n = 4, 20_000, 1000, 3
+	table := NewTable(perSecond)
+	var taken, nths atomic.Int64
+	var wait sync.WaitGroup
+	for range threads {
+		wait.Go(func() {
+			for range tries {
+				ok, nth := table.TakeNth(7, time.Hour, n)
+				if ok {
+					taken.Add(1)
+				}
+				if nth {
+					nths.Add(1)
+				}
+			}
+		})
+	}
+	wait.Wait()
+	if taken.Load() != perSecond {
+		t.Errorf("%d taken at once, want the burst of %d", taken.Load(), perSecond)
+	}
+	if want := int64(threads*tries-perSecond) / n; nths.Load() != want {
+		t.Errorf("%d n-th refusals, want %d", nths.Load(), want)
+	}
+}
+
+// However many keys there are, a new one gets its share, and one that is far
+// above its limit is not forgotten for them.
+func TestFull(t *testing.T) {
+	const perSecond = 100
+	table := NewTable(perSecond)
+	random := rand.New(rand.NewPCG(1, 2))
+	now, taken, refused := time.Hour, 0, 0
+	const seconds, events = 2, 200_000 // a second: 2,000 places in use
+	for i := range seconds * events {
+		now += time.Second / events
+		if i%20 == 0 { // 10,000 a second
+			if table.Take(42, now) {
+				taken++
+			}
+			continue
+		}
+		if !table.Take(random.Uint64(), now) {
+			refused++
+		}
+	}
+	if want := perSecond + seconds*perSecond; taken > want || taken < want-1 {
+		t.Errorf("%d taken of a key at 100 times its limit, want %d", taken, want)
+	}
+	if refused > 0 {
+		t.Errorf("%d refused of keys with one event each", refused)
+	}
+}
+
+// Where more keys compete than there are places, the error is bounded: none
+// is refused that is within its limit, and what is let through too much is a
+// burst each time that a key is forgotten.
+func TestOverfull(t *testing.T) {
+	table := NewTable(1)
+	for key := range uint64(3 * ways) { // all in one set
+		if !table.Take(key<<1, time.Hour) {
+			t.Fatalf("key %d is refused its first event", key)
+		}
+		if table.Take(key<<1, time.Hour) {
+			t.Fatalf("key %d gets two at a limit of one", key)
+		}
+	}
+	again := 0
+	for key := range uint64(3 * ways) {
+		if table.Take(key<<1, time.Hour) {
+			again++
+		}
+	}
+	if want := 2*ways + 1; again != want { // those without a place, and the one that lost its own to them
+		t.Errorf("%d of %d keys get their burst again, want %d", again, 3*ways, want)
+	}
+}
+
+func TestNoAllocation(t *testing.T) {
+	table := NewTable(1)
+	key := uint64(0)
+	if n := testing.AllocsPerRun(1000, func() {
+		key += 1 << 31
+		table.Take(key, time.Hour)
+		table.TakeNth(key, time.Hour, 2)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func BenchmarkTake(b *testing.B) {
+	for _, keys := range []uint64{1, 4096, 1 << 20} {
+		b.Run(fmt.Sprint(keys), func(b *testing.B) {
+			table := NewTable(1000)
+			now, i := time.Hour, uint64(0)
+			for b.Loop() {
+				table.Take(i%keys*0x9e3779b97f4a7c15, now)
+				i++
+				now += 250
+			}
+		})
+	}
+}

@@ -1,0 +1,2 @@
+// Package dns answers DNS queries over UDP from static zones.
+package dns

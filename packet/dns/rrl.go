@@ -1,0 +1,238 @@
+package dns
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/maphash"
+	"net/netip"
+	"time"
+
+	"go4.org/netipx"
+
+	"github.com/udpshard/udpshard/internal/rate"
+)
+
+// RateLimits say how many responses a network gets. The zero RateLimits
+// limit nothing.
+type RateLimits struct {
+	// PerSecond is how many responses a second a network gets that are the
+	// same to a RateLimiter, after a burst of as many; 0 is any number.
+	PerSecond int
+	// Slip is which of the responses above that are not dropped but told to
+	// come back otherwise: every Slip-th of a network's own. 0 is none, 1
+	// all, up to 16.
+	Slip int
+	// Prefix4 and Prefix6 are how long the prefixes are whose addresses are
+	// one network; 0 is 24 and 56.
+	Prefix4, Prefix6 int
+	// Exempt are networks whose responses are never limited; nil is none.
+	Exempt []netip.Prefix
+}
+
+// DefaultRateLimits returns limits that honest clients don't meet.
+//
+// 200 a second is NSD's limit. A cache asks for a name once in its TTL: at
+// 30 s that is 6000 caches in one /24. A victim gets 200 times 1232 bytes a
+// second of a name at most, 2 Mbit/s. BIND limits nothing unless told, and
+// Knot counts all responses of an address together (50, and 1600 for a /24),
+// which a large resolver exceeds without asking for anything twice.
+//
+// Slip is 2, as in BIND and NSD: less is sent than comes in, packets and
+// bytes, and a client whose address is forged hears of it by its second try.
+// The other half is silence, which gives a forger more time to answer in our
+// place: where zones are not signed and TCP is answered, 1 (Knot's) is the
+// better choice, which costs an answer for each query but amplifies nothing.
+//
+// The prefixes are BIND's: what one victim's link has, and what one customer
+// gets, so that a forger does not multiply its rate within either. Loopback
+// is exempt, since its addresses can't be forged from elsewhere and a
+// host's own tools measure from there.
+func DefaultRateLimits() RateLimits {
+	return RateLimits{
+		PerSecond: 200,
+		Slip:      2,
+		Prefix4:   24,
+		Prefix6:   56,
+		Exempt:    []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+	}
+}
+
+// RateClass tells responses apart that are counted apart, and says which name
+// is what those of one class have in common: not the one that was asked
+// where a forger could choose it freely, or each of its queries would be
+// another one (that is how BIND and NSD count).
+type RateClass uint8
+
+const (
+	// RateAnswer: there are records. The name that was asked, or, where a
+	// wildcard made them, the wildcard's.
+	RateAnswer RateClass = iota
+	// RateNoData: the name exists, without that type. As in RateAnswer.
+	RateNoData
+	// RateReferral: the name is another server's. The delegation's name.
+	RateReferral
+	// RateNXDomain: there is no such name. The zone's.
+	RateNXDomain
+	// RateError: any other error, REFUSED and FORMERR among them. None: a
+	// name is not looked at.
+	RateError
+)
+
+// Verdict is what becomes of a response.
+type Verdict uint8
+
+const (
+	Send Verdict = iota
+	// Slip: send no records, only the question and what brings an honest
+	// client back otherwise: BADCOOKIE with a cookie where it has sent one
+	// (see Cookies), else TC, for TCP. An error is sent as it is, since it is
+	// as short and can't be truncated.
+	Slip
+	Drop
+)
+
+// RateLimiter limits responses against the use of a server as a reflector:
+// who forges a victim's address gets no more than the limit sent there.
+// Responses are the same to it, and counted together over all shards, if the
+// networks of their sources, their classes and their names are the same. A
+// nil RateLimiter sends everything.
+//
+// It keeps 1 MiB, whatever comes: 65,536 kinds of responses whose burst is
+// not whole again (internal/rate). At the default limit that is 13 million
+// responses a second of which no two are the same. Where that is too little,
+// one that is nearer to its whole burst than others is forgotten, and gets a
+// burst anew; none is limited for what others get. An attack that asks for
+// many names is bounded for each of them, not for all together.
+type RateLimiter struct {
+	table  *rate.Table
+	seed   maphash.Seed // for names and addresses are strangers' choice
+	slip   int
+	mask4  rateMask
+	mask6  rateMask
+	exempt *netipx.IPSet // nil: none
+}
+
+type rateMask struct{ high, low uint64 }
+
+// newRateMask masks all but the first bits of an address of 128.
+func newRateMask(bits int) rateMask {
+	return rateMask{^uint64(0) << (64 - min(bits, 64)), ^uint64(0) << (128 - max(bits, 64))}
+}
+
+// NewRateLimiter returns a RateLimiter, nil where the limits limit nothing.
+// Its errors name the limit that is out of its range.
+func NewRateLimiter(limits RateLimits) (*RateLimiter, error) {
+	for _, limit := range []struct {
+		name         string
+		value, limit int
+	}{
+		{"responses a second", limits.PerSecond, rate.MaxPerSecond},
+		{"slip", limits.Slip, rate.MaxNth},
+		{"IPv4 prefix length", limits.Prefix4, 32},
+		{"IPv6 prefix length", limits.Prefix6, 128},
+	} {
+		if limit.value < 0 || limit.value > limit.limit {
+			return nil, fmt.Errorf("%s: %d is not in 0 to %d", limit.name, limit.value, limit.limit)
+		}
+	}
+	if limits.Prefix4 == 0 {
+		limits.Prefix4 = 24
+	}
+	if limits.Prefix6 == 0 {
+		limits.Prefix6 = 56
+	}
+	l := &RateLimiter{
+		seed:  maphash.MakeSeed(),
+		slip:  limits.Slip,
+		mask4: newRateMask(96 + limits.Prefix4), // an IPv4 address is the end of a mapped one
+		mask6: newRateMask(limits.Prefix6),
+	}
+	if len(limits.Exempt) > 0 {
+		var set netipx.IPSetBuilder
+		for _, p := range limits.Exempt {
+			if p.Addr().Is4In6() && p.Bits() >= 96 {
+				p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+			}
+			set.AddPrefix(p)
+		}
+		var err error
+		if l.exempt, err = set.IPSet(); err != nil {
+			return nil, fmt.Errorf("exempt networks: %w", err)
+		}
+	}
+	if limits.PerSecond == 0 {
+		return nil, nil
+	}
+	l.table = rate.NewTable(limits.PerSecond)
+	return l, nil
+}
+
+// Decide says what becomes of a response to source, and counts it. The name
+// is what class says, in wire form or as text, the same form in each call;
+// upper and lower case are the same. now is a time on a monotonic clock that
+// all callers share. Any thread may call it; it does not allocate.
+func (l *RateLimiter) Decide(source netip.Addr, class RateClass, name []byte, now time.Duration) Verdict {
+	if l == nil {
+		return Send
+	}
+	taken, slip := false, false
+	if key := l.key(source, class, name); l.slip == 0 {
+		taken = l.table.Take(key, now)
+	} else {
+		taken, slip = l.table.TakeNth(key, now, l.slip)
+	}
+	switch {
+	case taken, l.exempt != nil && l.exempt.Contains(source.Unmap().WithZone("")): // looked for last: it costs most
+		return Send
+	case slip:
+		return Slip
+	}
+	return Drop
+}
+
+// key hashes what the responses of a kind have in common.
+func (l *RateLimiter) key(source netip.Addr, class RateClass, name []byte) uint64 {
+	m := l.mask6
+	if source.Is4() || source.Is4In6() {
+		m = l.mask4
+	}
+	addr := source.As16()
+	var buf [64]byte // most names fit; longer ones are hashed in parts
+	binary.BigEndian.PutUint64(buf[0:], binary.BigEndian.Uint64(addr[:8])&m.high)
+	binary.BigEndian.PutUint64(buf[8:], binary.BigEndian.Uint64(addr[8:])&m.low)
+	buf[16] = byte(class)
+	if class == RateError {
+		name = nil
+	}
+	for start := 17; ; start = 8 {
+		n := foldInto(buf[start:], name)
+		hash := maphash.Bytes(l.seed, buf[:start+n])
+		if name = name[n:]; len(name) == 0 {
+			return hash
+		}
+		binary.LittleEndian.PutUint64(buf[:], hash)
+	}
+}
+
+// foldInto copies src to dst as far as there is room, with upper case made
+// lower, and returns how many bytes that were. The lengths in a name's wire
+// form are below the letters (RFC 1035 2.3.4).
+func foldInto(dst, src []byte) int {
+	n := min(len(dst), len(src))
+	i := 0
+	for ; i+8 <= n; i += 8 {
+		const ones = 0x0101010101010101
+		word := binary.LittleEndian.Uint64(src[i:])
+		low := word &^ (0x80 * ones) // sums of the bytes carry no further
+		upper := (low + (0x80-'A')*ones) &^ (low + (0x7f-'Z')*ones) &^ word & (0x80 * ones)
+		binary.LittleEndian.PutUint64(dst[i:], word|upper>>2) // 0x20 is what tells the cases apart
+	}
+	for ; i < n; i++ {
+		c := src[i]
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		dst[i] = c
+	}
+	return n
+}
