@@ -29,6 +29,7 @@ var mayImport = map[string][]string{
 	"shard/takeover":   {},
 	"metrics":          {"internal/sys"},
 	"packet":           {"packet/record", "internal/sys"},
+	"packet/dns":       {},
 	"packet/syslog":    {"packet", "packet/record"},
 	"packet/record":    {},
 	"internal/load":    {"metrics"},
