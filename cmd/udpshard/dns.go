@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -58,7 +57,9 @@ func (s *server) newDNS(l *listener) (*dnsService, error) {
 	}
 	o := dns.Options{Listener: l.name, Records: l.output != "discard"}
 	if l.rrl > 0 {
-		if o.Limits, err = dns.NewRateLimiter(dns.RateLimits{PerSecond: l.rrl, Slip: l.rrlSlip}); err != nil {
+		limits := dns.DefaultRateLimits()
+		limits.PerSecond, limits.Slip = l.rrl, l.rrlSlip
+		if o.Limits, err = dns.NewRateLimiter(limits); err != nil {
 			return nil, l.misfit("rrl", err)
 		}
 	}
@@ -76,14 +77,8 @@ func (s *server) newDNS(l *listener) (*dnsService, error) {
 	return d, nil
 }
 
-// secret is what DNS cookies are made with: a client's stay good as long as
-// there is a process that knows it (RFC 9018).
-func newSecret() (secret dns.Secret) {
-	rand.Read(secret[:]) // it never fails
-	return secret
-}
-
-// notes is what a process tells the next one beside its sockets.
+// notes is what a process tells the next one beside its sockets: with the
+// secret, cookies that clients have stay good.
 type notes struct {
 	CookieSecret string `json:"dns_cookie_secret,omitempty"`
 }
@@ -102,8 +97,8 @@ func (s *server) heed(told json.RawMessage) {
 	if json.Unmarshal(told, &n) != nil {
 		return
 	}
-	if secret, err := hex.DecodeString(n.CookieSecret); err == nil && len(secret) == len(s.secret) {
-		copy(s.secret[:], secret)
+	if secret, err := dns.ParseSecret(n.CookieSecret); err == nil {
+		s.secret = secret
 	}
 }
 
@@ -154,9 +149,9 @@ func (d *dnsService) serve(socket net.Listener, g *shard.Group) {
 	}
 }
 
-func (d *dnsService) converse(client netip.AddrPort) dnstcp.Conversation {
+func (d *dnsService) converse(client netip.AddrPort) (talk dnstcp.Conversation, end func()) {
 	stream := d.Stream()
-	return func(dst, question []byte) []byte {
+	talk = func(dst, question []byte) []byte {
 		reply := stream.Answer(dst, question, client)
 		if reply != nil && d.sink != nil {
 			d.mu.Lock()
@@ -165,6 +160,7 @@ func (d *dnsService) converse(client netip.AddrPort) dnstcp.Conversation {
 		}
 		return reply
 	}
+	return talk, stream.Close
 }
 
 // flushEvery is when records of what came over TCP are written, as those of

@@ -280,7 +280,7 @@ func (l *listener) steering() shard.Steering {
 
 func (l *listener) replySize() int {
 	if l.protocol == "dns" {
-		return dns.UDPSize
+		return dns.MostUDP
 	}
 	return 0
 }

@@ -99,7 +99,7 @@ func serve(f *flags, c *config, stderr io.Writer) error {
 
 func newServer(f *flags, c *config, v *service) *server {
 	s := &server{flags: f, config: c, service: v, log: v.log, ledger: metrics.NewLedger(thisBuild().version)}
-	s.secret = newSecret()
+	s.secret = dns.NewSecret()
 	s.outputs = output.NewSet(s.outputEvent)
 	s.handover = newHandover(s)
 	v.now.Store(s)

@@ -41,8 +41,9 @@ type Conversation func(dst, question []byte) []byte
 type Server struct {
 	// Admit says who is served; nil is everybody.
 	Admit func(client netip.Addr) bool
-	// Begin begins the conversation with a client.
-	Begin func(client netip.AddrPort) Conversation
+	// Begin begins the conversation with a client, and returns what is to be
+	// called when it has ended.
+	Begin func(client netip.AddrPort) (talk Conversation, end func())
 
 	mu     sync.Mutex
 	closed bool
@@ -94,7 +95,9 @@ func (s *Server) take(conn net.Conn) {
 	}
 	s.conns[conn] = time.Now()
 	s.all.Go(func() {
-		s.serve(conn, s.Begin(client))
+		talk, end := s.Begin(client)
+		s.serve(conn, talk)
+		end()
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.conns, conn)

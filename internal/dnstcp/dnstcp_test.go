@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,14 +22,21 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func serving(t *testing.T, s *Server) string {
 	t.Helper()
 	if s.Begin == nil {
-		s.Begin = func(netip.AddrPort) Conversation {
+		var begun, ended atomic.Int32
+		s.Begin = func(netip.AddrPort) (Conversation, func()) {
+			begun.Add(1)
 			return func(dst, question []byte) []byte {
 				if string(question) == "silence" {
 					return nil
 				}
 				return append(dst, bytes.ToUpper(question)...)
-			}
+			}, func() { ended.Add(1) }
 		}
+		t.Cleanup(func() { // after the one below
+			if begun.Load() != ended.Load() {
+				t.Errorf("%d conversations have begun, and %d ended", begun.Load(), ended.Load())
+			}
+		})
 	}
 	socket, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -1,9 +1,6 @@
 package dns
 
-import (
-	"strings"
-	"sync/atomic"
-)
+import "sync/atomic"
 
 // counter has one writer, and any number of readers.
 type counter struct{ n atomic.Uint64 }
@@ -17,7 +14,7 @@ var countedTypes = [...]uint16{
 }
 
 // countedRcodes are those that a server of static zones gives.
-var countedRcodes = [...]Rcode{0, 1, 2, 3, 4, 5, 16, 23}
+var countedRcodes = [...]Rcode{NoError, FormErr, NXDomain, NotImp, Refused, YXDomain, NotAuth, BadVers, BadCookie}
 
 // other is the name of all that has none.
 const other = "other"
@@ -41,7 +38,21 @@ type Counts struct {
 	Slipped uint64            // responses that it has cut to a truncated header
 }
 
-func newCounts() Counts { return Counts{Types: make(map[string]uint64), Rcodes: make(map[string]uint64)} }
+func newCounts() Counts {
+	return Counts{Types: make(map[string]uint64), Rcodes: make(map[string]uint64)}
+}
+
+func (c *Counts) add(more *Counts) {
+	for name, n := range more.Types {
+		c.Types[name] += n
+	}
+	for name, n := range more.Rcodes {
+		c.Rcodes[name] += n
+	}
+	c.Ignored += more.Ignored
+	c.Dropped += more.Dropped
+	c.Slipped += more.Slipped
+}
 
 // typeIndex finds a type among the counted ones.
 var typeIndex = func() (index [258]uint8) {
@@ -90,7 +101,7 @@ func (c *Counters) addTo(sum *Counts) {
 	for i := range c.rcodes {
 		name := other
 		if i < len(countedRcodes) {
-			name = strings.ToUpper(string(AppendRcode(nil, countedRcodes[i])))
+			name = countedRcodes[i].String()
 		}
 		sum.Rcodes[name] += c.rcodes[i].n.Load()
 	}

@@ -18,24 +18,24 @@ type exchange struct {
 	query    Query
 	rcode    Rcode
 	flags    uint16 // of the reply, the header's second word
-	cookie   [cookieSize]byte
+	cookie   [goodCookieLen]byte
 	text     []byte
 
 	source netip.AddrPort // of a stream's
 	at     time.Time
 }
 
-// said is what became of a question.
-type said int
+// outcome is what becomes of a question.
+type outcome int
 
 const (
-	answered said = iota
-	withheld      // by the rate limit
-	ignored       // not a question, or none that anybody should answer
+	answered outcome = iota
+	withheld         // by the rate limit
+	ignored          // not a question, or none that anybody should answer
 )
 
 // answer appends the reply to a message to dst.
-func (x *exchange) answer(zones *Zones, dst, message []byte, source netip.Addr, now time.Time, most int) ([]byte, said) {
+func (x *exchange) answer(zones *Zones, dst, message []byte, source netip.Addr, now time.Time, most int) ([]byte, outcome) {
 	q := &x.query
 	rcode, ok := q.Decode(message)
 	if !ok {
@@ -43,7 +43,7 @@ func (x *exchange) answer(zones *Zones, dst, message []byte, source netip.Addr, 
 		return nil, ignored
 	}
 	var cookie []byte
-	trusted := most > UDPSize // who has answered a handshake is who he says
+	trusted := most > MostUDP // who has answered a handshake is who he says
 	if q.Cookie != nil && x.server.options.Cookies != nil && rcode != FormErr {
 		switch x.server.options.Cookies.Check(q.Cookie, source, now) {
 		case CookieMalformed:
@@ -56,16 +56,43 @@ func (x *exchange) answer(zones *Zones, dst, message []byte, source netip.Addr, 
 		}
 	}
 	reply, rcode := zones.Append(dst, q, rcode, most, cookie)
-	became := answered
-	if !trusted {
-		reply, became = x.limit(dst, reply, rcode, source, now, cookie)
+	said := answered
+	if limits := x.server.options.Limits; limits != nil && !trusted {
+		class := classOf(reply[len(dst):], rcode)
+		switch limits.Decide(source, class, q.found, now.Sub(x.server.began)) {
+		case Drop:
+			x.counters.dropped.add()
+			said = withheld
+		case Slip:
+			x.counters.slipped.add()
+			switch {
+			case class == RateError: // as short as it can be
+			case cookie != nil:
+				rcode = BadCookie
+				reply = AppendError(dst, q, rcode, cookie)
+			default:
+				reply = AppendTruncated(dst, q, cookie)
+			}
+		}
 	}
-	x.rcode = rcode
-	if became == answered {
-		x.flags = binary.BigEndian.Uint16(reply[len(dst)+2:])
+	x.rcode, x.flags = rcode, binary.BigEndian.Uint16(reply[len(dst)+2:])
+	x.counters.count(q, rcode)
+	return reply, said
+}
+
+// classOf tells responses apart by their headers.
+func classOf(reply []byte, rcode Rcode) RateClass {
+	switch an, ns := binary.BigEndian.Uint16(reply[6:]), binary.BigEndian.Uint16(reply[8:]); {
+	case rcode == NXDomain:
+		return RateNXDomain
+	case rcode != NoError:
+		return RateError
+	case an > 0:
+		return RateAnswer
+	case ns > 0 && binary.BigEndian.Uint16(reply[2:])&flagAA == 0:
+		return RateReferral
 	}
-	x.counters.count(q, rcode, became)
-	return reply, became
+	return RateNoData
 }
 
 // record appends the members of a query's record, but for its tail.

@@ -2,6 +2,7 @@ package dns
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -9,11 +10,6 @@ import (
 	"github.com/udpshard/udpshard/packet"
 	"github.com/udpshard/udpshard/packet/record"
 )
-
-// UDPSize is how long a reply over UDP is at the most, whatever the client
-// takes: what IPv6's smallest packet holds without fragments, which get lost
-// (the DNS flag day of 2020; RFC 9715).
-const UDPSize = 1232
 
 // Options of a Server. The zero Options answer everybody, and record nothing.
 type Options struct {
@@ -32,11 +28,12 @@ type Server struct {
 
 	mu       sync.Mutex
 	counters []*Counters
+	ended    Counts // of streams that are no more
 }
 
 // NewServer returns a server that answers from zones.
 func NewServer(zones *Zones, o Options) *Server {
-	s := &Server{options: o, began: time.Now()}
+	s := &Server{options: o, began: time.Now(), ended: newCounts()}
 	s.zones.Store(zones)
 	return s
 }
@@ -48,7 +45,8 @@ func (s *Server) SetZones(zones *Zones) { s.zones.Store(zones) }
 func (s *Server) Counts() Counts {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var sum Counts
+	sum := newCounts()
+	sum.add(&s.ended)
 	for _, c := range s.counters {
 		c.addTo(&sum)
 	}
@@ -64,7 +62,7 @@ func (s *Server) newCounters() *Counters {
 }
 
 // Handler returns the handler of a shard. The group needs a ReplySize of
-// UDPSize, and answers its OwnPort.
+// MostUDP, and answers its OwnPort.
 func (s *Server) Handler(shard int) packet.Handler {
 	return &handler{exchange: s.newExchange(shard)}
 }
@@ -90,12 +88,12 @@ func (h *handler) Handle(b *packet.Batch) {
 			b.Malformed()
 			continue
 		}
-		reply, said := h.answer(zones, b.ReplyBuffer(i), d.Payload, d.Source.Addr(), now, UDPSize)
-		switch said {
-		case ignored:
+		reply, said := h.answer(zones, b.ReplyBuffer(i), d.Payload, d.Source.Addr(), now, MostUDP)
+		if said == ignored {
 			b.Malformed()
 			continue
-		case answered:
+		}
+		if said == answered {
 			b.Reply(i, reply)
 		}
 		if h.server.options.Records {
@@ -124,7 +122,7 @@ type Stream struct{ exchange }
 // none.
 func (s *Stream) Answer(dst, question []byte, source netip.AddrPort) []byte {
 	s.source, s.at = source, time.Now()
-	reply, said := s.answer(s.server.zones.Load(), dst, question, source.Addr(), s.at, maxMessage)
+	reply, said := s.answer(s.server.zones.Load(), dst, question, source.Addr(), s.at, MostTCP)
 	if said != answered {
 		return nil
 	}
@@ -136,22 +134,11 @@ func (s *Stream) Record(dst []byte) []byte {
 	return s.tail.Append(s.record(dst), s.at, s.source, "", false)
 }
 
-// Close takes the stream's counts over.
-func (s *Stream) Close() { s.server.retire(s.counters) }
-
-// retired keeps what streams that have ended have counted.
-func (s *Server) retire(c *Counters) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var sum Counts
-	c.addTo(&sum)
-	for i, other := range s.counters {
-		if other == c {
-			s.counters = append(s.counters[:i], s.counters[i+1:]...)
-			break
-		}
-	}
-	s.ended.add(&sum)
+// Close ends the stream.
+func (s *Stream) Close() {
+	own := s.server
+	own.mu.Lock()
+	defer own.mu.Unlock()
+	s.counters.addTo(&own.ended)
+	own.counters = slices.DeleteFunc(own.counters, func(c *Counters) bool { return c == s.counters })
 }
-
-const maxMessage = 65535 // what TCP's length says (RFC 1035 4.2.2)

@@ -1,0 +1,139 @@
+package dns
+
+import (
+	"encoding/binary"
+	"slices"
+)
+
+// Append answers a query that q.Decode has read: it appends the whole reply to
+// dst and returns it, with its rcode. dst must not be the message's memory.
+// rcode is what Decode returned; other than NoError, it is all that is said.
+//
+// most is what the transport has room for: MostUDP, or whatever less was
+// configured, within what the client can take, or MostTCP. What does not fit
+// is left out, RRset by RRset: first addresses that are only helpful, and
+// without a word; if the answer, the authority or the address of a server
+// below a delegation (RFC 9471) has to go, the reply ends there with TC set.
+//
+// cookie is put into the OPT record if the query has one; nil is none.
+func (z *Zones) Append(dst []byte, q *Query, rcode Rcode, most int, cookie []byte) (reply []byte, answered Rcode) {
+	if rcode != NoError {
+		return AppendError(dst, q, rcode, cookie), rcode
+	}
+	n, exact := z.closest(q)
+	q.found = nil
+	if n == nil {
+		if z.sink != nil {
+			return z.sink.append(dst, q, z.sink.answer(&z.sink.nodes[0], q.Type), most, cookie)
+		}
+		return appendBare(dst, q, Refused, 0, cookie, true), Refused
+	}
+	if !exact {
+		q.found = z.wire[n.name : n.name+uint32(n.length)]
+		if n.kind&kindRedirect != 0 {
+			return z.appendRedirected(dst, q, n, most, cookie)
+		}
+		if n.wildcard == 0 {
+			return z.append(dst, q, &z.answers[n.missing], most, cookie)
+		}
+		n = &z.nodes[n.wildcard]
+	}
+	q.found = z.wire[n.name : n.name+uint32(n.length)]
+	return z.append(dst, q, z.answer(n, q.Type), most, cookie)
+}
+
+// closest returns the node of the query's name or, if there is none, that of
+// the longest name above it.
+func (z *Zones) closest(q *Query) (n *node, exact bool) {
+	for i := max(0, q.labels-z.depth); i <= q.labels; i++ {
+		if n := z.find(q.lowered[q.starts[i]:len(q.Name)]); n != nil {
+			return n, i == 0
+		}
+	}
+	return nil, false
+}
+
+// answer returns a node's answer to a question for a type.
+func (z *Zones) answer(n *node, rtype uint16) *answer {
+	answers := z.answers[n.first : n.first+uint32(n.count)]
+	if rtype == typeANY && n.kind&kindAny != 0 {
+		return &answers[0] // one RRset will do (RFC 8482 section 4.1)
+	}
+	for i := range answers {
+		if answers[i].rtype == rtype {
+			return &answers[i]
+		}
+	}
+	return &z.answers[n.other]
+}
+
+// append appends the reply with an answer.
+func (z *Zones) append(dst []byte, q *Query, a *answer, most int, cookie []byte) ([]byte, Rcode) {
+	opt := q.optLength(cookie, false)
+	size := q.End + int(a.size)
+	if size+opt > q.limit(most) || a.head&flagTC != 0 {
+		return z.appendPart(dst, q, a, most, cookie)
+	}
+	start := len(dst)
+	dst = slices.Grow(dst, size+opt)[:start+size]
+	m := dst[start:]
+	ar := a.ar
+	if q.EDNS {
+		ar++
+	}
+	q.putHeader(m, a.head, a.an, a.ns, ar)
+	copy(m[headerSize:], q.question)
+	copy(m[q.End:], z.wire[a.at:a.at+uint32(a.size)])
+	moves := z.moves[a.moves:]
+	for _, position := range moves[1 : 1+moves[0]] {
+		move(m[q.End+int(position):], headerSize+len(q.Name))
+	}
+	if q.EDNS {
+		dst = q.appendOPT(dst, 0, cookie, false)
+	}
+	return dst, Rcode(a.head & maskRcode)
+}
+
+// move makes a pointer that counts from where the question's name ends one
+// that counts from where the message begins.
+func move(pointer []byte, end int) {
+	binary.BigEndian.PutUint16(pointer, binary.BigEndian.Uint16(pointer)+uint16(end))
+}
+
+// putHeader writes the header (RFC 1035 section 4.1.1) and what all replies
+// have in it: the opcode and RD are copied, RA is not set, nor are Z, AD and CD.
+func (q *Query) putHeader(m []byte, head, an, ns, ar uint16) {
+	binary.BigEndian.PutUint16(m, q.ID)
+	binary.BigEndian.PutUint16(m[2:], flagQR|q.Flags&(maskOpcode|flagRD)|head)
+	var qd uint16
+	if q.Name != nil {
+		qd = 1
+	}
+	binary.BigEndian.PutUint16(m[4:], qd)
+	binary.BigEndian.PutUint16(m[6:], an)
+	binary.BigEndian.PutUint16(m[8:], ns)
+	binary.BigEndian.PutUint16(m[10:], ar)
+}
+
+// AppendError appends a reply that has only an rcode to say, as BadCookie.
+func AppendError(dst []byte, q *Query, rcode Rcode, cookie []byte) []byte {
+	return appendBare(dst, q, rcode, 0, cookie, false)
+}
+
+// AppendTruncated appends a reply that has nothing but TC set: the client is
+// to ask again over TCP.
+func AppendTruncated(dst []byte, q *Query, cookie []byte) []byte {
+	return appendBare(dst, q, NoError, flagTC, cookie, false)
+}
+
+func appendBare(dst []byte, q *Query, rcode Rcode, head uint16, cookie []byte, extended bool) []byte {
+	start := len(dst)
+	dst = slices.Grow(dst, q.End+q.optLength(cookie, extended))[:start+headerSize]
+	var ar uint16
+	if q.EDNS {
+		ar = 1
+	}
+	q.putHeader(dst[start:], head|uint16(rcode)&maskRcode, 0, 0, ar)
+	dst = append(dst, q.question...)
+	return q.appendOPT(dst, rcode, cookie, extended)
+}

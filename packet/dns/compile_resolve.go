@@ -1,0 +1,205 @@
+package dns
+
+// found is what a question about a zone comes to (RFC 1034 section 4.3.2).
+type found struct {
+	rcode     Rcode
+	authority bool // the AA bit
+	sections  [3][]placed
+	visited   []string // names of the chain of aliases
+}
+
+// Where a name is in a zone.
+type presence int
+
+const (
+	present    presence = iota // the owner is the name's
+	absent                     // the owner is the closest encloser's (RFC 4592 section 3.3.1)
+	delegated                  // the owner is a cut's: the name's or above it
+	redirected                 // the owner is above the name, and has a DNAME record
+)
+
+// maxChain is how many aliases are followed. BIND stops after 16 restarts of a
+// query; resolvers give up a little above that.
+const maxChain = 16
+
+func (z *zone) find(name string) (*owner, presence) {
+	var path [maxLabels + 1]string
+	n := 0
+	for s := name; s != z.apex; s = parent(s) {
+		path[n] = s
+		n++
+	}
+	at := z.owners[z.apex]
+	for n--; n >= 0; n-- {
+		if at.set(typeDNAME) != nil {
+			return at, redirected
+		}
+		next := z.owners[path[n]]
+		if next == nil {
+			return at, absent
+		}
+		if at = next; at.set(typeNS) != nil {
+			return at, delegated
+		}
+	}
+	return at, present
+}
+
+func (z *zone) wildcard(encloser *owner) *owner { return z.owners["\x01*"+encloser.name] }
+
+// resolve answers a question about a name of the zone, step by step with
+// section 4.3.2 of RFC 1034 as RFC 4592 section 3.3.1 and RFC 6672 section
+// 3.2 have it. start is what the question's name is called in the answer:
+// itself, or empty for a template of all that a wildcard covers.
+func (z *zone) resolve(name, start string, o *owner, where presence, rtype uint16) *found {
+	f := &found{authority: true}
+	as := start
+	for {
+		f.visited = append(f.visited, name)
+		if where == absent {
+			if o = z.wildcard(o); o == nil {
+				f.rcode = NXDomain
+				f.add(1, placed{z.apex, &z.soa, z.negative, true})
+				return f
+			}
+			where = present
+		}
+		var next string
+		switch where {
+		case delegated:
+			if rtype == typeDS && o.name == name {
+				z.answer(f, as, o, rtype)
+				return f
+			}
+			f.authority = len(f.sections[0]) > 0
+			z.refer(f, o)
+			return f
+		case redirected:
+			dname := o.set(typeDNAME)
+			f.add(0, placed{o.name, dname, dname.ttl, true})
+			to := target(typeDNAME, dname.data[0])
+			if next = name[:len(name)-len(o.name)] + to; len(next) > maxName {
+				f.rcode = YXDomain // RFC 6672 section 2.2
+				return f
+			}
+			f.add(0, placed{as, &rrset{rtype: typeCNAME, data: []string{next}}, dname.ttl, true})
+		default:
+			cname := o.set(typeCNAME)
+			if cname == nil || rtype == typeCNAME || rtype == typeANY {
+				z.answer(f, as, o, rtype)
+				return f
+			}
+			f.add(0, placed{as, cname, cname.ttl, true})
+			next = target(typeCNAME, cname.data[0])
+		}
+		if !within(next, z.apex) || len(f.visited) > maxChain || f.has(next) {
+			return f
+		}
+		name, as = next, next
+		o, where = z.find(name)
+	}
+}
+
+func (f *found) add(section int, p placed) { f.sections[section] = append(f.sections[section], p) }
+
+func (f *found) has(name string) bool {
+	for _, v := range f.visited {
+		if v == name {
+			return true
+		}
+	}
+	return false
+}
+
+// answer adds a name's records of a type, or that there are none.
+func (z *zone) answer(f *found, as string, o *owner, rtype uint16) {
+	set := o.set(rtype)
+	if set == nil {
+		f.add(1, placed{z.apex, &z.soa, z.negative, true})
+		return
+	}
+	f.add(0, placed{as, set, set.ttl, true})
+	z.addresses(f, set, func(string) bool { return false })
+}
+
+// refer adds a delegation. Addresses of servers in the delegated zone are
+// needed to reach it; without those, the reply is truncated (RFC 9471
+// section 3.1).
+func (z *zone) refer(f *found, cut *owner) {
+	set := cut.set(typeNS)
+	f.add(1, placed{cut.name, set, set.ttl, true})
+	z.addresses(f, set, func(name string) bool { return within(name, cut.name) })
+}
+
+// addresses adds the addresses of the names that NS, MX and SRV records point
+// to, first those that a reply must have. Those that are not within the zone
+// are not added: who asks would not believe them.
+func (z *zone) addresses(f *found, set *rrset, must func(name string) bool) {
+	if set.rtype != typeNS && set.rtype != typeMX && set.rtype != typeSRV {
+		return
+	}
+	for _, first := range []bool{true, false} {
+		for _, data := range set.data {
+			name := target(set.rtype, data)
+			if !within(name, z.apex) || must(name) != first {
+				continue
+			}
+			o, where := z.find(name)
+			if where == delegated {
+				o = z.owners[name] // glue
+			} else if where == absent {
+				o = z.wildcard(o)
+			} else if where == redirected {
+				o = nil
+			}
+			if o == nil {
+				continue
+			}
+			for _, rtype := range []uint16{typeA, typeAAAA} {
+				if a := o.set(rtype); a != nil && !f.hasAddresses(name, rtype) {
+					f.add(2, placed{name, a, a.ttl, first})
+				}
+			}
+		}
+	}
+}
+
+func (f *found) hasAddresses(name string, rtype uint16) bool {
+	for _, p := range f.sections[2] {
+		if p.name == name && p.set.rtype == rtype {
+			return true
+		}
+	}
+	return false
+}
+
+// end returns the name at the end of a chain of aliases.
+func (z *zone) end(name string) *owner {
+	f := found{}
+	for {
+		if !within(name, z.apex) || len(f.visited) > maxChain || f.has(name) {
+			return nil
+		}
+		f.visited = append(f.visited, name)
+		o, where := z.find(name)
+		switch where {
+		case absent:
+			if o = z.wildcard(o); o == nil {
+				return nil
+			}
+		case delegated:
+			return nil
+		case redirected:
+			name = name[:len(name)-len(o.name)] + target(typeDNAME, o.set(typeDNAME).data[0])
+			if len(name) > maxName {
+				return nil
+			}
+			continue
+		}
+		cname := o.set(typeCNAME)
+		if cname == nil {
+			return o
+		}
+		name = target(typeCNAME, cname.data[0])
+	}
+}

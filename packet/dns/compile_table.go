@@ -1,0 +1,51 @@
+package dns
+
+import (
+	"hash/maphash"
+	"math/bits"
+)
+
+// table finds nodes by name. It is a hash table with open addressing that is
+// at most half full. The seed is random: who asks cannot choose names that
+// collide. Of a name that is not there, one slot is seen in most cases.
+type table struct {
+	seed  maphash.Seed
+	slots []slot
+	mask  uint64
+}
+
+type slot struct {
+	tag  uint32 // of the hash, the half that is not the slot's number
+	node uint32 // 0 is none
+}
+
+func newTable(nodes int) table {
+	size := 1 << bits.Len(uint(2*nodes))
+	return table{seed: maphash.MakeSeed(), slots: make([]slot, size), mask: uint64(size - 1)}
+}
+
+func (t *table) insert(name string, node uint32) {
+	h := maphash.String(t.seed, name)
+	i := h & t.mask
+	for t.slots[i].node != 0 {
+		i = (i + 1) & t.mask
+	}
+	t.slots[i] = slot{uint32(h >> 32), node}
+}
+
+// find returns the node of a name in lower case, or nil.
+func (z *Zones) find(name []byte) *node {
+	h := maphash.Bytes(z.table.seed, name)
+	for i := h & z.table.mask; ; i = (i + 1) & z.table.mask {
+		s := z.table.slots[i&uint64(len(z.table.slots)-1)]
+		if s.node == 0 {
+			return nil
+		}
+		if s.tag == uint32(h>>32) {
+			n := &z.nodes[s.node]
+			if int(n.length) == len(name) && string(z.wire[n.name:n.name+uint32(n.length)]) == string(name) {
+				return n
+			}
+		}
+	}
+}

@@ -1,2 +1,0 @@
-// Package dns answers DNS queries over UDP from static zones.
-package dns

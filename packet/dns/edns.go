@@ -1,0 +1,96 @@
+package dns
+
+import "encoding/binary"
+
+const (
+	// MostUDP is the most that is sent over UDP, and the size that the OPT
+	// record of replies says: 1280, the least MTU of IPv6, less its header and
+	// UDP's (DNS Flag Day 2020). Beyond it, replies are fragmented and may be
+	// lost.
+	MostUDP = 1232
+	// MostTCP is the most that is sent over TCP: its length goes before it in
+	// two octets (RFC 1035 section 4.2.2).
+	MostTCP = 65535
+
+	leastUDP = 512 // octets, what everyone takes (RFC 1035 section 4.2.1, RFC 6891 section 6.2.5)
+
+	optSize      = 11 // octets, without options
+	flagDO       = 1 << 15
+	optionCookie = 10 // RFC 7873
+	optionError  = 15 // RFC 8914
+
+	notAuthoritative = 20 // RFC 8914 section 4.21
+)
+
+// readOPT takes the OPT record's fixed part and its options. An option that
+// does not fit into the record makes the message wrong; one that is not known
+// is passed over.
+func (q *Query) readOPT(fixed, options []byte) bool {
+	q.EDNS = true
+	q.Size = binary.BigEndian.Uint16(fixed[2:])
+	q.Version = fixed[5]
+	q.DO = binary.BigEndian.Uint16(fixed[6:])&flagDO != 0
+	for len(options) > 0 {
+		if len(options) < 4 {
+			return false
+		}
+		code, n := binary.BigEndian.Uint16(options), int(binary.BigEndian.Uint16(options[2:]))
+		if len(options) < 4+n {
+			return false
+		}
+		if code == optionCookie && q.Cookie == nil {
+			q.Cookie = options[4 : 4+n : 4+n]
+		}
+		options = options[4+n:]
+	}
+	return true
+}
+
+// limit returns the most octets that a reply may have.
+func (q *Query) limit(most int) int {
+	switch {
+	case most >= MostTCP:
+		return MostTCP
+	case !q.EDNS:
+		return min(most, leastUDP)
+	}
+	return min(most, max(int(q.Size), leastUDP))
+}
+
+// optLength returns the octets of the reply's OPT record.
+func (q *Query) optLength(cookie []byte, extended bool) int {
+	if !q.EDNS {
+		return 0
+	}
+	n := optSize
+	if cookie != nil {
+		n += 4 + len(cookie)
+	}
+	if extended {
+		n += 6
+	}
+	return n
+}
+
+// appendOPT appends the reply's OPT record, if the query had one. DO is
+// copied (RFC 3225 section 3). extended adds that the server is not
+// authoritative for the name.
+func (q *Query) appendOPT(dst []byte, rcode Rcode, cookie []byte, extended bool) []byte {
+	if !q.EDNS {
+		return dst
+	}
+	var flags byte
+	if q.DO {
+		flags = flagDO >> 8
+	}
+	length := q.optLength(cookie, extended) - optSize
+	dst = append(dst, 0, 0, typeOPT, MostUDP>>8, MostUDP&0xff, byte(rcode>>4), 0, flags, 0, byte(length>>8), byte(length))
+	if cookie != nil {
+		dst = append(dst, 0, optionCookie, byte(len(cookie)>>8), byte(len(cookie)))
+		dst = append(dst, cookie...)
+	}
+	if extended {
+		dst = append(dst, 0, optionError, 0, 2, 0, notAuthoritative)
+	}
+	return dst
+}

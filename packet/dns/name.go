@@ -1,0 +1,120 @@
+package dns
+
+import "encoding/binary"
+
+const (
+	maxName   = 255 // octets with the root's (RFC 1035 section 2.3.4)
+	maxLabels = 127 // of one octet each, in maxName octets
+	maxLabel  = 63  // octets: more are a pointer's or reserved (RFC 1035 section 4.1.4)
+)
+
+// AppendName appends a name in wire form, without pointers, as RFC 1035
+// section 5.1 writes it in a master file: fully qualified, a backslash before
+// characters that would end the label or mean something else, and \DDD for
+// those that do not print.
+func AppendName(dst []byte, wire []byte) []byte {
+	if len(wire) > 0 && wire[0] == 0 {
+		return append(dst, '.')
+	}
+	for i := 0; i < len(wire) && wire[i] != 0; {
+		end := min(i+1+int(wire[i]), len(wire))
+		for _, c := range wire[i+1 : end] {
+			switch {
+			case c <= ' ' || c > '~':
+				dst = append(dst, '\\', '0'+c/100, '0'+c/10%10, '0'+c%10)
+			case c == '.' || c == '\\' || c == '"' || c == '(' || c == ')' || c == ';' || c == '@' || c == '$':
+				dst = append(dst, '\\', c)
+			default:
+				dst = append(dst, c)
+			}
+		}
+		dst = append(dst, '.')
+		i = end
+	}
+	return dst
+}
+
+// skipName returns where a name that begins at i ends, or -1. A pointer ends
+// it (RFC 1035 section 4.1.4); where that leads is not looked at, but it must
+// lead back.
+func skipName(message []byte, i int) int {
+	for start := i; i < len(message); {
+		switch n := int(message[i]); {
+		case n == 0:
+			return i + 1
+		case n <= maxLabel:
+			i += 1 + n
+			if i-start >= maxName {
+				return -1
+			}
+		case n >= 0xc0 && i+1 < len(message):
+			if int(binary.BigEndian.Uint16(message[i:])&0x3fff) >= i {
+				return -1
+			}
+			return i + 2
+		default:
+			return -1
+		}
+	}
+	return -1
+}
+
+// lower copies src to dst, which is as long or longer, with A to Z in lower
+// case, 8 octets at a time. The lengths of labels are below 'A', so a name can
+// be given as it is in the wire.
+func lower(dst, src []byte) {
+	i := 0
+	for ; len(src)-i >= 8; i += 8 {
+		w := binary.LittleEndian.Uint64(src[i:])
+		binary.LittleEndian.PutUint64(dst[i:], lowerWord(w))
+	}
+	for ; i < len(src); i++ {
+		dst[i] = lowerByte(src[i])
+	}
+}
+
+// lowerWord adds 0x20 to each byte from A to Z: without its high bit, a byte
+// carries into it from 'A' and from 'Z'+1 on.
+func lowerWord(w uint64) uint64 {
+	const ones = 0x0101010101010101
+	low := w &^ (0x80 * ones)
+	fromA, aboveZ := low+(0x80-'A')*ones, low+(0x7f-'Z')*ones
+	upper := (fromA ^ aboveZ) &^ w & (0x80 * ones)
+	return w | upper>>2
+}
+
+func lowerByte(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c += 'a' - 'A'
+	}
+	return c
+}
+
+func lowerName(name string) string {
+	b := []byte(name)
+	lower(b, b)
+	return string(b)
+}
+
+// parent cuts the first label off a name in wire form that is not the root.
+func parent(name string) string { return name[1+int(name[0]):] }
+
+// within reports whether name is zone or below it; both are in lower case.
+func within(name, zone string) bool {
+	for len(name) > len(zone) {
+		name = parent(name)
+	}
+	return name == zone
+}
+
+func labels(name string) int {
+	n := 0
+	for name != "\x00" {
+		name = parent(name)
+		n++
+	}
+	return n
+}
+
+// text is a name in wire form as it is in a master file, for errors.
+func text(name string) string { return string(AppendName(nil, []byte(name))) }

@@ -1,0 +1,161 @@
+package dns
+
+import "encoding/binary"
+
+const headerSize = 12 // octets (RFC 1035 section 4.1.1)
+
+// The header's second word (RFC 1035 section 4.1.1, RFC 2535 section 6.1).
+const (
+	flagQR      = 1 << 15
+	maskOpcode  = 0xf << 11
+	flagAA      = 1 << 10
+	flagTC      = 1 << 9
+	flagRD      = 1 << 8
+	maskRcode   = 0xf
+	opcodeQuery = 0
+)
+
+// Query is a decoded query. Its slices are views of the message. A Query is
+// reused for one message after the other and belongs to one thread; the zero
+// Query is ready.
+type Query struct {
+	ID    uint16
+	Flags uint16 // the header's second word, as sent
+	Name  []byte // in wire form, as sent; nil where there is no question that can be read
+	Type  uint16
+	Class uint16
+	End   int // of the question in the message; 12 where there is none
+
+	EDNS    bool   // there is one OPT record, and the message could be read to its end
+	Size    uint16 // of a UDP message that the sender can take, as sent
+	Version uint8
+	DO      bool
+	Cookie  []byte // the data of option 10 (RFC 7873), nil without
+
+	question []byte // Name, Type and Class
+	found    []byte // the name of the zones that the answer is of: the query's own, a wildcard's, a delegation's, or the closest that there is; nil outside
+	labels   int    // of Name, without the root
+	starts   [maxLabels + 1]uint8
+	lowered  [maxName + 1]byte
+}
+
+// Opcode returns the kind of query: 0 is a standard one (RFC 1035 section 4.1.1).
+func (q *Query) Opcode() int { return int(q.Flags&maskOpcode) >> 11 }
+
+// Decode reads a message, as it came. If ok is false, it is not to be answered
+// at all: it is shorter than a header, a response (a reply to which could go
+// round for ever), or it is said to be truncated, which no client does. Else
+// rcode is NoError for a query to look up, or that with which to answer at
+// once, the first of these that is so:
+//
+//   - FormErr: it cannot be read, has not one question or has more than one
+//     OPT record (RFC 6891 section 6.1.1), or bytes follow what its header
+//     counts.
+//   - BadVers: a version of EDNS above 0 (RFC 6891 section 6.1.3).
+//   - NotImp: an opcode other than 0, whether or not the rest can be read;
+//     type AXFR, and type 0.
+//   - NotAuth: type IXFR. Zones are not given away.
+//   - Refused: a class other than IN and ANY.
+func (q *Query) Decode(message []byte) (rcode Rcode, ok bool) {
+	if len(message) < headerSize {
+		return FormErr, false
+	}
+	q.ID = binary.BigEndian.Uint16(message)
+	q.Flags = binary.BigEndian.Uint16(message[2:])
+	q.Name, q.question, q.Type, q.Class, q.End, q.labels = nil, nil, 0, 0, headerSize, 0
+	q.EDNS, q.Size, q.Version, q.DO, q.Cookie = false, 0, 0, false, nil
+	if q.Flags&(flagQR|flagTC) != 0 {
+		return FormErr, false
+	}
+	formed := q.readQuestion(message) && q.readRecords(message)
+	switch {
+	case formed && q.EDNS && q.Version != 0:
+		return BadVers, true
+	case q.Opcode() != opcodeQuery:
+		return NotImp, true
+	case !formed || q.Name == nil:
+		return FormErr, true
+	case q.Type == typeAXFR || q.Type == 0:
+		return NotImp, true
+	case q.Type == typeIXFR:
+		return NotAuth, true
+	case q.Class != classIN && q.Class != classANY:
+		return Refused, true
+	}
+	return NoError, true
+}
+
+// readQuestion reads the question section of none or one question. Its name
+// has nothing that it could point to, so that a pointer is an error.
+func (q *Query) readQuestion(message []byte) bool {
+	switch binary.BigEndian.Uint16(message[4:]) {
+	case 0:
+		return true
+	case 1:
+	default:
+		return false
+	}
+	rest := message[headerSize:]
+	i, n := 0, 0
+	for i < len(rest) && rest[i] != 0 {
+		if rest[i] > maxLabel {
+			return false
+		}
+		q.starts[n] = uint8(i)
+		n++
+		if i += 1 + int(rest[i]); i >= maxName {
+			return false
+		}
+	}
+	if i++; len(rest) < i+4 {
+		return false
+	}
+	q.starts[n] = uint8(i - 1)
+	q.labels = n
+	q.Name = rest[:i:i]
+	q.Type = binary.BigEndian.Uint16(rest[i:])
+	q.Class = binary.BigEndian.Uint16(rest[i+2:])
+	q.question = rest[: i+4 : i+4]
+	q.End = headerSize + i + 4
+	lower(q.lowered[:], q.Name)
+	return true
+}
+
+// readRecords reads over the records of all other sections for the OPT
+// record, which is in the last one (RFC 6891 section 6.1.1).
+func (q *Query) readRecords(message []byte) bool {
+	counts := message[6:headerSize]
+	if len(message) == q.End && binary.BigEndian.Uint32(counts) == 0 && counts[4]|counts[5] == 0 {
+		return true
+	}
+	at, opts := q.End, 0
+	for section := range 3 {
+		for range binary.BigEndian.Uint16(counts[2*section:]) {
+			name := at
+			at = skipName(message, at)
+			if at < 0 || len(message)-at < 10 {
+				q.EDNS = false
+				return false
+			}
+			fixed := message[at : at+10]
+			end := at + 10 + int(binary.BigEndian.Uint16(fixed[8:]))
+			if end > len(message) {
+				q.EDNS = false
+				return false
+			}
+			if binary.BigEndian.Uint16(fixed) == typeOPT {
+				opts++
+				if section != 2 || opts > 1 || message[name] != 0 || !q.readOPT(fixed, message[at+10:end]) {
+					q.EDNS = false
+					return false
+				}
+			}
+			at = end
+		}
+	}
+	if at != len(message) {
+		q.EDNS = false
+		return false
+	}
+	return true
+}

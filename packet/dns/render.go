@@ -1,0 +1,174 @@
+package dns
+
+import "encoding/binary"
+
+// rdata says where names are in the data of a type: after skip octets, one
+// after the other.
+type rdata struct {
+	skip, names int
+	compress    bool // RFC 3597 section 4: the types of RFC 1035 alone
+}
+
+var layouts = [...]rdata{
+	typeNS: {0, 1, true}, 3: {0, 1, true}, 4: {0, 1, true}, typeCNAME: {0, 1, true}, // MD, MF
+	typeSOA: {0, 2, true}, 7: {0, 1, true}, 8: {0, 1, true}, 9: {0, 1, true}, // MB, MG, MR
+	12: {0, 1, true}, 14: {0, 2, true}, typeMX: {2, 1, true}, // PTR, MINFO
+	17: {0, 2, false}, 18: {2, 1, false}, 21: {2, 1, false}, 26: {2, 2, false}, // RP, AFSDB, RT, PX
+	typeSRV: {6, 1, false}, 36: {2, 1, false}, typeDNAME: {0, 1, false}, // KX
+}
+
+func layoutOf(rtype uint16) rdata {
+	if int(rtype) < len(layouts) {
+		return layouts[rtype]
+	}
+	return rdata{}
+}
+
+// canonical is data with its names in lower case, for comparison.
+func canonical(rtype uint16, data string) string {
+	layout := layoutOf(rtype)
+	end := layout.skip
+	for range layout.names {
+		end += nameLength(data[end:])
+	}
+	return data[:layout.skip] + lowerName(data[layout.skip:end]) + data[end:]
+}
+
+// nameLength returns the octets of the name that s begins with, in wire form.
+func nameLength(s string) int {
+	n := 0
+	for s[n] != 0 {
+		n += 1 + int(s[n])
+	}
+	return n + 1
+}
+
+// target returns the name that a record points to, in lower case.
+func target(rtype uint16, data string) string {
+	rest := data[layoutOf(rtype).skip:]
+	return lowerName(rest[:nameLength(rest)])
+}
+
+// placed is an RRset in a section of a reply.
+type placed struct {
+	name string // of its owner; empty is the question's
+	set  *rrset
+	ttl  uint32
+	must bool // a reply without it is truncated
+}
+
+// part is an RRset in a template.
+type part struct {
+	end     uint16 // of it, in the template
+	count   uint16 // of its records
+	section uint8  // 0 answer, 1 authority, 2 additional
+	must    bool
+}
+
+// renderer writes templates: what follows the question in replies, in wire
+// form, with the names compressed (RFC 1035 section 4.1.4).
+//
+// All positions count from the end of the question's name, which is at 12
+// octets and the name's length in the message: before it are the suffixes of
+// the name, 4 octets behind it the template begins. If the question's name is
+// known, pointers are written as they are sent. Else they are written as
+// 0xc000 and their position, and for each reply the length is added to those
+// at moves; a pointer to the question's name as a whole is always 0xc00c.
+type renderer struct {
+	buf   []byte
+	parts []part
+	moves []uint16
+
+	fixed bool           // the question's name is known
+	end   int            // of the question's name in the message, the greatest that it can be if it is not known
+	zone  string         // the suffix of the question's name that is always there; the name itself if it is known
+	seen  map[string]int // positions of names, in lower case; empty before the first is asked for
+}
+
+const (
+	pointer    = 0xc000
+	maxPointer = 0x3fff // a position behind it cannot be pointed to
+)
+
+// start begins a template for the question's name, or for all those that end
+// in name, with at least one label more.
+func (r *renderer) start(name string, fixed bool) {
+	r.buf, r.parts, r.moves = r.buf[:0], r.parts[:0], r.moves[:0]
+	r.fixed, r.zone, r.end = fixed, name, headerSize+maxName
+	if fixed {
+		r.end = headerSize + len(name)
+	}
+	if r.seen == nil {
+		r.seen = make(map[string]int)
+	}
+	clear(r.seen)
+}
+
+// append writes an RRset. It reports whether that fits into a message.
+func (r *renderer) append(p placed, section uint8) bool {
+	layout := layoutOf(p.set.rtype)
+	for _, data := range p.set.data {
+		r.name(p.name, true, section < 2)
+		r.buf = binary.BigEndian.AppendUint16(r.buf, p.set.rtype)
+		r.buf = binary.BigEndian.AppendUint16(r.buf, classIN)
+		r.buf = binary.BigEndian.AppendUint32(r.buf, p.ttl)
+		at := len(r.buf)
+		r.buf = append(r.buf, 0, 0)
+		r.buf = append(r.buf, data[:layout.skip]...)
+		rest := data[layout.skip:]
+		for range layout.names {
+			n := nameLength(rest)
+			r.name(rest[:n], layout.compress, section < 2)
+			rest = rest[n:]
+		}
+		r.buf = append(r.buf, rest...)
+		binary.BigEndian.PutUint16(r.buf[at:], uint16(len(r.buf)-at-2))
+		if len(r.buf) > MostTCP {
+			return false
+		}
+	}
+	r.parts = append(r.parts, part{uint16(len(r.buf)), uint16(len(p.set.data)), section, p.must})
+	return true
+}
+
+// name writes a name. What has been written before of its suffixes is pointed
+// to; with note, the rest of them can be pointed to later. That is not so in
+// the additional section, where RRsets may be left out.
+func (r *renderer) name(name string, compress, note bool) {
+	if name == "" {
+		r.buf = append(r.buf, pointer>>8, headerSize)
+		return
+	}
+	if len(r.seen) == 0 {
+		for s := r.zone; s != "\x00"; s = parent(s) {
+			r.seen[s] = -len(s)
+		}
+		r.seen["\x00"] = 0 // never pointed to; the map is not empty
+	}
+	for rest, low := name, lowerName(name); ; rest, low = parent(rest), parent(low) {
+		if rest == "\x00" {
+			r.buf = append(r.buf, 0)
+			return
+		}
+		position, ok := r.seen[low]
+		switch {
+		case ok && compress:
+			r.point(position)
+			return
+		case !ok && note:
+			if position = len(r.buf) + 4; r.end+position <= maxPointer {
+				r.seen[low] = position
+			}
+		}
+		r.buf = append(r.buf, rest[:1+int(rest[0])]...)
+	}
+}
+
+func (r *renderer) point(position int) {
+	if r.fixed {
+		position += r.end
+	} else {
+		r.moves = append(r.moves, uint16(len(r.buf)))
+	}
+	r.buf = binary.BigEndian.AppendUint16(r.buf, uint16(pointer+position))
+}
