@@ -115,7 +115,11 @@ func (l *lab) commands(entrants []*entrant) string {
 		add(l.command(e.contender))
 	}
 	for _, e := range entrants {
-		add(l.shown(e.load.command(l, at(shownPort))))
+		if e.load.dns {
+			add(l.shown(e.load.queryCommand(l, shownPort)))
+		} else {
+			add(l.shown(e.load.command(l, at(shownPort))))
+		}
 	}
 	return "```console\n" + strings.Join(seen, "\n") + "\n```\n"
 }

@@ -62,8 +62,10 @@ func (l *lab) build(ctx context.Context) error {
 			return err
 		}
 	}
-	if found, err := exec.LookPath("rsyslogd"); err == nil {
-		l.has["rsyslogd"] = found
+	for _, name := range []string{"rsyslogd", "knotd", "nsd", "dnsperf"} {
+		if found, err := exec.LookPath(name); err == nil {
+			l.has[name] = found
+		}
 	}
 	if found, err := exec.LookPath(filepath.Join(l.syslogNG, "usr/sbin/syslog-ng")); l.syslogNG != "" {
 		if err != nil {

@@ -1,13 +1,13 @@
 // Command bench measures what udpshard costs beside a bare C loop, beside
-// what Go programs usually do, and beside rsyslog and syslog-ng, and writes
-// docs/benchmarks.md. Run it as bench/run.
+// what Go programs usually do, and beside rsyslog, syslog-ng, Knot and NSD,
+// and writes docs/benchmarks.md. Run it as bench/run.
 //
 // Machines are noisy, so contenders take turns, and what counts is the ratio
 // of two that were measured within seconds of each other: its median over all
 // pairs, and how far it spread. A contender's cost is the CPU time of its
 // whole process, from the kernel's clock of that process (clock_getcpuclockid(3),
 // the sum of what /proc/PID/task/*/schedstat tells of its threads, and of
-// those that have ended), from before the load until it has fallen quiet
+// those that have ended, and of its children's), from before the load until it has fallen quiet
 // after it, divided by the datagrams that it received. The load generator is
 // another process, on another CPU where there is one.
 package main
@@ -37,6 +37,7 @@ var comparisons = []comparison{
 	{"floor", "discard beside a bare recvmmsg loop in C, x/net ReadBatch and net.UDPConn", compareFloor},
 	{"gro", "--gro on trains of datagrams, and where there are none", compareGRO},
 	{"syslog", "syslog to file, beside rsyslog and syslog-ng", compareSyslog},
+	{"dns", "answering from a zone, beside Knot and NSD", compareDNS},
 	{"neighbour", "what is lost while somebody else has a shard's CPU, by hash and by auto", compareNeighbour},
 	{"idle", "what a process costs that gets nothing", measureIdle},
 	{"shards", "two shards beside one", compareShards},

@@ -20,6 +20,7 @@ import (
 type process struct {
 	cmd            *exec.Cmd
 	stdout, stderr bytes.Buffer
+	children       []int // that work for it
 	ended          chan struct{}
 	err            error // once it has ended
 }
@@ -74,16 +75,53 @@ func usableCPUs() ([]int, error) {
 	return cpus, nil
 }
 
-// cpu is the CPU time of all threads that the process has or had.
-func (p *process) cpu() (time.Duration, error) {
+// cpu is the CPU time of all threads that the process has or had, and of the
+// children that it has adopted.
+func (p *process) cpu() (sum time.Duration, err error) {
+	for _, pid := range append([]int{p.cmd.Process.Pid}, p.children...) {
+		one, err := cpuOf(pid)
+		if err != nil {
+			return 0, fmt.Errorf("CPU clock of %s: %w", p.name(), err)
+		}
+		sum += one
+	}
+	return sum, nil
+}
+
+func cpuOf(pid int) (time.Duration, error) {
 	// clock_getcpuclockid(3): the process in the upper bits, inverted, and
 	// CPUCLOCK_SCHED (include/linux/posix-timers_types.h) in the lower ones.
 	const cpuclockSched = 2
 	var ts unix.Timespec
-	if err := unix.ClockGettime(int32(^p.cmd.Process.Pid<<3|cpuclockSched), &ts); err != nil {
-		return 0, fmt.Errorf("CPU clock of %s: %w", p.name(), err)
+	err := unix.ClockGettime(int32(^pid<<3|cpuclockSched), &ts)
+	return time.Duration(ts.Nano()), err
+}
+
+// adopt finds the children, and theirs, that the process has now: their CPU
+// time is its own from here on.
+func (p *process) adopt() error {
+	p.children = nil
+	for next := []int{p.cmd.Process.Pid}; len(next) > 0; next = next[1:] {
+		lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", next[0]))
+		if err != nil {
+			return err
+		}
+		for _, name := range lists {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				return err
+			}
+			for word := range strings.FieldsSeq(string(text)) {
+				pid, err := strconv.Atoi(word)
+				if err != nil {
+					return fmt.Errorf("%s: %w", name, err)
+				}
+				p.children = append(p.children, pid)
+				next = append(next, pid)
+			}
+		}
 	}
-	return time.Duration(ts.Nano()), nil
+	return nil
 }
 
 func (p *process) name() string { return filepath.Base(p.cmd.Path) }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -78,7 +79,7 @@ Measured on %s. To make this page again, on your machine:
 
 ## How to read it
 
-CPU is that of the whole receiving process, user and system, divided by the datagrams that it received; the load
+CPU is that of the whole receiving process and its children, user and system, divided by the datagrams that it received; the load
 generator is another process and is not in it. Contenders took turns, forth and back, %d rounds of %g s of load for
 each. **Ratios** are of two that were measured in the same round: the median, and in brackets the least and the most.
 They are what to compare; microseconds are this machine's, and its neighbours'.
@@ -159,19 +160,30 @@ func (l *lab) machine(ctx context.Context) [][]string {
 		{"memory", memory},
 		{"kernel", kernel},
 		{"net.core.rmem_max", firstLine(os.ReadFile("/proc/sys/net/core/rmem_max"))},
+		{"net.core.rmem_default", firstLine(os.ReadFile("/proc/sys/net/core/rmem_default"))},
 		{"udpshard", l.commit(ctx)},
 		{"Go", runtime.Version()},
 	}
-	for _, v := range []struct{ name, flag string }{{"cc", "--version"}, {"rsyslogd", "-v"}, {"syslog-ng", "--version"}} {
+	for _, v := range []struct{ name, flag string }{{"cc", "--version"}, {"rsyslogd", "-v"}, {"syslog-ng", "--version"}, {"knotd", "-V"}, {"nsd", "-v"}, {"dnsperf", "-h"}} {
 		if path := l.has[v.name]; path != "" {
 			cmd := exec.CommandContext(ctx, path, v.flag)
 			if v.name == "syslog-ng" {
 				cmd.Env = append(os.Environ(), l.ngSyslog().env...)
 			}
-			rows = append(rows, []string{v.name, strings.TrimSuffix(firstLine(cmd.Output()), " compiled with:")})
+			rows = append(rows, []string{v.name, version(cmd)})
 		}
 	}
 	return rows
+}
+
+// version is the first line that a program prints of itself, or one below its
+// help. Of some it is on standard error.
+func version(cmd *exec.Cmd) string {
+	out, err := cmd.CombinedOutput()
+	if at := bytes.Index(out, []byte("\nVersion ")); at >= 0 {
+		out = out[at+1:]
+	}
+	return strings.TrimSuffix(firstLine(out, err), " compiled with:")
 }
 
 // commit is what was measured.

@@ -12,14 +12,15 @@ import (
 	"time"
 )
 
-// load is what udpshard send is asked for.
+// load is what udpshard send is asked for, or dnsperf.
 type load struct {
-	rate  int // datagrams a second; 0 is flat out
-	size  int // bytes each; 0: the lines of lines.txt
-	gso   int // datagrams to a train; 0: no trains
-	batch int // datagrams to a call at most; 0: 16
-	count int // instead of a time
-	flows int // 0: 16
+	rate  int  // datagrams a second; 0 is flat out
+	size  int  // bytes each; 0: the lines of lines.txt
+	gso   int  // datagrams to a train; 0: no trains
+	batch int  // datagrams to a call at most; 0: 16
+	count int  // instead of a time
+	flows int  // 0: 16
+	dns   bool // dnsperf's queries
 }
 
 func (d load) String() string {
@@ -110,7 +111,9 @@ func (l *lab) launch(ctx context.Context, c contender) (*running, error) {
 		return nil, err
 	}
 	if err = r.listening(ctx, port, c.sockets); err == nil {
-		_, err = r.settle(ctx)
+		if _, err = r.settle(ctx); err == nil {
+			err = r.adopt()
+		}
 	}
 	if err != nil {
 		_ = r.kill()
@@ -130,7 +133,12 @@ func (l *lab) try(ctx context.Context, c contender, d load) (trial, error) {
 	if err != nil {
 		return t, err
 	}
-	if t.received, err = r.counted(c); err != nil {
+	if d.dns {
+		err = r.stop()
+	} else {
+		t.received, err = r.counted(c)
+	}
+	if err != nil {
 		return t, err
 	}
 	if t.received == 0 || t.received > t.sent {
@@ -145,7 +153,12 @@ func (l *lab) measure(ctx context.Context, r *running, d load) (t trial, err err
 	if err != nil {
 		return t, err
 	}
-	if t.sent, t.rate, err = l.send(ctx, r.at, d); err != nil {
+	if d.dns {
+		t.sent, t.received, t.rate, err = l.query(ctx, r.port, d)
+	} else {
+		t.sent, t.rate, err = l.send(ctx, r.at, d)
+	}
+	if err != nil {
 		return t, err
 	}
 	sent := time.Now()

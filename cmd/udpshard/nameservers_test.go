@@ -1,0 +1,192 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// Name servers that answer from testdata/dns, ours and others.
+
+// dnsZones are the zones that all of them have.
+var dnsZones = []string{"example", "sub.example"}
+
+func zoneFile(t *testing.T, zone string) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join("testdata", "dns", zone+".zone"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// dnsFlags are serve's for our name server in tests.
+func dnsFlags(t *testing.T, address string) []string {
+	args := []string{"--protocol", "dns", "--listen", address, "--output", "discard"}
+	for _, zone := range dnsZones {
+		args = append(args, "--zone", zoneFile(t, zone))
+	}
+	return args
+}
+
+// ourNameServer returns the address of udpshard with the zones.
+func ourNameServer(t *testing.T) string {
+	t.Helper()
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if help, err := exec.Command(path, "serve", "--help").CombinedOutput(); err != nil || !strings.Contains(string(help), "--zone") {
+		t.Skip("needs --zone of serve, which is not built yet")
+	}
+	address := freePort(t)
+	serving(t, nil, dnsFlags(t, address)...)
+	answers(t, address)
+	return address
+}
+
+// knotServer returns the address of Knot with the zones.
+func knotServer(t *testing.T) string {
+	t.Helper()
+	knotd := need(t, "knotd", "knot")
+	address := freePort(t)
+	dir := t.TempDir()
+	var zones strings.Builder
+	for _, zone := range dnsZones {
+		fmt.Fprintf(&zones, "  - domain: %s.\n    file: %s\n", zone, zoneFile(t, zone))
+	}
+	conf := write(t, dir, "knot.conf", fmt.Sprintf(`server:
+    listen: %s
+    rundir: %s
+    udp-workers: 1
+    tcp-workers: 1
+    background-workers: 1
+    udp-max-payload: 1232
+database:
+    storage: %[2]s
+log:
+  - target: stderr
+    any: warning
+template:
+  - id: default
+    journal-content: none
+    zonefile-load: whole
+    zonefile-sync: -1
+zone:
+%s`, strings.Replace(address, ":", "@", 1), dir, &zones))
+	daemon(t, knotd, "--config", conf)
+	answers(t, address)
+	return address
+}
+
+// nsdServer returns the address of NSD with the zones.
+func nsdServer(t *testing.T) string {
+	t.Helper()
+	nsd := need(t, "nsd", "nsd")
+	address := freePort(t)
+	dir := t.TempDir()
+	var zones strings.Builder
+	for _, zone := range dnsZones {
+		fmt.Fprintf(&zones, "zone:\n    name: %s.\n    zonefile: %q\n", zone, zoneFile(t, zone))
+	}
+	conf := write(t, dir, "nsd.conf", fmt.Sprintf(`server:
+    ip-address: %s
+    server-count: 1
+    username: ""
+    chroot: ""
+    zonesdir: %q
+    zonelistfile: "%[2]s/zone.list"
+    database: ""
+    pidfile: ""
+    xfrdfile: "%[2]s/xfrd.state"
+    xfrdir: %[2]q
+    ipv4-edns-size: 1232
+    minimal-responses: yes
+    zonefiles-write: 0
+    rrl-ratelimit: 0
+remote-control:
+    control-enable: no
+%s`, strings.Replace(address, ":", "@", 1), dir, &zones))
+	daemon(t, nsd, "-d", "-c", conf)
+	answers(t, address)
+	return address
+}
+
+func write(t *testing.T, dir, name, text string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// daemon runs a program until the test ends, with the children it has.
+func daemon(t *testing.T, path string, args ...string) {
+	t.Helper()
+	cmd := exec.Command(path, args...)
+	said := new(safeBuffer)
+	cmd.Stdout, cmd.Stderr = said, said
+	cmd.WaitDelay = time.Second
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		cmd.Wait()
+		close(ended)
+	}()
+	t.Cleanup(func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-ended:
+		case <-time.After(10 * time.Second):
+			syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+			<-ended
+		}
+		if t.Failed() {
+			t.Logf("%s said:\n%s", filepath.Base(path), said)
+		}
+	})
+}
+
+// answers waits until a server answers from each of the zones.
+func answers(t *testing.T, address string) {
+	t.Helper()
+	for _, zone := range dnsZones {
+		m := new(dns.Msg).SetQuestion(zone+".", dns.TypeSOA)
+		client := dns.Client{Timeout: 200 * time.Millisecond}
+		eventually(t, address+" answers from "+zone, func() bool {
+			reply, _, err := client.Exchange(m, address)
+			return err == nil && len(reply.Answer) == 1
+		})
+	}
+}
+
+// freePort returns an address on loopback that nobody has, neither for UDP
+// nor for TCP.
+func freePort(t *testing.T) string {
+	t.Helper()
+	var errs []error
+	for range 20 {
+		address := freeTCP(t)
+		c, err := net.ListenPacket("udp", address)
+		if err == nil {
+			c.Close()
+			return address
+		}
+		errs = append(errs, err)
+	}
+	t.Fatal(errors.Join(errs...))
+	return ""
+}
