@@ -58,13 +58,13 @@ func questions(t *testing.T) []question {
 // them.
 func parseQuestion(line string) (question, error) {
 	q := question{text: line}
-	m := &dns.Msg{MsgHdr: dns.MsgHdr{Id: 4660, RecursionDesired: true}}
+	m := &dns.Msg{MsgHdr: dns.MsgHdr{Id: 4660, RecursionDesired: true, AuthenticatedData: true}}
 	asked := dns.Question{Qclass: dns.ClassINET}
 	var opt *dns.OPT
 	edns := func() *dns.OPT {
 		if opt == nil {
 			opt = &dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT}}
-			opt.SetUDPSize(1232) // kdig's, too
+			opt.SetUDPSize(4096) // kdig's
 		}
 		return opt
 	}
@@ -91,15 +91,15 @@ func parseQuestion(line string) (question, error) {
 			m.RecursionDesired = true
 		case "+norec":
 			m.RecursionDesired = false
-		case "+aa":
+		case "+aaflag":
 			m.Authoritative = true
-		case "+tc":
+		case "+tcflag":
 			m.Truncated = true
-		case "+z":
+		case "+zflag":
 			m.Zero = true
-		case "+ad":
-			m.AuthenticatedData = true
-		case "+cd":
+		case "+noadflag":
+			m.AuthenticatedData = false
+		case "+cdflag":
 			m.CheckingDisabled = true
 		case "+qr":
 			response = true
@@ -233,6 +233,7 @@ func misshapen() []question {
 	add("OPT in the answer section", join(header(rd, 1, 1, 0, 0), asked, opt(plain)))
 	add("two OPT", join(header(rd, 1, 0, 0, 2), asked, opt(plain), opt(plain)))
 	add("OPT owned by a name", join(header(rd, 1, 0, 0, 1), asked, name, opt(plain)[1:]))
+	add("OPT with a size of 0", join(header(rd, 1, 0, 0, 1), asked, []byte{0, 0, 41, 0, 0, 0, 0, 0, 0, 0, 0}))
 	add("OPT that is cut", join(header(rd, 1, 0, 0, 1), asked, opt(plain)[:7]))
 	add("OPT whose data is shorter than it says", join(header(rd, 1, 0, 0, 1), asked, []byte{0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 4}))
 	add("OPT with an option longer than the data", join(header(rd, 1, 0, 0, 1), asked, opt(plain, 0, 3, 0, 9, 1)))
@@ -372,6 +373,9 @@ func sectionOf(rrs []dns.RR) string {
 
 // String leaves out what makes it long.
 func (a answer) String() string {
+	if a["rcode"] == "" {
+		return a["reply"] + "\n"
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s %s %s(%s bytes)\n", a["reply"], a["rcode"], a["opcode"], a["flags"], a["size"])
 	for _, aspect := range aspects[4:] {
