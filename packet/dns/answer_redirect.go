@@ -36,13 +36,12 @@ func (z *Zones) appendRedirected(dst []byte, q *Query, n *node, most int, cookie
 		if !p.graft(z, answer, &a) || p.head&flagTC != 0 {
 			break
 		}
-		// Of the record, the owner is written as a pointer, or as the root.
-		record := p.dst[p.start+at:]
-		ownerLength := int(n.length)
-		fixed := skipName(record, 0)
-		target := at + fixed + 10
+		target := at + 2 + 10 // of the record, behind a pointer to its owner and what has a fixed length
+		if n.length == 1 {
+			target-- // the root is not pointed to
+		}
 		length := p.size() - target
-		kept := a.length - ownerLength
+		kept := a.length - int(n.length)
 		if kept+length > maxName {
 			p.head = p.head&^maskRcode | uint16(YXDomain) // RFC 6672 section 2.2
 			break
@@ -66,6 +65,9 @@ func (z *Zones) appendRedirected(dst []byte, q *Query, n *node, most int, cookie
 		lower(next.name[:], next.name[:next.length])
 		if string(next.name[:next.length]) == string(q.lowered[:len(q.Name)]) {
 			break // round in a circle
+		}
+		if q.Type == typeCNAME {
+			break // this is it
 		}
 		a = next
 

@@ -181,11 +181,9 @@ func (c *compiler) zoneOf(name string) *zone {
 
 // zone makes the nodes of a zone.
 func (c *compiler) zone(z *zone) error {
-	soa := placed{z.apex, &z.soa, z.negative, true}
-	nodata := c.render(&found{authority: true, sections: [3][]placed{1: {soa}}}, z.apex, false)
-	nxdomain := nodata
-	nxdomain.head |= uint16(NXDomain)
-	z.nodata, z.nxdomain = c.keep(nodata), c.keep(nxdomain)
+	primary := target(typeSOA, z.soa.data[0])
+	mailbox := target(typeSOA, z.soa.data[0][len(primary):])
+	z.nodata, z.nxdomain = c.negative(z, z.apex)
 
 	all := sorted(z.owners)
 	for _, o := range all {
@@ -199,6 +197,9 @@ func (c *compiler) zone(z *zone) error {
 		o.node = uint32(len(c.nodes))
 		n := node{name: uint32(len(c.wire)), length: uint8(len(o.name)), other: z.nodata, missing: z.nxdomain}
 		c.wire = append(c.wire, o.name...)
+		if o.name != z.apex && (within(primary, o.name) || within(mailbox, o.name)) {
+			n.other, n.missing = c.negative(z, o.name)
+		}
 		switch {
 		case where == delegated:
 			c.cut(z, o, &n)
@@ -219,6 +220,18 @@ func (c *compiler) zone(z *zone) error {
 		}
 	}
 	return nil
+}
+
+// negative makes the answers where the type, or the name, is not there.
+// Names of the SOA record are compressed by the suffix that all names have
+// which the answers are for.
+func (c *compiler) negative(z *zone, suffix string) (nodata, nxdomain uint32) {
+	f := &found{authority: true}
+	f.add(1, placed{z.apex, &z.soa, z.negative, true})
+	a := c.render(f, suffix, false)
+	nodata = c.keep(a)
+	a.head |= uint16(NXDomain)
+	return nodata, c.keep(a)
 }
 
 // name makes the answers of a name that has records of its own, or none.
@@ -267,13 +280,13 @@ func (c *compiler) alias(z *zone, o *owner, n *node) {
 // names below it gets the referral, but for its DS records (RFC 4035 section
 // 3.1.4.1).
 func (c *compiler) cut(z *zone, o *owner, n *node) {
-	f := new(found)
+	nodata, f := n.other, new(found)
 	z.refer(f, o)
 	n.other = c.keep(c.render(f, o.name, false))
 	n.missing = n.other
 	n.first = uint32(len(c.answers))
 	if o.set(typeDS) == nil {
-		c.keep(c.answers[z.nodata].of(typeDS))
+		c.keep(c.answers[nodata].of(typeDS))
 		return
 	}
 	c.keep(c.resolved(z, o, typeDS))

@@ -83,6 +83,9 @@ func (z *zone) resolve(name, start string, o *owner, where presence, rtype uint1
 				return f
 			}
 			f.add(0, placed{as, &rrset{rtype: typeCNAME, data: []string{next}}, dname.ttl, true})
+			if rtype == typeCNAME {
+				return f
+			}
 		default:
 			cname := o.set(typeCNAME)
 			if cname == nil || rtype == typeCNAME || rtype == typeANY {
