@@ -1,6 +1,9 @@
 package dns
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // alias is a name that stands in a reply for the one that was asked for. It is
 // written as a prefix that is at one place and a suffix that is at another.
@@ -29,8 +32,13 @@ func (z *Zones) appendRedirected(dst []byte, q *Query, n *node, most int, cookie
 	p := q.newPartial(dst, most, cookie)
 	a := alias{length: len(q.Name), at: headerSize, prefix: len(q.Name)}
 	copy(a.name[:], q.Name)
+	var used [maxChain]*redirection
 	redirect := &z.aliases[n.missing]
-	for range maxChain {
+	for i := range used {
+		if slices.Contains(used[:i], redirect) {
+			break // round in a circle, or ever longer
+		}
+		used[i] = redirect
 		at := p.size()
 		answer := &z.answers[redirect.answer]
 		if !p.graft(z, answer, &a) || p.head&flagTC != 0 {

@@ -76,6 +76,9 @@ func (z *zone) resolve(name, start string, o *owner, where presence, rtype uint1
 			return f
 		case redirected:
 			dname := o.set(typeDNAME)
+			if f.holds(dname) {
+				return f // round in a circle, or ever longer
+			}
 			f.add(0, placed{o.name, dname, dname.ttl, true})
 			to := target(typeDNAME, dname.data[0])
 			if next = name[:len(name)-len(o.name)] + to; len(next) > maxName {
@@ -104,6 +107,15 @@ func (z *zone) resolve(name, start string, o *owner, where presence, rtype uint1
 }
 
 func (f *found) add(section int, p placed) { f.sections[section] = append(f.sections[section], p) }
+
+func (f *found) holds(set *rrset) bool {
+	for _, p := range f.sections[0] {
+		if p.set == set {
+			return true
+		}
+	}
+	return false
+}
 
 func (f *found) has(name string) bool {
 	for _, v := range f.visited {
