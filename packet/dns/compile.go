@@ -28,7 +28,6 @@ import (
 	"math"
 	"os"
 	"slices"
-	"strings"
 )
 
 // Zones are all zones of a listener, with their answers. They do not change;
@@ -88,8 +87,8 @@ type redirection struct {
 // is relative to the file that has it) and renders all answers. A zone's
 // origin is its SOA record's owner. Errors begin with the file and the line.
 //
-// A zone of 1,000,000 names with an address each takes about 190 MB while it is
-// served, and about 1 GB while it is loaded.
+// A zone of 1,000,000 names with an address each was measured to hold 107 MiB while
+// it is served, and 610 MiB while it is loaded, for some seconds.
 func LoadZones(files ...string) (*Zones, error) {
 	zones := make([]*zone, 0, len(files))
 	for _, name := range files {
@@ -185,8 +184,7 @@ func (c *compiler) zone(z *zone) error {
 	mailbox := target(typeSOA, z.soa.data[0][len(primary):])
 	z.nodata, z.nxdomain = c.negative(z, z.apex)
 
-	all := sorted(z.owners)
-	for _, o := range all {
+	for _, o := range z.all {
 		if z.children && c.zoneOf(o.name) != z {
 			continue
 		}
@@ -197,7 +195,7 @@ func (c *compiler) zone(z *zone) error {
 		o.node = uint32(len(c.nodes))
 		n := node{name: uint32(len(c.wire)), length: uint8(len(o.name)), other: z.nodata, missing: z.nxdomain}
 		c.wire = append(c.wire, o.name...)
-		if o.name != z.apex && (within(primary, o.name) || within(mailbox, o.name)) {
+		if o.name != z.apex && !o.wild() && (within(primary, o.name) || within(mailbox, o.name)) {
 			n.other, n.missing = c.negative(z, o.name)
 		}
 		switch {
@@ -214,9 +212,9 @@ func (c *compiler) zone(z *zone) error {
 			return fmt.Errorf("%s: the answers need more than 4 GiB", *z.soa.where.file)
 		}
 	}
-	for _, o := range all {
-		if w := z.wildcard(o); w != nil && o.node != 0 {
-			c.nodes[o.node].wildcard = w.node
+	for _, o := range z.all {
+		if o.wild() && o.node != 0 {
+			c.nodes[z.owners[parent(o.name)].node].wildcard = o.node
 		}
 	}
 	return nil
@@ -305,8 +303,11 @@ func (a answer) of(rtype uint16) answer {
 // resolved renders what a question about an owner comes to, for all names that
 // it covers if it is a wildcard.
 func (c *compiler) resolved(z *zone, o *owner, rtype uint16) answer {
-	_, where := z.find(o.name)
-	if strings.HasPrefix(o.name, "\x01*") {
+	where := present
+	if o.set(typeNS) != nil && o.name != z.apex {
+		where = delegated
+	}
+	if o.wild() {
 		return c.render(z.resolve(o.name, "", o, where, rtype), parent(o.name), false).of(rtype)
 	}
 	return c.render(z.resolve(o.name, o.name, o, where, rtype), o.name, true).of(rtype)

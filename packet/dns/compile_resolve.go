@@ -55,7 +55,7 @@ func (z *zone) resolve(name, start string, o *owner, where presence, rtype uint1
 	f := &found{authority: true}
 	as := start
 	for {
-		f.visited = append(f.visited, name)
+		f.visited = append(f.visited, as) // of all that a wildcard covers, none
 		if where == absent {
 			if o = z.wildcard(o); o == nil {
 				f.rcode = NXDomain
