@@ -46,7 +46,9 @@ func (p *partial) add(z *Zones, a *answer, end int) {
 		fits := p.size()+int(part.end)-from <= p.limit
 		if !fits && part.must {
 			p.head |= flagTC
-			return
+			if part.section < 2 {
+				return
+			}
 		}
 		if fits {
 			p.dst = append(p.dst, template[from:part.end]...)

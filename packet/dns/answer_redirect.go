@@ -1,6 +1,9 @@
 package dns
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // alias is a name that stands in a reply for the one that was asked for. It is
 // written as a prefix that is at one place and a suffix that is at another.
@@ -29,20 +32,24 @@ func (z *Zones) appendRedirected(dst []byte, q *Query, n *node, most int, cookie
 	p := q.newPartial(dst, most, cookie)
 	a := alias{length: len(q.Name), at: headerSize, prefix: len(q.Name)}
 	copy(a.name[:], q.Name)
+	var used [maxChain]*redirection
 	redirect := &z.aliases[n.missing]
-	for range maxChain {
+	for i := range used {
+		if slices.Contains(used[:i], redirect) {
+			break // round in a circle, or ever longer
+		}
+		used[i] = redirect
 		at := p.size()
 		answer := &z.answers[redirect.answer]
 		if !p.graft(z, answer, &a) || p.head&flagTC != 0 {
 			break
 		}
-		// Of the record, the owner is written as a pointer, or as the root.
-		record := p.dst[p.start+at:]
-		ownerLength := int(n.length)
-		fixed := skipName(record, 0)
-		target := at + fixed + 10
+		target := at + 2 + 10 // of the record, behind a pointer to its owner and what has a fixed length
+		if n.length == 1 {
+			target-- // the root is not pointed to
+		}
 		length := p.size() - target
-		kept := a.length - ownerLength
+		kept := a.length - int(n.length)
 		if kept+length > maxName {
 			p.head = p.head&^maskRcode | uint16(YXDomain) // RFC 6672 section 2.2
 			break
@@ -66,6 +73,9 @@ func (z *Zones) appendRedirected(dst []byte, q *Query, n *node, most int, cookie
 		lower(next.name[:], next.name[:next.length])
 		if string(next.name[:next.length]) == string(q.lowered[:len(q.Name)]) {
 			break // round in a circle
+		}
+		if q.Type == typeCNAME {
+			break // this is it
 		}
 		a = next
 

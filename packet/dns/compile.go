@@ -28,7 +28,6 @@ import (
 	"math"
 	"os"
 	"slices"
-	"strings"
 )
 
 // Zones are all zones of a listener, with their answers. They do not change;
@@ -88,8 +87,8 @@ type redirection struct {
 // is relative to the file that has it) and renders all answers. A zone's
 // origin is its SOA record's owner. Errors begin with the file and the line.
 //
-// A zone of 1,000,000 names with an address each takes about 190 MB while it is
-// served, and about 1 GB while it is loaded.
+// A zone of 1,000,000 names with an address each was measured to hold 107 MiB while
+// it is served, and 610 MiB while it is loaded, for some seconds.
 func LoadZones(files ...string) (*Zones, error) {
 	zones := make([]*zone, 0, len(files))
 	for _, name := range files {
@@ -181,14 +180,11 @@ func (c *compiler) zoneOf(name string) *zone {
 
 // zone makes the nodes of a zone.
 func (c *compiler) zone(z *zone) error {
-	soa := placed{z.apex, &z.soa, z.negative, true}
-	nodata := c.render(&found{authority: true, sections: [3][]placed{1: {soa}}}, z.apex, false)
-	nxdomain := nodata
-	nxdomain.head |= uint16(NXDomain)
-	z.nodata, z.nxdomain = c.keep(nodata), c.keep(nxdomain)
+	primary := target(typeSOA, z.soa.data[0])
+	mailbox := target(typeSOA, z.soa.data[0][len(primary):])
+	z.nodata, z.nxdomain = c.negative(z, z.apex)
 
-	all := sorted(z.owners)
-	for _, o := range all {
+	for _, o := range z.all {
 		if z.children && c.zoneOf(o.name) != z {
 			continue
 		}
@@ -199,6 +195,9 @@ func (c *compiler) zone(z *zone) error {
 		o.node = uint32(len(c.nodes))
 		n := node{name: uint32(len(c.wire)), length: uint8(len(o.name)), other: z.nodata, missing: z.nxdomain}
 		c.wire = append(c.wire, o.name...)
+		if o.name != z.apex && !o.wild() && (within(primary, o.name) || within(mailbox, o.name)) {
+			n.other, n.missing = c.negative(z, o.name)
+		}
 		switch {
 		case where == delegated:
 			c.cut(z, o, &n)
@@ -213,12 +212,24 @@ func (c *compiler) zone(z *zone) error {
 			return fmt.Errorf("%s: the answers need more than 4 GiB", *z.soa.where.file)
 		}
 	}
-	for _, o := range all {
-		if w := z.wildcard(o); w != nil && o.node != 0 {
-			c.nodes[o.node].wildcard = w.node
+	for _, o := range z.all {
+		if o.wild() && o.node != 0 {
+			c.nodes[z.owners[parent(o.name)].node].wildcard = o.node
 		}
 	}
 	return nil
+}
+
+// negative makes the answers where the type, or the name, is not there.
+// Names of the SOA record are compressed by the suffix that all names have
+// which the answers are for.
+func (c *compiler) negative(z *zone, suffix string) (nodata, nxdomain uint32) {
+	f := &found{authority: true}
+	f.add(1, placed{z.apex, &z.soa, z.negative, true})
+	a := c.render(f, suffix, false)
+	nodata = c.keep(a)
+	a.head |= uint16(NXDomain)
+	return nodata, c.keep(a)
 }
 
 // name makes the answers of a name that has records of its own, or none.
@@ -267,13 +278,13 @@ func (c *compiler) alias(z *zone, o *owner, n *node) {
 // names below it gets the referral, but for its DS records (RFC 4035 section
 // 3.1.4.1).
 func (c *compiler) cut(z *zone, o *owner, n *node) {
-	f := new(found)
+	nodata, f := n.other, new(found)
 	z.refer(f, o)
 	n.other = c.keep(c.render(f, o.name, false))
 	n.missing = n.other
 	n.first = uint32(len(c.answers))
 	if o.set(typeDS) == nil {
-		c.keep(c.answers[z.nodata].of(typeDS))
+		c.keep(c.answers[nodata].of(typeDS))
 		return
 	}
 	c.keep(c.resolved(z, o, typeDS))
@@ -292,8 +303,11 @@ func (a answer) of(rtype uint16) answer {
 // resolved renders what a question about an owner comes to, for all names that
 // it covers if it is a wildcard.
 func (c *compiler) resolved(z *zone, o *owner, rtype uint16) answer {
-	_, where := z.find(o.name)
-	if strings.HasPrefix(o.name, "\x01*") {
+	where := present
+	if o.set(typeNS) != nil && o.name != z.apex {
+		where = delegated
+	}
+	if o.wild() {
 		return c.render(z.resolve(o.name, "", o, where, rtype), parent(o.name), false).of(rtype)
 	}
 	return c.render(z.resolve(o.name, o.name, o, where, rtype), o.name, true).of(rtype)

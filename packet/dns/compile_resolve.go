@@ -55,7 +55,7 @@ func (z *zone) resolve(name, start string, o *owner, where presence, rtype uint1
 	f := &found{authority: true}
 	as := start
 	for {
-		f.visited = append(f.visited, name)
+		f.visited = append(f.visited, as) // of all that a wildcard covers, none
 		if where == absent {
 			if o = z.wildcard(o); o == nil {
 				f.rcode = NXDomain
@@ -76,6 +76,9 @@ func (z *zone) resolve(name, start string, o *owner, where presence, rtype uint1
 			return f
 		case redirected:
 			dname := o.set(typeDNAME)
+			if f.holds(dname) {
+				return f // round in a circle, or ever longer
+			}
 			f.add(0, placed{o.name, dname, dname.ttl, true})
 			to := target(typeDNAME, dname.data[0])
 			if next = name[:len(name)-len(o.name)] + to; len(next) > maxName {
@@ -83,6 +86,9 @@ func (z *zone) resolve(name, start string, o *owner, where presence, rtype uint1
 				return f
 			}
 			f.add(0, placed{as, &rrset{rtype: typeCNAME, data: []string{next}}, dname.ttl, true})
+			if rtype == typeCNAME {
+				return f
+			}
 		default:
 			cname := o.set(typeCNAME)
 			if cname == nil || rtype == typeCNAME || rtype == typeANY {
@@ -101,6 +107,15 @@ func (z *zone) resolve(name, start string, o *owner, where presence, rtype uint1
 }
 
 func (f *found) add(section int, p placed) { f.sections[section] = append(f.sections[section], p) }
+
+func (f *found) holds(set *rrset) bool {
+	for _, p := range f.sections[0] {
+		if p.set == set {
+			return true
+		}
+	}
+	return false
+}
 
 func (f *found) has(name string) bool {
 	for _, v := range f.visited {

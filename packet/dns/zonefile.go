@@ -21,6 +21,7 @@ import (
 type zone struct {
 	apex     string
 	owners   map[string]*owner // empty non-terminals too
+	all      []*owner          // by name, then empty non-terminals
 	soa      rrset
 	negative uint32 // seconds for which it may be remembered that something is not there (RFC 2308 section 5)
 	children bool   // another zone begins within it
@@ -55,6 +56,9 @@ func (p place) String() string { return fmt.Sprintf("%s:%d", *p.file, p.line) }
 func (p place) errorf(format string, args ...any) error {
 	return fmt.Errorf("%s: "+format, append([]any{p}, args...)...)
 }
+
+// wild reports whether the name is a wildcard's (RFC 4592 section 2.1.1).
+func (o *owner) wild() bool { return strings.HasPrefix(o.name, "\x01*") }
 
 func (o *owner) set(rtype uint16) *rrset {
 	for i := range o.sets {
@@ -153,11 +157,8 @@ func (z *zone) check(name string, apexes []place) error {
 		return fmt.Errorf("%s: no SOA record", name)
 	}
 	z.apex, z.soa = apex.name, *apex.set(typeSOA)
-	var err error
-	for _, o := range sorted(z.owners) {
-		if len(o.sets) == 0 {
-			continue // added below, as an empty non-terminal
-		}
+	z.all = sorted(z.owners)
+	for _, o := range z.all {
 		if set := o.set(typeSOA); set != nil && o != apex {
 			return set.where.errorf("a second SOA record, of %s", text(o.name))
 		} else if set != nil && len(set.data) > 1 {
@@ -166,7 +167,7 @@ func (z *zone) check(name string, apexes []place) error {
 		if !within(o.name, z.apex) {
 			return o.sets[0].where.errorf("%s is outside the zone %s", text(o.name), text(z.apex))
 		}
-		if err = z.checkOwner(o); err != nil {
+		if err := z.checkOwner(o); err != nil {
 			return err
 		}
 		for up := o.name; up != z.apex; {
@@ -174,7 +175,9 @@ func (z *zone) check(name string, apexes []place) error {
 			if z.owners[up] != nil {
 				break
 			}
-			z.owners[up] = &owner{name: up}
+			between := &owner{name: up}
+			z.owners[up] = between
+			z.all = append(z.all, between)
 		}
 	}
 	if apex.set(typeNS) == nil {
@@ -200,7 +203,7 @@ func (z *zone) checkOwner(o *owner) error {
 	case dname != nil && o.set(typeNS) != nil && o.name != z.apex:
 		return dname.where.errorf("%s has a DNAME record and is delegated (RFC 6672 section 2.3)", text(o.name))
 	}
-	if o.name[0] == 1 && o.name[1] == '*' {
+	if o.wild() {
 		for _, set := range o.sets {
 			if set.rtype == typeNS || set.rtype == typeDNAME {
 				return set.where.errorf("%s at a wildcard has no meaning (RFC 4592 section 4)", AppendType(nil, set.rtype))

@@ -1,0 +1,69 @@
+package dns
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// kinds are a question for each way in which an answer comes about.
+var kinds = []struct{ name, question string }{
+	{"A", "www.test. A"},
+	{"NXDOMAIN", "none.test. A"},
+	{"NXDOMAIN_deep", strings.Repeat("a.", 120) + "test. A"},
+	{"NODATA", "www.test. MX"},
+	{"wildcard", "a.b.wild.test. A"},
+	{"wildcard_MX", "a.b.wild.test. MX"},
+	{"referral", "x.sub.test. A"},
+	{"CNAME", "alias2.test. A"},
+	{"MX", "test. MX"},
+	{"DNAME", "c.d.test. A"},
+	{"REFUSED", "www.example. A"},
+	{"NOTIMP", "test. AXFR"},
+	{"truncated", "big.test. TXT"},
+	{"partial", "bigcut.test. A"},
+}
+
+// BenchmarkAnswer decodes a query with an OPT record and appends the reply.
+func BenchmarkAnswer(b *testing.B) {
+	z := mustZones(b, testZone)
+	for _, kind := range kinds {
+		b.Run(kind.name, func(b *testing.B) { benchmarkAnswer(b, z, [][]byte{question(b, kind.question, true, MostUDP)}) })
+	}
+}
+
+func benchmarkAnswer(b *testing.B, z *Zones, messages [][]byte) {
+	var q Query
+	buf := make([]byte, 0, 4096)
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		rcode, _ := q.Decode(messages[i])
+		buf, _ = z.Append(buf[:0], &q, rcode, MostUDP, nil)
+		if i++; i == len(messages) {
+			i = 0
+		}
+	}
+}
+
+// largeZone has n names with an address each.
+func largeZone(n int) string {
+	var text strings.Builder
+	text.WriteString("$ORIGIN large.test.\n$TTL 3600\n@ SOA ns1 hostmaster 1 7200 3600 1209600 300\n@ NS ns1\n")
+	for i := range n {
+		fmt.Fprintf(&text, "host-%d A 10.%d.%d.%d\n", i, byte(i>>16), byte(i>>8), byte(i))
+	}
+	return text.String()
+}
+
+// BenchmarkLarge asks for names all over a large zone, so that nothing of it
+// is in the cache.
+func BenchmarkLarge(b *testing.B) {
+	const names = 1_000_000
+	z := mustZones(b, largeZone(names))
+	var messages [][]byte
+	for i := range 100_000 {
+		messages = append(messages, question(b, fmt.Sprintf("host-%d.large.test. A", i*7919%names), true, MostUDP))
+	}
+	benchmarkAnswer(b, z, messages)
+}
