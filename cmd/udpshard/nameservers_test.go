@@ -31,7 +31,7 @@ func zoneFile(t *testing.T, zone string) string {
 
 // dnsFlags are serve's for our name server in tests.
 func dnsFlags(t *testing.T, address string) []string {
-	args := []string{"--protocol", "dns", "--listen", address, "--output", "discard"}
+	args := []string{"--protocol", "dns", "--listen", address, "--output", "discard", "--rrl", "off"}
 	for _, zone := range dnsZones {
 		args = append(args, "--zone", zoneFile(t, zone))
 	}
