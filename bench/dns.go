@@ -94,7 +94,7 @@ server that was not busy all the time could have answered more than dnsperf, on 
 // nameServer is udpshard with the zone. No ledger of its own is read: what
 // counts is what the client got.
 func (l *lab) nameServer() contender {
-	return l.udpshard("udpshard", l.receiverCPUs(1), 1, "--protocol", "dns", "--zone", l.path("example.zone"), "--output", "discard")
+	return l.udpshard("udpshard", l.receiverCPUs(1), 1, "--protocol", "dns", "--zone", l.path("example.zone"), "--rrl", "off", "--output", "discard")
 }
 
 func (l *lab) knot() contender {
