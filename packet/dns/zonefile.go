@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -128,6 +129,9 @@ func (z *zone) add(rr dns.RR, buf []byte, where place) error {
 		ttl = 0
 	}
 
+	if h.Rrtype == typeSOA && z.apex == "" {
+		z.apex = name
+	}
 	o := z.owners[name]
 	if o == nil {
 		o = &owner{name: name}
@@ -146,17 +150,14 @@ func (z *zone) add(rr dns.RR, buf []byte, where place) error {
 
 // check holds the zone to the rules, and completes it.
 func (z *zone) check(name string, apexes []place) error {
-	var apex *owner
-	for _, o := range z.owners {
-		o.arrange()
-		if set := o.set(typeSOA); set != nil && (apex == nil || o.name < apex.name) {
-			apex = o
-		}
-	}
-	if apex == nil {
+	if z.apex == "" {
 		return fmt.Errorf("%s: no SOA record", name)
 	}
-	z.apex, z.soa = apex.name, *apex.set(typeSOA)
+	for _, o := range z.owners {
+		o.arrange()
+	}
+	apex := z.owners[z.apex]
+	z.soa = *apex.set(typeSOA)
 	z.all = sorted(z.owners)
 	for _, o := range z.all {
 		if set := o.set(typeSOA); set != nil && o != apex {
@@ -259,8 +260,14 @@ type source struct {
 	parser  string // what the parser calls it
 	name    string // what errors call it
 	line    int
-	ended   bool // the last byte ended a line
+	ended   bool    // the last byte ended a line
+	begin   [9]byte // of the line
+	column  int
 }
+
+// generates reports whether the last line was $GENERATE, from which the parser
+// makes text of its own, with lines that it numbers itself.
+func (f *source) generates() bool { return strings.EqualFold(string(f.begin[:]), "$GENERATE") }
 
 func newSources(name string) (*sources, error) {
 	absolute, err := filepath.Abs(name) // so that names of included files are, too
@@ -312,6 +319,9 @@ func (s *sources) explain(err error) error {
 	if m := parseError.FindStringSubmatch(err.Error()); m != nil {
 		for _, f := range s.all {
 			if f.parser == m[1] {
+				if f.generates() {
+					m[3] = strconv.Itoa(f.line)
+				}
 				return fmt.Errorf("%s:%s: %s%s", f.name, m[3], m[2], hint(m[2]))
 			}
 		}
@@ -330,11 +340,18 @@ func hint(message string) string {
 // ReadByte implements io.ByteReader, by which the parser reads.
 func (f *source) ReadByte() (byte, error) {
 	c, err := f.reader.ReadByte()
+	if err != nil {
+		return 0, err
+	}
 	if f.ended {
 		f.line++
+		f.column = 0
 	}
-	f.ended = err == nil && c == '\n'
-	return c, err
+	if f.ended = c == '\n'; f.column < len(f.begin) {
+		f.begin[f.column] = c
+		f.column++
+	}
+	return c, nil
 }
 
 func (f *source) Read(p []byte) (int, error) { return f.reader.Read(p) }
