@@ -166,6 +166,11 @@ var childAnswers = []asked{
 	{"RFC 1034 4.3.2", "none.child.test. A", "NXDOMAIN aa\nAUTHORITY child.test. 600 SOA ns.child.test. hostmaster.test. 1 7200 3600 1209600 900"},
 	{"RFC 1034 4.3.2", "up.child.test. A", "NOERROR aa\nup.child.test. 600 CNAME www.test."},
 	{"RFC 1034 4.3.2", "inchild.test. A", "NOERROR aa\ninchild.test. 3600 CNAME www.child.test.\nAUTHORITY child.test. 3600 NS ns.child.test.\nADDITIONAL ns.child.test. 3600 A 192.0.2.11"},
+	{"RFC 6672 3.2", "www.dchild.test. A", `NOERROR aa
+		dchild.test. 3600 DNAME child.test.
+		www.dchild.test. 3600 CNAME www.child.test.
+		AUTHORITY child.test. 3600 NS ns.child.test.
+		ADDITIONAL ns.child.test. 3600 A 192.0.2.11`},
 	{"RFC 1034 4.3.2", "www.test. TXT", "NOERROR aa\nwww.test. 3600 TXT \"text\""},
 }
 

@@ -77,6 +77,10 @@ type answer struct {
 	parts  uint32 // in Zones.parts, up to where the template ends; 0 where it has one part or none
 }
 
+// typeFromAbove is the type of an apex's answer that nobody can ask for: the
+// referral with which the zone above ends a chain of aliases.
+const typeFromAbove = 0
+
 // redirection is what a DNAME record makes of the names below it.
 type redirection struct {
 	answer uint32 // the DNAME record
@@ -257,6 +261,11 @@ func (c *compiler) name(z *zone, o *owner, n *node) {
 		above, where := z.above.find(z.apex)
 		f := z.above.resolve(z.apex, z.apex, above, where, typeDS)
 		c.keep(c.render(f, z.apex, true).of(typeDS))
+		if where == delegated {
+			f := &found{}
+			z.above.refer(f, above)
+			c.keep(c.render(f, above.name, false).of(typeFromAbove))
+		}
 	}
 }
 

@@ -99,10 +99,9 @@ func (r *reference) zone(name string, rtype uint16) *referenceZone {
 }
 
 type referenceReply struct {
-	rcode      int
-	aa         bool
-	sections   [3][]string
-	additional [2][]string // of which the second may be left out
+	rcode    int
+	aa       bool
+	sections [3][]string
 }
 
 func renamed(rr miekg.RR, name string) string {

@@ -123,6 +123,9 @@ func (z *zone) add(rr dns.RR, buf []byte, where place) error {
 	if n < 0 || end < n+10 {
 		return where.errorf("%q: not a name", h.Name)
 	}
+	if !layoutOf(h.Rrtype).fits(buf[n+10:end]) && !mayBeEmpty(h.Rrtype) {
+		return where.errorf("%s: the data is too short or too long", AppendType(nil, h.Rrtype))
+	}
 	name, data := lowerName(string(buf[:n])), string(buf[n+10:end])
 	ttl := h.Ttl
 	if ttl > 1<<31-1 { // RFC 2181 section 8
@@ -146,6 +149,13 @@ func (z *zone) add(rr dns.RR, buf []byte, where place) error {
 	set.ttl = min(set.ttl, ttl)
 	set.data = append(set.data, data)
 	return nil
+}
+
+// mayBeEmpty reports whether a type may have no data: NULL (RFC 1035 section
+// 3.3.10), APL (RFC 3123 section 4), and those that are not known.
+func mayBeEmpty(rtype uint16) bool {
+	_, known := dns.TypeToString[rtype]
+	return !known || rtype == dns.TypeNULL || rtype == dns.TypeAPL
 }
 
 // check holds the zone to the rules, and completes it.

@@ -38,6 +38,9 @@ var badZones = []struct{ name, text, want string }{
 	{"open brace", someSOA + "a TXT ( x\n", "zone1:"},
 	{"generate", someSOA + "$GENERATE 1-x a$ A 192.0.2.$\n", "zone1:5: "},
 	{"generated", someSOA + "$GENERATE 250-260 a$ A 192.0.2.$\n", "zone1:5: "},
+	{"no data", someSOA + "a NS\n", "zone1:5: NS: the data is too short or too long"},
+	{"no text", someSOA + "a TXT\n", "zone1:5: TXT: the data is too short or too long"},
+	{"empty list", someSOA + "a NULL \\# 0\nb TYPE65280 \\# 0\n", ""},
 	{"multi-line", someSOA + "a TXT (\n \"x\"\n )\nb A x\n", "zone1:8: "},
 }
 
