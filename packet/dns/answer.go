@@ -52,10 +52,10 @@ func (z *Zones) closest(q *Query) (n *node, exact bool) {
 
 // answer returns a node's answer to a question for a type.
 func (z *Zones) answer(n *node, rtype uint16) *answer {
-	answers := z.answers[n.first : n.first+uint32(n.count)]
-	if rtype == typeANY && n.kind&kindAny != 0 {
-		return &answers[0] // one RRset will do (RFC 8482 section 4.1)
+	if n.only.rtype == rtype || rtype == typeANY && n.kind&kindAny != 0 {
+		return &n.only // one RRset will do for ANY (RFC 8482 section 4.1)
 	}
+	answers := z.answers[n.first : n.first+uint32(n.count)]
 	for i := range answers {
 		if answers[i].rtype == rtype {
 			return &answers[i]

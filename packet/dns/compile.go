@@ -48,7 +48,8 @@ type Zones struct {
 // zone hides.
 type node struct {
 	name     uint32 // in wire
-	first    uint32 // in answers, sorted by type but for what type ANY gets
+	only     answer // what type ANY gets, and all that most names have; its type is 0 if there is none
+	first    uint32 // of the other answers, by type
 	count    uint16
 	length   uint8 // of the name
 	kind     nodeKind
@@ -60,7 +61,7 @@ type node struct {
 type nodeKind uint8
 
 const (
-	kindAny      nodeKind = 1 << iota // type ANY gets the first answer
+	kindAny      nodeKind = 1 << iota // type ANY gets the only answer
 	kindApex                          // of a zone
 	kindRedirect                      // has a DNAME record
 )
@@ -210,7 +211,7 @@ func (c *compiler) zone(z *zone) error {
 		default:
 			c.name(z, o, &n)
 		}
-		n.count = uint16(uint32(len(c.answers)) - n.first)
+		c.close(&n)
 		c.nodes, c.names = append(c.nodes, n), append(c.names, o.name)
 		if len(c.wire) > math.MaxUint32-MostTCP {
 			return fmt.Errorf("%s: the answers need more than 4 GiB", *z.soa.where.file)
@@ -222,6 +223,15 @@ func (c *compiler) zone(z *zone) error {
 		}
 	}
 	return nil
+}
+
+// close takes the answers from first on for the node's.
+func (c *compiler) close(n *node) {
+	if own := c.answers[n.first:]; len(own) > 0 {
+		n.only = own[0]
+		c.answers = slices.Delete(c.answers, int(n.first), int(n.first)+1)
+	}
+	n.count = uint16(uint32(len(c.answers)) - n.first)
 }
 
 // negative makes the answers where the type, or the name, is not there.
