@@ -6,7 +6,8 @@ import (
 )
 
 // Append answers a query that q.Decode has read: it appends the whole reply to
-// dst and returns it, with its rcode. dst must not be the message's memory.
+// dst and returns it, with its rcode. It allocates only if dst has no room for
+// the reply. dst must not be the message's memory.
 // rcode is what Decode returned; other than NoError, it is all that is said.
 //
 // most is what the transport has room for: MostUDP, or whatever less was
