@@ -153,12 +153,14 @@ func (z *zone) addresses(f *found, set *rrset, must func(name string) bool) {
 	if set.rtype != typeNS && set.rtype != typeMX && set.rtype != typeSRV {
 		return
 	}
+	added := make(map[string]bool)
 	for _, first := range []bool{true, false} {
 		for _, data := range set.data {
 			name := target(set.rtype, data)
-			if !within(name, z.apex) || must(name) != first {
+			if !within(name, z.apex) || must(name) != first || added[name] {
 				continue
 			}
+			added[name] = true
 			o, where := z.find(name)
 			if where == delegated {
 				o = z.owners[name] // glue
@@ -171,21 +173,12 @@ func (z *zone) addresses(f *found, set *rrset, must func(name string) bool) {
 				continue
 			}
 			for _, rtype := range []uint16{typeA, typeAAAA} {
-				if a := o.set(rtype); a != nil && !f.hasAddresses(name, rtype) {
+				if a := o.set(rtype); a != nil {
 					f.add(2, placed{name, a, a.ttl, first})
 				}
 			}
 		}
 	}
-}
-
-func (f *found) hasAddresses(name string, rtype uint16) bool {
-	for _, p := range f.sections[2] {
-		if p.name == name && p.set.rtype == rtype {
-			return true
-		}
-	}
-	return false
 }
 
 // end returns the name at the end of a chain of aliases.
