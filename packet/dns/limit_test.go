@@ -173,3 +173,37 @@ func TestNoAllocation(t *testing.T) {
 		t.Errorf("names: %v allocations", n)
 	}
 }
+
+// TestSizes holds replies, with an OPT record, to the octets that those of
+// Knot DNS 3.2.6 have: what is not compressed as well costs whoever pays for
+// the line, and reflects more.
+func TestSizes(t *testing.T) {
+	z := mustZones(t, testZone, childZone, wildcardZone)
+	for _, tt := range []struct {
+		question string
+		knot     int
+	}{
+		{"www.test. A", 69},
+		{"none.test. A", 89},
+		{"a.b.c.d.none.test. A", 97},
+		{"www.test. MX", 88},
+		{"test. MX", 124},
+		{"test. NS", 120},
+		{"alias2.test. A", 110},
+		{"nx.test. A", 109},
+		{"a.b.wild.test. MX", 107},
+		{"x.sub.test. A", 190},
+		{"incut.test. A", 214},
+		{"_sip._tcp.test. SRV", 222},
+		{"ns1.test. MX", 84},
+		{"x.d.test. A", 93},
+		{"bigcut.test. A", 1089},
+		{"host3.example. MX", 80},
+	} {
+		var q Query
+		rcode, _ := q.Decode(question(t, tt.question, true, MostUDP))
+		if wire, _ := z.Append(nil, &q, rcode, MostUDP, nil); len(wire) > tt.knot {
+			t.Errorf("%s: %d octets, Knot %d", tt.question, len(wire), tt.knot)
+		}
+	}
+}
