@@ -82,7 +82,7 @@ func (z *Zones) appendRedirected(dst []byte, q *Query, n *node, most int, cookie
 			exact    bool
 			referral *answer
 		)
-		if n, exact, referral = z.below(a.name[:a.length], redirect.apex); referral != nil {
+		if n, exact, referral = z.below(a.name[:a.length], redirect.apex, q.Type); referral != nil {
 			p.graft(z, referral, &a)
 		}
 		if n == nil {
@@ -106,9 +106,10 @@ func (z *Zones) appendRedirected(dst []byte, q *Query, n *node, most int, cookie
 }
 
 // below returns the node that is closest to a name of the zone at apex. If the
-// name is in a zone below that, it returns the referral there, if there is one.
+// name is in a zone below that, it returns what the zone at apex says: in most
+// cases the referral there, if there is one.
 // If it is outside the zone, it returns neither.
-func (z *Zones) below(name []byte, apex string) (closest *node, exact bool, referral *answer) {
+func (z *Zones) below(name []byte, apex string, rtype uint16) (closest *node, exact bool, referral *answer) {
 	var other *node // the apex of a zone in between
 	for i := 0; ; i += 1 + int(name[i]) {
 		if n := z.find(name[i:]); n != nil {
@@ -126,8 +127,11 @@ func (z *Zones) below(name []byte, apex string) (closest *node, exact bool, refe
 			return nil, false, nil
 		}
 	}
-	if other == nil {
+	switch {
+	case other == nil:
 		return closest, exact, nil
+	case exact && other == closest && rtype == typeDS: // that is about it, but not in it
+		return nil, false, z.answer(other, typeDS)
 	}
 	for i := range z.answers[other.first : other.first+uint32(other.count)] {
 		if a := &z.answers[other.first+uint32(i)]; a.rtype == typeFromAbove {

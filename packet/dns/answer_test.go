@@ -117,6 +117,7 @@ var testAnswers = []asked{
 		ADDITIONAL mail.test. 3600 AAAA 2001:db8::25
 		ADDITIONAL a.wild.test. 3600 A 192.0.2.7`},
 
+	{"RFC 4035 3.1.4.1", "tocut.test. DS", "NOERROR aa\ntocut.test. 3600 CNAME sib.test.\n" + testSOA},
 	{"RFC 6672 2.3", "d.test. TXT", "NOERROR aa\nd.test. 3600 TXT \"beside it\""},
 	{"RFC 6672 2.3", "d.test. A", "NOERROR aa\n" + testSOA},
 	{"RFC 6672 3.2", "d.test. DNAME", "NOERROR aa\nd.test. 3600 DNAME dt.test."},

@@ -54,6 +54,7 @@ loop1   CNAME loop2
 loop2   CNAME loop1
 self    CNAME self
 incut   CNAME x.sub
+tocut   CNAME sib
 inwild  CNAME a.b.wild
 inchild CNAME www.child
 *.wild  A     192.0.2.7

@@ -156,17 +156,14 @@ func (c *compiler) name(z *zone, o *owner, n *node) {
 	}
 }
 
-// alias makes the answers of a name that has a CNAME record: those of the
-// types that the last name of the chain has.
+// alias makes the answers of a name that has a CNAME record.
 func (c *compiler) alias(z *zone, o *owner, n *node) {
 	n.kind |= kindAny
 	n.other = c.keep(c.resolved(z, o, 0))
 	n.first = uint32(len(c.answers))
 	c.keep(c.resolved(z, o, typeCNAME))
-	if last := z.end(o.name); last != nil {
-		for i := range last.sets {
-			c.keep(c.resolved(z, o, last.sets[i].rtype))
-		}
+	for _, rtype := range z.special(o.name) {
+		c.keep(c.resolved(z, o, rtype))
 	}
 }
 
