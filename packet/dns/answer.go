@@ -6,7 +6,8 @@ import (
 )
 
 // Append answers a query that q.Decode has read: it appends the whole reply to
-// dst and returns it, with its rcode. dst must not be the message's memory.
+// dst and returns it, with its rcode. It allocates only if dst has no room for
+// the reply. dst must not be the message's memory.
 // rcode is what Decode returned; other than NoError, it is all that is said.
 //
 // most is what the transport has room for: MostUDP, or whatever less was
@@ -55,10 +56,10 @@ func (z *Zones) closest(q *Query) (n *node, exact bool) {
 
 // answer returns a node's answer to a question for a type.
 func (z *Zones) answer(n *node, rtype uint16) *answer {
-	answers := z.answers[n.first : n.first+uint32(n.count)]
-	if rtype == typeANY && n.kind&kindAny != 0 {
-		return &answers[0] // one RRset will do (RFC 8482 section 4.1)
+	if n.only.rtype == rtype || rtype == typeANY && n.kind&kindAny != 0 {
+		return &n.only // one RRset will do for ANY (RFC 8482 section 4.1)
 	}
+	answers := z.answers[n.first : n.first+uint32(n.count)]
 	for i := range answers {
 		if answers[i].rtype == rtype {
 			return &answers[i]

@@ -40,8 +40,7 @@ func (z *Zones) appendRedirected(dst []byte, q *Query, n *node, most int, cookie
 		}
 		used[i] = redirect
 		at := p.size()
-		answer := &z.answers[redirect.answer]
-		if !p.graft(z, answer, &a) || p.head&flagTC != 0 {
+		if !p.graft(z, &z.answers[redirect.answer], &a) || p.head&flagTC != 0 {
 			break
 		}
 		target := at + 2 + 10 // of the record, behind a pointer to its owner and what has a fixed length
@@ -79,8 +78,14 @@ func (z *Zones) appendRedirected(dst []byte, q *Query, n *node, most int, cookie
 		}
 		a = next
 
-		var exact bool
-		if n, exact = z.below(a.name[:a.length], redirect.apex); n == nil {
+		var (
+			exact    bool
+			referral *answer
+		)
+		if n, exact, referral = z.below(a.name[:a.length], redirect.apex, q.Type); referral != nil {
+			p.graft(z, referral, &a)
+		}
+		if n == nil {
 			break // outside the zone
 		}
 		if !exact && n.kind&kindRedirect != 0 {
@@ -100,9 +105,12 @@ func (z *Zones) appendRedirected(dst []byte, q *Query, n *node, most int, cookie
 	return p.finish(q, cookie)
 }
 
-// below returns the node that is closest to a name of the zone at apex, or nil
-// if the name is in another zone.
-func (z *Zones) below(name []byte, apex string) (closest *node, exact bool) {
+// below returns the node that is closest to a name of the zone at apex. If the
+// name is in a zone below that, it returns what the zone at apex says: in most
+// cases the referral there, if there is one.
+// If it is outside the zone, it returns neither.
+func (z *Zones) below(name []byte, apex string, rtype uint16) (closest *node, exact bool, referral *answer) {
+	var other *node // the apex of a zone in between
 	for i := 0; ; i += 1 + int(name[i]) {
 		if n := z.find(name[i:]); n != nil {
 			if closest == nil {
@@ -110,15 +118,27 @@ func (z *Zones) below(name []byte, apex string) (closest *node, exact bool) {
 			}
 			if n.kind&kindApex != 0 {
 				if string(name[i:]) == apex {
-					return closest, exact
+					break
 				}
-				return nil, false
+				other = n
 			}
 		}
 		if name[i] == 0 {
-			return nil, false
+			return nil, false, nil
 		}
 	}
+	switch {
+	case other == nil:
+		return closest, exact, nil
+	case exact && other == closest && rtype == typeDS: // that is about it, but not in it
+		return nil, false, z.answer(other, typeDS)
+	}
+	for i := range z.answers[other.first : other.first+uint32(other.count)] {
+		if a := &z.answers[other.first+uint32(i)]; a.rtype == typeFromAbove {
+			return nil, false, a
+		}
+	}
+	return nil, false, nil
 }
 
 // graft appends an answer about the alias's name. It reports whether all that

@@ -29,19 +29,16 @@ func (z *Zones) WithSinkhole(addresses []netip.Addr) *Zones {
 		}
 		set.data = append(set.data, string(a.AsSlice()))
 	}
-	n := node{kind: kindAny}
+	soa := &rrset{rtype: typeSOA, data: []string{"\x09localhost\x00\x06nobody\x07invalid\x00" +
+		"\x00\x00\x00\x01\x00\x00\x0e\x10\x00\x00\x04\xb0\x00\x09\x3a\x80\x00\x00\x00\x3c"}} // 1, 3600 1200 604800 sinkTTL
+	n := node{other: c.keep(c.sunk(1, soa)), first: 1}
 	for _, set := range []*rrset{v4, v6} {
 		if len(set.data) > 0 {
+			n.kind = kindAny
 			c.keep(c.sunk(0, set))
 		}
 	}
-	n.count = uint16(len(c.answers))
-	if n.count == 0 {
-		n.kind = 0
-	}
-	soa := &rrset{rtype: typeSOA, data: []string{"\x09localhost\x00\x06nobody\x07invalid\x00" +
-		"\x00\x00\x00\x01\x00\x00\x0e\x10\x00\x00\x04\xb0\x00\x09\x3a\x80\x00\x00\x00\x3c"}} // 1, 3600 1200 604800 sinkTTL
-	n.other = c.keep(c.sunk(1, soa))
+	c.close(&n)
 	c.nodes = []node{n}
 
 	with := *z

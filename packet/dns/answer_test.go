@@ -117,6 +117,7 @@ var testAnswers = []asked{
 		ADDITIONAL mail.test. 3600 AAAA 2001:db8::25
 		ADDITIONAL a.wild.test. 3600 A 192.0.2.7`},
 
+	{"RFC 4035 3.1.4.1", "tocut.test. DS", "NOERROR aa\ntocut.test. 3600 CNAME sib.test.\n" + testSOA},
 	{"RFC 6672 2.3", "d.test. TXT", "NOERROR aa\nd.test. 3600 TXT \"beside it\""},
 	{"RFC 6672 2.3", "d.test. A", "NOERROR aa\n" + testSOA},
 	{"RFC 6672 3.2", "d.test. DNAME", "NOERROR aa\nd.test. 3600 DNAME dt.test."},
@@ -166,6 +167,11 @@ var childAnswers = []asked{
 	{"RFC 1034 4.3.2", "none.child.test. A", "NXDOMAIN aa\nAUTHORITY child.test. 600 SOA ns.child.test. hostmaster.test. 1 7200 3600 1209600 900"},
 	{"RFC 1034 4.3.2", "up.child.test. A", "NOERROR aa\nup.child.test. 600 CNAME www.test."},
 	{"RFC 1034 4.3.2", "inchild.test. A", "NOERROR aa\ninchild.test. 3600 CNAME www.child.test.\nAUTHORITY child.test. 3600 NS ns.child.test.\nADDITIONAL ns.child.test. 3600 A 192.0.2.11"},
+	{"RFC 6672 3.2", "www.dchild.test. A", `NOERROR aa
+		dchild.test. 3600 DNAME child.test.
+		www.dchild.test. 3600 CNAME www.child.test.
+		AUTHORITY child.test. 3600 NS ns.child.test.
+		ADDITIONAL ns.child.test. 3600 A 192.0.2.11`},
 	{"RFC 1034 4.3.2", "www.test. TXT", "NOERROR aa\nwww.test. 3600 TXT \"text\""},
 }
 

@@ -46,6 +46,13 @@ func benchmarkAnswer(b *testing.B, z *Zones, messages [][]byte) {
 	}
 }
 
+// BenchmarkDeep asks what costs most: for a name of as many labels as fit, below none but
+// the apex, in a zone that has a name as long, so that each label is looked up.
+func BenchmarkDeep(b *testing.B) {
+	z := mustZones(b, testZone+strings.Repeat("b.", 124)+"test. A 192.0.2.1\n")
+	benchmarkAnswer(b, z, [][]byte{question(b, strings.Repeat("a.", 124)+"test. A", true, MostUDP)})
+}
+
 // largeZone has n names with an address each.
 func largeZone(n int) string {
 	var text strings.Builder

@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -53,6 +54,7 @@ loop1   CNAME loop2
 loop2   CNAME loop1
 self    CNAME self
 incut   CNAME x.sub
+tocut   CNAME sib
 inwild  CNAME a.b.wild
 inchild CNAME www.child
 *.wild  A     192.0.2.7
@@ -86,6 +88,7 @@ c.dt    CNAME www
 *.w.dt  TXT   "wild behind a DNAME"
 d2      DNAME d
 dcut    DNAME sub
+dchild  DNAME child
 dout    DNAME example.
 dloop   DNAME dloop
 dlong   DNAME aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb.ccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc.long
@@ -190,7 +193,7 @@ func reply(t testing.TB, z *Zones, message []byte, most int) *miekg.Msg {
 		t.Errorf("%x: rcode %d, said to be %v", message, m.Rcode, rcode)
 	}
 	var other dnsmessage.Message
-	if err := other.Unpack(wire); err != nil {
+	if err := other.Unpack(wire); err != nil && !bytes.Contains(q.Name, []byte(".")) { // which it has no form for
 		t.Errorf("%x: %x: dnsmessage: %v", message, wire, err)
 	}
 	if m.Id != q.ID || !m.Response || m.RecursionAvailable || m.Zero || m.AuthenticatedData || m.CheckingDisabled ||

@@ -1,128 +1,10 @@
-// Package dns answers DNS queries from zones that do not change: the core of an
-// authoritative server, that knows no sockets.
-//
-// Zones are read from master files once, and every answer is rendered then, in
-// wire form: all that follows the question. A Query is decoded in place; its
-// name is looked up in one hash table of all zones, label by label from the
-// left until one is there, and the answer is copied behind the question.
-// Nothing is allocated, and no name costs more than a look-up a label.
-//
-// What a reply has behind the question can be rendered before the question is
-// known, because compressed names (RFC 1035 section 4.1.4) point only to names
-// behind the question, or to the end of the question's own: the zone's apex,
-// say. For names that are in a zone the question's length is known, too. For
-// those that a wildcard makes, for names that are not there and for
-// delegations, the pointers count from where the question's name ends, and its
-// length is added to each.
-//
-// What is answered follows RFC 1034 section 4.3.2 with RFC 2308 (what is not
-// there), RFC 4592 (wildcards), RFC 6672 (DNAME), RFC 6891 (EDNS), RFC 8482
-// (type ANY gets one RRset) and RFC 9471 (glue). Where they leave a choice, it
-// is Knot DNS's, whose replies these equal but for the order of RRsets.
-// Zones are not signed, not transferred and not updated.
 package dns
 
 import (
 	"fmt"
-	"io"
 	"math"
-	"os"
 	"slices"
 )
-
-// Zones are all zones of a listener, with their answers. They do not change;
-// any number of threads may ask.
-type Zones struct {
-	table   table
-	nodes   []node
-	answers []answer
-	wire    []byte   // names of nodes and templates of answers
-	moves   []uint16 // of answers: how many, and where
-	parts   []part   // of answers, in a row
-	aliases []redirection
-	depth   int    // labels of the longest name
-	sink    *Zones // with one node, for names that no zone has
-}
-
-// node is a name that a query can be about: not what a delegation or another
-// zone hides.
-type node struct {
-	name     uint32 // in wire
-	first    uint32 // in answers, sorted by type but for what type ANY gets
-	count    uint16
-	length   uint8 // of the name
-	kind     nodeKind
-	other    uint32 // the answer for types without one
-	missing  uint32 // the answer for names below that are not there; of a DNAME record, in aliases
-	wildcard uint32 // the node whose answers they get, if there is one
-}
-
-type nodeKind uint8
-
-const (
-	kindAny      nodeKind = 1 << iota // type ANY gets the first answer
-	kindApex                          // of a zone
-	kindRedirect                      // has a DNAME record
-)
-
-// answer is what follows the question in a reply.
-type answer struct {
-	at     uint32 // its template, in wire
-	size   uint16 // of the template
-	rtype  uint16
-	head   uint16 // for the header's second word
-	an, ns uint16 // records in each section
-	ar     uint16
-	moves  uint32 // in Zones.moves; 0 where nothing moves
-	parts  uint32 // in Zones.parts, up to where the template ends; 0 where it has one part or none
-}
-
-// redirection is what a DNAME record makes of the names below it.
-type redirection struct {
-	answer uint32 // the DNAME record
-	apex   string // of its zone
-}
-
-// LoadZones reads master files (RFC 1035 section 5.1, with $GENERATE; $INCLUDE
-// is relative to the file that has it) and renders all answers. A zone's
-// origin is its SOA record's owner. Errors begin with the file and the line.
-//
-// A zone of 1,000,000 names with an address each was measured to hold 107 MiB while
-// it is served, and 610 MiB while it is loaded, for some seconds.
-func LoadZones(files ...string) (*Zones, error) {
-	zones := make([]*zone, 0, len(files))
-	for _, name := range files {
-		z, err := loadZone(name)
-		if err != nil {
-			return nil, err
-		}
-		zones = append(zones, z)
-	}
-	return compile(zones)
-}
-
-func loadZone(name string) (*zone, error) {
-	file, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	return readZone(file, name, true)
-}
-
-// NewZones is LoadZones for what is in memory. Errors call the readers zone1,
-// zone2 and so on; $INCLUDE is refused.
-func NewZones(readers ...io.Reader) (*Zones, error) {
-	zones := make([]*zone, 0, len(readers))
-	for i, r := range readers {
-		z, err := readZone(r, fmt.Sprintf("zone%d", i+1), false)
-		if err != nil {
-			return nil, err
-		}
-		zones = append(zones, z)
-	}
-	return compile(zones)
-}
 
 // compiler makes Zones of zones.
 type compiler struct {
@@ -206,18 +88,27 @@ func (c *compiler) zone(z *zone) error {
 		default:
 			c.name(z, o, &n)
 		}
-		n.count = uint16(uint32(len(c.answers)) - n.first)
+		c.close(&n)
 		c.nodes, c.names = append(c.nodes, n), append(c.names, o.name)
 		if len(c.wire) > math.MaxUint32-MostTCP {
 			return fmt.Errorf("%s: the answers need more than 4 GiB", *z.soa.where.file)
 		}
 	}
 	for _, o := range z.all {
-		if o.wild() && o.node != 0 {
+		if o.wild() && o.name != z.apex && o.node != 0 {
 			c.nodes[z.owners[parent(o.name)].node].wildcard = o.node
 		}
 	}
 	return nil
+}
+
+// close takes the answers from first on for the node's.
+func (c *compiler) close(n *node) {
+	if own := c.answers[n.first:]; len(own) > 0 {
+		n.only = own[0]
+		c.answers = slices.Delete(c.answers, int(n.first), int(n.first)+1)
+	}
+	n.count = uint16(uint32(len(c.answers)) - n.first)
 }
 
 // negative makes the answers where the type, or the name, is not there.
@@ -257,20 +148,22 @@ func (c *compiler) name(z *zone, o *owner, n *node) {
 		above, where := z.above.find(z.apex)
 		f := z.above.resolve(z.apex, z.apex, above, where, typeDS)
 		c.keep(c.render(f, z.apex, true).of(typeDS))
+		if where == delegated {
+			f := &found{}
+			z.above.refer(f, above)
+			c.keep(c.render(f, above.name, false).of(typeFromAbove))
+		}
 	}
 }
 
-// alias makes the answers of a name that has a CNAME record: those of the
-// types that the last name of the chain has.
+// alias makes the answers of a name that has a CNAME record.
 func (c *compiler) alias(z *zone, o *owner, n *node) {
 	n.kind |= kindAny
 	n.other = c.keep(c.resolved(z, o, 0))
 	n.first = uint32(len(c.answers))
 	c.keep(c.resolved(z, o, typeCNAME))
-	if last := z.end(o.name); last != nil {
-		for i := range last.sets {
-			c.keep(c.resolved(z, o, last.sets[i].rtype))
-		}
+	for _, rtype := range z.special(o.name) {
+		c.keep(c.resolved(z, o, rtype))
 	}
 }
 

@@ -1,5 +1,7 @@
 package dns
 
+import "slices"
+
 // found is what a question about a zone comes to (RFC 1034 section 4.3.2).
 type found struct {
 	rcode     Rcode
@@ -53,7 +55,7 @@ func (z *zone) wildcard(encloser *owner) *owner { return z.owners["\x01*"+enclos
 // itself, or empty for a template of all that a wildcard covers.
 func (z *zone) resolve(name, start string, o *owner, where presence, rtype uint16) *found {
 	f := &found{authority: true}
-	as := start
+	as, since := start, 0 // the last CNAME record: behind it, a DNAME record counts once
 	for {
 		f.visited = append(f.visited, as) // of all that a wildcard covers, none
 		if where == absent {
@@ -76,7 +78,7 @@ func (z *zone) resolve(name, start string, o *owner, where presence, rtype uint1
 			return f
 		case redirected:
 			dname := o.set(typeDNAME)
-			if f.holds(dname) {
+			if slices.ContainsFunc(f.sections[0][since:], func(p placed) bool { return p.set == dname }) {
 				return f // round in a circle, or ever longer
 			}
 			f.add(0, placed{o.name, dname, dname.ttl, true})
@@ -96,7 +98,7 @@ func (z *zone) resolve(name, start string, o *owner, where presence, rtype uint1
 				return f
 			}
 			f.add(0, placed{as, cname, cname.ttl, true})
-			next = target(typeCNAME, cname.data[0])
+			next, since = target(typeCNAME, cname.data[0]), len(f.sections[0])
 		}
 		if !within(next, z.apex) || len(f.visited) > maxChain || f.has(next) {
 			return f
@@ -108,23 +110,7 @@ func (z *zone) resolve(name, start string, o *owner, where presence, rtype uint1
 
 func (f *found) add(section int, p placed) { f.sections[section] = append(f.sections[section], p) }
 
-func (f *found) holds(set *rrset) bool {
-	for _, p := range f.sections[0] {
-		if p.set == set {
-			return true
-		}
-	}
-	return false
-}
-
-func (f *found) has(name string) bool {
-	for _, v := range f.visited {
-		if v == name {
-			return true
-		}
-	}
-	return false
-}
+func (f *found) has(name string) bool { return slices.Contains(f.visited, name) }
 
 // answer adds a name's records of a type, or that there are none.
 func (z *zone) answer(f *found, as string, o *owner, rtype uint16) {
@@ -153,12 +139,14 @@ func (z *zone) addresses(f *found, set *rrset, must func(name string) bool) {
 	if set.rtype != typeNS && set.rtype != typeMX && set.rtype != typeSRV {
 		return
 	}
+	added := make(map[string]bool)
 	for _, first := range []bool{true, false} {
 		for _, data := range set.data {
 			name := target(set.rtype, data)
-			if !within(name, z.apex) || must(name) != first {
+			if !within(name, z.apex) || must(name) != first || added[name] {
 				continue
 			}
+			added[name] = true
 			o, where := z.find(name)
 			if where == delegated {
 				o = z.owners[name] // glue
@@ -171,7 +159,7 @@ func (z *zone) addresses(f *found, set *rrset, must func(name string) bool) {
 				continue
 			}
 			for _, rtype := range []uint16{typeA, typeAAAA} {
-				if a := o.set(rtype); a != nil && !f.hasAddresses(name, rtype) {
+				if a := o.set(rtype); a != nil {
 					f.add(2, placed{name, a, a.ttl, first})
 				}
 			}
@@ -179,22 +167,11 @@ func (z *zone) addresses(f *found, set *rrset, must func(name string) bool) {
 	}
 }
 
-func (f *found) hasAddresses(name string, rtype uint16) bool {
-	for _, p := range f.sections[2] {
-		if p.name == name && p.set.rtype == rtype {
-			return true
-		}
-	}
-	return false
-}
-
-// end returns the name at the end of a chain of aliases.
-func (z *zone) end(name string) *owner {
-	f := found{}
-	for {
-		if !within(name, z.apex) || len(f.visited) > maxChain || f.has(name) {
-			return nil
-		}
+// special returns the types for which a chain of aliases that begins at name
+// ends differently from all others.
+func (z *zone) special(name string) (types []uint16) {
+	var f found
+	for within(name, z.apex) && len(f.visited) <= maxChain && !f.has(name) {
 		f.visited = append(f.visited, name)
 		o, where := z.find(name)
 		switch where {
@@ -203,6 +180,9 @@ func (z *zone) end(name string) *owner {
 				return nil
 			}
 		case delegated:
+			if o.name == name {
+				return []uint16{typeDS}
+			}
 			return nil
 		case redirected:
 			name = name[:len(name)-len(o.name)] + target(typeDNAME, o.set(typeDNAME).data[0])
@@ -213,8 +193,12 @@ func (z *zone) end(name string) *owner {
 		}
 		cname := o.set(typeCNAME)
 		if cname == nil {
-			return o
+			for i := range o.sets {
+				types = append(types, o.sets[i].rtype)
+			}
+			return types
 		}
 		name = target(typeCNAME, cname.data[0])
 	}
+	return nil
 }

@@ -68,8 +68,11 @@ func (q *Query) Decode(message []byte) (rcode Rcode, ok bool) {
 		return FormErr, false
 	}
 	formed := q.readQuestion(message) && q.readRecords(message)
+	if !formed {
+		q.EDNS, q.Cookie = false, nil
+	}
 	switch {
-	case formed && q.EDNS && q.Version != 0:
+	case q.EDNS && q.Version != 0:
 		return BadVers, true
 	case q.Opcode() != opcodeQuery:
 		return NotImp, true
@@ -134,28 +137,21 @@ func (q *Query) readRecords(message []byte) bool {
 			name := at
 			at = skipName(message, at)
 			if at < 0 || len(message)-at < 10 {
-				q.EDNS = false
 				return false
 			}
 			fixed := message[at : at+10]
 			end := at + 10 + int(binary.BigEndian.Uint16(fixed[8:]))
 			if end > len(message) {
-				q.EDNS = false
 				return false
 			}
 			if binary.BigEndian.Uint16(fixed) == typeOPT {
 				opts++
 				if section != 2 || opts > 1 || message[name] != 0 || !q.readOPT(fixed, message[at+10:end]) {
-					q.EDNS = false
 					return false
 				}
 			}
 			at = end
 		}
 	}
-	if at != len(message) {
-		q.EDNS = false
-		return false
-	}
-	return true
+	return at == len(message)
 }

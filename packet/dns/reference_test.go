@@ -99,10 +99,10 @@ func (r *reference) zone(name string, rtype uint16) *referenceZone {
 }
 
 type referenceReply struct {
-	rcode      int
-	aa         bool
-	sections   [3][]string
-	additional [2][]string // of which the second may be left out
+	rcode    int
+	aa       bool
+	circle   bool // of aliases
+	sections [3][]string
 }
 
 func renamed(rr miekg.RR, name string) string {
@@ -141,6 +141,7 @@ next:
 			}
 			if dname := z.at(a, miekg.TypeDNAME); a != name && len(dname) > 0 {
 				if redirected[a] {
+					reply.circle = true
 					return reply
 				}
 				redirected[a] = true
@@ -173,6 +174,7 @@ next:
 		if alias := z.at(source, miekg.TypeCNAME); len(alias) > 0 && rtype != miekg.TypeCNAME && rtype != miekg.TypeANY {
 			reply.sections[0] = append(reply.sections[0], renamed(alias[0], name))
 			name = strings.ToLower(alias[0].(*miekg.CNAME).Target)
+			clear(redirected)
 			continue
 		}
 		set := z.at(source, rtype)
@@ -189,6 +191,7 @@ next:
 		r.addresses(z, &reply, set)
 		return reply
 	}
+	reply.circle = visited[name]
 	return reply
 }
 
@@ -233,18 +236,14 @@ func (r *reference) addresses(z *referenceZone, reply *referenceReply, set []mie
 	}
 }
 
-// String has each section sorted: what is compared. In a circle that goes
-// through a wildcard, the question's name may come twice: the answer was
-// rendered for all names, and leads to one of them. Knot's has it twice, too.
+// String has each section sorted: what is compared. A chain may use a DNAME
+// record twice.
 func (r referenceReply) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s aa=%v", miekg.RcodeToString[r.rcode], r.aa)
 	for i, section := range r.sections {
 		slices.Sort(section)
-		if i == 0 {
-			section = slices.Compact(section)
-		}
-		for _, line := range section {
+		for _, line := range slices.Compact(section) {
 			fmt.Fprintf(&b, "\n%d %s", i, line)
 		}
 	}
@@ -268,8 +267,13 @@ var referenceTypes = []string{"A", "AAAA", "NS", "CNAME", "SOA", "MX", "TXT", "S
 func compare(t *testing.T, z *Zones, r *reference, name, rtype, zones string) {
 	t.Helper()
 	m := reply(t, z, question(t, name+" "+rtype, false, 0), MostTCP)
-	got, want := sections(m).String(), r.resolve(name, m.Question[0].Qtype).String()
-	if got != want {
+	got, want := sections(m), r.resolve(name, m.Question[0].Qtype)
+	if want.circle { // some of it may come again before it is noticed
+		got.sections[0] = slices.DeleteFunc(got.sections[0], func(line string) bool {
+			return !slices.Contains(want.sections[0], line) && (strings.Contains(line, " cname ") || strings.Contains(line, " dname "))
+		})
+	}
+	if got.String() != want.String() {
 		t.Fatalf("%s %s\n got %s\nwant %s\nof %s", name, rtype, got, want, zones)
 	}
 	if m.Truncated {
@@ -344,7 +348,9 @@ func TestReferenceOfRandomZones(t *testing.T) {
 	for range tried {
 		texts := []string{randomZone(random, "t.")}
 		if random.IntN(3) == 0 {
-			texts = append(texts, randomZone(random, labels[random.IntN(3)]+".t."))
+			child := labels[random.IntN(3)] + ".t."
+			texts[0] += child + " 100 NS ns." + child + "\n"
+			texts = append(texts, randomZone(random, child))
 		}
 		z, err := newZones(texts...)
 		if err != nil {

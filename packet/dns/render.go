@@ -2,26 +2,58 @@ package dns
 
 import "encoding/binary"
 
-// rdata says where names are in the data of a type: after skip octets, one
-// after the other.
-type rdata struct {
-	skip, names int
-	compress    bool // RFC 3597 section 4: the types of RFC 1035 alone
+// layout says what the data of a type is made of: octets, names and octets
+// again.
+type layout struct {
+	skip, names, rest int
+	compress          bool // RFC 3597 section 4: names of the types of RFC 1035 alone
+	any               bool // there may be more or less, and no names
 }
 
-var layouts = [...]rdata{
-	typeNS: {0, 1, true}, 3: {0, 1, true}, 4: {0, 1, true}, typeCNAME: {0, 1, true}, // MD, MF
-	typeSOA: {0, 2, true}, 7: {0, 1, true}, 8: {0, 1, true}, 9: {0, 1, true}, // MB, MG, MR
-	12: {0, 1, true}, 14: {0, 2, true}, typeMX: {2, 1, true}, // PTR, MINFO
-	17: {0, 2, false}, 18: {2, 1, false}, 21: {2, 1, false}, 26: {2, 2, false}, // RP, AFSDB, RT, PX
-	typeSRV: {6, 1, false}, 36: {2, 1, false}, typeDNAME: {0, 1, false}, // KX
+var layouts = [...]layout{
+	0:         {any: true}, // all that are not here
+	typeA:     {rest: 4},
+	typeNS:    {names: 1, compress: true},
+	3:         {names: 1, compress: true}, // MD
+	4:         {names: 1, compress: true}, // MF
+	typeCNAME: {names: 1, compress: true},
+	typeSOA:   {names: 2, rest: 20, compress: true},
+	7:         {names: 1, compress: true}, // MB
+	8:         {names: 1, compress: true}, // MG
+	9:         {names: 1, compress: true}, // MR
+	12:        {names: 1, compress: true}, // PTR
+	14:        {names: 2, compress: true}, // MINFO
+	typeMX:    {skip: 2, names: 1, compress: true},
+	17:        {names: 2},          // RP
+	18:        {skip: 2, names: 1}, // AFSDB
+	21:        {skip: 2, names: 1}, // RT
+	26:        {skip: 2, names: 2}, // PX
+	typeAAAA:  {rest: 16},
+	typeSRV:   {skip: 6, names: 1},
+	36:        {skip: 2, names: 1}, // KX
+	typeDNAME: {names: 1},
 }
 
-func layoutOf(rtype uint16) rdata {
-	if int(rtype) < len(layouts) {
-		return layouts[rtype]
+func layoutOf(rtype uint16) *layout {
+	if int(rtype) < len(layouts) && layouts[rtype] != (layout{}) {
+		return &layouts[rtype]
 	}
-	return rdata{}
+	return &layouts[0]
+}
+
+// fits reports whether data can be of the type. The parser lets a record have
+// no data, as those of an UPDATE message do.
+func (l *layout) fits(data []byte) bool {
+	if l.any {
+		return len(data) > 0
+	}
+	at := l.skip
+	for range l.names {
+		if at = skipName(data, at); at < 0 {
+			return false
+		}
+	}
+	return at+l.rest == len(data)
 }
 
 // canonical is data with its names in lower case, for comparison.

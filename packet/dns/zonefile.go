@@ -1,16 +1,8 @@
 package dns
 
 import (
-	"bufio"
-	"cmp"
-	"encoding/binary"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -122,12 +114,18 @@ func (z *zone) add(rr dns.RR, buf []byte, where place) error {
 	if n < 0 || end < n+10 {
 		return where.errorf("%q: not a name", h.Name)
 	}
+	if !layoutOf(h.Rrtype).fits(buf[n+10:end]) && !mayBeEmpty(h.Rrtype) {
+		return where.errorf("%s: the data is too short or too long", AppendType(nil, h.Rrtype))
+	}
 	name, data := lowerName(string(buf[:n])), string(buf[n+10:end])
 	ttl := h.Ttl
 	if ttl > 1<<31-1 { // RFC 2181 section 8
 		ttl = 0
 	}
 
+	if h.Rrtype == typeSOA && z.apex == "" {
+		z.apex = name
+	}
 	o := z.owners[name]
 	if o == nil {
 		o = &owner{name: name}
@@ -144,206 +142,9 @@ func (z *zone) add(rr dns.RR, buf []byte, where place) error {
 	return nil
 }
 
-// check holds the zone to the rules, and completes it.
-func (z *zone) check(name string, apexes []place) error {
-	var apex *owner
-	for _, o := range z.owners {
-		o.arrange()
-		if set := o.set(typeSOA); set != nil && (apex == nil || o.name < apex.name) {
-			apex = o
-		}
-	}
-	if apex == nil {
-		return fmt.Errorf("%s: no SOA record", name)
-	}
-	z.apex, z.soa = apex.name, *apex.set(typeSOA)
-	z.all = sorted(z.owners)
-	for _, o := range z.all {
-		if set := o.set(typeSOA); set != nil && o != apex {
-			return set.where.errorf("a second SOA record, of %s", text(o.name))
-		} else if set != nil && len(set.data) > 1 {
-			return apexes[1].errorf("a second SOA record")
-		}
-		if !within(o.name, z.apex) {
-			return o.sets[0].where.errorf("%s is outside the zone %s", text(o.name), text(z.apex))
-		}
-		if err := z.checkOwner(o); err != nil {
-			return err
-		}
-		for up := o.name; up != z.apex; {
-			up = parent(up)
-			if z.owners[up] != nil {
-				break
-			}
-			between := &owner{name: up}
-			z.owners[up] = between
-			z.all = append(z.all, between)
-		}
-	}
-	if apex.set(typeNS) == nil {
-		return z.soa.where.errorf("the zone %s has no NS record at its apex", text(z.apex))
-	}
-	if set := apex.set(typeDS); set != nil {
-		return set.where.errorf("DS at the apex: it belongs to the zone above (RFC 4035 section 2.4)")
-	}
-	data := []byte(z.soa.data[0])
-	z.negative = min(z.soa.ttl, binary.BigEndian.Uint32(data[len(data)-4:]))
-	return nil
-}
-
-func (z *zone) checkOwner(o *owner) error {
-	cname, dname := o.set(typeCNAME), o.set(typeDNAME)
-	switch {
-	case cname != nil && len(cname.data) > 1:
-		return cname.where.errorf("%s has several CNAME records (RFC 2181 section 10.1)", text(o.name))
-	case cname != nil && len(o.sets) > 1:
-		return cname.where.errorf("%s has a CNAME record and others (RFC 1034 section 3.6.2)", text(o.name))
-	case dname != nil && len(dname.data) > 1:
-		return dname.where.errorf("%s has several DNAME records (RFC 6672 section 2.4)", text(o.name))
-	case dname != nil && o.set(typeNS) != nil && o.name != z.apex:
-		return dname.where.errorf("%s has a DNAME record and is delegated (RFC 6672 section 2.3)", text(o.name))
-	}
-	if o.wild() {
-		for _, set := range o.sets {
-			if set.rtype == typeNS || set.rtype == typeDNAME {
-				return set.where.errorf("%s at a wildcard has no meaning (RFC 4592 section 4)", AppendType(nil, set.rtype))
-			}
-		}
-	}
-	for up := o.name; up != z.apex; {
-		up = parent(up)
-		if above := z.owners[up]; above != nil && above.set(typeDNAME) != nil {
-			return o.sets[0].where.errorf("%s is below the DNAME record of %s (RFC 6672 section 2.4)", text(o.name), text(up))
-		}
-	}
-	return nil
-}
-
-// arrange brings sets and records into order, and removes records that are
-// there twice.
-func (o *owner) arrange() {
-	slices.SortFunc(o.sets, func(a, b rrset) int { return cmp.Compare(a.rtype, b.rtype) })
-	for i := range o.sets {
-		set := &o.sets[i]
-		if len(set.data) == 1 {
-			continue
-		}
-		slices.SortStableFunc(set.data, func(a, b string) int {
-			return strings.Compare(canonical(set.rtype, a), canonical(set.rtype, b))
-		})
-		set.data = slices.Clip(slices.CompactFunc(set.data, func(a, b string) bool {
-			return canonical(set.rtype, a) == canonical(set.rtype, b)
-		}))
-	}
-}
-
-func sorted(owners map[string]*owner) []*owner {
-	all := make([]*owner, 0, len(owners))
-	for _, o := range owners {
-		all = append(all, o)
-	}
-	slices.SortFunc(all, func(a, b *owner) int { return strings.Compare(a.name, b.name) })
-	return all
-}
-
-// sources are the files of a zone, which know the line that was last read
-// from them: the parser's records do not.
-type sources struct {
-	name, absolute string
-	all            []*source
-}
-
-type source struct {
-	fs.File // nil once it is closed, and of a reader that is not a file
-	reader  *bufio.Reader
-	parser  string // what the parser calls it
-	name    string // what errors call it
-	line    int
-	ended   bool // the last byte ended a line
-}
-
-func newSources(name string) (*sources, error) {
-	absolute, err := filepath.Abs(name) // so that names of included files are, too
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return &sources{name: name, absolute: absolute}, nil
-}
-
-func (s *sources) add(r io.Reader, file fs.File, parser, name string) *source {
-	f := &source{File: file, reader: bufio.NewReaderSize(r, 65536), parser: parser, name: name, line: 1}
-	s.all = append(s.all, f)
-	return f
-}
-
-// Open implements fs.FS for $INCLUDE. The parser has made the path absolute
-// and cut the slash off its front.
-func (s *sources) Open(path string) (fs.File, error) {
-	file, err := os.Open("/" + path)
-	if err != nil {
-		return nil, err
-	}
-	name := "/" + path
-	if relative, err := filepath.Rel(filepath.Dir(s.absolute), name); err == nil && filepath.IsLocal(relative) {
-		name = filepath.Join(filepath.Dir(s.name), relative)
-	}
-	return s.add(file, file, path, name), nil
-}
-
-// place is where the record ended that was read last.
-func (s *sources) place() place {
-	last := len(s.all) - 1
-	for last > 0 && s.all[last].File == nil {
-		last--
-	}
-	return place{&s.all[last].name, s.all[last].line}
-}
-
-func (s *sources) close() {
-	for _, f := range s.all {
-		f.Close()
-	}
-}
-
-var parseError = regexp.MustCompile(`(?s)^(?:(.*?): )?dns: (.*) at line: ([0-9]+):[0-9]+$`)
-
-// explain puts the file and the line first, as all errors have them.
-func (s *sources) explain(err error) error {
-	if m := parseError.FindStringSubmatch(err.Error()); m != nil {
-		for _, f := range s.all {
-			if f.parser == m[1] {
-				return fmt.Errorf("%s:%s: %s%s", f.name, m[3], m[2], hint(m[2]))
-			}
-		}
-	}
-	return s.place().errorf("%w", err)
-}
-
-// hint says what is not obvious in the parser's words.
-func hint(message string) string {
-	if strings.HasPrefix(message, "bad owner name") {
-		return " (a relative name needs $ORIGIN before it)"
-	}
-	return ""
-}
-
-// ReadByte implements io.ByteReader, by which the parser reads.
-func (f *source) ReadByte() (byte, error) {
-	c, err := f.reader.ReadByte()
-	if f.ended {
-		f.line++
-	}
-	f.ended = err == nil && c == '\n'
-	return c, err
-}
-
-func (f *source) Read(p []byte) (int, error) { return f.reader.Read(p) }
-
-func (f *source) Close() error {
-	if f.File == nil {
-		return nil
-	}
-	file := f.File
-	f.File = nil
-	return file.Close()
+// mayBeEmpty reports whether a type may have no data: NULL (RFC 1035 section
+// 3.3.10), APL (RFC 3123 section 4), and those that are not known.
+func mayBeEmpty(rtype uint16) bool {
+	_, known := dns.TypeToString[rtype]
+	return !known || rtype == dns.TypeNULL || rtype == dns.TypeAPL
 }

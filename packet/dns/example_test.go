@@ -1,0 +1,56 @@
+package dns_test
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/udpshard/udpshard/packet/dns"
+)
+
+const zone = `$ORIGIN example.org.
+$TTL 3600
+@    SOA ns1 hostmaster 1 7200 3600 1209600 300
+     NS  ns1
+ns1  A   192.0.2.1
+www  A   192.0.2.80
+`
+
+// query asks for the addresses of www.example.org.
+var query = []byte("\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x07example\x03org\x00\x00\x01\x00\x01")
+
+func ExampleZones() {
+	zones, err := dns.NewZones(strings.NewReader(zone))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var (
+		q     dns.Query
+		reply []byte
+	)
+	if rcode, ok := q.Decode(query); ok {
+		reply, rcode = zones.Append(reply[:0], &q, rcode, dns.MostUDP, nil)
+		fmt.Println(rcode, netip.AddrFrom4([4]byte(reply[len(reply)-4:])))
+	}
+	// Output:
+	// NOERROR 192.0.2.80
+}
+
+func ExampleQuery() {
+	var q dns.Query
+	rcode, ok := q.Decode(query)
+	fmt.Printf("%s %s %s, %v %v\n", dns.AppendName(nil, q.Name), dns.AppendClass(nil, q.Class), dns.AppendType(nil, q.Type), rcode, ok)
+	// Output:
+	// www.example.org. IN A, NOERROR true
+}
+
+func ExampleNewSinkhole() {
+	zones := dns.NewSinkhole([]netip.Addr{netip.MustParseAddr("192.0.2.53")})
+	var q dns.Query
+	rcode, _ := q.Decode(query)
+	reply, rcode := zones.Append(nil, &q, rcode, dns.MostUDP, nil)
+	fmt.Println(rcode, netip.AddrFrom4([4]byte(reply[len(reply)-4:])))
+	// Output:
+	// NOERROR 192.0.2.53
+}

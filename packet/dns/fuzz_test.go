@@ -1,0 +1,88 @@
+package dns
+
+import (
+	"bytes"
+	"encoding/binary"
+	"regexp"
+	"strings"
+	"testing"
+
+	miekg "github.com/miekg/dns"
+)
+
+func FuzzQuery(f *testing.F) {
+	z := mustZones(f, testZone, childZone, wildcardZone)
+	sunk := z.WithSinkhole(sinkAddresses)
+	for _, table := range [][]asked{testAnswers, childAnswers, wildcardAnswers} {
+		for _, a := range table {
+			f.Add(question(f, a.question, false, 0), uint16(MostUDP))
+			f.Add(question(f, a.question, true, 700), uint16(MostTCP))
+		}
+	}
+	for _, tt := range queries {
+		f.Add(tt.message, uint16(MostUDP))
+	}
+	f.Fuzz(func(t *testing.T, message []byte, most uint16) {
+		if most < leastUDP {
+			most = leastUDP
+		}
+		kept := bytes.Clone(message)
+		var q Query
+		_, ok := q.Decode(message)
+		if want := len(message) >= headerSize && binary.BigEndian.Uint16(message[2:])&(flagQR|flagTC) == 0; ok != want {
+			t.Fatalf("answered: %v", ok)
+		}
+		if !ok {
+			return
+		}
+		for _, z := range []*Zones{z, sunk} {
+			m := reply(t, z, message, int(most))
+			if (m.Rcode == miekg.RcodeFormatError || m.Rcode == miekg.RcodeNotImplemented) && len(m.Answer)+len(m.Ns) > 0 {
+				t.Errorf("%v", m)
+			}
+		}
+		if !bytes.Equal(kept, message) {
+			t.Error("the message was written to")
+		}
+	})
+}
+
+// manyGenerated is a $GENERATE of 1000 records or more: parsing them takes the
+// time that others should have.
+var manyGenerated = regexp.MustCompile(`(?i)\$GENERATE\s+\S*[0-9]{4}|(?is)(\$GENERATE.*){8}`)
+
+// FuzzZone has zones read from any text. What is refused must say where it is
+// wrong; what is accepted must answer for its names.
+func FuzzZone(f *testing.F) {
+	f.Add(testZone)
+	f.Add(childZone)
+	f.Add(wildcardZone)
+	for _, tt := range badZones {
+		f.Add(tt.text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if len(text) > 8192 || manyGenerated.MatchString(text) {
+			return
+		}
+		z, err := newZones(text)
+		if err != nil {
+			if !strings.HasPrefix(err.Error(), "zone1:") {
+				t.Errorf("%v does not say where", err)
+			}
+			return
+		}
+		var q Query
+		for _, n := range z.nodes[1:min(len(z.nodes), 50)] {
+			message := append([]byte{0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0}, z.wire[n.name:n.name+uint32(n.length)]...)
+			for _, rtype := range []byte{typeA, typeMX, typeANY} {
+				message := append(message, 0, rtype, 0, classIN)
+				if _, ok := q.Decode(message); !ok {
+					t.Fatal("not decoded")
+				}
+				for _, most := range []int{MostUDP, MostTCP} {
+					reply(t, z, message, most)
+				}
+			}
+		}
+	})
+}

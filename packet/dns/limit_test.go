@@ -1,0 +1,209 @@
+package dns
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	miekg "github.com/miekg/dns"
+)
+
+// TestWhatIsLeftOut has the counts of each section, and TC, at sizes round
+// which something no longer fits.
+func TestWhatIsLeftOut(t *testing.T) {
+	z := mustZones(t, testZone)
+	for _, tt := range []struct {
+		question string
+		edns     bool
+		size     uint16
+		want     string
+	}{
+		{"big.test. TXT", false, 0, "0 0 0 tc"},
+		{"big.test. TXT", true, 4096, "0 0 0 tc"},
+		{"tobig.test. TXT", true, 1232, "1 0 0 tc"}, // the chain's begin is kept, as Knot does
+		{"many.test. MX", false, 0, "2 0 24"},       // m1 A, not its AAAA, m2 A
+		{"many.test. MX", true, 0, "2 0 24"},
+		{"many.test. MX", true, 900, "2 0 36"},
+		{"bigcut.test. A", false, 0, "0 2 12 tc"}, // ns has no room, m1 has
+		{"bigcut.test. A", true, 512, "0 2 12 tc"},
+		{"bigcut.test. A", true, 600, "0 2 30 tc"},
+		{"x.bigcut.test. A", true, 1232, "0 2 54"}, // all of ns, m1's A
+		{"www.test. A", false, 0, "2 0 0"},
+		{"mx.test. MX", true, 1, "3 0 3"}, // below 512 is 512
+	} {
+		m := reply(t, z, question(t, tt.question, tt.edns, tt.size), MostUDP)
+		extra := len(m.Extra)
+		if tt.edns {
+			extra--
+		}
+		got := fmt.Sprintf("%d %d %d", len(m.Answer), len(m.Ns), extra)
+		if m.Truncated {
+			got += " tc"
+		}
+		if got != tt.want {
+			t.Errorf("%s %v %d: got %s, want %s", tt.question, tt.edns, tt.size, got, tt.want)
+		}
+		if all := reply(t, z, question(t, tt.question, tt.edns, tt.size), MostTCP); all.Truncated {
+			t.Errorf("%s: truncated over TCP", tt.question)
+		}
+	}
+}
+
+// TestEverySize holds the parts of replies of all sizes to those of the whole.
+func TestEverySize(t *testing.T) {
+	z := mustZones(t, testZone)
+	for _, text := range []string{"bigcut.test. A", "x.y.bigcut.test. A", "many.test. MX", "tobig.test. TXT", "x.d2.test. A", "x.dcut.test. A"} {
+		whole := sections(reply(t, z, question(t, text, true, 0), MostTCP))
+		for most := leastUDP; most < 3000; most++ {
+			m := reply(t, z, question(t, text, true, 4096), most)
+			for i, section := range sections(m).sections {
+				for j, line := range section {
+					if i < 2 && line != whole.sections[i][j] || !strings.Contains(strings.Join(whole.sections[i], "\n"), line) {
+						t.Fatalf("%s in %d: %s", text, most, line)
+					}
+				}
+				if i < 2 && len(section) < len(whole.sections[i]) && !m.Truncated {
+					t.Fatalf("%s in %d: a part is missing", text, most)
+				}
+			}
+		}
+	}
+}
+
+// TestLongReplies has pointers up to 0x3fff and names behind it, which are not
+// pointed to.
+func TestLongReplies(t *testing.T) {
+	var text strings.Builder
+	text.WriteString(someSOA)
+	for i := range 900 {
+		fmt.Fprintf(&text, "far%d A 192.0.2.1\na MX %d far%d\n*.w MX %d far%d\n", i, i, i, i, i)
+	}
+	fmt.Fprintf(&text, "d DNAME w\ncut NS far899\n")
+	for i := range 1200 {
+		fmt.Fprintf(&text, "cut NS n%d.cut\nn%d.cut A 192.0.2.2\n", i, i)
+	}
+	for i := range 300 {
+		fmt.Fprintf(&text, "huge TXT %d%s\n", i, strings.Repeat("x", 250))
+	}
+	z, r := mustZones(t, text.String()), newReference(t, text.String())
+	long := strings.Repeat("a.", 100)
+	for _, name := range []string{"a.t.", "b.w.t.", long + "w.t.", "cut.t.", long + "cut.t."} {
+		m := reply(t, z, question(t, name+" MX", false, 0), MostTCP)
+		got, want := sections(m), r.resolve(name, miekg.TypeMX)
+		if m.Truncated { // the addresses of all do not fit
+			got.sections[2], want.sections[2] = nil, nil
+		}
+		if len(got.sections[2]) < len(want.sections[2]) {
+			got.sections[2], want.sections[2] = nil, nil
+		}
+		if got.String() != want.String() {
+			t.Errorf("%s: got %d %d %d, want %d %d %d", name, len(got.sections[0]), len(got.sections[1]), len(got.sections[2]),
+				len(want.sections[0]), len(want.sections[1]), len(want.sections[2]))
+		}
+	}
+	if m := reply(t, z, question(t, "huge.t. TXT", true, 0), MostTCP); !m.Truncated || len(m.Answer) > 0 {
+		t.Errorf("more than a message has room for: %v", m)
+	}
+	if m := reply(t, z, question(t, "x.d.t. MX", true, 0), MostTCP); len(m.Answer) < 2 {
+		t.Errorf("behind a DNAME: %v", m)
+	}
+}
+
+var sinkAddresses = []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("::ffff:192.0.2.2")}
+
+func TestSinkhole(t *testing.T) {
+	const soa = "NOERROR aa\nAUTHORITY WWW.example. 60 SOA localhost. nobody.invalid. 1 3600 1200 604800 60"
+	for name, z := range map[string]*Zones{"alone": NewSinkhole(sinkAddresses), "beside zones": mustZones(t, testZone).WithSinkhole(sinkAddresses)} {
+		for _, a := range []asked{
+			{"", "WWW.example. A", "NOERROR aa\nWWW.example. 60 A 192.0.2.1\nWWW.example. 60 A 192.0.2.2"},
+			{"", "WWW.example. AAAA", "NOERROR aa\nWWW.example. 60 AAAA 2001:db8::1"},
+			{"", "WWW.example. ANY", "NOERROR aa\nWWW.example. 60 A 192.0.2.1\nWWW.example. 60 A 192.0.2.2"},
+			{"", "WWW.example. MX", soa},
+			{"", "WWW.example. SOA", soa},
+			{"", ". A", "NOERROR aa\n. 60 A 192.0.2.1\n. 60 A 192.0.2.2"},
+			{"", "WWW.example. A CH", "REFUSED"},
+		} {
+			if got := show(reply(t, z, question(t, a.question, true, 512), MostUDP)); got != a.want {
+				t.Errorf("%s, %s: got %s", name, a.question, got)
+			}
+		}
+	}
+	z := mustZones(t, testZone).WithSinkhole(sinkAddresses[:1])
+	if got := show(reply(t, z, question(t, "none.test. A", false, 0), MostUDP)); got != "NXDOMAIN aa\n"+testSOA {
+		t.Errorf("of a zone: got %s", got)
+	}
+	if got := show(reply(t, z, question(t, "WWW.example. AAAA", false, 0), MostUDP)); got != soa {
+		t.Errorf("no address of the kind: got %s", got)
+	}
+	if got := show(reply(t, NewSinkhole(nil), question(t, "WWW.example. ANY", false, 0), MostUDP)); got != soa {
+		t.Errorf("no address: got %s", got)
+	}
+}
+
+func TestNoAllocation(t *testing.T) {
+	z := mustZones(t, testZone, childZone)
+	sunk := NewSinkhole(sinkAddresses)
+	buf := make([]byte, 0, MostTCP)
+	cookie := []byte("cookiecookiecookie")
+	var q Query
+	for _, kind := range kinds {
+		for _, edns := range []bool{true, false} {
+			message := question(t, kind.question, edns, MostUDP)
+			if n := testing.AllocsPerRun(100, func() {
+				rcode, _ := q.Decode(message)
+				z.Append(buf, &q, rcode, MostUDP, cookie)
+				z.Append(buf, &q, rcode, MostTCP, nil)
+				sunk.Append(buf, &q, rcode, MostUDP, cookie)
+				AppendTruncated(buf, &q, cookie)
+				AppendError(buf, &q, BadCookie, cookie)
+			}); n != 0 {
+				t.Errorf("%s: %v allocations", kind.name, n)
+			}
+		}
+	}
+	for _, tt := range queries {
+		if n := testing.AllocsPerRun(100, func() { q.Decode(tt.message) }); n != 0 {
+			t.Errorf("%s: %v allocations", tt.name, n)
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() {
+		AppendName(AppendType(AppendClass(AppendOpcode(AppendRcode(buf, 4000), 9), 9), 65000), []byte(wwwTest))
+	}); n != 0 {
+		t.Errorf("names: %v allocations", n)
+	}
+}
+
+// TestSizes holds replies, with an OPT record, to the octets that those of
+// Knot DNS 3.2.6 have: what is not compressed as well costs whoever pays for
+// the line, and reflects more.
+func TestSizes(t *testing.T) {
+	z := mustZones(t, testZone, childZone, wildcardZone)
+	for _, tt := range []struct {
+		question string
+		knot     int
+	}{
+		{"www.test. A", 69},
+		{"none.test. A", 89},
+		{"a.b.c.d.none.test. A", 97},
+		{"www.test. MX", 88},
+		{"test. MX", 124},
+		{"test. NS", 120},
+		{"alias2.test. A", 110},
+		{"nx.test. A", 109},
+		{"a.b.wild.test. MX", 107},
+		{"x.sub.test. A", 190},
+		{"incut.test. A", 214},
+		{"_sip._tcp.test. SRV", 222},
+		{"ns1.test. MX", 84},
+		{"x.d.test. A", 93},
+		{"bigcut.test. A", 1089},
+		{"host3.example. MX", 80},
+	} {
+		var q Query
+		rcode, _ := q.Decode(question(t, tt.question, true, MostUDP))
+		if wire, _ := z.Append(nil, &q, rcode, MostUDP, nil); len(wire) > tt.knot {
+			t.Errorf("%s: %d octets, Knot %d", tt.question, len(wire), tt.knot)
+		}
+	}
+}

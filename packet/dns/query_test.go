@@ -1,0 +1,218 @@
+package dns
+
+import (
+	"bytes"
+	"encoding/binary"
+	"strings"
+	"testing"
+
+	miekg "github.com/miekg/dns"
+)
+
+// message makes one of a header's second word and its four counts, and parts.
+func message(flags uint16, counts [4]uint16, parts ...string) []byte {
+	m := binary.BigEndian.AppendUint16([]byte{0x12, 0x34}, flags)
+	for _, n := range counts {
+		m = binary.BigEndian.AppendUint16(m, n)
+	}
+	return append(m, strings.Join(parts, "")...)
+}
+
+const (
+	wwwTest = "\x03www\x04test\x00"
+	askA    = wwwTest + "\x00\x01\x00\x01"
+	opt     = "\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x00"
+	record  = "\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x05\x00\x04\x01\x02\x03\x04"
+)
+
+// queries are messages, and what Decode says of them: "drop", or the rcode of
+// the reply with whether it has the question and an OPT record.
+var queries = []struct {
+	name    string
+	message []byte
+	want    string
+}{
+	{"plain", message(0, [4]uint16{1}, askA), "NOERROR question"},
+	{"all flags but QR and TC", message(0x05ff, [4]uint16{1}, askA), "NOERROR question"},
+	{"response", message(flagQR, [4]uint16{1}, askA), "drop"},
+	{"truncated", message(flagTC, [4]uint16{1}, askA), "drop"},
+	{"empty", nil, "drop"},
+	{"11 octets", message(0, [4]uint16{})[:11], "drop"},
+	{"header only", message(0, [4]uint16{}), "FORMERR"},
+	{"no question, OPT", message(0, [4]uint16{0, 0, 0, 1}, opt), "FORMERR opt"},
+	{"question missing", message(0, [4]uint16{1}), "FORMERR"},
+	{"two questions", message(0, [4]uint16{2}, askA, askA), "FORMERR"},
+	{"question cut", message(0, [4]uint16{1}, askA[:len(askA)-1]), "FORMERR"},
+	{"name cut", message(0, [4]uint16{1}, "\x03ww"), "FORMERR"},
+	{"pointer", message(0, [4]uint16{1}, "\xc0\x0c\x00\x01\x00\x01"), "FORMERR"},
+	{"pointer at the end", message(0, [4]uint16{1}, "\x03www\xc0\x0c\x00\x01\x00\x01"), "FORMERR"},
+	{"label type 01", message(0, [4]uint16{1}, "\x41\x00\x00\x01\x00\x01"), "FORMERR"},
+	{"label type 10", message(0, [4]uint16{1}, "\x81\x00\x00\x01\x00\x01"), "FORMERR"},
+	{"name of 255", message(0, [4]uint16{1}, strings.Repeat("\x01a", 127), "\x00\x00\x01\x00\x01"), "NOERROR question"},
+	{"name of 256", message(0, [4]uint16{1}, strings.Repeat("\x3f"+strings.Repeat("a", 63), 3), "\x3e", strings.Repeat("a", 62), "\x00\x00\x01\x00\x01"), "FORMERR"},
+	{"root", message(0, [4]uint16{1}, "\x00\x00\x02\x00\x01"), "NOERROR question"},
+	{"garbage behind", message(0, [4]uint16{1}, askA, "x"), "FORMERR question"},
+	{"garbage behind OPT", message(0, [4]uint16{1, 0, 0, 1}, askA, opt, "x"), "FORMERR question"},
+	{"record missing", message(0, [4]uint16{1, 0, 0, 1}, askA), "FORMERR question"},
+	{"record cut", message(0, [4]uint16{1, 1}, askA, record[:len(record)-1]), "FORMERR question"},
+	{"record's name points forward", message(0, [4]uint16{1, 1}, askA, "\xc0\xff", record[2:]), "FORMERR question"},
+	{"answer", message(0, [4]uint16{1, 1}, askA, record), "NOERROR question"},
+	{"authority", message(0, [4]uint16{1, 0, 1}, askA, record), "NOERROR question"},
+	{"additional", message(0, [4]uint16{1, 0, 0, 1}, askA, record), "NOERROR question"},
+	{"OPT", message(0, [4]uint16{1, 0, 0, 1}, askA, opt), "NOERROR question opt"},
+	{"OPT first", message(0, [4]uint16{1, 0, 0, 2}, askA, opt, record), "NOERROR question opt"},
+	{"OPT last", message(0, [4]uint16{1, 0, 0, 2}, askA, record, opt), "NOERROR question opt"},
+	{"two OPTs", message(0, [4]uint16{1, 0, 0, 2}, askA, opt, opt), "FORMERR question"},
+	{"OPT of a name", message(0, [4]uint16{1, 0, 0, 1}, askA, "\x01a", opt), "FORMERR question"},
+	{"OPT of the root by a pointer", message(0, [4]uint16{1, 0, 0, 1}, askA, "\xc0\x15", opt[1:]), "FORMERR question"},
+	{"OPT as an answer", message(0, [4]uint16{1, 1}, askA, opt), "FORMERR question"},
+	{"option", message(0, [4]uint16{1, 0, 0, 1}, askA, opt[:9], "\x00\x05\xff\xff\x00\x01x"), "NOERROR question opt"},
+	{"option cut", message(0, [4]uint16{1, 0, 0, 1}, askA, opt[:9], "\x00\x05\x00\x0a\x00\x02x"), "FORMERR question"},
+	{"option's header cut", message(0, [4]uint16{1, 0, 0, 1}, askA, opt[:9], "\x00\x03\x00\x0a\x00"), "FORMERR question"},
+	{"EDNS 1", message(0, [4]uint16{1, 0, 0, 1}, askA, "\x00\x00\x29\x04\xd0\x00\x01\x00\x00\x00\x00"), "BADVERS question opt"},
+	{"EDNS 1, garbage behind", message(0, [4]uint16{1, 0, 0, 1}, askA, "\x00\x00\x29\x04\xd0\x00\x01\x00\x00\x00\x00x"), "FORMERR question"},
+	{"EDNS 1, NOTIFY", message(4<<11, [4]uint16{1, 0, 0, 1}, askA, "\x00\x00\x29\x04\xd0\x00\x01\x00\x00\x00\x00"), "BADVERS question opt"},
+	{"IQUERY", message(1<<11, [4]uint16{0, 1}, record), "NOTIMP"},
+	{"STATUS", message(2<<11, [4]uint16{1}, askA), "NOTIMP question"},
+	{"NOTIFY", message(4<<11|flagAA, [4]uint16{1, 0, 0, 1}, askA, opt), "NOTIMP question opt"},
+	{"UPDATE", message(5<<11, [4]uint16{1}, askA), "NOTIMP question"},
+	{"UPDATE that cannot be read", message(5<<11, [4]uint16{1}, "\xff"), "NOTIMP"},
+	{"AXFR", message(0, [4]uint16{1}, wwwTest, "\x00\xfc\x00\x01"), "NOTIMP question"},
+	{"IXFR", message(0, [4]uint16{1}, wwwTest, "\x00\xfb\x00\x01"), "NOTAUTH question"},
+	{"type 0", message(0, [4]uint16{1}, wwwTest, "\x00\x00\x00\x01"), "NOTIMP question"},
+	{"class CH", message(0, [4]uint16{1}, wwwTest, "\x00\x01\x00\x03"), "REFUSED question"},
+	{"class ANY", message(0, [4]uint16{1}, wwwTest, "\x00\x01\x00\xff"), "NOERROR question"},
+	{"class NONE", message(0, [4]uint16{1}, wwwTest, "\x00\x01\x00\xfe"), "REFUSED question"},
+	{"class 0", message(0, [4]uint16{1}, wwwTest, "\x00\x01\x00\x00"), "REFUSED question"},
+}
+
+func TestDecode(t *testing.T) {
+	z := mustZones(t, testZone, ". 1 SOA . . 1 2 3 4 5\n. 1 NS .\n")
+	var q Query // one for all: nothing may be left of the one before
+	for _, tt := range queries {
+		t.Run(tt.name, func(t *testing.T) {
+			rcode, ok := q.Decode(tt.message)
+			got := "drop"
+			if ok {
+				got = rcode.String()
+				if q.Name != nil {
+					got += " question"
+				}
+				if q.EDNS {
+					got += " opt"
+				}
+				m := reply(t, z, tt.message, MostUDP)
+				if rcode != NoError && (m.Rcode != int(rcode) || m.Authoritative || len(m.Answer)+len(m.Ns) > 0) {
+					t.Errorf("reply %v", m)
+				}
+			}
+			if got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestDecodedFields(t *testing.T) {
+	m := message(flagRD|0x30, [4]uint16{1, 0, 0, 1}, "\x03wWw\x00\x00\x1c\x00\x01",
+		"\x00\x00\x29\x10\x00\x00\x00\x80\x00\x00\x16\x00\x03\x00\x00\x00\x0a\x00\x08abcdefgh\x00\x0a\x00\x02xx")
+	var q Query
+	if rcode, ok := q.Decode(m); rcode != NoError || !ok {
+		t.Fatal(rcode, ok)
+	}
+	if q.ID != 0x1234 || q.Flags != 0x0130 || string(q.Name) != "\x03wWw\x00" || q.Type != 28 || q.Class != 1 || q.End != 21 ||
+		!q.EDNS || q.Size != 4096 || q.Version != 0 || !q.DO || string(q.Cookie) != "abcdefgh" || q.Opcode() != 0 {
+		t.Errorf("%+v", q)
+	}
+	wire, _ := mustZones(t, testZone).Append(nil, &q, NoError, MostUDP, []byte("abcdefghijklmnop"))
+	reply := new(miekg.Msg)
+	if err := reply.Unpack(wire); err != nil {
+		t.Fatal(err)
+	}
+	options := reply.IsEdns0().Option
+	if len(options) != 2 || options[0].String() != "6162636465666768696a6b6c6d6e6f70" || options[1].Option() != miekg.EDNS0EDE {
+		t.Errorf("%v", options)
+	}
+	if reply.Rcode != miekg.RcodeRefused || !reply.IsEdns0().Do() || !reply.RecursionDesired {
+		t.Errorf("%v", reply)
+	}
+}
+
+func TestBareReplies(t *testing.T) {
+	var q Query
+	q.Decode(question(t, "www.test. A", true, MostUDP))
+	m := new(miekg.Msg)
+	if err := m.Unpack(AppendTruncated(nil, &q, []byte("cookiecookiecookie"))); err != nil || !m.Truncated || len(m.Question) != 1 || m.Rcode != 0 {
+		t.Errorf("%v, %v", m, err)
+	}
+	m = new(miekg.Msg)
+	if err := m.Unpack(AppendError(nil, &q, BadCookie, []byte("cookiecookiecookie"))); err != nil || m.Rcode != miekg.RcodeBadCookie || len(m.IsEdns0().Option) != 1 {
+		t.Errorf("%v, %v", m, err)
+	}
+}
+
+func TestLower(t *testing.T) {
+	var all []byte
+	for c := range 256 {
+		all = append(all, byte(c))
+	}
+	for shift := range 9 {
+		for length := 0; length <= len(all)-shift; length++ {
+			src := all[shift : shift+length]
+			dst := make([]byte, length)
+			lower(dst, src)
+			want := bytes.Map(func(r rune) rune { return r }, nil)
+			for _, c := range src {
+				if 'A' <= c && c <= 'Z' {
+					c |= 0x20
+				}
+				want = append(want, c)
+			}
+			if !bytes.Equal(dst, want) {
+				t.Fatalf("%x became %x", src, dst)
+			}
+		}
+	}
+}
+
+func TestAppendName(t *testing.T) {
+	for _, tt := range []struct{ wire, want string }{
+		{"\x00", "."},
+		{wwwTest, "www.test."},
+		{"\x03wWw\x00", "wWw."},
+		{"\x09a.b\\c\"d;@\x00", `a\.b\\c\"d\;\@.`},
+		{"\x05\x00 \x7f\xff~\x00", `\000\032\127\255~.`},
+		{"\x04(x)$\x00", `\(x\)\$.`},
+		{"", ""},
+		{"\x05cut", "cut."},
+	} {
+		got := string(AppendName([]byte("<"), []byte(tt.wire)))
+		if got != "<"+tt.want {
+			t.Errorf("%x: got %s, want %s", tt.wire, got, tt.want)
+		}
+		if strings.HasSuffix(tt.wire, "\x00") {
+			buf := make([]byte, 300)
+			if n, err := miekg.PackDomainName(tt.want, buf, 0, nil, false); err != nil || string(buf[:n]) != tt.wire {
+				t.Errorf("%s is %x, %v", tt.want, buf[:n], err)
+			}
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	for _, tt := range []struct {
+		got  []byte
+		want string
+	}{
+		{AppendType(nil, 28), "AAAA"}, {AppendType(nil, 65), "HTTPS"}, {AppendType(nil, 255), "ANY"}, {AppendType(nil, 0), "TYPE0"},
+		{AppendType(nil, 65280), "TYPE65280"}, {AppendType(nil, 65535), "TYPE65535"},
+		{AppendClass(nil, 1), "IN"}, {AppendClass(nil, 3), "CH"}, {AppendClass(nil, 2), "CLASS2"}, {AppendClass(nil, 65535), "CLASS65535"},
+		{AppendOpcode(nil, 0), "QUERY"}, {AppendOpcode(nil, 5), "UPDATE"}, {AppendOpcode(nil, 3), "OPCODE3"}, {AppendOpcode(nil, 15), "OPCODE15"},
+		{AppendRcode(nil, NXDomain), "NXDOMAIN"}, {AppendRcode(nil, BadVers), "BADVERS"}, {AppendRcode(nil, 12), "RCODE12"}, {AppendRcode(nil, 4095), "RCODE4095"},
+		{[]byte(BadCookie.String()), "BADCOOKIE"}, {[]byte(Rcode(4095).String()), "RCODE4095"},
+	} {
+		if string(tt.got) != tt.want {
+			t.Errorf("got %s, want %s", tt.got, tt.want)
+		}
+	}
+}

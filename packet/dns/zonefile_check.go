@@ -1,0 +1,108 @@
+package dns
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// check holds the zone to the rules, and completes it.
+func (z *zone) check(name string, apexes []place) error {
+	if z.apex == "" {
+		return fmt.Errorf("%s: no SOA record", name)
+	}
+	for _, o := range z.owners {
+		o.arrange()
+	}
+	apex := z.owners[z.apex]
+	z.soa = *apex.set(typeSOA)
+	z.all = sorted(z.owners)
+	for _, o := range z.all {
+		if set := o.set(typeSOA); set != nil && o != apex {
+			return set.where.errorf("a second SOA record, of %s", text(o.name))
+		} else if set != nil && len(set.data) > 1 {
+			return apexes[1].errorf("a second SOA record")
+		}
+		if !within(o.name, z.apex) {
+			return o.sets[0].where.errorf("%s is outside the zone %s", text(o.name), text(z.apex))
+		}
+		if err := z.checkOwner(o); err != nil {
+			return err
+		}
+		for up := o.name; up != z.apex; {
+			up = parent(up)
+			if z.owners[up] != nil {
+				break
+			}
+			between := &owner{name: up}
+			z.owners[up] = between
+			z.all = append(z.all, between)
+		}
+	}
+	if apex.set(typeNS) == nil {
+		return z.soa.where.errorf("the zone %s has no NS record at its apex", text(z.apex))
+	}
+	if set := apex.set(typeDS); set != nil {
+		return set.where.errorf("DS at the apex: it belongs to the zone above (RFC 4035 section 2.4)")
+	}
+	data := []byte(z.soa.data[0])
+	z.negative = min(z.soa.ttl, binary.BigEndian.Uint32(data[len(data)-4:]))
+	return nil
+}
+
+func (z *zone) checkOwner(o *owner) error {
+	cname, dname := o.set(typeCNAME), o.set(typeDNAME)
+	switch {
+	case cname != nil && len(cname.data) > 1:
+		return cname.where.errorf("%s has several CNAME records (RFC 2181 section 10.1)", text(o.name))
+	case cname != nil && len(o.sets) > 1:
+		return cname.where.errorf("%s has a CNAME record and others (RFC 1034 section 3.6.2)", text(o.name))
+	case dname != nil && len(dname.data) > 1:
+		return dname.where.errorf("%s has several DNAME records (RFC 6672 section 2.4)", text(o.name))
+	case dname != nil && o.set(typeNS) != nil && o.name != z.apex:
+		return dname.where.errorf("%s has a DNAME record and is delegated (RFC 6672 section 2.3)", text(o.name))
+	}
+	if o.wild() {
+		for _, set := range o.sets {
+			if set.rtype == typeNS || set.rtype == typeDNAME {
+				return set.where.errorf("%s at a wildcard has no meaning (RFC 4592 section 4)", AppendType(nil, set.rtype))
+			}
+		}
+	}
+	for up := o.name; up != z.apex; {
+		up = parent(up)
+		if above := z.owners[up]; above != nil && above.set(typeDNAME) != nil {
+			return o.sets[0].where.errorf("%s is below the DNAME record of %s (RFC 6672 section 2.4)", text(o.name), text(up))
+		}
+	}
+	return nil
+}
+
+// arrange brings sets and records into order, and removes records that are
+// there twice.
+func (o *owner) arrange() {
+	slices.SortFunc(o.sets, func(a, b rrset) int { return cmp.Compare(a.rtype, b.rtype) })
+	for i := range o.sets {
+		set := &o.sets[i]
+		if len(set.data) == 1 {
+			continue
+		}
+		slices.SortStableFunc(set.data, func(a, b string) int {
+			return strings.Compare(canonical(set.rtype, a), canonical(set.rtype, b))
+		})
+		set.data = slices.Clip(slices.CompactFunc(set.data, func(a, b string) bool {
+			return canonical(set.rtype, a) == canonical(set.rtype, b)
+		}))
+	}
+}
+
+func sorted(owners map[string]*owner) []*owner {
+	all := make([]*owner, 0, len(owners))
+	for _, o := range owners {
+		all = append(all, o)
+	}
+	slices.SortFunc(all, func(a, b *owner) int { return strings.Compare(a.name, b.name) })
+	return all
+}

@@ -1,0 +1,131 @@
+package dns
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// sources are the files of a zone, which know the line that was last read
+// from them: the parser's records do not.
+type sources struct {
+	name, absolute string
+	all            []*source
+}
+
+type source struct {
+	fs.File // nil once it is closed, and of a reader that is not a file
+	reader  *bufio.Reader
+	parser  string // what the parser calls it
+	name    string // what errors call it
+	line    int
+	ended   bool    // the last byte ended a line
+	begin   [9]byte // of the line
+	column  int
+}
+
+// generates reports whether the last line was $GENERATE, from which the parser
+// makes text of its own, with lines that it numbers itself.
+func (f *source) generates() bool { return strings.EqualFold(string(f.begin[:]), "$GENERATE") }
+
+func newSources(name string) (*sources, error) {
+	absolute, err := filepath.Abs(name) // so that names of included files are, too
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return &sources{name: name, absolute: absolute}, nil
+}
+
+func (s *sources) add(r io.Reader, file fs.File, parser, name string) *source {
+	f := &source{File: file, reader: bufio.NewReaderSize(r, 65536), parser: parser, name: name, line: 1}
+	s.all = append(s.all, f)
+	return f
+}
+
+// Open implements fs.FS for $INCLUDE. The parser has made the path absolute
+// and cut the slash off its front.
+func (s *sources) Open(path string) (fs.File, error) {
+	file, err := os.Open("/" + path)
+	if err != nil {
+		return nil, err
+	}
+	name := "/" + path
+	if relative, err := filepath.Rel(filepath.Dir(s.absolute), name); err == nil && filepath.IsLocal(relative) {
+		name = filepath.Join(filepath.Dir(s.name), relative)
+	}
+	return s.add(file, file, path, name), nil
+}
+
+// place is where the record ended that was read last.
+func (s *sources) place() place {
+	last := len(s.all) - 1
+	for last > 0 && s.all[last].File == nil {
+		last--
+	}
+	return place{&s.all[last].name, s.all[last].line}
+}
+
+func (s *sources) close() {
+	for _, f := range s.all {
+		f.Close()
+	}
+}
+
+var parseError = regexp.MustCompile(`(?s)^(?:(.*?): )?dns: (.*) at line: ([0-9]+):[0-9]+$`)
+
+// explain puts the file and the line first, as all errors have them.
+func (s *sources) explain(err error) error {
+	if m := parseError.FindStringSubmatch(err.Error()); m != nil {
+		for _, f := range s.all {
+			if f.parser == m[1] {
+				if f.generates() {
+					m[3] = strconv.Itoa(f.line)
+				}
+				return fmt.Errorf("%s:%s: %s%s", f.name, m[3], m[2], hint(m[2]))
+			}
+		}
+	}
+	return s.place().errorf("%w", err)
+}
+
+// hint says what is not obvious in the parser's words.
+func hint(message string) string {
+	if strings.HasPrefix(message, "bad owner name") {
+		return " (a relative name needs $ORIGIN before it)"
+	}
+	return ""
+}
+
+// ReadByte implements io.ByteReader, by which the parser reads.
+func (f *source) ReadByte() (byte, error) {
+	c, err := f.reader.ReadByte()
+	if err != nil {
+		return 0, err
+	}
+	if f.ended {
+		f.line++
+		f.column = 0
+	}
+	if f.ended = c == '\n'; f.column < len(f.begin) {
+		f.begin[f.column] = c
+		f.column++
+	}
+	return c, nil
+}
+
+func (f *source) Read(p []byte) (int, error) { return f.reader.Read(p) }
+
+func (f *source) Close() error {
+	if f.File == nil {
+		return nil
+	}
+	file := f.File
+	f.File = nil
+	return file.Close()
+}

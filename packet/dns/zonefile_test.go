@@ -1,0 +1,125 @@
+package dns
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const someSOA = "$ORIGIN t.\n$TTL 60\n@ SOA ns host 1 2 3 4 5\n@ NS ns\n"
+
+var badZones = []struct{ name, text, want string }{
+	{"empty", "", "zone1: no SOA record"},
+	{"no SOA", "a. 60 A 192.0.2.1\n", "zone1: no SOA record"},
+	{"syntax", someSOA + "www A 192.0.2.256\n", "zone1:5: bad A A"},
+	{"unknown type", someSOA + "\n\nwww FOO bar\n", "zone1:7: "},
+	{"no origin", "@ 60 SOA a. b. 1 2 3 4 5\n", "zone1:1: bad owner name: \"@\" (a relative name needs $ORIGIN before it)"},
+	{"include", someSOA + "$INCLUDE /etc/hostname\n", "zone1:5: $INCLUDE directive not allowed"},
+	{"two SOAs", someSOA + "@ SOA ns host 2 2 3 4 5\n", "zone1:5: a second SOA record"},
+	{"SOA below", someSOA + "a SOA ns host 1 2 3 4 5\n", "zone1:5: a second SOA record, of a.t."},
+	{"outside", someSOA + "a.u. A 192.0.2.1\n", "zone1:5: a.u. is outside the zone t."},
+	{"above", "$TTL 60\na.t. SOA a. b. 1 2 3 4 5\na.t. NS a.\nt. A 192.0.2.1\n", "zone1:4: t. is outside the zone a.t."},
+	{"CNAME and A", someSOA + "a A 192.0.2.1\na CNAME b\n", "zone1:6: a.t. has a CNAME record and others"},
+	{"CNAME at the apex", someSOA + "@ CNAME b\n", "zone1:5: t. has a CNAME record and others"},
+	{"CNAMEs", someSOA + "a CNAME b\na CNAME c\n", "zone1:5: a.t. has several CNAME records"},
+	{"DNAMEs", someSOA + "a DNAME b\na DNAME c\n", "zone1:5: a.t. has several DNAME records"},
+	{"DNAME and NS", someSOA + "a DNAME b\na NS c\n", "zone1:5: a.t. has a DNAME record and is delegated"},
+	{"below DNAME", someSOA + "a DNAME b\nx.a A 192.0.2.1\n", "zone1:6: x.a.t. is below the DNAME record of a.t."},
+	{"no NS", "$TTL 60\nt. SOA a. b. 1 2 3 4 5\n", "zone1:2: the zone t. has no NS record at its apex"},
+	{"DS at the apex", someSOA + "@ DS 1 8 2 00\n", "zone1:5: DS at the apex"},
+	{"class", someSOA + "a CH A 192.0.2.1\n", "zone1:5: "},
+	{"class of TXT", someSOA + "a CH TXT x\n", "zone1:5: class CH: only IN is served"},
+	{"signed", someSOA + "a NSEC b A\n", "zone1:5: NSEC: signed zones are not served"},
+	{"wildcard NS", someSOA + "*.a NS b\n", "zone1:5: NS at a wildcard has no meaning"},
+	{"long label", someSOA + strings.Repeat("a", 64) + " A 192.0.2.1\n", "zone1:5: "},
+	{"long text", someSOA + "a TXT \"" + strings.Repeat("a", 300) + "\"\n", ""},
+	{"unclosed", someSOA + "a TXT \"x\n", "zone1:"},
+	{"open brace", someSOA + "a TXT ( x\n", "zone1:"},
+	{"generate", someSOA + "$GENERATE 1-x a$ A 192.0.2.$\n", "zone1:5: "},
+	{"generated", someSOA + "$GENERATE 250-260 a$ A 192.0.2.$\n", "zone1:5: "},
+	{"no data", someSOA + "a NS\n", "zone1:5: NS: the data is too short or too long"},
+	{"no text", someSOA + "a TXT\n", "zone1:5: TXT: the data is too short or too long"},
+	{"empty list", someSOA + "a NULL \\# 0\nb TYPE65280 \\# 0\n", ""},
+	{"multi-line", someSOA + "a TXT (\n \"x\"\n )\nb A x\n", "zone1:8: "},
+}
+
+func TestBadZones(t *testing.T) {
+	for _, tt := range badZones {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := newZones(tt.text)
+			if tt.want == "" {
+				if err != nil {
+					t.Errorf("refused: %v", err)
+				}
+				return
+			}
+			if err == nil || !strings.HasPrefix(err.Error(), tt.want) {
+				t.Errorf("got %v, want %s", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestSameZoneTwice(t *testing.T) {
+	_, err := newZones(someSOA, someSOA)
+	if err == nil || err.Error() != "zone2:3: the zone t. is in zone1 too" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestDuplicatesAndTTLs(t *testing.T) {
+	z := mustZones(t, someSOA+"a 70 MX 1 B\nA 50 MX 1 b\na 60 MX 0 c\n@ SOA ns host 1 2 3 4 5\n")
+	want := "NOERROR aa\na.t. 50 MX 0 c.t.\na.t. 50 MX 1 B.t."
+	if got := show(reply(t, z, question(t, "a.t. MX", false, 0), MostUDP)); got != want {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestLoadZones(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		t.Helper()
+		name = filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	main := write("main.zone", someSOA+"$INCLUDE sub/hosts\nz A 192.0.2.9\n$INCLUDE sub/hosts in.t.\n")
+	write("sub/hosts", "a A 192.0.2.1\n$INCLUDE more\n")
+	write("sub/more", "b A 192.0.2.2\n")
+	z, err := LoadZones(main)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a.t.", "b.t.", "z.t.", "a.in.t.", "b.in.t."} {
+		if m := reply(t, z, question(t, name+" A", false, 0), MostUDP); len(m.Answer) != 1 {
+			t.Errorf("%s: %v", name, m)
+		}
+	}
+
+	write("sub/more", "b A 192.0.2.2\n\nb A x\n")
+	for _, tt := range []struct{ file, want string }{
+		{main, filepath.Join(dir, "sub/more") + ":3: bad A A"},
+		{write("cname.zone", someSOA+"$INCLUDE missing\n"), filepath.Join(dir, "cname.zone") + ":5: failed to open"},
+		{filepath.Join(dir, "none.zone"), "open " + filepath.Join(dir, "none.zone")},
+		{write("loop.zone", someSOA+"$INCLUDE loop.zone\n"), filepath.Join(dir, "loop.zone") + ":5: too deeply nested $INCLUDE"},
+		{write("after.zone", someSOA+"$INCLUDE fine\nx A y\n"), filepath.Join(dir, "after.zone") + ":6: bad A A"},
+		{write("semantic.zone", someSOA+"a A 192.0.2.1\n$INCLUDE wrong\n"), filepath.Join(dir, "wrong") + ":2: a.t. has a CNAME record and others"},
+	} {
+		write("fine", "a A 192.0.2.1\n")
+		write("wrong", "b A 192.0.2.1\na CNAME b\n")
+		if _, err := LoadZones(tt.file); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
+			t.Errorf("got %v, want %s", err, tt.want)
+		}
+	}
+
+	t.Chdir(dir)
+	if _, err := LoadZones("main.zone"); err == nil || !strings.HasPrefix(err.Error(), "sub/more:3: ") {
+		t.Errorf("got %v", err)
+	}
+}
