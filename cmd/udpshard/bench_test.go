@@ -7,11 +7,13 @@ import (
 	"runtime"
 	"testing"
 
+	miekg "github.com/miekg/dns"
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/output"
 	"github.com/udpshard/udpshard/packet"
+	"github.com/udpshard/udpshard/packet/dns"
 	"github.com/udpshard/udpshard/shard"
 )
 
@@ -35,6 +37,13 @@ func newRig(tb testing.TB, change func(*listener)) *rig {
 	engine := l.engine()
 	engine.Sink = func(shard int, page *metrics.Shard) (packet.Sink, error) {
 		return r.outputs.Open(l.output, shard, page, maxRecord(l.maxDatagram))
+	}
+	if l.protocol == "dns" {
+		zones, err := dns.LoadZones(l.zones...)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		engine.Handler = dns.NewServer(zones, dns.Options{Listener: l.name, Records: true, Cookies: dns.NewCookies(dns.NewSecret())}).Handler
 	}
 	var err error
 	if r.group, err = shard.Listen(engine); err != nil {
@@ -60,12 +69,37 @@ func newRig(tb testing.TB, change func(*listener)) *rig {
 	if err := unix.Connect(r.socket, &unix.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}); err != nil {
 		tb.Fatal(err)
 	}
+	if l.protocol == "dns" {
+		r.messages = dnsQueries(tb)
+		return r
+	}
 	for i := range 64 {
 		r.messages = append(r.messages, fmt.Appendf(nil,
 			"<%d>1 2026-11-20T10:00:%02d.%06dZ host%d.example.net app%d %d ID%d [origin@32473 ip=\"192.0.2.%d\"] request %d took %d ms",
 			8*(i%24)+i%8, i%60, i*15_625, i, i%7, 1000+i, i%10, i, i*77, i*i))
 	}
 	return r
+}
+
+// dnsQueries are questions of many kinds to testdata/dns, with and without EDNS
+// and cookies.
+func dnsQueries(tb testing.TB) (queries [][]byte) {
+	for i, name := range []string{"a", "alias1", "alias3", "child", "www.child", "missing", "any.wild", "host.dname", "txt1232", "sixty", "ent", "outside.test"} {
+		for _, rtype := range []uint16{miekg.TypeA, miekg.TypeMX, miekg.TypeTXT, miekg.TypeANY} {
+			m := new(miekg.Msg).SetQuestion(name+".example.", rtype)
+			if i%2 == 0 {
+				m.SetEdns0(1232, i%4 == 0)
+				opt := m.IsEdns0()
+				opt.Option = append(opt.Option, &miekg.EDNS0_COOKIE{Code: miekg.EDNS0COOKIE, Cookie: "0102030405060708"})
+			}
+			text, err := m.Pack()
+			if err != nil {
+				tb.Fatal(err)
+			}
+			queries = append(queries, text)
+		}
+	}
+	return queries
 }
 
 // send sends count messages, and never has more under way than a small
@@ -93,6 +127,13 @@ var rigs = map[string]func(tb testing.TB) func(*listener){
 	"syslog-to-file": func(tb testing.TB) func(*listener) {
 		file := filepath.Join(tb.TempDir(), "records.json")
 		return func(l *listener) { l.output = "file:" + file }
+	},
+	"dns-to-file": func(tb testing.TB) func(*listener) {
+		file := filepath.Join(tb.TempDir(), "queries.json")
+		return func(l *listener) {
+			l.protocol, l.output = "dns", "file:"+file
+			l.zones = []string{filepath.Join("testdata", "dns", "example.zone")}
+		}
 	},
 }
 

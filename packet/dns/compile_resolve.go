@@ -132,11 +132,13 @@ func (z *zone) refer(f *found, cut *owner) {
 	z.addresses(f, set, func(name string) bool { return within(name, cut.name) })
 }
 
-// addresses adds the addresses of the names that NS, MX and SRV records point
-// to, first those that a reply must have. Those that are not within the zone
+// addresses adds the addresses of the names that NS, MX, SRV, SVCB and HTTPS
+// records point to (RFC 1034 section 3.6, RFC 2782, RFC 9460 section 4.1), first those that a reply must have. Those that are not within the zone
 // are not added: who asks would not believe them.
 func (z *zone) addresses(f *found, set *rrset, must func(name string) bool) {
-	if set.rtype != typeNS && set.rtype != typeMX && set.rtype != typeSRV {
+	switch set.rtype {
+	case typeNS, typeMX, typeSRV, typeSVCB, typeHTTPS:
+	default:
 		return
 	}
 	added := make(map[string]bool)

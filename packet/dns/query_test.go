@@ -22,7 +22,7 @@ const (
 	wwwTest = "\x03www\x04test\x00"
 	askA    = wwwTest + "\x00\x01\x00\x01"
 	opt     = "\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x00"
-	record  = "\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x05\x00\x04\x01\x02\x03\x04"
+	aRecord = "\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x05\x00\x04\x01\x02\x03\x04"
 )
 
 // queries are messages, and what Decode says of them: "drop", or the rcode of
@@ -54,14 +54,14 @@ var queries = []struct {
 	{"garbage behind", message(0, [4]uint16{1}, askA, "x"), "FORMERR question"},
 	{"garbage behind OPT", message(0, [4]uint16{1, 0, 0, 1}, askA, opt, "x"), "FORMERR question"},
 	{"record missing", message(0, [4]uint16{1, 0, 0, 1}, askA), "FORMERR question"},
-	{"record cut", message(0, [4]uint16{1, 1}, askA, record[:len(record)-1]), "FORMERR question"},
-	{"record's name points forward", message(0, [4]uint16{1, 1}, askA, "\xc0\xff", record[2:]), "FORMERR question"},
-	{"answer", message(0, [4]uint16{1, 1}, askA, record), "NOERROR question"},
-	{"authority", message(0, [4]uint16{1, 0, 1}, askA, record), "NOERROR question"},
-	{"additional", message(0, [4]uint16{1, 0, 0, 1}, askA, record), "NOERROR question"},
+	{"record cut", message(0, [4]uint16{1, 1}, askA, aRecord[:len(aRecord)-1]), "FORMERR question"},
+	{"record's name points forward", message(0, [4]uint16{1, 1}, askA, "\xc0\xff", aRecord[2:]), "FORMERR question"},
+	{"answer", message(0, [4]uint16{1, 1}, askA, aRecord), "NOERROR question"},
+	{"authority", message(0, [4]uint16{1, 0, 1}, askA, aRecord), "NOERROR question"},
+	{"additional", message(0, [4]uint16{1, 0, 0, 1}, askA, aRecord), "NOERROR question"},
 	{"OPT", message(0, [4]uint16{1, 0, 0, 1}, askA, opt), "NOERROR question opt"},
-	{"OPT first", message(0, [4]uint16{1, 0, 0, 2}, askA, opt, record), "NOERROR question opt"},
-	{"OPT last", message(0, [4]uint16{1, 0, 0, 2}, askA, record, opt), "NOERROR question opt"},
+	{"OPT first", message(0, [4]uint16{1, 0, 0, 2}, askA, opt, aRecord), "NOERROR question opt"},
+	{"OPT last", message(0, [4]uint16{1, 0, 0, 2}, askA, aRecord, opt), "NOERROR question opt"},
 	{"two OPTs", message(0, [4]uint16{1, 0, 0, 2}, askA, opt, opt), "FORMERR question"},
 	{"OPT of a name", message(0, [4]uint16{1, 0, 0, 1}, askA, "\x01a", opt), "FORMERR question"},
 	{"OPT of the root by a pointer", message(0, [4]uint16{1, 0, 0, 1}, askA, "\xc0\x15", opt[1:]), "FORMERR question"},
@@ -72,7 +72,7 @@ var queries = []struct {
 	{"EDNS 1", message(0, [4]uint16{1, 0, 0, 1}, askA, "\x00\x00\x29\x04\xd0\x00\x01\x00\x00\x00\x00"), "BADVERS question opt"},
 	{"EDNS 1, garbage behind", message(0, [4]uint16{1, 0, 0, 1}, askA, "\x00\x00\x29\x04\xd0\x00\x01\x00\x00\x00\x00x"), "FORMERR question"},
 	{"EDNS 1, NOTIFY", message(4<<11, [4]uint16{1, 0, 0, 1}, askA, "\x00\x00\x29\x04\xd0\x00\x01\x00\x00\x00\x00"), "BADVERS question opt"},
-	{"IQUERY", message(1<<11, [4]uint16{0, 1}, record), "NOTIMP"},
+	{"IQUERY", message(1<<11, [4]uint16{0, 1}, aRecord), "NOTIMP"},
 	{"STATUS", message(2<<11, [4]uint16{1}, askA), "NOTIMP question"},
 	{"NOTIFY", message(4<<11|flagAA, [4]uint16{1, 0, 0, 1}, askA, opt), "NOTIMP question opt"},
 	{"UPDATE", message(5<<11, [4]uint16{1}, askA), "NOTIMP question"},

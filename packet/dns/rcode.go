@@ -36,6 +36,8 @@ const (
 	typeDNAME = 39
 	typeOPT   = 41
 	typeDS    = 43
+	typeSVCB  = 64
+	typeHTTPS = 65
 	typeIXFR  = 251
 	typeAXFR  = 252
 	typeANY   = 255

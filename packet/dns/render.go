@@ -77,7 +77,11 @@ func nameLength(s string) int {
 
 // target returns the name that a record points to, in lower case.
 func target(rtype uint16, data string) string {
-	rest := data[layoutOf(rtype).skip:]
+	skip := layoutOf(rtype).skip
+	if rtype == typeSVCB || rtype == typeHTTPS {
+		skip = 2 // the priority (RFC 9460 section 2.2); the rest is anything
+	}
+	rest := data[skip:]
 	return lowerName(rest[:nameLength(rest)])
 }
 

@@ -1,0 +1,320 @@
+package dns
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/udpshard/udpshard/packet"
+)
+
+const serverZone = `$ORIGIN example.
+$TTL 3600
+@      SOA ns1 hostmaster 1 7200 3600 1209600 300
+       NS  ns1
+ns1    A   192.0.2.1
+www    A   192.0.2.80
+*.wild A   192.0.2.81
+child  NS  ns.child
+ns.child A 192.0.2.82
+`
+
+// records is a sink that keeps what it gets.
+type records struct{ buf []byte }
+
+func (r *records) Buffer() []byte    { return r.buf }
+func (r *records) Commit(buf []byte) { r.buf = buf }
+func (r *records) Flush()            {}
+
+// desk is a server with one shard, and what it is asked.
+type desk struct {
+	t       *testing.T
+	server  *Server
+	handler packet.Handler
+	sink    records
+	at      time.Time
+}
+
+func newDesk(t *testing.T, o Options) *desk {
+	t.Helper()
+	zones, err := NewZones(strings.NewReader(serverZone))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Listener = "dns"
+	s := NewServer(zones, o)
+	return &desk{t: t, server: s, handler: s.Handler(3), at: time.Now()}
+}
+
+// ask asks all questions in one batch, and returns the replies; nil where
+// there is none.
+func (d *desk) ask(from string, questions ...[]byte) (replies []*dns.Msg, tally packet.Tally) {
+	d.t.Helper()
+	b := packet.NewBatch(len(questions), MostUDP, &d.sink)
+	b.Reset(d.at)
+	for _, q := range questions {
+		b.Datagrams = append(b.Datagrams, packet.Datagram{Payload: q, Source: netip.MustParseAddrPort(from)})
+	}
+	d.handler.Handle(b)
+	replies = make([]*dns.Msg, len(questions))
+	for _, r := range b.Replies {
+		m := new(dns.Msg)
+		if err := m.Unpack(r.Payload); err != nil {
+			d.t.Fatalf("%x: %v", r.Payload, err)
+		}
+		replies[r.Index] = m
+	}
+	return replies, b.Tally()
+}
+
+func packed(t testing.TB, name string, rtype uint16, change ...func(*dns.Msg)) []byte {
+	t.Helper()
+	m := new(dns.Msg).SetQuestion(name, rtype)
+	m.Id = 4711
+	for _, f := range change {
+		f(m)
+	}
+	text, err := m.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func withCookie(cookie string) func(*dns.Msg) {
+	return func(m *dns.Msg) {
+		m.SetEdns0(1232, false)
+		m.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: cookie}}
+	}
+}
+
+func cookieOf(m *dns.Msg) string {
+	if opt := m.IsEdns0(); opt != nil {
+		for _, o := range opt.Option {
+			if c, ok := o.(*dns.EDNS0_COOKIE); ok {
+				return c.Cookie
+			}
+		}
+	}
+	return ""
+}
+
+const client = "198.51.100.7:5000"
+
+// Every question is a record, with the members that the contract names in
+// their order, and those that nobody should answer are not.
+func TestRecordsOfQueries(t *testing.T) {
+	d := newDesk(t, Options{Records: true})
+	d.at = time.Date(2026, 11, 20, 10, 0, 0, 5_000_000, time.UTC)
+	response := packed(t, "www.example.", dns.TypeA, func(m *dns.Msg) { m.Response = true })
+	replies, tally := d.ask(client,
+		packed(t, "WwW.example.", dns.TypeA),
+		response,
+		packed(t, "missing.example.", dns.TypeHTTPS, func(m *dns.Msg) { m.RecursionDesired = false }),
+		packed(t, `a\.b\"c.example.`, dns.TypeANY, func(m *dns.Msg) { m.Question[0].Qclass = dns.ClassCHAOS }),
+		[]byte("\x12\x34\x28\x00\x00\x00\x00\x00\x00\x00\x00\x00"), // UPDATE, without a question
+		[]byte("too short"),
+	)
+	if tally != (packet.Tally{Recorded: 4, Malformed: 2}) {
+		t.Errorf("%+v", tally)
+	}
+	for i, want := range []bool{true, false, true, true, true, false} {
+		if (replies[i] != nil) != want {
+			t.Errorf("question %d: answered is %t", i, !want)
+		}
+	}
+	tail := `"received_at":"2026-11-20T10:00:00.005000Z","source":"198.51.100.7:5000","listener":"dns","shard":3}` + "\n"
+	want := `{"id":4711,"name":"WwW.example.","type":"A","class":"IN","opcode":"QUERY","rcode":"NOERROR","flags":["qr","aa","rd"],` + tail +
+		`{"id":4711,"name":"missing.example.","type":"HTTPS","class":"IN","opcode":"QUERY","rcode":"NXDOMAIN","flags":["qr","aa"],` + tail +
+		`{"id":4711,"name":"a\\.b\\\"c.example.","type":"ANY","class":"CH","opcode":"QUERY","rcode":"REFUSED","flags":["qr","rd"],` + tail +
+		`{"id":4660,"opcode":"UPDATE","rcode":"NOTIMP","flags":["qr"],` + tail
+	if got := string(d.sink.buf); got != want {
+		t.Errorf("records\n%swant\n%s", got, want)
+	}
+	for line := range bytes.Lines(d.sink.buf) {
+		if !json.Valid(line) {
+			t.Errorf("no JSON: %s", line)
+		}
+	}
+	counts := d.server.Counts()
+	if counts.Types["A"] != 1 || counts.Types["HTTPS"] != 1 || counts.Types["ANY"] != 1 || counts.Types[other] != 1 || counts.Rcodes["NXDOMAIN"] != 1 || counts.Ignored != 2 {
+		t.Errorf("%+v", counts)
+	}
+}
+
+// Whoever asks from the port of a service that answers everything is forged.
+func TestPortsOfReflectors(t *testing.T) {
+	d := newDesk(t, Options{})
+	for port, answered := range map[int]bool{0: false, 7: false, 19: false, 53: true, 123: false, 389: false, 1024: true, 53000: true} {
+		replies, _ := d.ask(fmt.Sprint("198.51.100.7:", port), packed(t, "www.example.", dns.TypeA))
+		if (replies[0] != nil) != answered {
+			t.Errorf("port %d: answered is %t", port, !answered)
+		}
+	}
+}
+
+// Above the limit every second response is cut, and the rest are not sent;
+// what there is in common decides, not what was asked.
+func TestResponsesAreLimited(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		ask  func(i int) []byte
+	}{
+		{"one name", func(int) []byte { return packed(t, "www.example.", dns.TypeA) }},
+		{"names that a wildcard makes", func(i int) []byte { return packed(t, fmt.Sprint("x", i, ".wild.example."), dns.TypeA) }},
+		{"names that are not there", func(i int) []byte { return packed(t, fmt.Sprint("x", i, ".example."), dns.TypeA) }},
+		{"names below a delegation", func(i int) []byte { return packed(t, fmt.Sprint("x", i, ".child.example."), dns.TypeA) }},
+		{"names of nobody", func(i int) []byte { return packed(t, fmt.Sprint("x", i, ".test."), dns.TypeA) }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			limiter, err := NewRateLimiter(RateLimits{PerSecond: 10, Slip: 2})
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := newDesk(t, Options{Limits: limiter, Records: true})
+			whole, cut, none := 0, 0, 0
+			for i := range 30 {
+				replies, _ := d.ask(fmt.Sprintf("198.51.100.%d:5000", i), test.ask(i))
+				switch m := replies[0]; {
+				case m == nil:
+					none++
+				case m.Truncated && len(m.Answer)+len(m.Ns)+len(m.Extra) == 0:
+					cut++
+				default:
+					whole++
+				}
+			}
+			wantWhole, wantCut := 10, 10
+			if test.name == "names of nobody" { // an error is as short as can be
+				wantWhole, wantCut = 20, 0
+			}
+			if whole != wantWhole || cut != wantCut || none != 10 {
+				t.Errorf("%d whole, %d cut, %d not sent", whole, cut, none)
+			}
+			if lines := bytes.Count(d.sink.buf, []byte("\n")); lines != 30 {
+				t.Errorf("%d records", lines)
+			}
+			if counts := d.server.Counts(); counts.Dropped != 10 || counts.Slipped != 10 {
+				t.Errorf("%+v", counts)
+			}
+			// Others are not limited for it.
+			if replies, _ := d.ask("203.0.113.1:5000", test.ask(99)); replies[0] == nil || replies[0].Truncated {
+				t.Errorf("another network: %v", replies[0])
+			}
+		})
+	}
+}
+
+// A client that brings its cookie back is not limited; one that does not have
+// it yet gets it, also where it is over the limit.
+func TestCookiesExempt(t *testing.T) {
+	limiter, err := NewRateLimiter(RateLimits{PerSecond: 1, Slip: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDesk(t, Options{Limits: limiter, Cookies: NewCookies(NewSecret())})
+	ask := func(cookie string) *dns.Msg {
+		t.Helper()
+		replies, _ := d.ask(client, packed(t, "www.example.", dns.TypeA, withCookie(cookie)))
+		return replies[0]
+	}
+	const own = "0102030405060708"
+	first := ask(own)
+	given := cookieOf(first)
+	if len(first.Answer) != 1 || len(given) != 48 || !strings.HasPrefix(given, own) {
+		t.Fatalf("%v", first)
+	}
+	for range 20 {
+		if m := ask(given); len(m.Answer) != 1 || len(cookieOf(m)) != 48 {
+			t.Fatalf("%v", m)
+		}
+	}
+	over := ask(own)
+	if over.Rcode != dns.RcodeBadCookie || len(over.Answer) != 0 || over.Truncated || len(cookieOf(over)) != 48 {
+		t.Errorf("%v", over)
+	}
+	if m := ask(cookieOf(over)); len(m.Answer) != 1 {
+		t.Errorf("%v", m)
+	}
+	if m := ask("010203"); m.Rcode != dns.RcodeFormatError {
+		t.Errorf("%v", m)
+	}
+	if m := ask(own + "ffffffffffffffffffffffffffffffff"); m.Rcode != dns.RcodeBadCookie {
+		t.Errorf("another server's cookie: %v", m)
+	}
+}
+
+// Over TCP answers are as long as they are, and nobody is limited.
+func TestStreams(t *testing.T) {
+	limiter, err := NewRateLimiter(RateLimits{PerSecond: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDesk(t, Options{Limits: limiter, Records: true})
+	s := d.server.Stream()
+	for range 3 {
+		reply := s.Answer(nil, packed(t, "www.example.", dns.TypeA), netip.MustParseAddrPort(client))
+		m := new(dns.Msg)
+		if err := m.Unpack(reply); err != nil || len(m.Answer) != 1 {
+			t.Errorf("%v, %v", m, err)
+		}
+	}
+	if reply := s.Answer(nil, []byte("short"), netip.MustParseAddrPort(client)); reply != nil {
+		t.Errorf("%x", reply)
+	}
+	s.Answer(nil, packed(t, "www.example.", dns.TypeA), netip.MustParseAddrPort(client))
+	record := string(s.Record([]byte(nil)))
+	if !strings.HasPrefix(record, `{"id":4711,"name":"www.example."`) || !strings.HasSuffix(record, `"listener":"dns"}`+"\n") || strings.Contains(record, "shard") {
+		t.Error(record)
+	}
+	s.Close()
+	if counts := d.server.Counts(); counts.Types["A"] != 4 || counts.Ignored != 1 {
+		t.Errorf("%+v", counts)
+	}
+}
+
+// Zones are replaced from one query to the next.
+func TestZonesAreReplaced(t *testing.T) {
+	d := newDesk(t, Options{})
+	q := packed(t, "new.example.", dns.TypeA)
+	if replies, _ := d.ask(client, q); replies[0].Rcode != dns.RcodeNameError {
+		t.Errorf("%v", replies[0])
+	}
+	zones, err := NewZones(strings.NewReader(serverZone + "new A 192.0.2.9\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.server.SetZones(zones)
+	if replies, _ := d.ask(client, q); len(replies[0].Answer) != 1 {
+		t.Errorf("%v", replies[0])
+	}
+}
+
+func TestHandlersDoNotAllocate(t *testing.T) {
+	limiter, err := NewRateLimiter(RateLimits{PerSecond: 100, Slip: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDesk(t, Options{Limits: limiter, Cookies: NewCookies(NewSecret()), Records: true})
+	var questions [][]byte
+	for _, name := range []string{"www.example.", "x.wild.example.", "missing.example.", "x.child.example.", "test."} {
+		questions = append(questions, packed(t, name, dns.TypeA), packed(t, name, dns.TypeMX, withCookie("0102030405060708")))
+	}
+	b := packet.NewBatch(len(questions), MostUDP, &d.sink)
+	if n := testing.AllocsPerRun(1000, func() {
+		d.sink.buf = d.sink.buf[:0]
+		b.Reset(d.at)
+		for _, q := range questions {
+			b.Datagrams = append(b.Datagrams, packet.Datagram{Payload: q, Source: netip.MustParseAddrPort(client)})
+		}
+		d.handler.Handle(b)
+	}); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
