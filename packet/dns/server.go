@@ -104,7 +104,7 @@ func (h *handler) Handle(b *packet.Batch) {
 
 // reflects says whether a port is that of a service that answers whatever it
 // is sent, or attacks others with its answers. Nobody asks from there; whoever
-// seems to has a forged source (as BIND's and Knot's lists).
+// seems to has a forged source.
 func reflects(port uint16) bool {
 	switch port {
 	case 0, // nobody can be answered there
