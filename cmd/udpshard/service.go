@@ -183,9 +183,9 @@ func (v *service) replace(set systemd.Set) error {
 }
 
 // standsBy says that the service is ready for what it is there for.
-func (v *service) standsBy(pid int) {
+func (v *service) standsBy(process string) {
 	v.forget()
-	v.try("being ready", v.unit.Ready(fmt.Sprintf("standing by for pid %d", pid)))
+	v.try("being ready", v.unit.Ready("standing by for "+process))
 }
 
 // set is what the manager is to keep; what is in it is the caller's.

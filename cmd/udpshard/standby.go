@@ -21,8 +21,8 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *leg
 	if s.web != nil && !s.web.shared {
 		s.web.serve()
 	}
-	s.log.Info().Int("pid", from.offer.PID).Str("version", from.offer.Version).Msg("standing by for the process that serves")
-	s.service.standsBy(from.offer.PID)
+	s.log.Info().EmbedObject(from.who()).Str("version", from.offer.Version).Msg("standing by for the process that serves")
+	s.service.standsBy(from.conn.Process())
 
 	waiting, stop := context.WithCancel(ctx)
 	defer stop()
@@ -229,5 +229,5 @@ func (s *server) answered(ctx context.Context) bool {
 // process opened them.
 func (s *server) tookOver(from *legacy, began time.Time) *zerolog.Event {
 	s.outputs.Reopen()
-	return s.log.Warn().Int("pid", from.offer.PID).Stringer("after", time.Since(began).Round(time.Microsecond))
+	return s.log.Warn().EmbedObject(from.who()).Stringer("after", time.Since(began).Round(time.Microsecond))
 }

@@ -19,7 +19,7 @@ import (
 // stopped reading and its records are in its outputs. An error leaves the
 // other serving.
 func (s *server) takeOver(ctx context.Context, from *legacy) error {
-	s.log.Info().Int("pid", from.offer.PID).Str("version", from.offer.Version).Msg("taking over: it serves until this process is ready")
+	s.log.Info().EmbedObject(from.who()).Str("version", from.offer.Version).Msg("taking over: it serves until this process is ready")
 	began := time.Now()
 	err := from.conn.Ready(ctx)
 	if err == nil {
@@ -31,9 +31,9 @@ func (s *server) takeOver(ctx context.Context, from *legacy) error {
 	case errors.Is(err, takeover.ErrMoved):
 		return again{err}
 	case err != nil:
-		return fmt.Errorf("take over from pid %d: %w", from.offer.PID, err)
+		return fmt.Errorf("take over from %s: %w", from.conn.Process(), err)
 	}
-	s.log.Info().Int("pid", from.offer.PID).Stringer("after", time.Since(began).Round(time.Microsecond)).Msg("took over: its sockets, its queues and its counters")
+	s.log.Info().EmbedObject(from.who()).Stringer("after", time.Since(began).Round(time.Microsecond)).Msg("took over: its sockets, its queues and its counters")
 	return nil
 }
 
@@ -115,7 +115,7 @@ func (h *handover) Offer(hello takeover.Hello) (offer takeover.Offer, err error)
 			offer.Close()
 		}
 	}()
-	event := s.log.Info().Int("pid", hello.PID).Str("version", hello.Version)
+	event := s.log.Info().EmbedObject(who{hello.PID, hello.Foreign}).Str("version", hello.Version)
 	switch hello.Role {
 	case takeover.Successor:
 		event.Msg("a successor is getting ready")
@@ -160,7 +160,7 @@ func (h *handover) Resume(reason error) {
 // Left implements takeover.Active.
 func (h *handover) Left(to takeover.Hello) {
 	h.server.release()
-	if sameUnit(to.PID) {
+	if !to.Foreign && sameUnit(to.PID) {
 		// Before it speaks for itself: the manager reads in the order of sending.
 		v := h.server.service
 		v.try("the successor", v.unit.MainPID(to.PID))

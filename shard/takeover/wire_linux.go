@@ -20,6 +20,7 @@ type wire struct {
 	version string // ours
 	limits  limits
 	cred    unix.Ucred // the other's
+	said    int        // the pid that it gave itself; 0: not yet
 	buffer  []byte
 	rights  []byte
 }
