@@ -357,6 +357,7 @@ func (s *server) run(signals signals) error {
 	}
 
 	err := s.wait(ctx, signals, ended)
+	s.handover.close()
 	switch {
 	case errors.Is(err, errHandedOver):
 		return s.leave("handed over: another process reads on where this one stopped")

@@ -99,13 +99,18 @@ type handover struct {
 	server *server
 	asked  chan chan error // Yield, to the main loop
 	ended  chan bool       // what came of it: true, this process has nothing left
+	begun  bool            // the main loop has got what Yield asks, and waits for ended
+	closed chan struct{}   // the main loop takes nothing any more
 
 	sameUnit bool // the successor is of the same service
 }
 
 func newHandover(s *server) *handover {
-	return &handover{server: s, asked: make(chan chan error), ended: make(chan bool)}
+	return &handover{server: s, asked: make(chan chan error), ended: make(chan bool), closed: make(chan struct{})}
 }
+
+// close ends the main loop's part: who asks from now on comes too late.
+func (h *handover) close() { close(h.closed) }
 
 // Offer implements takeover.Active.
 func (h *handover) Offer(hello takeover.Hello) (offer takeover.Offer, err error) {
@@ -143,9 +148,13 @@ func (h *handover) Offer(hello takeover.Hello) (offer takeover.Offer, err error)
 // Yield implements takeover.Active.
 func (h *handover) Yield(ctx context.Context) error {
 	done := make(chan error, 1)
+	h.begun = false
 	select {
 	case h.asked <- done:
+		h.begun = true
 		return <-done
+	case <-h.closed:
+		return errors.New("it ends")
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -154,7 +163,9 @@ func (h *handover) Yield(ctx context.Context) error {
 // Resume implements takeover.Active.
 func (h *handover) Resume(reason error) {
 	h.server.log.Warn().Err(reason).Msg("the successor has not taken over: reading on")
-	h.ended <- false
+	if h.begun {
+		h.ended <- false
+	}
 }
 
 // Left implements takeover.Active.
