@@ -121,8 +121,9 @@ const (
 func started(f *flags, c *config, v *service, signals signals) (*server, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	stopped := make(chan os.Signal, 1)
+	stopped, heard := make(chan os.Signal, 1), make(chan struct{})
 	go func() {
+		defer close(heard)
 		select {
 		case sig := <-signals.stop:
 			stopped <- sig
@@ -135,6 +136,16 @@ func started(f *flags, c *config, v *service, signals signals) (*server, error) 
 		attempt := time.Now()
 		err := s.start(ctx, signals.reload)
 		if err == nil {
+			cancel()
+			<-heard
+			select {
+			case sig := <-stopped: // too late for this, and in time for run
+				select {
+				case signals.stop <- sig:
+				default: // others wait there
+				}
+			default:
+			}
 			return s, nil
 		}
 		s.discard()
