@@ -73,6 +73,10 @@ func dialLegacy(ctx context.Context, c *config, log zerolog.Logger) (*legacy, er
 		if errors.Is(err, takeover.ErrMoved) || errors.Is(err, takeover.ErrGone) {
 			return nil, again{err}
 		}
+		if c.standby && errors.Is(err, takeover.ErrSilent) { // it hangs, and a standby is there for that
+			log.Warn().Str("process", conn.Process()).Msg("can't stand by yet: the process that serves does not answer")
+			return nil, again{err}
+		}
 		return nil, fmt.Errorf("take over from %s: %w", conn.Process(), err)
 	}
 	return l, nil

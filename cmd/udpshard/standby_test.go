@@ -226,6 +226,10 @@ func TestStandbysQueueUp(t *testing.T) {
 		q := queue[active]
 		q.reads()
 		queue = append(queue[:active:active], queue[active+1:]...)
+		for _, r := range queue {
+			eventually(t, "the others stand by", func() bool { return r.says("standing by") })
+			r.logs.Reset()
+		}
 		q.cmd.Process.Signal(sig)
 		if sig == syscall.SIGTERM {
 			if code := q.wait(); code != 0 {
@@ -253,9 +257,6 @@ func TestStandbysQueueUp(t *testing.T) {
 				return slices.ContainsFunc(queue, func(r *process) bool { return r.says("was replaced has ended") })
 			})
 		}
-		for _, r := range queue {
-			r.logs.Reset()
-		}
 	}
 	r := report()
 	last := queue[0]
@@ -275,6 +276,31 @@ func pid(address string) int {
 		return 0
 	}
 	return status.PID
+}
+
+// A standby that comes while the process that serves is stopped, with nothing
+// waiting at its sockets, waits for it.
+func TestAStandbyOfAStoppedProcess(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes as long as an answer may take: 10 s")
+	}
+	dir := publicDir(t)
+	args := []string{"--listen", freeUDP(t), "--shards", "2", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "discard"}
+	p := serving(t, ordinary, args...)
+	p.halt()
+	next := launch(t, ordinary, append([]string{"serve", "--standby", "--http", p.http, "--log-format", "json"}, args...)...)
+	eventually(t, "it says what it waits for", func() bool { return next.says("does not answer") })
+	if err := p.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it stands by", func() bool { return next.says("standing by for") })
+	if code := p.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	eventually(t, "it takes over", func() bool { return next.says(`"message":"took over`) })
+	if code := next.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
 }
 
 // A standby with an HTTP address of its own says that it is one, and reads its

@@ -74,8 +74,8 @@ func (c *Conn) PID() int { return int(c.cred.Pid) }
 func (c *Conn) Process() string { return process(c.cred, c.said) }
 
 // Hello introduces this process, and returns what there is to take over: the
-// caller closes it. Errors are a *Refused, ErrMoved, ErrGone, or what is wrong
-// with what the other says. The connection is of no use after one.
+// caller closes it. Errors are a *Refused, ErrMoved, ErrGone, ErrSilent, or
+// what is wrong with what the other says. The connection is of no use after one.
 func (c *Conn) Hello(ctx context.Context, h Hello) (Offer, error) {
 	c.version = h.Version
 	sent := c.sendHello(ctx, h)
