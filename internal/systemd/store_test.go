@@ -15,7 +15,7 @@ func TestStoreAndRemove(t *testing.T) {
 	keepsDescriptors(t)
 	m := newManager(t)
 	m.Limit(1000, -1)
-	u := m.unit()
+	u := unitOf(m)
 	var files []*os.File
 	for range 2*maxFiles + 1 {
 		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
@@ -43,7 +43,7 @@ func TestStoreAndRemove(t *testing.T) {
 	if err := errors.Join(u.Remove("many"), u.Remove("never"), u.Barrier(within(t))); err != nil {
 		t.Fatal(err)
 	}
-	passed := m.Pass()
+	passed := handed(m)
 	defer passed[0].File.Close()
 	if len(passed) != 1 || passed[0].Name != "one" || content(t, passed[0].File) != "one" {
 		t.Error(passed)
@@ -69,7 +69,7 @@ func TestNamesThatAreRefused(t *testing.T) {
 
 func TestStoreOfAClosedFile(t *testing.T) {
 	keepsDescriptors(t)
-	u := newManager(t).unit()
+	u := unitOf(newManager(t))
 	f := memory(t, "")
 	f.Close()
 	if err := u.Store("x", f); err == nil || !strings.HasSuffix(err.Error(), "use of closed file") {
