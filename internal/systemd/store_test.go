@@ -1,11 +1,13 @@
 package systemd
 
 import (
+	"context"
 	"errors"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -78,4 +80,28 @@ func TestStoreOfAClosedFile(t *testing.T) {
 	if err := u.Keep(within(t), Set{Listeners: []Listener{{Name: "dns", Sockets: []*os.File{f}}}}); err == nil || err.Error() != "listener dns, shard 0: use of closed file" {
 		t.Error(err)
 	}
+}
+
+// A manager that reads nothing keeps nobody: what there is no room for is not
+// said.
+func TestPutEndsWithItsContext(t *testing.T) {
+	keepsDescriptors(t)
+	m := newManager(t)
+	goOn := m.Hold()
+	defer goOn()
+	u := &Unit{socket: m.Address(), stored: make(map[string]bool)}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	s := set(t, "x", 1)
+	for range 10_000 { // the kernel lets net.unix.max_dgram_qlen messages wait
+		late := time.AfterFunc(200*time.Millisecond, cancel)
+		if err := u.Put(ctx, s); err != nil {
+			if !errors.Is(err, os.ErrDeadlineExceeded) || ctx.Err() == nil {
+				t.Error(err)
+			}
+			return
+		}
+		late.Stop()
+	}
+	t.Error("there is room for all")
 }
