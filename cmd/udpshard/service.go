@@ -147,6 +147,10 @@ func boundTo(at, want netip.AddrPort) bool {
 	return at.Port() == want.Port() && at.Addr().Unmap() == want.Addr()
 }
 
+// readPause is for how long nobody may read, for the manager's sake: receive
+// buffers bear that.
+const readPause = 100 * time.Millisecond
+
 // keepPatience is how long the manager may take to store what it is sent.
 const keepPatience = 5 * time.Second
 
@@ -186,6 +190,20 @@ func (v *service) replace(set systemd.Set) error {
 func (v *service) standsBy(pid int) {
 	v.forget()
 	v.try("being ready", v.unit.Ready(fmt.Sprintf("standing by for pid %d", pid)))
+}
+
+// passOn says which process the service is from now on. A manager that does not
+// read holds nobody up.
+func (v *service) passOn(pid int) {
+	said := make(chan struct{})
+	go func() {
+		defer close(said)
+		v.try("the successor", v.unit.MainPID(pid))
+	}()
+	select {
+	case <-said:
+	case <-time.After(readPause):
+	}
 }
 
 // set is what the manager is to keep; what is in it is the caller's.

@@ -100,7 +100,7 @@ type handover struct {
 	asked  chan chan error // Yield, to the main loop
 	ended  chan bool       // what came of it: true, this process has nothing left
 
-	sameUnit bool // the successor is of the same service
+	sameUnit bool // the successor is of the same service, which it has been told to be
 }
 
 func newHandover(s *server) *handover {
@@ -154,18 +154,24 @@ func (h *handover) Yield(ctx context.Context) error {
 // Resume implements takeover.Active.
 func (h *handover) Resume(reason error) {
 	h.server.log.Warn().Err(reason).Msg("the successor has not taken over: reading on")
+	if h.sameUnit { // the manager does not take a process that is dead
+		h.sameUnit = false
+		h.server.service.passOn(os.Getpid())
+	}
 	h.ended <- false
 }
 
-// Left implements takeover.Active.
-func (h *handover) Left(to takeover.Hello) {
-	h.server.release()
-	if sameUnit(to.PID) {
-		// Before it speaks for itself: the manager reads in the order of sending.
-		v := h.server.service
-		v.try("the successor", v.unit.MainPID(to.PID))
-		h.sameUnit = true
+// Leaving implements takeover.Active. The successor speaks for itself next, and
+// the manager reads in the order of sending.
+func (h *handover) Leaving(to takeover.Hello) {
+	if h.sameUnit = sameUnit(to.PID); h.sameUnit {
+		h.server.service.passOn(to.PID)
 	}
+}
+
+// Left implements takeover.Active.
+func (h *handover) Left(takeover.Hello) {
+	h.server.release()
 	h.ended <- true
 }
 
