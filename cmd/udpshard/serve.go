@@ -344,9 +344,10 @@ func (s *server) run(signals signals) error {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	ended := make(chan error, len(s.groups))
+	kept := s.service.keep(s, readPause)
 	s.read(ctx, ended)
 	s.web.serve()
-	s.service.keep(s)
+	s.service.ready(s, kept)
 	s.stats = newStats(s.ledger, s.log, s.config.statsInterval)
 	if s.takeover != nil {
 		go func() {

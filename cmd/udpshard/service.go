@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -24,10 +25,11 @@ import (
 // and alive, and keeps its sockets and counters for the next one. Where systemd
 // has not started it, all of it does nothing.
 type service struct {
-	unit *systemd.Unit
-	kept systemd.Kept // of the process before, and of .socket units
-	log  zerolog.Logger
-	now  atomic.Pointer[server]
+	unit  *systemd.Unit
+	kept  systemd.Kept // of the process before, and of .socket units
+	log   zerolog.Logger
+	holds bool // the manager keeps what this process has
+	now   atomic.Pointer[server]
 }
 
 func openService(log zerolog.Logger) *service {
@@ -151,44 +153,62 @@ func boundTo(at, want netip.AddrPort) bool {
 // buffers bear that.
 const readPause = 100 * time.Millisecond
 
-// keepPatience is how long the manager may take to store what it is sent.
+// keepPatience is how long the manager may take to take what it is sent, where
+// nobody waits for datagrams meanwhile.
 const keepPatience = 5 * time.Second
 
 // keep has the manager keep the server's sockets and counters, in the place of
-// what it has kept, and says that the service is ready.
-func (v *service) keep(s *server) {
+// what it has kept. It comes before the server reads: whatever that counts is
+// in the store's counters.
+func (v *service) keep(s *server, patience time.Duration) error {
 	if !v.unit.Managed() {
-		return
+		return nil
 	}
 	set, err := s.set()
-	if err == nil {
-		err = v.replace(set)
-	}
-	set.Close()
+	defer set.Close()
 	if err != nil {
-		v.log.Error().Err(err).Msg("the service manager can't keep the sockets: a restart will lose what waits in them")
+		return err
+	}
+	soon, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return v.unit.Put(soon, set)
+}
+
+// ready says that the service is ready, once the manager has what keep has sent,
+// or can't keep it.
+func (v *service) ready(s *server, kept error) {
+	if errors.Is(kept, os.ErrDeadlineExceeded) {
+		kept = v.keep(s, keepPatience)
+	}
+	v.holds = v.unit.Managed() && kept == nil
+	if kept != nil {
+		event := v.log.Error().Err(kept)
+		if full := (*systemd.FullError)(nil); errors.As(kept, &full) {
+			event = event.Str("remedy", full.Hint())
+		}
+		event.Msg("the service manager can't keep sockets and counters: a restart loses what waits, and counters go back")
 	}
 	v.kept.Close()
 	v.try("being ready", v.unit.Ready(s.summary()))
 }
 
 // forget has the manager close what it keeps: another process has it.
-func (v *service) forget() {
-	if v.unit.Managed() {
-		v.try("sockets that are another's now", v.replace(systemd.Set{}))
-	}
+func (v *service) forget(put func(context.Context, systemd.Set) error, patience time.Duration) {
+	soon, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	v.try("sockets that are another's now", put(soon, systemd.Set{}))
 	v.kept.Close()
 }
 
-func (v *service) replace(set systemd.Set) error {
-	soon, cancel := context.WithTimeout(context.Background(), keepPatience)
-	defer cancel()
-	return v.unit.Keep(soon, set)
+// leaves says that the service has ended, and that another one has what it had.
+func (v *service) leaves(why string) {
+	v.try("stopping", v.unit.Stopping(why))
+	v.forget(v.unit.Keep, keepPatience)
 }
 
 // standsBy says that the service is ready for what it is there for.
 func (v *service) standsBy(pid int) {
-	v.forget()
+	v.forget(v.unit.Put, readPause)
 	v.try("being ready", v.unit.Ready(fmt.Sprintf("standing by for pid %d", pid)))
 }
 
