@@ -98,7 +98,7 @@ func newServer(f *flags, c *config, v *service) *server {
 	s := &server{flags: f, config: c, service: v, log: v.log, ledger: metrics.NewLedger(thisBuild().version)}
 	s.outputs = output.NewSet(s.outputEvent)
 	s.handover = newHandover(s)
-	v.now.Store(s)
+	v.look(s)
 	return s
 }
 
@@ -227,6 +227,7 @@ func (s *server) discard() {
 		s.takeover.Close()
 	}
 	s.release()
+	s.service.look(nil)
 	if s.book != nil {
 		s.book.Close()
 	}

@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -29,7 +29,9 @@ type service struct {
 	kept  systemd.Kept // of the process before, and of .socket units
 	log   zerolog.Logger
 	holds bool // the manager keeps what this process has
-	now   atomic.Pointer[server]
+
+	mu  sync.Mutex // held while it is looked at
+	now *server    // nil: none whose counters there are
 }
 
 func openService(log zerolog.Logger) *service {
@@ -50,11 +52,27 @@ func openService(log zerolog.Logger) *service {
 // watch tells the manager again and again that the shards turn, while they do.
 func (v *service) watch(every time.Duration) {
 	for range time.Tick(every) {
-		s := v.now.Load()
-		if s == nil || s.ledger.Role() != metrics.Active || s.ledger.Turning(time.Now(), every) {
+		if v.alive(time.Now(), max(every, leastPulse)) {
 			v.try("the watchdog", v.unit.Alive())
 		}
 	}
+}
+
+// leastPulse is in what time every shard gives a sign of life, some times over,
+// also where nothing comes.
+const leastPulse = time.Second
+
+func (v *service) alive(now time.Time, limit time.Duration) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.now == nil || v.now.ledger.Role() != metrics.Active || v.now.ledger.Turning(now, limit)
+}
+
+// look has the watchdog look at a server; at none before its counters go.
+func (v *service) look(at *server) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.now = at
 }
 
 // try logs what the manager could not be told.
