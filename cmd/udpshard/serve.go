@@ -222,7 +222,7 @@ func (s *server) discard() {
 	soon, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	s.outputs.Close(soon) // there is nothing to write
-	s.web.close()
+	s.web.shutDown(soon)
 	if s.takeover != nil {
 		s.takeover.Close()
 	}
