@@ -90,16 +90,24 @@ func closeAll(fds []int) {
 	}
 }
 
-// SocketAddress returns the address that a UDP socket is bound to.
+// SocketAddress returns the address that a UDP socket is bound to. Other files
+// are an error.
 func SocketAddress(socket *os.File) (at netip.AddrPort, err error) {
 	raw, err := socket.SyscallConn()
 	if err != nil {
 		return at, err
 	}
-	if controlErr := raw.Control(func(fd uintptr) { at, err = boundTo(int(fd)) }); controlErr != nil {
-		return at, controlErr
-	}
-	return at, err
+	controlErr := raw.Control(func(fd uintptr) {
+		var protocol int
+		if protocol, err = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PROTOCOL); err != nil {
+			err = os.NewSyscallError("getsockopt SO_PROTOCOL", err)
+		} else if protocol != unix.IPPROTO_UDP {
+			err = fmt.Errorf("it is a socket of protocol %d, and UDP is %d", protocol, unix.IPPROTO_UDP)
+		} else {
+			at, err = boundTo(int(fd))
+		}
+	})
+	return at, errors.Join(controlErr, err)
 }
 
 // Seed returns the seed of the group's flow hash, for Inheritance.

@@ -28,6 +28,7 @@ type service struct {
 	unit  *systemd.Unit
 	kept  systemd.Kept // of the process before, and of .socket units
 	log   zerolog.Logger
+	told  bool // what nobody will read
 	holds bool // the manager keeps what this process has
 
 	mu  sync.Mutex // held while it is looked at
@@ -86,42 +87,10 @@ func (v *service) try(what string, err error) {
 // the process before, and sockets of .socket units; nil where there is nothing.
 func (v *service) legacy(c *config) (*legacy, error) {
 	l := &legacy{log: v.log}
-	used := make(map[*os.File]bool)
-	for _, want := range c.listeners {
-		had := takeover.Listener{Name: want.name, Address: want.address, Protocol: want.protocol, Seed: rand.Uint32()}
-		take := func(file *os.File) error {
-			used[file] = true
-			file, err := duplicate(file)
-			if err == nil {
-				had.Sockets = append(had.Sockets, file)
-			}
-			return err
-		}
-		for _, kept := range v.kept.Listeners {
-			if kept.Address != want.address {
-				continue
-			}
-			had.Seed = kept.Seed
-			for _, file := range kept.Sockets {
-				if err := take(file); err != nil {
-					return nil, err
-				}
-			}
-		}
-		for _, file := range v.unassigned() {
-			if at, err := shard.SocketAddress(file); err == nil && !used[file] && boundTo(at, want.resolved()) {
-				if err := take(file); err != nil {
-					return nil, err
-				}
-			}
-		}
-		if len(had.Sockets) > 0 {
-			l.offer.Listeners = append(l.offer.Listeners, had)
-		}
-	}
-	v.tellUnused(used)
-	if len(l.offer.Listeners) == 0 {
-		return nil, nil
+	err := v.assign(c, l)
+	if err != nil || len(l.offer.Listeners) == 0 {
+		l.close()
+		return nil, err
 	}
 	if v.kept.Counters == nil {
 		return l, nil
@@ -136,6 +105,48 @@ func (v *service) legacy(c *config) (*legacy, error) {
 	return l, nil
 }
 
+// assign gives each listener the sockets of its address.
+func (v *service) assign(c *config, l *legacy) error {
+	used := make(map[*os.File]bool)
+	for _, want := range c.listeners {
+		had := takeover.Listener{Name: want.name, Address: want.address, Protocol: want.protocol, Seed: rand.Uint32()}
+		at := want.resolved()
+		isHere := func(file *os.File, port bool) bool {
+			bound, err := shard.SocketAddress(file)
+			return err == nil && sameHost(bound.Addr(), at.Addr()) && (!port || bound.Port() == at.Port())
+		}
+		var files []*os.File
+		for _, kept := range v.kept.Listeners {
+			if kept.Address == want.address {
+				had.Seed = kept.Seed
+				for _, file := range kept.Sockets {
+					if isHere(file, at.Port() != 0) {
+						files = append(files, file)
+					}
+				}
+			}
+		}
+		for _, file := range v.unassigned() {
+			if isHere(file, true) && !used[file] {
+				files = append(files, file)
+			}
+		}
+		for _, file := range files {
+			used[file] = true
+			file, err := duplicate(file)
+			if err != nil {
+				return err
+			}
+			had.Sockets = append(had.Sockets, file)
+		}
+		if len(had.Sockets) > 0 {
+			l.offer.Listeners = append(l.offer.Listeners, had)
+		}
+	}
+	v.tellUnused(used)
+	return nil
+}
+
 // unassigned are the sockets that no list assigns to a listener.
 func (v *service) unassigned() []*os.File {
 	files := slices.Clone(v.kept.Surplus)
@@ -145,26 +156,42 @@ func (v *service) unassigned() []*os.File {
 	return files
 }
 
+// tellUnused tells, once, what nobody will read.
 func (v *service) tellUnused(used map[*os.File]bool) {
+	if v.told {
+		return
+	}
+	v.told = true
 	tell := func(file *os.File, name string) {
 		if used[file] {
 			return
 		}
-		at, err := shard.SocketAddress(file)
-		v.log.Warn().Err(err).Str("from", name).Stringer("address", at).Msg("the service manager passes a socket that no listener here has the address of: nobody reads it")
+		event := v.log.Warn().Str("from", name)
+		if at, err := shard.SocketAddress(file); err == nil {
+			event = event.Stringer("address", at)
+		} else {
+			event = event.Err(err)
+		}
+		event.Msg("the service manager passes a socket that no listener here has the address of: nobody reads it")
 	}
 	for _, l := range v.kept.Listeners {
 		for _, file := range l.Sockets {
 			tell(file, l.Name)
 		}
 	}
+	for _, file := range v.kept.Surplus {
+		tell(file, "the store")
+	}
 	for _, p := range v.kept.Activated {
 		tell(p.File, p.Name)
 	}
 }
 
-func boundTo(at, want netip.AddrPort) bool {
-	return at.Port() == want.Port() && at.Addr().Unmap() == want.Addr()
+// sameHost says whether a socket's address is a listener's, whatever its zone is
+// called. A socket that was put out of use (shard.Group.TakeOver) has another
+// one, where the listener's is a wildcard.
+func sameHost(bound, want netip.Addr) bool {
+	return bound.Unmap().WithZone("") == want.WithZone("")
 }
 
 // readPause is for how long nobody may read, for the manager's sake: receive
