@@ -90,8 +90,10 @@ func closeAll(fds []int) {
 	}
 }
 
-// SocketAddress returns the address that a UDP socket is bound to. Other files
-// are an error.
+// SocketAddress returns the address that a UDP socket is bound to, and takes
+// everybody's datagrams at. Other files are an error, and a socket that TakeOver
+// had no shard for: it is connected to itself, and can't come back into its
+// group (udp_lib_hash4 and udp_lib_rehash detach it, Linux 6.18).
 func SocketAddress(socket *os.File) (at netip.AddrPort, err error) {
 	raw, err := socket.SyscallConn()
 	if err != nil {
@@ -103,6 +105,8 @@ func SocketAddress(socket *os.File) (at netip.AddrPort, err error) {
 			err = os.NewSyscallError("getsockopt SO_PROTOCOL", err)
 		} else if protocol != unix.IPPROTO_UDP {
 			err = fmt.Errorf("it is a socket of protocol %d, and UDP is %d", protocol, unix.IPPROTO_UDP)
+		} else if _, err = unix.Getpeername(int(fd)); err == nil {
+			err = errors.New("it was put out of use, when there were fewer shards: a .socket unit that has it needs a restart")
 		} else {
 			at, err = boundTo(int(fd))
 		}

@@ -189,7 +189,7 @@ func (s *server) start(ctx context.Context, reload <-chan os.Signal) error {
 		err = s.takeOver(ctx, from)
 	}
 	if err != nil {
-		if from == nil && s.config.takeover != "" && isTaken(err) {
+		if (from == nil || from.conn == nil) && s.config.takeover != "" && isTaken(err) {
 			err = again{err} // somebody was faster, and answers soon
 		}
 		return err

@@ -29,6 +29,7 @@ type service struct {
 	kept  systemd.Kept // of the process before, and of .socket units
 	log   zerolog.Logger
 	told  bool // what nobody will read
+	owns  bool // some sockets are a .socket unit's, which keeps them
 	holds bool // the manager keeps what this process has
 
 	mu  sync.Mutex // held while it is looked at
@@ -143,6 +144,9 @@ func (v *service) assign(c *config, l *legacy) error {
 			l.offer.Listeners = append(l.offer.Listeners, had)
 		}
 	}
+	for _, p := range v.kept.Activated {
+		v.owns = v.owns || used[p.File]
+	}
 	v.tellUnused(used)
 	return nil
 }
@@ -172,7 +176,7 @@ func (v *service) tellUnused(used map[*os.File]bool) {
 		} else {
 			event = event.Err(err)
 		}
-		event.Msg("the service manager passes a socket that no listener here has the address of: nobody reads it")
+		event.Msg("the service manager passes a socket that no listener here can use: nobody reads it")
 	}
 	for _, l := range v.kept.Listeners {
 		for _, file := range l.Sockets {
@@ -188,8 +192,7 @@ func (v *service) tellUnused(used map[*os.File]bool) {
 }
 
 // sameHost says whether a socket's address is a listener's, whatever its zone is
-// called. A socket that was put out of use (shard.Group.TakeOver) has another
-// one, where the listener's is a wildcard.
+// called.
 func sameHost(bound, want netip.Addr) bool {
 	return bound.Unmap().WithZone("") == want.WithZone("")
 }
@@ -225,7 +228,7 @@ func (v *service) ready(s *server, kept error) {
 	if errors.Is(kept, os.ErrDeadlineExceeded) {
 		kept = v.keep(s, keepPatience)
 	}
-	v.holds = v.unit.Managed() && kept == nil
+	v.holds = v.owns || v.unit.Managed() && kept == nil
 	if kept != nil {
 		event := v.log.Error().Err(kept)
 		if full := (*systemd.FullError)(nil); errors.As(kept, &full) {

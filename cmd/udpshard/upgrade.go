@@ -12,6 +12,7 @@ import (
 
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/output"
+	"github.com/udpshard/udpshard/shard"
 	"github.com/udpshard/udpshard/shard/takeover"
 )
 
@@ -68,7 +69,11 @@ func (s *server) inherit(from *legacy) error {
 		closing = from.estate.Surplus
 	}
 	for _, g := range s.groups {
-		if err := g.TakeOver(closing); err != nil {
+		err := g.TakeOver(closing)
+		if s.service.owns && errors.As(err, new(*shard.InUseError)) {
+			err = hinted{err, "sockets of a .socket unit are the service manager's user's: give that a ListenDatagram= line a shard"}
+		}
+		if err != nil {
 			return err
 		}
 	}
