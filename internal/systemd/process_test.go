@@ -168,7 +168,7 @@ func start(t *testing.T, m *standin.Manager, counters string, activated ...stand
 		t.Fatal(err)
 	}
 	r := &running{cmd: exec.Command(self, "child", counters)}
-	m.Prepare(r.cmd, activated...)
+	defer m.Prepare(r.cmd, activated...)()
 	r.cmd.Stderr = os.Stderr
 	stdout, err := r.cmd.StdoutPipe()
 	if err != nil {

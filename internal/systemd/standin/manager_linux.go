@@ -270,10 +270,21 @@ func (m *Manager) Pass() (passed []Descriptor) {
 	return passed
 }
 
+// Empty closes all that is kept, as when the unit stops.
+func (m *Manager) Empty() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, d := range m.store {
+		d.File.Close()
+	}
+	m.store = nil
+}
+
 // Prepare changes a command to one of a process that the manager starts, with
 // the sockets of a .socket unit before what is kept. The shell is there for
-// LISTEN_PID: it is the pid of the program that the shell becomes.
-func (m *Manager) Prepare(cmd *exec.Cmd, activated ...Descriptor) {
+// LISTEN_PID: it is the pid of the program that the shell becomes. Once it has
+// started, started is to be called.
+func (m *Manager) Prepare(cmd *exec.Cmd, activated ...Descriptor) (started func()) {
 	m.t.Helper()
 	cmd.Args = append([]string{"/bin/sh", "-c", `LISTEN_PID=$$ WATCHDOG_PID=$$ exec "$0" "$@"`, cmd.Path}, cmd.Args[1:]...)
 	cmd.Path = "/bin/sh"
@@ -283,14 +294,14 @@ func (m *Manager) Prepare(cmd *exec.Cmd, activated ...Descriptor) {
 		names = append(names, d.Name)
 		cmd.ExtraFiles = append(cmd.ExtraFiles, d.File)
 	}
-	m.t.Cleanup(func() {
-		for _, d := range stored {
-			d.File.Close()
-		}
-	})
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+m.Address(), fmt.Sprintf("WATCHDOG_USEC=%d", m.watchdog.Microseconds()), "FDSTORE="+strconv.Itoa(m.max))
 	if len(names) > 0 {
 		cmd.Env = append(cmd.Env, fmt.Sprintf("LISTEN_FDS=%d", len(names)), "LISTEN_FDNAMES="+strings.Join(names, ":"))
+	}
+	return func() {
+		for _, d := range stored {
+			d.File.Close()
+		}
 	}
 }
 
