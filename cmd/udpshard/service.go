@@ -212,14 +212,14 @@ func (v *service) keep(s *server, patience time.Duration) error {
 	if !v.unit.Managed() {
 		return nil
 	}
-	set, err := s.set()
-	defer set.Close()
-	if err != nil {
-		return err
-	}
 	soon, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	return v.unit.Put(soon, set)
+	set, err := s.set()
+	if err == nil {
+		err = v.unit.Put(soon, set)
+	}
+	set.Close() // also what there is of it with an error
+	return err
 }
 
 // ready says that the service is ready, once the manager has what keep has sent,

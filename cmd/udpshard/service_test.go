@@ -193,6 +193,9 @@ func TestAServiceIsReadyWhenAllIsKept(t *testing.T) {
 		t.Errorf("%q", u.by(p))
 	}
 	u.wantHeld(2)
+	newSenders(t, u.address, 16).send(1000, 0) // nobody reads
+	p = u.start("--shards", "2")
+	eventually(t, "what waited is read", func() bool { r := p.total(); return r.Delivered == 1000 && r.Dropped.Kernel == 0 })
 }
 
 // Three times in a row it is killed under load, and started again with what
@@ -396,8 +399,12 @@ func (u *managed) activate(count int, change func(fd int)) {
 	if err != nil {
 		u.t.Fatal(err)
 	}
+	family, name := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Port: at.Port}) // both, as BindIPv6Only=both
+	if at.IP != nil {
+		family, name = unix.AF_INET, &unix.SockaddrInet4{Port: at.Port, Addr: [4]byte(at.IP.To4())}
+	}
 	for range count {
-		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 		if err != nil {
 			u.t.Fatal(err)
 		}
@@ -407,7 +414,7 @@ func (u *managed) activate(count int, change func(fd int)) {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
 			u.t.Fatal(err)
 		}
-		if err := unix.Bind(fd, &unix.SockaddrInet4{Port: at.Port, Addr: [4]byte(at.IP.To4())}); err != nil {
+		if err := unix.Bind(fd, name); err != nil {
 			u.t.Fatal(err)
 		}
 		file := os.NewFile(uintptr(fd), "activated")
@@ -486,10 +493,25 @@ func TestAnActivatedServiceWantsMoreShards(t *testing.T) {
 // A .socket unit may have more sockets than there are shards: those are out of
 // use until it is started anew.
 func TestAnActivatedServiceWantsFewerShards(t *testing.T) {
+	for _, wildcard := range []bool{false, true} {
+		t.Run(fmt.Sprint("wildcard=", wildcard), func(t *testing.T) { wantsFewerShards(t, wildcard) })
+	}
+}
+
+func wantsFewerShards(t *testing.T, wildcard bool) {
 	u := newManaged(t)
 	u.user = func(*exec.Cmd) {}
+	to := u.address
+	if wildcard {
+		if conn, err := net.ListenPacket("udp6", "[::1]:0"); err != nil {
+			t.Skip("needs IPv6 on the loopback: sysctl -w net.ipv6.conf.lo.disable_ipv6=0")
+		} else {
+			conn.Close()
+		}
+		u.address = strings.TrimPrefix(u.address, "127.0.0.1")
+	}
 	u.activate(3, nil)
-	early := newSenders(t, u.address, 64)
+	early := newSenders(t, to, 64)
 	early.send(200, 0) // the buffers are small yet
 	p := u.start("--shards", "2")
 	early.send(12_800, 0)
