@@ -98,7 +98,7 @@ func newServer(f *flags, c *config, v *service) *server {
 	s := &server{flags: f, config: c, service: v, log: v.log, ledger: metrics.NewLedger(thisBuild().version)}
 	s.outputs = output.NewSet(s.outputEvent)
 	s.handover = newHandover(s)
-	v.now.Store(s)
+	v.look(s)
 	return s
 }
 
@@ -200,7 +200,7 @@ func (s *server) start(ctx context.Context, reload <-chan os.Signal) error {
 		err = s.takeOver(ctx, from)
 	}
 	if err != nil {
-		if from == nil && s.config.takeover != "" && isTaken(err) {
+		if (from == nil || from.conn == nil) && s.config.takeover != "" && isTaken(err) {
 			err = again{err} // somebody was faster, and answers soon
 		}
 		return err
@@ -233,11 +233,12 @@ func (s *server) discard() {
 	soon, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	s.outputs.Close(soon) // there is nothing to write
-	s.web.close()
+	s.web.shutDown(soon)
 	if s.takeover != nil {
 		s.takeover.Close()
 	}
 	s.release()
+	s.service.look(nil)
 	if s.book != nil {
 		s.book.Close()
 	}
@@ -355,9 +356,10 @@ func (s *server) run(signals signals) error {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	ended := make(chan error, len(s.groups))
+	kept := s.service.keep(s, readPause)
 	s.read(ctx, ended)
 	s.web.serve()
-	s.service.keep(s)
+	s.service.ready(s, kept)
 	s.stats = newStats(s.ledger, s.log, s.config.statsInterval)
 	if s.takeover != nil {
 		go func() {

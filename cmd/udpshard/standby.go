@@ -51,9 +51,11 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *leg
 			}
 			return s.depose(ctx, from, epoch, stuck)
 		case <-reload:
+			s.service.try("a reload", s.service.unit.Reloading()) // standsBy ends it
 			next, err := s.flags.config()
 			if err != nil {
 				s.log.Error().Err(err).Msg("reload refused: the settings before stay")
+				s.service.standsBy(from.conn.Process())
 				continue
 			}
 			setLevel(next.logLevel)

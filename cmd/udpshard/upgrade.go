@@ -12,6 +12,7 @@ import (
 
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/output"
+	"github.com/udpshard/udpshard/shard"
 	"github.com/udpshard/udpshard/shard/takeover"
 )
 
@@ -68,7 +69,11 @@ func (s *server) inherit(from *legacy) error {
 		closing = from.estate.Surplus
 	}
 	for _, g := range s.groups {
-		if err := g.TakeOver(closing); err != nil {
+		err := g.TakeOver(closing)
+		if s.service.owns && errors.As(err, new(*shard.InUseError)) {
+			err = hinted{err, "sockets of a .socket unit are the service manager's user's: give that a ListenDatagram= line a shard"}
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -102,7 +107,7 @@ type handover struct {
 	begun  bool            // the main loop has got what Yield asks, and waits for ended
 	closed chan struct{}   // the main loop takes nothing any more
 
-	sameUnit bool // the successor is of the same service
+	sameUnit bool // the successor is of the same service, which it has been told to be
 }
 
 func newHandover(s *server) *handover {
@@ -163,20 +168,26 @@ func (h *handover) Yield(ctx context.Context) error {
 // Resume implements takeover.Active.
 func (h *handover) Resume(reason error) {
 	h.server.log.Warn().Err(reason).Msg("the successor has not taken over: reading on")
+	if h.sameUnit { // the manager does not take a process that is dead
+		h.sameUnit = false
+		h.server.service.passOn(os.Getpid())
+	}
 	if h.begun {
 		h.ended <- false
 	}
 }
 
-// Left implements takeover.Active.
-func (h *handover) Left(to takeover.Hello) {
-	h.server.release()
-	if !to.Foreign && sameUnit(to.PID) {
-		// Before it speaks for itself: the manager reads in the order of sending.
-		v := h.server.service
-		v.try("the successor", v.unit.MainPID(to.PID))
-		h.sameUnit = true
+// Leaving implements takeover.Active. The successor speaks for itself next, and
+// the manager reads in the order of sending.
+func (h *handover) Leaving(to takeover.Hello) {
+	if h.sameUnit = !to.Foreign && sameUnit(to.PID); h.sameUnit {
+		h.server.service.passOn(to.PID)
 	}
+}
+
+// Left implements takeover.Active.
+func (h *handover) Left(takeover.Hello) {
+	h.server.release()
 	h.ended <- true
 }
 
