@@ -51,6 +51,7 @@ func (u *managed) begin(more ...string) *process {
 
 func (u *managed) launch(args ...string) *process {
 	u.t.Helper()
+	u.Main(0) // nobody else is there who speaks
 	started := func() {}
 	p := launch(u.t, func(cmd *exec.Cmd) {
 		started = u.Prepare(cmd, u.activated...)
@@ -653,7 +654,7 @@ func TestAServiceStandsBy(t *testing.T) {
 	active := serving(t, ordinary, "--listen", u.address, "--shards", "2", "--steer", "hash", "--takeover", socket, "--output", "file:"+u.file)
 	u.start("--shards", "2", "--listen", freeUDP(t)).terminate() // and leaves its sockets
 	u.wantHeld(2)
-	args := []string{"--shards", "2", "--takeover", socket, "--standby"}
+	args := []string{"--shards", "2", "--takeover", socket, "--standby", "--standby-after", "10s"}
 	p := u.start(args...)
 	if !u.says(p, fmt.Sprintf("STATUS=standing by for pid %d", active.cmd.Process.Pid))() {
 		t.Errorf("%q", u.by(p))
