@@ -6,7 +6,8 @@
 # It needs neither a capability nor a writable file system: --cap-drop ALL, --read-only and
 # --security-opt no-new-privileges all fit. Two things on the host's network want root, by
 # --user 0 --cap-drop ALL and: ports below 1024 --cap-add NET_BIND_SERVICE, receive buffers above
-# net.core.rmem_max --cap-add NET_ADMIN.
+# net.core.rmem_max --cap-add NET_ADMIN. A named volume at /run/udpshard or /var/log/udpshard is the
+# user's to write to. Two containers that replace each other: deploy/containers.md.
 
 ARG VERSION=devel
 ARG COMMIT=unknown
@@ -31,7 +32,7 @@ ARG COMMIT
 RUN CGO_ENABLED=0 go build -trimpath -tags timetzdata \
       -ldflags "-s -w -X main.version=${VERSION} -X main.commit=${COMMIT}" \
       -o /image/udpshard ./cmd/udpshard \
- && mkdir -p /image/etc/ssl/certs \
+ && mkdir -p /image/etc/ssl/certs /empty \
  && cp /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ \
  && echo 'udpshard:x:65532:65532:udpshard:/nonexistent:/nonexistent' >/image/etc/passwd \
  && echo 'udpshard:x:65532:' >/image/etc/group
@@ -45,6 +46,10 @@ LABEL org.opencontainers.image.title="udpshard" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${COMMIT}"
 COPY --from=build /image/ /
+
+# A fresh volume takes its owner from the folder that it covers.
+COPY --from=build --chown=65532:65532 /empty/ /run/udpshard/
+COPY --from=build --chown=65532:65532 /empty/ /var/log/udpshard/
 
 # By number, so that an orchestrator can see without /etc/passwd that it is not root.
 USER 65532:65532

@@ -90,16 +90,28 @@ func closeAll(fds []int) {
 	}
 }
 
-// SocketAddress returns the address that a UDP socket is bound to.
+// SocketAddress returns the address that a UDP socket is bound to, and takes
+// everybody's datagrams at. Other files are an error, and a socket that TakeOver
+// had no shard for: it is connected to itself, and can't come back into its
+// group (udp_lib_hash4 and udp_lib_rehash detach it, Linux 6.18).
 func SocketAddress(socket *os.File) (at netip.AddrPort, err error) {
 	raw, err := socket.SyscallConn()
 	if err != nil {
 		return at, err
 	}
-	if controlErr := raw.Control(func(fd uintptr) { at, err = boundTo(int(fd)) }); controlErr != nil {
-		return at, controlErr
-	}
-	return at, err
+	controlErr := raw.Control(func(fd uintptr) {
+		var protocol int
+		if protocol, err = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PROTOCOL); err != nil {
+			err = os.NewSyscallError("getsockopt SO_PROTOCOL", err)
+		} else if protocol != unix.IPPROTO_UDP {
+			err = fmt.Errorf("it is a socket of protocol %d, and UDP is %d", protocol, unix.IPPROTO_UDP)
+		} else if _, err = unix.Getpeername(int(fd)); err == nil {
+			err = errors.New("it was put out of use, when there were fewer shards: a .socket unit that has it needs a restart")
+		} else {
+			at, err = boundTo(int(fd))
+		}
+	})
+	return at, errors.Join(controlErr, err)
 }
 
 // Seed returns the seed of the group's flow hash, for Inheritance.

@@ -76,7 +76,7 @@ func setReceiveBuffer(fd, size int) error {
 	size = min(size, maxReceiveBuffer-1)
 	err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, size)
 	if errors.Is(err, unix.EPERM) {
-		if had, hadErr := grantedBuffer(fd); hadErr == nil && had <= size && had >= largestBuffer() {
+		if had, hadErr := grantedBuffer(fd); hadErr == nil && min(had, size) >= largestBuffer() {
 			return nil
 		}
 		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, size)

@@ -22,7 +22,7 @@ func (s *server) drain(stop func(), again <-chan os.Signal, ended <-chan error) 
 	if s.takeover != nil {
 		errs = append(errs, s.takeover.Close())
 	}
-	if s.service.unit.Managed() {
+	if s.service.holds {
 		defer s.leaveSockets().Stop()
 	} else {
 		stop()
@@ -80,8 +80,7 @@ func (s *server) leave(why string) error {
 	s.web.close() // the other has the socket that listens
 	s.log.Info().Msg(why)
 	if !s.handover.sameUnit {
-		s.service.try("stopping", s.service.unit.Stopping(why))
-		s.service.forget()
+		s.service.leaves(why)
 	}
 	late, cancel := context.WithTimeout(context.Background(), s.config.drainTimeout)
 	defer cancel()

@@ -28,6 +28,24 @@ type legacy struct {
 	estate *metrics.Estate // what this process has taken of the book; nil: nothing yet
 }
 
+// who is the process at the other end, in a log line. A pid of another pid
+// namespace, such as that of another container, says so: here it is nobody's,
+// or somebody else's.
+type who struct {
+	pid     int
+	foreign bool
+}
+
+// MarshalZerologObject implements zerolog.LogObjectMarshaler.
+func (w who) MarshalZerologObject(e *zerolog.Event) {
+	e.Int("pid", w.pid)
+	if w.foreign {
+		e.Str("pid_namespace", "another")
+	}
+}
+
+func (l *legacy) who() who { return who{l.offer.PID, l.offer.Foreign} }
+
 // defaultTakeover is where systemd gives a service a folder of its own
 // (RuntimeDirectory=, systemd.exec(5)), and else off.
 func defaultTakeover() string {
@@ -55,7 +73,11 @@ func dialLegacy(ctx context.Context, c *config, log zerolog.Logger) (*legacy, er
 		if errors.Is(err, takeover.ErrMoved) || errors.Is(err, takeover.ErrGone) {
 			return nil, again{err}
 		}
-		return nil, fmt.Errorf("take over from pid %d: %w", conn.PID(), err)
+		if c.standby && errors.Is(err, takeover.ErrSilent) { // it hangs, and a standby is there for that
+			log.Warn().Str("process", conn.Process()).Msg("can't stand by yet: the process that serves does not answer")
+			return nil, again{err}
+		}
+		return nil, fmt.Errorf("take over from %s: %w", conn.Process(), err)
 	}
 	return l, nil
 }

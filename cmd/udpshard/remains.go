@@ -50,7 +50,7 @@ const followEvery = 100 * time.Millisecond
 // follow adds what it counts to this process's counters. It takes the book
 // over.
 func (s *server) follow(from *legacy, epoch uint64, written map[string]lastWrite) *remains {
-	r := &remains{book: from.book, estate: from.estate, epoch: epoch, written: written, log: s.log.With().Int("pid", from.offer.PID).Logger(),
+	r := &remains{book: from.book, estate: from.estate, epoch: epoch, written: written, log: s.log.With().EmbedObject(from.who()).Logger(),
 		stop: make(chan struct{}), done: make(chan struct{})}
 	from.book = nil
 	go r.run()

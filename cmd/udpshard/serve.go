@@ -102,7 +102,7 @@ func newServer(f *flags, c *config, v *service) *server {
 	s.secret = dns.NewSecret()
 	s.outputs = output.NewSet(s.outputEvent)
 	s.handover = newHandover(s)
-	v.now.Store(s)
+	v.look(s)
 	return s
 }
 
@@ -125,8 +125,9 @@ const (
 func started(f *flags, c *config, v *service, signals signals) (*server, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	stopped := make(chan os.Signal, 1)
+	stopped, heard := make(chan os.Signal, 1), make(chan struct{})
 	go func() {
+		defer close(heard)
 		select {
 		case sig := <-signals.stop:
 			stopped <- sig
@@ -139,6 +140,16 @@ func started(f *flags, c *config, v *service, signals signals) (*server, error) 
 		attempt := time.Now()
 		err := s.start(ctx, signals.reload)
 		if err == nil {
+			cancel()
+			<-heard
+			select {
+			case sig := <-stopped: // too late for this, and in time for run
+				select {
+				case signals.stop <- sig:
+				default: // others wait there
+				}
+			default:
+			}
 			return s, nil
 		}
 		s.discard()
@@ -193,7 +204,7 @@ func (s *server) start(ctx context.Context, reload <-chan os.Signal) error {
 		err = s.takeOver(ctx, from)
 	}
 	if err != nil {
-		if from == nil && s.config.takeover != "" && isTaken(err) {
+		if (from == nil || from.conn == nil) && s.config.takeover != "" && isTaken(err) {
 			err = again{err} // somebody was faster, and answers soon
 		}
 		return err
@@ -233,11 +244,12 @@ func (s *server) discard() {
 	soon, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	s.outputs.Close(soon) // there is nothing to write
-	s.web.close()
+	s.web.shutDown(soon)
 	if s.takeover != nil {
 		s.takeover.Close()
 	}
 	s.release()
+	s.service.look(nil)
 	if s.book != nil {
 		s.book.Close()
 	}
@@ -365,9 +377,10 @@ func (s *server) run(signals signals) error {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	ended := make(chan error, len(s.groups))
+	kept := s.service.keep(s, readPause)
 	s.read(ctx, ended)
 	s.web.serve()
-	s.service.keep(s)
+	s.service.ready(s, kept)
 	s.stats = newStats(s.ledger, s.log, s.config.statsInterval)
 	if s.takeover != nil {
 		go func() {
@@ -378,6 +391,7 @@ func (s *server) run(signals signals) error {
 	}
 
 	err := s.wait(ctx, signals, ended)
+	s.handover.close()
 	switch {
 	case errors.Is(err, errHandedOver):
 		return s.leave("handed over: another process reads on where this one stopped")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -9,7 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -24,10 +25,15 @@ import (
 // and alive, and keeps its sockets and counters for the next one. Where systemd
 // has not started it, all of it does nothing.
 type service struct {
-	unit *systemd.Unit
-	kept systemd.Kept // of the process before, and of .socket units
-	log  zerolog.Logger
-	now  atomic.Pointer[server]
+	unit  *systemd.Unit
+	kept  systemd.Kept // of the process before, and of .socket units
+	log   zerolog.Logger
+	told  bool // what nobody will read
+	owns  bool // some sockets are a .socket unit's, which keeps them
+	holds bool // the manager keeps what this process has
+
+	mu  sync.Mutex // held while it is looked at
+	now *server    // nil: none whose counters there are
 }
 
 func openService(log zerolog.Logger) *service {
@@ -48,11 +54,27 @@ func openService(log zerolog.Logger) *service {
 // watch tells the manager again and again that the shards turn, while they do.
 func (v *service) watch(every time.Duration) {
 	for range time.Tick(every) {
-		s := v.now.Load()
-		if s == nil || s.ledger.Role() != metrics.Active || s.ledger.Turning(time.Now(), every) {
+		if v.alive(time.Now(), max(every, leastPulse)) {
 			v.try("the watchdog", v.unit.Alive())
 		}
 	}
+}
+
+// leastPulse is in what time every shard gives a sign of life, some times over,
+// also where nothing comes.
+const leastPulse = time.Second
+
+func (v *service) alive(now time.Time, limit time.Duration) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.now == nil || v.now.ledger.Role() != metrics.Active || v.now.ledger.Turning(now, limit)
+}
+
+// look has the watchdog look at a server; at none before its counters go.
+func (v *service) look(at *server) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.now = at
 }
 
 // try logs what the manager could not be told.
@@ -66,42 +88,10 @@ func (v *service) try(what string, err error) {
 // the process before, and sockets of .socket units; nil where there is nothing.
 func (v *service) legacy(c *config) (*legacy, error) {
 	l := &legacy{log: v.log}
-	used := make(map[*os.File]bool)
-	for _, want := range c.listeners {
-		had := takeover.Listener{Name: want.name, Address: want.address, Protocol: want.protocol, Seed: rand.Uint32()}
-		take := func(file *os.File) error {
-			used[file] = true
-			file, err := duplicate(file)
-			if err == nil {
-				had.Sockets = append(had.Sockets, file)
-			}
-			return err
-		}
-		for _, kept := range v.kept.Listeners {
-			if kept.Address != want.address {
-				continue
-			}
-			had.Seed = kept.Seed
-			for _, file := range kept.Sockets {
-				if err := take(file); err != nil {
-					return nil, err
-				}
-			}
-		}
-		for _, file := range v.unassigned() {
-			if at, err := shard.SocketAddress(file); err == nil && !used[file] && boundTo(at, want.resolved()) {
-				if err := take(file); err != nil {
-					return nil, err
-				}
-			}
-		}
-		if len(had.Sockets) > 0 {
-			l.offer.Listeners = append(l.offer.Listeners, had)
-		}
-	}
-	v.tellUnused(used)
-	if len(l.offer.Listeners) == 0 {
-		return nil, nil
+	err := v.assign(c, l)
+	if err != nil || len(l.offer.Listeners) == 0 {
+		l.close()
+		return nil, err
 	}
 	if v.kept.Counters == nil {
 		return l, nil
@@ -116,6 +106,51 @@ func (v *service) legacy(c *config) (*legacy, error) {
 	return l, nil
 }
 
+// assign gives each listener the sockets of its address.
+func (v *service) assign(c *config, l *legacy) error {
+	used := make(map[*os.File]bool)
+	for _, want := range c.listeners {
+		had := takeover.Listener{Name: want.name, Address: want.address, Protocol: want.protocol, Seed: rand.Uint32()}
+		at := want.resolved()
+		isHere := func(file *os.File, port bool) bool {
+			bound, err := shard.SocketAddress(file)
+			return err == nil && sameHost(bound.Addr(), at.Addr()) && (!port || bound.Port() == at.Port())
+		}
+		var files []*os.File
+		for _, kept := range v.kept.Listeners {
+			if kept.Address == want.address {
+				had.Seed = kept.Seed
+				for _, file := range kept.Sockets {
+					if isHere(file, at.Port() != 0) {
+						files = append(files, file)
+					}
+				}
+			}
+		}
+		for _, file := range v.unassigned() {
+			if isHere(file, true) && !used[file] {
+				files = append(files, file)
+			}
+		}
+		for _, file := range files {
+			used[file] = true
+			file, err := duplicate(file)
+			if err != nil {
+				return err
+			}
+			had.Sockets = append(had.Sockets, file)
+		}
+		if len(had.Sockets) > 0 {
+			l.offer.Listeners = append(l.offer.Listeners, had)
+		}
+	}
+	for _, p := range v.kept.Activated {
+		v.owns = v.owns || used[p.File]
+	}
+	v.tellUnused(used)
+	return nil
+}
+
 // unassigned are the sockets that no list assigns to a listener.
 func (v *service) unassigned() []*os.File {
 	files := slices.Clone(v.kept.Surplus)
@@ -125,67 +160,118 @@ func (v *service) unassigned() []*os.File {
 	return files
 }
 
+// tellUnused tells, once, what nobody will read.
 func (v *service) tellUnused(used map[*os.File]bool) {
+	if v.told {
+		return
+	}
+	v.told = true
 	tell := func(file *os.File, name string) {
 		if used[file] {
 			return
 		}
-		at, err := shard.SocketAddress(file)
-		v.log.Warn().Err(err).Str("from", name).Stringer("address", at).Msg("the service manager passes a socket that no listener here has the address of: nobody reads it")
+		event := v.log.Warn().Str("from", name)
+		if at, err := shard.SocketAddress(file); err == nil {
+			event = event.Stringer("address", at)
+		} else {
+			event = event.Err(err)
+		}
+		event.Msg("the service manager passes a socket that no listener here can use: nobody reads it")
 	}
 	for _, l := range v.kept.Listeners {
 		for _, file := range l.Sockets {
 			tell(file, l.Name)
 		}
 	}
+	for _, file := range v.kept.Surplus {
+		tell(file, "the store")
+	}
 	for _, p := range v.kept.Activated {
 		tell(p.File, p.Name)
 	}
 }
 
-func boundTo(at, want netip.AddrPort) bool {
-	return at.Port() == want.Port() && at.Addr().Unmap() == want.Addr()
+// sameHost says whether a socket's address is a listener's, whatever its zone is
+// called.
+func sameHost(bound, want netip.Addr) bool {
+	return bound.Unmap().WithZone("") == want.WithZone("")
 }
 
-// keepPatience is how long the manager may take to store what it is sent.
+// readPause is for how long nobody may read, for the manager's sake: receive
+// buffers bear that.
+const readPause = 100 * time.Millisecond
+
+// keepPatience is how long the manager may take to take what it is sent, where
+// nobody waits for datagrams meanwhile.
 const keepPatience = 5 * time.Second
 
 // keep has the manager keep the server's sockets and counters, in the place of
-// what it has kept, and says that the service is ready.
-func (v *service) keep(s *server) {
+// what it has kept. It comes before the server reads: whatever that counts is
+// in the store's counters.
+func (v *service) keep(s *server, patience time.Duration) error {
 	if !v.unit.Managed() {
-		return
+		return nil
 	}
+	soon, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
 	set, err := s.set()
 	if err == nil {
-		err = v.replace(set)
+		err = v.unit.Put(soon, set)
 	}
-	set.Close()
-	if err != nil {
-		v.log.Error().Err(err).Msg("the service manager can't keep the sockets: a restart will lose what waits in them")
+	set.Close() // also what there is of it with an error
+	return err
+}
+
+// ready says that the service is ready, once the manager has what keep has sent,
+// or can't keep it.
+func (v *service) ready(s *server, kept error) {
+	if errors.Is(kept, os.ErrDeadlineExceeded) {
+		kept = v.keep(s, keepPatience)
+	}
+	v.holds = v.owns || v.unit.Managed() && kept == nil
+	if kept != nil {
+		event := v.log.Error().Err(kept)
+		if full := (*systemd.FullError)(nil); errors.As(kept, &full) {
+			event = event.Str("remedy", full.Hint())
+		}
+		event.Msg("the service manager can't keep sockets and counters: a restart loses what waits, and counters go back")
 	}
 	v.kept.Close()
 	v.try("being ready", v.unit.Ready(s.summary()))
 }
 
 // forget has the manager close what it keeps: another process has it.
-func (v *service) forget() {
-	if v.unit.Managed() {
-		v.try("sockets that are another's now", v.replace(systemd.Set{}))
-	}
+func (v *service) forget(put func(context.Context, systemd.Set) error, patience time.Duration) {
+	soon, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	v.try("sockets that are another's now", put(soon, systemd.Set{}))
 	v.kept.Close()
 }
 
-func (v *service) replace(set systemd.Set) error {
-	soon, cancel := context.WithTimeout(context.Background(), keepPatience)
-	defer cancel()
-	return v.unit.Keep(soon, set)
+// leaves says that the service has ended, and that another one has what it had.
+func (v *service) leaves(why string) {
+	v.try("stopping", v.unit.Stopping(why))
+	v.forget(v.unit.Keep, keepPatience)
 }
 
 // standsBy says that the service is ready for what it is there for.
-func (v *service) standsBy(pid int) {
-	v.forget()
-	v.try("being ready", v.unit.Ready(fmt.Sprintf("standing by for pid %d", pid)))
+func (v *service) standsBy(process string) {
+	v.forget(v.unit.Put, readPause)
+	v.try("being ready", v.unit.Ready("standing by for "+process))
+}
+
+// passOn says which process the service is from now on. A manager that does not
+// read holds nobody up.
+func (v *service) passOn(pid int) {
+	said := make(chan struct{})
+	go func() {
+		defer close(said)
+		v.try("the successor", v.unit.MainPID(pid))
+	}()
+	select {
+	case <-said:
+	case <-time.After(readPause):
+	}
 }
 
 // set is what the manager is to keep; what is in it is the caller's.

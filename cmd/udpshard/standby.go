@@ -21,8 +21,8 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *leg
 	if s.web != nil && !s.web.shared {
 		s.web.serve()
 	}
-	s.log.Info().Int("pid", from.offer.PID).Str("version", from.offer.Version).Msg("standing by for the process that serves")
-	s.service.standsBy(from.offer.PID)
+	s.log.Info().EmbedObject(from.who()).Str("version", from.offer.Version).Msg("standing by for the process that serves")
+	s.service.standsBy(from.conn.Process())
 
 	waiting, stop := context.WithCancel(ctx)
 	defer stop()
@@ -51,9 +51,11 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *leg
 			}
 			return s.depose(ctx, from, epoch, stuck)
 		case <-reload:
+			s.service.try("a reload", s.service.unit.Reloading()) // standsBy ends it
 			next, err := s.flags.config()
 			if err != nil {
 				s.log.Error().Err(err).Msg("reload refused: the settings before stay")
+				s.service.standsBy(from.conn.Process())
 				continue
 			}
 			setLevel(next.logLevel)
@@ -229,5 +231,5 @@ func (s *server) answered(ctx context.Context) bool {
 // process opened them.
 func (s *server) tookOver(from *legacy, began time.Time) *zerolog.Event {
 	s.outputs.Reopen()
-	return s.log.Warn().Int("pid", from.offer.PID).Stringer("after", time.Since(began).Round(time.Microsecond))
+	return s.log.Warn().EmbedObject(from.who()).Stringer("after", time.Since(began).Round(time.Microsecond))
 }

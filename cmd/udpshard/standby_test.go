@@ -56,7 +56,9 @@ func (p *process) halt() {
 // Ten times a process is killed at a random moment, under load, and a standby
 // goes on: what is lost is counted, to the datagram.
 func TestAKilledProcessIsReplaced(t *testing.T) {
-	const within = 100 * time.Millisecond // from the kill until the standby reads
+	// From the kill until the standby reads. Where others keep all CPUs busy, one
+	// of ten may have to wait for one.
+	const within, atMost, late = 100 * time.Millisecond, time.Second, 2
 	dir := publicDir(t)
 	file, address := filepath.Join(dir, "records.json"), freeUDP(t)
 	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"),
@@ -65,6 +67,7 @@ func TestAKilledProcessIsReplaced(t *testing.T) {
 	next := p.startStandby(args...)
 	report := sendingTo(t, address, "--rate", "80000", "--duration", "9s", "--flows", "16", "--verify", file)
 	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
+	slow := 0
 	for range 10 {
 		moment := p.total().Received + rand.Uint64N(30_000)
 		eventually(t, "a moment comes", func() bool { return p.total().Received >= moment })
@@ -79,10 +82,13 @@ func TestAKilledProcessIsReplaced(t *testing.T) {
 			}
 			time.Sleep(100 * time.Microsecond)
 		}
-		if took := time.Since(began); took > within {
+		took := time.Since(began)
+		t.Logf("active again after %s", took)
+		if took > within {
+			slow++
+		}
+		if took > atMost {
 			t.Errorf("active again after %s", took)
-		} else {
-			t.Logf("active again after %s", took)
 		}
 		p.wait()
 		p = next
@@ -91,6 +97,9 @@ func TestAKilledProcessIsReplaced(t *testing.T) {
 		}
 		next = p.startStandby(args...)
 		p.reads()
+	}
+	if slow > late {
+		t.Errorf("%d of 10 were not active again within %s", slow, within)
 	}
 	r := report()
 	total := p.total()
@@ -226,6 +235,10 @@ func TestStandbysQueueUp(t *testing.T) {
 		q := queue[active]
 		q.reads()
 		queue = append(queue[:active:active], queue[active+1:]...)
+		for _, r := range queue {
+			eventually(t, "the others stand by", func() bool { return r.says("standing by") })
+			r.logs.Reset()
+		}
 		q.cmd.Process.Signal(sig)
 		if sig == syscall.SIGTERM {
 			if code := q.wait(); code != 0 {
@@ -253,9 +266,6 @@ func TestStandbysQueueUp(t *testing.T) {
 				return slices.ContainsFunc(queue, func(r *process) bool { return r.says("was replaced has ended") })
 			})
 		}
-		for _, r := range queue {
-			r.logs.Reset()
-		}
 	}
 	r := report()
 	last := queue[0]
@@ -275,6 +285,31 @@ func pid(address string) int {
 		return 0
 	}
 	return status.PID
+}
+
+// A standby that comes while the process that serves is stopped, with nothing
+// waiting at its sockets, waits for it.
+func TestAStandbyOfAStoppedProcess(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes as long as an answer may take: 10 s")
+	}
+	dir := publicDir(t)
+	args := []string{"--listen", freeUDP(t), "--shards", "2", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "discard"}
+	p := serving(t, ordinary, args...)
+	p.halt()
+	next := launch(t, ordinary, append([]string{"serve", "--standby", "--http", p.http, "--log-format", "json"}, args...)...)
+	eventually(t, "it says what it waits for", func() bool { return next.says("does not answer") })
+	if err := p.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it stands by", func() bool { return next.says("standing by for") })
+	if code := p.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	eventually(t, "it takes over", func() bool { return next.says(`"message":"took over`) })
+	if code := next.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
 }
 
 // A standby with an HTTP address of its own says that it is one, and reads its

@@ -12,6 +12,7 @@ import (
 
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/output"
+	"github.com/udpshard/udpshard/shard"
 	"github.com/udpshard/udpshard/shard/takeover"
 )
 
@@ -19,7 +20,7 @@ import (
 // stopped reading and its records are in its outputs. An error leaves the
 // other serving.
 func (s *server) takeOver(ctx context.Context, from *legacy) error {
-	s.log.Info().Int("pid", from.offer.PID).Str("version", from.offer.Version).Msg("taking over: it serves until this process is ready")
+	s.log.Info().EmbedObject(from.who()).Str("version", from.offer.Version).Msg("taking over: it serves until this process is ready")
 	began := time.Now()
 	err := from.conn.Ready(ctx)
 	if err == nil {
@@ -31,9 +32,9 @@ func (s *server) takeOver(ctx context.Context, from *legacy) error {
 	case errors.Is(err, takeover.ErrMoved):
 		return again{err}
 	case err != nil:
-		return fmt.Errorf("take over from pid %d: %w", from.offer.PID, err)
+		return fmt.Errorf("take over from %s: %w", from.conn.Process(), err)
 	}
-	s.log.Info().Int("pid", from.offer.PID).Stringer("after", time.Since(began).Round(time.Microsecond)).Msg("took over: its sockets, its queues and its counters")
+	s.log.Info().EmbedObject(from.who()).Stringer("after", time.Since(began).Round(time.Microsecond)).Msg("took over: its sockets, its queues and its counters")
 	return nil
 }
 
@@ -68,7 +69,11 @@ func (s *server) inherit(from *legacy) error {
 		closing = from.estate.Surplus
 	}
 	for _, g := range s.groups {
-		if err := g.TakeOver(closing); err != nil {
+		err := g.TakeOver(closing)
+		if s.service.owns && errors.As(err, new(*shard.InUseError)) {
+			err = hinted{err, "sockets of a .socket unit are the service manager's user's: give that a ListenDatagram= line a shard"}
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -99,13 +104,18 @@ type handover struct {
 	server *server
 	asked  chan chan error // Yield, to the main loop
 	ended  chan bool       // what came of it: true, this process has nothing left
+	begun  bool            // the main loop has got what Yield asks, and waits for ended
+	closed chan struct{}   // the main loop takes nothing any more
 
-	sameUnit bool // the successor is of the same service
+	sameUnit bool // the successor is of the same service, which it has been told to be
 }
 
 func newHandover(s *server) *handover {
-	return &handover{server: s, asked: make(chan chan error), ended: make(chan bool)}
+	return &handover{server: s, asked: make(chan chan error), ended: make(chan bool), closed: make(chan struct{})}
 }
+
+// close ends the main loop's part: who asks from now on comes too late.
+func (h *handover) close() { close(h.closed) }
 
 // Offer implements takeover.Active.
 func (h *handover) Offer(hello takeover.Hello) (offer takeover.Offer, err error) {
@@ -115,7 +125,7 @@ func (h *handover) Offer(hello takeover.Hello) (offer takeover.Offer, err error)
 			offer.Close()
 		}
 	}()
-	event := s.log.Info().Int("pid", hello.PID).Str("version", hello.Version)
+	event := s.log.Info().EmbedObject(who{hello.PID, hello.Foreign}).Str("version", hello.Version)
 	switch hello.Role {
 	case takeover.Successor:
 		event.Msg("a successor is getting ready")
@@ -146,9 +156,13 @@ func (h *handover) Offer(hello takeover.Hello) (offer takeover.Offer, err error)
 // Yield implements takeover.Active.
 func (h *handover) Yield(ctx context.Context) error {
 	done := make(chan error, 1)
+	h.begun = false
 	select {
 	case h.asked <- done:
+		h.begun = true
 		return <-done
+	case <-h.closed:
+		return errors.New("it ends")
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -157,18 +171,26 @@ func (h *handover) Yield(ctx context.Context) error {
 // Resume implements takeover.Active.
 func (h *handover) Resume(reason error) {
 	h.server.log.Warn().Err(reason).Msg("the successor has not taken over: reading on")
-	h.ended <- false
+	if h.sameUnit { // the manager does not take a process that is dead
+		h.sameUnit = false
+		h.server.service.passOn(os.Getpid())
+	}
+	if h.begun {
+		h.ended <- false
+	}
+}
+
+// Leaving implements takeover.Active. The successor speaks for itself next, and
+// the manager reads in the order of sending.
+func (h *handover) Leaving(to takeover.Hello) {
+	if h.sameUnit = !to.Foreign && sameUnit(to.PID); h.sameUnit {
+		h.server.service.passOn(to.PID)
+	}
 }
 
 // Left implements takeover.Active.
-func (h *handover) Left(to takeover.Hello) {
+func (h *handover) Left(takeover.Hello) {
 	h.server.release()
-	if sameUnit(to.PID) {
-		// Before it speaks for itself: the manager reads in the order of sending.
-		v := h.server.service
-		v.try("the successor", v.unit.MainPID(to.PID))
-		h.sameUnit = true
-	}
 	h.ended <- true
 }
 

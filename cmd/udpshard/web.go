@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	stdlog "log"
@@ -78,6 +79,14 @@ func (w *web) close() {
 	if w != nil {
 		w.server.Close()
 		w.socket.Close() // of a server that never served
+	}
+}
+
+// shutDown is close, once nobody reads the counters any more.
+func (w *web) shutDown(ctx context.Context) {
+	if w != nil {
+		_ = w.server.Shutdown(ctx) // late: close ends it
+		w.close()
 	}
 }
 

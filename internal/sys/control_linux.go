@@ -41,12 +41,12 @@ func parseControl(c []byte) (said control) {
 		case level == unix.SOL_IP && kind == unix.IP_PKTINFO && len(data) >= pktinfo4:
 			said.asked = netip.AddrFrom4([4]byte(data[8:12]))
 			said.local = netip.AddrFrom4([4]byte(data[4:8]))
+			if said.local.IsUnspecified() {
+				said.local = localOf(said.asked)
+			}
 		case level == unix.SOL_IPV6 && kind == unix.IPV6_PKTINFO && len(data) >= pktinfo6 && !said.asked.Is4():
 			said.asked = netip.AddrFrom16([16]byte(data[:16])).Unmap()
-			said.local = said.asked
-			if said.asked.IsMulticast() {
-				said.local = netip.Addr{}
-			}
+			said.local = localOf(said.asked)
 		case level == unix.SOL_UDP && kind == unix.UDP_GRO && len(data) >= 4:
 			said.segment = int(int32(binary.NativeEndian.Uint32(data)))
 		}
@@ -54,6 +54,19 @@ func parseControl(c []byte) (said control) {
 	}
 	return said
 }
+
+// localOf is the local address where the kernel tells none: over IPv6 it never
+// does, and over IPv4 not of a datagram that was queued before IP_PKTINFO was set,
+// as on a socket that a service manager has opened (ipv4_pktinfo_prepare, Linux
+// 6.18). Broadcasts to a subnet are taken for addresses of the host then.
+func localOf(asked netip.Addr) netip.Addr {
+	if asked.IsMulticast() || asked == everybody {
+		return netip.Addr{}
+	}
+	return asked
+}
+
+var everybody = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
 // putControl writes the control message that makes an answer leave from
 // local, and returns its length: 0 for the zero Addr. The interface index

@@ -21,7 +21,7 @@ func (u *Unit) Barrier(ctx context.Context) error {
 		return err
 	}
 	defer ours.Close()
-	err = u.send("BARRIER=1", theirs) // alone: with another assignment it is ignored
+	err = u.send(ctx, "BARRIER=1", theirs) // alone: with another assignment it is ignored
 	theirs.Close()
 	if err != nil {
 		return err

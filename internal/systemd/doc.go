@@ -13,7 +13,7 @@
 //	udpshard-kept-counters-2057         the counters' memory, by its inode
 //	udpshard-kept-set-8123450066        a list: which sockets, in which order, and what for
 //
-// Unit.Keep stores sockets and counters first and the list last, and removes
+// Unit.Put stores sockets and counters first and the list last, and removes
 // what is of no more use after that. The manager takes messages in the order
 // in which they were sent, so wherever a process is killed there is a list of
 // which all is there; Sort finds the newest.

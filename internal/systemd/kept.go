@@ -22,7 +22,7 @@ type Kept struct {
 	Activated []Passed
 	// Surplus are sockets that were stored and that no whole set has.
 	// Datagrams may wait in them, and until they are closed here, and in the
-	// store by the next Keep, the kernel gives them more.
+	// store by the next Put, the kernel gives them more.
 	Surplus []*os.File
 	// Dropped says what else was stored and is of no use.
 	Dropped []error

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/udpshard/udpshard/internal/systemd/standin"
 )
 
 // stored is a set as it is passed, in the order of a store.
@@ -21,7 +23,7 @@ func stored(t *testing.T, s Set, generation uint64) (passed []Passed) {
 	}
 	passed = append(passed, Passed{Name{ListKind, generation}.String(), file})
 	for name, f := range names {
-		passed = append(passed, Passed{name, dup(t, f)})
+		passed = append(passed, Passed{name, standin.Duplicate(t, f)})
 	}
 	return passed
 }
@@ -105,9 +107,9 @@ func TestActivated(t *testing.T) {
 	t.Cleanup(func() { shut(other, pipe) })
 	unit := func() (passed []Passed) { // what the .socket unit has
 		for _, f := range sockets {
-			passed = append(passed, Passed{"udpshard.socket", dup(t, f)})
+			passed = append(passed, Passed{"udpshard.socket", standin.Duplicate(t, f)})
 		}
-		return append(passed, Passed{"LISTEN_FD_6", dup(t, pipe)})
+		return append(passed, Passed{"LISTEN_FD_6", standin.Duplicate(t, pipe)})
 	}
 
 	first := pass(t, m, unit()...)
@@ -121,16 +123,16 @@ func TestActivated(t *testing.T) {
 	if !slices.Equal(identities(t, got), identities(t, sockets)) {
 		t.Error("not in their order")
 	}
-	keep(t, m.unit(), Set{Listeners: []Listener{{Address: ":5514", Sockets: got[:2]}}})
+	keep(t, unitOf(m), Set{Listeners: []Listener{{Address: ":5514", Sockets: got[:2]}}})
 
 	// They are passed twice from now on, and are there once.
 	next := pass(t, m, unit()...)
-	if len(next.Listeners[0].Sockets) != 2 || len(next.Activated) != 2 || identity(t, next.Activated[0].File) != identity(t, sockets[2]) || next.Surplus != nil {
+	if len(next.Listeners[0].Sockets) != 2 || len(next.Activated) != 2 || standin.Identity(t, next.Activated[0].File) != standin.Identity(t, sockets[2]) || next.Surplus != nil {
 		t.Errorf("%+v", next)
 	}
 
 	// Where the set is not whole, what the .socket unit has is no surplus.
-	broken := sorted(t, append(unit(), without(m.Pass(), ListKind)...)...)
+	broken := sorted(t, append(unit(), without(handed(m), ListKind)...)...)
 	if len(broken.Activated) != 4 || broken.Surplus != nil {
 		t.Errorf("%+v", broken)
 	}
@@ -148,11 +150,11 @@ func TestStoredByOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := sorted(t, append(passed,
-		Passed{"udpshard-kept-web-1", dup(t, s.Counters)},
-		Passed{Name{SocketKind, 1}.String(), dup(t, s.Listeners[0].Sockets[0])},
-		Passed{Name{SocketKind, 2}.String(), dup(t, s.Counters)},
-		Passed{Name{CountersKind, 1}.String(), dup(t, s.Counters)},
-		Passed{counters.String(), dup(t, s.Counters)},
+		Passed{"udpshard-kept-web-1", standin.Duplicate(t, s.Counters)},
+		Passed{Name{SocketKind, 1}.String(), standin.Duplicate(t, s.Listeners[0].Sockets[0])},
+		Passed{Name{SocketKind, 2}.String(), standin.Duplicate(t, s.Counters)},
+		Passed{Name{CountersKind, 1}.String(), standin.Duplicate(t, s.Counters)},
+		Passed{counters.String(), standin.Duplicate(t, s.Counters)},
 	)...)
 	same(t, k.Set, s)
 	want := []string{

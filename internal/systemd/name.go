@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// prefix begins the name of all that Keep stores. A .socket unit's name, or
+// prefix begins the name of all that Put stores. A .socket unit's name, or
 // its FileDescriptorName=, is not to begin like that.
 const prefix = "udpshard-kept-"
 

@@ -11,14 +11,16 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/udpshard/udpshard/internal/systemd/standin"
 )
 
 func TestSays(t *testing.T) {
 	for _, at := range []string{t.TempDir() + "/notify", "@udpshard-test-" + strings.ReplaceAll(t.TempDir(), "/", "-")} {
 		t.Run(at[:1], func(t *testing.T) {
 			keepsDescriptors(t)
-			m := NewManager(t, at)
-			u := m.unit()
+			m := standin.New(t, at)
+			u := unitOf(m)
 			err := errors.Join(u.Status("2 listeners"), u.Ready("serves"), u.Ready(""), u.Reloading(), u.Alive(), u.MainPID(4711), u.Stopping("drains"), u.Status(""), u.Barrier(within(t)))
 			if err != nil {
 				t.Fatal(err)
@@ -133,17 +135,17 @@ func TestEnvironment(t *testing.T) {
 func TestBarrierEndsWithItsContext(t *testing.T) {
 	keepsDescriptors(t)
 	m := newManager(t)
-	u := m.unit()
-	m.mu.Lock() // so it deals with nothing
+	u := unitOf(m)
+	goOn := m.Hold()
 	ctx, cancel := context.WithCancelCause(context.Background())
 	late := errors.New("late")
 	ended := make(chan error, 1)
 	go func() { ended <- u.Barrier(ctx) }()
 	cancel(late)
 	err := <-ended
-	m.mu.Unlock()
+	goOn()
 	if !errors.Is(err, late) || !strings.Contains(err.Error(), "wait for the service manager") {
 		t.Error(err)
 	}
-	m.Await("the barrier", func(said []Message, _ []string) bool { return len(said) == 1 && said[0].Files == 1 })
+	m.Await("the barrier", func(said []standin.Message, _ []string) bool { return len(said) == 1 && said[0].Files == 1 })
 }

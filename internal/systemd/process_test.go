@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/systemd/standin"
 )
 
 // report is what a child says of itself, a line of JSON.
@@ -159,13 +161,15 @@ type running struct {
 	stdin io.Closer
 }
 
-func start(t *testing.T, m *Manager, counters string, activated ...Passed) *running {
+func start(t *testing.T, m *standin.Manager, counters string, activated ...standin.Descriptor) *running {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &running{cmd: m.Command(activated, self, "child", counters)}
+	r := &running{cmd: exec.Command(self, "child", counters)}
+	defer m.Prepare(r.cmd, activated...)()
+	r.cmd.Stderr = os.Stderr
 	stdout, err := r.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -184,8 +188,8 @@ func start(t *testing.T, m *Manager, counters string, activated ...Passed) *runn
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.Await("ready", func(said []Message, _ []string) bool {
-		return slices.ContainsFunc(said, func(s Message) bool { return s.PID == r.cmd.Process.Pid && s.Text == "READY=1\nSTATUS=serves" })
+	m.Await("ready", func(said []standin.Message, _ []string) bool {
+		return slices.ContainsFunc(said, func(s standin.Message) bool { return s.PID == r.cmd.Process.Pid && s.Text == "READY=1\nSTATUS=serves" })
 	})
 	return r
 }
@@ -251,9 +255,9 @@ func TestProcessesInARow(t *testing.T) {
 func TestActivatedProcess(t *testing.T) {
 	keepsDescriptors(t)
 	m := newManager(t)
-	var unit []Passed
+	var unit []standin.Descriptor
 	for _, f := range udpSockets(t, 3) {
-		unit = append(unit, Passed{"udpshard.socket", f})
+		unit = append(unit, standin.Descriptor{Name: "udpshard.socket", File: f})
 	}
 	r := start(t, m, "0", unit...)
 	if !slices.Equal(r.Activated, []string{"udpshard.socket", "udpshard.socket", "udpshard.socket"}) || r.Inherited {

@@ -1,6 +1,7 @@
 package systemd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -28,16 +29,16 @@ func (u *Unit) say(assignments ...string) error {
 	if len(lines) == 0 {
 		return nil
 	}
-	return u.send(strings.Join(lines, "\n"))
+	return u.send(context.Background(), strings.Join(lines, "\n"))
 }
 
 // send sends a message with duplicates of files. There is a socket for each,
 // as in libsystemd: a manager that was replaced meanwhile listens anew.
-func (u *Unit) send(state string, files ...*os.File) error {
+func (u *Unit) send(ctx context.Context, state string, files ...*os.File) error {
 	if u == nil || u.socket == "" {
 		return nil
 	}
-	err := sendTo(u.socket, state, files)
+	err := sendTo(ctx, u.socket, state, files)
 	if err != nil {
 		said, _, _ := strings.Cut(state, "\n")
 		err = fmt.Errorf("say %s to the service manager: %w", said, err)
@@ -45,7 +46,7 @@ func (u *Unit) send(state string, files ...*os.File) error {
 	return err
 }
 
-func sendTo(socket, state string, files []*os.File) error {
+func sendTo(ctx context.Context, socket, state string, files []*os.File) error {
 	fds, err := numbers(files)
 	if err != nil {
 		return err
@@ -58,6 +59,7 @@ func sendTo(socket, state string, files []*os.File) error {
 	if err := conn.SetWriteDeadline(time.Now().Add(patience)); err != nil {
 		return err
 	}
+	defer context.AfterFunc(ctx, func() { conn.SetWriteDeadline(time.Unix(1, 0)) })()
 	var rights []byte
 	if len(fds) > 0 {
 		rights = unix.UnixRights(fds...)

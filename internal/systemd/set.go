@@ -43,19 +43,32 @@ func shut(files ...*os.File) {
 	}
 }
 
-// Keep stores a set in place of what was stored before, and returns once the
-// manager has dealt with it. The files stay open and the caller's. Whenever
-// the process is killed meanwhile, the store has one of the two whole.
+// Keep is Put, and returns once the manager has dealt with it: before the end
+// of a process, whose messages it may not know the unit of any more.
+func (u *Unit) Keep(ctx context.Context, s Set) error {
+	if err := u.Put(ctx, s); err != nil {
+		return err
+	}
+	return u.Barrier(ctx)
+}
+
+// Put stores a set in place of what was stored before. It does not wait until
+// the manager has dealt with it, nor does it for whoever says something after
+// that: it deals with messages in their order. The files stay open and the
+// caller's. Whenever the process is killed meanwhile, the store has one of the
+// two sets whole.
 //
 // Sockets that only the set before has are closed in the store. As long as
 // they were there they were members of their SO_REUSEPORT group, whether read
 // or not: call it before this process closes the last duplicate, and read what
 // waits there in between.
 //
-// It is called by one goroutine at a time. The error is a *FullError where the store is known to be too small, and
-// then nothing was changed. An older manager than systemd 254 does not tell;
-// that of a unit without a store ignores it all.
-func (u *Unit) Keep(ctx context.Context, s Set) error {
+// It is called by one goroutine at a time. The error is a *FullError where the
+// store is known to be too small, and then nothing was changed. An older
+// manager than systemd 254 does not tell; that of a unit without a store
+// ignores it all. Other errors are the context's, where so many messages wait
+// for the manager that there is no room for more, or the kernel's.
+func (u *Unit) Put(ctx context.Context, s Set) error {
 	if u == nil || u.socket == "" {
 		return nil
 	}
@@ -79,19 +92,19 @@ func (u *Unit) Keep(ctx context.Context, s Set) error {
 	}
 
 	for name, file := range names {
-		if err := u.Store(name, file); err != nil {
+		if err := u.store(ctx, name, file); err != nil {
 			return err
 		}
 	}
-	if err := u.Store(sheet, file); err != nil { // from here on it is this set
+	if err := u.store(ctx, sheet, file); err != nil { // from here on it is this set
 		return err
 	}
 	for _, name := range u.leftovers(want) {
-		if err := u.Remove(name); err != nil {
+		if err := u.remove(ctx, name); err != nil {
 			return err
 		}
 	}
-	return u.Barrier(ctx)
+	return nil
 }
 
 // Forget removes sockets from the store that another process has kept: what a

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/udpshard/udpshard/internal/systemd/standin"
 )
 
 // set has listeners of so many shards, and counters that say which it is.
@@ -38,7 +40,7 @@ func same(t *testing.T, got, want Set) {
 
 func identities(t *testing.T, files []*os.File) (all [][2]uint64) {
 	for _, f := range files {
-		all = append(all, identity(t, f))
+		all = append(all, standin.Identity(t, f))
 	}
 	return all
 }
@@ -51,9 +53,9 @@ func keep(t *testing.T, u *Unit, s Set) {
 }
 
 // pass is what the next process would get.
-func pass(t *testing.T, m *Manager, activated ...Passed) Kept {
+func pass(t *testing.T, m *standin.Manager, activated ...Passed) Kept {
 	t.Helper()
-	k := Sort(append(activated, m.Pass()...))
+	k := Sort(append(activated, handed(m)...))
 	t.Cleanup(k.Close)
 	return k
 }
@@ -62,7 +64,7 @@ func TestKeep(t *testing.T) {
 	keepsDescriptors(t)
 	m := newManager(t)
 	first := set(t, "first", 3, 0, 1)
-	keep(t, m.unit(), first)
+	keep(t, unitOf(m), first)
 	k := pass(t, m)
 	same(t, k.Set, first)
 	if k.Generation == 0 || k.Activated != nil || k.Surplus != nil || k.Dropped != nil {
@@ -70,7 +72,7 @@ func TestKeep(t *testing.T) {
 	}
 
 	// The next process has counters of its own, a shard less, and a new listener.
-	u := m.unit()
+	u := unitOf(m)
 	next := set(t, "next", 2)
 	next.Listeners = append(next.Listeners, k.Listeners[0])
 	next.Listeners[1].Sockets = k.Listeners[0].Sockets[:2]
@@ -106,10 +108,10 @@ func TestKilledWhileKeeping(t *testing.T) {
 	next.Listeners[0].Sockets = append(next.Listeners[0].Sockets, old.Listeners[1].Sockets[0])
 	for takes := 0; ; takes++ {
 		m := newManager(t)
-		keep(t, m.unit(), old)
-		m.Limit(standard, takes)
-		keep(t, m.unit(), next)
-		whole := m.Limit(standard, 0) > 0 // it would have taken more
+		keep(t, unitOf(m), old)
+		m.Limit(standin.Room, takes)
+		keep(t, unitOf(m), next)
+		whole := m.Limit(standin.Room, 0) > 0 // it would have taken more
 
 		k := pass(t, m)
 		if len(k.Listeners) == 2 {
@@ -124,8 +126,8 @@ func TestKilledWhileKeeping(t *testing.T) {
 			t.Errorf("after %d: %v", takes, k.Dropped)
 		}
 		// Whatever it was, what the process after that keeps is all there is.
-		m.Limit(standard, -1)
-		keep(t, m.unit(), k.Set)
+		m.Limit(standin.Room, -1)
+		keep(t, unitOf(m), k.Set)
 		if want := 2 + len(k.Listeners[0].Sockets); len(k.Listeners) == 1 && len(m.Kept()) != want || len(k.Listeners) == 2 && len(m.Kept()) != 6 {
 			t.Errorf("after %d: %q", takes, m.Kept())
 		}
@@ -146,8 +148,8 @@ func TestSuccessorKeeps(t *testing.T) {
 	keepsDescriptors(t)
 	m := newManager(t)
 	old := set(t, "old", 3)
-	keep(t, m.unit(), old)
-	successor := &Unit{socket: m.address(), stored: make(map[string]bool)}
+	keep(t, unitOf(m), old)
+	successor := &Unit{socket: m.Address(), stored: make(map[string]bool)}
 	next := set(t, "next")
 	next.Listeners = []Listener{old.Listeners[0]}
 	next.Listeners[0].Sockets = old.Listeners[0].Sockets[:1]
@@ -166,7 +168,8 @@ func TestStoreIsTooSmall(t *testing.T) {
 	keepsDescriptors(t)
 	m := newManager(t)
 	m.Limit(6, -1)
-	u := m.unit()
+	u := unitOf(m)
+	u.limit = 6
 	old, next := set(t, "old", 2), set(t, "next", 2)
 	keep(t, u, old)
 	err := u.Keep(within(t), next)
@@ -193,14 +196,14 @@ func TestSetsThatCannotBeKept(t *testing.T) {
 	m := newManager(t)
 	s := set(t, "x", 1, 1)
 	s.Listeners[1].Sockets = s.Listeners[0].Sockets
-	if err := m.unit().Keep(within(t), s); err == nil || !strings.Contains(err.Error(), "listener l1, shard 0: its socket is another shard's") {
+	if err := unitOf(m).Keep(within(t), s); err == nil || !strings.Contains(err.Error(), "listener l1, shard 0: its socket is another shard's") {
 		t.Error(err)
 	}
 	s.Listeners[1].Sockets = []*os.File{s.Counters}
-	if err := m.unit().Keep(within(t), s); err == nil || !strings.Contains(err.Error(), "SO_COOKIE") {
+	if err := unitOf(m).Keep(within(t), s); err == nil || !strings.Contains(err.Error(), "SO_COOKIE") {
 		t.Error(err)
 	}
-	if err := m.unit().Forget(s.Counters); err == nil {
+	if err := unitOf(m).Forget(s.Counters); err == nil {
 		t.Error("forgot what is no socket")
 	}
 	if said := m.Said(); said != nil {

@@ -1,6 +1,7 @@
 package systemd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -24,6 +25,10 @@ const maxName = 255
 // one name in no order. It is told not to look for errors on them (FDPOLL=0,
 // systemd 246): a socket with an error that waits is to stay.
 func (u *Unit) Store(name string, files ...*os.File) error {
+	return u.store(context.Background(), name, files...)
+}
+
+func (u *Unit) store(ctx context.Context, name string, files ...*os.File) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
@@ -35,7 +40,7 @@ func (u *Unit) Store(name string, files ...*os.File) error {
 	u.mu.Unlock()
 	for len(files) > 0 {
 		n := min(len(files), maxFiles)
-		if err := u.send("FDSTORE=1\nFDPOLL=0\nFDNAME="+name, files[:n]...); err != nil {
+		if err := u.send(ctx, "FDSTORE=1\nFDPOLL=0\nFDNAME="+name, files[:n]...); err != nil {
 			return err
 		}
 		files = files[n:]
@@ -45,14 +50,16 @@ func (u *Unit) Store(name string, files ...*os.File) error {
 
 // Remove has the manager close what it keeps by a name. It is no error if
 // there is none.
-func (u *Unit) Remove(name string) error {
+func (u *Unit) Remove(name string) error { return u.remove(context.Background(), name) }
+
+func (u *Unit) remove(ctx context.Context, name string) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
 	if u == nil || u.socket == "" {
 		return nil
 	}
-	if err := u.send("FDSTOREREMOVE=1\nFDNAME=" + name); err != nil {
+	if err := u.send(ctx, "FDSTOREREMOVE=1\nFDNAME="+name); err != nil {
 		return err
 	}
 	u.mu.Lock()

@@ -1,11 +1,13 @@
 package systemd
 
 import (
+	"context"
 	"errors"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,7 +17,7 @@ func TestStoreAndRemove(t *testing.T) {
 	keepsDescriptors(t)
 	m := newManager(t)
 	m.Limit(1000, -1)
-	u := m.unit()
+	u := unitOf(m)
 	var files []*os.File
 	for range 2*maxFiles + 1 {
 		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
@@ -43,7 +45,7 @@ func TestStoreAndRemove(t *testing.T) {
 	if err := errors.Join(u.Remove("many"), u.Remove("never"), u.Barrier(within(t))); err != nil {
 		t.Fatal(err)
 	}
-	passed := m.Pass()
+	passed := handed(m)
 	defer passed[0].File.Close()
 	if len(passed) != 1 || passed[0].Name != "one" || content(t, passed[0].File) != "one" {
 		t.Error(passed)
@@ -69,7 +71,7 @@ func TestNamesThatAreRefused(t *testing.T) {
 
 func TestStoreOfAClosedFile(t *testing.T) {
 	keepsDescriptors(t)
-	u := newManager(t).unit()
+	u := unitOf(newManager(t))
 	f := memory(t, "")
 	f.Close()
 	if err := u.Store("x", f); err == nil || !strings.HasSuffix(err.Error(), "use of closed file") {
@@ -78,4 +80,28 @@ func TestStoreOfAClosedFile(t *testing.T) {
 	if err := u.Keep(within(t), Set{Listeners: []Listener{{Name: "dns", Sockets: []*os.File{f}}}}); err == nil || err.Error() != "listener dns, shard 0: use of closed file" {
 		t.Error(err)
 	}
+}
+
+// A manager that reads nothing keeps nobody: what there is no room for is not
+// said.
+func TestPutEndsWithItsContext(t *testing.T) {
+	keepsDescriptors(t)
+	m := newManager(t)
+	goOn := m.Hold()
+	defer goOn()
+	u := &Unit{socket: m.Address(), stored: make(map[string]bool)}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	s := set(t, "x", 1)
+	for range 10_000 { // the kernel lets net.unix.max_dgram_qlen messages wait
+		late := time.AfterFunc(200*time.Millisecond, cancel)
+		if err := u.Put(ctx, s); err != nil {
+			if !errors.Is(err, os.ErrDeadlineExceeded) || ctx.Err() == nil {
+				t.Error(err)
+			}
+			return
+		}
+		late.Stop()
+	}
+	t.Error("there is room for all")
 }

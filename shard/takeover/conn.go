@@ -70,9 +70,12 @@ const fullPause = 10 * time.Millisecond
 // took the path over, or began to. It is 0 where it can't be seen from here.
 func (c *Conn) PID() int { return int(c.cred.Pid) }
 
+// Process names that process in words, also where its PID can't be seen.
+func (c *Conn) Process() string { return process(c.cred, c.said) }
+
 // Hello introduces this process, and returns what there is to take over: the
-// caller closes it. Errors are a *Refused, ErrMoved, ErrGone, or what is wrong
-// with what the other says. The connection is of no use after one.
+// caller closes it. Errors are a *Refused, ErrMoved, ErrGone, ErrSilent, or
+// what is wrong with what the other says. The connection is of no use after one.
 func (c *Conn) Hello(ctx context.Context, h Hello) (Offer, error) {
 	c.version = h.Version
 	sent := c.sendHello(ctx, h)

@@ -35,6 +35,15 @@ func trusted(cred unix.Ucred) bool {
 	return cred.Uid == 0 || int(cred.Uid) == os.Geteuid()
 }
 
+// known returns the pid by which a process is known, and whether that is of
+// another pid namespace. said is the pid that it gave itself.
+func known(cred unix.Ucred, said int) (pid int, foreign bool) {
+	if cred.Pid != 0 {
+		return int(cred.Pid), false
+	}
+	return said, true
+}
+
 // process names a process in words. said is the pid that it gave itself.
 func process(cred unix.Ucred, said int) string {
 	switch {

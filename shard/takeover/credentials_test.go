@@ -118,3 +118,26 @@ func TestTrusted(t *testing.T) {
 		}
 	}
 }
+
+func TestProcessesAreNamed(t *testing.T) {
+	for _, v := range []struct {
+		seen    int32
+		said    int
+		pid     int
+		foreign bool
+		words   string
+	}{
+		{seen: 7, pid: 7, words: "pid 7"},
+		{seen: 7, said: 1, pid: 7, words: "pid 7"}, // a namespace below this one
+		{said: 1, pid: 1, foreign: true, words: "pid 1 of another pid namespace"},
+		{foreign: true, words: "a process of uid 65532 in another pid namespace"},
+	} {
+		cred := unix.Ucred{Pid: v.seen, Uid: 65532}
+		if pid, foreign := known(cred, v.said); pid != v.pid || foreign != v.foreign {
+			t.Errorf("%+v: pid %d, foreign %t", v, pid, foreign)
+		}
+		if words := process(cred, v.said); words != v.words {
+			t.Errorf("%+v: %q", v, words)
+		}
+	}
+}

@@ -17,6 +17,9 @@ var (
 	// ErrMoved says that another process is active now: Dial again, and it
 	// answers.
 	ErrMoved = errors.New("another process has taken over")
+	// ErrSilent says that the other process does not answer in time: it hangs,
+	// or is stopped.
+	ErrSilent = errors.New("no message came in time")
 	// ErrNoStandby says that nobody waits who could take over.
 	ErrNoStandby = errors.New("no standby can take over")
 	// ErrClaimed says that another process has the claim.

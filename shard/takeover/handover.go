@@ -75,7 +75,7 @@ func (s *Server) handOver(ctx context.Context, a Active, p *peer) error {
 	err := a.Yield(ctx)
 	switch {
 	case err == nil:
-		err = s.commit(ctx, p)
+		err = s.commit(ctx, a, p)
 	case p.ctx.Err() != nil:
 		err = context.Cause(p.ctx)
 	default:
@@ -94,7 +94,7 @@ func (s *Server) handOver(ctx context.Context, a Active, p *peer) error {
 
 // commit makes the peer the owner. The last message decides: a packet is sent
 // as a whole or not at all.
-func (s *Server) commit(ctx context.Context, p *peer) error {
+func (s *Server) commit(ctx context.Context, a Active, p *peer) error {
 	listening, err := s.listener.File()
 	if err != nil {
 		return err
@@ -105,6 +105,7 @@ func (s *Server) commit(ctx context.Context, p *peer) error {
 		err = p.await(ctx, s, kindMine, s.limits.mine)
 	}
 	if err == nil {
+		a.Leaving(p.hello)
 		err = p.send(ctx, message{Kind: kindLeft})
 	}
 	if err != nil {

@@ -184,7 +184,8 @@ func (a *active) Resume(reason error) {
 	a.note("resume")
 }
 
-func (a *active) Left(Hello) { a.note("left") }
+func (a *active) Leaving(Hello) {}
+func (a *active) Left(Hello)    { a.note("left") }
 
 // served is a server with what Serve returned.
 type served struct {

@@ -17,7 +17,8 @@ const (
 // refuse it by what it says.
 type Hello struct {
 	Version   string
-	PID       int // filled in: this process, or the one that the kernel says is at the other end
+	PID       int  // filled in: this process, or the one that the kernel says is at the other end
+	Foreign   bool // filled in: PID is what the other calls itself, in a pid namespace that is not this process's
 	Role      Role
 	Listeners []Want          // those it is set up for, in order
 	Notes     json.RawMessage // for what is added later; may be nil
@@ -38,6 +39,7 @@ type Want struct {
 type Offer struct {
 	Version   string // filled in
 	PID       int    // filled in
+	Foreign   bool   // filled in, as in Hello
 	Epoch     uint64
 	Listeners []Listener
 	Counters  *os.File        // a memfd; may be nil

@@ -28,10 +28,8 @@ func (w *wire) receiveHello(ctx context.Context) (Hello, error) {
 	if err != nil {
 		return Hello{}, err
 	}
-	h := Hello{Version: m.Version, PID: m.PID, Role: m.Role, Notes: m.Notes}
-	if w.cred.Pid != 0 {
-		h.PID = int(w.cred.Pid)
-	}
+	h := Hello{Version: m.Version, Role: m.Role, Notes: m.Notes}
+	h.PID, h.Foreign = known(w.cred, m.PID)
 	if h.Role != Successor && h.Role != Standby {
 		return h, fmt.Errorf("udpshard %s wants to be %.40q, which udpshard %s does not know", named(h.Version), h.Role, named(w.version))
 	}
@@ -94,10 +92,9 @@ func (w *wire) sendOffer(ctx context.Context, o Offer) error {
 // receiveOffer receives what follows the first message of an offer, head,
 // with which files came. They are closed where it fails.
 func (w *wire) receiveOffer(ctx context.Context, head message, files []*os.File) (o Offer, err error) {
-	o = Offer{Version: head.Version, PID: head.PID, Epoch: head.Epoch, Notes: head.Notes}
-	if w.cred.Pid != 0 {
-		o.PID = int(w.cred.Pid)
-	}
+	o = Offer{Version: head.Version, Epoch: head.Epoch, Notes: head.Notes}
+	o.PID, o.Foreign = known(w.cred, head.PID)
+	w.said = head.PID
 	if o.Counters, o.Web, err = headFiles(head, files); err != nil {
 		return Offer{}, err
 	}

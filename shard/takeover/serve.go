@@ -13,8 +13,8 @@ import (
 )
 
 // Active is what the active process does on behalf of its peers. Offer is
-// called by any number of goroutines at a time; of Yield, Resume and Left one
-// at a time. Every Yield is followed by exactly one Resume or Left.
+// called by any number of goroutines at a time; of the others one at a time.
+// Every Yield is followed by exactly one Resume or Left.
 type Active interface {
 	// Offer returns what there is to hand over; its files are closed when
 	// they have been sent. An error refuses, in the words of its text and, if
@@ -26,8 +26,12 @@ type Active interface {
 	Yield(ctx context.Context) error
 	// Resume reads on: nobody has taken over, for the reason that it says.
 	Resume(reason error)
-	// Left gives up the claim to a peer, which reads as soon as this returns: so
-	// it is to be quick, and to leave the rest of the ending for later.
+	// Leaving is called when a peer has all, and before it hears that this
+	// process has left: so it is to be quick. Left follows, or Resume where the
+	// peer dies at this very moment.
+	Leaving(to Hello)
+	// Left gives up the claim to a peer, which may read by now: so it is to be
+	// quick, and to leave the rest of the ending for later.
 	Left(to Hello)
 }
 

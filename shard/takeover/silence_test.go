@@ -22,7 +22,7 @@ func TestSilentSuccessor(t *testing.T) {
 	a := newActive(t, 1)
 	v := start(t, a, impatient)
 	c := dial(t, v.Path())
-	if err := c.Wait(within(t)); err == nil || !strings.Contains(err.Error(), errSilent.Error()) {
+	if err := c.Wait(within(t)); err == nil || !strings.Contains(err.Error(), ErrSilent.Error()) {
 		t.Errorf("no hello: %v", err)
 	}
 	c, _ = join(t, v.Path(), Successor)

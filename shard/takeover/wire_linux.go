@@ -20,6 +20,7 @@ type wire struct {
 	version string // ours
 	limits  limits
 	cred    unix.Ucred // the other's
+	said    int        // the pid that it gave itself; 0: not yet
 	buffer  []byte
 	rights  []byte
 }
@@ -38,10 +39,7 @@ func newWire(conn *net.UnixConn, version string, l limits) (*wire, error) {
 	return &wire{conn: conn, version: version, limits: l, cred: cred, buffer: make([]byte, maxMessage), rights: make([]byte, unix.CmsgSpace(4*maxFiles))}, err
 }
 
-var (
-	errSilent = errors.New("no message came in time")
-	longAgo   = time.Unix(1, 0)
-)
+var longAgo = time.Unix(1, 0)
 
 // bound makes an operation end when ctx does, or after the limit if it is not
 // 0. What it returns is to be called with the operation's error when it is
@@ -69,7 +67,7 @@ func bound(ctx context.Context, set func(time.Time) error, limit time.Duration) 
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		}
-		return errSilent
+		return ErrSilent
 	}, nil
 }
 

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+// apart runs a process in a pid namespace of its own, as in a container.
+func apart(cmd *exec.Cmd) {
+	ordinary(cmd)
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = new(syscall.SysProcAttr)
+	}
+	cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWPID
+	if os.Geteuid() != 0 { // in a user namespace anybody may
+		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: os.Getuid(), HostID: os.Getuid(), Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: os.Getgid(), HostID: os.Getgid(), Size: 1}}
+	}
+}
+
+// Processes that can't see each other's pids replace each other all the same,
+// and do not take each other's for their own.
+func TestStandbysInOtherPIDNamespaces(t *testing.T) {
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	probe := exec.Command(path, "version")
+	apart(probe)
+	if err := probe.Run(); errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EINVAL) {
+		t.Skipf("needs root, or unprivileged user namespaces (sysctl user.max_user_namespaces): %v", err)
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	dir, address := publicDir(t), freeUDP(t)
+	args := []string{"--listen", address, "--shards", "2", "--takeover", filepath.Join(dir, "takeover.sock"),
+		"--output", "file:" + filepath.Join(dir, "records.json")}
+	p := serving(t, apart, args...)
+	standby := func() *process {
+		next := launch(t, apart, append([]string{"serve", "--standby", "--http", p.http, "--log-format", "json"}, args...)...)
+		next.http = p.http
+		eventually(t, "it stands by", func() bool { return next.says("standing by") })
+		return next
+	}
+	const foreign = `"pid":1,"pid_namespace":"another",`
+	next := standby()
+	if !next.says(foreign + `"version":`) {
+		t.Error("the standby takes the pid for one of its own namespace")
+	}
+	eventually(t, "the active process says whose pid it is", func() bool { return p.says(foreign + `"version":`) })
+	if err := p.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the standby takes over from one that was killed", func() bool { return next.says(`"message":"took over: the process that served is no more`) })
+	p, next = next, standby()
+	if code := p.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	eventually(t, "the standby takes over from one that was told to stop", func() bool { return next.says(foreign + `"after":`) })
+	if code := next.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}

@@ -1,0 +1,349 @@
+// Package standin stands in for the service manager in tests: it takes the
+// messages of services, keeps descriptors for them as systemd does, and starts
+// processes that are told of both.
+package standin
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// soon bounds what is to happen at once; nothing waits for its end.
+const soon = 20 * time.Second
+
+// Manager stands in for the service manager, with one service.
+type Manager struct {
+	t        *testing.T
+	conn     *net.UnixConn
+	done     chan struct{}
+	watchdog time.Duration
+
+	mu      sync.Mutex
+	changed chan struct{} // closed and made anew with each message
+	main    int           // the only process that it listens to; 0: to all
+	max     int           // FileDescriptorStoreMax=
+	takes   int           // ignores messages after so many that store or remove; below 0 for never
+	said    []Message
+	store   []Descriptor
+}
+
+// Descriptor is a file that a process is passed, and its name.
+type Descriptor struct {
+	Name string
+	File *os.File
+}
+
+// Message is what somebody said.
+type Message struct {
+	PID     int
+	Text    string
+	Files   int  // how many came along
+	Ignored bool // it was not the main process's
+}
+
+// Room is how many descriptors a Manager keeps if nobody says otherwise.
+const Room = 512
+
+// maxFiles is the most descriptors that come with a message (SCM_MAX_FD,
+// include/net/scm.h).
+const maxFiles = 253
+
+// New starts one at a path, or an abstract address that begins with @, until
+// the test ends.
+func New(t *testing.T, at string) *Manager {
+	t.Helper()
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: at, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at[0] != '@' { // anybody may speak to it
+		if err := os.Chmod(at, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PASSCRED, 1) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &Manager{t: t, conn: conn, done: make(chan struct{}), changed: make(chan struct{}), watchdog: 20 * time.Second, max: Room, takes: -1}
+	go m.serve()
+	t.Cleanup(func() {
+		conn.Close()
+		<-m.done
+		for _, d := range m.store {
+			d.File.Close()
+		}
+	})
+	return m
+}
+
+// Address is where it listens, as in NOTIFY_SOCKET.
+func (m *Manager) Address() string { return m.conn.LocalAddr().String() }
+
+// Watchdog sets the interval that processes are started with (WatchdogSec=),
+// which is 20 seconds before.
+func (m *Manager) Watchdog(interval time.Duration) { m.watchdog = interval }
+
+// Main has it listen to one process alone (NotifyAccess=main), and to whom
+// that one passes it on by MAINPID=. Before, it listens to all.
+func (m *Manager) Main(pid int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.main = pid
+}
+
+// Hold has it deal with nothing until the function that it returns is called.
+func (m *Manager) Hold() (goOn func()) {
+	m.mu.Lock()
+	return m.mu.Unlock
+}
+
+func (m *Manager) serve() {
+	defer close(m.done)
+	buffer, control := make([]byte, 4096), make([]byte, unix.CmsgSpace(4*maxFiles)+unix.CmsgSpace(unix.SizeofUcred))
+	for {
+		n, oobn, flags, _, err := m.conn.ReadMsgUnix(buffer, control)
+		if err != nil {
+			if !errors.Is(err, net.ErrClosed) {
+				m.t.Error(err)
+			}
+			return
+		}
+		if flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
+			m.t.Errorf("a message that is too long: %#x", flags)
+		}
+		pid, files := m.parse(control[:oobn])
+		m.take(Message{PID: pid, Text: string(buffer[:n]), Files: len(files)}, files)
+	}
+}
+
+func (m *Manager) parse(control []byte) (pid int, files []*os.File) {
+	messages, err := unix.ParseSocketControlMessage(control)
+	if err != nil {
+		m.t.Error(err)
+	}
+	for _, c := range messages {
+		switch c.Header.Type {
+		case unix.SCM_RIGHTS:
+			fds, err := unix.ParseUnixRights(&c)
+			if err != nil {
+				m.t.Error(err)
+			}
+			for _, fd := range fds {
+				unix.CloseOnExec(fd)
+				files = append(files, os.NewFile(uintptr(fd), "stored"))
+			}
+		case unix.SCM_CREDENTIALS:
+			pid = int(binary.NativeEndian.Uint32(c.Data))
+		}
+	}
+	return pid, files
+}
+
+// take does what systemd does with a message (service_notify_message,
+// src/core/service.c), as far as we say it.
+func (m *Manager) take(said Message, files []*os.File) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	defer func() { close(m.changed); m.changed = make(chan struct{}) }()
+	said.Ignored = m.main != 0 && said.PID != m.main
+	m.said = append(m.said, said)
+	if said.Ignored {
+		shut(files)
+		return
+	}
+	fields := strings.Split(said.Text, "\n")
+	name := "stored"
+	for _, f := range fields {
+		if text, ok := strings.CutPrefix(f, "FDNAME="); ok {
+			name = text
+		}
+		if text, ok := strings.CutPrefix(f, "MAINPID="); ok && m.main != 0 {
+			m.main, _ = strconv.Atoi(text)
+		}
+	}
+	stores, removes := slices.Contains(fields, "FDSTORE=1"), slices.Contains(fields, "FDSTOREREMOVE=1")
+	ignored := m.takes == 0
+	if m.takes > 0 && (stores || removes) {
+		m.takes--
+	}
+	switch {
+	case removes && !ignored:
+		m.store = slices.DeleteFunc(m.store, func(d Descriptor) bool {
+			if d.Name == name {
+				d.File.Close()
+			}
+			return d.Name == name
+		})
+	case stores && !ignored:
+		for _, f := range files {
+			if len(m.store) >= m.max || m.has(f) {
+				f.Close()
+				continue
+			}
+			m.store = slices.Insert(m.store, 0, Descriptor{name, f}) // the last is passed first
+		}
+	default: // a barrier's too
+		shut(files)
+	}
+}
+
+func (m *Manager) has(file *os.File) bool {
+	return slices.ContainsFunc(m.store, func(d Descriptor) bool { return Identity(m.t, d.File) == Identity(m.t, file) })
+}
+
+// Await waits until enough says so of what was said and is kept.
+func (m *Manager) Await(what string, enough func(said []Message, kept []string) bool) {
+	m.t.Helper()
+	late := time.After(soon)
+	for {
+		m.mu.Lock()
+		ok, changed := enough(m.said, m.names()), m.changed
+		m.mu.Unlock()
+		if ok {
+			return
+		}
+		select {
+		case <-changed:
+		case <-late:
+			m.t.Fatalf("%s: not said", what)
+		}
+	}
+}
+
+func (m *Manager) names() (names []string) {
+	for _, d := range m.store {
+		names = append(names, d.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Kept returns the names in the store, in alphabetical order.
+func (m *Manager) Kept() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.names()
+}
+
+// Said returns all that was said.
+func (m *Manager) Said() []Message {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.said)
+}
+
+// Limit changes what it takes: max descriptors, and so many more messages that
+// store or remove (below 0: any number). It returns how many of the latter
+// were left.
+func (m *Manager) Limit(max, takes int) (left int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	left = m.takes
+	m.max, m.takes = max, takes
+	return left
+}
+
+// Pass returns duplicates of what a process would be started with.
+func (m *Manager) Pass() (passed []Descriptor) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, d := range m.store {
+		passed = append(passed, Descriptor{d.Name, Duplicate(m.t, d.File)})
+	}
+	return passed
+}
+
+// Empty closes all that is kept, as when the unit stops.
+func (m *Manager) Empty() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, d := range m.store {
+		d.File.Close()
+	}
+	m.store = nil
+}
+
+// Prepare changes a command to one of a process that the manager starts, with
+// the sockets of a .socket unit before what is kept. The shell is there for
+// LISTEN_PID: it is the pid of the program that the shell becomes. Once it has
+// started, started is to be called.
+func (m *Manager) Prepare(cmd *exec.Cmd, activated ...Descriptor) (started func()) {
+	m.t.Helper()
+	cmd.Args = append([]string{"/bin/sh", "-c", `LISTEN_PID=$$ WATCHDOG_PID=$$ exec "$0" "$@"`, cmd.Path}, cmd.Args[1:]...)
+	cmd.Path = "/bin/sh"
+	var names []string
+	stored := m.Pass()
+	for _, d := range slices.Concat(activated, stored) {
+		names = append(names, d.Name)
+		cmd.ExtraFiles = append(cmd.ExtraFiles, d.File)
+	}
+	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+m.Address(), fmt.Sprintf("WATCHDOG_USEC=%d", m.watchdog.Microseconds()), "FDSTORE="+strconv.Itoa(m.max))
+	if len(names) > 0 {
+		cmd.Env = append(cmd.Env, fmt.Sprintf("LISTEN_FDS=%d", len(names)), "LISTEN_FDNAMES="+strings.Join(names, ":"))
+	}
+	return func() {
+		for _, d := range stored {
+			d.File.Close()
+		}
+	}
+}
+
+// Identity is the file that a descriptor is of, by device and inode.
+func Identity(t *testing.T, f *os.File) (identity [2]uint64) {
+	t.Helper()
+	control(t, f, func(fd int) error {
+		var st unix.Stat_t
+		err := unix.Fstat(fd, &st)
+		identity = [2]uint64{st.Dev, st.Ino}
+		return err
+	})
+	return identity
+}
+
+// Duplicate makes another descriptor of the same file.
+func Duplicate(t *testing.T, f *os.File) (another *os.File) {
+	t.Helper()
+	control(t, f, func(fd int) error {
+		n, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		another = os.NewFile(uintptr(n), f.Name())
+		return err
+	})
+	return another
+}
+
+// control leaves the descriptor's mode alone, unlike Fd.
+func control(t *testing.T, f *os.File, do func(fd int) error) {
+	t.Helper()
+	raw, err := f.SyscallConn()
+	if err == nil {
+		var failed error
+		err = raw.Control(func(fd uintptr) { failed = do(int(fd)) })
+		err = errors.Join(err, failed)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func shut(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
+}
