@@ -76,6 +76,75 @@ func TestTheOwnPortIsAnsweredWhereThatIsSafe(t *testing.T) {
 	}
 }
 
+// inNamespace runs the calling test again, in a network namespace of its own,
+// and says whether this is that run.
+func inNamespace(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv(hostsChild) != "" {
+		return true
+	}
+	unshare, err := exec.LookPath("unshare")
+	if err != nil {
+		t.Skip("it needs unshare: install util-linux")
+	}
+	if _, err := exec.LookPath("ip"); err != nil {
+		t.Skip("it needs ip: install iproute2")
+	}
+	cmd := exec.Command(unshare, "--net", "--", os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), hostsChild+"=1")
+	out, err := cmd.CombinedOutput()
+	switch {
+	case err != nil && strings.Contains(string(out), "unshare failed"):
+		t.Skip("a network namespace needs CAP_SYS_ADMIN")
+	case err != nil:
+		t.Errorf("%v\n%s", err, out)
+	case strings.Contains(string(out), "--- SKIP"):
+		t.Skipf("%s", out)
+	}
+	return false
+}
+
+// A send buffer that is full is waited for once a call; what it does not take
+// then is lost and counted, and the shard goes on. The link takes a kilobyte a
+// second here, after the first seventy.
+func TestAFullSendBuffer(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	const asked, size = 60, 20_000
+	slow := make(chan struct{})
+	g, _ := start(t, Config{Address: "127.0.0.1:0", Shards: 1, ReplySize: size, Steering: Steering{Mode: "hash"}, Handler: func(int) packet.Handler {
+		return packet.HandlerFunc(func(b *packet.Batch) {
+			<-slow
+			for i := range b.Datagrams {
+				b.Reply(i, b.ReplyBuffer(i)[:size])
+			}
+		})
+	}})
+	link := func(command string) {
+		if out, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
+			t.Skipf("links can't be slowed down here: %v\n%s", err, out)
+		}
+	}
+	link("ip link set lo up")
+	conn := dial(t, g.Addr().String())
+	for range asked {
+		if _, err := conn.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	defer link("tc qdisc del dev lo root")
+	link("tc qdisc add dev lo root tbf rate 8kbit burst 70kb latency 1000s")
+	close(slow)
+	eventually(t, "all are handled", func() bool {
+		r := total(g)
+		return r.Delivered == asked && r.Replied+r.Dropped.Reply == asked
+	})
+	if r := total(g); r.Replied == 0 || r.Dropped.Reply == 0 {
+		t.Errorf("%d were replied, and %d replies lost", r.Replied, r.Dropped.Reply)
+	}
+}
+
 const hostsChild = "UDPSHARD_TEST_HOSTS_CHILD"
 
 // Hosts of several addresses: a server and a client in network namespaces of
@@ -83,25 +152,7 @@ const hostsChild = "UDPSHARD_TEST_HOSTS_CHILD"
 // by whichever link, the answer comes from it: the client's socket is
 // connected, and takes no other.
 func TestRepliesOnHostsWithSeveralAddresses(t *testing.T) {
-	if os.Getenv(hostsChild) == "" {
-		unshare, err := exec.LookPath("unshare")
-		if err != nil {
-			t.Skip("it needs unshare: install util-linux")
-		}
-		if _, err := exec.LookPath("ip"); err != nil {
-			t.Skip("it needs ip: install iproute2")
-		}
-		cmd := exec.Command(unshare, "--net", "--", os.Args[0], "-test.run=^TestRepliesOnHostsWithSeveralAddresses$", "-test.v")
-		cmd.Env = append(os.Environ(), hostsChild+"=1")
-		out, err := cmd.CombinedOutput()
-		if err != nil && strings.Contains(string(out), "unshare failed") {
-			t.Skip("a network namespace needs CAP_SYS_ADMIN")
-		}
-		if err != nil {
-			t.Errorf("%v\n%s", err, out)
-		} else if strings.Contains(string(out), "--- SKIP") {
-			t.Skipf("%s", out)
-		}
+	if !inNamespace(t) {
 		return
 	}
 	script := `set -e
