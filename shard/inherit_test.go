@@ -297,6 +297,61 @@ func TestADrainedSocketIsOpenedAgain(t *testing.T) {
 	r.Close()
 }
 
+// A heir with fewer shards steers as it was asked to from its first datagram on:
+// the sockets that it has no shards for are no other process's.
+func TestAHeirWithFewerShardsSteers(t *testing.T) {
+	c := Config{Address: "127.0.0.1:0", Shards: 4}
+	first, err := Listen(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	had := first.Listener().Steering().Mode
+	c.Shards = 2
+	next, err := run(t, first).heir(t, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := next.TakeOver(func(metrics.Socket) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if mode := next.Listener().Steering().Mode; mode != had {
+		t.Errorf("it steers by %s, and the group before by %s", mode, had)
+	}
+	next.Close()
+	first.Close()
+}
+
+// A heir that gives up before it takes over closes all that it has.
+func TestAHeirThatGivesUpLeavesNoSocket(t *testing.T) {
+	c := Config{Address: "127.0.0.1:0", Shards: 4}
+	first, err := Listen(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := run(t, first).yield(t)
+	descriptors := func() int {
+		open, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(open)
+	}
+	before := descriptors()
+	c.Shards, c.Inherit = 1, &Inheritance{Sockets: files, Seed: first.Seed()}
+	next, err := Listen(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next.Close()
+	if after := descriptors(); after != before {
+		t.Errorf("%d descriptors are open, and %d were before", after, before)
+	}
+	for _, f := range files {
+		f.Close()
+	}
+	first.Close()
+}
+
 // A group goes on as it was after a heir has changed the sockets and given up.
 func TestAGroupGoesOnAfterAHeirThatFailed(t *testing.T) {
 	c := Config{Address: "127.0.0.1:0", Shards: 2, ReceiveBuffer: 100_000}
