@@ -121,7 +121,10 @@ func (s *server) bury(ctx context.Context, from *legacy) error {
 	if err := s.inherit(from); err != nil {
 		return err
 	}
-	settlement := s.settle(from.estate, output.Recover)
+	settlement := s.settle(from, output.Recover)
+	if err := s.absorb(from); err != nil {
+		return err
+	}
 	s.tookOver(from, began).Uint64("lost_in_crash", settlement.Lost).Msg("took over: the process that served is no more")
 	return nil
 }
@@ -136,6 +139,9 @@ func (s *server) goOn(ctx context.Context, from *legacy) error {
 		return err
 	}
 	if err := s.inherit(from); err != nil {
+		return err
+	}
+	if err := s.absorb(from); err != nil {
 		return err
 	}
 	s.log.Info().Msg("took over: sockets of the service manager")
@@ -155,6 +161,9 @@ func (s *server) depose(ctx context.Context, from *legacy, epoch uint64, stuck s
 	}
 	written := writtenTo(from.book)
 	if err := s.inherit(from); err != nil {
+		return err
+	}
+	if err := s.absorb(from); err != nil {
 		return err
 	}
 	s.remains = s.follow(from, epoch, written)
