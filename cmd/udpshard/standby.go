@@ -14,6 +14,9 @@ import (
 	"github.com/udpshard/udpshard/shard/takeover"
 )
 
+// errReloaded: a standby has new settings.
+var errReloaded = errors.New("reloaded")
+
 // standBy waits until the process that serves hands over, dies or hangs, and
 // takes over then.
 func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *legacy) error {
@@ -61,7 +64,7 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *leg
 			setLevel(next.logLevel)
 			s.config = next
 			s.log.Info().Msg("reloaded: standing by with the new settings")
-			return again{errors.New("reloaded")}
+			return again{errReloaded}
 		}
 	}
 }
