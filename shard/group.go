@@ -219,6 +219,7 @@ func (g *Group) close() {
 		s.waits.close()
 		unix.Close(s.fd)
 	}
+	closeAll(g.surplus)
 	countOwn(g.address.AddrPort, -1)
 }
 

@@ -91,8 +91,8 @@ func closeAll(fds []int) {
 }
 
 // SocketAddress returns the address that a UDP socket is bound to, and takes
-// everybody's datagrams at. Other files are an error, and a socket that TakeOver
-// had no shard for: it is connected to itself, and can't come back into its
+// everybody's datagrams at. Other files are an error, and a socket that Absorb
+// has retired: it is connected to itself, and can't come back into its
 // group (udp_lib_hash4 and udp_lib_rehash detach it, Linux 6.18).
 func SocketAddress(socket *os.File) (at netip.AddrPort, err error) {
 	raw, err := socket.SyscallConn()
@@ -134,14 +134,12 @@ func (g *Group) Sockets() ([]*os.File, error) {
 	return files, nil
 }
 
-// TakeOver makes a group that inherits its sockets their owner. It is called
-// once the process before has stopped reading, and before Run: it opens the
-// sockets that this group has more, puts its steering into force, and reads
-// what is queued on those that it has no shard for, before it closes them.
-// closing is called with each of these first, for its last drops:
-// metrics.Estate.Surplus. A group that inherits nothing has nothing to take
-// over.
-func (g *Group) TakeOver(closing func(metrics.Socket) error) error {
+// TakeOver makes a group read from its inherited sockets instead of the
+// process before, once that has stopped reading: it sets their options, opens
+// the sockets that this group has more, and puts its steering into force. Until
+// Absorb the process before may go on all the same: what waits is untouched. A
+// group that inherits nothing has nothing to take over.
+func (g *Group) TakeOver() error {
 	if g.config.Inherit == nil {
 		return nil
 	}
@@ -163,7 +161,7 @@ func (g *Group) TakeOver(closing func(metrics.Socket) error) error {
 	if err := g.steerer.inherit(g.config.Steering, len(g.surplus) > 0); err != nil {
 		return err
 	}
-	return g.absorb(closing)
+	return g.behindBarrier()
 }
 
 // resume makes a group that has yielded read again, since nobody took over. A
@@ -204,17 +202,16 @@ func (g *Group) adopt(sockets int) (err error) {
 	return nil
 }
 
-// absorb reads the sockets that there are no shards for to their ends. Nobody
-// sends to them any more: the program that is in force knows only the others.
-// Whoever was on the way when it came into force has arrived behind the
-// barrier, which waits for all that the kernel's receive path has begun
-// (membarrier(2), MEMBARRIER_CMD_GLOBAL, is synchronize_rcu).
-func (g *Group) absorb(closing func(metrics.Socket) error) error {
+// Absorb reads what is queued on the sockets that the group has no shards for,
+// and closes them. It is called after TakeOver and before Run, once the process
+// before will not read again. closing is called with each socket first, for its
+// last drops: metrics.Estate.Surplus.
+//
+// Nobody sends to them any more: the program that is in force knows only the
+// others.
+func (g *Group) Absorb(closing func(metrics.Socket) error) error {
 	if len(g.surplus) == 0 {
 		return nil
-	}
-	if _, err := sys.Membarrier(sys.MembarrierGlobal); err != nil {
-		return os.NewSyscallError("membarrier", err)
 	}
 	if err := g.emptySurplus(); err != nil {
 		return err
@@ -224,8 +221,8 @@ func (g *Group) absorb(closing func(metrics.Socket) error) error {
 			return err
 		}
 	}
-	if _, err := sys.Membarrier(sys.MembarrierGlobal); err != nil {
-		return os.NewSyscallError("membarrier", err)
+	if err := g.behindBarrier(); err != nil {
+		return err
 	}
 	if err := g.emptySurplus(); err != nil {
 		return err
@@ -239,6 +236,17 @@ func (g *Group) absorb(closing func(metrics.Socket) error) error {
 		g.surplus = g.surplus[:i]
 	}
 	return g.steerer.release()
+}
+
+// behindBarrier waits until whoever was on the way to a socket without a shard
+// has arrived there: for all that the kernel's receive path has begun
+// (membarrier(2), MEMBARRIER_CMD_GLOBAL, is synchronize_rcu).
+func (g *Group) behindBarrier() error {
+	if len(g.surplus) == 0 {
+		return nil
+	}
+	_, err := sys.Membarrier(sys.MembarrierGlobal)
+	return os.NewSyscallError("membarrier", err)
 }
 
 // retire takes a socket out of the sight of whoever sends to the address. A

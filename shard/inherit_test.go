@@ -89,7 +89,10 @@ func TestSocketsGoFromGroupToGroup(t *testing.T) {
 						f.Close()
 					}
 					at.Close()
-					if err := next.TakeOver(func(s metrics.Socket) error {
+					if err := next.TakeOver(); err != nil {
+						t.Fatal(err)
+					}
+					if err := next.Absorb(func(s metrics.Socket) error {
 						_, _, all, err := s.Memory()
 						dropped.Add(uint64(all))
 						return err
@@ -180,7 +183,7 @@ func TestEveryAddressIsHandedOver(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.Close()
-			if err := next.TakeOver(nil); err != nil {
+			if err := next.TakeOver(); err != nil {
 				t.Fatal(err)
 			}
 			r = run(t, next)
@@ -253,7 +256,7 @@ func TestAHeirThatWaitsChangesNothing(t *testing.T) {
 	if trains, err := unix.GetsockoptInt(first.shards[0].fd, unix.SOL_UDP, unix.UDP_GRO); err == nil && trains != 0 {
 		t.Error("trains are on")
 	}
-	if err := next.TakeOver(nil); err != nil {
+	if err := next.TakeOver(); err != nil {
 		t.Fatal(err)
 	}
 	if _, granted := next.ReceiveBuffer(); granted != 10_000 || buffer() != 10_000 {
@@ -285,7 +288,7 @@ func TestADrainedSocketIsOpenedAgain(t *testing.T) {
 	for _, f := range files {
 		f.Close()
 	}
-	if err := next.TakeOver(nil); err != nil {
+	if err := next.TakeOver(); err != nil {
 		t.Fatal(err)
 	}
 	r := run(t, next)
@@ -295,6 +298,99 @@ func TestADrainedSocketIsOpenedAgain(t *testing.T) {
 	eventually(t, "all have come", func() bool { return total(next).Received == 16 })
 	r.yield(t)
 	r.Close()
+}
+
+// A heir with fewer shards steers as it was asked to from its first datagram on:
+// the sockets that it has no shards for are no other process's.
+func TestAHeirWithFewerShardsSteers(t *testing.T) {
+	c := Config{Address: "127.0.0.1:0", Shards: 4}
+	first, err := Listen(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	had := first.Listener().Steering().Mode
+	c.Shards = 2
+	next, err := run(t, first).heir(t, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := next.TakeOver(); err != nil {
+		t.Fatal(err)
+	}
+	if mode := next.Listener().Steering().Mode; mode != had {
+		t.Errorf("it steers by %s, and the group before by %s", mode, had)
+	}
+	next.Close()
+	first.Close()
+}
+
+// What waits belongs to the group before until its heir has become the owner,
+// also at sockets that the heir has no shards for.
+func TestAHeirThatFailsTakesNothingAlong(t *testing.T) {
+	c := Config{Address: "127.0.0.1:0", Shards: 4, Steering: Steering{Mode: steer.Hash}}
+	first, err := Listen(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, first)
+	c.Shards = 1
+	next, err := r.heir(t, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := func() {
+		for range 64 {
+			dial(t, first.Addr().String()).Write([]byte("x"))
+		}
+	}
+	send()
+	if err := next.TakeOver(); err != nil {
+		t.Fatal(err)
+	}
+	next.Close()
+	r = run(t, first)
+	eventually(t, "what has waited has come", func() bool { return total(first).Received == 64 })
+	before := first.Listener().Read()
+	send()
+	eventually(t, "all have come", func() bool { return total(first).Received == 128 })
+	for i, s := range first.Listener().Read() {
+		if s.Received == before[i].Received {
+			t.Errorf("shard %d gets nothing any more", i)
+		}
+	}
+	r.yield(t)
+	r.Close()
+}
+
+// A heir that gives up before it takes over closes all that it has.
+func TestAHeirThatGivesUpLeavesNoSocket(t *testing.T) {
+	c := Config{Address: "127.0.0.1:0", Shards: 4}
+	first, err := Listen(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := run(t, first).yield(t)
+	descriptors := func() int {
+		open, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(open)
+	}
+	before := descriptors()
+	c.Shards, c.Inherit = 1, &Inheritance{Sockets: files, Seed: first.Seed()}
+	next, err := Listen(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next.Close()
+	if after := descriptors(); after != before {
+		t.Errorf("%d descriptors are open, and %d were before", after, before)
+	}
+	for _, f := range files {
+		f.Close()
+	}
+	first.Close()
 }
 
 // A group goes on as it was after a heir has changed the sockets and given up.
@@ -310,7 +406,7 @@ func TestAGroupGoesOnAfterAHeirThatFailed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := next.TakeOver(nil); err != nil {
+	if err := next.TakeOver(); err != nil {
 		t.Fatal(err)
 	}
 	next.Close()

@@ -22,6 +22,8 @@ type Holder struct {
 	UID     int    // of the socket
 	PID     int    // 0 where this process may not see whose it is
 	Command string // of PID
+
+	own bool // this process holds it too
 }
 
 func (h Holder) String() string {
@@ -83,7 +85,7 @@ func countOwn(at netip.AddrPort, n int) {
 // another address than at: 127.0.0.2 beside the wildcard.
 func (e *InUseError) beside(at address) bool {
 	for _, h := range e.Holders {
-		if h.PID != os.Getpid() {
+		if !h.own {
 			return false
 		}
 	}
@@ -121,7 +123,11 @@ func newInUseError(at address, join bool) *InUseError {
 	}
 	holders, _ := holder.Of(slices.Collect(maps.Keys(sockets)))
 	for inode, processes := range holders {
-		sockets[inode].PID, sockets[inode].Command = processes[0].PID, processes[0].Command
+		h, first := sockets[inode], processes[0]
+		if h.own = first.PID == os.Getpid(); h.own && len(processes) > 1 {
+			first = processes[1] // the one that it is taken over from
+		}
+		h.PID, h.Command = first.PID, first.Command
 	}
 	seen := make(map[Holder]bool)
 	for _, h := range sockets {

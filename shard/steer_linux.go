@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/prometheus/procfs"
 	"golang.org/x/net/bpf"
@@ -56,9 +57,13 @@ func (g *Group) shared() bool {
 		return false
 	}
 	own := make(map[uint64]bool)
+	fds := slices.Clone(g.surplus)
 	for _, s := range g.shards {
+		fds = append(fds, s.fd)
+	}
+	for _, fd := range fds {
 		var stat unix.Stat_t
-		if err := unix.Fstat(s.fd, &stat); err != nil {
+		if err := unix.Fstat(fd, &stat); err != nil {
 			return false
 		}
 		own[stat.Ino] = true

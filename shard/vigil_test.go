@@ -112,7 +112,7 @@ func TestAReplacedGroupLeaves(t *testing.T) {
 	for _, f := range sockets {
 		f.Close()
 	}
-	if err := next.TakeOver(nil); err != nil {
+	if err := next.TakeOver(); err != nil {
 		t.Fatal(err)
 	}
 	r = run(t, next)

@@ -103,7 +103,7 @@ func (l *legacy) introduce(ctx context.Context, c *config) (err error) {
 		return fmt.Errorf("its counters: %w", err)
 	}
 	for _, had := range l.offer.Listeners {
-		if !slices.ContainsFunc(c.listeners, func(l *listener) bool { return l.address == had.Address }) {
+		if !slices.ContainsFunc(c.listeners, func(l *listener) bool { return oneAddress(l.address, had.Address) }) {
 			l.log.Warn().Str("listener", had.Name).Str("address", had.Address).Msg("there is no such listener here: what waits at its sockets will be lost with them")
 		}
 	}
@@ -130,11 +130,37 @@ func (l *legacy) inheritance(address string) *shard.Inheritance {
 		return nil
 	}
 	for _, had := range l.offer.Listeners {
-		if had.Address == address {
+		if oneAddress(had.Address, address) {
 			return &shard.Inheritance{Sockets: had.Sockets, Seed: had.Seed}
 		}
 	}
 	return nil
+}
+
+// oneAddress says whether two spellings are of one address. Port 0 is another
+// one each time, but what was asked for by the same words.
+func oneAddress(a, b string) bool {
+	if a == b {
+		return true
+	}
+	first, second := resolved(a), resolved(b)
+	return first == second && first.Port() != 0
+}
+
+// explain adds to an error that the other has a port at another address than
+// this process is to have.
+func (l *legacy) explain(err error) error {
+	var inUse *shard.InUseError
+	if l == nil || l.conn == nil || !errors.As(err, &inUse) {
+		return err
+	}
+	_, port, _ := net.SplitHostPort(inUse.Address)
+	for _, had := range l.offer.Listeners {
+		if _, its, _ := net.SplitHostPort(had.Address); its == port {
+			return hinted{err, fmt.Sprintf("%s has it as %s, and only that very address can be taken over: listen there, or take another port", l.conn.Process(), had.Address)}
+		}
+	}
+	return err
 }
 
 // web is the HTTP listener, if the other has it at the same address.

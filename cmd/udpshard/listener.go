@@ -207,10 +207,12 @@ func newListener() *listener {
 	return l
 }
 
-// resolved returns the address in a form that can be compared: [::]:5514 for
+func (l *listener) resolved() netip.AddrPort { return resolved(l.address) }
+
+// resolved returns an address in a form that can be compared: [::]:5514 for
 // :5514, and port 0 for what can't be resolved.
-func (l *listener) resolved() netip.AddrPort {
-	udp, err := net.ResolveUDPAddr("udp", l.address)
+func resolved(address string) netip.AddrPort {
+	udp, err := net.ResolveUDPAddr("udp", address)
 	if err != nil {
 		return netip.AddrPort{}
 	}

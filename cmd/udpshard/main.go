@@ -71,7 +71,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	fmt.Fprintln(stderr, "udpshard: error:", err)
 	var remedy interface{ Hint() string }
-	if errors.As(err, &remedy) {
+	if errors.As(err, &remedy) && remedy.Hint() != "" { // one of another process may have none
 		fmt.Fprintln(stderr, "udpshard: hint:", remedy.Hint())
 	}
 	switch {

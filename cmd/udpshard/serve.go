@@ -163,7 +163,7 @@ func started(f *flags, c *config, v *service, signals signals) (*server, error) 
 		if !errors.As(err, &retry) {
 			return nil, err
 		}
-		if time.Since(attempt) > againPatience { // it was something else before
+		if time.Since(attempt) > againPatience || errors.Is(err, errReloaded) { // it was something else before
 			began, told = time.Now(), false
 		}
 		if time.Since(began) > againPatience {
@@ -194,6 +194,7 @@ func (s *server) start(ctx context.Context, reload <-chan os.Signal) error {
 	err = s.open(from)
 	switch {
 	case err != nil:
+		err = from.explain(err)
 	case from == nil:
 		err = s.listen(takeover.Listen)
 	case from.conn == nil:
@@ -225,9 +226,11 @@ func (s *server) start(ctx context.Context, reload <-chan os.Signal) error {
 // listen takes the takeover path, if there is one.
 func (s *server) listen(how func(path, version string) (*takeover.Server, error)) (err error) {
 	if s.config.takeover != "" {
-		s.takeover, err = how(s.config.takeover, thisBuild().version)
+		if s.takeover, err = how(s.config.takeover, thisBuild().version); err != nil {
+			return fmt.Errorf("takeover: %w", err)
+		}
 	}
-	return err
+	return nil
 }
 
 // isTaken says whether another process has the port, or the takeover path.

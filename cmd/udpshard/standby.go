@@ -14,6 +14,9 @@ import (
 	"github.com/udpshard/udpshard/shard/takeover"
 )
 
+// errReloaded: a standby has new settings.
+var errReloaded = errors.New("reloaded")
+
 // standBy waits until the process that serves hands over, dies or hangs, and
 // takes over then.
 func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *legacy) error {
@@ -61,7 +64,7 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *leg
 			setLevel(next.logLevel)
 			s.config = next
 			s.log.Info().Msg("reloaded: standing by with the new settings")
-			return again{errors.New("reloaded")}
+			return again{errReloaded}
 		}
 	}
 }
@@ -121,7 +124,10 @@ func (s *server) bury(ctx context.Context, from *legacy) error {
 	if err := s.inherit(from); err != nil {
 		return err
 	}
-	settlement := s.settle(from.estate, output.Recover)
+	settlement := s.settle(from, output.Recover)
+	if err := s.absorb(from); err != nil {
+		return err
+	}
 	s.tookOver(from, began).Uint64("lost_in_crash", settlement.Lost).Msg("took over: the process that served is no more")
 	return nil
 }
@@ -136,6 +142,9 @@ func (s *server) goOn(ctx context.Context, from *legacy) error {
 		return err
 	}
 	if err := s.inherit(from); err != nil {
+		return err
+	}
+	if err := s.absorb(from); err != nil {
 		return err
 	}
 	s.log.Info().Msg("took over: sockets of the service manager")
@@ -155,6 +164,9 @@ func (s *server) depose(ctx context.Context, from *legacy, epoch uint64, stuck s
 	}
 	written := writtenTo(from.book)
 	if err := s.inherit(from); err != nil {
+		return err
+	}
+	if err := s.absorb(from); err != nil {
 		return err
 	}
 	s.remains = s.follow(from, epoch, written)

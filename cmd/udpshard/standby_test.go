@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -13,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/metrics"
 )
@@ -182,6 +185,56 @@ func TestAStoppedProcessIsReplaced(t *testing.T) {
 		return now.Received == questions && now.Delivered == questions && now.Replied == questions
 	})
 	t.Logf("%d of %d answered", answered, questions)
+	if code := next.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// A process that is killed in the middle of a record is replaced by one with fewer
+// shards, which writes what waits at the other sockets to the same file: it cuts
+// the half of a record off first, and counts what is there.
+func TestAFileIsSettledBeforeMoreIsWritten(t *testing.T) {
+	dir := publicDir(t)
+	if err := unix.Mount("udpshard-test", dir, "tmpfs", 0, "size=1m"); err != nil {
+		t.Skipf("needs a small file system: run as root (CAP_SYS_ADMIN) to mount one: %v", err)
+	}
+	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
+	file, address := filepath.Join(dir, "records.json"), freeUDP(t)
+	args := []string{"--listen", address, "--protocol", "raw", "--steer", "hash", "--standby-after", "10m",
+		"--takeover", filepath.Join(publicDir(t), "takeover.sock"), "--output", "file:" + file, "--shards"}
+	p := serving(t, ordinary, append(args, "3")...)
+	next := p.startStandby(append(args, "1")...)
+	s := newSenders(t, address, 32)
+	eventually(t, "the disk is full", func() bool {
+		s.send(s.sent+500, 50_000)
+		return p.says("no space left on device")
+	})
+	p.halt()
+	s.send(s.sent+1000, 50_000)
+	if err := unix.Mount("", dir, "", unix.MS_REMOUNT, "size=256m"); err != nil {
+		t.Fatal(err)
+	}
+	p.cmd.Process.Kill()
+	p.wait()
+	eventually(t, "all is accounted for", func() bool {
+		if !next.says("listening") {
+			return false
+		}
+		r := next.total()
+		return r.Received+r.Dropped.Kernel == uint64(s.sent) && r.InFlight == 0
+	})
+	if next.says("told exactly") {
+		t.Error("it can't tell what was written")
+	}
+	total := next.total()
+	n := lines(t, file, func(line []byte) {
+		if !json.Valid(line) {
+			t.Errorf("no record: %.200s", line)
+		}
+	})
+	if uint64(n) != total.Delivered || total.Delivered+total.Dropped.LostInCrash+total.Dropped.Kernel != uint64(s.sent) || total.Dropped.LostInCrash == 0 {
+		t.Errorf("%d records of %d sent: %+v", n, s.sent, total)
+	}
 	if code := next.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}

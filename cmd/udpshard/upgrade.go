@@ -43,7 +43,7 @@ func (s *server) succeed(ctx context.Context, from *legacy) error {
 	if err := s.inherit(from); err != nil {
 		return err
 	}
-	s.settle(from.estate, output.Recover) // all else is settled, and there is no way back
+	s.settle(from, output.Recover) // all else is settled, and there is no way back
 	epoch := from.book.Epoch()
 	server, err := from.conn.Mine(ctx)
 	if err != nil {
@@ -55,21 +55,17 @@ func (s *server) succeed(ctx context.Context, from *legacy) error {
 		return err
 	}
 	s.claims = append(s.claims, claim)
-	return nil
+	return s.absorb(from)
 }
 
-// inherit makes the groups owners of the sockets, and goes on with the
+// inherit makes the groups ready to read from the sockets, and goes on with the
 // counters. Both happen once.
 func (s *server) inherit(from *legacy) error {
-	closing := func(metrics.Socket) error { return nil } // nobody had counted
-	if from.book != nil {
-		if from.estate == nil {
-			from.estate = s.book.Inherit(from.book)
-		}
-		closing = from.estate.Surplus
+	if from.book != nil && from.estate == nil {
+		from.estate = s.book.Inherit(from.book)
 	}
 	for _, g := range s.groups {
-		err := g.TakeOver(closing)
+		err := g.TakeOver()
 		if s.service.owns && errors.As(err, new(*shard.InUseError)) {
 			err = hinted{err, "sockets of a .socket unit are the service manager's user's: give that a ListenDatagram= line a shard"}
 		}
@@ -80,8 +76,24 @@ func (s *server) inherit(from *legacy) error {
 	return nil
 }
 
-func (s *server) settle(estate *metrics.Estate, look func(metrics.Write) (int, error)) metrics.Settlement {
-	settlement, err := estate.Settle(look)
+// absorb reads the sockets that there are no shards for any more. It comes when
+// the other one can't go on, and is settled: records of these datagrams go to
+// the files that it has written to.
+func (s *server) absorb(from *legacy) error {
+	closing := func(metrics.Socket) error { return nil } // nobody had counted
+	if from.estate != nil {
+		closing = from.estate.Surplus
+	}
+	for _, g := range s.groups {
+		if err := g.Absorb(closing); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *server) settle(from *legacy, look func(metrics.Write) (int, error)) metrics.Settlement {
+	settlement, err := from.estate.Settle(look)
 	if err != nil {
 		s.log.Error().Err(err).Msg("what the one before had written last can't be told exactly")
 	}

@@ -31,7 +31,7 @@ func (s *Server) answer(ctx context.Context, a Active, conn *net.UnixConn) {
 		return // its end is closed, or it would have credentials
 	}
 	if !trusted(w.cred) {
-		w.refuse(ctx, fmt.Errorf("uid %d may not take over", w.cred.Uid))
+		w.refuse(ctx, hinted{fmt.Errorf("uid %d may not take over", w.cred.Uid), "run both as one user"})
 		return
 	}
 	hello, err := w.receiveHello(ctx)

@@ -38,7 +38,12 @@ func openPlace(path string) (*place, error) {
 		return nil, err
 	}
 	folder, err := os.Open(filepath.Dir(absolute))
-	if err != nil {
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil, hinted{err, "make that folder, or take another path"}
+	case errors.Is(err, os.ErrPermission):
+		return nil, hinted{err, "run as the user whose folder that is, or take another path"}
+	case err != nil:
 		return nil, err
 	}
 	return &place{folder: folder, path: absolute, name: filepath.Base(absolute)}, nil
@@ -150,6 +155,8 @@ func (p *place) dial(ctx context.Context) (*net.UnixConn, error) {
 		return nil, fmt.Errorf("%s: %w (%w)", p.path, ErrNobody, errors.Unwrap(err))
 	case errors.Is(err, unix.EAGAIN):
 		return nil, fmt.Errorf("%s: %w (%w)", p.path, errFull, errors.Unwrap(err))
+	case errors.Is(err, unix.EACCES):
+		return nil, hinted{fmt.Errorf("%s: %w", p.path, err), "run both as one user, or take another path"}
 	case errors.Is(err, unix.EPROTOTYPE):
 		return nil, hinted{fmt.Errorf("%s is another program's socket: %w", p.path, err), "take another path"}
 	}
