@@ -1,6 +1,9 @@
 package main
 
 import (
+	"time"
+
+	"github.com/udpshard/udpshard/output"
 	"github.com/udpshard/udpshard/shard"
 	"github.com/udpshard/udpshard/shard/steer"
 )
@@ -22,5 +25,22 @@ func (s *server) groupEvent(listener string, e shard.Event) {
 		log.Info().Str("sender", c.Sender.String()).Int("shard", c.Shard).Str("reason", c.Reason).Msg(c.String())
 	default:
 		log.Info().Int("shard", c.Shard).Str("reason", c.Reason).Msg(c.String())
+	}
+}
+
+// outputEvent logs what a destination tells of itself.
+func (s *server) outputEvent(e output.Event) {
+	failing := e.Failing.Round(time.Millisecond)
+	switch {
+	case e.Reopen && e.Err == nil:
+		s.log.Info().Str("output", e.Destination).Msg("output was opened anew")
+	case e.Reopen:
+		s.log.Error().Err(e.Err).Str("output", e.Destination).
+			Msg("output can't be opened anew: what was open stays in use, and it is tried again")
+	case e.Err == nil:
+		s.log.Info().Str("output", e.Destination).Stringer("failed_for", failing).Msg("output works again")
+	default:
+		s.log.Error().Err(e.Err).Str("output", e.Destination).Stringer("failing_for", failing).
+			Msg("output fails: records wait, and it is tried again")
 	}
 }

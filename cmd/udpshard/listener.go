@@ -98,27 +98,6 @@ var listenerSettings = []setting[listener]{
 		set:   bind(parseOutput, func(l *listener) *string { return &l.output })},
 }
 
-// dnsSettings are of no use to listeners of other protocols.
-var dnsSettings = []setting[listener]{
-	{flag: "zone", key: "zone", live: true, list: true,
-		usage: "dns: `FILE` of a zone to answer from (RFC 1035 master file); may be given several times",
-		set:   bind(parseList, func(l *listener) *[]string { return &l.zones })},
-	{flag: "sinkhole", key: "sinkhole", live: true, list: true,
-		usage: "dns: `ADDR,...` with which to answer every A and AAAA of names that no zone has",
-		set:   bind(parseAddresses, func(l *listener) *[]netip.Addr { return &l.sinkhole })},
-	{flag: "rrl", key: "rrl", init: "200",
-		usage: "dns: `N` responses a second of one kind at most to a client's network, or off",
-		set:   bind(parseRate, func(l *listener) *int { return &l.rrl })},
-	{flag: "rrl-slip", key: "rrl_slip", init: "2",
-		usage: "dns: every `N`th response above the limit is sent truncated, so that the client can come by TCP; 0 is none",
-		set:   bind(parseSlip, func(l *listener) *int { return &l.rrlSlip })},
-	{flag: "cookies", key: "cookies", init: "true", bare: true,
-		usage: "dns: give cookies to clients, and exempt those who bring theirs back from the limit",
-		set:   bind(parseBool, func(l *listener) *bool { return &l.cookies })},
-}
-
-func init() { listenerSettings = append(listenerSettings, dnsSettings...) }
-
 // parseAddress leaves the rest to the engine, for which an absent port is any
 // free one: nobody would find that.
 func parseAddress(text string) (string, error) {
@@ -144,46 +123,6 @@ func parseRate(text string) (int, error) {
 		return 0, nil
 	}
 	return parseCount(text)
-}
-
-func parseSlip(text string) (int, error) {
-	if text == "0" {
-		return 0, nil
-	}
-	return parseCount(text)
-}
-
-func parseList(text string) ([]string, error) {
-	var parts []string
-	for part := range strings.SplitSeq(text, ",") {
-		if part = strings.TrimSpace(part); part == "" {
-			return nil, fmt.Errorf("%q has an empty part", text)
-		}
-		parts = append(parts, part)
-	}
-	return parts, nil
-}
-
-func parseAddresses(text string) ([]netip.Addr, error) {
-	var addresses []netip.Addr
-	for part := range strings.SplitSeq(text, ",") {
-		at, err := netip.ParseAddr(strings.TrimSpace(part))
-		if err != nil || at.Zone() != "" {
-			return nil, fmt.Errorf("%q is not an address such as 192.0.2.1 or 2001:db8::1", part)
-		}
-		addresses = append(addresses, at.Unmap())
-	}
-	return addresses, nil
-}
-
-// checkDNS refuses what only a listener of DNS can use.
-func (l *listener) checkDNS() error {
-	for _, s := range dnsSettings {
-		if _, given := l.given[s.key]; given && l.protocol != "dns" {
-			return l.misfit(s.key, fmt.Errorf("the protocol is %s, and only dns has this", l.protocol))
-		}
-	}
-	return nil
 }
 
 // maxName keeps records and metrics short.

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/metrics"
+	"github.com/udpshard/udpshard/packet"
+	"github.com/udpshard/udpshard/shard"
+	"github.com/udpshard/udpshard/shard/steer"
+	"github.com/udpshard/udpshard/shard/takeover"
+)
+
+// open takes ports, outputs and the HTTP address, in this order: who finds
+// the port taken should read that first.
+func (s *server) open(from *legacy) error {
+	if from != nil {
+		s.heed(from.offer.Notes)
+	}
+	if err := s.openBook(); err != nil {
+		return err
+	}
+	for _, l := range s.config.listeners {
+		answers, err := s.newDNS(l)
+		if err != nil {
+			return err
+		}
+		engine := l.engine()
+		if answers != nil {
+			engine.Handler = answers.Handler
+		}
+		engine.Inherit = from.inheritance(l.address)
+		if s.book != nil {
+			engine.Page = func(shard, cpu int) (*metrics.Shard, error) { return s.book.Shard(l.name, shard, cpu) }
+		}
+		engine.Sink = func(shard int, page *metrics.Shard) (packet.Sink, error) {
+			sink, err := s.outputs.Open(l.output, shard, page, maxRecord(l.maxDatagram))
+			if err != nil {
+				err = l.misfit("output", err)
+			}
+			return sink, err
+		}
+		engine.Event = func(e shard.Event) { s.groupEvent(l.name, e) }
+		g, err := shard.Listen(engine)
+		if err != nil {
+			return l.locate(err)
+		}
+		s.groups = append(s.groups, g)
+		page := g.Listener()
+		page.Name, page.Protocol = l.name, l.protocol
+		s.ledger.Add(page)
+	}
+	var err error
+	s.web, err = listenWeb(s.config, s.ledger.Handler(thisBuild().labels(), dnsCollector{s}), s.log, from.web(s.config.http))
+	if errors.Is(err, unix.EADDRINUSE) && s.mayGoWithoutWeb() {
+		s.log.Warn().Err(err).Str("remedy", "give each process that shares a port its own --http ADDR").
+			Msg("status and metrics are off: the default HTTP address is another process's")
+		return nil
+	}
+	return err
+}
+
+// openBook makes the counters' memory, where another process is to have it.
+func (s *server) openBook() (err error) {
+	if s.config.takeover == "" && !s.service.unit.Managed() {
+		return nil
+	}
+	var layouts []metrics.Layout
+	for _, l := range s.config.listeners {
+		engine, err := l.engine().Complete()
+		if err != nil {
+			return l.locate(err)
+		}
+		layouts = append(layouts, metrics.Layout{Listener: l.name, Shards: engine.Shards, Batch: engine.Batch})
+	}
+	if s.book, err = metrics.NewBook(layouts...); err != nil {
+		return err
+	}
+	claim, err := takeover.NewClaim(s.book.File(), s.book.Epoch())
+	if err != nil {
+		return err
+	}
+	s.claims = append(s.claims, claim)
+	return nil
+}
+
+// mayGoWithoutWeb: processes that share a port would all want the default
+// address, of which there is one.
+func (s *server) mayGoWithoutWeb() bool {
+	_, asked := s.config.given["http"]
+	return !asked && slices.ContainsFunc(s.config.listeners, func(l *listener) bool { return l.join })
+}
+
+// maxRecord is the longest record of a datagram of size bytes: each of them
+// escaped as \u00XX, and what surrounds them.
+func maxRecord(size int) int { return 6*size + 4096 }
+
+func (s *server) announce(l *listener, g *shard.Group) {
+	var cpus []int
+	for _, page := range g.Listener().Shards {
+		cpus = append(cpus, page.CPU)
+	}
+	asked, granted := g.ReceiveBuffer()
+	s.log.Info().Str("listener", l.name).Str("address", g.Listener().Address).Str("protocol", l.protocol).
+		Int("shards", len(cpus)).Ints("cpus", cpus).Str("steer", g.Listener().Steering().Mode).Str("receive_buffer", formatSize(granted)).Str("output", l.output).
+		Msg("listening")
+	if l.gro {
+		s.log.Warn().Str("listener", l.name).Msg("with gro the kernel counts a train that it drops as one datagram: losses are at least what it says")
+	}
+	if l.output == "stdout" && isNull(os.Stdout) {
+		s.log.Warn().Str("listener", l.name).Msg("standard output is closed or the null device: records are delivered to nobody")
+	}
+	if l.steer == steer.Auto && !l.join && g.Listener().Steering().Mode != string(steer.Auto) {
+		s.log.Warn().Str("listener", l.name).Str("remedy", "udpshard doctor").
+			Msg("the kernel takes no steering program: its own hash spreads datagrams, and skew stays")
+	}
+	if granted < asked {
+		s.log.Warn().Str("listener", l.name).Str("asked", formatSize(asked)).Str("granted", formatSize(granted)).
+			Str("remedy", fmt.Sprintf("sysctl -w net.core.rmem_max=%d", asked)).
+			Msg("the receive buffer is smaller than asked: bursts will be dropped sooner")
+	}
+}
