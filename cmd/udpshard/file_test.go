@@ -39,7 +39,7 @@ func TestBadFiles(t *testing.T) {
 		{"key written with its dot", "log.level: info\nlisteners: [{}]\n", ":1:1: log.level: write log: and level: below it"},
 		{"unknown key of a listener", "listeners:\n  - address: :1\n  - adress: :2\n", ":3:5: listeners[1].adress: unknown key: use one of address, name, "},
 		{"a flag's name", "listeners:\n  - max-datagram: 9000\n", ":2:5: listeners[0].max-datagram: unknown key: use one of "},
-		{"key of a later version", "listeners:\n  - zone: x\n", ":2:5: listeners[0].zone: unknown key"},
+		{"key of a later version", "listeners:\n  - colour: x\n", ":2:5: listeners[0].colour: unknown key"},
 
 		{"size", "listeners:\n  - receive_buffer: 3MB\n", `:2:21: listeners[0].receive_buffer: "3MB" is not a size such as 8192, 64KiB, 32MiB or 1GiB`},
 		{"size beyond the engine's", "listeners:\n  - max_datagram: 64KiB\n", `:2:19: listeners[0].max_datagram: 65536 is not in 1 to 65535`},
@@ -51,7 +51,7 @@ func TestBadFiles(t *testing.T) {
 		{"cpu that is not there", "listeners:\n  - cpus: [8191]\n", `:2:11: listeners[0].cpus: cpu 8191 is not among those that this process may use (`},
 		{"prefix", "listeners:\n  - allow: [10.0.0.0/8, 10.0.0/8]\n", `:2:12: listeners[0].allow: "10.0.0/8" is neither an address nor a prefix such as`},
 		{"prefix with host bits", "listeners:\n  - allow: 10.0.0.1/8\n", `:2:12: listeners[0].allow: 10.0.0.1/8 has bits set behind its length: write 10.0.0.0/8`},
-		{"protocol", "listeners:\n  - protocol: sylog\n", `:2:15: listeners[0].protocol: "sylog" is not one of syslog, raw, echo, discard`},
+		{"protocol", "listeners:\n  - protocol: sylog\n", `:2:15: listeners[0].protocol: "sylog" is not one of syslog, dns, raw, echo, discard`},
 		{"output", "listeners:\n  - output: /var/log/x\n", `:2:13: listeners[0].output: "/var/log/x" is no output: use stdout, discard or file:PATH`},
 		{"address", "listeners:\n  - address: 5514\n", `:2:14: listeners[0].address: "5514" is not host:port, [ipv6]:port or :port`},
 		{"address without a port", "listeners:\n  - address: '127.0.0.1:'\n", `:2:14: listeners[0].address: "127.0.0.1:" is not host:port`},
