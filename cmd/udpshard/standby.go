@@ -39,6 +39,9 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *leg
 		case err := <-ended:
 			return s.afterWait(ctx, from, err)
 		case now := <-tick.C:
+			if from.book.Epoch() != epoch { // by another standby; one that is stopped does not say so
+				return again{takeover.ErrMoved}
+			}
 			stuck := ""
 			for listener, v := range vigils {
 				if text := v.Look(now); text != "" {
@@ -75,7 +78,7 @@ func (s *server) vigils(from *legacy) (map[string]*shard.Vigil, *time.Ticker) {
 	vigils := make(map[string]*shard.Vigil)
 	after := s.config.standbyAfter
 	if after == 0 {
-		return vigils, time.NewTicker(time.Hour)
+		return vigils, time.NewTicker(followEvery)
 	}
 	for _, pages := range from.book.Listeners() {
 		for _, had := range from.offer.Listeners {

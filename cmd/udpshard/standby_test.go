@@ -190,6 +190,31 @@ func TestAStoppedProcessIsReplaced(t *testing.T) {
 	}
 }
 
+// Of two standbys one takes over from a process that is stopped, and the other one
+// then waits for that one, though the first still says nothing.
+func TestStandbysFollowWhoTakesOver(t *testing.T) {
+	dir, address := publicDir(t), freeUDP(t)
+	args := []string{"--listen", address, "--protocol", "discard", "--shards", "1", "--takeover", filepath.Join(dir, "takeover.sock"), "--standby-after"}
+	p := serving(t, ordinary, append(args, "0")...)
+	last := p.startStandby(append(args, "0")...)
+	next := p.startStandby(append(args, "100ms")...)
+	p.halt()
+	s := newSenders(t, address, 1)
+	s.send(100, 10_000)
+	eventually(t, "one takes over", func() bool { return next.says(`"message":"took over`) })
+	eventually(t, "the other one waits for it", func() bool { return strings.Count(last.logs.String(), "standing by") > 1 })
+	next.cmd.Process.Kill()
+	next.wait()
+	eventually(t, "it goes on", func() bool { return last.says(`"message":"took over`) })
+	s.send(200, 10_000)
+	eventually(t, "all have come", func() bool { return last.total().Received == 200 })
+	p.cmd.Process.Kill()
+	p.wait()
+	if code := last.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
 // A process that is killed in the middle of a record is replaced by one with fewer
 // shards, which writes what waits at the other sockets to the same file: it cuts
 // the half of a record off first, and counts what is there.
