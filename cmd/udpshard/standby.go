@@ -102,6 +102,9 @@ func (s *server) afterWait(ctx context.Context, from *legacy, err error) error {
 		return nil
 	case errors.Is(err, takeover.ErrMoved):
 		return again{err}
+	case errors.As(err, new(*takeover.Refused)): // the other could not wait for this one, or could not stop
+		s.log.Warn().Err(err).Msg("not taken over: waiting for the end of the process that serves")
+		return s.bury(ctx, from)
 	case errors.Is(err, takeover.ErrGone):
 		return s.bury(ctx, from)
 	}

@@ -215,6 +215,34 @@ func TestStandbysFollowWhoTakesOver(t *testing.T) {
 	}
 }
 
+// A standby that is stopped when it is asked to take over is not waited for; when
+// it wakes up it serves all the same.
+func TestAStandbyThatSleptServes(t *testing.T) {
+	dir, address := publicDir(t), freeUDP(t)
+	args := []string{"--listen", address, "--protocol", "discard", "--shards", "2", "--takeover", filepath.Join(dir, "takeover.sock")}
+	p := serving(t, ordinary, args...)
+	next := p.startStandby(args...)
+	s := newSenders(t, address, 4)
+	s.send(100, 10_000)
+	next.halt()
+	if code := p.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if !p.says("no standby has taken over") {
+		t.Error("it does not say that it waited in vain")
+	}
+	next.cmd.Process.Signal(syscall.SIGCONT)
+	eventually(t, "it serves", func() bool { return next.says(`"message":"listening"`) })
+	s.send(200, 10_000)
+	eventually(t, "all have come, and no count goes back", func() bool { return next.total().Received == 200 })
+	if lost := next.total().Dropped.LostInCrash; lost > 0 {
+		t.Errorf("%d were lost in a crash, and there was none", lost)
+	}
+	if code := next.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
 // A process that is killed in the middle of a record is replaced by one with fewer
 // shards, which writes what waits at the other sockets to the same file: it cuts
 // the half of a record off first, and counts what is there.
