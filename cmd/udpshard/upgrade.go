@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"syscall"
 	"time"
@@ -171,7 +172,7 @@ func (h *handover) Yield(ctx context.Context) error {
 		h.begun = true
 		return <-done
 	case <-h.closed:
-		return errors.New("it ends")
+		return fmt.Errorf("it ends: %w", net.ErrClosed)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -179,7 +180,11 @@ func (h *handover) Yield(ctx context.Context) error {
 
 // Resume implements takeover.Active.
 func (h *handover) Resume(reason error) {
-	h.server.log.Warn().Err(reason).Msg("the successor has not taken over: reading on")
+	goesOn := ""
+	if h.begun {
+		goesOn = ": reading on"
+	}
+	h.server.log.Warn().Err(reason).Msg("the successor has not taken over" + goesOn)
 	if h.sameUnit { // the manager does not take a process that is dead
 		h.sameUnit = false
 		h.server.service.passOn(os.Getpid())
