@@ -131,7 +131,7 @@ func (s *server) bury(ctx context.Context, from *legacy) error {
 		return err
 	}
 	settlement := s.settle(from, output.Recover)
-	if err := s.absorb(from); err != nil {
+	if err := s.absorb(ctx, from); err != nil {
 		return err
 	}
 	s.tookOver(from, began).Uint64("lost_in_crash", settlement.Lost).Msg("took over: the process that served is no more")
@@ -150,7 +150,7 @@ func (s *server) goOn(ctx context.Context, from *legacy) error {
 	if err := s.inherit(from); err != nil {
 		return err
 	}
-	if err := s.absorb(from); err != nil {
+	if err := s.absorb(ctx, from); err != nil {
 		return err
 	}
 	s.log.Info().Msg("took over: sockets of the service manager")
@@ -172,7 +172,7 @@ func (s *server) depose(ctx context.Context, from *legacy, epoch uint64, stuck s
 	if err := s.inherit(from); err != nil {
 		return err
 	}
-	if err := s.absorb(from); err != nil {
+	if err := s.absorb(ctx, from); err != nil {
 		return err
 	}
 	s.remains = s.follow(from, epoch, written)

@@ -247,11 +247,7 @@ func TestAStandbyThatSleptServes(t *testing.T) {
 // shards, which writes what waits at the other sockets to the same file: it cuts
 // the half of a record off first, and counts what is there.
 func TestAFileIsSettledBeforeMoreIsWritten(t *testing.T) {
-	dir := publicDir(t)
-	if err := unix.Mount("udpshard-test", dir, "tmpfs", 0, "size=1m"); err != nil {
-		t.Skipf("needs a small file system: run as root (CAP_SYS_ADMIN) to mount one: %v", err)
-	}
-	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
+	dir := smallDisk(t)
 	file, address := filepath.Join(dir, "records.json"), freeUDP(t)
 	args := []string{"--listen", address, "--protocol", "raw", "--steer", "hash", "--standby-after", "10m",
 		"--takeover", filepath.Join(publicDir(t), "takeover.sock"), "--output", "file:" + file, "--shards"}
@@ -290,6 +286,40 @@ func TestAFileIsSettledBeforeMoreIsWritten(t *testing.T) {
 	}
 	if code := next.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+// smallDisk is a folder for an ordinary user that holds 1 MiB.
+func smallDisk(t *testing.T) string {
+	t.Helper()
+	dir := publicDir(t)
+	if err := unix.Mount("udpshard-test", dir, "tmpfs", 0, "size=1m"); err != nil {
+		t.Skipf("needs a small file system: run as root (CAP_SYS_ADMIN) to mount one: %v", err)
+	}
+	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
+	return dir
+}
+
+// One with fewer shards that takes over while the disk is full, and so can't write
+// what waits at the other sockets, can be stopped: the rest is counted as lost.
+func TestAHeirWhoseDiskIsFullCanBeStopped(t *testing.T) {
+	file, address := filepath.Join(smallDisk(t), "records.json"), freeUDP(t)
+	args := []string{"--listen", address, "--protocol", "raw", "--steer", "hash", "--standby-after", "10m", "--drain-timeout", "100ms",
+		"--takeover", filepath.Join(publicDir(t), "takeover.sock"), "--output", "file:" + file, "--shards"}
+	p := serving(t, ordinary, append(args, "3")...)
+	next := p.startStandby(append(args, "1")...)
+	p.halt()
+	s := newSenders(t, address, 32)
+	s.send(20_000, 100_000)
+	p.cmd.Process.Kill()
+	p.wait()
+	eventually(t, "the disk is full", func() bool { return next.says("no space left on device") })
+	if code := next.terminate(); code != exitFailed {
+		t.Errorf("exit code %d", code)
+	}
+	received, delivered, kernel, lost := next.finalLedger()
+	if received+kernel != uint64(s.sent) || delivered+lost != received || lost == 0 {
+		t.Errorf("%d received, %d delivered, %d lost, %d dropped by the kernel, of %d sent", received, delivered, lost, kernel, s.sent)
 	}
 }
 

@@ -56,7 +56,7 @@ func (s *server) succeed(ctx context.Context, from *legacy) error {
 		return err
 	}
 	s.claims = append(s.claims, claim)
-	return s.absorb(from)
+	return s.absorb(ctx, from)
 }
 
 // inherit makes the groups ready to read from the sockets, and goes on with the
@@ -79,8 +79,18 @@ func (s *server) inherit(from *legacy) error {
 
 // absorb reads the sockets that there are no shards for any more. It comes when
 // the other one can't go on, and is settled: records of these datagrams go to
-// the files that it has written to.
-func (s *server) absorb(from *legacy) error {
+// the files that it has written to. Where these take nothing, and ctx ends, they
+// are given up as in drain.
+func (s *server) absorb(ctx context.Context, from *legacy) error {
+	done := make(chan struct{})
+	defer close(done)
+	defer context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(s.config.drainTimeout):
+			s.outputs.Abort()
+		case <-done:
+		}
+	})()
 	closing := func(metrics.Socket) error { return nil } // nobody had counted
 	if from.estate != nil {
 		closing = from.estate.Surplus
