@@ -31,6 +31,12 @@ func reported(err error) bool {
 	return false
 }
 
+// pathless: there is no way to an address, or no address to go there from
+// (ip(7), connect(2)).
+func pathless(err error) bool {
+	return errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.EHOSTUNREACH)
+}
+
 // fatal: the socket can't be read any more. Whatever is not known to pass is
 // fatal: a shard that spins on an error would be a socket that nobody reads.
 func fatal(err error) bool {

@@ -254,23 +254,39 @@ func (g *Group) behindBarrier() error {
 // sockets, and a datagram whose lookup meets it in between is queued on it and
 // lost (udp_lib_unhash, inet_lookup_reuseport, Linux 6.18). One that is
 // connected is only found by its peer's datagrams, so this one is connected to
-// itself first.
+// itself first. Where there is no way to itself, since even loopback is down, it
+// is closed all the same: that is a risk for what comes in this very moment.
 func retire(fd int) error {
-	name, err := unix.Getsockname(fd)
+	own, err := unix.Getsockname(fd)
 	if err != nil {
 		return os.NewSyscallError("getsockname", err)
 	}
-	switch name := name.(type) {
-	case *unix.SockaddrInet4:
-		if name.Addr == [4]byte{} {
-			name.Addr = [4]byte{127, 0, 0, 1}
-		}
-	case *unix.SockaddrInet6:
-		if name.Addr == [16]byte{} {
-			name.Addr[15] = 1
+	for _, name := range loopbacks(own) {
+		if err = unix.Connect(fd, name); err == nil || !pathless(err) {
+			break
 		}
 	}
-	return os.NewSyscallError("connect", unix.Connect(fd, name))
+	if pathless(err) {
+		return nil
+	}
+	return os.NewSyscallError("connect", err)
+}
+
+// loopbacks are the addresses by which a socket may reach itself. IPv6 can be
+// off where sockets for both are open (net.ipv6.conf.lo.disable_ipv6).
+func loopbacks(own unix.Sockaddr) []unix.Sockaddr {
+	switch own := own.(type) {
+	case *unix.SockaddrInet4:
+		if own.Addr == [4]byte{} {
+			own.Addr = [4]byte{127, 0, 0, 1}
+		}
+	case *unix.SockaddrInet6:
+		if own.Addr == [16]byte{} {
+			own.Addr[15] = 1
+			return []unix.Sockaddr{own, &unix.SockaddrInet6{Port: own.Port, Addr: netip.MustParseAddr("::ffff:127.0.0.1").As16()}}
+		}
+	}
+	return []unix.Sockaddr{own}
 }
 
 // emptySurplus reads what waits there, on behalf of the shards.

@@ -2,9 +2,11 @@ package shard
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -360,6 +362,73 @@ func TestAHeirThatFailsTakesNothingAlong(t *testing.T) {
 	}
 	r.yield(t)
 	r.Close()
+}
+
+// Sockets without a shard are put out of use, and closed, also where IPv6 is off,
+// which sockets for both can be opened without, and where nothing is up.
+func TestSocketsAreRetiredWithoutIPv6(t *testing.T) {
+	for _, at := range []string{":0", "0.0.0.0:0", "127.0.0.1:0"} {
+		for _, up := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s up %t", at, up), func(t *testing.T) {
+				runtime.LockOSThread() // and never unlocked: the thread ends with the test
+				if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+					t.Skipf("needs CAP_SYS_ADMIN for a network namespace: %v", err)
+				}
+				if err := os.WriteFile("/proc/sys/net/ipv6/conf/all/disable_ipv6", []byte("1"), 0); err != nil && !errors.Is(err, os.ErrNotExist) {
+					t.Skipf("needs to write to /proc/sys/net: %v", err)
+				}
+				if up {
+					raiseLoopback(t)
+				}
+				c := Config{Address: at, Shards: 3}
+				first, err := Listen(c)
+				if err != nil {
+					t.Fatal(err)
+				}
+				files, err := first.Sockets()
+				if err != nil {
+					t.Fatal(err)
+				}
+				c.Shards, c.Inherit = 1, &Inheritance{Sockets: files}
+				next, err := Listen(c)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := next.TakeOver(); err != nil {
+					t.Error(err)
+				}
+				if err := next.Absorb(func(metrics.Socket) error { return nil }); err != nil {
+					t.Error(err)
+				}
+				for i, f := range files {
+					if _, err := SocketAddress(f); up && (err != nil) != (i > 0) {
+						t.Errorf("socket %d: %v", i, err)
+					}
+					f.Close()
+				}
+				next.Close()
+				first.Close()
+			})
+		}
+	}
+}
+
+// raiseLoopback brings the interface of a new network namespace up.
+func raiseLoopback(t *testing.T) {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	lo, err := unix.NewIfreq("lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lo.SetUint16(unix.IFF_UP)
+	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // A heir that gives up before it takes over closes all that it has.

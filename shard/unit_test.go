@@ -12,18 +12,19 @@ import (
 
 func TestErrnoJudgements(t *testing.T) {
 	for _, test := range []struct {
-		errno                             unix.Errno
-		empty, interrupted, scarce, fatal bool
+		errno                                       unix.Errno
+		empty, interrupted, scarce, fatal, pathless bool
 	}{
 		{errno: unix.EAGAIN, empty: true},
 		{errno: unix.EINTR, interrupted: true},
 		{errno: unix.ENOMEM, scarce: true},
 		{errno: unix.ENOBUFS, scarce: true},
 		{errno: unix.ECONNREFUSED},
-		{errno: unix.EHOSTUNREACH},
-		{errno: unix.ENETUNREACH},
+		{errno: unix.EHOSTUNREACH, pathless: true},
+		{errno: unix.ENETUNREACH, pathless: true},
 		{errno: unix.ENETDOWN},
 		{errno: unix.EMSGSIZE},
+		{errno: unix.EADDRNOTAVAIL, fatal: true, pathless: true},
 		{errno: unix.EBADF, fatal: true},
 		{errno: unix.ENOTSOCK, fatal: true},
 		{errno: unix.EFAULT, fatal: true},
@@ -31,7 +32,7 @@ func TestErrnoJudgements(t *testing.T) {
 		{errno: unix.EIO, fatal: true},
 	} {
 		if empty(test.errno) != test.empty || interrupted(test.errno) != test.interrupted ||
-			scarce(test.errno) != test.scarce || fatal(test.errno) != test.fatal {
+			scarce(test.errno) != test.scarce || fatal(test.errno) != test.fatal || pathless(test.errno) != test.pathless {
 			t.Errorf("%v is misjudged", test.errno)
 		}
 	}

@@ -77,7 +77,11 @@ func dialLegacy(ctx context.Context, c *config, log zerolog.Logger) (*legacy, er
 			log.Warn().Str("process", conn.Process()).Msg("can't stand by yet: the process that serves does not answer")
 			return nil, again{err}
 		}
-		return nil, fmt.Errorf("take over from %s: %w", conn.Process(), err)
+		err = fmt.Errorf("take over from %s: %w", conn.Process(), err)
+		if errors.Is(err, takeover.ErrSilent) {
+			err = hinted{err, "that process is stopped, or hangs: wake it up (kill -CONT), or end it (kill -KILL), and start this one again"}
+		}
+		return nil, err
 	}
 	return l, nil
 }

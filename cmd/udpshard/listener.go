@@ -164,7 +164,7 @@ func resolved(address string) netip.AddrPort {
 
 // misfit is an error in one key of a listener.
 func (l *listener) misfit(key string, err error) error {
-	place := key
+	place := "listener " + l.name + ": " + key
 	if at, ok := l.given[key]; ok {
 		place = at.place
 	}
@@ -179,7 +179,7 @@ func (l *listener) locate(err error) error {
 	}
 	key := map[string]string{
 		"Address": "address", "Shards": "shards", "CPUs": "cpus", "Batch": "batch", "MaxDatagram": "max_datagram",
-		"ReceiveBuffer": "receive_buffer", "BusyPoll": "busy_poll", "Allow": "allow", "RateLimit": "rate_limit",
+		"ReceiveBuffer": "receive_buffer", "GRO": "gro", "BusyPoll": "busy_poll", "Allow": "allow", "RateLimit": "rate_limit",
 		"Steering.Mode": "steer", "Steering.StallAfter": "stall_after",
 	}[wrong.Field]
 	return l.misfit(key, wrong.Err)

@@ -39,6 +39,9 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *leg
 		case err := <-ended:
 			return s.afterWait(ctx, from, err)
 		case now := <-tick.C:
+			if from.book.Epoch() != epoch { // by another standby; one that is stopped does not say so
+				return again{takeover.ErrMoved}
+			}
 			stuck := ""
 			for listener, v := range vigils {
 				if text := v.Look(now); text != "" {
@@ -75,7 +78,7 @@ func (s *server) vigils(from *legacy) (map[string]*shard.Vigil, *time.Ticker) {
 	vigils := make(map[string]*shard.Vigil)
 	after := s.config.standbyAfter
 	if after == 0 {
-		return vigils, time.NewTicker(time.Hour)
+		return vigils, time.NewTicker(followEvery)
 	}
 	for _, pages := range from.book.Listeners() {
 		for _, had := range from.offer.Listeners {
@@ -99,6 +102,9 @@ func (s *server) afterWait(ctx context.Context, from *legacy, err error) error {
 		return nil
 	case errors.Is(err, takeover.ErrMoved):
 		return again{err}
+	case errors.As(err, new(*takeover.Refused)): // the other could not wait for this one, or could not stop
+		s.log.Warn().Err(err).Msg("not taken over: waiting for the end of the process that serves")
+		return s.bury(ctx, from)
 	case errors.Is(err, takeover.ErrGone):
 		return s.bury(ctx, from)
 	}
@@ -125,7 +131,7 @@ func (s *server) bury(ctx context.Context, from *legacy) error {
 		return err
 	}
 	settlement := s.settle(from, output.Recover)
-	if err := s.absorb(from); err != nil {
+	if err := s.absorb(ctx, from); err != nil {
 		return err
 	}
 	s.tookOver(from, began).Uint64("lost_in_crash", settlement.Lost).Msg("took over: the process that served is no more")
@@ -144,7 +150,7 @@ func (s *server) goOn(ctx context.Context, from *legacy) error {
 	if err := s.inherit(from); err != nil {
 		return err
 	}
-	if err := s.absorb(from); err != nil {
+	if err := s.absorb(ctx, from); err != nil {
 		return err
 	}
 	s.log.Info().Msg("took over: sockets of the service manager")
@@ -166,7 +172,7 @@ func (s *server) depose(ctx context.Context, from *legacy, epoch uint64, stuck s
 	if err := s.inherit(from); err != nil {
 		return err
 	}
-	if err := s.absorb(from); err != nil {
+	if err := s.absorb(ctx, from); err != nil {
 		return err
 	}
 	s.remains = s.follow(from, epoch, written)

@@ -190,15 +190,64 @@ func TestAStoppedProcessIsReplaced(t *testing.T) {
 	}
 }
 
+// Of two standbys one takes over from a process that is stopped, and the other one
+// then waits for that one, though the first still says nothing.
+func TestStandbysFollowWhoTakesOver(t *testing.T) {
+	dir, address := publicDir(t), freeUDP(t)
+	args := []string{"--listen", address, "--protocol", "discard", "--shards", "1", "--takeover", filepath.Join(dir, "takeover.sock"), "--standby-after"}
+	p := serving(t, ordinary, append(args, "0")...)
+	last := p.startStandby(append(args, "0")...)
+	next := p.startStandby(append(args, "100ms")...)
+	p.halt()
+	s := newSenders(t, address, 1)
+	s.send(100, 10_000)
+	eventually(t, "one takes over", func() bool { return next.says(`"message":"took over`) })
+	eventually(t, "the other one waits for it", func() bool { return strings.Count(last.logs.String(), "standing by") > 1 })
+	next.cmd.Process.Kill()
+	next.wait()
+	eventually(t, "it goes on", func() bool { return last.says(`"message":"took over`) })
+	s.send(200, 10_000)
+	eventually(t, "all have come", func() bool { return last.total().Received == 200 })
+	p.cmd.Process.Kill()
+	p.wait()
+	if code := last.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// A standby that is stopped when it is asked to take over is not waited for; when
+// it wakes up it serves all the same.
+func TestAStandbyThatSleptServes(t *testing.T) {
+	dir, address := publicDir(t), freeUDP(t)
+	args := []string{"--listen", address, "--protocol", "discard", "--shards", "2", "--takeover", filepath.Join(dir, "takeover.sock")}
+	p := serving(t, ordinary, args...)
+	next := p.startStandby(args...)
+	s := newSenders(t, address, 4)
+	s.send(100, 10_000)
+	next.halt()
+	if code := p.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if !p.says("no standby has taken over") {
+		t.Error("it does not say that it waited in vain")
+	}
+	next.cmd.Process.Signal(syscall.SIGCONT)
+	eventually(t, "it serves", func() bool { return next.says(`"message":"listening"`) })
+	s.send(200, 10_000)
+	eventually(t, "all have come, and no count goes back", func() bool { return next.total().Received == 200 })
+	if lost := next.total().Dropped.LostInCrash; lost > 0 {
+		t.Errorf("%d were lost in a crash, and there was none", lost)
+	}
+	if code := next.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
 // A process that is killed in the middle of a record is replaced by one with fewer
 // shards, which writes what waits at the other sockets to the same file: it cuts
 // the half of a record off first, and counts what is there.
 func TestAFileIsSettledBeforeMoreIsWritten(t *testing.T) {
-	dir := publicDir(t)
-	if err := unix.Mount("udpshard-test", dir, "tmpfs", 0, "size=1m"); err != nil {
-		t.Skipf("needs a small file system: run as root (CAP_SYS_ADMIN) to mount one: %v", err)
-	}
-	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
+	dir := smallDisk(t)
 	file, address := filepath.Join(dir, "records.json"), freeUDP(t)
 	args := []string{"--listen", address, "--protocol", "raw", "--steer", "hash", "--standby-after", "10m",
 		"--takeover", filepath.Join(publicDir(t), "takeover.sock"), "--output", "file:" + file, "--shards"}
@@ -237,6 +286,40 @@ func TestAFileIsSettledBeforeMoreIsWritten(t *testing.T) {
 	}
 	if code := next.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+// smallDisk is a folder for an ordinary user that holds 1 MiB.
+func smallDisk(t *testing.T) string {
+	t.Helper()
+	dir := publicDir(t)
+	if err := unix.Mount("udpshard-test", dir, "tmpfs", 0, "size=1m"); err != nil {
+		t.Skipf("needs a small file system: run as root (CAP_SYS_ADMIN) to mount one: %v", err)
+	}
+	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
+	return dir
+}
+
+// One with fewer shards that takes over while the disk is full, and so can't write
+// what waits at the other sockets, can be stopped: the rest is counted as lost.
+func TestAHeirWhoseDiskIsFullCanBeStopped(t *testing.T) {
+	file, address := filepath.Join(smallDisk(t), "records.json"), freeUDP(t)
+	args := []string{"--listen", address, "--protocol", "raw", "--steer", "hash", "--standby-after", "10m", "--drain-timeout", "100ms",
+		"--takeover", filepath.Join(publicDir(t), "takeover.sock"), "--output", "file:" + file, "--shards"}
+	p := serving(t, ordinary, append(args, "3")...)
+	next := p.startStandby(append(args, "1")...)
+	p.halt()
+	s := newSenders(t, address, 32)
+	s.send(20_000, 100_000)
+	p.cmd.Process.Kill()
+	p.wait()
+	eventually(t, "the disk is full", func() bool { return next.says("no space left on device") })
+	if code := next.terminate(); code != exitFailed {
+		t.Errorf("exit code %d", code)
+	}
+	received, delivered, kernel, lost := next.finalLedger()
+	if received+kernel != uint64(s.sent) || delivered+lost != received || lost == 0 {
+		t.Errorf("%d received, %d delivered, %d lost, %d dropped by the kernel, of %d sent", received, delivered, lost, kernel, s.sent)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"syscall"
 	"time"
@@ -55,7 +56,7 @@ func (s *server) succeed(ctx context.Context, from *legacy) error {
 		return err
 	}
 	s.claims = append(s.claims, claim)
-	return s.absorb(from)
+	return s.absorb(ctx, from)
 }
 
 // inherit makes the groups ready to read from the sockets, and goes on with the
@@ -78,8 +79,18 @@ func (s *server) inherit(from *legacy) error {
 
 // absorb reads the sockets that there are no shards for any more. It comes when
 // the other one can't go on, and is settled: records of these datagrams go to
-// the files that it has written to.
-func (s *server) absorb(from *legacy) error {
+// the files that it has written to. Where these take nothing, and ctx ends, they
+// are given up as in drain.
+func (s *server) absorb(ctx context.Context, from *legacy) error {
+	done := make(chan struct{})
+	defer close(done)
+	defer context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(s.config.drainTimeout):
+			s.outputs.Abort()
+		case <-done:
+		}
+	})()
 	closing := func(metrics.Socket) error { return nil } // nobody had counted
 	if from.estate != nil {
 		closing = from.estate.Surplus
@@ -174,7 +185,7 @@ func (h *handover) Yield(ctx context.Context) error {
 		h.begun = true
 		return <-done
 	case <-h.closed:
-		return errors.New("it ends")
+		return fmt.Errorf("it ends: %w", net.ErrClosed)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -182,7 +193,11 @@ func (h *handover) Yield(ctx context.Context) error {
 
 // Resume implements takeover.Active.
 func (h *handover) Resume(reason error) {
-	h.server.log.Warn().Err(reason).Msg("the successor has not taken over: reading on")
+	goesOn := ""
+	if h.begun {
+		goesOn = ": reading on"
+	}
+	h.server.log.Warn().Err(reason).Msg("the successor has not taken over" + goesOn)
 	if h.sameUnit { // the manager does not take a process that is dead
 		h.sameUnit = false
 		h.server.service.passOn(os.Getpid())

@@ -176,7 +176,10 @@ func TestTheOneBeforeDiesAsItHandsOver(t *testing.T) {
 	p := serving(t, ordinary, append(args, "--output", "file:"+pipe)...)
 	s := newSenders(t, address, 4)
 	s.send(5000, 0)
-	eventually(t, "its output takes nothing more", func() bool { now := p.total(); return now.Received == 5000 && now.InFlight > 0 })
+	eventually(t, "its output takes nothing more", func() bool {
+		now := p.total()
+		return now.InFlight > 0 && (now.Received == 5000 || now.QueueBytes > 0) // a machine that is busy fills fewer records into a buffer
+	})
 	next := launch(t, ordinary, append([]string{"serve", "--http", p.http, "--log-format", "json", "--output", "file:" + file}, args...)...)
 	next.http = p.http
 	eventually(t, "it waits for the other's records", func() bool { return next.says("it serves until this process is ready") })

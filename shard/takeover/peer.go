@@ -103,10 +103,11 @@ func (p *peer) makeOffer(ctx context.Context, a Active) error {
 	return p.sendOffer(ctx, offer)
 }
 
-// refuse says no, if the other is still there to hear it. When ctx is done
-// this process ends, and that is no refusal.
+// refuse says no, if the other is still there to hear it. When ctx is done, or
+// why is net.ErrClosed, this process ends, and that is no refusal: the other may
+// go on then.
 func (w *wire) refuse(ctx context.Context, why error) {
-	if ctx.Err() == nil && !errors.Is(why, io.EOF) && !errors.Is(why, errDied) {
+	if ctx.Err() == nil && !errors.Is(why, io.EOF) && !errors.Is(why, errDied) && !errors.Is(why, net.ErrClosed) {
 		w.send(ctx, message{Kind: kindRefused, Words: fmt.Sprintf("%.4000s", why), Hint: fmt.Sprintf("%.4000s", remedy(why))})
 	}
 }

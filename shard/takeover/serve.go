@@ -22,7 +22,8 @@ type Active interface {
 	Offer(Hello) (Offer, error)
 	// Yield stops reading, and returns once all that was read is in the
 	// outputs for good. An error, with which Resume follows, keeps everything
-	// as it was. ctx ends when the peer does.
+	// as it was. The peer hears of it, but not of net.ErrClosed: that says that
+	// this process ends, which the peer will see. ctx ends when the peer does.
 	Yield(ctx context.Context) error
 	// Resume reads on: nobody has taken over, for the reason that it says.
 	Resume(reason error)

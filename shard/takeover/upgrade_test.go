@@ -3,6 +3,8 @@ package takeover
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -270,6 +272,17 @@ func TestSuccessorDiesAtTheLine(t *testing.T) {
 			t.Errorf("%s, and then %v", end, err)
 		}
 	}
+}
+
+// A process that ends refuses nobody: its peer sees that it has gone, and goes
+// for the claim.
+func TestYieldOfOneThatEnds(t *testing.T) {
+	keepsDescriptors(t)
+	a := newActive(t, 1)
+	a.onYield(func(context.Context) error { return fmt.Errorf("it ends: %w", net.ErrClosed) })
+	v := start(t, a)
+	c, _ := join(t, v.Path(), Successor)
+	wants(t, c.Ready(within(t)), ErrGone)
 }
 
 func TestYieldFails(t *testing.T) {
