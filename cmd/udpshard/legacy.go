@@ -38,7 +38,9 @@ type who struct {
 
 // MarshalZerologObject implements zerolog.LogObjectMarshaler.
 func (w who) MarshalZerologObject(e *zerolog.Event) {
-	e.Int("pid", w.pid)
+	if w.pid != 0 { // else it is one that has left its sockets with the service manager
+		e.Int("pid", w.pid)
+	}
 	if w.foreign {
 		e.Str("pid_namespace", "another")
 	}

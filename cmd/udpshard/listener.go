@@ -164,7 +164,7 @@ func resolved(address string) netip.AddrPort {
 
 // misfit is an error in one key of a listener.
 func (l *listener) misfit(key string, err error) error {
-	place := "listener " + l.name + ": " + key
+	place := key
 	if at, ok := l.given[key]; ok {
 		place = at.place
 	}
@@ -182,6 +182,9 @@ func (l *listener) locate(err error) error {
 		"ReceiveBuffer": "receive_buffer", "GRO": "gro", "BusyPoll": "busy_poll", "Allow": "allow", "RateLimit": "rate_limit",
 		"Steering.Mode": "steer", "Steering.StallAfter": "stall_after",
 	}[wrong.Field]
+	if _, ok := l.given[key]; !ok {
+		return usageError{fmt.Errorf("listener %s: %s: %w", l.name, key, wrong.Err)}
+	}
 	return l.misfit(key, wrong.Err)
 }
 
