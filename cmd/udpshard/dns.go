@@ -193,7 +193,10 @@ func (d *dnsService) close() {
 	}
 }
 
-func (s *server) closeDNS() {
+// closeDNS ends what is served over TCP. Conversations may wait for an output
+// that takes nothing: when late is done, what they have is given up.
+func (s *server) closeDNS(late context.Context) {
+	defer context.AfterFunc(late, s.outputs.Abort)()
 	for _, d := range s.dns {
 		d.ended.Do(d.close)
 	}
