@@ -194,17 +194,25 @@ func TestAStoppedProcessIsReplaced(t *testing.T) {
 // shards, which writes what waits at the other sockets to the same file: it cuts
 // the half of a record off first, and counts what is there.
 func TestAFileIsSettledBeforeMoreIsWritten(t *testing.T) {
+	t.Run("raw", func(t *testing.T) { testFileIsSettled(t, "raw", "") })
+	t.Run("dns", func(t *testing.T) { // whose output has records of queries over TCP, too
+		testFileIsSettled(t, "dns", "id\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x00\x00\x01\x00\x01")
+	})
+}
+
+func testFileIsSettled(t *testing.T, protocol, begin string) {
 	dir := publicDir(t)
 	if err := unix.Mount("udpshard-test", dir, "tmpfs", 0, "size=1m"); err != nil {
 		t.Skipf("needs a small file system: run as root (CAP_SYS_ADMIN) to mount one: %v", err)
 	}
 	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
 	file, address := filepath.Join(dir, "records.json"), freeUDP(t)
-	args := []string{"--listen", address, "--protocol", "raw", "--steer", "hash", "--standby-after", "10m",
+	args := []string{"--listen", address, "--protocol", protocol, "--steer", "hash", "--standby-after", "10m",
 		"--takeover", filepath.Join(publicDir(t), "takeover.sock"), "--output", "file:" + file, "--shards"}
 	p := serving(t, ordinary, append(args, "3")...)
 	next := p.startStandby(append(args, "1")...)
 	s := newSenders(t, address, 32)
+	s.begin = []byte(begin)
 	eventually(t, "the disk is full", func() bool {
 		s.send(s.sent+500, 50_000)
 		return p.says("no space left on device")
