@@ -67,14 +67,22 @@ func (s *server) newDNS(l *listener) (*dnsService, error) {
 		o.Cookies = dns.NewCookies(s.secret)
 	}
 	d := &dnsService{Server: dns.NewServer(zones, o), listener: l, stop: make(chan struct{})}
-	if o.Records {
-		// Its records are not the ledger's, which counts datagrams.
-		if d.sink, err = s.outputs.Open(l.output, 0, metrics.NewShard(0, 0), maxRecord(l.maxDatagram)); err != nil {
-			return nil, l.misfit("output", err)
-		}
-	}
 	s.dns = append(s.dns, d)
 	return d, nil
+}
+
+// openStreams opens the output of what comes over TCP, whose records are not
+// the ledger's, which counts datagrams. It comes when the shards have opened
+// theirs: who opens a file is in whose book its writes are noted.
+func (s *server) openStreams(d *dnsService) (err error) {
+	l := d.listener
+	if l.output == "discard" {
+		return nil
+	}
+	if d.sink, err = s.outputs.Open(l.output, 0, metrics.NewShard(0, 0), maxRecord(l.maxDatagram)); err != nil {
+		return l.misfit("output", err)
+	}
+	return nil
 }
 
 // notes is what a process tells the next one beside its sockets: with the
@@ -193,7 +201,10 @@ func (d *dnsService) close() {
 	}
 }
 
-func (s *server) closeDNS() {
+// closeDNS ends what is served over TCP. Conversations may wait for an output
+// that takes nothing: when late is done, what they have is given up.
+func (s *server) closeDNS(late context.Context) {
+	defer context.AfterFunc(late, s.outputs.Abort)()
 	for _, d := range s.dns {
 		d.ended.Do(d.close)
 	}

@@ -3,7 +3,10 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
+
+	"github.com/udpshard/udpshard/packet/dns"
 )
 
 // dnsSettings are of no use to listeners of other protocols.
@@ -28,10 +31,11 @@ var dnsSettings = []setting[listener]{
 func init() { listenerSettings = append(listenerSettings, dnsSettings...) }
 
 func parseSlip(text string) (int, error) {
-	if text == "0" {
-		return 0, nil
+	value, err := strconv.Atoi(text)
+	if err != nil || value < 0 || value > dns.MaxSlip {
+		return 0, fmt.Errorf("%q is not a whole number from 0 to %d", text, dns.MaxSlip)
 	}
-	return parseCount(text)
+	return value, nil
 }
 
 func parseList(text string) ([]string, error) {

@@ -37,7 +37,7 @@ func (s *server) drain(stop func(), again <-chan os.Signal, ended <-chan error) 
 			errs = append(errs, <-ended)
 		}
 	}
-	s.closeDNS()
+	s.closeDNS(late)
 	errs = append(errs, s.outputs.Close(late))
 	select {
 	case err := <-s.outputs.Broken(): // its reader left while we drained
@@ -84,7 +84,7 @@ func (s *server) leave(why string) error {
 	}
 	late, cancel := context.WithTimeout(context.Background(), s.config.drainTimeout)
 	defer cancel()
-	s.closeDNS()
+	s.closeDNS(late)
 	err := s.outputs.Close(late)
 	s.remains.end()
 	s.logLedger()

@@ -50,6 +50,11 @@ func (s *server) open(from *legacy) error {
 			return l.locate(err)
 		}
 		s.groups = append(s.groups, g)
+		if answers != nil {
+			if err := s.openStreams(answers); err != nil {
+				return err
+			}
+		}
 		page := g.Listener()
 		page.Name, page.Protocol = l.name, l.protocol
 		s.ledger.Add(page)

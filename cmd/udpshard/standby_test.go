@@ -247,13 +247,21 @@ func TestAStandbyThatSleptServes(t *testing.T) {
 // shards, which writes what waits at the other sockets to the same file: it cuts
 // the half of a record off first, and counts what is there.
 func TestAFileIsSettledBeforeMoreIsWritten(t *testing.T) {
+	t.Run("raw", func(t *testing.T) { testFileIsSettled(t, "raw", "") })
+	t.Run("dns", func(t *testing.T) { // whose output has records of queries over TCP, too
+		testFileIsSettled(t, "dns", "id\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x00\x00\x01\x00\x01")
+	})
+}
+
+func testFileIsSettled(t *testing.T, protocol, begin string) {
 	dir := smallDisk(t)
 	file, address := filepath.Join(dir, "records.json"), freeUDP(t)
-	args := []string{"--listen", address, "--protocol", "raw", "--steer", "hash", "--standby-after", "10m",
+	args := []string{"--listen", address, "--protocol", protocol, "--steer", "hash", "--standby-after", "10m",
 		"--takeover", filepath.Join(publicDir(t), "takeover.sock"), "--output", "file:" + file, "--shards"}
 	p := serving(t, ordinary, append(args, "3")...)
 	next := p.startStandby(append(args, "1")...)
 	s := newSenders(t, address, 32)
+	s.begin = []byte(begin)
 	eventually(t, "the disk is full", func() bool {
 		s.send(s.sent+500, 50_000)
 		return p.says("no space left on device")

@@ -149,9 +149,9 @@ func (s *server) discard() {
 	for _, g := range s.groups {
 		g.Close()
 	}
-	s.closeDNS()
 	soon, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
+	s.closeDNS(soon)
 	s.outputs.Close(soon) // there is nothing to write
 	s.web.shutDown(soon)
 	if s.takeover != nil {

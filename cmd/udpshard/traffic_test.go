@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -19,6 +20,7 @@ type senders struct {
 	batch []*ipv4.PacketConn
 	next  []int // number of each one's next message
 	sent  int
+	begin []byte // of each message
 }
 
 func newSenders(t *testing.T, to string, count int) *senders {
@@ -41,7 +43,7 @@ func (s *senders) burst(sender, count int) {
 	s.t.Helper()
 	messages := make([]ipv4.Message, count)
 	for i := range messages {
-		text := fmt.Appendf(nil, "<134>1 2026-11-20T10:00:00.123456Z host%d app 42 - - number %d", sender, s.next[sender]+i)
+		text := fmt.Appendf(bytes.Clone(s.begin), "<134>1 2026-11-20T10:00:00.123456Z host%d app 42 - - number %d", sender, s.next[sender]+i)
 		messages[i].Buffers = [][]byte{text}
 	}
 	for len(messages) > 0 {

@@ -24,6 +24,9 @@ const (
 	// clients that were told to come by TCP at a time, and a fraction of the
 	// descriptors that a process usually may have.
 	MostConnections = 256
+	// mostServed is how many are served, with those that had to make room while
+	// their answer was awaited: what gives it may wait for others.
+	mostServed = 2 * MostConnections
 	// IdleTimeout is how long a connection may wait for a question, to be
 	// read whole. RFC 7766 6.2.3 leaves it to the server, "of the order of a
 	// few seconds".
@@ -49,6 +52,7 @@ type Server struct {
 	closed bool
 	socket net.Listener
 	conns  map[net.Conn]time.Time // since when each is idle; zero: it is not
+	served int                    // of them, and of those that made room and have not ended
 	all    sync.WaitGroup
 }
 
@@ -86,7 +90,7 @@ func (s *Server) take(conn net.Conn) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	if s.closed || s.served == mostServed {
 		conn.Close()
 		return
 	}
@@ -94,6 +98,7 @@ func (s *Server) take(conn net.Conn) {
 		s.makeRoom()
 	}
 	s.conns[conn] = time.Now()
+	s.served++
 	s.all.Go(func() {
 		talk, end := s.Begin(client)
 		s.serve(conn, talk)
@@ -101,6 +106,7 @@ func (s *Server) take(conn net.Conn) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.conns, conn)
+		s.served--
 		conn.Close()
 	})
 }

@@ -154,6 +154,35 @@ func TestTooManyConnections(t *testing.T) {
 	}
 }
 
+// Where answers are awaited that do not come, those that come on and on are
+// sent away.
+func TestAnswersThatDoNotCome(t *testing.T) {
+	var asked atomic.Int32
+	stuck := make(chan struct{})
+	to := serving(t, &Server{Begin: func(netip.AddrPort) (Conversation, func()) {
+		return func(dst, question []byte) []byte {
+			asked.Add(1)
+			<-stuck
+			return append(dst, question...)
+		}, func() {}
+	}})
+	t.Cleanup(func() { close(stuck) }) // before Close
+	for i := range mostServed {
+		connect(t, to).Write(framed("x"))
+		for deadline := time.Now().Add(5 * time.Second); asked.Load() <= int32(i); time.Sleep(100 * time.Microsecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%d are served of %d", asked.Load(), i+1)
+			}
+		}
+	}
+	for range 10 {
+		conn := connect(t, to)
+		if _, err := receive(conn); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("one too many is served: %v", err)
+		}
+	}
+}
+
 // Close ends connections that wait, and Serve that has not begun.
 func TestClose(t *testing.T) {
 	s := &Server{}

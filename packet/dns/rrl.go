@@ -12,6 +12,9 @@ import (
 	"github.com/udpshard/udpshard/internal/rate"
 )
 
+// MaxSlip is the largest RateLimits.Slip.
+const MaxSlip = rate.MaxNth
+
 // RateLimits say how many responses a network gets. The zero RateLimits
 // limit nothing.
 type RateLimits struct {
@@ -20,7 +23,7 @@ type RateLimits struct {
 	PerSecond int
 	// Slip is which of the responses above that are not dropped but told to
 	// come back otherwise: every Slip-th of a network's own. 0 is none, 1
-	// all, up to 16.
+	// all, up to MaxSlip.
 	Slip int
 	// Prefix4 and Prefix6 are how long the prefixes are whose addresses are
 	// one network; 0 is 24 and 56.
@@ -127,7 +130,7 @@ func NewRateLimiter(limits RateLimits) (*RateLimiter, error) {
 		value, limit int
 	}{
 		{"responses a second", limits.PerSecond, rate.MaxPerSecond},
-		{"slip", limits.Slip, rate.MaxNth},
+		{"slip", limits.Slip, MaxSlip},
 		{"IPv4 prefix length", limits.Prefix4, 32},
 		{"IPv6 prefix length", limits.Prefix6, 128},
 	} {

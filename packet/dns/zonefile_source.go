@@ -48,10 +48,19 @@ func (s *sources) add(r io.Reader, file fs.File, parser, name string) *source {
 	return f
 }
 
+// openFile opens a regular file. All else is refused: a pipe may never be
+// written to, and a device never end, and whoever reads again waits for it.
+func openFile(name string) (*os.File, error) {
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: not a regular file", name)
+	}
+	return os.Open(name)
+}
+
 // Open implements fs.FS for $INCLUDE. The parser has made the path absolute
 // and cut the slash off its front.
 func (s *sources) Open(path string) (fs.File, error) {
-	file, err := os.Open("/" + path)
+	file, err := openFile("/" + path)
 	if err != nil {
 		return nil, err
 	}

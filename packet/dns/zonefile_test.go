@@ -118,6 +118,15 @@ func TestLoadZones(t *testing.T) {
 		}
 	}
 
+	for _, name := range []string{dir, os.DevNull} {
+		if _, err := LoadZones(name); err == nil || err.Error() != name+": not a regular file" {
+			t.Errorf("got %v", err)
+		}
+		if _, err := LoadZones(write("special.zone", someSOA+"$INCLUDE "+name+"\n")); err == nil || !strings.Contains(err.Error(), "special.zone:5: ") || !strings.Contains(err.Error(), name+": not a regular file") {
+			t.Errorf("got %v", err)
+		}
+	}
+
 	t.Chdir(dir)
 	if _, err := LoadZones("main.zone"); err == nil || !strings.HasPrefix(err.Error(), "sub/more:3: ") {
 		t.Errorf("got %v", err)

@@ -25,7 +25,6 @@ package dns
 import (
 	"fmt"
 	"io"
-	"os"
 )
 
 // Zones are all zones of a listener, with their answers. They do not change;
@@ -95,8 +94,8 @@ type redirection struct {
 // get the lowest of their TTLs (RFC 2181 section 5). Refused are zones that
 // break the rules: with no SOA record or several, with none of NS at the apex,
 // with records outside the zone or below a DNAME record, with something beside
-// a CNAME record; signed zones, and an origin that another zone has. Errors
-// begin with the file and the line.
+// a CNAME record; signed zones, and an origin that another zone has; and what
+// is not a regular file. Errors begin with the file and the line.
 //
 // A zone of 1,000,000 names with an address each holds 102 MiB while it is
 // served. While it is loaded, for some seconds, the process grows to 610 MiB.
@@ -114,7 +113,7 @@ func LoadZones(files ...string) (*Zones, error) {
 }
 
 func loadZone(name string) (*zone, error) {
-	file, err := os.Open(name)
+	file, err := openFile(name)
 	if err != nil {
 		return nil, err
 	}
