@@ -146,8 +146,13 @@ func TestADNSEndpointIsUpgraded(t *testing.T) {
 			if m := asking("udp", address, cookied(given)); m == nil || len(m.Answer) != 1 {
 				t.Errorf("question %d: %v", asked, m)
 			}
-			if m := asking("tcp", address, askFor("www.example.", dns.TypeA)); m == nil && !p.says("handed over") {
-				t.Errorf("question %d over TCP is not answered", asked)
+			// A connection that the one before has not accepted yet ends with it.
+			m := asking("tcp", address, askFor("www.example.", dns.TypeA))
+			if m == nil {
+				m = asking("tcp", address, askFor("www.example.", dns.TypeA))
+			}
+			if m == nil {
+				t.Errorf("question %d over TCP is not answered, also when it is asked again", asked)
 			}
 		}
 	}()
