@@ -151,6 +151,7 @@ func listenTCP(address string) (net.Listener, error) {
 func (d *dnsService) serve(socket net.Listener, g *shard.Group) {
 	d.streams.Admit = g.Admits
 	d.streams.Begin = d.converse
+	d.streams.Least = dns.HeaderSize
 	go d.streams.Serve(socket)
 	if d.sink != nil {
 		go d.flush()

@@ -44,6 +44,9 @@ type Conversation func(dst, question []byte) []byte
 type Server struct {
 	// Admit says who is served; nil is everybody.
 	Admit func(client netip.Addr) bool
+	// Least is how long a message is at the least. A shorter one is none: what
+	// follows it is not to be made sense of, and the connection ends.
+	Least int
 	// Begin begins the conversation with a client, and returns what is to be
 	// called when it has ended.
 	Begin func(client netip.AddrPort) (talk Conversation, end func())
@@ -148,6 +151,9 @@ func (s *Server) serve(conn net.Conn, talk Conversation) {
 			return
 		}
 		n := int(binary.BigEndian.Uint16(length[:]))
+		if n < s.Least {
+			return
+		}
 		question = slices.Grow(question[:0], n)[:n]
 		if _, err := io.ReadFull(conn, question); err != nil {
 			return

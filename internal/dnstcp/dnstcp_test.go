@@ -120,6 +120,18 @@ func TestAdmission(t *testing.T) {
 	}
 }
 
+// A message that is too short to be one ends the connection, at once.
+func TestMessagesThatAreTooShort(t *testing.T) {
+	conn := connect(t, serving(t, &Server{Least: 3}))
+	conn.Write(framed("one", "no", "two"))
+	if text, err := receive(conn); err != nil || text != "ONE" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if text, err := receive(conn); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
 // When there are too many, those that have been idle for longest make room,
 // and those that ask go on.
 func TestTooManyConnections(t *testing.T) {

@@ -83,11 +83,11 @@ func (z *Zones) append(dst []byte, q *Query, a *answer, most int, cookie []byte)
 		ar++
 	}
 	q.putHeader(m, a.head, a.an, a.ns, ar)
-	copy(m[headerSize:], q.question)
+	copy(m[HeaderSize:], q.question)
 	copy(m[q.End:], z.wire[a.at:a.at+uint32(a.size)])
 	moves := z.moves[a.moves:]
 	for _, position := range moves[1 : 1+moves[0]] {
-		move(m[q.End+int(position):], headerSize+len(q.Name))
+		move(m[q.End+int(position):], HeaderSize+len(q.Name))
 	}
 	if q.EDNS {
 		dst = q.appendOPT(dst, 0, cookie, false)
@@ -129,7 +129,7 @@ func AppendTruncated(dst []byte, q *Query, cookie []byte) []byte {
 
 func appendBare(dst []byte, q *Query, rcode Rcode, head uint16, cookie []byte, extended bool) []byte {
 	start := len(dst)
-	dst = slices.Grow(dst, q.End+q.optLength(cookie, extended))[:start+headerSize]
+	dst = slices.Grow(dst, q.End+q.optLength(cookie, extended))[:start+HeaderSize]
 	var ar uint16
 	if q.EDNS {
 		ar = 1

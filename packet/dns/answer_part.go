@@ -13,8 +13,8 @@ type partial struct {
 
 func (q *Query) newPartial(dst []byte, most int, cookie []byte) partial {
 	limit := q.limit(most) - q.optLength(cookie, false)
-	p := partial{dst: slices.Grow(dst, headerSize+len(q.question)), start: len(dst), limit: limit}
-	p.dst = append(p.dst[:p.start+headerSize], q.question...)
+	p := partial{dst: slices.Grow(dst, HeaderSize+len(q.question)), start: len(dst), limit: limit}
+	p.dst = append(p.dst[:p.start+HeaderSize], q.question...)
 	return p
 }
 
@@ -76,6 +76,6 @@ func (a *answer) section() uint8 {
 
 func (z *Zones) appendPart(dst []byte, q *Query, a *answer, most int, cookie []byte) ([]byte, Rcode) {
 	p := q.newPartial(dst, most, cookie)
-	p.add(z, a, headerSize+len(q.Name))
+	p.add(z, a, HeaderSize+len(q.Name))
 	return p.finish(q, cookie)
 }

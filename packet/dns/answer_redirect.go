@@ -30,7 +30,7 @@ func (a *alias) place(octet int) int {
 // turned to where things are here.
 func (z *Zones) appendRedirected(dst []byte, q *Query, n *node, most int, cookie []byte) ([]byte, Rcode) {
 	p := q.newPartial(dst, most, cookie)
-	a := alias{length: len(q.Name), at: headerSize, prefix: len(q.Name)}
+	a := alias{length: len(q.Name), at: HeaderSize, prefix: len(q.Name)}
 	copy(a.name[:], q.Name)
 	var used [maxChain]*redirection
 	redirect := &z.aliases[n.missing]
@@ -146,7 +146,7 @@ func (z *Zones) below(name []byte, apex string, rtype uint16) (closest *node, ex
 func (p *partial) graft(z *Zones, a *answer, name *alias) bool {
 	before := *p
 	base := p.size()
-	end := headerSize + name.length // of the name, in the question that a is for
+	end := HeaderSize + name.length // of the name, in the question that a is for
 	p.add(z, a, end)
 	m := p.dst[p.start:]
 	for at := base; at < len(m); {
@@ -182,7 +182,7 @@ func turnName(m []byte, i, base, end int, name *alias) (after int, ok bool) {
 	}
 	to := int(binary.BigEndian.Uint16(m[i:]) & maxPointer)
 	if to < end {
-		to = name.place(to - headerSize)
+		to = name.place(to - HeaderSize)
 	} else {
 		to += base - end - 4 // Type and Class
 	}

@@ -204,8 +204,8 @@ func reply(t testing.TB, z *Zones, message []byte, most int) *miekg.Msg {
 		t.Errorf("%x: OPT %v", message, opt)
 	}
 	if q.Name != nil {
-		if string(wire[headerSize:headerSize+len(q.question)]) != string(q.question) {
-			t.Errorf("%x: the question is %x", message, wire[headerSize:headerSize+len(q.question)])
+		if string(wire[HeaderSize:HeaderSize+len(q.question)]) != string(q.question) {
+			t.Errorf("%x: the question is %x", message, wire[HeaderSize:HeaderSize+len(q.question)])
 		}
 	}
 	return m

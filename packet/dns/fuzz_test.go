@@ -29,7 +29,7 @@ func FuzzQuery(f *testing.F) {
 		kept := bytes.Clone(message)
 		var q Query
 		_, ok := q.Decode(message)
-		if want := len(message) >= headerSize && binary.BigEndian.Uint16(message[2:])&(flagQR|flagTC) == 0; ok != want {
+		if want := len(message) >= HeaderSize && binary.BigEndian.Uint16(message[2:])&(flagQR|flagTC) == 0; ok != want {
 			t.Fatalf("answered: %v", ok)
 		}
 		if !ok {

@@ -2,7 +2,10 @@ package dns
 
 import "encoding/binary"
 
-const headerSize = 12 // octets (RFC 1035 section 4.1.1)
+// HeaderSize is how many octets every message has at the least (RFC 1035 section
+// 4.1.1).
+const HeaderSize = 12
+
 
 // The header's second word (RFC 1035 section 4.1.1, RFC 2535 section 6.1).
 const (
@@ -57,12 +60,12 @@ func (q *Query) Opcode() int { return int(q.Flags&maskOpcode) >> 11 }
 //   - NotAuth: type IXFR. Zones are not given away.
 //   - Refused: a class other than IN and ANY.
 func (q *Query) Decode(message []byte) (rcode Rcode, ok bool) {
-	if len(message) < headerSize {
+	if len(message) < HeaderSize {
 		return FormErr, false
 	}
 	q.ID = binary.BigEndian.Uint16(message)
 	q.Flags = binary.BigEndian.Uint16(message[2:])
-	q.Name, q.question, q.Type, q.Class, q.End, q.labels = nil, nil, 0, 0, headerSize, 0
+	q.Name, q.question, q.Type, q.Class, q.End, q.labels = nil, nil, 0, 0, HeaderSize, 0
 	q.EDNS, q.Size, q.Version, q.DO, q.Cookie = false, 0, 0, false, nil
 	if q.Flags&(flagQR|flagTC) != 0 {
 		return FormErr, false
@@ -98,7 +101,7 @@ func (q *Query) readQuestion(message []byte) bool {
 	default:
 		return false
 	}
-	rest := message[headerSize:]
+	rest := message[HeaderSize:]
 	i, n := 0, 0
 	for i < len(rest) && rest[i] != 0 {
 		if rest[i] > maxLabel {
@@ -119,7 +122,7 @@ func (q *Query) readQuestion(message []byte) bool {
 	q.Type = binary.BigEndian.Uint16(rest[i:])
 	q.Class = binary.BigEndian.Uint16(rest[i+2:])
 	q.question = rest[: i+4 : i+4]
-	q.End = headerSize + i + 4
+	q.End = HeaderSize + i + 4
 	lower(q.lowered[:], q.Name)
 	return true
 }
@@ -127,7 +130,7 @@ func (q *Query) readQuestion(message []byte) bool {
 // readRecords reads over the records of all other sections for the OPT
 // record, which is in the last one (RFC 6891 section 6.1.1).
 func (q *Query) readRecords(message []byte) bool {
-	counts := message[6:headerSize]
+	counts := message[6:HeaderSize]
 	if len(message) == q.End && binary.BigEndian.Uint32(counts) == 0 && counts[4]|counts[5] == 0 {
 		return true
 	}

@@ -130,9 +130,9 @@ const (
 // in name, with at least one label more.
 func (r *renderer) start(name string, fixed bool) {
 	r.buf, r.parts, r.moves = r.buf[:0], r.parts[:0], r.moves[:0]
-	r.fixed, r.zone, r.end = fixed, name, headerSize+maxName
+	r.fixed, r.zone, r.end = fixed, name, HeaderSize+maxName
 	if fixed {
-		r.end = headerSize + len(name)
+		r.end = HeaderSize + len(name)
 	}
 	if r.seen == nil {
 		r.seen = make(map[string]int)
@@ -172,7 +172,7 @@ func (r *renderer) append(p placed, section uint8) bool {
 // the additional section, where RRsets may be left out.
 func (r *renderer) name(name string, compress, note bool) {
 	if name == "" {
-		r.buf = append(r.buf, pointer>>8, headerSize)
+		r.buf = append(r.buf, pointer>>8, HeaderSize)
 		return
 	}
 	if len(r.seen) == 0 {
