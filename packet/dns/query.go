@@ -6,7 +6,6 @@ import "encoding/binary"
 // 4.1.1).
 const HeaderSize = 12
 
-
 // The header's second word (RFC 1035 section 4.1.1, RFC 2535 section 6.1).
 const (
 	flagQR      = 1 << 15
