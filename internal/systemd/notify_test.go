@@ -3,7 +3,9 @@ package systemd
 import (
 	"context"
 	"errors"
+	"net"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -11,6 +13,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/systemd/standin"
 )
@@ -134,18 +138,37 @@ func TestEnvironment(t *testing.T) {
 
 func TestBarrierEndsWithItsContext(t *testing.T) {
 	keepsDescriptors(t)
-	m := newManager(t)
-	u := unitOf(m)
-	goOn := m.Hold()
-	ctx, cancel := context.WithCancelCause(context.Background())
+	path := filepath.Join(t.TempDir(), "notify")
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer manager.Close()
+	u := &Unit{socket: path}
+	ctx, end := context.WithCancelCause(t.Context())
 	late := errors.New("late")
 	ended := make(chan error, 1)
 	go func() { ended <- u.Barrier(ctx) }()
-	cancel(late)
-	err := <-ended
-	goOn()
-	if !errors.Is(err, late) || !strings.Contains(err.Error(), "wait for the service manager") {
+	text, control := make([]byte, 100), make([]byte, unix.CmsgSpace(4))
+	n, controls, _, _, err := manager.ReadMsgUnix(text, control)
+	if err != nil || string(text[:n]) != "BARRIER=1" {
+		t.Fatalf("%q, %v", text[:n], err)
+	}
+	end(late) // the manager has the barrier, and works on
+	if err := <-ended; !errors.Is(err, late) || err.Error() != "wait for the service manager: late" {
 		t.Error(err)
 	}
-	m.Await("the barrier", func(said []standin.Message, _ []string) bool { return len(said) == 1 && said[0].Files == 1 })
+	messages, err := unix.ParseSocketControlMessage(control[:controls])
+	if err != nil || len(messages) != 1 {
+		t.Fatal(len(messages), err)
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil || len(fds) != 1 {
+		t.Fatal(fds, err)
+	}
+	unix.Close(fds[0])
+
+	if err := u.Barrier(ctx); !errors.Is(err, late) || err.Error() != "say BARRIER=1 to the service manager: late" {
+		t.Error(err) // a context that had ended before
+	}
 }

@@ -38,7 +38,10 @@ func (u *Unit) send(ctx context.Context, state string, files ...*os.File) error 
 	if u == nil || u.socket == "" {
 		return nil
 	}
-	err := sendTo(ctx, u.socket, state, files)
+	err := context.Cause(ctx)
+	if err == nil {
+		err = sendTo(ctx, u.socket, state, files)
+	}
 	if err != nil {
 		said, _, _ := strings.Cut(state, "\n")
 		err = fmt.Errorf("say %s to the service manager: %w", said, err)
@@ -80,7 +83,11 @@ func sendTo(ctx context.Context, socket, state string, files []*os.File) error {
 		}
 	})
 	runtime.KeepAlive(files)
-	if err != nil {
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	default:
 		return err
 	}
 	return os.NewSyscallError("sendmsg", sent)

@@ -90,18 +90,19 @@ func TestPutEndsWithItsContext(t *testing.T) {
 	goOn := m.Hold()
 	defer goOn()
 	u := &Unit{socket: m.Address(), stored: make(map[string]bool)}
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
+	ctx, end := context.WithCancelCause(t.Context())
+	defer end(nil)
+	late := errors.New("late")
 	s := set(t, "x", 1)
 	for range 10_000 { // the kernel lets net.unix.max_dgram_qlen messages wait
-		late := time.AfterFunc(200*time.Millisecond, cancel)
+		full := time.AfterFunc(200*time.Millisecond, func() { end(late) })
 		if err := u.Put(ctx, s); err != nil {
-			if !errors.Is(err, os.ErrDeadlineExceeded) || ctx.Err() == nil {
+			if !errors.Is(err, late) {
 				t.Error(err)
 			}
 			return
 		}
-		late.Stop()
+		full.Stop()
 	}
 	t.Error("there is room for all")
 }
