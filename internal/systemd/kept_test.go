@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/udpshard/udpshard/internal/leak"
 	"github.com/udpshard/udpshard/internal/systemd/standin"
 )
 
@@ -48,7 +49,7 @@ func TestNothingIsPassed(t *testing.T) {
 }
 
 func TestNewestWholeSet(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	for name, c := range map[string]struct {
 		change  func(newer []Passed) []Passed
 		newer   bool   // it is taken
@@ -69,7 +70,7 @@ func TestNewestWholeSet(t *testing.T) {
 		}, false, "set 9: its list: ", 2},
 	} {
 		t.Run(name, func(t *testing.T) {
-			keepsDescriptors(t)
+			leak.Descriptors(t)
 			old, next := set(t, "old", 1), set(t, "next", 2)
 			k := sorted(t, append(c.change(stored(t, next, 9)), stored(t, old, 8)...)...)
 			want, generation := old, uint64(8)
@@ -88,7 +89,7 @@ func TestNewestWholeSet(t *testing.T) {
 }
 
 func TestSocketsInNoSet(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	s := set(t, "x", 2)
 	k := sorted(t, without(stored(t, s, 1), ListKind)...)
 	if len(k.Surplus) != 2 || len(k.Dropped) != 1 || k.Dropped[0].Error() != "2 sockets are in no set: it was not stored to the end" {
@@ -97,7 +98,7 @@ func TestSocketsInNoSet(t *testing.T) {
 }
 
 func TestActivated(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	m := newManager(t)
 	sockets := udpSockets(t, 3)
 	other, pipe, err := os.Pipe()
@@ -139,7 +140,7 @@ func TestActivated(t *testing.T) {
 }
 
 func TestStoredByOthers(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	s := set(t, "x", 1)
 	passed := stored(t, s, 1)
 	socket, counters := Name{Kind: SocketKind}, Name{Kind: CountersKind}
@@ -172,7 +173,7 @@ func TestStoredByOthers(t *testing.T) {
 }
 
 func TestListThatNobodyReads(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	for text, words := range map[string]string{
 		"":   "unexpected end",
 		`{}`: "format 0",

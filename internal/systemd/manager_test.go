@@ -2,7 +2,6 @@ package systemd
 
 import (
 	"errors"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -91,28 +90,4 @@ func content(t *testing.T, f *os.File) string {
 	text := make([]byte, 100)
 	n, _ := f.ReadAt(text, 0)
 	return string(text[:n])
-}
-
-// keepsDescriptors fails a test that ends with other descriptors open than it
-// began with. It is called before anything else.
-func keepsDescriptors(t *testing.T) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") // the poller has descriptors too
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
-	count := func() int {
-		names, err := os.ReadDir("/proc/self/fd")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return len(names)
-	}
-	before := count()
-	t.Cleanup(func() {
-		if after := count(); after != before {
-			t.Errorf("%d descriptors, and %d before", after, before)
-		}
-	})
 }

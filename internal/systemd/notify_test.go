@@ -16,13 +16,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/leak"
 	"github.com/udpshard/udpshard/internal/systemd/standin"
 )
 
 func TestSays(t *testing.T) {
 	for _, at := range []string{t.TempDir() + "/notify", "@udpshard-test-" + strings.ReplaceAll(t.TempDir(), "/", "-")} {
 		t.Run(at[:1], func(t *testing.T) {
-			keepsDescriptors(t)
+			leak.Descriptors(t)
 			m := standin.New(t, at)
 			u := unitOf(m)
 			err := errors.Join(u.Status("2 listeners"), u.Ready("serves"), u.Ready(""), u.Reloading(), u.Alive(), u.MainPID(4711), u.Stopping("drains"), u.Status(""), u.Barrier(within(t)))
@@ -64,7 +65,7 @@ func TestStatusIsOneLineOfUTF8(t *testing.T) {
 
 // Callers need no if.
 func TestNobodyToTell(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	opened, err := Open()
 	if err != nil {
 		t.Fatal(err)
@@ -85,7 +86,7 @@ func TestNobodyToTell(t *testing.T) {
 }
 
 func TestManagerIsGone(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	u := &Unit{socket: t.TempDir() + "/none"}
 	for _, err := range []error{u.Ready(""), u.Barrier(within(t))} {
 		if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "to the service manager") {
@@ -112,7 +113,7 @@ func TestEnvironment(t *testing.T) {
 		"dog beside them": {map[string]string{"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "1", "LISTEN_PID": "self", "LISTEN_FDS": "x"}, "LISTEN_FDS=x", time.Microsecond},
 	} {
 		t.Run(name, func(t *testing.T) {
-			keepsDescriptors(t)
+			leak.Descriptors(t)
 			for key, value := range c.env {
 				if value == "self" {
 					value = strconv.Itoa(os.Getpid())
@@ -137,7 +138,7 @@ func TestEnvironment(t *testing.T) {
 }
 
 func TestBarrierEndsWithItsContext(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	path := filepath.Join(t.TempDir(), "notify")
 	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	if err != nil {

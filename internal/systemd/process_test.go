@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/leak"
 	"github.com/udpshard/udpshard/internal/systemd/standin"
 )
 
@@ -203,7 +204,7 @@ func (r *running) kill() {
 // What is sent while no process is there waits for the next: after kill -9 as
 // after a clean end.
 func TestProcessesInARow(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	m := newManager(t)
 	r := start(t, m, "0")
 	if r.Watchdog != 20*time.Second || r.Leaked != nil || r.Generation != 0 {
@@ -253,7 +254,7 @@ func TestProcessesInARow(t *testing.T) {
 }
 
 func TestActivatedProcess(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	m := newManager(t)
 	var unit []standin.Descriptor
 	for _, f := range udpSockets(t, 3) {

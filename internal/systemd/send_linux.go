@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/sys"
 )
 
 // patience bounds how long a message waits where the manager does not read:
@@ -50,7 +52,7 @@ func (u *Unit) send(ctx context.Context, state string, files ...*os.File) error 
 }
 
 func sendTo(ctx context.Context, socket, state string, files []*os.File) error {
-	fds, err := numbers(files)
+	fds, err := sys.Descriptors(files...)
 	if err != nil {
 		return err
 	}
@@ -91,20 +93,4 @@ func sendTo(ctx context.Context, socket, state string, files []*os.File) error {
 		return err
 	}
 	return os.NewSyscallError("sendmsg", sent)
-}
-
-// numbers returns the files' descriptors, and leaves their modes alone: Fd
-// would change O_NONBLOCK for all who have a duplicate.
-func numbers(files []*os.File) ([]int, error) {
-	fds := make([]int, 0, len(files))
-	for _, f := range files {
-		raw, err := f.SyscallConn()
-		if err == nil {
-			err = raw.Control(func(fd uintptr) { fds = append(fds, int(fd)) })
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	return fds, nil
 }

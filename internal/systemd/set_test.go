@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/udpshard/udpshard/internal/leak"
 	"github.com/udpshard/udpshard/internal/systemd/standin"
 )
 
@@ -61,7 +62,7 @@ func pass(t *testing.T, m *standin.Manager, activated ...Passed) Kept {
 }
 
 func TestKeep(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	m := newManager(t)
 	first := set(t, "first", 3, 0, 1)
 	keep(t, unitOf(m), first)
@@ -103,7 +104,7 @@ func TestKeep(t *testing.T) {
 
 // Wherever a process is killed while it keeps, the store has a whole set.
 func TestKilledWhileKeeping(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	old, next := set(t, "old", 2, 2), set(t, "next", 3)
 	next.Listeners[0].Sockets = append(next.Listeners[0].Sockets, old.Listeners[1].Sockets[0])
 	for takes := 0; ; takes++ {
@@ -145,7 +146,7 @@ func TestKilledWhileKeeping(t *testing.T) {
 // A successor in the same unit was not started from the store, and does not
 // know what is in it.
 func TestSuccessorKeeps(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	m := newManager(t)
 	old := set(t, "old", 3)
 	keep(t, unitOf(m), old)
@@ -165,7 +166,7 @@ func TestSuccessorKeeps(t *testing.T) {
 }
 
 func TestStoreIsTooSmall(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	m := newManager(t)
 	m.Limit(6, -1)
 	u := unitOf(m)
@@ -192,7 +193,7 @@ func TestStoreIsTooSmall(t *testing.T) {
 }
 
 func TestSetsThatCannotBeKept(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	m := newManager(t)
 	s := set(t, "x", 1, 1)
 	s.Listeners[1].Sockets = s.Listeners[0].Sockets

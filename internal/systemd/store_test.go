@@ -10,11 +10,13 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/leak"
 )
 
 // More than a message can carry go in several.
 func TestStoreAndRemove(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	m := newManager(t)
 	m.Limit(1000, -1)
 	u := unitOf(m)
@@ -70,7 +72,7 @@ func TestNamesThatAreRefused(t *testing.T) {
 }
 
 func TestStoreOfAClosedFile(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	u := unitOf(newManager(t))
 	f := memory(t, "")
 	f.Close()
@@ -85,7 +87,7 @@ func TestStoreOfAClosedFile(t *testing.T) {
 // A manager that reads nothing keeps nobody: what there is no room for is not
 // said.
 func TestPutEndsWithItsContext(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	m := newManager(t)
 	goOn := m.Hold()
 	defer goOn()

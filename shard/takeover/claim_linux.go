@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/sys"
 )
 
 // Claim is the right to be the active process of an epoch. It is a lock on a
@@ -42,7 +44,7 @@ func NewClaim(counters *os.File, epoch uint64) (*Claim, error) {
 	if epoch > math.MaxInt64 {
 		return nil, fmt.Errorf("epoch %d is beyond what a lock can tell", epoch)
 	}
-	fds, err := numbers([]*os.File{counters})
+	fds, err := sys.Descriptors(counters)
 	if err != nil {
 		return nil, err
 	}

@@ -6,10 +6,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/udpshard/udpshard/internal/leak"
 )
 
 func TestClaim(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	counters := memory(t)
 	defer counters.Close()
 	passed := dup(counters) // as another process has it
@@ -49,7 +51,7 @@ func TestClaim(t *testing.T) {
 // Many go through the steps of Claim at once, and each has an epoch of its
 // own.
 func TestClaimAtOnce(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	counters := memory(t)
 	defer counters.Close()
 	var epoch atomic.Uint64

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/leak"
 )
 
 // as runs f on a thread of another user, which ends with it.
@@ -42,7 +44,7 @@ func open(t *testing.T, path string) {
 }
 
 func TestOtherUsersAreRefused(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	v := start(t, newActive(t, 1))
 	open(t, v.Path())
 	var fd int
@@ -84,7 +86,7 @@ func TestOtherUsersAreRefused(t *testing.T) {
 }
 
 func TestOtherUsersAreNotBelieved(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	path := t.TempDir() + "/s"
 	open(t, path)
 	if err := os.Chmod(filepath.Dir(path), 0o777); err != nil {

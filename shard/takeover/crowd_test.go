@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/leak"
 )
 
 // lingers is an active process whose offer to standbys takes its time.
@@ -26,7 +28,7 @@ func (a lingers) Offer(h Hello) (Offer, error) {
 
 // One that comes while another takes over learns that, behind its offer.
 func TestComesAsItMoves(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	a := lingers{newActive(t, 300), make(chan struct{}), make(chan struct{})}
 	v := start(t, a)
 	late := dial(t, v.Path())
@@ -50,7 +52,7 @@ func TestComesAsItMoves(t *testing.T) {
 // Many come and go while ownership goes from one to the next: whoever asks is
 // answered by somebody.
 func TestCrowd(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	v := start(t, newActive(t, 3))
 	ctx, cancel := context.WithCancel(within(t))
 	defer cancel()
@@ -92,7 +94,7 @@ func TestCrowd(t *testing.T) {
 
 // A server that has no descriptor left accepts when it has one again.
 func TestNoDescriptorToAccept(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	v := start(t, newActive(t))
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {

@@ -12,6 +12,9 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/leak"
+	"github.com/udpshard/udpshard/internal/sys"
 )
 
 // raw sends bytes and descriptors as they are.
@@ -19,7 +22,7 @@ func raw(t *testing.T, w *wire, data string, files ...*os.File) {
 	t.Helper()
 	var rights []byte
 	if len(files) > 0 {
-		fds, err := numbers(files)
+		fds, err := sys.Descriptors(files...)
 		if err != nil {
 			t.Error(err)
 		}
@@ -85,7 +88,7 @@ func TestHostilePeer(t *testing.T) {
 		"long and with files": {data: strings.Repeat(" ", 2*maxMessage), files: 9, words: "longer than"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			keepsDescriptors(t)
+			leak.Descriptors(t)
 			v := start(t, newActive(t, 1))
 			c := dial(t, v.Path())
 			files := make([]*os.File, said.files)
@@ -143,7 +146,7 @@ func TestHostileActive(t *testing.T) {
 		"yours without":      {[]string{`{"kind":"offer","protocol":1}`, `{"kind":"yours","protocol":1}`}, nil, "came with 0 descriptors"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			keepsDescriptors(t)
+			leak.Descriptors(t)
 			reader, writer, err := os.Pipe()
 			if err != nil {
 				t.Fatal(err)
@@ -177,7 +180,7 @@ func TestHostileActive(t *testing.T) {
 
 // Without room for more descriptors the kernel cuts what it passes.
 func TestNoRoomForDescriptors(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	v := start(t, newActive(t, 20))
 	c := dial(t, v.Path())
 	var limit unix.Rlimit
@@ -212,7 +215,7 @@ func TestNoRoomForDescriptors(t *testing.T) {
 
 // A descriptor that is passed is closed in programs that are started.
 func TestCloseOnExec(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	v := start(t, newActive(t, 1))
 	_, o := join(t, v.Path(), Standby)
 	flags, err := unix.FcntlInt(o.Listeners[0].Sockets[0].Fd(), unix.F_GETFD, 0)
@@ -223,7 +226,7 @@ func TestCloseOnExec(t *testing.T) {
 
 // O_NONBLOCK is one for all duplicates: nobody may change it.
 func TestNonblockStays(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -252,7 +255,7 @@ type withWeb2 struct {
 
 func (a *withWeb2) Offer(h Hello) (Offer, error) {
 	o, err := a.active.Offer(h)
-	fds, _ := numbers([]*os.File{a.web})
+	fds, _ := sys.Descriptors(a.web)
 	fd, _ := unix.FcntlInt(uintptr(fds[0]), unix.F_DUPFD_CLOEXEC, 0)
 	o.Web = os.NewFile(uintptr(fd), "web")
 	return o, err

@@ -3,7 +3,6 @@ package takeover
 import (
 	"context"
 	"errors"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,30 +18,6 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // soon bounds what is to happen at once; nothing waits for its end.
 const soon = 20 * time.Second
-
-// keepsDescriptors fails a test that ends with other descriptors open than it
-// began with. It is called before anything else.
-func keepsDescriptors(t *testing.T) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") // the poller has descriptors too
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
-	count := func() int {
-		names, err := os.ReadDir("/proc/self/fd")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return len(names)
-	}
-	before := count()
-	t.Cleanup(func() {
-		if after := count(); after != before {
-			t.Errorf("%d descriptors, and %d before", after, before)
-		}
-	})
-}
 
 func udpSocket(t *testing.T) *os.File {
 	t.Helper()

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/leak"
 )
 
 // stale leaves a socket's file behind, as a process does that is killed.
@@ -47,7 +49,7 @@ func TestListenAt(t *testing.T) {
 		"another's, too long": {long + "/" + strings.Repeat("s", nameRoom+1), func(t *testing.T, path string) { os.MkdirAll(filepath.Dir(path), 0o700) }, "holds"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			keepsDescriptors(t)
+			leak.Descriptors(t)
 			folder := t.TempDir()
 			path := folder + "/" + at.path
 			if at.there != nil {
@@ -127,7 +129,7 @@ func TestAbstractNamesAreRefused(t *testing.T) {
 }
 
 func TestDialNobody(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	folder := t.TempDir()
 	stale(t, folder+"/stale")
 	os.WriteFile(folder+"/file", nil, 0o600)
@@ -139,7 +141,7 @@ func TestDialNobody(t *testing.T) {
 }
 
 func TestModeWithAnyMask(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	for _, mask := range []int{0, 0o077, 0o777} {
 		path := t.TempDir() + "/s"
 		before := unix.Umask(mask)
@@ -177,7 +179,7 @@ func TestModeFromTheFirstMoment(t *testing.T) {
 // Of many that find the same stale file, or none, one has the path: whoever
 // dials it finds that one.
 func TestListenAtOnce(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	for _, leave := range []bool{true, false} {
 		for range 10 {
 			path := t.TempDir() + "/s"
@@ -219,7 +221,7 @@ func TestListenAtOnce(t *testing.T) {
 // What took the path since is not removed, and a closing server and one that
 // listens anew do not meet.
 func TestCloseRemovesItsOwnFileAlone(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	path := t.TempDir() + "/s"
 	first, err := Listen(path, "1.0")
 	if err != nil {
@@ -264,7 +266,7 @@ func TestCloseRemovesItsOwnFileAlone(t *testing.T) {
 }
 
 func TestSeizeTakesNoForeignFile(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	path := t.TempDir() + "/s"
 	os.WriteFile(path, []byte("precious"), 0o600)
 	if _, err := Seize(path, ""); err == nil || !strings.Contains(err.Error(), "is no socket") || remedy(err) == "" {
@@ -276,7 +278,7 @@ func TestSeizeTakesNoForeignFile(t *testing.T) {
 }
 
 func TestFolderIsGone(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	folder := t.TempDir() + "/run"
 	os.Mkdir(folder, 0o700)
 	s, err := Listen(folder+"/s", "")
@@ -292,7 +294,7 @@ func TestFolderIsGone(t *testing.T) {
 
 // One that hangs has the path all the same, with a full backlog too.
 func TestFullBacklog(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	s, err := Listen(t.TempDir()+"/s", "1.0")
 	if err != nil {
 		t.Fatal(err)

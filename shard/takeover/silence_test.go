@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/leak"
 )
 
 // impatient makes every step time out soon.
@@ -18,7 +20,7 @@ func impatient(s *Server) {
 }
 
 func TestSilentSuccessor(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	a := newActive(t, 1)
 	v := start(t, a, impatient)
 	c := dial(t, v.Path())
@@ -108,7 +110,7 @@ func TestActiveDies(t *testing.T) {
 	}
 	for i := range steps {
 		t.Run(steps[i].name, func(t *testing.T) {
-			keepsDescriptors(t)
+			leak.Descriptors(t)
 			c, _ := pretend(t, func(w *wire) {
 				for _, s := range steps[:i+1] {
 					s.do(w)
@@ -121,7 +123,7 @@ func TestActiveDies(t *testing.T) {
 	whole := []func(*wire){hello, offer, ready, yours, mine, left}
 	for i := range whole {
 		t.Run([]string{"hello", "offer", "ready", "yours", "mine", "left"}[i], func(t *testing.T) {
-			keepsDescriptors(t)
+			leak.Descriptors(t)
 			c, _ := pretend(t, func(w *wire) {
 				for _, do := range whole[:i+1] {
 					do(w)
@@ -143,7 +145,7 @@ func TestActiveDies(t *testing.T) {
 // The active process says left just as the successor stops waiting for it:
 // both agree whether it has taken over.
 func TestMineAtTheLine(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	for range 200 {
 		ctx, cancel := context.WithCancel(context.Background())
 		var committed error
@@ -179,7 +181,7 @@ func TestMineAtTheLine(t *testing.T) {
 
 // A last word is heard where the other has closed without reading ours.
 func TestLastWord(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	c, done := pretend(t, func(w *wire) {
 		raw, err := w.conn.SyscallConn()
 		if err != nil {
@@ -201,7 +203,7 @@ func TestLastWord(t *testing.T) {
 }
 
 func TestContextEndsWaiting(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	a := newActive(t, 1)
 	v := start(t, a)
 	c, _ := join(t, v.Path(), Standby)
@@ -223,7 +225,7 @@ func TestContextEndsWaiting(t *testing.T) {
 }
 
 func TestServeEnds(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	a := newActive(t, 1)
 	v := start(t, a)
 	standby, _ := join(t, v.Path(), Standby)
@@ -244,7 +246,7 @@ func TestServeEnds(t *testing.T) {
 
 // Close while it is handing over: both agree on how that ended.
 func TestCloseInAHandover(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	a := newActive(t, 1)
 	a.onYield(func(ctx context.Context) error {
 		<-ctx.Done()

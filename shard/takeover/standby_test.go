@@ -5,10 +5,12 @@ import (
 	"errors"
 	"slices"
 	"testing"
+
+	"github.com/udpshard/udpshard/internal/leak"
 )
 
 func TestPassToStandbys(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	a := newActive(t, 2)
 	v := start(t, a)
 	wants(t, v.Pass(within(t)), ErrNoStandby)
@@ -54,7 +56,7 @@ func (a *active) waitFor(v served, n int) {
 }
 
 func TestSuccessorBeforeStandbys(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	a := newActive(t, 1)
 	v := start(t, a)
 	standby, _ := join(t, v.Path(), Standby)
@@ -66,7 +68,7 @@ func TestSuccessorBeforeStandbys(t *testing.T) {
 
 // A standby that is stopped does not keep the next one from taking over.
 func TestStoppedStandby(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	a := newActive(t, 1)
 	v := start(t, a, impatient)
 	stopped, _ := join(t, v.Path(), Standby)
@@ -94,7 +96,7 @@ func TestStoppedStandby(t *testing.T) {
 
 // A standby that hangs after yours is given up, and the next one asked.
 func TestStandbyHangs(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	a := newActive(t, 1)
 	v := start(t, a, impatient)
 	hangs, _ := join(t, v.Path(), Standby)
@@ -114,7 +116,7 @@ func TestStandbyHangs(t *testing.T) {
 }
 
 func TestPassThatCannotYield(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	a := newActive(t, 1)
 	full := errors.New("the disk is full")
 	a.onYield(func(context.Context) error { return full })
@@ -135,7 +137,7 @@ func TestPassThatCannotYield(t *testing.T) {
 
 // The first standby dies while all is flushed for it: the next one gets it.
 func TestStandbyDies(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	a := newActive(t, 1)
 	v := start(t, a)
 	first, _ := join(t, v.Path(), Standby)
@@ -164,7 +166,7 @@ func TestStandbyDies(t *testing.T) {
 }
 
 func TestPassIsCancelled(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	a := newActive(t, 1)
 	a.onYield(func(ctx context.Context) error {
 		<-ctx.Done()

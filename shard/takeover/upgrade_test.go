@@ -9,12 +9,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/udpshard/udpshard/internal/leak"
 )
 
 func TestUpgrade(t *testing.T) {
 	for name, sockets := range map[string][]int{"two": {2}, "none": {}, "an empty listener": {1, 0, 3}, "600": {600}, "full messages": {253, 254, 1}} {
 		t.Run(name, func(t *testing.T) {
-			keepsDescriptors(t)
+			leak.Descriptors(t)
 			a := newActive(t, sockets...)
 			v := start(t, a)
 			a.counters.WriteString("12345")
@@ -70,7 +72,7 @@ func TestUpgrade(t *testing.T) {
 }
 
 func TestWeb(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	a := &withWeb{newActive(t, 1), udpSocket(t)}
 	t.Cleanup(func() { a.web.Close() })
 	v := start(t, a)
@@ -92,7 +94,7 @@ func (a *withWeb) Offer(h Hello) (Offer, error) {
 }
 
 func TestLongHello(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	a := newActive(t)
 	v := start(t, a)
 	want := make([]Want, 3*maxWants+1)
@@ -111,7 +113,7 @@ func TestLongHello(t *testing.T) {
 }
 
 func TestRefusalSaysWhatToDo(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	a := newActive(t, 1)
 	a.refuses = hinted{errors.New("it has 4 shards, and 2 are wanted"), "give it --shards 4"}
 	v := start(t, a)
@@ -124,7 +126,7 @@ func TestRefusalSaysWhatToDo(t *testing.T) {
 }
 
 func TestOneSuccessorAtATime(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	a := newActive(t, 1)
 	v := start(t, a)
 	first, _ := join(t, v.Path(), Successor)
@@ -199,7 +201,7 @@ func TestSuccessorDies(t *testing.T) {
 	}
 	for _, death := range deaths {
 		t.Run(death.name, func(t *testing.T) {
-			keepsDescriptors(t)
+			leak.Descriptors(t)
 			a := newActive(t, 2)
 			v := start(t, a)
 			c := dial(t, v.Path())
@@ -277,7 +279,7 @@ func TestSuccessorDiesAtTheLine(t *testing.T) {
 // A process that ends refuses nobody: its peer sees that it has gone, and goes
 // for the claim.
 func TestYieldOfOneThatEnds(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	a := newActive(t, 1)
 	a.onYield(func(context.Context) error { return fmt.Errorf("it ends: %w", net.ErrClosed) })
 	v := start(t, a)
@@ -286,7 +288,7 @@ func TestYieldOfOneThatEnds(t *testing.T) {
 }
 
 func TestYieldFails(t *testing.T) {
-	keepsDescriptors(t)
+	leak.Descriptors(t)
 	a := newActive(t, 1)
 	a.onYield(func(context.Context) error { return errors.New("the disk is full") })
 	v := start(t, a)

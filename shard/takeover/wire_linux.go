@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/sys"
 )
 
 // wire is one end of a connection. One goroutine may receive and another one
@@ -80,7 +82,7 @@ func (w *wire) send(ctx context.Context, m message, files ...*os.File) error {
 	}
 	var rights []byte
 	if len(files) > 0 {
-		fds, err := numbers(files)
+		fds, err := sys.Descriptors(files...)
 		if err != nil {
 			return fmt.Errorf("%s: %w", m.Kind, err)
 		}
@@ -106,22 +108,6 @@ func (w *wire) send(ctx context.Context, m message, files ...*os.File) error {
 // unix(7), ETOOMANYREFS: as many as the limit on open files, over all of the
 // user's sockets, unless with CAP_SYS_RESOURCE. They go as they are received.
 const refsPause = 10 * time.Millisecond
-
-// numbers returns the descriptors of files. File.Fd would do too, but that of
-// a file from net makes the socket blocking, in every process that has it.
-func numbers(files []*os.File) ([]int, error) {
-	fds := make([]int, 0, len(files))
-	for _, f := range files {
-		raw, err := f.SyscallConn()
-		if err == nil {
-			err = raw.Control(func(fd uintptr) { fds = append(fds, int(fd)) })
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	return fds, nil
-}
 
 // receive waits for a message: for the limit at the most, or if that is 0 for
 // as long as ctx and the connection last. The files are the caller's. The
