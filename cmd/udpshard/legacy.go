@@ -17,8 +17,8 @@ import (
 )
 
 // legacy is what a process that serves now has for this one, which replaces it
-// or stands by, or what one that has ended left with the service manager; nil
-// where there is nothing.
+// or stands by, or what one has left that does not serve any more; nil where
+// there is nothing.
 type legacy struct {
 	conn  *takeover.Conn // nil: there is no such process
 	offer takeover.Offer
@@ -116,6 +116,33 @@ func (l *legacy) introduce(ctx context.Context, c *config) (err error) {
 	return nil
 }
 
+// outlive keeps the legacy of a process that does not serve any more, or whose
+// connection has ended: until another one answers it is all there is. Where that
+// one has taken over, and the one before could still say so, it has its counters.
+func (l *legacy) outlive() {
+	if l == nil {
+		return
+	}
+	l.estate = nil
+	if l.conn == nil {
+		return
+	}
+	heir := l.conn.Moved()
+	l.conn.Close()
+	l.conn = nil
+	if heir.Counters == nil {
+		return
+	}
+	book, err := metrics.OpenBook(heir.Counters)
+	if err != nil {
+		heir.Counters.Close()
+		l.log.Warn().Err(err).Msg("the counters of the process that has taken over can't be read: should it die at once, those of the one before are gone on from")
+		return
+	}
+	l.book.Close()
+	l.book, l.offer.PID = book, heir.PID
+}
+
 // close gives up what was not taken.
 func (l *legacy) close() {
 	if l == nil {
@@ -137,10 +164,22 @@ func (l *legacy) inheritance(address string) *shard.Inheritance {
 	}
 	for _, had := range l.offer.Listeners {
 		if oneAddress(had.Address, address) {
-			return &shard.Inheritance{Sockets: had.Sockets, Seed: had.Seed}
+			return &shard.Inheritance{Sockets: inUse(had.Sockets), Seed: had.Seed}
 		}
 	}
 	return nil
+}
+
+// inUse are the sockets that are members of their group: the last ones are none
+// any more if a process has taken over that has put them out of use, for it had
+// fewer shards, and that has ended.
+func inUse(sockets []*os.File) []*os.File {
+	for i, file := range sockets {
+		if _, err := shard.SocketAddress(file); err != nil {
+			return sockets[:i]
+		}
+	}
+	return sockets
 }
 
 // oneAddress says whether two spellings are of one address. Port 0 is another

@@ -66,6 +66,7 @@ type server struct {
 	takeover *takeover.Server // likewise
 	handover *handover
 	claims   []*takeover.Claim
+	met      *legacy // of another process that was faster; nil: none
 	second   sync.Once
 	remains  *remains // of a process that was replaced, and may still live; nil: none
 }
@@ -107,17 +108,17 @@ func (s *server) run(signals signals) error {
 	defer stop()
 	ended := make(chan error, len(s.groups))
 	kept := s.service.keep(s, readPause)
-	s.read(ctx, ended)
-	s.web.serve()
-	s.service.ready(s, kept)
-	s.stats = newStats(s.ledger, s.log, s.config.statsInterval)
-	if s.takeover != nil {
+	if s.takeover != nil { // before it reads: what kills it may be the first that comes
 		go func() {
 			if err := s.takeover.Serve(ctx, s.handover); err != nil && ctx.Err() == nil && !errors.Is(err, net.ErrClosed) {
 				s.log.Error().Err(err).Msg("nobody can take over any more")
 			}
 		}()
 	}
+	s.read(ctx, ended)
+	s.web.serve()
+	s.service.ready(s, kept)
+	s.stats = newStats(s.ledger, s.log, s.config.statsInterval)
 
 	err := s.wait(ctx, signals, ended)
 	s.handover.close()

@@ -30,6 +30,7 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *leg
 	waiting, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := make(chan error, 1)
+	from.conn.Count(s.book.File())
 	go func() { ended <- from.conn.Wait(waiting) }()
 	epoch := from.book.Epoch() // of the process that is watched
 	vigils, tick := s.vigils(from)
@@ -237,12 +238,15 @@ func (s *server) claim(ctx context.Context, replaced func(context.Context) bool,
 	}
 }
 
-// answered says whether somebody serves at the path. One that is about to end
-// may take a connection, but does not answer.
+// answered says whether somebody serves at the path, and keeps what that one
+// has. One that is about to end may take a connection, but does not answer.
 func (s *server) answered(ctx context.Context) bool {
 	other, err := dialLegacy(ctx, s.config, s.log)
-	other.close()
-	return other != nil && err == nil
+	if err != nil {
+		return false
+	}
+	s.met = other
+	return other != nil
 }
 
 // tookOver begins what is logged of it. Files may have been renamed since this

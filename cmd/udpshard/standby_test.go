@@ -142,6 +142,55 @@ func TestAKilledProcessIsReplaced(t *testing.T) {
 	}
 }
 
+// A standby that dies when it has just taken over is followed by the next one,
+// which may not have met it: by the sockets and the counters that it has.
+func TestAStandbyDiesAtOnce(t *testing.T) {
+	dir := publicDir(t)
+	file, address := filepath.Join(dir, "records.json"), freeUDP(t)
+	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"),
+		"--output", "file:" + file, "--standby-after", "10s"}
+	p := serving(t, ordinary, args...)
+	report := sendingTo(t, address, "--rate", "80000", "--duration", "5s", "--flows", "16", "--verify", file)
+	for range 5 {
+		queue := []*process{p.startStandby(args...), p.startStandby(args...)}
+		p.reads()
+		before := p.total()
+		p.cmd.Process.Kill()
+		p.wait()
+		var active, next *process
+		eventually(t, "one has taken over", func() bool {
+			for i, q := range queue {
+				if q.says(`"message":"took over`) {
+					active, next = q, queue[1-i]
+				}
+			}
+			return active != nil
+		})
+		active.cmd.Process.Kill()
+		active.wait()
+		eventually(t, "the next one has", func() bool { return next.says(`"message":"took over`) })
+		p = next
+		if now := p.total(); now.Received < before.Received || now.Delivered < before.Delivered {
+			t.Errorf("counters went back from %+v to %+v", before, now)
+		}
+		p.reads()
+	}
+	// What the one had read that nobody met is in the file, or gone with it.
+	r, total := report(), p.total()
+	if all := r.Records.Total; all.Doubled > 0 || all.Reordered > 0 || all.Arrived < total.Delivered || total.Received+total.Dropped.Kernel > r.Sent || total.Dropped.Kernel > 0 && !p.says("smaller than asked") {
+		t.Errorf("%+v of %d sent; %+v", all, r.Sent, total)
+	}
+	t.Logf("%d sent, %d in no account", r.Sent, r.Sent-total.Received-total.Dropped.Kernel)
+	lines(t, file, func(line []byte) {
+		if !json.Valid(line) {
+			t.Errorf("no record: %.200s", line)
+		}
+	})
+	if code := p.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
 // A process that is stopped is replaced within the patience of those who ask
 // it; when it wakes up it sees that, and leaves.
 func TestAStoppedProcessIsReplaced(t *testing.T) {

@@ -41,10 +41,15 @@ func started(f *flags, c *config, v *service, signals signals) (*server, error) 
 		case <-ctx.Done():
 		}
 	}()
+	var last *legacy // of the process that has served last, as far as this one knows
+	defer func() { last.close() }()
 	for began, told := time.Now(), false; ; {
 		s := newServer(f, c, v)
 		attempt := time.Now()
-		err := s.start(ctx, signals.reload)
+		var err error
+		if last, err = s.predecessor(ctx, last); err == nil {
+			err = s.start(ctx, signals.reload, last)
+		}
 		if err == nil {
 			cancel()
 			<-heard
@@ -59,6 +64,11 @@ func started(f *flags, c *config, v *service, signals signals) (*server, error) 
 			return s, nil
 		}
 		s.discard()
+		last.outlive()
+		if s.met != nil {
+			last.close()
+			last = s.met
+		}
 		select {
 		case sig := <-stopped:
 			v.log.Info().Stringer("signal", sig).Msg("stopped before it was active")
@@ -81,23 +91,36 @@ func started(f *flags, c *config, v *service, signals signals) (*server, error) 
 				v.log.Warn().Err(retry.error).Msg("can't stand by yet: trying again")
 			}
 		}
+		if errors.Is(err, errReloaded) { // it may be another one that is to be asked
+			last.close()
+			last = nil
+		}
 		c = s.config
 		time.Sleep(againPause)
 	}
 }
 
+// predecessor is who serves now. Where nobody does it is last, the process that
+// did, or what that has left with the service manager.
+func (s *server) predecessor(ctx context.Context, last *legacy) (*legacy, error) {
+	if last != nil && last.conn != nil {
+		return last, nil
+	}
+	from, err := dialLegacy(ctx, s.config, s.log)
+	switch {
+	case err != nil || from == nil && last != nil:
+		return last, err
+	case from != nil:
+		last.close()
+		return from, nil
+	}
+	return s.service.legacy(s.config)
+}
+
 // start opens all there is, and where another process serves it now takes it
 // over. When ctx ends first, the other goes on.
-func (s *server) start(ctx context.Context, reload <-chan os.Signal) error {
-	from, err := dialLegacy(ctx, s.config, s.log)
-	if err == nil && from == nil {
-		from, err = s.service.legacy(s.config)
-	}
-	if err != nil {
-		return err
-	}
-	defer from.close()
-	err = s.open(from)
+func (s *server) start(ctx context.Context, reload <-chan os.Signal, from *legacy) error {
+	err := s.open(from)
 	switch {
 	case err != nil:
 		err = from.explain(err)

@@ -23,6 +23,7 @@ import (
 func (s *server) takeOver(ctx context.Context, from *legacy) error {
 	s.log.Info().EmbedObject(from.who()).Str("version", from.offer.Version).Msg("taking over: it serves until this process is ready")
 	began := time.Now()
+	from.conn.Count(s.book.File())
 	err := from.conn.Ready(ctx)
 	if err == nil {
 		err = s.succeed(ctx, from)

@@ -17,12 +17,20 @@ import (
 // time, but Close by any goroutine.
 type Conn struct {
 	*wire
-	path string
+	path     string
+	counters *os.File // that go with ready
 
 	mu       sync.Mutex
 	closed   bool
 	listener *net.UnixListener // from yours on
 	file     identity
+	heir     Heir // that came with moved
+}
+
+// Heir is who has taken over, as the process that it has replaced says.
+type Heir struct {
+	PID      int      // 0 where it was not said
+	Counters *os.File // may be nil
 }
 
 // Dial connects to the active process at the path. The error is ErrNobody
@@ -105,6 +113,30 @@ func answered(m message) error {
 	return fmt.Errorf("%q came out of turn", m.Kind)
 }
 
+// Count says what this process will count in, for the standbys of the other:
+// see Moved. The caller keeps it open for as long as it has the connection.
+func (c *Conn) Count(in *os.File) { c.counters = in }
+
+// ready is the message that says so, and what comes with it.
+func (c *Conn) ready() (message, []*os.File) {
+	if c.counters == nil {
+		return message{Kind: kindReady}, nil
+	}
+	return message{Kind: kindReady, Counters: true}, []*os.File{c.counters}
+}
+
+// Moved returns who has taken over, when Ready or Wait has returned ErrMoved.
+// Its counters, which are the caller's then, are all there is of it if it dies
+// before it answers; its sockets are those of the offer, but for ones that it
+// had more.
+func (c *Conn) Moved() Heir {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h := c.heir
+	c.heir = Heir{}
+	return h
+}
+
 func gone(err error) error {
 	if errors.Is(err, io.EOF) {
 		return ErrGone
@@ -115,7 +147,8 @@ func gone(err error) error {
 // Ready says that this process could take over now, and waits like Wait: the
 // active process stops reading, and flushes.
 func (c *Conn) Ready(ctx context.Context) error {
-	if err := c.send(ctx, message{Kind: kindReady}); err != nil && !errors.Is(err, io.EOF) {
+	m, files := c.ready()
+	if err := c.send(ctx, m, files...); err != nil && !errors.Is(err, io.EOF) {
 		return err // at its end there may be a last word to read
 	}
 	return c.Wait(ctx)
@@ -131,9 +164,12 @@ func (c *Conn) Wait(ctx context.Context) error {
 		case err != nil:
 			return gone(err)
 		case m.Kind == kindAsk:
-			if err := c.send(ctx, message{Kind: kindReady}); err != nil && !errors.Is(err, io.EOF) {
+			m, files := c.ready()
+			if err := c.send(ctx, m, files...); err != nil && !errors.Is(err, io.EOF) {
 				return err
 			}
+		case m.Kind == kindMoved:
+			return c.moved(m, files)
 		case m.Kind == kindYours:
 			return c.inherit(m, files)
 		default:
@@ -141,6 +177,19 @@ func (c *Conn) Wait(ctx context.Context) error {
 			return answered(m)
 		}
 	}
+}
+
+// moved keeps what came with the word of it.
+func (c *Conn) moved(m message, files []*os.File) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		shut(files...)
+	} else if c.heir.PID = m.PID; m.Counters {
+		shut(c.heir.Counters)
+		c.heir.Counters = files[0]
+	}
+	return ErrMoved
 }
 
 // inherit makes a listener of the socket that came with yours.
@@ -224,6 +273,8 @@ func (c *Conn) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
+	shut(c.heir.Counters)
+	c.heir = Heir{}
 	if c.listener != nil {
 		c.listener.Close()
 		c.listener = nil

@@ -10,7 +10,7 @@
 //	hello           →            who it is, and which listeners it is set up for
 //	                ←  offer     every socket in order, the counters, the web socket; or refused
 //	  prepares, as long as it likes; the active process reads on
-//	ready           →
+//	ready           →            with its own counters
 //	                   Yield     stops reading, and flushes what it had read
 //	                ←  yours     with the socket that listens at the path
 //	mine            →
@@ -28,7 +28,8 @@
 //	  waits in the queue
 //	                ←  ask       the active process stops (Server.Pass), and this is the first in the queue
 //	ready           →            and on as above
-//	                ←  moved     or: a successor or another standby has taken over, dial again
+//	                ←  moved     or: a successor or another standby has taken over, dial again;
+//	                             with the counters of that one, should it die before it answers
 //	                   (end)     or: the active process is no more
 //
 // The socket that listens is handed over too, rather than replaced at its

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 )
 
 // attend answers a peer that has its offer.
@@ -21,6 +22,7 @@ func (s *Server) attend(a Active, p *peer) error {
 			if !more {
 				return context.Cause(p.ctx)
 			}
+			shut(m.files...)
 			return fmt.Errorf("%q came, where nothing was asked", m.Kind)
 		case r := <-p.pass:
 			ctx, cancel := context.WithCancel(p.ctx)
@@ -115,13 +117,18 @@ func (s *Server) commit(ctx context.Context, a Active, p *peer) error {
 }
 
 // tellMoved tells all others where to go, before the claim is given up: one
-// that only saw its connection end would go for the claim.
+// that only saw its connection end would go for the claim. If the new one dies
+// before they meet it, they have its counters.
 func (s *Server) tellMoved(to *peer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	moved, files := message{Kind: kindMoved, PID: to.hello.PID}, []*os.File(nil)
+	if to.counters != nil {
+		moved.Counters, files = true, []*os.File{to.counters}
+	}
 	for _, p := range s.waiting {
 		if p != to {
-			p.send(context.Background(), message{Kind: kindMoved}) // fails if it has gone
+			p.send(context.Background(), moved, files...) // fails if it has gone
 		}
 	}
 	close(s.moved)

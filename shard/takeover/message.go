@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 )
 
 // protocol is the number that every message carries. It changes when a
@@ -49,7 +50,7 @@ const (
 // carries says of every kind whether descriptors may come with it.
 var carries = map[kind]bool{
 	kindHello: false, kindWants: false, kindOffer: true, kindListener: true, kindSockets: true, kindAsk: false,
-	kindReady: false, kindYours: true, kindMine: false, kindLeft: false, kindMoved: false, kindRefused: false,
+	kindReady: true, kindYours: true, kindMine: false, kindLeft: false, kindMoved: true, kindRefused: false,
 }
 
 // message is what is sent: one JSON object.
@@ -59,14 +60,14 @@ type message struct {
 	Version  string `json:"version,omitempty"`
 	Files    int    `json:"files,omitempty"` // descriptors that come with it
 
-	PID       int             `json:"pid,omitempty"`       // hello, offer
+	PID       int             `json:"pid,omitempty"`       // hello, offer, moved: of the new one
 	Role      Role            `json:"role,omitempty"`      // hello
 	Listeners int             `json:"listeners,omitempty"` // hello, offer: how many follow
 	Wants     []Want          `json:"wants,omitempty"`     // wants
 	Notes     json.RawMessage `json:"notes,omitempty"`     // hello, offer
 
 	Epoch    uint64 `json:"epoch,omitempty"`    // offer
-	Counters bool   `json:"counters,omitempty"` // offer: the first descriptor
+	Counters bool   `json:"counters,omitempty"` // offer: the first descriptor; ready, moved: the only one
 	Web      bool   `json:"web,omitempty"`      // offer: the last descriptor
 
 	Name    string `json:"name,omitempty"`    // listener
@@ -80,6 +81,8 @@ type message struct {
 
 	Words string `json:"words,omitempty"` // refused
 	Hint  string `json:"hint,omitempty"`
+
+	files []*os.File // of one that waits to be dealt with
 }
 
 var errTooLarge = fmt.Errorf("a message is longer than %d bytes", maxMessage)
@@ -134,7 +137,8 @@ func decode(data []byte, version string) (message, error) {
 // check says what no sound message has.
 func (m message) check() error {
 	switch {
-	case m.Files < 0 || m.Files > maxFiles || m.Files > 0 && !carries[m.Kind]:
+	case m.Files < 0 || m.Files > maxFiles || m.Files > 0 && !carries[m.Kind],
+		(m.Kind == kindReady || m.Kind == kindMoved) && m.Counters != (m.Files == 1):
 		return fmt.Errorf("%s with %d descriptors", m.Kind, m.Files)
 	case m.Listeners < 0 || m.Listeners > maxListeners:
 		return fmt.Errorf("%s with %d listeners", m.Kind, m.Listeners)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"slices"
 	"time"
 )
@@ -17,6 +18,7 @@ type peer struct {
 	hello    Hello
 	ctx      context.Context // ends with the connection
 	messages chan message    // closed when the connection has ended
+	counters *os.File        // that came with ready; nil: none
 	pass     chan passage
 	done     chan struct{} // closed when it is no longer answered
 }
@@ -121,7 +123,6 @@ func (p *peer) read(ctx context.Context) (stop func()) {
 		defer close(p.messages)
 		for {
 			m, files, err := p.receive(p.ctx, 0)
-			shut(files...)
 			if err == nil && len(p.messages) == cap(p.messages) {
 				err = errors.New("it says more than it is asked")
 			}
@@ -129,17 +130,21 @@ func (p *peer) read(ctx context.Context) (stop func()) {
 				err = errDied
 			}
 			if err != nil {
+				shut(files...)
 				cancel(err)
 				return
 			}
+			m.files = files
 			p.messages <- m
 		}
 	}()
 	return func() {
 		p.conn.Close()
 		cancel(errDied)
-		for range p.messages {
+		for m := range p.messages {
+			shut(m.files...)
 		}
+		shut(p.counters)
 	}
 }
 
@@ -151,11 +156,16 @@ func (p *peer) await(ctx context.Context, s *Server, want kind, limit time.Durat
 	}
 	select {
 	case m, more := <-p.messages:
-		switch {
-		case !more:
+		if !more {
 			return context.Cause(p.ctx)
-		case m.Kind != want:
+		}
+		if m.Kind != want {
+			shut(m.files...)
 			return outOfTurn(m.Kind, want)
+		}
+		if m.Counters {
+			shut(p.counters) // of an attempt that came to nothing
+			p.counters = m.files[0]
 		}
 		return nil
 	case <-late:

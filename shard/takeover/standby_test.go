@@ -3,6 +3,7 @@ package takeover
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"testing"
 
@@ -14,7 +15,10 @@ func TestPassToStandbys(t *testing.T) {
 	a := newActive(t, 2)
 	v := start(t, a)
 	wants(t, v.Pass(within(t)), ErrNoStandby)
+	counters := memory(t)
+	defer counters.Close()
 	first, _ := join(t, v.Path(), Standby)
+	first.Count(counters)
 	a.waitFor(v, 1)
 	second, _ := join(t, v.Path(), Standby)
 	a.waitFor(v, 2)
@@ -29,6 +33,16 @@ func TestPassToStandbys(t *testing.T) {
 	wants(t, result(t, passed), nil)
 	wants(t, second.Wait(within(t)), ErrMoved)
 	wants(t, preparing.Ready(within(t)), ErrMoved)
+	for _, c := range []*Conn{second, preparing} { // should the new one die before it answers
+		h := c.Moved()
+		if h.PID != os.Getpid() || h.Counters == nil || inode(t, h.Counters) != inode(t, counters) {
+			t.Errorf("%+v", h)
+		}
+		shut(h.Counters)
+		if h := c.Moved(); h != (Heir{}) {
+			t.Errorf("%+v is given twice", h)
+		}
+	}
 	wants(t, result(t, v.ended), nil)
 	wants(t, v.Pass(within(t)), nil)
 
@@ -64,6 +78,9 @@ func TestSuccessorBeforeStandbys(t *testing.T) {
 	successor, _ := join(t, v.Path(), Successor)
 	take(t, successor).Close()
 	wants(t, standby.Wait(within(t)), ErrMoved)
+	if h := standby.Moved(); h.PID != os.Getpid() || h.Counters != nil {
+		t.Errorf("%+v of one that has no counters", h)
+	}
 }
 
 // A standby that is stopped does not keep the next one from taking over.
