@@ -26,6 +26,7 @@ type Book struct {
 	rows     []row
 	pages    []int // offsets
 	journals int   // offset of the first, of as many as there are pages
+	tallyAt  []int // offsets of the rows'
 
 	mu    sync.Mutex
 	taken int // journals
@@ -36,12 +37,13 @@ type Layout struct {
 	Listener string // its name, 1 to 64 bytes
 	Shards   int    // 1 to 4096
 	Batch    int    // datagrams to a receive call, 1 to 1024
+	Tallies  int    // 0 to 1024: see Book.Tallies
 }
 
 // layoutVersion changes with whatever changes the meaning of a book's bytes:
 // the order or size of Counters, journals, the receiver's headers. A book of
 // another version is refused, not guessed at.
-const layoutVersion = 1
+const layoutVersion = 2
 
 // What a book may have: the limits of shard.Config, and more listeners than a
 // process can have shards. They keep what a damaged header says from
@@ -51,11 +53,13 @@ const (
 	mostShards    = 4096
 	mostBatch     = 1024
 	mostListeners = 4096
+	mostTallies   = 1024
 )
 
 var magic = [8]byte{'u', 'd', 'p', 's', 'h', 'a', 'r', 'd'}
 
-// header begins a book; rows follow it, then the pages, then the journals.
+// header begins a book; rows follow it, then the pages, the journals and the
+// tallies.
 type header struct {
 	magic     [8]byte
 	version   uint32
@@ -67,11 +71,11 @@ type header struct {
 
 // row is a listener.
 type row struct {
-	name   [longestName]byte
-	length uint32 // of name
-	shards uint32
-	batch  uint32
-	_      uint32
+	name    [longestName]byte
+	length  uint32 // of name
+	shards  uint32
+	batch   uint32
+	tallies uint32
 }
 
 const (
@@ -93,6 +97,8 @@ func (r *row) check() error {
 		return fmt.Errorf("listener %s: %d shards are not 1 to %d", r.text(), r.shards, mostShards)
 	case r.batch == 0 || r.batch > mostBatch:
 		return fmt.Errorf("listener %s: a batch of %d is not 1 to %d", r.text(), r.batch, mostBatch)
+	case r.tallies > mostTallies:
+		return fmt.Errorf("listener %s: %d tallies are more than %d", r.text(), r.tallies, mostTallies)
 	}
 	return nil
 }
@@ -100,10 +106,13 @@ func (r *row) check() error {
 // stride is the distance of two pages: counters, and the receiver's memory.
 func (r *row) stride() int { return up(countersLen + sys.ReceiverSpace(int(r.batch))) }
 
+// tallySize is what the tallies of one writer take.
+func (r *row) tallySize() int { return up(8 * int(r.tallies)) }
+
 func up(n int) int { return (n + cacheLine - 1) / cacheLine * cacheLine }
 
 // layOut says where everything is in a book of such rows.
-func layOut(rows []row) (pages []int, journals, size int) {
+func layOut(rows []row) (pages []int, journals int, tallies []int, size int) {
 	at := up(headerSize + len(rows)*rowSize)
 	for i := range rows {
 		for range rows[i].shards {
@@ -111,7 +120,13 @@ func layOut(rows []row) (pages []int, journals, size int) {
 			at += rows[i].stride()
 		}
 	}
-	return pages, at, at + len(pages)*journalSize
+	journals = at
+	at += len(pages) * journalSize
+	for i := range rows {
+		tallies = append(tallies, at)
+		at += (int(rows[i].shards) + 1) * rows[i].tallySize()
+	}
+	return pages, journals, tallies, at
 }
 
 // NewBook makes a book with empty pages. Its epoch is 1: the process that
@@ -121,7 +136,7 @@ func NewBook(listeners ...Layout) (*Book, error) {
 	if err != nil {
 		return nil, fmt.Errorf("book of counters: %w", err)
 	}
-	_, _, size := layOut(rows)
+	_, _, _, size := layOut(rows)
 	file, err := sys.NewMemory("udpshard-counters", size)
 	if err != nil {
 		return nil, fmt.Errorf("book of counters of %d bytes: %w", size, err)
@@ -160,6 +175,7 @@ func newRows(listeners []Layout) ([]row, error) {
 		rows[i].length = uint32(len(l.Listener))
 		rows[i].shards = uint32(min(max(l.Shards, 0), mostShards+1))
 		rows[i].batch = uint32(min(max(l.Batch, 0), mostBatch+1))
+		rows[i].tallies = uint32(min(max(l.Tallies, 0), mostTallies+1))
 		copy(rows[i].name[:], l.Listener)
 		if err := rows[i].check(); err != nil {
 			return nil, err
@@ -220,7 +236,7 @@ func parse(memory []byte) (*Book, error) {
 		}
 	}
 	var size int
-	if b.pages, b.journals, size = layOut(b.rows); size != len(memory) {
+	if b.pages, b.journals, b.tallyAt, size = layOut(b.rows); size != len(memory) {
 		return nil, fmt.Errorf("its listeners take %d bytes, and it has %d", size, len(memory))
 	}
 	return b, nil

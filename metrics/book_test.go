@@ -61,8 +61,8 @@ func mustShard(t *testing.T, b *Book, listener string, index int) *Shard {
 
 // What is where in a book of this version. Whoever changes it gives
 // layoutVersion another number, and this test another list.
-func TestLayoutOfVersion1(t *testing.T) {
-	if layoutVersion != 1 {
+func TestLayoutOfVersion2(t *testing.T) {
+	if layoutVersion != 2 {
 		t.Fatal("which offsets has this version?")
 	}
 	words := func(from uintptr, names ...string) map[string]uintptr {
@@ -74,11 +74,11 @@ func TestLayoutOfVersion1(t *testing.T) {
 	}
 	counters := words(0, "Received", "Bytes", "Batches", "Handled", "Replied", "Truncated", "Unparsed", "NotAllowed", "RateLimited",
 		"Malformed", "ReplyLost", "before", "thread", "beat", "held", "heldSince")
-	counters["Delivered"], counters["OutputLost"], counters["kernel"], counters["cookie"], counters["inherited"] = 128, 136, 256, 264, 384
+	counters["Delivered"], counters["OutputLost"], counters["kernel"], counters["cookie"], counters["used"], counters["inherited"] = 128, 136, 256, 264, 272, 384
 	for of, offsets := range map[reflect.Type]map[string]uintptr{
 		reflect.TypeFor[Counters](): counters,
 		reflect.TypeFor[header]():   {"magic": 0, "version": 8, "listeners": 12, "size": 16, "epoch": 24},
-		reflect.TypeFor[row]():      {"name": 0, "length": 64, "shards": 68, "batch": 72},
+		reflect.TypeFor[row]():      {"name": 0, "length": 64, "shards": 68, "batch": 72, "tallies": 76},
 		reflect.TypeFor[journal]():  {"length": 0, "turn": 8, "entries": 16, "path": 160},
 		reflect.TypeFor[entry]():    words(0, "open", "page", "before", "device", "inode", "size", "torn", "length", "records"),
 	} {
@@ -97,7 +97,7 @@ func TestLayoutOfVersion1(t *testing.T) {
 			t.Errorf("%s has %d bytes, want %d", of.Name(), of.Size(), want)
 		}
 	}
-	if kinds != 14 || received != 13 {
+	if kinds != 15 || received != 14 {
 		t.Errorf("%d kinds of totals", kinds)
 	}
 	if space := sys.ReceiverSpace(64); space != 64+64*(64+96) {
@@ -106,7 +106,7 @@ func TestLayoutOfVersion1(t *testing.T) {
 }
 
 func TestTwoProcessesSeeOneBook(t *testing.T) {
-	book := newBook(t, Layout{"a", 2, 64}, Layout{"b", 3, 1})
+	book := newBook(t, Layout{"a", 2, 64, 0}, Layout{"b", 3, 1, 0})
 	other := again(t, book)
 	page := mustShard(t, book, "b", 2)
 	page.Received.Add(7)
@@ -146,7 +146,7 @@ func TestBeatsAreOnTheMonotonicClock(t *testing.T) {
 
 // Of many that see an owner die, one becomes the next.
 func TestOneClaimSucceeds(t *testing.T) {
-	book := newBook(t, Layout{"a", 1, 1})
+	book := newBook(t, Layout{"a", 1, 1, 0})
 	other := again(t, book)
 	for epoch := uint64(1); epoch < 4; epoch++ {
 		if book.Epoch() != epoch || other.Epoch() != epoch {
@@ -170,7 +170,7 @@ func TestOneClaimSucceeds(t *testing.T) {
 
 // No two pages meet on a line, also not with the message headers between them.
 func TestPagesOfABookAreApart(t *testing.T) {
-	book := newBook(t, Layout{"a", 3, 1}, Layout{"b", 2, 1024}, Layout{"c", 1, 3})
+	book := newBook(t, Layout{"a", 3, 1, 0}, Layout{"b", 2, 1024, 0}, Layout{"c", 1, 3, 0})
 	end := headerSize + 3*rowSize
 	number := 0
 	for i, batch := range []int{1, 1024, 3} {
@@ -193,7 +193,7 @@ func TestPagesOfABookAreApart(t *testing.T) {
 }
 
 func TestNoSuchPage(t *testing.T) {
-	book := newBook(t, Layout{"a", 2, 64})
+	book := newBook(t, Layout{"a", 2, 64, 0})
 	for _, which := range []struct {
 		listener string
 		index    int
@@ -206,17 +206,18 @@ func TestNoSuchPage(t *testing.T) {
 
 func TestLayoutsThatCannotBe(t *testing.T) {
 	for want, layouts := range map[string][]Layout{
-		"0 listeners":          nil,
-		"has 0 bytes":          {{"", 1, 1}},
-		"has 65 bytes":         {{strings.Repeat("x", 65), 1, 1}},
-		"is no text":           {{"\xff", 1, 1}},
-		"0 shards are not":     {{"a", 0, 1}},
-		"4097 shards are not":  {{"a", 5000, 1}},
-		"batch of 0":           {{"a", 1, -3}},
-		"batch of 1025":        {{"a", 1, 1025}},
-		`are called "a"`:       {{"a", 1, 1}, {"b", 1, 1}, {"a", 1, 1}},
-		"4097 listeners are":   make([]Layout, 4097),
-		"listener b: 0 shards": {{"a", 1, 1}, {"b", 0, 1}},
+		"0 listeners":           nil,
+		"has 0 bytes":           {{"", 1, 1, 0}},
+		"has 65 bytes":          {{strings.Repeat("x", 65), 1, 1, 0}},
+		"is no text":            {{"\xff", 1, 1, 0}},
+		"0 shards are not":      {{"a", 0, 1, 0}},
+		"4097 shards are not":   {{"a", 5000, 1, 0}},
+		"batch of 0":            {{"a", 1, -3, 0}},
+		"batch of 1025":         {{"a", 1, 1025, 0}},
+		"1025 tallies are more": {{"a", 1, 1, 2000}},
+		`are called "a"`:        {{"a", 1, 1, 0}, {"b", 1, 1, 0}, {"a", 1, 1, 0}},
+		"4097 listeners are":    make([]Layout, 4097),
+		"listener b: 0 shards":  {{"a", 1, 1, 0}, {"b", 0, 1, 0}},
 	} {
 		if b, err := NewBook(layouts...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.60v: %v, %v, want %q", layouts, b, err, want)
@@ -228,7 +229,7 @@ func TestLayoutsThatCannotBe(t *testing.T) {
 func TestDamagedBooksAreRefused(t *testing.T) {
 	for want, damage := range map[string]func(b *Book){
 		`begins with "Udpshard"`:            func(b *Book) { b.header.magic[0] = 'U' },
-		"version 2, and this program knows": func(b *Book) { b.header.version = 2 },
+		"version 3, and this program knows": func(b *Book) { b.header.version = 3 },
 		"says that it has 1 bytes":          func(b *Book) { b.header.size = 1 },
 		"0 listeners do not fit":            func(b *Book) { b.header.listeners = 0 },
 		"4096 listeners do not fit":         func(b *Book) { b.header.listeners = 4096 },
@@ -241,7 +242,7 @@ func TestDamagedBooksAreRefused(t *testing.T) {
 		`two listeners are called "a"`:      func(b *Book) { sys.At[row](b.memory, headerSize+rowSize).name[0] = 'a' },
 		"b: 0 shards are not":               func(b *Book) { sys.At[row](b.memory, headerSize+rowSize).shards = 0 },
 	} {
-		book := newBook(t, Layout{"a", 1, 2}, Layout{"b", 1, 2})
+		book := newBook(t, Layout{"a", 1, 2, 0}, Layout{"b", 1, 2, 0})
 		damage(book)
 		b, err := OpenBook(duplicate(t, book.File()))
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "book of counters: ") {
@@ -281,7 +282,7 @@ func TestWhatIsNoBook(t *testing.T) {
 
 // A page in a book counts as any other.
 func TestAPageOfABookIsAPage(t *testing.T) {
-	page := mustShard(t, newBook(t, Layout{"a", 1, 1}), "a", 0)
+	page := mustShard(t, newBook(t, Layout{"a", 1, 1, 0}), "a", 0)
 	if page.Index != 0 || page.ReceiverMemory() == nil || NewShard(0, 0).ReceiverMemory() != nil {
 		t.Error("headers are laid out in a book, and nowhere else")
 	}
@@ -299,7 +300,7 @@ func TestAPageOfABookIsAPage(t *testing.T) {
 
 // OpenBook takes any bytes, and what is read by them stays within them.
 func FuzzBook(f *testing.F) {
-	book := newBook(f, Layout{"a", 2, 1})
+	book := newBook(f, Layout{"a", 2, 1, 0})
 	page, err := book.Shard("a", 1, 0)
 	if err != nil {
 		f.Fatal(err)
@@ -313,7 +314,7 @@ func FuzzBook(f *testing.F) {
 	f.Add(append([]byte(nil), book.memory...))
 	f.Add(book.memory[:headerSize])
 	f.Add([]byte("udpshard"))
-	heir := newBook(f, Layout{"a", 1, 1}, Layout{"b", 1, 1})
+	heir := newBook(f, Layout{"a", 1, 1, 0}, Layout{"b", 1, 1, 0})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		b, err := parse(append([]byte(nil), data...))
 		if err != nil {

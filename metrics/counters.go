@@ -53,7 +53,8 @@ type Counters struct {
 	// missed, whenever the process dies.
 	kernel atomic.Uint64 // drops at the socket, since it was made
 	cookie atomic.Uint64 // which socket that is; 0: unknown
-	_      [cacheLine - 2*8]byte
+	used   atomic.Uint64 // nanoseconds of CPU that its threads have used, as last seen
+	_      [cacheLine - 3*8]byte
 
 	// Written by an Estate: the totals of predecessors.
 	inherited [kinds]atomic.Uint64
@@ -74,6 +75,7 @@ const (
 	unparsed
 	replyLost
 	kernel
+	cpuTime // in nanoseconds
 	byteCount
 	batches
 	received
@@ -124,6 +126,8 @@ func (c *Counters) total() totals {
 			t[kind] += c.ReplyLost.Load()
 		case kernel:
 			t[kind] += c.kernel.Load()
+		case cpuTime:
+			t[kind] += c.used.Load()
 		case byteCount:
 			t[kind] += c.Bytes.Load()
 		case batches:

@@ -10,7 +10,7 @@ var writers = [][]string{
 	{"Received", "Bytes", "Batches", "Handled", "Replied", "Truncated", "Unparsed", "NotAllowed", "RateLimited", "Malformed", "ReplyLost",
 		"before", "thread", "beat", "held", "heldSince"},
 	{"Delivered", "OutputLost"},
-	{"kernel", "cookie"},
+	{"kernel", "cookie", "used"},
 	{"inherited"},
 }
 

@@ -21,8 +21,9 @@ import (
 // Its methods are for one goroutine at a time. Whoever is to see the
 // successor's book, as its own standby, should get it after Settle.
 type Estate struct {
-	old   *Book
-	heirs []heir // by the old pages' numbers
+	old     *Book
+	heirs   []heir // by the old pages' numbers
+	tallies []tallyHeir
 }
 
 // heir is what becomes of one old page.
@@ -37,7 +38,7 @@ type heir struct {
 // The shards of b have their sockets by then (Shard.Attach). Neither book may
 // be closed before Settle.
 func (b *Book) Inherit(old *Book) *Estate {
-	e := &Estate{old: old}
+	e := &Estate{old: old, tallies: b.tallyHeirs(old)}
 	for i := range old.rows {
 		name := old.rows[i].text()
 		first, shards, ok := b.find(name)
@@ -74,6 +75,9 @@ func (e *Estate) Follow() {
 	for number := range e.heirs {
 		h := &e.heirs[number]
 		h.take(h.now(e.old.counters(number)))
+	}
+	for i := range e.tallies {
+		e.tallies[i].follow(e.old)
 	}
 }
 
@@ -179,6 +183,9 @@ func (e *Estate) Settle(look func(Write) (records int, err error)) (Settlement, 
 		t[lostInCrash] += lost
 		s.Lost += lost
 		e.heirs[number].take(*t)
+	}
+	for i := range e.tallies {
+		e.tallies[i].follow(e.old)
 	}
 	return s, errors.Join(errs...)
 }

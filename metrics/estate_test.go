@@ -26,7 +26,7 @@ func attach(t *testing.T, b *Book, sockets ...*fakeSocket) []*Shard {
 
 // Whatever a page counts goes on in the heir's.
 func TestEveryTotalIsInherited(t *testing.T) {
-	old, heir := newBook(t, Layout{"a", 1, 1}), newBook(t, Layout{"a", 1, 1})
+	old, heir := newBook(t, Layout{"a", 1, 1, 0}), newBook(t, Layout{"a", 1, 1, 0})
 	page := old.Listeners()[0].Shards[0]
 	socket := &fakeSocket{cookie: 9, dropped: 21}
 	page.Attach(socket)
@@ -85,7 +85,7 @@ func TestInheritAsShardsChange(t *testing.T) {
 		}
 	}
 
-	two := newBook(t, Layout{"a", 2, 1}, Layout{"gone", 1, 1})
+	two := newBook(t, Layout{"a", 2, 1, 0}, Layout{"gone", 1, 1, 0})
 	pages := attach(t, two, sockets[:2]...)
 	work(pages)
 	sockets[0].dropped, sockets[1].dropped = 3, 1<<32-2
@@ -96,7 +96,7 @@ func TestInheritAsShardsChange(t *testing.T) {
 	sockets[0].dropped += 4 // nobody has seen these
 	sockets[1].dropped += 5 // and it wraps
 
-	four := newBook(t, Layout{"new", 1, 1}, Layout{"a", 4, 1})
+	four := newBook(t, Layout{"new", 1, 1, 0}, Layout{"a", 4, 1, 0})
 	pages = nil
 	for i := range 4 {
 		page := mustShard(t, four, "a", i)
@@ -140,7 +140,7 @@ func TestInheritAsShardsChange(t *testing.T) {
 	for _, s := range sockets {
 		s.dropped += 1000 // when nobody looks
 	}
-	one := newBook(t, Layout{"a", 1, 1})
+	one := newBook(t, Layout{"a", 1, 1, 0})
 	last := mustShard(t, one, "a", 0)
 	last.Attach(sockets[0])
 	estate = one.Inherit(four)
@@ -169,7 +169,7 @@ func TestInheritAsShardsChange(t *testing.T) {
 // A socket that another shard has now is still counted once.
 func TestASocketMayChangeItsShard(t *testing.T) {
 	sockets := []*fakeSocket{{cookie: 1, dropped: 5}, {cookie: 2, dropped: 7}}
-	old, heir := newBook(t, Layout{"a", 2, 1}), newBook(t, Layout{"a", 2, 1})
+	old, heir := newBook(t, Layout{"a", 2, 1, 0}), newBook(t, Layout{"a", 2, 1, 0})
 	for _, page := range attach(t, old, sockets...) {
 		page.Read()
 	}
@@ -228,7 +228,7 @@ func TestEveryStepOfAReceive(t *testing.T) {
 		{"reset", func(page *Shard) { r := receive(t, page, 3); page.Received.Add(3); r.Reset() }, 3, 0},
 		{"the next one", func(page *Shard) { r := receive(t, page, 3); page.Received.Add(3); r.Reset(); page.Receiving() }, 3, 0},
 	} {
-		old, heir := newBook(t, Layout{"a", 1, 4}), newBook(t, Layout{"a", 1, 1})
+		old, heir := newBook(t, Layout{"a", 1, 4, 0}), newBook(t, Layout{"a", 1, 1, 0})
 		page := old.Listeners()[0].Shards[0]
 		page.Received.Add(1000)
 		page.Delivered.Add(990)
@@ -261,7 +261,7 @@ func TestEveryStepOfAWrite(t *testing.T) {
 		{"ended", func(page *Shard, j *Journal) { page.Delivered.Add(4); j.End(40, 3) }, ended},
 		{"given up", func(page *Shard, j *Journal) { j.GiveUp() }, Write{Path: "/x", Device: 1, Inode: 2, Size: 100, Torn: 5, Length: 60, Open: true}},
 	} {
-		old, heir := newBook(t, Layout{"other", 1, 1}, Layout{"a", 2, 1}), newBook(t, Layout{"a", 1, 1})
+		old, heir := newBook(t, Layout{"other", 1, 1, 0}, Layout{"a", 2, 1, 0}), newBook(t, Layout{"a", 1, 1, 0})
 		page := mustShard(t, old, "a", 1)
 		page.Received.Add(10)
 		journal := page.Journal("/x")
@@ -293,7 +293,7 @@ func TestEveryStepOfAWrite(t *testing.T) {
 
 // Recover's error is told, and what it knows is counted all the same.
 func TestSettleTellsWhatCouldNotBeLookedAt(t *testing.T) {
-	old, heir := newBook(t, Layout{"a", 2, 1}), newBook(t, Layout{"a", 1, 1})
+	old, heir := newBook(t, Layout{"a", 2, 1, 0}), newBook(t, Layout{"a", 1, 1, 0})
 	for i, page := range old.Listeners()[0].Shards {
 		page.Received.Add(10)
 		page.Journal([]string{"/x", "/y"}[i]).Begin(page, Write{Length: 100, Records: 10})
@@ -312,7 +312,7 @@ func TestSettleTellsWhatCouldNotBeLookedAt(t *testing.T) {
 
 // There is a journal for each shard, and no more. Without one nothing is noted.
 func TestJournals(t *testing.T) {
-	book := newBook(t, Layout{"a", 2, 1})
+	book := newBook(t, Layout{"a", 2, 1, 0})
 	pages := book.Listeners()[0].Shards
 	if j := pages[0].Journal(strings.Repeat("x", 4097)); j != nil {
 		t.Error("a path that is too long")
@@ -337,7 +337,7 @@ func TestJournals(t *testing.T) {
 // While an old process winds up and its heir follows, no reading of the heir
 // goes back, and the equation holds in all.
 func TestReadingsWhileAnHeirFollows(t *testing.T) {
-	old, heir := newBook(t, Layout{"a", 2, 1}), newBook(t, Layout{"a", 1, 1})
+	old, heir := newBook(t, Layout{"a", 2, 1, 0}), newBook(t, Layout{"a", 1, 1, 0})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -90,7 +90,7 @@ func (l *Ledger) NotReady(now time.Time) []string {
 }
 
 // Turning says whether every shard has shown a sign of life within limit: see
-// Shard.Pulse. Those that rest need show none.
+// Shard.Pulse. Those without a thread need show none.
 func (l *Ledger) Turning(now time.Time, limit time.Duration) bool {
 	for _, listener := range l.Listeners() {
 		for _, s := range listener.Shards {
@@ -144,11 +144,11 @@ type Shard struct {
 	number int   // of its page in the book
 	_      [cacheLine - 5*8]byte
 
-	mu      sync.Mutex
-	socket  Socket
-	queued  uint32
-	buffer  uint32
-	cpuTime time.Duration
+	mu     sync.Mutex
+	socket Socket
+	queued uint32
+	buffer uint32
+	before uint64 // nanoseconds of CPU that threads before this one have used
 
 	// To 256 bytes, a size class of Go's allocator that keeps its alignment:
 	// what Read writes is on another line than what the thread reads.
@@ -179,19 +179,30 @@ func (s *Shard) Detach() {
 func (s *Shard) Thread() int { return int(s.thread.Load()) }
 
 // Start tells the id of the shard's thread.
-func (s *Shard) Start(thread int) { s.thread.Store(int64(thread)) }
+func (s *Shard) Start(thread int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.before = s.used.Load()
+	s.thread.Store(int64(thread))
+}
+
+// End says that the thread ends, in order: nobody is to take it for stuck. It
+// calls it itself, while its CPU time can be asked; another one may start.
+func (s *Shard) End() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.beat.Store(0)
+	s.ask()
+	s.thread.Store(0) // the number is another thread's soon
+}
 
 // Beat says that the shard is at its socket. Called by the shard's thread,
 // once a batch.
 func (s *Shard) Beat(now time.Time) { s.beat.Store(clock(now)) }
 
-// Rest says that the thread leaves its socket for now, in order: nobody is to
-// take it for stuck.
-func (s *Shard) Rest() { s.beat.Store(0) }
-
 // Pulse returns when the shard's thread last showed that it runs, in a clock
 // that all processes of the host share: it came back to its socket, or it
-// waits for its output and says so. It is 0 while the thread rests.
+// waits for its output and says so. It is 0 while there is no thread.
 func (s *Shard) Pulse() int64 {
 	held := s.heldSince.Load() // or releasing, which is less than any beat
 	if beat := s.beat.Load(); beat != 0 {
@@ -215,7 +226,7 @@ func (s *Shard) ask() {
 		return
 	}
 	if used, err := s.socket.CPUTime(); err == nil {
-		s.cpuTime = max(s.cpuTime, used)
+		s.used.Store(max(s.used.Load(), s.before+uint64(used)))
 	}
 }
 

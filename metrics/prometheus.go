@@ -38,7 +38,7 @@ var allSeries = []series{
 	gauge("in_flight", "Datagrams received that are neither delivered nor dropped yet.", func(r *Reading) uint64 { return r.InFlight }),
 	gauge("receive_queue_bytes", "Bytes charged to the socket for datagrams that wait in the kernel.", func(r *Reading) uint64 { return r.QueueBytes }),
 	gauge("receive_buffer_bytes", "Bytes that may be charged to the socket before the kernel drops.", func(r *Reading) uint64 { return r.BufferBytes }),
-	{prometheus.NewDesc("udpshard_shard_cpu_seconds_total", "CPU time of the shard's thread, user and system.", shardLabels, nil),
+	{prometheus.NewDesc("udpshard_shard_cpu_seconds_total", "CPU time of the shard's threads, user and system.", shardLabels, nil),
 		prometheus.CounterValue, func(r *Reading) float64 { return r.CPUTime.Seconds() }},
 }
 

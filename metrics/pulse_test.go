@@ -40,9 +40,9 @@ func TestPulse(t *testing.T) {
 	if s.Pulse() != first {
 		t.Error("it no longer waits, and has not come back")
 	}
-	s.Rest()
+	s.End()
 	if s.Pulse() != 0 {
-		t.Error("a pulse while it rests")
+		t.Error("a pulse when it has ended")
 	}
 }
 
@@ -50,7 +50,7 @@ func TestReplaced(t *testing.T) {
 	if NewShard(0, 0).Replaced() {
 		t.Error("a shard without a book")
 	}
-	b := newBook(t, Layout{"a", 2, 1})
+	b := newBook(t, Layout{"a", 2, 1, 0})
 	shards := b.Listeners()[0].Shards
 	if shards[1].Replaced() {
 		t.Error("nobody has claimed it")

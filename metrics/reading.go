@@ -58,7 +58,7 @@ func (s *Shard) Read() Reading {
 		Thread:      s.Thread(),
 		QueueBytes:  uint64(s.queued),
 		BufferBytes: uint64(s.buffer),
-		CPUTime:     s.cpuTime,
+		CPUTime:     time.Duration(t[cpuTime]),
 		Received:    t[received],
 		Bytes:       t[byteCount],
 		Batches:     t[batches],

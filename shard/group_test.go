@@ -411,6 +411,7 @@ func TestConfigErrorsNameTheField(t *testing.T) {
 		"MaxDatagram":   {MaxDatagram: 65536},
 		"ReceiveBuffer": {ReceiveBuffer: 2 << 30},
 		"BusyPoll":      {BusyPoll: time.Hour},
+		"Changes":       {Changes: make([]atomic.Uint64, 1)},
 		"RateLimit":     {Policy: Policy{RateLimit: -1}},
 		"Address":       {Address: "nonsense"},
 	} {

@@ -92,8 +92,7 @@ func (s *shard) run() error {
 	s.page.Start(unix.Gettid())
 	err := s.loop()
 	s.sink.Flush()
-	s.page.Rest()
-	s.page.Read() // while there is a thread whose CPU time can be asked
+	s.page.End()
 	return err
 }
 

@@ -24,10 +24,12 @@ package shard
 import (
 	"fmt"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet"
+	"github.com/udpshard/udpshard/shard/steer"
 )
 
 // Config says what a Group listens on and what it does with datagrams. The
@@ -97,6 +99,10 @@ type Config struct {
 	// Page makes the page of each shard's counters: metrics.Book.Shard, where
 	// they are to outlive the process; nil is metrics.NewShard.
 	Page func(shard, cpu int) (*metrics.Shard, error)
+	// Changes is where changes of steering are counted, in the order of
+	// steer.Kinds: metrics.Book.SharedTallies, where they are to outlive the
+	// process; nil is memory of the group's own.
+	Changes []atomic.Uint64
 	// Sink opens the sink of each shard's records, which counts Delivered or
 	// OutputLost on page as it gets rid of them, and alone adds to these; nil
 	// drops records as delivered.
@@ -177,6 +183,12 @@ func (c Config) Complete() (Config, error) {
 	}
 	if c.Page == nil {
 		c.Page = func(shard, cpu int) (*metrics.Shard, error) { return metrics.NewShard(shard, cpu), nil }
+	}
+	if c.Changes == nil {
+		c.Changes = make([]atomic.Uint64, len(steer.Kinds))
+	}
+	if len(c.Changes) != len(steer.Kinds) {
+		return c, &ConfigError{"Changes", fmt.Errorf("%d numbers for %d kinds of change", len(c.Changes), len(steer.Kinds))}
 	}
 	if c.Sink == nil {
 		c.Sink = func(_ int, page *metrics.Shard) (packet.Sink, error) { return &noSink{page: page}, nil }

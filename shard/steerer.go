@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/bpf"
@@ -28,7 +30,7 @@ type steerer struct {
 	shared     bool              // with sockets of other processes, which programs don't know
 	looked     time.Time
 	told       time.Time
-	changes    map[string]uint64
+	changes    []atomic.Uint64 // of steer.Kinds
 	samples    []steer.Sample
 }
 
@@ -44,11 +46,8 @@ func newSteerer(g *Group) *steerer {
 	if g.config.Inherit != nil {
 		seed = g.config.Inherit.Seed
 	}
-	s := &steerer{group: g, seed: seed, put: attachProgram, changes: make(map[string]uint64)}
+	s := &steerer{group: g, seed: seed, put: attachProgram, changes: g.config.Changes}
 	s.controller = steer.NewController(s.plan(), steer.Limits{})
-	for _, kind := range steer.Kinds {
-		s.changes[string(kind)] = 0
-	}
 	return s
 }
 
@@ -178,8 +177,8 @@ func (s *steerer) step(now time.Time) (events []Event) {
 		}
 	}
 	for _, c := range changes {
-		if _, counts := s.changes[string(c.Kind)]; counts {
-			s.changes[string(c.Kind)]++
+		if i := slices.Index(steer.Kinds, c.Kind); i >= 0 {
+			s.changes[i].Add(1)
 		}
 		events = append(events, Event{Change: c})
 	}
@@ -255,8 +254,8 @@ func (s *steerer) tell(now time.Time) {
 	if plan.Mode == steer.Auto {
 		told.Buckets = plan.Buckets()
 	}
-	for kind, n := range s.changes {
-		told.Changes[kind] = n
+	for i, kind := range steer.Kinds {
+		told.Changes[string(kind)] = s.changes[i].Load()
 	}
 	for _, source := range s.controller.Sprayed() {
 		told.SprayedSources = append(told.SprayedSources, source.String())

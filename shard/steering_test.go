@@ -122,7 +122,10 @@ func TestAStuckHandler(t *testing.T) {
 	var freed atomic.Bool
 	var told events
 	var seen [shards]atomic.Uint64
-	g, _ := start(t, Config{Address: "127.0.0.1:0", Shards: shards, Event: told.add, Handler: func(shard int) packet.Handler {
+	changes := make([]atomic.Uint64, len(steer.Kinds))
+	avoided := slices.Index(steer.Kinds, steer.Avoiding)
+	changes[avoided].Store(7) // of a process before
+	g, _ := start(t, Config{Address: "127.0.0.1:0", Shards: shards, Event: told.add, Changes: changes, Handler: func(shard int) packet.Handler {
 		return packet.HandlerFunc(func(b *packet.Batch) {
 			seen[shard].Add(uint64(len(b.Datagrams)))
 			if shard == 1 && !freed.Load() {
@@ -158,7 +161,7 @@ func TestAStuckHandler(t *testing.T) {
 		}
 	}
 	steering := g.Listener().Steering()
-	if !slices.Equal(steering.AvoidedShards, []int{1}) || !slices.Equal(steering.StalledShards, []int{1}) || !strings.HasPrefix(steering.Skew, "shard 1 is stuck; steering around it") || steering.Changes["avoid"] != 1 {
+	if !slices.Equal(steering.AvoidedShards, []int{1}) || !slices.Equal(steering.StalledShards, []int{1}) || !strings.HasPrefix(steering.Skew, "shard 1 is stuck; steering around it") || steering.Changes["avoid"] != 8 || changes[avoided].Load() != 8 {
 		t.Errorf("%+v", steering)
 	}
 	if why := notReady(g); len(why) != 1 || !strings.Contains(why[0], "shard 1 has not read for") {

@@ -72,7 +72,7 @@ func TestVigil(t *testing.T) {
 	}
 	expect("it waited for its output, and says so no longer", true)
 	page.Release()
-	page.Rest()
+	page.End()
 	expect("it has left its socket in order", false)
 }
 

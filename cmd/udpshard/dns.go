@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/udpshard/udpshard/packet"
 	"github.com/udpshard/udpshard/packet/dns"
 	"github.com/udpshard/udpshard/shard"
+	"github.com/udpshard/udpshard/shard/steer"
 )
 
 // dnsService is what answers DNS for a listener, over UDP by its group, and
@@ -55,7 +57,7 @@ func (s *server) newDNS(l *listener) (*dnsService, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := dns.Options{Listener: l.name, Records: l.output != "discard"}
+	o := dns.Options{Listener: l.name, Records: l.output != "discard", Tallies: s.tallies(l)}
 	if l.rrl > 0 {
 		limits := dns.DefaultRateLimits()
 		limits.PerSecond, limits.Slip = l.rrl, l.rrlSlip
@@ -69,6 +71,20 @@ func (s *server) newDNS(l *listener) (*dnsService, error) {
 	d := &dnsService{Server: dns.NewServer(zones, o), listener: l, stop: make(chan struct{})}
 	s.dns = append(s.dns, d)
 	return d, nil
+}
+
+// tallies returns where a listener of DNS counts: in memory that outlives the
+// process, if there is one.
+func (s *server) tallies(l *listener) func(shard int) []atomic.Uint64 {
+	if s.book == nil {
+		return nil
+	}
+	return func(shard int) []atomic.Uint64 {
+		if shard < 0 {
+			return s.book.SharedTallies(l.name)[len(steer.Kinds):]
+		}
+		return s.book.Tallies(l.name, shard)[len(steer.Kinds):]
+	}
 }
 
 // openStreams opens the output of what comes over TCP, whose records are not
@@ -158,9 +174,9 @@ func (d *dnsService) serve(socket net.Listener, g *shard.Group) {
 	}
 }
 
-func (d *dnsService) converse(client netip.AddrPort) (talk dnstcp.Conversation, end func()) {
+func (d *dnsService) converse(client netip.AddrPort) dnstcp.Conversation {
 	stream := d.Stream()
-	talk = func(dst, question []byte) []byte {
+	return func(dst, question []byte) []byte {
 		reply := stream.Answer(dst, question, client)
 		if reply != nil && d.sink != nil {
 			d.mu.Lock()
@@ -169,7 +185,6 @@ func (d *dnsService) converse(client netip.AddrPort) (talk dnstcp.Conversation, 
 		}
 		return reply
 	}
-	return talk, stream.Close
 }
 
 // flushEvery is when records of what came over TCP are written, as those of

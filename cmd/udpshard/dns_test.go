@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -116,8 +117,24 @@ func TestADNSEndpointWithoutZones(t *testing.T) {
 	p.terminate()
 }
 
-// Across an upgrade nobody waits, TCP is answered on, and a client's cookie
-// stays good.
+// counted is the value of a series of whole numbers.
+func counted(t *testing.T, metrics, series string) int {
+	t.Helper()
+	for line := range strings.Lines(metrics) {
+		if text, ok := strings.CutPrefix(line, series+" "); ok {
+			n, err := strconv.Atoi(strings.TrimSpace(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+	}
+	t.Fatalf("no %s", series)
+	return 0
+}
+
+// Across an upgrade nobody waits, TCP is answered on, a client's cookie stays
+// good, and counters go on.
 func TestADNSEndpointIsUpgraded(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	args := []string{"--listen", address, "--protocol", "dns", "--sinkhole", "192.0.2.1", "--output", "discard", "--takeover", filepath.Join(dir, "takeover.sock")}
@@ -167,6 +184,10 @@ func TestADNSEndpointIsUpgraded(t *testing.T) {
 	<-done
 	if m := asking("tcp", address, askFor("www.example.", dns.TypeA)); m == nil || len(m.Answer) != 1 {
 		t.Errorf("%v", m)
+	}
+	// What is asked over TCP just when another process takes over is not counted.
+	if n := counted(t, getText(t, "http://"+p.http+"/metrics"), `udpshard_dns_queries_total{listener="dns",type="A"}`); n < 1+asked+1 || n > 1+2*asked+1 {
+		t.Errorf("%d questions are counted, of %d over UDP and as many over TCP, in four processes", n, asked)
 	}
 	if code := p.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)

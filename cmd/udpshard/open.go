@@ -10,6 +10,7 @@ import (
 
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet"
+	"github.com/udpshard/udpshard/packet/dns"
 	"github.com/udpshard/udpshard/shard"
 	"github.com/udpshard/udpshard/shard/steer"
 	"github.com/udpshard/udpshard/shard/takeover"
@@ -36,6 +37,7 @@ func (s *server) open(from *legacy) error {
 		engine.Inherit = from.inheritance(l.address)
 		if s.book != nil {
 			engine.Page = func(shard, cpu int) (*metrics.Shard, error) { return s.book.Shard(l.name, shard, cpu) }
+			engine.Changes = s.book.SharedTallies(l.name)[:len(steer.Kinds)]
 		}
 		engine.Sink = func(shard int, page *metrics.Shard) (packet.Sink, error) {
 			sink, err := s.outputs.Open(l.output, shard, page, maxRecord(l.maxDatagram))
@@ -80,7 +82,7 @@ func (s *server) openBook() (err error) {
 		if err != nil {
 			return l.locate(err)
 		}
-		layouts = append(layouts, metrics.Layout{Listener: l.name, Shards: engine.Shards, Batch: engine.Batch})
+		layouts = append(layouts, metrics.Layout{Listener: l.name, Shards: engine.Shards, Batch: engine.Batch, Tallies: l.tallies()})
 	}
 	if s.book, err = metrics.NewBook(layouts...); err != nil {
 		return err
@@ -91,6 +93,15 @@ func (s *server) openBook() (err error) {
 	}
 	s.claims = append(s.claims, claim)
 	return nil
+}
+
+// tallies is how many numbers a listener counts beside the ledger: what steering
+// has changed, and then what its protocol counts.
+func (l *listener) tallies() int {
+	if l.protocol == "dns" {
+		return len(steer.Kinds) + dns.Tallies
+	}
+	return len(steer.Kinds)
 }
 
 // mayGoWithoutWeb: processes that share a port would all want the default

@@ -636,7 +636,7 @@ func TestTheWatchdogBitesWhereAShardHangs(t *testing.T) {
 		t.Error("dead, and it stands by")
 	}
 	ledger.SetRole(metrics.Active)
-	l.Shards[1].Rest()
+	l.Shards[1].End()
 	if !alive() {
 		t.Error("dead, and shard 1 rests")
 	}

@@ -47,9 +47,8 @@ type Server struct {
 	// Least is how long a message is at the least. A shorter one is none: what
 	// follows it is not to be made sense of, and the connection ends.
 	Least int
-	// Begin begins the conversation with a client, and returns what is to be
-	// called when it has ended.
-	Begin func(client netip.AddrPort) (talk Conversation, end func())
+	// Begin begins the conversation with a client.
+	Begin func(client netip.AddrPort) Conversation
 
 	mu     sync.Mutex
 	closed bool
@@ -103,9 +102,7 @@ func (s *Server) take(conn net.Conn) {
 	s.conns[conn] = time.Now()
 	s.served++
 	s.all.Go(func() {
-		talk, end := s.Begin(client)
-		s.serve(conn, talk)
-		end()
+		s.serve(conn, s.Begin(client))
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.conns, conn)

@@ -94,3 +94,14 @@ func At[T any](memory []byte, offset int) *T {
 	}
 	return (*T)(p)
 }
+
+// Slice returns n of them that lie one after the other, as At does.
+func Slice[T any](memory []byte, offset, n int) []T {
+	var t T
+	if n <= 0 || n > len(memory)/int(unsafe.Sizeof(t)) {
+		panic(fmt.Sprintf("sys: %d of %d bytes in %d", n, unsafe.Sizeof(t), len(memory)))
+	}
+	first := At[T](memory, offset)
+	At[T](memory, offset+(n-1)*int(unsafe.Sizeof(t)))
+	return unsafe.Slice(first, n)
+}

@@ -2,11 +2,6 @@ package dns
 
 import "sync/atomic"
 
-// counter has one writer, and any number of readers.
-type counter struct{ n atomic.Uint64 }
-
-func (c *counter) add() { c.n.Store(c.n.Load() + 1) } // no locked instruction: nobody else writes
-
 // countedTypes are the types that are counted by name: those that are asked
 // for. All others are counted together, so that nobody can make names.
 var countedTypes = [...]uint16{
@@ -19,39 +14,39 @@ var countedRcodes = [...]Rcode{NoError, FormErr, NXDomain, NotImp, Refused, YXDo
 // other is the name of all that has none.
 const other = "other"
 
-// Counters are what one thread has counted.
-type Counters struct {
-	types   [len(countedTypes) + 1]counter // the last is other
-	rcodes  [len(countedRcodes) + 1]counter
-	ignored counter
-	dropped counter
-	slipped counter
-	_       [128]byte // the next thread's are on other cache lines
+// What is counted where: types and rcodes in the order of the lists above, each
+// with other at its end, and the rest.
+const (
+	firstRcode = len(countedTypes) + 1
+	ignoredAt  = firstRcode + len(countedRcodes) + 1
+	droppedAt  = ignoredAt + 1
+	slippedAt  = ignoredAt + 2
+)
+
+// Tallies is how many counters each writer has: see Options.Tallies.
+const Tallies = slippedAt + 1
+
+// counters are what one thread counts, or all streams.
+type counters struct {
+	n      []atomic.Uint64 // Tallies of them
+	shared bool            // there is more than one writer
 }
 
-// Counts are sums of Counters, by names of which there are few.
+func (c *counters) add(at int) {
+	if c.shared {
+		c.n[at].Add(1)
+	} else {
+		c.n[at].Store(c.n[at].Load() + 1) // no locked instruction
+	}
+}
+
+// Counts are sums of counters, by names of which there are few.
 type Counts struct {
 	Types   map[string]uint64 // queries by type
 	Rcodes  map[string]uint64 // by what they were answered, or would have been
 	Ignored uint64            // messages that nobody should answer
 	Dropped uint64            // responses, by the rate limit
 	Slipped uint64            // responses that it has cut to a truncated header
-}
-
-func newCounts() Counts {
-	return Counts{Types: make(map[string]uint64), Rcodes: make(map[string]uint64)}
-}
-
-func (c *Counts) add(more *Counts) {
-	for name, n := range more.Types {
-		c.Types[name] += n
-	}
-	for name, n := range more.Rcodes {
-		c.Rcodes[name] += n
-	}
-	c.Ignored += more.Ignored
-	c.Dropped += more.Dropped
-	c.Slipped += more.Slipped
 }
 
 // typeIndex finds a type among the counted ones.
@@ -76,36 +71,36 @@ var rcodeIndex = func() (index [24]uint8) {
 }()
 
 // count counts a query with a question, or none, and what became of it.
-func (c *Counters) count(q *Query, rcode Rcode) {
+func (c *counters) count(q *Query, rcode Rcode) {
 	at := len(countedTypes)
 	if int(q.Type) < len(typeIndex) {
 		at = int(typeIndex[q.Type])
 	}
-	c.types[at].add()
+	c.add(at)
 	at = len(countedRcodes)
 	if int(rcode) < len(rcodeIndex) {
 		at = int(rcodeIndex[rcode])
 	}
-	c.rcodes[at].add()
+	c.add(firstRcode + at)
 }
 
-// addTo adds what it has counted to sums.
-func (c *Counters) addTo(sum *Counts) {
-	for i := range c.types {
+// addTo adds what was counted to sums.
+func (c *counters) addTo(sum *Counts) {
+	for i := range len(countedTypes) + 1 {
 		name := other
 		if i < len(countedTypes) {
 			name = string(AppendType(nil, countedTypes[i]))
 		}
-		sum.Types[name] += c.types[i].n.Load()
+		sum.Types[name] += c.n[i].Load()
 	}
-	for i := range c.rcodes {
+	for i := range len(countedRcodes) + 1 {
 		name := other
 		if i < len(countedRcodes) {
 			name = countedRcodes[i].String()
 		}
-		sum.Rcodes[name] += c.rcodes[i].n.Load()
+		sum.Rcodes[name] += c.n[firstRcode+i].Load()
 	}
-	sum.Ignored += c.ignored.n.Load()
-	sum.Dropped += c.dropped.n.Load()
-	sum.Slipped += c.slipped.n.Load()
+	sum.Ignored += c.n[ignoredAt].Load()
+	sum.Dropped += c.n[droppedAt].Load()
+	sum.Slipped += c.n[slippedAt].Load()
 }

@@ -13,7 +13,7 @@ import (
 // again for the next.
 type exchange struct {
 	server   *Server
-	counters *Counters
+	counters *counters
 	tail     record.Tail
 	query    Query
 	rcode    Rcode
@@ -39,7 +39,7 @@ func (x *exchange) answer(zones *Zones, dst, message []byte, source netip.Addr, 
 	q := &x.query
 	rcode, ok := q.Decode(message)
 	if !ok {
-		x.counters.ignored.add()
+		x.counters.add(ignoredAt)
 		return nil, ignored
 	}
 	var cookie []byte
@@ -61,10 +61,10 @@ func (x *exchange) answer(zones *Zones, dst, message []byte, source netip.Addr, 
 		class := classOf(reply[len(dst):], rcode)
 		switch limits.Decide(source, class, q.found, now.Sub(x.server.began)) {
 		case Drop:
-			x.counters.dropped.add()
+			x.counters.add(droppedAt)
 			said = withheld
 		case Slip:
-			x.counters.slipped.add()
+			x.counters.add(slippedAt)
 			switch {
 			case class == RateError: // as short as it can be
 			case cookie != nil:

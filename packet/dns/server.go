@@ -2,7 +2,6 @@ package dns
 
 import (
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +16,11 @@ type Options struct {
 	Records  bool         // make a record of each query
 	Limits   *RateLimiter // of responses; nil: none
 	Cookies  *Cookies     // nil: cookies are ignored
+	// Tallies returns where a shard is to count, or with a number below 0 where all
+	// streams are to: as many numbers as the constant says. Others may read them,
+	// and add to those of the streams. Nil, or where it returns nil: in memory of
+	// the server's own.
+	Tallies func(shard int) []atomic.Uint64
 }
 
 // Server is what the threads share that answer from the same zones. Its
@@ -26,14 +30,15 @@ type Server struct {
 	zones   atomic.Pointer[Zones]
 	began   time.Time
 
-	mu       sync.Mutex
-	counters []*Counters
-	ended    Counts // of streams that are no more
+	mu      sync.Mutex
+	shards  []*counters
+	streams *counters
 }
 
 // NewServer returns a server that answers from zones.
 func NewServer(zones *Zones, o Options) *Server {
-	s := &Server{options: o, began: time.Now(), ended: newCounts()}
+	s := &Server{options: o, began: time.Now()}
+	s.streams = s.newCounters(record.NoShard)
 	s.zones.Store(zones)
 	return s
 }
@@ -41,38 +46,46 @@ func NewServer(zones *Zones, o Options) *Server {
 // SetZones replaces the zones: from the next query on.
 func (s *Server) SetZones(zones *Zones) { s.zones.Store(zones) }
 
-// Counts adds up what all threads have counted.
+// Counts adds up what shards and streams have counted.
 func (s *Server) Counts() Counts {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	sum := newCounts()
-	sum.add(&s.ended)
-	for _, c := range s.counters {
+	sum := Counts{Types: make(map[string]uint64), Rcodes: make(map[string]uint64)}
+	s.streams.addTo(&sum)
+	for _, c := range s.shards {
 		c.addTo(&sum)
 	}
 	return sum
 }
 
-func (s *Server) newCounters() *Counters {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c := new(Counters)
-	s.counters = append(s.counters, c)
+func (s *Server) newCounters(shard int) *counters {
+	c := &counters{shared: shard == record.NoShard}
+	if s.options.Tallies != nil {
+		c.n = s.options.Tallies(shard)
+	}
+	if c.n == nil {
+		const apart = 16 // words between what two threads write: two cache lines
+		c.n = make([]atomic.Uint64, apart+Tallies+apart)[apart : apart+Tallies]
+	}
 	return c
 }
 
 // Handler returns the handler of a shard. The group needs a ReplySize of
 // MostUDP, and answers its OwnPort.
 func (s *Server) Handler(shard int) packet.Handler {
-	return &handler{exchange: s.newExchange(shard)}
+	c := s.newCounters(shard)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shards = append(s.shards, c)
+	return &handler{s.newExchange(shard, c)}
 }
 
 // Stream returns what answers over TCP. It is for one goroutine at a time; its
 // records name no shard.
-func (s *Server) Stream() *Stream { return &Stream{s.newExchange(record.NoShard)} }
+func (s *Server) Stream() *Stream { return &Stream{s.newExchange(record.NoShard, s.streams)} }
 
-func (s *Server) newExchange(shard int) exchange {
-	return exchange{server: s, counters: s.newCounters(), tail: record.NewTail(s.options.Listener, shard)}
+func (s *Server) newExchange(shard int, c *counters) exchange {
+	return exchange{server: s, counters: c, tail: record.NewTail(s.options.Listener, shard)}
 }
 
 // handler answers the batches of one shard.
@@ -84,7 +97,7 @@ func (h *handler) Handle(b *packet.Batch) {
 	for i := range b.Datagrams {
 		d := &b.Datagrams[i]
 		if reflects(d.Source.Port()) {
-			h.counters.ignored.add()
+			h.counters.add(ignoredAt)
 			b.Malformed()
 			continue
 		}
@@ -132,13 +145,4 @@ func (s *Stream) Answer(dst, question []byte, source netip.AddrPort) []byte {
 // Record appends the record of the question that was answered last.
 func (s *Stream) Record(dst []byte) []byte {
 	return s.tail.Append(s.record(dst), s.at, s.source, "", false)
-}
-
-// Close ends the stream.
-func (s *Stream) Close() {
-	own := s.server
-	own.mu.Lock()
-	defer own.mu.Unlock()
-	s.counters.addTo(&own.ended)
-	own.counters = slices.DeleteFunc(own.counters, func(c *Counters) bool { return c == s.counters })
 }

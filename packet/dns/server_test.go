@@ -273,7 +273,6 @@ func TestStreams(t *testing.T) {
 	if !strings.HasPrefix(record, `{"id":4711,"name":"www.example."`) || !strings.HasSuffix(record, `"listener":"dns"}`+"\n") || strings.Contains(record, "shard") {
 		t.Error(record)
 	}
-	s.Close()
 	if counts := d.server.Counts(); counts.Types["A"] != 4 || counts.Ignored != 1 {
 		t.Errorf("%+v", counts)
 	}

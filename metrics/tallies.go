@@ -1,0 +1,82 @@
+package metrics
+
+import (
+	"sync/atomic"
+
+	"github.com/udpshard/udpshard/internal/sys"
+)
+
+// Tallies are what a listener counts beside the ledger, for its protocol, which
+// says what each of them is: queries by type. A protocol that gives one another
+// meaning changes layoutVersion, or their number: they go on in a successor's book
+// where the listener of that name has as many, and else begin anew.
+
+// Tallies returns those of a shard: one writer, any number of readers.
+func (b *Book) Tallies(listener string, shard int) []atomic.Uint64 {
+	at, shards, ok := b.tallied(listener)
+	if !ok || shard < 0 || shard >= shards {
+		return nil
+	}
+	return b.tallies(at, shard)
+}
+
+// SharedTallies returns those of no shard: what a listener's predecessors have
+// counted is there. Anybody may add to them.
+func (b *Book) SharedTallies(listener string) []atomic.Uint64 {
+	at, shards, ok := b.tallied(listener)
+	if !ok {
+		return nil
+	}
+	return b.tallies(at, shards)
+}
+
+// tallied finds a listener's row.
+func (b *Book) tallied(listener string) (at, shards int, ok bool) {
+	for i := range b.rows {
+		if b.rows[i].text() == listener {
+			return i, int(b.rows[i].shards), b.rows[i].tallies > 0
+		}
+	}
+	return 0, 0, false
+}
+
+// tallies returns those of a row's slot; the last, after its shards', is the
+// shared one.
+func (b *Book) tallies(at, slot int) []atomic.Uint64 {
+	r := &b.rows[at]
+	return sys.Slice[atomic.Uint64](b.memory, b.tallyAt[at]+slot*r.tallySize(), int(r.tallies))
+}
+
+// tallyHeir is what becomes of a row's tallies.
+type tallyHeir struct {
+	row   int
+	to    []atomic.Uint64
+	taken []uint64 // so far
+}
+
+func (b *Book) tallyHeirs(old *Book) (heirs []tallyHeir) {
+	for i := range old.rows {
+		to := b.SharedTallies(old.rows[i].text())
+		if n := int(old.rows[i].tallies); n > 0 && len(to) == n {
+			heirs = append(heirs, tallyHeir{i, to, make([]uint64, n)})
+		}
+	}
+	return heirs
+}
+
+// follow takes what was counted since.
+func (h *tallyHeir) follow(old *Book) {
+	now := make([]uint64, len(h.taken))
+	for slot := range int(old.rows[h.row].shards) + 1 {
+		counted := old.tallies(h.row, slot)
+		for i := range counted {
+			now[i] += counted[i].Load()
+		}
+	}
+	for i := range now {
+		if now[i] > h.taken[i] {
+			h.to[i].Add(now[i] - h.taken[i])
+			h.taken[i] = now[i]
+		}
+	}
+}
