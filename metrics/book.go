@@ -66,7 +66,8 @@ type header struct {
 	listeners uint32
 	size      uint64 // of all
 	epoch     atomic.Uint64
-	_         [cacheLine - 4*8]byte
+	passedOn  atomic.Uint64 // 1: see PassOn
+	_         [cacheLine - 5*8]byte
 }
 
 // row is a listener.
@@ -148,7 +149,7 @@ func NewBook(listeners ...Layout) (*Book, error) {
 	}
 	h := sys.At[header](memory, 0)
 	h.version, h.listeners, h.size = layoutVersion, uint32(len(rows)), uint64(size)
-	h.epoch.Store(firstEpoch)
+	h.epoch.Store(FirstEpoch)
 	for i := range rows {
 		*sys.At[row](memory, headerSize+i*rowSize) = rows[i]
 	}
@@ -186,14 +187,17 @@ func newRows(listeners []Layout) ([]row, error) {
 
 // OpenBook maps the book of another process from a descriptor that it has
 // passed on. It refuses one of another layout, and one that does not add up.
-// The book owns file from then on, and closes it.
+// The book owns file from then on, and closes it; with an error, the file is
+// closed.
 func OpenBook(file *os.File) (*Book, error) {
 	memory, err := sys.MapMemory(file)
 	if err != nil {
+		file.Close()
 		return nil, fmt.Errorf("book of counters: %w", err)
 	}
 	b, err := parse(memory)
 	if err != nil {
+		file.Close()
 		return nil, fmt.Errorf("book of counters: %w", errors.Join(err, sys.UnmapMemory(memory)))
 	}
 	b.file = file
@@ -257,13 +261,21 @@ func (b *Book) Epoch() uint64 { return b.header.epoch.Load() }
 // owner before, should it only have seemed dead, sees that Epoch has changed.
 func (b *Book) Claim(from uint64) bool { return b.header.epoch.CompareAndSwap(from, from+1) }
 
-// firstEpoch is that of the process that has made a book.
-const firstEpoch = 1
+// FirstEpoch is that of the process that has made a book.
+const FirstEpoch = 1
+
+// PassOn says, for good, that an owner has left in order, and that another
+// process goes on from here in a book of its own: nobody is to inherit this one any
+// more, whoever is dead.
+func (b *Book) PassOn() { b.header.passedOn.Store(1) }
+
+// PassedOn says whether PassOn was called, by any process.
+func (b *Book) PassedOn() bool { return b.header.passedOn.Load() != 0 }
 
 // Replaced says whether another process has become the owner of the book that
 // the shard is in: then its thread must read no more. It costs a load of a
 // cache line that nobody writes to.
-func (s *Shard) Replaced() bool { return s.book != nil && s.book.Epoch() != firstEpoch }
+func (s *Shard) Replaced() bool { return s.book != nil && s.book.Epoch() != FirstEpoch }
 
 // Shard returns a page of the book: of the shard with that index of a listener.
 func (b *Book) Shard(listener string, index, cpu int) (*Shard, error) {

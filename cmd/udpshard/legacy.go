@@ -20,12 +20,13 @@ import (
 // or stands by, or what one has left that does not serve any more; nil where
 // there is nothing.
 type legacy struct {
-	conn  *takeover.Conn // nil: there is no such process
+	conn  *takeover.Conn // nil: there is no such process, or it is sought
 	offer takeover.Offer
 	book  *metrics.Book // its counters; nil: there are none
 	log   zerolog.Logger
 
 	estate *metrics.Estate // what this process has taken of the book; nil: nothing yet
+	sought bool            // it has had a connection, and who serves now may live
 }
 
 // who is the process at the other end, in a log line. A pid of another pid
@@ -73,11 +74,11 @@ func dialLegacy(ctx context.Context, c *config, log zerolog.Logger) (*legacy, er
 	if err := l.introduce(ctx, c); err != nil {
 		l.close()
 		if errors.Is(err, takeover.ErrMoved) || errors.Is(err, takeover.ErrGone) {
-			return nil, again{err}
+			return nil, again{error: err}
 		}
 		if c.standby && errors.Is(err, takeover.ErrSilent) { // it hangs, and a standby is there for that
-			log.Warn().Str("process", conn.Process()).Msg("can't stand by yet: the process that serves does not answer")
-			return nil, again{err}
+			log.Warn().Str("process", conn.Process()).Msg("the process that serves does not answer")
+			return nil, again{error: err}
 		}
 		err = fmt.Errorf("take over from %s: %w", conn.Process(), err)
 		if errors.Is(err, takeover.ErrSilent) {
@@ -104,7 +105,7 @@ func (l *legacy) introduce(ctx context.Context, c *config) (err error) {
 		return errors.New("it has no counters to go on from")
 	}
 	l.book, err = metrics.OpenBook(l.offer.Counters)
-	l.offer.Counters = nil // the book's, or closed
+	l.offer.Counters = nil // OpenBook's
 	if err != nil {
 		return fmt.Errorf("its counters: %w", err)
 	}
@@ -116,31 +117,35 @@ func (l *legacy) introduce(ctx context.Context, c *config) (err error) {
 	return nil
 }
 
-// outlive keeps the legacy of a process that does not serve any more, or whose
-// connection has ended: until another one answers it is all there is. Where that
-// one has taken over, and the one before could still say so, it has its counters.
-func (l *legacy) outlive() {
-	if l == nil {
-		return
-	}
+// disconnect ends the connection and keeps all else: until whoever serves now
+// answers, it is what this process stands by with. If another process has taken
+// over, and the one before has said so, the counters are that one's from now on.
+func (l *legacy) disconnect() {
 	l.estate = nil
 	if l.conn == nil {
 		return
 	}
 	heir := l.conn.Moved()
 	l.conn.Close()
-	l.conn = nil
+	l.conn, l.sought = nil, true
 	if heir.Counters == nil {
 		return
 	}
 	book, err := metrics.OpenBook(heir.Counters)
 	if err != nil {
-		heir.Counters.Close()
-		l.log.Warn().Err(err).Msg("the counters of the process that has taken over can't be read: should it die at once, those of the one before are gone on from")
+		l.log.Warn().Err(err).Int("pid", heir.PID).Msg("the counters of the process that has taken over can't be read")
 		return
 	}
 	l.book.Close()
 	l.book, l.offer.PID = book, heir.PID
+}
+
+// name names the process that it is of.
+func (l *legacy) name() string {
+	if l.conn != nil {
+		return l.conn.Process()
+	}
+	return fmt.Sprintf("pid %d", l.offer.PID)
 }
 
 // close gives up what was not taken.
@@ -175,11 +180,11 @@ func (l *legacy) inheritance(address string) *shard.Inheritance {
 // fewer shards, and that has ended.
 func inUse(sockets []*os.File) []*os.File {
 	for i, file := range sockets {
-		if _, err := shard.SocketAddress(file); err != nil {
+		if _, err := shard.SocketAddress(file); err != nil && i > 0 {
 			return sockets[:i]
 		}
 	}
-	return sockets
+	return sockets // also if the first is of no use: who tries to use it says why
 }
 
 // oneAddress says whether two spellings are of one address. Port 0 is another

@@ -35,6 +35,9 @@ func (s *server) open(from *legacy) error {
 			engine.Handler = answers.Handler
 		}
 		engine.Inherit = from.inheritance(l.address)
+		if l.join && s.config.standby && from != nil && engine.Inherit == nil {
+			return l.misfit("join", errors.New("the process that serves has no such listener, and a standby would take its part of what comes there without reading it: give that one to the process that serves first"))
+		}
 		if s.book != nil {
 			engine.Page = func(shard, cpu int) (*metrics.Shard, error) { return s.book.Shard(l.name, shard, cpu) }
 			engine.Changes = s.book.SharedTallies(l.name)[:len(steer.Kinds)]

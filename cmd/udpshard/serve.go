@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
@@ -66,7 +67,7 @@ type server struct {
 	takeover *takeover.Server // likewise
 	handover *handover
 	claims   []*takeover.Claim
-	met      *legacy // of another process that was faster; nil: none
+	stood    bool // it was a standby, with these settings
 	second   sync.Once
 	remains  *remains // of a process that was replaced, and may still live; nil: none
 }
@@ -108,13 +109,8 @@ func (s *server) run(signals signals) error {
 	defer stop()
 	ended := make(chan error, len(s.groups))
 	kept := s.service.keep(s, readPause)
-	if s.takeover != nil { // before it reads: what kills it may be the first that comes
-		go func() {
-			if err := s.takeover.Serve(ctx, s.handover); err != nil && ctx.Err() == nil && !errors.Is(err, net.ErrClosed) {
-				s.log.Error().Err(err).Msg("nobody can take over any more")
-			}
-		}()
-	}
+	s.expect()
+	s.hearPeers(ctx) // before it reads: what kills it may be the first that comes
 	s.read(ctx, ended)
 	s.web.serve()
 	s.service.ready(s, kept)
@@ -131,6 +127,30 @@ func (s *server) run(signals signals) error {
 	return errors.Join(err, s.drain(stop, signals.stop, ended))
 }
 
+// expect has the standbys expect of every shard that it reads soon.
+func (s *server) expect() {
+	for _, g := range s.groups {
+		for _, page := range g.Listener().Shards {
+			page.Beat(time.Now())
+		}
+	}
+}
+
+// hearPeers begins to answer at the takeover path.
+func (s *server) hearPeers(ctx context.Context) {
+	if s.takeover == nil {
+		return
+	}
+	go func() {
+		if err := s.takeover.Serve(ctx, s.handover); err != nil && ctx.Err() == nil && !errors.Is(err, net.ErrClosed) {
+			s.log.Error().Err(err).Msg("nobody can take over any more")
+		}
+	}()
+}
+
+// listenAgain is how often to try where the takeover path could not be taken.
+const listenAgain = time.Second
+
 // read has every group read, until ctx ends or it yields.
 func (s *server) read(ctx context.Context, ended chan<- error) {
 	for _, g := range s.groups {
@@ -145,6 +165,11 @@ var errHandedOver = errors.New("handed over")
 func (s *server) wait(ctx context.Context, signals signals, ended chan error) error {
 	var passed <-chan error
 	stop := signals.stop
+	unheard := time.NewTicker(listenAgain)
+	defer unheard.Stop()
+	if s.takeover != nil || s.config.takeover == "" {
+		unheard.Stop()
+	}
 	for {
 		select {
 		case <-signals.reload:
@@ -174,6 +199,12 @@ func (s *server) wait(ctx context.Context, signals signals, ended chan error) er
 			}
 		case err := <-s.outputs.Broken():
 			return err
+		case <-unheard.C:
+			if s.listen(takeover.Listen) == nil {
+				s.log.Info().Str("path", s.takeover.Path()).Msg("others can take over from this process")
+				s.hearPeers(ctx)
+				unheard.Stop()
+			}
 		case tick := <-s.stats.tick():
 			s.stats.log(tick)
 		case done := <-s.handover.asked:

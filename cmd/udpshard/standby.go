@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"time"
 
@@ -24,14 +25,19 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *leg
 	if s.web != nil && !s.web.shared {
 		s.web.serve()
 	}
-	s.log.Info().EmbedObject(from.who()).Str("version", from.offer.Version).Msg("standing by for the process that serves")
-	s.service.standsBy(from.conn.Process())
+	wait := func(ctx context.Context) error { return s.seek(ctx, from) }
+	if from.conn != nil {
+		s.log.Info().EmbedObject(from.who()).Str("version", from.offer.Version).Msg("standing by for the process that serves")
+		from.conn.SetCounters(s.book.File())
+		wait = from.conn.Wait
+	}
+	s.stood = true
+	s.service.standsBy(from.name())
 
 	waiting, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := make(chan error, 1)
-	from.conn.Count(s.book.File())
-	go func() { ended <- from.conn.Wait(waiting) }()
+	go func() { ended <- wait(waiting) }()
 	epoch := from.book.Epoch() // of the process that is watched
 	vigils, tick := s.vigils(from)
 	defer tick.Stop()
@@ -41,7 +47,7 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *leg
 			return s.afterWait(ctx, from, err)
 		case now := <-tick.C:
 			if from.book.Epoch() != epoch { // by another standby; one that is stopped does not say so
-				return again{takeover.ErrMoved}
+				return again{error: takeover.ErrMoved}
 			}
 			stuck := ""
 			for listener, v := range vigils {
@@ -62,13 +68,12 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *leg
 			next, err := s.flags.config()
 			if err != nil {
 				s.log.Error().Err(err).Msg("reload refused: the settings before stay")
-				s.service.standsBy(from.conn.Process())
+				s.service.standsBy(from.name())
 				continue
 			}
-			setLevel(next.logLevel)
 			s.config = next
-			s.log.Info().Msg("reloaded: standing by with the new settings")
-			return again{errReloaded}
+			s.log.Info().Msg("reloaded: opening what the new settings ask for")
+			return again{error: errReloaded}
 		}
 	}
 }
@@ -101,8 +106,10 @@ func (s *server) afterWait(ctx context.Context, from *legacy, err error) error {
 		}
 		s.tookOver(from, began).Msg("took over: it was told to stop")
 		return nil
+	case errors.As(err, new(again)):
+		return err
 	case errors.Is(err, takeover.ErrMoved):
-		return again{err}
+		return again{error: err}
 	case errors.As(err, new(*takeover.Refused)): // the other could not wait for this one, or could not stop
 		s.log.Warn().Err(err).Msg("not taken over: waiting for the end of the process that serves")
 		return s.bury(ctx, from)
@@ -115,9 +122,10 @@ func (s *server) afterWait(ctx context.Context, from *legacy, err error) error {
 // bury takes over from a process that has ended.
 func (s *server) bury(ctx context.Context, from *legacy) error {
 	began := time.Now()
+	var epoch uint64
 	err := s.claim(ctx, s.answered, func() (*takeover.Claim, error) {
 		// Whoever has the claim of the epoch lives, or is about to take over.
-		epoch := from.book.Epoch()
+		epoch = from.book.Epoch()
 		dead, err := takeover.NewClaim(from.book.File(), epoch)
 		if err != nil {
 			return nil, err
@@ -127,6 +135,9 @@ func (s *server) bury(ctx context.Context, from *legacy) error {
 	})
 	if err != nil {
 		return err
+	}
+	if at, lives := from.stopped(epoch); lives { // it may wake up yet, and write
+		return s.outlast(ctx, from, at, began, "the process that served is no more, and the one before it does not run")
 	}
 	if err := s.inherit(from); err != nil {
 		return err
@@ -164,11 +175,17 @@ func (s *server) goOn(ctx context.Context, from *legacy) error {
 func (s *server) depose(ctx context.Context, from *legacy, epoch uint64, stuck string) error {
 	began := time.Now()
 	// Whether somebody answers does not tell: it may be its own socket still.
-	replaced := func(context.Context) bool { return from.book.Epoch() != epoch }
+	replaced := func(context.Context) (*legacy, bool) { return nil, from.book.Epoch() != epoch }
 	err := s.claim(ctx, replaced, func() (*takeover.Claim, error) { return s.seat(from, epoch, takeover.Seize) })
 	if err != nil {
 		return err
 	}
+	return s.outlast(ctx, from, epoch, began, stuck)
+}
+
+// outlast goes on where a process has stopped running that may wake up, and had the
+// counters at that epoch.
+func (s *server) outlast(ctx context.Context, from *legacy, epoch uint64, began time.Time, why string) error {
 	written := writtenTo(from.book)
 	if err := s.inherit(from); err != nil {
 		return err
@@ -177,7 +194,7 @@ func (s *server) depose(ctx context.Context, from *legacy, epoch uint64, stuck s
 		return err
 	}
 	s.remains = s.follow(from, epoch, written)
-	s.tookOver(from, began).Str("reason", stuck).Msg("took over: the process that served does not run")
+	s.tookOver(from, began).Str("reason", why).Msg("took over: the process that served does not run")
 	return nil
 }
 
@@ -189,8 +206,13 @@ func (s *server) seat(from *legacy, epoch uint64, listen func(path, version stri
 	if err != nil {
 		return nil, err
 	}
-	if from.book.Epoch() == epoch {
+	if from.book.PassedOn() {
+		err = again{error: errPassedOn}
+	} else if from.book.Epoch() == epoch {
 		err = s.listen(listen)
+		if err != nil && !isTaken(err) {
+			err = s.unheard(err, epoch)
+		}
 	}
 	if err == nil && !from.book.Claim(epoch) {
 		err = takeover.ErrClaimed
@@ -206,15 +228,28 @@ func (s *server) seat(from *legacy, epoch uint64, listen func(path, version stri
 	return next, nil
 }
 
+// unheard says what to do where a process could serve, and can't listen at the
+// takeover path: to serve all the same, unless other standbys may have counters of
+// a later process than the owner of that epoch, and only the path keeps them and
+// this one apart.
+func (s *server) unheard(err error, epoch uint64) error {
+	if epoch != metrics.FirstEpoch {
+		return again{error: err}
+	}
+	s.log.Error().Err(err).Msg("nobody can take over from this process until it can listen: trying again and again")
+	return nil
+}
+
 const (
 	claimPause    = time.Millisecond       // a process that is killed closes one thing after the other
-	claimPatience = 200 * time.Millisecond // what takes longer is worth a word
+	claimPatience = 200 * time.Millisecond // of a standby, which looks around again then
+	deathPatience = 10 * time.Second       // of others: it may write a core
 )
 
-// claim tries until this process is the owner; or again, when another one has
-// become it.
-func (s *server) claim(ctx context.Context, replaced func(context.Context) bool, try func() (*takeover.Claim, error)) error {
-	for began, told := time.Now(), false; ; {
+// claim tries until this process is the owner. It returns again when another one
+// has become it, or does not do so for long.
+func (s *server) claim(ctx context.Context, replaced func(context.Context) (*legacy, bool), try func() (*takeover.Claim, error)) error {
+	for began := time.Now(); ; {
 		claim, err := try()
 		if err == nil {
 			s.claims = append(s.claims, claim)
@@ -223,12 +258,12 @@ func (s *server) claim(ctx context.Context, replaced func(context.Context) bool,
 		if !errors.Is(err, takeover.ErrClaimed) && !isTaken(err) {
 			return err
 		}
-		if !told && time.Since(began) > claimPatience {
-			told = true
-			s.log.Info().Err(err).Msg("another process is about to serve, or still does: waiting for it")
+		patience := claimPatience
+		if !s.config.standby {
+			patience = deathPatience
 		}
-		if replaced(ctx) {
-			return again{err}
+		if met, is := replaced(ctx); is || time.Since(began) > patience {
+			return again{fmt.Errorf("another process is about to serve, or still does, and does not answer at %s: %w", s.config.takeover, err), met}
 		}
 		select {
 		case <-time.After(claimPause):
@@ -238,15 +273,11 @@ func (s *server) claim(ctx context.Context, replaced func(context.Context) bool,
 	}
 }
 
-// answered says whether somebody serves at the path, and keeps what that one
-// has. One that is about to end may take a connection, but does not answer.
-func (s *server) answered(ctx context.Context) bool {
-	other, err := dialLegacy(ctx, s.config, s.log)
-	if err != nil {
-		return false
-	}
-	s.met = other
-	return other != nil
+// answered returns who serves at the path, if somebody does. One that is about to
+// end may take a connection, but does not answer.
+func (s *server) answered(ctx context.Context) (met *legacy, is bool) {
+	met, err := dialLegacy(ctx, s.config, s.log)
+	return met, err == nil && met != nil
 }
 
 // tookOver begins what is logged of it. Files may have been renamed since this

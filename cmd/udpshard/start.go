@@ -14,7 +14,10 @@ import (
 
 // again is an error after which it pays to begin anew: things have changed
 // meanwhile, such as which process is active.
-type again struct{ error }
+type again struct {
+	error
+	met *legacy // of a process that has answered; nil: none
+}
 
 func (e again) Unwrap() error { return e.error }
 
@@ -41,9 +44,13 @@ func started(f *flags, c *config, v *service, signals signals) (*server, error) 
 		case <-ctx.Done():
 		}
 	}()
-	var last *legacy // of the process that has served last, as far as this one knows
+	// What there is of the process that has served last, as far as this one knows:
+	// it is let go only when another one has answered.
+	var last *legacy
 	defer func() { last.close() }()
+	var before *config // the settings that a reload has replaced; nil: none
 	for began, told := time.Now(), false; ; {
+		setLevel(c.logLevel)
 		s := newServer(f, c, v)
 		attempt := time.Now()
 		var err error
@@ -64,22 +71,28 @@ func started(f *flags, c *config, v *service, signals signals) (*server, error) 
 			return s, nil
 		}
 		s.discard()
-		last.outlive()
-		if s.met != nil {
-			last.close()
-			last = s.met
-		}
+		var retry again
+		more := errors.As(err, &retry)
+		last = last.follow(retry.met)
 		select {
 		case sig := <-stopped:
 			v.log.Info().Stringer("signal", sig).Msg("stopped before it was active")
 			return nil, nil
 		default:
 		}
-		var retry again
-		if !errors.As(err, &retry) {
+		if s.stood {
+			before = nil
+		}
+		switch {
+		case errors.Is(err, errReloaded):
+			before, c = c, s.config
+		case !more && before != nil:
+			v.log.Error().Err(err).Msg("reload refused: the settings before stay")
+			before, c = nil, before
+		case !more:
 			return nil, err
 		}
-		if time.Since(attempt) > againPatience || errors.Is(err, errReloaded) { // it was something else before
+		if s.stood || time.Since(attempt) > againPatience { // it was something else before
 			began, told = time.Now(), false
 		}
 		if time.Since(began) > againPatience {
@@ -88,31 +101,53 @@ func started(f *flags, c *config, v *service, signals signals) (*server, error) 
 			}
 			if !told {
 				told = true
-				v.log.Warn().Err(retry.error).Msg("can't stand by yet: trying again")
+				v.log.Warn().Err(err).Msg("can't stand by yet: trying again")
 			}
 		}
-		if errors.Is(err, errReloaded) { // it may be another one that is to be asked
-			last.close()
-			last = nil
-		}
-		c = s.config
 		time.Sleep(againPause)
 	}
 }
 
+// follow is what there is to go on with after an attempt: of who was met, or else
+// what there was before.
+func (l *legacy) follow(met *legacy) *legacy {
+	switch {
+	case met != nil:
+		l.close()
+		return met
+	case l == nil:
+		return nil
+	}
+	l.disconnect()
+	if l.sought && l.book.PassedOn() {
+		l.close()
+		return nil
+	}
+	return l
+}
+
 // predecessor is who serves now. Where nobody does it is last, the process that
-// did, or what that has left with the service manager.
+// did, or what that has left with the service manager. A standby that has last
+// does not wait long for who serves: it can watch it by that.
 func (s *server) predecessor(ctx context.Context, last *legacy) (*legacy, error) {
+	standsBy := last != nil && s.config.standby
 	if last != nil && last.conn != nil {
 		return last, nil
 	}
+	if standsBy {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, meetPatience)
+		defer cancel()
+	}
 	from, err := dialLegacy(ctx, s.config, s.log)
 	switch {
-	case err != nil || from == nil && last != nil:
-		return last, err
 	case from != nil:
 		last.close()
 		return from, nil
+	case standsBy:
+		return last, nil
+	case err != nil || last != nil:
+		return last, err
 	}
 	return s.service.legacy(s.config)
 }
@@ -126,16 +161,16 @@ func (s *server) start(ctx context.Context, reload <-chan os.Signal, from *legac
 		err = from.explain(err)
 	case from == nil:
 		err = s.listen(takeover.Listen)
+	case s.config.standby && (from.conn != nil || from.sought):
+		err = s.standBy(ctx, reload, from)
 	case from.conn == nil:
 		err = s.goOn(ctx, from)
-	case s.config.standby:
-		err = s.standBy(ctx, reload, from)
 	default:
 		err = s.takeOver(ctx, from)
 	}
 	if err != nil {
 		if (from == nil || from.conn == nil) && s.config.takeover != "" && isTaken(err) {
-			err = again{err} // somebody was faster, and answers soon
+			err = again{error: err} // somebody was faster, and answers soon
 		}
 		return err
 	}
@@ -153,11 +188,13 @@ func (s *server) start(ctx context.Context, reload <-chan os.Signal, from *legac
 }
 
 // listen takes the takeover path, if there is one.
-func (s *server) listen(how func(path, version string) (*takeover.Server, error)) (err error) {
+func (s *server) listen(how func(path, version string) (*takeover.Server, error)) error {
 	if s.config.takeover != "" {
-		if s.takeover, err = how(s.config.takeover, thisBuild().version); err != nil {
+		server, err := how(s.config.takeover, thisBuild().version)
+		if err != nil {
 			return fmt.Errorf("takeover: %w", err)
 		}
+		s.takeover = server
 	}
 	return nil
 }
@@ -184,6 +221,21 @@ func (s *server) discard() {
 	s.service.look(nil)
 	if s.book != nil {
 		s.book.Close()
+	}
+}
+
+// passOn says in all counters that this process is an owner of that another one goes
+// on from here: whoever has not met that one can't take this one's end for a death.
+func (s *server) passOn() {
+	for _, claim := range s.claims {
+		memory, err := claim.Counters()
+		if err != nil {
+			continue // its end is in order all the same
+		}
+		if book, err := metrics.OpenBook(memory); err == nil {
+			book.PassOn()
+			book.Close()
+		}
 	}
 }
 

@@ -23,7 +23,7 @@ import (
 func (s *server) takeOver(ctx context.Context, from *legacy) error {
 	s.log.Info().EmbedObject(from.who()).Str("version", from.offer.Version).Msg("taking over: it serves until this process is ready")
 	began := time.Now()
-	from.conn.Count(s.book.File())
+	from.conn.SetCounters(s.book.File())
 	err := from.conn.Ready(ctx)
 	if err == nil {
 		err = s.succeed(ctx, from)
@@ -32,7 +32,7 @@ func (s *server) takeOver(ctx context.Context, from *legacy) error {
 	case errors.Is(err, takeover.ErrGone): // it dies just now, and this process has all it needs
 		return s.bury(ctx, from)
 	case errors.Is(err, takeover.ErrMoved):
-		return again{err}
+		return again{error: err}
 	case err != nil:
 		return fmt.Errorf("take over from %s: %w", from.conn.Process(), err)
 	}
@@ -218,6 +218,7 @@ func (h *handover) Leaving(to takeover.Hello) {
 
 // Left implements takeover.Active.
 func (h *handover) Left(takeover.Hello) {
+	h.server.passOn()
 	h.server.release()
 	h.ended <- true
 }

@@ -64,6 +64,15 @@ func NewClaim(counters *os.File, epoch uint64) (*Claim, error) {
 	return &Claim{own}, nil
 }
 
+// Counters returns a descriptor of the memory that the claim is on: the caller's.
+func (c *Claim) Counters() (*os.File, error) {
+	fd, err := unix.FcntlInt(c.file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("fcntl F_DUPFD_CLOEXEC", err)
+	}
+	return os.NewFile(uintptr(fd), "counters"), nil
+}
+
 // Release gives the claim up. It may be called more than once.
 func (c *Claim) Release() { c.file.Close() }
 

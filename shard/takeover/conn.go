@@ -113,9 +113,10 @@ func answered(m message) error {
 	return fmt.Errorf("%q came out of turn", m.Kind)
 }
 
-// Count says what this process will count in, for the standbys of the other:
-// see Moved. The caller keeps it open for as long as it has the connection.
-func (c *Conn) Count(in *os.File) { c.counters = in }
+// SetCounters says in what memory this process will count, for the standbys of
+// the other: see Moved. The caller keeps it open for as long as it has the
+// connection.
+func (c *Conn) SetCounters(memory *os.File) { c.counters = memory }
 
 // ready is the message that says so, and what comes with it.
 func (c *Conn) ready() (message, []*os.File) {

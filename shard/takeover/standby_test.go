@@ -18,7 +18,7 @@ func TestPassToStandbys(t *testing.T) {
 	counters := memory(t)
 	defer counters.Close()
 	first, _ := join(t, v.Path(), Standby)
-	first.Count(counters)
+	first.SetCounters(counters)
 	a.waitFor(v, 1)
 	second, _ := join(t, v.Path(), Standby)
 	a.waitFor(v, 2)

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/udpshard/udpshard/shard/takeover"
+)
+
+const (
+	seekPause     = 5 * time.Millisecond
+	seekPauseMost = time.Second // where who answers has nothing that is of use, again and again
+	// meetPatience is how long whoever has taken over may take to answer before
+	// this process watches it by what it has of it: the least --standby-after.
+	meetPatience = 50 * time.Millisecond
+)
+
+// seek looks for the process that serves in the place of one that does not any
+// more, or that does not answer. It returns who was met with again, ErrGone when
+// nobody lives who could be it, and else the cause of ctx.
+func (s *server) seek(ctx context.Context, from *legacy) error {
+	told := false
+	for pause := seekPause; ; {
+		other, err := dialLegacy(ctx, s.config, s.log)
+		switch {
+		case other != nil:
+			return again{takeover.ErrMoved, other}
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case from.book.PassedOn():
+			return again{error: errPassedOn}
+		case err == nil && from.dead():
+			return takeover.ErrGone
+		case err != nil && !errors.As(err, new(again)):
+			pause = min(2*pause, seekPauseMost)
+			if !told {
+				told = true
+				s.log.Warn().Err(err).Msg("can't stand by for the process that answers: standing by with what the one before has left")
+			}
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// errPassedOn: what this process has of another one is of no more use, since that
+// one has left in order, for one that this process has never met.
+var errPassedOn = errors.New("the process that served has handed over to another one, which is not to be found at the takeover path")
+
+// dead says whether the owner of the counters has ended: it does not have its
+// claim.
+func (l *legacy) dead() bool {
+	claim, err := takeover.NewClaim(l.book.File(), l.book.Epoch())
+	if err != nil {
+		return false
+	}
+	claim.Release()
+	return true
+}
+
+// stopped returns the epoch of an owner before that one who lives all the same:
+// it was replaced while it did not run.
+func (l *legacy) stopped(epoch uint64) (at uint64, lives bool) {
+	for at = epoch - 1; at > 0; at-- {
+		claim, err := takeover.NewClaim(l.book.File(), at)
+		if errors.Is(err, takeover.ErrClaimed) {
+			return at, true
+		}
+		if err == nil {
+			claim.Release()
+		}
+	}
+	return 0, false
+}
