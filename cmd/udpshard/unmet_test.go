@@ -1,0 +1,211 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+// A standby does not run while a successor takes over, and that one dies or
+// hangs before the standby has met it: it has that one's counters from the one
+// before, and goes on from them, to the datagram.
+func TestAStandbyThatHasNotMetWhoServes(t *testing.T) {
+	for name, c := range map[string]struct {
+		signal syscall.Signal
+		says   string
+	}{
+		"it dies":  {syscall.SIGKILL, "took over: the process that served is no more"},
+		"it hangs": {syscall.SIGSTOP, "took over: the process that served does not run"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := publicDir(t)
+			file, address := filepath.Join(dir, "records.json"), freeUDP(t)
+			args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file}
+			p := serving(t, ordinary, args...)
+			standby := p.startStandby(args...)
+			s := newSenders(t, address, 16)
+			s.send(3000, 0)
+			standby.halt()
+			next := p.succeeding(args...)
+			if code := p.wait(); code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+			s.send(6000, 0)
+			eventually(t, "all is delivered", func() bool { return next.total().Delivered == 6000 })
+			if c.signal == syscall.SIGSTOP {
+				next.halt()
+			} else {
+				next.cmd.Process.Signal(c.signal)
+				next.wait()
+			}
+			s.send(7000, 0) // these wait
+			standby.cmd.Process.Signal(syscall.SIGCONT)
+			eventually(t, "the standby serves", func() bool { return standby.says(c.says) })
+			eventually(t, "all is delivered", func() bool { return standby.total().Delivered == 7000 })
+			if total := standby.total(); total.Received != 7000 || total.Dropped.LostInCrash != 0 || total.Dropped.Kernel != 0 {
+				t.Errorf("%+v", total)
+			}
+			if c.signal == syscall.SIGSTOP {
+				next.cmd.Process.Signal(syscall.SIGCONT)
+				if code := next.wait(); code != exitReplaced {
+					t.Errorf("who hung left with %d", code)
+				}
+			}
+			if code := standby.terminate(); code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+			if n := lines(t, file, nil); n != 7000 {
+				t.Errorf("%d records", n)
+			}
+		})
+	}
+}
+
+// A standby that has missed some upgrades, and can't find who serves, takes
+// nobody for dead: those who left did so in order.
+func TestAStandbyThatCannotFindWhoServes(t *testing.T) {
+	dir := publicDir(t)
+	address, socket := freeUDP(t), filepath.Join(dir, "takeover.sock")
+	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", socket, "--output", "discard"}
+	p := serving(t, ordinary, args...)
+	standby := p.startStandby(args...)
+	standby.halt()
+	for range 3 {
+		next := p.succeeding(args...)
+		p.wait()
+		p = next
+	}
+	if err := os.Remove(socket); err != nil {
+		t.Fatal(err)
+	}
+	standby.cmd.Process.Signal(syscall.SIGCONT)
+	eventually(t, "it says so", func() bool { return standby.says("can't stand by yet") })
+	s := newSenders(t, address, 32)
+	s.send(2000, 0)
+	eventually(t, "all is delivered", func() bool { return p.total().Delivered == 2000 })
+	if standby.says("took over") {
+		t.Error("two are active")
+	}
+	p.cmd.Process.Kill()
+	p.wait()
+	eventually(t, "it serves, now that nobody does", func() bool { return standby.says(`"message":"listening"`) })
+}
+
+// What a standby has is let go by no reload, whenever the process that serves
+// ends, and settings that can't be put into force are refused.
+func TestAStandbyReloads(t *testing.T) {
+	dir := publicDir(t)
+	address, web, socket, file := freeUDP(t), freeTCP(t), filepath.Join(dir, "takeover.sock"), filepath.Join(dir, "standby.yaml")
+	settings := func(output, more string) {
+		t.Helper()
+		text := "http: " + web + "\nstandby: true\ntakeover: " + socket + "\nlisteners:\n  - {name: syslog, address: " + address + ", shards: 2, steer: hash, output: " + output + "}\n" + more
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := serving(t, ordinary, "--listen", address, "--shards", "2", "--steer", "hash", "--takeover", socket, "--output", "discard")
+	settings("discard", "")
+	standby := launch(t, ordinary, "serve", "--config", file, "--log-format", "json")
+	eventually(t, "it stands by", func() bool { return standby.says("standing by for") })
+	s := newSenders(t, address, 16)
+	s.send(1000, 0)
+	eventually(t, "all is delivered", func() bool { return p.total().Delivered == 1000 })
+
+	other := serving(t, ordinary, "--listen", freeUDP(t), "--output", "discard")
+	shared := other.status().Listeners[0].Address
+	for _, wrong := range []struct{ output, more, words string }{
+		{"file:/nonexistent/folder/x", "", "no such file or directory"},
+		{"discard", "  - {name: shared, address: " + shared + ", join: true, output: discard}\n", "the process that serves has no such listener"},
+		{"discard", "  - {name: taken, address: " + shared + ", output: discard}\n", "address already in use"},
+	} {
+		standby.logs.Reset()
+		settings(wrong.output, wrong.more)
+		standby.cmd.Process.Signal(syscall.SIGHUP)
+		eventually(t, "the reload is refused", func() bool { return standby.says("reload refused") && standby.says(wrong.words) })
+		eventually(t, "it stands by as before", func() bool { return standby.says("standing by for") })
+	}
+
+	settings("discard", "")
+	standby.logs.Reset()
+	standby.cmd.Process.Signal(syscall.SIGHUP)
+	eventually(t, "it reloads", func() bool { return standby.says("reloaded") })
+	p.cmd.Process.Kill()
+	p.wait()
+	eventually(t, "it has taken over", func() bool { return standby.says(`"message":"took over`) })
+	s.send(2000, 0)
+	standby.http = web
+	eventually(t, "counters go on", func() bool { return standby.total().Received == 2000 })
+}
+
+// A standby that can't listen at the takeover path serves all the same, with
+// all there is, and listens when it can.
+func TestAStandbyWithoutAPath(t *testing.T) {
+	dir := filepath.Join(publicDir(t), "run")
+	if err := os.Mkdir(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	os.Chmod(dir, 0o777)
+	address := freeUDP(t)
+	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "discard"}
+	p := serving(t, ordinary, args...)
+	standby := p.startStandby(args...)
+	s := newSenders(t, address, 16)
+	s.send(1000, 0)
+	eventually(t, "all is delivered", func() bool { return p.total().Delivered == 1000 })
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	p.cmd.Process.Kill()
+	p.wait()
+	eventually(t, "it serves", func() bool { return standby.says(`"message":"took over`) && standby.says("nobody can take over from this process") })
+	s.send(2000, 0)
+	eventually(t, "counters go on", func() bool { return standby.total().Delivered == 2000 })
+	if err := os.Mkdir(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	os.Chmod(dir, 0o777)
+	eventually(t, "it listens", func() bool { return standby.says("others can take over from this process") })
+	next := standby.succeeding(args...)
+	if code := standby.wait(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if total := next.total(); total.Received != 2000 {
+		t.Errorf("%+v", total)
+	}
+}
+
+// A process that does not run is replaced, and its replacement dies; then it
+// wakes up: what it had read is not lost.
+func TestAStoppedProcessOutlivesItsReplacement(t *testing.T) {
+	dir := publicDir(t)
+	file, address := filepath.Join(dir, "records.json"), freeUDP(t)
+	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file}
+	p := serving(t, ordinary, args...)
+	first, second := p.startStandby(args...), p.startStandby(args...)
+	report := sendingTo(t, address, "--rate", "80000", "--duration", "4s", "--flows", "16", "--verify", file)
+	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
+	p.halt()
+	var active, next *process
+	eventually(t, "it is replaced", func() bool {
+		for _, q := range []*process{first, second} {
+			if q.says(`"message":"took over`) {
+				active, next = q, map[*process]*process{first: second, second: first}[q]
+			}
+		}
+		return active != nil
+	})
+	active.cmd.Process.Kill()
+	active.wait()
+	eventually(t, "its replacement too", func() bool { return next.says(`"message":"took over`) })
+	next.reads()
+	p.cmd.Process.Signal(syscall.SIGCONT)
+	if code := p.wait(); code != exitReplaced {
+		t.Errorf("it woke up and left with %d", code)
+	}
+	r, total := report(), next.total()
+	// Of the one between, what it had read when nobody had met it is in no account.
+	if all := r.Records.Total; all.Doubled > 0 || all.Arrived < total.Delivered || all.Arrived+total.Dropped.LostInCrash+total.Dropped.Kernel > r.Sent {
+		t.Errorf("%+v of %d sent; %+v", all, r.Sent, total)
+	}
+}
