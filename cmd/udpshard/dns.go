@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -28,6 +29,7 @@ import (
 type dnsService struct {
 	*dns.Server
 	listener *listener
+	socket   *net.TCPListener // that listens, from listenStreams on
 	streams  dnstcp.Server
 	stop     chan struct{}
 	ended    sync.Once
@@ -126,27 +128,41 @@ func (s *server) heed(told json.RawMessage) {
 	}
 }
 
-// listenStreams opens the TCP sides. It comes when this process is active: a
-// socket that listens gets its share of connections from then on.
-func (s *server) listenStreams() error {
-	for i, l := range s.config.listeners {
+// listenStreams opens the TCP sides, or goes on with those of the process before:
+// clients wait in the queue of one socket for whoever serves. It comes when this
+// process is active.
+func (s *server) listenStreams(from *legacy) error {
+	for i, l := range s.opened {
 		for _, d := range s.dns {
 			if d.listener != l {
 				continue
 			}
-			socket, err := listenTCP(s.groups[i].Listener().Address)
-			if err != nil {
-				return hinted{fmt.Errorf("listener %s: answers that do not fit into a datagram need TCP: %w", l.name, err), "stop who has that port, or take another one"}
+			if d.socket = from.stream(l.address); d.socket == nil {
+				var err error
+				if d.socket, err = listenTCP(s.groups[i].Listener().Address); err != nil {
+					return hinted{fmt.Errorf("listener %s: answers that do not fit into a datagram need TCP: %w", l.name, err), "stop who has that port, or take another one"}
+				}
 			}
-			d.serve(socket, s.groups[i])
+			d.serve(s.groups[i])
 		}
 	}
 	return nil
 }
 
-// listenTCP listens at the address of a group. The next process can listen
-// there beside this one.
-func listenTCP(address string) (net.Listener, error) {
+// stream returns a duplicate of the socket that listens for a listener's streams;
+// nil if none was handed over for it.
+func (s *server) stream(l *listener) (*os.File, error) {
+	for _, d := range s.dns {
+		if d.listener == l && d.socket != nil {
+			return duplicate(d.socket)
+		}
+	}
+	return nil, nil
+}
+
+// listenTCP listens at the address of a group. Where the process before has not
+// handed its socket over, this one's is beside it.
+func listenTCP(address string) (*net.TCPListener, error) {
 	network := "tcp"
 	if at, err := netip.ParseAddrPort(address); err == nil && at.Addr().Is4() {
 		network = "tcp4"
@@ -160,15 +176,19 @@ func listenTCP(address string) (net.Listener, error) {
 		}
 		return set
 	}}
-	return config.Listen(context.Background(), network, address)
+	l, err := config.Listen(context.Background(), network, address)
+	if err != nil {
+		return nil, err
+	}
+	return l.(*net.TCPListener), nil
 }
 
 // serve answers over TCP until close.
-func (d *dnsService) serve(socket net.Listener, g *shard.Group) {
+func (d *dnsService) serve(g *shard.Group) {
 	d.streams.Admit = g.Admits
 	d.streams.Begin = d.converse
 	d.streams.Least = dns.HeaderSize
-	go d.streams.Serve(socket)
+	go d.streams.Serve(d.socket)
 	if d.sink != nil {
 		go d.flush()
 	}
@@ -226,11 +246,11 @@ func (s *server) closeDNS(late context.Context) {
 	}
 }
 
-// reloadZones reads all zones again. With an error all stay as they were.
-func (s *server) reloadZones(next *config) error {
+// loadZones reads the zones of all listeners of DNS, by their names.
+func loadZones(listeners []*listener) (map[string]*dns.Zones, error) {
 	zones := make(map[string]*dns.Zones)
 	var errs []error
-	for _, l := range next.listeners {
+	for _, l := range listeners {
 		if l.protocol != "dns" {
 			continue
 		}
@@ -238,11 +258,5 @@ func (s *server) reloadZones(next *config) error {
 		zones[l.name] = z
 		errs = append(errs, err)
 	}
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	for _, d := range s.dns {
-		d.SetZones(zones[d.listener.name])
-	}
-	return nil
+	return zones, errors.Join(errs...)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -162,7 +163,7 @@ func TestADNSEndpointIsUpgraded(t *testing.T) {
 			if m := asking("udp", address, cookied(given)); m == nil || len(m.Answer) != 1 {
 				t.Errorf("question %d: %v", asked, m)
 			}
-			// A connection that the one before has not accepted yet ends with it.
+			// A connection that the one before has accepted may end with it.
 			m := asking("tcp", address, askFor("www.example.", dns.TypeA))
 			if m == nil {
 				m = asking("tcp", address, askFor("www.example.", dns.TypeA))
@@ -189,6 +190,85 @@ func TestADNSEndpointIsUpgraded(t *testing.T) {
 		t.Errorf("%d questions are counted, of %d over UDP and as many over TCP, in four processes", n, asked)
 	}
 	if code := p.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// A standby that takes over from a process that hangs answers all there is, over
+// TCP too, and from the zones as they are now.
+func TestADNSEndpointIsReplaced(t *testing.T) {
+	dir, address := publicDir(t), freePort(t)
+	zone := filepath.Join(dir, "example.zone")
+	write := func(last string) {
+		t.Helper()
+		text := "$ORIGIN example.\n$TTL 60\n@ SOA ns1 host 1 7200 3600 86400 300\n@ NS ns1\nns1 A 192.0.2.1\nwww A 192.0.2." + last + "\n"
+		if err := os.WriteFile(zone, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("80")
+	args := []string{"--listen", address, "--protocol", "dns", "--zone", zone, "--rrl", "off", "--output", "discard", "--takeover", filepath.Join(dir, "takeover.sock")}
+	p := serving(t, ordinary, args...)
+	standby := p.startStandby(args...)
+	answer := func(network string) string {
+		m := asking(network, address, askFor("www.example.", dns.TypeA))
+		if m == nil || len(m.Answer) != 1 {
+			return ""
+		}
+		return m.Answer[0].(*dns.A).A.String()
+	}
+	write("81")
+	p.cmd.Process.Signal(syscall.SIGHUP)
+	eventually(t, "the new zone is in force", func() bool { return answer("udp") == "192.0.2.81" })
+	p.halt()
+	eventually(t, "it is replaced", func() bool { answer("udp"); return standby.says(`"message":"took over`) })
+	eventually(t, "the new zone is in force again", func() bool { return answer("udp") == "192.0.2.81" })
+	for i := range 20 {
+		if got := answer("tcp"); got != "192.0.2.81" {
+			t.Errorf("question %d over TCP: %q", i, got)
+		}
+	}
+	p.cmd.Process.Signal(syscall.SIGCONT)
+	if code := p.wait(); code != exitReplaced {
+		t.Errorf("exit code %d", code)
+	}
+	if code := standby.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// A large zone is read beside all else: who is told to stop stops.
+func TestADNSEndpointReloadsBesideAllElse(t *testing.T) {
+	dir, address := publicDir(t), freePort(t)
+	zone := filepath.Join(dir, "example.zone")
+	small := "$ORIGIN example.\n$TTL 60\n@ SOA ns1 host 1 7200 3600 86400 300\n@ NS ns1\nns1 A 192.0.2.1\n"
+	large := new(strings.Builder)
+	large.WriteString(small)
+	for i := range 300_000 {
+		fmt.Fprintf(large, "h%d A 192.0.2.1\n", i)
+	}
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(zone, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(small)
+	p := serving(t, ordinary, "--listen", address, "--protocol", "dns", "--zone", zone, "--output", "discard")
+	write(large.String())
+	p.cmd.Process.Signal(syscall.SIGHUP)
+	eventually(t, "it reads", func() bool { return p.says("reload: reading settings and zones") })
+	if code := p.terminate(); code != 0 || p.says("reloaded") {
+		t.Errorf("exit code %d, when it had read all", code)
+	}
+
+	p = launch(t, ordinary, "serve", "--http", freeTCP(t), "--log-format", "json", "--listen", address, "--protocol", "dns", "--zone", zone, "--output", "discard", "--takeover", filepath.Join(dir, "takeover.sock"))
+	eventually(t, "it reads the zone", func() bool { return p.hasRead() > large.Len()/10 })
+	eventually(t, "a second signal ends it", func() bool {
+		p.cmd.Process.Signal(syscall.SIGTERM)
+		return p.says("second signal")
+	})
+	if code := p.wait(); code != exitFailed || p.says("listening") {
 		t.Errorf("exit code %d", code)
 	}
 }

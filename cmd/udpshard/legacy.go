@@ -175,6 +175,24 @@ func (l *legacy) inheritance(address string) *shard.Inheritance {
 	return nil
 }
 
+// stream is the socket that listens for the streams of an address; nil where
+// there is none.
+func (l *legacy) stream(address string) *net.TCPListener {
+	if l == nil {
+		return nil
+	}
+	for _, had := range l.offer.Listeners {
+		if had.Stream != nil && oneAddress(had.Address, address) {
+			listener, err := net.FileListener(had.Stream)
+			if tcp, ok := listener.(*net.TCPListener); ok {
+				return tcp
+			}
+			l.log.Warn().Err(err).Str("listener", had.Name).Msg("the TCP socket that was handed over can't be used: it is opened anew")
+		}
+	}
+	return nil
+}
+
 // inUse are the sockets that are members of their group: the last ones are none
 // any more if a process has taken over that has put them out of use, for it had
 // fewer shards, and that has ended.

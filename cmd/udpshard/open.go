@@ -54,7 +54,7 @@ func (s *server) open(from *legacy) error {
 		if err != nil {
 			return l.locate(err)
 		}
-		s.groups = append(s.groups, g)
+		s.groups, s.opened = append(s.groups, g), append(s.opened, l)
 		if answers != nil {
 			if err := s.openStreams(answers); err != nil {
 				return err

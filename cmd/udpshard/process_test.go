@@ -121,6 +121,13 @@ func serving(t *testing.T, change func(*exec.Cmd), args ...string) *process {
 	return p
 }
 
+// hasRead returns how many bytes it has read (rchar, proc_pid_io(5)).
+func (p *process) hasRead() (n int) {
+	io, _ := os.ReadFile(fmt.Sprintf("/proc/%d/io", p.cmd.Process.Pid))
+	fmt.Sscanf(string(io), "rchar: %d", &n)
+	return n
+}
+
 // terminate sends SIGTERM and returns the exit code.
 func (p *process) terminate() int {
 	p.cmd.Process.Signal(syscall.SIGTERM)

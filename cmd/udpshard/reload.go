@@ -4,24 +4,57 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+
+	"github.com/udpshard/udpshard/packet/dns"
 )
 
-// reload takes over from the file what can change while sockets stay open,
-// and has output files opened anew. A file that can't be used is refused
-// whole, and the old settings stay.
-func (s *server) reload() {
-	s.outputs.Reopen()
-	next, err := s.flags.config()
-	if err == nil {
-		err = s.config.fixed(next)
+// preparation is what a reload is to put into force.
+type preparation struct {
+	asked bool    // by SIGHUP; else it is zones alone
+	next  *config // that was read, if err is nil
+	zones map[string]*dns.Zones
+	err   error
+}
+
+// prepare reads what there is to reload, beside all else that goes on: a large
+// zone takes seconds.
+func (s *server) prepare(now *config) (r preparation) {
+	r.asked = true
+	if r.next, r.err = s.flags.config(); r.err == nil {
+		r.err = now.fixed(r.next)
 	}
-	if err == nil {
-		err = s.reloadZones(next)
+	if r.err == nil {
+		r.zones, r.err = loadZones(r.next.listeners)
 	}
-	if err != nil {
-		s.log.Error().Err(err).Msg("reload refused: the settings before stay; output files are opened anew")
-		return
+	return r
+}
+
+// prepareZones is for a process that has read its zones long ago, when it began to
+// stand by.
+func (s *server) prepareZones() (r preparation) {
+	r.zones, r.err = loadZones(s.opened)
+	return r
+}
+
+// reload puts into force what can change while sockets stay open. A file that
+// can't be used is refused whole, and the old settings stay.
+func (s *server) reload(r preparation) {
+	switch {
+	case r.err != nil && !r.asked:
+		s.log.Error().Err(r.err).Msg("zones can't be read again: those that were read when this process began to stand by stay")
+	case r.err != nil:
+		s.log.Error().Err(r.err).Msg("reload refused: the settings before stay; output files are opened anew")
+	default:
+		for _, d := range s.dns {
+			d.SetZones(r.zones[d.listener.name])
+		}
+		if r.asked {
+			s.putIntoForce(r.next)
+		}
 	}
+}
+
+func (s *server) putIntoForce(next *config) {
 	for i, l := range next.listeners {
 		if err := errors.Join(s.groups[i].SetPolicy(l.policy()), s.groups[i].SetSteering(l.steering())); err != nil {
 			s.log.Error().Err(l.locate(err)).Str("listener", l.name).Msg("what this says stays as it was; the rest is in force")

@@ -58,6 +58,7 @@ type server struct {
 	ledger  *metrics.Ledger
 	outputs *output.Set
 	groups  []*shard.Group // of config.listeners, in their order
+	opened  []*listener    // those that they were opened for: names, addresses and protocols stay
 	dns     []*dnsService
 	secret  dns.Secret
 	web     *web
@@ -164,7 +165,12 @@ var errHandedOver = errors.New("handed over")
 // wait returns when it is time to drain, with what forces it, or to leave.
 func (s *server) wait(ctx context.Context, signals signals, ended chan error) error {
 	var passed <-chan error
-	stop := signals.stop
+	stop, hup := signals.stop, signals.reload
+	prepared := make(chan preparation, 1)
+	if s.stood && len(s.dns) > 0 { // what was read when it began to stand by may be old
+		hup = nil
+		go func() { prepared <- s.prepareZones() }()
+	}
 	unheard := time.NewTicker(listenAgain)
 	defer unheard.Stop()
 	if s.takeover != nil || s.config.takeover == "" {
@@ -172,10 +178,17 @@ func (s *server) wait(ctx context.Context, signals signals, ended chan error) er
 	}
 	for {
 		select {
-		case <-signals.reload:
+		case <-hup: // the next one when this one is done
+			hup = nil
 			s.service.try("a reload", s.service.unit.Reloading())
-			s.reload()
-			s.service.try("a reload", s.service.unit.Ready(s.summary()))
+			s.outputs.Reopen()
+			s.log.Info().Msg("reload: reading settings and zones")
+			go func(now *config) { prepared <- s.prepare(now) }(s.config)
+		case next := <-prepared:
+			hup = signals.reload
+			if s.reload(next); next.asked {
+				s.service.try("a reload", s.service.unit.Ready(s.summary()))
+			}
 		case sig := <-stop:
 			if passed = s.pass(ctx, sig); passed == nil {
 				s.log.Info().Stringer("signal", sig).Msg("draining")

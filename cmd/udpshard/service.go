@@ -280,7 +280,7 @@ func (s *server) set() (set systemd.Set, err error) {
 		return set, err
 	}
 	for i, g := range s.groups {
-		l := s.config.listeners[i]
+		l := s.opened[i]
 		sockets, err := g.Sockets()
 		if err != nil {
 			return set, err

@@ -34,14 +34,27 @@ const (
 func started(f *flags, c *config, v *service, signals signals) (*server, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	stopped, heard := make(chan os.Signal, 1), make(chan struct{})
+	stopped, heard, over := make(chan os.Signal, 1), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(heard)
 		select {
 		case sig := <-signals.stop:
 			stopped <- sig
 			cancel()
-		case <-ctx.Done():
+			exitOnSecond(signals.stop, over)
+		case <-over:
+		}
+	}()
+	defer func() {
+		close(over)
+		<-heard
+		select {
+		case sig := <-stopped: // too late for this, and in time for run
+			select {
+			case signals.stop <- sig:
+			default: // others wait there
+			}
+		default:
 		}
 	}()
 	// What there is of the process that has served last, as far as this one knows:
@@ -58,16 +71,6 @@ func started(f *flags, c *config, v *service, signals signals) (*server, error) 
 			err = s.start(ctx, signals.reload, last)
 		}
 		if err == nil {
-			cancel()
-			<-heard
-			select {
-			case sig := <-stopped: // too late for this, and in time for run
-				select {
-				case signals.stop <- sig:
-				default: // others wait there
-				}
-			default:
-			}
 			return s, nil
 		}
 		s.discard()
@@ -174,14 +177,14 @@ func (s *server) start(ctx context.Context, reload <-chan os.Signal, from *legac
 		}
 		return err
 	}
-	if err := s.listenStreams(); err != nil {
+	if err := s.listenStreams(from); err != nil {
 		if from == nil {
 			return err
 		}
 		s.log.Error().Err(err).Msg("queries over TCP are not answered") // those over UDP wait, and there is no way back
 	}
 	s.ledger.SetRole(metrics.Active)
-	for i, l := range s.config.listeners {
+	for i, l := range s.opened {
 		s.announce(l, s.groups[i])
 	}
 	return nil

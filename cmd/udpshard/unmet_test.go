@@ -158,7 +158,9 @@ func TestAStandbyWithoutAPath(t *testing.T) {
 	}
 	p.cmd.Process.Kill()
 	p.wait()
-	eventually(t, "it serves", func() bool { return standby.says(`"message":"took over`) && standby.says("nobody can take over from this process") })
+	eventually(t, "it serves", func() bool {
+		return standby.says(`"message":"took over`) && standby.says("nobody can take over from this process")
+	})
 	s.send(2000, 0)
 	eventually(t, "counters go on", func() bool { return standby.total().Delivered == 2000 })
 	if err := os.Mkdir(dir, 0o777); err != nil {

@@ -163,8 +163,11 @@ func (h *handover) Offer(hello takeover.Hello) (offer takeover.Offer, err error)
 		if err != nil {
 			return offer, err
 		}
-		l := s.config.listeners[i]
+		l := s.opened[i]
 		offer.Listeners = append(offer.Listeners, takeover.Listener{Name: l.name, Address: l.address, Protocol: l.protocol, Seed: g.Seed(), Sockets: sockets})
+		if offer.Listeners[i].Stream, err = s.stream(l); err != nil {
+			return offer, err
+		}
 	}
 	if offer.Web, err = s.web.file(); err != nil {
 		return offer, err

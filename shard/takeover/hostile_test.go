@@ -142,6 +142,8 @@ func TestHostileActive(t *testing.T) {
 		"files unsaid":       {[]string{`{"kind":"offer","protocol":1}`}, []int{1}, "0 descriptors were to come, and 1 came"},
 		"socket missing":     {[]string{`{"kind":"offer","protocol":1,"listeners":1}`, `{"kind":"listener","protocol":1,"sockets":2,"files":2}`}, []int{0, 1}, "2 descriptors were to come, and 1 came"},
 		"sockets too many":   {[]string{`{"kind":"offer","protocol":1,"listeners":1}`, `{"kind":"listener","protocol":1,"sockets":1,"files":2}`}, []int{0, 2}, "1 sockets more than spoken of"},
+		"stream never comes": {[]string{`{"kind":"offer","protocol":1,"listeners":1}`, `{"kind":"listener","protocol":1,"stream":true}`}, nil, "listener with 0 descriptors"},
+		"stream and no more": {[]string{`{"kind":"offer","protocol":1,"listeners":1}`, `{"kind":"listener","protocol":1,"stream":true,"sockets":1,"files":1}`, `{"kind":"sockets","protocol":1}`}, []int{0, 1, 0}, "none came"},
 		"sockets never come": {[]string{`{"kind":"offer","protocol":1,"listeners":1}`, `{"kind":"listener","protocol":1,"sockets":2,"files":1}`, `{"kind":"sockets","protocol":1}`}, []int{0, 1, 0}, "none came"},
 		"another in between": {[]string{`{"kind":"offer","protocol":1,"listeners":2}`, `{"kind":"listener","protocol":1,"sockets":2,"files":1}`, `{"kind":"listener","protocol":1,"sockets":1,"files":1}`}, []int{0, 1, 1}, `"listener" came instead of "sockets"`},
 		"yours with two":     {[]string{`{"kind":"offer","protocol":1}`, `{"kind":"yours","protocol":1,"files":2}`}, []int{0, 2}, "came with 2 descriptors"},
@@ -211,7 +213,7 @@ func TestNoRoomForDescriptors(t *testing.T) {
 	if err2 := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err2 != nil {
 		t.Fatal(err2)
 	}
-	if err == nil || !strings.Contains(err.Error(), "of 20 descriptors came") || !strings.Contains(remedy(err), "ulimit -n") {
+	if err == nil || !strings.Contains(err.Error(), "of 21 descriptors came") || !strings.Contains(remedy(err), "ulimit -n") {
 		t.Error(err)
 	}
 }

@@ -136,6 +136,9 @@ func (a *active) Offer(h Hello) (Offer, error) {
 		for _, f := range files {
 			l.Sockets = append(l.Sockets, dup(f))
 		}
+		if i == 0 && len(files) > 0 {
+			l.Stream = dup(files[0]) // any file
+		}
 		o.Listeners = append(o.Listeners, l)
 	}
 	return o, nil

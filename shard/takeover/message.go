@@ -75,6 +75,7 @@ type message struct {
 	Serves  string `json:"serves,omitempty"`  // listener: its protocol
 	Seed    uint32 `json:"seed,omitempty"`    // listener
 	Sockets int    `json:"sockets,omitempty"` // listener: how many it has, with those of the messages after it
+	Stream  bool   `json:"stream,omitempty"`  // listener: the first descriptor
 
 	Device uint64 `json:"device,omitempty"` // yours: the file at the path
 	Inode  uint64 `json:"inode,omitempty"`
@@ -138,7 +139,8 @@ func decode(data []byte, version string) (message, error) {
 func (m message) check() error {
 	switch {
 	case m.Files < 0 || m.Files > maxFiles || m.Files > 0 && !carries[m.Kind],
-		(m.Kind == kindReady || m.Kind == kindMoved) && m.Counters != (m.Files == 1):
+		(m.Kind == kindReady || m.Kind == kindMoved) && m.Counters != (m.Files == 1),
+		m.Kind == kindListener && m.Stream && m.Files == 0:
 		return fmt.Errorf("%s with %d descriptors", m.Kind, m.Files)
 	case m.Listeners < 0 || m.Listeners > maxListeners:
 		return fmt.Errorf("%s with %d listeners", m.Kind, m.Listeners)

@@ -47,13 +47,15 @@ type Offer struct {
 	Notes     json.RawMessage // for what is added later; may be nil
 }
 
-// Listener is the sockets of an address, in the order of their shards.
+// Listener is the sockets of an address, in the order of their shards, and the
+// one that listens there for streams, if there is one.
 type Listener struct {
 	Name     string
 	Address  string
 	Protocol string
 	Seed     uint32
 	Sockets  []*os.File
+	Stream   *os.File // may be nil
 }
 
 // Close closes all files of the offer.
@@ -62,6 +64,7 @@ func (o *Offer) Close() {
 	o.Counters, o.Web = nil, nil
 	for i := range o.Listeners {
 		shut(o.Listeners[i].Sockets...)
-		o.Listeners[i].Sockets = nil
+		shut(o.Listeners[i].Stream)
+		o.Listeners[i].Sockets, o.Listeners[i].Stream = nil, nil
 	}
 }

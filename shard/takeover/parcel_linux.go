@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 )
 
 // sendHello sends an introduction, its listeners in as many messages as they
@@ -75,8 +76,12 @@ func (w *wire) sendOffer(ctx context.Context, o Offer) error {
 		return err
 	}
 	for _, l := range o.Listeners {
-		m := message{Kind: kindListener, Name: l.Name, Address: l.Address, Serves: l.Protocol, Seed: l.Seed, Sockets: len(l.Sockets)}
-		for rest := l.Sockets; ; m = (message{Kind: kindSockets}) {
+		m := message{Kind: kindListener, Name: l.Name, Address: l.Address, Serves: l.Protocol, Seed: l.Seed, Sockets: len(l.Sockets), Stream: l.Stream != nil}
+		rest := l.Sockets
+		if m.Stream {
+			rest = slices.Concat([]*os.File{l.Stream}, rest)
+		}
+		for ; ; m = (message{Kind: kindSockets}) {
 			n := min(len(rest), maxFiles)
 			if err := w.send(ctx, m, rest[:n]...); err != nil {
 				return fmt.Errorf("listener %s: %w", l.Name, err)
@@ -142,6 +147,9 @@ func (w *wire) receiveListener(ctx context.Context) (l Listener, err error) {
 		m, files, err := w.receive(ctx, w.limits.step)
 		if err != nil {
 			return l, err
+		}
+		if m.Kind == kindListener && m.Stream && l.Stream == nil {
+			l.Stream, files = files[0], files[1:]
 		}
 		l.Sockets = append(l.Sockets, files...)
 		if m.Kind != want {

@@ -31,6 +31,9 @@ func TestUpgrade(t *testing.T) {
 				if l.Name != string(rune('a'+i)) || l.Address != "127.0.0.1:5514" || l.Protocol != "raw" || l.Seed != 1<<32-1 || len(l.Sockets) != sockets[i] {
 					t.Fatalf("listener %d: %s %s %s %d, %d sockets", i, l.Name, l.Address, l.Protocol, l.Seed, len(l.Sockets))
 				}
+				if has := i == 0 && sockets[i] > 0; has != (l.Stream != nil) || has && inode(t, l.Stream) != inode(t, a.sockets[0][0]) {
+					t.Fatalf("listener %d: another socket listens for streams", i)
+				}
 				for j, f := range l.Sockets {
 					if inode(t, f) != inode(t, a.sockets[i][j]) {
 						t.Fatalf("listener %d: another socket is at %d", i, j)
