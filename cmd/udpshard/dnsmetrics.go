@@ -9,9 +9,9 @@ type dnsCollector struct{ server *server }
 
 var (
 	dnsQueriesDesc   = prometheus.NewDesc("udpshard_dns_queries_total", "Queries, over UDP and TCP, by type; other is all that are not named.", []string{"listener", "type"}, nil)
-	dnsResponsesDesc = prometheus.NewDesc("udpshard_dns_responses_total", "What queries were answered, or would have been, by response code.", []string{"listener", "rcode"}, nil)
+	dnsResponsesDesc = prometheus.NewDesc("udpshard_dns_responses_total", "Responses that were sent, by response code.", []string{"listener", "rcode"}, nil)
 	dnsIgnoredDesc   = prometheus.NewDesc("udpshard_dns_ignored_total", "Messages that nobody should answer: responses, and from ports of reflectors.", []string{"listener"}, nil)
-	dnsLimitedDesc   = prometheus.NewDesc("udpshard_dns_responses_limited_total", "Responses that the rate limit has dropped, or cut to a truncated header.", []string{"listener", "action"}, nil)
+	dnsLimitedDesc   = prometheus.NewDesc("udpshard_dns_responses_limited_total", "Responses above the rate limit: dropped, or sent without records.", []string{"listener", "action"}, nil)
 )
 
 // Describe implements prometheus.Collector.

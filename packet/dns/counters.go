@@ -43,10 +43,10 @@ func (c *counters) add(at int) {
 // Counts are sums of counters, by names of which there are few.
 type Counts struct {
 	Types   map[string]uint64 // queries by type
-	Rcodes  map[string]uint64 // by what they were answered, or would have been
+	Rcodes  map[string]uint64 // responses that were sent, by rcode: queries less Dropped
 	Ignored uint64            // messages that nobody should answer
-	Dropped uint64            // responses, by the rate limit
-	Slipped uint64            // responses that it has cut to a truncated header
+	Dropped uint64            // responses that the rate limit has withheld
+	Slipped uint64            // responses above it that were sent, without records
 }
 
 // typeIndex finds a type among the counted ones.
@@ -70,14 +70,18 @@ var rcodeIndex = func() (index [24]uint8) {
 	return index
 }()
 
-// count counts a query with a question, or none, and what became of it.
-func (c *counters) count(q *Query, rcode Rcode) {
+// asked counts a query with a question, or none.
+func (c *counters) asked(q *Query) {
 	at := len(countedTypes)
 	if int(q.Type) < len(typeIndex) {
 		at = int(typeIndex[q.Type])
 	}
 	c.add(at)
-	at = len(countedRcodes)
+}
+
+// sent counts a response. What the rate limit withholds is none.
+func (c *counters) sent(rcode Rcode) {
+	at := len(countedRcodes)
 	if int(rcode) < len(rcodeIndex) {
 		at = int(rcodeIndex[rcode])
 	}
