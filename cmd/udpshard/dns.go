@@ -168,6 +168,7 @@ func (d *dnsService) serve(socket net.Listener, g *shard.Group) {
 	d.streams.Admit = g.Admits
 	d.streams.Begin = d.converse
 	d.streams.Least = dns.HeaderSize
+	d.streams.Count = d.countStream
 	go d.streams.Serve(socket)
 	if d.sink != nil {
 		go d.flush()

@@ -21,10 +21,24 @@ const (
 	ignoredAt  = firstRcode + len(countedRcodes) + 1
 	droppedAt  = ignoredAt + 1
 	slippedAt  = ignoredAt + 2
+	firstConn  = ignoredAt + 3
 )
 
+// Connection is what becomes of a connection over which queries come.
+type Connection int
+
+const (
+	ConnectionAccepted    Connection = iota // it is served
+	ConnectionNotAdmitted                   // its client may not ask, or not so often
+	ConnectionRefused                       // there was no room for it
+	ConnectionEvicted                       // it was served, and made room for another one
+	connections
+)
+
+var connectionNames = [connections]string{"accepted", "not_admitted", "refused", "evicted"}
+
 // Tallies is how many counters each writer has: see Options.Tallies.
-const Tallies = slippedAt + 1
+const Tallies = firstConn + int(connections)
 
 // counters are what one thread counts, or all streams.
 type counters struct {
@@ -47,6 +61,8 @@ type Counts struct {
 	Ignored uint64            // messages that nobody should answer
 	Dropped uint64            // responses that the rate limit has withheld
 	Slipped uint64            // responses above it that were sent, without records
+
+	Connections map[string]uint64 // by what became of them: see Server.CountConnection
 }
 
 // typeIndex finds a type among the counted ones.
@@ -107,4 +123,7 @@ func (c *counters) addTo(sum *Counts) {
 	sum.Ignored += c.n[ignoredAt].Load()
 	sum.Dropped += c.n[droppedAt].Load()
 	sum.Slipped += c.n[slippedAt].Load()
+	for i, name := range connectionNames {
+		sum.Connections[name] += c.n[firstConn+i].Load()
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -451,6 +452,30 @@ func TestStreams(t *testing.T) {
 	}
 	if counts := d.server.Counts(); counts.Types["A"] != 4 || counts.Ignored != 1 {
 		t.Errorf("%+v", counts)
+	}
+}
+
+// Connections are counted where streams count, after what they had counted before.
+func TestConnectionsAreCounted(t *testing.T) {
+	shared := make([]atomic.Uint64, Tallies)
+	for range 2 { // the second is the first's successor
+		d := newDesk(t, Options{Tallies: func(shard int) []atomic.Uint64 {
+			if shard < 0 {
+				return shared
+			}
+			return nil
+		}})
+		for is, n := range map[Connection]int{ConnectionAccepted: 4, ConnectionNotAdmitted: 3, ConnectionRefused: 2, ConnectionEvicted: 1} {
+			for range n {
+				d.server.CountConnection(is)
+			}
+		}
+		d.server.Stream().Answer(nil, packed(t, "www.example.", dns.TypeA), netip.MustParseAddrPort(client))
+	}
+	d := newDesk(t, Options{Tallies: func(int) []atomic.Uint64 { return shared }})
+	want := map[string]uint64{"accepted": 8, "not_admitted": 6, "refused": 4, "evicted": 2}
+	if d.server.shards = nil; !maps.Equal(d.server.Counts().Connections, want) || d.server.Counts().Types["A"] != 2 || d.server.Counts().Slipped != 0 {
+		t.Errorf("%+v", d.server.Counts())
 	}
 }
 
