@@ -180,6 +180,28 @@ func addresses(n int) (all []string) {
 	return all
 }
 
+// allIdle waits until the server has seen that all answers are written, which
+// clients may see before.
+func allIdle(t *testing.T, s *Server) {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(100 * time.Microsecond) {
+		s.mu.Lock()
+		waiting := 0
+		for c := range s.conns {
+			if c.state == idle {
+				waiting++
+			}
+		}
+		all := len(s.conns)
+		s.mu.Unlock()
+		if waiting == all {
+			return
+		} else if time.Now().After(deadline) {
+			t.Fatalf("%d of %d are idle", waiting, all)
+		}
+	}
+}
+
 // fill makes as many connections as there is room for, each of which has asked.
 func fill(t *testing.T, to string) (conns []net.Conn) {
 	t.Helper()
@@ -208,6 +230,7 @@ func TestTooManyConnections(t *testing.T) {
 	if _, err := receive(first); err != nil {
 		t.Fatal(err)
 	}
+	allIdle(t, s)
 	more := connect(t, to)
 	more.Write(framed("more"))
 	if text, err := receive(more); err != nil || text != "MORE" {
@@ -247,6 +270,7 @@ func TestTooManyConnectionsOfOneClient(t *testing.T) {
 		}
 		conns = append(conns, conn)
 	}
+	allIdle(t, s)
 	more := connect(t, to)
 	more.Write(framed("more"))
 	if text, err := receive(more); err != nil || text != "MORE" {
