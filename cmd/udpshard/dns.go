@@ -188,6 +188,7 @@ func (d *dnsService) serve(g *shard.Group) {
 	d.streams.Admit = g.Admits
 	d.streams.Begin = d.converse
 	d.streams.Least = dns.HeaderSize
+	d.streams.Count = d.countStream
 	go d.streams.Serve(d.socket)
 	if d.sink != nil {
 		go d.flush()

@@ -77,6 +77,8 @@ func TestADNSEndpoint(t *testing.T) {
 		`udpshard_dns_queries_total{listener="dns",type="TXT"} 2`,
 		`udpshard_dns_queries_total{listener="dns",type="other"} 0`,
 		`udpshard_dns_responses_total{listener="dns",rcode="NOERROR"} 4`,
+		`udpshard_dns_tcp_connections_total{listener="dns",outcome="accepted"} 1`,
+		`udpshard_dns_tcp_connections_total{listener="dns",outcome="evicted"} 0`,
 	} {
 		if !strings.Contains(metrics, line+"\n") {
 			t.Errorf("no %s in the metrics", line)
@@ -114,6 +116,17 @@ func TestADNSEndpointWithoutZones(t *testing.T) {
 	if n, err := conn.Read(make([]byte, 1)); err == nil || os.IsTimeout(err) {
 		t.Errorf("who is not allowed reads %d bytes, %v", n, err)
 	}
+	open, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	eventually(t, "connections are counted", func() bool {
+		metrics := getText(t, "http://"+p.http+"/metrics")
+		return strings.Contains(metrics, `udpshard_dns_tcp_connections_total{listener="dns",outcome="accepted"} 2`+"\n") &&
+			strings.Contains(metrics, `udpshard_dns_tcp_connections_total{listener="dns",outcome="not_admitted"} 1`+"\n") &&
+			strings.Contains(metrics, `udpshard_dns_tcp_connections_open{listener="dns"} 1`+"\n")
+	})
 	p.terminate()
 }
 
@@ -188,6 +201,9 @@ func TestADNSEndpointIsUpgraded(t *testing.T) {
 	// What is asked over TCP just when another process takes over is not counted.
 	if n := counted(t, getText(t, "http://"+p.http+"/metrics"), `udpshard_dns_queries_total{listener="dns",type="A"}`); n < 1+asked+1 || n > 1+2*asked+1 {
 		t.Errorf("%d questions are counted, of %d over UDP and as many over TCP, in four processes", n, asked)
+	}
+	if n := counted(t, getText(t, "http://"+p.http+"/metrics"), `udpshard_dns_tcp_connections_total{listener="dns",outcome="accepted"}`); n < asked/2 {
+		t.Errorf("%d connections are counted, of %d and more in four processes", n, asked)
 	}
 	if code := p.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -61,12 +62,26 @@ func parseAddresses(text string) ([]netip.Addr, error) {
 	return addresses, nil
 }
 
-// checkDNS refuses what only a listener of DNS can use.
+// leastDatagram is what a query may have in bytes (RFC 1035 2.3.4); beyond it a
+// client has to know that the server takes more.
+const leastDatagram = 512
+
+// checkDNS refuses what only a listener of DNS can use, and what is of no use
+// to one.
 func (l *listener) checkDNS() error {
-	for _, s := range dnsSettings {
-		if _, given := l.given[s.key]; given && l.protocol != "dns" {
-			return l.misfit(s.key, fmt.Errorf("the protocol is %s, and only dns has this", l.protocol))
+	if l.protocol != "dns" {
+		for _, s := range dnsSettings {
+			if _, given := l.given[s.key]; given {
+				return l.misfit(s.key, fmt.Errorf("the protocol is %s, and only dns has this", l.protocol))
+			}
 		}
+		return nil
+	}
+	if l.maxDatagram < leastDatagram {
+		return l.misfit("max_datagram", fmt.Errorf("%d is less than %d, which a query may have", l.maxDatagram, leastDatagram))
+	}
+	if _, given := l.given["rrl_slip"]; given && l.rrl == 0 {
+		return l.misfit("rrl_slip", errors.New("rrl is off, and no response is above the limit"))
 	}
 	return nil
 }

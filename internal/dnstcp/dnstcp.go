@@ -1,11 +1,11 @@
 // Package dnstcp carries DNS messages over TCP, each behind its length in two
 // bytes (RFC 1035 4.2.2, RFC 7766). It knows nothing of what they say.
 //
-// Everything about a connection is bounded: how many there are, how long one
-// may be idle or take for a message, and how many questions wait: one, for the
-// next is read when the answer to the one before is written (a client that
-// sends more finds that TCP makes it wait). When there are too many
-// connections, the one that has been idle for longest makes room.
+// Everything about a connection is bounded: how many there are, of all clients
+// and of one, how long one may be idle or take for a message, and how many
+// questions wait: one, for the next is read when the answer to the one before is
+// written (a client that sends more finds that TCP makes it wait). Who has most
+// connections is the first to make room for others (room.go).
 package dnstcp
 
 import (
@@ -24,6 +24,9 @@ const (
 	// clients that were told to come by TCP at a time, and a fraction of the
 	// descriptors that a process usually may have.
 	MostConnections = 256
+	// MostOfOne is how many of them one client has at the most. RFC 7766 6.2.2 has
+	// it use one, or a few, and a server's limit be much looser.
+	MostOfOne = MostConnections / 8
 	// mostServed is how many are served, with those that had to make room while
 	// their answer was awaited: what gives it may wait for others.
 	mostServed = 2 * MostConnections
@@ -33,6 +36,11 @@ const (
 	IdleTimeout = 10 * time.Second
 	// writeTimeout is how long an answer may take to be taken.
 	writeTimeout = 5 * time.Second
+	// What a client goes on sending to a connection that ends is read for this
+	// long, up to so many bytes: a socket that is closed with bytes unread resets
+	// the connection, and its client may lose answers (RFC 9293 3.6.1).
+	discardTimeout = time.Second
+	mostDiscarded  = 1 << 20
 )
 
 // Conversation answers the questions of one connection, one after the other,
@@ -49,13 +57,40 @@ type Server struct {
 	Least int
 	// Begin begins the conversation with a client.
 	Begin func(client netip.AddrPort) Conversation
+	// Count is told what becomes of each connection; nil is nobody. It must not
+	// call the server.
+	Count func(Outcome)
 
-	mu     sync.Mutex
-	closed bool
-	socket net.Listener
-	conns  map[net.Conn]time.Time // since when each is idle; zero: it is not
-	served int                    // of them, and of those that made room and have not ended
-	all    sync.WaitGroup
+	mu      sync.Mutex
+	closed  bool
+	socket  net.Listener
+	conns   map[*connection]struct{}
+	clients map[netip.Addr]int // how many of conns each has; see clientOf
+	served  int                // of conns, and of those that made room and have not ended
+	all     sync.WaitGroup
+}
+
+// Outcome is what becomes of a connection.
+type Outcome int
+
+const (
+	Accepted    Outcome = iota // it is served
+	NotAdmitted                // Admit does not want it
+	Refused                    // there was no room for it
+	Evicted                    // it was served, and made room for another one
+)
+
+func (s *Server) count(o Outcome) {
+	if s.Count != nil {
+		s.Count(o)
+	}
+}
+
+// Open returns how many connections there are.
+func (s *Server) Open() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
 }
 
 // Serve accepts and serves until Close, and returns nil then. It owns the
@@ -66,7 +101,7 @@ func (s *Server) Serve(socket net.Listener) error {
 		s.mu.Unlock()
 		return socket.Close()
 	}
-	s.socket, s.conns = socket, make(map[net.Conn]time.Time)
+	s.socket, s.conns, s.clients = socket, make(map[*connection]struct{}), make(map[netip.Addr]int)
 	s.mu.Unlock()
 	for {
 		conn, err := socket.Accept()
@@ -83,46 +118,34 @@ func (s *Server) Serve(socket net.Listener) error {
 
 const acceptPause = 50 * time.Millisecond
 
-// take serves a connection, if its client is let in.
-func (s *Server) take(conn net.Conn) {
-	client, ok := addrOf(conn)
+// take serves a connection, if its client is let in and there is room.
+func (s *Server) take(socket net.Conn) {
+	client, ok := addrOf(socket)
 	if !ok || s.Admit != nil && !s.Admit(client.Addr()) {
-		conn.Close()
+		s.count(NotAdmitted)
+		socket.Close()
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.served == mostServed {
-		conn.Close()
+	c := &connection{Conn: socket, client: clientOf(client.Addr()), since: time.Now()}
+	if s.closed || s.served == mostServed || !s.makeRoom(c) {
+		s.count(Refused)
+		socket.Close()
 		return
 	}
-	if len(s.conns) >= MostConnections {
-		s.makeRoom()
-	}
-	s.conns[conn] = time.Now()
+	s.count(Accepted)
+	s.conns[c] = struct{}{}
+	s.clients[c.client]++
 	s.served++
 	s.all.Go(func() {
-		s.serve(conn, s.Begin(client))
+		s.serve(c, s.Begin(client))
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		delete(s.conns, conn)
+		s.remove(c)
 		s.served--
-		conn.Close()
+		c.Close()
 	})
-}
-
-// makeRoom closes the connection that has been idle for longest, or if none is
-// idle any of them.
-func (s *Server) makeRoom() {
-	var oldest net.Conn
-	var since time.Time
-	for conn, idle := range s.conns {
-		if oldest == nil || !idle.IsZero() && (since.IsZero() || idle.Before(since)) {
-			oldest, since = conn, idle
-		}
-	}
-	oldest.Close()
-	delete(s.conns, oldest)
 }
 
 func addrOf(conn net.Conn) (netip.AddrPort, bool) {
@@ -136,11 +159,10 @@ func addrOf(conn net.Conn) (netip.AddrPort, bool) {
 
 // serve answers until the client leaves, is silent for too long, or breaks the
 // form.
-func (s *Server) serve(conn net.Conn, talk Conversation) {
+func (s *Server) serve(conn *connection, talk Conversation) {
 	question, answer := make([]byte, 512), make([]byte, 0, 2048) // few are longer, and then they grow
 	var length [2]byte
 	for {
-		s.idle(conn, time.Now())
 		if conn.SetReadDeadline(time.Now().Add(IdleTimeout)) != nil {
 			return
 		}
@@ -149,35 +171,39 @@ func (s *Server) serve(conn net.Conn, talk Conversation) {
 		}
 		n := int(binary.BigEndian.Uint16(length[:]))
 		if n < s.Least {
+			finish(conn.Conn)
 			return
 		}
 		question = slices.Grow(question[:0], n)[:n]
 		if _, err := io.ReadFull(conn, question); err != nil {
 			return
 		}
-		s.idle(conn, time.Time{})
+		s.note(conn, busy, time.Now())
 		reply := talk(answer[:0], question)
+		said := time.Now()
 		if len(reply) == 0 {
+			s.note(conn, idle, said)
 			continue
 		}
-		if conn.SetWriteDeadline(time.Now().Add(writeTimeout)) != nil {
+		if conn.SetWriteDeadline(said.Add(writeTimeout)) != nil {
 			return
 		}
 		binary.BigEndian.PutUint16(length[:], uint16(len(reply)))
 		both := net.Buffers{length[:], reply} // in one segment, where it fits (RFC 7766 8)
-		if _, err := both.WriteTo(conn); err != nil {
+		if _, err := both.WriteTo(conn.Conn); err != nil {
 			return
 		}
+		s.note(conn, idle, said)
 		answer = reply
 	}
 }
 
-func (s *Server) idle(conn net.Conn, since time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, there := s.conns[conn]; there {
-		s.conns[conn] = since
+// finish ends a connection whose answers are written, so that they arrive.
+func finish(conn net.Conn) {
+	if tcp, ok := conn.(*net.TCPConn); !ok || tcp.CloseWrite() != nil || conn.SetReadDeadline(time.Now().Add(discardTimeout)) != nil {
+		return
 	}
+	io.CopyN(io.Discard, conn, mostDiscarded) // whatever comes: it is the end
 }
 
 // Close ends Serve and all connections, and waits for them.

@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -48,7 +50,17 @@ func serving(t *testing.T, s *Server) string {
 
 func connect(t *testing.T, to string) net.Conn {
 	t.Helper()
-	conn, err := net.Dial("tcp", to)
+	return connectFrom(t, "127.0.0.1", to)
+}
+
+// from dials from an address of loopback.
+func from(address string) *net.Dialer {
+	return &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
+}
+
+func connectFrom(t *testing.T, address, to string) net.Conn {
+	t.Helper()
+	conn, err := from(address).Dial("tcp", to)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,48 +113,124 @@ func TestAdmission(t *testing.T) {
 	if text, err := receive(connect(t, to)); err == nil {
 		t.Errorf("%q", text)
 	}
-	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
-	conn, err := d.Dial("tcp", to)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := connectFrom(t, "127.0.0.2", to)
 	conn.Write(framed("x"))
 	if text, err := receive(conn); err != nil || text != "X" {
 		t.Errorf("%q, %v", text, err)
 	}
 }
 
-// A message that is too short to be one ends the connection, at once.
+// A message that is too short to be one ends the connection, at once and in
+// order: nothing that was answered is lost, whatever is sent behind it.
 func TestMessagesThatAreTooShort(t *testing.T) {
-	conn := connect(t, serving(t, &Server{Least: 3}))
-	conn.Write(framed("one", "no", "two"))
-	if text, err := receive(conn); err != nil || text != "ONE" {
+	for name, behind := range map[string]string{"nothing": "", "a message": "two", "a lot": strings.Repeat("x", 60_000)} {
+		t.Run(name, func(t *testing.T) {
+			conn := connect(t, serving(t, &Server{Least: 3}))
+			conn.Write(append(framed("one", "no"), behind...))
+			if text, err := receive(conn); err != nil || text != "ONE" {
+				t.Errorf("%q, %v", text, err)
+			}
+			if text, err := receive(conn); err != io.EOF {
+				t.Errorf("%q, %v, want the end", text, err)
+			}
+			if _, err := conn.Write(framed("more")); err != nil {
+				t.Errorf("it was reset: %v", err)
+			}
+		})
+	}
+}
+
+// Who sends on after the end is cut off.
+func TestWhoSendsOnAfterTheEnd(t *testing.T) {
+	s := &Server{Least: 3}
+	to := serving(t, s)
+	conn := connect(t, to)
+	conn.Write(framed("no"))
+	if text, err := receive(conn); err != io.EOF {
 		t.Errorf("%q, %v", text, err)
 	}
-	if text, err := receive(conn); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("%q, %v", text, err)
+	junk := make([]byte, 1<<16)
+	for began := time.Now(); ; {
+		if _, err := conn.Write(junk); err != nil {
+			break
+		} else if time.Since(began) > 10*time.Second {
+			t.Fatal("everything is read")
+		}
 	}
+	quiet := connect(t, to)
+	quiet.Write(framed("no"))
+	for began := time.Now(); time.Since(began) < 10*time.Second; time.Sleep(time.Millisecond) {
+		if s.Open() == 0 {
+			return
+		}
+	}
+	t.Errorf("%d are open", s.Open())
+}
+
+// outcomes counts what becomes of connections.
+type outcomes [Evicted + 1]atomic.Int64
+
+func (o *outcomes) count(what Outcome) { o[what].Add(1) }
+
+// addresses returns n of loopback, without the first.
+func addresses(n int) (all []string) {
+	for i := range n {
+		all = append(all, fmt.Sprintf("127.0.%d.%d", 1+i/200, 1+i%200))
+	}
+	return all
+}
+
+// allIdle waits until the server has seen that all answers are written, which
+// clients may see before.
+func allIdle(t *testing.T, s *Server) {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(100 * time.Microsecond) {
+		s.mu.Lock()
+		waiting := 0
+		for c := range s.conns {
+			if c.state == idle {
+				waiting++
+			}
+		}
+		all := len(s.conns)
+		s.mu.Unlock()
+		if waiting == all {
+			return
+		} else if time.Now().After(deadline) {
+			t.Fatalf("%d of %d are idle", waiting, all)
+		}
+	}
+}
+
+// fill makes as many connections as there is room for, each of which has asked.
+func fill(t *testing.T, to string) (conns []net.Conn) {
+	t.Helper()
+	for _, address := range addresses(MostConnections / MostOfOne) {
+		for range MostOfOne {
+			conn := connectFrom(t, address, to)
+			conn.Write(framed("x"))
+			if _, err := receive(conn); err != nil {
+				t.Fatal(err)
+			}
+			conns = append(conns, conn)
+		}
+	}
+	return conns
 }
 
 // When there are too many, those that have been idle for longest make room,
 // and those that ask go on.
 func TestTooManyConnections(t *testing.T) {
-	to := serving(t, &Server{})
-	var conns []net.Conn
-	for i := range MostConnections {
-		conn := connect(t, to)
-		conn.Write(framed(fmt.Sprint(i)))
-		if _, err := receive(conn); err != nil {
-			t.Fatal(err)
-		}
-		conns = append(conns, conn)
-	}
+	var is outcomes
+	s := &Server{Count: is.count}
+	to := serving(t, s)
+	conns := fill(t, to)
 	first := conns[0]
 	first.Write(framed("again")) // not idle for longest any more
 	if _, err := receive(first); err != nil {
 		t.Fatal(err)
 	}
+	allIdle(t, s)
 	more := connect(t, to)
 	more.Write(framed("more"))
 	if text, err := receive(more); err != nil || text != "MORE" {
@@ -157,6 +245,126 @@ func TestTooManyConnections(t *testing.T) {
 			t.Errorf("%q, %v", text, err)
 		}
 	}
+	if n := s.Open(); n != MostConnections || is[Accepted].Load() != MostConnections+1 || is[Evicted].Load() != 1 || is[Refused].Load() != 0 {
+		t.Errorf("%d open, %d accepted, %d evicted, %d refused", n, is[Accepted].Load(), is[Evicted].Load(), is[Refused].Load())
+	}
+}
+
+// One client has a part of them. Those that it does not use make room for its
+// own; where none waits, it gets no more.
+func TestTooManyConnectionsOfOneClient(t *testing.T) {
+	var is outcomes
+	s := &Server{Count: is.count}
+	to := serving(t, s)
+	other := connectFrom(t, "127.0.0.2", to)
+	other.Write(framed("x")) // idle for longest
+	if _, err := receive(other); err != nil {
+		t.Fatal(err)
+	}
+	var conns []net.Conn
+	for range MostOfOne {
+		conn := connect(t, to)
+		conn.Write(framed("x"))
+		if _, err := receive(conn); err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, conn)
+	}
+	allIdle(t, s)
+	more := connect(t, to)
+	more.Write(framed("more"))
+	if text, err := receive(more); err != nil || text != "MORE" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if _, err := receive(conns[0]); !errors.Is(err, io.EOF) {
+		t.Errorf("the client's own that was idle for longest: %v", err)
+	}
+	other.Write(framed("other"))
+	if text, err := receive(other); err != nil || text != "OTHER" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if n := s.Open(); n != 1+MostOfOne || is[Evicted].Load() != 1 {
+		t.Errorf("%d are open, %d made room", n, is[Evicted].Load())
+	}
+
+	// All have just been opened.
+	for range MostOfOne {
+		connectFrom(t, "127.0.0.3", to)
+	}
+	if _, err := receive(connectFrom(t, "127.0.0.3", to)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("one too many is served: %v", err)
+	}
+	if n := is[Refused].Load(); n != 1 {
+		t.Errorf("%d were refused", n)
+	}
+}
+
+// Whoever opens connections and more connections takes none from clients who
+// have few, also if they take their time to ask. Here a fair part is twelve, and
+// who asks again has ten until the server sees that five have ended.
+func TestFloodsOfConnections(t *testing.T) {
+	const honest, pause = 5, 150 * time.Millisecond
+	for _, flooding := range []int{1, 20} {
+		t.Run(fmt.Sprint(flooding), func(t *testing.T) {
+			to := serving(t, &Server{})
+			var floods, asking sync.WaitGroup
+			stop := make(chan struct{})
+			var opened atomic.Int64
+			for _, address := range addresses(flooding) {
+				floods.Go(func() {
+					var open []net.Conn
+					defer func() {
+						for _, conn := range open {
+							conn.Close()
+						}
+					}()
+					for {
+						select {
+						case <-stop:
+							return
+						default:
+						}
+						conn, err := from(address).Dial("tcp", to)
+						if err != nil {
+							continue // the server's queue is full
+						}
+						opened.Add(1)
+						conn.(*net.TCPConn).SetLinger(0) // its port is free at once
+						if open = append(open, conn); len(open) > MostConnections {
+							open[0].Close()
+							open = open[1:]
+						}
+					}
+				})
+			}
+			for opened.Load() < 2*MostConnections {
+				time.Sleep(time.Millisecond)
+			}
+			began := opened.Load()
+			for client := range honest {
+				asking.Go(func() {
+					for range 4 {
+						conn, err := from("127.0.0.1").Dial("tcp", to)
+						if err != nil {
+							t.Error(err)
+							continue
+						}
+						conn.SetDeadline(time.Now().Add(20 * time.Second))
+						time.Sleep(pause)
+						conn.Write(framed("x"))
+						if text, err := receive(conn); err != nil || text != "X" {
+							t.Errorf("client %d: %q, %v", client, text, err)
+						}
+						conn.Close()
+					}
+				})
+			}
+			asking.Wait()
+			close(stop)
+			floods.Wait()
+			t.Logf("%d connections were opened meanwhile", opened.Load()-began)
+		})
+	}
 }
 
 // Where answers are awaited that do not come, those that come on and on are
@@ -164,7 +372,8 @@ func TestTooManyConnections(t *testing.T) {
 func TestAnswersThatDoNotCome(t *testing.T) {
 	var asked atomic.Int32
 	stuck := make(chan struct{})
-	to := serving(t, &Server{Begin: func(netip.AddrPort) Conversation {
+	var is outcomes
+	to := serving(t, &Server{Count: is.count, Begin: func(netip.AddrPort) Conversation {
 		return func(dst, question []byte) []byte {
 			asked.Add(1)
 			<-stuck
@@ -172,18 +381,53 @@ func TestAnswersThatDoNotCome(t *testing.T) {
 		}
 	}})
 	t.Cleanup(func() { close(stuck) }) // before Close
-	for i := range mostServed {
-		connect(t, to).Write(framed("x"))
-		for deadline := time.Now().Add(5 * time.Second); asked.Load() <= int32(i); time.Sleep(100 * time.Microsecond) {
+	ask := func(address string) {
+		t.Helper()
+		want := asked.Load() + 1
+		connectFrom(t, address, to).Write(framed("x"))
+		for deadline := time.Now().Add(5 * time.Second); asked.Load() < want; time.Sleep(100 * time.Microsecond) {
 			if time.Now().After(deadline) {
-				t.Fatalf("%d are served of %d", asked.Load(), i+1)
+				t.Fatalf("%d are served, not %d", asked.Load(), want)
 			}
+		}
+	}
+	for i, address := range addresses(2 * mostServed) {
+		times := 1 // whoever has fewer than others is served
+		switch {
+		case i < MostConnections/MostOfOne:
+			times = MostOfOne
+		case i < 64:
+			times = 3
+		}
+		for ; times > 0 && asked.Load() < mostServed; times-- {
+			ask(address)
 		}
 	}
 	for range 10 {
 		conn := connect(t, to)
 		if _, err := receive(conn); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("one too many is served: %v", err)
+		}
+	}
+	if n := is[Refused].Load(); n != 10 {
+		t.Errorf("%d were refused", n)
+	}
+}
+
+// A client is an IPv4 address, or what one network has of IPv6.
+func TestClients(t *testing.T) {
+	for _, test := range []struct {
+		a, b string
+		same bool
+	}{
+		{"192.0.2.1", "192.0.2.1", true},
+		{"192.0.2.1", "192.0.2.2", false},
+		{"2001:db8::1", "2001:db8::ffff:0:0:1", true},
+		{"2001:db8::1", "2001:db8:0:1::1", false},
+		{"fe80::1%lo", "fe80::2", true},
+	} {
+		if same := clientOf(netip.MustParseAddr(test.a)) == clientOf(netip.MustParseAddr(test.b)); same != test.same {
+			t.Errorf("%s and %s: one client is %t", test.a, test.b, same)
 		}
 	}
 }

@@ -21,10 +21,24 @@ const (
 	ignoredAt  = firstRcode + len(countedRcodes) + 1
 	droppedAt  = ignoredAt + 1
 	slippedAt  = ignoredAt + 2
+	firstConn  = ignoredAt + 3
 )
 
+// Connection is what becomes of a connection over which queries come.
+type Connection int
+
+const (
+	ConnectionAccepted    Connection = iota // it is served
+	ConnectionNotAdmitted                   // its client may not ask, or not so often
+	ConnectionRefused                       // there was no room for it
+	ConnectionEvicted                       // it was served, and made room for another one
+	connections
+)
+
+var connectionNames = [connections]string{"accepted", "not_admitted", "refused", "evicted"}
+
 // Tallies is how many counters each writer has: see Options.Tallies.
-const Tallies = slippedAt + 1
+const Tallies = firstConn + int(connections)
 
 // counters are what one thread counts, or all streams.
 type counters struct {
@@ -43,10 +57,12 @@ func (c *counters) add(at int) {
 // Counts are sums of counters, by names of which there are few.
 type Counts struct {
 	Types   map[string]uint64 // queries by type
-	Rcodes  map[string]uint64 // by what they were answered, or would have been
+	Rcodes  map[string]uint64 // responses that were sent, by rcode: queries less Dropped
 	Ignored uint64            // messages that nobody should answer
-	Dropped uint64            // responses, by the rate limit
-	Slipped uint64            // responses that it has cut to a truncated header
+	Dropped uint64            // responses that the rate limit has withheld
+	Slipped uint64            // responses above it that were sent, without records
+
+	Connections map[string]uint64 // by what became of them: see Server.CountConnection
 }
 
 // typeIndex finds a type among the counted ones.
@@ -70,14 +86,18 @@ var rcodeIndex = func() (index [24]uint8) {
 	return index
 }()
 
-// count counts a query with a question, or none, and what became of it.
-func (c *counters) count(q *Query, rcode Rcode) {
+// asked counts a query with a question, or none.
+func (c *counters) asked(q *Query) {
 	at := len(countedTypes)
 	if int(q.Type) < len(typeIndex) {
 		at = int(typeIndex[q.Type])
 	}
 	c.add(at)
-	at = len(countedRcodes)
+}
+
+// sent counts a response. What the rate limit withholds is none.
+func (c *counters) sent(rcode Rcode) {
+	at := len(countedRcodes)
 	if int(rcode) < len(rcodeIndex) {
 		at = int(rcodeIndex[rcode])
 	}
@@ -103,4 +123,7 @@ func (c *counters) addTo(sum *Counts) {
 	sum.Ignored += c.n[ignoredAt].Load()
 	sum.Dropped += c.n[droppedAt].Load()
 	sum.Slipped += c.n[slippedAt].Load()
+	for i, name := range connectionNames {
+		sum.Connections[name] += c.n[firstConn+i].Load()
+	}
 }

@@ -16,8 +16,8 @@ type exchange struct {
 	counters *counters
 	tail     record.Tail
 	query    Query
-	rcode    Rcode
-	flags    uint16 // of the reply, the header's second word
+	rcode    Rcode  // of the response that is sent
+	flags    uint16 // its header's second word; 0, without even QR: none is sent
 	cookie   [goodCookieLen]byte
 	text     []byte
 
@@ -34,35 +34,30 @@ const (
 	ignored          // not a question, or none that anybody should answer
 )
 
-// answer appends the reply to a message to dst.
+// answer appends the reply to a message to dst; nil is none.
 func (x *exchange) answer(zones *Zones, dst, message []byte, source netip.Addr, now time.Time, most int) ([]byte, outcome) {
 	q := &x.query
+	x.rcode, x.flags = 0, 0
 	rcode, ok := q.Decode(message)
 	if !ok {
 		x.counters.add(ignoredAt)
 		return nil, ignored
 	}
-	var cookie []byte
-	trusted := most > MostUDP // who has answered a handshake is who he says
-	if q.Cookie != nil && x.server.options.Cookies != nil && rcode != FormErr {
-		switch x.server.options.Cookies.Check(q.Cookie, source, now) {
-		case CookieMalformed:
-			rcode = FormErr
-		case CookieGood:
-			trusted = true
-			fallthrough
-		default:
-			cookie = x.server.options.Cookies.Append(x.cookie[:0], q.Cookie, source, now)
-		}
+	x.counters.asked(q)
+	rcode, cookie, known := x.checkCookie(rcode, source, now)
+	var reply []byte
+	if q.Name == nil {
+		reply = AppendError(dst, q, rcode, cookie)
+	} else {
+		reply, rcode = zones.Append(dst, q, rcode, most, cookie)
 	}
-	reply, rcode := zones.Append(dst, q, rcode, most, cookie)
-	said := answered
-	if limits := x.server.options.Limits; limits != nil && !trusted {
-		class := classOf(reply[len(dst):], rcode)
+	// Who has answered a handshake is who he says, too.
+	if limits := x.server.options.Limits; limits != nil && !known && most <= MostUDP {
+		class := x.classOf(reply[len(dst):], rcode)
 		switch limits.Decide(source, class, q.found, now.Sub(x.server.began)) {
 		case Drop:
 			x.counters.add(droppedAt)
-			said = withheld
+			return nil, withheld
 		case Slip:
 			x.counters.add(slippedAt)
 			switch {
@@ -71,21 +66,48 @@ func (x *exchange) answer(zones *Zones, dst, message []byte, source netip.Addr, 
 				rcode = BadCookie
 				reply = AppendError(dst, q, rcode, cookie)
 			default:
+				rcode = NoError
 				reply = AppendTruncated(dst, q, cookie)
 			}
 		}
 	}
 	x.rcode, x.flags = rcode, binary.BigEndian.Uint16(reply[len(dst)+2:])
-	x.counters.count(q, rcode)
-	return reply, said
+	x.counters.sent(rcode)
+	return reply, answered
+}
+
+// checkCookie returns the rcode and the cookie to answer with, and whether the
+// query's own is good. Nobody knows what the options of another version of EDNS
+// are, so that BADVERS goes first (RFC 6891 6.1.3); NOTIMP stays NOTIMP.
+func (x *exchange) checkCookie(rcode Rcode, source netip.Addr, now time.Time) (_ Rcode, cookie []byte, good bool) {
+	q, cookies := &x.query, x.server.options.Cookies
+	if rcode == BadVers {
+		return rcode, nil, false
+	}
+	status := cookies.Check(q.Cookie, source, now)
+	switch status {
+	case CookieNone:
+		return rcode, nil, false
+	case CookieMalformed:
+		if rcode != NotImp {
+			rcode = FormErr
+		}
+		return rcode, nil, false
+	}
+	if q.wantsCookie() {
+		if rcode = NoError; status == CookieBad {
+			rcode = BadCookie
+		}
+	}
+	return rcode, cookies.Append(x.cookie[:0], q.Cookie, source, now), status == CookieGood
 }
 
 // classOf tells responses apart by their headers.
-func classOf(reply []byte, rcode Rcode) RateClass {
+func (x *exchange) classOf(reply []byte, rcode Rcode) RateClass {
 	switch an, ns := binary.BigEndian.Uint16(reply[6:]), binary.BigEndian.Uint16(reply[8:]); {
 	case rcode == NXDomain:
 		return RateNXDomain
-	case rcode != NoError:
+	case rcode != NoError, x.query.Name == nil:
 		return RateError
 	case an > 0:
 		return RateAnswer
@@ -112,7 +134,11 @@ func (x *exchange) record(dst []byte) []byte {
 	}
 	dst = append(dst, `,"opcode":"`...)
 	dst = AppendOpcode(dst, q.Opcode())
-	dst = append(dst, `","rcode":"`...)
+	dst = append(dst, '"')
+	if x.flags == 0 {
+		return dst
+	}
+	dst = append(dst, `,"rcode":"`...)
 	dst = AppendRcode(dst, x.rcode)
 	dst = append(dst, `","flags":[`...)
 	for _, f := range flagNames {
@@ -120,7 +146,7 @@ func (x *exchange) record(dst []byte) []byte {
 			dst = append(dst, f.text...)
 		}
 	}
-	dst[len(dst)-1] = ']' // the reply has QR at the least
+	dst[len(dst)-1] = ']' // a response has QR at the least
 	return dst
 }
 

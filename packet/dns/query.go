@@ -52,7 +52,8 @@ func (q *Query) Opcode() int { return int(q.Flags&maskOpcode) >> 11 }
 //
 //   - FormErr: it cannot be read, has not one question or has more than one
 //     OPT record (RFC 6891 section 6.1.1), or bytes follow what its header
-//     counts.
+//     counts. Where cookies are given, one that has none, but a COOKIE option,
+//     asks for a cookie (RFC 7873 section 5.4).
 //   - BadVers: a version of EDNS above 0 (RFC 6891 section 6.1.3).
 //   - NotImp: an opcode other than 0, whether or not the rest can be read;
 //     type AXFR, and type 0.
@@ -88,6 +89,13 @@ func (q *Query) Decode(message []byte) (rcode Rcode, ok bool) {
 		return Refused, true
 	}
 	return NoError, true
+}
+
+// wantsCookie says whether a query that Decode has read asks for nothing but a
+// cookie: it is one, has no question, and could be read, or it would have no
+// Cookie either (RFC 7873 section 5.4).
+func (q *Query) wantsCookie() bool {
+	return q.Name == nil && q.Cookie != nil && q.Version == 0 && q.Opcode() == opcodeQuery
 }
 
 // readQuestion reads the question section of none or one question. Its name

@@ -76,8 +76,10 @@ const (
 	RateReferral
 	// RateNXDomain: there is no such name. The zone's.
 	RateNXDomain
-	// RateError: any other error, REFUSED and FORMERR among them. None: a
-	// name is not looked at.
+	// RateError: all that have nothing to say of a name: REFUSED, FORMERR, NOTIMP
+	// and other errors, and cookies that are asked for without a question. None:
+	// a network has one kind of them (as in BIND, errors-per-second), for a forger
+	// can cause any, and they are as short as what causes them.
 	RateError
 )
 
@@ -104,7 +106,7 @@ const (
 // not whole again (internal/rate). At the default limit that is 13 million
 // responses a second of which no two are the same. Where that is too little,
 // one that is nearer to its whole burst than others is forgotten, and gets a
-// burst anew; none is limited for what others get. An attack that asks for
+// burst anew: that the table is full limits none. An attack that asks for
 // many names is bounded for each of them, not for all together.
 type RateLimiter struct {
 	table  *rate.Table

@@ -50,13 +50,16 @@ func (s *Server) SetZones(zones *Zones) { s.zones.Store(zones) }
 func (s *Server) Counts() Counts {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	sum := Counts{Types: make(map[string]uint64), Rcodes: make(map[string]uint64)}
+	sum := Counts{Types: make(map[string]uint64), Rcodes: make(map[string]uint64), Connections: make(map[string]uint64)}
 	s.streams.addTo(&sum)
 	for _, c := range s.shards {
 		c.addTo(&sum)
 	}
 	return sum
 }
+
+// CountConnection counts what became of a connection, of those that streams answer.
+func (s *Server) CountConnection(is Connection) { s.streams.add(firstConn + int(is)) }
 
 func (s *Server) newCounters(shard int) *counters {
 	c := &counters{shared: shard == record.NoShard}

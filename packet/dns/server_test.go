@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -179,8 +181,10 @@ func TestResponsesAreLimited(t *testing.T) {
 			}
 			d := newDesk(t, Options{Limits: limiter, Records: true})
 			whole, cut, none := 0, 0, 0
+			var sent []*dns.Msg
 			for i := range 30 {
 				replies, _ := d.ask(fmt.Sprintf("198.51.100.%d:5000", i), test.ask(i))
+				sent = append(sent, replies[0])
 				switch m := replies[0]; {
 				case m == nil:
 					none++
@@ -197,9 +201,8 @@ func TestResponsesAreLimited(t *testing.T) {
 			if whole != wantWhole || cut != wantCut || none != 10 {
 				t.Errorf("%d whole, %d cut, %d not sent", whole, cut, none)
 			}
-			if lines := bytes.Count(d.sink.buf, []byte("\n")); lines != 30 {
-				t.Errorf("%d records", lines)
-			}
+			checkRecords(t, d.sink.buf, sent)
+			checkCounts(t, d.server.Counts(), sent)
 			if counts := d.server.Counts(); counts.Dropped != 10 || counts.Slipped != 10 {
 				t.Errorf("%+v", counts)
 			}
@@ -208,6 +211,180 @@ func TestResponsesAreLimited(t *testing.T) {
 				t.Errorf("another network: %v", replies[0])
 			}
 		})
+	}
+}
+
+// checkRecords holds records to what was sent; nil is nothing.
+func checkRecords(t *testing.T, text []byte, sent []*dns.Msg) {
+	t.Helper()
+	for line := range bytes.Lines(text) {
+		if len(sent) == 0 {
+			t.Fatalf("one record more: %s", line)
+		}
+		want := `"opcode":"QUERY","received_at":` // neither rcode nor flags
+		if m := sent[0]; m != nil {
+			flags := `"qr",`
+			for _, f := range []struct {
+				set  bool
+				text string
+			}{{m.Authoritative, `"aa",`}, {m.Truncated, `"tc",`}, {m.RecursionDesired, `"rd",`}} {
+				if f.set {
+					flags += f.text
+				}
+			}
+			want = fmt.Sprintf(`"opcode":"QUERY","rcode":%q,"flags":[%s],"received_at":`, dns.RcodeToString[m.Rcode], strings.TrimSuffix(flags, ","))
+		}
+		if !bytes.Contains(line, []byte(want)) || !json.Valid(line) {
+			t.Errorf("record %swithout %s", line, want)
+		}
+		sent = sent[1:]
+	}
+	if len(sent) > 0 {
+		t.Errorf("%d have no record", len(sent))
+	}
+}
+
+// checkCounts holds what is counted by rcode to what was sent.
+func checkCounts(t *testing.T, counts Counts, sent []*dns.Msg) {
+	t.Helper()
+	want := make(map[string]uint64)
+	for name := range counts.Rcodes {
+		want[name] = 0
+	}
+	var queries, none uint64
+	for _, n := range counts.Types {
+		queries += n
+	}
+	for _, m := range sent {
+		if m == nil {
+			none++
+			continue
+		}
+		want[dns.RcodeToString[m.Rcode]]++
+	}
+	if !maps.Equal(counts.Rcodes, want) || queries != uint64(len(sent)) || counts.Dropped != none {
+		t.Errorf("counted %+v, sent %v", counts, want)
+	}
+}
+
+// What a client with a cookie is sent above the limit is in its record too.
+func TestRecordsOfLimitedClientsWithCookies(t *testing.T) {
+	limiter, err := NewRateLimiter(RateLimits{PerSecond: 1, Slip: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDesk(t, Options{Limits: limiter, Cookies: NewCookies(NewSecret()), Records: true})
+	var sent []*dns.Msg
+	for range 5 {
+		replies, _ := d.ask(client, packed(t, "missing.example.", dns.TypeA, withCookie("0102030405060708")))
+		sent = append(sent, replies[0])
+	}
+	for i, want := range []int{dns.RcodeNameError, -1, dns.RcodeBadCookie, -1, dns.RcodeBadCookie} {
+		if got := sent[i]; (got == nil) != (want < 0) || got != nil && got.Rcode != want {
+			t.Errorf("%d: %v", i, got)
+		}
+	}
+	checkRecords(t, d.sink.buf, sent)
+	checkCounts(t, d.server.Counts(), sent)
+}
+
+// What a query's cookie does beside what else is to be said of it: the rcode of
+// the response, and whether it has a cookie, with cookies and without.
+func TestCookiesOfAllQueries(t *testing.T) {
+	secret := NewSecret()
+	own := "01020304050607"
+	good := fmt.Sprintf("%x", NewCookies(secret).Append(nil, []byte("\x01\x02\x03\x04\x05\x06\x07\x08"), netip.MustParseAddrPort(client).Addr(), time.Now()))
+	bad := own + "08" + strings.Repeat("ff", 16)
+	empty := func(m *dns.Msg) { m.Question = nil }
+	version1 := func(m *dns.Msg) { m.IsEdns0().SetVersion(1) }
+	notify := func(m *dns.Msg) { m.Opcode = dns.OpcodeNotify }
+	chaos := func(m *dns.Msg) { m.Question[0].Qclass = dns.ClassCHAOS }
+	for _, test := range []struct {
+		name   string
+		cookie string
+		change []func(*dns.Msg)
+		want   string
+		off    string
+	}{
+		{"a question", own + "08", nil, "NOERROR cookie", "NOERROR"},
+		{"a question, good", good, nil, "NOERROR cookie", "NOERROR"},
+		{"a question, bad", bad, nil, "NOERROR cookie", "NOERROR"},
+		{"a question, malformed", own, nil, "FORMERR", "NOERROR"},
+		{"a class that is refused, malformed", own, []func(*dns.Msg){chaos}, "FORMERR", "REFUSED"},
+		// RFC 7873 5.4
+		{"no question", own + "08", []func(*dns.Msg){empty}, "NOERROR cookie", "FORMERR"},
+		{"no question, good", good, []func(*dns.Msg){empty}, "NOERROR cookie", "FORMERR"},
+		{"no question, bad", bad, []func(*dns.Msg){empty}, "BADCOOKIE cookie", "FORMERR"},
+		{"no question, of another length", own + "08" + strings.Repeat("ff", 9), []func(*dns.Msg){empty}, "BADCOOKIE cookie", "FORMERR"},
+		{"no question, malformed", own, []func(*dns.Msg){empty}, "FORMERR", "FORMERR"},
+		{"no question, none", "", []func(*dns.Msg){empty}, "FORMERR", "FORMERR"},
+		// RFC 6891 6.1.3
+		{"EDNS 1", own + "08", []func(*dns.Msg){version1}, "BADVERS", "BADVERS"},
+		{"EDNS 1, malformed", "01", []func(*dns.Msg){version1}, "BADVERS", "BADVERS"},
+		{"EDNS 1, no question", own + "08", []func(*dns.Msg){version1, empty}, "BADVERS", "BADVERS"},
+		{"NOTIFY", own + "08", []func(*dns.Msg){notify}, "NOTIMP cookie", "NOTIMP"},
+		{"NOTIFY, malformed", "01", []func(*dns.Msg){notify}, "NOTIMP", "NOTIMP"},
+		{"NOTIFY, no question", own + "08", []func(*dns.Msg){notify, empty}, "NOTIMP cookie", "NOTIMP"},
+	} {
+		for _, on := range []bool{true, false} {
+			o, want := Options{Records: true}, test.off
+			if on {
+				o.Cookies, want = NewCookies(secret), test.want
+			}
+			d := newDesk(t, o)
+			m := packed(t, "www.example.", dns.TypeA, append([]func(*dns.Msg){withCookie(test.cookie)}, test.change...)...)
+			if test.cookie == "" {
+				m = packed(t, "www.example.", dns.TypeA, append([]func(*dns.Msg){func(m *dns.Msg) { m.SetEdns0(1232, false) }}, test.change...)...)
+			}
+			replies, _ := d.ask(client, m)
+			got := Rcode(replies[0].Rcode).String()
+			if c := cookieOf(replies[0]); len(c) == 48 && strings.HasPrefix(c, own+"08") {
+				got += " cookie"
+			} else if c != "" {
+				t.Errorf("%s: cookie %s", test.name, c)
+			}
+			if got != want {
+				t.Errorf("%s, cookies %t: got %s, want %s", test.name, on, got, want)
+			}
+			if got, _, _ := strings.Cut(got, " "); !bytes.Contains(d.sink.buf, []byte(fmt.Sprintf(`"rcode":%q`, got))) || d.server.Counts().Rcodes[got] != 1 {
+				t.Errorf("%s, cookies %t: %s is not what is recorded or counted: %s", test.name, on, got, d.sink.buf)
+			}
+			if bytes.Contains(m[:HeaderSize], []byte{0, 0, 0, 0, 0, 0, 0, 1}) && len(replies[0].Question)+len(replies[0].Answer)+len(replies[0].Ns) > 0 {
+				t.Errorf("%s: %v", test.name, replies[0])
+			}
+		}
+	}
+}
+
+// Over TCP a cookie can be asked for as well.
+func TestCookiesOfStreams(t *testing.T) {
+	d := newDesk(t, Options{Cookies: NewCookies(NewSecret())})
+	q := packed(t, ".", dns.TypeA, withCookie("0102030405060708"), func(m *dns.Msg) { m.Question = nil })
+	m := new(dns.Msg)
+	if err := m.Unpack(d.server.Stream().Answer(nil, q, netip.MustParseAddrPort(client))); err != nil || m.Rcode != 0 || len(cookieOf(m)) != 48 {
+		t.Errorf("%v, %v", m, err)
+	}
+}
+
+// What is asked without a question counts as errors do, however it is forged.
+func TestCookieQueriesAreLimited(t *testing.T) {
+	limiter, err := NewRateLimiter(RateLimits{PerSecond: 10, Slip: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDesk(t, Options{Cookies: NewCookies(NewSecret()), Limits: limiter, Records: true})
+	var sent []*dns.Msg
+	for i := range 30 {
+		replies, _ := d.ask(client, packed(t, ".", dns.TypeA, withCookie(fmt.Sprintf("%016x", i)), func(m *dns.Msg) { m.Question = nil }))
+		sent = append(sent, replies[0])
+		if m := replies[0]; m != nil && (m.Rcode != 0 || len(cookieOf(m)) != 48) {
+			t.Errorf("%v", m)
+		}
+	}
+	checkRecords(t, d.sink.buf, sent)
+	checkCounts(t, d.server.Counts(), sent)
+	if counts := d.server.Counts(); counts.Dropped != 10 || counts.Slipped != 10 {
+		t.Errorf("%+v", counts)
 	}
 }
 
@@ -275,6 +452,30 @@ func TestStreams(t *testing.T) {
 	}
 	if counts := d.server.Counts(); counts.Types["A"] != 4 || counts.Ignored != 1 {
 		t.Errorf("%+v", counts)
+	}
+}
+
+// Connections are counted where streams count, after what they had counted before.
+func TestConnectionsAreCounted(t *testing.T) {
+	shared := make([]atomic.Uint64, Tallies)
+	for range 2 { // the second is the first's successor
+		d := newDesk(t, Options{Tallies: func(shard int) []atomic.Uint64 {
+			if shard < 0 {
+				return shared
+			}
+			return nil
+		}})
+		for is, n := range map[Connection]int{ConnectionAccepted: 4, ConnectionNotAdmitted: 3, ConnectionRefused: 2, ConnectionEvicted: 1} {
+			for range n {
+				d.server.CountConnection(is)
+			}
+		}
+		d.server.Stream().Answer(nil, packed(t, "www.example.", dns.TypeA), netip.MustParseAddrPort(client))
+	}
+	d := newDesk(t, Options{Tallies: func(int) []atomic.Uint64 { return shared }})
+	want := map[string]uint64{"accepted": 8, "not_admitted": 6, "refused": 4, "evicted": 2}
+	if d.server.shards = nil; !maps.Equal(d.server.Counts().Connections, want) || d.server.Counts().Types["A"] != 2 || d.server.Counts().Slipped != 0 {
+		t.Errorf("%+v", d.server.Counts())
 	}
 }
 
