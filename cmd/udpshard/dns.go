@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -41,6 +42,7 @@ type dnsService struct {
 // loadZones reads what a listener is to answer from.
 func (l *listener) loadZones() (*dns.Zones, error) {
 	zones, err := dns.LoadZones(l.zones...)
+	debug.FreeOSMemory() // loading takes several times what is kept
 	if err != nil {
 		return nil, l.misfit("zone", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"runtime/debug"
 
 	"github.com/udpshard/udpshard/packet/dns"
 )
@@ -47,6 +48,9 @@ func (s *server) reload(r preparation) {
 	default:
 		for _, d := range s.dns {
 			d.SetZones(r.zones[d.listener.name])
+		}
+		if len(s.dns) > 0 {
+			go debug.FreeOSMemory() // the zones before
 		}
 		if r.asked {
 			s.putIntoForce(r.next)
