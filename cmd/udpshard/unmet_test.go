@@ -182,10 +182,10 @@ func TestAStandbyWithoutAPath(t *testing.T) {
 func TestAStoppedProcessOutlivesItsReplacement(t *testing.T) {
 	dir := publicDir(t)
 	file, address := filepath.Join(dir, "records.json"), freeUDP(t)
-	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file}
+	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file, "--standby-after", "2s"}
 	p := serving(t, ordinary, args...)
 	first, second := p.startStandby(args...), p.startStandby(args...)
-	report := sendingTo(t, address, "--rate", "80000", "--duration", "4s", "--flows", "16", "--verify", file)
+	report := sendingTo(t, address, "--rate", "20000", "--duration", "8s", "--flows", "16", "--verify", file)
 	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
 	p.halt()
 	var active, next *process

@@ -156,6 +156,7 @@ func TestASuccessorThatFails(t *testing.T) {
 			t.Errorf("%v: exit code %d", wrong, code)
 		}
 	}
+	args = append(args, "--standby-after", "10s")
 	standby := p.startStandby(args...)
 	survived := 0
 	for range 10 { // killed somewhere on their way
