@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -183,6 +184,7 @@ func TestAnswers(t *testing.T) {
 	}{
 		{"wildcards", mustZones(t, wildcardZone), wildcardAnswers},
 		{"test", mustZones(t, testZone), testAnswers},
+		{"chains", mustZones(t, chainZone), chainAnswers},
 		{"child", mustZones(t, testZone, childZone), childAnswers},
 		{"child first", mustZones(t, childZone, testZone), childAnswers},
 	} {
@@ -195,6 +197,87 @@ func TestAnswers(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// Chains that come back to where they were, or near it.
+var chainAnswers = []asked{
+	{"RFC 6672 3.2", "y.k.a.t. A", `NOERROR aa
+		a.t. 60 DNAME t.t.
+		y.k.a.t. 60 CNAME y.k.t.t.
+		k.t.t. 60 DNAME a.t.
+		y.k.t.t. 60 CNAME y.a.t.
+		y.a.t. 60 CNAME y.t.t.
+		y.t.t. 60 A 192.0.2.9`},
+	{"RFC 6672 3.2", "n.k.a.t. A", `NXDOMAIN aa
+		a.t. 60 DNAME t.t.
+		n.k.a.t. 60 CNAME n.k.t.t.
+		k.t.t. 60 DNAME a.t.
+		n.k.t.t. 60 CNAME n.a.t.
+		n.a.t. 60 CNAME n.t.t.
+		AUTHORITY t. 5 SOA ns.t. host.t. 1 2 3 4 5`},
+	{"RFC 2181 5", "p.a.t. A", `NOERROR aa
+		a.t. 60 DNAME t.t.
+		p.a.t. 60 CNAME p.t.t.
+		p.t.t. 60 CNAME y.a.t.
+		y.a.t. 60 CNAME y.t.t.
+		y.t.t. 60 A 192.0.2.9`},
+	{"RFC 2181 5", "pp.t. A", `NOERROR aa
+		pp.t. 60 CNAME p.a.t.
+		a.t. 60 DNAME t.t.
+		p.a.t. 60 CNAME p.t.t.
+		p.t.t. 60 CNAME y.a.t.
+		y.a.t. 60 CNAME y.t.t.
+		y.t.t. 60 A 192.0.2.9`},
+	{"RFC 2181 5", "round.a.t. A", `NOERROR aa
+		a.t. 60 DNAME t.t.
+		round.a.t. 60 CNAME round.t.t.
+		round.t.t. 60 CNAME ROUND.a.t.`},
+	{"RFC 2181 5", "x.l.t. A", "NOERROR aa\nx.l.t. 60 CNAME x.l.t."},
+	{"RFC 2181 5", "y.l.t. A", "NOERROR aa\ny.l.t. 60 CNAME x.l.t.\nx.l.t. 60 CNAME x.l.t."},
+	{"RFC 4592 3.3.1", "y.x.l.t. A", "NOERROR aa\ny.x.l.t. 60 CNAME x.l.t.\nx.l.t. 60 CNAME x.l.t."},
+	{"RFC 2181 5", "*.l.t. A", "NOERROR aa\n*.l.t. 60 CNAME x.l.t.\nx.l.t. 60 CNAME x.l.t."},
+	{"RFC 2181 5", "x.l.t. CNAME", "NOERROR aa\nx.l.t. 60 CNAME x.l.t."},
+	{"RFC 2181 5", "x.dl.t. A", "NOERROR aa\ndl.t. 60 DNAME l.t.\nx.dl.t. 60 CNAME x.l.t.\nx.l.t. 60 CNAME x.l.t."},
+	{"RFC 2181 5", "q.w.t. A", "NOERROR aa\nq.w.t. 60 CNAME c.t.\nc.t. 60 CNAME q.w.t."},
+	{"RFC 2181 5", "c.t. A", "NOERROR aa\nc.t. 60 CNAME q.w.t.\nq.w.t. 60 CNAME c.t."},
+	{"RFC 2181 5", "z.w.t. A", "NOERROR aa\nz.w.t. 60 CNAME c.t.\nc.t. 60 CNAME q.w.t.\nq.w.t. 60 CNAME c.t."},
+	{"RFC 2181 5", "*.s.t. A", "NOERROR aa\n*.s.t. 60 CNAME *.s.t."},
+	{"RFC 2181 5", "a.s.t. A", "NOERROR aa\na.s.t. 60 CNAME *.s.t.\n*.s.t. 60 CNAME *.s.t."},
+	{"RFC 4592 3.3.1", "a.*.s.t. TXT", "NOERROR aa\na.*.s.t. 60 TXT \"below\""},
+	{"RFC 4592 3.3.1", "b.*.s.t. TXT", "NXDOMAIN aa\nAUTHORITY t. 5 SOA ns.t. host.t. 1 2 3 4 5"},
+}
+
+const chainZone = someSOA + `
+a       DNAME t
+k.t     DNAME a
+y.t     A     192.0.2.9
+p.t     CNAME y.a
+pp      CNAME p.a
+round.t CNAME ROUND.a
+*.l     CNAME x.l
+dl      DNAME l
+*.w     CNAME c
+c       CNAME q.w
+*.s     CNAME *.s
+a.*.s   TXT   below
+`
+
+func TestChainsOfFullLength(t *testing.T) {
+	text := someSOA + "grow DNAME x.grow\nend A 192.0.2.1\nc0 CNAME end\n"
+	for i := range 20 {
+		text += fmt.Sprintf("c%d CNAME c%d\nd%d DNAME d%d\n", i+1, i, i+1, i)
+	}
+	z := mustZones(t, text+"x.d0 A 192.0.2.2\n")
+	for _, tt := range []struct {
+		question string
+		want     int
+	}{
+		{"c15.t. A", 17}, {"c16.t. A", 17}, {"c19.t. A", 17}, {"x.d16.t. A", 33}, {"x.d17.t. A", 34}, {"x.d20.t. A", 34}, {"y.grow.t. A", 18},
+	} {
+		if m := reply(t, z, question(t, tt.question, false, 0), MostTCP); len(m.Answer) != tt.want || m.Truncated {
+			t.Errorf("%s: %d records, want %d", tt.question, len(m.Answer), tt.want)
 		}
 	}
 }
@@ -220,8 +303,11 @@ func TestRootZone(t *testing.T) {
 		}
 	}
 	z = mustZones(t, ". 60 SOA a.root. nobody.invalid. 1 2 3 4 5\n. 60 NS a.root.\n. 60 DNAME example.\n")
-	want := "NOERROR aa\n. 60 DNAME example.\na.d. 60 CNAME a.d.example."
-	if got := show(reply(t, z, question(t, "a.d. A", true, 512), MostUDP)); got != want {
+	want := "NOERROR aa\n. 60 DNAME example."
+	for i := range maxChain + 1 {
+		want += "\na.d." + strings.Repeat("example.", i) + " 60 CNAME a.d." + strings.Repeat("example.", i+1)
+	}
+	if got := show(reply(t, z, question(t, "a.d. A", false, 0), MostTCP)); got != want {
 		t.Errorf("got %s", got)
 	}
 }

@@ -3,6 +3,7 @@ package dns
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -202,6 +203,13 @@ func reply(t testing.TB, z *Zones, message []byte, most int) *miekg.Msg {
 	}
 	if opt := m.IsEdns0(); (opt != nil) != q.EDNS || opt != nil && (opt.UDPSize() != MostUDP || opt.Version() != 0 || opt.Do() != q.DO) {
 		t.Errorf("%x: OPT %v", message, opt)
+	}
+	for _, section := range [][]miekg.RR{m.Answer, m.Ns, m.Extra} {
+		for i, rr := range section[:min(len(section), 100)] {
+			if slices.ContainsFunc(section[:i], func(other miekg.RR) bool { return miekg.IsDuplicate(rr, other) }) {
+				t.Errorf("%x: %v is there twice (RFC 2181 section 5)", message, rr)
+			}
+		}
 	}
 	if q.Name != nil {
 		if string(wire[HeaderSize:HeaderSize+len(q.question)]) != string(q.question) {

@@ -9,9 +9,11 @@ import (
 // compiler makes Zones of zones.
 type compiler struct {
 	Zones
-	names    []string // of nodes
+	names    []string // of nodes; empty where the name is another's
 	byApex   map[string]*zone
 	renderer renderer
+
+	redirects bool // some zone has a DNAME record
 }
 
 func compile(zones []*zone) (*Zones, error) {
@@ -23,6 +25,7 @@ func compile(zones []*zone) (*Zones, error) {
 			return nil, z.soa.where.errorf("the zone %s is in %s too", text(z.apex), *other.soa.where.file)
 		}
 		c.byApex[z.apex] = z
+		c.redirects = c.redirects || z.redirects
 	}
 	for _, z := range zones {
 		if z.apex != "\x00" {
@@ -39,8 +42,10 @@ func compile(zones []*zone) (*Zones, error) {
 	}
 	c.table = newTable(len(c.nodes) - 1)
 	for i, name := range c.names[1:] {
-		c.table.insert(name, uint32(i+1))
-		c.depth = max(c.depth, labels(name))
+		if name != "" {
+			c.table.insert(name, uint32(i+1))
+			c.depth = max(c.depth, labels(name))
+		}
 	}
 	done := c.Zones
 	done.nodes, done.answers = slices.Clip(done.nodes), slices.Clip(done.answers)
@@ -74,7 +79,7 @@ func (c *compiler) zone(z *zone) error {
 		if where == delegated && at != o {
 			continue
 		}
-		o.node = uint32(len(c.nodes))
+		o.node, o.covers = uint32(len(c.nodes)), uint32(len(c.nodes))
 		n := node{name: uint32(len(c.wire)), length: uint8(len(o.name)), other: z.nodata, missing: z.nxdomain}
 		c.wire = append(c.wire, o.name...)
 		if o.name != z.apex && !o.wild() && (within(primary, o.name) || within(mailbox, o.name)) {
@@ -90,13 +95,16 @@ func (c *compiler) zone(z *zone) error {
 		}
 		c.close(&n)
 		c.nodes, c.names = append(c.nodes, n), append(c.names, o.name)
+		if o.wild() && o.set(typeCNAME) != nil && n.kind&kindAlias != 0 {
+			c.returns(z, o)
+		}
 		if len(c.wire) > math.MaxUint32-MostTCP {
 			return fmt.Errorf("%s: the answers need more than 4 GiB", *z.soa.where.file)
 		}
 	}
 	for _, o := range z.all {
 		if o.wild() && o.name != z.apex && o.node != 0 {
-			c.nodes[z.owners[parent(o.name)].node].wildcard = o.node
+			c.nodes[z.owners[parent(o.name)].node].wildcard = o.covers
 		}
 	}
 	return nil
@@ -135,9 +143,6 @@ func (c *compiler) name(z *zone, o *owner, n *node) {
 	n.first = uint32(len(c.answers))
 	for i := range o.sets {
 		n.kind |= kindAny
-		if o.name == z.apex && z.above != nil && o.sets[i].rtype == typeDS {
-			continue
-		}
 		c.keep(c.resolved(z, o, o.sets[i].rtype))
 	}
 	if o.name != z.apex {
@@ -158,12 +163,35 @@ func (c *compiler) name(z *zone, o *owner, n *node) {
 
 // alias makes the answers of a name that has a CNAME record.
 func (c *compiler) alias(z *zone, o *owner, n *node) {
-	n.kind |= kindAny
+	n.kind |= kindAny | kindAlias
 	n.other = c.keep(c.resolved(z, o, 0))
 	n.first = uint32(len(c.answers))
 	c.keep(c.resolved(z, o, typeCNAME))
 	for _, rtype := range z.special(o.name) {
 		c.keep(c.resolved(z, o, rtype))
+	}
+}
+
+// returns makes nodes of the names that the chain of aliases from a wildcard
+// comes to and that the wildcard covers, or that are its own. Asked for one of
+// these, what answers for all others would have its CNAME record twice.
+func (c *compiler) returns(z *zone, wildcard *owner) {
+	for _, name := range z.resolve(wildcard.name, "", wildcard, present, 0).visited[1:] {
+		at, where := z.find(name)
+		n := node{name: uint32(len(c.wire)), length: uint8(len(name)), missing: z.nxdomain}
+		switch {
+		case where == absent && z.wildcard(at) == wildcard && (!z.children || c.zoneOf(name) == z):
+			n.wildcard = wildcard.covers
+		case where == present && at == wildcard: // its own name
+			c.names[wildcard.covers] = ""
+			wildcard.node = uint32(len(c.nodes))
+		default:
+			continue
+		}
+		c.wire = append(c.wire, name...)
+		c.alias(z, &owner{name: name, sets: wildcard.sets, alone: true}, &n)
+		c.close(&n)
+		c.nodes, c.names = append(c.nodes, n), append(c.names, name)
 	}
 }
 
@@ -200,7 +228,7 @@ func (c *compiler) resolved(z *zone, o *owner, rtype uint16) answer {
 	if o.set(typeNS) != nil && o.name != z.apex {
 		where = delegated
 	}
-	if o.wild() {
+	if o.wild() && !o.alone {
 		return c.render(z.resolve(o.name, "", o, where, rtype), parent(o.name), false).of(rtype)
 	}
 	return c.render(z.resolve(o.name, o.name, o, where, rtype), o.name, true).of(rtype)
@@ -214,6 +242,7 @@ func (c *compiler) render(f *found, name string, fixed bool) answer {
 	}
 	r := &c.renderer
 	r.start(name, fixed)
+	r.shifts = c.redirects
 all:
 	for section, sets := range f.sections {
 		for _, p := range sets {

@@ -55,7 +55,7 @@ func (z *zone) wildcard(encloser *owner) *owner { return z.owners["\x01*"+enclos
 // itself, or empty for a template of all that a wildcard covers.
 func (z *zone) resolve(name, start string, o *owner, where presence, rtype uint16) *found {
 	f := &found{authority: true}
-	as, since := start, 0 // the last CNAME record: behind it, a DNAME record counts once
+	as := start
 	for {
 		f.visited = append(f.visited, as) // of all that a wildcard covers, none
 		if where == absent {
@@ -78,10 +78,9 @@ func (z *zone) resolve(name, start string, o *owner, where presence, rtype uint1
 			return f
 		case redirected:
 			dname := o.set(typeDNAME)
-			if slices.ContainsFunc(f.sections[0][since:], func(p placed) bool { return p.set == dname }) {
-				return f // round in a circle, or ever longer
+			if !slices.ContainsFunc(f.sections[0], func(p placed) bool { return p.set == dname }) {
+				f.add(0, placed{o.name, dname, dname.ttl, true})
 			}
-			f.add(0, placed{o.name, dname, dname.ttl, true})
 			to := target(typeDNAME, dname.data[0])
 			if next = name[:len(name)-len(o.name)] + to; len(next) > maxName {
 				f.rcode = YXDomain // RFC 6672 section 2.2
@@ -98,7 +97,7 @@ func (z *zone) resolve(name, start string, o *owner, where presence, rtype uint1
 				return f
 			}
 			f.add(0, placed{as, cname, cname.ttl, true})
-			next, since = target(typeCNAME, cname.data[0]), len(f.sections[0])
+			next = target(typeCNAME, cname.data[0])
 		}
 		if !within(next, z.apex) || len(f.visited) > maxChain || f.has(next) {
 			return f

@@ -105,8 +105,34 @@ func TestLongReplies(t *testing.T) {
 	if m := reply(t, z, question(t, "huge.t. TXT", true, 0), MostTCP); !m.Truncated || len(m.Answer) > 0 {
 		t.Errorf("more than a message has room for: %v", m)
 	}
-	if m := reply(t, z, question(t, "x.d.t. MX", true, 0), MostTCP); len(m.Answer) < 2 {
-		t.Errorf("behind a DNAME: %v", m)
+}
+
+// TestLongRepliesBehindDNAME have names that cannot be pointed to, as they are
+// not where they were rendered.
+func TestLongRepliesBehindDNAME(t *testing.T) {
+	var text strings.Builder
+	long := strings.Repeat("abcdefg.", 20) + "t."
+	text.WriteString(someSOA + "d DNAME w\nd17." + long + " DNAME w\n")
+	for i := range 17 {
+		fmt.Fprintf(&text, "d%d.%s DNAME d%d.%[2]s\n", i, long, i+1)
+	}
+	for i := range 900 {
+		fmt.Fprintf(&text, "far%d A 192.0.2.1\nx.w MX %d far%d\n*.w MX %d far%d\n", i, i, i, i, i)
+	}
+	for i := range 500 {
+		fmt.Fprintf(&text, "cut.w NS n%d.cut.w\nn%d.cut.w A 192.0.2.2\n", i, i)
+	}
+	z, r := mustZones(t, text.String()), newReference(t, text.String())
+	for _, name := range []string{"x.d.t.", "a.cut.d.t.", strings.Repeat("a.", 100) + "d.t.", "x.d2." + long} {
+		m := reply(t, z, question(t, name+" MX", false, 0), MostTCP)
+		got, want := sections(m), r.resolve(name, miekg.TypeMX)
+		if got.String() != want.String() || m.Truncated {
+			t.Errorf("%s: got %d %d %d, want %d %d %d", name, len(got.sections[0]), len(got.sections[1]), len(got.sections[2]),
+				len(want.sections[0]), len(want.sections[1]), len(want.sections[2]))
+		}
+		if m := reply(t, z, question(t, name+" MX", false, 0), MostUDP); !m.Truncated {
+			t.Errorf("%s: not truncated over UDP", name)
+		}
 	}
 }
 

@@ -115,16 +115,30 @@ type renderer struct {
 	parts []part
 	moves []uint16
 
-	fixed bool           // the question's name is known
-	end   int            // of the question's name in the message, the greatest that it can be if it is not known
-	zone  string         // the suffix of the question's name that is always there; the name itself if it is known
-	seen  map[string]int // positions of names, in lower case; empty before the first is asked for
+	fixed  bool           // the question's name is known
+	shifts bool           // the template may come behind DNAME records
+	end    int            // of the question's name in the message, the greatest that it can be if it is not known
+	zone   string         // the suffix of the question's name that is always there; the name itself if it is known
+	seen   map[string]int // positions of names, in lower case; empty before the first is asked for
 }
 
 const (
 	pointer    = 0xc000
 	maxPointer = 0x3fff // a position behind it cannot be pointed to
+
+	// maxPrefix is the most that can be before a template that is grafted to a
+	// chain: the question, and for each link a DNAME and a CNAME record.
+	maxPrefix = HeaderSize + maxName + 4 + (maxChain+1)*2*(2+10+maxName)
 )
+
+// within reports whether a position can be pointed to wherever the template
+// may be.
+func (r *renderer) within(position int) bool {
+	if r.shifts && maxPrefix+position > maxPointer {
+		return false
+	}
+	return r.end+position <= maxPointer
+}
 
 // start begins a template for the question's name, or for all those that end
 // in name, with at least one label more.
@@ -192,7 +206,7 @@ func (r *renderer) name(name string, compress, note bool) {
 			r.point(position)
 			return
 		case !ok && note:
-			if position = len(r.buf) + 4; r.end+position <= maxPointer {
+			if position = len(r.buf) + 4; r.within(position) {
 				r.seen[low] = position
 			}
 		}

@@ -11,22 +11,25 @@ import (
 // zone is a zone as its file has it, from reading to compiling. Names are in
 // wire form and in lower case.
 type zone struct {
-	apex     string
-	owners   map[string]*owner // empty non-terminals too
-	all      []*owner          // by name, then empty non-terminals
-	soa      rrset
-	negative uint32 // seconds for which it may be remembered that something is not there (RFC 2308 section 5)
-	children bool   // another zone begins within it
-	above    *zone  // the nearest zone that contains this one
-	nodata   uint32 // answers where a type or a name is not there
-	nxdomain uint32
+	apex      string
+	owners    map[string]*owner // empty non-terminals too
+	all       []*owner          // by name, then empty non-terminals
+	soa       rrset
+	negative  uint32 // seconds for which it may be remembered that something is not there (RFC 2308 section 5)
+	children  bool   // another zone begins within it
+	redirects bool   // it has a DNAME record
+	above     *zone  // the nearest zone that contains this one
+	nodata    uint32 // answers where a type or a name is not there
+	nxdomain  uint32
 }
 
 // owner is a name with its records.
 type owner struct {
-	name string
-	sets []rrset // by type
-	node uint32
+	name   string
+	sets   []rrset // by type
+	node   uint32
+	covers uint32 // of a wildcard, the node for the names that it covers
+	alone  bool   // of a wildcard, not for these
 }
 
 // rrset is all records of a name and a type (RFC 2181 section 5).

@@ -54,6 +54,7 @@ func (z *zone) check(name string, apexes []place) error {
 
 func (z *zone) checkOwner(o *owner) error {
 	cname, dname := o.set(typeCNAME), o.set(typeDNAME)
+	z.redirects = z.redirects || dname != nil
 	switch {
 	case cname != nil && len(cname.data) > 1:
 		return cname.where.errorf("%s has several CNAME records (RFC 2181 section 10.1)", text(o.name))

@@ -61,6 +61,7 @@ const (
 	kindAny      nodeKind = 1 << iota // type ANY gets the only answer
 	kindApex                          // of a zone
 	kindRedirect                      // has a DNAME record
+	kindAlias                         // has a CNAME record
 )
 
 // answer is what follows the question in a reply.
