@@ -110,6 +110,15 @@ var testAnswers = []asked{
 		ADDITIONAL mail.test. 3600 AAAA 2001:db8::25
 		ADDITIONAL ns.sub.test. 3600 A 192.0.2.9
 		ADDITIONAL ns.sub.test. 3600 AAAA 2001:db8::9`},
+	{"RFC 9460 4.1", "svc.test. SVCB", `NOERROR aa
+		svc.test. 3600 SVCB 0 pool.svc.test.
+		ADDITIONAL pool.svc.test. 3600 A 192.0.2.14
+		ADDITIONAL pool.svc.test. 3600 SVCB 1 mail.test. port="53"
+		ADDITIONAL pool.svc.test. 3600 SVCB 2 . port="54"`},
+	{"RFC 9460 4.1", "svc.test. HTTPS", `NOERROR aa
+		svc.test. 3600 HTTPS 0 pool.svc.test.
+		ADDITIONAL pool.svc.test. 3600 A 192.0.2.14
+		ADDITIONAL pool.svc.test. 3600 HTTPS 1 . alpn="h2"`},
 	{"RFC 1035 3.3.9", "mx.test. MX", `NOERROR aa
 		mx.test. 3600 MX 1 mail.test.
 		mx.test. 3600 MX 2 a.wild.test.
@@ -287,6 +296,29 @@ func TestDSOfAChildWithoutItsParent(t *testing.T) {
 	want := "NOERROR aa\nAUTHORITY child.test. 600 SOA ns.child.test. hostmaster.test. 1 7200 3600 1209600 900"
 	if got := show(reply(t, z, question(t, "child.test. DS", false, 0), MostUDP)); got != want {
 		t.Errorf("got %s", got)
+	}
+}
+
+func TestRootIsNoTarget(t *testing.T) {
+	z := mustZones(t, `$TTL 60
+. SOA a.root. nobody.invalid. 1 2 3 4 5
+. NS .
+. A 192.0.2.1
+m. MX 0 .
+m. SRV 0 0 0 .
+m. SVCB 1 . port=1
+m. HTTPS 0 .
+`)
+	for _, a := range []asked{
+		{"RFC 7505 3", "m. MX", "NOERROR aa\nm. 60 MX 0 ."},
+		{"RFC 2782", "m. SRV", "NOERROR aa\nm. 60 SRV 0 0 0 ."},
+		{"RFC 9460 2.5.2", "m. SVCB", "NOERROR aa\nm. 60 SVCB 1 . port=\"1\""},
+		{"RFC 9460 2.5.1", "m. HTTPS", "NOERROR aa\nm. 60 HTTPS 0 ."},
+		{"RFC 1034 3.6", ". NS", "NOERROR aa\n. 60 NS .\nADDITIONAL . 60 A 192.0.2.1"},
+	} {
+		if got := show(reply(t, z, question(t, a.question, true, 512), MostUDP)); got != a.want {
+			t.Errorf("%s: %s: got %s", a.from, a.question, got)
+		}
 	}
 }
 

@@ -82,6 +82,12 @@ _sip._tcp SRV 1 2 5060 mail
 mx      MX    1 mail
         MX    2 a.wild
         MX    3 nowhere
+svc     SVCB  0 pool.svc
+        HTTPS 0 pool.svc
+pool.svc SVCB 1 mail port=53
+        SVCB  2 . port=54
+        HTTPS 1 . alpn=h2
+        A     192.0.2.14
 d       DNAME dt
         TXT   "beside it"
 x.dt    A     192.0.2.12

@@ -132,13 +132,19 @@ func (z *zone) refer(f *found, cut *owner) {
 }
 
 // addresses adds the addresses of the names that NS, MX, SRV, SVCB and HTTPS
-// records point to (RFC 1034 section 3.6, RFC 2782, RFC 9460 section 4.1), first those that a reply must have. Those that are not within the zone
-// are not added: who asks would not believe them.
+// records point to (RFC 1034 section 3.6, RFC 2782), first those that a reply
+// must have, and behind those of SVCB and HTTPS the name's records of the same
+// type (RFC 9460 section 4.1). Those that are not within the zone are not
+// added: who asks would not believe them.
 func (z *zone) addresses(f *found, set *rrset, must func(name string) bool) {
 	switch set.rtype {
 	case typeNS, typeMX, typeSRV, typeSVCB, typeHTTPS:
 	default:
 		return
+	}
+	types := []uint16{typeA, typeAAAA}
+	if set.rtype == typeSVCB || set.rtype == typeHTTPS {
+		types = append(types, set.rtype)
 	}
 	added := make(map[string]bool)
 	for _, first := range []bool{true, false} {
@@ -146,6 +152,9 @@ func (z *zone) addresses(f *found, set *rrset, must func(name string) bool) {
 			name := target(set.rtype, data)
 			if !within(name, z.apex) || must(name) != first || added[name] {
 				continue
+			}
+			if name == "\x00" && set.rtype != typeNS {
+				continue // no name (RFC 7505 section 3, RFC 2782, RFC 9460 section 2.5)
 			}
 			added[name] = true
 			o, where := z.find(name)
@@ -159,7 +168,7 @@ func (z *zone) addresses(f *found, set *rrset, must func(name string) bool) {
 			if o == nil {
 				continue
 			}
-			for _, rtype := range []uint16{typeA, typeAAAA} {
+			for _, rtype := range types {
 				if a := o.set(rtype); a != nil {
 					f.add(2, placed{name, a, a.ttl, first})
 				}

@@ -3,6 +3,7 @@ package dns
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -161,6 +162,13 @@ func TestSinkhole(t *testing.T) {
 	}
 	if got := show(reply(t, z, question(t, "WWW.example. AAAA", false, 0), MostUDP)); got != soa {
 		t.Errorf("no address of the kind: got %s", got)
+	}
+	twice := append(slices.Clone(sinkAddresses), netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("2001:DB8:0::1"))
+	for _, rtype := range []string{"A", "AAAA"} {
+		once := show(reply(t, NewSinkhole(sinkAddresses), question(t, "x. "+rtype, false, 0), MostUDP))
+		if got := show(reply(t, NewSinkhole(twice), question(t, "x. "+rtype, false, 0), MostUDP)); got != once {
+			t.Errorf("addresses that are there twice: got %s", got)
+		}
 	}
 	if got := show(reply(t, NewSinkhole(nil), question(t, "WWW.example. ANY", false, 0), MostUDP)); got != soa {
 		t.Errorf("no address: got %s", got)

@@ -194,6 +194,7 @@ next:
 func (r *reference) addresses(z *referenceZone, reply *referenceReply, set []miekg.RR) {
 	for _, rr := range set {
 		var name string
+		types := []uint16{miekg.TypeA, miekg.TypeAAAA}
 		switch rr := rr.(type) {
 		case *miekg.NS:
 			name = rr.Ns
@@ -201,6 +202,13 @@ func (r *reference) addresses(z *referenceZone, reply *referenceReply, set []mie
 			name = rr.Mx
 		case *miekg.SRV:
 			name = rr.Target
+		case *miekg.SVCB:
+			name, types = rr.Target, append(types, miekg.TypeSVCB)
+		case *miekg.HTTPS:
+			name, types = rr.Target, append(types, miekg.TypeHTTPS)
+		}
+		if rr.Header().Rrtype != miekg.TypeNS && name == "." {
+			continue
 		}
 		if name = strings.ToLower(name); name == "" || !miekg.IsSubDomain(z.apex, name) {
 			continue
@@ -220,7 +228,7 @@ func (r *reference) addresses(z *referenceZone, reply *referenceReply, set []mie
 			}
 			source = "*." + strings.TrimPrefix(source, ".")
 		}
-		for _, rtype := range []uint16{miekg.TypeA, miekg.TypeAAAA} {
+		for _, rtype := range types {
 			for _, a := range z.at(source, rtype) {
 				if line := renamed(a, name); source != "" && !slices.Contains(reply.sections[2], line) {
 					reply.sections[2] = append(reply.sections[2], line)
@@ -255,7 +263,7 @@ func sections(m *miekg.Msg) referenceReply {
 	return r
 }
 
-var referenceTypes = []string{"A", "AAAA", "NS", "CNAME", "SOA", "MX", "TXT", "SRV", "DNAME", "DS", "ANY", "TYPE65280"}
+var referenceTypes = []string{"A", "AAAA", "NS", "CNAME", "SOA", "MX", "TXT", "SRV", "DNAME", "DS", "ANY", "SVCB", "TYPE65280"}
 
 func compare(t *testing.T, z *Zones, r *reference, name, rtype, zones string) {
 	t.Helper()
@@ -306,7 +314,7 @@ func randomZone(random *rand.Rand, apex string) string {
 		for !strings.HasSuffix(owner, apex) {
 			owner = name()
 		}
-		switch random.IntN(9) {
+		switch random.IntN(10) {
 		case 0, 1:
 			fmt.Fprintf(&b, "%s 100 CNAME %s\n", owner, name())
 		case 2:
@@ -319,6 +327,8 @@ func randomZone(random *rand.Rand, apex string) string {
 			fmt.Fprintf(&b, "%s 100 AAAA 2001:db8::%d\n", owner, random.IntN(9))
 		case 6:
 			fmt.Fprintf(&b, "%s 100 SRV 1 2 3 %s\n", owner, name())
+		case 7:
+			fmt.Fprintf(&b, "%s 100 SVCB 0 %s\n%s 100 SVCB 1 %s port=1\n", owner, name(), owner, name())
 		default:
 			fmt.Fprintf(&b, "%s 100 A 192.0.2.%d\n", owner, random.IntN(99))
 		}
