@@ -194,6 +194,8 @@ func TestAnswers(t *testing.T) {
 		{"wildcards", mustZones(t, wildcardZone), wildcardAnswers},
 		{"test", mustZones(t, testZone), testAnswers},
 		{"chains", mustZones(t, chainZone), chainAnswers},
+		{"kid", mustZones(t, oddZone, kidZone), kidAnswers},
+		{"kid first", mustZones(t, kidZone, oddZone), kidAnswers},
 		{"child", mustZones(t, testZone, childZone), childAnswers},
 		{"child first", mustZones(t, childZone, testZone), childAnswers},
 	} {
@@ -287,6 +289,57 @@ func TestChainsOfFullLength(t *testing.T) {
 	} {
 		if m := reply(t, z, question(t, tt.question, false, 0), MostTCP); len(m.Answer) != tt.want || m.Truncated {
 			t.Errorf("%s: %d records, want %d", tt.question, len(m.Answer), tt.want)
+		}
+	}
+}
+
+// Zones below test. that it does not delegate. The names between are there.
+const (
+	kidZone = `$ORIGIN kid.odd.test.
+@   600 SOA ns hostmaster.test. 1 7200 3600 1209600 900
+    600 NS  ns
+    600 NS  ns1.test.
+ns  600 A   192.0.2.15
+www 600 A   192.0.2.16
+`
+	oddZone = `$ORIGIN test.
+$TTL 3600
+@    SOA   ns1 hostmaster 2026112500 2h 1h 2w 5m
+     NS    ns1
+ns1  A     192.0.2.1
+to   CNAME www.kid.odd
+kids DNAME kid.odd
+tokid CNAME kid.odd
+*    TXT   "wild"
+`
+	kidReferral = `AUTHORITY kid.odd.test. 600 NS ns.kid.odd.test.
+		AUTHORITY kid.odd.test. 600 NS ns1.test.
+		ADDITIONAL ns.kid.odd.test. 600 A 192.0.2.15
+		ADDITIONAL ns1.test. 3600 A 192.0.2.1`
+)
+
+var kidAnswers = []asked{
+	{"RFC 4035 3.1.4.1", "kid.odd.test. DS", "NOERROR aa\n" + testSOA},
+	{"RFC 1034 4.3.2 3a", "to.test. A", "NOERROR aa\nto.test. 3600 CNAME www.kid.odd.test.\n" + kidReferral},
+	{"RFC 1034 4.3.2 3a", "tokid.test. DS", "NOERROR aa\ntokid.test. 3600 CNAME kid.odd.test.\n" + testSOA},
+	{"RFC 1034 4.3.2 3a", "www.kids.test. A", "NOERROR aa\nkids.test. 3600 DNAME kid.odd.test.\nwww.kids.test. 3600 CNAME www.kid.odd.test.\n" + kidReferral},
+	{"RFC 8020 2", "odd.test. A", "NOERROR aa\n" + testSOA},
+	{"RFC 4592 3.3.1", "x.odd.test. TXT", "NXDOMAIN aa\n" + testSOA},
+	{"RFC 4592 3.3.1", "x.test. TXT", "NOERROR aa\nx.test. 3600 TXT \"wild\""},
+	{"RFC 1034 4.3.2", "www.kid.odd.test. A", "NOERROR aa\nwww.kid.odd.test. 600 A 192.0.2.16"},
+	{"RFC 1034 4.3.2", "x.kid.odd.test. A", "NXDOMAIN aa\nAUTHORITY kid.odd.test. 600 SOA ns.kid.odd.test. hostmaster.test. 1 7200 3600 1209600 900"},
+}
+
+func TestZoneBelowADNAME(t *testing.T) {
+	z := mustZones(t, someSOA+"d DNAME e\nto CNAME a.kid.d\ny DNAME kid.d\na.kid.e A 192.0.2.1\n", strings.ReplaceAll(someSOA, "t.\n", "kid.d.t.\n")+"a A 192.0.2.2\n")
+	const chain = "\nd.t. 60 DNAME e.t.\na.kid.d.t. 60 CNAME a.kid.e.t.\na.kid.e.t. 60 A 192.0.2.1"
+	for _, a := range []asked{
+		{"", "a.kid.d.t. A", "NOERROR aa\na.kid.d.t. 60 A 192.0.2.2"},
+		{"RFC 6672 2.4", "to.t. A", "NOERROR aa\nto.t. 60 CNAME a.kid.d.t." + chain},
+		{"RFC 6672 2.4", "a.y.t. A", "NOERROR aa\ny.t. 60 DNAME kid.d.t.\na.y.t. 60 CNAME a.kid.d.t." + chain},
+	} {
+		if got := show(reply(t, z, question(t, a.question, true, 512), MostUDP)); got != a.want {
+			t.Errorf("%s: got %s", a.question, got)
 		}
 	}
 }

@@ -33,6 +33,7 @@ func compile(zones []*zone) (*Zones, error) {
 		}
 		if z.above != nil {
 			z.above.children = true
+			z.above.delegate(z)
 		}
 	}
 	for _, z := range zones {
@@ -63,6 +64,43 @@ func (c *compiler) zoneOf(name string) *zone {
 		}
 		name = parent(name)
 	}
+}
+
+// delegate gives the apex of a zone that is loaded beside this one, which
+// contains it, its place here: below that begin other authoritative data (RFC
+// 1034 sections 4.2.1 and 4.3.2, step 3a) even if nothing here says so. In that
+// case the NS records are the zone's own, and so are its servers' addresses.
+func (z *zone) delegate(child *zone) {
+	at, where := z.find(child.apex)
+	if where == delegated || where == redirected || child.owners[child.apex].wild() {
+		return
+	}
+	cut := &owner{name: child.apex}
+	if where == present {
+		cut.sets = at.sets
+	}
+	ns := *child.owners[child.apex].set(typeNS)
+	cut.sets = append(slices.Clone(cut.sets), ns)
+	cut.arrange()
+	z.owners[child.apex] = cut
+	for _, data := range ns.data {
+		name := target(typeNS, data)
+		server, glue := child.owners[name], z.owners[name]
+		if glue == nil {
+			glue = &owner{name: name}
+		}
+		if server == nil || glue.set(typeA) != nil || glue.set(typeAAAA) != nil {
+			continue
+		}
+		for _, rtype := range []uint16{typeA, typeAAAA} {
+			if set := server.set(rtype); set != nil {
+				glue.sets = append(glue.sets, *set)
+			}
+		}
+		glue.arrange()
+		z.owners[name] = glue
+	}
+	z.between(child.apex)
 }
 
 // zone makes the nodes of a zone.

@@ -31,15 +31,7 @@ func (z *zone) check(name string, apexes []place) error {
 		if err := z.checkOwner(o); err != nil {
 			return err
 		}
-		for up := o.name; up != z.apex; {
-			up = parent(up)
-			if z.owners[up] != nil {
-				break
-			}
-			between := &owner{name: up}
-			z.owners[up] = between
-			z.all = append(z.all, between)
-		}
+		z.between(o.name)
 	}
 	if apex.set(typeNS) == nil {
 		return z.soa.where.errorf("the zone %s has no NS record at its apex", text(z.apex))
@@ -79,6 +71,19 @@ func (z *zone) checkOwner(o *owner) error {
 		}
 	}
 	return nil
+}
+
+// between adds the empty non-terminals above a name (RFC 8020 section 2).
+func (z *zone) between(name string) {
+	for up := name; up != z.apex; {
+		up = parent(up)
+		if z.owners[up] != nil {
+			return
+		}
+		o := &owner{name: up}
+		z.owners[up] = o
+		z.all = append(z.all, o)
+	}
 }
 
 // arrange brings sets and records into order, and removes records that are

@@ -89,7 +89,8 @@ type redirection struct {
 // LoadZones reads master files (RFC 1035 section 5.1, with $GENERATE; $INCLUDE
 // is relative to the file that has it) and renders all answers. A zone's
 // origin is its SOA record's owner. Where zones contain one another, a name is
-// in the one with the longest origin.
+// in the one with the longest origin; the zone above delegates it, if not by
+// NS records of its own, by those of the zone below.
 //
 // Records that are there twice count once, and the records of a name and type
 // get the lowest of their TTLs (RFC 2181 section 5). Refused are zones that
