@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"slices"
@@ -47,6 +48,11 @@ func compile(zones []*zone) (*Zones, error) {
 			c.table.insert(name, uint32(i+1))
 			c.depth = max(c.depth, labels(name))
 		}
+	}
+	for _, z := range zones {
+		data := z.soa.data[0]
+		serial := binary.BigEndian.Uint32([]byte(data[len(data)-20:]))
+		c.list = append(c.list, Zone{text(z.apex), serial, z.records, z.file})
 	}
 	done := c.Zones
 	done.nodes, done.answers = slices.Clip(done.nodes), slices.Clip(done.answers)
@@ -110,8 +116,14 @@ func (c *compiler) zone(z *zone) error {
 	z.nodata, z.nxdomain = c.negative(z, z.apex)
 
 	for _, o := range z.all {
+		for i := range o.sets {
+			z.records += len(o.sets[i].data)
+		}
 		if z.children && c.zoneOf(o.name) != z {
 			continue
+		}
+		if err := c.fits(z, o); err != nil {
+			return err
 		}
 		at, where := z.find(o.name)
 		if where == delegated && at != o {
@@ -144,6 +156,37 @@ func (c *compiler) zone(z *zone) error {
 		if o.wild() && o.name != z.apex && o.node != 0 {
 			c.nodes[z.owners[parent(o.name)].node].wildcard = o.covers
 		}
+	}
+	return nil
+}
+
+// fits refuses an RRset that is too large for any message: over TCP, with an
+// OPT record and a cookie of the greatest length.
+func (c *compiler) fits(z *zone, o *owner) error {
+	for i := range o.sets {
+		set := &o.sets[i]
+		most := 0 // without compression
+		for _, data := range set.data {
+			most += len(o.name) + 10 + len(data)
+		}
+		room := MostTCP - HeaderSize - 4 - optSize - 4 - maxCookie
+		name, suffix := o.name, o.name
+		if o.wild() {
+			name, suffix, room = "", parent(o.name), room-maxName
+		} else {
+			room -= len(o.name)
+		}
+		if most <= room {
+			continue
+		}
+		r := &c.renderer
+		r.start(suffix, name != "")
+		r.shifts = c.redirects
+		if r.append(placed{name, set, set.ttl, true}, 0) && len(r.buf) <= room {
+			continue
+		}
+		return set.where.errorf("%s has %d %s records: more than a message has room for (RFC 1035 section 4.2.2)",
+			text(o.name), len(set.data), AppendType(nil, set.rtype))
 	}
 	return nil
 }

@@ -84,8 +84,13 @@ func TestLongReplies(t *testing.T) {
 	for i := range 1200 {
 		fmt.Fprintf(&text, "cut NS n%d.cut\nn%d.cut A 192.0.2.2\n", i, i)
 	}
-	for i := range 300 {
-		fmt.Fprintf(&text, "huge TXT %d%s\n", i, strings.Repeat("x", 250))
+	fmt.Fprintf(&text, "huge TXT %s\n", strings.Repeat("x", 150))
+	for i := range 255 {
+		fmt.Fprintf(&text, "huge TXT %03d%s\n", i, strings.Repeat("x", 240))
+	}
+	fmt.Fprintf(&text, "chain0 CNAME huge\n")
+	for i := range 5 {
+		fmt.Fprintf(&text, "chain%d CNAME chain%d\n", i+1, i)
 	}
 	z, r := mustZones(t, text.String()), newReference(t, text.String())
 	long := strings.Repeat("a.", 100)
@@ -103,8 +108,11 @@ func TestLongReplies(t *testing.T) {
 				len(want.sections[0]), len(want.sections[1]), len(want.sections[2]))
 		}
 	}
-	if m := reply(t, z, question(t, "huge.t. TXT", true, 0), MostTCP); !m.Truncated || len(m.Answer) > 0 {
-		t.Errorf("more than a message has room for: %v", m)
+	if m := reply(t, z, question(t, "huge.t. TXT", true, 0), MostTCP); m.Truncated || len(m.Answer) != 256 {
+		t.Errorf("as much as a message has room for: %d records", len(m.Answer))
+	}
+	if m := reply(t, z, question(t, "chain5.t. TXT", true, 0), MostTCP); !m.Truncated || len(m.Answer) != 6 {
+		t.Errorf("more than a message has room for: %d records", len(m.Answer))
 	}
 }
 

@@ -18,6 +18,8 @@ type zone struct {
 	negative  uint32 // seconds for which it may be remembered that something is not there (RFC 2308 section 5)
 	children  bool   // another zone begins within it
 	redirects bool   // it has a DNAME record
+	file      string // what errors call it
+	records   int
 	above     *zone  // the nearest zone that contains this one
 	nodata    uint32 // answers where a type or a name is not there
 	nxdomain  uint32
@@ -76,7 +78,7 @@ func readZone(r io.Reader, name string, includes bool) (*zone, error) {
 	parser.SetIncludeAllowed(includes)
 	parser.SetIncludeFS(files)
 
-	z := &zone{owners: make(map[string]*owner)}
+	z := &zone{file: name, owners: make(map[string]*owner)}
 	var apexes []place
 	buf := make([]byte, 65536)
 	for rr, ok := parser.Next(); ok; rr, ok = parser.Next() {

@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,6 +43,64 @@ var badZones = []struct{ name, text, want string }{
 	{"no text", someSOA + "a TXT\n", "zone1:5: TXT: the data is too short or too long"},
 	{"empty list", someSOA + "a NULL \\# 0\nb TYPE65280 \\# 0\n", ""},
 	{"multi-line", someSOA + "a TXT (\n \"x\"\n )\nb A x\n", "zone1:8: "},
+}
+
+// TestLargeSets has sets at the size that a message over TCP has room for, with
+// a cookie of 40 octets: 65535-12-(5+4)-(11+4+40) for a.t., 65459.
+func TestLargeSets(t *testing.T) {
+	sets := func(name string, n int, last string) string {
+		var b strings.Builder
+		b.WriteString(someSOA)
+		for i := range n {
+			fmt.Fprintf(&b, "%s TXT %04d%s\n", name, i, strings.Repeat("x", 241)) // 2+10+246 octets
+		}
+		return b.String() + last
+	}
+	cookie := []byte(strings.Repeat("c", maxCookie))
+	z := mustZones(t, sets("a", 253, "a TXT "+strings.Repeat("y", 172)+"\n")) // 253*258+12+173
+	var q Query
+	rcode, _ := q.Decode(question(t, "a.t. TXT", true, 0))
+	if wire, _ := z.Append(nil, &q, rcode, MostTCP, cookie); wire[2]&(flagTC>>8) != 0 || len(wire) != MostTCP {
+		t.Errorf("truncated: %d octets", len(wire))
+	}
+	for name, text := range map[string]string{
+		"one octet":         sets("a", 253, "a TXT "+strings.Repeat("y", 173)+"\n"),
+		"TXT":               sets("a", 256, ""),
+		"a wildcard":        sets("*.a", 253, ""),
+		"A":                 someSOA + "$GENERATE 0-5199 a AAAA 2001:db8::$\n",
+		"a delegation":      someSOA + "$GENERATE 0-5199 a NS $.b\n",
+		"an address of one": someSOA + "a NS b.a\n$GENERATE 0-5199 b.a A 10.0.0.0\n$GENERATE 0-5199 b.a AAAA 2001:db8::$\n",
+	} {
+		if _, err := newZones(text); err == nil || !strings.Contains(err.Error(), "records: more than a message has room for (RFC 1035 section 4.2.2)") || !strings.HasPrefix(err.Error(), "zone1:") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := newZones(sets("a", 256, "")); err == nil || !strings.HasPrefix(err.Error(), "zone1:5: a.t. has 256 TXT records: ") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestList(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "t.zone")
+	if err := os.WriteFile(file, []byte(someSOA+"a 60 A 192.0.2.1\na A 192.0.2.1\na A 192.0.2.2\ncut NS x.cut\nx.cut A 192.0.2.3\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	z, err := LoadZones(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, z := range []*Zones{z, z.WithSinkhole(nil)} {
+		if got, want := fmt.Sprint(z.List()), fmt.Sprint([]Zone{{"t.", 1, 6, file}}); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	z = mustZones(t, childZone, testZone)
+	if got := z.List(); len(got) != 2 || got[0] != (Zone{"child.test.", 1, 5, "zone1"}) || got[1].Serial != 2026112500 {
+		t.Errorf("got %v", got)
+	}
+	if got := NewSinkhole(nil).List(); len(got) != 0 {
+		t.Errorf("got %v", got)
+	}
 }
 
 func TestBadZones(t *testing.T) {
