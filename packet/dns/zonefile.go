@@ -83,12 +83,18 @@ func readZone(r io.Reader, name string, includes bool) (*zone, error) {
 	buf := make([]byte, 65536)
 	for rr, ok := parser.Next(); ok; rr, ok = parser.Next() {
 		where := files.place()
+		if err := files.check(rr); err != nil {
+			return nil, err
+		}
 		if err := z.add(rr, buf, where); err != nil {
 			return nil, err
 		}
 		if rr.Header().Rrtype == typeSOA {
 			apexes = append(apexes, where)
 		}
+	}
+	if err := files.check(nil); err != nil {
+		return nil, err
 	}
 	if err := parser.Err(); err != nil {
 		return nil, files.explain(err)
