@@ -1,6 +1,9 @@
 package dns
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // alias is a name that stands in a reply for the one that was asked for.
 type alias struct {
@@ -62,6 +65,12 @@ func (a *alias) stands(m []byte, at int) bool {
 	}
 }
 
+// madeBy is a DNAME record of a chain.
+type madeBy struct {
+	redirect uint32 // in Zones.aliases
+	target   int    // where in the message its data is
+}
+
 // appendRedirected answers a query for a name below that of a DNAME record:
 // with it, a CNAME record made from it (RFC 6672 section 3.1), and what there
 // is for the name that this leads to, link by link. That is not looked up but
@@ -77,7 +86,7 @@ func (z *Zones) appendRedirected(dst []byte, q *Query, n *node, most int, cookie
 	copy(a.name[:], q.lowered[:a.length])
 	var (
 		names   [maxChain + 1]int // where those of the chain are
-		made    [maxChain + 1]struct{ redirect, target int }
+		made    [maxChain + 1]madeBy
 		records int
 		apex    = z.aliases[n.missing].apex
 		exact   bool
@@ -87,15 +96,13 @@ func (z *Zones) appendRedirected(dst []byte, q *Query, n *node, most int, cookie
 		at := p.size()
 		switch {
 		case !exact && n.kind&kindRedirect != 0:
-			i := 0
-			for i < records && made[i].redirect != int(n.missing) {
-				i++
-			}
-			if i == records {
+			i := slices.IndexFunc(made[:records], func(m madeBy) bool { return m.redirect == n.missing })
+			if i < 0 {
+				i = records
 				if !p.graft(z, &z.answers[z.aliases[n.missing].answer], &a) {
 					return p.finish(q, cookie)
 				}
-				made[i].redirect, made[i].target = int(n.missing), skipName(p.dst[p.start:], at)+10
+				made[i] = madeBy{n.missing, skipName(p.dst[p.start:], at) + 10}
 				records++
 				at = p.size()
 			}
@@ -116,6 +123,9 @@ func (z *Zones) appendRedirected(dst []byte, q *Query, n *node, most int, cookie
 			last := &z.answers[n.missing]
 			if exact || n.wildcard != 0 {
 				last = z.answer(answers, q.Type)
+			}
+			if last.rtype == typeDNAME && exact && slices.ContainsFunc(made[:records], func(m madeBy) bool { return m.redirect == n.missing }) {
+				return p.finish(q, cookie) // it is there
 			}
 			p.graft(z, last, &a)
 			return p.finish(q, cookie)

@@ -245,6 +245,10 @@ var chainAnswers = []asked{
 		a.t. 60 DNAME t.t.
 		round.a.t. 60 CNAME round.t.t.
 		round.t.t. 60 CNAME ROUND.a.t.`},
+	{"RFC 2181 5", "back.a.t. DNAME", "NOERROR aa\na.t. 60 DNAME t.t.\nback.a.t. 60 CNAME back.t.t.\nback.t.t. 60 CNAME a.t."},
+	{"RFC 2181 5", "toback.t. ANY", "NOERROR aa\ntoback.t. 60 CNAME back.a.t."},
+	{"RFC 2181 5", "back.a.t. ANY", "NOERROR aa\na.t. 60 DNAME t.t.\nback.a.t. 60 CNAME back.t.t.\nback.t.t. 60 CNAME a.t."},
+	{"RFC 2181 5", "toback.t. DNAME", "NOERROR aa\ntoback.t. 60 CNAME back.a.t.\na.t. 60 DNAME t.t.\nback.a.t. 60 CNAME back.t.t.\nback.t.t. 60 CNAME a.t."},
 	{"RFC 2181 5", "x.l.t. A", "NOERROR aa\nx.l.t. 60 CNAME x.l.t."},
 	{"RFC 2181 5", "y.l.t. A", "NOERROR aa\ny.l.t. 60 CNAME x.l.t.\nx.l.t. 60 CNAME x.l.t."},
 	{"RFC 4592 3.3.1", "y.x.l.t. A", "NOERROR aa\ny.x.l.t. 60 CNAME x.l.t.\nx.l.t. 60 CNAME x.l.t."},
@@ -267,6 +271,8 @@ y.t     A     192.0.2.9
 p.t     CNAME y.a
 pp      CNAME p.a
 round.t CNAME ROUND.a
+back.t  CNAME a
+toback  CNAME back.a
 *.l     CNAME x.l
 dl      DNAME l
 *.w     CNAME c

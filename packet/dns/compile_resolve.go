@@ -78,7 +78,7 @@ func (z *zone) resolve(name, start string, o *owner, where presence, rtype uint1
 			return f
 		case redirected:
 			dname := o.set(typeDNAME)
-			if !slices.ContainsFunc(f.sections[0], func(p placed) bool { return p.set == dname }) {
+			if !f.told(dname) {
 				f.add(0, placed{o.name, dname, dname.ttl, true})
 			}
 			to := target(typeDNAME, dname.data[0])
@@ -111,6 +111,12 @@ func (f *found) add(section int, p placed) { f.sections[section] = append(f.sect
 
 func (f *found) has(name string) bool { return slices.Contains(f.visited, name) }
 
+// told reports whether a DNAME record's set has answered before: it may be
+// what is asked for, too.
+func (f *found) told(set *rrset) bool {
+	return set.rtype == typeDNAME && slices.ContainsFunc(f.sections[0], func(p placed) bool { return p.set == set })
+}
+
 // answer adds a name's records of a type, or that there are none.
 func (z *zone) answer(f *found, as string, o *owner, rtype uint16) {
 	set := o.set(rtype)
@@ -118,7 +124,9 @@ func (z *zone) answer(f *found, as string, o *owner, rtype uint16) {
 		f.add(1, placed{z.apex, &z.soa, z.negative, true})
 		return
 	}
-	f.add(0, placed{as, set, set.ttl, true})
+	if !f.told(set) {
+		f.add(0, placed{as, set, set.ttl, true})
+	}
 	z.addresses(f, set, func(string) bool { return false })
 }
 

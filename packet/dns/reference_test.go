@@ -203,7 +203,9 @@ next:
 			set = z.at(source, lowest.Header().Rrtype)
 		}
 		for _, rr := range set {
-			reply.sections[0] = append(reply.sections[0], renamed(rr, name))
+			if line := renamed(rr, name); !slices.Contains(reply.sections[0], line) { // a DNAME of the chain
+				reply.sections[0] = append(reply.sections[0], line)
+			}
 		}
 		if len(set) == 0 {
 			reply.sections[1] = append(reply.sections[1], renamed(negative, z.apex))

@@ -1,13 +1,14 @@
 package dns
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/miekg/dns"
 )
 
-// spelling follows a master file's comments, strings and escapes (RFC 1035 section
-// 5.1), byte by byte, for what the parser passes over: it takes \\300 modulo
+// spelling follows a master file's comments, strings and escapes (RFC 1035
+// section 5.1), byte by byte, for what the parser passes over: it takes \300 modulo
 // 256, and cuts a string in two that is longer than 255 octets.
 type spelling struct {
 	comment, quoted bool
@@ -52,7 +53,7 @@ func (t *spelling) add(c byte, generated bool) error {
 		return nil
 	case t.escape > 0:
 		if !generated {
-			return fmt.Errorf("a backslash and less than three digits (RFC 1035 section 5.1)")
+			return errors.New("a backslash and less than three digits (RFC 1035 section 5.1)")
 		}
 		t.escape = 0
 		t.count()
