@@ -18,7 +18,7 @@ import (
 // Name servers that answer from testdata/dns, ours and others.
 
 // dnsZones are the zones that all of them have.
-var dnsZones = []string{"example", "sub.example"}
+var dnsZones = []string{"example", "sub.example", "kid.odd.example"}
 
 func zoneFile(t *testing.T, zone string) string {
 	t.Helper()

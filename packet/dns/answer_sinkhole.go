@@ -1,6 +1,9 @@
 package dns
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // sinkTTL is for how many seconds an answer of a sinkhole is good, and that
 // there is none: a client that was sent there by mistake is soon free again.
@@ -27,7 +30,9 @@ func (z *Zones) WithSinkhole(addresses []netip.Addr) *Zones {
 		if a.Is4() {
 			set = v4
 		}
-		set.data = append(set.data, string(a.AsSlice()))
+		if data := string(a.AsSlice()); !slices.Contains(set.data, data) {
+			set.data = append(set.data, data)
+		}
 	}
 	soa := &rrset{rtype: typeSOA, data: []string{"\x09localhost\x00\x06nobody\x07invalid\x00" +
 		"\x00\x00\x00\x01\x00\x00\x0e\x10\x00\x00\x04\xb0\x00\x09\x3a\x80\x00\x00\x00\x3c"}} // 1, 3600 1200 604800 sinkTTL

@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -109,6 +110,15 @@ var testAnswers = []asked{
 		ADDITIONAL mail.test. 3600 AAAA 2001:db8::25
 		ADDITIONAL ns.sub.test. 3600 A 192.0.2.9
 		ADDITIONAL ns.sub.test. 3600 AAAA 2001:db8::9`},
+	{"RFC 9460 4.1", "svc.test. SVCB", `NOERROR aa
+		svc.test. 3600 SVCB 0 pool.svc.test.
+		ADDITIONAL pool.svc.test. 3600 A 192.0.2.14
+		ADDITIONAL pool.svc.test. 3600 SVCB 1 mail.test. port="53"
+		ADDITIONAL pool.svc.test. 3600 SVCB 2 . port="54"`},
+	{"RFC 9460 4.1", "svc.test. HTTPS", `NOERROR aa
+		svc.test. 3600 HTTPS 0 pool.svc.test.
+		ADDITIONAL pool.svc.test. 3600 A 192.0.2.14
+		ADDITIONAL pool.svc.test. 3600 HTTPS 1 . alpn="h2"`},
 	{"RFC 1035 3.3.9", "mx.test. MX", `NOERROR aa
 		mx.test. 3600 MX 1 mail.test.
 		mx.test. 3600 MX 2 a.wild.test.
@@ -183,6 +193,9 @@ func TestAnswers(t *testing.T) {
 	}{
 		{"wildcards", mustZones(t, wildcardZone), wildcardAnswers},
 		{"test", mustZones(t, testZone), testAnswers},
+		{"chains", mustZones(t, chainZone), chainAnswers},
+		{"kid", mustZones(t, oddZone, kidZone), kidAnswers},
+		{"kid first", mustZones(t, kidZone, oddZone), kidAnswers},
 		{"child", mustZones(t, testZone, childZone), childAnswers},
 		{"child first", mustZones(t, childZone, testZone), childAnswers},
 	} {
@@ -199,11 +212,172 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// Chains that come back to where they were, or near it.
+var chainAnswers = []asked{
+	{"RFC 6672 3.2", "y.k.a.t. A", `NOERROR aa
+		a.t. 60 DNAME t.t.
+		y.k.a.t. 60 CNAME y.k.t.t.
+		k.t.t. 60 DNAME a.t.
+		y.k.t.t. 60 CNAME y.a.t.
+		y.a.t. 60 CNAME y.t.t.
+		y.t.t. 60 A 192.0.2.9`},
+	{"RFC 6672 3.2", "n.k.a.t. A", `NXDOMAIN aa
+		a.t. 60 DNAME t.t.
+		n.k.a.t. 60 CNAME n.k.t.t.
+		k.t.t. 60 DNAME a.t.
+		n.k.t.t. 60 CNAME n.a.t.
+		n.a.t. 60 CNAME n.t.t.
+		AUTHORITY t. 5 SOA ns.t. host.t. 1 2 3 4 5`},
+	{"RFC 2181 5", "p.a.t. A", `NOERROR aa
+		a.t. 60 DNAME t.t.
+		p.a.t. 60 CNAME p.t.t.
+		p.t.t. 60 CNAME y.a.t.
+		y.a.t. 60 CNAME y.t.t.
+		y.t.t. 60 A 192.0.2.9`},
+	{"RFC 2181 5", "pp.t. A", `NOERROR aa
+		pp.t. 60 CNAME p.a.t.
+		a.t. 60 DNAME t.t.
+		p.a.t. 60 CNAME p.t.t.
+		p.t.t. 60 CNAME y.a.t.
+		y.a.t. 60 CNAME y.t.t.
+		y.t.t. 60 A 192.0.2.9`},
+	{"RFC 2181 5", "round.a.t. A", `NOERROR aa
+		a.t. 60 DNAME t.t.
+		round.a.t. 60 CNAME round.t.t.
+		round.t.t. 60 CNAME ROUND.a.t.`},
+	{"RFC 2181 5", "back.a.t. DNAME", "NOERROR aa\na.t. 60 DNAME t.t.\nback.a.t. 60 CNAME back.t.t.\nback.t.t. 60 CNAME a.t."},
+	{"RFC 2181 5", "toback.t. ANY", "NOERROR aa\ntoback.t. 60 CNAME back.a.t."},
+	{"RFC 2181 5", "back.a.t. ANY", "NOERROR aa\na.t. 60 DNAME t.t.\nback.a.t. 60 CNAME back.t.t.\nback.t.t. 60 CNAME a.t."},
+	{"RFC 2181 5", "toback.t. DNAME", "NOERROR aa\ntoback.t. 60 CNAME back.a.t.\na.t. 60 DNAME t.t.\nback.a.t. 60 CNAME back.t.t.\nback.t.t. 60 CNAME a.t."},
+	{"RFC 2181 5", "x.l.t. A", "NOERROR aa\nx.l.t. 60 CNAME x.l.t."},
+	{"RFC 2181 5", "y.l.t. A", "NOERROR aa\ny.l.t. 60 CNAME x.l.t.\nx.l.t. 60 CNAME x.l.t."},
+	{"RFC 4592 3.3.1", "y.x.l.t. A", "NOERROR aa\ny.x.l.t. 60 CNAME x.l.t.\nx.l.t. 60 CNAME x.l.t."},
+	{"RFC 2181 5", "*.l.t. A", "NOERROR aa\n*.l.t. 60 CNAME x.l.t.\nx.l.t. 60 CNAME x.l.t."},
+	{"RFC 2181 5", "x.l.t. CNAME", "NOERROR aa\nx.l.t. 60 CNAME x.l.t."},
+	{"RFC 2181 5", "x.dl.t. A", "NOERROR aa\ndl.t. 60 DNAME l.t.\nx.dl.t. 60 CNAME x.l.t.\nx.l.t. 60 CNAME x.l.t."},
+	{"RFC 2181 5", "q.w.t. A", "NOERROR aa\nq.w.t. 60 CNAME c.t.\nc.t. 60 CNAME q.w.t."},
+	{"RFC 2181 5", "c.t. A", "NOERROR aa\nc.t. 60 CNAME q.w.t.\nq.w.t. 60 CNAME c.t."},
+	{"RFC 2181 5", "z.w.t. A", "NOERROR aa\nz.w.t. 60 CNAME c.t.\nc.t. 60 CNAME q.w.t.\nq.w.t. 60 CNAME c.t."},
+	{"RFC 2181 5", "*.s.t. A", "NOERROR aa\n*.s.t. 60 CNAME *.s.t."},
+	{"RFC 2181 5", "a.s.t. A", "NOERROR aa\na.s.t. 60 CNAME *.s.t.\n*.s.t. 60 CNAME *.s.t."},
+	{"RFC 4592 3.3.1", "a.*.s.t. TXT", "NOERROR aa\na.*.s.t. 60 TXT \"below\""},
+	{"RFC 4592 3.3.1", "b.*.s.t. TXT", "NXDOMAIN aa\nAUTHORITY t. 5 SOA ns.t. host.t. 1 2 3 4 5"},
+}
+
+const chainZone = someSOA + `
+a       DNAME t
+k.t     DNAME a
+y.t     A     192.0.2.9
+p.t     CNAME y.a
+pp      CNAME p.a
+round.t CNAME ROUND.a
+back.t  CNAME a
+toback  CNAME back.a
+*.l     CNAME x.l
+dl      DNAME l
+*.w     CNAME c
+c       CNAME q.w
+*.s     CNAME *.s
+a.*.s   TXT   below
+`
+
+func TestChainsOfFullLength(t *testing.T) {
+	text := someSOA + "grow DNAME x.grow\nend A 192.0.2.1\nc0 CNAME end\n"
+	for i := range 20 {
+		text += fmt.Sprintf("c%d CNAME c%d\nd%d DNAME d%d\n", i+1, i, i+1, i)
+	}
+	z := mustZones(t, text+"x.d0 A 192.0.2.2\n")
+	for _, tt := range []struct {
+		question string
+		want     int
+	}{
+		{"c15.t. A", 17}, {"c16.t. A", 17}, {"c19.t. A", 17}, {"x.d16.t. A", 33}, {"x.d17.t. A", 34}, {"x.d20.t. A", 34}, {"y.grow.t. A", 18},
+	} {
+		if m := reply(t, z, question(t, tt.question, false, 0), MostTCP); len(m.Answer) != tt.want || m.Truncated {
+			t.Errorf("%s: %d records, want %d", tt.question, len(m.Answer), tt.want)
+		}
+	}
+}
+
+// Zones below test. that it does not delegate. The names between are there.
+const (
+	kidZone = `$ORIGIN kid.odd.test.
+@   600 SOA ns hostmaster.test. 1 7200 3600 1209600 900
+    600 NS  ns
+    600 NS  ns1.test.
+ns  600 A   192.0.2.15
+www 600 A   192.0.2.16
+`
+	oddZone = `$ORIGIN test.
+$TTL 3600
+@    SOA   ns1 hostmaster 2026112500 2h 1h 2w 5m
+     NS    ns1
+ns1  A     192.0.2.1
+to   CNAME www.kid.odd
+kids DNAME kid.odd
+tokid CNAME kid.odd
+*    TXT   "wild"
+`
+	kidReferral = `AUTHORITY kid.odd.test. 600 NS ns.kid.odd.test.
+		AUTHORITY kid.odd.test. 600 NS ns1.test.
+		ADDITIONAL ns.kid.odd.test. 600 A 192.0.2.15
+		ADDITIONAL ns1.test. 3600 A 192.0.2.1`
+)
+
+var kidAnswers = []asked{
+	{"RFC 4035 3.1.4.1", "kid.odd.test. DS", "NOERROR aa\n" + testSOA},
+	{"RFC 1034 4.3.2 3a", "to.test. A", "NOERROR aa\nto.test. 3600 CNAME www.kid.odd.test.\n" + kidReferral},
+	{"RFC 1034 4.3.2 3a", "tokid.test. DS", "NOERROR aa\ntokid.test. 3600 CNAME kid.odd.test.\n" + testSOA},
+	{"RFC 1034 4.3.2 3a", "www.kids.test. A", "NOERROR aa\nkids.test. 3600 DNAME kid.odd.test.\nwww.kids.test. 3600 CNAME www.kid.odd.test.\n" + kidReferral},
+	{"RFC 8020 2", "odd.test. A", "NOERROR aa\n" + testSOA},
+	{"RFC 4592 3.3.1", "x.odd.test. TXT", "NXDOMAIN aa\n" + testSOA},
+	{"RFC 4592 3.3.1", "x.test. TXT", "NOERROR aa\nx.test. 3600 TXT \"wild\""},
+	{"RFC 1034 4.3.2", "www.kid.odd.test. A", "NOERROR aa\nwww.kid.odd.test. 600 A 192.0.2.16"},
+	{"RFC 1034 4.3.2", "x.kid.odd.test. A", "NXDOMAIN aa\nAUTHORITY kid.odd.test. 600 SOA ns.kid.odd.test. hostmaster.test. 1 7200 3600 1209600 900"},
+}
+
+func TestZoneBelowADNAME(t *testing.T) {
+	z := mustZones(t, someSOA+"d DNAME e\nto CNAME a.kid.d\ny DNAME kid.d\na.kid.e A 192.0.2.1\n", strings.ReplaceAll(someSOA, "t.\n", "kid.d.t.\n")+"a A 192.0.2.2\n")
+	const chain = "\nd.t. 60 DNAME e.t.\na.kid.d.t. 60 CNAME a.kid.e.t.\na.kid.e.t. 60 A 192.0.2.1"
+	for _, a := range []asked{
+		{"", "a.kid.d.t. A", "NOERROR aa\na.kid.d.t. 60 A 192.0.2.2"},
+		{"RFC 6672 2.4", "to.t. A", "NOERROR aa\nto.t. 60 CNAME a.kid.d.t." + chain},
+		{"RFC 6672 2.4", "a.y.t. A", "NOERROR aa\ny.t. 60 DNAME kid.d.t.\na.y.t. 60 CNAME a.kid.d.t." + chain},
+	} {
+		if got := show(reply(t, z, question(t, a.question, true, 512), MostUDP)); got != a.want {
+			t.Errorf("%s: got %s", a.question, got)
+		}
+	}
+}
+
 func TestDSOfAChildWithoutItsParent(t *testing.T) {
 	z := mustZones(t, childZone)
 	want := "NOERROR aa\nAUTHORITY child.test. 600 SOA ns.child.test. hostmaster.test. 1 7200 3600 1209600 900"
 	if got := show(reply(t, z, question(t, "child.test. DS", false, 0), MostUDP)); got != want {
 		t.Errorf("got %s", got)
+	}
+}
+
+func TestRootIsNoTarget(t *testing.T) {
+	z := mustZones(t, `$TTL 60
+. SOA a.root. nobody.invalid. 1 2 3 4 5
+. NS .
+. A 192.0.2.1
+m. MX 0 .
+m. SRV 0 0 0 .
+m. SVCB 1 . port=1
+m. HTTPS 0 .
+`)
+	for _, a := range []asked{
+		{"RFC 7505 3", "m. MX", "NOERROR aa\nm. 60 MX 0 ."},
+		{"RFC 2782", "m. SRV", "NOERROR aa\nm. 60 SRV 0 0 0 ."},
+		{"RFC 9460 2.5.2", "m. SVCB", "NOERROR aa\nm. 60 SVCB 1 . port=\"1\""},
+		{"RFC 9460 2.5.1", "m. HTTPS", "NOERROR aa\nm. 60 HTTPS 0 ."},
+		{"RFC 1034 3.6", ". NS", "NOERROR aa\n. 60 NS .\nADDITIONAL . 60 A 192.0.2.1"},
+	} {
+		if got := show(reply(t, z, question(t, a.question, true, 512), MostUDP)); got != a.want {
+			t.Errorf("%s: %s: got %s", a.from, a.question, got)
+		}
 	}
 }
 
@@ -220,8 +394,11 @@ func TestRootZone(t *testing.T) {
 		}
 	}
 	z = mustZones(t, ". 60 SOA a.root. nobody.invalid. 1 2 3 4 5\n. 60 NS a.root.\n. 60 DNAME example.\n")
-	want := "NOERROR aa\n. 60 DNAME example.\na.d. 60 CNAME a.d.example."
-	if got := show(reply(t, z, question(t, "a.d. A", true, 512), MostUDP)); got != want {
+	want := "NOERROR aa\n. 60 DNAME example."
+	for i := range maxChain + 1 {
+		want += "\na.d." + strings.Repeat("example.", i) + " 60 CNAME a.d." + strings.Repeat("example.", i+1)
+	}
+	if got := show(reply(t, z, question(t, "a.d. A", false, 0), MostTCP)); got != want {
 		t.Errorf("got %s", got)
 	}
 }

@@ -1,8 +1,8 @@
 package dns
 
 import (
-	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -81,6 +81,12 @@ _sip._tcp SRV 1 2 5060 mail
 mx      MX    1 mail
         MX    2 a.wild
         MX    3 nowhere
+svc     SVCB  0 pool.svc
+        HTTPS 0 pool.svc
+pool.svc SVCB 1 mail port=53
+        SVCB  2 . port=54
+        HTTPS 1 . alpn=h2
+        A     192.0.2.14
 d       DNAME dt
         TXT   "beside it"
 x.dt    A     192.0.2.12
@@ -193,7 +199,7 @@ func reply(t testing.TB, z *Zones, message []byte, most int) *miekg.Msg {
 		t.Errorf("%x: rcode %d, said to be %v", message, m.Rcode, rcode)
 	}
 	var other dnsmessage.Message
-	if err := other.Unpack(wire); err != nil && !bytes.Contains(q.Name, []byte(".")) { // which it has no form for
+	if err := other.Unpack(wire); err != nil && !strings.Contains(m.String(), `\.`) { // which it has no form for
 		t.Errorf("%x: %x: dnsmessage: %v", message, wire, err)
 	}
 	if m.Id != q.ID || !m.Response || m.RecursionAvailable || m.Zero || m.AuthenticatedData || m.CheckingDisabled ||
@@ -202,6 +208,13 @@ func reply(t testing.TB, z *Zones, message []byte, most int) *miekg.Msg {
 	}
 	if opt := m.IsEdns0(); (opt != nil) != q.EDNS || opt != nil && (opt.UDPSize() != MostUDP || opt.Version() != 0 || opt.Do() != q.DO) {
 		t.Errorf("%x: OPT %v", message, opt)
+	}
+	for _, section := range [][]miekg.RR{m.Answer, m.Ns, m.Extra} {
+		for i, rr := range section[:min(len(section), 100)] {
+			if slices.ContainsFunc(section[:i], func(other miekg.RR) bool { return miekg.IsDuplicate(rr, other) }) {
+				t.Errorf("%x: %v is there twice (RFC 2181 section 5)", message, rr)
+			}
+		}
 	}
 	if q.Name != nil {
 		if string(wire[HeaderSize:HeaderSize+len(q.question)]) != string(q.question) {

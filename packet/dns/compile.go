@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"slices"
@@ -9,9 +10,11 @@ import (
 // compiler makes Zones of zones.
 type compiler struct {
 	Zones
-	names    []string // of nodes
+	names    []string // of nodes; empty where the name is another's
 	byApex   map[string]*zone
 	renderer renderer
+
+	redirects bool // some zone has a DNAME record
 }
 
 func compile(zones []*zone) (*Zones, error) {
@@ -23,6 +26,7 @@ func compile(zones []*zone) (*Zones, error) {
 			return nil, z.soa.where.errorf("the zone %s is in %s too", text(z.apex), *other.soa.where.file)
 		}
 		c.byApex[z.apex] = z
+		c.redirects = c.redirects || z.redirects
 	}
 	for _, z := range zones {
 		if z.apex != "\x00" {
@@ -30,6 +34,7 @@ func compile(zones []*zone) (*Zones, error) {
 		}
 		if z.above != nil {
 			z.above.children = true
+			z.above.delegate(z)
 		}
 	}
 	for _, z := range zones {
@@ -39,8 +44,15 @@ func compile(zones []*zone) (*Zones, error) {
 	}
 	c.table = newTable(len(c.nodes) - 1)
 	for i, name := range c.names[1:] {
-		c.table.insert(name, uint32(i+1))
-		c.depth = max(c.depth, labels(name))
+		if name != "" {
+			c.table.insert(name, uint32(i+1))
+			c.depth = max(c.depth, labels(name))
+		}
+	}
+	for _, z := range zones {
+		data := z.soa.data[0]
+		serial := binary.BigEndian.Uint32([]byte(data[len(data)-20:]))
+		c.list = append(c.list, Zone{text(z.apex), serial, z.records, z.file})
 	}
 	done := c.Zones
 	done.nodes, done.answers = slices.Clip(done.nodes), slices.Clip(done.answers)
@@ -60,6 +72,43 @@ func (c *compiler) zoneOf(name string) *zone {
 	}
 }
 
+// delegate gives the apex of a zone that is loaded beside this one, which
+// contains it, its place here: below that begin other authoritative data (RFC
+// 1034 sections 4.2.1 and 4.3.2, step 3a) even if nothing here says so. In that
+// case the NS records are the zone's own, and so are its servers' addresses.
+func (z *zone) delegate(child *zone) {
+	at, where := z.find(child.apex)
+	if where == delegated || where == redirected || child.owners[child.apex].wild() {
+		return
+	}
+	cut := &owner{name: child.apex}
+	if where == present {
+		cut.sets = at.sets
+	}
+	ns := *child.owners[child.apex].set(typeNS)
+	cut.sets = append(slices.Clone(cut.sets), ns)
+	cut.arrange()
+	z.owners[child.apex] = cut
+	for _, data := range ns.data {
+		name := target(typeNS, data)
+		server, glue := child.owners[name], z.owners[name]
+		if glue == nil {
+			glue = &owner{name: name}
+		}
+		if server == nil || glue.set(typeA) != nil || glue.set(typeAAAA) != nil {
+			continue
+		}
+		for _, rtype := range []uint16{typeA, typeAAAA} {
+			if set := server.set(rtype); set != nil {
+				glue.sets = append(glue.sets, *set)
+			}
+		}
+		glue.arrange()
+		z.owners[name] = glue
+	}
+	z.between(child.apex)
+}
+
 // zone makes the nodes of a zone.
 func (c *compiler) zone(z *zone) error {
 	primary := target(typeSOA, z.soa.data[0])
@@ -67,14 +116,20 @@ func (c *compiler) zone(z *zone) error {
 	z.nodata, z.nxdomain = c.negative(z, z.apex)
 
 	for _, o := range z.all {
+		for i := range o.sets {
+			z.records += len(o.sets[i].data)
+		}
 		if z.children && c.zoneOf(o.name) != z {
 			continue
+		}
+		if err := c.fits(z, o); err != nil {
+			return err
 		}
 		at, where := z.find(o.name)
 		if where == delegated && at != o {
 			continue
 		}
-		o.node = uint32(len(c.nodes))
+		o.node, o.covers = uint32(len(c.nodes)), uint32(len(c.nodes))
 		n := node{name: uint32(len(c.wire)), length: uint8(len(o.name)), other: z.nodata, missing: z.nxdomain}
 		c.wire = append(c.wire, o.name...)
 		if o.name != z.apex && !o.wild() && (within(primary, o.name) || within(mailbox, o.name)) {
@@ -90,14 +145,48 @@ func (c *compiler) zone(z *zone) error {
 		}
 		c.close(&n)
 		c.nodes, c.names = append(c.nodes, n), append(c.names, o.name)
+		if o.wild() && o.set(typeCNAME) != nil && n.kind&kindAlias != 0 {
+			c.returns(z, o)
+		}
 		if len(c.wire) > math.MaxUint32-MostTCP {
 			return fmt.Errorf("%s: the answers need more than 4 GiB", *z.soa.where.file)
 		}
 	}
 	for _, o := range z.all {
 		if o.wild() && o.name != z.apex && o.node != 0 {
-			c.nodes[z.owners[parent(o.name)].node].wildcard = o.node
+			c.nodes[z.owners[parent(o.name)].node].wildcard = o.covers
 		}
+	}
+	return nil
+}
+
+// fits refuses an RRset that is too large for any message: over TCP, with an
+// OPT record and a cookie of the greatest length.
+func (c *compiler) fits(z *zone, o *owner) error {
+	for i := range o.sets {
+		set := &o.sets[i]
+		most := 0 // without compression
+		for _, data := range set.data {
+			most += len(o.name) + 10 + len(data)
+		}
+		room := MostTCP - HeaderSize - 4 - optSize - 4 - maxCookie
+		name, suffix := o.name, o.name
+		if o.wild() {
+			name, suffix, room = "", parent(o.name), room-maxName
+		} else {
+			room -= len(o.name)
+		}
+		if most <= room {
+			continue
+		}
+		r := &c.renderer
+		r.start(suffix, name != "")
+		r.shifts = c.redirects
+		if r.append(placed{name, set, set.ttl, true}, 0) && len(r.buf) <= room {
+			continue
+		}
+		return set.where.errorf("%s has %d %s records: more than a message has room for (RFC 1035 section 4.2.2)",
+			text(o.name), len(set.data), AppendType(nil, set.rtype))
 	}
 	return nil
 }
@@ -135,9 +224,6 @@ func (c *compiler) name(z *zone, o *owner, n *node) {
 	n.first = uint32(len(c.answers))
 	for i := range o.sets {
 		n.kind |= kindAny
-		if o.name == z.apex && z.above != nil && o.sets[i].rtype == typeDS {
-			continue
-		}
 		c.keep(c.resolved(z, o, o.sets[i].rtype))
 	}
 	if o.name != z.apex {
@@ -158,12 +244,35 @@ func (c *compiler) name(z *zone, o *owner, n *node) {
 
 // alias makes the answers of a name that has a CNAME record.
 func (c *compiler) alias(z *zone, o *owner, n *node) {
-	n.kind |= kindAny
+	n.kind |= kindAny | kindAlias
 	n.other = c.keep(c.resolved(z, o, 0))
 	n.first = uint32(len(c.answers))
 	c.keep(c.resolved(z, o, typeCNAME))
 	for _, rtype := range z.special(o.name) {
 		c.keep(c.resolved(z, o, rtype))
+	}
+}
+
+// returns makes nodes of the names that the chain of aliases from a wildcard
+// comes to and that the wildcard covers, or that are its own. Asked for one of
+// these, what answers for all others would have its CNAME record twice.
+func (c *compiler) returns(z *zone, wildcard *owner) {
+	for _, name := range z.resolve(wildcard.name, "", wildcard, present, 0).visited[1:] {
+		at, where := z.find(name)
+		n := node{name: uint32(len(c.wire)), length: uint8(len(name)), missing: z.nxdomain}
+		switch {
+		case where == absent && z.wildcard(at) == wildcard && (!z.children || c.zoneOf(name) == z):
+			n.wildcard = wildcard.covers
+		case where == present && at == wildcard: // its own name
+			c.names[wildcard.covers] = ""
+			wildcard.node = uint32(len(c.nodes))
+		default:
+			continue
+		}
+		c.wire = append(c.wire, name...)
+		c.alias(z, &owner{name: name, sets: wildcard.sets, alone: true}, &n)
+		c.close(&n)
+		c.nodes, c.names = append(c.nodes, n), append(c.names, name)
 	}
 }
 
@@ -200,7 +309,7 @@ func (c *compiler) resolved(z *zone, o *owner, rtype uint16) answer {
 	if o.set(typeNS) != nil && o.name != z.apex {
 		where = delegated
 	}
-	if o.wild() {
+	if o.wild() && !o.alone {
 		return c.render(z.resolve(o.name, "", o, where, rtype), parent(o.name), false).of(rtype)
 	}
 	return c.render(z.resolve(o.name, o.name, o, where, rtype), o.name, true).of(rtype)
@@ -214,6 +323,7 @@ func (c *compiler) render(f *found, name string, fixed bool) answer {
 	}
 	r := &c.renderer
 	r.start(name, fixed)
+	r.shifts = c.redirects
 all:
 	for section, sets := range f.sections {
 		for _, p := range sets {

@@ -55,7 +55,7 @@ func (z *zone) wildcard(encloser *owner) *owner { return z.owners["\x01*"+enclos
 // itself, or empty for a template of all that a wildcard covers.
 func (z *zone) resolve(name, start string, o *owner, where presence, rtype uint16) *found {
 	f := &found{authority: true}
-	as, since := start, 0 // the last CNAME record: behind it, a DNAME record counts once
+	as := start
 	for {
 		f.visited = append(f.visited, as) // of all that a wildcard covers, none
 		if where == absent {
@@ -78,10 +78,9 @@ func (z *zone) resolve(name, start string, o *owner, where presence, rtype uint1
 			return f
 		case redirected:
 			dname := o.set(typeDNAME)
-			if slices.ContainsFunc(f.sections[0][since:], func(p placed) bool { return p.set == dname }) {
-				return f // round in a circle, or ever longer
+			if !f.told(dname) {
+				f.add(0, placed{o.name, dname, dname.ttl, true})
 			}
-			f.add(0, placed{o.name, dname, dname.ttl, true})
 			to := target(typeDNAME, dname.data[0])
 			if next = name[:len(name)-len(o.name)] + to; len(next) > maxName {
 				f.rcode = YXDomain // RFC 6672 section 2.2
@@ -98,7 +97,7 @@ func (z *zone) resolve(name, start string, o *owner, where presence, rtype uint1
 				return f
 			}
 			f.add(0, placed{as, cname, cname.ttl, true})
-			next, since = target(typeCNAME, cname.data[0]), len(f.sections[0])
+			next = target(typeCNAME, cname.data[0])
 		}
 		if !within(next, z.apex) || len(f.visited) > maxChain || f.has(next) {
 			return f
@@ -112,6 +111,12 @@ func (f *found) add(section int, p placed) { f.sections[section] = append(f.sect
 
 func (f *found) has(name string) bool { return slices.Contains(f.visited, name) }
 
+// told reports whether a DNAME record's set has answered before: it may be
+// what is asked for, too.
+func (f *found) told(set *rrset) bool {
+	return set.rtype == typeDNAME && slices.ContainsFunc(f.sections[0], func(p placed) bool { return p.set == set })
+}
+
 // answer adds a name's records of a type, or that there are none.
 func (z *zone) answer(f *found, as string, o *owner, rtype uint16) {
 	set := o.set(rtype)
@@ -119,7 +124,9 @@ func (z *zone) answer(f *found, as string, o *owner, rtype uint16) {
 		f.add(1, placed{z.apex, &z.soa, z.negative, true})
 		return
 	}
-	f.add(0, placed{as, set, set.ttl, true})
+	if !f.told(set) {
+		f.add(0, placed{as, set, set.ttl, true})
+	}
 	z.addresses(f, set, func(string) bool { return false })
 }
 
@@ -133,13 +140,19 @@ func (z *zone) refer(f *found, cut *owner) {
 }
 
 // addresses adds the addresses of the names that NS, MX, SRV, SVCB and HTTPS
-// records point to (RFC 1034 section 3.6, RFC 2782, RFC 9460 section 4.1), first those that a reply must have. Those that are not within the zone
-// are not added: who asks would not believe them.
+// records point to (RFC 1034 section 3.6, RFC 2782), first those that a reply
+// must have, and behind those of SVCB and HTTPS the name's records of the same
+// type (RFC 9460 section 4.1). Those that are not within the zone are not
+// added: who asks would not believe them.
 func (z *zone) addresses(f *found, set *rrset, must func(name string) bool) {
 	switch set.rtype {
 	case typeNS, typeMX, typeSRV, typeSVCB, typeHTTPS:
 	default:
 		return
+	}
+	types := []uint16{typeA, typeAAAA}
+	if set.rtype == typeSVCB || set.rtype == typeHTTPS {
+		types = append(types, set.rtype)
 	}
 	added := make(map[string]bool)
 	for _, first := range []bool{true, false} {
@@ -147,6 +160,9 @@ func (z *zone) addresses(f *found, set *rrset, must func(name string) bool) {
 			name := target(set.rtype, data)
 			if !within(name, z.apex) || must(name) != first || added[name] {
 				continue
+			}
+			if name == "\x00" && set.rtype != typeNS {
+				continue // no name (RFC 7505 section 3, RFC 2782, RFC 9460 section 2.5)
 			}
 			added[name] = true
 			o, where := z.find(name)
@@ -160,7 +176,7 @@ func (z *zone) addresses(f *found, set *rrset, must func(name string) bool) {
 			if o == nil {
 				continue
 			}
-			for _, rtype := range []uint16{typeA, typeAAAA} {
+			for _, rtype := range types {
 				if a := o.set(rtype); a != nil {
 					f.add(2, placed{name, a, a.ttl, first})
 				}

@@ -15,6 +15,7 @@ const (
 	leastUDP = 512 // octets, what everyone takes (RFC 1035 section 4.2.1, RFC 6891 section 6.2.5)
 
 	optSize      = 11 // octets, without options
+	maxCookie    = 40 // octets: the client's 8 and the server's 32 (RFC 7873 section 4)
 	flagDO       = 1 << 15
 	optionCookie = 10 // RFC 7873
 	optionError  = 15 // RFC 8914

@@ -37,6 +37,19 @@ func ExampleZones() {
 	// NOERROR 192.0.2.80
 }
 
+func ExampleZones_List() {
+	zones, err := dns.NewZones(strings.NewReader(zone))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, z := range zones.List() {
+		fmt.Printf("%s serial %d, %d records, from %s\n", z.Origin, z.Serial, z.Records, z.File)
+	}
+	// Output:
+	// example.org. serial 1, 4 records, from zone1
+}
+
 func ExampleQuery() {
 	var q dns.Query
 	rcode, ok := q.Decode(query)

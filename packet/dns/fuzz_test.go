@@ -11,9 +11,9 @@ import (
 )
 
 func FuzzQuery(f *testing.F) {
-	z := mustZones(f, testZone, childZone, wildcardZone)
+	z := mustZones(f, testZone, childZone, wildcardZone, chainZone)
 	sunk := z.WithSinkhole(sinkAddresses)
-	for _, table := range [][]asked{testAnswers, childAnswers, wildcardAnswers} {
+	for _, table := range [][]asked{testAnswers, childAnswers, wildcardAnswers, chainAnswers} {
 		for _, a := range table {
 			f.Add(question(f, a.question, false, 0), uint16(MostUDP))
 			f.Add(question(f, a.question, true, 700), uint16(MostTCP))
@@ -57,6 +57,7 @@ func FuzzZone(f *testing.F) {
 	f.Add(testZone)
 	f.Add(childZone)
 	f.Add(wildcardZone)
+	f.Add(chainZone)
 	for _, tt := range badZones {
 		f.Add(tt.text)
 	}
@@ -73,14 +74,20 @@ func FuzzZone(f *testing.F) {
 		}
 		var q Query
 		for _, n := range z.nodes[1:min(len(z.nodes), 50)] {
-			message := append([]byte{0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0}, z.wire[n.name:n.name+uint32(n.length)]...)
-			for _, rtype := range []byte{typeA, typeMX, typeANY} {
-				message := append(message, 0, rtype, 0, classIN)
-				if _, ok := q.Decode(message); !ok {
-					t.Fatal("not decoded")
+			name := string(z.wire[n.name : n.name+uint32(n.length)])
+			for _, name := range []string{name, "\x01x" + name, "\x01a\x01b" + name} {
+				if len(name) > maxName {
+					continue
 				}
-				for _, most := range []int{MostUDP, MostTCP} {
-					reply(t, z, message, most)
+				for _, rtype := range []byte{typeA, typeMX, typeANY} {
+					message := append([]byte{0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0}, name...)
+					message = append(message, 0, rtype, 0, classIN)
+					if _, ok := q.Decode(message); !ok {
+						t.Fatal("not decoded")
+					}
+					for _, most := range []int{MostUDP, MostTCP} {
+						reply(t, z, message, most)
+					}
 				}
 			}
 		}

@@ -3,6 +3,7 @@ package dns
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -83,8 +84,13 @@ func TestLongReplies(t *testing.T) {
 	for i := range 1200 {
 		fmt.Fprintf(&text, "cut NS n%d.cut\nn%d.cut A 192.0.2.2\n", i, i)
 	}
-	for i := range 300 {
-		fmt.Fprintf(&text, "huge TXT %d%s\n", i, strings.Repeat("x", 250))
+	fmt.Fprintf(&text, "huge TXT %s\n", strings.Repeat("x", 150))
+	for i := range 255 {
+		fmt.Fprintf(&text, "huge TXT %03d%s\n", i, strings.Repeat("x", 240))
+	}
+	fmt.Fprintf(&text, "chain0 CNAME huge\n")
+	for i := range 5 {
+		fmt.Fprintf(&text, "chain%d CNAME chain%d\n", i+1, i)
 	}
 	z, r := mustZones(t, text.String()), newReference(t, text.String())
 	long := strings.Repeat("a.", 100)
@@ -102,11 +108,40 @@ func TestLongReplies(t *testing.T) {
 				len(want.sections[0]), len(want.sections[1]), len(want.sections[2]))
 		}
 	}
-	if m := reply(t, z, question(t, "huge.t. TXT", true, 0), MostTCP); !m.Truncated || len(m.Answer) > 0 {
-		t.Errorf("more than a message has room for: %v", m)
+	if m := reply(t, z, question(t, "huge.t. TXT", true, 0), MostTCP); m.Truncated || len(m.Answer) != 256 {
+		t.Errorf("as much as a message has room for: %d records", len(m.Answer))
 	}
-	if m := reply(t, z, question(t, "x.d.t. MX", true, 0), MostTCP); len(m.Answer) < 2 {
-		t.Errorf("behind a DNAME: %v", m)
+	if m := reply(t, z, question(t, "chain5.t. TXT", true, 0), MostTCP); !m.Truncated || len(m.Answer) != 6 {
+		t.Errorf("more than a message has room for: %d records", len(m.Answer))
+	}
+}
+
+// TestLongRepliesBehindDNAME have names that cannot be pointed to, as they are
+// not where they were rendered.
+func TestLongRepliesBehindDNAME(t *testing.T) {
+	var text strings.Builder
+	long := strings.Repeat("abcdefg.", 20) + "t."
+	text.WriteString(someSOA + "d DNAME w\nd17." + long + " DNAME w\n")
+	for i := range 17 {
+		fmt.Fprintf(&text, "d%d.%s DNAME d%d.%[2]s\n", i, long, i+1)
+	}
+	for i := range 900 {
+		fmt.Fprintf(&text, "far%d A 192.0.2.1\nx.w MX %d far%d\n*.w MX %d far%d\n", i, i, i, i, i)
+	}
+	for i := range 500 {
+		fmt.Fprintf(&text, "cut.w NS n%d.cut.w\nn%d.cut.w A 192.0.2.2\n", i, i)
+	}
+	z, r := mustZones(t, text.String()), newReference(t, text.String())
+	for _, name := range []string{"x.d.t.", "a.cut.d.t.", strings.Repeat("a.", 100) + "d.t.", "x.d2." + long} {
+		m := reply(t, z, question(t, name+" MX", false, 0), MostTCP)
+		got, want := sections(m), r.resolve(name, miekg.TypeMX)
+		if got.String() != want.String() || m.Truncated {
+			t.Errorf("%s: got %d %d %d, want %d %d %d", name, len(got.sections[0]), len(got.sections[1]), len(got.sections[2]),
+				len(want.sections[0]), len(want.sections[1]), len(want.sections[2]))
+		}
+		if m := reply(t, z, question(t, name+" MX", false, 0), MostUDP); !m.Truncated {
+			t.Errorf("%s: not truncated over UDP", name)
+		}
 	}
 }
 
@@ -135,6 +170,13 @@ func TestSinkhole(t *testing.T) {
 	}
 	if got := show(reply(t, z, question(t, "WWW.example. AAAA", false, 0), MostUDP)); got != soa {
 		t.Errorf("no address of the kind: got %s", got)
+	}
+	twice := append(slices.Clone(sinkAddresses), netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("2001:DB8:0::1"))
+	for _, rtype := range []string{"A", "AAAA"} {
+		once := show(reply(t, NewSinkhole(sinkAddresses), question(t, "x. "+rtype, false, 0), MostUDP))
+		if got := show(reply(t, NewSinkhole(twice), question(t, "x. "+rtype, false, 0), MostUDP)); got != once {
+			t.Errorf("addresses that are there twice: got %s", got)
+		}
 	}
 	if got := show(reply(t, NewSinkhole(nil), question(t, "WWW.example. ANY", false, 0), MostUDP)); got != soa {
 		t.Errorf("no address: got %s", got)

@@ -115,16 +115,41 @@ type renderer struct {
 	parts []part
 	moves []uint16
 
-	fixed bool           // the question's name is known
-	end   int            // of the question's name in the message, the greatest that it can be if it is not known
-	zone  string         // the suffix of the question's name that is always there; the name itself if it is known
-	seen  map[string]int // positions of names, in lower case; empty before the first is asked for
+	fixed  bool            // the question's name is known
+	shifts bool            // the template may come behind DNAME records
+	end    int             // of the question's name in the message, the greatest that it can be if it is not known
+	zone   string          // the suffix of the question's name that is always there; the name itself if it is known
+	seen   map[string]spot // names, in lower case; empty before the first is asked for
+}
+
+// spot is where a name is.
+type spot struct {
+	position int
+	pointers int // that lead from it, one to the next
 }
 
 const (
-	pointer    = 0xc000
+	pointer = 0xc000
+
+	// maxPointers is how many pointers lead from a name, one to the next. Go's
+	// resolver gives up above 10; a chain behind DNAME records adds some.
+	maxPointers = 7
+
 	maxPointer = 0x3fff // a position behind it cannot be pointed to
+
+	// maxPrefix is the most that can be before a template that is grafted to a
+	// chain: the question, and for each link a DNAME and a CNAME record.
+	maxPrefix = HeaderSize + maxName + 4 + (maxChain+1)*2*(2+10+maxName)
 )
+
+// within reports whether a position can be pointed to wherever the template
+// may be.
+func (r *renderer) within(position int) bool {
+	if r.shifts && maxPrefix+position > maxPointer {
+		return false
+	}
+	return r.end+position <= maxPointer
+}
 
 // start begins a template for the question's name, or for all those that end
 // in name, with at least one label more.
@@ -135,7 +160,7 @@ func (r *renderer) start(name string, fixed bool) {
 		r.end = HeaderSize + len(name)
 	}
 	if r.seen == nil {
-		r.seen = make(map[string]int)
+		r.seen = make(map[string]spot)
 	}
 	clear(r.seen)
 }
@@ -177,26 +202,33 @@ func (r *renderer) name(name string, compress, note bool) {
 	}
 	if len(r.seen) == 0 {
 		for s := r.zone; s != "\x00"; s = parent(s) {
-			r.seen[s] = -len(s)
+			r.seen[s] = spot{-len(s), 0}
 		}
-		r.seen["\x00"] = 0 // never pointed to; the map is not empty
+		r.seen["\x00"] = spot{} // never pointed to; the map is not empty
 	}
-	for rest, low := name, lowerName(name); ; rest, low = parent(rest), parent(low) {
-		if rest == "\x00" {
-			r.buf = append(r.buf, 0)
-			return
+	low := lowerName(name)
+	end, to := "\x00", spot{pointers: -1} // the suffix that is pointed to
+	for s := low; compress && s != "\x00"; s = parent(s) {
+		if at, ok := r.seen[s]; ok && at.pointers < maxPointers {
+			end, to = s, at
+			break
 		}
-		position, ok := r.seen[low]
-		switch {
-		case ok && compress:
-			r.point(position)
-			return
-		case !ok && note:
-			if position = len(r.buf) + 4; r.end+position <= maxPointer {
-				r.seen[low] = position
+	}
+	for rest := name; ; rest, low = parent(rest), parent(low) {
+		if low == end {
+			break
+		}
+		if _, ok := r.seen[low]; !ok && note {
+			if position := len(r.buf) + 4; r.within(position) {
+				r.seen[low] = spot{position, to.pointers + 1}
 			}
 		}
 		r.buf = append(r.buf, rest[:1+int(rest[0])]...)
+	}
+	if end == "\x00" {
+		r.buf = append(r.buf, 0)
+	} else {
+		r.point(to.position)
 	}
 }
 

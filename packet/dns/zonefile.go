@@ -11,22 +11,27 @@ import (
 // zone is a zone as its file has it, from reading to compiling. Names are in
 // wire form and in lower case.
 type zone struct {
-	apex     string
-	owners   map[string]*owner // empty non-terminals too
-	all      []*owner          // by name, then empty non-terminals
-	soa      rrset
-	negative uint32 // seconds for which it may be remembered that something is not there (RFC 2308 section 5)
-	children bool   // another zone begins within it
-	above    *zone  // the nearest zone that contains this one
-	nodata   uint32 // answers where a type or a name is not there
-	nxdomain uint32
+	apex      string
+	owners    map[string]*owner // empty non-terminals too
+	all       []*owner          // by name, then empty non-terminals
+	soa       rrset
+	negative  uint32 // seconds for which it may be remembered that something is not there (RFC 2308 section 5)
+	children  bool   // another zone begins within it
+	redirects bool   // it has a DNAME record
+	file      string // what errors call it
+	records   int
+	above     *zone  // the nearest zone that contains this one
+	nodata    uint32 // answers where a type or a name is not there
+	nxdomain  uint32
 }
 
 // owner is a name with its records.
 type owner struct {
-	name string
-	sets []rrset // by type
-	node uint32
+	name   string
+	sets   []rrset // by type
+	node   uint32
+	covers uint32 // of a wildcard, the node for the names that it covers
+	alone  bool   // of a wildcard, not for these
 }
 
 // rrset is all records of a name and a type (RFC 2181 section 5).
@@ -73,17 +78,23 @@ func readZone(r io.Reader, name string, includes bool) (*zone, error) {
 	parser.SetIncludeAllowed(includes)
 	parser.SetIncludeFS(files)
 
-	z := &zone{owners: make(map[string]*owner)}
+	z := &zone{file: name, owners: make(map[string]*owner)}
 	var apexes []place
 	buf := make([]byte, 65536)
 	for rr, ok := parser.Next(); ok; rr, ok = parser.Next() {
 		where := files.place()
+		if err := files.check(rr); err != nil {
+			return nil, err
+		}
 		if err := z.add(rr, buf, where); err != nil {
 			return nil, err
 		}
 		if rr.Header().Rrtype == typeSOA {
 			apexes = append(apexes, where)
 		}
+	}
+	if err := files.check(nil); err != nil {
+		return nil, err
 	}
 	if err := parser.Err(); err != nil {
 		return nil, files.explain(err)

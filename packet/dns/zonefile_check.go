@@ -31,15 +31,7 @@ func (z *zone) check(name string, apexes []place) error {
 		if err := z.checkOwner(o); err != nil {
 			return err
 		}
-		for up := o.name; up != z.apex; {
-			up = parent(up)
-			if z.owners[up] != nil {
-				break
-			}
-			between := &owner{name: up}
-			z.owners[up] = between
-			z.all = append(z.all, between)
-		}
+		z.between(o.name)
 	}
 	if apex.set(typeNS) == nil {
 		return z.soa.where.errorf("the zone %s has no NS record at its apex", text(z.apex))
@@ -54,6 +46,7 @@ func (z *zone) check(name string, apexes []place) error {
 
 func (z *zone) checkOwner(o *owner) error {
 	cname, dname := o.set(typeCNAME), o.set(typeDNAME)
+	z.redirects = z.redirects || dname != nil
 	switch {
 	case cname != nil && len(cname.data) > 1:
 		return cname.where.errorf("%s has several CNAME records (RFC 2181 section 10.1)", text(o.name))
@@ -67,7 +60,7 @@ func (z *zone) checkOwner(o *owner) error {
 	if o.wild() {
 		for _, set := range o.sets {
 			if set.rtype == typeNS || set.rtype == typeDNAME {
-				return set.where.errorf("%s at a wildcard has no meaning (RFC 4592 section 4)", AppendType(nil, set.rtype))
+				return set.where.errorf("%s at a wildcard is discouraged (RFC 4592 section 4), and not served here", AppendType(nil, set.rtype))
 			}
 		}
 	}
@@ -78,6 +71,19 @@ func (z *zone) checkOwner(o *owner) error {
 		}
 	}
 	return nil
+}
+
+// between adds the empty non-terminals above a name (RFC 8020 section 2).
+func (z *zone) between(name string) {
+	for up := name; up != z.apex; {
+		up = parent(up)
+		if z.owners[up] != nil {
+			return
+		}
+		o := &owner{name: up}
+		z.owners[up] = o
+		z.all = append(z.all, o)
+	}
 }
 
 // arrange brings sets and records into order, and removes records that are

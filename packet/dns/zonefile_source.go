@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/miekg/dns"
 )
 
 // sources are the files of a zone, which know the line that was last read
@@ -28,7 +30,12 @@ type source struct {
 	ended   bool    // the last byte ended a line
 	begin   [9]byte // of the line
 	column  int
+	text    spelling
+	wrong   error // with its place
 }
+
+// byteOrderMark is what some editors begin a file with: RFC 1035 knows none.
+const byteOrderMark = "\xef\xbb\xbf"
 
 // generates reports whether the last line was $GENERATE, from which the parser
 // makes text of its own, with lines that it numbers itself.
@@ -44,6 +51,9 @@ func newSources(name string) (*sources, error) {
 
 func (s *sources) add(r io.Reader, file fs.File, parser, name string) *source {
 	f := &source{File: file, reader: bufio.NewReaderSize(r, 65536), parser: parser, name: name, line: 1}
+	if begin, _ := f.reader.Peek(len(byteOrderMark)); string(begin) == byteOrderMark {
+		f.reader.Discard(len(byteOrderMark))
+	}
 	s.all = append(s.all, f)
 	return f
 }
@@ -73,11 +83,30 @@ func (s *sources) Open(path string) (fs.File, error) {
 
 // place is where the record ended that was read last.
 func (s *sources) place() place {
+	f := s.current()
+	return place{&f.name, f.line}
+}
+
+func (s *sources) current() *source {
 	last := len(s.all) - 1
 	for last > 0 && s.all[last].File == nil {
 		last--
 	}
-	return place{&s.all[last].name, s.all[last].line}
+	return s.all[last]
+}
+
+// check says what is wrong with the text of a record that the parser has
+// read, or with what it could not read; there is no record then.
+func (s *sources) check(rr dns.RR) error {
+	for _, f := range s.all {
+		if f.wrong != nil {
+			return f.wrong
+		}
+	}
+	if f := s.current(); rr != nil && (f.text.long && cut(rr) || f.generates() && cutGenerated(rr)) {
+		return s.place().errorf("%s: a string of more than 255 octets (RFC 1035 section 3.3)", AppendType(nil, rr.Header().Rrtype))
+	}
+	return nil
 }
 
 func (s *sources) close() {
@@ -103,10 +132,20 @@ func (s *sources) explain(err error) error {
 	return s.place().errorf("%w", err)
 }
 
+const unknownType = " (not a type that is read here, either: such are written as TYPE and its number, RFC 3597)"
+
 // hint says what is not obvious in the parser's words.
 func hint(message string) string {
-	if strings.HasPrefix(message, "bad owner name") {
-		return " (a relative name needs $ORIGIN before it)"
+	for begin, hint := range map[string]string{
+		"bad owner name":        " (a relative name needs $ORIGIN before it)",
+		"not a TTL":             unknownType,
+		"expecting RR type":     unknownType,
+		"unknown RR type":       unknownType,
+		"bad CAA Tag: \"\\\"\"": " (the tag is a word without quotes, RFC 8659 section 4.1.1)",
+	} {
+		if strings.HasPrefix(message, begin) {
+			return hint
+		}
 	}
 	return ""
 }
@@ -124,6 +163,10 @@ func (f *source) ReadByte() (byte, error) {
 	if f.ended = c == '\n'; f.column < len(f.begin) {
 		f.begin[f.column] = c
 		f.column++
+	}
+	if err := f.text.add(c, f.generates()); err != nil {
+		f.wrong = place{&f.name, f.line}.errorf("%w", err)
+		return 0, f.wrong
 	}
 	return c, nil
 }

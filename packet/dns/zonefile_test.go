@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,9 +32,29 @@ var badZones = []struct{ name, text, want string }{
 	{"class", someSOA + "a CH A 192.0.2.1\n", "zone1:5: "},
 	{"class of TXT", someSOA + "a CH TXT x\n", "zone1:5: class CH: only IN is served"},
 	{"signed", someSOA + "a NSEC b A\n", "zone1:5: NSEC: signed zones are not served"},
-	{"wildcard NS", someSOA + "*.a NS b\n", "zone1:5: NS at a wildcard has no meaning"},
+	{"wildcard NS", someSOA + "*.a NS b\n", "zone1:5: NS at a wildcard is discouraged (RFC 4592 section 4), and not served here"},
+	{"escape in a name", someSOA + "x\\300 A 192.0.2.1\n", "zone1:5: \\300: an escape is for an octet, up to \\255 (RFC 1035 section 5.1)"},
+	{"escape in data", someSOA + "x MX 1 y\\256\n", "zone1:5: \\256: an escape"},
+	{"escape in a string", someSOA + "x TXT (\n\"\\999\" )\n", "zone1:6: \\999: an escape"},
+	{"escape in a comment", someSOA + "x A 192.0.2.1 ; \\999 \"\ny A 192.0.2.2\n", ""},
+	{"escapes", someSOA + "\\255\\\\300\\\"\\; TXT \"\\000;\\\"\\255\" \\\"a\n", ""},
+	{"half an escape", someSOA + "x\\25 A 192.0.2.1\n", "zone1:5: a backslash and less than three digits"},
+	{"escape of $GENERATE", someSOA + "$GENERATE 10-11 x\\0$ A 192.0.2.1\n", ""},
+	{"wrong escape of $GENERATE", someSOA + "$GENERATE 10-11 x\\300$ A 192.0.2.1\n", "zone1:5: \\300: an escape"},
+	{"string", someSOA + "x TXT \"" + strings.Repeat("a", 255) + "\" \"" + strings.Repeat("\\255", 255) + "\" " + strings.Repeat("b", 255) + "\n", ""},
+	{"long string", someSOA + "x TXT \"a\" \"" + strings.Repeat("a", 256) + "\"\n", "zone1:5: TXT: a string of more than 255 octets (RFC 1035 section 3.3)"},
+	{"long word", someSOA + "x TXT " + strings.Repeat("\\097", 256) + "\n", "zone1:5: TXT: a string"},
+	{"long string, comment behind it", someSOA + "x HINFO \"" + strings.Repeat("a", 256) + "\" b ; c\n", "zone1:5: HINFO: a string"},
+	{"long comment", someSOA + "x TXT ( a ;" + strings.Repeat("a", 256) + "\n b ) ;" + strings.Repeat("a", 256) + "\n", ""},
+	{"long words of other types", someSOA + "x TYPE65280 \\# 150 " + strings.Repeat("00", 150) + "\nx SVCB 1 . key65000=\"" + strings.Repeat("a", 300) + "\"\nx TXT b\n", ""},
+	{"long string of $GENERATE", someSOA + "$GENERATE 1-2 x TXT \"" + strings.Repeat("a", 250) + "${0,9,d}\"\n", "zone1:5: TXT: a string"},
+	{"a byte order mark", byteOrderMark + someSOA, ""},
+	{"no such type", someSOA + "a FOO bar\n", "zone1:5: not a TTL: \"FOO\" (not a type that is read here, either"},
+	{"no such type, TTL", someSOA + "a 60 WKS 192.0.2.1 TCP 25\n", "zone1:5: expecting RR type or class, not this...: \"WKS\" (not a type that is read here"},
+	{"no such type, class", someSOA + "a 60 IN WKS 192.0.2.1 TCP 25\n", "zone1:5: unknown RR type: \"WKS\" (not a type that is read here"},
+	{"type by number", someSOA + "a TYPE11 \\# 5 c000020106\n", ""},
+	{"CAA without a tag", someSOA + "a CAA 0 \"\" \"ca.test\"\n", "zone1:5: bad CAA Tag: \"\\\"\" (the tag is a word without quotes, RFC 8659 section 4.1.1)"},
 	{"long label", someSOA + strings.Repeat("a", 64) + " A 192.0.2.1\n", "zone1:5: "},
-	{"long text", someSOA + "a TXT \"" + strings.Repeat("a", 300) + "\"\n", ""},
 	{"unclosed", someSOA + "a TXT \"x\n", "zone1:"},
 	{"open brace", someSOA + "a TXT ( x\n", "zone1:"},
 	{"generate", someSOA + "$GENERATE 1-x a$ A 192.0.2.$\n", "zone1:5: "},
@@ -42,6 +63,64 @@ var badZones = []struct{ name, text, want string }{
 	{"no text", someSOA + "a TXT\n", "zone1:5: TXT: the data is too short or too long"},
 	{"empty list", someSOA + "a NULL \\# 0\nb TYPE65280 \\# 0\n", ""},
 	{"multi-line", someSOA + "a TXT (\n \"x\"\n )\nb A x\n", "zone1:8: "},
+}
+
+// TestLargeSets has sets at the size that a message over TCP has room for, with
+// a cookie of 40 octets: 65535-12-(5+4)-(11+4+40) for a.t., 65459.
+func TestLargeSets(t *testing.T) {
+	sets := func(name string, n int, last string) string {
+		var b strings.Builder
+		b.WriteString(someSOA)
+		for i := range n {
+			fmt.Fprintf(&b, "%s TXT %04d%s\n", name, i, strings.Repeat("x", 241)) // 2+10+246 octets
+		}
+		return b.String() + last
+	}
+	cookie := []byte(strings.Repeat("c", maxCookie))
+	z := mustZones(t, sets("a", 253, "a TXT "+strings.Repeat("y", 172)+"\n")) // 253*258+12+173
+	var q Query
+	rcode, _ := q.Decode(question(t, "a.t. TXT", true, 0))
+	if wire, _ := z.Append(nil, &q, rcode, MostTCP, cookie); wire[2]&(flagTC>>8) != 0 || len(wire) != MostTCP {
+		t.Errorf("truncated: %d octets", len(wire))
+	}
+	for name, text := range map[string]string{
+		"one octet":         sets("a", 253, "a TXT "+strings.Repeat("y", 173)+"\n"),
+		"TXT":               sets("a", 256, ""),
+		"a wildcard":        sets("*.a", 253, ""),
+		"A":                 someSOA + "$GENERATE 0-5199 a AAAA 2001:db8::$\n",
+		"a delegation":      someSOA + "$GENERATE 0-5199 a NS $.b\n",
+		"an address of one": someSOA + "a NS b.a\n$GENERATE 0-5199 b.a A 10.0.0.0\n$GENERATE 0-5199 b.a AAAA 2001:db8::$\n",
+	} {
+		if _, err := newZones(text); err == nil || !strings.Contains(err.Error(), "records: more than a message has room for (RFC 1035 section 4.2.2)") || !strings.HasPrefix(err.Error(), "zone1:") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := newZones(sets("a", 256, "")); err == nil || !strings.HasPrefix(err.Error(), "zone1:5: a.t. has 256 TXT records: ") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestList(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "t.zone")
+	if err := os.WriteFile(file, []byte(someSOA+"a 60 A 192.0.2.1\na A 192.0.2.1\na A 192.0.2.2\ncut NS x.cut\nx.cut A 192.0.2.3\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	z, err := LoadZones(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, z := range []*Zones{z, z.WithSinkhole(nil)} {
+		if got, want := fmt.Sprint(z.List()), fmt.Sprint([]Zone{{"t.", 1, 6, file}}); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	z = mustZones(t, childZone, testZone)
+	if got := z.List(); len(got) != 2 || got[0] != (Zone{"child.test.", 1, 5, "zone1"}) || got[1].Serial != 2026112500 {
+		t.Errorf("got %v", got)
+	}
+	if got := NewSinkhole(nil).List(); len(got) != 0 {
+		t.Errorf("got %v", got)
+	}
 }
 
 func TestBadZones(t *testing.T) {
