@@ -36,7 +36,7 @@ func newRig(tb testing.TB, change func(*listener)) *rig {
 	r := &rig{outputs: output.NewSet(func(e output.Event) { tb.Error(e) })}
 	engine := l.engine()
 	engine.Sink = func(shard int, page *metrics.Shard) (packet.Sink, error) {
-		return r.outputs.Open(l.output, shard, page, maxRecord(l.maxDatagram))
+		return l.openSink(r.outputs, shard, page)
 	}
 	if l.protocol == "dns" {
 		zones, err := dns.LoadZones(l.zones...)
