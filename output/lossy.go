@@ -13,25 +13,41 @@ const lossyBuffers = 8
 // drops records, and counts them as lost.
 type lossy struct {
 	*stream
+	spare   []*buffer     // that came back, and wait to be used again
 	scratch []byte        // where records go that are dropped
 	dropped atomic.Uint64 // records, beside the page's count, which has those that were given up too
 	behind  atomic.Bool   // it has dropped some, and handed nothing over since
 }
 
 func newLossy(s *stream, maxRecord int) *lossy {
-	return &lossy{stream: s, scratch: make([]byte, 0, maxRecord)}
+	return &lossy{stream: s, spare: make([]*buffer, 0, lossyBuffers), scratch: make([]byte, 0, maxRecord)}
 }
 
 // Buffer implements packet.Sink.
 func (s *lossy) Buffer() []byte {
-	if s.filled == nil {
-		select {
-		case s.filled = <-s.free:
-		default:
-			return s.scratch
-		}
+	if s.filled == nil && !s.take() {
+		return s.scratch
 	}
 	return s.filled.data
+}
+
+// take takes the buffer that came back last, if there is one: while the writer
+// keeps up, the same few are used, and the others' memory is not.
+func (s *lossy) take() bool {
+	for more := true; more; {
+		select {
+		case b := <-s.free:
+			s.spare = append(s.spare, b)
+		default:
+			more = false
+		}
+	}
+	last := len(s.spare) - 1
+	if last < 0 {
+		return false
+	}
+	s.filled, s.spare = s.spare[last], s.spare[:last]
+	return true
 }
 
 // Commit implements packet.Sink.
