@@ -45,7 +45,7 @@ type Counters struct {
 	// Written by the output's writer, or by the shard's thread if its
 	// records go to none.
 	Delivered  atomic.Uint64 // as records
-	OutputLost atomic.Uint64
+	OutputLost atomic.Uint64 // the thread adds to it too, where it drops records
 	_          [cacheLine - 2*8]byte
 
 	// Written by Shard.Read. The lower half of kernel is the socket's own

@@ -7,6 +7,10 @@
 // counted; nothing is thrown away here. A destination that fails is tried
 // again until it works, with the buffer that it failed on. Records count as
 // delivered when the destination has taken them.
+//
+// Streams of OpenLossy do not wait: while their buffers are all on their way
+// they drop records, count them as lost, and take up again with the first
+// buffer that comes back. They are for shards whose records are a by-product.
 package output
 
 import (
@@ -24,12 +28,15 @@ import (
 )
 
 // Event tells that a destination has begun to fail, fails still, or works
-// again (Err nil).
+// again (Err nil); or, where Dropped is not 0, that streams that do not wait
+// have begun to drop records, drop them still, or no longer do.
 type Event struct {
 	Destination string
 	Err         error
 	Reopen      bool          // it works, but can't be opened anew: what was open stays in use
-	Failing     time.Duration // since its first failure
+	Dropping    bool          // records are dropped, since it takes them too slowly or not at all
+	Dropped     uint64        // records, since that began
+	Failing     time.Duration // since its first failure, or the first record that was dropped
 }
 
 // Set is a process's destinations, each opened once however many listeners
@@ -38,18 +45,20 @@ type Set struct {
 	report func(Event)
 	broken chan error
 	abort  chan struct{} // closed when buffers are given up
+	closed chan struct{} // closed by Close
 
 	mu      sync.Mutex
 	writers map[string]*writer
 	aborted sync.Once
 }
 
-// NewSet returns an empty set. Writers call report, one event at a time each.
+// NewSet returns an empty set. Several goroutines may call report at a time.
 func NewSet(report func(Event)) *Set {
 	return &Set{
 		report:  report,
 		broken:  make(chan error, 1),
 		abort:   make(chan struct{}),
+		closed:  make(chan struct{}),
 		writers: make(map[string]*writer),
 	}
 }
@@ -85,12 +94,43 @@ func destination(spec string, shard int) (string, error) {
 // fits without an allocation. page is where the shard's records are counted;
 // where it is in a metrics.Book, a file's writes are noted there for Recover.
 func (s *Set) Open(spec string, shard int, page *metrics.Shard, maxRecord int) (Stream, error) {
-	name, err := destination(spec, shard)
+	w, err := s.writer(spec, shard, page)
 	if err != nil {
 		return nil, err
 	}
-	if name == "discard" {
-		return &discard{page: page, buf: make([]byte, 0, flushSize+maxRecord)}, nil
+	if w == nil {
+		return newDiscard(page, maxRecord), nil
+	}
+	return newStream(w, page, maxRecord, buffers), nil
+}
+
+// OpenLossy is Open for a stream that never waits, and drops records instead:
+// they count as lost on the page, and an Event tells of it. Close calls no
+// destination late for them.
+func (s *Set) OpenLossy(spec string, shard int, page *metrics.Shard, maxRecord int) (Stream, error) {
+	w, err := s.writer(spec, shard, page)
+	if err != nil {
+		return nil, err
+	}
+	if w == nil {
+		return newDiscard(page, maxRecord), nil
+	}
+	stream := newLossy(newStream(w, page, maxRecord, lossyBuffers), maxRecord)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.lossy == nil {
+		go w.watch(s.closed)
+	}
+	w.lossy = append(w.lossy, stream)
+	return stream, nil
+}
+
+// writer returns the one of a destination, and opens that if nobody has; nil is
+// the one of discard.
+func (s *Set) writer(spec string, shard int, page *metrics.Shard) (*writer, error) {
+	name, err := destination(spec, shard)
+	if err != nil || name == "discard" {
+		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -107,7 +147,7 @@ func (s *Set) Open(spec string, shard int, page *metrics.Shard, maxRecord int) (
 		s.writers[name] = w
 		go w.run()
 	}
-	return newStream(w, page, maxRecord), nil
+	return w, nil
 }
 
 // Broken receives the error of a destination that no retry can mend, as
@@ -130,6 +170,7 @@ func (s *Set) Reopen() {
 // No stream may be used after it was called. When ctx is done first, what is
 // left is given up, counted as lost, and the error says so.
 func (s *Set) Close(ctx context.Context) error {
+	close(s.closed)
 	s.each(func(w *writer) { close(w.full) })
 	inTime := true
 	s.each(func(w *writer) { inTime = inTime && w.wait(ctx) })

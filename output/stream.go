@@ -19,7 +19,7 @@ const (
 	// hand-over costs (some 50 µs, with threads that look for more to do)
 	// is little beside two thousand records.
 	flushSize = 512 << 10
-	// buffers is how many a shard has: one that it fills, one that is
+	// buffers is how many a shard has that waits: one that it fills, one that is
 	// written, and one so that neither waits for a passing hiccup of the
 	// other. What a longer one needs is the kernel's queue.
 	buffers = 3
@@ -41,7 +41,7 @@ type stream struct {
 	alive  *time.Timer
 }
 
-func newStream(w *writer, page *metrics.Shard, maxRecord int) *stream {
+func newStream(w *writer, page *metrics.Shard, maxRecord, buffers int) *stream {
 	s := &stream{writer: w, page: page, free: make(chan *buffer, buffers), alive: time.NewTimer(aliveEvery)}
 	s.alive.Stop()
 	for range buffers {
@@ -145,6 +145,10 @@ type discard struct {
 	page    *metrics.Shard
 	buf     []byte
 	records int
+}
+
+func newDiscard(page *metrics.Shard, maxRecord int) *discard {
+	return &discard{page: page, buf: make([]byte, 0, flushSize+maxRecord)}
 }
 
 func (d *discard) Buffer() []byte { return d.buf }

@@ -32,10 +32,13 @@ type writer struct {
 	reopen chan struct{}
 	done   chan struct{}
 
+	dropping chan struct{} // tells watch that records are dropped
+
 	mu      sync.Mutex
 	journal *metrics.Journal // for who comes after a crash; nil: none
 	current *buffer          // that is being written
 	lost    atomic.Bool      // records were given up
+	lossy   []*lossy         // streams that do not wait
 
 	torn    int              // bytes of an unfinished record at the end of the target
 	failing time.Time        // zero: it works
@@ -51,9 +54,11 @@ func newWriter(s *Set, name string, t target) *writer {
 		report: s.report,
 		broken: s.broken,
 		abort:  s.abort,
-		full:   make(chan *buffer, 64), // hand-overs do not wait for each other until there are many more shards
+		full:   make(chan *buffer, 1024), // all that 341 shards have, or 128 that do not wait: no hand-over waits for another
 		reopen: make(chan struct{}, 1),
 		done:   make(chan struct{}),
+
+		dropping: make(chan struct{}, 1),
 	}
 }
 

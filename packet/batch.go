@@ -68,7 +68,7 @@ func (b *Batch) Reply(i int, payload []byte) {
 	b.Replies = append(b.Replies, Reply{Index: i, Payload: payload})
 }
 
-// Record returns the buffer to append the next record to. It blocks while
+// Record returns the buffer to append the next record to. It may block while
 // the output is behind.
 func (b *Batch) Record() []byte { return b.sink.Buffer() }
 

@@ -44,7 +44,7 @@ func (f HandlerFunc) Handle(b *Batch) { f(b) }
 // are called on the shard's thread.
 type Sink interface {
 	// Buffer returns the bytes collected so far, for the next record to be
-	// appended to. It blocks while the output is behind: that is how an
+	// appended to. It may block while the output is behind: that is how an
 	// output slows its shard down.
 	Buffer() []byte
 	// Commit takes the buffer back with exactly one record more in it.

@@ -33,10 +33,14 @@ func newRig(tb testing.TB, change func(*listener)) *rig {
 	l := newListener()
 	l.name, l.address, l.shards = "bench", "127.0.0.1:0", 1
 	change(l)
-	r := &rig{outputs: output.NewSet(func(e output.Event) { tb.Error(e) })}
+	r := &rig{outputs: output.NewSet(func(e output.Event) {
+		if e.Err != nil {
+			tb.Error(e)
+		}
+	})}
 	engine := l.engine()
 	engine.Sink = func(shard int, page *metrics.Shard) (packet.Sink, error) {
-		return r.outputs.Open(l.output, shard, page, maxRecord(l.maxDatagram))
+		return l.openSink(r.outputs, shard, page)
 	}
 	if l.protocol == "dns" {
 		zones, err := dns.LoadZones(l.zones...)
@@ -115,7 +119,7 @@ func (r *rig) send(tb testing.TB, count int) {
 		}
 		r.sent++
 	}
-	for page.Delivered.Load()+page.Handled.Load() < r.sent {
+	for page.Delivered.Load()+page.Handled.Load()+page.OutputLost.Load() < r.sent {
 		runtime.Gosched()
 	}
 }

@@ -99,10 +99,8 @@ func (s *server) openStreams(d *dnsService) (err error) {
 	if l.output == "discard" {
 		return nil
 	}
-	if d.sink, err = s.outputs.Open(l.output, 0, metrics.NewShard(0, 0), maxRecord(l.maxDatagram)); err != nil {
-		return l.misfit("output", err)
-	}
-	return nil
+	d.sink, err = l.openSink(s.outputs, 0, metrics.NewShard(0, 0))
+	return err
 }
 
 // notes is what a process tells the next one beside its sockets: with the
@@ -240,8 +238,8 @@ func (d *dnsService) close() {
 	}
 }
 
-// closeDNS ends what is served over TCP. Conversations may wait for an output
-// that takes nothing: when late is done, what they have is given up.
+// closeDNS ends what is served over TCP. When late is done, records that are not
+// written are given up.
 func (s *server) closeDNS(late context.Context) {
 	defer context.AfterFunc(late, s.outputs.Abort)()
 	for _, d := range s.dns {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -285,46 +284,6 @@ func TestADNSEndpointReloadsBesideAllElse(t *testing.T) {
 		return p.says("second signal")
 	})
 	if code := p.wait(); code != exitFailed || p.says("listening") {
-		t.Errorf("exit code %d", code)
-	}
-}
-
-// An output that takes nothing keeps clients of TCP waiting, but not a process
-// that is to end.
-func TestADNSEndpointWithAStuckOutput(t *testing.T) {
-	dir, address := publicDir(t), freePort(t)
-	pipe := filepath.Join(dir, "queries")
-	if err := syscall.Mkfifo(pipe, 0o666); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(pipe, 0o666); err != nil { // whatever the umask
-		t.Fatal(err)
-	}
-	reader, err := os.OpenFile(pipe, os.O_RDWR, 0) // and nobody reads
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer reader.Close()
-	p := serving(t, ordinary, "--listen", address, "--protocol", "dns", "--output", "file:"+pipe, "--drain-timeout", "300ms")
-	conn, err := dns.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
-	go func() { // until the process ends
-		for conn.WriteMsg(askFor(strings.Repeat("long.", 40), dns.TypeA)) == nil {
-		}
-	}()
-	for answers := 0; ; answers++ {
-		conn.SetReadDeadline(time.Now().Add(time.Second))
-		if _, err := conn.ReadMsg(); errors.Is(err, os.ErrDeadlineExceeded) && answers > 0 {
-			break // it waits for the output
-		} else if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if code := p.terminate(); code != 1 || !p.says("could not write everything in time") {
 		t.Errorf("exit code %d", code)
 	}
 }

@@ -37,6 +37,12 @@ func (s *server) outputEvent(e output.Event) {
 	case e.Reopen:
 		s.log.Error().Err(e.Err).Str("output", e.Destination).
 			Msg("output can't be opened anew: what was open stays in use, and it is tried again")
+	case e.Dropping:
+		s.log.Warn().Str("output", e.Destination).Uint64("dropped", e.Dropped).Stringer("dropping_for", failing).
+			Msg("output is too slow, or takes nothing: records of queries are dropped, and queries are answered all the same")
+	case e.Dropped > 0:
+		s.log.Info().Str("output", e.Destination).Uint64("dropped", e.Dropped).Stringer("dropped_for", failing).
+			Msg("output takes records again: none are dropped any more")
 	case e.Err == nil:
 		s.log.Info().Str("output", e.Destination).Stringer("failed_for", failing).Msg("output works again")
 	default:

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/metrics"
+	"github.com/udpshard/udpshard/output"
 	"github.com/udpshard/udpshard/packet"
 	"github.com/udpshard/udpshard/packet/dns"
 	"github.com/udpshard/udpshard/shard"
@@ -43,11 +44,7 @@ func (s *server) open(from *legacy) error {
 			engine.Changes = s.book.SharedTallies(l.name)[:len(steer.Kinds)]
 		}
 		engine.Sink = func(shard int, page *metrics.Shard) (packet.Sink, error) {
-			sink, err := s.outputs.Open(l.output, shard, page, maxRecord(l.maxDatagram))
-			if err != nil {
-				err = l.misfit("output", err)
-			}
-			return sink, err
+			return l.openSink(s.outputs, shard, page)
 		}
 		engine.Event = func(e shard.Event) { s.groupEvent(l.name, e) }
 		g, err := shard.Listen(engine)
@@ -117,6 +114,20 @@ func (s *server) mayGoWithoutWeb() bool {
 // maxRecord is the longest record of a datagram of size bytes: each of them
 // escaped as \u00XX, and what surrounds them.
 func maxRecord(size int) int { return 6*size + 4096 }
+
+// openSink opens the output of a shard. With DNS the answer is the point, and
+// records are dropped where it would have to wait for them.
+func (l *listener) openSink(outputs *output.Set, shard int, page *metrics.Shard) (packet.Sink, error) {
+	open := outputs.Open
+	if l.protocol == "dns" {
+		open = outputs.OpenLossy
+	}
+	sink, err := open(l.output, shard, page, maxRecord(l.maxDatagram))
+	if err != nil {
+		return nil, l.misfit("output", err)
+	}
+	return sink, nil
+}
 
 func (s *server) announce(l *listener, g *shard.Group) {
 	var cpus []int

@@ -356,7 +356,7 @@ func testFileIsSettled(t *testing.T, protocol, begin string) {
 			t.Errorf("no record: %.200s", line)
 		}
 	})
-	if uint64(n) != total.Delivered || total.Delivered+total.Dropped.LostInCrash+total.Dropped.Kernel != uint64(s.sent) || total.Dropped.LostInCrash == 0 {
+	if uint64(n) != total.Delivered || total.Delivered+total.Dropped.LostInCrash+total.Dropped.Output+total.Dropped.Kernel != uint64(s.sent) || total.Dropped.LostInCrash == 0 {
 		t.Errorf("%d records of %d sent: %+v", n, s.sent, total)
 	}
 	if code := next.terminate(); code != 0 {

@@ -1,0 +1,514 @@
+package output
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/metrics"
+)
+
+// newLossyRig is newRig with a stream that does not wait.
+func newLossyRig(t *testing.T, target target, tune func(*writer)) *rig {
+	t.Helper()
+	r := newRig(t, target, tune)
+	s, err := r.set.OpenLossy("file:"+fakeName, 0, r.page, 1<<10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.stream = s
+	return r
+}
+
+// While nothing is written, what buffers don't hold is dropped, to the record,
+// and no call waits; with each buffer that comes back it takes up again.
+func TestALossyStreamDropsAndTakesUpAgain(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f, allowed := newFake(t), make(chan struct{})
+		f.seen = func() { <-allowed }
+		r := newLossyRig(t, f, nil)
+		const perBuffer = 10
+		began := time.Now()
+		for range lossyBuffers {
+			r.flush(perBuffer)
+		}
+		const held = lossyBuffers * perBuffer
+		r.counts(t, 0, 0, held)
+		for i := range 1000 {
+			r.flush(1)
+			r.counts(t, 0, uint64(i+1), held)
+		}
+		r.put(1)
+		r.counts(t, 0, 1001, held)
+		if took := time.Since(began); took != 0 {
+			t.Errorf("it has waited for %s", took)
+		}
+		allowed <- struct{}{}
+		synctest.Wait()
+		r.counts(t, perBuffer, 1001, held-perBuffer)
+		first := r.number
+		r.flush(perBuffer)
+		r.counts(t, perBuffer, 1001, held)
+		r.flush(1)
+		r.counts(t, perBuffer, 1002, held)
+		close(allowed)
+		synctest.Wait()
+		r.counts(t, held+perBuffer, 1002, 0)
+		again := r.number
+		r.flush(5)
+		r.close(t) // dropped is not late
+		r.counts(t, held+perBuffer+5, 1002, 0)
+		same(t, "the target", f.text(), records(0, held)+records(first, first+perBuffer)+records(again, again+5))
+	})
+}
+
+// A buffer that is full of large records goes without a flush, and what comes
+// when all are gone is dropped, however large.
+func TestALossyStreamOfLargeRecords(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f, release := newFake(t), make(chan struct{})
+		f.seen = func() { <-release }
+		r := newLossyRig(t, f, nil)
+		line := strings.Repeat("x", flushSize/2-1) + "\n"
+		const total = 2*lossyBuffers + 7
+		for i := range total {
+			r.page.Received.Add(1)
+			r.stream.Commit(append(r.stream.Buffer(), line...))
+			kept := min(i+1, 2*lossyBuffers)
+			r.counts(t, 0, uint64(i+1-kept), uint64(kept))
+		}
+		close(release)
+		synctest.Wait()
+		r.counts(t, 2*lossyBuffers, 7, 0)
+		r.close(t)
+		same(t, "the target", f.text(), strings.Repeat(line, 2*lossyBuffers))
+	})
+}
+
+// Where the writer's queue is full, Flush does not wait either.
+func TestALossyStreamWithoutRoomInTheQueue(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f, release := newFake(t), make(chan struct{})
+		f.seen = func() { <-release }
+		r := newLossyRig(t, f, func(w *writer) { w.full = make(chan *buffer, 1) })
+		r.flush(10)
+		synctest.Wait() // one is being written
+		r.flush(10)     // and one waits
+		r.flush(10)
+		r.put(3)
+		r.counts(t, 0, 10, 23)
+		r.stream.Flush()
+		r.counts(t, 0, 13, 20)
+		close(release)
+		synctest.Wait()
+		r.flush(10)
+		r.close(t)
+		r.counts(t, 30, 13, 0)
+		same(t, "the target", f.text(), records(0, 20)+records(33, 43))
+	})
+}
+
+// A destination that fails, and works again, costs what buffers don't hold.
+func TestALossyStreamAndADestinationThatFails(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFake(t, step{len(records(0, 3)) + 4, unix.ENOSPC})
+		for range 5 {
+			f.steps = append(f.steps, step{0, unix.ENOSPC})
+		}
+		r := newLossyRig(t, f, nil)
+		for range lossyBuffers {
+			r.flush(10)
+		}
+		r.flush(50)
+		synctest.Wait()
+		const held = lossyBuffers * 10
+		r.counts(t, 3, 50, held-3)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		r.counts(t, held, 50, 0)
+		r.flush(10)
+		r.close(t)
+		r.counts(t, held+10, 50, 0)
+		same(t, "the target", f.text(), records(0, held)+records(held+50, held+60))
+	})
+}
+
+// What is given up at the end is late, as with streams that wait: Close says so.
+func TestALossyStreamIsGivenUp(t *testing.T) {
+	for _, hangs := range []bool{false, true} {
+		t.Run(fmt.Sprintf("hangs=%v", hangs), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				f, release := newFake(t), make(chan struct{})
+				f.seen = func() {
+					if hangs {
+						<-release
+					}
+					f.change(func() { f.steps = []step{{0, unix.ENOSPC}} })
+				}
+				r := newLossyRig(t, f, nil)
+				for range lossyBuffers + 3 {
+					r.flush(10)
+				}
+				r.counts(t, 0, 30, lossyBuffers*10)
+				ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+				defer cancel()
+				began := time.Now()
+				if err := r.set.Close(ctx); err == nil || !strings.Contains(err.Error(), fakeName) {
+					t.Errorf("error %v: it should name the destination", err)
+				}
+				if took := time.Since(began); took > 1200*time.Millisecond {
+					t.Errorf("it took %s", took)
+				}
+				r.counts(t, 0, lossyBuffers*10+30, 0)
+				close(release)
+				synctest.Wait()
+				r.counts(t, 0, lossyBuffers*10+30, 0)
+			})
+		})
+	}
+}
+
+// After Abort everything is lost, and counted once.
+func TestALossyStreamAfterAbort(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f, release := newFake(t), make(chan struct{})
+		f.seen = func() { <-release }
+		r := newLossyRig(t, f, nil)
+		r.flush(10)
+		synctest.Wait()
+		r.put(3)
+		r.set.Abort()
+		for range lossyBuffers + 3 {
+			r.flush(10)
+		}
+		r.counts(t, 0, 3+(lossyBuffers+3)*10, 10)
+		close(release)
+		synctest.Wait()
+		r.closeAfterLoss(t)
+		r.counts(t, 10, 3+(lossyBuffers+3)*10, 0)
+	})
+}
+
+// Whoever watches the shard sees one that reads, not one that waits.
+func TestALossyStreamIsNotHeld(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f, release := newFake(t), make(chan struct{})
+		f.seen = func() { <-release }
+		r := newLossyRig(t, f, nil)
+		for range lossyBuffers + 3 {
+			r.flush(10)
+			time.Sleep(time.Second)
+		}
+		if held, holding := r.page.Held(time.Now()); held != 0 || holding {
+			t.Errorf("held for %s, holding %v", held, holding)
+		}
+		close(release)
+		r.close(t)
+	})
+}
+
+// An outage is told when it begins, every minute, and when nothing has been
+// dropped for a while: not once a record, nor once a buffer.
+func TestDroppingIsReportedOncePerOutage(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f, allowed := newFake(t), make(chan struct{})
+		f.seen = func() { <-allowed }
+		r := newLossyRig(t, f, nil)
+		for range lossyBuffers {
+			r.flush(10)
+		}
+		synctest.Wait()
+		if e := r.events.all(); len(e) != 0 {
+			t.Errorf("events %+v: nothing was dropped", e)
+		}
+		r.flush(7)
+		synctest.Wait()
+		if e := r.events.all(); len(e) != 1 || !e[0].Dropping || e[0].Dropped == 0 || e[0].Dropped > 7 || e[0].Failing != 0 || e[0].Err != nil || e[0].Destination != fakeName {
+			t.Fatalf("events %+v: want the beginning", e)
+		}
+		time.Sleep(30 * time.Second) // without a record: it is no end
+		for range 10 {               // it comes and goes
+			allowed <- struct{}{}
+			synctest.Wait()
+			r.flush(10)
+			r.flush(1)
+			time.Sleep(2 * time.Second)
+		}
+		synctest.Wait()
+		if e := r.events.all(); len(e) != 1 {
+			t.Errorf("events %+v: more than one within a minute", e)
+		}
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if e := r.events.all(); len(e) != 3 || !e[1].Dropping || e[1].Dropped != 17 || !e[2].Dropping || e[2].Failing < 2*time.Minute {
+			t.Errorf("events %+v: want one a minute", e)
+		}
+		close(allowed)
+		time.Sleep(settled + 2*lookEvery)
+		synctest.Wait()
+		if e := r.events.all(); len(e) != 4 || e[3].Dropping || e[3].Dropped != 17 || e[3].Failing < 160*time.Second || e[3].Failing > 180*time.Second {
+			t.Errorf("events %+v: want a fourth, of the end", e)
+		}
+		time.Sleep(time.Hour)
+		r.flush(10)
+		synctest.Wait()
+		if e := r.events.all(); len(e) != 4 {
+			t.Errorf("events %+v: more than four while it works", e)
+		}
+
+		// The next outage is a new one.
+		allowed = make(chan struct{})
+		f.change(func() { f.seen = func() { <-allowed } })
+		for range lossyBuffers {
+			r.flush(10)
+		}
+		r.flush(2)
+		synctest.Wait()
+		if e := r.events.all(); len(e) != 5 || !e[4].Dropping || e[4].Dropped > 2 {
+			t.Errorf("events %+v: want a fifth, of the next outage", e)
+		}
+		close(allowed)
+		r.close(t)
+	})
+}
+
+// Streams that wait and streams that don't can share a destination: each keeps
+// its own rule.
+func TestALossyStreamBesideOneThatWaits(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f, release := newFake(t), make(chan struct{})
+		f.seen = func() { <-release }
+		r := newLossyRig(t, f, nil)
+		page := metrics.NewShard(1, 0)
+		patient := r.open(t, page)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for range 100 {
+				put(patient, page, "x\n")
+			}
+		}()
+		for range lossyBuffers + 3 {
+			r.flush(10)
+		}
+		synctest.Wait()
+		r.counts(t, 0, 30, lossyBuffers*10)
+		if got := page.Read(); got.InFlight != buffers+1 || got.Dropped.Output != 0 {
+			t.Errorf("of who waits %d are in flight, %d lost", got.InFlight, got.Dropped.Output)
+		}
+		close(release)
+		<-done
+		r.close(t)
+		r.counts(t, lossyBuffers*10, 30, 0)
+		if got := page.Read(); got.Delivered != 100 || got.Dropped.Output != 0 {
+			t.Errorf("of who waits %d are delivered, %d lost", got.Delivered, got.Dropped.Output)
+		}
+	})
+}
+
+// hiccups is a file that keeps whoever writes waiting now and then.
+type hiccups struct {
+	*file
+	writes int
+}
+
+func (h *hiccups) write(data []byte) (int, error) {
+	if h.writes++; h.writes%3 == 0 {
+		time.Sleep(2 * time.Millisecond)
+	}
+	return h.file.write(data)
+}
+
+// Several shards write to one slow file while the ledger is read: it holds in
+// every reading, and the file has what was delivered, in order.
+func TestLossyLedgerUnderLoad(t *testing.T) {
+	const shards, perShard = 4, 20_000
+	path := filepath.Join(t.TempDir(), "x")
+	f := &file{path: path}
+	if _, err := f.reopen(0); err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, &hiccups{file: f}, nil)
+	pages := make([]*metrics.Shard, shards)
+	var writers, reader sync.WaitGroup
+	for i := range pages {
+		pages[i] = metrics.NewShard(i, 0)
+		s, err := r.set.OpenLossy("file:"+fakeName, i, pages[i], 1<<10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		writers.Go(func() {
+			for n := range perShard {
+				pages[i].Received.Add(1)
+				s.Commit(fmt.Appendf(s.Buffer(), "%d %d %s\n", i, n, strings.Repeat("x", n%200)))
+				if n%20 == i {
+					s.Flush()
+				}
+			}
+			s.Flush()
+		})
+	}
+	done := make(chan struct{})
+	reader.Go(func() {
+		last := make([]metrics.Reading, shards)
+		for {
+			for i := range pages {
+				now := pages[i].Read()
+				checkReading(t, last[i], now)
+				last[i] = now
+			}
+			select {
+			case <-done:
+				return
+			default:
+				time.Sleep(50 * time.Microsecond)
+			}
+		}
+	})
+	writers.Wait()
+	r.close(t)
+	close(done)
+	reader.Wait()
+	text := content(t, path)
+	next := make([]int, shards)
+	kept := make([]uint64, shards)
+	for line := range strings.Lines(text) {
+		var i, n int
+		if _, err := fmt.Sscanf(line, "%d %d", &i, &n); err != nil || line != fmt.Sprintf("%d %d %s\n", i, n, strings.Repeat("x", n%200)) {
+			t.Fatalf("torn: %q", line)
+		}
+		if n < next[i] {
+			t.Fatalf("shard %d: record %d where %d or more should be", i, n, next[i])
+		}
+		next[i] = n + 1
+		kept[i]++
+	}
+	var lost uint64
+	for i, page := range pages {
+		got := page.Read()
+		if got.Received != perShard || got.InFlight != 0 || got.Delivered != kept[i] || got.Delivered+got.Dropped.Output != perShard {
+			t.Errorf("shard %d: %+v, and %d in the file", i, got, kept[i])
+		}
+		lost += got.Dropped.Output
+	}
+	if lost == 0 {
+		t.Error("nothing was dropped")
+	}
+}
+
+// A record costs no allocation, whether it is kept or dropped.
+func TestNoAllocationsInALossyStream(t *testing.T) {
+	line := []byte(strings.Repeat("x", 299) + "\n")
+	for _, stuck := range []bool{false, true} {
+		t.Run(fmt.Sprintf("stuck=%v", stuck), func(t *testing.T) {
+			release := make(chan struct{})
+			if !stuck {
+				close(release)
+			}
+			r := newLossyRig(t, holding{release: release}, nil)
+			const perRun = 2000 // two runs fill more than a buffer
+			run := func() {
+				for range perRun {
+					r.page.Received.Add(1)
+					r.stream.Commit(append(r.stream.Buffer(), line...))
+				}
+				r.stream.Flush()
+			}
+			if stuck {
+				for r.page.OutputLost.Load() == 0 {
+					run()
+				}
+				until(t, "it is told", func() bool { return len(r.events.all()) > 0 })
+			}
+			if allocations := testing.AllocsPerRun(20, run); allocations > 0 {
+				t.Errorf("%v allocations for %d records, want none", allocations, perRun)
+			}
+			if stuck {
+				close(release)
+			}
+			r.close(t)
+			if got := r.page.Read(); got.InFlight != 0 || stuck != (got.Dropped.Output > 20*perRun) {
+				t.Errorf("%d in flight, %d dropped", got.InFlight, got.Dropped.Output)
+			}
+		})
+	}
+}
+
+// holding takes everything, once it is let go.
+type holding struct {
+	null
+	release <-chan struct{}
+}
+
+func (h holding) write(data []byte) (int, error) {
+	<-h.release
+	return len(data), nil
+}
+
+// A named pipe that nobody reads takes what it holds, and then nothing.
+func TestALossyStreamIntoAPipe(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	set := NewSet(func(Event) {})
+	page := metrics.NewShard(0, 0)
+	s, err := set.OpenLossy("file:"+path, 0, page, 1<<10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := strings.Repeat("x", 999) + "\n"
+	for range 20_000 {
+		page.Received.Add(1)
+		s.Commit(append(s.Buffer(), line...))
+	}
+	if got := page.Read(); got.Dropped.Output == 0 || got.Received != got.Delivered+got.InFlight+got.Dropped.Output {
+		t.Errorf("%+v", got)
+	}
+	reader, err := os.OpenFile(path, os.O_RDONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := make(chan int)
+	go func() {
+		defer reader.Close()
+		n, err := io.Copy(io.Discard, reader)
+		if err != nil {
+			t.Error(err)
+		}
+		read <- int(n)
+	}()
+	s.Flush()
+	if err := set.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+	got := page.Read()
+	if n := <-read; n != int(got.Delivered)*len(line) || got.InFlight != 0 || got.Delivered+got.Dropped.Output != 20_000 {
+		t.Errorf("%d bytes were read: %+v", n, got)
+	}
+}
+
+func TestALossyStreamToDiscard(t *testing.T) {
+	page := metrics.NewShard(0, 0)
+	s, err := openSet(t).OpenLossy("discard", 0, page, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(s, page, "x\n")
+	if got := page.Read(); got.Delivered != 1 {
+		t.Errorf("%+v", got)
+	}
+	if _, err := openSet(t).OpenLossy("nowhere", 0, page, 100); err == nil {
+		t.Error("it opens")
+	}
+}
