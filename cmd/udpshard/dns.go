@@ -52,6 +52,23 @@ func (l *listener) loadZones() (*dns.Zones, error) {
 	return zones, nil
 }
 
+// mostTold is how many zones are told of one by one.
+const mostTold = 20
+
+// tellZones logs what is answered from.
+func (s *server) tellZones(d *dnsService) {
+	zones, records := d.Zones().List(), 0
+	for _, z := range zones {
+		records += z.Records
+		if len(zones) <= mostTold {
+			s.log.Info().Str("listener", d.listener.name).Str("zone", z.Origin).Uint32("serial", z.Serial).Int("records", z.Records).Str("file", z.File).Msg("zone in force")
+		}
+	}
+	if len(zones) > mostTold {
+		s.log.Info().Str("listener", d.listener.name).Int("zones", len(zones)).Int("records", records).Msg("zones in force")
+	}
+}
+
 // newDNS makes the service of a listener, if it is one of DNS.
 func (s *server) newDNS(l *listener) (*dnsService, error) {
 	if l.protocol != "dns" {

@@ -90,6 +90,9 @@ func TestADNSEndpoint(t *testing.T) {
 		m := asking("tcp", address, askFor("www.example.", dns.TypeA))
 		return m != nil && len(m.Answer) == 1 && m.Answer[0].(*dns.A).A.String() == "192.0.2.81"
 	})
+	if !p.says(`"zone":"example.","serial":1,"records":4,"file":"` + zone + `","time"`) {
+		t.Error("the log does not say what is answered from")
+	}
 	if code := p.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}

@@ -138,6 +138,11 @@ func (s *server) announce(l *listener, g *shard.Group) {
 	s.log.Info().Str("listener", l.name).Str("address", g.Listener().Address).Str("protocol", l.protocol).
 		Int("shards", len(cpus)).Ints("cpus", cpus).Str("steer", g.Listener().Steering().Mode).Str("receive_buffer", formatSize(granted)).Str("output", l.output).
 		Msg("listening")
+	for _, d := range s.dns {
+		if d.listener == l {
+			s.tellZones(d)
+		}
+	}
 	if l.gro {
 		s.log.Warn().Str("listener", l.name).Msg("with gro the kernel counts a train that it drops as one datagram: losses are at least what it says")
 	}

@@ -48,6 +48,7 @@ func (s *server) reload(r preparation) {
 	default:
 		for _, d := range s.dns {
 			d.SetZones(r.zones[d.listener.name])
+			s.tellZones(d)
 		}
 		if len(s.dns) > 0 {
 			go debug.FreeOSMemory() // the zones before

@@ -226,7 +226,9 @@ func (h *handover) Left(takeover.Hello) {
 	h.ended <- true
 }
 
-// yield stops reading, and waits until all that was read is in the outputs.
+// yield stops reading, and waits until all that was read is in the outputs. Where
+// only queries' records are not, it does not wait for long: those who ask would
+// too.
 func (s *server) yield(ctx context.Context, ended <-chan error) error {
 	for _, g := range s.groups {
 		g.Yield()
@@ -240,21 +242,36 @@ func (s *server) yield(ctx context.Context, ended <-chan error) error {
 	}
 	s.remains.end()
 	const step = time.Millisecond
-	for s.inFlight() > 0 {
+	for began := time.Now(); ; {
+		n, queries := s.inFlight()
+		if n == 0 {
+			return nil
+		}
+		if ctx.Err() != nil || n == queries && time.Since(began) > queriesPatience {
+			return fmt.Errorf("%d records are still on their way to the outputs", n)
+		}
 		select {
 		case <-time.After(step):
 		case <-ctx.Done():
-			return fmt.Errorf("%d records are still on their way to the outputs", s.inFlight())
 		}
 	}
-	return nil
 }
 
-func (s *server) inFlight() (n uint64) {
+// queriesPatience is how long nobody may be answered for the sake of records: less
+// than it takes a resolver to ask another server.
+const queriesPatience = 500 * time.Millisecond
+
+// inFlight returns how many records are on their way, and how many of these are
+// of queries.
+func (s *server) inFlight() (n, queries uint64) {
 	for _, l := range s.ledger.Listeners() {
-		n += metrics.Sum(l.Read()).InFlight
+		more := metrics.Sum(l.Read()).InFlight
+		n += more
+		if l.Protocol == "dns" {
+			queries += more
+		}
 	}
-	return n
+	return n, queries
 }
 
 // duplicate makes a descriptor of the same file or socket, and leaves the one

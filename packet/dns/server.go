@@ -46,6 +46,9 @@ func NewServer(zones *Zones, o Options) *Server {
 // SetZones replaces the zones: from the next query on.
 func (s *Server) SetZones(zones *Zones) { s.zones.Store(zones) }
 
+// Zones returns those in force.
+func (s *Server) Zones() *Zones { return s.zones.Load() }
+
 // Counts adds up what shards and streams have counted.
 func (s *Server) Counts() Counts {
 	s.mu.Lock()
