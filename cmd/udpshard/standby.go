@@ -38,6 +38,12 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *leg
 	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- wait(waiting) }()
+	leave := func(why error) error { // with who was met at this very moment
+		stop()
+		var last again
+		errors.As(<-ended, &last)
+		return again{why, last.met}
+	}
 	epoch := from.book.Epoch() // of the process that is watched
 	vigils, tick := s.vigils(from)
 	defer tick.Stop()
@@ -47,7 +53,7 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *leg
 			return s.afterWait(ctx, from, err)
 		case now := <-tick.C:
 			if from.book.Epoch() != epoch { // by another standby; one that is stopped does not say so
-				return again{error: takeover.ErrMoved}
+				return leave(takeover.ErrMoved)
 			}
 			stuck := ""
 			for listener, v := range vigils {
@@ -73,7 +79,7 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *leg
 			}
 			s.config = next
 			s.log.Info().Msg("reloaded: opening what the new settings ask for")
-			return again{error: errReloaded}
+			return leave(errReloaded)
 		}
 	}
 }
