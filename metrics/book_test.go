@@ -130,6 +130,12 @@ func TestTwoProcessesSeeOneBook(t *testing.T) {
 			}
 		}
 	}
+	if book.PassedOn() {
+		t.Error("it is passed on before PassOn")
+	}
+	if other.PassOn(); !book.PassedOn() || book.Epoch() != FirstEpoch {
+		t.Errorf("passed on: %t, epoch %d", book.PassedOn(), book.Epoch())
+	}
 }
 
 // The clock of a beat is the kernel's, not the process's.

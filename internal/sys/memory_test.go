@@ -70,6 +70,10 @@ func TestAtStaysWithinMemory(t *testing.T) {
 		"misaligned":     func() { At[uint64](memory, 4) },
 		"too large":      func() { At[[33]byte](memory, 0) },
 		"nothing at all": func() { At[byte](nil, 0) },
+		"slice too long": func() { Slice[uint64](memory, 8, 4) },
+		"longer by far":  func() { Slice[uint64](memory, 0, 1<<61) },
+		"an empty slice": func() { Slice[uint64](memory, 0, 0) },
+		"before nothing": func() { Slice[uint64](memory, -8, 2) },
 	} {
 		func() {
 			defer func() {

@@ -28,7 +28,12 @@ func TestClaim(t *testing.T) {
 	}
 	_, err = NewClaim(counters, 8)
 	wants(t, err, ErrClaimed)
-	c.Release()
+	same, err := c.Counters()
+	if err != nil || inode(t, same) != inode(t, counters) {
+		t.Error(err)
+	}
+	c.Release() // though there is another descriptor of its file
+	shut(same)
 	c.Release()
 	again, err := NewClaim(passed, 7)
 	if err != nil {
