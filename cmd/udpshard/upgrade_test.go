@@ -25,15 +25,6 @@ func (p *process) succeeding(args ...string) *process {
 	return next
 }
 
-// received is what it has received so far, if it answers.
-func (p *process) received() (uint64, error) {
-	status, err := statusAt(p.http)
-	if err != nil {
-		return 0, err
-	}
-	return metrics.Sum(status.Listeners[0].Shards).Received, nil
-}
-
 // counters returns every counter of the program's own among the metrics.
 func counters(t *testing.T, http string) map[string]float64 {
 	t.Helper()
