@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -31,12 +32,14 @@ type dnsService struct {
 	*dns.Server
 	listener *listener
 	socket   *net.TCPListener // that listens, from listenStreams on
-	streams  dnstcp.Server
+	streams  atomic.Pointer[dnstcp.Server]
 	stop     chan struct{}
 	ended    sync.Once
 
-	mu   sync.Mutex
-	sink packet.Sink // of what came over TCP; nil: no records
+	mu      sync.Mutex
+	sink    packet.Sink // of what came over TCP; nil: no records
+	page    *metrics.Shard
+	records uint64 // that were committed to it
 }
 
 // loadZones reads what a listener is to answer from.
@@ -75,7 +78,13 @@ func (s *server) newDNS(l *listener) (*dnsService, error) {
 		return nil, nil
 	}
 	zones, err := l.loadZones()
-	if err != nil {
+	switch had := s.zones[l.name]; {
+	case err == nil:
+		s.zones[l.name] = zones
+	case had != nil:
+		s.log.Error().Err(err).Str("listener", l.name).Msg("zones can't be read again: those before stay")
+		zones = had
+	default:
 		return nil, err
 	}
 	o := dns.Options{Listener: l.name, Records: l.output != "discard", Tallies: s.tallies(l)}
@@ -116,7 +125,8 @@ func (s *server) openStreams(d *dnsService) (err error) {
 	if l.output == "discard" {
 		return nil
 	}
-	d.sink, err = l.openSink(s.outputs, 0, metrics.NewShard(0, 0))
+	d.page = metrics.NewShard(0, 0)
+	d.sink, err = l.openSink(s.outputs, 0, d.page)
 	return err
 }
 
@@ -149,21 +159,26 @@ func (s *server) heed(told json.RawMessage) {
 // clients wait in the queue of one socket for whoever serves. It comes when this
 // process is active.
 func (s *server) listenStreams(from *legacy) error {
-	for i, l := range s.opened {
-		for _, d := range s.dns {
-			if d.listener != l {
+	var errs []error
+	for _, d := range s.dns {
+		l, g := d.listener, s.groups[slices.Index(s.opened, d.listener)]
+		if d.socket = from.stream(l.address); d.socket == nil {
+			var err error
+			if d.socket, err = listenTCP(g.Listener().Address); err != nil {
+				errs = append(errs, hinted{fmt.Errorf("listener %s: answers that do not fit into a datagram need TCP: %w", l.name, err), "stop who has that port, or take another one"})
 				continue
 			}
-			if d.socket = from.stream(l.address); d.socket == nil {
-				var err error
-				if d.socket, err = listenTCP(s.groups[i].Listener().Address); err != nil {
-					return hinted{fmt.Errorf("listener %s: answers that do not fit into a datagram need TCP: %w", l.name, err), "stop who has that port, or take another one"}
-				}
-			}
-			d.serve(s.groups[i])
+		}
+		if err := d.serve(g); err != nil {
+			errs = append(errs, err)
+		} else if d.sink != nil {
+			go d.flush()
 		}
 	}
-	return nil
+	if len(errs) == 1 {
+		return errs[0] // with its hint
+	}
+	return errors.Join(errs...)
 }
 
 // stream returns a duplicate of the socket that listens for a listener's streams;
@@ -200,15 +215,64 @@ func listenTCP(address string) (*net.TCPListener, error) {
 	return l.(*net.TCPListener), nil
 }
 
-// serve answers over TCP until close.
-func (d *dnsService) serve(g *shard.Group) {
-	d.streams.Admit = g.Admits
-	d.streams.Begin = d.converse
-	d.streams.Least = dns.HeaderSize
-	d.streams.Count = d.countStream
-	go d.streams.Serve(d.socket)
+// serve answers over TCP until pause or close.
+func (d *dnsService) serve(g *shard.Group) error {
+	file, err := duplicate(d.socket) // the socket stays, whoever stops accepting
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	socket, err := net.FileListener(file)
+	if err != nil {
+		return fmt.Errorf("listener %s: %w", d.listener.name, err)
+	}
+	streams := &dnstcp.Server{Admit: g.Admits, Begin: d.converse, Least: dns.HeaderSize, Count: d.countStream}
+	d.streams.Store(streams)
+	go streams.Serve(socket)
+	return nil
+}
+
+// pause ends the conversations, and accepts no more: clients wait in the socket's
+// queue for whoever serves next.
+func (d *dnsService) pause() {
+	if streams := d.streams.Load(); streams != nil {
+		streams.Close()
+	}
+	d.handOn()
+}
+
+// goOn ends a pause.
+func (d *dnsService) goOn(g *shard.Group) error {
+	if d.socket == nil {
+		return nil
+	}
+	return d.serve(g)
+}
+
+// open returns how many connections there are.
+func (d *dnsService) open() int {
+	if streams := d.streams.Load(); streams != nil {
+		return streams.Open()
+	}
+	return 0
+}
+
+// inFlight returns how many records of what came over TCP are on their way.
+func (d *dnsService) inFlight() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.sink == nil {
+		return 0
+	}
+	return d.records - d.page.Delivered.Load() - d.page.OutputLost.Load()
+}
+
+// handOn hands the records that wait on to the output.
+func (d *dnsService) handOn() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if d.sink != nil {
-		go d.flush()
+		d.sink.Flush()
 	}
 }
 
@@ -219,6 +283,7 @@ func (d *dnsService) converse(client netip.AddrPort) dnstcp.Conversation {
 		if reply != nil && d.sink != nil {
 			d.mu.Lock()
 			d.sink.Commit(stream.Record(d.sink.Buffer()))
+			d.records++
 			d.mu.Unlock()
 		}
 		return reply
@@ -235,9 +300,7 @@ func (d *dnsService) flush() {
 	for {
 		select {
 		case <-tick.C:
-			d.mu.Lock()
-			d.sink.Flush()
-			d.mu.Unlock()
+			d.handOn()
 		case <-d.stop:
 			return
 		}
@@ -247,11 +310,9 @@ func (d *dnsService) flush() {
 // close ends what is served over TCP, and hands the last records on.
 func (d *dnsService) close() {
 	close(d.stop)
-	d.streams.Close()
-	if d.sink != nil {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.sink.Flush()
+	d.pause()
+	if d.socket != nil {
+		d.socket.Close()
 	}
 }
 

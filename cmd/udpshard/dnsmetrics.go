@@ -54,6 +54,6 @@ func (c dnsCollector) Collect(ch chan<- prometheus.Metric) {
 		for text, n := range counts.Connections {
 			send(dnsStreamsDesc, n, name, text)
 		}
-		ch <- prometheus.MustNewConstMetric(dnsOpenDesc, prometheus.GaugeValue, float64(d.streams.Open()), name)
+		ch <- prometheus.MustNewConstMetric(dnsOpenDesc, prometheus.GaugeValue, float64(d.open()), name)
 	}
 }

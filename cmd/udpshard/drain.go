@@ -91,7 +91,10 @@ func (s *server) leave(why string) error {
 	for _, g := range s.groups {
 		g.Close()
 	}
-	return errors.Join(err, s.takeover.Close())
+	if s.takeover != nil {
+		err = errors.Join(err, s.takeover.Close())
+	}
+	return err
 }
 
 // makeWay ends a process that another one has taken for dead or stuck, once

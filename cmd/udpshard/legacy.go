@@ -186,6 +186,8 @@ func (l *legacy) stream(address string) *net.TCPListener {
 			listener, err := net.FileListener(had.Stream)
 			if tcp, ok := listener.(*net.TCPListener); ok {
 				return tcp
+			} else if listener != nil {
+				listener.Close()
 			}
 			l.log.Warn().Err(err).Str("listener", had.Name).Msg("the TCP socket that was handed over can't be used: it is opened anew")
 		}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"slices"
 	"sync"
 	"time"
 
@@ -60,6 +61,7 @@ type server struct {
 	groups  []*shard.Group // of config.listeners, in their order
 	opened  []*listener    // those that they were opened for: names, addresses and protocols stay
 	dns     []*dnsService
+	zones   map[string]*dns.Zones // by listeners, which other attempts to start have read
 	secret  dns.Secret
 	web     *web
 	stats   *stats
@@ -69,6 +71,7 @@ type server struct {
 	handover *handover
 	claims   []*takeover.Claim
 	stood    bool // it was a standby, with these settings
+	stopping bool // by a signal; of the main loop
 	second   sync.Once
 	remains  *remains // of a process that was replaced, and may still live; nil: none
 }
@@ -195,7 +198,7 @@ func (s *server) wait(ctx context.Context, signals signals, ended chan error) er
 				return nil
 			}
 			s.watchSecond(signals.stop)
-			stop = nil
+			s.stopping, stop = true, nil
 		case err := <-passed:
 			if passed = nil; err != nil {
 				s.log.Warn().Err(err).Msg("no standby has taken over: draining")
@@ -222,12 +225,20 @@ func (s *server) wait(ctx context.Context, signals signals, ended chan error) er
 			s.stats.log(tick)
 		case done := <-s.handover.asked:
 			late, cancel := context.WithTimeout(ctx, s.config.drainTimeout)
-			done <- s.yield(late, ended)
+			done <- s.yield(late, ended, signals)
 			cancel()
 			if <-s.handover.ended {
 				return errHandedOver
 			}
 			s.read(ctx, ended)
+			for _, d := range s.dns {
+				if err := d.goOn(s.groups[slices.Index(s.opened, d.listener)]); err != nil {
+					s.log.Error().Err(err).Msg("queries over TCP are not answered")
+				}
+			}
+			if s.stopping && passed == nil {
+				return nil
+			}
 		}
 	}
 }

@@ -77,9 +77,10 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *leg
 				s.service.standsBy(from.name())
 				continue
 			}
-			s.config = next
 			s.log.Info().Msg("reloaded: opening what the new settings ask for")
-			return leave(errReloaded)
+			err = leave(errReloaded)
+			s.config = next
+			return err
 		}
 	}
 }
@@ -208,13 +209,14 @@ func (s *server) outlast(ctx context.Context, from *legacy, epoch uint64, began 
 // at the takeover path: that first, so that whoever sees the epoch change
 // finds it.
 func (s *server) seat(from *legacy, epoch uint64, listen func(path, version string) (*takeover.Server, error)) (*takeover.Claim, error) {
+	if from.book.PassedOn() {
+		return nil, again{error: errPassedOn}
+	}
 	next, err := takeover.NewClaim(from.book.File(), epoch+1)
 	if err != nil {
 		return nil, err
 	}
-	if from.book.PassedOn() {
-		err = again{error: errPassedOn}
-	} else if from.book.Epoch() == epoch {
+	if from.book.Epoch() == epoch {
 		err = s.listen(listen)
 		if err != nil && !isTaken(err) {
 			err = s.unheard(err, epoch)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/udpshard/udpshard/metrics"
+	"github.com/udpshard/udpshard/packet/dns"
 	"github.com/udpshard/udpshard/shard"
 	"github.com/udpshard/udpshard/shard/takeover"
 )
@@ -62,9 +63,12 @@ func started(f *flags, c *config, v *service, signals signals) (*server, error) 
 	var last *legacy
 	defer func() { last.close() }()
 	var before *config // the settings that a reload has replaced; nil: none
+	ever := false      // it has stood by
+	zones := make(map[string]*dns.Zones)
 	for began, told := time.Now(), false; ; {
 		setLevel(c.logLevel)
 		s := newServer(f, c, v)
+		s.zones = zones
 		attempt := time.Now()
 		var err error
 		if last, err = s.predecessor(ctx, last); err == nil {
@@ -84,16 +88,20 @@ func started(f *flags, c *config, v *service, signals signals) (*server, error) 
 		default:
 		}
 		if s.stood {
-			before = nil
+			before, ever = nil, true
 		}
+		pause := againPause
 		switch {
 		case errors.Is(err, errReloaded):
 			before, c = c, s.config
 		case !more && before != nil:
 			v.log.Error().Err(err).Msg("reload refused: the settings before stay")
 			before, c = nil, before
-		case !more:
+		case !more && !ever:
 			return nil, err
+		case !more: // it has stood by with these settings: a file may be there again, or right
+			retry.error = err
+			pause = listenAgain
 		}
 		if s.stood || time.Since(attempt) > againPatience { // it was something else before
 			began, told = time.Now(), false
@@ -107,7 +115,10 @@ func started(f *flags, c *config, v *service, signals signals) (*server, error) 
 				v.log.Warn().Err(err).Msg("can't stand by yet: trying again")
 			}
 		}
-		time.Sleep(againPause)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
 	}
 }
 
@@ -216,7 +227,7 @@ func (s *server) discard() {
 	defer cancel()
 	s.closeDNS(soon)
 	s.outputs.Close(soon) // there is nothing to write
-	s.web.shutDown(soon)
+	s.web.shutDown()
 	if s.takeover != nil {
 		s.takeover.Close()
 	}

@@ -3,8 +3,11 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/miekg/dns"
 )
 
 // A standby does not run while a successor takes over, and that one dies or
@@ -209,5 +212,74 @@ func TestAStoppedProcessOutlivesItsReplacement(t *testing.T) {
 	// Of the one between, what it had read when nobody had met it is in no account.
 	if all := r.Records.Total; all.Doubled > 0 || all.Arrived < total.Delivered || all.Arrived+total.Dropped.LostInCrash+total.Dropped.Kernel > r.Sent {
 		t.Errorf("%+v of %d sent; %+v", all, r.Sent, total)
+	}
+}
+
+// A standby whose zones or output can't be opened again, when another one has
+// taken over, stays, and stands by again.
+func TestAStandbyStays(t *testing.T) {
+	dir, address := publicDir(t), freePort(t)
+	zone := filepath.Join(dir, "example.zone")
+	right := "$ORIGIN example.\n$TTL 60\n@ SOA ns1 host 1 7200 3600 86400 300\n@ NS ns1\nns1 A 192.0.2.1\n"
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(zone, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(right)
+	args := []string{"--listen", address, "--protocol", "dns", "--zone", zone, "--output", "discard", "--takeover", filepath.Join(dir, "takeover.sock"), "--standby-after", "10s"}
+	p := serving(t, ordinary, args...)
+	queue := []*process{p.startStandby(args...), p.startStandby(args...)}
+	write(right + "wrong line\n")
+	p.cmd.Process.Kill()
+	p.wait()
+	var active, next *process
+	eventually(t, "one serves", func() bool {
+		for i, q := range queue {
+			if q.says(`"message":"took over`) {
+				active, next = q, queue[1-i]
+			}
+		}
+		return active != nil
+	})
+	eventually(t, "the other one goes on with the zones that it has", func() bool {
+		return next.says("example.zone:6") && strings.Count(next.logs.String(), "standing by for the process that serves") > 1
+	})
+	active.cmd.Process.Kill()
+	active.wait()
+	eventually(t, "it serves", func() bool {
+		m := asking("udp", address, askFor("ns1.example.", dns.TypeA))
+		return m != nil && len(m.Answer) == 1
+	})
+	if code := next.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// A process that hands over while its output takes nothing hears signals all the
+// same, and gives up what the output has not taken.
+func TestAHandoverThatWaitsForTheOutput(t *testing.T) {
+	pipe, address := unreadPipe(t), freeUDP(t)
+	args := []string{"--listen", address, "--protocol", "raw", "--shards", "2", "--steer", "hash", "--drain-timeout", "300ms", "--standby-after", "10s",
+		"--takeover", filepath.Join(publicDir(t), "takeover.sock"), "--output", "file:" + pipe}
+	p := serving(t, ordinary, args...)
+	s := newSenders(t, address, 16)
+	before := uint64(0)
+	eventually(t, "its output takes nothing more", func() bool {
+		s.send(s.sent+5000, 0)
+		now := p.total()
+		stuck := now.QueueBytes > 0 && now.Received == before
+		before = now.Received
+		return stuck
+	})
+	next := launch(t, ordinary, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
+	eventually(t, "a successor waits", func() bool { return next.says("it serves until this process is ready") })
+	if code := p.terminate(); code != 0 && code != exitFailed {
+		t.Errorf("exit code %d", code)
+	}
+	received, delivered, kernel, lost := p.finalLedger()
+	if delivered+lost != received || lost == 0 || received+kernel > uint64(s.sent) {
+		t.Errorf("%d received, %d delivered, %d lost, %d dropped by the kernel, of %d", received, delivered, lost, kernel, s.sent)
 	}
 }

@@ -113,9 +113,14 @@ func (s *server) settle(from *legacy, look func(metrics.Write) (int, error)) met
 }
 
 // claimNext makes this process the owner of a book, after the one of an epoch:
-// the last steps that takeover.Claim asks for.
+// the last steps that takeover.Claim asks for. A standby that has not heard of it
+// may have the claim for a moment.
 func claimNext(book *metrics.Book, epoch uint64) (*takeover.Claim, error) {
 	claim, err := takeover.NewClaim(book.File(), epoch+1)
+	for began := time.Now(); errors.Is(err, takeover.ErrClaimed) && time.Since(began) < claimPatience; {
+		time.Sleep(claimPause)
+		claim, err = takeover.NewClaim(book.File(), epoch+1)
+	}
 	if err == nil && !book.Claim(epoch) {
 		claim.Release()
 		err = fmt.Errorf("epoch %d: %w", epoch+1, takeover.ErrClaimed)
@@ -228,19 +233,41 @@ func (h *handover) Left(takeover.Hello) {
 
 // yield stops reading, and waits until all that was read is in the outputs. Where
 // only queries' records are not, it does not wait for long: those who ask would
-// too.
-func (s *server) yield(ctx context.Context, ended <-chan error) error {
+// too. A shard that waits for its output yields when that takes something; in a
+// process that is told to stop, at the latest when ctx ends, and what the output
+// has not taken is lost.
+func (s *server) yield(ctx context.Context, ended <-chan error, signals signals) error {
 	for _, g := range s.groups {
 		g.Yield()
 	}
 	var errs []error
-	for range s.groups {
-		errs = append(errs, <-ended)
+	stop, late := signals.stop, ctx.Done()
+	if s.stopping {
+		stop = nil
+	} else {
+		late = nil
+	}
+	for len(errs) < len(s.groups) {
+		select {
+		case err := <-ended:
+			errs = append(errs, err)
+		case sig := <-stop:
+			s.log.Info().Stringer("signal", sig).Msg("handing over, and then stopping")
+			s.stopping = true
+			s.watchSecond(signals.stop)
+			stop, late = nil, ctx.Done()
+		case <-late:
+			late = nil
+			s.outputs.Abort()
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
 	s.remains.end()
+	for _, d := range s.dns {
+		d.pause()
+	}
 	const step = time.Millisecond
 	for began := time.Now(); ; {
 		n, queries := s.inFlight()
@@ -270,6 +297,10 @@ func (s *server) inFlight() (n, queries uint64) {
 		if l.Protocol == "dns" {
 			queries += more
 		}
+	}
+	for _, d := range s.dns {
+		more := d.inFlight()
+		n, queries = n+more, queries+more
 	}
 	return n, queries
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	stdlog "log"
@@ -25,6 +24,8 @@ type web struct {
 	server   *http.Server
 	logger   zerolog.Logger
 	begin    sync.Once
+	reading  sync.RWMutex // held by each request
+	over     bool         // there are no counters any more
 }
 
 // maxWebClients is many times what scrapers and probes need, and far below
@@ -44,13 +45,12 @@ func listenWeb(c *config, handler http.Handler, logger zerolog.Logger, listener 
 		}
 	}
 	logger = logger.With().Str("from", "http").Logger()
-	return &web{
+	w := &web{
 		logger:   logger,
 		shared:   shared,
 		socket:   listener,
 		listener: netutil.LimitListener(listener, maxWebClients),
 		server: &http.Server{
-			Handler:           handler,
 			ReadHeaderTimeout: 5 * time.Second,
 			ReadTimeout:       10 * time.Second,
 			WriteTimeout:      30 * time.Second,
@@ -58,7 +58,15 @@ func listenWeb(c *config, handler http.Handler, logger zerolog.Logger, listener 
 			ErrorLog:          stdlog.New(logger, "", 0),
 			MaxHeaderBytes:    16 << 10,
 		},
-	}, nil
+	}
+	w.server.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.reading.RLock()
+		defer w.reading.RUnlock()
+		if !w.over {
+			handler.ServeHTTP(rw, r)
+		}
+	})
+	return w, nil
 }
 
 // serve begins to serve; once.
@@ -82,11 +90,13 @@ func (w *web) close() {
 	}
 }
 
-// shutDown is close, once nobody reads the counters any more.
-func (w *web) shutDown(ctx context.Context) {
+// shutDown is close, and nobody reads the counters any more when it returns.
+func (w *web) shutDown() {
 	if w != nil {
-		_ = w.server.Shutdown(ctx) // late: close ends it
 		w.close()
+		w.reading.Lock() // those that are under way end, since nobody takes what they write
+		defer w.reading.Unlock()
+		w.over = true
 	}
 }
 

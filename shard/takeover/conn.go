@@ -156,7 +156,7 @@ func (c *Conn) Ready(ctx context.Context) error {
 }
 
 // Wait waits until the active process has stopped reading in favour of this
-// one: Mine is to follow within 30 seconds. Other ends are ErrGone, ErrMoved,
+// one: Mine is to follow within five seconds. Other ends are ErrGone, ErrMoved,
 // a *Refused; or the cause of ctx, after which it may be called again.
 func (c *Conn) Wait(ctx context.Context) error {
 	for {

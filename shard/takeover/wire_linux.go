@@ -34,7 +34,7 @@ type limits struct {
 	mine   time.Duration // from yours to mine
 }
 
-var standard = limits{step: 10 * time.Second, answer: 2 * time.Second, mine: 30 * time.Second}
+var standard = limits{step: 10 * time.Second, answer: 2 * time.Second, mine: 5 * time.Second}
 
 func newWire(conn *net.UnixConn, version string, l limits) (*wire, error) {
 	cred, err := credentials(conn)
