@@ -235,15 +235,15 @@ func (d *dnsService) serve(g *shard.Group) error {
 // pause ends the conversations, and accepts no more: clients wait in the socket's
 // queue for whoever serves next.
 func (d *dnsService) pause() {
-	if streams := d.streams.Load(); streams != nil {
+	if streams := d.streams.Swap(nil); streams != nil {
 		streams.Close()
 	}
 	d.handOn()
 }
 
-// goOn ends a pause.
+// goOn ends a pause, if there is one.
 func (d *dnsService) goOn(g *shard.Group) error {
-	if d.socket == nil {
+	if d.socket == nil || d.streams.Load() != nil {
 		return nil
 	}
 	return d.serve(g)
