@@ -32,6 +32,20 @@ func (p *process) startStandby(args ...string) *process {
 	return next
 }
 
+// whoTookOver waits until one of two standbys has taken over.
+func whoTookOver(t *testing.T, standbys [2]*process) (active, next *process) {
+	t.Helper()
+	eventually(t, "one has taken over", func() bool {
+		for i, q := range standbys {
+			if q.says(`"message":"took over`) {
+				active, next = q, standbys[1-i]
+			}
+		}
+		return active != nil
+	})
+	return active, next
+}
+
 func (p *process) says(text string) bool { return strings.Contains(p.logs.String(), text) }
 
 // reads waits until it reads what is sent.
@@ -150,20 +164,12 @@ func TestAStandbyDiesAtOnce(t *testing.T) {
 	p := serving(t, ordinary, args...)
 	report := sendingTo(t, address, "--rate", "80000", "--duration", "5s", "--flows", "16", "--verify", file)
 	for range 5 {
-		queue := []*process{p.startStandby(args...), p.startStandby(args...)}
+		queue := [2]*process{p.startStandby(args...), p.startStandby(args...)}
 		p.reads()
 		before := p.total()
 		p.cmd.Process.Kill()
 		p.wait()
-		var active, next *process
-		eventually(t, "one has taken over", func() bool {
-			for i, q := range queue {
-				if q.says(`"message":"took over`) {
-					active, next = q, queue[1-i]
-				}
-			}
-			return active != nil
-		})
+		active, next := whoTookOver(t, queue)
 		active.cmd.Process.Kill()
 		active.wait()
 		eventually(t, "the next one has", func() bool { return next.says(`"message":"took over`) })

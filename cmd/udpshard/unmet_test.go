@@ -187,19 +187,11 @@ func TestAStoppedProcessOutlivesItsReplacement(t *testing.T) {
 	file, address := filepath.Join(dir, "records.json"), freeUDP(t)
 	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file, "--standby-after", "2s"}
 	p := serving(t, ordinary, args...)
-	first, second := p.startStandby(args...), p.startStandby(args...)
+	queue := [2]*process{p.startStandby(args...), p.startStandby(args...)}
 	report := sendingTo(t, address, "--rate", "20000", "--duration", "8s", "--flows", "16", "--verify", file)
 	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
 	p.halt()
-	var active, next *process
-	eventually(t, "it is replaced", func() bool {
-		for _, q := range []*process{first, second} {
-			if q.says(`"message":"took over`) {
-				active, next = q, map[*process]*process{first: second, second: first}[q]
-			}
-		}
-		return active != nil
-	})
+	active, next := whoTookOver(t, queue)
 	active.cmd.Process.Kill()
 	active.wait()
 	eventually(t, "its replacement too", func() bool { return next.says(`"message":"took over`) })
@@ -230,19 +222,11 @@ func TestAStandbyStays(t *testing.T) {
 	write(right)
 	args := []string{"--listen", address, "--protocol", "dns", "--zone", zone, "--output", "discard", "--takeover", filepath.Join(dir, "takeover.sock"), "--standby-after", "10s"}
 	p := serving(t, ordinary, args...)
-	queue := []*process{p.startStandby(args...), p.startStandby(args...)}
+	queue := [2]*process{p.startStandby(args...), p.startStandby(args...)}
 	write(right + "wrong line\n")
 	p.cmd.Process.Kill()
 	p.wait()
-	var active, next *process
-	eventually(t, "one serves", func() bool {
-		for i, q := range queue {
-			if q.says(`"message":"took over`) {
-				active, next = q, queue[1-i]
-			}
-		}
-		return active != nil
-	})
+	active, next := whoTookOver(t, queue)
 	eventually(t, "the other one goes on with the zones that it has", func() bool {
 		return next.says("example.zone:6") && strings.Count(next.logs.String(), "standing by for the process that serves") > 1
 	})

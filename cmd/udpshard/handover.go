@@ -1,0 +1,224 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/metrics"
+	"github.com/udpshard/udpshard/shard/takeover"
+)
+
+// handover is the active process's part: takeover.Active.
+type handover struct {
+	server *server
+	asked  chan chan error // Yield, to the main loop
+	ended  chan bool       // what came of it: true, this process has nothing left
+	begun  bool            // the main loop has got what Yield asks, and waits for ended
+	closed chan struct{}   // the main loop takes nothing any more
+
+	sameUnit bool // the successor is of the same service, which it has been told to be
+}
+
+func newHandover(s *server) *handover {
+	return &handover{server: s, asked: make(chan chan error), ended: make(chan bool), closed: make(chan struct{})}
+}
+
+// close ends the main loop's part: who asks from now on comes too late.
+func (h *handover) close() { close(h.closed) }
+
+// Offer implements takeover.Active.
+func (h *handover) Offer(hello takeover.Hello) (offer takeover.Offer, err error) {
+	s := h.server
+	defer func() {
+		if err != nil {
+			offer.Close()
+		}
+	}()
+	event := s.log.Info().EmbedObject(who{hello.PID, hello.Foreign}).Str("version", hello.Version)
+	switch hello.Role {
+	case takeover.Successor:
+		event.Msg("a successor is getting ready")
+	case takeover.Standby:
+		event.Msg("a standby waits for the end of this process")
+	default:
+		return offer, fmt.Errorf("this version takes successors and standbys, and no %q", hello.Role)
+	}
+	for i, g := range s.groups {
+		sockets, err := g.Sockets()
+		if err != nil {
+			return offer, err
+		}
+		l := s.opened[i]
+		offer.Listeners = append(offer.Listeners, takeover.Listener{Name: l.name, Address: l.address, Protocol: l.protocol, Seed: g.Seed(), Sockets: sockets})
+		if offer.Listeners[i].Stream, err = s.stream(l); err != nil {
+			return offer, err
+		}
+	}
+	if offer.Web, err = s.web.file(); err != nil {
+		return offer, err
+	}
+	if offer.Notes, err = s.notes(); err != nil {
+		return offer, err
+	}
+	offer.Counters, err = duplicate(s.book.File())
+	offer.Epoch = s.book.Epoch()
+	return offer, err
+}
+
+// Yield implements takeover.Active.
+func (h *handover) Yield(ctx context.Context) error {
+	done := make(chan error, 1)
+	h.begun = false
+	select {
+	case h.asked <- done:
+		h.begun = true
+		return <-done
+	case <-h.closed:
+		return fmt.Errorf("it ends: %w", net.ErrClosed)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Resume implements takeover.Active.
+func (h *handover) Resume(reason error) {
+	goesOn := ""
+	if h.begun {
+		goesOn = ": reading on"
+	}
+	h.server.log.Warn().Err(reason).Msg("the successor has not taken over" + goesOn)
+	if h.sameUnit { // the manager does not take a process that is dead
+		h.sameUnit = false
+		h.server.service.passOn(os.Getpid())
+	}
+	if h.begun {
+		h.ended <- false
+	}
+}
+
+// Leaving implements takeover.Active. The successor speaks for itself next, and
+// the manager reads in the order of sending.
+func (h *handover) Leaving(to takeover.Hello) {
+	if h.sameUnit = !to.Foreign && sameUnit(to.PID); h.sameUnit {
+		h.server.service.passOn(to.PID)
+	}
+}
+
+// Left implements takeover.Active.
+func (h *handover) Left(takeover.Hello) {
+	h.server.passOn()
+	h.server.release()
+	h.ended <- true
+}
+
+// yield stops reading, and waits until all that was read is in the outputs. Where
+// only queries' records are not, it does not wait for long: those who ask would
+// too. A shard that waits for its output yields when that takes something; in a
+// process that is told to stop, at the latest when ctx ends, and what the output
+// has not taken is lost.
+func (s *server) yield(ctx context.Context, ended <-chan error, signals signals) error {
+	for _, g := range s.groups {
+		g.Yield()
+	}
+	var errs []error
+	stop, late := signals.stop, ctx.Done()
+	if s.stopping {
+		stop = nil
+	} else {
+		late = nil
+	}
+	for len(errs) < len(s.groups) {
+		select {
+		case err := <-ended:
+			errs = append(errs, err)
+		case sig := <-stop:
+			s.log.Info().Stringer("signal", sig).Msg("handing over, and then stopping")
+			s.stopping = true
+			s.watchSecond(signals.stop)
+			stop, late = nil, ctx.Done()
+		case <-late:
+			late = nil
+			s.outputs.Abort()
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	s.remains.end()
+	for _, d := range s.dns {
+		d.pause()
+	}
+	const step = time.Millisecond
+	for began := time.Now(); ; {
+		n, queries := s.inFlight()
+		if n == 0 {
+			return nil
+		}
+		if ctx.Err() != nil || n == queries && time.Since(began) > queriesPatience {
+			return fmt.Errorf("%d records are still on their way to the outputs", n)
+		}
+		select {
+		case <-time.After(step):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// queriesPatience is how long nobody may be answered for the sake of records: less
+// than it takes a resolver to ask another server.
+const queriesPatience = 500 * time.Millisecond
+
+// inFlight returns how many records are on their way, and how many of these are
+// of queries.
+func (s *server) inFlight() (n, queries uint64) {
+	for _, l := range s.ledger.Listeners() {
+		more := metrics.Sum(l.Read()).InFlight
+		n += more
+		if l.Protocol == "dns" {
+			queries += more
+		}
+	}
+	for _, d := range s.dns {
+		more := d.inFlight()
+		n, queries = n+more, queries+more
+	}
+	return n, queries
+}
+
+// duplicate makes a descriptor of the same file or socket, and leaves the one
+// that there is as it is.
+func duplicate(of syscall.Conn) (*os.File, error) {
+	raw, err := of.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var fd int
+	var failed error
+	if err := raw.Control(func(has uintptr) { fd, failed = unix.FcntlInt(has, unix.F_DUPFD_CLOEXEC, 0) }); err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), ""), failed
+}
+
+// pass hands over to a standby, if one waits, and tells when it has: nil says
+// that there is none. It is how a process stops that has standbys.
+func (s *server) pass(ctx context.Context, sig os.Signal) <-chan error {
+	if s.takeover == nil || len(s.takeover.Standbys()) == 0 {
+		return nil
+	}
+	s.log.Info().Stringer("signal", sig).Msg("handing over to a standby")
+	done := make(chan error, 1)
+	go func() {
+		late, cancel := context.WithTimeout(ctx, s.config.drainTimeout)
+		defer cancel()
+		done <- s.takeover.Pass(late)
+	}()
+	return done
+}
