@@ -43,8 +43,12 @@ func layoutOf(rtype uint16) *layout {
 
 // fits reports whether data can be of the type. The parser lets a record have
 // no data, as those of an UPDATE message do.
-func (l *layout) fits(data []byte) bool {
-	if l.any {
+func fits(rtype uint16, data []byte) bool {
+	l := layoutOf(rtype)
+	switch {
+	case rtype == typeSVCB || rtype == typeHTTPS: // see target
+		return skipName(data, 2) > 0
+	case l.any:
 		return len(data) > 0
 	}
 	at := l.skip

@@ -125,7 +125,7 @@ func (z *zone) add(rr dns.RR, buf []byte, where place) error {
 	if n < 0 || end < n+10 {
 		return where.errorf("%q: not a name", h.Name)
 	}
-	if !layoutOf(h.Rrtype).fits(buf[n+10:end]) && !mayBeEmpty(h.Rrtype) {
+	if !fits(h.Rrtype, buf[n+10:end]) && !mayBeEmpty(h.Rrtype) {
 		return where.errorf("%s: the data is too short or too long", AppendType(nil, h.Rrtype))
 	}
 	name, data := lowerName(string(buf[:n])), string(buf[n+10:end])
