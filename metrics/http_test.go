@@ -124,8 +124,11 @@ func TestReady(t *testing.T) {
 	}
 	const hour = time.Hour // nothing in the test takes so long
 	want(http.StatusServiceUnavailable, "listener logs shard 0 does not read\nlistener logs shard 1 does not read\n")
-	pages[0].Beat(time.Now().Add(hour))
+	pages[0].Beat(time.Now().Add(hour)) // as its standbys are told before it has a thread
+	want(http.StatusServiceUnavailable, "listener logs shard 0 does not read\nlistener logs shard 1 does not read\n")
+	pages[0].Start(77)
 	want(http.StatusServiceUnavailable, "listener logs shard 1 does not read\n")
+	pages[1].Start(78)
 	pages[1].Beat(time.Now().Add(hour))
 	want(http.StatusOK, "ready\n")
 	pages[1].Beat(time.Now().Add(-hour))
@@ -144,6 +147,7 @@ func TestNotReadyAfterASecond(t *testing.T) {
 	page := NewShard(0, 0)
 	ledger.Add(&Listener{Name: "logs", Shards: []*Shard{page}})
 	now := time.Now()
+	page.Start(77)
 	page.Beat(now)
 	if why := ledger.NotReady(now.Add(time.Second)); why != nil {
 		t.Errorf("after a second: %v", why)

@@ -211,10 +211,11 @@ func (s *Shard) Pulse() int64 {
 	return 0
 }
 
-// away returns how long the shard has not been at its socket.
+// away returns how long the shard has not been at its socket, and whether it has a
+// thread that has been there.
 func (s *Shard) away(now time.Time) (away time.Duration, started bool) {
 	beat := s.beat.Load()
-	return time.Duration(clock(now) - beat), beat != 0
+	return time.Duration(clock(now) - beat), beat != 0 && s.thread.Load() != 0
 }
 
 // ask takes the socket's own figures over. The drop counter has 32 bits: it
