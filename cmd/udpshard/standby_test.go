@@ -328,7 +328,7 @@ func TestAFileIsSettledBeforeMoreIsWritten(t *testing.T) {
 
 func testFileIsSettled(t *testing.T, protocol, begin string) {
 	dir := smallDisk(t)
-	file, address := filepath.Join(dir, "records.json"), freeUDP(t)
+	file, address := filepath.Join(dir, "records.json"), freePort(t)
 	args := []string{"--listen", address, "--protocol", protocol, "--steer", "hash", "--standby-after", "10m",
 		"--takeover", filepath.Join(publicDir(t), "takeover.sock"), "--output", "file:" + file, "--shards"}
 	p := serving(t, ordinary, append(args, "3")...)
