@@ -219,9 +219,7 @@ func TestADNSEndpointWhoseDiskIsFull(t *testing.T) {
 	if full.Received != uint64(asked) || full.Replied != uint64(asked) || full.Dropped.Output == 0 || full.InFlight == 0 || !holds(full) {
 		t.Errorf("%+v", full)
 	}
-	if !p.says("no space left on device") || !p.says(dropsRecords) {
-		t.Error("it does not say what is the matter")
-	}
+	p.wantSaid("no space left on device", dropsRecords)
 	if err := unix.Mount("", dir, "", unix.MS_REMOUNT, "size=256m"); err != nil {
 		t.Fatal(err)
 	}

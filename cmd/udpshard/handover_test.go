@@ -50,7 +50,7 @@ func TestAHandoverThatComesTooLate(t *testing.T) {
 // same moment: both do, wherever they are with handing over.
 func TestBothAreStoppedAtOnce(t *testing.T) {
 	dir := publicDir(t)
-	args := []string{"--listen", freeUDP(t), "--shards", "2", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "discard"}
+	args := []string{"--listen", freePort(t), "--shards", "2", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "discard"}
 	const apart = 100 * time.Microsecond
 	for i := range 40 {
 		p := serving(t, ordinary, args...)

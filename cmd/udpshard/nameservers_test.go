@@ -1,9 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -171,22 +169,4 @@ func answers(t *testing.T, address string) {
 			return err == nil && len(reply.Answer) == 1
 		})
 	}
-}
-
-// freePort returns an address on loopback that nobody has, neither for UDP
-// nor for TCP.
-func freePort(t *testing.T) string {
-	t.Helper()
-	var errs []error
-	for range 20 {
-		address := freeTCP(t)
-		c, err := net.ListenPacket("udp", address)
-		if err == nil {
-			c.Close()
-			return address
-		}
-		errs = append(errs, err)
-	}
-	t.Fatal(errors.Join(errs...))
-	return ""
 }

@@ -48,7 +48,7 @@ func expect(t *testing.T, record, want map[string]any) {
 func TestLogger(t *testing.T) {
 	logger := need(t, "logger", "bsdutils")
 	file := filepath.Join(t.TempDir(), "records.json")
-	address := freeUDP(t)
+	address := freePort(t)
 	host, port, _ := net.SplitHostPort(address)
 	p := serving(t, nil, "--listen", address, "--output", "file:"+file)
 	for _, args := range [][]string{
@@ -89,10 +89,10 @@ func TestRsyslogForwards(t *testing.T) {
 		t.Run(template, func(t *testing.T) {
 			dir := t.TempDir()
 			file := filepath.Join(dir, "records.json")
-			address := freeUDP(t)
+			address := freePort(t)
 			p := serving(t, nil, "--listen", address, "--output", "file:"+file)
 			_, port, _ := net.SplitHostPort(address)
-			entrance := freeUDP(t)
+			entrance := freePort(t)
 			_, entrancePort, _ := net.SplitHostPort(entrance)
 			conf := filepath.Join(dir, "rsyslog.conf")
 			text := fmt.Sprintf(`global(workDirectory=%q)

@@ -4,13 +4,16 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -107,7 +110,7 @@ func launch(t *testing.T, change func(*exec.Cmd), args ...string) *process {
 // it is ready.
 func serving(t *testing.T, change func(*exec.Cmd), args ...string) *process {
 	t.Helper()
-	address := freeTCP(t)
+	address := freePort(t)
 	p := launch(t, change, append([]string{"serve", "--http", address, "--log-format", "json"}, args...)...)
 	p.http = address
 	eventually(t, "it is ready", func() bool {
@@ -126,6 +129,18 @@ func (p *process) hasRead() (n int) {
 	io, _ := os.ReadFile(fmt.Sprintf("/proc/%d/io", p.cmd.Process.Pid))
 	fmt.Sscanf(string(io), "rchar: %d", &n)
 	return n
+}
+
+// says reports whether it has said that by now. What it says comes by a pipe, and
+// so after what it does: see wantSaid.
+func (p *process) says(text string) bool { return strings.Contains(p.logs.String(), text) }
+
+// wantSaid waits until it has said all that.
+func (p *process) wantSaid(texts ...string) {
+	p.t.Helper()
+	for _, text := range texts {
+		eventually(p.t, fmt.Sprintf("it has said %q", text), func() bool { return p.says(text) })
+	}
 }
 
 // terminate sends SIGTERM and returns the exit code.
@@ -198,25 +213,35 @@ func eventually(t *testing.T, what string, condition func() bool) {
 	}
 }
 
-// freeTCP and freeUDP return addresses on loopback that nobody has.
-func freeTCP(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
+// given are the ports that freePort has returned.
+var given sync.Map
 
-func freeUDP(t *testing.T) string {
+// freePort returns an address on loopback whose port nobody has, neither for UDP
+// nor for TCP. No other test gets it, nor is it an ephemeral port, which anybody's
+// connection could take before it is used.
+func freePort(t *testing.T) string {
 	t.Helper()
-	c, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const first, beyond = 10_000, 32_768
+	var errs []error
+	for range 100 {
+		port := first + rand.N(beyond-first)
+		if _, taken := given.LoadOrStore(port, true); taken {
+			continue
+		}
+		everywhere := fmt.Sprintf(":%d", port)
+		c, err := net.ListenPacket("udp", everywhere)
+		if err == nil {
+			c.Close()
+			var l net.Listener
+			if l, err = net.Listen("tcp", everywhere); err == nil {
+				l.Close()
+				return fmt.Sprintf("127.0.0.1:%d", port)
+			}
+		}
+		errs = append(errs, err)
 	}
-	defer c.Close()
-	return c.LocalAddr().String()
+	t.Fatal(errors.Join(errs...))
+	return ""
 }
 
 func lines(t *testing.T, path string, each func(line []byte)) int {

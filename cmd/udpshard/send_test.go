@@ -24,7 +24,7 @@ func invoke(args ...string) (code int, stdout, stderr string) {
 func TestSendFindsEveryRecord(t *testing.T) {
 	for _, protocol := range []string{"syslog", "raw"} {
 		file := filepath.Join(t.TempDir(), "records.json")
-		address := freeUDP(t)
+		address := freePort(t)
 		serving(t, nil, "--listen", address, "--protocol", protocol, "--output", "file:"+file)
 		for _, args := range [][]string{
 			{"--count", "3000", "--rate", "20000"},
@@ -45,7 +45,7 @@ func TestSendFindsEveryRecord(t *testing.T) {
 
 func TestSendSaysWhatIsMissing(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "records.json")
-	address := freeUDP(t)
+	address := freePort(t)
 	serving(t, nil, "--listen", address, "--rate-limit", "10", "--output", "file:"+file)
 	code, stdout, stderr := invoke("send", "--to", address, "--count", "500", "--rate", "50000", "--flows", "2", "--verify", file, "--wait", "300ms")
 	if code != exitFailed || !strings.Contains(stderr, "of 500 datagrams did not arrive") {
@@ -59,7 +59,7 @@ func TestSendSaysWhatIsMissing(t *testing.T) {
 }
 
 func TestSendReadsTheLedger(t *testing.T) {
-	address := freeUDP(t)
+	address := freePort(t)
 	p := serving(t, nil, "--listen", address, "--protocol", "discard", "--shards", "2")
 	for _, url := range []string{"http://" + p.http, "http://" + p.http + "/api/v1/status"} {
 		code, stdout, stderr := invoke("send", "--to", address, "--count", "2000", "--rate", "40000", "--verify", url)
@@ -68,7 +68,7 @@ func TestSendReadsTheLedger(t *testing.T) {
 		}
 	}
 	// Drops that the ledger counts make it fail.
-	address = freeUDP(t)
+	address = freePort(t)
 	p = serving(t, nil, "--listen", address, "--protocol", "discard", "--allow", "192.0.2.1")
 	code, stdout, stderr := invoke("send", "--to", address, "--count", "100", "--verify", "http://"+p.http)
 	if code != exitFailed || !strings.Contains(stderr, "100 for another reason") {
@@ -80,7 +80,7 @@ func TestSendTemplate(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "records.json")
 	template := filepath.Join(t.TempDir(), "lines")
 	os.WriteFile(template, []byte("<13>1 {time} h{flow} app - - - first run={run} flow={flow} n={seq}\n\n<14>run={run} flow={flow} n={seq} second\n"), 0o600)
-	address := freeUDP(t)
+	address := freePort(t)
 	serving(t, nil, "--listen", address, "--output", "file:"+file)
 	code, _, stderr := invoke("send", "--to", address, "--count", "100", "--flows", "1", "--template", template, "--verify", file)
 	if code != exitDone {
@@ -101,7 +101,7 @@ func TestSendTemplate(t *testing.T) {
 }
 
 func TestSendErrors(t *testing.T) {
-	nobody := freeUDP(t)
+	nobody := freePort(t)
 	empty := filepath.Join(t.TempDir(), "empty")
 	os.WriteFile(empty, []byte("\n\n"), 0o600)
 	plain := filepath.Join(t.TempDir(), "plain")
@@ -163,7 +163,7 @@ func TestSendStopsAtAnInterrupt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := freeUDP(t)
+	address := freePort(t)
 	p := serving(t, nil, "--listen", address, "--protocol", "discard")
 	cmd := exec.Command(path, "send", "--to", address, "--duration", "0", "--rate", "2000")
 	var stdout bytes.Buffer

@@ -39,7 +39,7 @@ type managed struct {
 func newManaged(t *testing.T) *managed {
 	t.Helper()
 	dir := publicDir(t)
-	return &managed{Manager: standin.New(t, filepath.Join(dir, "notify")), t: t, dir: dir, address: freeUDP(t), web: freeTCP(t), file: filepath.Join(dir, "records.json"), user: ordinary}
+	return &managed{Manager: standin.New(t, filepath.Join(dir, "notify")), t: t, dir: dir, address: freePort(t), web: freePort(t), file: filepath.Join(dir, "records.json"), user: ordinary}
 }
 
 // begin starts it with what is kept, and more arguments.
@@ -359,7 +359,7 @@ func TestAServiceIsRestartedWithOtherNumbersOfShards(t *testing.T) {
 // closed.
 func TestAListenerThatIsGoneIsClosed(t *testing.T) {
 	u := newManaged(t)
-	other := freeUDP(t)
+	other := freePort(t)
 	file := filepath.Join(u.dir, "serve.yaml")
 	config := func(listeners ...string) {
 		text := fmt.Sprintf("http: %s\nlog: {format: json}\nlisteners:\n", u.web)
@@ -382,9 +382,8 @@ func TestAListenerThatIsGoneIsClosed(t *testing.T) {
 	config(u.address)
 	p = start()
 	u.wantHeld(2)
-	if n := strings.Count(p.logs.String(), "no listener here can use"); n != 2 || !p.says(other) {
-		t.Errorf("%d of 2 sockets at %s were told of", n, other)
-	}
+	p.wantSaid(other)
+	eventually(t, "both sockets are told of", func() bool { return strings.Count(p.logs.String(), "no listener here can use") == 2 })
 	conn, err := net.ListenPacket("udp", other)
 	if err != nil {
 		t.Errorf("somebody still has the port: %v", err)
@@ -473,11 +472,7 @@ func TestAnActivatedServiceWantsMoreShards(t *testing.T) {
 		if code := p.wait(); code != exitFailed {
 			t.Errorf("exit code %d", code)
 		}
-		for _, text := range []string{"with 1 shards more: address already in use", "udpshard: hint: ", "a ListenDatagram= line a shard"} {
-			if !p.says(text) {
-				t.Errorf("it does not say %q", text)
-			}
-		}
+		p.wantSaid("with 1 shards more: address already in use", "udpshard: hint: ", "a ListenDatagram= line a shard")
 	}
 	u.user = func(*exec.Cmd) {}
 	p := u.start("--shards", "3")
@@ -521,9 +516,7 @@ func wantsFewerShards(t *testing.T, wildcard bool) {
 	p.terminate()
 	early.send(19_200, 0)
 	p = u.start("--shards", "3")
-	if !p.says("it was put out of use") {
-		t.Error("it does not tell of the third socket")
-	}
+	p.wantSaid("it was put out of use")
 	early.send(25_600, 0)
 	eventually(t, "all is read", func() bool { return p.total().Delivered == 25_600 })
 	u.wantHeld(3)
@@ -652,7 +645,7 @@ func TestAServiceStandsBy(t *testing.T) {
 	u := newManaged(t)
 	socket := filepath.Join(u.dir, "takeover.sock")
 	active := serving(t, ordinary, "--listen", u.address, "--shards", "2", "--steer", "hash", "--takeover", socket, "--output", "file:"+u.file)
-	u.start("--shards", "2", "--listen", freeUDP(t)).terminate() // and leaves its sockets
+	u.start("--shards", "2", "--listen", freePort(t)).terminate() // and leaves its sockets
 	u.wantHeld(2)
 	args := []string{"--shards", "2", "--takeover", socket, "--standby", "--standby-after", "10s"}
 	p := u.start(args...)
@@ -847,9 +840,7 @@ func TestADamagedStore(t *testing.T) {
 			for _, d := range u.activated {
 				d.File.Close()
 			}
-			if !p.says(c.words) {
-				t.Errorf("it does not say %q", c.words)
-			}
+			p.wantSaid(c.words)
 			first := s.sent
 			s.send(first+1000, 0)
 			want := uint64(s.sent)
@@ -884,7 +875,8 @@ func TestAStoreThatIsTooSmall(t *testing.T) {
 	p := u.start("--shards", "2")
 	newSenders(t, u.address, 16).send(1000, 0)
 	eventually(t, "all is delivered", func() bool { return p.total().Delivered == 1000 })
-	if n := strings.Count(p.logs.String(), "can't keep sockets and counters"); n != 1 || !p.says("set FileDescriptorStoreMax=4 or more in the unit") {
+	p.wantSaid("set FileDescriptorStoreMax=4 or more in the unit")
+	if n := strings.Count(p.logs.String(), "can't keep sockets and counters"); n != 1 {
 		t.Errorf("that is told %d times", n)
 	}
 	if code := p.terminate(); code != 0 {

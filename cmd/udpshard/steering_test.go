@@ -81,7 +81,7 @@ func TestOneHeavySenderIsSprayed(t *testing.T) {
 	for _, mode := range []string{"hash", "auto"} {
 		t.Run(mode, func(t *testing.T) {
 			file := filepath.Join(publicDir(t), "records.json")
-			address := freeUDP(t)
+			address := freePort(t)
 			p := serving(t, ordinary, "--listen", address, "--shards", "4", "--steer", mode, "--output", "file:"+file)
 			report := sendingTo(t, address, "--rate", "100000", "--duration", "5s", "--heavy", "90%", "--flows", "16", "--verify", file)
 			eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
@@ -105,7 +105,7 @@ func TestOneHeavySenderIsSprayed(t *testing.T) {
 			}
 			r := report()
 			kernel := p.total().Dropped.Kernel
-			if kernel > 0 && !strings.Contains(p.logs.String(), "smaller than asked") {
+			if kernel > 0 && !p.says("smaller than asked") {
 				t.Errorf("%d dropped by the kernel", kernel)
 			}
 			for _, flow := range r.Records.Flows {
@@ -141,7 +141,7 @@ func (r *reloads) to(t *testing.T, text string) {
 
 func TestSwitchingModesLosesNothing(t *testing.T) {
 	dir := publicDir(t)
-	file, address, web := filepath.Join(dir, "serve.yaml"), freeUDP(t), freeTCP(t)
+	file, address, web := filepath.Join(dir, "serve.yaml"), freePort(t), freePort(t)
 	config := func(mode string) string {
 		return fmt.Sprintf("http: %s\nlog: {format: json}\nlisteners:\n  - {address: '%s', protocol: discard, output: discard, shards: 4, steer: %s}\n", web, address, mode)
 	}
@@ -181,7 +181,7 @@ func TestSwitchingModesLosesNothing(t *testing.T) {
 	}
 	sent := report().Sent
 	eventually(t, "all have come", func() bool { r := p.total(); return r.Received+r.Dropped.Kernel == sent })
-	if r := p.total(); r.Dropped.Kernel > 0 && !strings.Contains(p.logs.String(), "smaller than asked") {
+	if r := p.total(); r.Dropped.Kernel > 0 && !p.says("smaller than asked") {
 		t.Errorf("%d of %d were lost", r.Dropped.Kernel, sent)
 	}
 	if after := sockets(); len(before) != 4 || !slices.Equal(before, after) {
@@ -193,7 +193,7 @@ func TestSwitchingModesLosesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.cmd.Process.Signal(syscall.SIGHUP)
-	eventually(t, "a bad mode is refused", func() bool { return strings.Contains(p.logs.String(), `\"east\" is not one of`) })
+	eventually(t, "a bad mode is refused", func() bool { return p.says(`\"east\" is not one of`) })
 	if steer := p.status().Listeners[0].Steer; steer != "hash" {
 		t.Errorf("after a bad one the mode is %s", steer)
 	}
@@ -220,10 +220,10 @@ func TestAStuckShardIsSteeredAround(t *testing.T) {
 		defer pipes[i].Close()
 	}
 	go io.Copy(io.Discard, pipes[0])
-	address := freeUDP(t)
+	address := freePort(t)
 	p := serving(t, ordinary, "--listen", address, "--shards", "2", "--output", "file:"+filepath.Join(dir, "{shard}.fifo"))
 	report := sendingTo(t, address, "--rate", "30000", "--duration", "8s", "--flows", "64")
-	eventually(t, "shard 1 is steered around", func() bool { return strings.Contains(p.logs.String(), "steering around shard 1") })
+	eventually(t, "shard 1 is steered around", func() bool { return p.says("steering around shard 1") })
 	stuck := p.status().Listeners[0]
 	if !slices.Equal(stuck.Steering.StalledShards, []int{1}) || !strings.Contains(stuck.Skew, "shard 1 is stuck; its output takes nothing; steering around it") {
 		t.Errorf("steering %+v, skew %q", stuck.Steering, stuck.Skew)
@@ -243,7 +243,7 @@ func TestAStuckShardIsSteeredAround(t *testing.T) {
 	}
 
 	go io.Copy(io.Discard, pipes[1])
-	eventually(t, "shard 1 is taken back", func() bool { return strings.Contains(p.logs.String(), "taking shard 1 back") })
+	eventually(t, "shard 1 is taken back", func() bool { return p.says("taking shard 1 back") })
 	if _, code := p.get("/readyz"); code != http.StatusOK {
 		t.Errorf("/readyz is %d", code)
 	}

@@ -23,7 +23,7 @@ func TestAStandbyThatHasNotMetWhoServes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := publicDir(t)
-			file, address := filepath.Join(dir, "records.json"), freeUDP(t)
+			file, address := filepath.Join(dir, "records.json"), freePort(t)
 			args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file}
 			p := serving(t, ordinary, args...)
 			standby := p.startStandby(args...)
@@ -69,7 +69,7 @@ func TestAStandbyThatHasNotMetWhoServes(t *testing.T) {
 // nobody for dead: those who left did so in order.
 func TestAStandbyThatCannotFindWhoServes(t *testing.T) {
 	dir := publicDir(t)
-	address, socket := freeUDP(t), filepath.Join(dir, "takeover.sock")
+	address, socket := freePort(t), filepath.Join(dir, "takeover.sock")
 	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", socket, "--output", "discard"}
 	p := serving(t, ordinary, args...)
 	standby := p.startStandby(args...)
@@ -99,7 +99,7 @@ func TestAStandbyThatCannotFindWhoServes(t *testing.T) {
 // ends, and settings that can't be put into force are refused.
 func TestAStandbyReloads(t *testing.T) {
 	dir := publicDir(t)
-	address, web, socket, file := freeUDP(t), freeTCP(t), filepath.Join(dir, "takeover.sock"), filepath.Join(dir, "standby.yaml")
+	address, web, socket, file := freePort(t), freePort(t), filepath.Join(dir, "takeover.sock"), filepath.Join(dir, "standby.yaml")
 	settings := func(output, more string) {
 		t.Helper()
 		text := "http: " + web + "\nstandby: true\ntakeover: " + socket + "\nlisteners:\n  - {name: syslog, address: " + address + ", shards: 2, steer: hash, output: " + output + "}\n" + more
@@ -115,7 +115,7 @@ func TestAStandbyReloads(t *testing.T) {
 	s.send(1000, 0)
 	eventually(t, "all is delivered", func() bool { return p.total().Delivered == 1000 })
 
-	other := serving(t, ordinary, "--listen", freeUDP(t), "--output", "discard")
+	other := serving(t, ordinary, "--listen", freePort(t), "--output", "discard")
 	shared := other.status().Listeners[0].Address
 	for _, wrong := range []struct{ output, more, words string }{
 		{"file:/nonexistent/folder/x", "", "no such file or directory"},
@@ -149,7 +149,7 @@ func TestAStandbyWithoutAPath(t *testing.T) {
 		t.Fatal(err)
 	}
 	os.Chmod(dir, 0o777)
-	address := freeUDP(t)
+	address := freePort(t)
 	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "discard"}
 	p := serving(t, ordinary, args...)
 	standby := p.startStandby(args...)
@@ -184,7 +184,7 @@ func TestAStandbyWithoutAPath(t *testing.T) {
 // wakes up: what it had read is not lost.
 func TestAStoppedProcessOutlivesItsReplacement(t *testing.T) {
 	dir := publicDir(t)
-	file, address := filepath.Join(dir, "records.json"), freeUDP(t)
+	file, address := filepath.Join(dir, "records.json"), freePort(t)
 	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file, "--standby-after", "2s"}
 	p := serving(t, ordinary, args...)
 	queue := [2]*process{p.startStandby(args...), p.startStandby(args...)}
@@ -244,7 +244,7 @@ func TestAStandbyStays(t *testing.T) {
 // A process that hands over while its output takes nothing hears signals all the
 // same, and gives up what the output has not taken.
 func TestAHandoverThatWaitsForTheOutput(t *testing.T) {
-	pipe, address := unreadPipe(t), freeUDP(t)
+	pipe, address := unreadPipe(t), freePort(t)
 	args := []string{"--listen", address, "--protocol", "raw", "--shards", "2", "--steer", "hash", "--drain-timeout", "300ms", "--standby-after", "10s",
 		"--takeover", filepath.Join(publicDir(t), "takeover.sock"), "--output", "file:" + pipe}
 	p := serving(t, ordinary, args...)

@@ -20,7 +20,7 @@ func (p *process) succeeding(args ...string) *process {
 	next := launch(p.t, ordinary, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
 	next.http = p.http
 	eventually(p.t, "it has taken over", func() bool {
-		return strings.Contains(next.logs.String(), `"message":"took over`) || strings.Contains(next.logs.String(), "udpshard: error:")
+		return next.says(`"message":"took over`) || next.says("udpshard: error:")
 	})
 	return next
 }
@@ -60,7 +60,7 @@ func goOn(t *testing.T, before, after map[string]float64) {
 // order in which its sender sent it, and no count goes back.
 func TestUpgradesLoseNothing(t *testing.T) {
 	dir := publicDir(t)
-	file, address := filepath.Join(dir, "records.json"), freeUDP(t)
+	file, address := filepath.Join(dir, "records.json"), freePort(t)
 	// With the kernel's hash: a machine that is busy with other tests is no
 	// reason to move flows.
 	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file}
@@ -84,7 +84,7 @@ func TestUpgradesLoseNothing(t *testing.T) {
 	}
 	r := report()
 	kernel := p.total().Dropped.Kernel
-	if kernel > 0 && !strings.Contains(p.logs.String(), "smaller than asked") {
+	if kernel > 0 && !p.says("smaller than asked") {
 		t.Errorf("%d were dropped by the kernel", kernel)
 	}
 	if all := r.Records.Total; all.Lost != kernel || all.Doubled > 0 || all.Reordered > 0 || all.Arrived+kernel != r.Sent {
@@ -101,7 +101,7 @@ func TestUpgradesLoseNothing(t *testing.T) {
 // Growing and shrinking across upgrades loses nothing either.
 func TestUpgradesWithOtherNumbersOfShards(t *testing.T) {
 	dir := publicDir(t)
-	file, address := filepath.Join(dir, "records.json"), freeUDP(t)
+	file, address := filepath.Join(dir, "records.json"), freePort(t)
 	args := func(shards int) []string {
 		return []string{"--listen", address, "--shards", strconv.Itoa(shards), "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file}
 	}
@@ -132,7 +132,7 @@ func TestUpgradesWithOtherNumbersOfShards(t *testing.T) {
 // has not met it.
 func TestASuccessorThatFails(t *testing.T) {
 	dir := publicDir(t)
-	file, address, socket := filepath.Join(dir, "records.json"), freeUDP(t), filepath.Join(dir, "takeover.sock")
+	file, address, socket := filepath.Join(dir, "records.json"), freePort(t), filepath.Join(dir, "takeover.sock")
 	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", socket, "--output", "file:" + file}
 	p := serving(t, ordinary, args...)
 	report := sendingTo(t, address, "--rate", "80000", "--duration", "9s", "--flows", "16", "--verify", file)
@@ -206,7 +206,7 @@ func TestASuccessorThatFails(t *testing.T) {
 // write what it had read: the successor has all it needs to go on.
 func TestTheOneBeforeDiesAsItHandsOver(t *testing.T) {
 	dir := publicDir(t)
-	pipe, file, address := filepath.Join(dir, "pipe"), filepath.Join(dir, "records.json"), freeUDP(t)
+	pipe, file, address := filepath.Join(dir, "pipe"), filepath.Join(dir, "records.json"), freePort(t)
 	if err := syscall.Mkfifo(pipe, 0o666); err != nil {
 		t.Fatal(err)
 	}

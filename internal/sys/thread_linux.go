@@ -3,8 +3,9 @@ package sys
 import (
 	"time"
 
-	"golang.org/x/sys/unix"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // ThreadCPU returns the CPU time, user and system, that a thread of this
