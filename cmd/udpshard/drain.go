@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"time"
 
@@ -119,23 +118,4 @@ func (e replacedError) Hint() string {
 // watchSecond makes the next signal end the process at once.
 func (s *server) watchSecond(again <-chan os.Signal) {
 	s.second.Do(func() { go exitOnSecond(again, nil) })
-}
-
-// exitOnSecond ends the process at the next signal. One that comes at once
-// is the same request: timeout(1) and others signal the child and its group. It
-// returns when it is over without one.
-func exitOnSecond(again <-chan os.Signal, over <-chan struct{}) {
-	const same = 100 * time.Millisecond
-	for first := time.Now(); ; {
-		select {
-		case <-again:
-		case <-over:
-			return
-		}
-		if time.Since(first) > same {
-			go fmt.Fprintln(os.Stderr, "udpshard: error: second signal: exit without draining")
-			time.Sleep(same / 10) // for a standard error that takes it; one that is full keeps nobody
-			os.Exit(exitFailed)
-		}
-	}
 }

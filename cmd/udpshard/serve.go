@@ -5,15 +5,12 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
-	"os/signal"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/output"
@@ -47,9 +44,6 @@ reopens output files, and keeps every socket.`,
 	return cmd
 }
 
-// signals are those that serve listens to.
-type signals struct{ stop, reload chan os.Signal }
-
 // server is a running serve.
 type server struct {
 	flags   *flags
@@ -77,21 +71,15 @@ type server struct {
 }
 
 func serve(f *flags, c *config, stderr io.Writer) error {
-	// Signals first: whoever sees a socket may already send one. A queue for
-	// each kind: what does not fit is dropped, and a second SIGHUP that waits
-	// would do nothing new.
-	signals := signals{stop: make(chan os.Signal, 2), reload: make(chan os.Signal, 1)}
-	signal.Notify(signals.stop, unix.SIGTERM, unix.SIGINT)
-	signal.Notify(signals.reload, unix.SIGHUP)
-	defer signal.Stop(signals.stop)
-	defer signal.Stop(signals.reload)
-	signal.Ignore(unix.SIGPIPE) // a broken pipe is an error of the write, told like others
+	signals, done := listenForSignals() // first: whoever sees a socket may already send one
+	defer done()
 
 	logs := logWriter(stderr)
 	defer closeLog(logs)
 	log := newLogger(logs, isTerminal(stderr), c.logFormat)
 	setLevel(c.logLevel)
-	s, err := started(f, c, openService(log), signals)
+	next := candidate{flags: f, config: c, service: openService(log), signals: signals}
+	s, err := next.elect()
 	if s == nil {
 		return err
 	}
