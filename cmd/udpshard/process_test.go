@@ -4,11 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -182,6 +179,17 @@ func (p *process) total() metrics.Reading {
 	return metrics.Sum(readings)
 }
 
+// settled adds up the shards when nothing is on its way: what is in a file may be
+// counted a moment later.
+func (p *process) settled() (total metrics.Reading) {
+	p.t.Helper()
+	eventually(p.t, "nothing is on its way", func() bool {
+		total = p.total()
+		return total.InFlight == 0 && total.QueueBytes == 0
+	})
+	return total
+}
+
 // finalLedger adds up the shards' last log lines.
 func (p *process) finalLedger() (received, delivered, kernel, lost uint64) {
 	scanner := bufio.NewScanner(bytes.NewBufferString(p.logs.String()))
@@ -211,37 +219,6 @@ func eventually(t *testing.T, what string, condition func() bool) {
 			t.Fatalf("timed out waiting until %s", what)
 		}
 	}
-}
-
-// given are the ports that freePort has returned.
-var given sync.Map
-
-// freePort returns an address on loopback whose port nobody has, neither for UDP
-// nor for TCP. No other test gets it, nor is it an ephemeral port, which anybody's
-// connection could take before it is used.
-func freePort(t *testing.T) string {
-	t.Helper()
-	const first, beyond = 10_000, 32_768
-	var errs []error
-	for range 100 {
-		port := first + rand.N(beyond-first)
-		if _, taken := given.LoadOrStore(port, true); taken {
-			continue
-		}
-		everywhere := fmt.Sprintf(":%d", port)
-		c, err := net.ListenPacket("udp", everywhere)
-		if err == nil {
-			c.Close()
-			var l net.Listener
-			if l, err = net.Listen("tcp", everywhere); err == nil {
-				l.Close()
-				return fmt.Sprintf("127.0.0.1:%d", port)
-			}
-		}
-		errs = append(errs, err)
-	}
-	t.Fatal(errors.Join(errs...))
-	return ""
 }
 
 func lines(t *testing.T, path string, each func(line []byte)) int {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -16,7 +15,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -329,42 +327,6 @@ func socketsOf(pid int, kind string) (held []string, err error) {
 	}
 	slices.Sort(held)
 	return held, err
-}
-
-// ports keeps scripts that run at the same time from taking one port twice.
-var ports struct {
-	sync.Mutex
-	taken [65536]bool
-}
-
-// scriptFreePort looks below the ports that the kernel gives to whoever asks
-// for any (ip_local_port_range, 32768 and up): between its look and the
-// program's start nobody else gets one from there.
-func scriptFreePort(ts *testscript.TestScript, args []string) {
-	for _, name := range args {
-		wait(ts, "a free port", func() error {
-			port := 10_000 + rand.IntN(22_000)
-			ports.Lock()
-			defer ports.Unlock()
-			if ports.taken[port] {
-				return errors.New("taken by another script")
-			}
-			ports.taken[port] = true
-			address := net.JoinHostPort("", strconv.Itoa(port))
-			tcp, err := net.Listen("tcp", address)
-			if err != nil {
-				return err
-			}
-			defer tcp.Close()
-			udp, err := net.ListenPacket("udp", address)
-			if err != nil {
-				return err
-			}
-			defer udp.Close()
-			ts.Setenv(name, strconv.Itoa(port))
-			return nil
-		})
-	}
 }
 
 func scriptExpand(ts *testscript.TestScript, args []string) {

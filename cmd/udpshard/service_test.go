@@ -132,11 +132,11 @@ func (u *managed) passed() systemd.Kept {
 	return k
 }
 
-// load sends for so many seconds, and returns once some of it is read.
-func (u *managed) load(p *process, duration string) (report func() sendReport) {
+// load returns once some of it is read.
+func (u *managed) load(p *process) (report func() sendReport) {
 	u.t.Helper()
 	before := p.total().Received
-	report = sendingTo(u.t, u.address, "--rate", "80000", "--duration", duration, "--flows", "16", "--verify", u.file)
+	report = sendingTo(u.t, u.address, "--rate", "80000", "--flows", "16", "--verify", u.file)
 	eventually(u.t, "there is load", func() bool { return p.total().Received > before+10_000 })
 	return report
 }
@@ -145,7 +145,7 @@ func (u *managed) load(p *process, duration string) (report func() sendReport) {
 // by the kernel where it has little room.
 func (u *managed) account(p *process, r sendReport, ordered bool) {
 	u.t.Helper()
-	all, total := r.Records.Total, p.total()
+	all, total := r.Records.Total, p.settled()
 	lost, kernel := total.Dropped.LostInCrash, total.Dropped.Kernel
 	if kernel > 0 && !p.says("smaller than asked") {
 		u.t.Errorf("%d were dropped by the kernel", kernel)
@@ -210,7 +210,7 @@ func TestAServiceThatIsKilledGoesOn(t *testing.T) {
 				args = append(args, "--takeover", filepath.Join(u.dir, "takeover.sock"))
 			}
 			p := u.start(args...)
-			report := u.load(p, "3s")
+			report := u.load(p)
 			for range 3 {
 				before := p.total()
 				p.cmd.Process.Kill()
@@ -235,7 +235,7 @@ func TestAServiceThatIsKilledGoesOn(t *testing.T) {
 func TestAServiceThatIsKilledAsItStartsGoesOn(t *testing.T) {
 	u := newManaged(t)
 	p := u.start("--shards", "2")
-	report := u.load(p, "4s")
+	report := u.load(p)
 	for i := range 12 {
 		before := p.total()
 		p.cmd.Process.Kill()
@@ -264,7 +264,7 @@ func TestAServiceThatIsKilledAsItStartsGoesOn(t *testing.T) {
 func TestAServiceThatIsRestartedLosesNothing(t *testing.T) {
 	u := newManaged(t)
 	p := u.start("--shards", "2")
-	report := u.load(p, "4s")
+	report := u.load(p)
 	for range 5 {
 		before := p.total()
 		if code := p.terminate(); code != 0 {
@@ -309,7 +309,7 @@ func TestAServiceIsRestartedUnderOverload(t *testing.T) {
 	}()
 	args := []string{"--shards", "1", "--drain-timeout", "2s"}
 	p := u.start(args...)
-	report := sendingTo(t, u.address, "--rate", "80000", "--duration", "5s", "--flows", "16")
+	report := sendingTo(t, u.address, "--rate", "80000", "--flows", "16")
 	for range 2 {
 		dropped := p.total().Dropped.Kernel
 		eventually(t, "the queue is full", func() bool { return p.total().Dropped.Kernel > dropped })
@@ -335,7 +335,7 @@ func TestAServiceIsRestartedUnderOverload(t *testing.T) {
 func TestAServiceIsRestartedWithOtherNumbersOfShards(t *testing.T) {
 	u := newManaged(t)
 	p := u.start("--shards", "2")
-	report := u.load(p, "3s")
+	report := u.load(p)
 	for i, shards := range []int{4, 1, 3, 2} {
 		before := p.total()
 		if i%2 == 0 {
@@ -661,12 +661,13 @@ func TestAServiceStandsBy(t *testing.T) {
 		i := slices.IndexFunc(said, isReloading)
 		return i >= 0 && slices.ContainsFunc(said[i:], func(text string) bool { return strings.HasPrefix(text, "READY=1") })
 	})
-	report := sendingTo(t, u.address, "--rate", "80000", "--duration", "3s", "--flows", "16", "--verify", u.file)
+	report := sendingTo(t, u.address, "--rate", "80000", "--flows", "16", "--verify", u.file)
 	eventually(t, "there is load", func() bool { return active.total().Received > 10_000 })
 	active.cmd.Process.Kill()
 	active.wait()
 	eventually(t, "it serves", u.says(p, "STATUS=serving 1 listeners with 2 shards"))
 	u.wantHeld(2)
+	p.reads()
 	u.account(p, report(), true)
 
 	// It is a service like others from then on.
@@ -703,7 +704,7 @@ func TestAServiceIsUpgradedByHand(t *testing.T) {
 	if own, err := os.ReadFile("/proc/self/cgroup"); err != nil || len(own) == 0 {
 		t.Skip("needs /proc/self/cgroup (CONFIG_CGROUPS)")
 	}
-	report := u.load(p, "3s")
+	report := u.load(p)
 	for range 5 {
 		before := p.total()
 		next := launch(t, func(cmd *exec.Cmd) {

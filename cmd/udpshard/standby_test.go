@@ -23,10 +23,15 @@ import (
 )
 
 // startStandby starts `serve --standby` with a process's HTTP address, and
-// returns once it waits.
+// returns once it waits. Without another --standby-after it has the patience that
+// a busy machine asks for.
 func (p *process) startStandby(args ...string) *process {
 	p.t.Helper()
-	next := launch(p.t, ordinary, append([]string{"serve", "--standby", "--http", p.http, "--log-format", "json"}, args...)...)
+	args = append([]string{"serve", "--standby", "--http", p.http, "--log-format", "json"}, args...)
+	if !slices.Contains(args, "--standby-after") {
+		args = append(args, "--standby-after", "2s")
+	}
+	next := launch(p.t, ordinary, args...)
 	next.http = p.http
 	eventually(p.t, "it stands by", func() bool { return next.says("standing by") })
 	return next
@@ -54,7 +59,8 @@ func (p *process) reads() {
 }
 
 // halt stops it, and returns when none of its threads runs any more: one that
-// does could take a datagram along.
+// does could take a datagram along. Where it was busy elsewhere for too long it may
+// have left for a standby.
 func (p *process) halt() {
 	p.t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
@@ -63,9 +69,9 @@ func (p *process) halt() {
 	tasks := fmt.Sprintf("/proc/%d/task/*/stat", p.cmd.Process.Pid)
 	eventually(p.t, "it has stopped", func() bool {
 		files, _ := filepath.Glob(tasks)
-		return len(files) > 0 && !slices.ContainsFunc(files, func(file string) bool {
+		return !slices.ContainsFunc(files, func(file string) bool {
 			stat, _ := os.ReadFile(file)
-			return !bytes.Contains(stat, []byte(") T "))
+			return !bytes.Contains(stat, []byte(") T ")) && !bytes.Contains(stat, []byte(") Z "))
 		})
 	})
 }
@@ -99,14 +105,14 @@ func waitsForCPU(t *testing.T) func() time.Duration {
 // Ten times a process is killed at a random moment, under load, and a standby
 // goes on: what is lost is counted, to the datagram.
 func TestAKilledProcessIsReplaced(t *testing.T) {
-	const within = 100 * time.Millisecond // from the kill until the standby reads
+	const within = 100 * time.Millisecond // from the death until the standby reads
 	dir := publicDir(t)
 	file, address := filepath.Join(dir, "records.json"), freePort(t)
 	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"),
 		"--output", "file:" + file, "--standby-after", "10s"}
 	p := serving(t, ordinary, args...)
 	next := p.startStandby(args...)
-	report := sendingTo(t, address, "--rate", "80000", "--duration", "9s", "--flows", "16", "--verify", file)
+	report := sendingTo(t, address, "--rate", "80000", "--flows", "16", "--verify", file)
 	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
 	waited := waitsForCPU(t)
 	for range 10 {
@@ -117,25 +123,26 @@ func TestAKilledProcessIsReplaced(t *testing.T) {
 		if err := p.cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		for !next.says(`"message":"took over`) {
-			if time.Since(began) > 10*time.Second {
-				t.Fatal("the standby does not take over")
-			}
-			time.Sleep(100 * time.Microsecond)
+		died := make(chan time.Time, 1)
+		go func() {
+			p.wait()
+			died <- time.Now()
+		}()
+		eventually(t, "the standby takes over", func() bool { return next.says(`"message":"took over`) })
+		now, others := time.Now(), waited()-waitedBefore
+		// Its threads die on the CPUs that they are pinned to: where others have these, the kernel's
+		// part takes long, and nobody can know before.
+		death := <-died
+		t.Logf("active again %s after the kill, and %s after its death; others had the CPUs for %s", now.Sub(began), now.Sub(death), others)
+		if now.Sub(death)-others > within {
+			t.Errorf("active again %s after the death of the one before, of which others had the CPUs for %s", now.Sub(death), others)
 		}
-		took, others := time.Since(began), waited()-waitedBefore
-		t.Logf("active again after %s, of which others had the CPUs for %s", took, others)
-		if took-others > within || took > time.Second {
-			t.Errorf("active again after %s, of which others had the CPUs for %s", took, others)
-		}
-		p.wait()
 		p = next
 		goOn(t, before, counters(t, p.http))
 		next = p.startStandby(args...)
 		p.reads()
 	}
-	r := report()
-	total := p.total()
+	r, total := report(), p.settled()
 	if kernel := total.Dropped.Kernel; kernel > 0 && !p.says("smaller than asked") {
 		t.Errorf("%d were dropped by the kernel", kernel)
 	}
@@ -160,7 +167,7 @@ func TestAStandbyDiesAtOnce(t *testing.T) {
 	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"),
 		"--output", "file:" + file, "--standby-after", "10s"}
 	p := serving(t, ordinary, args...)
-	report := sendingTo(t, address, "--rate", "80000", "--duration", "5s", "--flows", "16", "--verify", file)
+	report := sendingTo(t, address, "--rate", "80000", "--flows", "16", "--verify", file)
 	for range 5 {
 		queue := [2]*process{p.startStandby(args...), p.startStandby(args...)}
 		p.reads()
@@ -178,7 +185,7 @@ func TestAStandbyDiesAtOnce(t *testing.T) {
 		p.reads()
 	}
 	// What the one had read that nobody met is in the file, or gone with it.
-	r, total := report(), p.total()
+	r, total := report(), p.settled()
 	if all := r.Records.Total; all.Doubled > 0 || all.Reordered > 0 || all.Arrived < total.Delivered || total.Received+total.Dropped.Kernel > r.Sent || total.Dropped.Kernel > 0 && !p.says("smaller than asked") {
 		t.Errorf("%+v of %d sent; %+v", all, r.Sent, total)
 	}
@@ -198,7 +205,7 @@ func TestAStandbyDiesAtOnce(t *testing.T) {
 func TestAStoppedProcessIsReplaced(t *testing.T) {
 	const questions, batch = 200, 64
 	dir, address := publicDir(t), freePort(t)
-	args := []string{"--listen", address, "--shards", "2", "--protocol", "echo", "--takeover", filepath.Join(dir, "takeover.sock")}
+	args := []string{"--listen", address, "--shards", "2", "--protocol", "echo", "--takeover", filepath.Join(dir, "takeover.sock"), "--standby-after", "250ms"}
 	p := serving(t, ordinary, args...)
 	next := p.startStandby(args...)
 	ask := func(n int) error { // from a source port of its own
@@ -402,14 +409,14 @@ func TestAStoppedProcessIsKilled(t *testing.T) {
 	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file}
 	p := serving(t, ordinary, args...)
 	next := p.startStandby(args...)
-	report := sendingTo(t, address, "--rate", "80000", "--duration", "3s", "--flows", "16", "--verify", file)
+	report := sendingTo(t, address, "--rate", "80000", "--flows", "16", "--verify", file)
 	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
 	p.halt()
 	eventually(t, "it is replaced", func() bool { return next.says(`"message":"took over`) })
 	p.cmd.Process.Kill()
 	p.wait()
 	eventually(t, "its account is settled", func() bool { return next.says("was replaced has ended") })
-	r, total := report(), next.total()
+	r, total := report(), next.settled()
 	if all := r.Records.Total; all.Arrived+total.Dropped.LostInCrash+total.Dropped.Kernel != r.Sent || all.Doubled > 0 || total.Delivered != all.Arrived {
 		t.Errorf("%+v of %d sent; %+v", all, r.Sent, total)
 	}
@@ -426,7 +433,7 @@ func TestStandbysQueueUp(t *testing.T) {
 	for range 4 {
 		queue = append(queue, p.startStandby(args...))
 	}
-	report := sendingTo(t, address, "--rate", "80000", "--duration", "5s", "--flows", "16", "--verify", file)
+	report := sendingTo(t, address, "--rate", "80000", "--flows", "16", "--verify", file)
 	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGKILL} {
 		active := 0
@@ -474,9 +481,8 @@ func TestStandbysQueueUp(t *testing.T) {
 			})
 		}
 	}
-	r := report()
 	last := queue[0]
-	total := last.total()
+	r, total := report(), last.settled()
 	if all := r.Records.Total; all.Arrived+total.Dropped.LostInCrash+total.Dropped.Kernel != r.Sent || all.Doubled > 0 {
 		t.Errorf("%+v of %d sent; %+v", all, r.Sent, total)
 	}
