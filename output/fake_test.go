@@ -147,7 +147,8 @@ type rig struct {
 	page   *metrics.Shard
 	stream Stream
 	events events
-	number int // of the next record
+	record func(number int) string
+	number int // of the next one
 }
 
 const fakeName = "/fake"
@@ -155,7 +156,7 @@ const fakeName = "/fake"
 // newRig starts a writer of target; tune, which may be nil, is called before.
 func newRig(t *testing.T, target target, tune func(*writer)) *rig {
 	t.Helper()
-	r := &rig{target: target, page: metrics.NewShard(0, 0)}
+	r := &rig{target: target, page: metrics.NewShard(0, 0), record: record}
 	r.set = NewSet(r.events.report)
 	w := newWriter(r.set, fakeName, target)
 	if tune != nil {
@@ -186,7 +187,7 @@ func record(number int) string {
 func (r *rig) put(count int) {
 	for range count {
 		r.page.Received.Add(1)
-		r.stream.Commit(append(r.stream.Buffer(), record(r.number)...))
+		r.stream.Commit(append(r.stream.Buffer(), r.record(r.number)...))
 		r.number++
 	}
 }

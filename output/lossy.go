@@ -14,6 +14,7 @@ const lossyBuffers = 8
 type lossy struct {
 	*stream
 	spare   []*buffer     // that came back, and wait to be used again
+	last    *buffer       // that was handed over last; nil: none was
 	scratch []byte        // where records go that are dropped
 	dropped atomic.Uint64 // records, beside the page's count, which has those that were given up too
 	behind  atomic.Bool   // it has dropped some, and handed nothing over since
@@ -64,8 +65,10 @@ func (s *lossy) Commit(buf []byte) {
 	}
 }
 
-// Flush implements packet.Sink. Where the writer's queue is full, what it would
-// hand over is dropped: a buffer that is kept might be kept for ever.
+// Flush implements packet.Sink. While the writer is behind it adds to what waits
+// there, so that the queue holds as much, whatever the number of flushes. Where the
+// writer's queue is full, what it would hand over is dropped: a buffer that is kept
+// might be kept for ever.
 func (s *lossy) Flush() {
 	if s.filled == nil || s.filled.records == 0 {
 		return
@@ -76,9 +79,14 @@ func (s *lossy) Flush() {
 		return
 	default:
 	}
+	if s.last.add(s.filled) {
+		s.filled.reset()
+		return
+	}
+	s.filled.open(true)
 	select {
 	case s.writer.full <- s.filled:
-		s.filled = nil
+		s.last, s.filled = s.filled, nil
 		if s.behind.Load() {
 			s.behind.Store(false)
 		}

@@ -18,15 +18,28 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// newLossyRig is newRig with a stream that does not wait.
+// longRecord is so long that the buffer with ten of them has no room for ten more.
+func longRecord(number int) string {
+	return strings.TrimSuffix(record(number), "\n") + strings.Repeat(" ", flushSize/20) + "\n"
+}
+
+func longRecords(from, to int) string {
+	var b strings.Builder
+	for i := from; i < to; i++ {
+		b.WriteString(longRecord(i))
+	}
+	return b.String()
+}
+
+// newLossyRig is newRig with a stream that does not wait, and long records.
 func newLossyRig(t *testing.T, target target, tune func(*writer)) *rig {
 	t.Helper()
 	r := newRig(t, target, tune)
-	s, err := r.set.OpenLossy("file:"+fakeName, 0, r.page, 1<<10)
+	s, err := r.set.OpenLossy("file:"+fakeName, 0, r.page, flushSize/10)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.stream = s
+	r.stream, r.record = s, longRecord
 	return r
 }
 
@@ -68,7 +81,26 @@ func TestALossyStreamDropsAndTakesUpAgain(t *testing.T) {
 		r.flush(5)
 		r.close(t) // dropped is not late
 		r.counts(t, held+perBuffer+5, 1002, 0)
-		same(t, "the target", f.text(), records(0, held)+records(first, first+perBuffer)+records(again, again+5))
+		same(t, "the target", f.text(), longRecords(0, held)+longRecords(first, first+perBuffer)+longRecords(again, again+5))
+	})
+}
+
+// However often it is flushed, it holds as much.
+func TestALossyStreamOfFewRecordsAFlush(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f, release := newFake(t), make(chan struct{})
+		f.seen = func() { <-release }
+		r := newLossyRig(t, f, nil)
+		r.record = record
+		const flushes = 50 * lossyBuffers
+		for range flushes {
+			r.flush(2)
+		}
+		r.counts(t, 0, 0, 2*flushes)
+		close(release)
+		r.close(t)
+		r.counts(t, 2*flushes, 0, 0)
+		same(t, "the target", f.text(), records(0, 2*flushes))
 	})
 }
 
@@ -105,23 +137,23 @@ func TestALossyStreamWithoutRoomInTheQueue(t *testing.T) {
 		synctest.Wait() // one is being written
 		r.flush(10)     // and one waits
 		r.flush(10)
-		r.put(3)
-		r.counts(t, 0, 10, 23)
+		r.put(11)
+		r.counts(t, 0, 10, 31)
 		r.stream.Flush()
-		r.counts(t, 0, 13, 20)
+		r.counts(t, 0, 21, 20)
 		close(release)
 		synctest.Wait()
 		r.flush(10)
 		r.close(t)
-		r.counts(t, 30, 13, 0)
-		same(t, "the target", f.text(), records(0, 20)+records(33, 43))
+		r.counts(t, 30, 21, 0)
+		same(t, "the target", f.text(), longRecords(0, 20)+longRecords(41, 51))
 	})
 }
 
 // A destination that fails, and works again, costs what buffers don't hold.
 func TestALossyStreamAndADestinationThatFails(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		f := newFake(t, step{len(records(0, 3)) + 4, unix.ENOSPC})
+		f := newFake(t, step{len(longRecords(0, 3)) + 4, unix.ENOSPC})
 		for range 5 {
 			f.steps = append(f.steps, step{0, unix.ENOSPC})
 		}
@@ -139,7 +171,7 @@ func TestALossyStreamAndADestinationThatFails(t *testing.T) {
 		r.flush(10)
 		r.close(t)
 		r.counts(t, held+10, 50, 0)
-		same(t, "the target", f.text(), records(0, held)+records(held+50, held+60))
+		same(t, "the target", f.text(), longRecords(0, held)+longRecords(held+50, held+60))
 	})
 }
 
@@ -316,14 +348,18 @@ func TestALossyStreamBesideOneThatWaits(t *testing.T) {
 	})
 }
 
-// hiccups is a file that keeps whoever writes waiting now and then.
+// hiccups is a file that keeps whoever writes waiting now and then, and for the
+// first time until something happens.
 type hiccups struct {
 	*file
+	first  <-chan struct{}
 	writes int
 }
 
 func (h *hiccups) write(data []byte) (int, error) {
-	if h.writes++; h.writes%3 == 0 {
+	if h.writes++; h.writes == 1 {
+		<-h.first
+	} else if h.writes%3 == 0 {
 		time.Sleep(2 * time.Millisecond)
 	}
 	return h.file.write(data)
@@ -338,8 +374,11 @@ func TestLossyLedgerUnderLoad(t *testing.T) {
 	if _, err := f.reopen(0); err != nil {
 		t.Fatal(err)
 	}
-	r := newRig(t, &hiccups{file: f}, nil)
+	dropped := make(chan struct{})
+	drop := sync.OnceFunc(func() { close(dropped) })
+	r := newRig(t, &hiccups{file: f, first: dropped}, nil)
 	pages := make([]*metrics.Shard, shards)
+	text := func(shard, n int) string { return fmt.Sprintf("%d %d %s\n", shard, n, strings.Repeat("x", n%800)) }
 	var writers, reader sync.WaitGroup
 	for i := range pages {
 		pages[i] = metrics.NewShard(i, 0)
@@ -350,9 +389,12 @@ func TestLossyLedgerUnderLoad(t *testing.T) {
 		writers.Go(func() {
 			for n := range perShard {
 				pages[i].Received.Add(1)
-				s.Commit(fmt.Appendf(s.Buffer(), "%d %d %s\n", i, n, strings.Repeat("x", n%200)))
+				s.Commit(append(s.Buffer(), text(i, n)...))
 				if n%20 == i {
 					s.Flush()
+				}
+				if pages[i].OutputLost.Load() > 0 {
+					drop()
 				}
 			}
 			s.Flush()
@@ -379,12 +421,11 @@ func TestLossyLedgerUnderLoad(t *testing.T) {
 	r.close(t)
 	close(done)
 	reader.Wait()
-	text := content(t, path)
 	next := make([]int, shards)
 	kept := make([]uint64, shards)
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(content(t, path)) {
 		var i, n int
-		if _, err := fmt.Sscanf(line, "%d %d", &i, &n); err != nil || line != fmt.Sprintf("%d %d %s\n", i, n, strings.Repeat("x", n%200)) {
+		if _, err := fmt.Sscanf(line, "%d %d", &i, &n); err != nil || line != text(i, n) {
 			t.Fatalf("torn: %q", line)
 		}
 		if n < next[i] {

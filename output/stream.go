@@ -1,6 +1,7 @@
 package output
 
 import (
+	"sync"
 	"time"
 
 	"github.com/udpshard/udpshard/metrics"
@@ -30,6 +31,31 @@ type buffer struct {
 	data    []byte
 	records int
 	home    *stream
+
+	mu      sync.Mutex
+	waiting bool // for the writer, and may be added to meanwhile
+}
+
+// open says whether a buffer may be added to from now on.
+func (b *buffer) open(waiting bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.waiting = waiting
+}
+
+// add adds what another one has, if this one is open and has room for it.
+func (b *buffer) add(more *buffer) bool {
+	if b == nil {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.waiting || len(b.data)+len(more.data) > flushSize {
+		return false
+	}
+	b.data = append(b.data, more.data...)
+	b.records += more.records
+	return true
 }
 
 // stream hands buffers to a writer and gets them back.

@@ -74,6 +74,7 @@ func (w *writer) run() {
 				}
 				return
 			}
+			b.open(false)
 			w.hold(b)
 			w.write(b)
 			w.hold(nil)
