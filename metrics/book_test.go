@@ -334,7 +334,7 @@ func FuzzBook(f *testing.F) {
 				s.Journal("/x")
 			}
 		}
-		estate := heir.Inherit(b)
+		estate := heir.Inherit(b, nil)
 		estate.Follow()
 		_ = estate.Surplus(&fakeSocket{cookie: 1})
 		if _, err := estate.Settle(func(w Write) (int, error) {

@@ -8,7 +8,7 @@ import (
 )
 
 // Estate is what a process leaves to its successor: the totals in its book go
-// on in the successor's, by the names of listeners. Shard i continues shard i;
+// on in the successor's, by the names of listeners, see Inherit. Shard i continues shard i;
 // where there are fewer now, what is left over is added to the shard with that
 // index modulo their number, so that no sum of a listener goes back; where
 // there are more, the new ones begin at 0. A listener that there no longer is
@@ -35,13 +35,15 @@ type heir struct {
 }
 
 // Inherit begins to continue the totals of old in b, and takes what there is.
+// renamed says which listeners of old are called otherwise in b, and may be nil;
+// one that is called "" there ends, though b has one of its name.
 // The shards of b have their sockets by then (Shard.Attach). Neither book may
 // be closed before Settle.
-func (b *Book) Inherit(old *Book) *Estate {
-	e := &Estate{old: old, tallies: b.tallyHeirs(old)}
+func (b *Book) Inherit(old *Book, renamed map[string]string) *Estate {
+	e := &Estate{old: old, tallies: b.tallyHeirs(old, renamed)}
 	for i := range old.rows {
 		name := old.rows[i].text()
-		first, shards, ok := b.find(name)
+		first, shards, ok := b.find(nameIn(renamed, name))
 		for index := range int(old.rows[i].shards) {
 			h := heir{name: fmt.Sprintf("listener %s shard %d", name, index)}
 			was := old.counters(len(e.heirs))
@@ -57,6 +59,13 @@ func (b *Book) Inherit(old *Book) *Estate {
 	}
 	e.Follow()
 	return e
+}
+
+func nameIn(renamed map[string]string, name string) string {
+	if now, ok := renamed[name]; ok {
+		return now
+	}
+	return name
 }
 
 // keeper returns which of a listener's pages has a socket, nil if none has.

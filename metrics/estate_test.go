@@ -24,6 +24,34 @@ func attach(t *testing.T, b *Book, sockets ...*fakeSocket) []*Shard {
 	return pages
 }
 
+// A listener that has another name goes on under that, with its very sockets.
+func TestAListenerIsRenamed(t *testing.T) {
+	old, heir := newBook(t, Layout{"a", 1, 1, 1}, Layout{"b", 1, 1, 1}, Layout{"c", 1, 1, 1}), newBook(t, Layout{"b", 1, 1, 1}, Layout{"a", 1, 1, 1})
+	sockets := []*fakeSocket{{cookie: 1, dropped: 10}, {cookie: 2, dropped: 20}, {cookie: 3, dropped: 30}}
+	for i, l := range old.Listeners() {
+		l.Shards[0].Attach(sockets[i])
+		l.Shards[0].Received.Add(100 * uint64(i+1))
+		l.Shards[0].Read()
+		old.SharedTallies(l.Name)[0].Store(uint64(i + 1))
+	}
+	b, a := heir.Listeners()[0].Shards[0], heir.Listeners()[1].Shards[0]
+	b.Attach(sockets[0])
+	a.Attach(sockets[2])
+	if _, err := heir.Inherit(old, map[string]string{"a": "b", "b": "", "c": "a"}).Settle(none); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		page             *Shard
+		received, kernel uint64
+		tally            uint64
+	}{"b": {b, 100, 10, 1}, "a": {a, 300, 30, 3}} {
+		if got := c.page.Read(); got.Received != c.received || got.Dropped.Kernel != c.kernel {
+			t.Errorf("%s: %+v", name, got)
+		}
+		wantTallies(t, heir.SharedTallies(name), c.tally)
+	}
+}
+
 // Whatever a page counts goes on in the heir's.
 func TestEveryTotalIsInherited(t *testing.T) {
 	old, heir := newBook(t, Layout{"a", 1, 1, 0}), newBook(t, Layout{"a", 1, 1, 0})
@@ -43,7 +71,7 @@ func TestEveryTotalIsInherited(t *testing.T) {
 	page.Received.Add(1_000_000)
 	want := page.Read()
 	next := attach(t, heir, socket)
-	estate := heir.Inherit(old)
+	estate := heir.Inherit(old, nil)
 	if got := next[0].Read(); got != want {
 		t.Errorf("reading\n%+v, want\n%+v", got, want)
 	}
@@ -104,7 +132,7 @@ func TestInheritAsShardsChange(t *testing.T) {
 		page.Read() // a standby looks at its sockets before it is active
 		pages = append(pages, page)
 	}
-	estate := four.Inherit(two)
+	estate := four.Inherit(two, nil)
 	check := func(what string, got Reading, received, kernel uint64) {
 		t.Helper()
 		if got.Received != received || got.Dropped.Kernel != kernel || got.Received != got.Delivered+got.InFlight+got.Dropped.Received() {
@@ -143,7 +171,7 @@ func TestInheritAsShardsChange(t *testing.T) {
 	one := newBook(t, Layout{"a", 1, 1, 0})
 	last := mustShard(t, one, "a", 0)
 	last.Attach(sockets[0])
-	estate = one.Inherit(four)
+	estate = one.Inherit(four, nil)
 	for range 2 { // the second time it says nothing new
 		for _, s := range sockets { // and the kept one's are not added
 			if err := estate.Surplus(s); err != nil {
@@ -161,7 +189,7 @@ func TestInheritAsShardsChange(t *testing.T) {
 		t.Errorf("%+v, before %+v", got, want)
 	}
 	broken := errors.New("bad file descriptor")
-	if err := one.Inherit(four).Surplus(&fakeSocket{cookie: 103, err: broken}); !errors.Is(err, broken) || !strings.Contains(err.Error(), "listener a shard 3") {
+	if err := one.Inherit(four, nil).Surplus(&fakeSocket{cookie: 103, err: broken}); !errors.Is(err, broken) || !strings.Contains(err.Error(), "listener a shard 3") {
 		t.Errorf("%v", err)
 	}
 }
@@ -174,7 +202,7 @@ func TestASocketMayChangeItsShard(t *testing.T) {
 		page.Read()
 	}
 	pages := attach(t, heir, sockets[1], sockets[0])
-	estate := heir.Inherit(old)
+	estate := heir.Inherit(old, nil)
 	sockets[0].dropped++
 	for _, s := range sockets {
 		if err := estate.Surplus(s); err != nil {
@@ -236,7 +264,7 @@ func TestEveryStepOfAReceive(t *testing.T) {
 		if n := page.Uncounted(); n != step.uncounted {
 			t.Errorf("%s: %d uncounted, want %d", step.name, n, step.uncounted)
 		}
-		s, err := heir.Inherit(old).Settle(none)
+		s, err := heir.Inherit(old, nil).Settle(none)
 		if want := (Settlement{Lost: 10 + step.received, Received: step.uncounted}); s != want || err != nil {
 			t.Errorf("%s: %+v, %v, want %+v", step.name, s, err, want)
 		}
@@ -272,7 +300,7 @@ func TestEveryStepOfAWrite(t *testing.T) {
 		step.die(page, journal)
 		counted := page.Delivered.Load()
 		asked := 0
-		s, err := heir.Inherit(old).Settle(func(w Write) (int, error) {
+		s, err := heir.Inherit(old, nil).Settle(func(w Write) (int, error) {
 			if asked++; w != step.want {
 				t.Errorf("%s: asked for %+v, want %+v", step.name, w, step.want)
 			}
@@ -299,7 +327,7 @@ func TestSettleTellsWhatCouldNotBeLookedAt(t *testing.T) {
 		page.Journal([]string{"/x", "/y"}[i]).Begin(page, Write{Length: 100, Records: 10})
 	}
 	gone := errors.New("gone")
-	s, err := heir.Inherit(old).Settle(func(w Write) (int, error) {
+	s, err := heir.Inherit(old, nil).Settle(func(w Write) (int, error) {
 		if w.Path == "/x" {
 			return 2, gone
 		}
@@ -353,7 +381,7 @@ func TestReadingsWhileAnHeirFollows(t *testing.T) {
 	followed := make(chan struct{})
 	go func() {
 		defer close(followed)
-		estate := heir.Inherit(old)
+		estate := heir.Inherit(old, nil)
 		for running := true; running; {
 			select {
 			case <-done:

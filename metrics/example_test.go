@@ -30,7 +30,7 @@ func ExampleBook() {
 		log.Fatal("another one was first")
 	}
 	nothing := func(metrics.Write) (int, error) { return 0, nil } // output.Recover looks into files
-	settled, err := heir.Inherit(dead).Settle(nothing)
+	settled, err := heir.Inherit(dead, nil).Settle(nothing)
 	if err != nil {
 		log.Fatal(err)
 	}

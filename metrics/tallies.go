@@ -9,7 +9,7 @@ import (
 // Tallies are what a listener counts beside the ledger, for its protocol, which
 // says what each of them is: queries by type. A protocol that gives one another
 // meaning changes layoutVersion, or their number: they go on in a successor's book
-// where the listener of that name has as many, and else begin anew.
+// where the listener has as many, and else begin anew.
 
 // Tallies returns those of a shard: one writer, any number of readers.
 func (b *Book) Tallies(listener string, shard int) []atomic.Uint64 {
@@ -54,9 +54,9 @@ type tallyHeir struct {
 	taken []uint64 // so far
 }
 
-func (b *Book) tallyHeirs(old *Book) (heirs []tallyHeir) {
+func (b *Book) tallyHeirs(old *Book, renamed map[string]string) (heirs []tallyHeir) {
 	for i := range old.rows {
-		to := b.SharedTallies(old.rows[i].text())
+		to := b.SharedTallies(nameIn(renamed, old.rows[i].text()))
 		if n := int(old.rows[i].tallies); n > 0 && len(to) == n {
 			heirs = append(heirs, tallyHeir{i, to, make([]uint64, n)})
 		}

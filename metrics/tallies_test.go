@@ -36,7 +36,7 @@ func TestTalliesGoOn(t *testing.T) {
 	old.Tallies("other", 0)[1].Store(7)
 	old.Tallies("gone", 0)[0].Store(7)
 
-	estate := heir.Inherit(again(t, old))
+	estate := heir.Inherit(again(t, old), nil)
 	wantTallies(t, heir.SharedTallies("dns"), 111, 0, 5)
 	heir.SharedTallies("dns")[1].Add(1)
 	old.Tallies("dns", 0)[0].Store(3) // it wakes up
@@ -101,7 +101,7 @@ func TestCPUTimeGoesOn(t *testing.T) {
 		t.Errorf("%s of two threads", got)
 	}
 	now.Attach(&fakeSocket{cookie: 1, used: 10 * time.Second})
-	estate := heir.Inherit(old)
+	estate := heir.Inherit(old, nil)
 	now.Start(80)
 	if got := now.Read().CPUTime; got != 14*time.Second {
 		t.Errorf("%s of two processes", got)

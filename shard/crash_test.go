@@ -311,7 +311,7 @@ func (x *crash) settle(t *testing.T) metrics.Settlement {
 		}
 	}
 	counted := metrics.Sum(x.book.Listeners()[0].Read())
-	settlement, err := heir.Inherit(x.book).Settle(output.Recover)
+	settlement, err := heir.Inherit(x.book, nil).Settle(output.Recover)
 	if err != nil {
 		t.Error(err)
 	}

@@ -59,7 +59,7 @@ func (s *server) succeed(ctx context.Context, from *legacy) error {
 // counters. Both happen once.
 func (s *server) inherit(from *legacy) error {
 	if from.book != nil && from.estate == nil {
-		from.estate = s.book.Inherit(from.book)
+		from.estate = s.book.Inherit(from.book, s.renamed(from))
 	}
 	for _, g := range s.groups {
 		err := g.TakeOver()
@@ -71,6 +71,28 @@ func (s *server) inherit(from *legacy) error {
 		}
 	}
 	return nil
+}
+
+// renamed says what listeners of the one before are called here: what goes on is
+// known by its address.
+func (s *server) renamed(from *legacy) map[string]string {
+	names, heirs := make(map[string]string), make(map[string]bool)
+	for _, had := range from.offer.Listeners {
+		for _, l := range s.opened {
+			if oneAddress(l.address, had.Address) {
+				names[had.Name], heirs[l.name] = l.name, true
+				if l.name != had.Name {
+					s.log.Warn().Str("listener", l.name).Str("was", had.Name).Str("address", l.address).Msg("the listener has another name: its counters go on under that")
+				}
+			}
+		}
+	}
+	for _, had := range from.offer.Listeners {
+		if _, ok := names[had.Name]; !ok && heirs[had.Name] {
+			names[had.Name] = "" // the one of that name here goes on from another's
+		}
+	}
+	return names
 }
 
 // absorb reads the sockets that there are no shards for any more. It comes when

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/udpshard/udpshard/metrics"
+)
+
+// What a listener has counted stays with its address, whatever it is called: by a
+// successor whose file has them in another order, and by a standby.
+func TestRenamedListenersGoOn(t *testing.T) {
+	dir, web := publicDir(t), freePort(t)
+	first, second := freePort(t), freePort(t)
+	begin := func(name, listeners string, flags ...string) *process {
+		t.Helper()
+		file := filepath.Join(dir, name)
+		text := fmt.Sprintf("http: %s\nlog: {format: json}\ntakeover: %s\nlisteners:\n%s", web, filepath.Join(dir, "takeover.sock"), listeners)
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		p := launch(t, ordinary, append([]string{"serve", "--config", file}, flags...)...)
+		p.http = web
+		return p
+	}
+	listener := func(address, more string) string {
+		return fmt.Sprintf("  - {address: '%s', output: discard, shards: 1, receive_buffer: 16KiB%s}\n", address, more)
+	}
+	of := func(p *process, address string) metrics.Reading {
+		t.Helper()
+		for _, l := range p.status().Listeners {
+			if l.Address == address {
+				return metrics.Sum(l.Shards)
+			}
+		}
+		t.Fatalf("nobody listens at %s", address)
+		return metrics.Reading{}
+	}
+	p := begin("a.yaml", listener(first, "")+listener(second, ""))
+	p.wantSaid(`"message":"listening"`)
+	eventually(t, "it is ready", func() bool { _, err := statusAt(web); return err == nil })
+	p.halt()
+	newSenders(t, first, 1).send(1000, 0) // more than its queue holds
+	newSenders(t, second, 1).send(300, 0)
+	p.cmd.Process.Signal(syscall.SIGCONT)
+	sent := map[string]uint64{first: 1000, second: 300}
+	hold := func(p *process, when string) {
+		t.Helper()
+		for address, n := range sent {
+			eventually(t, when+": all is accounted for", func() bool {
+				r := of(p, address)
+				return r.Received+r.Dropped.Kernel == n && r.Delivered == r.Received
+			})
+			if of(p, address).Dropped.Kernel == 0 {
+				t.Errorf("%s: nothing was dropped at %s", when, address)
+			}
+		}
+	}
+	hold(p, "before")
+
+	next := begin("b.yaml", listener(second, "")+listener(first, ""))
+	next.wantSaid(`"message":"took over`)
+	if code := p.wait(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	hold(next, "in another order")
+
+	standby := begin("c.yaml", listener(first, ", protocol: raw")+listener(second, ", name: other"), "--standby")
+	standby.wantSaid("standing by")
+	next.cmd.Process.Kill()
+	next.wait()
+	standby.wantSaid(`"message":"took over`, `"was":"syslog-2"`)
+	hold(standby, "by other names")
+}
