@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"path/filepath"
 	"runtime"
 	"testing"
@@ -164,14 +165,18 @@ func TestNoAllocationPerDatagram(t *testing.T) {
 			r := newRig(t, change(t))
 			defer r.stop()
 			r.send(t, 10_000)
-			const count = 20_000
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			r.send(t, count)
-			runtime.ReadMemStats(&after)
-			if n := after.Mallocs - before.Mallocs; n > count/100 {
-				t.Errorf("%d allocations for %d datagrams", n, count)
+			const count, most = 20_000, 20_000 / 100
+			n := uint64(math.MaxUint64)
+			for range 5 { // what runs beside allocates by the second: less in a quick run
+				var before, after runtime.MemStats
+				runtime.ReadMemStats(&before)
+				r.send(t, count)
+				runtime.ReadMemStats(&after)
+				if n = min(n, after.Mallocs-before.Mallocs); n <= most {
+					return
+				}
 			}
+			t.Errorf("%d allocations for %d datagrams", n, count)
 		})
 	}
 }

@@ -284,12 +284,12 @@ func TestADNSEndpointWithAStuckOutputIsUpgraded(t *testing.T) {
 // killed, what it held is lost with it, and what it had dropped is not.
 func TestADNSEndpointWithAStuckOutputIsKilled(t *testing.T) {
 	pipe, address := unreadPipe(t), freePort(t)
-	args := []string{"--listen", address, "--protocol", "dns", "--shards", "2", "--output", "file:" + pipe, "--standby-after", "1s",
+	args := []string{"--listen", address, "--protocol", "dns", "--shards", "2", "--output", "file:" + pipe, "--standby-after", "2s",
 		"--takeover", filepath.Join(publicDir(t), "takeover.sock")}
 	p := serving(t, ordinary, args...)
 	next := p.startStandby(args...)
 	asked := askMany(t, address, moreThanHeld)
-	for began := time.Now(); time.Since(began) < 2*time.Second; {
+	for began := time.Now(); time.Since(began) < 3*time.Second; {
 		asked += askMany(t, address, 100)
 	}
 	if next.says(`"message":"took over`) {

@@ -54,8 +54,18 @@ func whoTookOver(t *testing.T, standbys [2]*process) (active, next *process) {
 // reads waits until it reads what is sent.
 func (p *process) reads() {
 	p.t.Helper()
-	first := p.total().Received
-	eventually(p.t, "it reads", func() bool { return p.total().Received > first+1000 })
+	first := uint64(0) // what it has received when it is the one that answers
+	eventually(p.t, "it reads", func() bool {
+		status, err := statusAt(p.http)
+		if err != nil || status.PID != p.cmd.Process.Pid {
+			return false
+		}
+		now := metrics.Sum(status.Listeners[0].Shards).Received
+		if first == 0 {
+			first = now
+		}
+		return now > first+1000
+	})
 }
 
 // halt stops it, and returns when none of its threads runs any more: one that

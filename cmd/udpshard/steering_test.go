@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -223,7 +224,8 @@ func TestAStuckShardIsSteeredAround(t *testing.T) {
 	go io.Copy(io.Discard, pipes[0])
 	address := freePort(t)
 	p := serving(t, ordinary, "--listen", address, "--shards", "2", "--output", "file:"+filepath.Join(dir, "{shard}.fifo"))
-	report := sendingTo(t, address, "--rate", "30000", "--flows", "64")
+	const rate = 10_000 // a queue holds a second's
+	report := sendingTo(t, address, "--rate", strconv.Itoa(rate), "--flows", "64")
 	eventually(t, "shard 1 is steered around", func() bool { return p.says("steering around shard 1") })
 	stuck := p.status().Listeners[0]
 	if !slices.Equal(stuck.Steering.StalledShards, []int{1}) || !strings.Contains(stuck.Skew, "shard 1 is stuck; its output takes nothing; steering around it") {
@@ -237,7 +239,7 @@ func TestAStuckShardIsSteeredAround(t *testing.T) {
 		t.Errorf("the metrics do not tell of it")
 	}
 	before := p.status().Listeners[0].Shards
-	eventually(t, "a second's datagrams have come", func() bool { return p.total().Received > metrics.Sum(before).Received+30_000 })
+	eventually(t, "a second's datagrams have come", func() bool { return p.total().Received > metrics.Sum(before).Received+rate })
 	after := p.status().Listeners[0].Shards
 	if after[1].Received != before[1].Received || after[1].Dropped != before[1].Dropped || after[0].Dropped.Kernel != 0 {
 		t.Errorf("while shard 1 is steered around: %+v, before %+v", after, before)
