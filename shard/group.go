@@ -67,8 +67,12 @@ func Listen(c Config) (*Group, error) {
 		g.bound = at.Addr()
 	}
 	g.gate.Store(gate)
-	if err = g.layOut(fds); err == nil && c.Inherit == nil {
+	switch err = g.layOut(fds); {
+	case err != nil:
+	case c.Inherit == nil:
 		err = g.steerer.set(c.Steering)
+	default:
+		err = g.steerer.expect(c.Steering)
 	}
 	if err != nil {
 		closeAll(fds)

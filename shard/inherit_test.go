@@ -241,9 +241,12 @@ func TestAHeirThatWaitsChangesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := run(t, first)
-	next, err := r.heir(t, Config{Address: "127.0.0.1:0", Shards: 1, ReceiveBuffer: 10_000, GRO: true})
+	next, err := r.heir(t, Config{Address: "127.0.0.1:0", Shards: 1, ReceiveBuffer: 10_000, GRO: true, Steering: Steering{Mode: steer.Source}})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if mode := next.Listener().Steering().Mode; mode != string(steer.Source) {
+		t.Errorf("it tells of the mode %q", mode)
 	}
 	buffer := func() int {
 		granted, err := grantedBuffer(first.shards[0].fd)

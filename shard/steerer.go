@@ -106,6 +106,15 @@ func (s *steerer) begin(mode steer.Mode) error {
 	return nil
 }
 
+// expect tells what inherit is to set.
+func (s *steerer) expect(asked Steering) error {
+	asked, err := asked.complete(s.group.config.Join)
+	if err == nil {
+		s.group.listener.SetSteering(metrics.Steering{Mode: string(asked.Mode)})
+	}
+	return err
+}
+
 // inherit is set, for a group that takes over: whatever program the one
 // before has put there is still in force. While there are surplus sockets,
 // datagrams must keep away from them even in steer.Hash, until release.
