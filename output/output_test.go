@@ -2,11 +2,14 @@ package output
 
 import (
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/metrics"
 )
@@ -261,5 +264,53 @@ func TestAFileIsAppendedTo(t *testing.T) {
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm()&0o007 != 0 {
 		t.Errorf("mode %v: messages are not for everybody", info.Mode())
+	}
+}
+
+// Whoever shares standard output can make it non-blocking: a reader that is slow is
+// waited for all the same, and no failure.
+func TestStandardOutputThatDoesNotBlock(t *testing.T) {
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	reader, writer, real := os.NewFile(uintptr(ends[0]), "r"), os.NewFile(uintptr(ends[1]), "w"), os.Stdout
+	os.Stdout = writer
+	defer func() { os.Stdout = real }()
+	defer reader.Close()
+	if err := unix.SetNonblock(ends[1], true); err != nil {
+		t.Fatal(err)
+	}
+	var failures events
+	set := NewSet(failures.report)
+	page := metrics.NewShard(0, 0)
+	s, err := set.Open("stdout", 0, page, 1<<10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := strings.Repeat("x", 999) + "\n"
+	const count = 2000 // many times what the pipe holds
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range count {
+			put(s, page, line)
+		}
+		s.Flush()
+		if err := set.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+		writer.Close()
+	}()
+	until(t, "the pipe is full", func() bool {
+		n, err := unix.IoctlGetInt(ends[0], unix.TIOCINQ) // FIONREAD
+		return err == nil && n >= 60_000
+	})
+	if n, err := io.Copy(io.Discard, reader); err != nil || n != int64(count*len(line)) {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	<-done
+	if e := failures.all(); len(e) != 0 || page.Read().Delivered != count {
+		t.Errorf("%+v; %+v", e, page.Read())
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // target is an opened destination.
@@ -40,8 +42,17 @@ func open(name string) (target, error) {
 // stdout is the process's standard output, which is never closed or opened.
 type stdout struct{}
 
+// write waits for a while where others have made standard output non-blocking: that
+// is a flag of the open file, which processes share (fcntl(2)), and no failure.
 func (stdout) write(data []byte) (int, error) {
 	n, err := os.Stdout.Write(data)
+	if errors.Is(err, unix.EAGAIN) {
+		const heed = 100 // ms, and whoever gives up is heard
+		_, err = unix.Poll([]unix.PollFd{{Fd: int32(os.Stdout.Fd()), Events: unix.POLLOUT}}, heed)
+		if errors.Is(err, unix.EINTR) {
+			err = nil
+		}
+	}
 	return n, bare(err)
 }
 func (stdout) look() (place, bool)     { return place{}, false }
