@@ -67,7 +67,8 @@ type header struct {
 	size      uint64 // of all
 	epoch     atomic.Uint64
 	passedOn  atomic.Uint64 // 1: see PassOn
-	_         [cacheLine - 5*8]byte
+	standbys  atomic.Uint64
+	_         [cacheLine - 6*8]byte
 }
 
 // row is a listener.
@@ -271,6 +272,12 @@ func (b *Book) PassOn() { b.header.passedOn.Store(1) }
 
 // PassedOn says whether PassOn was called, by any process.
 func (b *Book) PassedOn() bool { return b.header.passedOn.Load() != 0 }
+
+// SetStandbys says how many processes stand by for the owner.
+func (b *Book) SetStandbys(n int) { b.header.standbys.Store(uint64(n)) }
+
+// Standbys returns what the owner has said last.
+func (b *Book) Standbys() int { return int(b.header.standbys.Load()) }
 
 // Replaced says whether another process has become the owner of the book that
 // the shard is in: then its thread must read no more. It costs a load of a

@@ -77,7 +77,7 @@ func TestLayoutOfVersion2(t *testing.T) {
 	counters["Delivered"], counters["OutputLost"], counters["kernel"], counters["cookie"], counters["used"], counters["inherited"] = 128, 136, 256, 264, 272, 384
 	for of, offsets := range map[reflect.Type]map[string]uintptr{
 		reflect.TypeFor[Counters](): counters,
-		reflect.TypeFor[header]():   {"magic": 0, "version": 8, "listeners": 12, "size": 16, "epoch": 24, "passedOn": 32},
+		reflect.TypeFor[header]():   {"magic": 0, "version": 8, "listeners": 12, "size": 16, "epoch": 24, "passedOn": 32, "standbys": 40},
 		reflect.TypeFor[row]():      {"name": 0, "length": 64, "shards": 68, "batch": 72, "tallies": 76},
 		reflect.TypeFor[journal]():  {"length": 0, "turn": 8, "entries": 16, "path": 160},
 		reflect.TypeFor[entry]():    words(0, "open", "page", "before", "device", "inode", "size", "torn", "length", "records"),
@@ -132,6 +132,9 @@ func TestTwoProcessesSeeOneBook(t *testing.T) {
 	}
 	if book.PassedOn() {
 		t.Error("it is passed on before PassOn")
+	}
+	if other.SetStandbys(3); book.Standbys() != 3 {
+		t.Errorf("%d standbys, want 3", book.Standbys())
 	}
 	if other.PassOn(); !book.PassedOn() || book.Epoch() != FirstEpoch {
 		t.Errorf("passed on: %t, epoch %d", book.PassedOn(), book.Epoch())

@@ -33,6 +33,9 @@ func newHandover(s *server) *handover {
 // close ends the main loop's part: who asks from now on comes too late.
 func (h *handover) close() { close(h.closed) }
 
+// Standbys implements takeover.Active.
+func (h *handover) Standbys(n int) { h.server.book.SetStandbys(n) }
+
 // Offer implements takeover.Active.
 func (h *handover) Offer(hello takeover.Hello) (offer takeover.Offer, err error) {
 	s := h.server

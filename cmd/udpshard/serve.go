@@ -65,6 +65,7 @@ type server struct {
 	handover *handover
 	claims   []*takeover.Claim
 	stood    bool // it was a standby, with these settings
+	others   int  // that stood by for the same process, which has died or hangs
 	stopping bool // by a signal; of the main loop
 	second   sync.Once
 	remains  *remains // of a process that was replaced, and may still live; nil: none
@@ -103,6 +104,7 @@ func (s *server) run(signals signals) error {
 	kept := s.service.keep(s, readPause)
 	s.expect()
 	s.hearPeers(ctx) // before it reads: what kills it may be the first that comes
+	s.meet()
 	s.read(ctx, ended)
 	s.web.serve()
 	s.service.ready(s, kept)
@@ -138,6 +140,25 @@ func (s *server) hearPeers(ctx context.Context) {
 			s.log.Error().Err(err).Msg("nobody can take over any more")
 		}
 	}()
+}
+
+// meet waits for a little until those that stood by like this process have met it:
+// what it has read when it dies is in its counters, which they would not know of.
+func (s *server) meet() {
+	if s.takeover == nil {
+		return
+	}
+	defer s.expect()
+	for began := time.Now(); ; time.Sleep(claimPause) {
+		missing := s.others - len(s.takeover.Standbys())
+		if missing <= 0 {
+			return
+		}
+		if time.Since(began) > meetPatience {
+			s.log.Warn().Int("standbys", missing).Msg("reading, though not every standby has answered: if this process dies before they do, what it has read is in no account")
+			return
+		}
+	}
 }
 
 // listenAgain is how often to try where the takeover path could not be taken.

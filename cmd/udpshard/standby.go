@@ -222,6 +222,7 @@ func (s *server) seat(from *legacy, epoch uint64, listen func(path, version stri
 			err = s.unheard(err, epoch)
 		}
 	}
+	others := from.book.Standbys()
 	if err == nil && !from.book.Claim(epoch) {
 		err = takeover.ErrClaimed
 	}
@@ -232,6 +233,9 @@ func (s *server) seat(from *legacy, epoch uint64, listen func(path, version stri
 			s.takeover = nil
 		}
 		return nil, err
+	}
+	if s.others = others; s.config.standby && from.conn != nil {
+		s.others-- // this one
 	}
 	return next, nil
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -54,6 +55,7 @@ type active struct {
 	refuses  error
 	yield    func(context.Context) error
 	changes  chan string // what was called
+	standbys atomic.Int64
 
 	mu     sync.Mutex
 	called []string
@@ -162,8 +164,9 @@ func (a *active) Resume(reason error) {
 	a.note("resume")
 }
 
-func (a *active) Leaving(Hello) {}
-func (a *active) Left(Hello)    { a.note("left") }
+func (a *active) Leaving(Hello)  {}
+func (a *active) Left(Hello)     { a.note("left") }
+func (a *active) Standbys(n int) { a.standbys.Store(int64(n)) }
 
 // served is a server with what Serve returned.
 type served struct {

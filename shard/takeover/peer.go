@@ -43,11 +43,11 @@ func (s *Server) answer(ctx context.Context, a Active, conn *net.UnixConn) {
 	}
 	p := &peer{wire: w, hello: hello, messages: make(chan message, 4), pass: make(chan passage), done: make(chan struct{})}
 	defer close(p.done)
-	if err := s.enter(p); err != nil {
+	if err := s.enter(a, p); err != nil {
 		w.refuse(ctx, err)
 		return
 	}
-	defer s.leave(p)
+	defer s.leave(a, p)
 	if err := p.makeOffer(ctx, a); err != nil {
 		w.refuse(ctx, err)
 		return
@@ -63,9 +63,13 @@ func (s *Server) answer(ctx context.Context, a Active, conn *net.UnixConn) {
 }
 
 // enter lets one successor in at a time.
-func (s *Server) enter(p *peer) error {
+func (s *Server) enter(a Active, p *peer) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if p.hello.Role == Standby {
+		s.standbys++
+		a.Standbys(s.standbys)
+	}
 	if p.hello.Role != Successor {
 		return nil
 	}
@@ -87,9 +91,13 @@ func (s *Server) wait(p *peer) bool {
 	return true
 }
 
-func (s *Server) leave(p *peer) {
+func (s *Server) leave(a Active, p *peer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if p.hello.Role == Standby {
+		s.standbys--
+		a.Standbys(s.standbys)
+	}
 	if s.successor == p {
 		s.successor = nil
 	}

@@ -24,6 +24,7 @@ type Server struct {
 
 	mu        sync.Mutex
 	successor *peer   // from its hello to its end
+	standbys  int     // likewise
 	waiting   []*peer // those that have their offer and wait, in order
 }
 

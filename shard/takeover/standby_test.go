@@ -10,6 +10,27 @@ import (
 	"github.com/udpshard/udpshard/internal/leak"
 )
 
+// How many stand by is said before one has its offer, and when one has ended.
+func TestStandbysAreCounted(t *testing.T) {
+	a := newActive(t, 1)
+	v := start(t, a)
+	first, _ := join(t, v.Path(), Standby)
+	second, _ := join(t, v.Path(), Standby)
+	successor, _ := join(t, v.Path(), Successor)
+	if n := a.standbys.Load(); n != 2 {
+		t.Errorf("%d standbys, want 2", n)
+	}
+	successor.Close()
+	for i, c := range []*Conn{first, second} {
+		c.Close()
+		for ctx, left := within(t), int64(1-i); a.standbys.Load() != left; {
+			if ctx.Err() != nil {
+				t.Fatalf("%d standbys, want %d", a.standbys.Load(), left)
+			}
+		}
+	}
+}
+
 func TestPassToStandbys(t *testing.T) {
 	leak.Descriptors(t)
 	a := newActive(t, 2)
