@@ -108,27 +108,32 @@ func (t *Table) next(word, now int64) (next int64, ok bool) {
 }
 
 // slot finds the key's place, or makes one. Two threads that see a key for
-// the first time at once agree on one place, since both take the same.
+// the first time at once agree on one place: both take the same, unless
+// others' keys change the set meanwhile. A place's word is read before its
+// key, and so is never that of a place which the other thread has taken and
+// counts in by now: where the word is new, the key is found.
 func (t *Table) slot(key uint64, now int64) *slot {
 	set := &t.sets[key>>32%sets]
 	key |= 1 // no key is an empty place's
 	for {
-		oldest := &set[0]
+		var oldest *slot
+		var was uint64
+		var since int64
 		for i := range set {
 			slot := &set[i]
-			if slot.key.Load() == key {
+			word, holder := slot.word.Load(), slot.key.Load()
+			if holder == key {
 				return slot
 			}
-			if slot.word.Load() < oldest.word.Load() {
-				oldest = slot
+			if oldest == nil || word < since {
+				oldest, was, since = slot, holder, word
 			}
 		}
-		was, word := oldest.key.Load(), oldest.word.Load()
 		if !oldest.key.CompareAndSwap(was, key) {
 			continue
 		}
-		if word>>refusalBits > now || word&refusalMask != 0 { // a time that has passed is as good as none
-			oldest.word.CompareAndSwap(word, now<<refusalBits)
+		if since>>refusalBits > now || since&refusalMask != 0 { // a time that has passed is as good as none
+			oldest.word.CompareAndSwap(since, now<<refusalBits)
 		}
 		return oldest
 	}

@@ -105,6 +105,32 @@ func TestThreads(t *testing.T) {
 	}
 }
 
+// Also of a key that all of them see for the first time at once.
+func TestThreadsMeetANewKey(t *testing.T) {
+	const threads, perSecond = 4, 3
+	table := NewTable(perSecond)
+	for key := range uint64(20_000) {
+		var taken atomic.Int64
+		var ready, wait sync.WaitGroup
+		ready.Add(threads)
+		for range threads {
+			wait.Go(func() {
+				ready.Done()
+				ready.Wait()
+				for range perSecond {
+					if table.Take(key<<32, time.Duration(key+1)*time.Hour) { // by when all places are free again
+						taken.Add(1)
+					}
+				}
+			})
+		}
+		wait.Wait()
+		if taken.Load() != perSecond {
+			t.Fatalf("key %d: %d taken at once, want the burst of %d", key, taken.Load(), perSecond)
+		}
+	}
+}
+
 // However many keys there are, a new one gets its share, and one that is far
 // above its limit is not forgotten for them.
 func TestFull(t *testing.T) {
