@@ -14,21 +14,17 @@ import (
 	"github.com/udpshard/udpshard/internal/leak"
 )
 
-// impatient makes every step time out soon.
-func impatient(s *Server) {
-	s.limits = limits{step: 250 * time.Millisecond, answer: 250 * time.Millisecond, mine: 250 * time.Millisecond}
-}
-
 func TestSilentSuccessor(t *testing.T) {
 	leak.Descriptors(t)
-	a := newActive(t, 1)
-	v := start(t, a, impatient)
+	v := start(t, newActive(t, 1), func(s *Server) { s.limits.step = 250 * time.Millisecond })
 	c := dial(t, v.Path())
 	if err := c.Wait(within(t)); err == nil || !strings.Contains(err.Error(), ErrSilent.Error()) {
 		t.Errorf("no hello: %v", err)
 	}
+	a := newActive(t, 1)
+	v = start(t, a, func(s *Server) { s.limits.step, s.limits.mine = 2*time.Second, 250*time.Millisecond })
 	c, _ = join(t, v.Path(), Successor)
-	time.Sleep(2 * v.limits.step) // it may prepare for longer than any step
+	time.Sleep(v.limits.step + v.limits.step/4) // it may prepare for longer than any step
 	if err := c.Ready(within(t)); err != nil {
 		t.Fatal(err)
 	}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"os"
+	"runtime"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/udpshard/udpshard/internal/leak"
 )
@@ -44,6 +46,7 @@ func TestPassToStandbys(t *testing.T) {
 	second, _ := join(t, v.Path(), Standby)
 	a.waitFor(v, 2)
 	preparing, _ := join(t, v.Path(), Successor)
+	a.waitFor(v, 3)
 
 	passed := make(chan error, 1)
 	go func() { passed <- v.Pass(within(t)) }()
@@ -79,13 +82,18 @@ func TestPassToStandbys(t *testing.T) {
 	wants(t, again.Wait(within(t)), ErrGone)
 }
 
-// waitFor waits until there are so many standbys: a queue is joined a moment
-// after the offer.
+// waitFor waits until so many are in the queue, which is joined a moment after
+// the offer.
 func (a *active) waitFor(v served, n int) {
 	a.t.Helper()
-	for ctx := within(a.t); len(v.Standbys()) != n; {
+	waiting := func() int {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		return len(v.waiting)
+	}
+	for ctx := within(a.t); waiting() != n; runtime.Gosched() {
 		if ctx.Err() != nil {
-			a.t.Fatalf("%d standbys, want %d", len(v.Standbys()), n)
+			a.t.Fatalf("%d wait, want %d", waiting(), n)
 		}
 	}
 }
@@ -108,7 +116,8 @@ func TestSuccessorBeforeStandbys(t *testing.T) {
 func TestStoppedStandby(t *testing.T) {
 	leak.Descriptors(t)
 	a := newActive(t, 1)
-	v := start(t, a, impatient)
+	// The one that is asked next has as long.
+	v := start(t, a, func(s *Server) { s.limits.answer = 3 * time.Second })
 	stopped, _ := join(t, v.Path(), Standby)
 	a.waitFor(v, 1)
 	dead, _ := join(t, v.Path(), Standby)
@@ -136,7 +145,7 @@ func TestStoppedStandby(t *testing.T) {
 func TestStandbyHangs(t *testing.T) {
 	leak.Descriptors(t)
 	a := newActive(t, 1)
-	v := start(t, a, impatient)
+	v := start(t, a, func(s *Server) { s.limits.mine = 250 * time.Millisecond })
 	hangs, _ := join(t, v.Path(), Standby)
 	a.waitFor(v, 1)
 	passed := make(chan error, 1)
