@@ -42,6 +42,12 @@ func (p *pacer) worth(d time.Duration) uint64 {
 	return max(n/p.quantum*p.quantum, p.quantum)
 }
 
+// scheduled is how many should have been released by now. A billionth forgives
+// the rounding of a product that should be whole.
+func (p *pacer) scheduled(now time.Duration) uint64 {
+	return uint64(p.rate*now.Seconds()*(1+1e-12) + 1e-9)
+}
+
 // due releases what is due at now, up to most: datagram i at the end of the
 // i-th interval, so that a run of a second sends exactly its rate.
 func (p *pacer) due(now time.Duration, most uint64) uint64 {
@@ -50,8 +56,7 @@ func (p *pacer) due(now time.Duration, most uint64) uint64 {
 		p.released += most
 		return most
 	}
-	// A billionth forgives the rounding of a product that should be whole.
-	scheduled := uint64(p.rate*now.Seconds()*(1+1e-12) + 1e-9)
+	scheduled := p.scheduled(now)
 	n := scheduled - min(scheduled, p.released+p.missed)
 	if late := p.worth(p.tick() + patience); n > late {
 		p.missed += n - late
@@ -63,6 +68,13 @@ func (p *pacer) due(now time.Duration, most uint64) uint64 {
 	n = min(n, most, p.worth(catchUp*p.tick()))
 	p.released += n
 	return n
+}
+
+// end gives up what was due by the end of the run and is not released.
+func (p *pacer) end(now time.Duration) {
+	scheduled := p.scheduled(now)
+	left := scheduled - min(scheduled, p.released+p.missed)
+	p.missed += left / p.quantum * p.quantum
 }
 
 // giveBack takes back what was released and not tried.

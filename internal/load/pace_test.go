@@ -85,6 +85,19 @@ func TestPacerCatchesUpOnShortStallsOnly(t *testing.T) {
 	}
 }
 
+// What is late at the end of a run is missed, but for a part of a train.
+func TestPacerEndsLate(t *testing.T) {
+	for quantum, missed := range map[uint64]uint64{1: 420, 8: 416} {
+		p := &pacer{rate: 10_000, quantum: quantum}
+		if n := p.due(50*time.Millisecond, math.MaxInt64); n != 80 {
+			t.Errorf("%d released at once", n)
+		}
+		if p.end(50 * time.Millisecond); p.missed != missed {
+			t.Errorf("trains of %d: %d missed of 420", quantum, p.missed)
+		}
+	}
+}
+
 func TestPacerEndsAtACount(t *testing.T) {
 	p := &pacer{rate: 1000, quantum: 64}
 	if n := p.due(time.Second, 10); n != 10 {

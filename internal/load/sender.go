@@ -65,6 +65,9 @@ func (s *sender) run(ctx context.Context, start time.Time) {
 			elapsed = s.duration
 		}
 		s.release(s.pace.due(elapsed, s.most()))
+		if over && s.count == 0 {
+			s.pace.end(elapsed)
+		}
 		if over || s.count > 0 && s.tried >= s.count || s.hopeless(elapsed) {
 			break
 		}
