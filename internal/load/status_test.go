@@ -70,7 +70,7 @@ func TestReceiverGivesUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := r.Settle(context.Background(), 10, 50*time.Millisecond)
+	a, err := r.Settle(context.Background(), 10, 500*time.Millisecond)
 	if err != nil || a.Received != 2 || a.Lost != 8 || a.Complete() {
 		t.Errorf("%+v, %v", a, err)
 	}
