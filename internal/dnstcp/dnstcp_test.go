@@ -153,13 +153,13 @@ func TestWhoSendsOnAfterTheEnd(t *testing.T) {
 	for began := time.Now(); ; {
 		if _, err := conn.Write(junk); err != nil {
 			break
-		} else if time.Since(began) > 10*time.Second {
+		} else if time.Since(began) > 20*time.Second {
 			t.Fatal("everything is read")
 		}
 	}
 	quiet := connect(t, to)
 	quiet.Write(framed("no"))
-	for began := time.Now(); time.Since(began) < 10*time.Second; time.Sleep(time.Millisecond) {
+	for began := time.Now(); time.Since(began) < 20*time.Second; time.Sleep(time.Millisecond) {
 		if s.Open() == 0 {
 			return
 		}
@@ -184,7 +184,7 @@ func addresses(n int) (all []string) {
 // clients may see before.
 func allIdle(t *testing.T, s *Server) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(100 * time.Microsecond) {
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Microsecond) {
 		s.mu.Lock()
 		waiting := 0
 		for c := range s.conns {
@@ -287,15 +287,24 @@ func TestTooManyConnectionsOfOneClient(t *testing.T) {
 		t.Errorf("%d are open, %d made room", n, is[Evicted].Load())
 	}
 
-	// All have just been opened.
-	for range MostOfOne {
-		connectFrom(t, "127.0.0.3", to)
-	}
-	if _, err := receive(connectFrom(t, "127.0.0.3", to)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("one too many is served: %v", err)
-	}
-	if n := is[Refused].Load(); n != 1 {
-		t.Errorf("%d were refused", n)
+	// All have just been opened: again, with another client, where others had the
+	// CPU for so long that the first of them count as waiting.
+	for client := 3; ; client++ {
+		address, began, refused := fmt.Sprint("127.0.0.", client), time.Now(), is[Refused].Load()
+		for range MostOfOne {
+			connectFrom(t, address, to)
+		}
+		_, err := receive(connectFrom(t, address, to))
+		if time.Since(began) > freshFor && client < 9 {
+			continue
+		}
+		if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("one too many is served: %v", err)
+		}
+		if n := is[Refused].Load() - refused; n != 1 {
+			t.Errorf("%d were refused", n)
+		}
+		return
 	}
 }
 
@@ -385,7 +394,7 @@ func TestAnswersThatDoNotCome(t *testing.T) {
 		t.Helper()
 		want := asked.Load() + 1
 		connectFrom(t, address, to).Write(framed("x"))
-		for deadline := time.Now().Add(5 * time.Second); asked.Load() < want; time.Sleep(100 * time.Microsecond) {
+		for deadline := time.Now().Add(20 * time.Second); asked.Load() < want; time.Sleep(100 * time.Microsecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("%d are served, not %d", asked.Load(), want)
 			}
@@ -454,7 +463,7 @@ func TestClose(t *testing.T) {
 	if err := early.Serve(socket); err != nil {
 		t.Error(err)
 	}
-	if _, err := net.Dial("tcp", socket.Addr().String()); err == nil {
-		t.Error("it still listens")
+	if conn, err := socket.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("it still listens: %v, %v", conn, err)
 	}
 }
