@@ -33,11 +33,24 @@ func TestHoldersOfASocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	stdout, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
 	defer child.Wait()
 	defer stdin.Close()
+	// It has its name once it runs: execve(2) closes what Start waits for before
+	// that (begin_new_exec in fs/exec.c, Linux 6.18).
+	var echo [1]byte
+	if _, err := stdin.Write(echo[:]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stdout.Read(echo[:]); err != nil {
+		t.Fatal(err)
+	}
 
 	holders, err := Of([]uint64{stat.Ino})
 	if err != nil {
