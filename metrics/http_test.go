@@ -132,7 +132,7 @@ func TestReady(t *testing.T) {
 	pages[1].Beat(time.Now().Add(hour))
 	want(http.StatusOK, "ready\n")
 	pages[1].Beat(time.Now().Add(-hour))
-	want(http.StatusServiceUnavailable, "listener logs shard 1 has not read for 1h0m0")
+	want(http.StatusServiceUnavailable, "listener logs shard 1 has not read for 1h0m")
 	pages[1].Beat(time.Now().Add(hour))
 	want(http.StatusOK, "ready\n")
 	ledger.SetRole(Draining)
