@@ -124,6 +124,13 @@ func TestProcessClock(t *testing.T) {
 		t.Skip("needs sh: ", err)
 	}
 	defer p.kill()
+	for stopped := false; !stopped; time.Sleep(time.Millisecond) { // while others have the CPU it is quiet too
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		stopped = strings.Contains(string(stat), ") T ")
+	}
 	if _, err := p.settle(context.Background()); err != nil {
 		t.Fatal(err)
 	}
