@@ -241,7 +241,7 @@ func (x *crash) send() {
 // until spins until a condition holds.
 func (x *crash) until(what string, condition func() bool) {
 	x.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !condition(); runtime.Gosched() {
+	for deadline := time.Now().Add(time.Minute); !condition(); runtime.Gosched() {
 		if time.Now().After(deadline) {
 			x.kill()
 			x.t.Fatalf("timed out waiting until %s: %d sent, %d received", what, x.sent.Load(), x.received())

@@ -51,7 +51,7 @@ func start(t *testing.T, c Config) (*Group, func() error) {
 // eventually waits for a condition.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !condition(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("timed out waiting until %s", what)
 		}
@@ -77,7 +77,7 @@ func ask(t *testing.T, conn *net.UDPConn, text string) string {
 	if _, err := conn.Write([]byte(text)); err != nil {
 		t.Fatal(err)
 	}
-	conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 	answer := make([]byte, 65536)
 	n, err := conn.Read(answer)
 	if err != nil {
@@ -138,12 +138,16 @@ func TestEchoLeavesFromTheAddressThatWasAsked(t *testing.T) {
 
 func TestIPv6AloneLeavesThePortToIPv4(t *testing.T) {
 	needIPv6(t)
-	six, _ := start(t, Config{Address: "[::]:0", Shards: 1})
-	four, err := Listen(Config{Address: fmt.Sprintf("0.0.0.0:%d", six.Addr().Port()), Shards: 1})
-	if err != nil {
-		t.Fatal(err)
+	for tries := 1; ; tries++ { // others may have the port that is found, by IPv4
+		six, _ := start(t, Config{Address: "[::]:0", Shards: 1})
+		four, err := Listen(Config{Address: fmt.Sprintf("0.0.0.0:%d", six.Addr().Port()), Shards: 1})
+		if err == nil {
+			four.Close()
+			return
+		} else if tries == 5 {
+			t.Fatal(err)
+		}
 	}
-	four.Close()
 }
 
 func TestSourcesOfADualStackGroupAreIPv4(t *testing.T) {
@@ -231,6 +235,7 @@ func TestPolicy(t *testing.T) {
 	conn.Write([]byte("x"))
 	eventually(t, "it is refused", func() bool { return total(g).Dropped.NotAllowed == 1 })
 
+	began := time.Now()
 	if err := g.SetPolicy(Policy{Allow: []netip.Prefix{netip.MustParsePrefix("::ffff:127.0.0.0/104")}, RateLimit: 5}); err != nil {
 		t.Fatal(err)
 	}
@@ -238,9 +243,9 @@ func TestPolicy(t *testing.T) {
 		dial(t, g.Addr().String()).Write([]byte("x"))
 	}
 	eventually(t, "all are judged", func() bool { return total(g).Received == 31 })
-	r := total(g)
-	if r.Delivered < 5 || r.Delivered > 15 || r.Delivered+r.Dropped.RateLimited != 30 || r.InFlight != 0 {
-		t.Errorf("delivered %d and limited %d of 30 at 5/s", r.Delivered, r.Dropped.RateLimited)
+	r, took := total(g), time.Since(began)
+	if most := 5 + 5*took.Seconds(); r.Delivered < 5 || float64(r.Delivered) > most || r.Delivered+r.Dropped.RateLimited != 30 || r.InFlight != 0 {
+		t.Errorf("delivered %d and limited %d of 30 at 5/s, in %s", r.Delivered, r.Dropped.RateLimited, took)
 	}
 	if err := g.SetPolicy(Policy{RateLimit: -1}); err == nil {
 		t.Error("a negative limit was taken")
@@ -498,7 +503,7 @@ func TestBroadcastsAreReceivedOnce(t *testing.T) {
 
 // settle waits until no socket of the group has anything queued.
 func settle(g *Group) error {
-	for deadline := time.Now().Add(10 * time.Second); total(g).QueueBytes > 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); total(g).QueueBytes > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			return errors.New("the queues are never empty")
 		}
