@@ -49,25 +49,40 @@ func unitOf(m *standin.Manager) *Unit {
 // udpSockets returns n sockets on one port of loopback.
 func udpSockets(t *testing.T, n int) []*os.File {
 	t.Helper()
+	files, err := openUDP(n)
+	t.Cleanup(func() { shut(files...) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// openUDP is udpSockets. The first gets a port before it may share it:
+// otherwise the kernel might find one of somebody who shares his.
+func openUDP(n int) (files []*os.File, err error) {
 	address := &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}
-	var files []*os.File
 	for range n {
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-		if err == nil {
-			files = append(files, os.NewFile(uintptr(fd), "udp"))
-			err = errors.Join(unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1), unix.Bind(fd, address))
+		if err != nil {
+			return files, err
+		}
+		files = append(files, os.NewFile(uintptr(fd), "udp"))
+		share := func() error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) }
+		if address.Port == 0 {
+			err = errors.Join(unix.Bind(fd, address), share())
+		} else {
+			err = errors.Join(share(), unix.Bind(fd, address))
 		}
 		if err != nil {
-			t.Fatal(err)
+			return files, err
 		}
 		name, err := unix.Getsockname(fd)
 		if err != nil {
-			t.Fatal(err)
+			return files, err
 		}
 		address = name.(*unix.SockaddrInet4)
 	}
-	t.Cleanup(func() { shut(files...) })
-	return files
+	return files, nil
 }
 
 func memory(t *testing.T, text string) *os.File {

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"slices"
-	"syscall"
 	"testing"
 	"time"
 
@@ -115,25 +114,10 @@ func open(activated []Passed) (listeners []Listener, err error) {
 		}
 		return []Listener{l}, nil
 	}
-	reuse := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) (err error) {
-		raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) })
-		return err
-	}}
 	for i := range 2 {
 		l := Listener{Name: fmt.Sprint("l", i), Seed: uint32(10 + i)}
-		address := "127.0.0.1:0"
-		for range 2 {
-			conn, err := reuse.ListenPacket(context.Background(), "udp4", address)
-			if err != nil {
-				return nil, err
-			}
-			address = conn.LocalAddr().String()
-			file, err := conn.(*net.UDPConn).File()
-			if err != nil {
-				return nil, err
-			}
-			conn.Close()
-			l.Sockets = append(l.Sockets, file)
+		if l.Sockets, err = openUDP(2); err != nil {
+			return nil, err
 		}
 		listeners = append(listeners, l)
 	}
