@@ -140,6 +140,28 @@ func (s socket) send(t *testing.T, to netip.AddrPort, size int) {
 	}
 }
 
+// await waits until one of some sockets has a datagram: on a busy CPU it is
+// delivered some time after it is sent.
+func await(t *testing.T, some ...socket) {
+	t.Helper()
+	var polls []unix.PollFd
+	for _, s := range some {
+		polls = append(polls, unix.PollFd{Fd: int32(s.fd), Events: unix.POLLIN})
+	}
+	for {
+		n, err := unix.Poll(polls, 20_000)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			t.Fatal(err)
+		case n == 0:
+			t.Fatal("nothing has come")
+		default:
+			return
+		}
+	}
+}
+
 // receive returns how many datagrams waited.
 func (s socket) receive(t *testing.T) int {
 	t.Helper()
@@ -295,14 +317,17 @@ func TestOrderIsTheNumbering(t *testing.T) {
 			byCookie := make(map[uint64]socket)
 			first := bind(t, at, reuseport)
 			byCookie[first.cookie(t)] = first
+			all := []socket{first}
 			for range 4 {
 				s := bind(t, first.at.String(), reuseport)
 				byCookie[s.cookie(t)] = s
+				all = append(all, s)
 			}
 			sender := bind(t, at)
 			for number, listed := range list(t, first.port()) {
 				first.steer(t, number)
 				sender.send(t, first.at, 1)
+				await(t, all...)
 				for cookie, s := range byCookie {
 					want := 0
 					if cookie == listed.Cookie {
@@ -333,6 +358,7 @@ func TestAMemberThatIsConnectedKeepsItsNumber(t *testing.T) {
 	second := bind(t, first.at.String(), reuseport)
 	third := bind(t, first.at.String(), reuseport)
 	first.send(t, first.at, 1) // or there is no way to it
+	await(t, first, second, third)
 	for _, s := range []socket{first, second, third} {
 		s.receive(t)
 	}
@@ -341,6 +367,7 @@ func TestAMemberThatIsConnectedKeepsItsNumber(t *testing.T) {
 	}
 	third.steer(t, 1)
 	bind(t, "127.0.0.1:0").send(t, first.at, 1)
+	await(t, first, second, third)
 	if a, b, c := first.receive(t), second.receive(t), third.receive(t); a != 0 || b != 1 || c != 0 {
 		t.Errorf("member 1 is not the second socket: they got %d, %d and %d", a, b, c)
 	}
