@@ -3,18 +3,17 @@ package main
 import (
 	"context"
 	"errors"
-	"os"
 	"time"
 
 	"github.com/udpshard/udpshard/metrics"
 )
 
 // drain stops reading, writes what was read, and logs the final ledger.
-func (s *server) drain(stop func(), again <-chan os.Signal, ended <-chan error) error {
+func (s *server) drain(stop func(), again <-chan request, ended <-chan error) error {
 	s.ledger.SetRole(metrics.Draining)
 	s.service.try("stopping", s.service.unit.Stopping("draining"))
 	s.stats.stop()
-	s.watchSecond(again)
+	s.watchSecond(time.Now(), again)
 	late, cancel := context.WithTimeout(context.Background(), s.config.drainTimeout)
 	defer cancel()
 	var errs []error
@@ -115,7 +114,7 @@ func (e replacedError) Hint() string {
 	return "see what stopped or starved this process; --standby-after is how long a standby bears it"
 }
 
-// watchSecond makes the next signal end the process at once.
-func (s *server) watchSecond(again <-chan os.Signal) {
-	s.second.Do(func() { go exitOnSecond(again, nil) })
+// watchSecond makes the next signal end the process at once. It counts once.
+func (s *server) watchSecond(first time.Time, again <-chan request) {
+	s.second.Do(func() { go exitOnSecond(first, again, nil) })
 }

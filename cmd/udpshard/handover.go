@@ -144,7 +144,7 @@ func (s *server) yield(ctx context.Context, ended <-chan error, signals signals)
 		case sig := <-stop:
 			s.log.Info().Stringer("signal", sig).Msg("handing over, and then stopping")
 			s.stopping = true
-			s.watchSecond(signals.stop)
+			s.watchSecond(sig.at, signals.stop)
 			stop, late = nil, ctx.Done()
 		case <-late:
 			late = nil

@@ -202,11 +202,11 @@ func (s *server) wait(ctx context.Context, signals signals, ended chan error) er
 				s.service.try("a reload", s.service.unit.Ready(s.summary()))
 			}
 		case sig := <-stop:
-			if passed = s.pass(ctx, sig); passed == nil {
+			s.watchSecond(sig.at, signals.stop)
+			if passed = s.pass(ctx, sig.Signal); passed == nil {
 				s.log.Info().Stringer("signal", sig).Msg("draining")
 				return nil
 			}
-			s.watchSecond(signals.stop)
 			s.stopping, stop = true, nil
 		case err := <-passed:
 			if passed = nil; err != nil {

@@ -12,22 +12,41 @@ import (
 
 // signals are those that serve listens to. Each kind has a queue: what does not fit
 // is dropped, and a second SIGHUP that waits would do nothing new.
-type signals struct{ stop, reload chan os.Signal }
+type signals struct {
+	stop   chan request
+	reload chan os.Signal
+}
+
+// request is a signal to stop, and when it came: whoever heeds it may be late.
+type request struct {
+	os.Signal
+	at time.Time
+}
 
 // listenForSignals returns them, and what ends listening.
 func listenForSignals() (signals, func()) {
-	s := signals{stop: make(chan os.Signal, 2), reload: make(chan os.Signal, 1)}
-	signal.Notify(s.stop, unix.SIGTERM, unix.SIGINT)
+	s := signals{stop: make(chan request, 2), reload: make(chan os.Signal, 1)}
+	stop := make(chan os.Signal, cap(s.stop))
+	signal.Notify(stop, unix.SIGTERM, unix.SIGINT)
+	go func() {
+		for sig := range stop {
+			select {
+			case s.stop <- request{sig, time.Now()}:
+			default:
+			}
+		}
+	}()
 	signal.Notify(s.reload, unix.SIGHUP)
 	signal.Ignore(unix.SIGPIPE) // a broken pipe is an error of the write, told like others
 	return s, func() {
-		signal.Stop(s.stop)
+		signal.Stop(stop)
+		close(stop)
 		signal.Stop(s.reload)
 	}
 }
 
 // stopped is why a context has ended: by that signal.
-type stopped struct{ os.Signal }
+type stopped struct{ request }
 
 func (s stopped) Error() string { return "stopped by " + s.String() }
 
@@ -45,7 +64,7 @@ func (s signals) untilStop() (ctx context.Context, done func()) {
 		select {
 		case sig := <-s.stop:
 			cancel(stopped{sig})
-			exitOnSecond(s.stop, over)
+			exitOnSecond(sig.at, s.stop, over)
 		case <-over:
 		}
 	}()
@@ -54,7 +73,7 @@ func (s signals) untilStop() (ctx context.Context, done func()) {
 		<-heard
 		if by, ok := context.Cause(ctx).(stopped); ok {
 			select {
-			case s.stop <- by.Signal:
+			case s.stop <- by.request:
 			default: // others wait there
 			}
 		}
@@ -62,21 +81,33 @@ func (s signals) untilStop() (ctx context.Context, done func()) {
 	}
 }
 
-// exitOnSecond ends the process at the next signal. One that comes at once
-// is the same request: timeout(1) and others signal the child and its group. It
-// returns when it is over without one.
-func exitOnSecond(again <-chan os.Signal, over <-chan struct{}) {
-	const same = 100 * time.Millisecond
-	for first := time.Now(); ; {
+// sameRequest is how soon a signal after the first is the same request:
+// timeout(1) and terminals signal the child and its group, at nearly the same
+// moment.
+const sameRequest = 20 * time.Millisecond
+
+// exitOnSecond ends the process at a signal that asks again, the first having come
+// at that time. It returns when it is over without one.
+func exitOnSecond(first time.Time, again <-chan request, over <-chan struct{}) {
+	if !askedAgain(first, again, over) {
+		return
+	}
+	go fmt.Fprintln(os.Stderr, "udpshard: error: second signal: exit without draining")
+	const told = 10 * time.Millisecond // by a standard error that takes it; one that is full keeps nobody
+	time.Sleep(told)
+	os.Exit(exitFailed)
+}
+
+// askedAgain waits for a signal that is another request than the first, or the end.
+func askedAgain(first time.Time, again <-chan request, over <-chan struct{}) bool {
+	for {
 		select {
-		case <-again:
+		case next := <-again:
+			if next.at.Sub(first) > sameRequest {
+				return true
+			}
 		case <-over:
-			return
-		}
-		if time.Since(first) > same {
-			go fmt.Fprintln(os.Stderr, "udpshard: error: second signal: exit without draining")
-			time.Sleep(same / 10) // for a standard error that takes it; one that is full keeps nobody
-			os.Exit(exitFailed)
+			return false
 		}
 	}
 }

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestWhatAsksAgain(t *testing.T) {
+	first := time.Now()
+	for after, want := range map[time.Duration]bool{0: false, 5 * time.Millisecond: false, sameRequest: false, 25 * time.Millisecond: true, time.Second: true} {
+		again, over := make(chan request), make(chan struct{})
+		go func() {
+			again <- request{unix.SIGTERM, first.Add(after)}
+			close(over)
+		}()
+		if got := askedAgain(first, again, over); got != want {
+			t.Errorf("after %s: %v", after, got)
+		} else if got {
+			<-over
+		}
+	}
+}
+
+// A person's second Ctrl-C may come 25 ms after the first has been heeded.
+func TestASecondSignalSoonAfterTheFirst(t *testing.T) {
+	if _, err := os.Stat("/dev/full"); err != nil {
+		t.Skip("this host has no /dev/full: mknod -m 666 /dev/full c 1 7")
+	}
+	address := freePort(t)
+	p := serving(t, nil, "--listen", address, "--protocol", "raw", "--shards", "1", "--output", "file:/dev/full", "--drain-timeout", "10s")
+	newSenders(t, address, 1).send(1, 0)
+	eventually(t, "its record waits", func() bool { return p.total().InFlight == 1 })
+	p.cmd.Process.Signal(syscall.SIGTERM)
+	p.wantSaid("draining")
+	time.Sleep(sameRequest + 5*time.Millisecond) // from the first on: it has come by now
+	p.cmd.Process.Signal(syscall.SIGINT)
+	if code := p.wait(); code != exitFailed || p.says("final ledger") {
+		t.Errorf("exit code %d", code)
+	}
+}
