@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/rs/zerolog"
 
@@ -49,10 +50,11 @@ func (w who) MarshalZerologObject(e *zerolog.Event) {
 
 func (l *legacy) who() who { return who{l.offer.PID, l.offer.Foreign} }
 
-// defaultTakeover is where systemd gives a service a folder of its own
-// (RuntimeDirectory=, systemd.exec(5)), and else off.
+// defaultTakeover is where systemd gives a service a folder of its own, or
+// several with colons between them (RuntimeDirectory=, systemd.exec(5)), and else
+// off.
 func defaultTakeover() string {
-	if dir := os.Getenv("RUNTIME_DIRECTORY"); dir != "" {
+	if dir, _, _ := strings.Cut(os.Getenv("RUNTIME_DIRECTORY"), ":"); dir != "" {
 		return filepath.Join(dir, "takeover.sock")
 	}
 	return ""
