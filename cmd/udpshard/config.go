@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
@@ -50,10 +51,12 @@ type source struct {
 var configSettings = []setting[config]{
 	{flag: "http", key: "http", init: defaultHTTP,
 		usage: "serve status and metrics at `ADDR`; empty turns it off; $" + httpVariable + " changes the default",
-		set:   bind(parseHTTP, func(c *config) *string { return &c.http })},
+		set:   bind(parseHTTP, func(c *config) *string { return &c.http }),
+		means: func(c *config) any { return httpSocket(c.http) }},
 	{flag: "takeover", key: "takeover", init: defaultTakeover(),
 		usage: "`PATH` of the unix socket over which a successor takes the sockets and the counters (default $RUNTIME_DIRECTORY/takeover.sock, else off)",
-		set:   bind(parseText, func(c *config) *string { return &c.takeover })},
+		set:   bind(parseText, func(c *config) *string { return &c.takeover }),
+		means: func(c *config) any { return absolute(c.takeover) }},
 	{flag: "standby", key: "standby", init: "false", bare: true,
 		usage: "hold the sockets of the process that serves at the takeover path, and wait for it to leave, die or wedge; where nobody serves, serve",
 		set:   bind(parseBool, func(c *config) *bool { return &c.standby })},
@@ -88,6 +91,27 @@ func parseHTTP(text string) (string, error) {
 		return "", fmt.Errorf("%q has no usable port: %w", text, err)
 	}
 	return text, nil
+}
+
+// httpSocket is where an HTTP address is listened at: with any unspecified one,
+// net.Listen takes IPv6 and IPv4. Port 0 is another one each time.
+func httpSocket(address string) string {
+	at, err := net.ResolveTCPAddr("tcp", address)
+	if address == "" || err != nil || at.Port == 0 {
+		return address
+	}
+	if at.IP.IsUnspecified() {
+		at.IP = nil
+	}
+	return at.String()
+}
+
+// absolute is a path from the root; "" is none.
+func absolute(path string) string {
+	if whole, err := filepath.Abs(path); err == nil && path != "" {
+		return whole
+	}
+	return path
 }
 
 // shortestStandby is what no scheduler's mood takes for long.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"reflect"
 	"slices"
 	"strconv"
@@ -355,6 +356,71 @@ listeners:
 		err := read(t, before).fixed(read(t, test.after))
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("error %v\nwant  %s, of%s", err, test.want, test.after)
+		}
+	}
+}
+
+// What a file spells out is no change where it says the same, and one where it
+// does not.
+func TestAReloadComparesWhatIsMeant(t *testing.T) {
+	const before = `
+http: 127.0.0.1:9514
+takeover: run/t.sock
+listeners:
+  - {address: ":1", output: file:a.json, cpus: CPU}
+  - {address: "127.0.0.1:2", protocol: raw, cpus: "CPU,CPU"}
+  - {address: ":3"}
+`
+	cpu := usableCPU(t)
+	running := read(t, strings.ReplaceAll(before, "CPU", cpu))
+	all, err := shard.Config{}.Complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		old, new string
+		key      string // that is refused; "": none
+	}{
+		{"127.0.0.1:9514", "localhost:9514", ""},
+		{"127.0.0.1:9514", "localhost:9515", "http"},
+		{"127.0.0.1:9514", ":9514", "http"},
+		{"127.0.0.1:9514", "", "http"},
+		{"run/t.sock", "./run/t.sock", ""},
+		{"run/t.sock", here + "/run/t.sock", ""},
+		{"run/t.sock", "t.sock", "takeover"},
+		{`":1",`, `":1", name: syslog,`, ""},
+		{`":1",`, `":1", name: syslog-1,`, "listeners[0].name"},
+		{`":1",`, `":1", shards: 1,`, ""},
+		{`":1",`, `":1", shards: 2,`, "listeners[0].shards"},
+		{`":1"`, `"[::]:1"`, "listeners[0].address"},
+		{`":1"`, `"0.0.0.0:1"`, "listeners[0].address"},
+		{`":1"`, `":4"`, "listeners[0].address"},
+		{"file:a.json", "file:./a.json", ""},
+		{"file:a.json", "file:" + here + "/a.json", ""},
+		{"file:a.json", "file:../a.json", "listeners[0].output"},
+		{"127.0.0.1:2", "localhost:2", ""},
+		{"127.0.0.1:2", "127.0.0.2:2", "listeners[1].address"},
+		{"protocol: raw", "protocol: raw, name: raw", ""},
+		{"protocol: raw", "protocol: raw, shards: 2", ""},
+		{`"CPU,CPU"`, "CPU, shards: 2", ""},
+		{`"CPU,CPU"`, "CPU", "listeners[1].cpus"},
+		{`":3"`, fmt.Sprintf(`":3", name: syslog-2, shards: %d`, all.Shards), ""},
+		{`":3"`, fmt.Sprintf(`":3", cpus: %s`, strings.ReplaceAll(fmt.Sprint(all.CPUs), " ", ", ")), ""},
+		{`":3"`, fmt.Sprintf(`":3", shards: %d`, all.Shards+1), "listeners[2].shards"},
+	} {
+		after := strings.Replace(before, test.old, test.new, 1)
+		if after == before {
+			t.Fatalf("there is no %q", test.old)
+		}
+		switch err := running.fixed(read(t, strings.ReplaceAll(after, "CPU", cpu))); {
+		case test.key == "" && err != nil:
+			t.Errorf("%s instead of %s: %v", test.new, test.old, err)
+		case test.key != "" && (err == nil || !strings.Contains(err.Error(), test.key+": was ") || !strings.HasSuffix(err.Error(), ": that needs a restart")):
+			t.Errorf("%s instead of %s: error %v, and not of %s", test.new, test.old, err, test.key)
 		}
 	}
 }

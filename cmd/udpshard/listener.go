@@ -47,19 +47,23 @@ type listener struct {
 var listenerSettings = []setting[listener]{
 	{flag: "listen", key: "address", init: ":5514",
 		usage: "`ADDR` to receive on: 127.0.0.1:5514, [::1]:5514, or :5514 for IPv6 and IPv4",
-		set:   bind(parseAddress, func(l *listener) *string { return &l.address })},
+		set:   bind(parseAddress, func(l *listener) *string { return &l.address }),
+		means: func(l *listener) any { return l.socket() }},
 	{key: "name",
-		set: bind(parseName, func(l *listener) *string { return &l.name })},
+		set:   bind(parseName, func(l *listener) *string { return &l.name }),
+		means: func(l *listener) any { return l.name }},
 	{flag: "protocol", key: "protocol", init: "syslog",
 		usage: "`PROTOCOL` of the datagrams: syslog, dns, raw, echo or discard",
 		set: bind(parseChoice("syslog", "dns", "raw", "echo", "discard"),
 			func(l *listener) *string { return &l.protocol })},
 	{flag: "shards", key: "shards",
 		usage: "`N` sockets, each with its thread (default one per usable CPU)",
-		set:   bind(parseCount, func(l *listener) *int { return &l.shards })},
+		set:   bind(parseCount, func(l *listener) *int { return &l.shards }),
+		means: func(l *listener) any { return len(l.pins()) }},
 	{flag: "cpus", key: "cpus", list: true,
 		usage: "`LIST` of CPUs such as 0,2-5 that shards are pinned to in turn (default all usable)",
-		set:   bind(parseCPUs, func(l *listener) *[]int { return &l.cpus })},
+		set:   bind(parseCPUs, func(l *listener) *[]int { return &l.cpus }),
+		means: func(l *listener) any { return l.pins() }},
 	{flag: "batch", key: "batch", init: "64",
 		usage: "`N` datagrams at most to a receive call, 1 to 1024",
 		set:   bind(parseCount, func(l *listener) *int { return &l.batch })},
@@ -95,7 +99,8 @@ var listenerSettings = []setting[listener]{
 		set:   bind(parseBool, func(l *listener) *bool { return &l.join })},
 	{flag: "output", key: "output", init: "stdout",
 		usage: "`OUTPUT` of records: stdout, discard, or file:PATH, where {shard} stands for the shard's number",
-		set:   bind(parseOutput, func(l *listener) *string { return &l.output })},
+		set:   bind(parseOutput, func(l *listener) *string { return &l.output }),
+		means: func(l *listener) any { return l.destination() }},
 }
 
 // parseAddress leaves the rest to the engine, for which an absent port is any
@@ -160,6 +165,42 @@ func resolved(address string) netip.AddrPort {
 	}
 	at := udp.AddrPort()
 	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+}
+
+// socket is what is listened at: an absent host is both families, and [::] is IPv6
+// alone. Port 0 is another one each time.
+func (l *listener) socket() any {
+	at := l.resolved()
+	switch host, _, _ := net.SplitHostPort(l.address); {
+	case at.Port() == 0:
+		return l.address
+	case host == "":
+		return at.Port()
+	}
+	return at
+}
+
+// pins are the CPUs of its shards, of one after the other.
+func (l *listener) pins() []int {
+	engine, err := l.engine().Complete()
+	if err != nil { // of CPUs that this process may use no more
+		engine = l.engine()
+	}
+	pins := make([]int, engine.Shards)
+	for i := range pins {
+		if len(engine.CPUs) > 0 {
+			pins[i] = engine.CPUs[i%len(engine.CPUs)]
+		}
+	}
+	return pins
+}
+
+// destination is the output with its path from the root.
+func (l *listener) destination() string {
+	if path, isFile := strings.CutPrefix(l.output, "file:"); isFile {
+		return "file:" + absolute(path)
+	}
+	return l.output
 }
 
 // misfit is an error in one key of a listener.

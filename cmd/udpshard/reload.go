@@ -76,24 +76,25 @@ func (c *config) fixed(next *config) error {
 	if len(next.listeners) != len(c.listeners) {
 		return fmt.Errorf("listeners: there were %d and now there are %d: that needs a restart", len(c.listeners), len(next.listeners))
 	}
-	if err := sameSettings(configSettings, "", c.given, next.given); err != nil {
+	if err := sameSettings(configSettings, "", c, next, c.given, next.given); err != nil {
 		return err
 	}
 	for i, l := range c.listeners {
-		if err := sameSettings(listenerSettings, fmt.Sprintf("listeners[%d].", i), l.given, next.listeners[i].given); err != nil {
+		n := next.listeners[i]
+		if err := sameSettings(listenerSettings, fmt.Sprintf("listeners[%d].", i), l, n, l.given, n.given); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// sameSetting says whether two spellings mean the same.
+// sameSetting says whether two spellings are of the same value.
 func sameSetting[T any](s setting[T], a, b string) bool {
 	var first, second T
 	return a == b || a != "" && b != "" && s.set(&first, a) == nil && s.set(&second, b) == nil && reflect.DeepEqual(first, second)
 }
 
-func sameSettings[T any](settings []setting[T], prefix string, before, after map[string]source) error {
+func sameSettings[T any](settings []setting[T], prefix string, old, next *T, before, after map[string]source) error {
 	for _, s := range settings {
 		if s.live {
 			continue
@@ -106,7 +107,7 @@ func sameSettings[T any](settings []setting[T], prefix string, before, after map
 		if at, ok := after[s.key]; ok {
 			is, place = at.text, at.place
 		}
-		if !sameSetting(s, was, is) {
+		if !sameSetting(s, was, is) && (s.means == nil || !reflect.DeepEqual(s.means(old), s.means(next))) {
 			return fmt.Errorf("%s: was %q and is %q: that needs a restart", place, was, is)
 		}
 	}

@@ -18,6 +18,7 @@ type setting[T any] struct {
 	list  bool   // in the file it may be a YAML list
 	usage string
 	set   func(to *T, text string) error
+	means func(of *T) any // what it comes to, where other words, or none, come to the same; may be nil
 }
 
 // bind makes a setting of a parser and of where its result goes.
