@@ -157,10 +157,21 @@ func setDefaults[T any](settings []setting[T], to *T) {
 	}
 }
 
+// place is where a key is set.
+func (c *config) place(key string) string {
+	if at, given := c.given[key]; given {
+		return at.place
+	}
+	return key
+}
+
 // check finds what is wrong with the whole, and names unnamed listeners.
 func (c *config) check() error {
+	if err := checkTakeover(c.takeover); err != nil {
+		return usageError{fmt.Errorf("%s: %w", c.place("takeover"), err)}
+	}
 	if c.standby && c.takeover == "" {
-		return hinted{usageError{fmt.Errorf("%s: there is no takeover path to wait at", c.given["standby"].place)}, "--takeover PATH, the same as of the process to stand by for"}
+		return hinted{usageError{fmt.Errorf("%s: there is no takeover path to wait at", c.place("standby"))}, "--takeover PATH, the same as of the process to stand by for"}
 	}
 	names := make(map[string]bool)
 	for _, l := range c.listeners {

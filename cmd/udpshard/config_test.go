@@ -138,6 +138,7 @@ listeners:
     output: file:/x/{shard}
 `)
 	a.given, b.given, a.listeners[0].given, b.listeners[0].given = nil, nil, nil, nil
+	b.listeners[0].at = ""
 	if !reflect.DeepEqual(a, b) {
 		t.Errorf("by flags %+v %+v\nby file  %+v %+v", a, a.listeners[0], b, b.listeners[0])
 	}
@@ -345,7 +346,7 @@ listeners:
 		{change("http: :9514", "http:"), `:2:1: http: was ":9514" and is "": that needs a restart`},
 		{change("format: json", "format: console"), `:3:28: log.format: was "json" and is "console": that needs a restart`},
 		{change("batch: 32", "batch: 33"), `:5:59: listeners[0].batch: was "32" and is "33": that needs a restart`},
-		{change(", batch: 32", ""), `listeners[0].batch: was "32" and is "64": that needs a restart`},
+		{change(", batch: 32", ""), `:5:5: listeners[0].batch: was "32" and is "64": that needs a restart`},
 		{change(`":2"`, `":3"`), `:6:15: listeners[1].address: was ":2" and is ":3": that needs a restart`},
 		{change("name: b", "name: c"), `listeners[1].name: was "b" and is "c"`},
 		{change("name: b", "name: b, join: true"), `listeners[1].join: was `},

@@ -25,10 +25,12 @@ func (c *config) readFile(path string) error {
 		return err
 	}
 	var settings, listeners []entry
+	list := start
 	for _, e := range top {
 		var inner []entry
 		switch {
 		case e.key == "listeners":
+			list = e.at
 			listeners, err = d.items(e)
 		case e.key == "log":
 			inner, err = d.entries(e.value, "log")
@@ -54,13 +56,14 @@ func (c *config) readFile(path string) error {
 			return err
 		}
 		l := newListener()
+		l.at = d.place(item.at, item.key)
 		if err := applyAll(d, listenerSettings, l, l.given, item.key+".", keys); err != nil {
 			return err
 		}
 		c.listeners = append(c.listeners, l)
 	}
 	if len(c.listeners) == 0 {
-		return usageError{fmt.Errorf("%s: listeners: there are none", path)}
+		return d.wrong(list, "listeners", "there are none")
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/shard"
@@ -60,6 +61,40 @@ func defaultTakeover() string {
 	return ""
 }
 
+const (
+	// socketRoom is what a socket's address holds (sun_path without its final
+	// NUL, unix(7)).
+	socketRoom = 107
+	// nameRoom is what it holds of a file's name where the whole path is longer:
+	// package takeover goes by the folder's descriptor then.
+	nameRoom = socketRoom - len("/proc/self/fd/1048576/")
+)
+
+// checkTakeover says why a path can never be that of a socket.
+func checkTakeover(path string) error {
+	name := filepath.Base(path)
+	switch {
+	case path == "":
+		return nil
+	case strings.HasPrefix(path, "@") || strings.ContainsRune(path, 0):
+		return hinted{fmt.Errorf("%q is an abstract name, which every user may take", path), "give a path in a folder of this user's"}
+	case strings.HasSuffix(path, "/"):
+		return fmt.Errorf("%q names no file", path)
+	case len(absolute(path)) > socketRoom && len(name) > nameRoom:
+		return fmt.Errorf("%q: the file's name has %d bytes, and a socket's address holds %d of them (unix(7))", path, len(name), nameRoom)
+	}
+	return nil
+}
+
+// takeoverError says where the path was set, if what is there can be no socket's.
+func (c *config) takeoverError(err error) error {
+	at, look := os.Lstat(c.takeover)
+	if look == nil && at.Mode().Type() != os.ModeSocket || errors.Is(look, unix.ENOTDIR) {
+		return usageError{fmt.Errorf("%s: %w", c.place("takeover"), err)}
+	}
+	return fmt.Errorf("takeover: %w", err)
+}
+
 // dialLegacy asks the process that serves at the takeover path, if there is
 // one, for what it has.
 func dialLegacy(ctx context.Context, c *config, log zerolog.Logger) (*legacy, error) {
@@ -70,7 +105,7 @@ func dialLegacy(ctx context.Context, c *config, log zerolog.Logger) (*legacy, er
 	if errors.Is(err, takeover.ErrNobody) {
 		return nil, nil
 	} else if err != nil {
-		return nil, fmt.Errorf("takeover: %w", err)
+		return nil, c.takeoverError(err)
 	}
 	l := &legacy{conn: conn, log: log}
 	if err := l.introduce(ctx, c); err != nil {

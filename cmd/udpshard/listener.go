@@ -42,6 +42,7 @@ type listener struct {
 	cookies       bool
 
 	given map[string]source
+	at    string // where it begins in the file; "" by flags
 }
 
 var listenerSettings = []setting[listener]{
@@ -203,13 +204,20 @@ func (l *listener) destination() string {
 	return l.output
 }
 
+// place is where one of its keys is set, or could be.
+func (l *listener) place(key string) string {
+	switch at, given := l.given[key]; {
+	case given:
+		return at.place
+	case l.at != "":
+		return l.at + "." + key
+	}
+	return key
+}
+
 // misfit is an error in one key of a listener.
 func (l *listener) misfit(key string, err error) error {
-	place := key
-	if at, ok := l.given[key]; ok {
-		place = at.place
-	}
-	return usageError{fmt.Errorf("%s: %w", place, err)}
+	return usageError{fmt.Errorf("%s: %w", l.place(key), err)}
 }
 
 // locate says where what the engine finds wrong was set.
@@ -223,7 +231,7 @@ func (l *listener) locate(err error) error {
 		"ReceiveBuffer": "receive_buffer", "GRO": "gro", "BusyPoll": "busy_poll", "Allow": "allow", "RateLimit": "rate_limit",
 		"Steering.Mode": "steer", "Steering.StallAfter": "stall_after",
 	}[wrong.Field]
-	if _, ok := l.given[key]; !ok {
+	if _, ok := l.given[key]; !ok && l.at == "" {
 		return usageError{fmt.Errorf("listener %s: %s: %w", l.name, key, wrong.Err)}
 	}
 	return l.misfit(key, wrong.Err)

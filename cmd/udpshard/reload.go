@@ -76,12 +76,12 @@ func (c *config) fixed(next *config) error {
 	if len(next.listeners) != len(c.listeners) {
 		return fmt.Errorf("listeners: there were %d and now there are %d: that needs a restart", len(c.listeners), len(next.listeners))
 	}
-	if err := sameSettings(configSettings, "", c, next, c.given, next.given); err != nil {
+	if err := sameSettings(configSettings, c, next, c.given, next.given, next.place); err != nil {
 		return err
 	}
 	for i, l := range c.listeners {
 		n := next.listeners[i]
-		if err := sameSettings(listenerSettings, fmt.Sprintf("listeners[%d].", i), l, n, l.given, n.given); err != nil {
+		if err := sameSettings(listenerSettings, l, n, l.given, n.given, n.place); err != nil {
 			return err
 		}
 	}
@@ -94,7 +94,7 @@ func sameSetting[T any](s setting[T], a, b string) bool {
 	return a == b || a != "" && b != "" && s.set(&first, a) == nil && s.set(&second, b) == nil && reflect.DeepEqual(first, second)
 }
 
-func sameSettings[T any](settings []setting[T], prefix string, old, next *T, before, after map[string]source) error {
+func sameSettings[T any](settings []setting[T], old, next *T, before, after map[string]source, place func(key string) string) error {
 	for _, s := range settings {
 		if s.live {
 			continue
@@ -103,12 +103,11 @@ func sameSettings[T any](settings []setting[T], prefix string, old, next *T, bef
 		if at, ok := before[s.key]; ok {
 			was = at.text
 		}
-		place := prefix + s.key
 		if at, ok := after[s.key]; ok {
-			is, place = at.text, at.place
+			is = at.text
 		}
 		if !sameSetting(s, was, is) && (s.means == nil || !reflect.DeepEqual(s.means(old), s.means(next))) {
-			return fmt.Errorf("%s: was %q and is %q: that needs a restart", place, was, is)
+			return fmt.Errorf("%s: was %q and is %q: that needs a restart", place(s.key), was, is)
 		}
 	}
 	return nil

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"time"
 
@@ -78,7 +77,7 @@ func (s *server) listen(how func(path, version string) (*takeover.Server, error)
 	if s.config.takeover != "" {
 		server, err := how(s.config.takeover, thisBuild().version)
 		if err != nil {
-			return fmt.Errorf("takeover: %w", err)
+			return s.config.takeoverError(err)
 		}
 		s.takeover = server
 	}

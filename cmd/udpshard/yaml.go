@@ -22,6 +22,9 @@ type document struct {
 	depth   int // of merges, which can go round in circles
 }
 
+// start is where what is absent from a file could stand.
+var start = &token.Position{Line: 1, Column: 1}
+
 // entry is a key and its value, without anchors, aliases and tags.
 type entry struct {
 	key   string
@@ -86,7 +89,7 @@ func (d *document) parse(data []byte) (ast.Node, error) {
 		}
 	}
 	if root == nil {
-		return nil, usageError{fmt.Errorf("%s: the file is empty: it needs the key listeners", d.path)}
+		return nil, d.wrong(start, "the file is empty", "it needs the key listeners")
 	}
 	ast.Walk(d, root)
 	return d.resolve(root)
