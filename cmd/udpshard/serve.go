@@ -79,6 +79,7 @@ func serve(f *flags, c *config, stderr io.Writer) error {
 	defer closeLog(logs)
 	log := newLogger(logs, isTerminal(stderr), c.logFormat)
 	setLevel(c.logLevel)
+	warnOfZone(log)
 	next := candidate{flags: f, config: c, service: openService(log), signals: signals}
 	s, err := next.elect()
 	if s == nil {

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestZonesThatAreNotUnderstood(t *testing.T) {
+	for tz, want := range map[string]bool{
+		"": false, ":": false, "UTC": false, ":UTC": false, "UTC0": false, "<UTC>-0": false, "GMT+00:00": false,
+		"<+0530>-5:30": true, "XYZ-5:30": true, "EST5EDT,M3.2.0,M11.1.0": true, ":XYZ-5:30": true, "Asia/Nowhere": true, "/nowhere": true, "UTC-1": true,
+	} {
+		if _, unknown := unknownZone(tz, "UTC"); unknown != want {
+			t.Errorf("%q: %v", tz, unknown)
+		}
+	}
+	if _, unknown := unknownZone("Asia/Kolkata", "Asia/Kolkata"); unknown {
+		t.Error("a zone that was loaded")
+	}
+}
+
+func TestAZoneThatIsNotUnderstoodIsTold(t *testing.T) {
+	if _, err := time.LoadLocation("Asia/Kolkata"); err != nil {
+		t.Skip("this host has no time zones: apt-get install tzdata")
+	}
+	const warning = `"TZ is not understood`
+	for tz, told := range map[string]bool{"<+0530>-5:30": true, "XYZ-5:30": true, "": false, "UTC": false, "Asia/Kolkata": false, ":Asia/Kolkata": false} {
+		p := serving(t, func(cmd *exec.Cmd) { cmd.Env = append(cmd.Environ(), "TZ="+tz) }, "--listen", freePort(t), "--shards", "1", "--output", "discard")
+		p.wantSaid("listening")
+		if p.terminate(); p.says(warning) != told || told && !(p.says(`"TZ":"`+tz+`"`) && p.says("TZ=Asia/Kolkata")) {
+			t.Errorf("TZ=%s: %s", tz, p.logs)
+		}
+	}
+	p := serving(t, func(cmd *exec.Cmd) {
+		for _, variable := range cmd.Environ() {
+			if !strings.HasPrefix(variable, "TZ=") {
+				cmd.Env = append(cmd.Env, variable)
+			}
+		}
+	}, "--listen", freePort(t), "--shards", "1", "--output", "discard")
+	if p.terminate(); p.says(warning) {
+		t.Errorf("without TZ: %s", p.logs)
+	}
+}
