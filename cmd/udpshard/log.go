@@ -65,6 +65,9 @@ func isNull(f *os.File) bool {
 }
 
 func isTerminal(w io.Writer) bool {
+	if c, ok := w.(*checked); ok {
+		w = c.w
+	}
 	f, ok := w.(*os.File)
 	if !ok {
 		return false

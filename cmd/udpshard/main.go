@@ -51,7 +51,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		Example:       "  udpshard serve --listen 127.0.0.1:5514",
 	}
-	root.SetOut(stdout)
+	out := &checked{w: stdout}
+	root.SetOut(out)
 	root.SetErr(stderr)
 	root.SetArgs(args)
 	root.SetHelpTemplate(helpTemplate)
@@ -63,9 +64,14 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return hinted{usageError{err}, fmt.Sprintf("%s --help lists the flags", cmd.CommandPath())}
 	})
 	root.AddCommand(serveCommand(), sendCommand(), selftestCommand(), socketsCommand(), doctorCommand(), healthCommand(), versionCommand())
+	root.SetHelpCommand(helpCommand())
+	addCompletion(root)
 	root.InitDefaultHelpFlag()
 
 	err := root.Execute()
+	if err == nil {
+		err = out.err
+	}
 	if err == nil {
 		return exitDone
 	}
@@ -83,14 +89,28 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return exitFailed
 }
 
-// noArguments refuses arguments; for the root command they are commands that
+// checked is a standard output that keeps its first error for the end: most of who
+// writes there looks at none.
+type checked struct {
+	w   io.Writer
+	err error
+}
+
+func (c *checked) Write(p []byte) (int, error) {
+	if c.err == nil {
+		_, c.err = c.w.Write(p)
+	}
+	return len(p), nil
+}
+
+// noArguments refuses arguments; for a command of several they are commands that
 // do not exist.
 func noArguments(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
 	what := "takes no arguments"
-	if !cmd.HasParent() {
+	if cmd.HasSubCommands() {
 		what = "has no such command"
 	}
 	return hinted{usageError{fmt.Errorf("%q: %s %s", args[0], cmd.CommandPath(), what)}, cmd.CommandPath() + " --help"}
