@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -44,11 +45,14 @@ const (
 	lossFree outcome = "loss-free"
 	lossy    outcome = "lost datagrams"
 	behind   outcome = "fell behind"
+	unsent   outcome = "nothing was sent" // the sender got no CPU
 )
 
 // judge says what a trial shows of the receiver.
 func (t *trial) judge() {
 	switch {
+	case t.Sent == 0:
+		t.Verdict = unsent
 	case t.Kernel > 0 || t.Received < t.Sent:
 		t.Verdict = lossy
 	case t.Backlog > 0.5:
@@ -91,9 +95,22 @@ const (
 	closeness = 1.03   // where the search ends: trials repeat no better
 )
 
-// run ramps up, goes flat out, and halves the distance between the highest
-// rate that lost nothing and the lowest that did.
+// errUnsent ends a search whose sender gets no CPU again and again.
+var errUnsent = errors.New("the sender sent nothing")
+
+// run searches, and is content with what it has when the sender sends no more.
 func (s *search) run() error {
+	err := s.narrow()
+	if errors.Is(err, errUnsent) && (s.best != nil || s.bad != nil) {
+		s.settle()
+		return nil
+	}
+	return err
+}
+
+// narrow ramps up, goes flat out, and halves the distance between the highest
+// rate that lost nothing and the lowest that did.
+func (s *search) narrow() error {
 	for _, rate := range []float64{firstRate, 5 * firstRate, 0} {
 		if t, err := s.attempt(rate, s.length); err != nil {
 			return err
@@ -108,9 +125,12 @@ func (s *search) run() error {
 		t, err := s.attempt(float64(roundRate((low+s.bad.Rate)/2)), s.length)
 		if err == nil && t.Verdict != lossFree && !s.enough(4*s.length) {
 			// Something else on the host may have caused it.
-			var second trial
-			if second, err = s.attempt(t.Asked, s.length); second.Verdict == lossFree {
+			second, failed := s.attempt(t.Asked, s.length)
+			if second.Verdict == lossFree {
 				t = second
+			}
+			if err = failed; errors.Is(err, errUnsent) {
+				s.book(t)
 			}
 		}
 		if err != nil {
@@ -181,18 +201,28 @@ func (s *search) between() string {
 	return fmt.Sprintf(" (between %s and %s)", figure.Count(roundRate(low)), figure.Count(roundRate(s.bad.Rate)))
 }
 
+// attempt makes a trial, and others where nothing was sent.
 func (s *search) attempt(rate float64, length time.Duration) (trial, error) {
-	t, err := s.try(rate, length)
-	if err != nil {
-		return t, err
+	const most = 3
+	for n := 1; ; n++ {
+		t, err := s.try(rate, length)
+		if err != nil {
+			return t, err
+		}
+		t.judge()
+		s.trials = append(s.trials, t)
+		switch {
+		case t.Verdict != unsent:
+			return t, nil
+		case n == most || s.enough(length):
+			return t, errUnsent
+		}
 	}
-	t.judge()
-	s.trials = append(s.trials, t)
-	return t, nil
 }
 
 func (s *search) book(t trial) {
 	switch {
+	case t.Verdict == unsent: // says nothing
 	case t.Verdict == lossFree && (s.best == nil || t.Rate > s.best.Rate):
 		s.best = &t
 	case t.Verdict != lossFree && (s.bad == nil || t.Rate < s.bad.Rate):

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"math"
@@ -9,13 +10,16 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/udpshard/udpshard/shard"
 )
 
 // host is one that loses nothing up to a rate, and whose sender gets no
 // further than another.
 type host struct {
 	holds, sends float64
-	flaky        int // every so many trials lose one datagram for nothing
+	flaky        int                  // every so many trials lose one datagram for nothing
+	starved      func(trial int) bool // nothing is sent in it; nil: in none
 	tried        []float64
 	spent        time.Duration
 	budget       time.Duration
@@ -27,6 +31,9 @@ func (h *host) try(rate float64, length time.Duration) (trial, error) {
 	achieved := rate
 	if rate == 0 || rate > h.sends {
 		achieved = h.sends
+	}
+	if h.starved != nil && h.starved(len(h.tried)) {
+		return trial{Asked: rate}, nil
 	}
 	t := trial{Asked: rate, Rate: achieved, Elapsed: length, Sent: uint64(achieved * length.Seconds())}
 	t.Received = min(t.Sent, uint64(h.holds*length.Seconds()))
@@ -86,6 +93,72 @@ func TestSearchKeepsToItsTime(t *testing.T) {
 		if s.best == nil || s.best.Rate > h.holds {
 			t.Errorf("%s: %+v", h.budget, s.best)
 		}
+	}
+}
+
+// A sender that gets no CPU says nothing of the receiver.
+func TestSearchWithASenderThatSendsNothing(t *testing.T) {
+	for from := 1; from <= 16; from++ { // for good, from that trial on
+		h := host{holds: 400_000, sends: 1_000_000, budget: 30 * time.Second, starved: func(trial int) bool { return trial >= from }}
+		s := h.search()
+		err := s.run()
+		if from == 1 {
+			if !errors.Is(err, errUnsent) || len(h.tried) > 3 {
+				t.Errorf("without any result: error %v after %.0f", err, h.tried)
+			}
+			continue
+		}
+		if err != nil || s.best == nil || s.best.Rate > h.holds || s.best.Sent == 0 || s.bad != nil && s.bad.Sent == 0 {
+			t.Errorf("from trial %d on: %v, best %+v, bad %+v", from, err, s.best, s.bad)
+			continue
+		}
+		r := newSelftestReport(s, setup{flows: 64, asked: 32 << 20, granted: 32 << 20})
+		if r.Highest != s.best.Rate || r.Verdict == "" {
+			t.Errorf("from trial %d on: %+v", from, r)
+		}
+	}
+	for from := 1; from <= 12; from++ { // for two trials
+		h := host{holds: 400_000, sends: 1_000_000, budget: 30 * time.Second, starved: func(trial int) bool { return trial == from || trial == from+1 }}
+		s := h.search()
+		if err := s.run(); err != nil || !s.held || s.best.Rate > h.holds || s.best.Rate < 0.85*h.holds {
+			t.Errorf("in trials %d and %d: %v, %+v", from, from+1, err, s.best)
+		}
+	}
+}
+
+// A shard waits at most all the time, however short the sender's own was.
+func TestWaitsAreOfTheTimeInBetween(t *testing.T) {
+	began := time.Now()
+	before := waits{began, []time.Duration{0, time.Second, 5 * time.Second}}
+	after := waits{began.Add(200 * time.Millisecond), []time.Duration{50 * time.Millisecond, time.Second, 5*time.Second + 300*time.Millisecond}}
+	for i, want := range []float64{0.25, 0, 1} {
+		if got := after.since(before)[i]; math.Abs(got-want) > 1e-9 {
+			t.Errorf("shard %d: %.2f, want %.2f", i, got, want)
+		}
+	}
+}
+
+// The time in between is that of the machine, not what the sender says.
+func TestATrialsWaits(t *testing.T) {
+	group, err := shard.Listen(shard.Config{Address: "127.0.0.1:0", Shards: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- group.Run(ctx) }()
+	defer func() { stop(); <-ended }()
+	was := sendProgram
+	defer func() { sendProgram = was }()
+	sendProgram = func(ctx context.Context, _ ...string) *exec.Cmd {
+		return exec.CommandContext(ctx, "/bin/sh", "-c", `sleep 0.1; echo '{"sent":0,"seconds":0.000000001}'`)
+	}
+	result, err := (&stand{group: group, flows: 1, threads: 1}).try(ctx, 0, time.Second)
+	if err != nil || result.longestWait() > 1 {
+		t.Errorf("%v, %+v", err, result)
+	}
+	if result.judge(); result.Verdict != unsent {
+		t.Errorf("%+v", result)
 	}
 }
 
@@ -179,6 +252,7 @@ func TestJudge(t *testing.T) {
 		trial trial
 		want  outcome
 	}{
+		{trial{}, unsent},
 		{trial{Sent: 5, Received: 5}, lossFree},
 		{trial{Sent: 5, Received: 4}, lossy},
 		{trial{Sent: 5, Received: 4, Kernel: 1}, lossy},

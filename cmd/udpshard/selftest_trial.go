@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -61,7 +60,7 @@ func (s *stand) try(ctx context.Context, rate float64, length time.Duration) (tr
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL, Setpgid: true} // an interrupt is ours to handle
 
-	before, waitedBefore := s.group.Listener().Read(), s.waited()
+	before, waits := s.group.Listener().Read(), s.waits()
 	if err := cmd.Start(); err != nil {
 		return trial{}, fmt.Errorf("start the sender: %w", err)
 	}
@@ -85,13 +84,10 @@ func (s *stand) try(ctx context.Context, rate float64, length time.Duration) (tr
 		Elapsed:   time.Duration(sent.Seconds * float64(time.Second)),
 		SenderCPU: time.Duration(sent.CPUSeconds * float64(time.Second)),
 	}
-	after := s.settle(metrics.Sum(before), sent.Sent)
-	t.count(before, after)
-	for i, waited := range s.waited() {
-		t.Shards[i].Waited = (waited - waitedBefore[i]).Seconds() / max(t.Elapsed.Seconds(), 1e-9)
-	}
-	if t.Sent == 0 {
-		return t, errors.New("the sender sent nothing")
+	waited := s.waits().since(waits)
+	t.count(before, s.settle(metrics.Sum(before), sent.Sent))
+	for i := range t.Shards {
+		t.Shards[i].Waited = waited[i]
 	}
 	return t, nil
 }
@@ -113,10 +109,27 @@ func (s *stand) settle(before metrics.Reading, sent uint64) []metrics.Reading {
 	}
 }
 
-// waited is how long each shard's thread was ready to run and had no core:
-// the second number of schedstat (Documentation/scheduler/sched-stats.rst),
+// waits are how long each shard's thread was ready to run and had no core, up to
+// a moment.
+type waits struct {
+	at     time.Time
+	shards []time.Duration
+}
+
+// since returns the parts of the time in between. The sender's own time is less: it
+// takes some to start, and on a busy host it may be most. A wait is counted when it
+// ends (sched_info_arrive, kernel/sched/stats.h), also what of it came before.
+func (w waits) since(before waits) []float64 {
+	parts := make([]float64, len(w.shards))
+	for i, waited := range w.shards {
+		parts[i] = min((waited-before.shards[i]).Seconds()/max(w.at.Sub(before.at).Seconds(), 1e-9), 1)
+	}
+	return parts
+}
+
+// waits reads the second number of schedstat (Documentation/scheduler/sched-stats.rst),
 // which kernels without CONFIG_SCHED_INFO leave out; then it is 0.
-func (s *stand) waited() []time.Duration {
+func (s *stand) waits() waits {
 	shards := s.group.Listener().Shards
 	waited := make([]time.Duration, len(shards))
 	for i, page := range shards {
@@ -126,7 +139,7 @@ func (s *stand) waited() []time.Duration {
 			waited[i] = time.Duration(nanos)
 		}
 	}
-	return waited
+	return waits{time.Now(), waited}
 }
 
 // count fills in what the shards did between two readings.
