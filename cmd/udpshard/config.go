@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/udpshard/udpshard/shard/takeover"
 )
 
 // httpVariable is the environment's say in the HTTP address. A container's
@@ -167,8 +169,10 @@ func (c *config) place(key string) string {
 
 // check finds what is wrong with the whole, and names unnamed listeners.
 func (c *config) check() error {
-	if err := checkTakeover(c.takeover); err != nil {
-		return usageError{fmt.Errorf("%s: %w", c.place("takeover"), err)}
+	if c.takeover != "" {
+		if err := takeover.Check(c.takeover); err != nil {
+			return usageError{fmt.Errorf("%s: %w", c.place("takeover"), err)}
+		}
 	}
 	if c.standby && c.takeover == "" {
 		return hinted{usageError{fmt.Errorf("%s: there is no takeover path to wait at", c.place("standby"))}, "--takeover PATH, the same as of the process to stand by for"}

@@ -61,31 +61,6 @@ func defaultTakeover() string {
 	return ""
 }
 
-const (
-	// socketRoom is what a socket's address holds (sun_path without its final
-	// NUL, unix(7)).
-	socketRoom = 107
-	// nameRoom is what it holds of a file's name where the whole path is longer:
-	// package takeover goes by the folder's descriptor then.
-	nameRoom = socketRoom - len("/proc/self/fd/1048576/")
-)
-
-// checkTakeover says why a path can never be that of a socket.
-func checkTakeover(path string) error {
-	name := filepath.Base(path)
-	switch {
-	case path == "":
-		return nil
-	case strings.HasPrefix(path, "@") || strings.ContainsRune(path, 0):
-		return hinted{fmt.Errorf("%q is an abstract name, which every user may take", path), "give a path in a folder of this user's"}
-	case strings.HasSuffix(path, "/"):
-		return fmt.Errorf("%q names no file", path)
-	case len(absolute(path)) > socketRoom && len(name) > nameRoom:
-		return fmt.Errorf("%q: the file's name has %d bytes, and a socket's address holds %d of them (unix(7))", path, len(name), nameRoom)
-	}
-	return nil
-}
-
 // takeoverError says where the path was set, if what is there can be no socket's.
 func (c *config) takeoverError(err error) error {
 	at, look := os.Lstat(c.takeover)

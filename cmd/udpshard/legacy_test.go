@@ -1,13 +1,9 @@
 package main
 
 import (
-	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
-
-	"github.com/udpshard/udpshard/shard/takeover"
 )
 
 func TestTheDefaultTakeoverPath(t *testing.T) {
@@ -35,26 +31,4 @@ func TestAServiceWithSeveralRuntimeDirectories(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	after.wantSaid("took over")
-}
-
-// What is refused here is what package takeover can't use, and nothing else.
-func TestNamesOfTakeoverPaths(t *testing.T) {
-	folder := filepath.Join(t.TempDir(), strings.Repeat("f", socketRoom))
-	if err := os.Mkdir(folder, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	for _, size := range []int{1, nameRoom, nameRoom + 1, 200} {
-		path := filepath.Join(folder, strings.Repeat("n", size))
-		server, err := takeover.Listen(path, "test")
-		if checked := checkTakeover(path); (checked == nil) != (err == nil) {
-			t.Errorf("%d bytes: %v, and %v", size, checked, err)
-		}
-		if err == nil {
-			server.Close()
-		}
-	}
-	short := "/tmp/" + strings.Repeat("n", nameRoom+1)
-	if err := checkTakeover(short); err != nil {
-		t.Errorf("%s: %v", short, err)
-	}
 }

@@ -26,14 +26,30 @@ type place struct {
 // file, so that no other file has the number while it is open.
 type identity struct{ device, inode uint64 }
 
-func openPlace(path string) (*place, error) {
+// Check says why a path can never be that of a socket, whatever is there; nil: it
+// can be.
+func Check(path string) error {
+	_, err := located(path)
+	return err
+}
+
+// located returns an absolute path.
+func located(path string) (string, error) {
 	switch {
 	case strings.HasPrefix(path, "@") || strings.ContainsRune(path, 0):
-		return nil, hinted{fmt.Errorf("%q is an abstract name, which every user may take", path), "give a path in a folder of this user's"}
+		return "", hinted{fmt.Errorf("%q is an abstract name, which every user may take", path), "give a path in a folder of this user's"}
 	case path == "" || strings.HasSuffix(path, "/"):
-		return nil, fmt.Errorf("%q names no file", path)
+		return "", fmt.Errorf("%q names no file", path)
 	}
 	absolute, err := filepath.Abs(path)
+	if name := filepath.Base(absolute); err == nil && len(absolute) > pathRoom && len(name) > nameRoom {
+		return "", fmt.Errorf("%q: the file's name has %d bytes, and a socket's address holds %d of them (unix(7))", path, len(name), nameRoom)
+	}
+	return absolute, err
+}
+
+func openPlace(path string) (*place, error) {
+	absolute, err := located(path)
 	if err != nil {
 		return nil, err
 	}
@@ -64,14 +80,11 @@ const (
 )
 
 // address returns how to call a file of the folder in a socket's address.
-func (p *place) address(name string) (string, error) {
+func (p *place) address(name string) string {
 	if full := filepath.Join(filepath.Dir(p.path), name); len(full) <= pathRoom {
-		return full, nil
+		return full
 	}
-	if len(name) > nameRoom {
-		return "", fmt.Errorf("%s: the file's name has %d bytes, and a socket's address holds %d of them (unix(7))", p.path, len(name), nameRoom)
-	}
-	return fmt.Sprintf("/proc/self/fd/%d/%s", p.fd(), name), nil
+	return fmt.Sprintf("/proc/self/fd/%d/%s", p.fd(), name)
 }
 
 // lockPatience is how long others may keep the folder: they do so for a few
@@ -142,12 +155,8 @@ var errFull = errors.New("its backlog is full")
 
 // dial connects to whoever listens at the path.
 func (p *place) dial(ctx context.Context) (*net.UnixConn, error) {
-	address, err := p.address(p.name)
-	if err != nil {
-		return nil, err
-	}
 	var d net.Dialer
-	conn, err := d.DialContext(ctx, "unixpacket", address)
+	conn, err := d.DialContext(ctx, "unixpacket", p.address(p.name))
 	switch {
 	case err == nil:
 		return conn.(*net.UnixConn), nil
@@ -169,13 +178,7 @@ func (p *place) dial(ctx context.Context) (*net.UnixConn, error) {
 // so that the path never leads to a socket that does not listen yet.
 func (p *place) take() (l *net.UnixListener, file identity, err error) {
 	hidden := fmt.Sprintf(".takeover-%016x", rand.Uint64())
-	address, err := p.address(hidden)
-	if err != nil {
-		return nil, file, err
-	}
-	if _, err = p.address(p.name); err != nil { // or nobody could dial it
-		return nil, file, err
-	}
+	address := p.address(hidden)
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		var changed error
 		if err := c.Control(func(fd uintptr) {

@@ -56,6 +56,9 @@ func TestListenAt(t *testing.T) {
 				at.there(t, path)
 			}
 			s, err := Listen(path, "1.0")
+			if never := Check(path); never != nil && err == nil || never == nil && err != nil && strings.Contains(err.Error(), "holds") {
+				t.Errorf("Check says %v, Listen %v", never, err)
+			}
 			if at.words != "" {
 				if err == nil || !strings.Contains(err.Error(), at.words) {
 					t.Errorf("%v, want %q", err, at.words)
