@@ -91,6 +91,10 @@ func (s *server) leave(why string) error {
 	}
 	if s.takeover != nil {
 		err = errors.Join(err, s.takeover.Close())
+		select {
+		case <-s.heard: // a standby that came just now has to be told who serves
+		case <-late.Done():
+		}
 	}
 	return err
 }

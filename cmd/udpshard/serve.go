@@ -62,6 +62,7 @@ type server struct {
 
 	book     *metrics.Book    // nil where nobody can take over
 	takeover *takeover.Server // likewise
+	heard    chan struct{}    // closed when all who came there have been answered
 	handover *handover
 	claims   []*takeover.Claim
 	stood    bool // it was a standby, with these settings
@@ -136,7 +137,9 @@ func (s *server) hearPeers(ctx context.Context) {
 	if s.takeover == nil {
 		return
 	}
+	s.heard = make(chan struct{})
 	go func() {
+		defer close(s.heard)
 		if err := s.takeover.Serve(ctx, s.handover); err != nil && ctx.Err() == nil && !errors.Is(err, net.ErrClosed) {
 			s.log.Error().Err(err).Msg("nobody can take over any more")
 		}

@@ -122,14 +122,20 @@ func (s *Server) commit(ctx context.Context, a Active, p *peer) error {
 func (s *Server) tellMoved(to *peer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	moved, files := message{Kind: kindMoved, PID: to.hello.PID}, []*os.File(nil)
-	if to.counters != nil {
-		moved.Counters, files = true, []*os.File{to.counters}
-	}
+	s.heir, to.counters = Heir{to.hello.PID, to.counters}, nil
 	for _, p := range s.waiting {
 		if p != to {
-			p.send(context.Background(), moved, files...) // fails if it has gone
+			p.sendMoved(s.heir)
 		}
 	}
 	close(s.moved)
+}
+
+// sendMoved fails if the peer has gone, and that is all right.
+func (p *peer) sendMoved(to Heir) {
+	m, files := message{Kind: kindMoved, PID: to.PID}, []*os.File(nil)
+	if to.Counters != nil {
+		m.Counters, files = true, []*os.File{to.Counters}
+	}
+	p.send(context.Background(), m, files...)
 }

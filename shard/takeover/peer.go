@@ -53,7 +53,7 @@ func (s *Server) answer(ctx context.Context, a Active, conn *net.UnixConn) {
 		return
 	}
 	if !s.wait(p) {
-		w.send(context.WithoutCancel(ctx), message{Kind: kindMoved}) // fails if it has gone, and that is all right
+		p.sendMoved(s.heir)
 		return
 	}
 	defer p.read(ctx)()

@@ -26,6 +26,7 @@ type Server struct {
 	successor *peer   // from its hello to its end
 	standbys  int     // likewise
 	waiting   []*peer // those that have their offer and wait, in order
+	heir      Heir    // who has taken over
 }
 
 // Listen takes the path. version is what peers are told. A socket file that a

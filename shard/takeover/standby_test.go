@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,6 +32,54 @@ func TestStandbysAreCounted(t *testing.T) {
 			}
 		}
 	}
+}
+
+// late makes its offer to who comes second when it is told to.
+type late struct {
+	*active
+	offers atomic.Int32
+	goOn   chan struct{}
+}
+
+func (l *late) Offer(h Hello) (Offer, error) {
+	if l.offers.Add(1) == 2 {
+		<-l.goOn
+	}
+	return l.active.Offer(h)
+}
+
+// A standby that gets its offer when another process has taken over by then is told
+// of it like those that wait.
+func TestAStandbyThatComesAsAnotherTakesOver(t *testing.T) {
+	leak.Descriptors(t)
+	a := &late{active: newActive(t, 1), goOn: make(chan struct{})}
+	v := start(t, a)
+	counters := memory(t)
+	defer counters.Close()
+	successor, _ := join(t, v.Path(), Successor)
+	successor.SetCounters(counters)
+	standby := dial(t, v.Path())
+	offered := make(chan error, 1)
+	go func() {
+		o, err := standby.Hello(within(t), Hello{Role: Standby})
+		o.Close()
+		offered <- err
+	}()
+	for ctx := within(t); a.offers.Load() < 2; {
+		if ctx.Err() != nil {
+			t.Fatal("the standby asks for no offer")
+		}
+	}
+	defer take(t, successor).Close()
+	close(a.goOn)
+	wants(t, result(t, offered), nil)
+	wants(t, standby.Wait(within(t)), ErrMoved)
+	h := standby.Moved()
+	if h.PID != os.Getpid() || h.Counters == nil || inode(t, h.Counters) != inode(t, counters) {
+		t.Errorf("%+v", h)
+	}
+	shut(h.Counters)
+	wants(t, result(t, v.ended), nil)
 }
 
 func TestPassToStandbys(t *testing.T) {
