@@ -91,6 +91,7 @@ func (s *lossy) Flush() {
 			s.behind.Store(false)
 		}
 	default:
+		s.filled.open(false)
 		s.drop(s.filled.records)
 		s.filled.reset()
 	}

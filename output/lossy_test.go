@@ -150,6 +150,33 @@ func TestALossyStreamWithoutRoomInTheQueue(t *testing.T) {
 	})
 }
 
+// A buffer that the queue had no room for is not taken for one that waits there: it
+// may be the very one that was handed over last.
+func TestALossyStreamThatGotItsLastBufferBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f, allowed := newFake(t), make(chan struct{})
+		f.seen = func() { <-allowed }
+		r := newLossyRig(t, f, func(w *writer) { w.full = make(chan *buffer, 1) })
+		other, page := r.open(t, metrics.NewShard(1, 0)), metrics.NewShard(1, 0)
+		r.flush(1)
+		synctest.Wait()
+		put(other, page, "x\n")
+		other.Flush() // waits behind it
+		allowed <- struct{}{}
+		synctest.Wait() // it is back, and the other one is being written
+		put(other, page, "x\n")
+		other.Flush() // and the queue is full
+		r.flush(1)
+		r.flush(1)
+		r.counts(t, 1, 2, 0)
+		close(allowed)
+		synctest.Wait()
+		r.flush(1)
+		r.close(t)
+		r.counts(t, 2, 2, 0)
+	})
+}
+
 // A destination that fails, and works again, costs what buffers don't hold.
 func TestALossyStreamAndADestinationThatFails(t *testing.T) {
 	bubble(t, func(t *testing.T) {

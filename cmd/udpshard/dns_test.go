@@ -285,7 +285,7 @@ func TestADNSEndpointReloadsBesideAllElse(t *testing.T) {
 	eventually(t, "it reads the zone", func() bool { return p.hasRead() > large.Len()/10 })
 	eventually(t, "a second signal ends it", func() bool {
 		p.cmd.Process.Signal(syscall.SIGTERM)
-		return p.says("second signal")
+		return p.says("signal while stopping")
 	})
 	if code := p.wait(); code != exitFailed || p.says("listening") {
 		t.Errorf("exit code %d", code)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -29,6 +30,8 @@ type legacy struct {
 
 	estate *metrics.Estate // what this process has taken of the book; nil: nothing yet
 	sought bool            // it has had a connection, and who serves now may live
+
+	counted bool // the book counts this process among those that stand by
 }
 
 // who is the process at the other end, in a log line. A pid of another pid
@@ -71,8 +74,9 @@ func (c *config) takeoverError(err error) error {
 }
 
 // dialLegacy asks the process that serves at the takeover path, if there is
-// one, for what it has.
-func dialLegacy(ctx context.Context, c *config, log zerolog.Logger) (*legacy, error) {
+// one, for what it has. last is what this process has of the one before; it may be
+// nil.
+func dialLegacy(ctx context.Context, c *config, log zerolog.Logger, last *legacy) (*legacy, error) {
 	if c.takeover == "" {
 		return nil, nil
 	}
@@ -83,7 +87,7 @@ func dialLegacy(ctx context.Context, c *config, log zerolog.Logger) (*legacy, er
 		return nil, c.takeoverError(err)
 	}
 	l := &legacy{conn: conn, log: log}
-	if err := l.introduce(ctx, c); err != nil {
+	if err := l.introduce(ctx, c, last); err != nil {
 		l.close()
 		if errors.Is(err, takeover.ErrMoved) || errors.Is(err, takeover.ErrGone) {
 			return nil, again{error: err}
@@ -102,10 +106,15 @@ func dialLegacy(ctx context.Context, c *config, log zerolog.Logger) (*legacy, er
 }
 
 // introduce asks for what the other has.
-func (l *legacy) introduce(ctx context.Context, c *config) (err error) {
+func (l *legacy) introduce(ctx context.Context, c *config, last *legacy) (err error) {
 	hello := takeover.Hello{Version: thisBuild().version, Role: takeover.Successor}
 	if c.standby {
 		hello.Role = takeover.Standby
+		if last != nil {
+			if hello.Notes, err = json.Marshal(past{memoryOf(last.book)}); err != nil {
+				return err
+			}
+		}
 	}
 	for _, want := range c.listeners {
 		hello.Listeners = append(hello.Listeners, takeover.Want{Address: want.address, Shards: want.shards})
@@ -117,7 +126,7 @@ func (l *legacy) introduce(ctx context.Context, c *config) (err error) {
 		return errors.New("it has no counters to go on from")
 	}
 	l.book, err = metrics.OpenBook(l.offer.Counters)
-	l.offer.Counters = nil // OpenBook's
+	l.offer.Counters, l.counted = nil, c.standby // they are OpenBook's
 	if err != nil {
 		return fmt.Errorf("its counters: %w", err)
 	}
@@ -149,7 +158,7 @@ func (l *legacy) disconnect() {
 		return
 	}
 	l.book.Close()
-	l.book, l.offer.PID = book, heir.PID
+	l.book, l.offer.PID, l.counted = book, heir.PID, false
 }
 
 // name names the process that it is of.
@@ -174,36 +183,40 @@ func (l *legacy) close() {
 	}
 }
 
-// inheritance is what there is for a listener.
-func (l *legacy) inheritance(address string) *shard.Inheritance {
+// before returns which of the other's listeners goes on as one of these: that with its
+// address, and of several, which port 0 may be, that with its name, or else the first
+// that is no other one's; nil: none.
+func (l *legacy) before(listeners []*listener, want *listener) *takeover.Listener {
 	if l == nil {
 		return nil
 	}
-	for _, had := range l.offer.Listeners {
-		if oneAddress(had.Address, address) {
-			return &shard.Inheritance{Sockets: inUse(had.Sockets), Seed: had.Seed}
+	found, used := make(map[*listener]*takeover.Listener), make(map[*takeover.Listener]bool)
+	for _, byName := range []bool{true, false} {
+		for _, here := range listeners {
+			for i := range l.offer.Listeners {
+				had := &l.offer.Listeners[i]
+				if found[here] == nil && !used[had] && oneAddress(here.address, had.Address) && (!byName || here.name == had.Name) {
+					found[here], used[had] = had, true
+				}
+			}
 		}
 	}
-	return nil
+	return found[want]
 }
 
-// stream is the socket that listens for the streams of an address; nil where
-// there is none.
-func (l *legacy) stream(address string) *net.TCPListener {
-	if l == nil {
+// stream is the socket that listens for the streams of one of the other's listeners;
+// nil where there is none.
+func (l *legacy) stream(had *takeover.Listener) *net.TCPListener {
+	if had == nil || had.Stream == nil {
 		return nil
 	}
-	for _, had := range l.offer.Listeners {
-		if had.Stream != nil && oneAddress(had.Address, address) {
-			listener, err := net.FileListener(had.Stream)
-			if tcp, ok := listener.(*net.TCPListener); ok {
-				return tcp
-			} else if listener != nil {
-				listener.Close()
-			}
-			l.log.Warn().Err(err).Str("listener", had.Name).Msg("the TCP socket that was handed over can't be used: it is opened anew")
-		}
+	listener, err := net.FileListener(had.Stream)
+	if tcp, ok := listener.(*net.TCPListener); ok {
+		return tcp
+	} else if listener != nil {
+		listener.Close()
 	}
+	l.log.Warn().Err(err).Str("listener", had.Name).Msg("the TCP socket that was handed over can't be used: it is opened anew")
 	return nil
 }
 

@@ -4,6 +4,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/udpshard/udpshard/shard/takeover"
 )
 
 func TestTheDefaultTakeoverPath(t *testing.T) {
@@ -31,4 +33,37 @@ func TestAServiceWithSeveralRuntimeDirectories(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	after.wantSaid("took over")
+}
+
+// Listeners are known by their address, and those that share one by their names.
+func TestWhichListenerGoesOn(t *testing.T) {
+	had := func(names ...string) *legacy {
+		l := new(legacy)
+		for i, name := range names {
+			l.offer.Listeners = append(l.offer.Listeners, takeover.Listener{Name: name, Address: []string{"127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:5514"}[i]})
+		}
+		return l
+	}
+	a, b, other := &listener{name: "a", address: "127.0.0.1:0"}, &listener{name: "b", address: "127.0.0.1:0"}, &listener{name: "c", address: "[::ffff:127.0.0.1]:5514"}
+	for _, c := range []struct {
+		had  *legacy
+		want [3]string // for a, b and the other one
+	}{
+		{nil, [3]string{}},
+		{had(), [3]string{}},
+		{had("a", "b", "c"), [3]string{"a", "b", "c"}},
+		{had("b", "a", "x"), [3]string{"a", "b", "x"}},
+		{had("b"), [3]string{"", "b", ""}},
+		{had("x", "a"), [3]string{"a", "x", ""}},
+	} {
+		for i, l := range []*listener{a, b, other} {
+			name := ""
+			if before := c.had.before([]*listener{a, b, other}, l); before != nil {
+				name = before.Name
+			}
+			if name != c.want[i] {
+				t.Errorf("%s goes on from %q, want %q", l.name, name, c.want[i])
+			}
+		}
+	}
 }

@@ -35,7 +35,9 @@ func (s *server) open(from *legacy) error {
 		if answers != nil {
 			engine.Handler = answers.Handler
 		}
-		engine.Inherit = from.inheritance(l.address)
+		if had := from.before(s.config.listeners, l); had != nil {
+			engine.Inherit = &shard.Inheritance{Sockets: inUse(had.Sockets), Seed: had.Seed}
+		}
 		if l.join && s.config.standby && from != nil && engine.Inherit == nil {
 			return l.misfit("join", errors.New("the process that serves has no such listener, and a standby would take its part of what comes there without reading it: give that one to the process that serves first"))
 		}

@@ -22,7 +22,7 @@ const (
 func (s *server) seek(ctx context.Context, from *legacy) error {
 	told := false
 	for pause := seekPause; ; {
-		other, err := dialLegacy(ctx, s.config, s.log)
+		other, err := dialLegacy(ctx, s.config, s.log, from)
 		switch {
 		case other != nil:
 			return again{takeover.ErrMoved, other}

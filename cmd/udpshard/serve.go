@@ -66,7 +66,7 @@ type server struct {
 	handover *handover
 	claims   []*takeover.Claim
 	stood    bool // it was a standby, with these settings
-	others   int  // that stood by for the same process, which has died or hangs
+	others   others
 	stopping bool // by a signal; of the main loop
 	second   sync.Once
 	remains  *remains // of a process that was replaced, and may still live; nil: none
@@ -123,15 +123,6 @@ func (s *server) run(signals signals) error {
 	return errors.Join(err, s.drain(stop, signals.stop, ended))
 }
 
-// expect has the standbys expect of every shard that it reads soon.
-func (s *server) expect() {
-	for _, g := range s.groups {
-		for _, page := range g.Listener().Shards {
-			page.Beat(time.Now())
-		}
-	}
-}
-
 // hearPeers begins to answer at the takeover path.
 func (s *server) hearPeers(ctx context.Context) {
 	if s.takeover == nil {
@@ -144,25 +135,6 @@ func (s *server) hearPeers(ctx context.Context) {
 			s.log.Error().Err(err).Msg("nobody can take over any more")
 		}
 	}()
-}
-
-// meet waits for a little until those that stood by like this process have met it:
-// what it has read when it dies is in its counters, which they would not know of.
-func (s *server) meet() {
-	if s.takeover == nil {
-		return
-	}
-	defer s.expect()
-	for began := time.Now(); ; time.Sleep(claimPause) {
-		missing := s.others - len(s.takeover.Standbys())
-		if missing <= 0 {
-			return
-		}
-		if time.Since(began) > meetPatience {
-			s.log.Warn().Int("standbys", missing).Msg("reading, though not every standby has answered: if this process dies before they do, what it has read is in no account")
-			return
-		}
-	}
 }
 
 // listenAgain is how often to try where the takeover path could not be taken.

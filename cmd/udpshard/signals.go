@@ -17,7 +17,8 @@ type signals struct {
 	reload chan os.Signal
 }
 
-// request is a signal to stop, and when it came: whoever heeds it may be late.
+// request is a signal to stop, and when this process got to it: whoever heeds it may
+// be later.
 type request struct {
 	os.Signal
 	at time.Time
@@ -39,6 +40,7 @@ func listenForSignals() (signals, func()) {
 	signal.Notify(s.reload, unix.SIGHUP)
 	signal.Ignore(unix.SIGPIPE) // a broken pipe is an error of the write, told like others
 	return s, func() {
+		signal.Ignore(unix.SIGTERM, unix.SIGINT) // to the very end: by their default action they would kill
 		signal.Stop(stop)
 		close(stop)
 		signal.Stop(s.reload)
@@ -92,7 +94,7 @@ func exitOnSecond(first time.Time, again <-chan request, over <-chan struct{}) {
 	if !askedAgain(first, again, over) {
 		return
 	}
-	go fmt.Fprintln(os.Stderr, "udpshard: error: second signal: exit without draining")
+	go fmt.Fprintln(os.Stderr, "udpshard: error: signal while stopping: exit without draining")
 	const told = 10 * time.Millisecond // by a standard error that takes it; one that is full keeps nobody
 	time.Sleep(told)
 	os.Exit(exitFailed)

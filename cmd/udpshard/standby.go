@@ -130,7 +130,8 @@ func (s *server) afterWait(ctx context.Context, from *legacy, err error) error {
 func (s *server) bury(ctx context.Context, from *legacy) error {
 	began := time.Now()
 	var epoch uint64
-	err := s.claim(ctx, s.answered, func() (*takeover.Claim, error) {
+	answered := func(ctx context.Context) (*legacy, bool) { return s.answered(ctx, from) }
+	err := s.claim(ctx, answered, func() (*takeover.Claim, error) {
 		// Whoever has the claim of the epoch lives, or is about to take over.
 		epoch = from.book.Epoch()
 		dead, err := takeover.NewClaim(from.book.File(), epoch)
@@ -222,7 +223,6 @@ func (s *server) seat(from *legacy, epoch uint64, listen func(path, version stri
 			err = s.unheard(err, epoch)
 		}
 	}
-	others := from.book.Standbys()
 	if err == nil && !from.book.Claim(epoch) {
 		err = takeover.ErrClaimed
 	}
@@ -234,9 +234,7 @@ func (s *server) seat(from *legacy, epoch uint64, listen func(path, version stri
 		}
 		return nil, err
 	}
-	if s.others = others; s.config.standby && from.conn != nil {
-		s.others-- // this one
-	}
+	s.others = from.others()
 	return next, nil
 }
 
@@ -287,8 +285,8 @@ func (s *server) claim(ctx context.Context, replaced func(context.Context) (*leg
 
 // answered returns who serves at the path, if somebody does. One that is about to
 // end may take a connection, but does not answer.
-func (s *server) answered(ctx context.Context) (met *legacy, is bool) {
-	met, err := dialLegacy(ctx, s.config, s.log)
+func (s *server) answered(ctx context.Context, from *legacy) (met *legacy, is bool) {
+	met, err := dialLegacy(ctx, s.config, s.log, from)
 	return met, err == nil && met != nil
 }
 

@@ -200,6 +200,9 @@ func TestAStandbyDiesAtOnce(t *testing.T) {
 			t.Errorf("counters went back from %+v to %+v", before, now)
 		}
 		p.reads()
+		if p.says(unmet) {
+			t.Error("it has waited, and there is nobody to wait for")
+		}
 	}
 	r, total := report(), p.settled()
 	all, unknown := r.Records.Total, r.Sent-total.Received-total.Dropped.Kernel
@@ -218,6 +221,21 @@ func TestAStandbyDiesAtOnce(t *testing.T) {
 	if code := p.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
+}
+
+// A standby that does not answer is told of, whoever else stands by meanwhile.
+func TestAStandbyThatIsNotMetIsToldOf(t *testing.T) {
+	dir, address := publicDir(t), freePort(t)
+	args := []string{"--listen", address, "--protocol", "discard", "--shards", "1", "--takeover", filepath.Join(dir, "takeover.sock")}
+	p := serving(t, ordinary, args...)
+	first := p.startStandby(args...)
+	second := p.startStandby(args...)
+	second.halt()
+	p.cmd.Process.Kill()
+	p.wait()
+	first.wantSaid(`"message":"took over`)
+	first.startStandby(args...)
+	first.wantSaid(unmet)
 }
 
 // A process that is stopped is replaced within the patience of those who ask

@@ -24,7 +24,7 @@ func (s *server) predecessor(ctx context.Context, last *legacy) (*legacy, error)
 		ctx, cancel = context.WithTimeout(ctx, meetPatience)
 		defer cancel()
 	}
-	from, err := dialLegacy(ctx, s.config, s.log)
+	from, err := dialLegacy(ctx, s.config, s.log, last)
 	switch {
 	case from != nil:
 		last.close()

@@ -74,17 +74,17 @@ func (s *server) inherit(from *legacy) error {
 }
 
 // renamed says what listeners of the one before are called here: what goes on is
-// known by its address.
+// known by its address, and else by its name.
 func (s *server) renamed(from *legacy) map[string]string {
 	names, heirs := make(map[string]string), make(map[string]bool)
-	for _, had := range from.offer.Listeners {
-		for _, l := range s.opened {
-			if oneAddress(l.address, had.Address) {
-				names[had.Name], heirs[l.name] = l.name, true
-				if l.name != had.Name {
-					s.log.Warn().Str("listener", l.name).Str("was", had.Name).Str("address", l.address).Msg("the listener has another name: its counters go on under that")
-				}
-			}
+	for _, l := range s.opened {
+		had := from.before(s.opened, l)
+		if had == nil {
+			continue
+		}
+		names[had.Name], heirs[l.name] = l.name, true
+		if l.name != had.Name {
+			s.log.Warn().Str("listener", l.name).Str("was", had.Name).Str("address", l.address).Msg("the listener has another name: its counters go on under that")
 		}
 	}
 	for _, had := range from.offer.Listeners {

@@ -46,7 +46,7 @@ func Dial(ctx context.Context, path string) (*Conn, error) {
 	defer p.close()
 	_, st, err := p.look(p.name)
 	if err == nil && st.Mode&unix.S_IFMT != unix.S_IFSOCK {
-		return nil, hinted{fmt.Errorf("%s is no socket", p.path), "remove it, or take another path"}
+		return nil, hinted{fmt.Errorf("%s is no socket", p.path), "take another path"}
 	}
 	conn, err := p.dial(ctx)
 	for ; errors.Is(err, errFull); conn, err = p.dial(ctx) {

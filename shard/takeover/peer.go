@@ -47,7 +47,7 @@ func (s *Server) answer(ctx context.Context, a Active, conn *net.UnixConn) {
 		w.refuse(ctx, err)
 		return
 	}
-	defer s.leave(a, p)
+	defer s.leave(ctx, a, p)
 	if err := p.makeOffer(ctx, a); err != nil {
 		w.refuse(ctx, err)
 		return
@@ -91,10 +91,10 @@ func (s *Server) wait(p *peer) bool {
 	return true
 }
 
-func (s *Server) leave(a Active, p *peer) {
+func (s *Server) leave(ctx context.Context, a Active, p *peer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p.hello.Role == Standby {
+	if p.hello.Role == Standby && ctx.Err() == nil && !s.isClosing() && !s.hasMoved() {
 		s.standbys--
 		a.Standbys(s.standbys)
 	}

@@ -127,7 +127,7 @@ func (p *place) vacant(live bool) error {
 	case err != nil:
 		return err
 	case st.Mode&unix.S_IFMT != unix.S_IFSOCK:
-		return hinted{fmt.Errorf("%s is there already, and is no socket", p.path), "remove it, or take another path"}
+		return hinted{fmt.Errorf("%s is there already, and is no socket", p.path), "take another path"}
 	case int(st.Uid) != os.Geteuid():
 		return hinted{fmt.Errorf("%s is a socket of uid %d, and this is uid %d", p.path, st.Uid, os.Geteuid()), "remove it if nobody uses it, run both as one user, or take another path"}
 	case live:

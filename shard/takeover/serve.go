@@ -17,7 +17,8 @@ import (
 // Every Yield is followed by exactly one Resume or Left.
 type Active interface {
 	// Standbys says how many stand by from now on: before one gets its offer, and
-	// when one has ended. It is to be quick, and to call no method of the Server.
+	// when one has ended. At its own end the process says nothing more of those
+	// that there are. It is to be quick, and to call no method of the Server.
 	Standbys(n int)
 	// Offer returns what there is to hand over; its files are closed when
 	// they have been sent. An error refuses, in the words of its text and, if

@@ -3,6 +3,7 @@ package takeover
 import (
 	"context"
 	"errors"
+	"net"
 	"os"
 	"runtime"
 	"slices"
@@ -31,6 +32,20 @@ func TestStandbysAreCounted(t *testing.T) {
 				t.Fatalf("%d standbys, want %d", a.standbys.Load(), left)
 			}
 		}
+	}
+}
+
+// Who stood by at the end is counted for who comes next.
+func TestStandbysAreCountedToTheEnd(t *testing.T) {
+	a := newActive(t, 1)
+	v := start(t, a)
+	c, _ := join(t, v.Path(), Standby)
+	a.waitFor(v, 1)
+	v.Close()
+	wants(t, result(t, v.ended), net.ErrClosed)
+	wants(t, c.Wait(within(t)), ErrGone)
+	if n := a.standbys.Load(); n != 1 {
+		t.Errorf("%d standbys, want 1", n)
 	}
 }
 
