@@ -115,7 +115,7 @@ func waitsForCPU(t *testing.T) func() time.Duration {
 // Ten times a process is killed at a random moment, under load, and a standby
 // goes on: what is lost is counted, to the datagram.
 func TestAKilledProcessIsReplaced(t *testing.T) {
-	const within = 100 * time.Millisecond // from the death until the standby reads
+	const within = 100 * time.Millisecond // until the standby is active: from the kill in the median, from the death always
 	dir := publicDir(t)
 	file, address := filepath.Join(dir, "records.json"), freePort(t)
 	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"),
@@ -125,6 +125,7 @@ func TestAKilledProcessIsReplaced(t *testing.T) {
 	report := sendingTo(t, address, "--rate", "80000", "--flows", "16", "--verify", file)
 	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
 	waited := waitsForCPU(t)
+	var took []time.Duration
 	for range 10 {
 		moment := p.total().Received + rand.Uint64N(30_000)
 		eventually(t, "a moment comes", func() bool { return p.total().Received >= moment })
@@ -144,6 +145,7 @@ func TestAKilledProcessIsReplaced(t *testing.T) {
 		// part takes long, and nobody can know before.
 		death := <-died
 		t.Logf("active again %s after the kill, and %s after its death; others had the CPUs for %s", now.Sub(began), now.Sub(death), others)
+		took = append(took, now.Sub(began))
 		if now.Sub(death)-others > within {
 			t.Errorf("active again %s after the death of the one before, of which others had the CPUs for %s", now.Sub(death), others)
 		}
@@ -151,6 +153,10 @@ func TestAKilledProcessIsReplaced(t *testing.T) {
 		goOn(t, before, counters(t, p.http))
 		next = p.startStandby(args...)
 		p.reads()
+	}
+	slices.Sort(took)
+	if median := took[len(took)/2]; median > within {
+		t.Errorf("active again %s after the kill in the median: %s", median, took)
 	}
 	r, total := report(), p.settled()
 	if kernel := total.Dropped.Kernel; kernel > 0 && !p.says("smaller than asked") {
