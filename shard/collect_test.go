@@ -22,18 +22,20 @@ func TestCollectionsBesideBusyAndIdleShards(t *testing.T) {
 		"flat out": func() {},
 	} {
 		t.Run(name, func(t *testing.T) {
-			// A thread that is not to be stopped keeps the world from it for a turn.
-			const most = turn / 2
-			if least := collect(t, pause); least > most && !raceEnabled {
-				t.Errorf("the world stands still for %v in the first quartile", least)
+			const most, tries = 10 * time.Millisecond, 3 // beside busy programs a stop can wait for a CPU
+			median := collect(t, pause)
+			for try := 1; try < tries && median > most && !raceEnabled; try++ {
+				median = min(median, collect(t, pause))
+			}
+			if median > most && !raceEnabled {
+				t.Errorf("the world stands still for %v in the median, %d times", median, tries)
 			}
 		})
 	}
 }
 
 // collect forces collections beside 8 idle shards and 2 that get bursts, with
-// a pause between them, and returns the first quartile of what one stops the
-// world: beside busy programs many stops take longer.
+// a pause between them, and returns the median of what one stops the world.
 func collect(t *testing.T, pause func()) time.Duration {
 	idle, _ := start(t, Config{Address: "127.0.0.1:0", Shards: 8})
 	busy, _ := start(t, Config{Address: "127.0.0.1:0", Shards: 2})
@@ -84,7 +86,7 @@ func collect(t *testing.T, pause func()) time.Duration {
 		slices.Sort(pauses)
 		t.Logf("the world stood still for %v in the median, %v at the most; a collection took %v in the median, %v at the most",
 			pauses[rounds/2], pauses[rounds-1], times[rounds/2], times[rounds-1])
-		return pauses[rounds/4]
+		return pauses[rounds/2]
 	case <-time.After(time.Minute):
 		t.Fatal("the world does not stop")
 	}

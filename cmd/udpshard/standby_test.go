@@ -115,7 +115,7 @@ func waitsForCPU(t *testing.T) func() time.Duration {
 // Ten times a process is killed at a random moment, under load, and a standby
 // goes on: what is lost is counted, to the datagram.
 func TestAKilledProcessIsReplaced(t *testing.T) {
-	const within = 100 * time.Millisecond // until the standby is active: from the kill in the median, from the death always
+	const within = 100 * time.Millisecond // until the standby is active: from the kill eight times of ten, from the death always
 	dir := publicDir(t)
 	file, address := filepath.Join(dir, "records.json"), freePort(t)
 	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"),
@@ -155,8 +155,8 @@ func TestAKilledProcessIsReplaced(t *testing.T) {
 		p.reads()
 	}
 	slices.Sort(took)
-	if median := took[len(took)/2]; median > within {
-		t.Errorf("active again %s after the kill in the median: %s", median, took)
+	if took[7] > within {
+		t.Errorf("active again this long after the kills: %s", took)
 	}
 	r, total := report(), p.settled()
 	if kernel := total.Dropped.Kernel; kernel > 0 && !p.says("smaller than asked") {
