@@ -134,7 +134,7 @@ func apply[T any](settings []setting[T], to *T, given map[string]source, match f
 		return errUnknown
 	}
 	if err := settings[i].set(to, at.text); err != nil {
-		return usageError{fmt.Errorf("%s: %w", at.place, err)}
+		return unusable(at.place, err)
 	}
 	given[settings[i].key] = at
 	return nil
@@ -171,11 +171,11 @@ func (c *config) place(key string) string {
 func (c *config) check() error {
 	if c.takeover != "" {
 		if err := takeover.Check(c.takeover); err != nil {
-			return usageError{fmt.Errorf("%s: %w", c.place("takeover"), err)}
+			return unusable(c.place("takeover"), err)
 		}
 	}
 	if c.standby && c.takeover == "" {
-		return hinted{usageError{fmt.Errorf("%s: there is no takeover path to wait at", c.place("standby"))}, "--takeover PATH, the same as of the process to stand by for"}
+		return hinted{unusable(c.place("standby"), errors.New("there is no takeover path to wait at")), "--takeover PATH, the same as of the process to stand by for"}
 	}
 	names := make(map[string]bool)
 	for _, l := range c.listeners {

@@ -176,7 +176,7 @@ func TestFlagsBesideAFile(t *testing.T) {
 func TestEnvironment(t *testing.T) {
 	t.Setenv(httpVariable, "nowhere")
 	_, err := (&flags{}).config()
-	if err == nil || !errors.As(err, new(usageError)) || !strings.Contains(err.Error(), "$"+httpVariable) {
+	if err == nil || !errors.As(err, new(configError)) || !strings.Contains(err.Error(), "$"+httpVariable) {
 		t.Errorf("error %v: it should name $%s", err, httpVariable)
 	}
 }

@@ -45,6 +45,34 @@ func (u unitFile) one(t *testing.T, key string) string {
 	return u[key][0]
 }
 
+// exitOfPanic is the exit code of a panic and of a fatal error (runtime/panic.go, fatalpanic and
+// fatalthrow, Go 1.25: exit(2)).
+const exitOfPanic = 2
+
+// restartsAfter says whether systemd starts the service again after that exit code: see Restart=,
+// RestartPreventExitStatus=, RestartForceExitStatus= and SuccessExitStatus= in systemd.service(5).
+func (u unitFile) restartsAfter(t *testing.T, code int) bool {
+	t.Helper()
+	listed := func(key string) bool {
+		for _, codes := range u[key] {
+			if slices.Contains(strings.Fields(codes), strconv.Itoa(code)) {
+				return true
+			}
+		}
+		return false
+	}
+	if when := u.one(t, "Service.Restart"); when != "on-failure" {
+		t.Fatalf("Restart=%s: this test knows on-failure alone", when)
+	}
+	switch {
+	case listed("Service.RestartPreventExitStatus"):
+		return false
+	case listed("Service.RestartForceExitStatus"):
+		return true
+	}
+	return code != 0 && !listed("Service.SuccessExitStatus")
+}
+
 // The unit starts what there is, and gives it what it needs.
 func TestServiceUnit(t *testing.T) {
 	u := readUnit(t, "udpshard.service")
@@ -79,8 +107,10 @@ func TestServiceUnit(t *testing.T) {
 	if n, err := strconv.Atoi(u.one(t, "Service.FileDescriptorStoreMax")); err != nil || n < 2*(256+2) {
 		t.Errorf("room for %d sockets (%v)", n, err)
 	}
-	if codes := strings.Fields(u.one(t, "Service.RestartPreventExitStatus")); !slices.Contains(codes, strconv.Itoa(exitUsage)) {
-		t.Errorf("it is started again with a configuration that is unusable: %q", codes)
+	for code, want := range map[int]bool{exitDone: false, exitFailed: true, exitOfPanic: true, exitReplaced: false, exitUsage: false, exitConfig: false} {
+		if u.restartsAfter(t, code) != want {
+			t.Errorf("exit code %d: started again %t, want %t", code, !want, want)
+		}
 	}
 	for _, family := range []string{"AF_INET", "AF_INET6", "AF_UNIX", "AF_NETLINK"} {
 		if has := strings.Fields(u.one(t, "Service.RestrictAddressFamilies")); !slices.Contains(has, family) {

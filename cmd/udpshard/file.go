@@ -13,7 +13,7 @@ import (
 func (c *config) readFile(path string) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return usageError{fmt.Errorf("--config: %w", err)}
+		return configError{fmt.Errorf("--config: %w", err)}
 	}
 	d := &document{path: path, anchors: make(map[string]ast.Node)}
 	root, err := d.parse(data)

@@ -116,7 +116,7 @@ func TestBadFiles(t *testing.T) {
 			if err == nil {
 				t.Fatalf("it is accepted:\n%s", test.text)
 			}
-			if !errors.As(err, new(usageError)) {
+			if !errors.As(err, new(configError)) {
 				t.Errorf("%v is not an error in the configuration: the exit code would be 1", err)
 			}
 			if message := err.Error(); !strings.HasPrefix(strings.TrimPrefix(message, f.file), ":") ||
@@ -133,7 +133,7 @@ func TestMissingFile(t *testing.T) {
 		t.TempDir():                           "is a directory",
 	} {
 		_, err := (&flags{file: path}).config()
-		if err == nil || !errors.As(err, new(usageError)) || !strings.Contains(err.Error(), want) ||
+		if err == nil || !errors.As(err, new(configError)) || !strings.Contains(err.Error(), want) ||
 			!strings.Contains(err.Error(), "--config") || !strings.Contains(err.Error(), path) {
 			t.Errorf("error %v: want --config, %s and %s", err, path, want)
 		}
@@ -277,7 +277,7 @@ func FuzzFile(f *testing.F) {
 		defer late.Stop()
 		c := newConfig()
 		d := written(t, text)
-		if err := c.readFile(d.file); err != nil && !errors.As(err, new(usageError)) {
+		if err := c.readFile(d.file); err != nil && !errors.As(err, new(configError)) {
 			t.Errorf("%v: the exit code would be 1", err)
 		}
 	})

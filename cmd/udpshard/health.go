@@ -26,7 +26,11 @@ the reasons. For HEALTHCHECK and probes.`,
 		Args:    noArguments,
 		Example: "  udpshard health --http 127.0.0.1:9514",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			answer, err := askReady(cmd.Context(), address, timeout)
+			place := "--http"
+			if _, set := os.LookupEnv(httpVariable); set && !cmd.Flags().Changed("http") {
+				place = "$" + httpVariable
+			}
+			answer, err := askReady(cmd.Context(), place, address, timeout)
 			if err == nil {
 				fmt.Fprintln(cmd.OutOrStdout(), answer)
 			}
@@ -38,11 +42,11 @@ the reasons. For HEALTHCHECK and probes.`,
 	return cmd
 }
 
-// askReady returns the answer of an instance that is ready.
-func askReady(ctx context.Context, address string, timeout time.Duration) (string, error) {
+// askReady returns the answer of an instance that is ready. place is where its address was set.
+func askReady(ctx context.Context, place, address string, timeout time.Duration) (string, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return "", usageError{fmt.Errorf("--http: %q is not host:port", address)}
+		return "", unusable(place, fmt.Errorf("%q is not host:port", address))
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "localhost"
@@ -54,7 +58,7 @@ func askReady(ctx context.Context, address string, timeout time.Duration) (strin
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", nil)
 	if err != nil {
-		return "", usageError{fmt.Errorf("--http: %w", err)}
+		return "", unusable(place, err)
 	}
 	client := http.Client{Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true}} // an instance is asked itself
 	response, err := client.Do(request)

@@ -68,7 +68,7 @@ func defaultTakeover() string {
 func (c *config) takeoverError(err error) error {
 	at, look := os.Lstat(c.takeover)
 	if look == nil && at.Mode().Type() != os.ModeSocket || errors.Is(look, unix.ENOTDIR) {
-		return usageError{fmt.Errorf("%s: %w", c.place("takeover"), err)}
+		return unusable(c.place("takeover"), err)
 	}
 	return fmt.Errorf("takeover: %w", err)
 }

@@ -217,7 +217,7 @@ func (l *listener) place(key string) string {
 
 // misfit is an error in one key of a listener.
 func (l *listener) misfit(key string, err error) error {
-	return usageError{fmt.Errorf("%s: %w", l.place(key), err)}
+	return unusable(l.place(key), err)
 }
 
 // locate says where what the engine finds wrong was set.
@@ -232,7 +232,7 @@ func (l *listener) locate(err error) error {
 		"Steering.Mode": "steer", "Steering.StallAfter": "stall_after",
 	}[wrong.Field]
 	if _, ok := l.given[key]; !ok && l.at == "" {
-		return usageError{fmt.Errorf("listener %s: %s: %w", l.name, key, wrong.Err)}
+		return configError{fmt.Errorf("listener %s: %s: %w", l.name, key, wrong.Err)}
 	}
 	return l.misfit(key, wrong.Err)
 }

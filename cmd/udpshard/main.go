@@ -8,23 +8,61 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
-// Exit codes (see the contract in README.md).
+// Exit codes (README.md, Configuration). 64 and 78 are those of sysexits.h (4.3BSD), which
+// systemd and others name in their logs. 2 is not among them: a panic and a fatal error of the
+// Go runtime end a process with it, and what supervises the process has to start it again.
 const (
 	exitDone     = 0
-	exitFailed   = 1 // while running
-	exitUsage    = 2 // unusable flags or configuration
-	exitReplaced = 3 // a standby has taken over, since this process seemed dead
+	exitFailed   = 1  // while running
+	exitReplaced = 3  // a standby has taken over, since this process seemed dead
+	exitUsage    = 64 // EX_USAGE: a command or a flag of the command line can't be used
+	exitConfig   = 78 // EX_CONFIG: the file, or a variable of the environment, can't be used
 )
 
-// usageError is an error in flags or configuration.
+// usageError is an error in the command line.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
+
+// configError is an error in the file, in the environment, or in what these lead to.
+type configError struct{ error }
+
+func (e configError) Unwrap() error { return e.error }
+
+// unusable is the error of a setting, whose place says of which of the two kinds it is.
+func unusable(place string, err error) error {
+	err = fmt.Errorf("%s: %w", place, err)
+	if strings.HasPrefix(place, "--") {
+		return usageError{err}
+	}
+	return configError{err}
+}
+
+// isUnusable says whether an error is of either kind.
+func isUnusable(err error) bool {
+	return errors.As(err, new(usageError)) || errors.As(err, new(configError))
+}
+
+// exitCode is the process's, of the error that it ends with.
+func exitCode(err error) int {
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, new(usageError)):
+		return exitUsage
+	case errors.As(err, new(configError)):
+		return exitConfig
+	case errors.As(err, new(replacedError)):
+		return exitReplaced
+	}
+	return exitFailed
+}
 
 // hinted is an error with a remedy.
 type hinted struct {
@@ -72,21 +110,26 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		err = out.err
 	}
-	if err == nil {
-		return exitDone
+	if err != nil {
+		printError(stderr, err)
 	}
-	fmt.Fprintln(stderr, "udpshard: error:", err)
+	return exitCode(err)
+}
+
+func printError(w io.Writer, err error) {
+	fmt.Fprintln(w, "udpshard: error:", err)
+	if hint := hintOf(err); hint != "" {
+		fmt.Fprintln(w, "udpshard: hint:", hint)
+	}
+}
+
+// hintOf returns the remedy of an error, or "".
+func hintOf(err error) string {
 	var remedy interface{ Hint() string }
-	if errors.As(err, &remedy) && remedy.Hint() != "" { // one of another process may have none
-		fmt.Fprintln(stderr, "udpshard: hint:", remedy.Hint())
+	if !errors.As(err, &remedy) {
+		return ""
 	}
-	switch {
-	case errors.As(err, new(usageError)):
-		return exitUsage
-	case errors.As(err, new(replacedError)):
-		return exitReplaced
-	}
-	return exitFailed
+	return remedy.Hint() // one of another process may have none
 }
 
 // checked is a standard output that keeps its first error for the end: most of who
@@ -119,7 +162,7 @@ func noArguments(cmd *cobra.Command, args []string) error {
 // helpful adds where the help is to an error in flags or configuration that has
 // no remedy of its own.
 func helpful(cmd *cobra.Command, err error) error {
-	if !errors.As(err, new(usageError)) || errors.As(err, new(interface{ Hint() string })) {
+	if !isUnusable(err) || errors.As(err, new(interface{ Hint() string })) {
 		return err
 	}
 	return hinted{err, cmd.CommandPath() + " --help"}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -25,6 +26,12 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(tests{m}, map[string]func(){
 		"udpshard": func() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) },
+		"udpshard-panics": func() { // at SIGUSR1, in a goroutine beside the program's own
+			told := make(chan os.Signal, 1)
+			signal.Notify(told, unix.SIGUSR1)
+			go func() { panic(<-told) }()
+			os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+		},
 	})
 }
 

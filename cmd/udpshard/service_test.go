@@ -936,3 +936,48 @@ func TestAServiceLeaksNoDescriptors(t *testing.T) {
 		t.Errorf("descriptors: %d", counts)
 	}
 }
+
+// A crash of the program has an exit code after which the unit starts it again, and it goes on
+// with what waited. SIGQUIT is a fatal error of the Go runtime (os/signal).
+func TestAServiceThatCrashesIsStartedAgain(t *testing.T) {
+	unit := readUnit(t, "udpshard.service")
+	u := newManaged(t)
+	p := u.start("--shards", "2")
+	newSenders(t, u.address, 16).send(500, 0)
+	eventually(t, "all is written", func() bool { return p.total().Delivered == 500 })
+	p.cmd.Process.Signal(syscall.SIGQUIT)
+	code := p.wait()
+	if !p.says("SIGQUIT") {
+		t.Errorf("it has not crashed:\n%s", p.logs)
+	}
+	if !unit.restartsAfter(t, code) {
+		t.Fatalf("exit code %d, after which it stays down", code)
+	}
+	newSenders(t, u.address, 16).send(500, 0)
+	p = u.start("--shards", "2")
+	eventually(t, "what waited is read", func() bool { return p.total().Delivered == 1000 })
+	if code := p.terminate(); unit.restartsAfter(t, code) {
+		t.Errorf("exit code %d of one that is stopped: it is started again", code)
+	}
+}
+
+// What a start can't mend has exit codes after which the unit leaves it.
+func TestAServiceThatIsUnusableStaysDown(t *testing.T) {
+	unit := readUnit(t, "udpshard.service")
+	u := newManaged(t)
+	file := write(t, u.dir, "bad.yaml", "listeners: [{batch: 0}]\n")
+	for _, test := range []struct {
+		args []string
+		want int
+	}{
+		{[]string{"serve", "--batch", "0"}, exitUsage},
+		{[]string{"serve", "--listen", u.address, "--http", "", "--output", "file:" + u.dir + "/none/records"}, exitUsage},
+		{[]string{"serve", "--config", file}, exitConfig},
+		{[]string{"serve", "--config", u.dir + "/none.yaml"}, exitConfig},
+	} {
+		code := u.launch(test.args...).wait()
+		if code != test.want || unit.restartsAfter(t, code) {
+			t.Errorf("%q: exit code %d, want %d, and to stay down", test.args, code, test.want)
+		}
+	}
+}

@@ -54,12 +54,12 @@ func (d *document) place(at *token.Position, key string) string {
 }
 
 func (d *document) wrong(at *token.Position, key, format string, args ...any) error {
-	return usageError{fmt.Errorf("%s: %w", d.place(at, key), fmt.Errorf(format, args...))}
+	return configError{fmt.Errorf("%s: %w", d.place(at, key), fmt.Errorf(format, args...))}
 }
 
 // located adds the place to an error that has none.
 func (d *document) located(at *token.Position, key string, err error) error {
-	if errors.As(err, new(usageError)) {
+	if errors.As(err, new(configError)) {
 		return err
 	}
 	return d.wrong(at, key, "%w", err)
@@ -72,10 +72,10 @@ func (d *document) parse(data []byte) (ast.Node, error) {
 	var located yaml.Error
 	if errors.As(err, &located) && located.GetToken() != nil {
 		at := located.GetToken().Position
-		return nil, usageError{fmt.Errorf("%s:%d:%d: %s", d.path, at.Line, at.Column, located.GetMessage())}
+		return nil, configError{fmt.Errorf("%s:%d:%d: %s", d.path, at.Line, at.Column, located.GetMessage())}
 	}
 	if err != nil {
-		return nil, usageError{fmt.Errorf("%s: %w", d.path, err)}
+		return nil, configError{fmt.Errorf("%s: %w", d.path, err)}
 	}
 	var root ast.Node
 	for _, doc := range parsed.Docs {
@@ -83,7 +83,7 @@ func (d *document) parse(data []byte) (ast.Node, error) {
 		case doc.Body == nil || doc.Body.Type() == ast.DirectiveType || doc.Body.Type() == ast.CommentType:
 		case root != nil:
 			at := position(doc.Body)
-			return nil, usageError{fmt.Errorf("%s:%d:%d: a second document: the file can only have one", d.path, at.Line, at.Column)}
+			return nil, configError{fmt.Errorf("%s:%d:%d: a second document: the file can only have one", d.path, at.Line, at.Column)}
 		default:
 			root = doc.Body
 		}
