@@ -22,6 +22,7 @@
 package shard
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"sync/atomic"
@@ -131,18 +132,31 @@ const (
 	defaultReceiveBuffer = 32 << 20
 )
 
-// Complete returns c with defaults filled in, or a *ConfigError.
+// Complete returns c with defaults filled in, or the first *ConfigError.
 func (c Config) Complete() (Config, error) {
+	c, errs := c.complete()
+	if len(errs) > 0 {
+		return c, errs[0]
+	}
+	return c, nil
+}
+
+// complete is Complete with all errors: each field is judged on its own.
+func (c Config) complete() (_ Config, errs []error) {
+	wrong := func(field, format string, args ...any) {
+		errs = append(errs, &ConfigError{field, fmt.Errorf(format, args...)})
+	}
 	usable, err := usableCPUs()
 	if err != nil {
-		return c, err
+		return c, []error{err}
 	}
 	if len(c.CPUs) == 0 {
 		c.CPUs = usable.list()
 	}
 	for _, cpu := range c.CPUs {
 		if !usable.has(cpu) {
-			return c, &ConfigError{"CPUs", fmt.Errorf("cpu %d is not among those that this process may use (%s)", cpu, usable)}
+			wrong("CPUs", "cpu %d is not among those that this process may use (%s)", cpu, usable)
+			break
 		}
 	}
 	if c.Shards == 0 {
@@ -169,14 +183,14 @@ func (c Config) Complete() (Config, error) {
 		{"ReplySize", c.ReplySize, 0, maxDatagram},
 	} {
 		if limit.value < limit.low || limit.value > limit.high {
-			return c, &ConfigError{limit.field, fmt.Errorf("%d is not in %d to %d", limit.value, limit.low, limit.high)}
+			wrong(limit.field, "%d is not in %d to %d", limit.value, limit.low, limit.high)
 		}
 	}
 	if c.BusyPoll < 0 || c.BusyPoll > maxBusyPoll {
-		return c, &ConfigError{"BusyPoll", fmt.Errorf("%s is not in 0s to %s", c.BusyPoll, maxBusyPoll)}
+		wrong("BusyPoll", "%s is not in 0s to %s", c.BusyPoll, maxBusyPoll)
 	}
 	if _, err := c.Steering.complete(c.Join); err != nil {
-		return c, err
+		errs = append(errs, err)
 	}
 	if c.Handler == nil {
 		c.Handler = func(int) packet.Handler { return nil }
@@ -188,12 +202,12 @@ func (c Config) Complete() (Config, error) {
 		c.Changes = make([]atomic.Uint64, len(steer.Kinds))
 	}
 	if len(c.Changes) != len(steer.Kinds) {
-		return c, &ConfigError{"Changes", fmt.Errorf("%d numbers for %d kinds of change", len(c.Changes), len(steer.Kinds))}
+		wrong("Changes", "%d numbers for %d kinds of change", len(c.Changes), len(steer.Kinds))
 	}
 	if c.Sink == nil {
 		c.Sink = func(_ int, page *metrics.Shard) (packet.Sink, error) { return &noSink{page: page}, nil }
 	}
-	return c, nil
+	return c, errs
 }
 
 // cpu is the one that a shard is pinned to.
@@ -207,16 +221,13 @@ func (c *Config) slot() int {
 	return c.MaxDatagram
 }
 
-// Check returns the *ConfigError that Listen would return, and opens nothing.
+// Check returns every *ConfigError of c, joined (errors.Join), and opens nothing: Listen would
+// return the first of them.
 func (c Config) Check() error {
-	if _, err := c.Complete(); err != nil {
-		return err
-	}
-	if _, err := newGate(c.Policy, nil); err != nil {
-		return err
-	}
-	_, err := resolve(c.Address)
-	return err
+	_, errs := c.complete()
+	_, gateErr := newGate(c.Policy, nil)
+	_, addressErr := resolve(c.Address)
+	return errors.Join(append(errs, gateErr, addressErr)...)
 }
 
 // noSink takes records nowhere: they are delivered when they are committed.

@@ -133,10 +133,10 @@ func apply[T any](settings []setting[T], to *T, given map[string]source, match f
 	if i < 0 {
 		return errUnknown
 	}
+	given[settings[i].key] = at
 	if err := settings[i].set(to, at.text); err != nil {
 		return unusable(at.place, err)
 	}
-	given[settings[i].key] = at
 	return nil
 }
 
@@ -167,15 +167,17 @@ func (c *config) place(key string) string {
 	return key
 }
 
-// check finds what is wrong with the whole, and names unnamed listeners.
+// check finds all that is wrong with the whole, and names unnamed listeners. A key whose value
+// could not be used has its default, which is not judged beside other keys.
 func (c *config) check() error {
+	var errs []error
 	if c.takeover != "" {
 		if err := takeover.Check(c.takeover); err != nil {
-			return unusable(c.place("takeover"), err)
+			errs = append(errs, unusable(c.place("takeover"), err))
 		}
 	}
 	if c.standby && c.takeover == "" {
-		return hinted{unusable(c.place("standby"), errors.New("there is no takeover path to wait at")), "--takeover PATH, the same as of the process to stand by for"}
+		errs = append(errs, hinted{unusable(c.place("standby"), errors.New("there is no takeover path to wait at")), "--takeover PATH, the same as of the process to stand by for"})
 	}
 	names := make(map[string]bool)
 	for _, l := range c.listeners {
@@ -183,7 +185,7 @@ func (c *config) check() error {
 			continue
 		}
 		if names[l.name] {
-			return l.misfit("name", fmt.Errorf("another listener is called %q", l.name))
+			errs = append(errs, l.misfit("name", fmt.Errorf("another listener is called %q", l.name)))
 		}
 		names[l.name] = true
 	}
@@ -197,17 +199,17 @@ func (c *config) check() error {
 				l.name, names[name] = name, true
 			}
 		}
-		if err := l.engine().Check(); err != nil {
-			return l.locate(err)
+		for _, err := range separate(l.engine().Check()) {
+			errs = append(errs, l.locate(err))
 		}
-		if err := l.checkDNS(); err != nil {
-			return err
+		if !l.spoilt["protocol"] {
+			errs = append(errs, l.checkDNS())
 		}
 		for _, other := range c.listeners[:i] {
-			if at := l.resolved(); at.Port() != 0 && at == other.resolved() {
-				return l.misfit("address", fmt.Errorf("listener %s has %s already", other.name, other.address))
+			if at := l.resolved(); at.Port() != 0 && at == other.resolved() && !l.spoilt["address"] && !other.spoilt["address"] {
+				errs = append(errs, l.misfit("address", fmt.Errorf("listener %s has %s already", other.name, other.address)))
 			}
 		}
 	}
-	return nil
+	return joined(errs...)
 }

@@ -69,19 +69,20 @@ const leastDatagram = 512
 // checkDNS refuses what only a listener of DNS can use, and what is of no use
 // to one.
 func (l *listener) checkDNS() error {
+	var errs []error
 	if l.protocol != "dns" {
 		for _, s := range dnsSettings {
 			if _, given := l.given[s.key]; given {
-				return l.misfit(s.key, fmt.Errorf("the protocol is %s, and only dns has this", l.protocol))
+				errs = append(errs, l.misfit(s.key, fmt.Errorf("the protocol is %s, and only dns has this", l.protocol)))
 			}
 		}
-		return nil
+		return joined(errs...)
 	}
 	if l.maxDatagram < leastDatagram {
-		return l.misfit("max_datagram", fmt.Errorf("%d is less than %d, which a query may have", l.maxDatagram, leastDatagram))
+		errs = append(errs, l.misfit("max_datagram", fmt.Errorf("%d is less than %d, which a query may have", l.maxDatagram, leastDatagram)))
 	}
 	if _, given := l.given["rrl_slip"]; given && l.rrl == 0 {
-		return l.misfit("rrl_slip", errors.New("rrl is off, and no response is above the limit"))
+		errs = append(errs, l.misfit("rrl_slip", errors.New("rrl is off, and no response is above the limit")))
 	}
-	return nil
+	return joined(errs...)
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-// readFile reads the configuration file into c. Unknown keys are errors.
+// readFile reads the configuration file into c, and returns all that is wrong with it. Unknown
+// keys are errors.
 func (c *config) readFile(path string) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -21,17 +22,17 @@ func (c *config) readFile(path string) error {
 		return err
 	}
 	top, err := d.entries(root, "the file")
-	if err != nil {
-		return err
-	}
+	errs := []error{err}
 	var settings, listeners []entry
-	list := start
+	list, none := start, err == nil
 	for _, e := range top {
 		var inner []entry
+		var err error
 		switch {
 		case e.key == "listeners":
 			list = e.at
 			listeners, err = d.items(e)
+			none = err == nil
 		case e.key == "log":
 			inner, err = d.entries(e.value, "log")
 			for i := range inner {
@@ -42,50 +43,49 @@ func (c *config) readFile(path string) error {
 		default:
 			inner = []entry{e}
 		}
-		if err != nil {
-			return err
-		}
+		errs = append(errs, err)
 		settings = append(settings, inner...)
 	}
-	if err := applyAll(d, configSettings, c, c.given, "", settings, "listeners"); err != nil {
-		return err
-	}
+	errs = append(errs, applyAll(d, configSettings, c, c.given, make(map[string]bool), "", settings, "listeners"))
 	for _, item := range listeners {
 		keys, err := d.entries(item.value, item.key)
-		if err != nil {
-			return err
-		}
 		l := newListener()
 		l.at = d.place(item.at, item.key)
-		if err := applyAll(d, listenerSettings, l, l.given, item.key+".", keys); err != nil {
-			return err
+		if err != nil { // which keys it has is not known
+			l.spoilt["address"], l.spoilt["protocol"] = true, true
 		}
+		errs = append(errs, err, applyAll(d, listenerSettings, l, l.given, l.spoilt, item.key+".", keys))
 		c.listeners = append(c.listeners, l)
 	}
-	if len(c.listeners) == 0 {
-		return d.wrong(list, "listeners", "there are none")
+	if len(c.listeners) == 0 && none {
+		errs = append(errs, d.wrong(list, "listeners", "there are none"))
 	}
-	return nil
+	return joined(errs...)
 }
 
-// applyAll applies entries in the order in which they stand in the file.
-func applyAll[T any](d *document, settings []setting[T], to *T, given map[string]source, prefix string, entries []entry, others ...string) error {
+// applyAll applies entries in the order in which they stand in the file. It returns the errors of
+// all of them, and notes their keys in spoilt.
+func applyAll[T any](d *document, settings []setting[T], to *T, given map[string]source, spoilt map[string]bool, prefix string, entries []entry, others ...string) error {
+	var errs []error
 	for _, e := range entries {
 		match := func(s setting[T]) bool { return s.key == e.key }
 		i := slices.IndexFunc(settings, match)
 		if i < 0 {
-			return d.wrong(e.at, prefix+e.key, "unknown key: use one of %s", strings.Join(append(keyNames(settings), others...), ", "))
+			errs = append(errs, d.wrong(e.at, prefix+e.key, "unknown key: use one of %s", strings.Join(append(keyNames(settings), others...), ", ")))
+			continue
 		}
 		text, err := d.text(e.value, settings[i].list)
 		if err != nil {
-			return d.located(e.place(), prefix+e.key, err)
+			err = d.located(e.place(), prefix+e.key, err)
+		} else {
+			err = apply(settings, to, given, match, source{d.place(e.place(), prefix+e.key), text})
 		}
-		at := source{d.place(e.place(), prefix+e.key), text}
-		if err := apply(settings, to, given, match, at); err != nil {
-			return err
+		if err != nil {
+			errs = append(errs, err)
+			spoilt[e.key] = true
 		}
 	}
-	return nil
+	return joined(errs...)
 }
 
 func keyNames[T any](settings []setting[T]) []string {

@@ -127,6 +127,63 @@ func TestBadFiles(t *testing.T) {
 	}
 }
 
+// All that is wrong with a file is told at once: first what can't be read, key by key, then what
+// is out of range or does not go together. Nothing is told that only follows from another error.
+func TestAllErrorsOfAFile(t *testing.T) {
+	f := written(t, `htpp: :9514
+stats_interval: often
+log: {level: loud, format: xml}
+listeners:
+  - protocol: dsn
+    zone: example.zone
+    batch: 2000
+    shards: 5000
+    receive_buffer: 3MB
+  - address: nowhere
+    allow: [*b]
+  - address: nowhere
+    name: a
+    max_datagram: 70000
+    bach: 3
+  - {address: ':1', name: a, protocol: dns, rrl: off, rrl_slip: 2, max_datagram: 10}
+  - {address: ':1', busy_poll: 2m, stall_after: 5ms}
+`)
+	_, err := f.config()
+	var got []string
+	for _, err := range separate(err) {
+		if !errors.As(err, new(configError)) {
+			t.Errorf("%v is no error in the configuration", err)
+		}
+		got = append(got, strings.TrimPrefix(err.Error(), f.file))
+	}
+	want := []string{
+		":1:1: htpp: unknown key: ",
+		":2:17: stats_interval: ",
+		":3:14: log.level: ",
+		":3:28: log.format: ",
+		":5:15: listeners[0].protocol: ",
+		":9:21: listeners[0].receive_buffer: ",
+		":10:14: listeners[1].address: ",
+		":11:13: *b: there is no &b",
+		":12:14: listeners[2].address: ",
+		":15:5: listeners[2].bach: unknown key: ",
+		":16:27: listeners[3].name: another listener is called",
+		":8:13: listeners[0].shards: 5000 is not in ",
+		":7:12: listeners[0].batch: 2000 is not in ",
+		":14:19: listeners[2].max_datagram: 70000 is not in ",
+		":16:82: listeners[3].max_datagram: 10 is less than 512",
+		":16:65: listeners[3].rrl_slip: rrl is off",
+		":17:32: listeners[4].busy_poll: 2m0s is not in ",
+		":17:49: listeners[4].stall_after: 5ms is less than ",
+		":17:15: listeners[4].address: listener a has :1 already",
+	}
+	for i := range max(len(got), len(want)) {
+		if i >= len(got) || i >= len(want) || !strings.HasPrefix(got[i], want[i]) {
+			t.Fatalf("error %d differs: told are\n%s\nwant\n%s", i, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	}
+}
+
 func TestMissingFile(t *testing.T) {
 	for path, want := range map[string]string{
 		filepath.Join(t.TempDir(), "no.yaml"): "no such file or directory",

@@ -73,17 +73,13 @@ func (v *flagValue) Set(text string) error {
 	return nil
 }
 
-// config makes the configuration of flags and file. It is called again for
-// each reload.
+// config makes the configuration of flags and file, or returns all that is wrong with it. It is
+// called again for each reload.
 func (f *flags) config() (*config, error) {
 	c := newConfig()
-	if err := c.readEnvironment(); err != nil {
-		return nil, err
-	}
+	errs := []error{c.readEnvironment()}
 	if f.file != "" {
-		if err := c.readFile(f.file); err != nil {
-			return nil, err
-		}
+		errs = append(errs, c.readFile(f.file))
 	} else {
 		c.listeners = []*listener{newListener()}
 	}
@@ -92,17 +88,19 @@ func (f *flags) config() (*config, error) {
 		err := apply(configSettings, c, c.given, func(s setting[config]) bool { return s.flag == name }, at)
 		if errors.Is(err, errUnknown) {
 			if f.file != "" {
-				return nil, hinted{usageError{fmt.Errorf("--%s: listeners are set in the file where there is --config", name)},
-					"move it into " + f.file}
+				errs = append(errs, hinted{usageError{fmt.Errorf("--%s: listeners are set in the file where there is --config", name)},
+					"move it into " + f.file})
+				continue
 			}
 			l := c.listeners[0]
 			err = apply(listenerSettings, l, l.given, func(s setting[listener]) bool { return s.flag == name }, at)
 		}
-		if err != nil {
-			return nil, err
-		}
+		errs = append(errs, err)
 	}
-	return c, c.check()
+	if err := joined(append(errs, c.check())...); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 func (f *flags) define(cmd *cobra.Command) {

@@ -41,8 +41,9 @@ type listener struct {
 	rrlSlip       int
 	cookies       bool
 
-	given map[string]source
-	at    string // where it begins in the file; "" by flags
+	given  map[string]source
+	spoilt map[string]bool // keys of the file whose values can't be used
+	at     string          // where it begins in the file; "" by flags
 }
 
 var listenerSettings = []setting[listener]{
@@ -147,7 +148,7 @@ func parseName(text string) (string, error) {
 }
 
 func newListener() *listener {
-	l := &listener{given: make(map[string]source)}
+	l := &listener{given: make(map[string]source), spoilt: make(map[string]bool)}
 	setDefaults(listenerSettings, l)
 	return l
 }

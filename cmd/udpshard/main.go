@@ -116,10 +116,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return exitCode(err)
 }
 
+// printError prints each error with its remedy below it.
 func printError(w io.Writer, err error) {
-	fmt.Fprintln(w, "udpshard: error:", err)
-	if hint := hintOf(err); hint != "" {
-		fmt.Fprintln(w, "udpshard: hint:", hint)
+	for _, err := range separate(err) {
+		fmt.Fprintln(w, "udpshard: error:", err)
+		if hint := hintOf(err); hint != "" {
+			fmt.Fprintln(w, "udpshard: hint:", hint)
+		}
 	}
 }
 

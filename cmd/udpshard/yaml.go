@@ -20,6 +20,8 @@ type document struct {
 	path    string
 	anchors map[string]ast.Node
 	depth   int // of merges, which can go round in circles
+
+	circular bool // they do
 }
 
 // start is where what is absent from a file could stand.
@@ -130,11 +132,12 @@ func (d *document) resolve(node ast.Node) (ast.Node, error) {
 	return nil, d.wrong(at, "aliases", "they go round in circles")
 }
 
-// entries returns what a mapping holds, in order. A merge key (<<) adds what
+// entries returns what a mapping holds, in order, also beside an error. A merge key (<<) adds what
 // is not set beside it. what names the mapping in errors.
 func (d *document) entries(node ast.Node, what string) ([]entry, error) {
 	at := position(node)
-	if d.depth++; d.depth > maxDepth {
+	if d.depth++; d.depth > maxDepth || d.circular { // once: each way round would be an error
+		d.circular = true
 		return nil, d.wrong(at, what, "merge keys go round in circles")
 	}
 	defer func() { d.depth-- }()
@@ -145,27 +148,29 @@ func (d *document) entries(node ast.Node, what string) ([]entry, error) {
 		}
 		return nil, d.wrong(at, what, "keys with values are wanted here")
 	}
+	var errs []error
 	var own, merged []entry
 	for pair := mapping.MapRange(); pair.Next(); {
 		value, err := d.resolve(pair.Value())
 		if err != nil {
-			return nil, err
+			errs = append(errs, err)
+			continue
 		}
 		if pair.Key().IsMergeKey() {
 			more, err := d.merge(value, what)
-			if err != nil {
-				return nil, err
-			}
+			errs = append(errs, err)
 			merged = append(merged, more...)
 			continue
 		}
 		key, err := d.resolve(pair.Key())
 		if err != nil {
-			return nil, err
+			errs = append(errs, err)
+			continue
 		}
 		name, err := scalar(key)
 		if err != nil {
-			return nil, d.wrong(key.GetToken().Position, what, "a key: %w", err)
+			errs = append(errs, d.wrong(key.GetToken().Position, what, "a key: %w", err))
+			continue
 		}
 		own = append(own, entry{name, key.GetToken().Position, value})
 	}
@@ -174,7 +179,7 @@ func (d *document) entries(node ast.Node, what string) ([]entry, error) {
 			own = append(own, e)
 		}
 	}
-	return own, nil
+	return own, joined(errs...)
 }
 
 // merge returns the entries of a merge key's mapping or list of mappings, of
@@ -185,18 +190,18 @@ func (d *document) merge(node ast.Node, what string) ([]entry, error) {
 		return d.entries(node, what)
 	}
 	var all []entry
+	var errs []error
 	for _, item := range list.Values {
 		mapping, err := d.resolve(item)
 		if err != nil {
-			return nil, err
+			errs = append(errs, err)
+			continue
 		}
 		more, err := d.entries(mapping, what)
-		if err != nil {
-			return nil, err
-		}
+		errs = append(errs, err)
 		all = append(all, more...)
 	}
-	return all, nil
+	return all, joined(errs...)
 }
 
 // items returns a list's items, their keys numbered.
@@ -209,14 +214,16 @@ func (d *document) items(e entry) ([]entry, error) {
 		return nil, d.wrong(e.place(), e.key, "a list is wanted here, with - before each item")
 	}
 	var items []entry
+	var errs []error
 	for i, item := range list.Values {
 		value, err := d.resolve(item)
 		if err != nil {
-			return nil, err
+			errs = append(errs, err)
+			continue
 		}
 		items = append(items, entry{fmt.Sprintf("%s[%d]", e.key, i), position(value), value})
 	}
-	return items, nil
+	return items, joined(errs...)
 }
 
 // text returns a scalar as it was written, and where a list may stand a list

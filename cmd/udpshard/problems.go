@@ -1,0 +1,57 @@
+package main
+
+import (
+	"errors"
+	"slices"
+	"strings"
+)
+
+// problems are several errors that are told at once, each with its place and its remedy.
+type problems []error
+
+func (p problems) Error() string {
+	texts := make([]string, len(p))
+	for i, err := range p {
+		texts[i] = err.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+func (p problems) Unwrap() []error { return p }
+
+// joined returns errs as one error: nil where all are nil, the error itself where there is one,
+// else problems, in which each text is there once.
+func joined(errs ...error) error {
+	all := separate(errs...)
+	switch len(all) {
+	case 0:
+		return nil
+	case 1:
+		return all[0]
+	}
+	return problems(all)
+}
+
+// separate returns the errors of errs that are not nil, and those of problems and of errors.Join
+// among them one by one.
+func separate(errs ...error) (all []error) {
+	for _, err := range errs {
+		parts := []error{err}
+		if list, ok := err.(interface{ Unwrap() []error }); ok && isList(err, list.Unwrap()) {
+			parts = separate(list.Unwrap()...)
+		}
+		for _, part := range parts {
+			same := func(had error) bool { return had.Error() == part.Error() }
+			if part != nil && !slices.ContainsFunc(all, same) {
+				all = append(all, part)
+			}
+		}
+	}
+	return all
+}
+
+// isList tells errors.Join from an error with several %w, which is one error.
+func isList(err error, parts []error) bool {
+	_, isProblems := err.(problems)
+	return isProblems || err.Error() == errors.Join(parts...).Error()
+}
