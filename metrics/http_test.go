@@ -47,7 +47,7 @@ const statusSample = `{"version":"…","pid":1,"role":"active","started_at":"…
  "delivered":0,"replied":0,"in_flight":0,"truncated":0,"unparsed":0,
  "dropped":{"kernel":0,"not_allowed":0,"rate_limited":0,"malformed":0,"output":0,"reply":0,"lost_in_crash":0},
  "queue_bytes":0,"buffer_bytes":0}],
- "steering":{"buckets":256,"moved_buckets":3,"sprayed_sources":["10.0.0.7:514"],"stalled_shards":[0],"avoided_shards":[0,1],"changes":{"spray":1}},
+ "steering":{"in_force":"auto","buckets":256,"moved_buckets":3,"sprayed_sources":["10.0.0.7:514"],"stalled_shards":[0],"avoided_shards":[0,1],"changes":{"spray":1}},
  "top_senders":[{"source":"10.0.0.7:514","per_second":90000,"percent":91,"sprayed":true}],"skew":"91% come from one sender, 10.0.0.7:514; spraying it"}]}`
 
 func TestStatusIsTheContracts(t *testing.T) {
@@ -61,7 +61,7 @@ func TestStatusIsTheContracts(t *testing.T) {
 	ledger := ledgerAt("v1.2.3")
 	listener := &Listener{Name: "syslog", Address: "127.0.0.1:5514", Protocol: "syslog", Shards: []*Shard{page}}
 	listener.SetSteering(Steering{
-		Mode: "hash", Buckets: 256, MovedBuckets: 3, SprayedSources: []string{"10.0.0.7:514"}, StalledShards: []int{0}, AvoidedShards: []int{0, 1},
+		Mode: "hash", InForce: "auto", Buckets: 256, MovedBuckets: 3, SprayedSources: []string{"10.0.0.7:514"}, StalledShards: []int{0}, AvoidedShards: []int{0, 1},
 		Changes:    map[string]uint64{"spray": 1},
 		TopSenders: []Sender{{Source: "10.0.0.7:514", PerSecond: 90_000, Percent: 91, Sprayed: true}},
 		Skew:       "91% come from one sender, 10.0.0.7:514; spraying it",
@@ -77,7 +77,7 @@ func TestStatusIsTheContracts(t *testing.T) {
 }
 
 // unsteered is what a listener tells that was not steered yet.
-const unsteered = `"steering":{"buckets":0,"moved_buckets":0,"sprayed_sources":[],"stalled_shards":[],"avoided_shards":[],"changes":{}},"top_senders":[],"skew":""`
+const unsteered = `"steering":{"in_force":"","buckets":0,"moved_buckets":0,"sprayed_sources":[],"stalled_shards":[],"avoided_shards":[],"changes":{}},"top_senders":[],"skew":""`
 
 // Every key tells its own counter.
 func TestStatusFigures(t *testing.T) {

@@ -7,7 +7,8 @@ import (
 
 // Steering is how a listener spreads datagrams over its shards.
 type Steering struct {
-	Mode           string   `json:"-"`               // auto, hash, cpu, source, spray
+	Mode           string   `json:"-"`               // asked for: auto, hash, cpu, source, spray
+	InForce        string   `json:"in_force"`        // the mode by which the kernel spreads datagrams; empty: not known, in a standby
 	Buckets        int      `json:"buckets"`         // parts into which auto divides flows; 0 in other modes
 	MovedBuckets   int      `json:"moved_buckets"`   // of these, so many are not at their first shard
 	SprayedSources []string `json:"sprayed_sources"` // senders whose datagrams go to any shard

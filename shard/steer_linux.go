@@ -49,6 +49,19 @@ func detachProgram(fd int) error {
 	return attachProgram(fd, past)
 }
 
+// removeProgram detaches the group's program and says whether there was one. Before Linux 5.3
+// (SO_DETACH_REUSEPORT_BPF) a program can't be detached: it is said to be there.
+func removeProgram(fd int) (there bool, err error) {
+	err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_REUSEPORT_BPF, 0)
+	switch {
+	case err == nil, errors.Is(err, unix.ENOPROTOOPT):
+		return true, nil
+	case errors.Is(err, unix.ENOENT):
+		return false, nil
+	}
+	return false, os.NewSyscallError("setsockopt SO_DETACH_REUSEPORT_BPF", err)
+}
+
 // shared says whether the group has members that are not its own: sockets at
 // the same address. What /proc does not show is not there.
 func (g *Group) shared() bool {

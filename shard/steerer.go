@@ -21,6 +21,7 @@ type steerer struct {
 	group *Group
 	seed  uint32
 	put   func(fd int, program []bpf.RawInstruction) error // attachProgram
+	off   func(fd int) (there bool, err error)             // removeProgram
 
 	mu         sync.Mutex
 	mode       steer.Mode        // asked for
@@ -29,14 +30,23 @@ type steerer struct {
 	closed     bool              // sockets are gone
 	shared     bool              // with sockets of other processes, which programs don't know
 	looked     time.Time
+	program    []bpf.RawInstruction // attached last
+	planned    time.Time            // when program was first attached
 	told       time.Time
 	changes    []atomic.Uint64 // of steer.Kinds
 	samples    []steer.Sample
 }
 
-// lookEvery is how often the port is searched for sockets of others. Who
-// joins takes the program off, so it is only about putting it on again.
-const lookEvery = 10 * time.Second
+// lookEvery is how often the port is searched for sockets of others, and the
+// program looked for. Who joins takes the program off, so it is only about
+// putting it on again: within ten seconds of the other's leaving, with the time
+// that a busy host may take for it.
+const lookEvery = 8 * time.Second
+
+// placementDelay is how long after a change of the program flows may still be seen where the
+// program before sent them: two turns of a sketch, and what was queued before. Datagrams that
+// wait for longer cost one more detachProgram, see verify.
+const placementDelay = time.Second
 
 // tellEvery is how often the ledger hears of the heaviest senders.
 const tellEvery = time.Second
@@ -46,7 +56,7 @@ func newSteerer(g *Group) *steerer {
 	if g.config.Inherit != nil {
 		seed = g.config.Inherit.Seed
 	}
-	s := &steerer{group: g, seed: seed, put: attachProgram, changes: g.config.Changes}
+	s := &steerer{group: g, seed: seed, put: attachProgram, off: removeProgram, changes: g.config.Changes}
 	s.controller = steer.NewController(s.plan(), steer.Limits{})
 	return s
 }
@@ -144,7 +154,7 @@ func (s *steerer) release() error {
 func (s *steerer) resume() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.attached = true // as far as is known
+	s.attached, s.program = true, nil // as far as is known
 	return s.attach(s.controller.Plan())
 }
 
@@ -175,6 +185,9 @@ func (s *steerer) step(now time.Time) (events []Event) {
 		s.samples = append(s.samples, shard.sample(now))
 	}
 	changes := s.controller.Step(now, s.samples)
+	if time.Since(s.planned) < placementDelay {
+		s.controller.ResetPlacement()
+	}
 	for _, shard := range s.group.shards {
 		shard.tally.ask()
 	}
@@ -186,9 +199,7 @@ func (s *steerer) step(now time.Time) (events []Event) {
 		}
 	}
 	for _, c := range changes {
-		if i := slices.Index(steer.Kinds, c.Kind); i >= 0 {
-			s.changes[i].Add(1)
-		}
+		s.count(c.Kind)
 		events = append(events, Event{Change: c})
 	}
 	if len(changes) > 0 || now.Sub(s.looked) > lookEvery {
@@ -201,14 +212,59 @@ func (s *steerer) step(now time.Time) (events []Event) {
 }
 
 // look sees whether others share the port, and goes back to the kernel's hash
-// while they do.
+// while they do. Where they don't, it sees to it that the program is attached.
 func (s *steerer) look(now time.Time) []Event {
 	shared := s.looksShared(s.mode, now)
 	if shared == s.shared {
-		return nil
+		return s.verify()
 	}
 	s.shared = shared
-	return []Event{{Shared: shared, Alone: !shared, Err: s.begin(s.mode)}}
+	err := s.begin(s.mode)
+	if err == nil && !shared {
+		s.count(steer.Reattaching)
+	}
+	return []Event{{Shared: shared, Alone: !shared, Err: err}}
+}
+
+// verify attaches the program again, whether or not it is attached still: another process may have
+// joined the group and left since the last look. Where the program was gone it says so.
+//
+// The kernel has no call that reads a group's program: SO_GET_FILTER reads a socket's own filter
+// (Linux 6.18). Detaching fails with ENOENT where there is none (reuseport_detach_prog, Linux
+// 5.3), but until the program is attached again, some 50 us later, the kernel's hash chooses, and
+// a flow's order can break. So the program is detached only where that breaks nothing, since no
+// flow came that has one shard, or where a flow came to another shard than the program sends it to.
+func (s *steerer) verify() []Event {
+	g := s.group
+	plan := s.controller.Plan()
+	seen := s.controller.Placement()
+	s.controller.ResetPlacement()
+	if plan.Mode == steer.Hash || plan.Shards == 1 || g.leaving.Load() || g.stopping.Load() || g.yielding.Load() {
+		return nil
+	}
+	there := true
+	if seen.Placed == 0 || seen.Misplaced > 0 {
+		var err error
+		if there, err = s.off(g.shards[0].fd); err != nil {
+			return []Event{{Err: fmt.Errorf("steer: %w", err)}}
+		}
+	}
+	if err := s.attach(plan); err != nil {
+		s.attached = false
+		return []Event{{Err: fmt.Errorf("steer: %w", err)}}
+	}
+	if there {
+		return nil
+	}
+	s.count(steer.Reattaching)
+	return []Event{{Change: steer.Change{Kind: steer.Reattaching, Reason: "the program was detached by another process"}}}
+}
+
+// count counts a change.
+func (s *steerer) count(kind steer.Kind) {
+	if i := slices.Index(steer.Kinds, kind); i >= 0 {
+		s.changes[i].Add(1)
+	}
 }
 
 func (s *steerer) looksShared(mode steer.Mode, now time.Time) bool {
@@ -218,7 +274,7 @@ func (s *steerer) looksShared(mode steer.Mode, now time.Time) bool {
 
 // attach puts a plan into force.
 func (s *steerer) attach(p steer.Plan) error {
-	if p.Shards == 1 && len(s.group.surplus) == 0 {
+	if p.Shards == 1 && len(s.group.surplus) == 0 && !s.group.config.Join {
 		return nil
 	}
 	program, err := p.Program()
@@ -233,6 +289,9 @@ func (s *steerer) attach(p steer.Plan) error {
 		s.attached = false
 		return detachProgram(fd)
 	}
+	if !slices.Equal(program, s.program) || !s.attached {
+		s.program, s.planned = program, time.Now()
+	}
 	if err := s.put(fd, program); err != nil {
 		return err
 	}
@@ -243,6 +302,14 @@ func (s *steerer) attach(p steer.Plan) error {
 // errNoSteering: the kernel, or what it runs under, has no such programs.
 var errNoSteering = errors.New("this kernel takes no steering programs (SO_ATTACH_REUSEPORT_CBPF, Linux 4.5): use hash")
 
+// inForce returns the mode by which the kernel spreads datagrams, as far as is known.
+func (s *steerer) inForce(plan steer.Plan) steer.Mode {
+	if plan.Shards > 1 && !s.attached {
+		return steer.Hash
+	}
+	return plan.Mode
+}
+
 // topSenders is how many of them the ledger hears of.
 const topSenders = 10
 
@@ -251,7 +318,8 @@ func (s *steerer) tell(now time.Time) {
 	s.told = now
 	plan := s.controller.Plan()
 	told := metrics.Steering{
-		Mode:           string(plan.Mode),
+		Mode:           string(s.mode),
+		InForce:        string(s.inForce(plan)),
 		MovedBuckets:   len(plan.Moved),
 		SprayedSources: []string{},
 		StalledShards:  append([]int{}, s.controller.Stalled()...),

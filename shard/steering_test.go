@@ -215,7 +215,7 @@ func TestAGroupThatIsJoined(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if mode := other.Listener().Steering().Mode; mode != "hash" {
+	if mode := other.Listener().Steering().InForce; mode != "hash" {
 		t.Errorf("who joins has the mode %s", mode)
 	}
 	conns := make([]*net.UDPConn, 64)
@@ -234,7 +234,7 @@ func TestAGroupThatIsJoined(t *testing.T) {
 	eventually(t, "it sees the other", func() bool { // /proc/net/udp can miss one while others' sockets come and go
 		now = now.Add(lookEvery + time.Second)
 		g.steerer.tick(now)
-		return told.has(func(e Event) bool { return e.Shared }) && g.Listener().Steering().Mode == "hash"
+		return told.has(func(e Event) bool { return e.Shared }) && g.Listener().Steering().InForce == "hash"
 	})
 	for _, mode := range []steer.Mode{steer.Source, steer.Hash, steer.Auto} { // while it is shared, no mode takes the other's part
 		eventually(t, fmt.Sprintf("asked for %s, it is hash", mode), func() bool {
@@ -243,7 +243,7 @@ func TestAGroupThatIsJoined(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			return g.Listener().Steering().Mode == "hash"
+			return g.Listener().Steering().InForce == "hash"
 		})
 		queued := other.Listener().Read()
 		for range 20 {
@@ -257,8 +257,8 @@ func TestAGroupThatIsJoined(t *testing.T) {
 	}
 	other.Close()
 	g.steerer.tick(now.Add(2 * lookEvery))
-	if !told.has(func(e Event) bool { return e.Alone }) || g.Listener().Steering().Mode != "auto" {
-		t.Errorf("%+v, mode %s", told.list, g.Listener().Steering().Mode)
+	if !told.has(func(e Event) bool { return e.Alone }) || g.Listener().Steering().InForce != "auto" {
+		t.Errorf("%+v, in force %s", told.list, g.Listener().Steering().InForce)
 	}
 	for _, c := range conns {
 		c.Write([]byte("again"))

@@ -19,6 +19,8 @@ func (s *server) groupEvent(listener string, e shard.Event) {
 			Msg("another process's sockets share the port: the kernel's hash spreads datagrams, and steering is off")
 	case e.Alone:
 		log.Info().Msg("the port is ours alone again: steering is on")
+	case c.Kind == steer.Reattaching:
+		log.Warn().Str("reason", c.Reason).Msg(c.String())
 	case c.Kind == steer.Avoiding, c.Kind == steer.Stalling:
 		log.Warn().Int("shard", c.Shard).Str("reason", c.Reason).Msg(c.String())
 	case c.Sender.IsValid():

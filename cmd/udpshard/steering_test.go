@@ -262,6 +262,54 @@ func TestAStuckShardIsSteeredAround(t *testing.T) {
 	}
 }
 
+// Another process of the same user joins the port, which takes the steering program off, and
+// leaves. The program is attached again, which the log, the metrics and the status tell.
+func TestSteeringOutlivesAProcessThatJoined(t *testing.T) {
+	address := freePort(t)
+	p := serving(t, ordinary, "--listen", address, "--shards", "2", "--protocol", "discard", "--steer", "spray")
+	other := serving(t, ordinary, "--listen", address, "--shards", "1", "--protocol", "discard", "--join")
+	if code := other.terminate(); code != exitDone {
+		t.Fatalf("exit code %d", code)
+	}
+	flow := newSenders(t, address, 1)
+	eventually(t, "one flow has both shards", func() bool {
+		flow.burst(0, 1)
+		for _, r := range p.status().Listeners[0].Shards {
+			if r.Received == 0 {
+				return false
+			}
+		}
+		return true
+	})
+	if l := p.status().Listeners[0]; l.Steer != "spray" || l.Steering.InForce != "spray" || l.Steering.Changes["reattach"] != 1 {
+		t.Errorf("steer %s, steering %+v", l.Steer, l.Steering)
+	}
+	if body, _ := p.get("/metrics"); !strings.Contains(body, `udpshard_steer_changes_total{kind="reattach",listener="discard"} 1`) {
+		t.Error("the metrics do not tell of it")
+	}
+	if !p.says("steering program attached again") && !p.says("steering is on") {
+		t.Error("the log does not tell of it")
+	}
+}
+
+// While another process shares the port, the status says that the kernel's hash is in force.
+func TestSteeringWhileThePortIsShared(t *testing.T) {
+	address := freePort(t)
+	p := serving(t, ordinary, "--listen", address, "--shards", "2", "--protocol", "discard", "--steer", "source")
+	other := serving(t, ordinary, "--listen", address, "--shards", "2", "--protocol", "discard", "--join")
+	eventually(t, "the kernel's hash is in force", func() bool { return p.status().Listeners[0].Steering.InForce == "hash" })
+	if steer := p.status().Listeners[0].Steer; steer != "source" {
+		t.Errorf("the mode that was asked for is %s", steer)
+	}
+	if code := other.terminate(); code != exitDone {
+		t.Fatalf("exit code %d", code)
+	}
+	eventually(t, "the mode is in force again, and told of", func() bool {
+		l := p.status().Listeners[0]
+		return l.Steering.InForce == "source" && l.Steering.Changes["reattach"] == 1 && p.says("steering is on")
+	})
+}
+
 // get returns what the HTTP server says.
 func (p *process) get(path string) (body string, code int) {
 	p.t.Helper()

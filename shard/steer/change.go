@@ -18,6 +18,10 @@ const (
 	Restoring  Kind = "restore"
 )
 
+// Reattaching: the program was gone from the sockets, and is attached again. Whoever opens
+// another socket of the group, or holds one of its sockets, can detach the program.
+const Reattaching Kind = "reattach"
+
 // Where a stuck shard is not steered around, that it is stuck and that it
 // reads again is told all the same. These change nothing.
 const (
@@ -26,12 +30,12 @@ const (
 )
 
 // Kinds are all kinds of change.
-var Kinds = []Kind{Moving, Returning, Spraying, Unspraying, Avoiding, Restoring}
+var Kinds = []Kind{Moving, Returning, Spraying, Unspraying, Avoiding, Restoring, Reattaching}
 
 // Change is one change of a plan, and why.
 type Change struct {
 	Kind    Kind
-	Shard   int            // away from which, or back to which; of a sender, the one that had it
+	Shard   int            // away from which, or back to which; of a sender, the one that had it; not of Reattaching
 	Buckets int            // moved or returned
 	Sender  netip.AddrPort // sprayed, or no longer
 	Reason  string
@@ -52,6 +56,8 @@ func (c Change) String() string {
 		return fmt.Sprintf("steering around shard %d", c.Shard)
 	case Stalling:
 		return fmt.Sprintf("shard %d is stuck", c.Shard)
+	case Reattaching:
+		return "steering program attached again"
 	case Resuming:
 		return fmt.Sprintf("shard %d reads again", c.Shard)
 	default:

@@ -44,6 +44,8 @@ type Controller struct {
 	senders map[uint32]*sender
 	last    time.Time
 	changes []Change
+
+	placement Placement
 }
 
 // NewController returns one that begins with a plan, and keeps its mode.

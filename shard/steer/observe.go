@@ -119,6 +119,7 @@ func (c *Controller) count(shard int, sketch *Sketch, scale float64, buckets []f
 		buckets[b] += float64(weight) * scale
 	}
 	for _, f := range sketch.Heaviest(nil, len(sketch.sets)*sketchWays) {
+		c.observePlacement(shard, f.Source)
 		s := c.senders[f.Hash]
 		if s == nil {
 			if len(c.senders) >= mostSenders {

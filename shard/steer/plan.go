@@ -52,26 +52,31 @@ func (p Plan) Home(bucket int) int { return bucket % p.Shards }
 // Shard returns the shard of a flow in Auto and Source, and false where its
 // datagrams go to several.
 func (p Plan) Shard(source netip.AddrPort) (shard int, one bool) {
-	var hash uint32
 	switch p.Mode {
 	case Auto:
-		hash = Flow(p.Seed, source)
+		hash := Flow(p.Seed, source)
 		if slices.Contains(p.Sprayed, hash) {
 			return 0, false
 		}
+		return p.shardOf(hash), true
 	case Source:
-		hash = Address(p.Seed, source.Addr())
-	default:
-		return 0, false
+		return p.shardOf(Address(p.Seed, source.Addr())), true
 	}
-	shard = int(hash % uint32(p.Shards)) // the bucket's home too: Buckets is a multiple of Shards
+	return 0, false
+}
+
+// shardOf returns the shard of a hash in Auto and Source.
+func (p Plan) shardOf(hash uint32) int {
+	shard := int(hash % uint32(p.Shards)) // the bucket's home too: Buckets is a multiple of Shards
 	if to, moved := p.Moved[p.Bucket(hash)]; moved && p.Mode == Auto {
 		shard = to
 	}
-	if usable := p.usable(); slices.Contains(p.Avoid, shard) && len(usable) < p.Shards {
-		shard = usable[hash/uint32(p.Shards)%uint32(len(usable))]
+	if slices.Contains(p.Avoid, shard) {
+		if usable := p.usable(); len(usable) < p.Shards {
+			shard = usable[hash/uint32(p.Shards)%uint32(len(usable))]
+		}
 	}
-	return shard, true
+	return shard
 }
 
 // usable returns the shards that get datagrams: all, if all are to be avoided.

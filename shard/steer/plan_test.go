@@ -259,6 +259,8 @@ func TestChangesInWords(t *testing.T) {
 		Unspraying: "10.0.0.7:514 has shard 3 again",
 		Avoiding:   "steering around shard 3",
 		Restoring:  "taking shard 3 back",
+
+		Reattaching: "steering program attached again",
 	}
 	for _, kind := range Kinds {
 		c := Change{Kind: kind, Shard: 3, Buckets: 60, Sender: sender, Reason: "why"}
