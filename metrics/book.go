@@ -3,6 +3,7 @@ package metrics
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -68,7 +69,8 @@ type header struct {
 	epoch     atomic.Uint64
 	passedOn  atomic.Uint64 // 1: see PassOn
 	standbys  atomic.Uint64
-	_         [cacheLine - 6*8]byte
+	lineage   atomic.Uint64 // see Lineage
+	_         [cacheLine - 7*8]byte
 }
 
 // row is a listener.
@@ -151,6 +153,7 @@ func NewBook(listeners ...Layout) (*Book, error) {
 	h := sys.At[header](memory, 0)
 	h.version, h.listeners, h.size = layoutVersion, uint32(len(rows)), uint64(size)
 	h.epoch.Store(FirstEpoch)
+	h.lineage.Store(newLineage())
 	for i := range rows {
 		*sys.At[row](memory, headerSize+i*rowSize) = rows[i]
 	}
@@ -261,6 +264,15 @@ func (b *Book) Epoch() uint64 { return b.header.epoch.Load() }
 // was from: of several standbys that see an owner die, one gets true. The
 // owner before, should it only have seemed dead, sees that Epoch has changed.
 func (b *Book) Claim(from uint64) bool { return b.header.epoch.CompareAndSwap(from, from+1) }
+
+// Lineage identifies the totals of the book among those of all processes: it is
+// random in a new book, and Inherit takes it over together with the totals. Two
+// readings with one lineage are of counters that never went back in between. It is 0
+// where an older version made the book.
+func (b *Book) Lineage() uint64 { return b.header.lineage.Load() }
+
+// newLineage is never 0.
+func newLineage() uint64 { return rand.Uint64() | 1 }
 
 // FirstEpoch is that of the process that has made a book.
 const FirstEpoch = 1

@@ -60,7 +60,8 @@ func mustShard(t *testing.T, b *Book, listener string, index int) *Shard {
 }
 
 // What is where in a book of this version. Whoever changes it gives
-// layoutVersion another number, and this test another list.
+// layoutVersion another number, and this test another list; a word that was unused and
+// 0, and whose 0 means that it is not known (lineage), is no other layout.
 func TestLayoutOfVersion2(t *testing.T) {
 	if layoutVersion != 2 {
 		t.Fatal("which offsets has this version?")
@@ -77,7 +78,7 @@ func TestLayoutOfVersion2(t *testing.T) {
 	counters["Delivered"], counters["OutputLost"], counters["kernel"], counters["cookie"], counters["used"], counters["inherited"] = 128, 136, 256, 264, 272, 384
 	for of, offsets := range map[reflect.Type]map[string]uintptr{
 		reflect.TypeFor[Counters](): counters,
-		reflect.TypeFor[header]():   {"magic": 0, "version": 8, "listeners": 12, "size": 16, "epoch": 24, "passedOn": 32, "standbys": 40},
+		reflect.TypeFor[header]():   {"magic": 0, "version": 8, "listeners": 12, "size": 16, "epoch": 24, "passedOn": 32, "standbys": 40, "lineage": 48},
 		reflect.TypeFor[row]():      {"name": 0, "length": 64, "shards": 68, "batch": 72, "tallies": 76},
 		reflect.TypeFor[journal]():  {"length": 0, "turn": 8, "entries": 16, "path": 160},
 		reflect.TypeFor[entry]():    words(0, "open", "page", "before", "device", "inode", "size", "torn", "length", "records"),

@@ -41,6 +41,9 @@ type heir struct {
 // be closed before Settle.
 func (b *Book) Inherit(old *Book, renamed map[string]string) *Estate {
 	e := &Estate{old: old, tallies: b.tallyHeirs(old, renamed)}
+	if lineage := old.Lineage(); lineage != 0 {
+		b.header.lineage.Store(lineage)
+	}
 	for i := range old.rows {
 		name := old.rows[i].text()
 		first, shards, ok := b.find(nameIn(renamed, name))

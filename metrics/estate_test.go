@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -49,6 +50,34 @@ func TestAListenerIsRenamed(t *testing.T) {
 			t.Errorf("%s: %+v", name, got)
 		}
 		wantTallies(t, heir.SharedTallies(name), c.tally)
+	}
+}
+
+// The counters' ID goes along with the totals, whichever process has them, and new
+// counters have another one.
+func TestTheLineageIsInherited(t *testing.T) {
+	first, second, third := newBook(t, Layout{"a", 1, 1, 0}), newBook(t, Layout{"b", 2, 1, 0}), newBook(t, Layout{"b", 1, 1, 0})
+	lineage, own := first.Lineage(), second.Lineage()
+	if lineage == 0 || own == 0 || lineage == own {
+		t.Fatalf("new books have the lineages %x and %x", lineage, own)
+	}
+	l := NewLedger("test")
+	before := l.CountersID()
+	l.SetBook(third)
+	if id := l.Status().CountersID; id == before || id != fmt.Sprintf("%016x", third.Lineage()) {
+		t.Errorf("the ID is %s, it was %s without a book, and the book's lineage is %x", id, before, third.Lineage())
+	}
+	second.Inherit(first, nil)
+	third.Inherit(second, nil)
+	if id := l.Status().CountersID; id != fmt.Sprintf("%016x", lineage) {
+		t.Errorf("after two takeovers the ID is %s, not %016x", id, lineage)
+	}
+	// A book that an older version made has none: the heir's own stays.
+	older, heir := newBook(t, Layout{"a", 1, 1, 0}), newBook(t, Layout{"a", 1, 1, 0})
+	older.header.lineage.Store(0)
+	own = heir.Lineage()
+	if heir.Inherit(older, nil); heir.Lineage() != own {
+		t.Errorf("the lineage is %x, and was %x", heir.Lineage(), own)
 	}
 }
 

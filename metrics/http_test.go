@@ -37,12 +37,15 @@ func decode(t *testing.T, response *httptest.ResponseRecorder, into any) {
 func ledgerAt(version string) *Ledger {
 	l := NewLedger(version)
 	l.Started = time.Date(2026, 11, 20, 11, 2, 3, 456_789_000, time.FixedZone("", 5*3600))
+	l.lineage = func() uint64 { return countersID }
 	return l
 }
 
+const countersID = 0xabcdef
+
 // statusSample is the contract's, byte for byte but for the version and the
 // time, which it leaves open, and what comes behind shards.
-const statusSample = `{"version":"…","pid":1,"role":"active","started_at":"…","listeners":[{"name":"syslog","address":"127.0.0.1:5514",
+const statusSample = `{"version":"…","pid":1,"role":"active","started_at":"…","counters_id":"…","standbys":[{"pid":1,"pid_namespace":4026532281,"version":"v1.2.2"}],"listeners":[{"name":"syslog","address":"127.0.0.1:5514",
  "protocol":"syslog","steer":"hash","shards":[{"shard":0,"cpu":0,"thread":77,"received":0,"bytes":0,"batches":0,
  "delivered":0,"replied":0,"in_flight":0,"truncated":0,"unparsed":0,
  "dropped":{"kernel":0,"not_allowed":0,"rate_limited":0,"malformed":0,"output":0,"reply":0,"lost_in_crash":0},
@@ -54,6 +57,7 @@ func TestStatusIsTheContracts(t *testing.T) {
 	want := strings.ReplaceAll(statusSample, "\n ", "")
 	want = strings.Replace(want, `"version":"…"`, `"version":"v1.2.3"`, 1)
 	want = strings.Replace(want, `"started_at":"…"`, `"started_at":"2026-11-20T06:02:03.456Z"`, 1)
+	want = strings.Replace(want, `"counters_id":"…"`, fmt.Sprintf(`"counters_id":"%016x"`, countersID), 1)
 	want = strings.Replace(want, `"pid":1`, fmt.Sprintf(`"pid":%d`, os.Getpid()), 1) + "\n"
 
 	page := NewShard(0, 0)
@@ -67,6 +71,7 @@ func TestStatusIsTheContracts(t *testing.T) {
 		Skew:       "91% come from one sender, 10.0.0.7:514; spraying it",
 	})
 	ledger.Add(listener)
+	ledger.SetStandbys(func() []StandbyStatus { return []StandbyStatus{{ProcessStatus{1, 4026532281}, "v1.2.2"}} })
 	response := get(ledger.Handler(nil), "/api/v1/status")
 	if got := response.Body.String(); got != want {
 		t.Errorf("status\n%swant\n%s", got, want)
@@ -85,7 +90,7 @@ func TestStatusFigures(t *testing.T) {
 	ledger.Add(&Listener{Name: "a", Shards: []*Shard{NewShard(0, 0), numbered()}})
 	ledger.Add(&Listener{Name: "b"})
 	ledger.SetRole(Draining)
-	const want = `"role":"draining","started_at":"2026-11-20T06:02:03.456Z","listeners":[` +
+	const want = `"role":"draining","started_at":"2026-11-20T06:02:03.456Z","counters_id":"0000000000abcdef","standbys":[],"listeners":[` +
 		`{"name":"a","address":"","protocol":"","steer":"","shards":[` +
 		`{"shard":0,"cpu":0,"thread":0,"received":0,"bytes":0,"batches":0,"delivered":0,"replied":0,"in_flight":0,"truncated":0,"unparsed":0,` +
 		`"dropped":{"kernel":0,"not_allowed":0,"rate_limited":0,"malformed":0,"output":0,"reply":0,"lost_in_crash":0},"queue_bytes":0,"buffer_bytes":0},` +

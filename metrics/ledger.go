@@ -19,15 +19,58 @@ const (
 type Ledger struct {
 	Version string
 	Started time.Time
+	// PIDNamespace is the inode of /proc/self/ns/pid, which tells this process from
+	// one with the same PID in another container; 0: unknown.
+	PIDNamespace uint64
 
 	mu        sync.Mutex
 	role      string
 	listeners []*Listener
+	lineage   func() uint64
+	standbys  func() []StandbyStatus // nil: there can be none
 }
 
 // NewLedger returns an empty ledger of a process that is active.
 func NewLedger(version string) *Ledger {
-	return &Ledger{Version: version, Started: time.Now(), role: Active}
+	own := newLineage()
+	return &Ledger{Version: version, Started: time.Now(), role: Active, lineage: func() uint64 { return own }}
+}
+
+// SetBook says which book the shards' counters are in: their identity is its
+// Lineage. The book has to stay open for as long as Status is called.
+func (l *Ledger) SetBook(b *Book) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lineage = b.Lineage
+}
+
+// SetStandbys sets what Standbys asks. It may be called by any goroutine.
+func (l *Ledger) SetStandbys(list func() []StandbyStatus) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.standbys = list
+}
+
+// Standbys returns the processes that stand by for this one and can take over now.
+// The list is never nil.
+func (l *Ledger) Standbys() []StandbyStatus {
+	l.mu.Lock()
+	list := l.standbys
+	l.mu.Unlock()
+	standbys := []StandbyStatus{}
+	if list != nil {
+		standbys = append(standbys, list()...)
+	}
+	return standbys
+}
+
+// CountersID identifies the counters: an upgrade, a standby that takes over, and a
+// restart for which systemd keeps them go on with the same ones. A restart that
+// begins with new counters has another ID.
+func (l *Ledger) CountersID() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return fmt.Sprintf("%016x", l.lineage())
 }
 
 // Add puts a listener on the books.

@@ -7,11 +7,28 @@ import (
 
 // Status is the whole ledger at one moment, as /api/v1/status tells it.
 type Status struct {
-	Version   string           `json:"version"`
-	PID       int              `json:"pid"`
-	Role      string           `json:"role"`
-	StartedAt time.Time        `json:"started_at"`
-	Listeners []ListenerStatus `json:"listeners"`
+	Version string `json:"version"`
+	ProcessStatus
+	Role      string    `json:"role"`
+	StartedAt time.Time `json:"started_at"`
+	// CountersID names the counters, which outlive the process: see
+	// Ledger.CountersID. Counters of one ID never go back.
+	CountersID string           `json:"counters_id"`
+	Standbys   []StandbyStatus  `json:"standbys"`
+	Listeners  []ListenerStatus `json:"listeners"`
+}
+
+// ProcessStatus names a process: two containers may both have a PID 1, in different
+// PID namespaces.
+type ProcessStatus struct {
+	PID          int    `json:"pid"`                     // in its own PID namespace
+	PIDNamespace uint64 `json:"pid_namespace,omitempty"` // the inode of /proc/PID/ns/pid; 0: unknown
+}
+
+// StandbyStatus is a process that stands by for this one.
+type StandbyStatus struct {
+	ProcessStatus
+	Version string `json:"version"`
 }
 
 // ListenerStatus is one listener's part of it.
@@ -29,11 +46,13 @@ type ListenerStatus struct {
 // Status takes a reading of everything.
 func (l *Ledger) Status() Status {
 	status := Status{
-		Version:   l.Version,
-		PID:       os.Getpid(),
-		Role:      l.Role(),
-		StartedAt: l.Started.UTC().Truncate(time.Millisecond),
-		Listeners: []ListenerStatus{},
+		Version:       l.Version,
+		ProcessStatus: ProcessStatus{os.Getpid(), l.PIDNamespace},
+		Role:          l.Role(),
+		StartedAt:     l.Started.UTC().Truncate(time.Millisecond),
+		CountersID:    l.CountersID(),
+		Standbys:      l.Standbys(),
+		Listeners:     []ListenerStatus{},
 	}
 	for _, listener := range l.Listeners() {
 		steering := listener.Steering()

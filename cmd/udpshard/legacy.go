@@ -110,10 +110,12 @@ func (l *legacy) introduce(ctx context.Context, c *config, last *legacy) (err er
 	hello := takeover.Hello{Version: thisBuild().version, Role: takeover.Successor}
 	if c.standby {
 		hello.Role = takeover.Standby
+		p := past{ProcessStatus: thisProcess()}
 		if last != nil {
-			if hello.Notes, err = json.Marshal(past{memoryOf(last.book)}); err != nil {
-				return err
-			}
+			p.Counters = memoryOf(last.book)
+		}
+		if hello.Notes, err = json.Marshal(p); err != nil {
+			return err
 		}
 	}
 	for _, want := range c.listeners {

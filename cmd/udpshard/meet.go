@@ -18,6 +18,7 @@ type others struct {
 
 // past is what a standby tells of itself in its hello.
 type past struct {
+	metrics.ProcessStatus
 	Counters uint64 `json:"counters,omitempty"` // that it has, of who has served before; see memoryOf
 }
 

@@ -89,6 +89,7 @@ func (s *server) openBook() (err error) {
 	if s.book, err = metrics.NewBook(layouts...); err != nil {
 		return err
 	}
+	s.ledger.SetBook(s.book)
 	claim, err := takeover.NewClaim(s.book.File(), s.book.Epoch())
 	if err != nil {
 		return err

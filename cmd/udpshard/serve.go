@@ -91,6 +91,7 @@ func serve(f *flags, c *config, stderr io.Writer) error {
 
 func newServer(f *flags, c *config, v *service) *server {
 	s := &server{flags: f, config: c, service: v, log: v.log, ledger: metrics.NewLedger(thisBuild().version)}
+	s.ledger.PIDNamespace = thisProcess().PIDNamespace
 	s.secret = dns.NewSecret()
 	s.outputs = output.NewSet(s.outputEvent)
 	s.handover = newHandover(s)
@@ -129,6 +130,7 @@ func (s *server) hearPeers(ctx context.Context) {
 		return
 	}
 	s.heard = make(chan struct{})
+	s.ledger.SetStandbys(standbysAt(s.takeover))
 	go func() {
 		defer close(s.heard)
 		if err := s.takeover.Serve(ctx, s.handover); err != nil && ctx.Err() == nil && !errors.Is(err, net.ErrClosed) {

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"syscall"
+
+	"github.com/udpshard/udpshard/metrics"
+	"github.com/udpshard/udpshard/shard/takeover"
+)
+
+// thisProcess names this process among those of all PID namespaces of the host.
+func thisProcess() metrics.ProcessStatus {
+	p := metrics.ProcessStatus{PID: os.Getpid()}
+	if info, err := os.Stat("/proc/self/ns/pid"); err == nil {
+		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+			p.PIDNamespace = stat.Ino
+		}
+	}
+	return p
+}
+
+// standbysAt returns a function that lists the standbys of a takeover path. A standby
+// says itself which process it is: the PID that the kernel tells of one in another
+// PID namespace is 0.
+func standbysAt(server *takeover.Server) func() []metrics.StandbyStatus {
+	return func() (list []metrics.StandbyStatus) {
+		for _, hello := range server.Standbys() {
+			var p past
+			if json.Unmarshal(hello.Notes, &p) != nil || p.PID == 0 {
+				p.ProcessStatus = metrics.ProcessStatus{PID: hello.PID} // of an older version
+			}
+			list = append(list, metrics.StandbyStatus{ProcessStatus: p.ProcessStatus, Version: hello.Version})
+		}
+		return list
+	}
+}
