@@ -29,8 +29,10 @@ sent. The default is a syslog line (RFC 5424) with a token, run=K flow=3 n=17;
 a --size that is too small for the line leaves the token alone, or filler.
 
 With --verify FILE it looks for each token in what a receiver writes there,
-and says what was lost, doubled or reordered in each flow. With the URL of an
-instance of udpshard it reads that one's ledger before and after.
+and says what was lost, doubled or reordered in each flow. Several files are
+named by {shard} and the patterns of glob(7), and each has an order of its own.
+With the URL of an instance of udpshard it reads that one's ledger before and
+after; the instance may be upgraded meanwhile.
 
 Low rates leave in bursts of twenty, at most 20 ms apart: a wake-up for each
 would cost more than to send it. A sender that is held up makes up for 50 ms,
@@ -64,7 +66,7 @@ and counts the rest as missed. Exit code 1 if nothing could be sent, or if
 	addFlag(set, &s.config.Batch, "batch", parseCount, "`N` datagrams, or trains, at most to a send call, 1 to 1024")
 	addFlag(set, &s.config.Threads, "threads", parseCount, "`N` senders, at most one per usable CPU")
 	addFlag(set, &s.config.CPUs, "cpus", parseCPUs, "`LIST` of CPUs such as 0,2-5 that senders are pinned to in turn (default none)")
-	addFlag(set, &s.verify, "verify", parseText, "`FILE` of records, or an instance's http:// URL, to check what arrived")
+	addFlag(set, &s.verify, "verify", parseText, "`FILE` of records, or several (records-{shard}.json, *.json), or an instance's http:// URL, to check what arrived")
 	addFlag(set, &s.wait, "wait", parseDuration, "`DURATION` in which nothing more arrives after which --verify gives the rest up")
 	set.BoolVar(&s.json, "json", false, "print one JSON object")
 	return cmd
@@ -111,7 +113,7 @@ func (s *sending) run(stdout io.Writer) error {
 	context.AfterFunc(ctx, stop) // a second one is not caught
 
 	var receiver *load.Receiver
-	var from int64
+	var records *load.Records
 	switch {
 	case s.verify == "":
 	case s.verifiesURL():
@@ -119,10 +121,13 @@ func (s *sending) run(stdout io.Writer) error {
 	case !numbered:
 		err = usageError{errors.New("--verify: not every line of this template and --size holds run={run} flow={flow} n={seq}")}
 	default:
-		from, err = load.EndOf(s.verify)
+		records, err = load.OpenRecords(s.verify)
 	}
 	if err != nil {
 		return verifyError(err)
+	}
+	if records != nil {
+		defer records.Close()
 	}
 	cpuBefore := cpuTime()
 	result, err := load.Run(ctx, s.config)
@@ -138,11 +143,11 @@ func (s *sending) run(stdout io.Writer) error {
 		if arrival, err = receiver.Settle(settling, result.Sent, s.wait); err == nil {
 			report.Receiver = &arrival
 		}
-	case s.verify != "":
+	case records != nil:
 		checker := load.NewChecker(result.Run, result.Flows)
-		if err = checker.Follow(settling, s.verify, from, s.wait); err == nil {
-			records := checker.Report()
-			report.Records = &records
+		if err = checker.Follow(settling, records, s.wait); err == nil {
+			found := checker.Report()
+			report.Records = &found
 		}
 	}
 	if s.json {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -48,8 +49,7 @@ func (r sendReport) verdict() error {
 		return fmt.Errorf("%d of %d datagrams did not arrive", r.Records.Total.Lost, r.Sent)
 	case r.Receiver != nil && !r.Receiver.Complete():
 		a := r.Receiver
-		return fmt.Errorf("%d of %d datagrams did not arrive, %d were dropped by the kernel, %d for another reason, %d are in flight",
-			a.Lost, a.Sent, a.Kernel, a.Dropped, a.InFlight)
+		return fmt.Errorf("%d of %d datagrams were not delivered: %s", a.Missing(), a.Sent, missing(*a))
 	case r.Sent > 0 && r.Refused > 0 && r.Refused+1 >= r.Sent && r.Receiver == nil && r.Records == nil:
 		return hinted{fmt.Errorf("nobody listens at %s: datagrams were refused (ICMP port unreachable)", r.To),
 			"udpshard serve --listen " + r.To}
@@ -124,6 +124,30 @@ func printRecords(w io.Writer, r load.Report) {
 	}
 }
 
+// missing says what became of the datagrams that were not delivered.
+func missing(a load.Arrival) string {
+	var said []string
+	for _, c := range []struct {
+		n    uint64
+		what string
+	}{
+		{a.Dropped.Kernel, "dropped by the kernel at a full receive queue"},
+		{a.Dropped.NotAllowed, "not_allowed"},
+		{a.Dropped.RateLimited, "rate_limited"},
+		{a.Dropped.Malformed, "malformed"},
+		{a.Dropped.Output, "dropped at the output"},
+		{a.Dropped.LostInCrash, "lost_in_crash"},
+		{a.InFlight, "in flight to the output"},
+		{a.Waiting, fmt.Sprintf("still in receive queues (%s), or lost on the way to them", figure.Size(a.QueueBytes))},
+		{a.Lost, "lost on the way to the port"},
+	} {
+		if c.n > 0 {
+			said = append(said, figure.Count(c.n)+" "+c.what)
+		}
+	}
+	return strings.Join(said, ", ")
+}
+
 func printArrival(w io.Writer, a load.Arrival) {
 	fmt.Fprintln(w)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -131,11 +155,16 @@ func printArrival(w io.Writer, a load.Arrival) {
 	for _, s := range a.Shards {
 		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%.1f%%\t\n", s.Shard, figure.Count(s.Received), figure.Count(s.Dropped.Kernel),
 			figure.Count(s.Dropped.Received()), figure.Count(s.InFlight),
-			100*float64(s.Received+s.Dropped.Kernel)/max(float64(a.Received+a.Kernel), 1))
+			100*float64(s.Received+s.Dropped.Kernel)/max(float64(a.Received+a.Dropped.Kernel), 1))
 	}
-	fmt.Fprintf(table, "all\t%s\t%s\t%s\t%s\t100.0%%\t\n", figure.Count(a.Received), figure.Count(a.Kernel), figure.Count(a.Dropped), figure.Count(a.InFlight))
+	fmt.Fprintf(table, "all\t%s\t%s\t%s\t%s\t100.0%%\t\n", figure.Count(a.Received), figure.Count(a.Dropped.Kernel), figure.Count(a.Dropped.Received()), figure.Count(a.InFlight))
 	table.Flush()
-	fmt.Fprintf(w, "%s lost on the way to listener %s at %s\n", figure.Count(a.Lost), a.Listener, a.Address)
+	to := fmt.Sprintf("listener %s at %s", a.Listener, a.Address)
+	if n := a.Missing(); n > 0 {
+		fmt.Fprintf(w, "%s of %s not delivered by %s: %s\n", figure.Count(n), figure.Count(a.Sent), to, missing(a))
+	} else {
+		fmt.Fprintf(w, "all %s delivered by %s\n", figure.Count(a.Sent), to)
+	}
 	if a.More > 0 {
 		fmt.Fprintf(w, "%s more came than were sent: somebody else sends there\n", figure.Count(a.More))
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -66,16 +67,124 @@ func TestSendReadsTheLedger(t *testing.T) {
 	p := serving(t, nil, "--listen", address, "--protocol", "discard", "--shards", "2")
 	for _, url := range []string{"http://" + p.http, "http://" + p.http + "/api/v1/status"} {
 		code, stdout, stderr := invoke("send", "--to", address, "--count", "2000", "--rate", "40000", "--verify", url)
-		if code != exitDone || !strings.Contains(stdout, "shard  received  kernel drops") || !strings.Contains(stdout, "0 lost on the way to listener discard at "+address) {
+		if code != exitDone || !strings.Contains(stdout, "shard  received  kernel drops") || !strings.Contains(stdout, "all 2,000 delivered by listener discard at "+address) {
 			t.Errorf("exit code %d: %s%s", code, stdout, stderr)
 		}
 	}
-	// Drops that the ledger counts make it fail.
-	address = freePort(t)
-	p = serving(t, nil, "--listen", address, "--protocol", "discard", "--allow", "192.0.2.1")
-	code, stdout, stderr := invoke("send", "--to", address, "--count", "100", "--verify", "http://"+p.http)
-	if code != exitFailed || !strings.Contains(stderr, "100 for another reason") {
-		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	// Drops that the ledger counts make it fail, by their names.
+	for reason, flags := range map[string][]string{"not_allowed": {"--allow", "192.0.2.1"}, "rate_limited": {"--rate-limit", "1"}} {
+		address = freePort(t)
+		p = serving(t, nil, append([]string{"--listen", address, "--protocol", "discard", "--shards", "1"}, flags...)...)
+		code, stdout, stderr := invoke("send", "--to", address, "--count", "100", "--rate", "0", "--flows", "1", "--verify", "http://"+p.http)
+		said := fmt.Sprintf("%d %s\n", p.total().Dropped.Received(), reason)
+		if code != exitFailed || !strings.Contains(stderr, " of 100 datagrams were not delivered: "+said) || !strings.Contains(stdout, said) {
+			t.Errorf("exit code %d: %s%s, want %q", code, stdout, stderr, said)
+		}
+	}
+}
+
+// What the kernel drops, what waits for the output and what waits in a queue are all
+// told as what they are: nothing was lost on the way.
+func TestSendTellsWhereTheRestIs(t *testing.T) {
+	pipe, address := filepath.Join(t.TempDir(), "pipe"), freePort(t)
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil { // nobody reads it
+		t.Fatal(err)
+	}
+	p := serving(t, nil, "--listen", address, "--shards", "1", "--receive-buffer", "16KiB", "--output", "file:"+pipe)
+	send := func(count string, flags ...string) (sendReport, string) {
+		t.Helper()
+		args := append([]string{"send", "--to", address, "--count", count, "--rate", "0", "--wait", "300ms", "--verify", "http://" + p.http}, flags...)
+		code, stdout, stderr := invoke(args...)
+		var r sendReport
+		if code != exitFailed || slices.Contains(flags, "--json") && json.Unmarshal([]byte(stdout), &r) != nil {
+			t.Fatalf("exit code %d: %s%s", code, stdout, stderr)
+		}
+		return r, stdout + stderr
+	}
+	r, said := send("30000", "--json")
+	a := r.Receiver
+	if a.Lost != 0 || a.Dropped.Kernel == 0 || a.Waiting == 0 || a.QueueBytes == 0 || a.InFlight == 0 ||
+		a.Received+a.Dropped.Kernel+a.Waiting != 30000 || a.Missing() != a.InFlight+a.Dropped.Kernel+a.Waiting {
+		t.Errorf("%+v", a)
+	}
+	for _, part := range []string{" dropped by the kernel at a full receive queue", " in flight to the output", " still in receive queues ("} {
+		if !strings.Contains(said, part) {
+			t.Errorf("%q is not in %s", part, said)
+		}
+	}
+	_, said = send("500")
+	if want := "500 of 500 not delivered by listener syslog at " + address + ": 500 dropped by the kernel at a full receive queue\n"; !strings.Contains(said, want) {
+		t.Errorf("%q is not in %s", want, said)
+	}
+	p.cmd.Process.Kill()
+}
+
+// An upgrade in the middle of a run, to another number of shards, is the same instance:
+// its counters go on. Another process at the address, that begins anew, is not.
+func TestSendAcrossAnUpgrade(t *testing.T) {
+	dir, address := publicDir(t), freePort(t)
+	args := func(shards string) []string {
+		return []string{"--listen", address, "--protocol", "discard", "--shards", shards, "--takeover", filepath.Join(dir, "takeover.sock")}
+	}
+	p := serving(t, ordinary, args("2")...)
+	url := "http://" + p.http
+	for _, shards := range []string{"3", "1"} {
+		report := sendingTo(t, address, "--rate", "20000", "--flows", "16", "--verify", url)
+		before := p.total().Received
+		eventually(t, "there is load", func() bool { return p.total().Received > before+1000 })
+		next := p.succeeding(args(shards)...)
+		if code := p.wait(); code != exitDone {
+			t.Errorf("exit code %d", code)
+		}
+		p = next
+		if r := report(); r.Receiver == nil || !r.Receiver.Complete() || r.Receiver.More > 0 {
+			t.Errorf("%d sent, and the ledger says %+v", r.Sent, r.Receiver)
+		}
+	}
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := exec.Command(path, "send", "--to", address, "--duration", "0", "--rate", "2000", "--verify", url)
+	var stderr bytes.Buffer
+	run.Stderr = &stderr
+	if err := run.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer run.Process.Kill()
+	before := p.total().Received
+	eventually(t, "something arrives", func() bool { return p.total().Received > before })
+	p.terminate()
+	launch(t, ordinary, append([]string{"serve", "--http", p.http}, args("1")...)...)
+	eventually(t, "another one serves", func() bool { _, err := statusAt(p.http); return err == nil })
+	run.Process.Signal(syscall.SIGINT)
+	if run.Wait(); !strings.Contains(stderr.String(), "the instance has other counters than before the run") {
+		t.Errorf("%s", &stderr)
+	}
+}
+
+// What --verify can't read is told before anything is sent.
+func TestSendOpensFilesFirst(t *testing.T) {
+	address := freePort(t)
+	p := serving(t, nil, "--listen", address, "--protocol", "discard")
+	for _, name := range []string{filepath.Join(t.TempDir(), "nowhere", "records.json"), t.TempDir()} {
+		code, stdout, stderr := invoke("send", "--to", address, "--count", "10", "--verify", name)
+		if code != exitFailed || stdout != "" || !strings.HasPrefix(stderr, "udpshard: error: --verify: ") || p.total().Received > 0 {
+			t.Errorf("%s: exit code %d, %d received: %s%s", name, code, p.total().Received, stdout, stderr)
+		}
+	}
+}
+
+// Each shard's own file is found by {shard}.
+func TestSendFindsTheRecordsOfEachShard(t *testing.T) {
+	file, address := filepath.Join(t.TempDir(), "records-{shard}.json"), freePort(t)
+	serving(t, nil, "--listen", address, "--shards", "3", "--steer", "spray", "--output", "file:"+file)
+	for _, path := range []string{file, strings.ReplaceAll(file, "{shard}", "?")} {
+		code, stdout, stderr := invoke("send", "--to", address, "--count", "3000", "--rate", "20000", "--verify", path, "--json")
+		var r sendReport
+		if err := json.Unmarshal([]byte(stdout), &r); err != nil || code != exitDone || r.Records.Total.Arrived != 3000 || r.Records.Total.Doubled > 0 {
+			t.Errorf("%s: %v, exit code %d: %s%s", path, err, code, stdout, stderr)
+		}
 	}
 }
 

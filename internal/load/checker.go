@@ -6,27 +6,39 @@ import (
 	"io"
 )
 
-// Checker finds the tokens of one run in what a receiver has written, and
+// Checker finds the tokens of one run in what receivers have written, and
 // keeps book of each flow. It is a Writer: what is written to it may be cut
 // anywhere, and is not kept. Its memory is a bit for each datagram that was
 // sent. It is not for use by two goroutines at a time.
 type Checker struct {
 	prefix []byte
 	flows  []ledger
-	rest   []byte // of what was written, with a token that may not be whole
-
-	last    tag
-	newLine bool // since last
+	Stream // what is written to the Checker itself
 
 	// Strange are tokens of the run whose flow or number was never sent.
 	Strange uint64
 }
 
+// Stream is one of several texts in which a Checker looks, such as a file of many. Each
+// has an order of its own: what stands in different ones is not reordered.
+type Stream struct {
+	c    *Checker
+	rest []byte // of what was written, with a token that may not be whole
+
+	last    tag
+	newLine bool     // since last
+	beyond  []uint64 // 1 + the largest number so far, of each flow
+}
+
+// NewStream returns another text to write to, which counts in the Checker.
+func (c *Checker) NewStream() *Stream {
+	return &Stream{c: c, newLine: true, beyond: make([]uint64, len(c.flows))}
+}
+
 // ledger is what has arrived of one flow.
 type ledger struct {
 	FlowReport
-	seen   []uint64 // a bit for each number
-	beyond uint64   // 1 + the largest number so far
+	seen []uint64 // a bit for each number
 }
 
 type tag struct{ flow, number uint64 }
@@ -34,11 +46,12 @@ type tag struct{ flow, number uint64 }
 // NewChecker returns a Checker for a run of which each flow has sent so many
 // datagrams, numbered from 0.
 func NewChecker(run string, sent []uint64) *Checker {
-	c := &Checker{prefix: fmt.Appendf(nil, "run=%s flow=", run), flows: make([]ledger, len(sent)), newLine: true}
+	c := &Checker{prefix: fmt.Appendf(nil, "run=%s flow=", run), flows: make([]ledger, len(sent))}
 	for i, n := range sent {
 		c.flows[i].FlowReport = FlowReport{Flow: i, Sent: n}
 		c.flows[i].seen = make([]uint64, (n+63)/64)
 	}
+	c.Stream = *c.NewStream()
 	return c
 }
 
@@ -47,50 +60,50 @@ func NewChecker(run string, sent []uint64) *Checker {
 const maxToken = 20 + 3 + 20 + 1
 
 // Write implements io.Writer. It never fails.
-func (c *Checker) Write(p []byte) (int, error) {
+func (s *Stream) Write(p []byte) (int, error) {
 	n := len(p)
-	if len(c.rest) > 0 {
+	if len(s.rest) > 0 {
 		// Only the seam is copied: as much as one token can reach.
-		head := min(len(p), len(c.prefix)+maxToken)
-		seam := append(c.rest, p[:head]...)
-		used := c.scan(seam)
+		head := min(len(p), len(s.c.prefix)+maxToken)
+		seam := append(s.rest, p[:head]...)
+		used := s.scan(seam)
 		if head == len(p) {
-			c.rest = append(c.rest[:0], seam[used:]...)
+			s.rest = append(s.rest[:0], seam[used:]...)
 			return n, nil
 		}
 		// What the scan has left begins in p, or p is longer than a token.
 		p = p[max(used-(len(seam)-head), 0):]
 	}
-	used := c.scan(p)
-	c.rest = append(c.rest[:0], p[used:]...)
+	used := s.scan(p)
+	s.rest = append(s.rest[:0], p[used:]...)
 	return n, nil
 }
 
 // scan keeps book of every whole token in buf, and returns how much of it is
 // done with. What is left is shorter than a token.
-func (c *Checker) scan(buf []byte) (used int) {
+func (s *Stream) scan(buf []byte) (used int) {
 	for {
-		i := bytes.Index(buf[used:], c.prefix)
+		i := bytes.Index(buf[used:], s.c.prefix)
 		if i < 0 {
 			// The prefix may begin in the last bytes.
-			done := max(len(buf)-len(c.prefix)+1, used)
-			c.skip(buf[used:done])
+			done := max(len(buf)-len(s.c.prefix)+1, used)
+			s.skip(buf[used:done])
 			return done
 		}
-		c.skip(buf[used : used+i])
+		s.skip(buf[used : used+i])
 		used += i
-		t, length := parseToken(buf[used+len(c.prefix):])
+		t, length := parseToken(buf[used+len(s.c.prefix):])
 		if length < 0 {
 			return used // cut
 		}
 		if length > 0 {
-			c.book(t)
+			s.book(t)
 		}
-		used += len(c.prefix) + length
+		used += len(s.c.prefix) + length
 	}
 }
 
-func (c *Checker) skip(p []byte) { c.newLine = c.newLine || bytes.IndexByte(p, '\n') >= 0 }
+func (s *Stream) skip(p []byte) { s.newLine = s.newLine || bytes.IndexByte(p, '\n') >= 0 }
 
 // parseToken reads "3 n=17" and a byte that is no digit. Its length is 0 for
 // something else, and -1 where buf ends too soon.
@@ -126,46 +139,46 @@ func parseToken(buf []byte) (t tag, length int) {
 
 // book enters one token. A second one in the same line as the same datagram's
 // is no second arrival: a template may repeat it.
-func (c *Checker) book(t tag) {
-	if t == c.last && !c.newLine {
+func (s *Stream) book(t tag) {
+	if t == s.last && !s.newLine {
 		return
 	}
-	c.last, c.newLine = t, false
-	if t.flow >= uint64(len(c.flows)) || t.number >= c.flows[t.flow].Sent {
-		c.Strange++
+	s.last, s.newLine = t, false
+	if t.flow >= uint64(len(s.c.flows)) || t.number >= s.c.flows[t.flow].Sent {
+		s.c.Strange++
 		return
 	}
-	f := &c.flows[t.flow]
+	f := &s.c.flows[t.flow]
 	word, bit := &f.seen[t.number/64], uint64(1)<<(t.number%64)
 	switch {
 	case *word&bit != 0:
 		f.Doubled++
 		return
-	case t.number+1 < f.beyond:
+	case t.number+1 < s.beyond[t.flow]:
 		f.Reordered++
 	}
 	*word |= bit
 	f.Arrived++
-	f.beyond = max(f.beyond, t.number+1)
+	s.beyond[t.flow] = max(s.beyond[t.flow], t.number+1)
 }
 
 // Flush says that nothing follows: a token at the very end is whole. More
 // may be written all the same.
-func (c *Checker) Flush() {
-	if i := bytes.LastIndex(c.rest, c.prefix); i >= 0 {
-		if t, length := parseToken(append(bytes.Clone(c.rest[i+len(c.prefix):]), '\n')); length > 0 {
-			c.book(t)
+func (s *Stream) Flush() {
+	if i := bytes.LastIndex(s.rest, s.c.prefix); i >= 0 {
+		if t, length := parseToken(append(bytes.Clone(s.rest[i+len(s.c.prefix):]), '\n')); length > 0 {
+			s.book(t)
 		}
 	}
-	c.rest = c.rest[:0]
+	s.rest = s.rest[:0]
 }
 
 // ReadFrom implements io.ReaderFrom: it reads r to its end.
-func (c *Checker) ReadFrom(r io.Reader) (n int64, err error) {
+func (s *Stream) ReadFrom(r io.Reader) (n int64, err error) {
 	buf := make([]byte, 256<<10)
 	for {
 		k, err := r.Read(buf)
-		c.Write(buf[:k])
+		s.Write(buf[:k])
 		n += int64(k)
 		if err == io.EOF {
 			return n, nil

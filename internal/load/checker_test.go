@@ -1,15 +1,11 @@
 package load
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/iotest"
-	"time"
 )
 
 func TestChecker(t *testing.T) {
@@ -92,40 +88,6 @@ func TestWorst(t *testing.T) {
 	}
 	if fmt.Sprint(order) != "[3 1 4]" {
 		t.Error(order)
-	}
-}
-
-func TestFollow(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "records")
-	if from, err := EndOf(path); from != 0 || err != nil {
-		t.Errorf("a file that does not exist: %d, %v", from, err)
-	}
-	c := NewChecker("k", []uint64{2})
-	if err := c.Follow(context.Background(), path, 0, time.Millisecond); err == nil {
-		t.Error("a file that never comes is no error")
-	}
-	if err := os.WriteFile(path, []byte("run=k flow=0 n=0\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	from, err := EndOf(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	done := make(chan error)
-	c = NewChecker("k", []uint64{2})
-	go func() { done <- c.Follow(context.Background(), path, from, time.Minute) }()
-	fmt.Fprint(f, "run=k flow=0 n=1\nrun=k fl")
-	fmt.Fprint(f, "ow=0 n=0\n")
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
-	if total := c.Report().Total; total.Arrived != 2 || total.Reordered != 1 || total.Doubled != 0 {
-		t.Errorf("%+v", total)
 	}
 }
 

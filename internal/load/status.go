@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,14 +16,14 @@ import (
 )
 
 // Receiver is a listener of a running instance, seen through its status. What
-// it counted before is not ours.
+// it counted before is not ours. The instance is whichever process has the counters: an
+// upgrade, a takeover by a standby, and a restart that keeps the counters go on with
+// them.
 type Receiver struct {
-	url    string
-	client http.Client
-	name   string // of the listener
-	before metrics.ListenerStatus
-	pid    int
-	since  time.Time
+	url      string
+	client   http.Client
+	before   metrics.ListenerStatus
+	counters string // their ID
 }
 
 // Arrival is what a listener counted since a Receiver was made.
@@ -31,19 +32,30 @@ type Arrival struct {
 	Address  string `json:"address"`
 	Sent     uint64 `json:"sent"`
 	Received uint64 `json:"received"`
-	Kernel   uint64 `json:"kernel"`    // dropped at the sockets
-	Lost     uint64 `json:"lost"`      // never came to a socket
-	More     uint64 `json:"more"`      // came beside those that were sent: somebody else sends there
-	InFlight uint64 `json:"in_flight"` // received, and not yet delivered or dropped
-	Dropped  uint64 `json:"dropped"`   // received, and not delivered for another reason
-	// Shards are the same counts for each shard, as in the status.
+	// Dropped are those that a socket of the listener got and that were not
+	// delivered, by reason, as in the status.
+	Dropped  metrics.Drops `json:"dropped"`
+	InFlight uint64        `json:"in_flight"` // received, and not yet delivered or dropped
+	// Waiting are in no count while receive queues hold QueueBytes: they wait there, or
+	// never came.
+	Waiting    uint64 `json:"waiting"`
+	QueueBytes uint64 `json:"queue_bytes"`
+	Lost       uint64 `json:"lost"` // never came to a socket, while nothing waits
+	More       uint64 `json:"more"` // came beside those that were sent: somebody else sends there
+	// Shards are the same counts for each shard, as in the status. Where the number of
+	// shards has changed meanwhile, they are as near as can be told; the sums above are
+	// exact.
 	Shards []metrics.Reading `json:"shards"`
 }
 
-// Complete says that everything that was sent has been delivered.
-func (a Arrival) Complete() bool {
-	return a.Received >= a.Sent && a.Kernel+a.Lost+a.InFlight+a.Dropped == 0
+// Missing is how many of the datagrams that were sent are not delivered, as far as
+// one knows.
+func (a Arrival) Missing() uint64 {
+	return a.Dropped.Kernel + a.Dropped.Received() + a.InFlight + a.Waiting + a.Lost
 }
+
+// Complete says that everything that was sent has been delivered.
+func (a Arrival) Complete() bool { return a.Received >= a.Sent && a.Missing() == 0 }
 
 // NewReceiver reads the status of an instance, http://HOST:PORT or with
 // /api/v1/status, and picks the listener at an address: with this very one,
@@ -66,7 +78,13 @@ func NewReceiver(ctx context.Context, address string, to netip.AddrPort) (*Recei
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", r.url, err)
 	}
-	r.name, r.before, r.pid, r.since = listener.Name, listener, status.PID, status.StartedAt
+	switch {
+	case status.Role == metrics.Standby:
+		return nil, fmt.Errorf("%s: the instance is a standby, whose counters stand still: give the HTTP address of the active one", r.url)
+	case status.CountersID == "":
+		return nil, fmt.Errorf("%s: the status of udpshard %s has no counters_id, without which a restart can't be told", r.url, status.Version)
+	}
+	r.before, r.counters = listener, status.CountersID
 	return r, nil
 }
 
@@ -110,24 +128,36 @@ func (r *Receiver) read(ctx context.Context) (status metrics.Status, err error) 
 }
 
 // Settle waits until all that was sent is accounted for and nothing is in
-// flight, nothing has moved for so long, or ctx is done.
+// flight, nothing has moved for so long, or ctx is done. For so long it also bears that
+// the instance does not answer: another process may be about to take over.
 func (r *Receiver) Settle(ctx context.Context, sent uint64, wait time.Duration) (Arrival, error) {
 	var last Arrival
 	moved := time.Now()
 	for {
 		now, err := r.arrival(sent)
-		if err != nil {
+		over := time.Since(moved) >= wait || ctx.Err() != nil
+		if err != nil && (over || errors.As(err, new(*otherCounters))) {
 			return last, err
 		}
-		if now.Received != last.Received || now.Kernel != last.Kernel || now.InFlight != last.InFlight {
-			moved = time.Now()
-		}
-		last = now
-		if now.Lost == 0 && now.InFlight == 0 || time.Since(moved) >= wait || ctx.Err() != nil {
-			return now, nil
+		if err == nil {
+			if now.Received != last.Received || now.Dropped != last.Dropped || now.InFlight != last.InFlight || now.QueueBytes != last.QueueBytes {
+				moved = time.Now()
+			}
+			last = now
+			if now.Lost+now.Waiting+now.InFlight == 0 || over {
+				return now, nil
+			}
 		}
 		time.Sleep(poll)
 	}
+}
+
+// otherCounters is the error that an instance has begun anew.
+type otherCounters struct{ url, before, now string }
+
+func (e *otherCounters) Error() string {
+	return fmt.Sprintf("%s: the instance has other counters than before the run: %s, and they were %s; it was restarted without them, or another one answers",
+		e.url, e.now, e.before)
 }
 
 // arrival reads the status, also after an interrupt: what came until then is
@@ -137,52 +167,69 @@ func (r *Receiver) arrival(sent uint64) (a Arrival, err error) {
 	if err != nil {
 		return a, err
 	}
-	if status.PID != r.pid || !status.StartedAt.Equal(r.since) {
-		return a, fmt.Errorf("%s: another instance answers than before: pid %d, and it was %d", r.url, status.PID, r.pid)
+	if status.CountersID != r.counters {
+		return a, &otherCounters{r.url, r.counters, status.CountersID}
 	}
-	for _, l := range status.Listeners {
-		if l.Name == r.name {
-			return newArrival(r.before, l, sent), nil
+	now, err := r.find(status.Listeners)
+	if err != nil {
+		return a, err
+	}
+	return newArrival(r.before, now, sent), nil
+}
+
+// find returns the listener, which may have another name after an upgrade, or another
+// spelling of its address.
+func (r *Receiver) find(listeners []metrics.ListenerStatus) (metrics.ListenerStatus, error) {
+	for _, same := range []func(l metrics.ListenerStatus) bool{
+		func(l metrics.ListenerStatus) bool { return l.Address == r.before.Address && l.Name == r.before.Name },
+		func(l metrics.ListenerStatus) bool { return l.Address == r.before.Address },
+		func(l metrics.ListenerStatus) bool { return l.Name == r.before.Name },
+	} {
+		if i := slices.IndexFunc(listeners, same); i >= 0 {
+			return listeners[i], nil
 		}
 	}
-	return a, fmt.Errorf("%s: listener %s is gone", r.url, r.name)
+	return metrics.ListenerStatus{}, fmt.Errorf("%s: listener %s at %s is gone", r.url, r.before.Name, r.before.Address)
 }
 
 func newArrival(before, now metrics.ListenerStatus, sent uint64) Arrival {
 	a := Arrival{Listener: now.Name, Address: now.Address, Sent: sent}
-	for i, s := range now.Shards {
-		if i < len(before.Shards) {
-			s = since(s, before.Shards[i])
-		}
-		a.Shards = append(a.Shards, s)
-	}
-	t := metrics.Sum(a.Shards)
-	d := t.Dropped
-	a.Received, a.Kernel, a.InFlight = t.Received, d.Kernel, t.InFlight
-	a.Dropped = d.Received()
-	came := a.Received + a.Kernel
+	t := since(metrics.Sum(now.Shards), metrics.Sum(before.Shards))
+	a.Received, a.Dropped, a.InFlight, a.QueueBytes = t.Received, t.Dropped, t.InFlight, t.QueueBytes
+	came := a.Received + a.Dropped.Kernel
 	a.Lost, a.More = sent-min(sent, came), came-min(sent, came)
+	if a.QueueBytes > 0 {
+		a.Waiting, a.Lost = a.Lost, 0
+	}
+	had := make([][]metrics.Reading, len(now.Shards))
+	for i, s := range before.Shards {
+		if len(now.Shards) > 0 { // as counters are inherited where there are fewer shards: metrics.Estate
+			i %= len(now.Shards)
+			had[i] = append(had[i], s)
+		}
+	}
+	for i, s := range now.Shards {
+		a.Shards = append(a.Shards, since(s, metrics.Sum(had[i])))
+	}
 	return a
 }
 
-// since subtracts what had been counted before. InFlight stays: it is what is
-// there now.
+// since subtracts what had been counted before. QueueBytes stay: they are what is there
+// now; and so does InFlight, of which no more is ours than was received.
 func since(now, before metrics.Reading) metrics.Reading {
-	now.Received -= before.Received
-	now.Bytes -= before.Bytes
-	now.Batches -= before.Batches
-	now.Delivered -= before.Delivered
-	now.Replied -= before.Replied
-	now.Truncated -= before.Truncated
-	now.Unparsed -= before.Unparsed
-	now.CPUTime -= before.CPUTime
 	d, b := &now.Dropped, before.Dropped
-	d.Kernel -= b.Kernel
-	d.NotAllowed -= b.NotAllowed
-	d.RateLimited -= b.RateLimited
-	d.Malformed -= b.Malformed
-	d.Output -= b.Output
-	d.Reply -= b.Reply
-	d.LostInCrash -= b.LostInCrash
+	for _, c := range []struct {
+		now    *uint64
+		before uint64
+	}{
+		{&now.Received, before.Received}, {&now.Bytes, before.Bytes}, {&now.Batches, before.Batches}, {&now.Delivered, before.Delivered},
+		{&now.Replied, before.Replied}, {&now.Truncated, before.Truncated}, {&now.Unparsed, before.Unparsed},
+		{&d.Kernel, b.Kernel}, {&d.NotAllowed, b.NotAllowed}, {&d.RateLimited, b.RateLimited}, {&d.Malformed, b.Malformed},
+		{&d.Output, b.Output}, {&d.Reply, b.Reply}, {&d.LostInCrash, b.LostInCrash},
+	} {
+		*c.now -= min(*c.now, c.before) // of shards that were told apart otherwise before
+	}
+	now.InFlight = min(now.InFlight, now.Received)
+	now.CPUTime -= min(now.CPUTime, before.CPUTime)
 	return now
 }

@@ -1,8 +1,10 @@
 package load
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -14,7 +16,12 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// instance answers with a status that each request moves on.
+const none = "none"
+
+func process(pid int) metrics.ProcessStatus { return metrics.ProcessStatus{PID: pid} }
+
+// instance answers with a status that each request moves on, and does not answer where
+// its CountersID is none.
 func instance(t *testing.T, status func(request int) metrics.Status) string {
 	t.Helper()
 	var requests atomic.Int64
@@ -23,7 +30,12 @@ func instance(t *testing.T, status func(request int) metrics.Status) string {
 			http.NotFound(w, r)
 			return
 		}
-		json.NewEncoder(w).Encode(status(int(requests.Add(1))))
+		now := status(int(requests.Add(1)))
+		if now.CountersID == none {
+			panic(http.ErrAbortHandler) // the connection ends, as that of a process that ends
+		}
+		now.CountersID = cmp.Or(now.CountersID, "1")
+		json.NewEncoder(w).Encode(now)
 	}))
 	t.Cleanup(server.Close)
 	return server.URL
@@ -42,7 +54,7 @@ var to = netip.MustParseAddrPort("127.0.0.1:5514")
 func TestReceiver(t *testing.T) {
 	url := instance(t, func(request int) metrics.Status {
 		n := uint64(request-1) * 20 // what has arrived by then
-		return metrics.Status{PID: 7, Listeners: []metrics.ListenerStatus{
+		return metrics.Status{Listeners: []metrics.ListenerStatus{
 			listening("127.0.0.2:5514"),
 			listening(":5514", reading(1000+n, 5, n%40), reading(50+n, 5+n/20, 0)),
 		}}
@@ -56,7 +68,7 @@ func TestReceiver(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if a.Listener != "n:5514" || a.Received < 80 || a.Kernel != a.Received/40 || a.Lost != 0 || a.InFlight != 0 || a.More != a.Received+a.Kernel-80 || a.Complete() {
+		if a.Listener != "n:5514" || a.Received < 80 || a.Dropped.Kernel != a.Received/40 || a.Lost != 0 || a.InFlight != 0 || a.More != a.Received+a.Dropped.Kernel-80 || a.Complete() {
 			t.Errorf("%+v", a)
 		}
 	}
@@ -76,9 +88,79 @@ func TestReceiverGivesUp(t *testing.T) {
 	}
 }
 
+// Another process has the counters now, after a moment in which nobody answered; it has
+// fewer shards, and the listener another name.
+func TestReceiverAcrossAnUpgrade(t *testing.T) {
+	at := "127.0.0.1:5514"
+	url := instance(t, func(request int) metrics.Status {
+		switch {
+		case request == 1:
+			return metrics.Status{ProcessStatus: process(1), StartedAt: time.Unix(1, 0), Listeners: []metrics.ListenerStatus{
+				listening(at, reading(1000, 7, 0), reading(200, 0, 0), reading(30, 1, 0))}}
+		case request < 5:
+			return metrics.Status{CountersID: none}
+		}
+		renamed := listening(at, reading(1030+40, 8, 0), reading(200+57, 3, 0))
+		renamed.Name = "other"
+		return metrics.Status{ProcessStatus: process(9), StartedAt: time.Unix(9, 0), Listeners: []metrics.ListenerStatus{
+			listening("127.0.0.2:5514", reading(1, 1, 1)), renamed}}
+	})
+	r, err := NewReceiver(context.Background(), url, to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := r.Settle(context.Background(), 100, time.Minute)
+	if err != nil || a.Received != 97 || a.Dropped.Kernel != 3 || a.Missing() != 3 || a.Listener != "other" {
+		t.Errorf("%+v, %v", a, err)
+	}
+	if len(a.Shards) != 2 || a.Shards[0].Received != 40 || a.Shards[0].Dropped.Kernel != 0 || a.Shards[1].Received != 57 || a.Shards[1].Dropped.Kernel != 3 {
+		t.Errorf("%+v", a.Shards)
+	}
+}
+
+// An instance that has gone is an error at the end of the wait.
+func TestReceiverOfAnInstanceThatEnds(t *testing.T) {
+	url := instance(t, func(request int) metrics.Status {
+		if request > 1 {
+			return metrics.Status{CountersID: none}
+		}
+		return metrics.Status{Listeners: []metrics.ListenerStatus{listening("127.0.0.1:5514")}}
+	})
+	r, err := NewReceiver(context.Background(), url, to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = r.Settle(context.Background(), 1, 50*time.Millisecond); err == nil || !strings.Contains(err.Error(), "no instance answers") {
+		t.Error(err)
+	}
+}
+
+// What may wait in a receive queue is not called lost.
+func TestReceiverTellsWhatWaits(t *testing.T) {
+	queued := reading(60, 5, 2)
+	queued.QueueBytes = 2304
+	url := instance(t, func(request int) metrics.Status {
+		if request == 1 {
+			return metrics.Status{Listeners: []metrics.ListenerStatus{listening("127.0.0.1:5514", reading(0, 0, 0))}}
+		}
+		return metrics.Status{Listeners: []metrics.ListenerStatus{listening("127.0.0.1:5514", queued)}}
+	})
+	r, err := NewReceiver(context.Background(), url, to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := r.Settle(context.Background(), 68, 50*time.Millisecond)
+	if err != nil || a.Waiting != 3 || a.Lost != 0 || a.QueueBytes != 2304 || a.Missing() != 10 || a.Complete() {
+		t.Errorf("%+v, %v", a, err)
+	}
+}
+
 func TestReceiverErrors(t *testing.T) {
 	other := instance(t, func(request int) metrics.Status {
-		return metrics.Status{PID: request, Listeners: []metrics.ListenerStatus{listening("127.0.0.1:5514")}}
+		return metrics.Status{ProcessStatus: process(7), CountersID: fmt.Sprint("c", request), Listeners: []metrics.ListenerStatus{listening("127.0.0.1:5514")}}
+	})
+	standby := instance(t, func(request int) metrics.Status {
+		return metrics.Status{Role: metrics.Standby, Listeners: []metrics.ListenerStatus{listening("127.0.0.1:5514")}}
 	})
 	gone := instance(t, func(int) metrics.Status { return metrics.Status{} })
 	for address, want := range map[string]string{
@@ -86,6 +168,7 @@ func TestReceiverErrors(t *testing.T) {
 		"127.0.0.1:9514":        "is not a URL",
 		"http://":               "is not a URL",
 		other + "/nothing/here": "404",
+		standby:                 "the instance is a standby",
 		gone:                    "no listener at 127.0.0.1:5514",
 	} {
 		if _, err := NewReceiver(context.Background(), address, to); err == nil || !strings.Contains(err.Error(), want) {
@@ -96,7 +179,7 @@ func TestReceiverErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Settle(context.Background(), 1, time.Minute); err == nil || !strings.Contains(err.Error(), "another instance") {
+	if _, err := r.Settle(context.Background(), 1, time.Minute); err == nil || !strings.Contains(err.Error(), "the instance has other counters than before the run: c2, and they were c1") {
 		t.Error(err)
 	}
 }
