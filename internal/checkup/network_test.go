@@ -171,6 +171,8 @@ func TestUDPErrors(t *testing.T) {
 		"none": {situation{}, wants{"udp errors", `^1,007 datagrams received so far, none lost; no loss in`, "", OK}},
 		"grew": {situation{nobody: true, files: files{name: snmp(1000, 5, 0, 0)}},
 			wants{"udp errors", `lost: IPv4 RcvbufErrors 5; .*; whose they were can't be told`, "udpshard doctor --interval 1m", Warn}},
+		"grew, at somebody's": {situation{nobody: true, files: files{name: snmp(1000, 5, 0, 0), table: udpTable("0100007F:0202", 4)}},
+			wants{"udp errors", `RcvbufErrors 5; .*; 4 of them at the sockets of 127.0.0.1:514 since these were opened$`, "udpshard sockets :514", Warn}},
 		"grew, and not the instance's": {situation{files: files{name: snmp(1000, 5, 0, 0)}}, wants{"udp errors", `lost: IPv4 RcvbufErrors 5; no loss in`, "", OK}},
 		"grows elsewhere": {situation{later: files{name: snmp(1000, 5, 0, 0), table: udpTable("0100007F:0202", 5)}},
 			wants{"udp errors", `now: 5 in \d+ms \(RcvbufErrors\); not the listeners' but those of 127.0.0.1:514$`, "udpshard sockets :514", Warn}},

@@ -3,6 +3,7 @@ package checkup
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -50,11 +51,18 @@ func (e *examination) port(l Listener) []Finding {
 	}
 	if dropped(read) > 0 {
 		findings = append(findings, c.fail("udpshard selftest",
-			"datagrams are dropped at the sockets of %s: %s %s; they come faster than shards read, or the output holds shards up", holders(read), figure.Count(dropped(read)), e.within()))
+			"datagrams are dropped at the sockets of %s: %s %s (%s); they come faster than shards read, or the output holds shards up",
+			holders(read), figure.Count(dropped(read)), e.within(), e.places(own, now)))
 	}
 	if dropped(unseen) > 0 {
 		findings = append(findings, c.fail(fmt.Sprintf("udpshard sockets :%d", port),
 			"datagrams are dropped at the sockets of %s, whose process can't be seen: %s %s", holders(unseen), figure.Count(dropped(unseen)), e.within()))
+	}
+	for _, all := range [][]sockets.Watched{own, unseen} {
+		if before := droppedBefore(all); len(before) > 0 {
+			findings = append(findings, c.warn("udpshard doctor --interval 1m", "datagrams were dropped at the sockets of %s since these were opened: %s",
+				holders(before), e.places(all, past)))
+		}
 	}
 	if len(others) > 0 {
 		findings = append(findings, e.others(c, l, own, others))
@@ -173,6 +181,40 @@ func dropped(all []sockets.Watched) (n uint64) {
 		n += uint64(s.Dropped)
 	}
 	return n
+}
+
+// now is what a socket has dropped in the interval, and past what it had dropped before
+// that, since it was opened.
+func now(s sockets.Watched) uint64  { return uint64(s.Dropped) }
+func past(s sockets.Watched) uint64 { return uint64(s.Drops - s.Dropped) } // it wraps
+
+// droppedBefore returns the sockets that had dropped datagrams before the interval.
+func droppedBefore(all []sockets.Watched) []sockets.Watched {
+	return slices.DeleteFunc(slices.Clone(all), func(s sockets.Watched) bool { return past(s) == 0 })
+}
+
+// places says at which of some sockets how many datagrams were dropped. The sockets of an
+// instance at one address are its shards', in the order in which they were bound
+// (sockets.List); each has its cookie, by which udpshard sockets shows it.
+func (e *examination) places(all []sockets.Watched, count func(sockets.Watched) uint64) string {
+	type group struct {
+		instance int
+		local    netip.AddrPort
+	}
+	var said []string
+	next := make(map[group]int) // shard
+	for _, s := range all {
+		g := group{e.instanceOf(s), s.Local}
+		name := "socket"
+		if g.instance != 0 {
+			name = fmt.Sprintf("shard %d, socket", next[g])
+		}
+		next[g]++
+		if n := count(s); n > 0 {
+			said = append(said, fmt.Sprintf("%s at %s %#x", figure.Count(n), name, s.Cookie))
+		}
+	}
+	return strings.Join(said, "; ")
 }
 
 // holders names the processes of sockets, each once, and users other than

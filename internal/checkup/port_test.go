@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -174,6 +175,49 @@ func TestDroppingInstance(t *testing.T) {
 	}
 	if !failed["port"] || !failed["udp errors"] {
 		t.Errorf("%v", failed)
+	}
+}
+
+// A socket knows what it has dropped since it was opened, also if it drops nothing now.
+func TestAnInstanceThatHasDropped(t *testing.T) {
+	shard := func(cookie uint64, drops uint32, change ...func(*sockets.Watched)) sockets.Watched {
+		s := held(812, "udpshard", change...)
+		s.Cookie, s.Drops = cookie, drops
+		return s
+	}
+	find := func(s situation, name string) (found []Finding) {
+		for _, f := range s.examine(t) {
+			if f.Check == name {
+				found = append(found, f)
+			}
+		}
+		return found
+	}
+	s := situation{sockets: []sockets.Watched{shard(0xa0, 0), shard(0xa1, 1843), shard(0xa2, 0), shard(0xa3, 7)}, files: files{"proc/net/snmp": snmp(1000, 9000, 0, 0)}}
+	want := "datagrams were dropped at the sockets of pid 812 (udpshard) since these were opened: 1,843 at shard 1, socket 0xa1; 7 at shard 3, socket 0xa3"
+	if port := find(s, "port"); len(port) != 1 || port[0].Level != Warn || port[0].Finding != want {
+		t.Errorf("%+v", port)
+	}
+	want = "; 1,850 of them at the listeners' sockets since these were opened: see port"
+	if udp := find(s, "udp errors"); len(udp) != 1 || udp[0].Level != Warn || !strings.HasSuffix(udp[0].Finding, want) {
+		t.Errorf("%+v", udp)
+	}
+	// Those that drop now say both, each with its number.
+	s.sockets[0] = shard(0xa0, 20, func(s *sockets.Watched) { s.Dropped = 17 })
+	port := find(s, "port")
+	if len(port) != 2 || port[0].Level != Fail || !strings.Contains(port[0].Finding, "(17 at shard 0, socket 0xa0)") || port[1].Level != Warn ||
+		!strings.HasSuffix(port[1].Finding, ": 3 at shard 0, socket 0xa0; 1,843 at shard 1, socket 0xa1; 7 at shard 3, socket 0xa3") {
+		t.Errorf("%+v", port)
+	}
+	// Also where nobody reads, and where the process can't be seen.
+	s.sockets = []sockets.Watched{shard(0xa0, 5, unread), shard(0xb0, 6, unseen, anotherUsers)}
+	var said []string
+	for _, f := range find(s, "port") {
+		said = append(said, f.Finding)
+	}
+	if text := strings.Join(said, "\n"); len(said) != 3 || !strings.Contains(text, "udpshard) since these were opened: 5 at shard 0, socket 0xa0") ||
+		!strings.Contains(text, "of uid 7 since these were opened: 6 at socket 0xb0") {
+		t.Errorf("%q", said)
 	}
 }
 

@@ -59,7 +59,8 @@ func (e *examination) udpErrors() []Finding {
 		said += "; no loss " + e.within()
 	}
 	if buffers > received/rare && !e.cleared() {
-		return []Finding{c.warn("udpshard doctor --interval 1m", "%s; whose they were can't be told afterwards", said)}
+		whose, remedy := e.whose()
+		return []Finding{c.warn(remedy, "%s; %s", said, whose)}
 	}
 	return []Finding{c.ok("%s", said)}
 }
@@ -105,6 +106,32 @@ func (e *examination) bufferErrors(c check, protocol string, n uint64) Finding {
 		return c.warn(fmt.Sprintf("udpshard sockets :%d", who.Port()), "%s; not the listeners' but those of %s", said, who)
 	}
 	return c.warn("ss -lunmp", "%s; not the listeners', but those of a socket that has gone", said)
+}
+
+// whose says at which sockets datagrams were dropped before, as far as these are still
+// there, and the command that shows more.
+func (e *examination) whose() (said, remedy string) {
+	var ours uint64
+	for _, l := range e.listeners {
+		for _, s := range e.ownAt(l) {
+			ours += uint64(s.Drops)
+		}
+	}
+	if ours > 0 {
+		return fmt.Sprintf("%s of them at the listeners' sockets since these were opened: see port", figure.Count(ours)),
+			fmt.Sprintf("udpshard sockets :%d", e.listeners[0].Address.Port())
+	}
+	who, most := netip.AddrPort{}, uint64(0)
+	for local, drops := range e.after.drops {
+		if drops > most {
+			who, most = local, drops
+		}
+	}
+	if most > 0 {
+		return fmt.Sprintf("%s of them at the sockets of %s since these were opened", figure.Count(most), who),
+			fmt.Sprintf("udpshard sockets :%d", who.Port())
+	}
+	return "whose they were can't be told afterwards: no socket that is open has dropped any", "udpshard doctor --interval 1m"
 }
 
 // cleared says that the listeners' sockets are there to be asked, and have
