@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/udpshard/udpshard/metrics"
 )
 
@@ -66,7 +68,8 @@ func (s *server) leaveSockets() *time.Timer {
 func (s *server) logLedger() {
 	for _, listener := range s.ledger.Listeners() {
 		for _, r := range listener.Read() {
-			logReading(s.log.Log().Str("listener", listener.Name).Int("shard", r.Shard), r).Msg("final ledger")
+			event := s.log.Log().Str(zerolog.LevelFieldName, zerolog.LevelInfoValue)
+			logReading(event.Str("listener", listener.Name).Int("shard", r.Shard), r).Msg("final ledger")
 		}
 	}
 }

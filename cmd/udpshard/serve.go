@@ -108,10 +108,10 @@ func (s *server) run(signals signals) error {
 	s.expect()
 	s.hearPeers(ctx) // before it reads: what kills it may be the first that comes
 	s.meet()
+	s.stats = newStats(s.ledger, s.log, s.config.statsInterval)
 	s.read(ctx, ended)
 	s.web.serve()
 	s.service.ready(s, kept)
-	s.stats = newStats(s.ledger, s.log, s.config.statsInterval)
 
 	err := s.wait(ctx, signals, ended)
 	s.handover.close()

@@ -545,10 +545,9 @@ func TestAnActivatedServiceIsIdle(t *testing.T) {
 	u := newManaged(t)
 	u.activate(2, nil)
 	p := u.start("--shards", "2", "--stats-interval", "1s")
-	lines := func() int { return strings.Count(p.logs.String(), `"message":"stats"`) }
-	eventually(t, "it has begun", func() bool { return lines() >= 1 })
-	before, began := p.cpu(), lines()
-	eventually(t, "two seconds have passed", func() bool { return lines() >= began+2 })
+	p.wantSaid(`"idle":true,`) // it has begun
+	before, began := p.cpu(), time.Now()
+	eventually(t, "two seconds have passed", func() bool { return time.Since(began) >= 2*time.Second })
 	if used := p.cpu() - before; used > 40 {
 		t.Errorf("it has used %d0 ms of CPU time in two idle seconds", used)
 	}

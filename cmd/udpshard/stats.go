@@ -15,11 +15,17 @@ type stats struct {
 	ticker   *time.Ticker // nil: never
 	interval time.Duration
 	last     map[*metrics.Listener]metrics.Reading
+	idle     map[*metrics.Listener]bool // the last line has said that nothing happens
 	since    time.Time
 }
 
+// newStats begins with the counters as they are: what predecessors have counted is no
+// news. It is for a process that is about to read.
 func newStats(ledger *metrics.Ledger, logger zerolog.Logger, interval time.Duration) *stats {
-	s := &stats{ledger: ledger, logger: logger, last: make(map[*metrics.Listener]metrics.Reading), since: time.Now()}
+	s := &stats{ledger: ledger, logger: logger, last: make(map[*metrics.Listener]metrics.Reading), idle: make(map[*metrics.Listener]bool), since: time.Now()}
+	for _, listener := range ledger.Listeners() {
+		s.last[listener] = metrics.Sum(listener.Read())
+	}
 	s.setInterval(interval)
 	return s
 }
@@ -51,14 +57,24 @@ func (s *stats) tick() <-chan time.Time {
 }
 
 // log writes one line a listener: what has happened since the last. It is a
-// warning where datagrams were lost.
+// warning where datagrams were lost. While nothing happens there is one line. Rates are
+// per second, counts are of the interval.
 func (s *stats) log(now time.Time) {
-	seconds := now.Sub(s.since).Seconds()
+	since := s.since
 	s.since = now
+	seconds := now.Sub(since).Seconds()
 	for _, listener := range s.ledger.Listeners() {
 		total := metrics.Sum(listener.Read())
 		last := s.last[listener]
 		s.last[listener] = total
+		skew := listener.Steering().Skew
+		wasIdle := s.idle[listener]
+		idle := total.Received == last.Received && total.Delivered == last.Delivered && total.Dropped == last.Dropped &&
+			total.InFlight == 0 && total.QueueBytes == 0 && skew == ""
+		s.idle[listener] = idle
+		if idle && wasIdle {
+			continue
+		}
 		lost := total.Dropped.Lost() - last.Dropped.Lost()
 		event := s.logger.Info()
 		if lost > 0 {
@@ -66,12 +82,13 @@ func (s *stats) log(now time.Time) {
 		}
 		rate := func(now, before uint64) float64 { return round(float64(now-before) / seconds) }
 		event = event.Str("listener", listener.Name).
+			Float64("interval_s", float64(now.Sub(since).Milliseconds())/1000).
 			Float64("received_per_s", rate(total.Received, last.Received)).
 			Float64("delivered_per_s", rate(total.Delivered, last.Delivered)).
 			Float64("bytes_per_s", rate(total.Bytes, last.Bytes)).
 			Uint64("in_flight", total.InFlight).
 			Uint64("queue_bytes", total.QueueBytes).
-			Uint64("lost", lost)
+			Uint64("lost_in_interval", lost)
 		for _, d := range []struct {
 			reason      string
 			now, before uint64
@@ -85,11 +102,14 @@ func (s *stats) log(now time.Time) {
 			{"lost_in_crash", total.Dropped.LostInCrash, last.Dropped.LostInCrash},
 		} {
 			if d.now > d.before {
-				event = event.Uint64("dropped_"+d.reason, d.now-d.before)
+				event = event.Uint64("dropped_"+d.reason+"_in_interval", d.now-d.before)
 			}
 		}
-		if skew := listener.Steering().Skew; skew != "" {
+		if skew != "" {
 			event = event.Str("skew", skew)
+		}
+		if idle {
+			event = event.Bool("idle", true)
 		}
 		event.Msg("stats")
 	}

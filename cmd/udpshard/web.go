@@ -75,6 +75,7 @@ func (w *web) serve() {
 		return
 	}
 	w.begin.Do(func() {
+		w.logger.Info().Str("address", w.socket.Addr().String()).Msg("status and metrics are served")
 		go func() {
 			if err := w.server.Serve(w.listener); !errors.Is(err, http.ErrServerClosed) {
 				w.logger.Error().Err(err).Msg("status and metrics are off")
