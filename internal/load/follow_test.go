@@ -85,7 +85,16 @@ func TestFollowRotatedFiles(t *testing.T) {
 	}
 	write(t, folder, "records", "run=k flow=0\n")
 	c = NewChecker("k", []uint64{1})
-	go write(t, folder, "records", "run=k flow=0 n=0\n")
+	go func() {
+		f, err := os.OpenFile(filepath.Join(folder, "records"), os.O_APPEND|os.O_WRONLY, 0)
+		if err == nil {
+			_, err = f.WriteString("run=k flow=0 n=0\n")
+			err = errors.Join(err, f.Close())
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}()
 	if err := c.Follow(context.Background(), records, time.Minute); err != nil || c.Arrived() != 1 {
 		t.Errorf("%d arrived, %v", c.Arrived(), err)
 	}
