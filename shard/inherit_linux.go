@@ -153,9 +153,7 @@ func (g *Group) TakeOver() error {
 		if err != nil {
 			return fmt.Errorf("listen on %s with %d shards more: %w", g.address, len(g.shards)-i, err)
 		}
-		s := g.shards[i]
-		s.fd = fd
-		s.page.Attach((*socket)(s))
+		g.shards[i].setSocket(fd)
 	}
 	g.config.Inherit = nil
 	if err := g.steerer.inherit(g.config.Steering, len(g.surplus) > 0); err != nil {
@@ -168,6 +166,9 @@ func (g *Group) TakeOver() error {
 // successor that failed on its way may have changed what all share who have the
 // sockets.
 func (g *Group) resume() error {
+	if g.replaced() {
+		return fmt.Errorf("%s: %w", g.address, ErrReplaced)
+	}
 	if err := g.adopt(len(g.shards)); err != nil {
 		return err
 	}
@@ -217,6 +218,9 @@ func (g *Group) Absorb(closing func(metrics.Socket) error) error {
 		return err
 	}
 	for _, fd := range g.surplus {
+		if g.replaced() {
+			return fmt.Errorf("%s: %w", g.address, ErrReplaced)
+		}
 		if err := retire(fd); err != nil {
 			return err
 		}
@@ -302,16 +306,13 @@ func (g *Group) emptySurplus() error {
 // drain takes all that waits in another socket. Called before the shard's
 // thread has started.
 func (s *shard) drain(fd int) error {
-	own := s.fd
-	s.fd = fd // for its replies
-	defer func() { s.fd = own }()
 	for {
 		s.receiver.Reset()
 		s.page.Receiving()
 		n, err := s.receiver.Receive(fd, unix.MSG_DONTWAIT)
 		switch {
 		case err == nil:
-			if err := s.take(n, time.Now()); err != nil {
+			if err := s.take(fd, n, time.Now()); err != nil {
 				return err
 			}
 		case empty(err):

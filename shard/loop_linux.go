@@ -70,7 +70,9 @@ func newShard(g *Group, index, fd int) (*shard, error) {
 	}
 	s.batch = packet.NewBatch(c.Batch, c.ReplySize, s.sink)
 	s.setGathering()
-	page.Attach((*socket)(s))
+	if fd >= 0 {
+		s.setSocket(fd)
+	}
 	return s, nil
 }
 
@@ -127,7 +129,7 @@ func (s *shard) loop() error {
 		case now.Sub(last) < s.group.config.BusyPoll:
 			flags = unix.MSG_DONTWAIT
 		case now.Sub(last) >= turn && !doubt:
-			polled = s.waitFor(unix.POLLIN, idleTurn)
+			polled = waitFor(s.fd, unix.POLLIN, idleTurn)
 			flags = unix.MSG_DONTWAIT
 		}
 		s.receiver.Reset() // first: what is in the headers is counted by now
@@ -145,7 +147,7 @@ func (s *shard) loop() error {
 		switch {
 		case n > 0:
 			last, troubles = now, 0
-			if err := s.take(n, now); err != nil {
+			if err := s.take(s.fd, n, now); err != nil {
 				return err
 			}
 			s.gatherer.count += n

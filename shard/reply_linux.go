@@ -13,7 +13,7 @@ const replyWait = 10 * time.Millisecond
 
 // reply sends what the handler queued. An answer that the kernel refuses is
 // passed over and counted; those behind it still go.
-func (s *shard) reply() {
+func (s *shard) reply(fd int) {
 	for _, r := range s.batch.Replies {
 		// No handler should reply in a group that is one-way.
 		own := !s.group.config.OwnPort && s.batch.Datagrams[r.Index].Source.Port() == s.group.address.Port()
@@ -22,24 +22,24 @@ func (s *shard) reply() {
 			continue
 		}
 		for !s.sender.Reply(s.receiver, s.places[r.Index], r.Payload) {
-			s.send()
+			s.send(fd)
 		}
 	}
 	if s.sender != nil {
-		s.send()
+		s.send(fd)
 	}
 }
 
-func (s *shard) send() {
+func (s *shard) send(fd int) {
 	waited := false
 	for s.sender.Queued() > 0 {
-		n, err := s.sender.Send(s.fd)
+		n, err := s.sender.Send(fd)
 		add(&s.page.Replied, uint64(n))
 		switch {
 		case err == nil, interrupted(err):
 		case empty(err) && !waited:
 			waited = true
-			s.waitFor(unix.POLLOUT, replyWait)
+			waitFor(fd, unix.POLLOUT, replyWait)
 		case empty(err):
 			s.lose(s.sender.Queued())
 		default:
@@ -55,8 +55,8 @@ func (s *shard) lose(replies int) {
 
 // waitFor waits until the socket is readable or writable, and says whether
 // it was: not within timeout, or before a signal came.
-func (s *shard) waitFor(event int16, timeout time.Duration) bool {
-	poll := [1]unix.PollFd{{Fd: int32(s.fd), Events: event}}
+func waitFor(fd int, event int16, timeout time.Duration) bool {
+	poll := [1]unix.PollFd{{Fd: int32(fd), Events: event}}
 	n, _ := unix.Poll(poll[:], int(timeout.Milliseconds())) // an error of the socket is the next call's to tell
 	return n > 0
 }

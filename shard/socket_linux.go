@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/sys"
+	"github.com/udpshard/udpshard/metrics"
 )
 
 // descriptor is a socket as the ledger asks it.
@@ -32,16 +33,14 @@ func (d descriptor) Cookie() uint64 {
 // CPUTime has nobody's to tell.
 func (d descriptor) CPUTime() (time.Duration, error) { return 0, errNotStarted }
 
-// socket is a shard as its page of the ledger sees it.
-type socket shard
-
-func (s *socket) Memory() (queued, buffer, dropped uint32, err error) {
-	return descriptor(s.fd).Memory()
+// socket is a shard's own socket as its page of the ledger asks it. It never changes: whatever
+// else the shard reads meanwhile, the page's counts are of this descriptor.
+type socket struct {
+	descriptor
+	page *metrics.Shard
 }
 
-func (s *socket) Cookie() uint64 { return descriptor(s.fd).Cookie() }
-
-func (s *socket) CPUTime() (time.Duration, error) {
+func (s socket) CPUTime() (time.Duration, error) {
 	thread := s.page.Thread()
 	if thread == 0 { // would mean the calling one
 		return 0, errNotStarted
@@ -50,6 +49,13 @@ func (s *socket) CPUTime() (time.Duration, error) {
 }
 
 var errNotStarted = errors.New("the shard has no thread yet")
+
+// setSocket gives the shard its socket, before any thread reads and before the group is handed
+// to other goroutines.
+func (s *shard) setSocket(fd int) {
+	s.fd = fd
+	s.page.Attach(socket{descriptor(fd), s.page})
+}
 
 // seal keeps further datagrams out of the socket's queue, so that what waits
 // there can be read to its end, however fast senders go on. What it turns

@@ -18,8 +18,9 @@ type arrivals struct {
 	received, bytes, truncated, notAllowed, rateLimited uint64
 }
 
-// take does all that is to be done with the n messages just received.
-func (s *shard) take(n int, now time.Time) error {
+// take does all that is to be done with the n messages just received from the socket fd: the
+// shard's own, or a surplus one that is being emptied. Replies leave by that socket.
+func (s *shard) take(fd, n int, now time.Time) error {
 	var a arrivals
 	s.batch.Reset(now)
 	s.places = s.places[:0]
@@ -31,7 +32,7 @@ func (s *shard) take(n int, now time.Time) error {
 	}
 	for i := range n {
 		if !s.receiver.Named(i) {
-			s.handle(&a)
+			s.handle(fd, &a)
 			return errShutdown
 		}
 		if s.copies && s.receiver.Copied(i) {
@@ -54,7 +55,7 @@ func (s *shard) take(n int, now time.Time) error {
 			a.bytes += uint64(min(len(payload), s.group.config.MaxDatagram))
 			s.admit(i, payload, gate, clock, &a)
 			if len(s.places) == cap(s.places) && (more || i < n-1) {
-				s.handle(&a)
+				s.handle(fd, &a)
 				s.batch.Reset(now)
 				s.places = s.places[:0]
 			}
@@ -62,7 +63,7 @@ func (s *shard) take(n int, now time.Time) error {
 	}
 	s.page.Batches.Add(1)
 	s.observe(n)
-	s.handle(&a)
+	s.handle(fd, &a)
 	return nil
 }
 
@@ -97,7 +98,7 @@ func (s *shard) admit(i int, payload []byte, gate *gate, clock time.Duration, a 
 }
 
 // handle counts what has arrived, and has the handler do its work.
-func (s *shard) handle(a *arrivals) {
+func (s *shard) handle(fd int, a *arrivals) {
 	c := s.page.Counters
 	c.Received.Add(a.received)
 	c.Bytes.Add(a.bytes)
@@ -124,6 +125,6 @@ func (s *shard) handle(a *arrivals) {
 		s.oldest = b.ReceivedAt
 	}
 	if len(b.Replies) > 0 {
-		s.reply()
+		s.reply(fd)
 	}
 }
