@@ -117,6 +117,9 @@ func (l *Ledger) NotReady(now time.Time) []string {
 	for _, listener := range l.Listeners() {
 		stalled := listener.Steering().StalledShards
 		for _, s := range listener.Shards {
+			if s.filtered() {
+				why = append(why, fmt.Sprintf("listener %s shard %d has a socket filter that drops datagrams", listener.Name, s.Index))
+			}
 			switch away, started := s.away(now); {
 			case !started:
 				why = append(why, fmt.Sprintf("listener %s shard %d does not read", listener.Name, s.Index))
@@ -208,6 +211,24 @@ func (s *Shard) Attach(socket Socket) {
 	s.socket = socket
 	s.cookie.Store(socket.Cookie())
 }
+
+// filterable is a Socket that can have a socket filter attached.
+type filterable interface {
+	// Filtered says whether one is attached, by whichever process.
+	Filtered() bool
+}
+
+// filtered says whether a socket filter is attached to the shard's socket.
+func (s *Shard) filtered() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	socket, ok := s.socket.(filterable)
+	return ok && socket.Filtered()
+}
+
+// KernelDrops returns the datagrams that the kernel has dropped at the shard's socket since the
+// socket was made, as last seen by Read or Glance. Any goroutine may call it.
+func (s *Shard) KernelDrops() uint64 { return s.kernel.Load() }
 
 // Detach asks the socket a last time, before it is closed.
 func (s *Shard) Detach() {

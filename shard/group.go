@@ -131,6 +131,7 @@ func (g *Group) Run(ctx context.Context) error {
 			ended <- err
 		}()
 	}
+	var filters filterWatch
 	tick := time.NewTicker(steer.Tick)
 	defer tick.Stop()
 	done := ctx.Done()
@@ -149,8 +150,9 @@ func (g *Group) Run(ctx context.Context) error {
 			errs = append(errs, err)
 		case now := <-tick.C:
 			if g.replaced() {
-				continue // how datagrams are spread is the other process's to say
+				continue // the sockets' options and programs are the other process's
 			}
+			filters.step(g, now)
 			g.steerer.tick(now) // asks every socket for its drops too, long before the counter of 32 bits wraps
 		}
 	}
@@ -192,10 +194,23 @@ func (g *Group) Yield() {
 	}
 }
 
-// stop makes every shard leave once its queue is empty.
+// tell tells an event to whoever wants to know.
+func (g *Group) tell(e Event) {
+	if g.config.Event != nil {
+		g.config.Event(e)
+	}
+}
+
+// stop makes every shard leave once its queue is empty. The sockets of a group that was replaced
+// are left alone: they are the new owner's, and its shards leave without reading. Should this
+// process be stopped by a signal between asking and attaching, the new owner detaches the
+// filter: see filterWatch.
 func (g *Group) stop() error {
 	var errs []error
 	for _, s := range g.shards {
+		if g.replaced() {
+			break
+		}
 		if err := s.seal(); err != nil {
 			errs = append(errs, fmt.Errorf("shard %d of %s: attach the closing filter: %w", s.page.Index, g.address, err))
 		}

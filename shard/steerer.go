@@ -171,10 +171,16 @@ func (s *steerer) close() {
 // and tells of that.
 func (s *steerer) tick(now time.Time) {
 	for _, e := range s.step(now) { // whoever hears of it finds it in the ledger, and may call the group
-		if s.group.config.Event != nil {
-			s.group.config.Event(e)
-		}
+		s.group.tell(e)
 	}
+}
+
+// countFilter counts a socket filter that was detached.
+func (s *steerer) countFilter() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.count(steer.Unfiltering)
+	s.tell(time.Now())
 }
 
 func (s *steerer) step(now time.Time) (events []Event) {
@@ -272,8 +278,12 @@ func (s *steerer) looksShared(mode steer.Mode, now time.Time) bool {
 	return mode != steer.Hash && len(s.group.shards) > 1 && s.group.shared()
 }
 
-// attach puts a plan into force.
+// attach puts a plan into force. A group that was replaced leaves the program alone: that is the
+// new owner's.
 func (s *steerer) attach(p steer.Plan) error {
+	if s.group.replaced() {
+		return ErrReplaced
+	}
 	if p.Shards == 1 && len(s.group.surplus) == 0 && !s.group.config.Join {
 		return nil
 	}

@@ -72,5 +72,6 @@ type Event struct {
 	Change steer.Change // of steering, if its Kind is not empty
 	Shared bool         // another process's sockets have joined: the kernel's hash spreads datagrams now
 	Alone  bool         // they have left: steering goes on
-	Err    error        // steering could not be put into force; what was stays
+	Filter bool         // it is about the socket filter of a shard, which Change or Err says more of
+	Err    error        // steering could not be put into force, what was stays; or the filter could not be detached
 }

@@ -12,6 +12,8 @@ import (
 func (s *server) groupEvent(listener string, e shard.Event) {
 	log := s.log.With().Str("listener", listener).Logger()
 	switch c := e.Change; {
+	case e.Filter && e.Err != nil:
+		log.Error().Err(e.Err).Msg("socket filter of another process can't be detached: it drops datagrams")
 	case e.Err != nil:
 		log.Error().Err(e.Err).Msg("steering can't be changed: datagrams are spread as before")
 	case e.Shared:
@@ -19,7 +21,7 @@ func (s *server) groupEvent(listener string, e shard.Event) {
 			Msg("another process's sockets share the port: the kernel's hash spreads datagrams, and steering is off")
 	case e.Alone:
 		log.Info().Msg("the port is ours alone again: steering is on")
-	case c.Kind == steer.Reattaching:
+	case c.Kind == steer.Reattaching, c.Kind == steer.Unfiltering:
 		log.Warn().Str("reason", c.Reason).Msg(c.String())
 	case c.Kind == steer.Avoiding, c.Kind == steer.Stalling:
 		log.Warn().Int("shard", c.Shard).Str("reason", c.Reason).Msg(c.String())

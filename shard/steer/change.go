@@ -22,6 +22,10 @@ const (
 // another socket of the group, or holds one of its sockets, can detach the program.
 const Reattaching Kind = "reattach"
 
+// Unfiltering: a socket filter that another process had attached to a shard's socket, and that
+// dropped what came there, is detached.
+const Unfiltering Kind = "detach_filter"
+
 // Where a stuck shard is not steered around, that it is stuck and that it
 // reads again is told all the same. These change nothing.
 const (
@@ -30,7 +34,7 @@ const (
 )
 
 // Kinds are all kinds of change.
-var Kinds = []Kind{Moving, Returning, Spraying, Unspraying, Avoiding, Restoring, Reattaching}
+var Kinds = []Kind{Moving, Returning, Spraying, Unspraying, Avoiding, Restoring, Reattaching, Unfiltering}
 
 // Change is one change of a plan, and why.
 type Change struct {
@@ -56,6 +60,8 @@ func (c Change) String() string {
 		return fmt.Sprintf("steering around shard %d", c.Shard)
 	case Stalling:
 		return fmt.Sprintf("shard %d is stuck", c.Shard)
+	case Unfiltering:
+		return fmt.Sprintf("socket filter of shard %d detached", c.Shard)
 	case Reattaching:
 		return "steering program attached again"
 	case Resuming:

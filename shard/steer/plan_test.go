@@ -261,6 +261,7 @@ func TestChangesInWords(t *testing.T) {
 		Restoring:  "taking shard 3 back",
 
 		Reattaching: "steering program attached again",
+		Unfiltering: "socket filter of shard 3 detached",
 	}
 	for _, kind := range Kinds {
 		c := Change{Kind: kind, Shard: 3, Buckets: 60, Sender: sender, Reason: "why"}

@@ -1,0 +1,206 @@
+package shard
+
+import (
+	"context"
+	"os"
+	"sync/atomic"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/sys"
+	"github.com/udpshard/udpshard/metrics"
+	"github.com/udpshard/udpshard/packet"
+	"github.com/udpshard/udpshard/shard/steer"
+)
+
+// A group that was replaced leaves the sockets alone, which are the new owner's: no closing
+// filter, no steering program, no options.
+func TestAReplacedGroupLeavesTheSocketsAlone(t *testing.T) {
+	book, err := metrics.NewBook(metrics.Layout{Listener: "a", Shards: 2, Batch: 64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer book.Close()
+	g, err := Listen(Config{Address: "127.0.0.1:0", Shards: 2, Steering: Steering{Mode: steer.Source},
+		Page: func(shard, cpu int) (*metrics.Shard, error) { return book.Shard("a", shard, cpu) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	if !book.Claim(metrics.FirstEpoch) {
+		t.Fatal("not replaced")
+	}
+	if err := g.stop(); err != nil {
+		t.Error(err)
+	}
+	for _, s := range g.shards {
+		if n, err := sys.SocketFilter(s.fd); n != 0 || err != nil {
+			t.Errorf("shard %d has a filter of %d instructions, %v", s.page.Index, n, err)
+		}
+	}
+	if err := detachProgram(g.shards[0].fd); err != nil {
+		t.Fatal(err)
+	}
+	buffer, err := grantedBuffer(g.shards[0].fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.SetsockoptInt(g.shards[0].fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 9999); err != nil {
+		t.Fatal(err)
+	}
+	if g.resume() == nil {
+		t.Error("a group that was replaced resumed")
+	}
+	if now, err := grantedBuffer(g.shards[0].fd); now == buffer || err != nil {
+		t.Errorf("resuming set the receive buffer to %d, %v", now, err)
+	}
+	if err := g.SetSteering(Steering{Mode: steer.Spray}); err == nil {
+		t.Error("steering was changed")
+	}
+	if err := unix.SetsockoptInt(g.shards[0].fd, unix.SOL_SOCKET, unix.SO_DETACH_REUSEPORT_BPF, 0); err != unix.ENOENT {
+		t.Errorf("a program was attached: %v", err)
+	}
+}
+
+// A group detaches a filter that it has not attached: a process that was replaced attached it
+// late. Until then the group is not ready.
+func TestAFilterOfAnotherProcessIsDetached(t *testing.T) {
+	var told atomic.Int64
+	g, err := Listen(Config{Address: "127.0.0.1:0", Shards: 2, Event: func(e Event) {
+		if e.Filter && e.Err == nil {
+			told.Add(1)
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ledger := metrics.NewLedger("test")
+	ledger.Add(g.Listener())
+	filtered := func() bool {
+		for _, s := range g.shards {
+			if (descriptor(s.fd)).Filtered() {
+				return true
+			}
+		}
+		return false
+	}
+	for _, s := range g.shards {
+		if err := s.seal(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !filtered() {
+		t.Fatal("there is no filter")
+	}
+	if why := ledger.NotReady(g.began); len(why) < 4 {
+		t.Errorf("ready behind a filter: %q", why)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- g.Run(ctx) }()
+	conn := dial(t, g.Addr().String())
+	eventually(t, "datagrams come in", func() bool {
+		conn.Write([]byte("x"))
+		return total(g).Received > 0
+	})
+	eventually(t, "both filters are detached", func() bool { return !filtered() && told.Load() == 2 })
+	if n := g.Listener().Steering().Changes[string(steer.Unfiltering)]; n != 2 {
+		t.Errorf("%d filters were counted", n)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// While surplus sockets are emptied and read from, every reading of the ledger asks the sockets
+// of the shards alone: another socket's drops would look like 2^32 more of their own.
+func TestReadingsDuringATakeover(t *testing.T) {
+	for _, shards := range []int{1, 6} {
+		first, err := Listen(Config{Address: "127.0.0.1:0", Shards: 4, ReceiveBuffer: 20_000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn := dial(t, first.Addr().String())
+		for _, s := range first.shards { // each socket drops another number
+			plan := first.steerer.plan()
+			plan.Mode = steer.Auto
+			plan.Avoid = nil
+			for i := range first.shards {
+				if i != s.page.Index {
+					plan.Avoid = append(plan.Avoid, i)
+				}
+			}
+			program, err := plan.Program()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := attachProgram(first.shards[0].fd, program); err != nil {
+				t.Fatal(err)
+			}
+			for range 400 * (4 - s.page.Index) {
+				conn.Write([]byte("x"))
+			}
+		}
+		drops := total(first).Dropped.Kernel
+		if drops == 0 {
+			t.Fatal("nothing was dropped")
+		}
+		files, err := first.Sockets()
+		if err != nil {
+			t.Fatal(err)
+		}
+		first.Close()
+		var readings atomic.Int64
+		stop, stopped := make(chan struct{}), make(chan struct{})
+		next, err := Listen(Config{Address: first.Addr().String(), Shards: shards, Batch: 1,
+			Inherit: &Inheritance{Sockets: files, Seed: first.Seed()},
+			Handler: func(int) packet.Handler {
+				return packet.HandlerFunc(func(*packet.Batch) { // a reading falls into each datagram that is emptied
+					n := readings.Load()
+					for readings.Load() < n+2 {
+						select {
+						case <-stopped:
+							return
+						default:
+						}
+					}
+				})
+			}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		closeFiles(files)
+		go func() {
+			defer close(stopped)
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if r := total(next); r.Dropped.Kernel > drops {
+					t.Errorf("a reading has %d dropped by the kernel, where %d were", r.Dropped.Kernel, drops)
+					return
+				}
+				readings.Add(1)
+			}
+		}()
+		if err := next.TakeOver(); err != nil {
+			t.Fatal(err)
+		}
+		if err := next.Absorb(func(metrics.Socket) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		close(stop)
+		<-stopped
+		next.Close()
+	}
+}
+
+func closeFiles(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
+}
