@@ -44,6 +44,9 @@ func (h *handover) Offer(hello takeover.Hello) (offer takeover.Offer, err error)
 			offer.Close()
 		}
 	}()
+	if s.replaced() {
+		return offer, fmt.Errorf("another process has taken over: %w", net.ErrClosed)
+	}
 	event := s.log.Info().EmbedObject(who{hello.PID, hello.Foreign}).Str("version", hello.Version)
 	switch hello.Role {
 	case takeover.Successor:

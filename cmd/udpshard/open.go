@@ -64,7 +64,7 @@ func (s *server) open(from *legacy) error {
 		s.ledger.Add(page)
 	}
 	var err error
-	s.web, err = listenWeb(s.config, s.ledger.Handler(thisBuild().labels(), dnsCollector{s}), s.log, from.web(s.config.http))
+	s.web, err = listenWeb(s.config, fenced(s.ledger.Handler(thisBuild().labels(), dnsCollector{s}), s.replaced), s.log, from.web(s.config.http))
 	if errors.Is(err, unix.EADDRINUSE) && s.mayGoWithoutWeb() {
 		s.log.Warn().Err(err).Str("remedy", "give each process that shares a port its own --http ADDR").
 			Msg("status and metrics are off: the default HTTP address is another process's")

@@ -115,6 +115,9 @@ func (s *server) run(signals signals) error {
 
 	err := s.wait(ctx, signals, ended)
 	s.handover.close()
+	if err == nil && s.replaced() { // a signal to stop came before a shard had noticed
+		err = shard.ErrReplaced
+	}
 	switch {
 	case errors.Is(err, errHandedOver):
 		return s.leave("handed over: another process reads on where this one stopped")
@@ -123,6 +126,10 @@ func (s *server) run(signals signals) error {
 	}
 	return errors.Join(err, s.drain(stop, signals.stop, ended))
 }
+
+// replaced says whether another process has become the owner of the sockets and counters, since
+// this one seemed dead or stuck. Any goroutine may call it.
+func (s *server) replaced() bool { return s.book != nil && s.book.Epoch() != metrics.FirstEpoch }
 
 // hearPeers begins to answer at the takeover path.
 func (s *server) hearPeers(ctx context.Context) {
@@ -181,6 +188,9 @@ func (s *server) wait(ctx context.Context, signals signals, ended chan error) er
 			}
 		case sig := <-stop:
 			s.watchSecond(sig.at, signals.stop)
+			if s.replaced() {
+				return nil
+			}
 			if passed = s.pass(ctx, sig.Signal); passed == nil {
 				s.log.Info().Stringer("signal", sig).Msg("draining")
 				return nil
