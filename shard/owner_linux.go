@@ -54,15 +54,18 @@ func (e *InUseError) Error() string {
 
 // Hint says what to do about it.
 func (e *InUseError) Hint() string {
-	for _, h := range e.Holders {
-		if h.UID != os.Geteuid() {
-			return fmt.Sprintf("the kernel lets only sockets of one user share a port (SO_REUSEPORT, socket(7)): run both as one user, or take another port than %s", e.Address)
-		}
+	if e.foreign() {
+		return fmt.Sprintf("the kernel lets only sockets of one user share a port (SO_REUSEPORT, socket(7)): run both as one user, or take another port than %s", e.Address)
 	}
 	if e.Join {
 		return "the socket there does not have SO_REUSEPORT set, so nothing can join it: stop that process, or take another port"
 	}
 	return "stop it, take another port, or share the port with --join"
+}
+
+// foreign says whether another user has a socket there.
+func (e *InUseError) foreign() bool {
+	return slices.ContainsFunc(e.Holders, func(h Holder) bool { return h.UID != os.Geteuid() })
 }
 
 // Unwrap returns EADDRINUSE.

@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"net"
 	"runtime/debug"
 	"sync"
@@ -37,7 +36,11 @@ func (l *listener) loadZones() (*dns.Zones, error) {
 	zones, err := dns.LoadZones(l.zones...)
 	debug.FreeOSMemory() // loading takes several times what is kept
 	if err != nil {
-		return nil, l.misfit("zone", err)
+		var errs []error
+		for _, err := range separate(err) {
+			errs = append(errs, l.misfit("zone", err))
+		}
+		return nil, joined(errs...)
 	}
 	if len(l.sinkhole) > 0 {
 		zones = zones.WithSinkhole(l.sinkhole)
@@ -144,5 +147,5 @@ func loadZones(listeners []*listener) (map[string]*dns.Zones, error) {
 		zones[l.name] = z
 		errs = append(errs, err)
 	}
-	return zones, errors.Join(errs...)
+	return zones, joined(errs...)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -42,7 +41,7 @@ func (s *server) listenStreams(from *legacy) error {
 		if d.socket = from.stream(from.before(s.opened, l)); d.socket == nil {
 			var err error
 			if d.socket, err = listenTCP(g.Listener().Address); err != nil {
-				errs = append(errs, hinted{fmt.Errorf("listener %s: answers that do not fit into a datagram need TCP: %w", l.name, err), "stop who has that port, or take another one"})
+				errs = append(errs, l.streamError(err))
 				continue
 			}
 		}
@@ -52,10 +51,12 @@ func (s *server) listenStreams(from *legacy) error {
 			go d.flush()
 		}
 	}
-	if len(errs) == 1 {
-		return errs[0] // with its hint
-	}
-	return errors.Join(errs...)
+	return joined(errs...)
+}
+
+// streamError is what keeps a listener of DNS from its TCP port.
+func (l *listener) streamError(err error) error {
+	return hinted{fmt.Errorf("listener %s: answers that do not fit into a datagram need TCP: %w", l.name, err), "stop who has that port, or take another one"}
 }
 
 // stream returns a duplicate of the socket that listens for a listener's streams;

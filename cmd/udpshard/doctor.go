@@ -26,7 +26,8 @@ func doctorCommand() *cobra.Command {
 		Long: `Looks for what loses datagrams on this host, on their way from the interface
 to a shard, and says what to do about it. It changes nothing. Beside a running
 instance it checks that one's sockets and limits; otherwise, what serve would
-get if it were started here with the same flags or file.
+get if it were started here with the same flags or file. A file on which serve
+would stop fails with all the errors of serve --check.
 
   ok    nothing to do
   warn  datagrams may be lost under load, or shards used unevenly
@@ -40,8 +41,11 @@ is lost now. Exit code 1 if anything fails, else 0. Some things only root sees.`
   udpshard doctor --config /etc/udpshard.yaml --interval 10s --json`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := d.flags.config()
-			if err != nil {
+			if err != nil && (d.flags.file == "" || errors.As(err, new(usageError))) {
 				return helpful(cmd, err)
+			}
+			if err != nil { // there is nothing to examine the host for
+				return d.print(cmd, refusals(err), false)
 			}
 			return d.run(cmd, c)
 		},
@@ -93,7 +97,39 @@ func (d *doctor) run(cmd *cobra.Command, c *config) error {
 	if err != nil {
 		return fmt.Errorf("examine this host: %w", err)
 	}
-	report := doctorReport{findings: findings, named: len(listeners) > 1, colour: wantsColour(cmd.OutOrStdout())}
+	if d.flags.file != "" {
+		findings = append(d.start(c, listeners), findings...)
+	}
+	return d.print(cmd, findings, len(listeners) > 1)
+}
+
+const startCheck = "start"
+
+// start says whether serve would start with a file, or start again if an instance runs with its
+// ports. The check of ports is the host's examination.
+func (d *doctor) start(c *config, listeners []checkup.Listener) []checkup.Finding {
+	running := checkup.New().Instances(listeners)
+	but := []string{"port"}
+	if len(running) > 0 { // the takeover path is that instance's, and lets in its user alone
+		but = append(but, "takeover")
+	}
+	beside := func(pid int) bool { return slices.Contains(running, pid) }
+	if err := (&check{config: c, beside: beside}).run(but...); err != nil {
+		return refusals(err)
+	}
+	return []checkup.Finding{{Check: startCheck, Level: checkup.OK, Finding: "serve can use all that " + d.flags.file + " names"}}
+}
+
+// refusals are the findings of what serve would not start with.
+func refusals(err error) (findings []checkup.Finding) {
+	for _, err := range separate(err) {
+		findings = append(findings, checkup.Finding{Check: startCheck, Level: checkup.Fail, Finding: "serve would not start: " + err.Error(), Remedy: hintOf(err)})
+	}
+	return findings
+}
+
+func (d *doctor) print(cmd *cobra.Command, findings []checkup.Finding, named bool) (err error) {
+	report := doctorReport{findings: findings, named: named, colour: wantsColour(cmd.OutOrStdout())}
 	if d.json {
 		err = report.json(cmd.OutOrStdout())
 	} else {

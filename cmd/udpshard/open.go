@@ -39,7 +39,7 @@ func (s *server) open(from *legacy) error {
 			engine.Inherit = &shard.Inheritance{Sockets: inUse(had.Sockets), Seed: had.Seed}
 		}
 		if l.join && s.config.standby && from != nil && engine.Inherit == nil {
-			return l.misfit("join", errors.New("the process that serves has no such listener, and a standby would take its part of what comes there without reading it: give that one to the process that serves first"))
+			return l.joinError()
 		}
 		if s.book != nil {
 			engine.Page = func(shard, cpu int) (*metrics.Shard, error) { return s.book.Shard(l.name, shard, cpu) }
@@ -71,6 +71,11 @@ func (s *server) open(from *legacy) error {
 		return nil
 	}
 	return err
+}
+
+// joinError refuses to a standby a port that the process that serves does not have.
+func (l *listener) joinError() error {
+	return l.misfit("join", errors.New("the process that serves has no such listener, and a standby would take its part of what comes there without reading it: give that one to the process that serves first"))
 }
 
 // openBook makes the counters' memory, where another process is to have it.
@@ -109,9 +114,11 @@ func (l *listener) tallies() int {
 
 // mayGoWithoutWeb: processes that share a port would all want the default
 // address, of which there is one.
-func (s *server) mayGoWithoutWeb() bool {
-	_, asked := s.config.given["http"]
-	return !asked && slices.ContainsFunc(s.config.listeners, func(l *listener) bool { return l.join })
+func (s *server) mayGoWithoutWeb() bool { return s.config.mayGoWithoutWeb() }
+
+func (c *config) mayGoWithoutWeb() bool {
+	_, asked := c.given["http"]
+	return !asked && slices.ContainsFunc(c.listeners, func(l *listener) bool { return l.join })
 }
 
 // maxRecord is the longest record of a datagram of size bytes: each of them

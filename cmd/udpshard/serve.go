@@ -21,6 +21,7 @@ import (
 
 func serveCommand() *cobra.Command {
 	var f flags
+	var checkOnly bool
 	cmd := &cobra.Command{
 		Use:   "serve [flags]",
 		Short: "Receive, shard, handle, count and deliver datagrams",
@@ -28,11 +29,19 @@ func serveCommand() *cobra.Command {
 
 SIGTERM and SIGINT drain: what is queued is read and written, then the final
 ledger is logged; a second one exits at once. SIGHUP reads the file again and
-reopens output files, and keeps every socket.`,
+reopens output files, and keeps every socket.
+
+--check says whether serve would start with these flags or this file, and all
+that keeps it from that. It takes no port, no output and no takeover path, and
+can be run beside an instance, as the same user.`,
 		Args: noArguments,
 		Example: `  udpshard serve --listen 127.0.0.1:5514 --output file:/tmp/records.json
-  logger --udp --server 127.0.0.1 --port 5514 --rfc5424 hello`,
+  logger --udp --server 127.0.0.1 --port 5514 --rfc5424 hello
+  udpshard serve --check --config /etc/udpshard/udpshard.yaml`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if checkOnly {
+				return f.checkStart(cmd.OutOrStdout())
+			}
 			c, err := f.config()
 			if err != nil {
 				return err
@@ -41,6 +50,7 @@ reopens output files, and keeps every socket.`,
 		},
 	}
 	f.define(cmd)
+	cmd.Flags().BoolVar(&checkOnly, "check", false, "say whether serve would start, and take nothing: exit code 0, or 64, 78 or 1 with the errors")
 	return cmd
 }
 
@@ -84,7 +94,7 @@ func serve(f *flags, c *config, stderr io.Writer) error {
 	next := candidate{flags: f, config: c, service: openService(log), signals: signals}
 	s, err := next.elect()
 	if s == nil {
-		return err
+		return next.config.startError(err)
 	}
 	return s.run(signals)
 }

@@ -41,7 +41,7 @@ func listenWeb(c *config, handler http.Handler, logger zerolog.Logger, listener 
 	if listener == nil {
 		var err error
 		if listener, err = net.Listen("tcp", c.http); err != nil {
-			return nil, hinted{fmt.Errorf("http: %w", err), "--http ADDR takes another address, --http '' turns it off"}
+			return nil, webError(err)
 		}
 	}
 	logger = logger.With().Str("from", "http").Logger()
@@ -67,6 +67,11 @@ func listenWeb(c *config, handler http.Handler, logger zerolog.Logger, listener 
 		}
 	})
 	return w, nil
+}
+
+// webError is what keeps the HTTP server from its address.
+func webError(err error) error {
+	return hinted{fmt.Errorf("http: %w", err), "--http ADDR takes another address, --http '' turns it off"}
 }
 
 // serve begins to serve; once.

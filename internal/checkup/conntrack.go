@@ -111,7 +111,7 @@ func (e *examination) tracked() (port, forwarded uint16, err error) {
 // nothing else comes.
 func (e *examination) tracks(n entry) bool {
 	return e.local(n.by.Addr()) && (e.loopbackOnly() || !e.local(n.from)) &&
-		slices.ContainsFunc(e.listeners, func(l Listener) bool { return l.holds(n.by, false) })
+		slices.ContainsFunc(e.listeners, func(l Listener) bool { return l.Holds(n.by, false) })
 }
 
 // local says whether an address is this host's.

@@ -64,9 +64,9 @@ func (l Listener) cores() []int {
 	return slices.Compact(cores)
 }
 
-// holds says whether a socket that is bound to local gets datagrams that are
+// Holds says whether a socket that is bound to local gets datagrams that are
 // meant for the listener, or keeps it from its address.
-func (l Listener) holds(local netip.AddrPort, v6Only bool) bool {
+func (l Listener) Holds(local netip.AddrPort, v6Only bool) bool {
 	a, b := l.Address.Addr().Unmap().WithZone(""), local.Addr().Unmap().WithZone("")
 	if local.Port() != l.Address.Port() {
 		return false

@@ -244,7 +244,7 @@ func TestHolds(t *testing.T) {
 		{"0.0.0.0:5514", false, "192.0.2.1:5514", false, true},
 	} {
 		l := Listener{Address: netip.MustParseAddrPort(c.address), Dual: c.dual}
-		if got := l.holds(netip.MustParseAddrPort(c.local), c.v6Only); got != c.want {
+		if got := l.Holds(netip.MustParseAddrPort(c.local), c.v6Only); got != c.want {
 			t.Errorf("%s (dual %v) and %s (IPv6 alone %v): %v", c.address, c.dual, c.local, c.v6Only, got)
 		}
 	}

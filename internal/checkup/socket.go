@@ -47,7 +47,7 @@ func (e *examination) at(l Listener) ([]sockets.Watched, error) {
 	w := e.ports[l.Address.Port()]
 	var found []sockets.Watched
 	for _, s := range w.Sockets {
-		if !s.Peer.IsValid() && l.holds(s.Local, s.V6Only) {
+		if !s.Peer.IsValid() && l.Holds(s.Local, s.V6Only) {
 			found = append(found, s)
 		}
 	}

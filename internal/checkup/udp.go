@@ -93,7 +93,7 @@ func (e *examination) bufferErrors(c check, protocol string, n uint64) Finding {
 	who, most, listeners := netip.AddrPort{}, uint64(0), uint64(0)
 	for local, drops := range e.after.drops {
 		more := grown(e.before.drops[local], drops)
-		if slices.ContainsFunc(e.listeners, func(l Listener) bool { return l.holds(local, false) }) {
+		if slices.ContainsFunc(e.listeners, func(l Listener) bool { return l.Holds(local, false) }) {
 			listeners += more
 		} else if more > most {
 			who, most = local, more

@@ -1,0 +1,354 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/procfs"
+	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/checkup"
+	"github.com/udpshard/udpshard/internal/figure"
+	"github.com/udpshard/udpshard/internal/holder"
+	"github.com/udpshard/udpshard/internal/sockets"
+	"github.com/udpshard/udpshard/output"
+	"github.com/udpshard/udpshard/shard"
+	"github.com/udpshard/udpshard/shard/takeover"
+)
+
+// check is one look, for --check and doctor, at what serve would take to start. It takes nothing:
+// no port but free ones, no file, no takeover path.
+type check struct {
+	config *config
+	from   *active        // whom serve would take over from; nil: nobody
+	beside func(int) bool // whether a process is one whose ports are no obstacle; nil: none is
+}
+
+// active is the process that listens at the takeover path.
+type active struct {
+	pid  int // 0: it can't be seen from here
+	name string
+}
+
+// checks are what serve takes, in the order in which it takes it (server.open, server.start).
+var checks = []struct {
+	name string
+	look func(*check) []error
+}{
+	{"takeover", (*check).takeover},
+	{"zone", (*check).zones},
+	{"port", (*check).ports},
+	{"output", (*check).outputs},
+	{"stream", (*check).streams},
+	{"http", (*check).web},
+	{"files", (*check).files},
+}
+
+// run returns all on which serve would stop, but for the checks that are left out.
+func (c *check) run(but ...string) error {
+	var errs []error
+	for _, one := range checks {
+		if !slices.Contains(but, one.name) {
+			errs = append(errs, one.look(c)...)
+		}
+	}
+	return joined(errs...)
+}
+
+// explain returns all that keeps serve from its start, where each part of err is one of that:
+// what serve meets first is not all that has to be mended. Otherwise it returns err.
+func (c *config) explain(err error) error {
+	all := separate((&check{config: c}).run())
+	for _, part := range separate(err) {
+		i := slices.IndexFunc(all, func(found error) bool { return isSame(found, part) })
+		if i < 0 {
+			return err
+		}
+		all[i] = part // its hint knows more
+	}
+	return joined(all...)
+}
+
+// isSame says whether two errors are of one cause. Who holds a port may be told in any order.
+func isSame(a, b error) bool {
+	var first, second *shard.InUseError
+	if errors.As(a, &first) && errors.As(b, &second) {
+		return first.Address == second.Address
+	}
+	return a.Error() == b.Error()
+}
+
+// startError is the error with which serve does not start.
+func (c *config) startError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.EMFILE):
+		return c.filesError(err)
+	}
+	return c.explain(err)
+}
+
+// checkPatience is for how long the process at the takeover path may not accept.
+const checkPatience = 2 * time.Second
+
+// takeover asks who listens at the takeover path, and hangs up without a word.
+func (c *check) takeover() []error {
+	path := c.config.takeover
+	if path == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), checkPatience)
+	defer cancel()
+	conn, err := takeover.Dial(ctx, path)
+	switch {
+	case err == nil:
+		c.from = &active{conn.PID(), conn.Process()}
+		conn.Close()
+		return nil
+	case errors.Is(err, takeover.ErrNobody):
+		err = takeover.Probe(path)
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{c.config.takeoverError(err)}
+}
+
+func (c *check) zones() (errs []error) {
+	_, err := loadZones(c.config.listeners)
+	return separate(err)
+}
+
+func (c *check) ports() (errs []error) {
+	for _, l := range c.config.listeners {
+		holders := func(at netip.AddrPort, dual bool) ([]shard.Holder, error) { return c.holders(at, dual) }
+		err := shard.Probe(l.engine(), holders)
+		switch {
+		case err != nil:
+			errs = append(errs, l.locate(err))
+		case l.join && c.config.standby && c.from != nil && c.from.pid != 0 && !c.passesOn(l):
+			errs = append(errs, l.joinError())
+		}
+	}
+	return errs
+}
+
+// passesOn says whether the process that would be taken over from has a listener's address.
+func (c *check) passesOn(l *listener) bool {
+	at := l.resolved()
+	host, _, _ := net.SplitHostPort(l.address)
+	all, err := sockets.List(at.Port())
+	return err != nil || slices.ContainsFunc(all, func(s sockets.Socket) bool {
+		isFrom := func(p holder.Process) bool { return p.PID == c.from.pid }
+		return canPassOn(s, at, host == "") && slices.ContainsFunc(s.Processes, isFrom)
+	})
+}
+
+// holders returns the sockets that keep serve from an address.
+func (c *check) holders(at netip.AddrPort, dual bool) ([]shard.Holder, error) {
+	all, err := sockets.List(at.Port())
+	if err != nil && all == nil {
+		return nil, err
+	}
+	listener := checkup.Listener{Address: at, Dual: dual}
+	var holders []shard.Holder
+	for _, s := range all {
+		if !listener.Holds(s.Local, s.V6Only) || c.yields(s.Processes, canPassOn(s, at, dual)) {
+			continue
+		}
+		h := shard.Holder{Address: s.Local, UID: int(s.UID)}
+		if len(s.Processes) > 0 {
+			h.PID, h.Command = s.Processes[0].PID, s.Processes[0].Command
+		}
+		if !slices.Contains(holders, h) {
+			holders = append(holders, h)
+		}
+	}
+	return holders, nil
+}
+
+// canPassOn says whether a socket can be taken over as one of an address.
+func canPassOn(s sockets.Socket, at netip.AddrPort, dual bool) bool {
+	return s.Local.Addr().Unmap() == at.Addr() && (!at.Addr().Is6() || s.V6Only != dual)
+}
+
+// yields says whether a socket is none that keeps serve out: it would be handed over, or is that
+// of a process beside which this is looked at.
+func (c *check) yields(processes []holder.Process, same bool) bool {
+	for _, p := range processes {
+		if c.beside != nil && c.beside(p.PID) || same && c.from != nil && c.from.pid == p.PID {
+			return true
+		}
+	}
+	return same && c.from != nil && c.from.pid == 0 && len(processes) == 0
+}
+
+func (c *check) outputs() (errs []error) {
+	for _, l := range c.config.listeners {
+		shards := 1
+		if engine, err := l.engine().Complete(); err == nil && strings.Contains(l.output, output.PerShard) {
+			shards = engine.Shards
+		}
+		for i := range shards {
+			if err := output.Probe(l.output, i); err != nil {
+				errs = append(errs, l.misfit("output", err))
+			}
+		}
+	}
+	return errs
+}
+
+// streams looks at the TCP ports of listeners of DNS. That an address is this host's, the UDP
+// port's check says.
+func (c *check) streams() (errs []error) {
+	for _, l := range c.config.listeners {
+		if l.protocol != "dns" {
+			continue
+		}
+		at := l.resolved()
+		host, _, _ := net.SplitHostPort(l.address)
+		tcp, network := net.TCPAddrFromAddrPort(at), "tcp6" // as listenTCP
+		switch {
+		case host == "":
+			tcp.IP, network = nil, "tcp"
+		case at.Addr().Is4():
+			network = "tcp4"
+		}
+		if at.Port() != 0 && c.listens(at, host == "", l.join) {
+			errs = append(errs, l.streamError(portTaken(network, tcp)))
+		}
+	}
+	return errs
+}
+
+func (c *check) web() []error {
+	if c.config.http == "" {
+		return nil
+	}
+	at, err := net.ResolveTCPAddr("tcp", c.config.http)
+	if err != nil {
+		return []error{webError(&net.OpError{Op: "listen", Net: "tcp", Err: err})}
+	}
+	address := at.AddrPort()
+	dual := !address.Addr().IsValid() || address.Addr().IsUnspecified()
+	if dual {
+		address = netip.AddrPortFrom(netip.IPv6Unspecified(), address.Port())
+	}
+	address = netip.AddrPortFrom(address.Addr().Unmap(), address.Port())
+	err = checkup.New().MayBind(address)
+	if dual && errors.Is(err, unix.EAFNOSUPPORT) {
+		err = checkup.New().MayBind(netip.AddrPortFrom(netip.IPv4Unspecified(), address.Port()))
+	}
+	switch {
+	case err != nil:
+		return []error{webError(&net.OpError{Op: "listen", Net: "tcp", Addr: at, Err: err})}
+	case address.Port() != 0 && !c.config.mayGoWithoutWeb() && c.listens(address, dual, false):
+		return []error{webError(portTaken("tcp", at))}
+	}
+	return nil
+}
+
+// portTaken is what net.Listen says of an address that somebody has.
+func portTaken(network string, at net.Addr) error {
+	return &net.OpError{Op: "listen", Net: network, Addr: at, Err: os.NewSyscallError("bind", unix.EADDRINUSE)}
+}
+
+const listening = 10 // TCP_LISTEN (include/net/tcp_states.h)
+
+// listens says whether somebody listens at a TCP address who keeps serve out. shared says that
+// this user's processes may have it too (SO_REUSEPORT). Wildcards of IPv6 count as dual stack,
+// since /proc does not tell.
+func (c *check) listens(at netip.AddrPort, dual, shared bool) bool {
+	fs, err := procfs.NewDefaultFS()
+	if err != nil {
+		return false // serve says it
+	}
+	listener := checkup.Listener{Address: at, Dual: dual}
+	var inodes []uint64
+	for _, read := range []func() (procfs.NetTCP, error){fs.NetTCP, fs.NetTCP6} {
+		lines, _ := read() // /proc/net/tcp6 is missing on hosts without IPv6
+		for _, line := range lines {
+			local, _ := netip.AddrFromSlice(line.LocalAddr)
+			holds := listener.Holds(netip.AddrPortFrom(local, uint16(line.LocalPort)), false)
+			if line.St == listening && holds && !(shared && int(line.UID) == os.Geteuid()) {
+				inodes = append(inodes, line.Inode)
+			}
+		}
+	}
+	processes, _ := holder.Of(inodes)
+	return slices.ContainsFunc(inodes, func(inode uint64) bool { return !c.yields(processes[inode], true) })
+}
+
+// leastFiles is what serve has open with one listener beside its shards' sockets: standard ones,
+// epoll, an eventfd and the signals' end (Go 1.26).
+const leastFiles = 6
+
+// files compares what serve opens at the least with RLIMIT_NOFILE. The hard limit counts: the Go
+// runtime raises the soft one to it (package os, Go 1.19).
+func (c *check) files() []error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return nil // serve says it
+	}
+	if need := c.config.leastFiles(); uint64(need) > limit.Max {
+		return []error{c.config.filesError(fmt.Errorf("%s and their outputs need %d files at the least, and this process may open %d",
+			figure.Plural(c.config.shards(), "shard"), need, limit.Max))}
+	}
+	return nil
+}
+
+func (c *config) leastFiles() (n int) {
+	n = leastFiles + c.shards()
+	for _, l := range c.listeners {
+		if strings.Contains(l.output, output.PerShard) {
+			n += len(l.pins())
+		}
+	}
+	return n
+}
+
+func (c *config) shards() (n int) {
+	for _, l := range c.listeners {
+		n += len(l.pins())
+	}
+	return n
+}
+
+// filesError adds what to do to an error that is for want of descriptors: a takeover holds the
+// other process's sockets too, and each request to the HTTP server has one.
+func (c *config) filesError(err error) error {
+	enough := 2*c.leastFiles() + maxWebClients
+	return hinted{err, fmt.Sprintf("ulimit -n %d, or LimitNOFILE=%d in the unit", enough, enough)}
+}
+
+// checkStart is serve --check.
+func (f *flags) checkStart(w io.Writer) error {
+	c, err := f.config()
+	if err != nil {
+		return err
+	}
+	look := &check{config: c}
+	if err := look.run(); err != nil {
+		return err
+	}
+	would := "start"
+	if look.from != nil {
+		would = "take over from " + look.from.name
+		if c.standby {
+			would = "stand by for " + look.from.name
+		}
+	}
+	fmt.Fprintf(w, "ok: %s: serve would %s, with %s of %s\n", cmp.Or(f.file, "flags"), would,
+		figure.Plural(c.shards(), "shard"), figure.Plural(len(c.listeners), "listener"))
+	return nil
+}

@@ -1,0 +1,217 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// output runs the program to its end.
+func outputOf(t *testing.T, dir string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out, said strings.Builder
+	cmd := exec.Command(path, args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &said
+	ordinary(cmd)
+	if err := cmd.Run(); err != nil && !errors.As(err, new(*exec.ExitError)) {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), said.String()
+}
+
+// complaints are the errors of a standard error, in alphabetical order: serve logs there too.
+func complaints(stderr string) (errs []string) {
+	for line := range strings.Lines(stderr) {
+		if text, ok := strings.CutPrefix(line, "udpshard: error: "); ok {
+			errs = append(errs, strings.TrimSuffix(text, "\n"))
+		}
+	}
+	slices.Sort(errs)
+	return errs
+}
+
+// inventory is what a folder holds: names, sizes, and times of change.
+func inventory(t *testing.T, dir string) (list []string) {
+	t.Helper()
+	err := filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {
+		if err == nil {
+			list = append(list, fmt.Sprint(path, info.Mode(), info.Size(), info.ModTime()))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// heldPort returns an address that another program of the same user has, and its pid: doctor
+// knows an instance by the name of its executable.
+func heldPort(t *testing.T) (address string, pid int) {
+	t.Helper()
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := filepath.Join(publicDir(t), "other")
+	if err := os.WriteFile(other, image, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	address = freePort(t)
+	p := launch(t, func(cmd *exec.Cmd) {
+		cmd.Path = other
+		ordinary(cmd)
+	}, "serve", "--http", "", "--listen", address, "--shards", "1", "--output", "discard", "--log-format", "json")
+	p.wantSaid(`"message":"listening"`)
+	return address, p.cmd.Process.Pid
+}
+
+// badSetups returns what serve can't start with, in a folder that it makes ready: files, with what
+// has to be told of each.
+func badSetups(t *testing.T, dir string) map[string][]string {
+	t.Helper()
+	write(t, dir, "bad.zone", "example. 3600 SOA ns1.other. host.other. 1 7200 3600 86400 300\nexample. 3600 A 192.0.2.256\n")
+	for _, name := range []string{"folder", "closed"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, dir, "readonly", "")
+	if err := errors.Join(os.Chmod(filepath.Join(dir, "closed"), 0o555), os.Chmod(filepath.Join(dir, "readonly"), 0o444), os.Chmod(filepath.Join(dir, "bad.zone"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	held, holder := heldPort(t)
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { tcp.Close() })
+	free := freePort(t)
+	one := func(rest string) string {
+		return "http:\nlisteners:\n  - {address: '" + free + "', shards: 1, output: discard, " + rest + "}\n"
+	}
+	return map[string][]string{
+		one("batch: 2000"):                    {"listeners[0].batch: 2000 is not in"},
+		one("bach: 3"):                        {"listeners[0].bach: unknown key"},
+		one("protocol: dns, zone: none.zone"): {"listeners[0].zone: open none.zone: no such file"},
+		one("protocol: dns, zone: [none.zone, bad.zone, folder]"):                                                         {"open none.zone: no such file", "bad.zone:2:", "folder"},
+		"http:\nlisteners: [{address: '" + free + "', shards: 2, output: 'file:none/x-{shard}'}]\n":                       {"set-up.yaml:2:61: listeners[0].output: output file:none/x-{shard}: no such file"},
+		"http:\nlisteners: [{address: '" + free + "', output: 'file:folder'}]\n":                                          {"file:folder: is a directory"},
+		"http:\nlisteners: [{address: '" + free + "', output: 'file:closed/x'}]\n":                                        {"file:closed/x: permission denied"},
+		"http:\nlisteners: [{address: '" + free + "', output: 'file:readonly'}]\n":                                        {"file:readonly: permission denied"},
+		"http:\nlisteners: [{address: '" + free + "', output: 'file:readonly/x'}]\n":                                      {"file:readonly/x: not a directory"},
+		"http:\nlisteners: [{address: 'nowhere.invalid:5514', output: discard}]\n":                                        {":2:23: listeners[0].address: \"nowhere.invalid:5514\": "},
+		"http:\nlisteners: [{address: '192.0.2.77:5514', output: discard}]\n":                                             {"192.0.2.77:5514"},
+		"http:\nlisteners: [{address: '127.0.0.1:1', output: discard}]\n":                                                 {"port 1|127.0.0.1:1: bind: permission denied"},
+		fmt.Sprintf("http:\nlisteners: [{address: '%s', output: discard}]\n", held):                                       {fmt.Sprintf("pid %d", holder)},
+		fmt.Sprintf("http: '%s'\nlisteners: [{address: '%s', output: discard}]\n", tcp.Addr(), free):                      {fmt.Sprintf("http: listen tcp %s: bind: address already in use", tcp.Addr())},
+		fmt.Sprintf("http: 192.0.2.77:9514\nlisteners: [{address: '%s', output: discard}]\n", free):                       {"http: listen tcp 192.0.2.77:9514: bind: cannot assign"},
+		fmt.Sprintf("http:\nlisteners: [{address: '%s', protocol: dns, output: discard}]\n", tcp.Addr()):                  {"answers that do not fit into a datagram need TCP"},
+		fmt.Sprintf("http:\ntakeover: none/takeover.sock\nlisteners: [{address: '%s', output: discard}]\n", free):         {"takeover: open "},
+		fmt.Sprintf("http:\ntakeover: closed/takeover.sock\nlisteners: [{address: '%s', output: discard}]\n", free):       {"permission denied"},
+		fmt.Sprintf("http:\ntakeover: '@none'\nlisteners: [{address: '%s', output: discard}]\n", free):                    {":2:11: takeover: \"@none\" is an abstract name"},
+		fmt.Sprintf("http:\ntakeover: folder\nlisteners: [{address: '%s', output: discard}]\n", free):                     {":2:11: takeover: ", "folder is no socket"},
+		fmt.Sprintf("http:\nstandby: true\nlisteners: [{address: '%s', output: discard}]\n", free):                        {":2:10: standby: there is no takeover path"},
+		fmt.Sprintf("http:\nlisteners: [{address: '%s', output: 'file:none/x', protocol: dns, zone: none.zone}]\n", held): {"file:none/x: no such file", "open none.zone: no such file", fmt.Sprintf("pid %d", holder)},
+	}
+}
+
+// serve, serve --check and doctor agree on what serve can't start with, and --check and doctor
+// take nothing meanwhile.
+func TestCheckAgreesWithServe(t *testing.T) {
+	dir := publicDir(t)
+	for text, wants := range badSetups(t, dir) {
+		name := strings.TrimSpace(strings.ReplaceAll(text, "\n", " "))
+		write(t, dir, "set-up.yaml", text)
+		if err := os.Chmod(filepath.Join(dir, "set-up.yaml"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		before := inventory(t, dir)
+		checkCode, checkOut, checkErr := outputOf(t, dir, "serve", "--check", "--config", "set-up.yaml")
+		doctorCode, found, _ := outputOf(t, dir, "doctor", "--interval", "0", "--config", "set-up.yaml")
+		if after := inventory(t, dir); !slices.Equal(before, after) {
+			t.Errorf("%s: a check has changed\n%q to\n%q", name, before, after)
+		}
+		serveCode, _, serveErr := outputOf(t, dir, "serve", "--config", "set-up.yaml")
+		if checkCode != serveCode || checkCode == 0 || checkOut != "" {
+			t.Errorf("%s: exit code %d of --check, %d of serve; standard output %q", name, checkCode, serveCode, checkOut)
+		}
+		checked, served := complaints(checkErr), complaints(serveErr)
+		if !slices.Equal(checked, served) && !strings.Contains(name, "closed/takeover.sock") { // of a name that is made up
+			t.Errorf("%s: --check says\n%q, and serve\n%q", name, checked, served)
+		}
+		fails := 0
+		for line := range strings.Lines(found) {
+			if strings.HasPrefix(line, "fail ") {
+				fails++
+			}
+		}
+		if doctorCode != exitFailed || fails < len(checked) {
+			t.Errorf("%s: doctor has exit code %d and %d findings that fail, want %d:\n%s", name, doctorCode, fails, len(checked), found)
+		}
+		for _, want := range wants {
+			told := func(text string) bool {
+				return slices.ContainsFunc(strings.Split(want, "|"), func(w string) bool { return strings.Contains(text, w) })
+			}
+			if !told(strings.Join(checked, "\n")) || !told(found) {
+				t.Errorf("%s: %q is not told by both\n%q and\n%s", name, want, checked, found)
+			}
+		}
+	}
+}
+
+// Beside an instance --check says that serve would take over from it, and changes nothing of it;
+// without its takeover path, that it has the port.
+func TestCheckBesideAnInstance(t *testing.T) {
+	dir := publicDir(t)
+	address, web := freePort(t), freePort(t)
+	records, socket := filepath.Join(dir, "records.json"), filepath.Join(dir, "takeover.sock")
+	args := []string{"serve", "--http", web, "--listen", address, "--shards", "2", "--output", "file:" + records, "--takeover", socket}
+	p := launch(t, ordinary, append(slices.Clone(args), "--log-format", "json")...)
+	p.http = web
+	eventually(t, "it is ready", func() bool { status, err := statusAt(web); return err == nil && status.Role == "active" })
+	p.wantSaid(`"message":"listening"`)
+	newSenders(t, address, 4).send(100, 0)
+	eventually(t, "all is written", func() bool { return p.total().Delivered == 100 })
+	before, said := inventory(t, dir), p.logs.String()
+
+	for _, standby := range []bool{false, true} {
+		more, want := args, fmt.Sprintf("would take over from pid %d, with 2 shards of 1 listener\n", p.cmd.Process.Pid)
+		if standby {
+			more, want = append(slices.Clone(args), "--standby"), fmt.Sprintf("would stand by for pid %d,", p.cmd.Process.Pid)
+		}
+		code, out, stderr := outputOf(t, dir, append(slices.Clone(more), "--check")...)
+		if code != 0 || !strings.HasPrefix(out, "ok: ") || !strings.Contains(out, want) || stderr != "" || strings.Count(out, "\n") != 1 {
+			t.Errorf("exit code %d, standard output %q, standard error %q, want %q", code, out, stderr, want)
+		}
+	}
+	code, _, stderr := outputOf(t, dir, "serve", "--check", "--http", web, "--listen", address, "--output", "discard")
+	if code != exitFailed || !strings.Contains(stderr, fmt.Sprintf("held by pid %d (udpshard)", p.cmd.Process.Pid)) || !strings.Contains(stderr, "http: ") {
+		t.Errorf("without the takeover path: exit code %d: %s", code, stderr)
+	}
+	if code, out, stderr := outputOf(t, dir, "serve", "--check", "--http", "", "--listen", address, "--output", "discard", "--join"); code != 0 {
+		t.Errorf("with --join: exit code %d: %s%s", code, out, stderr)
+	}
+	newSenders(t, address, 4).send(100, 0)
+	eventually(t, "all is written", func() bool { return p.total().Delivered == 200 })
+	if held, err := socketsOf(p.cmd.Process.Pid, "udp"); err != nil || len(held) != 2 {
+		t.Errorf("it has the sockets %q (%v)", held, err)
+	}
+	if after := inventory(t, dir); len(after) != len(before) || p.logs.String() != said {
+		t.Errorf("it changed\n%q to\n%q, and logged %s", before, after, strings.TrimPrefix(p.logs.String(), said))
+	}
+}

@@ -1,0 +1,21 @@
+package takeover
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Probe returns what would keep Listen from a path at which nobody listens, and changes nothing
+// there. Any goroutine may call it.
+func Probe(path string) error {
+	p, err := openPlace(path)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	if err := unix.Faccessat(p.fd(), ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
+		return hinted{&os.PathError{Op: "make a socket in", Path: p.folder.Name(), Err: err}, "run as the user whose folder that is, or take another path"}
+	}
+	return p.vacant(false)
+}
