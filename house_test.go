@@ -22,7 +22,7 @@ const module = "github.com/udpshard/udpshard/"
 // mayImport says which packages of the module each may import. A package
 // that is not here fails the test: decide where it stands.
 var mayImport = map[string][]string{
-	"cmd/udpshard":             {"output", "shard", "shard/steer", "shard/takeover", "metrics", "packet", "packet/dns", "packet/syslog", "internal/dnstcp", "internal/load", "internal/sockets", "internal/holder", "internal/checkup", "internal/figure", "internal/systemd"},
+	"cmd/udpshard":             {"output", "shard", "shard/steer", "shard/takeover", "metrics", "packet", "packet/dns", "packet/syslog", "internal/connlimit", "internal/dnstcp", "internal/load", "internal/sockets", "internal/holder", "internal/checkup", "internal/figure", "internal/systemd"},
 	"output":                   {"metrics"},
 	"shard":                    {"shard/steer", "packet", "metrics", "internal/sys", "internal/holder", "internal/rate"},
 	"shard/steer":              {},
@@ -34,7 +34,8 @@ var mayImport = map[string][]string{
 	"packet/record":            {},
 	"internal/load":            {"metrics"},
 	"internal/checkup":         {"internal/figure", "internal/probe", "internal/sockets", "internal/sys"},
-	"internal/dnstcp":          {},
+	"internal/connlimit":       {},
+	"internal/dnstcp":          {"internal/connlimit"},
 	"internal/rate":            {},
 	"internal/figure":          {},
 	"internal/holder":          {},

@@ -46,7 +46,10 @@ func (l *Ledger) Handler(build map[string]string, more ...prometheus.Collector) 
 		text(w, http.StatusOK, "ready\n")
 	})
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, index) })
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Content-Type-Options", "nosniff") // senders choose texts in some answers
+		mux.ServeHTTP(w, r)
+	})
 }
 
 func text(w http.ResponseWriter, code int, body string) {

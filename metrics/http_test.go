@@ -209,3 +209,17 @@ func TestOnlyReading(t *testing.T) {
 		}
 	}
 }
+
+// Senders choose texts in some answers: no browser takes one for a script or a page.
+func TestNoAnswerIsSniffed(t *testing.T) {
+	handler := ledgerAt("x").Handler(nil)
+	for _, path := range []string{"/", "/metrics", "/api/v1/status", "/healthz", "/readyz", "/none", "//readyz"} {
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodOptions} {
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, httptest.NewRequest(method, path, nil))
+			if got := w.Header().Values("X-Content-Type-Options"); len(got) != 1 || got[0] != "nosniff" {
+				t.Errorf("%s %s: %d with X-Content-Type-Options %q", method, path, w.Code, got)
+			}
+		}
+	}
+}

@@ -11,7 +11,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"golang.org/x/net/netutil"
+
+	"github.com/udpshard/udpshard/internal/connlimit"
 )
 
 // web is the HTTP server; nil where it is off. Its goroutines run on other
@@ -19,8 +20,8 @@ import (
 // affair. The bounds keep it from becoming the process's.
 type web struct {
 	socket   net.Listener
-	shared   bool         // another process serves it now
-	listener net.Listener // the socket, with a bound on its clients
+	shared   bool                // another process serves it now
+	listener *connlimit.Listener // the socket, with a bound on its clients
 	server   *http.Server
 	logger   zerolog.Logger
 	begin    sync.Once
@@ -29,7 +30,9 @@ type web struct {
 }
 
 // maxWebClients is many times what scrapers and probes need, and far below
-// the usual limit of 1024 descriptors.
+// the usual limit of 1024 descriptors. Where there are more, the connection
+// that has waited for longest without a request makes room, so that a new
+// request is answered however many connections others keep open.
 const maxWebClients = 128
 
 // listenWeb opens the HTTP address, unless it was handed over.
@@ -45,18 +48,27 @@ func listenWeb(c *config, handler http.Handler, logger zerolog.Logger, listener 
 		}
 	}
 	logger = logger.With().Str("from", "http").Logger()
+	if at, ok := listener.Addr().(*net.TCPAddr); ok && !at.IP.IsLoopback() {
+		logger.Warn().Stringer("address", at).
+			Str("remedy", "give --http "+defaultHTTP+", or let a firewall keep others from the port").
+			Msg("other hosts can reach HTTP, which asks for no password: status and metrics are open to them")
+	}
+	limited := connlimit.NewListener(listener, connlimit.Policy{Most: maxWebClients, EvictBusy: true})
 	w := &web{
 		logger:   logger,
 		shared:   shared,
 		socket:   listener,
-		listener: netutil.LimitListener(listener, maxWebClients),
+		listener: limited,
 		server: &http.Server{
 			ReadHeaderTimeout: 5 * time.Second,
 			ReadTimeout:       10 * time.Second,
 			WriteTimeout:      30 * time.Second,
-			IdleTimeout:       5 * time.Second, // scrapers come less often, and idle ones keep probes out
+			IdleTimeout:       5 * time.Second, // scrapers come less often
+			ConnState:         limited.ConnState,
 			ErrorLog:          stdlog.New(logger, "", 0),
 			MaxHeaderBytes:    16 << 10,
+
+			DisableGeneralOptionsHandler: true, // all is answered by handler
 		},
 	}
 	w.server.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {

@@ -5,7 +5,7 @@
 // and of one, how long one may be idle or take for a message, and how many
 // questions wait: one, for the next is read when the answer to the one before is
 // written (a client that sends more finds that TCP makes it wait). Who has most
-// connections is the first to make room for others (room.go).
+// connections is the first to make room for others (package connlimit).
 package dnstcp
 
 import (
@@ -17,6 +17,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/udpshard/udpshard/internal/connlimit"
 )
 
 const (
@@ -30,6 +32,10 @@ const (
 	// mostServed is how many are served, with those that had to make room while
 	// their answer was awaited: what gives it may wait for others.
 	mostServed = 2 * MostConnections
+	// freshFor is for how long one that has not asked yet makes no room for those of
+	// clients who have no fewer: its question follows a round trip later at the
+	// latest, unless it is lost and sent again (after 1 s, RFC 6298 2.1).
+	freshFor = 1500 * time.Millisecond
 	// IdleTimeout is how long a connection may wait for a question, to be
 	// read whole. RFC 7766 6.2.3 leaves it to the server, "of the order of a
 	// few seconds".
@@ -61,13 +67,12 @@ type Server struct {
 	// call the server.
 	Count func(Outcome)
 
-	mu      sync.Mutex
-	closed  bool
-	socket  net.Listener
-	conns   map[*connection]struct{}
-	clients map[netip.Addr]int // how many of conns each has; see clientOf
-	served  int                // of conns, and of those that made room and have not ended
-	all     sync.WaitGroup
+	mu     sync.Mutex
+	closed bool
+	socket net.Listener
+	conns  *connlimit.Table
+	served int // of conns, and of those that made room and have not ended
+	all    sync.WaitGroup
 }
 
 // Outcome is what becomes of a connection.
@@ -90,7 +95,11 @@ func (s *Server) count(o Outcome) {
 func (s *Server) Open() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.conns)
+	if s.conns == nil {
+		return 0
+	}
+	all, _ := s.conns.Len(connlimit.Idle)
+	return all
 }
 
 // Serve accepts and serves until Close, and returns nil then. It owns the
@@ -101,7 +110,8 @@ func (s *Server) Serve(socket net.Listener) error {
 		s.mu.Unlock()
 		return socket.Close()
 	}
-	s.socket, s.conns, s.clients = socket, make(map[*connection]struct{}), make(map[netip.Addr]int)
+	s.socket = socket
+	s.conns = connlimit.NewTable(connlimit.Policy{Most: MostConnections, MostOfOne: MostOfOne, FreshFor: freshFor})
 	s.mu.Unlock()
 	for {
 		conn, err := socket.Accept()
@@ -128,21 +138,28 @@ func (s *Server) take(socket net.Conn) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := &connection{Conn: socket, client: clientOf(client.Addr()), since: time.Now()}
-	if s.closed || s.served == mostServed || !s.makeRoom(c) {
+	if s.closed || s.served == mostServed {
 		s.count(Refused)
 		socket.Close()
 		return
 	}
+	c, evicted, ok := s.conns.Add(socket, client.Addr(), time.Now())
+	if !ok {
+		s.count(Refused)
+		socket.Close()
+		return
+	}
+	if evicted != nil {
+		s.count(Evicted)
+		evicted.Close()
+	}
 	s.count(Accepted)
-	s.conns[c] = struct{}{}
-	s.clients[c.client]++
 	s.served++
 	s.all.Go(func() {
 		s.serve(c, s.Begin(client))
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.remove(c)
+		s.conns.Remove(c)
 		s.served--
 		c.Close()
 	})
@@ -159,7 +176,7 @@ func addrOf(conn net.Conn) (netip.AddrPort, bool) {
 
 // serve answers until the client leaves, is silent for too long, or breaks the
 // form.
-func (s *Server) serve(conn *connection, talk Conversation) {
+func (s *Server) serve(conn *connlimit.Conn, talk Conversation) {
 	question, answer := make([]byte, 512), make([]byte, 0, 2048) // few are longer, and then they grow
 	var length [2]byte
 	for {
@@ -178,11 +195,11 @@ func (s *Server) serve(conn *connection, talk Conversation) {
 		if _, err := io.ReadFull(conn, question); err != nil {
 			return
 		}
-		s.note(conn, busy, time.Now())
+		s.note(conn, connlimit.Busy, time.Now())
 		reply := talk(answer[:0], question)
 		said := time.Now()
 		if len(reply) == 0 {
-			s.note(conn, idle, said)
+			s.note(conn, connlimit.Idle, said)
 			continue
 		}
 		if conn.SetWriteDeadline(said.Add(writeTimeout)) != nil {
@@ -193,9 +210,16 @@ func (s *Server) serve(conn *connection, talk Conversation) {
 		if _, err := both.WriteTo(conn.Conn); err != nil {
 			return
 		}
-		s.note(conn, idle, said)
+		s.note(conn, connlimit.Idle, said)
 		answer = reply
 	}
+}
+
+// note notes a connection's state, and since when it is so.
+func (s *Server) note(c *connlimit.Conn, is connlimit.State, since time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conns.Note(c, is, since)
 }
 
 // finish ends a connection whose answers are written, so that they arrive.
@@ -213,8 +237,8 @@ func (s *Server) Close() {
 	if s.socket != nil {
 		s.socket.Close()
 	}
-	for conn := range s.conns {
-		conn.Close()
+	if s.conns != nil {
+		s.conns.CloseAll()
 	}
 	s.mu.Unlock()
 	s.all.Wait()

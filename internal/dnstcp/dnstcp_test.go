@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/udpshard/udpshard/internal/connlimit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -186,13 +188,7 @@ func allIdle(t *testing.T, s *Server) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Microsecond) {
 		s.mu.Lock()
-		waiting := 0
-		for c := range s.conns {
-			if c.state == idle {
-				waiting++
-			}
-		}
-		all := len(s.conns)
+		all, waiting := s.conns.Len(connlimit.Idle)
 		s.mu.Unlock()
 		if waiting == all {
 			return
@@ -420,24 +416,6 @@ func TestAnswersThatDoNotCome(t *testing.T) {
 	}
 	if n := is[Refused].Load(); n != 10 {
 		t.Errorf("%d were refused", n)
-	}
-}
-
-// A client is an IPv4 address, or what one network has of IPv6.
-func TestClients(t *testing.T) {
-	for _, test := range []struct {
-		a, b string
-		same bool
-	}{
-		{"192.0.2.1", "192.0.2.1", true},
-		{"192.0.2.1", "192.0.2.2", false},
-		{"2001:db8::1", "2001:db8::ffff:0:0:1", true},
-		{"2001:db8::1", "2001:db8:0:1::1", false},
-		{"fe80::1%lo", "fe80::2", true},
-	} {
-		if same := clientOf(netip.MustParseAddr(test.a)) == clientOf(netip.MustParseAddr(test.b)); same != test.same {
-			t.Errorf("%s and %s: one client is %t", test.a, test.b, same)
-		}
 	}
 }
 

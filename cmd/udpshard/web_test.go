@@ -1,0 +1,71 @@
+package main
+
+import (
+	"io"
+	"net"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// idleClients opens n connections to an HTTP address, which send a text and then nothing.
+func idleClients(t *testing.T, address string, n int, text string) {
+	t.Helper()
+	for range n {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		if _, err := io.WriteString(conn, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A process that keeps connections open keeps neither probes nor scrapers out.
+func TestProbesAreAnsweredBesideIdleConnections(t *testing.T) {
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"idle":            "",
+		"slow headers":    "GET /readyz HTTP/1.1\r\nHost: local",
+		"answered before": "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := serving(t, nil, "--listen", "127.0.0.1:0", "--protocol", "discard")
+			for range 10 {
+				idleClients(t, p.http, 300, text)
+				if out, err := exec.Command(path, "health", "--http", p.http).CombinedOutput(); err != nil {
+					t.Errorf("health: %v: %s", err, out)
+				}
+			}
+			if body, code := p.get("/metrics"); code != 200 || !strings.Contains(body, "udpshard_build_info") {
+				t.Errorf("/metrics: %d, %.100q", code, body)
+			}
+		})
+	}
+}
+
+// Where other hosts can reach HTTP, the log says so.
+func TestHTTPThatOthersCanReachIsToldOf(t *testing.T) {
+	const told = "other hosts can reach HTTP"
+	p := serving(t, nil, "--listen", "127.0.0.1:0", "--protocol", "discard")
+	if p.says(told) {
+		t.Error("a loopback address is warned of")
+	}
+	_, port, err := net.SplitHostPort(freePort(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, address := range []string{":" + port, "0.0.0.0:" + port} {
+		p := launch(t, nil, "serve", "--listen", "127.0.0.1:0", "--protocol", "discard", "--log-format", "json", "--http", address)
+		eventually(t, "it says so", func() bool { return p.says(told) })
+		p.wantSaid(`"level":"warn"`, `"remedy":"give --http 127.0.0.1:9514, `, ":"+port+`"`)
+		if code := p.terminate(); code != exitDone {
+			t.Errorf("exit code %d", code)
+		}
+	}
+}

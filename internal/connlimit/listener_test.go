@@ -1,0 +1,162 @@
+package connlimit
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const most = 8
+
+// serving answers HTTP requests with many bytes each, and returns the address.
+func serving(t *testing.T) (address string, l *Listener) {
+	t.Helper()
+	socket, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l = NewListener(socket, Policy{Most: most, EvictBusy: true})
+	server := &http.Server{ConnState: l.ConnState, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/large" {
+			for range 1 << 10 {
+				if _, err := w.Write(make([]byte, 64<<10)); err != nil {
+					return
+				}
+			}
+		}
+		io.WriteString(w, "answer")
+	})}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(l) }()
+	t.Cleanup(func() {
+		server.Close()
+		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
+	})
+	return socket.Addr().String(), l
+}
+
+func connect(t *testing.T, to, send string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(30 * time.Second))
+	if _, err := io.WriteString(conn, send); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+const request = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+// answered reads one answer.
+func answered(conn net.Conn) error {
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if body, err := io.ReadAll(response.Body); err != nil || string(body) != "answer" {
+		return fmt.Errorf("%q, %v", body, err)
+	}
+	return nil
+}
+
+// However connections are kept open, and however many, a new request is answered.
+func TestANewRequestIsAnswered(t *testing.T) {
+	for name, send := range map[string]string{
+		"that say nothing":            "",
+		"that send a header slowly":   "GET / HTTP/1.1\r\nHost: local",
+		"that have been answered":     request,
+		"that send a body slowly":     "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nx",
+		"that don't read the answers": "GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			to, l := serving(t)
+			for range 3 * most {
+				connect(t, to, send)
+			}
+			for range 10 {
+				if err := answered(connect(t, to, request)); err != nil {
+					t.Error(err)
+				}
+			}
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			if all, _ := l.table.Len(Idle); all > most {
+				t.Errorf("%d connections", all)
+			}
+		})
+	}
+}
+
+// A request under way is finished while others wait for theirs.
+func TestARequestUnderWayIsFinished(t *testing.T) {
+	to, l := serving(t)
+	slow := connect(t, to, "GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Microsecond) {
+		l.mu.Lock()
+		_, busy := l.table.Len(Busy)
+		l.mu.Unlock()
+		if busy == 1 {
+			break
+		} else if time.Now().After(deadline) {
+			t.Fatal("the request has not begun")
+		}
+	}
+	for range 3 * most {
+		connect(t, to, "")
+	}
+	if err := answered(connect(t, to, request)); err != nil { // all of them are accepted by now
+		t.Error(err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(slow), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if n, err := io.Copy(io.Discard, response.Body); err != nil || n != 64<<20+int64(len("answer")) {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+}
+
+// A connection that is closed leaves its place.
+func TestClosedConnectionsLeave(t *testing.T) {
+	to, l := serving(t)
+	for range 3 * most {
+		conn := connect(t, to, request)
+		if err := answered(conn); err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+	}
+	kept := connect(t, to, "")
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Microsecond) {
+		l.mu.Lock()
+		all, _ := l.table.Len(Idle)
+		l.mu.Unlock()
+		if all == 1 {
+			break
+		} else if time.Now().After(deadline) {
+			t.Fatalf("%d connections are in the table, want 1", all)
+		}
+	}
+	kept.SetDeadline(time.Now().Add(20 * time.Millisecond))
+	if _, err := kept.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the connection that is left: %v", err)
+	}
+}
