@@ -419,6 +419,9 @@ func TestConfigErrorsNameTheField(t *testing.T) {
 		"Changes":       {Changes: make([]atomic.Uint64, 1)},
 		"RateLimit":     {Policy: Policy{RateLimit: -1}},
 		"Address":       {Address: "nonsense"},
+
+		"RateLimitPrefix4": {Policy: Policy{RateLimitPrefix4: 33}},
+		"RateLimitPrefix6": {Policy: Policy{RateLimitPrefix6: -1}},
 	} {
 		var wrong *ConfigError
 		if err := c.Check(); !errors.As(err, &wrong) || wrong.Field != field {

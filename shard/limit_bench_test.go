@@ -12,7 +12,7 @@ func BenchmarkLimiter(b *testing.B) {
 		sources int
 	}{{"one source", 1}, {"4096 sources", 4096}, {"1048576 sources", 1 << 20}} {
 		b.Run(test.name, func(b *testing.B) {
-			l := newLimiter(1000)
+			l := newLimiter(rateLimits{1000, 32, 64})
 			addrs := make([]netip.Addr, test.sources)
 			for i := range addrs {
 				addrs[i] = netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
@@ -25,5 +25,15 @@ func BenchmarkLimiter(b *testing.B) {
 				now += 250
 			}
 		})
+	}
+}
+
+func BenchmarkLimiterIPv6(b *testing.B) {
+	l := newLimiter(rateLimits{1000, 32, 64})
+	source := netip.MustParseAddr("2001:db8::1")
+	now := time.Hour
+	for b.Loop() {
+		l.take(source, now)
+		now += 250
 	}
 }

@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"time"
@@ -17,10 +18,21 @@ type Policy struct {
 	// allows nobody.
 	Allow []netip.Prefix
 	// RateLimit is how many datagrams a second are taken of one source
-	// address, over all shards, after a burst of as many; 0 is any number.
+	// network, over all shards, after a burst of as many; 0 is any number.
 	// Those above are counted as rate limited.
 	RateLimit int
+	// RateLimitPrefix4 and RateLimitPrefix6 are the lengths of the prefixes whose
+	// addresses are one network to RateLimit, 1 to 32 and 1 to 128; 0 is 32 and 64.
+	// Every IPv6 host has the addresses of a /64 (RFC 8981), and can send from each.
+	// IPv4-mapped addresses are IPv4 addresses.
+	RateLimitPrefix4, RateLimitPrefix6 int
 }
+
+// The lengths that Policy has where they are 0.
+const (
+	defaultRateLimitPrefix4 = 32
+	defaultRateLimitPrefix6 = 64
+)
 
 // maxRate is one datagram a nanosecond, the limiter's unit.
 const maxRate = rate.MaxPerSecond
@@ -32,7 +44,7 @@ type gate struct {
 }
 
 // newGate compiles a policy. The rate limiter of the gate before goes on
-// where the limit is the same, so that a reload does not fill the buckets.
+// where its limits are the same, so that a reload does not fill the buckets.
 func newGate(p Policy, before *gate) (*gate, error) {
 	g := new(gate)
 	if p.Allow != nil {
@@ -45,14 +57,23 @@ func newGate(p Policy, before *gate) (*gate, error) {
 			return nil, &ConfigError{"Allow", err}
 		}
 	}
+	limits := rateLimits{
+		p.RateLimit,
+		cmp.Or(p.RateLimitPrefix4, defaultRateLimitPrefix4),
+		cmp.Or(p.RateLimitPrefix6, defaultRateLimitPrefix6),
+	}
 	switch {
+	case limits.prefix4 < 1 || limits.prefix4 > 32:
+		return nil, &ConfigError{"RateLimitPrefix4", fmt.Errorf("%d is not in 1 to 32", limits.prefix4)}
+	case limits.prefix6 < 1 || limits.prefix6 > 128:
+		return nil, &ConfigError{"RateLimitPrefix6", fmt.Errorf("%d is not in 1 to 128", limits.prefix6)}
 	case p.RateLimit < 0 || p.RateLimit > maxRate:
 		return nil, &ConfigError{"RateLimit", fmt.Errorf("%d is not in 0 (any) to %d", p.RateLimit, maxRate)}
 	case p.RateLimit == 0:
-	case before != nil && before.rate != nil && before.rate.perSecond == p.RateLimit:
+	case before != nil && before.rate != nil && before.rate.limits == limits:
 		g.rate = before.rate
 	default:
-		g.rate = newLimiter(p.RateLimit)
+		g.rate = newLimiter(limits)
 	}
 	return g, nil
 }

@@ -98,7 +98,7 @@ func TestOverlap(t *testing.T) {
 
 func TestLimiterRate(t *testing.T) {
 	for _, perSecond := range []int{1, 7, 1000, 300_000, maxRate} {
-		l := newLimiter(perSecond)
+		l := newLimiter(rateLimits{perSecond, 32, 64})
 		source := netip.MustParseAddr("2001:db8::1")
 		taken := 0
 		const steps = 3000
@@ -114,7 +114,7 @@ func TestLimiterRate(t *testing.T) {
 }
 
 func TestLimiterKeepsSourcesApart(t *testing.T) {
-	l := newLimiter(1)
+	l := newLimiter(rateLimits{1, 32, 64})
 	addr := netip.MustParseAddr("10.0.0.0")
 	for range 10_000 {
 		addr = addr.Next()
@@ -127,10 +127,78 @@ func TestLimiterKeepsSourcesApart(t *testing.T) {
 	}
 }
 
+// A sender has as many addresses as its network has: a policy counts them as one source.
+func TestRateLimitCountsNetworks(t *testing.T) {
+	const addresses, seconds = 1000, 3
+	for _, test := range []struct {
+		name   string
+		policy Policy
+		first  string
+		step   int // which byte of the address differs
+		want   int
+	}{
+		{"a /64 by default", Policy{RateLimit: 1}, "2001:db8::", 15, 1 + seconds},
+		{"link-local", Policy{RateLimit: 1}, "fe80::%lo", 15, 1 + seconds},
+		{"many /64s by default", Policy{RateLimit: 1}, "2001:db8::", 7, addresses},
+		{"a /48", Policy{RateLimit: 1, RateLimitPrefix6: 48}, "2001:db8::", 7, 1 + seconds},
+		{"a /64, where each address counts", Policy{RateLimit: 1, RateLimitPrefix6: 128}, "2001:db8::", 15, addresses},
+		{"IPv4 by default", Policy{RateLimit: 1}, "10.0.0.0", 3, addresses},
+		{"IPv4 by /20", Policy{RateLimit: 1, RateLimitPrefix4: 20}, "10.0.0.0", 3, 1 + seconds},
+		{"IPv4-mapped is IPv4", Policy{RateLimit: 1}, "::ffff:10.0.0.0", 15, addresses},
+		{"IPv4-mapped by /20", Policy{RateLimit: 1, RateLimitPrefix4: 20, RateLimitPrefix6: 128}, "::ffff:10.0.0.0", 15, 1 + seconds},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			gate, err := newGate(test.policy, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			passed := 0
+			for i := range addresses {
+				b := netip.MustParseAddr(test.first).AsSlice()
+				b[test.step-1], b[test.step] = byte(i>>8), byte(i)
+				source, _ := netip.AddrFromSlice(b)
+				now := time.Hour + time.Duration(i)*seconds*time.Second/(addresses-1)
+				if gate.judge(source.WithZone(netip.MustParseAddr(test.first).Zone()), now) == pass {
+					passed++
+				}
+			}
+			if passed != test.want {
+				t.Errorf("%d of %d addresses' datagrams pass in %d s at a limit of 1 a second, want %d", passed, addresses, seconds, test.want)
+			}
+		})
+	}
+}
+
+// A reload with the same limits does not fill the buckets, and one with other prefixes counts anew.
+func TestLimiterGoesOnWhereItsLimitsAreTheSame(t *testing.T) {
+	before, err := newGate(Policy{RateLimit: 5}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		policy Policy
+		same   bool
+	}{
+		{Policy{RateLimit: 5}, true},
+		{Policy{RateLimit: 5, RateLimitPrefix4: 32, RateLimitPrefix6: 64}, true},
+		{Policy{RateLimit: 6}, false},
+		{Policy{RateLimit: 5, RateLimitPrefix4: 24}, false},
+		{Policy{RateLimit: 5, RateLimitPrefix6: 56}, false},
+	} {
+		after, err := newGate(test.policy, before)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if same := after.rate == before.rate; same != test.same {
+			t.Errorf("%+v: the limiter goes on is %t", test.policy, same)
+		}
+	}
+}
+
 // However many sources there are, a new one always gets its share, and the
 // table does not grow.
 func TestLimiterIsBounded(t *testing.T) {
-	l := newLimiter(1)
+	l := newLimiter(rateLimits{1, 32, 128})
 	addr := netip.MustParseAddr("2001:db8::")
 	for range 4 * rate.Places {
 		addr = addr.Next()

@@ -71,6 +71,8 @@ func TestSettingsAreTheContracts(t *testing.T) {
 		{"steer", "steer", "auto"},
 		{"allow", "allow", ""},
 		{"rate-limit", "rate_limit", ""},
+		{"rate-limit-prefix-ipv4", "rate_limit_prefix.ipv4", "32"},
+		{"rate-limit-prefix-ipv6", "rate_limit_prefix.ipv6", "64"},
 		{"join", "join", "false"},
 		{"output", "output", "stdout"},
 	}, listener)
@@ -100,6 +102,9 @@ func TestDefaults(t *testing.T) {
 		if l.shards != 0 || l.cpus != nil || l.allow != nil || l.rateLimit != 0 || l.join {
 			t.Errorf("%s: not left to the engine: %+v", what, l)
 		}
+		if policy := l.policy(); policy.RateLimitPrefix4 != 32 || policy.RateLimitPrefix6 != 64 {
+			t.Errorf("%s: policy %+v", what, policy)
+		}
 		if engine := l.engine(); !engine.OneWay || engine.Policy.Allow != nil || engine.Join || !engine.OneOutput || engine.Steering != (shard.Steering{Mode: steer.Auto, StallAfter: 500 * time.Millisecond, SprayAbove: 50_000}) {
 			t.Errorf("%s: engine %+v", what, engine)
 		}
@@ -111,7 +116,7 @@ func TestFlagsAndFileAreOneConfiguration(t *testing.T) {
 	cpu := usableCPU(t)
 	given := map[string]string{
 		"listen": "127.0.0.1:5514", "protocol": "raw", "shards": "3", "cpus": cpu, "batch": "1024", "max-datagram": "65535",
-		"receive-buffer": "1GiB", "steer": "hash", "allow": "10.0.0.0/8,::1", "rate-limit": "1000", "join": "true", "output": "file:/x/{shard}",
+		"receive-buffer": "1GiB", "steer": "hash", "allow": "10.0.0.0/8,::1", "rate-limit": "1000", "rate-limit-prefix-ipv4": "24", "rate-limit-prefix-ipv6": "56", "join": "true", "output": "file:/x/{shard}",
 		"http": ":80", "log-level": "warn", "log-format": "json", "stats-interval": "1m", "drain-timeout": "0",
 	}
 	a, err := (&flags{set: given}).config()
@@ -134,6 +139,7 @@ listeners:
     steer: hash
     allow: 10.0.0.0/8,::1
     rate_limit: 1000
+    rate_limit_prefix: {ipv4: 24, ipv6: 56}
     join: true
     output: file:/x/{shard}
 `)
@@ -332,6 +338,7 @@ listeners:
 		change("info", "debug"),
 		change(", allow: 10.0.0.0/8", ""),
 		change("batch: 32", "batch: 32, allow: ['::1'], rate_limit: 5"),
+		change("batch: 32", "batch: 32, rate_limit_prefix: {ipv4: 24, ipv6: 48}"),
 		change("http:", "stats_interval: 1m\ndrain_timeout: 3s\nhttp:"),
 		change("1MiB", "1024KiB"),
 		change("batch: 32", "batch: 32, max_datagram: 8192, join: false"),

@@ -28,27 +28,25 @@ func (c *config) readFile(path string) error {
 	for _, e := range top {
 		var inner []entry
 		var err error
-		switch {
-		case e.key == "listeners":
+		if e.key == "listeners" {
 			list = e.at
 			listeners, err = d.items(e)
 			none = err == nil
-		case e.key == "log":
-			inner, err = d.entries(e.value, "log")
-			for i := range inner {
-				inner[i].key = "log." + inner[i].key
-			}
-		case strings.HasPrefix(e.key, "log."): // as the documentation calls them
-			err = d.wrong(e.at, e.key, "write log: and %s: below it, indented", strings.TrimPrefix(e.key, "log."))
-		default:
-			inner = []entry{e}
+		} else {
+			inner, err = d.flatten(e, "", "log")
 		}
 		errs = append(errs, err)
 		settings = append(settings, inner...)
 	}
 	errs = append(errs, applyAll(d, configSettings, c, c.given, make(map[string]bool), "", settings, "listeners"))
 	for _, item := range listeners {
-		keys, err := d.entries(item.value, item.key)
+		mapping, err := d.entries(item.value, item.key)
+		var keys []entry
+		for _, e := range mapping {
+			inner, err := d.flatten(e, item.key+".", ratePrefix)
+			errs = append(errs, err)
+			keys = append(keys, inner...)
+		}
 		l := newListener()
 		l.at = d.place(item.at, item.key)
 		if err != nil { // which keys it has is not known
@@ -61,6 +59,22 @@ func (c *config) readFile(path string) error {
 		errs = append(errs, d.wrong(list, "listeners", "there are none"))
 	}
 	return joined(errs...)
+}
+
+// flatten returns e, or if its key is name the entries of its mapping, with their keys behind the
+// name and a dot. Errors have the keys behind prefix.
+func (d *document) flatten(e entry, prefix, name string) ([]entry, error) {
+	if rest, dotted := strings.CutPrefix(e.key, name+"."); dotted { // as the documentation calls them
+		return nil, d.wrong(e.at, prefix+e.key, "write %s: and %s: below it, indented", name, rest)
+	}
+	if e.key != name {
+		return []entry{e}, nil
+	}
+	inner, err := d.entries(e.value, prefix+name)
+	for i := range inner {
+		inner[i].key = name + "." + inner[i].key
+	}
+	return inner, err
 }
 
 // applyAll applies entries in the order in which they stand in the file. It returns the errors of

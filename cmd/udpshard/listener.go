@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -33,6 +34,8 @@ type listener struct {
 	sprayAbove    int
 	allow         []netip.Prefix
 	rateLimit     int
+	ratePrefix4   int
+	ratePrefix6   int
 	join          bool
 	output        string
 	zones         []string
@@ -94,8 +97,14 @@ var listenerSettings = []setting[listener]{
 		usage: "`CIDR,...` of senders to listen to; others are dropped and counted (default all)",
 		set:   bind(parsePrefixes, func(l *listener) *[]netip.Prefix { return &l.allow })},
 	{flag: "rate-limit", key: "rate_limit", live: true,
-		usage: "`N` datagrams a second at most from one source address (default off)",
+		usage: "`N` datagrams a second at most from one source network (default off)",
 		set:   bind(parseRate, func(l *listener) *int { return &l.rateLimit })},
+	{flag: "rate-limit-prefix-ipv4", key: ratePrefix + ".ipv4", init: "32", live: true,
+		usage: "`BITS` that the IPv4 addresses of one source network have in common for --rate-limit, 1 to 32",
+		set:   bind(parsePrefixLength(32), func(l *listener) *int { return &l.ratePrefix4 })},
+	{flag: "rate-limit-prefix-ipv6", key: ratePrefix + ".ipv6", init: "64", live: true,
+		usage: "`BITS` that the IPv6 addresses of one source network have in common for --rate-limit, 1 to 128",
+		set:   bind(parsePrefixLength(128), func(l *listener) *int { return &l.ratePrefix6 })},
 	{flag: "join", key: "join", bare: true, init: "false",
 		usage: "share the port with sockets of another process of this user",
 		set:   bind(parseBool, func(l *listener) *bool { return &l.join })},
@@ -122,6 +131,20 @@ func parseStall(text string) (time.Duration, error) {
 		return 0, nil
 	}
 	return parseDuration(text)
+}
+
+// ratePrefix is a key with keys of its own in the file.
+const ratePrefix = "rate_limit_prefix"
+
+// parsePrefixLength returns a parser of a prefix length from 1 to most.
+func parsePrefixLength(most int) func(string) (int, error) {
+	return func(text string) (int, error) {
+		value, err := strconv.Atoi(text)
+		if err != nil || value < 1 || value > most {
+			return 0, fmt.Errorf("%q is not a whole number from 1 to %d", text, most)
+		}
+		return value, nil
+	}
 }
 
 // parseRate reads a limit that can be off.
@@ -230,6 +253,7 @@ func (l *listener) locate(err error) error {
 	key := map[string]string{
 		"Address": "address", "Shards": "shards", "CPUs": "cpus", "Batch": "batch", "MaxDatagram": "max_datagram",
 		"ReceiveBuffer": "receive_buffer", "GRO": "gro", "BusyPoll": "busy_poll", "Allow": "allow", "RateLimit": "rate_limit",
+		"RateLimitPrefix4": ratePrefix + ".ipv4", "RateLimitPrefix6": ratePrefix + ".ipv6",
 		"Steering.Mode": "steer", "Steering.StallAfter": "stall_after",
 	}[wrong.Field]
 	if _, ok := l.given[key]; !ok && l.at == "" {
@@ -288,7 +312,8 @@ func (l *listener) policy() shard.Policy {
 	if allow == nil && l.protocol == "echo" {
 		allow = loopback
 	}
-	return shard.Policy{Allow: allow, RateLimit: l.rateLimit}
+	return shard.Policy{Allow: allow, RateLimit: l.rateLimit,
+		RateLimitPrefix4: l.ratePrefix4, RateLimitPrefix6: l.ratePrefix6}
 }
 
 func (l *listener) handler() func(int) packet.Handler {

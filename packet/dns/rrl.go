@@ -112,16 +112,8 @@ type RateLimiter struct {
 	table  *rate.Table
 	seed   maphash.Seed // for names and addresses are strangers' choice
 	slip   int
-	mask4  rateMask
-	mask6  rateMask
+	nets   rate.Networks
 	exempt *netipx.IPSet // nil: none
-}
-
-type rateMask struct{ high, low uint64 }
-
-// newRateMask masks all but the first bits of an address of 128.
-func newRateMask(bits int) rateMask {
-	return rateMask{^uint64(0) << (64 - min(bits, 64)), ^uint64(0) << (128 - max(bits, 64))}
 }
 
 // NewRateLimiter returns a RateLimiter, nil where the limits limit nothing.
@@ -147,10 +139,9 @@ func NewRateLimiter(limits RateLimits) (*RateLimiter, error) {
 		limits.Prefix6 = 56
 	}
 	l := &RateLimiter{
-		seed:  maphash.MakeSeed(),
-		slip:  limits.Slip,
-		mask4: newRateMask(96 + limits.Prefix4), // an IPv4 address is the end of a mapped one
-		mask6: newRateMask(limits.Prefix6),
+		seed: maphash.MakeSeed(),
+		slip: limits.Slip,
+		nets: rate.NewNetworks(limits.Prefix4, limits.Prefix6),
 	}
 	if len(limits.Exempt) > 0 {
 		var set netipx.IPSetBuilder
@@ -197,14 +188,9 @@ func (l *RateLimiter) Decide(source netip.Addr, class RateClass, name []byte, no
 
 // key hashes what the responses of a kind have in common.
 func (l *RateLimiter) key(source netip.Addr, class RateClass, name []byte) uint64 {
-	m := l.mask6
-	if source.Is4() || source.Is4In6() {
-		m = l.mask4
-	}
-	addr := source.As16()
+	network := l.nets.Of(source)
 	var buf [64]byte // most names fit; longer ones are hashed in parts
-	binary.BigEndian.PutUint64(buf[0:], binary.BigEndian.Uint64(addr[:8])&m.high)
-	binary.BigEndian.PutUint64(buf[8:], binary.BigEndian.Uint64(addr[8:])&m.low)
+	copy(buf[:], network[:])
 	buf[16] = byte(class)
 	if class == RateError {
 		name = nil

@@ -1,0 +1,103 @@
+package shard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os/exec"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// inNetworkNamespace runs f on a thread with a network of its own, in which all addresses of a
+// prefix are this host's. Sockets that f opens on its goroutine are of that network.
+func inNetworkNamespace(t *testing.T, prefix string, f func()) {
+	t.Helper()
+	ip, err := exec.LookPath("ip")
+	if err != nil {
+		t.Skip("needs ip: install iproute2")
+	}
+	skipped := ""
+	done := make(chan struct{})
+	go func() { // its thread ends with it: it stays locked
+		defer close(done)
+		runtime.LockOSThread()
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			skipped = fmt.Sprintf("needs a network namespace of its own, run as root: unshare: %v", err)
+			return
+		}
+		for _, args := range [][]string{{"link", "set", "lo", "up"}, {"-6", "route", "add", "local", prefix, "dev", "lo"}} {
+			if out, err := exec.Command(ip, args...).CombinedOutput(); err != nil {
+				skipped = fmt.Sprintf("needs IPv6: ip %q: %v: %s", args, err, out)
+				return
+			}
+		}
+		f()
+	}()
+	<-done
+	if skipped != "" {
+		t.Skip(skipped)
+	}
+}
+
+// dialFrom returns a socket that sends from an address that no interface has.
+func dialFrom(from, to string) (net.Conn, error) {
+	dialer := net.Dialer{
+		LocalAddr: &net.UDPAddr{IP: net.ParseIP(from)},
+		Control: func(_, _ string, c syscall.RawConn) error {
+			var set error
+			err := c.Control(func(fd uintptr) { set = unix.SetsockoptInt(int(fd), unix.SOL_IPV6, unix.IPV6_FREEBIND, 1) })
+			return errors.Join(err, set)
+		},
+	}
+	return dialer.DialContext(context.Background(), "udp", to)
+}
+
+// The addresses of one /64 have one sender's rate, also where they come to several shards.
+func TestOneNetworkHasOneRate(t *testing.T) {
+	const addresses = 200
+	var g *Group
+	inNetworkNamespace(t, "2001:db8::/32", func() {
+		var err error
+		if g, err = Listen(Config{Address: "[::1]:0", Shards: 2, Policy: Policy{RateLimit: 1}}); err != nil {
+			t.Error(err)
+			return
+		}
+		for i := range addresses {
+			for _, network := range []string{"2001:db8:0:1::", "2001:db8:0:2::"} {
+				conn, err := dialFrom(fmt.Sprintf("%s%x", network, 1+i), g.Addr().String())
+				if err == nil {
+					_, err = conn.Write([]byte("x"))
+					conn.Close()
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		}
+	})
+	if g == nil {
+		return
+	}
+	began := time.Now()
+	r := run(t, g)
+	defer func() {
+		g.Leave()
+		if err := <-r.ended; err != nil {
+			t.Error(err)
+		}
+	}()
+	eventually(t, "all have come", func() bool { return total(g).Received == 2*addresses })
+	// They were queued before the group ran, and are judged as it reads them: in far less than a
+	// second, but each second of a busy host is one more of each network.
+	sum, most := total(g), 2*(1+uint64(time.Since(began).Seconds()))
+	if sum.Delivered < 2 || sum.Delivered > most || sum.Delivered+sum.Dropped.RateLimited != 2*addresses {
+		t.Errorf("%d of %d datagrams of two networks were delivered, %d were limited", sum.Delivered, 2*addresses, sum.Dropped.RateLimited)
+	}
+}
