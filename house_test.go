@@ -22,14 +22,14 @@ const module = "github.com/udpshard/udpshard/"
 // mayImport says which packages of the module each may import. A package
 // that is not here fails the test: decide where it stands.
 var mayImport = map[string][]string{
-	"cmd/udpshard":             {"output", "shard", "shard/steer", "shard/takeover", "metrics", "packet", "packet/dns", "packet/syslog", "internal/connlimit", "internal/dnstcp", "internal/load", "internal/sockets", "internal/holder", "internal/checkup", "internal/figure", "internal/systemd"},
+	"cmd/udpshard":             {"output", "shard", "shard/steer", "shard/takeover", "metrics", "packet", "packet/dns", "packet/syslog", "internal/connlimit", "internal/dnstcp", "internal/load", "internal/sockets", "internal/holder", "internal/checkup", "internal/figure", "internal/regular", "internal/systemd"},
 	"output":                   {"metrics"},
 	"shard":                    {"shard/steer", "packet", "metrics", "internal/sys", "internal/holder", "internal/rate"},
 	"shard/steer":              {},
 	"shard/takeover":           {"internal/sys"},
 	"metrics":                  {"internal/sys"},
 	"packet":                   {"packet/record", "internal/sys"},
-	"packet/dns":               {"packet", "packet/record", "internal/rate"},
+	"packet/dns":               {"packet", "packet/record", "internal/rate", "internal/regular"},
 	"packet/syslog":            {"packet", "packet/record"},
 	"packet/record":            {},
 	"internal/load":            {"metrics"},
@@ -41,6 +41,7 @@ var mayImport = map[string][]string{
 	"internal/holder":          {},
 	"internal/leak":            {},
 	"internal/probe":           {"internal/sys"},
+	"internal/regular":         {},
 	"internal/sockets":         {"internal/holder"},
 	"internal/systemd":         {"internal/sys"},
 	"internal/systemd/standin": {},

@@ -7,8 +7,10 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/udpshard/udpshard/internal/dnstcp"
+	"github.com/udpshard/udpshard/internal/regular"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet"
 	"github.com/udpshard/udpshard/packet/dns"
@@ -31,9 +33,13 @@ type dnsService struct {
 	records uint64 // that were committed to it
 }
 
+// zonesTimeout is how long reading the zones of a listener may take. 1,000,000 names
+// take some seconds on one core; a file server that is away takes for ever.
+const zonesTimeout = 5 * time.Minute
+
 // loadZones reads what a listener is to answer from.
 func (l *listener) loadZones() (*dns.Zones, error) {
-	zones, err := dns.LoadZones(l.zones...)
+	zones, err := regular.Within(zonesTimeout, "read the zones", func() (*dns.Zones, error) { return dns.LoadZones(l.zones...) })
 	debug.FreeOSMemory() // loading takes several times what is kept
 	if err != nil {
 		var errs []error

@@ -38,7 +38,8 @@ func (s *server) drain(stop func(), again <-chan request, ended <-chan error) er
 		}
 	}
 	s.closeDNS(late)
-	errs = append(errs, s.outputs.Close(late))
+	written := s.outputs.Close(late)
+	errs = append(errs, written)
 	select {
 	case err := <-s.outputs.Broken(): // its reader left while we drained
 		errs = append(errs, err)
@@ -47,6 +48,9 @@ func (s *server) drain(stop func(), again <-chan request, ended <-chan error) er
 	s.remains.end()
 	s.logLedger()
 	s.web.close()
+	if written == nil { // else a write may be under way until the end of this process
+		s.release() // so that a standby goes on from here, however long the exit takes
+	}
 	return errors.Join(errs...)
 }
 

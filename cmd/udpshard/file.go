@@ -2,17 +2,28 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/udpshard/udpshard/internal/regular"
+)
+
+const (
+	// mostConfig is how many bytes a configuration file may have: 60,000 listeners
+	// of 256 bytes each.
+	mostConfig = 16 << 20
+	// configTimeout is how long reading it may take. A local file takes
+	// milliseconds; a file server that is away, for ever.
+	configTimeout = 10 * time.Second
 )
 
 // readFile reads the configuration file into c, and returns all that is wrong with it. Unknown
 // keys are errors.
 func (c *config) readFile(path string) error {
-	data, err := os.ReadFile(path)
+	data, err := regular.Read(path, mostConfig, configTimeout)
 	if err != nil {
 		return configError{fmt.Errorf("--config: %w", err)}
 	}

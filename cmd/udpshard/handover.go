@@ -149,6 +149,10 @@ func (s *server) yield(ctx context.Context, ended <-chan error, signals signals)
 			s.stopping = true
 			s.watchSecond(sig.at, signals.stop)
 			stop, late = nil, ctx.Done()
+		case <-signals.reload: // outputs that take nothing may be what is waited for
+			s.service.try("a reload", s.service.unit.Reloading())
+			s.outputs.Reopen()
+			s.unread = true
 		case <-late:
 			late = nil
 			s.outputs.Abort()

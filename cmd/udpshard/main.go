@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -118,12 +119,14 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 // printError prints each error with its remedy below it.
 func printError(w io.Writer, err error) {
+	var text strings.Builder
 	for _, err := range separate(err) {
-		fmt.Fprintln(w, "udpshard: error:", err)
+		fmt.Fprintln(&text, "udpshard: error:", err)
 		if hint := hintOf(err); hint != "" {
-			fmt.Fprintln(w, "udpshard: hint:", hint)
+			fmt.Fprintln(&text, "udpshard: hint:", hint)
 		}
 	}
+	writeLast(w, text.String())
 }
 
 // hintOf returns the remedy of an error, or "".
@@ -133,6 +136,25 @@ func hintOf(err error) string {
 		return ""
 	}
 	return remedy.Hint() // one of another process may have none
+}
+
+// lastTimeout is how long a standard error may take the last lines before the process
+// exits without them: one that is a pipe that nobody reads takes nothing, and the standby
+// waits for the end of this process.
+const lastTimeout = time.Second
+
+// writeLast writes a text, for as long as lastTimeout. The caller exits next: the write
+// may still be under way.
+func writeLast(w io.Writer, text string) {
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		io.WriteString(w, text)
+	}()
+	select {
+	case <-written:
+	case <-time.After(lastTimeout):
+	}
 }
 
 // checked is a standard output that keeps its first error for the end: most of who

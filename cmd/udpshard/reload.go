@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"reflect"
 	"runtime/debug"
+	"time"
+
+	"github.com/rs/zerolog"
 
 	"github.com/udpshard/udpshard/packet/dns"
 )
@@ -15,6 +18,88 @@ type preparation struct {
 	next  *config // that was read, if err is nil
 	zones map[string]*dns.Zones
 	err   error
+}
+
+// reloader reads what reloads ask for, one after the other, beside a loop that goes on to
+// hear signals. It is for the goroutine of that loop.
+type reloader struct {
+	log   zerolog.Logger
+	done  chan preparation
+	slow  *time.Timer // for telling that reading still goes on
+	began time.Time   // zero: nothing is being read
+	asked bool        // another reload was asked for since: files may have changed behind the read
+}
+
+const (
+	// slowReload is how long a reload may read before the log says that it still does:
+	// a zone of 1,000,000 names takes about that.
+	slowReload = 5 * time.Second
+	// slowReloadAgain is how often the log says it from then on.
+	slowReloadAgain = time.Minute
+)
+
+func newReloader(log zerolog.Logger) *reloader {
+	r := &reloader{log: log, done: make(chan preparation, 1), slow: time.NewTimer(slowReload)}
+	r.slow.Stop()
+	return r
+}
+
+// begin has read called beside the caller. While another one is under way, it says so
+// and returns false, and end asks for it again.
+func (r *reloader) begin(read func() preparation) bool {
+	if !r.began.IsZero() {
+		r.asked = true
+		r.log.Warn().Stringer("reading_for", time.Since(r.began).Round(time.Millisecond)).
+			Msg("an earlier reload still reads its files: this one follows it")
+		return false
+	}
+	r.began, r.asked = time.Now(), false
+	r.slow.Reset(slowReload)
+	go func() { r.done <- read() }()
+	return true
+}
+
+// end is called with what has come from done. It says whether there is another reload
+// to begin.
+func (r *reloader) end() (again bool) {
+	r.began = time.Time{}
+	r.slow.Stop()
+	return r.asked
+}
+
+// tell is called when slow fires.
+func (r *reloader) tell() {
+	if r.began.IsZero() {
+		return // it has ended at this very moment
+	}
+	r.log.Warn().Stringer("reading_for", time.Since(r.began).Round(time.Millisecond)).Msg("a reload still reads its files")
+	r.slow.Reset(slowReloadAgain)
+}
+
+// hangUp is what SIGHUP asks for. Outputs are opened anew at once, whatever else is
+// under way: whoever rotates files waits for that.
+func (s *server) hangUp() {
+	s.service.try("a reload", s.service.unit.Reloading())
+	s.outputs.Reopen()
+	s.beginReload()
+}
+
+func (s *server) beginReload() {
+	now := s.config
+	if s.reloads.begin(func() preparation { return s.prepare(now) }) {
+		s.log.Info().Msg("reload: reading settings and zones")
+	}
+}
+
+// endReload puts into force what was read.
+func (s *server) endReload(r preparation) {
+	again := s.reloads.end()
+	s.reload(r)
+	if again {
+		s.beginReload()
+	} else if r.asked {
+		s.service.try("a reload", s.service.unit.Ready(s.summary()))
+	}
 }
 
 // prepare reads what there is to reload, beside all else that goes on: a large

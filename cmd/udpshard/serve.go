@@ -69,6 +69,7 @@ type server struct {
 	secret  dns.Secret
 	web     *web
 	stats   *stats
+	reloads *reloader // of the main loop
 
 	book     *metrics.Book    // nil where nobody can take over
 	takeover *takeover.Server // likewise
@@ -78,6 +79,7 @@ type server struct {
 	stood    bool // it was a standby, with these settings
 	others   others
 	stopping bool // by a signal; of the main loop
+	unread   bool // SIGHUP came in a takeover, and what it asks for was not read; of the main loop
 	second   sync.Once
 	remains  *remains // of a process that was replaced, and may still live; nil: none
 }
@@ -172,11 +174,15 @@ var errHandedOver = errors.New("handed over")
 // wait returns when it is time to drain, with what forces it, or to leave.
 func (s *server) wait(ctx context.Context, signals signals, ended chan error) error {
 	var passed <-chan error
-	stop, hup := signals.stop, signals.reload
-	prepared := make(chan preparation, 1)
-	if s.stood && len(s.dns) > 0 { // what was read when it began to stand by may be old
-		hup = nil
-		go func() { prepared <- s.prepareZones() }()
+	stop := signals.stop
+	s.reloads = newReloader(s.log)
+	defer s.reloads.slow.Stop()
+	switch {
+	case s.unread:
+		s.unread = false
+		s.beginReload()
+	case s.stood && len(s.dns) > 0: // what was read when it began to stand by may be old
+		s.reloads.begin(s.prepareZones)
 	}
 	unheard := time.NewTicker(listenAgain)
 	defer unheard.Stop()
@@ -185,17 +191,12 @@ func (s *server) wait(ctx context.Context, signals signals, ended chan error) er
 	}
 	for {
 		select {
-		case <-hup: // the next one when this one is done
-			hup = nil
-			s.service.try("a reload", s.service.unit.Reloading())
-			s.outputs.Reopen()
-			s.log.Info().Msg("reload: reading settings and zones")
-			go func(now *config) { prepared <- s.prepare(now) }(s.config)
-		case next := <-prepared:
-			hup = signals.reload
-			if s.reload(next); next.asked {
-				s.service.try("a reload", s.service.unit.Ready(s.summary()))
-			}
+		case <-signals.reload:
+			s.hangUp()
+		case next := <-s.reloads.done:
+			s.endReload(next)
+		case <-s.reloads.slow.C:
+			s.reloads.tell()
 		case sig := <-stop:
 			s.watchSecond(sig.at, signals.stop)
 			if s.replaced() {
@@ -238,6 +239,10 @@ func (s *server) wait(ctx context.Context, signals signals, ended chan error) er
 				return errHandedOver
 			}
 			s.read(ctx, ended)
+			if s.unread {
+				s.unread = false
+				s.beginReload()
+			}
 			for _, d := range s.dns {
 				if err := d.goOn(s.groups[slices.Index(s.opened, d.listener)]); err != nil {
 					s.log.Error().Err(err).Msg("queries over TCP are not answered")

@@ -47,6 +47,11 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *leg
 	epoch := from.book.Epoch() // of the process that is watched
 	vigils, tick := s.vigils(from)
 	defer tick.Stop()
+	files := newReloader(s.log)
+	defer func() {
+		files.slow.Stop()
+		s.unread = !files.began.IsZero()
+	}()
 	for {
 		select {
 		case err := <-ended:
@@ -71,18 +76,32 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *leg
 			return s.depose(ctx, from, epoch, stuck)
 		case <-reload:
 			s.service.try("a reload", s.service.unit.Reloading()) // standsBy ends it
-			next, err := s.flags.config()
-			if err != nil {
-				s.log.Error().Err(err).Msg("reload refused: the settings before stay")
+			files.begin(s.readSettings)
+		case <-files.slow.C:
+			files.tell()
+		case next := <-files.done:
+			switch again := files.end(); {
+			case again:
+				files.begin(s.readSettings)
+			case next.err != nil:
+				s.log.Error().Err(next.err).Msg("reload refused: the settings before stay")
 				s.service.standsBy(from.name())
-				continue
+			default:
+				s.log.Info().Msg("reloaded: opening what the new settings ask for")
+				err := leave(errReloaded)
+				s.config = next.next
+				return err
 			}
-			s.log.Info().Msg("reloaded: opening what the new settings ask for")
-			err = leave(errReloaded)
-			s.config = next
-			return err
 		}
 	}
+}
+
+// readSettings is a reload of a standby: what its settings ask for is opened when it
+// begins anew.
+func (s *server) readSettings() (r preparation) {
+	r.asked = true
+	r.next, r.err = s.flags.config()
+	return r
 }
 
 // vigils are those over the listeners of the process that serves, and how

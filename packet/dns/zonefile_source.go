@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/miekg/dns"
+
+	"github.com/udpshard/udpshard/internal/regular"
 )
 
 // sources are the files of a zone, which know the line that was last read
@@ -19,6 +20,26 @@ import (
 type sources struct {
 	name, absolute string
 	all            []*source
+	room           int64 // bytes that may still be read
+}
+
+// mostZone is how many bytes a zone's files may have, each as often as it is included:
+// some 25,000,000 records, with which loading takes 20 GiB. It ends what includes itself
+// again and again.
+const mostZone = 1 << 30
+
+// measured reads from a file within what the zone's files may have.
+type measured struct {
+	io.Reader
+	files *sources
+}
+
+func (m measured) Read(p []byte) (int, error) {
+	n, err := m.Reader.Read(p)
+	if m.files.room -= int64(n); m.files.room < 0 {
+		return 0, fmt.Errorf("the zone has more than %d bytes, with the files that it includes", mostZone)
+	}
+	return n, err
 }
 
 type source struct {
@@ -46,11 +67,11 @@ func newSources(name string) (*sources, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return &sources{name: name, absolute: absolute}, nil
+	return &sources{name: name, absolute: absolute, room: mostZone}, nil
 }
 
 func (s *sources) add(r io.Reader, file fs.File, parser, name string) *source {
-	f := &source{File: file, reader: bufio.NewReaderSize(r, 65536), parser: parser, name: name, line: 1}
+	f := &source{File: file, reader: bufio.NewReaderSize(measured{r, s}, 65536), parser: parser, name: name, line: 1}
 	if begin, _ := f.reader.Peek(len(byteOrderMark)); string(begin) == byteOrderMark {
 		f.reader.Discard(len(byteOrderMark))
 	}
@@ -58,19 +79,10 @@ func (s *sources) add(r io.Reader, file fs.File, parser, name string) *source {
 	return f
 }
 
-// openFile opens a regular file. All else is refused: a pipe may never be
-// written to, and a device never end, and whoever reads again waits for it.
-func openFile(name string) (*os.File, error) {
-	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: not a regular file", name)
-	}
-	return os.Open(name)
-}
-
 // Open implements fs.FS for $INCLUDE. The parser has made the path absolute
 // and cut the slash off its front.
 func (s *sources) Open(path string) (fs.File, error) {
-	file, err := openFile("/" + path)
+	file, err := regular.Open("/" + path)
 	if err != nil {
 		return nil, err
 	}
@@ -154,6 +166,9 @@ func hint(message string) string {
 func (f *source) ReadByte() (byte, error) {
 	c, err := f.reader.ReadByte()
 	if err != nil {
+		if err != io.EOF {
+			f.wrong = place{&f.name, f.line}.errorf("%w", err)
+		}
 		return 0, err
 	}
 	if f.ended {

@@ -211,3 +211,26 @@ func TestLoadZones(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// What a zone's files have is bounded, however often they are included: the error says
+// where the bound was passed.
+func TestAZoneOfTooMuch(t *testing.T) {
+	files, err := newSources("x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const line = "www 3600 IN A 192.0.2.1\n"
+	files.room = 3 * int64(len(line))
+	for files.room > 0 {
+		f := files.add(strings.NewReader(line), nil, "x", "x")
+		for range len(line) {
+			if _, err := f.ReadByte(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	f := files.add(strings.NewReader(line), nil, "x", "x")
+	if _, err := f.ReadByte(); err == nil || files.check(nil) == nil || !strings.Contains(files.check(nil).Error(), "x:1: the zone has more than") {
+		t.Errorf("%v, %v", err, files.check(nil))
+	}
+}

@@ -27,6 +27,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+
+	"github.com/udpshard/udpshard/internal/regular"
 )
 
 // Zones are all zones of a listener, with their answers. They do not change;
@@ -111,9 +113,9 @@ type redirection struct {
 // break the rules: with no SOA record or several, with none of NS at the apex,
 // with records outside the zone or below a DNAME record, with something beside
 // a CNAME record, or with more records of a name and type than a message has
-// room for; signed zones, and an origin that another zone has; and what is not
-// a regular file. Errors begin with the file and the line; those of several files are joined
-// (errors.Join).
+// room for; signed zones, and an origin that another zone has; what is not
+// a regular file; and more than 1 GiB of files for a zone. Errors begin with the file and
+// the line; those of several files are joined (errors.Join).
 //
 // A zone of 1,000,000 names with an address each holds 102 MiB while it is
 // served. While it is loaded, for some seconds, the process grows to 760 MiB, and
@@ -132,7 +134,7 @@ func LoadZones(files ...string) (*Zones, error) {
 }
 
 func loadZone(name string) (*zone, error) {
-	file, err := openFile(name)
+	file, err := regular.Open(name)
 	if err != nil {
 		return nil, err
 	}

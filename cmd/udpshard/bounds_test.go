@@ -1,0 +1,214 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
+)
+
+// replaceByPipe puts a pipe that nobody writes to in a file's place, and returns what
+// puts the file back.
+func replaceByPipe(t *testing.T, path string) (undo func()) {
+	t.Helper()
+	away := path + ".away"
+	if err := errors.Join(os.Rename(path, away), unix.Mkfifo(path, 0o666), os.Chmod(path, 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		t.Helper()
+		if err := os.Rename(away, path); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A reload that finds a pipe where a file was, be it the configuration, a zone, or what
+// a zone includes, is refused, and the next one is heard.
+func TestAReloadThatFindsAPipe(t *testing.T) {
+	dir := publicDir(t)
+	path := func(name string) string { return filepath.Join(dir, name) }
+	address := freePort(t)
+	for name, text := range map[string]string{
+		"serve.yaml": fmt.Sprintf("http: ''\nlog: {format: json}\nlisteners:\n  - {address: %s, protocol: dns, shards: 1, zone: %s, output: 'file:%s'}\n",
+			address, path("zone"), path("records")),
+		"zone":     "$ORIGIN t.\n$TTL 60\n@ SOA ns host 1 2 3 4 5\n@ NS ns\n$INCLUDE included\n",
+		"included": "www A 192.0.2.1\n",
+	} {
+		if err := os.WriteFile(path(name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := launch(t, ordinary, "serve", "--config", path("serve.yaml"))
+	p.wantSaid(`"message":"listening"`)
+	for _, name := range []string{"serve.yaml", "zone", "included"} {
+		p.logs.Reset()
+		undo := replaceByPipe(t, path(name))
+		p.cmd.Process.Signal(unix.SIGHUP)
+		p.wantSaid("reload refused", name+": not a regular file")
+		undo()
+		if err := os.Rename(path("records"), path("records."+name)); err != nil {
+			t.Fatal(err)
+		}
+		p.cmd.Process.Signal(unix.SIGHUP)
+		p.wantSaid("reloaded: settings are in force")
+		eventually(t, "the output is opened anew", func() bool {
+			_, err := os.Stat(path("records"))
+			return err == nil
+		})
+	}
+	if code := p.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	undo := replaceByPipe(t, path("serve.yaml"))
+	defer undo()
+	if code := launch(t, ordinary, "serve", "--config", path("serve.yaml")).wait(); code != exitUsage {
+		t.Errorf("started with a pipe: exit code %d", code)
+	}
+}
+
+// A standby whose reload finds a pipe refuses it, and takes over all the same.
+func TestAStandbyWhoseReloadFindsAPipe(t *testing.T) {
+	dir, address := publicDir(t), freePort(t)
+	socket, file := filepath.Join(dir, "takeover.sock"), filepath.Join(dir, "standby.yaml")
+	text := "http: ''\nstandby: true\ntakeover: " + socket + "\nlog: {format: json}\nlisteners:\n  - {address: " + address + ", shards: 1, output: discard}\n"
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p := serving(t, ordinary, "--listen", address, "--shards", "1", "--takeover", socket, "--output", "discard")
+	standby := launch(t, ordinary, "serve", "--config", file)
+	standby.wantSaid("standing by for")
+	undo := replaceByPipe(t, file)
+	standby.cmd.Process.Signal(unix.SIGHUP)
+	standby.wantSaid("reload refused", "standby.yaml: not a regular file")
+	undo()
+	standby.cmd.Process.Signal(unix.SIGHUP)
+	eventually(t, "it has reloaded", func() bool { return strings.Count(standby.logs.String(), "standing by for") == 2 })
+	p.cmd.Process.Kill()
+	standby.wantSaid(`"message":"took over`)
+	if code := standby.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// A read that hangs keeps nobody from asking again: outputs are opened anew (hangUp does
+// so before begin), the log says that it hangs, and the last reload comes after it.
+func TestAReloadThatHangs(t *testing.T) {
+	logs := new(safeBuffer)
+	r := newReloader(zerolog.New(logs))
+	defer r.slow.Stop()
+	hang, calls := make(chan struct{}), 0
+	read := func() preparation { calls++; <-hang; return preparation{asked: true} }
+	if !r.begin(read) {
+		t.Fatal("nothing is read")
+	}
+	if r.slow.Reset(0); !strings.Contains(logs.String(), "still reads") {
+		<-r.slow.C
+		r.tell()
+	}
+	if !strings.Contains(logs.String(), "a reload still reads its files") {
+		t.Errorf("it says nothing: %s", logs)
+	}
+	for range 2 {
+		if r.begin(read) {
+			t.Error("two read at a time")
+		}
+	}
+	close(hang)
+	if next := <-r.done; !next.asked || !r.end() {
+		t.Error("another one was asked for")
+	}
+	if !r.begin(read) {
+		t.Error("the next one can't begin")
+	}
+	if <-r.done; r.end() || calls != 2 {
+		t.Errorf("%d reads", calls)
+	}
+	if r.tell(); strings.Count(logs.String(), "a reload still reads its files") != 1 {
+		t.Errorf("it speaks of one that has ended: %s", logs)
+	}
+}
+
+// fullPipe is a pipe that takes nothing and that nobody reads.
+func fullPipe(t *testing.T) (writer *os.File) {
+	t.Helper()
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(ends[0]) })
+	writer = os.NewFile(uintptr(ends[1]), "pipe")
+	t.Cleanup(func() { writer.Close() })
+	if err := unix.SetNonblock(ends[1], true); err != nil {
+		t.Fatal(err)
+	}
+	for size := 4096; size > 0; size /= 2 {
+		for {
+			if _, err := unix.Write(ends[1], make([]byte, size)); err != nil {
+				break
+			}
+		}
+	}
+	if err := unix.SetNonblock(ends[1], false); err != nil {
+		t.Fatal(err)
+	}
+	return writer
+}
+
+// A process that can't go on, and whose standard error takes nothing, exits all the same,
+// and its standby goes on.
+func TestAStandardErrorThatNobodyReads(t *testing.T) {
+	dir, address := publicDir(t), freePort(t)
+	args := []string{"--listen", address, "--protocol", "raw", "--shards", "1", "--takeover", filepath.Join(dir, "takeover.sock")}
+	reader, records, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer records.Close()
+	p := serving(t, func(cmd *exec.Cmd) {
+		ordinary(cmd)
+		cmd.Stdout, cmd.Stderr = records, fullPipe(t)
+	}, append(args, "--output", "stdout")...)
+	standby := p.startStandby(append(args, "--output", "discard")...)
+	reader.Close()
+	newSenders(t, address, 1).send(10, 0) // and there is nobody to read their records
+	began := time.Now()
+	standby.wantSaid(`"message":"took over`)
+	t.Logf("another one goes on after %s", time.Since(began))
+	if code := p.wait(); code != exitFailed {
+		t.Errorf("exit code %d", code)
+	}
+	newSenders(t, address, 1).send(20, 0)
+	eventually(t, "it reads", func() bool { return standby.total().Received >= 20 })
+	if code := standby.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// A command whose standard error takes nothing ends with its exit code.
+func TestAnErrorThatNobodyReads(t *testing.T) {
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"serve", "--no-such-flag"}, {"no-such-command"}, {"serve", "--listen", "127.0.0.1:0", "--output", "file:/no/such/folder/x"}} {
+		cmd := exec.Command(path, args...)
+		cmd.Stderr = fullPipe(t)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		ended := time.AfterFunc(30*time.Second, func() { cmd.Process.Signal(syscall.SIGKILL) })
+		cmd.Wait()
+		if !ended.Stop() || cmd.ProcessState.ExitCode() <= 0 {
+			t.Errorf("%v: it ended with %s", args, cmd.ProcessState)
+		}
+	}
+}
