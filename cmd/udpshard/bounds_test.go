@@ -212,3 +212,106 @@ func TestAnErrorThatNobodyReads(t *testing.T) {
 		}
 	}
 }
+
+// A lock on the takeover path's folder is what any user can take who may read the folder:
+// it keeps no process from starting, and no standby from reading at once.
+func TestALockOnTheTakeoverFolder(t *testing.T) {
+	dir, address := publicDir(t), freePort(t)
+	folder, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer folder.Close()
+	if err := unix.Flock(int(folder.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"--listen", address, "--protocol", "discard", "--shards", "1", "--takeover", filepath.Join(dir, "takeover.sock")}
+	p := serving(t, ordinary, args...)
+	standby := p.startStandby(args...)
+	began := time.Now()
+	p.cmd.Process.Kill()
+	newSenders(t, address, 1).send(100, 0)
+	standby.wantSaid(`"message":"took over`)
+	eventually(t, "it reads", func() bool { return standby.total().Received == 100 })
+	t.Logf("it reads %s after the kill", time.Since(began))
+	if standby.says("nobody can take over from this process") {
+		t.Error("it has no takeover path")
+	}
+	if code := standby.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("what is left: %v, %v", left, err)
+	}
+}
+
+// A standby whose takeover path another process of its user keeps locked reads at once,
+// and takes the path when that is free.
+func TestAStandbyReadsBeforeItHasThePath(t *testing.T) {
+	for name, end := range map[string]func(*process){
+		"of one that dies":  func(p *process) { p.cmd.Process.Kill() },
+		"of one that hangs": func(p *process) { p.halt() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, address := publicDir(t), freePort(t)
+			socket := filepath.Join(dir, "takeover.sock")
+			args := []string{"--listen", address, "--protocol", "discard", "--shards", "1", "--takeover", socket}
+			p := serving(t, ordinary, args...)
+			standby := p.startStandby(append(args, "--standby-after", "250ms")...)
+			lock, err := os.OpenFile(socket+".lock", os.O_RDWR, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer lock.Close()
+			if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+				t.Fatal(err)
+			}
+			end(p)
+			newSenders(t, address, 1).send(100, 0)
+			standby.wantSaid(`"message":"took over`, "nobody can take over from this process until it can listen")
+			eventually(t, "it reads", func() bool { return standby.total().Received == 100 })
+			if standby.says("others can take over from this process") {
+				t.Error("it has the path, which is locked")
+			}
+			lock.Close()
+			standby.wantSaid("others can take over from this process")
+			next := standby.startStandby(args...)
+			if code := standby.terminate(); code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+			next.wantSaid(`"message":"took over`)
+			if name == "of one that hangs" {
+				p.cmd.Process.Signal(unix.SIGCONT)
+				if code := p.wait(); code != exitReplaced {
+					t.Errorf("the one that hung ended with %d", code)
+				}
+			}
+			if code := next.terminate(); code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+		})
+	}
+}
+
+// A takeover path whose socket others may replace is refused, and the log says what
+// others can reach of one that is taken.
+func TestATakeoverPathThatOthersReach(t *testing.T) {
+	dir := publicDir(t)
+	args := []string{"serve", "--listen", freePort(t), "--http", "", "--log-format", "json", "--shards", "1", "--output", "discard", "--takeover", filepath.Join(dir, "takeover.sock")}
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	p := launch(t, ordinary, args...)
+	if code := p.wait(); code != exitUsage || !p.says("udpshard: error: --takeover: other users may write to the folder "+dir) ||
+		!p.says("udpshard: hint: chmod go-w "+dir) {
+		t.Errorf("exit code %d", code)
+	}
+	if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil {
+		t.Fatal(err)
+	}
+	p = launch(t, ordinary, args...)
+	p.wantSaid("other users can reach the takeover path: other users may make files in " + dir)
+	if code := p.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}

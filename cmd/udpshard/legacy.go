@@ -67,7 +67,7 @@ func defaultTakeover() string {
 // takeoverError says where the path was set, if what is there can be no socket's.
 func (c *config) takeoverError(err error) error {
 	at, look := os.Lstat(c.takeover)
-	if look == nil && at.Mode().Type() != os.ModeSocket || errors.Is(look, unix.ENOTDIR) {
+	if look == nil && at.Mode().Type() != os.ModeSocket || errors.Is(look, unix.ENOTDIR) || errors.As(err, new(*takeover.SharedFolderError)) {
 		return unusable(c.place("takeover"), err)
 	}
 	return fmt.Errorf("takeover: %w", err)

@@ -81,6 +81,7 @@ type server struct {
 	stopping bool // by a signal; of the main loop
 	unread   bool // SIGHUP came in a takeover, and what it asks for was not read; of the main loop
 	second   sync.Once
+	deposed  int      // the pid of a process that was taken for stuck, and has not ended in order; 0: none
 	remains  *remains // of a process that was replaced, and may still live; nil: none
 }
 
@@ -147,6 +148,9 @@ func (s *server) replaced() bool { return s.book != nil && s.book.Epoch() != met
 func (s *server) hearPeers(ctx context.Context) {
 	if s.takeover == nil {
 		return
+	}
+	for _, e := range takeover.Exposures(s.takeover.Path()) {
+		s.log.Warn().Str("remedy", e.Remedy).Msg("other users can reach the takeover path: " + e.Finding)
 	}
 	s.heard = make(chan struct{})
 	s.ledger.SetStandbys(standbysAt(s.takeover))
@@ -224,7 +228,7 @@ func (s *server) wait(ctx context.Context, signals signals, ended chan error) er
 		case err := <-s.outputs.Broken():
 			return err
 		case <-unheard.C:
-			if s.listen(takeover.Listen) == nil {
+			if s.listenLate() == nil {
 				s.log.Info().Str("path", s.takeover.Path()).Msg("others can take over from this process")
 				s.hearPeers(ctx)
 				unheard.Stop()

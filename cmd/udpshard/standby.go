@@ -158,7 +158,7 @@ func (s *server) bury(ctx context.Context, from *legacy) error {
 			return nil, err
 		}
 		defer dead.Release()
-		return s.seat(from, epoch, takeover.Listen)
+		return s.seat(from, epoch, takeover.ListenNow)
 	})
 	if err != nil {
 		return err
@@ -183,7 +183,9 @@ func (s *server) goOn(ctx context.Context, from *legacy) error {
 	if from.book != nil {
 		return s.bury(ctx, from)
 	}
-	if err := s.listen(takeover.Listen); err != nil {
+	if err := s.listen(takeover.ListenNow); errors.Is(err, takeover.ErrBusy) {
+		s.tellUnheard(err) // datagrams wait
+	} else if err != nil {
 		return err
 	}
 	if err := s.inherit(from); err != nil {
@@ -203,7 +205,7 @@ func (s *server) depose(ctx context.Context, from *legacy, epoch uint64, stuck s
 	began := time.Now()
 	// Whether somebody answers does not tell: it may be its own socket still.
 	replaced := func(context.Context) (*legacy, bool) { return nil, from.book.Epoch() != epoch }
-	err := s.claim(ctx, replaced, func() (*takeover.Claim, error) { return s.seat(from, epoch, takeover.Seize) })
+	err := s.claim(ctx, replaced, func() (*takeover.Claim, error) { return s.seat(from, epoch, takeover.SeizeNow) })
 	if err != nil {
 		return err
 	}
@@ -221,13 +223,17 @@ func (s *server) outlast(ctx context.Context, from *legacy, epoch uint64, began 
 		return err
 	}
 	s.remains = s.follow(from, epoch, written)
+	if !from.offer.Foreign {
+		s.deposed = from.offer.PID
+	}
 	s.tookOver(from, began).Str("reason", why).Msg("took over: the process that served does not run")
 	return nil
 }
 
-// seat makes this process the owner after an epoch, and the one that answers
-// at the takeover path: that first, so that whoever sees the epoch change
-// finds it.
+// seat makes this process the owner after an epoch, and the one that answers at the
+// takeover path. Of several processes that come at once, one gets the claim of the next
+// epoch, and that one alone takes the path, before the epoch changes: whoever sees the
+// change finds it there. It waits for nobody who keeps it from the path: see unheard.
 func (s *server) seat(from *legacy, epoch uint64, listen func(path, version string) (*takeover.Server, error)) (*takeover.Claim, error) {
 	if from.book.PassedOn() {
 		return nil, again{error: errPassedOn}
@@ -265,8 +271,28 @@ func (s *server) unheard(err error, epoch uint64) error {
 	if epoch != metrics.FirstEpoch {
 		return again{error: err}
 	}
-	s.log.Error().Err(err).Msg("nobody can take over from this process until it can listen: trying again and again")
+	s.tellUnheard(err)
 	return nil
+}
+
+// tellUnheard says that this process reads without having the takeover path: it has that
+// as soon as listenLate gets it.
+func (s *server) tellUnheard(err error) {
+	s.log.Error().Err(err).Msg("nobody can take over from this process until it can listen: trying again and again")
+}
+
+// listenLate takes the takeover path where that was not possible before this process
+// read. Its file may still be that of the process that was taken for stuck, and hangs.
+func (s *server) listenLate() error {
+	if s.book != nil && s.book.Epoch() != metrics.FirstEpoch {
+		return shard.ErrReplaced // the path is another process's to take
+	}
+	err := s.listen(takeover.ListenNow)
+	var inUse *takeover.InUseError
+	if errors.As(err, &inUse) && inUse.PID != 0 && inUse.PID == s.deposed {
+		err = s.listen(takeover.SeizeNow)
+	}
+	return err
 }
 
 const (

@@ -21,15 +21,17 @@ import (
 
 // Steering needs no privilege: all of it is tried as an ordinary user.
 
+// nobody is the user whose processes ordinary makes.
+const nobody = 65534
+
 // ordinary makes a command run as nobody, where the test is root.
 func ordinary(cmd *exec.Cmd) {
-	const nobody = 65534
 	if os.Geteuid() == 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	}
 }
 
-// publicDir is a folder that an ordinary user may write to.
+// publicDir is a folder of the user that ordinary makes of a process, and of no other.
 func publicDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "udpshard-test-")
@@ -37,10 +39,20 @@ func publicDir(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o777); err != nil {
+	ownedByOrdinary(t, dir)
+	return dir
+}
+
+func ownedByOrdinary(t *testing.T, dir string) {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		if err := os.Chown(dir, nobody, nobody); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	return dir
 }
 
 // sendingTo starts `send` and returns a function that ends it, and returns its

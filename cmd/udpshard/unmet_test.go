@@ -145,10 +145,10 @@ func TestAStandbyReloads(t *testing.T) {
 // all there is, and listens when it can.
 func TestAStandbyWithoutAPath(t *testing.T) {
 	dir := filepath.Join(publicDir(t), "run")
-	if err := os.Mkdir(dir, 0o777); err != nil {
+	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	os.Chmod(dir, 0o777)
+	ownedByOrdinary(t, dir)
 	address := freePort(t)
 	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "discard"}
 	p := serving(t, ordinary, args...)
@@ -166,10 +166,10 @@ func TestAStandbyWithoutAPath(t *testing.T) {
 	})
 	s.send(2000, 0)
 	eventually(t, "counters go on", func() bool { return standby.total().Delivered == 2000 })
-	if err := os.Mkdir(dir, 0o777); err != nil {
+	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	os.Chmod(dir, 0o777)
+	ownedByOrdinary(t, dir)
 	eventually(t, "it listens", func() bool { return standby.says("others can take over from this process") })
 	next := standby.succeeding(args...)
 	if code := standby.wait(); code != 0 {

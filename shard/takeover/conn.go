@@ -44,6 +44,9 @@ func Dial(ctx context.Context, path string) (*Conn, error) {
 		return nil, err
 	}
 	defer p.close()
+	if err := p.safe(); err != nil {
+		return nil, err
+	}
 	_, st, err := p.look(p.name)
 	if err == nil && st.Mode&unix.S_IFMT != unix.S_IFSOCK {
 		return nil, hinted{fmt.Errorf("%s is no socket", p.path), "take another path"}

@@ -89,7 +89,7 @@ func TestOtherUsersAreNotBelieved(t *testing.T) {
 	leak.Descriptors(t)
 	path := t.TempDir() + "/s"
 	open(t, path)
-	if err := os.Chmod(filepath.Dir(path), 0o777); err != nil {
+	if err := os.Chmod(filepath.Dir(path), 0o777|os.ModeSticky); err != nil {
 		t.Fatal(err)
 	}
 	fd := -1

@@ -3,6 +3,7 @@ package takeover
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,6 +23,8 @@ var (
 	ErrSilent = errors.New("no message came in time")
 	// ErrNoStandby says that nobody waits who could take over.
 	ErrNoStandby = errors.New("no standby can take over")
+	// ErrBusy says that another process of this user holds the lock of the path.
+	ErrBusy = errors.New("held by another process")
 	// ErrClaimed says that another process has the claim.
 	ErrClaimed = errors.New("claimed by another process")
 )
@@ -60,6 +63,19 @@ func (e *InUseError) Hint() string { return "take over from it, stop it, or take
 
 // Unwrap returns EADDRINUSE.
 func (e *InUseError) Unwrap() error { return unix.EADDRINUSE }
+
+// SharedFolderError says that other users may replace the socket.
+type SharedFolderError struct {
+	Folder string
+	Mode   os.FileMode
+}
+
+func (e *SharedFolderError) Error() string {
+	return fmt.Sprintf("other users may write to the folder %s (%s), and so replace the socket there by their own", e.Folder, e.Mode)
+}
+
+// Hint says what to do about it.
+func (e *SharedFolderError) Hint() string { return "chmod go-w " + e.Folder + ", or take another path" }
 
 // hinted is an error with a remedy.
 type hinted struct {

@@ -20,6 +20,7 @@ type place struct {
 	folder *os.File
 	path   string // absolute
 	name   string
+	locked *os.File // from lock on; else nil
 }
 
 // identity is a file, whatever its name is. A socket keeps the inode of its
@@ -66,7 +67,12 @@ func openPlace(path string) (*place, error) {
 }
 
 // close gives up the lock too.
-func (p *place) close() { p.folder.Close() }
+func (p *place) close() {
+	p.folder.Close()
+	if p.locked != nil {
+		p.locked.Close()
+	}
+}
 
 func (p *place) fd() int { return int(p.folder.Fd()) }
 
@@ -87,25 +93,138 @@ func (p *place) address(name string) string {
 	return fmt.Sprintf("/proc/self/fd/%d/%s", p.fd(), name)
 }
 
-// lockPatience is how long others may keep the folder: they do so for a few
-// system calls.
-const lockPatience = 5 * time.Second
+const (
+	// lockPatience is how long other processes may hold the lock: they do so for a
+	// few system calls, unless they are stopped in the middle of these.
+	lockPatience = 5 * time.Second
+	// lockMoment is how long they may hold it where datagrams wait meanwhile.
+	lockMoment = 5 * time.Millisecond
+)
 
-// lock keeps other processes from looking at and changing the path, if they
-// lock it too. It is the folder that is locked (flock(2)): a file to lock
-// would have to stay for ever.
-func (p *place) lock() error {
+// lockName is the file beside the socket whose lock (flock(2)) keeps processes from
+// changing the path at the same time. The mode of the file lets in the user who made it
+// alone: a folder is locked by whoever may read it.
+func (p *place) lockName() string { return p.name + ".lock" }
+
+// lock keeps other processes of this user from changing the path. The error is ErrBusy
+// where another one does so for longer than the patience.
+func (p *place) lock(patience time.Duration) error {
 	for began := time.Now(); ; time.Sleep(time.Millisecond) {
-		err := unix.Flock(p.fd(), unix.LOCK_EX|unix.LOCK_NB)
-		switch {
-		case err == nil:
+		file, err := p.openLock()
+		if err != nil {
+			return err
+		}
+		err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil && p.has(file) {
+			p.locked = file
 			return nil
-		case errors.Is(err, unix.EWOULDBLOCK) && time.Since(began) > lockPatience:
-			return hinted{fmt.Errorf("lock %s: another process has held it for %s", p.folder.Name(), lockPatience), "take a path in a folder of this user's"}
-		case !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR):
-			return &os.PathError{Op: "flock", Path: p.folder.Name(), Err: err}
+		}
+		file.Close()
+		switch {
+		case err == nil, errors.Is(err, unix.EINTR): // nil: it was removed before it was locked
+		case !errors.Is(err, unix.EWOULDBLOCK):
+			return &os.PathError{Op: "flock", Path: file.Name(), Err: err}
+		case time.Since(began) > patience:
+			return hinted{fmt.Errorf("lock %s: %w for %s", file.Name(), ErrBusy, patience), "end the process that is stopped with it: fuser -v " + file.Name()}
 		}
 	}
+}
+
+// openLock opens the file to lock, and makes it where it is missing. A file that others
+// could have opened is refused: they could hold its lock.
+func (p *place) openLock() (*os.File, error) {
+	name := filepath.Join(filepath.Dir(p.path), p.lockName())
+	var fd int
+	err := retry(func() (err error) {
+		fd, err = unix.Openat(p.fd(), p.lockName(), unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0o600)
+		return err
+	})
+	if err != nil {
+		return nil, lockError(&os.PathError{Op: "open", Path: name, Err: err})
+	}
+	file := os.NewFile(uintptr(fd), name)
+	var st unix.Stat_t
+	if err = unix.Fstat(fd, &st); err != nil {
+		err = os.NewSyscallError("fstat", err)
+	} else {
+		err = ownFile(name, &st)
+	}
+	if err == nil && st.Mode&0o777 != 0o600 { // a umask has taken more than it should
+		err = os.NewSyscallError("fchmod", unix.Fchmod(fd, 0o600))
+	}
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// ownFile says why a file is none that this user alone can open.
+func ownFile(name string, st *unix.Stat_t) (err error) {
+	switch {
+	case st.Mode&unix.S_IFMT != unix.S_IFREG:
+		err = fmt.Errorf("%s is no regular file", name)
+	case int(st.Uid) != os.Geteuid():
+		err = fmt.Errorf("%s is a file of uid %d, and this is uid %d", name, st.Uid, os.Geteuid())
+	case st.Mode&0o7777&^0o600 != 0:
+		err = fmt.Errorf("%s has mode %#o, and only 0600 keeps other users from its lock", name, st.Mode&0o7777)
+	default:
+		return nil
+	}
+	return lockError(err)
+}
+
+func lockError(err error) error {
+	return hinted{err, "remove that file, or take a path in a folder of this user's"}
+}
+
+// has says whether a file is the one to lock still: whoever closes the path removes it.
+func (p *place) has(file *os.File) bool {
+	var named, open unix.Stat_t
+	return unix.Fstatat(p.fd(), p.lockName(), &named, unix.AT_SYMLINK_NOFOLLOW) == nil &&
+		unix.Fstat(int(file.Fd()), &open) == nil && named.Dev == open.Dev && named.Ino == open.Ino
+}
+
+// safe refuses a folder in which other users could put a socket of their own at the
+// path: those may who may write to it, unless it is sticky (unlink(2), EPERM).
+func (p *place) safe() error {
+	info, err := p.folder.Stat()
+	if err != nil {
+		return err
+	}
+	if mode := info.Mode(); mode.Perm()&0o022 != 0 && mode&os.ModeSticky == 0 {
+		return &SharedFolderError{Folder: p.folder.Name(), Mode: mode}
+	}
+	return nil
+}
+
+// Exposure says what other users can reach of a path, and what to do about it.
+type Exposure struct{ Finding, Remedy string }
+
+// Exposures returns what other users can reach of a path at which a process of this user
+// listens: none is as it should be. Nothing of it lets them take over, or replace the
+// socket: see Listen for what is refused.
+func Exposures(path string) (found []Exposure) {
+	p, err := openPlace(path)
+	if err != nil {
+		return nil // who listens there has told
+	}
+	defer p.close()
+	folder := p.folder.Name()
+	if info, err := p.folder.Stat(); err == nil && info.Mode().Perm()&0o022 != 0 {
+		found = append(found, Exposure{fmt.Sprintf("other users may make files in %s, one with the name of the socket included while there is none", folder),
+			"take a path in a folder of this user's"})
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(p.fd(), &st); err == nil && st.Uid != 0 && int(st.Uid) != os.Geteuid() {
+		found = append(found, Exposure{fmt.Sprintf("%s is a folder of uid %d, who may replace the socket", folder, st.Uid),
+			fmt.Sprintf("chown %d %s", os.Geteuid(), folder)})
+	}
+	if _, st, err := p.look(p.name); err == nil && st.Mode&0o077 != 0 {
+		found = append(found, Exposure{fmt.Sprintf("%s has mode %#o: other users can connect to it, and are refused one by one", p.path, st.Mode&0o777),
+			"chmod 600 " + p.path})
+	}
+	return found
 }
 
 // look returns what is at a name: os.ErrNotExist where nothing is.
@@ -213,14 +332,17 @@ func (p *place) take() (l *net.UnixListener, file identity, err error) {
 	return l, file, os.NewSyscallError("renameat", unix.Renameat(p.fd(), hidden, p.fd(), p.name))
 }
 
-// clear removes the file at the path, if it is the one.
+// clear removes the file at the path, if it is the one, and the file whose lock it has.
 func (p *place) clear(file identity) error {
 	there, _, err := p.look(p.name)
 	switch {
-	case errors.Is(err, os.ErrNotExist):
+	case err == nil && there != file: // another process listens there
 		return nil
-	case err != nil || there != file:
-		return err
+	case err == nil:
+		err = os.NewSyscallError("unlinkat", unix.Unlinkat(p.fd(), p.name, 0))
+	case errors.Is(err, os.ErrNotExist):
+		err = nil
 	}
-	return os.NewSyscallError("unlinkat", unix.Unlinkat(p.fd(), p.name, 0))
+	unix.Unlinkat(p.fd(), p.lockName(), 0) // one that stays is used again
+	return err
 }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"time"
 )
 
 // Server is the active process's end: a socket that listens at a path, and
@@ -32,22 +33,38 @@ type Server struct {
 // Listen takes the path. version is what peers are told. A socket file that a
 // process of this user left is replaced; a live socket is an *InUseError;
 // another user's socket, or a file that is none, is an error too. Of several
-// that listen at once, one succeeds.
+// that listen at once, one succeeds. A folder in which other users may replace the
+// socket is a *SharedFolderError. Where another process of this user holds the path's
+// lock, it waits for up to five seconds, and then the error is ErrBusy.
 //
 // Take a UDP port before its path: then whoever has the path has the port.
-func Listen(path, version string) (*Server, error) { return listen(path, version, false) }
+func Listen(path, version string) (*Server, error) {
+	return listen(path, version, false, lockPatience)
+}
 
 // Seize is Listen, but replaces a live socket too: that of a process that
 // hangs. Those that are connected to it stay connected.
-func Seize(path, version string) (*Server, error) { return listen(path, version, true) }
+func Seize(path, version string) (*Server, error) { return listen(path, version, true, lockPatience) }
 
-func listen(path, version string, live bool) (*Server, error) {
+// ListenNow is Listen for a process for which datagrams wait: it waits for the lock for
+// a few milliseconds alone.
+func ListenNow(path, version string) (*Server, error) {
+	return listen(path, version, false, lockMoment)
+}
+
+// SeizeNow is to Seize what ListenNow is to Listen.
+func SeizeNow(path, version string) (*Server, error) { return listen(path, version, true, lockMoment) }
+
+func listen(path, version string, live bool, patience time.Duration) (*Server, error) {
 	p, err := openPlace(path)
 	if err != nil {
 		return nil, err
 	}
 	defer p.close()
-	if err = p.lock(); err != nil {
+	if err = p.safe(); err != nil {
+		return nil, err
+	}
+	if err = p.lock(patience); err != nil {
 		return nil, err
 	}
 	if err = p.vacant(live); err != nil {
@@ -105,7 +122,7 @@ func (s *Server) clear() error {
 		return err
 	}
 	defer p.close()
-	if err = p.lock(); err != nil {
+	if err = p.lock(lockPatience); err != nil {
 		return err
 	}
 	return p.clear(s.file)

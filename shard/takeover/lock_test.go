@@ -1,0 +1,200 @@
+package takeover
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/leak"
+)
+
+// lockOf returns the file whose lock goes with a path.
+func lockOf(path string) string { return path + ".lock" }
+
+// Another user who locks all that he can reach keeps nobody from the path, neither from
+// taking it nor from giving it up.
+func TestAnotherUserLocksTheFolder(t *testing.T) {
+	leak.Descriptors(t)
+	path := filepath.Join(t.TempDir(), "s")
+	open(t, path)
+	s, err := Listen(path, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var held []int
+	as(t, 54321, func() {
+		for _, name := range []string{filepath.Dir(path), path, lockOf(path)} {
+			fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+			if err != nil {
+				continue
+			}
+			held = append(held, fd)
+			if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for _, fd := range held {
+		defer unix.Close(fd)
+	}
+	if len(held) != 1 {
+		t.Errorf("another user opens %d files, and should open the folder alone", len(held))
+	}
+	began := time.Now()
+	next, err := SeizeNow(path, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.Close(), next.Close()); err != nil {
+		t.Error(err)
+	}
+	if next, err = Listen(path, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := next.Close(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > lockPatience/2 {
+		t.Errorf("it took %s", took)
+	}
+}
+
+// The lock of the path is held by one process of this user at a time, whoever removes
+// its file meanwhile, and Now does not wait for it.
+func TestTheLockOfAPath(t *testing.T) {
+	leak.Descriptors(t)
+	path := filepath.Join(t.TempDir(), "s")
+	p, err := openPlace(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.lock(0); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if _, err := ListenNow(path, ""); !errors.Is(err, ErrBusy) || remedy(err) == "" {
+		t.Errorf("while another one has the lock: %v", err)
+	}
+	if took := time.Since(began); took > lockPatience/2 {
+		t.Errorf("it has waited for %s", took)
+	}
+	if info, err := os.Stat(lockOf(path)); err != nil || info.Mode() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+	got := make(chan error, 1)
+	go func() {
+		s, err := Listen(path, "")
+		if err == nil {
+			err = s.Close()
+		}
+		got <- err
+	}()
+	if err := p.clear(identity{}); err != nil { // as whoever closes does, with the lock
+		t.Error(err)
+	}
+	p.close()
+	if err := result(t, got); err != nil {
+		t.Error(err)
+	}
+	if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) > 0 {
+		t.Errorf("what is left: %v, %v", entries, err)
+	}
+}
+
+// A lock that others could hold is refused, and nothing is done to the file.
+func TestALockThatOthersCanHold(t *testing.T) {
+	leak.Descriptors(t)
+	for _, v := range []struct {
+		name string
+		make func(lock string) error
+		want string
+	}{
+		{"a link", func(lock string) error { return os.Symlink("elsewhere", lock) }, "too many levels of symbolic links"},
+		{"a pipe", func(lock string) error { return unix.Mkfifo(lock, 0o600) }, "is no regular file"},
+		{"a folder", func(lock string) error { return os.Mkdir(lock, 0o700) }, "is a directory"},
+		{"readable", func(lock string) error {
+			return errors.Join(os.WriteFile(lock, nil, 0o600), os.Chmod(lock, 0o644))
+		}, "has mode 0644"},
+		{"another user's", func(lock string) error {
+			return errors.Join(os.WriteFile(lock, nil, 0o600), os.Chown(lock, 54321, 54321))
+		}, "is a file of uid 54321"},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			if os.Geteuid() != 0 && v.name == "another user's" {
+				t.Skip("needs root, to make a file of another user")
+			}
+			path := filepath.Join(t.TempDir(), "s")
+			if err := v.make(lockOf(path)); err != nil {
+				t.Fatal(err)
+			}
+			before, err := os.Lstat(lockOf(path))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Listen(path, ""); err == nil || !strings.Contains(err.Error(), v.want) || remedy(err) == "" {
+				t.Errorf("%v, not %q", err, v.want)
+			}
+			if after, err := os.Lstat(lockOf(path)); err != nil || after.Mode() != before.Mode() || !os.SameFile(before, after) {
+				t.Errorf("%v, %v", after, err)
+			}
+		})
+	}
+}
+
+// A folder in which others may replace the socket is refused by all who use it; what
+// others can reach elsewhere is told.
+func TestAFolderOfOthers(t *testing.T) {
+	leak.Descriptors(t)
+	for mode, refused := range map[os.FileMode]bool{
+		0o700: false, 0o755: false, 0o775: true, 0o757: true, 0o777: true, 0o777 | os.ModeSticky: false, 0o775 | os.ModeSticky: false,
+	} {
+		path := filepath.Join(t.TempDir(), "s")
+		if err := os.Chmod(filepath.Dir(path), mode); err != nil {
+			t.Fatal(err)
+		}
+		shared := new(SharedFolderError)
+		if _, err := Dial(within(t), path); errors.As(err, &shared) != refused || !refused && !errors.Is(err, ErrNobody) {
+			t.Errorf("%s: dial: %v", mode, err)
+		}
+		s, err := Listen(path, "")
+		if errors.As(err, &shared) != refused || !refused && err != nil {
+			t.Errorf("%s: listen: %v", mode, err)
+		}
+		if refused {
+			if remedy(err) != "chmod go-w "+filepath.Dir(path)+", or take another path" {
+				t.Errorf("%s: %q", mode, remedy(err))
+			}
+			continue
+		}
+		want := 0
+		if mode&os.ModeSticky != 0 {
+			want = 1
+		}
+		if found := Exposures(path); len(found) != want {
+			t.Errorf("%s: %+v", mode, found)
+		}
+		if err := os.Chmod(path, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if found := Exposures(path); len(found) != want+1 || found[want].Remedy != "chmod 600 "+path {
+			t.Errorf("%s, and the socket is 0666: %+v", mode, found)
+		}
+		if os.Geteuid() == 0 {
+			if err := os.Chown(filepath.Dir(path), 54321, 54321); err != nil {
+				t.Fatal(err)
+			}
+			if found := Exposures(path); len(found) != want+2 {
+				t.Errorf("%s, of another user: %+v", mode, found)
+			}
+		}
+		os.Chmod(filepath.Dir(path), 0o777) // one that serves can leave in any case
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
