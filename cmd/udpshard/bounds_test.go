@@ -70,7 +70,7 @@ func TestAReloadThatFindsAPipe(t *testing.T) {
 	}
 	undo := replaceByPipe(t, path("serve.yaml"))
 	defer undo()
-	if code := launch(t, ordinary, "serve", "--config", path("serve.yaml")).wait(); code != exitUsage {
+	if code := launch(t, ordinary, "serve", "--config", path("serve.yaml")).wait(); code != exitConfig {
 		t.Errorf("started with a pipe: exit code %d", code)
 	}
 }
