@@ -44,7 +44,7 @@ type Layout struct {
 // layoutVersion changes with whatever changes the meaning of a book's bytes:
 // the order or size of Counters, journals, the receiver's headers. A book of
 // another version is refused, not guessed at.
-const layoutVersion = 2
+const layoutVersion = 3
 
 // What a book may have: the limits of shard.Config, and more listeners than a
 // process can have shards. They keep what a damaged header says from
@@ -71,6 +71,7 @@ type header struct {
 	standbys  atomic.Uint64
 	lineage   atomic.Uint64 // see Lineage
 	_         [cacheLine - 7*8]byte
+	takeovers Takeovers
 }
 
 // row is a listener.
@@ -83,7 +84,7 @@ type row struct {
 }
 
 const (
-	headerSize  = cacheLine
+	headerSize  = 2 * cacheLine
 	rowSize     = longestName + 16
 	countersLen = 4 * cacheLine
 )

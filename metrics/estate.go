@@ -44,6 +44,7 @@ func (b *Book) Inherit(old *Book, renamed map[string]string) *Estate {
 	if lineage := old.Lineage(); lineage != 0 {
 		b.header.lineage.Store(lineage)
 	}
+	b.Takeovers().inherit(old.Takeovers())
 	for i := range old.rows {
 		name := old.rows[i].text()
 		first, shards, ok := b.find(nameIn(renamed, name))

@@ -45,7 +45,7 @@ const countersID = 0xabcdef
 
 // statusSample is the contract's, byte for byte but for the version and the
 // time, which it leaves open, and what comes behind shards.
-const statusSample = `{"version":"…","pid":1,"role":"active","started_at":"…","counters_id":"…","standbys":[{"pid":1,"pid_namespace":4026532281,"version":"v1.2.2"}],"listeners":[{"name":"syslog","address":"127.0.0.1:5514",
+const statusSample = `{"version":"…","pid":1,"role":"active","started_at":"…","counters_id":"…","standbys":[{"pid":1,"pid_namespace":4026532281,"version":"v1.2.2"}],"takeovers":{"upgrade":0,"stop":0,"died":0,"stalled":0,"restart":0,"patience_factor":1},"listeners":[{"name":"syslog","address":"127.0.0.1:5514",
  "protocol":"syslog","steer":"hash","shards":[{"shard":0,"cpu":0,"thread":77,"received":0,"bytes":0,"batches":0,
  "delivered":0,"replied":0,"in_flight":0,"truncated":0,"unparsed":0,
  "dropped":{"kernel":0,"not_allowed":0,"rate_limited":0,"malformed":0,"output":0,"reply":0,"lost_in_crash":0},
@@ -90,7 +90,7 @@ func TestStatusFigures(t *testing.T) {
 	ledger.Add(&Listener{Name: "a", Shards: []*Shard{NewShard(0, 0), numbered()}})
 	ledger.Add(&Listener{Name: "b"})
 	ledger.SetRole(Draining)
-	const want = `"role":"draining","started_at":"2026-11-20T06:02:03.456Z","counters_id":"0000000000abcdef","standbys":[],"listeners":[` +
+	const want = `"role":"draining","started_at":"2026-11-20T06:02:03.456Z","counters_id":"0000000000abcdef","standbys":[],"takeovers":{"upgrade":0,"stop":0,"died":0,"stalled":0,"restart":0,"patience_factor":1},"listeners":[` +
 		`{"name":"a","address":"","protocol":"","steer":"","shards":[` +
 		`{"shard":0,"cpu":0,"thread":0,"received":0,"bytes":0,"batches":0,"delivered":0,"replied":0,"in_flight":0,"truncated":0,"unparsed":0,` +
 		`"dropped":{"kernel":0,"not_allowed":0,"rate_limited":0,"malformed":0,"output":0,"reply":0,"lost_in_crash":0},"queue_bytes":0,"buffer_bytes":0},` +

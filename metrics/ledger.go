@@ -28,12 +28,13 @@ type Ledger struct {
 	listeners []*Listener
 	lineage   func() uint64
 	standbys  func() []StandbyStatus // nil: there can be none
+	takeovers *Takeovers
 }
 
 // NewLedger returns an empty ledger of a process that is active.
 func NewLedger(version string) *Ledger {
 	own := newLineage()
-	return &Ledger{Version: version, Started: time.Now(), role: Active, lineage: func() uint64 { return own }}
+	return &Ledger{Version: version, Started: time.Now(), role: Active, lineage: func() uint64 { return own }, takeovers: new(Takeovers)}
 }
 
 // SetBook says which book the shards' counters are in: their identity is its
@@ -99,6 +100,21 @@ func (l *Ledger) SetRole(role string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.role = role
+}
+
+// SetTakeovers says where takeovers are counted, if that is in memory that outlives the
+// process.
+func (l *Ledger) SetTakeovers(t *Takeovers) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.takeovers = t
+}
+
+// Takeovers returns where takeovers are counted.
+func (l *Ledger) Takeovers() *Takeovers {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.takeovers
 }
 
 // stalledAfter is how long a shard may be away from its socket before it no

@@ -45,6 +45,9 @@ var allSeries = []series{
 var droppedDesc = prometheus.NewDesc("udpshard_datagrams_dropped_total",
 	"Datagrams lost, by reason (reply: the reply alone was lost).", []string{"listener", "shard", "reason"}, nil)
 
+var takeoversDesc = prometheus.NewDesc("udpshard_takeovers_total",
+	"Takeovers from one process to the next, by reason (restart: from what the service manager had kept).", []string{"reason"}, nil)
+
 var (
 	listenerLabels = []string{"listener"}
 
@@ -72,7 +75,7 @@ func (l *Ledger) Describe(ch chan<- *prometheus.Desc) {
 	for i := range allSeries {
 		ch <- allSeries[i].desc
 	}
-	for _, desc := range []*prometheus.Desc{droppedDesc, stalledDesc, movedDesc, sprayedDesc, changesDesc} {
+	for _, desc := range []*prometheus.Desc{droppedDesc, takeoversDesc, stalledDesc, movedDesc, sprayedDesc, changesDesc} {
 		ch <- desc
 	}
 }
@@ -80,6 +83,10 @@ func (l *Ledger) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector: one reading a shard, so that the
 // ledger's equation holds within a scrape too.
 func (l *Ledger) Collect(ch chan<- prometheus.Metric) {
+	takeovers := l.Takeovers()
+	for reason := range takeoverReasons {
+		ch <- prometheus.MustNewConstMetric(takeoversDesc, prometheus.CounterValue, float64(takeovers.counts[reason].Load()), reason.String())
+	}
 	for _, listener := range l.Listeners() {
 		steering := listener.Steering()
 		gauge := func(desc *prometheus.Desc, value int, labels ...string) {

@@ -127,6 +127,7 @@ var promised = map[string]struct {
 	"udpshard_steer_moved_buckets":       {"gauge", []string{"listener"}, map[string]float64{"": 24}},
 	"udpshard_steer_sprayed_sources":     {"gauge", []string{"listener"}, map[string]float64{"": 2}},
 	"udpshard_steer_changes_total":       {"counter", []string{"kind", "listener"}, map[string]float64{"": 25}},
+	"udpshard_takeovers_total":           {"counter", []string{"reason"}, map[string]float64{"upgrade": 0, "stop": 0, "died": 0, "stalled": 0, "restart": 0}},
 	"udpshard_build_info":                {"gauge", []string{"version"}, map[string]float64{"": 1}},
 }
 

@@ -15,6 +15,7 @@ type Status struct {
 	// Ledger.CountersID. Counters of one ID never go back.
 	CountersID string           `json:"counters_id"`
 	Standbys   []StandbyStatus  `json:"standbys"`
+	Takeovers  TakeoverStatus   `json:"takeovers"`
 	Listeners  []ListenerStatus `json:"listeners"`
 }
 
@@ -52,6 +53,7 @@ func (l *Ledger) Status() Status {
 		StartedAt:     l.Started.UTC().Truncate(time.Millisecond),
 		CountersID:    l.CountersID(),
 		Standbys:      l.Standbys(),
+		Takeovers:     l.Takeovers().status(time.Now()),
 		Listeners:     []ListenerStatus{},
 	}
 	for _, listener := range l.Listeners() {

@@ -16,6 +16,7 @@ import (
 // place would wait too. It is for one goroutine at a time.
 type Vigil struct {
 	after   time.Duration
+	tick    time.Duration // how often Look is called
 	watched []watched
 	last    time.Time
 }
@@ -34,18 +35,22 @@ func VigilTick(after time.Duration) time.Duration { return max(after/10, time.Mi
 // NewVigil watches shards and their sockets, which are in the same order. A
 // shard is stuck when it is seen to be for as long as after.
 func NewVigil(pages []*metrics.Shard, sockets []*os.File, after time.Duration) *Vigil {
-	v := &Vigil{after: after}
+	v := &Vigil{after: after, tick: VigilTick(after)}
 	for i, page := range pages[:min(len(pages), len(sockets))] {
 		v.watched = append(v.watched, watched{page: page, socket: sockets[i]})
 	}
 	return v
 }
 
+// SetPatience changes how long a shard may stay away, and leaves alone how often Look is
+// to be called, and what it has seen.
+func (v *Vigil) SetPatience(after time.Duration) { v.after = after }
+
 // Look returns what is stuck, in words, and nothing while all is well. Time in
 // which nobody looked does not count: when the whole host was stopped, or this
 // process, that is nobody's fault.
 func (v *Vigil) Look(now time.Time) (stuck string) {
-	seen := min(now.Sub(v.last), 2*VigilTick(v.after))
+	seen := min(now.Sub(v.last), 2*v.tick)
 	if v.last.IsZero() {
 		seen = 0
 	}

@@ -58,6 +58,13 @@ func TestVigil(t *testing.T) {
 	if at := look(2 * after); at < after-2*VigilTick(after) || at > after+2*VigilTick(after) {
 		t.Errorf("it is stuck after %s, not %s", at, after)
 	}
+	v.SetPatience(3 * after) // from its last sign of life on
+	page.Beat(time.Now())
+	if at := look(6 * after); at < 3*after-2*VigilTick(after) || at > 3*after+2*VigilTick(after) {
+		t.Errorf("with more patience it is stuck after %s, not %s", at, 3*after)
+	}
+	v.SetPatience(after)
+	page.Beat(time.Now())
 	page.Beat(time.Now())
 	now = now.Add(time.Hour)
 	if text := v.Look(now); text != "" {

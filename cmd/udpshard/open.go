@@ -95,6 +95,7 @@ func (s *server) openBook() (err error) {
 		return err
 	}
 	s.ledger.SetBook(s.book)
+	s.ledger.SetTakeovers(s.book.Takeovers())
 	claim, err := takeover.NewClaim(s.book.File(), s.book.Epoch())
 	if err != nil {
 		return err

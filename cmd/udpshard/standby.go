@@ -60,8 +60,9 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *leg
 			if from.book.Epoch() != epoch { // by another standby; one that is stopped does not say so
 				return leave(takeover.ErrMoved)
 			}
-			stuck := ""
+			patience, stuck := from.book.Takeovers().Patience(now, s.config.standbyAfter), ""
 			for listener, v := range vigils {
+				v.SetPatience(patience)
 				if text := v.Look(now); text != "" {
 					stuck = "listener " + listener + " " + text
 				}
@@ -73,7 +74,7 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *leg
 			if err := <-ended; !errors.Is(err, context.Canceled) {
 				return s.afterWait(ctx, from, err)
 			}
-			return s.depose(ctx, from, epoch, stuck)
+			return s.depose(ctx, from, epoch, patience, stuck)
 		case <-reload:
 			s.service.try("a reload", s.service.unit.Reloading()) // standsBy ends it
 			files.begin(s.readSettings)
@@ -130,7 +131,7 @@ func (s *server) afterWait(ctx context.Context, from *legacy, err error) error {
 		if err := s.succeed(ctx, from); err != nil {
 			return s.afterWait(ctx, from, err)
 		}
-		s.tookOver(from, began).Msg("took over: it was told to stop")
+		s.tookOver(from, began, metrics.TakeoverStop).Msg("took over: it was told to stop")
 		return nil
 	case errors.As(err, new(again)):
 		return err
@@ -138,15 +139,15 @@ func (s *server) afterWait(ctx context.Context, from *legacy, err error) error {
 		return again{error: err}
 	case errors.As(err, new(*takeover.Refused)): // the other could not wait for this one, or could not stop
 		s.log.Warn().Err(err).Msg("not taken over: waiting for the end of the process that serves")
-		return s.bury(ctx, from)
+		return s.bury(ctx, from, metrics.TakeoverDied)
 	case errors.Is(err, takeover.ErrGone):
-		return s.bury(ctx, from)
+		return s.bury(ctx, from, metrics.TakeoverDied)
 	}
 	return err
 }
 
 // bury takes over from a process that has ended.
-func (s *server) bury(ctx context.Context, from *legacy) error {
+func (s *server) bury(ctx context.Context, from *legacy, reason metrics.TakeoverReason) error {
 	began := time.Now()
 	var epoch uint64
 	answered := func(ctx context.Context) (*legacy, bool) { return s.answered(ctx, from) }
@@ -164,7 +165,7 @@ func (s *server) bury(ctx context.Context, from *legacy) error {
 		return err
 	}
 	if at, lives := from.stopped(epoch); lives { // it may wake up yet, and write
-		return s.outlast(ctx, from, at, began, "the process that served is no more, and the one before it does not run")
+		return s.outlast(ctx, from, at, began, reason, 0, "the process that served is no more, and the one before it does not run")
 	}
 	if err := s.inherit(from); err != nil {
 		return err
@@ -173,7 +174,7 @@ func (s *server) bury(ctx context.Context, from *legacy) error {
 	if err := s.absorb(ctx, from); err != nil {
 		return err
 	}
-	s.tookOver(from, began).Uint64("lost_in_crash", settlement.Lost).Msg("took over: the process that served is no more")
+	s.tookOver(from, began, reason).Uint64("lost_in_crash", settlement.Lost).Msg("took over: the process that served is no more")
 	return nil
 }
 
@@ -181,7 +182,11 @@ func (s *server) bury(ctx context.Context, from *legacy) error {
 // before has served, its counters.
 func (s *server) goOn(ctx context.Context, from *legacy) error {
 	if from.book != nil {
-		return s.bury(ctx, from)
+		reason := metrics.TakeoverRestart
+		if from.sought {
+			reason = metrics.TakeoverDied
+		}
+		return s.bury(ctx, from, reason)
 	}
 	if err := s.listen(takeover.ListenNow); errors.Is(err, takeover.ErrBusy) {
 		s.tellUnheard(err) // datagrams wait
@@ -201,7 +206,7 @@ func (s *server) goOn(ctx context.Context, from *legacy) error {
 // depose takes over from a process that does not run, and has not for as long
 // as it was the owner at that epoch. It may wake up: then it sees that it was
 // replaced, and leaves.
-func (s *server) depose(ctx context.Context, from *legacy, epoch uint64, stuck string) error {
+func (s *server) depose(ctx context.Context, from *legacy, epoch uint64, patience time.Duration, stuck string) error {
 	began := time.Now()
 	// Whether somebody answers does not tell: it may be its own socket still.
 	replaced := func(context.Context) (*legacy, bool) { return nil, from.book.Epoch() != epoch }
@@ -209,12 +214,12 @@ func (s *server) depose(ctx context.Context, from *legacy, epoch uint64, stuck s
 	if err != nil {
 		return err
 	}
-	return s.outlast(ctx, from, epoch, began, stuck)
+	return s.outlast(ctx, from, epoch, began, metrics.TakeoverStalled, patience, stuck)
 }
 
 // outlast goes on where a process has stopped running that may wake up, and had the
-// counters at that epoch.
-func (s *server) outlast(ctx context.Context, from *legacy, epoch uint64, began time.Time, why string) error {
+// counters at that epoch. patience is for how long this process has watched it stay away.
+func (s *server) outlast(ctx context.Context, from *legacy, epoch uint64, began time.Time, reason metrics.TakeoverReason, patience time.Duration, why string) error {
 	written := writtenTo(from.book)
 	if err := s.inherit(from); err != nil {
 		return err
@@ -226,7 +231,12 @@ func (s *server) outlast(ctx context.Context, from *legacy, epoch uint64, began 
 	if !from.offer.Foreign {
 		s.deposed = from.offer.PID
 	}
-	s.tookOver(from, began).Str("reason", why).Msg("took over: the process that served does not run")
+	event := s.tookOver(from, began, reason).Str("reason", why)
+	if reason == metrics.TakeoverStalled {
+		next := s.ledger.Takeovers().Patience(time.Now(), s.config.standbyAfter)
+		event = event.Stringer("patience", patience).Stringer("next_patience", next)
+	}
+	event.Msg("took over: the process that served does not run")
 	return nil
 }
 
@@ -337,7 +347,8 @@ func (s *server) answered(ctx context.Context, from *legacy) (met *legacy, is bo
 
 // tookOver begins what is logged of it. Files may have been renamed since this
 // process opened them.
-func (s *server) tookOver(from *legacy, began time.Time) *zerolog.Event {
+func (s *server) tookOver(from *legacy, began time.Time, reason metrics.TakeoverReason) *zerolog.Event {
+	s.ledger.Takeovers().Count(reason, time.Now())
 	s.outputs.Reopen()
 	return s.log.Warn().EmbedObject(from.who()).Stringer("after", time.Since(began).Round(time.Microsecond))
 }

@@ -25,12 +25,13 @@ func (s *server) takeOver(ctx context.Context, from *legacy) error {
 	}
 	switch {
 	case errors.Is(err, takeover.ErrGone): // it dies just now, and this process has all it needs
-		return s.bury(ctx, from)
+		return s.bury(ctx, from, metrics.TakeoverDied)
 	case errors.Is(err, takeover.ErrMoved):
 		return again{error: err}
 	case err != nil:
 		return fmt.Errorf("take over from %s: %w", from.conn.Process(), err)
 	}
+	s.ledger.Takeovers().Count(metrics.TakeoverUpgrade, time.Now())
 	s.log.Info().EmbedObject(from.who()).Stringer("after", time.Since(began).Round(time.Microsecond)).Msg("took over: its sockets, its queues and its counters")
 	return nil
 }

@@ -55,6 +55,9 @@ func irregular(name string) error { return fmt.Errorf("%s: not a regular file", 
 // so is a read that takes longer than the limit: see Within.
 func Read(name string, most int64, limit time.Duration) ([]byte, error) {
 	return Within(limit, "read "+name, func() ([]byte, error) {
+		if info, err := os.Stat(name); err == nil && info.IsDir() {
+			return nil, &os.PathError{Op: "read", Path: name, Err: unix.EISDIR}
+		}
 		file, err := Open(name)
 		if err != nil {
 			return nil, err

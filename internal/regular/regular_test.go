@@ -26,7 +26,7 @@ func TestRead(t *testing.T) {
 		{whole, 3, "more than 3 bytes"},
 		{pipe, 4, "not a regular file"},
 		{link, 4, "not a regular file"},
-		{dir, 4, "not a regular file"},
+		{dir, 4, "is a directory"},
 		{"/dev/zero", 4, "not a regular file"},
 		{filepath.Join(dir, "missing"), 4, "no such file"},
 	} {

@@ -1,0 +1,99 @@
+package metrics
+
+import (
+	"encoding/json"
+	"maps"
+	"math"
+	"testing"
+	"time"
+)
+
+// Takeovers from stalled processes that follow one another within a minute double the
+// patience, up to a bound; a quiet minute ends that; other takeovers change nothing.
+func TestPatienceDoubles(t *testing.T) {
+	const after = 250 * time.Millisecond
+	start := time.Now()
+	for _, v := range []struct {
+		name    string
+		stalled []time.Duration // since the start
+		at      time.Duration
+		want    time.Duration
+	}{
+		{"none", nil, 0, after},
+		{"one", []time.Duration{0}, time.Second, after},
+		{"two within a minute", []time.Duration{0, time.Minute}, 61 * time.Second, 2 * after},
+		{"two, and a minute apart", []time.Duration{0, 61 * time.Second}, 62 * time.Second, after},
+		{"three", []time.Duration{0, 10 * time.Second, 20 * time.Second}, 21 * time.Second, 4 * after},
+		{"each within a minute of the one before", []time.Duration{0, 50 * time.Second, 100 * time.Second}, 101 * time.Second, 4 * after},
+		{"four in 31 s", []time.Duration{0, 10 * time.Second, 20 * time.Second, 31 * time.Second}, 31 * time.Second, 8 * after},
+		{"many", []time.Duration{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, 10, 16 * after},
+		{"two, and a quiet minute", []time.Duration{0, 1}, time.Minute + 2, after},
+		{"two, and one after a quiet minute", []time.Duration{0, 1, 2 * time.Minute}, 2 * time.Minute, after},
+	} {
+		book := newBook(t, Layout{Listener: "a", Shards: 1, Batch: 1})
+		for _, at := range v.stalled {
+			book.Takeovers().Count(TakeoverStalled, start.Add(at))
+			book.Takeovers().Count(TakeoverUpgrade, start.Add(at))
+			next := newBook(t, Layout{Listener: "a", Shards: 1, Batch: 1}) // each time another process counts
+			next.Inherit(book, nil)
+			book = next
+		}
+		if got := book.Takeovers().Patience(start.Add(v.at), after); got != v.want {
+			t.Errorf("%s: %s, not %s", v.name, got, v.want)
+		}
+	}
+}
+
+// What a book of another process says is believed within bounds.
+func TestPatienceOfADamagedBook(t *testing.T) {
+	now := time.Now()
+	for _, at := range []int64{math.MinInt64, -1, 0, 1, clock(now), clock(now.Add(time.Hour)), math.MaxInt64} {
+		for _, doublings := range []uint64{0, mostDoublings + 1, 63, math.MaxUint64} {
+			var w Takeovers
+			w.stalled.Store(at)
+			w.doublings.Store(doublings)
+			w.last.Store(at)
+			w.lastReason.Store(doublings)
+			if p := w.Patience(now, time.Second); p < time.Second || p > 16*time.Second {
+				t.Errorf("at %d, %d doublings: %s", at, doublings, p)
+			}
+			w.Count(TakeoverStalled, now)
+			if p := w.Patience(now, time.Second); p < time.Second || p > 16*time.Second {
+				t.Errorf("at %d, %d doublings, and one more: %s", at, doublings, p)
+			}
+			w.lastReason.Store(doublings)
+			if last := w.status(now).Last; last != nil && doublings != 0 {
+				t.Errorf("%d is a reason: %+v", doublings, last)
+			}
+		}
+	}
+}
+
+func TestTakeoversAreTold(t *testing.T) {
+	book := newBook(t, Layout{Listener: "a", Shards: 1, Batch: 1})
+	l := NewLedger("1")
+	l.SetTakeovers(book.Takeovers())
+	if l.Status().Takeovers.Last != nil {
+		t.Error("there was none")
+	}
+	at := time.Now()
+	for reason := range takeoverReasons {
+		for range reason + 1 {
+			book.Takeovers().Count(reason, at)
+		}
+	}
+	data, err := json.Marshal(l.Status().Takeovers)
+	want := `{"upgrade":1,"stop":2,"died":3,"stalled":4,"restart":5,"patience_factor":8,"last":{"reason":"restart","at":"` +
+		at.UTC().Truncate(time.Millisecond).Format(time.RFC3339Nano) + `"}}`
+	if err != nil || string(data) != want {
+		t.Errorf("%s, %v; not %s", data, err, want)
+	}
+	samples := scrape(t, get(l.Handler(nil), "/metrics").Body)["udpshard_takeovers_total"].samples
+	told := make(map[string]float64)
+	for _, s := range samples {
+		told[s.labels["reason"]] = s.value
+	}
+	if want := map[string]float64{"upgrade": 1, "stop": 2, "died": 3, "stalled": 4, "restart": 5}; !maps.Equal(told, want) || len(samples) != len(want) {
+		t.Errorf("%v, not %v", told, want)
+	}
+}
