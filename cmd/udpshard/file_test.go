@@ -193,7 +193,7 @@ listeners:
 func TestMissingFile(t *testing.T) {
 	for path, want := range map[string]string{
 		filepath.Join(t.TempDir(), "no.yaml"): "no such file or directory",
-		t.TempDir():                           "not a regular file",
+		t.TempDir():                           "is a directory",
 	} {
 		_, err := (&flags{file: path}).config()
 		if err == nil || !errors.As(err, new(configError)) || !strings.Contains(err.Error(), want) ||
