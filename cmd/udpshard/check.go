@@ -275,6 +275,9 @@ func (c *check) listens(at netip.AddrPort, dual, shared bool) bool {
 	}
 	listener := checkup.Listener{Address: at, Dual: dual}
 	var inodes []uint64
+	// The library deprecates this for its cost on hosts with many connections. A check reads the
+	// files once, and needs uids and inodes of listening sockets alone.
+	//lint:ignore SA1019 read once, by a command that a person runs
 	for _, read := range []func() (procfs.NetTCP, error){fs.NetTCP, fs.NetTCP6} {
 		lines, _ := read() // /proc/net/tcp6 is missing on hosts without IPv6
 		for _, line := range lines {
