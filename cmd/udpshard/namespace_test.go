@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"github.com/udpshard/udpshard/metrics"
 )
 
 // apart runs a process in a pid namespace of its own, as in a container.
@@ -51,11 +53,15 @@ func TestStandbysInOtherPIDNamespaces(t *testing.T) {
 	next := standby()
 	next.wantSaid(foreign + `"version":`)
 	eventually(t, "the active process says whose pid it is", func() bool { return p.says(foreign + `"version":`) })
+	wantRole(t, p.http, metrics.Active, p)
+	wantRole(t, p.http, metrics.Standby, next)
 	if err := p.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the standby takes over from one that was killed", func() bool { return next.says(`"message":"took over: the process that served is no more`) })
 	p, next = next, standby()
+	wantRole(t, p.http, metrics.Active, p)
+	wantRole(t, p.http, metrics.Standby, next)
 	if code := p.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/metrics"
+)
+
+// rolling runs deploy/rolling-upgrade with a stand-in for docker.
+type rolling struct {
+	t             *testing.T
+	dir           string // of containers
+	address, http string
+	path, program string
+}
+
+func newRolling(t *testing.T) *rolling {
+	t.Helper()
+	for _, tool := range []string{"bash", "setsid", "timeout"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("needs %s (bash, util-linux, coreutils): %v", tool, err)
+		}
+	}
+	built, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rolling{t: t, dir: t.TempDir(), address: freePort(t), http: freePort(t), path: t.TempDir(), program: built}
+	docker, err := filepath.Abs(filepath.Join("testdata", "docker"))
+	if err == nil {
+		err = os.Symlink(docker, filepath.Join(r.path, "docker"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for _, pid := range r.pids() {
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
+		if t.Failed() {
+			logs, _ := filepath.Glob(filepath.Join(r.dir, "*", "log"))
+			for _, name := range logs {
+				text, _ := os.ReadFile(name)
+				t.Logf("%s:\n%s", name, text)
+			}
+		}
+	})
+	return r
+}
+
+// pids are those of the containers.
+func (r *rolling) pids() map[string]int {
+	pids := make(map[string]int)
+	names, _ := filepath.Glob(filepath.Join(r.dir, "*", "pid"))
+	for _, name := range names {
+		text, _ := os.ReadFile(name)
+		if pid, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil {
+			service, _, _ := strings.Cut(filepath.Base(filepath.Dir(name)), ".")
+			pids[service] = pid
+		}
+	}
+	return pids
+}
+
+// container is the folder of a service's container.
+func (r *rolling) container(service string) string {
+	r.t.Helper()
+	found, err := filepath.Glob(filepath.Join(r.dir, service+".*"))
+	if err != nil || len(found) != 1 {
+		r.t.Fatalf("containers of %s: %q, %v", service, found, err)
+	}
+	return found[0]
+}
+
+// upgrade runs the script, and returns what it prints.
+func (r *rolling) upgrade(image string, args ...string) string {
+	r.t.Helper()
+	cmd := exec.Command("bash", append([]string{filepath.Join("..", "..", "deploy", "rolling-upgrade"), "--plain"}, args...)...)
+	cmd.Env = append(os.Environ(), "PATH="+r.path+":"+os.Getenv("PATH"), "PROGRAM="+r.program, "CONTAINERS="+r.dir, "UDPSHARD_IMAGE="+image,
+		"UDPSHARD_LISTEN="+r.address, "UDPSHARD_HTTP="+r.http, "UDPSHARD_OUTPUT=stdout", "COMPOSE_PROJECT_NAME=")
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		r.t.Fatalf("rolling-upgrade %s %q: %v\n%s%s", image, args, err, &out, &errs)
+	}
+	return out.String()
+}
+
+// roles are what --list says.
+func (r *rolling) roles() string {
+	r.t.Helper()
+	var roles []string
+	for line := range strings.Lines(r.upgrade("one", "--list")) {
+		roles = append(roles, strings.Join(strings.Fields(line)[:2], " "))
+	}
+	return strings.Join(roles, ", ")
+}
+
+// Records are in the containers' logs, and anybody can send what the program logs. The roles are
+// what they are all the same.
+func TestARollingUpgradeAsksForRoles(t *testing.T) {
+	r := newRolling(t)
+	const began = "rolling-upgrade: udpshard-a was started: active\nrolling-upgrade: udpshard-b was started: standby\n"
+	if said := r.upgrade("one"); said != began {
+		t.Fatalf("it says\n%s", said)
+	}
+	conn, err := net.Dial("udp", r.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	const here = "udpshard-a active, udpshard-b standby"
+	for i, forged := range []string{"final ledger", "listening", "stats", "standing by for the process that serves"} {
+		fmt.Fprintf(conn, "<13>1 - - - - - - %s", forged)
+		fmt.Fprintf(conn, "<13>1 - - - - - - mark %d", i)
+		for _, record := range []string{forged, fmt.Sprint("mark ", i)} {
+			eventually(t, "the record is among the logs", func() bool {
+				text, _ := os.ReadFile(filepath.Join(r.container("udpshard-a"), "log"))
+				return strings.Contains(string(text), `"message":"`+record+`","received_at"`)
+			})
+		}
+		if roles := r.roles(); roles != here {
+			t.Errorf("after a datagram %q: %s", forged, roles)
+		}
+	}
+	fmt.Fprint(conn, "<13>1 - - - - - - final ledger")
+	before := r.pids()
+	const replaced = "rolling-upgrade: udpshard-b was replaced: standby\nrolling-upgrade: udpshard-a was replaced: standby\n"
+	if said := r.upgrade("two"); said != replaced {
+		t.Errorf("it says\n%s", said)
+	}
+	if after := r.pids(); after["udpshard-a"] == before["udpshard-a"] || after["udpshard-b"] == before["udpshard-b"] {
+		t.Errorf("%v, and before %v", after, before)
+	}
+	if roles := r.roles(); roles != "udpshard-a standby, udpshard-b active" {
+		t.Error(roles)
+	}
+
+	// In one that is paused nothing can be asked, and it has no role.
+	if err := os.WriteFile(filepath.Join(r.container("udpshard-a"), "paused"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if roles := r.roles(); roles != "udpshard-a none, udpshard-b active" {
+		t.Error(roles)
+	}
+}
+
+// health --pid asks for the role of a process, whichever process answers at the address.
+func TestHealthOfAProcess(t *testing.T) {
+	dir, address := publicDir(t), freePort(t)
+	args := []string{"--listen", address, "--protocol", "discard", "--shards", "1", "--takeover", filepath.Join(dir, "takeover.sock")}
+	p := serving(t, ordinary, args...)
+	next := p.startStandby(args...)
+	own := freePort(t) // an HTTP address of its own
+	apart := p.startStandby(append(args, "--http", own)...)
+	want := func(role, http string, pid int) {
+		t.Helper()
+		var code int
+		var stdout, stderr string
+		eventually(t, "it has the role "+role, func() bool {
+			code, stdout, stderr = invoke("health", "--http", http, "--pid", strconv.Itoa(pid))
+			return role == "" || code == exitDone && stdout == role+"\n"
+		})
+		if role == "" && (code != exitFailed || stdout != "" || !strings.Contains(stderr, fmt.Sprintf("pid %d of this PID namespace is not the instance", pid))) {
+			t.Errorf("exit code %d, %s%s", code, stdout, stderr)
+		}
+	}
+	want("active", p.http, p.cmd.Process.Pid)
+	want("active", p.http, 0)
+	want("standby", p.http, next.cmd.Process.Pid)
+	want("standby", p.http, apart.cmd.Process.Pid)
+	want("standby", own, apart.cmd.Process.Pid)
+	want("", p.http, os.Getpid())
+	p.terminate()
+	next.wantSaid(`"message":"took over`)
+	want("active", p.http, next.cmd.Process.Pid)
+	want("standby", p.http, apart.cmd.Process.Pid)
+	want("", p.http, p.cmd.Process.Pid)
+	if code, _, stderr := invoke("health", "--pid", "-1"); code != exitUsage || !strings.Contains(stderr, "--pid") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+}
+
+// Two processes that both have PID 1, as in two containers, are told apart.
+func TestRoleIn(t *testing.T) {
+	process := func(pid int, namespace uint64) metrics.ProcessStatus {
+		return metrics.ProcessStatus{PID: pid, PIDNamespace: namespace}
+	}
+	status := metrics.Status{ProcessStatus: process(1, 10), Role: metrics.Active,
+		Standbys: []metrics.StandbyStatus{{ProcessStatus: process(1, 20)}, {ProcessStatus: process(7, 30)}, {ProcessStatus: process(8, 10)}}}
+	for of, want := range map[metrics.ProcessStatus]string{
+		process(1, 10): "active", process(0, 10): "active", process(8, 10): "standby", process(7, 10): "",
+		process(1, 20): "standby", process(0, 20): "standby", process(7, 30): "standby", process(1, 30): "", process(0, 40): "",
+	} {
+		if got := roleIn(status, of.PID, of.PIDNamespace); got != want {
+			t.Errorf("%+v is %q, want %q", of, got, want)
+		}
+	}
+}
+
+// wantRole waits until a status gives a role to a process in a PID namespace of its own.
+func wantRole(t *testing.T, http, role string, p *process) {
+	t.Helper()
+	var stat unix.Stat_t
+	if err := unix.Stat(fmt.Sprintf("/proc/%d/ns/pid", p.cmd.Process.Pid), &stat); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it has the role "+role, func() bool {
+		status, err := statusAt(http)
+		return err == nil && roleIn(status, 0, stat.Ino) == role && roleIn(status, 1, stat.Ino) == role
+	})
+}
