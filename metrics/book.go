@@ -86,7 +86,7 @@ type row struct {
 const (
 	headerSize  = 2 * cacheLine
 	rowSize     = longestName + 16
-	countersLen = 4 * cacheLine
+	countersLen = 5 * cacheLine
 )
 
 func (r *row) text() string { return string(r.name[:r.length]) }

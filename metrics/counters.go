@@ -40,7 +40,12 @@ type Counters struct {
 	beat        atomic.Int64 // when it last returned to the socket: see clock; 0: never yet
 	held        atomic.Int64 // nanoseconds for which it waited for its output
 	heldSince   atomic.Int64 // see clock; 0: it does not wait
-	_           [cacheLine - 16*8]byte
+
+	// MalformedHeader counts delivered datagrams whose header was taken up to
+	// the field that breaks the grammar.
+	MalformedHeader atomic.Uint64
+
+	_ [2*cacheLine - 17*8]byte
 
 	// Written by the output's writer, or by the shard's thread if its
 	// records go to none.
@@ -57,8 +62,7 @@ type Counters struct {
 	_      [cacheLine - 3*8]byte
 
 	// Written by an Estate: the totals of predecessors.
-	inherited [kinds]atomic.Uint64
-	_         [cacheLine - kinds*8]byte
+	inherited [kinds]atomic.Uint64 // a cache line
 }
 
 // The kinds of totals. The last is received: it is read after all that
@@ -73,6 +77,7 @@ const (
 	replied
 	truncated
 	unparsed
+	malformedHeader
 	replyLost
 	kernel
 	cpuTime // in nanoseconds
@@ -122,6 +127,8 @@ func (c *Counters) total() totals {
 			t[kind] += c.Truncated.Load()
 		case unparsed:
 			t[kind] += c.Unparsed.Load()
+		case malformedHeader:
+			t[kind] += c.MalformedHeader.Load()
 		case replyLost:
 			t[kind] += c.ReplyLost.Load()
 		case kernel:

@@ -8,7 +8,7 @@ import (
 // writers are the groups of Counters that have one writer each.
 var writers = [][]string{
 	{"Received", "Bytes", "Batches", "Handled", "Replied", "Truncated", "Unparsed", "NotAllowed", "RateLimited", "Malformed", "ReplyLost",
-		"before", "thread", "beat", "held", "heldSince"},
+		"before", "thread", "beat", "held", "heldSince", "MalformedHeader"},
 	{"Delivered", "OutputLost"},
 	{"kernel", "cookie", "used"},
 	{"inherited"},

@@ -47,7 +47,7 @@ const countersID = 0xabcdef
 // time, which it leaves open, and what comes behind shards.
 const statusSample = `{"version":"…","pid":1,"role":"active","started_at":"…","counters_id":"…","standbys":[{"pid":1,"pid_namespace":4026532281,"version":"v1.2.2"}],"takeovers":{"upgrade":0,"stop":0,"died":0,"stalled":0,"restart":0,"patience_factor":1},"listeners":[{"name":"syslog","address":"127.0.0.1:5514",
  "protocol":"syslog","steer":"hash","shards":[{"shard":0,"cpu":0,"thread":77,"received":0,"bytes":0,"batches":0,
- "delivered":0,"replied":0,"in_flight":0,"truncated":0,"unparsed":0,
+ "delivered":0,"replied":0,"in_flight":0,"truncated":0,"unparsed":0,"malformed_header":0,
  "dropped":{"kernel":0,"not_allowed":0,"rate_limited":0,"malformed":0,"output":0,"reply":0,"lost_in_crash":0},
  "queue_bytes":0,"buffer_bytes":0}],
  "steering":{"in_force":"auto","buckets":256,"moved_buckets":3,"sprayed_sources":["10.0.0.7:514"],"stalled_shards":[0],"avoided_shards":[0,1],"changes":{"spray":1}},
@@ -92,9 +92,9 @@ func TestStatusFigures(t *testing.T) {
 	ledger.SetRole(Draining)
 	const want = `"role":"draining","started_at":"2026-11-20T06:02:03.456Z","counters_id":"0000000000abcdef","standbys":[],"takeovers":{"upgrade":0,"stop":0,"died":0,"stalled":0,"restart":0,"patience_factor":1},"listeners":[` +
 		`{"name":"a","address":"","protocol":"","steer":"","shards":[` +
-		`{"shard":0,"cpu":0,"thread":0,"received":0,"bytes":0,"batches":0,"delivered":0,"replied":0,"in_flight":0,"truncated":0,"unparsed":0,` +
+		`{"shard":0,"cpu":0,"thread":0,"received":0,"bytes":0,"batches":0,"delivered":0,"replied":0,"in_flight":0,"truncated":0,"unparsed":0,"malformed_header":0,` +
 		`"dropped":{"kernel":0,"not_allowed":0,"rate_limited":0,"malformed":0,"output":0,"reply":0,"lost_in_crash":0},"queue_bytes":0,"buffer_bytes":0},` +
-		`{"shard":1,"cpu":2,"thread":77,"received":1000000,"bytes":10,"batches":11,"delivered":12,"replied":13,"in_flight":999918,"truncated":14,"unparsed":15,` +
+		`{"shard":1,"cpu":2,"thread":77,"received":1000000,"bytes":10,"batches":11,"delivered":12,"replied":13,"in_flight":999918,"truncated":14,"unparsed":15,"malformed_header":26,` +
 		`"dropped":{"kernel":21,"not_allowed":16,"rate_limited":17,"malformed":18,"output":19,"reply":20,"lost_in_crash":0},"queue_bytes":22,"buffer_bytes":23}],` + unsteered + `},` +
 		`{"name":"b","address":"","protocol":"","steer":"","shards":[],` + unsteered + `}]}` + "\n"
 	if got := get(ledger.Handler(nil), "/api/v1/status").Body.String(); !strings.HasSuffix(got, want) {

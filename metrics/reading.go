@@ -15,7 +15,10 @@ type Reading struct {
 	InFlight  uint64 `json:"in_flight"`
 	Truncated uint64 `json:"truncated"`
 	Unparsed  uint64 `json:"unparsed"`
-	Dropped   Drops  `json:"dropped"`
+
+	MalformedHeader uint64 `json:"malformed_header"`
+
+	Dropped Drops `json:"dropped"`
 
 	QueueBytes  uint64 `json:"queue_bytes"`
 	BufferBytes uint64 `json:"buffer_bytes"`
@@ -67,6 +70,9 @@ func (s *Shard) Read() Reading {
 		InFlight:    t[received] - t[delivered] - t.dropped(),
 		Truncated:   t[truncated],
 		Unparsed:    t[unparsed],
+
+		MalformedHeader: t[malformedHeader],
+
 		Dropped: Drops{
 			Kernel:      t[kernel],
 			NotAllowed:  t[notAllowed],
@@ -91,6 +97,7 @@ func Sum(readings []Reading) Reading {
 		t.InFlight += r.InFlight
 		t.Truncated += r.Truncated
 		t.Unparsed += r.Unparsed
+		t.MalformedHeader += r.MalformedHeader
 		t.Dropped.Kernel += r.Dropped.Kernel
 		t.Dropped.NotAllowed += r.Dropped.NotAllowed
 		t.Dropped.RateLimited += r.Dropped.RateLimited

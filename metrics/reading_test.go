@@ -100,7 +100,7 @@ func TestReadingHasEveryCounter(t *testing.T) {
 	page := numbered()
 	got := page.Read()
 	want := Reading{
-		Shard: 1, CPU: 2, Thread: 77, Received: 1_000_000, Bytes: 10, Batches: 11, Delivered: 12, Replied: 13, Truncated: 14, Unparsed: 15,
+		Shard: 1, CPU: 2, Thread: 77, Received: 1_000_000, Bytes: 10, Batches: 11, Delivered: 12, Replied: 13, Truncated: 14, Unparsed: 15, MalformedHeader: 26,
 		InFlight:   1_000_000 - 12 - 16 - 17 - 18 - 19,
 		Dropped:    Drops{Kernel: 21, NotAllowed: 16, RateLimited: 17, Malformed: 18, Output: 19, Reply: 20},
 		QueueBytes: 22, BufferBytes: 23, CPUTime: 1500 * time.Millisecond,
@@ -125,6 +125,7 @@ func numbered() *Shard {
 	page.Replied.Store(13)
 	page.Truncated.Store(14)
 	page.Unparsed.Store(15)
+	page.MalformedHeader.Store(26)
 	page.NotAllowed.Store(16)
 	page.RateLimited.Store(17)
 	page.Malformed.Store(18)

@@ -30,6 +30,8 @@ type Tally struct {
 	Recorded  int // became a record, so its output says when it is delivered
 	Malformed int // dropped for its form
 	Unparsed  int // recorded as it came, since no grammar fitted
+
+	MalformedHeader int // recorded with a part of its header, since the rest breaks the grammar
 }
 
 // NewBatch returns an empty batch with room for capacity datagrams, and for a
@@ -86,6 +88,10 @@ func (b *Batch) Malformed() { b.tally.Malformed++ }
 
 // Unparsed marks a recorded datagram as one that no grammar fitted.
 func (b *Batch) Unparsed() { b.tally.Unparsed++ }
+
+// MalformedHeader marks a recorded datagram as one whose header was taken up to
+// the field that breaks the grammar.
+func (b *Batch) MalformedHeader() { b.tally.MalformedHeader++ }
 
 // Tally returns what was said since Reset.
 func (b *Batch) Tally() Tally { return b.tally }

@@ -105,8 +105,9 @@ func TestResetForgetsEverything(t *testing.T) {
 	packet.Echo{}.Handle(b)
 	b.Commit(append(b.Record(), "x\n"...))
 	b.Unparsed()
+	b.MalformedHeader()
 	b.Malformed()
-	if len(b.Replies) != 2 || string(b.Replies[1].Payload) != "b" || b.Tally() != (packet.Tally{Recorded: 1, Malformed: 1, Unparsed: 1}) {
+	if len(b.Replies) != 2 || string(b.Replies[1].Payload) != "b" || b.Tally() != (packet.Tally{Recorded: 1, Malformed: 1, Unparsed: 1, MalformedHeader: 1}) {
 		t.Errorf("%d replies, %+v", len(b.Replies), b.Tally())
 	}
 	now := time.Now()

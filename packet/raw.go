@@ -31,6 +31,6 @@ func (r *Raw) Handle(b *Batch) {
 			buf = base64.StdEncoding.AppendEncode(buf, d.Payload)
 			buf = append(buf, '"')
 		}
-		b.Commit(r.tail.Append(buf, b.ReceivedAt, d.Source, "", d.Truncated))
+		b.Commit(r.tail.Append(buf, b.ReceivedAt, d.Source, "", "", d.Truncated))
 	}
 }

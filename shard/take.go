@@ -121,6 +121,7 @@ func (s *shard) handle(fd int, a *arrivals) {
 	add(&c.Handled, uint64(handled))
 	add(&c.Malformed, uint64(t.Malformed))
 	add(&c.Unparsed, uint64(t.Unparsed))
+	add(&c.MalformedHeader, uint64(t.MalformedHeader))
 	if t.Recorded > 0 && s.oldest.IsZero() {
 		s.oldest = b.ReceivedAt
 	}

@@ -123,6 +123,7 @@ func logReading(event *zerolog.Event, r metrics.Reading) *zerolog.Event {
 	d := r.Dropped
 	return event.Uint64("received", r.Received).Uint64("bytes", r.Bytes).Uint64("delivered", r.Delivered).
 		Uint64("replied", r.Replied).Uint64("in_flight", r.InFlight).Uint64("truncated", r.Truncated).Uint64("unparsed", r.Unparsed).
+		Uint64("malformed_header", r.MalformedHeader).
 		Uint64("dropped_kernel", d.Kernel).Uint64("dropped_not_allowed", d.NotAllowed).Uint64("dropped_rate_limited", d.RateLimited).
 		Uint64("dropped_malformed", d.Malformed).Uint64("dropped_output", d.Output).Uint64("dropped_reply", d.Reply).
 		Uint64("dropped_lost_in_crash", d.LostInCrash)

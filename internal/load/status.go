@@ -224,6 +224,7 @@ func since(now, before metrics.Reading) metrics.Reading {
 	}{
 		{&now.Received, before.Received}, {&now.Bytes, before.Bytes}, {&now.Batches, before.Batches}, {&now.Delivered, before.Delivered},
 		{&now.Replied, before.Replied}, {&now.Truncated, before.Truncated}, {&now.Unparsed, before.Unparsed},
+		{&now.MalformedHeader, before.MalformedHeader},
 		{&d.Kernel, b.Kernel}, {&d.NotAllowed, b.NotAllowed}, {&d.RateLimited, b.RateLimited}, {&d.Malformed, b.Malformed},
 		{&d.Output, b.Output}, {&d.Reply, b.Reply}, {&d.LostInCrash, b.LostInCrash},
 	} {

@@ -116,7 +116,7 @@ func (h *handler) Handle(b *packet.Batch) {
 			b.Reply(i, reply)
 		}
 		if h.server.options.Records {
-			b.Commit(h.tail.Append(h.record(b.Record()), now, d.Source, "", d.Truncated))
+			b.Commit(h.tail.Append(h.record(b.Record()), now, d.Source, "", "", d.Truncated))
 		}
 	}
 }
@@ -150,5 +150,5 @@ func (s *Stream) Answer(dst, question []byte, source netip.AddrPort) []byte {
 
 // Record appends the record of the question that was answered last.
 func (s *Stream) Record(dst []byte) []byte {
-	return s.tail.Append(s.record(dst), s.at, s.source, "", false)
+	return s.tail.Append(s.record(dst), s.at, s.source, "", "", false)
 }

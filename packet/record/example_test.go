@@ -14,7 +14,7 @@ func ExampleTail() {
 
 	buf := []byte(`{"message":`)
 	buf = record.AppendString(buf, []byte("door \"3\" open\x00"))
-	buf = tail.Append(buf, receivedAt, netip.MustParseAddrPort("[2001:db8::7]:40000"), "", false)
+	buf = tail.Append(buf, receivedAt, netip.MustParseAddrPort("[2001:db8::7]:40000"), "", "", false)
 	fmt.Printf("%s", buf)
 	// Output:
 	// {"message":"door \"3\" open\u0000","received_at":"2023-10-11T22:14:15.003000Z","source":"[2001:db8::7]:40000","listener":"lab","shard":0}

@@ -33,11 +33,13 @@ func NewTail(listener string, shard int) Tail {
 }
 
 // Append ends the record whose object dst holds: it appends received_at,
-// source, listener, shard, format and truncated, the closing brace and the
-// newline. dst ends with the object's opening brace or with its last member.
-// format is a keyword that needs no escape; an empty one has no member, and
-// neither have an invalid source and a false truncated.
-func (t *Tail) Append(dst []byte, receivedAt time.Time, source netip.AddrPort, format string, truncated bool) []byte {
+// source, listener, shard, format, malformed and truncated, the closing brace
+// and the newline. dst ends with the object's opening brace or with its last
+// member. format and malformed are keywords that need no escape; an empty one
+// has no member, and neither have an invalid source and a false truncated.
+func (t *Tail) Append(
+	dst []byte, receivedAt time.Time, source netip.AddrPort, format, malformed string, truncated bool,
+) []byte {
 	if dst[len(dst)-1] != '{' {
 		dst = append(dst, ',')
 	}
@@ -62,6 +64,11 @@ func (t *Tail) Append(dst []byte, receivedAt time.Time, source netip.AddrPort, f
 	if format != "" {
 		dst = append(dst, `,"format":"`...)
 		dst = append(dst, format...)
+		dst = append(dst, '"')
+	}
+	if malformed != "" {
+		dst = append(dst, `,"malformed":"`...)
+		dst = append(dst, malformed...)
 		dst = append(dst, '"')
 	}
 	if truncated {

@@ -36,26 +36,29 @@ func TestTail(t *testing.T) {
 		head      string
 		source    netip.AddrPort
 		format    string
+		malformed string
 		truncated bool
 		want      string
 	}{
-		{"first member", `{`, v4, "unparsed", false,
+		{"first member", `{`, v4, "unparsed", "", false,
 			`{"received_at":"2023-10-11T22:14:15.003000Z","source":"192.0.2.1:514","listener":"syslog","shard":3,"format":"unparsed"}`},
-		{"after a member", `{"message":"{"`, v4, "rfc3164", false,
+		{"after a member", `{"message":"{"`, v4, "rfc3164", "", false,
 			`{"message":"{","received_at":"2023-10-11T22:14:15.003000Z","source":"192.0.2.1:514","listener":"syslog","shard":3,"format":"rfc3164"}`},
-		{"raw, truncated, IPv6", `{"message":"x"`, netip.MustParseAddrPort("[2001:db8::1]:514"), "", true,
+		{"raw, truncated, IPv6", `{"message":"x"`, netip.MustParseAddrPort("[2001:db8::1]:514"), "", "", true,
 			`{"message":"x","received_at":"2023-10-11T22:14:15.003000Z","source":"[2001:db8::1]:514","listener":"syslog","shard":3,"truncated":true}`},
-		{"zone", `{`, netip.MustParseAddrPort("[fe80::1%eth0]:514"), "", false,
+		{"zone", `{`, netip.MustParseAddrPort("[fe80::1%eth0]:514"), "", "", false,
 			`{"received_at":"2023-10-11T22:14:15.003000Z","source":"[fe80::1%eth0]:514","listener":"syslog","shard":3}`},
-		{"zone that needs an escape", `{`, netip.AddrPortFrom(netip.MustParseAddr("fe80::1").WithZone(`a"b`), 1), "", false,
+		{"zone that needs an escape", `{`, netip.AddrPortFrom(netip.MustParseAddr("fe80::1").WithZone(`a"b`), 1), "", "", false,
 			`{"received_at":"2023-10-11T22:14:15.003000Z","source":"[fe80::1%a\"b]:1","listener":"syslog","shard":3}`},
-		{"no source", `{`, netip.AddrPort{}, "", false,
+		{"malformed and truncated", `{`, v4, "rfc5424", "msgid", true,
+			`{"received_at":"2023-10-11T22:14:15.003000Z","source":"192.0.2.1:514","listener":"syslog","shard":3,"format":"rfc5424","malformed":"msgid","truncated":true}`},
+		{"no source", `{`, netip.AddrPort{}, "", "", false,
 			`{"received_at":"2023-10-11T22:14:15.003000Z","listener":"syslog","shard":3}`},
 	}
 	tail := NewTail("syslog", 3)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := string(tail.Append([]byte(tt.head), received, tt.source, tt.format, tt.truncated))
+			got := string(tail.Append([]byte(tt.head), received, tt.source, tt.format, tt.malformed, tt.truncated))
 			if got != tt.want+"\n" {
 				t.Errorf("got  %swant %s", got, tt.want)
 			}
@@ -69,7 +72,7 @@ func TestTail(t *testing.T) {
 func TestTailFollowsTheClock(t *testing.T) {
 	tail := NewTail(`l"1`, 0)
 	for _, at := range []time.Time{{}, received, received, received.Add(time.Microsecond), received} {
-		got := string(tail.Append([]byte("{"), at, netip.AddrPort{}, "", false))
+		got := string(tail.Append([]byte("{"), at, netip.AddrPort{}, "", "", false))
 		want := `{"received_at":` + string(AppendTime(nil, at)) + `,"listener":"l\"1","shard":0}` + "\n"
 		if got != want {
 			t.Errorf("got %s, want %s", got, want)
@@ -92,7 +95,7 @@ func TestNoAllocation(t *testing.T) {
 		for _, source := range sources {
 			buf = append(buf[:0], `{"message":`...)
 			buf = AppendString(buf, text)
-			buf = tail.Append(buf, at, source, "rfc3164", true)
+			buf = tail.Append(buf, at, source, "rfc3164", "msgid", true)
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations a run", n)
@@ -105,6 +108,6 @@ func BenchmarkTail(b *testing.B) {
 	buf := make([]byte, 0, 1024)
 	b.ReportAllocs()
 	for b.Loop() {
-		buf = tail.Append(append(buf[:0], '{'), received, source, "rfc3164", false)
+		buf = tail.Append(append(buf[:0], '{'), received, source, "rfc3164", "", false)
 	}
 }

@@ -31,10 +31,14 @@ func (h *Handler) Handle(b *packet.Batch) {
 		datagram := &b.Datagrams[i]
 		h.decoder.Decode(&h.message, datagram.Payload, b.ReceivedAt)
 		buf := h.message.AppendJSON(b.Record())
-		buf = h.tail.Append(buf, b.ReceivedAt, datagram.Source, string(h.message.Format), datagram.Truncated)
+		buf = h.tail.Append(
+			buf, b.ReceivedAt, datagram.Source, string(h.message.Format), h.message.Malformed, datagram.Truncated)
 		b.Commit(buf)
-		if h.message.Format == Unparsed {
+		switch {
+		case h.message.Format == Unparsed:
 			b.Unparsed()
+		case h.message.Malformed != "":
+			b.MalformedHeader()
 		}
 	}
 }

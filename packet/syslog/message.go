@@ -4,9 +4,9 @@ package syslog
 type Format string
 
 const (
-	RFC5424  Format = "rfc5424"
+	RFC5424  Format = "rfc5424"  // a part of its header may be malformed: see Message.Malformed
 	RFC3164  Format = "rfc3164"  // as it is met in the field
-	Unparsed Format = "unparsed" // none, or an RFC 5424 header that breaks its rules
+	Unparsed Format = "unparsed" // none, or an RFC 5424 header without a valid timestamp
 )
 
 // Message is one decoded datagram. Its fields are views over the datagram's
@@ -15,6 +15,12 @@ const (
 // field that the datagram does not have is empty.
 type Message struct {
 	Format Format
+
+	// Malformed is the first field of an RFC 5424 header that breaks section
+	// 6: "hostname", "appname", "procid", "msgid" or "structured_data". Text
+	// begins with it: what comes before it is in the fields. It is empty if
+	// none does, and for other formats.
+	Malformed string
 
 	// Priority is the PRI, 0 to 191: facility*8 + severity. It is
 	// meaningless unless HasPriority.

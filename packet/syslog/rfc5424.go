@@ -14,73 +14,97 @@ const (
 // (RFC 5424 section 6.4).
 const byteOrderMark = "\xEF\xBB\xBF"
 
+// headerFields names the fields of an RFC 5424 header that may be malformed, in
+// their order: the values of Message.Malformed.
+var headerFields = [...]string{"hostname", "appname", "procid", "msgid", "structured_data"}
+
 // rfc5424 decodes what follows the VERSION and its space. It reports false if
-// that breaks the grammar of RFC 5424 section 6; m then has no meaning.
+// the TIMESTAMP breaks RFC 5424 section 6; m then has no meaning. If a field
+// after the TIMESTAMP does, m has the fields before it, m.Malformed names it,
+// and it and the rest are m.Text.
 func (d *Decoder) rfc5424(m *Message, text []byte) bool {
 	var ok bool
 	if m.Timestamp, text, ok = cutTimestamp5424(text); !ok {
 		return false
 	}
-	if m.Hostname, text, ok = cutField(text, maxHostname); !ok {
-		return false
+	for field, most := range [...]int{maxHostname, maxAppName, maxProcID, maxMsgID} {
+		var value []byte
+		if value, text, ok = cutField(text, most); !ok {
+			m.Malformed, m.Text = headerFields[field], text
+			return true
+		}
+		switch field {
+		case 0:
+			m.Hostname = value
+		case 1:
+			m.AppName = value
+		case 2:
+			m.ProcID = value
+		case 3:
+			m.MsgID = value
+		}
 	}
-	if m.AppName, text, ok = cutField(text, maxAppName); !ok {
-		return false
-	}
-	if m.ProcID, text, ok = cutField(text, maxProcID); !ok {
-		return false
-	}
-	if m.MsgID, text, ok = cutField(text, maxMsgID); !ok {
-		return false
-	}
-	if m.StructuredData, text, ok = d.cutStructuredData(text); !ok {
-		return false
-	}
-	if len(text) == 0 {
+	elements, rest, ok := d.cutStructuredData(text)
+	if !ok || len(rest) > 0 && rest[0] != ' ' {
+		m.Malformed, m.Text = headerFields[4], text
 		return true
 	}
-	if text[0] != ' ' {
-		return false
+	m.StructuredData = elements
+	if len(rest) == 0 {
+		return true
 	}
-	text = text[1:]
-	if len(text) >= len(byteOrderMark) && string(text[:len(byteOrderMark)]) == byteOrderMark {
-		text = text[len(byteOrderMark):]
+	rest = rest[1:]
+	if len(rest) >= len(byteOrderMark) && string(rest[:len(byteOrderMark)]) == byteOrderMark {
+		rest = rest[len(byteOrderMark):]
 	}
-	m.Text = text
+	m.Text = rest
 	return true
 }
 
-// cutTimestamp5424 takes a TIMESTAMP and the space after it.
+// cutTimestamp5424 takes a TIMESTAMP and the space after it, which may be
+// missing at the end of text. RFC 5424 has up to 6 digits of a second; up to 9
+// are taken, as .NET (7), Go and Java (9) send.
 func cutTimestamp5424(text []byte) (stamp, rest []byte, ok bool) {
-	if len(text) >= 2 && text[0] == '-' && text[1] == ' ' {
-		return nil, text[2:], true
+	n := 1
+	if len(text) == 0 || text[0] != '-' {
+		if n = scanRFC3339(text, maxFraction); n == 0 {
+			return nil, nil, false
+		}
+		stamp = text[:n]
 	}
-	const secondFraction = 6 // TIME-SECFRAC = "." 1*6DIGIT
-	n := scanRFC3339(text, secondFraction)
-	if n == 0 || n == len(text) || text[n] != ' ' {
+	if rest, ok = cutSeparator(text[n:]); !ok {
 		return nil, nil, false
 	}
-	return text[:n], text[n+1:], true
+	return stamp, rest, true
+}
+
+// cutSeparator cuts the space after a header field. At the end of text there
+// is none: then the next field is missing, and not this one malformed.
+func cutSeparator(text []byte) (rest []byte, ok bool) {
+	if len(text) == 0 {
+		return text, true
+	}
+	return text[1:], text[0] == ' '
 }
 
 // cutField takes a header field of 1 to most PRINTUSASCII bytes, and the
-// space after it. NILVALUE is no field.
+// space after it. NILVALUE is no field. If there is none, rest is text.
 func cutField(text []byte, most int) (field, rest []byte, ok bool) {
-	for i, c := range text {
-		if c == ' ' {
-			switch {
-			case i == 0 || i > most:
-				return nil, nil, false
-			case i == 1 && text[0] == '-':
-				return nil, text[2:], true
-			}
-			return text[:i], text[i+1:], true
+	n := 0
+	for n < len(text) && text[n] != ' ' {
+		if !isPrintASCII(text[n]) || n == most {
+			return nil, text, false
 		}
-		if !isPrintASCII(c) || i == most {
-			return nil, nil, false
-		}
+		n++
 	}
-	return nil, nil, false
+	if n == 0 {
+		return nil, text, false
+	}
+	rest, _ = cutSeparator(text[n:])
+	if n == 1 && text[0] == '-' {
+		return nil, rest, true
+	}
+	return text[:n], rest, true
 }
 
 // isPrintASCII reports whether c is PRINTUSASCII: %d33-126.
