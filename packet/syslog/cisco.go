@@ -31,6 +31,8 @@ func (d *Decoder) cutCiscoLead(m *Message, text []byte) (rest []byte, is found) 
 		case stamp, stampColon:
 			m.Prefix[0] = sequence
 			return after, is
+		case floatingStamp:
+			return after, is
 		case unknownStamp:
 			return nil, is
 		}
@@ -50,7 +52,7 @@ func (d *Decoder) cutCiscoLead(m *Message, text []byte) (rest []byte, is found) 
 	}
 	after, is := d.cutTimestamp(m, rest[n:], max(before, leadName))
 	switch is {
-	case stamp:
+	case stamp, floatingStamp:
 		m.Timestamp = nil
 		return nil, noStamp
 	case stampColon:
@@ -78,8 +80,9 @@ func sequenceEnd(text []byte) int {
 
 // isDeviceName reports whether text begins with a device's name, though it
 // stands where a program's would: before numbers, uptimes and a mnemonic
-// (Cisco IOS), a task and a timestamp (Cisco's wireless controllers, "WLC1:
-// *spamApTask3: Oct 11 22:14:15.003: %CAPWAP-3-…") or NetScreen's own words.
+// (Cisco IOS), a node (IOS XR), a task and a timestamp (Cisco's wireless
+// controllers, "WLC1: *spamApTask3: Oct 11 22:14:15.003: %CAPWAP-3-…") or
+// NetScreen's own words.
 func isDeviceName(text []byte) bool {
 	after := afterName(text)
 	rest, ok := bytes.CutPrefix(after, []byte(": "))
@@ -97,13 +100,35 @@ func isDeviceName(text []byte) bool {
 		}
 		rest = rest[n+1:]
 	}
-	return startsMnemonic(rest) || bytes.HasPrefix(rest, []byte("NetScreen device_id="))
+	return startsMnemonic(rest) || isNode(rest) || bytes.HasPrefix(rest, []byte("NetScreen device_id="))
 }
 
 // isMnemonic reports whether text is a colon, a space or more, and
 // %FACILITY-SEVERITY-MNEMONIC.
 func isMnemonic(text []byte) bool {
 	return len(text) > 3 && text[0] == ':' && text[1] == ' ' && startsMnemonic(trimSpaces(text[1:]))
+}
+
+// isFirewall reports whether text, a colon and a mnemonic, is of Cisco's
+// firewalls: they write no zone before it, but the device's name.
+func isFirewall(text []byte) bool {
+	text = trimSpaces(text[1:])
+	for _, facility := range [...]string{"%ASA-", "%FTD-", "%PIX-", "%FWSM-"} {
+		if bytes.HasPrefix(text, []byte(facility)) {
+			return true
+		}
+	}
+	return false
+}
+
+// isNode reports whether text begins with the name of a node, as IOS XR writes
+// before the timestamp: RP/0/RSP0/CPU0, LC/0/1/CPU0.
+func isNode(text []byte) bool {
+	n := 0
+	for n < len(text) && text[n]-'A' <= 'Z'-'A' {
+		n++
+	}
+	return 2 <= n && n <= 3 && len(text) > n+2 && text[n] == '/' && isDigit(text[n+1]) && text[n+2] == '/'
 }
 
 func startsMnemonic(text []byte) bool {

@@ -45,13 +45,6 @@ func (c *civil) wall() int64 {
 	return time.Date(c.year, time.Month(c.month), c.day, c.hour, c.minute, c.second, 0, time.UTC).Unix()
 }
 
-// in returns the time at which a clock in location tells c. Where clocks are
-// put forward over c or back to before it, it is one of the times that
-// time.Date allows.
-func (c *civil) in(location *time.Location) time.Time {
-	return time.Date(c.year, time.Month(c.month), c.day, c.hour, c.minute, c.second, 0, location)
-}
-
 // inUTC returns what a clock that tells UTC reads when one offset seconds
 // east of it tells c.
 func (c *civil) inUTC(offset int) civil {

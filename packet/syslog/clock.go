@@ -11,11 +11,23 @@ type clock struct {
 	receivedAt time.Time
 	received   civilDate // receivedAt, in location
 
-	// The last reading whose offset was looked up, and the answer:
-	// neighbouring messages tell the same second.
-	known  civil
-	offset int
-	cached bool
+	last wallSpan // the one that was looked up last: it is months long
+}
+
+// wallSpan is a span of what the location's clocks show, in seconds as if they
+// told UTC, and the offsets that they have in it: one, or in the hour of a
+// clock change two. Where clocks are put back, each reading comes once with
+// either; where they are put forward, none comes, and a sender whose clock
+// was not put forward, or was too early, shows it all the same.
+type wallSpan struct {
+	from, to int64
+	zones    [2]wallZone // the earlier first
+	count    int         // of zones; 0: nothing was looked up yet
+}
+
+type wallZone struct {
+	offset int // seconds east of UTC
+	name   string
 }
 
 type civilDate struct {
@@ -33,7 +45,7 @@ func (k *clock) set(location *time.Location, receivedAt time.Time) {
 		return
 	}
 	if location != k.location {
-		k.cached = false
+		k.last = wallSpan{}
 	}
 	k.location, k.receivedAt = location, receivedAt
 	local := receivedAt.In(location)
@@ -79,28 +91,93 @@ func (k *clock) nearestYear(c civil, leapDay bool) int {
 }
 
 // localOffset returns how many seconds east of UTC the location is when its
-// clocks tell c.
+// clocks show c. Where that is at two times, it is the one nearest to the time
+// of receipt; of two that are as near, the earlier.
 func (k *clock) localOffset(c *civil) int {
 	if k.location == time.UTC {
 		return 0
 	}
-	if k.cached && sameSecond(&k.known, c) {
-		return k.offset
+	wall := c.wall()
+	span := k.span(wall)
+	offset := span.zones[0].offset
+	if span.count == 1 {
+		return offset
 	}
-	k.offset = int(c.wall() - c.in(k.location).Unix())
-	k.known, k.cached = *c, true
-	k.known.fraction = nil
-	return k.offset
+	other := span.zones[1].offset
+	// Halfway between the two times, doubled.
+	middle, received := 2*wall-int64(offset)-int64(other), 2*k.receivedAt.Unix()
+	after := received > middle || received == middle && k.receivedAt.Nanosecond() > 0
+	if later := other < offset; later == after {
+		return other
+	}
+	return offset
 }
 
-func sameSecond(a, b *civil) bool {
-	return a.second == b.second && a.minute == b.minute && a.hour == b.hour &&
-		a.day == b.day && a.month == b.month && a.year == b.year
+// namedOffset returns the offset of the location's zone of that name, if that
+// is what it is called when its clocks show c.
+func (k *clock) namedOffset(c *civil, name []byte) (offset int, ok bool) {
+	span := k.span(c.wall())
+	for i := range span.count {
+		if zone := &span.zones[i]; zone.name == string(name) {
+			return zone.offset, true
+		}
+	}
+	return 0, false
 }
 
-// localZone reports whether name is what the location's zone is called when
-// its clocks tell c.
-func (k *clock) localZone(c *civil, name []byte) bool {
-	have, _ := c.in(k.location).Zone()
-	return have == string(name)
+// span returns the span that a reading of the location's clocks is in.
+func (k *clock) span(wall int64) *wallSpan {
+	if s := &k.last; s.count == 0 || wall < s.from || wall >= s.to {
+		*s = lookUp(k.location, wall)
+	}
+	return &k.last
+}
+
+// lookUp finds the span by going through the location's changes from two days
+// before on. Offsets are below 16 hours, so a day before is behind the first.
+func lookUp(location *time.Location, wall int64) wallSpan {
+	const day = 24 * 3600
+	at := time.Unix(wall-2*day, 0).In(location)
+	span := wallSpan{from: wall - day, count: 1}
+	if start, _ := at.ZoneBounds(); start.IsZero() {
+		span.from = math.MinInt64
+	} else {
+		span.from = min(span.from, start.Unix()+day)
+	}
+	for {
+		name, offset := at.Zone()
+		span.zones[0] = wallZone{offset, name}
+		change := nextChange(at)
+		if change.IsZero() {
+			span.to = math.MaxInt64
+			return span
+		}
+		nextName, next := change.Zone()
+		// Clocks show what is between these twice, or never.
+		first := change.Unix() + int64(min(offset, next))
+		last := change.Unix() + int64(max(offset, next))
+		switch {
+		case wall < first:
+			span.to = first
+			return span
+		case wall < last:
+			return wallSpan{first, last, [2]wallZone{{offset, name}, {next, nextName}}, 2}
+		}
+		span.from, at = last, change
+	}
+}
+
+// nextChange returns when the location's zone changes next, always after at; the zero time: never.
+//
+// Source: tzset, time/zoneinfo.go, Go 1.26. In years beyond the location's table, from 2038 on,
+// it takes every year for one of 365 days, and says of the last day of a leap year that the zone
+// ends at the very time that it was asked of.
+// What it does to us: whoever goes from change to change stays there for ever.
+// What we chose: that day is gone over.
+func nextChange(at time.Time) time.Time {
+	_, change := at.ZoneBounds()
+	if !change.IsZero() && !change.After(at) {
+		return at.Add(24 * time.Hour)
+	}
+	return change
 }

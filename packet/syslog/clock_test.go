@@ -135,23 +135,6 @@ func TestLocationChanges(t *testing.T) {
 	}
 }
 
-// TestClockChange has a time that clocks put forward leave out, and one that
-// they tell twice: the offset is that before or that after.
-func TestClockChange(t *testing.T) {
-	d := Decoder{Location: location(t, "America/New_York")}
-	for _, stamp := range []string{"Mar 12 2023 02:30:00", "Nov  5 2023 01:30:00"} {
-		var m Message
-		d.Decode(&m, []byte(stamp+" h x"), receivedAt)
-		sent, offset := string(m.Timestamp[:19]), string(m.Timestamp[19:])
-		if want, err := time.Parse("Jan _2 2006 15:04:05", stamp); err != nil || sent != want.Format("2006-01-02T15:04:05") {
-			t.Errorf("%s: got %s", stamp, m.Timestamp)
-		}
-		if offset != "-04:00" && offset != "-05:00" {
-			t.Errorf("%s: got %s", stamp, m.Timestamp)
-		}
-	}
-}
-
 func TestMonths(t *testing.T) {
 	d := Decoder{Location: time.UTC}
 	for month := time.January; month <= time.December; month++ {

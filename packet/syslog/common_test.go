@@ -8,8 +8,8 @@ import (
 // receivedAt is when each sample is received, unless its test says otherwise.
 var receivedAt = time.Date(2023, 10, 12, 0, 0, 0, 0, time.UTC)
 
-// sample is a datagram and its record up to the tail, after the format's
-// name. The datagrams were written after the documents that from names, with
+// sample is a datagram and its record up to the tail, after the format's name
+// and, after a colon, the malformed field's. The datagrams were written after the documents that from names, with
 // addresses and names reserved for documentation.
 type sample struct{ from, in, want string }
 
@@ -18,7 +18,8 @@ type sample struct{ from, in, want string }
 func samples() []sample {
 	var all []sample
 	for _, table := range [][]sample{
-		rfc5424Samples, invalid5424Samples, rfc3164Samples, tagSamples, ciscoSamples, fieldSamples, keyValueSamples, plainSamples,
+		rfc5424Samples, invalid5424Samples, malformed5424Samples, rfc3164Samples, tagSamples, ciscoSamples, fieldSamples,
+		keyValueSamples, plainSamples, zoneSamples, twelveHourSamples, isoSamples, otherWordSamples,
 	} {
 		all = append(all, table...)
 	}
@@ -39,5 +40,9 @@ func runSamples(t *testing.T, table []sample) {
 func decode(d *Decoder, text string) string {
 	var m Message
 	d.Decode(&m, []byte(text), receivedAt)
-	return string(m.Format) + " " + string(m.AppendJSON(nil)) + "}"
+	format := string(m.Format)
+	if m.Malformed != "" {
+		format += ":" + m.Malformed
+	}
+	return format + " " + string(m.AppendJSON(nil)) + "}"
 }

@@ -25,7 +25,11 @@ func TestDocumentation(t *testing.T) {
 			want := strings.ReplaceAll(row[3], "⇥", `\t`)
 			var m Message
 			d.Decode(&m, []byte(text), receivedAt)
-			got := string(m.AppendJSON(nil)) + `,"format":"` + string(m.Format) + `"}`
+			got := string(m.AppendJSON(nil)) + `,"format":"` + string(m.Format) + `"`
+			if m.Malformed != "" {
+				got += `,"malformed":"` + m.Malformed + `"`
+			}
+			got += "}"
 			if got != want {
 				t.Errorf("got %s, want %s", got, want)
 			}

@@ -28,6 +28,7 @@ func TestHandler(t *testing.T) {
 		{"[fe80::1%eth0]:514", "x", false},
 		{"192.0.2.2:514", "<34>1 2023-13-11T22:14:15Z h su - ID47 - x", false},
 		{"192.0.2.2:515", "\n", false},
+		{"192.0.2.2:516", "<34>1 2023-10-11T22:14:15Z h su - ID47 [a b=c] x", true},
 	} {
 		batch.Datagrams = append(batch.Datagrams, packet.Datagram{
 			Payload: []byte(d.payload), Source: netip.MustParseAddrPort(d.source), Truncated: d.truncated,
@@ -42,11 +43,12 @@ func TestHandler(t *testing.T) {
 {"message":"x","received_at":"2023-10-11T22:14:15.003000Z","source":"[fe80::1%eth0]:514","listener":"lab","shard":2,"format":"unparsed"}
 {"facility":"auth","severity":"crit","message":"1 2023-13-11T22:14:15Z h su - ID47 - x","received_at":"2023-10-11T22:14:15.003000Z","source":"192.0.2.2:514","listener":"lab","shard":2,"format":"unparsed"}
 {"received_at":"2023-10-11T22:14:15.003000Z","source":"192.0.2.2:515","listener":"lab","shard":2,"format":"unparsed"}
+{"timestamp":"2023-10-11T22:14:15Z","hostname":"h","appname":"su","msgid":"ID47","facility":"auth","severity":"crit","message":"[a b=c] x","received_at":"2023-10-11T22:14:15.003000Z","source":"192.0.2.2:516","listener":"lab","shard":2,"format":"rfc5424","malformed":"structured_data","truncated":true}
 `
 	if got := string(sink.buf); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	if got, want := batch.Tally(), (packet.Tally{Recorded: 5, Unparsed: 3}); got != want {
+	if got, want := batch.Tally(), (packet.Tally{Recorded: 6, Unparsed: 3, MalformedHeader: 1}); got != want {
 		t.Errorf("tally %+v, want %+v", got, want)
 	}
 }

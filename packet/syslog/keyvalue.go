@@ -94,10 +94,11 @@ func (d *Decoder) sophosFirewall(m *Message, text []byte) {
 	if !day || !timeOfDay || !c.valid() {
 		return
 	}
-	offset, ok := namedOffset(zone)
-	if d.clock.localZone(&c, zone) {
-		offset, ok = d.clock.localOffset(&c), true
-	} else if n := scanOffset(zone, &offset); n > 0 && n == len(zone) {
+	offset, ok := d.clock.namedOffset(&c, zone)
+	if !ok {
+		offset, ok = utcOffset(zone)
+	}
+	if n := scanOffset(zone, &offset); !ok && n > 0 && n == len(zone) {
 		ok = true
 	}
 	if ok {

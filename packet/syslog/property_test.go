@@ -162,13 +162,17 @@ func perByte(s []byte) string {
 
 // What may stand between the parts of a datagram that are in its record.
 const (
+	zonePattern  = `( ([A-Z]{1,5}|[+-][0-9]{2}(:?[0-9]{2})?)( [0-9]{4}| ?:)?)?`
+	timePattern  = `[0-9]{2}:[0-9]{2}:[0-9]{2}([.,][0-9]{1,9})?( [AaPp][Mm](\.[0-9]{1,9})?)?`
 	stampPattern = `[*.]?(` +
-		`([0-9]{4} )?[A-Z][a-z]{2} [ 0-9]?[0-9]( [0-9]{4})? [0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?( [0-9]{4})?( [A-Za-z]{1,5} ?:)?|` +
-		`[0-9]{4}:[0-9]{2}:[0-9]{2}-[0-9]{2}:[0-9]{2}:[0-9]{2})`
+		`([0-9]{4} )?[A-Z][A-Za-z]{2} [ 0-9]?[0-9]( [0-9]{4})? ` + timePattern + `( [0-9]{4})?` + zonePattern + `|` +
+		`[0-9]{4}:[0-9]{2}:[0-9]{2}-[0-9]{2}:[0-9]{2}:[0-9]{2}` + zonePattern + `|` +
+		`[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]` + timePattern + `([Zz]|[+-][0-9]{2}(:?[0-9]{2})?)?` + zonePattern + `)`
 	priPattern = `<(0|[1-9][0-9]{0,2})>`
 )
 
 var (
+	minutes     = regexp.MustCompile(`[0-9]:[0-9]`)
 	endPattern  = regexp.MustCompile(`(\r?\n|\x00)+\z`)
 	gapPatterns = map[Format]*regexp.Regexp{
 		RFC5424:  regexp.MustCompile(`\A(` + priPattern + `1 )?[-\[\]=" ]*\x{FEFF}?\z`),
@@ -210,8 +214,12 @@ func checkLossless(t *testing.T, m *Message, text []byte) {
 	slices.SortFunc(spans, func(a, b span) int { return a.start - b.start })
 
 	gap := func(start, end int) {
-		if !gapPatterns[m.Format].Match(text[start:end]) {
-			t.Errorf("%q (%s): %q is lost", text, m.Format, text[start:end])
+		lost := text[start:end]
+		if !gapPatterns[m.Format].Match(lost) {
+			t.Errorf("%q (%s): %q is lost", text, m.Format, lost)
+		}
+		if m.Timestamp == nil && m.Format == RFC3164 && minutes.Match(lost) {
+			t.Errorf("%q: %q is cut, and there is no timestamp", text, lost)
 		}
 	}
 	end := 0

@@ -20,6 +20,11 @@ func (d *Decoder) rfc3164(m *Message, text []byte) {
 			m.Text, _ = m.cutTag(text)
 		}
 	case found == unknownStamp:
+	case found == floatingStamp:
+		if m.HasPriority {
+			m.Prefix[0] = text[:len(text)-len(rest)+len(" ")]
+			m.Text = m.cutHeader(rest)
+		}
 	case found == stampColon:
 		m.Text = cutSpace(rest)
 	case len(rest) == 0 || rest[0] == '\t':
@@ -33,10 +38,11 @@ func (d *Decoder) rfc3164(m *Message, text []byte) {
 type found uint8
 
 const (
-	noStamp      found = iota
-	unknownStamp       // one whose zone is not known: then nothing is taken
-	stamp              // one, without a colon after it
-	stampColon         // one, and a colon that is taken too
+	noStamp       found = iota
+	unknownStamp        // one whose zone is not known: then nothing is taken
+	floatingStamp       // ISO 8601 without a zone: it stays in the message, and what follows it is read
+	stamp               // one, without a colon after it
+	stampColon          // one, and a colon that is taken too
 )
 
 // cutTimestamp takes a timestamp from the start of text, with Cisco's mark
@@ -50,41 +56,91 @@ func (d *Decoder) cutTimestamp(m *Message, text []byte, before lead) (rest []byt
 	if len(text) < len("Mmm d hh:mm:ss") {
 		return nil, noStamp
 	}
-	var (
-		c civil
-		n int
-	)
+	var c civil
+	n, is := 0, stamp
 	switch {
 	case text[4] == '-':
-		if n = scanRFC3339(text, maxFraction); n == 0 || !endsTimestamp(text[n:]) {
+		if n = scanRFC3339(text, maxFraction); n > 0 && endsTimestamp(text[n:]) {
+			m.Timestamp = text[:n]
+			break
+		}
+		var (
+			offset int
+			known  bool
+		)
+		if n, offset, known = scanISO(text, &c); n == 0 || !endsTimestamp(text[n:]) {
 			return nil, noStamp
 		}
-		m.Timestamp = text[:n]
+		if known {
+			d.setTimestamp(m, &c, offset)
+			break
+		}
+		if n, is = d.placeTimestamp(m, text, n, &c, before, floatingStamp); is != stamp {
+			return text[n:], is
+		}
 	case text[4] == ':':
 		if n = scanUTM(text, &c); n == 0 || !endsTimestamp(text[n:]) {
 			return nil, noStamp
 		}
-		d.setTimestamp(m, &c, d.clock.localOffset(&c))
+		if n, is = d.placeTimestamp(m, text, n, &c, before, stamp); is != stamp {
+			return nil, is
+		}
 	default:
 		if n = scanBSD(text, &c); n == 0 || !endsTimestamp(text[n:]) {
 			return nil, noStamp
 		}
-		d.clock.complete(&c)
-		zone, offset, size := d.clock.readZone(text[n:], &c, before)
-		switch zone {
-		case zoneUnknown:
-			return nil, unknownStamp
-		case zoneLocal:
-			offset = d.clock.localOffset(&c)
+		if n, is = d.placeTimestamp(m, text, n, &c, before, stamp); is != stamp {
+			return nil, is
 		}
-		n += size
-		d.setTimestamp(m, &c, offset)
 	}
 	rest = text[n:]
 	if len(rest) > 0 && rest[0] == ':' {
 		return rest[1:], stampColon
 	}
 	return rest, stamp
+}
+
+// placeTimestamp reads the zone that may follow the timestamp c, which takes n
+// bytes of text, and writes the timestamp. Without a zone it is in Location,
+// unless unplaced is floatingStamp: ISO 8601 calls a time without a zone local,
+// but its senders may mean UTC (RFC 3164 and its senders do not). n is then
+// where the zone ends.
+func (d *Decoder) placeTimestamp(
+	m *Message, text []byte, n int, c *civil, before lead, unplaced found,
+) (end int, is found) {
+	rest := text[n:]
+	year := noYear
+	if c.year == noYear {
+		if before != leadName {
+			year = yearAfterZone(rest)
+		}
+		if c.year = year; year == noYear {
+			d.clock.complete(c)
+		}
+	}
+	zone, offset, size := d.clock.readZone(rest, c, before)
+	if year != noYear {
+		if zone == zoneLocal { // a hostname, and a message that begins with a number
+			c.year = noYear
+			d.clock.complete(c)
+		} else if size += len(" 2023"); !c.valid() {
+			return n, noStamp
+		}
+	}
+	switch {
+	case zone == zoneUnknown:
+		return n, unknownStamp
+	case zone == zoneKnown:
+	case unplaced == floatingStamp:
+		if len(rest) == 0 || rest[0] != ' ' {
+			return n, noStamp
+		}
+		return n, floatingStamp
+	default:
+		offset = d.clock.localOffset(c)
+	}
+	d.setTimestamp(m, c, offset)
+	return n + size, stamp
 }
 
 // setTimestamp writes the timestamp that c tells offset seconds east of UTC.
@@ -111,7 +167,7 @@ func (m *Message) cutHeader(text []byte) (rest []byte) {
 		host, after = cutForwarded(field)
 	}
 	switch {
-	case isHostname(host):
+	case isHostname(host) && !isOtherWord(host, after):
 		m.Hostname = host
 		if len(after) == 0 || after[0] == '\t' {
 			return cutByte(after)

@@ -44,6 +44,12 @@ var rfc5424Samples = []sample{
 		"rfc5424 {\"facility\":\"user\",\"severity\":\"info\",\"message\":\"\uFEFFx\"}"},
 	{"RFC 5424 6: longest fields", `<14>1 - ` + strings.Repeat("h", 255) + ` ` + strings.Repeat("a", 48) + ` ` + strings.Repeat("p", 128) + ` ` + strings.Repeat("m", 32) + ` [` + strings.Repeat("s", 32) + `] x`,
 		`rfc5424 {"hostname":"` + strings.Repeat("h", 255) + `","appname":"` + strings.Repeat("a", 48) + `","procid":"` + strings.Repeat("p", 128) + `","msgid":"` + strings.Repeat("m", 32) + `","facility":"user","severity":"info","structured_data":{"` + strings.Repeat("s", 32) + `":{}},"message":"x"}`},
+	{"RFC 5424 6.2.3.1 example 5: nanoseconds", `<14>1 2003-08-24T05:14:15.000000003-07:00 h a p m - x`,
+		`rfc5424 {"timestamp":"2003-08-24T05:14:15.000000003-07:00","hostname":"h","appname":"a","procid":"p","msgid":"m","facility":"user","severity":"info","message":"x"}`},
+	{".NET: seven fraction digits", `<14>1 2023-10-11T22:14:15.0031829+02:00 h a p m - x`,
+		`rfc5424 {"timestamp":"2023-10-11T22:14:15.0031829+02:00","hostname":"h","appname":"a","procid":"p","msgid":"m","facility":"user","severity":"info","message":"x"}`},
+	{"eight fraction digits", `<14>1 2023-10-11T22:14:15.00318299Z h a p m - x`,
+		`rfc5424 {"timestamp":"2023-10-11T22:14:15.00318299Z","hostname":"h","appname":"a","procid":"p","msgid":"m","facility":"user","severity":"info","message":"x"}`},
 	{"util-linux logger --rfc5424", `<13>1 2023-10-11T22:14:15.003182+02:00 host1 alice - - [timeQuality tzKnown="1" isSynced="1" syncAccuracy="120500"] hello`,
 		`rfc5424 {"timestamp":"2023-10-11T22:14:15.003182+02:00","hostname":"host1","appname":"alice","facility":"user","severity":"notice","structured_data":{"timeQuality":{"tzKnown":"1","isSynced":"1","syncAccuracy":"120500"}},"message":"hello"}`},
 	{"NXLog xm_syslog to_syslog_ietf", `<14>1 2023-10-11T22:14:15.003182+02:00 WIN01 Service_Control_Manager 652 - [NXLOG@14506 EventID="7036" Channel="System"] The Windows Update service entered the running state.`,
@@ -62,11 +68,6 @@ func invalid5424(from, rest string) sample {
 
 var invalid5424Samples = []sample{
 	invalid5424("nothing after the version", ""),
-	invalid5424("no STRUCTURED-DATA", "- h a p m"),
-	invalid5424("no STRUCTURED-DATA after the space", "- h a p m "),
-	invalid5424("empty field", "- h  p m - x"),
-	invalid5424("no space after nil STRUCTURED-DATA", "- h a p m -x"),
-	invalid5424("no space after STRUCTURED-DATA", "- h a p m [a]x"),
 	invalid5424("impossible date", "2023-02-29T22:14:15Z h a p m - x"),
 	invalid5424("century that is no leap year", "1900-02-29T22:14:15Z h a p m - x"),
 	invalid5424("month 13", "2023-13-01T22:14:15Z h a p m - x"),
@@ -76,34 +77,95 @@ var invalid5424Samples = []sample{
 	invalid5424("leap second", "2016-12-31T23:59:60Z h a p m - x"),
 	invalid5424("small t", "2023-10-11t22:14:15Z h a p m - x"),
 	invalid5424("small z", "2023-10-11T22:14:15z h a p m - x"),
-	invalid5424("RFC 5424 6.2.3.1 example 5: nanoseconds", "2003-08-24T05:14:15.000000003-07:00 h a p m - x"),
 	invalid5424("point without fraction", "2023-10-11T22:14:15.Z h a p m - x"),
+	invalid5424("ten fraction digits", "2023-10-11T22:14:15.1234567890Z h a p m - x"),
+	invalid5424("text at the timestamp's end", "2023-10-11T22:14:15Zh a p m - x"),
+	invalid5424("text after a nil timestamp", "-h a p m - x"),
+	invalid5424("Meraki: seconds since 1970", "1764373212.123456789 MX84 events type=vpn_connectivity_change"),
 	invalid5424("no offset", "2023-10-11T22:14:15 h a p m - x"),
 	invalid5424("offset without colon", "2023-10-11T22:14:15+0200 h a p m - x"),
 	invalid5424("offset of hours", "2023-10-11T22:14:15+02 h a p m - x"),
 	invalid5424("offset of 24 hours", "2023-10-11T22:14:15+24:00 h a p m - x"),
 	invalid5424("RFC 3164 timestamp", "Oct 11 22:14:15 h a p m - x"),
-	invalid5424("over-long HOSTNAME", "- "+strings.Repeat("h", 256)+" a p m - x"),
-	invalid5424("over-long APP-NAME", "- h "+strings.Repeat("a", 49)+" p m - x"),
-	invalid5424("over-long PROCID", "- h a "+strings.Repeat("p", 129)+" m - x"),
-	invalid5424("over-long MSGID", "- h a p "+strings.Repeat("m", 33)+" - x"),
-	invalid5424("HOSTNAME that is not ASCII", "- hé a p m - x"),
-	invalid5424("over-long SD-ID", "- h a p m ["+strings.Repeat("s", 33)+"] x"),
-	invalid5424("RFC 5424 6.3.5 example 4: space before SD-ID", `- h a p m [ a b="c"] x`),
-	invalid5424("element that does not end", `- h a p m [a b="c"`),
-	invalid5424("value that does not end", `- h a p m [a b="c] x`),
-	invalid5424("value that ends in an escape", `- h a p m [a b="c\"`),
-	invalid5424("value without quotation marks", `- h a p m [a b=c] x`),
-	invalid5424("bracket in a value without its escape", `- h a p m [a b="]"] x`),
-	invalid5424("param without a name", `- h a p m [a ="c"] x`),
-	invalid5424("param without a value", `- h a p m [a b] x`),
-	invalid5424("space at the element's end", `- h a p m [a b="c" ] x`),
-	invalid5424("SD-ID with a quotation mark", `- h a p m [a"] x`),
-	invalid5424("6.3.2: SD-ID repeats", `- h a p m [a b="c"][a d="e"] x`),
-	invalid5424("6.3.2: SD-ID repeats among many", `- h a p m [a][b][c][d][e][f][g][h][i][a] x`),
 }
 
 func TestInvalidRFC5424(t *testing.T) { runSamples(t, invalid5424Samples) }
+
+// malformed5424 makes a sample of what follows <14>1 and a timestamp: the
+// fields that are taken, and the rest, which is the message from the malformed
+// field on.
+func malformed5424(from string, taken []string, rest, field string) sample {
+	in := "<14>1 2023-10-11T22:14:15Z "
+	want := `rfc5424:` + field + ` {"timestamp":"2023-10-11T22:14:15Z",`
+	for i, value := range taken {
+		in += value + " "
+		if value != "-" {
+			want += `"` + headerFields[i] + `":"` + value + `",`
+		}
+	}
+	want += `"facility":"user","severity":"info"`
+	if rest != "" {
+		want += `,"message":"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(rest) + `"`
+	}
+	return sample{from, in + rest, want + "}"}
+}
+
+// taken are the fields before a malformed one.
+func taken(fields ...string) []string { return fields }
+
+var malformed5424Samples = []sample{
+	{"nothing after the timestamp", `<14>1 2023-10-11T22:14:15Z`,
+		`rfc5424:hostname {"timestamp":"2023-10-11T22:14:15Z","facility":"user","severity":"info"}`},
+	{"nothing after a nil timestamp", `<14>1 -`, `rfc5424:hostname {"facility":"user","severity":"info"}`},
+	{"nothing after APP-NAME", `<14>1 - h a`, `rfc5424:procid {"hostname":"h","appname":"a","facility":"user","severity":"info"}`},
+	{"nothing after a nil MSGID", `<14>1 - h a p -`,
+		`rfc5424:structured_data {"hostname":"h","appname":"a","procid":"p","facility":"user","severity":"info"}`},
+	{"a BOM behind a malformed field stays", "<14>1 - h a p m \xEF\xBB\xBFx",
+		"rfc5424:structured_data {\"hostname\":\"h\",\"appname\":\"a\",\"procid\":\"p\",\"msgid\":\"m\",\"facility\":\"user\",\"severity\":\"info\",\"message\":\"\uFEFFx\"}"},
+	{"HOSTNAME that is not UTF-8", "<14>1 - h\xff a p m - x",
+		"rfc5424:hostname {\"facility\":\"user\",\"severity\":\"info\",\"message\":\"h\uFFFD a p m - x\"}"},
+	malformed5424("no HOSTNAME", taken(), "", "hostname"),
+	malformed5424("empty HOSTNAME", taken(), " a p m - x", "hostname"),
+	malformed5424("over-long HOSTNAME", taken(), strings.Repeat("h", 256)+" a p m - x", "hostname"),
+	malformed5424("HOSTNAME that is not ASCII", taken(), "hé a p m - x", "hostname"),
+	malformed5424("no APP-NAME", taken("h"), "", "appname"),
+	malformed5424("empty APP-NAME", taken("h"), " p m - x", "appname"),
+	malformed5424("over-long APP-NAME", taken("h"), strings.Repeat("a", 49)+" p m - x", "appname"),
+	malformed5424("APP-NAME that is not ASCII", taken("h"), "naïve p m - x", "appname"),
+	malformed5424("over-long APP-NAME alone", taken("-"), strings.Repeat("a", 49), "appname"),
+	malformed5424("no PROCID", taken("h", "a"), "", "procid"),
+	malformed5424("over-long PROCID", taken("h", "a"), strings.Repeat("p", 129)+" m - x", "procid"),
+	malformed5424("no MSGID", taken("h", "a", "p"), "", "msgid"),
+	malformed5424("over-long MSGID", taken("h", "a", "p"), strings.Repeat("m", 33)+" - x", "msgid"),
+	malformed5424("Docker swarm: the tag as MSGID", taken("node1", "shop", "2211"),
+		"shop_frontend.1.x5jlb0u5vzgf3u0c0v8sfdxnb - GET /cart", "msgid"),
+	malformed5424("no STRUCTURED-DATA", taken("h", "a", "p", "m"), "", "structured_data"),
+	malformed5424("no STRUCTURED-DATA, but a message", taken("h", "a", "-", "-"), "hello world", "structured_data"),
+	malformed5424("no space after nil STRUCTURED-DATA", taken("h", "a", "p", "m"), "-x", "structured_data"),
+	malformed5424("no space after STRUCTURED-DATA", taken("h", "a", "p", "m"), "[a]x", "structured_data"),
+	malformed5424("a byte that is no space after STRUCTURED-DATA", taken("h", "a", "p", "m"), `[a b="c"]: x`, "structured_data"),
+	malformed5424("over-long SD-ID", taken("h", "a", "p", "m"), "["+strings.Repeat("s", 33)+"] x", "structured_data"),
+	malformed5424("over-long SD-ID after a good element", taken("h", "a", "p", "m"), `[a b="c"][`+strings.Repeat("s", 33)+"] x", "structured_data"),
+	malformed5424("over-long PARAM-NAME", taken("h", "a", "p", "m"), "[s "+strings.Repeat("n", 33)+`="v"] x`, "structured_data"),
+	malformed5424("RFC 5424 6.3.5 example 4: space before SD-ID", taken("h", "a", "p", "m"), `[ a b="c"] x`, "structured_data"),
+	malformed5424("element that does not end", taken("h", "a", "p", "m"), `[a b="c"`, "structured_data"),
+	malformed5424("value that does not end", taken("h", "a", "p", "m"), `[a b="c] x`, "structured_data"),
+	malformed5424("value that ends in an escape", taken("h", "a", "p", "m"), `[a b="c\"`, "structured_data"),
+	malformed5424("value without quotation marks", taken("h", "a", "p", "m"), `[a b=c] x`, "structured_data"),
+	malformed5424("bracket in a value without its escape", taken("h", "a", "p", "m"), `[a b="]"] x`, "structured_data"),
+	malformed5424("param without a name", taken("h", "a", "p", "m"), `[a ="c"] x`, "structured_data"),
+	malformed5424("param without a value", taken("h", "a", "p", "m"), `[a b] x`, "structured_data"),
+	malformed5424("space at the element's end", taken("h", "a", "p", "m"), `[a b="c" ] x`, "structured_data"),
+	malformed5424("SD-ID with a quotation mark", taken("h", "a", "p", "m"), `[a"] x`, "structured_data"),
+	malformed5424("6.3.2: SD-ID repeats", taken("h", "a", "p", "m"), `[a b="c"][a d="e"] x`, "structured_data"),
+	malformed5424("6.3.2: SD-ID repeats among many", taken("h", "a", "p", "m"), `[a][b][c][d][e][f][g][h][i][a] x`, "structured_data"),
+	malformed5424("Check Point Log Exporter", taken("cp-mgmt", "CheckPoint", "12345", "-"),
+		`[action:"Accept"; conn_direction:"Incoming"; ifdir:"inbound"; origin:"192.0.2.10"; sequencenum:"1"]`, "structured_data"),
+	malformed5424("VMware ESXi 7", taken("esx01.example.net", "Hostd", "2099552", "-"),
+		`[Originator@6876 sub=Vimsvc.ha-eventmgr opID=5d2f] Event 3412 : User root logged in`, "structured_data"),
+}
+
+func TestMalformedRFC5424(t *testing.T) { runSamples(t, malformed5424Samples) }
 
 func TestOtherVersionIsNotRFC5424(t *testing.T) {
 	runSamples(t, []sample{

@@ -1,5 +1,7 @@
 package syslog
 
+import "bytes"
+
 // class says where in a name a byte may stand.
 type class uint8
 
@@ -7,7 +9,8 @@ const (
 	inName    class = 1 << iota // of a TAG
 	startName                   // of a TAG
 	inHost
-	endHost // or start
+	endHost  // or start
+	inNumber // of an IPv4 address, or alone
 )
 
 var classes = makeClasses()
@@ -18,7 +21,7 @@ func makeClasses() (classes [256]class) {
 		case isLetter(c):
 			classes[c] = inName | startName | inHost | endHost
 		case isDigit(c):
-			classes[c] = inName | inHost | endHost
+			classes[c] = inName | inHost | endHost | inNumber
 		}
 	}
 	for _, c := range []byte("_-./@+()~#") {
@@ -29,6 +32,7 @@ func makeClasses() (classes [256]class) {
 	for _, c := range []byte("._-") {
 		classes[c] |= inHost
 	}
+	classes['.'] |= inNumber
 	return classes
 }
 
@@ -38,12 +42,42 @@ func isHostname(token []byte) bool {
 	if len(token) == 0 || len(token) > maxHostname {
 		return false
 	}
+	all := inHost | inNumber
 	for _, c := range token {
-		if classes[c]&inHost == 0 {
+		if all &= classes[c]; all&inHost == 0 {
 			return isIPv6(token)
 		}
 	}
+	if all&inNumber != 0 {
+		return isNumericHost(token)
+	}
 	return classes[token[0]]&classes[token[len(token)-1]]&endHost != 0
+}
+
+// isNumericHost reports whether a token of digits and dots is a host's name: an
+// IPv4 address, also with leading zeros, or a number that is no time.
+func isNumericHost(token []byte) bool {
+	if bytes.IndexByte(token, '.') < 0 {
+		return !isEpoch(token)
+	}
+	for part := 1; ; part++ {
+		n, value := 0, 0
+		for ; n < len(token) && token[n] != '.'; n++ {
+			if n == len("255") {
+				return false
+			}
+			value = value*10 + int(token[n]-'0')
+		}
+		switch {
+		case n == 0 || value > 255:
+			return false
+		case part == 4:
+			return n == len(token)
+		case n == len(token):
+			return false
+		}
+		token = token[n+1:]
+	}
 }
 
 // cutTag takes a TAG (RFC 3164 section 4.1.3) and a space after it: name[id]:
@@ -52,31 +86,36 @@ func isHostname(token []byte) bool {
 // that a word is a tag.
 func (m *Message) cutTag(text []byte) (rest []byte, ok bool) {
 	rest = afterName(text)
-	n := len(text) - len(rest)
-	if n == 0 || len(rest) == 0 {
+	usual := len(rest) < len(text)
+	if !usual {
+		rest = afterOddName(text)
+	}
+	name := text[:len(text)-len(rest)]
+	if len(name) == 0 || len(rest) == 0 {
 		return text, false
 	}
 	switch rest[0] {
 	case ':':
-		if len(rest) > 1 && rest[1] != ' ' {
+		if len(rest) > 1 && rest[1] != ' ' || isOtherTag(name, rest) {
 			return text, false
 		}
-		m.AppName = text[:n]
+		m.AppName = name
 		return cutSpace(rest[1:]), true
 	case '[':
 		id := bracketed(rest)
-		if id == 0 {
+		if id == 0 || isPlace(name) {
 			return text, false
 		}
-		after := rest[id+2:]
+		procID, after := rest[1:id+1], rest[id+2:]
 		switch {
-		case len(after) == 0:
-		case after[0] == ':':
+		case len(after) > 0 && after[0] == ':':
 			after = after[1:]
-		case after[0] != ' ':
+		case len(after) > 0 && after[0] != ' ':
 			return text, false
+		case !usual && !(isDigit(name[0]) && isNumber(procID)):
+			return text, false // "2nd[try] failed" is text
 		}
-		m.AppName, m.ProcID = text[:n], rest[1:id+1]
+		m.AppName, m.ProcID = name, procID
 		return cutSpace(after), true
 	}
 	return text, false
@@ -95,6 +134,35 @@ func afterName(text []byte) []byte {
 		}
 	}
 	return text[n:]
+}
+
+// afterOddName is afterName for a name that begins with a digit, as Docker's
+// default tag does (a container's ID), or with what syslog-ng's check-program
+// takes: (systemd), -bash. Only a bracket after it tells it from text, and
+// only a letter in it from a number or an address: RFC 3164 section 4.1.3 has
+// alphanumeric characters.
+func afterOddName(text []byte) []byte {
+	n, letter := 0, false
+	for n < len(text) && classes[text[n]]&inName != 0 {
+		letter = letter || isLetter(text[n])
+		if n++; n > maxAppName {
+			return text
+		}
+	}
+	if !letter || n == len(text) || text[n] != '[' {
+		return text
+	}
+	return text[n:]
+}
+
+// isNumber reports whether text, which is not empty, is of digits.
+func isNumber(text []byte) bool {
+	for _, c := range text {
+		if !isDigit(c) {
+			return false
+		}
+	}
+	return true
 }
 
 // bracketed returns the length of the PROCID between the bracket that text

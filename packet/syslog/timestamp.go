@@ -7,31 +7,32 @@ import "time"
 const maxFraction = 9
 
 // monthOf returns the number of an English month's first three letters, or 0.
+// Switches of Dell and Netgear (FASTPATH) send them in capitals.
 func monthOf(text []byte) int {
 	switch string(text) { // does not allocate
-	case "Jan":
+	case "Jan", "JAN":
 		return int(time.January)
-	case "Feb":
+	case "Feb", "FEB":
 		return int(time.February)
-	case "Mar":
+	case "Mar", "MAR":
 		return int(time.March)
-	case "Apr":
+	case "Apr", "APR":
 		return int(time.April)
-	case "May":
+	case "May", "MAY":
 		return int(time.May)
-	case "Jun":
+	case "Jun", "JUN":
 		return int(time.June)
-	case "Jul":
+	case "Jul", "JUL":
 		return int(time.July)
-	case "Aug":
+	case "Aug", "AUG":
 		return int(time.August)
-	case "Sep":
+	case "Sep", "SEP":
 		return int(time.September)
-	case "Oct":
+	case "Oct", "OCT":
 		return int(time.October)
-	case "Nov":
+	case "Nov", "NOV":
 		return int(time.November)
-	case "Dec":
+	case "Dec", "DEC":
 		return int(time.December)
 	}
 	return 0
@@ -40,8 +41,8 @@ func monthOf(text []byte) int {
 // scanBSD reads an RFC 3164 TIMESTAMP, Mmm dd hh:mm:ss, with what devices make
 // of it: the day padded by a space, by a zero or not at all, a year after
 // the day (IOS, ASA), before the month (NX-OS) or at the end (Junos
-// time-format), a fraction. It returns how many bytes that takes, 0 if there
-// is none.
+// time-format), a fraction, a clock of 12 hours (Unified Communications
+// Manager). It returns how many bytes that takes, 0 if there is none.
 func scanBSD(text []byte, c *civil) int {
 	c.year, c.fraction = noYear, nil
 	i := 0
@@ -82,9 +83,13 @@ func scanBSD(text []byte, c *civil) int {
 		return 0
 	}
 	i += n
+	if n, ok := scanMeridiem(text[i:], c); ok {
+		i += n
+	} else {
+		return 0
+	}
 	if c.year == noYear && len(text) > i+5 && text[i] == ' ' && text[i+5] == ' ' && number(text[i+1:i+5], &c.year) {
-		// Hosts may have a number for a name, but hardly that of a year.
-		if 1970 <= c.year && c.year < 2100 {
+		if isPlausible(c.year) {
 			i += 5
 		} else {
 			c.year = noYear
@@ -94,6 +99,51 @@ func scanBSD(text []byte, c *civil) int {
 		return 0
 	}
 	return i
+}
+
+// isPlausible reports whether a number in a year's place is a year. Hosts may
+// have a number for a name, but hardly that of a year.
+func isPlausible(year int) bool { return 1970 <= year && year < 2100 }
+
+// scanMeridiem reads AM or PM behind a time, and the fraction that Unified
+// Communications Manager writes behind it ("11:40:12 PM.123"), turns c into a
+// clock of 24 hours, and returns how many bytes that takes: 0 if there is
+// none. It reports false if there is one and the time is none of its clock
+// (00:40, 13:40), or what follows it is unclear.
+func scanMeridiem(text []byte, c *civil) (n int, ok bool) {
+	n = len(" PM")
+	if len(text) < n || text[0] != ' ' || text[2]|0x20 != 'm' {
+		return 0, true
+	}
+	half := text[1] | 0x20
+	if half != 'a' && half != 'p' {
+		return 0, true
+	}
+	if len(text) > n && text[n] == '.' && c.fraction != nil && len(text) > n+1 && isDigit(text[n+1]) {
+		return 0, false // two fractions
+	}
+	if len(text) > n && text[n] == '.' && c.fraction == nil {
+		first := n + 1
+		for n = first; n < len(text) && isDigit(text[n]); n++ {
+		}
+		switch digits := n - first; {
+		case digits == 0 && n < len(text) && isLetter(text[n]):
+			return 0, true // pm.example.net
+		case digits == 0 || digits > maxFraction:
+			return 0, false
+		}
+		c.fraction = text[first:n]
+	} else if len(text) > n && (classes[text[n]]&inName != 0 || text[n] == '[') {
+		return 0, true // a word that begins like one
+	}
+	if !endsTimestamp(text[n:]) || c.hour == 0 || c.hour > 12 {
+		return 0, false
+	}
+	c.hour %= 12
+	if half == 'p' {
+		c.hour += 12
+	}
+	return n, true
 }
 
 // scanUTM reads the timestamp of Sophos UTM, 2023:10:11-22:14:15.
@@ -130,6 +180,45 @@ func scanRFC3339(text []byte, mostFraction int) int {
 	return n + z
 }
 
+// scanISO reads a date and a time of ISO 8601 that are not RFC 3339's: a space
+// or a small t for the T, a comma before the fraction, an offset without a
+// colon or minutes, a small z, or no offset at all (HPE Comware, Huawei). known
+// says whether there is one.
+func scanISO(text []byte, c *civil) (n, offset int, known bool) {
+	const date = len("2023-10-11T")
+	if !scanDate(text, c, '-') || len(text) <= date || text[date-1]|0x20 != 't' && text[date-1] != ' ' {
+		return 0, 0, false
+	}
+	if n = scanTime(text[date:], c, maxFraction); n == 0 {
+		return 0, 0, false
+	}
+	n += date
+	if c.fraction == nil && len(text) > n+1 && text[n] == ',' && isDigit(text[n+1]) {
+		first := n + 1
+		for n = first; n < len(text) && isDigit(text[n]); n++ {
+		}
+		if n-first > maxFraction {
+			return 0, 0, false
+		}
+		c.fraction = text[first:n]
+	}
+	z := scanOffset(text[n:], &offset)
+	if z == 0 && len(text) > n && text[n] == 'z' {
+		z = 1
+	}
+	if z == 0 {
+		m, ok := scanMeridiem(text[n:], c)
+		if !ok {
+			return 0, 0, false
+		}
+		n += m
+	}
+	if !c.valid() {
+		return 0, 0, false
+	}
+	return n + z, offset, z > 0
+}
+
 // scanDate reads yyyy-mm-dd with the separator sep.
 func scanDate(text []byte, c *civil, sep byte) bool {
 	return len(text) >= len("yyyy-mm-dd") && text[4] == sep && text[7] == sep &&
@@ -143,6 +232,7 @@ func scanTime(text []byte, c *civil, mostFraction int) int {
 		!number(text[:2], &c.hour) || !number(text[3:5], &c.minute) || !number(text[6:8], &c.second) {
 		return 0
 	}
+	c.fraction = nil
 	if mostFraction == 0 || len(text) <= n+1 || text[n] != '.' || !isDigit(text[n+1]) {
 		return n
 	}

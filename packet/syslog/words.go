@@ -1,0 +1,135 @@
+package syslog
+
+import "bytes"
+
+// isOtherWord reports whether a word in the place of the hostname, which a
+// host may have for a name by its characters, is something else in a
+// documented form. after is what follows it.
+func isOtherWord(word, after []byte) bool {
+	switch len(word) {
+	case 1:
+		// Meraki's version and time, behind a relay's header.
+		return word[0] == '1' && len(after) > 1 && isEpoch(after[1:1+tokenEnd(after[1:])])
+	case 3:
+		if isSecondDate(word, after) {
+			return true
+		}
+	case len("2023-10-11"):
+		if scanDate(word, new(civil), '-') {
+			return true
+		}
+	}
+	return isLevel(word) || isSelector(word) || isSlot(word)
+}
+
+// isOtherTag reports whether a word before a colon, which a program may have
+// for a name, is something else in a documented form. rest begins with the
+// colon.
+func isOtherTag(word, rest []byte) bool {
+	return isLevel(word) || isSelector(word) || isZoneName(word) || isPlace(word) || isEventFormat(word, rest)
+}
+
+// isSecondDate reports whether a month or a day of the week begins a date: the
+// sender's own header, behind that of a relay.
+func isSecondDate(word, after []byte) bool {
+	if len(after) < 2 || word[0]-'A' > 'Z'-'A' {
+		return false
+	}
+	switch string(word) {
+	case "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun":
+		return scanBSD(after[1:], new(civil)) > 0
+	}
+	month := monthOf(word)
+	if month == 0 {
+		return false
+	}
+	day := trimSpaces(after)
+	n := 0
+	for n < len(day) && isDigit(day[n]) {
+		n++
+	}
+	return 1 <= n && n <= 2 && len(day) > n && day[n] == ' ' && scanTime(afterYear(day[n+1:]), new(civil), maxFraction) > 0
+}
+
+// afterYear returns what follows a year and its space, if text begins with one.
+func afterYear(text []byte) []byte {
+	if len(text) > 4 && text[4] == ' ' && isNumber(text[:4]) {
+		return text[5:]
+	}
+	return text
+}
+
+// isLevel reports whether word is a severity, as F5 BIG-IP writes between
+// hostname and tag ("bigip1 notice mcpd[5678]: …"), and programs before their
+// text ("error: …"): a keyword of syslog.conf(5), or a level of log4j and
+// java.util.logging. Its case does not matter.
+func isLevel(word []byte) bool {
+	var buf [len("informational")]byte
+	if len(word) < len("err") || len(word) > len(buf) {
+		return false
+	}
+	switch string(lower(buf[:0], word)) {
+	case "emerg", "emergency", "panic", "alert", "crit", "critical", "err", "error", "warning", "warn", "notice",
+		"info", "information", "informational", "debug", "fatal", "severe", "trace":
+		return true
+	}
+	return false
+}
+
+// isSelector reports whether word is facility.severity, as BusyBox and OpenWrt
+// write between hostname and tag ("router1 user.info app: …").
+func isSelector(word []byte) bool {
+	n := bytes.IndexByte(word, '.')
+	var buf [len("authpriv")]byte
+	if n < len("ftp") || n > len(buf) || !isLevel(word[n+1:]) {
+		return false
+	}
+	facility := lower(buf[:0], word[:n])
+	switch string(facility) {
+	case "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp",
+		"audit", "alert", "clock", "security", "local0", "local1", "local2", "local3", "local4", "local5", "local6",
+		"local7":
+		return true
+	}
+	return false
+}
+
+// isPlace reports whether word is where in a chassis the sender is.
+func isPlace(word []byte) bool { return isSlot(word) || isNode(word) }
+
+// isSlot reports whether word is a slot of F5's VIPRION, alone or before a
+// hostname: slot1, slot1/bigip1.
+func isSlot(word []byte) bool {
+	word, ok := bytes.CutPrefix(word, []byte("slot"))
+	n := 0
+	for n < len(word) && isDigit(word[n]) {
+		n++
+	}
+	return ok && n > 0 && (n == len(word) || word[n] == '/')
+}
+
+// isEventFormat reports whether word begins a message in ArcSight's Common
+// Event Format or QRadar's LEEF, which some senders write with a space:
+// "CEF: 0|…". rest begins with the colon.
+func isEventFormat(word, rest []byte) bool {
+	return (string(word) == "CEF" || string(word) == "LEEF") && len(rest) > 2 && isDigit(rest[2])
+}
+
+// isEpoch reports whether token is seconds since 1970 of this time, with or
+// without a fraction, as Meraki sends: 1764373212.123456789.
+func isEpoch(token []byte) bool {
+	const digits = len("1764373212")
+	return len(token) >= digits && token[0] == '1' && isNumber(token[:digits]) &&
+		(len(token) == digits || token[digits] == '.' && isNumber(token[digits+1:]))
+}
+
+// lower appends word in small letters.
+func lower(dst, word []byte) []byte {
+	for _, c := range word {
+		if c-'A' <= 'Z'-'A' {
+			c |= 0x20
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}
