@@ -26,6 +26,7 @@ func TestAnotherUserLocksTheFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer s.Close() // where as skips, too
 	var held []int
 	as(t, 54321, func() {
 		for _, name := range []string{filepath.Dir(path), path, lockOf(path)} {
