@@ -42,7 +42,7 @@ func duplicate(t *testing.T, file *os.File) *os.File {
 // again opens a book a second time, as another process does.
 func again(t *testing.T, b *Book) *Book {
 	t.Helper()
-	other, err := OpenBook(duplicate(t, b.File()))
+	other, err := OpenBook(duplicate(t, b.file), duplicate(t, b.control.file))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,8 +61,8 @@ func mustShard(t *testing.T, b *Book, listener string, index int) *Shard {
 
 // What is where in a book of this version. Whoever changes it gives
 // layoutVersion another number, and this test another list.
-func TestLayoutOfVersion3(t *testing.T) {
-	if layoutVersion != 3 {
+func TestLayoutOfVersion4(t *testing.T) {
+	if layoutVersion != 4 {
 		t.Fatal("which offsets has this version?")
 	}
 	words := func(from uintptr, names ...string) map[string]uintptr {
@@ -76,12 +76,13 @@ func TestLayoutOfVersion3(t *testing.T) {
 		"Malformed", "ReplyLost", "before", "thread", "beat", "held", "heldSince", "MalformedHeader")
 	counters["Delivered"], counters["OutputLost"], counters["kernel"], counters["cookie"], counters["used"], counters["inherited"] = 256, 264, 384, 392, 400, 512
 	for of, offsets := range map[reflect.Type]map[string]uintptr{
-		reflect.TypeFor[Counters]():  counters,
-		reflect.TypeFor[header]():    {"magic": 0, "version": 8, "listeners": 12, "size": 16, "epoch": 24, "passedOn": 32, "standbys": 40, "lineage": 48, "takeovers": 128},
-		reflect.TypeFor[Takeovers](): {"counts": 0, "last": 40, "lastReason": 48, "stalled": 56, "doublings": 64},
-		reflect.TypeFor[row]():       {"name": 0, "length": 64, "shards": 68, "batch": 72, "tallies": 76},
-		reflect.TypeFor[journal]():   {"length": 0, "turn": 8, "entries": 16, "path": 160},
-		reflect.TypeFor[entry]():     words(0, "open", "page", "before", "device", "inode", "size", "torn", "length", "records"),
+		reflect.TypeFor[Counters]():     counters,
+		reflect.TypeFor[header]():       {"magic": 0, "version": 8, "listeners": 12, "size": 16, "lineage": 24, "takeovers": 128},
+		reflect.TypeFor[Takeovers]():    {"counts": 0, "last": 40, "lastReason": 48, "stalled": 56, "doublings": 64},
+		reflect.TypeFor[row]():          {"name": 0, "length": 64, "shards": 68, "batch": 72, "tallies": 76},
+		reflect.TypeFor[journal]():      {"length": 0, "turn": 8, "entries": 16, "path": 160},
+		reflect.TypeFor[controlWords](): words(0, "magic", "version", "epoch", "handedOver"),
+		reflect.TypeFor[entry]():        words(0, "open", "page", "before", "device", "inode", "size", "torn", "length", "records"),
 	} {
 		for i := range of.NumField() {
 			field := of.Field(i)
@@ -93,7 +94,7 @@ func TestLayoutOfVersion3(t *testing.T) {
 	for of, want := range map[reflect.Type]int{
 		reflect.TypeFor[Counters](): countersLen, reflect.TypeFor[header](): headerSize, reflect.TypeFor[row](): rowSize,
 		reflect.TypeFor[Takeovers](): headerSize - cacheLine,
-		reflect.TypeFor[journal]():   journalSize, reflect.TypeFor[entry](): entrySize,
+		reflect.TypeFor[journal]():   journalSize, reflect.TypeFor[controlWords](): controlSize, reflect.TypeFor[entry](): entrySize,
 	} {
 		if int(of.Size()) != want {
 			t.Errorf("%s has %d bytes, want %d", of.Name(), of.Size(), want)
@@ -102,7 +103,7 @@ func TestLayoutOfVersion3(t *testing.T) {
 	if kinds != 16 || received != 15 {
 		t.Errorf("%d kinds of totals", kinds)
 	}
-	if space := sys.ReceiverSpace(64); space != 64+64*(64+96) {
+	if space := sys.ReceiverSpace(64); space != 64+64*(64+96+28) {
 		t.Errorf("a receiver takes %d bytes", space)
 	}
 }
@@ -132,14 +133,30 @@ func TestTwoProcessesSeeOneBook(t *testing.T) {
 			}
 		}
 	}
-	if book.PassedOn() {
-		t.Error("it is passed on before PassOn")
+	if book.HandedOver() {
+		t.Error("it is handed over before MarkHandedOver")
 	}
-	if other.SetStandbys(3); book.Standbys() != 3 {
-		t.Errorf("%d standbys, want 3", book.Standbys())
+	if other.MarkHandedOver(); !book.HandedOver() || book.Epoch() != FirstEpoch {
+		t.Errorf("handed over: %t, epoch %d", book.HandedOver(), book.Epoch())
 	}
-	if other.PassOn(); !book.PassedOn() || book.Epoch() != FirstEpoch {
-		t.Errorf("passed on: %t, epoch %d", book.PassedOn(), book.Epoch())
+}
+
+// What a process of the same user gets of a book lets it write to the control memory alone.
+func TestOnlyItsMakerWritesToABook(t *testing.T) {
+	book := newBook(t, Layout{"a", 1, 1, 0})
+	if !book.sealed {
+		t.Skip("the kernel has no F_SEAL_FUTURE_WRITE: it needs Linux 5.1")
+	}
+	counters, control := book.Files()
+	if _, err := sys.MapMemory(counters, sys.ReadWrite); !errors.Is(err, unix.EPERM) {
+		t.Errorf("counters can be mapped to be written: %v", err)
+	}
+	if info, err := control.Stat(); err != nil || info.Size() != int64(controlSize) || control != book.Control() {
+		t.Errorf("control memory of %v bytes: %v", info.Size(), err)
+	}
+	book.sealed = false
+	if mustShard(t, book, "a", 0).ReceiverMemory() != nil {
+		t.Error("a receiver's memory is where others can write")
 	}
 }
 
@@ -255,7 +272,7 @@ func TestDamagedBooksAreRefused(t *testing.T) {
 	} {
 		book := newBook(t, Layout{"a", 1, 2, 0}, Layout{"b", 1, 2, 0})
 		damage(book)
-		b, err := OpenBook(duplicate(t, book.File()))
+		b, err := OpenBook(duplicate(t, book.file), duplicate(t, book.control.file))
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "book of counters: ") {
 			t.Errorf("%v, %v, want %q", b, err, want)
 		}
@@ -275,19 +292,40 @@ func TestWhatIsNoBook(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	small, err := sys.NewMemory("small", 10)
+	small, memory, _, err := sys.NewMemory("small", 10, sys.ReadWrite)
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer sys.UnmapMemory(memory)
+	book := newBook(t, Layout{"a", 1, 1, 0})
 	for want, file := range map[string]*os.File{
 		"no shared memory": plain,
 		"not sealed":       os.NewFile(uintptr(fd), "unsealed"),
 		"too few":          small,
 	} {
-		if b, err := OpenBook(file); err == nil || !strings.Contains(err.Error(), want) {
+		if b, err := OpenBook(file, duplicate(t, book.control.file)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, %v, want %q", b, err, want)
 		}
 		file.Close()
+	}
+}
+
+// A control memory that is none is refused, with the book.
+func TestDamagedControlMemoryIsRefused(t *testing.T) {
+	for want, damage := range map[string]func(c *control){
+		`begins with "Udpshard"`:            func(c *control) { c.words.magic[0] = 'U' },
+		"version 2, and this program knows": func(c *control) { c.words.version = 2 },
+	} {
+		book := newBook(t, Layout{"a", 1, 2, 0})
+		damage(&book.control)
+		b, err := OpenBook(duplicate(t, book.file), duplicate(t, book.control.file))
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "book of counters: control memory: ") {
+			t.Errorf("%v, %v, want %q", b, err, want)
+		}
+	}
+	book := newBook(t, Layout{"a", 1, 2, 0})
+	if b, err := OpenBook(duplicate(t, book.file), duplicate(t, book.file)); err == nil {
+		t.Errorf("%v: its counters are its control memory", b)
 	}
 }
 

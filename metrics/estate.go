@@ -32,6 +32,8 @@ type heir struct {
 	page  *Counters
 	keeps bool   // its socket is one of b's: nobody adds its drops, they are seen
 	taken totals // so far
+
+	seen uint64 // drops of its socket, by Surplus: the old process may not have seen all; 0: it was not called
 }
 
 // Inherit begins to continue the totals of old in b, and takes what there is.
@@ -86,20 +88,25 @@ func (b *Book) keeper(cookie uint64, first, shards int) *Counters {
 // records on their way, or sockets to empty.
 func (e *Estate) Follow() {
 	for number := range e.heirs {
-		h := &e.heirs[number]
-		h.take(h.now(e.old.counters(number)))
+		e.heirs[number].take(e.now(number))
 	}
 	for i := range e.tallies {
 		e.tallies[i].follow(e.old)
 	}
 }
 
-// now returns the totals of the old page. The drops of a socket that is kept
-// are none of them.
-func (h *heir) now(was *Counters) totals {
+// now returns the totals of an old page. The drops of a socket that is kept are none of them.
+// What its last receive call has brought is received, whether the thread has come to count it
+// or not: a process that is stopped, or dead, has it. Where the thread runs, that is no more
+// than what it has received by now, since the totals are read first.
+func (e *Estate) now(number int) totals {
+	h, was := &e.heirs[number], e.old.counters(number)
 	t := was.total()
+	t[received] += e.old.uncounted(number)
 	if h.keeps {
 		t[kernel] = was.inherited[kernel].Load()
+	} else if own := was.kernel.Load(); h.seen > own {
+		t[kernel] += h.seen - own
 	}
 	return t
 }
@@ -133,8 +140,9 @@ func (e *Estate) Surplus(socket Socket) error {
 		if err != nil {
 			return fmt.Errorf("drops of %s: %w", h.name, err)
 		}
-		was.saw(dropped)
-		h.take(h.now(was))
+		own := was.kernel.Load()
+		h.seen = own + uint64(dropped-uint32(own))
+		h.take(e.now(number))
 	}
 	return nil
 }
@@ -167,13 +175,8 @@ func (e *Estate) Settle(look func(Write) (records int, err error)) (Settlement, 
 	var errs []error
 	last := make([]totals, len(e.heirs))
 	for number := range e.heirs {
-		was := e.old.counters(number)
-		last[number] = e.heirs[number].now(was)
-		if was.uncounted() {
-			n := sys.Arrived(e.old.receiver(number))
-			last[number][received] += n
-			s.Received += n
-		}
+		last[number] = e.now(number)
+		s.Received += e.old.uncounted(number)
 	}
 	for i := range e.old.pages {
 		w, page, ok := e.old.last(i)
@@ -207,10 +210,17 @@ func (e *Estate) Settle(look func(Write) (records int, err error)) (Settlement, 
 // brought and that Received does not have yet. It is for a shard whose thread
 // does not run: stopped, or dead.
 func (s *Shard) Uncounted() uint64 {
-	if s.book == nil || !s.uncounted() {
+	if s.book == nil {
 		return 0
 	}
-	return sys.Arrived(s.book.receiver(s.number))
+	return s.book.uncounted(s.number)
+}
+
+func (b *Book) uncounted(number int) uint64 {
+	if !b.counters(number).uncounted() {
+		return 0
+	}
+	return sys.Arrived(b.receiver(number))
 }
 
 // Writes returns the last write to each destination, of a process that does

@@ -243,6 +243,57 @@ func TestASocketMayChangeItsShard(t *testing.T) {
 	}
 }
 
+// The old process wakes up after Surplus, and sees for itself what its socket has dropped.
+func TestDropsThatBothSeeCountOnce(t *testing.T) {
+	socket := &fakeSocket{cookie: 1, dropped: 5}
+	old, heir := newBook(t, Layout{"a", 1, 1, 0}), newBook(t, Layout{"a", 1, 1, 0})
+	was := attach(t, old, socket)[0]
+	was.Read()
+	now := attach(t, heir, &fakeSocket{cookie: 2})[0]
+	estate := heir.Inherit(again(t, old), nil)
+	for _, dropped := range []uint32{12, 12, 13} {
+		socket.dropped = dropped
+		if err := estate.Surplus(socket); err != nil {
+			t.Fatal(err)
+		}
+		was.Read()
+		estate.Follow()
+		if got := now.Read().Dropped.Kernel; got != uint64(dropped) {
+			t.Errorf("%d drops, want %d", got, dropped)
+		}
+	}
+}
+
+// What a process that is stopped has taken off the queue is received, before it wakes up and
+// counts that, and afterwards.
+func TestAStoppedProcessHasReceived(t *testing.T) {
+	old, heir := newBook(t, Layout{"a", 1, 4, 0}), newBook(t, Layout{"a", 1, 1, 0})
+	page, now := mustShard(t, old, "a", 0), mustShard(t, heir, "a", 0)
+	page.Received.Add(1000)
+	page.Delivered.Add(1000)
+	r := receive(t, page, 3)
+	estate := heir.Inherit(again(t, old), nil)
+	want := func(what string, delivered uint64) {
+		t.Helper()
+		if got := now.Read(); got.Received != 1003 || got.Delivered != delivered || got.InFlight != 1003-delivered {
+			t.Errorf("%s: %+v", what, got)
+		}
+	}
+	want("when it is replaced", 1000)
+	page.Received.Add(3)
+	estate.Follow()
+	want("when it has counted", 1000)
+	page.Delivered.Add(3)
+	r.Reset()
+	page.Receiving()
+	estate.Follow()
+	want("when it has delivered", 1003)
+	if s, err := estate.Settle(none); s != (Settlement{}) || err != nil {
+		t.Errorf("%+v, %v", s, err)
+	}
+	want("at its end", 1003)
+}
+
 // receive gives a page a receiver in its memory, and count datagrams.
 func receive(t *testing.T, page *Shard, count int) *sys.Receiver {
 	t.Helper()

@@ -269,15 +269,22 @@ func (s *Shard) Start(thread int) {
 // End says that the thread ends, in order: nobody is to take it for stuck. It
 // calls it itself, while its CPU time can be asked; another one may start.
 func (s *Shard) End() {
+	s.beat.Store(0)
+	s.Suspend()
+}
+
+// Suspend says that the thread ends so that another process can read in its place, and is
+// otherwise like End: until that process reads, somebody has to call Beat, or the shard is
+// taken for stuck.
+func (s *Shard) Suspend() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.beat.Store(0)
 	s.ask()
 	s.thread.Store(0) // the number is another thread's soon
 }
 
-// Beat says that the shard is at its socket. Called by the shard's thread,
-// once a batch.
+// Beat says that the shard is at its socket, or soon will be. Called by the shard's thread,
+// once a batch; while there is none, by any goroutine.
 func (s *Shard) Beat(now time.Time) { s.beat.Store(clock(now)) }
 
 // Pulse returns when the shard's thread last showed that it runs, in a clock

@@ -23,7 +23,7 @@ import (
 )
 
 // A crash is a child process, this test program again, that receives on
-// sockets of which we have duplicates, counts in a book that we have too, and
+// sockets of which we have duplicates, counts in a book that it has sent us, and
 // writes records to files, until SIGKILL. Then its account is settled: the
 // lines in its files, what is lost, and what waits in the sockets still are
 // what was sent, to the datagram.
@@ -67,8 +67,13 @@ func TestCrashChild(t *testing.T) {
 	if out == "" {
 		t.Skip("it is a part of TestKilled")
 	}
-	book, err := metrics.OpenBook(os.NewFile(3, "book"))
+	book, err := metrics.NewBook(metrics.Layout{Listener: crashListener, Shards: crashShards, Batch: crashBatch})
 	if err != nil {
+		t.Fatal(err)
+	}
+	counters, control := book.Files()
+	rights := unix.UnixRights(int(counters.Fd()), int(control.Fd()))
+	if err := unix.Sendmsg(3, []byte("book"), rights, nil, 0); err != nil {
 		t.Fatal(err)
 	}
 	outputs := output.NewSet(func(e output.Event) { t.Error(e) })
@@ -144,13 +149,6 @@ func startCrash(t *testing.T, perShard, gro bool) *crash {
 			x.paths = append(x.paths, filepath.Join(dir, strconv.Itoa(i)))
 		}
 	}
-	var err error
-	if x.book, err = metrics.NewBook(metrics.Layout{Listener: crashListener, Shards: crashShards, Batch: crashBatch}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { x.book.Close() })
-	x.pages = x.book.Listeners()[0].Shards
-
 	c, err := crashConfig(gro).Complete()
 	if err != nil {
 		t.Fatal(err)
@@ -168,7 +166,14 @@ func startCrash(t *testing.T, perShard, gro bool) *crash {
 	if gro {
 		x.command.Env = append(x.command.Env, crashChild+"_GRO=1")
 	}
-	x.command.ExtraFiles = []*os.File{x.book.File()}
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pair[0])
+	theirs := os.NewFile(uintptr(pair[1]), "pair")
+	defer theirs.Close()
+	x.command.ExtraFiles = []*os.File{theirs}
 	x.command.Stdout, x.command.Stderr = os.Stderr, os.Stderr
 	for _, fd := range x.fds {
 		t.Cleanup(func() { unix.Close(fd) })
@@ -183,8 +188,32 @@ func startCrash(t *testing.T, perShard, gro bool) *crash {
 	if err := x.command.Start(); err != nil {
 		t.Fatal(err)
 	}
+	theirs.Close() // so that its end is seen
+	if x.book, err = receiveBook(pair[0]); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { x.book.Close() })
+	x.pages = x.book.Listeners()[0].Shards
 	go x.send()
 	return x
+}
+
+// receiveBook opens the book that the child has made.
+func receiveBook(from int) (*metrics.Book, error) {
+	var text, rights [64]byte
+	_, n, _, _, err := unix.Recvmsg(from, text[:], rights[:], unix.MSG_CMSG_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	messages, err := unix.ParseSocketControlMessage(rights[:n])
+	if err != nil || len(messages) != 1 {
+		return nil, fmt.Errorf("the child has sent no book: %v", err)
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil || len(fds) != 2 {
+		return nil, fmt.Errorf("the child has sent descriptors %v: %v", fds, err)
+	}
+	return metrics.OpenBook(os.NewFile(uintptr(fds[0]), "counters"), os.NewFile(uintptr(fds[1]), "control"))
 }
 
 // received is what the child has counted so far.

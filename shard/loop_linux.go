@@ -94,7 +94,11 @@ func (s *shard) run() error {
 	s.page.Start(unix.Gettid())
 	err := s.loop()
 	s.sink.Flush()
-	s.page.End()
+	if s.group.yielding.Load() && err == nil {
+		s.page.Suspend()
+	} else {
+		s.page.End()
+	}
 	return err
 }
 

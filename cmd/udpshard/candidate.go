@@ -132,13 +132,14 @@ func (c *candidate) next(s *server, err error) (pause time.Duration, final error
 func (l *legacy) follow(met *legacy) *legacy {
 	switch {
 	case met != nil:
-		l.close()
+		met.replaces(l)
 		return met
 	case l == nil:
 		return nil
 	}
 	l.disconnect()
-	if l.sought && l.book.PassedOn() {
+	l.followHeir()
+	if l.sought && l.book.HandedOver() {
 		l.close()
 		return nil
 	}

@@ -33,9 +33,6 @@ func newHandover(s *server) *handover {
 // close ends the main loop's part: who asks from now on comes too late.
 func (h *handover) close() { close(h.closed) }
 
-// Standbys implements takeover.Active.
-func (h *handover) Standbys(n int) { h.server.book.SetStandbys(n) }
-
 // Offer implements takeover.Active.
 func (h *handover) Offer(hello takeover.Hello) (offer takeover.Offer, err error) {
 	s := h.server
@@ -73,8 +70,8 @@ func (h *handover) Offer(hello takeover.Hello) (offer takeover.Offer, err error)
 	if offer.Notes, err = s.notes(); err != nil {
 		return offer, err
 	}
-	offer.Counters, err = duplicate(s.book.File())
 	offer.Epoch = s.book.Epoch()
+	offer.Memory, err = duplicateMemory(s.book)
 	return offer, err
 }
 
@@ -119,7 +116,7 @@ func (h *handover) Leaving(to takeover.Hello) {
 
 // Left implements takeover.Active.
 func (h *handover) Left(takeover.Hello) {
-	h.server.passOn()
+	h.server.markHandedOver()
 	h.server.release()
 	h.ended <- true
 }
@@ -215,6 +212,19 @@ func duplicate(of syscall.Conn) (*os.File, error) {
 		return nil, err
 	}
 	return os.NewFile(uintptr(fd), ""), failed
+}
+
+// duplicateMemory makes descriptors of a book's memory; with an error it makes none.
+func duplicateMemory(b *metrics.Book) (m takeover.Memory, err error) {
+	counters, control := b.Files()
+	if m.Counters, err = duplicate(counters); err != nil {
+		return takeover.Memory{}, err
+	}
+	if m.Control, err = duplicate(control); err != nil {
+		m.Counters.Close()
+		return takeover.Memory{}, err
+	}
+	return m, nil
 }
 
 // pass hands over to a standby, if one waits, and tells when it has: nil says

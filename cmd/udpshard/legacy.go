@@ -30,8 +30,9 @@ type legacy struct {
 
 	estate *metrics.Estate // what this process has taken of the book; nil: nothing yet
 	sought bool            // it has had a connection, and who serves now may live
+	heir   takeover.Heir   // who takes over from it, or has done so
 
-	counted bool // the book counts this process among those that stand by
+	previous registry // by those who know of nothing later than the process before: until this one reads
 }
 
 // who is the process at the other end, in a log line. A pid of another pid
@@ -74,9 +75,8 @@ func (c *config) takeoverError(err error) error {
 }
 
 // dialLegacy asks the process that serves at the takeover path, if there is
-// one, for what it has. last is what this process has of the one before; it may be
-// nil.
-func dialLegacy(ctx context.Context, c *config, log zerolog.Logger, last *legacy) (*legacy, error) {
+// one, for what it has.
+func dialLegacy(ctx context.Context, c *config, log zerolog.Logger) (*legacy, error) {
 	if c.takeover == "" {
 		return nil, nil
 	}
@@ -87,7 +87,7 @@ func dialLegacy(ctx context.Context, c *config, log zerolog.Logger, last *legacy
 		return nil, c.takeoverError(err)
 	}
 	l := &legacy{conn: conn, log: log}
-	if err := l.introduce(ctx, c, last); err != nil {
+	if err := l.introduce(ctx, c); err != nil {
 		l.close()
 		if errors.Is(err, takeover.ErrMoved) || errors.Is(err, takeover.ErrGone) {
 			return nil, again{error: err}
@@ -106,15 +106,11 @@ func dialLegacy(ctx context.Context, c *config, log zerolog.Logger, last *legacy
 }
 
 // introduce asks for what the other has.
-func (l *legacy) introduce(ctx context.Context, c *config, last *legacy) (err error) {
+func (l *legacy) introduce(ctx context.Context, c *config) (err error) {
 	hello := takeover.Hello{Version: thisBuild().version, Role: takeover.Successor}
 	if c.standby {
 		hello.Role = takeover.Standby
-		p := past{ProcessStatus: thisProcess()}
-		if last != nil {
-			p.Counters = memoryOf(last.book)
-		}
-		if hello.Notes, err = json.Marshal(p); err != nil {
+		if hello.Notes, err = json.Marshal(thisProcess()); err != nil {
 			return err
 		}
 	}
@@ -124,11 +120,11 @@ func (l *legacy) introduce(ctx context.Context, c *config, last *legacy) (err er
 	if l.offer, err = l.conn.Hello(ctx, hello); err != nil {
 		return err
 	}
-	if l.offer.Counters == nil {
+	if l.offer.Memory.Counters == nil {
 		return errors.New("it has no counters to go on from")
 	}
-	l.book, err = metrics.OpenBook(l.offer.Counters)
-	l.offer.Counters, l.counted = nil, c.standby // they are OpenBook's
+	l.book, err = metrics.OpenBook(l.offer.Memory.Counters, l.offer.Memory.Control)
+	l.offer.Memory = takeover.Memory{} // it is OpenBook's
 	if err != nil {
 		return fmt.Errorf("its counters: %w", err)
 	}
@@ -141,26 +137,31 @@ func (l *legacy) introduce(ctx context.Context, c *config, last *legacy) (err er
 }
 
 // disconnect ends the connection and keeps all else: until whoever serves now
-// answers, it is what this process stands by with. If another process has taken
-// over, and the one before has said so, the counters are that one's from now on.
+// answers, it is what this process stands by with.
 func (l *legacy) disconnect() {
 	l.estate = nil
 	if l.conn == nil {
 		return
 	}
-	heir := l.conn.Moved()
+	l.heir = l.conn.Heir()
 	l.conn.Close()
 	l.conn, l.sought = nil, true
-	if heir.Counters == nil {
+}
+
+// followHeir goes over to the counters of the process that has taken over, if one has whose
+// counters this process was given.
+func (l *legacy) followHeir() {
+	if l.heir.Memory.Counters == nil || !l.book.HandedOver() {
 		return
 	}
-	book, err := metrics.OpenBook(heir.Counters)
+	book, err := metrics.OpenBook(l.heir.Memory.Counters, l.heir.Memory.Control)
 	if err != nil {
-		l.log.Warn().Err(err).Int("pid", heir.PID).Msg("the counters of the process that has taken over can't be read")
-		return
+		l.log.Warn().Err(err).Int("pid", l.heir.PID).Msg("the counters of the process that has taken over can't be read")
+	} else {
+		l.book.Close()
+		l.book, l.offer.PID = book, l.heir.PID
 	}
-	l.book.Close()
-	l.book, l.offer.PID, l.counted = book, heir.PID, false
+	l.heir = takeover.Heir{}
 }
 
 // name names the process that it is of.
@@ -180,6 +181,8 @@ func (l *legacy) close() {
 		l.conn.Close()
 	}
 	l.offer.Close()
+	l.heir.Memory.Close()
+	l.previous.close()
 	if l.book != nil {
 		l.book.Close()
 	}

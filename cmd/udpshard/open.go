@@ -96,12 +96,8 @@ func (s *server) openBook() (err error) {
 	}
 	s.ledger.SetBook(s.book)
 	s.ledger.SetTakeovers(s.book.Takeovers())
-	claim, err := takeover.NewClaim(s.book.File(), s.book.Epoch())
-	if err != nil {
-		return err
-	}
-	s.claims = append(s.claims, claim)
-	return nil
+	s.own, err = takeover.NewClaim(s.book.Control(), s.book.Epoch())
+	return err
 }
 
 // tallies is how many numbers a listener counts beside the ledger: what steering

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -35,6 +36,10 @@ var program = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(dir, "udpshard")
 	cmd := exec.Command("go", "build", "-o", path, ".")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if os.Getenv("UDPSHARD_TEST_RACE") != "" { // with the race detector, which wants a C compiler
+		cmd.Args = slices.Insert(cmd.Args, 2, "-race")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=1")
+	}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %v\n%s", err, out)
 	}
@@ -96,6 +101,9 @@ func launch(t *testing.T, change func(*exec.Cmd), args ...string) *process {
 	t.Cleanup(func() {
 		p.cmd.Process.Kill()
 		p.wait()
+		if p.says("DATA RACE") {
+			t.Error("the program has a data race")
+		}
 		if t.Failed() {
 			t.Logf("logs of %v:\n%s", args, p.logs)
 		}

@@ -26,11 +26,11 @@ func thisProcess() metrics.ProcessStatus {
 func standbysAt(server *takeover.Server) func() []metrics.StandbyStatus {
 	return func() (list []metrics.StandbyStatus) {
 		for _, hello := range server.Standbys() {
-			var p past
+			var p metrics.ProcessStatus
 			if json.Unmarshal(hello.Notes, &p) != nil || p.PID == 0 {
-				p.ProcessStatus = metrics.ProcessStatus{PID: hello.PID} // of an older version
+				p = metrics.ProcessStatus{PID: hello.PID} // of an older version
 			}
-			list = append(list, metrics.StandbyStatus{ProcessStatus: p.ProcessStatus, Version: hello.Version})
+			list = append(list, metrics.StandbyStatus{ProcessStatus: p, Version: hello.Version})
 		}
 		return list
 	}

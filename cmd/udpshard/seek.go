@@ -22,17 +22,17 @@ const (
 func (s *server) seek(ctx context.Context, from *legacy) error {
 	told := false
 	for pause := seekPause; ; {
-		other, err := dialLegacy(ctx, s.config, s.log, from)
+		other, err := s.dialSoon(ctx)
 		switch {
 		case other != nil:
 			return again{takeover.ErrMoved, other}
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case from.book.PassedOn():
+		case from.book.HandedOver():
 			return again{error: errPassedOn}
-		case err == nil && from.dead():
+		case (err == nil || isSilent(err)) && from.dead():
 			return takeover.ErrGone
-		case err != nil && !errors.As(err, new(again)):
+		case err != nil && !isSilent(err) && !errors.As(err, new(again)):
 			pause = min(2*pause, seekPauseMost)
 			if !told {
 				told = true
@@ -47,6 +47,19 @@ func (s *server) seek(ctx context.Context, from *legacy) error {
 	}
 }
 
+// dialSoon is dialLegacy where nobody may be there who answers: a process that is stopped
+// keeps the socket at the takeover path.
+func (s *server) dialSoon(ctx context.Context) (*legacy, error) {
+	ctx, cancel := context.WithTimeout(ctx, seekPauseMost)
+	defer cancel()
+	return dialLegacy(ctx, s.config, s.log)
+}
+
+// isSilent says whether a process has the takeover path and says nothing there.
+func isSilent(err error) bool {
+	return errors.Is(err, takeover.ErrSilent) || errors.Is(err, context.DeadlineExceeded)
+}
+
 // errPassedOn: what this process has of another one is of no more use, since that
 // one has left in order, for one that this process has never met.
 var errPassedOn = errors.New("the process that served has handed over to another one, which is not to be found at the takeover path")
@@ -54,7 +67,7 @@ var errPassedOn = errors.New("the process that served has handed over to another
 // dead says whether the owner of the counters has ended: it does not have its
 // claim.
 func (l *legacy) dead() bool {
-	claim, err := takeover.NewClaim(l.book.File(), l.book.Epoch())
+	claim, err := takeover.NewClaim(l.book.Control(), l.book.Epoch())
 	if err != nil {
 		return false
 	}
@@ -65,14 +78,9 @@ func (l *legacy) dead() bool {
 // stopped returns the epoch of an owner before that one who lives all the same:
 // it was replaced while it did not run.
 func (l *legacy) stopped(epoch uint64) (at uint64, lives bool) {
-	for at = epoch - 1; at > 0; at-- {
-		claim, err := takeover.NewClaim(l.book.File(), at)
-		if errors.Is(err, takeover.ErrClaimed) {
-			return at, true
-		}
-		if err == nil {
-			claim.Release()
-		}
+	at, lives, err := takeover.ClaimedBelow(l.book.Control(), epoch)
+	if err != nil {
+		l.log.Warn().Err(err).Msg("whether a process that was replaced still lives can't be told")
 	}
-	return 0, false
+	return at, lives
 }

@@ -75,11 +75,12 @@ type server struct {
 	takeover *takeover.Server // likewise
 	heard    chan struct{}    // closed when all who came there have been answered
 	handover *handover
-	claims   []*takeover.Claim
-	stood    bool // it was a standby, with these settings
-	others   others
-	stopping bool // by a signal; of the main loop
-	unread   bool // SIGHUP came in a takeover, and what it asks for was not read; of the main loop
+	own      *takeover.Claim   // of the book
+	claims   []*takeover.Claim // of the books of processes before
+	stood    bool              // it was a standby, with these settings
+	unmet    []registry        // whom this process has to meet before it reads
+	stopping bool              // by a signal; of the main loop
+	unread   bool              // SIGHUP came in a takeover, and what it asks for was not read; of the main loop
 	second   sync.Once
 	deposed  int      // the pid of a process that was taken for stuck, and has not ended in order; 0: none
 	remains  *remains // of a process that was replaced, and may still live; nil: none
@@ -118,9 +119,9 @@ func (s *server) run(signals signals) error {
 	defer stop()
 	ended := make(chan error, len(s.groups))
 	kept := s.service.keep(s, readPause)
-	s.expect()
+	s.primeHeartbeats()
 	s.hearPeers(ctx) // before it reads: what kills it may be the first that comes
-	s.meet()
+	s.waitForStandbys()
 	s.stats = newStats(s.ledger, s.log, s.config.statsInterval)
 	s.read(ctx, ended)
 	s.web.serve()
@@ -237,9 +238,12 @@ func (s *server) wait(ctx context.Context, signals signals, ended chan error) er
 			s.stats.log(tick)
 		case done := <-s.handover.asked:
 			late, cancel := context.WithTimeout(ctx, s.config.drainTimeout)
+			stopAlive := s.keepAlive()
 			done <- s.yield(late, ended, signals)
 			cancel()
-			if <-s.handover.ended {
+			handedOver := <-s.handover.ended
+			stopAlive()
+			if handedOver {
 				return errHandedOver
 			}
 			s.read(ctx, ended)

@@ -96,14 +96,28 @@ func (v *service) legacy(c *config) (*legacy, error) {
 	if v.kept.Counters == nil {
 		return l, nil
 	}
-	counters, err := duplicate(v.kept.Counters)
-	if err == nil {
-		l.book, err = metrics.OpenBook(counters)
-	}
+	l.book, err = openKept(v.kept.Counters)
 	if err != nil { // better without than not at all
 		v.log.Error().Err(err).Msg("the counters of the process before can't be read: they begin anew")
 	}
 	return l, nil
+}
+
+// openKept opens the book of the process before.
+func openKept(files []*os.File) (*metrics.Book, error) {
+	if len(files) != 2 {
+		return nil, fmt.Errorf("its memory is %d files, not 2", len(files))
+	}
+	counters, err := duplicate(files[0])
+	if err != nil {
+		return nil, err
+	}
+	control, err := duplicate(files[1])
+	if err != nil {
+		counters.Close()
+		return nil, err
+	}
+	return metrics.OpenBook(counters, control)
 }
 
 // assign gives each listener the sockets of its address.
@@ -276,9 +290,11 @@ func (v *service) passOn(pid int) {
 
 // set is what the manager is to keep; what is in it is the caller's.
 func (s *server) set() (set systemd.Set, err error) {
-	if set.Counters, err = duplicate(s.book.File()); err != nil {
+	memory, err := duplicateMemory(s.book)
+	if err != nil {
 		return set, err
 	}
+	set.Counters = []*os.File{memory.Counters, memory.Control}
 	for i, g := range s.groups {
 		l := s.opened[i]
 		sockets, err := g.Sockets()

@@ -28,7 +28,7 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *leg
 	wait := func(ctx context.Context) error { return s.seek(ctx, from) }
 	if from.conn != nil {
 		s.log.Info().EmbedObject(from.who()).Str("version", from.offer.Version).Msg("standing by for the process that serves")
-		from.conn.SetCounters(s.book.File())
+		from.conn.SetMemory(memoryOf(s.book))
 		wait = from.conn.Wait
 	}
 	s.stood = true
@@ -60,6 +60,7 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *leg
 			if from.book.Epoch() != epoch { // by another standby; one that is stopped does not say so
 				return leave(takeover.ErrMoved)
 			}
+			from.forgetPrevious()
 			patience, stuck := from.book.Takeovers().Patience(now, s.config.standbyAfter), ""
 			for listener, v := range vigils {
 				v.SetPatience(patience)
@@ -150,16 +151,15 @@ func (s *server) afterWait(ctx context.Context, from *legacy, err error) error {
 func (s *server) bury(ctx context.Context, from *legacy, reason metrics.TakeoverReason) error {
 	began := time.Now()
 	var epoch uint64
-	answered := func(ctx context.Context) (*legacy, bool) { return s.answered(ctx, from) }
-	err := s.claim(ctx, answered, func() (*takeover.Claim, error) {
+	err := s.claim(ctx, s.answered, func() (*takeover.Claim, error) {
 		// Whoever has the claim of the epoch lives, or is about to take over.
 		epoch = from.book.Epoch()
-		dead, err := takeover.NewClaim(from.book.File(), epoch)
+		dead, err := takeover.NewClaim(from.book.Control(), epoch)
 		if err != nil {
 			return nil, err
 		}
 		defer dead.Release()
-		return s.seat(from, epoch, takeover.ListenNow)
+		return s.seat(from, epoch, from.listen)
 	})
 	if err != nil {
 		return err
@@ -176,6 +176,17 @@ func (s *server) bury(ctx context.Context, from *legacy, reason metrics.Takeover
 	}
 	s.tookOver(from, began, reason).Uint64("lost_in_crash", settlement.Lost).Msg("took over: the process that served is no more")
 	return nil
+}
+
+// listen takes the takeover path of a process that is dead. The socket there may be that one's
+// still, where a process has it too that handed over to the dead one and is stopped.
+func (l *legacy) listen(path, version string) (*takeover.Server, error) {
+	server, err := takeover.ListenNow(path, version)
+	var inUse *takeover.InUseError
+	if errors.As(err, &inUse) && inUse.PID != 0 && inUse.PID == l.offer.PID {
+		return takeover.SeizeNow(path, version)
+	}
+	return server, err
 }
 
 // goOn goes on with what the service manager had: sockets, and where a process
@@ -245,10 +256,10 @@ func (s *server) outlast(ctx context.Context, from *legacy, epoch uint64, began 
 // epoch, and that one alone takes the path, before the epoch changes: whoever sees the
 // change finds it there. It waits for nobody who keeps it from the path: see unheard.
 func (s *server) seat(from *legacy, epoch uint64, listen func(path, version string) (*takeover.Server, error)) (*takeover.Claim, error) {
-	if from.book.PassedOn() {
+	if from.book.HandedOver() {
 		return nil, again{error: errPassedOn}
 	}
-	next, err := takeover.NewClaim(from.book.File(), epoch+1)
+	next, err := takeover.NewClaim(from.book.Control(), epoch+1)
 	if err != nil {
 		return nil, err
 	}
@@ -269,7 +280,7 @@ func (s *server) seat(from *legacy, epoch uint64, listen func(path, version stri
 		}
 		return nil, err
 	}
-	s.others = from.others()
+	s.unmet = from.unmet(epoch + 1)
 	return next, nil
 }
 
@@ -340,8 +351,8 @@ func (s *server) claim(ctx context.Context, replaced func(context.Context) (*leg
 
 // answered returns who serves at the path, if somebody does. One that is about to
 // end may take a connection, but does not answer.
-func (s *server) answered(ctx context.Context, from *legacy) (met *legacy, is bool) {
-	met, err := dialLegacy(ctx, s.config, s.log, from)
+func (s *server) answered(ctx context.Context) (met *legacy, is bool) {
+	met, err := dialLegacy(ctx, s.config, s.log)
 	return met, err == nil && met != nil
 }
 

@@ -244,6 +244,23 @@ func TestAStandbyThatIsNotMetIsToldOf(t *testing.T) {
 	first.wantSaid(unmet)
 }
 
+// A standby that has not met the successor, and has its counters from the process before that
+// one, is waited for like those that have: when another standby takes over, it says that one is
+// missing.
+func TestAStandbyThatWasOnlyToldIsCounted(t *testing.T) {
+	dir, address := publicDir(t), freePort(t)
+	args := []string{"--listen", address, "--protocol", "discard", "--shards", "1", "--takeover", filepath.Join(dir, "takeover.sock")}
+	p := serving(t, ordinary, args...)
+	told := p.startStandby(args...)
+	told.halt()
+	successor := p.succeeding(args...)
+	p.wait()
+	next := successor.startStandby(args...)
+	successor.cmd.Process.Kill()
+	successor.wait()
+	next.wantSaid(`"message":"took over`, unmet)
+}
+
 // A process that is stopped is replaced within the patience of those who ask
 // it; when it wakes up it sees that, and leaves.
 func TestAStoppedProcessIsReplaced(t *testing.T) {

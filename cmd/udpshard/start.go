@@ -24,10 +24,10 @@ func (s *server) predecessor(ctx context.Context, last *legacy) (*legacy, error)
 		ctx, cancel = context.WithTimeout(ctx, meetPatience)
 		defer cancel()
 	}
-	from, err := dialLegacy(ctx, s.config, s.log, last)
+	from, err := dialLegacy(ctx, s.config, s.log)
 	switch {
 	case from != nil:
-		last.close()
+		from.replaces(last)
 		return from, nil
 	case standsBy:
 		return last, nil
@@ -103,29 +103,33 @@ func (s *server) discard() {
 		s.takeover.Close()
 	}
 	s.release()
+	s.closeUnmet()
 	s.service.look(nil)
 	if s.book != nil {
 		s.book.Close()
 	}
 }
 
-// passOn says in all counters that this process is an owner of that another one goes
-// on from here: whoever has not met that one can't take this one's end for a death.
-func (s *server) passOn() {
+// markHandedOver says in the control memory of the processes that this one has taken over from
+// that another one goes on from here: whoever knows of nothing later can't take this one's end
+// for a death. In this process's own control memory the new one says it, when it has taken over.
+func (s *server) markHandedOver() {
 	for _, claim := range s.claims {
-		memory, err := claim.Counters()
-		if err != nil {
-			continue // its end is in order all the same
+		control, err := claim.Control()
+		if err == nil {
+			err = metrics.MarkHandedOver(control)
 		}
-		if book, err := metrics.OpenBook(memory); err == nil {
-			book.PassOn()
-			book.Close()
+		if err != nil { // its end is in order all the same
+			s.log.Warn().Err(err).Msg("standbys that have not met the new process may take this one's end for a death")
 		}
 	}
 }
 
 // release gives up the right to be active.
 func (s *server) release() {
+	if s.own != nil {
+		s.own.Release()
+	}
 	for _, claim := range s.claims {
 		claim.Release()
 	}

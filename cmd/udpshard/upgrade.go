@@ -18,7 +18,7 @@ import (
 func (s *server) takeOver(ctx context.Context, from *legacy) error {
 	s.log.Info().EmbedObject(from.who()).Str("version", from.offer.Version).Msg("taking over: it serves until this process is ready")
 	began := time.Now()
-	from.conn.SetCounters(s.book.File())
+	from.conn.SetMemory(memoryOf(s.book))
 	err := from.conn.Ready(ctx)
 	if err == nil {
 		err = s.succeed(ctx, from)
@@ -26,7 +26,7 @@ func (s *server) takeOver(ctx context.Context, from *legacy) error {
 	switch {
 	case errors.Is(err, takeover.ErrGone): // it dies just now, and this process has all it needs
 		return s.bury(ctx, from, metrics.TakeoverDied)
-	case errors.Is(err, takeover.ErrMoved):
+	case errors.Is(err, takeover.ErrMoved), errors.Is(err, takeover.ErrClaimed): // a standby was faster
 		return again{error: err}
 	case err != nil:
 		return fmt.Errorf("take over from %s: %w", from.conn.Process(), err)
@@ -134,14 +134,22 @@ func (s *server) settle(from *legacy, look func(metrics.Write) (int, error)) met
 // the last steps that takeover.Claim asks for. A standby that has not heard of it
 // may have the claim for a moment.
 func claimNext(book *metrics.Book, epoch uint64) (*takeover.Claim, error) {
-	claim, err := takeover.NewClaim(book.File(), epoch+1)
+	claim, err := takeover.NewClaim(book.Control(), epoch+1)
 	for began := time.Now(); errors.Is(err, takeover.ErrClaimed) && time.Since(began) < claimPatience; {
 		time.Sleep(claimPause)
-		claim, err = takeover.NewClaim(book.File(), epoch+1)
+		claim, err = takeover.NewClaim(book.Control(), epoch+1)
 	}
-	if err == nil && !book.Claim(epoch) {
+	if err != nil {
+		return nil, err
+	}
+	// A change of the epoch is for who has its claim. Whoever sees the change finds the book
+	// marked, and does not take this process for one that goes on from a death.
+	if book.Epoch() == epoch {
+		book.MarkHandedOver()
+	}
+	if !book.Claim(epoch) {
 		claim.Release()
-		err = fmt.Errorf("epoch %d: %w", epoch+1, takeover.ErrClaimed)
+		return nil, fmt.Errorf("epoch %d: %w", epoch+1, takeover.ErrClaimed)
 	}
-	return claim, err
+	return claim, nil
 }

@@ -9,12 +9,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// NewMemory makes size bytes of zeroed memory that processes can share by
-// passing the file: it has no name in any folder, and ends with the last
-// descriptor and mapping of it (memfd_create(2), Linux 3.17). Its size is
-// sealed, so nobody can shrink it under a mapping, which would be a SIGBUS to
-// all who have one.
-func NewMemory(name string, size int) (*os.File, error) {
+// Access is what the processes that have a descriptor of shared memory may do with it.
+type Access bool
+
+const (
+	// ReadOnly memory is written by the process that has made it, and by no other.
+	ReadOnly Access = false
+	// ReadWrite memory is written by every process that has a descriptor of it.
+	ReadWrite Access = true
+)
+
+// NewMemory makes size bytes of zeroed memory, and maps it to be read and written. Other
+// processes get it by its file. The memory has no name in any folder, and ends with the
+// last descriptor and mapping of it (memfd_create(2), Linux 3.17). Its size is sealed:
+// nobody can shrink it under a mapping, which would be a SIGBUS to all who have one.
+//
+// access is what others may do. ReadOnly memory is sealed with F_SEAL_FUTURE_WRITE (fcntl(2),
+// Linux 5.1): the mapping that NewMemory returns is the only one that can write. sealed
+// says whether the kernel knows that seal; without it every process that has a descriptor
+// can write.
+func NewMemory(name string, size int, access Access) (file *os.File, memory []byte, sealed bool, err error) {
 	// Since Linux 6.3 a memfd can be executable or not, and with
 	// vm.memfd_noexec=2 the executable ones, which is what one gets who does
 	// not say, are refused with EACCES (Documentation/userspace-api/mfd_noexec.rst).
@@ -25,31 +39,61 @@ func NewMemory(name string, size int) (*os.File, error) {
 		fd, err = unix.MemfdCreate(name, flags)
 	}
 	if err != nil {
-		return nil, os.NewSyscallError("memfd_create", err)
+		return nil, nil, false, os.NewSyscallError("memfd_create", err)
 	}
-	file := os.NewFile(uintptr(fd), "memfd:"+name)
+	file = os.NewFile(uintptr(fd), "memfd:"+name)
+	defer func() {
+		if err != nil {
+			file.Close()
+			file, memory = nil, nil
+		}
+	}()
 	if err = unix.Ftruncate(fd, int64(size)); err != nil {
-		file.Close()
-		return nil, fmt.Errorf("ftruncate to %d bytes: %w", size, err)
+		return file, nil, false, fmt.Errorf("ftruncate to %d bytes: %w", size, err)
 	}
-	if _, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL); err != nil {
-		file.Close()
-		return nil, os.NewSyscallError("fcntl F_ADD_SEALS", err)
+	if err = addSeals(fd, fixedSize); err != nil {
+		return file, nil, false, err
 	}
-	return file, nil
+	if memory, err = MapMemory(file, ReadWrite); err != nil {
+		return file, nil, false, err
+	}
+	if access == ReadOnly {
+		err = addSeals(fd, unix.F_SEAL_FUTURE_WRITE)
+		sealed = err == nil
+		if errors.Is(err, unix.EINVAL) { // before Linux 5.1
+			err = nil
+		}
+	}
+	if err == nil {
+		err = addSeals(fd, unix.F_SEAL_SEAL)
+	}
+	if err != nil {
+		err = errors.Join(err, UnmapMemory(memory))
+	}
+	return file, memory, sealed, err
+}
+
+const fixedSize = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW
+
+func addSeals(fd, seals int) error {
+	_, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals)
+	return os.NewSyscallError("fcntl F_ADD_SEALS", err)
 }
 
 // errUnsealed: whoever has it could make it shorter.
 var errUnsealed = errors.New("its size is not sealed (F_SEAL_SHRINK, F_SEAL_GROW)")
 
-// MapMemory maps all of a file that NewMemory made, in this process or another,
-// to be read and written. It refuses memory whose size is not sealed.
-func MapMemory(file *os.File) ([]byte, error) {
+// MapMemory maps all of a file that NewMemory made, in this process or another. It refuses
+// memory whose size is not sealed. A store to memory that is mapped ReadOnly is a SIGSEGV.
+func MapMemory(file *os.File, access Access) ([]byte, error) {
 	raw, err := file.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
-	const fixed = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW
+	protection := unix.PROT_READ
+	if access == ReadWrite {
+		protection |= unix.PROT_WRITE
+	}
 	var memory []byte
 	controlErr := raw.Control(func(fd uintptr) {
 		var seals int
@@ -57,7 +101,7 @@ func MapMemory(file *os.File) ([]byte, error) {
 			err = fmt.Errorf("it is no shared memory: %w", os.NewSyscallError("fcntl F_GET_SEALS", err))
 			return
 		}
-		if seals&fixed != fixed {
+		if seals&fixedSize != fixedSize {
 			err = errUnsealed
 			return
 		}
@@ -70,7 +114,7 @@ func MapMemory(file *os.File) ([]byte, error) {
 			err = fmt.Errorf("it has %d bytes", stat.Size)
 			return
 		}
-		memory, err = unix.Mmap(int(fd), 0, int(stat.Size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+		memory, err = unix.Mmap(int(fd), 0, int(stat.Size), protection, unix.MAP_SHARED)
 		err = os.NewSyscallError("mmap", err)
 	})
 	return memory, errors.Join(controlErr, err)

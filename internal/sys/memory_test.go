@@ -3,6 +3,7 @@ package sys
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"strings"
@@ -14,16 +15,12 @@ import (
 
 func TestMemoryIsShared(t *testing.T) {
 	const size = 10_000 // no whole number of pages
-	file, err := NewMemory("test", size)
-	if err != nil {
-		t.Fatal(err)
+	file, one, sealed, err := NewMemory("test", size, ReadWrite)
+	if err != nil || sealed {
+		t.Fatal(sealed, err)
 	}
 	defer file.Close()
-	one, err := MapMemory(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	other, err := MapMemory(file)
+	other, err := MapMemory(file, ReadWrite)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,6 +30,10 @@ func TestMemoryIsShared(t *testing.T) {
 	*At[uint64](one, 8) = 42
 	if got := *At[uint64](other, 8); got != 42 {
 		t.Errorf("the other mapping has %d", got)
+	}
+	*At[uint64](other, 8) = 43
+	if got := *At[uint64](one, 8); got != 43 {
+		t.Errorf("the first mapping has %d", got)
 	}
 	for _, to := range []int64{size - 1, size + 1} {
 		if err := unix.Ftruncate(int(file.Fd()), to); !errors.Is(err, unix.EPERM) {
@@ -47,12 +48,56 @@ func TestMemoryIsShared(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, err := NewMemory("test", -1); err == nil || !strings.Contains(err.Error(), "ftruncate to -1 bytes") {
+	if _, _, _, err := NewMemory("test", -1, ReadWrite); err == nil || !strings.Contains(err.Error(), "ftruncate to -1 bytes") {
 		t.Errorf("%v", err)
 	}
 	closed := os.NewFile(^uintptr(0), "closed")
-	if _, err := MapMemory(closed); err == nil {
+	if _, err := MapMemory(closed, ReadOnly); err == nil {
 		t.Error("no file can be mapped")
+	}
+}
+
+// Whoever gets a descriptor of ReadOnly memory finds no way to write to it.
+func TestReadOnlyMemoryIsSealed(t *testing.T) {
+	const size = 8192
+	file, memory, sealed, err := NewMemory("test", size, ReadOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	defer UnmapMemory(memory)
+	if !sealed {
+		t.Skip("the kernel has no F_SEAL_FUTURE_WRITE: it needs Linux 5.1")
+	}
+	fd := int(file.Fd())
+	if _, err := MapMemory(file, ReadWrite); !errors.Is(err, unix.EPERM) {
+		t.Errorf("it can be mapped to be written: %v", err)
+	}
+	if _, err := file.WriteAt([]byte("x"), 0); !errors.Is(err, unix.EPERM) {
+		t.Errorf("it can be written: %v", err)
+	}
+	if err := unix.Fallocate(fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, size); !errors.Is(err, unix.EPERM) {
+		t.Errorf("a hole can be made: %v", err)
+	}
+	anew, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", fd), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer anew.Close()
+	if _, err := MapMemory(anew, ReadWrite); !errors.Is(err, unix.EPERM) {
+		t.Errorf("opened anew, it can be mapped to be written: %v", err)
+	}
+	other, err := MapMemory(file, ReadOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer UnmapMemory(other)
+	if err := unix.Mprotect(other, unix.PROT_READ|unix.PROT_WRITE); !errors.Is(err, unix.EACCES) {
+		t.Errorf("a mapping can be made writable: %v", err)
+	}
+	*At[uint64](memory, 8) = 42
+	if got := *At[uint64](other, 8); got != 42 {
+		t.Errorf("the other mapping has %d", got)
 	}
 }
 
@@ -88,8 +133,9 @@ func TestAtStaysWithinMemory(t *testing.T) {
 
 // message writes what the kernel would have into header i.
 func message(r *Receiver, i int, size uint32, control []byte) {
+	binary.NativeEndian.PutUint16(r.evidence.names[i][:], unix.AF_INET)
 	r.hdrs[i].len = size
-	r.hdrs[i].hdr.SetControllen(copy(r.control[i*r.space:], control))
+	r.hdrs[i].hdr.SetControllen(copy(r.evidence.controls[i*r.evidence.space:], control))
 	r.used = i + 1
 }
 
@@ -122,7 +168,7 @@ func TestArrived(t *testing.T) {
 			message(r, 2, 9, nil)
 			message(r, 3, 65535, nil)
 		}, want: 4},
-		"nobody sent one":  {lay: func(r *Receiver) { message(r, 0, 5, nil); message(r, 1, 0, nil); r.hdrs[1].hdr.Namelen = 0 }, want: 1},
+		"nobody sent one":  {lay: func(r *Receiver) { message(r, 0, 5, nil); message(r, 1, 0, nil); r.evidence.names[1] = sockaddr{} }, want: 1},
 		"trains":           {options: ReceiverOptions{Trains: true}, lay: func(r *Receiver) { message(r, 0, 1000, train); message(r, 1, 1001, train); message(r, 2, 99, train) }, want: 10 + 11 + 1},
 		"an empty one":     {options: ReceiverOptions{Trains: true}, lay: func(r *Receiver) { message(r, 0, 0, train); message(r, 1, 7, nil) }, want: 2},
 		"nobody's trains":  {lay: func(r *Receiver) { message(r, 0, 1000, nil) }, want: 1},

@@ -8,16 +8,12 @@ import (
 
 // Receiver reads batches of datagrams from a UDP socket with recvmmsg(2).
 type Receiver struct {
-	hdrs    []mmsghdr
-	iovs    []unix.Iovec
-	names   []sockaddr
-	control []byte // space bytes a message
-	space   int
-	slab    []byte
-	size    int // of one message's part of slab
-	used    int // headers that the kernel has written since they were last reset
-	trains  bool
-	copies  bool
+	hdrs     []mmsghdr
+	iovs     []unix.Iovec
+	evidence evidence
+	slab     []byte
+	size     int // of one message's part of slab
+	used     int // messages that the kernel has written since they were last reset
 }
 
 // ReceiverOptions are what a Receiver is to know of messages.
@@ -30,8 +26,9 @@ type ReceiverOptions struct {
 	Trains bool
 	// Copies says that broadcasts and multicasts are not counted here.
 	Copies bool
-	// Memory is where headers and control messages are laid out, of
-	// ReceiverSpace bytes at the least, for Arrived to read; nil makes some.
+	// Memory is where names and control messages are laid out for Arrived to read, and
+	// with Trains the message headers too: ReceiverSpace bytes at the least, which no other
+	// process may be able to write to. nil makes some.
 	Memory []byte
 }
 
@@ -42,37 +39,36 @@ func NewReceiver(batch, size int, o ReceiverOptions) *Receiver {
 	if memory == nil {
 		memory = make([]byte, ReceiverSpace(batch))
 	}
-	r := &Receiver{
-		hdrs:    headers(memory[:ReceiverSpace(batch)], batch),
-		iovs:    make([]unix.Iovec, batch),
-		names:   make([]sockaddr, batch),
-		control: controls(memory, batch),
-		slab:    make([]byte, batch*size),
-		size:    size,
-		used:    batch,
-		trains:  o.Trains,
-		copies:  o.Copies,
-	}
+	space := 0
 	if o.Destinations {
-		r.space += destinationSpace
+		space += destinationSpace
 	}
 	if o.Trains {
-		r.space += segmentSpace
+		space += segmentSpace
 	}
 	box := At[mailbox](memory, 0)
 	box.batch.Store(0)
-	box.space, box.trains, box.copies = uint32(r.space), bit(o.Trains), bit(o.Copies)
+	box.space, box.trains, box.copies = uint32(space), bit(o.Trains), bit(o.Copies)
+	r := &Receiver{
+		evidence: evidenceIn(memory, batch, space, o.Trains, o.Copies),
+		iovs:     make([]unix.Iovec, batch),
+		slab:     make([]byte, batch*size),
+		size:     size,
+		used:     batch,
+	}
+	if r.hdrs = r.evidence.headers; r.hdrs == nil {
+		r.hdrs = make([]mmsghdr, batch)
+	}
+	clear(r.evidence.controls) // a write brings pages in: see evidence
 	for i := range r.hdrs {
-		r.names[i][0] = 0 // a write brings the page in: see mailbox
-		clear(r.control[i*r.space:][:r.space])
 		r.iovs[i].Base = &r.slab[i*size]
 		r.iovs[i].SetLen(size)
 		h := &r.hdrs[i].hdr
-		h.Name = &r.names[i][0]
+		h.Name = &r.evidence.names[i][0]
 		h.Iov = &r.iovs[i]
 		h.SetIovlen(1)
-		if r.space > 0 {
-			h.Control = &r.control[i*r.space]
+		if space > 0 {
+			h.Control = &r.evidence.controls[i*space]
 		}
 	}
 	r.Reset()
@@ -92,11 +88,11 @@ func bit(b bool) uint32 {
 // batch. So count it before.
 func (r *Receiver) Reset() {
 	for i := range r.hdrs[:r.used] {
-		h := &r.hdrs[i]
-		h.len = noMessage
-		h.hdr.Namelen = unix.SizeofSockaddrInet6
-		if r.space > 0 {
-			h.hdr.SetControllen(r.space)
+		r.evidence.reset(i)
+		h := &r.hdrs[i].hdr
+		h.Namelen = unix.SizeofSockaddrInet6
+		if r.evidence.space > 0 {
+			h.SetControllen(r.evidence.space)
 		}
 	}
 	r.used = 0
@@ -123,9 +119,7 @@ func (r *Receiver) Receive(fd, flags int) (int, error) {
 
 // Arrived returns how many datagrams the first n messages of the last batch
 // are: a train is several, and where copies do not count, they are none.
-func (r *Receiver) Arrived(n int) uint64 {
-	return arrived(r.hdrs[:n], r.control, r.space, r.trains, r.copies)
-}
+func (r *Receiver) Arrived(n int) uint64 { return r.evidence.arrived(n) }
 
 // Payload returns message i of the last batch. Its capacity ends where its
 // part of the slab ends.
@@ -145,7 +139,8 @@ func (r *Receiver) Named(i int) bool { return r.hdrs[i].hdr.Namelen != 0 }
 // Source returns the sender of message i, and the interface index that is the
 // zone of a link-local one (0 for all others).
 func (r *Receiver) Source(i int) (netip.AddrPort, uint32) {
-	return r.names[i].addrPort(), r.names[i].scope()
+	name := &r.evidence.names[i]
+	return name.addrPort(), name.scope()
 }
 
 // Destination returns the address that message i was sent to, and the zero
@@ -167,9 +162,6 @@ func (r *Receiver) Segment(i int) int { return parseControl(r.controlOf(i)).segm
 
 // controlOf returns what the kernel wrote of message i's control messages.
 func (r *Receiver) controlOf(i int) []byte {
-	if r.space == 0 {
-		return nil
-	}
-	at := i * r.space
-	return r.control[at : at+int(r.hdrs[i].hdr.Controllen)]
+	at := i * r.evidence.space
+	return r.evidence.controls[at : at+min(int(r.hdrs[i].hdr.Controllen), r.evidence.space)]
 }

@@ -41,7 +41,7 @@ func (s *Sender) Reply(r *Receiver, i int, payload []byte) bool {
 	}
 	iov.SetLen(len(payload))
 	h := &s.hdrs[at].hdr
-	h.Name, h.Namelen = &r.names[i][0], r.hdrs[i].hdr.Namelen
+	h.Name, h.Namelen = &r.evidence.names[i][0], r.hdrs[i].hdr.Namelen
 	control := s.control[at*destinationSpace:]
 	h.Control = &control[0]
 	h.SetControllen(putControl(control, parseControl(r.controlOf(i)).local))

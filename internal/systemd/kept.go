@@ -152,8 +152,10 @@ func (p *pile) take(generation uint64) (Set, error) {
 	if err != nil {
 		return Set{}, fmt.Errorf("its list: %w", err)
 	}
-	if l.Counters != 0 && p.counters[l.Counters] == nil {
-		return Set{}, errors.New("its counters are missing")
+	for _, number := range l.Counters {
+		if p.counters[number] == nil {
+			return Set{}, errors.New("its counters are missing")
+		}
 	}
 	for _, item := range l.Listeners {
 		for i, number := range item.Sockets {
@@ -163,9 +165,9 @@ func (p *pile) take(generation uint64) (Set, error) {
 		}
 	}
 	var s Set
-	if l.Counters != 0 {
-		s.Counters = p.counters[l.Counters]
-		delete(p.counters, l.Counters)
+	for _, number := range l.Counters {
+		s.Counters = append(s.Counters, p.counters[number])
+		delete(p.counters, number)
 	}
 	for _, item := range l.Listeners {
 		had := Listener{Name: item.Name, Address: item.Address, Protocol: item.Protocol, Seed: item.Seed}

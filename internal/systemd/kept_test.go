@@ -51,28 +51,26 @@ func TestNothingIsPassed(t *testing.T) {
 func TestNewestWholeSet(t *testing.T) {
 	leak.Descriptors(t)
 	for name, c := range map[string]struct {
-		change  func(newer []Passed) []Passed
+		change  func(t *testing.T, newer []Passed) []Passed
 		newer   bool   // it is taken
 		dropped string // what is said of it
 		surplus int
 	}{
-		"whole":         {func(p []Passed) []Passed { return p }, true, "", 1},
-		"no counters":   {func(p []Passed) []Passed { return without(p, CountersKind) }, false, "set 9: its counters are missing", 2},
-		"a socket less": {func(p []Passed) []Passed { return without(p, SocketKind) }, false, "set 9: the socket of listener l0, shard ", 1},
-		"no list":       {func(p []Passed) []Passed { return without(p, ListKind) }, false, "", 2},
-		"another format": {func(p []Passed) []Passed {
-			p[0].File.WriteAt([]byte(`{"format":2`), 0)
-			return p
-		}, false, "set 9: its list: it is of format 2, and this version knows 1", 2},
-		"no list in it": {func(p []Passed) []Passed {
-			p[0].File.WriteAt([]byte(`"`), 0)
-			return p
+		"whole":         {func(t *testing.T, p []Passed) []Passed { return p }, true, "", 1},
+		"no counters":   {func(t *testing.T, p []Passed) []Passed { return without(p, CountersKind) }, false, "set 9: its counters are missing", 2},
+		"a socket less": {func(t *testing.T, p []Passed) []Passed { return without(p, SocketKind) }, false, "set 9: the socket of listener l0, shard ", 1},
+		"no list":       {func(t *testing.T, p []Passed) []Passed { return without(p, ListKind) }, false, "", 2},
+		"another format": {func(t *testing.T, p []Passed) []Passed {
+			return withList(t, p, `{"format":1}`)
+		}, false, "set 9: its list: it is of format 1, and this version knows 2", 2},
+		"no list in it": {func(t *testing.T, p []Passed) []Passed {
+			return withList(t, p, `"`)
 		}, false, "set 9: its list: ", 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			leak.Descriptors(t)
 			old, next := set(t, "old", 1), set(t, "next", 2)
-			k := sorted(t, append(c.change(stored(t, next, 9)), stored(t, old, 8)...)...)
+			k := sorted(t, append(c.change(t, stored(t, next, 9)), stored(t, old, 8)...)...)
 			want, generation := old, uint64(8)
 			if c.newer {
 				want, generation = next, 9
@@ -139,6 +137,17 @@ func TestActivated(t *testing.T) {
 	}
 }
 
+// withList is what is passed with another list.
+func withList(t *testing.T, passed []Passed, text string) []Passed {
+	for i, p := range passed {
+		if name, ok := ParseName(p.Name); ok && name.Kind == ListKind {
+			p.File.Close()
+			passed[i].File = standin.Duplicate(t, memory(t, text))
+		}
+	}
+	return passed
+}
+
 func TestStoredByOthers(t *testing.T) {
 	leak.Descriptors(t)
 	s := set(t, "x", 1)
@@ -146,16 +155,16 @@ func TestStoredByOthers(t *testing.T) {
 	socket, counters := Name{Kind: SocketKind}, Name{Kind: CountersKind}
 	var err, err2 error
 	socket.ID, err = cookie(s.Listeners[0].Sockets[0])
-	counters.ID, err2 = inode(s.Counters)
+	counters.ID, err2 = inode(s.Counters[0])
 	if err := errors.Join(err, err2); err != nil {
 		t.Fatal(err)
 	}
 	k := sorted(t, append(passed,
-		Passed{"udpshard-kept-web-1", standin.Duplicate(t, s.Counters)},
+		Passed{"udpshard-kept-web-1", standin.Duplicate(t, s.Counters[0])},
 		Passed{Name{SocketKind, 1}.String(), standin.Duplicate(t, s.Listeners[0].Sockets[0])},
-		Passed{Name{SocketKind, 2}.String(), standin.Duplicate(t, s.Counters)},
-		Passed{Name{CountersKind, 1}.String(), standin.Duplicate(t, s.Counters)},
-		Passed{counters.String(), standin.Duplicate(t, s.Counters)},
+		Passed{Name{SocketKind, 2}.String(), standin.Duplicate(t, s.Counters[0])},
+		Passed{Name{CountersKind, 1}.String(), standin.Duplicate(t, s.Counters[0])},
+		Passed{counters.String(), standin.Duplicate(t, s.Counters[0])},
 	)...)
 	same(t, k.Set, s)
 	want := []string{
@@ -177,9 +186,10 @@ func TestListThatNobodyReads(t *testing.T) {
 	for text, words := range map[string]string{
 		"":   "unexpected end",
 		`{}`: "format 0",
-		`{"format":1,"listeners":[{"sockets":[7]},{"sockets":[6,7]}]}`: "a socket twice",
-		`{"format":1,"listeners":[{"sockets":[-1]}]}`:                  "cannot unmarshal",
-		`{"format":1}` + strings.Repeat(" ", maxList):                  "more than",
+		`{"format":2,"listeners":[{"sockets":[7]},{"sockets":[6,7]}]}`: "a socket twice",
+		`{"format":2,"counters":[7,6,7]}`:                              "counters twice",
+		`{"format":2,"listeners":[{"sockets":[-1]}]}`:                  "cannot unmarshal",
+		`{"format":2}` + strings.Repeat(" ", maxList):                  "more than",
 	} {
 		f := memory(t, text)
 		if _, err := readList(f); err == nil || !strings.Contains(err.Error(), words) {
@@ -194,7 +204,7 @@ func TestListThatNobodyReads(t *testing.T) {
 
 // Whatever a list says, Sort neither panics nor loses a descriptor.
 func FuzzList(f *testing.F) {
-	for _, text := range []string{"", `{"format":1}`, `{"format":1,"counters":7,"listeners":[{"name":"dns","address":":53","seed":4294967295,"sockets":[1,2]}]}`, `{"format":1,"listeners":[{"sockets":[1]},{"sockets":[1]}]}`} {
+	for _, text := range []string{"", `{"format":2}`, `{"format":2,"counters":[7,8],"listeners":[{"name":"dns","address":":53","seed":4294967295,"sockets":[1,2]}]}`, `{"format":2,"listeners":[{"sockets":[1]},{"sockets":[1]}]}`} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {

@@ -14,9 +14,9 @@ import (
 // list says what a set consists of. It is kept as a memory file of its own,
 // so that a set is there with one message, or is not.
 type list struct {
-	Format    int    `json:"format"`
-	Counters  uint64 `json:"counters"` // inode; 0 where there are none
-	Listeners []item `json:"listeners"`
+	Format    int      `json:"format"`
+	Counters  []uint64 `json:"counters"` // inodes
+	Listeners []item   `json:"listeners"`
 }
 
 type item struct {
@@ -28,7 +28,7 @@ type item struct {
 }
 
 // format is of the list. A version that writes another one does not read this.
-const format = 1
+const format = 2
 
 // maxList bounds what is read of a list. A shard takes up to 21 bytes in it.
 const maxList = 1 << 20
@@ -41,11 +41,12 @@ func (l list) write() (*os.File, error) {
 	if len(text) > maxList {
 		return nil, fmt.Errorf("the list of what is kept has %d bytes, at most %d are read", len(text), maxList)
 	}
-	file, err := sys.NewMemory("udpshard-set", len(text))
+	file, memory, _, err := sys.NewMemory("udpshard-set", len(text), sys.ReadOnly)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := file.WriteAt(text, 0); err != nil {
+	copy(memory, text)
+	if err := sys.UnmapMemory(memory); err != nil {
 		file.Close()
 		return nil, err
 	}
@@ -71,12 +72,21 @@ func parseList(text []byte) (l list, err error) {
 	if l.Format != format {
 		return list{}, fmt.Errorf("it is of format %d, and this version knows %d", l.Format, format)
 	}
-	var all []uint64
+	var sockets []uint64
 	for _, item := range l.Listeners {
-		all = append(all, item.Sockets...)
+		sockets = append(sockets, item.Sockets...)
 	}
-	if slices.Sort(all); len(slices.Compact(slices.Clone(all))) != len(all) {
+	switch {
+	case hasTwice(sockets):
 		return list{}, errors.New("it has a socket twice")
+	case hasTwice(slices.Clone(l.Counters)):
+		return list{}, errors.New("it has counters twice")
 	}
 	return l, nil
+}
+
+// hasTwice says whether a number is there twice. It sorts them.
+func hasTwice(numbers []uint64) bool {
+	slices.Sort(numbers)
+	return len(slices.Compact(slices.Clone(numbers))) != len(numbers)
 }

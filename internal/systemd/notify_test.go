@@ -71,9 +71,9 @@ func TestNobodyToTell(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, u := range []*Unit{nil, {}, opened} {
-		set := Set{Counters: memory(t, ""), Listeners: []Listener{{Sockets: udpSockets(t, 1)}}}
+		set := Set{Counters: []*os.File{memory(t, "")}, Listeners: []Listener{{Sockets: udpSockets(t, 1)}}}
 		if err := errors.Join(u.Ready("x"), u.Reloading(), u.Stopping("x"), u.Status("x"), u.MainPID(1), u.Alive(),
-			u.Store("x", set.Counters), u.Remove("x"), u.Barrier(within(t)), u.Keep(within(t), set), u.Forget(set.Listeners[0].Sockets...)); err != nil {
+			u.Store("x", set.Counters[0]), u.Remove("x"), u.Barrier(within(t)), u.Keep(within(t), set), u.Forget(set.Listeners[0].Sockets...)); err != nil {
 			t.Error(err)
 		}
 		if interval, on := u.Watchdog(); on || interval != 0 {

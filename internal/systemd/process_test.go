@@ -78,7 +78,7 @@ func live(counters string) (r report, err error) {
 		}
 	} else {
 		text := make([]byte, 100)
-		n, _ := k.Counters.ReadAt(text, 0)
+		n, _ := k.Counters[0].ReadAt(text, 0)
 		r.Counters = string(text[:n])
 	}
 	for _, l := range next.Listeners {
@@ -95,8 +95,8 @@ func live(counters string) (r report, err error) {
 	if err != nil {
 		return r, err
 	}
-	next.Counters = os.NewFile(uintptr(fd), "counters")
-	if _, err := next.Counters.WriteString(counters); err != nil {
+	next.Counters = []*os.File{os.NewFile(uintptr(fd), "counters")}
+	if _, err := next.Counters[0].WriteString(counters); err != nil {
 		return r, err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), soon)

@@ -13,7 +13,7 @@ import (
 // Set is what outlives a process: the sockets of its listeners, and the memory
 // in which it counts.
 type Set struct {
-	Counters  *os.File // nil where there are none
+	Counters  []*os.File // in the order that is of use to the next process; nil where there are none
 	Listeners []Listener
 }
 
@@ -28,9 +28,7 @@ type Listener struct {
 
 // Close closes all that is in it.
 func (s *Set) Close() {
-	if s.Counters != nil {
-		s.Counters.Close()
-	}
+	shut(s.Counters...)
 	for _, l := range s.Listeners {
 		shut(l.Sockets...)
 	}
@@ -130,12 +128,13 @@ func (u *Unit) Forget(sockets ...*os.File) error {
 func (s *Set) list() (list, map[string]*os.File, error) {
 	l := list{Format: format}
 	names := make(map[string]*os.File)
-	if s.Counters != nil {
-		var err error
-		if l.Counters, err = inode(s.Counters); err != nil {
+	for _, f := range s.Counters {
+		number, err := inode(f)
+		if err != nil {
 			return list{}, nil, fmt.Errorf("the counters: %w", err)
 		}
-		names[Name{CountersKind, l.Counters}.String()] = s.Counters
+		names[Name{CountersKind, number}.String()] = f
+		l.Counters = append(l.Counters, number)
 	}
 	for _, had := range s.Listeners {
 		item := item{Name: had.Name, Address: had.Address, Protocol: had.Protocol, Seed: had.Seed}

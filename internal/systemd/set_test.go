@@ -15,7 +15,7 @@ import (
 // set has listeners of so many shards, and counters that say which it is.
 func set(t *testing.T, counters string, shards ...int) Set {
 	t.Helper()
-	s := Set{Counters: memory(t, counters)}
+	s := Set{Counters: []*os.File{memory(t, counters), memory(t, "control of "+counters)}}
 	for i, n := range shards {
 		s.Listeners = append(s.Listeners, Listener{Name: fmt.Sprint("l", i), Address: ":5514", Protocol: "raw", Seed: 1<<32 - 1 - uint32(i), Sockets: udpSockets(t, n)})
 	}
@@ -25,7 +25,7 @@ func set(t *testing.T, counters string, shards ...int) Set {
 // same fails unless got is want, by duplicates.
 func same(t *testing.T, got, want Set) {
 	t.Helper()
-	if (got.Counters == nil) != (want.Counters == nil) || want.Counters != nil && content(t, got.Counters) != content(t, want.Counters) {
+	if !slices.Equal(contents(t, got.Counters), contents(t, want.Counters)) {
 		t.Error("other counters")
 	}
 	if len(got.Listeners) != len(want.Listeners) {
@@ -37,6 +37,13 @@ func same(t *testing.T, got, want Set) {
 			t.Errorf("listener %d: %+v, want %+v", i, l, w)
 		}
 	}
+}
+
+func contents(t *testing.T, files []*os.File) (all []string) {
+	for _, f := range files {
+		all = append(all, content(t, f))
+	}
+	return all
 }
 
 func identities(t *testing.T, files []*os.File) (all [][2]uint64) {
@@ -83,7 +90,7 @@ func TestKeep(t *testing.T) {
 	if again.Generation <= k.Generation || again.Surplus != nil || again.Dropped != nil {
 		t.Errorf("%+v", again)
 	}
-	if kept := m.Kept(); len(kept) != 4+2 {
+	if kept := m.Kept(); len(kept) != 4+3 {
 		t.Errorf("%q", kept)
 	}
 
@@ -129,7 +136,7 @@ func TestKilledWhileKeeping(t *testing.T) {
 		// Whatever it was, what the process after that keeps is all there is.
 		m.Limit(standin.Room, -1)
 		keep(t, unitOf(m), k.Set)
-		if want := 2 + len(k.Listeners[0].Sockets); len(k.Listeners) == 1 && len(m.Kept()) != want || len(k.Listeners) == 2 && len(m.Kept()) != 6 {
+		if want := 3 + len(k.Listeners[0].Sockets); len(k.Listeners) == 1 && len(m.Kept()) != want || len(k.Listeners) == 2 && len(m.Kept()) != 7 {
 			t.Errorf("after %d: %q", takes, m.Kept())
 		}
 		last := pass(t, m)
@@ -168,14 +175,14 @@ func TestSuccessorKeeps(t *testing.T) {
 func TestStoreIsTooSmall(t *testing.T) {
 	leak.Descriptors(t)
 	m := newManager(t)
-	m.Limit(6, -1)
+	m.Limit(8, -1)
 	u := unitOf(m)
-	u.limit = 6
+	u.limit = 8
 	old, next := set(t, "old", 2), set(t, "next", 2)
 	keep(t, u, old)
 	err := u.Keep(within(t), next)
 	var full *FullError
-	if !errors.As(err, &full) || full.Limit != 6 || full.Needed != 8 || full.Hint() != "set FileDescriptorStoreMax=8 or more in the unit" {
+	if !errors.As(err, &full) || full.Limit != 8 || full.Needed != 10 || full.Hint() != "set FileDescriptorStoreMax=10 or more in the unit" {
 		t.Error(err)
 	}
 	same(t, pass(t, m).Set, old)
@@ -200,11 +207,11 @@ func TestSetsThatCannotBeKept(t *testing.T) {
 	if err := unitOf(m).Keep(within(t), s); err == nil || !strings.Contains(err.Error(), "listener l1, shard 0: its socket is another shard's") {
 		t.Error(err)
 	}
-	s.Listeners[1].Sockets = []*os.File{s.Counters}
+	s.Listeners[1].Sockets = s.Counters
 	if err := unitOf(m).Keep(within(t), s); err == nil || !strings.Contains(err.Error(), "SO_COOKIE") {
 		t.Error(err)
 	}
-	if err := unitOf(m).Forget(s.Counters); err == nil {
+	if err := unitOf(m).Forget(s.Counters...); err == nil {
 		t.Error("forgot what is no socket")
 	}
 	if said := m.Said(); said != nil {

@@ -28,7 +28,7 @@ func TestClaim(t *testing.T) {
 	}
 	_, err = NewClaim(counters, 8)
 	wants(t, err, ErrClaimed)
-	same, err := c.Counters()
+	same, err := c.Control()
 	if err != nil || inode(t, same) != inode(t, counters) {
 		t.Error(err)
 	}
@@ -41,15 +41,17 @@ func TestClaim(t *testing.T) {
 	}
 	again.Release()
 	next.Release()
-	for _, epoch := range []uint64{0, math.MaxInt64} {
+	for _, epoch := range []uint64{0, firstRegistration - 1} {
 		c, err := NewClaim(counters, epoch)
 		if err != nil {
 			t.Fatal(err)
 		}
 		c.Release()
 	}
-	if _, err := NewClaim(counters, 1<<63); err == nil {
-		t.Error("an epoch that a lock can't tell")
+	for _, epoch := range []uint64{firstRegistration, math.MaxUint64} {
+		if _, err := NewClaim(counters, epoch); err == nil {
+			t.Errorf("a lock tells epoch %d", epoch)
+		}
 	}
 }
 

@@ -17,20 +17,20 @@ import (
 // time, but Close by any goroutine.
 type Conn struct {
 	*wire
-	path     string
-	counters *os.File // that go with ready
+	path   string
+	memory Memory // that goes with ready
 
 	mu       sync.Mutex
 	closed   bool
 	listener *net.UnixListener // from yours on
 	file     identity
-	heir     Heir // that came with moved
+	heir     Heir // that came with heir or moved
 }
 
-// Heir is who has taken over, as the process that it has replaced says.
+// Heir is who takes over, or has done so, as the process says that it replaces.
 type Heir struct {
-	PID      int      // 0 where it was not said
-	Counters *os.File // may be nil
+	PID    int    // 0 where it was not said
+	Memory Memory // may be zero
 }
 
 // Dial connects to the active process at the path. The error is ErrNobody
@@ -116,30 +116,46 @@ func answered(m message) error {
 	return fmt.Errorf("%q came out of turn", m.Kind)
 }
 
-// SetCounters says in what memory this process will count, for the standbys of
-// the other: see Moved. The caller keeps it open for as long as it has the
+// SetMemory says in what memory this process will count, for the standbys of
+// the other: see Heir. The caller keeps it open for as long as it has the
 // connection.
-func (c *Conn) SetCounters(memory *os.File) { c.counters = memory }
+func (c *Conn) SetMemory(m Memory) { c.memory = m }
 
-// ready is the message that says so, and what comes with it.
-func (c *Conn) ready() (message, []*os.File) {
-	if c.counters == nil {
-		return message{Kind: kindReady}, nil
+func (c *Conn) sendReady(ctx context.Context) error {
+	err := c.send(ctx, message{Kind: kindReady, Memory: c.memory.exists()}, c.memory.files()...)
+	if errors.Is(err, io.EOF) {
+		return nil // there may be a last word to read
 	}
-	return message{Kind: kindReady, Counters: true}, []*os.File{c.counters}
+	return err
 }
 
-// Moved returns who has taken over, when Ready or Wait has returned ErrMoved.
-// Its counters, which are the caller's then, are all there is of it if it dies
-// before it answers; its sockets are those of the offer, but for ones that it
-// had more.
-func (c *Conn) Moved() Heir {
+// Heir returns who takes over from the process at the other end, or has done so, if that
+// process has said it, also in messages that nobody has read yet: it is for when Ready or
+// Wait has returned. Whether the heir has taken over, or has died before it could, the control
+// memory of the other process tells, and no message. The heir's memory, which is the caller's then, is all there is
+// of it if it dies before it answers; its sockets are those of the offer, but for ones that
+// it had more.
+func (c *Conn) Heir() Heir {
+	for {
+		m, files, err := c.receive(context.Background(), pendingLimit)
+		if err != nil {
+			break
+		}
+		if m.Kind == kindHeir || m.Kind == kindMoved {
+			c.setHeir(m, files)
+		} else {
+			shut(files...)
+		}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	h := c.heir
 	c.heir = Heir{}
 	return h
 }
+
+// pendingLimit is how long Heir waits for a message that is there already.
+const pendingLimit = time.Millisecond
 
 func gone(err error) error {
 	if errors.Is(err, io.EOF) {
@@ -151,9 +167,8 @@ func gone(err error) error {
 // Ready says that this process could take over now, and waits like Wait: the
 // active process stops reading, and flushes.
 func (c *Conn) Ready(ctx context.Context) error {
-	m, files := c.ready()
-	if err := c.send(ctx, m, files...); err != nil && !errors.Is(err, io.EOF) {
-		return err // at its end there may be a last word to read
+	if err := c.sendReady(ctx); err != nil {
+		return err
 	}
 	return c.Wait(ctx)
 }
@@ -168,12 +183,14 @@ func (c *Conn) Wait(ctx context.Context) error {
 		case err != nil:
 			return gone(err)
 		case m.Kind == kindAsk:
-			m, files := c.ready()
-			if err := c.send(ctx, m, files...); err != nil && !errors.Is(err, io.EOF) {
+			if err := c.sendReady(ctx); err != nil {
 				return err
 			}
+		case m.Kind == kindHeir:
+			c.setHeir(m, files)
 		case m.Kind == kindMoved:
-			return c.moved(m, files)
+			c.setHeir(m, files)
+			return ErrMoved
 		case m.Kind == kindYours:
 			return c.inherit(m, files)
 		default:
@@ -183,17 +200,21 @@ func (c *Conn) Wait(ctx context.Context) error {
 	}
 }
 
-// moved keeps what came with the word of it.
-func (c *Conn) moved(m message, files []*os.File) error {
+// setHeir keeps who takes over. A memory that came before is that of the same process, or of
+// one that has failed to.
+func (c *Conn) setHeir(m message, files []*os.File) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		shut(files...)
-	} else if c.heir.PID = m.PID; m.Counters {
-		shut(c.heir.Counters)
-		c.heir.Counters = files[0]
+		return
 	}
-	return ErrMoved
+	if m.Memory || m.PID != c.heir.PID {
+		c.heir.Memory.Close()
+	}
+	if c.heir.PID = m.PID; m.Memory {
+		c.heir.Memory = memoryOf(files)
+	}
 }
 
 // inherit makes a listener of the socket that came with yours.
@@ -265,8 +286,8 @@ func (c *Conn) mine(ctx context.Context, l *net.UnixListener) error {
 		return gone(err)
 	}
 	// Its end says that it has given up its claim. If that does not come it
-	// hangs there, and the claim tells.
-	_, files, _ = c.receive(context.Background(), c.limits.step)
+	// hangs there, and the claim tells; nobody reads meanwhile.
+	_, files, _ = c.receive(context.Background(), c.limits.end)
 	shut(files...)
 	return nil
 }
@@ -277,8 +298,7 @@ func (c *Conn) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
-	shut(c.heir.Counters)
-	c.heir = Heir{}
+	c.heir.Memory.Close()
 	if c.listener != nil {
 		c.listener.Close()
 		c.listener = nil

@@ -10,10 +10,11 @@
 //	hello           →            who it is, and which listeners it is set up for
 //	                ←  offer     every socket in order, the counters, the web socket; or refused
 //	  prepares, as long as it likes; the active process reads on
-//	ready           →            with its own counters
+//	ready           →            with its own memory
 //	                   Yield     stops reading, and flushes what it had read
 //	                ←  yours     with the socket that listens at the path
 //	mine            →
+//	                   heir      to the standbys: who takes over, with its memory
 //	                ←  left      from here on there is no way back
 //	                   Left      gives up its Claim; end of the connection
 //	  claims, and reads
@@ -28,8 +29,9 @@
 //	  waits in the queue
 //	                ←  ask       the active process stops (Server.Pass), and this is the first in the queue
 //	ready           →            and on as above
-//	                ←  moved     or: a successor or another standby has taken over, dial again;
-//	                             with the counters of that one, should it die before it answers
+//	                ←  heir      a successor or another standby is about to take over: this is its
+//	                             memory, should both processes end before it answers
+//	                ←  moved     it has taken over: dial again
 //	                   (end)     or: the active process is no more
 //
 // The socket that listens is handed over too, rather than replaced at its
@@ -37,5 +39,6 @@
 // is never turned away.
 //
 // Which of several processes may become active is not settled by messages,
-// since connections end for more reasons than death: see Claim.
+// since connections end for more reasons than death: see Claim. Nor is it settled by
+// messages how many processes have the memory of one that has ended: see Register.
 package takeover

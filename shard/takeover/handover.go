@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 )
 
 // attend answers a peer that has its offer.
@@ -107,35 +106,53 @@ func (s *Server) commit(ctx context.Context, a Active, p *peer) error {
 		err = p.await(ctx, s, kindMine, s.limits.mine)
 	}
 	if err == nil {
+		s.tellHeir(ctx, p, Heir{PID: p.hello.PID, Memory: p.memory})
 		a.Leaving(p.hello)
 		err = p.send(ctx, message{Kind: kindLeft})
 	}
 	if err != nil {
+		s.tellHeir(ctx, p, Heir{})
 		return errors.Join(err, relisten(s.listener))
 	}
 	return nil
 }
 
+// tellHeir tells all but one peer who is about to take over, and gives them its memory: this
+// process may be stopped or killed as soon as the new one reads. Those who can't be told in
+// time have what they have of this process. The zero Heir says that nobody is, after all.
+func (s *Server) tellHeir(ctx context.Context, but *peer, heir Heir) {
+	ctx, cancel := context.WithTimeout(ctx, s.limits.heir)
+	defer cancel()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.waiting {
+		if p != but {
+			p.tell(ctx, kindHeir, heir)
+		}
+	}
+}
+
 // tellMoved tells all others where to go, before the claim is given up: one
-// that only saw its connection end would go for the claim. If the new one dies
-// before they meet it, they have its counters.
+// that only saw its connection end would go for the claim.
 func (s *Server) tellMoved(to *peer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.heir, to.counters = Heir{to.hello.PID, to.counters}, nil
+	s.heir, to.memory = Heir{PID: to.hello.PID, Memory: to.memory}, Memory{}
 	for _, p := range s.waiting {
 		if p != to {
-			p.sendMoved(s.heir)
+			p.tell(context.Background(), kindMoved, Heir{PID: s.heir.PID}) // it has the memory
 		}
 	}
 	close(s.moved)
 }
 
-// sendMoved fails if the peer has gone, and that is all right.
-func (p *peer) sendMoved(to Heir) {
-	m, files := message{Kind: kindMoved, PID: to.PID}, []*os.File(nil)
-	if to.Counters != nil {
-		m.Counters, files = true, []*os.File{to.Counters}
+// tell tells a peer who takes over, and registers it with the memory of that process. It
+// fails if the peer has gone, and that is all right.
+func (p *peer) tell(ctx context.Context, k kind, heir Heir) {
+	memory, err := heir.Memory.registered()
+	if err != nil {
+		memory = Memory{} // it waits for the path, where the heir listens
 	}
-	p.send(context.Background(), m, files...)
+	p.send(ctx, message{Kind: k, PID: heir.PID, Memory: memory.exists()}, memory.files()...)
+	shut(memory.Control)
 }

@@ -58,7 +58,7 @@ func empty(w *wire, rights []byte) error {
 	return err
 }
 
-const hello1 = `{"kind":"hello","protocol":1,"version":"3.0","role":"standby"`
+const hello1 = `{"kind":"hello","protocol":2,"version":"3.0","role":"standby"`
 
 func TestHostilePeer(t *testing.T) {
 	for name, said := range map[string]struct {
@@ -69,20 +69,20 @@ func TestHostilePeer(t *testing.T) {
 		"random bytes":        {data: "\x00\xff\x17", words: "no message of the takeover protocol"},
 		"no object":           {data: `"hello"`, words: "no message of the takeover protocol"},
 		"no protocol":         {data: `{"kind":"hello"}`, words: "it has no protocol number"},
-		"no kind":             {data: `{"protocol":1}`, words: "it has no protocol number"},
-		"another protocol":    {data: `{"kind":"hello","protocol":2,"version":"3.0","role":{}}`, words: "udpshard 3.0 speaks takeover protocol 2, udpshard 1.0 speaks 1"},
-		"unknown kind":        {data: `{"kind":"hail","protocol":1,"version":"3.0"}`, words: `udpshard 3.0 sends "hail", which udpshard 1.0 does not know`},
-		"unknown role":        {data: `{"kind":"hello","protocol":1,"version":"3.0","role":"king"}`, words: `udpshard 3.0 wants to be "king"`},
-		"other types":         {data: `{"kind":"hello","protocol":1,"version":"3.0","role":7}`, words: "hello of udpshard 3.0"},
+		"no kind":             {data: `{"protocol":2}`, words: "it has no protocol number"},
+		"another protocol":    {data: `{"kind":"hello","protocol":3,"version":"3.0","role":{}}`, words: "udpshard 3.0 speaks takeover protocol 3, udpshard 1.0 speaks 2"},
+		"unknown kind":        {data: `{"kind":"hail","protocol":2,"version":"3.0"}`, words: `udpshard 3.0 sends "hail", which udpshard 1.0 does not know`},
+		"unknown role":        {data: `{"kind":"hello","protocol":2,"version":"3.0","role":"king"}`, words: `udpshard 3.0 wants to be "king"`},
+		"other types":         {data: `{"kind":"hello","protocol":2,"version":"3.0","role":7}`, words: "hello of udpshard 3.0"},
 		"too large":           {data: hello1 + `,"x":"` + strings.Repeat("x", maxMessage) + `"}`, words: "longer than 65536 bytes"},
-		"out of turn":         {data: `{"kind":"ready","protocol":1}`, words: `"ready" came instead of "hello"`},
+		"out of turn":         {data: `{"kind":"ready","protocol":2}`, words: `"ready" came instead of "hello"`},
 		"negative count":      {data: hello1 + `,"listeners":-1}`, words: "hello with -1 listeners"},
 		"huge count":          {data: hello1 + `,"listeners":99999999}`, words: "hello with 99999999 listeners"},
 		"unexpected files":    {data: hello1 + `}`, files: 3, words: "0 descriptors were to come, and 3 came"},
 		"files of its own":    {data: hello1 + `,"files":3}`, files: 3, words: "hello with 3 descriptors"},
-		"files out of turn":   {data: `{"kind":"sockets","protocol":1,"files":253}`, files: 253, words: `"sockets" came instead`},
-		"an offer":            {data: `{"kind":"offer","protocol":1,"files":1,"counters":true}`, files: 1, words: `"offer" came instead`},
-		"missing files":       {data: `{"kind":"yours","protocol":1,"files":2}`, files: 1, words: "2 descriptors were to come, and 1 came"},
+		"files out of turn":   {data: `{"kind":"sockets","protocol":2,"files":253}`, files: 253, words: `"sockets" came instead`},
+		"an offer":            {data: `{"kind":"offer","protocol":2,"files":1,"memory":true}`, files: 1, words: `"offer" came instead`},
+		"missing files":       {data: `{"kind":"yours","protocol":2,"files":2}`, files: 1, words: "2 descriptors were to come, and 1 came"},
 		"unknown fields":      {data: hello1 + `,"mood":{"good":[true]},"notes":[1,2]}`},
 		"nothing but files":   {data: "", files: 5, words: "-"},
 		"long and with files": {data: strings.Repeat(" ", 2*maxMessage), files: 9, words: "longer than"},
@@ -130,25 +130,25 @@ func TestHostileActive(t *testing.T) {
 		words    string
 	}{
 		"random bytes":       {[]string{"\x00\xff"}, nil, "no message of the takeover protocol"},
-		"another protocol":   {[]string{`{"kind":"offer","protocol":2,"version":"3.0"}`}, nil, "udpshard 3.0 speaks takeover protocol 2, udpshard 1.1 speaks 1"},
+		"another protocol":   {[]string{`{"kind":"offer","protocol":3,"version":"3.0"}`}, nil, "udpshard 3.0 speaks takeover protocol 3, udpshard 1.1 speaks 2"},
 		"a later refusal":    {[]string{`{"kind":"refused","protocol":9,"version":"3.0","words":"protocol 9 or none","more":[1]}`}, nil, "the active udpshard 3.0 refuses: protocol 9 or none"},
-		"moved":              {[]string{`{"kind":"moved","protocol":1}`}, nil, ErrMoved.Error()},
-		"moved, and a file":  {[]string{`{"kind":"offer","protocol":1}`, `{"kind":"moved","protocol":1,"counters":true,"files":1}`}, []int{0, 1}, ErrMoved.Error()},
-		"moved, two files":   {[]string{`{"kind":"offer","protocol":1}`, `{"kind":"moved","protocol":1,"counters":true,"files":2}`}, []int{0, 2}, "moved with 2 descriptors"},
-		"moved, no file":     {[]string{`{"kind":"offer","protocol":1}`, `{"kind":"moved","protocol":1,"counters":true}`}, nil, "moved with 0 descriptors"},
-		"out of turn":        {[]string{`{"kind":"left","protocol":1}`}, nil, `"left" came out of turn`},
-		"no counters":        {[]string{`{"kind":"offer","protocol":1,"counters":true}`}, nil, "0 descriptors came, where 1 are spoken of"},
-		"too many files":     {[]string{`{"kind":"offer","protocol":1,"counters":true,"web":true,"files":3}`}, []int{3}, "3 descriptors came, where 2 are spoken of"},
-		"files unsaid":       {[]string{`{"kind":"offer","protocol":1}`}, []int{1}, "0 descriptors were to come, and 1 came"},
-		"socket missing":     {[]string{`{"kind":"offer","protocol":1,"listeners":1}`, `{"kind":"listener","protocol":1,"sockets":2,"files":2}`}, []int{0, 1}, "2 descriptors were to come, and 1 came"},
-		"sockets too many":   {[]string{`{"kind":"offer","protocol":1,"listeners":1}`, `{"kind":"listener","protocol":1,"sockets":1,"files":2}`}, []int{0, 2}, "1 sockets more than spoken of"},
-		"stream never comes": {[]string{`{"kind":"offer","protocol":1,"listeners":1}`, `{"kind":"listener","protocol":1,"stream":true}`}, nil, "listener with 0 descriptors"},
-		"stream and no more": {[]string{`{"kind":"offer","protocol":1,"listeners":1}`, `{"kind":"listener","protocol":1,"stream":true,"sockets":1,"files":1}`, `{"kind":"sockets","protocol":1}`}, []int{0, 1, 0}, "none came"},
-		"sockets never come": {[]string{`{"kind":"offer","protocol":1,"listeners":1}`, `{"kind":"listener","protocol":1,"sockets":2,"files":1}`, `{"kind":"sockets","protocol":1}`}, []int{0, 1, 0}, "none came"},
-		"another in between": {[]string{`{"kind":"offer","protocol":1,"listeners":2}`, `{"kind":"listener","protocol":1,"sockets":2,"files":1}`, `{"kind":"listener","protocol":1,"sockets":1,"files":1}`}, []int{0, 1, 1}, `"listener" came instead of "sockets"`},
-		"yours with two":     {[]string{`{"kind":"offer","protocol":1}`, `{"kind":"yours","protocol":1,"files":2}`}, []int{0, 2}, "came with 2 descriptors"},
-		"yours with a pipe":  {[]string{`{"kind":"offer","protocol":1}`, `{"kind":"yours","protocol":1,"files":1}`}, []int{0, 1}, "the socket that listens at"},
-		"yours without":      {[]string{`{"kind":"offer","protocol":1}`, `{"kind":"yours","protocol":1}`}, nil, "came with 0 descriptors"},
+		"moved":              {[]string{`{"kind":"moved","protocol":2}`}, nil, ErrMoved.Error()},
+		"moved, its memory":  {[]string{`{"kind":"offer","protocol":2}`, `{"kind":"moved","protocol":2,"memory":true,"files":2}`}, []int{0, 2}, ErrMoved.Error()},
+		"moved, one file":    {[]string{`{"kind":"offer","protocol":2}`, `{"kind":"moved","protocol":2,"memory":true,"files":1}`}, []int{0, 1}, "moved with 1 descriptors"},
+		"moved, no file":     {[]string{`{"kind":"offer","protocol":2}`, `{"kind":"moved","protocol":2,"memory":true}`}, nil, "moved with 0 descriptors"},
+		"out of turn":        {[]string{`{"kind":"left","protocol":2}`}, nil, `"left" came out of turn`},
+		"no memory":          {[]string{`{"kind":"offer","protocol":2,"memory":true}`}, nil, "0 descriptors came, where 2 are spoken of"},
+		"too many files":     {[]string{`{"kind":"offer","protocol":2,"memory":true,"web":true,"files":4}`}, []int{4}, "4 descriptors came, where 3 are spoken of"},
+		"files unsaid":       {[]string{`{"kind":"offer","protocol":2}`}, []int{1}, "0 descriptors were to come, and 1 came"},
+		"socket missing":     {[]string{`{"kind":"offer","protocol":2,"listeners":1}`, `{"kind":"listener","protocol":2,"sockets":2,"files":2}`}, []int{0, 1}, "2 descriptors were to come, and 1 came"},
+		"sockets too many":   {[]string{`{"kind":"offer","protocol":2,"listeners":1}`, `{"kind":"listener","protocol":2,"sockets":1,"files":2}`}, []int{0, 2}, "1 sockets more than spoken of"},
+		"stream never comes": {[]string{`{"kind":"offer","protocol":2,"listeners":1}`, `{"kind":"listener","protocol":2,"stream":true}`}, nil, "listener with 0 descriptors"},
+		"stream and no more": {[]string{`{"kind":"offer","protocol":2,"listeners":1}`, `{"kind":"listener","protocol":2,"stream":true,"sockets":1,"files":1}`, `{"kind":"sockets","protocol":2}`}, []int{0, 1, 0}, "none came"},
+		"sockets never come": {[]string{`{"kind":"offer","protocol":2,"listeners":1}`, `{"kind":"listener","protocol":2,"sockets":2,"files":1}`, `{"kind":"sockets","protocol":2}`}, []int{0, 1, 0}, "none came"},
+		"another in between": {[]string{`{"kind":"offer","protocol":2,"listeners":2}`, `{"kind":"listener","protocol":2,"sockets":2,"files":1}`, `{"kind":"listener","protocol":2,"sockets":1,"files":1}`}, []int{0, 1, 1}, `"listener" came instead of "sockets"`},
+		"yours with two":     {[]string{`{"kind":"offer","protocol":2}`, `{"kind":"yours","protocol":2,"files":2}`}, []int{0, 2}, "came with 2 descriptors"},
+		"yours with a pipe":  {[]string{`{"kind":"offer","protocol":2}`, `{"kind":"yours","protocol":2,"files":1}`}, []int{0, 1}, "the socket that listens at"},
+		"yours without":      {[]string{`{"kind":"offer","protocol":2}`, `{"kind":"yours","protocol":2}`}, nil, "came with 0 descriptors"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			leak.Descriptors(t)
@@ -274,9 +274,9 @@ func FuzzDecode(f *testing.F) {
 		}
 		f.Add(data)
 	}
-	for _, s := range []string{"", "{}", "null", "[]", hello1 + "}", `{"kind":"offer","protocol":1,"files":253,"listeners":65536,"notes":{"a":[1]}}`,
-		`{"kind":"listener","protocol":1,"files":-1}`, `{"KIND":"mine","Protocol":1}`, `{"kind":"refused","protocol":1e3}`, `{"kind":"wants","protocol":1,"wants":[{"address":":5514","shards":4}]}`,
-		`{"kind":"yours","protocol":1,"files":1,"device":18446744073709551615,"inode":1}`, "\xff\xfe", `{"kind":"hello","protocol":2}`} {
+	for _, s := range []string{"", "{}", "null", "[]", hello1 + "}", `{"kind":"offer","protocol":2,"files":253,"listeners":65536,"notes":{"a":[1]}}`,
+		`{"kind":"listener","protocol":2,"files":-1}`, `{"KIND":"mine","Protocol":1}`, `{"kind":"refused","protocol":2e3}`, `{"kind":"wants","protocol":2,"wants":[{"address":":5514","shards":4}]}`,
+		`{"kind":"yours","protocol":2,"files":1,"device":18446744073709551615,"inode":1}`, "\xff\xfe", `{"kind":"hello","protocol":3}`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,6 +26,22 @@ func udpSocket(t *testing.T) *os.File {
 		t.Fatal(err)
 	}
 	return os.NewFile(uintptr(fd), "udp")
+}
+
+// newMemory is a Memory as a process makes it.
+func newMemory(t *testing.T) Memory {
+	t.Helper()
+	return Memory{memory(t), memory(t)}
+}
+
+func duplicateOf(m Memory) Memory { return Memory{dup(m.Counters), dup(m.Control)} }
+
+// sameMemory fails unless got is want, by duplicates.
+func sameMemory(t *testing.T, got, want Memory) {
+	t.Helper()
+	if !got.exists() || inode(t, got.Counters) != inode(t, want.Counters) || inode(t, got.Control) != inode(t, want.Control) {
+		t.Errorf("memory %+v, want %+v", got, want)
+	}
 }
 
 func memory(t *testing.T) *os.File {
@@ -49,13 +64,12 @@ func inode(t *testing.T, f *os.File) uint64 {
 
 // active is an active process. Its offer has duplicates of sockets.
 type active struct {
-	t        *testing.T
-	sockets  [][]*os.File // by listener
-	counters *os.File
-	refuses  error
-	yield    func(context.Context) error
-	changes  chan string // what was called
-	standbys atomic.Int64
+	t       *testing.T
+	sockets [][]*os.File // by listener
+	memory  Memory
+	refuses error
+	yield   func(context.Context) error
+	changes chan string // what was called
 
 	mu     sync.Mutex
 	called []string
@@ -63,8 +77,8 @@ type active struct {
 }
 
 func newActive(t *testing.T, sockets ...int) *active {
-	a := &active{t: t, counters: memory(t), changes: make(chan string, 1000)}
-	t.Cleanup(func() { a.counters.Close() })
+	a := &active{t: t, memory: newMemory(t), changes: make(chan string, 1000)}
+	t.Cleanup(func() { a.memory.Close() })
 	for _, n := range sockets {
 		var files []*os.File
 		for range n {
@@ -132,7 +146,7 @@ func (a *active) Offer(h Hello) (Offer, error) {
 	if a.refuses != nil {
 		return Offer{}, a.refuses
 	}
-	o := Offer{Epoch: 7, Counters: dup(a.counters), Notes: []byte(`{"later":1}`)}
+	o := Offer{Epoch: 7, Memory: duplicateOf(a.memory), Notes: []byte(`{"later":1}`)}
 	for i, files := range a.sockets {
 		l := Listener{Name: string(rune('a' + i)), Address: "127.0.0.1:5514", Protocol: "raw", Seed: 1<<32 - 1}
 		for _, f := range files {
@@ -164,13 +178,12 @@ func (a *active) Resume(reason error) {
 	a.note("resume")
 }
 
-func (a *active) Leaving(Hello)  {}
-func (a *active) Left(Hello)     { a.note("left") }
-func (a *active) Standbys(n int) { a.standbys.Store(int64(n)) }
+func (a *active) Leaving(Hello) {}
+func (a *active) Left(Hello)    { a.note("left") }
 
 // patient are limits that nobody meets who goes on: a busy machine may stop
 // any of them for a second or two.
-var patient = limits{step: soon, answer: soon, mine: soon}
+var patient = limits{step: soon, answer: soon, mine: soon, heir: soon, end: soon}
 
 // served is a server with what Serve returned.
 type served struct {

@@ -10,7 +10,7 @@ import (
 // protocol is the number that every message carries. It changes when a
 // message means something else than before; new fields are no change, since
 // unknown ones are ignored.
-const protocol = 1
+const protocol = 2
 
 const (
 	// maxMessage is the most bytes of a message: what any kernel takes as one
@@ -43,6 +43,7 @@ const (
 	kindYours    kind = "yours"
 	kindMine     kind = "mine"
 	kindLeft     kind = "left"
+	kindHeir     kind = "heir"
 	kindMoved    kind = "moved"
 	kindRefused  kind = "refused" // has the same form in every protocol
 )
@@ -50,7 +51,7 @@ const (
 // carries says of every kind whether descriptors may come with it.
 var carries = map[kind]bool{
 	kindHello: false, kindWants: false, kindOffer: true, kindListener: true, kindSockets: true, kindAsk: false,
-	kindReady: true, kindYours: true, kindMine: false, kindLeft: false, kindMoved: true, kindRefused: false,
+	kindReady: true, kindYours: true, kindMine: false, kindLeft: false, kindHeir: true, kindMoved: true, kindRefused: false,
 }
 
 // message is what is sent: one JSON object.
@@ -60,15 +61,15 @@ type message struct {
 	Version  string `json:"version,omitempty"`
 	Files    int    `json:"files,omitempty"` // descriptors that come with it
 
-	PID       int             `json:"pid,omitempty"`       // hello, offer, moved: of the new one
+	PID       int             `json:"pid,omitempty"`       // hello, offer; heir, moved: of the new one
 	Role      Role            `json:"role,omitempty"`      // hello
 	Listeners int             `json:"listeners,omitempty"` // hello, offer: how many follow
 	Wants     []Want          `json:"wants,omitempty"`     // wants
 	Notes     json.RawMessage `json:"notes,omitempty"`     // hello, offer
 
-	Epoch    uint64 `json:"epoch,omitempty"`    // offer
-	Counters bool   `json:"counters,omitempty"` // offer: the first descriptor; ready, moved: the only one
-	Web      bool   `json:"web,omitempty"`      // offer: the last descriptor
+	Epoch  uint64 `json:"epoch,omitempty"`  // offer
+	Memory bool   `json:"memory,omitempty"` // offer: the first two descriptors; ready, heir, moved: all
+	Web    bool   `json:"web,omitempty"`    // offer: the last descriptor
 
 	Name    string `json:"name,omitempty"`    // listener
 	Address string `json:"address,omitempty"` // listener
@@ -139,7 +140,7 @@ func decode(data []byte, version string) (message, error) {
 func (m message) check() error {
 	switch {
 	case m.Files < 0 || m.Files > maxFiles || m.Files > 0 && !carries[m.Kind],
-		(m.Kind == kindReady || m.Kind == kindMoved) && m.Counters != (m.Files == 1),
+		(m.Kind == kindReady || m.Kind == kindHeir || m.Kind == kindMoved) && m.memoryFiles() != m.Files,
 		m.Kind == kindListener && m.Stream && m.Files == 0:
 		return fmt.Errorf("%s with %d descriptors", m.Kind, m.Files)
 	case m.Listeners < 0 || m.Listeners > maxListeners:
@@ -148,6 +149,14 @@ func (m message) check() error {
 		return fmt.Errorf("%s with %d sockets", m.Kind, m.Sockets)
 	}
 	return nil
+}
+
+// memoryFiles is how many descriptors of a Memory come with it.
+func (m message) memoryFiles() int {
+	if m.Memory {
+		return memoryFiles
+	}
+	return 0
 }
 
 // named is a version as it is said in words: short, and never empty.

@@ -42,7 +42,7 @@ type Offer struct {
 	Foreign   bool   // filled in, as in Hello
 	Epoch     uint64
 	Listeners []Listener
-	Counters  *os.File        // a memfd; may be nil
+	Memory    Memory          // may be zero
 	Web       *os.File        // the listening socket of HTTP; may be nil
 	Notes     json.RawMessage // for what is added later; may be nil
 }
@@ -60,8 +60,9 @@ type Listener struct {
 
 // Close closes all files of the offer.
 func (o *Offer) Close() {
-	shut(o.Counters, o.Web)
-	o.Counters, o.Web = nil, nil
+	o.Memory.Close()
+	shut(o.Web)
+	o.Web = nil
 	for i := range o.Listeners {
 		shut(o.Listeners[i].Sockets...)
 		shut(o.Listeners[i].Stream)

@@ -62,13 +62,16 @@ func outOfTurn(came, want kind) error {
 	return fmt.Errorf("%q came instead of %q", came, want)
 }
 
-// sendOffer sends an offer, and leaves its files open.
+// sendOffer sends an offer, and leaves its files open. Whoever gets it is registered.
 func (w *wire) sendOffer(ctx context.Context, o Offer) error {
 	head := message{Kind: kindOffer, PID: os.Getpid(), Epoch: o.Epoch, Listeners: len(o.Listeners), Notes: o.Notes}
-	var files []*os.File
-	if o.Counters != nil {
-		head.Counters, files = true, append(files, o.Counters)
+	memory, err := o.Memory.registered()
+	if err != nil {
+		return err
 	}
+	defer shut(memory.Control)
+	head.Memory = memory.exists()
+	files := memory.files()
 	if o.Web != nil {
 		head.Web, files = true, append(files, o.Web)
 	}
@@ -100,7 +103,7 @@ func (w *wire) receiveOffer(ctx context.Context, head message, files []*os.File)
 	o = Offer{Version: head.Version, Epoch: head.Epoch, Notes: head.Notes}
 	o.PID, o.Foreign = known(w.cred, head.PID)
 	w.said = head.PID
-	if o.Counters, o.Web, err = headFiles(head, files); err != nil {
+	if o.Memory, o.Web, err = headFiles(head, files); err != nil {
 		return Offer{}, err
 	}
 	defer func() {
@@ -119,25 +122,22 @@ func (w *wire) receiveOffer(ctx context.Context, head message, files []*os.File)
 	return o, nil
 }
 
-func headFiles(head message, files []*os.File) (counters, web *os.File, err error) {
-	want := 0
-	if head.Counters {
-		want++
-	}
+func headFiles(head message, files []*os.File) (memory Memory, web *os.File, err error) {
+	want := head.memoryFiles()
 	if head.Web {
 		want++
 	}
 	if len(files) != want {
 		shut(files...)
-		return nil, nil, fmt.Errorf("offer: %d descriptors came, where %d are spoken of", len(files), want)
+		return Memory{}, nil, fmt.Errorf("offer: %d descriptors came, where %d are spoken of", len(files), want)
 	}
-	if head.Counters {
-		counters, files = files[0], files[1:]
+	if head.Memory {
+		memory, files = memoryOf(files), files[memoryFiles:]
 	}
 	if head.Web {
 		web = files[0]
 	}
-	return counters, web, nil
+	return memory, web, nil
 }
 
 // receiveListener returns what it has with an error too.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"slices"
 	"time"
 )
@@ -18,7 +17,7 @@ type peer struct {
 	hello    Hello
 	ctx      context.Context // ends with the connection
 	messages chan message    // closed when the connection has ended
-	counters *os.File        // that came with ready; nil: none
+	memory   Memory          // that came with ready; may be zero
 	pass     chan passage
 	done     chan struct{} // closed when it is no longer answered
 }
@@ -43,17 +42,17 @@ func (s *Server) answer(ctx context.Context, a Active, conn *net.UnixConn) {
 	}
 	p := &peer{wire: w, hello: hello, messages: make(chan message, 4), pass: make(chan passage), done: make(chan struct{})}
 	defer close(p.done)
-	if err := s.enter(a, p); err != nil {
+	if err := s.enter(p); err != nil {
 		w.refuse(ctx, err)
 		return
 	}
-	defer s.leave(ctx, a, p)
+	defer s.leave(p)
 	if err := p.makeOffer(ctx, a); err != nil {
 		w.refuse(ctx, err)
 		return
 	}
 	if !s.wait(p) {
-		p.sendMoved(s.heir)
+		p.tell(ctx, kindMoved, s.heir)
 		return
 	}
 	defer p.read(ctx)()
@@ -63,13 +62,9 @@ func (s *Server) answer(ctx context.Context, a Active, conn *net.UnixConn) {
 }
 
 // enter lets one successor in at a time.
-func (s *Server) enter(a Active, p *peer) error {
+func (s *Server) enter(p *peer) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p.hello.Role == Standby {
-		s.standbys++
-		a.Standbys(s.standbys)
-	}
 	if p.hello.Role != Successor {
 		return nil
 	}
@@ -91,13 +86,9 @@ func (s *Server) wait(p *peer) bool {
 	return true
 }
 
-func (s *Server) leave(ctx context.Context, a Active, p *peer) {
+func (s *Server) leave(p *peer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p.hello.Role == Standby && ctx.Err() == nil && !s.isClosing() && !s.hasMoved() {
-		s.standbys--
-		a.Standbys(s.standbys)
-	}
 	if s.successor == p {
 		s.successor = nil
 	}
@@ -152,7 +143,7 @@ func (p *peer) read(ctx context.Context) (stop func()) {
 		for m := range p.messages {
 			shut(m.files...)
 		}
-		shut(p.counters)
+		p.memory.Close()
 	}
 }
 
@@ -171,9 +162,9 @@ func (p *peer) await(ctx context.Context, s *Server, want kind, limit time.Durat
 			shut(m.files...)
 			return outOfTurn(m.Kind, want)
 		}
-		if m.Counters {
-			shut(p.counters) // of an attempt that came to nothing
-			p.counters = m.files[0]
+		if m.Memory {
+			p.memory.Close() // of an attempt that came to nothing
+			p.memory = memoryOf(m.files)
 		}
 		return nil
 	case <-late:

@@ -16,10 +16,6 @@ import (
 // called by any number of goroutines at a time; of the others one at a time.
 // Every Yield is followed by exactly one Resume or Left.
 type Active interface {
-	// Standbys says how many stand by from now on: before one gets its offer, and
-	// when one has ended. At its own end the process says nothing more of those
-	// that there are. It is to be quick, and to call no method of the Server.
-	Standbys(n int)
 	// Offer returns what there is to hand over; its files are closed when
 	// they have been sent. An error refuses, in the words of its text and, if
 	// it has one, of its Hint() string. The peer waits ten seconds for it.
@@ -47,7 +43,7 @@ func (s *Server) Serve(ctx context.Context, a Active) error {
 	var peers sync.WaitGroup
 	defer func() {
 		peers.Wait()
-		shut(s.heir.Counters)
+		s.heir.Memory.Close()
 	}()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -25,7 +25,6 @@ type Server struct {
 
 	mu        sync.Mutex
 	successor *peer   // from its hello to its end
-	standbys  int     // likewise
 	waiting   []*peer // those that have their offer and wait, in order
 	heir      Heir    // who has taken over
 }

@@ -3,7 +3,6 @@ package takeover
 import (
 	"context"
 	"errors"
-	"net"
 	"os"
 	"runtime"
 	"slices"
@@ -13,41 +12,6 @@ import (
 
 	"github.com/udpshard/udpshard/internal/leak"
 )
-
-// How many stand by is said before one has its offer, and when one has ended.
-func TestStandbysAreCounted(t *testing.T) {
-	a := newActive(t, 1)
-	v := start(t, a)
-	first, _ := join(t, v.Path(), Standby)
-	second, _ := join(t, v.Path(), Standby)
-	successor, _ := join(t, v.Path(), Successor)
-	if n := a.standbys.Load(); n != 2 {
-		t.Errorf("%d standbys, want 2", n)
-	}
-	successor.Close()
-	for i, c := range []*Conn{first, second} {
-		c.Close()
-		for ctx, left := within(t), int64(1-i); a.standbys.Load() != left; {
-			if ctx.Err() != nil {
-				t.Fatalf("%d standbys, want %d", a.standbys.Load(), left)
-			}
-		}
-	}
-}
-
-// Who stood by at the end is counted for who comes next.
-func TestStandbysAreCountedToTheEnd(t *testing.T) {
-	a := newActive(t, 1)
-	v := start(t, a)
-	c, _ := join(t, v.Path(), Standby)
-	a.waitFor(v, 1)
-	v.Close()
-	wants(t, result(t, v.ended), net.ErrClosed)
-	wants(t, c.Wait(within(t)), ErrGone)
-	if n := a.standbys.Load(); n != 1 {
-		t.Errorf("%d standbys, want 1", n)
-	}
-}
 
 // late makes its offer to who comes second when it is told to.
 type late struct {
@@ -69,10 +33,10 @@ func TestAStandbyThatComesAsAnotherTakesOver(t *testing.T) {
 	leak.Descriptors(t)
 	a := &late{active: newActive(t, 1), goOn: make(chan struct{})}
 	v := start(t, a)
-	counters := memory(t)
-	defer counters.Close()
+	counts := newMemory(t)
+	defer counts.Close()
 	successor, _ := join(t, v.Path(), Successor)
-	successor.SetCounters(counters)
+	successor.SetMemory(counts)
 	standby := dial(t, v.Path())
 	offered := make(chan error, 1)
 	go func() {
@@ -89,11 +53,12 @@ func TestAStandbyThatComesAsAnotherTakesOver(t *testing.T) {
 	close(a.goOn)
 	wants(t, result(t, offered), nil)
 	wants(t, standby.Wait(within(t)), ErrMoved)
-	h := standby.Moved()
-	if h.PID != os.Getpid() || h.Counters == nil || inode(t, h.Counters) != inode(t, counters) {
+	h := standby.Heir()
+	if h.PID != os.Getpid() {
 		t.Errorf("%+v", h)
 	}
-	shut(h.Counters)
+	sameMemory(t, h.Memory, counts)
+	h.Memory.Close()
 	wants(t, result(t, v.ended), nil)
 }
 
@@ -102,10 +67,10 @@ func TestPassToStandbys(t *testing.T) {
 	a := newActive(t, 2)
 	v := start(t, a)
 	wants(t, v.Pass(within(t)), ErrNoStandby)
-	counters := memory(t)
-	defer counters.Close()
+	counts := newMemory(t)
+	defer counts.Close()
 	first, _ := join(t, v.Path(), Standby)
-	first.SetCounters(counters)
+	first.SetMemory(counts)
 	a.waitFor(v, 1)
 	second, _ := join(t, v.Path(), Standby)
 	a.waitFor(v, 2)
@@ -122,12 +87,13 @@ func TestPassToStandbys(t *testing.T) {
 	wants(t, second.Wait(within(t)), ErrMoved)
 	wants(t, preparing.Ready(within(t)), ErrMoved)
 	for _, c := range []*Conn{second, preparing} { // should the new one die before it answers
-		h := c.Moved()
-		if h.PID != os.Getpid() || h.Counters == nil || inode(t, h.Counters) != inode(t, counters) {
+		h := c.Heir()
+		if h.PID != os.Getpid() {
 			t.Errorf("%+v", h)
 		}
-		shut(h.Counters)
-		if h := c.Moved(); h != (Heir{}) {
+		sameMemory(t, h.Memory, counts)
+		h.Memory.Close()
+		if h := c.Heir(); h != (Heir{}) {
 			t.Errorf("%+v is given twice", h)
 		}
 	}
@@ -171,7 +137,7 @@ func TestSuccessorBeforeStandbys(t *testing.T) {
 	successor, _ := join(t, v.Path(), Successor)
 	take(t, successor).Close()
 	wants(t, standby.Wait(within(t)), ErrMoved)
-	if h := standby.Moved(); h.PID != os.Getpid() || h.Counters != nil {
+	if h := standby.Heir(); h.PID != os.Getpid() || h.Memory.exists() {
 		t.Errorf("%+v of one that has no counters", h)
 	}
 }

@@ -32,9 +32,11 @@ type limits struct {
 	step   time.Duration // for a message that the other has ready, or may send
 	answer time.Duration // for a standby to answer ask: one that is not stopped takes microseconds
 	mine   time.Duration // from yours to mine
+	heir   time.Duration // to tell all standbys who takes over, before left
+	end    time.Duration // from left to the end of the connection
 }
 
-var standard = limits{step: 10 * time.Second, answer: 2 * time.Second, mine: 5 * time.Second}
+var standard = limits{step: 10 * time.Second, answer: 2 * time.Second, mine: 5 * time.Second, heir: 100 * time.Millisecond, end: 100 * time.Millisecond}
 
 func newWire(conn *net.UnixConn, version string, l limits) (*wire, error) {
 	cred, err := credentials(conn)

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/udpshard/udpshard/metrics"
+)
+
+// trials is how often TestEveryAccountIsClosed tries: more with UDPSHARD_TRIALS.
+func trials(t *testing.T) int {
+	if text := os.Getenv("UDPSHARD_TRIALS"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatalf("UDPSHARD_TRIALS: %v", err)
+		}
+		return n
+	}
+	return 12
+}
+
+// datagramsTo sends datagrams from several sources until stop is called, which returns how many.
+func datagramsTo(t *testing.T, to string) (stop func() uint64) {
+	t.Helper()
+	var conns []net.Conn
+	for range 16 {
+		conn, err := net.Dial("udp", to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, conn)
+	}
+	var ended atomic.Bool
+	sent := make(chan uint64, 1)
+	go func() {
+		var n uint64
+		for ; !ended.Load(); n++ {
+			if _, err := fmt.Fprint(conns[n%16], "datagram ", n); err != nil {
+				t.Error(err)
+				break
+			}
+			if n%20 == 0 {
+				time.Sleep(time.Millisecond) // some 15,000 a second
+			}
+		}
+		for _, conn := range conns {
+			conn.Close()
+		}
+		sent <- n
+	}()
+	return func() uint64 {
+		ended.Store(true)
+		return <-sent
+	}
+}
+
+// upTo waits for a random time. It is no condition: a trial is about any moment.
+func upTo(most time.Duration) { time.Sleep(rand.N(most)) }
+
+// An active process hands over to a successor while two standbys wait. At random moments the
+// process before is killed or stopped, and then the successor is killed, and then the standby
+// that goes on. Whoever is left has every datagram in its ledger.
+func TestEveryAccountIsClosed(t *testing.T) {
+	late := 0
+	for trial := range trials(t) {
+		if !t.Run(strconv.Itoa(trial), func(t *testing.T) {
+			if accountOfThree(t) {
+				late++
+			}
+		}) {
+			return
+		}
+	}
+	t.Logf("in %d trials a process has read before every standby had answered, and has said so", late)
+}
+
+// accountOfThree is one trial. It returns whether a process has said that it promises nothing.
+func accountOfThree(t *testing.T) (late bool) {
+	dir, address := publicDir(t), freePort(t)
+	args := []string{"--listen", address, "--protocol", "discard", "--shards", "2", "--steer", "hash",
+		"--takeover", filepath.Join(dir, "takeover.sock"), "--standby-after", "500ms"}
+	first := serving(t, ordinary, args...)
+	standbys := [2]*process{first.startStandby(args...), first.startStandby(args...)}
+	stop := datagramsTo(t, address)
+	eventually(t, "there is load", func() bool { // where the host is busy, a standby may have taken over by then
+		status, err := statusAt(first.http)
+		return err == nil && metrics.Sum(status.Listeners[0].Shards).Received > 1000
+	})
+
+	successor := launch(t, ordinary, append([]string{"serve", "--http", first.http, "--log-format", "json"}, args...)...)
+	successor.http = first.http
+	eventually(t, "a successor comes", func() bool { // where the host is busy, to a standby that has taken over by then
+		const comes = "a successor is getting ready"
+		return first.says(comes) || standbys[0].says(comes) || standbys[1].says(comes)
+	})
+	upTo(8 * time.Millisecond)
+	signal := []syscall.Signal{syscall.SIGKILL, syscall.SIGSTOP}[rand.IntN(2)]
+	first.cmd.Process.Signal(signal)
+	upTo(8 * time.Millisecond)
+	successor.cmd.Process.Kill()
+	successor.wait()
+	active, last := whoTookOver(t, standbys)
+	upTo(10 * time.Millisecond)
+	active.cmd.Process.Kill()
+	active.wait()
+	eventually(t, "the last one has taken over", func() bool { return last.says(`"message":"took over`) })
+	last.reads()
+	first.cmd.Process.Kill()
+	first.wait()
+	sent := stop()
+
+	var total metrics.Reading
+	closed := func() bool {
+		total = last.total()
+		return total.Received+total.Dropped.Kernel == sent && total.InFlight == 0
+	}
+	for _, p := range []*process{first, successor, active, last} {
+		late = late || p.says(unmet)
+	}
+	if late {
+		return true
+	}
+	for began := time.Now(); !closed(); time.Sleep(10 * time.Millisecond) {
+		if time.Since(began) > 10*time.Second {
+			t.Fatalf("%d of %d sent are in no account: %s after the successor came; %+v", sent-total.Received-total.Dropped.Kernel, sent, signal, total)
+		}
+	}
+	return false
+}
+
+// While processes with other numbers of shards take over from one another, by upgrades and
+// after deaths, somebody reads all there is over HTTP. Then no reading is of another socket,
+// and nothing goes back. It shows most where the program is built with the race detector:
+// UDPSHARD_TEST_RACE=1.
+func TestTakeoversUnderAReader(t *testing.T) {
+	dir, address := publicDir(t), freePort(t)
+	with := func(shards int) []string {
+		return []string{"--listen", address, "--protocol", "discard", "--steer", "hash", "--shards", strconv.Itoa(shards), "--receive-buffer", "16KiB",
+			"--takeover", filepath.Join(dir, "takeover.sock"), "--standby-after", "5s"}
+	}
+	p := serving(t, ordinary, with(4)...)
+	stop := datagramsTo(t, address)
+	at := p.http // of all
+	var ended atomic.Bool
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		var last metrics.Reading
+		for !ended.Load() {
+			if response, err := client.Get("http://" + at + "/metrics"); err == nil {
+				response.Body.Close()
+			}
+			status, err := statusAt(at)
+			if err != nil || len(status.Listeners) == 0 || status.Role != "active" {
+				continue // who answered has gone, or another process is about to serve
+			}
+			now := metrics.Sum(status.Listeners[0].Shards)
+			if now.Dropped.Kernel > 1<<31 || now.Dropped.Kernel < last.Dropped.Kernel || now.Received < last.Received {
+				t.Errorf("from %+v to %+v", last, now)
+				return
+			}
+			last = now
+		}
+	}()
+	for i, shards := range []int{1, 6, 2, 4, 3} {
+		before := p.total().Received
+		eventually(t, "there is load", func() bool { return p.total().Received > before+1000 })
+		var next *process
+		if i%2 == 0 {
+			next = p.startStandby(with(shards)...)
+			p.cmd.Process.Kill()
+			next.wantSaid(`"message":"took over`)
+		} else {
+			next = p.succeeding(with(shards)...)
+		}
+		p.wait()
+		next.reads()
+		p = next
+	}
+	ended.Store(true)
+	<-read
+	sent := stop()
+	eventually(t, "every datagram is accounted for", func() bool {
+		total := p.total()
+		return total.Received+total.Dropped.Kernel == sent
+	})
+}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/shard/takeover"
+)
+
+// peerOf connects to the takeover path of a process as another process of its user would, and
+// returns what it is offered.
+func peerOf(t *testing.T, path string, role takeover.Role) (*takeover.Conn, takeover.Offer) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	conn, err := takeover.Dial(ctx, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	offer, err := conn.Hello(ctx, takeover.Hello{Version: "test", Role: role})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(offer.Close)
+	return conn, offer
+}
+
+// ownFolder is a folder of this user alone, and path a takeover path in it.
+func ownFolder(t *testing.T) (dir, path string) {
+	dir = t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir, filepath.Join(dir, "takeover.sock")
+}
+
+// A process that has stopped reading for a successor is stopped before that one takes over, and
+// the successor is gone: its standby goes on, though no thread of the process stays away.
+func TestAProcessThatIsStoppedInAHandover(t *testing.T) {
+	_, path := ownFolder(t)
+	address := freePort(t)
+	args := []string{"--listen", address, "--protocol", "discard", "--shards", "2", "--takeover", path, "--standby-after", "250ms"}
+	p := serving(t, nil, args...)
+	standby := launch(t, nil, append([]string{"serve", "--standby", "--http", p.http, "--log-format", "json"}, args...)...)
+	standby.http = p.http
+	standby.wantSaid("standing by")
+	successor, _ := peerOf(t, path, takeover.Successor)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := successor.Ready(ctx); err != nil { // it has stopped reading then
+		t.Fatal(err)
+	}
+	p.halt()
+	successor.Close()
+	newSenders(t, address, 16).send(100, 0)
+	standby.wantSaid(`"message":"took over`)
+	eventually(t, "what waited is read", func() bool { return standby.total().Received == 100 })
+	p.cmd.Process.Signal(syscall.SIGCONT)
+	if code := p.wait(); code != exitReplaced {
+		t.Errorf("who was stopped left with %d", code)
+	}
+}
+
+// A process that waits for a slow successor is not taken for stopped.
+func TestAProcessThatWaitsForASuccessor(t *testing.T) {
+	_, path := ownFolder(t)
+	address := freePort(t)
+	args := []string{"--listen", address, "--protocol", "discard", "--shards", "2", "--takeover", path, "--standby-after", "300ms"}
+	p := serving(t, nil, args...)
+	standby := launch(t, nil, append([]string{"serve", "--standby", "--http", p.http, "--log-format", "json"}, args...)...)
+	standby.wantSaid("standing by")
+	successor, _ := peerOf(t, path, takeover.Successor)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := successor.Ready(ctx); err != nil {
+		t.Fatal(err)
+	}
+	newSenders(t, address, 16).send(100, 0)
+	p.wantSaid("the successor has not taken over: reading on") // after five seconds
+	eventually(t, "what waited is read", func() bool { return p.total().Received == 100 })
+	if standby.says("took over") {
+		t.Error("the standby has taken over")
+	}
+}
+
+// A process of the same user has all that a standby is given, and writes to it wherever the
+// kernel lets it: the active process reads on, or leaves as one that was replaced. It is never
+// made to follow a pointer or a length.
+func TestAHostilePeer(t *testing.T) {
+	_, path := ownFolder(t)
+	address := freePort(t)
+	args := []string{"--listen", address, "--protocol", "syslog", "--shards", "2", "--takeover", path, "--output", "discard"}
+	p := serving(t, nil, args...)
+	_, offer := peerOf(t, path, takeover.Standby)
+	s := newSenders(t, address, 16)
+	s.send(1000, 0)
+	eventually(t, "all is received", func() bool { return p.total().Received == 1000 })
+
+	for name, file := range map[string]*os.File{"counters": offer.Memory.Counters, "control memory": offer.Memory.Control} {
+		size, err := file.Stat()
+		if err != nil {
+			t.Fatal(err)
+		}
+		memory, err := unix.Mmap(int(file.Fd()), 0, int(size.Size()), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+		if name == "counters" {
+			if !errors.Is(err, unix.EPERM) {
+				t.Fatalf("the peer can map the counters to write to them: %v", err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Munmap(memory)
+		random := rand.NewChaCha8([32]byte{})
+		scribble := func(from int) {
+			for at := from; at+8 <= len(memory); at += 8 {
+				binary.NativeEndian.PutUint64(memory[at:], random.Uint64())
+			}
+		}
+		const epochAt = 16 // behind the magic and the version: what no process that serves reads again
+		copy(memory, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"[:epochAt])
+		scribble(epochAt + 8)
+		s.send(2000, 0)
+		eventually(t, "it reads on", func() bool { return p.total().Received == 2000 })
+		scribble(epochAt)
+		s.send(2100, 0)
+		if code := p.wait(); code != exitReplaced {
+			t.Errorf("it left with %d", code)
+		}
+		p.wantSaid("another process has taken over")
+	}
+}

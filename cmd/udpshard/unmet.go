@@ -1,0 +1,155 @@
+package main
+
+import (
+	"os"
+	"time"
+
+	"github.com/udpshard/udpshard/metrics"
+	"github.com/udpshard/udpshard/shard/takeover"
+)
+
+// memoryOf is what a book is in. The files are the book's.
+func memoryOf(b *metrics.Book) takeover.Memory {
+	counters, control := b.Files()
+	return takeover.Memory{Counters: counters, Control: control}
+}
+
+// registry is the control memory of a process. Those that are registered with it, and have met
+// nobody who took over at that epoch or later, know of nothing later.
+type registry struct {
+	control *os.File // nil: there is none
+	epoch   uint64
+}
+
+func (r *registry) close() {
+	if r.control != nil {
+		r.control.Close()
+		r.control = nil
+	}
+}
+
+// unmet is where those are registered whom this process has to meet, which takes over at an
+// epoch.
+func (l *legacy) unmet(epoch uint64) (all []registry) {
+	for _, r := range []registry{{l.book.Control(), epoch}, l.previous} {
+		if r.control == nil {
+			continue
+		}
+		control, err := duplicate(r.control)
+		if err != nil {
+			l.log.Warn().Err(err).Msg("whether other standbys are there can't be told")
+			continue
+		}
+		all = append(all, registry{control, r.epoch})
+	}
+	return all
+}
+
+// replaces lets go of what this process had of the one before, in whose place it has met this
+// one. Until this one reads it stays registered there: another process that has not met this one
+// may take over from the one before yet, if this one dies.
+func (l *legacy) replaces(last *legacy) {
+	if last == nil {
+		return
+	}
+	defer last.close()
+	if last.conn == nil && !last.sought { // of the service manager: nobody stands by
+		return
+	}
+	epoch := last.book.Epoch()
+	control, err := takeover.Register(last.book.Control(), epoch)
+	if err != nil {
+		l.log.Warn().Err(err).Msg("standbys can't tell that this one is there, if the process that serves dies soon")
+		return
+	}
+	l.previous = registry{control, epoch}
+}
+
+// forgetPrevious ends what replaces began, once the process reads.
+func (l *legacy) forgetPrevious() {
+	if l.previous.control == nil {
+		return
+	}
+	for _, listener := range l.book.Listeners() {
+		for _, page := range listener.Shards {
+			if page.Thread() != 0 {
+				l.previous.close()
+				return
+			}
+		}
+	}
+}
+
+// waitForStandbys waits for up to meetPatience until all standbys of the process before have
+// met this one. What this process has read when it dies is in counters that they would not know
+// of.
+func (s *server) waitForStandbys() {
+	defer s.closeUnmet()
+	if s.takeover == nil {
+		return
+	}
+	for began := time.Now(); ; time.Sleep(claimPause) {
+		s.primeHeartbeats()
+		missing := 0
+		for _, r := range s.unmet {
+			n, err := takeover.Registered(r.control, r.epoch)
+			if err != nil {
+				s.log.Warn().Err(err).Msg("reading, though it can't be told whether every standby has answered")
+				return
+			}
+			missing += n
+		}
+		if missing == 0 {
+			return
+		}
+		if time.Since(began) > meetPatience {
+			s.log.Warn().Int("standbys", missing).Msg("reading, though not every standby has answered: if this process dies before they do, what it has read is in no account")
+			return
+		}
+	}
+}
+
+func (s *server) closeUnmet() {
+	for i := range s.unmet {
+		s.unmet[i].close()
+	}
+	s.unmet = nil
+}
+
+// primeHeartbeats has standbys expect of every shard without a thread that it reads soon, in
+// this process or in a successor.
+func (s *server) primeHeartbeats() {
+	for _, g := range s.groups {
+		for _, page := range g.Listener().Shards {
+			if page.Thread() == 0 {
+				page.Beat(time.Now())
+			}
+		}
+	}
+}
+
+// keepAlive shows standbys that this process runs while its shards have no threads. The
+// function that it returns ends that.
+func (s *server) keepAlive() (stop func()) {
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(primeEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				s.primeHeartbeats()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() {
+		close(done)
+		<-ended
+	}
+}
+
+// primeEvery is how often: a fifth of the least --standby-after.
+const primeEvery = 10 * time.Millisecond

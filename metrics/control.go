@@ -1,0 +1,76 @@
+package metrics
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+
+	"github.com/udpshard/udpshard/internal/sys"
+)
+
+// control is the memory beside a book that every process may write to which has the book.
+// Whatever another process writes there is taken for a number and nothing else. Leases are
+// locks on its file: see takeover.Claim.
+type control struct {
+	file   *os.File
+	memory []byte
+	words  *controlWords
+}
+
+type controlWords struct {
+	magic      [8]byte
+	version    uint64
+	epoch      atomic.Uint64 // see Book.Epoch
+	handedOver atomic.Uint64 // 1: see Book.MarkHandedOver
+}
+
+const controlSize = 4 * 8
+
+func newControl() (control, error) {
+	file, memory, _, err := sys.NewMemory("udpshard-control", controlSize, sys.ReadWrite)
+	if err != nil {
+		return control{}, fmt.Errorf("control memory: %w", err)
+	}
+	words := sys.At[controlWords](memory, 0)
+	words.version = layoutVersion
+	words.epoch.Store(FirstEpoch)
+	words.magic = magic
+	return control{file, memory, words}, nil
+}
+
+// openControl owns file from then on; with an error, it is closed.
+func openControl(file *os.File) (control, error) {
+	memory, err := sys.MapMemory(file, sys.ReadWrite)
+	if err == nil {
+		if err = checkControl(memory); err == nil {
+			return control{file, memory, sys.At[controlWords](memory, 0)}, nil
+		}
+		err = errors.Join(err, sys.UnmapMemory(memory))
+	}
+	return control{}, fmt.Errorf("control memory: %w", errors.Join(err, file.Close()))
+}
+
+func checkControl(memory []byte) error {
+	if len(memory) != controlSize {
+		return fmt.Errorf("it has %d bytes, not %d", len(memory), controlSize)
+	}
+	words := sys.At[controlWords](memory, 0)
+	if words.magic != magic {
+		return fmt.Errorf("it begins with %q, not %q", words.magic, magic)
+	}
+	return checkVersion(words.version)
+}
+
+// MarkHandedOver is Book.MarkHandedOver, of the book whose control memory that is. It closes
+// the file.
+func MarkHandedOver(file *os.File) error {
+	c, err := openControl(file)
+	if err != nil {
+		return err
+	}
+	c.words.handedOver.Store(1)
+	return c.close()
+}
+
+func (c *control) close() error { return errors.Join(sys.UnmapMemory(c.memory), c.file.Close()) }

@@ -1,0 +1,155 @@
+package takeover
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/sys"
+)
+
+// A registration says that a process has another one's counters, and may take over from
+// that one: a standby or successor. It is a lock on a byte of the control memory, by the
+// open file whose descriptor the process was sent (open file description locks, fcntl(2),
+// Linux 3.15). So it is there from before the descriptor was sent, also while the message
+// waits to be read, and ends when the last duplicate of the descriptor is closed, however
+// the process ended. Whoever takes over counts registrations, to know how many processes
+// have still to meet it.
+//
+// A process that has met the one which took over at an epoch registers there, and stays
+// registered until that one reads. Should that one die before, and one take over that has not
+// met it, there are registrations of earlier epochs to wait for.
+const (
+	firstRegistration = 1 << 62 // offsets below are epochs: see Claim
+	mostRegistrations = 4096    // of an epoch
+	// mostEpochs bounds the epochs of registrations: the last byte that a lock can have is
+	// 2^63-1. A takeover a millisecond takes 35,000 years to get there.
+	mostEpochs = firstRegistration / mostRegistrations
+)
+
+// Register returns a new descriptor of a control memory that carries a registration, of a
+// process that has met the one which took over at an epoch; 0 is for nobody.
+func Register(control *os.File, epoch uint64) (*os.File, error) {
+	if epoch >= mostEpochs {
+		return nil, errEpoch(epoch)
+	}
+	own, err := reopen(control)
+	if err != nil {
+		return nil, err
+	}
+	first := firstRegistration + int64(epoch)*mostRegistrations
+	for at := first; at < first+mostRegistrations; at++ {
+		if err = lockByte(own, at); !errors.Is(err, ErrClaimed) {
+			break
+		}
+	}
+	if err != nil {
+		own.Close()
+		return nil, fmt.Errorf("register with the control memory: %w", err)
+	}
+	return own, nil
+}
+
+// Registered returns how many registrations there are beside that of the descriptor itself, of
+// processes that have met nobody who took over at that epoch or later.
+func Registered(control *os.File, epoch uint64) (n int, err error) {
+	if epoch >= mostEpochs {
+		return 0, errEpoch(epoch)
+	}
+	type span struct{ from, to int64 }
+	rest := []span{{firstRegistration, firstRegistration + int64(epoch)*mostRegistrations}}
+	for len(rest) > 0 && n < mostRegistrations {
+		s := rest[len(rest)-1]
+		rest = rest[:len(rest)-1]
+		from, to, found, err := held(control, s.from, s.to)
+		if err != nil {
+			return 0, err
+		}
+		if !found {
+			continue
+		}
+		n++
+		if s.from < from {
+			rest = append(rest, span{s.from, from})
+		}
+		if to < s.to {
+			rest = append(rest, span{to, s.to})
+		}
+	}
+	return n, nil
+}
+
+// ClaimedBelow returns the highest epoch below that one whose Claim some process has. It is
+// not ok if there is none.
+func ClaimedBelow(control *os.File, epoch uint64) (at uint64, ok bool, err error) {
+	if epoch >= firstRegistration {
+		return 0, false, errEpoch(epoch)
+	}
+	for from := int64(0); from < int64(epoch); {
+		_, to, found, err := held(control, from, int64(epoch))
+		if err != nil || !found {
+			return at, ok, err
+		}
+		at, ok, from = uint64(to-1), true, to
+	}
+	return at, ok, nil
+}
+
+// held returns the bounds, within [from, to), of a lock that another open file has there. The
+// kernel returns any of several (posix_test_lock, fs/locks.c, Linux 6.18).
+func held(control *os.File, from, to int64) (at, end int64, found bool, err error) {
+	if from >= to { // as a length, nothing would be all
+		return 0, 0, false, nil
+	}
+	fds, err := sys.Descriptors(control)
+	if err != nil {
+		return 0, 0, false, err
+	}
+	lock := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart, Start: from, Len: to - from}
+	if err := retry(func() error { return unix.FcntlFlock(uintptr(fds[0]), unix.F_OFD_GETLK, &lock) }); err != nil {
+		return 0, 0, false, os.NewSyscallError("fcntl F_OFD_GETLK", err)
+	}
+	if lock.Type == unix.F_UNLCK {
+		return 0, 0, false, nil
+	}
+	at, end = max(lock.Start, from), to
+	if lock.Len > 0 && lock.Len < to-lock.Start { // 0: to the end of the file, however long
+		end = max(lock.Start+lock.Len, at+1)
+	}
+	return at, end, true, nil
+}
+
+// reopen opens a memory anew: a lock belongs to an open file, and descriptors that were
+// passed share one. It needs /proc.
+func reopen(memory *os.File) (*os.File, error) {
+	fds, err := sys.Descriptors(memory)
+	if err != nil {
+		return nil, err
+	}
+	own, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", fds[0]), os.O_RDWR, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open the control memory anew: %w", err)
+	}
+	return own, nil
+}
+
+// lockByte locks a byte, at once or with ErrClaimed.
+func lockByte(own *os.File, at int64) error {
+	lock := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart, Start: at, Len: 1}
+	err := retry(func() error { return unix.FcntlFlock(own.Fd(), unix.F_OFD_SETLK, &lock) })
+	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
+		return ErrClaimed
+	}
+	return os.NewSyscallError("fcntl F_OFD_SETLK", err)
+}
+
+func retry(f func() error) error {
+	for {
+		if err := f(); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}

@@ -1,0 +1,268 @@
+package takeover
+
+import (
+	"context"
+	"os"
+	"runtime"
+	"slices"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/leak"
+)
+
+func registered(t *testing.T, control *os.File) int {
+	t.Helper()
+	n, err := Registered(control, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// untilRegistered waits until so many are: descriptors end after connections do.
+func untilRegistered(t *testing.T, control *os.File, want int) {
+	t.Helper()
+	for ctx := within(t); registered(t, control) != want; runtime.Gosched() {
+		if ctx.Err() != nil {
+			t.Fatalf("%d are registered, want %d", registered(t, control), want)
+		}
+	}
+}
+
+// A registration lasts as long as any duplicate of its descriptor, and whoever has it does
+// not count itself.
+func TestRegistrations(t *testing.T) {
+	leak.Descriptors(t)
+	control := memory(t)
+	defer control.Close()
+	var all []*os.File
+	for i := range 40 {
+		own, err := Register(control, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, own)
+		if n := registered(t, control); n != i+1 {
+			t.Fatalf("%d are registered, want %d", n, i+1)
+		}
+	}
+	if n := registered(t, all[7]); n != 39 {
+		t.Errorf("%d others are registered, want 39", n)
+	}
+	second := dup(all[20])
+	for _, i := range []int{0, 20, 39, 21} {
+		all[i].Close()
+	}
+	if n := registered(t, control); n != 37 {
+		t.Errorf("%d are registered, want 37: the duplicate counts", n)
+	}
+	second.Close()
+	if n := registered(t, control); n != 36 {
+		t.Errorf("%d are registered, want 36", n)
+	}
+	claim, err := NewClaim(control, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer claim.Release()
+	if n := registered(t, control); n != 36 {
+		t.Errorf("%d are registered: a claim is none", n)
+	}
+	shut(all...)
+	if n := registered(t, control); n != 0 {
+		t.Errorf("%d are registered", n)
+	}
+}
+
+// A process that has met the one that took over at an epoch counts for those alone that take
+// over later.
+func TestMeetings(t *testing.T) {
+	leak.Descriptors(t)
+	control := memory(t)
+	defer control.Close()
+	var all []*os.File
+	for _, epoch := range []uint64{0, 2, 2, 3, mostEpochs - 1} {
+		own, err := Register(control, epoch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, own)
+	}
+	for epoch, want := range map[uint64]int{0: 0, 1: 1, 2: 1, 3: 3, 4: 4, mostEpochs - 1: 4} {
+		if n, err := Registered(control, epoch); n != want || err != nil {
+			t.Errorf("%d have met nobody who took over at epoch %d or later, %v, want %d", n, epoch, err, want)
+		}
+	}
+	if _, err := Registered(control, mostEpochs); err == nil {
+		t.Error("a lock tells that epoch")
+	}
+	if _, err := Register(control, mostEpochs); err == nil {
+		t.Error("a lock tells that epoch")
+	}
+	shut(all...)
+}
+
+// Another process locks whatever it likes: counting ends.
+func TestHostileRegistrations(t *testing.T) {
+	leak.Descriptors(t)
+	for name, lock := range map[string]unix.Flock_t{
+		"all":         {Type: unix.F_WRLCK},
+		"all of them": {Type: unix.F_WRLCK, Start: firstRegistration, Len: mostRegistrations},
+		"from within": {Type: unix.F_RDLCK, Start: firstRegistration + 5},
+		"across":      {Type: unix.F_WRLCK, Start: firstRegistration - 5, Len: 10},
+	} {
+		control := memory(t)
+		hostile, err := reopen(control)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.FcntlFlock(hostile.Fd(), unix.F_OFD_SETLK, &lock); err != nil {
+			t.Fatal(err)
+		}
+		if n := registered(t, control); n != 1 {
+			t.Errorf("%s: %d are registered", name, n)
+		}
+		own, err := Register(control, 0)
+		if full := name == "all" || name == "all of them"; (err != nil) != full {
+			t.Errorf("%s: %v", name, err)
+		}
+		shut(own, hostile, control)
+	}
+}
+
+func TestClaimedBelow(t *testing.T) {
+	leak.Descriptors(t)
+	control := memory(t)
+	defer control.Close()
+	var claims []*Claim
+	for _, epoch := range []uint64{2, 9, 5, 11} {
+		c, err := NewClaim(control, epoch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		claims = append(claims, c)
+	}
+	for epoch, want := range map[uint64]uint64{0: 0, 1: 0, 2: 0, 3: 2, 9: 5, 10: 9, 11: 9, 12: 11, firstRegistration - 1: 11} {
+		if at, ok, err := ClaimedBelow(control, epoch); at != want || ok != (want > 0) || err != nil {
+			t.Errorf("below %d: %d, %t, %v, want %d", epoch, at, ok, err, want)
+		}
+	}
+	if _, _, err := ClaimedBelow(control, firstRegistration); err == nil {
+		t.Error("a lock tells that epoch")
+	}
+	for _, c := range claims {
+		c.Release()
+	}
+	if at, ok, err := ClaimedBelow(control, 100); ok || err != nil {
+		t.Errorf("%d, %v", at, err)
+	}
+}
+
+// Whoever has an offer is registered with the memory in it, for as long as it has that.
+func TestAnOfferRegisters(t *testing.T) {
+	leak.Descriptors(t)
+	a := newActive(t, 1)
+	v := start(t, a)
+	_, first := join(t, v.Path(), Standby)
+	_, second := join(t, v.Path(), Standby)
+	a.waitFor(v, 2)
+	if all, others := registered(t, a.memory.Control), registered(t, first.Memory.Control); all != 2 || others != 1 {
+		t.Errorf("%d are registered, and %d beside one of them", all, others)
+	}
+	first.Close()
+	untilRegistered(t, a.memory.Control, 1)
+	v.stop()
+	if n := registered(t, a.memory.Control); n != 1 {
+		t.Errorf("%d are registered after the end of the active process, want 1", n)
+	}
+	second.Close()
+	untilRegistered(t, a.memory.Control, 0)
+}
+
+// stopping is an active process that is stopped when it is about to say that it has left.
+type stopping struct {
+	*active
+	stopped chan struct{}
+	wake    chan struct{}
+}
+
+func (s *stopping) Leaving(Hello) {
+	close(s.stopped)
+	<-s.wake
+}
+
+// Standbys have the memory of the process that takes over, and are registered with it, before
+// that process can read: the one before may never say anything again.
+func TestStandbysKnowTheHeirBeforeItReads(t *testing.T) {
+	leak.Descriptors(t)
+	a := &stopping{newActive(t, 1), make(chan struct{}), make(chan struct{})}
+	v := start(t, a)
+	reading, _ := join(t, v.Path(), Standby)
+	asleep, _ := join(t, v.Path(), Standby)
+	a.waitFor(v, 2)
+	counts := newMemory(t)
+	defer counts.Close()
+	successor, _ := join(t, v.Path(), Successor)
+	successor.SetMemory(counts)
+
+	ctx, cancel := context.WithCancel(within(t))
+	waited := make(chan error, 1)
+	go func() { waited <- reading.Wait(ctx) }()
+	taken := make(chan *Server, 1)
+	go func() { taken <- take(t, successor) }()
+	<-a.stopped
+	if n := registered(t, counts.Control); n != 2 {
+		t.Errorf("%d standbys are registered with the memory of the new process, want 2", n)
+	}
+	cancel()
+	wants(t, result(t, waited), context.Canceled)
+	for _, c := range []*Conn{reading, asleep} {
+		h := c.Heir()
+		sameMemory(t, h.Memory, counts)
+		if h.PID != os.Getpid() {
+			t.Errorf("%+v", h)
+		}
+		h.Memory.Close()
+	}
+	if n := registered(t, counts.Control); n != 0 {
+		t.Errorf("%d are registered with a memory that they have closed", n)
+	}
+	close(a.wake)
+	(<-taken).Close()
+}
+
+// A successor that fails at the last moment is nobody's heir.
+func TestAnHeirThatFails(t *testing.T) {
+	leak.Descriptors(t)
+	a := &stopping{newActive(t, 1), make(chan struct{}), make(chan struct{})}
+	v := start(t, a)
+	standby, _ := join(t, v.Path(), Standby)
+	a.waitFor(v, 1)
+	counts := newMemory(t)
+	defer counts.Close()
+	successor, _ := join(t, v.Path(), Successor)
+	successor.SetMemory(counts)
+	failed := make(chan error, 1)
+	go func() {
+		if err := successor.Ready(within(t)); err != nil {
+			failed <- err
+			return
+		}
+		_, err := successor.Mine(within(t))
+		failed <- err
+	}()
+	<-a.stopped
+	successor.conn.Close()
+	result(t, failed)
+	close(a.wake)
+	a.until("resume")
+	if h := standby.Heir(); h != (Heir{}) {
+		t.Errorf("%+v", h)
+	}
+	if calls := a.calls(); !slices.Equal(calls, []string{"yield", "resume"}) {
+		t.Errorf("%q", calls)
+	}
+	untilRegistered(t, counts.Control, 0)
+}
