@@ -87,7 +87,8 @@ func parseHTTP(text string) (string, error) {
 	}
 	_, port, err := net.SplitHostPort(text)
 	if err != nil || port == "" {
-		return "", fmt.Errorf("%q is not host:port, [ipv6]:port or :port", text)
+		host, defaultPort, _ := net.SplitHostPort(defaultHTTP)
+		return "", suggest(fmt.Errorf("%q is not host:port, [ipv6]:port or :port", text), meantAddress(text, host, defaultPort))
 	}
 	if _, err := net.LookupPort("tcp", port); err != nil {
 		return "", fmt.Errorf("%q has no usable port: %w", text, err)
@@ -177,7 +178,7 @@ func (c *config) check() error {
 		}
 	}
 	if c.standby && c.takeover == "" {
-		errs = append(errs, hinted{unusable(c.place("standby"), errors.New("there is no takeover path to wait at")), "--takeover PATH, the same as of the process to stand by for"})
+		errs = append(errs, hinted{unusable(c.place("standby"), errors.New("there is no takeover path to wait at")), "give --takeover PATH, or takeover: PATH in the file, the same as that of the process to stand by for"})
 	}
 	names := make(map[string]bool)
 	for _, l := range c.listeners {

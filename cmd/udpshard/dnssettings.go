@@ -73,7 +73,12 @@ func (l *listener) checkDNS() error {
 	if l.protocol != "dns" {
 		for _, s := range dnsSettings {
 			if _, given := l.given[s.key]; given {
-				errs = append(errs, l.misfit(s.key, fmt.Errorf("the protocol is %s, and only dns has this", l.protocol)))
+				err := l.misfit(s.key, fmt.Errorf("the protocol is %s, and only dns has this", l.protocol))
+				place := "--protocol"
+				if l.at != "" {
+					place = l.place("protocol")
+				}
+				errs = append(errs, hinted{err, suggestedAt(place, "dns")})
 			}
 		}
 		return joined(errs...)

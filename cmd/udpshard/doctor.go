@@ -42,7 +42,7 @@ is lost now. Exit code 1 if anything fails, else 0. Some things only root sees.`
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := d.flags.config()
 			if err != nil && (d.flags.file == "" || errors.As(err, new(usageError))) {
-				return helpful(cmd, err)
+				return err
 			}
 			if err != nil { // there is nothing to examine the host for
 				return d.print(cmd, refusals(err), false)

@@ -96,7 +96,12 @@ func applyAll[T any](d *document, settings []setting[T], to *T, given map[string
 		match := func(s setting[T]) bool { return s.key == e.key }
 		i := slices.IndexFunc(settings, match)
 		if i < 0 {
-			errs = append(errs, d.wrong(e.at, prefix+e.key, "unknown key: use one of %s", strings.Join(append(keyNames(settings), others...), ", ")))
+			known := append(keyNames(settings), others...)
+			err := d.wrong(e.at, prefix+e.key, "unknown key: use one of %s", strings.Join(known, ", "))
+			if hint := keyHint(e.key, known, settings); hint != "" {
+				err = hinted{err, hint}
+			}
+			errs = append(errs, err)
 			continue
 		}
 		text, err := d.text(e.value, settings[i].list)
@@ -111,6 +116,26 @@ func applyAll[T any](d *document, settings []setting[T], to *T, given map[string
 		}
 	}
 	return joined(errs...)
+}
+
+// keyHint says which key was probably meant by one that is unknown in its place: one of the known
+// ones, that of a flag, or one that belongs elsewhere; else "".
+func keyHint[T any](key string, known []string, settings []setting[T]) string {
+	for _, s := range settings {
+		if s.flag != "" && strings.ReplaceAll(key, "_", "-") == s.flag {
+			return didYouMean(s.key)
+		}
+	}
+	if meant := nearest(strings.ReplaceAll(key, "-", "_"), known); meant != "" {
+		return didYouMean(meant)
+	}
+	switch {
+	case slices.Contains(keyNames(listenerSettings), key):
+		return key + " is a key of a listener: write it below listeners"
+	case slices.Contains(append(keyNames(configSettings), "log"), key):
+		return key + " is a key of the file: write it beside listeners"
+	}
+	return ""
 }
 
 func keyNames[T any](settings []setting[T]) []string {

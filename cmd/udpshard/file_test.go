@@ -50,7 +50,7 @@ func TestBadFiles(t *testing.T) {
 		{"cpu list backwards", "listeners:\n  - cpus: [5-2]\n", `:2:11: listeners[0].cpus: "5-2" is not a list of CPUs`},
 		{"cpu that is not there", "listeners:\n  - cpus: [8191]\n", `:2:11: listeners[0].cpus: cpu 8191 is not among those that this process may use (`},
 		{"prefix", "listeners:\n  - allow: [10.0.0.0/8, 10.0.0/8]\n", `:2:12: listeners[0].allow: "10.0.0/8" is neither an address nor a prefix such as`},
-		{"prefix with host bits", "listeners:\n  - allow: 10.0.0.1/8\n", `:2:12: listeners[0].allow: 10.0.0.1/8 has bits set behind its length: write 10.0.0.0/8`},
+		{"prefix with host bits", "listeners:\n  - allow: 10.0.0.1/8\n", `:2:12: listeners[0].allow: 10.0.0.1/8 has bits set behind its length`},
 		{"protocol", "listeners:\n  - protocol: sylog\n", `:2:15: listeners[0].protocol: "sylog" is not one of syslog, dns, raw, echo, discard`},
 		{"output", "listeners:\n  - output: /var/log/x\n", `:2:13: listeners[0].output: "/var/log/x" is no output: use stdout, discard or file:PATH`},
 		{"address", "listeners:\n  - address: 5514\n", `:2:14: listeners[0].address: "5514" is not host:port, [ipv6]:port or :port`},

@@ -16,13 +16,14 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/metrics"
 )
 
 func healthCommand() *cobra.Command {
 	var address string
-	var timeout time.Duration
+	timeout := 2 * time.Second
 	pid := 0
 	cmd := &cobra.Command{
 		Use:   "health [flags]",
@@ -57,7 +58,7 @@ container's; 0 is any process of it.`,
 		},
 	}
 	cmd.Flags().StringVar(&address, "http", cmp.Or(os.Getenv(httpVariable), defaultHTTP), "`ADDR` of the instance's HTTP server; $"+httpVariable+" changes the default")
-	cmd.Flags().DurationVar(&timeout, "timeout", 2*time.Second, "how long to wait for the answer")
+	addFlag(cmd.Flags(), &timeout, "timeout", parseDuration, "`DURATION` to wait for the answer")
 	addFlag(cmd.Flags(), &pid, "pid", parsePID, "`N`: print the role of the process with this PID, 0 being any of this PID namespace")
 	return cmd
 }
@@ -139,7 +140,8 @@ const maxAnswer = 64 << 20
 func (i instance) ask(ctx context.Context, path string) (code int, body []byte, err error) {
 	host, port, err := net.SplitHostPort(i.address)
 	if err != nil {
-		return 0, nil, unusable(i.place, fmt.Errorf("%q is not host:port", i.address))
+		host, port, _ := net.SplitHostPort(defaultHTTP)
+		return 0, nil, unusable(i.place, suggest(fmt.Errorf("%q is not host:port", i.address), meantAddress(i.address, host, port)))
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "localhost"
@@ -151,7 +153,15 @@ func (i instance) ask(ctx context.Context, path string) (code int, body []byte, 
 	client := http.Client{Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true}} // an instance is asked itself
 	response, err := client.Do(request)
 	if err != nil {
-		return 0, nil, fmt.Errorf("no instance answers at %s: %w", i.address, errors.Unwrap(err))
+		err = errors.Unwrap(err)
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = errors.New("no answer came within --timeout")
+		}
+		err = fmt.Errorf("no instance answers at %s: %w", i.address, err)
+		if errors.Is(err, unix.ECONNREFUSED) {
+			err = hinted{err, "start it with serve --http " + i.address + ", or give the address that it has by --http"}
+		}
+		return 0, nil, err
 	}
 	defer response.Body.Close()
 	body, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer))

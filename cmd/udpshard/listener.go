@@ -86,7 +86,7 @@ var listenerSettings = []setting[listener]{
 		set:   bind(parseDuration, func(l *listener) *time.Duration { return &l.busyPoll })},
 	{flag: "steer", key: "steer", init: "auto", live: true,
 		usage: "`MODE` of spreading datagrams over shards: auto (a flow stays on one shard, skew is corrected), hash (the kernel's 4-tuple hash), cpu (the one that received), source (by source address) or spray (any)",
-		set:   bind(steer.Parse, func(l *listener) *steer.Mode { return &l.steer })},
+		set:   bind(parseSteer, func(l *listener) *steer.Mode { return &l.steer })},
 	{flag: "stall-after", key: "stall_after", init: "500ms", live: true,
 		usage: "`DURATION` for which a shard may stay away from a queue that waits, before others get its datagrams; 0 is for ever",
 		set:   bind(parseStall, func(l *listener) *time.Duration { return &l.stallAfter })},
@@ -118,12 +118,38 @@ var listenerSettings = []setting[listener]{
 // free one: nobody would find that.
 func parseAddress(text string) (string, error) {
 	if _, port, err := net.SplitHostPort(text); err != nil || port == "" {
-		return "", fmt.Errorf("%q is not host:port, [ipv6]:port or :port", text)
+		return "", suggest(fmt.Errorf("%q is not host:port, [ipv6]:port or :port", text), meantAddress(text, "", defaultPort))
 	}
 	return text, nil
 }
 
-func parseOutput(text string) (string, error) { return text, output.Check(text) }
+// defaultPort is that of serve's default address.
+const defaultPort = "5514"
+
+func parseOutput(text string) (string, error) {
+	err := output.Check(text)
+	if err == nil {
+		return text, nil
+	}
+	meant := nearest(text, []string{"stdout", "discard"})
+	switch kind, path, hasPath := strings.Cut(text, ":"); {
+	case text == "-":
+		meant = "stdout"
+	case hasPath && path != "" && kind != "file" && nearest(kind, []string{"file"}) != "":
+		meant = "file:" + path
+	case strings.Contains(text, "/") && !hasPath:
+		meant = "file:" + text
+	}
+	return text, suggest(err, meant)
+}
+
+func parseSteer(text string) (steer.Mode, error) {
+	mode, err := steer.Parse(text)
+	if err != nil {
+		err = suggestChoice(err, text, steer.Modes)
+	}
+	return mode, err
+}
 
 // parseStall leaves the range to the engine.
 func parseStall(text string) (time.Duration, error) {
@@ -141,7 +167,11 @@ func parsePrefixLength(most int) func(string) (int, error) {
 	return func(text string) (int, error) {
 		value, err := strconv.Atoi(text)
 		if err != nil || value < 1 || value > most {
-			return 0, fmt.Errorf("%q is not a whole number from 1 to %d", text, most)
+			meant := strings.TrimPrefix(text, "/")
+			if n, err := strconv.Atoi(meant); meant == text || err != nil || n < 1 || n > most {
+				meant = ""
+			}
+			return 0, suggest(fmt.Errorf("%q is not a whole number from 1 to %d", text, most), meant)
 		}
 		return value, nil
 	}
@@ -152,7 +182,11 @@ func parseRate(text string) (int, error) {
 	if text == "off" || text == "0" {
 		return 0, nil
 	}
-	return parseCount(text)
+	value, err := parseCount(text)
+	if err != nil {
+		err = suggest(fmt.Errorf("%q is not a whole number from 1, or off", text), meantCount(text))
+	}
+	return value, err
 }
 
 // maxName keeps records and metrics short.

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 // Exit codes (README.md, Configuration). 64 and 78 are those of sysexits.h (4.3BSD), which
@@ -36,18 +35,18 @@ type configError struct{ error }
 
 func (e configError) Unwrap() error { return e.error }
 
-// unusable is the error of a setting, whose place says of which of the two kinds it is.
+// unusable is the error of a setting, whose place says of which of the two kinds it is. Its hint
+// is the value that was probably meant, if there is one.
 func unusable(place string, err error) error {
+	var meant suggestion
+	if errors.As(err, &meant) {
+		err = hinted{err, suggestedAt(place, meant.value)}
+	}
 	err = fmt.Errorf("%s: %w", place, err)
 	if strings.HasPrefix(place, "--") {
 		return usageError{err}
 	}
 	return configError{err}
-}
-
-// isUnusable says whether an error is of either kind.
-func isUnusable(err error) bool {
-	return errors.As(err, new(usageError)) || errors.As(err, new(configError))
 }
 
 // exitCode is the process's, of the error that it ends with.
@@ -95,13 +94,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	root.SetArgs(args)
 	root.SetHelpTemplate(helpTemplate)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		var invalid *pflag.InvalidValueError
-		if errors.As(err, &invalid) {
-			err = fmt.Errorf("--%s: %w", invalid.GetFlag().Name, invalid.Unwrap())
-		}
-		return hinted{usageError{err}, fmt.Sprintf("%s --help lists the flags", cmd.CommandPath())}
-	})
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(serveCommand(), sendCommand(), selftestCommand(), socketsCommand(), doctorCommand(), healthCommand(), versionCommand())
 	root.SetHelpCommand(helpCommand())
 	addCompletion(root)
@@ -177,20 +170,14 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	what := "takes no arguments"
+	what, hint := "takes no arguments", cmd.CommandPath()+" --help"
 	if cmd.HasSubCommands() {
-		what = "has no such command"
+		what, hint = "has no such command", cmd.CommandPath()+" --help lists the commands"
+		if meant := nearest(args[0], commandNames(cmd)); meant != "" {
+			hint = didYouMean(cmd.CommandPath() + " " + meant)
+		}
 	}
-	return hinted{usageError{fmt.Errorf("%q: %s %s", args[0], cmd.CommandPath(), what)}, cmd.CommandPath() + " --help"}
-}
-
-// helpful adds where the help is to an error in flags or configuration that has
-// no remedy of its own.
-func helpful(cmd *cobra.Command, err error) error {
-	if !isUnusable(err) || errors.As(err, new(interface{ Hint() string })) {
-		return err
-	}
-	return hinted{err, cmd.CommandPath() + " --help"}
+	return hinted{usageError{fmt.Errorf("%q: %s %s", args[0], cmd.CommandPath(), what)}, hint}
 }
 
 const helpTemplate = `{{with or .Long .Short}}{{. | trimTrailingWhitespaces}}

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/figure"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/shard"
 )
@@ -36,19 +37,10 @@ var sendProgram = func(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// listCPUs writes them as parseCPUs reads them.
-func listCPUs(cpus []int) string {
-	text := make([]string, len(cpus))
-	for i, cpu := range cpus {
-		text[i] = strconv.Itoa(cpu)
-	}
-	return strings.Join(text, ",")
-}
-
 // try sends at a rate for so long, and waits until the queues are empty.
 func (s *stand) try(ctx context.Context, rate float64, length time.Duration) (trial, error) {
 	args := []string{"send", "--json", "--to", s.group.Addr().String(), "--rate", strconv.FormatFloat(rate, 'f', 0, 64),
-		"--duration", length.String(), "--flows", strconv.Itoa(s.flows), "--threads", strconv.Itoa(s.threads), "--cpus", listCPUs(s.cpus)}
+		"--duration", length.String(), "--flows", strconv.Itoa(s.flows), "--threads", strconv.Itoa(s.threads), "--cpus", figure.CPUs(s.cpus)}
 	if s.size > 0 {
 		args = append(args, "--size", strconv.Itoa(s.size))
 	}

@@ -106,7 +106,7 @@ func (s *sending) verifiesURL() bool {
 func (s *sending) run(stdout io.Writer) error {
 	to, numbered, err := s.config.Check()
 	if err != nil {
-		return sendError(err)
+		return sendError(s.config.To, err)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	defer stop()
@@ -132,7 +132,7 @@ func (s *sending) run(stdout io.Writer) error {
 	cpuBefore := cpuTime()
 	result, err := load.Run(ctx, s.config)
 	if err != nil {
-		return sendError(err)
+		return sendError(s.config.To, err)
 	}
 	report := newSendReport(s.config, result)
 	report.CPUSeconds = (cpuTime() - cpuBefore).Seconds()
@@ -163,14 +163,19 @@ func (s *sending) run(stdout io.Writer) error {
 	return report.verdict()
 }
 
-func sendError(err error) error {
+// sendError is the error of a run to an address.
+func sendError(to string, err error) error {
 	var wrong *load.ConfigError
 	if errors.As(err, &wrong) {
 		flag := map[string]string{"Lines": "template", "CPUs": "cpus", "GSO": "gso"}[wrong.Field]
 		if flag == "" {
 			flag = strings.ToLower(wrong.Field)
 		}
-		return usageError{fmt.Errorf("--%s: %w", flag, wrong.Err)}
+		err := wrong.Err
+		if wrong.Field == "To" {
+			err = suggest(err, meantAddress(to, "127.0.0.1", defaultPort))
+		}
+		return unusable("--"+flag, err)
 	}
 	var segment *load.SegmentError
 	switch {

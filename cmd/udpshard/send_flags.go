@@ -45,7 +45,7 @@ func parseUnsigned(text string) (uint64, error) {
 func parseSendRate(text string) (float64, error) {
 	n, err := strconv.ParseFloat(text, 64)
 	if err != nil || !(n >= 0) {
-		return 0, fmt.Errorf("%q is not a number of datagrams a second", text)
+		return 0, suggest(fmt.Errorf("%q is not a number of datagrams a second", text), meantCount(text))
 	}
 	return n, nil
 }

@@ -45,7 +45,7 @@ func parseBool(text string) (bool, error) {
 func parseCount(text string) (int, error) {
 	value, err := strconv.Atoi(text)
 	if err != nil || value < 1 {
-		return 0, fmt.Errorf("%q is not a whole number from 1", text)
+		return 0, suggest(fmt.Errorf("%q is not a whole number from 1", text), meantCount(text))
 	}
 	return value, nil
 }
@@ -56,7 +56,7 @@ func parseDuration(text string) (time.Duration, error) {
 	}
 	value, err := time.ParseDuration(text)
 	if err != nil || value < 0 {
-		return 0, fmt.Errorf("%q is not a duration such as 500ms, 10s or 1m", text)
+		return 0, suggest(fmt.Errorf("%q is not a duration such as 500ms, 10s or 1m", text), meantDuration(text))
 	}
 	return value, nil
 }
@@ -69,24 +69,24 @@ func parseChoice(words ...string) func(string) (string, error) {
 				return text, nil
 			}
 		}
-		return "", fmt.Errorf("%q is not one of %s", text, strings.Join(words, ", "))
+		return "", suggest(fmt.Errorf("%q is not one of %s", text, strings.Join(words, ", ")), nearest(text, words))
 	}
 }
 
-// parseSize reads a number of bytes: 4096, 32KiB, 32MiB, 1GiB.
+// parseSize reads a number of bytes: 4096, 4096B, 32KiB, 32MiB, 1GiB.
 func parseSize(text string) (int, error) {
 	number, unit := text, 1
 	for _, u := range []struct {
 		name string
 		size int
-	}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}} {
+	}{{"B", 1}, {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}} {
 		if rest, ok := strings.CutSuffix(text, u.name); ok {
 			number, unit = strings.TrimSpace(rest), u.size
 		}
 	}
 	value, err := strconv.ParseUint(number, 10, 32)
 	if err != nil || value == 0 {
-		return 0, fmt.Errorf("%q is not a size such as 8192, 64KiB, 32MiB or 1GiB", text)
+		return 0, suggest(fmt.Errorf("%q is not a size such as 8192, 64KiB, 32MiB or 1GiB", text), meantSize(text))
 	}
 	return int(value) * unit, nil
 }
@@ -133,12 +133,12 @@ func parsePrefixes(text string) ([]netip.Prefix, error) {
 		if err != nil {
 			addr, addrErr := netip.ParseAddr(part)
 			if addrErr != nil || addr.Zone() != "" {
-				return nil, fmt.Errorf("%q is neither an address nor a prefix such as 10.0.0.0/8 or 2001:db8::/32", part)
+				return nil, suggest(fmt.Errorf("%q is neither an address nor a prefix such as 10.0.0.0/8 or 2001:db8::/32", part), meantPrefixes(text))
 			}
 			prefix = netip.PrefixFrom(addr, addr.BitLen())
 		}
 		if prefix != prefix.Masked() {
-			return nil, fmt.Errorf("%s has bits set behind its length: write %s", prefix, prefix.Masked())
+			return nil, suggest(fmt.Errorf("%s has bits set behind its length", prefix), meantPrefixes(text))
 		}
 		prefixes = append(prefixes, prefix)
 	}

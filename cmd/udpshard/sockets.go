@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -48,7 +49,8 @@ interval is called so, too: a longer --interval tells.
 Exit code 1 if there is no such socket.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return hinted{usageError{fmt.Errorf("%s takes one ADDR, such as :5514; there are %d", cmd.CommandPath(), len(args))}, cmd.CommandPath() + " --help"}
+				return hinted{usageError{fmt.Errorf("%s takes one ADDR, such as :5514; there are %d", cmd.CommandPath(), len(args))},
+					cmd.CommandPath() + " :" + defaultPort}
 			}
 			return nil
 		},
@@ -57,10 +59,11 @@ Exit code 1 if there is no such socket.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			address, err := parseSocketsAddress(args[0])
 			if err != nil {
-				return helpful(cmd, usageError{fmt.Errorf("ADDR: %w", err)})
+				example := cmp.Or(meantAddress(args[0], "", defaultPort), ":"+defaultPort)
+				return hinted{usageError{fmt.Errorf("ADDR: %w", err)}, cmd.CommandPath() + " " + example}
 			}
 			if interval > 0 && interval < sockets.LeastInterval {
-				return helpful(cmd, usageError{fmt.Errorf("--interval: %s is less than %s", interval, sockets.LeastInterval)})
+				return usageError{fmt.Errorf("--interval: %s is less than %s", interval, sockets.LeastInterval)}
 			}
 			return listSockets(cmd.OutOrStdout(), address, interval, asJSON)
 		},

@@ -3,8 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/udpshard/udpshard/internal/figure"
@@ -56,7 +56,7 @@ func printSockets(w io.Writer, head string, sockets []socketReport, looks int, f
 		if looks < 2 {
 			rate = "-"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\t%.0f%%\t%s\t%s\t%#x\t%s\n", first(s), strings.Join(pids, ","), strings.Join(commands, ","), s.UID,
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\t%.0f%%\t%s\t%s\t%#x\t%s\n", first(s), plainList(pids), plainList(slices.Compact(commands)), s.UID,
 			figure.Size(uint64(s.QueueBytes)), figure.Size(uint64(s.BufferBytes)), 100*float64(s.QueueBytes)/max(float64(s.BufferBytes), 1),
 			figure.Count(uint64(s.Drops)), rate, s.Cookie, s.note())
 	}

@@ -20,11 +20,11 @@ func (e *examination) cores(l Listener) []Finding {
 			}
 		}
 	}
-	said := fmt.Sprintf("%s on %s (%s)", figure.Plural(l.Shards, "shard"), figure.Plural(len(cores), "CPU"), list(cores))
+	said := fmt.Sprintf("%s on %s (%s)", figure.Plural(l.Shards, "shard"), figure.Plural(len(cores), "CPU"), figure.CPUs(cores))
 	switch {
 	case len(lacking) > 0:
-		return []Finding{c.warn(e.orRestart("udpshard serve --cpus "+list(usable), "with --cpus "+list(usable)),
-			"%s, but %s may only use %s", said, e.process.of(), list(usable))}
+		return []Finding{c.warn(e.orRestart("udpshard serve --cpus "+figure.CPUs(usable), "with --cpus "+figure.CPUs(usable)),
+			"%s, but %s may only use %s", said, e.process.of(), figure.CPUs(usable))}
 	case len(cores) < l.Shards:
 		fewer := fmt.Sprintf("--shards %d", len(cores))
 		return []Finding{c.warn(e.orRestart("udpshard serve "+fewer, "with "+fewer),

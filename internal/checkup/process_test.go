@@ -194,7 +194,6 @@ func TestExamineFails(t *testing.T) {
 func TestText(t *testing.T) {
 	for _, c := range []struct{ got, want string }{
 		{mask([]int{0, 1}), "3"}, {mask([]int{33}), "2,00000000"}, {mask(nil), "0"}, {mask([]int{0, 31, 32, 95}), "80000000,00000001,80000001"},
-		{list([]int{0, 2, 3, 4, 9}), "0,2-4,9"}, {list(nil), ""},
 		{why(&os.PathError{Op: "open", Path: "/x", Err: unix.ENOENT}), "/x: no such file or directory"},
 	} {
 		if c.got != c.want {

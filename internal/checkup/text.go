@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -16,24 +15,6 @@ func within(d time.Duration) string {
 		d = d.Round(time.Millisecond)
 	}
 	return "in " + d.String()
-}
-
-// list writes CPUs in the kernel's format: 0,2-5.
-func list(cpus []int) string {
-	var parts []string
-	for i := 0; i < len(cpus); {
-		last := i
-		for last+1 < len(cpus) && cpus[last+1] == cpus[last]+1 {
-			last++
-		}
-		part := strconv.Itoa(cpus[i])
-		if last > i {
-			part += "-" + strconv.Itoa(cpus[last])
-		}
-		parts = append(parts, part)
-		i = last + 1
-	}
-	return strings.Join(parts, ",")
 }
 
 // mask writes CPUs as the kernel's masks are written: 32 bits in hexadecimal

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/figure"
 )
 
 // maxCPUs is the largest CONFIG_NR_CPUS of x86 and arm64 kernels (8192, Linux
@@ -30,7 +32,7 @@ func UsableCPUs() ([]int, error) {
 func checkCPUs(cpus, usable []int) error {
 	for _, cpu := range cpus {
 		if !slices.Contains(usable, cpu) {
-			return &ConfigError{"CPUs", fmt.Errorf("cpu %d is not among those that this process may use", cpu)}
+			return &ConfigError{"CPUs", fmt.Errorf("cpu %d is not among those that this process may use (%s)", cpu, figure.CPUs(usable))}
 		}
 	}
 	return nil

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"strings"
+)
+
+// suggestion is an error of a value, with the value that was probably meant. Where the place of
+// the value is known, suggestedAt makes a hint of it.
+type suggestion struct {
+	error
+	value string
+}
+
+func (s suggestion) Unwrap() error { return s.error }
+
+// suggest returns err with the value that was probably meant; "" is none.
+func suggest(err error, value string) error {
+	if value == "" {
+		return err
+	}
+	return suggestion{err, value}
+}
+
+// suggestedAt is a value as it is written at a place: --batch, FILE:4:11: listeners[0].batch, or
+// $VARIABLE.
+func suggestedAt(place, value string) string {
+	if strings.HasPrefix(place, "--") {
+		return place + " " + value
+	}
+	if variable, isVariable := strings.CutPrefix(place, "$"); isVariable {
+		return variable + "=" + value
+	}
+	key := place[strings.LastIndexAny(place, ". ")+1:]
+	return key + ": " + value
+}
+
+// didYouMean is the hint for a word that is not known.
+func didYouMean(word string) string { return "did you mean " + word + "?" }
+
+// nearest returns that of the known words which a word was probably meant to be, and "" where
+// none is near: one that differs in its case, that one of the two begins with, or from which few
+// letters were left out, added, changed or swapped.
+func nearest(word string, known []string) string {
+	const leastPrefix = 3 // letters that two words have in common by more than chance
+	word = strings.ToLower(word)
+	best, least := "", len(word)+1
+	for _, k := range known {
+		lower := strings.ToLower(k)
+		d := distance(word, lower)
+		if shorter := min(len(word), len(lower)); shorter >= leastPrefix && word[:shorter] == lower[:shorter] {
+			d = min(d, 1)
+		}
+		if d < least && d <= mostMistakes(len(word)) {
+			best, least = k, d
+		}
+	}
+	return best
+}
+
+// mostMistakes is how many letters of a word may be wrong: more, and the word is another one.
+func mostMistakes(length int) int { return min(1+length/5, 3) }
+
+// distance is how many letters have to be inserted, deleted, replaced, or swapped with their
+// neighbor, to make b of a (optimal string alignment).
+func distance(a, b string) int {
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range row {
+		last[j] = j
+	}
+	for i := range len(a) {
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := last[j]
+			if a[i] != b[j] {
+				replaced++
+			}
+			row[j+1] = min(replaced, last[j+1]+1, row[j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
+		}
+		before, last, row = last, row, before
+	}
+	return last[len(b)]
+}
+
+// suggestChoice returns err with that of the choices which text was probably meant to be.
+func suggestChoice[T ~string](err error, text string, choices []T) error {
+	var words []string
+	for _, c := range choices {
+		words = append(words, string(c))
+	}
+	return suggest(err, nearest(strings.TrimSpace(text), words))
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"math"
+	"net"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// quantity is a number, and behind it a unit.
+var quantity = regexp.MustCompile(`^([0-9][0-9_,]*(?:\.[0-9]+)?) ?([A-Za-z/]*)$`)
+
+// readQuantity reads a number with a unit, as people write it; the unit is in small letters.
+func readQuantity(text string) (number float64, unit string, ok bool) {
+	parts := quantity.FindStringSubmatch(strings.TrimSpace(text))
+	if parts == nil {
+		return 0, "", false
+	}
+	number, err := strconv.ParseFloat(strings.NewReplacer("_", "", ",", "").Replace(parts[1]), 64)
+	return number, strings.ToLower(parts[2]), err == nil && number > 0 && number <= math.MaxInt32
+}
+
+// meantSize returns the size that 32M, 32MB, 32 mib or 1.5MiB was meant to be, else "".
+func meantSize(text string) string {
+	number, unit, ok := readQuantity(text)
+	prefix := strings.TrimSuffix(strings.TrimSuffix(unit, "b"), "i")
+	factor, known := map[string]float64{"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}[prefix]
+	bytes := number * factor
+	if !ok || !known || bytes < 1 || bytes > 1<<40 {
+		return ""
+	}
+	return formatSize(int(bytes))
+}
+
+// meantDuration returns the duration that 5, 5sec or 1d was meant to be, else "".
+func meantDuration(text string) string {
+	number, unit, ok := readQuantity(text)
+	factor, known := map[string]time.Duration{
+		"": time.Second, "s": time.Second, "sec": time.Second, "secs": time.Second, "second": time.Second, "seconds": time.Second,
+		"ms": time.Millisecond, "msec": time.Millisecond, "millis": time.Millisecond,
+		"m": time.Minute, "min": time.Minute, "mins": time.Minute, "minute": time.Minute, "minutes": time.Minute,
+		"h": time.Hour, "hour": time.Hour, "hours": time.Hour, "d": 24 * time.Hour, "day": 24 * time.Hour, "days": 24 * time.Hour,
+	}[unit]
+	if d := number * float64(factor); ok && known && d < math.MaxInt64 {
+		return shortDuration(time.Duration(d))
+	}
+	return ""
+}
+
+// shortDuration is a duration without the parts that are 0: 5m, not 5m0s.
+func shortDuration(d time.Duration) string {
+	text := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = strings.TrimSuffix(text, zero[1:])
+		}
+	}
+	return text
+}
+
+// meantCount returns the whole number that 50k, 50,000 or 50/s was meant to be, else "".
+func meantCount(text string) string {
+	number, unit, ok := readQuantity(text)
+	factor, known := map[string]float64{"": 1, "/s": 1, "k": 1e3, "k/s": 1e3, "m": 1e6, "m/s": 1e6}[unit]
+	if n := number * factor; ok && known && n == math.Trunc(n) {
+		return strconv.FormatFloat(n, 'f', -1, 64)
+	}
+	return ""
+}
+
+// meantPrefixes returns the prefixes that a list was meant to be that has any or all in it, or bits
+// behind a prefix's length; else "".
+func meantPrefixes(list string) string {
+	var parts []string
+	for part := range strings.SplitSeq(list, ",") {
+		part = strings.TrimSpace(part)
+		prefix, err := netip.ParsePrefix(part)
+		switch _, addrErr := netip.ParseAddr(part); {
+		case err == nil:
+			part = prefix.Masked().String()
+		case addrErr == nil:
+		case strings.EqualFold(part, "any"), strings.EqualFold(part, "all"), part == "*":
+			part = "0.0.0.0/0,::/0"
+		default:
+			return ""
+		}
+		parts = append(parts, part)
+	}
+	return strings.Join(parts, ",")
+}
+
+// hostName is a name that needs a port behind it.
+var hostName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9.-]*$`)
+
+// portName is a port, with letters behind it.
+var portName = regexp.MustCompile(`^([0-9]{2,5})[A-Za-z]*$`)
+
+// meantAddress returns the address that 5514, 5514x, 127.0.0.1, ::1 or localhost was meant to be,
+// with the host or the port that is missing; else "".
+func meantAddress(text, host, port string) string {
+	text = strings.TrimSpace(text)
+	_, after, isURL := strings.Cut(text, "://")
+	if isURL {
+		text, _, _ = strings.Cut(after, "/")
+	}
+	if digits := portName.FindStringSubmatch(strings.TrimPrefix(text, ":")); digits != nil {
+		if _, err := strconv.ParseUint(digits[1], 10, 16); err == nil {
+			return net.JoinHostPort(host, digits[1])
+		}
+	}
+	if hostName.MatchString(text) {
+		return net.JoinHostPort(text, port)
+	}
+	const leastPort = 100 // ::1:5514 is an address too, and that is not what is meant
+	at := max(strings.LastIndexByte(text, ':'), 0)
+	ip, err := netip.ParseAddr(text[:at])
+	if n, _ := strconv.ParseUint(text[min(at+1, len(text)):], 10, 16); err == nil && ip.Is6() && n >= leastPort {
+		return net.JoinHostPort(ip.String(), text[at+1:])
+	}
+	bare := strings.TrimSuffix(strings.TrimPrefix(text, "["), "]")
+	for _, bare := range []string{bare, strings.TrimSuffix(bare, ":")} {
+		if ip, err := netip.ParseAddr(bare); err == nil {
+			return net.JoinHostPort(ip.String(), port)
+		}
+	}
+	if _, _, err := net.SplitHostPort(text); isURL && err == nil {
+		return text
+	}
+	return ""
+}
