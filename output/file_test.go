@@ -32,7 +32,11 @@ func TestReopenAfterRename(t *testing.T) {
 	if _, err := os.Stat(path); err == nil {
 		t.Error("a renamed file was replaced without being asked")
 	}
-	set.Reopen()
+	reopened := make(chan [2]int, 1)
+	set.Reopen(func(opened, failed int) { reopened <- [2]int{opened, failed} })
+	if got := <-reopened; got != [2]int{1, 0} {
+		t.Errorf("opened and failed: %v, want 1 and 0", got)
+	}
 	until(t, "there is a new file", func() bool { _, err := os.Stat(path); return err == nil })
 	put(s, page, "3\n")
 	until(t, "3 is written", func() bool { return page.Delivered.Load() == 3 })
@@ -124,7 +128,7 @@ func TestADeviceThatIsFull(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	set.Reopen()
+	set.Reopen(nil)
 	if e := <-reported; e.Err != nil || e.Failing <= 0 {
 		t.Errorf("event %+v: want that it works", e)
 	}
@@ -149,7 +153,14 @@ func TestReopenFails(t *testing.T) {
 	if err := os.Rename(dir, dir+".old"); err != nil {
 		t.Fatal(err)
 	}
-	set.Reopen()
+	beside := mustOpen(t, set, "file:"+filepath.Join(t.TempDir(), "y"), 0, page)
+	mustOpen(t, set, "stdout", 0, page)
+	reopened := make(chan [2]int, 1)
+	set.Reopen(func(opened, failed int) { reopened <- [2]int{opened, failed} })
+	if got := <-reopened; got != [2]int{1, 1} {
+		t.Errorf("opened and failed: %v, want 1 and 1", got)
+	}
+	beside.Flush()
 	if e := <-reported; !errors.Is(e.Err, unix.ENOENT) || !e.Reopen {
 		t.Errorf("event %+v: want no such file at a reopen", e)
 	}
@@ -220,7 +231,7 @@ func TestATornRecordIsCutFromTheOldFile(t *testing.T) {
 		if err := os.Rename(path, path+".1"); err != nil {
 			t.Fatal(err)
 		}
-		r.set.Reopen()
+		r.set.Reopen(nil)
 		r.close(t)
 		if got := content(t, path+".1"); got != old {
 			t.Errorf("meddled %v: the old file holds %q, want %q", meddled, got, old)

@@ -155,17 +155,6 @@ func (s *Set) writer(spec string, shard int, page *metrics.Shard) (*writer, erro
 // counted as that.
 func (s *Set) Broken() <-chan error { return s.broken }
 
-// Reopen makes every file be opened anew before the next write, for programs
-// that rotate them.
-func (s *Set) Reopen() {
-	s.each(func(w *writer) {
-		select {
-		case w.reopen <- struct{}{}:
-		default: // already asked
-		}
-	})
-}
-
 // Close writes what streams have handed over, and closes the destinations.
 // No stream may be used after it was called. When ctx is done first, what is
 // left is given up, counted as lost, and the error says so.

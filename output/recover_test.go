@@ -237,7 +237,7 @@ func TestJournalFollowsTheFile(t *testing.T) {
 	for i, change := range []func(){
 		func() {},
 		func() { os.Remove(path) },
-		func() { os.Rename(path, path+".1"); set.Reopen() },
+		func() { os.Rename(path, path+".1"); set.Reopen(nil) },
 	} {
 		change()
 		want := uint64(i + 1)

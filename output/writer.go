@@ -29,7 +29,7 @@ type writer struct {
 	broken chan<- error
 	abort  <-chan struct{}
 	full   chan *buffer
-	reopen chan struct{}
+	reopen chan *reopening
 	done   chan struct{}
 
 	dropping chan struct{} // tells watch that records are dropped
@@ -55,7 +55,7 @@ func newWriter(s *Set, name string, t target) *writer {
 		broken: s.broken,
 		abort:  s.abort,
 		full:   make(chan *buffer, 1024), // all that 341 shards have, or 128 that do not wait: no hand-over waits for another
-		reopen: make(chan struct{}, 1),
+		reopen: make(chan *reopening, 1),
 		done:   make(chan struct{}),
 
 		dropping: make(chan struct{}, 1),
@@ -80,10 +80,10 @@ func (w *writer) run() {
 			w.hold(nil)
 			b.reset()
 			b.home.free <- b
-		case <-w.reopen:
-			w.renew()
+		case r := <-w.reopen:
+			w.renew(r)
 		case <-w.again:
-			w.renew()
+			w.renew(nil)
 		}
 	}
 }
@@ -119,8 +119,8 @@ func (w *writer) write(b *buffer) {
 		select {
 		case <-time.After(wait):
 			wait = min(2*wait, retryMost)
-		case <-w.reopen:
-			at -= w.renew()
+		case r := <-w.reopen:
+			at -= w.renew(r)
 		case <-w.abort:
 		}
 	}
@@ -204,22 +204,6 @@ func (w *writer) giveUp() {
 	}
 }
 
-// renew opens the destination anew where it has a name. It returns how many
-// bytes of the record that was being written must be written again, so that
-// it is whole in the new one.
-func (w *writer) renew() int {
-	back, err := w.target.reopen(w.torn)
-	if failed := w.again != nil; (err != nil) != failed {
-		w.report(Event{Destination: w.name, Err: err, Reopen: true})
-	}
-	w.again = nil
-	if err != nil {
-		w.again = time.After(retryMost)
-	}
-	w.wentBack(back)
-	return back
-}
-
 func (w *writer) works() {
 	if w.failing.IsZero() {
 		return
@@ -231,7 +215,9 @@ func (w *writer) works() {
 // failed reports the first failure of an outage, and then one a minute.
 func (w *writer) failed(err error) {
 	if errors.Is(err, unix.EPIPE) {
-		w.dead.Store(true)
+		if w.dead.Swap(true) {
+			return // Broken has told
+		}
 		select {
 		case w.broken <- fmt.Errorf("output %s: %w: nobody reads it any more", w.name, err):
 		default:

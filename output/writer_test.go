@@ -162,7 +162,7 @@ func TestNothingIsLostTwiceOrTorn(t *testing.T) {
 						next = step{mood.IntN(300), unix.EIO}
 						f.change(func() { f.renamed = true })
 						select { // as Set.Reopen does, whose lock Close has
-						case r.set.writers[fakeName].reopen <- struct{}{}:
+						case r.set.writers[fakeName].reopen <- new(reopening):
 						default:
 						}
 					case 4:
@@ -210,7 +210,7 @@ func TestReopenInTheMiddleOfARecord(t *testing.T) {
 		same(t, "the file that is full", f.text(), records(0, 4)+record(4)[:5])
 		r.counts(t, 4, 0, 6)
 		f.change(func() { f.renamed = true })
-		r.set.Reopen()
+		r.set.Reopen(nil)
 		r.flush(1)
 		r.close(t)
 		if len(f.texts()) != 2 {
@@ -234,7 +234,7 @@ func TestReopenTriesAtOnce(t *testing.T) {
 		time.Sleep(10*time.Second + time.Millisecond) // it waits a second now
 		began := time.Now()
 		f.change(func() { f.steps = nil })
-		r.set.Reopen()
+		r.set.Reopen(nil)
 		synctest.Wait()
 		r.counts(t, 1, 0, 0)
 		if took := time.Since(began); took != 0 {
@@ -280,6 +280,11 @@ func TestBrokenPipe(t *testing.T) {
 		r.close(t)
 		if took := time.Since(began); took != 0 {
 			t.Errorf("it was tried again for %s", took)
+		}
+		select {
+		case err := <-r.set.Broken():
+			t.Errorf("told again: %v", err)
+		default:
 		}
 		r.counts(t, 2, 10, 0)
 		if e := r.events.all(); len(e) > 0 {

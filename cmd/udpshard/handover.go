@@ -148,7 +148,7 @@ func (s *server) yield(ctx context.Context, ended <-chan error, signals signals)
 			stop, late = nil, ctx.Done()
 		case <-signals.reload: // outputs that take nothing may be what is waited for
 			s.service.try("a reload", s.service.unit.Reloading())
-			s.outputs.Reopen()
+			s.outputs.Reopen(s.filesOpened)
 			s.unread = true
 		case <-late:
 			late = nil

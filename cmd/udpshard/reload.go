@@ -80,7 +80,7 @@ func (r *reloader) tell() {
 // under way: whoever rotates files waits for that.
 func (s *server) hangUp() {
 	s.service.try("a reload", s.service.unit.Reloading())
-	s.outputs.Reopen()
+	s.outputs.Reopen(s.filesOpened)
 	s.beginReload()
 }
 
@@ -129,7 +129,7 @@ func (s *server) reload(r preparation) {
 	case r.err != nil && !r.asked:
 		s.log.Error().Err(r.err).Msg("zones can't be read again: those that were read when this process began to stand by stay")
 	case r.err != nil:
-		s.log.Error().Err(r.err).Msg("reload refused: the settings before stay; output files are opened anew")
+		s.log.Error().Err(r.err).Msg("reload refused: the settings before stay")
 	default:
 		for _, d := range s.dns {
 			d.SetZones(r.zones[d.listener.name])
@@ -153,7 +153,7 @@ func (s *server) putIntoForce(next *config) {
 	setLevel(next.logLevel)
 	s.stats.setInterval(next.statsInterval)
 	s.config = next
-	s.log.Info().Msg("reloaded: settings are in force, output files are opened anew")
+	s.log.Info().Msg("reloaded: settings are in force")
 }
 
 // fixed returns an error if next differs in what only a restart can change.

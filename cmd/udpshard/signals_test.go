@@ -1,7 +1,10 @@
 package main
 
 import (
+	"errors"
 	"os"
+	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -40,5 +43,25 @@ func TestASecondSignalSoonAfterTheFirst(t *testing.T) {
 	p.cmd.Process.Signal(syscall.SIGINT)
 	if code := p.wait(); code != exitFailed || p.says("final ledger") {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+// A standard output whose reader has gone is told of once, and what is read after that is lost.
+func TestABrokenPipeIsToldOnce(t *testing.T) {
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := freePort(t)
+	p := serving(t, func(cmd *exec.Cmd) { cmd.Stdout = writer }, "--listen", address, "--shards", "2", "--protocol", "raw")
+	if err := errors.Join(reader.Close(), writer.Close()); err != nil {
+		t.Fatal(err)
+	}
+	newSenders(t, address, 8).send(800, 0)
+	if code := p.wait(); code != exitFailed {
+		t.Errorf("exit code %d, want %d", code, exitFailed)
+	}
+	if n := strings.Count(p.logs.String(), "broken pipe"); n != 1 {
+		t.Errorf("told %d times, want once", n)
 	}
 }

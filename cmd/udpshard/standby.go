@@ -360,6 +360,6 @@ func (s *server) answered(ctx context.Context) (met *legacy, is bool) {
 // process opened them.
 func (s *server) tookOver(from *legacy, began time.Time, reason metrics.TakeoverReason) *zerolog.Event {
 	s.ledger.Takeovers().Count(reason, time.Now())
-	s.outputs.Reopen()
+	s.outputs.Reopen(s.filesOpened)
 	return s.log.Warn().EmbedObject(from.who()).Stringer("after", time.Since(began).Round(time.Microsecond))
 }
