@@ -68,8 +68,8 @@ func NewBook(listeners ...Layout) (*Book, error) {
 }
 
 // OpenBook maps the book of another process from descriptors that it has passed on: of its
-// counters, and of its control memory. It refuses one of another layout, and one that does
-// not add up. The book owns both files from then on, and closes them; with an error, they
+// counters, and of its control memory. It refuses one of another layout (a *LayoutError),
+// and one that does not add up. The book owns both files from then on, and closes them; with an error, they
 // are closed.
 func OpenBook(counters, control *os.File) (*Book, error) {
 	b, err := openBook(counters)

@@ -21,9 +21,17 @@ type Layout struct {
 // another version is refused, not guessed at.
 const layoutVersion = 4
 
+// LayoutError says that another version of this program made a book, whose bytes mean
+// something else there.
+type LayoutError struct{ Version uint64 }
+
+func (e *LayoutError) Error() string {
+	return fmt.Sprintf("its layout is version %d, and this program knows version %d", e.Version, layoutVersion)
+}
+
 func checkVersion(version uint64) error {
 	if version != layoutVersion {
-		return fmt.Errorf("its layout is version %d, and this program knows version %d", version, layoutVersion)
+		return &LayoutError{version}
 	}
 	return nil
 }

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"context"
+	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 
+	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/shard/takeover"
 )
 
@@ -63,6 +67,58 @@ func TestWhichListenerGoesOn(t *testing.T) {
 			}
 			if name != c.want[i] {
 				t.Errorf("%s goes on from %q, want %q", l.name, name, c.want[i])
+			}
+		}
+	}
+}
+
+// otherVersion is an active process whose counters are laid out in another way.
+type otherVersion struct{ book *metrics.Book }
+
+func (otherVersion) Yield(context.Context) error { return net.ErrClosed }
+func (otherVersion) Resume(error)                {}
+func (otherVersion) Leaving(takeover.Hello)      {}
+func (otherVersion) Left(takeover.Hello)         {}
+
+func (o otherVersion) Offer(takeover.Hello) (offer takeover.Offer, err error) {
+	offer.Epoch = metrics.FirstEpoch
+	offer.Memory, err = duplicateMemory(o.book)
+	return offer, err
+}
+
+// A version whose counters are of another layout refuses an upgrade, and says what to do.
+func TestAnotherLayoutOfTheCounters(t *testing.T) {
+	book, err := metrics.NewBook(metrics.Layout{Listener: "syslog", Shards: 1, Batch: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer book.Close()
+	const version = 8 // where it is in the control memory
+	if _, err := book.Control().WriteAt([]byte{250, 0, 0, 0}, version); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "takeover.sock")
+	server, err := takeover.Listen(path, "0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(context.Background(), otherVersion{book}) }()
+	defer func() {
+		server.Close()
+		<-served
+	}()
+	for _, role := range []string{"--standby=false", "--standby"} {
+		p := launch(t, nil, "serve", "--http", "", "--listen", freePort(t), "--shards", "1", "--output", "discard", "--takeover", path, role)
+		if code := p.wait(); code != exitFailed {
+			t.Errorf("%s: exit code %d", role, code)
+		}
+		for _, want := range []string{
+			"its layout is version 250, and this program knows version",
+			"udpshard: hint: the two versions can't hand over to each other: stop that process, and then start this one",
+		} {
+			if !p.says(want) {
+				t.Errorf("%s: %q is not in\n%s", role, want, p.logs)
 			}
 		}
 	}
