@@ -168,3 +168,21 @@ func TestSocketsOfAnotherUser(t *testing.T) {
 		}
 	}
 }
+
+// Several processes of one socket are not one number with a thousands separator.
+func TestSeveralProcessesOfASocket(t *testing.T) {
+	member := 0
+	s := socketReport{Member: &member, Processes: []holder.Process{{PID: 328, Command: "udpshard"}, {PID: 343, Command: "udpshard"}}}
+	r := socketsReport{Groups: []groupReport{{Address: "127.0.0.1:5514", Sockets: []socketReport{s}}}}
+	var out bytes.Buffer
+	r.print(&out)
+	if want := "  328 and 343  udpshard  "; !strings.Contains(out.String(), want) {
+		t.Errorf("%q is not in\n%s", want, &out)
+	}
+	r.Groups[0].Sockets[0].Processes[1].Command = "old"
+	out.Reset()
+	r.print(&out)
+	if want := "  328 and 343  udpshard and old  "; !strings.Contains(out.String(), want) {
+		t.Errorf("%q is not in\n%s", want, &out)
+	}
+}
