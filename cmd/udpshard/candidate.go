@@ -42,6 +42,8 @@ const (
 	// againPatience is for how long that may go on: nobody listens at the takeover
 	// path while the port is taken, since somebody is about to take over.
 	againPatience = time.Second
+	// stoodPause is how long to wait after a failure of a process that has stood by.
+	stoodPause = time.Second
 )
 
 // elect returns a server that is active, or nil with the error; without one where
@@ -110,7 +112,7 @@ func (c *candidate) next(s *server, err error) (pause time.Duration, final error
 		c.service.log.Error().Err(err).Msg("reload refused: the settings before stay")
 		c.before, c.config = nil, c.before
 	case c.stood: // with these settings: a file may be there again, or right
-		pause = listenAgain
+		pause = stoodPause
 	default:
 		return 0, err
 	}

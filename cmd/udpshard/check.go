@@ -134,6 +134,8 @@ func (c *check) ports() (errs []error) {
 		holders := func(at netip.AddrPort, dual bool) ([]shard.Holder, error) { return c.holders(at, dual) }
 		err := shard.Probe(l.engine(), holders)
 		switch {
+		case err != nil && c.from == nil:
+			errs = append(errs, c.config.nobodyThere(l.locate(err)))
 		case err != nil:
 			errs = append(errs, l.locate(err))
 		case l.join && c.config.standby && c.from != nil && c.from.pid != 0 && !c.passesOn(l):

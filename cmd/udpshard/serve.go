@@ -81,6 +81,7 @@ type server struct {
 	unmet    []registry        // whom this process has to meet before it reads
 	stopping bool              // by a signal; of the main loop
 	unread   bool              // SIGHUP came in a takeover, and what it asks for was not read; of the main loop
+	pathErr  string            // why nobody can take over, as it was logged last; of the main loop
 	second   sync.Once
 	deposed  int      // the pid of a process that was taken for stuck, and has not ended in order; 0: none
 	remains  *remains // of a process that was replaced, and may still live; nil: none
@@ -163,9 +164,6 @@ func (s *server) hearPeers(ctx context.Context) {
 	}()
 }
 
-// listenAgain is how often to try where the takeover path could not be taken.
-const listenAgain = time.Second
-
 // read has every group read, until ctx ends or it yields.
 func (s *server) read(ctx context.Context, ended chan<- error) {
 	for _, g := range s.groups {
@@ -189,10 +187,10 @@ func (s *server) wait(ctx context.Context, signals signals, ended chan error) er
 	case s.stood && len(s.dns) > 0: // what was read when it began to stand by may be old
 		s.reloads.begin(s.prepareZones)
 	}
-	unheard := time.NewTicker(listenAgain)
-	defer unheard.Stop()
-	if s.takeover != nil || s.config.takeover == "" {
-		unheard.Stop()
+	path := time.NewTicker(keepPathEvery)
+	defer path.Stop()
+	if s.config.takeover == "" {
+		path.Stop()
 	}
 	for {
 		select {
@@ -228,12 +226,8 @@ func (s *server) wait(ctx context.Context, signals signals, ended chan error) er
 			}
 		case err := <-s.outputs.Broken():
 			return err
-		case <-unheard.C:
-			if s.listenLate() == nil {
-				s.log.Info().Str("path", s.takeover.Path()).Msg("others can take over from this process")
-				s.hearPeers(ctx)
-				unheard.Stop()
-			}
+		case <-path.C:
+			s.keepPath(ctx)
 		case tick := <-s.stats.tick():
 			s.stats.log(tick)
 		case done := <-s.handover.asked:

@@ -296,26 +296,6 @@ func (s *server) unheard(err error, epoch uint64) error {
 	return nil
 }
 
-// tellUnheard says that this process reads without having the takeover path: it has that
-// as soon as listenLate gets it.
-func (s *server) tellUnheard(err error) {
-	s.log.Error().Err(err).Msg("nobody can take over from this process until it can listen: trying again and again")
-}
-
-// listenLate takes the takeover path where that was not possible before this process
-// read. Its file may still be that of the process that was taken for stuck, and hangs.
-func (s *server) listenLate() error {
-	if s.book != nil && s.book.Epoch() != metrics.FirstEpoch {
-		return shard.ErrReplaced // the path is another process's to take
-	}
-	err := s.listen(takeover.ListenNow)
-	var inUse *takeover.InUseError
-	if errors.As(err, &inUse) && inUse.PID != 0 && inUse.PID == s.deposed {
-		err = s.listen(takeover.SeizeNow)
-	}
-	return err
-}
-
 const (
 	claimPause    = time.Millisecond       // a process that is killed closes one thing after the other
 	claimPatience = 200 * time.Millisecond // of a standby, which looks around again then

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"time"
 
@@ -55,7 +56,7 @@ func (s *server) start(ctx context.Context, reload <-chan os.Signal, from *legac
 	}
 	if err != nil {
 		if (from == nil || from.conn == nil) && s.config.takeover != "" && isTaken(err) {
-			err = again{error: err} // somebody was faster, and answers soon
+			err = again{error: s.config.nobodyThere(err)} // somebody was faster, and answers soon
 		}
 		return err
 	}
@@ -82,6 +83,15 @@ func (s *server) listen(how func(path, version string) (*takeover.Server, error)
 		s.takeover = server
 	}
 	return nil
+}
+
+// nobodyThere says what to do where a port is taken, and nobody answers at the takeover path.
+func (c *config) nobodyThere(err error) error {
+	if c.takeover == "" || !errors.As(err, new(*shard.InUseError)) {
+		return err
+	}
+	return hinted{err, fmt.Sprintf("nobody listens at %s: start the process that has the port with --takeover and that path, "+
+		"and this one can take over from it; else stop it, or take another port", absolute(c.takeover))}
 }
 
 // isTaken says whether another process has the port, or the takeover path.

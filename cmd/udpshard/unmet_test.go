@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -79,9 +81,11 @@ func TestAStandbyThatCannotFindWhoServes(t *testing.T) {
 		p.wait()
 		p = next
 	}
-	if err := os.Remove(socket); err != nil {
+	// In such a folder it is not made anew.
+	if err := errors.Join(os.Chmod(dir, 0o777), os.Remove(socket)); err != nil {
 		t.Fatal(err)
 	}
+	p.wantSaid("the takeover socket is gone, and can't be made anew", "other users may write to the folder")
 	standby.cmd.Process.Signal(syscall.SIGCONT)
 	eventually(t, "it says so", func() bool { return standby.says("can't stand by yet") })
 	s := newSenders(t, address, 32)
@@ -92,6 +96,9 @@ func TestAStandbyThatCannotFindWhoServes(t *testing.T) {
 	}
 	p.cmd.Process.Kill()
 	p.wait()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	eventually(t, "it serves, now that nobody does", func() bool { return standby.says(`"message":"listening"`) })
 }
 
@@ -264,5 +271,54 @@ func TestAHandoverThatWaitsForTheOutput(t *testing.T) {
 	received, delivered, kernel, lost := p.finalLedger()
 	if delivered+lost != received || lost == 0 || received+kernel > uint64(s.sent) {
 		t.Errorf("%d received, %d delivered, %d lost, %d dropped by the kernel, of %d", received, delivered, lost, kernel, s.sent)
+	}
+}
+
+// A takeover socket that somebody removes is made anew: whoever stands by still does, and others
+// can come. A process that was replaced makes nothing anew.
+func TestATakeoverSocketThatWasRemoved(t *testing.T) {
+	dir := publicDir(t)
+	address, socket := freePort(t), filepath.Join(dir, "takeover.sock")
+	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", socket, "--output", "discard"}
+	p := serving(t, ordinary, args...)
+	standby := p.startStandby(append(slices.Clone(args), "--standby-after", "100ms")...)
+	s := newSenders(t, address, 16)
+	s.send(1000, 0)
+	for n := 1; n <= 2; n++ {
+		if err := os.Remove(socket); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "it is made anew", func() bool {
+			return strings.Count(p.logs.String(), "the takeover socket was gone, and was made anew") == n
+		})
+	}
+	next := p.succeeding(args...)
+	if code := p.wait(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	eventually(t, "the standby follows", func() bool { return strings.Count(standby.logs.String(), "standing by for") == 2 })
+	s.send(2000, 0)
+	eventually(t, "counters go on", func() bool { return next.total().Delivered == 2000 })
+
+	next.halt()
+	s.send(2100, 1000)
+	eventually(t, "the standby takes over", func() bool { return standby.says(`"message":"took over`) })
+	if err := os.Remove(socket); err != nil {
+		t.Fatal(err)
+	}
+	next.cmd.Process.Signal(syscall.SIGCONT)
+	if code := next.wait(); code != exitReplaced {
+		t.Errorf("exit code %d, want %d", code, exitReplaced)
+	}
+	standby.wantSaid("the takeover socket was gone, and was made anew")
+	if next.says("made anew") {
+		t.Error("who was replaced made it anew")
+	}
+	last := standby.succeeding(args...)
+	if code := standby.wait(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if total := last.total(); total.Received != 2100 {
+		t.Errorf("%+v", total)
 	}
 }

@@ -47,9 +47,10 @@ func (s *Server) Serve(ctx context.Context, a Active) error {
 	}()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(ctx, func() { s.listener.SetDeadline(longAgo) })()
+	defer context.AfterFunc(ctx, func() { s.listening().SetDeadline(longAgo) })()
 	for {
-		conn, err := s.listener.AcceptUnix()
+		l := s.listening()
+		conn, err := l.AcceptUnix()
 		switch {
 		case err == nil:
 			peers.Go(func() { s.answer(ctx, a, conn) })
@@ -61,6 +62,8 @@ func (s *Server) Serve(ctx context.Context, a Active) error {
 			return net.ErrClosed
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
+		case l != s.listening(): // Renew has closed it
+			continue
 		case !transient(err):
 			return fmt.Errorf("%s: %w", s.path, err)
 		}

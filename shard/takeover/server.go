@@ -11,11 +11,10 @@ import (
 // Server is the active process's end: a socket that listens at a path, and
 // those that wait. Its methods may be called by any goroutine.
 type Server struct {
-	path     string
-	version  string
-	limits   limits
-	listener *net.UnixListener
-	file     identity
+	path    string
+	version string
+	limits  limits
+	file    identity // changes with turn held
 
 	turn    chan struct{} // held while ownership is being passed
 	moved   chan struct{} // closed once it has been
@@ -24,9 +23,10 @@ type Server struct {
 	close   sync.Once
 
 	mu        sync.Mutex
-	successor *peer   // from its hello to its end
-	waiting   []*peer // those that have their offer and wait, in order
-	heir      Heir    // who has taken over
+	listener  *net.UnixListener // changes with turn held too: see Renew
+	successor *peer             // from its hello to its end
+	waiting   []*peer           // those that have their offer and wait, in order
+	heir      Heir              // who has taken over
 }
 
 // Listen takes the path. version is what peers are told. A socket file that a
@@ -60,20 +60,25 @@ func listen(path, version string, live bool, patience time.Duration) (*Server, e
 		return nil, err
 	}
 	defer p.close()
-	if err = p.safe(); err != nil {
-		return nil, err
-	}
-	if err = p.lock(patience); err != nil {
-		return nil, err
-	}
-	if err = p.vacant(live); err != nil {
-		return nil, err
-	}
-	l, file, err := p.take()
+	l, file, err := p.listen(live, patience)
 	if err != nil {
 		return nil, err
 	}
 	return newServer(p.path, version, l, file), nil
+}
+
+// listen takes the path, which a live socket may have where that is to be replaced.
+func (p *place) listen(live bool, patience time.Duration) (*net.UnixListener, identity, error) {
+	if err := p.safe(); err != nil {
+		return nil, identity{}, err
+	}
+	if err := p.lock(patience); err != nil {
+		return nil, identity{}, err
+	}
+	if err := p.vacant(live); err != nil {
+		return nil, identity{}, err
+	}
+	return p.take()
 }
 
 func newServer(path, version string, l *net.UnixListener, file identity) *Server {
@@ -103,7 +108,7 @@ func (s *Server) Standbys() []Hello {
 func (s *Server) Close() (err error) {
 	s.close.Do(func() {
 		close(s.closing)
-		s.listener.SetDeadline(longAgo)
+		s.listening().SetDeadline(longAgo)
 		s.turn <- struct{}{}
 		defer func() { <-s.turn }()
 		if !s.hasMoved() {

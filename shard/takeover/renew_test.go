@@ -1,0 +1,108 @@
+package takeover
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/udpshard/udpshard/internal/leak"
+)
+
+// renew calls Renew, and says what is to come of it.
+func renew(t *testing.T, s *Server, want bool) {
+	t.Helper()
+	if renewed, err := s.Renew(); renewed != want || err != nil {
+		t.Errorf("renewed: %v, %v, want %v", renewed, err, want)
+	}
+}
+
+// A file that was removed is made anew, whoever waits goes on waiting, and the handover of the new
+// socket is as any other.
+func TestRenew(t *testing.T) {
+	leak.Descriptors(t)
+	a := newActive(t, 1)
+	v := start(t, a)
+	standby, _ := join(t, v.Path(), Standby)
+	renew(t, v.Server, false)
+	for range 3 {
+		if err := os.Remove(v.Path()); err != nil {
+			t.Fatal(err)
+		}
+		renew(t, v.Server, true)
+		renew(t, v.Server, false)
+		a.waitFor(v, 1)
+	}
+	if st, err := os.Lstat(v.Path()); err != nil || st.Mode() != os.ModeSocket|0o600 {
+		t.Errorf("%v, %v", st.Mode(), err)
+	}
+	successor, _ := join(t, v.Path(), Successor)
+	next := serve(t, take(t, successor), newActive(t))
+	wants(t, result(t, v.ended), nil)
+	wants(t, standby.Wait(within(t)), ErrMoved)
+	renew(t, v.Server, false) // whoever has handed over has no path
+	renew(t, next.Server, false)
+	dial(t, v.Path())
+	if err := os.Remove(v.Path()); err != nil {
+		t.Fatal(err)
+	}
+	renew(t, v.Server, false)
+	renew(t, next.Server, true)
+	dial(t, v.Path())
+}
+
+// Serve ends as ever, at any moment of Renew.
+func TestRenewAsItEnds(t *testing.T) {
+	leak.Descriptors(t)
+	for range 30 {
+		v := start(t, newActive(t))
+		os.Remove(v.Path())
+		renewed := make(chan error, 1)
+		go func() {
+			_, err := v.Renew()
+			renewed <- err
+		}()
+		v.stop()
+		if err := result(t, v.ended); err == nil {
+			t.Error("it says that another process has taken over")
+		}
+		wants(t, <-renewed, nil)
+		if err := v.Close(); err != nil {
+			t.Error(err)
+		}
+		renew(t, v.Server, false)
+		if _, err := os.Lstat(v.Path()); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the file is left: %v", err)
+		}
+	}
+}
+
+// What is no socket that a process has left is not replaced.
+func TestRenewReplacesNothingOfOthers(t *testing.T) {
+	leak.Descriptors(t)
+	v := start(t, newActive(t))
+	other, err := Seize(v.Path(), "2.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	renewed, err := v.Renew()
+	var inUse *InUseError
+	if renewed || !errors.As(err, &inUse) {
+		t.Errorf("renewed: %v, %v, want that the path is in use", renewed, err)
+	}
+	if err := other.Close(); err != nil {
+		t.Error(err)
+	}
+	renew(t, v.Server, true)
+
+	if err := errors.Join(os.Remove(v.Path()), os.WriteFile(v.Path(), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if renewed, err := v.Renew(); renewed || err == nil || !strings.Contains(err.Error(), "is no socket") {
+		t.Errorf("renewed: %v, %v, want that it is no socket", renewed, err)
+	}
+	if err := os.Remove(v.Path()); err != nil {
+		t.Fatal(err)
+	}
+	renew(t, v.Server, true)
+}
