@@ -332,7 +332,11 @@ func (c *config) shards() (n int) {
 // filesError adds what to do to an error that is for want of descriptors: a takeover holds the
 // other process's sockets too, and each request to the HTTP server has one.
 func (c *config) filesError(err error) error {
-	enough := 2*c.leastFiles() + maxWebClients
+	return moreFiles(err, 2*c.leastFiles()+maxWebClients)
+}
+
+// moreFiles adds to an error for want of descriptors how many are enough.
+func moreFiles(err error, enough int) error {
 	return hinted{err, fmt.Sprintf("ulimit -n %d, or LimitNOFILE=%d in the unit", enough, enough)}
 }
 

@@ -84,10 +84,13 @@ func (t *selftest) run(stdout, stderr io.Writer) error {
 	senders := t.deal(usable)
 	// Where it goes is not known yet; the rest can be checked.
 	if _, _, err := (load.Config{To: "127.0.0.1:9", Flows: t.flows, Size: t.size, GSO: t.gso, Threads: t.threads, CPUs: senders}).Check(); err != nil {
-		return sendError("", err)
+		return sendError("", t.flows, err)
 	}
 	l.maxDatagram = max(l.maxDatagram, t.size)
 	group, err := shard.Listen(l.engine())
+	if errors.Is(err, unix.EMFILE) {
+		return moreFiles(err, max(l.shards, t.flows)+spareFiles)
+	}
 	if err != nil {
 		return l.locate(err)
 	}

@@ -106,7 +106,7 @@ func (s *sending) verifiesURL() bool {
 func (s *sending) run(stdout io.Writer) error {
 	to, numbered, err := s.config.Check()
 	if err != nil {
-		return sendError(s.config.To, err)
+		return sendError(s.config.To, s.config.Flows, err)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	defer stop()
@@ -132,7 +132,7 @@ func (s *sending) run(stdout io.Writer) error {
 	cpuBefore := cpuTime()
 	result, err := load.Run(ctx, s.config)
 	if err != nil {
-		return sendError(s.config.To, err)
+		return sendError(s.config.To, s.config.Flows, err)
 	}
 	report := newSendReport(s.config, result)
 	report.CPUSeconds = (cpuTime() - cpuBefore).Seconds()
@@ -163,8 +163,12 @@ func (s *sending) run(stdout io.Writer) error {
 	return report.verdict()
 }
 
-// sendError is the error of a run to an address.
-func sendError(to string, err error) error {
+// spareFiles are more descriptors than a sender has beside those of its flows: standard ones,
+// epoll, files to verify.
+const spareFiles = 32
+
+// sendError is the error of a run of so many flows to an address.
+func sendError(to string, flows int, err error) error {
 	var wrong *load.ConfigError
 	if errors.As(err, &wrong) {
 		flag := map[string]string{"Lines": "template", "CPUs": "cpus", "GSO": "gso"}[wrong.Field]
@@ -188,7 +192,7 @@ func sendError(to string, err error) error {
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		return hinted{err, "a firewall of this host forbids it, or the address is a broadcast one"}
 	case errors.Is(err, unix.EMFILE):
-		return hinted{err, "each flow takes a descriptor: ulimit -n raises their number"}
+		return hinted{err, fmt.Sprintf("each flow takes a descriptor: ulimit -n %d", flows+spareFiles)}
 	}
 	return err
 }
