@@ -123,6 +123,9 @@ func (l *Ledger) Takeovers() *Takeovers {
 // that steering calls stalled has datagrams that wait, and counts sooner.
 const stalledAfter = time.Second
 
+// FilterReason ends what NotReady says of a shard to whose socket a filter is attached.
+const FilterReason = "a socket filter that drops datagrams"
+
 // NotReady says what keeps the process from being ready, a line each: none
 // while it is active and every shard reads.
 func (l *Ledger) NotReady(now time.Time) []string {
@@ -134,7 +137,7 @@ func (l *Ledger) NotReady(now time.Time) []string {
 		stalled := listener.Steering().StalledShards
 		for _, s := range listener.Shards {
 			if s.filtered() {
-				why = append(why, fmt.Sprintf("listener %s shard %d has a socket filter that drops datagrams", listener.Name, s.Index))
+				why = append(why, fmt.Sprintf("listener %s shard %d has %s", listener.Name, s.Index, FilterReason))
 			}
 			switch away, started := s.away(now); {
 			case !started:

@@ -55,6 +55,8 @@ is lost now. Exit code 1 if anything fails, else 0. Some things only root sees.`
 	set.SortFlags = false
 	set.Var((*fileName)(&d.flags.file), "config", "YAML `FILE` of serve, whose listeners are all checked, instead of the listener flags")
 	addFlags(&d.flags, set, settingsNamed(listenerSettings, "listen", "shards", "cpus", "receive-buffer", "join"))
+	addFlags(&d.flags, set, settingsNamed(configSettings, "http"))
+	set.Lookup("http").Usage = "`ADDR` at which a running instance is asked whether every shard reads; empty: it is not asked; $" + httpVariable + " changes the default"
 	addFlag(set, &d.interval, "interval", parseDuration, "`DURATION` between the two readings of counters; 0 is one reading, which can't tell what is lost now")
 	set.BoolVar(&d.json, "json", false, "print a JSON array of findings")
 	return cmd
@@ -97,18 +99,19 @@ func (d *doctor) run(cmd *cobra.Command, c *config) error {
 	if err != nil {
 		return fmt.Errorf("examine this host: %w", err)
 	}
+	running := checkup.New().Instances(listeners)
+	findings = append(d.ready(ctx, c, running), findings...)
 	if d.flags.file != "" {
-		findings = append(d.start(c, listeners), findings...)
+		findings = append(d.start(c, running), findings...)
 	}
 	return d.print(cmd, findings, len(listeners) > 1)
 }
 
 const startCheck = "start"
 
-// start says whether serve would start with a file, or start again if an instance runs with its
-// ports. The check of ports is the host's examination.
-func (d *doctor) start(c *config, listeners []checkup.Listener) []checkup.Finding {
-	running := checkup.New().Instances(listeners)
+// start says whether serve would start with a file, or start again if instances run with its
+// ports, which have the pids of running. The check of ports is the host's examination.
+func (d *doctor) start(c *config, running []int) []checkup.Finding {
 	but := []string{"port"}
 	if len(running) > 0 { // the takeover path is that instance's, and lets in its user alone
 		but = append(but, "takeover")

@@ -93,16 +93,9 @@ func (i instance) askReady(ctx context.Context) (string, error) {
 // askRole returns the role of a process of this PID namespace, by the status of the
 // instance that answers.
 func (i instance) askRole(ctx context.Context, pid int) (string, error) {
-	code, body, err := i.ask(ctx, "/api/v1/status")
+	status, err := i.status(ctx)
 	if err != nil {
 		return "", err
-	}
-	var status metrics.Status
-	if code != http.StatusOK {
-		return "", fmt.Errorf("status of the instance at %s: %d %s", i.address, code, http.StatusText(code))
-	}
-	if err := json.Unmarshal(body, &status); err != nil {
-		return "", fmt.Errorf("status of the instance at %s: %w", i.address, err)
 	}
 	here := thisProcess().PIDNamespace
 	if here == 0 {
@@ -118,6 +111,20 @@ func (i instance) askRole(ctx context.Context, pid int) (string, error) {
 		return "", fmt.Errorf("no process of this PID namespace is the instance at %s, or stands by for it", i.address)
 	}
 	return "", fmt.Errorf("pid %d of this PID namespace is not the instance at %s, and does not stand by for it", pid, i.address)
+}
+
+// status asks the instance for its status.
+func (i instance) status(ctx context.Context) (status metrics.Status, err error) {
+	code, body, err := i.ask(ctx, "/api/v1/status")
+	if err == nil && code != http.StatusOK {
+		err = fmt.Errorf("status of the instance at %s: %d %s", i.address, code, http.StatusText(code))
+	}
+	if err == nil {
+		if err = json.Unmarshal(body, &status); err != nil {
+			err = fmt.Errorf("status of the instance at %s: %w", i.address, err)
+		}
+	}
+	return status, err
 }
 
 // roleIn returns the role that a status gives to a process of a PID namespace, and ""

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/shard/takeover"
+)
+
+// A socket filter that an instance can't detach is a finding, with its shard.
+func TestDoctorFindsASocketFilter(t *testing.T) {
+	address, socket := freePort(t), filepath.Join(t.TempDir(), "takeover.sock")
+	p := serving(t, nil, "--listen", address, "--shards", "2", "--output", "discard", "--takeover", socket)
+	doctor := func() (found string, code int) {
+		var out safeBuffer
+		d := launch(t, func(cmd *exec.Cmd) { cmd.Stdout = &out }, "doctor", "--listen", address, "--shards", "2", "--interval", "0", "--http", p.http)
+		code = d.wait()
+		return out.String(), code
+	}
+	if found, code := doctor(); code != exitDone || !strings.Contains(found, fmt.Sprintf("ok    ready           pid %d says that every shard reads\n", p.cmd.Process.Pid)) {
+		t.Errorf("without a filter: exit code %d\n%s", code, found)
+	}
+	rejectAll(t, socket, 1)
+	p.wantSaid("socket filter of another process can't be detached")
+	found, code := doctor()
+	for _, want := range []string{
+		fmt.Sprintf("fail  ready           pid %d is not ready: listener syslog shard 1 has a socket filter that drops datagrams\n", p.cmd.Process.Pid),
+		fmt.Sprintf("remedy: stop pid %d and start it again: ", p.cmd.Process.Pid),
+	} {
+		if code != exitFailed || !strings.Contains(found, want) {
+			t.Errorf("exit code %d, and %q is not in\n%s", code, want, found)
+		}
+	}
+	if strings.Contains(found, "shard 0 has") {
+		t.Errorf("shard 0 has none:\n%s", found)
+	}
+}
+
+// rejectAll attaches a filter to an instance's socket that drops all and can't be detached
+// (SO_LOCK_FILTER, socket(7)), as each process of the same user can that has the socket.
+func rejectAll(t *testing.T, path string, shard int) {
+	t.Helper()
+	conn, err := takeover.Dial(context.Background(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	offer, err := conn.Hello(context.Background(), takeover.Hello{Version: "test", Role: takeover.Standby})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer offer.Close()
+	fd := int(offer.Listeners[0].Sockets[shard].Fd())
+	none := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K}} // of each datagram 0 bytes are taken
+	if err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &none[0]}); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_LOCK_FILTER, 1); err != nil {
+		t.Fatal(err)
+	}
+}
