@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/checkup"
@@ -265,33 +264,15 @@ func portTaken(network string, at net.Addr) error {
 	return &net.OpError{Op: "listen", Net: network, Addr: at, Err: os.NewSyscallError("bind", unix.EADDRINUSE)}
 }
 
-const listening = 10 // TCP_LISTEN (include/net/tcp_states.h)
-
 // listens says whether somebody listens at a TCP address who keeps serve out. shared says that
-// this user's processes may have it too (SO_REUSEPORT). Wildcards of IPv6 count as dual stack,
-// since /proc does not tell.
+// this user's processes may have it too (SO_REUSEPORT).
 func (c *check) listens(at netip.AddrPort, dual, shared bool) bool {
-	fs, err := procfs.NewDefaultFS()
-	if err != nil {
-		return false // serve says it
-	}
+	found, _ := sockets.Listening(at.Port()) // what can't be seen, serve says
 	listener := checkup.Listener{Address: at, Dual: dual}
-	var inodes []uint64
-	// The library deprecates this for its cost on hosts with many connections. A check reads the
-	// files once, and needs uids and inodes of listening sockets alone.
-	//lint:ignore SA1019 read once, by a command that a person runs
-	for _, read := range []func() (procfs.NetTCP, error){fs.NetTCP, fs.NetTCP6} {
-		lines, _ := read() // /proc/net/tcp6 is missing on hosts without IPv6
-		for _, line := range lines {
-			local, _ := netip.AddrFromSlice(line.LocalAddr)
-			holds := listener.Holds(netip.AddrPortFrom(local, uint16(line.LocalPort)), false)
-			if line.St == listening && holds && !(shared && int(line.UID) == os.Geteuid()) {
-				inodes = append(inodes, line.Inode)
-			}
-		}
-	}
-	processes, _ := holder.Of(inodes)
-	return slices.ContainsFunc(inodes, func(inode uint64) bool { return !c.yields(processes[inode], true) })
+	return slices.ContainsFunc(found, func(s sockets.Socket) bool {
+		own := shared && int(s.UID) == os.Geteuid()
+		return listener.Holds(s.Local, s.V6Only) && !own && !c.yields(s.Processes, true)
+	})
 }
 
 // leastFiles is what serve has open with one listener beside its shards' sockets: standard ones,

@@ -215,3 +215,20 @@ func TestCheckBesideAnInstance(t *testing.T) {
 		t.Errorf("it changed\n%q to\n%q, and logged %s", before, after, strings.TrimPrefix(p.logs.String(), said))
 	}
 }
+
+// A TCP socket of IPv6 alone does not keep serve from the same port of IPv4.
+func TestCheckKnowsWhichPortsAreTaken(t *testing.T) {
+	other, err := net.Listen("tcp6", "[::]:0")
+	if err != nil {
+		t.Skipf("needs IPv6: %v", err)
+	}
+	defer other.Close()
+	port := other.Addr().(*net.TCPAddr).Port
+	args := []string{"serve", "--check", "--listen", freePort(t), "--shards", "1", "--output", "discard", "--http"}
+	for at, want := range map[string]int{"127.0.0.1": exitDone, "[::1]": exitFailed, "": exitFailed} {
+		code, out, stderr := outputOf(t, ".", append(slices.Clone(args), fmt.Sprintf("%s:%d", at, port))...)
+		if code != want || (want == exitFailed) != strings.Contains(stderr, "bind: address already in use") {
+			t.Errorf("HTTP at %q: exit code %d, want %d: %s%s", at, code, want, out, stderr)
+		}
+	}
+}

@@ -13,8 +13,11 @@ import (
 )
 
 // UnavailableError says that the kernel, or what confines this process, does
-// not answer for UDP sockets.
-type UnavailableError struct{ err error }
+// not answer for sockets.
+type UnavailableError struct {
+	err    error
+	module string // of the kernel, that would
+}
 
 func (e *UnavailableError) Error() string {
 	return fmt.Sprintf("socket diagnostics (sock_diag): %v", e.err)
@@ -25,7 +28,7 @@ func (e *UnavailableError) Unwrap() error { return e.err }
 // Hint says what to do about it.
 func (e *UnavailableError) Hint() string {
 	if errors.Is(e.err, unix.ENOENT) {
-		return "the kernel module is missing: modprobe udp_diag"
+		return "the kernel module is missing: modprobe " + e.module
 	}
 	return "netlink sockets (NETLINK_SOCK_DIAG) are forbidden here, by a seccomp filter or the like: run it on the host"
 }
@@ -41,13 +44,16 @@ const patience = 10 * time.Second
 func open() (diag, error) {
 	conn, err := netlink.Dial(unix.NETLINK_SOCK_DIAG, nil)
 	if err != nil {
-		return diag{}, &UnavailableError{err}
+		return diag{}, &UnavailableError{err, "inet_diag"}
 	}
 	return diag{conn}, nil
 }
 
-// look dumps the sockets of a port, without their processes.
-func (d diag) look(port uint16) ([]Socket, error) {
+// look dumps the UDP sockets of a port, without their processes.
+func (d diag) look(port uint16) ([]Socket, error) { return d.dump(udp, port) }
+
+// dump returns the sockets of a kind and a port, without their processes.
+func (d diag) dump(k kind, port uint16) ([]Socket, error) {
 	if err := d.SetDeadline(time.Now().Add(patience)); err != nil {
 		return nil, err
 	}
@@ -56,10 +62,10 @@ func (d diag) look(port uint16) ([]Socket, error) {
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
 		messages, err := d.Execute(netlink.Message{
 			Header: netlink.Header{Type: unix.SOCK_DIAG_BY_FAMILY, Flags: netlink.Request | netlink.Dump},
-			Data:   request(family, port),
+			Data:   request(k, family, port),
 		})
 		if err != nil {
-			return nil, &UnavailableError{err}
+			return nil, &UnavailableError{err, k.module}
 		}
 		var dump []Socket
 		seen := make(map[uint64]bool)

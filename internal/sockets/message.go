@@ -43,17 +43,29 @@ const (
 	memoryDrops   = 8 // SK_MEMINFO_DROPS
 	memoryValues  = 9
 
-	stateEstablished = 1 // TCP_ESTABLISHED: of UDP sockets, connected
-	allStates        = 1<<32 - 1
+	stateEstablished = 1  // TCP_ESTABLISHED: of UDP sockets, connected
+	stateListen      = 10 // TCP_LISTEN (include/net/tcp_states.h)
 )
 
-// request asks for the UDP sockets of a family with a port.
-func request(family uint8, port uint16) []byte {
+// kind is what sockets are asked for.
+type kind struct {
+	protocol uint8
+	states   uint32 // a bit for each state
+	module   string // of the kernel, that answers
+}
+
+var (
+	udp       = kind{unix.IPPROTO_UDP, 1<<32 - 1, "udp_diag"}
+	listening = kind{unix.IPPROTO_TCP, 1 << stateListen, "tcp_diag"}
+)
+
+// request asks for the sockets of a kind and a family with a port.
+func request(k kind, family uint8, port uint16) []byte {
 	b := make([]byte, sizeOfRequest)
 	b[requestFamily] = family
-	b[requestProtocol] = unix.IPPROTO_UDP
+	b[requestProtocol] = k.protocol
 	b[requestExtensions] = 1 << (attributeMemory - 1)
-	binary.NativeEndian.PutUint32(b[requestStates:], allStates)
+	binary.NativeEndian.PutUint32(b[requestStates:], k.states)
 	binary.BigEndian.PutUint16(b[requestSourcePort:], port)
 	return b
 }

@@ -19,7 +19,7 @@ func answer(t testing.TB, family uint8, port uint16) []byte {
 	defer d.Close()
 	messages, err := d.Execute(netlink.Message{
 		Header: netlink.Header{Type: unix.SOCK_DIAG_BY_FAMILY, Flags: netlink.Request | netlink.Dump},
-		Data:   request(family, port),
+		Data:   request(udp, family, port),
 	})
 	if err != nil || len(messages) != 1 {
 		t.Fatalf("%d messages, %v", len(messages), err)

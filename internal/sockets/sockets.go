@@ -1,5 +1,6 @@
 // Package sockets lists the UDP sockets of a port as the kernel knows them,
-// whoever they belong to, and watches which of them nobody seems to read.
+// whoever they belong to, and watches which of them nobody seems to read. Of TCP it lists
+// those that listen.
 //
 // The figures come from the kernel's socket diagnostics (sock_diag(7)), which
 // any user may ask, for the network namespace that it is asked in. A Group is
@@ -51,7 +52,7 @@ type Socket struct {
 	unreleased int64
 }
 
-// List returns the sockets of a port, IPv4 first, with their processes. Those
+// List returns the UDP sockets of a port, IPv4 first, with their processes. Those
 // that share an address stand in the order in which they were bound.
 //
 // That is how the kernel numbers the members of a SO_REUSEPORT group, as long
@@ -59,18 +60,24 @@ type Socket struct {
 // seen from outside. A member that has been connected keeps its number.
 //
 // Where there is no /proc, the sockets come without processes, and an error.
-func List(port uint16) ([]Socket, error) {
+func List(port uint16) ([]Socket, error) { return found(udp, port) }
+
+// Listening returns the TCP sockets that listen at a port, IPv4 first, with their processes.
+// Where there is no /proc, they come without processes, and an error.
+func Listening(port uint16) ([]Socket, error) { return found(listening, port) }
+
+func found(k kind, port uint16) ([]Socket, error) {
 	d, err := open()
 	if err != nil {
 		return nil, err
 	}
 	defer d.Close()
-	found, err := d.look(port)
+	all, err := d.dump(k, port)
 	if err != nil {
 		return nil, err
 	}
-	err = findProcesses(len(found), func(i int) *Socket { return &found[i] })
-	return found, err
+	err = findProcesses(len(all), func(i int) *Socket { return &all[i] })
+	return all, err
 }
 
 // findProcesses fills in the processes of n sockets.
