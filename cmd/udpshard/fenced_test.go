@@ -27,6 +27,9 @@ func TestAReplacedProcessDoesNotAnswer(t *testing.T) {
 		if own := strings.Contains(w.Body.String(), "active"); w.Code != want || own != (path == "/") || (w.Header().Get("X-From") != "") != own {
 			t.Errorf("%s: %d %v %q", path, w.Code, w.Header(), w.Body)
 		}
+		if got := w.Header().Get("X-Content-Type-Options"); path == "/late" && got != "nosniff" {
+			t.Errorf("%s: X-Content-Type-Options %q", path, got)
+		}
 	}
 }
 

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/udpshard/udpshard/shard/steer"
+)
+
+// documents are what users read: README.md, docs and deploy.
+func documents(t *testing.T) string {
+	t.Helper()
+	var all strings.Builder
+	for _, pattern := range []string{"../../README.md", "../../docs/*.md", "../../deploy/*.md"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %d files, %v", pattern, len(files), err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all.Write(text)
+		}
+	}
+	return all.String()
+}
+
+// Whatever users can name has its place in a document.
+func TestAllNamesAreDocumented(t *testing.T) {
+	text := documents(t)
+	documented := func(what, name string) {
+		t.Helper()
+		if !regexp.MustCompile("[`.{ ]" + regexp.QuoteMeta(name) + "[^a-z0-9_-]").MatchString(text) {
+			t.Errorf("%s %s is in no document", what, name)
+		}
+	}
+	for _, s := range listenerSettings {
+		documented("the key", s.key[strings.LastIndex(s.key, ".")+1:])
+	}
+	for _, s := range configSettings {
+		documented("the key", s.key)
+	}
+	serveCommand().Flags().VisitAll(func(f *pflag.Flag) { documented("the flag", "--"+f.Name) })
+	for _, cmd := range []*cobra.Command{sendCommand(), selftestCommand(), socketsCommand(), doctorCommand(), healthCommand()} {
+		documented("the command", "udpshard "+cmd.Name())
+	}
+	for _, kind := range steer.Kinds {
+		documented("the kind of steering change", string(kind))
+	}
+	for _, code := range []int{exitDone, exitFailed, exitReplaced, exitUsage, exitConfig} {
+		documented("the exit code", fmt.Sprintf("| %d |", code)[2:])
+	}
+	p := serving(t, nil, "--listen", freePort(t), "--protocol", "dns", "--sinkhole", "192.0.2.1", "--output", "discard", "--takeover", filepath.Join(t.TempDir(), "takeover.sock"))
+	metrics, _ := p.get("/metrics")
+	for _, match := range regexp.MustCompile(`(?m)^# TYPE (udpshard_\S+) `).FindAllStringSubmatch(metrics, -1) {
+		documented("the metric", match[1])
+	}
+	for _, key := range []string{"counters_id", "standbys", "takeovers", "patience_factor", "pid_namespace", "in_force", "top_senders", "skew", "lost_in_crash"} {
+		documented("the key of the status", key)
+	}
+}
