@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/udpshard/udpshard/shard/takeover"
@@ -60,7 +62,7 @@ var configSettings = []setting[config]{
 		set:   bind(parseText, func(c *config) *string { return &c.takeover }),
 		means: func(c *config) any { return absolute(c.takeover) }},
 	{flag: "standby", key: "standby", init: "false", bare: true,
-		usage: "hold the sockets of the process that serves at the takeover path, and wait for it to leave, die or wedge; where nobody serves, serve",
+		usage: "hold the sockets of the process that serves at the takeover path, and wait for it to leave, die or hang; where nobody serves, serve",
 		set:   bind(parseBool, func(c *config) *bool { return &c.standby })},
 	{flag: "standby-after", key: "standby_after", init: "250ms",
 		usage: "`DURATION` for which a shard of that process may stay away from a queue that waits, before a standby takes over; 0 is for ever",
@@ -88,7 +90,14 @@ func parseHTTP(text string) (string, error) {
 	_, port, err := net.SplitHostPort(text)
 	if err != nil || port == "" {
 		host, defaultPort, _ := net.SplitHostPort(defaultHTTP)
-		return "", suggest(fmt.Errorf("%q is not host:port, [ipv6]:port or :port", text), meantAddress(text, host, defaultPort))
+		meant := meantAddress(text, host, defaultPort)
+		switch cmp.Or(meantBool(text), strings.ToLower(text)) {
+		case "true":
+			meant = defaultHTTP
+		case "false":
+			meant = "''"
+		}
+		return "", suggest(fmt.Errorf("%q is not host:port, [ipv6]:port or :port", text), meant)
 	}
 	if _, err := net.LookupPort("tcp", port); err != nil {
 		return "", fmt.Errorf("%q has no usable port: %w", text, err)

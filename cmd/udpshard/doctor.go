@@ -25,9 +25,10 @@ func doctorCommand() *cobra.Command {
 		Short: "Check this host, and print each finding with its remedy",
 		Long: `Looks for what loses datagrams on this host, on their way from the interface
 to a shard, and says what to do about it. It changes nothing. Beside a running
-instance it checks that one's sockets and limits; otherwise, what serve would
-get if it were started here with the same flags or file. A file on which serve
-would stop fails with all the errors of serve --check.
+instance it checks the instance's sockets and limits, and asks it at --http
+whether every shard reads; otherwise, what serve would get if it were started
+here with the same flags or file. A file on which serve would stop fails with
+all the errors of serve --check.
 
   ok    nothing to do
   warn  datagrams may be lost under load, or shards used unevenly

@@ -156,7 +156,16 @@ func parseStall(text string) (time.Duration, error) {
 	if text == "off" {
 		return 0, nil
 	}
-	return parseDuration(text)
+	d, err := parseDuration(text)
+	if err != nil {
+		const leastMillis = 50 // nobody means so many seconds
+		bare := time.Second
+		if n, _ := strconv.Atoi(text); n >= leastMillis {
+			bare = time.Millisecond
+		}
+		err = suggest(fmt.Errorf("%q is not a duration such as 250ms or 1s, or off", text), meantDuration(text, bare))
+	}
+	return d, err
 }
 
 // ratePrefix is a key with keys of its own in the file.

@@ -31,8 +31,8 @@ a --size that is too small for the line leaves the token alone, or filler.
 With --verify FILE it looks for each token in what a receiver writes there,
 and says what was lost, doubled or reordered in each flow. Several files are
 named by {shard} and the patterns of glob(7), and each has an order of its own.
-With the URL of an instance of udpshard it reads that one's ledger before and
-after; the instance may be upgraded meanwhile.
+With the URL of a running instance it reads the instance's ledger before and
+after the run; the instance may be upgraded meanwhile.
 
 Low rates leave in bursts of twenty, at most 20 ms apart: a wake-up for each
 would cost more than to send it. A sender that is held up makes up for 50 ms,

@@ -37,7 +37,7 @@ func parseText(text string) (string, error) { return text, nil }
 func parseBool(text string) (bool, error) {
 	value, err := strconv.ParseBool(text)
 	if err != nil {
-		return false, fmt.Errorf("%q is neither true nor false", text)
+		return false, suggest(fmt.Errorf("%q is neither true nor false", text), meantBool(text))
 	}
 	return value, nil
 }
@@ -56,7 +56,7 @@ func parseDuration(text string) (time.Duration, error) {
 	}
 	value, err := time.ParseDuration(text)
 	if err != nil || value < 0 {
-		return 0, suggest(fmt.Errorf("%q is not a duration such as 500ms, 10s or 1m", text), meantDuration(text))
+		return 0, suggest(fmt.Errorf("%q is not a duration such as 500ms, 10s or 1m", text), meantDuration(text, time.Second))
 	}
 	return value, nil
 }

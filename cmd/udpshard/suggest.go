@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"strings"
 )
 
@@ -24,6 +25,9 @@ func suggest(err error, value string) error {
 // suggestedAt is a value as it is written at a place: --batch, FILE:4:11: listeners[0].batch, or
 // $VARIABLE.
 func suggestedAt(place, value string) string {
+	if strings.HasPrefix(place, "--") && (value == "true" || value == "false") {
+		return place + "=" + value
+	}
 	if strings.HasPrefix(place, "--") {
 		return place + " " + value
 	}
@@ -38,23 +42,23 @@ func suggestedAt(place, value string) string {
 func didYouMean(word string) string { return "did you mean " + word + "?" }
 
 // nearest returns that of the known words which a word was probably meant to be, and "" where
-// none is near: one that differs in its case, that one of the two begins with, or from which few
-// letters were left out, added, changed or swapped.
+// none is near: one that differs in its case, or from which few letters were left out, added,
+// changed or swapped; else one that begins with the word, or with which the word begins.
 func nearest(word string, known []string) string {
 	const leastPrefix = 3 // letters that two words have in common by more than chance
 	word = strings.ToLower(word)
-	best, least := "", len(word)+1
+	best, least, longer := "", mostMistakes(len(word))+1, ""
 	for _, k := range known {
 		lower := strings.ToLower(k)
-		d := distance(word, lower)
-		if shorter := min(len(word), len(lower)); shorter >= leastPrefix && word[:shorter] == lower[:shorter] {
-			d = min(d, 1)
-		}
-		if d < least && d <= mostMistakes(len(word)) {
+		if d := distance(word, lower); d < least {
 			best, least = k, d
 		}
+		shorter := min(len(word), len(lower))
+		if longer == "" && shorter >= leastPrefix && word[:shorter] == lower[:shorter] {
+			longer = k
+		}
 	}
-	return best
+	return cmp.Or(best, longer)
 }
 
 // mostMistakes is how many letters of a word may be wrong: more, and the word is another one.

@@ -3,13 +3,15 @@ package main
 import (
 	"errors"
 	"testing"
+	"time"
 )
 
 func TestNearest(t *testing.T) {
-	known := []string{"listen", "batch", "max-datagram", "receive-buffer", "log-level", "http", "rrl", "rrl-slip", "version", "send", "serve"}
+	known := []string{"rate_limit", "rate_limit_prefix.ipv4", "listen", "batch", "max-datagram", "receive-buffer", "log-level", "http", "rrl", "rrl-slip", "version", "send", "serve"}
 	for word, want := range map[string]string{
 		"listn": "listen", "lisetn": "listen", "btach": "batch", "bach": "batch", "BATCH": "batch", "batch-size": "batch",
 		"max_datagram": "max-datagram", "receive": "receive-buffer", "loglevel": "log-level",
+		"rate_limit_prefix.ip4": "rate_limit_prefix.ipv4", "rate_limt": "rate_limit", "rate_lim": "rate_limit", "log": "log-level",
 		"htpp": "http", "htttp": "http", "https": "http", "rll": "rrl", "sned": "send", "server": "serve", "versoin": "version",
 		"": "", "x": "", "port": "", "verbose": "", "protocol": "", "buffer": "", "öäü": "",
 	} {
@@ -32,7 +34,8 @@ func TestMeantValues(t *testing.T) {
 			"4k": "4KiB", "1G": "1GiB", "64 kb": "64KiB", "8,192": "8KiB", "8_000": "8000B",
 			"": "", "many": "", "-1": "", "0": "", "32Mx": "", "1T": "", "0.2": "", "99999999999GiB": "",
 		}},
-		"duration": {meantDuration, withoutValue(parseDuration), cases{
+		"bool": {meantBool, withoutValue(parseBool), cases{"on": "true", "Yes": "true", "off": "false", "no": "false", "ja": "", "": ""}},
+		"duration": {func(text string) string { return meantDuration(text, time.Second) }, withoutValue(parseDuration), cases{
 			"5": "5s", "5 s": "5s", "5sec": "5s", "1.5": "1.5s", "5min": "5m", "90 minutes": "1h30m", "1d": "24h", "2 days": "48h", "500 ms": "500ms",
 			"": "", "soon": "", "-1s": "", "0": "", "5x": "",
 		}},
@@ -47,7 +50,7 @@ func TestMeantValues(t *testing.T) {
 		"address": {func(text string) string { return meantAddress(text, "", "5514") }, withoutValue(parseAddress), cases{
 			"5514": ":5514", "5514x": ":5514", "5514/udp": "", "127.0.0.1": "127.0.0.1:5514", "127.0.0.1:": "127.0.0.1:5514", "::1": "[::1]:5514", "[::1]": "[::1]:5514",
 			"::1:514": "[::1]:514", "2001:db8::7:5514": "[2001:db8::7]:5514", "::": "[::]:5514", "localhost": "localhost:5514",
-			"udp://127.0.0.1:514": "127.0.0.1:514", "http://[::1]:9514/metrics": "[::1]:9514",
+			"true": "", "off": "", "udp://127.0.0.1:514": "127.0.0.1:514", "http://[::1]:9514/metrics": "[::1]:9514",
 			"": "", "99999": "", "a b": "", "1.2.3": "",
 		}},
 	} {

@@ -35,11 +35,23 @@ func meantSize(text string) string {
 	return formatSize(int(bytes))
 }
 
-// meantDuration returns the duration that 5, 5sec or 1d was meant to be, else "".
-func meantDuration(text string) string {
+// meantBool returns true or false for what other programs take for these, else "".
+func meantBool(text string) string {
+	switch strings.ToLower(text) {
+	case "on", "yes", "y", "enabled":
+		return "true"
+	case "off", "no", "n", "none", "disabled":
+		return "false"
+	}
+	return ""
+}
+
+// meantDuration returns the duration that 5, 5sec or 1d was meant to be, else "". bare is the unit
+// of a number without one.
+func meantDuration(text string, bare time.Duration) string {
 	number, unit, ok := readQuantity(text)
 	factor, known := map[string]time.Duration{
-		"": time.Second, "s": time.Second, "sec": time.Second, "secs": time.Second, "second": time.Second, "seconds": time.Second,
+		"": bare, "s": time.Second, "sec": time.Second, "secs": time.Second, "second": time.Second, "seconds": time.Second,
 		"ms": time.Millisecond, "msec": time.Millisecond, "millis": time.Millisecond,
 		"m": time.Minute, "min": time.Minute, "mins": time.Minute, "minute": time.Minute, "minutes": time.Minute,
 		"h": time.Hour, "hour": time.Hour, "hours": time.Hour, "d": 24 * time.Hour, "day": 24 * time.Hour, "days": 24 * time.Hour,
@@ -111,7 +123,7 @@ func meantAddress(text, host, port string) string {
 			return net.JoinHostPort(host, digits[1])
 		}
 	}
-	if hostName.MatchString(text) {
+	if _, err := strconv.ParseBool(text); err != nil && meantBool(text) == "" && hostName.MatchString(text) {
 		return net.JoinHostPort(text, port)
 	}
 	const leastPort = 100 // ::1:5514 is an address too, and that is not what is meant
