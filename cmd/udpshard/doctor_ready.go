@@ -47,11 +47,12 @@ func (d *doctor) ready(ctx context.Context, c *config, running []int) []checkup.
 	}
 	var findings []checkup.Finding
 	for why := range strings.Lines(string(answer)) {
-		remedy := "udpshard health --http " + c.http
+		// Whether datagrams wait for a shard that has not read for a while, the sockets tell.
+		level, remedy := checkup.Warn, "udpshard health --http "+c.http
 		if strings.Contains(why, metrics.FilterReason) {
-			remedy = fmt.Sprintf("stop pid %d and start it again: a filter that it can't detach goes with its sockets", pid)
+			level, remedy = checkup.Fail, fmt.Sprintf("stop pid %d and start it again: a filter that it can't detach goes with its sockets", pid)
 		}
-		findings = append(findings, finding(checkup.Fail, remedy, "pid %d is not ready: %s", pid, strings.TrimSpace(why)))
+		findings = append(findings, finding(level, remedy, "pid %d is not ready: %s", pid, strings.TrimSpace(why)))
 	}
 	return findings
 }
