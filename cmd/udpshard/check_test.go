@@ -224,10 +224,11 @@ func TestCheckKnowsWhichPortsAreTaken(t *testing.T) {
 	}
 	defer other.Close()
 	port := other.Addr().(*net.TCPAddr).Port
-	args := []string{"serve", "--check", "--listen", freePort(t), "--shards", "1", "--output", "discard", "--http"}
 	for at, want := range map[string]int{"127.0.0.1": exitDone, "[::1]": exitFailed, "": exitFailed} {
-		code, out, stderr := outputOf(t, ".", append(slices.Clone(args), fmt.Sprintf("%s:%d", at, port))...)
-		if code != want || (want == exitFailed) != strings.Contains(stderr, "bind: address already in use") {
+		code, out, stderr := outputOf(t, ".", "serve", "--check", "--listen", freePort(t), "--shards", "1",
+			"--output", "discard", "--http", fmt.Sprintf("%s:%d", at, port))
+		taken := strings.Contains(stderr, "bind: address already in use")
+		if code != want || taken != (want == exitFailed) {
 			t.Errorf("HTTP at %q: exit code %d, want %d: %s%s", at, code, want, out, stderr)
 		}
 	}

@@ -51,7 +51,7 @@ func TestWrongChecksums(t *testing.T) {
 	for size, atSocket := range map[int]bool{0: false, 68: false, 69: true, 1000: true} {
 		address := freePort(t)
 		at := netip.MustParseAddrPort(address)
-		p := serving(t, nil, "--listen", address, "--shards", "1", "--protocol", "raw", "--output", "discard")
+		p := serving(t, nil, "--listen", address, "--shards", "1", "--output", "discard")
 		datagram := make([]byte, 8+size)
 		for i, word := range []uint16{9, at.Port(), uint16(len(datagram)), 0xdead} { // RFC 768
 			binary.BigEndian.PutUint16(datagram[2*i:], word)
@@ -62,7 +62,8 @@ func TestWrongChecksums(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		eventually(t, "the kernel has dropped them", func() bool { return udpChecksumErrors(t) >= before+each })
+		dropped := func() bool { return udpChecksumErrors(t) >= before+each }
+		eventually(t, "the kernel has dropped them", dropped)
 		want := uint64(0)
 		if atSocket {
 			want = each
@@ -70,7 +71,8 @@ func TestWrongChecksums(t *testing.T) {
 		newSenders(t, address, 1).send(1, 0) // and when this has come, all has
 		eventually(t, "a good one comes", func() bool { return p.total().Received > 0 })
 		if got := p.total(); got.Received != 1 || got.Dropped.Kernel != want {
-			t.Errorf("%d bytes: received %d, dropped by the kernel %d, want 1 and %d", size, got.Received, got.Dropped.Kernel, want)
+			t.Errorf("%d bytes: received %d, dropped by the kernel %d, want 1 and %d",
+				size, got.Received, got.Dropped.Kernel, want)
 		}
 	}
 }

@@ -62,8 +62,9 @@ var configSettings = []setting[config]{
 		set:   bind(parseText, func(c *config) *string { return &c.takeover }),
 		means: func(c *config) any { return absolute(c.takeover) }},
 	{flag: "standby", key: "standby", init: "false", bare: true,
-		usage: "hold the sockets of the process that serves at the takeover path, and wait for it to leave, die or hang; where nobody serves, serve",
-		set:   bind(parseBool, func(c *config) *bool { return &c.standby })},
+		usage: "hold the sockets of the process that serves at the takeover path, and wait for it to " +
+			"leave, die or hang; where nobody serves, serve",
+		set: bind(parseBool, func(c *config) *bool { return &c.standby })},
 	{flag: "standby-after", key: "standby_after", init: "250ms",
 		usage: "`DURATION` for which a shard of that process may stay away from a queue that waits, before a standby takes over; 0 is for ever",
 		set:   bind(parseStandbyAfter, func(c *config) *time.Duration { return &c.standbyAfter })},
@@ -187,7 +188,9 @@ func (c *config) check() error {
 		}
 	}
 	if c.standby && c.takeover == "" {
-		errs = append(errs, hinted{unusable(c.place("standby"), errors.New("there is no takeover path to wait at")), "give --takeover PATH, or takeover: PATH in the file, the same as that of the process to stand by for"})
+		err := unusable(c.place("standby"), errors.New("there is no takeover path to wait at"))
+		errs = append(errs, hinted{err, "give --takeover PATH, or takeover: PATH in the file, " +
+			"the same as that of the process to stand by for"})
 	}
 	names := make(map[string]bool)
 	for _, l := range c.listeners {

@@ -57,7 +57,8 @@ is lost now. Exit code 1 if anything fails, else 0. Some things only root sees.`
 	set.Var((*fileName)(&d.flags.file), "config", "YAML `FILE` of serve, whose listeners are all checked, instead of the listener flags")
 	addFlags(&d.flags, set, settingsNamed(listenerSettings, "listen", "shards", "cpus", "receive-buffer", "join"))
 	addFlags(&d.flags, set, settingsNamed(configSettings, "http"))
-	set.Lookup("http").Usage = "`ADDR` at which a running instance is asked whether every shard reads; empty: it is not asked; $" + httpVariable + " changes the default"
+	set.Lookup("http").Usage = "`ADDR` at which a running instance is asked whether every shard reads; " +
+		"empty: it is not asked; $" + httpVariable + " changes the default"
 	addFlag(set, &d.interval, "interval", parseDuration, "`DURATION` between the two readings of counters; 0 is one reading, which can't tell what is lost now")
 	set.BoolVar(&d.json, "json", false, "print a JSON array of findings")
 	return cmd

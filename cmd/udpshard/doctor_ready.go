@@ -22,7 +22,8 @@ const readyPatience = 2 * time.Second
 // instances that have the listeners' ports.
 func (d *doctor) ready(ctx context.Context, c *config, running []int) []checkup.Finding {
 	finding := func(level checkup.Level, remedy, format string, args ...any) checkup.Finding {
-		return checkup.Finding{Check: readyCheck, Level: level, Finding: fmt.Sprintf(format, args...), Remedy: remedy}
+		text := fmt.Sprintf(format, args...)
+		return checkup.Finding{Check: readyCheck, Level: level, Finding: text, Remedy: remedy}
 	}
 	if len(running) == 0 || c.http == "" {
 		return nil
@@ -41,7 +42,8 @@ func (d *doctor) ready(ctx context.Context, c *config, running []int) []checkup.
 	}
 	switch {
 	case err != nil:
-		return []checkup.Finding{finding(checkup.Skip, "", "pid %d can't be asked whether every shard reads (--http ADDR says where it answers): %v", running[0], err)}
+		return []checkup.Finding{finding(checkup.Skip, "", "pid %d can't be asked whether every shard "+
+			"reads (--http ADDR says where it answers): %v", running[0], err)}
 	case code == http.StatusOK:
 		return []checkup.Finding{finding(checkup.OK, "", "pid %d says that every shard reads", pid)}
 	}
@@ -50,9 +52,12 @@ func (d *doctor) ready(ctx context.Context, c *config, running []int) []checkup.
 		// Whether datagrams wait for a shard that has not read for a while, the sockets tell.
 		level, remedy := checkup.Warn, "udpshard health --http "+c.http
 		if strings.Contains(why, metrics.FilterReason) {
-			level, remedy = checkup.Fail, fmt.Sprintf("stop pid %d and start it again: a filter that it can't detach goes with its sockets", pid)
+			level = checkup.Fail
+			remedy = fmt.Sprintf("stop pid %d and start it again: "+
+				"a filter that it can't detach goes with its sockets", pid)
 		}
-		findings = append(findings, finding(level, remedy, "pid %d is not ready: %s", pid, strings.TrimSpace(why)))
+		findings = append(findings,
+			finding(level, remedy, "pid %d is not ready: %s", pid, strings.TrimSpace(why)))
 	}
 	return findings
 }
@@ -64,7 +69,8 @@ func (i instance) pid(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	if here := thisProcess().PIDNamespace; status.PIDNamespace != here {
-		return 0, fmt.Errorf("the instance at %s is of another PID namespace: run doctor there", i.address)
+		return 0, fmt.Errorf("the instance at %s is of another PID namespace: run doctor there",
+			i.address)
 	}
 	return status.PID, nil
 }

@@ -16,14 +16,17 @@ import (
 // A socket filter that an instance can't detach is a finding, with its shard.
 func TestDoctorFindsASocketFilter(t *testing.T) {
 	address, socket := freePort(t), filepath.Join(t.TempDir(), "takeover.sock")
-	p := serving(t, nil, "--listen", address, "--shards", "2", "--output", "discard", "--takeover", socket)
+	p := serving(t, nil, "--listen", address, "--shards", "2", "--output", "discard",
+		"--takeover", socket)
 	doctor := func() (found string, code int) {
 		var out safeBuffer
-		d := launch(t, func(cmd *exec.Cmd) { cmd.Stdout = &out }, "doctor", "--listen", address, "--shards", "2", "--interval", "0", "--http", p.http)
+		d := launch(t, func(cmd *exec.Cmd) { cmd.Stdout = &out },
+			"doctor", "--listen", address, "--shards", "2", "--interval", "0", "--http", p.http)
 		code = d.wait()
 		return out.String(), code
 	}
-	ready := fmt.Sprintf("ok    ready           pid %d says that every shard reads\n", p.cmd.Process.Pid)
+	pid := p.cmd.Process.Pid
+	ready := fmt.Sprintf("ok    ready           pid %d says that every shard reads\n", pid)
 	eventually(t, "it is ready without a filter", func() bool {
 		found, _ := doctor()
 		return strings.Contains(found, ready)
@@ -32,8 +35,9 @@ func TestDoctorFindsASocketFilter(t *testing.T) {
 	p.wantSaid("socket filter of another process can't be detached")
 	found, code := doctor()
 	for _, want := range []string{
-		fmt.Sprintf("fail  ready           pid %d is not ready: listener syslog shard 1 has a socket filter that drops datagrams\n", p.cmd.Process.Pid),
-		fmt.Sprintf("remedy: stop pid %d and start it again: ", p.cmd.Process.Pid),
+		fmt.Sprintf("fail  ready           pid %d is not ready: "+
+			"listener syslog shard 1 has a socket filter that drops datagrams\n", pid),
+		fmt.Sprintf("remedy: stop pid %d and start it again: ", pid),
 	} {
 		if code != exitFailed || !strings.Contains(found, want) {
 			t.Errorf("exit code %d, and %q is not in\n%s", code, want, found)
@@ -53,14 +57,16 @@ func rejectAll(t *testing.T, path string, shard int) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	offer, err := conn.Hello(context.Background(), takeover.Hello{Version: "test", Role: takeover.Standby})
+	hello := takeover.Hello{Version: "test", Role: takeover.Standby}
+	offer, err := conn.Hello(context.Background(), hello)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer offer.Close()
 	fd := int(offer.Listeners[0].Sockets[shard].Fd())
 	none := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K}} // of each datagram 0 bytes are taken
-	if err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &none[0]}); err != nil {
+	program := unix.SockFprog{Len: 1, Filter: &none[0]}
+	if err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &program); err != nil {
 		t.Fatal(err)
 	}
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_LOCK_FILTER, 1); err != nil {

@@ -50,7 +50,10 @@ func TestAllNamesAreDocumented(t *testing.T) {
 		documented("the key", s.key)
 	}
 	serveCommand().Flags().VisitAll(func(f *pflag.Flag) { documented("the flag", "--"+f.Name) })
-	for _, cmd := range []*cobra.Command{sendCommand(), selftestCommand(), socketsCommand(), doctorCommand(), healthCommand()} {
+	commands := []*cobra.Command{
+		sendCommand(), selftestCommand(), socketsCommand(), doctorCommand(), healthCommand(),
+	}
+	for _, cmd := range commands {
 		documented("the command", "udpshard "+cmd.Name())
 	}
 	for _, kind := range steer.Kinds {
@@ -59,12 +62,17 @@ func TestAllNamesAreDocumented(t *testing.T) {
 	for _, code := range []int{exitDone, exitFailed, exitReplaced, exitUsage, exitConfig} {
 		documented("the exit code", fmt.Sprintf("| %d |", code)[2:])
 	}
-	p := serving(t, nil, "--listen", freePort(t), "--protocol", "dns", "--sinkhole", "192.0.2.1", "--output", "discard", "--takeover", filepath.Join(t.TempDir(), "takeover.sock"))
+	p := serving(t, nil, "--listen", freePort(t), "--protocol", "dns", "--sinkhole", "192.0.2.1",
+		"--output", "discard", "--takeover", filepath.Join(t.TempDir(), "takeover.sock"))
 	metrics, _ := p.get("/metrics")
-	for _, match := range regexp.MustCompile(`(?m)^# TYPE (udpshard_\S+) `).FindAllStringSubmatch(metrics, -1) {
+	series := regexp.MustCompile(`(?m)^# TYPE (udpshard_\S+) `)
+	for _, match := range series.FindAllStringSubmatch(metrics, -1) {
 		documented("the metric", match[1])
 	}
-	for _, key := range []string{"counters_id", "standbys", "takeovers", "patience_factor", "pid_namespace", "in_force", "top_senders", "skew", "lost_in_crash"} {
+	for _, key := range []string{
+		"counters_id", "standbys", "takeovers", "patience_factor", "pid_namespace", "in_force",
+		"top_senders", "skew", "lost_in_crash",
+	} {
 		documented("the key of the status", key)
 	}
 }

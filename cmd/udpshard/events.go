@@ -35,7 +35,8 @@ func (s *server) groupEvent(listener string, e shard.Event) {
 // filesOpened logs what came of opening output files anew. Each error is logged by outputEvent.
 func (s *server) filesOpened(opened, failed int) {
 	if failed > 0 {
-		s.log.Warn().Int("opened", opened).Int("failed", failed).Msg("not all output files were opened anew")
+		s.log.Warn().Int("opened", opened).Int("failed", failed).
+			Msg("not all output files were opened anew")
 		return
 	}
 	s.log.Info().Int("opened", opened).Msg("output files were opened anew")

@@ -83,7 +83,10 @@ func (d *document) flatten(e entry, prefix, name string) ([]entry, error) {
 	}
 	inner, err := d.entries(e.value, prefix+name)
 	if _, isMap := e.value.(ast.MapNode); err != nil && !isMap {
-		err = hinted{err, map[string]string{"log": "log: {level: info, format: auto}", ratePrefix: ratePrefix + ": {ipv4: 32, ipv6: 64}"}[name]}
+		err = hinted{err, map[string]string{
+			"log":      "log: {level: info, format: auto}",
+			ratePrefix: ratePrefix + ": {ipv4: 32, ipv6: 64}",
+		}[name]}
 	}
 	for i := range inner {
 		inner[i].key = name + "." + inner[i].key

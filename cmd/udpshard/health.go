@@ -148,7 +148,8 @@ func (i instance) ask(ctx context.Context, path string) (code int, body []byte, 
 	host, port, err := net.SplitHostPort(i.address)
 	if err != nil {
 		host, port, _ := net.SplitHostPort(defaultHTTP)
-		return 0, nil, unusable(i.place, suggest(fmt.Errorf("%q is not host:port", i.address), meantAddress(i.address, host, port)))
+		err = suggest(fmt.Errorf("%q is not host:port", i.address), meantAddress(i.address, host, port))
+		return 0, nil, unusable(i.place, err)
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "localhost"
@@ -166,7 +167,8 @@ func (i instance) ask(ctx context.Context, path string) (code int, body []byte, 
 		}
 		err = fmt.Errorf("no instance answers at %s: %w", i.address, err)
 		if errors.Is(err, unix.ECONNREFUSED) {
-			err = hinted{err, "start it with serve --http " + i.address + ", or give the address that it has by --http"}
+			err = hinted{err, "start it with serve --http " + i.address +
+				", or give the address that it has by --http"}
 		}
 		return 0, nil, err
 	}

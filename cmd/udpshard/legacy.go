@@ -106,8 +106,9 @@ func dialLegacy(ctx context.Context, c *config, log zerolog.Logger) (*legacy, er
 }
 
 // otherLayoutHint is what to do where two versions can't hand over to each other.
-const otherLayoutHint = "the two versions can't hand over to each other: stop that process, and then start this one " +
-	"(counters begin anew, and what comes in between is lost); systemctl restart does both, and datagrams wait in between"
+const otherLayoutHint = "the two versions can't hand over to each other: stop that process, and then " +
+	"start this one (counters begin anew, and what comes in between is lost); " +
+	"systemctl restart does both, and datagrams wait in between"
 
 // introduce asks for what the other has.
 func (l *legacy) introduce(ctx context.Context, c *config) (err error) {

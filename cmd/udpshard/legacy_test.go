@@ -108,13 +108,14 @@ func TestAnotherLayoutOfTheCounters(t *testing.T) {
 		<-served
 	}()
 	for _, role := range []string{"--standby=false", "--standby"} {
-		p := launch(t, nil, "serve", "--http", "", "--listen", freePort(t), "--shards", "1", "--output", "discard", "--takeover", path, role)
+		p := launch(t, nil, "serve", "--http", "", "--listen", freePort(t), "--shards", "1",
+			"--output", "discard", "--takeover", path, role)
 		if code := p.wait(); code != exitFailed {
 			t.Errorf("%s: exit code %d", role, code)
 		}
 		for _, want := range []string{
 			"its layout is version 250, and this program knows version",
-			"udpshard: hint: the two versions can't hand over to each other: stop that process, and then start this one",
+			"udpshard: hint: the two versions can't hand over to each other: stop that process",
 		} {
 			if !p.says(want) {
 				t.Errorf("%s: %q is not in\n%s", role, want, p.logs)

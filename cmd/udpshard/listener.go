@@ -118,7 +118,8 @@ var listenerSettings = []setting[listener]{
 // free one: nobody would find that.
 func parseAddress(text string) (string, error) {
 	if _, port, err := net.SplitHostPort(text); err != nil || port == "" {
-		return "", suggest(fmt.Errorf("%q is not host:port, [ipv6]:port or :port", text), meantAddress(text, "", defaultPort))
+		err := fmt.Errorf("%q is not host:port, [ipv6]:port or :port", text)
+		return "", suggest(err, meantAddress(text, "", defaultPort))
 	}
 	return text, nil
 }
@@ -163,7 +164,8 @@ func parseStall(text string) (time.Duration, error) {
 		if n, _ := strconv.Atoi(text); n >= leastMillis {
 			bare = time.Millisecond
 		}
-		err = suggest(fmt.Errorf("%q is not a duration such as 250ms or 1s, or off", text), meantDuration(text, bare))
+		err = fmt.Errorf("%q is not a duration such as 250ms or 1s, or off", text)
+		err = suggest(err, meantDuration(text, bare))
 	}
 	return d, err
 }

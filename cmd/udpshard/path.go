@@ -28,7 +28,8 @@ func (s *server) keepPath(ctx context.Context) {
 	renewed, err := s.takeover.Renew()
 	switch {
 	case renewed:
-		s.log.Warn().Str("path", s.takeover.Path()).Msg("the takeover socket was gone, and was made anew: others can take over again")
+		s.log.Warn().Str("path", s.takeover.Path()).
+			Msg("the takeover socket was gone, and was made anew: others can take over again")
 		s.pathErr = ""
 	case err == nil || err.Error() == s.pathErr:
 	default:
@@ -41,7 +42,8 @@ func (s *server) keepPath(ctx context.Context) {
 // tellUnheard says that this process reads without having the takeover path: it has that
 // as soon as listenLate gets it.
 func (s *server) tellUnheard(err error) {
-	s.log.Error().Err(err).Msg("nobody can take over from this process until it can listen: trying again and again")
+	s.log.Error().Err(err).
+		Msg("nobody can take over from this process until it can listen: trying again and again")
 }
 
 // listenLate takes the takeover path where that was not possible before this process

@@ -40,7 +40,8 @@ var sendProgram = func(ctx context.Context, args ...string) *exec.Cmd {
 // try sends at a rate for so long, and waits until the queues are empty.
 func (s *stand) try(ctx context.Context, rate float64, length time.Duration) (trial, error) {
 	args := []string{"send", "--json", "--to", s.group.Addr().String(), "--rate", strconv.FormatFloat(rate, 'f', 0, 64),
-		"--duration", length.String(), "--flows", strconv.Itoa(s.flows), "--threads", strconv.Itoa(s.threads), "--cpus", figure.CPUs(s.cpus)}
+		"--duration", length.String(), "--flows", strconv.Itoa(s.flows), "--threads", strconv.Itoa(s.threads),
+		"--cpus", figure.CPUs(s.cpus)}
 	if s.size > 0 {
 		args = append(args, "--size", strconv.Itoa(s.size))
 	}

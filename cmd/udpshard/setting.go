@@ -56,7 +56,8 @@ func parseDuration(text string) (time.Duration, error) {
 	}
 	value, err := time.ParseDuration(text)
 	if err != nil || value < 0 {
-		return 0, suggest(fmt.Errorf("%q is not a duration such as 500ms, 10s or 1m", text), meantDuration(text, time.Second))
+		err := fmt.Errorf("%q is not a duration such as 500ms, 10s or 1m", text)
+		return 0, suggest(err, meantDuration(text, time.Second))
 	}
 	return value, nil
 }
@@ -69,7 +70,8 @@ func parseChoice(words ...string) func(string) (string, error) {
 				return text, nil
 			}
 		}
-		return "", suggest(fmt.Errorf("%q is not one of %s", text, strings.Join(words, ", ")), nearest(text, words))
+		err := fmt.Errorf("%q is not one of %s", text, strings.Join(words, ", "))
+		return "", suggest(err, nearest(text, words))
 	}
 }
 
@@ -86,7 +88,8 @@ func parseSize(text string) (int, error) {
 	}
 	value, err := strconv.ParseUint(number, 10, 32)
 	if err != nil || value == 0 {
-		return 0, suggest(fmt.Errorf("%q is not a size such as 8192, 64KiB, 32MiB or 1GiB", text), meantSize(text))
+		err := fmt.Errorf("%q is not a size such as 8192, 64KiB, 32MiB or 1GiB", text)
+		return 0, suggest(err, meantSize(text))
 	}
 	return int(value) * unit, nil
 }
@@ -133,7 +136,8 @@ func parsePrefixes(text string) ([]netip.Prefix, error) {
 		if err != nil {
 			addr, addrErr := netip.ParseAddr(part)
 			if addrErr != nil || addr.Zone() != "" {
-				return nil, suggest(fmt.Errorf("%q is neither an address nor a prefix such as 10.0.0.0/8 or 2001:db8::/32", part), meantPrefixes(text))
+				err := fmt.Errorf("%q is neither an address nor a prefix such as 10.0.0.0/8 or 2001:db8::/32", part)
+				return nil, suggest(err, meantPrefixes(text))
 			}
 			prefix = netip.PrefixFrom(addr, addr.BitLen())
 		}

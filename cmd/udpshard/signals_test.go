@@ -53,7 +53,8 @@ func TestABrokenPipeIsToldOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	address := freePort(t)
-	p := serving(t, func(cmd *exec.Cmd) { cmd.Stdout = writer }, "--listen", address, "--shards", "2", "--protocol", "raw")
+	p := serving(t, func(cmd *exec.Cmd) { cmd.Stdout = writer },
+		"--listen", address, "--shards", "2", "--protocol", "raw")
 	if err := errors.Join(reader.Close(), writer.Close()); err != nil {
 		t.Fatal(err)
 	}

@@ -49,8 +49,8 @@ interval is called so, too: a longer --interval tells.
 Exit code 1 if there is no such socket.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return hinted{usageError{fmt.Errorf("%s takes one ADDR, such as :5514; there are %d", cmd.CommandPath(), len(args))},
-					cmd.CommandPath() + " :" + defaultPort}
+				err := fmt.Errorf("%s takes one ADDR, such as :5514; there are %d", cmd.CommandPath(), len(args))
+				return hinted{usageError{err}, cmd.CommandPath() + " :" + defaultPort}
 			}
 			return nil
 		},

@@ -172,7 +172,8 @@ func TestSocketsOfAnotherUser(t *testing.T) {
 // Several processes of one socket are not one number with a thousands separator.
 func TestSeveralProcessesOfASocket(t *testing.T) {
 	member := 0
-	s := socketReport{Member: &member, Processes: []holder.Process{{PID: 328, Command: "udpshard"}, {PID: 343, Command: "udpshard"}}}
+	two := []holder.Process{{PID: 328, Command: "udpshard"}, {PID: 343, Command: "udpshard"}}
+	s := socketReport{Member: &member, Processes: two}
 	r := socketsReport{Groups: []groupReport{{Address: "127.0.0.1:5514", Sockets: []socketReport{s}}}}
 	var out bytes.Buffer
 	r.print(&out)

@@ -90,8 +90,9 @@ func (c *config) nobodyThere(err error) error {
 	if c.takeover == "" || !errors.As(err, new(*shard.InUseError)) {
 		return err
 	}
-	return hinted{err, fmt.Sprintf("nobody listens at %s: start the process that has the port with --takeover and that path, "+
-		"and this one can take over from it; else stop it, or take another port", absolute(c.takeover))}
+	return hinted{err, fmt.Sprintf("nobody listens at %s: start the process that has the port with "+
+		"--takeover and that path, and this one can take over from it; else stop it, or take another port",
+		absolute(c.takeover))}
 }
 
 // isTaken says whether another process has the port, or the takeover path.

@@ -7,12 +7,18 @@ import (
 )
 
 func TestNearest(t *testing.T) {
-	known := []string{"rate_limit", "rate_limit_prefix.ipv4", "listen", "batch", "max-datagram", "receive-buffer", "log-level", "http", "rrl", "rrl-slip", "version", "send", "serve"}
+	known := []string{
+		"rate_limit", "rate_limit_prefix.ipv4", "listen", "batch", "max-datagram", "receive-buffer",
+		"log-level", "http", "rrl", "rrl-slip", "version", "send", "serve",
+	}
 	for word, want := range map[string]string{
-		"listn": "listen", "lisetn": "listen", "btach": "batch", "bach": "batch", "BATCH": "batch", "batch-size": "batch",
+		"listn": "listen", "lisetn": "listen", "btach": "batch", "bach": "batch", "BATCH": "batch",
+		"batch-size":   "batch",
 		"max_datagram": "max-datagram", "receive": "receive-buffer", "loglevel": "log-level",
-		"rate_limit_prefix.ip4": "rate_limit_prefix.ipv4", "rate_limt": "rate_limit", "rate_lim": "rate_limit", "log": "log-level",
-		"htpp": "http", "htttp": "http", "https": "http", "rll": "rrl", "sned": "send", "server": "serve", "versoin": "version",
+		"rate_limit_prefix.ip4": "rate_limit_prefix.ipv4", "rate_limt": "rate_limit",
+		"rate_lim": "rate_limit", "log": "log-level",
+		"htpp": "http", "htttp": "http", "https": "http", "rll": "rrl", "sned": "send",
+		"server": "serve", "versoin": "version",
 		"": "", "x": "", "port": "", "verbose": "", "protocol": "", "buffer": "", "öäü": "",
 	} {
 		if got := nearest(word, known); got != want {
@@ -24,34 +30,45 @@ func TestNearest(t *testing.T) {
 // What is suggested in the place of a value is a value that is taken.
 func TestMeantValues(t *testing.T) {
 	type cases map[string]string
+	meantSeconds := func(text string) string { return meantDuration(text, time.Second) }
+	meantListen := func(text string) string { return meantAddress(text, "", "5514") }
 	for kind, c := range map[string]struct {
 		meant func(string) string
 		check func(string) error
 		cases cases
 	}{
 		"size": {meantSize, withoutValue(parseSize), cases{
-			"32M": "32MiB", "32MB": "32MiB", "32m": "32MiB", "32mib": "32MiB", "32 MiB": "32MiB", "32Mi": "32MiB", "1.5MiB": "1536KiB",
+			"32M": "32MiB", "32MB": "32MiB", "32m": "32MiB", "32mib": "32MiB", "32 MiB": "32MiB",
+			"32Mi": "32MiB", "1.5MiB": "1536KiB",
 			"4k": "4KiB", "1G": "1GiB", "64 kb": "64KiB", "8,192": "8KiB", "8_000": "8000B",
 			"": "", "many": "", "-1": "", "0": "", "32Mx": "", "1T": "", "0.2": "", "99999999999GiB": "",
 		}},
-		"bool": {meantBool, withoutValue(parseBool), cases{"on": "true", "Yes": "true", "off": "false", "no": "false", "ja": "", "": ""}},
-		"duration": {func(text string) string { return meantDuration(text, time.Second) }, withoutValue(parseDuration), cases{
-			"5": "5s", "5 s": "5s", "5sec": "5s", "1.5": "1.5s", "5min": "5m", "90 minutes": "1h30m", "1d": "24h", "2 days": "48h", "500 ms": "500ms",
+		"bool": {meantBool, withoutValue(parseBool), cases{
+			"on": "true", "Yes": "true", "off": "false", "no": "false", "ja": "", "": "",
+		}},
+		"duration": {meantSeconds, withoutValue(parseDuration), cases{
+			"5": "5s", "5 s": "5s", "5sec": "5s", "1.5": "1.5s", "5min": "5m", "90 minutes": "1h30m",
+			"1d": "24h", "2 days": "48h", "500 ms": "500ms",
 			"": "", "soon": "", "-1s": "", "0": "", "5x": "",
 		}},
 		"count": {meantCount, withoutValue(parseCount), cases{
-			"5/s": "5", "50k": "50000", "50k/s": "50000", "1.5k": "1500", "2M": "2000000", "1,000": "1000", "1_000": "1000",
+			"5/s": "5", "50k": "50000", "50k/s": "50000", "1.5k": "1500", "2M": "2000000",
+			"1,000": "1000", "1_000": "1000",
 			"": "", "many": "", "-5": "", "0": "", "1.5": "", "5x": "",
 		}},
 		"prefixes": {meantPrefixes, withoutValue(parsePrefixes), cases{
-			"10.0.0.1/8": "10.0.0.0/8", "192.0.2.1,10.0.0.1/8": "192.0.2.1,10.0.0.0/8", "any": "0.0.0.0/0,::/0", "ALL": "0.0.0.0/0,::/0", "*": "0.0.0.0/0,::/0",
+			"10.0.0.1/8": "10.0.0.0/8", "192.0.2.1,10.0.0.1/8": "192.0.2.1,10.0.0.0/8",
+			"any": "0.0.0.0/0,::/0", "ALL": "0.0.0.0/0,::/0", "*": "0.0.0.0/0,::/0",
 			"": "", "10.0.0.0/33": "", "10.0.0.1/8,x": "",
 		}},
-		"address": {func(text string) string { return meantAddress(text, "", "5514") }, withoutValue(parseAddress), cases{
-			"5514": ":5514", "5514x": ":5514", "5514/udp": "", "127.0.0.1": "127.0.0.1:5514", "127.0.0.1:": "127.0.0.1:5514", "::1": "[::1]:5514", "[::1]": "[::1]:5514",
-			"::1:514": "[::1]:514", "2001:db8::7:5514": "[2001:db8::7]:5514", "::": "[::]:5514", "localhost": "localhost:5514",
-			"true": "", "off": "", "udp://127.0.0.1:514": "127.0.0.1:514", "http://[::1]:9514/metrics": "[::1]:9514",
-			"": "", "99999": "", "a b": "", "1.2.3": "",
+		"address": {meantListen, withoutValue(parseAddress), cases{
+			"5514": ":5514", "5514x": ":5514", "5514/udp": "", "127.0.0.1": "127.0.0.1:5514",
+			"127.0.0.1:": "127.0.0.1:5514", "::1": "[::1]:5514", "[::1]": "[::1]:5514",
+			"::1:514": "[::1]:514", "2001:db8::7:5514": "[2001:db8::7]:5514", "::": "[::]:5514",
+			"localhost": "localhost:5514",
+			"true":      "", "off": "", "udp://127.0.0.1:514": "127.0.0.1:514",
+			"http://[::1]:9514/metrics": "[::1]:9514",
+			"":                          "", "99999": "", "a b": "", "1.2.3": "",
 		}},
 	} {
 		for text, want := range c.cases {

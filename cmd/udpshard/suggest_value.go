@@ -50,11 +50,14 @@ func meantBool(text string) string {
 // of a number without one.
 func meantDuration(text string, bare time.Duration) string {
 	number, unit, ok := readQuantity(text)
+	if len(unit) > len("ms") {
+		unit = strings.TrimSuffix(unit, "s")
+	}
 	factor, known := map[string]time.Duration{
-		"": bare, "s": time.Second, "sec": time.Second, "secs": time.Second, "second": time.Second, "seconds": time.Second,
-		"ms": time.Millisecond, "msec": time.Millisecond, "millis": time.Millisecond,
-		"m": time.Minute, "min": time.Minute, "mins": time.Minute, "minute": time.Minute, "minutes": time.Minute,
-		"h": time.Hour, "hour": time.Hour, "hours": time.Hour, "d": 24 * time.Hour, "day": 24 * time.Hour, "days": 24 * time.Hour,
+		"": bare, "ms": time.Millisecond, "msec": time.Millisecond, "milli": time.Millisecond,
+		"s": time.Second, "sec": time.Second, "second": time.Second,
+		"m": time.Minute, "min": time.Minute, "minute": time.Minute,
+		"h": time.Hour, "hour": time.Hour, "d": 24 * time.Hour, "day": 24 * time.Hour,
 	}[unit]
 	if d := number * float64(factor); ok && known && d < math.MaxInt64 {
 		return shortDuration(time.Duration(d))
@@ -76,7 +79,8 @@ func shortDuration(d time.Duration) string {
 // meantCount returns the whole number that 50k, 50,000 or 50/s was meant to be, else "".
 func meantCount(text string) string {
 	number, unit, ok := readQuantity(text)
-	factor, known := map[string]float64{"": 1, "/s": 1, "k": 1e3, "k/s": 1e3, "m": 1e6, "m/s": 1e6}[unit]
+	unit = strings.TrimSuffix(unit, "/s")
+	factor, known := map[string]float64{"": 1, "k": 1e3, "m": 1e6}[unit]
 	if n := number * factor; ok && known && n == math.Trunc(n) {
 		return strconv.FormatFloat(n, 'f', -1, 64)
 	}
@@ -123,14 +127,16 @@ func meantAddress(text, host, port string) string {
 			return net.JoinHostPort(host, digits[1])
 		}
 	}
-	if _, err := strconv.ParseBool(text); err != nil && meantBool(text) == "" && hostName.MatchString(text) {
+	_, notBool := strconv.ParseBool(text)
+	if notBool != nil && meantBool(text) == "" && hostName.MatchString(text) {
 		return net.JoinHostPort(text, port)
 	}
 	const leastPort = 100 // ::1:5514 is an address too, and that is not what is meant
 	at := max(strings.LastIndexByte(text, ':'), 0)
 	ip, err := netip.ParseAddr(text[:at])
-	if n, _ := strconv.ParseUint(text[min(at+1, len(text)):], 10, 16); err == nil && ip.Is6() && n >= leastPort {
-		return net.JoinHostPort(ip.String(), text[at+1:])
+	behind := text[min(at+1, len(text)):]
+	if n, _ := strconv.ParseUint(behind, 10, 16); err == nil && ip.Is6() && n >= leastPort {
+		return net.JoinHostPort(ip.String(), behind)
 	}
 	bare := strings.TrimSuffix(strings.TrimPrefix(text, "["), "]")
 	for _, bare := range []string{bare, strings.TrimSuffix(bare, ":")} {

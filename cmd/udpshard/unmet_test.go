@@ -85,7 +85,8 @@ func TestAStandbyThatCannotFindWhoServes(t *testing.T) {
 	if err := errors.Join(os.Chmod(dir, 0o777), os.Remove(socket)); err != nil {
 		t.Fatal(err)
 	}
-	p.wantSaid("the takeover socket is gone, and can't be made anew", "other users may write to the folder")
+	p.wantSaid("the takeover socket is gone, and can't be made anew",
+		"other users may write to the folder")
 	standby.cmd.Process.Signal(syscall.SIGCONT)
 	eventually(t, "it says so", func() bool { return standby.says("can't stand by yet") })
 	s := newSenders(t, address, 32)
@@ -279,7 +280,9 @@ func TestAHandoverThatWaitsForTheOutput(t *testing.T) {
 func TestATakeoverSocketThatWasRemoved(t *testing.T) {
 	dir := publicDir(t)
 	address, socket := freePort(t), filepath.Join(dir, "takeover.sock")
-	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", socket, "--output", "discard"}
+	args := []string{
+		"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", socket, "--output", "discard",
+	}
 	p := serving(t, ordinary, args...)
 	standby := p.startStandby(append(slices.Clone(args), "--standby-after", "100ms")...)
 	s := newSenders(t, address, 16)
@@ -296,13 +299,15 @@ func TestATakeoverSocketThatWasRemoved(t *testing.T) {
 	if code := p.wait(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	eventually(t, "the standby follows", func() bool { return strings.Count(standby.logs.String(), "standing by for") == 2 })
+	eventually(t, "the standby follows", func() bool {
+		return strings.Count(standby.logs.String(), "standing by for") == 2
+	})
 	s.send(2000, 0)
 	eventually(t, "counters go on", func() bool { return next.total().Delivered == 2000 })
 
 	next.halt()
 	s.send(2100, 1000)
-	eventually(t, "the standby takes over", func() bool { return standby.says(`"message":"took over`) })
+	standby.wantSaid(`"message":"took over`)
 	if err := os.Remove(socket); err != nil {
 		t.Fatal(err)
 	}

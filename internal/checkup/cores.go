@@ -20,10 +20,12 @@ func (e *examination) cores(l Listener) []Finding {
 			}
 		}
 	}
-	said := fmt.Sprintf("%s on %s (%s)", figure.Plural(l.Shards, "shard"), figure.Plural(len(cores), "CPU"), figure.CPUs(cores))
+	said := fmt.Sprintf("%s on %s (%s)", figure.Plural(l.Shards, "shard"), figure.Plural(len(cores), "CPU"),
+		figure.CPUs(cores))
 	switch {
 	case len(lacking) > 0:
-		return []Finding{c.warn(e.orRestart("udpshard serve --cpus "+figure.CPUs(usable), "with --cpus "+figure.CPUs(usable)),
+		flag := "--cpus " + figure.CPUs(usable)
+		return []Finding{c.warn(e.orRestart("udpshard serve "+flag, "with "+flag),
 			"%s, but %s may only use %s", said, e.process.of(), figure.CPUs(usable))}
 	case len(cores) < l.Shards:
 		fewer := fmt.Sprintf("--shards %d", len(cores))

@@ -32,7 +32,8 @@ func UsableCPUs() ([]int, error) {
 func checkCPUs(cpus, usable []int) error {
 	for _, cpu := range cpus {
 		if !slices.Contains(usable, cpu) {
-			return &ConfigError{"CPUs", fmt.Errorf("cpu %d is not among those that this process may use (%s)", cpu, figure.CPUs(usable))}
+			return &ConfigError{"CPUs", fmt.Errorf("cpu %d is not among those that this process may use (%s)",
+				cpu, figure.CPUs(usable))}
 		}
 	}
 	return nil

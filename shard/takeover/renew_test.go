@@ -98,7 +98,8 @@ func TestRenewReplacesNothingOfOthers(t *testing.T) {
 	if err := errors.Join(os.Remove(v.Path()), os.WriteFile(v.Path(), nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	if renewed, err := v.Renew(); renewed || err == nil || !strings.Contains(err.Error(), "is no socket") {
+	renewed, err = v.Renew()
+	if renewed || err == nil || !strings.Contains(err.Error(), "is no socket") {
 		t.Errorf("renewed: %v, %v, want that it is no socket", renewed, err)
 	}
 	if err := os.Remove(v.Path()); err != nil {
