@@ -109,7 +109,7 @@ func (c *candidate) next(s *server, err error) (pause time.Duration, final error
 		c.before, c.config = c.config, s.config
 	case errors.As(err, new(again)):
 	case c.before != nil:
-		c.service.log.Error().Err(err).Msg("reload refused: the settings before stay")
+		tellRefused(c.service.log, err)
 		c.before, c.config = nil, c.before
 	case c.stood: // with these settings: a file may be there again, or right
 		pause = stoodPause

@@ -276,7 +276,7 @@ func TestPrefixes(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"": "neither an address nor a prefix", "10.0.0.0/33": "neither", "10.0.0": "neither", "host": "neither", "10.0.0.0/8,": `"" is neither`,
-		"fe80::1%eth0": "neither", "10.0.0.1/8": "write 10.0.0.0/8", "2001:db8::1/32": "write 2001:db8::/32", "10.0.0.0/8 11.0.0.0/8": "neither",
+		"fe80::1%eth0": "neither", "10.0.0.1/8": "has bits set behind its length", "2001:db8::1/32": "has bits set", "10.0.0.0/8 11.0.0.0/8": "neither",
 	} {
 		if got, err := parsePrefixes(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is %v, error %v, want %q", text, got, err, want)

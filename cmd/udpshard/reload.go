@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -129,7 +130,7 @@ func (s *server) reload(r preparation) {
 	case r.err != nil && !r.asked:
 		s.log.Error().Err(r.err).Msg("zones can't be read again: those that were read when this process began to stand by stay")
 	case r.err != nil:
-		s.log.Error().Err(r.err).Msg("reload refused: the settings before stay")
+		tellRefused(s.log, r.err)
 	default:
 		for _, d := range s.dns {
 			d.SetZones(r.zones[d.listener.name])
@@ -142,6 +143,21 @@ func (s *server) reload(r preparation) {
 			s.putIntoForce(r.next)
 		}
 	}
+}
+
+// tellRefused logs that a reload is refused, with what to do about each error.
+func tellRefused(log zerolog.Logger, err error) {
+	var remedies []string
+	for _, part := range separate(err) {
+		if hint := hintOf(part); hint != "" {
+			remedies = append(remedies, hint)
+		}
+	}
+	event := log.Error().Err(err)
+	if len(remedies) > 0 {
+		event = event.Str("remedy", strings.Join(remedies, "; "))
+	}
+	event.Msg("reload refused: the settings before stay")
 }
 
 func (s *server) putIntoForce(next *config) {

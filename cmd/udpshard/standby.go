@@ -86,7 +86,7 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *leg
 			case again:
 				files.begin(s.readSettings)
 			case next.err != nil:
-				s.log.Error().Err(next.err).Msg("reload refused: the settings before stay")
+				tellRefused(s.log, next.err)
 				s.service.standsBy(from.name())
 			default:
 				s.log.Info().Msg("reloaded: opening what the new settings ask for")
