@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,8 +30,9 @@ type Group struct {
 	stopping atomic.Bool
 	leaving  atomic.Bool
 	yielding atomic.Bool
-	yielded  bool  // Run has returned since then
-	surplus  []int // sockets that were inherited, and have no shard
+	yielded  bool     // Run has returned since then
+	run      runState // whether Run will return
+	surplus  []int    // sockets that were inherited, and have no shard
 	closing  sync.Once
 	began    time.Time
 }
@@ -61,7 +63,7 @@ func Listen(c Config) (*Group, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Group{config: c, address: at, began: time.Now(), surplus: surplus, listener: &metrics.Listener{Address: at.String()}}
+	g := &Group{config: c, address: at, began: time.Now(), surplus: surplus, listener: &metrics.Listener{Address: at.String()}, run: newRunState()}
 	g.steerer = newSteerer(g)
 	if !at.Addr().IsUnspecified() {
 		g.bound = at.Addr()
@@ -121,33 +123,44 @@ func (g *Group) Run(ctx context.Context) error {
 		}
 	}
 	defer reserve(len(g.shards))()
-	ended := make(chan error, len(g.shards))
-	for _, s := range g.shards {
-		go func() {
-			err := s.run()
-			if err != nil {
-				err = fmt.Errorf("shard %d of %s: %w", s.page.Index, g.address, err)
-			}
-			ended <- err
-		}()
+	ended := make(chan shardEnd, len(g.shards))
+	g.run.begin()
+	left, running := slices.Clone(g.shards), 0 // those that do not run
+	start := func() {
+		for _, s := range left {
+			go func() { ended <- shardEnd{s, s.run()} }()
+		}
+		running, left = running+len(left), left[:0]
 	}
+	start()
 	var filters filterWatch
 	tick := time.NewTicker(steer.Tick)
 	defer tick.Stop()
-	done := ctx.Done()
+	done, stopped := ctx.Done(), false
+	stop := func() error {
+		if stopped {
+			return nil
+		}
+		if g.reads() { // those that left at a Yield that was taken back have a queue too
+			start()
+		}
+		stopped = true
+		return g.stop()
+	}
 	var errs []error
-	for running := len(g.shards); running > 0; {
+	for running > 0 || !g.endRun() {
 		select {
 		case <-done:
 			done = nil
-			errs = append(errs, g.stop())
-		case err := <-ended:
+			errs = append(errs, stop())
+		case end := <-ended:
 			running--
-			if err != nil && done != nil {
-				done = nil
-				err = errors.Join(err, g.stop())
+			if end.err == nil {
+				left = append(left, end.shard)
+				break
 			}
-			errs = append(errs, err)
+			errs = append(errs, fmt.Errorf("shard %d of %s: %w", end.page.Index, g.address, end.err), stop())
+		case <-g.run.resumed:
 		case now := <-tick.C:
 			if g.replaced() {
 				continue // the sockets' options and programs are the other process's
@@ -155,9 +168,11 @@ func (g *Group) Run(ctx context.Context) error {
 			filters.step(g, now)
 			g.steerer.tick(now) // asks every socket for its drops too, long before the counter of 32 bits wraps
 		}
+		if g.reads() {
+			start()
+		}
 	}
 	replaced := g.replaced()
-	g.yielded = g.yielding.CompareAndSwap(true, false)
 	if !g.yielded || g.stopping.Load() || replaced {
 		g.Close()
 	}
@@ -186,7 +201,8 @@ func (g *Group) Leave() {
 
 // Yield makes Run return as soon as every shard has handled the batch that it
 // has, and handed its records to its sink. What waits in the kernel stays
-// there, for Run or for another process that has the sockets.
+// there, for Run or for another process that has the sockets. A shard whose handler
+// or output hangs does not get there: see Unyield.
 func (g *Group) Yield() {
 	g.yielding.Store(true)
 	for _, s := range g.shards {

@@ -1,0 +1,140 @@
+package shard
+
+import (
+	"context"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/udpshard/udpshard/packet"
+)
+
+// A Yield that a shard does not get to, since its handler hangs, is taken back: the other
+// shards read again, and the one that hangs does when its handler returns.
+func TestAYieldIsTakenBack(t *testing.T) {
+	hangs, hang := make(chan int, 1), make(chan struct{})
+	release := sync.OnceFunc(func() { close(hang) })
+	defer release()
+	g, err := Listen(Config{Address: "127.0.0.1:0", Shards: 2, Handler: func(shard int) packet.Handler {
+		return packet.HandlerFunc(func(b *packet.Batch) {
+			if string(b.Datagrams[0].Payload) == "hang" {
+				hangs <- shard
+				<-hang
+			}
+		})
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g.Unyield() {
+		t.Error("a group that does not run goes on")
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- g.Run(ctx) }()
+	dial(t, g.Addr().String()).Write([]byte("hang"))
+	other := g.shards[1-<-hangs]
+	for range 3 {
+		g.Yield()
+		eventually(t, "the other shard has left", func() bool { return other.page.Thread() == 0 })
+		if !g.Unyield() {
+			t.Fatal("Run returns, though a shard hangs")
+		}
+		before := other.page.Received.Load()
+		var conns []*net.UDPConn
+		for range 32 { // some are the other shard's
+			conns = append(conns, dial(t, g.Addr().String()))
+		}
+		for _, c := range conns {
+			c.Write([]byte("x"))
+		}
+		eventually(t, "the other shard reads again", func() bool { return other.page.Received.Load() > before })
+	}
+	g.Yield()
+	release()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if g.Unyield() {
+		t.Error("a group that has returned goes on")
+	}
+	go func() { ended <- g.Run(ctx) }()
+	eventually(t, "all have come", func() bool { return total(g).Received == 1+3*32 })
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// Whenever a Yield is taken back, nothing is lost, and Run and Unyield agree on who goes on;
+// a group that is stopped then empties its queues.
+func TestAYieldIsTakenBackAtAnyTime(t *testing.T) {
+	g, err := Listen(Config{Address: "127.0.0.1:0", Shards: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sent atomic.Uint64
+	var senders sync.WaitGroup
+	quit := make(chan struct{})
+	for range 4 {
+		conn := dial(t, g.Addr().String())
+		senders.Go(func() {
+			for {
+				select {
+				case <-quit:
+					return
+				default:
+				}
+				if sent.Load() < total(g).Received+1000 { // so that no queue is too small
+					if _, err := conn.Write([]byte("x")); err == nil {
+						sent.Add(1)
+					}
+				}
+			}
+		})
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	ended := make(chan error, 1)
+	run := func() { go func() { ended <- g.Run(ctx) }() }
+	run()
+	goesOn, returned := 0, 0
+	for i := range 300 {
+		eventually(t, "both read", func() bool { return g.shards[0].page.Pulse() != 0 && g.shards[1].page.Pulse() != 0 })
+		g.Yield()
+		if i%3 > 0 {
+			eventually(t, "one has left", func() bool { return g.shards[i%2].page.Thread() == 0 })
+		}
+		if i%3 > 1 {
+			eventually(t, "both have", func() bool { return g.shards[1-i%2].page.Thread() == 0 })
+		}
+		if g.Unyield() {
+			goesOn++
+			continue
+		}
+		returned++
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+		run()
+	}
+	close(quit)
+	senders.Wait()
+	g.Yield()
+	if !g.Unyield() {
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+		run()
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d times it went on, %d times it returned", goesOn, returned)
+	if r := total(g); r.Received != sent.Load() {
+		t.Errorf("%d sent, %+v", sent.Load(), r)
+	}
+}
