@@ -154,17 +154,25 @@ func (l *Ledger) NotReady(now time.Time) []string {
 	return why
 }
 
-// Turning says whether every shard has shown a sign of life within limit: see
-// Shard.Pulse. Those without a thread need show none.
-func (l *Ledger) Turning(now time.Time, limit time.Duration) bool {
+// StalledShard is a shard that shows no sign of life.
+type StalledShard struct {
+	Listener string
+	Shard    *Shard
+	For      time.Duration // since its last one
+}
+
+// Stalled returns the shards that have shown no sign of life within limit: see
+// Shard.Pulse. Those without a thread need show none, and one that waits for its
+// output does.
+func (l *Ledger) Stalled(now time.Time, limit time.Duration) (stalled []StalledShard) {
 	for _, listener := range l.Listeners() {
 		for _, s := range listener.Shards {
 			if pulse := s.Pulse(); pulse != 0 && time.Duration(clock(now)-pulse) > limit {
-				return false
+				stalled = append(stalled, StalledShard{listener.Name, s, time.Duration(clock(now) - pulse)})
 			}
 		}
 	}
-	return true
+	return stalled
 }
 
 // Listener is one address and its shards. Its fields are set before it is

@@ -73,11 +73,9 @@ func (s *lossy) Flush() {
 	if s.filled == nil || s.filled.records == 0 {
 		return
 	}
-	select {
-	case <-s.writer.abort:
+	if s.writer.givenUp() {
 		s.filled.lose()
 		return
-	default:
 	}
 	if s.last.add(s.filled) {
 		s.filled.reset()

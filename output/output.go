@@ -156,11 +156,11 @@ func (s *Set) writer(spec string, shard int, page *metrics.Shard) (*writer, erro
 func (s *Set) Broken() <-chan error { return s.broken }
 
 // Close writes what streams have handed over, and closes the destinations.
-// No stream may be used after it was called. When ctx is done first, what is
-// left is given up, counted as lost, and the error says so.
+// A stream that is used after it was called, by a shard that nobody could wait
+// for, loses its records. When ctx is done first, what is left is given up,
+// counted as lost, and the error says so.
 func (s *Set) Close(ctx context.Context) error {
 	close(s.closed)
-	s.each(func(w *writer) { close(w.full) })
 	inTime := true
 	s.each(func(w *writer) { inTime = inTime && w.wait(ctx) })
 	if !inTime {
@@ -171,7 +171,7 @@ func (s *Set) Close(ctx context.Context) error {
 		s.each(func(w *writer) {
 			if !w.wait(patience) {
 				w.giveUp()
-				for b := range w.full {
+				for b := w.next(); b != nil; b = w.next() {
 					b.lose()
 				}
 			}

@@ -314,3 +314,39 @@ func TestStandardOutputThatDoesNotBlock(t *testing.T) {
 		t.Errorf("%+v; %+v", e, page.Read())
 	}
 }
+
+// A stream that is used after Close, by a shard that nobody could wait for, loses its records
+// and waits for nothing.
+func TestAStreamAfterClose(t *testing.T) {
+	for name, open := range map[string]func(*Set, string, int, *metrics.Shard, int) (Stream, error){"waits": (*Set).Open, "drops": (*Set).OpenLossy} {
+		t.Run(name, func(t *testing.T) {
+			set, page := NewSet(func(Event) {}), metrics.NewShard(0, 0)
+			path := filepath.Join(t.TempDir(), "records")
+			stream, err := open(set, "file:"+path, 0, page, 1<<10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			put := func() {
+				page.Received.Add(1)
+				stream.Commit(append(stream.Buffer(), "{}\n"...))
+			}
+			put()
+			stream.Flush()
+			put()
+			if err := set.Close(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			stream.Flush()
+			for range 2 * lossyBuffers {
+				put()
+				stream.Flush()
+			}
+			if r := page.Read(); r.Delivered != 1 || r.Dropped.Output != 1+2*lossyBuffers || r.InFlight != 0 {
+				t.Errorf("%+v", r)
+			}
+			if text, err := os.ReadFile(path); err != nil || string(text) != "{}\n" {
+				t.Errorf("%q, %v", text, err)
+			}
+		})
+	}
+}

@@ -95,6 +95,8 @@ func (s *stream) await() {
 		case s.filled = <-s.free:
 		case <-s.writer.abort:
 			s.filled = &buffer{home: s} // once: given up, it does not travel
+		case <-s.writer.done:
+			s.filled = &buffer{home: s}
 		case <-alive:
 			return false
 		}
@@ -132,11 +134,9 @@ func (s *stream) Flush() {
 	if s.filled == nil || s.filled.records == 0 {
 		return
 	}
-	select {
-	case <-s.writer.abort:
+	if s.writer.givenUp() {
 		s.filled.lose()
 		return
-	default:
 	}
 	select {
 	case s.writer.full <- s.filled:
@@ -150,11 +150,24 @@ func (s *stream) Flush() {
 			s.filled = nil
 		case <-s.writer.abort:
 			s.filled.lose()
+		case <-s.writer.closed:
+			s.filled.lose()
 		case <-alive:
 			return false
 		}
 		return true
 	})
+}
+
+// givenUp says whether nothing is taken any more.
+func (w *writer) givenUp() bool {
+	select {
+	case <-w.abort:
+	case <-w.closed:
+	default:
+		return false
+	}
+	return true
 }
 
 // lose counts the records as lost, and empties the buffer.

@@ -28,6 +28,7 @@ type writer struct {
 	report func(Event)
 	broken chan<- error
 	abort  <-chan struct{}
+	closed <-chan struct{}
 	full   chan *buffer
 	reopen chan *reopening
 	done   chan struct{}
@@ -54,6 +55,7 @@ func newWriter(s *Set, name string, t target) *writer {
 		report: s.report,
 		broken: s.broken,
 		abort:  s.abort,
+		closed: s.closed,
 		full:   make(chan *buffer, 1024), // all that 341 shards have, or 128 that do not wait: no hand-over waits for another
 		reopen: make(chan *reopening, 1),
 		done:   make(chan struct{}),
@@ -62,30 +64,47 @@ func newWriter(s *Set, name string, t target) *writer {
 	}
 }
 
-// run writes until full is closed.
+// run writes until the set is closed, and then what has been handed over.
 func (w *writer) run() {
 	defer close(w.done)
 	for {
 		select {
-		case b, open := <-w.full:
-			if !open {
-				if err := w.target.close(w.torn); err != nil {
-					w.failed(err)
-				}
-				return
-			}
-			b.open(false)
-			w.hold(b)
-			w.write(b)
-			w.hold(nil)
-			b.reset()
-			b.home.free <- b
+		case b := <-w.full:
+			w.pass(b)
 		case r := <-w.reopen:
 			w.renew(r)
 		case <-w.again:
 			w.renew(nil)
+		case <-w.closed:
+			for b := w.next(); b != nil; b = w.next() {
+				w.pass(b)
+			}
+			if err := w.target.close(w.torn); err != nil {
+				w.failed(err)
+			}
+			return
 		}
 	}
+}
+
+// next returns a buffer that was handed over, nil if there is none.
+func (w *writer) next() *buffer {
+	select {
+	case b := <-w.full:
+		return b
+	default:
+		return nil
+	}
+}
+
+// pass writes a buffer, and returns it to its stream.
+func (w *writer) pass(b *buffer) {
+	b.open(false)
+	w.hold(b)
+	w.write(b)
+	w.hold(nil)
+	b.reset()
+	b.home.free <- b
 }
 
 // write gets a buffer written, however long it takes, unless it is given up.

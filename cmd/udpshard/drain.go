@@ -27,16 +27,7 @@ func (s *server) drain(stop func(), again <-chan request, ended <-chan error) er
 	} else {
 		stop()
 	}
-	expired := late.Done()
-	for range s.groups {
-		select {
-		case err := <-ended:
-			errs = append(errs, err)
-		case <-expired:
-			s.outputs.Abort()
-			errs = append(errs, <-ended)
-		}
-	}
+	errs = append(errs, s.awaitGroups(late, ended))
 	s.closeDNS(late)
 	written := s.outputs.Close(late)
 	errs = append(errs, written)
@@ -48,7 +39,7 @@ func (s *server) drain(stop func(), again <-chan request, ended <-chan error) er
 	s.remains.end()
 	s.logLedger()
 	s.web.close()
-	if written == nil { // else a write may be under way until the end of this process
+	if written == nil && !s.hangs { // else a write or a receive may be under way until the end of this process
 		s.release() // so that a standby goes on from here, however long the exit takes
 	}
 	return errors.Join(errs...)
@@ -93,8 +84,10 @@ func (s *server) leave(why string) error {
 	err := s.outputs.Close(late)
 	s.remains.end()
 	s.logLedger()
-	for _, g := range s.groups {
-		g.Close()
+	if !s.hangs { // else what a shard uses that may wake up stays open until the end of this process
+		for _, g := range s.groups {
+			g.Close()
+		}
 	}
 	if s.takeover != nil {
 		err = errors.Join(err, s.takeover.Close())
@@ -107,12 +100,12 @@ func (s *server) leave(why string) error {
 }
 
 // makeWay ends a process that another one has taken for dead or stuck, once
-// what it had read is written.
+// what it had read is written, or can't be within the drain timeout.
 func (s *server) makeWay(why error, ended <-chan error) error {
-	for range s.groups {
-		<-ended // they all see it
-	}
-	return errors.Join(replacedError{why}, s.leave("replaced: this process did not run when datagrams waited, and another one reads on"))
+	late, cancel := context.WithTimeout(context.Background(), s.config.drainTimeout)
+	defer cancel()
+	err := s.awaitGroups(late, ended) // they all see it
+	return errors.Join(replacedError{why}, err, s.leave("replaced: this process did not run when datagrams waited, and another one reads on"))
 }
 
 // replacedError ends the process with an exit code of its own.

@@ -79,6 +79,9 @@ func (h *handover) Offer(hello takeover.Hello) (offer takeover.Offer, err error)
 func (h *handover) Yield(ctx context.Context) error {
 	done := make(chan error, 1)
 	h.begun = false
+	if err := h.server.refuseHanging(ctx); err != nil {
+		return err
+	}
 	select {
 	case h.asked <- done:
 		h.begun = true
@@ -125,11 +128,13 @@ func (h *handover) Left(takeover.Hello) {
 // only queries' records are not, it does not wait for long: those who ask would
 // too. A shard that waits for its output yields when that takes something; in a
 // process that is told to stop, at the latest when ctx ends, and what the output
-// has not taken is lost.
+// has not taken is lost. Where a shard hangs, or an output takes nothing for
+// longer than patience, the groups read on, and the error says why.
 func (s *server) yield(ctx context.Context, ended <-chan error, signals signals) error {
 	for _, g := range s.groups {
 		g.Yield()
 	}
+	s.paused = s.groups
 	var errs []error
 	stop, late := signals.stop, ctx.Done()
 	if s.stopping {
@@ -137,6 +142,11 @@ func (s *server) yield(ctx context.Context, ended <-chan error, signals signals)
 	} else {
 		late = nil
 	}
+	patience := max(s.config.drainTimeout, hangTimeout)
+	stuck := time.NewTimer(patience)
+	defer stuck.Stop()
+	check, tick := s.newHangCheck(), time.NewTicker(hangCheckInterval)
+	defer tick.Stop()
 	for len(errs) < len(s.groups) {
 		select {
 		case err := <-ended:
@@ -153,6 +163,13 @@ func (s *server) yield(ctx context.Context, ended <-chan error, signals signals)
 		case <-late:
 			late = nil
 			s.outputs.Abort()
+		case now := <-tick.C:
+			if hanging, _ := check.check(now); len(hanging) > 0 {
+				s.logHanging(hanging)
+				return s.takeBack(ended, errs, hinted{hangError(hanging), hangRemedy})
+			}
+		case now := <-stuck.C:
+			return s.takeBack(ended, errs, fmt.Errorf("%s in %s", s.waitsFor(now), patience))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -176,6 +193,33 @@ func (s *server) yield(ctx context.Context, ended <-chan error, signals signals)
 		case <-ctx.Done():
 		}
 	}
+}
+
+// takeBack has the groups read on that have not stopped yet, and leaves the others, whose
+// results are in errs or about to come, for read.
+func (s *server) takeBack(ended <-chan error, errs []error, why error) error {
+	s.paused = nil
+	for _, g := range s.groups {
+		if !g.Unyield() {
+			s.paused = append(s.paused, g)
+		}
+	}
+	for len(errs) < len(s.paused) {
+		errs = append(errs, <-ended)
+	}
+	return errors.Join(append([]error{why}, errs...)...)
+}
+
+// waitsFor says which shards wait for an output, or else that some have not stopped.
+func (s *server) waitsFor(now time.Time) string {
+	for _, l := range s.ledger.Listeners() {
+		for _, page := range l.Shards {
+			if _, waits := page.Held(now); waits {
+				return fmt.Sprintf("the output of listener %s shard %d has not taken what was read", l.Name, page.Index)
+			}
+		}
+	}
+	return "not every shard has stopped reading"
 }
 
 // queriesPatience is how long nobody may be answered for the sake of records: less

@@ -7,13 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/shard/takeover"
 )
 
 // A peer that dies while the main loop is busy elsewhere is none that it waits
 // for.
 func TestAHandoverThatNeverBegan(t *testing.T) {
-	h := newHandover(new(server))
+	h := newHandover(&server{ledger: metrics.NewLedger("")})
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if err := h.Yield(ctx); !errors.Is(err, context.Canceled) {
@@ -36,7 +37,7 @@ func TestAHandoverThatNeverBegan(t *testing.T) {
 // A process that leaves its main loop takes no more peers, and keeps none
 // waiting.
 func TestAHandoverThatComesTooLate(t *testing.T) {
-	h := newHandover(new(server))
+	h := newHandover(&server{ledger: metrics.NewLedger("")})
 	ended := make(chan error)
 	go func() { ended <- h.Yield(context.Background()) }()
 	h.close()

@@ -79,6 +79,8 @@ type server struct {
 	claims   []*takeover.Claim // of the books of processes before
 	stood    bool              // it was a standby, with these settings
 	unmet    []registry        // whom this process has to meet before it reads
+	paused   []*shard.Group    // that a handover has stopped; of the main loop
+	hangs    bool              // a shard is no longer waited for, and may wake up; of the main loop
 	stopping bool              // by a signal; of the main loop
 	unread   bool              // SIGHUP came in a takeover, and what it asks for was not read; of the main loop
 	pathErr  string            // why nobody can take over, as it was logged last; of the main loop
@@ -124,7 +126,7 @@ func (s *server) run(signals signals) error {
 	s.hearPeers(ctx) // before it reads: what kills it may be the first that comes
 	s.waitForStandbys()
 	s.stats = newStats(s.ledger, s.log, s.config.statsInterval)
-	s.read(ctx, ended)
+	s.read(ctx, s.groups, ended)
 	s.web.serve()
 	s.service.ready(s, kept)
 
@@ -164,12 +166,16 @@ func (s *server) hearPeers(ctx context.Context) {
 	}()
 }
 
-// read has every group read, until ctx ends or it yields.
-func (s *server) read(ctx context.Context, ended chan<- error) {
-	for _, g := range s.groups {
+// read has groups read, until ctx ends or they yield.
+func (s *server) read(ctx context.Context, groups []*shard.Group, ended chan<- error) {
+	for _, g := range groups {
 		go func() { ended <- g.Run(ctx) }()
 	}
 }
+
+// fenceInterval is how often the main loop looks whether this process was replaced: a group
+// with a shard that hangs does not tell.
+const fenceInterval = 250 * time.Millisecond
 
 // errHandedOver: another process has all that this one had.
 var errHandedOver = errors.New("handed over")
@@ -192,8 +198,14 @@ func (s *server) wait(ctx context.Context, signals signals, ended chan error) er
 	if s.config.takeover == "" {
 		path.Stop()
 	}
+	fence := time.NewTicker(fenceInterval)
+	defer fence.Stop()
 	for {
 		select {
+		case <-fence.C:
+			if s.replaced() {
+				return shard.ErrReplaced
+			}
 		case <-signals.reload:
 			s.hangUp()
 		case next := <-s.reloads.done:
@@ -240,7 +252,7 @@ func (s *server) wait(ctx context.Context, signals signals, ended chan error) er
 			if handedOver {
 				return errHandedOver
 			}
-			s.read(ctx, ended)
+			s.read(ctx, s.paused, ended)
 			if s.unread {
 				s.unread = false
 				s.beginReload()

@@ -67,7 +67,7 @@ const leastPulse = time.Second
 func (v *service) alive(now time.Time, limit time.Duration) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.now == nil || v.now.ledger.Role() != metrics.Active || v.now.ledger.Turning(now, limit)
+	return v.now == nil || v.now.ledger.Role() != metrics.Active || len(v.now.ledger.Stalled(now, limit)) == 0
 }
 
 // look has the watchdog look at a server; at none before its counters go.

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/udpshard/udpshard/metrics"
+)
+
+const (
+	// hangTimeout is how long a shard may show no sign of life before nobody waits for it:
+	// a busy one shows one with each batch, an idle one every 250 ms, and one that waits for
+	// its output every 10 ms. On a host where a thread gets no CPU for longer, shards count
+	// as hanging that do not.
+	hangTimeout = 5 * time.Second
+	// hangCheckInterval is the time between two checks. A shard hangs if both find it as it
+	// was: one that has just ended a long wait for its output shows its next sign of life
+	// when it is through with its batch.
+	hangCheckInterval = 200 * time.Millisecond
+)
+
+// hangCheck finds shards that hang, in a handler or in a system call. It is for one
+// goroutine, which calls check every hangCheckInterval.
+type hangCheck struct {
+	ledger   *metrics.Ledger
+	suspects map[*metrics.Shard]int64 // pulses at the last check
+}
+
+func (s *server) newHangCheck() *hangCheck { return &hangCheck{ledger: s.ledger} }
+
+// check returns the shards that hang, and whether others may: check tells next time.
+func (h *hangCheck) check(now time.Time) (hanging []metrics.StalledShard, more bool) {
+	suspects := make(map[*metrics.Shard]int64)
+	for _, s := range h.ledger.Stalled(now, hangTimeout) {
+		suspects[s.Shard] = s.Shard.Pulse()
+		if pulse, ok := h.suspects[s.Shard]; ok && pulse == suspects[s.Shard] {
+			hanging = append(hanging, s)
+		}
+	}
+	h.suspects = suspects
+	return hanging, len(suspects) > 0
+}
+
+// hangError names the shards that hang.
+func hangError(hanging []metrics.StalledShard) error {
+	var errs []error
+	for _, h := range hanging {
+		errs = append(errs, fmt.Errorf("listener %s shard %d hangs: no sign of life for %s", h.Listener, h.Shard.Index, h.For.Round(100*time.Millisecond)))
+	}
+	return joined(errs...)
+}
+
+// logHanging logs the shards that hang, with what each holds up.
+func (s *server) logHanging(hanging []metrics.StalledShard) {
+	for _, h := range hanging {
+		r := h.Shard.Read()
+		s.log.Error().Str("listener", h.Listener).Int("shard", h.Shard.Index).Stringer("silent_for", h.For.Round(time.Millisecond)).
+			Uint64("in_flight", r.InFlight).Uint64("queue_bytes", r.QueueBytes).Msg("shard stalled")
+	}
+}
+
+// refuseHanging returns an error if a shard hangs: it would keep a handover waiting while
+// no shard reads. Any goroutine may call it.
+func (s *server) refuseHanging(ctx context.Context) error {
+	check := s.newHangCheck()
+	for {
+		hanging, more := check.check(time.Now())
+		switch {
+		case len(hanging) > 0:
+			s.logHanging(hanging)
+			return hinted{hangError(hanging), hangRemedy}
+		case !more:
+			return nil
+		}
+		select {
+		case <-time.After(hangCheckInterval):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+const hangRemedy = "stop the process that serves (SIGTERM), which does not wait for that shard, and start this one again; or start this one with --standby: it takes over as soon as datagrams wait at that shard"
+
+// awaitGroups waits until every group has returned from Run. When late is done it gives up what
+// outputs have not taken, so that no shard waits for them. It does not wait for shards that hang,
+// nor for longer than hangTimeout after late: then s.hangs says that a shard may still wake up,
+// and the error names what is waited for.
+func (s *server) awaitGroups(late context.Context, ended <-chan error) error {
+	var errs []error
+	check := s.newHangCheck()
+	tick := time.NewTicker(hangCheckInterval)
+	defer tick.Stop()
+	expired := late.Done()
+	var last <-chan time.Time
+	for len(errs) < len(s.groups) {
+		select {
+		case err := <-ended:
+			errs = append(errs, err)
+		case <-expired:
+			s.outputs.Abort()
+			expired, last = nil, time.After(hangTimeout)
+		case now := <-tick.C:
+			if hanging, _ := check.check(now); s.onlyHanging(hanging, len(s.groups)-len(errs)) {
+				s.hangs = true
+				s.logHanging(hanging)
+				return errors.Join(append(errs, hangError(hanging))...)
+			}
+		case <-last:
+			s.hangs = true
+			return errors.Join(append(errs, fmt.Errorf("%d of %d listeners still read", len(s.groups)-len(errs), len(s.groups)))...)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// onlyHanging says whether the shards that hang are all that so many groups wait for.
+func (s *server) onlyHanging(hanging []metrics.StalledShard, groups int) bool {
+	held := make(map[string]bool)
+	for _, h := range hanging {
+		held[h.Listener] = true
+	}
+	alive := 0
+	for _, g := range s.groups {
+		for _, page := range g.Listener().Shards {
+			if page.Pulse() != 0 {
+				alive++
+			}
+		}
+	}
+	return len(hanging) > 0 && len(held) == groups && alive == len(hanging)
+}
