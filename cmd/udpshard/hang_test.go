@@ -1,0 +1,282 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// haltShard keeps the thread of a shard from running, as a handler or a system call does
+// that hangs, while it waits for datagrams: a call that Go's scheduler knows of. The other
+// threads run on. What it returns lets the thread run again.
+func (p *process) haltShard(t *testing.T, shard int) (release func()) {
+	t.Helper()
+	thread := p.status().Listeners[0].Shards[shard].Thread
+	waits := func() bool {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/syscall", p.cmd.Process.Pid, thread))
+		return err == nil && strings.HasPrefix(string(text), fmt.Sprintf("%d ", unix.SYS_PPOLL))
+	}
+	eventually(t, "the shard is halted as it waits", func() bool {
+		if !waits() {
+			return false
+		}
+		var err error
+		if release, err = halt(thread); err != nil {
+			t.Skipf("threads can't be halted (ptrace(2)): %v: grant CAP_SYS_PTRACE", err)
+		}
+		if !waits() {
+			release()
+			return false
+		}
+		return true
+	})
+	t.Cleanup(release)
+	return release
+}
+
+// halt stops a thread of another process, and returns what lets it run again.
+func halt(thread int) (release func(), err error) {
+	halted, resume := make(chan error), make(chan struct{})
+	var done sync.WaitGroup
+	done.Go(func() {
+		runtime.LockOSThread() // ptrace(2): requests come from the thread that traces
+		defer runtime.UnlockOSThread()
+		err := errors.Join(unix.PtraceSeize(thread), unix.PtraceInterrupt(thread))
+		var state unix.WaitStatus
+		if err == nil {
+			_, err = unix.Wait4(thread, &state, unix.WALL, nil)
+		}
+		halted <- err
+		for err == nil {
+			select {
+			case <-resume:
+				unix.PtraceDetach(thread)
+				return
+			case <-time.After(5 * time.Millisecond):
+			}
+			// A thread that has ended with its process is there until its tracer has seen it.
+			who, waitErr := unix.Wait4(thread, &state, unix.WALL|unix.WNOHANG, nil)
+			if waitErr != nil || who == thread && (state.Exited() || state.Signaled()) {
+				return
+			}
+		}
+	})
+	return sync.OnceFunc(func() {
+		close(resume)
+		done.Wait()
+	}), <-halted
+}
+
+// exits returns the exit code of a process that is about to end, and fails if it does not.
+func (p *process) exits() int {
+	p.t.Helper()
+	var code int
+	ended := make(chan struct{})
+	go func() { code = p.wait(); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(time.Minute):
+		p.t.Fatal("it does not end")
+	}
+	return code
+}
+
+// logged returns the log lines with a message, as objects.
+func (p *process) logged(message string) (found []map[string]any) {
+	for line := range strings.Lines(p.logs.String()) {
+		var fields map[string]any
+		if json.Unmarshal([]byte(line), &fields) == nil && fields["message"] == message {
+			found = append(found, fields)
+		}
+	}
+	return found
+}
+
+// hangArgs are those of a process of two shards, with a takeover path.
+func hangArgs(t *testing.T, address, dir string, more ...string) []string {
+	t.Helper()
+	return append([]string{"--listen", address, "--protocol", "raw", "--shards", "2", "--steer", "hash",
+		"--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + filepath.Join(dir, "records")}, more...)
+}
+
+// fill sends from many ports, until datagrams wait at shard 1, which hangs, and shard 0 has
+// delivered its own.
+func (p *process) fill(t *testing.T, s *senders) {
+	t.Helper()
+	eventually(t, "datagrams wait at shard 1 alone", func() bool {
+		s.send(s.sent+16, 0)
+		r := p.status().Listeners[0].Shards
+		return r[1].QueueBytes > 0 && r[0].Delivered > 0
+	})
+}
+
+// A process with a shard that hangs ends at SIGTERM all the same, and says which shard; what
+// the others have read is written.
+func TestAShardThatHangsKeepsNobody(t *testing.T) {
+	dir, address := publicDir(t), freePort(t)
+	p := serving(t, ordinary, hangArgs(t, address, dir, "--drain-timeout", "30s")...)
+	p.haltShard(t, 1)
+	s := newSenders(t, address, 32)
+	p.fill(t, s)
+	began := time.Now()
+	p.cmd.Process.Signal(unix.SIGTERM)
+	if code := p.exits(); code != exitFailed {
+		t.Errorf("exit code %d", code)
+	}
+	t.Logf("it ended after %s", time.Since(began))
+	stalled := p.logged("shard stalled")
+	if len(stalled) != 1 || stalled[0]["listener"] != "raw" || stalled[0]["shard"] != 1.0 || stalled[0]["queue_bytes"] == 0.0 {
+		t.Errorf("%v", stalled)
+	}
+	if !p.says("udpshard: error: listener raw shard 1 hangs: no sign of life for ") {
+		t.Error("the last line does not say so")
+	}
+	received, delivered, _, lost := p.finalLedger()
+	if written := lines(t, filepath.Join(dir, "records"), nil); uint64(written) != delivered || received != delivered+lost || len(p.logged("final ledger")) != 2 {
+		t.Errorf("%d written, %d received, %d delivered, %d lost", written, received, delivered, lost)
+	}
+}
+
+// A process with a shard that hangs, which is told to stop, is replaced by its standby, be it
+// that datagrams wait there or not.
+func TestAShardThatHangsKeepsNoStandby(t *testing.T) {
+	dir, address := publicDir(t), freePort(t)
+	args := hangArgs(t, address, dir, "--standby-after", "1h")
+	p := serving(t, ordinary, args...)
+	standby := p.startStandby(args...)
+	p.haltShard(t, 1)
+	s := newSenders(t, address, 32)
+	p.fill(t, s)
+	p.cmd.Process.Signal(unix.SIGTERM)
+	if code := p.exits(); code != exitFailed {
+		t.Errorf("exit code %d", code)
+	}
+	standby.wantSaid(`"message":"took over`)
+	eventually(t, "all are accounted for", func() bool {
+		r := standby.total()
+		return r.Received+r.Dropped.Kernel == uint64(s.sent)
+	})
+	if code := standby.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// An upgrade of a process with a shard that hangs is refused, in words that name the shard,
+// and nobody stops reading for good: not where the shard begins to hang as the others stop,
+// and not where it has long hung, when they do not stop. When it no longer hangs, all that
+// was sent has come, and the upgrade succeeds.
+func TestAnUpgradeWhileAShardHangs(t *testing.T) {
+	dir, address := publicDir(t), freePort(t)
+	args := hangArgs(t, address, dir)
+	p := serving(t, ordinary, args...)
+	release := p.haltShard(t, 1)
+	s := newSenders(t, address, 32)
+	p.fill(t, s)
+	for i := range 2 {
+		p.logs.Reset()
+		next := launch(t, ordinary, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
+		if code := next.exits(); code != exitFailed {
+			t.Errorf("exit code %d", code)
+		}
+		for _, text := range []string{"the active process can't stop reading: listener raw shard 1 hangs: no sign of life for ", "udpshard: hint: stop the process that serves (SIGTERM)"} {
+			if !next.says(text) {
+				t.Errorf("attempt %d: the successor does not say %q:\n%s", i, text, next.logs)
+			}
+		}
+		p.wantSaid(`"message":"the successor has not taken over`, `"message":"shard stalled"`)
+		if stalled := p.logged("shard stalled"); len(stalled) != 1 || stalled[0]["listener"] != "raw" || stalled[0]["shard"] != 1.0 {
+			t.Errorf("attempt %d: %v", i, stalled)
+		}
+		if paused := p.says("has not taken over: reading on"); paused != (i == 0) {
+			t.Errorf("attempt %d: shards have stopped reading: %t", i, paused)
+		}
+		before := p.status().Listeners[0].Shards[0].Delivered
+		eventually(t, "shard 0 reads on", func() bool {
+			s.send(s.sent+16, 0)
+			return p.status().Listeners[0].Shards[0].Delivered > before
+		})
+	}
+	release()
+	eventually(t, "all have come", func() bool { return p.total().Received == uint64(s.sent) })
+	next := p.succeeding(args...)
+	s.send(s.sent+100, 0)
+	eventually(t, "all have come", func() bool { return next.total().Delivered == uint64(s.sent) })
+	if code := next.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// A process whose standby has taken over, since a shard hangs, ends, though that shard does not.
+func TestAReplacedProcessWhoseShardHangs(t *testing.T) {
+	dir, address := publicDir(t), freePort(t)
+	args := hangArgs(t, address, dir, "--standby-after", "250ms")
+	p := serving(t, ordinary, args...)
+	standby := p.startStandby(args...)
+	p.haltShard(t, 1)
+	s := newSenders(t, address, 32)
+	eventually(t, "the standby takes over", func() bool {
+		s.send(s.sent+16, 0)
+		return standby.says("took over: the process that served does not run")
+	})
+	if code := p.exits(); code != exitReplaced {
+		t.Errorf("exit code %d", code)
+	}
+	if stalled := p.logged("shard stalled"); len(stalled) != 1 || stalled[0]["shard"] != 1.0 {
+		t.Errorf("%v", stalled)
+	}
+	eventually(t, "all are accounted for", func() bool {
+		r := standby.total()
+		return r.Received+r.Dropped.Kernel == uint64(s.sent) && r.InFlight == 0
+	})
+	if code := standby.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// An upgrade of a process whose output takes nothing is refused after a while, in words that
+// name the shard that waits for it, and the process reads on when the output takes records.
+func TestAnUpgradeWhileAnOutputTakesNothing(t *testing.T) {
+	pipe, address := unreadPipe(t), freePort(t)
+	args := []string{"--listen", address, "--protocol", "raw", "--shards", "2", "--steer", "hash", "--drain-timeout", "300ms",
+		"--takeover", filepath.Join(publicDir(t), "takeover.sock"), "--output", "file:" + pipe}
+	p := serving(t, ordinary, args...)
+	s := newSenders(t, address, 16)
+	before := uint64(0)
+	eventually(t, "its output takes nothing more", func() bool {
+		s.send(s.sent+5000, 0)
+		now := p.total()
+		stuck := now.QueueBytes > 0 && now.Received == before
+		before = now.Received
+		return stuck
+	})
+	next := launch(t, ordinary, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
+	if code := next.exits(); code != exitFailed || !next.says("can't stop reading: the output of listener raw shard") {
+		t.Errorf("exit code %d", code)
+	}
+	p.wantSaid("the successor has not taken over: reading on")
+	cat := exec.Command("cat", pipe)
+	if err := cat.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		cat.Process.Kill()
+		cat.Wait()
+	}()
+	eventually(t, "all are accounted for", func() bool {
+		r := p.total()
+		return r.Received+r.Dropped.Kernel == uint64(s.sent) && r.InFlight == 0 && r.Dropped.Output == 0
+	})
+	if code := p.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
