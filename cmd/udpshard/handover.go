@@ -18,16 +18,22 @@ import (
 // handover is the active process's part: takeover.Active.
 type handover struct {
 	server *server
-	asked  chan chan error // Yield, to the main loop
-	ended  chan bool       // what came of it: true, this process has nothing left
-	begun  bool            // the main loop has got what Yield asks, and waits for ended
-	closed chan struct{}   // the main loop takes nothing any more
+	asked  chan yieldRequest // Yield, to the main loop
+	ended  chan bool         // what came of it: true, this process has nothing left
+	begun  bool              // the main loop has got what Yield asks, and waits for ended
+	closed chan struct{}     // the main loop takes nothing any more
 
 	sameUnit bool // the successor is of the same service, which it has been told to be
 }
 
+// yieldRequest asks the main loop to stop reading, for as long as the peer is there.
+type yieldRequest struct {
+	peer context.Context
+	done chan<- error
+}
+
 func newHandover(s *server) *handover {
-	return &handover{server: s, asked: make(chan chan error), ended: make(chan bool), closed: make(chan struct{})}
+	return &handover{server: s, asked: make(chan yieldRequest), ended: make(chan bool), closed: make(chan struct{})}
 }
 
 // close ends the main loop's part: who asks from now on comes too late.
@@ -83,7 +89,7 @@ func (h *handover) Yield(ctx context.Context) error {
 		return err
 	}
 	select {
-	case h.asked <- done:
+	case h.asked <- yieldRequest{ctx, done}:
 		h.begun = true
 		return <-done
 	case <-h.closed:
@@ -128,17 +134,17 @@ func (h *handover) Left(takeover.Hello) {
 // only queries' records are not, it does not wait for long: those who ask would
 // too. A shard that waits for its output yields when that takes something; in a
 // process that is told to stop, at the latest when ctx ends, and what the output
-// has not taken is lost. Where a shard hangs, or an output takes nothing for
-// longer than patience, the groups read on, and the error says why.
-func (s *server) yield(ctx context.Context, ended <-chan error, signals signals) error {
+// has not taken is lost. Where a shard hangs, an output takes nothing for longer
+// than patience, or the peer has gone, the groups read on, and the error says why.
+func (s *server) yield(ctx, peer context.Context, ended <-chan error, signals signals) error {
 	for _, g := range s.groups {
 		g.Yield()
 	}
 	s.paused = s.groups
 	var errs []error
-	stop, late := signals.stop, ctx.Done()
+	stop, late, gone := signals.stop, ctx.Done(), peer.Done()
 	if s.stopping {
-		stop = nil
+		stop, gone = nil, nil
 	} else {
 		late = nil
 	}
@@ -155,7 +161,9 @@ func (s *server) yield(ctx context.Context, ended <-chan error, signals signals)
 			s.log.Info().Stringer("signal", sig).Msg("handing over, and then stopping")
 			s.stopping = true
 			s.watchSecond(sig.at, signals.stop)
-			stop, late = nil, ctx.Done()
+			stop, late, gone = nil, ctx.Done(), nil
+		case <-gone:
+			return s.takeBack(ended, errs, context.Cause(peer))
 		case <-signals.reload: // outputs that take nothing may be what is waited for
 			s.service.try("a reload", s.service.unit.Reloading())
 			s.outputs.Reopen(s.filesOpened)
@@ -190,6 +198,8 @@ func (s *server) yield(ctx context.Context, ended <-chan error, signals signals)
 		}
 		select {
 		case <-time.After(step):
+		case <-gone:
+			return context.Cause(peer)
 		case <-ctx.Done():
 		}
 	}

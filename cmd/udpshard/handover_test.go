@@ -22,8 +22,8 @@ func TestAHandoverThatNeverBegan(t *testing.T) {
 	}
 	h.Resume(errors.New("it died")) // and returns
 	go func() {
-		done := <-h.asked
-		done <- nil
+		asked := <-h.asked
+		asked.done <- nil
 	}()
 	if err := h.Yield(context.Background()); err != nil {
 		t.Fatal(err)

@@ -246,11 +246,35 @@ func TestAReplacedProcessWhoseShardHangs(t *testing.T) {
 // An upgrade of a process whose output takes nothing is refused after a while, in words that
 // name the shard that waits for it, and the process reads on when the output takes records.
 func TestAnUpgradeWhileAnOutputTakesNothing(t *testing.T) {
-	pipe, address := unreadPipe(t), freePort(t)
-	args := []string{"--listen", address, "--protocol", "raw", "--shards", "2", "--steer", "hash", "--drain-timeout", "300ms",
+	p, pipe, s, args := stuckOutput(t, "300ms")
+	next := launch(t, ordinary, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
+	if code := next.exits(); code != exitFailed || !next.says("can't stop reading: the output of listener raw shard") {
+		t.Errorf("exit code %d", code)
+	}
+	p.wantSaid("the successor has not taken over: reading on")
+	p.readsOn(t, pipe, s)
+}
+
+// A successor does not wait for ever for a process that has neither stopped reading nor
+// refused, as one that is stopped; and that one reads on when the successor has gone.
+func TestAnUpgradeThatIsNeverAnswered(t *testing.T) {
+	p, pipe, s, args := stuckOutput(t, "1h") // for so long it waits for its output
+	next := launch(t, ordinary, append(append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...), "--drain-timeout", "300ms")...)
+	if code := next.exits(); code != exitFailed || !next.says("it has neither stopped reading nor refused in 10s") || !next.says("udpshard: hint: that process is stopped, or hangs") {
+		t.Errorf("exit code %d", code)
+	}
+	p.wantSaid("the successor has not taken over: reading on")
+	p.readsOn(t, pipe, s)
+}
+
+// stuckOutput is a process whose output, a pipe, takes nothing more, since nobody reads it.
+func stuckOutput(t *testing.T, drainTimeout string) (p *process, pipe string, s *senders, args []string) {
+	t.Helper()
+	address := freePort(t)
+	pipe = unreadPipe(t)
+	args = []string{"--listen", address, "--protocol", "raw", "--shards", "2", "--steer", "hash", "--drain-timeout", drainTimeout,
 		"--takeover", filepath.Join(publicDir(t), "takeover.sock"), "--output", "file:" + pipe}
-	p := serving(t, ordinary, args...)
-	s := newSenders(t, address, 16)
+	p, s = serving(t, ordinary, args...), newSenders(t, address, 16)
 	before := uint64(0)
 	eventually(t, "its output takes nothing more", func() bool {
 		s.send(s.sent+5000, 0)
@@ -259,11 +283,12 @@ func TestAnUpgradeWhileAnOutputTakesNothing(t *testing.T) {
 		before = now.Received
 		return stuck
 	})
-	next := launch(t, ordinary, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
-	if code := next.exits(); code != exitFailed || !next.says("can't stop reading: the output of listener raw shard") {
-		t.Errorf("exit code %d", code)
-	}
-	p.wantSaid("the successor has not taken over: reading on")
+	return p, pipe, s, args
+}
+
+// readsOn reads the pipe, and waits until the process has delivered all that was sent.
+func (p *process) readsOn(t *testing.T, pipe string, s *senders) {
+	t.Helper()
 	cat := exec.Command("cat", pipe)
 	if err := cat.Start(); err != nil {
 		t.Fatal(err)

@@ -98,7 +98,7 @@ func dialLegacy(ctx context.Context, c *config, log zerolog.Logger) (*legacy, er
 		}
 		err = fmt.Errorf("take over from %s: %w", conn.Process(), err)
 		if errors.Is(err, takeover.ErrSilent) {
-			err = hinted{err, "that process is stopped, or hangs: wake it up (kill -CONT), or end it (kill -KILL), and start this one again"}
+			err = hinted{err, silentRemedy}
 		}
 		return nil, err
 	}
@@ -109,6 +109,8 @@ func dialLegacy(ctx context.Context, c *config, log zerolog.Logger) (*legacy, er
 const otherLayoutHint = "the two versions can't hand over to each other: stop that process, and then " +
 	"start this one (counters begin anew, and what comes in between is lost); " +
 	"systemctl restart does both, and datagrams wait in between"
+
+const silentRemedy = "that process is stopped, or hangs: wake it up (kill -CONT), or end it (kill -KILL), and start this one again"
 
 // introduce asks for what the other has.
 func (l *legacy) introduce(ctx context.Context, c *config) (err error) {

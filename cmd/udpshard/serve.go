@@ -242,10 +242,10 @@ func (s *server) wait(ctx context.Context, signals signals, ended chan error) er
 			s.keepPath(ctx)
 		case tick := <-s.stats.tick():
 			s.stats.log(tick)
-		case done := <-s.handover.asked:
+		case asked := <-s.handover.asked:
 			late, cancel := context.WithTimeout(ctx, s.config.drainTimeout)
 			stopAlive := s.keepAlive()
-			done <- s.yield(late, ended, signals)
+			asked.done <- s.yield(late, asked.peer, ended, signals)
 			cancel()
 			handedOver := <-s.handover.ended
 			stopAlive()

@@ -19,7 +19,7 @@ func (s *server) takeOver(ctx context.Context, from *legacy) error {
 	s.log.Info().EmbedObject(from.who()).Str("version", from.offer.Version).Msg("taking over: it serves until this process is ready")
 	began := time.Now()
 	from.conn.SetMemory(memoryOf(s.book))
-	err := from.conn.Ready(ctx)
+	err := s.ready(ctx, from)
 	if err == nil {
 		err = s.succeed(ctx, from)
 	}
@@ -28,12 +28,27 @@ func (s *server) takeOver(ctx context.Context, from *legacy) error {
 		return s.bury(ctx, from, metrics.TakeoverDied)
 	case errors.Is(err, takeover.ErrMoved), errors.Is(err, takeover.ErrClaimed): // a standby was faster
 		return again{error: err}
+	case errors.Is(err, errNotYielded):
+		return hinted{fmt.Errorf("take over from %s: %w", from.conn.Process(), err), silentRemedy}
 	case err != nil:
 		return fmt.Errorf("take over from %s: %w", from.conn.Process(), err)
 	}
 	s.ledger.Takeovers().Count(metrics.TakeoverUpgrade, time.Now())
 	s.log.Info().EmbedObject(from.who()).Stringer("after", time.Since(began).Round(time.Microsecond)).Msg("took over: its sockets, its queues and its counters")
 	return nil
+}
+
+// errNotYielded: the process that serves has not stopped reading, and has not said why.
+var errNotYielded = errors.New("it has neither stopped reading nor refused")
+
+// ready says that this process is, and waits until the process that serves has stopped
+// reading. One that runs does so, or refuses, within its own drain timeout, which is taken
+// to be this one's, or within hangTimeout; one that is stopped never does.
+func (s *server) ready(ctx context.Context, from *legacy) error {
+	patience := max(s.config.drainTimeout, hangTimeout) + hangTimeout
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("%w in %s", errNotYielded, patience))
+	defer cancel()
+	return from.conn.Ready(ctx)
 }
 
 // succeed goes on where the other has stopped in order.
