@@ -83,7 +83,14 @@ func dialLegacy(ctx context.Context, c *config, log zerolog.Logger) (*legacy, er
 	conn, err := takeover.Dial(ctx, c.takeover)
 	if errors.Is(err, takeover.ErrNobody) {
 		return nil, nil
-	} else if err != nil {
+	}
+	if errors.Is(err, takeover.ErrSilent) && c.standby { // it hangs, and a standby is there for that
+		return nil, again{error: err}
+	}
+	if errors.Is(err, takeover.ErrSilent) {
+		return nil, hinted{c.takeoverError(err), silentRemedy}
+	}
+	if err != nil {
 		return nil, c.takeoverError(err)
 	}
 	l := &legacy{conn: conn, log: log}

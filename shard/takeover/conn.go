@@ -34,8 +34,9 @@ type Heir struct {
 }
 
 // Dial connects to the active process at the path. The error is ErrNobody
-// where there is none. It waits while there is one that does not accept. It may be called while the path is handed over: the
-// next active process answers then.
+// where there is none. It waits for up to ten seconds while there is one that does not
+// accept, and then the error is ErrSilent. It may be called while the path is handed over:
+// the next active process answers then.
 func Dial(ctx context.Context, path string) (*Conn, error) {
 	p, err := openPlace(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -52,7 +53,10 @@ func Dial(ctx context.Context, path string) (*Conn, error) {
 		return nil, hinted{fmt.Errorf("%s is no socket", p.path), "take another path"}
 	}
 	conn, err := p.dial(ctx)
-	for ; errors.Is(err, errFull); conn, err = p.dial(ctx) {
+	for began := time.Now(); errors.Is(err, errFull); conn, err = p.dial(ctx) {
+		if time.Since(began) > standard.step {
+			return nil, fmt.Errorf("%w: %w", ErrSilent, err)
+		}
 		select {
 		case <-time.After(fullPause):
 		case <-ctx.Done():

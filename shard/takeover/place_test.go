@@ -321,6 +321,11 @@ func TestFullBacklog(t *testing.T) {
 	if _, err := Dial(ctx, s.Path()); err == nil || errors.Is(err, ErrNobody) {
 		t.Error(err)
 	}
+	usual := standard
+	standard.step = 3 * fullPause
+	_, err = Dial(within(t), s.Path())
+	standard = usual
+	wants(t, err, ErrSilent)
 	// It waits for a place.
 	dialled := make(chan error)
 	go func() {
