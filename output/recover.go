@@ -2,6 +2,7 @@ package output
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -24,36 +25,82 @@ import (
 //
 // In a named pipe, a device, or on standard output nothing can be looked at. A
 // write that was under way there counts as none: its records, one buffer at
-// the most, are lost in the crash, though a reader may have them.
-func Recover(w metrics.Write) (records int, err error) {
+// the most, are lost in the crash, though a reader may have them. The same holds
+// where the file system does not answer before ctx is done.
+func Recover(ctx context.Context, w metrics.Write) (records int, err error) {
 	if w.Inode == 0 || !w.Open && w.Torn == 0 {
 		return 0, nil
 	}
-	f, err := find(w)
-	if err != nil {
+	l, err := look(ctx, func() (looked, error) { return lookAt(w) })
+	if l.file == nil {
 		return 0, err
 	}
-	defer f.Close()
-	records, end, size, err := measure(f, w)
-	if err != nil || end == size {
-		return records, err
+	defer l.file.Close()
+	if err != nil || l.end == l.size {
+		return l.records, err
 	}
-	return records, bare(f.Truncate(end))
+	return l.records, bare(l.file.Truncate(l.end)) // the file system has answered a moment ago
 }
 
 // Written is Recover for a writer that does not run, but may do so again: it
 // changes nothing.
-func Written(w metrics.Write) (records int, err error) {
+func Written(ctx context.Context, w metrics.Write) (records int, err error) {
 	if w.Inode == 0 || !w.Open {
 		return 0, nil
 	}
-	f, err := find(w)
-	if err != nil {
-		return 0, err
+	l, err := look(ctx, func() (looked, error) { return lookAt(w) })
+	if l.file != nil {
+		l.file.Close()
 	}
-	defer f.Close()
-	records, _, _, err = measure(f, w)
-	return records, err
+	return l.records, err
+}
+
+// looked is what was found in a file: how many records a write has brought there, where the
+// last whole one ends, and its size.
+type looked struct {
+	file      *os.File // nil: it was not found
+	records   int
+	end, size int64
+}
+
+func lookAt(w metrics.Write) (l looked, err error) {
+	if l.file, err = find(w); err != nil {
+		return looked{}, err
+	}
+	l.records, l.end, l.size, err = measure(l.file, w)
+	return l, err
+}
+
+// errNoAnswer: a call to a file system has not returned, as on one of a network whose server
+// is away.
+var errNoAnswer = errors.New("its file system does not answer: what its last write brought there counts as lost")
+
+// look calls at beside the caller, and returns without it when ctx is done: a call to a file
+// system that hangs can't be interrupted. at changes nothing, so that it harms nobody when it
+// returns later.
+func look(ctx context.Context, at func() (looked, error)) (looked, error) {
+	type answer struct {
+		looked
+		err error
+	}
+	answers, left := make(chan answer), make(chan struct{})
+	defer close(left)
+	go func() {
+		l, err := at()
+		select {
+		case answers <- answer{l, err}:
+		case <-left:
+			if l.file != nil {
+				l.file.Close()
+			}
+		}
+	}()
+	select {
+	case a := <-answers:
+		return a.looked, a.err
+	case <-ctx.Done():
+		return looked{}, errNoAnswer
+	}
 }
 
 // measure returns how many records a write has brought to its file, where the

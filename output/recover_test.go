@@ -1,11 +1,14 @@
 package output
 
 import (
+	"context"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -59,14 +62,14 @@ func TestRecover(t *testing.T) {
 		"one that is longer than a": {strings.Repeat("y", 200_000), metrics.Write{Length: 300_000, Records: 1, Open: true}, 0, "", ""},
 	} {
 		path, w := written(t, test.text, test.write)
-		records, err := Recover(w)
+		records, err := Recover(t.Context(), w)
 		if records != test.records || (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
 			t.Errorf("%s: %d records, %v; want %d, %q", name, records, err, test.records, test.err)
 		}
 		if got := content(t, path); got != test.left {
 			t.Errorf("%s: %d bytes are left, want %d: %.40q", name, len(got), len(test.left), got)
 		}
-		if again, err := Recover(w); again != test.records || (err == nil) != (test.err == "") {
+		if again, err := Recover(t.Context(), w); again != test.records || (err == nil) != (test.err == "") {
 			t.Errorf("%s: a second time %d, %v", name, again, err)
 		}
 	}
@@ -85,7 +88,7 @@ func TestRecoverFindsARenamedFile(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if records, err := Recover(w); records != 1 || err != nil {
+		if records, err := Recover(t.Context(), w); records != 1 || err != nil {
 			t.Errorf("%d, %v", records, err)
 		}
 		if got := content(t, path+".1"); got != "a\nb\n" {
@@ -98,20 +101,20 @@ func TestRecoverFindsARenamedFile(t *testing.T) {
 	if err := os.Remove(path + ".1"); err != nil {
 		t.Fatal(err)
 	}
-	if records, err := Recover(w); records != 0 || err == nil || !strings.Contains(err.Error(), "up to 2 records of its last write count as lost") ||
+	if records, err := Recover(t.Context(), w); records != 0 || err == nil || !strings.Contains(err.Error(), "up to 2 records of its last write count as lost") ||
 		!strings.Contains(err.Error(), "not in its folder any more") {
 		t.Errorf("%d, %v", records, err)
 	}
 	if w.Open = false; w.Torn == 0 {
 		w.Torn = 1
 	}
-	if _, err := Recover(w); err == nil || !strings.Contains(err.Error(), "last line may be cut short") {
+	if _, err := Recover(t.Context(), w); err == nil || !strings.Contains(err.Error(), "last line may be cut short") {
 		t.Errorf("%v", err)
 	}
 	if err := os.RemoveAll(filepath.Dir(path)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Recover(w); err == nil || strings.Contains(err.Error(), path) {
+	if _, err := Recover(t.Context(), w); err == nil || strings.Contains(err.Error(), path) {
 		t.Errorf("%v", err)
 	}
 }
@@ -122,10 +125,10 @@ func TestRecoverLeavesPipesAlone(t *testing.T) {
 	if err := unix.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if records, err := Recover(metrics.Write{Path: path, Length: 10, Records: 2, Open: true}); records != 0 || err != nil {
+	if records, err := Recover(t.Context(), metrics.Write{Path: path, Length: 10, Records: 2, Open: true}); records != 0 || err != nil {
 		t.Errorf("%d, %v", records, err)
 	}
-	if _, err := Recover(metrics.Write{Path: path, Inode: 7, Length: 10, Records: 2, Open: true}); err == nil {
+	if _, err := Recover(t.Context(), metrics.Write{Path: path, Inode: 7, Length: 10, Records: 2, Open: true}); err == nil {
 		t.Error("a pipe took the place of the file, and nothing is said")
 	}
 }
@@ -275,5 +278,37 @@ func TestStandardOutputHasNoJournal(t *testing.T) {
 	mustOpen(t, set, "stdout", 0, page)
 	if w := set.writers["stdout"]; w.journal != nil {
 		t.Error("it has one")
+	}
+}
+
+// A file system that does not answer keeps nobody waiting, and what comes of it later is
+// closed.
+func TestAFileSystemThatDoesNotAnswer(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	file, err := os.Create(filepath.Join(t.TempDir(), "records"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := make(chan struct{})
+	looking := make(chan struct{})
+	go func() {
+		<-looking
+		cancel()
+	}()
+	if _, err := look(ctx, func() (looked, error) {
+		close(looking)
+		<-answer
+		return looked{file: file}, nil
+	}); !errors.Is(err, errNoAnswer) {
+		t.Error(err)
+	}
+	close(answer)
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		if _, err := file.Stat(); errors.Is(err, os.ErrClosed) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the file stays open")
+		}
 	}
 }

@@ -340,7 +340,7 @@ func (x *crash) settle(t *testing.T) metrics.Settlement {
 		}
 	}
 	counted := metrics.Sum(x.book.Listeners()[0].Read())
-	settlement, err := heir.Inherit(x.book, nil).Settle(output.Recover)
+	settlement, err := heir.Inherit(x.book, nil).Settle(func(w metrics.Write) (int, error) { return output.Recover(t.Context(), w) })
 	if err != nil {
 		t.Error(err)
 	}

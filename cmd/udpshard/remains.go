@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -35,9 +36,11 @@ type lastWrite struct {
 
 // writtenTo looks at the files of a process that does not run.
 func writtenTo(book *metrics.Book) map[string]lastWrite {
+	soon, cancel := context.WithTimeout(context.Background(), recoverTimeout)
+	defer cancel()
 	found := make(map[string]lastWrite)
 	for _, w := range book.Writes() {
-		if n, err := output.Written(w); err == nil {
+		if n, err := output.Written(soon, w); err == nil {
 			found[w.Path] = lastWrite{w, n}
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/udpshard/udpshard/metrics"
-	"github.com/udpshard/udpshard/output"
 	"github.com/udpshard/udpshard/shard"
 	"github.com/udpshard/udpshard/shard/takeover"
 )
@@ -170,7 +169,7 @@ func (s *server) bury(ctx context.Context, from *legacy, reason metrics.Takeover
 	if err := s.inherit(from); err != nil {
 		return err
 	}
-	settlement := s.settle(from, output.Recover)
+	settlement := s.settle(from)
 	if err := s.absorb(ctx, from); err != nil {
 		return err
 	}

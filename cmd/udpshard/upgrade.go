@@ -56,7 +56,7 @@ func (s *server) succeed(ctx context.Context, from *legacy) error {
 	if err := s.inherit(from); err != nil {
 		return err
 	}
-	s.settle(from, output.Recover) // all else is settled, and there is no way back
+	s.settle(from) // all else is settled, and there is no way back
 	epoch := from.book.Epoch()
 	server, err := from.conn.Mine(ctx)
 	if err != nil {
@@ -137,8 +137,15 @@ func (s *server) absorb(ctx context.Context, from *legacy) error {
 	return nil
 }
 
-func (s *server) settle(from *legacy, look func(metrics.Write) (int, error)) metrics.Settlement {
-	settlement, err := from.estate.Settle(look)
+// recoverTimeout: how long the outputs of a process that has ended may take to be looked at,
+// all of them, while nobody reads. It is less than the process that hands over waits for
+// the next message (five seconds).
+const recoverTimeout = 2 * time.Second
+
+func (s *server) settle(from *legacy) metrics.Settlement {
+	soon, cancel := context.WithTimeout(context.Background(), recoverTimeout)
+	defer cancel()
+	settlement, err := from.estate.Settle(func(w metrics.Write) (int, error) { return output.Recover(soon, w) })
 	if err != nil {
 		s.log.Error().Err(err).Msg("what the one before had written last can't be told exactly")
 	}
