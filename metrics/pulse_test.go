@@ -46,6 +46,50 @@ func TestPulse(t *testing.T) {
 	}
 }
 
+// A shard whose thread is kept from running as it says that it waits keeps no reader.
+func TestAShardThatIsHaltedAsItWaits(t *testing.T) {
+	s := NewShard(0, 0)
+	s.Beat(time.Now())
+	s.Hold()
+	s.Release()
+	s.heldSince.Store(releasing)
+	read := make(chan bool, 1)
+	go func() {
+		_, holding := s.Held(time.Now())
+		read <- holding
+	}()
+	select {
+	case holding := <-read:
+		if !holding {
+			t.Error("it does not wait")
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("its reader waits for it")
+	}
+}
+
+// Stalled names the shards that show no sign of life, and neither one that waits for its
+// output nor one that has ended.
+func TestStalled(t *testing.T) {
+	ledger, now := NewLedger(""), time.Now()
+	l := &Listener{Name: "a"}
+	for i := range 4 {
+		l.Shards = append(l.Shards, NewShard(i, 0))
+		l.Shards[i].Beat(now.Add(-time.Minute))
+	}
+	ledger.Add(l)
+	l.Shards[0].Beat(now)
+	l.Shards[1].Hold()
+	l.Shards[2].End()
+	stalled := ledger.Stalled(now, time.Second)
+	if len(stalled) != 1 || stalled[0].Listener != "a" || stalled[0].Shard != l.Shards[3] || stalled[0].For.Round(time.Second) != time.Minute {
+		t.Errorf("%+v", stalled)
+	}
+	if stalled := ledger.Stalled(now, time.Hour); stalled != nil {
+		t.Errorf("%+v", stalled)
+	}
+}
+
 func TestReplaced(t *testing.T) {
 	if NewShard(0, 0).Replaced() {
 		t.Error("a shard without a book")

@@ -113,18 +113,24 @@ func (s *Shard) Holding() {
 // releasing stands in heldSince while a wait is added to those before.
 const releasing = -1
 
+// heldTries is how often Held looks again while the shard changes what it reads: that takes a
+// few instructions, unless the kernel does not let the shard's thread run in between.
+const heldTries = 1000
+
 // Held returns for how long the shard has waited for its output in total, and
-// whether it does now.
+// whether it does now. Of a shard whose thread does not run as it says so, it is
+// without the wait that is being added.
 func (s *Shard) Held(now time.Time) (total time.Duration, holding bool) {
-	for {
+	for range heldTries {
 		since := s.heldSince.Load()
-		total := time.Duration(s.held.Load())
+		total = time.Duration(s.held.Load())
 		if since == releasing || s.heldSince.Load() != since {
-			continue // for a few instructions of the shard's
+			continue
 		}
 		if since != 0 {
 			total += max(0, time.Duration(clock(now)-since))
 		}
 		return total, since != 0
 	}
+	return total, true
 }
