@@ -101,7 +101,10 @@ func (s *server) leave(why string) error {
 
 // makeWay ends a process that another one has taken for dead or stuck, once
 // what it had read is written, or can't be within the drain timeout.
-func (s *server) makeWay(why error, ended <-chan error) error {
+func (s *server) makeWay(why error, stop <-chan request, ended <-chan error) error {
+	s.second.Do(func() {
+		go func() { exitOnSecond((<-stop).at, stop, nil) }()
+	})
 	late, cancel := context.WithTimeout(context.Background(), s.config.drainTimeout)
 	defer cancel()
 	err := s.awaitGroups(late, ended) // they all see it

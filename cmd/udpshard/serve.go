@@ -139,7 +139,7 @@ func (s *server) run(signals signals) error {
 	case errors.Is(err, errHandedOver):
 		return s.leave("handed over: another process reads on where this one stopped")
 	case errors.Is(err, shard.ErrReplaced):
-		return s.makeWay(err, ended)
+		return s.makeWay(err, signals.stop, ended)
 	}
 	return errors.Join(err, s.drain(stop, signals.stop, ended))
 }
