@@ -165,8 +165,8 @@ func (s *server) yield(ctx, peer context.Context, ended <-chan error, signals si
 		case <-gone:
 			return s.takeBack(ended, errs, context.Cause(peer))
 		case <-signals.reload: // outputs that take nothing may be what is waited for
-			s.service.try("a reload", s.service.unit.Reloading())
 			s.outputs.Reopen(s.filesOpened)
+			s.service.try("a reload", s.service.unit.Reloading())
 			s.unread = true
 		case <-late:
 			late = nil

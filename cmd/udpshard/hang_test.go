@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -120,14 +121,16 @@ func (p *process) fill(t *testing.T, s *senders) {
 	})
 }
 
-// A process with a shard that hangs ends at SIGTERM all the same, and says which shard; what
-// the others have read is written.
+// A process with a shard that hangs reloads, and ends at SIGTERM, all the same, and says which
+// shard; what the others have read is written.
 func TestAShardThatHangsKeepsNobody(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	p := serving(t, ordinary, hangArgs(t, address, dir, "--drain-timeout", "30s")...)
 	p.haltShard(t, 1)
 	s := newSenders(t, address, 32)
 	p.fill(t, s)
+	p.cmd.Process.Signal(unix.SIGHUP)
+	p.wantSaid("reloaded: settings are in force")
 	began := time.Now()
 	p.cmd.Process.Signal(unix.SIGTERM)
 	if code := p.exits(); code != exitFailed {
@@ -304,4 +307,56 @@ func (p *process) readsOn(t *testing.T, pipe string, s *senders) {
 	if code := p.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
+}
+
+// A service manager that does not read keeps nobody from rotating files.
+func TestAServiceManagerThatHangs(t *testing.T) {
+	dir := publicDir(t)
+	at, records := &net.UnixAddr{Name: filepath.Join(dir, "notify"), Net: "unixgram"}, filepath.Join(dir, "records")
+	manager, err := net.ListenUnixgram("unixgram", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer manager.Close()
+	if err := os.Chmod(at.Name, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	ready := make(chan struct{})
+	go func() {
+		defer close(ready)
+		message := make([]byte, 4096)
+		for n := 0; !strings.Contains(string(message[:n]), "READY=1"); {
+			var err error
+			if n, err = manager.Read(message); err != nil {
+				return
+			}
+		}
+	}()
+	p := serving(t, func(cmd *exec.Cmd) {
+		ordinary(cmd)
+		cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+at.Name)
+	}, "--listen", freePort(t), "--shards", "1", "--output", "file:"+records)
+	<-ready // and from now on it reads nothing
+	conn, err := net.DialUnix("unixgram", nil, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	eventually(t, "the manager's queue is full", func() bool {
+		conn.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
+		_, err := conn.Write([]byte("X=1"))
+		return errors.Is(err, os.ErrDeadlineExceeded)
+	})
+	if err := os.Rename(records, records+".old"); err != nil {
+		t.Fatal(err)
+	}
+	p.cmd.Process.Signal(unix.SIGHUP)
+	eventually(t, "the output is opened anew", func() bool {
+		_, err := os.Stat(records)
+		return err == nil
+	})
+	if p.says("the service manager can't be told") {
+		t.Error("the manager was waited for first")
+	}
+	p.wantSaid("the service manager can't be told", "reloaded: settings are in force")
 }

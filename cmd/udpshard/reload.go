@@ -78,10 +78,11 @@ func (r *reloader) tell() {
 }
 
 // hangUp is what SIGHUP asks for. Outputs are opened anew at once, whatever else is
-// under way: whoever rotates files waits for that.
+// under way, and before a service manager hears of it that may hang: whoever rotates
+// files waits for that.
 func (s *server) hangUp() {
-	s.service.try("a reload", s.service.unit.Reloading())
 	s.outputs.Reopen(s.filesOpened)
+	s.service.try("a reload", s.service.unit.Reloading())
 	s.beginReload()
 }
 
