@@ -101,7 +101,7 @@ func TestAYieldIsTakenBackAtAnyTime(t *testing.T) {
 	run := func() { go func() { ended <- g.Run(ctx) }() }
 	run()
 	goesOn, returned := 0, 0
-	for i := range 300 {
+	for i := range 90 {
 		eventually(t, "both read", func() bool { return g.shards[0].page.Pulse() != 0 && g.shards[1].page.Pulse() != 0 })
 		g.Yield()
 		if i%3 > 0 {
