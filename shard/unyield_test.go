@@ -102,7 +102,9 @@ func TestAYieldIsTakenBackAtAnyTime(t *testing.T) {
 	run()
 	goesOn, returned := 0, 0
 	for i := range 90 {
-		eventually(t, "both read", func() bool { return g.shards[0].page.Pulse() != 0 && g.shards[1].page.Pulse() != 0 })
+		eventually(t, "both read", func() bool {
+			return g.shards[0].page.Pulse() != 0 && g.shards[1].page.Pulse() != 0
+		})
 		g.Yield()
 		if i%3 > 0 {
 			eventually(t, "one has left", func() bool { return g.shards[i%2].page.Thread() == 0 })

@@ -47,7 +47,8 @@ func (h *hangCheck) check(now time.Time) (hanging []metrics.StalledShard, more b
 func hangError(hanging []metrics.StalledShard) error {
 	var errs []error
 	for _, h := range hanging {
-		errs = append(errs, fmt.Errorf("listener %s shard %d hangs: no sign of life for %s", h.Listener, h.Shard.Index, h.For.Round(100*time.Millisecond)))
+		errs = append(errs, fmt.Errorf("listener %s shard %d hangs: no sign of life for %s",
+			h.Listener, h.Shard.Index, h.For.Round(100*time.Millisecond)))
 	}
 	return joined(errs...)
 }
@@ -56,7 +57,8 @@ func hangError(hanging []metrics.StalledShard) error {
 func (s *server) logHanging(hanging []metrics.StalledShard) {
 	for _, h := range hanging {
 		r := h.Shard.Read()
-		s.log.Error().Str("listener", h.Listener).Int("shard", h.Shard.Index).Stringer("silent_for", h.For.Round(time.Millisecond)).
+		s.log.Error().Str("listener", h.Listener).Int("shard", h.Shard.Index).
+			Stringer("silent_for", h.For.Round(time.Millisecond)).
 			Uint64("in_flight", r.InFlight).Uint64("queue_bytes", r.QueueBytes).Msg("shard stalled")
 	}
 }
@@ -82,7 +84,8 @@ func (s *server) refuseHanging(ctx context.Context) error {
 	}
 }
 
-const hangRemedy = "stop the process that serves (SIGTERM), which does not wait for that shard, and start this one again; or start this one with --standby: it takes over as soon as datagrams wait at that shard"
+const hangRemedy = "stop the process that serves (SIGTERM), which does not wait for that shard, and start " +
+	"this one again; or start this one with --standby: it takes over as soon as datagrams wait at that shard"
 
 // awaitGroups waits until every group has returned from Run. When late is done it gives up what
 // outputs have not taken, so that no shard waits for them. It does not wait for shards that hang,
@@ -110,7 +113,8 @@ func (s *server) awaitGroups(late context.Context, ended <-chan error) error {
 			}
 		case <-last:
 			s.hangs = true
-			return errors.Join(append(errs, fmt.Errorf("%d of %d listeners still read", len(s.groups)-len(errs), len(s.groups)))...)
+			reading := fmt.Errorf("%d of %d listeners still read", len(s.groups)-len(errs), len(s.groups))
+			return errors.Join(append(errs, reading)...)
 		}
 	}
 	return errors.Join(errs...)
