@@ -1,9 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/udpshard/udpshard/metrics"
@@ -12,8 +16,7 @@ import (
 const (
 	// hangTimeout is how long a shard may show no sign of life before nobody waits for it:
 	// a busy one shows one with each batch, an idle one every 250 ms, and one that waits for
-	// its output every 10 ms. On a host where a thread gets no CPU for longer, shards count
-	// as hanging that do not.
+	// its output every 10 ms. A thread that is ready to run and gets no CPU is waited for.
 	hangTimeout = 5 * time.Second
 	// hangCheckInterval is the time between two checks. A shard hangs if both find it as it
 	// was: one that has just ended a long wait for its output shows its next sign of life
@@ -25,23 +28,56 @@ const (
 // goroutine, which calls check every hangCheckInterval.
 type hangCheck struct {
 	ledger   *metrics.Ledger
-	suspects map[*metrics.Shard]int64 // pulses at the last check
+	suspects map[*metrics.Shard]suspect // at the last check
+}
+
+// suspect is a shard that shows no sign of life.
+type suspect struct {
+	pulse  int64
+	thread threadState
 }
 
 func (s *server) newHangCheck() *hangCheck { return &hangCheck{ledger: s.ledger} }
 
 // check returns the shards that hang, and whether others may: check tells next time.
 func (h *hangCheck) check(now time.Time) (hanging []metrics.StalledShard, more bool) {
-	suspects := make(map[*metrics.Shard]int64)
+	suspects := make(map[*metrics.Shard]suspect)
 	for _, s := range h.ledger.Stalled(now, hangTimeout) {
-		suspects[s.Shard] = s.Shard.Pulse()
-		if pulse, ok := h.suspects[s.Shard]; ok && pulse == suspects[s.Shard] {
+		if s.Shard.Thread() == 0 {
+			continue // it has not started yet
+		}
+		is := suspect{s.Shard.Pulse(), threadStateOf(s.Shard.Thread())}
+		suspects[s.Shard] = is
+		was, known := h.suspects[s.Shard]
+		if known && was.pulse == is.pulse && !is.thread.starved(was.thread) {
 			hanging = append(hanging, s)
 		}
 	}
 	h.suspects = suspects
 	return hanging, len(suspects) > 0
 }
+
+// threadState is what the kernel says of a thread of this process (proc_pid_stat(5)).
+type threadState struct {
+	state      byte   // R: it runs, or is ready to
+	user, kern uint64 // CPU time, in ticks of 10 ms
+}
+
+// threadStateOf returns the zero threadState where the kernel does not say.
+func threadStateOf(thread int) (t threadState) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/stat", thread))
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:])) // from the third on
+	if err != nil || len(fields) < 13 {
+		return threadState{}
+	}
+	t.state = fields[0][0]
+	t.user, _ = strconv.ParseUint(fields[11], 10, 64)
+	t.kern, _ = strconv.ParseUint(fields[12], 10, 64)
+	return t
+}
+
+// starved says whether a thread was ready to run, and got no CPU since it was as before.
+func (t threadState) starved(before threadState) bool { return t.state == 'R' && t == before }
 
 // hangError names the shards that hang.
 func hangError(hanging []metrics.StalledShard) error {
