@@ -81,6 +81,11 @@ func (h *handover) Offer(hello takeover.Hello) (offer takeover.Offer, err error)
 	return offer, err
 }
 
+// Gone implements takeover.Active.
+func (h *handover) Gone(_ takeover.Hello, reason error) {
+	h.server.log.Warn().Err(reason).Msg("the successor has not taken over")
+}
+
 // Yield implements takeover.Active.
 func (h *handover) Yield(ctx context.Context) error {
 	done := make(chan error, 1)

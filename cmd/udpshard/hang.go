@@ -165,7 +165,7 @@ func (s *server) onlyHanging(hanging []metrics.StalledShard, groups int) bool {
 	alive := 0
 	for _, g := range s.groups {
 		for _, page := range g.Listener().Shards {
-			if page.Pulse() != 0 {
+			if page.Thread() != 0 {
 				alive++
 			}
 		}

@@ -76,6 +76,7 @@ type otherVersion struct{ book *metrics.Book }
 
 func (otherVersion) Yield(context.Context) error { return net.ErrClosed }
 func (otherVersion) Resume(error)                {}
+func (otherVersion) Gone(takeover.Hello, error)  {}
 func (otherVersion) Leaving(takeover.Hello)      {}
 func (otherVersion) Left(takeover.Hello)         {}
 

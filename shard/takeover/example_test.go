@@ -23,6 +23,7 @@ func (o old) Offer(h takeover.Hello) (takeover.Offer, error) {
 
 func (o old) Yield(context.Context) error { fmt.Println("old: flushed"); return nil }
 func (o old) Resume(reason error)         { fmt.Println("old: reads on:", reason) }
+func (o old) Gone(takeover.Hello, error)  {}
 func (o old) Leaving(takeover.Hello)      {}
 func (o old) Left(takeover.Hello)         { fmt.Println("old: leaves") }
 

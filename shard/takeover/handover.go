@@ -11,7 +11,7 @@ import (
 func (s *Server) attend(a Active, p *peer) error {
 	if p.hello.Role == Successor {
 		if err := p.await(p.ctx, s, kindReady, 0); err != nil {
-			return err
+			return notReady{err}
 		}
 		return s.handOver(p.ctx, a, p)
 	}
@@ -40,6 +40,11 @@ func (s *Server) attend(a Active, p *peer) error {
 		}
 	}
 }
+
+// notReady says that a successor has ended, or made no sense, before it was ready.
+type notReady struct{ error }
+
+func (e notReady) Unwrap() error { return e.error }
 
 // notYielded says that it is the active process that could not hand over,
 // and that its peer has done nothing wrong.

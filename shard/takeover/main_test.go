@@ -178,8 +178,9 @@ func (a *active) Resume(reason error) {
 	a.note("resume")
 }
 
-func (a *active) Leaving(Hello) {}
-func (a *active) Left(Hello)    { a.note("left") }
+func (a *active) Gone(Hello, error) { a.note("gone") }
+func (a *active) Leaving(Hello)     {}
+func (a *active) Left(Hello)        { a.note("left") }
 
 // patient are limits that nobody meets who goes on: a busy machine may stop
 // any of them for a second or two.

@@ -47,7 +47,15 @@ func (s *Server) answer(ctx context.Context, a Active, conn *net.UnixConn) {
 		return
 	}
 	defer s.leave(p)
-	if err := p.makeOffer(ctx, a); err != nil {
+	offer, err := a.Offer(hello)
+	if err != nil {
+		w.refuse(ctx, err)
+		return
+	}
+	err = p.sendOffer(ctx, offer)
+	offer.Close()
+	if err != nil {
+		s.gone(ctx, a, p, err)
 		w.refuse(ctx, err)
 		return
 	}
@@ -57,6 +65,9 @@ func (s *Server) answer(ctx context.Context, a Active, conn *net.UnixConn) {
 	}
 	defer p.read(ctx)()
 	if err := s.attend(a, p); err != nil && !s.hasMoved() {
+		if errors.As(err, new(notReady)) {
+			s.gone(ctx, a, p, err)
+		}
 		w.refuse(ctx, err)
 	}
 }
@@ -95,13 +106,11 @@ func (s *Server) leave(p *peer) {
 	s.waiting = slices.DeleteFunc(s.waiting, func(q *peer) bool { return q == p })
 }
 
-func (p *peer) makeOffer(ctx context.Context, a Active) error {
-	offer, err := a.Offer(p.hello)
-	if err != nil {
-		return err
+// gone tells of a successor that ends before it was ready.
+func (s *Server) gone(ctx context.Context, a Active, p *peer, reason error) {
+	if p.hello.Role == Successor && ctx.Err() == nil && !s.isClosing() {
+		a.Gone(p.hello, fmt.Errorf("%s: %w", process(p.cred, p.hello.PID), reason))
 	}
-	defer offer.Close()
-	return p.sendOffer(ctx, offer)
 }
 
 // refuse says no, if the other is still there to hear it. When ctx is done, or

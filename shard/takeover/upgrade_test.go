@@ -150,8 +150,8 @@ func TestSuccessorDies(t *testing.T) {
 		{"in its hello", func(t *testing.T, a *active, c *Conn) {
 			c.send(within(t), message{Kind: kindHello, Role: Successor, Listeners: 2})
 		}, nil},
-		{"after hello", func(t *testing.T, a *active, c *Conn) { c.sendHello(within(t), Hello{Role: Successor}) }, nil},
-		{"after the offer", func(t *testing.T, a *active, c *Conn) { greet(t, c) }, nil},
+		{"after hello", func(t *testing.T, a *active, c *Conn) { c.sendHello(within(t), Hello{Role: Successor}) }, []string{"gone"}},
+		{"after the offer", func(t *testing.T, a *active, c *Conn) { greet(t, c) }, []string{"gone"}},
 		{"as it is ready", func(t *testing.T, a *active, c *Conn) {
 			a.onYield(func(ctx context.Context) error {
 				c.Close()
@@ -186,7 +186,7 @@ func TestSuccessorDies(t *testing.T) {
 			greet(t, c)
 			c.send(within(t), message{Kind: kindMine})
 			wantsRefusal(t, c.Wait(within(t)))
-		}, nil},
+		}, []string{"gone"}},
 		{"talking too much", func(t *testing.T, a *active, c *Conn) {
 			release := make(chan struct{})
 			a.onYield(func(ctx context.Context) error {
@@ -210,7 +210,7 @@ func TestSuccessorDies(t *testing.T) {
 			death.dies(t, a, c)
 			c.Close()
 			if death.want != nil {
-				a.until("resume")
+				a.until(death.want[len(death.want)-1])
 			}
 			if got := a.calls(); !slices.Equal(got, death.want) {
 				t.Errorf("called: %q, want %q", got, death.want)
