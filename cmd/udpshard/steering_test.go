@@ -278,7 +278,7 @@ func TestAStuckShardIsSteeredAround(t *testing.T) {
 // leaves. The program is attached again, which the log, the metrics and the status tell.
 func TestSteeringOutlivesAProcessThatJoined(t *testing.T) {
 	address := freePort(t)
-	p := serving(t, ordinary, "--listen", address, "--shards", "2", "--protocol", "discard", "--steer", "spray")
+	p := serving(t, ordinary, "--listen", address, "--shards", "2", "--protocol", "discard", "--steer", "spray", "--stall-after", "1m")
 	other := serving(t, ordinary, "--listen", address, "--shards", "1", "--protocol", "discard", "--join")
 	if code := other.terminate(); code != exitDone {
 		t.Fatalf("exit code %d", code)
