@@ -112,11 +112,6 @@ func dialLegacy(ctx context.Context, c *config, log zerolog.Logger) (*legacy, er
 	return l, nil
 }
 
-// otherLayoutHint is what to do where two versions can't hand over to each other.
-const otherLayoutHint = "the two versions can't hand over to each other: stop that process, and then " +
-	"start this one (counters begin anew, and what comes in between is lost); " +
-	"systemctl restart does both, and datagrams wait in between"
-
 const silentRemedy = "that process is stopped, or hangs: wake it up (kill -CONT), or end it (kill -KILL), and start this one again"
 
 // introduce asks for what the other has.
@@ -140,7 +135,7 @@ func (l *legacy) introduce(ctx context.Context, c *config) (err error) {
 	l.book, err = metrics.OpenBook(l.offer.Memory.Counters, l.offer.Memory.Control)
 	l.offer.Memory = takeover.Memory{} // it is OpenBook's
 	if errors.As(err, new(*metrics.LayoutError)) {
-		return hinted{fmt.Errorf("its counters: %w", err), otherLayoutHint}
+		return hinted{fmt.Errorf("its counters: %w", err), takeover.OtherVersionRemedy}
 	}
 	if err != nil {
 		return fmt.Errorf("its counters: %w", err)

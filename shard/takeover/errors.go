@@ -29,6 +29,11 @@ var (
 	ErrClaimed = errors.New("claimed by another process")
 )
 
+// OtherVersionRemedy is what to do where two versions can't hand over to each other.
+const OtherVersionRemedy = "the two versions can't hand over to each other: stop that process, and then " +
+	"start this one (counters begin anew, and what comes in between is lost); " +
+	"systemctl restart does both, and datagrams wait in between"
+
 // Refused is the other's no, in its words.
 type Refused struct {
 	Version string // of the process that refused

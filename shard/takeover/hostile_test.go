@@ -173,6 +173,10 @@ func TestHostileActive(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), say.words) {
 				t.Errorf("%v, want %q", err, say.words)
 			}
+			another := name == "another protocol" || name == "a later refusal"
+			if got := remedy(err); another != (got == OtherVersionRemedy) {
+				t.Errorf("hint %q", got)
+			}
 			c.Close()
 			<-done
 			writer.Close()

@@ -122,10 +122,15 @@ func decode(data []byte, version string) (message, error) {
 		return m, errors.New("no message of the takeover protocol: it has no protocol number or no kind")
 	}
 	if envelope.Kind == kindRefused {
-		return message{Kind: kindRefused, Protocol: envelope.Protocol, Version: envelope.Version, Words: envelope.Words, Hint: envelope.Hint}, nil
+		m = message{Kind: kindRefused, Protocol: envelope.Protocol, Version: envelope.Version, Words: envelope.Words, Hint: envelope.Hint}
+		if m.Protocol != protocol && m.Hint == "" { // it may not have known that there are others
+			m.Hint = OtherVersionRemedy
+		}
+		return m, nil
 	}
 	if envelope.Protocol != protocol {
-		return m, fmt.Errorf("udpshard %s speaks takeover protocol %d, udpshard %s speaks %d", named(envelope.Version), envelope.Protocol, named(version), protocol)
+		return m, hinted{fmt.Errorf("udpshard %s speaks takeover protocol %d, udpshard %s speaks %d",
+			named(envelope.Version), envelope.Protocol, named(version), protocol), OtherVersionRemedy}
 	}
 	if _, known := carries[envelope.Kind]; !known {
 		return m, fmt.Errorf("udpshard %s sends %.40q, which udpshard %s does not know", named(envelope.Version), envelope.Kind, named(version))
