@@ -71,7 +71,7 @@ func sequenceEnd(text []byte) int {
 		for n < len(text) && isDigit(text[n]) {
 			n++
 		}
-		if n == end || !bytes.HasPrefix(text[n:], []byte(": ")) {
+		if n == end || !hasPrefix(text[n:], ": ") {
 			return end
 		}
 		end = n + len(": ")
@@ -85,10 +85,10 @@ func sequenceEnd(text []byte) int {
 // NetScreen's own words.
 func isDeviceName(text []byte) bool {
 	after := afterName(text)
-	rest, ok := bytes.CutPrefix(after, []byte(": "))
-	if !ok || len(after) == len(text) || len(rest) == 0 {
+	if len(after) == len(text) || len(after) <= len(": ") || !hasPrefix(after, ": ") {
 		return false
 	}
+	rest := after[len(": "):]
 	if rest[0] == '*' {
 		task := bytes.Index(rest, []byte(": "))
 		return task > 0 && scanBSD(rest[task+len(": "):], new(civil)) > 0
@@ -100,7 +100,7 @@ func isDeviceName(text []byte) bool {
 		}
 		rest = rest[n+1:]
 	}
-	return startsMnemonic(rest) || isNode(rest) || bytes.HasPrefix(rest, []byte("NetScreen device_id="))
+	return startsMnemonic(rest) || isNode(rest) || hasPrefix(rest, "NetScreen device_id=")
 }
 
 // isMnemonic reports whether text is a colon, a space or more, and
@@ -114,7 +114,7 @@ func isMnemonic(text []byte) bool {
 func isFirewall(text []byte) bool {
 	text = trimSpaces(text[1:])
 	for _, facility := range [...]string{"%ASA-", "%FTD-", "%PIX-", "%FWSM-"} {
-		if bytes.HasPrefix(text, []byte(facility)) {
+		if hasPrefix(text, facility) {
 			return true
 		}
 	}

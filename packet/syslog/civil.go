@@ -55,13 +55,10 @@ func (c *civil) inUTC(offset int) civil {
 // appendStamp appends the reading in RFC 3339, with the fraction as it was sent.
 // offset is in seconds east of UTC, whole minutes.
 func appendStamp(dst []byte, c *civil, offset int) []byte {
-	dst = append2(dst, c.year/100)
-	dst = append2(dst, c.year%100)
-	dst = append2(append(dst, '-'), c.month)
-	dst = append2(append(dst, '-'), c.day)
-	dst = append2(append(dst, 'T'), c.hour)
-	dst = append2(append(dst, ':'), c.minute)
-	dst = append2(append(dst, ':'), c.second)
+	y, z, m, d := twoDigits[c.year/100], twoDigits[c.year%100], twoDigits[c.month], twoDigits[c.day]
+	h, n, s := twoDigits[c.hour], twoDigits[c.minute], twoDigits[c.second]
+	dst = append(dst, y[0], y[1], z[0], z[1], '-', m[0], m[1], '-', d[0], d[1],
+		'T', h[0], h[1], ':', n[0], n[1], ':', s[0], s[1])
 	if c.fraction != nil {
 		dst = append(dst, '.')
 		dst = append(dst, c.fraction...)
@@ -75,11 +72,19 @@ func appendStamp(dst []byte, c *civil, offset int) []byte {
 	default:
 		dst = append(dst, '+')
 	}
-	dst = append2(dst, offset/3600)
-	return append2(append(dst, ':'), offset/60%60)
+	h, n = twoDigits[offset/3600], twoDigits[offset/60%60]
+	return append(dst, h[0], h[1], ':', n[0], n[1])
 }
 
-func append2(dst []byte, n int) []byte { return append(dst, byte('0'+n/10), byte('0'+n%10)) }
+// twoDigits has the numbers below 100 as a stamp has them.
+var twoDigits = makeTwoDigits()
+
+func makeTwoDigits() (digits [100][2]byte) {
+	for n := range byte(len(digits)) {
+		digits[n] = [2]byte{'0' + n/10, '0' + n%10}
+	}
+	return digits
+}
 
 // maxStamp is the longest that appendStamp makes.
 const maxStamp = len("2006-01-02T15:04:05.") + maxFraction + len("+00:00")

@@ -12,7 +12,7 @@ func isIPv6(text []byte) bool {
 		text = text[:i]
 	}
 	groups, shortened := 0, false
-	if bytes.HasPrefix(text, []byte("::")) {
+	if hasPrefix(text, "::") {
 		shortened = true
 		text = text[2:]
 	} else if len(text) == 0 {

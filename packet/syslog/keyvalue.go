@@ -7,9 +7,9 @@ import "bytes"
 // not cut. It reports false if text is not in one of their forms.
 func (d *Decoder) keyValue(m *Message, text []byte) bool {
 	switch {
-	case bytes.HasPrefix(text, []byte("date=")):
+	case hasPrefix(text, "date="):
 		return d.fortiGate(m, text)
-	case bytes.HasPrefix(text, []byte("device=\"")), bytes.HasPrefix(text, []byte("device_name=\"")):
+	case hasPrefix(text, `device="`), hasPrefix(text, `device_name="`):
 		d.sophosFirewall(m, text)
 		return true
 	}

@@ -1,7 +1,5 @@
 package syslog
 
-import "bytes"
-
 // rfc3164 decodes what follows the PRI, or a datagram without one. RFC 3164
 // describes what was seen on the wire and not a grammar, so this takes what
 // has the look of each part, in order, and leaves the rest in the message.
@@ -163,7 +161,7 @@ func (m *Message) cutHeader(text []byte) (rest []byte) {
 	}
 	host := field[:tokenEnd(field)]
 	after := field[len(host):]
-	if len(host) == len("Message") && bytes.HasPrefix(field, []byte(forwardedFrom)) {
+	if len(host) == len("Message") && hasPrefix(field, forwardedFrom) {
 		host, after = cutForwarded(field)
 	}
 	switch {
@@ -208,21 +206,30 @@ func isRepeatNotice(text []byte) bool {
 	if len(text) == 0 || text[0] != 'l' && text[0] != 'm' {
 		return false // most
 	}
-	n, last := bytes.CutPrefix(text, []byte("last "))
-	n, repeated := bytes.CutPrefix(n, []byte("message repeated "))
-	if !repeated && last {
-		n, repeated = bytes.CutPrefix(n, []byte("message buffered "))
+	last := hasPrefix(text, "last ")
+	if last {
+		text = text[len("last "):]
 	}
-	if !repeated || len(n) == 0 || !isDigit(n[0]) {
+	if !hasPrefix(text, "message repeated ") && !(last && hasPrefix(text, "message buffered ")) {
+		return false
+	}
+	n := text[len("message repeated "):]
+	if len(n) == 0 || !isDigit(n[0]) {
 		return false
 	}
 	for len(n) > 0 && isDigit(n[0]) {
 		n = n[1:]
 	}
 	if !last {
-		return bytes.HasPrefix(n, []byte(" times: ["))
+		return hasPrefix(n, " times: [")
 	}
 	return string(n) == " times" || string(n) == " time"
+}
+
+// hasPrefix is bytes.HasPrefix, inlined: against a constant it costs one or two
+// comparisons and no call.
+func hasPrefix(text []byte, prefix string) bool {
+	return len(text) >= len(prefix) && string(text[:len(prefix)]) == prefix
 }
 
 // tokenEnd returns how many bytes come before a space or a tab.

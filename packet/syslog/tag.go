@@ -42,16 +42,25 @@ func isHostname(token []byte) bool {
 	if len(token) == 0 || len(token) > maxHostname {
 		return false
 	}
-	all := inHost | inNumber
 	for _, c := range token {
-		if all &= classes[c]; all&inHost == 0 {
+		if classes[c]&inHost == 0 {
 			return isIPv6(token)
 		}
 	}
-	if all&inNumber != 0 {
+	if classes[token[0]]&inNumber != 0 && isNumeric(token) {
 		return isNumericHost(token)
 	}
 	return classes[token[0]]&classes[token[len(token)-1]]&endHost != 0
+}
+
+// isNumeric reports whether token is of digits and dots.
+func isNumeric(token []byte) bool {
+	for _, c := range token {
+		if classes[c]&inNumber == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // isNumericHost reports whether a token of digits and dots is a host's name: an

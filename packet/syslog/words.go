@@ -61,31 +61,52 @@ func afterYear(text []byte) []byte {
 
 // isLevel reports whether word is a severity, as F5 BIG-IP writes between
 // hostname and tag ("bigip1 notice mcpd[5678]: …"), and programs before their
-// text ("error: …"): a keyword of syslog.conf(5), or a level of log4j and
-// java.util.logging. Its case does not matter.
+// text ("error: …"). Its case does not matter.
 func isLevel(word []byte) bool {
-	var buf [len("informational")]byte
-	if len(word) < len("err") || len(word) > len(buf) {
+	if len(word) == 0 || len(word) >= len(levelStarts) || !isLetter(word[len(word)-1]) ||
+		levelStarts[len(word)]>>(word[0]|0x20-'a')&1 == 0 {
 		return false
 	}
-	switch string(lower(buf[:0], word)) {
-	case "emerg", "emergency", "panic", "alert", "crit", "critical", "err", "error", "warning", "warn", "notice",
-		"info", "information", "informational", "debug", "fatal", "severe", "trace":
-		return true
+	var buf [len(levelStarts)]byte
+	small := lower(buf[:0], word)
+	for _, level := range levels {
+		if string(small) == level {
+			return true
+		}
 	}
 	return false
+}
+
+// levels are the keywords of syslog.conf(5), and the levels of log4j and
+// java.util.logging.
+var levels = [...]string{
+	"emerg", "emergency", "panic", "alert", "crit", "critical", "err", "error", "warning", "warn", "notice",
+	"info", "information", "informational", "debug", "fatal", "severe", "trace",
+}
+
+// levelStarts has, by the length of a level, a bit for each letter that a level
+// of that length begins with. Few names of hosts and programs pass it.
+var levelStarts = makeLevelStarts()
+
+func makeLevelStarts() (starts [len("informational") + 1]uint32) {
+	for _, level := range levels {
+		starts[len(level)] |= 1 << (level[0] - 'a')
+	}
+	return starts
 }
 
 // isSelector reports whether word is facility.severity, as BusyBox and OpenWrt
 // write between hostname and tag ("router1 user.info app: …").
 func isSelector(word []byte) bool {
+	if len(word) < len("ftp.err") {
+		return false // most
+	}
 	n := bytes.IndexByte(word, '.')
 	var buf [len("authpriv")]byte
 	if n < len("ftp") || n > len(buf) || !isLevel(word[n+1:]) {
 		return false
 	}
-	facility := lower(buf[:0], word[:n])
-	switch string(facility) {
+	switch string(lower(buf[:0], word[:n])) {
 	case "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp",
 		"audit", "alert", "clock", "security", "local0", "local1", "local2", "local3", "local4", "local5", "local6",
 		"local7":
@@ -100,12 +121,15 @@ func isPlace(word []byte) bool { return isSlot(word) || isNode(word) }
 // isSlot reports whether word is a slot of F5's VIPRION, alone or before a
 // hostname: slot1, slot1/bigip1.
 func isSlot(word []byte) bool {
-	word, ok := bytes.CutPrefix(word, []byte("slot"))
-	n := 0
+	const slot = len("slot")
+	if !hasPrefix(word, "slot") {
+		return false
+	}
+	n := slot
 	for n < len(word) && isDigit(word[n]) {
 		n++
 	}
-	return ok && n > 0 && (n == len(word) || word[n] == '/')
+	return n > slot && (n == len(word) || word[n] == '/')
 }
 
 // isEventFormat reports whether word begins a message in ArcSight's Common

@@ -35,6 +35,9 @@ func utcOffset(name []byte) (offset int, ok bool) {
 // uses or used, other than for UTC, or one of the older names of Europe's and
 // Australia's zones that operators and POSIX TZ variables have.
 func isAbbreviation(name []byte) bool {
+	if len(name) == 0 || name[len(name)-1]-'A' > 'Z'-'A' {
+		return false // most
+	}
 	switch string(name) {
 	case "ACDT", "ACST", "ADT", "AEDT", "AEST", "AKDT", "AKST", "AST", "AWDT", "AWST", "BST", "CAT", "CDT", "CEST",
 		"CET", "ChST", "CST", "EAT", "EDT", "EEST", "EET", "EST", "HADT", "HAST", "HDT", "HKT", "HST", "IDT", "IST",
@@ -99,7 +102,7 @@ func (k *clock) readZone(rest []byte, c *civil, before lead) (z zone, offset, n 
 	}
 	n = zoneEnd(rest)
 	name, after := rest[1:n], rest[n:]
-	spaced := bytes.HasPrefix(after, []byte(" :"))
+	spaced := hasPrefix(after, " :")
 	switch {
 	case len(name) == 0 || len(name) > longestZone:
 		return zoneLocal, 0, 0
@@ -155,7 +158,7 @@ func (k *clock) readOffset(rest []byte, c *civil, before lead) (z zone, offset, 
 		n, digits = n+3, 4
 	}
 	after := rest[n:]
-	colon := len(after) > 0 && after[0] == ':' && endsWord(after) || bytes.HasPrefix(after, []byte(" :"))
+	colon := len(after) > 0 && after[0] == ':' && endsWord(after) || hasPrefix(after, " :")
 	if digits != 2 && digits != 4 || !colon && (before == leadName || len(after) > 0 && after[0] != ' ' && after[0] != '\t') {
 		return zoneLocal, 0, 0
 	}
@@ -191,7 +194,7 @@ func zoneEnd(rest []byte) int {
 // date(1), after a zone ("Oct 11 22:14:15 UTC 2023"), or noYear. Whether the
 // word before it is a zone is for the caller to see.
 func yearAfterZone(rest []byte) int {
-	if len(rest) < len(" Z 2023") || rest[0] != ' ' {
+	if len(rest) < len(" Z 2023") || rest[0] != ' ' || !startsZone(rest[1]) {
 		return noYear
 	}
 	n := zoneEnd(rest)
@@ -202,6 +205,10 @@ func yearAfterZone(rest []byte) int {
 	}
 	return year
 }
+
+// startsZone reports whether c begins a zone that no colon marks: a capital or
+// a sign.
+func startsZone(c byte) bool { return c-'A' <= 'Z'-'A' || c == '+' || c == '-' }
 
 // endsWord reports whether the colon that text begins with ends a word.
 func endsWord(text []byte) bool { return len(text) == 1 || text[1] == ' ' }
