@@ -51,6 +51,45 @@ func TestWritersMeetOnNoCacheLine(t *testing.T) {
 	}
 }
 
+// Drops at a socket are never less than a predecessor has seen, nor than was seen since.
+func TestKeepGoesForward(t *testing.T) {
+	var c Counters
+	for _, step := range []struct{ seen, want uint64 }{{10, 10}, {5, 10}, {1<<32 + 7, 1<<32 + 7}, {10, 1<<32 + 7}} {
+		if c.keep(step.seen); c.kernel.Load() != step.want {
+			t.Errorf("%d, want %d", c.kernel.Load(), step.want)
+		}
+	}
+}
+
+// What a damaged book says may add up to more than was received.
+func TestInFlightIsNeverNegative(t *testing.T) {
+	for _, test := range []struct {
+		t    totals
+		want uint64
+	}{
+		{totals{received: 7, delivered: 2, malformed: 1}, 4},
+		{totals{received: 7, delivered: 7}, 0},
+		{totals{received: 7, delivered: 6, outputLost: 2}, 0},
+	} {
+		if got := test.t.inFlight(); got != test.want {
+			t.Errorf("%v: %d in flight, want %d", test.t, got, test.want)
+		}
+	}
+}
+
+// Who adds to the list that Listeners returned adds to nobody else's.
+func TestListenersAreTheCallers(t *testing.T) {
+	l := NewLedger("x")
+	for _, name := range []string{"a", "b", "c"} {
+		l.Add(&Listener{Name: name})
+	}
+	mine := append(l.Listeners(), &Listener{Name: "mine"})
+	l.Add(&Listener{Name: "d"})
+	if mine[3].Name != "mine" || l.Listeners()[3].Name != "d" {
+		t.Errorf("%q and %q", mine[3].Name, l.Listeners()[3].Name)
+	}
+}
+
 // That holds in memory only if counters begin a line; and what a reader writes
 // into a page is not on the line by which the thread finds them.
 func TestPagesBeginALine(t *testing.T) {

@@ -474,6 +474,7 @@ func TestReadingsWhileAnHeirFollows(t *testing.T) {
 			t.Errorf("%+v, %v", s, err)
 		}
 	}()
+	defer func() { <-followed }() // the books are in use until then
 	var last Reading
 	for running := true; running; {
 		select {

@@ -142,6 +142,8 @@ func TestReady(t *testing.T) {
 	want(http.StatusOK, "ready\n")
 	ledger.SetRole(Draining)
 	want(http.StatusServiceUnavailable, "draining\n")
+	ledger.SetRole(Standby)
+	want(http.StatusServiceUnavailable, "standby\n")
 	ledger.SetRole(Active)
 	want(http.StatusOK, "ready\n")
 }
@@ -157,6 +159,16 @@ func TestNotReadyAfterASecond(t *testing.T) {
 	if why := ledger.NotReady(now.Add(time.Second)); why != nil {
 		t.Errorf("after a second: %v", why)
 	}
+	ledger.Listeners()[0].SetSteering(Steering{StalledShards: []int{1}})
+	if why := ledger.NotReady(now.Add(600 * time.Millisecond)); why != nil {
+		t.Errorf("another shard is stalled: %v", why)
+	}
+	ledger.Listeners()[0].SetSteering(Steering{StalledShards: []int{0}})
+	stalled := "listener logs shard 0 has not read for 600ms"
+	if why := ledger.NotReady(now.Add(600 * time.Millisecond)); len(why) != 1 || why[0] != stalled {
+		t.Errorf("stalled: %q, want %q", why, stalled)
+	}
+	ledger.Listeners()[0].SetSteering(Steering{})
 	want := "listener logs shard 0 has not read for 1.2s"
 	if why := ledger.NotReady(now.Add(1234 * time.Millisecond)); len(why) != 1 || why[0] != want {
 		t.Errorf("after 1.234 s: %q, want %q", why, want)

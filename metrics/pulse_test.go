@@ -90,6 +90,80 @@ func TestStalled(t *testing.T) {
 	}
 }
 
+// What a shard waits for its output adds up: waits that have ended, and the one that goes on.
+func TestHeld(t *testing.T) {
+	s := NewShard(0, 0)
+	held := func(at time.Time) (total time.Duration, holding bool) {
+		t.Helper()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			total, holding = s.Held(at)
+		}()
+		select {
+		case <-done:
+		case <-time.After(10 * time.Second):
+			t.Fatal("a wait is neither over nor does it go on")
+		}
+		return total, holding
+	}
+	pass := func() { // so that every step has taken some time
+		for began := time.Now(); time.Since(began) < time.Millisecond; {
+		}
+	}
+	if total, holding := held(time.Now()); total != 0 || holding {
+		t.Errorf("%s, %t before it waits", total, holding)
+	}
+	s.Hold()
+	pass()
+	if total, holding := held(time.Now()); total < time.Millisecond || !holding {
+		t.Errorf("%s, %t while it waits", total, holding)
+	}
+	s.Holding()
+	pass()
+	if total, holding := held(time.Now()); total < 2*time.Millisecond || !holding {
+		t.Errorf("%s, %t while it still waits", total, holding)
+	}
+	s.Release()
+	ended, holding := held(time.Now())
+	if ended < 2*time.Millisecond || holding {
+		t.Errorf("%s, %t when it goes on", ended, holding)
+	}
+	s.Hold()
+	pass()
+	s.Release()
+	if again, _ := held(time.Now().Add(time.Hour)); again < ended+time.Millisecond || again > ended+time.Hour {
+		t.Errorf("%s, and after another wait %s", ended, again)
+	}
+}
+
+// A shard is away since it was last at its socket, where it has a thread that was there.
+func TestAway(t *testing.T) {
+	l := NewLedger("x")
+	s := NewShard(0, 0)
+	l.Add(&Listener{Name: "a", Shards: []*Shard{s}})
+	now := time.Now()
+	want := func(what string, away time.Duration, turning bool) {
+		t.Helper()
+		if got := s.Glance(now.Add(time.Minute)).Away; got != away {
+			t.Errorf("%s: away for %s, want %s", what, got, away)
+		}
+		if got := len(l.Stalled(now.Add(time.Minute), time.Second)) == 0; got != turning {
+			t.Errorf("%s: it shows signs of life: %t", what, got)
+		}
+	}
+	want("no thread", 0, true)
+	s.Start(77)
+	want("not at its socket yet", 0, true)
+	s.Beat(now)
+	want("a minute ago", time.Minute, false)
+	s.Beat(now.Add(time.Minute))
+	want("just now", 0, true)
+	s.Beat(now)
+	s.End()
+	want("it has ended", 0, true)
+}
+
 func TestReplaced(t *testing.T) {
 	if NewShard(0, 0).Replaced() {
 		t.Error("a shard without a book")

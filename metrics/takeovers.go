@@ -52,7 +52,7 @@ func (t *Takeovers) Count(reason TakeoverReason, now time.Time) {
 	}
 	doublings := uint64(0)
 	if t.recently(now) {
-		doublings = min(t.doublings.Load(), mostDoublings-1) + 1
+		doublings = t.doublings.Load() + 1 // factor bounds it
 	}
 	t.doublings.Store(doublings)
 	t.stalled.Store(clock(now))

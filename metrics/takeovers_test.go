@@ -44,6 +44,20 @@ func TestPatienceDoubles(t *testing.T) {
 	}
 }
 
+// A process goes on with what the ones before it have counted, and tells of the last takeover.
+func TestTakeoversGoOn(t *testing.T) {
+	old := newBook(t, Layout{Listener: "a", Shards: 1, Batch: 1})
+	at := time.Now()
+	old.Takeovers().Count(TakeoverUpgrade, at.Add(-time.Hour))
+	old.Takeovers().Count(TakeoverDied, at)
+	next := newBook(t, Layout{Listener: "a", Shards: 1, Batch: 1})
+	next.Inherit(old, nil)
+	got := next.Takeovers().status(at)
+	if got.Upgrade != 1 || got.Died != 1 || got.Last == nil || got.Last.Reason != "died" || !got.Last.At.Equal(at.Truncate(time.Millisecond)) {
+		t.Errorf("%+v, last %+v", got, got.Last)
+	}
+}
+
 // What a book of another process says is believed within bounds.
 func TestPatienceOfADamagedBook(t *testing.T) {
 	now := time.Now()
@@ -54,7 +68,8 @@ func TestPatienceOfADamagedBook(t *testing.T) {
 			w.doublings.Store(doublings)
 			w.last.Store(at)
 			w.lastReason.Store(doublings)
-			if p := w.Patience(now, time.Second); p < time.Second || p > 16*time.Second {
+			p := w.Patience(now, time.Second)
+			if p < time.Second || p > 16*time.Second || at > clock(now) && p != time.Second {
 				t.Errorf("at %d, %d doublings: %s", at, doublings, p)
 			}
 			w.Count(TakeoverStalled, now)

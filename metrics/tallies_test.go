@@ -100,6 +100,11 @@ func TestCPUTimeGoesOn(t *testing.T) {
 	if got := was.Read().CPUTime; got != 4*time.Second {
 		t.Errorf("%s of two threads", got)
 	}
+	socket.used = time.Second / 2 // no clock does, and a figure that went back would be no counter
+	if got := was.Read().CPUTime; got != 4*time.Second {
+		t.Errorf("%s, and it was 4s", got)
+	}
+	socket.used = time.Second
 	now.Attach(&fakeSocket{cookie: 1, used: 10 * time.Second})
 	estate := heir.Inherit(old, nil)
 	now.Start(80)

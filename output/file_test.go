@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -81,7 +82,7 @@ func TestARemovedDirectoryIsWaitedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(s, page, "1\n")
-	if e := <-reported; !errors.Is(e.Err, unix.ENOENT) || e.Destination != dir+"/x" {
+	if e := next(t, reported); !errors.Is(e.Err, unix.ENOENT) || e.Destination != dir+"/x" {
 		t.Errorf("event %+v: want no such file or directory", e)
 	}
 	if got := page.Read(); got.InFlight != 1 {
@@ -90,7 +91,7 @@ func TestARemovedDirectoryIsWaitedFor(t *testing.T) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if e := <-reported; e.Err != nil {
+	if e := next(t, reported); e.Err != nil {
 		t.Errorf("event %+v: want that it works", e)
 	}
 	if err := set.Close(context.Background()); err != nil {
@@ -118,7 +119,7 @@ func TestADeviceThatIsFull(t *testing.T) {
 	s := mustOpen(t, set, "file:"+path, 0, page)
 	put(s, page, "1\n")
 	put(s, page, "2\n")
-	e := <-reported
+	e := next(t, reported)
 	if !errors.Is(e.Err, unix.ENOSPC) || strings.Contains(e.Err.Error(), path) {
 		t.Errorf("event %+v: want ENOSPC, without the path that the event has", e)
 	}
@@ -129,7 +130,7 @@ func TestADeviceThatIsFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	set.Reopen(nil)
-	if e := <-reported; e.Err != nil || e.Failing <= 0 {
+	if e := next(t, reported); e.Err != nil || e.Failing <= 0 {
 		t.Errorf("event %+v: want that it works", e)
 	}
 	if err := set.Close(context.Background()); err != nil {
@@ -137,6 +138,51 @@ func TestADeviceThatIsFull(t *testing.T) {
 	}
 	if got := content(t, path); got != "1\n2\n" {
 		t.Errorf("the new file holds %q", got)
+	}
+}
+
+// next returns the next event.
+func next(t *testing.T, events <-chan Event) Event {
+	t.Helper()
+	select {
+	case e := <-events:
+		return e
+	case <-time.After(20 * time.Second):
+		t.Fatal("nothing is told")
+		return Event{}
+	}
+}
+
+// Where a write fails, the file is cut at the last whole record, and only there.
+func TestAFailedWriteIsCut(t *testing.T) {
+	for _, test := range []struct{ others, want string }{{"", "whole\n"}, {"theirs\n", "whole\nparttheirs\n"}} {
+		path := filepath.Join(t.TempDir(), "x")
+		f := &file{path: path}
+		if _, err := f.reopen(0); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.write([]byte("whole\npart")); err != nil {
+			t.Fatal(err)
+		}
+		writable := f.f
+		var err error
+		if f.f, err = os.Open(path); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.write([]byte("ial\n")); !errors.Is(err, unix.EBADF) {
+			t.Errorf("%v", err)
+		}
+		f.f.Close()
+		f.f = writable
+		if _, err := f.f.WriteString(test.others); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.close(len("part")); err != nil {
+			t.Error(err)
+		}
+		if got := content(t, path); got != test.want {
+			t.Errorf("%q, want %q", got, test.want)
+		}
 	}
 }
 
@@ -161,7 +207,7 @@ func TestReopenFails(t *testing.T) {
 		t.Errorf("opened and failed: %v, want 1 and 1", got)
 	}
 	beside.Flush()
-	if e := <-reported; !errors.Is(e.Err, unix.ENOENT) || !e.Reopen {
+	if e := next(t, reported); !errors.Is(e.Err, unix.ENOENT) || !e.Reopen {
 		t.Errorf("event %+v: want no such file at a reopen", e)
 	}
 	put(s, page, "1\n")
@@ -169,7 +215,7 @@ func TestReopenFails(t *testing.T) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if e := <-reported; e.Err != nil || !e.Reopen {
+	if e := next(t, reported); e.Err != nil || !e.Reopen {
 		t.Errorf("event %+v: want that it could be opened anew", e)
 	}
 	put(s, page, "2\n")

@@ -313,6 +313,10 @@ func TestDroppingIsReportedOncePerOutage(t *testing.T) {
 			t.Errorf("events %+v: want one a minute", e)
 		}
 		close(allowed)
+		synctest.Wait()
+		r.flush(10)
+		synctest.Wait()
+		r.put(1) // holds all buffers: that is no outage
 		time.Sleep(settled + 2*lookEvery)
 		synctest.Wait()
 		if e := r.events.all(); len(e) != 4 || e[3].Dropping || e[3].Dropped != 17 || e[3].Failing < 160*time.Second || e[3].Failing > 180*time.Second {

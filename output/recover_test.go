@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -57,6 +58,7 @@ func TestRecover(t *testing.T) {
 		"not ours before":           {"theirs", metrics.Write{Size: 6, Length: 4, Records: 2, Open: true}, 0, "theirs", ""},
 		"others appended":           {"a\nb\nc\nd\ntheirs", metrics.Write{Size: 2, Length: 4, Records: 2, Open: true}, 2, "a\nb\nc\nd\ntheirs", "somebody else has appended"},
 		"others appended, at rest":  {"a\nlotheirs", metrics.Write{Size: 4, Torn: 2}, 0, "a\nlotheirs", "somebody else has appended"},
+		"a line more, at rest":      {"a\nlotheirs\n", metrics.Write{Size: 4, Torn: 2, Length: 4, Records: 2}, 0, "a\nlotheirs\n", "somebody else has appended"},
 		"others cut it":             {"a\n", metrics.Write{Size: 4, Torn: 1, Length: 4, Records: 2, Open: true}, 0, "a\n", "somebody has cut it"},
 		"long":                      {strings.Repeat("x", 99) + "\n" + strings.Repeat(strings.Repeat("y", 99)+"\n", 2000) + "zzz", metrics.Write{Size: 100, Length: 300_000, Records: 3000, Open: true}, 2000, strings.Repeat("x", 99) + "\n" + strings.Repeat(strings.Repeat("y", 99)+"\n", 2000), ""},
 		"one that is longer than a": {strings.Repeat("y", 200_000), metrics.Write{Length: 300_000, Records: 1, Open: true}, 0, "", ""},
@@ -152,6 +154,9 @@ func (w *witness) look() (place, bool) {
 
 func (w *witness) write(data []byte) (int, error) {
 	w.check(true)
+	if writes := w.book.Writes(); len(writes) != 1 || writes[0].Length != len(data) || writes[0].Records != strings.Count(string(data), "\n") {
+		w.t.Errorf("a write of %d bytes and %d records: journal %+v", len(data), strings.Count(string(data), "\n"), writes)
+	}
 	n, err := w.moody.write(data)
 	w.check(true)
 	return n, err
@@ -221,6 +226,66 @@ func TestJournalThroughTrouble(t *testing.T) {
 	if writes := book.Writes(); len(writes) != 1 || writes[0].Open || writes[0].Torn != 0 {
 		t.Errorf("in the end %+v", writes)
 	}
+}
+
+// journaled is a rig whose writes are noted in a book.
+func journaled(t *testing.T, f *fake) (*rig, *metrics.Book) {
+	t.Helper()
+	book, err := metrics.NewBook(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := book.Shard("a", 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, f, func(w *writer) { w.journal = page.Journal(fakeName) })
+	r.stream, r.page = r.open(t, page), page
+	return r, book
+}
+
+// A write that brought nothing is over, until it is tried again.
+func TestJournalOfAWriteThatFails(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r, book := journaled(t, newFake(t, step{0, unix.ENOSPC}))
+		defer book.Close()
+		r.flush(3)
+		synctest.Wait()
+		if writes := book.Writes(); len(writes) != 1 || writes[0].Open || writes[0].Size != 0 {
+			t.Errorf("%+v", writes)
+		}
+		r.close(t)
+		r.counts(t, 3, 0, 0)
+		if writes := book.Writes(); len(writes) != 1 || writes[0].Open || writes[0].Size != int64(len(records(0, 3))) {
+			t.Errorf("in the end %+v", writes)
+		}
+	})
+}
+
+// What was given up is counted as lost: who finds it written counts nothing.
+func TestJournalOfAWriteThatIsGivenUp(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f, release := newFake(t), make(chan struct{})
+		f.seen = func() { <-release }
+		r, book := journaled(t, f)
+		defer book.Close()
+		r.flush(3)
+		synctest.Wait()
+		if writes := book.Writes(); len(writes) != 1 || !writes[0].Open || writes[0].Records != 3 {
+			t.Errorf("before %+v", writes)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if err := r.set.Close(ctx); err == nil {
+			t.Error("it was in time")
+		}
+		r.counts(t, 0, 3, 0)
+		if writes := book.Writes(); len(writes) != 1 || writes[0].Records != 0 {
+			t.Errorf("%+v", writes)
+		}
+		close(release)
+		synctest.Wait()
+	})
 }
 
 // A removed file is made anew, a renamed one is left: the journal goes along.

@@ -101,7 +101,16 @@ func TestLedgerUnderLoad(t *testing.T) {
 				until(t, "something is delivered", func() bool { return pages[0].Delivered.Load() > 0 })
 				r.set.Abort()
 			}
-			writers.Wait()
+			written := make(chan struct{})
+			go func() {
+				writers.Wait()
+				close(written)
+			}()
+			select {
+			case <-written:
+			case <-time.After(time.Minute):
+				t.Fatal("a shard waits for its output and is not let go")
+			}
 			err := r.set.Close(ctx)
 			close(done)
 			reader.Wait()

@@ -414,6 +414,25 @@ func TestCloseWithAWriteThatHangs(t *testing.T) {
 	})
 }
 
+// So do those of a write that goes through in part.
+func TestAWriteThatBringsAPartWhenItWasGivenUp(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f, release := newFake(t, step{len(records(0, 3)) + 1, unix.ENOSPC}), make(chan struct{})
+		f.seen = func() { <-release }
+		r := newRig(t, f, nil)
+		r.flush(10)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if err := r.set.Close(ctx); err == nil {
+			t.Error("it was in time")
+		}
+		close(release)
+		synctest.Wait()
+		r.counts(t, 0, 10, 0)
+		same(t, "the target", f.text(), records(0, 3))
+	})
+}
+
 // A write that comes back at the very moment at which Close gives it up is
 // counted once: as written, or as lost.
 func TestAWriteThatReturnsAsItIsGivenUp(t *testing.T) {
@@ -512,6 +531,50 @@ func TestAbortReleasesAWaitingShard(t *testing.T) {
 		r.counts(t, 10, (buffers+2)*10, 0)
 		r.closeAfterLoss(t)
 	})
+}
+
+// What is recorded after Abort is lost at once: it does not travel.
+func TestRecordsAfterAbort(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, newFake(t), nil)
+		r.set.Abort()
+		for range 3 * buffers {
+			r.flush(10)
+		}
+		r.counts(t, 0, 3*buffers*10, 0)
+		r.closeAfterLoss(t)
+	})
+}
+
+// A shard that waits for its output says again and again that it does, until it goes on.
+func TestAShardThatWaitsSaysSo(t *testing.T) {
+	f, release := newFake(t), make(chan struct{})
+	f.seen = func() { <-release }
+	r := newRig(t, f, nil)
+	holding := func() bool {
+		_, holding := r.page.Held(time.Now())
+		return holding
+	}
+	r.page.Beat(time.Now())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range buffers + 1 {
+			r.flush(1)
+		}
+	}()
+	until(t, "it waits", holding)
+	for range 3 {
+		before := r.page.Pulse()
+		until(t, "it says so again", func() bool { return r.page.Pulse() > before })
+	}
+	close(release)
+	<-done
+	if holding() {
+		t.Error("it goes on, and says that it waits")
+	}
+	r.close(t)
+	r.counts(t, buffers+1, 0, 0)
 }
 
 // Flush, too, may wait: for room in the writer's queue.

@@ -117,6 +117,19 @@ func TestResetForgetsEverything(t *testing.T) {
 	}
 }
 
+// A reply can't grow into the next one's buffer.
+func TestReplyBuffersAreApart(t *testing.T) {
+	b := batchOf(nil, "a", "b")
+	first, second := b.ReplyBuffer(0), append(b.ReplyBuffer(1), "second"...)
+	if len(first) != 0 || cap(first) != 16 || cap(second) != 16 {
+		t.Errorf("%d of %d bytes, and %d", len(first), cap(first), cap(second))
+	}
+	_ = append(first, "one that is longer than its buffer"...)
+	if string(second) != "second" {
+		t.Errorf("%q", second)
+	}
+}
+
 func TestHandlersDoNotAllocate(t *testing.T) {
 	b := batchOf(nil, "a", "b\xff", strings.Repeat("c", 1000))
 	datagrams := append([]packet.Datagram(nil), b.Datagrams...)

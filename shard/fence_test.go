@@ -5,6 +5,7 @@ import (
 	"os"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -63,6 +64,42 @@ func TestAReplacedGroupLeavesTheSocketsAlone(t *testing.T) {
 	}
 }
 
+// A group that was replaced and still runs, since a shard waits for its output, looks after the
+// sockets no more.
+func TestAReplacedGroupDetachesNothing(t *testing.T) {
+	book, err := metrics.NewBook(metrics.Layout{Listener: "a", Shards: 2, Batch: 64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer book.Close()
+	g, err := Listen(Config{Address: "127.0.0.1:0", Shards: 2, Steering: Steering{Mode: steer.Source},
+		Page: func(shard, cpu int) (*metrics.Shard, error) { return book.Shard("a", shard, cpu) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	if !book.Claim(metrics.FirstEpoch) {
+		t.Fatal("not replaced")
+	}
+	for _, s := range g.shards { // the new owner stops
+		if err := s.seal(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var watch filterWatch
+	for i := range 3 {
+		g.tick(&watch, time.Now().Add(time.Duration(i)*10*time.Second))
+	}
+	for _, s := range g.shards {
+		if n, err := sys.SocketFilter(s.fd); n == 0 || err != nil {
+			t.Errorf("shard %d: the new owner's filter is detached, %v", s.page.Index, err)
+		}
+	}
+	if there, err := removeProgram(g.shards[0].fd); !there || err != nil {
+		t.Errorf("the new owner's program is detached, %v", err)
+	}
+}
+
 // A group detaches a filter that it has not attached: a process that was replaced attached it
 // late. Until then the group is not ready.
 func TestAFilterOfAnotherProcessIsDetached(t *testing.T) {
@@ -111,6 +148,61 @@ func TestAFilterOfAnotherProcessIsDetached(t *testing.T) {
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// A group that is about to end, or to hand over, leaves its own closing filter where it is.
+func TestTheOwnClosingFilterStays(t *testing.T) {
+	for name, ending := range map[string]func(*Group) *atomic.Bool{
+		"stopping": func(g *Group) *atomic.Bool { return &g.stopping },
+		"leaving":  func(g *Group) *atomic.Bool { return &g.leaving },
+		"yielding": func(g *Group) *atomic.Bool { return &g.yielding },
+	} {
+		g, err := Listen(Config{Address: "127.0.0.1:0", Shards: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := g.shards[0]
+		if err := s.seal(); err != nil {
+			t.Fatal(err)
+		}
+		var watch filterWatch
+		ending(g).Store(true)
+		watch.step(g, time.Now())
+		if n, err := sys.SocketFilter(s.fd); n == 0 || err != nil {
+			t.Errorf("%s: the filter is detached, %v", name, err)
+		}
+		ending(g).Store(false)
+		watch.step(g, time.Now())
+		if n, err := sys.SocketFilter(s.fd); n != 0 || err != nil {
+			t.Errorf("not %s: there is a filter of %d instructions, %v", name, n, err)
+		}
+		g.Close()
+	}
+}
+
+// A filter that can't be detached is tried again, but not at each tick.
+func TestALockedFilterIsTriedNowAndThen(t *testing.T) {
+	var told events
+	g, err := Listen(Config{Address: "127.0.0.1:0", Shards: 1, Event: told.add})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	s := g.shards[0]
+	if err := s.seal(); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_LOCK_FILTER, 1); err != nil {
+		t.Fatal(err)
+	}
+	var watch filterWatch
+	now := time.Now()
+	for tick := range 25 {
+		watch.step(g, now.Add(time.Duration(tick)*time.Second))
+	}
+	if len(told.list) != 3 || told.list[0].Err == nil || !told.list[0].Filter {
+		t.Errorf("in 25 s %d events: %+v", len(told.list), told.list)
 	}
 }
 

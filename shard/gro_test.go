@@ -57,7 +57,14 @@ func TestTrainsAreSplit(t *testing.T) {
 				t.Run(fmt.Sprintf("gro=%v,batch=%d,%s", gro, batch, listen), func(t *testing.T) {
 					c := new(collector)
 					g, _ := start(t, Config{Address: listen, Shards: 1, Batch: batch, MaxDatagram: 90, GRO: gro,
-						Handler: func(int) packet.Handler { return c }})
+						Handler: func(int) packet.Handler {
+							return packet.HandlerFunc(func(b *packet.Batch) {
+								if len(b.Datagrams) > batch {
+									t.Errorf("%d datagrams in a batch of %d", len(b.Datagrams), batch)
+								}
+								c.Handle(b)
+							})
+						}})
 					var want []string
 					for _, train := range []struct{ segments, size, last int }{
 						{10, 50, 50}, // all of one size

@@ -162,11 +162,7 @@ func (g *Group) Run(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("shard %d of %s: %w", end.page.Index, g.address, end.err), stop())
 		case <-g.run.resumed:
 		case now := <-tick.C:
-			if g.replaced() {
-				continue // the sockets' options and programs are the other process's
-			}
-			filters.step(g, now)
-			g.steerer.tick(now) // asks every socket for its drops too, long before the counter of 32 bits wraps
+			g.tick(&filters, now)
 		}
 		if g.reads() {
 			start()
@@ -180,6 +176,17 @@ func (g *Group) Run(ctx context.Context) error {
 		errs = append(errs, fmt.Errorf("%s: %w", g.address, ErrReplaced))
 	}
 	return errors.Join(errs...)
+}
+
+// tick looks after the sockets' filters and the group's steering, and asks every socket for its
+// drops, long before the counter of 32 bits wraps. What the sockets of a group that was replaced
+// have is the other process's.
+func (g *Group) tick(filters *filterWatch, now time.Time) {
+	if g.replaced() {
+		return
+	}
+	filters.step(g, now)
+	g.steerer.tick(now)
 }
 
 // ErrReplaced says that another process has taken over a group's sockets,

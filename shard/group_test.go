@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"runtime"
 	"strconv"
 	"strings"
@@ -456,6 +457,29 @@ func TestAddressInUseNamesItsHolder(t *testing.T) {
 	joined.Close()
 }
 
+// Of two processes that have the socket, the other one is named.
+func TestAddressInUseNamesTheOtherProcess(t *testing.T) {
+	g, _ := start(t, Config{Address: "127.0.0.1:0", Shards: 1})
+	files, err := g.Sockets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeFiles(files)
+	other := exec.Command("sleep", "60")
+	other.ExtraFiles = files
+	if err := other.Start(); err != nil {
+		t.Skipf("needs sleep (coreutils): %v", err)
+	}
+	defer func() {
+		other.Process.Kill()
+		other.Wait()
+	}()
+	_, err = Listen(Config{Address: g.Addr().String()})
+	if want := fmt.Sprintf("pid %d ", other.Process.Pid); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, and %swas meant", err, want)
+	}
+}
+
 func TestNothingJoinsASocketWithoutReuseport(t *testing.T) {
 	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	if err != nil {
@@ -553,5 +577,9 @@ func TestReceiveBufferGrantedIsToldInTheUnitAsked(t *testing.T) {
 	}
 	if r := total(g); r.BufferBytes != 200_000 {
 		t.Errorf("the kernel's own figure is %d", r.BufferBytes)
+	}
+	least, _ := start(t, Config{Address: "127.0.0.1:0", Shards: 1, ReceiveBuffer: 1}) // no socket has so little
+	if asked, granted := least.ReceiveBuffer(); asked != 1 || granted < 256 {
+		t.Errorf("asked %d, granted %d", asked, granted)
 	}
 }

@@ -10,9 +10,12 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet"
 	"github.com/udpshard/udpshard/shard/steer"
@@ -30,11 +33,29 @@ func run(t *testing.T, g *Group) running {
 	return r
 }
 
+// wait returns what Run has returned. One that goes on is ended, so that the test can fail.
+func (r running) wait(t *testing.T) error {
+	t.Helper()
+	select {
+	case err := <-r.ended:
+		return err
+	case <-time.After(20 * time.Second):
+	}
+	r.Yield()
+	select {
+	case err := <-r.ended:
+		t.Fatalf("the group goes on until it is to yield: %v", err)
+	case <-time.After(20 * time.Second):
+		panic("the group goes on, though it is to yield") // what the test has is in use
+	}
+	return nil
+}
+
 // yield stops it, and returns its sockets.
 func (r running) yield(t *testing.T) []*os.File {
 	t.Helper()
 	r.Yield()
-	if err := <-r.ended; err != nil {
+	if err := r.wait(t); err != nil {
 		t.Fatal(err)
 	}
 	files, err := r.Sockets()
@@ -127,6 +148,107 @@ func TestSocketsGoFromGroupToGroup(t *testing.T) {
 				at.Close()
 			})
 		}
+	}
+}
+
+// Once a group has taken over, nothing comes to the sockets that it has no shards for.
+func TestNothingComesToSurplusSockets(t *testing.T) {
+	for _, mode := range steer.Modes {
+		t.Run(string(mode), func(t *testing.T) {
+			first, err := Listen(Config{Address: "127.0.0.1:0", Shards: 4, Steering: Steering{Mode: mode}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			files, err := first.Sockets()
+			if err != nil {
+				t.Fatal(err)
+			}
+			first.Close()
+			next, err := Listen(Config{Address: first.Addr().String(), Shards: 2, Steering: Steering{Mode: mode},
+				Inherit: &Inheritance{Sockets: files, Seed: first.Seed()}})
+			closeFiles(files)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer next.Close()
+			if err := next.TakeOver(); err != nil {
+				t.Fatal(err)
+			}
+			const sent = 64
+			for range sent {
+				dial(t, first.Addr().String()).Write([]byte("x"))
+			}
+			for i, fd := range next.surplus {
+				if m, err := sys.SocketMemory(fd); m.Queued != 0 || err != nil {
+					t.Errorf("%d bytes wait at surplus socket %d, %v", m.Queued, i, err)
+				}
+			}
+			if err := next.Absorb(func(metrics.Socket) error { return nil }); err != nil {
+				t.Fatal(err)
+			}
+			if r := total(next); r.Received != 0 || r.QueueBytes == 0 {
+				t.Errorf("%+v", r)
+			}
+		})
+	}
+}
+
+// What comes to a surplus socket that was emptied already, before it is out of the sight of senders,
+// is read too.
+func TestSurplusSocketsAreEmptiedAgain(t *testing.T) {
+	first, err := Listen(Config{Address: "127.0.0.1:0", Shards: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := dial(t, first.Addr().String())
+	sendTo := func(fd int, member uint32) { // whatever the program was
+		program, err := bpf.Assemble([]bpf.Instruction{bpf.RetConstant{Val: member}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := attachProgram(fd, program); err != nil {
+			t.Fatal(err)
+		}
+		conn.Write([]byte("x"))
+	}
+	sendTo(first.shards[0].fd, 3)
+	files, err := first.Sockets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.Close()
+	var next *Group
+	handled := 0
+	next, err = Listen(Config{Address: first.Addr().String(), Shards: 2,
+		Inherit: &Inheritance{Sockets: files, Seed: first.Seed()},
+		Handler: func(int) packet.Handler {
+			return packet.HandlerFunc(func(b *packet.Batch) {
+				if handled += len(b.Datagrams); handled == 1 {
+					sendTo(next.shards[0].fd, 2)
+				}
+			})
+		}})
+	closeFiles(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer next.Close()
+	if err := next.TakeOver(); err != nil {
+		t.Fatal(err)
+	}
+	cookies := make(map[uint64]bool)
+	if err := next.Absorb(func(s metrics.Socket) error {
+		_, _, _, err := s.Memory()
+		cookies[s.Cookie()] = true
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if handled != 2 || total(next).Received != 2 {
+		t.Errorf("%d of 2 datagrams were handled", handled)
+	}
+	if len(cookies) != 2 {
+		t.Errorf("the drops of %d sockets were told of, and 2 were closed", len(cookies))
 	}
 }
 

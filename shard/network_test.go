@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os/exec"
 	"runtime"
 	"syscall"
@@ -12,6 +13,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/sys"
+	"github.com/udpshard/udpshard/packet"
 )
 
 // inNetworkNamespace runs f on a thread with a network of its own, in which all addresses of a
@@ -58,6 +62,70 @@ func dialFrom(from, to string) (net.Conn, error) {
 	return dialer.DialContext(context.Background(), "udp", to)
 }
 
+// The source of a link-local sender says by which interface it came.
+func TestLinkLocalSendersHaveAZone(t *testing.T) {
+	sources := make(chan netip.AddrPort, 1)
+	var g *Group
+	var from string
+	inNetworkNamespace(t, "2001:db8::/32", func() {
+		if out, err := exec.Command("ip", "addr", "add", "fe80::1/64", "dev", "lo", "nodad").CombinedOutput(); err != nil {
+			t.Errorf("ip addr add: %v: %s", err, out)
+			return
+		}
+		var err error
+		if g, err = Listen(Config{Address: "[::]:0", Shards: 1, Handler: func(int) packet.Handler {
+			return packet.HandlerFunc(func(b *packet.Batch) {
+				select {
+				case sources <- b.Datagrams[0].Source:
+				default:
+				}
+			})
+		}}); err != nil {
+			t.Error(err)
+			return
+		}
+		queued := false
+		for deadline := time.Now().Add(20 * time.Second); !queued && time.Now().Before(deadline); {
+			// A new address has its route a moment later: sockets connected before go elsewhere.
+			conn, err := net.Dial("udp", fmt.Sprintf("[fe80::1%%lo]:%d", g.Addr().Port()))
+			if err != nil {
+				continue
+			}
+			from = conn.LocalAddr().String()
+			conn.Write([]byte("x"))
+			conn.Close()
+			m, err := sys.SocketMemory(g.shards[0].fd)
+			if queued = m.Queued > 0; err != nil {
+				t.Error(err)
+			}
+		}
+		if !queued {
+			t.Error("nothing comes to the address")
+		}
+	})
+	if g == nil {
+		return
+	}
+	r := run(t, g)
+	defer func() {
+		g.Leave()
+		if err := r.wait(t); err != nil {
+			t.Error(err)
+		}
+	}()
+	if t.Failed() {
+		return
+	}
+	select {
+	case source := <-sources:
+		if source.String() != from || source.Addr().Zone() != "lo" {
+			t.Errorf("the source is %s, want %s", source, from)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("nothing came")
+	}
+}
+
 // The addresses of one /64 have one sender's rate, also where they come to several shards.
 func TestOneNetworkHasOneRate(t *testing.T) {
 	const addresses = 200
@@ -89,7 +157,7 @@ func TestOneNetworkHasOneRate(t *testing.T) {
 	r := run(t, g)
 	defer func() {
 		g.Leave()
-		if err := <-r.ended; err != nil {
+		if err := r.wait(t); err != nil {
 			t.Error(err)
 		}
 	}()

@@ -140,9 +140,9 @@ func (s *steered) reattached() uint64 {
 	return s.group.Listener().Steering().Changes[string(steer.Reattaching)]
 }
 
-// look lets the steerer look, as it does every lookEvery.
+// look lets the steerer look, as it does at the latest after ten seconds.
 func (s *steered) look() {
-	s.now = s.now.Add(lookEvery + time.Second)
+	s.now = s.now.Add(10 * time.Second)
 	s.group.steerer.tick(s.now)
 }
 
@@ -181,6 +181,27 @@ func TestADetachedProgramIsAttachedAgain(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Where flows came to other shards than the program sends them to, the next look tells of it.
+func TestFlowsTellOfADetachedProgram(t *testing.T) {
+	s := newSteered(t, steer.Source)
+	g := s.group
+	eventually(t, "the program is in force", s.planned)
+	s.joinAndLeave()
+	eventually(t, "flows have been seen elsewhere", func() bool {
+		s.send(flows)
+		g.steerer.mu.Lock()
+		misplaced := g.steerer.controller.Placement().Misplaced
+		g.steerer.mu.Unlock()
+		return misplaced > 0 || s.reattached() > 0 // by a look of the group's own
+	})
+	if s.look(); s.reattached() != 1 {
+		t.Errorf("%d programs were attached again", s.reattached())
+	}
+	if !s.planned() {
+		t.Error("the program is not in force")
 	}
 }
 

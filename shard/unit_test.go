@@ -96,6 +96,42 @@ func TestOverlap(t *testing.T) {
 	}
 }
 
+// An address counts as this process's own for as long as it has a group there.
+func TestOwnAddresses(t *testing.T) {
+	wildcard := netip.MustParseAddrPort("0.0.0.0:9")
+	at := address{AddrPort: netip.MustParseAddrPort("127.0.0.2:9")}
+	other := address{AddrPort: netip.MustParseAddrPort("127.0.0.2:10")}
+	inUse := new(InUseError)
+	if inUse.beside(at) {
+		t.Error("there is no group yet")
+	}
+	g, err := Listen(Config{Address: "127.0.0.1:0", Shards: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := ownAddresses.groups[g.Addr()]; n != 1 {
+		t.Errorf("%d groups of an open one", n)
+	}
+	if g.Close(); ownAddresses.groups[g.Addr()] != 0 {
+		t.Error("a closed group counts")
+	}
+	countOwn(wildcard, 1)
+	if !inUse.beside(at) || inUse.beside(other) {
+		t.Errorf("beside a group of this process: %t, and at another port %t", inUse.beside(at), inUse.beside(other))
+	}
+	countOwn(wildcard, -1)
+	if inUse.beside(at) {
+		t.Error("there is no group any more")
+	}
+	countOwn(wildcard, 1)
+	countOwn(at.AddrPort, 1)
+	if inUse.beside(at) {
+		t.Error("the very address is taken")
+	}
+	countOwn(at.AddrPort, -1)
+	countOwn(wildcard, -1)
+}
+
 func TestLimiterRate(t *testing.T) {
 	for _, perSecond := range []int{1, 7, 1000, 300_000, maxRate} {
 		l := newLimiter(rateLimits{perSecond, 32, 64})
@@ -166,6 +202,21 @@ func TestRateLimitCountsNetworks(t *testing.T) {
 				t.Errorf("%d of %d addresses' datagrams pass in %d s at a limit of 1 a second, want %d", passed, addresses, seconds, test.want)
 			}
 		})
+	}
+}
+
+// The interface by which a link-local sender came is no part of who is allowed.
+func TestAllowedWhateverTheZone(t *testing.T) {
+	for _, allow := range []string{"fe80::/10", "fe80::1/128"} {
+		gate, err := newGate(Policy{Allow: []netip.Prefix{netip.MustParsePrefix(allow)}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for source, want := range map[string]verdict{"fe80::1": pass, "fe80::1%lo": pass, "fec0::1%lo": notAllowed} {
+			if got := gate.judge(netip.MustParseAddr(source), time.Hour); got != want {
+				t.Errorf("%s of %s: %d, want %d", source, allow, got, want)
+			}
+		}
 	}
 }
 

@@ -6,7 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/udpshard/udpshard/metrics"
+	"github.com/udpshard/udpshard/packet"
 )
 
 // A vigil judges by what it has seen itself: a shard that does not come back to
@@ -65,11 +68,15 @@ func TestVigil(t *testing.T) {
 	}
 	v.SetPatience(after)
 	page.Beat(time.Now())
-	page.Beat(time.Now())
+	v.Look(now) // it has seen this sign of life, and the next look finds no later one
 	now = now.Add(time.Hour)
 	if text := v.Look(now); text != "" {
 		t.Errorf("nobody looked for an hour: %s", text)
 	}
+	if at := look(2 * after); at < after-4*VigilTick(after) || at > after {
+		t.Errorf("it is stuck %s after an hour in which nobody looked, not %s", at, after)
+	}
+	page.Beat(time.Now())
 	page.Hold()
 	for range 20 {
 		page.Holding()
@@ -81,6 +88,41 @@ func TestVigil(t *testing.T) {
 	page.Release()
 	page.End()
 	expect("it has left its socket in order", false)
+}
+
+// A group that is to yield, and was replaced, has nothing to go on with.
+func TestAReplacedGroupThatYieldsIsClosed(t *testing.T) {
+	book, err := metrics.NewBook(metrics.Layout{Listener: "a", Shards: 1, Batch: 64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer book.Close()
+	entered, hold := make(chan struct{}), make(chan struct{})
+	g, err := Listen(Config{Address: "127.0.0.1:0", Shards: 1,
+		Page: func(shard, cpu int) (*metrics.Shard, error) { return book.Shard("a", shard, cpu) },
+		Handler: func(int) packet.Handler {
+			return packet.HandlerFunc(func(*packet.Batch) {
+				close(entered)
+				<-hold
+			})
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, g)
+	dial(t, g.Addr().String()).Write([]byte("x"))
+	<-entered
+	g.Yield()
+	if !book.Claim(book.Epoch()) {
+		t.Fatal("the book has another owner already")
+	}
+	close(hold)
+	if err := r.wait(t); !errors.Is(err, ErrReplaced) {
+		t.Errorf("%v", err)
+	}
+	if _, err := unix.FcntlInt(uintptr(g.shards[0].fd), unix.F_GETFD, 0); err != unix.EBADF {
+		t.Errorf("the socket is open: %v", err)
+	}
 }
 
 // A group whose book has another owner leaves its sockets alone.
@@ -108,7 +150,7 @@ func TestAReplacedGroupLeaves(t *testing.T) {
 	if !book.Claim(book.Epoch()) {
 		t.Fatal("the book has another owner already")
 	}
-	if err := <-r.ended; !errors.Is(err, ErrReplaced) || !strings.Contains(err.Error(), to) {
+	if err := r.wait(t); !errors.Is(err, ErrReplaced) || !strings.Contains(err.Error(), to) {
 		t.Errorf("%v", err)
 	}
 	dial(t, to).Write([]byte("y")) // the sockets are the other's, who reads on

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -332,16 +333,24 @@ func TestStandbysThatSwapWaitLonger(t *testing.T) {
 		newSenders(t, address, 1).send(100, 0)
 		next.wantSaid("took over: the process that served does not run")
 		stalled++
-		var line struct{ Patience, NextPatience string }
+		var line struct{ Patience, NextPatience, Reason string }
 		for text := range strings.Lines(next.logs.String()) {
 			var of struct {
 				Message      string
 				Patience     string
 				NextPatience string `json:"next_patience"`
+				Reason       string
 			}
 			if json.Unmarshal([]byte(text), &of) == nil && strings.HasPrefix(of.Message, "took over") {
-				line.Patience, line.NextPatience = of.Patience, of.NextPatience
+				line.Patience, line.NextPatience, line.Reason = of.Patience, of.NextPatience, of.Reason
 			}
+		}
+		_, away, _ := strings.Cut(line.Reason, "has not read for ")
+		away, _, _ = strings.Cut(away, ",")
+		waited, err := time.ParseDuration(away)
+		patience, wrong := time.ParseDuration(line.Patience)
+		if err != nil || wrong != nil || waited < patience {
+			t.Errorf("it has waited for %s where its patience is %s: %s", waited, patience, line.Reason)
 		}
 		p.cmd.Process.Signal(unix.SIGCONT)
 		if code := p.wait(); code != exitReplaced {
@@ -376,5 +385,66 @@ func TestStandbysThatSwapWaitLonger(t *testing.T) {
 	eventually(t, "it is the one that answers", func() bool { return pid(dead.http) == dead.cmd.Process.Pid })
 	if got := dead.status().Takeovers; got.Stalled != stalled || got.Stop != 1 || got.Upgrade != 1 || got.Died != 1 || got.Last.Reason != "died" {
 		t.Errorf("%+v", got)
+	}
+}
+
+// A shard that waits for an output that takes nothing is let go at the end of --drain-timeout.
+func TestADrainWhoseOutputTakesNothing(t *testing.T) {
+	address := freePort(t)
+	p := serving(t, ordinary, "--listen", address, "--protocol", "raw", "--shards", "1",
+		"--output", "file:"+unreadPipe(t), "--drain-timeout", "300ms")
+	s := newSenders(t, address, 8)
+	s.send(40_000, 100_000)
+	eventually(t, "the shard waits for its output", func() bool { return p.total().QueueBytes > 0 })
+	ended := make(chan int, 1)
+	go func() { ended <- p.terminate() }()
+	select {
+	case code := <-ended:
+		if code != exitFailed || !p.says("could not write everything in time") {
+			t.Errorf("exit code %d", code)
+		}
+	case <-time.After(20 * time.Second):
+		p.cmd.Process.Kill()
+		t.Fatal("it does not end")
+	}
+	received, delivered, _, lost := p.finalLedger()
+	if received == 0 || delivered+lost != received {
+		t.Errorf("%d received, %d delivered, %d lost", received, delivered, lost)
+	}
+}
+
+// A handover waits for records that are on their way to an output, for longer than it would keep
+// those who ask from their answers.
+func TestAHandoverWaitsForRecordsOnTheirWay(t *testing.T) {
+	pipe, address := unreadPipe(t), freePort(t)
+	args := []string{"--listen", address, "--protocol", "raw", "--shards", "1", "--output", "file:" + pipe,
+		"--takeover", filepath.Join(publicDir(t), "takeover.sock")}
+	p := serving(t, ordinary, args...)
+	s := newSenders(t, address, 1)
+	const sent = 1000 // more than a pipe holds, and less than the shard's buffers do
+	s.send(sent, 20_000)
+	eventually(t, "all are recorded", func() bool { return p.total().Received == sent })
+	if p.total().InFlight == 0 {
+		t.Fatal("the pipe holds them all")
+	}
+	next := launch(t, ordinary, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
+	next.http = p.http
+	p.wantSaid("a successor is getting ready")
+	time.Sleep(3 * queriesPatience) // in which the handover is not given up
+	if p.says("has not taken over") || next.says("error") {
+		t.Fatal("the handover is given up")
+	}
+	file, err := os.Open(pipe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	go io.Copy(io.Discard, file)
+	next.wantSaid(`"message":"took over`)
+	if code := p.wait(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if r := next.total(); r.Received != sent || r.Delivered != sent {
+		t.Errorf("%d received, %d delivered of %d", r.Received, r.Delivered, sent)
 	}
 }

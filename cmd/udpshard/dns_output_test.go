@@ -271,6 +271,7 @@ func TestADNSEndpointWithAStuckOutputIsUpgraded(t *testing.T) {
 		t.Errorf("the successor ends with %d", code)
 	}
 	asked += askMany(t, address, 100)
+	askStreams(t, address, 10)
 	eventually(t, "the last answers are counted, which the client has before", func() bool { return p.total().Replied == uint64(asked) })
 	if r := p.total(); r.Received != uint64(asked) || r.Replied != uint64(asked) || !holds(r) {
 		t.Errorf("%+v of %d", r, asked)

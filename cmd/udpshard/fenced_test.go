@@ -30,6 +30,9 @@ func TestAReplacedProcessDoesNotAnswer(t *testing.T) {
 		if got := w.Header().Get("X-Content-Type-Options"); path == "/late" && got != "nosniff" {
 			t.Errorf("%s: X-Content-Type-Options %q", path, got)
 		}
+		if last := w.Header().Get("Connection") == "close"; last != (path == "/late") { // the next one is for the new process
+			t.Errorf("%s: the connection is closed: %t", path, last)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"net"
 	"path/filepath"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ func TestAHandoverThatNeverBegan(t *testing.T) {
 	if err := h.Yield(ctx); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
-	h.Resume(errors.New("it died")) // and returns
+	soon(t, func() { h.Resume(errors.New("it died")) })
 	go func() {
 		asked := <-h.asked
 		asked.done <- nil
@@ -41,10 +42,105 @@ func TestAHandoverThatComesTooLate(t *testing.T) {
 	ended := make(chan error)
 	go func() { ended <- h.Yield(context.Background()) }()
 	h.close()
-	if err := <-ended; err == nil {
-		t.Error("the main loop has gone, and has yielded")
+	soon(t, func() {
+		if err := <-ended; err == nil {
+			t.Error("the main loop has gone, and has yielded")
+		}
+		h.Resume(errors.New("too late"))
+	})
+}
+
+// soon fails the test where f does not return.
+func soon(t *testing.T, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		t.Fatal("it does not return")
 	}
-	h.Resume(errors.New("too late"))
+}
+
+// A process that was replaced offers nobody what is another process's.
+func TestAReplacedProcessOffersNothing(t *testing.T) {
+	book, err := metrics.NewBook(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer book.Close()
+	if !book.Claim(metrics.FirstEpoch) {
+		t.Fatal("not replaced")
+	}
+	h := newHandover(&server{book: book})
+	for _, role := range []takeover.Role{takeover.Successor, takeover.Standby} {
+		if offer, err := h.Offer(takeover.Hello{Role: role}); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("%v: %+v, %v", role, offer, err)
+		}
+	}
+}
+
+// Of two processes that go on after the same owner, one becomes the next.
+func TestOneBecomesTheNextOwner(t *testing.T) {
+	book, err := metrics.NewBook(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer book.Close()
+	claim, err := claimNext(book, metrics.FirstEpoch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if book.Epoch() != metrics.FirstEpoch+1 {
+		t.Errorf("the epoch is %d", book.Epoch())
+	}
+	claim.Release()
+	if _, err := claimNext(book, metrics.FirstEpoch); !errors.Is(err, takeover.ErrClaimed) {
+		t.Errorf("a second one: %v", err)
+	}
+	if book.Epoch() != metrics.FirstEpoch+1 {
+		t.Errorf("then the epoch is %d", book.Epoch())
+	}
+	free, err := takeover.NewClaim(book.Control(), metrics.FirstEpoch+1)
+	if err != nil {
+		t.Fatalf("the second one has kept the claim: %v", err)
+	}
+	free.Release()
+}
+
+// Who can't have the takeover path serves all the same where nobody can have later counters.
+func TestWhoServesWithoutThePath(t *testing.T) {
+	s, taken := new(server), errors.New("taken")
+	if err := s.unheard(taken, metrics.FirstEpoch); err != nil {
+		t.Errorf("after the first owner: %v", err)
+	}
+	if err := s.unheard(taken, metrics.FirstEpoch+1); !errors.As(err, new(again)) || !errors.Is(err, taken) {
+		t.Errorf("after a later one: %v", err)
+	}
+}
+
+// Whoever has handed over leaves nothing to a standby that has not met the next one.
+func TestNobodyFollowsAProcessThatHasHandedOver(t *testing.T) {
+	book, err := metrics.NewBook(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer book.Close()
+	book.MarkHandedOver()
+	listen := func(string, string) (*takeover.Server, error) {
+		t.Error("it listens at the takeover path")
+		return nil, takeover.ErrBusy
+	}
+	s := &server{config: &config{takeover: "nowhere"}}
+	if _, err := s.seat(&legacy{book: book}, metrics.FirstEpoch, listen); !errors.Is(err, errPassedOn) {
+		t.Errorf("%v", err)
+	}
+	if book.Epoch() != metrics.FirstEpoch {
+		t.Error("it has become the owner")
+	}
 }
 
 // The one that serves and the one that stands by are told to stop at about the

@@ -95,6 +95,11 @@ func launch(t *testing.T, change func(*exec.Cmd), args ...string) *process {
 		t.Fatal(err)
 	}
 	p.wait = sync.OnceValue(func() int {
+		late := time.AfterFunc(2*time.Minute, func() { // so that the test fails, and does not hang
+			t.Errorf("it does not end: %v", args)
+			p.cmd.Process.Kill()
+		})
+		defer late.Stop()
 		p.cmd.Wait()
 		return p.cmd.ProcessState.ExitCode()
 	})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +10,39 @@ import (
 
 	"github.com/udpshard/udpshard/metrics"
 )
+
+// A file that was renamed while a standby had it open is not written to by that standby: it opens
+// the file anew that has the name when it takes over.
+func TestAStandbyWritesToTheFileThatHasTheName(t *testing.T) {
+	dir, address := publicDir(t), freePort(t)
+	path := filepath.Join(dir, "records")
+	args := []string{"--listen", address, "--protocol", "raw", "--shards", "1", "--output", "file:" + path,
+		"--takeover", filepath.Join(dir, "takeover.sock")}
+	lines := func(path string) int {
+		text, _ := os.ReadFile(path)
+		return bytes.Count(text, []byte{'\n'})
+	}
+	p := serving(t, ordinary, args...)
+	next := p.startStandby(args...)
+	s := newSenders(t, address, 1)
+	s.send(10, 0)
+	eventually(t, "the first file is written", func() bool { return lines(path) == 10 })
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	p.cmd.Process.Signal(syscall.SIGHUP)
+	s.send(20, 0)
+	eventually(t, "the next ones are written", func() bool { return lines(path)+lines(path+".1") == 20 })
+	before := lines(path + ".1") // it may have been written to until the signal was heard
+	p.cmd.Process.Kill()
+	p.wait()
+	next.wantSaid(`"message":"took over`)
+	s.send(30, 0)
+	eventually(t, "what came later is written", func() bool { return lines(path)+lines(path+".1") == 30 })
+	if got := lines(path + ".1"); got != before {
+		t.Errorf("the renamed file has %d lines, and had %d", got, before)
+	}
+}
 
 // What a listener has counted stays with its address, whatever it is called: by a
 // successor whose file has them in another order, and by a standby.

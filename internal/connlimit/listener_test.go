@@ -134,6 +134,67 @@ func TestARequestUnderWayIsFinished(t *testing.T) {
 	}
 }
 
+// closed says whether a connection's peer has closed it.
+func closed(conn net.Conn) bool {
+	_, err := conn.Read(make([]byte, 1))
+	return errors.Is(err, io.EOF)
+}
+
+// A connection without room is closed at once, and one that makes room is closed too.
+func TestWhoHasNoRoomIsClosed(t *testing.T) {
+	socket, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := NewListener(socket, Policy{Most: 1, FreshFor: time.Hour})
+	accepted, ended := make(chan net.Conn, 10), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			accepted <- conn
+		}
+	}()
+	defer func() {
+		l.Close()
+		<-ended
+	}()
+	next := func() net.Conn {
+		t.Helper()
+		select {
+		case conn := <-accepted:
+			return conn
+		case <-time.After(20 * time.Second):
+			t.Fatal("a connection has no room")
+			return nil
+		}
+	}
+	to := socket.Addr().String()
+	first := connect(t, to, "")
+	served := next()
+	for range 3 {
+		if !closed(connect(t, to, "")) {
+			t.Error("a connection without room is open")
+		}
+	}
+	l.ConnState(served, http.StateActive)
+	if !closed(connect(t, to, "")) {
+		t.Error("a busy one has made room")
+	}
+	l.ConnState(served, http.StateIdle)
+	second := connect(t, to, "")
+	next().Close()
+	if !closed(first) || !closed(second) {
+		t.Error("one that made room is open")
+	}
+	if all, _ := l.table.Len(Fresh); all != 0 {
+		t.Errorf("%d connections are left", all)
+	}
+}
+
 // A connection that is closed leaves its place.
 func TestClosedConnectionsLeave(t *testing.T) {
 	to, l := serving(t)

@@ -52,6 +52,7 @@ func TestWhoMakesRoom(t *testing.T) {
 		"a client's own, at its bound":             {dns, []held{{a, Idle, 1}, {a, Idle, 2}}, a, 1},
 		"none at its bound, where it is fresh":     {dns, []held{{a, Fresh, 1}, {a, Fresh, 1}}, a, -2},
 		"a busy one, for a client that has fewer":  {dns, []held{{a, Busy, 9}, {a, Busy, 8}, {b, Idle, 9}}, c, 0},
+		"a fresh one sooner than a busy one":       {dns, []held{{a, Busy, 9}, {a, Fresh, 1}, {b, Idle, 9}}, c, 1},
 		"none, where nobody has more and is fresh": {dns, []held{{a, Fresh, 1}, {b, Fresh, 1}, {c, Fresh, 1}}, "192.0.2.4", -2},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -72,7 +72,7 @@ func (z *Zones) answer(n *node, rtype uint16) *answer {
 func (z *Zones) append(dst []byte, q *Query, a *answer, most int, cookie []byte) ([]byte, Rcode) {
 	opt := q.optLength(cookie, false)
 	size := q.End + int(a.size)
-	if size+opt > q.limit(most) || a.head&flagTC != 0 {
+	if size+opt > q.limit(most) {
 		return z.appendPart(dst, q, a, most, cookie)
 	}
 	start := len(dst)

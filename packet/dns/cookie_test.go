@@ -117,6 +117,20 @@ func TestCookieLengths(t *testing.T) {
 	}
 }
 
+// Only version 1 of RFC 9018 is a cookie, whoever has made one of another version.
+func TestCookieOfAnotherVersion(t *testing.T) {
+	c, client, now := NewCookies(NewSecret()), netip.MustParseAddr("192.0.2.1"), time.Unix(1_800_000_000, 0)
+	cookie := c.Append(nil, make([]byte, 8), client, now)
+	for version, want := range []CookieStatus{CookieBad, CookieGood, CookieBad} {
+		cookie[clientCookieLen] = byte(version)
+		hash := c.keys[0].hash([16]byte(cookie), client)
+		copy(cookie[16:], hash[:])
+		if got := c.Check(cookie, client, now); got != want {
+			t.Errorf("version %d: %d, want %d", version, got, want)
+		}
+	}
+}
+
 func TestCookieWindow(t *testing.T) {
 	c, client := NewCookies(NewSecret()), netip.MustParseAddr("192.0.2.1")
 	for _, issued := range []time.Time{time.Unix(1_800_000_000, 0), time.Unix(1<<32-100, 0)} { // 2027, and where the time wraps

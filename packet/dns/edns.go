@@ -49,11 +49,8 @@ func (q *Query) readOPT(fixed, options []byte) bool {
 
 // limit returns the most octets that a reply may have.
 func (q *Query) limit(most int) int {
-	switch {
-	case most >= MostTCP:
+	if most >= MostTCP {
 		return MostTCP
-	case !q.EDNS:
-		return min(most, leastUDP)
 	}
 	return min(most, max(int(q.Size), leastUDP))
 }

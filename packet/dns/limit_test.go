@@ -56,8 +56,14 @@ func TestEverySize(t *testing.T) {
 	z := mustZones(t, testZone)
 	for _, text := range []string{"bigcut.test. A", "x.y.bigcut.test. A", "many.test. MX", "tobig.test. TXT", "x.d2.test. A", "x.dcut.test. A"} {
 		whole := sections(reply(t, z, question(t, text, true, 0), MostTCP))
+		before := 0
 		for most := leastUDP; most < 3000; most++ {
 			m := reply(t, z, question(t, text, true, 4096), most)
+			if n := appended(t, z, question(t, text, true, 4096), most); n != before {
+				if before = n; n >= leastUDP && appended(t, z, question(t, text, true, 4096), n) != n {
+					t.Fatalf("%s in %d: the reply of %d octets does not fit into as many", text, most, n)
+				}
+			}
 			for i, section := range sections(m).sections {
 				for j, line := range section {
 					if i < 2 && line != whole.sections[i][j] || !strings.Contains(strings.Join(whole.sections[i], "\n"), line) {
@@ -72,15 +78,63 @@ func TestEverySize(t *testing.T) {
 	}
 }
 
+// appended returns the length of a reply.
+func appended(t *testing.T, z *Zones, message []byte, most int) int {
+	t.Helper()
+	var q Query
+	rcode, _ := q.Decode(message)
+	wire, _ := z.Append(nil, &q, rcode, most, nil)
+	return len(wire)
+}
+
+// TestLongestNames has names that a DNAME record makes: of 255 octets, which is what a name may
+// have, and of one more (RFC 6672 section 2.2).
+func TestLongestNames(t *testing.T) {
+	z := mustZones(t, someSOA+"d DNAME ee\n*.ee A 192.0.2.1\n")
+	label := func(n int) string { return strings.Repeat("x", n) + "." }
+	kept := label(63) + label(63) + label(63) // 192 octets of 255; ee.t. has 6
+	for name, want := range map[string]string{kept + label(56): "NOERROR", kept + label(57): "YXDOMAIN"} {
+		m := reply(t, z, question(t, name+"d.t. A", true, 4096), MostTCP)
+		if got := miekg.RcodeToString[m.Rcode]; got != want || (len(m.Answer) == 3) != (want == "NOERROR") {
+			t.Errorf("%d octets before the DNAME's name: %s", len(name), show(m))
+		}
+	}
+}
+
+// TestLongNamesInEverySize has a DNAME record and the CNAME record made of it where one of them no
+// longer fits: reply sees to the size.
+func TestLongNamesInEverySize(t *testing.T) {
+	z := mustZones(t, someSOA+"d DNAME ee\n*.ee A 192.0.2.1\n")
+	name := strings.Repeat(strings.Repeat("x", 60)+".", 3) + "d.t. A"
+	whole := len(reply(t, z, question(t, name, true, 4096), MostTCP).Answer)
+	seen := make(map[int]bool)
+	for most := 220; most < 800; most++ {
+		m := reply(t, z, question(t, name, true, 4096), most)
+		if m.Truncated == (len(m.Answer) == whole) {
+			t.Errorf("in %d: %s", most, show(m))
+		}
+		seen[len(m.Answer)] = true
+	}
+	if len(seen) != whole+1 {
+		t.Errorf("replies of %v records", seen)
+	}
+}
+
 // TestLongReplies has pointers up to 0x3fff and names behind it, which are not
 // pointed to.
 func TestLongReplies(t *testing.T) {
+	for _, dname := range []string{"d DNAME w\n", ""} { // behind one, less can be pointed to
+		t.Run(dname, func(t *testing.T) { longReplies(t, dname) })
+	}
+}
+
+func longReplies(t *testing.T, dname string) {
 	var text strings.Builder
 	text.WriteString(someSOA)
 	for i := range 900 {
 		fmt.Fprintf(&text, "far%d A 192.0.2.1\na MX %d far%d\n*.w MX %d far%d\n", i, i, i, i, i)
 	}
-	fmt.Fprintf(&text, "d DNAME w\ncut NS far899\n")
+	fmt.Fprintf(&text, "%scut NS far899\n", dname)
 	for i := range 1200 {
 		fmt.Fprintf(&text, "cut NS n%d.cut\nn%d.cut A 192.0.2.2\n", i, i)
 	}

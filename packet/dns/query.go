@@ -29,7 +29,7 @@ type Query struct {
 	End   int // of the question in the message; 12 where there is none
 
 	EDNS    bool   // there is one OPT record, and the message could be read to its end
-	Size    uint16 // of a UDP message that the sender can take, as sent
+	Size    uint16 // of a UDP message that the sender can take, as sent; 0 without EDNS
 	Version uint8
 	DO      bool
 	Cookie  []byte // the data of option 10 (RFC 7873), nil without
@@ -72,7 +72,7 @@ func (q *Query) Decode(message []byte) (rcode Rcode, ok bool) {
 	}
 	formed := q.readQuestion(message) && q.readRecords(message)
 	if !formed {
-		q.EDNS, q.Cookie = false, nil
+		q.EDNS, q.Size, q.Cookie = false, 0, nil
 	}
 	switch {
 	case q.EDNS && q.Version != 0:
@@ -93,9 +93,9 @@ func (q *Query) Decode(message []byte) (rcode Rcode, ok bool) {
 
 // wantsCookie says whether a query that Decode has read asks for nothing but a
 // cookie: it is one, has no question, and could be read, or it would have no
-// Cookie either (RFC 7873 section 5.4).
+// Cookie either (RFC 7873 section 5.4). Decode has not returned BadVers.
 func (q *Query) wantsCookie() bool {
-	return q.Name == nil && q.Cookie != nil && q.Version == 0 && q.Opcode() == opcodeQuery
+	return q.Name == nil && q.Cookie != nil && q.Opcode() == opcodeQuery
 }
 
 // readQuestion reads the question section of none or one question. Its name
@@ -128,7 +128,7 @@ func (q *Query) readQuestion(message []byte) bool {
 	q.Name = rest[:i:i]
 	q.Type = binary.BigEndian.Uint16(rest[i:])
 	q.Class = binary.BigEndian.Uint16(rest[i+2:])
-	q.question = rest[: i+4 : i+4]
+	q.question = rest[:i+4]
 	q.End = HeaderSize + i + 4
 	lower(q.lowered[:], q.Name)
 	return true

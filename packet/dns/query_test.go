@@ -56,6 +56,8 @@ var queries = []struct {
 	{"record missing", message(0, [4]uint16{1, 0, 0, 1}, askA), "FORMERR question"},
 	{"record cut", message(0, [4]uint16{1, 1}, askA, aRecord[:len(aRecord)-1]), "FORMERR question"},
 	{"record's name points forward", message(0, [4]uint16{1, 1}, askA, "\xc0\xff", aRecord[2:]), "FORMERR question"},
+	{"record's name of 255", message(0, [4]uint16{1, 1}, askA, strings.Repeat("\x01a", 127), "\x00", aRecord[2:]), "NOERROR question"},
+	{"record's name of 256", message(0, [4]uint16{1, 1}, askA, strings.Repeat("\x3f"+strings.Repeat("a", 63), 3), "\x3e", strings.Repeat("a", 62), "\x00", aRecord[2:]), "FORMERR question"},
 	{"answer", message(0, [4]uint16{1, 1}, askA, aRecord), "NOERROR question"},
 	{"authority", message(0, [4]uint16{1, 0, 1}, askA, aRecord), "NOERROR question"},
 	{"additional", message(0, [4]uint16{1, 0, 0, 1}, askA, aRecord), "NOERROR question"},

@@ -153,11 +153,21 @@ func TestRecordsOfQueries(t *testing.T) {
 // Whoever asks from the port of a service that answers everything is forged.
 func TestPortsOfReflectors(t *testing.T) {
 	d := newDesk(t, Options{})
+	ignored := 0
 	for port, answered := range map[int]bool{0: false, 7: false, 19: false, 53: true, 123: false, 389: false, 1024: true, 53000: true} {
-		replies, _ := d.ask(fmt.Sprint("198.51.100.7:", port), packed(t, "www.example.", dns.TypeA))
+		replies, tally := d.ask(fmt.Sprint("198.51.100.7:", port), packed(t, "www.example.", dns.TypeA))
 		if (replies[0] != nil) != answered {
 			t.Errorf("port %d: answered is %t", port, !answered)
 		}
+		if !answered {
+			ignored++
+		}
+		if malformed := tally.Malformed == 1; malformed == answered {
+			t.Errorf("port %d: malformed is %t", port, malformed)
+		}
+	}
+	if got := d.server.Counts().Ignored; got != uint64(ignored) {
+		t.Errorf("%d are counted, %d were ignored", got, ignored)
 	}
 }
 
@@ -211,6 +221,58 @@ func TestResponsesAreLimited(t *testing.T) {
 				t.Errorf("another network: %v", replies[0])
 			}
 		})
+	}
+}
+
+// Responses of different classes are counted apart, though they have their name in common.
+func TestClassesAreLimitedApart(t *testing.T) {
+	type asked struct {
+		name  string
+		rtype uint16
+	}
+	for _, pair := range [][2]asked{
+		{{"www.example.", dns.TypeA}, {"www.example.", dns.TypeAAAA}},   // an answer, no data
+		{{"child.example.", dns.TypeA}, {"child.example.", dns.TypeDS}}, // a referral, no data
+		{{"none.example.", dns.TypeA}, {"example.", dns.TypeA}},         // no such name, no data at the zone's
+		{{"none.example.", dns.TypeA}, {"none.test.", dns.TypeA}},       // no such name, an error
+		{{"www.example.", dns.TypeA}, {"ns1.example.", dns.TypeA}},      // another name
+		{{"www.example.", dns.TypeA}, {"x.wild.example.", dns.TypeA}},   // a wildcard's
+	} {
+		for _, order := range [][2]asked{pair, {pair[1], pair[0]}} {
+			limiter, err := NewRateLimiter(RateLimits{PerSecond: 2})
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := newDesk(t, Options{Limits: limiter})
+			for i, q := range []asked{order[0], order[0], order[0], order[1], order[1], order[1]} {
+				replies, _ := d.ask(client, packed(t, q.name, q.rtype))
+				if sent := replies[0] != nil; sent != (i%3 < 2) {
+					t.Errorf("%v: response %d was sent: %t", order, i, sent)
+				}
+			}
+		}
+	}
+}
+
+// What the sinkhole answers is counted together, and not by the name that was asked before.
+func TestTheSinkholeIsLimitedApart(t *testing.T) {
+	limiter, err := NewRateLimiter(RateLimits{PerSecond: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDesk(t, Options{Limits: limiter})
+	d.server.SetZones(d.server.Zones().WithSinkhole([]netip.Addr{netip.MustParseAddr("192.0.2.99")}))
+	for _, q := range []struct {
+		name string
+		sent bool
+	}{
+		{"www.example.", true}, {"a.test.", true}, {"b.test.", true}, {"www.example.", true}, {"c.test.", false}, {"ns1.example.", true},
+		{"d.test.", false}, {"www.example.", false},
+	} {
+		replies, _ := d.ask(client, packed(t, q.name, dns.TypeA))
+		if sent := replies[0] != nil; sent != q.sent {
+			t.Errorf("%s: sent is %t", q.name, sent)
+		}
 	}
 }
 

@@ -83,6 +83,12 @@ func TestLargeSets(t *testing.T) {
 	if wire, _ := z.Append(nil, &q, rcode, MostTCP, cookie); wire[2]&(flagTC>>8) != 0 || len(wire) != MostTCP {
 		t.Errorf("truncated: %d octets", len(wire))
 	}
+	long := strings.Repeat("y", 60)
+	z = mustZones(t, sets("a", 253, "a TXT "+strings.Repeat("y", 172)+"\nx CNAME "+long+"\n"+long+" CNAME a\n")) // together more than fits
+	want := fmt.Sprintf("NOERROR aa tc\nx.t. 60 CNAME %s.t.\n%[1]s.t. 60 CNAME a.t.", long)
+	if got := show(reply(t, z, question(t, "x.t. TXT", false, 0), MostTCP)); got != want {
+		t.Errorf("got %.100s, want %s", got, want)
+	}
 	for name, text := range map[string]string{
 		"one octet":         sets("a", 253, "a TXT "+strings.Repeat("y", 173)+"\n"),
 		"TXT":               sets("a", 256, ""),

@@ -71,7 +71,7 @@ func (k *clock) complete(c *civil) {
 func (k *clock) nearestYear(c civil, leapDay bool) int {
 	reach := 1
 	if leapDay {
-		reach = 8 // no further is a leap year: 1896 and 1904
+		reach = 4 // no year is further from a leap year: 1900, from 1896 and 1904
 	}
 	best, nearest := 0, int64(math.MaxInt64)
 	for year := max(k.received.year-reach, 0); year <= min(k.received.year+reach, maxYear); year++ {

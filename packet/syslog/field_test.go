@@ -129,6 +129,8 @@ var keyValueSamples = []sample{
 		`rfc3164 {"timestamp":"2023-10-11T22:14:15Z","message":"date=2023-10-11 time=22:14:15 devid=\"FG100\" msg=\"it said \\\"devname=x\\\" tz=+0900\""}`},
 	{"FortiOS: devname that is no hostname", `<189>date=2023-10-11 time=22:14:15 devname="FG 1" tz="+0200"`,
 		`rfc3164 {"timestamp":"2023-10-11T22:14:15+02:00","facility":"local7","severity":"notice","message":"date=2023-10-11 time=22:14:15 devname=\"FG 1\" tz=\"+0200\""}`},
+	{"FortiOS: tz that is more than an offset", `<189>date=2023-10-11 time=22:14:15 devname="FG-1" tz="+0200 CEST"`,
+		`rfc3164 {"facility":"local7","severity":"notice","message":"date=2023-10-11 time=22:14:15 devname=\"FG-1\" tz=\"+0200 CEST\""}`},
 	{"FortiOS: tz that is none", `<189>date=2023-10-11 time=22:14:15 devname="FG-1" tz="local"`,
 		`rfc3164 {"facility":"local7","severity":"notice","message":"date=2023-10-11 time=22:14:15 devname=\"FG-1\" tz=\"local\""}`},
 	{"FortiOS: impossible date", `<189>date=2023-02-30 time=22:14:15 devname="FG-1" tz="+0200"`,

@@ -12,14 +12,18 @@ func TestNameTableRoundWraps(t *testing.T) {
 		}
 		return params
 	}
-	var table nameTable
-	table.linkRepeats(names("a", "b", "c")) // leaves slots of the first round
-	table.round = math.MaxUint32
-	params := names("a", "b", "c", "a")
-	table.linkRepeats(params)
-	for i, p := range params {
-		if again := i == 3; p.again != again || (p.next == 3) != (i == 0) {
-			t.Errorf("param %d: again %v, next %d", i, p.again, p.next)
+	for range 20 { // the seed is another one each time, and so are the slots
+		for _, all := range [][]string{{"a", "b", "c", "a"}, {"d", "e", "f", "d"}} {
+			var table nameTable
+			table.linkRepeats(names("a", "b", "c")) // leaves slots of the first round, and some of none
+			table.round = math.MaxUint32
+			params := names(all...)
+			table.linkRepeats(params)
+			for i, p := range params {
+				if again := i == 3; p.again != again || (p.next == 3) != (i == 0) {
+					t.Errorf("param %d: again %v, next %d", i, p.again, p.next)
+				}
+			}
 		}
 	}
 }

@@ -26,6 +26,8 @@ var rfc5424Samples = []sample{
 		`rfc5424 {"timestamp":"2024-02-29T23:59:59.123456+23:59","hostname":"h","appname":"a","facility":"user","severity":"info","message":"x"}`},
 	{"RFC 5424 6.2.4: IPv6 hostname", `<14>1 - 2001:db8::1 a - - - x`,
 		`rfc5424 {"hostname":"2001:db8::1","appname":"a","facility":"user","severity":"info","message":"x"}`},
+	{"RFC 5424 6: fields that begin as NILVALUE does", `<14>1 - -h -a -1 --- - x`,
+		`rfc5424 {"hostname":"-h","appname":"-a","procid":"-1","msgid":"---","facility":"user","severity":"info","message":"x"}`},
 	{"RFC 5424 6: PRINTUSASCII needs JSON's escapes", `<14>1 - "h" a\b - - - x`,
 		`rfc5424 {"hostname":"\"h\"","appname":"a\\b","facility":"user","severity":"info","message":"x"}`},
 	{"RFC 5424 6.3.5 example 1: element without params", `<14>1 - - - - - [id] x`,
@@ -86,6 +88,7 @@ var invalid5424Samples = []sample{
 	invalid5424("offset without colon", "2023-10-11T22:14:15+0200 h a p m - x"),
 	invalid5424("offset of hours", "2023-10-11T22:14:15+02 h a p m - x"),
 	invalid5424("offset of 24 hours", "2023-10-11T22:14:15+24:00 h a p m - x"),
+	invalid5424("offset of 60 minutes", "2023-10-11T22:14:15+01:60 h a p m - x"),
 	invalid5424("RFC 3164 timestamp", "Oct 11 22:14:15 h a p m - x"),
 }
 

@@ -48,7 +48,7 @@ func isSecondDate(word, after []byte) bool {
 	for n < len(day) && isDigit(day[n]) {
 		n++
 	}
-	return 1 <= n && n <= 2 && len(day) > n && day[n] == ' ' && scanTime(afterYear(day[n+1:]), new(civil), maxFraction) > 0
+	return n <= 2 && len(day) > n && day[n] == ' ' && scanTime(afterYear(day[n+1:]), new(civil), maxFraction) > 0
 }
 
 // afterYear returns what follows a year and its space, if text begins with one.

@@ -83,6 +83,12 @@ func hostOnly(from, text string) sample {
 // Words in documented forms that are neither hostname nor appname, and words
 // that are, though they look alike.
 var otherWordSamples = []sample{
+	header("a host whose name is a slot's", `Oct 11 22:14:15 slot app: x`, "2023-10-11T22:14:15Z",
+		`"hostname":"slot","appname":"app","facility":"user","severity":"notice","message":"x"}`),
+	header("the shortest selector", `Oct 11 22:14:15 h ftp.err app: x`, "2023-10-11T22:14:15Z",
+		`"hostname":"h","facility":"user","severity":"notice","message":"ftp.err app: x"}`),
+	header("the shortest selector before a colon", `Oct 11 22:14:15 h ftp.err: x`, "2023-10-11T22:14:15Z",
+		`"hostname":"h","facility":"user","severity":"notice","message":"ftp.err: x"}`),
 	hostOnly("ArcSight CEF with a space", `CEF: 0|Vendor|Product|1|100|name|5|src=192.0.2.1`),
 	noHost("ArcSight CEF with a space, no hostname", `CEF: 0|Vendor|Product|1|100|name|5|src=192.0.2.1`),
 	whole("ArcSight CEF with a space, after the PRI", `CEF: 0|Vendor|Product|1|100|name|5|src=192.0.2.1`),

@@ -1,0 +1,112 @@
+package dns
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"testing"
+
+	miekg "github.com/miekg/dns"
+)
+
+// wire returns a reply as it is sent.
+func wire(t *testing.T, z *Zones, text string, most int) []byte {
+	t.Helper()
+	var q Query
+	rcode, ok := q.Decode(question(t, text, true, 4096))
+	if !ok {
+		t.Fatalf("%s: not to be answered", text)
+	}
+	message, _ := z.Append(nil, &q, rcode, most, nil)
+	return message
+}
+
+// Names in the data of types younger than RFC 1035 are not compressed: who does not know the type
+// could not copy them (RFC 3597 section 4).
+func TestNamesThatAreNotCompressed(t *testing.T) {
+	const target = "\x06target\x01t\x00"
+	for rtype, data := range map[string]string{
+		"RP": "target target", "AFSDB": "1 target", "RT": "1 target", "PX": "1 target target",
+		"SRV": "1 2 3 target", "KX": "1 target", "DNAME": "target",
+	} {
+		z := mustZones(t, someSOA+"x "+rtype+" "+data+"\n")
+		m := wire(t, z, "x.t. "+rtype, MostUDP)
+		if bytes.Count(m, []byte(target)) != strings.Count(data, "target") {
+			t.Errorf("%s: %q", rtype, m)
+		}
+	}
+	for rtype, data := range map[string]string{
+		"NS": "target", "CNAME": "target", "PTR": "target", "MX": "1 target",
+	} {
+		z := mustZones(t, someSOA+"x "+rtype+" "+data+"\n")
+		if m := wire(t, z, "x.t. "+rtype, MostUDP); bytes.Contains(m, []byte(target)) {
+			t.Errorf("%s is not compressed: %q", rtype, m)
+		}
+	}
+}
+
+// From a name, few pointers lead on: resolvers follow ten at the most.
+func TestPointersInARow(t *testing.T) {
+	var text strings.Builder
+	name := "t"
+	text.WriteString(someSOA)
+	for i := range 30 { // each is the one before and a label more
+		name = fmt.Sprintf("l%d.%s", i, name)
+		fmt.Fprintf(&text, "x MX %d %s.\n", i, name)
+	}
+	m := wire(t, mustZones(t, text.String()), "x.t. MX", MostTCP)
+	most, records := 0, 0
+	for at := HeaderSize + len("\x01x\x01t\x00") + 4; at < len(m); records++ {
+		most = max(most, pointers(m, at))
+		at = skipName(m, at)
+		if binary.BigEndian.Uint16(m[at:]) == typeMX {
+			most = max(most, pointers(m, at+10+2))
+		}
+		at += 10 + int(binary.BigEndian.Uint16(m[at+8:]))
+	}
+	if records < 30 || most < 2 || most > maxPointers+1 {
+		t.Errorf("%d records, %d pointers in a row", records, most)
+	}
+}
+
+// pointers returns how many pointers a name goes by.
+func pointers(m []byte, at int) (n int) {
+	for m[at] != 0 {
+		if m[at] > maxLabel {
+			at = int(binary.BigEndian.Uint16(m[at:]) & maxPointer)
+			n++
+			continue
+		}
+		at += 1 + int(m[at])
+	}
+	return n
+}
+
+// Nothing points to an address that is left out.
+func TestPointersToWhatIsLeftOut(t *testing.T) {
+	var text strings.Builder
+	text.WriteString(someSOA + "x HTTPS 1 svc\nsvc AAAA 2001:db8::1\n")
+	for i := range 50 {
+		fmt.Fprintf(&text, "svc A 192.0.2.%d\n", i)
+	}
+	z := mustZones(t, text.String())
+	left := 0
+	for most := leastUDP; most < 1500; most++ {
+		m := new(miekg.Msg)
+		if err := m.Unpack(wire(t, z, "x.t. HTTPS", most)); err != nil {
+			t.Fatalf("in %d: %v", most, err)
+		}
+		for _, rr := range m.Extra {
+			if rr.Header().Rrtype != miekg.TypeOPT && rr.Header().Name != "svc.t." {
+				t.Errorf("in %d: %s", most, rr)
+			}
+		}
+		if len(m.Extra) < 1+50+1 {
+			left++
+		}
+	}
+	if left == 0 {
+		t.Error("nothing was left out")
+	}
+}

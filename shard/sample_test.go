@@ -1,0 +1,104 @@
+package shard
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A sketch has as many datagrams as came, though one message of many is looked at; and what the
+// steerer reads is what came before the thread's last turn.
+func TestSketchesHaveEveryDatagram(t *testing.T) {
+	for _, gro := range []bool{false, true} {
+		t.Run(fmt.Sprintf("gro %t", gro), func(t *testing.T) {
+			g, err := Listen(Config{Address: "127.0.0.1:0", Shards: 1, GRO: gro, Batch: 64})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer g.Close()
+			s := g.shards[0]
+			came := func(messages int) (datagrams uint64) {
+				t.Helper()
+				before := total(g).Received
+				conn := dial(t, g.Addr().String())
+				for range messages {
+					if gro {
+						sendTrain(t, g, strings.Repeat("x", 95), 10)
+					} else {
+						conn.Write([]byte("x"))
+					}
+				}
+				if err := s.drain(s.fd); err != nil {
+					t.Fatal(err)
+				}
+				return total(g).Received - before
+			}
+			first := came(70)
+			if first < 70 {
+				t.Fatalf("%d datagrams", first)
+			}
+			if sum := s.tally.filling().Total; sum != first {
+				t.Errorf("the sketch has %d of %d datagrams", sum, first)
+			}
+			if s.tally.full() != nil {
+				t.Error("a sketch is read that nobody asked for")
+			}
+			s.tally.ask()
+			if s.tally.full() != nil {
+				t.Error("a sketch is read before the thread's turn")
+			}
+			second := came(3)
+			if read := s.tally.full(); read == nil || read.Total != first {
+				t.Errorf("%+v was read, and %d came before the turn", read, first)
+			}
+			if s.tally.full() != nil {
+				t.Error("a sketch is read twice")
+			}
+			s.tally.ask()
+			third := came(5)
+			if read := s.tally.full(); read == nil || read.Total != second {
+				t.Errorf("%+v was read, and %d came between the turns", read, second)
+			}
+			if sum := s.tally.filling().Total; sum != third {
+				t.Errorf("the sketch has %d, and %d came since the turn", sum, third)
+			}
+		})
+	}
+}
+
+// What comes to the same service in other ways is under the same policy.
+func TestAdmits(t *testing.T) {
+	c := Config{Address: "127.0.0.1:0", Shards: 1}
+	open, err := Listen(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	c.Policy = Policy{Allow: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, RateLimit: 1}
+	g, err := Listen(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	const tries = 1000
+	admitted := func(g *Group, source string) (n int) {
+		for range tries {
+			if g.Admits(netip.MustParseAddr(source)) {
+				n++
+			}
+		}
+		return n
+	}
+	if n := admitted(open, "192.0.2.1"); n != tries {
+		t.Errorf("%d without a policy", n)
+	}
+	if n := admitted(g, "192.0.2.1"); n != 0 {
+		t.Errorf("%d of a source that is not allowed", n)
+	}
+	began := time.Now()
+	if n := admitted(g, "10.0.0.1"); n < 1 || n > 2+int(time.Since(began).Seconds()) {
+		t.Errorf("%d in %s at a limit of 1 a second", n, time.Since(began))
+	}
+}
