@@ -21,12 +21,15 @@ type Layout struct {
 // another version is refused, not guessed at.
 const layoutVersion = 4
 
-// LayoutError says that another version of this program made a book, whose bytes mean
-// something else there.
-type LayoutError struct{ Version uint64 }
+// LayoutError says that another version of this program made a book, with another layout of
+// the counters.
+type LayoutError struct {
+	Version uint64 // of the book's layout
+}
 
 func (e *LayoutError) Error() string {
-	return fmt.Sprintf("its layout is version %d, and this program knows version %d", e.Version, layoutVersion)
+	return fmt.Sprintf("layout version %d, and this program needs version %d", e.Version,
+		layoutVersion)
 }
 
 func checkVersion(version uint64) error {

@@ -71,9 +71,10 @@ func lookAt(w metrics.Write) (l looked, err error) {
 	return l, err
 }
 
-// errNoAnswer: a call to a file system has not returned, as on one of a network whose server
-// is away.
-var errNoAnswer = errors.New("its file system does not answer: what its last write brought there counts as lost")
+// errNoAnswer says that a call to a file system has not returned in time, as on a network file
+// system whose server is down.
+var errNoAnswer = errors.New("the file system does not answer: records of the last write count " +
+	"as lost")
 
 // look calls at beside the caller, and returns without it when ctx is done: a call to a file
 // system that hangs can't be interrupted. at changes nothing, so that it harms nobody when it

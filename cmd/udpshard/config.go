@@ -188,9 +188,9 @@ func (c *config) check() error {
 		}
 	}
 	if c.standby && c.takeover == "" {
-		err := unusable(c.place("standby"), errors.New("there is no takeover path to wait at"))
-		errs = append(errs, hinted{err, "give --takeover PATH, or takeover: PATH in the file, " +
-			"the same as that of the process to stand by for"})
+		err := unusable(c.place("standby"), errors.New("a standby needs a takeover path"))
+		errs = append(errs, hinted{err, "set --takeover PATH, or takeover: PATH in the file, " +
+			"to the takeover path of the active process"})
 	}
 	names := make(map[string]bool)
 	for _, l := range c.listeners {

@@ -24,11 +24,11 @@ func doctorCommand() *cobra.Command {
 		Use:   "doctor [flags]",
 		Short: "Check this host, and print each finding with its remedy",
 		Long: `Looks for what loses datagrams on this host, on their way from the interface
-to a shard, and says what to do about it. It changes nothing. Beside a running
-instance it checks the instance's sockets and limits, and asks it at --http
-whether every shard reads; otherwise, what serve would get if it were started
-here with the same flags or file. A file on which serve would stop fails with
-all the errors of serve --check.
+to a shard, and says what to do about it. It changes nothing. Where an instance
+runs, doctor checks its sockets and limits, and asks it at --http whether every
+shard reads. Where none runs, doctor checks what serve would get here with the
+same flags or file. A file with which serve would not start fails with all the
+errors of serve --check.
 
   ok    nothing to do
   warn  datagrams may be lost under load, or shards used unevenly
@@ -57,8 +57,8 @@ is lost now. Exit code 1 if anything fails, else 0. Some things only root sees.`
 	set.Var((*fileName)(&d.flags.file), "config", "YAML `FILE` of serve, whose listeners are all checked, instead of the listener flags")
 	addFlags(&d.flags, set, settingsNamed(listenerSettings, "listen", "shards", "cpus", "receive-buffer", "join"))
 	addFlags(&d.flags, set, settingsNamed(configSettings, "http"))
-	set.Lookup("http").Usage = "`ADDR` at which a running instance is asked whether every shard reads; " +
-		"empty: it is not asked; $" + httpVariable + " changes the default"
+	set.Lookup("http").Usage = "`ADDR` of a running instance, which doctor asks whether every shard " +
+		"reads; empty: doctor does not ask; $" + httpVariable + " changes the default"
 	addFlag(set, &d.interval, "interval", parseDuration, "`DURATION` between the two readings of counters; 0 is one reading, which can't tell what is lost now")
 	set.BoolVar(&d.json, "json", false, "print a JSON array of findings")
 	return cmd
@@ -111,8 +111,8 @@ func (d *doctor) run(cmd *cobra.Command, c *config) error {
 
 const startCheck = "start"
 
-// start says whether serve would start with a file, or start again if instances run with its
-// ports, which have the pids of running. The check of ports is the host's examination.
+// start returns whether serve would start with a file, or start again where instances already
+// have its ports. running are their PIDs. Ports are checked by the examination of the host.
 func (d *doctor) start(c *config, running []int) []checkup.Finding {
 	but := []string{"port"}
 	if len(running) > 0 { // the takeover path is that instance's, and lets in its user alone

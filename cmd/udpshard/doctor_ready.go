@@ -14,12 +14,13 @@ import (
 
 const readyCheck = "ready"
 
-// readyPatience is how long a running instance may take to answer.
+// readyPatience is how long doctor waits for the answer of a running instance.
 const readyPatience = 2 * time.Second
 
-// ready returns what a running instance says of its shards: whether they read, and whether
-// somebody has attached a socket filter, which nobody else can see. running are the pids of the
-// instances that have the listeners' ports.
+// ready asks a running instance at --http whether every shard reads, and returns the findings.
+// The instance also finds socket filters that another process has attached to its sockets; no
+// other process can see these. running are the PIDs of the instances that have the listeners'
+// ports.
 func (d *doctor) ready(ctx context.Context, c *config, running []int) []checkup.Finding {
 	finding := func(level checkup.Level, remedy, format string, args ...any) checkup.Finding {
 		text := fmt.Sprintf(format, args...)
@@ -42,19 +43,20 @@ func (d *doctor) ready(ctx context.Context, c *config, running []int) []checkup.
 	}
 	switch {
 	case err != nil:
-		return []checkup.Finding{finding(checkup.Skip, "", "pid %d can't be asked whether every shard "+
-			"reads (--http ADDR says where it answers): %v", running[0], err)}
+		return []checkup.Finding{finding(checkup.Skip, "", "pid %d was not asked whether every shard "+
+			"reads: %v; --http ADDR sets the address of its HTTP server", running[0], err)}
 	case code == http.StatusOK:
 		return []checkup.Finding{finding(checkup.OK, "", "pid %d says that every shard reads", pid)}
 	}
 	var findings []checkup.Finding
 	for why := range strings.Lines(string(answer)) {
-		// Whether datagrams wait for a shard that has not read for a while, the sockets tell.
+		// A shard that has not read for a while is a warning: the check of the port fails if
+		// datagrams wait for the shard.
 		level, remedy := checkup.Warn, "udpshard health --http "+c.http
 		if strings.Contains(why, metrics.FilterReason) {
 			level = checkup.Fail
 			remedy = fmt.Sprintf("stop pid %d and start it again: "+
-				"a filter that it can't detach goes with its sockets", pid)
+				"the filter ends with the sockets", pid)
 		}
 		findings = append(findings,
 			finding(level, remedy, "pid %d is not ready: %s", pid, strings.TrimSpace(why)))
@@ -62,14 +64,14 @@ func (d *doctor) ready(ctx context.Context, c *config, running []int) []checkup.
 	return findings
 }
 
-// pid returns the process that answers, or an error if it is of another PID namespace.
+// pid returns the PID of the instance, or an error if the instance is in another PID namespace.
 func (i instance) pid(ctx context.Context) (int, error) {
 	status, err := i.status(ctx)
 	if err != nil {
 		return 0, err
 	}
 	if here := thisProcess().PIDNamespace; status.PIDNamespace != here {
-		return 0, fmt.Errorf("the instance at %s is of another PID namespace: run doctor there",
+		return 0, fmt.Errorf("the instance at %s is of another PID namespace: run doctor in that one",
 			i.address)
 	}
 	return status.PID, nil

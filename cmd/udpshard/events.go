@@ -32,14 +32,14 @@ func (s *server) groupEvent(listener string, e shard.Event) {
 	}
 }
 
-// filesOpened logs what came of opening output files anew. Each error is logged by outputEvent.
+// filesOpened logs how many output files were reopened, and how many could not be reopened.
+// outputEvent logs each error.
 func (s *server) filesOpened(opened, failed int) {
+	event := s.log.Info()
 	if failed > 0 {
-		s.log.Warn().Int("opened", opened).Int("failed", failed).
-			Msg("not all output files were opened anew")
-		return
+		event = s.log.Warn()
 	}
-	s.log.Info().Int("opened", opened).Msg("output files were opened anew")
+	event.Int("opened", opened).Int("failed", failed).Msg("output files reopened")
 }
 
 // outputEvent logs what a destination tells of itself.

@@ -182,7 +182,7 @@ func (s *server) yield(ctx, peer context.Context, ended <-chan error, signals si
 				return s.takeBack(ended, errs, hinted{hangError(hanging), hangRemedy})
 			}
 		case now := <-stuck.C:
-			return s.takeBack(ended, errs, fmt.Errorf("%s in %s", s.waitsFor(now), patience))
+			return s.takeBack(ended, errs, fmt.Errorf("%s after %s", s.waitsFor(now), patience))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -225,16 +225,16 @@ func (s *server) takeBack(ended <-chan error, errs []error, why error) error {
 	return errors.Join(append([]error{why}, errs...)...)
 }
 
-// waitsFor says which shards wait for an output, or else that some have not stopped.
+// waitsFor names a shard that waits for its output. If none waits, it says that shards still read.
 func (s *server) waitsFor(now time.Time) string {
 	for _, l := range s.ledger.Listeners() {
 		for _, page := range l.Shards {
 			if _, waits := page.Held(now); waits {
-				return fmt.Sprintf("the output of listener %s shard %d has not taken what was read", l.Name, page.Index)
+				return fmt.Sprintf("listener %s shard %d still waits for its output", l.Name, page.Index)
 			}
 		}
 	}
-	return "not every shard has stopped reading"
+	return "some shards still read"
 }
 
 // queriesPatience is how long nobody may be answered for the sake of records: less

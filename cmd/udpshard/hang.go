@@ -120,8 +120,10 @@ func (s *server) refuseHanging(ctx context.Context) error {
 	}
 }
 
-const hangRemedy = "stop the process that serves (SIGTERM), which does not wait for that shard, and start " +
-	"this one again; or start this one with --standby: it takes over as soon as datagrams wait at that shard"
+// hangRemedy is for the successor that is refused. SIGTERM ends a process that does not wait for
+// a shard that hangs.
+const hangRemedy = "stop the active process (kill -TERM PID) and start this process again; or " +
+	"start this process with --standby: it takes over as soon as datagrams wait for that shard"
 
 // awaitGroups waits until every group has returned from Run. When late is done it gives up what
 // outputs have not taken, so that no shard waits for them. It does not wait for shards that hang,

@@ -142,7 +142,7 @@ func TestAShardThatHangsKeepsNobody(t *testing.T) {
 	s := newSenders(t, address, 32)
 	p.fill(t, s)
 	p.cmd.Process.Signal(unix.SIGHUP)
-	p.wantSaid("reloaded: settings are in force")
+	p.wantSaid("reloaded")
 	began := time.Now()
 	p.cmd.Process.Signal(unix.SIGTERM)
 	if code := p.exits(); code != exitFailed {
@@ -207,7 +207,7 @@ func TestAnUpgradeWhileAShardHangs(t *testing.T) {
 		}
 		for _, text := range []string{
 			"the active process can't stop reading: listener raw shard 1 hangs: no sign of life for ",
-			"udpshard: hint: stop the process that serves (SIGTERM)",
+			"udpshard: hint: stop the active process (kill -TERM PID)",
 		} {
 			if !next.says(text) {
 				t.Errorf("attempt %d: the successor does not say %q:\n%s", i, text, next.logs)
@@ -284,7 +284,8 @@ func TestAnUpgradeThatIsNeverAnswered(t *testing.T) {
 	if code := next.exits(); code != exitFailed {
 		t.Errorf("exit code %d", code)
 	}
-	next.wantSaid("it has neither stopped reading nor refused in 10s", "udpshard: hint: that process is stopped, or hangs")
+	next.wantSaid("the active process has neither stopped reading nor refused in 10s",
+		"udpshard: hint: the active process is stopped or hangs")
 	p.wantSaid("the successor has not taken over: reading on")
 	p.readsOn(t, pipe, s)
 }
@@ -380,7 +381,7 @@ func TestAServiceManagerThatHangs(t *testing.T) {
 	if p.says("the service manager can't be told") {
 		t.Error("the manager was waited for first")
 	}
-	p.wantSaid("the service manager can't be told", "reloaded: settings are in force")
+	p.wantSaid("the service manager can't be told", "reloaded")
 }
 
 // A shard hangs if its thread sleeps, or runs, and shows no sign of life; not if it has no

@@ -167,8 +167,8 @@ func (i instance) ask(ctx context.Context, path string) (code int, body []byte, 
 		}
 		err = fmt.Errorf("no instance answers at %s: %w", i.address, err)
 		if errors.Is(err, unix.ECONNREFUSED) {
-			err = hinted{err, "start it with serve --http " + i.address +
-				", or give the address that it has by --http"}
+			err = hinted{err, "udpshard serve --http " + i.address +
+				" starts one; --http ADDR asks one at another address"}
 		}
 		return 0, nil, err
 	}

@@ -112,7 +112,8 @@ func dialLegacy(ctx context.Context, c *config, log zerolog.Logger) (*legacy, er
 	return l, nil
 }
 
-const silentRemedy = "that process is stopped, or hangs: wake it up (kill -CONT), or end it (kill -KILL), and start this one again"
+const silentRemedy = "the active process is stopped or hangs: resume it (kill -CONT PID) or end " +
+	"it (kill -KILL PID), and start this process again"
 
 // introduce asks for what the other has.
 func (l *legacy) introduce(ctx context.Context, c *config) (err error) {
@@ -135,10 +136,10 @@ func (l *legacy) introduce(ctx context.Context, c *config) (err error) {
 	l.book, err = metrics.OpenBook(l.offer.Memory.Counters, l.offer.Memory.Control)
 	l.offer.Memory = takeover.Memory{} // it is OpenBook's
 	if errors.As(err, new(*metrics.LayoutError)) {
-		return hinted{fmt.Errorf("its counters: %w", err), takeover.OtherVersionRemedy}
+		return hinted{fmt.Errorf("counters of the active process: %w", err), takeover.OtherVersionRemedy}
 	}
 	if err != nil {
-		return fmt.Errorf("its counters: %w", err)
+		return fmt.Errorf("counters of the active process: %w", err)
 	}
 	for _, had := range l.offer.Listeners {
 		if !slices.ContainsFunc(c.listeners, func(l *listener) bool { return oneAddress(l.address, had.Address) }) {
@@ -168,7 +169,8 @@ func (l *legacy) followHeir() {
 	}
 	book, err := metrics.OpenBook(l.heir.Memory.Counters, l.heir.Memory.Control)
 	if err != nil {
-		l.log.Warn().Err(err).Int("pid", l.heir.PID).Msg("the counters of the process that has taken over can't be read")
+		l.log.Warn().Err(err).Int("pid", l.heir.PID).
+			Msg("opening the counters of the new active process failed")
 	} else {
 		l.book.Close()
 		l.book, l.offer.PID = book, l.heir.PID

@@ -115,8 +115,8 @@ func TestAnotherLayoutOfTheCounters(t *testing.T) {
 			t.Errorf("%s: exit code %d", role, code)
 		}
 		for _, want := range []string{
-			"its layout is version 250, and this program knows version",
-			"udpshard: hint: the two versions can't hand over to each other: stop that process",
+			"layout version 250, and this program needs version",
+			"udpshard: hint: the two versions can't hand over to each other: stop the active process",
 		} {
 			if !p.says(want) {
 				t.Errorf("%s: %q is not in\n%s", role, want, p.logs)

@@ -8,19 +8,19 @@ import (
 	"github.com/udpshard/udpshard/shard/takeover"
 )
 
-// keepPathEvery is how often the active process looks whether its takeover path is its own: less
-// than a successor tries for (againPatience), which finds nobody there while its file is missing.
+// keepPathEvery is the time between two checks of the takeover path by the active process. It is
+// less than againPatience, for which a successor tries again while the socket's file is missing.
 const keepPathEvery = 500 * time.Millisecond
 
-// keepPath has others find this process at the takeover path: it takes the path where that was
-// not possible before this process read, and makes the socket's file anew where that was removed.
+// keepPath keeps the active process reachable at the takeover path. It takes the path if that
+// failed before this process read, and recreates the socket's file if the file was removed.
 func (s *server) keepPath(ctx context.Context) {
 	if s.replaced() {
 		return // the path is another process's
 	}
 	if s.takeover == nil {
 		if s.listenLate() == nil {
-			s.log.Info().Str("path", s.takeover.Path()).Msg("others can take over from this process")
+			s.log.Info().Str("path", s.takeover.Path()).Msg("takeover path available")
 			s.hearPeers(ctx)
 		}
 		return
@@ -29,25 +29,24 @@ func (s *server) keepPath(ctx context.Context) {
 	switch {
 	case renewed:
 		s.log.Warn().Str("path", s.takeover.Path()).
-			Msg("the takeover socket was gone, and was made anew: others can take over again")
+			Msg("takeover socket recreated")
 		s.pathErr = ""
 	case err == nil || err.Error() == s.pathErr:
 	default:
 		s.pathErr = err.Error()
 		s.log.Error().Err(err).Str("path", s.takeover.Path()).
-			Msg("the takeover socket is gone, and can't be made anew: nobody can take over until that succeeds")
+			Msg("recreating the takeover socket failed")
 	}
 }
 
-// tellUnheard says that this process reads without having the takeover path: it has that
-// as soon as listenLate gets it.
+// tellUnheard logs that this process reads without the takeover path, so that no other process
+// can take over. keepPath tries to get the path every keepPathEvery.
 func (s *server) tellUnheard(err error) {
-	s.log.Error().Err(err).
-		Msg("nobody can take over from this process until it can listen: trying again and again")
+	s.log.Error().Err(err).Stringer("retry_interval", keepPathEvery).Msg("takeover path unavailable")
 }
 
-// listenLate takes the takeover path where that was not possible before this process
-// read. Its file may still be that of the process that was taken for stuck, and hangs.
+// listenLate takes the takeover path if that failed before this process read. The socket there
+// may still belong to the process that this one has replaced as stalled.
 func (s *server) listenLate() error {
 	err := s.listen(takeover.ListenNow)
 	var inUse *takeover.InUseError

@@ -146,7 +146,8 @@ func (s *server) reload(r preparation) {
 	}
 }
 
-// tellRefused logs that a reload is refused, with what to do about each error.
+// tellRefused logs that a reload is refused and the previous settings stay, with the remedy of
+// each error.
 func tellRefused(log zerolog.Logger, err error) {
 	var remedies []string
 	for _, part := range separate(err) {
@@ -158,7 +159,7 @@ func tellRefused(log zerolog.Logger, err error) {
 	if len(remedies) > 0 {
 		event = event.Str("remedy", strings.Join(remedies, "; "))
 	}
-	event.Msg("reload refused: the settings before stay")
+	event.Msg("reload refused")
 }
 
 func (s *server) putIntoForce(next *config) {
@@ -170,7 +171,7 @@ func (s *server) putIntoForce(next *config) {
 	setLevel(next.logLevel)
 	s.stats.setInterval(next.statsInterval)
 	s.config = next
-	s.log.Info().Msg("reloaded: settings are in force")
+	s.log.Info().Msg("reloaded")
 }
 
 // fixed returns an error if next differs in what only a restart can change.

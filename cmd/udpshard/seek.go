@@ -80,7 +80,7 @@ func (l *legacy) dead() bool {
 func (l *legacy) stopped(epoch uint64) (at uint64, lives bool) {
 	at, lives, err := takeover.ClaimedBelow(l.book.Control(), epoch)
 	if err != nil {
-		l.log.Warn().Err(err).Msg("whether a process that was replaced still lives can't be told")
+		l.log.Warn().Err(err).Msg("checking for live replaced processes failed")
 	}
 	return at, lives
 }

@@ -106,7 +106,7 @@ func (v *service) legacy(c *config) (*legacy, error) {
 // openKept opens the book of the process before.
 func openKept(files []*os.File) (*metrics.Book, error) {
 	if len(files) != 2 {
-		return nil, fmt.Errorf("its memory is %d files, not 2", len(files))
+		return nil, fmt.Errorf("counters of the predecessor have %d files, not 2", len(files))
 	}
 	counters, err := duplicate(files[0])
 	if err != nil {

@@ -176,7 +176,7 @@ func TestAKilledProcessIsReplaced(t *testing.T) {
 }
 
 // unmet is what a process says that reads before all standbys know of it.
-const unmet = "not every standby has answered"
+const unmet = "reading began before every standby answered"
 
 // A standby that dies when it has just taken over is followed by the next one,
 // which has met it by the time at which it reads.

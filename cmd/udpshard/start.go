@@ -85,14 +85,14 @@ func (s *server) listen(how func(path, version string) (*takeover.Server, error)
 	return nil
 }
 
-// nobodyThere says what to do where a port is taken, and nobody answers at the takeover path.
+// nobodyThere adds the remedy to the error of a port that another process has, where no process
+// answers at the takeover path.
 func (c *config) nobodyThere(err error) error {
 	if c.takeover == "" || !errors.As(err, new(*shard.InUseError)) {
 		return err
 	}
-	return hinted{err, fmt.Sprintf("nobody listens at %s: start the process that has the port with "+
-		"--takeover and that path, and this one can take over from it; else stop it, or take another port",
-		absolute(c.takeover))}
+	return hinted{err, fmt.Sprintf("no process listens at the takeover path: restart the process that "+
+		"has the port with --takeover %s, or stop it, or use another port", absolute(c.takeover))}
 }
 
 // isTaken says whether another process has the port, or the takeover path.
@@ -131,7 +131,8 @@ func (s *server) markHandedOver() {
 			err = metrics.MarkHandedOver(control)
 		}
 		if err != nil { // its end is in order all the same
-			s.log.Warn().Err(err).Msg("standbys that have not met the new process may take this one's end for a death")
+			s.log.Warn().Err(err).
+				Msg("marking counters as handed over failed: a standby may treat this exit as a crash")
 		}
 	}
 }

@@ -37,7 +37,7 @@ func (l *legacy) unmet(epoch uint64) (all []registry) {
 		}
 		control, err := duplicate(r.control)
 		if err != nil {
-			l.log.Warn().Err(err).Msg("whether other standbys are there can't be told")
+			l.log.Warn().Err(err).Msg("standbys of the predecessor not counted")
 			continue
 		}
 		all = append(all, registry{control, r.epoch})
@@ -59,7 +59,8 @@ func (l *legacy) replaces(last *legacy) {
 	epoch := last.book.Epoch()
 	control, err := takeover.Register(last.book.Control(), epoch)
 	if err != nil {
-		l.log.Warn().Err(err).Msg("standbys can't tell that this one is there, if the process that serves dies soon")
+		l.log.Warn().Err(err).
+			Msg("registration with the predecessor failed: another standby may not wait for this one")
 		return
 	}
 	l.previous = registry{control, epoch}
@@ -94,7 +95,7 @@ func (s *server) waitForStandbys() {
 		for _, r := range s.unmet {
 			n, err := takeover.Registered(r.control, r.epoch)
 			if err != nil {
-				s.log.Warn().Err(err).Msg("reading, though it can't be told whether every standby has answered")
+				s.log.Warn().Err(err).Msg("counting unanswered standbys failed")
 				return
 			}
 			missing += n
@@ -103,7 +104,7 @@ func (s *server) waitForStandbys() {
 			return
 		}
 		if time.Since(began) > meetPatience {
-			s.log.Warn().Int("standbys", missing).Msg("reading, though not every standby has answered: if this process dies before they do, what it has read is in no account")
+			s.log.Warn().Int("standbys", missing).Msg("reading began before every standby answered")
 			return
 		}
 	}

@@ -85,7 +85,7 @@ func TestAStandbyThatCannotFindWhoServes(t *testing.T) {
 	if err := errors.Join(os.Chmod(dir, 0o777), os.Remove(socket)); err != nil {
 		t.Fatal(err)
 	}
-	p.wantSaid("the takeover socket is gone, and can't be made anew",
+	p.wantSaid("recreating the takeover socket failed",
 		"other users may write to the folder")
 	standby.cmd.Process.Signal(syscall.SIGCONT)
 	eventually(t, "it says so", func() bool { return standby.says("can't stand by yet") })
@@ -170,7 +170,7 @@ func TestAStandbyWithoutAPath(t *testing.T) {
 	p.cmd.Process.Kill()
 	p.wait()
 	eventually(t, "it serves", func() bool {
-		return standby.says(`"message":"took over`) && standby.says("nobody can take over from this process")
+		return standby.says(`"message":"took over`) && standby.says("takeover path unavailable")
 	})
 	s.send(2000, 0)
 	eventually(t, "counters go on", func() bool { return standby.total().Delivered == 2000 })
@@ -178,7 +178,7 @@ func TestAStandbyWithoutAPath(t *testing.T) {
 		t.Fatal(err)
 	}
 	ownedByOrdinary(t, dir)
-	eventually(t, "it listens", func() bool { return standby.says("others can take over from this process") })
+	eventually(t, "it listens", func() bool { return standby.says("takeover path available") })
 	next := standby.succeeding(args...)
 	if code := standby.wait(); code != 0 {
 		t.Errorf("exit code %d", code)
@@ -292,7 +292,7 @@ func TestATakeoverSocketThatWasRemoved(t *testing.T) {
 			t.Fatal(err)
 		}
 		eventually(t, "it is made anew", func() bool {
-			return strings.Count(p.logs.String(), "the takeover socket was gone, and was made anew") == n
+			return strings.Count(p.logs.String(), "takeover socket recreated") == n
 		})
 	}
 	next := p.succeeding(args...)
@@ -315,7 +315,7 @@ func TestATakeoverSocketThatWasRemoved(t *testing.T) {
 	if code := next.wait(); code != exitReplaced {
 		t.Errorf("exit code %d, want %d", code, exitReplaced)
 	}
-	standby.wantSaid("the takeover socket was gone, and was made anew")
+	standby.wantSaid("takeover socket recreated")
 	if next.says("made anew") {
 		t.Error("who was replaced made it anew")
 	}

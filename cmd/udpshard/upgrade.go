@@ -38,8 +38,8 @@ func (s *server) takeOver(ctx context.Context, from *legacy) error {
 	return nil
 }
 
-// errNotYielded: the process that serves has not stopped reading, and has not said why.
-var errNotYielded = errors.New("it has neither stopped reading nor refused")
+// errNotYielded says that the active process has not answered the request to stop reading.
+var errNotYielded = errors.New("the active process has neither stopped reading nor refused")
 
 // ready says that this process is, and waits until the process that serves has stopped
 // reading. One that runs does so, or refuses, within its own drain timeout, which is taken

@@ -49,9 +49,9 @@ func NewClaim(control *os.File, epoch uint64) (*Claim, error) {
 	return &Claim{own}, nil
 }
 
-// errEpoch: no process has counted so far.
+// errEpoch is the error of an epoch that no process can reach: the control memory is damaged.
 func errEpoch(epoch uint64) error {
-	return fmt.Errorf("epoch %d of the control memory is beyond what a lock can tell", epoch)
+	return fmt.Errorf("epoch %d of the control memory is above the highest offset of a lock", epoch)
 }
 
 // Control returns a descriptor of the memory that the claim is on: the caller's.

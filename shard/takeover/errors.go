@@ -29,10 +29,11 @@ var (
 	ErrClaimed = errors.New("claimed by another process")
 )
 
-// OtherVersionRemedy is what to do where two versions can't hand over to each other.
-const OtherVersionRemedy = "the two versions can't hand over to each other: stop that process, and then " +
-	"start this one (counters begin anew, and what comes in between is lost); " +
-	"systemctl restart does both, and datagrams wait in between"
+// OtherVersionRemedy is the hint of an error of two versions that can't hand over to each other:
+// they have different takeover protocols, or different layouts of the counters.
+const OtherVersionRemedy = "the two versions can't hand over to each other: stop the active " +
+	"process, then start this one (counters start at 0, and datagrams that arrive in between " +
+	"are lost); systemctl restart does both, and datagrams wait in between"
 
 // Refused is the other's no, in its words.
 type Refused struct {

@@ -129,7 +129,8 @@ func headFiles(head message, files []*os.File) (memory Memory, web *os.File, err
 	}
 	if len(files) != want {
 		shut(files...)
-		return Memory{}, nil, fmt.Errorf("offer: %d descriptors came, where %d are spoken of", len(files), want)
+		return Memory{}, nil, fmt.Errorf("offer: %d descriptors arrived, and %d are announced",
+			len(files), want)
 	}
 	if head.Memory {
 		memory, files = memoryOf(files), files[memoryFiles:]

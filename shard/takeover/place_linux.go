@@ -41,7 +41,7 @@ func located(path string) (string, error) {
 		return "", hinted{fmt.Errorf("%q is an abstract name, which every user may take", path), "give a path in a folder of this user's"}
 	case path == "" || strings.HasSuffix(path, "/"):
 		return "", hinted{fmt.Errorf("%q names no file", path),
-			"give one in that folder, such as " + path + "takeover.sock"}
+			"give the path of a file: " + path + "takeover.sock"}
 	}
 	absolute, err := filepath.Abs(path)
 	if name := filepath.Base(absolute); err == nil && len(absolute) > pathRoom && len(name) > nameRoom {

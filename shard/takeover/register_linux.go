@@ -131,7 +131,7 @@ func reopen(memory *os.File) (*os.File, error) {
 	}
 	own, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", fds[0]), os.O_RDWR, 0)
 	if err != nil {
-		return nil, fmt.Errorf("open the control memory anew: %w", err)
+		return nil, fmt.Errorf("reopen the control memory: %w", err)
 	}
 	return own, nil
 }
