@@ -81,9 +81,11 @@ type doctor struct {
 	json     bool
 }
 
-// errFindings is the end of a run that found what loses datagrams; the
-// findings have said it.
-var errFindings = errors.New("this host would lose datagrams")
+// The error at the end of a run with findings that fail. The findings have the details.
+var (
+	errLossy   = errors.New("this host would lose datagrams")
+	errNoStart = errors.New("serve would not start") // all that fail are of startCheck
+)
 
 func (d *doctor) run(cmd *cobra.Command, c *config) error {
 	usable, err := load.UsableCPUs()
@@ -143,10 +145,17 @@ func (d *doctor) print(cmd *cobra.Command, findings []checkup.Finding, named boo
 	if err != nil {
 		return err
 	}
-	if n := report.count(checkup.Fail); n > 0 {
-		return fmt.Errorf("%w: %s of %d failed", errFindings, figure.Plural(n, "check"), len(findings))
+	n := report.count(checkup.Fail)
+	if n == 0 {
+		return nil
 	}
-	return nil
+	reason := errNoStart
+	if slices.ContainsFunc(findings, func(f checkup.Finding) bool {
+		return f.Level == checkup.Fail && f.Check != startCheck
+	}) {
+		reason = errLossy
+	}
+	return fmt.Errorf("%w: %s of %d failed", reason, figure.Plural(n, "check"), len(findings))
 }
 
 // examined is the listener as far as the host matters to it.
