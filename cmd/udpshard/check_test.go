@@ -125,7 +125,7 @@ func badSetups(t *testing.T, dir string) map[string][]string {
 		fmt.Sprintf("http:\ntakeover: closed/takeover.sock\nlisteners: [{address: '%s', output: discard}]\n", free):       {"permission denied"},
 		fmt.Sprintf("http:\ntakeover: '@none'\nlisteners: [{address: '%s', output: discard}]\n", free):                    {":2:11: takeover: \"@none\" is an abstract name"},
 		fmt.Sprintf("http:\ntakeover: folder\nlisteners: [{address: '%s', output: discard}]\n", free):                     {":2:11: takeover: ", "folder is no socket"},
-		fmt.Sprintf("http:\nstandby: true\nlisteners: [{address: '%s', output: discard}]\n", free):                        {":2:10: standby: there is no takeover path"},
+		fmt.Sprintf("http:\nstandby: true\nlisteners: [{address: '%s', output: discard}]\n", free):                        {":2:10: standby: a standby needs a takeover path"},
 		fmt.Sprintf("http:\nlisteners: [{address: '%s', output: 'file:none/x', protocol: dns, zone: none.zone}]\n", held): {"file:none/x: no such file", "open none.zone: no such file", fmt.Sprintf("pid %d", holder)},
 	}
 }
