@@ -19,9 +19,9 @@ import (
 // Besides the counters it holds, for each shard, the names of senders that
 // recvmmsg fills (sys.Arrived), and for each output a Journal of its writes.
 //
-// The process that has made a book is the only one that writes to it: others map it
-// read-only, and the kernel keeps them to that (sys.ReadOnly). What other processes have to
-// write is in its control memory.
+// Only the process that has made a book writes to it. Other processes map the book
+// read-only, which the kernel enforces (sys.ReadOnly). They write to the control memory of
+// the book, which has the epoch and the handed-over mark.
 type Book struct {
 	file     *os.File
 	memory   []byte
@@ -67,10 +67,10 @@ func NewBook(listeners ...Layout) (*Book, error) {
 	return b, nil
 }
 
-// OpenBook maps the book of another process from descriptors that it has passed on: of its
-// counters, and of its control memory. It refuses one of another layout (a *LayoutError),
-// and one that does not add up. The book owns both files from then on, and closes them; with an error, they
-// are closed.
+// OpenBook maps the book of another process from the descriptors that Files has returned there.
+// The error is a *LayoutError if the book has another layout, and another error if its header is
+// inconsistent. OpenBook takes ownership of both files: Close closes them, and so does OpenBook
+// with an error.
 func OpenBook(counters, control *os.File) (*Book, error) {
 	b, err := openBook(counters)
 	if err != nil {
@@ -139,12 +139,12 @@ func parse(memory []byte) (*Book, error) {
 	return b, nil
 }
 
-// Files returns the descriptors to pass to another process, for OpenBook. They are the
-// book's.
+// Files returns the descriptors to pass to another process, for OpenBook. The book keeps
+// ownership of them.
 func (b *Book) Files() (counters, control *os.File) { return b.file, b.control.file }
 
-// Control returns the descriptor of the control memory, on which leases are
-// (takeover.Claim). It is the book's.
+// Control returns the descriptor of the control memory, whose locks are the leases
+// (takeover.Claim). The book keeps ownership of the descriptor.
 func (b *Book) Control() *os.File { return b.control.file }
 
 // Close gives the memory back; other processes that have it keep it. Nobody
@@ -161,12 +161,12 @@ func (b *Book) Epoch() uint64 { return b.control.words.epoch.Load() }
 // owner before, should it only have seemed dead, sees that Epoch has changed.
 func (b *Book) Claim(from uint64) bool { return b.control.words.epoch.CompareAndSwap(from, from+1) }
 
-// MarkHandedOver says, for good, that the owner of the book has left in order, and that the
-// caller, which has its counters in a book of its own, goes on from here: nobody is to inherit
-// this one any more, whoever is dead.
+// MarkHandedOver records for good that the owner of the book has handed over to the next
+// process, which has the counters in its own book. From then on no process may inherit this
+// book, not even if its owner is dead. Any process that has the control memory may call it.
 func (b *Book) MarkHandedOver() { b.control.words.handedOver.Store(1) }
 
-// HandedOver says whether MarkHandedOver was called, by any process.
+// HandedOver returns whether any process has called MarkHandedOver.
 func (b *Book) HandedOver() bool { return b.control.words.handedOver.Load() != 0 }
 
 // Lineage identifies the totals of the book among those of all processes: it is
@@ -238,10 +238,10 @@ func (b *Book) receiver(number int) []byte {
 	return b.memory[at:end:end]
 }
 
-// ReceiverMemory returns where the senders' names of the shard's messages are to be laid out
-// (sys.ReceiverOptions), with room for the listener's batch. It is nil if the shard is in no
-// book, and if other processes could write to it: before Linux 5.1. Then what a receive call
-// had brought when the process was killed is in no account.
+// ReceiverMemory returns the memory for the senders' names of the shard's messages
+// (sys.ReceiverOptions), with room for the listener's batch. It returns nil if the shard is in
+// no book, and before Linux 5.1, where other processes can write to the book. Without this
+// memory, datagrams that the last receive call of a killed process had read are in no counter.
 func (s *Shard) ReceiverMemory() []byte {
 	if s.book == nil || !s.book.sealed {
 		return nil

@@ -9,9 +9,9 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// control is the memory beside a book that every process may write to which has the book.
-// Whatever another process writes there is taken for a number and nothing else. Leases are
-// locks on its file: see takeover.Claim.
+// control is the memory beside a book that every process with the book can write to. Its words
+// are used as numbers only, whatever another process writes there. Leases are locks on its file:
+// see takeover.Claim.
 type control struct {
 	file   *os.File
 	memory []byte
@@ -62,8 +62,8 @@ func checkControl(memory []byte) error {
 	return checkVersion(words.version)
 }
 
-// MarkHandedOver is Book.MarkHandedOver, of the book whose control memory that is. It closes
-// the file.
+// MarkHandedOver is Book.MarkHandedOver for the book with that control memory. It closes the
+// file.
 func MarkHandedOver(file *os.File) error {
 	c, err := openControl(file)
 	if err != nil {

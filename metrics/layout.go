@@ -10,7 +10,7 @@ import (
 
 // Layout is what a Book has room for.
 type Layout struct {
-	Listener string // its name, 1 to 64 bytes
+	Listener string // name of the listener, 1 to 64 bytes
 	Shards   int    // 1 to 4096
 	Batch    int    // datagrams to a receive call, 1 to 1024
 	Tallies  int    // 0 to 1024: see Book.Tallies

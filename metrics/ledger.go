@@ -123,7 +123,7 @@ func (l *Ledger) Takeovers() *Takeovers {
 // that steering calls stalled has datagrams that wait, and counts sooner.
 const stalledAfter = time.Second
 
-// FilterReason ends what NotReady says of a shard to whose socket a filter is attached.
+// FilterReason is the end of a line of NotReady about a shard whose socket has a filter.
 const FilterReason = "a socket filter that drops datagrams"
 
 // NotReady says what keeps the process from being ready, a line each: none
@@ -156,14 +156,14 @@ func (l *Ledger) NotReady(now time.Time) []string {
 
 // StalledShard is a shard that shows no sign of life.
 type StalledShard struct {
-	Listener string
+	Listener string // name
 	Shard    *Shard
-	For      time.Duration // since its last one
+	For      time.Duration // since the last sign of life
 }
 
-// Stalled returns the shards that have shown no sign of life within limit: see
-// Shard.Pulse. Those without a thread need show none, and one that waits for its
-// output does.
+// Stalled returns the shards whose last sign of life (Shard.Pulse) is older than limit. A shard
+// that waits for its output shows signs of life. A shard without a thread is not stalled. Any
+// goroutine may call Stalled.
 func (l *Ledger) Stalled(now time.Time, limit time.Duration) (stalled []StalledShard) {
 	for _, listener := range l.Listeners() {
 		for _, s := range listener.Shards {
@@ -284,9 +284,9 @@ func (s *Shard) End() {
 	s.Suspend()
 }
 
-// Suspend says that the thread ends so that another process can read in its place, and is
-// otherwise like End: until that process reads, somebody has to call Beat, or the shard is
-// taken for stuck.
+// Suspend is End for a thread that ends so that another process can read from its socket. The
+// last Beat stays: until the other process reads, some goroutine has to call Beat, or standbys
+// take the shard for stalled. The shard's thread calls Suspend.
 func (s *Shard) Suspend() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -294,8 +294,8 @@ func (s *Shard) Suspend() {
 	s.thread.Store(0) // the number is another thread's soon
 }
 
-// Beat says that the shard is at its socket, or soon will be. Called by the shard's thread,
-// once a batch; while there is none, by any goroutine.
+// Beat records that the shard is at its socket, or soon will be. The shard's thread calls it
+// once a batch. While the shard has no thread, any goroutine may call it.
 func (s *Shard) Beat(now time.Time) { s.beat.Store(clock(now)) }
 
 // Pulse returns when the shard's thread last showed that it runs, in a clock

@@ -113,13 +113,12 @@ func (s *Shard) Holding() {
 // releasing stands in heldSince while a wait is added to those before.
 const releasing = -1
 
-// heldTries is how often Held looks again while the shard changes what it reads: that takes a
-// few instructions, unless the kernel does not let the shard's thread run in between.
+// heldTries is how many times Held reads while the shard is adding a wait. The shard needs a few
+// instructions for that, unless the kernel takes the CPU from its thread in between.
 const heldTries = 1000
 
-// Held returns for how long the shard has waited for its output in total, and
-// whether it does now. Of a shard whose thread does not run as it says so, it is
-// without the wait that is being added.
+// Held returns how long the shard has waited for its output in total, and whether it waits now.
+// If the shard's thread does not run while it adds a wait, that wait is missing in the total.
 func (s *Shard) Held(now time.Time) (total time.Duration, holding bool) {
 	for range heldTries {
 		since := s.heldSince.Load()

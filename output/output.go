@@ -156,8 +156,8 @@ func (s *Set) writer(spec string, shard int, page *metrics.Shard) (*writer, erro
 func (s *Set) Broken() <-chan error { return s.broken }
 
 // Close writes what streams have handed over, and closes the destinations.
-// A stream that is used after it was called, by a shard that nobody could wait
-// for, loses its records. When ctx is done first, what is left is given up,
+// A stream that a shard uses after Close loses its records: a shard that hangs may wake up
+// then. When ctx is done first, what is left is given up,
 // counted as lost, and the error says so.
 func (s *Set) Close(ctx context.Context) error {
 	close(s.closed)

@@ -25,8 +25,8 @@ import (
 //
 // In a named pipe, a device, or on standard output nothing can be looked at. A
 // write that was under way there counts as none: its records, one buffer at
-// the most, are lost in the crash, though a reader may have them. The same holds
-// where the file system does not answer before ctx is done.
+// the most, are lost in the crash, though a reader may have them. Likewise no record is
+// counted where the file system does not answer before ctx is done.
 func Recover(ctx context.Context, w metrics.Write) (records int, err error) {
 	if w.Inode == 0 || !w.Open && w.Torn == 0 {
 		return 0, nil
@@ -55,8 +55,8 @@ func Written(ctx context.Context, w metrics.Write) (records int, err error) {
 	return l.records, err
 }
 
-// looked is what was found in a file: how many records a write has brought there, where the
-// last whole one ends, and its size.
+// looked is the state of a file: the number of records there of a write, the end of the last
+// whole record, and the size of the file, in bytes.
 type looked struct {
 	file      *os.File // nil: it was not found
 	records   int
@@ -76,9 +76,8 @@ func lookAt(w metrics.Write) (l looked, err error) {
 var errNoAnswer = errors.New("the file system does not answer: records of the last write count " +
 	"as lost")
 
-// look calls at beside the caller, and returns without it when ctx is done: a call to a file
-// system that hangs can't be interrupted. at changes nothing, so that it harms nobody when it
-// returns later.
+// look runs at in a goroutine, and returns errNoAnswer if ctx is done first: a call to a file
+// system that hangs can't be interrupted. at must change nothing, since it may return later.
 func look(ctx context.Context, at func() (looked, error)) (looked, error) {
 	type answer struct {
 		looked

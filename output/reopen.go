@@ -14,11 +14,11 @@ type reopening struct {
 	opened, failed int
 }
 
-// Reopen makes every file be opened anew before the next write, for programs
-// that rotate them. done is called once, by any goroutine, when all files have been
-// tried: with how many were opened, and how many were not and are tried again (an Event
-// has told of each). Where there is no file, it is not called; nor if Reopen is called
-// again meanwhile, or a write does not return. It may be nil.
+// Reopen has every writer reopen its file before the next write, for programs that rotate
+// files. It does not wait for that. When all files have been tried, done is called once, on
+// any goroutine, with the number of files that were opened and the number that failed. A file
+// that failed is retried, and an Event reports it. done is not called if there is no file, if
+// Reopen is called again before, or if a write does not return. done may be nil.
 func (s *Set) Reopen(done func(opened, failed int)) {
 	r := &reopening{done: done, waiting: 1}
 	s.each(func(w *writer) {
@@ -49,9 +49,9 @@ func (r *reopening) answer(count func()) {
 	}
 }
 
-// renew opens the destination anew where it has a name, for a Reopen or for none. It
-// returns how many bytes of the record that was being written must be written again, so
-// that it is whole in the new one.
+// renew reopens the destination if it has a name. asked is the Reopen that asked for it, or nil.
+// renew returns the number of bytes of an incomplete record to write again, so that the record
+// is whole in the new file.
 func (w *writer) renew(asked *reopening) int {
 	back, err := w.target.reopen(w.torn)
 	if failed := w.again != nil; (err != nil) != failed {

@@ -208,8 +208,8 @@ func (g *Group) Leave() {
 
 // Yield makes Run return as soon as every shard has handled the batch that it
 // has, and handed its records to its sink. What waits in the kernel stays
-// there, for Run or for another process that has the sockets. A shard whose handler
-// or output hangs does not get there: see Unyield.
+// there, for Run or for another process that has the sockets. While the handler or the output
+// of a shard hangs, Run does not return: see Unyield.
 func (g *Group) Yield() {
 	g.yielding.Store(true)
 	for _, s := range g.shards {

@@ -2,7 +2,7 @@ package shard
 
 import "sync"
 
-// runState says whether Run is about to return, so that Unyield and Run agree on it.
+// runState is what Run and Unyield agree on: whether Run is about to return.
 type runState struct {
 	mu      sync.Mutex
 	running bool          // Run has begun, and will not return at a Yield that is taken back
@@ -23,13 +23,13 @@ type shardEnd struct {
 	err error
 }
 
-// reads says whether the shards of a group that runs are to read: one that has ended was
-// told to by a Yield that was taken back.
+// reads returns whether the shards of a running group are to read. If it is true and a shard has
+// ended, a Yield that Unyield has canceled ended that shard.
 func (g *Group) reads() bool {
 	return !g.yielding.Load() && !g.stopping.Load() && !g.leaving.Load() && !g.replaced()
 }
 
-// endRun says whether Run returns, now that no shard runs: not where Unyield was called
+// endRun returns whether Run returns, now that no shard runs. It is false if Unyield was called
 // before.
 func (g *Group) endRun() bool {
 	g.run.mu.Lock()
@@ -42,11 +42,11 @@ func (g *Group) endRun() bool {
 	return true
 }
 
-// Unyield takes Yield back. It returns true if Run goes on: shards that have left start
-// again, and those that have not stay. It returns false if Run has returned, is about to,
-// or has not begun: then Run may be called again once it has returned. Whoever waits for
-// Run after Yield bounds the wait by it, since a shard whose handler or output hangs leaves
-// when that returns.
+// Unyield cancels Yield. It returns true if Run goes on: shards that have stopped start again,
+// and the other shards read on. It returns false if Run has returned, is about to return, or has
+// not begun; Run may be called again after it has returned. Unyield is for a caller that has
+// waited long enough for Run after Yield: a shard whose handler or output hangs does not stop
+// before that call returns. Any goroutine may call it.
 func (g *Group) Unyield() bool {
 	g.run.mu.Lock()
 	defer g.run.mu.Unlock()

@@ -37,7 +37,7 @@ func Size(bytes uint64) string {
 	return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(bytes)/unit), ".0") + name
 }
 
-// CPUs writes CPUs in the kernel's format: 0,2-5. They are in order.
+// CPUs returns a list of CPUs in the kernel's format: 0,2-5. cpus is in ascending order.
 func CPUs(cpus []int) string {
 	var parts []string
 	for i := 0; i < len(cpus); {

@@ -16,7 +16,7 @@ import (
 // not answer for sockets.
 type UnavailableError struct {
 	err    error
-	module string // of the kernel, that would
+	module string // kernel module that answers
 }
 
 func (e *UnavailableError) Error() string {

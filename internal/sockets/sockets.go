@@ -62,8 +62,8 @@ type Socket struct {
 // Where there is no /proc, the sockets come without processes, and an error.
 func List(port uint16) ([]Socket, error) { return found(udp, port) }
 
-// Listening returns the TCP sockets that listen at a port, IPv4 first, with their processes.
-// Where there is no /proc, they come without processes, and an error.
+// Listening returns the listening TCP sockets of a port, IPv4 first, with their processes. Without
+// /proc, it returns the sockets without processes, and an error.
 func Listening(port uint16) ([]Socket, error) { return found(listening, port) }
 
 func found(k kind, port uint16) ([]Socket, error) {

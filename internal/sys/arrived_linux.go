@@ -99,9 +99,9 @@ func (e *evidence) arrived(n int) (datagrams uint64) {
 	return datagrams
 }
 
-// Arrived returns the datagrams that the last call of a Receiver has taken
-// off the queue, as it is laid out in memory. It is for when the
-// Receiver's thread is no more; whatever memory holds, only memory is read.
+// Arrived returns the number of datagrams that the last call of a Receiver has taken off the
+// queue, from the Receiver's memory. Call it when the Receiver's thread has ended. Damaged memory
+// makes the number wrong, and does no other harm.
 func Arrived(memory []byte) uint64 {
 	if len(memory) < mailboxSize {
 		return 0

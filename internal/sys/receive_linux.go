@@ -26,9 +26,9 @@ type ReceiverOptions struct {
 	Trains bool
 	// Copies says that broadcasts and multicasts are not counted here.
 	Copies bool
-	// Memory is where names and control messages are laid out for Arrived to read, and
-	// with Trains the message headers too: ReceiverSpace bytes at the least, which no other
-	// process may be able to write to. nil makes some.
+	// Memory is for names and control messages, which Arrived reads, and with Trains also for
+	// the message headers. It has at least ReceiverSpace bytes, and no other process must be
+	// able to write to it. nil: NewReceiver makes memory.
 	Memory []byte
 }
 

@@ -13,7 +13,7 @@ import (
 // Set is what outlives a process: the sockets of its listeners, and the memory
 // in which it counts.
 type Set struct {
-	Counters  []*os.File // in the order that is of use to the next process; nil where there are none
+	Counters  []*os.File // counters and control memory, in the order for the next process; may be nil
 	Listeners []Listener
 }
 

@@ -32,8 +32,9 @@ import (
 // before that, its claim is free again.
 type Claim struct{ file *os.File }
 
-// NewClaim gets the claim of an epoch, at once or with ErrClaimed. control is the memory
-// that all have, and stays open. It needs /proc.
+// NewClaim returns the claim of an epoch. It does not wait: the error is ErrClaimed if another
+// process has the claim. control is the control memory, which stays the caller's. NewClaim needs
+// /proc.
 func NewClaim(control *os.File, epoch uint64) (*Claim, error) {
 	if epoch >= firstRegistration {
 		return nil, errEpoch(epoch)
@@ -54,7 +55,8 @@ func errEpoch(epoch uint64) error {
 	return fmt.Errorf("epoch %d of the control memory is above the highest offset of a lock", epoch)
 }
 
-// Control returns a descriptor of the memory that the claim is on: the caller's.
+// Control returns a new descriptor of the control memory that the claim is on. The caller closes
+// it.
 func (c *Claim) Control() (*os.File, error) {
 	fd, err := unix.FcntlInt(c.file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {

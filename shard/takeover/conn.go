@@ -27,16 +27,16 @@ type Conn struct {
 	heir     Heir // that came with heir or moved
 }
 
-// Heir is who takes over, or has done so, as the process says that it replaces.
+// Heir is the process that takes over or has taken over, as its predecessor has announced it.
 type Heir struct {
-	PID    int    // 0 where it was not said
+	PID    int    // 0: not announced
 	Memory Memory // may be zero
 }
 
 // Dial connects to the active process at the path. The error is ErrNobody
-// where there is none. It waits for up to ten seconds while there is one that does not
-// accept, and then the error is ErrSilent. It may be called while the path is handed over:
-// the next active process answers then.
+// where there is none. If the active process does not accept the connection, Dial waits for up
+// to ten seconds, and then the error is ErrSilent. Dial may be called while the path is handed
+// over: the next active process answers then.
 func Dial(ctx context.Context, path string) (*Conn, error) {
 	p, err := openPlace(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -120,25 +120,24 @@ func answered(m message) error {
 	return fmt.Errorf("%q came out of turn", m.Kind)
 }
 
-// SetMemory says in what memory this process will count, for the standbys of
-// the other: see Heir. The caller keeps it open for as long as it has the
-// connection.
+// SetMemory sets the memory in which this process will count. The active process passes it on to
+// its standbys: see Heir. The caller keeps the files of m open until Close.
 func (c *Conn) SetMemory(m Memory) { c.memory = m }
 
 func (c *Conn) sendReady(ctx context.Context) error {
 	err := c.send(ctx, message{Kind: kindReady, Memory: c.memory.exists()}, c.memory.files()...)
 	if errors.Is(err, io.EOF) {
-		return nil // there may be a last word to read
+		return nil // the last message of the peer may still be unread
 	}
 	return err
 }
 
-// Heir returns who takes over from the process at the other end, or has done so, if that
-// process has said it, also in messages that nobody has read yet: it is for when Ready or
-// Wait has returned. Whether the heir has taken over, or has died before it could, the control
-// memory of the other process tells, and no message. The heir's memory, which is the caller's then, is all there is
-// of it if it dies before it answers; its sockets are those of the offer, but for ones that
-// it had more.
+// Heir returns the process that takes over or has taken over from the active process, if the
+// active process has announced it. Heir also reads messages that have arrived and are unread; call
+// it after Ready or Wait has returned. The control memory of the active process says whether the
+// heir has taken over, or has died before: messages do not. The caller owns the heir's memory.
+// If the heir dies before it answers at the path, its memory is all that the caller has of it: the
+// heir's sockets are those of the offer, and shards that the heir has added.
 func (c *Conn) Heir() Heir {
 	for {
 		m, files, err := c.receive(context.Background(), pendingLimit)
@@ -158,7 +157,7 @@ func (c *Conn) Heir() Heir {
 	return h
 }
 
-// pendingLimit is how long Heir waits for a message that is there already.
+// pendingLimit is how long Heir waits for a message that has already arrived.
 const pendingLimit = time.Millisecond
 
 func gone(err error) error {

@@ -14,7 +14,7 @@
 //	                   Yield     stops reading, and flushes what it had read
 //	                ←  yours     with the socket that listens at the path
 //	mine            →
-//	                   heir      to the standbys: who takes over, with its memory
+//	                   heir      to the standbys: the process that takes over, with its memory
 //	                ←  left      from here on there is no way back
 //	                   Left      gives up its Claim; end of the connection
 //	  claims, and reads
@@ -29,9 +29,9 @@
 //	  waits in the queue
 //	                ←  ask       the active process stops (Server.Pass), and this is the first in the queue
 //	ready           →            and on as above
-//	                ←  heir      a successor or another standby is about to take over: this is its
-//	                             memory, should both processes end before it answers
-//	                ←  moved     it has taken over: dial again
+//	                ←  heir      a successor or another standby is about to take over, with its
+//	                             memory, in case both processes end before the heir answers
+//	                ←  moved     the heir has taken over: dial again
 //	                   (end)     or: the active process is no more
 //
 // The socket that listens is handed over too, rather than replaced at its
@@ -39,6 +39,6 @@
 // is never turned away.
 //
 // Which of several processes may become active is not settled by messages,
-// since connections end for more reasons than death: see Claim. Nor is it settled by
-// messages how many processes have the memory of one that has ended: see Register.
+// since connections end for more reasons than death: see Claim. Likewise messages do not say how
+// many processes have the memory of a process that has ended: see Register.
 package takeover

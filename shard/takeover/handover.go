@@ -41,7 +41,8 @@ func (s *Server) attend(a Active, p *peer) error {
 	}
 }
 
-// notReady says that a successor has ended, or made no sense, before it was ready.
+// notReady is the error of a successor that has ended, or has sent an invalid message, before it
+// was ready.
 type notReady struct{ error }
 
 func (e notReady) Unwrap() error { return e.error }
@@ -122,9 +123,10 @@ func (s *Server) commit(ctx context.Context, a Active, p *peer) error {
 	return nil
 }
 
-// tellHeir tells all but one peer who is about to take over, and gives them its memory: this
-// process may be stopped or killed as soon as the new one reads. Those who can't be told in
-// time have what they have of this process. The zero Heir says that nobody is, after all.
+// tellHeir announces the process that is about to take over, with its memory, to all waiting
+// peers but that process: this process may be stopped or killed when the new process reads. A peer
+// that can't be told within limits.heir keeps the memory of this process. The zero Heir withdraws
+// the announcement.
 func (s *Server) tellHeir(ctx context.Context, but *peer, heir Heir) {
 	ctx, cancel := context.WithTimeout(ctx, s.limits.heir)
 	defer cancel()
@@ -151,8 +153,8 @@ func (s *Server) tellMoved(to *peer) {
 	close(s.moved)
 }
 
-// tell tells a peer who takes over, and registers it with the memory of that process. It
-// fails if the peer has gone, and that is all right.
+// tell announces the heir to a peer, and registers the peer with the heir's memory. It ignores the
+// error of a peer that has gone.
 func (p *peer) tell(ctx context.Context, k kind, heir Heir) {
 	memory, err := heir.Memory.registered()
 	if err != nil {

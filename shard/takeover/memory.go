@@ -2,11 +2,11 @@ package takeover
 
 import "os"
 
-// Memory is what a process counts in. Its files are duplicates, and belong to whoever holds
-// the Memory. The zero Memory is of a process that counts in none.
+// Memory is the memory in which a process counts. Its files are duplicates, and belong to the
+// holder of the Memory. The zero Memory is that of a process without such memory.
 type Memory struct {
-	Counters *os.File // that its owner alone can write to
-	Control  *os.File // that all write to who have it: Claims and registrations are locks on it
+	Counters *os.File // only the process that counts can write to it
+	Control  *os.File // all can write to it that have it; has the locks of Claim and Register
 }
 
 // memoryFiles is how many descriptors go with a Memory.
@@ -24,8 +24,8 @@ func (m Memory) files() []*os.File {
 
 func memoryOf(files []*os.File) Memory { return Memory{files[0], files[1]} }
 
-// registered returns a Memory to send to a process that stands by from then on. The caller
-// closes its Control, which is all that is not m's.
+// registered returns a Memory to send to a process that stands by from then on. Its Control is
+// new and registered, and the caller closes it; its Counters are those of m.
 func (m Memory) registered() (Memory, error) {
 	if !m.exists() {
 		return m, nil
@@ -34,7 +34,7 @@ func (m Memory) registered() (Memory, error) {
 	return Memory{m.Counters, control}, err
 }
 
-// Close closes its files.
+// Close closes the files. It may be called more than once.
 func (m *Memory) Close() {
 	shut(m.Counters, m.Control)
 	*m = Memory{}

@@ -11,27 +11,29 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// A registration says that a process has another one's counters, and may take over from
-// that one: a standby or successor. It is a lock on a byte of the control memory, by the
-// open file whose descriptor the process was sent (open file description locks, fcntl(2),
-// Linux 3.15). So it is there from before the descriptor was sent, also while the message
-// waits to be read, and ends when the last duplicate of the descriptor is closed, however
-// the process ended. Whoever takes over counts registrations, to know how many processes
-// have still to meet it.
+// A registration is the mark of a standby or successor: it has the counters of the active
+// process, and may take over from it. The registration is a lock on a byte of the control memory
+// of the active process. The lock belongs to the open file whose descriptor the standby was sent
+// (open file description locks, fcntl(2), Linux 3.15). So the lock exists before the descriptor
+// is sent, and while the message is unread. It ends when the last duplicate of the descriptor is
+// closed, however the standby ended. The process that takes over counts registrations: each is a
+// process that has not connected to it yet.
 //
-// A process that has met the one which took over at an epoch registers there, and stays
-// registered until that one reads. Should that one die before, and one take over that has not
-// met it, there are registrations of earlier epochs to wait for.
+// A process that has connected to the new active process of an epoch registers again, in the
+// previous control memory and at that epoch. It stays registered there until the new active
+// process reads. If the new active process dies before that, the next process that takes over
+// finds registrations of earlier epochs, and waits for these.
 const (
 	firstRegistration = 1 << 62 // offsets below are epochs: see Claim
 	mostRegistrations = 4096    // of an epoch
-	// mostEpochs bounds the epochs of registrations: the last byte that a lock can have is
-	// 2^63-1. A takeover a millisecond takes 35,000 years to get there.
+	// mostEpochs bounds the epochs of registrations: the highest offset of a lock is 2^63-1.
+	// With a takeover every millisecond, an epoch gets there in 35,000 years.
 	mostEpochs = firstRegistration / mostRegistrations
 )
 
-// Register returns a new descriptor of a control memory that carries a registration, of a
-// process that has met the one which took over at an epoch; 0 is for nobody.
+// Register returns a new descriptor of a control memory, with a registration of a process that
+// has connected to the active process of that epoch. Epoch 0 is for a process that has connected
+// to no process that took over. The registration ends when the last duplicate is closed.
 func Register(control *os.File, epoch uint64) (*os.File, error) {
 	if epoch >= mostEpochs {
 		return nil, errEpoch(epoch)
@@ -53,8 +55,9 @@ func Register(control *os.File, epoch uint64) (*os.File, error) {
 	return own, nil
 }
 
-// Registered returns how many registrations there are beside that of the descriptor itself, of
-// processes that have met nobody who took over at that epoch or later.
+// Registered returns the number of registrations of earlier epochs: of processes that have not
+// connected to a process that took over at that epoch or later. The registration of the
+// descriptor itself does not count.
 func Registered(control *os.File, epoch uint64) (n int, err error) {
 	if epoch >= mostEpochs {
 		return 0, errEpoch(epoch)
@@ -82,8 +85,8 @@ func Registered(control *os.File, epoch uint64) (n int, err error) {
 	return n, nil
 }
 
-// ClaimedBelow returns the highest epoch below that one whose Claim some process has. It is
-// not ok if there is none.
+// ClaimedBelow returns the highest epoch below epoch whose Claim another process has. ok is false
+// if there is none.
 func ClaimedBelow(control *os.File, epoch uint64) (at uint64, ok bool, err error) {
 	if epoch >= firstRegistration {
 		return 0, false, errEpoch(epoch)
@@ -98,8 +101,8 @@ func ClaimedBelow(control *os.File, epoch uint64) (at uint64, ok bool, err error
 	return at, ok, nil
 }
 
-// held returns the bounds, within [from, to), of a lock that another open file has there. The
-// kernel returns any of several (posix_test_lock, fs/locks.c, Linux 6.18).
+// held returns the bounds of a lock of another open file within [from, to). If there are several
+// locks, the kernel returns any of them (posix_test_lock, fs/locks.c, Linux 6.18).
 func held(control *os.File, from, to int64) (at, end int64, found bool, err error) {
 	if from >= to { // as a length, nothing would be all
 		return 0, 0, false, nil
@@ -122,8 +125,8 @@ func held(control *os.File, from, to int64) (at, end int64, found bool, err erro
 	return at, end, true, nil
 }
 
-// reopen opens a memory anew: a lock belongs to an open file, and descriptors that were
-// passed share one. It needs /proc.
+// reopen makes a new open file of a memory. A lock belongs to an open file, and descriptors that
+// were passed share one. It needs /proc.
 func reopen(memory *os.File) (*os.File, error) {
 	fds, err := sys.Descriptors(memory)
 	if err != nil {
@@ -136,7 +139,7 @@ func reopen(memory *os.File) (*os.File, error) {
 	return own, nil
 }
 
-// lockByte locks a byte, at once or with ErrClaimed.
+// lockByte locks a byte. The error is ErrClaimed if another open file has the lock.
 func lockByte(own *os.File, at int64) error {
 	lock := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart, Start: at, Len: 1}
 	err := retry(func() error { return unix.FcntlFlock(own.Fd(), unix.F_OFD_SETLK, &lock) })

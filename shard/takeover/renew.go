@@ -6,11 +6,11 @@ import (
 	"os"
 )
 
-// Renew makes the socket's file anew where it has been removed, or another one has its name,
-// and says whether it did. Those that wait stay connected; those that nobody has accepted yet
-// have to dial again. It is for the active process alone: one that was replaced must not call it.
-// The errors are Listen's. A live socket of another process stays as it is, with an *InUseError.
-// While ownership is being passed, and from then on, Renew does nothing.
+// Renew recreates the file of the socket if the file was removed, or if another file has its name,
+// and returns whether it did. Peers that are connected stay connected; peers whose connection was
+// not accepted yet have to dial again. Only the active process may call Renew: a process that was
+// replaced must not. The errors are those of Listen. Renew leaves a live socket of another process
+// alone, with an *InUseError. During and after a handover, Renew does nothing.
 func (s *Server) Renew() (renewed bool, err error) {
 	select {
 	case s.turn <- struct{}{}:
@@ -43,7 +43,7 @@ func (s *Server) Renew() (renewed bool, err error) {
 	return true, old.Close()
 }
 
-// listening returns the socket that listens now.
+// listening returns the current listening socket.
 func (s *Server) listening() *net.UnixListener {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -20,8 +20,8 @@ type Active interface {
 	// they have been sent. An error refuses, in the words of its text and, if
 	// it has one, of its Hint() string. The peer waits ten seconds for it.
 	Offer(Hello) (Offer, error)
-	// Gone says that a successor has ended, or has said something that makes no sense, before
-	// it was ready. It may be called while other methods run.
+	// Gone is called for a successor that has ended, or has sent an invalid message, before it
+	// was ready. It may be called while other methods run.
 	Gone(from Hello, reason error)
 	// Yield stops reading, and returns once all that was read is in the
 	// outputs for good. An error, with which Resume follows, keeps everything
