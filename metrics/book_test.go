@@ -257,7 +257,7 @@ func TestLayoutsThatCannotBe(t *testing.T) {
 func TestDamagedBooksAreRefused(t *testing.T) {
 	for want, damage := range map[string]func(b *Book){
 		`begins with "Udpshard"`:            func(b *Book) { b.header.magic[0] = 'U' },
-		"version 2, and this program knows": func(b *Book) { b.header.version = 2 },
+		"version 2, and this program needs": func(b *Book) { b.header.version = 2 },
 		"says that it has 1 bytes":          func(b *Book) { b.header.size = 1 },
 		"0 listeners do not fit":            func(b *Book) { b.header.listeners = 0 },
 		"4096 listeners do not fit":         func(b *Book) { b.header.listeners = 4096 },
@@ -314,7 +314,7 @@ func TestWhatIsNoBook(t *testing.T) {
 func TestDamagedControlMemoryIsRefused(t *testing.T) {
 	for want, damage := range map[string]func(c *control){
 		`begins with "Udpshard"`:            func(c *control) { c.words.magic[0] = 'U' },
-		"version 2, and this program knows": func(c *control) { c.words.version = 2 },
+		"version 2, and this program needs": func(c *control) { c.words.version = 2 },
 	} {
 		book := newBook(t, Layout{"a", 1, 2, 0})
 		damage(&book.control)

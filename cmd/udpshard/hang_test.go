@@ -269,7 +269,7 @@ func TestAReplacedProcessWhoseShardHangs(t *testing.T) {
 func TestAnUpgradeWhileAnOutputTakesNothing(t *testing.T) {
 	p, pipe, s, args := stuckOutput(t, "300ms")
 	next := p.startSuccessor(args...)
-	if code := next.exits(); code != exitFailed || !next.says("can't stop reading: the output of listener raw shard") {
+	if code := next.exits(); code != exitFailed || !next.says("can't stop reading: listener raw shard") || !next.says("still waits for its output after 5s") {
 		t.Errorf("exit code %d", code)
 	}
 	p.wantSaid("the successor has not taken over: reading on")
