@@ -42,7 +42,7 @@ const (
 	// againPatience is for how long that may go on: nobody listens at the takeover
 	// path while the port is taken, since somebody is about to take over.
 	againPatience = time.Second
-	// stoodPause is how long to wait after a failure of a process that has stood by.
+	// stoodPause is how long a standby waits before it starts again after a failure.
 	stoodPause = time.Second
 )
 

@@ -202,7 +202,7 @@ func (c *check) outputs() (errs []error) {
 		}
 		for i := range shards {
 			if err := output.Probe(l.output, i); err != nil {
-				errs = append(errs, l.misfit("output", err))
+				errs = append(errs, l.outputError(err))
 			}
 		}
 	}

@@ -26,7 +26,7 @@ type handover struct {
 	sameUnit bool // the successor is of the same service, which it has been told to be
 }
 
-// yieldRequest asks the main loop to stop reading, for as long as the peer is there.
+// yieldRequest asks the main loop to stop reading. It ends when the peer does.
 type yieldRequest struct {
 	peer context.Context
 	done chan<- error
@@ -139,8 +139,8 @@ func (h *handover) Left(takeover.Hello) {
 // only queries' records are not, it does not wait for long: those who ask would
 // too. A shard that waits for its output yields when that takes something; in a
 // process that is told to stop, at the latest when ctx ends, and what the output
-// has not taken is lost. Where a shard hangs, an output takes nothing for longer
-// than patience, or the peer has gone, the groups read on, and the error says why.
+// has not taken is lost. If a shard hangs, an output accepts no records for longer
+// than patience, or the peer has ended, the groups read on, and the error says why.
 func (s *server) yield(ctx, peer context.Context, ended <-chan error, signals signals) error {
 	for _, g := range s.groups {
 		g.Yield()
@@ -210,8 +210,8 @@ func (s *server) yield(ctx, peer context.Context, ended <-chan error, signals si
 	}
 }
 
-// takeBack has the groups read on that have not stopped yet, and leaves the others, whose
-// results are in errs or about to come, for read.
+// takeBack cancels the yield of all groups. Groups that have not stopped read on. s.paused has the
+// groups that have stopped, for read to start again; their results are in errs or come from ended.
 func (s *server) takeBack(ended <-chan error, errs []error, why error) error {
 	s.paused = nil
 	for _, g := range s.groups {
@@ -273,7 +273,7 @@ func duplicate(of syscall.Conn) (*os.File, error) {
 	return os.NewFile(uintptr(fd), ""), failed
 }
 
-// duplicateMemory makes descriptors of a book's memory; with an error it makes none.
+// duplicateMemory returns new descriptors of a book's memory, or none with an error.
 func duplicateMemory(b *metrics.Book) (m takeover.Memory, err error) {
 	counters, control := b.Files()
 	if m.Counters, err = duplicate(counters); err != nil {

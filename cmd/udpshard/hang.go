@@ -14,13 +14,14 @@ import (
 )
 
 const (
-	// hangTimeout is how long a shard may show no sign of life before nobody waits for it:
-	// a busy one shows one with each batch, an idle one every 250 ms, and one that waits for
-	// its output every 10 ms. A thread that is ready to run and gets no CPU is waited for.
+	// hangTimeout is how long a shard may show no sign of life before the process stops
+	// waiting for it. A busy shard shows a sign of life with each batch, an idle shard every
+	// 250 ms, and a shard that waits for its output every 10 ms. A shard whose thread is ready
+	// to run and gets no CPU does not count as hanging.
 	hangTimeout = 5 * time.Second
-	// hangCheckInterval is the time between two checks. A shard hangs if both find it as it
-	// was: one that has just ended a long wait for its output shows its next sign of life
-	// when it is through with its batch.
+	// hangCheckInterval is the time between two checks. A shard hangs if both find the same
+	// state: a shard that has just ended a long wait for its output shows its next sign of
+	// life at the end of its batch.
 	hangCheckInterval = 200 * time.Millisecond
 )
 
@@ -39,7 +40,7 @@ type suspect struct {
 
 func (s *server) newHangCheck() *hangCheck { return &hangCheck{ledger: s.ledger} }
 
-// check returns the shards that hang, and whether others may: check tells next time.
+// check returns the shards that hang, and whether the next check may find more.
 func (h *hangCheck) check(now time.Time) (hanging []metrics.StalledShard, more bool) {
 	suspects := make(map[*metrics.Shard]suspect)
 	for _, s := range h.ledger.Stalled(now, hangTimeout) {
@@ -57,13 +58,13 @@ func (h *hangCheck) check(now time.Time) (hanging []metrics.StalledShard, more b
 	return hanging, len(suspects) > 0
 }
 
-// threadState is what the kernel says of a thread of this process (proc_pid_stat(5)).
+// threadState is the kernel's state of a thread of this process (proc_pid_stat(5)).
 type threadState struct {
-	state      byte   // R: it runs, or is ready to
+	state      byte   // R: running, or ready to run
 	user, kern uint64 // CPU time, in ticks of 10 ms
 }
 
-// threadStateOf returns the zero threadState where the kernel does not say.
+// threadStateOf returns the zero threadState if /proc does not have the thread.
 func threadStateOf(thread int) (t threadState) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/stat", thread))
 	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:])) // from the third on
@@ -76,7 +77,7 @@ func threadStateOf(thread int) (t threadState) {
 	return t
 }
 
-// starved says whether a thread was ready to run, and got no CPU since it was as before.
+// starved returns whether a thread is ready to run, and has got no CPU since before.
 func (t threadState) starved(before threadState) bool { return t.state == 'R' && t == before }
 
 // hangError names the shards that hang.
@@ -89,7 +90,7 @@ func hangError(hanging []metrics.StalledShard) error {
 	return joined(errs...)
 }
 
-// logHanging logs the shards that hang, with what each holds up.
+// logHanging logs the shards that hang, with the records and bytes that each keeps waiting.
 func (s *server) logHanging(hanging []metrics.StalledShard) {
 	for _, h := range hanging {
 		r := h.Shard.Read()
@@ -99,8 +100,8 @@ func (s *server) logHanging(hanging []metrics.StalledShard) {
 	}
 }
 
-// refuseHanging returns an error if a shard hangs: it would keep a handover waiting while
-// no shard reads. Any goroutine may call it.
+// refuseHanging returns an error if a shard hangs. A handover would wait for that shard while no
+// shard reads. Any goroutine may call refuseHanging.
 func (s *server) refuseHanging(ctx context.Context) error {
 	check := s.newHangCheck()
 	for {
@@ -125,10 +126,10 @@ func (s *server) refuseHanging(ctx context.Context) error {
 const hangRemedy = "stop the active process (kill -TERM PID) and start this process again; or " +
 	"start this process with --standby: it takes over as soon as datagrams wait for that shard"
 
-// awaitGroups waits until every group has returned from Run. When late is done it gives up what
-// outputs have not taken, so that no shard waits for them. It does not wait for shards that hang,
-// nor for longer than hangTimeout after late: then s.hangs says that a shard may still wake up,
-// and the error names what is waited for.
+// awaitGroups waits until every group has returned from Run. When late is done, it drops what
+// outputs have not accepted, so that no shard waits for them. It does not wait for shards that
+// hang, and not for longer than hangTimeout after late. In these cases it sets s.hangs, since a
+// shard may still wake up, and the error names the shards or the number of listeners.
 func (s *server) awaitGroups(late context.Context, ended <-chan error) error {
 	var errs []error
 	check := s.newHangCheck()
@@ -158,7 +159,7 @@ func (s *server) awaitGroups(late context.Context, ended <-chan error) error {
 	return errors.Join(errs...)
 }
 
-// onlyHanging says whether the shards that hang are all that so many groups wait for.
+// onlyHanging returns whether so many groups wait for shards that hang, and for no other shard.
 func (s *server) onlyHanging(hanging []metrics.StalledShard, groups int) bool {
 	held := make(map[string]bool)
 	for _, h := range hanging {

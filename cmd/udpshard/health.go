@@ -168,7 +168,7 @@ func (i instance) ask(ctx context.Context, path string) (code int, body []byte, 
 		err = fmt.Errorf("no instance answers at %s: %w", i.address, err)
 		if errors.Is(err, unix.ECONNREFUSED) {
 			err = hinted{err, "udpshard serve --http " + i.address +
-				" starts one; --http ADDR asks one at another address"}
+				" starts an instance; --http ADDR asks at another address"}
 		}
 		return 0, nil, err
 	}

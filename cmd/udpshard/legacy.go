@@ -30,9 +30,9 @@ type legacy struct {
 
 	estate *metrics.Estate // what this process has taken of the book; nil: nothing yet
 	sought bool            // it has had a connection, and who serves now may live
-	heir   takeover.Heir   // who takes over from it, or has done so
+	heir   takeover.Heir   // the process that takes over or has taken over from it
 
-	previous registry // by those who know of nothing later than the process before: until this one reads
+	previous registry // of the process before it, where this standby stays registered until it reads
 }
 
 // who is the process at the other end, in a log line. A pid of another pid
@@ -161,8 +161,8 @@ func (l *legacy) disconnect() {
 	l.conn, l.sought = nil, true
 }
 
-// followHeir goes over to the counters of the process that has taken over, if one has whose
-// counters this process was given.
+// followHeir replaces the book by the counters of the heir, if the heir has taken over and this
+// process has its counters.
 func (l *legacy) followHeir() {
 	if l.heir.Memory.Counters == nil || !l.book.HandedOver() {
 		return

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -142,6 +144,19 @@ func parseOutput(text string) (string, error) {
 		meant = "file:" + text
 	}
 	return text, suggest(err, meant)
+}
+
+// outputError is the error of an output that can't be opened. Its hint makes the folder of the
+// file, if the folder is missing.
+func (l *listener) outputError(err error) error {
+	path, _ := strings.CutPrefix(l.output, "file:")
+	folder := filepath.Dir(path)
+	_, look := os.Stat(folder)
+	if errors.Is(err, os.ErrNotExist) && errors.Is(look, os.ErrNotExist) &&
+		!strings.Contains(folder, output.PerShard) {
+		err = hinted{err, "mkdir -p " + folder}
+	}
+	return l.misfit("output", err)
 }
 
 func parseSteer(text string) (steer.Mode, error) {

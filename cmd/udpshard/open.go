@@ -131,7 +131,7 @@ func (l *listener) openSink(outputs *output.Set, shard int, page *metrics.Shard)
 	}
 	sink, err := open(l.output, shard, page, maxRecord(l.maxDatagram))
 	if err != nil {
-		return nil, l.misfit("output", err)
+		return nil, l.outputError(err)
 	}
 	return sink, nil
 }

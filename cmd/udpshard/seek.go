@@ -47,15 +47,15 @@ func (s *server) seek(ctx context.Context, from *legacy) error {
 	}
 }
 
-// dialSoon is dialLegacy where nobody may be there who answers: a process that is stopped
-// keeps the socket at the takeover path.
+// dialSoon is dialLegacy with a bound of seekPauseMost: a stopped process keeps the socket at the
+// takeover path, and does not answer there.
 func (s *server) dialSoon(ctx context.Context) (*legacy, error) {
 	ctx, cancel := context.WithTimeout(ctx, seekPauseMost)
 	defer cancel()
 	return dialLegacy(ctx, s.config, s.log)
 }
 
-// isSilent says whether a process has the takeover path and says nothing there.
+// isSilent returns whether a process has the takeover path and does not answer there.
 func isSilent(err error) bool {
 	return errors.Is(err, takeover.ErrSilent) || errors.Is(err, context.DeadlineExceeded)
 }

@@ -75,15 +75,15 @@ type server struct {
 	takeover *takeover.Server // likewise
 	heard    chan struct{}    // closed when all who came there have been answered
 	handover *handover
-	own      *takeover.Claim   // of the book
-	claims   []*takeover.Claim // of the books of processes before
+	own      *takeover.Claim   // of the own book
+	claims   []*takeover.Claim // of the books of predecessors
 	stood    bool              // it was a standby, with these settings
-	unmet    []registry        // whom this process has to meet before it reads
-	paused   []*shard.Group    // that a handover has stopped; of the main loop
+	unmet    []registry        // of standbys that have to connect before this process reads
+	paused   []*shard.Group    // groups that a handover has stopped; of the main loop
 	hangs    bool              // a shard is no longer waited for, and may wake up; of the main loop
 	stopping bool              // by a signal; of the main loop
 	unread   bool              // SIGHUP came in a takeover, and what it asks for was not read; of the main loop
-	pathErr  string            // why nobody can take over, as it was logged last; of the main loop
+	pathErr  string            // the error of the takeover path that was logged last; of the main loop
 	second   sync.Once
 	deposed  int      // the pid of a process that was taken for stuck, and has not ended in order; 0: none
 	remains  *remains // of a process that was replaced, and may still live; nil: none
@@ -173,8 +173,8 @@ func (s *server) read(ctx context.Context, groups []*shard.Group, ended chan<- e
 	}
 }
 
-// fenceInterval is how often the main loop looks whether this process was replaced: a group
-// with a shard that hangs does not tell.
+// fenceInterval is the time between two checks of the main loop whether this process was replaced.
+// A group with a shard that hangs does not return, and so does not report that.
 const fenceInterval = 250 * time.Millisecond
 
 // errHandedOver: another process has all that this one had.

@@ -121,16 +121,16 @@ func (s *server) discard() {
 	}
 }
 
-// markHandedOver says in the control memory of the processes that this one has taken over from
-// that another one goes on from here: whoever knows of nothing later can't take this one's end
-// for a death. In this process's own control memory the new one says it, when it has taken over.
+// markHandedOver sets the handed-over mark in the control memory of each predecessor, so that a
+// standby that has only that memory does not take the exit of this process for a crash. The next
+// process sets the mark in this process's own control memory, when it has taken over.
 func (s *server) markHandedOver() {
 	for _, claim := range s.claims {
 		control, err := claim.Control()
 		if err == nil {
 			err = metrics.MarkHandedOver(control)
 		}
-		if err != nil { // its end is in order all the same
+		if err != nil { // the handover goes on without the mark
 			s.log.Warn().Err(err).
 				Msg("marking counters as handed over failed: a standby may treat this exit as a crash")
 		}

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// suggestion is an error of a value, with the value that was probably meant. Where the place of
-// the value is known, suggestedAt makes a hint of it.
+// suggestion is the error of a value, with the value that was probably meant. suggestedAt makes a
+// hint of the value and its place.
 type suggestion struct {
 	error
 	value string
@@ -41,9 +41,10 @@ func suggestedAt(place, value string) string {
 // didYouMean is the hint for a word that is not known.
 func didYouMean(word string) string { return "did you mean " + word + "?" }
 
-// nearest returns that of the known words which a word was probably meant to be, and "" where
-// none is near: one that differs in its case, or from which few letters were left out, added,
-// changed or swapped; else one that begins with the word, or with which the word begins.
+// nearest returns the known word that a word was probably meant to be, or "". It returns the word
+// with the fewest letters left out, added, changed or swapped, whatever their case, up to
+// mostMistakes. If there is none, it returns a known word of which one is the beginning of the
+// other.
 func nearest(word string, known []string) string {
 	const leastPrefix = 3 // letters that two words have in common by more than chance
 	word = strings.ToLower(word)
@@ -64,8 +65,8 @@ func nearest(word string, known []string) string {
 // mostMistakes is how many letters of a word may be wrong: more, and the word is another one.
 func mostMistakes(length int) int { return min(1+length/5, 3) }
 
-// distance is how many letters have to be inserted, deleted, replaced, or swapped with their
-// neighbor, to make b of a (optimal string alignment).
+// distance returns the number of letters to insert, delete, replace or swap with their neighbor to
+// get from a to b (optimal string alignment).
 func distance(a, b string) int {
 	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range row {
@@ -88,7 +89,7 @@ func distance(a, b string) int {
 	return last[len(b)]
 }
 
-// suggestChoice returns err with that of the choices which text was probably meant to be.
+// suggestChoice returns err with the choice that text was probably meant to be.
 func suggestChoice[T ~string](err error, text string, choices []T) error {
 	var words []string
 	for _, c := range choices {

@@ -8,14 +8,14 @@ import (
 	"github.com/udpshard/udpshard/shard/takeover"
 )
 
-// memoryOf is what a book is in. The files are the book's.
+// memoryOf returns the memory of a book. The book keeps ownership of the files.
 func memoryOf(b *metrics.Book) takeover.Memory {
 	counters, control := b.Files()
 	return takeover.Memory{Counters: counters, Control: control}
 }
 
-// registry is the control memory of a process. Those that are registered with it, and have met
-// nobody who took over at that epoch or later, know of nothing later.
+// registry is the control memory of a predecessor, and the epoch of this process there. A standby
+// that is registered there at an earlier epoch has not connected to this process yet.
 type registry struct {
 	control *os.File // nil: there is none
 	epoch   uint64
@@ -28,8 +28,8 @@ func (r *registry) close() {
 	}
 }
 
-// unmet is where those are registered whom this process has to meet, which takes over at an
-// epoch.
+// unmet returns the registries of the standbys that have to connect to this process, which takes
+// over at an epoch.
 func (l *legacy) unmet(epoch uint64) (all []registry) {
 	for _, r := range []registry{{l.book.Control(), epoch}, l.previous} {
 		if r.control == nil {
@@ -45,9 +45,10 @@ func (l *legacy) unmet(epoch uint64) (all []registry) {
 	return all
 }
 
-// replaces lets go of what this process had of the one before, in whose place it has met this
-// one. Until this one reads it stays registered there: another process that has not met this one
-// may take over from the one before yet, if this one dies.
+// replaces closes last, what this standby had of the previous active process: l is the new active
+// process. Until the new active process reads, this standby stays registered with the previous
+// one. If the new active process dies before it reads, another standby may take over from the
+// previous one, and waits for this standby.
 func (l *legacy) replaces(last *legacy) {
 	if last == nil {
 		return
@@ -66,7 +67,7 @@ func (l *legacy) replaces(last *legacy) {
 	l.previous = registry{control, epoch}
 }
 
-// forgetPrevious ends what replaces began, once the process reads.
+// forgetPrevious ends the registration that replaces made, when the active process reads.
 func (l *legacy) forgetPrevious() {
 	if l.previous.control == nil {
 		return
@@ -81,9 +82,9 @@ func (l *legacy) forgetPrevious() {
 	}
 }
 
-// waitForStandbys waits for up to meetPatience until all standbys of the process before have
-// met this one. What this process has read when it dies is in counters that they would not know
-// of.
+// waitForStandbys waits for up to meetPatience until all standbys of the predecessor have
+// connected to this process. A standby that has not connected does not have the counters of this
+// process: if this process dies before, datagrams that it has read are in no counter.
 func (s *server) waitForStandbys() {
 	defer s.closeUnmet()
 	if s.takeover == nil {
