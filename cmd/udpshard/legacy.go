@@ -32,7 +32,7 @@ type legacy struct {
 	sought bool            // it has had a connection, and who serves now may live
 	heir   takeover.Heir   // the process that takes over or has taken over from it
 
-	previous registry // of the process before it, where this standby stays registered until it reads
+	previous registry // of the previous active process: see replaces
 }
 
 // who is the process at the other end, in a log line. A pid of another pid

@@ -83,7 +83,7 @@ type server struct {
 	hangs    bool              // a shard is no longer waited for, and may wake up; of the main loop
 	stopping bool              // by a signal; of the main loop
 	unread   bool              // SIGHUP came in a takeover, and what it asks for was not read; of the main loop
-	pathErr  string            // the error of the takeover path that was logged last; of the main loop
+	pathErr  string            // error of the takeover path, as logged last; of the main loop
 	second   sync.Once
 	deposed  int      // the pid of a process that was taken for stuck, and has not ended in order; 0: none
 	remains  *remains // of a process that was replaced, and may still live; nil: none

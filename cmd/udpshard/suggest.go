@@ -43,8 +43,8 @@ func didYouMean(word string) string { return "did you mean " + word + "?" }
 
 // nearest returns the known word that a word was probably meant to be, or "". It returns the word
 // with the fewest letters left out, added, changed or swapped, whatever their case, up to
-// mostMistakes. If there is none, it returns a known word of which one is the beginning of the
-// other.
+// mostMistakes. If there is none, it returns a known word that begins with word, or that is the
+// beginning of word.
 func nearest(word string, known []string) string {
 	const leastPrefix = 3 // letters that two words have in common by more than chance
 	word = strings.ToLower(word)
