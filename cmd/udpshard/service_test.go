@@ -812,7 +812,7 @@ func TestADamagedStore(t *testing.T) {
 				t.Fatalf("%d of the counters' files can be written to, want the control memory alone", written)
 			}
 			return passed
-		}, "and this program knows version", false, true},
+		}, "and this program needs version", false, true},
 		"no socket": {func(t *testing.T, passed []standin.Descriptor) []standin.Descriptor {
 			i := slices.IndexFunc(passed, isKind(systemd.SocketKind))
 			null, err := os.Open(os.DevNull)
