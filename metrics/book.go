@@ -32,6 +32,7 @@ type Book struct {
 	pages    []int // offsets
 	journals int   // offset of the first, of as many as there are pages
 	tallyAt  []int // offsets of the rows'
+	places   map[string]place
 
 	mu    sync.Mutex
 	taken int // journals
@@ -115,8 +116,8 @@ func parse(memory []byte) (*Book, error) {
 	case listeners == 0 || listeners > mostListeners || headerSize+listeners*rowSize > len(memory):
 		return nil, fmt.Errorf("%d listeners do not fit into %d bytes", listeners, len(memory))
 	}
-	b := &Book{memory: memory, header: h, rows: make([]row, listeners)}
-	seen := make(map[string]bool)
+	b := &Book{memory: memory, header: h, rows: make([]row, listeners), places: make(map[string]place)}
+	first := 0
 	least := 0 // bytes, before any list is made of what the header says
 	for i := range b.rows {
 		b.rows[i] = *sys.At[row](memory, headerSize+i*rowSize)
@@ -124,10 +125,11 @@ func parse(memory []byte) (*Book, error) {
 		if err := r.check(); err != nil {
 			return nil, err
 		}
-		if seen[r.text()] {
+		if _, again := b.places[r.text()]; again {
 			return nil, fmt.Errorf("two listeners are called %q", r.text())
 		}
-		seen[r.text()] = true
+		b.places[r.text()] = place{i, first}
+		first += int(r.shards)
 		if least += int(r.shards) * r.stride(); least > len(memory) {
 			return nil, fmt.Errorf("its shards do not fit into %d bytes", len(memory))
 		}
@@ -215,16 +217,19 @@ func (b *Book) Listeners() []*Listener {
 	return listeners
 }
 
+// place is where a listener stands in a book.
+type place struct {
+	row   int
+	first int // of its pages
+}
+
 // find returns the number of a listener's first page, and how many it has.
 func (b *Book) find(listener string) (first, shards int, ok bool) {
-	for i := range b.rows {
-		shards = int(b.rows[i].shards)
-		if b.rows[i].text() == listener {
-			return first, shards, true
-		}
-		first += shards
+	at, ok := b.places[listener]
+	if !ok {
+		return 0, 0, false
 	}
-	return 0, 0, false
+	return at.first, int(b.rows[at.row].shards), true
 }
 
 func (b *Book) counters(number int) *Counters { return sys.At[Counters](b.memory, b.pages[number]) }

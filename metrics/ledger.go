@@ -270,10 +270,13 @@ func (s *Shard) Detach() {
 func (s *Shard) Thread() int { return int(s.thread.Load()) }
 
 // Start tells the id of the shard's thread.
-func (s *Shard) Start(thread int) {
+func (s *Shard) Start(thread int) { s.Continue(thread, 0) }
+
+// Continue is Start for a thread that has used CPU time before, which does not count.
+func (s *Shard) Continue(thread int, used time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.before = s.used.Load()
+	s.before = s.used.Load() - uint64(used) // may wrap: ask adds more than that
 	s.thread.Store(int64(thread))
 }
 

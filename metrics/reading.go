@@ -85,6 +85,13 @@ func (s *Shard) Read() Reading {
 	}
 }
 
+// InFlight returns the datagrams that were received, and of which nothing has become yet. It
+// asks no socket. Any goroutine may call it.
+func (s *Shard) InFlight() uint64 {
+	t := s.total()
+	return t.inFlight()
+}
+
 // Sum adds readings up; the fields that name one shard stay zero.
 func Sum(readings []Reading) Reading {
 	var t Reading

@@ -32,12 +32,12 @@ func (b *Book) SharedTallies(listener string) []atomic.Uint64 {
 
 // tallied finds a listener's row.
 func (b *Book) tallied(listener string) (at, shards int, ok bool) {
-	for i := range b.rows {
-		if b.rows[i].text() == listener {
-			return i, int(b.rows[i].shards), b.rows[i].tallies > 0
-		}
+	found, ok := b.places[listener]
+	if !ok {
+		return 0, 0, false
 	}
-	return 0, 0, false
+	r := &b.rows[found.row]
+	return found.row, int(r.shards), r.tallies > 0
 }
 
 // tallies returns those of a row's slot; the last, after its shards', is the
