@@ -87,23 +87,18 @@ func TestCrashChild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &Group{config: c, address: address{AddrPort: at}, bound: at.Addr(), began: time.Now(), listener: new(metrics.Listener)}
-	gate, err := newGate(c.Policy, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	g.gate.Store(gate)
-	g.steerer = newSteerer(g)
 	var fds []int
 	for i := range c.Shards {
 		fds = append(fds, 4+i)
 	}
-	if err := g.layOut(fds); err != nil {
+	g, err := newGroup(c, address{AddrPort: at}, fds, nil)
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := g.steerer.set(c.Steering); err != nil {
 		t.Fatal(err)
 	}
+	g.start()
 	t.Fatal(g.Run(context.Background()))
 }
 

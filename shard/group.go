@@ -35,22 +35,24 @@ type Group struct {
 	surplus  []int    // sockets that were inherited, and have no shard
 	closing  sync.Once
 	began    time.Time
+	asked    chan struct{} // shards are to return soon
+
+	readers   atomic.Int32  // shards that have begun to read
+	reading   chan struct{} // closed when all have
+	readSince time.Time     // when the last of them did; set before reading is closed
 }
 
-// Listen opens a group's sockets and lays out its shards. The kernel queues
-// datagrams from then on; Run begins to read them. It fails with a
+// Listen opens a group's sockets, lays out its shards and starts their threads.
+// The kernel queues datagrams from then on; Run begins to read them. It fails with a
 // *ConfigError, an *InUseError, or what the kernel says to an option, naming
-// it and what was asked.
+// it and what was asked. From Listen to Close GOMAXPROCS is larger by the number of
+// shards: their threads keep a P each while they wait in the kernel.
 func Listen(c Config) (*Group, error) {
 	c, err := c.Complete()
 	if err != nil {
 		return nil, err
 	}
 	at, err := resolve(c.Address)
-	if err != nil {
-		return nil, err
-	}
-	gate, err := newGate(c.Policy, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -63,17 +65,10 @@ func Listen(c Config) (*Group, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Group{config: c, address: at, began: time.Now(), surplus: surplus, listener: &metrics.Listener{Address: at.String()}, run: newRunState()}
-	g.steerer = newSteerer(g)
-	if !at.Addr().IsUnspecified() {
-		g.bound = at.Addr()
-	}
-	g.gate.Store(gate)
-	switch err = g.layOut(fds); {
-	case err != nil:
-	case c.Inherit == nil:
+	g, err := newGroup(c, at, fds, surplus)
+	if err == nil && c.Inherit == nil {
 		err = g.steerer.set(c.Steering)
-	default:
+	} else if err == nil {
 		err = g.steerer.expect(c.Steering)
 	}
 	if err != nil {
@@ -81,8 +76,41 @@ func Listen(c Config) (*Group, error) {
 		closeAll(surplus)
 		return nil, err
 	}
-	countOwn(at.AddrPort, 1)
+	g.start()
 	return g, nil
+}
+
+// newGroup lays out a group with sockets at an address. They are the caller's where it fails.
+func newGroup(c Config, at address, fds, surplus []int) (*Group, error) {
+	gate, err := newGate(c.Policy, nil)
+	if err != nil {
+		return nil, err
+	}
+	g := &Group{
+		config:   c,
+		address:  at,
+		began:    time.Now(),
+		surplus:  surplus,
+		listener: &metrics.Listener{Address: at.String()},
+		asked:    make(chan struct{}, 1),
+		reading:  make(chan struct{}),
+		run:      newRunState(),
+	}
+	g.steerer = newSteerer(g)
+	if !at.Addr().IsUnspecified() {
+		g.bound = at.Addr()
+	}
+	g.gate.Store(gate)
+	return g, g.layOut(fds)
+}
+
+// start starts the shards' threads, which wait for Run.
+func (g *Group) start() {
+	countOwn(g.address.AddrPort, 1)
+	reserve(len(g.shards))
+	for _, s := range g.shards {
+		go s.thread()
+	}
 }
 
 // layOut makes the shards of the sockets. Those that have none yet get theirs
@@ -114,28 +142,38 @@ func (g *Group) layOut(fds []int) (err error) {
 // After Yield it returns nil sooner, with the sockets open, and may be called
 // again. Where the pages are in a book that another process has become the
 // owner of, it returns ErrReplaced: each shard has handled the batch that it
-// had, and takes no other. While it runs, GOMAXPROCS is larger by the number of
-// shards: their threads keep a P each while they wait in the kernel.
+// had, and takes no other.
 func (g *Group) Run(ctx context.Context) error {
 	if g.yielded {
 		if err := g.resume(); err != nil {
 			return err
 		}
 	}
-	defer reserve(len(g.shards))()
 	ended := make(chan shardEnd, len(g.shards))
 	g.run.begin()
 	left, running := slices.Clone(g.shards), 0 // those that do not run
 	start := func() {
 		for _, s := range left {
-			go func() { ended <- shardEnd{s, s.run()} }()
+			s.startReading(ended)
 		}
 		running, left = running+len(left), left[:0]
 	}
 	start()
+	woken := false
 	var filters filterWatch
 	tick := time.NewTicker(steer.Tick)
 	defer tick.Stop()
+	again := time.NewTicker(interruptEvery)
+	again.Stop()
+	defer again.Stop()
+	yield := func() {
+		if !g.yielding.Load() { // it was taken back
+			again.Stop()
+			return
+		}
+		idle := g.stopWaiting()
+		running, left = running-len(idle), append(left, idle...)
+	}
 	done, stopped := ctx.Done(), false
 	stop := func() error {
 		if stopped {
@@ -161,7 +199,16 @@ func (g *Group) Run(ctx context.Context) error {
 			}
 			errs = append(errs, fmt.Errorf("shard %d of %s: %w", end.page.Index, g.address, end.err), stop())
 		case <-g.run.resumed:
+		case <-g.asked:
+			again.Reset(interruptEvery)
+			yield()
+		case <-again.C:
+			yield()
 		case now := <-tick.C:
+			if !woken { // those that have waited since before Run beat more often from now on
+				woken = true
+				g.interrupt()
+			}
 			g.tick(&filters, now)
 		}
 		if g.reads() {
@@ -201,9 +248,7 @@ func (g *Group) replaced() bool { return g.shards[0].page.Replaced() }
 // for that one.
 func (g *Group) Leave() {
 	g.leaving.Store(true)
-	for _, s := range g.shards {
-		s.interrupt()
-	}
+	g.interrupt()
 }
 
 // Yield makes Run return as soon as every shard has handled the batch that it
@@ -212,8 +257,52 @@ func (g *Group) Leave() {
 // of a shard hangs, Run does not return: see Unyield.
 func (g *Group) Yield() {
 	g.yielding.Store(true)
+	select {
+	case g.asked <- struct{}{}:
+	default:
+	}
+}
+
+// interruptEvery is how often shards that are to return are interrupted. An interrupt that comes
+// just before a shard waits in the kernel does not end that wait, which takes up to a turn.
+const interruptEvery = 5 * time.Millisecond
+
+// stopWaiting stops the shards that wait for datagrams, interrupts the others, and returns those
+// that it has stopped.
+func (g *Group) stopWaiting() (stopped []*shard) {
+	for _, s := range g.shards {
+		if s.stopWaiting() {
+			stopped = append(stopped, s)
+		} else {
+			s.interrupt()
+		}
+	}
+	return stopped
+}
+
+// interrupt ends the waits of all shards.
+func (g *Group) interrupt() {
 	for _, s := range g.shards {
 		s.interrupt()
+	}
+}
+
+// ReadingSince returns when the last of the shards began to read, the first time that Run was
+// called. It waits for that, or for the end of ctx, of which it returns the cause then.
+func (g *Group) ReadingSince(ctx context.Context) (time.Time, error) {
+	select {
+	case <-g.reading:
+		return g.readSince, nil
+	case <-ctx.Done():
+		return time.Time{}, context.Cause(ctx)
+	}
+}
+
+// countReader is called by each shard's thread when it begins to read.
+func (g *Group) countReader() {
+	if int(g.readers.Add(1)) == len(g.shards) {
+		g.readSince = time.Now()
+		close(g.reading)
 	}
 }
 
@@ -239,9 +328,7 @@ func (g *Group) stop() error {
 		}
 	}
 	g.stopping.Store(true)
-	for _, s := range g.shards {
-		s.interrupt()
-	}
+	g.interrupt()
 	return errors.Join(errs...)
 }
 
@@ -257,10 +344,16 @@ func (g *Group) Close() { g.closing.Do(g.close) }
 func (g *Group) close() {
 	g.steerer.close()
 	for _, s := range g.shards {
+		s.end()
+	}
+	deadline := time.Now().Add(parkTurn)
+	for _, s := range g.shards {
+		s.awaitEnd(deadline)
 		s.page.Detach()
 		s.waits.close()
 		unix.Close(s.fd)
 	}
+	release(len(g.shards))
 	closeAll(g.surplus)
 	countOwn(g.address.AddrPort, -1)
 }

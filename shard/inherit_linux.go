@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -134,32 +136,50 @@ func (g *Group) Sockets() ([]*os.File, error) {
 	return files, nil
 }
 
-// TakeOver makes a group read from its inherited sockets instead of the
+// TakeOver is the function TakeOver, for one group.
+func (g *Group) TakeOver() error { return TakeOver(g) }
+
+// TakeOver makes groups read from their inherited sockets instead of the
 // process before, once that has stopped reading: it sets their options, opens
-// the sockets that this group has more, and puts its steering into force. Until
-// Absorb the process before may go on all the same: what waits is untouched. A
+// the sockets that a group has more, and puts its steering into force. Where a group has
+// as many sockets as before, the steering that is in force stays until the group has begun to
+// read. Until Absorb the process before may go on all the same: what waits is untouched. A
 // group that inherits nothing has nothing to take over.
-func (g *Group) TakeOver() error {
+//
+// Nobody reads meanwhile: one call for all groups waits for the kernel once.
+func TakeOver(groups ...*Group) error {
+	largest := sync.OnceValue(largestBuffer)
+	for _, g := range groups {
+		if err := g.takeOver(largest); err != nil {
+			return err
+		}
+	}
+	return behindBarrier(groups)
+}
+
+func (g *Group) takeOver(largest func() int) error {
 	if g.config.Inherit == nil {
 		return nil
 	}
-	if err := g.adopt(len(g.config.Inherit.Sockets)); err != nil {
+	had := len(g.config.Inherit.Sockets)
+	if err := g.adopt(had, largest); err != nil {
 		return err
 	}
-	for i := len(g.config.Inherit.Sockets); i < len(g.shards); i++ {
+	for i := had; i < len(g.shards); i++ {
 		c := g.config
 		c.Join = true // those that are there are ours too
-		fd, err := openSocket(c, g.address, i)
+		fd, err := openSocket(c, g.address, i, largest)
 		if err != nil {
 			return fmt.Errorf("listen on %s with %d shards more: %w", g.address, len(g.shards)-i, err)
 		}
 		g.shards[i].setSocket(fd)
 	}
 	g.config.Inherit = nil
-	if err := g.steerer.inherit(g.config.Steering, len(g.surplus) > 0); err != nil {
-		return err
+	if had == len(g.shards) {
+		g.steerer.tellInherited()
+		return nil
 	}
-	return g.behindBarrier()
+	return g.steerer.inherit(len(g.surplus) > 0)
 }
 
 // resume makes a group that has yielded read again, since nobody took over. A
@@ -169,7 +189,7 @@ func (g *Group) resume() error {
 	if g.replaced() {
 		return fmt.Errorf("%s: %w", g.address, ErrReplaced)
 	}
-	if err := g.adopt(len(g.shards)); err != nil {
+	if err := g.adopt(len(g.shards), sync.OnceValue(largestBuffer)); err != nil {
 		return err
 	}
 	return g.steerer.resume()
@@ -178,9 +198,9 @@ func (g *Group) resume() error {
 // adopt sets the options of the first sockets, which another process has had,
 // as this group wants them. One that the other drained before it ended lets no
 // datagram in: see seal.
-func (g *Group) adopt(sockets int) (err error) {
+func (g *Group) adopt(sockets int, largest func() int) (err error) {
 	for i, s := range g.shards[:min(len(g.shards), sockets)] {
-		if err := setOptions(s.fd, g.config, g.address, i); err != nil {
+		if err := setOptions(s.fd, g.config, g.address, i, largest); err != nil {
 			return fmt.Errorf("socket %d that was handed over: %w", i, err)
 		}
 		// A service manager's do not block. The flag is that of all duplicates.
@@ -203,20 +223,36 @@ func (g *Group) adopt(sockets int) (err error) {
 	return nil
 }
 
-// Absorb reads what is queued on the sockets that the group has no shards for,
+// Absorb is the function Absorb, for one group.
+func (g *Group) Absorb(closing func(metrics.Socket) error) error { return Absorb(closing, g) }
+
+// Absorb reads what is queued on the sockets that groups have no shards for,
 // and closes them. It is called after TakeOver and before Run, once the process
 // before will not read again. closing is called with each socket first, for its
 // last drops: metrics.Estate.Surplus.
 //
 // Nobody sends to them any more: the program that is in force knows only the
 // others.
-func (g *Group) Absorb(closing func(metrics.Socket) error) error {
-	if len(g.surplus) == 0 {
-		return nil
+func Absorb(closing func(metrics.Socket) error, groups ...*Group) error {
+	for _, step := range []func(*Group) error{(*Group).emptySurplus, (*Group).retireSurplus} {
+		for _, g := range groups {
+			if err := step(g); err != nil {
+				return err
+			}
+		}
 	}
-	if err := g.emptySurplus(); err != nil {
+	if err := behindBarrier(groups); err != nil {
 		return err
 	}
+	for _, g := range groups {
+		if err := g.closeSurplus(closing); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *Group) retireSurplus() error {
 	for _, fd := range g.surplus {
 		if g.replaced() {
 			return fmt.Errorf("%s: %w", g.address, ErrReplaced)
@@ -225,8 +261,13 @@ func (g *Group) Absorb(closing func(metrics.Socket) error) error {
 			return err
 		}
 	}
-	if err := g.behindBarrier(); err != nil {
-		return err
+	return nil
+}
+
+// closeSurplus closes the surplus sockets, and reads what has come to them last.
+func (g *Group) closeSurplus(closing func(metrics.Socket) error) error {
+	if len(g.surplus) == 0 {
+		return nil
 	}
 	if err := g.emptySurplus(); err != nil {
 		return err
@@ -244,9 +285,9 @@ func (g *Group) Absorb(closing func(metrics.Socket) error) error {
 
 // behindBarrier waits until whoever was on the way to a socket without a shard
 // has arrived there: for all that the kernel's receive path has begun
-// (membarrier(2), MEMBARRIER_CMD_GLOBAL, is synchronize_rcu).
-func (g *Group) behindBarrier() error {
-	if len(g.surplus) == 0 {
+// (membarrier(2), MEMBARRIER_CMD_GLOBAL, is synchronize_rcu, which takes some 10 ms).
+func behindBarrier(groups []*Group) error {
+	if !slices.ContainsFunc(groups, func(g *Group) bool { return len(g.surplus) > 0 }) {
 		return nil
 	}
 	_, err := sys.Membarrier(sys.MembarrierGlobal)

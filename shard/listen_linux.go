@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,8 +26,9 @@ const idleTurn = 250 * time.Millisecond
 // taken.
 func openSockets(c Config, at address) ([]int, address, error) {
 	fds := make([]int, 0, c.Shards)
+	largest := sync.OnceValue(largestBuffer)
 	for i := range c.Shards {
-		fd, err := openSocket(c, at, i)
+		fd, err := openSocket(c, at, i, largest)
 		if err == nil {
 			fds = append(fds, fd)
 			at.AddrPort, err = boundTo(fd)
@@ -45,7 +47,7 @@ func openSockets(c Config, at address) ([]int, address, error) {
 // is to be joined, is exclusive: it is bound before it gets SO_REUSEPORT: that fails if any other socket has the port, without a
 // moment in which somebody else could slip in, and later members can join it
 // all the same (reuseport_add_sock allocates the group then; Linux 6.18).
-func openSocket(c Config, at address, shard int) (fd int, err error) {
+func openSocket(c Config, at address, shard int, largest func() int) (fd int, err error) {
 	family := unix.AF_INET
 	if at.Addr().Is6() {
 		family = unix.AF_INET6
@@ -64,7 +66,7 @@ func openSocket(c Config, at address, shard int) (fd int, err error) {
 			return -1, err
 		}
 	}
-	if err = setOptions(fd, c, at, shard); err != nil {
+	if err = setOptions(fd, c, at, shard, largest); err != nil {
 		return -1, err
 	}
 	name, err := sockaddr(at.AddrPort)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -31,6 +32,11 @@ type shard struct {
 	gatherer gatherer
 	tally    *tally
 	waits    waits
+	state    atomic.Int32    // see thread_linux.go
+	begin    chan struct{}   // closed with the group
+	gone     chan struct{}   // closed when the thread ends
+	ended    chan<- shardEnd // of Run
+	tid      atomic.Int32    // of the thread; 0: it has not started yet
 }
 
 func newShard(g *Group, index, fd int) (*shard, error) {
@@ -61,6 +67,8 @@ func newShard(g *Group, index, fd int) (*shard, error) {
 		handler: c.Handler(index),
 		zones:   make(map[uint32]string),
 		tally:   newTally(g.steerer.plan()),
+		begin:   make(chan struct{}, 1),
+		gone:    make(chan struct{}),
 	}
 	if s.handler == nil {
 		s.handler = discard
@@ -72,6 +80,7 @@ func newShard(g *Group, index, fd int) (*shard, error) {
 	s.setGathering()
 	if fd >= 0 {
 		s.setSocket(fd)
+		s.state.Store(stateStopped)
 	}
 	return s, nil
 }
@@ -82,24 +91,6 @@ func (s *shard) setGathering() {
 	if c := &s.group.config; c.OneWay && c.BusyPoll == 0 {
 		s.gatherer.time = gatherFor(2 * s.group.granted)
 	}
-}
-
-// run is the shard's thread, from its first to its last datagram. It never
-// unlocks, so the thread, which is pinned, ends with it.
-func (s *shard) run() error {
-	runtime.LockOSThread()
-	if err := pin(s.page.CPU, s.page.Index); err != nil {
-		return err
-	}
-	s.page.Start(unix.Gettid())
-	err := s.loop()
-	s.sink.Flush()
-	if s.group.yielding.Load() && err == nil {
-		s.page.Suspend()
-	} else {
-		s.page.End()
-	}
-	return err
 }
 
 // mostTroubles is how many errors in a row that should pass do not: five
@@ -126,14 +117,17 @@ func (s *shard) loop() error {
 			return nil
 		}
 		flags, polled := 0, false
+		var err error
 		stopping, leaving := s.group.stopping.Load(), s.group.leaving.Load()
 		switch {
 		case stopping, leaving, gathered:
 			flags = unix.MSG_DONTWAIT
 		case now.Sub(last) < s.group.config.BusyPoll:
 			flags = unix.MSG_DONTWAIT
-		case now.Sub(last) >= turn && !doubt:
-			polled = waitFor(s.fd, unix.POLLIN, idleTurn)
+		case (now.Sub(last) >= turn || crowded.Load()) && !doubt:
+			if polled, err = s.wait(); err != nil {
+				return err
+			}
 			flags = unix.MSG_DONTWAIT
 		}
 		s.receiver.Reset() // first: what is in the headers is counted by now

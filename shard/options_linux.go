@@ -35,8 +35,9 @@ func onlyIPv6(at address) option {
 }
 
 // setOptions sets what a shard's socket needs, bound or not. An inherited one
-// is the other process's too: it is left alone until that has stopped reading.
-func setOptions(fd int, c Config, at address, shard int) error {
+// is the other process's too: it is left alone until that has stopped reading. largest is
+// largestBuffer, or remembers what that has returned for another socket.
+func setOptions(fd int, c Config, at address, shard int, largest func() int) error {
 	var options []option
 	if c.wantsDestinations(at, shard) {
 		if at.Addr().Is6() {
@@ -58,7 +59,7 @@ func setOptions(fd int, c Config, at address, shard int) error {
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &wait); err != nil {
 		return fmt.Errorf("setsockopt SO_RCVTIMEO to %s: %w", turn, err)
 	}
-	return setReceiveBuffer(fd, c.ReceiveBuffer)
+	return setReceiveBuffer(fd, c.ReceiveBuffer, largest)
 }
 
 // wantsDestinations says whether a shard's socket must tell which address was
@@ -72,11 +73,11 @@ func (c Config) wantsDestinations(at address, shard int) bool {
 // many as net.core.rmem_max allows, which the kernel grants without a word. One
 // that is larger than that already, as a service manager may have made it, is
 // not shrunk for want of privilege.
-func setReceiveBuffer(fd, size int) error {
+func setReceiveBuffer(fd, size int, largest func() int) error {
 	size = min(size, maxReceiveBuffer-1)
 	err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, size)
 	if errors.Is(err, unix.EPERM) {
-		if had, hadErr := grantedBuffer(fd); hadErr == nil && min(had, size) >= largestBuffer() {
+		if had, hadErr := grantedBuffer(fd); hadErr == nil && min(had, size) >= largest() {
 			return nil
 		}
 		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, size)

@@ -74,7 +74,7 @@ func (s *shard) seal() error {
 // should stop. The runtime takes the signal for a preemption that is over. If
 // it comes just before the wait, the wait's own end comes soon enough.
 func (s *shard) interrupt() {
-	if thread := s.page.Thread(); thread != 0 {
+	if thread := int(s.tid.Load()); thread != 0 {
 		_ = unix.Tgkill(os.Getpid(), thread, unix.SIGURG) // ESRCH: it has left
 	}
 }

@@ -24,6 +24,7 @@ type steerer struct {
 	off   func(fd int) (there bool, err error)             // removeProgram
 
 	mu         sync.Mutex
+	inherited  *Steering         // to be put into force when the group reads; nil: it is
 	mode       steer.Mode        // asked for
 	controller *steer.Controller // of that mode, or of steer.Hash where the port is shared
 	attached   bool              // a program, to the group
@@ -84,8 +85,10 @@ func (s *steerer) set(asked Steering) error {
 		return errClosed
 	}
 	now := time.Now()
-	if asked.Mode != s.mode {
-		s.shared = s.looksShared(asked.Mode, now)
+	first := s.mode == "" || s.inherited != nil
+	s.inherited = nil
+	if first || asked.Mode != s.mode {
+		s.shared = s.looksShared(asked.Mode, now, first)
 		err := s.begin(asked.Mode)
 		if err != nil && asked.Mode == steer.Auto { // old kernels, and sandboxes: what nobody asked for by name must not keep them out
 			asked.Mode = steer.Hash
@@ -116,21 +119,22 @@ func (s *steerer) begin(mode steer.Mode) error {
 	return nil
 }
 
-// expect tells what inherit is to set.
+// expect says what a group that takes over is to set once it reads: until then the program of
+// the process before, whatever it is, stays in force.
 func (s *steerer) expect(asked Steering) error {
-	asked, err := asked.complete(s.group.config.Join)
-	if err == nil {
-		s.group.listener.SetSteering(metrics.Steering{Mode: string(asked.Mode)})
+	complete, err := asked.complete(s.group.config.Join)
+	if err != nil {
+		return err
 	}
-	return err
+	s.inherited, s.mode, s.attached = &asked, complete.Mode, true // a program, as far as is known
+	s.tell(time.Now())
+	return nil
 }
 
-// inherit is set, for a group that takes over: whatever program the one
-// before has put there is still in force. While there are surplus sockets,
-// datagrams must keep away from them even in steer.Hash, until release.
-func (s *steerer) inherit(asked Steering, surplus bool) error {
-	s.attached = true // as far as is known
-	if err := s.set(asked); err != nil {
+// inherit is set, for a group that takes over with another number of sockets. While there are
+// surplus sockets, datagrams must keep away from them even in steer.Hash, until release.
+func (s *steerer) inherit(surplus bool) error {
+	if err := s.set(*s.inherited); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -154,6 +158,9 @@ func (s *steerer) release() error {
 func (s *steerer) resume() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.inherited != nil {
+		return nil
+	}
 	s.attached, s.program = true, nil // as far as is known
 	return s.attach(s.controller.Plan())
 }
@@ -170,9 +177,30 @@ func (s *steerer) close() {
 // tick shows the controller how shards do, puts into force what it changes,
 // and tells of that.
 func (s *steerer) tick(now time.Time) {
+	if err := s.setInherited(); err != nil {
+		s.group.tell(Event{Err: fmt.Errorf("steer: %w", err)})
+	}
 	for _, e := range s.step(now) { // whoever hears of it finds it in the ledger, and may call the group
 		s.group.tell(e)
 	}
+}
+
+// tellInherited writes into the ledger what the process before has counted.
+func (s *steerer) tellInherited() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tell(time.Now())
+}
+
+// setInherited puts into force what expect was told. An error leaves what is in force.
+func (s *steerer) setInherited() error {
+	s.mu.Lock()
+	asked := s.inherited
+	s.mu.Unlock()
+	if asked == nil {
+		return nil
+	}
+	return s.set(*asked)
 }
 
 // countFilter counts a socket filter that was detached.
@@ -220,7 +248,7 @@ func (s *steerer) step(now time.Time) (events []Event) {
 // look sees whether others share the port, and goes back to the kernel's hash
 // while they do. Where they don't, it sees to it that the program is attached.
 func (s *steerer) look(now time.Time) []Event {
-	shared := s.looksShared(s.mode, now)
+	shared := s.looksShared(s.mode, now, !s.shared)
 	if shared == s.shared {
 		return s.verify()
 	}
@@ -273,9 +301,14 @@ func (s *steerer) count(kind steer.Kind) {
 	}
 }
 
-func (s *steerer) looksShared(mode steer.Mode, now time.Time) bool {
+// looksShared says whether others share the port. If it may be late, it may not know of whom
+// came in the last portsAge.
+func (s *steerer) looksShared(mode steer.Mode, now time.Time, late bool) bool {
 	s.looked = now
-	return mode != steer.Hash && len(s.group.shards) > 1 && s.group.shared()
+	if mode == steer.Hash || len(s.group.shards) < 2 || late && !s.group.shared(now, portsAge) {
+		return false
+	}
+	return s.group.shared(now, 0)
 }
 
 // attach puts a plan into force. A group that was replaced leaves the program alone: that is the
@@ -327,9 +360,13 @@ const topSenders = 10
 func (s *steerer) tell(now time.Time) {
 	s.told = now
 	plan := s.controller.Plan()
+	inForce := s.inForce(plan)
+	if s.inherited != nil {
+		inForce = "" // the program is the other process's
+	}
 	told := metrics.Steering{
 		Mode:           string(s.mode),
-		InForce:        string(s.inForce(plan)),
+		InForce:        string(inForce),
 		MovedBuckets:   len(plan.Moved),
 		SprayedSources: []string{},
 		StalledShards:  append([]int{}, s.controller.Stalled()...),
