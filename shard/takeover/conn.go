@@ -24,7 +24,8 @@ type Conn struct {
 	closed   bool
 	listener *net.UnixListener // from yours on
 	file     identity
-	heir     Heir // that came with heir or moved
+	stopped  time.Time // that came with yours
+	heir     Heir      // that came with heir or moved
 }
 
 // Heir is the process that takes over or has taken over, as its predecessor has announced it.
@@ -241,13 +242,14 @@ func (c *Conn) inherit(m message, files []*os.File) error {
 		l.Close()
 		return fmt.Errorf("%q came out of turn", m.Kind)
 	}
-	c.listener, c.file = at, identity{m.Device, m.Inode}
+	c.listener, c.file, c.stopped = at, identity{m.Device, m.Inode}, moment(m.Stopped)
 	return nil
 }
 
 // Mine takes over, and returns what serves the path from now on; Serve is to
-// be called soon, for peers may wait already. An error closes the connection,
-// and this process is not active: with ErrGone the other one has died or has
+// be called soon, for peers may wait already. Close is to be called when this process reads:
+// for up to a second the other one leaves the CPUs to it until then. An error closes the
+// connection, and this process is not active: with ErrGone the other one has died or has
 // read on, and the claim tells which; with any other it reads on.
 func (c *Conn) Mine(ctx context.Context) (*Server, error) {
 	c.mu.Lock()
@@ -257,8 +259,8 @@ func (c *Conn) Mine(ctx context.Context) (*Server, error) {
 	if l == nil {
 		return nil, errors.New("nobody has handed over")
 	}
-	defer c.Close()
 	if err := c.mine(ctx, l); err != nil {
+		c.Close()
 		l.Close()
 		return nil, err
 	}
@@ -293,6 +295,14 @@ func (c *Conn) mine(ctx context.Context, l *net.UnixListener) error {
 	_, files, _ = c.receive(context.Background(), c.limits.end)
 	shut(files...)
 	return nil
+}
+
+// Stopped returns when the active process began to stop reading, once Ready or Wait has
+// returned nil; the zero time where it has not said so, as older versions do not.
+func (c *Conn) Stopped() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stopped
 }
 
 // Close ends the connection. If this process has not taken over, the active

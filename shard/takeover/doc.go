@@ -16,8 +16,9 @@
 //	mine            →
 //	                   heir      to the standbys: the process that takes over, with its memory
 //	                ←  left      from here on there is no way back
-//	                   Left      gives up its Claim; end of the connection
+//	                   Left      gives up its Claim; end of what it sends
 //	  claims, and reads
+//	(end)           →            it exits
 //
 // Whatever goes wrong before left is sent, the active process reads on: if
 // Yield was called, Resume is called after it. What goes wrong afterwards is

@@ -76,6 +76,7 @@ func Example() {
 	}
 	defer next.Close()
 	fmt.Println("new: reads")
+	conn.Close()
 	fmt.Println("old: exits:", <-ended)
 
 	// Output:

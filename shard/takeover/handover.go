@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 )
 
 // attend answers a peer that has its offer.
@@ -79,10 +80,11 @@ func (s *Server) handOver(ctx context.Context, a Active, p *peer) error {
 			return err
 		}
 	}
+	stopped := clock()
 	err := a.Yield(ctx)
 	switch {
 	case err == nil:
-		err = s.commit(ctx, a, p)
+		err = s.commit(ctx, a, p, stopped)
 	case p.ctx.Err() != nil:
 		err = context.Cause(p.ctx)
 	default:
@@ -96,17 +98,29 @@ func (s *Server) handOver(ctx context.Context, a Active, p *peer) error {
 	a.Left(p.hello)
 	close(s.left)
 	s.listener.Close() // the socket is the peer's now, and this our duplicate
+	p.awaitReading(s.limits.reads)
 	return nil
 }
 
+// awaitReading tells a peer that has taken over that the claim is given up, and waits until it
+// reads, or for the limit.
+func (p *peer) awaitReading(limit time.Duration) {
+	p.conn.CloseWrite()
+	select {
+	case <-p.ctx.Done():
+	case <-time.After(limit):
+	}
+}
+
 // commit makes the peer the owner. The last message decides: a packet is sent
-// as a whole or not at all.
-func (s *Server) commit(ctx context.Context, a Active, p *peer) error {
+// as a whole or not at all. stopped is when this process began to stop reading.
+func (s *Server) commit(ctx context.Context, a Active, p *peer, stopped int64) error {
 	listening, err := s.listener.File()
 	if err != nil {
 		return err
 	}
-	err = p.send(ctx, message{Kind: kindYours, Device: s.file.device, Inode: s.file.inode}, listening)
+	yours := message{Kind: kindYours, Device: s.file.device, Inode: s.file.inode, Stopped: stopped}
+	err = p.send(ctx, yours, listening)
 	listening.Close()
 	if err == nil {
 		err = p.await(ctx, s, kindMine, s.limits.mine)

@@ -268,6 +268,7 @@ func own(t *testing.T, c *Conn) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.Close()
 	return s
 }
 

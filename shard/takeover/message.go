@@ -81,6 +81,8 @@ type message struct {
 	Device uint64 `json:"device,omitempty"` // yours: the file at the path
 	Inode  uint64 `json:"inode,omitempty"`
 
+	Stopped int64 `json:"stopped,omitempty"` // yours: when it began to stop reading, see clock
+
 	Words string `json:"words,omitempty"` // refused
 	Hint  string `json:"hint,omitempty"`
 

@@ -40,7 +40,8 @@ type Active interface {
 }
 
 // Serve answers peers until one has taken over. It returns nil then, after
-// Left, and when all who have come so far have been told; the cause of ctx when that is done; net.ErrClosed after Close. Only
+// Left, and when all who have come so far have been told, and the new one reads, or a second has
+// passed; the cause of ctx when that is done; net.ErrClosed after Close. Only
 // the first leaves nothing to do but to exit. It may be called once.
 func (s *Server) Serve(ctx context.Context, a Active) error {
 	var peers sync.WaitGroup

@@ -79,6 +79,7 @@ func follow(ctx context.Context, c *Conn) (*Server, error) {
 	if err := c.Ready(ctx); err != nil {
 		return nil, err
 	}
+	defer c.Close()
 	return c.Mine(ctx)
 }
 

@@ -280,6 +280,7 @@ func TestPassAndSuccessor(t *testing.T) {
 			if err == nil {
 				var s *Server
 				if s, err = c.Mine(within(t)); err == nil {
+					c.Close()
 					s.Close()
 				}
 			}

@@ -33,10 +33,18 @@ type limits struct {
 	answer time.Duration // for a standby to answer ask: one that is not stopped takes microseconds
 	mine   time.Duration // from yours to mine
 	heir   time.Duration // to tell all standbys who takes over, before left
-	end    time.Duration // from left to the end of the connection
+	end    time.Duration // from left to the end of what the other sends
+	reads  time.Duration // from left until the other reads, see Conn.Mine
 }
 
-var standard = limits{step: 10 * time.Second, answer: 2 * time.Second, mine: 5 * time.Second, heir: 100 * time.Millisecond, end: 100 * time.Millisecond}
+var standard = limits{
+	step:   10 * time.Second,
+	answer: 2 * time.Second,
+	mine:   5 * time.Second,
+	heir:   100 * time.Millisecond,
+	end:    100 * time.Millisecond,
+	reads:  time.Second,
+}
 
 func newWire(conn *net.UnixConn, version string, l limits) (*wire, error) {
 	cred, err := credentials(conn)

@@ -1,0 +1,78 @@
+package takeover
+
+import (
+	"context"
+	"testing"
+	"time"
+)
+
+// A successor learns when the other began to stop reading.
+func TestStopped(t *testing.T) {
+	a, yielding := newActive(t, 1), make(chan time.Time, 1)
+	a.yield = func(context.Context) error { yielding <- time.Now(); return nil }
+	v := start(t, a)
+	c, _ := join(t, v.Path(), Successor)
+	if at := c.Stopped(); !at.IsZero() {
+		t.Errorf("stopped at %s before it was asked to", at)
+	}
+	before := time.Now()
+	take(t, c).Close()
+	yielded := <-yielding
+	if at := c.Stopped(); at.Before(before.Add(-time.Millisecond)) || at.After(yielded.Add(time.Millisecond)) {
+		t.Errorf("stopped at %s, want from %s to %s", at, before, yielded)
+	}
+}
+
+// A moment that can't be is none.
+func TestMoment(t *testing.T) {
+	for _, ns := range []int64{0, clock() + int64(time.Hour)} {
+		if at := moment(ns); !at.IsZero() {
+			t.Errorf("%d is %s", ns, at)
+		}
+	}
+	now := time.Now()
+	if at := moment(clock()); at.Sub(now).Abs() > time.Minute {
+		t.Errorf("%s, and it is %s", at, now)
+	}
+}
+
+// The process that was taken over from goes on with its end when the new one reads, which it
+// says by Close.
+func TestTheOneBeforeLeavesTheCPUs(t *testing.T) {
+	a := newActive(t, 1)
+	v := start(t, a, func(s *Server) { s.limits.reads = soon })
+	c, _ := join(t, v.Path(), Successor)
+	if err := c.Ready(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Mine(within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	a.until("left")
+	select {
+	case err := <-v.ended:
+		t.Fatalf("it did not wait: %v", err)
+	default:
+	}
+	c.Close()
+	wants(t, result(t, v.ended), nil)
+}
+
+// It does not wait for one that never reads.
+func TestTheOneBeforeDoesNotWaitForEver(t *testing.T) {
+	a := newActive(t, 1)
+	v := start(t, a, func(s *Server) { s.limits.reads = time.Millisecond })
+	c, _ := join(t, v.Path(), Successor)
+	if err := c.Ready(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Mine(within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	wants(t, result(t, v.ended), nil)
+	c.Close()
+}
