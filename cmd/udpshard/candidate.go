@@ -58,6 +58,7 @@ func (c *candidate) elect() (*server, error) {
 		began := time.Now()
 		s, err := c.attempt(ctx)
 		if err == nil {
+			s.leftovers, c.last = c.last, nil
 			return s, nil
 		}
 		if by, ok := context.Cause(ctx).(stopped); ok {

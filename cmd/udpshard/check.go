@@ -236,7 +236,7 @@ func (c *check) web() []error {
 	if c.config.http == "" {
 		return nil
 	}
-	at, err := net.ResolveTCPAddr("tcp", c.config.http)
+	at, err := net.ResolveTCPAddr("tcp", c.config.httpNumeric)
 	if err != nil {
 		return []error{webError(&net.OpError{Op: "listen", Net: "tcp", Err: err})}
 	}

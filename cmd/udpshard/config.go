@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/udpshard/udpshard/shard"
 	"github.com/udpshard/udpshard/shard/takeover"
 )
 
@@ -43,7 +45,8 @@ type config struct {
 	standbyAfter  time.Duration
 	listeners     []*listener
 
-	given map[string]source // keys that were set, and where
+	given       map[string]source // keys that were set, and where
+	httpNumeric string            // http, with the address of its host name
 }
 
 // source is where a setting was made, and what was written there.
@@ -56,7 +59,7 @@ var configSettings = []setting[config]{
 	{flag: "http", key: "http", init: defaultHTTP,
 		usage: "serve status and metrics at `ADDR`; empty turns it off; $" + httpVariable + " changes the default",
 		set:   bind(parseHTTP, func(c *config) *string { return &c.http }),
-		means: func(c *config) any { return httpSocket(c.http) }},
+		means: func(c *config) any { return httpSocket(c.httpNumeric) }},
 	{flag: "takeover", key: "takeover", init: defaultTakeover(),
 		usage: "`PATH` of the unix socket over which a successor takes the sockets and the counters (default $RUNTIME_DIRECTORY/takeover.sock, else off)",
 		set:   bind(parseText, func(c *config) *string { return &c.takeover }),
@@ -107,16 +110,16 @@ func parseHTTP(text string) (string, error) {
 }
 
 // httpSocket is where an HTTP address is listened at: with any unspecified one,
-// net.Listen takes IPv6 and IPv4. Port 0 is another one each time.
-func httpSocket(address string) string {
-	at, err := net.ResolveTCPAddr("tcp", address)
-	if address == "" || err != nil || at.Port == 0 {
+// net.Listen takes IPv6 and IPv4. Port 0 is another one each time. It asks no name server.
+func httpSocket(address string) any {
+	at, ok := literal(address)
+	switch {
+	case !ok || at.Port() == 0:
 		return address
+	case at.Addr().IsUnspecified():
+		return at.Port()
 	}
-	if at.IP.IsUnspecified() {
-		at.IP = nil
-	}
-	return at.String()
+	return at
 }
 
 // absolute is a path from the root; "" is none.
@@ -192,6 +195,7 @@ func (c *config) check() error {
 		errs = append(errs, hinted{err, "set --takeover PATH, or takeover: PATH in the file, " +
 			"to the takeover path of the active process"})
 	}
+	c.lookUp()
 	names := make(map[string]bool)
 	for _, l := range c.listeners {
 		if l.name == "" {
@@ -202,27 +206,47 @@ func (c *config) check() error {
 		}
 		names[l.name] = true
 	}
-	for i, l := range c.listeners {
-		for n := 1; l.name == ""; n++ {
+	unnamed := make(map[string]int) // listeners of a protocol, that have got a name of it
+	taken := make(map[netip.AddrPort]*listener)
+	for _, l := range c.listeners {
+		for l.name == "" {
+			unnamed[l.protocol]++
 			name := l.protocol
-			if n > 1 {
+			if n := unnamed[name]; n > 1 {
 				name += "-" + strconv.Itoa(n)
 			}
 			if !names[name] {
 				l.name, names[name] = name, true
 			}
 		}
-		for _, err := range separate(l.engine().Check()) {
+		for _, err := range separate(l.checkEngine()) {
 			errs = append(errs, l.locate(err))
 		}
 		if !l.spoilt["protocol"] {
 			errs = append(errs, l.checkDNS())
 		}
-		for _, other := range c.listeners[:i] {
-			if at := l.resolved(); at.Port() != 0 && at == other.resolved() && !l.spoilt["address"] && !other.spoilt["address"] {
-				errs = append(errs, l.misfit("address", fmt.Errorf("listener %s has %s already", other.name, other.address)))
-			}
+		at := l.resolved()
+		if at.Port() == 0 || l.spoilt["address"] {
+			continue
+		}
+		if other := taken[at]; other != nil {
+			err := fmt.Errorf("listener %s has %s already", other.name, other.address)
+			errs = append(errs, l.misfit("address", err))
+		} else {
+			taken[at] = l
 		}
 	}
 	return joined(errs...)
+}
+
+// checkEngine returns all that the engine finds wrong with the listener, joined. A host name
+// without an address is not looked up again.
+func (l *listener) checkEngine() error {
+	engine := l.engine()
+	if l.unresolved == nil {
+		return engine.Check()
+	}
+	engine.Address = ""
+	unresolved := fmt.Errorf("%q: %w", l.address, l.unresolved)
+	return errors.Join(engine.Check(), &shard.ConfigError{Field: "Address", Err: unresolved})
 }

@@ -38,7 +38,7 @@ func (s *server) listenStreams(from *legacy) error {
 	var errs []error
 	for _, d := range s.dns {
 		l, g := d.listener, s.groups[slices.Index(s.opened, d.listener)]
-		if d.socket = from.stream(from.before(s.opened, l)); d.socket == nil {
+		if d.socket = from.stream(s.continued[l]); d.socket == nil {
 			var err error
 			if d.socket, err = listenTCP(g.Listener().Address); err != nil {
 				errs = append(errs, l.streamError(err))

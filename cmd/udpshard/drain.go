@@ -69,6 +69,24 @@ func (s *server) logLedger() {
 	}
 }
 
+// awaitSuccessor waits until the process that has taken over reads, for a second at the most.
+// What this process does to end would take CPUs from it: closing thousands of sockets and
+// threads takes some 100 ms of them.
+func (s *server) awaitSuccessor() {
+	s.web.close() // the other has the socket that listens
+	if s.takeover == nil {
+		return
+	}
+	select {
+	case <-s.heard:
+	case <-time.After(successorPatience):
+	}
+}
+
+// successorPatience is more than the second that Serve waits for the new process: peers that do
+// not read what they are told hold it up too.
+const successorPatience = 1500 * time.Millisecond
+
 // leave ends a process whose sockets and counters another one has.
 func (s *server) leave(why string) error {
 	s.ledger.SetRole(metrics.Draining)

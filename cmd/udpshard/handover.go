@@ -245,7 +245,10 @@ const queriesPatience = 500 * time.Millisecond
 // of queries.
 func (s *server) inFlight() (n, queries uint64) {
 	for _, l := range s.ledger.Listeners() {
-		more := metrics.Sum(l.Read()).InFlight
+		more := uint64(0)
+		for _, page := range l.Shards {
+			more += page.InFlight()
+		}
 		n += more
 		if l.Protocol == "dns" {
 			queries += more

@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/rs/zerolog"
@@ -141,8 +140,11 @@ func (l *legacy) introduce(ctx context.Context, c *config) (err error) {
 	if err != nil {
 		return fmt.Errorf("counters of the active process: %w", err)
 	}
-	for _, had := range l.offer.Listeners {
-		if !slices.ContainsFunc(c.listeners, func(l *listener) bool { return oneAddress(l.address, had.Address) }) {
+	l.book.Touch()
+	here := socketKeys(c.listeners)
+	for i := range l.offer.Listeners {
+		had := &l.offer.Listeners[i]
+		if !here.has(had) {
 			l.log.Warn().Str("listener", had.Name).Str("address", had.Address).Msg("there is no such listener here: what waits at its sockets will be lost with them")
 		}
 	}
@@ -202,27 +204,6 @@ func (l *legacy) close() {
 	}
 }
 
-// before returns which of the other's listeners goes on as one of these: that with its
-// address, and of several, which port 0 may be, that with its name, or else the first
-// that is no other one's; nil: none.
-func (l *legacy) before(listeners []*listener, want *listener) *takeover.Listener {
-	if l == nil {
-		return nil
-	}
-	found, used := make(map[*listener]*takeover.Listener), make(map[*takeover.Listener]bool)
-	for _, byName := range []bool{true, false} {
-		for _, here := range listeners {
-			for i := range l.offer.Listeners {
-				had := &l.offer.Listeners[i]
-				if found[here] == nil && !used[had] && oneAddress(here.address, had.Address) && (!byName || here.name == had.Name) {
-					found[here], used[had] = had, true
-				}
-			}
-		}
-	}
-	return found[want]
-}
-
 // stream is the socket that listens for the streams of one of the other's listeners;
 // nil where there is none.
 func (l *legacy) stream(had *takeover.Listener) *net.TCPListener {
@@ -249,16 +230,6 @@ func inUse(sockets []*os.File) []*os.File {
 		}
 	}
 	return sockets // also if the first is of no use: who tries to use it says why
-}
-
-// oneAddress says whether two spellings are of one address. Port 0 is another
-// one each time, but what was asked for by the same words.
-func oneAddress(a, b string) bool {
-	if a == b {
-		return true
-	}
-	first, second := resolved(a), resolved(b)
-	return first == second && first.Port() != 0
 }
 
 // explain adds to an error that the other has a port at another address than
@@ -294,12 +265,9 @@ func (l *legacy) web(address string) net.Listener {
 	return listener
 }
 
-// hasAddress says whether a listener has the address that host:port means.
+// hasAddress says whether a listener has the address that host:port means. With any
+// unspecified one net.Listen takes IPv6 and IPv4.
 func hasAddress(has net.Addr, want string) bool {
-	wanted, err := net.ResolveTCPAddr("tcp", want)
 	at, ok := has.(*net.TCPAddr)
-	if err != nil || !ok || wanted.Port != at.Port {
-		return false
-	}
-	return wanted.IP.Equal(at.IP) || len(wanted.IP) == 0 && at.IP.IsUnspecified()
+	return ok && at.Port > 0 && httpSocket(at.String()) == httpSocket(want)
 }

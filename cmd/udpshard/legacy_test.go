@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net"
+	"net/netip"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -61,7 +62,7 @@ func TestWhichListenerGoesOn(t *testing.T) {
 	} {
 		for i, l := range []*listener{a, b, other} {
 			name := ""
-			if before := c.had.before([]*listener{a, b, other}, l); before != nil {
+			if before := c.had.continued([]*listener{a, b, other})[l]; before != nil {
 				name = before.Name
 			}
 			if name != c.want[i] {
@@ -121,6 +122,30 @@ func TestAnotherLayoutOfTheCounters(t *testing.T) {
 			if !p.says(want) {
 				t.Errorf("%s: %q is not in\n%s", role, want, p.logs)
 			}
+		}
+	}
+}
+
+// An HTTP socket that was handed over is used if it is at the address that is asked for, however
+// that is written.
+func TestTheHTTPAddressOfTheOneBefore(t *testing.T) {
+	for _, c := range []struct {
+		had, want string
+		same      bool
+	}{
+		{"127.0.0.1:9514", "127.0.0.1:9514", true},
+		{"127.0.0.1:9514", "[::ffff:127.0.0.1]:9514", true},
+		{"127.0.0.1:9514", "127.0.0.1:9515", false},
+		{"127.0.0.1:9514", "127.0.0.2:9514", false},
+		{"127.0.0.1:9514", "127.0.0.1:0", false},
+		{"127.0.0.1:9514", "name.test:9514", false}, // one that was not found
+		{"[::]:9514", ":9514", true},
+		{"[::]:9514", "0.0.0.0:9514", true}, // net.Listen makes [::] of it
+		{"[::]:9514", "127.0.0.1:9514", false},
+	} {
+		had := net.TCPAddrFromAddrPort(netip.MustParseAddrPort(c.had))
+		if same := hasAddress(had, c.want); same != c.same {
+			t.Errorf("%s for %s: %t", c.had, c.want, same)
 		}
 	}
 }

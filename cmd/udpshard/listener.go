@@ -49,6 +49,9 @@ type listener struct {
 	given  map[string]source
 	spoilt map[string]bool // keys of the file whose values can't be used
 	at     string          // where it begins in the file; "" by flags
+
+	numeric    string // address, with that of its host name; "": not looked up yet
+	unresolved error  // why the host name has no address
 }
 
 var listenerSettings = []setting[listener]{
@@ -236,20 +239,18 @@ func newListener() *listener {
 	return l
 }
 
-func (l *listener) resolved() netip.AddrPort { return resolved(l.address) }
+// endpoint is the address without a host name, as far as that could be looked up.
+func (l *listener) endpoint() string {
+	if l.numeric != "" {
+		return l.numeric
+	}
+	return l.address
+}
 
-// resolved returns an address in a form that can be compared: [::]:5514 for
-// :5514, and port 0 for what can't be resolved.
-func resolved(address string) netip.AddrPort {
-	udp, err := net.ResolveUDPAddr("udp", address)
-	if err != nil {
-		return netip.AddrPort{}
-	}
-	if udp.IP == nil {
-		udp.IP = net.IPv6unspecified
-	}
-	at := udp.AddrPort()
-	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+// resolved returns the endpoint in a form that can be compared: see literal.
+func (l *listener) resolved() netip.AddrPort {
+	at, _ := literal(l.endpoint())
+	return at
 }
 
 // socket is what is listened at: an absent host is both families, and [::] is IPv6
@@ -325,7 +326,7 @@ func (l *listener) locate(err error) error {
 // engine is the listener as the engine wants it, without its outputs.
 func (l *listener) engine() shard.Config {
 	return shard.Config{
-		Address:       l.address,
+		Address:       l.endpoint(),
 		Shards:        l.shards,
 		CPUs:          l.cpus,
 		Batch:         l.batch,

@@ -21,8 +21,9 @@ func newLogger(w io.Writer, terminal bool, format string) zerolog.Logger {
 	return zerolog.New(w).With().Timestamp().Logger()
 }
 
-// logQueue is how many log lines wait for a standard error that nobody reads.
-const logQueue = 1000
+// logQueue is how many log lines wait for a standard error that nobody reads: twice those with
+// which 1,000 listeners begin and end at once.
+const logQueue = 10_000
 
 // logWriter keeps log lines from stopping whoever writes one: they go through
 // a queue, and when standard error does not take them, the oldest are lost

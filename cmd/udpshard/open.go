@@ -26,6 +26,7 @@ func (s *server) open(from *legacy) error {
 	if err := s.openBook(); err != nil {
 		return err
 	}
+	s.continued = from.continued(s.config.listeners)
 	for _, l := range s.config.listeners {
 		answers, err := s.newDNS(l)
 		if err != nil {
@@ -35,7 +36,7 @@ func (s *server) open(from *legacy) error {
 		if answers != nil {
 			engine.Handler = answers.Handler
 		}
-		if had := from.before(s.config.listeners, l); had != nil {
+		if had := s.continued[l]; had != nil {
 			engine.Inherit = &shard.Inheritance{Sockets: inUse(had.Sockets), Seed: had.Seed}
 		}
 		if l.join && s.config.standby && from != nil && engine.Inherit == nil {
@@ -64,7 +65,7 @@ func (s *server) open(from *legacy) error {
 		s.ledger.Add(page)
 	}
 	var err error
-	s.web, err = listenWeb(s.config, fenced(s.ledger.Handler(thisBuild().labels(), dnsCollector{s}), s.replaced), s.log, from.web(s.config.http))
+	s.web, err = listenWeb(s.config, fenced(s.ledger.Handler(thisBuild().labels(), dnsCollector{s}), s.replaced), s.log, from.web(s.config.httpNumeric))
 	if errors.Is(err, unix.EADDRINUSE) && s.mayGoWithoutWeb() {
 		s.log.Warn().Err(err).Str("remedy", "give each process that shares a port its own --http ADDR").
 			Msg("status and metrics are off: the default HTTP address is another process's")

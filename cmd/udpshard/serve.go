@@ -64,6 +64,9 @@ type server struct {
 	outputs *output.Set
 	groups  []*shard.Group // of config.listeners, in their order
 	opened  []*listener    // those that they were opened for: names, addresses and protocols stay
+
+	continued map[*listener]*takeover.Listener // which another process has had: see legacy.continued
+
 	dns     []*dnsService
 	zones   map[string]*dns.Zones // by listeners, which other attempts to start have read
 	secret  dns.Secret
@@ -87,6 +90,9 @@ type server struct {
 	second   sync.Once
 	deposed  int      // the pid of a process that was taken for stuck, and has not ended in order; 0: none
 	remains  *remains // of a process that was replaced, and may still live; nil: none
+
+	takenOver *takeoverReport // nil: this process has taken over from nobody
+	leftovers *legacy         // what it has not taken; closed when it reads
 }
 
 func serve(f *flags, c *config, stderr io.Writer) error {
@@ -125,8 +131,11 @@ func (s *server) run(signals signals) error {
 	s.primeHeartbeats()
 	s.hearPeers(ctx) // before it reads: what kills it may be the first that comes
 	s.waitForStandbys()
-	s.stats = newStats(s.ledger, s.log, s.config.statsInterval)
 	s.read(ctx, s.groups, ended)
+	var logged sync.WaitGroup
+	logged.Go(func() { s.logReading(ctx) })
+	defer func() { stop(); logged.Wait() }()
+	s.stats = newStats(s.ledger, s.log, s.config.statsInterval)
 	s.web.serve()
 	s.service.ready(s, kept)
 
@@ -137,6 +146,7 @@ func (s *server) run(signals signals) error {
 	}
 	switch {
 	case errors.Is(err, errHandedOver):
+		s.awaitSuccessor()
 		return s.leave("handed over: another process reads on where this one stopped")
 	case errors.Is(err, shard.ErrReplaced):
 		return s.makeWay(err, signals.stop, ended)

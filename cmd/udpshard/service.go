@@ -123,26 +123,32 @@ func openKept(files []*os.File) (*metrics.Book, error) {
 // assign gives each listener the sockets of its address.
 func (v *service) assign(c *config, l *legacy) error {
 	used := make(map[*os.File]bool)
+	kept := make(map[string][]systemd.Listener) // by the spelling of the address
+	for _, one := range v.kept.Listeners {
+		kept[one.Address] = append(kept[one.Address], one)
+	}
+	unassigned := make(map[netip.AddrPort][]*os.File)
+	for _, file := range v.unassigned() {
+		if at, err := shard.SocketAddress(file); err == nil {
+			unassigned[withoutZone(at)] = append(unassigned[withoutZone(at)], file)
+		}
+	}
 	for _, want := range c.listeners {
 		had := takeover.Listener{Name: want.name, Address: want.address, Protocol: want.protocol, Seed: rand.Uint32()}
-		at := want.resolved()
-		isHere := func(file *os.File, port bool) bool {
-			bound, err := shard.SocketAddress(file)
-			return err == nil && sameHost(bound.Addr(), at.Addr()) && (!port || bound.Port() == at.Port())
-		}
+		at := withoutZone(want.resolved())
 		var files []*os.File
-		for _, kept := range v.kept.Listeners {
-			if kept.Address == want.address {
-				had.Seed = kept.Seed
-				for _, file := range kept.Sockets {
-					if isHere(file, at.Port() != 0) {
-						files = append(files, file)
-					}
+		for _, one := range kept[want.address] {
+			had.Seed = one.Seed
+			for _, file := range one.Sockets {
+				bound, err := shard.SocketAddress(file)
+				here, anyPort := withoutZone(bound), at.Port() == 0
+				if err == nil && here.Addr() == at.Addr() && (anyPort || here.Port() == at.Port()) {
+					files = append(files, file)
 				}
 			}
 		}
-		for _, file := range v.unassigned() {
-			if isHere(file, true) && !used[file] {
+		for _, file := range unassigned[at] {
+			if !used[file] {
 				files = append(files, file)
 			}
 		}
@@ -205,10 +211,10 @@ func (v *service) tellUnused(used map[*os.File]bool) {
 	}
 }
 
-// sameHost says whether a socket's address is a listener's, whatever its zone is
-// called.
-func sameHost(bound, want netip.Addr) bool {
-	return bound.Unmap().WithZone("") == want.WithZone("")
+// withoutZone returns an address whose zone, which can be called by its name or its number, is
+// left out.
+func withoutZone(at netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(at.Addr().Unmap().WithZone(""), at.Port())
 }
 
 // readPause is for how long nobody may read, for the manager's sake: receive

@@ -131,7 +131,8 @@ func (s *server) afterWait(ctx context.Context, from *legacy, err error) error {
 		if err := s.succeed(ctx, from); err != nil {
 			return s.afterWait(ctx, from, err)
 		}
-		s.tookOver(from, began, metrics.TakeoverStop).Msg("took over: it was told to stop")
+		event := s.tookOver(from, began, metrics.TakeoverStop)
+		s.report(event, "took over: it was told to stop", from.conn.Stopped())
 		return nil
 	case errors.As(err, new(again)):
 		return err
@@ -149,6 +150,7 @@ func (s *server) afterWait(ctx context.Context, from *legacy, err error) error {
 // bury takes over from a process that has ended.
 func (s *server) bury(ctx context.Context, from *legacy, reason metrics.TakeoverReason) error {
 	began := time.Now()
+	stopped := from.stoppedReading(began)
 	var epoch uint64
 	err := s.claim(ctx, s.answered, func() (*takeover.Claim, error) {
 		// Whoever has the claim of the epoch lives, or is about to take over.
@@ -173,7 +175,8 @@ func (s *server) bury(ctx context.Context, from *legacy, reason metrics.Takeover
 	if err := s.absorb(ctx, from); err != nil {
 		return err
 	}
-	s.tookOver(from, began, reason).Uint64("lost_in_crash", settlement.Lost).Msg("took over: the process that served is no more")
+	event := s.tookOver(from, began, reason).Uint64("lost_in_crash", settlement.Lost)
+	s.report(event, "took over: the process that served is no more", stopped)
 	return nil
 }
 
@@ -209,7 +212,7 @@ func (s *server) goOn(ctx context.Context, from *legacy) error {
 	if err := s.absorb(ctx, from); err != nil {
 		return err
 	}
-	s.log.Info().Msg("took over: sockets of the service manager")
+	s.report(s.log.Info(), "took over: sockets of the service manager", time.Time{})
 	return nil
 }
 
@@ -230,6 +233,7 @@ func (s *server) depose(ctx context.Context, from *legacy, epoch uint64, patienc
 // outlast goes on where a process has stopped running that may wake up, and had the
 // counters at that epoch. patience is for how long this process has watched it stay away.
 func (s *server) outlast(ctx context.Context, from *legacy, epoch uint64, began time.Time, reason metrics.TakeoverReason, patience time.Duration, why string) error {
+	stopped := from.stoppedReading(began)
 	written := writtenTo(from.book)
 	if err := s.inherit(from); err != nil {
 		return err
@@ -246,7 +250,7 @@ func (s *server) outlast(ctx context.Context, from *legacy, epoch uint64, began 
 		next := s.ledger.Takeovers().Patience(time.Now(), s.config.standbyAfter)
 		event = event.Stringer("patience", patience).Stringer("next_patience", next)
 	}
-	event.Msg("took over: the process that served does not run")
+	s.report(event, "took over: the process that served does not run", stopped)
 	return nil
 }
 

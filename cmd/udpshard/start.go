@@ -67,9 +67,6 @@ func (s *server) start(ctx context.Context, reload <-chan os.Signal, from *legac
 		s.log.Error().Err(err).Msg("queries over TCP are not answered") // those over UDP wait, and there is no way back
 	}
 	s.ledger.SetRole(metrics.Active)
-	for i, l := range s.opened {
-		s.announce(l, s.groups[i])
-	}
 	return nil
 }
 

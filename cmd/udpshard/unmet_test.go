@@ -2,14 +2,17 @@ package main
 
 import (
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
+	"golang.org/x/sys/unix"
 )
 
 // A standby does not run while a successor takes over, and that one dies or
@@ -198,8 +201,18 @@ func TestAStoppedProcessOutlivesItsReplacement(t *testing.T) {
 	queue := [2]*process{p.startStandby(args...), p.startStandby(args...)}
 	report := sendingTo(t, address, "--rate", "20000", "--flows", "16", "--verify", file)
 	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
+	path := filepath.Join(dir, "takeover.sock")
+	before := inode(t, path)
 	p.halt()
-	active, next := whoTookOver(t, queue)
+	for deadline := time.Now().Add(30 * time.Second); inode(t, path) == before; {
+		if time.Now().After(deadline) {
+			t.Fatal("no standby takes the path")
+		}
+	}
+	active, next := queue[0], queue[1] // which it kills before they have met
+	if listens(t, path) != active.cmd.Process.Pid {
+		active, next = next, active
+	}
 	active.cmd.Process.Kill()
 	active.wait()
 	eventually(t, "its replacement too", func() bool { return next.says(`"message":"took over`) })
@@ -212,6 +225,38 @@ func TestAStoppedProcessOutlivesItsReplacement(t *testing.T) {
 	if all := r.Records.Total; all.Doubled > 0 || !active.says(unmet) && (all.Arrived != total.Delivered || all.Arrived+total.Dropped.LostInCrash+total.Dropped.Kernel != r.Sent) {
 		t.Errorf("%+v of %d sent; %+v", all, r.Sent, total)
 	}
+}
+
+// inode returns that of a path.
+func inode(t *testing.T, path string) uint64 {
+	t.Helper()
+	var st syscall.Stat_t
+	if err := syscall.Stat(path, &st); err != nil {
+		t.Fatal(err)
+	}
+	return st.Ino
+}
+
+// listens returns the PID of the process that listens at a takeover path.
+func listens(t *testing.T, path string) int {
+	t.Helper()
+	conn, err := net.Dial("unixpacket", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	raw, err := conn.(*net.UnixConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cred *unix.Ucred
+	var asked error
+	if err := raw.Control(func(fd uintptr) {
+		cred, asked = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	}); err != nil || asked != nil {
+		t.Fatal(err, asked)
+	}
+	return int(cred.Pid)
 }
 
 // A standby whose zones or output can't be opened again, when another one has

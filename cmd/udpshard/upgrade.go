@@ -34,7 +34,8 @@ func (s *server) takeOver(ctx context.Context, from *legacy) error {
 		return fmt.Errorf("take over from %s: %w", from.conn.Process(), err)
 	}
 	s.ledger.Takeovers().Count(metrics.TakeoverUpgrade, time.Now())
-	s.log.Info().EmbedObject(from.who()).Stringer("after", time.Since(began).Round(time.Microsecond)).Msg("took over: its sockets, its queues and its counters")
+	event := s.log.Info().EmbedObject(from.who()).Stringer("after", time.Since(began).Round(time.Microsecond))
+	s.report(event, "took over: its sockets, its queues and its counters", from.conn.Stopped())
 	return nil
 }
 
@@ -77,16 +78,12 @@ func (s *server) inherit(from *legacy) error {
 	if from.book != nil && from.estate == nil {
 		from.estate = s.book.Inherit(from.book, s.renamed(from))
 	}
-	for _, g := range s.groups {
-		err := g.TakeOver()
-		if s.service.owns && errors.As(err, new(*shard.InUseError)) {
-			err = hinted{err, "sockets of a .socket unit are the service manager's user's: give that a ListenDatagram= line a shard"}
-		}
-		if err != nil {
-			return err
-		}
+	err := shard.TakeOver(s.groups...)
+	if s.service.owns && errors.As(err, new(*shard.InUseError)) {
+		err = hinted{err, "sockets of a .socket unit are the service manager's user's: " +
+			"give that a ListenDatagram= line a shard"}
 	}
-	return nil
+	return err
 }
 
 // renamed says what listeners of the one before are called here: what goes on is
@@ -94,7 +91,7 @@ func (s *server) inherit(from *legacy) error {
 func (s *server) renamed(from *legacy) map[string]string {
 	names, heirs := make(map[string]string), make(map[string]bool)
 	for _, l := range s.opened {
-		had := from.before(s.opened, l)
+		had := s.continued[l]
 		if had == nil {
 			continue
 		}
@@ -129,12 +126,7 @@ func (s *server) absorb(ctx context.Context, from *legacy) error {
 	if from.estate != nil {
 		closing = from.estate.Surplus
 	}
-	for _, g := range s.groups {
-		if err := g.Absorb(closing); err != nil {
-			return err
-		}
-	}
-	return nil
+	return shard.Absorb(closing, s.groups...)
 }
 
 // recoverTimeout: how long the outputs of a process that has ended may take to be looked at,

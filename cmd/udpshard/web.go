@@ -43,7 +43,7 @@ func listenWeb(c *config, handler http.Handler, logger zerolog.Logger, listener 
 	shared := listener != nil
 	if listener == nil {
 		var err error
-		if listener, err = net.Listen("tcp", c.http); err != nil {
+		if listener, err = net.Listen("tcp", c.httpNumeric); err != nil {
 			return nil, webError(err)
 		}
 	}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// manyListeners returns a file of so many listeners in the order in which addresses are.
+func manyListeners(t *testing.T, dir, name string, addresses []string) string {
+	t.Helper()
+	var text strings.Builder
+	fmt.Fprintf(&text, "takeover: %s\nlisteners:\n", filepath.Join(dir, "takeover.sock"))
+	for _, address := range addresses {
+		fmt.Fprintf(&text, "  - {name: 'at-%s', address: '%s', shards: 2, batch: 8, max_datagram: 1KiB, output: discard}\n", address, address)
+	}
+	path := write(t, dir, name, text.String())
+	ownedByOrdinary(t, path)
+	return path
+}
+
+// trickle sends a datagram to each address in turn, until it is told to stop, which returns how
+// many it has sent.
+func trickle(t *testing.T, addresses []string, pause time.Duration) (stop func() uint64) {
+	t.Helper()
+	var conns []*senders
+	for _, address := range addresses {
+		conns = append(conns, newSenders(t, address, 1))
+	}
+	var over atomic.Bool
+	ended := make(chan uint64)
+	go func() {
+		sent := uint64(0)
+		for !over.Load() {
+			for _, c := range conns {
+				c.conns[0].Write([]byte("x"))
+				sent++
+			}
+			time.Sleep(pause)
+		}
+		ended <- sent
+	}()
+	return func() uint64 {
+		over.Store(true)
+		return <-ended
+	}
+}
+
+// Many listeners are upgraded, each time to a file with another order of them, and then taken
+// over by a standby: nobody waits long, and nothing is lost.
+func TestManyListenersAreTakenOver(t *testing.T) {
+	const count, most = 200, 1000 // listeners, and the milliseconds that a busy machine may take
+	dir := publicDir(t)
+	var addresses []string
+	for range count {
+		addresses = append(addresses, freePort(t))
+	}
+	p := serving(t, ordinary, "--config", manyListeners(t, dir, "0.yaml", addresses))
+	stop := trickle(t, addresses, 20*time.Millisecond)
+	wait := func(what string, q *process) {
+		if gap := q.gap(); gap > most {
+			t.Errorf("%s: nobody read for %.1f ms", what, gap)
+		} else {
+			t.Logf("%s: nobody read for %.1f ms", what, gap)
+		}
+		before := q.total().Received
+		eventually(t, "it reads", func() bool { return q.total().Received > before+count })
+	}
+	for i := range 3 {
+		rand.Shuffle(count, func(i, j int) { addresses[i], addresses[j] = addresses[j], addresses[i] })
+		next := p.succeeding("--config", manyListeners(t, dir, fmt.Sprintf("%d.yaml", i+1), addresses))
+		if code := p.wait(); code != 0 {
+			t.Fatalf("the one before ended with %d", code)
+		}
+		wait("upgrade", next)
+		p = next
+	}
+	standby := p.startStandby("--config", manyListeners(t, dir, "standby.yaml", addresses), "--standby-after", "10s")
+	p.cmd.Process.Signal(syscall.SIGTERM)
+	wait("stop", standby)
+	if code := p.wait(); code != 0 {
+		t.Fatalf("the one before ended with %d", code)
+	}
+	sent, total := stop(), standby.settled()
+	if total.Received+total.Dropped.Kernel != sent || total.Dropped.Kernel > 0 && !standby.says("smaller than asked") {
+		t.Errorf("%d were sent: %+v", sent, total)
+	}
+	if code := standby.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}

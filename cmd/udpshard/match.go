@@ -1,0 +1,96 @@
+package main
+
+import (
+	"net/netip"
+
+	"github.com/udpshard/udpshard/shard"
+	"github.com/udpshard/udpshard/shard/takeover"
+)
+
+// socketKey identifies the sockets of an address. Two spellings of one address have one key.
+// Port 0 is another port each time, unless it was asked for by the same words.
+type socketKey struct {
+	at    netip.AddrPort
+	words string // where that is not known
+}
+
+func (l *listener) socketKey() socketKey { return keyOf(l.resolved(), l.address) }
+
+func keyOf(at netip.AddrPort, words string) socketKey {
+	if at.Port() == 0 {
+		return socketKey{words: words}
+	}
+	return socketKey{at: at}
+}
+
+// keys are the socket keys of this process's listeners.
+type keys struct {
+	bySpelling map[string]socketKey
+	known      map[socketKey]bool
+}
+
+func socketKeys(listeners []*listener) keys {
+	k := keys{make(map[string]socketKey), make(map[socketKey]bool)}
+	for _, l := range listeners {
+		key := l.socketKey()
+		k.bySpelling[l.address] = key
+		k.known[key] = true
+	}
+	return k
+}
+
+// of returns the key of another process's listener. A host name that this process does not
+// have is not looked up: the sockets know their address.
+func (k keys) of(had *takeover.Listener) socketKey {
+	if key, ok := k.bySpelling[had.Address]; ok {
+		return key
+	}
+	at, ok := literal(had.Address)
+	if !ok && len(had.Sockets) > 0 {
+		at, _ = shard.SocketAddress(had.Sockets[0])
+	}
+	return keyOf(at, had.Address)
+}
+
+func (k keys) has(had *takeover.Listener) bool { return k.known[k.of(had)] }
+
+// continued returns which of the other process's listeners each of these continues: the one
+// with its address, and of several, which port 0 may be, the one with its name, or else the
+// first that no other listener continues. It takes time in proportion to the listeners.
+func (l *legacy) continued(listeners []*listener) map[*listener]*takeover.Listener {
+	found := make(map[*listener]*takeover.Listener)
+	if l == nil {
+		return found
+	}
+	type named struct {
+		key  socketKey
+		name string
+	}
+	here := socketKeys(listeners)
+	byName := make(map[named]*takeover.Listener)
+	byKey := make(map[socketKey][]*takeover.Listener)
+	for i := range l.offer.Listeners {
+		had := &l.offer.Listeners[i]
+		key := here.of(had)
+		if _, again := byName[named{key, had.Name}]; !again {
+			byName[named{key, had.Name}] = had
+		}
+		byKey[key] = append(byKey[key], had)
+	}
+	used := make(map[*takeover.Listener]bool)
+	for _, want := range listeners {
+		if had := byName[named{want.socketKey(), want.name}]; had != nil && !used[had] {
+			found[want], used[had] = had, true
+		}
+	}
+	for _, want := range listeners {
+		key := want.socketKey()
+		for left := byKey[key]; found[want] == nil && len(left) > 0; left = byKey[key] {
+			byKey[key] = left[1:]
+			if !used[left[0]] {
+				found[want], used[left[0]] = left[0], true
+			}
+		}
+	}
+	return found
+}
