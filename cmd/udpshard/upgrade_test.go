@@ -149,8 +149,12 @@ func TestASuccessorThatFails(t *testing.T) {
 	}
 	args = append(args, "--standby-after", "10s")
 	standby := p.startStandby(args...)
-	survived := 0
+	failures := func() int { return strings.Count(p.logs.String(), "the successor has not taken over") }
+	eventually(t, "it has told of those that failed", func() bool {
+		return strings.Count(p.logs.String(), "a successor is getting ready") == failures()
+	})
 	for range 10 { // killed somewhere on their way
+		failed := failures()
 		next := launch(t, ordinary, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
 		eventually(t, "it has all that it needs", func() bool { return next.says("it serves until this process is ready") })
 		moment := time.Now().Add(rand.N(4 * time.Millisecond))
@@ -161,15 +165,13 @@ func TestASuccessorThatFails(t *testing.T) {
 		left := false
 		eventually(t, "the one before has seen that, or has left", func() bool {
 			left = p.says("handed over")
-			return left || strings.Count(p.logs.String(), "the successor has not taken over") > survived
+			return left || failures() > failed
 		})
 		if left { // too late: it was no successor any more
 			if code := p.wait(); code != 0 {
 				t.Errorf("exit code %d", code)
 			}
-			p, standby, survived = standby, p.startStandby(args...), 0
-		} else {
-			survived++
+			p, standby = standby, p.startStandby(args...)
 		}
 		p.reads()
 	}
