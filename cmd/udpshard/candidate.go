@@ -23,7 +23,7 @@ type candidate struct {
 	zones map[string]*dns.Zones // that an attempt has read
 	stood bool                  // it has stood by
 
-	failing time.Time // since when attempts fail for the same reason, as far as one can tell
+	failing time.Time // since when attempts fail for the same reason, as far as one can tell; zero: none has
 	told    bool      // that they do
 }
 
@@ -53,7 +53,6 @@ func (c *candidate) elect() (*server, error) {
 	defer done()
 	defer func() { c.last.close() }()
 	c.zones = make(map[string]*dns.Zones)
-	c.failing = time.Now()
 	for {
 		began := time.Now()
 		s, err := c.attempt(ctx)
@@ -68,10 +67,7 @@ func (c *candidate) elect() (*server, error) {
 		if s.stood {
 			c.before, c.stood = nil, true
 		}
-		if s.stood || time.Since(began) > againPatience { // it was something else before
-			c.failing, c.told = time.Now(), false
-		}
-		pause, err := c.next(s, err)
+		pause, err := c.next(s, began, err)
 		if err != nil {
 			return nil, err
 		}
@@ -103,7 +99,12 @@ func (c *candidate) attempt(ctx context.Context) (*server, error) {
 
 // next chooses the settings of the attempt after one that has failed, and how long
 // to wait before it; an error is that there is none.
-func (c *candidate) next(s *server, err error) (pause time.Duration, final error) {
+func (c *candidate) next(s *server, began time.Time, err error) (pause time.Duration, final error) {
+	// Where an attempt took long it was something else before. The first one may have waited for
+	// who served then.
+	if c.failing.IsZero() || s.stood || time.Since(began) > againPatience {
+		c.failing, c.told = time.Now(), false
+	}
 	pause = againPause
 	switch {
 	case errors.Is(err, errReloaded):

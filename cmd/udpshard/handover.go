@@ -86,8 +86,17 @@ func (h *handover) Gone(_ takeover.Hello, reason error) {
 	h.server.log.Warn().Err(reason).Msg("the successor has not taken over")
 }
 
-// Yield implements takeover.Active.
+// Yield implements takeover.Active. A process that is replaced meanwhile does not refuse: it
+// ends, and the peer is to find who serves.
 func (h *handover) Yield(ctx context.Context) error {
+	err := h.yield(ctx)
+	if err != nil && h.server.replaced() {
+		return fmt.Errorf("%w: %w", err, net.ErrClosed)
+	}
+	return err
+}
+
+func (h *handover) yield(ctx context.Context) error {
 	done := make(chan error, 1)
 	h.begun = false
 	if err := h.server.refuseHanging(ctx); err != nil {

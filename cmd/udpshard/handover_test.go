@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/udpshard/udpshard/metrics"
+	"github.com/udpshard/udpshard/shard"
 	"github.com/udpshard/udpshard/shard/takeover"
 )
 
@@ -32,6 +33,33 @@ func TestAHandoverThatNeverBegan(t *testing.T) {
 	go h.Left(takeover.Hello{})
 	if !<-h.ended {
 		t.Error("the next one has ended like the first")
+	}
+}
+
+// A process that is replaced while it stops reading for a peer does not refuse that peer, which
+// can go on: it finds who serves now.
+func TestAHandoverOfAProcessThatIsReplaced(t *testing.T) {
+	book, err := metrics.NewBook(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer book.Close()
+	h := newHandover(&server{ledger: metrics.NewLedger(""), book: book})
+	yields := func() error {
+		go func() {
+			asked := <-h.asked
+			asked.done <- shard.ErrReplaced
+		}()
+		return h.Yield(context.Background())
+	}
+	if err := yields(); errors.Is(err, net.ErrClosed) {
+		t.Errorf("it was not replaced: %v", err)
+	}
+	if !book.Claim(metrics.FirstEpoch) {
+		t.Fatal("not claimed")
+	}
+	if err := yields(); !errors.Is(err, net.ErrClosed) || !errors.Is(err, shard.ErrReplaced) {
+		t.Error(err)
 	}
 }
 
