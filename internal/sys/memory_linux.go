@@ -83,6 +83,28 @@ func addSeals(fd, seals int) error {
 // errUnsealed: whoever has it could make it shorter.
 var errUnsealed = errors.New("its size is not sealed (F_SEAL_SHRINK, F_SEAL_GROW)")
 
+// CheckMemory returns an error if a file is none that NewMemory made, in this process or another,
+// such as a file of a folder or a device.
+func CheckMemory(file *os.File) error {
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	controlErr := raw.Control(func(fd uintptr) { err = checkSeals(fd) })
+	return errors.Join(controlErr, err)
+}
+
+func checkSeals(fd uintptr) error {
+	seals, err := unix.FcntlInt(fd, unix.F_GET_SEALS, 0)
+	if err != nil {
+		return fmt.Errorf("it is no shared memory: %w", os.NewSyscallError("fcntl F_GET_SEALS", err))
+	}
+	if seals&fixedSize != fixedSize {
+		return errUnsealed
+	}
+	return nil
+}
+
 // MapMemory maps all of a file that NewMemory made, in this process or another. It refuses
 // memory whose size is not sealed. A store to memory that is mapped ReadOnly is a SIGSEGV.
 func MapMemory(file *os.File, access Access) ([]byte, error) {
@@ -96,13 +118,7 @@ func MapMemory(file *os.File, access Access) ([]byte, error) {
 	}
 	var memory []byte
 	controlErr := raw.Control(func(fd uintptr) {
-		var seals int
-		if seals, err = unix.FcntlInt(fd, unix.F_GET_SEALS, 0); err != nil {
-			err = fmt.Errorf("it is no shared memory: %w", os.NewSyscallError("fcntl F_GET_SEALS", err))
-			return
-		}
-		if seals&fixedSize != fixedSize {
-			err = errUnsealed
+		if err = checkSeals(fd); err != nil {
 			return
 		}
 		var stat unix.Stat_t

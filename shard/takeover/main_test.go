@@ -12,6 +12,8 @@ import (
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/sys"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -46,11 +48,14 @@ func sameMemory(t *testing.T, got, want Memory) {
 
 func memory(t *testing.T) *os.File {
 	t.Helper()
-	fd, err := unix.MemfdCreate("counters", unix.MFD_CLOEXEC)
+	file, mapped, _, err := sys.NewMemory("counters", 8, sys.ReadWrite)
+	if err == nil {
+		err = sys.UnmapMemory(mapped)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	return os.NewFile(uintptr(fd), "counters")
+	return file
 }
 
 func inode(t *testing.T, f *os.File) uint64 {

@@ -126,8 +126,13 @@ func held(control *os.File, from, to int64) (at, end int64, found bool, err erro
 }
 
 // reopen makes a new open file of a memory. A lock belongs to an open file, and descriptors that
-// were passed share one. It needs /proc.
+// were passed share one. It needs /proc. A file that another process has sent and that is none of
+// sys.NewMemory is refused: opened anew, with the rights of this process, it could be written to
+// by whoever gets that descriptor, and opening a device may never end.
 func reopen(memory *os.File) (*os.File, error) {
+	if err := sys.CheckMemory(memory); err != nil {
+		return nil, fmt.Errorf("control memory: %w", err)
+	}
 	fds, err := sys.Descriptors(memory)
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package takeover
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"testing"
@@ -265,4 +266,32 @@ func TestAnHeirThatFails(t *testing.T) {
 		t.Errorf("%q", calls)
 	}
 	untilRegistered(t, counts.Control, 0)
+}
+
+// What a successor sends as its memory is given to standbys only if it is memory: another file
+// would be opened to be written to, with the rights of the active process, which a peer may not have.
+func TestAMemoryThatIsAFile(t *testing.T) {
+	leak.Descriptors(t)
+	a := newActive(t, 1)
+	v := start(t, a)
+	standby, _ := join(t, v.Path(), Standby)
+	a.waitFor(v, 1)
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte("12345678"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	successor, _ := join(t, v.Path(), Successor)
+	successor.SetMemory(Memory{file, file})
+	defer take(t, successor).Close()
+	wants(t, standby.Wait(within(t)), ErrMoved)
+	h := standby.Heir()
+	defer h.Memory.Close()
+	if h.PID != os.Getpid() || h.Memory.exists() {
+		t.Errorf("%+v", h)
+	}
 }
