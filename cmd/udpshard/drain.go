@@ -19,10 +19,12 @@ func (s *server) drain(stop func(), again <-chan request, ended <-chan error) er
 	late, cancel := context.WithTimeout(context.Background(), s.config.drainTimeout)
 	defer cancel()
 	var errs []error
+	kept := s.service.holds
 	if s.takeover != nil {
+		kept = kept || len(s.takeover.Standbys()) > 0
 		errs = append(errs, s.takeover.Close())
 	}
-	if s.service.holds {
+	if kept {
 		defer s.leaveSockets().Stop()
 	} else {
 		stop()
@@ -45,9 +47,9 @@ func (s *server) drain(stop func(), again <-chan request, ended <-chan error) er
 	return errors.Join(errs...)
 }
 
-// leaveSockets has the groups leave, with the sockets open for the next process:
-// systemd keeps them if the service is started again. Where there is no end of
-// what comes, that has to wait too.
+// leaveSockets has the groups leave, with the sockets open for the next process: a standby has
+// them that could not take over so far, or systemd keeps them, if the service is started again.
+// Where there is no end of what comes, that has to wait too.
 func (s *server) leaveSockets() *time.Timer {
 	for _, g := range s.groups {
 		g.Leave()
