@@ -259,6 +259,32 @@ func listens(t *testing.T, path string) int {
 	return int(cred.Pid)
 }
 
+// A process that does not run is replaced, and its replacement is upgraded, which waits for it no
+// longer: what it had read counts as lost, and is written all the same when it wakes up.
+func TestAStoppedProcessOutlivesAnUpgrade(t *testing.T) {
+	dir := publicDir(t)
+	file, address := filepath.Join(dir, "records.json"), freePort(t)
+	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file, "--standby-after", "2s"}
+	p := serving(t, ordinary, args...)
+	standby := p.startStandby(args...)
+	report := sendingTo(t, address, "--rate", "20000", "--flows", "16", "--verify", file)
+	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
+	p.halt()
+	eventually(t, "it is replaced", func() bool { return standby.says(`"message":"took over`) })
+	standby.reads()
+	next := standby.succeeding(args...)
+	standby.wantSaid("the process that was replaced is waited for no longer")
+	p.cmd.Process.Signal(syscall.SIGCONT)
+	if code := p.wait(); code != exitReplaced {
+		t.Errorf("it woke up and left with %d", code)
+	}
+	const more = 2 * 64 // a batch a shard
+	r, total := report(), next.settled()
+	if all := r.Records.Total; all.Doubled > 0 || all.Arrived < total.Delivered || all.Arrived > total.Delivered+total.Dropped.LostInCrash+more {
+		t.Errorf("%+v of %d sent; %+v", all, r.Sent, total)
+	}
+}
+
 // A standby whose zones or output can't be opened again, when another one has
 // taken over, stays, and stands by again.
 func TestAStandbyStays(t *testing.T) {
