@@ -102,7 +102,7 @@ func (c *candidate) attempt(ctx context.Context) (*server, error) {
 func (c *candidate) next(s *server, began time.Time, err error) (pause time.Duration, final error) {
 	// Where an attempt took long it was something else before. The first one may have waited for
 	// who served then.
-	if c.failing.IsZero() || s.stood || time.Since(began) > againPatience {
+	if c.failing.IsZero() || time.Since(began) > againPatience {
 		c.failing, c.told = time.Now(), false
 	}
 	pause = againPause

@@ -191,6 +191,36 @@ func TestAStandbyWithoutAPath(t *testing.T) {
 	}
 }
 
+// Where the takeover path can't be used, a second standby can't know that nobody has met the first
+// one, which has served: it does not serve, and says why, until the path can be used.
+func TestASecondStandbyWithoutAPath(t *testing.T) {
+	dir := filepath.Join(publicDir(t), "run")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	ownedByOrdinary(t, dir)
+	args := []string{"--listen", freePort(t), "--shards", "2", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "discard"}
+	p := serving(t, ordinary, args...)
+	queue := [2]*process{p.startStandby(args...), p.startStandby(args...)}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	p.cmd.Process.Kill()
+	p.wait()
+	active, next := whoTookOver(t, queue)
+	active.cmd.Process.Kill()
+	active.wait()
+	next.wantSaid("can't stand by yet: trying again", filepath.Base(dir)+": no such file or directory")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	ownedByOrdinary(t, dir)
+	eventually(t, "it serves", func() bool { return next.says(`"message":"took over`) })
+	if code := next.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
 // A process that does not run is replaced, and its replacement dies; then it
 // wakes up: what it had read is not lost.
 func TestAStoppedProcessOutlivesItsReplacement(t *testing.T) {
