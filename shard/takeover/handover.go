@@ -156,12 +156,14 @@ func (s *Server) tellHeir(ctx context.Context, but *peer, heir Heir) {
 // tellMoved tells all others where to go, before the claim is given up: one
 // that only saw its connection end would go for the claim.
 func (s *Server) tellMoved(to *peer) {
+	ctx, cancel := context.WithTimeout(context.Background(), s.limits.heir)
+	defer cancel()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.heir, to.memory = Heir{PID: to.hello.PID, Memory: to.memory}, Memory{}
 	for _, p := range s.waiting {
 		if p != to {
-			p.tell(context.Background(), kindMoved, Heir{PID: s.heir.PID}) // it has the memory
+			p.tell(ctx, kindMoved, Heir{PID: s.heir.PID}) // it has the memory
 		}
 	}
 	close(s.moved)

@@ -32,7 +32,7 @@ type limits struct {
 	step   time.Duration // for a message that the other has ready, or may send
 	answer time.Duration // for a standby to answer ask: one that is not stopped takes microseconds
 	mine   time.Duration // from yours to mine
-	heir   time.Duration // to tell all standbys who takes over, before left
+	heir   time.Duration // to tell all standbys who takes over, before left, and again after it
 	end    time.Duration // from left to the end of what the other sends
 	reads  time.Duration // from left until the other reads, see Conn.Mine
 }
