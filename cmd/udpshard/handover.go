@@ -76,7 +76,6 @@ func (h *handover) Offer(hello takeover.Hello) (offer takeover.Offer, err error)
 	if offer.Notes, err = s.notes(); err != nil {
 		return offer, err
 	}
-	offer.Epoch = s.book.Epoch()
 	offer.Memory, err = duplicateMemory(s.book)
 	return offer, err
 }

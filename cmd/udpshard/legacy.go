@@ -123,9 +123,6 @@ func (l *legacy) introduce(ctx context.Context, c *config) (err error) {
 			return err
 		}
 	}
-	for _, want := range c.listeners {
-		hello.Listeners = append(hello.Listeners, takeover.Want{Address: want.address, Shards: want.shards})
-	}
 	if l.offer, err = l.conn.Hello(ctx, hello); err != nil {
 		return err
 	}

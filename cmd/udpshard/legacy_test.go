@@ -82,7 +82,6 @@ func (otherVersion) Leaving(takeover.Hello)      {}
 func (otherVersion) Left(takeover.Hello)         {}
 
 func (o otherVersion) Offer(takeover.Hello) (offer takeover.Offer, err error) {
-	offer.Epoch = metrics.FirstEpoch
 	offer.Memory, err = duplicateMemory(o.book)
 	return offer, err
 }

@@ -14,8 +14,8 @@ import (
 type old struct{ socket *net.UDPConn }
 
 func (o old) Offer(h takeover.Hello) (takeover.Offer, error) {
-	if h.Listeners[0].Shards != 1 {
-		return takeover.Offer{}, fmt.Errorf("it has one shard, and %d are wanted", h.Listeners[0].Shards)
+	if h.Role != takeover.Successor {
+		return takeover.Offer{}, fmt.Errorf("it takes successors alone, and no %s", h.Role)
 	}
 	duplicate, err := o.socket.File()
 	return takeover.Offer{Listeners: []takeover.Listener{{Name: "raw", Sockets: []*os.File{duplicate}}}}, err
@@ -58,7 +58,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	offer, err := conn.Hello(ctx, takeover.Hello{Version: "1.1", Role: takeover.Successor, Listeners: []takeover.Want{{Address: ":5514", Shards: 1}}})
+	offer, err := conn.Hello(ctx, takeover.Hello{Version: "1.1", Role: takeover.Successor})
 	if err != nil {
 		fmt.Println(err)
 		return

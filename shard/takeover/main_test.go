@@ -151,7 +151,7 @@ func (a *active) Offer(h Hello) (Offer, error) {
 	if a.refuses != nil {
 		return Offer{}, a.refuses
 	}
-	o := Offer{Epoch: 7, Memory: duplicateOf(a.memory), Notes: []byte(`{"later":1}`)}
+	o := Offer{Memory: duplicateOf(a.memory), Notes: []byte(`{"later":1}`)}
 	for i, files := range a.sockets {
 		l := Listener{Name: string(rune('a' + i)), Address: "127.0.0.1:5514", Protocol: "raw", Seed: 1<<32 - 1}
 		for _, f := range files {
@@ -250,7 +250,7 @@ func dial(t *testing.T, path string) *Conn {
 func join(t *testing.T, path string, role Role) (*Conn, Offer) {
 	t.Helper()
 	c := dial(t, path)
-	o, err := c.Hello(within(t), Hello{Version: "1.1", Role: role, Listeners: []Want{{"127.0.0.1:5514", 2}}})
+	o, err := c.Hello(within(t), Hello{Version: "1.1", Role: role})
 	if err != nil {
 		t.Fatal(err)
 	}

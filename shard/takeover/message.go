@@ -20,9 +20,6 @@ const (
 	// maxFiles is the most descriptors of a message: the kernel refuses more
 	// with EINVAL (SCM_MAX_FD, unix(7)).
 	maxFiles = 253
-	// maxWants is how many listeners are named in one message: 128 of 300
-	// bytes each, far longer than an address is, are within maxMessage.
-	maxWants = 128
 	// maxListeners and maxSockets bound what is taken from a peer that counts
 	// wrongly. A process has 2^20 descriptors at the most by default
 	// (fs.nr_open).
@@ -34,7 +31,6 @@ type kind string
 
 const (
 	kindHello    kind = "hello"
-	kindWants    kind = "wants" // more of hello
 	kindOffer    kind = "offer"
 	kindListener kind = "listener" // of an offer
 	kindSockets  kind = "sockets"  // more of a listener
@@ -50,7 +46,7 @@ const (
 
 // carries says of every kind whether descriptors may come with it.
 var carries = map[kind]bool{
-	kindHello: false, kindWants: false, kindOffer: true, kindListener: true, kindSockets: true, kindAsk: false,
+	kindHello: false, kindOffer: true, kindListener: true, kindSockets: true, kindAsk: false,
 	kindReady: true, kindYours: true, kindMine: false, kindLeft: false, kindHeir: true, kindMoved: true, kindRefused: false,
 }
 
@@ -63,13 +59,11 @@ type message struct {
 
 	PID       int             `json:"pid,omitempty"`       // hello, offer; heir, moved: of the new one
 	Role      Role            `json:"role,omitempty"`      // hello
-	Listeners int             `json:"listeners,omitempty"` // hello, offer: how many follow
-	Wants     []Want          `json:"wants,omitempty"`     // wants
+	Listeners int             `json:"listeners,omitempty"` // offer: how many follow
 	Notes     json.RawMessage `json:"notes,omitempty"`     // hello, offer
 
-	Epoch  uint64 `json:"epoch,omitempty"`  // offer
-	Memory bool   `json:"memory,omitempty"` // offer: the first two descriptors; ready, heir, moved: all
-	Web    bool   `json:"web,omitempty"`    // offer: the last descriptor
+	Memory bool `json:"memory,omitempty"` // offer: the first two descriptors; ready, heir, moved: all
+	Web    bool `json:"web,omitempty"`    // offer: the last descriptor
 
 	Name    string `json:"name,omitempty"`    // listener
 	Address string `json:"address,omitempty"` // listener

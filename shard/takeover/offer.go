@@ -16,18 +16,11 @@ const (
 // Hello is how a process introduces itself to the active one, which may
 // refuse it by what it says.
 type Hello struct {
-	Version   string
-	PID       int  // filled in: this process, or the one that the kernel says is at the other end
-	Foreign   bool // filled in: PID is what the other calls itself, in a pid namespace that is not this process's
-	Role      Role
-	Listeners []Want          // those it is set up for, in order
-	Notes     json.RawMessage // for what is added later; may be nil
-}
-
-// Want is a listener that a process is set up for.
-type Want struct {
-	Address string `json:"address"`
-	Shards  int    `json:"shards"`
+	Version string
+	PID     int  // filled in: this process, or the one that the kernel says is at the other end
+	Foreign bool // filled in: PID is what the other calls itself, in a pid namespace that is not this process's
+	Role    Role
+	Notes   json.RawMessage // for what is added later; may be nil
 }
 
 // Offer is what the active process has. All files in it are duplicates, and
@@ -40,7 +33,6 @@ type Offer struct {
 	Version   string // filled in
 	PID       int    // filled in
 	Foreign   bool   // filled in, as in Hello
-	Epoch     uint64
 	Listeners []Listener
 	Memory    Memory          // may be zero
 	Web       *os.File        // the listening socket of HTTP; may be nil

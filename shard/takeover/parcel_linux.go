@@ -8,20 +8,8 @@ import (
 	"slices"
 )
 
-// sendHello sends an introduction, its listeners in as many messages as they
-// need.
 func (w *wire) sendHello(ctx context.Context, h Hello) error {
-	if err := w.send(ctx, message{Kind: kindHello, PID: os.Getpid(), Role: h.Role, Listeners: len(h.Listeners), Notes: h.Notes}); err != nil {
-		return err
-	}
-	for rest := h.Listeners; len(rest) > 0; {
-		n := min(len(rest), maxWants)
-		if err := w.send(ctx, message{Kind: kindWants, Wants: rest[:n]}); err != nil {
-			return err
-		}
-		rest = rest[n:]
-	}
-	return nil
+	return w.send(ctx, message{Kind: kindHello, PID: os.Getpid(), Role: h.Role, Notes: h.Notes})
 }
 
 func (w *wire) receiveHello(ctx context.Context) (Hello, error) {
@@ -32,18 +20,8 @@ func (w *wire) receiveHello(ctx context.Context) (Hello, error) {
 	h := Hello{Version: m.Version, Role: m.Role, Notes: m.Notes}
 	h.PID, h.Foreign = known(w.cred, m.PID)
 	if h.Role != Successor && h.Role != Standby {
-		return h, fmt.Errorf("udpshard %s wants to be %.40q, which udpshard %s does not know", named(h.Version), h.Role, named(w.version))
-	}
-	for missing := m.Listeners; missing > 0; {
-		more, err := w.expect(ctx, kindWants)
-		if err != nil {
-			return h, err
-		}
-		if len(more.Wants) == 0 || len(more.Wants) > missing {
-			return h, fmt.Errorf("wants: %d listeners, where %d are missing", len(more.Wants), missing)
-		}
-		h.Listeners = append(h.Listeners, more.Wants...)
-		missing -= len(more.Wants)
+		return h, fmt.Errorf("udpshard %s wants to be %.40q, which udpshard %s does not know",
+			named(h.Version), h.Role, named(w.version))
 	}
 	return h, nil
 }
@@ -64,7 +42,7 @@ func outOfTurn(came, want kind) error {
 
 // sendOffer sends an offer, and leaves its files open. Whoever gets it is registered.
 func (w *wire) sendOffer(ctx context.Context, o Offer) error {
-	head := message{Kind: kindOffer, PID: os.Getpid(), Epoch: o.Epoch, Listeners: len(o.Listeners), Notes: o.Notes}
+	head := message{Kind: kindOffer, PID: os.Getpid(), Listeners: len(o.Listeners), Notes: o.Notes}
 	memory, err := o.Memory.registered()
 	if err != nil {
 		return err
@@ -100,7 +78,7 @@ func (w *wire) sendOffer(ctx context.Context, o Offer) error {
 // receiveOffer receives what follows the first message of an offer, head,
 // with which files came. They are closed where it fails.
 func (w *wire) receiveOffer(ctx context.Context, head message, files []*os.File) (o Offer, err error) {
-	o = Offer{Version: head.Version, Epoch: head.Epoch, Notes: head.Notes}
+	o = Offer{Version: head.Version, Notes: head.Notes}
 	o.PID, o.Foreign = known(w.cred, head.PID)
 	w.said = head.PID
 	if o.Memory, o.Web, err = headFiles(head, files); err != nil {
