@@ -41,14 +41,6 @@ func (r Result) Rate() float64 {
 	return float64(r.Sent) / r.Elapsed.Seconds()
 }
 
-// Failed adds Errors up.
-func (r Result) Failed() (n uint64) {
-	for _, count := range r.Errors {
-		n += count
-	}
-	return n
-}
-
 // Run sends until Duration or Count is over or ctx is done, which is no
 // error. It fails with a *ConfigError, a *SegmentError, what opening a socket
 // says, or, together with a Result, when nothing at all could be sent.

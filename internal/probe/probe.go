@@ -42,24 +42,3 @@ func Untried(err error) bool { return errors.Is(err, unix.EADDRINUSE) }
 
 // Features returns the table.
 func Features() []Feature { return slices.Clone(features) }
-
-// skipper is the part of testing.TB that Need wants.
-type skipper interface {
-	Helper()
-	Skipf(format string, args ...any)
-	Fatalf(format string, args ...any)
-}
-
-// Need skips a test on hosts that lack a feature, saying since when Linux has
-// it.
-func Need(t skipper, name string) {
-	t.Helper()
-	i := slices.IndexFunc(features, func(f Feature) bool { return f.Name == name })
-	if i < 0 {
-		t.Fatalf("there is no feature %s in the table", name)
-		return
-	}
-	if err := features[i].Probe(); err != nil {
-		t.Skipf("needs %s (Linux %s): %v", name, features[i].Since, err)
-	}
-}

@@ -1,7 +1,6 @@
 package probe
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -91,32 +90,6 @@ func TestProbesJoinNobody(t *testing.T) {
 			if err := f.Probe(); !Untried(err) {
 				t.Errorf("%s: %v, though all ports are taken", f.Name, err)
 			}
-		}
-	}
-}
-
-// fake is a test that notes what becomes of it.
-type fake struct{ said string }
-
-func (*fake) Helper()                          {}
-func (f *fake) Skipf(format string, a ...any)  { f.said = "skip: " + fmt.Sprintf(format, a...) }
-func (f *fake) Fatalf(format string, a ...any) { f.said = "fatal: " + fmt.Sprintf(format, a...) }
-
-func TestNeed(t *testing.T) {
-	before := features
-	t.Cleanup(func() { features = before })
-	features = []Feature{
-		{Name: "HERE", Since: "3.9", Try: func() error { return nil }},
-		{Name: "AWAY", Since: "9.9", Try: func() error { return errors.New("protocol not available") }},
-	}
-	for name, want := range map[string]string{
-		"HERE":  "",
-		"AWAY":  "skip: needs AWAY (Linux 9.9): AWAY: protocol not available",
-		"OTHER": "fatal: there is no feature OTHER in the table",
-	} {
-		var f fake
-		if Need(&f, name); f.said != want {
-			t.Errorf("%s: %q, want %q", name, f.said, want)
 		}
 	}
 }

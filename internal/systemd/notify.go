@@ -24,9 +24,6 @@ func (u *Unit) Stopping(status string) error {
 	return u.say(daemon.SdNotifyStopping, statusLine(status))
 }
 
-// Status sets the line that systemctl status shows.
-func (u *Unit) Status(text string) error { return u.say(statusLine(text)) }
-
 // MainPID says that the service is another process from now on. Only messages
 // of that one count after it, where NotifyAccess= is main.
 func (u *Unit) MainPID(pid int) error { return u.say(fmt.Sprintf("MAINPID=%d", pid)) }

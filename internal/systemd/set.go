@@ -105,25 +105,6 @@ func (u *Unit) Put(ctx context.Context, s Set) error {
 	return nil
 }
 
-// Forget removes sockets from the store that another process has kept: what a
-// successor in the same unit calls with those that it does not read on. It
-// does not change the set.
-func (u *Unit) Forget(sockets ...*os.File) error {
-	if u == nil || u.socket == "" {
-		return nil
-	}
-	for _, f := range sockets {
-		number, err := cookie(f)
-		if err != nil {
-			return err
-		}
-		if err := u.Remove(Name{SocketKind, number}.String()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // list returns the set's list, and what is in it by the names for the store.
 func (s *Set) list() (list, map[string]*os.File, error) {
 	l := list{Format: format}

@@ -15,7 +15,7 @@ const maxFiles = 253
 // sd_pid_notify_with_fds(3)).
 const maxName = 255
 
-// Store has the manager keep duplicates of files by a name, until Remove or
+// store has the manager keep duplicates of files by a name, until remove or
 // until the unit has stopped for good. The name is up to 255 printable ASCII
 // characters without a colon.
 //
@@ -24,10 +24,6 @@ const maxName = 255
 // duplicate of what it has, whatever the name; and it keeps several files of
 // one name in no order. It is told not to look for errors on them (FDPOLL=0,
 // systemd 246): a socket with an error that waits is to stay.
-func (u *Unit) Store(name string, files ...*os.File) error {
-	return u.store(context.Background(), name, files...)
-}
-
 func (u *Unit) store(ctx context.Context, name string, files ...*os.File) error {
 	if err := checkName(name); err != nil {
 		return err
@@ -48,10 +44,8 @@ func (u *Unit) store(ctx context.Context, name string, files ...*os.File) error 
 	return nil
 }
 
-// Remove has the manager close what it keeps by a name. It is no error if
+// remove has the manager close what it keeps by a name. It is no error if
 // there is none.
-func (u *Unit) Remove(name string) error { return u.remove(context.Background(), name) }
-
 func (u *Unit) remove(ctx context.Context, name string) error {
 	if err := checkName(name); err != nil {
 		return err

@@ -30,7 +30,7 @@ func TestStoreAndRemove(t *testing.T) {
 	}
 	defer shut(files...)
 	one := memory(t, "one")
-	if err := errors.Join(u.Store("many", files...), u.Store("one", one), u.Barrier(within(t))); err != nil {
+	if err := errors.Join(u.store(within(t), "many", files...), u.store(within(t), "one", one), u.Barrier(within(t))); err != nil {
 		t.Fatal(err)
 	}
 	var came []int
@@ -44,7 +44,7 @@ func TestStoreAndRemove(t *testing.T) {
 	if said := m.Said()[3].Text; said != "FDSTORE=1\nFDPOLL=0\nFDNAME=one" {
 		t.Errorf("%q", said)
 	}
-	if err := errors.Join(u.Remove("many"), u.Remove("never"), u.Barrier(within(t))); err != nil {
+	if err := errors.Join(u.remove(within(t), "many"), u.remove(within(t), "never"), u.Barrier(within(t))); err != nil {
 		t.Fatal(err)
 	}
 	passed := handed(m)
@@ -57,10 +57,10 @@ func TestStoreAndRemove(t *testing.T) {
 func TestNamesThatAreRefused(t *testing.T) {
 	u := &Unit{socket: "/nowhere"}
 	for _, name := range []string{"", "a:b", "a\nFDNAME=b", "é", "\x7f", strings.Repeat("x", 256)} {
-		if err := u.Store(name); err == nil {
+		if err := u.store(within(t), name); err == nil {
 			t.Errorf("stored as %q", name)
 		}
-		if err := u.Remove(name); err == nil {
+		if err := u.remove(within(t), name); err == nil {
 			t.Errorf("removed %q", name)
 		}
 	}
@@ -76,7 +76,7 @@ func TestStoreOfAClosedFile(t *testing.T) {
 	u := unitOf(newManager(t))
 	f := memory(t, "")
 	f.Close()
-	if err := u.Store("x", f); err == nil || !strings.HasSuffix(err.Error(), "use of closed file") {
+	if err := u.store(within(t), "x", f); err == nil || !strings.HasSuffix(err.Error(), "use of closed file") {
 		t.Error(err)
 	}
 	if err := u.Keep(within(t), Set{Listeners: []Listener{{Name: "dns", Sockets: []*os.File{f}}}}); err == nil || err.Error() != "listener dns, shard 0: use of closed file" {

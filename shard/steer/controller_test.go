@@ -155,13 +155,13 @@ func TestAnotherModeKeepsAwayFromAStuckShard(t *testing.T) {
 	}
 	w.control.SetMode(Auto)
 	w.pass(time.Second)
-	if !slices.Equal(w.control.Avoided(), []int{1}) {
-		t.Errorf("avoided: %v", w.control.Avoided())
+	if !slices.Equal(w.control.plan.Avoid, []int{1}) {
+		t.Errorf("avoided: %v", w.control.plan.Avoid)
 	}
 	w.control.SetLimits(Limits{})
 	w.tick()
-	if len(w.control.Avoided())+len(w.control.Stalled()) > 0 {
-		t.Errorf("avoided: %v, stalled %v", w.control.Avoided(), w.control.Stalled())
+	if len(w.control.plan.Avoid)+len(w.control.Stalled()) > 0 {
+		t.Errorf("avoided: %v, stalled %v", w.control.plan.Avoid, w.control.Stalled())
 	}
 }
 
@@ -307,7 +307,7 @@ func TestNoWayAroundAll(t *testing.T) {
 	w.shards[0].stuck, w.shards[1].stuck = true, true
 	w.pass(5 * time.Second)
 	w.want(Stalling)
-	if !slices.Equal(w.control.Stalled(), []int{0, 1}) || len(w.control.Avoided()) > 0 {
+	if !slices.Equal(w.control.Stalled(), []int{0, 1}) || len(w.control.plan.Avoid) > 0 {
 		t.Errorf("stalled: %v", w.control.Stalled())
 	}
 
@@ -405,12 +405,12 @@ func TestAShardIsTakenBackWithAShortQueue(t *testing.T) {
 	w.shards[0].queue = w.shards[0].buffer
 	w.shards[0].stuck = false
 	w.pass(200 * time.Millisecond)
-	if queue := w.shards[0].queue; queue < w.shards[0].buffer/4 || !slices.Equal(w.control.Avoided(), []int{0}) {
-		t.Errorf("with %.0f of %.0f in its queue, avoided are %v", queue, w.shards[0].buffer, w.control.Avoided())
+	if queue := w.shards[0].queue; queue < w.shards[0].buffer/4 || !slices.Equal(w.control.plan.Avoid, []int{0}) {
+		t.Errorf("with %.0f of %.0f in its queue, avoided are %v", queue, w.shards[0].buffer, w.control.plan.Avoid)
 	}
 	w.pass(2 * time.Second)
-	if len(w.control.Avoided()) > 0 {
-		t.Errorf("avoided are %v", w.control.Avoided())
+	if len(w.control.plan.Avoid) > 0 {
+		t.Errorf("avoided are %v", w.control.plan.Avoid)
 	}
 }
 
@@ -423,7 +423,7 @@ func TestASeldomStallIsSoonForgotten(t *testing.T) {
 		w.pass(2 * time.Second)
 		w.shards[0].stuck = false
 		w.pass(600 * time.Millisecond)
-		if len(w.control.Avoided()) > 0 {
+		if len(w.control.plan.Avoid) > 0 {
 			t.Fatal("it is not taken back at once")
 		}
 		w.pass(40 * time.Second)

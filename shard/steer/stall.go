@@ -2,7 +2,6 @@ package steer
 
 import (
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -93,9 +92,6 @@ func (s *shardState) suspicion() string {
 }
 
 func (c *Controller) avoid() { c.plan.Avoid = c.which(func(s *shardState) bool { return s.avoided }) }
-
-// Avoided returns the shards that get nothing.
-func (c *Controller) Avoided() []int { return slices.Clone(c.plan.Avoid) }
 
 // Stalled returns the shards that are stuck: away for too long from queues
 // with something in them, whether others can help or not.

@@ -107,7 +107,7 @@ func TestOtherUsersAreNotBelieved(t *testing.T) {
 	if _, err := Dial(within(t), path); err == nil || !strings.Contains(err.Error(), "is a socket of uid 54321, and this is uid 0") {
 		t.Error(err)
 	}
-	if _, err := Seize(path, ""); err == nil || !strings.Contains(err.Error(), "is a socket of uid 54321, and this is uid 0") {
+	if _, err := SeizeNow(path, ""); err == nil || !strings.Contains(err.Error(), "is a socket of uid 54321, and this is uid 0") {
 		t.Error(err)
 	}
 }

@@ -231,7 +231,7 @@ func TestCloseRemovesItsOwnFileAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := dial(t, path) // stays connected
-	second, err := Seize(path, "2.0")
+	second, err := SeizeNow(path, "2.0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -272,7 +272,7 @@ func TestSeizeTakesNoForeignFile(t *testing.T) {
 	leak.Descriptors(t)
 	path := t.TempDir() + "/s"
 	os.WriteFile(path, []byte("precious"), 0o600)
-	if _, err := Seize(path, ""); err == nil || !strings.Contains(err.Error(), "is no socket") || remedy(err) == "" {
+	if _, err := SeizeNow(path, ""); err == nil || !strings.Contains(err.Error(), "is no socket") || remedy(err) == "" {
 		t.Error(err)
 	}
 	if data, _ := os.ReadFile(path); string(data) != "precious" {

@@ -81,7 +81,7 @@ func TestRenewAsItEnds(t *testing.T) {
 func TestRenewReplacesNothingOfOthers(t *testing.T) {
 	leak.Descriptors(t)
 	v := start(t, newActive(t))
-	other, err := Seize(v.Path(), "2.0")
+	other, err := SeizeNow(v.Path(), "2.0")
 	if err != nil {
 		t.Fatal(err)
 	}

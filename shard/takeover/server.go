@@ -41,17 +41,14 @@ func Listen(path, version string) (*Server, error) {
 	return listen(path, version, false, lockPatience)
 }
 
-// Seize is Listen, but replaces a live socket too: that of a process that
-// hangs. Those that are connected to it stay connected.
-func Seize(path, version string) (*Server, error) { return listen(path, version, true, lockPatience) }
-
 // ListenNow is Listen for a process for which datagrams wait: it waits for the lock for
 // a few milliseconds alone.
 func ListenNow(path, version string) (*Server, error) {
 	return listen(path, version, false, lockMoment)
 }
 
-// SeizeNow is to Seize what ListenNow is to Listen.
+// SeizeNow is ListenNow, but replaces a live socket too: that of a process that
+// hangs. Peers that are connected to that socket stay connected.
 func SeizeNow(path, version string) (*Server, error) { return listen(path, version, true, lockMoment) }
 
 func listen(path, version string, live bool, patience time.Duration) (*Server, error) {
