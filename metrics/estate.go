@@ -206,16 +206,8 @@ func (e *Estate) Settle(look func(Write) (records int, err error)) (Settlement, 
 	return s, errors.Join(errs...)
 }
 
-// Uncounted returns the datagrams that the shard's last receive call has
-// brought and that Received does not have yet. It is for a shard whose thread
-// does not run: stopped, or dead.
-func (s *Shard) Uncounted() uint64 {
-	if s.book == nil {
-		return 0
-	}
-	return s.book.uncounted(s.number)
-}
-
+// uncounted returns the datagrams that the last receive call of a page's shard has brought and
+// that Received does not have yet.
 func (b *Book) uncounted(number int) uint64 {
 	if !b.counters(number).uncounted() {
 		return 0

@@ -341,7 +341,7 @@ func TestEveryStepOfAReceive(t *testing.T) {
 		page.Received.Add(1000)
 		page.Delivered.Add(990)
 		step.die(page)
-		if n := page.Uncounted(); n != step.uncounted {
+		if n := old.uncounted(page.number); n != step.uncounted {
 			t.Errorf("%s: %d uncounted, want %d", step.name, n, step.uncounted)
 		}
 		s, err := heir.Inherit(old, nil).Settle(none)
