@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/metrics"
 )
 
@@ -195,7 +196,7 @@ func TestAPortInUseIsRefusedWithItsHolder(t *testing.T) {
 	address := freePort(t)
 	first := serving(t, nil, "--listen", address)
 	second := launch(t, nil, "serve", "--listen", address)
-	if code := second.wait(); code != exitFailed {
+	if code := second.wait(); code != cli.ExitFailed {
 		t.Errorf("exit code %d", code)
 	}
 	second.wantSaid("udpshard: error: ", address, fmt.Sprintf("pid %d (udpshard)", first.cmd.Process.Pid),
@@ -214,7 +215,7 @@ func TestAnotherUserIsRefused(t *testing.T) {
 	other := launch(t, func(cmd *exec.Cmd) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	}, "serve", "--listen", address, "--join", "--http", "")
-	if code := other.wait(); code != exitFailed {
+	if code := other.wait(); code != cli.ExitFailed {
 		t.Errorf("exit code %d", code)
 	}
 	other.wantSaid("uid 0", "SO_REUSEPORT", "one user")
@@ -285,7 +286,7 @@ func TestRecordsThatNobodyReadsAreNotACleanEnd(t *testing.T) {
 		var status metrics.Status
 		return json.NewDecoder(response.Body).Decode(&status) == nil && metrics.Sum(status.Listeners[0].Shards).Received == 1
 	})
-	if code := p.terminate(); code != exitFailed {
+	if code := p.terminate(); code != cli.ExitFailed {
 		t.Errorf("exit code %d", code)
 	}
 	if received, delivered, _, lost := p.finalLedger(); received != 1 || delivered != 0 || lost != 1 {

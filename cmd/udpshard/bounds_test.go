@@ -15,6 +15,8 @@ import (
 
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/cli"
 )
 
 // replaceByPipe puts a pipe that nobody writes to in a file's place, and returns what
@@ -72,7 +74,7 @@ func TestAReloadThatFindsAPipe(t *testing.T) {
 	}
 	undo := replaceByPipe(t, path("serve.yaml"))
 	defer undo()
-	if code := launch(t, ordinary, "serve", "--config", path("serve.yaml")).wait(); code != exitConfig {
+	if code := launch(t, ordinary, "serve", "--config", path("serve.yaml")).wait(); code != cli.ExitConfig {
 		t.Errorf("started with a pipe: exit code %d", code)
 	}
 }
@@ -185,7 +187,7 @@ func TestAStandardErrorThatNobodyReads(t *testing.T) {
 	began := time.Now()
 	standby.wantSaid(`"message":"took over`)
 	t.Logf("another one goes on after %s", time.Since(began))
-	if code := p.wait(); code != exitFailed {
+	if code := p.wait(); code != cli.ExitFailed {
 		t.Errorf("exit code %d", code)
 	}
 	newSenders(t, address, 1).send(20, 0)
@@ -284,7 +286,7 @@ func TestAStandbyReadsBeforeItHasThePath(t *testing.T) {
 			next.wantSaid(`"message":"took over`)
 			if name == "of one that hangs" {
 				p.cmd.Process.Signal(unix.SIGCONT)
-				if code := p.wait(); code != exitReplaced {
+				if code := p.wait(); code != cli.ExitReplaced {
 					t.Errorf("the one that hung ended with %d", code)
 				}
 			}
@@ -304,7 +306,7 @@ func TestATakeoverPathThatOthersReach(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := launch(t, ordinary, args...)
-	if code := p.wait(); code != exitUsage || !p.says("udpshard: error: --takeover: other users may write to the folder "+dir) ||
+	if code := p.wait(); code != cli.ExitUsage || !p.says("udpshard: error: --takeover: other users may write to the folder "+dir) ||
 		!p.says("udpshard: hint: chmod go-w "+dir) {
 		t.Errorf("exit code %d", code)
 	}
@@ -353,7 +355,7 @@ func TestStandbysThatSwapWaitLonger(t *testing.T) {
 			t.Errorf("it has waited for %s where its patience is %s: %s", waited, patience, line.Reason)
 		}
 		p.cmd.Process.Signal(unix.SIGCONT)
-		if code := p.wait(); code != exitReplaced {
+		if code := p.wait(); code != cli.ExitReplaced {
 			t.Errorf("exit code %d", code)
 		}
 		status := next.status().Takeovers
@@ -400,7 +402,7 @@ func TestADrainWhoseOutputTakesNothing(t *testing.T) {
 	go func() { ended <- p.terminate() }()
 	select {
 	case code := <-ended:
-		if code != exitFailed || !p.says("could not write everything in time") {
+		if code != cli.ExitFailed || !p.says("could not write everything in time") {
 			t.Errorf("exit code %d", code)
 		}
 	case <-time.After(20 * time.Second):

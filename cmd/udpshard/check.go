@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/checkup"
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/figure"
 	"github.com/udpshard/udpshard/internal/holder"
 	"github.com/udpshard/udpshard/internal/sockets"
@@ -60,21 +61,21 @@ func (c *check) run(but ...string) error {
 			errs = append(errs, one.look(c)...)
 		}
 	}
-	return joined(errs...)
+	return cli.Join(errs...)
 }
 
 // explain returns all that keeps serve from its start, where each part of err is one of that:
 // what serve meets first is not all that has to be mended. Otherwise it returns err.
 func (c *config) explain(err error) error {
-	all := separate((&check{config: c}).run())
-	for _, part := range separate(err) {
+	all := cli.Separate((&check{config: c}).run())
+	for _, part := range cli.Separate(err) {
 		i := slices.IndexFunc(all, func(found error) bool { return isSame(found, part) })
 		if i < 0 {
 			return err
 		}
 		all[i] = part // its hint knows more
 	}
-	return joined(all...)
+	return cli.Join(all...)
 }
 
 // isSame says whether two errors are of one cause. Who holds a port may be told in any order.
@@ -125,7 +126,7 @@ func (c *check) takeover() []error {
 
 func (c *check) zones() (errs []error) {
 	_, err := loadZones(c.config.listeners)
-	return separate(err)
+	return cli.Separate(err)
 }
 
 func (c *check) ports() (errs []error) {
@@ -318,7 +319,7 @@ func (c *config) filesError(err error) error {
 
 // moreFiles adds to an error for want of descriptors how many are enough.
 func moreFiles(err error, enough int) error {
-	return hinted{err, fmt.Sprintf("ulimit -n %d, or LimitNOFILE=%d in the unit", enough, enough)}
+	return cli.WithHint(err, fmt.Sprintf("ulimit -n %d, or LimitNOFILE=%d in the unit", enough, enough))
 }
 
 // checkStart is serve --check.

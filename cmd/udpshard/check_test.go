@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/udpshard/udpshard/internal/cli"
 )
 
 // output runs the program to its end.
@@ -160,7 +162,7 @@ func TestCheckAgreesWithServe(t *testing.T) {
 				fails++
 			}
 		}
-		if doctorCode != exitFailed || fails < len(checked) {
+		if doctorCode != cli.ExitFailed || fails < len(checked) {
 			t.Errorf("%s: doctor has exit code %d and %d findings that fail, want %d:\n%s", name, doctorCode, fails, len(checked), found)
 		}
 		for _, want := range wants {
@@ -200,7 +202,7 @@ func TestCheckBesideAnInstance(t *testing.T) {
 		}
 	}
 	code, _, stderr := outputOf(t, dir, "serve", "--check", "--http", web, "--listen", address, "--output", "discard")
-	if code != exitFailed || !strings.Contains(stderr, fmt.Sprintf("held by pid %d (udpshard)", p.cmd.Process.Pid)) || !strings.Contains(stderr, "http: ") {
+	if code != cli.ExitFailed || !strings.Contains(stderr, fmt.Sprintf("held by pid %d (udpshard)", p.cmd.Process.Pid)) || !strings.Contains(stderr, "http: ") {
 		t.Errorf("without the takeover path: exit code %d: %s", code, stderr)
 	}
 	if code, out, stderr := outputOf(t, dir, "serve", "--check", "--http", "", "--listen", address, "--output", "discard", "--join"); code != 0 {
@@ -224,11 +226,11 @@ func TestCheckKnowsWhichPortsAreTaken(t *testing.T) {
 	}
 	defer other.Close()
 	port := other.Addr().(*net.TCPAddr).Port
-	for at, want := range map[string]int{"127.0.0.1": exitDone, "[::1]": exitFailed, "": exitFailed} {
+	for at, want := range map[string]int{"127.0.0.1": cli.ExitDone, "[::1]": cli.ExitFailed, "": cli.ExitFailed} {
 		code, out, stderr := outputOf(t, ".", "serve", "--check", "--listen", freePort(t), "--shards", "1",
 			"--output", "discard", "--http", fmt.Sprintf("%s:%d", at, port))
 		taken := strings.Contains(stderr, "bind: address already in use")
-		if code != want || taken != (want == exitFailed) {
+		if code != want || taken != (want == cli.ExitFailed) {
 			t.Errorf("HTTP at %q: exit code %d, want %d: %s%s", at, code, want, out, stderr)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/shard"
 	"github.com/udpshard/udpshard/shard/takeover"
 )
@@ -67,24 +68,24 @@ var configSettings = []setting[config]{
 	{flag: "standby", key: "standby", init: "false", bare: true,
 		usage: "hold the sockets of the process that serves at the takeover path, and wait for it to " +
 			"leave, die or hang; where nobody serves, serve",
-		set: bind(parseBool, func(c *config) *bool { return &c.standby })},
+		set: bind(cli.ParseBool, func(c *config) *bool { return &c.standby })},
 	{flag: "standby-after", key: "standby_after", init: "250ms",
 		usage: "`DURATION` for which a shard of that process may stay away from a queue that waits, before a standby takes over; 0 is for ever",
 		set:   bind(parseStandbyAfter, func(c *config) *time.Duration { return &c.standbyAfter })},
 	{flag: "log-level", key: "log.level", init: "info", live: true,
 		usage: "least `LEVEL` that is logged: debug, info, warn or error",
-		set: bind(parseChoice("debug", "info", "warn", "error"),
+		set: bind(cli.ParseChoice("debug", "info", "warn", "error"),
 			func(c *config) *string { return &c.logLevel })},
 	{flag: "log-format", key: "log.format", init: "auto",
 		usage: "`FORMAT` of logs on standard error: console, json, or auto (console on a terminal)",
-		set: bind(parseChoice("auto", "console", "json"),
+		set: bind(cli.ParseChoice("auto", "console", "json"),
 			func(c *config) *string { return &c.logFormat })},
 	{flag: "stats-interval", key: "stats_interval", init: "10s", live: true,
 		usage: "`DURATION` between two log lines with each listener's rates and losses; 0 is none",
-		set:   bind(parseDuration, func(c *config) *time.Duration { return &c.statsInterval })},
+		set:   bind(cli.ParseDuration, func(c *config) *time.Duration { return &c.statsInterval })},
 	{flag: "drain-timeout", key: "drain_timeout", init: "8s", live: true,
 		usage: "`DURATION` that SIGTERM gives outputs to take what was read; the rest is counted as lost",
-		set:   bind(parseDuration, func(c *config) *time.Duration { return &c.drainTimeout })},
+		set:   bind(cli.ParseDuration, func(c *config) *time.Duration { return &c.drainTimeout })},
 }
 
 func parseHTTP(text string) (string, error) {
@@ -94,14 +95,14 @@ func parseHTTP(text string) (string, error) {
 	_, port, err := net.SplitHostPort(text)
 	if err != nil || port == "" {
 		host, defaultPort, _ := net.SplitHostPort(defaultHTTP)
-		meant := meantAddress(text, host, defaultPort)
-		switch cmp.Or(meantBool(text), strings.ToLower(text)) {
+		meant := cli.MeantAddress(text, host, defaultPort)
+		switch cmp.Or(cli.MeantBool(text), strings.ToLower(text)) {
 		case "true":
 			meant = defaultHTTP
 		case "false":
 			meant = "''"
 		}
-		return "", suggest(fmt.Errorf("%q is not host:port, [ipv6]:port or :port", text), meant)
+		return "", cli.Suggest(fmt.Errorf("%q is not host:port, [ipv6]:port or :port", text), meant)
 	}
 	if _, err := net.LookupPort("tcp", port); err != nil {
 		return "", fmt.Errorf("%q has no usable port: %w", text, err)
@@ -149,7 +150,7 @@ func apply[T any](settings []setting[T], to *T, given map[string]source, match f
 	}
 	given[settings[i].key] = at
 	if err := settings[i].set(to, at.text); err != nil {
-		return unusable(at.place, err)
+		return cli.Unusable(at.place, err)
 	}
 	return nil
 }
@@ -187,13 +188,13 @@ func (c *config) check() error {
 	var errs []error
 	if c.takeover != "" {
 		if err := takeover.Check(c.takeover); err != nil {
-			errs = append(errs, unusable(c.place("takeover"), err))
+			errs = append(errs, cli.Unusable(c.place("takeover"), err))
 		}
 	}
 	if c.standby && c.takeover == "" {
-		err := unusable(c.place("standby"), errors.New("a standby needs a takeover path"))
-		errs = append(errs, hinted{err, "set --takeover PATH, or takeover: PATH in the file, " +
-			"to the takeover path of the active process"})
+		err := cli.Unusable(c.place("standby"), errors.New("a standby needs a takeover path"))
+		errs = append(errs, cli.WithHint(err, "set --takeover PATH, or takeover: PATH in the file, "+
+			"to the takeover path of the active process"))
 	}
 	c.lookUp()
 	names := make(map[string]bool)
@@ -219,7 +220,7 @@ func (c *config) check() error {
 				l.name, names[name] = name, true
 			}
 		}
-		for _, err := range separate(l.checkEngine()) {
+		for _, err := range cli.Separate(l.checkEngine()) {
 			errs = append(errs, l.locate(err))
 		}
 		if !l.spoilt["protocol"] {
@@ -236,7 +237,7 @@ func (c *config) check() error {
 			taken[at] = l
 		}
 	}
-	return joined(errs...)
+	return cli.Join(errs...)
 }
 
 // checkEngine returns all that the engine finds wrong with the listener, joined. A host name

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/shard"
 	"github.com/udpshard/udpshard/shard/steer"
 )
@@ -161,7 +162,7 @@ func TestFlagsBesideAFile(t *testing.T) {
 		f.set = map[string]string{s.flag: "x", "http": ""}
 		_, err := f.config()
 		var remedy interface{ Hint() string }
-		if err == nil || !errors.As(err, new(usageError)) || !strings.HasPrefix(err.Error(), "--"+s.flag+": ") || !strings.Contains(err.Error(), "--config") {
+		if err == nil || !cli.IsUsage(err) || !strings.HasPrefix(err.Error(), "--"+s.flag+": ") || !strings.Contains(err.Error(), "--config") {
 			t.Errorf("--%s with --config: error %v", s.flag, err)
 		} else if !errors.As(err, &remedy) || !strings.Contains(remedy.Hint(), f.file) {
 			t.Errorf("--%s with --config: no remedy that names the file", s.flag)
@@ -182,7 +183,7 @@ func TestFlagsBesideAFile(t *testing.T) {
 func TestEnvironment(t *testing.T) {
 	t.Setenv(httpVariable, "nowhere")
 	_, err := (&flags{}).config()
-	if err == nil || !errors.As(err, new(configError)) || !strings.Contains(err.Error(), "$"+httpVariable) {
+	if err == nil || !cli.IsConfig(err) || !strings.Contains(err.Error(), "$"+httpVariable) {
 		t.Errorf("error %v: it should name $%s", err, httpVariable)
 	}
 }
@@ -226,51 +227,12 @@ listeners:
 	}
 }
 
-func TestSizes(t *testing.T) {
-	for text, want := range map[string]int{
-		"1": 1, "8192": 8192, "1KiB": 1 << 10, "64 KiB": 64 << 10, "32MiB": 32 << 20, "1GiB": 1 << 30, "4294967295": 1<<32 - 1,
-	} {
-		got, err := parseSize(text)
-		if err != nil || got != want {
-			t.Errorf("%s is %d (%v), want %d", text, got, err, want)
-		}
-		if again, err := parseSize(strings.TrimSuffix(formatSize(got), "B")); err != nil && !strings.HasSuffix(formatSize(got), "iB") || err == nil && again != got {
-			t.Errorf("%s is written as %s, which is %d", text, formatSize(got), again)
-		}
-	}
-	for _, text := range []string{"", "0", "0KiB", "-1", "+1", "1.5MiB", "1MB", "1k", "1K", "KiB", "1kib", "0x10", "1e3", "4294967296", "99999999999999999999", "１"} {
-		if got, err := parseSize(text); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%q is not a size", text)) {
-			t.Errorf("%q is %d, error %v", text, got, err)
-		}
-	}
-	for bytes, want := range map[int]string{1: "1B", 1000: "1000B", 1 << 10: "1KiB", 1536: "1536B", 4 << 20: "4MiB", 3 << 30: "3GiB", 1<<30 + 1<<20: "1025MiB"} {
-		if got := formatSize(bytes); got != want {
-			t.Errorf("%d is written as %s, want %s", bytes, got, want)
-		}
-	}
-}
-
-func TestCPULists(t *testing.T) {
-	for text, want := range map[string][]int{
-		"0": {0}, "0,2-5": {0, 2, 3, 4, 5}, "3,1": {3, 1}, "1,1": {1, 1}, "4-4": {4}, " 0 , 2-3 ": {0, 2, 3}, "8191": {8191},
-	} {
-		if got, err := parseCPUs(text); err != nil || !slices.Equal(got, want) {
-			t.Errorf("%q is %v (%v), want %v", text, got, err, want)
-		}
-	}
-	for _, text := range []string{"", ",", "0,", "-", "-1", "1-", "5-2", "a", "0-1-2", "0x1", "1.0", "8192", "99999999999", "0;1"} {
-		if got, err := parseCPUs(text); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%q is not a list of CPUs", text)) {
-			t.Errorf("%q is %v, error %v", text, got, err)
-		}
-	}
-}
-
 func TestPrefixes(t *testing.T) {
 	for text, want := range map[string]string{
 		"10.0.0.0/8": "10.0.0.0/8", "10.1.2.3": "10.1.2.3/32", "::1": "::1/128", "0.0.0.0/0,::/0": "0.0.0.0/0 ::/0",
 		" 10.0.0.0/8 , 2001:db8::/32": "10.0.0.0/8 2001:db8::/32", "::ffff:10.0.0.0/104": "::ffff:10.0.0.0/104",
 	} {
-		if got, err := parsePrefixes(text); err != nil || formatPrefixes(got) != want {
+		if got, err := cli.ParsePrefixes(text); err != nil || formatPrefixes(got) != want {
 			t.Errorf("%q is %v (%v), want %s", text, got, err, want)
 		}
 	}
@@ -278,7 +240,7 @@ func TestPrefixes(t *testing.T) {
 		"": "neither an address nor a prefix", "10.0.0.0/33": "neither", "10.0.0": "neither", "host": "neither", "10.0.0.0/8,": `"" is neither`,
 		"fe80::1%eth0": "neither", "10.0.0.1/8": "has bits set behind its length", "2001:db8::1/32": "has bits set", "10.0.0.0/8 11.0.0.0/8": "neither",
 	} {
-		if got, err := parsePrefixes(text); err == nil || !strings.Contains(err.Error(), want) {
+		if got, err := cli.ParsePrefixes(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is %v, error %v, want %q", text, got, err, want)
 		}
 	}
@@ -286,12 +248,12 @@ func TestPrefixes(t *testing.T) {
 
 func TestOtherValues(t *testing.T) {
 	for text, want := range map[string]time.Duration{"0": 0, "0s": 0, "10s": 10 * time.Second, "1m30s": 90 * time.Second, "500ms": 500 * time.Millisecond} {
-		if got, err := parseDuration(text); err != nil || got != want {
+		if got, err := cli.ParseDuration(text); err != nil || got != want {
 			t.Errorf("%q is %s (%v), want %s", text, got, err, want)
 		}
 	}
 	for _, text := range []string{"", "10", "-1s", "1d", "s"} {
-		if got, err := parseDuration(text); err == nil {
+		if got, err := cli.ParseDuration(text); err == nil {
 			t.Errorf("%q is %s", text, got)
 		}
 	}

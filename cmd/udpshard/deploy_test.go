@@ -12,6 +12,8 @@ import (
 
 	"github.com/coreos/go-systemd/v22/unit"
 	"github.com/spf13/cobra"
+
+	"github.com/udpshard/udpshard/internal/cli"
 )
 
 // unitFile is a unit of deploy: the values of each key, by Section.Key.
@@ -107,7 +109,7 @@ func TestServiceUnit(t *testing.T) {
 	if n, err := strconv.Atoi(u.one(t, "Service.FileDescriptorStoreMax")); err != nil || n < 2*(256+2) {
 		t.Errorf("room for %d sockets (%v)", n, err)
 	}
-	for code, want := range map[int]bool{exitDone: false, exitFailed: true, exitOfPanic: true, exitReplaced: false, exitUsage: false, exitConfig: false} {
+	for code, want := range map[int]bool{cli.ExitDone: false, cli.ExitFailed: true, exitOfPanic: true, cli.ExitReplaced: false, cli.ExitUsage: false, cli.ExitConfig: false} {
 		if u.restartsAfter(t, code) != want {
 			t.Errorf("exit code %d: started again %t, want %t", code, !want, want)
 		}

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/dnstcp"
 	"github.com/udpshard/udpshard/internal/regular"
 	"github.com/udpshard/udpshard/metrics"
@@ -43,10 +44,10 @@ func (l *listener) loadZones() (*dns.Zones, error) {
 	debug.FreeOSMemory() // loading takes several times what is kept
 	if err != nil {
 		var errs []error
-		for _, err := range separate(err) {
+		for _, err := range cli.Separate(err) {
 			errs = append(errs, l.misfit("zone", err))
 		}
-		return nil, joined(errs...)
+		return nil, cli.Join(errs...)
 	}
 	if len(l.sinkhole) > 0 {
 		zones = zones.WithSinkhole(l.sinkhole)
@@ -153,5 +154,5 @@ func loadZones(listeners []*listener) (map[string]*dns.Zones, error) {
 		zones[l.name] = z
 		errs = append(errs, err)
 	}
-	return zones, joined(errs...)
+	return zones, cli.Join(errs...)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/miekg/dns"
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/metrics"
 )
 
@@ -247,7 +248,7 @@ func TestADNSEndpointWithAStuckOutput(t *testing.T) {
 	asked := askMany(t, address, moreThanHeld)
 	askStreams(t, address, 100)
 	began := time.Now()
-	if code := p.terminate(); code != exitFailed || !p.says("could not write everything in time") {
+	if code := p.terminate(); code != cli.ExitFailed || !p.says("could not write everything in time") {
 		t.Errorf("exit code %d", code)
 	}
 	if took := time.Since(began); took > 5*time.Second {
@@ -267,7 +268,7 @@ func TestADNSEndpointWithAStuckOutputIsUpgraded(t *testing.T) {
 	p := serving(t, ordinary, args...)
 	asked := askMany(t, address, moreThanHeld)
 	next := launch(t, ordinary, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
-	if code := next.wait(); code != exitFailed || !next.says("records are still on their way to the outputs") {
+	if code := next.wait(); code != cli.ExitFailed || !next.says("records are still on their way to the outputs") {
 		t.Errorf("the successor ends with %d", code)
 	}
 	asked += askMany(t, address, 100)

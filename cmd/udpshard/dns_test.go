@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/udpshard/udpshard/internal/cli"
 )
 
 // asking asks a name server once, over udp or tcp; nil is no answer.
@@ -248,7 +250,7 @@ func TestADNSEndpointIsReplaced(t *testing.T) {
 		}
 	}
 	p.cmd.Process.Signal(syscall.SIGCONT)
-	if code := p.wait(); code != exitReplaced {
+	if code := p.wait(); code != cli.ExitReplaced {
 		t.Errorf("exit code %d", code)
 	}
 	if code := standby.terminate(); code != 0 {
@@ -287,7 +289,7 @@ func TestADNSEndpointReloadsBesideAllElse(t *testing.T) {
 		p.cmd.Process.Signal(syscall.SIGTERM)
 		return p.says("signal while stopping")
 	})
-	if code := p.wait(); code != exitFailed || p.says("listening") {
+	if code := p.wait(); code != cli.ExitFailed || p.says("listening") {
 		t.Errorf("exit code %d", code)
 	}
 }

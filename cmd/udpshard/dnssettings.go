@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/packet/dns"
 )
 
@@ -26,7 +27,7 @@ var dnsSettings = []setting[listener]{
 		set:   bind(parseSlip, func(l *listener) *int { return &l.rrlSlip })},
 	{flag: "cookies", key: "cookies", init: "true", bare: true,
 		usage: "dns: give cookies to clients, and exempt those who bring theirs back from the limit",
-		set:   bind(parseBool, func(l *listener) *bool { return &l.cookies })},
+		set:   bind(cli.ParseBool, func(l *listener) *bool { return &l.cookies })},
 }
 
 func init() { listenerSettings = append(listenerSettings, dnsSettings...) }
@@ -78,10 +79,10 @@ func (l *listener) checkDNS() error {
 				if l.at != "" {
 					place = l.place("protocol")
 				}
-				errs = append(errs, hinted{err, suggestedAt(place, "dns")})
+				errs = append(errs, cli.WithHint(err, cli.SuggestedAt(place, "dns")))
 			}
 		}
-		return joined(errs...)
+		return cli.Join(errs...)
 	}
 	if l.maxDatagram < leastDatagram {
 		errs = append(errs, l.misfit("max_datagram", fmt.Errorf("%d is less than %d, which a query may have", l.maxDatagram, leastDatagram)))
@@ -89,5 +90,5 @@ func (l *listener) checkDNS() error {
 	if _, given := l.given["rrl_slip"]; given && l.rrl == 0 {
 		errs = append(errs, l.misfit("rrl_slip", errors.New("rrl is off, and no response is above the limit")))
 	}
-	return joined(errs...)
+	return cli.Join(errs...)
 }

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/dnstcp"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet/dns"
@@ -51,12 +52,12 @@ func (s *server) listenStreams(from *legacy) error {
 			go d.flush()
 		}
 	}
-	return joined(errs...)
+	return cli.Join(errs...)
 }
 
 // streamError is what keeps a listener of DNS from its TCP port.
 func (l *listener) streamError(err error) error {
-	return hinted{fmt.Errorf("listener %s: answers that do not fit into a datagram need TCP: %w", l.name, err), "stop who has that port, or take another one"}
+	return cli.WithHint(fmt.Errorf("listener %s: answers that do not fit into a datagram need TCP: %w", l.name, err), "stop who has that port, or take another one")
 }
 
 // stream returns a duplicate of the socket that listens for a listener's streams;

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/checkup"
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/figure"
 	"github.com/udpshard/udpshard/internal/load"
 )
@@ -42,7 +43,7 @@ is lost now. Exit code 1 if anything fails, else 0. Some things only root sees.`
   udpshard doctor --config /etc/udpshard.yaml --interval 10s --json`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := d.flags.config()
-			if err != nil && (d.flags.file == "" || errors.As(err, new(usageError))) {
+			if err != nil && (d.flags.file == "" || cli.IsUsage(err)) {
 				return err
 			}
 			if err != nil { // there is nothing to examine the host for
@@ -59,7 +60,7 @@ is lost now. Exit code 1 if anything fails, else 0. Some things only root sees.`
 	addFlags(&d.flags, set, settingsNamed(configSettings, "http"))
 	set.Lookup("http").Usage = "`ADDR` of a running instance, which doctor asks whether every shard " +
 		"reads; empty: doctor does not ask; $" + httpVariable + " changes the default"
-	addFlag(set, &d.interval, "interval", parseDuration, "`DURATION` between the two readings of counters; 0 is one reading, which can't tell what is lost now")
+	addFlag(set, &d.interval, "interval", cli.ParseDuration, "`DURATION` between the two readings of counters; 0 is one reading, which can't tell what is lost now")
 	set.BoolVar(&d.json, "json", false, "print a JSON array of findings")
 	return cmd
 }
@@ -129,8 +130,8 @@ func (d *doctor) start(c *config, running []int) []checkup.Finding {
 
 // refusals are the findings of what serve would not start with.
 func refusals(err error) (findings []checkup.Finding) {
-	for _, err := range separate(err) {
-		findings = append(findings, checkup.Finding{Check: startCheck, Level: checkup.Fail, Finding: "serve would not start: " + err.Error(), Remedy: hintOf(err)})
+	for _, err := range cli.Separate(err) {
+		findings = append(findings, checkup.Finding{Check: startCheck, Level: checkup.Fail, Finding: "serve would not start: " + err.Error(), Remedy: cli.Hint(err)})
 	}
 	return findings
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/udpshard/udpshard/internal/checkup"
+	"github.com/udpshard/udpshard/internal/cli"
 )
 
 // doctorReport is what doctor prints.
@@ -20,7 +21,7 @@ type doctorReport struct {
 // wantsColour says whether w is a terminal whose user has not said no
 // (no-color.org).
 func wantsColour(w io.Writer) bool {
-	return os.Getenv("NO_COLOR") == "" && isTerminal(w)
+	return os.Getenv("NO_COLOR") == "" && cli.IsTerminal(w)
 }
 
 func (r doctorReport) count(level checkup.Level) (n int) {

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/shard/takeover"
 )
 
@@ -39,7 +40,7 @@ func TestDoctorFindsASocketFilter(t *testing.T) {
 			"listener syslog shard 1 has a socket filter that drops datagrams\n", pid),
 		fmt.Sprintf("remedy: stop pid %d and start it again: ", pid),
 	} {
-		if code != exitFailed || !strings.Contains(found, want) {
+		if code != cli.ExitFailed || !strings.Contains(found, want) {
 			t.Errorf("exit code %d, and %q is not in\n%s", code, want, found)
 		}
 	}

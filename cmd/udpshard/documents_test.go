@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/shard/steer"
 )
 
@@ -59,7 +60,7 @@ func TestAllNamesAreDocumented(t *testing.T) {
 	for _, kind := range steer.Kinds {
 		documented("the kind of steering change", string(kind))
 	}
-	for _, code := range []int{exitDone, exitFailed, exitReplaced, exitUsage, exitConfig} {
+	for _, code := range []int{cli.ExitDone, cli.ExitFailed, cli.ExitReplaced, cli.ExitUsage, cli.ExitConfig} {
 		documented("the exit code", fmt.Sprintf("| %d |", code)[2:])
 	}
 	p := serving(t, nil, "--listen", freePort(t), "--protocol", "dns", "--sinkhole", "192.0.2.1",

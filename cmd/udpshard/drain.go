@@ -7,6 +7,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/metrics"
 )
 
@@ -135,6 +136,9 @@ func (s *server) makeWay(why error, stop <-chan request, ended <-chan error) err
 type replacedError struct{ error }
 
 func (e replacedError) Unwrap() error { return e.error }
+
+// ExitCode is that of a process that was replaced.
+func (e replacedError) ExitCode() int { return cli.ExitReplaced }
 
 // Hint says what may have been the matter.
 func (e replacedError) Hint() string {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/udpshard/udpshard/internal/cli"
 )
 
 // A process that was replaced answers nothing of its own, also where it was replaced while it made
@@ -54,8 +56,8 @@ func TestAReplacedProcessThatIsToldToStop(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if code := p.wait(); code != exitReplaced {
-			t.Errorf("exit code %d, want %d", code, exitReplaced)
+		if code := p.wait(); code != cli.ExitReplaced {
+			t.Errorf("exit code %d, want %d", code, cli.ExitReplaced)
 		}
 		s.send(800, 10_000)
 		eventually(t, "the new one reads on", func() bool {

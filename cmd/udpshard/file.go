@@ -8,6 +8,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/regular"
 )
 
@@ -25,7 +26,7 @@ const (
 func (c *config) readFile(path string) error {
 	data, err := regular.Read(path, mostConfig, configTimeout)
 	if err != nil {
-		return configError{fmt.Errorf("--config: %w", err)}
+		return cli.Config(fmt.Errorf("--config: %w", err))
 	}
 	d := &document{path: path, anchors: make(map[string]ast.Node)}
 	root, err := d.parse(data)
@@ -69,7 +70,7 @@ func (c *config) readFile(path string) error {
 	if len(c.listeners) == 0 && none {
 		errs = append(errs, d.wrong(list, "listeners", "there are none"))
 	}
-	return joined(errs...)
+	return cli.Join(errs...)
 }
 
 // flatten returns e, or if its key is name the entries of its mapping, with their keys behind the
@@ -83,10 +84,11 @@ func (d *document) flatten(e entry, prefix, name string) ([]entry, error) {
 	}
 	inner, err := d.entries(e.value, prefix+name)
 	if _, isMap := e.value.(ast.MapNode); err != nil && !isMap {
-		err = hinted{err, map[string]string{
+		err = cli.WithHint(err, map[string]string{
 			"log":      "log: {level: info, format: auto}",
 			ratePrefix: ratePrefix + ": {ipv4: 32, ipv6: 64}",
-		}[name]}
+		}[name])
+
 	}
 	for i := range inner {
 		inner[i].key = name + "." + inner[i].key
@@ -105,7 +107,7 @@ func applyAll[T any](d *document, settings []setting[T], to *T, given map[string
 			known := append(keyNames(settings), others...)
 			err := d.wrong(e.at, prefix+e.key, "unknown key: use one of %s", strings.Join(known, ", "))
 			if hint := keyHint(e.key, known, settings); hint != "" {
-				err = hinted{err, hint}
+				err = cli.WithHint(err, hint)
 			}
 			errs = append(errs, err)
 			continue
@@ -121,7 +123,7 @@ func applyAll[T any](d *document, settings []setting[T], to *T, given map[string
 			spoilt[e.key] = true
 		}
 	}
-	return joined(errs...)
+	return cli.Join(errs...)
 }
 
 // keyHint says which key was probably meant by one that is unknown in its place: one of the known
@@ -129,11 +131,11 @@ func applyAll[T any](d *document, settings []setting[T], to *T, given map[string
 func keyHint[T any](key string, known []string, settings []setting[T]) string {
 	for _, s := range settings {
 		if s.flag != "" && strings.ReplaceAll(key, "_", "-") == s.flag {
-			return didYouMean(s.key)
+			return cli.DidYouMean(s.key)
 		}
 	}
-	if meant := nearest(strings.ReplaceAll(key, "-", "_"), known); meant != "" {
-		return didYouMean(meant)
+	if meant := cli.Nearest(strings.ReplaceAll(key, "-", "_"), known); meant != "" {
+		return cli.DidYouMean(meant)
 	}
 	switch {
 	case slices.Contains(keyNames(listenerSettings), key):

@@ -1,12 +1,13 @@
 package main
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/udpshard/udpshard/internal/cli"
 )
 
 // written returns the flags that name a file with the text.
@@ -122,7 +123,7 @@ func TestBadFiles(t *testing.T) {
 			if err == nil {
 				t.Fatalf("it is accepted:\n%s", test.text)
 			}
-			if !errors.As(err, new(configError)) {
+			if !cli.IsConfig(err) {
 				t.Errorf("%v is not an error in the configuration: the exit code would be 1", err)
 			}
 			if message := err.Error(); !strings.HasPrefix(strings.TrimPrefix(message, f.file), ":") ||
@@ -156,8 +157,8 @@ listeners:
 `)
 	_, err := f.config()
 	var got []string
-	for _, err := range separate(err) {
-		if !errors.As(err, new(configError)) {
+	for _, err := range cli.Separate(err) {
+		if !cli.IsConfig(err) {
 			t.Errorf("%v is no error in the configuration", err)
 		}
 		got = append(got, strings.TrimPrefix(err.Error(), f.file))
@@ -196,7 +197,7 @@ func TestMissingFile(t *testing.T) {
 		t.TempDir():                           "is a directory",
 	} {
 		_, err := (&flags{file: path}).config()
-		if err == nil || !errors.As(err, new(configError)) || !strings.Contains(err.Error(), want) ||
+		if err == nil || !cli.IsConfig(err) || !strings.Contains(err.Error(), want) ||
 			!strings.Contains(err.Error(), "--config") || !strings.Contains(err.Error(), path) {
 			t.Errorf("error %v: want --config, %s and %s", err, path, want)
 		}
@@ -205,7 +206,7 @@ func TestMissingFile(t *testing.T) {
 
 // Lists of addresses and CPUs may be written as YAML lists or with commas.
 func TestLists(t *testing.T) {
-	cpus, err := parseCPUs(usableCPU(t))
+	cpus, err := cli.ParseCPUs(usableCPU(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -340,7 +341,7 @@ func FuzzFile(f *testing.F) {
 		defer late.Stop()
 		c := newConfig()
 		d := written(t, text)
-		if err := c.readFile(d.file); err != nil && !errors.As(err, new(configError)) {
+		if err := c.readFile(d.file); err != nil && !cli.IsConfig(err) {
 			t.Errorf("%v: the exit code would be 1", err)
 		}
 	})

@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/udpshard/udpshard/internal/cli"
 )
 
 // flagError is the error of a flag that can't be used, with its remedy.
@@ -15,14 +17,14 @@ func flagError(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	switch {
 	case errors.As(err, &invalid):
-		return unusable("--"+invalid.GetFlag().Name, invalid.Unwrap())
+		return cli.Unusable("--"+invalid.GetFlag().Name, invalid.Unwrap())
 	case errors.As(err, &missing):
 		name, usage := pflag.UnquoteUsage(missing.GetFlag())
-		return hinted{usageError{err}, fmt.Sprintf("--%s %s: %s", missing.GetFlag().Name, name, usage)}
+		return cli.WithHint(cli.Usage(err), fmt.Sprintf("--%s %s: %s", missing.GetFlag().Name, name, usage))
 	case errors.As(err, &unknown):
-		return hinted{usageError{err}, unknownFlagHint(cmd, unknown)}
+		return cli.WithHint(cli.Usage(err), unknownFlagHint(cmd, unknown))
 	}
-	return usageError{err}
+	return cli.Usage(err)
 }
 
 // unknownFlagHint names the flag that was probably meant: one of the command, or where the
@@ -32,14 +34,14 @@ func unknownFlagHint(cmd *cobra.Command, unknown *pflag.NotExistError) string {
 	if letters := unknown.GetSpecifiedShortnames(); letters != "" { // -listen
 		name = letters
 	}
-	if meant := nearest(name, flagNames(cmd)); meant != "" {
-		return didYouMean("--" + meant)
+	if meant := cli.Nearest(name, flagNames(cmd)); meant != "" {
+		return cli.DidYouMean("--" + meant)
 	}
 	if serve, _, err := cmd.Find([]string{"serve"}); err == nil && serve.Flags().Lookup(name) != nil {
-		return didYouMean(serve.CommandPath() + " --" + name)
+		return cli.DidYouMean(serve.CommandPath() + " --" + name)
 	}
-	if meant := nearest(name, commandNames(cmd)); meant != "" {
-		return didYouMean(cmd.CommandPath() + " " + meant)
+	if meant := cli.Nearest(name, commandNames(cmd)); meant != "" {
+		return cli.DidYouMean(cmd.CommandPath() + " " + meant)
 	}
 	return cmd.CommandPath() + " --help lists the flags"
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/udpshard/udpshard/internal/cli"
 )
 
 // flags are serve's flags as they were given.
@@ -88,8 +90,8 @@ func (f *flags) config() (*config, error) {
 		err := apply(configSettings, c, c.given, func(s setting[config]) bool { return s.flag == name }, at)
 		if errors.Is(err, errUnknown) {
 			if f.file != "" {
-				errs = append(errs, hinted{usageError{fmt.Errorf("--%s: listeners are set in the file where there is --config", name)},
-					"move it into " + f.file})
+				errs = append(errs, cli.WithHint(cli.Usage(fmt.Errorf("--%s: listeners are set in the file where there is --config", name)),
+					"move it into "+f.file))
 				continue
 			}
 			l := c.listeners[0]
@@ -97,7 +99,7 @@ func (f *flags) config() (*config, error) {
 		}
 		errs = append(errs, err)
 	}
-	if err := joined(append(errs, c.check())...); err != nil {
+	if err := cli.Join(append(errs, c.check())...); err != nil {
 		return nil, err
 	}
 	return c, nil

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/shard/takeover"
 )
@@ -187,7 +188,7 @@ func (s *server) yield(ctx, peer context.Context, ended <-chan error, signals si
 		case now := <-tick.C:
 			if hanging, _ := check.check(now); len(hanging) > 0 {
 				s.logHanging(hanging)
-				return s.takeBack(ended, errs, hinted{hangError(hanging), hangRemedy})
+				return s.takeBack(ended, errs, cli.WithHint(hangError(hanging), hangRemedy))
 			}
 		case now := <-stuck.C:
 			return s.takeBack(ended, errs, fmt.Errorf("%s after %s", s.waitsFor(now), patience))

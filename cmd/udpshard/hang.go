@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/metrics"
 )
 
@@ -87,7 +88,7 @@ func hangError(hanging []metrics.StalledShard) error {
 		errs = append(errs, fmt.Errorf("listener %s shard %d hangs: no sign of life for %s",
 			h.Listener, h.Shard.Index, h.For.Round(100*time.Millisecond)))
 	}
-	return joined(errs...)
+	return cli.Join(errs...)
 }
 
 // logHanging logs the shards that hang, with the records and bytes that each keeps waiting.
@@ -109,7 +110,7 @@ func (s *server) refuseHanging(ctx context.Context) error {
 		switch {
 		case len(hanging) > 0:
 			s.logHanging(hanging)
-			return hinted{hangError(hanging), hangRemedy}
+			return cli.WithHint(hangError(hanging), hangRemedy)
 		case !more:
 			return nil
 		}

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/metrics"
 )
 
@@ -154,7 +155,7 @@ func TestAShardThatHangsKeepsNobody(t *testing.T) {
 	p.wantSaid("reloaded")
 	began := time.Now()
 	p.cmd.Process.Signal(unix.SIGTERM)
-	if code := p.exits(); code != exitFailed {
+	if code := p.exits(); code != cli.ExitFailed {
 		t.Errorf("exit code %d", code)
 	}
 	t.Logf("it ended after %s", time.Since(began))
@@ -190,7 +191,7 @@ func TestAShardThatHangsKeepsNoStandby(t *testing.T) {
 	for late := time.Now().Add(time.Minute); !isClosed(ended) && time.Now().Before(late); {
 		s.send(s.sent+4, 200) // what comes as it drains waits for the standby
 	}
-	if code := p.exits(); code != exitFailed {
+	if code := p.exits(); code != cli.ExitFailed {
 		t.Errorf("exit code %d", code)
 	}
 	standby.wantSaid(`"message":"took over`)
@@ -214,7 +215,7 @@ func TestAnUpgradeWhileAShardHangs(t *testing.T) {
 	for i := range 2 {
 		p.logs.Reset()
 		next := p.startSuccessor(args...)
-		if code := next.exits(); code != exitFailed {
+		if code := next.exits(); code != cli.ExitFailed {
 			t.Errorf("exit code %d", code)
 		}
 		for _, text := range []string{
@@ -261,7 +262,7 @@ func TestAReplacedProcessWhoseShardHangs(t *testing.T) {
 		s.send(s.sent+16, 0)
 		return standby.says("took over: the process that served does not run")
 	})
-	if code := p.exits(); code != exitReplaced {
+	if code := p.exits(); code != cli.ExitReplaced {
 		t.Errorf("exit code %d", code)
 	}
 	if stalled := p.logged("shard stalled"); len(stalled) != 1 || stalled[0]["shard"] != 1.0 {
@@ -281,7 +282,7 @@ func TestAReplacedProcessWhoseShardHangs(t *testing.T) {
 func TestAnUpgradeWhileAnOutputTakesNothing(t *testing.T) {
 	p, pipe, s, args := stuckOutput(t, "300ms")
 	next := p.startSuccessor(args...)
-	if code := next.exits(); code != exitFailed || !next.says("can't stop reading: listener raw shard") || !next.says("still waits for its output after 5s") {
+	if code := next.exits(); code != cli.ExitFailed || !next.says("can't stop reading: listener raw shard") || !next.says("still waits for its output after 5s") {
 		t.Errorf("exit code %d", code)
 	}
 	p.wantSaid("the successor has not taken over: reading on")
@@ -293,7 +294,7 @@ func TestAnUpgradeWhileAnOutputTakesNothing(t *testing.T) {
 func TestAnUpgradeThatIsNeverAnswered(t *testing.T) {
 	p, pipe, s, args := stuckOutput(t, "1h") // for so long it waits for its output
 	next := p.startSuccessor(append(args, "--drain-timeout", "300ms")...)
-	if code := next.exits(); code != exitFailed {
+	if code := next.exits(); code != cli.ExitFailed {
 		t.Errorf("exit code %d", code)
 	}
 	next.wantSaid("the active process has neither stopped reading nor refused in 10s",

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/metrics"
 )
 
@@ -58,7 +59,7 @@ container's; 0 is any process of it.`,
 		},
 	}
 	cmd.Flags().StringVar(&address, "http", cmp.Or(os.Getenv(httpVariable), defaultHTTP), "`ADDR` of the instance's HTTP server; $"+httpVariable+" changes the default")
-	addFlag(cmd.Flags(), &timeout, "timeout", parseDuration, "`DURATION` to wait for the answer")
+	addFlag(cmd.Flags(), &timeout, "timeout", cli.ParseDuration, "`DURATION` to wait for the answer")
 	addFlag(cmd.Flags(), &pid, "pid", parsePID, "`N`: print the role of the process with this PID, 0 being any of this PID namespace")
 	return cmd
 }
@@ -148,15 +149,15 @@ func (i instance) ask(ctx context.Context, path string) (code int, body []byte, 
 	host, port, err := net.SplitHostPort(i.address)
 	if err != nil {
 		host, port, _ := net.SplitHostPort(defaultHTTP)
-		err = suggest(fmt.Errorf("%q is not host:port", i.address), meantAddress(i.address, host, port))
-		return 0, nil, unusable(i.place, err)
+		err = cli.Suggest(fmt.Errorf("%q is not host:port", i.address), cli.MeantAddress(i.address, host, port))
+		return 0, nil, cli.Unusable(i.place, err)
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "localhost"
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+path, nil)
 	if err != nil {
-		return 0, nil, unusable(i.place, err)
+		return 0, nil, cli.Unusable(i.place, err)
 	}
 	client := http.Client{Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true}} // an instance is asked itself
 	response, err := client.Do(request)
@@ -167,8 +168,9 @@ func (i instance) ask(ctx context.Context, path string) (code int, body []byte, 
 		}
 		err = fmt.Errorf("no instance answers at %s: %w", i.address, err)
 		if errors.Is(err, unix.ECONNREFUSED) {
-			err = hinted{err, "udpshard serve --http " + i.address +
-				" starts an instance; --http ADDR asks at another address"}
+			err = cli.WithHint(err, "udpshard serve --http "+i.address+
+				" starts an instance; --http ADDR asks at another address")
+
 		}
 		return 0, nil, err
 	}

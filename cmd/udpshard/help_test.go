@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"testing"
+
+	"github.com/udpshard/udpshard/internal/cli"
 )
 
 var errFull = errors.New("no space left")
@@ -20,7 +22,7 @@ func TestAStandardOutputThatIsFull(t *testing.T) {
 	}
 	for _, args := range commands {
 		var stderr bytes.Buffer
-		if code := run(args, fullDisk{}, &stderr); code != exitFailed || stderr.String() != "udpshard: error: no space left\n" {
+		if code := run(args, fullDisk{}, &stderr); code != cli.ExitFailed || stderr.String() != "udpshard: error: no space left\n" {
 			t.Errorf("%q: exit code %d, %q", args, code, &stderr)
 		}
 	}

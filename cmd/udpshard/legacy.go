@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/shard"
 	"github.com/udpshard/udpshard/shard/takeover"
@@ -68,7 +69,7 @@ func defaultTakeover() string {
 func (c *config) takeoverError(err error) error {
 	at, look := os.Lstat(c.takeover)
 	if look == nil && at.Mode().Type() != os.ModeSocket || errors.Is(look, unix.ENOTDIR) || errors.As(err, new(*takeover.SharedFolderError)) {
-		return unusable(c.place("takeover"), err)
+		return cli.Unusable(c.place("takeover"), err)
 	}
 	return fmt.Errorf("takeover: %w", err)
 }
@@ -87,7 +88,7 @@ func dialLegacy(ctx context.Context, c *config, log zerolog.Logger) (*legacy, er
 		return nil, again{error: err}
 	}
 	if errors.Is(err, takeover.ErrSilent) {
-		return nil, hinted{c.takeoverError(err), silentRemedy}
+		return nil, cli.WithHint(c.takeoverError(err), silentRemedy)
 	}
 	if err != nil {
 		return nil, c.takeoverError(err)
@@ -104,7 +105,7 @@ func dialLegacy(ctx context.Context, c *config, log zerolog.Logger) (*legacy, er
 		}
 		err = fmt.Errorf("take over from %s: %w", conn.Process(), err)
 		if errors.Is(err, takeover.ErrSilent) {
-			err = hinted{err, silentRemedy}
+			err = cli.WithHint(err, silentRemedy)
 		}
 		return nil, err
 	}
@@ -132,7 +133,7 @@ func (l *legacy) introduce(ctx context.Context, c *config) (err error) {
 	l.book, err = metrics.OpenBook(l.offer.Memory.Counters, l.offer.Memory.Control)
 	l.offer.Memory = takeover.Memory{} // it is OpenBook's
 	if errors.As(err, new(*metrics.LayoutError)) {
-		return hinted{fmt.Errorf("counters of the active process: %w", err), takeover.OtherVersionRemedy}
+		return cli.WithHint(fmt.Errorf("counters of the active process: %w", err), takeover.OtherVersionRemedy)
 	}
 	if err != nil {
 		return fmt.Errorf("counters of the active process: %w", err)
@@ -239,7 +240,7 @@ func (l *legacy) explain(err error) error {
 	_, port, _ := net.SplitHostPort(inUse.Address)
 	for _, had := range l.offer.Listeners {
 		if _, its, _ := net.SplitHostPort(had.Address); its == port {
-			return hinted{err, fmt.Sprintf("%s has it as %s, and only that very address can be taken over: listen there, or take another port", l.conn.Process(), had.Address)}
+			return cli.WithHint(err, fmt.Sprintf("%s has it as %s, and only that very address can be taken over: listen there, or take another port", l.conn.Process(), had.Address))
 		}
 	}
 	return err

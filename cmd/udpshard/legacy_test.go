@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/shard/takeover"
 )
@@ -111,7 +112,7 @@ func TestAnotherLayoutOfTheCounters(t *testing.T) {
 	for _, role := range []string{"--standby=false", "--standby"} {
 		p := launch(t, nil, "serve", "--http", "", "--listen", freePort(t), "--shards", "1",
 			"--output", "discard", "--takeover", path, role)
-		if code := p.wait(); code != exitFailed {
+		if code := p.wait(); code != cli.ExitFailed {
 			t.Errorf("%s: exit code %d", role, code)
 		}
 		for _, want := range []string{

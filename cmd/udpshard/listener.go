@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/output"
 	"github.com/udpshard/udpshard/packet"
 	"github.com/udpshard/udpshard/packet/dns"
@@ -64,31 +65,31 @@ var listenerSettings = []setting[listener]{
 		means: func(l *listener) any { return l.name }},
 	{flag: "protocol", key: "protocol", init: "syslog",
 		usage: "`PROTOCOL` of the datagrams: syslog, dns, raw, echo or discard",
-		set: bind(parseChoice("syslog", "dns", "raw", "echo", "discard"),
+		set: bind(cli.ParseChoice("syslog", "dns", "raw", "echo", "discard"),
 			func(l *listener) *string { return &l.protocol })},
 	{flag: "shards", key: "shards",
 		usage: "`N` sockets, each with its thread (default one per usable CPU)",
-		set:   bind(parseCount, func(l *listener) *int { return &l.shards }),
+		set:   bind(cli.ParseCount, func(l *listener) *int { return &l.shards }),
 		means: func(l *listener) any { return len(l.pins()) }},
 	{flag: "cpus", key: "cpus", list: true,
 		usage: "`LIST` of CPUs such as 0,2-5 that shards are pinned to in turn (default all usable)",
-		set:   bind(parseCPUs, func(l *listener) *[]int { return &l.cpus }),
+		set:   bind(cli.ParseCPUs, func(l *listener) *[]int { return &l.cpus }),
 		means: func(l *listener) any { return l.pins() }},
 	{flag: "batch", key: "batch", init: "64",
 		usage: "`N` datagrams at most to a receive call, 1 to 1024",
-		set:   bind(parseCount, func(l *listener) *int { return &l.batch })},
+		set:   bind(cli.ParseCount, func(l *listener) *int { return &l.batch })},
 	{flag: "max-datagram", key: "max_datagram", init: "8192",
 		usage: "`SIZE` at which longer datagrams are cut, flagged and counted, up to 65535 bytes",
-		set:   bind(parseSize, func(l *listener) *int { return &l.maxDatagram })},
+		set:   bind(cli.ParseSize, func(l *listener) *int { return &l.maxDatagram })},
 	{flag: "receive-buffer", key: "receive_buffer", init: "32MiB",
 		usage: "`SIZE` of the kernel's queue asked for each socket, up to 1GiB",
-		set:   bind(parseSize, func(l *listener) *int { return &l.receiveBuffer })},
+		set:   bind(cli.ParseSize, func(l *listener) *int { return &l.receiveBuffer })},
 	{flag: "gro", key: "gro", init: "false", bare: true,
 		usage: "receive trains of datagrams in one copy (UDP_GRO); a train that the kernel drops counts as one",
-		set:   bind(parseBool, func(l *listener) *bool { return &l.gro })},
+		set:   bind(cli.ParseBool, func(l *listener) *bool { return &l.gro })},
 	{flag: "busy-poll", key: "busy_poll", init: "0",
 		usage: "`DURATION` after the last datagram for which a shard keeps asking its socket, up to 1m: less delay for a whole core",
-		set:   bind(parseDuration, func(l *listener) *time.Duration { return &l.busyPoll })},
+		set:   bind(cli.ParseDuration, func(l *listener) *time.Duration { return &l.busyPoll })},
 	{flag: "steer", key: "steer", init: "auto", live: true,
 		usage: "`MODE` of spreading datagrams over shards: auto (a flow stays on one shard, skew is corrected), hash (the kernel's 4-tuple hash), cpu (the one that received), source (by source address) or spray (any)",
 		set:   bind(parseSteer, func(l *listener) *steer.Mode { return &l.steer })},
@@ -100,7 +101,7 @@ var listenerSettings = []setting[listener]{
 		set:   bind(parseRate, func(l *listener) *int { return &l.sprayAbove })},
 	{flag: "allow", key: "allow", live: true, list: true,
 		usage: "`CIDR,...` of senders to listen to; others are dropped and counted (default all)",
-		set:   bind(parsePrefixes, func(l *listener) *[]netip.Prefix { return &l.allow })},
+		set:   bind(cli.ParsePrefixes, func(l *listener) *[]netip.Prefix { return &l.allow })},
 	{flag: "rate-limit", key: "rate_limit", live: true,
 		usage: "`N` datagrams a second at most from one source network (default off)",
 		set:   bind(parseRate, func(l *listener) *int { return &l.rateLimit })},
@@ -112,7 +113,7 @@ var listenerSettings = []setting[listener]{
 		set:   bind(parsePrefixLength(128), func(l *listener) *int { return &l.ratePrefix6 })},
 	{flag: "join", key: "join", bare: true, init: "false",
 		usage: "share the port with sockets of another process of this user",
-		set:   bind(parseBool, func(l *listener) *bool { return &l.join })},
+		set:   bind(cli.ParseBool, func(l *listener) *bool { return &l.join })},
 	{flag: "output", key: "output", init: "stdout",
 		usage: "`OUTPUT` of records: stdout, discard, or file:PATH, where {shard} stands for the shard's number",
 		set:   bind(parseOutput, func(l *listener) *string { return &l.output }),
@@ -124,7 +125,7 @@ var listenerSettings = []setting[listener]{
 func parseAddress(text string) (string, error) {
 	if _, port, err := net.SplitHostPort(text); err != nil || port == "" {
 		err := fmt.Errorf("%q is not host:port, [ipv6]:port or :port", text)
-		return "", suggest(err, meantAddress(text, "", defaultPort))
+		return "", cli.Suggest(err, cli.MeantAddress(text, "", defaultPort))
 	}
 	return text, nil
 }
@@ -137,16 +138,16 @@ func parseOutput(text string) (string, error) {
 	if err == nil {
 		return text, nil
 	}
-	meant := nearest(text, []string{"stdout", "discard"})
+	meant := cli.Nearest(text, []string{"stdout", "discard"})
 	switch kind, path, hasPath := strings.Cut(text, ":"); {
 	case text == "-":
 		meant = "stdout"
-	case hasPath && path != "" && kind != "file" && nearest(kind, []string{"file"}) != "":
+	case hasPath && path != "" && kind != "file" && cli.Nearest(kind, []string{"file"}) != "":
 		meant = "file:" + path
 	case strings.Contains(text, "/") && !hasPath:
 		meant = "file:" + text
 	}
-	return text, suggest(err, meant)
+	return text, cli.Suggest(err, meant)
 }
 
 // outputError is the error of an output that can't be opened. Its hint makes the folder of the
@@ -157,7 +158,7 @@ func (l *listener) outputError(err error) error {
 	_, look := os.Stat(folder)
 	if errors.Is(err, os.ErrNotExist) && errors.Is(look, os.ErrNotExist) &&
 		!strings.Contains(folder, output.PerShard) {
-		err = hinted{err, "mkdir -p " + folder}
+		err = cli.WithHint(err, "mkdir -p "+folder)
 	}
 	return l.misfit("output", err)
 }
@@ -165,7 +166,7 @@ func (l *listener) outputError(err error) error {
 func parseSteer(text string) (steer.Mode, error) {
 	mode, err := steer.Parse(text)
 	if err != nil {
-		err = suggestChoice(err, text, steer.Modes)
+		err = cli.SuggestChoice(err, text, steer.Modes)
 	}
 	return mode, err
 }
@@ -175,7 +176,7 @@ func parseStall(text string) (time.Duration, error) {
 	if text == "off" {
 		return 0, nil
 	}
-	d, err := parseDuration(text)
+	d, err := cli.ParseDuration(text)
 	if err != nil {
 		const leastMillis = 50 // nobody means so many seconds
 		bare := time.Second
@@ -183,7 +184,7 @@ func parseStall(text string) (time.Duration, error) {
 			bare = time.Millisecond
 		}
 		err = fmt.Errorf("%q is not a duration such as 250ms or 1s, or off", text)
-		err = suggest(err, meantDuration(text, bare))
+		err = cli.Suggest(err, cli.MeantDuration(text, bare))
 	}
 	return d, err
 }
@@ -200,7 +201,7 @@ func parsePrefixLength(most int) func(string) (int, error) {
 			if n, err := strconv.Atoi(meant); meant == text || err != nil || n < 1 || n > most {
 				meant = ""
 			}
-			return 0, suggest(fmt.Errorf("%q is not a whole number from 1 to %d", text, most), meant)
+			return 0, cli.Suggest(fmt.Errorf("%q is not a whole number from 1 to %d", text, most), meant)
 		}
 		return value, nil
 	}
@@ -211,9 +212,9 @@ func parseRate(text string) (int, error) {
 	if text == "off" || text == "0" {
 		return 0, nil
 	}
-	value, err := parseCount(text)
+	value, err := cli.ParseCount(text)
 	if err != nil {
-		err = suggest(fmt.Errorf("%q is not a whole number from 1, or off", text), meantCount(text))
+		err = cli.Suggest(fmt.Errorf("%q is not a whole number from 1, or off", text), cli.MeantCount(text))
 	}
 	return value, err
 }
@@ -302,7 +303,7 @@ func (l *listener) place(key string) string {
 
 // misfit is an error in one key of a listener.
 func (l *listener) misfit(key string, err error) error {
-	return unusable(l.place(key), err)
+	return cli.Unusable(l.place(key), err)
 }
 
 // locate says where what the engine finds wrong was set.
@@ -318,7 +319,7 @@ func (l *listener) locate(err error) error {
 		"Steering.Mode": "steer", "Steering.StallAfter": "stall_after",
 	}[wrong.Field]
 	if _, ok := l.given[key]; !ok && l.at == "" {
-		return configError{fmt.Errorf("listener %s: %s: %w", l.name, key, wrong.Err)}
+		return cli.Config(fmt.Errorf("listener %s: %s: %w", l.name, key, wrong.Err))
 	}
 	return l.misfit(key, wrong.Err)
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/rs/zerolog/diode"
-	"golang.org/x/sys/unix"
 )
 
 // newLogger logs to w: for people where that is a terminal, else JSON.
@@ -55,24 +54,4 @@ func setLevel(name string) {
 		level = zerolog.InfoLevel
 	}
 	zerolog.SetGlobalLevel(level)
-}
-
-// isNull says whether f is /dev/null, which is also what stands in for a
-// standard output that was closed.
-func isNull(f *os.File) bool {
-	info, err := f.Stat()
-	null, nullErr := os.Stat(os.DevNull)
-	return err == nil && nullErr == nil && os.SameFile(info, null)
-}
-
-func isTerminal(w io.Writer) bool {
-	if c, ok := w.(*checked); ok {
-		w = c.w
-	}
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	return err == nil
 }

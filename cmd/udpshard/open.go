@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/output"
 	"github.com/udpshard/udpshard/packet"
@@ -144,7 +145,7 @@ func (s *server) announce(l *listener, g *shard.Group) {
 	}
 	asked, granted := g.ReceiveBuffer()
 	s.log.Info().Str("listener", l.name).Str("address", g.Listener().Address).Str("protocol", l.protocol).
-		Int("shards", len(cpus)).Ints("cpus", cpus).Str("steer", g.Listener().Steering().Mode).Str("receive_buffer", formatSize(granted)).Str("output", l.output).
+		Int("shards", len(cpus)).Ints("cpus", cpus).Str("steer", g.Listener().Steering().Mode).Str("receive_buffer", cli.FormatSize(granted)).Str("output", l.output).
 		Msg("listening")
 	for _, d := range s.dns {
 		if d.listener == l {
@@ -154,7 +155,7 @@ func (s *server) announce(l *listener, g *shard.Group) {
 	if l.gro {
 		s.log.Warn().Str("listener", l.name).Msg("with gro the kernel counts a train that it drops as one datagram: losses are at least what it says")
 	}
-	if l.output == "stdout" && isNull(os.Stdout) {
+	if l.output == "stdout" && cli.IsNull(os.Stdout) {
 		s.log.Warn().Str("listener", l.name).Msg("standard output is closed or the null device: records are delivered to nobody")
 	}
 	if l.steer == steer.Auto && !l.join && g.Listener().Steering().Mode != string(steer.Auto) {
@@ -162,7 +163,7 @@ func (s *server) announce(l *listener, g *shard.Group) {
 			Msg("the kernel takes no steering program: its own hash spreads datagrams, and skew stays")
 	}
 	if granted < asked {
-		s.log.Warn().Str("listener", l.name).Str("asked", formatSize(asked)).Str("granted", formatSize(granted)).
+		s.log.Warn().Str("listener", l.name).Str("asked", cli.FormatSize(asked)).Str("granted", cli.FormatSize(granted)).
 			Str("remedy", fmt.Sprintf("sysctl -w net.core.rmem_max=%d", asked)).
 			Msg("the receive buffer is smaller than asked: bursts will be dropped sooner")
 	}

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/shard/takeover"
 )
 
@@ -66,7 +67,7 @@ func TestAProcessThatIsStoppedInAHandover(t *testing.T) {
 	standby.wantSaid(`"message":"took over`)
 	eventually(t, "what waited is read", func() bool { return standby.total().Received == 100 })
 	p.cmd.Process.Signal(syscall.SIGCONT)
-	if code := p.wait(); code != exitReplaced {
+	if code := p.wait(); code != cli.ExitReplaced {
 		t.Errorf("who was stopped left with %d", code)
 	}
 }
@@ -135,7 +136,7 @@ func TestAHostilePeer(t *testing.T) {
 		eventually(t, "it reads on", func() bool { return p.total().Received == 2000 })
 		scribble(epochAt)
 		s.send(2100, 0)
-		if code := p.wait(); code != exitReplaced {
+		if code := p.wait(); code != cli.ExitReplaced {
 			t.Errorf("it left with %d", code)
 		}
 		p.wantSaid("another process has taken over")

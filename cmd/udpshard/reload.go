@@ -10,6 +10,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/packet/dns"
 )
 
@@ -150,8 +151,8 @@ func (s *server) reload(r preparation) {
 // each error.
 func tellRefused(log zerolog.Logger, err error) {
 	var remedies []string
-	for _, part := range separate(err) {
-		if hint := hintOf(part); hint != "" {
+	for _, part := range cli.Separate(err) {
+		if hint := cli.Hint(part); hint != "" {
 			remedies = append(remedies, hint)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/metrics"
 )
 
@@ -170,9 +171,9 @@ func TestHealthOfAProcess(t *testing.T) {
 		var stdout, stderr string
 		eventually(t, "it has the role "+role, func() bool {
 			code, stdout, stderr = invoke("health", "--http", http, "--pid", strconv.Itoa(pid))
-			return role == "" || code == exitDone && stdout == role+"\n"
+			return role == "" || code == cli.ExitDone && stdout == role+"\n"
 		})
-		if role == "" && (code != exitFailed || stdout != "" || !strings.Contains(stderr, fmt.Sprintf("pid %d of this PID namespace is not the instance", pid))) {
+		if role == "" && (code != cli.ExitFailed || stdout != "" || !strings.Contains(stderr, fmt.Sprintf("pid %d of this PID namespace is not the instance", pid))) {
 			t.Errorf("exit code %d, %s%s", code, stdout, stderr)
 		}
 	}
@@ -187,7 +188,7 @@ func TestHealthOfAProcess(t *testing.T) {
 	want("active", p.http, next.cmd.Process.Pid)
 	want("standby", p.http, apart.cmd.Process.Pid)
 	want("", p.http, p.cmd.Process.Pid)
-	if code, _, stderr := invoke("health", "--pid", "-1"); code != exitUsage || !strings.Contains(stderr, "--pid") {
+	if code, _, stderr := invoke("health", "--pid", "-1"); code != cli.ExitUsage || !strings.Contains(stderr, "--pid") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 }

@@ -21,6 +21,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/cli"
 )
 
 func TestMain(m *testing.M) {
@@ -365,7 +367,7 @@ func scriptExample(ts *testscript.TestScript, args []string) {
 func TestHelpIsTidy(t *testing.T) {
 	for _, name := range []string{"serve", "doctor", "sockets", "health", "version"} {
 		var out, errors bytes.Buffer
-		if code := run([]string{name, "--help"}, &out, &errors); code != exitDone || errors.Len() > 0 {
+		if code := run([]string{name, "--help"}, &out, &errors); code != cli.ExitDone || errors.Len() > 0 {
 			t.Errorf("%s --help: exit code %d, standard error %q", name, code, &errors)
 		}
 		for line := range strings.Lines(out.String()) {

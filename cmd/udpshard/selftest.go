@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/load"
 	"github.com/udpshard/udpshard/shard"
 )
@@ -40,16 +41,16 @@ kernel's part of receiving. Takes less than 30 s.`,
 	}
 	set := cmd.Flags()
 	set.SortFlags = false
-	addFlag(set, &l.protocol, "protocol", parseChoice("syslog", "raw", "echo", "discard"), "`PROTOCOL` of the shards: syslog, raw, echo or discard")
-	addFlag(set, &l.shards, "shards", parseCount, "`N` sockets, each with its thread (default one per CPU of theirs)")
-	addFlag(set, &l.cpus, "cpus", parseCPUs, "`LIST` of CPUs such as 0,2-5 that shards are pinned to in turn (default half of the usable)")
-	addFlag(set, &l.batch, "batch", parseCount, "`N` datagrams at most to a receive call, 1 to 1024")
-	set.Var(&parsedFlag[int]{&l.receiveBuffer, formatSize(l.receiveBuffer), parseSize}, "receive-buffer", "`SIZE` of the kernel's queue asked for each socket, up to 1GiB")
-	addFlag(set, &t.flows, "flows", parseCount, "`N` source ports that send")
-	addFlag(set, &t.size, "size", parseSize, "`SIZE` of each payload (default a syslog line of some 75 bytes)")
-	addFlag(set, &t.gso, "gso", parseCount, "`N` datagrams to a train of the sender, which makes sending cheaper, up to 128 (default off)")
-	addFlag(set, &t.threads, "threads", parseCount, "`N` senders (default one per CPU that is not a shard's)")
-	addFlag(set, &t.budget, "duration", parseDuration, "`DURATION` of the whole test, from 2s")
+	addFlag(set, &l.protocol, "protocol", cli.ParseChoice("syslog", "raw", "echo", "discard"), "`PROTOCOL` of the shards: syslog, raw, echo or discard")
+	addFlag(set, &l.shards, "shards", cli.ParseCount, "`N` sockets, each with its thread (default one per CPU of theirs)")
+	addFlag(set, &l.cpus, "cpus", cli.ParseCPUs, "`LIST` of CPUs such as 0,2-5 that shards are pinned to in turn (default half of the usable)")
+	addFlag(set, &l.batch, "batch", cli.ParseCount, "`N` datagrams at most to a receive call, 1 to 1024")
+	set.Var(&parsedFlag[int]{&l.receiveBuffer, cli.FormatSize(l.receiveBuffer), cli.ParseSize}, "receive-buffer", "`SIZE` of the kernel's queue asked for each socket, up to 1GiB")
+	addFlag(set, &t.flows, "flows", cli.ParseCount, "`N` source ports that send")
+	addFlag(set, &t.size, "size", cli.ParseSize, "`SIZE` of each payload (default a syslog line of some 75 bytes)")
+	addFlag(set, &t.gso, "gso", cli.ParseCount, "`N` datagrams to a train of the sender, which makes sending cheaper, up to 128 (default off)")
+	addFlag(set, &t.threads, "threads", cli.ParseCount, "`N` senders (default one per CPU that is not a shard's)")
+	addFlag(set, &t.budget, "duration", cli.ParseDuration, "`DURATION` of the whole test, from 2s")
 	set.BoolVar(&t.json, "json", false, "print one JSON object")
 	return cmd
 }
@@ -70,7 +71,7 @@ const leastBudget = 2 * time.Second
 
 func (t *selftest) run(stdout, stderr io.Writer) error {
 	if t.budget < leastBudget {
-		return usageError{fmt.Errorf("--duration: %s is less than %s", t.budget, leastBudget)}
+		return cli.Usage(fmt.Errorf("--duration: %s is less than %s", t.budget, leastBudget))
 	}
 	usable, err := load.UsableCPUs()
 	if err != nil {
@@ -103,7 +104,7 @@ func (t *selftest) run(stdout, stderr io.Writer) error {
 
 	began := time.Now()
 	stand := stand{group: group, flows: t.flows, size: t.size, gso: t.gso, threads: t.threads, cpus: senders}
-	progress := progress{w: stderr, live: isTerminal(stderr)}
+	progress := progress{w: stderr, live: cli.IsTerminal(stderr)}
 	var s *search
 	s = &search{
 		length: t.budget / 20,

@@ -6,6 +6,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/figure"
 )
 
@@ -97,7 +98,7 @@ func (r selftestReport) print(w io.Writer) {
 	}
 	row("receive CPU", "%s a datagram", micros(r.CPUNanos))
 	row("sender CPU", "%s a datagram", micros(r.SenderNanos))
-	row("receive buffer", "%s a socket of %s asked", formatSize(r.BufferGranted), formatSize(r.BufferAsked))
+	row("receive buffer", "%s a socket of %s asked", cli.FormatSize(r.BufferGranted), cli.FormatSize(r.BufferAsked))
 	if len(r.Shards) > 1 {
 		judgement := "fair"
 		if r.Skewed {

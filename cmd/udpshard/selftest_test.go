@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/shard"
 )
 
@@ -313,7 +314,7 @@ func TestSelftestErrors(t *testing.T) {
 		"--flows 4 somewhere else": "takes no arguments",
 	} {
 		code, _, stderr := invoke(append([]string{"selftest"}, strings.Fields(args)...)...)
-		if code != exitUsage || !strings.Contains(stderr, want) {
+		if code != cli.ExitUsage || !strings.Contains(stderr, want) {
 			t.Errorf("%s: exit code %d: %s", args, code, stderr)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"time"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/figure"
 )
 
@@ -41,11 +42,11 @@ func (r *selftestReport) conclude(s *search, with setup) {
 		r.Remedy = "stop it, or give shards other cores with --cpus, and test again"
 	case with.granted < with.asked:
 		r.Limit = "receive_buffer"
-		r.Verdict = fmt.Sprintf("the receive buffer is the limit: %s of %s was granted, which lasts %s at %s", formatSize(with.granted), formatSize(with.asked), brief(lasts), at)
+		r.Verdict = fmt.Sprintf("the receive buffer is the limit: %s of %s was granted, which lasts %s at %s", cli.FormatSize(with.granted), cli.FormatSize(with.asked), brief(lasts), at)
 		r.Remedy = enlarge
 	case lasts < bridges:
 		r.Limit = "receive_buffer"
-		r.Verdict = fmt.Sprintf("the receive buffer is the limit: %s lasts %s at %s", formatSize(with.granted), brief(lasts), at)
+		r.Verdict = fmt.Sprintf("the receive buffer is the limit: %s lasts %s at %s", cli.FormatSize(with.granted), brief(lasts), at)
 		r.Remedy = "a larger --receive-buffer bridges the pauses that every host has"
 	case s.slow:
 		r.blameSender(s, with)

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/load"
 )
 
@@ -55,19 +56,19 @@ and counts the rest as missed. Exit code 1 if nothing could be sent, or if
 	set := cmd.Flags()
 	set.SortFlags = false
 	addFlag(set, &s.config.To, "to", parseText, "`ADDR` to send to: host:port or [ipv6]:port")
-	addFlag(set, &s.config.Flows, "flows", parseCount, "`N` source ports, each a flow with numbers of its own")
+	addFlag(set, &s.config.Flows, "flows", cli.ParseCount, "`N` source ports, each a flow with numbers of its own")
 	addFlag(set, &s.config.Rate, "rate", parseSendRate, "`N` datagrams a second over all flows; 0 is flat out")
-	addFlag(set, &duration, "duration", parseDuration, "`DURATION` of the run; 0 is until it is interrupted; with --count there is none")
+	addFlag(set, &duration, "duration", cli.ParseDuration, "`DURATION` of the run; 0 is until it is interrupted; with --count there is none")
 	addFlag(set, &s.config.Count, "count", parseUnsigned, "`N` datagrams in all (default as many as the duration allows)")
-	addFlag(set, &s.config.Size, "size", parseSize, "`SIZE` of each payload, padded (default as long as the text)")
+	addFlag(set, &s.config.Size, "size", cli.ParseSize, "`SIZE` of each payload, padded (default as long as the text)")
 	set.Var(&template, "template", "`FILE` of lines to send in turn, in which {flow}, {seq}, {time} and {run} are replaced")
-	addFlag(set, &s.config.GSO, "gso", parseCount, "`N` datagrams to a train that the kernel splits (UDP_SEGMENT), up to 128 (default off)")
+	addFlag(set, &s.config.GSO, "gso", cli.ParseCount, "`N` datagrams to a train that the kernel splits (UDP_SEGMENT), up to 128 (default off)")
 	addFlag(set, &s.config.Heavy, "heavy", parseShare, "`SHARE` of all datagrams that flow 0 sends: 0.9 or 90% (default the same as others)")
-	addFlag(set, &s.config.Batch, "batch", parseCount, "`N` datagrams, or trains, at most to a send call, 1 to 1024")
-	addFlag(set, &s.config.Threads, "threads", parseCount, "`N` senders, at most one per usable CPU")
-	addFlag(set, &s.config.CPUs, "cpus", parseCPUs, "`LIST` of CPUs such as 0,2-5 that senders are pinned to in turn (default none)")
+	addFlag(set, &s.config.Batch, "batch", cli.ParseCount, "`N` datagrams, or trains, at most to a send call, 1 to 1024")
+	addFlag(set, &s.config.Threads, "threads", cli.ParseCount, "`N` senders, at most one per usable CPU")
+	addFlag(set, &s.config.CPUs, "cpus", cli.ParseCPUs, "`LIST` of CPUs such as 0,2-5 that senders are pinned to in turn (default none)")
 	addFlag(set, &s.verify, "verify", parseText, "`FILE` of records, or several (records-{shard}.json, *.json), or an instance's http:// URL, to check what arrived")
-	addFlag(set, &s.wait, "wait", parseDuration, "`DURATION` in which nothing more arrives after which --verify gives the rest up")
+	addFlag(set, &s.wait, "wait", cli.ParseDuration, "`DURATION` in which nothing more arrives after which --verify gives the rest up")
 	set.BoolVar(&s.json, "json", false, "print one JSON object")
 	return cmd
 }
@@ -86,7 +87,7 @@ func (s *sending) readTemplate(path string) error {
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return usageError{fmt.Errorf("--template: %w", err)}
+		return cli.Usage(fmt.Errorf("--template: %w", err))
 	}
 	for line := range strings.Lines(string(data)) {
 		if line = strings.TrimRight(line, "\r\n"); line != "" {
@@ -94,7 +95,7 @@ func (s *sending) readTemplate(path string) error {
 		}
 	}
 	if len(s.config.Lines) == 0 {
-		return usageError{fmt.Errorf("--template: %s has no lines", path)}
+		return cli.Usage(fmt.Errorf("--template: %s has no lines", path))
 	}
 	return nil
 }
@@ -119,7 +120,7 @@ func (s *sending) run(stdout io.Writer) error {
 	case s.verifiesURL():
 		receiver, err = load.NewReceiver(ctx, s.verify, to)
 	case !numbered:
-		err = usageError{errors.New("--verify: not every line of this template and --size holds run={run} flow={flow} n={seq}")}
+		err = cli.Usage(errors.New("--verify: not every line of this template and --size holds run={run} flow={flow} n={seq}"))
 	default:
 		records, err = load.OpenRecords(s.verify)
 	}
@@ -177,28 +178,28 @@ func sendError(to string, flows int, err error) error {
 		}
 		err := wrong.Err
 		if wrong.Field == "To" {
-			err = suggest(err, meantAddress(to, "127.0.0.1", defaultPort))
+			err = cli.Suggest(err, cli.MeantAddress(to, "127.0.0.1", defaultPort))
 		}
-		return unusable("--"+flag, err)
+		return cli.Unusable("--"+flag, err)
 	}
 	var segment *load.SegmentError
 	switch {
 	case errors.As(err, &segment):
-		return hinted{fmt.Errorf("--gso: the kernel refuses %w", err), "send without --gso, or with a smaller --size"}
+		return cli.WithHint(fmt.Errorf("--gso: the kernel refuses %w", err), "send without --gso, or with a smaller --size")
 	case errors.Is(err, unix.EMSGSIZE), errors.Is(err, unix.EINVAL):
-		return hinted{err, "the datagrams do not fit the way there: try a smaller --size, or a smaller --gso or none"}
+		return cli.WithHint(err, "the datagrams do not fit the way there: try a smaller --size, or a smaller --gso or none")
 	case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EHOSTUNREACH):
-		return hinted{err, "this host has no route there: see ip route get"}
+		return cli.WithHint(err, "this host has no route there: see ip route get")
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		return hinted{err, "a firewall of this host forbids it, or the address is a broadcast one"}
+		return cli.WithHint(err, "a firewall of this host forbids it, or the address is a broadcast one")
 	case errors.Is(err, unix.EMFILE):
-		return hinted{err, fmt.Sprintf("each flow takes a descriptor: ulimit -n %d", flows+spareFiles)}
+		return cli.WithHint(err, fmt.Sprintf("each flow takes a descriptor: ulimit -n %d", flows+spareFiles))
 	}
 	return err
 }
 
 func verifyError(err error) error {
-	if errors.As(err, new(usageError)) {
+	if cli.IsUsage(err) {
 		return err
 	}
 	return fmt.Errorf("--verify: %w", err)

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/udpshard/udpshard/internal/cli"
 )
 
 // parsedFlag is a pflag.Value of any type that has a parser.
@@ -38,14 +40,14 @@ func addFlag[T any](set *pflag.FlagSet, to *T, name string, parse func(string) (
 }
 
 func parseUnsigned(text string) (uint64, error) {
-	n, err := parseCount(text)
+	n, err := cli.ParseCount(text)
 	return uint64(n), err
 }
 
 func parseSendRate(text string) (float64, error) {
 	n, err := strconv.ParseFloat(text, 64)
 	if err != nil || !(n >= 0) {
-		return 0, suggest(fmt.Errorf("%q is not a number of datagrams a second", text), meantCount(text))
+		return 0, cli.Suggest(fmt.Errorf("%q is not a number of datagrams a second", text), cli.MeantCount(text))
 	}
 	return n, nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/figure"
 	"github.com/udpshard/udpshard/internal/load"
 )
@@ -51,8 +52,9 @@ func (r sendReport) verdict() error {
 		a := r.Receiver
 		return fmt.Errorf("%d of %d datagrams were not delivered: %s", a.Missing(), a.Sent, missing(*a))
 	case r.Sent > 0 && r.Refused > 0 && r.Refused+1 >= r.Sent && r.Receiver == nil && r.Records == nil:
-		return hinted{fmt.Errorf("nobody listens at %s: datagrams were refused (ICMP port unreachable)", r.To),
-			"udpshard serve --listen " + r.To}
+		return cli.WithHint(fmt.Errorf("nobody listens at %s: datagrams were refused (ICMP port unreachable)", r.To),
+			"udpshard serve --listen "+r.To)
+
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/figure"
 )
 
@@ -40,7 +41,7 @@ func TestSendFindsEveryRecord(t *testing.T) {
 			if err := json.Unmarshal([]byte(stdout), &r); err != nil {
 				t.Fatalf("%v: %s", err, stdout)
 			}
-			if code != exitDone || r.Records == nil || r.Records.Total.Arrived != r.Sent || r.Sent == 0 || c.sent > 0 && r.Sent != c.sent || r.Records.Total.Reordered+r.Records.Total.Doubled > 0 {
+			if code != cli.ExitDone || r.Records == nil || r.Records.Total.Arrived != r.Sent || r.Sent == 0 || c.sent > 0 && r.Sent != c.sent || r.Records.Total.Reordered+r.Records.Total.Doubled > 0 {
 				t.Errorf("%s %v: exit code %d, %+v, %s", protocol, c.args, code, r, stderr)
 			}
 		}
@@ -52,7 +53,7 @@ func TestSendSaysWhatIsMissing(t *testing.T) {
 	address := freePort(t)
 	serving(t, nil, "--listen", address, "--rate-limit", "10", "--output", "file:"+file)
 	code, stdout, stderr := invoke("send", "--to", address, "--count", "500", "--rate", "50000", "--flows", "2", "--verify", file, "--wait", "300ms")
-	if code != exitFailed || !strings.Contains(stderr, "of 500 datagrams did not arrive") {
+	if code != cli.ExitFailed || !strings.Contains(stderr, "of 500 datagrams did not arrive") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 	for _, want := range []string{"500 datagrams", "from 2 flows", "/s of 50,000/s asked", "flow  sent  arrived  lost  doubled  reordered", " all   500 "} {
@@ -67,7 +68,7 @@ func TestSendReadsTheLedger(t *testing.T) {
 	p := serving(t, nil, "--listen", address, "--protocol", "discard", "--shards", "2")
 	for _, url := range []string{"http://" + p.http, "http://" + p.http + "/api/v1/status"} {
 		code, stdout, stderr := invoke("send", "--to", address, "--count", "2000", "--rate", "40000", "--verify", url)
-		if code != exitDone || !strings.Contains(stdout, "shard  received  kernel drops") || !strings.Contains(stdout, "all 2,000 delivered by listener discard at "+address) {
+		if code != cli.ExitDone || !strings.Contains(stdout, "shard  received  kernel drops") || !strings.Contains(stdout, "all 2,000 delivered by listener discard at "+address) {
 			t.Errorf("exit code %d: %s%s", code, stdout, stderr)
 		}
 	}
@@ -77,7 +78,7 @@ func TestSendReadsTheLedger(t *testing.T) {
 		p = serving(t, nil, append([]string{"--listen", address, "--protocol", "discard", "--shards", "1"}, flags...)...)
 		code, stdout, stderr := invoke("send", "--to", address, "--count", "100", "--rate", "0", "--flows", "1", "--verify", "http://"+p.http)
 		said := fmt.Sprintf("%d %s\n", p.total().Dropped.Received(), reason)
-		if code != exitFailed || !strings.Contains(stderr, " of 100 datagrams were not delivered: "+said) || !strings.Contains(stdout, said) {
+		if code != cli.ExitFailed || !strings.Contains(stderr, " of 100 datagrams were not delivered: "+said) || !strings.Contains(stdout, said) {
 			t.Errorf("exit code %d: %s%s, want %q", code, stdout, stderr, said)
 		}
 	}
@@ -96,7 +97,7 @@ func TestSendTellsWhereTheRestIs(t *testing.T) {
 		args := append([]string{"send", "--to", address, "--count", count, "--rate", "0", "--wait", "300ms", "--verify", "http://" + p.http}, flags...)
 		code, stdout, stderr := invoke(args...)
 		var r sendReport
-		if code != exitFailed || slices.Contains(flags, "--json") && json.Unmarshal([]byte(stdout), &r) != nil {
+		if code != cli.ExitFailed || slices.Contains(flags, "--json") && json.Unmarshal([]byte(stdout), &r) != nil {
 			t.Fatalf("exit code %d: %s%s", code, stdout, stderr)
 		}
 		return r, stdout + stderr
@@ -133,7 +134,7 @@ func TestSendAcrossAnUpgrade(t *testing.T) {
 		before := p.total().Received
 		eventually(t, "there is load", func() bool { return p.total().Received > before+1000 })
 		next := p.succeeding(args(shards)...)
-		if code := p.wait(); code != exitDone {
+		if code := p.wait(); code != cli.ExitDone {
 			t.Errorf("exit code %d", code)
 		}
 		p = next
@@ -169,7 +170,7 @@ func TestSendOpensFilesFirst(t *testing.T) {
 	p := serving(t, nil, "--listen", address, "--protocol", "discard")
 	for _, name := range []string{filepath.Join(t.TempDir(), "nowhere", "records.json"), t.TempDir()} {
 		code, stdout, stderr := invoke("send", "--to", address, "--count", "10", "--verify", name)
-		if code != exitFailed || stdout != "" || !strings.HasPrefix(stderr, "udpshard: error: --verify: ") || p.total().Received > 0 {
+		if code != cli.ExitFailed || stdout != "" || !strings.HasPrefix(stderr, "udpshard: error: --verify: ") || p.total().Received > 0 {
 			t.Errorf("%s: exit code %d, %d received: %s%s", name, code, p.total().Received, stdout, stderr)
 		}
 	}
@@ -182,7 +183,7 @@ func TestSendFindsTheRecordsOfEachShard(t *testing.T) {
 	for _, path := range []string{file, strings.ReplaceAll(file, "{shard}", "?")} {
 		code, stdout, stderr := invoke("send", "--to", address, "--count", "3000", "--rate", "20000", "--verify", path, "--json")
 		var r sendReport
-		if err := json.Unmarshal([]byte(stdout), &r); err != nil || code != exitDone || r.Records.Total.Arrived != 3000 || r.Records.Total.Doubled > 0 {
+		if err := json.Unmarshal([]byte(stdout), &r); err != nil || code != cli.ExitDone || r.Records.Total.Arrived != 3000 || r.Records.Total.Doubled > 0 {
 			t.Errorf("%s: %v, exit code %d: %s%s", path, err, code, stdout, stderr)
 		}
 	}
@@ -195,7 +196,7 @@ func TestSendTemplate(t *testing.T) {
 	address := freePort(t)
 	serving(t, nil, "--listen", address, "--output", "file:"+file)
 	code, _, stderr := invoke("send", "--to", address, "--count", "100", "--flows", "1", "--template", template, "--verify", file)
-	if code != exitDone {
+	if code != cli.ExitDone {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 	first, second := 0, 0
@@ -223,34 +224,34 @@ func TestSendErrors(t *testing.T) {
 		code int
 		want string
 	}{
-		{"--to 127.0.0.1", exitUsage, "--to: "},
-		{"--to :5514", exitUsage, "--to: "},
-		{"--to 0.0.0.0:5514", exitUsage, "--to: "},
-		{"--flows 0", exitUsage, "--flows: "},
-		{"--flows 100000", exitUsage, "--flows: "},
-		{"--rate x", exitUsage, "--rate: "},
-		{"--rate -1", exitUsage, "--rate: "},
-		{"--rate NaN", exitUsage, "--rate: "},
-		{"--duration soon", exitUsage, "--duration: "},
-		{"--count 1.5", exitUsage, "--count: "},
-		{"--size 70000", exitUsage, "--size: "},
-		{"--gso 129", exitUsage, "--gso: "},
-		{"--heavy 101%", exitUsage, "--heavy: "},
-		{"--heavy 2", exitUsage, "--heavy: "},
-		{"--batch 1025", exitUsage, "--batch: "},
-		{"--threads 100000", exitUsage, "--threads: "},
-		{"--cpus 8000", exitUsage, "--cpus: "},
-		{"--cpus a", exitUsage, "--cpus: "},
-		{"--template /nowhere/lines", exitUsage, "--template: "},
-		{"--template " + empty, exitUsage, "--template: "},
-		{"--template= ", exitUsage, "--template: "},
-		{"--template " + plain + " --verify " + plain, exitUsage, "--verify: "},
-		{"--size 9 --verify " + plain, exitUsage, "--verify: "},
-		{"--verify http://127.0.0.1:1", exitFailed, "--verify: no instance answers"},
-		{"--verify http://", exitFailed, "is not a URL"},
-		{"--unknown", exitUsage, "--unknown"},
-		{"here", exitUsage, "takes no arguments"},
-		{"--to " + nobody + " --count 100 --rate 0", exitFailed, "nobody listens at " + nobody},
+		{"--to 127.0.0.1", cli.ExitUsage, "--to: "},
+		{"--to :5514", cli.ExitUsage, "--to: "},
+		{"--to 0.0.0.0:5514", cli.ExitUsage, "--to: "},
+		{"--flows 0", cli.ExitUsage, "--flows: "},
+		{"--flows 100000", cli.ExitUsage, "--flows: "},
+		{"--rate x", cli.ExitUsage, "--rate: "},
+		{"--rate -1", cli.ExitUsage, "--rate: "},
+		{"--rate NaN", cli.ExitUsage, "--rate: "},
+		{"--duration soon", cli.ExitUsage, "--duration: "},
+		{"--count 1.5", cli.ExitUsage, "--count: "},
+		{"--size 70000", cli.ExitUsage, "--size: "},
+		{"--gso 129", cli.ExitUsage, "--gso: "},
+		{"--heavy 101%", cli.ExitUsage, "--heavy: "},
+		{"--heavy 2", cli.ExitUsage, "--heavy: "},
+		{"--batch 1025", cli.ExitUsage, "--batch: "},
+		{"--threads 100000", cli.ExitUsage, "--threads: "},
+		{"--cpus 8000", cli.ExitUsage, "--cpus: "},
+		{"--cpus a", cli.ExitUsage, "--cpus: "},
+		{"--template /nowhere/lines", cli.ExitUsage, "--template: "},
+		{"--template " + empty, cli.ExitUsage, "--template: "},
+		{"--template= ", cli.ExitUsage, "--template: "},
+		{"--template " + plain + " --verify " + plain, cli.ExitUsage, "--verify: "},
+		{"--size 9 --verify " + plain, cli.ExitUsage, "--verify: "},
+		{"--verify http://127.0.0.1:1", cli.ExitFailed, "--verify: no instance answers"},
+		{"--verify http://", cli.ExitFailed, "is not a URL"},
+		{"--unknown", cli.ExitUsage, "--unknown"},
+		{"here", cli.ExitUsage, "takes no arguments"},
+		{"--to " + nobody + " --count 100 --rate 0", cli.ExitFailed, "nobody listens at " + nobody},
 	} {
 		code, _, stderr := invoke(append([]string{"send"}, strings.Fields(c.args)...)...)
 		if code != c.code || !strings.HasPrefix(stderr, "udpshard: error: ") || !strings.Contains(stderr, c.want) {
@@ -263,7 +264,7 @@ func TestSendHelpEndsInAnExample(t *testing.T) {
 	for _, command := range []string{"send", "selftest"} {
 		code, stdout, stderr := invoke(command, "--help")
 		_, example, found := strings.Cut(stdout, "\nExample:\n")
-		if code != exitDone || stderr != "" || !found || !strings.Contains(example, "udpshard "+command) {
+		if code != cli.ExitDone || stderr != "" || !found || !strings.Contains(example, "udpshard "+command) {
 			t.Errorf("exit code %d, %q, %s", code, stderr, stdout)
 		}
 	}

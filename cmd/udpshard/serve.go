@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/output"
 	"github.com/udpshard/udpshard/packet/dns"
@@ -101,7 +102,7 @@ func serve(f *flags, c *config, stderr io.Writer) error {
 
 	logs := logWriter(stderr)
 	defer closeLog(logs)
-	log := newLogger(logs, isTerminal(stderr), c.logFormat)
+	log := newLogger(logs, cli.IsTerminal(stderr), c.logFormat)
 	setLevel(c.logLevel)
 	warnOfZone(log)
 	next := candidate{flags: f, config: c, service: openService(log), signals: signals}

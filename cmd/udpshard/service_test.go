@@ -20,6 +20,7 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/systemd"
 	"github.com/udpshard/udpshard/internal/systemd/standin"
 	"github.com/udpshard/udpshard/metrics"
@@ -470,7 +471,7 @@ func TestAnActivatedServiceWantsMoreShards(t *testing.T) {
 	u.activate(2, nil)
 	if os.Geteuid() == 0 {
 		p := u.begin("--shards", "3")
-		if code := p.wait(); code != exitFailed {
+		if code := p.wait(); code != cli.ExitFailed {
 			t.Errorf("exit code %d", code)
 		}
 		p.wantSaid("with 1 shards more: address already in use", "udpshard: hint: ", "a ListenDatagram= line a shard")
@@ -979,10 +980,10 @@ func TestAServiceThatIsUnusableStaysDown(t *testing.T) {
 		args []string
 		want int
 	}{
-		{[]string{"serve", "--batch", "0"}, exitUsage},
-		{[]string{"serve", "--listen", u.address, "--http", "", "--output", "file:" + u.dir + "/none/records"}, exitUsage},
-		{[]string{"serve", "--config", file}, exitConfig},
-		{[]string{"serve", "--config", u.dir + "/none.yaml"}, exitConfig},
+		{[]string{"serve", "--batch", "0"}, cli.ExitUsage},
+		{[]string{"serve", "--listen", u.address, "--http", "", "--output", "file:" + u.dir + "/none/records"}, cli.ExitUsage},
+		{[]string{"serve", "--config", file}, cli.ExitConfig},
+		{[]string{"serve", "--config", u.dir + "/none.yaml"}, cli.ExitConfig},
 	} {
 		code := u.launch(test.args...).wait()
 		if code != test.want || unit.restartsAfter(t, code) {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/cli"
 )
 
 // signals are those that serve listens to. Each kind has a queue: what does not fit
@@ -97,7 +99,7 @@ func exitOnSecond(first time.Time, again <-chan request, over <-chan struct{}) {
 	go fmt.Fprintln(os.Stderr, "udpshard: error: signal while stopping: exit without draining")
 	const told = 10 * time.Millisecond // by a standard error that takes it; one that is full keeps nobody
 	time.Sleep(told)
-	os.Exit(exitFailed)
+	os.Exit(cli.ExitFailed)
 }
 
 // askedAgain waits for a signal that is another request than the first, or the end.

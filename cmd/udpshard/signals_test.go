@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/cli"
 )
 
 func TestWhatAsksAgain(t *testing.T) {
@@ -41,7 +43,7 @@ func TestASecondSignalSoonAfterTheFirst(t *testing.T) {
 	p.wantSaid("draining")
 	time.Sleep(sameRequest + 5*time.Millisecond) // from the first on: it has come by now
 	p.cmd.Process.Signal(syscall.SIGINT)
-	if code := p.wait(); code != exitFailed || p.says("final ledger") {
+	if code := p.wait(); code != cli.ExitFailed || p.says("final ledger") {
 		t.Errorf("exit code %d", code)
 	}
 }
@@ -59,8 +61,8 @@ func TestABrokenPipeIsToldOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	newSenders(t, address, 8).send(800, 0)
-	if code := p.wait(); code != exitFailed {
-		t.Errorf("exit code %d, want %d", code, exitFailed)
+	if code := p.wait(); code != cli.ExitFailed {
+		t.Errorf("exit code %d, want %d", code, cli.ExitFailed)
 	}
 	if n := strings.Count(p.logs.String(), "broken pipe"); n != 1 {
 		t.Errorf("told %d times, want once", n)

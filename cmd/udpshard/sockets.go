@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/sockets"
 )
 
@@ -50,7 +51,7 @@ Exit code 1 if there is no such socket.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				err := fmt.Errorf("%s takes one ADDR, such as :5514; there are %d", cmd.CommandPath(), len(args))
-				return hinted{usageError{err}, cmd.CommandPath() + " :" + defaultPort}
+				return cli.WithHint(cli.Usage(err), cmd.CommandPath()+" :"+defaultPort)
 			}
 			return nil
 		},
@@ -59,18 +60,18 @@ Exit code 1 if there is no such socket.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			address, err := parseSocketsAddress(args[0])
 			if err != nil {
-				example := cmp.Or(meantAddress(args[0], "", defaultPort), ":"+defaultPort)
-				return hinted{usageError{fmt.Errorf("ADDR: %w", err)}, cmd.CommandPath() + " " + example}
+				example := cmp.Or(cli.MeantAddress(args[0], "", defaultPort), ":"+defaultPort)
+				return cli.WithHint(cli.Usage(fmt.Errorf("ADDR: %w", err)), cmd.CommandPath()+" "+example)
 			}
 			if interval > 0 && interval < sockets.LeastInterval {
-				return usageError{fmt.Errorf("--interval: %s is less than %s", interval, sockets.LeastInterval)}
+				return cli.Usage(fmt.Errorf("--interval: %s is less than %s", interval, sockets.LeastInterval))
 			}
 			return listSockets(cmd.OutOrStdout(), address, interval, asJSON)
 		},
 	}
 	set := cmd.Flags()
 	set.SortFlags = false
-	addFlag(set, &interval, "interval", parseDuration, "`DURATION` in which it looks again and again, from 100ms; 0 is one look")
+	addFlag(set, &interval, "interval", cli.ParseDuration, "`DURATION` in which it looks again and again, from 100ms; 0 is one look")
 	set.BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd
 }
@@ -136,7 +137,7 @@ func listSockets(stdout io.Writer, address netip.AddrPort, interval time.Duratio
 // has other sockets.
 func nobodyThere(name string, address netip.AddrPort, others int) error {
 	if others > 0 {
-		return hinted{fmt.Errorf("no UDP socket gets what is sent to %s", name), fmt.Sprintf("the port has sockets at other addresses: udpshard sockets %d", address.Port())}
+		return cli.WithHint(fmt.Errorf("no UDP socket gets what is sent to %s", name), fmt.Sprintf("the port has sockets at other addresses: udpshard sockets %d", address.Port()))
 	}
-	return hinted{errors.New("no UDP socket of this network namespace has " + name), "udpshard serve --listen " + name}
+	return cli.WithHint(errors.New("no UDP socket of this network namespace has "+name), "udpshard serve --listen "+name)
 }

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/holder"
 	"github.com/udpshard/udpshard/internal/sockets"
 )
@@ -158,7 +159,7 @@ func TestSocketsOfAnotherUser(t *testing.T) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 		cmd.Stdout = &out
 	}, "sockets", conn.LocalAddr().String())
-	if code := other.wait(); code != exitDone {
+	if code := other.wait(); code != cli.ExitDone {
 		t.Errorf("exit code %d", code)
 	}
 	text := strings.Join(strings.Fields(out.String()), " ")

@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/metrics"
 )
 
@@ -305,8 +306,8 @@ func TestAStoppedProcessIsReplaced(t *testing.T) {
 		}
 		answered++
 	}
-	if code := p.wait(); code != exitReplaced {
-		t.Errorf("the one that was stopped ended with %d, not %d", code, exitReplaced)
+	if code := p.wait(); code != cli.ExitReplaced {
+		t.Errorf("the one that was stopped ended with %d, not %d", code, cli.ExitReplaced)
 	}
 	p.wantSaid("udpshard: error: ", "another process has taken over", "udpshard: hint: ")
 	if received, _, _, _ := p.finalLedger(); received > before.Received+2*batch {
@@ -453,7 +454,7 @@ func TestAHeirWhoseDiskIsFullCanBeStopped(t *testing.T) {
 	p.cmd.Process.Kill()
 	p.wait()
 	eventually(t, "the disk is full", func() bool { return next.says("no space left on device") })
-	if code := next.terminate(); code != exitFailed {
+	if code := next.terminate(); code != cli.ExitFailed {
 		t.Errorf("exit code %d", code)
 	}
 	received, delivered, kernel, lost := next.finalLedger()
@@ -534,7 +535,7 @@ func TestStandbysQueueUp(t *testing.T) {
 		})
 		if sig == syscall.SIGSTOP {
 			q.cmd.Process.Signal(syscall.SIGCONT)
-			if code := q.wait(); code != exitReplaced {
+			if code := q.wait(); code != cli.ExitReplaced {
 				t.Errorf("it ended with %d", code)
 			}
 			eventually(t, "what it had delivered is counted", func() bool {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/shard"
 	"github.com/udpshard/udpshard/shard/takeover"
@@ -88,8 +89,9 @@ func (c *config) nobodyThere(err error) error {
 	if c.takeover == "" || !errors.As(err, new(*shard.InUseError)) {
 		return err
 	}
-	return hinted{err, fmt.Sprintf("no process listens at the takeover path: restart the process that "+
-		"has the port with --takeover %s, or stop it, or use another port", absolute(c.takeover))}
+	return cli.WithHint(err, fmt.Sprintf("no process listens at the takeover path: restart the process that "+
+		"has the port with --takeover %s, or stop it, or use another port", absolute(c.takeover)))
+
 }
 
 // isTaken says whether another process has the port, or the takeover path.

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/metrics"
 )
 
@@ -280,7 +281,7 @@ func TestSteeringOutlivesAProcessThatJoined(t *testing.T) {
 	address := freePort(t)
 	p := serving(t, ordinary, "--listen", address, "--shards", "2", "--protocol", "discard", "--steer", "spray", "--stall-after", "1m")
 	other := serving(t, ordinary, "--listen", address, "--shards", "1", "--protocol", "discard", "--join")
-	if code := other.terminate(); code != exitDone {
+	if code := other.terminate(); code != cli.ExitDone {
 		t.Fatalf("exit code %d", code)
 	}
 	flow := newSenders(t, address, 1)
@@ -313,7 +314,7 @@ func TestSteeringWhileThePortIsShared(t *testing.T) {
 	if steer := p.status().Listeners[0].Steer; steer != "source" {
 		t.Errorf("the mode that was asked for is %s", steer)
 	}
-	if code := other.terminate(); code != exitDone {
+	if code := other.terminate(); code != cli.ExitDone {
 		t.Fatalf("exit code %d", code)
 	}
 	eventually(t, "the mode is in force again, and told of", func() bool {

@@ -13,6 +13,8 @@ import (
 
 	"github.com/miekg/dns"
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/cli"
 )
 
 // A standby does not run while a successor takes over, and that one dies or
@@ -56,7 +58,7 @@ func TestAStandbyThatHasNotMetWhoServes(t *testing.T) {
 			}
 			if c.signal == syscall.SIGSTOP {
 				next.cmd.Process.Signal(syscall.SIGCONT)
-				if code := next.wait(); code != exitReplaced {
+				if code := next.wait(); code != cli.ExitReplaced {
 					t.Errorf("who hung left with %d", code)
 				}
 			}
@@ -248,7 +250,7 @@ func TestAStoppedProcessOutlivesItsReplacement(t *testing.T) {
 	eventually(t, "its replacement too", func() bool { return next.says(`"message":"took over`) })
 	next.reads()
 	p.cmd.Process.Signal(syscall.SIGCONT)
-	if code := p.wait(); code != exitReplaced {
+	if code := p.wait(); code != cli.ExitReplaced {
 		t.Errorf("it woke up and left with %d", code)
 	}
 	r, total := report(), next.settled()
@@ -305,7 +307,7 @@ func TestAStoppedProcessOutlivesAnUpgrade(t *testing.T) {
 	next := standby.succeeding(args...)
 	standby.wantSaid("the process that was replaced is waited for no longer")
 	p.cmd.Process.Signal(syscall.SIGCONT)
-	if code := p.wait(); code != exitReplaced {
+	if code := p.wait(); code != cli.ExitReplaced {
 		t.Errorf("it woke up and left with %d", code)
 	}
 	const more = 2 * 64 // a batch a shard
@@ -367,7 +369,7 @@ func TestAHandoverThatWaitsForTheOutput(t *testing.T) {
 	})
 	next := launch(t, ordinary, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
 	eventually(t, "a successor waits", func() bool { return next.says("it serves until this process is ready") })
-	if code := p.terminate(); code != 0 && code != exitFailed {
+	if code := p.terminate(); code != 0 && code != cli.ExitFailed {
 		t.Errorf("exit code %d", code)
 	}
 	received, delivered, kernel, lost := p.finalLedger()
@@ -413,8 +415,8 @@ func TestATakeoverSocketThatWasRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	next.cmd.Process.Signal(syscall.SIGCONT)
-	if code := next.wait(); code != exitReplaced {
-		t.Errorf("exit code %d, want %d", code, exitReplaced)
+	if code := next.wait(); code != cli.ExitReplaced {
+		t.Errorf("exit code %d, want %d", code, cli.ExitReplaced)
 	}
 	standby.wantSaid("takeover socket recreated")
 	if next.says("made anew") {

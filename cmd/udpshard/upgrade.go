@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/output"
 	"github.com/udpshard/udpshard/shard"
@@ -29,7 +30,7 @@ func (s *server) takeOver(ctx context.Context, from *legacy) error {
 	case errors.Is(err, takeover.ErrMoved), errors.Is(err, takeover.ErrClaimed): // a standby was faster
 		return again{error: err}
 	case errors.Is(err, errNotYielded):
-		return hinted{fmt.Errorf("take over from %s: %w", from.conn.Process(), err), silentRemedy}
+		return cli.WithHint(fmt.Errorf("take over from %s: %w", from.conn.Process(), err), silentRemedy)
 	case err != nil:
 		return fmt.Errorf("take over from %s: %w", from.conn.Process(), err)
 	}
@@ -80,8 +81,9 @@ func (s *server) inherit(from *legacy) error {
 	}
 	err := shard.TakeOver(s.groups...)
 	if s.service.owns && errors.As(err, new(*shard.InUseError)) {
-		err = hinted{err, "sockets of a .socket unit are the service manager's user's: " +
-			"give that a ListenDatagram= line a shard"}
+		err = cli.WithHint(err, "sockets of a .socket unit are the service manager's user's: "+
+			"give that a ListenDatagram= line a shard")
+
 	}
 	return err
 }

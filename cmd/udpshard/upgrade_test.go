@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/metrics"
 )
 
@@ -143,7 +144,7 @@ func TestASuccessorThatFails(t *testing.T) {
 		{"--output", "file:/nonexistent/folder/x"},
 		{"--cpus", "8191"},
 	} {
-		if code := launch(t, ordinary, append(common, wrong...)...).wait(); code != exitUsage {
+		if code := launch(t, ordinary, append(common, wrong...)...).wait(); code != cli.ExitUsage {
 			t.Errorf("%v: exit code %d", wrong, code)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/connlimit"
 )
 
@@ -83,7 +84,7 @@ func listenWeb(c *config, handler http.Handler, logger zerolog.Logger, listener 
 
 // webError is what keeps the HTTP server from its address.
 func webError(err error) error {
-	return hinted{fmt.Errorf("http: %w", err), "--http ADDR takes another address, --http '' turns it off"}
+	return cli.WithHint(fmt.Errorf("http: %w", err), "--http ADDR takes another address, --http '' turns it off")
 }
 
 // serve begins to serve; once.

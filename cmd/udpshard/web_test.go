@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/udpshard/udpshard/internal/cli"
 )
 
 // idleClients opens n connections to an HTTP address, which send a text and then nothing.
@@ -64,7 +66,7 @@ func TestHTTPThatOthersCanReachIsToldOf(t *testing.T) {
 		p := launch(t, nil, "serve", "--listen", "127.0.0.1:0", "--protocol", "discard", "--log-format", "json", "--http", address)
 		eventually(t, "it says so", func() bool { return p.says(told) })
 		p.wantSaid(`"level":"warn"`, `"remedy":"give --http 127.0.0.1:9514, `, ":"+port+`"`)
-		if code := p.terminate(); code != exitDone {
+		if code := p.terminate(); code != cli.ExitDone {
 			t.Errorf("exit code %d", code)
 		}
 	}

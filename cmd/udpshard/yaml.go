@@ -11,6 +11,8 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/udpshard/udpshard/internal/cli"
 )
 
 // document is a configuration file's syntax tree. It is walked rather than
@@ -56,12 +58,12 @@ func (d *document) place(at *token.Position, key string) string {
 }
 
 func (d *document) wrong(at *token.Position, key, format string, args ...any) error {
-	return configError{fmt.Errorf("%s: %w", d.place(at, key), fmt.Errorf(format, args...))}
+	return cli.Config(fmt.Errorf("%s: %w", d.place(at, key), fmt.Errorf(format, args...)))
 }
 
 // located adds the place to an error that has none.
 func (d *document) located(at *token.Position, key string, err error) error {
-	if errors.As(err, new(configError)) {
+	if cli.IsConfig(err) {
 		return err
 	}
 	return d.wrong(at, key, "%w", err)
@@ -74,10 +76,10 @@ func (d *document) parse(data []byte) (ast.Node, error) {
 	var located yaml.Error
 	if errors.As(err, &located) && located.GetToken() != nil {
 		at := located.GetToken().Position
-		return nil, configError{fmt.Errorf("%s:%d:%d: %s", d.path, at.Line, at.Column, located.GetMessage())}
+		return nil, cli.Config(fmt.Errorf("%s:%d:%d: %s", d.path, at.Line, at.Column, located.GetMessage()))
 	}
 	if err != nil {
-		return nil, configError{fmt.Errorf("%s: %w", d.path, err)}
+		return nil, cli.Config(fmt.Errorf("%s: %w", d.path, err))
 	}
 	var root ast.Node
 	for _, doc := range parsed.Docs {
@@ -85,7 +87,7 @@ func (d *document) parse(data []byte) (ast.Node, error) {
 		case doc.Body == nil || doc.Body.Type() == ast.DirectiveType || doc.Body.Type() == ast.CommentType:
 		case root != nil:
 			at := position(doc.Body)
-			return nil, configError{fmt.Errorf("%s:%d:%d: a second document: the file can only have one", d.path, at.Line, at.Column)}
+			return nil, cli.Config(fmt.Errorf("%s:%d:%d: a second document: the file can only have one", d.path, at.Line, at.Column))
 		default:
 			root = doc.Body
 		}
@@ -179,7 +181,7 @@ func (d *document) entries(node ast.Node, what string) ([]entry, error) {
 			own = append(own, e)
 		}
 	}
-	return own, joined(errs...)
+	return own, cli.Join(errs...)
 }
 
 // merge returns the entries of a merge key's mapping or list of mappings, of
@@ -201,7 +203,7 @@ func (d *document) merge(node ast.Node, what string) ([]entry, error) {
 		errs = append(errs, err)
 		all = append(all, more...)
 	}
-	return all, joined(errs...)
+	return all, cli.Join(errs...)
 }
 
 // items returns a list's items, their keys numbered.
@@ -223,7 +225,7 @@ func (d *document) items(e entry) ([]entry, error) {
 		}
 		items = append(items, entry{fmt.Sprintf("%s[%d]", e.key, i), position(value), value})
 	}
-	return items, joined(errs...)
+	return items, cli.Join(errs...)
 }
 
 // text returns a scalar as it was written, and where a list may stand a list

@@ -1,7 +1,8 @@
-package main
+package cli
 
 import (
 	"errors"
+	"net"
 	"testing"
 	"time"
 )
@@ -21,7 +22,7 @@ func TestNearest(t *testing.T) {
 		"server": "serve", "versoin": "version",
 		"": "", "x": "", "port": "", "verbose": "", "protocol": "", "buffer": "", "öäü": "",
 	} {
-		if got := nearest(word, known); got != want {
+		if got := Nearest(word, known); got != want {
 			t.Errorf("%q: %q, want %q", word, got, want)
 		}
 	}
@@ -30,38 +31,38 @@ func TestNearest(t *testing.T) {
 // What is suggested in the place of a value is a value that is taken.
 func TestMeantValues(t *testing.T) {
 	type cases map[string]string
-	meantSeconds := func(text string) string { return meantDuration(text, time.Second) }
-	meantListen := func(text string) string { return meantAddress(text, "", "5514") }
+	meantSeconds := func(text string) string { return MeantDuration(text, time.Second) }
+	meantListen := func(text string) string { return MeantAddress(text, "", "5514") }
 	for kind, c := range map[string]struct {
 		meant func(string) string
 		check func(string) error
 		cases cases
 	}{
-		"size": {meantSize, withoutValue(parseSize), cases{
+		"size": {MeantSize, withoutValue(ParseSize), cases{
 			"32M": "32MiB", "32MB": "32MiB", "32m": "32MiB", "32mib": "32MiB", "32 MiB": "32MiB",
 			"32Mi": "32MiB", "1.5MiB": "1536KiB",
 			"4k": "4KiB", "1G": "1GiB", "64 kb": "64KiB", "8,192": "8KiB", "8_000": "8000B",
 			"": "", "many": "", "-1": "", "0": "", "32Mx": "", "1T": "", "0.2": "", "99999999999GiB": "",
 		}},
-		"bool": {meantBool, withoutValue(parseBool), cases{
+		"bool": {MeantBool, withoutValue(ParseBool), cases{
 			"on": "true", "Yes": "true", "off": "false", "no": "false", "ja": "", "": "",
 		}},
-		"duration": {meantSeconds, withoutValue(parseDuration), cases{
+		"duration": {meantSeconds, withoutValue(ParseDuration), cases{
 			"5": "5s", "5 s": "5s", "5sec": "5s", "1.5": "1.5s", "5min": "5m", "90 minutes": "1h30m",
 			"1d": "24h", "2 days": "48h", "500 ms": "500ms",
 			"": "", "soon": "", "-1s": "", "0": "", "5x": "",
 		}},
-		"count": {meantCount, withoutValue(parseCount), cases{
+		"count": {MeantCount, withoutValue(ParseCount), cases{
 			"5/s": "5", "50k": "50000", "50k/s": "50000", "1.5k": "1500", "2M": "2000000",
 			"1,000": "1000", "1_000": "1000",
 			"": "", "many": "", "-5": "", "0": "", "1.5": "", "5x": "",
 		}},
-		"prefixes": {meantPrefixes, withoutValue(parsePrefixes), cases{
+		"prefixes": {MeantPrefixes, withoutValue(ParsePrefixes), cases{
 			"10.0.0.1/8": "10.0.0.0/8", "192.0.2.1,10.0.0.1/8": "192.0.2.1,10.0.0.0/8",
 			"any": "0.0.0.0/0,::/0", "ALL": "0.0.0.0/0,::/0", "*": "0.0.0.0/0,::/0",
 			"": "", "10.0.0.0/33": "", "10.0.0.1/8,x": "",
 		}},
-		"address": {meantListen, withoutValue(parseAddress), cases{
+		"address": {meantListen, resolves, cases{
 			"5514": ":5514", "5514x": ":5514", "5514/udp": "", "127.0.0.1": "127.0.0.1:5514",
 			"127.0.0.1:": "127.0.0.1:5514", "::1": "[::1]:5514", "[::1]": "[::1]:5514",
 			"::1:514": "[::1]:514", "2001:db8::7:5514": "[2001:db8::7]:5514", "::": "[::]:5514",
@@ -83,6 +84,12 @@ func TestMeantValues(t *testing.T) {
 	}
 }
 
+// resolves says whether an address is one.
+func resolves(address string) error {
+	_, err := net.ResolveUDPAddr("udp", address)
+	return err
+}
+
 // withoutValue is a parser without its value.
 func withoutValue[T any](parse func(string) (T, error)) func(string) error {
 	return func(text string) error {
@@ -93,7 +100,7 @@ func withoutValue[T any](parse func(string) (T, error)) func(string) error {
 
 // A hint is what can be written at the place of the value.
 func TestASuggestionIsWrittenAsItsPlace(t *testing.T) {
-	err := suggest(errors.New("no size"), "32MiB")
+	err := Suggest(errors.New("no size"), "32MiB")
 	for place, want := range map[string]string{
 		"--receive-buffer": "--receive-buffer 32MiB",
 		"serve.yaml:3:5: listeners[0].receive_buffer":       "receive_buffer: 32MiB",
@@ -101,11 +108,11 @@ func TestASuggestionIsWrittenAsItsPlace(t *testing.T) {
 		"serve.yaml:3:5: http":                              "http: 32MiB",
 		"$UDPSHARD_HTTP":                                    "UDPSHARD_HTTP=32MiB",
 	} {
-		if got := hintOf(unusable(place, err)); got != want {
+		if got := Hint(Unusable(place, err)); got != want {
 			t.Errorf("%s: %q, want %q", place, got, want)
 		}
 	}
-	if got := hintOf(unusable("--x", suggest(errors.New("no size"), ""))); got != "" {
+	if got := Hint(Unusable("--x", Suggest(errors.New("no size"), ""))); got != "" {
 		t.Errorf("%q, where nothing is suggested", got)
 	}
 }

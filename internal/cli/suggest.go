@@ -1,11 +1,11 @@
-package main
+package cli
 
 import (
 	"cmp"
 	"strings"
 )
 
-// suggestion is the error of a value, with the value that was probably meant. suggestedAt makes a
+// suggestion is the error of a value, with the value that was probably meant. SuggestedAt makes a
 // hint of the value and its place.
 type suggestion struct {
 	error
@@ -14,17 +14,17 @@ type suggestion struct {
 
 func (s suggestion) Unwrap() error { return s.error }
 
-// suggest returns err with the value that was probably meant; "" is none.
-func suggest(err error, value string) error {
+// Suggest returns err with the value that was probably meant; "" is none.
+func Suggest(err error, value string) error {
 	if value == "" {
 		return err
 	}
 	return suggestion{err, value}
 }
 
-// suggestedAt is a value as it is written at a place: --batch, FILE:4:11: listeners[0].batch, or
+// SuggestedAt is a value as it is written at a place: --batch, FILE:4:11: listeners[0].batch, or
 // $VARIABLE.
-func suggestedAt(place, value string) string {
+func SuggestedAt(place, value string) string {
 	if strings.HasPrefix(place, "--") && (value == "true" || value == "false") {
 		return place + "=" + value
 	}
@@ -38,14 +38,14 @@ func suggestedAt(place, value string) string {
 	return key + ": " + value
 }
 
-// didYouMean is the hint for a word that is not known.
-func didYouMean(word string) string { return "did you mean " + word + "?" }
+// DidYouMean is the hint for a word that is not known.
+func DidYouMean(word string) string { return "did you mean " + word + "?" }
 
-// nearest returns the known word that a word was probably meant to be, or "". It returns the word
+// Nearest returns the known word that a word was probably meant to be, or "". It returns the word
 // with the fewest letters left out, added, changed or swapped, whatever their case, up to
 // mostMistakes. If there is none, it returns a known word that begins with word, or that is the
 // beginning of word.
-func nearest(word string, known []string) string {
+func Nearest(word string, known []string) string {
 	const leastPrefix = 3 // letters that two words have in common by more than chance
 	word = strings.ToLower(word)
 	best, least, longer := "", mostMistakes(len(word))+1, ""
@@ -89,11 +89,11 @@ func distance(a, b string) int {
 	return last[len(b)]
 }
 
-// suggestChoice returns err with the choice that text was probably meant to be.
-func suggestChoice[T ~string](err error, text string, choices []T) error {
+// SuggestChoice returns err with the choice that text was probably meant to be.
+func SuggestChoice[T ~string](err error, text string, choices []T) error {
 	var words []string
 	for _, c := range choices {
 		words = append(words, string(c))
 	}
-	return suggest(err, nearest(strings.TrimSpace(text), words))
+	return Suggest(err, Nearest(strings.TrimSpace(text), words))
 }

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"errors"
@@ -19,10 +19,10 @@ func (p problems) Error() string {
 
 func (p problems) Unwrap() []error { return p }
 
-// joined returns errs as one error: nil where all are nil, the error itself where there is one,
+// Join returns errs as one error: nil where all are nil, the error itself where there is one,
 // else problems, in which each text is there once.
-func joined(errs ...error) error {
-	all := separate(errs...)
+func Join(errs ...error) error {
+	all := Separate(errs...)
 	switch len(all) {
 	case 0:
 		return nil
@@ -32,13 +32,13 @@ func joined(errs ...error) error {
 	return problems(all)
 }
 
-// separate returns the errors of errs that are not nil, and those of problems and of errors.Join
+// Separate returns the errors of errs that are not nil, and those of problems and of errors.Join
 // among them one by one.
-func separate(errs ...error) (all []error) {
+func Separate(errs ...error) (all []error) {
 	for _, err := range errs {
 		parts := []error{err}
 		if list, ok := err.(interface{ Unwrap() []error }); ok && isList(err, list.Unwrap()) {
-			parts = separate(list.Unwrap()...)
+			parts = Separate(list.Unwrap()...)
 		}
 		for _, part := range parts {
 			same := func(had error) bool { return had.Error() == part.Error() }

@@ -1,0 +1,65 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// usageError is an error in the command line.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// configError is an error in the file, in the environment, or in what these lead to.
+type configError struct{ error }
+
+func (e configError) Unwrap() error { return e.error }
+
+// Usage returns an error of the command line: ExitUsage.
+func Usage(err error) error { return usageError{err} }
+
+// IsUsage says whether an error is one of the command line.
+func IsUsage(err error) bool { return errors.As(err, new(usageError)) }
+
+// Config returns an error of the configuration file, of a variable of the environment, or of what
+// these lead to: ExitConfig.
+func Config(err error) error { return configError{err} }
+
+// IsConfig says whether an error is one of the configuration file or of the environment.
+func IsConfig(err error) bool { return errors.As(err, new(configError)) }
+
+// Unusable returns the error of a setting at a place: a flag (--batch), a line of the file, or a
+// variable ($NAME). Its hint is the value that was probably meant, if there is one.
+func Unusable(place string, err error) error {
+	var meant suggestion
+	if errors.As(err, &meant) {
+		err = WithHint(err, SuggestedAt(place, meant.value))
+	}
+	err = fmt.Errorf("%s: %w", place, err)
+	if strings.HasPrefix(place, "--") {
+		return Usage(err)
+	}
+	return Config(err)
+}
+
+// hinted is an error with a remedy.
+type hinted struct {
+	error
+	hint string
+}
+
+func (e hinted) Hint() string  { return e.hint }
+func (e hinted) Unwrap() error { return e.error }
+
+// WithHint returns an error with a remedy: a command to run, or a value to use.
+func WithHint(err error, hint string) error { return hinted{err, hint} }
+
+// Hint returns the remedy of an error, or "".
+func Hint(err error) string {
+	var remedy interface{ Hint() string }
+	if !errors.As(err, &remedy) {
+		return ""
+	}
+	return remedy.Hint() // one of another process may have none
+}

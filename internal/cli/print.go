@@ -1,0 +1,53 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// PrintError prints each error with its remedy below it.
+func PrintError(w io.Writer, err error) {
+	var text strings.Builder
+	for _, err := range Separate(err) {
+		fmt.Fprintln(&text, "udpshard: error:", err)
+		if hint := Hint(err); hint != "" {
+			fmt.Fprintln(&text, "udpshard: hint:", hint)
+		}
+	}
+	WriteLast(w, text.String())
+}
+
+// lastTimeout is how long a standard error may take the last lines before the process
+// exits without them: one that is a pipe that nobody reads takes nothing, and the standby
+// waits for the end of this process.
+const lastTimeout = time.Second
+
+// WriteLast writes a text, for as long as lastTimeout. The caller exits next: the write
+// may still be under way.
+func WriteLast(w io.Writer, text string) {
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		io.WriteString(w, text)
+	}()
+	select {
+	case <-written:
+	case <-time.After(lastTimeout):
+	}
+}
+
+// Output is a standard output that keeps its first error for the end: most callers look at none.
+type Output struct {
+	W   io.Writer
+	Err error // of the first Write that failed
+}
+
+// Write implements io.Writer. It writes nothing after the first error, and returns none.
+func (o *Output) Write(p []byte) (int, error) {
+	if o.Err == nil {
+		_, o.Err = o.W.Write(p)
+	}
+	return len(p), nil
+}
