@@ -43,7 +43,7 @@ var mayImport = map[string][]string{
 	"internal/leak":            {},
 	"internal/probe":           {"internal/sys"},
 	"internal/regular":         {},
-	"internal/sockets":         {"internal/holder"},
+	"internal/sockets":         {"internal/figure", "internal/holder"},
 	"internal/systemd":         {"internal/sys"},
 	"internal/systemd/standin": {},
 	"bench":                    {},

@@ -113,7 +113,7 @@ func listSockets(stdout io.Writer, address netip.AddrPort, interval time.Duratio
 	if err != nil && watch.Looks == 0 {
 		return err
 	}
-	report := newSocketsReport(address, watch)
+	report := sockets.NewReport(address, watch)
 	if err != nil {
 		report.Unseen = err.Error()
 	}
@@ -128,7 +128,7 @@ func listSockets(stdout io.Writer, address netip.AddrPort, interval time.Duratio
 		return nobodyThere(report.Address, address, len(watch.Sockets))
 	}
 	if !asJSON {
-		report.print(stdout)
+		report.Print(stdout)
 	}
 	return nil
 }

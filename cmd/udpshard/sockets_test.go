@@ -11,8 +11,6 @@ import (
 	"testing"
 
 	"github.com/udpshard/udpshard/internal/cli"
-	"github.com/udpshard/udpshard/internal/holder"
-	"github.com/udpshard/udpshard/internal/sockets"
 )
 
 func TestParseSocketsAddress(t *testing.T) {
@@ -35,83 +33,6 @@ func TestParseSocketsAddress(t *testing.T) {
 	} {
 		if got, err := parseSocketsAddress(text); err == nil {
 			t.Errorf("%q is read as %s", text, got)
-		}
-	}
-}
-
-func TestRoles(t *testing.T) {
-	group := func(at, iface string, v6Only bool) *sockets.Group {
-		return &sockets.Group{Local: netip.MustParseAddrPort(at + ":5514"), V6Only: v6Only, Interface: iface}
-	}
-	everywhere, dual, only6 := group("0.0.0.0", "", false), group("[::]", "", false), group("[::]", "", true)
-	local, eth0, wildEth0 := group("192.0.2.1", "", false), group("192.0.2.1", "eth0", false), group("0.0.0.0", "eth0", false)
-	type groups []*sockets.Group
-	for _, c := range []struct {
-		asked    string
-		groups   groups
-		want     string // of the first
-		receives bool
-	}{
-		{"192.0.2.1:5514", groups{local, everywhere, dual}, "gets what is sent to 192.0.2.1:5514", true},
-		{"192.0.2.1:5514", groups{everywhere, dual}, "gets what is sent to 192.0.2.1:5514, as no socket is bound to that address itself", true},
-		{"192.0.2.1:5514", groups{everywhere, local}, "gets nothing of it: 192.0.2.1:5514 comes first", false},
-		{"192.0.2.1:5514", groups{dual, local, everywhere}, "gets nothing of it: 192.0.2.1:5514 and 0.0.0.0:5514 come first", false},
-		{"192.0.2.1:5514", groups{eth0, everywhere}, "gets what is sent to 192.0.2.1:5514, if it comes in through eth0", true},
-		{"192.0.2.1:5514", groups{everywhere, eth0}, "gets what is sent to 192.0.2.1:5514 and comes in elsewhere than where that is bound", true},
-		{"192.0.2.1:5514", groups{local, eth0}, "gets what is sent to 192.0.2.1:5514, unless 192.0.2.1:5514 on eth0 does", true},
-		{"192.0.2.1:5514", groups{wildEth0, eth0}, "gets nothing of it: 192.0.2.1:5514 on eth0 comes first", false},
-		{"[2001:db8::1]:5514", groups{dual, everywhere}, "gets what is sent to [2001:db8::1]:5514, as no socket is bound to that address itself", true},
-		{":5514", groups{local, everywhere}, "gets what is sent to that address", true},
-		{":5514", groups{everywhere, dual}, "gets IPv4 to addresses that have no sockets of their own", true},
-		{":5514", groups{dual, everywhere}, "gets IPv6 to addresses that have no sockets of their own", true},
-		{":5514", groups{dual, local}, "gets IPv6 and IPv4 to addresses that have no sockets of their own", true},
-		{":5514", groups{only6, local}, "gets IPv6 to addresses that have no sockets of their own", true},
-		{":5514", groups{wildEth0, dual}, "gets IPv4 to addresses that have no sockets of their own, if it comes in through eth0", true},
-		{":5514", groups{group("[::ffff:0.0.0.0]", "", false), everywhere}, "gets nothing: other wildcards come first", true},
-	} {
-		asked, err := parseSocketsAddress(c.asked)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if text, receives := role(c.groups[0], c.groups, asked); text != c.want || receives != c.receives {
-			t.Errorf("%s, %s of %d: %q, %v, want %q, %v", c.asked, groupName(c.groups[0]), len(c.groups), text, receives, c.want, c.receives)
-		}
-	}
-}
-
-func TestFindings(t *testing.T) {
-	one := func(member int, unread bool, dropped uint32, pids ...int) socketReport {
-		s := socketReport{Member: &member, UID: 7, QueueBytes: 1024, Unread: unread, dropped: dropped}
-		for _, pid := range pids {
-			s.Processes = append(s.Processes, holder.Process{PID: pid, Command: "rsyslogd"})
-		}
-		return s
-	}
-	const group = "127.0.0.1:5514"
-	for _, c := range []struct {
-		members []socketReport
-		want    []string
-	}{
-		{[]socketReport{one(0, false, 0, 11), one(1, false, 0)}, nil},
-		{[]socketReport{one(0, false, 0, 11), one(1, true, 9, 4711)},
-			[]string{"pid 4711 (rsyslogd) seems not to read member 1 of 127.0.0.1:5514: its share of senders is lost (9 datagrams in 300ms)"}},
-		{[]socketReport{one(0, true, 0, 4711)},
-			[]string{"pid 4711 (rsyslogd) seems not to read 127.0.0.1:5514: all that is sent there waits, and is lost once the queue is full"}},
-		{[]socketReport{one(0, true, 1), one(1, false, 1, 11), one(2, true, 0), one(3, true, 0), one(4, false, 0, 11)}, []string{
-			"somebody (a socket of uid 7) seems not to read members 0, 2-3 of 127.0.0.1:5514: its share of senders is lost (1 datagram in 300ms)",
-			"pid 11 (rsyslogd) lost 1 datagram in 300ms at member 1 of 127.0.0.1:5514: its buffer was full"}},
-		{[]socketReport{one(0, true, 0, 11, 12)},
-			[]string{"pid 11 (rsyslogd), with pid 12 (rsyslogd), seems not to read 127.0.0.1:5514: all that is sent there waits, and is lost once the queue is full"}},
-	} {
-		var got []string
-		for _, f := range findings(group, c.members, 0.3) {
-			got = append(got, f.Finding)
-			if f.Remedy == "" {
-				t.Errorf("%q has no remedy", f.Finding)
-			}
-		}
-		if strings.Join(got, "\n") != strings.Join(c.want, "\n") {
-			t.Errorf("%q, want %q", got, c.want)
 		}
 	}
 }
@@ -167,24 +88,5 @@ func TestSocketsOfAnotherUser(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in\n%s", want, &out)
 		}
-	}
-}
-
-// Several processes of one socket are not one number with a thousands separator.
-func TestSeveralProcessesOfASocket(t *testing.T) {
-	member := 0
-	two := []holder.Process{{PID: 328, Command: "udpshard"}, {PID: 343, Command: "udpshard"}}
-	s := socketReport{Member: &member, Processes: two}
-	r := socketsReport{Groups: []groupReport{{Address: "127.0.0.1:5514", Sockets: []socketReport{s}}}}
-	var out bytes.Buffer
-	r.print(&out)
-	if want := "  328 and 343  udpshard  "; !strings.Contains(out.String(), want) {
-		t.Errorf("%q is not in\n%s", want, &out)
-	}
-	r.Groups[0].Sockets[0].Processes[1].Command = "old"
-	out.Reset()
-	r.print(&out)
-	if want := "  328 and 343  udpshard and old  "; !strings.Contains(out.String(), want) {
-		t.Errorf("%q is not in\n%s", want, &out)
 	}
 }

@@ -1,15 +1,13 @@
-package main
+package sockets
 
 import (
 	"net/netip"
 	"strings"
-
-	"github.com/udpshard/udpshard/internal/sockets"
 )
 
 // role says what a group gets of that which is sent to an address, or of that
 // which is sent to the port.
-func role(g *sockets.Group, all []*sockets.Group, address netip.AddrPort) (text string, receives bool) {
+func role(g *Group, all []*Group, address netip.AddrPort) (text string, receives bool) {
 	if address.Addr().IsUnspecified() {
 		return portRole(g, all), true
 	}
@@ -50,7 +48,7 @@ func role(g *sockets.Group, all []*sockets.Group, address netip.AddrPort) (text 
 }
 
 // portRole says what a group gets where no address is asked for.
-func portRole(g *sockets.Group, all []*sockets.Group) string {
+func portRole(g *Group, all []*Group) string {
 	text := "gets what is sent to that address"
 	if g.Wildcard() {
 		var families []string
@@ -77,6 +75,6 @@ func portRole(g *sockets.Group, all []*sockets.Group) string {
 	return text
 }
 
-func groupName(g *sockets.Group) string {
+func groupName(g *Group) string {
 	return groupReport{Address: g.Local.String(), Interface: g.Interface}.name()
 }

@@ -1,4 +1,4 @@
-package main
+package sockets
 
 import (
 	"fmt"
@@ -8,11 +8,10 @@ import (
 	"strings"
 
 	"github.com/udpshard/udpshard/internal/holder"
-	"github.com/udpshard/udpshard/internal/sockets"
 )
 
-// socketsReport is what sockets finds, as JSON.
-type socketsReport struct {
+// Report is what sockets finds, as JSON.
+type Report struct {
 	Address   string         `json:"address"`
 	Looks     int            `json:"looks"`
 	Seconds   float64        `json:"seconds"`
@@ -52,12 +51,12 @@ type socketReport struct {
 	dropped uint32 // while it was watched
 }
 
-func newSocketsReport(address netip.AddrPort, w sockets.Watch) socketsReport {
-	r := socketsReport{Address: address.String(), Looks: w.Looks, Seconds: w.Elapsed.Seconds(), Groups: []groupReport{}, Connected: []socketReport{}, Findings: []finding{}}
+func NewReport(address netip.AddrPort, w Watch) Report {
+	r := Report{Address: address.String(), Looks: w.Looks, Seconds: w.Elapsed.Seconds(), Groups: []groupReport{}, Connected: []socketReport{}, Findings: []finding{}}
 	if address.Addr().IsUnspecified() {
 		r.Address = fmt.Sprintf(":%d", address.Port())
 	}
-	report := func(s sockets.Watched) socketReport {
+	report := func(s Watched) socketReport {
 		one := socketReport{
 			Local: s.Local.String(), Processes: s.Processes, UID: s.UID, QueueBytes: s.QueueBytes, BufferBytes: s.BufferBytes, Drops: s.Drops,
 			Cookie: s.Cookie, Inode: s.Inode, Unread: s.Unread, dropped: s.Dropped,
@@ -73,7 +72,7 @@ func newSocketsReport(address netip.AddrPort, w sockets.Watch) socketsReport {
 		}
 		return one
 	}
-	groups, connected := sockets.Groups(w.Sockets)
+	groups, connected := Groups(w.Sockets)
 	for _, g := range groups {
 		if !address.Addr().IsUnspecified() && !g.Takes(address.Addr()) {
 			continue
@@ -119,7 +118,7 @@ func newSocketsReport(address netip.AddrPort, w sockets.Watch) socketsReport {
 }
 
 // hides says whether the process of some socket is missing.
-func (r socketsReport) hides() bool {
+func (r Report) hides() bool {
 	for _, s := range r.Connected {
 		if len(s.Processes) == 0 {
 			return true

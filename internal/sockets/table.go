@@ -1,4 +1,4 @@
-package main
+package sockets
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 	"github.com/udpshard/udpshard/internal/figure"
 )
 
-func (r socketsReport) print(w io.Writer) {
+func (r Report) Print(w io.Writer) {
 	for i, g := range r.Groups {
 		if i > 0 {
 			fmt.Fprintln(w)
