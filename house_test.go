@@ -32,7 +32,7 @@ var mayImport = map[string][]string{
 	"packet/dns":               {"packet", "packet/record", "internal/rate", "internal/regular"},
 	"packet/syslog":            {"packet", "packet/record"},
 	"packet/record":            {},
-	"internal/load":            {"internal/figure", "metrics"},
+	"internal/load":            {"internal/cli", "internal/figure", "metrics"},
 	"internal/checkup":         {"internal/figure", "internal/probe", "internal/sockets", "internal/sys"},
 	"internal/connlimit":       {},
 	"internal/dnstcp":          {"internal/connlimit"},

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"os"
 	"os/signal"
 	"slices"
 	"strings"
@@ -137,16 +139,16 @@ func refusals(err error) (findings []checkup.Finding) {
 }
 
 func (d *doctor) print(cmd *cobra.Command, findings []checkup.Finding, named bool) (err error) {
-	report := doctorReport{findings: findings, named: named, colour: wantsColour(cmd.OutOrStdout())}
+	report := checkup.Report{Findings: findings, Named: named, Color: wantsColor(cmd.OutOrStdout())}
 	if d.json {
-		err = report.json(cmd.OutOrStdout())
+		err = report.JSON(cmd.OutOrStdout())
 	} else {
-		err = report.text(cmd.OutOrStdout())
+		err = report.Text(cmd.OutOrStdout())
 	}
 	if err != nil {
 		return err
 	}
-	n := report.count(checkup.Fail)
+	n := report.Count(checkup.Fail)
 	if n == 0 {
 		return nil
 	}
@@ -188,3 +190,9 @@ const (
 	outputMemory = 3 << 19  // 1.5 MiB of records per shard are on their way at most
 	longestTrain = 64 << 10 // which UDP_GRO may put into one message (udp(7))
 )
+
+// wantsColor says whether w is a terminal whose user has not said no
+// (no-color.org).
+func wantsColor(w io.Writer) bool {
+	return os.Getenv("NO_COLOR") == "" && cli.IsTerminal(w)
+}

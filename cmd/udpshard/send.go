@@ -135,7 +135,7 @@ func (s *sending) run(stdout io.Writer) error {
 	if err != nil {
 		return sendError(s.config.To, s.config.Flows, err)
 	}
-	report := newSendReport(s.config, result)
+	report := load.NewSummary(s.config, result)
 	report.CPUSeconds = (cpuTime() - cpuBefore).Seconds()
 	settling := context.Background() // also after an interrupt: what was sent may still arrive
 	switch {
@@ -156,12 +156,12 @@ func (s *sending) run(stdout io.Writer) error {
 		encoder.SetIndent("", "  ")
 		_ = encoder.Encode(report)
 	} else {
-		report.print(stdout)
+		report.Print(stdout)
 	}
 	if err != nil {
 		return verifyError(err)
 	}
-	return report.verdict()
+	return report.Verdict()
 }
 
 // spareFiles are more descriptors than a sender has beside those of its flows: standard ones,
@@ -203,4 +203,13 @@ func verifyError(err error) error {
 		return err
 	}
 	return fmt.Errorf("--verify: %w", err)
+}
+
+// cpuTime is what this process has used, user and system.
+func cpuTime() time.Duration {
+	var usage unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &usage) != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }

@@ -1,4 +1,4 @@
-package main
+package load
 
 import (
 	"fmt"
@@ -8,17 +8,13 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/figure"
-	"github.com/udpshard/udpshard/internal/load"
 )
 
-// sendReport is what send prints, as JSON.
-type sendReport struct {
+// Summary is what udpshard send prints, as JSON or by Print.
+type Summary struct {
 	Run         string            `json:"run"`
 	To          string            `json:"to"`
 	Flows       int               `json:"flows"`
@@ -32,19 +28,20 @@ type sendReport struct {
 	Errors      map[string]uint64 `json:"errors"`
 	Seconds     float64           `json:"seconds"`
 	CPUSeconds  float64           `json:"cpu_seconds"`
-	Records     *load.Report      `json:"records,omitempty"`  // --verify FILE
-	Receiver    *load.Arrival     `json:"receiver,omitempty"` // --verify URL
+	Records     *Report           `json:"records,omitempty"`  // --verify FILE
+	Receiver    *Arrival          `json:"receiver,omitempty"` // --verify URL
 }
 
-func newSendReport(c load.Config, r load.Result) sendReport {
-	return sendReport{
+// NewSummary returns what a run has sent.
+func NewSummary(c Config, r Result) Summary {
+	return Summary{
 		Run: r.Run, To: r.To.String(), Flows: len(r.Flows), AskedRate: c.Rate, Rate: r.Rate(), Sent: r.Sent, Bytes: r.Bytes, Missed: r.Missed,
 		Refused: r.Refused, Unreachable: r.Unreachable, Errors: r.Errors, Seconds: r.Elapsed.Seconds(),
 	}
 }
 
-// verdict is the error that makes the exit code 1.
-func (r sendReport) verdict() error {
+// Verdict returns the error that makes the exit code 1.
+func (r Summary) Verdict() error {
 	switch {
 	case r.Records != nil && r.Records.Total.Lost > 0:
 		return fmt.Errorf("%d of %d datagrams did not arrive", r.Records.Total.Lost, r.Sent)
@@ -59,16 +56,8 @@ func (r sendReport) verdict() error {
 	return nil
 }
 
-// cpuTime is what this process has used, user and system.
-func cpuTime() time.Duration {
-	var usage unix.Rusage
-	if unix.Getrusage(unix.RUSAGE_SELF, &usage) != nil {
-		return 0
-	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
-}
-
-func (r sendReport) print(w io.Writer) {
+// Print prints tables for people.
+func (r Summary) Print(w io.Writer) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) { fmt.Fprintf(table, name+"\t"+format+"\n", args...) }
 	row("sent", "%s datagrams, %s bytes, to %s from %d flows as run %s", figure.Count(r.Sent), figure.Count(r.Bytes), r.To, r.Flows, r.Run)
@@ -105,11 +94,11 @@ func (r sendReport) print(w io.Writer) {
 // worstFlows bounds the table of flows.
 const worstFlows = 20
 
-func printRecords(w io.Writer, r load.Report) {
+func printRecords(w io.Writer, r Report) {
 	fmt.Fprintln(w)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(table, "flow\tsent\tarrived\tlost\tdoubled\treordered\t\n")
-	row := func(name string, f load.FlowReport) {
+	row := func(name string, f FlowReport) {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t\n", name, figure.Count(f.Sent), figure.Count(f.Arrived), figure.Count(f.Lost), figure.Count(f.Doubled), figure.Count(f.Reordered))
 	}
 	worst := r.Worst(worstFlows)
@@ -127,7 +116,7 @@ func printRecords(w io.Writer, r load.Report) {
 }
 
 // missing says what became of the datagrams that were not delivered.
-func missing(a load.Arrival) string {
+func missing(a Arrival) string {
 	var said []string
 	for _, c := range []struct {
 		n    uint64
@@ -150,7 +139,7 @@ func missing(a load.Arrival) string {
 	return strings.Join(said, ", ")
 }
 
-func printArrival(w io.Writer, a load.Arrival) {
+func printArrival(w io.Writer, a Arrival) {
 	fmt.Fprintln(w)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(table, "shard\treceived\tkernel drops\tother drops\tin flight\tshare\t\n")
