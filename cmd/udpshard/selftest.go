@@ -15,11 +15,12 @@ import (
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/load"
+	"github.com/udpshard/udpshard/internal/selftest"
 	"github.com/udpshard/udpshard/shard"
 )
 
 func selftestCommand() *cobra.Command {
-	t := selftest{listener: newListener(), flows: 64, budget: 25 * time.Second}
+	t := selftestRun{listener: newListener(), flows: 64, budget: 25 * time.Second}
 	l := t.listener
 	cmd := &cobra.Command{
 		Use:   "selftest [flags]",
@@ -55,8 +56,8 @@ kernel's part of receiving. Takes less than 30 s.`,
 	return cmd
 }
 
-// selftest is one run of it.
-type selftest struct {
+// selftestRun is one run of it.
+type selftestRun struct {
 	listener *listener
 	flows    int
 	size     int
@@ -69,7 +70,7 @@ type selftest struct {
 // leastBudget leaves trials long enough to tell a rate.
 const leastBudget = 2 * time.Second
 
-func (t *selftest) run(stdout, stderr io.Writer) error {
+func (t *selftestRun) run(stdout, stderr io.Writer) error {
 	if t.budget < leastBudget {
 		return cli.Usage(fmt.Errorf("--duration: %s is less than %s", t.budget, leastBudget))
 	}
@@ -102,36 +103,17 @@ func (t *selftest) run(stdout, stderr io.Writer) error {
 	ended := make(chan error, 1)
 	go func() { ended <- group.Run(running) }()
 
-	began := time.Now()
-	stand := stand{group: group, flows: t.flows, size: t.size, gso: t.gso, threads: t.threads, cpus: senders}
-	progress := progress{w: stderr, live: cli.IsTerminal(stderr)}
-	var s *search
-	s = &search{
-		length: t.budget / 20,
-		enough: func(more time.Duration) bool { return time.Since(began)+more+more/4 > t.budget },
-		try: func(rate float64, length time.Duration) (trial, error) {
-			progress.begin(rate, s.between(), length)
-			result, err := stand.try(ctx, rate, length)
-			if err == nil {
-				progress.end(result)
-			}
-			return result, err
-		},
-	}
-	err = s.run()
-	progress.clear()
+	report, err := selftest.Run(ctx, group, selftest.Options{
+		Protocol: l.protocol, Flows: t.flows, Size: t.size, GSO: t.gso, Threads: t.threads, CPUs: senders,
+		Budget: t.budget, Progress: stderr, Live: cli.IsTerminal(stderr),
+	})
 	end()
 	if groupErr := <-ended; err == nil {
 		err = groupErr
 	}
-	if err != nil && ctx.Err() == nil {
+	if err != nil {
 		return err
 	}
-	asked, granted := group.ReceiveBuffer()
-	report := newSelftestReport(s, setup{
-		protocol: l.protocol, flows: t.flows, size: t.size, gso: t.gso,
-		asked: asked, granted: granted, shared: t.shared(group, senders),
-	})
 	if t.json {
 		encoder := json.NewEncoder(stdout)
 		encoder.SetIndent("", "  ")
@@ -139,7 +121,7 @@ func (t *selftest) run(stdout, stderr io.Writer) error {
 			return err
 		}
 	} else {
-		report.print(stdout)
+		report.Print(stdout)
 	}
 	if report.Highest == 0 && ctx.Err() == nil {
 		return errors.New("no rate was loss-free")
@@ -148,7 +130,7 @@ func (t *selftest) run(stdout, stderr io.Writer) error {
 }
 
 // deal gives shards one half of the CPUs and senders the other.
-func (t *selftest) deal(usable []int) (senders []int) {
+func (t *selftestRun) deal(usable []int) (senders []int) {
 	l := t.listener
 	if len(l.cpus) == 0 {
 		half := max(len(usable)/2, 1)
@@ -173,14 +155,4 @@ func (t *selftest) deal(usable []int) (senders []int) {
 		t.threads = min(len(senders), t.flows)
 	}
 	return senders
-}
-
-// shared says whether senders and shards have a core in common.
-func (t *selftest) shared(group *shard.Group, senders []int) bool {
-	for _, s := range group.Listener().Shards {
-		if slices.Contains(senders, s.CPU) {
-			return true
-		}
-	}
-	return false
 }

@@ -1,4 +1,4 @@
-package main
+package selftest
 
 import (
 	"fmt"
@@ -16,7 +16,7 @@ const (
 )
 
 // conclude says what limits first, and what to do about it.
-func (r *selftestReport) conclude(s *search, with setup) {
+func (r *Report) conclude(s *search, with setup) {
 	enlarge := fmt.Sprintf("sysctl -w net.core.rmem_max=%d", with.asked)
 	if s.bad == nil {
 		r.blameSender(s, with)
@@ -61,7 +61,7 @@ func (r *selftestReport) conclude(s *search, with setup) {
 }
 
 // blameSender: the receiver could do more.
-func (r *selftestReport) blameSender(s *search, with setup) {
+func (r *Report) blameSender(s *search, with setup) {
 	r.Limit = "sender"
 	r.Verdict = "the sender was the limit, not the receiver"
 	if busiest := s.best.busiest(); busiest.Busy > 0 && busiest.Busy < busyCore {

@@ -1,4 +1,4 @@
-package main
+package selftest
 
 import (
 	"fmt"
@@ -10,8 +10,8 @@ import (
 	"github.com/udpshard/udpshard/internal/figure"
 )
 
-// selftestReport is what selftest finds, as JSON.
-type selftestReport struct {
+// Report is what a test has found: JSON, or by Print.
+type Report struct {
 	Protocol string `json:"protocol"`
 	Flows    int    `json:"flows"`
 	Note     string `json:"note"`
@@ -46,9 +46,9 @@ type setup struct {
 	shared         bool // senders and shards have cores in common
 }
 
-// newSelftestReport draws the conclusions.
-func newSelftestReport(s *search, with setup) selftestReport {
-	r := selftestReport{
+// newReport draws the conclusions.
+func newReport(s *search, with setup) Report {
+	r := Report{
 		Protocol: with.protocol, Flows: with.flows, Note: loopbackNote, BufferAsked: with.asked, BufferGranted: with.granted,
 		Trials: s.trials, Held: s.held,
 	}
@@ -84,7 +84,8 @@ func roundRate(rate float64) uint64 {
 	return (n + unit/2) / unit * unit
 }
 
-func (r selftestReport) print(w io.Writer) {
+// Print prints tables for people.
+func (r Report) Print(w io.Writer) {
 	fmt.Fprintf(w, "%s, %s, %s\n%s\n\n", r.Protocol, figure.Plural(len(r.Shards), "shard"), figure.Plural(r.Flows, "flow"), r.Note)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) { fmt.Fprintf(table, name+"\t"+format+"\n", args...) }
