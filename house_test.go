@@ -22,7 +22,7 @@ const module = "github.com/udpshard/udpshard/"
 // mayImport says which packages of the module each may import. A package
 // that is not here fails the test: decide where it stands.
 var mayImport = map[string][]string{
-	"cmd/udpshard":             {"output", "shard", "shard/steer", "shard/takeover", "metrics", "packet", "packet/dns", "packet/syslog", "internal/connlimit", "internal/dnstcp", "internal/load", "internal/sockets", "internal/holder", "internal/checkup", "internal/cli", "internal/figure", "internal/regular", "internal/selftest", "internal/systemd"},
+	"cmd/udpshard":             {"output", "shard", "shard/steer", "shard/takeover", "metrics", "packet", "packet/dns", "packet/syslog", "internal/connlimit", "internal/dnstcp", "internal/load", "internal/sockets", "internal/holder", "internal/checkup", "internal/cli", "internal/client", "internal/figure", "internal/regular", "internal/selftest", "internal/systemd"},
 	"output":                   {"metrics"},
 	"shard":                    {"shard/steer", "packet", "metrics", "internal/sys", "internal/holder", "internal/rate"},
 	"shard/steer":              {},
@@ -38,6 +38,7 @@ var mayImport = map[string][]string{
 	"internal/dnstcp":          {"internal/connlimit"},
 	"internal/rate":            {},
 	"internal/cli":             {},
+	"internal/client":          {"internal/cli", "metrics"},
 	"internal/figure":          {},
 	"internal/holder":          {},
 	"internal/leak":            {},

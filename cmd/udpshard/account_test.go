@@ -155,7 +155,7 @@ func TestTakeoversUnderAReader(t *testing.T) {
 		defer close(read)
 		var last metrics.Reading
 		for !ended.Load() {
-			if response, err := client.Get("http://" + at + "/metrics"); err == nil {
+			if response, err := httpClient.Get("http://" + at + "/metrics"); err == nil {
 				response.Body.Close()
 			}
 			status, err := statusAt(at)

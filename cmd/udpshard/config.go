@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/client"
 	"github.com/udpshard/udpshard/shard"
 	"github.com/udpshard/udpshard/shard/takeover"
 )
@@ -21,8 +22,6 @@ import (
 // httpVariable is the environment's say in the HTTP address. A container's
 // health check has no other way to learn what serve was told.
 const httpVariable = "UDPSHARD_HTTP"
-
-const defaultHTTP = "127.0.0.1:9514"
 
 // readEnvironment takes over what is set there: more than a default, less
 // than what the file or a flag says.
@@ -57,7 +56,7 @@ type source struct {
 }
 
 var configSettings = []setting[config]{
-	{flag: "http", key: "http", init: defaultHTTP,
+	{flag: "http", key: "http", init: client.DefaultAddress,
 		usage: "serve status and metrics at `ADDR`; empty turns it off; $" + httpVariable + " changes the default",
 		set:   bind(parseHTTP, func(c *config) *string { return &c.http }),
 		means: func(c *config) any { return httpSocket(c.httpNumeric) }},
@@ -94,11 +93,11 @@ func parseHTTP(text string) (string, error) {
 	}
 	_, port, err := net.SplitHostPort(text)
 	if err != nil || port == "" {
-		host, defaultPort, _ := net.SplitHostPort(defaultHTTP)
+		host, defaultPort, _ := net.SplitHostPort(client.DefaultAddress)
 		meant := cli.MeantAddress(text, host, defaultPort)
 		switch cmp.Or(cli.MeantBool(text), strings.ToLower(text)) {
 		case "true":
-			meant = defaultHTTP
+			meant = client.DefaultAddress
 		case "false":
 			meant = "''"
 		}

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/client"
 	"github.com/udpshard/udpshard/shard"
 	"github.com/udpshard/udpshard/shard/steer"
 )
@@ -78,7 +79,7 @@ func TestSettingsAreTheContracts(t *testing.T) {
 		{"output", "output", "stdout"},
 	}, listener)
 	rows([]row{
-		{"http", "http", defaultHTTP},
+		{"http", "http", client.DefaultAddress},
 		{"log-level", "log.level", "info"},
 		{"log-format", "log.format", "auto"},
 	}, process)
@@ -92,7 +93,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, c := range map[string]*config{"flags": fromFlags, "a file": read(t, "listeners: [{}]\n")} {
-		if c.logLevel != "info" || c.logFormat != "auto" || c.statsInterval != 10*time.Second || c.http != defaultHTTP {
+		if c.logLevel != "info" || c.logFormat != "auto" || c.statsInterval != 10*time.Second || c.http != client.DefaultAddress {
 			t.Errorf("%s: log %s %s, stats every %s, http %s", what, c.logLevel, c.logFormat, c.statsInterval, c.http)
 		}
 		l := c.listeners[0]

@@ -296,7 +296,7 @@ func TestADNSEndpointReloadsBesideAllElse(t *testing.T) {
 
 func getText(t *testing.T, url string) string {
 	t.Helper()
-	response, err := client.Get(url)
+	response, err := httpClient.Get(url)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/udpshard/udpshard/internal/checkup"
+	"github.com/udpshard/udpshard/internal/client"
 	"github.com/udpshard/udpshard/metrics"
 )
 
@@ -31,15 +32,15 @@ func (d *doctor) ready(ctx context.Context, c *config, running []int) []checkup.
 	}
 	ctx, cancel := context.WithTimeout(ctx, readyPatience)
 	defer cancel()
-	i := instance{"--http", c.http}
-	pid, err := i.pid(ctx)
+	i := client.Instance{Place: "--http", Address: c.http}
+	pid, err := i.PID(ctx)
 	if err == nil && !slices.Contains(running, pid) {
 		err = fmt.Errorf("another instance answers at %s", c.http)
 	}
 	var code int
 	var answer []byte
 	if err == nil {
-		code, answer, err = i.ask(ctx, "/readyz")
+		code, answer, err = i.Ask(ctx, "/readyz")
 	}
 	switch {
 	case err != nil:
@@ -62,17 +63,4 @@ func (d *doctor) ready(ctx context.Context, c *config, running []int) []checkup.
 			finding(level, remedy, "pid %d is not ready: %s", pid, strings.TrimSpace(why)))
 	}
 	return findings
-}
-
-// pid returns the PID of the instance, or an error if the instance is in another PID namespace.
-func (i instance) pid(ctx context.Context) (int, error) {
-	status, err := i.status(ctx)
-	if err != nil {
-		return 0, err
-	}
-	if here := thisProcess().PIDNamespace; status.PIDNamespace != here {
-		return 0, fmt.Errorf("the instance at %s is of another PID namespace: run doctor in that one",
-			i.address)
-	}
-	return status.PID, nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/client"
 )
 
 // written returns the flags that name a file with the text.
@@ -313,7 +314,7 @@ func TestHTTPIsTurnedOff(t *testing.T) {
 		"http: localhost:80\n":   "localhost:80",
 		"http: '[::1]:http'\n":   "[::1]:http",
 		"http: :9514 # all of\n": ":9514",
-		"":                       defaultHTTP,
+		"":                       client.DefaultAddress,
 	} {
 		if got := read(t, text+"listeners: [{}]\n").http; got != want {
 			t.Errorf("http is %q, want %q, of\n%s", got, want, text)

@@ -120,7 +120,7 @@ func (l *legacy) introduce(ctx context.Context, c *config) (err error) {
 	hello := takeover.Hello{Version: thisBuild().version, Role: takeover.Successor}
 	if c.standby {
 		hello.Role = takeover.Standby
-		if hello.Notes, err = json.Marshal(thisProcess()); err != nil {
+		if hello.Notes, err = json.Marshal(metrics.ThisProcess()); err != nil {
 			return err
 		}
 	}

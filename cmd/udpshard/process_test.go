@@ -124,7 +124,7 @@ func serving(t *testing.T, change func(*exec.Cmd), args ...string) *process {
 	p := launch(t, change, append([]string{"serve", "--http", address, "--log-format", "json"}, args...)...)
 	p.http = address
 	eventually(t, "it is ready", func() bool {
-		response, err := client.Get("http://" + p.http + "/readyz")
+		response, err := httpClient.Get("http://" + p.http + "/readyz")
 		if err != nil {
 			return false
 		}
@@ -170,11 +170,11 @@ func (p *process) status() metrics.Status {
 
 // client asks anew each time, and not for ever: who has answered before may be
 // stopped by now, and another one have its address.
-var client = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+var httpClient = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 
 // statusAt returns the status of whoever answers at an HTTP address.
 func statusAt(address string) (status metrics.Status, err error) {
-	response, err := client.Get("http://" + address + "/api/v1/status")
+	response, err := httpClient.Get("http://" + address + "/api/v1/status")
 	if err != nil {
 		return status, err
 	}

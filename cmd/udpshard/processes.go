@@ -2,23 +2,10 @@ package main
 
 import (
 	"encoding/json"
-	"os"
-	"syscall"
 
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/shard/takeover"
 )
-
-// thisProcess names this process among those of all PID namespaces of the host.
-func thisProcess() metrics.ProcessStatus {
-	p := metrics.ProcessStatus{PID: os.Getpid()}
-	if info, err := os.Stat("/proc/self/ns/pid"); err == nil {
-		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-			p.PIDNamespace = stat.Ino
-		}
-	}
-	return p
-}
 
 // standbysAt returns a function that lists the standbys of a takeover path. A standby
 // says itself which process it is: the PID that the kernel tells of one in another

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
-	"github.com/udpshard/udpshard/metrics"
+	"github.com/udpshard/udpshard/internal/client"
 )
 
 // rolling runs deploy/rolling-upgrade with a stand-in for docker.
@@ -193,23 +193,6 @@ func TestHealthOfAProcess(t *testing.T) {
 	}
 }
 
-// Two processes that both have PID 1, as in two containers, are told apart.
-func TestRoleIn(t *testing.T) {
-	process := func(pid int, namespace uint64) metrics.ProcessStatus {
-		return metrics.ProcessStatus{PID: pid, PIDNamespace: namespace}
-	}
-	status := metrics.Status{ProcessStatus: process(1, 10), Role: metrics.Active,
-		Standbys: []metrics.StandbyStatus{{ProcessStatus: process(1, 20)}, {ProcessStatus: process(7, 30)}, {ProcessStatus: process(8, 10)}}}
-	for of, want := range map[metrics.ProcessStatus]string{
-		process(1, 10): "active", process(0, 10): "active", process(8, 10): "standby", process(7, 10): "",
-		process(1, 20): "standby", process(0, 20): "standby", process(7, 30): "standby", process(1, 30): "", process(0, 40): "",
-	} {
-		if got := roleIn(status, of.PID, of.PIDNamespace); got != want {
-			t.Errorf("%+v is %q, want %q", of, got, want)
-		}
-	}
-}
-
 // wantRole waits until a status gives a role to a process in a PID namespace of its own.
 func wantRole(t *testing.T, http, role string, p *process) {
 	t.Helper()
@@ -219,6 +202,6 @@ func wantRole(t *testing.T, http, role string, p *process) {
 	}
 	eventually(t, "it has the role "+role, func() bool {
 		status, err := statusAt(http)
-		return err == nil && roleIn(status, 0, stat.Ino) == role && roleIn(status, 1, stat.Ino) == role
+		return err == nil && client.RoleIn(status, 0, stat.Ino) == role && client.RoleIn(status, 1, stat.Ino) == role
 	})
 }

@@ -115,7 +115,7 @@ func serve(f *flags, c *config, stderr io.Writer) error {
 
 func newServer(f *flags, c *config, v *service) *server {
 	s := &server{flags: f, config: c, service: v, log: v.log, ledger: metrics.NewLedger(thisBuild().version)}
-	s.ledger.PIDNamespace = thisProcess().PIDNamespace
+	s.ledger.PIDNamespace = metrics.ThisProcess().PIDNamespace
 	s.secret = dns.NewSecret()
 	s.outputs = output.NewSet(s.outputEvent)
 	s.handover = newHandover(s)

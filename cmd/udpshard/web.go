@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/client"
 	"github.com/udpshard/udpshard/internal/connlimit"
 )
 
@@ -51,7 +52,7 @@ func listenWeb(c *config, handler http.Handler, logger zerolog.Logger, listener 
 	logger = logger.With().Str("from", "http").Logger()
 	if at, ok := listener.Addr().(*net.TCPAddr); ok && !at.IP.IsLoopback() {
 		logger.Warn().Stringer("address", at).
-			Str("remedy", "give --http "+defaultHTTP+", or let a firewall keep others from the port").
+			Str("remedy", "give --http "+client.DefaultAddress+", or let a firewall keep others from the port").
 			Msg("other hosts can reach HTTP, which asks for no password: status and metrics are open to them")
 	}
 	limited := connlimit.NewListener(listener, connlimit.Policy{Most: maxWebClients, EvictBusy: true})
