@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -163,5 +164,32 @@ func TestGofmt(t *testing.T) {
 	out, err := cmd.Output()
 	if err != nil || len(out) > 0 {
 		t.Errorf("gofmt would change %s (%v)", strings.Fields(string(out)), err)
+	}
+}
+
+// The way from main to the receive call that docs/architecture.md names is the code's.
+func TestArchitectureNamesFunctions(t *testing.T) {
+	text, err := os.ReadFile("docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := regexp.MustCompile("(?m)^\\| `([A-Za-z.]+)` \\| `([a-z_/]+\\.go)` \\|").FindAllStringSubmatch(string(text), -1)
+	if len(rows) < 6 || len(rows) > 8 {
+		t.Fatalf("%d functions", len(rows))
+	}
+	for _, row := range rows {
+		code, err := os.ReadFile(row[2])
+		if err != nil {
+			t.Error(err)
+		}
+		name := row[1]
+		receiver, method, isMethod := strings.Cut(name, ".")
+		pattern := `(?m)^func ` + name + `\(`
+		if isMethod {
+			pattern = `(?m)^func \(\w+ \*?` + receiver + `\) ` + method + `\(`
+		}
+		if !regexp.MustCompile(pattern).Match(code) {
+			t.Errorf("%s has no function %s", row[2], name)
+		}
 	}
 }
