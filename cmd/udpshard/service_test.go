@@ -23,26 +23,26 @@ import (
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/load"
 	"github.com/udpshard/udpshard/internal/systemd"
-	"github.com/udpshard/udpshard/internal/systemd/standin"
+	"github.com/udpshard/udpshard/internal/systemd/systemdtest"
 	"github.com/udpshard/udpshard/metrics"
 )
 
 // managed is `serve` as a service of a manager that takes the place of systemd.
 type managed struct {
-	*standin.Manager
+	*systemdtest.Manager
 	t         *testing.T
 	dir       string
 	address   string // of its port
 	web       string
 	file      string // of its records
 	user      func(*exec.Cmd)
-	activated []standin.Descriptor
+	activated []systemdtest.Descriptor
 }
 
 func newManaged(t *testing.T) *managed {
 	t.Helper()
 	dir := publicDir(t)
-	return &managed{Manager: standin.New(t, filepath.Join(dir, "notify")), t: t, dir: dir, address: freePort(t), web: freePort(t), file: filepath.Join(dir, "records.json"), user: ordinary}
+	return &managed{Manager: systemdtest.New(t, filepath.Join(dir, "notify")), t: t, dir: dir, address: freePort(t), web: freePort(t), file: filepath.Join(dir, "records.json"), user: ordinary}
 }
 
 // begin starts it with what is kept, and more arguments.
@@ -422,7 +422,7 @@ func (u *managed) activate(count int, change func(fd int)) {
 		}
 		file := os.NewFile(uintptr(fd), "activated")
 		u.t.Cleanup(func() { file.Close() })
-		u.activated = append(u.activated, standin.Descriptor{Name: "udpshard.socket", File: file})
+		u.activated = append(u.activated, systemdtest.Descriptor{Name: "udpshard.socket", File: file})
 	}
 }
 
@@ -447,7 +447,7 @@ func TestAServiceIsActivated(t *testing.T) {
 	eventually(t, "what waited is read", func() bool { return p.total().Delivered == 200 })
 	var want []string
 	for _, d := range u.activated {
-		want = append(want, fmt.Sprintf("socket:[%d]\n", standin.Identity(t, d.File)[1]))
+		want = append(want, fmt.Sprintf("socket:[%d]\n", systemdtest.Identity(t, d.File)[1]))
 	}
 	slices.Sort(want)
 	if has := p.inodes(); !slices.Equal(has, want) {
@@ -752,7 +752,7 @@ func TestAServiceThatHasLeftKeepsNothing(t *testing.T) {
 		t.Fatal("it has no manager, or its children have it too")
 	}
 	u.activate(1, nil)
-	socket := standin.Duplicate(t, u.activated[0].File)
+	socket := systemdtest.Duplicate(t, u.activated[0].File)
 	defer socket.Close()
 	set := systemd.Set{Listeners: []systemd.Listener{{Name: "x", Address: u.address, Sockets: []*os.File{socket}}}}
 	if err := v.unit.Keep(t.Context(), set); err != nil {
@@ -762,7 +762,7 @@ func TestAServiceThatHasLeftKeepsNothing(t *testing.T) {
 	if s, c, l, _ := u.holds(); s+c != 0 || l != 1 {
 		t.Errorf("%q is kept", u.Kept())
 	}
-	if said := u.Said(); !slices.ContainsFunc(said, func(m standin.Message) bool { return m.Text == "STOPPING=1\nSTATUS=handed over" }) {
+	if said := u.Said(); !slices.ContainsFunc(said, func(m systemdtest.Message) bool { return m.Text == "STOPPING=1\nSTATUS=handed over" }) {
 		t.Errorf("%+v", said)
 	}
 	if k := u.passed(); k.Listeners != nil || k.Dropped != nil {
@@ -783,23 +783,23 @@ func TestSameUnit(t *testing.T) {
 // starting: it says what is the matter, and serves.
 func TestADamagedStore(t *testing.T) {
 	for name, c := range map[string]struct {
-		damage func(t *testing.T, passed []standin.Descriptor) []standin.Descriptor
+		damage func(t *testing.T, passed []systemdtest.Descriptor) []systemdtest.Descriptor
 		words  string
 		counts bool // goes on counting
 		waited bool // what had waited is read
 	}{
-		"no list": {func(t *testing.T, passed []standin.Descriptor) []standin.Descriptor {
+		"no list": {func(t *testing.T, passed []systemdtest.Descriptor) []systemdtest.Descriptor {
 			return slices.DeleteFunc(passed, isKind(systemd.ListKind))
 		}, "2 sockets are in no set", false, true},
-		"a socket less": {func(t *testing.T, passed []standin.Descriptor) []standin.Descriptor {
+		"a socket less": {func(t *testing.T, passed []systemdtest.Descriptor) []systemdtest.Descriptor {
 			i := slices.IndexFunc(passed, isKind(systemd.SocketKind))
 			passed[i].File.Close()
 			return slices.Delete(passed, i, i+1)
 		}, "is missing", false, false},
-		"no counters": {func(t *testing.T, passed []standin.Descriptor) []standin.Descriptor {
+		"no counters": {func(t *testing.T, passed []systemdtest.Descriptor) []systemdtest.Descriptor {
 			return slices.DeleteFunc(passed, isKind(systemd.CountersKind))
 		}, "its counters are missing", false, true},
-		"counters of another version": {func(t *testing.T, passed []standin.Descriptor) []standin.Descriptor {
+		"counters of another version": {func(t *testing.T, passed []systemdtest.Descriptor) []systemdtest.Descriptor {
 			written := 0
 			for _, d := range passed {
 				if isKind(systemd.CountersKind)(d) {
@@ -815,7 +815,7 @@ func TestADamagedStore(t *testing.T) {
 			}
 			return passed
 		}, "and this program needs version", false, true},
-		"no socket": {func(t *testing.T, passed []standin.Descriptor) []standin.Descriptor {
+		"no socket": {func(t *testing.T, passed []systemdtest.Descriptor) []systemdtest.Descriptor {
 			i := slices.IndexFunc(passed, isKind(systemd.SocketKind))
 			null, err := os.Open(os.DevNull)
 			if err != nil {
@@ -825,12 +825,12 @@ func TestADamagedStore(t *testing.T) {
 			passed[i].File = null
 			return passed
 		}, "is missing", false, false},
-		"another's descriptor": {func(t *testing.T, passed []standin.Descriptor) []standin.Descriptor {
+		"another's descriptor": {func(t *testing.T, passed []systemdtest.Descriptor) []systemdtest.Descriptor {
 			null, err := os.Open(os.DevNull)
 			if err != nil {
 				t.Fatal(err)
 			}
-			return append(passed, standin.Descriptor{Name: "web", File: null})
+			return append(passed, systemdtest.Descriptor{Name: "web", File: null})
 		}, "no listener here can use", true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -845,7 +845,7 @@ func TestADamagedStore(t *testing.T) {
 			}
 
 			old := u
-			u = &managed{Manager: standin.New(t, filepath.Join(u.dir, "again")), t: t, dir: u.dir, address: u.address, web: u.web, file: u.file, user: ordinary}
+			u = &managed{Manager: systemdtest.New(t, filepath.Join(u.dir, "again")), t: t, dir: u.dir, address: u.address, web: u.web, file: u.file, user: ordinary}
 			u.activated = c.damage(t, old.Pass())
 			old.Empty()
 			p = u.start("--shards", "2")
@@ -872,8 +872,8 @@ func TestADamagedStore(t *testing.T) {
 	}
 }
 
-func isKind(kind systemd.Kind) func(standin.Descriptor) bool {
-	return func(d standin.Descriptor) bool {
+func isKind(kind systemd.Kind) func(systemdtest.Descriptor) bool {
+	return func(d systemdtest.Descriptor) bool {
 		name, _ := systemd.ParseName(d.Name)
 		return name.Kind == kind
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/udpshard/udpshard/internal/leak"
-	"github.com/udpshard/udpshard/internal/systemd/standin"
+	"github.com/udpshard/udpshard/internal/systemd/systemdtest"
 )
 
 // stored is a set as it is passed, in the order of a store.
@@ -24,7 +24,7 @@ func stored(t *testing.T, s Set, generation uint64) (passed []Passed) {
 	}
 	passed = append(passed, Passed{Name{ListKind, generation}.String(), file})
 	for name, f := range names {
-		passed = append(passed, Passed{name, standin.Duplicate(t, f)})
+		passed = append(passed, Passed{name, systemdtest.Duplicate(t, f)})
 	}
 	return passed
 }
@@ -106,9 +106,9 @@ func TestActivated(t *testing.T) {
 	t.Cleanup(func() { shut(other, pipe) })
 	unit := func() (passed []Passed) { // what the .socket unit has
 		for _, f := range sockets {
-			passed = append(passed, Passed{"udpshard.socket", standin.Duplicate(t, f)})
+			passed = append(passed, Passed{"udpshard.socket", systemdtest.Duplicate(t, f)})
 		}
-		return append(passed, Passed{"LISTEN_FD_6", standin.Duplicate(t, pipe)})
+		return append(passed, Passed{"LISTEN_FD_6", systemdtest.Duplicate(t, pipe)})
 	}
 
 	first := pass(t, m, unit()...)
@@ -126,7 +126,7 @@ func TestActivated(t *testing.T) {
 
 	// They are passed twice from now on, and are there once.
 	next := pass(t, m, unit()...)
-	if len(next.Listeners[0].Sockets) != 2 || len(next.Activated) != 2 || standin.Identity(t, next.Activated[0].File) != standin.Identity(t, sockets[2]) || next.Surplus != nil {
+	if len(next.Listeners[0].Sockets) != 2 || len(next.Activated) != 2 || systemdtest.Identity(t, next.Activated[0].File) != systemdtest.Identity(t, sockets[2]) || next.Surplus != nil {
 		t.Errorf("%+v", next)
 	}
 
@@ -142,7 +142,7 @@ func withList(t *testing.T, passed []Passed, text string) []Passed {
 	for i, p := range passed {
 		if name, ok := ParseName(p.Name); ok && name.Kind == ListKind {
 			p.File.Close()
-			passed[i].File = standin.Duplicate(t, memory(t, text))
+			passed[i].File = systemdtest.Duplicate(t, memory(t, text))
 		}
 	}
 	return passed
@@ -160,11 +160,11 @@ func TestStoredByOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := sorted(t, append(passed,
-		Passed{"udpshard-kept-web-1", standin.Duplicate(t, s.Counters[0])},
-		Passed{Name{SocketKind, 1}.String(), standin.Duplicate(t, s.Listeners[0].Sockets[0])},
-		Passed{Name{SocketKind, 2}.String(), standin.Duplicate(t, s.Counters[0])},
-		Passed{Name{CountersKind, 1}.String(), standin.Duplicate(t, s.Counters[0])},
-		Passed{counters.String(), standin.Duplicate(t, s.Counters[0])},
+		Passed{"udpshard-kept-web-1", systemdtest.Duplicate(t, s.Counters[0])},
+		Passed{Name{SocketKind, 1}.String(), systemdtest.Duplicate(t, s.Listeners[0].Sockets[0])},
+		Passed{Name{SocketKind, 2}.String(), systemdtest.Duplicate(t, s.Counters[0])},
+		Passed{Name{CountersKind, 1}.String(), systemdtest.Duplicate(t, s.Counters[0])},
+		Passed{counters.String(), systemdtest.Duplicate(t, s.Counters[0])},
 	)...)
 	same(t, k.Set, s)
 	want := []string{

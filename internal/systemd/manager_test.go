@@ -9,25 +9,25 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/udpshard/udpshard/internal/systemd/standin"
+	"github.com/udpshard/udpshard/internal/systemd/systemdtest"
 )
 
 // soon bounds what is to happen at once; nothing waits for its end.
 const soon = 20 * time.Second
 
-func newManager(t *testing.T) *standin.Manager {
-	return standin.New(t, filepath.Join(t.TempDir(), "notify"))
+func newManager(t *testing.T) *systemdtest.Manager {
+	return systemdtest.New(t, filepath.Join(t.TempDir(), "notify"))
 }
 
 // handed is what a manager passes, as Unit.Passed returns it.
-func handed(m *standin.Manager) (passed []Passed) {
+func handed(m *systemdtest.Manager) (passed []Passed) {
 	for _, d := range m.Pass() {
 		passed = append(passed, Passed(d))
 	}
 	return passed
 }
 
-func texts(said []standin.Message) (all []string) {
+func texts(said []systemdtest.Message) (all []string) {
 	for _, s := range said {
 		all = append(all, s.Text)
 	}
@@ -35,8 +35,8 @@ func texts(said []standin.Message) (all []string) {
 }
 
 // unitOf is this process, as started by a manager.
-func unitOf(m *standin.Manager) *Unit {
-	u := &Unit{socket: m.Address(), limit: standin.Room, stored: make(map[string]bool)}
+func unitOf(m *systemdtest.Manager) *Unit {
+	u := &Unit{socket: m.Address(), limit: systemdtest.Room, stored: make(map[string]bool)}
 	for _, name := range m.Kept() {
 		u.stored[name] = true
 		if n, ok := ParseName(name); ok && n.Kind == ListKind {

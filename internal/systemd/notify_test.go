@@ -17,14 +17,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/leak"
-	"github.com/udpshard/udpshard/internal/systemd/standin"
+	"github.com/udpshard/udpshard/internal/systemd/systemdtest"
 )
 
 func TestSays(t *testing.T) {
 	for _, at := range []string{t.TempDir() + "/notify", "@udpshard-test-" + strings.ReplaceAll(t.TempDir(), "/", "-")} {
 		t.Run(at[:1], func(t *testing.T) {
 			leak.Descriptors(t)
-			m := standin.New(t, at)
+			m := systemdtest.New(t, at)
 			u := unitOf(m)
 			err := errors.Join(u.Ready("serves"), u.Ready(""), u.Reloading(), u.Alive(), u.MainPID(4711), u.Stopping("drains"), u.Barrier(within(t)))
 			if err != nil {

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/leak"
-	"github.com/udpshard/udpshard/internal/systemd/standin"
+	"github.com/udpshard/udpshard/internal/systemd/systemdtest"
 )
 
 // report is what a child says of itself, a line of JSON.
@@ -146,7 +146,7 @@ type running struct {
 	stdin io.Closer
 }
 
-func start(t *testing.T, m *standin.Manager, counters string, activated ...standin.Descriptor) *running {
+func start(t *testing.T, m *systemdtest.Manager, counters string, activated ...systemdtest.Descriptor) *running {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -173,8 +173,10 @@ func start(t *testing.T, m *standin.Manager, counters string, activated ...stand
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.Await("ready", func(said []standin.Message, _ []string) bool {
-		return slices.ContainsFunc(said, func(s standin.Message) bool { return s.PID == r.cmd.Process.Pid && s.Text == "READY=1\nSTATUS=serves" })
+	m.Await("ready", func(said []systemdtest.Message, _ []string) bool {
+		return slices.ContainsFunc(said, func(s systemdtest.Message) bool {
+			return s.PID == r.cmd.Process.Pid && s.Text == "READY=1\nSTATUS=serves"
+		})
 	})
 	return r
 }
@@ -240,9 +242,9 @@ func TestProcessesInARow(t *testing.T) {
 func TestActivatedProcess(t *testing.T) {
 	leak.Descriptors(t)
 	m := newManager(t)
-	var unit []standin.Descriptor
+	var unit []systemdtest.Descriptor
 	for _, f := range udpSockets(t, 3) {
-		unit = append(unit, standin.Descriptor{Name: "udpshard.socket", File: f})
+		unit = append(unit, systemdtest.Descriptor{Name: "udpshard.socket", File: f})
 	}
 	r := start(t, m, "0", unit...)
 	if !slices.Equal(r.Activated, []string{"udpshard.socket", "udpshard.socket", "udpshard.socket"}) || r.Inherited {

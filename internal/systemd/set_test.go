@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/udpshard/udpshard/internal/leak"
-	"github.com/udpshard/udpshard/internal/systemd/standin"
+	"github.com/udpshard/udpshard/internal/systemd/systemdtest"
 )
 
 // set has listeners of so many shards, and counters that say which it is.
@@ -48,7 +48,7 @@ func contents(t *testing.T, files []*os.File) (all []string) {
 
 func identities(t *testing.T, files []*os.File) (all [][2]uint64) {
 	for _, f := range files {
-		all = append(all, standin.Identity(t, f))
+		all = append(all, systemdtest.Identity(t, f))
 	}
 	return all
 }
@@ -61,7 +61,7 @@ func keep(t *testing.T, u *Unit, s Set) {
 }
 
 // pass is what the next process would get.
-func pass(t *testing.T, m *standin.Manager, activated ...Passed) Kept {
+func pass(t *testing.T, m *systemdtest.Manager, activated ...Passed) Kept {
 	t.Helper()
 	k := Sort(append(activated, handed(m)...))
 	t.Cleanup(k.Close)
@@ -117,9 +117,9 @@ func TestKilledWhileKeeping(t *testing.T) {
 	for takes := 0; ; takes++ {
 		m := newManager(t)
 		keep(t, unitOf(m), old)
-		m.Limit(standin.Room, takes)
+		m.Limit(systemdtest.Room, takes)
 		keep(t, unitOf(m), next)
-		whole := m.Limit(standin.Room, 0) > 0 // it would have taken more
+		whole := m.Limit(systemdtest.Room, 0) > 0 // it would have taken more
 
 		k := pass(t, m)
 		if len(k.Listeners) == 2 {
@@ -134,7 +134,7 @@ func TestKilledWhileKeeping(t *testing.T) {
 			t.Errorf("after %d: %v", takes, k.Dropped)
 		}
 		// Whatever it was, what the process after that keeps is all there is.
-		m.Limit(standin.Room, -1)
+		m.Limit(systemdtest.Room, -1)
 		keep(t, unitOf(m), k.Set)
 		if want := 3 + len(k.Listeners[0].Sockets); len(k.Listeners) == 1 && len(m.Kept()) != want || len(k.Listeners) == 2 && len(m.Kept()) != 7 {
 			t.Errorf("after %d: %q", takes, m.Kept())

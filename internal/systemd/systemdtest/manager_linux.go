@@ -1,7 +1,7 @@
-// Package standin stands in for the service manager in tests: it takes the
+// Package systemdtest stands in for the service manager in tests: it takes the
 // messages of services, keeps descriptors for them as systemd does, and starts
 // processes that are told of both.
-package standin
+package systemdtest
 
 import (
 	"encoding/binary"
