@@ -50,9 +50,9 @@ func (l *lab) path(name string) string { return filepath.Join(l.dir, name) }
 
 // build compiles what is ours, and looks for what is not.
 func (l *lab) build(ctx context.Context) error {
-	for name, pkg := range map[string]string{"udpshard": "./cmd/udpshard", "receivers": "./bench/receivers"} {
+	for name, at := range map[string]struct{ module, pkg string }{"udpshard": {".", "./cmd/udpshard"}, "receivers": {"bench", "./receivers"}} {
 		l.has[name] = l.path(name)
-		if err := output(exec.CommandContext(ctx, "go", "build", "-o", l.has[name], pkg)); err != nil {
+		if err := output(exec.CommandContext(ctx, "go", "build", "-C", at.module, "-o", l.has[name], at.pkg)); err != nil {
 			return err
 		}
 	}
