@@ -17,7 +17,7 @@ import (
 
 	"github.com/udpshard/udpshard/internal/checkup"
 	"github.com/udpshard/udpshard/internal/cli"
-	"github.com/udpshard/udpshard/internal/figure"
+	"github.com/udpshard/udpshard/internal/format"
 	"github.com/udpshard/udpshard/internal/holder"
 	"github.com/udpshard/udpshard/internal/sockets"
 	"github.com/udpshard/udpshard/output"
@@ -289,7 +289,7 @@ func (c *check) files() []error {
 	}
 	if need := c.config.leastFiles(); uint64(need) > limit.Max {
 		return []error{c.config.filesError(fmt.Errorf("%s and their outputs need %d files at the least, and this process may open %d",
-			figure.Plural(c.config.shards(), "shard"), need, limit.Max))}
+			format.Plural(c.config.shards(), "shard"), need, limit.Max))}
 	}
 	return nil
 }
@@ -340,6 +340,6 @@ func (f *flags) checkStart(w io.Writer) error {
 		}
 	}
 	fmt.Fprintf(w, "ok: %s: serve would %s, with %s of %s\n", cmp.Or(f.file, "flags"), would,
-		figure.Plural(c.shards(), "shard"), figure.Plural(len(c.listeners), "listener"))
+		format.Plural(c.shards(), "shard"), format.Plural(len(c.listeners), "listener"))
 	return nil
 }

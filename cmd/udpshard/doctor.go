@@ -17,7 +17,7 @@ import (
 
 	"github.com/udpshard/udpshard/internal/checkup"
 	"github.com/udpshard/udpshard/internal/cli"
-	"github.com/udpshard/udpshard/internal/figure"
+	"github.com/udpshard/udpshard/internal/format"
 	"github.com/udpshard/udpshard/internal/load"
 )
 
@@ -158,7 +158,7 @@ func (d *doctor) print(cmd *cobra.Command, findings []checkup.Finding, named boo
 	}) {
 		reason = errLossy
 	}
-	return fmt.Errorf("%w: %s of %d failed", reason, figure.Plural(n, "check"), len(findings))
+	return fmt.Errorf("%w: %s of %d failed", reason, format.Plural(n, "check"), len(findings))
 }
 
 // examined is the listener as far as the host matters to it.

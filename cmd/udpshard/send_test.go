@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"github.com/udpshard/udpshard/internal/cli"
-	"github.com/udpshard/udpshard/internal/figure"
+	"github.com/udpshard/udpshard/internal/format"
 	"github.com/udpshard/udpshard/internal/load"
 )
 
@@ -291,7 +291,7 @@ func TestSendStopsAtAnInterrupt(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
 	}
-	if !strings.Contains(stdout.String(), fmt.Sprintf("sent    %s datagrams", figure.Count(p.total().Received))) {
+	if !strings.Contains(stdout.String(), fmt.Sprintf("sent    %s datagrams", format.Count(p.total().Received))) {
 		t.Errorf("%d received: %s", p.total().Received, &stdout)
 	}
 }

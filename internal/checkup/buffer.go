@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/udpshard/udpshard/internal/figure"
+	"github.com/udpshard/udpshard/internal/format"
 )
 
 // grant asks for a receive buffer as serve does, on a socket of its own, and
@@ -42,7 +42,7 @@ func (e *examination) receiveBuffer(l Listener) []Finding {
 	known := err == nil
 	allows := "net.core.rmem_max can't be read here"
 	if known {
-		allows = "net.core.rmem_max is " + figure.Size(most)
+		allows = "net.core.rmem_max is " + format.Size(most)
 	}
 
 	var has uint64
@@ -51,16 +51,16 @@ func (e *examination) receiveBuffer(l Listener) []Finding {
 			has = buffer
 		}
 	}
-	wanted := figure.Size(uint64(l.ReceiveBuffer))
+	wanted := format.Size(uint64(l.ReceiveBuffer))
 	switch {
 	case has >= uint64(asked):
-		return []Finding{c.ok("%s a socket at least, %s asked", figure.Size(has), wanted)}
+		return []Finding{c.ok("%s a socket at least, %s asked", format.Size(has), wanted)}
 	case has > 0 && known && has != most && l.DefaultReceiveBuffer:
-		return []Finding{c.ok("%s a socket at least, as they were made: %s is the default", figure.Size(has), wanted)}
+		return []Finding{c.ok("%s a socket at least, as they were made: %s is the default", format.Size(has), wanted)}
 	case has > 0 && known && has != most:
-		return []Finding{c.warn(e.orRestart("", fmt.Sprintf("with --receive-buffer %d", l.ReceiveBuffer)), "sockets there have %s, not %s: they were made with less, for %s", figure.Size(has), wanted, allows)}
+		return []Finding{c.warn(e.orRestart("", fmt.Sprintf("with --receive-buffer %d", l.ReceiveBuffer)), "sockets there have %s, not %s: they were made with less, for %s", format.Size(has), wanted, allows)}
 	case has > 0:
-		return []Finding{c.warn(enlarge, "sockets there have %s, not %s: %s; a larger one counts from the next start on", figure.Size(has), wanted, allows)}
+		return []Finding{c.warn(enlarge, "sockets there have %s, not %s: %s; a larger one counts from the next start on", format.Size(has), wanted, allows)}
 	}
 
 	granted, forced, err := e.Grant(asked)
@@ -68,9 +68,9 @@ func (e *examination) receiveBuffer(l Listener) []Finding {
 	case err != nil:
 		return []Finding{c.skip("%s can't be asked for: %v", wanted, err)}
 	case granted < asked:
-		return []Finding{c.warn(enlarge, "a socket gets %s of %s asked: %s, and bursts are dropped sooner", figure.Size(uint64(granted)), wanted, allows)}
+		return []Finding{c.warn(enlarge, "a socket gets %s of %s asked: %s, and bursts are dropped sooner", format.Size(uint64(granted)), wanted, allows)}
 	case forced && known && most < uint64(asked):
-		return []Finding{c.ok("%s a socket by privilege (CAP_NET_ADMIN); without it %s: sysctl -w net.core.rmem_max=%d", wanted, figure.Size(most), asked)}
+		return []Finding{c.ok("%s a socket by privilege (CAP_NET_ADMIN); without it %s: sysctl -w net.core.rmem_max=%d", wanted, format.Size(most), asked)}
 	}
 	return []Finding{c.ok("%s a socket, as asked", wanted)}
 }

@@ -13,7 +13,7 @@ import (
 
 	"github.com/prometheus/procfs"
 
-	"github.com/udpshard/udpshard/internal/figure"
+	"github.com/udpshard/udpshard/internal/format"
 )
 
 // conntrackFull is the share of the table from which it is nearly full, in
@@ -37,10 +37,10 @@ func (e *examination) conntrack() []Finding {
 	if err != nil {
 		most = 0
 	}
-	table := fmt.Sprintf("%s of %s entries are used", figure.Count(used), figure.Count(most))
+	table := fmt.Sprintf("%s of %s entries are used", format.Count(used), format.Count(most))
 	larger := fmt.Sprintf("sysctl -w net.netfilter.nf_conntrack_max=%d", 2*max(most, 65536))
 	if lost := refused(e.before.conntrack, e.after.conntrack); lost > 0 {
-		return []Finding{c.fail(larger, "packets are dropped now that could not be tracked: %s %s; %s", figure.Count(lost), e.within(), table)}
+		return []Finding{c.fail(larger, "packets are dropped now that could not be tracked: %s %s; %s", format.Count(lost), e.within(), table)}
 	}
 	if used == 0 {
 		return []Finding{c.ok("no connection is tracked here")}

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/udpshard/udpshard/internal/figure"
+	"github.com/udpshard/udpshard/internal/format"
 )
 
 // cores compares a listener's shards with the CPUs that they are pinned to.
@@ -20,13 +20,13 @@ func (e *examination) cores(l Listener) []Finding {
 			}
 		}
 	}
-	said := fmt.Sprintf("%s on %s (%s)", figure.Plural(l.Shards, "shard"), figure.Plural(len(cores), "CPU"),
-		figure.CPUs(cores))
+	said := fmt.Sprintf("%s on %s (%s)", format.Plural(l.Shards, "shard"), format.Plural(len(cores), "CPU"),
+		format.CPUs(cores))
 	switch {
 	case len(lacking) > 0:
-		flag := "--cpus " + figure.CPUs(usable)
+		flag := "--cpus " + format.CPUs(usable)
 		return []Finding{c.warn(e.orRestart("udpshard serve "+flag, "with "+flag),
-			"%s, but %s may only use %s", said, e.process.of(), figure.CPUs(usable))}
+			"%s, but %s may only use %s", said, e.process.of(), format.CPUs(usable))}
 	case len(cores) < l.Shards:
 		fewer := fmt.Sprintf("--shards %d", len(cores))
 		return []Finding{c.warn(e.orRestart("udpshard serve "+fewer, "with "+fewer),

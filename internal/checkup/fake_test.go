@@ -13,7 +13,7 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
-	"github.com/udpshard/udpshard/internal/figure"
+	"github.com/udpshard/udpshard/internal/format"
 	"github.com/udpshard/udpshard/internal/holder"
 	"github.com/udpshard/udpshard/internal/probe"
 	"github.com/udpshard/udpshard/internal/sockets"
@@ -88,7 +88,7 @@ func snmp(received, rcvbuf, csum, mem int) string {
 		"Udp: " + strings.Join([]string{itoa(received), "0", itoa(rcvbuf + csum + mem), "0", itoa(rcvbuf), "0", itoa(csum), "0", itoa(mem)}, " ") + "\n"
 }
 
-func itoa(n int) string { return strings.ReplaceAll(figure.Count(uint64(n)), ",", "") }
+func itoa(n int) string { return strings.ReplaceAll(format.Count(uint64(n)), ",", "") }
 
 func udpTable(local string, drops int) string {
 	return "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n" +

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/udpshard/udpshard/internal/figure"
+	"github.com/udpshard/udpshard/internal/format"
 )
 
 const (
@@ -26,12 +26,12 @@ func (e *examination) files() []Finding {
 		return []Finding{c.skip("%s", why(err))}
 	case limit.hard < need && e.process.running: // its sockets are open as it is
 		return []Finding{c.warn(fmt.Sprintf("prlimit --pid %d --nofile=%d:%d", e.process.PID, 2*need, 2*need), "%s may open %s, and %s may come to need %s (RLIMIT_NOFILE; LimitNOFILE= of a unit)",
-			e.process.of(), figure.Count(limit.hard), figure.Plural(shards(e.listeners), "shard"), figure.Count(need))}
+			e.process.of(), format.Count(limit.hard), format.Plural(shards(e.listeners), "shard"), format.Count(need))}
 	case limit.hard < need:
 		return []Finding{c.fail(fmt.Sprintf("ulimit -n %d", 2*need), "%s may open %s, and %s need %s (RLIMIT_NOFILE; LimitNOFILE= of a unit)",
-			e.process.of(), figure.Count(limit.hard), figure.Plural(shards(e.listeners), "shard"), figure.Count(need))}
+			e.process.of(), format.Count(limit.hard), format.Plural(shards(e.listeners), "shard"), format.Count(need))}
 	}
-	return []Finding{c.ok("%s may open %s, %s are needed", e.process.of(), amount(limit.hard), figure.Count(need))}
+	return []Finding{c.ok("%s may open %s, %s are needed", e.process.of(), amount(limit.hard), format.Count(need))}
 }
 
 // threads compares a thread to each shard with what the host, the user and
@@ -52,21 +52,21 @@ func (e *examination) threads() []Finding {
 			used, _ := number(dir, "pids.current")
 			if used+need > most {
 				return []Finding{c.fail(raise(dir, fmt.Sprintf("TasksMax=%d", 2*(used+need)), fmt.Sprintf("--pids-limit %d", 2*(used+need)), "pids.max", "max"),
-					"%s has %s of %s threads, and %s more are needed (pids.max)", dir, figure.Count(used), figure.Count(most), figure.Count(need))}
+					"%s has %s of %s threads, and %s more are needed (pids.max)", dir, format.Count(used), format.Count(most), format.Count(need))}
 			}
 		}
 	}
-	said := fmt.Sprintf("%s are needed", figure.Count(shards+otherThreads))
+	said := fmt.Sprintf("%s are needed", format.Count(shards+otherThreads))
 	if most, err := number(e.Proc, "sys/kernel/threads-max"); err == nil {
 		used := e.hostThreads()
 		if used+need > most {
-			return []Finding{c.fail(fmt.Sprintf("sysctl -w kernel.threads-max=%d", 2*(used+need)), "the host has %s of %s threads, and %s more are needed", figure.Count(used), figure.Count(most), figure.Count(need))}
+			return []Finding{c.fail(fmt.Sprintf("sysctl -w kernel.threads-max=%d", 2*(used+need)), "the host has %s of %s threads, and %s more are needed", format.Count(used), format.Count(most), format.Count(need))}
 		}
-		said += fmt.Sprintf(", the host has %s of %s", figure.Count(used), figure.Count(most))
+		said += fmt.Sprintf(", the host has %s of %s", format.Count(used), format.Count(most))
 	}
 	limit, err := e.process.limit("Max processes")
 	if err == nil && limit.soft < need && !e.process.running {
-		return []Finding{c.warn(fmt.Sprintf("ulimit -u %d", 4*need), "the user may have %s, and %s are needed (RLIMIT_NPROC, which does not bind root)", figure.Count(limit.soft), figure.Count(need))}
+		return []Finding{c.warn(fmt.Sprintf("ulimit -u %d", 4*need), "the user may have %s, and %s are needed (RLIMIT_NPROC, which does not bind root)", format.Count(limit.soft), format.Count(need))}
 	}
 	return []Finding{c.ok("%s", said)}
 }
@@ -92,5 +92,5 @@ func amount(n uint64) string {
 	if n == unlimited {
 		return "any number"
 	}
-	return figure.Count(n)
+	return format.Count(n)
 }

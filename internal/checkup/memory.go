@@ -5,7 +5,7 @@ import (
 	"path"
 	"strconv"
 
-	"github.com/udpshard/udpshard/internal/figure"
+	"github.com/udpshard/udpshard/internal/format"
 )
 
 // otherMemory is what the process takes beside its shards.
@@ -18,18 +18,18 @@ func (e *examination) memory() []Finding {
 	heap, buffers := e.need()
 	most, at, v2, err := e.groupMemory()
 	if err != nil {
-		return []Finding{c.ok("shards take %s at most; %v", figure.Size(heap), err)}
+		return []Finding{c.ok("shards take %s at most; %v", format.Size(heap), err)}
 	}
 	if at == "" {
-		return []Finding{c.ok("shards take %s at most; no control group of %s has a limit", figure.Size(heap), e.process.of())}
+		return []Finding{c.ok("shards take %s at most; no control group of %s has a limit", format.Size(heap), e.process.of())}
 	}
 	need, file := heap, "memory.limit_in_bytes"
 	if v2 {
 		need, file = heap+buffers, "memory.max"
 	}
-	said := fmt.Sprintf("%s may have %s; shards take %s at most", path.Base(at), figure.Size(most), figure.Size(heap))
+	said := fmt.Sprintf("%s may have %s; shards take %s at most", path.Base(at), format.Size(most), format.Size(heap))
 	if v2 {
-		said += fmt.Sprintf(", and full receive buffers %s", figure.Size(buffers))
+		said += fmt.Sprintf(", and full receive buffers %s", format.Size(buffers))
 	}
 	raised := strconv.FormatUint(2*need, 10)
 	lift := raise(at, "MemoryMax="+raised, "--memory "+raised, file, raised)

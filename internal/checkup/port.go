@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/udpshard/udpshard/internal/figure"
+	"github.com/udpshard/udpshard/internal/format"
 	"github.com/udpshard/udpshard/internal/sockets"
 )
 
@@ -52,11 +52,11 @@ func (e *examination) port(l Listener) []Finding {
 	if dropped(read) > 0 {
 		findings = append(findings, c.fail("udpshard selftest",
 			"datagrams are dropped at the sockets of %s: %s %s (%s); they come faster than shards read, or the output holds shards up",
-			holders(read), figure.Count(dropped(read)), e.within(), e.places(own, now)))
+			holders(read), format.Count(dropped(read)), e.within(), e.places(own, now)))
 	}
 	if dropped(unseen) > 0 {
 		findings = append(findings, c.fail(fmt.Sprintf("udpshard sockets :%d", port),
-			"datagrams are dropped at the sockets of %s, whose process can't be seen: %s %s", holders(unseen), figure.Count(dropped(unseen)), e.within()))
+			"datagrams are dropped at the sockets of %s, whose process can't be seen: %s %s", holders(unseen), format.Count(dropped(unseen)), e.within()))
 	}
 	for _, all := range [][]sockets.Watched{own, unseen} {
 		if before := droppedBefore(all); len(before) > 0 {
@@ -75,9 +75,9 @@ func (e *examination) port(l Listener) []Finding {
 			remedy = ": the kernel itself has it, or one of another PID namespace"
 		}
 		findings = append(findings, c.skip("%s of uid %s, whose process uid %d may not see%s",
-			figure.Plural(len(unseen), "socket"), uids(unseen), os.Geteuid(), remedy))
+			format.Plural(len(unseen), "socket"), uids(unseen), os.Geteuid(), remedy))
 	default:
-		said := fmt.Sprintf("%s of %s", figure.Plural(len(own), "socket"), holders(own))
+		said := fmt.Sprintf("%s of %s", format.Plural(len(own), "socket"), holders(own))
 		if len(unseen) > 0 {
 			said += fmt.Sprintf(", and %d of uid %s that uid %d may not look into", len(unseen), uids(unseen), os.Geteuid())
 		}
@@ -97,9 +97,9 @@ func (e *examination) unread(c check, who string, all []sockets.Watched) Finding
 		waiting += uint64(s.QueueBytes)
 		room += uint64(s.BufferBytes)
 	}
-	said := fmt.Sprintf("nobody reads %s of %s: %s wait in queues of %s", figure.Plural(len(all), "socket"), who, figure.Size(waiting), figure.Size(room))
+	said := fmt.Sprintf("nobody reads %s of %s: %s wait in queues of %s", format.Plural(len(all), "socket"), who, format.Size(waiting), format.Size(room))
 	if e.watching() {
-		said += fmt.Sprintf(", and %s were dropped %s", figure.Plural(int(dropped(all)), "datagram"), e.within())
+		said += fmt.Sprintf(", and %s were dropped %s", format.Plural(int(dropped(all)), "datagram"), e.within())
 	}
 	level := c.fail
 	if dropped(all) == 0 {
@@ -211,7 +211,7 @@ func (e *examination) places(all []sockets.Watched, count func(sockets.Watched) 
 		}
 		next[g]++
 		if n := count(s); n > 0 {
-			said = append(said, fmt.Sprintf("%s at %s %#x", figure.Count(n), name, s.Cookie))
+			said = append(said, fmt.Sprintf("%s at %s %#x", format.Count(n), name, s.Cookie))
 		}
 	}
 	return strings.Join(said, "; ")

@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/udpshard/udpshard/internal/figure"
+	"github.com/udpshard/udpshard/internal/format"
 )
 
 // queues judges, for each device, over how many CPUs the kernel's part of
@@ -41,7 +41,7 @@ func (e *examination) spread(c check, name string, dirs []string) Finding {
 			steered++
 		}
 	}
-	queues, need := figure.Plural(len(dirs), "receive queue"), shards(e.listeners)
+	queues, need := format.Plural(len(dirs), "receive queue"), shards(e.listeners)
 	switch {
 	case len(dirs) > 1 && steered > 0:
 		return c.ok("%s: %s, RPS on %d of them", name, queues, steered)
@@ -50,13 +50,13 @@ func (e *examination) spread(c check, name string, dirs []string) Finding {
 	case steered > 0:
 		return c.ok("%s: %s, spread by RPS", name, queues)
 	case need < 2 || len(e.shardCores()) < 2:
-		return c.ok("%s: %s, which is enough for %s", name, queues, figure.Plural(need, "shard"))
+		return c.ok("%s: %s, which is enough for %s", name, queues, format.Plural(need, "shard"))
 	}
 	remedy := fmt.Sprintf("echo %s > %s/rps_cpus", mask(e.shardCores()), dirs[0])
 	if channels, err := e.Ethtool.Channels(name); err == nil && channels.MostCombined > channels.Combined && channels.Combined > 0 {
 		remedy = fmt.Sprintf("ethtool -L %s combined %d", name, min(channels.MostCombined, len(e.shardCores())))
 	}
-	return c.warn(remedy, "%s: %s and no RPS: one CPU does the kernel's part for all %s", name, queues, figure.Plural(need, "shard"))
+	return c.warn(remedy, "%s: %s and no RPS: one CPU does the kernel's part for all %s", name, queues, format.Plural(need, "shard"))
 }
 
 // shardCores returns the CPUs of all listeners' shards, in order.

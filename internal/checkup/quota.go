@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/udpshard/udpshard/internal/figure"
+	"github.com/udpshard/udpshard/internal/format"
 )
 
 // quota compares shards with the CPU time that control groups grant
@@ -24,7 +24,7 @@ func (e *examination) quota() []Finding {
 	}
 	need := shards(e.listeners)
 	throttled := grown(e.before.throttled, e.after.throttled)
-	said := fmt.Sprintf("%s has %s CPUs for %s", path.Base(at), strconv.FormatFloat(float64(milli)/1000, 'f', -1, 64), figure.Plural(need, "shard"))
+	said := fmt.Sprintf("%s has %s CPUs for %s", path.Base(at), strconv.FormatFloat(float64(milli)/1000, 'f', -1, 64), format.Plural(need, "shard"))
 	file, none := "cpu.cfs_quota_us", "-1"
 	if v2 {
 		file, none = "cpu.max", "max"
@@ -32,11 +32,11 @@ func (e *examination) quota() []Finding {
 	lift := raise(at, fmt.Sprintf("CPUQuota=%d%%", 100*(need+1)), fmt.Sprintf("--cpus %d", need+1), file, none)
 	switch {
 	case throttled > 0:
-		return []Finding{c.warn(lift, "%s, and was stopped for using them up %s %s: queues fill meanwhile", said, figure.Plural(int(throttled), "time"), e.within())}
+		return []Finding{c.warn(lift, "%s, and was stopped for using them up %s %s: queues fill meanwhile", said, format.Plural(int(throttled), "time"), e.within())}
 	case milli < uint64(need)*1000:
 		return []Finding{c.warn(lift, "%s: under load they stand still for the rest of each period, and queues fill meanwhile", said)}
 	}
-	return []Finding{c.ok("%s, stopped for using them up %s since it began", said, figure.Plural(int(e.after.throttled), "time"))}
+	return []Finding{c.ok("%s, stopped for using them up %s since it began", said, format.Plural(int(e.after.throttled), "time"))}
 }
 
 func (e *examination) cpuGroups() (dirs []string, v2 bool, err error) {

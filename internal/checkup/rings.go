@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"github.com/udpshard/udpshard/internal/figure"
+	"github.com/udpshard/udpshard/internal/format"
 )
 
 // ringDrops are the datagrams, and other packets, that a device had no room for.
@@ -31,7 +31,7 @@ func (e *examination) rings() []Finding {
 		slots, most, err := e.Ethtool.Ring(name)
 		said := name
 		if err == nil && slots > 0 {
-			said += fmt.Sprintf(": %s slots of at most %s", figure.Count(uint64(slots)), figure.Count(uint64(most)))
+			said += fmt.Sprintf(": %s slots of at most %s", format.Count(uint64(slots)), format.Count(uint64(most)))
 		}
 		remedy := fmt.Sprintf("ethtool -S %s", name)
 		if err == nil && slots < most {
@@ -39,11 +39,11 @@ func (e *examination) rings() []Finding {
 		}
 		switch missed := grown(before.missed, after.missed); {
 		case missed > 0:
-			findings = append(findings, c.fail(remedy, "%s: it drops now, for want of room: %s packets %s", said, figure.Count(missed), e.within()))
+			findings = append(findings, c.fail(remedy, "%s: it drops now, for want of room: %s packets %s", said, format.Count(missed), e.within()))
 		case after.missed > after.received/rare:
-			findings = append(findings, c.warn(remedy, "%s: it has dropped %s of %s packets for want of room since it began", said, figure.Count(after.missed), figure.Count(after.received)))
+			findings = append(findings, c.warn(remedy, "%s: it has dropped %s of %s packets for want of room since it began", said, format.Count(after.missed), format.Count(after.received)))
 		default:
-			findings = append(findings, c.ok("%s: none dropped for want of room, %s packets received", said, figure.Count(after.received)))
+			findings = append(findings, c.ok("%s: none dropped for want of room, %s packets received", said, format.Count(after.received)))
 		}
 	}
 	return findings

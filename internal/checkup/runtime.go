@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/udpshard/udpshard/internal/figure"
+	"github.com/udpshard/udpshard/internal/format"
 )
 
 // goRuntime judges what the environment tells the Go runtime.
@@ -26,7 +26,7 @@ func (e *examination) goRuntime() []Finding {
 		switch name {
 		case "GOMAXPROCS":
 			if n, err := strconv.Atoi(value); err == nil && n == 1 && shards(e.listeners) > 1 {
-				findings = append(findings, c.warn(e.orRestart("unset GOMAXPROCS", "without GOMAXPROCS"), "GOMAXPROCS=1 leaves outputs, HTTP and the collector one CPU for %s", figure.Plural(shards(e.listeners), "shard")))
+				findings = append(findings, c.warn(e.orRestart("unset GOMAXPROCS", "without GOMAXPROCS"), "GOMAXPROCS=1 leaves outputs, HTTP and the collector one CPU for %s", format.Plural(shards(e.listeners), "shard")))
 			}
 		case "GOMEMLIMIT":
 			if f, bad := e.memoryLimit(c, value); bad {
@@ -53,11 +53,11 @@ func (e *examination) memoryLimit(c check, value string) (f Finding, bad bool) {
 	}
 	heap, _ := e.need()
 	if limit < heap {
-		return c.warn(e.orRestart("unset GOMEMLIMIT", "without GOMEMLIMIT"), "GOMEMLIMIT=%s is less than the %s that shards take at most: the collector would not rest", value, figure.Size(heap)), true
+		return c.warn(e.orRestart("unset GOMEMLIMIT", "without GOMEMLIMIT"), "GOMEMLIMIT=%s is less than the %s that shards take at most: the collector would not rest", value, format.Size(heap)), true
 	}
 	if most, at, _, err := e.groupMemory(); err == nil && limit > most {
 		set := fmt.Sprintf("GOMEMLIMIT=%d", most/10*9)
-		return c.warn(e.orRestart("export "+set, "with "+set), "GOMEMLIMIT=%s is more than the %s that %s may have", value, figure.Size(most), path.Base(at)), true
+		return c.warn(e.orRestart("export "+set, "with "+set), "GOMEMLIMIT=%s is more than the %s that %s may have", value, format.Size(most), path.Base(at)), true
 	}
 	return f, false
 }

@@ -6,7 +6,7 @@ import (
 
 	"github.com/prometheus/procfs"
 
-	"github.com/udpshard/udpshard/internal/figure"
+	"github.com/udpshard/udpshard/internal/format"
 )
 
 // squeezes are how often a second the kernel may leave packets for its next
@@ -40,13 +40,13 @@ func (e *examination) softnet() []Finding {
 	backlog := e.enlarged("net/core/netdev_max_backlog", "net.core.netdev_max_backlog", 1000)
 	switch elapsed := e.after.at.Sub(e.before.at).Seconds(); {
 	case dropped > 0:
-		return []Finding{c.fail("sysctl -w "+backlog, "the backlog drops packets now: %s %s", figure.Count(dropped), e.within())}
+		return []Finding{c.fail("sysctl -w "+backlog, "the backlog drops packets now: %s %s", format.Count(dropped), e.within())}
 	case float64(squeezed) > squeezes*elapsed:
 		return []Finding{c.warn(fmt.Sprintf("sysctl -w %s %s", e.enlarged("net/core/netdev_budget", "net.core.netdev_budget", 300),
 			e.enlarged("net/core/netdev_budget_usecs", "net.core.netdev_budget_usecs", 2000)),
-			"CPUs run out of time for receiving (time_squeeze): %s times %s; packets wait in the interface's ring meanwhile", figure.Count(squeezed), e.within())}
+			"CPUs run out of time for receiving (time_squeeze): %s times %s; packets wait in the interface's ring meanwhile", format.Count(squeezed), e.within())}
 	}
-	return []Finding{c.ok("the backlog dropped nothing and time_squeeze grew by %s %s", figure.Count(squeezed), e.within())}
+	return []Finding{c.ok("the backlog dropped nothing and time_squeeze grew by %s %s", format.Count(squeezed), e.within())}
 }
 
 // enlarged returns the setting that doubles a limit, from its default where

@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/udpshard/udpshard/internal/figure"
+	"github.com/udpshard/udpshard/internal/format"
 	"github.com/udpshard/udpshard/internal/sockets"
 )
 
@@ -35,21 +35,21 @@ func (e *examination) udpErrors() []Finding {
 			findings = append(findings, e.bufferErrors(c, protocol, now.RcvbufErrors))
 		}
 		if now.InCsumErrors > 0 {
-			findings = append(findings, c.warn("ethtool -S "+e.anyDevice(), "%s datagrams come with wrong checksums: %s %s (InCsumErrors); a sender, a cable or an offload is broken", protocol, figure.Count(now.InCsumErrors), e.within()))
+			findings = append(findings, c.warn("ethtool -S "+e.anyDevice(), "%s datagrams come with wrong checksums: %s %s (InCsumErrors); a sender, a cable or an offload is broken", protocol, format.Count(now.InCsumErrors), e.within()))
 		}
 		for _, part := range []struct {
 			name string
 			n    uint64
 		}{{"RcvbufErrors", total.RcvbufErrors}, {"InCsumErrors", total.InCsumErrors}, {"MemErrors", total.MemErrors}} {
 			if part.n > 0 {
-				ever = append(ever, fmt.Sprintf("%s %s %s", protocol, part.name, figure.Count(part.n)))
+				ever = append(ever, fmt.Sprintf("%s %s %s", protocol, part.name, format.Count(part.n)))
 			}
 		}
 	}
 	if len(findings) > 0 {
 		return findings
 	}
-	said := fmt.Sprintf("%s datagrams received so far", figure.Count(received))
+	said := fmt.Sprintf("%s datagrams received so far", format.Count(received))
 	if len(ever) > 0 {
 		said += ", and lost: " + strings.Join(ever, ", ")
 	} else {
@@ -83,12 +83,12 @@ func (e *examination) bufferErrors(c check, protocol string, n uint64) Finding {
 			}
 		}
 	}
-	said := fmt.Sprintf("%s datagrams are dropped for full receive buffers now: %s %s (RcvbufErrors)", protocol, figure.Count(n), e.within())
+	said := fmt.Sprintf("%s datagrams are dropped for full receive buffers now: %s %s (RcvbufErrors)", protocol, format.Count(n), e.within())
 	switch {
 	case len(ours) > 0:
-		return c.fail("udpshard selftest", "%s; %s of them at the sockets of %s", said, figure.Count(dropped(ours)), holders(ours))
+		return c.fail("udpshard selftest", "%s; %s of them at the sockets of %s", said, format.Count(dropped(ours)), holders(ours))
 	case len(theirs) > 0:
-		return c.warn(fmt.Sprintf("udpshard sockets :%d", theirs[0].Local.Port()), "%s; %s of them at the sockets of %s", said, figure.Count(dropped(theirs)), holders(theirs))
+		return c.warn(fmt.Sprintf("udpshard sockets :%d", theirs[0].Local.Port()), "%s; %s of them at the sockets of %s", said, format.Count(dropped(theirs)), holders(theirs))
 	}
 	who, most, listeners := netip.AddrPort{}, uint64(0), uint64(0)
 	for local, drops := range e.after.drops {
@@ -118,7 +118,7 @@ func (e *examination) whose() (said, remedy string) {
 		}
 	}
 	if ours > 0 {
-		return fmt.Sprintf("%s of them at the listeners' sockets since these were opened: see port", figure.Count(ours)),
+		return fmt.Sprintf("%s of them at the listeners' sockets since these were opened: see port", format.Count(ours)),
 			fmt.Sprintf("udpshard sockets :%d", e.listeners[0].Address.Port())
 	}
 	who, most := netip.AddrPort{}, uint64(0)
@@ -128,7 +128,7 @@ func (e *examination) whose() (said, remedy string) {
 		}
 	}
 	if most > 0 {
-		return fmt.Sprintf("%s of them at the sockets of %s since these were opened", figure.Count(most), who),
+		return fmt.Sprintf("%s of them at the sockets of %s since these were opened", format.Count(most), who),
 			fmt.Sprintf("udpshard sockets :%d", who.Port())
 	}
 	return "whose they were can't be told afterwards: no socket that is open has dropped any", "udpshard doctor --interval 1m"
@@ -182,7 +182,7 @@ func (e *examination) udpMemory() []Finding {
 	}
 	for i, protocol := range protocols {
 		if refused := e.after.udp[i].since(e.before.udp[i]).MemErrors; refused > 0 {
-			findings = append(findings, c.fail(enlarge, "%s datagrams are dropped for want of kernel memory now: %s %s (MemErrors)", protocol, figure.Count(refused), e.within()))
+			findings = append(findings, c.fail(enlarge, "%s datagrams are dropped for want of kernel memory now: %s %s (MemErrors)", protocol, format.Count(refused), e.within()))
 		}
 	}
 	switch {
@@ -191,12 +191,12 @@ func (e *examination) udpMemory() []Finding {
 	case err != nil:
 		return []Finding{c.skip("net.ipv4.udp_mem is the host's, and not to be seen here: %s", why(err))}
 	}
-	used, said := uint64(0), fmt.Sprintf("full receive buffers take %s of the %s that UDP may have", figure.Size(need), figure.Size(most*page))
+	used, said := uint64(0), fmt.Sprintf("full receive buffers take %s of the %s that UDP may have", format.Size(need), format.Size(most*page))
 	if stat, err := e.fs.NetSockstat(); err == nil {
 		for _, p := range stat.Protocols {
 			if p.Protocol == "UDP" && p.Mem != nil {
 				used = uint64(*p.Mem)
-				said += fmt.Sprintf(", %s is used", figure.Size(used*page))
+				said += fmt.Sprintf(", %s is used", format.Size(used*page))
 			}
 		}
 	}

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/udpshard/udpshard/internal/figure"
+	"github.com/udpshard/udpshard/internal/format"
 )
 
 // maxCPUs is the largest CONFIG_NR_CPUS of x86 and arm64 kernels (8192, Linux
@@ -33,7 +33,7 @@ func checkCPUs(cpus, usable []int) error {
 	for _, cpu := range cpus {
 		if !slices.Contains(usable, cpu) {
 			return &ConfigError{"CPUs", fmt.Errorf("cpu %d is not among those that this process may use (%s)",
-				cpu, figure.CPUs(usable))}
+				cpu, format.CPUs(usable))}
 		}
 	}
 	return nil

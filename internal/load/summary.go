@@ -10,7 +10,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/udpshard/udpshard/internal/cli"
-	"github.com/udpshard/udpshard/internal/figure"
+	"github.com/udpshard/udpshard/internal/format"
 )
 
 // Summary is what udpshard send prints, as JSON or by Print.
@@ -60,24 +60,24 @@ func (r Summary) Verdict() error {
 func (r Summary) Print(w io.Writer) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) { fmt.Fprintf(table, name+"\t"+format+"\n", args...) }
-	row("sent", "%s datagrams, %s bytes, to %s from %d flows as run %s", figure.Count(r.Sent), figure.Count(r.Bytes), r.To, r.Flows, r.Run)
+	row("sent", "%s datagrams, %s bytes, to %s from %d flows as run %s", format.Count(r.Sent), format.Count(r.Bytes), r.To, r.Flows, r.Run)
 	row("time", "%.3f s, and %.3f s of CPU (%.1f%% of a core)", r.Seconds, r.CPUSeconds, 100*r.CPUSeconds/max(r.Seconds, 1e-9))
 	asked := "flat out"
 	if r.AskedRate > 0 {
-		asked = fmt.Sprintf("of %s/s asked", figure.Count(uint64(r.AskedRate+0.5)))
+		asked = fmt.Sprintf("of %s/s asked", format.Count(uint64(r.AskedRate+0.5)))
 	}
-	row("rate", "%s datagrams/s %s, %s bytes/s", figure.Count(uint64(r.Rate+0.5)), asked, figure.Count(uint64(float64(r.Bytes)/max(r.Seconds, 1e-9)+0.5)))
+	row("rate", "%s datagrams/s %s, %s bytes/s", format.Count(uint64(r.Rate+0.5)), asked, format.Count(uint64(float64(r.Bytes)/max(r.Seconds, 1e-9)+0.5)))
 	if r.Missed > 0 {
-		row("missed", "%s datagrams: this sender could not keep the rate", figure.Count(r.Missed))
+		row("missed", "%s datagrams: this sender could not keep the rate", format.Count(r.Missed))
 	}
 	if r.Refused > 0 {
-		row("refused", "%s datagrams: nobody listened (ICMP port unreachable)", figure.Count(r.Refused))
+		row("refused", "%s datagrams: nobody listened (ICMP port unreachable)", format.Count(r.Refused))
 	}
 	if r.Unreachable > 0 {
-		row("bounced", "%s datagrams: did not get there (other ICMP errors)", figure.Count(r.Unreachable))
+		row("bounced", "%s datagrams: did not get there (other ICMP errors)", format.Count(r.Unreachable))
 	}
 	for _, kind := range slices.Sorted(maps.Keys(r.Errors)) {
-		row("errors", "%s datagrams: %s", figure.Count(r.Errors[kind]), kind)
+		row("errors", "%s datagrams: %s", format.Count(r.Errors[kind]), kind)
 	}
 	if len(r.Errors) == 0 {
 		row("errors", "none")
@@ -99,7 +99,7 @@ func printRecords(w io.Writer, r Report) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(table, "flow\tsent\tarrived\tlost\tdoubled\treordered\t\n")
 	row := func(name string, f FlowReport) {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t\n", name, figure.Count(f.Sent), figure.Count(f.Arrived), figure.Count(f.Lost), figure.Count(f.Doubled), figure.Count(f.Reordered))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t\n", name, format.Count(f.Sent), format.Count(f.Arrived), format.Count(f.Lost), format.Count(f.Doubled), format.Count(f.Reordered))
 	}
 	worst := r.Worst(worstFlows)
 	for _, f := range worst {
@@ -111,7 +111,7 @@ func printRecords(w io.Writer, r Report) {
 		fmt.Fprintf(w, "and %d more flows with losses, doubles or reordering\n", bad-len(worst))
 	}
 	if r.Strange > 0 {
-		fmt.Fprintf(w, "%s records bear this run's name and were never sent\n", figure.Count(r.Strange))
+		fmt.Fprintf(w, "%s records bear this run's name and were never sent\n", format.Count(r.Strange))
 	}
 }
 
@@ -129,11 +129,11 @@ func missing(a Arrival) string {
 		{a.Dropped.Output, "dropped at the output"},
 		{a.Dropped.LostInCrash, "lost_in_crash"},
 		{a.InFlight, "in flight to the output"},
-		{a.Waiting, fmt.Sprintf("still in receive queues (%s), or lost on the way to them", figure.Size(a.QueueBytes))},
+		{a.Waiting, fmt.Sprintf("still in receive queues (%s), or lost on the way to them", format.Size(a.QueueBytes))},
 		{a.Lost, "lost on the way to the port"},
 	} {
 		if c.n > 0 {
-			said = append(said, figure.Count(c.n)+" "+c.what)
+			said = append(said, format.Count(c.n)+" "+c.what)
 		}
 	}
 	return strings.Join(said, ", ")
@@ -144,19 +144,19 @@ func printArrival(w io.Writer, a Arrival) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(table, "shard\treceived\tkernel drops\tother drops\tin flight\tshare\t\n")
 	for _, s := range a.Shards {
-		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%.1f%%\t\n", s.Shard, figure.Count(s.Received), figure.Count(s.Dropped.Kernel),
-			figure.Count(s.Dropped.Received()), figure.Count(s.InFlight),
+		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%.1f%%\t\n", s.Shard, format.Count(s.Received), format.Count(s.Dropped.Kernel),
+			format.Count(s.Dropped.Received()), format.Count(s.InFlight),
 			100*float64(s.Received+s.Dropped.Kernel)/max(float64(a.Received+a.Dropped.Kernel), 1))
 	}
-	fmt.Fprintf(table, "all\t%s\t%s\t%s\t%s\t100.0%%\t\n", figure.Count(a.Received), figure.Count(a.Dropped.Kernel), figure.Count(a.Dropped.Received()), figure.Count(a.InFlight))
+	fmt.Fprintf(table, "all\t%s\t%s\t%s\t%s\t100.0%%\t\n", format.Count(a.Received), format.Count(a.Dropped.Kernel), format.Count(a.Dropped.Received()), format.Count(a.InFlight))
 	table.Flush()
 	to := fmt.Sprintf("listener %s at %s", a.Listener, a.Address)
 	if n := a.Missing(); n > 0 {
-		fmt.Fprintf(w, "%s of %s not delivered by %s: %s\n", figure.Count(n), figure.Count(a.Sent), to, missing(a))
+		fmt.Fprintf(w, "%s of %s not delivered by %s: %s\n", format.Count(n), format.Count(a.Sent), to, missing(a))
 	} else {
-		fmt.Fprintf(w, "all %s delivered by %s\n", figure.Count(a.Sent), to)
+		fmt.Fprintf(w, "all %s delivered by %s\n", format.Count(a.Sent), to)
 	}
 	if a.More > 0 {
-		fmt.Fprintf(w, "%s more came than were sent: somebody else sends there\n", figure.Count(a.More))
+		fmt.Fprintf(w, "%s more came than were sent: somebody else sends there\n", format.Count(a.More))
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/udpshard/udpshard/internal/figure"
+	"github.com/udpshard/udpshard/internal/format"
 )
 
 // progress tells of trials: on a terminal in one line that is overwritten.
@@ -20,7 +20,7 @@ func rateName(rate float64) string {
 	if rate == 0 {
 		return "flat out"
 	}
-	return figure.Count(uint64(rate+0.5)) + "/s"
+	return format.Count(uint64(rate+0.5)) + "/s"
 }
 
 func (p *progress) begin(rate float64, between string, length time.Duration) {
@@ -33,8 +33,8 @@ func (p *progress) begin(rate float64, between string, length time.Duration) {
 
 func (p *progress) end(t trial) {
 	t.judge()
-	line := fmt.Sprintf("%s: %s/s, %s lost, busiest core %.0f%%: %s", p.what, figure.Count(roundRate(t.Rate)),
-		figure.Count(t.Sent-min(t.Sent, t.Received)), 100*t.busiest().Busy, t.Verdict)
+	line := fmt.Sprintf("%s: %s/s, %s lost, busiest core %.0f%%: %s", p.what, format.Count(roundRate(t.Rate)),
+		format.Count(t.Sent-min(t.Sent, t.Received)), 100*t.busiest().Busy, t.Verdict)
 	if t.short() {
 		line += "; the sender got no further"
 	}

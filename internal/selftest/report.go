@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/udpshard/udpshard/internal/cli"
-	"github.com/udpshard/udpshard/internal/figure"
+	"github.com/udpshard/udpshard/internal/format"
 )
 
 // Report is what a test has found: JSON, or by Print.
@@ -86,16 +86,16 @@ func roundRate(rate float64) uint64 {
 
 // Print prints tables for people.
 func (r Report) Print(w io.Writer) {
-	fmt.Fprintf(w, "%s, %s, %s\n%s\n\n", r.Protocol, figure.Plural(len(r.Shards), "shard"), figure.Plural(r.Flows, "flow"), r.Note)
+	fmt.Fprintf(w, "%s, %s, %s\n%s\n\n", r.Protocol, format.Plural(len(r.Shards), "shard"), format.Plural(r.Flows, "flow"), r.Note)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) { fmt.Fprintf(table, name+"\t"+format+"\n", args...) }
 	switch {
 	case r.Highest == 0:
 		row("highest loss-free rate", "none")
 	case r.Held:
-		row("highest loss-free rate", "%s datagrams/s, %s bytes/s, held for %.1f s", figure.Count(roundRate(r.Highest)), figure.Count(roundRate(r.Bytes)), r.HeldSeconds)
+		row("highest loss-free rate", "%s datagrams/s, %s bytes/s, held for %.1f s", format.Count(roundRate(r.Highest)), format.Count(roundRate(r.Bytes)), r.HeldSeconds)
 	default:
-		row("highest loss-free rate", "%s datagrams/s, %s bytes/s; not confirmed: there was no time to hold it", figure.Count(roundRate(r.Highest)), figure.Count(roundRate(r.Bytes)))
+		row("highest loss-free rate", "%s datagrams/s, %s bytes/s; not confirmed: there was no time to hold it", format.Count(roundRate(r.Highest)), format.Count(roundRate(r.Bytes)))
 	}
 	row("receive CPU", "%s a datagram", micros(r.CPUNanos))
 	row("sender CPU", "%s a datagram", micros(r.SenderNanos))

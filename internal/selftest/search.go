@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/udpshard/udpshard/internal/figure"
+	"github.com/udpshard/udpshard/internal/format"
 )
 
 // trial is one load at one rate, and what became of it.
@@ -198,7 +198,7 @@ func (s *search) between() string {
 	if low >= s.bad.Rate/closeness {
 		return ""
 	}
-	return fmt.Sprintf(" (between %s and %s)", figure.Count(roundRate(low)), figure.Count(roundRate(s.bad.Rate)))
+	return fmt.Sprintf(" (between %s and %s)", format.Count(roundRate(low)), format.Count(roundRate(s.bad.Rate)))
 }
 
 // attempt makes a trial, and others where nothing was sent.

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/udpshard/udpshard/internal/figure"
+	"github.com/udpshard/udpshard/internal/format"
 	"github.com/udpshard/udpshard/internal/load"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/shard"
@@ -42,7 +42,7 @@ var sendProgram = func(ctx context.Context, args ...string) *exec.Cmd {
 func (s *stand) try(ctx context.Context, rate float64, length time.Duration) (trial, error) {
 	args := []string{"send", "--json", "--to", s.group.Addr().String(), "--rate", strconv.FormatFloat(rate, 'f', 0, 64),
 		"--duration", length.String(), "--flows", strconv.Itoa(s.flows), "--threads", strconv.Itoa(s.threads),
-		"--cpus", figure.CPUs(s.cpus)}
+		"--cpus", format.CPUs(s.cpus)}
 	if s.size > 0 {
 		args = append(args, "--size", strconv.Itoa(s.size))
 	}

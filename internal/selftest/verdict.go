@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/udpshard/udpshard/internal/cli"
-	"github.com/udpshard/udpshard/internal/figure"
+	"github.com/udpshard/udpshard/internal/format"
 )
 
 const (
@@ -23,7 +23,7 @@ func (r *Report) conclude(s *search, with setup) {
 		return
 	}
 	bad, busiest := s.bad, s.bad.busiest()
-	at := figure.Count(roundRate(bad.Rate)) + " datagrams/s"
+	at := format.Count(roundRate(bad.Rate)) + " datagrams/s"
 	switch lasts := bufferLasts(with, bad.Rate/float64(len(bad.Shards))); {
 	case busiest.Busy >= busyCore:
 		r.Limit = "receive_cpu"
@@ -66,7 +66,7 @@ func (r *Report) blameSender(s *search, with setup) {
 	r.Verdict = "the sender was the limit, not the receiver"
 	if busiest := s.best.busiest(); busiest.Busy > 0 && busiest.Busy < busyCore {
 		r.Verdict += fmt.Sprintf(": shard %d used %.0f%% of its core, which by that would be full near %s datagrams/s in all",
-			busiest.Shard, 100*busiest.Busy, figure.Count(roundRate(s.best.Rate/busiest.Busy)))
+			busiest.Shard, 100*busiest.Busy, format.Count(roundRate(s.best.Rate/busiest.Busy)))
 	}
 	switch {
 	case with.shared:

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/udpshard/udpshard/internal/figure"
+	"github.com/udpshard/udpshard/internal/format"
 )
 
 // finding is a sentence on sockets that lose datagrams, and its remedy.
@@ -48,7 +48,7 @@ func findings(group string, members []socketReport, seconds float64) []finding {
 		within := time.Duration(seconds * float64(time.Second)).Round(time.Millisecond)
 		if !a.unread {
 			found = append(found, finding{
-				fmt.Sprintf("%s lost %s in %s at %s: its buffer was full", a.who, figure.Plural(int(dropped), "datagram"), within, which),
+				fmt.Sprintf("%s lost %s in %s at %s: its buffer was full", a.who, format.Plural(int(dropped), "datagram"), within, which),
 				"its reader is too slow for what comes, or pauses for longer than the buffer lasts: more sockets and threads to read them, or a larger buffer (SO_RCVBUF, sysctl net.core.rmem_max)",
 			})
 			continue
@@ -59,11 +59,11 @@ func findings(group string, members []socketReport, seconds float64) []finding {
 		}
 		lost := " waits, and is lost once the queue is full"
 		if dropped > 0 {
-			lost = fmt.Sprintf(" is lost (%s in %s)", figure.Plural(int(dropped), "datagram"), within)
+			lost = fmt.Sprintf(" is lost (%s in %s)", format.Plural(int(dropped), "datagram"), within)
 		}
 		found = append(found, finding{
 			fmt.Sprintf("%s seems not to read %s: %s%s", a.who, which, what, lost),
-			"see why it hangs, or restart it" + others + "; the " + figure.Size(queued) + " that wait are lost with the socket",
+			"see why it hangs, or restart it" + others + "; the " + format.Size(queued) + " that wait are lost with the socket",
 		})
 	}
 	return found

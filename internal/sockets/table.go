@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"text/tabwriter"
 
-	"github.com/udpshard/udpshard/internal/figure"
+	"github.com/udpshard/udpshard/internal/format"
 )
 
 func (r Report) Print(w io.Writer) {
@@ -52,13 +52,13 @@ func printSockets(w io.Writer, head string, sockets []socketReport, looks int, f
 		if len(pids) == 0 {
 			pids, commands = []string{"-"}, []string{"-"}
 		}
-		rate := figure.Count(uint64(s.DropsPerSecond + 0.5))
+		rate := format.Count(uint64(s.DropsPerSecond + 0.5))
 		if looks < 2 {
 			rate = "-"
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\t%.0f%%\t%s\t%s\t%#x\t%s\n", first(s), plainList(pids), plainList(slices.Compact(commands)), s.UID,
-			figure.Size(uint64(s.QueueBytes)), figure.Size(uint64(s.BufferBytes)), 100*float64(s.QueueBytes)/max(float64(s.BufferBytes), 1),
-			figure.Count(uint64(s.Drops)), rate, s.Cookie, s.note())
+			format.Size(uint64(s.QueueBytes)), format.Size(uint64(s.BufferBytes)), 100*float64(s.QueueBytes)/max(float64(s.BufferBytes), 1),
+			format.Count(uint64(s.Drops)), rate, s.Cookie, s.note())
 	}
 	table.Flush()
 }

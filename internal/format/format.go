@@ -1,6 +1,6 @@
-// Package figure writes numbers for people, the same in all of udpshard's
+// Package format writes numbers for people, the same in all of udpshard's
 // reports.
-package figure
+package format
 
 import (
 	"fmt"
