@@ -9,17 +9,11 @@ import (
 // there is none: a client that was sent there by mistake is soon free again.
 const sinkTTL = 60
 
-// NewSinkhole answers every question for A and AAAA records with those of
-// addresses that are of the kind, and TTL 60. Where there are none, and for
-// other types, it says that the name has no such record, with an SOA record of
-// the name's own by which that is remembered for as long (RFC 2308 section 5).
-func NewSinkhole(addresses []netip.Addr) *Zones {
-	empty, _ := compile(nil)
-	return empty.WithSinkhole(addresses)
-}
-
-// WithSinkhole returns the same zones, with a sinkhole for all names that are
-// in none of them; see NewSinkhole.
+// WithSinkhole returns the same zones, with a sinkhole for all names that are in none of them.
+// The sinkhole answers every question for A and AAAA records with those of addresses that are of
+// the kind, and TTL 60. Where there are none, and for other types, it says that the name has no
+// such record, with an SOA record of the name's own by which that is remembered for as long
+// (RFC 2308 section 5).
 func (z *Zones) WithSinkhole(addresses []netip.Addr) *Zones {
 	var c compiler
 	c.moves, c.parts = make([]uint16, 1), make([]part, 1)

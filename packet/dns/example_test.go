@@ -3,7 +3,8 @@ package dns_test
 import (
 	"fmt"
 	"net/netip"
-	"strings"
+	"os"
+	"path/filepath"
 
 	"github.com/udpshard/udpshard/packet/dns"
 )
@@ -19,8 +20,22 @@ www  A   192.0.2.80
 // query asks for the addresses of www.example.org.
 var query = []byte("\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x07example\x03org\x00\x00\x01\x00\x01")
 
+// loadZone loads the zone from a file.
+func loadZone() (*dns.Zones, error) {
+	folder, err := os.MkdirTemp("", "")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(folder)
+	file := filepath.Join(folder, "example.zone")
+	if err := os.WriteFile(file, []byte(zone), 0o600); err != nil {
+		return nil, err
+	}
+	return dns.LoadZones(file)
+}
+
 func ExampleZones() {
-	zones, err := dns.NewZones(strings.NewReader(zone))
+	zones, err := loadZone()
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -38,16 +53,16 @@ func ExampleZones() {
 }
 
 func ExampleZones_List() {
-	zones, err := dns.NewZones(strings.NewReader(zone))
+	zones, err := loadZone()
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	for _, z := range zones.List() {
-		fmt.Printf("%s serial %d, %d records, from %s\n", z.Origin, z.Serial, z.Records, z.File)
+		fmt.Printf("%s serial %d, %d records, from %s\n", z.Origin, z.Serial, z.Records, filepath.Base(z.File))
 	}
 	// Output:
-	// example.org. serial 1, 4 records, from zone1
+	// example.org. serial 1, 4 records, from example.zone
 }
 
 func ExampleQuery() {
@@ -58,8 +73,13 @@ func ExampleQuery() {
 	// www.example.org. IN A, NOERROR true
 }
 
-func ExampleNewSinkhole() {
-	zones := dns.NewSinkhole([]netip.Addr{netip.MustParseAddr("192.0.2.53")})
+func ExampleZones_WithSinkhole() {
+	zones, err := dns.LoadZones()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	zones = zones.WithSinkhole([]netip.Addr{netip.MustParseAddr("192.0.2.53")})
 	var q dns.Query
 	rcode, _ := q.Decode(query)
 	reply, rcode := zones.Append(nil, &q, rcode, dns.MostUDP, nil)

@@ -203,7 +203,7 @@ var sinkAddresses = []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustPar
 
 func TestSinkhole(t *testing.T) {
 	const soa = "NOERROR aa\nAUTHORITY WWW.example. 60 SOA localhost. nobody.invalid. 1 3600 1200 604800 60"
-	for name, z := range map[string]*Zones{"alone": NewSinkhole(sinkAddresses), "beside zones": mustZones(t, testZone).WithSinkhole(sinkAddresses)} {
+	for name, z := range map[string]*Zones{"alone": mustZones(t).WithSinkhole(sinkAddresses), "beside zones": mustZones(t, testZone).WithSinkhole(sinkAddresses)} {
 		for _, a := range []asked{
 			{"", "WWW.example. A", "NOERROR aa\nWWW.example. 60 A 192.0.2.1\nWWW.example. 60 A 192.0.2.2"},
 			{"", "WWW.example. AAAA", "NOERROR aa\nWWW.example. 60 AAAA 2001:db8::1"},
@@ -227,19 +227,19 @@ func TestSinkhole(t *testing.T) {
 	}
 	twice := append(slices.Clone(sinkAddresses), netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("2001:DB8:0::1"))
 	for _, rtype := range []string{"A", "AAAA"} {
-		once := show(reply(t, NewSinkhole(sinkAddresses), question(t, "x. "+rtype, false, 0), MostUDP))
-		if got := show(reply(t, NewSinkhole(twice), question(t, "x. "+rtype, false, 0), MostUDP)); got != once {
+		once := show(reply(t, mustZones(t).WithSinkhole(sinkAddresses), question(t, "x. "+rtype, false, 0), MostUDP))
+		if got := show(reply(t, mustZones(t).WithSinkhole(twice), question(t, "x. "+rtype, false, 0), MostUDP)); got != once {
 			t.Errorf("addresses that are there twice: got %s", got)
 		}
 	}
-	if got := show(reply(t, NewSinkhole(nil), question(t, "WWW.example. ANY", false, 0), MostUDP)); got != soa {
+	if got := show(reply(t, mustZones(t).WithSinkhole(nil), question(t, "WWW.example. ANY", false, 0), MostUDP)); got != soa {
 		t.Errorf("no address: got %s", got)
 	}
 }
 
 func TestNoAllocation(t *testing.T) {
 	z := mustZones(t, testZone, childZone)
-	sunk := NewSinkhole(sinkAddresses)
+	sunk := mustZones(t).WithSinkhole(sinkAddresses)
 	buf := make([]byte, 0, MostTCP)
 	cookie := []byte("cookiecookiecookie")
 	var q Query

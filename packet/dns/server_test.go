@@ -45,7 +45,7 @@ type desk struct {
 
 func newDesk(t *testing.T, o Options) *desk {
 	t.Helper()
-	zones, err := NewZones(strings.NewReader(serverZone))
+	zones, err := newZones(serverZone)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -548,7 +548,7 @@ func TestZonesAreReplaced(t *testing.T) {
 	if replies, _ := d.ask(client, q); replies[0].Rcode != dns.RcodeNameError {
 		t.Errorf("%v", replies[0])
 	}
-	zones, err := NewZones(strings.NewReader(serverZone + "new A 192.0.2.9\n"))
+	zones, err := newZones(serverZone + "new A 192.0.2.9\n")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -124,7 +124,7 @@ func TestList(t *testing.T) {
 	if got := z.List(); len(got) != 2 || got[0] != (Zone{"child.test.", 1, 5, "zone1"}) || got[1].Serial != 2026112500 {
 		t.Errorf("got %v", got)
 	}
-	if got := NewSinkhole(nil).List(); len(got) != 0 {
+	if got := mustZones(t).WithSinkhole(nil).List(); len(got) != 0 {
 		t.Errorf("got %v", got)
 	}
 }

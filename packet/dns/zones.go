@@ -24,8 +24,6 @@ package dns
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"slices"
 
 	"github.com/udpshard/udpshard/internal/regular"
@@ -140,18 +138,4 @@ func loadZone(name string) (*zone, error) {
 	}
 	defer file.Close()
 	return readZone(file, name, true)
-}
-
-// NewZones is LoadZones for what is in memory. Errors call the readers zone1,
-// zone2 and so on; $INCLUDE is refused.
-func NewZones(readers ...io.Reader) (*Zones, error) {
-	zones := make([]*zone, 0, len(readers))
-	for i, r := range readers {
-		z, err := readZone(r, fmt.Sprintf("zone%d", i+1), false)
-		if err != nil {
-			return nil, err
-		}
-		zones = append(zones, z)
-	}
-	return compile(zones)
 }
