@@ -23,7 +23,7 @@ const module = "github.com/udpshard/udpshard/"
 // mayImport says which packages of the module each may import. A package
 // that is not here fails the test: decide where it stands.
 var mayImport = map[string][]string{
-	"cmd/udpshard":                 {"output", "shard", "shard/steer", "shard/takeover", "metrics", "packet", "packet/dns", "packet/syslog", "internal/connlimit", "internal/dnstcp", "internal/load", "internal/sockets", "internal/holder", "internal/checkup", "internal/cli", "internal/client", "internal/format", "internal/regular", "internal/selftest", "internal/systemd"},
+	"cmd/udpshard":                 {"output", "shard", "shard/steer", "shard/takeover", "metrics", "packet", "packet/dns", "packet/syslog", "internal/connlimit", "internal/dnstcp", "internal/loadgen", "internal/sockets", "internal/holder", "internal/checkup", "internal/cli", "internal/client", "internal/format", "internal/regular", "internal/selftest", "internal/systemd"},
 	"output":                       {"metrics"},
 	"shard":                        {"shard/steer", "packet", "metrics", "internal/sys", "internal/holder", "internal/rate"},
 	"shard/steer":                  {},
@@ -33,7 +33,7 @@ var mayImport = map[string][]string{
 	"packet/dns":                   {"packet", "packet/record", "internal/rate", "internal/regular"},
 	"packet/syslog":                {"packet", "packet/record"},
 	"packet/record":                {},
-	"internal/load":                {"internal/cli", "internal/format", "metrics"},
+	"internal/loadgen":             {"internal/cli", "internal/format", "metrics"},
 	"internal/checkup":             {"internal/format", "internal/probe", "internal/sockets", "internal/sys"},
 	"internal/connlimit":           {},
 	"internal/dnstcp":              {"internal/connlimit"},
@@ -45,7 +45,7 @@ var mayImport = map[string][]string{
 	"internal/leak":                {},
 	"internal/probe":               {"internal/sys"},
 	"internal/regular":             {},
-	"internal/selftest":            {"internal/cli", "internal/format", "internal/load", "metrics", "shard"},
+	"internal/selftest":            {"internal/cli", "internal/format", "internal/loadgen", "metrics", "shard"},
 	"internal/sockets":             {"internal/format", "internal/holder"},
 	"internal/systemd":             {"internal/sys"},
 	"internal/systemd/systemdtest": {},

@@ -18,7 +18,7 @@ import (
 	"github.com/udpshard/udpshard/internal/checkup"
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/format"
-	"github.com/udpshard/udpshard/internal/load"
+	"github.com/udpshard/udpshard/internal/loadgen"
 )
 
 func doctorCommand() *cobra.Command {
@@ -91,7 +91,7 @@ var (
 )
 
 func (d *doctor) run(cmd *cobra.Command, c *config) error {
-	usable, err := load.UsableCPUs()
+	usable, err := loadgen.UsableCPUs()
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
-	"github.com/udpshard/udpshard/internal/load"
+	"github.com/udpshard/udpshard/internal/loadgen"
 	"github.com/udpshard/udpshard/internal/selftest"
 	"github.com/udpshard/udpshard/shard"
 )
@@ -74,7 +74,7 @@ func (t *selftestRun) run(stdout, stderr io.Writer) error {
 	if t.budget < leastBudget {
 		return cli.Usage(fmt.Errorf("--duration: %s is less than %s", t.budget, leastBudget))
 	}
-	usable, err := load.UsableCPUs()
+	usable, err := loadgen.UsableCPUs()
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (t *selftestRun) run(stdout, stderr io.Writer) error {
 	}
 	senders := t.deal(usable)
 	// Where it goes is not known yet; the rest can be checked.
-	if _, _, err := (load.Config{To: "127.0.0.1:9", Flows: t.flows, Size: t.size, GSO: t.gso, Threads: t.threads, CPUs: senders}).Check(); err != nil {
+	if _, _, err := (loadgen.Config{To: "127.0.0.1:9", Flows: t.flows, Size: t.size, GSO: t.gso, Threads: t.threads, CPUs: senders}).Check(); err != nil {
 		return sendError("", t.flows, err)
 	}
 	l.maxDatagram = max(l.maxDatagram, t.size)

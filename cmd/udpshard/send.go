@@ -15,11 +15,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
-	"github.com/udpshard/udpshard/internal/load"
+	"github.com/udpshard/udpshard/internal/loadgen"
 )
 
 func sendCommand() *cobra.Command {
-	s := sending{config: load.Config{To: "127.0.0.1:5514", Flows: 16, Rate: 1000, Batch: 64, Threads: 1}, wait: 2 * time.Second}
+	s := sending{config: loadgen.Config{To: "127.0.0.1:5514", Flows: 16, Rate: 1000, Batch: 64, Threads: 1}, wait: 2 * time.Second}
 	var template fileName
 	duration := 10 * time.Second
 	cmd := &cobra.Command{
@@ -75,7 +75,7 @@ and counts the rest as missed. Exit code 1 if nothing could be sent, or if
 
 // sending is one run of send.
 type sending struct {
-	config load.Config
+	config loadgen.Config
 	verify string
 	wait   time.Duration
 	json   bool
@@ -113,16 +113,16 @@ func (s *sending) run(stdout io.Writer) error {
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second one is not caught
 
-	var receiver *load.Receiver
-	var records *load.Records
+	var receiver *loadgen.Receiver
+	var records *loadgen.Records
 	switch {
 	case s.verify == "":
 	case s.verifiesURL():
-		receiver, err = load.NewReceiver(ctx, s.verify, to)
+		receiver, err = loadgen.NewReceiver(ctx, s.verify, to)
 	case !numbered:
 		err = cli.Usage(errors.New("--verify: not every line of this template and --size holds run={run} flow={flow} n={seq}"))
 	default:
-		records, err = load.OpenRecords(s.verify)
+		records, err = loadgen.OpenRecords(s.verify)
 	}
 	if err != nil {
 		return verifyError(err)
@@ -131,21 +131,21 @@ func (s *sending) run(stdout io.Writer) error {
 		defer records.Close()
 	}
 	cpuBefore := cpuTime()
-	result, err := load.Run(ctx, s.config)
+	result, err := loadgen.Run(ctx, s.config)
 	if err != nil {
 		return sendError(s.config.To, s.config.Flows, err)
 	}
-	report := load.NewSummary(s.config, result)
+	report := loadgen.NewSummary(s.config, result)
 	report.CPUSeconds = (cpuTime() - cpuBefore).Seconds()
 	settling := context.Background() // also after an interrupt: what was sent may still arrive
 	switch {
 	case receiver != nil:
-		var arrival load.Arrival
+		var arrival loadgen.Arrival
 		if arrival, err = receiver.Settle(settling, result.Sent, s.wait); err == nil {
 			report.Receiver = &arrival
 		}
 	case records != nil:
-		checker := load.NewChecker(result.Run, result.Flows)
+		checker := loadgen.NewChecker(result.Run, result.Flows)
 		if err = checker.Follow(settling, records, s.wait); err == nil {
 			found := checker.Report()
 			report.Records = &found
@@ -170,7 +170,7 @@ const spareFiles = 32
 
 // sendError is the error of a run of so many flows to an address.
 func sendError(to string, flows int, err error) error {
-	var wrong *load.ConfigError
+	var wrong *loadgen.ConfigError
 	if errors.As(err, &wrong) {
 		flag := map[string]string{"Lines": "template", "CPUs": "cpus", "GSO": "gso"}[wrong.Field]
 		if flag == "" {
@@ -182,7 +182,7 @@ func sendError(to string, flows int, err error) error {
 		}
 		return cli.Unusable("--"+flag, err)
 	}
-	var segment *load.SegmentError
+	var segment *loadgen.SegmentError
 	switch {
 	case errors.As(err, &segment):
 		return cli.WithHint(fmt.Errorf("--gso: the kernel refuses %w", err), "send without --gso, or with a smaller --size")

@@ -14,7 +14,7 @@ import (
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/format"
-	"github.com/udpshard/udpshard/internal/load"
+	"github.com/udpshard/udpshard/internal/loadgen"
 )
 
 // invoke runs a command in this process.
@@ -38,7 +38,7 @@ func TestSendFindsEveryRecord(t *testing.T) {
 			{0, []string{"--rate", "10000", "--duration", "100ms", "--heavy", "90%"}},
 		} {
 			code, stdout, stderr := invoke(append([]string{"send", "--to", address, "--json", "--verify", file}, c.args...)...)
-			var r load.Summary
+			var r loadgen.Summary
 			if err := json.Unmarshal([]byte(stdout), &r); err != nil {
 				t.Fatalf("%v: %s", err, stdout)
 			}
@@ -93,11 +93,11 @@ func TestSendTellsWhereTheRestIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := serving(t, nil, "--listen", address, "--shards", "1", "--receive-buffer", "16KiB", "--output", "file:"+pipe)
-	send := func(count string, flags ...string) (load.Summary, string) {
+	send := func(count string, flags ...string) (loadgen.Summary, string) {
 		t.Helper()
 		args := append([]string{"send", "--to", address, "--count", count, "--rate", "0", "--wait", "300ms", "--verify", "http://" + p.http}, flags...)
 		code, stdout, stderr := invoke(args...)
-		var r load.Summary
+		var r loadgen.Summary
 		if code != cli.ExitFailed || slices.Contains(flags, "--json") && json.Unmarshal([]byte(stdout), &r) != nil {
 			t.Fatalf("exit code %d: %s%s", code, stdout, stderr)
 		}
@@ -183,7 +183,7 @@ func TestSendFindsTheRecordsOfEachShard(t *testing.T) {
 	serving(t, nil, "--listen", address, "--shards", "3", "--steer", "spray", "--output", "file:"+file)
 	for _, path := range []string{file, strings.ReplaceAll(file, "{shard}", "?")} {
 		code, stdout, stderr := invoke("send", "--to", address, "--count", "3000", "--rate", "20000", "--verify", path, "--json")
-		var r load.Summary
+		var r loadgen.Summary
 		if err := json.Unmarshal([]byte(stdout), &r); err != nil || code != cli.ExitDone || r.Records.Total.Arrived != 3000 || r.Records.Total.Doubled > 0 {
 			t.Errorf("%s: %v, exit code %d: %s%s", path, err, code, stdout, stderr)
 		}

@@ -21,7 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
-	"github.com/udpshard/udpshard/internal/load"
+	"github.com/udpshard/udpshard/internal/loadgen"
 	"github.com/udpshard/udpshard/internal/systemd"
 	"github.com/udpshard/udpshard/internal/systemd/systemdtest"
 	"github.com/udpshard/udpshard/metrics"
@@ -136,7 +136,7 @@ func (u *managed) passed() systemd.Kept {
 }
 
 // load returns once some of it is read.
-func (u *managed) load(p *process) (report func() load.Summary) {
+func (u *managed) load(p *process) (report func() loadgen.Summary) {
 	u.t.Helper()
 	before := p.total().Received
 	report = sendingTo(u.t, u.address, "--rate", "80000", "--flows", "16", "--verify", u.file)
@@ -146,7 +146,7 @@ func (u *managed) load(p *process) (report func() load.Summary) {
 
 // account checks that every datagram is a record, lost in a crash, or dropped
 // by the kernel where it has little room.
-func (u *managed) account(p *process, r load.Summary, ordered bool) {
+func (u *managed) account(p *process, r loadgen.Summary, ordered bool) {
 	u.t.Helper()
 	all, total := r.Records.Total, p.settled()
 	lost, kernel := total.Dropped.LostInCrash, total.Dropped.Kernel

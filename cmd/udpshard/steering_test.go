@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
-	"github.com/udpshard/udpshard/internal/load"
+	"github.com/udpshard/udpshard/internal/loadgen"
 	"github.com/udpshard/udpshard/metrics"
 )
 
@@ -59,7 +59,7 @@ func ownedByOrdinary(t *testing.T, dir string) {
 
 // sendingTo starts `send` and returns a function that ends it, and returns its
 // report: load lasts for as long as a test needs it.
-func sendingTo(t *testing.T, address string, args ...string) (report func() load.Summary) {
+func sendingTo(t *testing.T, address string, args ...string) (report func() loadgen.Summary) {
 	t.Helper()
 	path, err := program()
 	if err != nil {
@@ -73,7 +73,7 @@ func sendingTo(t *testing.T, address string, args ...string) (report func() load
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Kill() })
-	return func() (r load.Summary) {
+	return func() (r loadgen.Summary) {
 		t.Helper()
 		cmd.Process.Signal(syscall.SIGINT)
 		cmd.Wait() // its exit code says no more than the report

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/format"
-	"github.com/udpshard/udpshard/internal/load"
+	"github.com/udpshard/udpshard/internal/loadgen"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/shard"
 )
@@ -69,7 +69,7 @@ func (s *stand) try(ctx context.Context, rate float64, length time.Duration) (tr
 		said := strings.TrimPrefix(strings.TrimSpace(stderr.String()), "udpshard: error: ")
 		return trial{}, fmt.Errorf("the sender: %w: %s", err, said)
 	}
-	var sent load.Summary
+	var sent loadgen.Summary
 	if err := json.Unmarshal(stdout.Bytes(), &sent); err != nil {
 		return trial{}, fmt.Errorf("the sender's report: %w", err)
 	}

@@ -1,4 +1,4 @@
-// Package load is the generator of numbered datagrams, and the checker that
+// Package loadgen is the generator of numbered datagrams, and the checker that
 // says which of them arrived.
 //
 // A flow is a connected UDP socket with a source port of its own. Its
@@ -11,7 +11,7 @@
 // A rate is kept by releasing what is due about once a millisecond and
 // sleeping in between. A generator that was held up catches up on 10 ms and
 // reports the rest as missed: a burst without end would measure itself.
-package load
+package loadgen
 
 import (
 	"fmt"

@@ -1,11 +1,11 @@
-package load_test
+package loadgen_test
 
 import (
 	"context"
 	"fmt"
 	"net"
 
-	"github.com/udpshard/udpshard/internal/load"
+	"github.com/udpshard/udpshard/internal/loadgen"
 )
 
 // Numbered datagrams to a socket, and what became of them.
@@ -16,12 +16,12 @@ func ExampleRun() {
 		return
 	}
 	defer receiver.Close()
-	sent, err := load.Run(context.Background(), load.Config{To: receiver.LocalAddr().String(), Flows: 4, Count: 100})
+	sent, err := loadgen.Run(context.Background(), loadgen.Config{To: receiver.LocalAddr().String(), Flows: 4, Count: 100})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	checker := load.NewChecker(sent.Run, sent.Flows)
+	checker := loadgen.NewChecker(sent.Run, sent.Flows)
 	buf := make([]byte, 2048)
 	for range 99 { // the last one is left in the queue
 		n, _, _ := receiver.ReadFrom(buf)
