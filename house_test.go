@@ -23,7 +23,7 @@ const module = "github.com/udpshard/udpshard/"
 // mayImport says which packages of the module each may import. A package
 // that is not here fails the test: decide where it stands.
 var mayImport = map[string][]string{
-	"cmd/udpshard":                 {"output", "shard", "shard/steer", "shard/takeover", "metrics", "packet", "packet/dns", "packet/syslog", "internal/connlimit", "internal/dnstcp", "internal/loadgen", "internal/sockets", "internal/holder", "internal/checkup", "internal/cli", "internal/client", "internal/format", "internal/regular", "internal/selftest", "internal/systemd"},
+	"cmd/udpshard":                 {"output", "shard", "shard/steer", "shard/takeover", "metrics", "packet", "packet/dns", "packet/syslog", "internal/connlimit", "internal/dnstcp", "internal/loadgen", "internal/sockets", "internal/holder", "internal/doctor", "internal/cli", "internal/client", "internal/format", "internal/regular", "internal/selftest", "internal/systemd"},
 	"output":                       {"metrics"},
 	"shard":                        {"shard/steer", "packet", "metrics", "internal/sys", "internal/holder", "internal/rate"},
 	"shard/steer":                  {},
@@ -34,7 +34,7 @@ var mayImport = map[string][]string{
 	"packet/syslog":                {"packet", "packet/record"},
 	"packet/record":                {},
 	"internal/loadgen":             {"internal/cli", "internal/format", "metrics"},
-	"internal/checkup":             {"internal/format", "internal/probe", "internal/sockets", "internal/sys"},
+	"internal/doctor":              {"internal/format", "internal/probe", "internal/sockets", "internal/sys"},
 	"internal/connlimit":           {},
 	"internal/dnstcp":              {"internal/connlimit"},
 	"internal/rate":                {},

@@ -15,8 +15,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/udpshard/udpshard/internal/checkup"
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/doctor"
 	"github.com/udpshard/udpshard/internal/format"
 	"github.com/udpshard/udpshard/internal/holder"
 	"github.com/udpshard/udpshard/internal/sockets"
@@ -162,7 +162,7 @@ func (c *check) holders(at netip.AddrPort, dual bool) ([]shard.Holder, error) {
 	if err != nil && all == nil {
 		return nil, err
 	}
-	listener := checkup.Listener{Address: at, Dual: dual}
+	listener := doctor.Listener{Address: at, Dual: dual}
 	var holders []shard.Holder
 	for _, s := range all {
 		if !listener.Holds(s.Local, s.V6Only) || c.yields(s.Processes, canPassOn(s, at, dual)) {
@@ -247,9 +247,9 @@ func (c *check) web() []error {
 		address = netip.AddrPortFrom(netip.IPv6Unspecified(), address.Port())
 	}
 	address = netip.AddrPortFrom(address.Addr().Unmap(), address.Port())
-	err = checkup.New().MayBind(address)
+	err = doctor.New().MayBind(address)
 	if dual && errors.Is(err, unix.EAFNOSUPPORT) {
-		err = checkup.New().MayBind(netip.AddrPortFrom(netip.IPv4Unspecified(), address.Port()))
+		err = doctor.New().MayBind(netip.AddrPortFrom(netip.IPv4Unspecified(), address.Port()))
 	}
 	switch {
 	case err != nil:
@@ -269,7 +269,7 @@ func portTaken(network string, at net.Addr) error {
 // this user's processes may have it too (SO_REUSEPORT).
 func (c *check) listens(at netip.AddrPort, dual, shared bool) bool {
 	found, _ := sockets.Listening(at.Port()) // what can't be seen, serve says
-	listener := checkup.Listener{Address: at, Dual: dual}
+	listener := doctor.Listener{Address: at, Dual: dual}
 	return slices.ContainsFunc(found, func(s sockets.Socket) bool {
 		own := shared && int(s.UID) == os.Geteuid()
 		return listener.Holds(s.Local, s.V6Only) && !own && !c.yields(s.Processes, true)

@@ -15,14 +15,14 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
-	"github.com/udpshard/udpshard/internal/checkup"
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/doctor"
 	"github.com/udpshard/udpshard/internal/format"
 	"github.com/udpshard/udpshard/internal/loadgen"
 )
 
 func doctorCommand() *cobra.Command {
-	d := doctor{interval: time.Second}
+	d := doctorRun{interval: time.Second}
 	cmd := &cobra.Command{
 		Use:   "doctor [flags]",
 		Short: "Check this host, and print each finding with its remedy",
@@ -77,8 +77,8 @@ func settingsNamed[T any](settings []setting[T], flags ...string) []setting[T] {
 	return named
 }
 
-// doctor is one run of it.
-type doctor struct {
+// doctorRun is one run of it.
+type doctorRun struct {
 	flags    flags
 	interval time.Duration
 	json     bool
@@ -90,23 +90,23 @@ var (
 	errNoStart = errors.New("serve would not start") // all that fail are of startCheck
 )
 
-func (d *doctor) run(cmd *cobra.Command, c *config) error {
+func (d *doctorRun) run(cmd *cobra.Command, c *config) error {
 	usable, err := loadgen.UsableCPUs()
 	if err != nil {
 		return err
 	}
-	var listeners []checkup.Listener
+	var listeners []doctor.Listener
 	for _, l := range c.listeners {
 		listeners = append(listeners, l.examined(usable))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends it at once
-	findings, err := checkup.New().Examine(ctx, listeners, d.interval)
+	findings, err := doctor.New().Examine(ctx, listeners, d.interval)
 	if err != nil {
 		return fmt.Errorf("examine this host: %w", err)
 	}
-	running := checkup.New().Instances(listeners)
+	running := doctor.New().Instances(listeners)
 	findings = append(d.ready(ctx, c, running), findings...)
 	if d.flags.file != "" {
 		findings = append(d.start(c, running), findings...)
@@ -118,7 +118,7 @@ const startCheck = "start"
 
 // start returns whether serve would start with a file, or start again where instances already
 // have its ports. running are their PIDs. Ports are checked by the examination of the host.
-func (d *doctor) start(c *config, running []int) []checkup.Finding {
+func (d *doctorRun) start(c *config, running []int) []doctor.Finding {
 	but := []string{"port"}
 	if len(running) > 0 { // the takeover path is that instance's, and lets in its user alone
 		but = append(but, "takeover")
@@ -127,19 +127,19 @@ func (d *doctor) start(c *config, running []int) []checkup.Finding {
 	if err := (&check{config: c, beside: beside}).run(but...); err != nil {
 		return refusals(err)
 	}
-	return []checkup.Finding{{Check: startCheck, Level: checkup.OK, Finding: "serve can use all that " + d.flags.file + " names"}}
+	return []doctor.Finding{{Check: startCheck, Level: doctor.OK, Finding: "serve can use all that " + d.flags.file + " names"}}
 }
 
 // refusals are the findings of what serve would not start with.
-func refusals(err error) (findings []checkup.Finding) {
+func refusals(err error) (findings []doctor.Finding) {
 	for _, err := range cli.Separate(err) {
-		findings = append(findings, checkup.Finding{Check: startCheck, Level: checkup.Fail, Finding: "serve would not start: " + err.Error(), Remedy: cli.Hint(err)})
+		findings = append(findings, doctor.Finding{Check: startCheck, Level: doctor.Fail, Finding: "serve would not start: " + err.Error(), Remedy: cli.Hint(err)})
 	}
 	return findings
 }
 
-func (d *doctor) print(cmd *cobra.Command, findings []checkup.Finding, named bool) (err error) {
-	report := checkup.Report{Findings: findings, Named: named, Color: wantsColor(cmd.OutOrStdout())}
+func (d *doctorRun) print(cmd *cobra.Command, findings []doctor.Finding, named bool) (err error) {
+	report := doctor.Report{Findings: findings, Named: named, Color: wantsColor(cmd.OutOrStdout())}
 	if d.json {
 		err = report.JSON(cmd.OutOrStdout())
 	} else {
@@ -148,13 +148,13 @@ func (d *doctor) print(cmd *cobra.Command, findings []checkup.Finding, named boo
 	if err != nil {
 		return err
 	}
-	n := report.Count(checkup.Fail)
+	n := report.Count(doctor.Fail)
 	if n == 0 {
 		return nil
 	}
 	reason := errNoStart
-	if slices.ContainsFunc(findings, func(f checkup.Finding) bool {
-		return f.Level == checkup.Fail && f.Check != startCheck
+	if slices.ContainsFunc(findings, func(f doctor.Finding) bool {
+		return f.Level == doctor.Fail && f.Check != startCheck
 	}) {
 		reason = errLossy
 	}
@@ -162,9 +162,9 @@ func (d *doctor) print(cmd *cobra.Command, findings []checkup.Finding, named boo
 }
 
 // examined is the listener as far as the host matters to it.
-func (l *listener) examined(usable []int) checkup.Listener {
+func (l *listener) examined(usable []int) doctor.Listener {
 	address, _, _ := net.SplitHostPort(l.address)
-	e := checkup.Listener{
+	e := doctor.Listener{
 		Name: l.name, Address: l.resolved(), Dual: address == "",
 		Shards: l.shards, CPUs: l.cpus, ReceiveBuffer: l.receiveBuffer, Join: l.join,
 		ShardMemory: l.batch*l.maxDatagram + outputMemory, ShardFiles: 1,

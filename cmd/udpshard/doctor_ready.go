@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/udpshard/udpshard/internal/checkup"
 	"github.com/udpshard/udpshard/internal/client"
+	"github.com/udpshard/udpshard/internal/doctor"
 	"github.com/udpshard/udpshard/metrics"
 )
 
@@ -22,10 +22,10 @@ const readyPatience = 2 * time.Second
 // The instance also finds socket filters that another process has attached to its sockets; no
 // other process can see these. running are the PIDs of the instances that have the listeners'
 // ports.
-func (d *doctor) ready(ctx context.Context, c *config, running []int) []checkup.Finding {
-	finding := func(level checkup.Level, remedy, format string, args ...any) checkup.Finding {
+func (d *doctorRun) ready(ctx context.Context, c *config, running []int) []doctor.Finding {
+	finding := func(level doctor.Level, remedy, format string, args ...any) doctor.Finding {
 		text := fmt.Sprintf(format, args...)
-		return checkup.Finding{Check: readyCheck, Level: level, Finding: text, Remedy: remedy}
+		return doctor.Finding{Check: readyCheck, Level: level, Finding: text, Remedy: remedy}
 	}
 	if len(running) == 0 || c.http == "" {
 		return nil
@@ -44,18 +44,18 @@ func (d *doctor) ready(ctx context.Context, c *config, running []int) []checkup.
 	}
 	switch {
 	case err != nil:
-		return []checkup.Finding{finding(checkup.Skip, "", "pid %d was not asked whether every shard "+
+		return []doctor.Finding{finding(doctor.Skip, "", "pid %d was not asked whether every shard "+
 			"reads: %v; --http ADDR sets the address of its HTTP server", running[0], err)}
 	case code == http.StatusOK:
-		return []checkup.Finding{finding(checkup.OK, "", "pid %d says that every shard reads", pid)}
+		return []doctor.Finding{finding(doctor.OK, "", "pid %d says that every shard reads", pid)}
 	}
-	var findings []checkup.Finding
+	var findings []doctor.Finding
 	for why := range strings.Lines(string(answer)) {
 		// A shard that has not read for a while is a warning: the check of the port fails if
 		// datagrams wait for the shard.
-		level, remedy := checkup.Warn, "udpshard health --http "+c.http
+		level, remedy := doctor.Warn, "udpshard health --http "+c.http
 		if strings.Contains(why, metrics.FilterReason) {
-			level = checkup.Fail
+			level = doctor.Fail
 			remedy = fmt.Sprintf("stop pid %d and start it again: "+
 				"the filter ends with the sockets", pid)
 		}

@@ -1,0 +1,73 @@
+package doctor
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Report is what udpshard doctor prints.
+type Report struct {
+	Findings []Finding
+	Named    bool // findings have the names of listeners: there are several
+	Color    bool // for a terminal
+}
+
+// Count returns how many findings are of a level.
+func (r Report) Count(level Level) (n int) {
+	for _, f := range r.Findings {
+		if f.Level == level {
+			n++
+		}
+	}
+	return n
+}
+
+// JSON prints the findings as one array.
+func (r Report) JSON(w io.Writer) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false) // remedies are to be pasted
+	return encoder.Encode(r.Findings)
+}
+
+// Text prints a line for each finding, its remedy below it, and the sum.
+func (r Report) Text(w io.Writer) error {
+	width := 0
+	for _, f := range r.Findings {
+		width = max(width, len(r.name(f)))
+	}
+	var b strings.Builder
+	for _, f := range r.Findings {
+		fmt.Fprintf(&b, "%s  %-*s  %s\n", r.level(f.Level), width, r.name(f), f.Finding)
+		if f.Remedy != "" {
+			fmt.Fprintf(&b, "      %*s  remedy: %s\n", width, "", f.Remedy)
+		}
+	}
+	fmt.Fprintf(&b, "\n%d ok, %d warn, %d fail", r.Count(OK), r.Count(Warn), r.Count(Fail))
+	if n := r.Count(Skip); n > 0 {
+		fmt.Fprintf(&b, ", %d skipped", n)
+	}
+	b.WriteByte('\n')
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// name is what a finding is about.
+func (r Report) name(f Finding) string {
+	if f.Listener != "" && r.Named {
+		return f.Check + " " + f.Listener
+	}
+	return f.Check
+}
+
+// level is a word of four columns, in the colour of traffic lights.
+func (r Report) level(l Level) string {
+	word := fmt.Sprintf("%-4s", l)
+	if !r.Color {
+		return word
+	}
+	colors := map[Level]int{OK: 32, Warn: 33, Fail: 31, Skip: 90} // ECMA-48, 8.3.117
+	return fmt.Sprintf("\x1b[%dm%s\x1b[0m", colors[l], word)
+}
