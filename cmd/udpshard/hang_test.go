@@ -195,7 +195,16 @@ func TestAShardThatHangsKeepsNoStandby(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	standby.wantSaid(`"message":"took over`)
-	eventually(t, "all are received", func() bool { return standby.total().Received == uint64(s.sent) })
+	var total metrics.Reading
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("%d sent; %+v", s.sent, total)
+		}
+	})
+	eventually(t, "all are received", func() bool {
+		total = standby.total()
+		return total.Received == uint64(s.sent)
+	})
 	if code := standby.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}

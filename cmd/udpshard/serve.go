@@ -126,7 +126,12 @@ func newServer(f *flags, c *config, v *service) *server {
 // run serves until it is told to stop or can't go on, and drains.
 func (s *server) run(signals signals) error {
 	ctx, stop := context.WithCancel(context.Background())
-	defer stop()
+	defer func() {
+		// A group that hangs would turn away what comes to sockets that a standby has.
+		if !s.hangs {
+			stop()
+		}
+	}()
 	ended := make(chan error, len(s.groups))
 	kept := s.service.keep(s, readPause)
 	s.primeHeartbeats()
