@@ -15,23 +15,30 @@ import (
 	"github.com/udpshard/udpshard/shard/steer"
 )
 
-// A group that was replaced leaves the sockets alone, which are the new owner's: no closing
-// filter, no steering program, no options.
-func TestAReplacedGroupLeavesTheSocketsAlone(t *testing.T) {
+// replacedGroup is a group of two shards whose counters another process has taken over.
+func replacedGroup(t *testing.T) *Group {
+	t.Helper()
 	book, err := metrics.NewBook(metrics.Layout{Listener: "a", Shards: 2, Batch: 64})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer book.Close()
+	t.Cleanup(func() { book.Close() })
 	g, err := Listen(Config{Address: "127.0.0.1:0", Shards: 2, Steering: Steering{Mode: steer.Source},
 		Page: func(shard, cpu int) (*metrics.Shard, error) { return book.Shard("a", shard, cpu) }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer g.Close()
+	t.Cleanup(g.Close)
 	if !book.Claim(metrics.FirstEpoch) {
 		t.Fatal("not replaced")
 	}
+	return g
+}
+
+// A group that was replaced leaves the sockets alone, which are the new owner's: no closing
+// filter, no steering program, no options.
+func TestAReplacedGroupLeavesTheSocketsAlone(t *testing.T) {
+	g := replacedGroup(t)
 	if err := g.stop(); err != nil {
 		t.Error(err)
 	}
@@ -67,20 +74,7 @@ func TestAReplacedGroupLeavesTheSocketsAlone(t *testing.T) {
 // A group that was replaced and still runs, since a shard waits for its output, looks after the
 // sockets no more.
 func TestAReplacedGroupDetachesNothing(t *testing.T) {
-	book, err := metrics.NewBook(metrics.Layout{Listener: "a", Shards: 2, Batch: 64})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer book.Close()
-	g, err := Listen(Config{Address: "127.0.0.1:0", Shards: 2, Steering: Steering{Mode: steer.Source},
-		Page: func(shard, cpu int) (*metrics.Shard, error) { return book.Shard("a", shard, cpu) }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer g.Close()
-	if !book.Claim(metrics.FirstEpoch) {
-		t.Fatal("not replaced")
-	}
+	g := replacedGroup(t)
 	for _, s := range g.shards { // the new owner stops
 		if err := s.seal(); err != nil {
 			t.Fatal(err)
