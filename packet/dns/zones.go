@@ -49,7 +49,7 @@ type Zone struct {
 	Origin  string // fully qualified, as in master files
 	Serial  uint32 // of its SOA record
 	Records int    // with what delegations hide; one that is there twice counts once
-	File    string // as LoadZones was given it; NewZones calls them zone1, zone2 and so on
+	File    string // as LoadZones was given it
 }
 
 // List returns the zones, in the order in which they were given.
