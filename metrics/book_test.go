@@ -196,7 +196,7 @@ func TestOneClaimSucceeds(t *testing.T) {
 	}
 }
 
-// No two pages meet on a line, also not with the message headers between them.
+// No two pages meet on a line, also not with the receivers' memory between them.
 func TestPagesOfABookAreApart(t *testing.T) {
 	book := newBook(t, Layout{"a", 3, 1, 0}, Layout{"b", 2, 1024, 0}, Layout{"c", 1, 3, 0})
 	end := headerSize + 3*rowSize

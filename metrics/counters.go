@@ -156,16 +156,16 @@ func (c *Counters) inherit(more totals) {
 }
 
 // Receiving says that what the last receive call brought is counted, and that
-// the next one begins. The thread calls it when its message headers are reset
-// (sys.Receiver.Reset): whoever finds Received as it is now then knows that
-// what has come since stands in the headers alone.
+// the next one begins. The thread calls it after sys.Receiver.Reset: if Received
+// does not change until the thread ends, what the receive call has brought
+// stands in the receiver's memory alone (sys.Arrived).
 func (c *Counters) Receiving() {
 	if now := c.Received.Load(); c.before.Load() != now {
 		c.before.Store(now)
 	}
 }
 
-// uncounted says whether a batch may be in the headers that is not in
+// uncounted says whether a batch may be in the receiver's memory that is not in
 // Received.
 func (c *Counters) uncounted() bool { return c.Received.Load() == c.before.Load() }
 

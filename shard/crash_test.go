@@ -460,7 +460,7 @@ func TestKilled(t *testing.T) {
 				torn += x.torn
 				lost, received, delivered = lost+s.Lost, received+s.Received, delivered+s.Delivered
 			}
-			t.Logf("%d deaths, %d as aimed; %d lost, of which %d in message headers alone; %d delivered as the files alone know; %d files with a torn end",
+			t.Logf("%d deaths, %d as aimed; %d lost, of which %d in receivers' memory alone; %d delivered as the files alone know; %d files with a torn end",
 				each, hits, lost, received, delivered, torn)
 		})
 	}

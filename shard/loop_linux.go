@@ -47,7 +47,7 @@ func newShard(g *Group, index, fd int) (*shard, error) {
 	}
 	memory := page.ReceiverMemory()
 	if room := len(memory); memory != nil && room < sys.ReceiverSpace(c.Batch) {
-		return nil, fmt.Errorf("the page of shard %d has %d bytes for message headers, and a batch of %d takes %d", index, room, c.Batch, sys.ReceiverSpace(c.Batch))
+		return nil, fmt.Errorf("the page of shard %d has %d bytes for the receiver, and a batch of %d takes %d", index, room, c.Batch, sys.ReceiverSpace(c.Batch))
 	}
 	sink, err := c.Sink(index, page)
 	if err != nil {

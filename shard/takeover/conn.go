@@ -140,7 +140,7 @@ func (c *Conn) sendReady(ctx context.Context) error {
 // If the heir dies before it answers at the path, its memory is all that the caller has of it: the
 // heir's sockets are those of the offer, and shards that the heir has added.
 func (c *Conn) Heir() Heir {
-	for {
+	for range mostPending {
 		m, files, err := c.receive(context.Background(), pendingLimit)
 		if err != nil {
 			break
@@ -160,6 +160,10 @@ func (c *Conn) Heir() Heir {
 
 // pendingLimit is how long Heir waits for a message that has already arrived.
 const pendingLimit = time.Millisecond
+
+// mostPending is how many messages Heir reads: two for each handover that failed while this
+// process was stopped, and one for the last. A peer that sends without an end holds nobody up.
+const mostPending = 1024
 
 func gone(err error) error {
 	if errors.Is(err, io.EOF) {
