@@ -94,7 +94,7 @@ func rows(entrants []*entrant) [][]string {
 		if i > 0 {
 			ratio = e.to(entrants[0]).String()
 		}
-		rows = append(rows, []string{e.loadgen.String(), e.name, thousands(e.received()), fmt.Sprintf("%.3f µs", newSpread(e.costs()).median), ratio, percent(e.lost())})
+		rows = append(rows, []string{e.load.String(), e.name, thousands(e.received()), fmt.Sprintf("%.3f µs", newSpread(e.costs()).median), ratio, percent(e.lost())})
 	}
 	return rows
 }
