@@ -16,9 +16,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/output"
 	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/metrics"
-	"github.com/udpshard/udpshard/output"
 	"github.com/udpshard/udpshard/packet"
 )
 

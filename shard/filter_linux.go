@@ -8,8 +8,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/internal/sys"
-	"github.com/udpshard/udpshard/shard/steer"
 )
 
 // filterWatch detaches socket filters that other processes have attached to a group's sockets.

@@ -12,8 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/metrics"
-	"github.com/udpshard/udpshard/shard/steer"
 )
 
 // Group is the shards of one address. Its methods may be called by any

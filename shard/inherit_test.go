@@ -15,10 +15,10 @@ import (
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet"
-	"github.com/udpshard/udpshard/shard/steer"
 )
 
 // running is a group whose Run has been called.

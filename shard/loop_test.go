@@ -10,9 +10,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet"
-	"github.com/udpshard/udpshard/shard/steer"
 )
 
 // holdingSink holds records until it is flushed, as those of outputs do.

@@ -12,8 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/packet"
-	"github.com/udpshard/udpshard/shard/steer"
 )
 
 const flows = 32

@@ -4,7 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/udpshard/udpshard/shard/steer"
+	"github.com/udpshard/udpshard/internal/steer"
 )
 
 // sampleStride is of how many messages in a row one is looked at, for the

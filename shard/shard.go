@@ -28,9 +28,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet"
-	"github.com/udpshard/udpshard/shard/steer"
 )
 
 // Config says what a Group listens on and what it does with datagrams. The

@@ -11,8 +11,8 @@ import (
 
 	"golang.org/x/net/bpf"
 
+	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/metrics"
-	"github.com/udpshard/udpshard/shard/steer"
 )
 
 // steerer keeps a group's steering program as its controller wants it. Its

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/udpshard/udpshard/shard/steer"
+	"github.com/udpshard/udpshard/internal/steer"
 )
 
 // Steering says how datagrams are spread over a group's shards. The zero

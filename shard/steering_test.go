@@ -13,9 +13,9 @@ import (
 
 	"golang.org/x/net/bpf"
 
+	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet"
-	"github.com/udpshard/udpshard/shard/steer"
 )
 
 // events are what a group has told.

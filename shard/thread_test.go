@@ -9,9 +9,9 @@ import (
 
 	"golang.org/x/net/bpf"
 
+	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet"
-	"github.com/udpshard/udpshard/shard/steer"
 )
 
 // A group yields and reads on again and again, while datagrams come to one of its shards and

@@ -11,8 +11,8 @@ import (
 	miekg "github.com/miekg/dns"
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/output"
 	"github.com/udpshard/udpshard/metrics"
-	"github.com/udpshard/udpshard/output"
 	"github.com/udpshard/udpshard/packet"
 	"github.com/udpshard/udpshard/packet/dns"
 	"github.com/udpshard/udpshard/shard"

@@ -18,11 +18,11 @@ import (
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/doctor"
 	"github.com/udpshard/udpshard/internal/format"
+	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/internal/holder"
+	"github.com/udpshard/udpshard/internal/output"
 	"github.com/udpshard/udpshard/internal/sockets"
-	"github.com/udpshard/udpshard/output"
 	"github.com/udpshard/udpshard/shard"
-	"github.com/udpshard/udpshard/shard/takeover"
 )
 
 // check is one look, for --check and doctor, at what serve would take to start. It takes nothing:

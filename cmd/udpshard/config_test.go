@@ -16,8 +16,8 @@ import (
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/client"
+	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/shard"
-	"github.com/udpshard/udpshard/shard/steer"
 )
 
 // usableCPU returns the number of a CPU that this process may use.

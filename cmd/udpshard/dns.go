@@ -12,10 +12,10 @@ import (
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/dnstcp"
 	"github.com/udpshard/udpshard/internal/regular"
+	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet"
 	"github.com/udpshard/udpshard/packet/dns"
-	"github.com/udpshard/udpshard/shard/steer"
 )
 
 // dnsService is what answers DNS for a listener, over UDP by its group, and

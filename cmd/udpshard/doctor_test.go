@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
-	"github.com/udpshard/udpshard/shard/takeover"
+	"github.com/udpshard/udpshard/internal/handoff/takeover"
 )
 
 // A socket filter that an instance can't detach is a finding, with its shard.

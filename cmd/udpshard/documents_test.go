@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/udpshard/udpshard/internal/cli"
-	"github.com/udpshard/udpshard/shard/steer"
+	"github.com/udpshard/udpshard/internal/steer"
 )
 
 // documents are what users read: README.md, docs and deploy.

@@ -3,9 +3,9 @@ package main
 import (
 	"time"
 
-	"github.com/udpshard/udpshard/output"
+	"github.com/udpshard/udpshard/internal/output"
+	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/shard"
-	"github.com/udpshard/udpshard/shard/steer"
 )
 
 // groupEvent logs what an engine tells of a listener.

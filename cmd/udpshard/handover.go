@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/metrics"
-	"github.com/udpshard/udpshard/shard/takeover"
 )
 
 // handover is the active process's part: takeover.Active.

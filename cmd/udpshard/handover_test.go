@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/shard"
-	"github.com/udpshard/udpshard/shard/takeover"
 )
 
 // A peer that dies while the main loop is busy elsewhere is none that it waits

@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/shard"
-	"github.com/udpshard/udpshard/shard/takeover"
 )
 
 // legacy is what a process that serves now has for this one, which replaces it

@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/metrics"
-	"github.com/udpshard/udpshard/shard/takeover"
 )
 
 func TestTheDefaultTakeoverPath(t *testing.T) {

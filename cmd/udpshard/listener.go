@@ -12,12 +12,12 @@ import (
 	"time"
 
 	"github.com/udpshard/udpshard/internal/cli"
-	"github.com/udpshard/udpshard/output"
+	"github.com/udpshard/udpshard/internal/output"
+	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/packet"
 	"github.com/udpshard/udpshard/packet/dns"
 	"github.com/udpshard/udpshard/packet/syslog"
 	"github.com/udpshard/udpshard/shard"
-	"github.com/udpshard/udpshard/shard/steer"
 )
 
 // listener is one address and what becomes of its datagrams.

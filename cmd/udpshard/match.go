@@ -3,8 +3,8 @@ package main
 import (
 	"net/netip"
 
+	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/shard"
-	"github.com/udpshard/udpshard/shard/takeover"
 )
 
 // socketKey identifies the sockets of an address. Two spellings of one address have one key.

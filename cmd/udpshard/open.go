@@ -9,13 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/handoff/takeover"
+	"github.com/udpshard/udpshard/internal/output"
+	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/metrics"
-	"github.com/udpshard/udpshard/output"
 	"github.com/udpshard/udpshard/packet"
 	"github.com/udpshard/udpshard/packet/dns"
 	"github.com/udpshard/udpshard/shard"
-	"github.com/udpshard/udpshard/shard/steer"
-	"github.com/udpshard/udpshard/shard/takeover"
 )
 
 // open takes ports, outputs and the HTTP address, in this order: who finds

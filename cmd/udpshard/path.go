@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/udpshard/udpshard/shard/takeover"
+	"github.com/udpshard/udpshard/internal/handoff/takeover"
 )
 
 // keepPathEvery is the time between two checks of the takeover path by the active process. It is

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
-	"github.com/udpshard/udpshard/shard/takeover"
+	"github.com/udpshard/udpshard/internal/handoff/takeover"
 )
 
 // peerOf connects to the takeover path of a process as another process of its user would, and

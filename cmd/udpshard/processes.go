@@ -3,8 +3,8 @@ package main
 import (
 	"encoding/json"
 
+	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/metrics"
-	"github.com/udpshard/udpshard/shard/takeover"
 )
 
 // standbysAt returns a function that lists the standbys of a takeover path. A standby

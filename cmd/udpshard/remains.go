@@ -7,9 +7,9 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/udpshard/udpshard/internal/handoff/takeover"
+	"github.com/udpshard/udpshard/internal/output"
 	"github.com/udpshard/udpshard/metrics"
-	"github.com/udpshard/udpshard/output"
-	"github.com/udpshard/udpshard/shard/takeover"
 )
 
 // remains are the counters of a process that was replaced while it lived. What

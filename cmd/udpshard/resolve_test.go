@@ -18,7 +18,7 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/udpshard/udpshard/shard/takeover"
+	"github.com/udpshard/udpshard/internal/handoff/takeover"
 )
 
 // gap returns what the log line on its takeover says of the time in which nobody read, in

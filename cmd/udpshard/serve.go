@@ -13,11 +13,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/handoff/takeover"
+	"github.com/udpshard/udpshard/internal/output"
 	"github.com/udpshard/udpshard/metrics"
-	"github.com/udpshard/udpshard/output"
 	"github.com/udpshard/udpshard/packet/dns"
 	"github.com/udpshard/udpshard/shard"
-	"github.com/udpshard/udpshard/shard/takeover"
 )
 
 func serveCommand() *cobra.Command {

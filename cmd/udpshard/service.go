@@ -15,10 +15,10 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/udpshard/udpshard/internal/systemd"
+	"github.com/udpshard/udpshard/internal/handoff/systemd"
+	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/shard"
-	"github.com/udpshard/udpshard/shard/takeover"
 )
 
 // service is this process as a service of systemd, which knows when it is ready

@@ -21,9 +21,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/handoff/systemd"
+	"github.com/udpshard/udpshard/internal/handoff/systemd/systemdtest"
 	"github.com/udpshard/udpshard/internal/loadgen"
-	"github.com/udpshard/udpshard/internal/systemd"
-	"github.com/udpshard/udpshard/internal/systemd/systemdtest"
 	"github.com/udpshard/udpshard/metrics"
 )
 

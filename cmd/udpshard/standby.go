@@ -9,9 +9,9 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/shard"
-	"github.com/udpshard/udpshard/shard/takeover"
 )
 
 // errReloaded: a standby has new settings.

@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/shard"
-	"github.com/udpshard/udpshard/shard/takeover"
 )
 
 // predecessor is who serves now. Where nobody does it is last, the process that

@@ -4,8 +4,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/metrics"
-	"github.com/udpshard/udpshard/shard/takeover"
 )
 
 // memoryOf returns the memory of a book. The book keeps ownership of the files.

@@ -7,10 +7,10 @@ import (
 	"time"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/handoff/takeover"
+	"github.com/udpshard/udpshard/internal/output"
 	"github.com/udpshard/udpshard/metrics"
-	"github.com/udpshard/udpshard/output"
 	"github.com/udpshard/udpshard/shard"
-	"github.com/udpshard/udpshard/shard/takeover"
 )
 
 // takeOver becomes the owner of all that another process has, once that has

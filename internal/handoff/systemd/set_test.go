@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/udpshard/udpshard/internal/handoff/systemd/systemdtest"
 	"github.com/udpshard/udpshard/internal/leak"
-	"github.com/udpshard/udpshard/internal/systemd/systemdtest"
 )
 
 // set has listeners of so many shards, and counters that say which it is.

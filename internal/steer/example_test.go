@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/udpshard/udpshard/shard/steer"
+	"github.com/udpshard/udpshard/internal/steer"
 )
 
 // A plan says where flows go, and the program that it writes for the kernel

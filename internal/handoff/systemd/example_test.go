@@ -6,7 +6,7 @@ import (
 	"net"
 	"os"
 
-	"github.com/udpshard/udpshard/internal/systemd"
+	"github.com/udpshard/udpshard/internal/handoff/systemd"
 )
 
 // A service that reads one socket, and reads it on after a restart. Started

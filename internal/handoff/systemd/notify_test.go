@@ -16,8 +16,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/handoff/systemd/systemdtest"
 	"github.com/udpshard/udpshard/internal/leak"
-	"github.com/udpshard/udpshard/internal/systemd/systemdtest"
 )
 
 func TestSays(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/udpshard/udpshard/internal/systemd/systemdtest"
+	"github.com/udpshard/udpshard/internal/handoff/systemd/systemdtest"
 )
 
 // soon bounds what is to happen at once; nothing waits for its end.

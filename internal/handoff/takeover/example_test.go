@@ -7,7 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/udpshard/udpshard/shard/takeover"
+	"github.com/udpshard/udpshard/internal/handoff/takeover"
 )
 
 // old is a process that reads one socket.

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/udpshard/udpshard/internal/handoff/systemd/systemdtest"
 	"github.com/udpshard/udpshard/internal/leak"
-	"github.com/udpshard/udpshard/internal/systemd/systemdtest"
 )
 
 // stored is a set as it is passed, in the order of a store.
