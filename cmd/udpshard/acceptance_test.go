@@ -156,7 +156,7 @@ func TestADiskThatIsFullLosesNothingThatWasRead(t *testing.T) {
 	if code := p.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	p.wantSaid("works again")
+	p.wantSaid("output recovered")
 	received, _, kernel, lost := p.finalLedger()
 	r := newReader()
 	if n := lines(t, file, r.read); uint64(n) != received || received+kernel != uint64(s.sent) || lost != 0 {

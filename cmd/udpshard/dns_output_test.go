@@ -107,8 +107,8 @@ func holds(r metrics.Reading) bool {
 }
 
 const (
-	dropsRecords  = "records of queries are dropped"
-	recordsAgain  = "output takes records again"
+	dropsRecords  = "output dropping records"
+	recordsAgain  = "output accepting records again"
 	moreThanHeld  = 8_000  // questions of each of four sockets: more than two shards hold records of
 	streamsBeyond = 12_000 // and more than are held of those over TCP
 )

@@ -42,25 +42,24 @@ func (s *server) filesOpened(opened, failed int) {
 	event.Int("opened", opened).Int("failed", failed).Msg("output files reopened")
 }
 
-// outputEvent logs what a destination tells of itself.
+// outputEvent logs an event of an output.
 func (s *server) outputEvent(e output.Event) {
 	failing := e.Failing.Round(time.Millisecond)
 	switch {
 	case e.Reopen && e.Err == nil:
-		s.log.Info().Str("output", e.Destination).Msg("output was opened anew")
+		s.log.Info().Str("output", e.Destination).Msg("output reopened")
 	case e.Reopen:
-		s.log.Error().Err(e.Err).Str("output", e.Destination).
-			Msg("output can't be opened anew: what was open stays in use, and it is tried again")
+		s.log.Error().Err(e.Err).Str("output", e.Destination).Msg("output reopen failed")
 	case e.Dropping:
 		s.log.Warn().Str("output", e.Destination).Uint64("dropped", e.Dropped).Stringer("dropping_for", failing).
-			Msg("output is too slow, or takes nothing: records of queries are dropped, and queries are answered all the same")
+			Msg("output dropping records")
 	case e.Dropped > 0:
 		s.log.Info().Str("output", e.Destination).Uint64("dropped", e.Dropped).Stringer("dropped_for", failing).
-			Msg("output takes records again: none are dropped any more")
+			Msg("output accepting records again")
 	case e.Err == nil:
-		s.log.Info().Str("output", e.Destination).Stringer("failed_for", failing).Msg("output works again")
+		s.log.Info().Str("output", e.Destination).Stringer("failed_for", failing).Msg("output recovered")
 	default:
 		s.log.Error().Err(e.Err).Str("output", e.Destination).Stringer("failing_for", failing).
-			Msg("output fails: records wait, and it is tried again")
+			Msg("output failing")
 	}
 }
