@@ -115,8 +115,8 @@ func (c *check) takeover() []error {
 		c.from = &active{conn.PID(), conn.Process()}
 		conn.Close()
 		return nil
-	case errors.Is(err, takeover.ErrNobody):
-		err = takeover.Probe(path)
+	case errors.Is(err, takeover.ErrNotListening):
+		err = takeover.ProbePath(path)
 	}
 	if err == nil {
 		return nil

@@ -186,7 +186,7 @@ func (c *config) place(key string) string {
 func (c *config) check() error {
 	var errs []error
 	if c.takeover != "" {
-		if err := takeover.Check(c.takeover); err != nil {
+		if err := takeover.CheckPath(c.takeover); err != nil {
 			errs = append(errs, cli.Unusable(c.place("takeover"), err))
 		}
 	}

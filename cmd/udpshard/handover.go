@@ -19,9 +19,9 @@ import (
 // handover is the active process's part: takeover.Active.
 type handover struct {
 	server *server
-	asked  chan yieldRequest // Yield, to the main loop
+	asked  chan yieldRequest // Quiesce, to the main loop
 	ended  chan bool         // what came of it: true, this process has nothing left
-	begun  bool              // the main loop has got what Yield asks, and waits for ended
+	begun  bool              // the main loop has got what Quiesce asks, and waits for ended
 	closed chan struct{}     // the main loop takes nothing any more
 
 	sameUnit bool // the successor is of the same service, which it has been told to be
@@ -81,22 +81,22 @@ func (h *handover) Offer(hello takeover.Hello) (offer takeover.Offer, err error)
 	return offer, err
 }
 
-// Gone implements takeover.Active.
-func (h *handover) Gone(_ takeover.Hello, reason error) {
+// SuccessorFailed implements takeover.Active.
+func (h *handover) SuccessorFailed(_ takeover.Hello, reason error) {
 	h.server.log.Warn().Err(reason).Msg("the successor has not taken over")
 }
 
-// Yield implements takeover.Active. A process that is replaced meanwhile does not refuse: it
+// Quiesce implements takeover.Active. A process that is replaced meanwhile does not refuse: it
 // ends, and the peer is to find who serves.
-func (h *handover) Yield(ctx context.Context) error {
-	err := h.yield(ctx)
+func (h *handover) Quiesce(ctx context.Context) error {
+	err := h.quiesce(ctx)
 	if err != nil && h.server.replaced() {
 		return fmt.Errorf("%w: %w", err, net.ErrClosed)
 	}
 	return err
 }
 
-func (h *handover) yield(ctx context.Context) error {
+func (h *handover) quiesce(ctx context.Context) error {
 	done := make(chan error, 1)
 	h.begun = false
 	if err := h.server.refuseHanging(ctx); err != nil {
@@ -129,16 +129,16 @@ func (h *handover) Resume(reason error) {
 	}
 }
 
-// Leaving implements takeover.Active. The successor speaks for itself next, and
+// Committing implements takeover.Active. The successor speaks for itself next, and
 // the manager reads in the order of sending.
-func (h *handover) Leaving(to takeover.Hello) {
+func (h *handover) Committing(to takeover.Hello) {
 	if h.sameUnit = !to.Foreign && sameUnit(to.PID); h.sameUnit {
 		h.server.service.passOn(to.PID)
 	}
 }
 
-// Left implements takeover.Active.
-func (h *handover) Left(takeover.Hello) {
+// Committed implements takeover.Active.
+func (h *handover) Committed(takeover.Hello) {
 	h.server.markHandedOver()
 	h.server.release()
 	h.ended <- true
@@ -309,7 +309,7 @@ func (s *server) pass(ctx context.Context, sig os.Signal) <-chan error {
 	go func() {
 		late, cancel := context.WithTimeout(ctx, s.config.drainTimeout)
 		defer cancel()
-		done <- s.takeover.Pass(late)
+		done <- s.takeover.HandOver(late)
 	}()
 	return done
 }

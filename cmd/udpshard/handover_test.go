@@ -19,7 +19,7 @@ func TestAHandoverThatNeverBegan(t *testing.T) {
 	h := newHandover(&server{ledger: metrics.NewLedger("")})
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := h.Yield(ctx); !errors.Is(err, context.Canceled) {
+	if err := h.Quiesce(ctx); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
 	soon(t, func() { h.Resume(errors.New("it died")) })
@@ -27,10 +27,10 @@ func TestAHandoverThatNeverBegan(t *testing.T) {
 		asked := <-h.asked
 		asked.done <- nil
 	}()
-	if err := h.Yield(context.Background()); err != nil {
+	if err := h.Quiesce(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	go h.Left(takeover.Hello{})
+	go h.Committed(takeover.Hello{})
 	if !<-h.ended {
 		t.Error("the next one has ended like the first")
 	}
@@ -50,7 +50,7 @@ func TestAHandoverOfAProcessThatIsReplaced(t *testing.T) {
 			asked := <-h.asked
 			asked.done <- shard.ErrReplaced
 		}()
-		return h.Yield(context.Background())
+		return h.Quiesce(context.Background())
 	}
 	if err := yields(); errors.Is(err, net.ErrClosed) {
 		t.Errorf("it was not replaced: %v", err)
@@ -68,7 +68,7 @@ func TestAHandoverOfAProcessThatIsReplaced(t *testing.T) {
 func TestAHandoverThatComesTooLate(t *testing.T) {
 	h := newHandover(&server{ledger: metrics.NewLedger("")})
 	ended := make(chan error)
-	go func() { ended <- h.Yield(context.Background()) }()
+	go func() { ended <- h.Quiesce(context.Background()) }()
 	h.close()
 	soon(t, func() {
 		if err := <-ended; err == nil {
@@ -126,13 +126,13 @@ func TestOneBecomesTheNextOwner(t *testing.T) {
 		t.Errorf("the epoch is %d", book.Epoch())
 	}
 	claim.Release()
-	if _, err := claimNext(book, metrics.FirstEpoch); !errors.Is(err, takeover.ErrClaimed) {
+	if _, err := claimNext(book, metrics.FirstEpoch); !errors.Is(err, takeover.ErrLeaseHeld) {
 		t.Errorf("a second one: %v", err)
 	}
 	if book.Epoch() != metrics.FirstEpoch+1 {
 		t.Errorf("then the epoch is %d", book.Epoch())
 	}
-	free, err := takeover.NewClaim(book.Control(), metrics.FirstEpoch+1)
+	free, err := takeover.AcquireLease(book.Control(), metrics.FirstEpoch+1)
 	if err != nil {
 		t.Fatalf("the second one has kept the claim: %v", err)
 	}
@@ -160,7 +160,7 @@ func TestNobodyFollowsAProcessThatHasHandedOver(t *testing.T) {
 	book.MarkHandedOver()
 	listen := func(string, string) (*takeover.Server, error) {
 		t.Error("it listens at the takeover path")
-		return nil, takeover.ErrBusy
+		return nil, takeover.ErrPathLocked
 	}
 	s := &server{config: &config{takeover: "nowhere"}}
 	if _, err := s.seat(&legacy{book: book}, metrics.FirstEpoch, listen); !errors.Is(err, errPassedOn) {

@@ -28,9 +28,9 @@ type legacy struct {
 	book  *metrics.Book // its counters; nil: there are none
 	log   zerolog.Logger
 
-	estate *metrics.Estate // what this process has taken of the book; nil: nothing yet
-	sought bool            // it has had a connection, and who serves now may live
-	heir   takeover.Heir   // the process that takes over or has taken over from it
+	estate *metrics.Estate       // what this process has taken of the book; nil: nothing yet
+	sought bool                  // it has had a connection, and who serves now may live
+	heir   takeover.Announcement // the process that takes over or has taken over from it
 
 	previous registry // of the previous active process: see replaces
 }
@@ -81,13 +81,13 @@ func dialLegacy(ctx context.Context, c *config, log zerolog.Logger) (*legacy, er
 		return nil, nil
 	}
 	conn, err := takeover.Dial(ctx, c.takeover)
-	if errors.Is(err, takeover.ErrNobody) {
+	if errors.Is(err, takeover.ErrNotListening) {
 		return nil, nil
 	}
-	if errors.Is(err, takeover.ErrSilent) && c.standby { // it hangs, and a standby is there for that
+	if errors.Is(err, takeover.ErrNoAnswer) && c.standby { // it hangs, and a standby is there for that
 		return nil, again{error: err}
 	}
-	if errors.Is(err, takeover.ErrSilent) {
+	if errors.Is(err, takeover.ErrNoAnswer) {
 		return nil, cli.WithHint(c.takeoverError(err), silentRemedy)
 	}
 	if err != nil {
@@ -96,15 +96,15 @@ func dialLegacy(ctx context.Context, c *config, log zerolog.Logger) (*legacy, er
 	l := &legacy{conn: conn, log: log}
 	if err := l.introduce(ctx, c); err != nil {
 		l.close()
-		if errors.Is(err, takeover.ErrMoved) || errors.Is(err, takeover.ErrGone) {
+		if errors.Is(err, takeover.ErrRedirected) || errors.Is(err, takeover.ErrDisconnected) {
 			return nil, again{error: err}
 		}
-		if c.standby && errors.Is(err, takeover.ErrSilent) { // it hangs, and a standby is there for that
+		if c.standby && errors.Is(err, takeover.ErrNoAnswer) { // it hangs, and a standby is there for that
 			log.Warn().Str("process", conn.Process()).Msg("the process that serves does not answer")
 			return nil, again{error: err}
 		}
 		err = fmt.Errorf("take over from %s: %w", conn.Process(), err)
-		if errors.Is(err, takeover.ErrSilent) {
+		if errors.Is(err, takeover.ErrNoAnswer) {
 			err = cli.WithHint(err, silentRemedy)
 		}
 		return nil, err
@@ -156,7 +156,7 @@ func (l *legacy) disconnect() {
 	if l.conn == nil {
 		return
 	}
-	l.heir = l.conn.Heir()
+	l.heir = l.conn.Announcement()
 	l.conn.Close()
 	l.conn, l.sought = nil, true
 }
@@ -175,7 +175,7 @@ func (l *legacy) followHeir() {
 		l.book.Close()
 		l.book, l.offer.PID = book, l.heir.PID
 	}
-	l.heir = takeover.Heir{}
+	l.heir = takeover.Announcement{}
 }
 
 // name names the process that it is of.

@@ -76,11 +76,11 @@ func TestWhichListenerGoesOn(t *testing.T) {
 // otherVersion is an active process whose counters are laid out in another way.
 type otherVersion struct{ book *metrics.Book }
 
-func (otherVersion) Yield(context.Context) error { return net.ErrClosed }
-func (otherVersion) Resume(error)                {}
-func (otherVersion) Gone(takeover.Hello, error)  {}
-func (otherVersion) Leaving(takeover.Hello)      {}
-func (otherVersion) Left(takeover.Hello)         {}
+func (otherVersion) Quiesce(context.Context) error         { return net.ErrClosed }
+func (otherVersion) Resume(error)                          {}
+func (otherVersion) SuccessorFailed(takeover.Hello, error) {}
+func (otherVersion) Committing(takeover.Hello)             {}
+func (otherVersion) Committed(takeover.Hello)              {}
 
 func (o otherVersion) Offer(takeover.Hello) (offer takeover.Offer, err error) {
 	offer.Memory, err = duplicateMemory(o.book)
@@ -182,7 +182,7 @@ func TestWhatAStandbyIsRegisteredWith(t *testing.T) {
 		return book
 	}
 	registered := func(b *metrics.Book, epoch uint64) int {
-		n, err := takeover.Registered(b.Control(), epoch)
+		n, err := takeover.CountRegistrations(b.Control(), epoch)
 		if err != nil {
 			t.Fatal(err)
 		}

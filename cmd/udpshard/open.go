@@ -98,7 +98,7 @@ func (s *server) openBook() (err error) {
 	}
 	s.ledger.SetBook(s.book)
 	s.ledger.SetTakeovers(s.book.Takeovers())
-	s.own, err = takeover.NewClaim(s.book.Control(), s.book.Epoch())
+	s.own, err = takeover.AcquireLease(s.book.Control(), s.book.Epoch())
 	return err
 }
 

@@ -25,7 +25,7 @@ func (s *server) keepPath(ctx context.Context) {
 		}
 		return
 	}
-	renewed, err := s.takeover.Renew()
+	renewed, err := s.takeover.RestorePath()
 	switch {
 	case renewed:
 		s.log.Warn().Str("path", s.takeover.Path()).

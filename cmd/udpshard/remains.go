@@ -69,7 +69,7 @@ func (r *remains) run() {
 		select {
 		case <-tick.C:
 			r.estate.Follow()
-			if claim, err := takeover.NewClaim(r.book.Control(), r.epoch); err == nil {
+			if claim, err := takeover.AcquireLease(r.book.Control(), r.epoch); err == nil {
 				r.settle("the process that was replaced has ended")
 				claim.Release()
 				return

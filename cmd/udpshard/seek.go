@@ -17,7 +17,7 @@ const (
 )
 
 // seek looks for the process that serves in the place of one that does not any
-// more, or that does not answer. It returns who was met with again, ErrGone when
+// more, or that does not answer. It returns who was met with again, ErrDisconnected when
 // nobody lives who could be it, and else the cause of ctx.
 func (s *server) seek(ctx context.Context, from *legacy) error {
 	told := false
@@ -25,13 +25,13 @@ func (s *server) seek(ctx context.Context, from *legacy) error {
 		other, err := s.dialSoon(ctx)
 		switch {
 		case other != nil:
-			return again{takeover.ErrMoved, other}
+			return again{takeover.ErrRedirected, other}
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case from.book.HandedOver():
 			return again{error: errPassedOn}
 		case (err == nil || isSilent(err)) && from.dead():
-			return takeover.ErrGone
+			return takeover.ErrDisconnected
 		case err != nil && !isSilent(err) && !errors.As(err, new(again)):
 			pause = min(2*pause, seekPauseMost)
 			if !told {
@@ -57,7 +57,7 @@ func (s *server) dialSoon(ctx context.Context) (*legacy, error) {
 
 // isSilent returns whether a process has the takeover path and does not answer there.
 func isSilent(err error) bool {
-	return errors.Is(err, takeover.ErrSilent) || errors.Is(err, context.DeadlineExceeded)
+	return errors.Is(err, takeover.ErrNoAnswer) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // errPassedOn: what this process has of another one is of no more use, since that
@@ -67,7 +67,7 @@ var errPassedOn = errors.New("the process that served has handed over to another
 // dead says whether the owner of the counters has ended: it does not have its
 // claim.
 func (l *legacy) dead() bool {
-	claim, err := takeover.NewClaim(l.book.Control(), l.book.Epoch())
+	claim, err := takeover.AcquireLease(l.book.Control(), l.book.Epoch())
 	if err != nil {
 		return false
 	}
@@ -78,7 +78,7 @@ func (l *legacy) dead() bool {
 // stopped returns the epoch of an owner before that one who lives all the same:
 // it was replaced while it did not run.
 func (l *legacy) stopped(epoch uint64) (at uint64, lives bool) {
-	at, lives, err := takeover.ClaimedBelow(l.book.Control(), epoch)
+	at, lives, err := takeover.LeaseHeldBelow(l.book.Control(), epoch)
 	if err != nil {
 		l.log.Warn().Err(err).Msg("checking for live replaced processes failed")
 	}

@@ -79,8 +79,8 @@ type server struct {
 	takeover *takeover.Server // likewise
 	heard    chan struct{}    // closed when all who came there have been answered
 	handover *handover
-	own      *takeover.Claim   // of the own book
-	claims   []*takeover.Claim // of the books of predecessors
+	own      *takeover.Lease   // of the own book
+	claims   []*takeover.Lease // of the books of predecessors
 	stood    bool              // it was a standby, with these settings
 	unmet    []registry        // of standbys that have to connect before this process reads
 	paused   []*shard.Group    // groups that a handover has stopped; of the main loop

@@ -26,7 +26,7 @@ import (
 // has not started it, all of it does nothing.
 type service struct {
 	unit  *systemd.Unit
-	kept  systemd.Kept // of the process before, and of .socket units
+	kept  systemd.Stored // of the process before, and of .socket units
 	log   zerolog.Logger
 	told  bool // what nobody will read
 	owns  bool // some sockets are a .socket unit's, which keeps them
@@ -41,7 +41,7 @@ func openService(log zerolog.Logger) *service {
 	if err != nil {
 		log.Warn().Err(err).Msg("not all that the service manager says is understood")
 	}
-	v := &service{unit: unit, log: log, kept: systemd.Sort(unit.Passed())}
+	v := &service{unit: unit, log: log, kept: systemd.Restore(unit.Passed())}
 	for _, err := range v.kept.Dropped {
 		log.Warn().Err(err).Msg("the service manager kept what is of no use")
 	}
@@ -236,7 +236,7 @@ func (v *service) keep(s *server, patience time.Duration) error {
 	defer cancel()
 	set, err := s.set()
 	if err == nil {
-		err = v.unit.Put(soon, set)
+		err = v.unit.Store(soon, set)
 	}
 	set.Close() // also what there is of it with an error
 	return err
@@ -271,12 +271,12 @@ func (v *service) forget(put func(context.Context, systemd.Set) error, patience 
 // leaves says that the service has ended, and that another one has what it had.
 func (v *service) leaves(why string) {
 	v.try("stopping", v.unit.Stopping(why))
-	v.forget(v.unit.Keep, keepPatience)
+	v.forget(v.unit.StoreAndWait, keepPatience)
 }
 
 // standsBy says that the service is ready for what it is there for.
 func (v *service) standsBy(process string) {
-	v.forget(v.unit.Put, readPause)
+	v.forget(v.unit.Store, readPause)
 	v.try("being ready", v.unit.Ready("standing by for "+process))
 }
 

@@ -54,7 +54,7 @@ func (u *managed) begin(more ...string) *process {
 
 func (u *managed) launch(args ...string) *process {
 	u.t.Helper()
-	u.Main(0) // nobody else is there who speaks
+	u.SetMain(0) // nobody else is there who speaks
 	started := func() {}
 	p := launch(u.t, func(cmd *exec.Cmd) {
 		started = u.Prepare(cmd, u.activated...)
@@ -62,7 +62,7 @@ func (u *managed) launch(args ...string) *process {
 	}, args...)
 	started()
 	p.http = u.web
-	u.Main(p.cmd.Process.Pid)
+	u.SetMain(p.cmd.Process.Pid)
 	return p
 }
 
@@ -86,7 +86,7 @@ func (u *managed) ready(p *process) {
 
 // by is what a process has said, and was heard.
 func (u *managed) by(p *process) (texts []string) {
-	for _, m := range u.Said() {
+	for _, m := range u.Messages() {
 		if m.PID == p.cmd.Process.Pid && !m.Ignored {
 			texts = append(texts, m.Text)
 		}
@@ -102,13 +102,13 @@ func (u *managed) says(p *process, text string) func() bool {
 
 // holds is what the store has, by kind.
 func (u *managed) holds() (sockets, counters, lists, others int) {
-	for _, name := range u.Kept() {
+	for _, name := range u.StoredNames() {
 		switch n, _ := systemd.ParseName(name); n.Kind {
 		case systemd.SocketKind:
 			sockets++
 		case systemd.CountersKind:
 			counters++
-		case systemd.ListKind:
+		case systemd.ManifestKind:
 			lists++
 		default:
 			others++
@@ -120,17 +120,17 @@ func (u *managed) holds() (sockets, counters, lists, others int) {
 func (u *managed) wantHeld(sockets int) {
 	u.t.Helper()
 	if s, c, l, o := u.holds(); s != sockets || c != 2 || l != 1 || o != 0 {
-		u.t.Errorf("%q is kept, want %d sockets", u.Kept(), sockets)
+		u.t.Errorf("%q is kept, want %d sockets", u.StoredNames(), sockets)
 	}
 }
 
 // passed is what the next process would get.
-func (u *managed) passed() systemd.Kept {
+func (u *managed) passed() systemd.Stored {
 	var passed []systemd.Passed
-	for _, d := range u.Pass() {
+	for _, d := range u.Descriptors() {
 		passed = append(passed, systemd.Passed(d))
 	}
-	k := systemd.Sort(passed)
+	k := systemd.Restore(passed)
 	u.t.Cleanup(k.Close)
 	return k
 }
@@ -587,7 +587,7 @@ func TestAnActivatedServiceKeepsLargeBuffers(t *testing.T) {
 
 func TestAServiceIsAliveAgainAndAgain(t *testing.T) {
 	u := newManaged(t)
-	u.Watchdog(200 * time.Millisecond)
+	u.SetWatchdog(200 * time.Millisecond)
 	p := u.start("--shards", "2")
 	count := func() int {
 		return len(slices.DeleteFunc(u.by(p), func(text string) bool { return text != "WATCHDOG=1" }))
@@ -655,7 +655,7 @@ func TestAServiceStandsBy(t *testing.T) {
 		t.Errorf("%q", u.by(p))
 	}
 	if s, c, l, _ := u.holds(); s+c != 0 || l > 1 {
-		t.Errorf("%q is kept", u.Kept())
+		t.Errorf("%q is kept", u.StoredNames())
 	}
 	p.cmd.Process.Signal(syscall.SIGHUP)
 	eventually(t, "it has reloaded", func() bool {
@@ -721,7 +721,7 @@ func TestAServiceIsUpgradedByHand(t *testing.T) {
 		if code := p.wait(); code != 0 {
 			t.Errorf("exit code %d", code)
 		}
-		for _, m := range u.Said() {
+		for _, m := range u.Messages() {
 			if m.Ignored && m.Text != "WATCHDOG=1" {
 				t.Errorf("pid %d said %q, and was not heard", m.PID, m.Text)
 			}
@@ -755,14 +755,14 @@ func TestAServiceThatHasLeftKeepsNothing(t *testing.T) {
 	socket := systemdtest.Duplicate(t, u.activated[0].File)
 	defer socket.Close()
 	set := systemd.Set{Listeners: []systemd.Listener{{Name: "x", Address: u.address, Sockets: []*os.File{socket}}}}
-	if err := v.unit.Keep(t.Context(), set); err != nil {
+	if err := v.unit.StoreAndWait(t.Context(), set); err != nil {
 		t.Fatal(err)
 	}
 	v.leaves("handed over")
 	if s, c, l, _ := u.holds(); s+c != 0 || l != 1 {
-		t.Errorf("%q is kept", u.Kept())
+		t.Errorf("%q is kept", u.StoredNames())
 	}
-	if said := u.Said(); !slices.ContainsFunc(said, func(m systemdtest.Message) bool { return m.Text == "STOPPING=1\nSTATUS=handed over" }) {
+	if said := u.Messages(); !slices.ContainsFunc(said, func(m systemdtest.Message) bool { return m.Text == "STOPPING=1\nSTATUS=handed over" }) {
 		t.Errorf("%+v", said)
 	}
 	if k := u.passed(); k.Listeners != nil || k.Dropped != nil {
@@ -789,7 +789,7 @@ func TestADamagedStore(t *testing.T) {
 		waited bool // what had waited is read
 	}{
 		"no list": {func(t *testing.T, passed []systemdtest.Descriptor) []systemdtest.Descriptor {
-			return slices.DeleteFunc(passed, isKind(systemd.ListKind))
+			return slices.DeleteFunc(passed, isKind(systemd.ManifestKind))
 		}, "2 sockets are in no set", false, true},
 		"a socket less": {func(t *testing.T, passed []systemdtest.Descriptor) []systemdtest.Descriptor {
 			i := slices.IndexFunc(passed, isKind(systemd.SocketKind))
@@ -846,8 +846,8 @@ func TestADamagedStore(t *testing.T) {
 
 			old := u
 			u = &managed{Manager: systemdtest.New(t, filepath.Join(u.dir, "again")), t: t, dir: u.dir, address: u.address, web: u.web, file: u.file, user: ordinary}
-			u.activated = c.damage(t, old.Pass())
-			old.Empty()
+			u.activated = c.damage(t, old.Descriptors())
+			old.EmptyStore()
 			p = u.start("--shards", "2")
 			for _, d := range u.activated {
 				d.File.Close()
@@ -900,7 +900,7 @@ func TestAStoreThatIsTooSmall(t *testing.T) {
 func TestAManagerThatIsSlow(t *testing.T) {
 	u := newManaged(t)
 	p := u.begin("--shards", "2")
-	goOn := u.Hold()
+	goOn := u.Pause()
 	eventually(t, "it listens", func() bool { return p.says(`"message":"listening"`) })
 	newSenders(t, u.address, 16).send(1000, 0)
 	eventually(t, "all is delivered", func() bool {

@@ -57,7 +57,7 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *leg
 			return s.afterWait(ctx, from, err)
 		case now := <-tick.C:
 			if from.book.Epoch() != epoch { // by another standby; one that is stopped does not say so
-				return leave(takeover.ErrMoved)
+				return leave(takeover.ErrRedirected)
 			}
 			from.forgetPrevious()
 			patience, stuck := from.book.Takeovers().Patience(now, s.config.standbyAfter), ""
@@ -132,16 +132,16 @@ func (s *server) afterWait(ctx context.Context, from *legacy, err error) error {
 			return s.afterWait(ctx, from, err)
 		}
 		event := s.tookOver(from, began, metrics.TakeoverStop)
-		s.report(event, "took over: it was told to stop", from.conn.Stopped())
+		s.report(event, "took over: it was told to stop", from.conn.QuiescedAt())
 		return nil
 	case errors.As(err, new(again)):
 		return err
-	case errors.Is(err, takeover.ErrMoved):
+	case errors.Is(err, takeover.ErrRedirected):
 		return again{error: err}
-	case errors.As(err, new(*takeover.Refused)): // the other could not wait for this one, or could not stop
+	case errors.As(err, new(*takeover.RefusedError)): // the other could not wait for this one, or could not stop
 		s.log.Warn().Err(err).Msg("not taken over: waiting for the end of the process that serves")
 		return s.bury(ctx, from, metrics.TakeoverDied)
-	case errors.Is(err, takeover.ErrGone):
+	case errors.Is(err, takeover.ErrDisconnected):
 		return s.bury(ctx, from, metrics.TakeoverDied)
 	}
 	return err
@@ -152,10 +152,10 @@ func (s *server) bury(ctx context.Context, from *legacy, reason metrics.Takeover
 	began := time.Now()
 	stopped := from.stoppedReading(began)
 	var epoch uint64
-	err := s.claim(ctx, s.answered, func() (*takeover.Claim, error) {
+	err := s.claim(ctx, s.answered, func() (*takeover.Lease, error) {
 		// Whoever has the claim of the epoch lives, or is about to take over.
 		epoch = from.book.Epoch()
-		dead, err := takeover.NewClaim(from.book.Control(), epoch)
+		dead, err := takeover.AcquireLease(from.book.Control(), epoch)
 		if err != nil {
 			return nil, err
 		}
@@ -201,7 +201,7 @@ func (s *server) goOn(ctx context.Context, from *legacy) error {
 		}
 		return s.bury(ctx, from, reason)
 	}
-	if err := s.listen(takeover.ListenNow); errors.Is(err, takeover.ErrBusy) {
+	if err := s.listen(takeover.ListenNow); errors.Is(err, takeover.ErrPathLocked) {
 		s.tellUnheard(err) // datagrams wait
 	} else if err != nil {
 		return err
@@ -223,7 +223,7 @@ func (s *server) depose(ctx context.Context, from *legacy, epoch uint64, patienc
 	began := time.Now()
 	// Whether somebody answers does not tell: it may be its own socket still.
 	replaced := func(context.Context) (*legacy, bool) { return nil, from.book.Epoch() != epoch }
-	err := s.claim(ctx, replaced, func() (*takeover.Claim, error) { return s.seat(from, epoch, takeover.SeizeNow) })
+	err := s.claim(ctx, replaced, func() (*takeover.Lease, error) { return s.seat(from, epoch, takeover.SeizeNow) })
 	if err != nil {
 		return err
 	}
@@ -258,11 +258,11 @@ func (s *server) outlast(ctx context.Context, from *legacy, epoch uint64, began 
 // takeover path. Of several processes that come at once, one gets the claim of the next
 // epoch, and that one alone takes the path, before the epoch changes: whoever sees the
 // change finds it there. It waits for nobody who keeps it from the path: see unheard.
-func (s *server) seat(from *legacy, epoch uint64, listen func(path, version string) (*takeover.Server, error)) (*takeover.Claim, error) {
+func (s *server) seat(from *legacy, epoch uint64, listen func(path, version string) (*takeover.Server, error)) (*takeover.Lease, error) {
 	if from.book.HandedOver() {
 		return nil, again{error: errPassedOn}
 	}
-	next, err := takeover.NewClaim(from.book.Control(), epoch+1)
+	next, err := takeover.AcquireLease(from.book.Control(), epoch+1)
 	if err != nil {
 		return nil, err
 	}
@@ -273,7 +273,7 @@ func (s *server) seat(from *legacy, epoch uint64, listen func(path, version stri
 		}
 	}
 	if err == nil && !from.book.Claim(epoch) {
-		err = takeover.ErrClaimed
+		err = takeover.ErrLeaseHeld
 	}
 	if err != nil {
 		next.Release()
@@ -307,14 +307,14 @@ const (
 
 // claim tries until this process is the owner. It returns again when another one
 // has become it, or does not do so for long.
-func (s *server) claim(ctx context.Context, replaced func(context.Context) (*legacy, bool), try func() (*takeover.Claim, error)) error {
+func (s *server) claim(ctx context.Context, replaced func(context.Context) (*legacy, bool), try func() (*takeover.Lease, error)) error {
 	for began := time.Now(); ; {
 		claim, err := try()
 		if err == nil {
 			s.claims = append(s.claims, claim)
 			return nil
 		}
-		if !errors.Is(err, takeover.ErrClaimed) && !isTaken(err) {
+		if !errors.Is(err, takeover.ErrLeaseHeld) && !isTaken(err) {
 			return err
 		}
 		patience := claimPatience

@@ -104,7 +104,7 @@ func (s *server) waitForStandbys() {
 		s.primeHeartbeats()
 		missing := 0
 		for _, r := range s.unmet {
-			n, err := takeover.Registered(r.control, r.epoch)
+			n, err := takeover.CountRegistrations(r.control, r.epoch)
 			if err != nil {
 				s.log.Warn().Err(err).Msg("counting unanswered standbys failed")
 				return

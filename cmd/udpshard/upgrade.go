@@ -25,9 +25,9 @@ func (s *server) takeOver(ctx context.Context, from *legacy) error {
 		err = s.succeed(ctx, from)
 	}
 	switch {
-	case errors.Is(err, takeover.ErrGone): // it dies just now, and this process has all it needs
+	case errors.Is(err, takeover.ErrDisconnected): // it dies just now, and this process has all it needs
 		return s.bury(ctx, from, metrics.TakeoverDied)
-	case errors.Is(err, takeover.ErrMoved), errors.Is(err, takeover.ErrClaimed): // a standby was faster
+	case errors.Is(err, takeover.ErrRedirected), errors.Is(err, takeover.ErrLeaseHeld): // a standby was faster
 		return again{error: err}
 	case errors.Is(err, errNotYielded):
 		return cli.WithHint(fmt.Errorf("take over from %s: %w", from.conn.Process(), err), silentRemedy)
@@ -36,7 +36,7 @@ func (s *server) takeOver(ctx context.Context, from *legacy) error {
 	}
 	s.ledger.Takeovers().Count(metrics.TakeoverUpgrade, time.Now())
 	event := s.log.Info().EmbedObject(from.who()).Stringer("after", time.Since(began).Round(time.Microsecond))
-	s.report(event, "took over: its sockets, its queues and its counters", from.conn.Stopped())
+	s.report(event, "took over: its sockets, its queues and its counters", from.conn.QuiescedAt())
 	return nil
 }
 
@@ -60,7 +60,7 @@ func (s *server) succeed(ctx context.Context, from *legacy) error {
 	}
 	s.settle(from) // all else is settled, and there is no way back
 	epoch := from.book.Epoch()
-	server, err := from.conn.Mine(ctx)
+	server, err := from.conn.Commit(ctx)
 	if err != nil {
 		return err
 	}
@@ -147,13 +147,13 @@ func (s *server) settle(from *legacy) metrics.Settlement {
 }
 
 // claimNext makes this process the owner of a book, after the one of an epoch:
-// the last steps that takeover.Claim asks for. A standby that has not heard of it
+// the last steps that takeover.Lease asks for. A standby that has not heard of it
 // may have the claim for a moment.
-func claimNext(book *metrics.Book, epoch uint64) (*takeover.Claim, error) {
-	claim, err := takeover.NewClaim(book.Control(), epoch+1)
-	for began := time.Now(); errors.Is(err, takeover.ErrClaimed) && time.Since(began) < claimPatience; {
+func claimNext(book *metrics.Book, epoch uint64) (*takeover.Lease, error) {
+	claim, err := takeover.AcquireLease(book.Control(), epoch+1)
+	for began := time.Now(); errors.Is(err, takeover.ErrLeaseHeld) && time.Since(began) < claimPatience; {
 		time.Sleep(claimPause)
-		claim, err = takeover.NewClaim(book.Control(), epoch+1)
+		claim, err = takeover.AcquireLease(book.Control(), epoch+1)
 	}
 	if err != nil {
 		return nil, err
@@ -165,7 +165,7 @@ func claimNext(book *metrics.Book, epoch uint64) (*takeover.Claim, error) {
 	}
 	if !book.Claim(epoch) {
 		claim.Release()
-		return nil, fmt.Errorf("epoch %d: %w", epoch+1, takeover.ErrClaimed)
+		return nil, fmt.Errorf("epoch %d: %w", epoch+1, takeover.ErrLeaseHeld)
 	}
 	return claim, nil
 }

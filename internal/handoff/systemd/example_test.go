@@ -17,7 +17,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	kept := systemd.Sort(unit.Passed())
+	kept := systemd.Restore(unit.Passed())
 	defer kept.Close()
 	for _, why := range kept.Dropped {
 		fmt.Println("lost:", why)
@@ -38,7 +38,7 @@ func Example() {
 		set.Listeners = []systemd.Listener{{Name: "raw", Address: "127.0.0.1:0", Sockets: []*os.File{socket}}}
 		defer set.Close()
 	}
-	if err := unit.Keep(context.Background(), set); err != nil {
+	if err := unit.StoreAndWait(context.Background(), set); err != nil {
 		fmt.Println(err)
 		return
 	}

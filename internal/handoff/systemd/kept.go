@@ -11,7 +11,7 @@ import (
 )
 
 // Kept is what was passed to this process, in order.
-type Kept struct {
+type Stored struct {
 	// Set is the newest set of which all is there. Where its Generation is 0
 	// there was none.
 	Set
@@ -29,19 +29,19 @@ type Kept struct {
 }
 
 // Close closes all that is in it.
-func (k *Kept) Close() {
+func (k *Stored) Close() {
 	k.Set.Close()
 	for _, p := range k.Activated {
 		p.File.Close()
 	}
 	shut(k.Surplus...)
-	*k = Kept{}
+	*k = Stored{}
 }
 
 // Sort puts in order what Passed returned. The files are those of the Kept
 // then, or closed.
-func Sort(passed []Passed) Kept {
-	var k Kept
+func Restore(passed []Passed) Stored {
+	var k Stored
 	p := pile{sockets: make(map[uint64]*os.File), counters: make(map[uint64]*os.File), lists: make(map[uint64]*os.File)}
 	for _, it := range passed {
 		name, ok := ParseName(it.Name)
@@ -77,12 +77,12 @@ func Sort(passed []Passed) Kept {
 	return k
 }
 
-func (k *Kept) drop(why error) { k.Dropped = append(k.Dropped, why) }
+func (k *Stored) drop(why error) { k.Dropped = append(k.Dropped, why) }
 
 // again returns what says whether an activated socket is another duplicate of
 // one that is in the set, and closes it then. One that is on the pile is not
 // surplus: it is the one that was activated.
-func (k *Kept) again(p *pile) func(Passed) bool {
+func (k *Stored) again(p *pile) func(Passed) bool {
 	kept := make(map[uint64]bool)
 	for _, l := range k.Listeners {
 		for _, f := range l.Sockets {
@@ -113,7 +113,7 @@ type pile struct{ sockets, counters, lists map[uint64]*os.File }
 
 // add lays a file on the pile, or closes it.
 func (p *pile) add(name Name, file *os.File) error {
-	into := map[Kind]map[uint64]*os.File{SocketKind: p.sockets, CountersKind: p.counters, ListKind: p.lists}[name.Kind]
+	into := map[Kind]map[uint64]*os.File{SocketKind: p.sockets, CountersKind: p.counters, ManifestKind: p.lists}[name.Kind]
 	err := error(nil)
 	if into[name.ID] != nil {
 		err = errors.New("there are two of it")

@@ -22,7 +22,7 @@ func stored(t *testing.T, s Set, generation uint64) (passed []Passed) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	passed = append(passed, Passed{Name{ListKind, generation}.String(), file})
+	passed = append(passed, Passed{Name{ManifestKind, generation}.String(), file})
 	for name, f := range names {
 		passed = append(passed, Passed{name, systemdtest.Duplicate(t, f)})
 	}
@@ -35,15 +35,15 @@ func without(passed []Passed, kind Kind) []Passed {
 	return slices.Delete(passed, i, i+1)
 }
 
-func sorted(t *testing.T, passed ...Passed) Kept {
+func sorted(t *testing.T, passed ...Passed) Stored {
 	t.Helper()
-	k := Sort(passed)
+	k := Restore(passed)
 	t.Cleanup(k.Close)
 	return k
 }
 
 func TestNothingIsPassed(t *testing.T) {
-	if k := Sort(nil); k.Generation != 0 || k.Listeners != nil || k.Activated != nil || k.Surplus != nil || k.Dropped != nil {
+	if k := Restore(nil); k.Generation != 0 || k.Listeners != nil || k.Activated != nil || k.Surplus != nil || k.Dropped != nil {
 		t.Errorf("%+v", k)
 	}
 }
@@ -59,7 +59,7 @@ func TestNewestWholeSet(t *testing.T) {
 		"whole":         {func(t *testing.T, p []Passed) []Passed { return p }, true, "", 1},
 		"no counters":   {func(t *testing.T, p []Passed) []Passed { return without(p, CountersKind) }, false, "set 9: its counters are missing", 2},
 		"a socket less": {func(t *testing.T, p []Passed) []Passed { return without(p, SocketKind) }, false, "set 9: the socket of listener l0, shard ", 1},
-		"no list":       {func(t *testing.T, p []Passed) []Passed { return without(p, ListKind) }, false, "", 2},
+		"no list":       {func(t *testing.T, p []Passed) []Passed { return without(p, ManifestKind) }, false, "", 2},
 		"another format": {func(t *testing.T, p []Passed) []Passed {
 			return withList(t, p, `{"format":1}`)
 		}, false, "set 9: its list: it is of format 1, and this version knows 2", 2},
@@ -89,7 +89,7 @@ func TestNewestWholeSet(t *testing.T) {
 func TestSocketsInNoSet(t *testing.T) {
 	leak.Descriptors(t)
 	s := set(t, "x", 2)
-	k := sorted(t, without(stored(t, s, 1), ListKind)...)
+	k := sorted(t, without(stored(t, s, 1), ManifestKind)...)
 	if len(k.Surplus) != 2 || len(k.Dropped) != 1 || k.Dropped[0].Error() != "2 sockets are in no set: it was not stored to the end" {
 		t.Errorf("%+v", k)
 	}
@@ -131,7 +131,7 @@ func TestActivated(t *testing.T) {
 	}
 
 	// Where the set is not whole, what the .socket unit has is no surplus.
-	broken := sorted(t, append(unit(), without(handed(m), ListKind)...)...)
+	broken := sorted(t, append(unit(), without(handed(m), ManifestKind)...)...)
 	if len(broken.Activated) != 4 || broken.Surplus != nil {
 		t.Errorf("%+v", broken)
 	}
@@ -140,7 +140,7 @@ func TestActivated(t *testing.T) {
 // withList is what is passed with another list.
 func withList(t *testing.T, passed []Passed, text string) []Passed {
 	for i, p := range passed {
-		if name, ok := ParseName(p.Name); ok && name.Kind == ListKind {
+		if name, ok := ParseName(p.Name); ok && name.Kind == ManifestKind {
 			p.File.Close()
 			passed[i].File = systemdtest.Duplicate(t, memory(t, text))
 		}
@@ -220,7 +220,7 @@ func FuzzList(f *testing.F) {
 		if err != nil || len(again.Listeners) != len(l.Listeners) {
 			t.Errorf("%+v, %v", again, err)
 		}
-		k := Sort([]Passed{{Name{ListKind, 1}.String(), file}})
+		k := Restore([]Passed{{Name{ManifestKind, 1}.String(), file}})
 		if (k.Generation == 1) == (len(k.Dropped) == 1) {
 			t.Errorf("%+v", k)
 		}

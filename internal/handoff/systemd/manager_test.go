@@ -21,7 +21,7 @@ func newManager(t *testing.T) *systemdtest.Manager {
 
 // handed is what a manager passes, as Unit.Passed returns it.
 func handed(m *systemdtest.Manager) (passed []Passed) {
-	for _, d := range m.Pass() {
+	for _, d := range m.Descriptors() {
 		passed = append(passed, Passed(d))
 	}
 	return passed
@@ -37,9 +37,9 @@ func texts(said []systemdtest.Message) (all []string) {
 // unitOf is this process, as started by a manager.
 func unitOf(m *systemdtest.Manager) *Unit {
 	u := &Unit{socket: m.Address(), limit: systemdtest.Room, stored: make(map[string]bool)}
-	for _, name := range m.Kept() {
+	for _, name := range m.StoredNames() {
 		u.stored[name] = true
-		if n, ok := ParseName(name); ok && n.Kind == ListKind {
+		if n, ok := ParseName(name); ok && n.Kind == ManifestKind {
 			u.generation = max(u.generation, n.ID)
 		}
 	}

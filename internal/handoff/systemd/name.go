@@ -16,12 +16,12 @@ type Kind string
 const (
 	SocketKind   Kind = "socket"   // by its cookie, SO_COOKIE of socket(7)
 	CountersKind Kind = "counters" // by its inode
-	ListKind     Kind = "set"      // by the generation of its set
+	ManifestKind Kind = "set"      // by the generation of its set
 )
 
 // base is how a kind's numbers are written: cookies as udpshard sockets shows
 // them, inodes as ls does, generations as people count.
-var base = map[Kind]int{SocketKind: 16, CountersKind: 10, ListKind: 10}
+var base = map[Kind]int{SocketKind: 16, CountersKind: 10, ManifestKind: 10}
 
 // Name is the name of a descriptor of a Set in the store.
 type Name struct {

@@ -10,7 +10,7 @@ func TestNames(t *testing.T) {
 		"udpshard-kept-socket-57bc6":            {SocketKind, 0x57bc6},
 		"udpshard-kept-socket-ffffffffffffffff": {SocketKind, 1<<64 - 1},
 		"udpshard-kept-counters-7":              {CountersKind, 7},
-		"udpshard-kept-set-0":                   {ListKind, 0},
+		"udpshard-kept-set-0":                   {ManifestKind, 0},
 	} {
 		if got, ok := ParseName(text); !ok || got != want || got.String() != text {
 			t.Errorf("%s: %v, %t, and back %s", text, got, ok, got)

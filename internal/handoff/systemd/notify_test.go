@@ -30,7 +30,7 @@ func TestSays(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			said := texts(m.Said())
+			said := texts(m.Messages())
 			if !regexp.MustCompile(`^RELOADING=1\nMONOTONIC_USEC=[0-9]+$`).MatchString(said[2]) {
 				t.Errorf("%q", said[2])
 			}
@@ -39,7 +39,7 @@ func TestSays(t *testing.T) {
 			if !slices.Equal(said, want) {
 				t.Errorf("%q", said)
 			}
-			for _, s := range m.Said() {
+			for _, s := range m.Messages() {
 				if s.PID != os.Getpid() {
 					t.Errorf("pid %d", s.PID)
 				}
@@ -73,7 +73,7 @@ func TestNobodyToTell(t *testing.T) {
 	for _, u := range []*Unit{nil, {}, opened} {
 		set := Set{Counters: []*os.File{memory(t, "")}, Listeners: []Listener{{Sockets: udpSockets(t, 1)}}}
 		if err := errors.Join(u.Ready("x"), u.Reloading(), u.Stopping("x"), u.MainPID(1), u.Alive(),
-			u.store(within(t), "x", set.Counters[0]), u.remove(within(t), "x"), u.Barrier(within(t)), u.Keep(within(t), set)); err != nil {
+			u.storeFiles(within(t), "x", set.Counters[0]), u.removeFiles(within(t), "x"), u.Barrier(within(t)), u.StoreAndWait(within(t), set)); err != nil {
 			t.Error(err)
 		}
 		if interval, on := u.Watchdog(); on || interval != 0 {

@@ -66,7 +66,7 @@ func live(counters string) (r report, err error) {
 		flags, err := unix.FcntlInt(p.File.Fd(), unix.F_GETFD, 0)
 		r.Inherited = r.Inherited || err != nil || flags&unix.FD_CLOEXEC == 0
 	}
-	k := Sort(passed)
+	k := Restore(passed)
 	r.Generation, r.Dropped = k.Generation, len(k.Dropped)+len(k.Surplus)
 	for _, a := range k.Activated {
 		r.Activated = append(r.Activated, a.Name)
@@ -101,7 +101,7 @@ func live(counters string) (r report, err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), soon)
 	defer cancel()
-	return r, errors.Join(u.Keep(ctx, next), u.Ready("serves"))
+	return r, errors.Join(u.StoreAndWait(ctx, next), u.Ready("serves"))
 }
 
 // open opens what there is no unit for: two listeners of two sockets, or one
@@ -232,7 +232,7 @@ func TestProcessesInARow(t *testing.T) {
 		if !slices.EqualFunc(next.Waited, want, slices.Equal[[]string]) {
 			t.Errorf("%q, sent %q", next.Waited, want)
 		}
-		if kept := m.Kept(); len(kept) != 6 {
+		if kept := m.StoredNames(); len(kept) != 6 {
 			t.Errorf("%q", kept)
 		}
 		r = next

@@ -43,8 +43,8 @@ func shut(files ...*os.File) {
 
 // Keep is Put, and returns once the manager has dealt with it: before the end
 // of a process, whose messages it may not know the unit of any more.
-func (u *Unit) Keep(ctx context.Context, s Set) error {
-	if err := u.Put(ctx, s); err != nil {
+func (u *Unit) StoreAndWait(ctx context.Context, s Set) error {
+	if err := u.Store(ctx, s); err != nil {
 		return err
 	}
 	return u.Barrier(ctx)
@@ -66,7 +66,7 @@ func (u *Unit) Keep(ctx context.Context, s Set) error {
 // manager than systemd 254 does not tell; that of a unit without a store
 // ignores it all. Other errors are the context's, where so many messages wait
 // for the manager that there is no room for more, or the kernel's.
-func (u *Unit) Put(ctx context.Context, s Set) error {
+func (u *Unit) Store(ctx context.Context, s Set) error {
 	if u == nil || u.socket == "" {
 		return nil
 	}
@@ -80,7 +80,7 @@ func (u *Unit) Put(ctx context.Context, s Set) error {
 		return err
 	}
 	defer file.Close()
-	sheet := Name{ListKind, generation}.String()
+	sheet := Name{ManifestKind, generation}.String()
 	want := map[string]bool{sheet: true}
 	for name := range names {
 		want[name] = true
@@ -90,15 +90,15 @@ func (u *Unit) Put(ctx context.Context, s Set) error {
 	}
 
 	for name, file := range names {
-		if err := u.store(ctx, name, file); err != nil {
+		if err := u.storeFiles(ctx, name, file); err != nil {
 			return err
 		}
 	}
-	if err := u.store(ctx, sheet, file); err != nil { // from here on it is this set
+	if err := u.storeFiles(ctx, sheet, file); err != nil { // from here on it is this set
 		return err
 	}
 	for _, name := range u.leftovers(want) {
-		if err := u.remove(ctx, name); err != nil {
+		if err := u.removeFiles(ctx, name); err != nil {
 			return err
 		}
 	}
@@ -175,7 +175,7 @@ func (u *Unit) leftovers(want map[string]bool) []string {
 		}
 	}
 	isList := func(name string) int {
-		if n, ok := ParseName(name); ok && n.Kind == ListKind {
+		if n, ok := ParseName(name); ok && n.Kind == ManifestKind {
 			return 0
 		}
 		return 1

@@ -55,15 +55,15 @@ func identities(t *testing.T, files []*os.File) (all [][2]uint64) {
 
 func keep(t *testing.T, u *Unit, s Set) {
 	t.Helper()
-	if err := u.Keep(within(t), s); err != nil {
+	if err := u.StoreAndWait(within(t), s); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // pass is what the next process would get.
-func pass(t *testing.T, m *systemdtest.Manager, activated ...Passed) Kept {
+func pass(t *testing.T, m *systemdtest.Manager, activated ...Passed) Stored {
 	t.Helper()
-	k := Sort(append(activated, handed(m)...))
+	k := Restore(append(activated, handed(m)...))
 	t.Cleanup(k.Close)
 	return k
 }
@@ -90,20 +90,20 @@ func TestKeep(t *testing.T) {
 	if again.Generation <= k.Generation || again.Surplus != nil || again.Dropped != nil {
 		t.Errorf("%+v", again)
 	}
-	if kept := m.Kept(); len(kept) != 4+3 {
+	if kept := m.StoredNames(); len(kept) != 4+3 {
 		t.Errorf("%q", kept)
 	}
 
 	// The very same once more: sockets stay where they are.
-	before := len(m.Said())
+	before := len(m.Messages())
 	keep(t, u, next)
-	if removed := slices.DeleteFunc(texts(m.Said())[before:], func(s string) bool { return !strings.HasPrefix(s, "FDSTOREREMOVE=1") || !strings.Contains(s, "socket") }); len(removed) > 0 {
+	if removed := slices.DeleteFunc(texts(m.Messages())[before:], func(s string) bool { return !strings.HasPrefix(s, "FDSTOREREMOVE=1") || !strings.Contains(s, "socket") }); len(removed) > 0 {
 		t.Errorf("%q", removed)
 	}
 	same(t, pass(t, m).Set, next)
 
 	keep(t, u, Set{}) // nothing but a list of nothing
-	if kept := m.Kept(); len(kept) != 1 {
+	if kept := m.StoredNames(); len(kept) != 1 {
 		t.Errorf("%q", kept)
 	}
 	same(t, pass(t, m).Set, Set{})
@@ -136,8 +136,8 @@ func TestKilledWhileKeeping(t *testing.T) {
 		// Whatever it was, what the process after that keeps is all there is.
 		m.Limit(systemdtest.Room, -1)
 		keep(t, unitOf(m), k.Set)
-		if want := 3 + len(k.Listeners[0].Sockets); len(k.Listeners) == 1 && len(m.Kept()) != want || len(k.Listeners) == 2 && len(m.Kept()) != 7 {
-			t.Errorf("after %d: %q", takes, m.Kept())
+		if want := 3 + len(k.Listeners[0].Sockets); len(k.Listeners) == 1 && len(m.StoredNames()) != want || len(k.Listeners) == 2 && len(m.StoredNames()) != 7 {
+			t.Errorf("after %d: %q", takes, m.StoredNames())
 		}
 		last := pass(t, m)
 		same(t, last.Set, k.Set)
@@ -177,7 +177,7 @@ func TestStoreIsTooSmall(t *testing.T) {
 	u.limit = 8
 	old, next := set(t, "old", 2), set(t, "next", 2)
 	keep(t, u, old)
-	err := u.Keep(within(t), next)
+	err := u.StoreAndWait(within(t), next)
 	var full *FullError
 	if !errors.As(err, &full) || full.Limit != 8 || full.Needed != 10 || full.Hint() != "set FileDescriptorStoreMax=10 or more in the unit" {
 		t.Error(err)
@@ -201,14 +201,14 @@ func TestSetsThatCannotBeKept(t *testing.T) {
 	m := newManager(t)
 	s := set(t, "x", 1, 1)
 	s.Listeners[1].Sockets = s.Listeners[0].Sockets
-	if err := unitOf(m).Keep(within(t), s); err == nil || !strings.Contains(err.Error(), "listener l1, shard 0: its socket is another shard's") {
+	if err := unitOf(m).StoreAndWait(within(t), s); err == nil || !strings.Contains(err.Error(), "listener l1, shard 0: its socket is another shard's") {
 		t.Error(err)
 	}
 	s.Listeners[1].Sockets = s.Counters
-	if err := unitOf(m).Keep(within(t), s); err == nil || !strings.Contains(err.Error(), "SO_COOKIE") {
+	if err := unitOf(m).StoreAndWait(within(t), s); err == nil || !strings.Contains(err.Error(), "SO_COOKIE") {
 		t.Error(err)
 	}
-	if said := m.Said(); said != nil {
+	if said := m.Messages(); said != nil {
 		t.Errorf("%q", texts(said))
 	}
 }

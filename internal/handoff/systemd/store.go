@@ -24,7 +24,7 @@ const maxName = 255
 // duplicate of what it has, whatever the name; and it keeps several files of
 // one name in no order. It is told not to look for errors on them (FDPOLL=0,
 // systemd 246): a socket with an error that waits is to stay.
-func (u *Unit) store(ctx context.Context, name string, files ...*os.File) error {
+func (u *Unit) storeFiles(ctx context.Context, name string, files ...*os.File) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func (u *Unit) store(ctx context.Context, name string, files ...*os.File) error 
 
 // remove has the manager close what it keeps by a name. It is no error if
 // there is none.
-func (u *Unit) remove(ctx context.Context, name string) error {
+func (u *Unit) removeFiles(ctx context.Context, name string) error {
 	if err := checkName(name); err != nil {
 		return err
 	}

@@ -30,21 +30,21 @@ func TestStoreAndRemove(t *testing.T) {
 	}
 	defer shut(files...)
 	one := memory(t, "one")
-	if err := errors.Join(u.store(within(t), "many", files...), u.store(within(t), "one", one), u.Barrier(within(t))); err != nil {
+	if err := errors.Join(u.storeFiles(within(t), "many", files...), u.storeFiles(within(t), "one", one), u.Barrier(within(t))); err != nil {
 		t.Fatal(err)
 	}
 	var came []int
-	for _, s := range m.Said() {
+	for _, s := range m.Messages() {
 		came = append(came, s.Files)
 	}
 	// eventfds are of one inode, so the stand-in takes them for duplicates
-	if !slices.Equal(came, []int{253, 253, 1, 1, 1}) || !slices.Equal(m.Kept(), []string{"many", "one"}) {
-		t.Error(came, m.Kept())
+	if !slices.Equal(came, []int{253, 253, 1, 1, 1}) || !slices.Equal(m.StoredNames(), []string{"many", "one"}) {
+		t.Error(came, m.StoredNames())
 	}
-	if said := m.Said()[3].Text; said != "FDSTORE=1\nFDPOLL=0\nFDNAME=one" {
+	if said := m.Messages()[3].Text; said != "FDSTORE=1\nFDPOLL=0\nFDNAME=one" {
 		t.Errorf("%q", said)
 	}
-	if err := errors.Join(u.remove(within(t), "many"), u.remove(within(t), "never"), u.Barrier(within(t))); err != nil {
+	if err := errors.Join(u.removeFiles(within(t), "many"), u.removeFiles(within(t), "never"), u.Barrier(within(t))); err != nil {
 		t.Fatal(err)
 	}
 	passed := handed(m)
@@ -57,10 +57,10 @@ func TestStoreAndRemove(t *testing.T) {
 func TestNamesThatAreRefused(t *testing.T) {
 	u := &Unit{socket: "/nowhere"}
 	for _, name := range []string{"", "a:b", "a\nFDNAME=b", "é", "\x7f", strings.Repeat("x", 256)} {
-		if err := u.store(within(t), name); err == nil {
+		if err := u.storeFiles(within(t), name); err == nil {
 			t.Errorf("stored as %q", name)
 		}
-		if err := u.remove(within(t), name); err == nil {
+		if err := u.removeFiles(within(t), name); err == nil {
 			t.Errorf("removed %q", name)
 		}
 	}
@@ -76,10 +76,10 @@ func TestStoreOfAClosedFile(t *testing.T) {
 	u := unitOf(newManager(t))
 	f := memory(t, "")
 	f.Close()
-	if err := u.store(within(t), "x", f); err == nil || !strings.HasSuffix(err.Error(), "use of closed file") {
+	if err := u.storeFiles(within(t), "x", f); err == nil || !strings.HasSuffix(err.Error(), "use of closed file") {
 		t.Error(err)
 	}
-	if err := u.Keep(within(t), Set{Listeners: []Listener{{Name: "dns", Sockets: []*os.File{f}}}}); err == nil || err.Error() != "listener dns, shard 0: use of closed file" {
+	if err := u.StoreAndWait(within(t), Set{Listeners: []Listener{{Name: "dns", Sockets: []*os.File{f}}}}); err == nil || err.Error() != "listener dns, shard 0: use of closed file" {
 		t.Error(err)
 	}
 }
@@ -89,7 +89,7 @@ func TestStoreOfAClosedFile(t *testing.T) {
 func TestPutEndsWithItsContext(t *testing.T) {
 	leak.Descriptors(t)
 	m := newManager(t)
-	goOn := m.Hold()
+	goOn := m.Pause()
 	defer goOn()
 	u := &Unit{socket: m.Address(), stored: make(map[string]bool)}
 	ctx, end := context.WithCancelCause(t.Context())
@@ -98,7 +98,7 @@ func TestPutEndsWithItsContext(t *testing.T) {
 	s := set(t, "x", 1)
 	for range 10_000 { // the kernel lets net.unix.max_dgram_qlen messages wait
 		full := time.AfterFunc(200*time.Millisecond, func() { end(late) })
-		if err := u.Put(ctx, s); err != nil {
+		if err := u.Store(ctx, s); err != nil {
 			if !errors.Is(err, late) {
 				t.Error(err)
 			}

@@ -69,7 +69,7 @@ func Open() (*Unit, error) {
 		if strings.HasPrefix(f.Name(), prefix) {
 			u.stored[f.Name()] = true
 		}
-		if name, ok := ParseName(f.Name()); ok && name.Kind == ListKind {
+		if name, ok := ParseName(f.Name()); ok && name.Kind == ManifestKind {
 			u.generation = max(u.generation, name.ID)
 		}
 	}

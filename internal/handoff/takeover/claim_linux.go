@@ -30,12 +30,12 @@ import (
 // The lock needs no order among standbys: whoever comes first is active, the
 // others find the claim taken, and dial until the new one listens; if it dies
 // before that, its claim is free again.
-type Claim struct{ file *os.File }
+type Lease struct{ file *os.File }
 
 // NewClaim returns the claim of an epoch. It does not wait: the error is ErrClaimed if another
 // process has the claim. control is the control memory, which stays the caller's. NewClaim needs
 // /proc.
-func NewClaim(control *os.File, epoch uint64) (*Claim, error) {
+func AcquireLease(control *os.File, epoch uint64) (*Lease, error) {
 	if epoch >= firstRegistration {
 		return nil, errEpoch(epoch)
 	}
@@ -47,7 +47,7 @@ func NewClaim(control *os.File, epoch uint64) (*Claim, error) {
 		own.Close()
 		return nil, fmt.Errorf("epoch %d: %w", epoch, err)
 	}
-	return &Claim{own}, nil
+	return &Lease{own}, nil
 }
 
 // errEpoch is the error of an epoch that no process can reach: the control memory is damaged.
@@ -57,7 +57,7 @@ func errEpoch(epoch uint64) error {
 
 // Control returns a new descriptor of the control memory that the claim is on. The caller closes
 // it.
-func (c *Claim) Control() (*os.File, error) {
+func (c *Lease) Control() (*os.File, error) {
 	fd, err := unix.FcntlInt(c.file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("fcntl F_DUPFD_CLOEXEC", err)
@@ -66,4 +66,4 @@ func (c *Claim) Control() (*os.File, error) {
 }
 
 // Release gives the claim up. It may be called more than once.
-func (c *Claim) Release() { c.file.Close() }
+func (c *Lease) Release() { c.file.Close() }

@@ -16,18 +16,18 @@ func TestClaim(t *testing.T) {
 	defer counters.Close()
 	passed := dup(counters) // as another process has it
 	defer passed.Close()
-	c, err := NewClaim(counters, 7)
+	c, err := AcquireLease(counters, 7)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = NewClaim(passed, 7)
-	wants(t, err, ErrClaimed)
-	next, err := NewClaim(passed, 8)
+	_, err = AcquireLease(passed, 7)
+	wants(t, err, ErrLeaseHeld)
+	next, err := AcquireLease(passed, 8)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = NewClaim(counters, 8)
-	wants(t, err, ErrClaimed)
+	_, err = AcquireLease(counters, 8)
+	wants(t, err, ErrLeaseHeld)
 	same, err := c.Control()
 	if err != nil || inode(t, same) != inode(t, counters) {
 		t.Error(err)
@@ -35,27 +35,27 @@ func TestClaim(t *testing.T) {
 	c.Release() // though there is another descriptor of its file
 	shut(same)
 	c.Release()
-	again, err := NewClaim(passed, 7)
+	again, err := AcquireLease(passed, 7)
 	if err != nil {
 		t.Fatal(err)
 	}
 	again.Release()
 	next.Release()
 	for _, epoch := range []uint64{0, firstRegistration - 1} {
-		c, err := NewClaim(counters, epoch)
+		c, err := AcquireLease(counters, epoch)
 		if err != nil {
 			t.Fatal(err)
 		}
 		c.Release()
 	}
 	for _, epoch := range []uint64{firstRegistration, math.MaxUint64} {
-		if _, err := NewClaim(counters, epoch); err == nil {
+		if _, err := AcquireLease(counters, epoch); err == nil {
 			t.Errorf("a lock tells epoch %d", epoch)
 		}
 	}
 }
 
-// Many go through the steps of Claim at once, and each has an epoch of its
+// Many go through the steps of Lease at once, and each has an epoch of its
 // own.
 func TestClaimAtOnce(t *testing.T) {
 	leak.Descriptors(t)
@@ -88,18 +88,18 @@ type shared struct {
 	epoch  *atomic.Uint64
 }
 
-// become is the order that Claim asks for.
+// become is the order that Lease asks for.
 func become(t *testing.T, s shared, read func()) bool {
 	e := s.epoch.Load()
-	old, err := NewClaim(s.memory, e)
+	old, err := AcquireLease(s.memory, e)
 	if err != nil {
-		wants(t, err, ErrClaimed)
+		wants(t, err, ErrLeaseHeld)
 		return false
 	}
 	defer old.Release()
-	own, err := NewClaim(s.memory, e+1)
+	own, err := AcquireLease(s.memory, e+1)
 	if err != nil {
-		wants(t, err, ErrClaimed)
+		wants(t, err, ErrLeaseHeld)
 		return false
 	}
 	defer own.Release()

@@ -12,13 +12,13 @@ func TestStopped(t *testing.T) {
 	a.yield = func(context.Context) error { yielding <- time.Now(); return nil }
 	v := start(t, a)
 	c, _ := join(t, v.Path(), Successor)
-	if at := c.Stopped(); !at.IsZero() {
+	if at := c.QuiescedAt(); !at.IsZero() {
 		t.Errorf("stopped at %s before it was asked to", at)
 	}
 	before := time.Now()
 	take(t, c).Close()
 	yielded := <-yielding
-	if at := c.Stopped(); at.Before(before.Add(-time.Millisecond)) || at.After(yielded.Add(time.Millisecond)) {
+	if at := c.QuiescedAt(); at.Before(before.Add(-time.Millisecond)) || at.After(yielded.Add(time.Millisecond)) {
 		t.Errorf("stopped at %s, want from %s to %s", at, before, yielded)
 	}
 }
@@ -45,7 +45,7 @@ func TestTheOneBeforeLeavesTheCPUs(t *testing.T) {
 	if err := c.Ready(within(t)); err != nil {
 		t.Fatal(err)
 	}
-	s, err := c.Mine(within(t))
+	s, err := c.Commit(within(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestTheOneBeforeDoesNotWaitForEver(t *testing.T) {
 	if err := c.Ready(within(t)); err != nil {
 		t.Fatal(err)
 	}
-	s, err := c.Mine(within(t))
+	s, err := c.Commit(within(t))
 	if err != nil {
 		t.Fatal(err)
 	}

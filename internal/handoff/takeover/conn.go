@@ -24,12 +24,12 @@ type Conn struct {
 	closed   bool
 	listener *net.UnixListener // from yours on
 	file     identity
-	stopped  time.Time // that came with yours
-	heir     Heir      // that came with heir or moved
+	stopped  time.Time    // that came with yours
+	heir     Announcement // that came with heir or moved
 }
 
 // Heir is the process that takes over or has taken over, as its predecessor has announced it.
-type Heir struct {
+type Announcement struct {
 	PID    int    // 0: not announced
 	Memory Memory // may be zero
 }
@@ -41,7 +41,7 @@ type Heir struct {
 func Dial(ctx context.Context, path string) (*Conn, error) {
 	p, err := openPlace(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%w (%w)", ErrNobody, err)
+		return nil, fmt.Errorf("%w (%w)", ErrNotListening, err)
 	} else if err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func Dial(ctx context.Context, path string) (*Conn, error) {
 	conn, err := p.dial(ctx)
 	for began := time.Now(); errors.Is(err, errFull); conn, err = p.dial(ctx) {
 		if time.Since(began) > standard.step {
-			return nil, fmt.Errorf("%w: %w", ErrSilent, err)
+			return nil, fmt.Errorf("%w: %w", ErrNoAnswer, err)
 		}
 		select {
 		case <-time.After(fullPause):
@@ -114,9 +114,9 @@ func (c *Conn) Hello(ctx context.Context, h Hello) (Offer, error) {
 func answered(m message) error {
 	switch m.Kind {
 	case kindRefused:
-		return &Refused{Version: m.Version, Words: m.Words, Remedy: m.Hint}
+		return &RefusedError{Version: m.Version, Reason: m.Words, Remedy: m.Hint}
 	case kindMoved:
-		return ErrMoved
+		return ErrRedirected
 	}
 	return fmt.Errorf("%q came out of turn", m.Kind)
 }
@@ -139,7 +139,7 @@ func (c *Conn) sendReady(ctx context.Context) error {
 // heir has taken over, or has died before: messages do not. The caller owns the heir's memory.
 // If the heir dies before it answers at the path, its memory is all that the caller has of it: the
 // heir's sockets are those of the offer, and shards that the heir has added.
-func (c *Conn) Heir() Heir {
+func (c *Conn) Announcement() Announcement {
 	for range mostPending {
 		m, files, err := c.receive(context.Background(), pendingLimit)
 		if err != nil {
@@ -154,7 +154,7 @@ func (c *Conn) Heir() Heir {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	h := c.heir
-	c.heir = Heir{}
+	c.heir = Announcement{}
 	return h
 }
 
@@ -167,7 +167,7 @@ const mostPending = 1024
 
 func gone(err error) error {
 	if errors.Is(err, io.EOF) {
-		return ErrGone
+		return ErrDisconnected
 	}
 	return err
 }
@@ -198,7 +198,7 @@ func (c *Conn) Wait(ctx context.Context) error {
 			c.setHeir(m, files)
 		case m.Kind == kindMoved:
 			c.setHeir(m, files)
-			return ErrMoved
+			return ErrRedirected
 		case m.Kind == kindYours:
 			return c.inherit(m, files)
 		default:
@@ -255,7 +255,7 @@ func (c *Conn) inherit(m message, files []*os.File) error {
 // for up to a second the other one leaves the CPUs to it until then. An error closes the
 // connection, and this process is not active: with ErrGone the other one has died or has
 // read on, and the claim tells which; with any other it reads on.
-func (c *Conn) Mine(ctx context.Context) (*Server, error) {
+func (c *Conn) Commit(ctx context.Context) (*Server, error) {
 	c.mu.Lock()
 	l := c.listener
 	c.listener = nil
@@ -263,7 +263,7 @@ func (c *Conn) Mine(ctx context.Context) (*Server, error) {
 	if l == nil {
 		return nil, errors.New("nobody has handed over")
 	}
-	if err := c.mine(ctx, l); err != nil {
+	if err := c.commit(ctx, l); err != nil {
 		c.Close()
 		l.Close()
 		return nil, err
@@ -271,7 +271,7 @@ func (c *Conn) Mine(ctx context.Context) (*Server, error) {
 	return newServer(c.path, c.version, l, c.file), nil
 }
 
-func (c *Conn) mine(ctx context.Context, l *net.UnixListener) error {
+func (c *Conn) commit(ctx context.Context, l *net.UnixListener) error {
 	if err := relisten(l); err != nil {
 		return err
 	}
@@ -303,7 +303,7 @@ func (c *Conn) mine(ctx context.Context, l *net.UnixListener) error {
 
 // Stopped returns when the active process began to stop reading, once Ready or Wait has
 // returned nil; the zero time where it has not said so, as older versions do not.
-func (c *Conn) Stopped() time.Time {
+func (c *Conn) QuiescedAt() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.stopped

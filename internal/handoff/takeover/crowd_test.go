@@ -45,7 +45,7 @@ func TestComesAsItMoves(t *testing.T) {
 	c, _ := join(t, v.Path(), Successor)
 	take(t, c).Close()
 	close(a.release)
-	wants(t, result(t, waits), ErrMoved)
+	wants(t, result(t, waits), ErrRedirected)
 	wants(t, result(t, v.ended), nil)
 }
 
@@ -61,7 +61,7 @@ func TestCrowd(t *testing.T) {
 	for i := range cap(ended) {
 		go func() {
 			var err error
-			for err == nil || errors.Is(err, ErrMoved) {
+			for err == nil || errors.Is(err, ErrRedirected) {
 				err = func() error {
 					c, err := Dial(ctx, path)
 					if err != nil {

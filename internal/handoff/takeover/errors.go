@@ -11,22 +11,22 @@ import (
 var (
 	// ErrNobody says that nobody listens at the path: there is no file, or
 	// one that a process left which is no more.
-	ErrNobody = errors.New("nobody listens there")
+	ErrNotListening = errors.New("nobody listens there")
 	// ErrGone says that the active process's end of the connection is closed:
 	// it has ended, or has given up on us. See Claim for what may follow.
-	ErrGone = errors.New("the active process has closed the connection")
+	ErrDisconnected = errors.New("the active process has closed the connection")
 	// ErrMoved says that another process is active now: Dial again, and it
 	// answers.
-	ErrMoved = errors.New("another process has taken over")
+	ErrRedirected = errors.New("another process has taken over")
 	// ErrSilent says that the other process does not answer in time: it hangs,
 	// or is stopped.
-	ErrSilent = errors.New("no message came in time")
+	ErrNoAnswer = errors.New("no message came in time")
 	// ErrNoStandby says that nobody waits who could take over.
 	ErrNoStandby = errors.New("no standby can take over")
 	// ErrBusy says that another process of this user holds the lock of the path.
-	ErrBusy = errors.New("held by another process")
+	ErrPathLocked = errors.New("held by another process")
 	// ErrClaimed says that another process has the claim.
-	ErrClaimed = errors.New("claimed by another process")
+	ErrLeaseHeld = errors.New("claimed by another process")
 )
 
 // OtherVersionRemedy is the hint of an error of two versions that can't hand over to each other:
@@ -36,18 +36,18 @@ const OtherVersionRemedy = "the two versions can't hand over to each other: stop
 	"are lost); systemctl restart does both, and datagrams wait in between"
 
 // Refused is the other's no, in its words.
-type Refused struct {
+type RefusedError struct {
 	Version string // of the process that refused
-	Words   string
+	Reason  string
 	Remedy  string // may be empty
 }
 
-func (e *Refused) Error() string {
-	return fmt.Sprintf("the active udpshard %s refuses: %s", named(e.Version), e.Words)
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("the active udpshard %s refuses: %s", named(e.Version), e.Reason)
 }
 
 // Hint says what to do about it, or nothing.
-func (e *Refused) Hint() string { return e.Remedy }
+func (e *RefusedError) Hint() string { return e.Remedy }
 
 // InUseError says that a live process listens at the path.
 type InUseError struct {

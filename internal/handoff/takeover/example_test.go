@@ -21,11 +21,11 @@ func (o old) Offer(h takeover.Hello) (takeover.Offer, error) {
 	return takeover.Offer{Listeners: []takeover.Listener{{Name: "raw", Sockets: []*os.File{duplicate}}}}, err
 }
 
-func (o old) Yield(context.Context) error { fmt.Println("old: flushed"); return nil }
-func (o old) Resume(reason error)         { fmt.Println("old: reads on:", reason) }
-func (o old) Gone(takeover.Hello, error)  {}
-func (o old) Leaving(takeover.Hello)      {}
-func (o old) Left(takeover.Hello)         { fmt.Println("old: leaves") }
+func (o old) Quiesce(context.Context) error         { fmt.Println("old: flushed"); return nil }
+func (o old) Resume(reason error)                   { fmt.Println("old: reads on:", reason) }
+func (o old) SuccessorFailed(takeover.Hello, error) {}
+func (o old) Committing(takeover.Hello)             {}
+func (o old) Committed(takeover.Hello)              { fmt.Println("old: leaves") }
 
 func Example() {
 	folder, err := os.MkdirTemp("", "")
@@ -69,7 +69,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	next, err := conn.Mine(ctx)
+	next, err := conn.Commit(ctx)
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -14,7 +14,7 @@ func (s *Server) attend(a Active, p *peer) error {
 		if err := p.await(p.ctx, s, kindReady, 0); err != nil {
 			return notReady{err}
 		}
-		return s.handOver(p.ctx, a, p)
+		return s.handOverTo(p.ctx, a, p)
 	}
 	for {
 		select {
@@ -27,7 +27,7 @@ func (s *Server) attend(a Active, p *peer) error {
 		case r := <-p.pass:
 			ctx, cancel := context.WithCancel(p.ctx)
 			stop := context.AfterFunc(r.ctx, cancel)
-			err := s.handOver(ctx, a, p)
+			err := s.handOverTo(ctx, a, p)
 			stop()
 			cancel()
 			r.done <- err
@@ -35,7 +35,7 @@ func (s *Server) attend(a Active, p *peer) error {
 				return err
 			}
 		case <-s.moved:
-			return ErrMoved
+			return ErrRedirected
 		case <-p.ctx.Done():
 			return context.Cause(p.ctx)
 		}
@@ -56,18 +56,18 @@ func (e notYielded) Unwrap() error { return e.error }
 
 // handOver hands over to a peer. With an error the process is as active as
 // before.
-func (s *Server) handOver(ctx context.Context, a Active, p *peer) error {
+func (s *Server) handOverTo(ctx context.Context, a Active, p *peer) error {
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
 	case <-s.moved:
-		return ErrMoved
+		return ErrRedirected
 	case <-ctx.Done():
 		return notYielded{context.Cause(ctx)}
 	}
 	switch {
 	case s.hasMoved():
-		return ErrMoved
+		return ErrRedirected
 	case s.isClosing():
 		return notYielded{net.ErrClosed}
 	}
@@ -81,7 +81,7 @@ func (s *Server) handOver(ctx context.Context, a Active, p *peer) error {
 		}
 	}
 	stopped := clock()
-	err := a.Yield(ctx)
+	err := a.Quiesce(ctx)
 	switch {
 	case err == nil:
 		err = s.commit(ctx, a, p, stopped)
@@ -95,7 +95,7 @@ func (s *Server) handOver(ctx context.Context, a Active, p *peer) error {
 		return err
 	}
 	s.tellMoved(p)
-	a.Left(p.hello)
+	a.Committed(p.hello)
 	close(s.left)
 	s.listener.Close() // the socket is the peer's now, and this our duplicate
 	p.awaitReading(s.limits.reads)
@@ -126,12 +126,12 @@ func (s *Server) commit(ctx context.Context, a Active, p *peer, stopped int64) e
 		err = p.await(ctx, s, kindMine, s.limits.mine)
 	}
 	if err == nil {
-		s.tellHeir(ctx, p, Heir{PID: p.hello.PID, Memory: p.memory})
-		a.Leaving(p.hello)
+		s.tellHeir(ctx, p, Announcement{PID: p.hello.PID, Memory: p.memory})
+		a.Committing(p.hello)
 		err = p.send(ctx, message{Kind: kindLeft})
 	}
 	if err != nil {
-		s.tellHeir(ctx, p, Heir{})
+		s.tellHeir(ctx, p, Announcement{})
 		return errors.Join(err, relisten(s.listener))
 	}
 	return nil
@@ -141,7 +141,7 @@ func (s *Server) commit(ctx context.Context, a Active, p *peer, stopped int64) e
 // peers but that process: this process may be stopped or killed when the new process reads. A peer
 // that can't be told within limits.heir keeps the memory of this process. The zero Heir withdraws
 // the announcement.
-func (s *Server) tellHeir(ctx context.Context, but *peer, heir Heir) {
+func (s *Server) tellHeir(ctx context.Context, but *peer, heir Announcement) {
 	ctx, cancel := context.WithTimeout(ctx, s.limits.heir)
 	defer cancel()
 	s.mu.Lock()
@@ -160,10 +160,10 @@ func (s *Server) tellMoved(to *peer) {
 	defer cancel()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.heir, to.memory = Heir{PID: to.hello.PID, Memory: to.memory}, Memory{}
+	s.heir, to.memory = Announcement{PID: to.hello.PID, Memory: to.memory}, Memory{}
 	for _, p := range s.waiting {
 		if p != to {
-			p.tell(ctx, kindMoved, Heir{PID: s.heir.PID}) // it has the memory
+			p.tell(ctx, kindMoved, Announcement{PID: s.heir.PID}) // it has the memory
 		}
 	}
 	close(s.moved)
@@ -171,7 +171,7 @@ func (s *Server) tellMoved(to *peer) {
 
 // tell announces the heir to a peer, and registers the peer with the heir's memory. It ignores the
 // error of a peer that has gone.
-func (p *peer) tell(ctx context.Context, k kind, heir Heir) {
+func (p *peer) tell(ctx context.Context, k kind, heir Announcement) {
 	memory, err := heir.Memory.registered()
 	if err != nil {
 		memory = Memory{} // it waits for the path, where the heir listens

@@ -78,7 +78,7 @@ func TestTheLockOfAPath(t *testing.T) {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	if _, err := ListenNow(path, ""); !errors.Is(err, ErrBusy) || remedy(err) == "" {
+	if _, err := ListenNow(path, ""); !errors.Is(err, ErrPathLocked) || remedy(err) == "" {
 		t.Errorf("while another one has the lock: %v", err)
 	}
 	if took := time.Since(began); took > lockPatience/2 {
@@ -159,7 +159,7 @@ func TestAFolderOfOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 		shared := new(SharedFolderError)
-		if _, err := Dial(within(t), path); errors.As(err, &shared) != refused || !refused && !errors.Is(err, ErrNobody) {
+		if _, err := Dial(within(t), path); errors.As(err, &shared) != refused || !refused && !errors.Is(err, ErrNotListening) {
 			t.Errorf("%s: dial: %v", mode, err)
 		}
 		s, err := Listen(path, "")

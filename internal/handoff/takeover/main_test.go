@@ -165,7 +165,7 @@ func (a *active) Offer(h Hello) (Offer, error) {
 	return o, nil
 }
 
-func (a *active) Yield(ctx context.Context) error {
+func (a *active) Quiesce(ctx context.Context) error {
 	a.note("yield")
 	a.mu.Lock()
 	yield := a.yield
@@ -183,9 +183,9 @@ func (a *active) Resume(reason error) {
 	a.note("resume")
 }
 
-func (a *active) Gone(Hello, error) { a.note("gone") }
-func (a *active) Leaving(Hello)     {}
-func (a *active) Left(Hello)        { a.note("left") }
+func (a *active) SuccessorFailed(Hello, error) { a.note("gone") }
+func (a *active) Committing(Hello)             {}
+func (a *active) Committed(Hello)              { a.note("left") }
 
 // patient are limits that nobody meets who goes on: a busy machine may stop
 // any of them for a second or two.
@@ -269,7 +269,7 @@ func take(t *testing.T, c *Conn) *Server {
 
 func own(t *testing.T, c *Conn) *Server {
 	t.Helper()
-	s, err := c.Mine(within(t))
+	s, err := c.Commit(within(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -109,7 +109,7 @@ func (s *Server) leave(p *peer) {
 // gone tells of a successor that ends before it was ready.
 func (s *Server) gone(ctx context.Context, a Active, p *peer, reason error) {
 	if p.hello.Role == Successor && ctx.Err() == nil && !s.isClosing() {
-		a.Gone(p.hello, fmt.Errorf("%s: %w", process(p.cred, p.hello.PID), reason))
+		a.SuccessorFailed(p.hello, fmt.Errorf("%s: %w", process(p.cred, p.hello.PID), reason))
 	}
 }
 
@@ -181,6 +181,6 @@ func (p *peer) await(ctx context.Context, s *Server, want kind, limit time.Durat
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-s.moved:
-		return ErrMoved
+		return ErrRedirected
 	}
 }

@@ -29,7 +29,7 @@ type identity struct{ device, inode uint64 }
 
 // Check says why a path can never be that of a socket, whatever is there; nil: it
 // can be.
-func Check(path string) error {
+func CheckPath(path string) error {
 	_, err := located(path)
 	return err
 }
@@ -126,7 +126,7 @@ func (p *place) lock(patience time.Duration) error {
 		case !errors.Is(err, unix.EWOULDBLOCK):
 			return &os.PathError{Op: "flock", Path: file.Name(), Err: err}
 		case time.Since(began) > patience:
-			return hinted{fmt.Errorf("lock %s: %w for %s", file.Name(), ErrBusy, patience), "end the process that is stopped with it: fuser -v " + file.Name()}
+			return hinted{fmt.Errorf("lock %s: %w for %s", file.Name(), ErrPathLocked, patience), "end the process that is stopped with it: fuser -v " + file.Name()}
 		}
 	}
 }
@@ -255,7 +255,7 @@ func (p *place) vacant(live bool) error {
 	}
 	conn, err := p.dial(context.Background())
 	switch {
-	case errors.Is(err, ErrNobody):
+	case errors.Is(err, ErrNotListening):
 		return nil
 	case errors.Is(err, errFull):
 		return &InUseError{Path: p.path, UID: int(st.Uid)}
@@ -281,7 +281,7 @@ func (p *place) dial(ctx context.Context) (*net.UnixConn, error) {
 	case err == nil:
 		return conn.(*net.UnixConn), nil
 	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ENOENT):
-		return nil, fmt.Errorf("%s: %w (%w)", p.path, ErrNobody, errors.Unwrap(err))
+		return nil, fmt.Errorf("%s: %w (%w)", p.path, ErrNotListening, errors.Unwrap(err))
 	case errors.Is(err, unix.EAGAIN):
 		return nil, fmt.Errorf("%s: %w (%w)", p.path, errFull, errors.Unwrap(err))
 	case errors.Is(err, unix.EACCES):

@@ -56,7 +56,7 @@ func TestListenAt(t *testing.T) {
 				at.there(t, path)
 			}
 			s, err := Listen(path, "1.0")
-			if never := Check(path); never != nil && err == nil || never == nil && err != nil && strings.Contains(err.Error(), "holds") {
+			if never := CheckPath(path); never != nil && err == nil || never == nil && err != nil && strings.Contains(err.Error(), "holds") {
 				t.Errorf("Check says %v, Listen %v", never, err)
 			}
 			if at.words != "" {
@@ -95,7 +95,7 @@ func TestListenAt(t *testing.T) {
 				t.Errorf("left behind: %v", names)
 			}
 			_, err = Dial(within(t), path)
-			wants(t, err, ErrNobody)
+			wants(t, err, ErrNotListening)
 			wants(t, err, os.ErrNotExist)
 		})
 	}
@@ -125,7 +125,7 @@ func TestAbstractNamesAreRefused(t *testing.T) {
 		if _, err := Listen(path, ""); err == nil {
 			t.Errorf("Listen(%q) succeeded", path)
 		}
-		if _, err := Dial(within(t), path); err == nil || errors.Is(err, ErrNobody) {
+		if _, err := Dial(within(t), path); err == nil || errors.Is(err, ErrNotListening) {
 			t.Errorf("Dial(%q): %v", path, err)
 		}
 	}
@@ -137,7 +137,7 @@ func TestDialNobody(t *testing.T) {
 	stale(t, folder+"/stale")
 	os.WriteFile(folder+"/file", nil, 0o600)
 	for name, nobody := range map[string]bool{"none": true, "none/none": true, "stale": true, "file": false, "file/none": false} {
-		if _, err := Dial(within(t), folder+"/"+name); err == nil || errors.Is(err, ErrNobody) != nobody {
+		if _, err := Dial(within(t), folder+"/"+name); err == nil || errors.Is(err, ErrNotListening) != nobody {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -318,14 +318,14 @@ func TestFullBacklog(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*fullPause)
 	defer cancel()
-	if _, err := Dial(ctx, s.Path()); err == nil || errors.Is(err, ErrNobody) {
+	if _, err := Dial(ctx, s.Path()); err == nil || errors.Is(err, ErrNotListening) {
 		t.Error(err)
 	}
 	usual := standard
 	standard.step = 3 * fullPause
 	_, err = Dial(within(t), s.Path())
 	standard = usual
-	wants(t, err, ErrSilent)
+	wants(t, err, ErrNoAnswer)
 	// It waits for a place.
 	dialled := make(chan error)
 	go func() {

@@ -8,7 +8,7 @@ import (
 
 // Probe returns what would keep Listen from a path at which nobody listens, and changes nothing
 // there. Any goroutine may call it.
-func Probe(path string) error {
+func ProbePath(path string) error {
 	p, err := openPlace(path)
 	if err != nil {
 		return err

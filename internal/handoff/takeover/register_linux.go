@@ -44,7 +44,7 @@ func Register(control *os.File, epoch uint64) (*os.File, error) {
 	}
 	first := firstRegistration + int64(epoch)*mostRegistrations
 	for at := first; at < first+mostRegistrations; at++ {
-		if err = lockByte(own, at); !errors.Is(err, ErrClaimed) {
+		if err = lockByte(own, at); !errors.Is(err, ErrLeaseHeld) {
 			break
 		}
 	}
@@ -58,7 +58,7 @@ func Register(control *os.File, epoch uint64) (*os.File, error) {
 // Registered returns the number of registrations of earlier epochs: of processes that have not
 // connected to a process that took over at that epoch or later. The registration of the
 // descriptor itself does not count.
-func Registered(control *os.File, epoch uint64) (n int, err error) {
+func CountRegistrations(control *os.File, epoch uint64) (n int, err error) {
 	if epoch >= mostEpochs {
 		return 0, errEpoch(epoch)
 	}
@@ -87,7 +87,7 @@ func Registered(control *os.File, epoch uint64) (n int, err error) {
 
 // ClaimedBelow returns the highest epoch below epoch whose Claim another process has. ok is false
 // if there is none.
-func ClaimedBelow(control *os.File, epoch uint64) (at uint64, ok bool, err error) {
+func LeaseHeldBelow(control *os.File, epoch uint64) (at uint64, ok bool, err error) {
 	if epoch >= firstRegistration {
 		return 0, false, errEpoch(epoch)
 	}
@@ -149,7 +149,7 @@ func lockByte(own *os.File, at int64) error {
 	lock := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart, Start: at, Len: 1}
 	err := retry(func() error { return unix.FcntlFlock(own.Fd(), unix.F_OFD_SETLK, &lock) })
 	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
-		return ErrClaimed
+		return ErrLeaseHeld
 	}
 	return os.NewSyscallError("fcntl F_OFD_SETLK", err)
 }

@@ -15,7 +15,7 @@ import (
 
 func registered(t *testing.T, control *os.File) int {
 	t.Helper()
-	n, err := Registered(control, 1)
+	n, err := CountRegistrations(control, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestRegistrations(t *testing.T) {
 	if n := registered(t, control); n != 36 {
 		t.Errorf("%d are registered, want 36", n)
 	}
-	claim, err := NewClaim(control, 3)
+	claim, err := AcquireLease(control, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,11 +92,11 @@ func TestMeetings(t *testing.T) {
 		all = append(all, own)
 	}
 	for epoch, want := range map[uint64]int{0: 0, 1: 1, 2: 1, 3: 3, 4: 4, mostEpochs - 1: 4} {
-		if n, err := Registered(control, epoch); n != want || err != nil {
+		if n, err := CountRegistrations(control, epoch); n != want || err != nil {
 			t.Errorf("%d have met nobody who took over at epoch %d or later, %v, want %d", n, epoch, err, want)
 		}
 	}
-	if _, err := Registered(control, mostEpochs); err == nil {
+	if _, err := CountRegistrations(control, mostEpochs); err == nil {
 		t.Error("a lock tells that epoch")
 	}
 	if _, err := Register(control, mostEpochs); err == nil {
@@ -137,26 +137,26 @@ func TestClaimedBelow(t *testing.T) {
 	leak.Descriptors(t)
 	control := memory(t)
 	defer control.Close()
-	var claims []*Claim
+	var claims []*Lease
 	for _, epoch := range []uint64{2, 9, 5, 11} {
-		c, err := NewClaim(control, epoch)
+		c, err := AcquireLease(control, epoch)
 		if err != nil {
 			t.Fatal(err)
 		}
 		claims = append(claims, c)
 	}
 	for epoch, want := range map[uint64]uint64{0: 0, 1: 0, 2: 0, 3: 2, 9: 5, 10: 9, 11: 9, 12: 11, firstRegistration - 1: 11} {
-		if at, ok, err := ClaimedBelow(control, epoch); at != want || ok != (want > 0) || err != nil {
+		if at, ok, err := LeaseHeldBelow(control, epoch); at != want || ok != (want > 0) || err != nil {
 			t.Errorf("below %d: %d, %t, %v, want %d", epoch, at, ok, err, want)
 		}
 	}
-	if _, _, err := ClaimedBelow(control, firstRegistration); err == nil {
+	if _, _, err := LeaseHeldBelow(control, firstRegistration); err == nil {
 		t.Error("a lock tells that epoch")
 	}
 	for _, c := range claims {
 		c.Release()
 	}
-	if at, ok, err := ClaimedBelow(control, 100); ok || err != nil {
+	if at, ok, err := LeaseHeldBelow(control, 100); ok || err != nil {
 		t.Errorf("%d, %v", at, err)
 	}
 }
@@ -189,7 +189,7 @@ type stopping struct {
 	wake    chan struct{}
 }
 
-func (s *stopping) Leaving(Hello) {
+func (s *stopping) Committing(Hello) {
 	close(s.stopped)
 	<-s.wake
 }
@@ -220,7 +220,7 @@ func TestStandbysKnowTheHeirBeforeItReads(t *testing.T) {
 	cancel()
 	wants(t, result(t, waited), context.Canceled)
 	for _, c := range []*Conn{reading, asleep} {
-		h := c.Heir()
+		h := c.Announcement()
 		sameMemory(t, h.Memory, counts)
 		if h.PID != os.Getpid() {
 			t.Errorf("%+v", h)
@@ -251,7 +251,7 @@ func TestAnHeirThatFails(t *testing.T) {
 			failed <- err
 			return
 		}
-		_, err := successor.Mine(within(t))
+		_, err := successor.Commit(within(t))
 		failed <- err
 	}()
 	<-a.stopped
@@ -259,7 +259,7 @@ func TestAnHeirThatFails(t *testing.T) {
 	result(t, failed)
 	close(a.wake)
 	a.until("resume")
-	if h := standby.Heir(); h != (Heir{}) {
+	if h := standby.Announcement(); h != (Announcement{}) {
 		t.Errorf("%+v", h)
 	}
 	if calls := a.calls(); !slices.Equal(calls, []string{"yield", "resume"}) {
@@ -288,8 +288,8 @@ func TestAMemoryThatIsAFile(t *testing.T) {
 	successor, _ := join(t, v.Path(), Successor)
 	successor.SetMemory(Memory{file, file})
 	defer take(t, successor).Close()
-	wants(t, standby.Wait(within(t)), ErrMoved)
-	h := standby.Heir()
+	wants(t, standby.Wait(within(t)), ErrRedirected)
+	h := standby.Announcement()
 	defer h.Memory.Close()
 	if h.PID != os.Getpid() || h.Memory.exists() {
 		t.Errorf("%+v", h)

@@ -11,7 +11,7 @@ import (
 // not accepted yet have to dial again. Only the active process may call Renew: a process that was
 // replaced must not. The errors are those of Listen. Renew leaves a live socket of another process
 // alone, with an *InUseError. During and after a handover, Renew does nothing.
-func (s *Server) Renew() (renewed bool, err error) {
+func (s *Server) RestorePath() (renewed bool, err error) {
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()

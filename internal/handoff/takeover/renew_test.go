@@ -12,7 +12,7 @@ import (
 // renew calls Renew, and says what is to come of it.
 func renew(t *testing.T, s *Server, want bool) {
 	t.Helper()
-	if renewed, err := s.Renew(); renewed != want || err != nil {
+	if renewed, err := s.RestorePath(); renewed != want || err != nil {
 		t.Errorf("renewed: %v, %v, want %v", renewed, err, want)
 	}
 }
@@ -39,7 +39,7 @@ func TestRenew(t *testing.T) {
 	successor, _ := join(t, v.Path(), Successor)
 	next := serve(t, take(t, successor), newActive(t))
 	wants(t, result(t, v.ended), nil)
-	wants(t, standby.Wait(within(t)), ErrMoved)
+	wants(t, standby.Wait(within(t)), ErrRedirected)
 	renew(t, v.Server, false) // whoever has handed over has no path
 	renew(t, next.Server, false)
 	dial(t, v.Path())
@@ -59,7 +59,7 @@ func TestRenewAsItEnds(t *testing.T) {
 		os.Remove(v.Path())
 		renewed := make(chan error, 1)
 		go func() {
-			_, err := v.Renew()
+			_, err := v.RestorePath()
 			renewed <- err
 		}()
 		v.stop()
@@ -85,7 +85,7 @@ func TestRenewReplacesNothingOfOthers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	renewed, err := v.Renew()
+	renewed, err := v.RestorePath()
 	var inUse *InUseError
 	if renewed || !errors.As(err, &inUse) {
 		t.Errorf("renewed: %v, %v, want that the path is in use", renewed, err)
@@ -98,7 +98,7 @@ func TestRenewReplacesNothingOfOthers(t *testing.T) {
 	if err := errors.Join(os.Remove(v.Path()), os.WriteFile(v.Path(), nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	renewed, err = v.Renew()
+	renewed, err = v.RestorePath()
 	if renewed || err == nil || !strings.Contains(err.Error(), "is no socket") {
 		t.Errorf("renewed: %v, %v, want that it is no socket", renewed, err)
 	}

@@ -22,21 +22,21 @@ type Active interface {
 	Offer(Hello) (Offer, error)
 	// Gone is called for a successor that has ended, or has sent an invalid message, before it
 	// was ready. It may be called while other methods run.
-	Gone(from Hello, reason error)
+	SuccessorFailed(from Hello, reason error)
 	// Yield stops reading, and returns once all that was read is in the
 	// outputs for good. An error, with which Resume follows, keeps everything
 	// as it was. The peer hears of it, but not of net.ErrClosed: that says that
 	// this process ends, which the peer will see. ctx ends when the peer does.
-	Yield(ctx context.Context) error
+	Quiesce(ctx context.Context) error
 	// Resume reads on: nobody has taken over, for the reason that it says.
 	Resume(reason error)
 	// Leaving is called when a peer has all, and before it hears that this
 	// process has left: so it is to be quick. Left follows, or Resume where the
 	// peer dies at this very moment.
-	Leaving(to Hello)
+	Committing(to Hello)
 	// Left gives up the claim to a peer, which may read by now: so it is to be
 	// quick, and to leave the rest of the ending for later.
-	Left(to Hello)
+	Committed(to Hello)
 }
 
 // Serve answers peers until one has taken over. It returns nil then, after
@@ -106,7 +106,7 @@ func isClosed(c <-chan struct{}) bool {
 // called. It is for a process that is told to stop. Otherwise the process is
 // as active as before, and the error is ErrNoStandby, or what Yield or ctx
 // says.
-func (s *Server) Pass(ctx context.Context) error {
+func (s *Server) HandOver(ctx context.Context) error {
 	tried := make(map[*peer]bool)
 	for {
 		p := s.next(tried)

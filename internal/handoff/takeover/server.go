@@ -26,7 +26,7 @@ type Server struct {
 	listener  *net.UnixListener // changes with turn held too: see Renew
 	successor *peer             // from its hello to its end
 	waiting   []*peer           // those that have their offer and wait, in order
-	heir      Heir              // who has taken over
+	heir      Announcement      // who has taken over
 }
 
 // Listen takes the path. version is what peers are told. A socket file that a

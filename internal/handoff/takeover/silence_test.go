@@ -18,7 +18,7 @@ func TestSilentSuccessor(t *testing.T) {
 	leak.Descriptors(t)
 	v := start(t, newActive(t, 1), func(s *Server) { s.limits.step = 250 * time.Millisecond })
 	c := dial(t, v.Path())
-	if err := c.Wait(within(t)); err == nil || !strings.Contains(err.Error(), ErrSilent.Error()) {
+	if err := c.Wait(within(t)); err == nil || !strings.Contains(err.Error(), ErrNoAnswer.Error()) {
 		t.Errorf("no hello: %v", err)
 	}
 	a := newActive(t, 1)
@@ -29,8 +29,8 @@ func TestSilentSuccessor(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.until("resume")
-	_, err := c.Mine(within(t))
-	if refused := new(Refused); !errors.As(err, &refused) || !strings.Contains(err.Error(), `"mine" did not come within`) {
+	_, err := c.Commit(within(t))
+	if refused := new(RefusedError); !errors.As(err, &refused) || !strings.Contains(err.Error(), `"mine" did not come within`) {
 		t.Errorf("no mine: %v", err)
 	}
 	if got := a.calls(); !slices.Equal(got, []string{"yield", "resume"}) {
@@ -80,7 +80,7 @@ func follow(ctx context.Context, c *Conn) (*Server, error) {
 		return nil, err
 	}
 	defer c.Close()
-	return c.Mine(ctx)
+	return c.Commit(ctx)
 }
 
 func TestActiveDies(t *testing.T) {
@@ -114,7 +114,7 @@ func TestActiveDies(t *testing.T) {
 				}
 			})
 			_, err := follow(within(t), c)
-			wants(t, err, ErrGone)
+			wants(t, err, ErrDisconnected)
 		})
 	}
 	whole := []func(*wire){hello, offer, ready, yours, mine, left}
@@ -134,7 +134,7 @@ func TestActiveDies(t *testing.T) {
 				s.listener.Close()
 				return
 			}
-			wants(t, err, ErrGone)
+			wants(t, err, ErrDisconnected)
 		})
 	}
 }
@@ -213,7 +213,7 @@ func TestContextEndsWaiting(t *testing.T) {
 	wants(t, c.Wait(ctx), context.DeadlineExceeded)
 	// It waits on all the same.
 	passed := make(chan error, 1)
-	go func() { passed <- v.Pass(within(t)) }()
+	go func() { passed <- v.HandOver(within(t)) }()
 	if err := c.Wait(within(t)); err != nil {
 		t.Fatal(err)
 	}

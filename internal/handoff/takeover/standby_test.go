@@ -52,8 +52,8 @@ func TestAStandbyThatComesAsAnotherTakesOver(t *testing.T) {
 	defer take(t, successor).Close()
 	close(a.goOn)
 	wants(t, result(t, offered), nil)
-	wants(t, standby.Wait(within(t)), ErrMoved)
-	h := standby.Heir()
+	wants(t, standby.Wait(within(t)), ErrRedirected)
+	h := standby.Announcement()
 	if h.PID != os.Getpid() {
 		t.Errorf("%+v", h)
 	}
@@ -66,7 +66,7 @@ func TestPassToStandbys(t *testing.T) {
 	leak.Descriptors(t)
 	a := newActive(t, 2)
 	v := start(t, a)
-	wants(t, v.Pass(within(t)), ErrNoStandby)
+	wants(t, v.HandOver(within(t)), ErrNoStandby)
 	counts := newMemory(t)
 	defer counts.Close()
 	first, _ := join(t, v.Path(), Standby)
@@ -78,27 +78,27 @@ func TestPassToStandbys(t *testing.T) {
 	a.waitFor(v, 3)
 
 	passed := make(chan error, 1)
-	go func() { passed <- v.Pass(within(t)) }()
+	go func() { passed <- v.HandOver(within(t)) }()
 	if err := first.Wait(within(t)); err != nil {
 		t.Fatal(err)
 	}
 	s := own(t, first)
 	wants(t, result(t, passed), nil)
-	wants(t, second.Wait(within(t)), ErrMoved)
-	wants(t, preparing.Ready(within(t)), ErrMoved)
+	wants(t, second.Wait(within(t)), ErrRedirected)
+	wants(t, preparing.Ready(within(t)), ErrRedirected)
 	for _, c := range []*Conn{second, preparing} { // should the new one die before it answers
-		h := c.Heir()
+		h := c.Announcement()
 		if h.PID != os.Getpid() {
 			t.Errorf("%+v", h)
 		}
 		sameMemory(t, h.Memory, counts)
 		h.Memory.Close()
-		if h := c.Heir(); h != (Heir{}) {
+		if h := c.Announcement(); h != (Announcement{}) {
 			t.Errorf("%+v is given twice", h)
 		}
 	}
 	wants(t, result(t, v.ended), nil)
-	wants(t, v.Pass(within(t)), nil)
+	wants(t, v.HandOver(within(t)), nil)
 
 	// Who dials before the new one serves is answered by it.
 	again := dial(t, v.Path())
@@ -109,7 +109,7 @@ func TestPassToStandbys(t *testing.T) {
 	}
 	o.Close()
 	w.stop()
-	wants(t, again.Wait(within(t)), ErrGone)
+	wants(t, again.Wait(within(t)), ErrDisconnected)
 }
 
 // waitFor waits until so many are in the queue, which is joined a moment after
@@ -136,8 +136,8 @@ func TestSuccessorBeforeStandbys(t *testing.T) {
 	a.waitFor(v, 1)
 	successor, _ := join(t, v.Path(), Successor)
 	take(t, successor).Close()
-	wants(t, standby.Wait(within(t)), ErrMoved)
-	if h := standby.Heir(); h.PID != os.Getpid() || h.Memory.exists() {
+	wants(t, standby.Wait(within(t)), ErrRedirected)
+	if h := standby.Announcement(); h.PID != os.Getpid() || h.Memory.exists() {
 		t.Errorf("%+v of one that has no counters", h)
 	}
 }
@@ -157,7 +157,7 @@ func TestStoppedStandby(t *testing.T) {
 	dead.Close()
 	a.waitFor(v, 2)
 	passed := make(chan error, 1)
-	go func() { passed <- v.Pass(within(t)) }()
+	go func() { passed <- v.HandOver(within(t)) }()
 	if err := next.Wait(within(t)); err != nil {
 		t.Fatal(err)
 	}
@@ -179,12 +179,12 @@ func TestStandbyHangs(t *testing.T) {
 	hangs, _ := join(t, v.Path(), Standby)
 	a.waitFor(v, 1)
 	passed := make(chan error, 1)
-	go func() { passed <- v.Pass(within(t)) }()
+	go func() { passed <- v.HandOver(within(t)) }()
 	if err := hangs.Wait(within(t)); err != nil {
 		t.Fatal(err)
 	}
 	wants(t, result(t, passed), ErrNoStandby)
-	if _, err := hangs.Mine(within(t)); err == nil {
+	if _, err := hangs.Commit(within(t)); err == nil {
 		t.Error("it has taken over after all")
 	}
 	if got := a.calls(); !slices.Equal(got, []string{"yield", "resume"}) {
@@ -202,11 +202,11 @@ func TestPassThatCannotYield(t *testing.T) {
 	a.waitFor(v, 1)
 	waits := make(chan error, 1)
 	go func() { waits <- standby.Wait(within(t)) }()
-	wants(t, v.Pass(within(t)), full)
+	wants(t, v.HandOver(within(t)), full)
 	// It is not the standby's fault, and it waits on.
 	a.onYield(nil)
 	passed := make(chan error, 1)
-	go func() { passed <- v.Pass(within(t)) }()
+	go func() { passed <- v.HandOver(within(t)) }()
 	wants(t, result(t, waits), nil)
 	own(t, standby).Close()
 	wants(t, result(t, passed), nil)
@@ -230,13 +230,13 @@ func TestStandbyDies(t *testing.T) {
 	died := make(chan error, 1)
 	go func() { died <- first.Wait(within(t)) }()
 	passed := make(chan error, 1)
-	go func() { passed <- v.Pass(within(t)) }()
+	go func() { passed <- v.HandOver(within(t)) }()
 	if err := second.Wait(within(t)); err != nil {
 		t.Fatal(err)
 	}
 	own(t, second).Close()
 	wants(t, result(t, passed), nil)
-	wants(t, result(t, died), ErrGone)
+	wants(t, result(t, died), ErrDisconnected)
 	if got := a.calls(); !slices.Equal(got, []string{"yield", "resume", "yield", "left"}) {
 		t.Error(got)
 	}
@@ -256,13 +256,13 @@ func TestPassIsCancelled(t *testing.T) {
 	go func() { waits <- standby.Wait(within(t)) }()
 	ctx, cancel := context.WithCancel(context.Background())
 	passed := make(chan error, 1)
-	go func() { passed <- v.Pass(ctx) }()
+	go func() { passed <- v.HandOver(ctx) }()
 	a.until("yield")
 	cancel()
 	wants(t, result(t, passed), context.Canceled)
 	a.until("resume")
 	v.stop()
-	wants(t, result(t, waits), ErrGone)
+	wants(t, result(t, waits), ErrDisconnected)
 }
 
 // A successor and Pass at once: one of them gets it, and Pass is content.
@@ -274,12 +274,12 @@ func TestPassAndSuccessor(t *testing.T) {
 		a.waitFor(v, 1)
 		successor, _ := join(t, v.Path(), Successor)
 		passed, one, other := make(chan error, 1), make(chan error, 1), make(chan error, 1)
-		go func() { passed <- v.Pass(within(t)) }()
+		go func() { passed <- v.HandOver(within(t)) }()
 		try := func(c *Conn, wait func(context.Context) error, ended chan<- error) {
 			err := wait(within(t))
 			if err == nil {
 				var s *Server
-				if s, err = c.Mine(within(t)); err == nil {
+				if s, err = c.Commit(within(t)); err == nil {
 					c.Close()
 					s.Close()
 				}

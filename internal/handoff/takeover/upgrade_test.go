@@ -102,7 +102,7 @@ func TestRefusalSaysWhatToDo(t *testing.T) {
 	v := start(t, a)
 	c := dial(t, v.Path())
 	_, err := c.Hello(within(t), Hello{Role: Successor})
-	var refused *Refused
+	var refused *RefusedError
 	if !errors.As(err, &refused) || refused.Hint() != "give it --shards 4" || err.Error() != "the active udpshard 1.0 refuses: it has 4 shards, and 2 are wanted" {
 		t.Errorf("%v", err)
 	}
@@ -198,7 +198,7 @@ func TestSuccessorDies(t *testing.T) {
 			for {
 				next := dial(t, v.Path())
 				o, err := next.Hello(within(t), Hello{Role: Successor})
-				if refused := new(Refused); errors.As(err, &refused) && strings.Contains(err.Error(), "is taking over") {
+				if refused := new(RefusedError); errors.As(err, &refused) && strings.Contains(err.Error(), "is taking over") {
 					next.Close()
 					continue
 				} else if err != nil {
@@ -218,7 +218,7 @@ func TestSuccessorDies(t *testing.T) {
 
 func wantsRefusal(t *testing.T, err error) {
 	t.Helper()
-	if refused := new(Refused); !errors.As(err, &refused) {
+	if refused := new(RefusedError); !errors.As(err, &refused) {
 		t.Errorf("%v, want a refusal", err)
 	}
 }
@@ -264,7 +264,7 @@ func TestYieldOfOneThatEnds(t *testing.T) {
 	a.onYield(func(context.Context) error { return fmt.Errorf("it ends: %w", net.ErrClosed) })
 	v := start(t, a)
 	c, _ := join(t, v.Path(), Successor)
-	wants(t, c.Ready(within(t)), ErrGone)
+	wants(t, c.Ready(within(t)), ErrDisconnected)
 }
 
 func TestYieldFails(t *testing.T) {

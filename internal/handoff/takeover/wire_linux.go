@@ -79,7 +79,7 @@ func bound(ctx context.Context, set func(time.Time) error, limit time.Duration) 
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		}
-		return ErrSilent
+		return ErrNoAnswer
 	}, nil
 }
 

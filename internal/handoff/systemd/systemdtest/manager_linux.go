@@ -98,18 +98,18 @@ func (m *Manager) Address() string { return m.conn.LocalAddr().String() }
 
 // Watchdog sets the interval that processes are started with (WatchdogSec=),
 // which is 20 seconds before.
-func (m *Manager) Watchdog(interval time.Duration) { m.watchdog = interval }
+func (m *Manager) SetWatchdog(interval time.Duration) { m.watchdog = interval }
 
 // Main has it listen to one process alone (NotifyAccess=main), and to whom
 // that one passes it on by MAINPID=. Before, it listens to all.
-func (m *Manager) Main(pid int) {
+func (m *Manager) SetMain(pid int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.main = pid
 }
 
 // Hold has it deal with nothing until the function that it returns is called.
-func (m *Manager) Hold() (goOn func()) {
+func (m *Manager) Pause() (goOn func()) {
 	m.mu.Lock()
 	return m.mu.Unlock
 }
@@ -236,14 +236,14 @@ func (m *Manager) names() (names []string) {
 }
 
 // Kept returns the names in the store, in alphabetical order.
-func (m *Manager) Kept() []string {
+func (m *Manager) StoredNames() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.names()
 }
 
 // Said returns all that was said.
-func (m *Manager) Said() []Message {
+func (m *Manager) Messages() []Message {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Clone(m.said)
@@ -261,7 +261,7 @@ func (m *Manager) Limit(max, takes int) (left int) {
 }
 
 // Pass returns duplicates of what a process would be started with.
-func (m *Manager) Pass() (passed []Descriptor) {
+func (m *Manager) Descriptors() (passed []Descriptor) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, d := range m.store {
@@ -271,7 +271,7 @@ func (m *Manager) Pass() (passed []Descriptor) {
 }
 
 // Empty closes all that is kept, as when the unit stops.
-func (m *Manager) Empty() {
+func (m *Manager) EmptyStore() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, d := range m.store {
@@ -289,7 +289,7 @@ func (m *Manager) Prepare(cmd *exec.Cmd, activated ...Descriptor) (started func(
 	cmd.Args = append([]string{"/bin/sh", "-c", `LISTEN_PID=$$ WATCHDOG_PID=$$ exec "$0" "$@"`, cmd.Path}, cmd.Args[1:]...)
 	cmd.Path = "/bin/sh"
 	var names []string
-	stored := m.Pass()
+	stored := m.Descriptors()
 	for _, d := range slices.Concat(activated, stored) {
 		names = append(names, d.Name)
 		cmd.ExtraFiles = append(cmd.ExtraFiles, d.File)
