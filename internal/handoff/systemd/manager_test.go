@@ -13,14 +13,14 @@ import (
 )
 
 // soon bounds what is to happen at once; nothing waits for its end.
-const soon = 20 * time.Second
+const testTimeout = 20 * time.Second
 
 func newManager(t *testing.T) *systemdtest.Manager {
 	return systemdtest.New(t, filepath.Join(t.TempDir(), "notify"))
 }
 
 // handed is what a manager passes, as Unit.Passed returns it.
-func handed(m *systemdtest.Manager) (passed []Passed) {
+func passedBy(m *systemdtest.Manager) (passed []Passed) {
 	for _, d := range m.Descriptors() {
 		passed = append(passed, Passed(d))
 	}
@@ -35,8 +35,8 @@ func texts(said []systemdtest.Message) (all []string) {
 }
 
 // unitOf is this process, as started by a manager.
-func unitOf(m *systemdtest.Manager) *Unit {
-	u := &Unit{socket: m.Address(), limit: systemdtest.Room, stored: make(map[string]bool)}
+func startedBy(m *systemdtest.Manager) *Unit {
+	u := &Unit{socket: m.Address(), limit: systemdtest.DefaultCapacity, stored: make(map[string]bool)}
 	for _, name := range m.StoredNames() {
 		u.stored[name] = true
 		if n, ok := ParseName(name); ok && n.Kind == ManifestKind {
@@ -50,7 +50,7 @@ func unitOf(m *systemdtest.Manager) *Unit {
 func udpSockets(t *testing.T, n int) []*os.File {
 	t.Helper()
 	files, err := openUDP(n)
-	t.Cleanup(func() { shut(files...) })
+	t.Cleanup(func() { closeFiles(files...) })
 	if err != nil {
 		t.Fatal(err)
 	}

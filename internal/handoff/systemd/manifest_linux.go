@@ -13,13 +13,13 @@ import (
 
 // list says what a set consists of. It is kept as a memory file of its own,
 // so that a set is there with one message, or is not.
-type list struct {
-	Format    int      `json:"format"`
-	Counters  []uint64 `json:"counters"` // inodes
-	Listeners []item   `json:"listeners"`
+type manifest struct {
+	Format    int                `json:"format"`
+	Counters  []uint64           `json:"counters"` // inodes
+	Listeners []manifestListener `json:"listeners"`
 }
 
-type item struct {
+type manifestListener struct {
 	Name     string   `json:"name"`
 	Address  string   `json:"address"`
 	Protocol string   `json:"protocol"`
@@ -28,18 +28,18 @@ type item struct {
 }
 
 // format is of the list. A version that writes another one does not read this.
-const format = 2
+const manifestFormat = 2
 
 // maxList bounds what is read of a list. A shard takes up to 21 bytes in it.
-const maxList = 1 << 20
+const maxManifest = 1 << 20
 
-func (l list) write() (*os.File, error) {
+func (l manifest) write() (*os.File, error) {
 	text, err := json.Marshal(l)
 	if err != nil {
 		return nil, err
 	}
-	if len(text) > maxList {
-		return nil, fmt.Errorf("the list of what is kept has %d bytes, at most %d are read", len(text), maxList)
+	if len(text) > maxManifest {
+		return nil, fmt.Errorf("the list of what is kept has %d bytes, at most %d are read", len(text), maxManifest)
 	}
 	file, memory, _, err := sys.NewMemory("udpshard-set", len(text), sys.ReadOnly)
 	if err != nil {
@@ -54,39 +54,39 @@ func (l list) write() (*os.File, error) {
 }
 
 // readList reads a list, whatever the file's offset is: all duplicates share it.
-func readList(file *os.File) (list, error) {
-	text, err := io.ReadAll(io.NewSectionReader(file, 0, maxList+1))
+func readManifest(file *os.File) (manifest, error) {
+	text, err := io.ReadAll(io.NewSectionReader(file, 0, maxManifest+1))
 	if err != nil {
-		return list{}, err
+		return manifest{}, err
 	}
-	return parseList(text)
+	return parseManifest(text)
 }
 
-func parseList(text []byte) (l list, err error) {
-	if len(text) > maxList {
-		return list{}, fmt.Errorf("it has more than %d bytes", maxList)
+func parseManifest(text []byte) (l manifest, err error) {
+	if len(text) > maxManifest {
+		return manifest{}, fmt.Errorf("it has more than %d bytes", maxManifest)
 	}
 	if err := json.Unmarshal(text, &l); err != nil {
-		return list{}, err
+		return manifest{}, err
 	}
-	if l.Format != format {
-		return list{}, fmt.Errorf("it is of format %d, and this version knows %d", l.Format, format)
+	if l.Format != manifestFormat {
+		return manifest{}, fmt.Errorf("it is of format %d, and this version knows %d", l.Format, manifestFormat)
 	}
 	var sockets []uint64
 	for _, item := range l.Listeners {
 		sockets = append(sockets, item.Sockets...)
 	}
 	switch {
-	case hasTwice(sockets):
-		return list{}, errors.New("it has a socket twice")
-	case hasTwice(slices.Clone(l.Counters)):
-		return list{}, errors.New("it has counters twice")
+	case hasDuplicates(sockets):
+		return manifest{}, errors.New("it has a socket twice")
+	case hasDuplicates(slices.Clone(l.Counters)):
+		return manifest{}, errors.New("it has counters twice")
 	}
 	return l, nil
 }
 
 // hasTwice says whether a number is there twice. It sorts them.
-func hasTwice(numbers []uint64) bool {
+func hasDuplicates(numbers []uint64) bool {
 	slices.Sort(numbers)
 	return len(slices.Compact(slices.Clone(numbers))) != len(numbers)
 }

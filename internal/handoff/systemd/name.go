@@ -21,7 +21,7 @@ const (
 
 // base is how a kind's numbers are written: cookies as udpshard sockets shows
 // them, inodes as ls does, generations as people count.
-var base = map[Kind]int{SocketKind: 16, CountersKind: 10, ManifestKind: 10}
+var numberBase = map[Kind]int{SocketKind: 16, CountersKind: 10, ManifestKind: 10}
 
 // Name is the name of a descriptor of a Set in the store.
 type Name struct {
@@ -31,7 +31,7 @@ type Name struct {
 
 // String is the name as the manager knows it.
 func (n Name) String() string {
-	return prefix + string(n.Kind) + "-" + strconv.FormatUint(n.ID, base[n.Kind])
+	return prefix + string(n.Kind) + "-" + strconv.FormatUint(n.ID, numberBase[n.Kind])
 }
 
 // ParseName reads a name. It is not ok if String could not have made it: then
@@ -40,11 +40,11 @@ func ParseName(text string) (Name, bool) {
 	rest, ours := strings.CutPrefix(text, prefix)
 	kind, number, _ := strings.Cut(rest, "-")
 	n := Name{Kind: Kind(kind)}
-	if !ours || base[n.Kind] == 0 {
+	if !ours || numberBase[n.Kind] == 0 {
 		return Name{}, false
 	}
 	var err error
-	if n.ID, err = strconv.ParseUint(number, base[n.Kind], 64); err != nil || n.String() != text {
+	if n.ID, err = strconv.ParseUint(number, numberBase[n.Kind], 64); err != nil || n.String() != text {
 		return Name{}, false
 	}
 	return n, true

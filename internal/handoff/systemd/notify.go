@@ -11,22 +11,22 @@ import (
 
 // Ready says that start-up is complete, or a reload, with a line on what the
 // service does now; empty for none.
-func (u *Unit) Ready(status string) error { return u.say(daemon.SdNotifyReady, statusLine(status)) }
+func (u *Unit) Ready(status string) error { return u.notify(daemon.SdNotifyReady, statusLine(status)) }
 
 // Reloading says that a reload has begun; Ready ends it. It bears the time,
 // without which Type=notify-reload does not believe it (systemd 253).
 func (u *Unit) Reloading() error {
-	return u.say(daemon.SdNotifyReloading, daemon.SdNotifyMonotonicUsec())
+	return u.notify(daemon.SdNotifyReloading, daemon.SdNotifyMonotonicUsec())
 }
 
 // Stopping says that the service has begun to stop.
 func (u *Unit) Stopping(status string) error {
-	return u.say(daemon.SdNotifyStopping, statusLine(status))
+	return u.notify(daemon.SdNotifyStopping, statusLine(status))
 }
 
 // MainPID says that the service is another process from now on. Only messages
 // of that one count after it, where NotifyAccess= is main.
-func (u *Unit) MainPID(pid int) error { return u.say(fmt.Sprintf("MAINPID=%d", pid)) }
+func (u *Unit) MainPID(pid int) error { return u.notify(fmt.Sprintf("MAINPID=%d", pid)) }
 
 // Watchdog returns how often at the least Alive is to be called, or the
 // manager aborts this process, and whether it does at all. Half of the interval
@@ -39,7 +39,7 @@ func (u *Unit) Watchdog() (interval time.Duration, on bool) {
 }
 
 // Alive keeps the watchdog quiet for another interval.
-func (u *Unit) Alive() error { return u.say(daemon.SdNotifyWatchdog) }
+func (u *Unit) Alive() error { return u.notify(daemon.SdNotifyWatchdog) }
 
 // maxStatus bounds a status line, in bytes: the manager ignores a message of
 // more than 4096 (NOTIFY_BUFFER_MAX is PIPE_BUF), status and all else.

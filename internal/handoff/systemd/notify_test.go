@@ -25,8 +25,8 @@ func TestSays(t *testing.T) {
 		t.Run(at[:1], func(t *testing.T) {
 			leak.Descriptors(t)
 			m := systemdtest.New(t, at)
-			u := unitOf(m)
-			err := errors.Join(u.Ready("serves"), u.Ready(""), u.Reloading(), u.Alive(), u.MainPID(4711), u.Stopping("drains"), u.Barrier(within(t)))
+			u := startedBy(m)
+			err := errors.Join(u.Ready("serves"), u.Ready(""), u.Reloading(), u.Alive(), u.MainPID(4711), u.Stopping("drains"), u.Barrier(testContext(t)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -73,7 +73,7 @@ func TestNobodyToTell(t *testing.T) {
 	for _, u := range []*Unit{nil, {}, opened} {
 		set := Set{Counters: []*os.File{memory(t, "")}, Listeners: []Listener{{Sockets: udpSockets(t, 1)}}}
 		if err := errors.Join(u.Ready("x"), u.Reloading(), u.Stopping("x"), u.MainPID(1), u.Alive(),
-			u.storeFiles(within(t), "x", set.Counters[0]), u.removeFiles(within(t), "x"), u.Barrier(within(t)), u.StoreAndWait(within(t), set)); err != nil {
+			u.storeFiles(testContext(t), "x", set.Counters[0]), u.removeFiles(testContext(t), "x"), u.Barrier(testContext(t)), u.StoreAndWait(testContext(t), set)); err != nil {
 			t.Error(err)
 		}
 		if interval, on := u.Watchdog(); on || interval != 0 {
@@ -88,7 +88,7 @@ func TestNobodyToTell(t *testing.T) {
 func TestManagerIsGone(t *testing.T) {
 	leak.Descriptors(t)
 	u := &Unit{socket: t.TempDir() + "/none"}
-	for _, err := range []error{u.Ready(""), u.Barrier(within(t))} {
+	for _, err := range []error{u.Ready(""), u.Barrier(testContext(t))} {
 		if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "to the service manager") {
 			t.Error(err)
 		}

@@ -38,7 +38,7 @@ type report struct {
 // sockets, keeps them with counters of its own, and lives until its standard
 // input ends.
 func child(args []string) int {
-	r, err := live(args[0])
+	r, err := runChild(args[0])
 	if err == nil {
 		err = json.NewEncoder(os.Stdout).Encode(r)
 	}
@@ -50,7 +50,7 @@ func child(args []string) int {
 	return 0
 }
 
-func live(counters string) (r report, err error) {
+func runChild(counters string) (r report, err error) {
 	u, err := Open()
 	if err != nil {
 		return r, err
@@ -73,7 +73,7 @@ func live(counters string) (r report, err error) {
 	}
 	next := k.Set
 	if k.Generation == 0 {
-		if next.Listeners, err = open(k.Activated); err != nil {
+		if next.Listeners, err = openListeners(k.Activated); err != nil {
 			return r, err
 		}
 	} else {
@@ -83,7 +83,7 @@ func live(counters string) (r report, err error) {
 	}
 	for _, l := range next.Listeners {
 		r.Seeds = append(r.Seeds, l.Seed)
-		r.Waited = append(r.Waited, waiting(l.Sockets))
+		r.Waited = append(r.Waited, readWaiting(l.Sockets))
 		conn, err := net.FilePacketConn(l.Sockets[0])
 		if err != nil {
 			return r, err
@@ -99,14 +99,14 @@ func live(counters string) (r report, err error) {
 	if _, err := next.Counters[0].WriteString(counters); err != nil {
 		return r, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), soon)
+	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	defer cancel()
 	return r, errors.Join(u.StoreAndWait(ctx, next), u.Ready("serves"))
 }
 
 // open opens what there is no unit for: two listeners of two sockets, or one
 // of those that are activated.
-func open(activated []Passed) (listeners []Listener, err error) {
+func openListeners(activated []Passed) (listeners []Listener, err error) {
 	if len(activated) > 0 {
 		l := Listener{Name: "activated", Seed: 30}
 		for _, a := range activated {
@@ -125,7 +125,7 @@ func open(activated []Passed) (listeners []Listener, err error) {
 }
 
 // waiting reads what waits in the sockets.
-func waiting(sockets []*os.File) (texts []string) {
+func readWaiting(sockets []*os.File) (texts []string) {
 	for _, f := range sockets {
 		for buffer := make([]byte, 100); ; {
 			n, _, err := unix.Recvfrom(int(f.Fd()), buffer, unix.MSG_DONTWAIT)
@@ -140,19 +140,19 @@ func waiting(sockets []*os.File) (texts []string) {
 }
 
 // running is a child that has kept its set and said that it is ready.
-type running struct {
+type childProcess struct {
 	report
 	cmd   *exec.Cmd
 	stdin io.Closer
 }
 
-func start(t *testing.T, m *systemdtest.Manager, counters string, activated ...systemdtest.Descriptor) *running {
+func startChild(t *testing.T, m *systemdtest.Manager, counters string, activated ...systemdtest.Descriptor) *childProcess {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &running{cmd: exec.Command(self, "child", counters)}
+	r := &childProcess{cmd: exec.Command(self, "child", counters)}
 	defer m.Prepare(r.cmd, activated...)()
 	r.cmd.Stderr = os.Stderr
 	stdout, err := r.cmd.StdoutPipe()
@@ -181,7 +181,7 @@ func start(t *testing.T, m *systemdtest.Manager, counters string, activated ...s
 	return r
 }
 
-func (r *running) kill() {
+func (r *childProcess) kill() {
 	r.cmd.Process.Kill()
 	r.stdin.Close()
 	r.cmd.Wait()
@@ -192,7 +192,7 @@ func (r *running) kill() {
 func TestProcessesInARow(t *testing.T) {
 	leak.Descriptors(t)
 	m := newManager(t)
-	r := start(t, m, "0")
+	r := startChild(t, m, "0")
 	if r.Watchdog != 20*time.Second || r.Leaked != nil || r.Generation != 0 {
 		t.Errorf("%+v", r.report)
 	}
@@ -222,7 +222,7 @@ func TestProcessesInARow(t *testing.T) {
 			}
 			want = append(want, sent)
 		}
-		next := start(t, m, fmt.Sprint(i+1))
+		next := startChild(t, m, fmt.Sprint(i+1))
 		if next.Counters != fmt.Sprint(i) || next.Generation <= r.Generation || next.Dropped != 0 || next.Leaked != nil || next.Inherited {
 			t.Errorf("%+v", next.report)
 		}
@@ -246,12 +246,12 @@ func TestActivatedProcess(t *testing.T) {
 	for _, f := range udpSockets(t, 3) {
 		unit = append(unit, systemdtest.Descriptor{Name: "udpshard.socket", File: f})
 	}
-	r := start(t, m, "0", unit...)
+	r := startChild(t, m, "0", unit...)
 	if !slices.Equal(r.Activated, []string{"udpshard.socket", "udpshard.socket", "udpshard.socket"}) || r.Inherited {
 		t.Errorf("%+v", r.report)
 	}
 	r.kill()
-	next := start(t, m, "1", unit...)
+	next := startChild(t, m, "1", unit...)
 	if next.Activated != nil || !slices.Equal(next.Seeds, []uint32{30}) || next.Counters != "0" || next.Dropped != 0 {
 		t.Errorf("%+v", next.report)
 	}

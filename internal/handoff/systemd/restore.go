@@ -34,7 +34,7 @@ func (k *Stored) Close() {
 	for _, p := range k.Activated {
 		p.File.Close()
 	}
-	shut(k.Surplus...)
+	closeFiles(k.Surplus...)
 	*k = Stored{}
 }
 
@@ -42,7 +42,7 @@ func (k *Stored) Close() {
 // then, or closed.
 func Restore(passed []Passed) Stored {
 	var k Stored
-	p := pile{sockets: make(map[uint64]*os.File), counters: make(map[uint64]*os.File), lists: make(map[uint64]*os.File)}
+	p := unclaimed{sockets: make(map[uint64]*os.File), counters: make(map[uint64]*os.File), manifests: make(map[uint64]*os.File)}
 	for _, it := range passed {
 		name, ok := ParseName(it.Name)
 		if ok {
@@ -56,24 +56,24 @@ func Restore(passed []Passed) Stored {
 			k.Activated = append(k.Activated, it)
 		}
 	}
-	newestFirst := slices.SortedFunc(maps.Keys(p.lists), func(a, b uint64) int { return cmp.Compare(b, a) })
+	newestFirst := slices.SortedFunc(maps.Keys(p.manifests), func(a, b uint64) int { return cmp.Compare(b, a) })
 	for _, generation := range newestFirst {
-		set, err := p.take(generation)
+		set, err := p.claim(generation)
 		if err == nil {
 			k.Set, k.Generation = set, generation
 			break
 		}
 		k.drop(fmt.Errorf("set %d: %w", generation, err))
 	}
-	k.Activated = slices.DeleteFunc(k.Activated, k.again(&p))
+	k.Activated = slices.DeleteFunc(k.Activated, k.isDuplicate(&p))
 	for _, number := range slices.Sorted(maps.Keys(p.sockets)) {
 		k.Surplus = append(k.Surplus, p.sockets[number])
 	}
-	if k.Generation == 0 && len(p.lists) == 0 && len(p.sockets) > 0 {
+	if k.Generation == 0 && len(p.manifests) == 0 && len(p.sockets) > 0 {
 		k.drop(fmt.Errorf("%d sockets are in no set: it was not stored to the end", len(p.sockets)))
 	}
-	shut(slices.Collect(maps.Values(p.counters))...)
-	shut(slices.Collect(maps.Values(p.lists))...)
+	closeFiles(slices.Collect(maps.Values(p.counters))...)
+	closeFiles(slices.Collect(maps.Values(p.manifests))...)
 	return k
 }
 
@@ -82,7 +82,7 @@ func (k *Stored) drop(why error) { k.Dropped = append(k.Dropped, why) }
 // again returns what says whether an activated socket is another duplicate of
 // one that is in the set, and closes it then. One that is on the pile is not
 // surplus: it is the one that was activated.
-func (k *Stored) again(p *pile) func(Passed) bool {
+func (k *Stored) isDuplicate(p *unclaimed) func(Passed) bool {
 	kept := make(map[uint64]bool)
 	for _, l := range k.Listeners {
 		for _, f := range l.Sockets {
@@ -109,16 +109,16 @@ func (k *Stored) again(p *pile) func(Passed) bool {
 }
 
 // pile is what was in the store, by number.
-type pile struct{ sockets, counters, lists map[uint64]*os.File }
+type unclaimed struct{ sockets, counters, manifests map[uint64]*os.File }
 
 // add lays a file on the pile, or closes it.
-func (p *pile) add(name Name, file *os.File) error {
-	into := map[Kind]map[uint64]*os.File{SocketKind: p.sockets, CountersKind: p.counters, ManifestKind: p.lists}[name.Kind]
+func (p *unclaimed) add(name Name, file *os.File) error {
+	into := map[Kind]map[uint64]*os.File{SocketKind: p.sockets, CountersKind: p.counters, ManifestKind: p.manifests}[name.Kind]
 	err := error(nil)
 	if into[name.ID] != nil {
 		err = errors.New("there are two of it")
 	} else {
-		err = is(name, file)
+		err = checkIdentity(name, file)
 	}
 	if err != nil {
 		file.Close()
@@ -129,7 +129,7 @@ func (p *pile) add(name Name, file *os.File) error {
 }
 
 // is returns an error if a file is not what its name says.
-func is(name Name, file *os.File) error {
+func checkIdentity(name Name, file *os.File) error {
 	var number uint64
 	var err error
 	switch name.Kind {
@@ -147,8 +147,8 @@ func is(name Name, file *os.File) error {
 }
 
 // take removes a set from the pile, if all that its list has is there.
-func (p *pile) take(generation uint64) (Set, error) {
-	l, err := readList(p.lists[generation])
+func (p *unclaimed) claim(generation uint64) (Set, error) {
+	l, err := readManifest(p.manifests[generation])
 	if err != nil {
 		return Set{}, fmt.Errorf("its list: %w", err)
 	}

@@ -12,9 +12,9 @@ import (
 )
 
 // stored is a set as it is passed, in the order of a store.
-func stored(t *testing.T, s Set, generation uint64) (passed []Passed) {
+func passedSet(t *testing.T, s Set, generation uint64) (passed []Passed) {
 	t.Helper()
-	l, names, err := s.list()
+	l, names, err := s.manifest()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,13 +29,13 @@ func stored(t *testing.T, s Set, generation uint64) (passed []Passed) {
 	return passed
 }
 
-func without(passed []Passed, kind Kind) []Passed {
+func withoutKind(passed []Passed, kind Kind) []Passed {
 	i := slices.IndexFunc(passed, func(p Passed) bool { n, _ := ParseName(p.Name); return n.Kind == kind })
 	passed[i].File.Close()
 	return slices.Delete(passed, i, i+1)
 }
 
-func sorted(t *testing.T, passed ...Passed) Stored {
+func restored(t *testing.T, passed ...Passed) Stored {
 	t.Helper()
 	k := Restore(passed)
 	t.Cleanup(k.Close)
@@ -57,25 +57,25 @@ func TestNewestWholeSet(t *testing.T) {
 		surplus int
 	}{
 		"whole":         {func(t *testing.T, p []Passed) []Passed { return p }, true, "", 1},
-		"no counters":   {func(t *testing.T, p []Passed) []Passed { return without(p, CountersKind) }, false, "set 9: its counters are missing", 2},
-		"a socket less": {func(t *testing.T, p []Passed) []Passed { return without(p, SocketKind) }, false, "set 9: the socket of listener l0, shard ", 1},
-		"no list":       {func(t *testing.T, p []Passed) []Passed { return without(p, ManifestKind) }, false, "", 2},
+		"no counters":   {func(t *testing.T, p []Passed) []Passed { return withoutKind(p, CountersKind) }, false, "set 9: its counters are missing", 2},
+		"a socket less": {func(t *testing.T, p []Passed) []Passed { return withoutKind(p, SocketKind) }, false, "set 9: the socket of listener l0, shard ", 1},
+		"no list":       {func(t *testing.T, p []Passed) []Passed { return withoutKind(p, ManifestKind) }, false, "", 2},
 		"another format": {func(t *testing.T, p []Passed) []Passed {
-			return withList(t, p, `{"format":1}`)
+			return withManifest(t, p, `{"format":1}`)
 		}, false, "set 9: its list: it is of format 1, and this version knows 2", 2},
 		"no list in it": {func(t *testing.T, p []Passed) []Passed {
-			return withList(t, p, `"`)
+			return withManifest(t, p, `"`)
 		}, false, "set 9: its list: ", 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			leak.Descriptors(t)
-			old, next := set(t, "old", 1), set(t, "next", 2)
-			k := sorted(t, append(c.change(t, stored(t, next, 9)), stored(t, old, 8)...)...)
+			old, next := newSet(t, "old", 1), newSet(t, "next", 2)
+			k := restored(t, append(c.change(t, passedSet(t, next, 9)), passedSet(t, old, 8)...)...)
 			want, generation := old, uint64(8)
 			if c.newer {
 				want, generation = next, 9
 			}
-			same(t, k.Set, want)
+			wantSet(t, k.Set, want)
 			if k.Generation != generation || len(k.Surplus) != c.surplus {
 				t.Errorf("%+v", k)
 			}
@@ -88,8 +88,8 @@ func TestNewestWholeSet(t *testing.T) {
 
 func TestSocketsInNoSet(t *testing.T) {
 	leak.Descriptors(t)
-	s := set(t, "x", 2)
-	k := sorted(t, without(stored(t, s, 1), ManifestKind)...)
+	s := newSet(t, "x", 2)
+	k := restored(t, withoutKind(passedSet(t, s, 1), ManifestKind)...)
 	if len(k.Surplus) != 2 || len(k.Dropped) != 1 || k.Dropped[0].Error() != "2 sockets are in no set: it was not stored to the end" {
 		t.Errorf("%+v", k)
 	}
@@ -103,7 +103,7 @@ func TestActivated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { shut(other, pipe) })
+	t.Cleanup(func() { closeFiles(other, pipe) })
 	unit := func() (passed []Passed) { // what the .socket unit has
 		for _, f := range sockets {
 			passed = append(passed, Passed{"udpshard.socket", systemdtest.Duplicate(t, f)})
@@ -111,7 +111,7 @@ func TestActivated(t *testing.T) {
 		return append(passed, Passed{"LISTEN_FD_6", systemdtest.Duplicate(t, pipe)})
 	}
 
-	first := pass(t, m, unit()...)
+	first := nextStart(t, m, unit()...)
 	if len(first.Activated) != 4 || first.Activated[0].Name != "udpshard.socket" || first.Generation != 0 || first.Dropped != nil {
 		t.Fatalf("%+v", first)
 	}
@@ -122,23 +122,23 @@ func TestActivated(t *testing.T) {
 	if !slices.Equal(identities(t, got), identities(t, sockets)) {
 		t.Error("not in their order")
 	}
-	keep(t, unitOf(m), Set{Listeners: []Listener{{Address: ":5514", Sockets: got[:2]}}})
+	storeSet(t, startedBy(m), Set{Listeners: []Listener{{Address: ":5514", Sockets: got[:2]}}})
 
 	// They are passed twice from now on, and are there once.
-	next := pass(t, m, unit()...)
+	next := nextStart(t, m, unit()...)
 	if len(next.Listeners[0].Sockets) != 2 || len(next.Activated) != 2 || systemdtest.Identity(t, next.Activated[0].File) != systemdtest.Identity(t, sockets[2]) || next.Surplus != nil {
 		t.Errorf("%+v", next)
 	}
 
 	// Where the set is not whole, what the .socket unit has is no surplus.
-	broken := sorted(t, append(unit(), without(handed(m), ManifestKind)...)...)
+	broken := restored(t, append(unit(), withoutKind(passedBy(m), ManifestKind)...)...)
 	if len(broken.Activated) != 4 || broken.Surplus != nil {
 		t.Errorf("%+v", broken)
 	}
 }
 
 // withList is what is passed with another list.
-func withList(t *testing.T, passed []Passed, text string) []Passed {
+func withManifest(t *testing.T, passed []Passed, text string) []Passed {
 	for i, p := range passed {
 		if name, ok := ParseName(p.Name); ok && name.Kind == ManifestKind {
 			p.File.Close()
@@ -150,8 +150,8 @@ func withList(t *testing.T, passed []Passed, text string) []Passed {
 
 func TestStoredByOthers(t *testing.T) {
 	leak.Descriptors(t)
-	s := set(t, "x", 1)
-	passed := stored(t, s, 1)
+	s := newSet(t, "x", 1)
+	passed := passedSet(t, s, 1)
 	socket, counters := Name{Kind: SocketKind}, Name{Kind: CountersKind}
 	var err, err2 error
 	socket.ID, err = cookie(s.Listeners[0].Sockets[0])
@@ -159,14 +159,14 @@ func TestStoredByOthers(t *testing.T) {
 	if err := errors.Join(err, err2); err != nil {
 		t.Fatal(err)
 	}
-	k := sorted(t, append(passed,
+	k := restored(t, append(passed,
 		Passed{"udpshard-kept-web-1", systemdtest.Duplicate(t, s.Counters[0])},
 		Passed{Name{SocketKind, 1}.String(), systemdtest.Duplicate(t, s.Listeners[0].Sockets[0])},
 		Passed{Name{SocketKind, 2}.String(), systemdtest.Duplicate(t, s.Counters[0])},
 		Passed{Name{CountersKind, 1}.String(), systemdtest.Duplicate(t, s.Counters[0])},
 		Passed{counters.String(), systemdtest.Duplicate(t, s.Counters[0])},
 	)...)
-	same(t, k.Set, s)
+	wantSet(t, k.Set, s)
 	want := []string{
 		"udpshard-kept-web-1: this version does not know what that is",
 		"udpshard-kept-socket-1: it is " + socket.String(),
@@ -189,14 +189,14 @@ func TestListThatNobodyReads(t *testing.T) {
 		`{"format":2,"listeners":[{"sockets":[7]},{"sockets":[6,7]}]}`: "a socket twice",
 		`{"format":2,"counters":[7,6,7]}`:                              "counters twice",
 		`{"format":2,"listeners":[{"sockets":[-1]}]}`:                  "cannot unmarshal",
-		`{"format":2}` + strings.Repeat(" ", maxList):                  "more than",
+		`{"format":2}` + strings.Repeat(" ", maxManifest):              "more than",
 	} {
 		f := memory(t, text)
-		if _, err := readList(f); err == nil || !strings.Contains(err.Error(), words) {
+		if _, err := readManifest(f); err == nil || !strings.Contains(err.Error(), words) {
 			t.Errorf("%.60s: %v, want %q", text, err, words)
 		}
 	}
-	long := list{Format: format, Listeners: []item{{Name: strings.Repeat("x", maxList)}}}
+	long := manifest{Format: manifestFormat, Listeners: []manifestListener{{Name: strings.Repeat("x", maxManifest)}}}
 	if _, err := long.write(); err == nil || !strings.Contains(err.Error(), "at most") {
 		t.Error(err)
 	}
@@ -208,7 +208,7 @@ func FuzzList(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		l, err := parseList(text)
+		l, err := parseManifest(text)
 		if err != nil {
 			return
 		}
@@ -216,7 +216,7 @@ func FuzzList(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := readList(file)
+		again, err := readManifest(file)
 		if err != nil || len(again.Listeners) != len(l.Listeners) {
 			t.Errorf("%+v, %v", again, err)
 		}

@@ -18,10 +18,10 @@ import (
 // patience bounds how long a message waits where the manager does not read:
 // who says Alive must not hang with it. A manager that runs takes a message in
 // well under a second, also while it loads its units anew.
-const patience = 10 * time.Second
+const sendTimeout = 10 * time.Second
 
 // say sends assignments, of which empty ones are left out.
-func (u *Unit) say(assignments ...string) error {
+func (u *Unit) notify(assignments ...string) error {
 	var lines []string
 	for _, a := range assignments {
 		if a = strings.TrimSuffix(a, "\n"); a != "" {
@@ -61,7 +61,7 @@ func sendTo(ctx context.Context, socket, state string, files []*os.File) error {
 		return err
 	}
 	defer conn.Close()
-	if err := conn.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+	if err := conn.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {
 		return err
 	}
 	defer context.AfterFunc(ctx, func() { conn.SetWriteDeadline(time.Unix(1, 0)) })()

@@ -28,14 +28,14 @@ type Listener struct {
 
 // Close closes all that is in it.
 func (s *Set) Close() {
-	shut(s.Counters...)
+	closeFiles(s.Counters...)
 	for _, l := range s.Listeners {
-		shut(l.Sockets...)
+		closeFiles(l.Sockets...)
 	}
 	*s = Set{}
 }
 
-func shut(files ...*os.File) {
+func closeFiles(files ...*os.File) {
 	for _, f := range files {
 		f.Close()
 	}
@@ -71,7 +71,7 @@ func (u *Unit) Store(ctx context.Context, s Set) error {
 		return nil
 	}
 	generation := u.nextGeneration()
-	l, names, err := s.list()
+	l, names, err := s.manifest()
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (u *Unit) Store(ctx context.Context, s Set) error {
 	for name := range names {
 		want[name] = true
 	}
-	if err := u.fits(want); err != nil {
+	if err := u.checkRoom(want); err != nil {
 		return err
 	}
 
@@ -97,7 +97,7 @@ func (u *Unit) Store(ctx context.Context, s Set) error {
 	if err := u.storeFiles(ctx, sheet, file); err != nil { // from here on it is this set
 		return err
 	}
-	for _, name := range u.leftovers(want) {
+	for _, name := range u.unwanted(want) {
 		if err := u.removeFiles(ctx, name); err != nil {
 			return err
 		}
@@ -106,27 +106,27 @@ func (u *Unit) Store(ctx context.Context, s Set) error {
 }
 
 // list returns the set's list, and what is in it by the names for the store.
-func (s *Set) list() (list, map[string]*os.File, error) {
-	l := list{Format: format}
+func (s *Set) manifest() (manifest, map[string]*os.File, error) {
+	l := manifest{Format: manifestFormat}
 	names := make(map[string]*os.File)
 	for _, f := range s.Counters {
 		number, err := inode(f)
 		if err != nil {
-			return list{}, nil, fmt.Errorf("the counters: %w", err)
+			return manifest{}, nil, fmt.Errorf("the counters: %w", err)
 		}
 		names[Name{CountersKind, number}.String()] = f
 		l.Counters = append(l.Counters, number)
 	}
 	for _, had := range s.Listeners {
-		item := item{Name: had.Name, Address: had.Address, Protocol: had.Protocol, Seed: had.Seed}
+		item := manifestListener{Name: had.Name, Address: had.Address, Protocol: had.Protocol, Seed: had.Seed}
 		for i, f := range had.Sockets {
 			number, err := cookie(f)
 			if err != nil {
-				return list{}, nil, fmt.Errorf("listener %s, shard %d: %w", had.Name, i, err)
+				return manifest{}, nil, fmt.Errorf("listener %s, shard %d: %w", had.Name, i, err)
 			}
 			name := Name{SocketKind, number}.String()
 			if names[name] != nil {
-				return list{}, nil, fmt.Errorf("listener %s, shard %d: its socket is another shard's", had.Name, i)
+				return manifest{}, nil, fmt.Errorf("listener %s, shard %d: its socket is another shard's", had.Name, i)
 			}
 			names[name] = f
 			item.Sockets = append(item.Sockets, number)
@@ -152,7 +152,7 @@ func (u *Unit) nextGeneration() uint64 {
 }
 
 // fits says whether there is room for what is wanted beside what is stored.
-func (u *Unit) fits(want map[string]bool) error {
+func (u *Unit) checkRoom(want map[string]bool) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	all := maps.Clone(u.stored)
@@ -165,7 +165,7 @@ func (u *Unit) fits(want map[string]bool) error {
 
 // leftovers returns what is stored and not wanted, the lists first: nothing is
 // to be missing from a list that is there.
-func (u *Unit) leftovers(want map[string]bool) []string {
+func (u *Unit) unwanted(want map[string]bool) []string {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	var names []string

@@ -13,7 +13,7 @@ import (
 )
 
 // set has listeners of so many shards, and counters that say which it is.
-func set(t *testing.T, counters string, shards ...int) Set {
+func newSet(t *testing.T, counters string, shards ...int) Set {
 	t.Helper()
 	s := Set{Counters: []*os.File{memory(t, counters), memory(t, "control of "+counters)}}
 	for i, n := range shards {
@@ -23,7 +23,7 @@ func set(t *testing.T, counters string, shards ...int) Set {
 }
 
 // same fails unless got is want, by duplicates.
-func same(t *testing.T, got, want Set) {
+func wantSet(t *testing.T, got, want Set) {
 	t.Helper()
 	if !slices.Equal(contents(t, got.Counters), contents(t, want.Counters)) {
 		t.Error("other counters")
@@ -53,17 +53,17 @@ func identities(t *testing.T, files []*os.File) (all [][2]uint64) {
 	return all
 }
 
-func keep(t *testing.T, u *Unit, s Set) {
+func storeSet(t *testing.T, u *Unit, s Set) {
 	t.Helper()
-	if err := u.StoreAndWait(within(t), s); err != nil {
+	if err := u.StoreAndWait(testContext(t), s); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // pass is what the next process would get.
-func pass(t *testing.T, m *systemdtest.Manager, activated ...Passed) Stored {
+func nextStart(t *testing.T, m *systemdtest.Manager, activated ...Passed) Stored {
 	t.Helper()
-	k := Restore(append(activated, handed(m)...))
+	k := Restore(append(activated, passedBy(m)...))
 	t.Cleanup(k.Close)
 	return k
 }
@@ -71,22 +71,22 @@ func pass(t *testing.T, m *systemdtest.Manager, activated ...Passed) Stored {
 func TestKeep(t *testing.T) {
 	leak.Descriptors(t)
 	m := newManager(t)
-	first := set(t, "first", 3, 0, 1)
-	keep(t, unitOf(m), first)
-	k := pass(t, m)
-	same(t, k.Set, first)
+	first := newSet(t, "first", 3, 0, 1)
+	storeSet(t, startedBy(m), first)
+	k := nextStart(t, m)
+	wantSet(t, k.Set, first)
 	if k.Generation == 0 || k.Activated != nil || k.Surplus != nil || k.Dropped != nil {
 		t.Errorf("%+v", k)
 	}
 
 	// The next process has counters of its own, a shard less, and a new listener.
-	u := unitOf(m)
-	next := set(t, "next", 2)
+	u := startedBy(m)
+	next := newSet(t, "next", 2)
 	next.Listeners = append(next.Listeners, k.Listeners[0])
 	next.Listeners[1].Sockets = k.Listeners[0].Sockets[:2]
-	keep(t, u, next)
-	again := pass(t, m)
-	same(t, again.Set, next)
+	storeSet(t, u, next)
+	again := nextStart(t, m)
+	wantSet(t, again.Set, next)
 	if again.Generation <= k.Generation || again.Surplus != nil || again.Dropped != nil {
 		t.Errorf("%+v", again)
 	}
@@ -96,51 +96,51 @@ func TestKeep(t *testing.T) {
 
 	// The very same once more: sockets stay where they are.
 	before := len(m.Messages())
-	keep(t, u, next)
+	storeSet(t, u, next)
 	if removed := slices.DeleteFunc(texts(m.Messages())[before:], func(s string) bool { return !strings.HasPrefix(s, "FDSTOREREMOVE=1") || !strings.Contains(s, "socket") }); len(removed) > 0 {
 		t.Errorf("%q", removed)
 	}
-	same(t, pass(t, m).Set, next)
+	wantSet(t, nextStart(t, m).Set, next)
 
-	keep(t, u, Set{}) // nothing but a list of nothing
+	storeSet(t, u, Set{}) // nothing but a list of nothing
 	if kept := m.StoredNames(); len(kept) != 1 {
 		t.Errorf("%q", kept)
 	}
-	same(t, pass(t, m).Set, Set{})
+	wantSet(t, nextStart(t, m).Set, Set{})
 }
 
 // Wherever a process is killed while it keeps, the store has a whole set.
 func TestKilledWhileKeeping(t *testing.T) {
 	leak.Descriptors(t)
-	old, next := set(t, "old", 2, 2), set(t, "next", 3)
+	old, next := newSet(t, "old", 2, 2), newSet(t, "next", 3)
 	next.Listeners[0].Sockets = append(next.Listeners[0].Sockets, old.Listeners[1].Sockets[0])
 	for takes := 0; ; takes++ {
 		m := newManager(t)
-		keep(t, unitOf(m), old)
-		m.Limit(systemdtest.Room, takes)
-		keep(t, unitOf(m), next)
-		whole := m.Limit(systemdtest.Room, 0) > 0 // it would have taken more
+		storeSet(t, startedBy(m), old)
+		m.Limit(systemdtest.DefaultCapacity, takes)
+		storeSet(t, startedBy(m), next)
+		whole := m.Limit(systemdtest.DefaultCapacity, 0) > 0 // it would have taken more
 
-		k := pass(t, m)
+		k := nextStart(t, m)
 		if len(k.Listeners) == 2 {
-			same(t, k.Set, old)
+			wantSet(t, k.Set, old)
 			if whole {
 				t.Fatal("nothing came of it")
 			}
 		} else {
-			same(t, k.Set, next)
+			wantSet(t, k.Set, next)
 		}
 		if k.Dropped != nil {
 			t.Errorf("after %d: %v", takes, k.Dropped)
 		}
 		// Whatever it was, what the process after that keeps is all there is.
-		m.Limit(systemdtest.Room, -1)
-		keep(t, unitOf(m), k.Set)
+		m.Limit(systemdtest.DefaultCapacity, -1)
+		storeSet(t, startedBy(m), k.Set)
 		if want := 3 + len(k.Listeners[0].Sockets); len(k.Listeners) == 1 && len(m.StoredNames()) != want || len(k.Listeners) == 2 && len(m.StoredNames()) != 7 {
 			t.Errorf("after %d: %q", takes, m.StoredNames())
 		}
-		last := pass(t, m)
-		same(t, last.Set, k.Set)
+		last := nextStart(t, m)
+		wantSet(t, last.Set, k.Set)
 		if last.Surplus != nil || last.Dropped != nil {
 			t.Errorf("after %d: %+v", takes, last)
 		}
@@ -155,15 +155,15 @@ func TestKilledWhileKeeping(t *testing.T) {
 func TestSuccessorKeeps(t *testing.T) {
 	leak.Descriptors(t)
 	m := newManager(t)
-	old := set(t, "old", 3)
-	keep(t, unitOf(m), old)
+	old := newSet(t, "old", 3)
+	storeSet(t, startedBy(m), old)
 	successor := &Unit{socket: m.Address(), stored: make(map[string]bool)}
-	next := set(t, "next")
+	next := newSet(t, "next")
 	next.Listeners = []Listener{old.Listeners[0]}
 	next.Listeners[0].Sockets = old.Listeners[0].Sockets[:1]
-	keep(t, successor, next)
-	k := pass(t, m)
-	same(t, k.Set, next)
+	storeSet(t, successor, next)
+	k := nextStart(t, m)
+	wantSet(t, k.Set, next)
 	if len(k.Surplus) != 2 {
 		t.Errorf("%d sockets of the set before are left, want 2", len(k.Surplus))
 	}
@@ -173,21 +173,21 @@ func TestStoreIsTooSmall(t *testing.T) {
 	leak.Descriptors(t)
 	m := newManager(t)
 	m.Limit(8, -1)
-	u := unitOf(m)
+	u := startedBy(m)
 	u.limit = 8
-	old, next := set(t, "old", 2), set(t, "next", 2)
-	keep(t, u, old)
-	err := u.StoreAndWait(within(t), next)
+	old, next := newSet(t, "old", 2), newSet(t, "next", 2)
+	storeSet(t, u, old)
+	err := u.StoreAndWait(testContext(t), next)
 	var full *FullError
 	if !errors.As(err, &full) || full.Limit != 8 || full.Needed != 10 || full.Hint() != "set FileDescriptorStoreMax=10 or more in the unit" {
 		t.Error(err)
 	}
-	same(t, pass(t, m).Set, old)
+	wantSet(t, nextStart(t, m).Set, old)
 
 	// A manager that does not tell: the older set stays the newest that is whole.
 	u.limit = 0
-	keep(t, u, next)
-	k := pass(t, m)
+	storeSet(t, u, next)
+	k := nextStart(t, m)
 	if k.Generation != 0 { // the old list was removed as the new one did not fit
 		t.Error(k.Generation)
 	}
@@ -199,13 +199,13 @@ func TestStoreIsTooSmall(t *testing.T) {
 func TestSetsThatCannotBeKept(t *testing.T) {
 	leak.Descriptors(t)
 	m := newManager(t)
-	s := set(t, "x", 1, 1)
+	s := newSet(t, "x", 1, 1)
 	s.Listeners[1].Sockets = s.Listeners[0].Sockets
-	if err := unitOf(m).StoreAndWait(within(t), s); err == nil || !strings.Contains(err.Error(), "listener l1, shard 0: its socket is another shard's") {
+	if err := startedBy(m).StoreAndWait(testContext(t), s); err == nil || !strings.Contains(err.Error(), "listener l1, shard 0: its socket is another shard's") {
 		t.Error(err)
 	}
 	s.Listeners[1].Sockets = s.Counters
-	if err := unitOf(m).StoreAndWait(within(t), s); err == nil || !strings.Contains(err.Error(), "SO_COOKIE") {
+	if err := startedBy(m).StoreAndWait(testContext(t), s); err == nil || !strings.Contains(err.Error(), "SO_COOKIE") {
 		t.Error(err)
 	}
 	if said := m.Messages(); said != nil {

@@ -19,7 +19,7 @@ func TestStoreAndRemove(t *testing.T) {
 	leak.Descriptors(t)
 	m := newManager(t)
 	m.Limit(1000, -1)
-	u := unitOf(m)
+	u := startedBy(m)
 	var files []*os.File
 	for range 2*maxFiles + 1 {
 		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
@@ -28,9 +28,9 @@ func TestStoreAndRemove(t *testing.T) {
 		}
 		files = append(files, os.NewFile(uintptr(fd), "event"))
 	}
-	defer shut(files...)
+	defer closeFiles(files...)
 	one := memory(t, "one")
-	if err := errors.Join(u.storeFiles(within(t), "many", files...), u.storeFiles(within(t), "one", one), u.Barrier(within(t))); err != nil {
+	if err := errors.Join(u.storeFiles(testContext(t), "many", files...), u.storeFiles(testContext(t), "one", one), u.Barrier(testContext(t))); err != nil {
 		t.Fatal(err)
 	}
 	var came []int
@@ -44,10 +44,10 @@ func TestStoreAndRemove(t *testing.T) {
 	if said := m.Messages()[3].Text; said != "FDSTORE=1\nFDPOLL=0\nFDNAME=one" {
 		t.Errorf("%q", said)
 	}
-	if err := errors.Join(u.removeFiles(within(t), "many"), u.removeFiles(within(t), "never"), u.Barrier(within(t))); err != nil {
+	if err := errors.Join(u.removeFiles(testContext(t), "many"), u.removeFiles(testContext(t), "never"), u.Barrier(testContext(t))); err != nil {
 		t.Fatal(err)
 	}
-	passed := handed(m)
+	passed := passedBy(m)
 	defer passed[0].File.Close()
 	if len(passed) != 1 || passed[0].Name != "one" || content(t, passed[0].File) != "one" {
 		t.Error(passed)
@@ -57,10 +57,10 @@ func TestStoreAndRemove(t *testing.T) {
 func TestNamesThatAreRefused(t *testing.T) {
 	u := &Unit{socket: "/nowhere"}
 	for _, name := range []string{"", "a:b", "a\nFDNAME=b", "é", "\x7f", strings.Repeat("x", 256)} {
-		if err := u.storeFiles(within(t), name); err == nil {
+		if err := u.storeFiles(testContext(t), name); err == nil {
 			t.Errorf("stored as %q", name)
 		}
-		if err := u.removeFiles(within(t), name); err == nil {
+		if err := u.removeFiles(testContext(t), name); err == nil {
 			t.Errorf("removed %q", name)
 		}
 	}
@@ -73,13 +73,13 @@ func TestNamesThatAreRefused(t *testing.T) {
 
 func TestStoreOfAClosedFile(t *testing.T) {
 	leak.Descriptors(t)
-	u := unitOf(newManager(t))
+	u := startedBy(newManager(t))
 	f := memory(t, "")
 	f.Close()
-	if err := u.storeFiles(within(t), "x", f); err == nil || !strings.HasSuffix(err.Error(), "use of closed file") {
+	if err := u.storeFiles(testContext(t), "x", f); err == nil || !strings.HasSuffix(err.Error(), "use of closed file") {
 		t.Error(err)
 	}
-	if err := u.StoreAndWait(within(t), Set{Listeners: []Listener{{Name: "dns", Sockets: []*os.File{f}}}}); err == nil || err.Error() != "listener dns, shard 0: use of closed file" {
+	if err := u.StoreAndWait(testContext(t), Set{Listeners: []Listener{{Name: "dns", Sockets: []*os.File{f}}}}); err == nil || err.Error() != "listener dns, shard 0: use of closed file" {
 		t.Error(err)
 	}
 }
@@ -95,7 +95,7 @@ func TestPutEndsWithItsContext(t *testing.T) {
 	ctx, end := context.WithCancelCause(t.Context())
 	defer end(nil)
 	late := errors.New("late")
-	s := set(t, "x", 1)
+	s := newSet(t, "x", 1)
 	for range 10_000 { // the kernel lets net.unix.max_dgram_qlen messages wait
 		full := time.AfterFunc(200*time.Millisecond, func() { end(late) })
 		if err := u.Store(ctx, s); err != nil {

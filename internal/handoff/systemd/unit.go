@@ -43,7 +43,7 @@ type Passed struct {
 func Open() (*Unit, error) {
 	u := &Unit{stored: make(map[string]bool)}
 	var errs []error
-	defer forgetEnvironment()
+	defer clearEnvironment()
 
 	switch at := os.Getenv("NOTIFY_SOCKET"); {
 	case at == "":
@@ -81,7 +81,7 @@ func (u *Unit) Managed() bool { return u != nil && u.socket != "" }
 
 // forgetEnvironment removes what is left of the manager's words.
 // LISTEN_PIDFDID is there since systemd 258.
-func forgetEnvironment() {
+func clearEnvironment() {
 	for _, name := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "FDSTORE", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"} {
 		os.Unsetenv(name)
 	}

@@ -9,14 +9,14 @@ import (
 // A successor learns when the other began to stop reading.
 func TestStopped(t *testing.T) {
 	a, yielding := newActive(t, 1), make(chan time.Time, 1)
-	a.yield = func(context.Context) error { yielding <- time.Now(); return nil }
+	a.quiesce = func(context.Context) error { yielding <- time.Now(); return nil }
 	v := start(t, a)
 	c, _ := join(t, v.Path(), Successor)
 	if at := c.QuiescedAt(); !at.IsZero() {
 		t.Errorf("stopped at %s before it was asked to", at)
 	}
 	before := time.Now()
-	take(t, c).Close()
+	takeOver(t, c).Close()
 	yielded := <-yielding
 	if at := c.QuiescedAt(); at.Before(before.Add(-time.Millisecond)) || at.After(yielded.Add(time.Millisecond)) {
 		t.Errorf("stopped at %s, want from %s to %s", at, before, yielded)
@@ -25,13 +25,13 @@ func TestStopped(t *testing.T) {
 
 // A moment that can't be is none.
 func TestMoment(t *testing.T) {
-	for _, ns := range []int64{0, clock() + int64(time.Hour)} {
-		if at := moment(ns); !at.IsZero() {
+	for _, ns := range []int64{0, monotonicNow() + int64(time.Hour)} {
+		if at := timeOfClock(ns); !at.IsZero() {
 			t.Errorf("%d is %s", ns, at)
 		}
 	}
 	now := time.Now()
-	if at := moment(clock()); at.Sub(now).Abs() > time.Minute {
+	if at := timeOfClock(monotonicNow()); at.Sub(now).Abs() > time.Minute {
 		t.Errorf("%s, and it is %s", at, now)
 	}
 }
@@ -40,39 +40,39 @@ func TestMoment(t *testing.T) {
 // says by Close.
 func TestTheOneBeforeLeavesTheCPUs(t *testing.T) {
 	a := newActive(t, 1)
-	v := start(t, a, func(s *Server) { s.limits.reads = soon })
+	v := start(t, a, func(s *Server) { s.limits.firstRead = testTimeout })
 	c, _ := join(t, v.Path(), Successor)
-	if err := c.Ready(within(t)); err != nil {
+	if err := c.Ready(testContext(t)); err != nil {
 		t.Fatal(err)
 	}
-	s, err := c.Commit(within(t))
+	s, err := c.Commit(testContext(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	a.until("left")
+	a.waitForCall("left")
 	select {
 	case err := <-v.ended:
 		t.Fatalf("it did not wait: %v", err)
 	default:
 	}
 	c.Close()
-	wants(t, result(t, v.ended), nil)
+	wantError(t, result(t, v.ended), nil)
 }
 
 // It does not wait for one that never reads.
 func TestTheOneBeforeDoesNotWaitForEver(t *testing.T) {
 	a := newActive(t, 1)
-	v := start(t, a, func(s *Server) { s.limits.reads = time.Millisecond })
+	v := start(t, a, func(s *Server) { s.limits.firstRead = time.Millisecond })
 	c, _ := join(t, v.Path(), Successor)
-	if err := c.Ready(within(t)); err != nil {
+	if err := c.Ready(testContext(t)); err != nil {
 		t.Fatal(err)
 	}
-	s, err := c.Commit(within(t))
+	s, err := c.Commit(testContext(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	wants(t, result(t, v.ended), nil)
+	wantError(t, result(t, v.ended), nil)
 	c.Close()
 }

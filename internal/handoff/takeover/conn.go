@@ -20,12 +20,12 @@ type Conn struct {
 	path   string
 	memory Memory // that goes with ready
 
-	mu       sync.Mutex
-	closed   bool
-	listener *net.UnixListener // from yours on
-	file     identity
-	stopped  time.Time    // that came with yours
-	heir     Announcement // that came with heir or moved
+	mu           sync.Mutex
+	closed       bool
+	listener     *net.UnixListener // from yours on
+	file         identity
+	quiescedAt   time.Time    // that came with yours
+	announcement Announcement // that came with heir or moved
 }
 
 // Heir is the process that takes over or has taken over, as its predecessor has announced it.
@@ -39,27 +39,27 @@ type Announcement struct {
 // to ten seconds, and then the error is ErrSilent. Dial may be called while the path is handed
 // over: the next active process answers then.
 func Dial(ctx context.Context, path string) (*Conn, error) {
-	p, err := openPlace(path)
+	p, err := openSocketPath(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("%w (%w)", ErrNotListening, err)
 	} else if err != nil {
 		return nil, err
 	}
 	defer p.close()
-	if err := p.safe(); err != nil {
+	if err := p.checkFolder(); err != nil {
 		return nil, err
 	}
-	_, st, err := p.look(p.name)
+	_, st, err := p.stat(p.name)
 	if err == nil && st.Mode&unix.S_IFMT != unix.S_IFSOCK {
 		return nil, hinted{fmt.Errorf("%s is no socket", p.path), "take another path"}
 	}
 	conn, err := p.dial(ctx)
-	for began := time.Now(); errors.Is(err, errFull); conn, err = p.dial(ctx) {
-		if time.Since(began) > standard.step {
+	for began := time.Now(); errors.Is(err, errBacklogFull); conn, err = p.dial(ctx) {
+		if time.Since(began) > standardLimits.step {
 			return nil, fmt.Errorf("%w: %w", ErrNoAnswer, err)
 		}
 		select {
-		case <-time.After(fullPause):
+		case <-time.After(backlogPause):
 		case <-ctx.Done():
 			return nil, err
 		}
@@ -67,8 +67,8 @@ func Dial(ctx context.Context, path string) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := newWire(conn, "", standard)
-	if err == nil && !trusted(w.cred) {
+	w, err := newWire(conn, "", standardLimits)
+	if err == nil && !isTrusted(w.cred) {
 		err = hinted{fmt.Errorf("%s is a socket of uid %d, and this is uid %d", p.path, w.cred.Uid, os.Geteuid()), "run both as one user, or take another path"}
 	}
 	if err != nil {
@@ -80,14 +80,14 @@ func Dial(ctx context.Context, path string) (*Conn, error) {
 
 // fullPause is how long to wait for a place in the backlog: connect(2) does
 // not, where the socket does not block.
-const fullPause = 10 * time.Millisecond
+const backlogPause = 10 * time.Millisecond
 
 // PID returns the process at the other end, as the kernel says: the last that
 // took the path over, or began to. It is 0 where it can't be seen from here.
 func (c *Conn) PID() int { return int(c.cred.Pid) }
 
 // Process names that process in words, also where its PID can't be seen.
-func (c *Conn) Process() string { return process(c.cred, c.said) }
+func (c *Conn) Process() string { return describeProcess(c.cred, c.statedPID) }
 
 // Hello introduces this process, and returns what there is to take over: the
 // caller closes it. Errors are a *Refused, ErrMoved, ErrGone, ErrSilent, or
@@ -100,22 +100,22 @@ func (c *Conn) Hello(ctx context.Context, h Hello) (Offer, error) {
 	}
 	m, files, err := c.receive(ctx, c.limits.step)
 	if err == nil && m.Kind != kindOffer {
-		shut(files...)
-		err = answered(m)
+		closeFiles(files...)
+		err = unexpectedAnswer(m)
 	}
 	if err != nil {
-		return Offer{}, gone(err)
+		return Offer{}, asDisconnected(err)
 	}
 	o, err := c.receiveOffer(ctx, m, files)
-	return o, gone(err)
+	return o, asDisconnected(err)
 }
 
 // answered returns what an answer means that is not the hoped for.
-func answered(m message) error {
+func unexpectedAnswer(m message) error {
 	switch m.Kind {
 	case kindRefused:
-		return &RefusedError{Version: m.Version, Reason: m.Words, Remedy: m.Hint}
-	case kindMoved:
+		return &RefusedError{Version: m.Version, Reason: m.Reason, Remedy: m.Hint}
+	case kindRedirect:
 		return ErrRedirected
 	}
 	return fmt.Errorf("%q came out of turn", m.Kind)
@@ -140,21 +140,21 @@ func (c *Conn) sendReady(ctx context.Context) error {
 // If the heir dies before it answers at the path, its memory is all that the caller has of it: the
 // heir's sockets are those of the offer, and shards that the heir has added.
 func (c *Conn) Announcement() Announcement {
-	for range mostPending {
+	for range maxPending {
 		m, files, err := c.receive(context.Background(), pendingLimit)
 		if err != nil {
 			break
 		}
-		if m.Kind == kindHeir || m.Kind == kindMoved {
-			c.setHeir(m, files)
+		if m.Kind == kindAnnounce || m.Kind == kindRedirect {
+			c.setAnnouncement(m, files)
 		} else {
-			shut(files...)
+			closeFiles(files...)
 		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	h := c.heir
-	c.heir = Announcement{}
+	h := c.announcement
+	c.announcement = Announcement{}
 	return h
 }
 
@@ -163,9 +163,9 @@ const pendingLimit = time.Millisecond
 
 // mostPending is how many messages Heir reads: two for each handover that failed while this
 // process was stopped, and one for the last. A peer that sends without an end holds nobody up.
-const mostPending = 1024
+const maxPending = 1024
 
-func gone(err error) error {
+func asDisconnected(err error) error {
 	if errors.Is(err, io.EOF) {
 		return ErrDisconnected
 	}
@@ -189,45 +189,45 @@ func (c *Conn) Wait(ctx context.Context) error {
 		m, files, err := c.receive(ctx, 0)
 		switch {
 		case err != nil:
-			return gone(err)
-		case m.Kind == kindAsk:
+			return asDisconnected(err)
+		case m.Kind == kindPrepare:
 			if err := c.sendReady(ctx); err != nil {
 				return err
 			}
-		case m.Kind == kindHeir:
-			c.setHeir(m, files)
-		case m.Kind == kindMoved:
-			c.setHeir(m, files)
+		case m.Kind == kindAnnounce:
+			c.setAnnouncement(m, files)
+		case m.Kind == kindRedirect:
+			c.setAnnouncement(m, files)
 			return ErrRedirected
-		case m.Kind == kindYours:
-			return c.inherit(m, files)
+		case m.Kind == kindGrant:
+			return c.acceptGrant(m, files)
 		default:
-			shut(files...)
-			return answered(m)
+			closeFiles(files...)
+			return unexpectedAnswer(m)
 		}
 	}
 }
 
 // setHeir keeps who takes over. A memory that came before is that of the same process, or of
 // one that has failed to.
-func (c *Conn) setHeir(m message, files []*os.File) {
+func (c *Conn) setAnnouncement(m message, files []*os.File) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		shut(files...)
+		closeFiles(files...)
 		return
 	}
-	if m.Memory || m.PID != c.heir.PID {
-		c.heir.Memory.Close()
+	if m.Memory || m.PID != c.announcement.PID {
+		c.announcement.Memory.Close()
 	}
-	if c.heir.PID = m.PID; m.Memory {
-		c.heir.Memory = memoryOf(files)
+	if c.announcement.PID = m.PID; m.Memory {
+		c.announcement.Memory = memoryFromFiles(files)
 	}
 }
 
 // inherit makes a listener of the socket that came with yours.
-func (c *Conn) inherit(m message, files []*os.File) error {
-	defer shut(files...)
+func (c *Conn) acceptGrant(m message, files []*os.File) error {
+	defer closeFiles(files...)
 	if len(files) != 1 {
 		return fmt.Errorf("%q came with %d descriptors", m.Kind, len(files))
 	}
@@ -246,7 +246,7 @@ func (c *Conn) inherit(m message, files []*os.File) error {
 		l.Close()
 		return fmt.Errorf("%q came out of turn", m.Kind)
 	}
-	c.listener, c.file, c.stopped = at, identity{m.Device, m.Inode}, moment(m.Stopped)
+	c.listener, c.file, c.quiescedAt = at, identity{m.Device, m.Inode}, timeOfClock(m.QuiescedAt)
 	return nil
 }
 
@@ -275,7 +275,7 @@ func (c *Conn) commit(ctx context.Context, l *net.UnixListener) error {
 	if err := relisten(l); err != nil {
 		return err
 	}
-	if err := c.send(ctx, message{Kind: kindMine}); err != nil && !errors.Is(err, io.EOF) {
+	if err := c.send(ctx, message{Kind: kindCommit}); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	m, files, err := c.receive(ctx, c.limits.step)
@@ -283,21 +283,21 @@ func (c *Conn) commit(ctx context.Context, l *net.UnixListener) error {
 		// From here on the other can't say left any more. If it has said so
 		// by now, it counts: it has left.
 		c.conn.CloseRead()
-		if last, _, later := c.receive(context.Background(), c.limits.step); later == nil && last.Kind == kindLeft {
+		if last, _, later := c.receive(context.Background(), c.limits.step); later == nil && last.Kind == kindCommitted {
 			m, err = last, nil
 		}
 	}
-	shut(files...)
-	if err == nil && m.Kind != kindLeft {
-		err = answered(m)
+	closeFiles(files...)
+	if err == nil && m.Kind != kindCommitted {
+		err = unexpectedAnswer(m)
 	}
 	if err != nil {
-		return gone(err)
+		return asDisconnected(err)
 	}
 	// Its end says that it has given up its claim. If that does not come it
 	// hangs there, and the claim tells; nobody reads meanwhile.
-	_, files, _ = c.receive(context.Background(), c.limits.end)
-	shut(files...)
+	_, files, _ = c.receive(context.Background(), c.limits.closing)
+	closeFiles(files...)
 	return nil
 }
 
@@ -306,7 +306,7 @@ func (c *Conn) commit(ctx context.Context, l *net.UnixListener) error {
 func (c *Conn) QuiescedAt() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.stopped
+	return c.quiescedAt
 }
 
 // Close ends the connection. If this process has not taken over, the active
@@ -315,7 +315,7 @@ func (c *Conn) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
-	c.heir.Memory.Close()
+	c.announcement.Memory.Close()
 	if c.listener != nil {
 		c.listener.Close()
 		c.listener = nil

@@ -31,13 +31,13 @@ func credentials(conn *net.UnixConn) (unix.Ucred, error) {
 
 // trusted says whether sockets may be exchanged with a process: one of the
 // same effective user, or of root, who could take them anyway (ptrace(2)).
-func trusted(cred unix.Ucred) bool {
+func isTrusted(cred unix.Ucred) bool {
 	return cred.Uid == 0 || int(cred.Uid) == os.Geteuid()
 }
 
 // known returns the pid by which a process is known, and whether that is of
 // another pid namespace. said is the pid that it gave itself.
-func known(cred unix.Ucred, said int) (pid int, foreign bool) {
+func visiblePID(cred unix.Ucred, said int) (pid int, foreign bool) {
 	if cred.Pid != 0 {
 		return int(cred.Pid), false
 	}
@@ -45,7 +45,7 @@ func known(cred unix.Ucred, said int) (pid int, foreign bool) {
 }
 
 // process names a process in words. said is the pid that it gave itself.
-func process(cred unix.Ucred, said int) string {
+func describeProcess(cred unix.Ucred, said int) string {
 	switch {
 	case cred.Pid != 0:
 		return fmt.Sprintf("pid %d", cred.Pid)

@@ -15,7 +15,7 @@ import (
 )
 
 // as runs f on a thread of another user, which ends with it.
-func as(t *testing.T, uid int, f func()) {
+func runAsUser(t *testing.T, uid int, f func()) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to be another user")
@@ -34,7 +34,7 @@ func as(t *testing.T, uid int, f func()) {
 }
 
 // open lets other users reach a path that Listen has made.
-func open(t *testing.T, path string) {
+func makeReachable(t *testing.T, path string) {
 	t.Helper()
 	for folder := filepath.Dir(path); folder != os.TempDir() && folder != "/"; folder = filepath.Dir(folder) {
 		if err := os.Chmod(folder, 0o755); err != nil {
@@ -46,7 +46,7 @@ func open(t *testing.T, path string) {
 func TestOtherUsersAreRefused(t *testing.T) {
 	leak.Descriptors(t)
 	v := start(t, newActive(t, 1))
-	open(t, v.Path())
+	makeReachable(t, v.Path())
 	var fd int
 	var err error
 	connect := func() {
@@ -57,14 +57,14 @@ func TestOtherUsersAreRefused(t *testing.T) {
 			}
 		}
 	}
-	as(t, 54321, connect)
+	runAsUser(t, 54321, connect)
 	if !errors.Is(err, unix.EACCES) {
 		t.Fatalf("connect: %v", err)
 	}
 	if err := os.Chmod(v.Path(), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	as(t, 54321, connect)
+	runAsUser(t, 54321, connect)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,12 +75,12 @@ func TestOtherUsersAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	w, err := newWire(conn.(*net.UnixConn), "1.1", standard)
+	w, err := newWire(conn.(*net.UnixConn), "1.1", standardLimits)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, _, err := w.receive(within(t), 0)
-	if err != nil || m.Kind != kindRefused || m.Words != "uid 54321 may not take over" {
+	m, _, err := w.receive(testContext(t), 0)
+	if err != nil || m.Kind != kindRefused || m.Reason != "uid 54321 may not take over" {
 		t.Errorf("%+v, %v", m, err)
 	}
 }
@@ -88,12 +88,12 @@ func TestOtherUsersAreRefused(t *testing.T) {
 func TestOtherUsersAreNotBelieved(t *testing.T) {
 	leak.Descriptors(t)
 	path := t.TempDir() + "/s"
-	open(t, path)
+	makeReachable(t, path)
 	if err := os.Chmod(filepath.Dir(path), 0o777|os.ModeSticky); err != nil {
 		t.Fatal(err)
 	}
 	fd := -1
-	as(t, 54321, func() {
+	runAsUser(t, 54321, func() {
 		var err error
 		if fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0); err != nil {
 			t.Error(err)
@@ -104,7 +104,7 @@ func TestOtherUsersAreNotBelieved(t *testing.T) {
 		}
 	})
 	defer unix.Close(fd)
-	if _, err := Dial(within(t), path); err == nil || !strings.Contains(err.Error(), "is a socket of uid 54321, and this is uid 0") {
+	if _, err := Dial(testContext(t), path); err == nil || !strings.Contains(err.Error(), "is a socket of uid 54321, and this is uid 0") {
 		t.Error(err)
 	}
 	if _, err := SeizeNow(path, ""); err == nil || !strings.Contains(err.Error(), "is a socket of uid 54321, and this is uid 0") {
@@ -115,7 +115,7 @@ func TestOtherUsersAreNotBelieved(t *testing.T) {
 func TestTrusted(t *testing.T) {
 	own := uint32(os.Geteuid())
 	for uid, want := range map[uint32]bool{0: true, own: true, own + 1: false, 1<<32 - 1: false} {
-		if trusted(unix.Ucred{Uid: uid}) != want {
+		if isTrusted(unix.Ucred{Uid: uid}) != want {
 			t.Errorf("uid %d: not %t", uid, want)
 		}
 	}
@@ -135,10 +135,10 @@ func TestProcessesAreNamed(t *testing.T) {
 		{foreign: true, words: "a process of uid 65532 in another pid namespace"},
 	} {
 		cred := unix.Ucred{Pid: v.seen, Uid: 65532}
-		if pid, foreign := known(cred, v.said); pid != v.pid || foreign != v.foreign {
+		if pid, foreign := visiblePID(cred, v.said); pid != v.pid || foreign != v.foreign {
 			t.Errorf("%+v: pid %d, foreign %t", v, pid, foreign)
 		}
-		if words := process(cred, v.said); words != v.words {
+		if words := describeProcess(cred, v.said); words != v.words {
 			t.Errorf("%+v: %q", v, words)
 		}
 	}

@@ -13,12 +13,12 @@ import (
 )
 
 // lingers is an active process whose offer to standbys takes its time.
-type lingers struct {
+type slowOffer struct {
 	*active
 	begun, release chan struct{}
 }
 
-func (a lingers) Offer(h Hello) (Offer, error) {
+func (a slowOffer) Offer(h Hello) (Offer, error) {
 	if h.Role == Standby {
 		close(a.begun)
 		<-a.release
@@ -29,24 +29,24 @@ func (a lingers) Offer(h Hello) (Offer, error) {
 // One that comes while another takes over learns that, behind its offer.
 func TestComesAsItMoves(t *testing.T) {
 	leak.Descriptors(t)
-	a := lingers{newActive(t, 300), make(chan struct{}), make(chan struct{})}
+	a := slowOffer{newActive(t, 300), make(chan struct{}), make(chan struct{})}
 	v := start(t, a)
 	late := dial(t, v.Path())
 	waits := make(chan error, 1)
 	go func() {
-		o, err := late.Hello(within(t), Hello{Role: Standby})
+		o, err := late.Hello(testContext(t), Hello{Role: Standby})
 		o.Close()
 		if err == nil {
-			err = late.Wait(within(t))
+			err = late.Wait(testContext(t))
 		}
 		waits <- err
 	}()
 	<-a.begun
 	c, _ := join(t, v.Path(), Successor)
-	take(t, c).Close()
+	takeOver(t, c).Close()
 	close(a.release)
-	wants(t, result(t, waits), ErrRedirected)
-	wants(t, result(t, v.ended), nil)
+	wantError(t, result(t, waits), ErrRedirected)
+	wantError(t, result(t, v.ended), nil)
 }
 
 // Many come and go while ownership goes from one to the next: whoever asks is
@@ -54,7 +54,7 @@ func TestComesAsItMoves(t *testing.T) {
 func TestCrowd(t *testing.T) {
 	leak.Descriptors(t)
 	v := start(t, newActive(t, 3))
-	ctx, cancel := context.WithCancel(within(t))
+	ctx, cancel := context.WithCancel(testContext(t))
 	defer cancel()
 	ended := make(chan error, 8)
 	path := v.Path()
@@ -82,13 +82,13 @@ func TestCrowd(t *testing.T) {
 	for range 20 {
 		c, o := join(t, v.Path(), Successor)
 		o.Close()
-		s := take(t, c)
-		wants(t, result(t, v.ended), nil)
+		s := takeOver(t, c)
+		wantError(t, result(t, v.ended), nil)
 		v = serve(t, s, newActive(t, 3))
 	}
 	cancel()
 	for range cap(ended) {
-		wants(t, result(t, ended), context.Canceled)
+		wantError(t, result(t, ended), context.Canceled)
 	}
 }
 
@@ -122,7 +122,7 @@ func TestNoDescriptorToAccept(t *testing.T) {
 
 func TestTransient(t *testing.T) {
 	for errno, want := range map[unix.Errno]bool{unix.EMFILE: true, unix.ENFILE: true, unix.ECONNABORTED: true, unix.ENOMEM: true, unix.EBADF: false, unix.EINVAL: false} {
-		if transient(fmt.Errorf("accept: %w", errno)) != want {
+		if isTransient(fmt.Errorf("accept: %w", errno)) != want {
 			t.Errorf("%v: not %t", errno, want)
 		}
 	}

@@ -43,7 +43,7 @@ type RefusedError struct {
 }
 
 func (e *RefusedError) Error() string {
-	return fmt.Sprintf("the active udpshard %s refuses: %s", named(e.Version), e.Reason)
+	return fmt.Sprintf("the active udpshard %s refuses: %s", versionName(e.Version), e.Reason)
 }
 
 // Hint says what to do about it, or nothing.
@@ -93,7 +93,7 @@ func (e hinted) Hint() string  { return e.hint }
 func (e hinted) Unwrap() error { return e.error }
 
 // remedy returns the hint of an error, or nothing.
-func remedy(err error) string {
+func hintOf(err error) string {
 	var with interface{ Hint() string }
 	if errors.As(err, &with) {
 		return with.Hint()

@@ -9,10 +9,10 @@ import (
 )
 
 // attend answers a peer that has its offer.
-func (s *Server) attend(a Active, p *peer) error {
+func (s *Server) serveWaiting(a Active, p *peer) error {
 	if p.hello.Role == Successor {
 		if err := p.await(p.ctx, s, kindReady, 0); err != nil {
-			return notReady{err}
+			return failedBeforeReady{err}
 		}
 		return s.handOverTo(p.ctx, a, p)
 	}
@@ -22,19 +22,19 @@ func (s *Server) attend(a Active, p *peer) error {
 			if !more {
 				return context.Cause(p.ctx)
 			}
-			shut(m.files...)
+			closeFiles(m.files...)
 			return fmt.Errorf("%q came, where nothing was asked", m.Kind)
-		case r := <-p.pass:
+		case r := <-p.requests:
 			ctx, cancel := context.WithCancel(p.ctx)
 			stop := context.AfterFunc(r.ctx, cancel)
 			err := s.handOverTo(ctx, a, p)
 			stop()
 			cancel()
 			r.done <- err
-			if own := (notYielded{}); err == nil || !errors.As(err, &own) {
+			if own := (notQuiesced{}); err == nil || !errors.As(err, &own) {
 				return err
 			}
-		case <-s.moved:
+		case <-s.handedOver:
 			return ErrRedirected
 		case <-p.ctx.Done():
 			return context.Cause(p.ctx)
@@ -44,61 +44,61 @@ func (s *Server) attend(a Active, p *peer) error {
 
 // notReady is the error of a successor that has ended, or has sent an invalid message, before it
 // was ready.
-type notReady struct{ error }
+type failedBeforeReady struct{ error }
 
-func (e notReady) Unwrap() error { return e.error }
+func (e failedBeforeReady) Unwrap() error { return e.error }
 
 // notYielded says that it is the active process that could not hand over,
 // and that its peer has done nothing wrong.
-type notYielded struct{ error }
+type notQuiesced struct{ error }
 
-func (e notYielded) Unwrap() error { return e.error }
+func (e notQuiesced) Unwrap() error { return e.error }
 
 // handOver hands over to a peer. With an error the process is as active as
 // before.
 func (s *Server) handOverTo(ctx context.Context, a Active, p *peer) error {
 	select {
-	case s.turn <- struct{}{}:
-		defer func() { <-s.turn }()
-	case <-s.moved:
+	case s.handoverLock <- struct{}{}:
+		defer func() { <-s.handoverLock }()
+	case <-s.handedOver:
 		return ErrRedirected
 	case <-ctx.Done():
-		return notYielded{context.Cause(ctx)}
+		return notQuiesced{context.Cause(ctx)}
 	}
 	switch {
-	case s.hasMoved():
+	case s.hasHandedOver():
 		return ErrRedirected
 	case s.isClosing():
-		return notYielded{net.ErrClosed}
+		return notQuiesced{net.ErrClosed}
 	}
 	if p.hello.Role == Standby {
 		// One that is stopped costs no pause in reading.
-		if err := p.send(ctx, message{Kind: kindAsk}); err != nil {
+		if err := p.send(ctx, message{Kind: kindPrepare}); err != nil {
 			return err
 		}
-		if err := p.await(ctx, s, kindReady, s.limits.answer); err != nil {
+		if err := p.await(ctx, s, kindReady, s.limits.prepare); err != nil {
 			return err
 		}
 	}
-	stopped := clock()
+	stopped := monotonicNow()
 	err := a.Quiesce(ctx)
 	switch {
 	case err == nil:
-		err = s.commit(ctx, a, p, stopped)
+		err = s.grantOwnership(ctx, a, p, stopped)
 	case p.ctx.Err() != nil:
 		err = context.Cause(p.ctx)
 	default:
-		err = notYielded{fmt.Errorf("the active process can't stop reading: %w", err)}
+		err = notQuiesced{fmt.Errorf("the active process can't stop reading: %w", err)}
 	}
 	if err != nil {
-		a.Resume(fmt.Errorf("%s: %w", process(p.cred, p.hello.PID), err))
+		a.Resume(fmt.Errorf("%s: %w", describeProcess(p.cred, p.hello.PID), err))
 		return err
 	}
-	s.tellMoved(p)
+	s.redirectPeers(p)
 	a.Committed(p.hello)
-	close(s.left)
+	close(s.committed)
 	s.listener.Close() // the socket is the peer's now, and this our duplicate
-	p.awaitReading(s.limits.reads)
+	p.awaitReading(s.limits.firstRead)
 	return nil
 }
 
@@ -114,24 +114,24 @@ func (p *peer) awaitReading(limit time.Duration) {
 
 // commit makes the peer the owner. The last message decides: a packet is sent
 // as a whole or not at all. stopped is when this process began to stop reading.
-func (s *Server) commit(ctx context.Context, a Active, p *peer, stopped int64) error {
+func (s *Server) grantOwnership(ctx context.Context, a Active, p *peer, stopped int64) error {
 	listening, err := s.listener.File()
 	if err != nil {
 		return err
 	}
-	yours := message{Kind: kindYours, Device: s.file.device, Inode: s.file.inode, Stopped: stopped}
+	yours := message{Kind: kindGrant, Device: s.file.device, Inode: s.file.inode, QuiescedAt: stopped}
 	err = p.send(ctx, yours, listening)
 	listening.Close()
 	if err == nil {
-		err = p.await(ctx, s, kindMine, s.limits.mine)
+		err = p.await(ctx, s, kindCommit, s.limits.commit)
 	}
 	if err == nil {
-		s.tellHeir(ctx, p, Announcement{PID: p.hello.PID, Memory: p.memory})
+		s.announce(ctx, p, Announcement{PID: p.hello.PID, Memory: p.memory})
 		a.Committing(p.hello)
-		err = p.send(ctx, message{Kind: kindLeft})
+		err = p.send(ctx, message{Kind: kindCommitted})
 	}
 	if err != nil {
-		s.tellHeir(ctx, p, Announcement{})
+		s.announce(ctx, p, Announcement{})
 		return errors.Join(err, relisten(s.listener))
 	}
 	return nil
@@ -141,41 +141,41 @@ func (s *Server) commit(ctx context.Context, a Active, p *peer, stopped int64) e
 // peers but that process: this process may be stopped or killed when the new process reads. A peer
 // that can't be told within limits.heir keeps the memory of this process. The zero Heir withdraws
 // the announcement.
-func (s *Server) tellHeir(ctx context.Context, but *peer, heir Announcement) {
-	ctx, cancel := context.WithTimeout(ctx, s.limits.heir)
+func (s *Server) announce(ctx context.Context, but *peer, heir Announcement) {
+	ctx, cancel := context.WithTimeout(ctx, s.limits.announce)
 	defer cancel()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range s.waiting {
 		if p != but {
-			p.tell(ctx, kindHeir, heir)
+			p.sendAnnouncement(ctx, kindAnnounce, heir)
 		}
 	}
 }
 
 // tellMoved tells all others where to go, before the claim is given up: one
 // that only saw its connection end would go for the claim.
-func (s *Server) tellMoved(to *peer) {
-	ctx, cancel := context.WithTimeout(context.Background(), s.limits.heir)
+func (s *Server) redirectPeers(to *peer) {
+	ctx, cancel := context.WithTimeout(context.Background(), s.limits.announce)
 	defer cancel()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.heir, to.memory = Announcement{PID: to.hello.PID, Memory: to.memory}, Memory{}
+	s.newActive, to.memory = Announcement{PID: to.hello.PID, Memory: to.memory}, Memory{}
 	for _, p := range s.waiting {
 		if p != to {
-			p.tell(ctx, kindMoved, Announcement{PID: s.heir.PID}) // it has the memory
+			p.sendAnnouncement(ctx, kindRedirect, Announcement{PID: s.newActive.PID}) // it has the memory
 		}
 	}
-	close(s.moved)
+	close(s.handedOver)
 }
 
 // tell announces the heir to a peer, and registers the peer with the heir's memory. It ignores the
 // error of a peer that has gone.
-func (p *peer) tell(ctx context.Context, k kind, heir Announcement) {
-	memory, err := heir.Memory.registered()
+func (p *peer) sendAnnouncement(ctx context.Context, k kind, heir Announcement) {
+	memory, err := heir.Memory.withRegistration()
 	if err != nil {
 		memory = Memory{} // it waits for the path, where the heir listens
 	}
 	p.send(ctx, message{Kind: k, PID: heir.PID, Memory: memory.exists()}, memory.files()...)
-	shut(memory.Control)
+	closeFiles(memory.Control)
 }

@@ -18,7 +18,7 @@ import (
 )
 
 // raw sends bytes and descriptors as they are.
-func raw(t *testing.T, w *wire, data string, files ...*os.File) {
+func sendRaw(t *testing.T, w *wire, data string, files ...*os.File) {
 	t.Helper()
 	var rights []byte
 	if len(files) > 0 {
@@ -30,7 +30,7 @@ func raw(t *testing.T, w *wire, data string, files ...*os.File) {
 	}
 	var err error
 	if data == "" {
-		err = empty(w, rights)
+		err = sendEmptyPacket(w, rights)
 	} else {
 		_, _, err = w.conn.WriteMsgUnix([]byte(data), rights, nil)
 	}
@@ -41,7 +41,7 @@ func raw(t *testing.T, w *wire, data string, files ...*os.File) {
 }
 
 // empty sends a packet of no bytes, to which Go would add one.
-func empty(w *wire, rights []byte) error {
+func sendEmptyPacket(w *wire, rights []byte) error {
 	raw, err := w.conn.SyscallConn()
 	if err != nil {
 		return err
@@ -100,20 +100,20 @@ func TestHostilePeer(t *testing.T) {
 			for i := range files {
 				files[i] = writer
 			}
-			raw(t, c.wire, said.data, files...)
+			sendRaw(t, c.wire, said.data, files...)
 			writer.Close()
-			m, came, err := c.receive(within(t), 0)
-			shut(came...)
+			m, came, err := c.receive(testContext(t), 0)
+			closeFiles(came...)
 			switch {
 			case said.words == "-":
-				wants(t, err, io.EOF)
+				wantError(t, err, io.EOF)
 			case err != nil:
 				t.Error(err)
 			case said.words == "":
 				if m.Kind != kindOffer {
 					t.Errorf("%+v", m)
 				}
-			case m.Kind != kindRefused || !strings.Contains(m.Words, said.words):
+			case m.Kind != kindRefused || !strings.Contains(m.Reason, said.words):
 				t.Errorf("%+v, want %q", m, said.words)
 			}
 			if n, err := reader.Read(make([]byte, 1)); n != 0 || err != io.EOF { // all writers are closed
@@ -157,7 +157,7 @@ func TestHostileActive(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer reader.Close()
-			c, done := pretend(t, func(w *wire) {
+			c, done := fakeActive(t, func(w *wire) {
 				for i, data := range say.messages {
 					var files []*os.File
 					if i < len(say.files) {
@@ -165,16 +165,16 @@ func TestHostileActive(t *testing.T) {
 							files = append(files, writer)
 						}
 					}
-					raw(t, w, data, files...)
+					sendRaw(t, w, data, files...)
 				}
-				w.receiveHello(within(t))
+				w.receiveHello(testContext(t))
 			})
-			_, err = follow(within(t), c)
+			_, err = succeed(testContext(t), c)
 			if err == nil || !strings.Contains(err.Error(), say.words) {
 				t.Errorf("%v, want %q", err, say.words)
 			}
 			another := name == "another protocol" || name == "a later refusal"
-			if got := remedy(err); another != (got == OtherVersionRemedy) {
+			if got := hintOf(err); another != (got == OtherVersionRemedy) {
 				t.Errorf("hint %q", got)
 			}
 			c.Close()
@@ -196,7 +196,7 @@ func TestNoRoomForDescriptors(t *testing.T) {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.sendHello(within(t), Hello{Role: Standby}); err != nil {
+	if err := c.sendHello(testContext(t), Hello{Role: Standby}); err != nil {
 		t.Fatal(err)
 	}
 	for len(v.Standbys()) == 0 { // until all has been sent
@@ -210,14 +210,14 @@ func TestNoRoomForDescriptors(t *testing.T) {
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(next) + 11, Max: limit.Max}); err != nil {
 		t.Fatal(err)
 	}
-	m, files, err := c.receive(within(t), 0)
+	m, files, err := c.receive(testContext(t), 0)
 	if err == nil {
-		_, err = c.receiveOffer(within(t), m, files)
+		_, err = c.receiveOffer(testContext(t), m, files)
 	}
 	if err2 := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err2 != nil {
 		t.Fatal(err2)
 	}
-	if err == nil || !strings.Contains(err.Error(), "of 21 descriptors came") || !strings.Contains(remedy(err), "ulimit -n") {
+	if err == nil || !strings.Contains(err.Error(), "of 21 descriptors came") || !strings.Contains(hintOf(err), "ulimit -n") {
 		t.Error(err)
 	}
 }
@@ -246,7 +246,7 @@ func TestNonblockStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { f.Close() })
-	a := &withWeb2{newActive(t, 1), f}
+	a := &offersNonblockingWeb{newActive(t, 1), f}
 	v := start(t, a)
 	_, o := join(t, v.Path(), Standby)
 	if flags, err := unix.FcntlInt(o.Web.Fd(), unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK == 0 {
@@ -257,12 +257,12 @@ func TestNonblockStays(t *testing.T) {
 	}
 }
 
-type withWeb2 struct {
+type offersNonblockingWeb struct {
 	*active
 	web *os.File
 }
 
-func (a *withWeb2) Offer(h Hello) (Offer, error) {
+func (a *offersNonblockingWeb) Offer(h Hello) (Offer, error) {
 	o, err := a.active.Offer(h)
 	fds, _ := sys.Descriptors(a.web)
 	fd, _ := unix.FcntlInt(uintptr(fds[0]), unix.F_DUPFD_CLOEXEC, 0)
@@ -271,7 +271,7 @@ func (a *withWeb2) Offer(h Hello) (Offer, error) {
 }
 
 func FuzzDecode(f *testing.F) {
-	for k := range carries {
+	for k := range carriesFiles {
 		data, err := message{Kind: k, Protocol: 1, Version: "1.0"}.encode()
 		if err != nil {
 			f.Fatal(err)
@@ -291,7 +291,7 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		if m.Kind != kindRefused && m.Protocol != protocol || m.Files > maxFiles || m.Files > 0 && !carries[m.Kind] || m.Files < 0 || m.Listeners < 0 || m.Sockets < 0 {
+		if m.Kind != kindRefused && m.Protocol != protocol || m.Files > maxFiles || m.Files > 0 && !carriesFiles[m.Kind] || m.Files < 0 || m.Listeners < 0 || m.Sockets < 0 {
 			t.Fatalf("%+v", m)
 		}
 		again, err := json.Marshal(m)

@@ -14,26 +14,26 @@ func TestClaim(t *testing.T) {
 	leak.Descriptors(t)
 	counters := memory(t)
 	defer counters.Close()
-	passed := dup(counters) // as another process has it
+	passed := duplicate(counters) // as another process has it
 	defer passed.Close()
 	c, err := AcquireLease(counters, 7)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = AcquireLease(passed, 7)
-	wants(t, err, ErrLeaseHeld)
+	wantError(t, err, ErrLeaseHeld)
 	next, err := AcquireLease(passed, 8)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = AcquireLease(counters, 8)
-	wants(t, err, ErrLeaseHeld)
+	wantError(t, err, ErrLeaseHeld)
 	same, err := c.Control()
 	if err != nil || inode(t, same) != inode(t, counters) {
 		t.Error(err)
 	}
 	c.Release() // though there is another descriptor of its file
-	shut(same)
+	closeFiles(same)
 	c.Release()
 	again, err := AcquireLease(passed, 7)
 	if err != nil {
@@ -67,7 +67,7 @@ func TestClaimAtOnce(t *testing.T) {
 	for range 8 {
 		all.Go(func() {
 			for done := false; !done; {
-				done = become(t, shared{counters, &epoch}, func() {
+				done = becomeActive(t, shared{counters, &epoch}, func() {
 					if active.Add(1) != 1 {
 						t.Error("two are active")
 					}
@@ -89,17 +89,17 @@ type shared struct {
 }
 
 // become is the order that Lease asks for.
-func become(t *testing.T, s shared, read func()) bool {
+func becomeActive(t *testing.T, s shared, read func()) bool {
 	e := s.epoch.Load()
 	old, err := AcquireLease(s.memory, e)
 	if err != nil {
-		wants(t, err, ErrLeaseHeld)
+		wantError(t, err, ErrLeaseHeld)
 		return false
 	}
 	defer old.Release()
 	own, err := AcquireLease(s.memory, e+1)
 	if err != nil {
-		wants(t, err, ErrLeaseHeld)
+		wantError(t, err, ErrLeaseHeld)
 		return false
 	}
 	defer own.Release()

@@ -21,14 +21,14 @@ func lockOf(path string) string { return path + ".lock" }
 func TestAnotherUserLocksTheFolder(t *testing.T) {
 	leak.Descriptors(t)
 	path := filepath.Join(t.TempDir(), "s")
-	open(t, path)
+	makeReachable(t, path)
 	s, err := Listen(path, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close() // where as skips, too
 	var held []int
-	as(t, 54321, func() {
+	runAsUser(t, 54321, func() {
 		for _, name := range []string{filepath.Dir(path), path, lockOf(path)} {
 			fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 			if err != nil {
@@ -60,7 +60,7 @@ func TestAnotherUserLocksTheFolder(t *testing.T) {
 	if err := next.Close(); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(began); took > lockPatience/2 {
+	if took := time.Since(began); took > lockTimeout/2 {
 		t.Errorf("it took %s", took)
 	}
 }
@@ -70,7 +70,7 @@ func TestAnotherUserLocksTheFolder(t *testing.T) {
 func TestTheLockOfAPath(t *testing.T) {
 	leak.Descriptors(t)
 	path := filepath.Join(t.TempDir(), "s")
-	p, err := openPlace(path)
+	p, err := openSocketPath(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,10 +78,10 @@ func TestTheLockOfAPath(t *testing.T) {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	if _, err := ListenNow(path, ""); !errors.Is(err, ErrPathLocked) || remedy(err) == "" {
+	if _, err := ListenNow(path, ""); !errors.Is(err, ErrPathLocked) || hintOf(err) == "" {
 		t.Errorf("while another one has the lock: %v", err)
 	}
-	if took := time.Since(began); took > lockPatience/2 {
+	if took := time.Since(began); took > lockTimeout/2 {
 		t.Errorf("it has waited for %s", took)
 	}
 	if info, err := os.Stat(lockOf(path)); err != nil || info.Mode() != 0o600 {
@@ -95,7 +95,7 @@ func TestTheLockOfAPath(t *testing.T) {
 		}
 		got <- err
 	}()
-	if err := p.clear(identity{}); err != nil { // as whoever closes does, with the lock
+	if err := p.removeSocket(identity{}); err != nil { // as whoever closes does, with the lock
 		t.Error(err)
 	}
 	p.close()
@@ -137,7 +137,7 @@ func TestALockThatOthersCanHold(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := Listen(path, ""); err == nil || !strings.Contains(err.Error(), v.want) || remedy(err) == "" {
+			if _, err := Listen(path, ""); err == nil || !strings.Contains(err.Error(), v.want) || hintOf(err) == "" {
 				t.Errorf("%v, not %q", err, v.want)
 			}
 			if after, err := os.Lstat(lockOf(path)); err != nil || after.Mode() != before.Mode() || !os.SameFile(before, after) {
@@ -159,7 +159,7 @@ func TestAFolderOfOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 		shared := new(SharedFolderError)
-		if _, err := Dial(within(t), path); errors.As(err, &shared) != refused || !refused && !errors.Is(err, ErrNotListening) {
+		if _, err := Dial(testContext(t), path); errors.As(err, &shared) != refused || !refused && !errors.Is(err, ErrNotListening) {
 			t.Errorf("%s: dial: %v", mode, err)
 		}
 		s, err := Listen(path, "")
@@ -167,8 +167,8 @@ func TestAFolderOfOthers(t *testing.T) {
 			t.Errorf("%s: listen: %v", mode, err)
 		}
 		if refused {
-			if remedy(err) != "chmod go-w "+filepath.Dir(path)+", or take another path" {
-				t.Errorf("%s: %q", mode, remedy(err))
+			if hintOf(err) != "chmod go-w "+filepath.Dir(path)+", or take another path" {
+				t.Errorf("%s: %q", mode, hintOf(err))
 			}
 			continue
 		}

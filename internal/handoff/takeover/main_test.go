@@ -19,7 +19,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // soon bounds what is to happen at once; nothing waits for its end.
-const soon = 20 * time.Second
+const testTimeout = 20 * time.Second
 
 func udpSocket(t *testing.T) *os.File {
 	t.Helper()
@@ -36,7 +36,7 @@ func newMemory(t *testing.T) Memory {
 	return Memory{memory(t), memory(t)}
 }
 
-func duplicateOf(m Memory) Memory { return Memory{dup(m.Counters), dup(m.Control)} }
+func duplicateOf(m Memory) Memory { return Memory{duplicate(m.Counters), duplicate(m.Control)} }
 
 // sameMemory fails unless got is want, by duplicates.
 func sameMemory(t *testing.T, got, want Memory) {
@@ -72,8 +72,8 @@ type active struct {
 	t       *testing.T
 	sockets [][]*os.File // by listener
 	memory  Memory
-	refuses error
-	yield   func(context.Context) error
+	refusal error
+	quiesce func(context.Context) error
 	changes chan string // what was called
 
 	mu     sync.Mutex
@@ -90,18 +90,18 @@ func newActive(t *testing.T, sockets ...int) *active {
 			files = append(files, udpSocket(t))
 		}
 		a.sockets = append(a.sockets, files)
-		t.Cleanup(func() { shut(files...) })
+		t.Cleanup(func() { closeFiles(files...) })
 	}
 	return a
 }
 
-func (a *active) onYield(f func(context.Context) error) {
+func (a *active) onQuiesce(f func(context.Context) error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.yield = f
+	a.quiesce = f
 }
 
-func (a *active) note(what string) {
+func (a *active) record(what string) {
 	a.mu.Lock()
 	a.called = append(a.called, what)
 	a.mu.Unlock()
@@ -109,9 +109,9 @@ func (a *active) note(what string) {
 }
 
 // until waits for a call.
-func (a *active) until(what string) {
+func (a *active) waitForCall(what string) {
 	a.t.Helper()
-	late := time.After(soon)
+	late := time.After(testTimeout)
 	for {
 		select {
 		case c := <-a.changes:
@@ -130,13 +130,13 @@ func (a *active) calls() []string {
 	return slices.Clone(a.called)
 }
 
-func (a *active) greeted() []Hello {
+func (a *active) receivedHellos() []Hello {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return slices.Clone(a.hellos)
 }
 
-func dup(f *os.File) *os.File {
+func duplicate(f *os.File) *os.File {
 	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		panic(err)
@@ -148,17 +148,17 @@ func (a *active) Offer(h Hello) (Offer, error) {
 	a.mu.Lock()
 	a.hellos = append(a.hellos, h)
 	a.mu.Unlock()
-	if a.refuses != nil {
-		return Offer{}, a.refuses
+	if a.refusal != nil {
+		return Offer{}, a.refusal
 	}
 	o := Offer{Memory: duplicateOf(a.memory), Notes: []byte(`{"later":1}`)}
 	for i, files := range a.sockets {
 		l := Listener{Name: string(rune('a' + i)), Address: "127.0.0.1:5514", Protocol: "raw", Seed: 1<<32 - 1}
 		for _, f := range files {
-			l.Sockets = append(l.Sockets, dup(f))
+			l.Sockets = append(l.Sockets, duplicate(f))
 		}
 		if i == 0 && len(files) > 0 {
-			l.Stream = dup(files[0]) // any file
+			l.Stream = duplicate(files[0]) // any file
 		}
 		o.Listeners = append(o.Listeners, l)
 	}
@@ -166,9 +166,9 @@ func (a *active) Offer(h Hello) (Offer, error) {
 }
 
 func (a *active) Quiesce(ctx context.Context) error {
-	a.note("yield")
+	a.record("yield")
 	a.mu.Lock()
-	yield := a.yield
+	yield := a.quiesce
 	a.mu.Unlock()
 	if yield != nil {
 		return yield(ctx)
@@ -180,16 +180,16 @@ func (a *active) Resume(reason error) {
 	if reason == nil {
 		a.t.Error("resumed without a reason")
 	}
-	a.note("resume")
+	a.record("resume")
 }
 
-func (a *active) SuccessorFailed(Hello, error) { a.note("gone") }
+func (a *active) SuccessorFailed(Hello, error) { a.record("gone") }
 func (a *active) Committing(Hello)             {}
-func (a *active) Committed(Hello)              { a.note("left") }
+func (a *active) Committed(Hello)              { a.record("left") }
 
 // patient are limits that nobody meets who goes on: a busy machine may stop
 // any of them for a second or two.
-var patient = limits{step: soon, answer: soon, mine: soon, heir: soon, end: soon}
+var patientLimits = limits{step: testTimeout, prepare: testTimeout, commit: testTimeout, announce: testTimeout, closing: testTimeout}
 
 // served is a server with what Serve returned.
 type served struct {
@@ -223,22 +223,22 @@ func start(t *testing.T, a Active, change ...func(*Server)) served {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.limits = patient
+	s.limits = patientLimits
 	for _, f := range change {
 		f(s)
 	}
 	return serve(t, s, a)
 }
 
-func within(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), soon)
+func testContext(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	t.Cleanup(cancel)
 	return ctx
 }
 
 func dial(t *testing.T, path string) *Conn {
 	t.Helper()
-	c, err := Dial(within(t), path)
+	c, err := Dial(testContext(t), path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,7 +250,7 @@ func dial(t *testing.T, path string) *Conn {
 func join(t *testing.T, path string, role Role) (*Conn, Offer) {
 	t.Helper()
 	c := dial(t, path)
-	o, err := c.Hello(within(t), Hello{Version: "1.1", Role: role})
+	o, err := c.Hello(testContext(t), Hello{Version: "1.1", Role: role})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -259,17 +259,17 @@ func join(t *testing.T, path string, role Role) (*Conn, Offer) {
 }
 
 // take is what a successor does after its offer.
-func take(t *testing.T, c *Conn) *Server {
+func takeOver(t *testing.T, c *Conn) *Server {
 	t.Helper()
-	if err := c.Ready(within(t)); err != nil {
+	if err := c.Ready(testContext(t)); err != nil {
 		t.Fatal(err)
 	}
-	return own(t, c)
+	return commitTakeover(t, c)
 }
 
-func own(t *testing.T, c *Conn) *Server {
+func commitTakeover(t *testing.T, c *Conn) *Server {
 	t.Helper()
-	s, err := c.Commit(within(t))
+	s, err := c.Commit(testContext(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -282,13 +282,13 @@ func result(t *testing.T, c <-chan error) error {
 	select {
 	case err := <-c:
 		return err
-	case <-time.After(soon):
+	case <-time.After(testTimeout):
 		t.Fatal("it does not end")
 		return nil
 	}
 }
 
-func wants(t *testing.T, err, want error) {
+func wantError(t *testing.T, err, want error) {
 	t.Helper()
 	if !errors.Is(err, want) {
 		t.Errorf("%v, want %v", err, want)

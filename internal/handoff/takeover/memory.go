@@ -22,11 +22,11 @@ func (m Memory) files() []*os.File {
 	return []*os.File{m.Counters, m.Control}
 }
 
-func memoryOf(files []*os.File) Memory { return Memory{files[0], files[1]} }
+func memoryFromFiles(files []*os.File) Memory { return Memory{files[0], files[1]} }
 
 // registered returns a Memory to send to a process that stands by from then on. Its Control is
 // new and registered, and the caller closes it; its Counters are those of m.
-func (m Memory) registered() (Memory, error) {
+func (m Memory) withRegistration() (Memory, error) {
 	if !m.exists() {
 		return m, nil
 	}
@@ -36,6 +36,6 @@ func (m Memory) registered() (Memory, error) {
 
 // Close closes the files. It may be called more than once.
 func (m *Memory) Close() {
-	shut(m.Counters, m.Control)
+	closeFiles(m.Counters, m.Control)
 	*m = Memory{}
 }

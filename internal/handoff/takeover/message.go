@@ -30,24 +30,24 @@ const (
 type kind string
 
 const (
-	kindHello    kind = "hello"
-	kindOffer    kind = "offer"
-	kindListener kind = "listener" // of an offer
-	kindSockets  kind = "sockets"  // more of a listener
-	kindAsk      kind = "ask"
-	kindReady    kind = "ready"
-	kindYours    kind = "yours"
-	kindMine     kind = "mine"
-	kindLeft     kind = "left"
-	kindHeir     kind = "heir"
-	kindMoved    kind = "moved"
-	kindRefused  kind = "refused" // has the same form in every protocol
+	kindHello     kind = "hello"
+	kindOffer     kind = "offer"
+	kindListener  kind = "listener" // of an offer
+	kindSockets   kind = "sockets"  // more of a listener
+	kindPrepare   kind = "ask"
+	kindReady     kind = "ready"
+	kindGrant     kind = "yours"
+	kindCommit    kind = "mine"
+	kindCommitted kind = "left"
+	kindAnnounce  kind = "heir"
+	kindRedirect  kind = "moved"
+	kindRefused   kind = "refused" // has the same form in every protocol
 )
 
 // carries says of every kind whether descriptors may come with it.
-var carries = map[kind]bool{
-	kindHello: false, kindOffer: true, kindListener: true, kindSockets: true, kindAsk: false,
-	kindReady: true, kindYours: true, kindMine: false, kindLeft: false, kindHeir: true, kindMoved: true, kindRefused: false,
+var carriesFiles = map[kind]bool{
+	kindHello: false, kindOffer: true, kindListener: true, kindSockets: true, kindPrepare: false,
+	kindReady: true, kindGrant: true, kindCommit: false, kindCommitted: false, kindAnnounce: true, kindRedirect: true, kindRefused: false,
 }
 
 // message is what is sent: one JSON object.
@@ -65,20 +65,20 @@ type message struct {
 	Memory bool `json:"memory,omitempty"` // offer: the first two descriptors; ready, heir, moved: all
 	Web    bool `json:"web,omitempty"`    // offer: the last descriptor
 
-	Name    string `json:"name,omitempty"`    // listener
-	Address string `json:"address,omitempty"` // listener
-	Serves  string `json:"serves,omitempty"`  // listener: its protocol
-	Seed    uint32 `json:"seed,omitempty"`    // listener
-	Sockets int    `json:"sockets,omitempty"` // listener: how many it has, with those of the messages after it
-	Stream  bool   `json:"stream,omitempty"`  // listener: the first descriptor
+	Name             string `json:"name,omitempty"`    // listener
+	Address          string `json:"address,omitempty"` // listener
+	ListenerProtocol string `json:"serves,omitempty"`  // listener: its protocol
+	Seed             uint32 `json:"seed,omitempty"`    // listener
+	Sockets          int    `json:"sockets,omitempty"` // listener: how many it has, with those of the messages after it
+	Stream           bool   `json:"stream,omitempty"`  // listener: the first descriptor
 
 	Device uint64 `json:"device,omitempty"` // yours: the file at the path
 	Inode  uint64 `json:"inode,omitempty"`
 
-	Stopped int64 `json:"stopped,omitempty"` // yours: when it began to stop reading, see clock
+	QuiescedAt int64 `json:"stopped,omitempty"` // yours: when it began to stop reading, see clock
 
-	Words string `json:"words,omitempty"` // refused
-	Hint  string `json:"hint,omitempty"`
+	Reason string `json:"words,omitempty"` // refused
+	Hint   string `json:"hint,omitempty"`
 
 	files []*os.File // of one that waits to be dealt with
 }
@@ -118,7 +118,7 @@ func decode(data []byte, version string) (message, error) {
 		return m, errors.New("no message of the takeover protocol: it has no protocol number or no kind")
 	}
 	if envelope.Kind == kindRefused {
-		m = message{Kind: kindRefused, Protocol: envelope.Protocol, Version: envelope.Version, Words: envelope.Words, Hint: envelope.Hint}
+		m = message{Kind: kindRefused, Protocol: envelope.Protocol, Version: envelope.Version, Reason: envelope.Words, Hint: envelope.Hint}
 		if m.Protocol != protocol && m.Hint == "" { // it may not have known that there are others
 			m.Hint = OtherVersionRemedy
 		}
@@ -126,13 +126,13 @@ func decode(data []byte, version string) (message, error) {
 	}
 	if envelope.Protocol != protocol {
 		return m, hinted{fmt.Errorf("udpshard %s speaks takeover protocol %d, udpshard %s speaks %d",
-			named(envelope.Version), envelope.Protocol, named(version), protocol), OtherVersionRemedy}
+			versionName(envelope.Version), envelope.Protocol, versionName(version), protocol), OtherVersionRemedy}
 	}
-	if _, known := carries[envelope.Kind]; !known {
-		return m, fmt.Errorf("udpshard %s sends %.40q, which udpshard %s does not know", named(envelope.Version), envelope.Kind, named(version))
+	if _, known := carriesFiles[envelope.Kind]; !known {
+		return m, fmt.Errorf("udpshard %s sends %.40q, which udpshard %s does not know", versionName(envelope.Version), envelope.Kind, versionName(version))
 	}
 	if err := json.Unmarshal(data, &m); err != nil {
-		return message{}, fmt.Errorf("%s of udpshard %s: %w", m.Kind, named(envelope.Version), err)
+		return message{}, fmt.Errorf("%s of udpshard %s: %w", m.Kind, versionName(envelope.Version), err)
 	}
 	return m, m.check()
 }
@@ -140,8 +140,8 @@ func decode(data []byte, version string) (message, error) {
 // check says what no sound message has.
 func (m message) check() error {
 	switch {
-	case m.Files < 0 || m.Files > maxFiles || m.Files > 0 && !carries[m.Kind],
-		(m.Kind == kindReady || m.Kind == kindHeir || m.Kind == kindMoved) && m.memoryFiles() != m.Files,
+	case m.Files < 0 || m.Files > maxFiles || m.Files > 0 && !carriesFiles[m.Kind],
+		(m.Kind == kindReady || m.Kind == kindAnnounce || m.Kind == kindRedirect) && m.memoryFiles() != m.Files,
 		m.Kind == kindListener && m.Stream && m.Files == 0:
 		return fmt.Errorf("%s with %d descriptors", m.Kind, m.Files)
 	case m.Listeners < 0 || m.Listeners > maxListeners:
@@ -161,7 +161,7 @@ func (m message) memoryFiles() int {
 }
 
 // named is a version as it is said in words: short, and never empty.
-func named(version string) string {
+func versionName(version string) string {
 	if version == "" {
 		return "of unknown version"
 	}

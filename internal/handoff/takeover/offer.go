@@ -53,11 +53,11 @@ type Listener struct {
 // Close closes all files of the offer.
 func (o *Offer) Close() {
 	o.Memory.Close()
-	shut(o.Web)
+	closeFiles(o.Web)
 	o.Web = nil
 	for i := range o.Listeners {
-		shut(o.Listeners[i].Sockets...)
-		shut(o.Listeners[i].Stream)
+		closeFiles(o.Listeners[i].Sockets...)
+		closeFiles(o.Listeners[i].Stream)
 		o.Listeners[i].Sockets, o.Listeners[i].Stream = nil, nil
 	}
 }

@@ -18,10 +18,10 @@ func (w *wire) receiveHello(ctx context.Context) (Hello, error) {
 		return Hello{}, err
 	}
 	h := Hello{Version: m.Version, Role: m.Role, Notes: m.Notes}
-	h.PID, h.Foreign = known(w.cred, m.PID)
+	h.PID, h.Foreign = visiblePID(w.cred, m.PID)
 	if h.Role != Successor && h.Role != Standby {
 		return h, fmt.Errorf("udpshard %s wants to be %.40q, which udpshard %s does not know",
-			named(h.Version), h.Role, named(w.version))
+			versionName(h.Version), h.Role, versionName(w.version))
 	}
 	return h, nil
 }
@@ -29,25 +29,25 @@ func (w *wire) receiveHello(ctx context.Context) (Hello, error) {
 // expect receives a message of a kind that carries no descriptors.
 func (w *wire) expect(ctx context.Context, want kind) (message, error) {
 	m, files, err := w.receive(ctx, w.limits.step)
-	shut(files...)
+	closeFiles(files...)
 	if err == nil && m.Kind != want {
-		err = outOfTurn(m.Kind, want)
+		err = unexpectedKind(m.Kind, want)
 	}
 	return m, err
 }
 
-func outOfTurn(came, want kind) error {
+func unexpectedKind(came, want kind) error {
 	return fmt.Errorf("%q came instead of %q", came, want)
 }
 
 // sendOffer sends an offer, and leaves its files open. Whoever gets it is registered.
 func (w *wire) sendOffer(ctx context.Context, o Offer) error {
 	head := message{Kind: kindOffer, PID: os.Getpid(), Listeners: len(o.Listeners), Notes: o.Notes}
-	memory, err := o.Memory.registered()
+	memory, err := o.Memory.withRegistration()
 	if err != nil {
 		return err
 	}
-	defer shut(memory.Control)
+	defer closeFiles(memory.Control)
 	head.Memory = memory.exists()
 	files := memory.files()
 	if o.Web != nil {
@@ -57,7 +57,7 @@ func (w *wire) sendOffer(ctx context.Context, o Offer) error {
 		return err
 	}
 	for _, l := range o.Listeners {
-		m := message{Kind: kindListener, Name: l.Name, Address: l.Address, Serves: l.Protocol, Seed: l.Seed, Sockets: len(l.Sockets), Stream: l.Stream != nil}
+		m := message{Kind: kindListener, Name: l.Name, Address: l.Address, ListenerProtocol: l.Protocol, Seed: l.Seed, Sockets: len(l.Sockets), Stream: l.Stream != nil}
 		rest := l.Sockets
 		if m.Stream {
 			rest = slices.Concat([]*os.File{l.Stream}, rest)
@@ -79,9 +79,9 @@ func (w *wire) sendOffer(ctx context.Context, o Offer) error {
 // with which files came. They are closed where it fails.
 func (w *wire) receiveOffer(ctx context.Context, head message, files []*os.File) (o Offer, err error) {
 	o = Offer{Version: head.Version, Notes: head.Notes}
-	o.PID, o.Foreign = known(w.cred, head.PID)
-	w.said = head.PID
-	if o.Memory, o.Web, err = headFiles(head, files); err != nil {
+	o.PID, o.Foreign = visiblePID(w.cred, head.PID)
+	w.statedPID = head.PID
+	if o.Memory, o.Web, err = splitHeadFiles(head, files); err != nil {
 		return Offer{}, err
 	}
 	defer func() {
@@ -100,18 +100,18 @@ func (w *wire) receiveOffer(ctx context.Context, head message, files []*os.File)
 	return o, nil
 }
 
-func headFiles(head message, files []*os.File) (memory Memory, web *os.File, err error) {
+func splitHeadFiles(head message, files []*os.File) (memory Memory, web *os.File, err error) {
 	want := head.memoryFiles()
 	if head.Web {
 		want++
 	}
 	if len(files) != want {
-		shut(files...)
+		closeFiles(files...)
 		return Memory{}, nil, fmt.Errorf("offer: %d descriptors arrived, and %d are announced",
 			len(files), want)
 	}
 	if head.Memory {
-		memory, files = memoryOf(files), files[memoryFiles:]
+		memory, files = memoryFromFiles(files), files[memoryFiles:]
 	}
 	if head.Web {
 		web = files[0]
@@ -132,10 +132,10 @@ func (w *wire) receiveListener(ctx context.Context) (l Listener, err error) {
 		}
 		l.Sockets = append(l.Sockets, files...)
 		if m.Kind != want {
-			return l, outOfTurn(m.Kind, want)
+			return l, unexpectedKind(m.Kind, want)
 		}
 		if want == kindListener {
-			l.Name, l.Address, l.Protocol, l.Seed = m.Name, m.Address, m.Serves, m.Seed
+			l.Name, l.Address, l.Protocol, l.Seed = m.Name, m.Address, m.ListenerProtocol, m.Seed
 			missing = m.Sockets
 			want = kindSockets
 		} else if len(files) == 0 {

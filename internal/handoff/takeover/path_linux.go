@@ -16,7 +16,7 @@ import (
 )
 
 // place is a path at which to listen: a folder, held open, and a name in it.
-type place struct {
+type socketPath struct {
 	folder *os.File
 	path   string // absolute
 	name   string
@@ -30,12 +30,12 @@ type identity struct{ device, inode uint64 }
 // Check says why a path can never be that of a socket, whatever is there; nil: it
 // can be.
 func CheckPath(path string) error {
-	_, err := located(path)
+	_, err := absolutePath(path)
 	return err
 }
 
 // located returns an absolute path.
-func located(path string) (string, error) {
+func absolutePath(path string) (string, error) {
 	switch {
 	case strings.HasPrefix(path, "@") || strings.ContainsRune(path, 0):
 		return "", hinted{fmt.Errorf("%q is an abstract name, which every user may take", path), "give a path in a folder of this user's"}
@@ -50,8 +50,8 @@ func located(path string) (string, error) {
 	return absolute, err
 }
 
-func openPlace(path string) (*place, error) {
-	absolute, err := located(path)
+func openSocketPath(path string) (*socketPath, error) {
+	absolute, err := absolutePath(path)
 	if err != nil {
 		return nil, err
 	}
@@ -64,18 +64,18 @@ func openPlace(path string) (*place, error) {
 	case err != nil:
 		return nil, err
 	}
-	return &place{folder: folder, path: absolute, name: filepath.Base(absolute)}, nil
+	return &socketPath{folder: folder, path: absolute, name: filepath.Base(absolute)}, nil
 }
 
 // close gives up the lock too.
-func (p *place) close() {
+func (p *socketPath) close() {
 	p.folder.Close()
 	if p.locked != nil {
 		p.locked.Close()
 	}
 }
 
-func (p *place) fd() int { return int(p.folder.Fd()) }
+func (p *socketPath) fd() int { return int(p.folder.Fd()) }
 
 const (
 	// pathRoom is what a socket's address holds: sun_path without its final
@@ -87,7 +87,7 @@ const (
 )
 
 // address returns how to call a file of the folder in a socket's address.
-func (p *place) address(name string) string {
+func (p *socketPath) address(name string) string {
 	if full := filepath.Join(filepath.Dir(p.path), name); len(full) <= pathRoom {
 		return full
 	}
@@ -97,26 +97,26 @@ func (p *place) address(name string) string {
 const (
 	// lockPatience is how long other processes may hold the lock: they do so for a
 	// few system calls, unless they are stopped in the middle of these.
-	lockPatience = 5 * time.Second
+	lockTimeout = 5 * time.Second
 	// lockMoment is how long they may hold it where datagrams wait meanwhile.
-	lockMoment = 5 * time.Millisecond
+	shortLockTimeout = 5 * time.Millisecond
 )
 
 // lockName is the file beside the socket whose lock (flock(2)) keeps processes from
 // changing the path at the same time. The mode of the file lets in the user who made it
 // alone: a folder is locked by whoever may read it.
-func (p *place) lockName() string { return p.name + ".lock" }
+func (p *socketPath) lockName() string { return p.name + ".lock" }
 
 // lock keeps other processes of this user from changing the path. The error is ErrBusy
 // where another one does so for longer than the patience.
-func (p *place) lock(patience time.Duration) error {
+func (p *socketPath) lock(patience time.Duration) error {
 	for began := time.Now(); ; time.Sleep(time.Millisecond) {
 		file, err := p.openLock()
 		if err != nil {
 			return err
 		}
 		err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil && p.has(file) {
+		if err == nil && p.isLockFile(file) {
 			p.locked = file
 			return nil
 		}
@@ -133,10 +133,10 @@ func (p *place) lock(patience time.Duration) error {
 
 // openLock opens the file to lock, and makes it where it is missing. A file that others
 // could have opened is refused: they could hold its lock.
-func (p *place) openLock() (*os.File, error) {
+func (p *socketPath) openLock() (*os.File, error) {
 	name := filepath.Join(filepath.Dir(p.path), p.lockName())
 	var fd int
-	err := retry(func() (err error) {
+	err := retryEINTR(func() (err error) {
 		fd, err = unix.Openat(p.fd(), p.lockName(), unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0o600)
 		return err
 	})
@@ -180,7 +180,7 @@ func lockError(err error) error {
 }
 
 // has says whether a file is the one to lock still: whoever closes the path removes it.
-func (p *place) has(file *os.File) bool {
+func (p *socketPath) isLockFile(file *os.File) bool {
 	var named, open unix.Stat_t
 	return unix.Fstatat(p.fd(), p.lockName(), &named, unix.AT_SYMLINK_NOFOLLOW) == nil &&
 		unix.Fstat(int(file.Fd()), &open) == nil && named.Dev == open.Dev && named.Ino == open.Ino
@@ -188,7 +188,7 @@ func (p *place) has(file *os.File) bool {
 
 // safe refuses a folder in which other users could put a socket of their own at the
 // path: those may who may write to it, unless it is sticky (unlink(2), EPERM).
-func (p *place) safe() error {
+func (p *socketPath) checkFolder() error {
 	info, err := p.folder.Stat()
 	if err != nil {
 		return err
@@ -206,7 +206,7 @@ type Exposure struct{ Finding, Remedy string }
 // listens: none is as it should be. Nothing of it lets them take over, or replace the
 // socket: see Listen for what is refused.
 func Exposures(path string) (found []Exposure) {
-	p, err := openPlace(path)
+	p, err := openSocketPath(path)
 	if err != nil {
 		return nil // who listens there has told
 	}
@@ -221,7 +221,7 @@ func Exposures(path string) (found []Exposure) {
 		found = append(found, Exposure{fmt.Sprintf("%s is a folder of uid %d, who may replace the socket", folder, st.Uid),
 			fmt.Sprintf("chown %d %s", os.Geteuid(), folder)})
 	}
-	if _, st, err := p.look(p.name); err == nil && st.Mode&0o077 != 0 {
+	if _, st, err := p.stat(p.name); err == nil && st.Mode&0o077 != 0 {
 		found = append(found, Exposure{fmt.Sprintf("%s has mode %#o: other users can connect to it, and are refused one by one", p.path, st.Mode&0o777),
 			"chmod 600 " + p.path})
 	}
@@ -229,7 +229,7 @@ func Exposures(path string) (found []Exposure) {
 }
 
 // look returns what is at a name: os.ErrNotExist where nothing is.
-func (p *place) look(name string) (identity, unix.Stat_t, error) {
+func (p *socketPath) stat(name string) (identity, unix.Stat_t, error) {
 	var st unix.Stat_t
 	if err := unix.Fstatat(p.fd(), name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return identity{}, st, &os.PathError{Op: "stat", Path: p.path, Err: err}
@@ -239,8 +239,8 @@ func (p *place) look(name string) (identity, unix.Stat_t, error) {
 
 // vacant says what keeps us from taking the path: anything but a socket of
 // this user, and that too if it is live and may not be.
-func (p *place) vacant(live bool) error {
-	_, st, err := p.look(p.name)
+func (p *socketPath) checkVacant(live bool) error {
+	_, st, err := p.stat(p.name)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return nil
@@ -257,7 +257,7 @@ func (p *place) vacant(live bool) error {
 	switch {
 	case errors.Is(err, ErrNotListening):
 		return nil
-	case errors.Is(err, errFull):
+	case errors.Is(err, errBacklogFull):
 		return &InUseError{Path: p.path, UID: int(st.Uid)}
 	case err != nil:
 		return err
@@ -271,10 +271,10 @@ func (p *place) vacant(live bool) error {
 }
 
 // errFull says that somebody listens, but has not accepted for long.
-var errFull = errors.New("its backlog is full")
+var errBacklogFull = errors.New("its backlog is full")
 
 // dial connects to whoever listens at the path.
-func (p *place) dial(ctx context.Context) (*net.UnixConn, error) {
+func (p *socketPath) dial(ctx context.Context) (*net.UnixConn, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unixpacket", p.address(p.name))
 	switch {
@@ -283,7 +283,7 @@ func (p *place) dial(ctx context.Context) (*net.UnixConn, error) {
 	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ENOENT):
 		return nil, fmt.Errorf("%s: %w (%w)", p.path, ErrNotListening, errors.Unwrap(err))
 	case errors.Is(err, unix.EAGAIN):
-		return nil, fmt.Errorf("%s: %w (%w)", p.path, errFull, errors.Unwrap(err))
+		return nil, fmt.Errorf("%s: %w (%w)", p.path, errBacklogFull, errors.Unwrap(err))
 	case errors.Is(err, unix.EACCES):
 		return nil, hinted{fmt.Errorf("%s: %w", p.path, err), "run both as one user, or take another path"}
 	case errors.Is(err, unix.EPROTOTYPE):
@@ -296,7 +296,7 @@ func (p *place) dial(ctx context.Context) (*net.UnixConn, error) {
 // whatever is there. The file is this user's alone (0600) from the first
 // moment, under a name that nobody knows; it gets its own name by rename(2),
 // so that the path never leads to a socket that does not listen yet.
-func (p *place) take() (l *net.UnixListener, file identity, err error) {
+func (p *socketPath) createSocket() (l *net.UnixListener, file identity, err error) {
 	hidden := fmt.Sprintf(".takeover-%016x", rand.Uint64())
 	address := p.address(hidden)
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
@@ -327,15 +327,15 @@ func (p *place) take() (l *net.UnixListener, file identity, err error) {
 	if err = unix.Fchmodat(p.fd(), hidden, 0o600, 0); err != nil {
 		return l, file, os.NewSyscallError("fchmodat", err)
 	}
-	if file, _, err = p.look(hidden); err != nil {
+	if file, _, err = p.stat(hidden); err != nil {
 		return l, file, err
 	}
 	return l, file, os.NewSyscallError("renameat", unix.Renameat(p.fd(), hidden, p.fd(), p.name))
 }
 
 // clear removes the file at the path, if it is the one, and the file whose lock it has.
-func (p *place) clear(file identity) error {
-	there, _, err := p.look(p.name)
+func (p *socketPath) removeSocket(file identity) error {
+	there, _, err := p.stat(p.name)
 	switch {
 	case err == nil && there != file: // another process listens there
 		return nil

@@ -16,7 +16,7 @@ import (
 )
 
 // stale leaves a socket's file behind, as a process does that is killed.
-func stale(t *testing.T, path string) {
+func leaveStaleSocket(t *testing.T, path string) {
 	t.Helper()
 	l, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: path, Net: "unixpacket"})
 	if err != nil {
@@ -34,18 +34,18 @@ func TestListenAt(t *testing.T) {
 		words string // of the error; none if empty
 	}{
 		"nothing":             {path: "s"},
-		"a stale socket":      {path: "s", there: stale},
+		"a stale socket":      {path: "s", there: leaveStaleSocket},
 		"a long path":         {path: long + "/" + long + "/s", there: func(t *testing.T, path string) { os.MkdirAll(filepath.Dir(path), 0o700) }},
 		"a file":              {"s", func(t *testing.T, path string) { os.WriteFile(path, nil, 0o600) }, "is no socket"},
 		"a folder":            {"s", func(t *testing.T, path string) { os.Mkdir(path, 0o700) }, "is no socket"},
-		"a link to a socket":  {"s", func(t *testing.T, path string) { stale(t, path+"1"); os.Symlink(path+"1", path) }, "is no socket"},
+		"a link to a socket":  {"s", func(t *testing.T, path string) { leaveStaleSocket(t, path+"1"); os.Symlink(path+"1", path) }, "is no socket"},
 		"a named pipe":        {"s", func(t *testing.T, path string) { unix.Mkfifo(path, 0o600) }, "is no socket"},
-		"another kind of it":  {"s", other, "another program's socket"},
+		"another kind of it":  {"s", otherProgramSocket, "another program's socket"},
 		"no folder":           {"x/s", nil, "no such file"},
 		"a file as folder":    {"x/s", func(t *testing.T, path string) { os.WriteFile(filepath.Dir(path), nil, 0o600) }, "not a directory"},
 		"too long a name":     {strings.Repeat("s", 108), nil, "a socket's address holds"},
 		"no name":             {"s/", nil, "names no file"},
-		"another user's":      {"s", foreign, "is a socket of uid 54321"},
+		"another user's":      {"s", otherUserSocket, "is a socket of uid 54321"},
 		"another's, too long": {long + "/" + strings.Repeat("s", nameRoom+1), func(t *testing.T, path string) { os.MkdirAll(filepath.Dir(path), 0o700) }, "holds"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -94,15 +94,15 @@ func TestListenAt(t *testing.T) {
 			if len(names) != 0 {
 				t.Errorf("left behind: %v", names)
 			}
-			_, err = Dial(within(t), path)
-			wants(t, err, ErrNotListening)
-			wants(t, err, os.ErrNotExist)
+			_, err = Dial(testContext(t), path)
+			wantError(t, err, ErrNotListening)
+			wantError(t, err, os.ErrNotExist)
 		})
 	}
 }
 
 // other is another program's live socket.
-func other(t *testing.T, path string) {
+func otherProgramSocket(t *testing.T, path string) {
 	l, err := net.Listen("unix", path)
 	if err != nil {
 		t.Fatal(err)
@@ -110,11 +110,11 @@ func other(t *testing.T, path string) {
 	t.Cleanup(func() { l.Close() })
 }
 
-func foreign(t *testing.T, path string) {
+func otherUserSocket(t *testing.T, path string) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to make a file of another user")
 	}
-	stale(t, path)
+	leaveStaleSocket(t, path)
 	if err := os.Chown(path, 54321, -1); err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestAbstractNamesAreRefused(t *testing.T) {
 		if _, err := Listen(path, ""); err == nil {
 			t.Errorf("Listen(%q) succeeded", path)
 		}
-		if _, err := Dial(within(t), path); err == nil || errors.Is(err, ErrNotListening) {
+		if _, err := Dial(testContext(t), path); err == nil || errors.Is(err, ErrNotListening) {
 			t.Errorf("Dial(%q): %v", path, err)
 		}
 	}
@@ -134,10 +134,10 @@ func TestAbstractNamesAreRefused(t *testing.T) {
 func TestDialNobody(t *testing.T) {
 	leak.Descriptors(t)
 	folder := t.TempDir()
-	stale(t, folder+"/stale")
+	leaveStaleSocket(t, folder+"/stale")
 	os.WriteFile(folder+"/file", nil, 0o600)
 	for name, nobody := range map[string]bool{"none": true, "none/none": true, "stale": true, "file": false, "file/none": false} {
-		if _, err := Dial(within(t), folder+"/"+name); err == nil || errors.Is(err, ErrNotListening) != nobody {
+		if _, err := Dial(testContext(t), folder+"/"+name); err == nil || errors.Is(err, ErrNotListening) != nobody {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -187,7 +187,7 @@ func TestListenAtOnce(t *testing.T) {
 		for range 10 {
 			path := t.TempDir() + "/s"
 			if leave {
-				stale(t, path)
+				leaveStaleSocket(t, path)
 			}
 			var all sync.WaitGroup
 			servers, errs := make([]*Server, 8), make([]error, 8)
@@ -210,7 +210,7 @@ func TestListenAtOnce(t *testing.T) {
 			c := dial(t, path)
 			a := newActive(t)
 			v := serve(t, winner, a)
-			o, err := c.Hello(within(t), Hello{Role: Standby})
+			o, err := c.Hello(testContext(t), Hello{Role: Standby})
 			if err != nil {
 				t.Error(err)
 			}
@@ -236,7 +236,7 @@ func TestCloseRemovesItsOwnFileAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	v := serve(t, first, newActive(t))
-	o, err := c.Hello(within(t), Hello{Role: Standby})
+	o, err := c.Hello(testContext(t), Hello{Role: Standby})
 	if err != nil || o.Version != "1.0" {
 		t.Error(o, err)
 	}
@@ -272,7 +272,7 @@ func TestSeizeTakesNoForeignFile(t *testing.T) {
 	leak.Descriptors(t)
 	path := t.TempDir() + "/s"
 	os.WriteFile(path, []byte("precious"), 0o600)
-	if _, err := SeizeNow(path, ""); err == nil || !strings.Contains(err.Error(), "is no socket") || remedy(err) == "" {
+	if _, err := SeizeNow(path, ""); err == nil || !strings.Contains(err.Error(), "is no socket") || hintOf(err) == "" {
 		t.Error(err)
 	}
 	if data, _ := os.ReadFile(path); string(data) != "precious" {
@@ -292,7 +292,7 @@ func TestFolderIsGone(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
-	wants(t, s.Serve(context.Background(), newActive(t)), net.ErrClosed)
+	wantError(t, s.Serve(context.Background(), newActive(t)), net.ErrClosed)
 }
 
 // One that hangs has the path all the same, with a full backlog too.
@@ -316,20 +316,20 @@ func TestFullBacklog(t *testing.T) {
 	if _, err := Listen(s.Path(), "1.0"); !errors.As(err, &inUse) || inUse.UID != os.Geteuid() || !strings.Contains(err.Error(), "a process of uid") {
 		t.Error(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 3*fullPause)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*backlogPause)
 	defer cancel()
 	if _, err := Dial(ctx, s.Path()); err == nil || errors.Is(err, ErrNotListening) {
 		t.Error(err)
 	}
-	usual := standard
-	standard.step = 3 * fullPause
-	_, err = Dial(within(t), s.Path())
-	standard = usual
-	wants(t, err, ErrNoAnswer)
+	usual := standardLimits
+	standardLimits.step = 3 * backlogPause
+	_, err = Dial(testContext(t), s.Path())
+	standardLimits = usual
+	wantError(t, err, ErrNoAnswer)
 	// It waits for a place.
 	dialled := make(chan error)
 	go func() {
-		c, err := Dial(within(t), s.Path())
+		c, err := Dial(testContext(t), s.Path())
 		if err == nil {
 			c.Close()
 		}

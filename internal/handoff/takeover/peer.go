@@ -18,20 +18,20 @@ type peer struct {
 	ctx      context.Context // ends with the connection
 	messages chan message    // closed when the connection has ended
 	memory   Memory          // that came with ready; may be zero
-	pass     chan passage
+	requests chan handoverRequest
 	done     chan struct{} // closed when it is no longer answered
 }
 
-var errDied = errors.New("its connection has ended")
+var errPeerDisconnected = errors.New("its connection has ended")
 
 // answer is the whole conversation with one peer.
-func (s *Server) answer(ctx context.Context, a Active, conn *net.UnixConn) {
+func (s *Server) servePeer(ctx context.Context, a Active, conn *net.UnixConn) {
 	defer conn.Close()
 	w, err := newWire(conn, s.version, s.limits)
 	if err != nil {
 		return // its end is closed, or it would have credentials
 	}
-	if !trusted(w.cred) {
+	if !isTrusted(w.cred) {
 		w.refuse(ctx, hinted{fmt.Errorf("uid %d may not take over", w.cred.Uid), "run both as one user"})
 		return
 	}
@@ -40,13 +40,13 @@ func (s *Server) answer(ctx context.Context, a Active, conn *net.UnixConn) {
 		w.refuse(ctx, err)
 		return
 	}
-	p := &peer{wire: w, hello: hello, messages: make(chan message, 4), pass: make(chan passage), done: make(chan struct{})}
+	p := &peer{wire: w, hello: hello, messages: make(chan message, 4), requests: make(chan handoverRequest), done: make(chan struct{})}
 	defer close(p.done)
-	if err := s.enter(p); err != nil {
+	if err := s.registerSuccessor(p); err != nil {
 		w.refuse(ctx, err)
 		return
 	}
-	defer s.leave(p)
+	defer s.remove(p)
 	offer, err := a.Offer(hello)
 	if err != nil {
 		w.refuse(ctx, err)
@@ -55,49 +55,49 @@ func (s *Server) answer(ctx context.Context, a Active, conn *net.UnixConn) {
 	err = p.sendOffer(ctx, offer)
 	offer.Close()
 	if err != nil {
-		s.gone(ctx, a, p, err)
+		s.reportFailure(ctx, a, p, err)
 		w.refuse(ctx, err)
 		return
 	}
-	if !s.wait(p) {
-		p.tell(ctx, kindMoved, s.heir)
+	if !s.enqueue(p) {
+		p.sendAnnouncement(ctx, kindRedirect, s.newActive)
 		return
 	}
-	defer p.read(ctx)()
-	if err := s.attend(a, p); err != nil && !s.hasMoved() {
-		if errors.As(err, new(notReady)) {
-			s.gone(ctx, a, p, err)
+	defer p.startReading(ctx)()
+	if err := s.serveWaiting(a, p); err != nil && !s.hasHandedOver() {
+		if errors.As(err, new(failedBeforeReady)) {
+			s.reportFailure(ctx, a, p, err)
 		}
 		w.refuse(ctx, err)
 	}
 }
 
 // enter lets one successor in at a time.
-func (s *Server) enter(p *peer) error {
+func (s *Server) registerSuccessor(p *peer) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if p.hello.Role != Successor {
 		return nil
 	}
 	if s.successor != nil {
-		return hinted{fmt.Errorf("%s is taking over", process(s.successor.cred, s.successor.hello.PID)), "wait for it, or stop it"}
+		return hinted{fmt.Errorf("%s is taking over", describeProcess(s.successor.cred, s.successor.hello.PID)), "wait for it, or stop it"}
 	}
 	s.successor = p
 	return nil
 }
 
 // wait puts a peer in the queue, unless there is nothing to wait for.
-func (s *Server) wait(p *peer) bool {
+func (s *Server) enqueue(p *peer) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.hasMoved() {
+	if s.hasHandedOver() {
 		return false
 	}
 	s.waiting = append(s.waiting, p)
 	return true
 }
 
-func (s *Server) leave(p *peer) {
+func (s *Server) remove(p *peer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.successor == p {
@@ -107,9 +107,9 @@ func (s *Server) leave(p *peer) {
 }
 
 // gone tells of a successor that ends before it was ready.
-func (s *Server) gone(ctx context.Context, a Active, p *peer, reason error) {
+func (s *Server) reportFailure(ctx context.Context, a Active, p *peer, reason error) {
 	if p.hello.Role == Successor && ctx.Err() == nil && !s.isClosing() {
-		a.SuccessorFailed(p.hello, fmt.Errorf("%s: %w", process(p.cred, p.hello.PID), reason))
+		a.SuccessorFailed(p.hello, fmt.Errorf("%s: %w", describeProcess(p.cred, p.hello.PID), reason))
 	}
 }
 
@@ -117,14 +117,14 @@ func (s *Server) gone(ctx context.Context, a Active, p *peer, reason error) {
 // why is net.ErrClosed, this process ends, and that is no refusal: the other may
 // go on then.
 func (w *wire) refuse(ctx context.Context, why error) {
-	if ctx.Err() == nil && !errors.Is(why, io.EOF) && !errors.Is(why, errDied) && !errors.Is(why, net.ErrClosed) {
-		w.send(ctx, message{Kind: kindRefused, Words: fmt.Sprintf("%.4000s", why), Hint: fmt.Sprintf("%.4000s", remedy(why))})
+	if ctx.Err() == nil && !errors.Is(why, io.EOF) && !errors.Is(why, errPeerDisconnected) && !errors.Is(why, net.ErrClosed) {
+		w.send(ctx, message{Kind: kindRefused, Reason: fmt.Sprintf("%.4000s", why), Hint: fmt.Sprintf("%.4000s", hintOf(why))})
 	}
 }
 
 // read begins to read what the peer says. What it returns closes the
 // connection and waits for the end of that.
-func (p *peer) read(ctx context.Context) (stop func()) {
+func (p *peer) startReading(ctx context.Context) (stop func()) {
 	var cancel context.CancelCauseFunc
 	p.ctx, cancel = context.WithCancelCause(ctx)
 	go func() {
@@ -135,10 +135,10 @@ func (p *peer) read(ctx context.Context) (stop func()) {
 				err = errors.New("it says more than it is asked")
 			}
 			if errors.Is(err, io.EOF) {
-				err = errDied
+				err = errPeerDisconnected
 			}
 			if err != nil {
-				shut(files...)
+				closeFiles(files...)
 				cancel(err)
 				return
 			}
@@ -148,9 +148,9 @@ func (p *peer) read(ctx context.Context) (stop func()) {
 	}()
 	return func() {
 		p.conn.Close()
-		cancel(errDied)
+		cancel(errPeerDisconnected)
 		for m := range p.messages {
-			shut(m.files...)
+			closeFiles(m.files...)
 		}
 		p.memory.Close()
 	}
@@ -168,19 +168,19 @@ func (p *peer) await(ctx context.Context, s *Server, want kind, limit time.Durat
 			return context.Cause(p.ctx)
 		}
 		if m.Kind != want {
-			shut(m.files...)
-			return outOfTurn(m.Kind, want)
+			closeFiles(m.files...)
+			return unexpectedKind(m.Kind, want)
 		}
 		if m.Memory {
 			p.memory.Close() // of an attempt that came to nothing
-			p.memory = memoryOf(m.files)
+			p.memory = memoryFromFiles(m.files)
 		}
 		return nil
 	case <-late:
 		return fmt.Errorf("%q did not come within %s", want, limit)
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	case <-s.moved:
+	case <-s.handedOver:
 		return ErrRedirected
 	}
 }

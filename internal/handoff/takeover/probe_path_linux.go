@@ -9,7 +9,7 @@ import (
 // Probe returns what would keep Listen from a path at which nobody listens, and changes nothing
 // there. Any goroutine may call it.
 func ProbePath(path string) error {
-	p, err := openPlace(path)
+	p, err := openSocketPath(path)
 	if err != nil {
 		return err
 	}
@@ -17,5 +17,5 @@ func ProbePath(path string) error {
 	if err := unix.Faccessat(p.fd(), ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
 		return hinted{&os.PathError{Op: "make a socket in", Path: p.folder.Name(), Err: err}, "run as the user whose folder that is, or take another path"}
 	}
-	return p.vacant(false)
+	return p.checkVacant(false)
 }

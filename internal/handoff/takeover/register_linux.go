@@ -25,25 +25,25 @@ import (
 // finds registrations of earlier epochs, and waits for these.
 const (
 	firstRegistration = 1 << 62 // offsets below are epochs: see Claim
-	mostRegistrations = 4096    // of an epoch
+	maxRegistrations  = 4096    // of an epoch
 	// mostEpochs bounds the epochs of registrations: the highest offset of a lock is 2^63-1.
 	// With a takeover every millisecond, an epoch gets there in 35,000 years.
-	mostEpochs = firstRegistration / mostRegistrations
+	maxEpochs = firstRegistration / maxRegistrations
 )
 
 // Register returns a new descriptor of a control memory, with a registration of a process that
 // has connected to the active process of that epoch. Epoch 0 is for a process that has connected
 // to no process that took over. The registration ends when the last duplicate is closed.
 func Register(control *os.File, epoch uint64) (*os.File, error) {
-	if epoch >= mostEpochs {
+	if epoch >= maxEpochs {
 		return nil, errEpoch(epoch)
 	}
 	own, err := reopen(control)
 	if err != nil {
 		return nil, err
 	}
-	first := firstRegistration + int64(epoch)*mostRegistrations
-	for at := first; at < first+mostRegistrations; at++ {
+	first := firstRegistration + int64(epoch)*maxRegistrations
+	for at := first; at < first+maxRegistrations; at++ {
 		if err = lockByte(own, at); !errors.Is(err, ErrLeaseHeld) {
 			break
 		}
@@ -59,15 +59,15 @@ func Register(control *os.File, epoch uint64) (*os.File, error) {
 // connected to a process that took over at that epoch or later. The registration of the
 // descriptor itself does not count.
 func CountRegistrations(control *os.File, epoch uint64) (n int, err error) {
-	if epoch >= mostEpochs {
+	if epoch >= maxEpochs {
 		return 0, errEpoch(epoch)
 	}
 	type span struct{ from, to int64 }
-	rest := []span{{firstRegistration, firstRegistration + int64(epoch)*mostRegistrations}}
-	for len(rest) > 0 && n < mostRegistrations {
+	rest := []span{{firstRegistration, firstRegistration + int64(epoch)*maxRegistrations}}
+	for len(rest) > 0 && n < maxRegistrations {
 		s := rest[len(rest)-1]
 		rest = rest[:len(rest)-1]
-		from, to, found, err := held(control, s.from, s.to)
+		from, to, found, err := findLock(control, s.from, s.to)
 		if err != nil {
 			return 0, err
 		}
@@ -92,7 +92,7 @@ func LeaseHeldBelow(control *os.File, epoch uint64) (at uint64, ok bool, err err
 		return 0, false, errEpoch(epoch)
 	}
 	for from := int64(0); from < int64(epoch); {
-		_, to, found, err := held(control, from, int64(epoch))
+		_, to, found, err := findLock(control, from, int64(epoch))
 		if err != nil || !found {
 			return at, ok, err
 		}
@@ -103,7 +103,7 @@ func LeaseHeldBelow(control *os.File, epoch uint64) (at uint64, ok bool, err err
 
 // held returns the bounds of a lock of another open file within [from, to). If there are several
 // locks, the kernel returns any of them (posix_test_lock, fs/locks.c, Linux 6.18).
-func held(control *os.File, from, to int64) (at, end int64, found bool, err error) {
+func findLock(control *os.File, from, to int64) (at, end int64, found bool, err error) {
 	if from >= to { // as a length, nothing would be all
 		return 0, 0, false, nil
 	}
@@ -112,7 +112,7 @@ func held(control *os.File, from, to int64) (at, end int64, found bool, err erro
 		return 0, 0, false, err
 	}
 	lock := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart, Start: from, Len: to - from}
-	if err := retry(func() error { return unix.FcntlFlock(uintptr(fds[0]), unix.F_OFD_GETLK, &lock) }); err != nil {
+	if err := retryEINTR(func() error { return unix.FcntlFlock(uintptr(fds[0]), unix.F_OFD_GETLK, &lock) }); err != nil {
 		return 0, 0, false, os.NewSyscallError("fcntl F_OFD_GETLK", err)
 	}
 	if lock.Type == unix.F_UNLCK {
@@ -147,14 +147,14 @@ func reopen(memory *os.File) (*os.File, error) {
 // lockByte locks a byte. The error is ErrClaimed if another open file has the lock.
 func lockByte(own *os.File, at int64) error {
 	lock := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart, Start: at, Len: 1}
-	err := retry(func() error { return unix.FcntlFlock(own.Fd(), unix.F_OFD_SETLK, &lock) })
+	err := retryEINTR(func() error { return unix.FcntlFlock(own.Fd(), unix.F_OFD_SETLK, &lock) })
 	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
 		return ErrLeaseHeld
 	}
 	return os.NewSyscallError("fcntl F_OFD_SETLK", err)
 }
 
-func retry(f func() error) error {
+func retryEINTR(f func() error) error {
 	for {
 		if err := f(); !errors.Is(err, unix.EINTR) {
 			return err

@@ -13,7 +13,7 @@ import (
 	"github.com/udpshard/udpshard/internal/leak"
 )
 
-func registered(t *testing.T, control *os.File) int {
+func registrations(t *testing.T, control *os.File) int {
 	t.Helper()
 	n, err := CountRegistrations(control, 1)
 	if err != nil {
@@ -23,11 +23,11 @@ func registered(t *testing.T, control *os.File) int {
 }
 
 // untilRegistered waits until so many are: descriptors end after connections do.
-func untilRegistered(t *testing.T, control *os.File, want int) {
+func waitForRegistrations(t *testing.T, control *os.File, want int) {
 	t.Helper()
-	for ctx := within(t); registered(t, control) != want; runtime.Gosched() {
+	for ctx := testContext(t); registrations(t, control) != want; runtime.Gosched() {
 		if ctx.Err() != nil {
-			t.Fatalf("%d are registered, want %d", registered(t, control), want)
+			t.Fatalf("%d are registered, want %d", registrations(t, control), want)
 		}
 	}
 }
@@ -45,22 +45,22 @@ func TestRegistrations(t *testing.T) {
 			t.Fatal(err)
 		}
 		all = append(all, own)
-		if n := registered(t, control); n != i+1 {
+		if n := registrations(t, control); n != i+1 {
 			t.Fatalf("%d are registered, want %d", n, i+1)
 		}
 	}
-	if n := registered(t, all[7]); n != 39 {
+	if n := registrations(t, all[7]); n != 39 {
 		t.Errorf("%d others are registered, want 39", n)
 	}
-	second := dup(all[20])
+	second := duplicate(all[20])
 	for _, i := range []int{0, 20, 39, 21} {
 		all[i].Close()
 	}
-	if n := registered(t, control); n != 37 {
+	if n := registrations(t, control); n != 37 {
 		t.Errorf("%d are registered, want 37: the duplicate counts", n)
 	}
 	second.Close()
-	if n := registered(t, control); n != 36 {
+	if n := registrations(t, control); n != 36 {
 		t.Errorf("%d are registered, want 36", n)
 	}
 	claim, err := AcquireLease(control, 3)
@@ -68,11 +68,11 @@ func TestRegistrations(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer claim.Release()
-	if n := registered(t, control); n != 36 {
+	if n := registrations(t, control); n != 36 {
 		t.Errorf("%d are registered: a claim is none", n)
 	}
-	shut(all...)
-	if n := registered(t, control); n != 0 {
+	closeFiles(all...)
+	if n := registrations(t, control); n != 0 {
 		t.Errorf("%d are registered", n)
 	}
 }
@@ -84,25 +84,25 @@ func TestMeetings(t *testing.T) {
 	control := memory(t)
 	defer control.Close()
 	var all []*os.File
-	for _, epoch := range []uint64{0, 2, 2, 3, mostEpochs - 1} {
+	for _, epoch := range []uint64{0, 2, 2, 3, maxEpochs - 1} {
 		own, err := Register(control, epoch)
 		if err != nil {
 			t.Fatal(err)
 		}
 		all = append(all, own)
 	}
-	for epoch, want := range map[uint64]int{0: 0, 1: 1, 2: 1, 3: 3, 4: 4, mostEpochs - 1: 4} {
+	for epoch, want := range map[uint64]int{0: 0, 1: 1, 2: 1, 3: 3, 4: 4, maxEpochs - 1: 4} {
 		if n, err := CountRegistrations(control, epoch); n != want || err != nil {
 			t.Errorf("%d have met nobody who took over at epoch %d or later, %v, want %d", n, epoch, err, want)
 		}
 	}
-	if _, err := CountRegistrations(control, mostEpochs); err == nil {
+	if _, err := CountRegistrations(control, maxEpochs); err == nil {
 		t.Error("a lock tells that epoch")
 	}
-	if _, err := Register(control, mostEpochs); err == nil {
+	if _, err := Register(control, maxEpochs); err == nil {
 		t.Error("a lock tells that epoch")
 	}
-	shut(all...)
+	closeFiles(all...)
 }
 
 // Another process locks whatever it likes: counting ends.
@@ -110,7 +110,7 @@ func TestHostileRegistrations(t *testing.T) {
 	leak.Descriptors(t)
 	for name, lock := range map[string]unix.Flock_t{
 		"all":         {Type: unix.F_WRLCK},
-		"all of them": {Type: unix.F_WRLCK, Start: firstRegistration, Len: mostRegistrations},
+		"all of them": {Type: unix.F_WRLCK, Start: firstRegistration, Len: maxRegistrations},
 		"from within": {Type: unix.F_RDLCK, Start: firstRegistration + 5},
 		"across":      {Type: unix.F_WRLCK, Start: firstRegistration - 5, Len: 10},
 	} {
@@ -122,14 +122,14 @@ func TestHostileRegistrations(t *testing.T) {
 		if err := unix.FcntlFlock(hostile.Fd(), unix.F_OFD_SETLK, &lock); err != nil {
 			t.Fatal(err)
 		}
-		if n := registered(t, control); n != 1 {
+		if n := registrations(t, control); n != 1 {
 			t.Errorf("%s: %d are registered", name, n)
 		}
 		own, err := Register(control, 0)
 		if full := name == "all" || name == "all of them"; (err != nil) != full {
 			t.Errorf("%s: %v", name, err)
 		}
-		shut(own, hostile, control)
+		closeFiles(own, hostile, control)
 	}
 }
 
@@ -168,28 +168,28 @@ func TestAnOfferRegisters(t *testing.T) {
 	v := start(t, a)
 	_, first := join(t, v.Path(), Standby)
 	_, second := join(t, v.Path(), Standby)
-	a.waitFor(v, 2)
-	if all, others := registered(t, a.memory.Control), registered(t, first.Memory.Control); all != 2 || others != 1 {
+	a.waitForPeers(v, 2)
+	if all, others := registrations(t, a.memory.Control), registrations(t, first.Memory.Control); all != 2 || others != 1 {
 		t.Errorf("%d are registered, and %d beside one of them", all, others)
 	}
 	first.Close()
-	untilRegistered(t, a.memory.Control, 1)
+	waitForRegistrations(t, a.memory.Control, 1)
 	v.stop()
-	if n := registered(t, a.memory.Control); n != 1 {
+	if n := registrations(t, a.memory.Control); n != 1 {
 		t.Errorf("%d are registered after the end of the active process, want 1", n)
 	}
 	second.Close()
-	untilRegistered(t, a.memory.Control, 0)
+	waitForRegistrations(t, a.memory.Control, 0)
 }
 
 // stopping is an active process that is stopped when it is about to say that it has left.
-type stopping struct {
+type stoppedActive struct {
 	*active
 	stopped chan struct{}
 	wake    chan struct{}
 }
 
-func (s *stopping) Committing(Hello) {
+func (s *stoppedActive) Committing(Hello) {
 	close(s.stopped)
 	<-s.wake
 }
@@ -198,27 +198,27 @@ func (s *stopping) Committing(Hello) {
 // that process can read: the one before may never say anything again.
 func TestStandbysKnowTheHeirBeforeItReads(t *testing.T) {
 	leak.Descriptors(t)
-	a := &stopping{newActive(t, 1), make(chan struct{}), make(chan struct{})}
+	a := &stoppedActive{newActive(t, 1), make(chan struct{}), make(chan struct{})}
 	v := start(t, a)
 	reading, _ := join(t, v.Path(), Standby)
 	asleep, _ := join(t, v.Path(), Standby)
-	a.waitFor(v, 2)
+	a.waitForPeers(v, 2)
 	counts := newMemory(t)
 	defer counts.Close()
 	successor, _ := join(t, v.Path(), Successor)
 	successor.SetMemory(counts)
 
-	ctx, cancel := context.WithCancel(within(t))
+	ctx, cancel := context.WithCancel(testContext(t))
 	waited := make(chan error, 1)
 	go func() { waited <- reading.Wait(ctx) }()
 	taken := make(chan *Server, 1)
-	go func() { taken <- take(t, successor) }()
+	go func() { taken <- takeOver(t, successor) }()
 	<-a.stopped
-	if n := registered(t, counts.Control); n != 2 {
+	if n := registrations(t, counts.Control); n != 2 {
 		t.Errorf("%d standbys are registered with the memory of the new process, want 2", n)
 	}
 	cancel()
-	wants(t, result(t, waited), context.Canceled)
+	wantError(t, result(t, waited), context.Canceled)
 	for _, c := range []*Conn{reading, asleep} {
 		h := c.Announcement()
 		sameMemory(t, h.Memory, counts)
@@ -227,7 +227,7 @@ func TestStandbysKnowTheHeirBeforeItReads(t *testing.T) {
 		}
 		h.Memory.Close()
 	}
-	if n := registered(t, counts.Control); n != 0 {
+	if n := registrations(t, counts.Control); n != 0 {
 		t.Errorf("%d are registered with a memory that they have closed", n)
 	}
 	close(a.wake)
@@ -237,35 +237,35 @@ func TestStandbysKnowTheHeirBeforeItReads(t *testing.T) {
 // A successor that fails at the last moment is nobody's heir.
 func TestAnHeirThatFails(t *testing.T) {
 	leak.Descriptors(t)
-	a := &stopping{newActive(t, 1), make(chan struct{}), make(chan struct{})}
+	a := &stoppedActive{newActive(t, 1), make(chan struct{}), make(chan struct{})}
 	v := start(t, a)
 	standby, _ := join(t, v.Path(), Standby)
-	a.waitFor(v, 1)
+	a.waitForPeers(v, 1)
 	counts := newMemory(t)
 	defer counts.Close()
 	successor, _ := join(t, v.Path(), Successor)
 	successor.SetMemory(counts)
 	failed := make(chan error, 1)
 	go func() {
-		if err := successor.Ready(within(t)); err != nil {
+		if err := successor.Ready(testContext(t)); err != nil {
 			failed <- err
 			return
 		}
-		_, err := successor.Commit(within(t))
+		_, err := successor.Commit(testContext(t))
 		failed <- err
 	}()
 	<-a.stopped
 	successor.conn.Close()
 	result(t, failed)
 	close(a.wake)
-	a.until("resume")
+	a.waitForCall("resume")
 	if h := standby.Announcement(); h != (Announcement{}) {
 		t.Errorf("%+v", h)
 	}
 	if calls := a.calls(); !slices.Equal(calls, []string{"yield", "resume"}) {
 		t.Errorf("%q", calls)
 	}
-	untilRegistered(t, counts.Control, 0)
+	waitForRegistrations(t, counts.Control, 0)
 }
 
 // What a successor sends as its memory is given to standbys only if it is memory: another file
@@ -275,7 +275,7 @@ func TestAMemoryThatIsAFile(t *testing.T) {
 	a := newActive(t, 1)
 	v := start(t, a)
 	standby, _ := join(t, v.Path(), Standby)
-	a.waitFor(v, 1)
+	a.waitForPeers(v, 1)
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, []byte("12345678"), 0o644); err != nil {
 		t.Fatal(err)
@@ -287,8 +287,8 @@ func TestAMemoryThatIsAFile(t *testing.T) {
 	defer file.Close()
 	successor, _ := join(t, v.Path(), Successor)
 	successor.SetMemory(Memory{file, file})
-	defer take(t, successor).Close()
-	wants(t, standby.Wait(within(t)), ErrRedirected)
+	defer takeOver(t, successor).Close()
+	wantError(t, standby.Wait(testContext(t)), ErrRedirected)
 	h := standby.Announcement()
 	defer h.Memory.Close()
 	if h.PID != os.Getpid() || h.Memory.exists() {

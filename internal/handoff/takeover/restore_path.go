@@ -13,26 +13,26 @@ import (
 // alone, with an *InUseError. During and after a handover, Renew does nothing.
 func (s *Server) RestorePath() (renewed bool, err error) {
 	select {
-	case s.turn <- struct{}{}:
-		defer func() { <-s.turn }()
+	case s.handoverLock <- struct{}{}:
+		defer func() { <-s.handoverLock }()
 	default:
 		return false, nil
 	}
-	if s.hasMoved() || s.isClosing() {
+	if s.hasHandedOver() || s.isClosing() {
 		return false, nil
 	}
-	p, err := openPlace(s.path)
+	p, err := openSocketPath(s.path)
 	if err != nil {
 		return false, err
 	}
 	defer p.close()
-	switch there, _, err := p.look(p.name); {
+	switch there, _, err := p.stat(p.name); {
 	case err == nil && there == s.file:
 		return false, nil
 	case err != nil && !errors.Is(err, os.ErrNotExist):
 		return false, err
 	}
-	l, file, err := p.listen(false, lockMoment)
+	l, file, err := p.listen(false, shortLockTimeout)
 	if err != nil {
 		return false, err
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // renew calls Renew, and says what is to come of it.
-func renew(t *testing.T, s *Server, want bool) {
+func wantRestored(t *testing.T, s *Server, want bool) {
 	t.Helper()
 	if renewed, err := s.RestorePath(); renewed != want || err != nil {
 		t.Errorf("renewed: %v, %v, want %v", renewed, err, want)
@@ -24,30 +24,30 @@ func TestRenew(t *testing.T) {
 	a := newActive(t, 1)
 	v := start(t, a)
 	standby, _ := join(t, v.Path(), Standby)
-	renew(t, v.Server, false)
+	wantRestored(t, v.Server, false)
 	for range 3 {
 		if err := os.Remove(v.Path()); err != nil {
 			t.Fatal(err)
 		}
-		renew(t, v.Server, true)
-		renew(t, v.Server, false)
-		a.waitFor(v, 1)
+		wantRestored(t, v.Server, true)
+		wantRestored(t, v.Server, false)
+		a.waitForPeers(v, 1)
 	}
 	if st, err := os.Lstat(v.Path()); err != nil || st.Mode() != os.ModeSocket|0o600 {
 		t.Errorf("%v, %v", st.Mode(), err)
 	}
 	successor, _ := join(t, v.Path(), Successor)
-	next := serve(t, take(t, successor), newActive(t))
-	wants(t, result(t, v.ended), nil)
-	wants(t, standby.Wait(within(t)), ErrRedirected)
-	renew(t, v.Server, false) // whoever has handed over has no path
-	renew(t, next.Server, false)
+	next := serve(t, takeOver(t, successor), newActive(t))
+	wantError(t, result(t, v.ended), nil)
+	wantError(t, standby.Wait(testContext(t)), ErrRedirected)
+	wantRestored(t, v.Server, false) // whoever has handed over has no path
+	wantRestored(t, next.Server, false)
 	dial(t, v.Path())
 	if err := os.Remove(v.Path()); err != nil {
 		t.Fatal(err)
 	}
-	renew(t, v.Server, false)
-	renew(t, next.Server, true)
+	wantRestored(t, v.Server, false)
+	wantRestored(t, next.Server, true)
 	dial(t, v.Path())
 }
 
@@ -66,11 +66,11 @@ func TestRenewAsItEnds(t *testing.T) {
 		if err := result(t, v.ended); err == nil {
 			t.Error("it says that another process has taken over")
 		}
-		wants(t, <-renewed, nil)
+		wantError(t, <-renewed, nil)
 		if err := v.Close(); err != nil {
 			t.Error(err)
 		}
-		renew(t, v.Server, false)
+		wantRestored(t, v.Server, false)
 		if _, err := os.Lstat(v.Path()); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("the file is left: %v", err)
 		}
@@ -93,7 +93,7 @@ func TestRenewReplacesNothingOfOthers(t *testing.T) {
 	if err := other.Close(); err != nil {
 		t.Error(err)
 	}
-	renew(t, v.Server, true)
+	wantRestored(t, v.Server, true)
 
 	if err := errors.Join(os.Remove(v.Path()), os.WriteFile(v.Path(), nil, 0o600)); err != nil {
 		t.Fatal(err)
@@ -105,5 +105,5 @@ func TestRenewReplacesNothingOfOthers(t *testing.T) {
 	if err := os.Remove(v.Path()); err != nil {
 		t.Fatal(err)
 	}
-	renew(t, v.Server, true)
+	wantRestored(t, v.Server, true)
 }

@@ -47,19 +47,19 @@ func (s *Server) Serve(ctx context.Context, a Active) error {
 	var peers sync.WaitGroup
 	defer func() {
 		peers.Wait()
-		s.heir.Memory.Close()
+		s.newActive.Memory.Close()
 	}()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(ctx, func() { s.listening().SetDeadline(longAgo) })()
+	defer context.AfterFunc(ctx, func() { s.listening().SetDeadline(pastDeadline) })()
 	for {
 		l := s.listening()
 		conn, err := l.AcceptUnix()
 		switch {
 		case err == nil:
-			peers.Go(func() { s.answer(ctx, a, conn) })
+			peers.Go(func() { s.servePeer(ctx, a, conn) })
 			continue
-		case s.hasMoved():
+		case s.hasHandedOver():
 			peers.Wait() // they say so before ctx ends
 			return nil
 		case s.isClosing():
@@ -68,12 +68,12 @@ func (s *Server) Serve(ctx context.Context, a Active) error {
 			return context.Cause(ctx)
 		case l != s.listening(): // Renew has closed it
 			continue
-		case !transient(err):
+		case !isTransient(err):
 			return fmt.Errorf("%s: %w", s.path, err)
 		}
 		select {
 		case <-time.After(acceptPause):
-		case <-s.moved:
+		case <-s.handedOver:
 		case <-s.closing:
 		case <-ctx.Done():
 		}
@@ -84,13 +84,13 @@ func (s *Server) Serve(ctx context.Context, a Active) error {
 const acceptPause = 100 * time.Millisecond
 
 // transient says whether accepting can succeed later (accept(2)).
-func transient(err error) bool {
+func isTransient(err error) bool {
 	return slices.ContainsFunc([]error{unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.ECONNABORTED, unix.EINTR, unix.EAGAIN},
 		func(errno error) bool { return errors.Is(err, errno) })
 }
 
-func (s *Server) hasMoved() bool  { return isClosed(s.moved) }
-func (s *Server) isClosing() bool { return isClosed(s.closing) }
+func (s *Server) hasHandedOver() bool { return isClosed(s.handedOver) }
+func (s *Server) isClosing() bool     { return isClosed(s.closing) }
 
 func isClosed(c <-chan struct{}) bool {
 	select {
@@ -109,10 +109,10 @@ func isClosed(c <-chan struct{}) bool {
 func (s *Server) HandOver(ctx context.Context) error {
 	tried := make(map[*peer]bool)
 	for {
-		p := s.next(tried)
+		p := s.nextStandby(tried)
 		switch {
-		case s.hasMoved():
-			<-s.left
+		case s.hasHandedOver():
+			<-s.committed
 			return nil
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
@@ -122,25 +122,25 @@ func (s *Server) HandOver(ctx context.Context) error {
 		tried[p] = true
 		done := make(chan error, 1)
 		select {
-		case p.pass <- passage{ctx, done}:
+		case p.requests <- handoverRequest{ctx, done}:
 			err := <-done
-			if own := (notYielded{}); err == nil || errors.As(err, &own) {
+			if own := (notQuiesced{}); err == nil || errors.As(err, &own) {
 				return err
 			}
 		case <-p.done:
-		case <-s.moved:
+		case <-s.handedOver:
 		case <-ctx.Done():
 		}
 	}
 }
 
 // passage asks a standby's goroutine to hand over to it.
-type passage struct {
+type handoverRequest struct {
 	ctx  context.Context
 	done chan<- error
 }
 
-func (s *Server) next(tried map[*peer]bool) *peer {
+func (s *Server) nextStandby(tried map[*peer]bool) *peer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range s.waiting {

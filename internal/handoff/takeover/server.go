@@ -16,17 +16,17 @@ type Server struct {
 	limits  limits
 	file    identity // changes with turn held
 
-	turn    chan struct{} // held while ownership is being passed
-	moved   chan struct{} // closed once it has been
-	left    chan struct{} // closed after Left
-	closing chan struct{}
-	close   sync.Once
+	handoverLock chan struct{} // held while ownership is being passed
+	handedOver   chan struct{} // closed once it has been
+	committed    chan struct{} // closed after Left
+	closing      chan struct{}
+	close        sync.Once
 
 	mu        sync.Mutex
 	listener  *net.UnixListener // changes with turn held too: see Renew
 	successor *peer             // from its hello to its end
 	waiting   []*peer           // those that have their offer and wait, in order
-	heir      Announcement      // who has taken over
+	newActive Announcement      // who has taken over
 }
 
 // Listen takes the path. version is what peers are told. A socket file that a
@@ -38,21 +38,23 @@ type Server struct {
 //
 // Take a UDP port before its path: then whoever has the path has the port.
 func Listen(path, version string) (*Server, error) {
-	return listen(path, version, false, lockPatience)
+	return listen(path, version, false, lockTimeout)
 }
 
 // ListenNow is Listen for a process for which datagrams wait: it waits for the lock for
 // a few milliseconds alone.
 func ListenNow(path, version string) (*Server, error) {
-	return listen(path, version, false, lockMoment)
+	return listen(path, version, false, shortLockTimeout)
 }
 
 // SeizeNow is ListenNow, but replaces a live socket too: that of a process that
 // hangs. Peers that are connected to that socket stay connected.
-func SeizeNow(path, version string) (*Server, error) { return listen(path, version, true, lockMoment) }
+func SeizeNow(path, version string) (*Server, error) {
+	return listen(path, version, true, shortLockTimeout)
+}
 
 func listen(path, version string, live bool, patience time.Duration) (*Server, error) {
-	p, err := openPlace(path)
+	p, err := openSocketPath(path)
 	if err != nil {
 		return nil, err
 	}
@@ -65,22 +67,22 @@ func listen(path, version string, live bool, patience time.Duration) (*Server, e
 }
 
 // listen takes the path, which a live socket may have where that is to be replaced.
-func (p *place) listen(live bool, patience time.Duration) (*net.UnixListener, identity, error) {
-	if err := p.safe(); err != nil {
+func (p *socketPath) listen(live bool, patience time.Duration) (*net.UnixListener, identity, error) {
+	if err := p.checkFolder(); err != nil {
 		return nil, identity{}, err
 	}
 	if err := p.lock(patience); err != nil {
 		return nil, identity{}, err
 	}
-	if err := p.vacant(live); err != nil {
+	if err := p.checkVacant(live); err != nil {
 		return nil, identity{}, err
 	}
-	return p.take()
+	return p.createSocket()
 }
 
 func newServer(path, version string, l *net.UnixListener, file identity) *Server {
-	return &Server{path: path, version: version, limits: standard, listener: l, file: file,
-		turn: make(chan struct{}, 1), moved: make(chan struct{}), left: make(chan struct{}), closing: make(chan struct{})}
+	return &Server{path: path, version: version, limits: standardLimits, listener: l, file: file,
+		handoverLock: make(chan struct{}, 1), handedOver: make(chan struct{}), committed: make(chan struct{}), closing: make(chan struct{})}
 }
 
 // Path returns where it listens, as an absolute path.
@@ -105,10 +107,10 @@ func (s *Server) Standbys() []Hello {
 func (s *Server) Close() (err error) {
 	s.close.Do(func() {
 		close(s.closing)
-		s.listening().SetDeadline(longAgo)
-		s.turn <- struct{}{}
-		defer func() { <-s.turn }()
-		if !s.hasMoved() {
+		s.listening().SetDeadline(pastDeadline)
+		s.handoverLock <- struct{}{}
+		defer func() { <-s.handoverLock }()
+		if !s.hasHandedOver() {
 			err = errors.Join(s.clear(), s.listener.Close())
 		}
 	})
@@ -116,15 +118,15 @@ func (s *Server) Close() (err error) {
 }
 
 func (s *Server) clear() error {
-	p, err := openPlace(s.path)
+	p, err := openSocketPath(s.path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil // the folder has gone, and the file with it
 	} else if err != nil {
 		return err
 	}
 	defer p.close()
-	if err = p.lock(lockPatience); err != nil {
+	if err = p.lock(lockTimeout); err != nil {
 		return err
 	}
-	return p.clear(s.file)
+	return p.removeSocket(s.file)
 }

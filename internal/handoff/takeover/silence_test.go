@@ -18,18 +18,18 @@ func TestSilentSuccessor(t *testing.T) {
 	leak.Descriptors(t)
 	v := start(t, newActive(t, 1), func(s *Server) { s.limits.step = 250 * time.Millisecond })
 	c := dial(t, v.Path())
-	if err := c.Wait(within(t)); err == nil || !strings.Contains(err.Error(), ErrNoAnswer.Error()) {
+	if err := c.Wait(testContext(t)); err == nil || !strings.Contains(err.Error(), ErrNoAnswer.Error()) {
 		t.Errorf("no hello: %v", err)
 	}
 	a := newActive(t, 1)
-	v = start(t, a, func(s *Server) { s.limits.step, s.limits.mine = 2*time.Second, 250*time.Millisecond })
+	v = start(t, a, func(s *Server) { s.limits.step, s.limits.commit = 2*time.Second, 250*time.Millisecond })
 	c, _ = join(t, v.Path(), Successor)
 	time.Sleep(v.limits.step + v.limits.step/4) // it may prepare for longer than any step
-	if err := c.Ready(within(t)); err != nil {
+	if err := c.Ready(testContext(t)); err != nil {
 		t.Fatal(err)
 	}
-	a.until("resume")
-	_, err := c.Commit(within(t))
+	a.waitForCall("resume")
+	_, err := c.Commit(testContext(t))
 	if refused := new(RefusedError); !errors.As(err, &refused) || !strings.Contains(err.Error(), `"mine" did not come within`) {
 		t.Errorf("no mine: %v", err)
 	}
@@ -40,7 +40,7 @@ func TestSilentSuccessor(t *testing.T) {
 
 // pretend is an active process that the test plays: f answers the first that
 // connects.
-func pretend(t *testing.T, f func(w *wire)) (*Conn, chan struct{}) {
+func fakeActive(t *testing.T, f func(w *wire)) (*Conn, chan struct{}) {
 	t.Helper()
 	path := t.TempDir() + "/takeover.sock"
 	s, err := Listen(path, "0.9")
@@ -57,7 +57,7 @@ func pretend(t *testing.T, f func(w *wire)) (*Conn, chan struct{}) {
 			return
 		}
 		defer conn.Close()
-		w, err := newWire(conn, "0.9", standard)
+		w, err := newWire(conn, "0.9", standardLimits)
 		if err != nil {
 			t.Error(err)
 			return
@@ -70,7 +70,7 @@ func pretend(t *testing.T, f func(w *wire)) (*Conn, chan struct{}) {
 }
 
 // follow is a successor, as far as it comes.
-func follow(ctx context.Context, c *Conn) (*Server, error) {
+func succeed(ctx context.Context, c *Conn) (*Server, error) {
 	o, err := c.Hello(ctx, Hello{Version: "1.1", Role: Successor})
 	if err != nil {
 		return nil, err
@@ -91,12 +91,12 @@ func TestActiveDies(t *testing.T) {
 	yours := func(w *wire) {
 		l, _ := net.ListenUnix("unixpacket", &net.UnixAddr{Net: "unixpacket"}) // of no path, but that does not matter
 		f, _ := l.File()
-		w.send(ctx, message{Kind: kindYours}, f)
+		w.send(ctx, message{Kind: kindGrant}, f)
 		f.Close()
 		l.Close()
 	}
-	mine := func(w *wire) { w.expect(ctx, kindMine) }
-	left := func(w *wire) { w.send(ctx, message{Kind: kindLeft}) }
+	mine := func(w *wire) { w.expect(ctx, kindCommit) }
+	left := func(w *wire) { w.send(ctx, message{Kind: kindCommitted}) }
 	steps := []struct {
 		name string
 		do   func(*wire)
@@ -108,25 +108,25 @@ func TestActiveDies(t *testing.T) {
 	for i := range steps {
 		t.Run(steps[i].name, func(t *testing.T) {
 			leak.Descriptors(t)
-			c, _ := pretend(t, func(w *wire) {
+			c, _ := fakeActive(t, func(w *wire) {
 				for _, s := range steps[:i+1] {
 					s.do(w)
 				}
 			})
-			_, err := follow(within(t), c)
-			wants(t, err, ErrDisconnected)
+			_, err := succeed(testContext(t), c)
+			wantError(t, err, ErrDisconnected)
 		})
 	}
 	whole := []func(*wire){hello, offer, ready, yours, mine, left}
 	for i := range whole {
 		t.Run([]string{"hello", "offer", "ready", "yours", "mine", "left"}[i], func(t *testing.T) {
 			leak.Descriptors(t)
-			c, _ := pretend(t, func(w *wire) {
+			c, _ := fakeActive(t, func(w *wire) {
 				for _, do := range whole[:i+1] {
 					do(w)
 				}
 			})
-			s, err := follow(within(t), c)
+			s, err := succeed(testContext(t), c)
 			if i == len(whole)-1 {
 				if err != nil {
 					t.Fatal(err)
@@ -134,7 +134,7 @@ func TestActiveDies(t *testing.T) {
 				s.listener.Close()
 				return
 			}
-			wants(t, err, ErrDisconnected)
+			wantError(t, err, ErrDisconnected)
 		})
 	}
 }
@@ -146,24 +146,24 @@ func TestMineAtTheLine(t *testing.T) {
 	for range 200 {
 		ctx, cancel := context.WithCancel(context.Background())
 		var committed error
-		c, done := pretend(t, func(w *wire) {
+		c, done := fakeActive(t, func(w *wire) {
 			bg := context.Background()
 			w.receiveHello(bg)
 			w.send(bg, message{Kind: kindOffer})
 			w.expect(bg, kindReady)
 			l, _ := net.ListenUnix("unixpacket", &net.UnixAddr{Net: "unixpacket"})
 			f, _ := l.File()
-			w.send(bg, message{Kind: kindYours}, f)
+			w.send(bg, message{Kind: kindGrant}, f)
 			f.Close()
 			l.Close()
-			if _, err := w.expect(bg, kindMine); err != nil {
+			if _, err := w.expect(bg, kindCommit); err != nil {
 				committed = err
 				return
 			}
 			go cancel()
-			committed = w.send(bg, message{Kind: kindLeft})
+			committed = w.send(bg, message{Kind: kindCommitted})
 		})
-		s, err := follow(ctx, c)
+		s, err := succeed(ctx, c)
 		<-done
 		cancel()
 		if (err == nil) != (committed == nil) {
@@ -179,7 +179,7 @@ func TestMineAtTheLine(t *testing.T) {
 // A last word is heard where the other has closed without reading ours.
 func TestLastWord(t *testing.T) {
 	leak.Descriptors(t)
-	c, done := pretend(t, func(w *wire) {
+	c, done := fakeActive(t, func(w *wire) {
 		raw, err := w.conn.SyscallConn()
 		if err != nil {
 			t.Error(err)
@@ -189,14 +189,14 @@ func TestLastWord(t *testing.T) {
 			n, _, _ := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK)
 			return n > 0
 		})
-		w.send(context.Background(), message{Kind: kindRefused, Words: "not now"})
+		w.send(context.Background(), message{Kind: kindRefused, Reason: "not now"})
 	})
-	if err := c.sendHello(within(t), Hello{Role: Standby}); err != nil {
+	if err := c.sendHello(testContext(t), Hello{Role: Standby}); err != nil {
 		t.Fatal(err)
 	}
 	<-done
-	_, err := c.Hello(within(t), Hello{Role: Standby})
-	wantsRefusal(t, err)
+	_, err := c.Hello(testContext(t), Hello{Role: Standby})
+	wantRefusal(t, err)
 }
 
 func TestContextEndsWaiting(t *testing.T) {
@@ -204,21 +204,21 @@ func TestContextEndsWaiting(t *testing.T) {
 	a := newActive(t, 1)
 	v := start(t, a)
 	c, _ := join(t, v.Path(), Standby)
-	a.waitFor(v, 1)
+	a.waitForPeers(v, 1)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	wants(t, c.Wait(ctx), context.Canceled)
+	wantError(t, c.Wait(ctx), context.Canceled)
 	ctx, cancel = context.WithTimeout(context.Background(), time.Millisecond)
 	defer cancel()
-	wants(t, c.Wait(ctx), context.DeadlineExceeded)
+	wantError(t, c.Wait(ctx), context.DeadlineExceeded)
 	// It waits on all the same.
 	passed := make(chan error, 1)
-	go func() { passed <- v.HandOver(within(t)) }()
-	if err := c.Wait(within(t)); err != nil {
+	go func() { passed <- v.HandOver(testContext(t)) }()
+	if err := c.Wait(testContext(t)); err != nil {
 		t.Fatal(err)
 	}
-	own(t, c).Close()
-	wants(t, result(t, passed), nil)
+	commitTakeover(t, c).Close()
+	wantError(t, result(t, passed), nil)
 }
 
 func TestServeEnds(t *testing.T) {
@@ -229,11 +229,11 @@ func TestServeEnds(t *testing.T) {
 	successor, _ := join(t, v.Path(), Successor)
 	dial(t, v.Path())
 	v.stop()
-	wants(t, result(t, v.ended), context.Canceled)
-	if err := standby.Wait(within(t)); err == nil {
+	wantError(t, result(t, v.ended), context.Canceled)
+	if err := standby.Wait(testContext(t)); err == nil {
 		t.Error("a standby was told that it is active")
 	}
-	if err := successor.Ready(within(t)); err == nil {
+	if err := successor.Ready(testContext(t)); err == nil {
 		t.Error("a successor was told that it is active")
 	}
 	if got := a.calls(); got != nil {
@@ -245,19 +245,19 @@ func TestServeEnds(t *testing.T) {
 func TestCloseInAHandover(t *testing.T) {
 	leak.Descriptors(t)
 	a := newActive(t, 1)
-	a.onYield(func(ctx context.Context) error {
+	a.onQuiesce(func(ctx context.Context) error {
 		<-ctx.Done()
 		return ctx.Err()
 	})
 	v := start(t, a)
 	c, _ := join(t, v.Path(), Successor)
 	ready := make(chan error, 1)
-	go func() { ready <- c.Ready(within(t)) }()
-	a.until("yield")
+	go func() { ready <- c.Ready(testContext(t)) }()
+	a.waitForCall("yield")
 	if err := v.Close(); err != nil {
 		t.Error(err)
 	}
-	wants(t, result(t, v.ended), net.ErrClosed)
+	wantError(t, result(t, v.ended), net.ErrClosed)
 	if err := result(t, ready); err == nil {
 		t.Error("the successor was told that it is active")
 	}

@@ -14,13 +14,13 @@ import (
 )
 
 // late makes its offer to who comes second when it is told to.
-type late struct {
+type lateOffer struct {
 	*active
 	offers atomic.Int32
 	goOn   chan struct{}
 }
 
-func (l *late) Offer(h Hello) (Offer, error) {
+func (l *lateOffer) Offer(h Hello) (Offer, error) {
 	if l.offers.Add(1) == 2 {
 		<-l.goOn
 	}
@@ -31,7 +31,7 @@ func (l *late) Offer(h Hello) (Offer, error) {
 // of it like those that wait.
 func TestAStandbyThatComesAsAnotherTakesOver(t *testing.T) {
 	leak.Descriptors(t)
-	a := &late{active: newActive(t, 1), goOn: make(chan struct{})}
+	a := &lateOffer{active: newActive(t, 1), goOn: make(chan struct{})}
 	v := start(t, a)
 	counts := newMemory(t)
 	defer counts.Close()
@@ -40,52 +40,52 @@ func TestAStandbyThatComesAsAnotherTakesOver(t *testing.T) {
 	standby := dial(t, v.Path())
 	offered := make(chan error, 1)
 	go func() {
-		o, err := standby.Hello(within(t), Hello{Role: Standby})
+		o, err := standby.Hello(testContext(t), Hello{Role: Standby})
 		o.Close()
 		offered <- err
 	}()
-	for ctx := within(t); a.offers.Load() < 2; {
+	for ctx := testContext(t); a.offers.Load() < 2; {
 		if ctx.Err() != nil {
 			t.Fatal("the standby asks for no offer")
 		}
 	}
-	defer take(t, successor).Close()
+	defer takeOver(t, successor).Close()
 	close(a.goOn)
-	wants(t, result(t, offered), nil)
-	wants(t, standby.Wait(within(t)), ErrRedirected)
+	wantError(t, result(t, offered), nil)
+	wantError(t, standby.Wait(testContext(t)), ErrRedirected)
 	h := standby.Announcement()
 	if h.PID != os.Getpid() {
 		t.Errorf("%+v", h)
 	}
 	sameMemory(t, h.Memory, counts)
 	h.Memory.Close()
-	wants(t, result(t, v.ended), nil)
+	wantError(t, result(t, v.ended), nil)
 }
 
 func TestPassToStandbys(t *testing.T) {
 	leak.Descriptors(t)
 	a := newActive(t, 2)
 	v := start(t, a)
-	wants(t, v.HandOver(within(t)), ErrNoStandby)
+	wantError(t, v.HandOver(testContext(t)), ErrNoStandby)
 	counts := newMemory(t)
 	defer counts.Close()
 	first, _ := join(t, v.Path(), Standby)
 	first.SetMemory(counts)
-	a.waitFor(v, 1)
+	a.waitForPeers(v, 1)
 	second, _ := join(t, v.Path(), Standby)
-	a.waitFor(v, 2)
+	a.waitForPeers(v, 2)
 	preparing, _ := join(t, v.Path(), Successor)
-	a.waitFor(v, 3)
+	a.waitForPeers(v, 3)
 
 	passed := make(chan error, 1)
-	go func() { passed <- v.HandOver(within(t)) }()
-	if err := first.Wait(within(t)); err != nil {
+	go func() { passed <- v.HandOver(testContext(t)) }()
+	if err := first.Wait(testContext(t)); err != nil {
 		t.Fatal(err)
 	}
-	s := own(t, first)
-	wants(t, result(t, passed), nil)
-	wants(t, second.Wait(within(t)), ErrRedirected)
-	wants(t, preparing.Ready(within(t)), ErrRedirected)
+	s := commitTakeover(t, first)
+	wantError(t, result(t, passed), nil)
+	wantError(t, second.Wait(testContext(t)), ErrRedirected)
+	wantError(t, preparing.Ready(testContext(t)), ErrRedirected)
 	for _, c := range []*Conn{second, preparing} { // should the new one die before it answers
 		h := c.Announcement()
 		if h.PID != os.Getpid() {
@@ -97,31 +97,31 @@ func TestPassToStandbys(t *testing.T) {
 			t.Errorf("%+v is given twice", h)
 		}
 	}
-	wants(t, result(t, v.ended), nil)
-	wants(t, v.HandOver(within(t)), nil)
+	wantError(t, result(t, v.ended), nil)
+	wantError(t, v.HandOver(testContext(t)), nil)
 
 	// Who dials before the new one serves is answered by it.
 	again := dial(t, v.Path())
 	w := serve(t, s, newActive(t, 1))
-	o, err := again.Hello(within(t), Hello{Role: Standby})
+	o, err := again.Hello(testContext(t), Hello{Role: Standby})
 	if err != nil {
 		t.Fatal(err)
 	}
 	o.Close()
 	w.stop()
-	wants(t, again.Wait(within(t)), ErrDisconnected)
+	wantError(t, again.Wait(testContext(t)), ErrDisconnected)
 }
 
 // waitFor waits until so many are in the queue, which is joined a moment after
 // the offer.
-func (a *active) waitFor(v served, n int) {
+func (a *active) waitForPeers(v served, n int) {
 	a.t.Helper()
 	waiting := func() int {
 		v.mu.Lock()
 		defer v.mu.Unlock()
 		return len(v.waiting)
 	}
-	for ctx := within(a.t); waiting() != n; runtime.Gosched() {
+	for ctx := testContext(a.t); waiting() != n; runtime.Gosched() {
 		if ctx.Err() != nil {
 			a.t.Fatalf("%d wait, want %d", waiting(), n)
 		}
@@ -133,10 +133,10 @@ func TestSuccessorBeforeStandbys(t *testing.T) {
 	a := newActive(t, 1)
 	v := start(t, a)
 	standby, _ := join(t, v.Path(), Standby)
-	a.waitFor(v, 1)
+	a.waitForPeers(v, 1)
 	successor, _ := join(t, v.Path(), Successor)
-	take(t, successor).Close()
-	wants(t, standby.Wait(within(t)), ErrRedirected)
+	takeOver(t, successor).Close()
+	wantError(t, standby.Wait(testContext(t)), ErrRedirected)
 	if h := standby.Announcement(); h.PID != os.Getpid() || h.Memory.exists() {
 		t.Errorf("%+v of one that has no counters", h)
 	}
@@ -147,26 +147,26 @@ func TestStoppedStandby(t *testing.T) {
 	leak.Descriptors(t)
 	a := newActive(t, 1)
 	// The one that is asked next has as long.
-	v := start(t, a, func(s *Server) { s.limits.answer = 3 * time.Second })
+	v := start(t, a, func(s *Server) { s.limits.prepare = 3 * time.Second })
 	stopped, _ := join(t, v.Path(), Standby)
-	a.waitFor(v, 1)
+	a.waitForPeers(v, 1)
 	dead, _ := join(t, v.Path(), Standby)
-	a.waitFor(v, 2)
+	a.waitForPeers(v, 2)
 	next, _ := join(t, v.Path(), Standby)
-	a.waitFor(v, 3)
+	a.waitForPeers(v, 3)
 	dead.Close()
-	a.waitFor(v, 2)
+	a.waitForPeers(v, 2)
 	passed := make(chan error, 1)
-	go func() { passed <- v.HandOver(within(t)) }()
-	if err := next.Wait(within(t)); err != nil {
+	go func() { passed <- v.HandOver(testContext(t)) }()
+	if err := next.Wait(testContext(t)); err != nil {
 		t.Fatal(err)
 	}
-	own(t, next).Close()
-	wants(t, result(t, passed), nil)
+	commitTakeover(t, next).Close()
+	wantError(t, result(t, passed), nil)
 	if got := a.calls(); !slices.Equal(got, []string{"yield", "left"}) {
 		t.Error(got)
 	}
-	if err := stopped.Wait(within(t)); err == nil {
+	if err := stopped.Wait(testContext(t)); err == nil {
 		t.Error("two were told that they are active")
 	}
 }
@@ -175,16 +175,16 @@ func TestStoppedStandby(t *testing.T) {
 func TestStandbyHangs(t *testing.T) {
 	leak.Descriptors(t)
 	a := newActive(t, 1)
-	v := start(t, a, func(s *Server) { s.limits.mine = 250 * time.Millisecond })
+	v := start(t, a, func(s *Server) { s.limits.commit = 250 * time.Millisecond })
 	hangs, _ := join(t, v.Path(), Standby)
-	a.waitFor(v, 1)
+	a.waitForPeers(v, 1)
 	passed := make(chan error, 1)
-	go func() { passed <- v.HandOver(within(t)) }()
-	if err := hangs.Wait(within(t)); err != nil {
+	go func() { passed <- v.HandOver(testContext(t)) }()
+	if err := hangs.Wait(testContext(t)); err != nil {
 		t.Fatal(err)
 	}
-	wants(t, result(t, passed), ErrNoStandby)
-	if _, err := hangs.Commit(within(t)); err == nil {
+	wantError(t, result(t, passed), ErrNoStandby)
+	if _, err := hangs.Commit(testContext(t)); err == nil {
 		t.Error("it has taken over after all")
 	}
 	if got := a.calls(); !slices.Equal(got, []string{"yield", "resume"}) {
@@ -196,20 +196,20 @@ func TestPassThatCannotYield(t *testing.T) {
 	leak.Descriptors(t)
 	a := newActive(t, 1)
 	full := errors.New("the disk is full")
-	a.onYield(func(context.Context) error { return full })
+	a.onQuiesce(func(context.Context) error { return full })
 	v := start(t, a)
 	standby, _ := join(t, v.Path(), Standby)
-	a.waitFor(v, 1)
+	a.waitForPeers(v, 1)
 	waits := make(chan error, 1)
-	go func() { waits <- standby.Wait(within(t)) }()
-	wants(t, v.HandOver(within(t)), full)
+	go func() { waits <- standby.Wait(testContext(t)) }()
+	wantError(t, v.HandOver(testContext(t)), full)
 	// It is not the standby's fault, and it waits on.
-	a.onYield(nil)
+	a.onQuiesce(nil)
 	passed := make(chan error, 1)
-	go func() { passed <- v.HandOver(within(t)) }()
-	wants(t, result(t, waits), nil)
-	own(t, standby).Close()
-	wants(t, result(t, passed), nil)
+	go func() { passed <- v.HandOver(testContext(t)) }()
+	wantError(t, result(t, waits), nil)
+	commitTakeover(t, standby).Close()
+	wantError(t, result(t, passed), nil)
 }
 
 // The first standby dies while all is flushed for it: the next one gets it.
@@ -218,25 +218,25 @@ func TestStandbyDies(t *testing.T) {
 	a := newActive(t, 1)
 	v := start(t, a)
 	first, _ := join(t, v.Path(), Standby)
-	a.waitFor(v, 1)
+	a.waitForPeers(v, 1)
 	second, _ := join(t, v.Path(), Standby)
-	a.waitFor(v, 2)
-	a.onYield(func(ctx context.Context) error {
-		a.onYield(nil)
+	a.waitForPeers(v, 2)
+	a.onQuiesce(func(ctx context.Context) error {
+		a.onQuiesce(nil)
 		first.Close()
 		<-ctx.Done()
 		return ctx.Err()
 	})
 	died := make(chan error, 1)
-	go func() { died <- first.Wait(within(t)) }()
+	go func() { died <- first.Wait(testContext(t)) }()
 	passed := make(chan error, 1)
-	go func() { passed <- v.HandOver(within(t)) }()
-	if err := second.Wait(within(t)); err != nil {
+	go func() { passed <- v.HandOver(testContext(t)) }()
+	if err := second.Wait(testContext(t)); err != nil {
 		t.Fatal(err)
 	}
-	own(t, second).Close()
-	wants(t, result(t, passed), nil)
-	wants(t, result(t, died), ErrDisconnected)
+	commitTakeover(t, second).Close()
+	wantError(t, result(t, passed), nil)
+	wantError(t, result(t, died), ErrDisconnected)
 	if got := a.calls(); !slices.Equal(got, []string{"yield", "resume", "yield", "left"}) {
 		t.Error(got)
 	}
@@ -245,24 +245,24 @@ func TestStandbyDies(t *testing.T) {
 func TestPassIsCancelled(t *testing.T) {
 	leak.Descriptors(t)
 	a := newActive(t, 1)
-	a.onYield(func(ctx context.Context) error {
+	a.onQuiesce(func(ctx context.Context) error {
 		<-ctx.Done()
 		return ctx.Err()
 	})
 	v := start(t, a)
 	standby, _ := join(t, v.Path(), Standby)
-	a.waitFor(v, 1)
+	a.waitForPeers(v, 1)
 	waits := make(chan error, 1)
-	go func() { waits <- standby.Wait(within(t)) }()
+	go func() { waits <- standby.Wait(testContext(t)) }()
 	ctx, cancel := context.WithCancel(context.Background())
 	passed := make(chan error, 1)
 	go func() { passed <- v.HandOver(ctx) }()
-	a.until("yield")
+	a.waitForCall("yield")
 	cancel()
-	wants(t, result(t, passed), context.Canceled)
-	a.until("resume")
+	wantError(t, result(t, passed), context.Canceled)
+	a.waitForCall("resume")
 	v.stop()
-	wants(t, result(t, waits), ErrDisconnected)
+	wantError(t, result(t, waits), ErrDisconnected)
 }
 
 // A successor and Pass at once: one of them gets it, and Pass is content.
@@ -271,15 +271,15 @@ func TestPassAndSuccessor(t *testing.T) {
 		a := newActive(t, 1)
 		v := start(t, a)
 		standby, _ := join(t, v.Path(), Standby)
-		a.waitFor(v, 1)
+		a.waitForPeers(v, 1)
 		successor, _ := join(t, v.Path(), Successor)
 		passed, one, other := make(chan error, 1), make(chan error, 1), make(chan error, 1)
-		go func() { passed <- v.HandOver(within(t)) }()
+		go func() { passed <- v.HandOver(testContext(t)) }()
 		try := func(c *Conn, wait func(context.Context) error, ended chan<- error) {
-			err := wait(within(t))
+			err := wait(testContext(t))
 			if err == nil {
 				var s *Server
-				if s, err = c.Commit(within(t)); err == nil {
+				if s, err = c.Commit(testContext(t)); err == nil {
 					c.Close()
 					s.Close()
 				}
@@ -288,11 +288,11 @@ func TestPassAndSuccessor(t *testing.T) {
 		}
 		go try(standby, standby.Wait, one)
 		go try(successor, successor.Ready, other)
-		wants(t, result(t, passed), nil)
+		wantError(t, result(t, passed), nil)
 		a1, a2 := result(t, one), result(t, other)
 		if (a1 == nil) == (a2 == nil) {
 			t.Errorf("standby: %v; successor: %v", a1, a2)
 		}
-		wants(t, result(t, v.ended), nil)
+		wantError(t, result(t, v.ended), nil)
 	}
 }

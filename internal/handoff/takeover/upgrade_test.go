@@ -38,10 +38,10 @@ func TestUpgrade(t *testing.T) {
 					}
 				}
 			}
-			if h := a.greeted()[0]; h.Version != "1.1" || h.PID != os.Getpid() || h.Role != Successor {
+			if h := a.receivedHellos()[0]; h.Version != "1.1" || h.PID != os.Getpid() || h.Role != Successor {
 				t.Errorf("hello: %+v", h)
 			}
-			s := take(t, c)
+			s := takeOver(t, c)
 			if got := a.calls(); !slices.Equal(got, []string{"yield", "left"}) {
 				t.Errorf("called: %q", got)
 			}
@@ -55,8 +55,8 @@ func TestUpgrade(t *testing.T) {
 			if o.Version != "1.1" || len(o.Listeners) != 1 {
 				t.Errorf("second offer: %+v", o)
 			}
-			s = take(t, c)
-			wants(t, result(t, w.ended), nil)
+			s = takeOver(t, c)
+			wantError(t, result(t, w.ended), nil)
 			v.Close()
 			w.Close()
 			if _, err := os.Lstat(v.Path()); err != nil {
@@ -74,7 +74,7 @@ func TestUpgrade(t *testing.T) {
 
 func TestWeb(t *testing.T) {
 	leak.Descriptors(t)
-	a := &withWeb{newActive(t, 1), udpSocket(t)}
+	a := &offersWeb{newActive(t, 1), udpSocket(t)}
 	t.Cleanup(func() { a.web.Close() })
 	v := start(t, a)
 	_, o := join(t, v.Path(), Standby)
@@ -84,24 +84,24 @@ func TestWeb(t *testing.T) {
 	sameMemory(t, o.Memory, a.memory)
 }
 
-type withWeb struct {
+type offersWeb struct {
 	*active
 	web *os.File
 }
 
-func (a *withWeb) Offer(h Hello) (Offer, error) {
+func (a *offersWeb) Offer(h Hello) (Offer, error) {
 	o, err := a.active.Offer(h)
-	o.Web = dup(a.web)
+	o.Web = duplicate(a.web)
 	return o, err
 }
 
 func TestRefusalSaysWhatToDo(t *testing.T) {
 	leak.Descriptors(t)
 	a := newActive(t, 1)
-	a.refuses = hinted{errors.New("it has 4 shards, and 2 are wanted"), "give it --shards 4"}
+	a.refusal = hinted{errors.New("it has 4 shards, and 2 are wanted"), "give it --shards 4"}
 	v := start(t, a)
 	c := dial(t, v.Path())
-	_, err := c.Hello(within(t), Hello{Role: Successor})
+	_, err := c.Hello(testContext(t), Hello{Role: Successor})
 	var refused *RefusedError
 	if !errors.As(err, &refused) || refused.Hint() != "give it --shards 4" || err.Error() != "the active udpshard 1.0 refuses: it has 4 shards, and 2 are wanted" {
 		t.Errorf("%v", err)
@@ -113,11 +113,11 @@ func TestOneSuccessorAtATime(t *testing.T) {
 	a := newActive(t, 1)
 	v := start(t, a)
 	first, _ := join(t, v.Path(), Successor)
-	_, err := dial(t, v.Path()).Hello(within(t), Hello{Role: Successor})
+	_, err := dial(t, v.Path()).Hello(testContext(t), Hello{Role: Successor})
 	if err == nil || !strings.Contains(err.Error(), "is taking over") {
 		t.Error(err)
 	}
-	take(t, first).Close()
+	takeOver(t, first).Close()
 }
 
 // A successor that dies, at whatever point, changes nothing.
@@ -128,54 +128,54 @@ func TestSuccessorDies(t *testing.T) {
 		want []string
 	}{
 		{"before hello", func(t *testing.T, a *active, c *Conn) {}, nil},
-		{"after hello", func(t *testing.T, a *active, c *Conn) { c.sendHello(within(t), Hello{Role: Successor}) }, []string{"gone"}},
-		{"after the offer", func(t *testing.T, a *active, c *Conn) { greet(t, c) }, []string{"gone"}},
+		{"after hello", func(t *testing.T, a *active, c *Conn) { c.sendHello(testContext(t), Hello{Role: Successor}) }, []string{"gone"}},
+		{"after the offer", func(t *testing.T, a *active, c *Conn) { sayHello(t, c) }, []string{"gone"}},
 		{"as it is ready", func(t *testing.T, a *active, c *Conn) {
-			a.onYield(func(ctx context.Context) error {
+			a.onQuiesce(func(ctx context.Context) error {
 				c.Close()
 				<-ctx.Done()
 				return ctx.Err()
 			})
-			greet(t, c)
-			c.Ready(within(t))
+			sayHello(t, c)
+			c.Ready(testContext(t))
 		}, []string{"yield", "resume"}},
 		{"as all is flushed", func(t *testing.T, a *active, c *Conn) {
-			a.onYield(func(ctx context.Context) error {
+			a.onQuiesce(func(ctx context.Context) error {
 				c.Close()
 				<-ctx.Done()
 				return nil
 			})
-			greet(t, c)
-			c.Ready(within(t))
+			sayHello(t, c)
+			c.Ready(testContext(t))
 		}, []string{"yield", "resume"}},
 		{"after yours", func(t *testing.T, a *active, c *Conn) {
-			greet(t, c)
-			if err := c.Ready(within(t)); err != nil {
+			sayHello(t, c)
+			if err := c.Ready(testContext(t)); err != nil {
 				t.Error(err)
 			}
 		}, []string{"yield", "resume"}},
 		{"with nonsense", func(t *testing.T, a *active, c *Conn) {
-			greet(t, c)
-			c.Ready(within(t))
-			c.send(within(t), message{Kind: kindHello})
-			wantsRefusal(t, c.Wait(within(t)))
+			sayHello(t, c)
+			c.Ready(testContext(t))
+			c.send(testContext(t), message{Kind: kindHello})
+			wantRefusal(t, c.Wait(testContext(t)))
 		}, []string{"yield", "resume"}},
 		{"out of turn", func(t *testing.T, a *active, c *Conn) {
-			greet(t, c)
-			c.send(within(t), message{Kind: kindMine})
-			wantsRefusal(t, c.Wait(within(t)))
+			sayHello(t, c)
+			c.send(testContext(t), message{Kind: kindCommit})
+			wantRefusal(t, c.Wait(testContext(t)))
 		}, []string{"gone"}},
 		{"talking too much", func(t *testing.T, a *active, c *Conn) {
 			release := make(chan struct{})
-			a.onYield(func(ctx context.Context) error {
+			a.onQuiesce(func(ctx context.Context) error {
 				close(release)
 				<-ctx.Done()
 				return ctx.Err()
 			})
-			greet(t, c)
-			c.send(within(t), message{Kind: kindReady})
+			sayHello(t, c)
+			c.send(testContext(t), message{Kind: kindReady})
 			<-release
-			for c.send(within(t), message{Kind: kindReady}) == nil {
+			for c.send(testContext(t), message{Kind: kindReady}) == nil {
 			}
 		}, []string{"yield", "resume"}},
 	}
@@ -188,16 +188,16 @@ func TestSuccessorDies(t *testing.T) {
 			death.dies(t, a, c)
 			c.Close()
 			if death.want != nil {
-				a.until(death.want[len(death.want)-1])
+				a.waitForCall(death.want[len(death.want)-1])
 			}
 			if got := a.calls(); !slices.Equal(got, death.want) {
 				t.Errorf("called: %q, want %q", got, death.want)
 			}
-			a.onYield(nil)
+			a.onQuiesce(nil)
 			// The next one gets it all, once the first one's end is noticed.
 			for {
 				next := dial(t, v.Path())
-				o, err := next.Hello(within(t), Hello{Role: Successor})
+				o, err := next.Hello(testContext(t), Hello{Role: Successor})
 				if refused := new(RefusedError); errors.As(err, &refused) && strings.Contains(err.Error(), "is taking over") {
 					next.Close()
 					continue
@@ -208,24 +208,24 @@ func TestSuccessorDies(t *testing.T) {
 					t.Errorf("%+v", o)
 				}
 				o.Close()
-				take(t, next).Close()
+				takeOver(t, next).Close()
 				break
 			}
-			wants(t, result(t, v.ended), nil)
+			wantError(t, result(t, v.ended), nil)
 		})
 	}
 }
 
-func wantsRefusal(t *testing.T, err error) {
+func wantRefusal(t *testing.T, err error) {
 	t.Helper()
 	if refused := new(RefusedError); !errors.As(err, &refused) {
 		t.Errorf("%v, want a refusal", err)
 	}
 }
 
-func greet(t *testing.T, c *Conn) {
+func sayHello(t *testing.T, c *Conn) {
 	t.Helper()
-	o, err := c.Hello(within(t), Hello{Role: Successor})
+	o, err := c.Hello(testContext(t), Hello{Role: Successor})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,13 +238,13 @@ func TestSuccessorDiesAtTheLine(t *testing.T) {
 		a := newActive(t, 1)
 		v := start(t, a)
 		c := dial(t, v.Path())
-		greet(t, c)
-		if err := c.Ready(within(t)); err != nil {
+		sayHello(t, c)
+		if err := c.Ready(testContext(t)); err != nil {
 			t.Fatal(err)
 		}
-		c.send(within(t), message{Kind: kindMine})
+		c.send(testContext(t), message{Kind: kindCommit})
 		c.Close()
-		a.until("yield")
+		a.waitForCall("yield")
 		end := <-a.changes
 		if end != "left" && end != "resume" {
 			t.Fatal(end)
@@ -261,19 +261,19 @@ func TestSuccessorDiesAtTheLine(t *testing.T) {
 func TestYieldOfOneThatEnds(t *testing.T) {
 	leak.Descriptors(t)
 	a := newActive(t, 1)
-	a.onYield(func(context.Context) error { return fmt.Errorf("it ends: %w", net.ErrClosed) })
+	a.onQuiesce(func(context.Context) error { return fmt.Errorf("it ends: %w", net.ErrClosed) })
 	v := start(t, a)
 	c, _ := join(t, v.Path(), Successor)
-	wants(t, c.Ready(within(t)), ErrDisconnected)
+	wantError(t, c.Ready(testContext(t)), ErrDisconnected)
 }
 
 func TestYieldFails(t *testing.T) {
 	leak.Descriptors(t)
 	a := newActive(t, 1)
-	a.onYield(func(context.Context) error { return errors.New("the disk is full") })
+	a.onQuiesce(func(context.Context) error { return errors.New("the disk is full") })
 	v := start(t, a)
 	c, _ := join(t, v.Path(), Successor)
-	err := c.Ready(within(t))
+	err := c.Ready(testContext(t))
 	if err == nil || !strings.Contains(err.Error(), "can't stop reading: the disk is full") {
 		t.Error(err)
 	}

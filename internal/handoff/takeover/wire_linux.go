@@ -18,32 +18,32 @@ import (
 // wire is one end of a connection. One goroutine may receive and another one
 // send.
 type wire struct {
-	conn    *net.UnixConn
-	version string // ours
-	limits  limits
-	cred    unix.Ucred // the other's
-	said    int        // the pid that it gave itself; 0: not yet
-	buffer  []byte
-	rights  []byte
+	conn      *net.UnixConn
+	version   string // ours
+	limits    limits
+	cred      unix.Ucred // the other's
+	statedPID int        // the pid that it gave itself; 0: not yet
+	buffer    []byte
+	rights    []byte
 }
 
 // limits are how long steps may take.
 type limits struct {
-	step   time.Duration // for a message that the other has ready, or may send
-	answer time.Duration // for a standby to answer ask: one that is not stopped takes microseconds
-	mine   time.Duration // from yours to mine
-	heir   time.Duration // to tell all standbys who takes over, before left, and again after it
-	end    time.Duration // from left to the end of what the other sends
-	reads  time.Duration // from left until the other reads, see Conn.Mine
+	step      time.Duration // for a message that the other has ready, or may send
+	prepare   time.Duration // for a standby to answer ask: one that is not stopped takes microseconds
+	commit    time.Duration // from yours to mine
+	announce  time.Duration // to tell all standbys who takes over, before left, and again after it
+	closing   time.Duration // from left to the end of what the other sends
+	firstRead time.Duration // from left until the other reads, see Conn.Mine
 }
 
-var standard = limits{
-	step:   10 * time.Second,
-	answer: 2 * time.Second,
-	mine:   5 * time.Second,
-	heir:   100 * time.Millisecond,
-	end:    100 * time.Millisecond,
-	reads:  time.Second,
+var standardLimits = limits{
+	step:      10 * time.Second,
+	prepare:   2 * time.Second,
+	commit:    5 * time.Second,
+	announce:  100 * time.Millisecond,
+	closing:   100 * time.Millisecond,
+	firstRead: time.Second,
 }
 
 func newWire(conn *net.UnixConn, version string, l limits) (*wire, error) {
@@ -51,12 +51,12 @@ func newWire(conn *net.UnixConn, version string, l limits) (*wire, error) {
 	return &wire{conn: conn, version: version, limits: l, cred: cred, buffer: make([]byte, maxMessage), rights: make([]byte, unix.CmsgSpace(4*maxFiles))}, err
 }
 
-var longAgo = time.Unix(1, 0)
+var pastDeadline = time.Unix(1, 0)
 
 // bound makes an operation end when ctx does, or after the limit if it is not
 // 0. What it returns is to be called with the operation's error when it is
 // over.
-func bound(ctx context.Context, set func(time.Time) error, limit time.Duration) (func(error) error, error) {
+func withDeadline(ctx context.Context, set func(time.Time) error, limit time.Duration) (func(error) error, error) {
 	var deadline time.Time
 	if limit > 0 {
 		deadline = time.Now().Add(limit)
@@ -66,7 +66,7 @@ func bound(ctx context.Context, set func(time.Time) error, limit time.Duration) 
 	}
 	poisoned := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
-		set(longAgo) // fails where the connection is closed, which ends the operation too
+		set(pastDeadline) // fails where the connection is closed, which ends the operation too
 		close(poisoned)
 	})
 	return func(err error) error {
@@ -99,17 +99,17 @@ func (w *wire) send(ctx context.Context, m message, files ...*os.File) error {
 		rights = unix.UnixRights(fds...)
 		defer runtime.KeepAlive(files)
 	}
-	over, err := bound(ctx, w.conn.SetWriteDeadline, w.limits.step)
+	over, err := withDeadline(ctx, w.conn.SetWriteDeadline, w.limits.step)
 	if err != nil {
-		return ended(err)
+		return asEOF(err)
 	}
 	_, _, err = w.conn.WriteMsgUnix(data, rights, nil)
-	for patience := w.limits.step; errors.Is(err, unix.ETOOMANYREFS) && patience > 0 && ctx.Err() == nil; patience -= refsPause {
-		time.Sleep(refsPause)
+	for patience := w.limits.step; errors.Is(err, unix.ETOOMANYREFS) && patience > 0 && ctx.Err() == nil; patience -= retryPause {
+		time.Sleep(retryPause)
 		_, _, err = w.conn.WriteMsgUnix(data, rights, nil)
 	}
 	if err = over(err); err != nil {
-		return fmt.Errorf("%s: %w", m.Kind, ended(err))
+		return fmt.Errorf("%s: %w", m.Kind, asEOF(err))
 	}
 	return nil
 }
@@ -117,15 +117,15 @@ func (w *wire) send(ctx context.Context, m message, files ...*os.File) error {
 // refsPause is how long to wait where too many descriptors are on their way:
 // unix(7), ETOOMANYREFS: as many as the limit on open files, over all of the
 // user's sockets, unless with CAP_SYS_RESOURCE. They go as they are received.
-const refsPause = 10 * time.Millisecond
+const retryPause = 10 * time.Millisecond
 
 // receive waits for a message: for the limit at the most, or if that is 0 for
 // as long as ctx and the connection last. The files are the caller's. The
 // error is io.EOF where the other end is closed.
 func (w *wire) receive(ctx context.Context, limit time.Duration) (message, []*os.File, error) {
-	over, err := bound(ctx, w.conn.SetReadDeadline, limit)
+	over, err := withDeadline(ctx, w.conn.SetReadDeadline, limit)
 	if err != nil {
-		return message{}, nil, ended(err)
+		return message{}, nil, asEOF(err)
 	}
 	n, rights, flags, _, err := w.conn.ReadMsgUnix(w.buffer, w.rights)
 	if errors.Is(err, unix.ECONNRESET) {
@@ -135,11 +135,11 @@ func (w *wire) receive(ctx context.Context, limit time.Duration) (message, []*os
 	}
 	err = over(err)
 	// An empty packet reads as the end, but descriptors can come with it.
-	files, broken := received(w.rights[:rights])
+	files, broken := parseRights(w.rights[:rights])
 	var m message
 	switch {
 	case err != nil:
-		err = ended(err)
+		err = asEOF(err)
 	case flags&unix.MSG_TRUNC != 0:
 		err = errTooLarge
 	default:
@@ -156,7 +156,7 @@ func (w *wire) receive(ctx context.Context, limit time.Duration) (message, []*os
 		err = fmt.Errorf("%s: %d descriptors were to come, and %d came", m.Kind, m.Files, len(files))
 	}
 	if err != nil {
-		shut(files...)
+		closeFiles(files...)
 		return message{}, nil, err
 	}
 	return m, files, nil
@@ -164,7 +164,7 @@ func (w *wire) receive(ctx context.Context, limit time.Duration) (message, []*os
 
 // received takes the descriptors out of control messages. It returns those
 // that it found with an error too.
-func received(rights []byte) (files []*os.File, err error) {
+func parseRights(rights []byte) (files []*os.File, err error) {
 	parts, err := unix.ParseSocketControlMessage(rights)
 	for _, part := range parts {
 		if part.Header.Level != unix.SOL_SOCKET || part.Header.Type != unix.SCM_RIGHTS {
@@ -181,7 +181,7 @@ func received(rights []byte) (files []*os.File, err error) {
 	return files, err
 }
 
-func shut(files ...*os.File) {
+func closeFiles(files ...*os.File) {
 	for _, f := range files {
 		if f != nil {
 			f.Close()
@@ -190,7 +190,7 @@ func shut(files ...*os.File) {
 }
 
 // ended makes one error of the ways in which a connection can have ended.
-func ended(err error) error {
+func asEOF(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, net.ErrClosed) {
 		return io.EOF
 	}

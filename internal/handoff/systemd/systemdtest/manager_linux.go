@@ -21,7 +21,7 @@ import (
 )
 
 // soon bounds what is to happen at once; nothing waits for its end.
-const soon = 20 * time.Second
+const waitTimeout = 20 * time.Second
 
 // Manager stands in for the service manager, with one service.
 type Manager struct {
@@ -30,13 +30,13 @@ type Manager struct {
 	done     chan struct{}
 	watchdog time.Duration
 
-	mu      sync.Mutex
-	changed chan struct{} // closed and made anew with each message
-	main    int           // the only process that it listens to; 0: to all
-	max     int           // FileDescriptorStoreMax=
-	takes   int           // ignores messages after so many that store or remove; below 0 for never
-	said    []Message
-	store   []Descriptor
+	mu        sync.Mutex
+	changed   chan struct{} // closed and made anew with each message
+	mainPID   int           // the only process that it listens to; 0: to all
+	capacity  int           // FileDescriptorStoreMax=
+	remaining int           // ignores messages after so many that store or remove; below 0 for never
+	messages  []Message
+	store     []Descriptor
 }
 
 // Descriptor is a file that a process is passed, and its name.
@@ -54,7 +54,7 @@ type Message struct {
 }
 
 // Room is how many descriptors a Manager keeps if nobody says otherwise.
-const Room = 512
+const DefaultCapacity = 512
 
 // maxFiles is the most descriptors that come with a message (SCM_MAX_FD,
 // include/net/scm.h).
@@ -81,7 +81,7 @@ func New(t *testing.T, at string) *Manager {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &Manager{t: t, conn: conn, done: make(chan struct{}), changed: make(chan struct{}), watchdog: 20 * time.Second, max: Room, takes: -1}
+	m := &Manager{t: t, conn: conn, done: make(chan struct{}), changed: make(chan struct{}), watchdog: 20 * time.Second, capacity: DefaultCapacity, remaining: -1}
 	go m.serve()
 	t.Cleanup(func() {
 		conn.Close()
@@ -105,7 +105,7 @@ func (m *Manager) SetWatchdog(interval time.Duration) { m.watchdog = interval }
 func (m *Manager) SetMain(pid int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.main = pid
+	m.mainPID = pid
 }
 
 // Hold has it deal with nothing until the function that it returns is called.
@@ -129,7 +129,7 @@ func (m *Manager) serve() {
 			m.t.Errorf("a message that is too long: %#x", flags)
 		}
 		pid, files := m.parse(control[:oobn])
-		m.take(Message{PID: pid, Text: string(buffer[:n]), Files: len(files)}, files)
+		m.handle(Message{PID: pid, Text: string(buffer[:n]), Files: len(files)}, files)
 	}
 }
 
@@ -158,14 +158,14 @@ func (m *Manager) parse(control []byte) (pid int, files []*os.File) {
 
 // take does what systemd does with a message (service_notify_message,
 // src/core/service.c), as far as we say it.
-func (m *Manager) take(said Message, files []*os.File) {
+func (m *Manager) handle(said Message, files []*os.File) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	defer func() { close(m.changed); m.changed = make(chan struct{}) }()
-	said.Ignored = m.main != 0 && said.PID != m.main
-	m.said = append(m.said, said)
+	said.Ignored = m.mainPID != 0 && said.PID != m.mainPID
+	m.messages = append(m.messages, said)
 	if said.Ignored {
-		shut(files)
+		closeFiles(files)
 		return
 	}
 	fields := strings.Split(said.Text, "\n")
@@ -174,14 +174,14 @@ func (m *Manager) take(said Message, files []*os.File) {
 		if text, ok := strings.CutPrefix(f, "FDNAME="); ok {
 			name = text
 		}
-		if text, ok := strings.CutPrefix(f, "MAINPID="); ok && m.main != 0 {
-			m.main, _ = strconv.Atoi(text)
+		if text, ok := strings.CutPrefix(f, "MAINPID="); ok && m.mainPID != 0 {
+			m.mainPID, _ = strconv.Atoi(text)
 		}
 	}
 	stores, removes := slices.Contains(fields, "FDSTORE=1"), slices.Contains(fields, "FDSTOREREMOVE=1")
-	ignored := m.takes == 0
-	if m.takes > 0 && (stores || removes) {
-		m.takes--
+	ignored := m.remaining == 0
+	if m.remaining > 0 && (stores || removes) {
+		m.remaining--
 	}
 	switch {
 	case removes && !ignored:
@@ -193,14 +193,14 @@ func (m *Manager) take(said Message, files []*os.File) {
 		})
 	case stores && !ignored:
 		for _, f := range files {
-			if len(m.store) >= m.max || m.has(f) {
+			if len(m.store) >= m.capacity || m.has(f) {
 				f.Close()
 				continue
 			}
 			m.store = slices.Insert(m.store, 0, Descriptor{name, f}) // the last is passed first
 		}
 	default: // a barrier's too
-		shut(files)
+		closeFiles(files)
 	}
 }
 
@@ -211,10 +211,10 @@ func (m *Manager) has(file *os.File) bool {
 // Await waits until enough says so of what was said and is kept.
 func (m *Manager) Await(what string, enough func(said []Message, kept []string) bool) {
 	m.t.Helper()
-	late := time.After(soon)
+	late := time.After(waitTimeout)
 	for {
 		m.mu.Lock()
-		ok, changed := enough(m.said, m.names()), m.changed
+		ok, changed := enough(m.messages, m.storedNames()), m.changed
 		m.mu.Unlock()
 		if ok {
 			return
@@ -227,7 +227,7 @@ func (m *Manager) Await(what string, enough func(said []Message, kept []string) 
 	}
 }
 
-func (m *Manager) names() (names []string) {
+func (m *Manager) storedNames() (names []string) {
 	for _, d := range m.store {
 		names = append(names, d.Name)
 	}
@@ -239,14 +239,14 @@ func (m *Manager) names() (names []string) {
 func (m *Manager) StoredNames() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.names()
+	return m.storedNames()
 }
 
 // Said returns all that was said.
 func (m *Manager) Messages() []Message {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return slices.Clone(m.said)
+	return slices.Clone(m.messages)
 }
 
 // Limit changes what it takes: max descriptors, and so many more messages that
@@ -255,8 +255,8 @@ func (m *Manager) Messages() []Message {
 func (m *Manager) Limit(max, takes int) (left int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	left = m.takes
-	m.max, m.takes = max, takes
+	left = m.remaining
+	m.capacity, m.remaining = max, takes
 	return left
 }
 
@@ -294,7 +294,7 @@ func (m *Manager) Prepare(cmd *exec.Cmd, activated ...Descriptor) (started func(
 		names = append(names, d.Name)
 		cmd.ExtraFiles = append(cmd.ExtraFiles, d.File)
 	}
-	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+m.Address(), fmt.Sprintf("WATCHDOG_USEC=%d", m.watchdog.Microseconds()), "FDSTORE="+strconv.Itoa(m.max))
+	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+m.Address(), fmt.Sprintf("WATCHDOG_USEC=%d", m.watchdog.Microseconds()), "FDSTORE="+strconv.Itoa(m.capacity))
 	if len(names) > 0 {
 		cmd.Env = append(cmd.Env, fmt.Sprintf("LISTEN_FDS=%d", len(names)), "LISTEN_FDNAMES="+strings.Join(names, ":"))
 	}
@@ -308,7 +308,7 @@ func (m *Manager) Prepare(cmd *exec.Cmd, activated ...Descriptor) (started func(
 // Identity is the file that a descriptor is of, by device and inode.
 func Identity(t *testing.T, f *os.File) (identity [2]uint64) {
 	t.Helper()
-	control(t, f, func(fd int) error {
+	onDescriptor(t, f, func(fd int) error {
 		var st unix.Stat_t
 		err := unix.Fstat(fd, &st)
 		identity = [2]uint64{st.Dev, st.Ino}
@@ -320,7 +320,7 @@ func Identity(t *testing.T, f *os.File) (identity [2]uint64) {
 // Duplicate makes another descriptor of the same file.
 func Duplicate(t *testing.T, f *os.File) (another *os.File) {
 	t.Helper()
-	control(t, f, func(fd int) error {
+	onDescriptor(t, f, func(fd int) error {
 		n, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 		another = os.NewFile(uintptr(n), f.Name())
 		return err
@@ -329,7 +329,7 @@ func Duplicate(t *testing.T, f *os.File) (another *os.File) {
 }
 
 // control leaves the descriptor's mode alone, unlike Fd.
-func control(t *testing.T, f *os.File, do func(fd int) error) {
+func onDescriptor(t *testing.T, f *os.File, do func(fd int) error) {
 	t.Helper()
 	raw, err := f.SyscallConn()
 	if err == nil {
@@ -342,7 +342,7 @@ func control(t *testing.T, f *os.File, do func(fd int) error) {
 	}
 }
 
-func shut(files []*os.File) {
+func closeFiles(files []*os.File) {
 	for _, f := range files {
 		f.Close()
 	}
