@@ -10,7 +10,7 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// Book is the counters of a process in memory that outlives it: its successor
+// SharedCounters is the counters of a process in memory that outlives it: its successor
 // or standby has the same memory, through a file descriptor. It says what the
 // process had received, delivered and dropped at its last instruction, even
 // where SIGKILL came between a system call and the counting of what that did:
@@ -22,7 +22,7 @@ import (
 // Only the process that has made a book writes to it. Other processes map the book
 // read-only, which the kernel enforces (sys.ReadOnly). They write to the control memory of
 // the book, which has the epoch and the handed-over mark.
-type Book struct {
+type SharedCounters struct {
 	file     *os.File
 	memory   []byte
 	sealed   bool // others can't write
@@ -38,9 +38,9 @@ type Book struct {
 	taken int // journals
 }
 
-// NewBook makes a book with empty pages. Its epoch is 1: the process that
+// NewSharedCounters makes a book with empty pages. Its epoch is 1: the process that
 // makes it owns it.
-func NewBook(listeners ...Layout) (*Book, error) {
+func NewSharedCounters(listeners ...Layout) (*SharedCounters, error) {
 	rows, err := newRows(listeners)
 	if err != nil {
 		return nil, fmt.Errorf("book of counters: %w", err)
@@ -68,11 +68,11 @@ func NewBook(listeners ...Layout) (*Book, error) {
 	return b, nil
 }
 
-// OpenBook maps the book of another process from the descriptors that Files has returned there.
+// OpenSharedCounters maps the book of another process from the descriptors that Files has returned there.
 // The error is a *LayoutError if the book has another layout, and another error if its header is
 // inconsistent. OpenBook takes ownership of both files: Close closes them, and so does OpenBook
 // with an error.
-func OpenBook(counters, control *os.File) (*Book, error) {
+func OpenSharedCounters(counters, control *os.File) (*SharedCounters, error) {
 	b, err := openBook(counters)
 	if err != nil {
 		err = errors.Join(err, counters.Close(), control.Close())
@@ -85,7 +85,7 @@ func OpenBook(counters, control *os.File) (*Book, error) {
 	return b, nil
 }
 
-func openBook(file *os.File) (*Book, error) {
+func openBook(file *os.File) (*SharedCounters, error) {
 	memory, err := sys.MapMemory(file, sys.ReadOnly)
 	if err != nil {
 		return nil, err
@@ -100,7 +100,7 @@ func openBook(file *os.File) (*Book, error) {
 
 // parse reads a header, once: what another process writes into it later
 // changes nothing here.
-func parse(memory []byte) (*Book, error) {
+func parse(memory []byte) (*SharedCounters, error) {
 	if len(memory) < headerSize {
 		return nil, fmt.Errorf("%d bytes are too few for its header of %d", len(memory), headerSize)
 	}
@@ -116,7 +116,7 @@ func parse(memory []byte) (*Book, error) {
 	case listeners == 0 || listeners > mostListeners || headerSize+listeners*rowSize > len(memory):
 		return nil, fmt.Errorf("%d listeners do not fit into %d bytes", listeners, len(memory))
 	}
-	b := &Book{memory: memory, header: h, rows: make([]row, listeners), places: make(map[string]place)}
+	b := &SharedCounters{memory: memory, header: h, rows: make([]row, listeners), places: make(map[string]place)}
 	first := 0
 	least := 0 // bytes, before any list is made of what the header says
 	for i := range b.rows {
@@ -143,39 +143,41 @@ func parse(memory []byte) (*Book, error) {
 
 // Files returns the descriptors to pass to another process, for OpenBook. The book keeps
 // ownership of them.
-func (b *Book) Files() (counters, control *os.File) { return b.file, b.control.file }
+func (b *SharedCounters) Files() (counters, control *os.File) { return b.file, b.control.file }
 
 // Control returns the descriptor of the control memory, whose locks are the leases
 // (takeover.Claim). The book keeps ownership of the descriptor.
-func (b *Book) Control() *os.File { return b.control.file }
+func (b *SharedCounters) Control() *os.File { return b.control.file }
 
 // Close gives the memory back; other processes that have it keep it. Nobody
 // may use the book's shards or journals any more.
-func (b *Book) Close() error {
+func (b *SharedCounters) Close() error {
 	return errors.Join(sys.UnmapMemory(b.memory), b.file.Close(), b.control.close())
 }
 
 // Epoch returns how many owners the book has had.
-func (b *Book) Epoch() uint64 { return b.control.words.epoch.Load() }
+func (b *SharedCounters) Epoch() uint64 { return b.control.words.epoch.Load() }
 
-// Claim makes the caller the owner, if nobody else has become it since Epoch
+// AdvanceEpoch makes the caller the owner, if nobody else has become it since Epoch
 // was from: of several standbys that see an owner die, one gets true. The
 // owner before, should it only have seemed dead, sees that Epoch has changed.
-func (b *Book) Claim(from uint64) bool { return b.control.words.epoch.CompareAndSwap(from, from+1) }
+func (b *SharedCounters) AdvanceEpoch(from uint64) bool {
+	return b.control.words.epoch.CompareAndSwap(from, from+1)
+}
 
 // MarkHandedOver records for good that the owner of the book has handed over to the next
 // process, which has the counters in its own book. From then on no process may inherit this
 // book, not even if its owner is dead. Any process that has the control memory may call it.
-func (b *Book) MarkHandedOver() { b.control.words.handedOver.Store(1) }
+func (b *SharedCounters) MarkHandedOver() { b.control.words.handedOver.Store(1) }
 
 // HandedOver returns whether any process has called MarkHandedOver.
-func (b *Book) HandedOver() bool { return b.control.words.handedOver.Load() != 0 }
+func (b *SharedCounters) HandedOver() bool { return b.control.words.handedOver.Load() != 0 }
 
-// Lineage identifies the totals of the book among those of all processes: it is
+// ID identifies the totals of the book among those of all processes: it is
 // random in a new book, and Inherit takes it over together with the totals. Two
 // readings with one lineage are of counters that never went back in between. It is 0
 // where an older version made the book.
-func (b *Book) Lineage() uint64 { return b.header.lineage.Load() }
+func (b *SharedCounters) ID() uint64 { return b.header.lineage.Load() }
 
 // newLineage is never 0.
 func newLineage() uint64 { return rand.Uint64() | 1 }
@@ -183,13 +185,13 @@ func newLineage() uint64 { return rand.Uint64() | 1 }
 // FirstEpoch is that of the process that has made a book.
 const FirstEpoch = 1
 
-// Replaced says whether another process has become the owner of the book that
+// Fenced says whether another process has become the owner of the book that
 // the shard is in: then its thread must read no more. It costs a load of a
 // cache line that nobody writes to.
-func (s *Shard) Replaced() bool { return s.book != nil && s.book.Epoch() != FirstEpoch }
+func (s *Shard) Fenced() bool { return s.book != nil && s.book.Epoch() != FirstEpoch }
 
 // Shard returns a page of the book: of the shard with that index of a listener.
-func (b *Book) Shard(listener string, index, cpu int) (*Shard, error) {
+func (b *SharedCounters) Shard(listener string, index, cpu int) (*Shard, error) {
 	first, shards, ok := b.find(listener)
 	if !ok || index < 0 || index >= shards {
 		return nil, fmt.Errorf("the book of counters has no page for shard %d of listener %s", index, listener)
@@ -197,13 +199,13 @@ func (b *Book) Shard(listener string, index, cpu int) (*Shard, error) {
 	return b.shard(first+index, index, cpu), nil
 }
 
-func (b *Book) shard(number, index, cpu int) *Shard {
+func (b *SharedCounters) shard(number, index, cpu int) *Shard {
 	return &Shard{Counters: b.counters(number), Index: index, CPU: cpu, book: b, number: number}
 }
 
 // Listeners returns the listeners of a book, by which another process can read
 // how its shards do. They have no sockets to ask.
-func (b *Book) Listeners() []*Listener {
+func (b *SharedCounters) Listeners() []*Listener {
 	var listeners []*Listener
 	number := 0
 	for i := range b.rows {
@@ -224,7 +226,7 @@ type place struct {
 }
 
 // find returns the number of a listener's first page, and how many it has.
-func (b *Book) find(listener string) (first, shards int, ok bool) {
+func (b *SharedCounters) find(listener string) (first, shards int, ok bool) {
 	at, ok := b.places[listener]
 	if !ok {
 		return 0, 0, false
@@ -232,10 +234,12 @@ func (b *Book) find(listener string) (first, shards int, ok bool) {
 	return at.first, int(b.rows[at.row].shards), true
 }
 
-func (b *Book) counters(number int) *Counters { return sys.At[Counters](b.memory, b.pages[number]) }
+func (b *SharedCounters) counters(number int) *Counters {
+	return sys.At[Counters](b.memory, b.pages[number])
+}
 
 // receiver is the memory of a page's sys.Receiver.
-func (b *Book) receiver(number int) []byte {
+func (b *SharedCounters) receiver(number int) []byte {
 	at, end := b.pages[number]+countersLen, b.journals
 	if number+1 < len(b.pages) {
 		end = b.pages[number+1]

@@ -16,9 +16,9 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-func newBook(t testing.TB, listeners ...Layout) *Book {
+func newBook(t testing.TB, listeners ...Layout) *SharedCounters {
 	t.Helper()
-	b, err := NewBook(listeners...)
+	b, err := NewSharedCounters(listeners...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,9 +40,9 @@ func duplicate(t *testing.T, file *os.File) *os.File {
 }
 
 // again opens a book a second time, as another process does.
-func again(t *testing.T, b *Book) *Book {
+func again(t *testing.T, b *SharedCounters) *SharedCounters {
 	t.Helper()
-	other, err := OpenBook(duplicate(t, b.file), duplicate(t, b.control.file))
+	other, err := OpenSharedCounters(duplicate(t, b.file), duplicate(t, b.control.file))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func again(t *testing.T, b *Book) *Book {
 	return other
 }
 
-func mustShard(t *testing.T, b *Book, listener string, index int) *Shard {
+func mustShard(t *testing.T, b *SharedCounters, listener string, index int) *Shard {
 	t.Helper()
 	page, err := b.Shard(listener, index, 0)
 	if err != nil {
@@ -114,8 +114,8 @@ func TestTwoProcessesSeeOneBook(t *testing.T) {
 	page := mustShard(t, book, "b", 2)
 	page.Received.Add(7)
 	page.Delivered.Add(3)
-	page.Start(77)
-	page.Beat(time.Now())
+	page.StartThread(77, 0)
+	page.Heartbeat(time.Now())
 	listeners := other.Listeners()
 	if len(listeners) != 2 || listeners[0].Name != "a" || len(listeners[0].Shards) != 2 || listeners[1].Name != "b" || len(listeners[1].Shards) != 3 {
 		t.Fatalf("listeners %+v", listeners)
@@ -123,7 +123,7 @@ func TestTwoProcessesSeeOneBook(t *testing.T) {
 	if got := listeners[1].Shards[2].Read(); got.Received != 7 || got.Delivered != 3 || got.InFlight != 4 || got.Thread != 77 || got.Shard != 2 {
 		t.Errorf("reading %+v", got)
 	}
-	if away := listeners[1].Shards[2].Glance(time.Now().Add(time.Second)).Away; away < time.Second || away > time.Minute {
+	if away := listeners[1].Shards[2].Sample(time.Now().Add(time.Second)).SinceHeartbeat; away < time.Second || away > time.Minute {
 		t.Errorf("away for %v, a second after it was there", away)
 	}
 	for i, l := range listeners {
@@ -182,9 +182,9 @@ func TestOneClaimSucceeds(t *testing.T) {
 		}
 		var claimed atomic.Int32
 		var all sync.WaitGroup
-		for _, b := range []*Book{book, other, book, other, book, other} {
+		for _, b := range []*SharedCounters{book, other, book, other, book, other} {
 			all.Go(func() {
-				if b.Claim(epoch) {
+				if b.AdvanceEpoch(epoch) {
 					claimed.Add(1)
 				}
 			})
@@ -247,7 +247,7 @@ func TestLayoutsThatCannotBe(t *testing.T) {
 		"4097 listeners are":    make([]Layout, 4097),
 		"listener b: 0 shards":  {{"a", 1, 1, 0}, {"b", 0, 1, 0}},
 	} {
-		if b, err := NewBook(layouts...); err == nil || !strings.Contains(err.Error(), want) {
+		if b, err := NewSharedCounters(layouts...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.60v: %v, %v, want %q", layouts, b, err, want)
 		}
 	}
@@ -255,24 +255,24 @@ func TestLayoutsThatCannotBe(t *testing.T) {
 
 // What another process has written is not believed.
 func TestDamagedBooksAreRefused(t *testing.T) {
-	for want, damage := range map[string]func(b *Book){
-		`begins with "Udpshard"`:            func(b *Book) { b.header.magic[0] = 'U' },
-		"version 2, and this program needs": func(b *Book) { b.header.version = 2 },
-		"says that it has 1 bytes":          func(b *Book) { b.header.size = 1 },
-		"0 listeners do not fit":            func(b *Book) { b.header.listeners = 0 },
-		"4096 listeners do not fit":         func(b *Book) { b.header.listeners = 4096 },
-		"4294967295 listeners":              func(b *Book) { b.header.listeners = 1<<32 - 1 },
-		"its listeners take":                func(b *Book) { b.header.listeners = 1 },
-		"4294967295 bytes, not 1 to 64":     func(b *Book) { sys.At[row](b.memory, headerSize).length = 1<<32 - 1 },
-		"65 bytes, not 1 to 64":             func(b *Book) { sys.At[row](b.memory, headerSize).length = 65 },
-		"shards do not fit":                 func(b *Book) { sys.At[row](b.memory, headerSize).shards = 4096 },
-		"batch of 4294967295 is not":        func(b *Book) { sys.At[row](b.memory, headerSize).batch = 1<<32 - 1 },
-		`two listeners are called "a"`:      func(b *Book) { sys.At[row](b.memory, headerSize+rowSize).name[0] = 'a' },
-		"b: 0 shards are not":               func(b *Book) { sys.At[row](b.memory, headerSize+rowSize).shards = 0 },
+	for want, damage := range map[string]func(b *SharedCounters){
+		`begins with "Udpshard"`:            func(b *SharedCounters) { b.header.magic[0] = 'U' },
+		"version 2, and this program needs": func(b *SharedCounters) { b.header.version = 2 },
+		"says that it has 1 bytes":          func(b *SharedCounters) { b.header.size = 1 },
+		"0 listeners do not fit":            func(b *SharedCounters) { b.header.listeners = 0 },
+		"4096 listeners do not fit":         func(b *SharedCounters) { b.header.listeners = 4096 },
+		"4294967295 listeners":              func(b *SharedCounters) { b.header.listeners = 1<<32 - 1 },
+		"its listeners take":                func(b *SharedCounters) { b.header.listeners = 1 },
+		"4294967295 bytes, not 1 to 64":     func(b *SharedCounters) { sys.At[row](b.memory, headerSize).length = 1<<32 - 1 },
+		"65 bytes, not 1 to 64":             func(b *SharedCounters) { sys.At[row](b.memory, headerSize).length = 65 },
+		"shards do not fit":                 func(b *SharedCounters) { sys.At[row](b.memory, headerSize).shards = 4096 },
+		"batch of 4294967295 is not":        func(b *SharedCounters) { sys.At[row](b.memory, headerSize).batch = 1<<32 - 1 },
+		`two listeners are called "a"`:      func(b *SharedCounters) { sys.At[row](b.memory, headerSize+rowSize).name[0] = 'a' },
+		"b: 0 shards are not":               func(b *SharedCounters) { sys.At[row](b.memory, headerSize+rowSize).shards = 0 },
 	} {
 		book := newBook(t, Layout{"a", 1, 2, 0}, Layout{"b", 1, 2, 0})
 		damage(book)
-		b, err := OpenBook(duplicate(t, book.file), duplicate(t, book.control.file))
+		b, err := OpenSharedCounters(duplicate(t, book.file), duplicate(t, book.control.file))
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "book of counters: ") {
 			t.Errorf("%v, %v, want %q", b, err, want)
 		}
@@ -303,7 +303,7 @@ func TestWhatIsNoBook(t *testing.T) {
 		"not sealed":       os.NewFile(uintptr(fd), "unsealed"),
 		"too few":          small,
 	} {
-		if b, err := OpenBook(file, duplicate(t, book.control.file)); err == nil || !strings.Contains(err.Error(), want) {
+		if b, err := OpenSharedCounters(file, duplicate(t, book.control.file)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, %v, want %q", b, err, want)
 		}
 		file.Close()
@@ -318,13 +318,13 @@ func TestDamagedControlMemoryIsRefused(t *testing.T) {
 	} {
 		book := newBook(t, Layout{"a", 1, 2, 0})
 		damage(&book.control)
-		b, err := OpenBook(duplicate(t, book.file), duplicate(t, book.control.file))
+		b, err := OpenSharedCounters(duplicate(t, book.file), duplicate(t, book.control.file))
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "book of counters: control memory: ") {
 			t.Errorf("%v, %v, want %q", b, err, want)
 		}
 	}
 	book := newBook(t, Layout{"a", 1, 2, 0})
-	if b, err := OpenBook(duplicate(t, book.file), duplicate(t, book.file)); err == nil {
+	if b, err := OpenSharedCounters(duplicate(t, book.file), duplicate(t, book.file)); err == nil {
 		t.Errorf("%v: its counters are its control memory", b)
 	}
 }
@@ -342,12 +342,12 @@ func TestAPageOfABookIsAPage(t *testing.T) {
 	if got := page.Read(); got.Received != 3 || got.Delivered != 2 || got.InFlight != 1 || got.Dropped.Kernel != 5 {
 		t.Errorf("%+v", got)
 	}
-	if NewShard(0, 0).Journal("/x") != nil {
+	if NewShard(0, 0).OpenWriteLog("/x") != nil {
 		t.Error("what is in no book has a journal")
 	}
 }
 
-// OpenBook takes any bytes, and what is read by them stays within them.
+// OpenSharedCounters takes any bytes, and what is read by them stays within them.
 func FuzzBook(f *testing.F) {
 	book := newBook(f, Layout{"a", 2, 1, 0})
 	page, err := book.Shard("a", 1, 0)
@@ -355,9 +355,9 @@ func FuzzBook(f *testing.F) {
 		f.Fatal(err)
 	}
 	page.Received.Add(5)
-	journal := page.Journal("/var/log/x")
+	journal := page.OpenWriteLog("/var/log/x")
 	f.Add(append([]byte(nil), book.memory...))
-	journal.Begin(page, Write{Device: 1, Inode: 2, Size: 100, Torn: 3, Length: 50, Records: 2})
+	journal.Begin(page, Write{Device: 1, Inode: 2, Size: 100, Partial: 3, Length: 50, Records: 2})
 	f.Add(append([]byte(nil), book.memory...))
 	sys.NewReceiver(1, 10, sys.ReceiverOptions{Memory: page.ReceiverMemory(), Trains: true, Copies: true, Destinations: true})
 	f.Add(append([]byte(nil), book.memory...))
@@ -372,19 +372,19 @@ func FuzzBook(f *testing.F) {
 		for _, l := range b.Listeners() {
 			l.Read()
 			for _, s := range l.Shards {
-				s.Glance(time.Now())
-				s.Journal("/x")
+				s.Sample(time.Now())
+				s.OpenWriteLog("/x")
 			}
 		}
 		estate := heir.Inherit(b, nil)
-		estate.Follow()
-		_ = estate.Surplus(&fakeSocket{cookie: 1})
-		if _, err := estate.Settle(func(w Write) (int, error) {
-			if w.Path == "" || w.Size < 0 || w.Torn < 0 || int64(w.Torn) > w.Size || w.Length < 0 || w.Records < 0 {
+		estate.Sync()
+		_ = estate.AddSurplusDrops(&fakeSocket{cookie: 1})
+		if _, err := estate.Finalize(func(w Write) (int, error) {
+			if w.Path == "" || w.Size < 0 || w.Partial < 0 || int64(w.Partial) > w.Size || w.Length < 0 || w.Records < 0 {
 				t.Errorf("%+v", w)
 			}
 			return w.Records, errors.New("no such file")
-		}); err == nil && len(b.Writes()) > 0 {
+		}); err == nil && len(b.LastWrites()) > 0 {
 			t.Error("what could not be recovered is not told")
 		}
 	})

@@ -24,7 +24,7 @@ func moment(ns int64) time.Time { return began.Add(time.Duration(ns - beganClock
 // LastReading returns when a shard of the book was last seen at its socket, in a process that
 // may be dead: the process has not read for longer than since then. While nothing comes, a shard
 // shows itself every 250 ms. It is the zero time where no shard reads, or all have ended in order.
-func (b *Book) LastReading() time.Time {
+func (b *SharedCounters) LastReading() time.Time {
 	var last int64
 	for number := range b.pages {
 		last = max(last, b.counters(number).beat.Load())

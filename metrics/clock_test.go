@@ -10,11 +10,11 @@ func TestLastReading(t *testing.T) {
 	if at := b.LastReading(); !at.IsZero() {
 		t.Errorf("%s, and no shard has read", at)
 	}
-	b.Touch() // changes nothing
+	b.Prefault() // changes nothing
 	now := time.Now()
 	for i, listener := range b.Listeners() {
 		for j, s := range listener.Shards {
-			s.Beat(now.Add(-time.Duration(1+i+j) * time.Second))
+			s.Heartbeat(now.Add(-time.Duration(1+i+j) * time.Second))
 		}
 	}
 	if at := b.LastReading(); !at.Equal(now.Add(-time.Second)) {
@@ -27,15 +27,15 @@ func TestContinue(t *testing.T) {
 	s := NewShard(0, 0)
 	socket := &fakeSocket{used: 5 * time.Second}
 	s.Attach(socket)
-	s.Continue(1, 5*time.Second)
+	s.StartThread(1, 5*time.Second)
 	for _, step := range []struct{ used, want time.Duration }{{5, 0}, {7, 2}, {6, 2}} {
 		socket.used = step.used * time.Second
 		if got := s.Read().CPUTime; got != step.want*time.Second {
 			t.Errorf("%s after %s", got, socket.used)
 		}
 	}
-	s.End()
-	s.Continue(1, 9*time.Second)
+	s.EndThread()
+	s.StartThread(1, 9*time.Second)
 	socket.used = 10 * time.Second
 	if got := s.Read().CPUTime; got != 3*time.Second {
 		t.Errorf("%s, want 3s", got)

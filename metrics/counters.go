@@ -155,11 +155,11 @@ func (c *Counters) inherit(more totals) {
 	}
 }
 
-// Receiving says that what the last receive call brought is counted, and that
+// BeginReceive says that what the last receive call brought is counted, and that
 // the next one begins. The thread calls it after sys.Receiver.Reset: if Received
 // does not change until the thread ends, what the receive call has brought
 // stands in the receiver's memory alone (sys.Arrived).
-func (c *Counters) Receiving() {
+func (c *Counters) BeginReceive() {
 	if now := c.Received.Load(); c.before.Load() != now {
 		c.before.Store(now)
 	}

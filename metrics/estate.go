@@ -7,7 +7,7 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// Estate is what a process leaves to its successor: the totals in its book go
+// Inheritance is what a process leaves to its successor: the totals in its book go
 // on in the successor's, by the names of listeners, see Inherit. Shard i continues shard i;
 // where there are fewer now, what is left over is added to the shard with that
 // index modulo their number, so that no sum of a listener goes back; where
@@ -20,8 +20,8 @@ import (
 //
 // Its methods are for one goroutine at a time. Whoever is to see the
 // successor's book, as its own standby, should get it after Settle.
-type Estate struct {
-	old     *Book
+type Inheritance struct {
+	old     *SharedCounters
 	heirs   []heir // by the old pages' numbers
 	tallies []tallyHeir
 }
@@ -41,9 +41,9 @@ type heir struct {
 // one that is called "" there ends, though b has one of its name.
 // The shards of b have their sockets by then (Shard.Attach). Neither book may
 // be closed before Settle.
-func (b *Book) Inherit(old *Book, renamed map[string]string) *Estate {
-	e := &Estate{old: old, tallies: b.tallyHeirs(old, renamed)}
-	if lineage := old.Lineage(); lineage != 0 {
+func (b *SharedCounters) Inherit(old *SharedCounters, renamed map[string]string) *Inheritance {
+	e := &Inheritance{old: old, tallies: b.tallyHeirs(old, renamed)}
+	if lineage := old.ID(); lineage != 0 {
 		b.header.lineage.Store(lineage)
 	}
 	b.Takeovers().inherit(old.Takeovers())
@@ -63,7 +63,7 @@ func (b *Book) Inherit(old *Book, renamed map[string]string) *Estate {
 			e.heirs = append(e.heirs, h)
 		}
 	}
-	e.Follow()
+	e.Sync()
 	return e
 }
 
@@ -75,7 +75,7 @@ func nameIn(renamed map[string]string, name string) string {
 }
 
 // keeper returns which of a listener's pages has a socket, nil if none has.
-func (b *Book) keeper(cookie uint64, first, shards int) *Counters {
+func (b *SharedCounters) keeper(cookie uint64, first, shards int) *Counters {
 	for number := first; cookie != 0 && number < first+shards; number++ {
 		if c := b.counters(number); c.cookie.Load() == cookie {
 			return c
@@ -84,9 +84,9 @@ func (b *Book) keeper(cookie uint64, first, shards int) *Counters {
 	return nil
 }
 
-// Follow takes what the old process has counted since: it may still have
+// Sync takes what the old process has counted since: it may still have
 // records on their way, or sockets to empty.
-func (e *Estate) Follow() {
+func (e *Inheritance) Sync() {
 	for number := range e.heirs {
 		e.heirs[number].take(e.now(number))
 	}
@@ -99,7 +99,7 @@ func (e *Estate) Follow() {
 // What its last receive call has brought is received, whether the thread has come to count it
 // or not: a process that is stopped, or dead, has it. Where the thread runs, that is no more
 // than what it has received by now, since the totals are read first.
-func (e *Estate) now(number int) totals {
+func (e *Inheritance) now(number int) totals {
 	h, was := &e.heirs[number], e.old.counters(number)
 	t := was.total()
 	t[received] += e.old.uncounted(number)
@@ -125,10 +125,10 @@ func (h *heir) take(now totals) {
 	}
 }
 
-// Surplus counts what a socket of the old process has dropped that no shard
+// AddSurplusDrops counts what a socket of the old process has dropped that no shard
 // here keeps, up to now: before it is closed, and when the old process asks it
 // no more. Others are none of its business, and change nothing.
-func (e *Estate) Surplus(socket Socket) error {
+func (e *Inheritance) AddSurplusDrops(socket Socket) error {
 	cookie := socket.Cookie()
 	for number := range e.heirs {
 		h := &e.heirs[number]
@@ -147,14 +147,14 @@ func (e *Estate) Surplus(socket Socket) error {
 	return nil
 }
 
-// Settlement is what Settle found.
-type Settlement struct {
+// FinalCounts is what Settle found.
+type FinalCounts struct {
 	Lost      uint64 // datagrams that were counted as LostInCrash
 	Received  uint64 // of these, taken off the queue but not counted any more
 	Delivered uint64 // records that were written but not counted any more
 }
 
-// Settle takes the last totals of a process of which no thread runs any more:
+// Finalize takes the last totals of a process of which no thread runs any more:
 // its pidfd is readable (pidfd_open(2)), or a connection whose other end only
 // it had has ended. A process that some thread still runs in may have system calls
 // under way, whose results would be missed. It is the same whether the process
@@ -170,8 +170,8 @@ type Settlement struct {
 //
 // Records that the successor's own outputs write to a file meanwhile can't be
 // told from the dead one's: Settle before they begin.
-func (e *Estate) Settle(look func(Write) (records int, err error)) (Settlement, error) {
-	var s Settlement
+func (e *Inheritance) Finalize(look func(Write) (records int, err error)) (FinalCounts, error) {
+	var s FinalCounts
 	var errs []error
 	last := make([]totals, len(e.heirs))
 	for number := range e.heirs {
@@ -187,7 +187,7 @@ func (e *Estate) Settle(look func(Write) (records int, err error)) (Settlement, 
 		if err != nil {
 			errs = append(errs, fmt.Errorf("output %s: %w", w.Path, err))
 		}
-		if w.Open && records > 0 {
+		if w.Uncounted && records > 0 {
 			n := min(uint64(records), uint64(w.Records), last[page].inFlight())
 			last[page][delivered] += n
 			s.Delivered += n
@@ -208,16 +208,16 @@ func (e *Estate) Settle(look func(Write) (records int, err error)) (Settlement, 
 
 // uncounted returns the datagrams that the last receive call of a page's shard has brought and
 // that Received does not have yet.
-func (b *Book) uncounted(number int) uint64 {
+func (b *SharedCounters) uncounted(number int) uint64 {
 	if !b.counters(number).uncounted() {
 		return 0
 	}
 	return sys.Arrived(b.receiver(number))
 }
 
-// Writes returns the last write to each destination, of a process that does
+// LastWrites returns the last write to each destination, of a process that does
 // not run.
-func (b *Book) Writes() []Write {
+func (b *SharedCounters) LastWrites() []Write {
 	var writes []Write
 	for i := range b.pages {
 		if w, _, ok := b.last(i); ok {

@@ -16,7 +16,7 @@ import (
 func none(Write) (int, error) { return 0, nil }
 
 // attach gives the pages of a listener sockets, by their cookies.
-func attach(t *testing.T, b *Book, sockets ...*fakeSocket) []*Shard {
+func attach(t *testing.T, b *SharedCounters, sockets ...*fakeSocket) []*Shard {
 	t.Helper()
 	pages := b.Listeners()[0].Shards
 	for i, s := range sockets {
@@ -33,12 +33,12 @@ func TestAListenerIsRenamed(t *testing.T) {
 		l.Shards[0].Attach(sockets[i])
 		l.Shards[0].Received.Add(100 * uint64(i+1))
 		l.Shards[0].Read()
-		old.SharedTallies(l.Name)[0].Store(uint64(i + 1))
+		old.ListenerProtocolCounters(l.Name)[0].Store(uint64(i + 1))
 	}
 	b, a := heir.Listeners()[0].Shards[0], heir.Listeners()[1].Shards[0]
 	b.Attach(sockets[0])
 	a.Attach(sockets[2])
-	if _, err := heir.Inherit(old, map[string]string{"a": "b", "b": "", "c": "a"}).Settle(none); err != nil {
+	if _, err := heir.Inherit(old, map[string]string{"a": "b", "b": "", "c": "a"}).Finalize(none); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
@@ -49,7 +49,7 @@ func TestAListenerIsRenamed(t *testing.T) {
 		if got := c.page.Read(); got.Received != c.received || got.Dropped.Kernel != c.kernel {
 			t.Errorf("%s: %+v", name, got)
 		}
-		wantTallies(t, heir.SharedTallies(name), c.tally)
+		wantTallies(t, heir.ListenerProtocolCounters(name), c.tally)
 	}
 }
 
@@ -57,15 +57,15 @@ func TestAListenerIsRenamed(t *testing.T) {
 // counters have another one.
 func TestTheLineageIsInherited(t *testing.T) {
 	first, second, third := newBook(t, Layout{"a", 1, 1, 0}), newBook(t, Layout{"b", 2, 1, 0}), newBook(t, Layout{"b", 1, 1, 0})
-	lineage, own := first.Lineage(), second.Lineage()
+	lineage, own := first.ID(), second.ID()
 	if lineage == 0 || own == 0 || lineage == own {
 		t.Fatalf("new books have the lineages %x and %x", lineage, own)
 	}
 	l := NewLedger("test")
 	before := l.CountersID()
-	l.SetBook(third)
-	if id := l.Status().CountersID; id == before || id != fmt.Sprintf("%016x", third.Lineage()) {
-		t.Errorf("the ID is %s, it was %s without a book, and the book's lineage is %x", id, before, third.Lineage())
+	l.SetSharedCounters(third)
+	if id := l.Status().CountersID; id == before || id != fmt.Sprintf("%016x", third.ID()) {
+		t.Errorf("the ID is %s, it was %s without a book, and the book's lineage is %x", id, before, third.ID())
 	}
 	second.Inherit(first, nil)
 	third.Inherit(second, nil)
@@ -75,9 +75,9 @@ func TestTheLineageIsInherited(t *testing.T) {
 	// A book that an older version made has none: the heir's own stays.
 	older, heir := newBook(t, Layout{"a", 1, 1, 0}), newBook(t, Layout{"a", 1, 1, 0})
 	older.header.lineage.Store(0)
-	own = heir.Lineage()
-	if heir.Inherit(older, nil); heir.Lineage() != own {
-		t.Errorf("the lineage is %x, and was %x", heir.Lineage(), own)
+	own = heir.ID()
+	if heir.Inherit(older, nil); heir.ID() != own {
+		t.Errorf("the lineage is %x, and was %x", heir.ID(), own)
 	}
 }
 
@@ -104,7 +104,7 @@ func TestEveryTotalIsInherited(t *testing.T) {
 	if got := next[0].Read(); got != want {
 		t.Errorf("reading\n%+v, want\n%+v", got, want)
 	}
-	s, err := estate.Settle(none)
+	s, err := estate.Finalize(none)
 	if err != nil || s.Lost != want.InFlight || s.Received != 0 || s.Delivered != 0 {
 		t.Errorf("%+v, %v", s, err)
 	}
@@ -122,7 +122,7 @@ func TestInheritAsShardsChange(t *testing.T) {
 	for i := range 4 {
 		sockets = append(sockets, &fakeSocket{cookie: uint64(100 + i)})
 	}
-	sum := func(b *Book, which ...*fakeSocket) Reading {
+	sum := func(b *SharedCounters, which ...*fakeSocket) Reading {
 		pages := b.Listeners()[0].Shards
 		var readings []Reading
 		for i, s := range which {
@@ -179,9 +179,9 @@ func TestInheritAsShardsChange(t *testing.T) {
 		t.Errorf("shards %+v", r)
 	}
 	two.Listeners()[0].Shards[0].Received.Add(2) // it was not quite done
-	estate.Follow()
+	estate.Sync()
 	check("it follows", Sum(read()), 32, 1<<32+1+9)
-	if s, err := estate.Settle(none); err != nil || s.Lost != 2 {
+	if s, err := estate.Finalize(none); err != nil || s.Lost != 2 {
 		t.Errorf("%+v, %v", s, err)
 	}
 	work(pages)
@@ -203,12 +203,12 @@ func TestInheritAsShardsChange(t *testing.T) {
 	estate = one.Inherit(four, nil)
 	for range 2 { // the second time it says nothing new
 		for _, s := range sockets { // and the kept one's are not added
-			if err := estate.Surplus(s); err != nil {
+			if err := estate.AddSurplusDrops(s); err != nil {
 				t.Error(err)
 			}
 		}
 	}
-	if _, err := estate.Settle(none); err != nil {
+	if _, err := estate.Finalize(none); err != nil {
 		t.Error(err)
 	}
 	check("four to one", last.Read(), 132, want.Dropped.Kernel+4000)
@@ -218,7 +218,7 @@ func TestInheritAsShardsChange(t *testing.T) {
 		t.Errorf("%+v, before %+v", got, want)
 	}
 	broken := errors.New("bad file descriptor")
-	if err := one.Inherit(four, nil).Surplus(&fakeSocket{cookie: 103, err: broken}); !errors.Is(err, broken) || !strings.Contains(err.Error(), "listener a shard 3") {
+	if err := one.Inherit(four, nil).AddSurplusDrops(&fakeSocket{cookie: 103, err: broken}); !errors.Is(err, broken) || !strings.Contains(err.Error(), "listener a shard 3") {
 		t.Errorf("%v", err)
 	}
 }
@@ -234,7 +234,7 @@ func TestASocketMayChangeItsShard(t *testing.T) {
 	estate := heir.Inherit(old, nil)
 	sockets[0].dropped++
 	for _, s := range sockets {
-		if err := estate.Surplus(s); err != nil {
+		if err := estate.AddSurplusDrops(s); err != nil {
 			t.Error(err)
 		}
 	}
@@ -253,11 +253,11 @@ func TestDropsThatBothSeeCountOnce(t *testing.T) {
 	estate := heir.Inherit(again(t, old), nil)
 	for _, dropped := range []uint32{12, 12, 13} {
 		socket.dropped = dropped
-		if err := estate.Surplus(socket); err != nil {
+		if err := estate.AddSurplusDrops(socket); err != nil {
 			t.Fatal(err)
 		}
 		was.Read()
-		estate.Follow()
+		estate.Sync()
 		if got := now.Read().Dropped.Kernel; got != uint64(dropped) {
 			t.Errorf("%d drops, want %d", got, dropped)
 		}
@@ -281,14 +281,14 @@ func TestAStoppedProcessHasReceived(t *testing.T) {
 	}
 	want("when it is replaced", 1000)
 	page.Received.Add(3)
-	estate.Follow()
+	estate.Sync()
 	want("when it has counted", 1000)
 	page.Delivered.Add(3)
 	r.Reset()
-	page.Receiving()
-	estate.Follow()
+	page.BeginReceive()
+	estate.Sync()
 	want("when it has delivered", 1003)
-	if s, err := estate.Settle(none); s != (Settlement{}) || err != nil {
+	if s, err := estate.Finalize(none); s != (FinalCounts{}) || err != nil {
 		t.Errorf("%+v, %v", s, err)
 	}
 	want("at its end", 1003)
@@ -315,7 +315,7 @@ func receive(t *testing.T, page *Shard, count int) *sys.Receiver {
 		}
 	}
 	r := sys.NewReceiver(4, 10, sys.ReceiverOptions{Memory: page.ReceiverMemory()})
-	page.Receiving()
+	page.BeginReceive()
 	if n, err := r.Receive(to, unix.MSG_DONTWAIT); n != count || err != nil && count > 0 {
 		t.Fatalf("received %d, %v", n, err)
 	}
@@ -334,7 +334,7 @@ func TestEveryStepOfAReceive(t *testing.T) {
 		{"not counted", func(page *Shard) { receive(t, page, 3) }, 3, 3},
 		{"counted", func(page *Shard) { receive(t, page, 3); page.Received.Add(3) }, 3, 0},
 		{"reset", func(page *Shard) { r := receive(t, page, 3); page.Received.Add(3); r.Reset() }, 3, 0},
-		{"the next one", func(page *Shard) { r := receive(t, page, 3); page.Received.Add(3); r.Reset(); page.Receiving() }, 3, 0},
+		{"the next one", func(page *Shard) { r := receive(t, page, 3); page.Received.Add(3); r.Reset(); page.BeginReceive() }, 3, 0},
 	} {
 		old, heir := newBook(t, Layout{"a", 1, 4, 0}), newBook(t, Layout{"a", 1, 1, 0})
 		page := old.Listeners()[0].Shards[0]
@@ -344,8 +344,8 @@ func TestEveryStepOfAReceive(t *testing.T) {
 		if n := old.uncounted(page.number); n != step.uncounted {
 			t.Errorf("%s: %d uncounted, want %d", step.name, n, step.uncounted)
 		}
-		s, err := heir.Inherit(old, nil).Settle(none)
-		if want := (Settlement{Lost: 10 + step.received, Received: step.uncounted}); s != want || err != nil {
+		s, err := heir.Inherit(old, nil).Finalize(none)
+		if want := (FinalCounts{Lost: 10 + step.received, Received: step.uncounted}); s != want || err != nil {
 			t.Errorf("%s: %+v, %v, want %+v", step.name, s, err, want)
 		}
 		if got := heir.Listeners()[0].Shards[0].Read(); got.Received != 1000+step.received || got.Delivered != 990 || got.InFlight != 0 || got.Dropped.LostInCrash != 10+step.received {
@@ -356,38 +356,38 @@ func TestEveryStepOfAReceive(t *testing.T) {
 
 // A writer dies at any step of a write: its journal says whether to look.
 func TestEveryStepOfAWrite(t *testing.T) {
-	begun := Write{Path: "/x", Device: 1, Inode: 2, Size: 100, Torn: 5, Length: 60, Records: 6, Open: true}
+	begun := Write{Path: "/x", Device: 1, Inode: 2, Size: 100, Partial: 5, Length: 60, Records: 6, Uncounted: true}
 	ended := begun
-	ended.Size, ended.Torn, ended.Open = 140, 3, false
+	ended.Size, ended.Partial, ended.Uncounted = 140, 3, false
 	for _, step := range []struct {
 		name string
-		die  func(page *Shard, j *Journal)
+		die  func(page *Shard, j *WriteLog)
 		want Write
 	}{
-		{"begun", func(*Shard, *Journal) {}, begun},
-		{"counted", func(page *Shard, j *Journal) { page.Delivered.Add(4) }, Write{Path: "/x", Device: 1, Inode: 2, Size: 100, Torn: 5, Length: 60, Records: 6}},
-		{"ended", func(page *Shard, j *Journal) { page.Delivered.Add(4); j.End(40, 3) }, ended},
-		{"given up", func(page *Shard, j *Journal) { j.GiveUp() }, Write{Path: "/x", Device: 1, Inode: 2, Size: 100, Torn: 5, Length: 60, Open: true}},
+		{"begun", func(*Shard, *WriteLog) {}, begun},
+		{"counted", func(page *Shard, j *WriteLog) { page.Delivered.Add(4) }, Write{Path: "/x", Device: 1, Inode: 2, Size: 100, Partial: 5, Length: 60, Records: 6}},
+		{"ended", func(page *Shard, j *WriteLog) { page.Delivered.Add(4); j.End(40, 3) }, ended},
+		{"given up", func(page *Shard, j *WriteLog) { j.Abandon() }, Write{Path: "/x", Device: 1, Inode: 2, Size: 100, Partial: 5, Length: 60, Uncounted: true}},
 	} {
 		old, heir := newBook(t, Layout{"other", 1, 1, 0}, Layout{"a", 2, 1, 0}), newBook(t, Layout{"a", 1, 1, 0})
 		page := mustShard(t, old, "a", 1)
 		page.Received.Add(10)
-		journal := page.Journal("/x")
-		mustShard(t, old, "a", 0).Journal("/idle")
+		journal := page.OpenWriteLog("/x")
+		mustShard(t, old, "a", 0).OpenWriteLog("/idle")
 		journal.Begin(page, Write{Device: 1, Inode: 2, Size: 90, Length: 10, Records: 1})
 		journal.End(10, 5)
-		journal.Begin(page, Write{Device: 1, Inode: 2, Size: 100, Torn: 5, Length: 60, Records: 6})
+		journal.Begin(page, Write{Device: 1, Inode: 2, Size: 100, Partial: 5, Length: 60, Records: 6})
 		step.die(page, journal)
 		counted := page.Delivered.Load()
 		asked := 0
-		s, err := heir.Inherit(old, nil).Settle(func(w Write) (int, error) {
+		s, err := heir.Inherit(old, nil).Finalize(func(w Write) (int, error) {
 			if asked++; w != step.want {
 				t.Errorf("%s: asked for %+v, want %+v", step.name, w, step.want)
 			}
 			return 1000, nil // more than it can be
 		})
 		delivered := uint64(0)
-		if step.want.Open {
+		if step.want.Uncounted {
 			delivered = uint64(step.want.Records)
 		}
 		if asked != 1 || err != nil || s.Delivered != delivered || s.Lost != 10-counted-delivered {
@@ -404,16 +404,16 @@ func TestSettleTellsWhatCouldNotBeLookedAt(t *testing.T) {
 	old, heir := newBook(t, Layout{"a", 2, 1, 0}), newBook(t, Layout{"a", 1, 1, 0})
 	for i, page := range old.Listeners()[0].Shards {
 		page.Received.Add(10)
-		page.Journal([]string{"/x", "/y"}[i]).Begin(page, Write{Length: 100, Records: 10})
+		page.OpenWriteLog([]string{"/x", "/y"}[i]).Begin(page, Write{Length: 100, Records: 10})
 	}
 	gone := errors.New("gone")
-	s, err := heir.Inherit(old, nil).Settle(func(w Write) (int, error) {
+	s, err := heir.Inherit(old, nil).Finalize(func(w Write) (int, error) {
 		if w.Path == "/x" {
 			return 2, gone
 		}
 		return 3, nil
 	})
-	if !errors.Is(err, gone) || err.Error() != "output /x: gone" || s != (Settlement{Lost: 15, Delivered: 5}) {
+	if !errors.Is(err, gone) || err.Error() != "output /x: gone" || s != (FinalCounts{Lost: 15, Delivered: 5}) {
 		t.Errorf("%+v, %v", s, err)
 	}
 }
@@ -422,23 +422,23 @@ func TestSettleTellsWhatCouldNotBeLookedAt(t *testing.T) {
 func TestJournals(t *testing.T) {
 	book := newBook(t, Layout{"a", 2, 1, 0})
 	pages := book.Listeners()[0].Shards
-	if j := pages[0].Journal(strings.Repeat("x", 4097)); j != nil {
+	if j := pages[0].OpenWriteLog(strings.Repeat("x", 4097)); j != nil {
 		t.Error("a path that is too long")
 	}
 	for range 2 {
-		if j := pages[0].Journal(strings.Repeat("x", 4096)); j == nil {
+		if j := pages[0].OpenWriteLog(strings.Repeat("x", 4096)); j == nil {
 			t.Error("no journal")
 		}
 	}
-	last := pages[1].Journal("/x")
+	last := pages[1].OpenWriteLog("/x")
 	if last != nil {
 		t.Error("more journals than shards")
 	}
 	last.Begin(pages[1], Write{})
 	last.End(1, 0)
-	last.GiveUp()
-	if len(book.Writes()) != 0 {
-		t.Errorf("writes %+v", book.Writes())
+	last.Abandon()
+	if len(book.LastWrites()) != 0 {
+		t.Errorf("writes %+v", book.LastWrites())
 	}
 }
 
@@ -468,9 +468,9 @@ func TestReadingsWhileAnHeirFollows(t *testing.T) {
 				running = false
 			default:
 			}
-			estate.Follow()
+			estate.Sync()
 		}
-		if s, err := estate.Settle(none); s.Lost != 0 || err != nil {
+		if s, err := estate.Finalize(none); s.Lost != 0 || err != nil {
 			t.Errorf("%+v, %v", s, err)
 		}
 	}()

@@ -9,9 +9,9 @@ import (
 
 // A process that was killed leaves its book to its successor, which has got
 // the book's descriptor from it.
-func ExampleBook() {
+func ExampleSharedCounters() {
 	layout := metrics.Layout{Listener: "syslog", Shards: 1, Batch: 64}
-	dead, err := metrics.NewBook(layout)
+	dead, err := metrics.NewSharedCounters(layout)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -22,15 +22,15 @@ func ExampleBook() {
 	page.Received.Add(1000)
 	page.Delivered.Add(990)
 
-	heir, err := metrics.NewBook(layout)
+	heir, err := metrics.NewSharedCounters(layout)
 	if err != nil {
 		log.Fatal(err)
 	}
-	if !dead.Claim(dead.Epoch()) {
+	if !dead.AdvanceEpoch(dead.Epoch()) {
 		log.Fatal("another one was first")
 	}
 	nothing := func(metrics.Write) (int, error) { return 0, nil } // output.Recover looks into files
-	settled, err := heir.Inherit(dead, nil).Settle(nothing)
+	settled, err := heir.Inherit(dead, nil).Finalize(nothing)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -61,7 +61,7 @@ func TestStatusIsTheContracts(t *testing.T) {
 	want = strings.Replace(want, `"pid":1`, fmt.Sprintf(`"pid":%d`, os.Getpid()), 1) + "\n"
 
 	page := NewShard(0, 0)
-	page.Start(77)
+	page.StartThread(77, 0)
 	ledger := ledgerAt("v1.2.3")
 	listener := &Listener{Name: "syslog", Address: "127.0.0.1:5514", Protocol: "syslog", Shards: []*Shard{page}}
 	listener.SetSteering(Steering{
@@ -129,16 +129,16 @@ func TestReady(t *testing.T) {
 	}
 	const hour = time.Hour // nothing in the test takes so long
 	want(http.StatusServiceUnavailable, "listener logs shard 0 does not read\nlistener logs shard 1 does not read\n")
-	pages[0].Beat(time.Now().Add(hour)) // as its standbys are told before it has a thread
+	pages[0].Heartbeat(time.Now().Add(hour)) // as its standbys are told before it has a thread
 	want(http.StatusServiceUnavailable, "listener logs shard 0 does not read\nlistener logs shard 1 does not read\n")
-	pages[0].Start(77)
+	pages[0].StartThread(77, 0)
 	want(http.StatusServiceUnavailable, "listener logs shard 1 does not read\n")
-	pages[1].Start(78)
-	pages[1].Beat(time.Now().Add(hour))
+	pages[1].StartThread(78, 0)
+	pages[1].Heartbeat(time.Now().Add(hour))
 	want(http.StatusOK, "ready\n")
-	pages[1].Beat(time.Now().Add(-hour))
+	pages[1].Heartbeat(time.Now().Add(-hour))
 	want(http.StatusServiceUnavailable, "listener logs shard 1 has not read for 1h0m")
-	pages[1].Beat(time.Now().Add(hour))
+	pages[1].Heartbeat(time.Now().Add(hour))
 	want(http.StatusOK, "ready\n")
 	ledger.SetRole(Draining)
 	want(http.StatusServiceUnavailable, "draining\n")
@@ -154,8 +154,8 @@ func TestNotReadyAfterASecond(t *testing.T) {
 	page := NewShard(0, 0)
 	ledger.Add(&Listener{Name: "logs", Shards: []*Shard{page}})
 	now := time.Now()
-	page.Start(77)
-	page.Beat(now)
+	page.StartThread(77, 0)
+	page.Heartbeat(now)
 	if why := ledger.NotReady(now.Add(time.Second)); why != nil {
 		t.Errorf("after a second: %v", why)
 	}

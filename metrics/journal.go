@@ -6,12 +6,12 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// Journal is where the writer of one destination notes each write(2) before
+// OpenWriteLog is where the writer of one destination notes each write(2) before
 // it makes it. When the process dies before it has counted what was written,
 // a successor reads here where to look. Its methods are for one goroutine at a
 // time, and do nothing where it is nil.
-type Journal struct {
-	book   *Book
+type WriteLog struct {
+	book   *SharedCounters
 	memory *journal
 	entry  entry // that was last noted
 }
@@ -23,11 +23,11 @@ type Write struct {
 	Inode  uint64 // 0: it is no regular file
 	Size   int64  // of the file, when the write began; where it was counted, when it had ended
 	// Torn are the bytes before Size that are the beginning of a record.
-	Torn    int
+	Partial int
 	Length  int // bytes to write
 	Records int // that end in them
 	// Open: how much was written is not counted.
-	Open bool
+	Uncounted bool
 }
 
 const (
@@ -60,10 +60,10 @@ type entry struct {
 	records uint64
 }
 
-// Journal takes a journal for a destination in the shard's book, and returns
+// OpenWriteLog takes a journal for a destination in the shard's book, and returns
 // nil if it is in none. There is one for each shard, so there are enough: a
 // shard has one destination.
-func (s *Shard) Journal(path string) *Journal {
+func (s *Shard) OpenWriteLog(path string) *WriteLog {
 	if s.book == nil || path == "" || len(path) > longestPath {
 		return nil
 	}
@@ -77,24 +77,24 @@ func (s *Shard) Journal(path string) *Journal {
 	b.taken++
 	copy(j.path[:], path)
 	j.length.Store(uint64(len(path)))
-	return &Journal{book: b, memory: j}
+	return &WriteLog{book: b, memory: j}
 }
 
 // Begin notes that w, of records of a shard, is about to be made. Only the
 // caller adds to the shard's Delivered, and does so before End.
-func (j *Journal) Begin(shard *Shard, w Write) {
+func (j *WriteLog) Begin(shard *Shard, w Write) {
 	if j == nil || shard.book != j.book {
 		return
 	}
 	j.note(entry{
 		open: 1, page: uint64(shard.number), before: shard.Delivered.Load(), device: w.Device, inode: w.Inode,
-		size: uint64(w.Size), torn: uint64(w.Torn), length: uint64(w.Length), records: uint64(w.Records),
+		size: uint64(w.Size), torn: uint64(w.Partial), length: uint64(w.Length), records: uint64(w.Records),
 	})
 }
 
-// End notes that n bytes were written and are counted, and that the last torn
+// EndThread notes that n bytes were written and are counted, and that the last torn
 // bytes of the file are the beginning of a record.
-func (j *Journal) End(n, torn int) {
+func (j *WriteLog) End(n, torn int) {
 	if j == nil {
 		return
 	}
@@ -104,9 +104,9 @@ func (j *Journal) End(n, torn int) {
 	j.note(next)
 }
 
-// GiveUp notes that the records of the write that has begun are counted, as
+// Abandon notes that the records of the write that has begun are counted, as
 // lost, whatever becomes of it.
-func (j *Journal) GiveUp() {
+func (j *WriteLog) Abandon() {
 	if j == nil {
 		return
 	}
@@ -115,7 +115,7 @@ func (j *Journal) GiveUp() {
 	j.note(next)
 }
 
-func (j *Journal) note(next entry) {
+func (j *WriteLog) note(next entry) {
 	turn := j.memory.turn.Load() + 1
 	j.memory.entries[turn%2] = next
 	j.memory.turn.Store(turn)
@@ -123,13 +123,13 @@ func (j *Journal) note(next entry) {
 }
 
 // journal returns one of the book's.
-func (b *Book) journal(i int) *journal {
+func (b *SharedCounters) journal(i int) *journal {
 	return sys.At[journal](b.memory, b.journals+i*journalSize)
 }
 
 // last returns the write that a journal was about last, and the number of the
 // page whose records it was.
-func (b *Book) last(i int) (w Write, page int, ok bool) {
+func (b *SharedCounters) last(i int) (w Write, page int, ok bool) {
 	j := b.journal(i)
 	length, turn := j.length.Load(), j.turn.Load()
 	if length == 0 || length > longestPath || turn == 0 {
@@ -142,7 +142,7 @@ func (b *Book) last(i int) (w Write, page int, ok bool) {
 	}
 	return Write{
 		Path: string(j.path[:length]), Device: e.device, Inode: e.inode, Size: int64(e.size),
-		Torn: int(e.torn), Length: int(e.length), Records: int(e.records),
-		Open: e.open != 0 && b.counters(int(e.page)).Delivered.Load() == e.before,
+		Partial: int(e.torn), Length: int(e.length), Records: int(e.records),
+		Uncounted: e.open != 0 && b.counters(int(e.page)).Delivered.Load() == e.before,
 	}, int(e.page), true
 }

@@ -10,10 +10,10 @@ import (
 
 // Layout is what a Book has room for.
 type Layout struct {
-	Listener string // name of the listener, 1 to 64 bytes
-	Shards   int    // 1 to 4096
-	Batch    int    // datagrams to a receive call, 1 to 1024
-	Tallies  int    // 0 to 1024: see Book.Tallies
+	Listener         string // name of the listener, 1 to 64 bytes
+	Shards           int    // 1 to 4096
+	Batch            int    // datagrams to a receive call, 1 to 1024
+	ProtocolCounters int    // 0 to 1024: see Book.Tallies
 }
 
 // layoutVersion changes with whatever changes the meaning of a book's bytes:
@@ -138,7 +138,7 @@ func newRows(listeners []Layout) ([]row, error) {
 		rows[i].length = uint32(len(l.Listener))
 		rows[i].shards = uint32(min(max(l.Shards, 0), mostShards+1))
 		rows[i].batch = uint32(min(max(l.Batch, 0), mostBatch+1))
-		rows[i].tallies = uint32(min(max(l.Tallies, 0), mostTallies+1))
+		rows[i].tallies = uint32(min(max(l.ProtocolCounters, 0), mostTallies+1))
 		copy(rows[i].name[:], l.Listener)
 		if err := rows[i].check(); err != nil {
 			return nil, err

@@ -37,12 +37,12 @@ func NewLedger(version string) *Ledger {
 	return &Ledger{Version: version, Started: time.Now(), role: Active, lineage: func() uint64 { return own }, takeovers: new(Takeovers)}
 }
 
-// SetBook says which book the shards' counters are in: their identity is its
+// SetSharedCounters says which book the shards' counters are in: their identity is its
 // Lineage. The book has to stay open for as long as Status is called.
-func (l *Ledger) SetBook(b *Book) {
+func (l *Ledger) SetSharedCounters(b *SharedCounters) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.lineage = b.Lineage
+	l.lineage = b.ID
 }
 
 // SetStandbys sets what Standbys asks. It may be called by any goroutine.
@@ -144,7 +144,7 @@ func (l *Ledger) NotReady(now time.Time) []string {
 				why = append(why, fmt.Sprintf("listener %s shard %d does not read", listener.Name, s.Index))
 			case away > stalledAfter || slices.Contains(stalled, s.Index):
 				text := fmt.Sprintf("listener %s shard %d has not read for %s", listener.Name, s.Index, away.Round(100*time.Millisecond))
-				if _, holding := s.Held(now); holding {
+				if _, holding := s.OutputWait(now); holding {
 					text += ": its output takes nothing"
 				}
 				why = append(why, text)
@@ -167,7 +167,7 @@ type StalledShard struct {
 func (l *Ledger) Stalled(now time.Time, limit time.Duration) (stalled []StalledShard) {
 	for _, listener := range l.Listeners() {
 		for _, s := range listener.Shards {
-			if pulse := s.Pulse(); pulse != 0 && time.Duration(clock(now)-pulse) > limit {
+			if pulse := s.LastHeartbeat(); pulse != 0 && time.Duration(clock(now)-pulse) > limit {
 				stalled = append(stalled, StalledShard{listener.Name, s, time.Duration(clock(now) - pulse)})
 			}
 		}
@@ -213,8 +213,8 @@ type Shard struct {
 	Index int
 	CPU   int // the one that its thread is pinned to
 
-	book   *Book // nil: it is in memory of this process alone
-	number int   // of its page in the book
+	book   *SharedCounters // nil: it is in memory of this process alone
+	number int             // of its page in the book
 	_      [cacheLine - 5*8]byte
 
 	mu     sync.Mutex
@@ -269,42 +269,39 @@ func (s *Shard) Detach() {
 // Thread returns the id of the shard's thread, 0 before it has started.
 func (s *Shard) Thread() int { return int(s.thread.Load()) }
 
-// Start tells the id of the shard's thread.
-func (s *Shard) Start(thread int) { s.Continue(thread, 0) }
-
-// Continue is Start for a thread that has used CPU time before, which does not count.
-func (s *Shard) Continue(thread int, used time.Duration) {
+// StartThread is Start for a thread that has used CPU time before, which does not count.
+func (s *Shard) StartThread(thread int, used time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.before = s.used.Load() - uint64(used) // may wrap: ask adds more than that
 	s.thread.Store(int64(thread))
 }
 
-// End says that the thread ends, in order: nobody is to take it for stuck. It
+// EndThread says that the thread ends, in order: nobody is to take it for stuck. It
 // calls it itself, while its CPU time can be asked; another one may start.
-func (s *Shard) End() {
+func (s *Shard) EndThread() {
 	s.beat.Store(0)
-	s.Suspend()
+	s.SuspendThread()
 }
 
-// Suspend is End for a thread that ends so that another process can read from its socket. The
+// SuspendThread is End for a thread that ends so that another process can read from its socket. The
 // last Beat stays: until the other process reads, some goroutine has to call Beat, or standbys
 // take the shard for stalled. The shard's thread calls Suspend.
-func (s *Shard) Suspend() {
+func (s *Shard) SuspendThread() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ask()
 	s.thread.Store(0) // the number is another thread's soon
 }
 
-// Beat records that the shard is at its socket, or soon will be. The shard's thread calls it
+// Heartbeat records that the shard is at its socket, or soon will be. The shard's thread calls it
 // once a batch. While the shard has no thread, any goroutine may call it.
-func (s *Shard) Beat(now time.Time) { s.beat.Store(clock(now)) }
+func (s *Shard) Heartbeat(now time.Time) { s.beat.Store(clock(now)) }
 
-// Pulse returns when the shard's thread last showed that it runs, in a clock
+// LastHeartbeat returns when the shard's thread last showed that it runs, in a clock
 // that all processes of the host share: it came back to its socket, or it
 // waits for its output and says so. It is 0 while there is no thread.
-func (s *Shard) Pulse() int64 {
+func (s *Shard) LastHeartbeat() int64 {
 	held := s.heldSince.Load() // or releasing, which is less than any beat
 	if beat := s.beat.Load(); beat != 0 {
 		return max(beat, held)

@@ -9,39 +9,39 @@ import (
 // moves it on, and none while it rests.
 func TestPulse(t *testing.T) {
 	s := NewShard(0, 0)
-	if s.Pulse() != 0 {
+	if s.LastHeartbeat() != 0 {
 		t.Error("a pulse before it has started")
 	}
-	s.Hold() // it has not been at its socket yet
-	s.Release()
-	if s.Pulse() != 0 {
+	s.BeginOutputWait() // it has not been at its socket yet
+	s.EndOutputWait()
+	if s.LastHeartbeat() != 0 {
 		t.Error("a pulse before it has started")
 	}
 	now := time.Now()
-	s.Beat(now)
-	first := s.Pulse()
-	s.Beat(now.Add(time.Millisecond))
-	if second := s.Pulse(); second != first+int64(time.Millisecond) {
+	s.Heartbeat(now)
+	first := s.LastHeartbeat()
+	s.Heartbeat(now.Add(time.Millisecond))
+	if second := s.LastHeartbeat(); second != first+int64(time.Millisecond) {
 		t.Errorf("%d, then %d", first, second)
 	}
-	s.Beat(now)
-	s.Hold()
-	held := s.Pulse()
+	s.Heartbeat(now)
+	s.BeginOutputWait()
+	held := s.LastHeartbeat()
 	if held < first {
 		t.Errorf("%d, then %d", first, held)
 	}
-	before, holding := s.Held(time.Now())
-	s.Holding()
-	after, still := s.Held(time.Now())
-	if s.Pulse() <= held || !holding || !still || after < before {
-		t.Errorf("%d, then %d; held %s, %t, then %s, %t", held, s.Pulse(), before, holding, after, still)
+	before, holding := s.OutputWait(time.Now())
+	s.KeepAlive()
+	after, still := s.OutputWait(time.Now())
+	if s.LastHeartbeat() <= held || !holding || !still || after < before {
+		t.Errorf("%d, then %d; held %s, %t, then %s, %t", held, s.LastHeartbeat(), before, holding, after, still)
 	}
-	s.Release()
-	if s.Pulse() != first {
+	s.EndOutputWait()
+	if s.LastHeartbeat() != first {
 		t.Error("it no longer waits, and has not come back")
 	}
-	s.End()
-	if s.Pulse() != 0 {
+	s.EndThread()
+	if s.LastHeartbeat() != 0 {
 		t.Error("a pulse when it has ended")
 	}
 }
@@ -49,13 +49,13 @@ func TestPulse(t *testing.T) {
 // A shard whose thread is kept from running as it says that it waits keeps no reader.
 func TestAShardThatIsHaltedAsItWaits(t *testing.T) {
 	s := NewShard(0, 0)
-	s.Beat(time.Now())
-	s.Hold()
-	s.Release()
+	s.Heartbeat(time.Now())
+	s.BeginOutputWait()
+	s.EndOutputWait()
 	s.heldSince.Store(releasing)
 	read := make(chan bool, 1)
 	go func() {
-		_, holding := s.Held(time.Now())
+		_, holding := s.OutputWait(time.Now())
 		read <- holding
 	}()
 	select {
@@ -75,12 +75,12 @@ func TestStalled(t *testing.T) {
 	l := &Listener{Name: "a"}
 	for i := range 4 {
 		l.Shards = append(l.Shards, NewShard(i, 0))
-		l.Shards[i].Beat(now.Add(-time.Minute))
+		l.Shards[i].Heartbeat(now.Add(-time.Minute))
 	}
 	ledger.Add(l)
-	l.Shards[0].Beat(now)
-	l.Shards[1].Hold()
-	l.Shards[2].End()
+	l.Shards[0].Heartbeat(now)
+	l.Shards[1].BeginOutputWait()
+	l.Shards[2].EndThread()
 	stalled := ledger.Stalled(now, time.Second)
 	if len(stalled) != 1 || stalled[0].Listener != "a" || stalled[0].Shard != l.Shards[3] || stalled[0].For.Round(time.Second) != time.Minute {
 		t.Errorf("%+v", stalled)
@@ -98,7 +98,7 @@ func TestHeld(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			total, holding = s.Held(at)
+			total, holding = s.OutputWait(at)
 		}()
 		select {
 		case <-done:
@@ -114,24 +114,24 @@ func TestHeld(t *testing.T) {
 	if total, holding := held(time.Now()); total != 0 || holding {
 		t.Errorf("%s, %t before it waits", total, holding)
 	}
-	s.Hold()
+	s.BeginOutputWait()
 	pass()
 	if total, holding := held(time.Now()); total < time.Millisecond || !holding {
 		t.Errorf("%s, %t while it waits", total, holding)
 	}
-	s.Holding()
+	s.KeepAlive()
 	pass()
 	if total, holding := held(time.Now()); total < 2*time.Millisecond || !holding {
 		t.Errorf("%s, %t while it still waits", total, holding)
 	}
-	s.Release()
+	s.EndOutputWait()
 	ended, holding := held(time.Now())
 	if ended < 2*time.Millisecond || holding {
 		t.Errorf("%s, %t when it goes on", ended, holding)
 	}
-	s.Hold()
+	s.BeginOutputWait()
 	pass()
-	s.Release()
+	s.EndOutputWait()
 	if again, _ := held(time.Now().Add(time.Hour)); again < ended+time.Millisecond || again > ended+time.Hour {
 		t.Errorf("%s, and after another wait %s", ended, again)
 	}
@@ -145,7 +145,7 @@ func TestAway(t *testing.T) {
 	now := time.Now()
 	want := func(what string, away time.Duration, turning bool) {
 		t.Helper()
-		if got := s.Glance(now.Add(time.Minute)).Away; got != away {
+		if got := s.Sample(now.Add(time.Minute)).SinceHeartbeat; got != away {
 			t.Errorf("%s: away for %s, want %s", what, got, away)
 		}
 		if got := len(l.Stalled(now.Add(time.Minute), time.Second)) == 0; got != turning {
@@ -153,30 +153,30 @@ func TestAway(t *testing.T) {
 		}
 	}
 	want("no thread", 0, true)
-	s.Start(77)
+	s.StartThread(77, 0)
 	want("not at its socket yet", 0, true)
-	s.Beat(now)
+	s.Heartbeat(now)
 	want("a minute ago", time.Minute, false)
-	s.Beat(now.Add(time.Minute))
+	s.Heartbeat(now.Add(time.Minute))
 	want("just now", 0, true)
-	s.Beat(now)
-	s.End()
+	s.Heartbeat(now)
+	s.EndThread()
 	want("it has ended", 0, true)
 }
 
 func TestReplaced(t *testing.T) {
-	if NewShard(0, 0).Replaced() {
+	if NewShard(0, 0).Fenced() {
 		t.Error("a shard without a book")
 	}
 	b := newBook(t, Layout{"a", 2, 1, 0})
 	shards := b.Listeners()[0].Shards
-	if shards[1].Replaced() {
+	if shards[1].Fenced() {
 		t.Error("nobody has claimed it")
 	}
-	if !b.Claim(b.Epoch()) || !shards[0].Replaced() || !shards[1].Replaced() {
+	if !b.AdvanceEpoch(b.Epoch()) || !shards[0].Fenced() || !shards[1].Fenced() {
 		t.Error("somebody has claimed it")
 	}
-	if b.Claim(1) {
+	if b.AdvanceEpoch(1) {
 		t.Error("claimed twice")
 	}
 }

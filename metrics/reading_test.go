@@ -48,7 +48,7 @@ func TestKernelDropsAcrossTheWrap(t *testing.T) {
 
 func TestReadingAsksTheSocket(t *testing.T) {
 	page := NewShard(3, 5)
-	page.Start(77)
+	page.StartThread(77, 0)
 	if got := page.Read(); got.QueueBytes != 0 || got.BufferBytes != 0 || got.Thread != 77 || got.Shard != 3 || got.CPU != 5 {
 		t.Errorf("without a socket: %+v", got)
 	}
@@ -116,7 +116,7 @@ func TestReadingHasEveryCounter(t *testing.T) {
 // numbered is a page on which every figure is another.
 func numbered() *Shard {
 	page := NewShard(1, 2)
-	page.Start(77)
+	page.StartThread(77, 0)
 	page.Received.Store(1_000_000)
 	page.Bytes.Store(10)
 	page.Batches.Store(11)

@@ -67,44 +67,44 @@ func (l *Listener) Steering() Steering {
 	return s
 }
 
-// Glance is what steering wants to know of a shard, many times a second.
-type Glance struct {
-	Received uint64
-	Dropped  uint64 // by the kernel
-	Queued   uint64 // bytes
-	Buffer   uint64 // bytes
-	Away     time.Duration
-	Held     time.Duration
+// Sample is what steering wants to know of a shard, many times a second.
+type Sample struct {
+	Received       uint64
+	Dropped        uint64 // by the kernel
+	Queued         uint64 // bytes
+	Buffer         uint64 // bytes
+	SinceHeartbeat time.Duration
+	OutputWait     time.Duration
 }
 
-// Glance asks the socket for less than Read does.
-func (s *Shard) Glance(now time.Time) Glance {
+// Sample asks the socket for less than Read does.
+func (s *Shard) Sample(now time.Time) Sample {
 	s.mu.Lock()
 	s.askMemory()
-	g := Glance{Dropped: s.kernel.Load(), Queued: uint64(s.queued), Buffer: uint64(s.buffer)}
+	g := Sample{Dropped: s.kernel.Load(), Queued: uint64(s.queued), Buffer: uint64(s.buffer)}
 	s.mu.Unlock()
 	g.Received = s.Received.Load()
 	if away, started := s.away(now); started {
-		g.Away = away
+		g.SinceHeartbeat = away
 	}
-	g.Held, _ = s.Held(now)
+	g.OutputWait, _ = s.OutputWait(now)
 	return g
 }
 
-// Hold says that the shard begins to wait for its output; Release that it
+// BeginOutputWait says that the shard begins to wait for its output; Release that it
 // goes on. Called by the shard's thread, only where it can't go on at once.
-func (s *Shard) Hold() { s.heldSince.Store(clock(time.Now())) }
+func (s *Shard) BeginOutputWait() { s.heldSince.Store(clock(time.Now())) }
 
-// Release ends what Hold began.
-func (s *Shard) Release() {
+// EndOutputWait ends what Hold began.
+func (s *Shard) EndOutputWait() {
 	since := s.heldSince.Swap(releasing)
 	s.held.Add(clock(time.Now()) - since)
 	s.heldSince.Store(0)
 }
 
-// Holding says that it still waits. Whoever waits for long calls it now and
+// KeepAlive says that it still waits. Whoever waits for long calls it now and
 // then, and is not taken for one that has stopped: see Pulse.
-func (s *Shard) Holding() {
+func (s *Shard) KeepAlive() {
 	since, now := s.heldSince.Swap(releasing), clock(time.Now())
 	s.held.Add(now - since)
 	s.heldSince.Store(now)
@@ -117,9 +117,9 @@ const releasing = -1
 // instructions for that, unless the kernel takes the CPU from its thread in between.
 const heldTries = 1000
 
-// Held returns how long the shard has waited for its output in total, and whether it waits now.
+// OutputWait returns how long the shard has waited for its output in total, and whether it waits now.
 // If the shard's thread does not run while it adds a wait, that wait is missing in the total.
-func (s *Shard) Held(now time.Time) (total time.Duration, holding bool) {
+func (s *Shard) OutputWait(now time.Time) (total time.Duration, holding bool) {
 	for range heldTries {
 		since := s.heldSince.Load()
 		total = time.Duration(s.held.Load())

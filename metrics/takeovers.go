@@ -42,8 +42,8 @@ const (
 	mostDoublings = 4
 )
 
-// Count counts a takeover by this process.
-func (t *Takeovers) Count(reason TakeoverReason, now time.Time) {
+// Add counts a takeover by this process.
+func (t *Takeovers) Add(reason TakeoverReason, now time.Time) {
 	t.counts[reason].Add(1)
 	t.lastReason.Store(uint64(reason))
 	t.last.Store(now.UnixNano())
@@ -94,7 +94,7 @@ func (t *Takeovers) inherit(old *Takeovers) {
 }
 
 // Takeovers returns those of the book.
-func (b *Book) Takeovers() *Takeovers { return &b.header.takeovers }
+func (b *SharedCounters) Takeovers() *Takeovers { return &b.header.takeovers }
 
 // TakeoverStatus is what the status says of takeovers.
 type TakeoverStatus struct {

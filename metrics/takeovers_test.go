@@ -32,8 +32,8 @@ func TestPatienceDoubles(t *testing.T) {
 	} {
 		book := newBook(t, Layout{Listener: "a", Shards: 1, Batch: 1})
 		for _, at := range v.stalled {
-			book.Takeovers().Count(TakeoverStalled, start.Add(at))
-			book.Takeovers().Count(TakeoverUpgrade, start.Add(at))
+			book.Takeovers().Add(TakeoverStalled, start.Add(at))
+			book.Takeovers().Add(TakeoverUpgrade, start.Add(at))
 			next := newBook(t, Layout{Listener: "a", Shards: 1, Batch: 1}) // each time another process counts
 			next.Inherit(book, nil)
 			book = next
@@ -48,8 +48,8 @@ func TestPatienceDoubles(t *testing.T) {
 func TestTakeoversGoOn(t *testing.T) {
 	old := newBook(t, Layout{Listener: "a", Shards: 1, Batch: 1})
 	at := time.Now()
-	old.Takeovers().Count(TakeoverUpgrade, at.Add(-time.Hour))
-	old.Takeovers().Count(TakeoverDied, at)
+	old.Takeovers().Add(TakeoverUpgrade, at.Add(-time.Hour))
+	old.Takeovers().Add(TakeoverDied, at)
 	next := newBook(t, Layout{Listener: "a", Shards: 1, Batch: 1})
 	next.Inherit(old, nil)
 	got := next.Takeovers().status(at)
@@ -72,7 +72,7 @@ func TestPatienceOfADamagedBook(t *testing.T) {
 			if p < time.Second || p > 16*time.Second || at > clock(now) && p != time.Second {
 				t.Errorf("at %d, %d doublings: %s", at, doublings, p)
 			}
-			w.Count(TakeoverStalled, now)
+			w.Add(TakeoverStalled, now)
 			if p := w.Patience(now, time.Second); p < time.Second || p > 16*time.Second {
 				t.Errorf("at %d, %d doublings, and one more: %s", at, doublings, p)
 			}
@@ -94,7 +94,7 @@ func TestTakeoversAreTold(t *testing.T) {
 	at := time.Now()
 	for reason := range takeoverReasons {
 		for range reason + 1 {
-			book.Takeovers().Count(reason, at)
+			book.Takeovers().Add(reason, at)
 		}
 	}
 	data, err := json.Marshal(l.Status().Takeovers)

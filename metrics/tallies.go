@@ -6,13 +6,13 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// Tallies are what a listener counts beside the ledger, for its protocol, which
+// ProtocolCounters are what a listener counts beside the ledger, for its protocol, which
 // says what each of them is: queries by type. A protocol that gives one another
 // meaning changes layoutVersion, or their number: they go on in a successor's book
 // where the listener has as many, and else begin anew.
 
-// Tallies returns those of a shard: one writer, any number of readers.
-func (b *Book) Tallies(listener string, shard int) []atomic.Uint64 {
+// ProtocolCounters returns those of a shard: one writer, any number of readers.
+func (b *SharedCounters) ProtocolCounters(listener string, shard int) []atomic.Uint64 {
 	at, shards, ok := b.tallied(listener)
 	if !ok || shard < 0 || shard >= shards {
 		return nil
@@ -20,9 +20,9 @@ func (b *Book) Tallies(listener string, shard int) []atomic.Uint64 {
 	return b.tallies(at, shard)
 }
 
-// SharedTallies returns those of no shard: what a listener's predecessors have
+// ListenerProtocolCounters returns those of no shard: what a listener's predecessors have
 // counted is there. Anybody may add to them.
-func (b *Book) SharedTallies(listener string) []atomic.Uint64 {
+func (b *SharedCounters) ListenerProtocolCounters(listener string) []atomic.Uint64 {
 	at, shards, ok := b.tallied(listener)
 	if !ok {
 		return nil
@@ -31,7 +31,7 @@ func (b *Book) SharedTallies(listener string) []atomic.Uint64 {
 }
 
 // tallied finds a listener's row.
-func (b *Book) tallied(listener string) (at, shards int, ok bool) {
+func (b *SharedCounters) tallied(listener string) (at, shards int, ok bool) {
 	found, ok := b.places[listener]
 	if !ok {
 		return 0, 0, false
@@ -42,7 +42,7 @@ func (b *Book) tallied(listener string) (at, shards int, ok bool) {
 
 // tallies returns those of a row's slot; the last, after its shards', is the
 // shared one.
-func (b *Book) tallies(at, slot int) []atomic.Uint64 {
+func (b *SharedCounters) tallies(at, slot int) []atomic.Uint64 {
 	r := &b.rows[at]
 	return sys.Slice[atomic.Uint64](b.memory, b.tallyAt[at]+slot*r.tallySize(), int(r.tallies))
 }
@@ -54,9 +54,9 @@ type tallyHeir struct {
 	taken []uint64 // so far
 }
 
-func (b *Book) tallyHeirs(old *Book, renamed map[string]string) (heirs []tallyHeir) {
+func (b *SharedCounters) tallyHeirs(old *SharedCounters, renamed map[string]string) (heirs []tallyHeir) {
 	for i := range old.rows {
-		to := b.SharedTallies(nameIn(renamed, old.rows[i].text()))
+		to := b.ListenerProtocolCounters(nameIn(renamed, old.rows[i].text()))
 		if n := int(old.rows[i].tallies); n > 0 && len(to) == n {
 			heirs = append(heirs, tallyHeir{i, to, make([]uint64, n)})
 		}
@@ -65,7 +65,7 @@ func (b *Book) tallyHeirs(old *Book, renamed map[string]string) (heirs []tallyHe
 }
 
 // follow takes what was counted since.
-func (h *tallyHeir) follow(old *Book) {
+func (h *tallyHeir) follow(old *SharedCounters) {
 	now := make([]uint64, len(h.taken))
 	for slot := range int(old.rows[h.row].shards) + 1 {
 		counted := old.tallies(h.row, slot)

@@ -29,29 +29,29 @@ func wantTallies(t *testing.T, got []atomic.Uint64, want ...uint64) {
 func TestTalliesGoOn(t *testing.T) {
 	old := newBook(t, Layout{"none", 2, 1, 0}, Layout{"dns", 2, 1, 3}, Layout{"other", 1, 1, 2}, Layout{"gone", 1, 1, 1})
 	heir := newBook(t, Layout{"other", 1, 1, 3}, Layout{"dns", 1, 64, 3}, Layout{"none", 1, 1, 0})
-	old.Tallies("dns", 0)[0].Store(1)
-	old.Tallies("dns", 1)[0].Store(10)
-	old.Tallies("dns", 1)[2].Store(5)
-	old.SharedTallies("dns")[0].Add(100) // over TCP, and of the one before
-	old.Tallies("other", 0)[1].Store(7)
-	old.Tallies("gone", 0)[0].Store(7)
+	old.ProtocolCounters("dns", 0)[0].Store(1)
+	old.ProtocolCounters("dns", 1)[0].Store(10)
+	old.ProtocolCounters("dns", 1)[2].Store(5)
+	old.ListenerProtocolCounters("dns")[0].Add(100) // over TCP, and of the one before
+	old.ProtocolCounters("other", 0)[1].Store(7)
+	old.ProtocolCounters("gone", 0)[0].Store(7)
 
 	estate := heir.Inherit(again(t, old), nil)
-	wantTallies(t, heir.SharedTallies("dns"), 111, 0, 5)
-	heir.SharedTallies("dns")[1].Add(1)
-	old.Tallies("dns", 0)[0].Store(3) // it wakes up
-	estate.Follow()
-	estate.Follow()
-	wantTallies(t, heir.SharedTallies("dns"), 113, 1, 5)
-	old.Tallies("dns", 0)[1].Store(4)
-	old.Tallies("dns", 0)[0].Store(0) // damaged: nothing goes back
-	if _, err := estate.Settle(func(Write) (int, error) { return 0, nil }); err != nil {
+	wantTallies(t, heir.ListenerProtocolCounters("dns"), 111, 0, 5)
+	heir.ListenerProtocolCounters("dns")[1].Add(1)
+	old.ProtocolCounters("dns", 0)[0].Store(3) // it wakes up
+	estate.Sync()
+	estate.Sync()
+	wantTallies(t, heir.ListenerProtocolCounters("dns"), 113, 1, 5)
+	old.ProtocolCounters("dns", 0)[1].Store(4)
+	old.ProtocolCounters("dns", 0)[0].Store(0) // damaged: nothing goes back
+	if _, err := estate.Finalize(func(Write) (int, error) { return 0, nil }); err != nil {
 		t.Fatal(err)
 	}
-	wantTallies(t, heir.SharedTallies("dns"), 113, 5, 5)
-	wantTallies(t, heir.Tallies("dns", 0), 0, 0, 0)
-	wantTallies(t, heir.SharedTallies("other"), 0, 0, 0) // they mean something else
-	for _, none := range [][]atomic.Uint64{heir.Tallies("none", 0), heir.SharedTallies("none"), heir.Tallies("dns", 1), heir.Tallies("dns", -1), heir.SharedTallies("gone")} {
+	wantTallies(t, heir.ListenerProtocolCounters("dns"), 113, 5, 5)
+	wantTallies(t, heir.ProtocolCounters("dns", 0), 0, 0, 0)
+	wantTallies(t, heir.ListenerProtocolCounters("other"), 0, 0, 0) // they mean something else
+	for _, none := range [][]atomic.Uint64{heir.ProtocolCounters("none", 0), heir.ListenerProtocolCounters("none"), heir.ProtocolCounters("dns", 1), heir.ProtocolCounters("dns", -1), heir.ListenerProtocolCounters("gone")} {
 		wantTallies(t, none)
 	}
 }
@@ -90,13 +90,13 @@ func TestCPUTimeGoesOn(t *testing.T) {
 	was, now := mustShard(t, old, "a", 0), mustShard(t, heir, "a", 0)
 	socket := &fakeSocket{cookie: 1, used: 3 * time.Second}
 	was.Attach(socket)
-	was.Start(70)
-	was.End()
+	was.StartThread(70, 0)
+	was.EndThread()
 	if thread := was.Thread(); thread != 0 {
 		t.Errorf("thread %d has ended", thread)
 	}
 	socket.used = time.Second // of the next thread
-	was.Start(71)
+	was.StartThread(71, 0)
 	if got := was.Read().CPUTime; got != 4*time.Second {
 		t.Errorf("%s of two threads", got)
 	}
@@ -107,13 +107,13 @@ func TestCPUTimeGoesOn(t *testing.T) {
 	socket.used = time.Second
 	now.Attach(&fakeSocket{cookie: 1, used: 10 * time.Second})
 	estate := heir.Inherit(old, nil)
-	now.Start(80)
+	now.StartThread(80, 0)
 	if got := now.Read().CPUTime; got != 14*time.Second {
 		t.Errorf("%s of two processes", got)
 	}
 	socket.used = 2 * time.Second
-	was.End()
-	estate.Follow()
+	was.EndThread()
+	estate.Sync()
 	if got := now.Read().CPUTime; got != 15*time.Second {
 		t.Errorf("%s of two processes, the first of which has gone on", got)
 	}

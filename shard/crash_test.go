@@ -67,7 +67,7 @@ func TestCrashChild(t *testing.T) {
 	if out == "" {
 		t.Skip("it is a part of TestKilled")
 	}
-	book, err := metrics.NewBook(metrics.Layout{Listener: crashListener, Shards: crashShards, Batch: crashBatch})
+	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: crashListener, Shards: crashShards, Batch: crashBatch})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ type crash struct {
 	t       *testing.T
 	gro     bool
 	paths   []string
-	book    *metrics.Book
+	book    *metrics.SharedCounters
 	pages   []*metrics.Shard
 	fds     []int // of its sockets
 	to      unix.Sockaddr
@@ -194,7 +194,7 @@ func startCrash(t *testing.T, perShard, gro bool) *crash {
 }
 
 // receiveBook opens the book that the child has made.
-func receiveBook(from int) (*metrics.Book, error) {
+func receiveBook(from int) (*metrics.SharedCounters, error) {
 	var text, rights [64]byte
 	_, n, _, _, err := unix.Recvmsg(from, text[:], rights[:], unix.MSG_CMSG_CLOEXEC)
 	if err != nil {
@@ -208,7 +208,7 @@ func receiveBook(from int) (*metrics.Book, error) {
 	if err != nil || len(fds) != 2 {
 		return nil, fmt.Errorf("the child has sent descriptors %v: %v", fds, err)
 	}
-	return metrics.OpenBook(os.NewFile(uintptr(fds[0]), "counters"), os.NewFile(uintptr(fds[1]), "control"))
+	return metrics.OpenSharedCounters(os.NewFile(uintptr(fds[0]), "counters"), os.NewFile(uintptr(fds[1]), "control"))
 }
 
 // received is what the child has counted so far.
@@ -318,9 +318,9 @@ func (x *crash) stopAt(tries int, sought func() bool) bool {
 }
 
 // settle settles the account and checks it.
-func (x *crash) settle(t *testing.T) metrics.Settlement {
+func (x *crash) settle(t *testing.T) metrics.FinalCounts {
 	t.Helper()
-	heir, err := metrics.NewBook(metrics.Layout{Listener: crashListener, Shards: crashShards, Batch: crashBatch})
+	heir, err := metrics.NewSharedCounters(metrics.Layout{Listener: crashListener, Shards: crashShards, Batch: crashBatch})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -335,7 +335,7 @@ func (x *crash) settle(t *testing.T) metrics.Settlement {
 		}
 	}
 	counted := metrics.Sum(x.book.Listeners()[0].Read())
-	settlement, err := heir.Inherit(x.book, nil).Settle(func(w metrics.Write) (int, error) { return output.Recover(t.Context(), w) })
+	settlement, err := heir.Inherit(x.book, nil).Finalize(func(w metrics.Write) (int, error) { return output.Recover(t.Context(), w) })
 	if err != nil {
 		t.Error(err)
 	}
@@ -400,7 +400,7 @@ func (x *crash) settle(t *testing.T) metrics.Settlement {
 
 // inReceive: the kernel has given the thread datagrams that it has not counted.
 func (x *crash) inReceive() bool {
-	heir, err := metrics.NewBook(metrics.Layout{Listener: crashListener, Shards: crashShards, Batch: crashBatch})
+	heir, err := metrics.NewSharedCounters(metrics.Layout{Listener: crashListener, Shards: crashShards, Batch: crashBatch})
 	if err != nil {
 		x.t.Fatal(err)
 	}
@@ -411,8 +411,8 @@ func (x *crash) inReceive() bool {
 
 // inWrite: a write is made, at least in part, and not counted.
 func (x *crash) inWrite() bool {
-	for _, w := range x.book.Writes() {
-		if info, err := os.Stat(w.Path); w.Open && err == nil && info.Size() > w.Size {
+	for _, w := range x.book.LastWrites() {
+		if info, err := os.Stat(w.Path); w.Uncounted && err == nil && info.Size() > w.Size {
 			return true
 		}
 	}
@@ -433,8 +433,8 @@ func TestKilled(t *testing.T) {
 		}},
 		{"as a write begins", func(x *crash) bool {
 			x.until("a write begins", func() bool {
-				for _, w := range x.book.Writes() {
-					if w.Open && w.Records > 1 {
+				for _, w := range x.book.LastWrites() {
+					if w.Uncounted && w.Records > 1 {
 						return true
 					}
 				}

@@ -18,7 +18,7 @@ import (
 // replacedGroup is a group of two shards whose counters another process has taken over.
 func replacedGroup(t *testing.T) *Group {
 	t.Helper()
-	book, err := metrics.NewBook(metrics.Layout{Listener: "a", Shards: 2, Batch: 64})
+	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 2, Batch: 64})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func replacedGroup(t *testing.T) *Group {
 		t.Fatal(err)
 	}
 	t.Cleanup(g.Close)
-	if !book.Claim(metrics.FirstEpoch) {
+	if !book.AdvanceEpoch(metrics.FirstEpoch) {
 		t.Fatal("not replaced")
 	}
 	return g

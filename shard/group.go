@@ -240,7 +240,7 @@ func (g *Group) tick(filters *filterWatch, now time.Time) {
 // without having been asked to: it took this one for dead or stuck.
 var ErrReplaced = errors.New("another process has taken over the sockets")
 
-func (g *Group) replaced() bool { return g.shards[0].page.Replaced() }
+func (g *Group) replaced() bool { return g.shards[0].page.Fenced() }
 
 // Leave makes Run return, and close its sockets, once every shard has found its
 // queue empty. It is for sockets that another process has too, or will have:

@@ -229,7 +229,7 @@ func (g *Group) Absorb(closing func(metrics.Socket) error) error { return Absorb
 // Absorb reads what is queued on the sockets that groups have no shards for,
 // and closes them. It is called after TakeOver and before Run, once the process
 // before will not read again. closing is called with each socket first, for its
-// last drops: metrics.Estate.Surplus.
+// last drops: metrics.Inheritance.AddSurplusDrops.
 //
 // Nobody sends to them any more: the program that is in force knows only the
 // others.
@@ -349,7 +349,7 @@ func (g *Group) emptySurplus() error {
 func (s *shard) drain(fd int) error {
 	for {
 		s.receiver.Reset()
-		s.page.Receiving()
+		s.page.BeginReceive()
 		n, err := s.receiver.Receive(fd, unix.MSG_DONTWAIT)
 		switch {
 		case err == nil:

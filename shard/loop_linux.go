@@ -113,7 +113,7 @@ func (s *shard) loop() error {
 	now := time.Now()
 	gathered, doubt, lastLook, troubles := false, false, false, 0
 	for last := now; ; { // last: when something came
-		if s.group.yielding.Load() || s.page.Replaced() {
+		if s.group.yielding.Load() || s.page.Fenced() {
 			return nil
 		}
 		flags, polled := 0, false
@@ -131,10 +131,10 @@ func (s *shard) loop() error {
 			flags = unix.MSG_DONTWAIT
 		}
 		s.receiver.Reset() // first: what is in the headers is counted by now
-		s.page.Receiving()
+		s.page.BeginReceive()
 		n, err := s.receiver.Receive(s.fd, flags)
 		now = time.Now()
-		s.page.Beat(now)
+		s.page.Heartbeat(now)
 		// A socket that was shut down is readable for ever, and says so only
 		// to a receive that may wait (__skb_recv_udp, Linux 6.18).
 		doubt = polled && empty(err)

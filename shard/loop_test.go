@@ -136,14 +136,14 @@ func TestAShardThatEndsSaysSo(t *testing.T) {
 	g, stop := start(t, holding(record))
 	eventually(t, "it reads", func() bool { return len(notReady(g)) == 0 })
 	page := g.Listener().Shards[0]
-	if page.Pulse() == 0 || page.Thread() == 0 {
-		t.Errorf("pulse %d, thread %d of a shard that reads", page.Pulse(), page.Thread())
+	if page.LastHeartbeat() == 0 || page.Thread() == 0 {
+		t.Errorf("pulse %d, thread %d of a shard that reads", page.LastHeartbeat(), page.Thread())
 	}
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
-	if page.Pulse() != 0 || page.Thread() != 0 {
-		t.Errorf("pulse %d, thread %d of a shard that has ended", page.Pulse(), page.Thread())
+	if page.LastHeartbeat() != 0 || page.Thread() != 0 {
+		t.Errorf("pulse %d, thread %d of a shard that has ended", page.LastHeartbeat(), page.Thread())
 	}
 }
 

@@ -88,9 +88,9 @@ func (s *shard) trainOf(i int) int {
 
 // sample is how the shard does. Called by the steerer.
 func (s *shard) sample(now time.Time) steer.Sample {
-	g := s.page.Glance(now)
+	g := s.page.Sample(now)
 	return steer.Sample{
-		Received: g.Received, Dropped: g.Dropped, Queued: g.Queued, Buffer: g.Buffer, Away: g.Away, Held: g.Held,
+		Received: g.Received, Dropped: g.Dropped, Queued: g.Queued, Buffer: g.Buffer, Away: g.SinceHeartbeat, Held: g.OutputWait,
 		Waited: s.waits.of(s.page.Thread()), Sketch: s.tally.full(),
 	}
 }

@@ -97,11 +97,11 @@ type Config struct {
 	Policy Policy
 	// Handler makes the handler of each shard; nil, as a nil Handler, discards.
 	Handler func(shard int) packet.Handler
-	// Page makes the page of each shard's counters: metrics.Book.Shard, where
+	// Page makes the page of each shard's counters: metrics.SharedCounters.Shard, where
 	// they are to outlive the process; nil is metrics.NewShard.
 	Page func(shard, cpu int) (*metrics.Shard, error)
 	// Changes is where changes of steering are counted, in the order of
-	// steer.Kinds: metrics.Book.SharedTallies, where they are to outlive the
+	// steer.Kinds: metrics.SharedCounters.ListenerProtocolCounters, where they are to outlive the
 	// process; nil is memory of the group's own.
 	Changes []atomic.Uint64
 	// Sink opens the sink of each shard's records, which counts Delivered or

@@ -27,7 +27,7 @@ func (s *shard) take(fd, n int, now time.Time) error {
 	gate := s.group.gate.Load()
 	clock := now.Sub(s.group.began)
 	trains := s.group.config.GRO
-	if trains { // they may be handled in parts, but are counted whole: see Counters.Receiving
+	if trains { // they may be handled in parts, but are counted whole: see Counters.BeginReceive
 		a.received = s.receiver.Arrived(n)
 	}
 	// The first message alone was waited for, and one without a name comes only to who waits.

@@ -93,8 +93,8 @@ func (s *shard) startReading(ended chan<- shardEnd) {
 func (s *shard) startPage() {
 	thread := int(s.tid.Load())
 	used, _ := sys.ThreadCPU(thread) // the thread is there
-	s.page.Continue(thread, used)
-	s.page.Beat(time.Now())
+	s.page.StartThread(thread, used)
+	s.page.Heartbeat(time.Now())
 }
 
 // stopWaiting stops the shard if it waits for datagrams, and none are there: a thread that stays
@@ -106,7 +106,7 @@ func (s *shard) stopWaiting() bool {
 	if !s.state.CompareAndSwap(stateWaiting, stateStopped) {
 		return false
 	}
-	s.page.Suspend()
+	s.page.SuspendThread()
 	return true
 }
 
@@ -138,9 +138,9 @@ func (s *shard) run() error {
 	}
 	s.sink.Flush()
 	if s.group.yielding.Load() && err == nil {
-		s.page.Suspend()
+		s.page.SuspendThread()
 	} else {
-		s.page.End()
+		s.page.EndThread()
 	}
 	return err
 }

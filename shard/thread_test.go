@@ -108,7 +108,7 @@ func TestReadingSince(t *testing.T) {
 		t.Errorf("since %s; %v", at, err)
 	}
 	for _, page := range g.Listener().Shards {
-		if page.Thread() == 0 || page.Pulse() == 0 {
+		if page.Thread() == 0 || page.LastHeartbeat() == 0 {
 			t.Errorf("shard %d does not read", page.Index)
 		}
 	}

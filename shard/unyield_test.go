@@ -103,7 +103,7 @@ func TestAYieldIsTakenBackAtAnyTime(t *testing.T) {
 	goesOn, returned := 0, 0
 	for i := range 90 {
 		eventually(t, "both read", func() bool {
-			return g.shards[0].page.Pulse() != 0 && g.shards[1].page.Pulse() != 0
+			return g.shards[0].page.LastHeartbeat() != 0 && g.shards[1].page.LastHeartbeat() != 0
 		})
 		g.Yield()
 		if i%3 > 0 {

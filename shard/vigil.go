@@ -10,7 +10,7 @@ import (
 )
 
 // Vigil watches the shards of a group in another process, by the pages in its
-// metrics.Book and by the sockets, of which it has duplicates: whether one
+// metrics.SharedCounters and by the sockets, of which it has duplicates: whether one
 // stays away from a queue that isn't empty, as all do in a process that is
 // stopped. One that waits for its output does not count: whoever took its
 // place would wait too. It is for one goroutine at a time.
@@ -57,7 +57,7 @@ func (v *Vigil) Look(now time.Time) (stuck string) {
 	v.last = now
 	for i := range v.watched {
 		w := &v.watched[i]
-		pulse, queued := w.page.Pulse(), queued(w.socket)
+		pulse, queued := w.page.LastHeartbeat(), queued(w.socket)
 		switch {
 		case pulse != w.pulse, pulse == 0, queued == 0:
 			w.pulse, w.waiting = pulse, 0

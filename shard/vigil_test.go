@@ -16,7 +16,7 @@ import (
 // a queue that waits, for long enough.
 func TestVigil(t *testing.T) {
 	const after = 250 * time.Millisecond
-	book, err := metrics.NewBook(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
+	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,20 +54,20 @@ func TestVigil(t *testing.T) {
 		}
 	}
 	expect("it has not started", false)
-	page.Beat(time.Now())
+	page.Heartbeat(time.Now())
 	expect("nothing waits", false)
 	dial(t, g.Addr().String()).Write([]byte("x"))
-	page.Beat(time.Now())
+	page.Heartbeat(time.Now())
 	if at := look(2 * after); at < after-2*VigilTick(after) || at > after+2*VigilTick(after) {
 		t.Errorf("it is stuck after %s, not %s", at, after)
 	}
 	v.SetPatience(3 * after) // from its last sign of life on
-	page.Beat(time.Now())
+	page.Heartbeat(time.Now())
 	if at := look(6 * after); at < 3*after-2*VigilTick(after) || at > 3*after+2*VigilTick(after) {
 		t.Errorf("with more patience it is stuck after %s, not %s", at, 3*after)
 	}
 	v.SetPatience(after)
-	page.Beat(time.Now())
+	page.Heartbeat(time.Now())
 	v.Look(now) // it has seen this sign of life, and the next look finds no later one
 	now = now.Add(time.Hour)
 	if text := v.Look(now); text != "" {
@@ -76,23 +76,23 @@ func TestVigil(t *testing.T) {
 	if at := look(2 * after); at < after-4*VigilTick(after) || at > after {
 		t.Errorf("it is stuck %s after an hour in which nobody looked, not %s", at, after)
 	}
-	page.Beat(time.Now())
-	page.Hold()
+	page.Heartbeat(time.Now())
+	page.BeginOutputWait()
 	for range 20 {
-		page.Holding()
+		page.KeepAlive()
 		if at := look(after / 2); at > 0 {
 			t.Errorf("it waits for its output, and is stuck after %s", at)
 		}
 	}
 	expect("it waited for its output, and says so no longer", true)
-	page.Release()
-	page.End()
+	page.EndOutputWait()
+	page.EndThread()
 	expect("it has left its socket in order", false)
 }
 
 // A group that is to yield, and was replaced, has nothing to go on with.
 func TestAReplacedGroupThatYieldsIsClosed(t *testing.T) {
-	book, err := metrics.NewBook(metrics.Layout{Listener: "a", Shards: 1, Batch: 64})
+	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 1, Batch: 64})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestAReplacedGroupThatYieldsIsClosed(t *testing.T) {
 	dial(t, g.Addr().String()).Write([]byte("x"))
 	<-entered
 	g.Yield()
-	if !book.Claim(book.Epoch()) {
+	if !book.AdvanceEpoch(book.Epoch()) {
 		t.Fatal("the book has another owner already")
 	}
 	close(hold)
@@ -127,7 +127,7 @@ func TestAReplacedGroupThatYieldsIsClosed(t *testing.T) {
 
 // A group whose book has another owner leaves its sockets alone.
 func TestAReplacedGroupLeaves(t *testing.T) {
-	book, err := metrics.NewBook(metrics.Layout{Listener: "a", Shards: 2, Batch: 64})
+	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 2, Batch: 64})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestAReplacedGroupLeaves(t *testing.T) {
 		dial(t, to).Write([]byte("x"))
 	}
 	eventually(t, "all have come", func() bool { return total(g).Received == 16 })
-	if !book.Claim(book.Epoch()) {
+	if !book.AdvanceEpoch(book.Epoch()) {
 		t.Fatal("the book has another owner already")
 	}
 	if err := r.wait(t); !errors.Is(err, ErrReplaced) || !strings.Contains(err.Error(), to) {

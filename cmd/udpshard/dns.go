@@ -111,9 +111,9 @@ func (s *server) tallies(l *listener) func(shard int) []atomic.Uint64 {
 	}
 	return func(shard int) []atomic.Uint64 {
 		if shard < 0 {
-			return s.book.SharedTallies(l.name)[len(steer.Kinds):]
+			return s.book.ListenerProtocolCounters(l.name)[len(steer.Kinds):]
 		}
-		return s.book.Tallies(l.name, shard)[len(steer.Kinds):]
+		return s.book.ProtocolCounters(l.name, shard)[len(steer.Kinds):]
 	}
 }
 

@@ -238,7 +238,7 @@ func (s *server) takeBack(ended <-chan error, errs []error, why error) error {
 func (s *server) waitsFor(now time.Time) string {
 	for _, l := range s.ledger.Listeners() {
 		for _, page := range l.Shards {
-			if _, waits := page.Held(now); waits {
+			if _, waits := page.OutputWait(now); waits {
 				return fmt.Sprintf("listener %s shard %d still waits for its output", l.Name, page.Index)
 			}
 		}
@@ -286,7 +286,7 @@ func duplicate(of syscall.Conn) (*os.File, error) {
 }
 
 // duplicateMemory returns new descriptors of a book's memory, or none with an error.
-func duplicateMemory(b *metrics.Book) (m takeover.Memory, err error) {
+func duplicateMemory(b *metrics.SharedCounters) (m takeover.Memory, err error) {
 	counters, control := b.Files()
 	if m.Counters, err = duplicate(counters); err != nil {
 		return takeover.Memory{}, err

@@ -39,7 +39,7 @@ func TestAHandoverThatNeverBegan(t *testing.T) {
 // A process that is replaced while it stops reading for a peer does not refuse that peer, which
 // can go on: it finds who serves now.
 func TestAHandoverOfAProcessThatIsReplaced(t *testing.T) {
-	book, err := metrics.NewBook(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
+	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func TestAHandoverOfAProcessThatIsReplaced(t *testing.T) {
 	if err := yields(); errors.Is(err, net.ErrClosed) {
 		t.Errorf("it was not replaced: %v", err)
 	}
-	if !book.Claim(metrics.FirstEpoch) {
+	if !book.AdvanceEpoch(metrics.FirstEpoch) {
 		t.Fatal("not claimed")
 	}
 	if err := yields(); !errors.Is(err, net.ErrClosed) || !errors.Is(err, shard.ErrReplaced) {
@@ -95,12 +95,12 @@ func soon(t *testing.T, f func()) {
 
 // A process that was replaced offers nobody what is another process's.
 func TestAReplacedProcessOffersNothing(t *testing.T) {
-	book, err := metrics.NewBook(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
+	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer book.Close()
-	if !book.Claim(metrics.FirstEpoch) {
+	if !book.AdvanceEpoch(metrics.FirstEpoch) {
 		t.Fatal("not replaced")
 	}
 	h := newHandover(&server{book: book})
@@ -113,7 +113,7 @@ func TestAReplacedProcessOffersNothing(t *testing.T) {
 
 // Of two processes that go on after the same owner, one becomes the next.
 func TestOneBecomesTheNextOwner(t *testing.T) {
-	book, err := metrics.NewBook(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
+	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func TestWhoServesWithoutThePath(t *testing.T) {
 
 // Whoever has handed over leaves nothing to a standby that has not met the next one.
 func TestNobodyFollowsAProcessThatHasHandedOver(t *testing.T) {
-	book, err := metrics.NewBook(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
+	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,7 +48,7 @@ func (h *hangCheck) check(now time.Time) (hanging []metrics.StalledShard, more b
 		if s.Shard.Thread() == 0 {
 			continue // it has not started yet
 		}
-		is := suspect{s.Shard.Pulse(), threadStateOf(s.Shard.Thread())}
+		is := suspect{s.Shard.LastHeartbeat(), threadStateOf(s.Shard.Thread())}
 		suspects[s.Shard] = is
 		was, known := h.suspects[s.Shard]
 		if known && was.pulse == is.pulse && !is.thread.starved(was.thread) {

@@ -430,9 +430,9 @@ func TestWhatHangs(t *testing.T) {
 	ledger, l := metrics.NewLedger(""), &metrics.Listener{Name: "raw"}
 	for i, thread := range []int{0, sleeps, <-threads} {
 		page := metrics.NewShard(i, 0)
-		page.Beat(time.Now().Add(-2 * hangTimeout))
+		page.Heartbeat(time.Now().Add(-2 * hangTimeout))
 		if thread != 0 {
-			page.Start(thread)
+			page.StartThread(thread, 0)
 		}
 		l.Shards = append(l.Shards, page)
 	}
@@ -445,7 +445,7 @@ func TestWhatHangs(t *testing.T) {
 		hanging, _ := check.check(time.Now())
 		return len(hanging) == 2 && hanging[0].Shard.Index == 1 && hanging[1].Shard.Index == 2
 	})
-	l.Shards[1].Beat(time.Now())
+	l.Shards[1].Heartbeat(time.Now())
 	if hanging, _ := check.check(time.Now()); len(hanging) > 1 || len(hanging) == 1 && hanging[0].Shard.Index != 2 {
 		t.Errorf("of two of which one has come back: %v", hanging)
 	}

@@ -25,10 +25,10 @@ import (
 type legacy struct {
 	conn  *takeover.Conn // nil: there is no such process, or it is sought
 	offer takeover.Offer
-	book  *metrics.Book // its counters; nil: there are none
+	book  *metrics.SharedCounters // its counters; nil: there are none
 	log   zerolog.Logger
 
-	estate *metrics.Estate       // what this process has taken of the book; nil: nothing yet
+	estate *metrics.Inheritance  // what this process has taken of the book; nil: nothing yet
 	sought bool                  // it has had a connection, and who serves now may live
 	heir   takeover.Announcement // the process that takes over or has taken over from it
 
@@ -130,7 +130,7 @@ func (l *legacy) introduce(ctx context.Context, c *config) (err error) {
 	if l.offer.Memory.Counters == nil {
 		return errors.New("it has no counters to go on from")
 	}
-	l.book, err = metrics.OpenBook(l.offer.Memory.Counters, l.offer.Memory.Control)
+	l.book, err = metrics.OpenSharedCounters(l.offer.Memory.Counters, l.offer.Memory.Control)
 	l.offer.Memory = takeover.Memory{} // it is OpenBook's
 	if errors.As(err, new(*metrics.LayoutError)) {
 		return cli.WithHint(fmt.Errorf("counters of the active process: %w", err), takeover.OtherVersionRemedy)
@@ -138,7 +138,7 @@ func (l *legacy) introduce(ctx context.Context, c *config) (err error) {
 	if err != nil {
 		return fmt.Errorf("counters of the active process: %w", err)
 	}
-	l.book.Touch()
+	l.book.Prefault()
 	here := socketKeys(c.listeners)
 	for i := range l.offer.Listeners {
 		had := &l.offer.Listeners[i]
@@ -167,7 +167,7 @@ func (l *legacy) followHeir() {
 	if l.heir.Memory.Counters == nil || !l.book.HandedOver() {
 		return
 	}
-	book, err := metrics.OpenBook(l.heir.Memory.Counters, l.heir.Memory.Control)
+	book, err := metrics.OpenSharedCounters(l.heir.Memory.Counters, l.heir.Memory.Control)
 	if err != nil {
 		l.log.Warn().Err(err).Int("pid", l.heir.PID).
 			Msg("opening the counters of the new active process failed")

@@ -74,7 +74,7 @@ func TestWhichListenerGoesOn(t *testing.T) {
 }
 
 // otherVersion is an active process whose counters are laid out in another way.
-type otherVersion struct{ book *metrics.Book }
+type otherVersion struct{ book *metrics.SharedCounters }
 
 func (otherVersion) Quiesce(context.Context) error         { return net.ErrClosed }
 func (otherVersion) Resume(error)                          {}
@@ -89,7 +89,7 @@ func (o otherVersion) Offer(takeover.Hello) (offer takeover.Offer, err error) {
 
 // A version whose counters are of another layout refuses an upgrade, and says what to do.
 func TestAnotherLayoutOfTheCounters(t *testing.T) {
-	book, err := metrics.NewBook(metrics.Layout{Listener: "syslog", Shards: 1, Batch: 1})
+	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: "syslog", Shards: 1, Batch: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func TestTheHTTPAddressOfTheOneBefore(t *testing.T) {
 }
 
 // opened opens a book as another process does that is registered with it.
-func opened(t *testing.T, b *metrics.Book) *metrics.Book {
+func opened(t *testing.T, b *metrics.SharedCounters) *metrics.SharedCounters {
 	t.Helper()
 	memory, err := duplicateMemory(b)
 	if err != nil {
@@ -162,7 +162,7 @@ func opened(t *testing.T, b *metrics.Book) *metrics.Book {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := metrics.OpenBook(memory.Counters, control)
+	other, err := metrics.OpenSharedCounters(memory.Counters, control)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,15 +173,15 @@ func opened(t *testing.T, b *metrics.Book) *metrics.Book {
 // one before. A standby that had the counters of the new process already is registered once:
 // else it would count itself among those that it has to meet.
 func TestWhatAStandbyIsRegisteredWith(t *testing.T) {
-	newBook := func() *metrics.Book {
-		book, err := metrics.NewBook(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
+	newBook := func() *metrics.SharedCounters {
+		book, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { book.Close() })
 		return book
 	}
-	registered := func(b *metrics.Book, epoch uint64) int {
+	registered := func(b *metrics.SharedCounters, epoch uint64) int {
 		n, err := takeover.CountRegistrations(b.Control(), epoch)
 		if err != nil {
 			t.Fatal(err)

@@ -45,7 +45,7 @@ func (s *server) open(from *legacy) error {
 		}
 		if s.book != nil {
 			engine.Page = func(shard, cpu int) (*metrics.Shard, error) { return s.book.Shard(l.name, shard, cpu) }
-			engine.Changes = s.book.SharedTallies(l.name)[:len(steer.Kinds)]
+			engine.Changes = s.book.ListenerProtocolCounters(l.name)[:len(steer.Kinds)]
 		}
 		engine.Sink = func(shard int, page *metrics.Shard) (packet.Sink, error) {
 			return l.openSink(s.outputs, shard, page)
@@ -91,12 +91,12 @@ func (s *server) openBook() (err error) {
 		if err != nil {
 			return l.locate(err)
 		}
-		layouts = append(layouts, metrics.Layout{Listener: l.name, Shards: engine.Shards, Batch: engine.Batch, Tallies: l.tallies()})
+		layouts = append(layouts, metrics.Layout{Listener: l.name, Shards: engine.Shards, Batch: engine.Batch, ProtocolCounters: l.tallies()})
 	}
-	if s.book, err = metrics.NewBook(layouts...); err != nil {
+	if s.book, err = metrics.NewSharedCounters(layouts...); err != nil {
 		return err
 	}
-	s.ledger.SetBook(s.book)
+	s.ledger.SetSharedCounters(s.book)
 	s.ledger.SetTakeovers(s.book.Takeovers())
 	s.own, err = takeover.AcquireLease(s.book.Control(), s.book.Epoch())
 	return err

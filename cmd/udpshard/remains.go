@@ -16,8 +16,8 @@ import (
 // it has read is in flight until it wakes up and delivers that, or ends; then
 // the rest is lost.
 type remains struct {
-	book    *metrics.Book
-	estate  *metrics.Estate
+	book    *metrics.SharedCounters
+	estate  *metrics.Inheritance
 	epoch   uint64 // that it had
 	written map[string]lastWrite
 	log     zerolog.Logger
@@ -35,11 +35,11 @@ type lastWrite struct {
 }
 
 // writtenTo looks at the files of a process that does not run.
-func writtenTo(book *metrics.Book) map[string]lastWrite {
+func writtenTo(book *metrics.SharedCounters) map[string]lastWrite {
 	soon, cancel := context.WithTimeout(context.Background(), recoverTimeout)
 	defer cancel()
 	found := make(map[string]lastWrite)
-	for _, w := range book.Writes() {
+	for _, w := range book.LastWrites() {
 		if n, err := output.Written(soon, w); err == nil {
 			found[w.Path] = lastWrite{w, n}
 		}
@@ -68,7 +68,7 @@ func (r *remains) run() {
 	for {
 		select {
 		case <-tick.C:
-			r.estate.Follow()
+			r.estate.Sync()
 			if claim, err := takeover.AcquireLease(r.book.Control(), r.epoch); err == nil {
 				r.settle("the process that was replaced has ended")
 				claim.Release()
@@ -82,7 +82,7 @@ func (r *remains) run() {
 }
 
 func (r *remains) settle(why string) {
-	settlement, _ := r.estate.Settle(func(w metrics.Write) (int, error) { // it returns the errors of this alone
+	settlement, _ := r.estate.Finalize(func(w metrics.Write) (int, error) { // it returns the errors of this alone
 		if was, ok := r.written[w.Path]; ok && was.write == w {
 			return was.records, nil
 		}

@@ -75,9 +75,9 @@ type server struct {
 	stats   *stats
 	reloads *reloader // of the main loop
 
-	book     *metrics.Book    // nil where nobody can take over
-	takeover *takeover.Server // likewise
-	heard    chan struct{}    // closed when all who came there have been answered
+	book     *metrics.SharedCounters // nil where nobody can take over
+	takeover *takeover.Server        // likewise
+	heard    chan struct{}           // closed when all who came there have been answered
 	handover *handover
 	own      *takeover.Lease   // of the own book
 	claims   []*takeover.Lease // of the books of predecessors

@@ -104,7 +104,7 @@ func (v *service) legacy(c *config) (*legacy, error) {
 }
 
 // openKept opens the book of the process before.
-func openKept(files []*os.File) (*metrics.Book, error) {
+func openKept(files []*os.File) (*metrics.SharedCounters, error) {
 	if len(files) != 2 {
 		return nil, fmt.Errorf("counters of the predecessor have %d files, not 2", len(files))
 	}
@@ -117,7 +117,7 @@ func openKept(files []*os.File) (*metrics.Book, error) {
 		counters.Close()
 		return nil, err
 	}
-	return metrics.OpenBook(counters, control)
+	return metrics.OpenSharedCounters(counters, control)
 }
 
 // assign gives each listener the sockets of its address.

@@ -612,30 +612,30 @@ func TestTheWatchdogBitesWhereAShardHangs(t *testing.T) {
 		t.Error("dead before a shard has started")
 	}
 	for _, s := range l.Shards {
-		s.Beat(now)
+		s.Heartbeat(now)
 	}
 	if !alive() {
 		t.Error("dead, and shards turn")
 	}
-	l.Shards[1].Beat(now.Add(-2 * time.Second))
+	l.Shards[1].Heartbeat(now.Add(-2 * time.Second))
 	if alive() {
 		t.Error("alive, and shard 1 hangs")
 	}
-	l.Shards[1].Hold()
+	l.Shards[1].BeginOutputWait()
 	if !alive() {
 		t.Error("dead, and shard 1 waits for its output")
 	}
-	l.Shards[1].Release()
+	l.Shards[1].EndOutputWait()
 	ledger.SetRole(metrics.Standby)
 	if !alive() {
 		t.Error("dead, and it stands by")
 	}
 	ledger.SetRole(metrics.Active)
-	l.Shards[1].End()
+	l.Shards[1].EndThread()
 	if !alive() {
 		t.Error("dead, and shard 1 rests")
 	}
-	l.Shards[0].Beat(now.Add(-2 * time.Second))
+	l.Shards[0].Heartbeat(now.Add(-2 * time.Second))
 	v.look(nil)
 	if !alive() {
 		t.Error("dead, and nobody serves")

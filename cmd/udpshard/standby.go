@@ -272,7 +272,7 @@ func (s *server) seat(from *legacy, epoch uint64, listen func(path, version stri
 			err = s.unheard(err, epoch)
 		}
 	}
-	if err == nil && !from.book.Claim(epoch) {
+	if err == nil && !from.book.AdvanceEpoch(epoch) {
 		err = takeover.ErrLeaseHeld
 	}
 	if err != nil {
@@ -342,7 +342,7 @@ func (s *server) answered(ctx context.Context) (met *legacy, is bool) {
 // tookOver begins what is logged of it. Files may have been renamed since this
 // process opened them.
 func (s *server) tookOver(from *legacy, began time.Time, reason metrics.TakeoverReason) *zerolog.Event {
-	s.ledger.Takeovers().Count(reason, time.Now())
+	s.ledger.Takeovers().Add(reason, time.Now())
 	s.outputs.Reopen(s.filesOpened)
 	return s.log.Warn().EmbedObject(from.who()).Stringer("after", time.Since(began).Round(time.Microsecond))
 }

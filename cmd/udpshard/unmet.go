@@ -9,7 +9,7 @@ import (
 )
 
 // memoryOf returns the memory of a book. The book keeps ownership of the files.
-func memoryOf(b *metrics.Book) takeover.Memory {
+func memoryOf(b *metrics.SharedCounters) takeover.Memory {
 	counters, control := b.Files()
 	return takeover.Memory{Counters: counters, Control: control}
 }
@@ -134,7 +134,7 @@ func (s *server) primeHeartbeats() {
 	for _, g := range s.groups {
 		for _, page := range g.Listener().Shards {
 			if page.Thread() == 0 {
-				page.Beat(time.Now())
+				page.Heartbeat(time.Now())
 			}
 		}
 	}

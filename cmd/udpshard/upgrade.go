@@ -34,7 +34,7 @@ func (s *server) takeOver(ctx context.Context, from *legacy) error {
 	case err != nil:
 		return fmt.Errorf("take over from %s: %w", from.conn.Process(), err)
 	}
-	s.ledger.Takeovers().Count(metrics.TakeoverUpgrade, time.Now())
+	s.ledger.Takeovers().Add(metrics.TakeoverUpgrade, time.Now())
 	event := s.log.Info().EmbedObject(from.who()).Stringer("after", time.Since(began).Round(time.Microsecond))
 	s.report(event, "took over: its sockets, its queues and its counters", from.conn.QuiescedAt())
 	return nil
@@ -126,7 +126,7 @@ func (s *server) absorb(ctx context.Context, from *legacy) error {
 	})()
 	closing := func(metrics.Socket) error { return nil } // nobody had counted
 	if from.estate != nil {
-		closing = from.estate.Surplus
+		closing = from.estate.AddSurplusDrops
 	}
 	return shard.Absorb(closing, s.groups...)
 }
@@ -136,10 +136,10 @@ func (s *server) absorb(ctx context.Context, from *legacy) error {
 // the next message (five seconds).
 const recoverTimeout = 2 * time.Second
 
-func (s *server) settle(from *legacy) metrics.Settlement {
+func (s *server) settle(from *legacy) metrics.FinalCounts {
 	soon, cancel := context.WithTimeout(context.Background(), recoverTimeout)
 	defer cancel()
-	settlement, err := from.estate.Settle(func(w metrics.Write) (int, error) { return output.Recover(soon, w) })
+	settlement, err := from.estate.Finalize(func(w metrics.Write) (int, error) { return output.Recover(soon, w) })
 	if err != nil {
 		s.log.Error().Err(err).Msg("what the one before had written last can't be told exactly")
 	}
@@ -149,7 +149,7 @@ func (s *server) settle(from *legacy) metrics.Settlement {
 // claimNext makes this process the owner of a book, after the one of an epoch:
 // the last steps that takeover.Lease asks for. A standby that has not heard of it
 // may have the claim for a moment.
-func claimNext(book *metrics.Book, epoch uint64) (*takeover.Lease, error) {
+func claimNext(book *metrics.SharedCounters, epoch uint64) (*takeover.Lease, error) {
 	claim, err := takeover.AcquireLease(book.Control(), epoch+1)
 	for began := time.Now(); errors.Is(err, takeover.ErrLeaseHeld) && time.Since(began) < claimPatience; {
 		time.Sleep(claimPause)
@@ -163,7 +163,7 @@ func claimNext(book *metrics.Book, epoch uint64) (*takeover.Lease, error) {
 	if book.Epoch() == epoch {
 		book.MarkHandedOver()
 	}
-	if !book.Claim(epoch) {
+	if !book.AdvanceEpoch(epoch) {
 		claim.Release()
 		return nil, fmt.Errorf("epoch %d: %w", epoch+1, takeover.ErrLeaseHeld)
 	}

@@ -203,7 +203,7 @@ func newArrival(before, now metrics.ListenerStatus, sent uint64) Arrival {
 	}
 	had := make([][]metrics.Reading, len(now.Shards))
 	for i, s := range before.Shards {
-		if len(now.Shards) > 0 { // as counters are inherited where there are fewer shards: metrics.Estate
+		if len(now.Shards) > 0 { // as counters are inherited where there are fewer shards: metrics.Inheritance
 			i %= len(now.Shards)
 			had[i] = append(had[i], s)
 		}

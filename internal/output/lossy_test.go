@@ -268,7 +268,7 @@ func TestALossyStreamIsNotHeld(t *testing.T) {
 			r.flush(10)
 			time.Sleep(time.Second)
 		}
-		if held, holding := r.page.Held(time.Now()); held != 0 || holding {
+		if held, holding := r.page.OutputWait(time.Now()); held != 0 || holding {
 			t.Errorf("held for %s, holding %v", held, holding)
 		}
 		close(release)

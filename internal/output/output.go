@@ -92,7 +92,7 @@ func destination(spec string, shard int) (string, error) {
 // Open returns the stream of one shard's records to spec, and opens the
 // destination if nobody has. maxRecord is the longest record, in bytes, that
 // fits without an allocation. page is where the shard's records are counted;
-// where it is in a metrics.Book, a file's writes are noted there for Recover.
+// where it is in shared counters (metrics.SharedCounters), a file's writes are noted there for Recover.
 func (s *Set) Open(spec string, shard int, page *metrics.Shard, maxRecord int) (Stream, error) {
 	w, err := s.writer(spec, shard, page)
 	if err != nil {
@@ -142,7 +142,7 @@ func (s *Set) writer(spec string, shard int, page *metrics.Shard) (*writer, erro
 		}
 		w = newWriter(s, name, target)
 		if name != "stdout" {
-			w.journal = page.Journal(name)
+			w.journal = page.OpenWriteLog(name)
 		}
 		s.writers[name] = w
 		go w.run()

@@ -16,7 +16,7 @@ import (
 
 // Recover looks at a file for what a write has brought there whose writer died
 // before it could count it, and returns how many records that are: it is for
-// metrics.Estate.Settle. Then it cuts the beginning of a record off the file's
+// metrics.Inheritance.Finalize. Then it cuts the beginning of a record off the file's
 // end, which nothing will complete any more, so that every line of it is one.
 // A file that was renamed in its folder since is found there.
 //
@@ -28,7 +28,7 @@ import (
 // the most, are lost in the crash, though a reader may have them. Likewise no record is
 // counted where the file system does not answer before ctx is done.
 func Recover(ctx context.Context, w metrics.Write) (records int, err error) {
-	if w.Inode == 0 || !w.Open && w.Torn == 0 {
+	if w.Inode == 0 || !w.Uncounted && w.Partial == 0 {
 		return 0, nil
 	}
 	l, err := look(ctx, func() (looked, error) { return lookAt(w) })
@@ -45,7 +45,7 @@ func Recover(ctx context.Context, w metrics.Write) (records int, err error) {
 // Written is Recover for a writer that does not run, but may do so again: it
 // changes nothing.
 func Written(ctx context.Context, w metrics.Write) (records int, err error) {
-	if w.Inode == 0 || !w.Open {
+	if w.Inode == 0 || !w.Uncounted {
 		return 0, nil
 	}
 	l, err := look(ctx, func() (looked, error) { return lookAt(w) })
@@ -111,15 +111,15 @@ func measure(f *os.File, w metrics.Write) (records int, end, size int64, err err
 		return 0, 0, 0, bare(err)
 	}
 	size = info.Size()
-	begin := w.Size - int64(w.Torn)
+	begin := w.Size - int64(w.Partial)
 	switch {
 	case size < begin:
 		return 0, 0, 0, fmt.Errorf("it has %d bytes, and had %d before the last write: somebody has cut it", size, w.Size)
-	case !w.Open && size > w.Size, w.Open && size > w.Size+int64(w.Length):
+	case !w.Uncounted && size > w.Size, w.Uncounted && size > w.Size+int64(w.Length):
 		err = fmt.Errorf("it has %d bytes, and the last write ends at %d at the most: somebody else has appended", size, w.Size+int64(w.Length))
 	}
 	lines, length, readErr := count(io.NewSectionReader(f, begin, size-begin))
-	if w.Open {
+	if w.Uncounted {
 		records = min(lines, w.Records)
 	}
 	return records, begin + length, size, errors.Join(err, readErr)
@@ -148,7 +148,7 @@ func count(r io.Reader) (lines int, end int64, err error) {
 func find(w metrics.Write) (*os.File, error) {
 	f, err := search(w)
 	switch {
-	case err != nil && w.Open:
+	case err != nil && w.Uncounted:
 		return nil, fmt.Errorf("up to %d records of its last write count as lost, though they may be there: %w", w.Records, err)
 	case err != nil:
 		return nil, fmt.Errorf("its last line may be cut short: %w", err)

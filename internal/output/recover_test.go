@@ -41,27 +41,27 @@ func TestRecover(t *testing.T) {
 		left    string
 		err     string
 	}{
-		"nothing was written":       {"a\nb\n", metrics.Write{Size: 4, Length: 6, Records: 3, Open: true}, 0, "a\nb\n", ""},
-		"all was":                   {"a\nb\nc\nd\n", metrics.Write{Size: 4, Length: 4, Records: 2, Open: true}, 2, "a\nb\nc\nd\n", ""},
-		"whole records":             {"a\nb\nc\n", metrics.Write{Size: 4, Length: 4, Records: 2, Open: true}, 1, "a\nb\nc\n", ""},
-		"a part of one":             {"a\nb\nc\nlong", metrics.Write{Size: 4, Length: 10, Records: 2, Open: true}, 1, "a\nb\nc\n", ""},
-		"a part of the first":       {"a\nb\nlo", metrics.Write{Size: 4, Length: 10, Records: 2, Open: true}, 0, "a\nb\n", ""},
-		"the rest of a torn one":    {"a\nlong\nb\nc", metrics.Write{Size: 4, Torn: 2, Length: 9, Records: 3, Open: true}, 2, "a\nlong\nb\n", ""},
-		"less than the rest":        {"a\nlon", metrics.Write{Size: 4, Torn: 2, Length: 9, Records: 3, Open: true}, 0, "a\n", ""},
-		"a torn one, at rest":       {"a\nlo", metrics.Write{Size: 4, Torn: 2, Length: 9, Records: 3}, 0, "a\n", ""},
+		"nothing was written":       {"a\nb\n", metrics.Write{Size: 4, Length: 6, Records: 3, Uncounted: true}, 0, "a\nb\n", ""},
+		"all was":                   {"a\nb\nc\nd\n", metrics.Write{Size: 4, Length: 4, Records: 2, Uncounted: true}, 2, "a\nb\nc\nd\n", ""},
+		"whole records":             {"a\nb\nc\n", metrics.Write{Size: 4, Length: 4, Records: 2, Uncounted: true}, 1, "a\nb\nc\n", ""},
+		"a part of one":             {"a\nb\nc\nlong", metrics.Write{Size: 4, Length: 10, Records: 2, Uncounted: true}, 1, "a\nb\nc\n", ""},
+		"a part of the first":       {"a\nb\nlo", metrics.Write{Size: 4, Length: 10, Records: 2, Uncounted: true}, 0, "a\nb\n", ""},
+		"the rest of a torn one":    {"a\nlong\nb\nc", metrics.Write{Size: 4, Partial: 2, Length: 9, Records: 3, Uncounted: true}, 2, "a\nlong\nb\n", ""},
+		"less than the rest":        {"a\nlon", metrics.Write{Size: 4, Partial: 2, Length: 9, Records: 3, Uncounted: true}, 0, "a\n", ""},
+		"a torn one, at rest":       {"a\nlo", metrics.Write{Size: 4, Partial: 2, Length: 9, Records: 3}, 0, "a\n", ""},
 		"nothing torn, at rest":     {"a\nlo", metrics.Write{Size: 4, Length: 9, Records: 3}, 0, "a\nlo", ""},
-		"it was cut already":        {"a\n", metrics.Write{Size: 4, Torn: 2, Length: 9, Records: 3}, 0, "a\n", ""},
+		"it was cut already":        {"a\n", metrics.Write{Size: 4, Partial: 2, Length: 9, Records: 3}, 0, "a\n", ""},
 		"counted, at rest":          {"a\nb\nc\n", metrics.Write{Size: 2, Length: 4, Records: 2}, 0, "a\nb\nc\n", ""},
-		"given up":                  {"a\nb\nc", metrics.Write{Size: 2, Length: 4, Open: true}, 0, "a\nb\n", ""},
-		"an empty file":             {"", metrics.Write{Length: 4, Records: 2, Open: true}, 0, "", ""},
-		"the first of a file":       {"a\nb", metrics.Write{Length: 4, Records: 2, Open: true}, 1, "a\n", ""},
-		"not ours before":           {"theirs", metrics.Write{Size: 6, Length: 4, Records: 2, Open: true}, 0, "theirs", ""},
-		"others appended":           {"a\nb\nc\nd\ntheirs", metrics.Write{Size: 2, Length: 4, Records: 2, Open: true}, 2, "a\nb\nc\nd\ntheirs", "somebody else has appended"},
-		"others appended, at rest":  {"a\nlotheirs", metrics.Write{Size: 4, Torn: 2}, 0, "a\nlotheirs", "somebody else has appended"},
-		"a line more, at rest":      {"a\nlotheirs\n", metrics.Write{Size: 4, Torn: 2, Length: 4, Records: 2}, 0, "a\nlotheirs\n", "somebody else has appended"},
-		"others cut it":             {"a\n", metrics.Write{Size: 4, Torn: 1, Length: 4, Records: 2, Open: true}, 0, "a\n", "somebody has cut it"},
-		"long":                      {strings.Repeat("x", 99) + "\n" + strings.Repeat(strings.Repeat("y", 99)+"\n", 2000) + "zzz", metrics.Write{Size: 100, Length: 300_000, Records: 3000, Open: true}, 2000, strings.Repeat("x", 99) + "\n" + strings.Repeat(strings.Repeat("y", 99)+"\n", 2000), ""},
-		"one that is longer than a": {strings.Repeat("y", 200_000), metrics.Write{Length: 300_000, Records: 1, Open: true}, 0, "", ""},
+		"given up":                  {"a\nb\nc", metrics.Write{Size: 2, Length: 4, Uncounted: true}, 0, "a\nb\n", ""},
+		"an empty file":             {"", metrics.Write{Length: 4, Records: 2, Uncounted: true}, 0, "", ""},
+		"the first of a file":       {"a\nb", metrics.Write{Length: 4, Records: 2, Uncounted: true}, 1, "a\n", ""},
+		"not ours before":           {"theirs", metrics.Write{Size: 6, Length: 4, Records: 2, Uncounted: true}, 0, "theirs", ""},
+		"others appended":           {"a\nb\nc\nd\ntheirs", metrics.Write{Size: 2, Length: 4, Records: 2, Uncounted: true}, 2, "a\nb\nc\nd\ntheirs", "somebody else has appended"},
+		"others appended, at rest":  {"a\nlotheirs", metrics.Write{Size: 4, Partial: 2}, 0, "a\nlotheirs", "somebody else has appended"},
+		"a line more, at rest":      {"a\nlotheirs\n", metrics.Write{Size: 4, Partial: 2, Length: 4, Records: 2}, 0, "a\nlotheirs\n", "somebody else has appended"},
+		"others cut it":             {"a\n", metrics.Write{Size: 4, Partial: 1, Length: 4, Records: 2, Uncounted: true}, 0, "a\n", "somebody has cut it"},
+		"long":                      {strings.Repeat("x", 99) + "\n" + strings.Repeat(strings.Repeat("y", 99)+"\n", 2000) + "zzz", metrics.Write{Size: 100, Length: 300_000, Records: 3000, Uncounted: true}, 2000, strings.Repeat("x", 99) + "\n" + strings.Repeat(strings.Repeat("y", 99)+"\n", 2000), ""},
+		"one that is longer than a": {strings.Repeat("y", 200_000), metrics.Write{Length: 300_000, Records: 1, Uncounted: true}, 0, "", ""},
 	} {
 		path, w := written(t, test.text, test.write)
 		records, err := Recover(t.Context(), w)
@@ -80,7 +80,7 @@ func TestRecover(t *testing.T) {
 // logrotate has been there: under another name it is the same file, and
 // another file under its name is none of ours.
 func TestRecoverFindsARenamedFile(t *testing.T) {
-	path, w := written(t, "a\nb\nc", metrics.Write{Size: 2, Length: 4, Records: 2, Open: true})
+	path, w := written(t, "a\nb\nc", metrics.Write{Size: 2, Length: 4, Records: 2, Uncounted: true})
 	if err := os.Rename(path, path+".1"); err != nil {
 		t.Fatal(err)
 	}
@@ -107,8 +107,8 @@ func TestRecoverFindsARenamedFile(t *testing.T) {
 		!strings.Contains(err.Error(), "not in its folder any more") {
 		t.Errorf("%d, %v", records, err)
 	}
-	if w.Open = false; w.Torn == 0 {
-		w.Torn = 1
+	if w.Uncounted = false; w.Partial == 0 {
+		w.Partial = 1
 	}
 	if _, err := Recover(t.Context(), w); err == nil || !strings.Contains(err.Error(), "last line may be cut short") {
 		t.Errorf("%v", err)
@@ -127,10 +127,10 @@ func TestRecoverLeavesPipesAlone(t *testing.T) {
 	if err := unix.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if records, err := Recover(t.Context(), metrics.Write{Path: path, Length: 10, Records: 2, Open: true}); records != 0 || err != nil {
+	if records, err := Recover(t.Context(), metrics.Write{Path: path, Length: 10, Records: 2, Uncounted: true}); records != 0 || err != nil {
 		t.Errorf("%d, %v", records, err)
 	}
-	if _, err := Recover(t.Context(), metrics.Write{Path: path, Inode: 7, Length: 10, Records: 2, Open: true}); err == nil {
+	if _, err := Recover(t.Context(), metrics.Write{Path: path, Inode: 7, Length: 10, Records: 2, Uncounted: true}); err == nil {
 		t.Error("a pipe took the place of the file, and nothing is said")
 	}
 }
@@ -140,7 +140,7 @@ func TestRecoverLeavesPipesAlone(t *testing.T) {
 type witness struct {
 	moody
 	t    *testing.T
-	book *metrics.Book
+	book *metrics.SharedCounters
 	page *metrics.Shard
 	path string
 	seen int
@@ -154,7 +154,7 @@ func (w *witness) look() (place, bool) {
 
 func (w *witness) write(data []byte) (int, error) {
 	w.check(true)
-	if writes := w.book.Writes(); len(writes) != 1 || writes[0].Length != len(data) || writes[0].Records != strings.Count(string(data), "\n") {
+	if writes := w.book.LastWrites(); len(writes) != 1 || writes[0].Length != len(data) || writes[0].Records != strings.Count(string(data), "\n") {
 		w.t.Errorf("a write of %d bytes and %d records: journal %+v", len(data), strings.Count(string(data), "\n"), writes)
 	}
 	n, err := w.moody.write(data)
@@ -163,17 +163,17 @@ func (w *witness) write(data []byte) (int, error) {
 }
 
 func (w *witness) check(writing bool) {
-	writes := w.book.Writes()
+	writes := w.book.LastWrites()
 	if len(writes) == 0 && !writing {
 		return // the first
 	}
-	if len(writes) != 1 || writes[0].Open != writing || writes[0].Path != w.path {
+	if len(writes) != 1 || writes[0].Uncounted != writing || writes[0].Path != w.path {
 		w.t.Errorf("writing %v: journal %+v", writing, writes)
 		return
 	}
 	text := content(w.t, w.path)
 	delivered := int(w.page.Delivered.Load())
-	if begin := int(writes[0].Size) - writes[0].Torn; writes[0].Open {
+	if begin := int(writes[0].Size) - writes[0].Partial; writes[0].Uncounted {
 		delivered += strings.Count(text[begin:], "\n")
 		if text[:begin] != "" && text[begin-1] != '\n' {
 			w.t.Errorf("a torn record begins before %d: %+v", begin, writes[0])
@@ -185,7 +185,7 @@ func (w *witness) check(writing bool) {
 		w.t.Errorf("%d lines, and %d are known", lines, delivered)
 	}
 	w.seen++
-	w.torn += writes[0].Torn
+	w.torn += writes[0].Partial
 }
 
 // Through partial writes, failures and retries, the journal says at each step
@@ -196,7 +196,7 @@ func TestJournalThroughTrouble(t *testing.T) {
 	if _, err := f.reopen(0); err != nil {
 		t.Fatal(err)
 	}
-	book, err := metrics.NewBook(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
+	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +208,7 @@ func TestJournalThroughTrouble(t *testing.T) {
 	const fails = 12
 	w := &witness{moody: moody{f, rand.New(rand.NewPCG(3, 4)), fails}, t: t, book: book, page: page, path: path}
 	bubble(t, func(t *testing.T) {
-		r := newRig(t, w, func(w *writer) { w.journal = page.Journal(path) })
+		r := newRig(t, w, func(w *writer) { w.journal = page.OpenWriteLog(path) })
 		r.stream, r.page = r.open(t, page), page
 		for range 60 {
 			r.flush(20)
@@ -223,15 +223,15 @@ func TestJournalThroughTrouble(t *testing.T) {
 	if w.seen < 3*60 {
 		t.Errorf("looked %d times", w.seen)
 	}
-	if writes := book.Writes(); len(writes) != 1 || writes[0].Open || writes[0].Torn != 0 {
+	if writes := book.LastWrites(); len(writes) != 1 || writes[0].Uncounted || writes[0].Partial != 0 {
 		t.Errorf("in the end %+v", writes)
 	}
 }
 
 // journaled is a rig whose writes are noted in a book.
-func journaled(t *testing.T, f *fake) (*rig, *metrics.Book) {
+func journaled(t *testing.T, f *fake) (*rig, *metrics.SharedCounters) {
 	t.Helper()
-	book, err := metrics.NewBook(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
+	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,7 +239,7 @@ func journaled(t *testing.T, f *fake) (*rig, *metrics.Book) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newRig(t, f, func(w *writer) { w.journal = page.Journal(fakeName) })
+	r := newRig(t, f, func(w *writer) { w.journal = page.OpenWriteLog(fakeName) })
 	r.stream, r.page = r.open(t, page), page
 	return r, book
 }
@@ -251,12 +251,12 @@ func TestJournalOfAWriteThatFails(t *testing.T) {
 		defer book.Close()
 		r.flush(3)
 		synctest.Wait()
-		if writes := book.Writes(); len(writes) != 1 || writes[0].Open || writes[0].Size != 0 {
+		if writes := book.LastWrites(); len(writes) != 1 || writes[0].Uncounted || writes[0].Size != 0 {
 			t.Errorf("%+v", writes)
 		}
 		r.close(t)
 		r.counts(t, 3, 0, 0)
-		if writes := book.Writes(); len(writes) != 1 || writes[0].Open || writes[0].Size != int64(len(records(0, 3))) {
+		if writes := book.LastWrites(); len(writes) != 1 || writes[0].Uncounted || writes[0].Size != int64(len(records(0, 3))) {
 			t.Errorf("in the end %+v", writes)
 		}
 	})
@@ -271,7 +271,7 @@ func TestJournalOfAWriteThatIsGivenUp(t *testing.T) {
 		defer book.Close()
 		r.flush(3)
 		synctest.Wait()
-		if writes := book.Writes(); len(writes) != 1 || !writes[0].Open || writes[0].Records != 3 {
+		if writes := book.LastWrites(); len(writes) != 1 || !writes[0].Uncounted || writes[0].Records != 3 {
 			t.Errorf("before %+v", writes)
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -280,7 +280,7 @@ func TestJournalOfAWriteThatIsGivenUp(t *testing.T) {
 			t.Error("it was in time")
 		}
 		r.counts(t, 0, 3, 0)
-		if writes := book.Writes(); len(writes) != 1 || writes[0].Records != 0 {
+		if writes := book.LastWrites(); len(writes) != 1 || writes[0].Records != 0 {
 			t.Errorf("%+v", writes)
 		}
 		close(release)
@@ -291,7 +291,7 @@ func TestJournalOfAWriteThatIsGivenUp(t *testing.T) {
 // A removed file is made anew, a renamed one is left: the journal goes along.
 func TestJournalFollowsTheFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x")
-	book, err := metrics.NewBook(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
+	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -322,7 +322,7 @@ func TestJournalFollowsTheFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		at, _ := placeOf(info)
-		if writes := book.Writes(); len(writes) != 1 || writes[0].Inode != at.inode || writes[0].Device != at.device || writes[0].Path != path {
+		if writes := book.LastWrites(); len(writes) != 1 || writes[0].Inode != at.inode || writes[0].Device != at.device || writes[0].Path != path {
 			t.Errorf("after change %d: %+v, want inode %d", i, writes, at.inode)
 		}
 	}
@@ -330,7 +330,7 @@ func TestJournalFollowsTheFile(t *testing.T) {
 
 // Standard output has no journal: what is written there can't be looked at.
 func TestStandardOutputHasNoJournal(t *testing.T) {
-	book, err := metrics.NewBook(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
+	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

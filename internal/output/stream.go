@@ -110,12 +110,12 @@ const aliveEvery = 10 * time.Millisecond
 
 // hold waits until wait says that it is done.
 func (s *stream) hold(wait func(alive <-chan time.Time) (done bool)) {
-	s.page.Hold()
-	defer s.page.Release()
+	s.page.BeginOutputWait()
+	defer s.page.EndOutputWait()
 	s.alive.Reset(aliveEvery)
 	defer s.alive.Stop()
 	for !wait(s.alive.C) {
-		s.page.Holding()
+		s.page.KeepAlive()
 		s.alive.Reset(aliveEvery)
 	}
 }

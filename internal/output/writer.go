@@ -36,10 +36,10 @@ type writer struct {
 	dropping chan struct{} // tells watch that records are dropped
 
 	mu      sync.Mutex
-	journal *metrics.Journal // for who comes after a crash; nil: none
-	current *buffer          // that is being written
-	lost    atomic.Bool      // records were given up
-	lossy   []*lossy         // streams that do not wait
+	journal *metrics.WriteLog // for who comes after a crash; nil: none
+	current *buffer           // that is being written
+	lost    atomic.Bool       // records were given up
+	lossy   []*lossy          // streams that do not wait
 
 	torn    int              // bytes of an unfinished record at the end of the target
 	failing time.Time        // zero: it works
@@ -168,7 +168,7 @@ func (w *writer) begin(b *buffer, at int, to place) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.journal.Begin(b.home.page, metrics.Write{
-		Device: to.device, Inode: to.inode, Size: to.size, Torn: w.torn, Length: len(b.data) - at, Records: b.records,
+		Device: to.device, Inode: to.inode, Size: to.size, Partial: w.torn, Length: len(b.data) - at, Records: b.records,
 	})
 }
 
@@ -219,7 +219,7 @@ func (w *writer) giveUp() {
 		b.home.page.OutputLost.Add(uint64(b.records))
 		b.records = 0
 		w.lost.Store(true)
-		w.journal.GiveUp()
+		w.journal.Abandon()
 	}
 }
 

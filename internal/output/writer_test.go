@@ -552,10 +552,10 @@ func TestAShardThatWaitsSaysSo(t *testing.T) {
 	f.seen = func() { <-release }
 	r := newRig(t, f, nil)
 	holding := func() bool {
-		_, holding := r.page.Held(time.Now())
+		_, holding := r.page.OutputWait(time.Now())
 		return holding
 	}
-	r.page.Beat(time.Now())
+	r.page.Heartbeat(time.Now())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -565,8 +565,8 @@ func TestAShardThatWaitsSaysSo(t *testing.T) {
 	}()
 	until(t, "it waits", holding)
 	for range 3 {
-		before := r.page.Pulse()
-		until(t, "it says so again", func() bool { return r.page.Pulse() > before })
+		before := r.page.LastHeartbeat()
+		until(t, "it says so again", func() bool { return r.page.LastHeartbeat() > before })
 	}
 	close(release)
 	<-done
