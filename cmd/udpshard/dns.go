@@ -87,7 +87,7 @@ func (s *server) newDNS(l *listener) (*dnsService, error) {
 	default:
 		return nil, err
 	}
-	o := dns.Options{Listener: l.name, Records: l.output != "discard", Tallies: s.tallies(l)}
+	o := dns.Options{Listener: l.name, Records: l.output != "discard", Counters: s.tallies(l)}
 	if l.rrl > 0 {
 		limits := dns.DefaultRateLimits()
 		limits.PerSecond, limits.Slip = l.rrl, l.rrlSlip

@@ -360,7 +360,7 @@ func (l *listener) steering() shard.Steering {
 
 func (l *listener) replySize() int {
 	if l.protocol == "dns" {
-		return dns.MostUDP
+		return dns.MaxUDPSize
 	}
 	return 0
 }

@@ -106,7 +106,7 @@ func (s *server) openBook() (err error) {
 // has changed, and then what its protocol counts.
 func (l *listener) tallies() int {
 	if l.protocol == "dns" {
-		return len(steer.Kinds) + dns.Tallies
+		return len(steer.Kinds) + dns.NumCounters
 	}
 	return len(steer.Kinds)
 }

@@ -8,26 +8,26 @@ import (
 // Append answers a query that q.Decode has read: it appends the whole reply to
 // dst and returns it, with its rcode. It allocates only if dst has no room for
 // the reply. dst must not be the message's memory.
-// rcode is what Decode returned; other than NoError, it is all that is said.
+// rcode is what Decode returned; other than rcodeNoError, it is all that is said.
 //
-// most is what the transport has room for: MostUDP, or whatever less was
-// configured, within what the client can take, or MostTCP. What does not fit
+// most is what the transport has room for: MaxUDPSize, or whatever less was
+// configured, within what the client can take, or maxTCPSize. What does not fit
 // is left out, RRset by RRset: first addresses that are only helpful, and
 // without a word; if the answer, the authority or the address of a server
 // below a delegation (RFC 9471) has to go, the reply ends there with TC set.
 //
 // cookie is put into the OPT record if the query has one; nil is none.
-func (z *Zones) Append(dst []byte, q *Query, rcode Rcode, most int, cookie []byte) (reply []byte, answered Rcode) {
-	if rcode != NoError {
-		return AppendError(dst, q, rcode, cookie), rcode
+func (z *Zones) appendReply(dst []byte, q *query, rcode responseCode, most int, cookie []byte) (reply []byte, answered responseCode) {
+	if rcode != rcodeNoError {
+		return appendError(dst, q, rcode, cookie), rcode
 	}
 	n, exact := z.closest(q)
 	q.found = nil
 	if n == nil {
 		if z.sink != nil {
-			return z.sink.append(dst, q, z.sink.answer(&z.sink.nodes[0], q.Type), most, cookie)
+			return z.sink.append(dst, q, z.sink.answer(&z.sink.nodes[0], q.rtype), most, cookie)
 		}
-		return appendBare(dst, q, Refused, 0, cookie, true), Refused
+		return appendBare(dst, q, rcodeRefused, 0, cookie, true), rcodeRefused
 	}
 	if !exact {
 		q.found = z.wire[n.name : n.name+uint32(n.length)]
@@ -40,14 +40,14 @@ func (z *Zones) Append(dst []byte, q *Query, rcode Rcode, most int, cookie []byt
 		n = &z.nodes[n.wildcard]
 	}
 	q.found = z.wire[n.name : n.name+uint32(n.length)]
-	return z.append(dst, q, z.answer(n, q.Type), most, cookie)
+	return z.append(dst, q, z.answer(n, q.rtype), most, cookie)
 }
 
 // closest returns the node of the query's name or, if there is none, that of
 // the longest name above it.
-func (z *Zones) closest(q *Query) (n *node, exact bool) {
+func (z *Zones) closest(q *query) (n *node, exact bool) {
 	for i := max(0, q.labels-z.depth); i <= q.labels; i++ {
-		if n := z.find(q.lowered[q.starts[i]:len(q.Name)]); n != nil {
+		if n := z.find(q.lowered[q.starts[i]:len(q.name)]); n != nil {
 			return n, i == 0
 		}
 	}
@@ -69,9 +69,9 @@ func (z *Zones) answer(n *node, rtype uint16) *answer {
 }
 
 // append appends the reply with an answer.
-func (z *Zones) append(dst []byte, q *Query, a *answer, most int, cookie []byte) ([]byte, Rcode) {
+func (z *Zones) append(dst []byte, q *query, a *answer, most int, cookie []byte) ([]byte, responseCode) {
 	opt := q.optLength(cookie, false)
-	size := q.End + int(a.size)
+	size := q.end + int(a.size)
 	if size+opt > q.limit(most) {
 		return z.appendPart(dst, q, a, most, cookie)
 	}
@@ -79,20 +79,20 @@ func (z *Zones) append(dst []byte, q *Query, a *answer, most int, cookie []byte)
 	dst = slices.Grow(dst, size+opt)[:start+size]
 	m := dst[start:]
 	ar := a.ar
-	if q.EDNS {
+	if q.edns {
 		ar++
 	}
 	q.putHeader(m, a.head, a.an, a.ns, ar)
 	copy(m[HeaderSize:], q.question)
-	copy(m[q.End:], z.wire[a.at:a.at+uint32(a.size)])
+	copy(m[q.end:], z.wire[a.at:a.at+uint32(a.size)])
 	moves := z.moves[a.moves:]
 	for _, position := range moves[1 : 1+moves[0]] {
-		move(m[q.End+int(position):], HeaderSize+len(q.Name))
+		move(m[q.end+int(position):], HeaderSize+len(q.name))
 	}
-	if q.EDNS {
+	if q.edns {
 		dst = q.appendOPT(dst, 0, cookie, false)
 	}
-	return dst, Rcode(a.head & maskRcode)
+	return dst, responseCode(a.head & maskRcode)
 }
 
 // move makes a pointer that counts from where the question's name ends one
@@ -103,11 +103,11 @@ func move(pointer []byte, end int) {
 
 // putHeader writes the header (RFC 1035 section 4.1.1) and what all replies
 // have in it: the opcode and RD are copied, RA is not set, nor are Z, AD and CD.
-func (q *Query) putHeader(m []byte, head, an, ns, ar uint16) {
-	binary.BigEndian.PutUint16(m, q.ID)
-	binary.BigEndian.PutUint16(m[2:], flagQR|q.Flags&(maskOpcode|flagRD)|head)
+func (q *query) putHeader(m []byte, head, an, ns, ar uint16) {
+	binary.BigEndian.PutUint16(m, q.id)
+	binary.BigEndian.PutUint16(m[2:], flagQR|q.flags&(maskOpcode|flagRD)|head)
 	var qd uint16
-	if q.Name != nil {
+	if q.name != nil {
 		qd = 1
 	}
 	binary.BigEndian.PutUint16(m[4:], qd)
@@ -116,22 +116,22 @@ func (q *Query) putHeader(m []byte, head, an, ns, ar uint16) {
 	binary.BigEndian.PutUint16(m[10:], ar)
 }
 
-// AppendError appends a reply that has only an rcode to say, as BadCookie.
-func AppendError(dst []byte, q *Query, rcode Rcode, cookie []byte) []byte {
+// appendError appends a reply that has only an rcode to say, as rcodeBadCookie.
+func appendError(dst []byte, q *query, rcode responseCode, cookie []byte) []byte {
 	return appendBare(dst, q, rcode, 0, cookie, false)
 }
 
-// AppendTruncated appends a reply that has nothing but TC set: the client is
+// appendTruncated appends a reply that has nothing but TC set: the client is
 // to ask again over TCP.
-func AppendTruncated(dst []byte, q *Query, cookie []byte) []byte {
-	return appendBare(dst, q, NoError, flagTC, cookie, false)
+func appendTruncated(dst []byte, q *query, cookie []byte) []byte {
+	return appendBare(dst, q, rcodeNoError, flagTC, cookie, false)
 }
 
-func appendBare(dst []byte, q *Query, rcode Rcode, head uint16, cookie []byte, extended bool) []byte {
+func appendBare(dst []byte, q *query, rcode responseCode, head uint16, cookie []byte, extended bool) []byte {
 	start := len(dst)
-	dst = slices.Grow(dst, q.End+q.optLength(cookie, extended))[:start+HeaderSize]
+	dst = slices.Grow(dst, q.end+q.optLength(cookie, extended))[:start+HeaderSize]
 	var ar uint16
-	if q.EDNS {
+	if q.edns {
 		ar = 1
 	}
 	q.putHeader(dst[start:], head|uint16(rcode)&maskRcode, 0, 0, ar)

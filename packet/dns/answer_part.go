@@ -11,7 +11,7 @@ type partial struct {
 	head   uint16
 }
 
-func (q *Query) newPartial(dst []byte, most int, cookie []byte) partial {
+func (q *query) newPartial(dst []byte, most int, cookie []byte) partial {
 	limit := q.limit(most) - q.optLength(cookie, false)
 	p := partial{dst: slices.Grow(dst, HeaderSize+len(q.question)), start: len(dst), limit: limit}
 	p.dst = append(p.dst[:p.start+HeaderSize], q.question...)
@@ -20,13 +20,13 @@ func (q *Query) newPartial(dst []byte, most int, cookie []byte) partial {
 
 func (p *partial) size() int { return len(p.dst) - p.start }
 
-func (p *partial) finish(q *Query, cookie []byte) ([]byte, Rcode) {
+func (p *partial) finish(q *query, cookie []byte) ([]byte, responseCode) {
 	ar := p.counts[2]
-	if q.EDNS {
+	if q.edns {
 		ar++
 	}
 	q.putHeader(p.dst[p.start:], p.head, p.counts[0], p.counts[1], ar)
-	return q.appendOPT(p.dst, 0, cookie, false), Rcode(p.head & maskRcode)
+	return q.appendOPT(p.dst, 0, cookie, false), responseCode(p.head & maskRcode)
 }
 
 // add appends as many parts of an answer as there is room for. Names in what
@@ -74,8 +74,8 @@ func (a *answer) section() uint8 {
 	return 2
 }
 
-func (z *Zones) appendPart(dst []byte, q *Query, a *answer, most int, cookie []byte) ([]byte, Rcode) {
+func (z *Zones) appendPart(dst []byte, q *query, a *answer, most int, cookie []byte) ([]byte, responseCode) {
 	p := q.newPartial(dst, most, cookie)
-	p.add(z, a, HeaderSize+len(q.Name))
+	p.add(z, a, HeaderSize+len(q.name))
 	return p.finish(q, cookie)
 }

@@ -80,9 +80,9 @@ type madeBy struct {
 // The chain ends, as zone.resolve's does, with a name that it has had, and
 // after maxChain links. A DNAME record that makes several links is there once
 // (RFC 2181 section 5).
-func (z *Zones) appendRedirected(dst []byte, q *Query, n *node, most int, cookie []byte) ([]byte, Rcode) {
+func (z *Zones) appendRedirected(dst []byte, q *query, n *node, most int, cookie []byte) ([]byte, responseCode) {
 	p := q.newPartial(dst, most, cookie)
-	a := alias{length: len(q.Name), at: HeaderSize}
+	a := alias{length: len(q.name), at: HeaderSize}
 	copy(a.name[:], q.lowered[:a.length])
 	var (
 		names   [maxChain + 1]int // where those of the chain are
@@ -114,7 +114,7 @@ func (z *Zones) appendRedirected(dst []byte, q *Query, n *node, most int, cookie
 			if !exact && n.wildcard != 0 {
 				answers = &z.nodes[n.wildcard]
 			}
-			if (exact || n.wildcard != 0) && answers.kind&kindAlias != 0 && q.Type != typeCNAME && q.Type != typeANY {
+			if (exact || n.wildcard != 0) && answers.kind&kindAlias != 0 && q.rtype != typeCNAME && q.rtype != typeANY {
 				if !p.graft(z, z.answer(answers, typeCNAME), &a) {
 					return p.finish(q, cookie)
 				}
@@ -122,7 +122,7 @@ func (z *Zones) appendRedirected(dst []byte, q *Query, n *node, most int, cookie
 			}
 			last := &z.answers[n.missing]
 			if exact || n.wildcard != 0 {
-				last = z.answer(answers, q.Type)
+				last = z.answer(answers, q.rtype)
 			}
 			if last.rtype == typeDNAME && exact && slices.ContainsFunc(made[:records], func(m madeBy) bool { return m.redirect == n.missing }) {
 				return p.finish(q, cookie) // it is there
@@ -130,7 +130,7 @@ func (z *Zones) appendRedirected(dst []byte, q *Query, n *node, most int, cookie
 			p.graft(z, last, &a)
 			return p.finish(q, cookie)
 		}
-		if q.Type == typeCNAME {
+		if q.rtype == typeCNAME {
 			break // this is it
 		}
 		m := p.dst[p.start:]
@@ -141,7 +141,7 @@ func (z *Zones) appendRedirected(dst []byte, q *Query, n *node, most int, cookie
 			}
 		}
 		var referral *answer
-		if n, exact, referral = z.below(a.name[:a.length], apex, q.Type); referral != nil {
+		if n, exact, referral = z.below(a.name[:a.length], apex, q.rtype); referral != nil {
 			p.graft(z, referral, &a)
 		}
 		if n == nil {
@@ -157,7 +157,7 @@ func (z *Zones) appendRedirected(dst []byte, q *Query, n *node, most int, cookie
 func (p *partial) synthesize(a *alias, kept, target int) bool {
 	at, m := p.size(), p.dst[p.start:]
 	if kept+skipName(m, target)-target > maxName {
-		p.head = p.head&^maskRcode | uint16(YXDomain) // RFC 6672 section 2.2
+		p.head = p.head&^maskRcode | uint16(rcodeYXDomain) // RFC 6672 section 2.2
 		return false
 	}
 	p.dst = binary.BigEndian.AppendUint16(p.dst, pointer|uint16(a.at))

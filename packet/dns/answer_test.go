@@ -202,7 +202,7 @@ func TestAnswers(t *testing.T) {
 		for _, a := range tt.table {
 			t.Run(tt.name+"/"+a.question, func(t *testing.T) {
 				for _, edns := range []bool{true, false} {
-					got := show(reply(t, tt.zones, question(t, a.question, edns, MostUDP), MostUDP))
+					got := show(reply(t, tt.zones, question(t, a.question, edns, MaxUDPSize), MaxUDPSize))
 					if want := lines(a.want); got != want {
 						t.Errorf("%s\n got %s\nwant %s", a.from, got, want)
 					}
@@ -293,7 +293,7 @@ func TestChainsOfFullLength(t *testing.T) {
 	}{
 		{"c15.t. A", 17}, {"c16.t. A", 17}, {"c19.t. A", 17}, {"x.d16.t. A", 33}, {"x.d17.t. A", 34}, {"x.d20.t. A", 34}, {"y.grow.t. A", 18},
 	} {
-		if m := reply(t, z, question(t, tt.question, false, 0), MostTCP); len(m.Answer) != tt.want || m.Truncated {
+		if m := reply(t, z, question(t, tt.question, false, 0), maxTCPSize); len(m.Answer) != tt.want || m.Truncated {
 			t.Errorf("%s: %d records, want %d", tt.question, len(m.Answer), tt.want)
 		}
 	}
@@ -344,7 +344,7 @@ func TestZoneBelowADNAME(t *testing.T) {
 		{"RFC 6672 2.4", "to.t. A", "NOERROR aa\nto.t. 60 CNAME a.kid.d.t." + chain},
 		{"RFC 6672 2.4", "a.y.t. A", "NOERROR aa\ny.t. 60 DNAME kid.d.t.\na.y.t. 60 CNAME a.kid.d.t." + chain},
 	} {
-		if got := show(reply(t, z, question(t, a.question, true, 512), MostUDP)); got != a.want {
+		if got := show(reply(t, z, question(t, a.question, true, 512), MaxUDPSize)); got != a.want {
 			t.Errorf("%s: got %s", a.question, got)
 		}
 	}
@@ -353,7 +353,7 @@ func TestZoneBelowADNAME(t *testing.T) {
 func TestDSOfAChildWithoutItsParent(t *testing.T) {
 	z := mustZones(t, childZone)
 	want := "NOERROR aa\nAUTHORITY child.test. 600 SOA ns.child.test. hostmaster.test. 1 7200 3600 1209600 900"
-	if got := show(reply(t, z, question(t, "child.test. DS", false, 0), MostUDP)); got != want {
+	if got := show(reply(t, z, question(t, "child.test. DS", false, 0), MaxUDPSize)); got != want {
 		t.Errorf("got %s", got)
 	}
 }
@@ -375,7 +375,7 @@ m. HTTPS 0 .
 		{"RFC 9460 2.5.1", "m. HTTPS", "NOERROR aa\nm. 60 HTTPS 0 ."},
 		{"RFC 1034 3.6", ". NS", "NOERROR aa\n. 60 NS .\nADDITIONAL . 60 A 192.0.2.1"},
 	} {
-		if got := show(reply(t, z, question(t, a.question, true, 512), MostUDP)); got != a.want {
+		if got := show(reply(t, z, question(t, a.question, true, 512), MaxUDPSize)); got != a.want {
 			t.Errorf("%s: %s: got %s", a.from, a.question, got)
 		}
 	}
@@ -389,7 +389,7 @@ func TestRootZone(t *testing.T) {
 		{"", "x. A", "NXDOMAIN aa\nAUTHORITY . 5 SOA a.root. nobody.invalid. 1 2 3 4 5"},
 		{"", "a.d. A", "NOERROR aa\nd. 60 DNAME root.\na.d. 60 CNAME a.root.\na.root. 60 A 192.0.2.1"},
 	} {
-		if got := show(reply(t, z, question(t, a.question, true, 512), MostUDP)); got != a.want {
+		if got := show(reply(t, z, question(t, a.question, true, 512), MaxUDPSize)); got != a.want {
 			t.Errorf("%s: got %s", a.question, got)
 		}
 	}
@@ -398,7 +398,7 @@ func TestRootZone(t *testing.T) {
 	for i := range maxChain + 1 {
 		want += "\na.d." + strings.Repeat("example.", i) + " 60 CNAME a.d." + strings.Repeat("example.", i+1)
 	}
-	if got := show(reply(t, z, question(t, "a.d. A", false, 0), MostTCP)); got != want {
+	if got := show(reply(t, z, question(t, "a.d. A", false, 0), maxTCPSize)); got != want {
 		t.Errorf("got %s", got)
 	}
 }

@@ -28,18 +28,18 @@ var kinds = []struct{ name, question string }{
 func BenchmarkAnswer(b *testing.B) {
 	z := mustZones(b, testZone)
 	for _, kind := range kinds {
-		b.Run(kind.name, func(b *testing.B) { benchmarkAnswer(b, z, [][]byte{question(b, kind.question, true, MostUDP)}) })
+		b.Run(kind.name, func(b *testing.B) { benchmarkAnswer(b, z, [][]byte{question(b, kind.question, true, MaxUDPSize)}) })
 	}
 }
 
 func benchmarkAnswer(b *testing.B, z *Zones, messages [][]byte) {
-	var q Query
+	var q query
 	buf := make([]byte, 0, 4096)
 	b.ReportAllocs()
 	i := 0
 	for b.Loop() {
-		rcode, _ := q.Decode(messages[i])
-		buf, _ = z.Append(buf[:0], &q, rcode, MostUDP, nil)
+		rcode, _ := q.decode(messages[i])
+		buf, _ = z.appendReply(buf[:0], &q, rcode, MaxUDPSize, nil)
 		if i++; i == len(messages) {
 			i = 0
 		}
@@ -50,7 +50,7 @@ func benchmarkAnswer(b *testing.B, z *Zones, messages [][]byte) {
 // the apex, in a zone that has a name as long, so that each label is looked up.
 func BenchmarkDeep(b *testing.B) {
 	z := mustZones(b, testZone+strings.Repeat("b.", 124)+"test. A 192.0.2.1\n")
-	benchmarkAnswer(b, z, [][]byte{question(b, strings.Repeat("a.", 124)+"test. A", true, MostUDP)})
+	benchmarkAnswer(b, z, [][]byte{question(b, strings.Repeat("a.", 124)+"test. A", true, MaxUDPSize)})
 }
 
 // largeZone has n names with an address each.
@@ -70,7 +70,7 @@ func BenchmarkLarge(b *testing.B) {
 	z := mustZones(b, largeZone(names))
 	var messages [][]byte
 	for i := range 100_000 {
-		messages = append(messages, question(b, fmt.Sprintf("host-%d.large.test. A", i*7919%names), true, MostUDP))
+		messages = append(messages, question(b, fmt.Sprintf("host-%d.large.test. A", i*7919%names), true, MaxUDPSize))
 	}
 	benchmarkAnswer(b, z, messages)
 }

@@ -177,13 +177,13 @@ func question(t testing.TB, text string, edns bool, size uint16) []byte {
 // reply asks and unpacks, with two parsers, and checks what all replies have.
 func reply(t testing.TB, z *Zones, message []byte, most int) *miekg.Msg {
 	t.Helper()
-	var q Query
-	rcode, ok := q.Decode(message)
+	var q query
+	rcode, ok := q.decode(message)
 	if !ok {
 		t.Fatalf("%x: not to be answered", message)
 	}
 	const before = "before"
-	wire, rcode := z.Append([]byte(before), &q, rcode, most, nil)
+	wire, rcode := z.appendReply([]byte(before), &q, rcode, most, nil)
 	if string(wire[:len(before)]) != before {
 		t.Fatalf("%x: what was in the buffer is %q", message, wire[:len(before)])
 	}
@@ -195,18 +195,18 @@ func reply(t testing.TB, z *Zones, message []byte, most int) *miekg.Msg {
 	if err := m.Unpack(wire); err != nil {
 		t.Fatalf("%x: %x: %v", message, wire, err)
 	}
-	if m.Rcode != int(rcode) && (!q.EDNS || m.IsEdns0() == nil || m.Rcode != int(rcode)) {
+	if m.Rcode != int(rcode) && (!q.edns || m.IsEdns0() == nil || m.Rcode != int(rcode)) {
 		t.Errorf("%x: rcode %d, said to be %v", message, m.Rcode, rcode)
 	}
 	var other dnsmessage.Message
 	if err := other.Unpack(wire); err != nil && !strings.Contains(m.String(), `\.`) { // which it has no form for
 		t.Errorf("%x: %x: dnsmessage: %v", message, wire, err)
 	}
-	if m.Id != q.ID || !m.Response || m.RecursionAvailable || m.Zero || m.AuthenticatedData || m.CheckingDisabled ||
-		m.Opcode != q.Opcode() || m.RecursionDesired != (q.Flags&flagRD != 0) {
+	if m.Id != q.id || !m.Response || m.RecursionAvailable || m.Zero || m.AuthenticatedData || m.CheckingDisabled ||
+		m.Opcode != q.opcode() || m.RecursionDesired != (q.flags&flagRD != 0) {
 		t.Errorf("%x: header %+v", message, m.MsgHdr)
 	}
-	if opt := m.IsEdns0(); (opt != nil) != q.EDNS || opt != nil && (opt.UDPSize() != MostUDP || opt.Version() != 0 || opt.Do() != q.DO) {
+	if opt := m.IsEdns0(); (opt != nil) != q.edns || opt != nil && (opt.UDPSize() != MaxUDPSize || opt.Version() != 0 || opt.Do() != q.do) {
 		t.Errorf("%x: OPT %v", message, opt)
 	}
 	for _, section := range [][]miekg.RR{m.Answer, m.Ns, m.Extra} {
@@ -216,7 +216,7 @@ func reply(t testing.TB, z *Zones, message []byte, most int) *miekg.Msg {
 			}
 		}
 	}
-	if q.Name != nil {
+	if q.name != nil {
 		if string(wire[HeaderSize:HeaderSize+len(q.question)]) != string(q.question) {
 			t.Errorf("%x: the question is %x", message, wire[HeaderSize:HeaderSize+len(q.question)])
 		}

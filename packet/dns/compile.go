@@ -148,7 +148,7 @@ func (c *compiler) zone(z *zone) error {
 		if o.wild() && o.set(typeCNAME) != nil && n.kind&kindAlias != 0 {
 			c.returns(z, o)
 		}
-		if len(c.wire) > math.MaxUint32-MostTCP {
+		if len(c.wire) > math.MaxUint32-maxTCPSize {
 			return fmt.Errorf("%s: the answers need more than 4 GiB", *z.soa.where.file)
 		}
 	}
@@ -169,7 +169,7 @@ func (c *compiler) fits(z *zone, o *owner) error {
 		for _, data := range set.data {
 			most += len(o.name) + 10 + len(data)
 		}
-		room := MostTCP - HeaderSize - 4 - optSize - 4 - maxCookie
+		room := maxTCPSize - HeaderSize - 4 - optSize - 4 - maxCookie
 		name, suffix := o.name, o.name
 		if o.wild() {
 			name, suffix, room = "", parent(o.name), room-maxName
@@ -186,7 +186,7 @@ func (c *compiler) fits(z *zone, o *owner) error {
 			continue
 		}
 		return set.where.errorf("%s has %d %s records: more than a message has room for (RFC 1035 section 4.2.2)",
-			text(o.name), len(set.data), AppendType(nil, set.rtype))
+			text(o.name), len(set.data), appendType(nil, set.rtype))
 	}
 	return nil
 }
@@ -208,7 +208,7 @@ func (c *compiler) negative(z *zone, suffix string) (nodata, nxdomain uint32) {
 	f.add(1, placed{z.apex, &z.soa, z.negative, true})
 	a := c.render(f, suffix, false)
 	nodata = c.keep(a)
-	a.head |= uint16(NXDomain)
+	a.head |= uint16(rcodeNXDomain)
 	return nodata, c.keep(a)
 }
 

@@ -4,7 +4,7 @@ import "slices"
 
 // found is what a question about a zone comes to (RFC 1034 section 4.3.2).
 type found struct {
-	rcode     Rcode
+	rcode     responseCode
 	authority bool // the AA bit
 	sections  [3][]placed
 	visited   []string // names of the chain of aliases
@@ -60,7 +60,7 @@ func (z *zone) resolve(name, start string, o *owner, where presence, rtype uint1
 		f.visited = append(f.visited, as) // of all that a wildcard covers, none
 		if where == absent {
 			if o = z.wildcard(o); o == nil {
-				f.rcode = NXDomain
+				f.rcode = rcodeNXDomain
 				f.add(1, placed{z.apex, &z.soa, z.negative, true})
 				return f
 			}
@@ -83,7 +83,7 @@ func (z *zone) resolve(name, start string, o *owner, where presence, rtype uint1
 			}
 			to := target(typeDNAME, dname.data[0])
 			if next = name[:len(name)-len(o.name)] + to; len(next) > maxName {
-				f.rcode = YXDomain // RFC 6672 section 2.2
+				f.rcode = rcodeYXDomain // RFC 6672 section 2.2
 				return f
 			}
 			f.add(0, placed{as, &rrset{rtype: typeCNAME, data: []string{next}}, dname.ttl, true})

@@ -56,24 +56,24 @@ func ParseSecret(text string) (Secret, error) {
 	return s, nil
 }
 
-// CookieStatus is what a query says of itself with its COOKIE option.
-type CookieStatus int
+// cookieStatus is what a query says of itself with its COOKIE option.
+type cookieStatus int
 
 const (
-	// CookieNone: no option. The answer has none either (RFC 7873 5.2.1).
-	CookieNone CookieStatus = iota
-	// CookieClient: a client's cookie alone; it has not met this server yet.
-	CookieClient
-	// CookieGood: this server, or one that shares the secret, has given the
+	// cookieNone: no option. The answer has none either (RFC 7873 5.2.1).
+	cookieNone cookieStatus = iota
+	// cookieClient: a client's cookie alone; it has not met this server yet.
+	cookieClient
+	// cookieGood: this server, or one that shares the secret, has given the
 	// cookie to this very address. The source is not forged, so its answers
 	// are not limited.
-	CookieGood
-	// CookieBad: a server's cookie that is not ours, too old or not this
+	cookieGood
+	// cookieBad: a server's cookie that is not ours, too old or not this
 	// address's. The query is one with a client's cookie alone (RFC 7873 5.2.4).
-	CookieBad
-	// CookieMalformed: of a length that no cookie has. The answer is FORMERR
+	cookieBad
+	// cookieMalformed: of a length that no cookie has. The answer is FORMERR
 	// (RFC 7873 5.2.2).
-	CookieMalformed
+	cookieMalformed
 )
 
 // Cookies checks and issues DNS cookies (RFC 7873) with the server cookies of
@@ -111,38 +111,38 @@ func NewCookies(secret Secret, former ...Secret) *Cookies {
 // Check says what the query's COOKIE option is: option is the option's data,
 // nil where there is no option. client is whose query it is, with an
 // IPv4-mapped address taken for the IPv4 address.
-func (c *Cookies) Check(option []byte, client netip.Addr, now time.Time) CookieStatus {
+func (c *Cookies) check(option []byte, client netip.Addr, now time.Time) cookieStatus {
 	switch n := len(option); {
 	case c == nil || option == nil:
-		return CookieNone
+		return cookieNone
 	case n == clientCookieLen:
-		return CookieClient
+		return cookieClient
 	case n < minCookieLen || n > maxCookieLen:
-		return CookieMalformed
+		return cookieMalformed
 	case n != goodCookieLen || option[clientCookieLen] != cookieVersion:
-		return CookieBad
+		return cookieBad
 	}
 	// The time wraps in 2106 (RFC 1982).
 	age := int32(uint32(now.Unix()) - binary.BigEndian.Uint32(option[12:]))
 	if age > cookieLife || age < -cookieSkew {
-		return CookieBad
+		return cookieBad
 	}
 	for _, key := range c.keys {
 		// What is reserved is hashed as it came: it need not be zero.
 		want := key.hash([16]byte(option), client)
 		if subtle.ConstantTimeCompare(want[:], option[16:]) == 1 {
-			return CookieGood
+			return cookieGood
 		}
 	}
-	return CookieBad
+	return cookieBad
 }
 
 // Append appends the data of the answer's COOKIE option: the client's cookie
 // and a fresh one of the server, 24 bytes. It appends nothing to an option
-// that is CookieNone or CookieMalformed. Every answer renews the cookie: RFC
+// that is cookieNone or cookieMalformed. Every answer renews the cookie: RFC
 // 9018 4.3 asks for that once it is half an hour old, and permits it at any
 // time. option may lie in the memory that dst grows into.
-func (c *Cookies) Append(dst, option []byte, client netip.Addr, now time.Time) []byte {
+func (c *Cookies) appendCookie(dst, option []byte, client netip.Addr, now time.Time) []byte {
 	if n := len(option); c == nil || n < clientCookieLen || n > clientCookieLen && n < minCookieLen || n > maxCookieLen {
 		return dst
 	}

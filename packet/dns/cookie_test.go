@@ -43,33 +43,33 @@ func TestCookieVectors(t *testing.T) {
 		client       string
 		option       string
 		now          int64
-		status       CookieStatus
+		status       cookieStatus
 		answer       string
-		statusIssued CookieStatus // at the time that the option itself has
+		statusIssued cookieStatus // at the time that the option itself has
 	}{
 		{
 			name: "A.1 learning a new server cookie", secret: secretA1, client: "198.51.100.100",
-			option: "2464c4abcf10c957", now: 1559731985, status: CookieClient, statusIssued: CookieClient,
+			option: "2464c4abcf10c957", now: 1559731985, status: cookieClient, statusIssued: cookieClient,
 			answer: "2464c4abcf10c957010000005cf79f111f8130c3eee29480",
 		},
 		{
 			name: "A.2 the same client, 40 minutes later", secret: secretA1, client: "198.51.100.100",
-			option: "2464c4abcf10c957010000005cf79f111f8130c3eee29480", now: 1559734385, status: CookieGood, statusIssued: CookieGood,
+			option: "2464c4abcf10c957010000005cf79f111f8130c3eee29480", now: 1559734385, status: cookieGood, statusIssued: cookieGood,
 			answer: "2464c4abcf10c957010000005cf7a871d4a564a1442aca77",
 		},
 		{ // its cookie is nearly two hours old, which 4.3 recommends not to accept
 			name: "A.3 another client, reserved bytes that are not zero", secret: secretA1, client: "203.0.113.203",
-			option: "fc93fc62807ddb8601abcdef5cf78f71a314227b6679ebf5", now: 1559734700, status: CookieBad, statusIssued: CookieGood,
+			option: "fc93fc62807ddb8601abcdef5cf78f71a314227b6679ebf5", now: 1559734700, status: cookieBad, statusIssued: cookieGood,
 			answer: "fc93fc62807ddb86010000005cf7a9acf73a7810aca2381e",
 		},
 		{
 			name: "A.4 IPv6, rolled-over secret", secret: secretA4, former: []string{secretA4Before}, client: "2001:db8:220:1:59de:d0f4:8769:82b8",
-			option: "22681ab97d52c298010000005cf7c57926556bd0934c72f8", now: 1559741961, status: CookieGood, statusIssued: CookieGood,
+			option: "22681ab97d52c298010000005cf7c57926556bd0934c72f8", now: 1559741961, status: cookieGood, statusIssued: cookieGood,
 			answer: "22681ab97d52c298010000005cf7c609a6bb79d16625507a",
 		},
 		{
 			name: "A.4 without the former secret", secret: secretA4, client: "2001:db8:220:1:59de:d0f4:8769:82b8",
-			option: "22681ab97d52c298010000005cf7c57926556bd0934c72f8", now: 1559741961, status: CookieBad, statusIssued: CookieBad,
+			option: "22681ab97d52c298010000005cf7c57926556bd0934c72f8", now: 1559741961, status: cookieBad, statusIssued: cookieBad,
 			answer: "22681ab97d52c298010000005cf7c609a6bb79d16625507a",
 		},
 	} {
@@ -79,17 +79,17 @@ func TestCookieVectors(t *testing.T) {
 		}
 		c := NewCookies(parseSecret(t, test.secret), former...)
 		client, option := netip.MustParseAddr(test.client), cookieBytes(t, test.option)
-		if got := c.Check(option, client, time.Unix(test.now, 0)); got != test.status {
+		if got := c.check(option, client, time.Unix(test.now, 0)); got != test.status {
 			t.Errorf("%s: status %d, want %d", test.name, got, test.status)
 		}
 		issued := time.Unix(test.now, 0)
 		if len(option) == goodCookieLen {
 			issued = time.Unix(int64(option[12])<<24|int64(option[13])<<16|int64(option[14])<<8|int64(option[15]), 0)
 		}
-		if got := c.Check(option, client, issued); got != test.statusIssued {
+		if got := c.check(option, client, issued); got != test.statusIssued {
 			t.Errorf("%s: status %d when it was issued, want %d", test.name, got, test.statusIssued)
 		}
-		if got := c.Append(nil, option, client, time.Unix(test.now, 0)); hex.EncodeToString(got) != test.answer {
+		if got := c.appendCookie(nil, option, client, time.Unix(test.now, 0)); hex.EncodeToString(got) != test.answer {
 			t.Errorf("%s: answer %x, want %s", test.name, got, test.answer)
 		}
 	}
@@ -97,21 +97,21 @@ func TestCookieVectors(t *testing.T) {
 
 func TestCookieLengths(t *testing.T) {
 	c, client, now := NewCookies(NewSecret()), netip.MustParseAddr("192.0.2.1"), time.Unix(1_800_000_000, 0)
-	if got := c.Check(nil, client, now); got != CookieNone {
+	if got := c.check(nil, client, now); got != cookieNone {
 		t.Errorf("no option: %d", got)
 	}
 	for n := range 64 {
-		want, answer := CookieMalformed, 0
+		want, answer := cookieMalformed, 0
 		switch { // RFC 7873 5.2.2
 		case n == 8:
-			want, answer = CookieClient, 24
+			want, answer = cookieClient, 24
 		case 16 <= n && n <= 40:
-			want, answer = CookieBad, 24
+			want, answer = cookieBad, 24
 		}
-		if got := c.Check(make([]byte, n), client, now); got != want {
+		if got := c.check(make([]byte, n), client, now); got != want {
 			t.Errorf("%d bytes: %d, want %d", n, got, want)
 		}
-		if got := c.Append([]byte("before"), make([]byte, n), client, now); len(got) != 6+answer || string(got[:6]) != "before" {
+		if got := c.appendCookie([]byte("before"), make([]byte, n), client, now); len(got) != 6+answer || string(got[:6]) != "before" {
 			t.Errorf("%d bytes: answer %x", n, got)
 		}
 	}
@@ -120,12 +120,12 @@ func TestCookieLengths(t *testing.T) {
 // Only version 1 of RFC 9018 is a cookie, whoever has made one of another version.
 func TestCookieOfAnotherVersion(t *testing.T) {
 	c, client, now := NewCookies(NewSecret()), netip.MustParseAddr("192.0.2.1"), time.Unix(1_800_000_000, 0)
-	cookie := c.Append(nil, make([]byte, 8), client, now)
-	for version, want := range []CookieStatus{CookieBad, CookieGood, CookieBad} {
+	cookie := c.appendCookie(nil, make([]byte, 8), client, now)
+	for version, want := range []cookieStatus{cookieBad, cookieGood, cookieBad} {
 		cookie[clientCookieLen] = byte(version)
 		hash := c.keys[0].hash([16]byte(cookie), client)
 		copy(cookie[16:], hash[:])
-		if got := c.Check(cookie, client, now); got != want {
+		if got := c.check(cookie, client, now); got != want {
 			t.Errorf("version %d: %d, want %d", version, got, want)
 		}
 	}
@@ -134,19 +134,19 @@ func TestCookieOfAnotherVersion(t *testing.T) {
 func TestCookieWindow(t *testing.T) {
 	c, client := NewCookies(NewSecret()), netip.MustParseAddr("192.0.2.1")
 	for _, issued := range []time.Time{time.Unix(1_800_000_000, 0), time.Unix(1<<32-100, 0)} { // 2027, and where the time wraps
-		cookie := c.Append(nil, make([]byte, 8), client, issued)
+		cookie := c.appendCookie(nil, make([]byte, 8), client, issued)
 		for _, test := range []struct {
 			after time.Duration
-			want  CookieStatus
+			want  cookieStatus
 		}{
-			{0, CookieGood},
-			{time.Hour, CookieGood},
-			{time.Hour + time.Second, CookieBad},
-			{-5 * time.Minute, CookieGood},
-			{-5*time.Minute - time.Second, CookieBad},
-			{1 << 31 * time.Second, CookieBad},
+			{0, cookieGood},
+			{time.Hour, cookieGood},
+			{time.Hour + time.Second, cookieBad},
+			{-5 * time.Minute, cookieGood},
+			{-5*time.Minute - time.Second, cookieBad},
+			{1 << 31 * time.Second, cookieBad},
 		} {
-			if got := c.Check(cookie, client, issued.Add(test.after)); got != test.want {
+			if got := c.check(cookie, client, issued.Add(test.after)); got != test.want {
 				t.Errorf("%v after: %d, want %d", test.after, got, test.want)
 			}
 		}
@@ -157,26 +157,26 @@ func TestCookieBelongsToItsClient(t *testing.T) {
 	c, now := NewCookies(NewSecret()), time.Unix(1_800_000_000, 0)
 	for _, test := range []struct {
 		issued, asks string
-		want         CookieStatus
+		want         cookieStatus
 	}{
-		{"192.0.2.1", "192.0.2.1", CookieGood},
-		{"192.0.2.1", "192.0.2.2", CookieBad},
-		{"192.0.2.1", "::ffff:192.0.2.1", CookieGood},
-		{"::ffff:192.0.2.1", "192.0.2.1", CookieGood},
-		{"2001:db8::1", "2001:db8::2", CookieBad},
-		{"fe80::1%lo", "fe80::1", CookieGood},
+		{"192.0.2.1", "192.0.2.1", cookieGood},
+		{"192.0.2.1", "192.0.2.2", cookieBad},
+		{"192.0.2.1", "::ffff:192.0.2.1", cookieGood},
+		{"::ffff:192.0.2.1", "192.0.2.1", cookieGood},
+		{"2001:db8::1", "2001:db8::2", cookieBad},
+		{"fe80::1%lo", "fe80::1", cookieGood},
 	} {
-		option := c.Append(nil, []byte("8 bytes."), netip.MustParseAddr(test.issued), now)
-		if got := c.Check(option, netip.MustParseAddr(test.asks), now); got != test.want {
+		option := c.appendCookie(nil, []byte("8 bytes."), netip.MustParseAddr(test.issued), now)
+		if got := c.check(option, netip.MustParseAddr(test.asks), now); got != test.want {
 			t.Errorf("issued to %s, from %s: %d, want %d", test.issued, test.asks, got, test.want)
 		}
 	}
 	// No bit of a cookie can be changed.
 	client := netip.MustParseAddr("192.0.2.1")
-	option := c.Append(nil, []byte("8 bytes."), client, now)
+	option := c.appendCookie(nil, []byte("8 bytes."), client, now)
 	for bit := range 8 * len(option) {
 		option[bit/8] ^= 1 << (bit % 8)
-		if got := c.Check(option, client, now); got != CookieBad {
+		if got := c.check(option, client, now); got != cookieBad {
 			t.Errorf("bit %d is other: %d", bit, got)
 		}
 		option[bit/8] ^= 1 << (bit % 8)
@@ -185,10 +185,10 @@ func TestCookieBelongsToItsClient(t *testing.T) {
 
 func TestCookiesOff(t *testing.T) {
 	var c *Cookies
-	if got := c.Check(make([]byte, 3), netip.Addr{}, time.Time{}); got != CookieNone {
+	if got := c.check(make([]byte, 3), netip.Addr{}, time.Time{}); got != cookieNone {
 		t.Errorf("status %d", got)
 	}
-	if got := c.Append(nil, make([]byte, 8), netip.Addr{}, time.Time{}); got != nil {
+	if got := c.appendCookie(nil, make([]byte, 8), netip.Addr{}, time.Time{}); got != nil {
 		t.Errorf("answer %x", got)
 	}
 }
@@ -212,7 +212,7 @@ func TestCookieInPlace(t *testing.T) {
 	c, client, now := NewCookies(parseSecret(t, secretA1)), netip.MustParseAddr("198.51.100.100"), time.Unix(1559731985, 0)
 	for offset := range 8 {
 		buf := append(make([]byte, offset, 64), "\x24\x64\xc4\xab\xcf\x10\xc9\x57"...)
-		if got := c.Append(buf[:0], buf[offset:], client, now); hex.EncodeToString(got) != "2464c4abcf10c957010000005cf79f111f8130c3eee29480" {
+		if got := c.appendCookie(buf[:0], buf[offset:], client, now); hex.EncodeToString(got) != "2464c4abcf10c957010000005cf79f111f8130c3eee29480" {
 			t.Errorf("offset %d: %x", offset, got)
 		}
 	}
@@ -225,7 +225,7 @@ func TestCookieThreads(t *testing.T) {
 		wait.Go(func() {
 			client := netip.AddrFrom4([4]byte{192, 0, 2, thread})
 			for range 1000 {
-				if got := c.Check(c.Append(nil, make([]byte, 8), client, now), client, now); got != CookieGood {
+				if got := c.check(c.appendCookie(nil, make([]byte, 8), client, now), client, now); got != cookieGood {
 					t.Errorf("status %d", got)
 				}
 			}
@@ -238,10 +238,10 @@ func TestCookieNoAllocation(t *testing.T) {
 	c, now := NewCookies(NewSecret(), NewSecret()), time.Unix(1_800_000_000, 0)
 	buf := make([]byte, 0, 24)
 	for _, client := range []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("::ffff:192.0.2.1"), netip.MustParseAddr("2001:db8::1")} {
-		option := c.Append(nil, make([]byte, 8), client, now)
+		option := c.appendCookie(nil, make([]byte, 8), client, now)
 		if n := testing.AllocsPerRun(100, func() {
-			c.Check(option, client, now)
-			buf = c.Append(buf[:0], option, client, now)
+			c.check(option, client, now)
+			buf = c.appendCookie(buf[:0], option, client, now)
 		}); n != 0 {
 			t.Errorf("%s: %v allocations", client, n)
 		}
@@ -259,9 +259,9 @@ func FuzzCookies(f *testing.F) {
 	f.Fuzz(func(t *testing.T, option, address []byte, unix int64) {
 		client, _ := netip.AddrFromSlice(address)
 		now := time.Unix(unix, 0)
-		status := c.Check(option, client, now)
-		answer := c.Append(nil, option, client, now)
-		if answered := status != CookieNone && status != CookieMalformed; answered != (len(answer) == goodCookieLen) || !answered && len(answer) > 0 {
+		status := c.check(option, client, now)
+		answer := c.appendCookie(nil, option, client, now)
+		if answered := status != cookieNone && status != cookieMalformed; answered != (len(answer) == goodCookieLen) || !answered && len(answer) > 0 {
 			t.Fatalf("status %d, answer %x", status, answer)
 		}
 		if len(answer) == 0 {
@@ -270,7 +270,7 @@ func FuzzCookies(f *testing.F) {
 		if !bytes.Equal(answer[:clientCookieLen], option[:clientCookieLen]) {
 			t.Fatalf("the client's cookie is %x in the answer", answer[:clientCookieLen])
 		}
-		if got := c.Check(answer, client, now); got != CookieGood {
+		if got := c.check(answer, client, now); got != cookieGood {
 			t.Fatalf("the answer's cookie has status %d", got)
 		}
 	})
@@ -279,7 +279,7 @@ func FuzzCookies(f *testing.F) {
 func BenchmarkCookies(b *testing.B) {
 	c, now := NewCookies(NewSecret(), NewSecret()), time.Unix(1_800_000_000, 0)
 	client := netip.MustParseAddr("2001:db8::1")
-	good := c.Append(nil, make([]byte, 8), client, now)
+	good := c.appendCookie(nil, make([]byte, 8), client, now)
 	bad := bytes.Clone(good)
 	bad[23] ^= 1
 	for _, test := range []struct {
@@ -288,14 +288,14 @@ func BenchmarkCookies(b *testing.B) {
 	}{{"none", nil}, {"good", good}, {"bad, two secrets", bad}} {
 		b.Run("check/"+test.name, func(b *testing.B) {
 			for b.Loop() {
-				c.Check(test.option, client, now)
+				c.check(test.option, client, now)
 			}
 		})
 	}
 	b.Run("append", func(b *testing.B) {
 		buf := make([]byte, 0, 24)
 		for b.Loop() {
-			buf = c.Append(buf[:0], good, client, now)
+			buf = c.appendCookie(buf[:0], good, client, now)
 		}
 	})
 }

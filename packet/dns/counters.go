@@ -9,7 +9,7 @@ var countedTypes = [...]uint16{
 }
 
 // countedRcodes are those that a server of static zones gives.
-var countedRcodes = [...]Rcode{NoError, FormErr, NXDomain, NotImp, Refused, YXDomain, NotAuth, BadVers, BadCookie}
+var countedRcodes = [...]responseCode{rcodeNoError, rcodeFormErr, rcodeNXDomain, rcodeNotImp, rcodeRefused, rcodeYXDomain, rcodeNotAuth, rcodeBadVers, rcodeBadCookie}
 
 // other is the name of all that has none.
 const other = "other"
@@ -37,12 +37,12 @@ const (
 
 var connectionNames = [connections]string{"accepted", "not_admitted", "refused", "evicted"}
 
-// Tallies is how many counters each writer has: see Options.Tallies.
-const Tallies = firstConn + int(connections)
+// NumCounters is how many counters each writer has: see Options.NumCounters.
+const NumCounters = firstConn + int(connections)
 
 // counters are what one thread counts, or all streams.
 type counters struct {
-	n      []atomic.Uint64 // Tallies of them
+	n      []atomic.Uint64 // NumCounters of them
 	shared bool            // there is more than one writer
 }
 
@@ -87,16 +87,16 @@ var rcodeIndex = func() (index [24]uint8) {
 }()
 
 // asked counts a query with a question, or none.
-func (c *counters) asked(q *Query) {
+func (c *counters) asked(q *query) {
 	at := len(countedTypes)
-	if int(q.Type) < len(typeIndex) {
-		at = int(typeIndex[q.Type])
+	if int(q.rtype) < len(typeIndex) {
+		at = int(typeIndex[q.rtype])
 	}
 	c.add(at)
 }
 
 // sent counts a response. What the rate limit withholds is none.
-func (c *counters) sent(rcode Rcode) {
+func (c *counters) sent(rcode responseCode) {
 	at := len(countedRcodes)
 	if int(rcode) < len(rcodeIndex) {
 		at = int(rcodeIndex[rcode])
@@ -109,7 +109,7 @@ func (c *counters) addTo(sum *Counts) {
 	for i := range len(countedTypes) + 1 {
 		name := other
 		if i < len(countedTypes) {
-			name = string(AppendType(nil, countedTypes[i]))
+			name = string(appendType(nil, countedTypes[i]))
 		}
 		sum.Types[name] += c.n[i].Load()
 	}

@@ -3,16 +3,16 @@ package dns
 import "encoding/binary"
 
 const (
-	// MostUDP is the most that is sent over UDP, and the size that the OPT
+	// MaxUDPSize is the most that is sent over UDP, and the size that the OPT
 	// record of replies says: 1280, the least MTU of IPv6, less its header and
 	// UDP's (DNS Flag Day 2020). Beyond it, replies are fragmented and may be
 	// lost.
-	MostUDP = 1232
-	// MostTCP is the most that is sent over TCP: its length goes before it in
+	MaxUDPSize = 1232
+	// maxTCPSize is the most that is sent over TCP: its length goes before it in
 	// two octets (RFC 1035 section 4.2.2).
-	MostTCP = 65535
+	maxTCPSize = 65535
 
-	leastUDP = 512 // octets, what everyone takes (RFC 1035 section 4.2.1, RFC 6891 section 6.2.5)
+	minUDPSize = 512 // octets, what everyone takes (RFC 1035 section 4.2.1, RFC 6891 section 6.2.5)
 
 	optSize      = 11 // octets, without options
 	maxCookie    = 40 // octets: the client's 8 and the server's 32 (RFC 7873 section 4)
@@ -26,11 +26,11 @@ const (
 // readOPT takes the OPT record's fixed part and its options. An option that
 // does not fit into the record makes the message wrong; one that is not known
 // is passed over.
-func (q *Query) readOPT(fixed, options []byte) bool {
-	q.EDNS = true
-	q.Size = binary.BigEndian.Uint16(fixed[2:])
-	q.Version = fixed[5]
-	q.DO = binary.BigEndian.Uint16(fixed[6:])&flagDO != 0
+func (q *query) readOPT(fixed, options []byte) bool {
+	q.edns = true
+	q.size = binary.BigEndian.Uint16(fixed[2:])
+	q.version = fixed[5]
+	q.do = binary.BigEndian.Uint16(fixed[6:])&flagDO != 0
 	for len(options) > 0 {
 		if len(options) < 4 {
 			return false
@@ -39,8 +39,8 @@ func (q *Query) readOPT(fixed, options []byte) bool {
 		if len(options) < 4+n {
 			return false
 		}
-		if code == optionCookie && q.Cookie == nil {
-			q.Cookie = options[4 : 4+n : 4+n]
+		if code == optionCookie && q.cookie == nil {
+			q.cookie = options[4 : 4+n : 4+n]
 		}
 		options = options[4+n:]
 	}
@@ -48,16 +48,16 @@ func (q *Query) readOPT(fixed, options []byte) bool {
 }
 
 // limit returns the most octets that a reply may have.
-func (q *Query) limit(most int) int {
-	if most >= MostTCP {
-		return MostTCP
+func (q *query) limit(most int) int {
+	if most >= maxTCPSize {
+		return maxTCPSize
 	}
-	return min(most, max(int(q.Size), leastUDP))
+	return min(most, max(int(q.size), minUDPSize))
 }
 
 // optLength returns the octets of the reply's OPT record.
-func (q *Query) optLength(cookie []byte, extended bool) int {
-	if !q.EDNS {
+func (q *query) optLength(cookie []byte, extended bool) int {
+	if !q.edns {
 		return 0
 	}
 	n := optSize
@@ -73,16 +73,16 @@ func (q *Query) optLength(cookie []byte, extended bool) int {
 // appendOPT appends the reply's OPT record, if the query had one. DO is
 // copied (RFC 3225 section 3). extended adds that the server is not
 // authoritative for the name.
-func (q *Query) appendOPT(dst []byte, rcode Rcode, cookie []byte, extended bool) []byte {
-	if !q.EDNS {
+func (q *query) appendOPT(dst []byte, rcode responseCode, cookie []byte, extended bool) []byte {
+	if !q.edns {
 		return dst
 	}
 	var flags byte
-	if q.DO {
+	if q.do {
 		flags = flagDO >> 8
 	}
 	length := q.optLength(cookie, extended) - optSize
-	dst = append(dst, 0, 0, typeOPT, MostUDP>>8, MostUDP&0xff, byte(rcode>>4), 0, flags, 0, byte(length>>8), byte(length))
+	dst = append(dst, 0, 0, typeOPT, MaxUDPSize>>8, MaxUDPSize&0xff, byte(rcode>>4), 0, flags, 0, byte(length>>8), byte(length))
 	if cookie != nil {
 		dst = append(dst, 0, optionCookie, byte(len(cookie)>>8), byte(len(cookie)))
 		dst = append(dst, cookie...)

@@ -1,11 +1,14 @@
 package dns_test
 
 import (
+	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"time"
 
+	"github.com/udpshard/udpshard/packet"
 	"github.com/udpshard/udpshard/packet/dns"
 )
 
@@ -18,7 +21,9 @@ www  A   192.0.2.80
 `
 
 // query asks for the addresses of www.example.org.
-var query = []byte("\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x07example\x03org\x00\x00\x01\x00\x01")
+const query = "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x07example\x03org\x00\x00\x01\x00\x01"
+
+var client = netip.MustParseAddrPort("198.51.100.100:5353")
 
 // loadZone loads the zone from a file.
 func loadZone() (*dns.Zones, error) {
@@ -34,22 +39,38 @@ func loadZone() (*dns.Zones, error) {
 	return dns.LoadZones(file)
 }
 
-func ExampleZones() {
+// A shard's handler answers a batch of queries. With package shard, Handler is Config.Handler, and
+// Config.ReplySize is MaxUDPSize.
+func ExampleServer_Handler() {
 	zones, err := loadZone()
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	var (
-		q     dns.Query
-		reply []byte
-	)
-	if rcode, ok := q.Decode(query); ok {
-		reply, rcode = zones.Append(reply[:0], &q, rcode, dns.MostUDP, nil)
-		fmt.Println(rcode, netip.AddrFrom4([4]byte(reply[len(reply)-4:])))
-	}
+	server := dns.NewServer(zones, dns.Options{})
+	handler := server.Handler(0)
+
+	batch := packet.NewBatch(1, dns.MaxUDPSize, nil)
+	batch.Datagrams = append(batch.Datagrams, packet.Datagram{Payload: []byte(query), Source: client})
+	handler.Handle(batch)
+
+	reply := batch.Replies[0].Payload
+	fmt.Println(netip.AddrFrom4([4]byte(reply[len(reply)-4:])), server.Counts().Rcodes["NOERROR"])
 	// Output:
-	// NOERROR 192.0.2.80
+	// 192.0.2.80 1
+}
+
+func ExampleServer_Stream() {
+	zones, err := loadZone()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	stream := dns.NewServer(zones, dns.Options{Listener: "dns"}).Stream()
+	reply := stream.Answer(nil, []byte(query), client)
+	fmt.Println(netip.AddrFrom4([4]byte(reply[len(reply)-4:])))
+	// Output:
+	// 192.0.2.80
 }
 
 func ExampleZones_List() {
@@ -65,14 +86,6 @@ func ExampleZones_List() {
 	// example.org. serial 1, 4 records, from example.zone
 }
 
-func ExampleQuery() {
-	var q dns.Query
-	rcode, ok := q.Decode(query)
-	fmt.Printf("%s %s %s, %v %v\n", dns.AppendName(nil, q.Name), dns.AppendClass(nil, q.Class), dns.AppendType(nil, q.Type), rcode, ok)
-	// Output:
-	// www.example.org. IN A, NOERROR true
-}
-
 func ExampleZones_WithSinkhole() {
 	zones, err := dns.LoadZones()
 	if err != nil {
@@ -80,10 +93,63 @@ func ExampleZones_WithSinkhole() {
 		return
 	}
 	zones = zones.WithSinkhole([]netip.Addr{netip.MustParseAddr("192.0.2.53")})
-	var q dns.Query
-	rcode, _ := q.Decode(query)
-	reply, rcode := zones.Append(nil, &q, rcode, dns.MostUDP, nil)
-	fmt.Println(rcode, netip.AddrFrom4([4]byte(reply[len(reply)-4:])))
+	reply := dns.NewServer(zones, dns.Options{}).Stream().Answer(nil, []byte(query), client)
+	fmt.Println(netip.AddrFrom4([4]byte(reply[len(reply)-4:])))
 	// Output:
-	// NOERROR 192.0.2.53
+	// 192.0.2.53
+}
+
+// A client sends a cookie of eight bytes, and learns the server's cookie from the reply.
+func ExampleCookies() {
+	secret, err := dns.ParseSecret("e5e973e5a6b2a43f48e7dc849e37bfcf")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	zones, err := loadZone()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	server := dns.NewServer(zones, dns.Options{Cookies: dns.NewCookies(secret)})
+	// The query has an OPT record with a COOKIE option (RFC 7873 section 4).
+	const opt = "\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x0c\x00\x0a\x00\x08\x24\x64\xc4\xab\xcf\x10\xc9\x57"
+	withCookie := append([]byte(query), opt...)
+	withCookie[11] = 1 // record in the additional section
+
+	batch := packet.NewBatch(1, dns.MaxUDPSize, nil)
+	batch.Reset(time.Unix(1559731985, 0))
+	batch.Datagrams = append(batch.Datagrams, packet.Datagram{Payload: withCookie, Source: client})
+	server.Handler(0).Handle(batch)
+
+	reply := batch.Replies[0].Payload
+	fmt.Println(hex.EncodeToString(reply[len(reply)-24:])) // as in RFC 9018 A.1
+	// Output:
+	// 2464c4abcf10c957010000005cf79f111f8130c3eee29480
+}
+
+// A victim's address is forged in a flood of queries for one name.
+func ExampleRateLimiter() {
+	zones, err := loadZone()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	limiter, err := dns.NewRateLimiter(dns.DefaultRateLimits())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	server := dns.NewServer(zones, dns.Options{Limits: limiter})
+	handler, batch, start := server.Handler(0), packet.NewBatch(10, dns.MaxUDPSize, nil), time.Now()
+	for ms := range 1000 { // ten queries a millisecond, for a second
+		batch.Reset(start.Add(time.Duration(ms) * time.Millisecond))
+		for range 10 {
+			batch.Datagrams = append(batch.Datagrams, packet.Datagram{Payload: []byte(query), Source: client})
+		}
+		handler.Handle(batch)
+	}
+	counts := server.Counts()
+	fmt.Println(10_000-counts.Dropped-counts.Slipped, "answered,", counts.Slipped, "truncated,", counts.Dropped, "dropped")
+	// Output: 399 answered, 4800 truncated, 4801 dropped
 }

@@ -15,9 +15,9 @@ type exchange struct {
 	server   *Server
 	counters *counters
 	tail     record.Tail
-	query    Query
-	rcode    Rcode  // of the response that is sent
-	flags    uint16 // its header's second word; 0, without even QR: none is sent
+	query    query
+	rcode    responseCode // of the response that is sent
+	flags    uint16       // its header's second word; 0, without even QR: none is sent
 	cookie   [goodCookieLen]byte
 	text     []byte
 
@@ -38,7 +38,7 @@ const (
 func (x *exchange) answer(zones *Zones, dst, message []byte, source netip.Addr, now time.Time, most int) ([]byte, outcome) {
 	q := &x.query
 	x.rcode, x.flags = 0, 0
-	rcode, ok := q.Decode(message)
+	rcode, ok := q.decode(message)
 	if !ok {
 		x.counters.add(ignoredAt)
 		return nil, ignored
@@ -46,28 +46,28 @@ func (x *exchange) answer(zones *Zones, dst, message []byte, source netip.Addr, 
 	x.counters.asked(q)
 	rcode, cookie, known := x.checkCookie(rcode, source, now)
 	var reply []byte
-	if q.Name == nil {
-		reply = AppendError(dst, q, rcode, cookie)
+	if q.name == nil {
+		reply = appendError(dst, q, rcode, cookie)
 	} else {
-		reply, rcode = zones.Append(dst, q, rcode, most, cookie)
+		reply, rcode = zones.appendReply(dst, q, rcode, most, cookie)
 	}
 	// Who has answered a handshake is who he says, too.
-	if limits := x.server.options.Limits; limits != nil && !known && most <= MostUDP {
+	if limits := x.server.options.Limits; limits != nil && !known && most <= MaxUDPSize {
 		class := x.classOf(reply[len(dst):], rcode)
-		switch limits.Decide(source, class, q.found, now.Sub(x.server.began)) {
-		case Drop:
+		switch limits.decide(source, class, q.found, now.Sub(x.server.began)) {
+		case verdictDrop:
 			x.counters.add(droppedAt)
 			return nil, withheld
-		case Slip:
+		case verdictSlip:
 			x.counters.add(slippedAt)
 			switch {
-			case class == RateError: // as short as it can be
+			case class == rateError: // as short as it can be
 			case cookie != nil:
-				rcode = BadCookie
-				reply = AppendError(dst, q, rcode, cookie)
+				rcode = rcodeBadCookie
+				reply = appendError(dst, q, rcode, cookie)
 			default:
-				rcode = NoError
-				reply = AppendTruncated(dst, q, cookie)
+				rcode = rcodeNoError
+				reply = appendTruncated(dst, q, cookie)
 			}
 		}
 	}
@@ -79,67 +79,67 @@ func (x *exchange) answer(zones *Zones, dst, message []byte, source netip.Addr, 
 // checkCookie returns the rcode and the cookie to answer with, and whether the
 // query's own is good. Nobody knows what the options of another version of EDNS
 // are, so that BADVERS goes first (RFC 6891 6.1.3); NOTIMP stays NOTIMP.
-func (x *exchange) checkCookie(rcode Rcode, source netip.Addr, now time.Time) (_ Rcode, cookie []byte, good bool) {
+func (x *exchange) checkCookie(rcode responseCode, source netip.Addr, now time.Time) (_ responseCode, cookie []byte, good bool) {
 	q, cookies := &x.query, x.server.options.Cookies
-	if rcode == BadVers {
+	if rcode == rcodeBadVers {
 		return rcode, nil, false
 	}
-	status := cookies.Check(q.Cookie, source, now)
+	status := cookies.check(q.cookie, source, now)
 	switch status {
-	case CookieNone:
+	case cookieNone:
 		return rcode, nil, false
-	case CookieMalformed:
-		if rcode != NotImp {
-			rcode = FormErr
+	case cookieMalformed:
+		if rcode != rcodeNotImp {
+			rcode = rcodeFormErr
 		}
 		return rcode, nil, false
 	}
 	if q.wantsCookie() {
-		if rcode = NoError; status == CookieBad {
-			rcode = BadCookie
+		if rcode = rcodeNoError; status == cookieBad {
+			rcode = rcodeBadCookie
 		}
 	}
-	return rcode, cookies.Append(x.cookie[:0], q.Cookie, source, now), status == CookieGood
+	return rcode, cookies.appendCookie(x.cookie[:0], q.cookie, source, now), status == cookieGood
 }
 
 // classOf tells responses apart by their headers.
-func (x *exchange) classOf(reply []byte, rcode Rcode) RateClass {
+func (x *exchange) classOf(reply []byte, rcode responseCode) rateClass {
 	switch an, ns := binary.BigEndian.Uint16(reply[6:]), binary.BigEndian.Uint16(reply[8:]); {
-	case rcode == NXDomain:
-		return RateNXDomain
-	case rcode != NoError, x.query.Name == nil:
-		return RateError
+	case rcode == rcodeNXDomain:
+		return rateNXDomain
+	case rcode != rcodeNoError, x.query.name == nil:
+		return rateError
 	case an > 0:
-		return RateAnswer
+		return rateAnswer
 	case ns > 0 && binary.BigEndian.Uint16(reply[2:])&flagAA == 0:
-		return RateReferral
+		return rateReferral
 	}
-	return RateNoData
+	return rateNoData
 }
 
 // record appends the members of a query's record, but for its tail.
 func (x *exchange) record(dst []byte) []byte {
 	q := &x.query
 	dst = append(dst, `{"id":`...)
-	dst = strconv.AppendUint(dst, uint64(q.ID), 10)
-	if len(q.Name) > 0 {
-		x.text = AppendName(x.text[:0], q.Name)
+	dst = strconv.AppendUint(dst, uint64(q.id), 10)
+	if len(q.name) > 0 {
+		x.text = appendName(x.text[:0], q.name)
 		dst = append(dst, `,"name":`...)
 		dst = record.AppendString(dst, x.text)
 		dst = append(dst, `,"type":"`...)
-		dst = AppendType(dst, q.Type)
+		dst = appendType(dst, q.rtype)
 		dst = append(dst, `","class":"`...)
-		dst = AppendClass(dst, q.Class)
+		dst = appendClass(dst, q.class)
 		dst = append(dst, '"')
 	}
 	dst = append(dst, `,"opcode":"`...)
-	dst = AppendOpcode(dst, q.Opcode())
+	dst = appendOpcode(dst, q.opcode())
 	dst = append(dst, '"')
 	if x.flags == 0 {
 		return dst
 	}
 	dst = append(dst, `,"rcode":"`...)
-	dst = AppendRcode(dst, x.rcode)
+	dst = appendRcode(dst, x.rcode)
 	dst = append(dst, `","flags":[`...)
 	for _, f := range flagNames {
 		if x.flags&f.bit != 0 {

@@ -15,20 +15,20 @@ func FuzzQuery(f *testing.F) {
 	sunk := z.WithSinkhole(sinkAddresses)
 	for _, table := range [][]asked{testAnswers, childAnswers, wildcardAnswers, chainAnswers} {
 		for _, a := range table {
-			f.Add(question(f, a.question, false, 0), uint16(MostUDP))
-			f.Add(question(f, a.question, true, 700), uint16(MostTCP))
+			f.Add(question(f, a.question, false, 0), uint16(MaxUDPSize))
+			f.Add(question(f, a.question, true, 700), uint16(maxTCPSize))
 		}
 	}
-	for _, tt := range queries {
-		f.Add(tt.message, uint16(MostUDP))
+	for _, tt := range decodeTests {
+		f.Add(tt.message, uint16(MaxUDPSize))
 	}
 	f.Fuzz(func(t *testing.T, message []byte, most uint16) {
-		if most < leastUDP {
-			most = leastUDP
+		if most < minUDPSize {
+			most = minUDPSize
 		}
 		kept := bytes.Clone(message)
-		var q Query
-		_, ok := q.Decode(message)
+		var q query
+		_, ok := q.decode(message)
 		if want := len(message) >= HeaderSize && binary.BigEndian.Uint16(message[2:])&(flagQR|flagTC) == 0; ok != want {
 			t.Fatalf("answered: %v", ok)
 		}
@@ -72,7 +72,7 @@ func FuzzZone(f *testing.F) {
 			}
 			return
 		}
-		var q Query
+		var q query
 		for _, n := range z.nodes[1:min(len(z.nodes), 50)] {
 			name := string(z.wire[n.name : n.name+uint32(n.length)])
 			for _, name := range []string{name, "\x01x" + name, "\x01a\x01b" + name} {
@@ -82,10 +82,10 @@ func FuzzZone(f *testing.F) {
 				for _, rtype := range []byte{typeA, typeMX, typeANY} {
 					message := append([]byte{0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0}, name...)
 					message = append(message, 0, rtype, 0, classIN)
-					if _, ok := q.Decode(message); !ok {
+					if _, ok := q.decode(message); !ok {
 						t.Fatal("not decoded")
 					}
-					for _, most := range []int{MostUDP, MostTCP} {
+					for _, most := range []int{MaxUDPSize, maxTCPSize} {
 						reply(t, z, message, most)
 					}
 				}

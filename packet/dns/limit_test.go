@@ -33,7 +33,7 @@ func TestWhatIsLeftOut(t *testing.T) {
 		{"www.test. A", false, 0, "2 0 0"},
 		{"mx.test. MX", true, 1, "3 0 3"}, // below 512 is 512
 	} {
-		m := reply(t, z, question(t, tt.question, tt.edns, tt.size), MostUDP)
+		m := reply(t, z, question(t, tt.question, tt.edns, tt.size), MaxUDPSize)
 		extra := len(m.Extra)
 		if tt.edns {
 			extra--
@@ -45,7 +45,7 @@ func TestWhatIsLeftOut(t *testing.T) {
 		if got != tt.want {
 			t.Errorf("%s %v %d: got %s, want %s", tt.question, tt.edns, tt.size, got, tt.want)
 		}
-		if all := reply(t, z, question(t, tt.question, tt.edns, tt.size), MostTCP); all.Truncated {
+		if all := reply(t, z, question(t, tt.question, tt.edns, tt.size), maxTCPSize); all.Truncated {
 			t.Errorf("%s: truncated over TCP", tt.question)
 		}
 	}
@@ -55,12 +55,12 @@ func TestWhatIsLeftOut(t *testing.T) {
 func TestEverySize(t *testing.T) {
 	z := mustZones(t, testZone)
 	for _, text := range []string{"bigcut.test. A", "x.y.bigcut.test. A", "many.test. MX", "tobig.test. TXT", "x.d2.test. A", "x.dcut.test. A"} {
-		whole := sections(reply(t, z, question(t, text, true, 0), MostTCP))
+		whole := sections(reply(t, z, question(t, text, true, 0), maxTCPSize))
 		before := 0
-		for most := leastUDP; most < 3000; most++ {
+		for most := minUDPSize; most < 3000; most++ {
 			m := reply(t, z, question(t, text, true, 4096), most)
 			if n := appended(t, z, question(t, text, true, 4096), most); n != before {
-				if before = n; n >= leastUDP && appended(t, z, question(t, text, true, 4096), n) != n {
+				if before = n; n >= minUDPSize && appended(t, z, question(t, text, true, 4096), n) != n {
 					t.Fatalf("%s in %d: the reply of %d octets does not fit into as many", text, most, n)
 				}
 			}
@@ -81,9 +81,9 @@ func TestEverySize(t *testing.T) {
 // appended returns the length of a reply.
 func appended(t *testing.T, z *Zones, message []byte, most int) int {
 	t.Helper()
-	var q Query
-	rcode, _ := q.Decode(message)
-	wire, _ := z.Append(nil, &q, rcode, most, nil)
+	var q query
+	rcode, _ := q.decode(message)
+	wire, _ := z.appendReply(nil, &q, rcode, most, nil)
 	return len(wire)
 }
 
@@ -94,7 +94,7 @@ func TestLongestNames(t *testing.T) {
 	label := func(n int) string { return strings.Repeat("x", n) + "." }
 	kept := label(63) + label(63) + label(63) // 192 octets of 255; ee.t. has 6
 	for name, want := range map[string]string{kept + label(56): "NOERROR", kept + label(57): "YXDOMAIN"} {
-		m := reply(t, z, question(t, name+"d.t. A", true, 4096), MostTCP)
+		m := reply(t, z, question(t, name+"d.t. A", true, 4096), maxTCPSize)
 		if got := miekg.RcodeToString[m.Rcode]; got != want || (len(m.Answer) == 3) != (want == "NOERROR") {
 			t.Errorf("%d octets before the DNAME's name: %s", len(name), show(m))
 		}
@@ -106,7 +106,7 @@ func TestLongestNames(t *testing.T) {
 func TestLongNamesInEverySize(t *testing.T) {
 	z := mustZones(t, someSOA+"d DNAME ee\n*.ee A 192.0.2.1\n")
 	name := strings.Repeat(strings.Repeat("x", 60)+".", 3) + "d.t. A"
-	whole := len(reply(t, z, question(t, name, true, 4096), MostTCP).Answer)
+	whole := len(reply(t, z, question(t, name, true, 4096), maxTCPSize).Answer)
 	seen := make(map[int]bool)
 	for most := 220; most < 800; most++ {
 		m := reply(t, z, question(t, name, true, 4096), most)
@@ -149,7 +149,7 @@ func longReplies(t *testing.T, dname string) {
 	z, r := mustZones(t, text.String()), newReference(t, text.String())
 	long := strings.Repeat("a.", 100)
 	for _, name := range []string{"a.t.", "b.w.t.", long + "w.t.", "cut.t.", long + "cut.t."} {
-		m := reply(t, z, question(t, name+" MX", false, 0), MostTCP)
+		m := reply(t, z, question(t, name+" MX", false, 0), maxTCPSize)
 		got, want := sections(m), r.resolve(name, miekg.TypeMX)
 		if m.Truncated { // the addresses of all do not fit
 			got.sections[2], want.sections[2] = nil, nil
@@ -162,10 +162,10 @@ func longReplies(t *testing.T, dname string) {
 				len(want.sections[0]), len(want.sections[1]), len(want.sections[2]))
 		}
 	}
-	if m := reply(t, z, question(t, "huge.t. TXT", true, 0), MostTCP); m.Truncated || len(m.Answer) != 256 {
+	if m := reply(t, z, question(t, "huge.t. TXT", true, 0), maxTCPSize); m.Truncated || len(m.Answer) != 256 {
 		t.Errorf("as much as a message has room for: %d records", len(m.Answer))
 	}
-	if m := reply(t, z, question(t, "chain5.t. TXT", true, 0), MostTCP); !m.Truncated || len(m.Answer) != 6 {
+	if m := reply(t, z, question(t, "chain5.t. TXT", true, 0), maxTCPSize); !m.Truncated || len(m.Answer) != 6 {
 		t.Errorf("more than a message has room for: %d records", len(m.Answer))
 	}
 }
@@ -187,13 +187,13 @@ func TestLongRepliesBehindDNAME(t *testing.T) {
 	}
 	z, r := mustZones(t, text.String()), newReference(t, text.String())
 	for _, name := range []string{"x.d.t.", "a.cut.d.t.", strings.Repeat("a.", 100) + "d.t.", "x.d2." + long} {
-		m := reply(t, z, question(t, name+" MX", false, 0), MostTCP)
+		m := reply(t, z, question(t, name+" MX", false, 0), maxTCPSize)
 		got, want := sections(m), r.resolve(name, miekg.TypeMX)
 		if got.String() != want.String() || m.Truncated {
 			t.Errorf("%s: got %d %d %d, want %d %d %d", name, len(got.sections[0]), len(got.sections[1]), len(got.sections[2]),
 				len(want.sections[0]), len(want.sections[1]), len(want.sections[2]))
 		}
-		if m := reply(t, z, question(t, name+" MX", false, 0), MostUDP); !m.Truncated {
+		if m := reply(t, z, question(t, name+" MX", false, 0), MaxUDPSize); !m.Truncated {
 			t.Errorf("%s: not truncated over UDP", name)
 		}
 	}
@@ -213,26 +213,26 @@ func TestSinkhole(t *testing.T) {
 			{"", ". A", "NOERROR aa\n. 60 A 192.0.2.1\n. 60 A 192.0.2.2"},
 			{"", "WWW.example. A CH", "REFUSED"},
 		} {
-			if got := show(reply(t, z, question(t, a.question, true, 512), MostUDP)); got != a.want {
+			if got := show(reply(t, z, question(t, a.question, true, 512), MaxUDPSize)); got != a.want {
 				t.Errorf("%s, %s: got %s", name, a.question, got)
 			}
 		}
 	}
 	z := mustZones(t, testZone).WithSinkhole(sinkAddresses[:1])
-	if got := show(reply(t, z, question(t, "none.test. A", false, 0), MostUDP)); got != "NXDOMAIN aa\n"+testSOA {
+	if got := show(reply(t, z, question(t, "none.test. A", false, 0), MaxUDPSize)); got != "NXDOMAIN aa\n"+testSOA {
 		t.Errorf("of a zone: got %s", got)
 	}
-	if got := show(reply(t, z, question(t, "WWW.example. AAAA", false, 0), MostUDP)); got != soa {
+	if got := show(reply(t, z, question(t, "WWW.example. AAAA", false, 0), MaxUDPSize)); got != soa {
 		t.Errorf("no address of the kind: got %s", got)
 	}
 	twice := append(slices.Clone(sinkAddresses), netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("2001:DB8:0::1"))
 	for _, rtype := range []string{"A", "AAAA"} {
-		once := show(reply(t, mustZones(t).WithSinkhole(sinkAddresses), question(t, "x. "+rtype, false, 0), MostUDP))
-		if got := show(reply(t, mustZones(t).WithSinkhole(twice), question(t, "x. "+rtype, false, 0), MostUDP)); got != once {
+		once := show(reply(t, mustZones(t).WithSinkhole(sinkAddresses), question(t, "x. "+rtype, false, 0), MaxUDPSize))
+		if got := show(reply(t, mustZones(t).WithSinkhole(twice), question(t, "x. "+rtype, false, 0), MaxUDPSize)); got != once {
 			t.Errorf("addresses that are there twice: got %s", got)
 		}
 	}
-	if got := show(reply(t, mustZones(t).WithSinkhole(nil), question(t, "WWW.example. ANY", false, 0), MostUDP)); got != soa {
+	if got := show(reply(t, mustZones(t).WithSinkhole(nil), question(t, "WWW.example. ANY", false, 0), MaxUDPSize)); got != soa {
 		t.Errorf("no address: got %s", got)
 	}
 }
@@ -240,31 +240,31 @@ func TestSinkhole(t *testing.T) {
 func TestNoAllocation(t *testing.T) {
 	z := mustZones(t, testZone, childZone)
 	sunk := mustZones(t).WithSinkhole(sinkAddresses)
-	buf := make([]byte, 0, MostTCP)
+	buf := make([]byte, 0, maxTCPSize)
 	cookie := []byte("cookiecookiecookie")
-	var q Query
+	var q query
 	for _, kind := range kinds {
 		for _, edns := range []bool{true, false} {
-			message := question(t, kind.question, edns, MostUDP)
+			message := question(t, kind.question, edns, MaxUDPSize)
 			if n := testing.AllocsPerRun(100, func() {
-				rcode, _ := q.Decode(message)
-				z.Append(buf, &q, rcode, MostUDP, cookie)
-				z.Append(buf, &q, rcode, MostTCP, nil)
-				sunk.Append(buf, &q, rcode, MostUDP, cookie)
-				AppendTruncated(buf, &q, cookie)
-				AppendError(buf, &q, BadCookie, cookie)
+				rcode, _ := q.decode(message)
+				z.appendReply(buf, &q, rcode, MaxUDPSize, cookie)
+				z.appendReply(buf, &q, rcode, maxTCPSize, nil)
+				sunk.appendReply(buf, &q, rcode, MaxUDPSize, cookie)
+				appendTruncated(buf, &q, cookie)
+				appendError(buf, &q, rcodeBadCookie, cookie)
 			}); n != 0 {
 				t.Errorf("%s: %v allocations", kind.name, n)
 			}
 		}
 	}
-	for _, tt := range queries {
-		if n := testing.AllocsPerRun(100, func() { q.Decode(tt.message) }); n != 0 {
+	for _, tt := range decodeTests {
+		if n := testing.AllocsPerRun(100, func() { q.decode(tt.message) }); n != 0 {
 			t.Errorf("%s: %v allocations", tt.name, n)
 		}
 	}
 	if n := testing.AllocsPerRun(100, func() {
-		AppendName(AppendType(AppendClass(AppendOpcode(AppendRcode(buf, 4000), 9), 9), 65000), []byte(wwwTest))
+		appendName(appendType(appendClass(appendOpcode(appendRcode(buf, 4000), 9), 9), 65000), []byte(wwwTest))
 	}); n != 0 {
 		t.Errorf("names: %v allocations", n)
 	}
@@ -296,9 +296,9 @@ func TestSizes(t *testing.T) {
 		{"bigcut.test. A", 1089},
 		{"host3.example. MX", 80},
 	} {
-		var q Query
-		rcode, _ := q.Decode(question(t, tt.question, true, MostUDP))
-		if wire, _ := z.Append(nil, &q, rcode, MostUDP, nil); len(wire) > tt.knot {
+		var q query
+		rcode, _ := q.decode(question(t, tt.question, true, MaxUDPSize))
+		if wire, _ := z.appendReply(nil, &q, rcode, MaxUDPSize, nil); len(wire) > tt.knot {
 			t.Errorf("%s: %d octets, Knot %d", tt.question, len(wire), tt.knot)
 		}
 	}

@@ -8,11 +8,11 @@ const (
 	maxLabel  = 63  // octets: more are a pointer's or reserved (RFC 1035 section 4.1.4)
 )
 
-// AppendName appends a name in wire form, without pointers, as RFC 1035
+// appendName appends a name in wire form, without pointers, as RFC 1035
 // section 5.1 writes it in a master file: fully qualified, a backslash before
 // characters that would end the label or mean something else, and \DDD for
 // those that do not print.
-func AppendName(dst []byte, wire []byte) []byte {
+func appendName(dst []byte, wire []byte) []byte {
 	if len(wire) > 0 && wire[0] == 0 {
 		return append(dst, '.')
 	}
@@ -117,4 +117,4 @@ func labels(name string) int {
 }
 
 // text is a name in wire form as it is in a master file, for errors.
-func text(name string) string { return string(AppendName(nil, []byte(name))) }
+func text(name string) string { return string(appendName(nil, []byte(name))) }

@@ -13,12 +13,12 @@ import (
 // wire returns a reply as it is sent.
 func wire(t *testing.T, z *Zones, text string, most int) []byte {
 	t.Helper()
-	var q Query
-	rcode, ok := q.Decode(question(t, text, true, 4096))
+	var q query
+	rcode, ok := q.decode(question(t, text, true, 4096))
 	if !ok {
 		t.Fatalf("%s: not to be answered", text)
 	}
-	message, _ := z.Append(nil, &q, rcode, most, nil)
+	message, _ := z.appendReply(nil, &q, rcode, most, nil)
 	return message
 }
 
@@ -31,7 +31,7 @@ func TestNamesThatAreNotCompressed(t *testing.T) {
 		"SRV": "1 2 3 target", "KX": "1 target", "DNAME": "target",
 	} {
 		z := mustZones(t, someSOA+"x "+rtype+" "+data+"\n")
-		m := wire(t, z, "x.t. "+rtype, MostUDP)
+		m := wire(t, z, "x.t. "+rtype, MaxUDPSize)
 		if bytes.Count(m, []byte(target)) != strings.Count(data, "target") {
 			t.Errorf("%s: %q", rtype, m)
 		}
@@ -40,7 +40,7 @@ func TestNamesThatAreNotCompressed(t *testing.T) {
 		"NS": "target", "CNAME": "target", "PTR": "target", "MX": "1 target",
 	} {
 		z := mustZones(t, someSOA+"x "+rtype+" "+data+"\n")
-		if m := wire(t, z, "x.t. "+rtype, MostUDP); bytes.Contains(m, []byte(target)) {
+		if m := wire(t, z, "x.t. "+rtype, MaxUDPSize); bytes.Contains(m, []byte(target)) {
 			t.Errorf("%s is not compressed: %q", rtype, m)
 		}
 	}
@@ -55,7 +55,7 @@ func TestPointersInARow(t *testing.T) {
 		name = fmt.Sprintf("l%d.%s", i, name)
 		fmt.Fprintf(&text, "x MX %d %s.\n", i, name)
 	}
-	m := wire(t, mustZones(t, text.String()), "x.t. MX", MostTCP)
+	m := wire(t, mustZones(t, text.String()), "x.t. MX", maxTCPSize)
 	most, records := 0, 0
 	for at := HeaderSize + len("\x01x\x01t\x00") + 4; at < len(m); records++ {
 		most = max(most, pointers(m, at))
@@ -92,7 +92,7 @@ func TestPointersToWhatIsLeftOut(t *testing.T) {
 	}
 	z := mustZones(t, text.String())
 	left := 0
-	for most := leastUDP; most < 1500; most++ {
+	for most := minUDPSize; most < 1500; most++ {
 		m := new(miekg.Msg)
 		if err := m.Unpack(wire(t, z, "x.t. HTTPS", most)); err != nil {
 			t.Fatalf("in %d: %v", most, err)

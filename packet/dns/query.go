@@ -20,19 +20,19 @@ const (
 // Query is a decoded query. Its slices are views of the message. A Query is
 // reused for one message after the other and belongs to one thread; the zero
 // Query is ready.
-type Query struct {
-	ID    uint16
-	Flags uint16 // the header's second word, as sent
-	Name  []byte // in wire form, as sent; nil where there is no question that can be read
-	Type  uint16
-	Class uint16
-	End   int // of the question in the message; 12 where there is none
+type query struct {
+	id    uint16
+	flags uint16 // the header's second word, as sent
+	name  []byte // in wire form, as sent; nil where there is no question that can be read
+	rtype uint16
+	class uint16
+	end   int // of the question in the message; 12 where there is none
 
-	EDNS    bool   // there is one OPT record, and the message could be read to its end
-	Size    uint16 // of a UDP message that the sender can take, as sent; 0 without EDNS
-	Version uint8
-	DO      bool
-	Cookie  []byte // the data of option 10 (RFC 7873), nil without
+	edns    bool   // there is one OPT record, and the message could be read to its end
+	size    uint16 // of a UDP message that the sender can take, as sent; 0 without EDNS
+	version uint8
+	do      bool
+	cookie  []byte // the data of option 10 (RFC 7873), nil without
 
 	question []byte // Name, Type and Class
 	found    []byte // the name of the zones that the answer is of: the query's own, a wildcard's, a delegation's, or the closest that there is; nil outside
@@ -42,65 +42,65 @@ type Query struct {
 }
 
 // Opcode returns the kind of query: 0 is a standard one (RFC 1035 section 4.1.1).
-func (q *Query) Opcode() int { return int(q.Flags&maskOpcode) >> 11 }
+func (q *query) opcode() int { return int(q.flags&maskOpcode) >> 11 }
 
 // Decode reads a message, as it came. If ok is false, it is not to be answered
 // at all: it is shorter than a header, a response (a reply to which could go
 // round for ever), or it is said to be truncated, which no client does. Else
-// rcode is NoError for a query to look up, or that with which to answer at
+// rcode is rcodeNoError for a query to look up, or that with which to answer at
 // once, the first of these that is so:
 //
-//   - FormErr: it cannot be read, has not one question or has more than one
+//   - rcodeFormErr: it cannot be read, has not one question or has more than one
 //     OPT record (RFC 6891 section 6.1.1), or bytes follow what its header
 //     counts. Where cookies are given, one that has none, but a COOKIE option,
 //     asks for a cookie (RFC 7873 section 5.4).
-//   - BadVers: a version of EDNS above 0 (RFC 6891 section 6.1.3).
-//   - NotImp: an opcode other than 0, whether or not the rest can be read;
+//   - rcodeBadVers: a version of EDNS above 0 (RFC 6891 section 6.1.3).
+//   - rcodeNotImp: an opcode other than 0, whether or not the rest can be read;
 //     type AXFR, and type 0.
-//   - NotAuth: type IXFR. Zones are not given away.
-//   - Refused: a class other than IN and ANY.
-func (q *Query) Decode(message []byte) (rcode Rcode, ok bool) {
+//   - rcodeNotAuth: type IXFR. Zones are not given away.
+//   - rcodeRefused: a class other than IN and ANY.
+func (q *query) decode(message []byte) (rcode responseCode, ok bool) {
 	if len(message) < HeaderSize {
-		return FormErr, false
+		return rcodeFormErr, false
 	}
-	q.ID = binary.BigEndian.Uint16(message)
-	q.Flags = binary.BigEndian.Uint16(message[2:])
-	q.Name, q.question, q.Type, q.Class, q.End, q.labels = nil, nil, 0, 0, HeaderSize, 0
-	q.EDNS, q.Size, q.Version, q.DO, q.Cookie = false, 0, 0, false, nil
-	if q.Flags&(flagQR|flagTC) != 0 {
-		return FormErr, false
+	q.id = binary.BigEndian.Uint16(message)
+	q.flags = binary.BigEndian.Uint16(message[2:])
+	q.name, q.question, q.rtype, q.class, q.end, q.labels = nil, nil, 0, 0, HeaderSize, 0
+	q.edns, q.size, q.version, q.do, q.cookie = false, 0, 0, false, nil
+	if q.flags&(flagQR|flagTC) != 0 {
+		return rcodeFormErr, false
 	}
 	formed := q.readQuestion(message) && q.readRecords(message)
 	if !formed {
-		q.EDNS, q.Size, q.Cookie = false, 0, nil
+		q.edns, q.size, q.cookie = false, 0, nil
 	}
 	switch {
-	case q.EDNS && q.Version != 0:
-		return BadVers, true
-	case q.Opcode() != opcodeQuery:
-		return NotImp, true
-	case !formed || q.Name == nil:
-		return FormErr, true
-	case q.Type == typeAXFR || q.Type == 0:
-		return NotImp, true
-	case q.Type == typeIXFR:
-		return NotAuth, true
-	case q.Class != classIN && q.Class != classANY:
-		return Refused, true
+	case q.edns && q.version != 0:
+		return rcodeBadVers, true
+	case q.opcode() != opcodeQuery:
+		return rcodeNotImp, true
+	case !formed || q.name == nil:
+		return rcodeFormErr, true
+	case q.rtype == typeAXFR || q.rtype == 0:
+		return rcodeNotImp, true
+	case q.rtype == typeIXFR:
+		return rcodeNotAuth, true
+	case q.class != classIN && q.class != classANY:
+		return rcodeRefused, true
 	}
-	return NoError, true
+	return rcodeNoError, true
 }
 
 // wantsCookie says whether a query that Decode has read asks for nothing but a
 // cookie: it is one, has no question, and could be read, or it would have no
-// Cookie either (RFC 7873 section 5.4). Decode has not returned BadVers.
-func (q *Query) wantsCookie() bool {
-	return q.Name == nil && q.Cookie != nil && q.Opcode() == opcodeQuery
+// Cookie either (RFC 7873 section 5.4). Decode has not returned rcodeBadVers.
+func (q *query) wantsCookie() bool {
+	return q.name == nil && q.cookie != nil && q.opcode() == opcodeQuery
 }
 
 // readQuestion reads the question section of none or one question. Its name
 // has nothing that it could point to, so that a pointer is an error.
-func (q *Query) readQuestion(message []byte) bool {
+func (q *query) readQuestion(message []byte) bool {
 	switch binary.BigEndian.Uint16(message[4:]) {
 	case 0:
 		return true
@@ -125,23 +125,23 @@ func (q *Query) readQuestion(message []byte) bool {
 	}
 	q.starts[n] = uint8(i - 1)
 	q.labels = n
-	q.Name = rest[:i:i]
-	q.Type = binary.BigEndian.Uint16(rest[i:])
-	q.Class = binary.BigEndian.Uint16(rest[i+2:])
+	q.name = rest[:i:i]
+	q.rtype = binary.BigEndian.Uint16(rest[i:])
+	q.class = binary.BigEndian.Uint16(rest[i+2:])
 	q.question = rest[:i+4]
-	q.End = HeaderSize + i + 4
-	lower(q.lowered[:], q.Name)
+	q.end = HeaderSize + i + 4
+	lower(q.lowered[:], q.name)
 	return true
 }
 
 // readRecords reads over the records of all other sections for the OPT
 // record, which is in the last one (RFC 6891 section 6.1.1).
-func (q *Query) readRecords(message []byte) bool {
+func (q *query) readRecords(message []byte) bool {
 	counts := message[6:HeaderSize]
-	if len(message) == q.End && binary.BigEndian.Uint32(counts) == 0 && counts[4]|counts[5] == 0 {
+	if len(message) == q.end && binary.BigEndian.Uint32(counts) == 0 && counts[4]|counts[5] == 0 {
 		return true
 	}
-	at, opts := q.End, 0
+	at, opts := q.end, 0
 	for section := range 3 {
 		for range binary.BigEndian.Uint16(counts[2*section:]) {
 			name := at

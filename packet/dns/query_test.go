@@ -27,7 +27,7 @@ const (
 
 // queries are messages, and what Decode says of them: "drop", or the rcode of
 // the reply with whether it has the question and an OPT record.
-var queries = []struct {
+var decodeTests = []struct {
 	name    string
 	message []byte
 	want    string
@@ -90,21 +90,21 @@ var queries = []struct {
 
 func TestDecode(t *testing.T) {
 	z := mustZones(t, testZone, ". 1 SOA . . 1 2 3 4 5\n. 1 NS .\n")
-	var q Query // one for all: nothing may be left of the one before
-	for _, tt := range queries {
+	var q query // one for all: nothing may be left of the one before
+	for _, tt := range decodeTests {
 		t.Run(tt.name, func(t *testing.T) {
-			rcode, ok := q.Decode(tt.message)
+			rcode, ok := q.decode(tt.message)
 			got := "drop"
 			if ok {
 				got = rcode.String()
-				if q.Name != nil {
+				if q.name != nil {
 					got += " question"
 				}
-				if q.EDNS {
+				if q.edns {
 					got += " opt"
 				}
-				m := reply(t, z, tt.message, MostUDP)
-				if rcode != NoError && (m.Rcode != int(rcode) || m.Authoritative || len(m.Answer)+len(m.Ns) > 0) {
+				m := reply(t, z, tt.message, MaxUDPSize)
+				if rcode != rcodeNoError && (m.Rcode != int(rcode) || m.Authoritative || len(m.Answer)+len(m.Ns) > 0) {
 					t.Errorf("reply %v", m)
 				}
 			}
@@ -118,15 +118,15 @@ func TestDecode(t *testing.T) {
 func TestDecodedFields(t *testing.T) {
 	m := message(flagRD|0x30, [4]uint16{1, 0, 0, 1}, "\x03wWw\x00\x00\x1c\x00\x01",
 		"\x00\x00\x29\x10\x00\x00\x00\x80\x00\x00\x16\x00\x03\x00\x00\x00\x0a\x00\x08abcdefgh\x00\x0a\x00\x02xx")
-	var q Query
-	if rcode, ok := q.Decode(m); rcode != NoError || !ok {
+	var q query
+	if rcode, ok := q.decode(m); rcode != rcodeNoError || !ok {
 		t.Fatal(rcode, ok)
 	}
-	if q.ID != 0x1234 || q.Flags != 0x0130 || string(q.Name) != "\x03wWw\x00" || q.Type != 28 || q.Class != 1 || q.End != 21 ||
-		!q.EDNS || q.Size != 4096 || q.Version != 0 || !q.DO || string(q.Cookie) != "abcdefgh" || q.Opcode() != 0 {
+	if q.id != 0x1234 || q.flags != 0x0130 || string(q.name) != "\x03wWw\x00" || q.rtype != 28 || q.class != 1 || q.end != 21 ||
+		!q.edns || q.size != 4096 || q.version != 0 || !q.do || string(q.cookie) != "abcdefgh" || q.opcode() != 0 {
 		t.Errorf("%+v", q)
 	}
-	wire, _ := mustZones(t, testZone).Append(nil, &q, NoError, MostUDP, []byte("abcdefghijklmnop"))
+	wire, _ := mustZones(t, testZone).appendReply(nil, &q, rcodeNoError, MaxUDPSize, []byte("abcdefghijklmnop"))
 	reply := new(miekg.Msg)
 	if err := reply.Unpack(wire); err != nil {
 		t.Fatal(err)
@@ -141,14 +141,14 @@ func TestDecodedFields(t *testing.T) {
 }
 
 func TestBareReplies(t *testing.T) {
-	var q Query
-	q.Decode(question(t, "www.test. A", true, MostUDP))
+	var q query
+	q.decode(question(t, "www.test. A", true, MaxUDPSize))
 	m := new(miekg.Msg)
-	if err := m.Unpack(AppendTruncated(nil, &q, []byte("cookiecookiecookie"))); err != nil || !m.Truncated || len(m.Question) != 1 || m.Rcode != 0 {
+	if err := m.Unpack(appendTruncated(nil, &q, []byte("cookiecookiecookie"))); err != nil || !m.Truncated || len(m.Question) != 1 || m.Rcode != 0 {
 		t.Errorf("%v, %v", m, err)
 	}
 	m = new(miekg.Msg)
-	if err := m.Unpack(AppendError(nil, &q, BadCookie, []byte("cookiecookiecookie"))); err != nil || m.Rcode != miekg.RcodeBadCookie || len(m.IsEdns0().Option) != 1 {
+	if err := m.Unpack(appendError(nil, &q, rcodeBadCookie, []byte("cookiecookiecookie"))); err != nil || m.Rcode != miekg.RcodeBadCookie || len(m.IsEdns0().Option) != 1 {
 		t.Errorf("%v, %v", m, err)
 	}
 }
@@ -188,7 +188,7 @@ func TestAppendName(t *testing.T) {
 		{"", ""},
 		{"\x05cut", "cut."},
 	} {
-		got := string(AppendName([]byte("<"), []byte(tt.wire)))
+		got := string(appendName([]byte("<"), []byte(tt.wire)))
 		if got != "<"+tt.want {
 			t.Errorf("%x: got %s, want %s", tt.wire, got, tt.want)
 		}
@@ -206,12 +206,12 @@ func TestNames(t *testing.T) {
 		got  []byte
 		want string
 	}{
-		{AppendType(nil, 28), "AAAA"}, {AppendType(nil, 65), "HTTPS"}, {AppendType(nil, 255), "ANY"}, {AppendType(nil, 0), "TYPE0"},
-		{AppendType(nil, 65280), "TYPE65280"}, {AppendType(nil, 65535), "TYPE65535"},
-		{AppendClass(nil, 1), "IN"}, {AppendClass(nil, 3), "CH"}, {AppendClass(nil, 2), "CLASS2"}, {AppendClass(nil, 65535), "CLASS65535"},
-		{AppendOpcode(nil, 0), "QUERY"}, {AppendOpcode(nil, 5), "UPDATE"}, {AppendOpcode(nil, 3), "OPCODE3"}, {AppendOpcode(nil, 15), "OPCODE15"},
-		{AppendRcode(nil, NXDomain), "NXDOMAIN"}, {AppendRcode(nil, BadVers), "BADVERS"}, {AppendRcode(nil, 12), "RCODE12"}, {AppendRcode(nil, 4095), "RCODE4095"},
-		{[]byte(BadCookie.String()), "BADCOOKIE"}, {[]byte(Rcode(4095).String()), "RCODE4095"},
+		{appendType(nil, 28), "AAAA"}, {appendType(nil, 65), "HTTPS"}, {appendType(nil, 255), "ANY"}, {appendType(nil, 0), "TYPE0"},
+		{appendType(nil, 65280), "TYPE65280"}, {appendType(nil, 65535), "TYPE65535"},
+		{appendClass(nil, 1), "IN"}, {appendClass(nil, 3), "CH"}, {appendClass(nil, 2), "CLASS2"}, {appendClass(nil, 65535), "CLASS65535"},
+		{appendOpcode(nil, 0), "QUERY"}, {appendOpcode(nil, 5), "UPDATE"}, {appendOpcode(nil, 3), "OPCODE3"}, {appendOpcode(nil, 15), "OPCODE15"},
+		{appendRcode(nil, rcodeNXDomain), "NXDOMAIN"}, {appendRcode(nil, rcodeBadVers), "BADVERS"}, {appendRcode(nil, 12), "RCODE12"}, {appendRcode(nil, 4095), "RCODE4095"},
+		{[]byte(rcodeBadCookie.String()), "BADCOOKIE"}, {[]byte(responseCode(4095).String()), "RCODE4095"},
 	} {
 		if string(tt.got) != tt.want {
 			t.Errorf("got %s, want %s", tt.got, tt.want)

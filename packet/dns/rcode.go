@@ -8,20 +8,20 @@ import (
 
 // Rcode is a response code: 4 bits of the header and, above them, 8 of the
 // OPT record (RFC 6891 section 6.1.3).
-type Rcode uint16
+type responseCode uint16
 
 // The response codes that are given here (IANA, DNS RCODEs).
 const (
-	NoError   Rcode = 0
-	FormErr   Rcode = 1
-	ServFail  Rcode = 2
-	NXDomain  Rcode = 3
-	NotImp    Rcode = 4
-	Refused   Rcode = 5
-	YXDomain  Rcode = 6
-	NotAuth   Rcode = 9
-	BadVers   Rcode = 16
-	BadCookie Rcode = 23
+	rcodeNoError   responseCode = 0
+	rcodeFormErr   responseCode = 1
+	rcodeServFail  responseCode = 2
+	rcodeNXDomain  responseCode = 3
+	rcodeNotImp    responseCode = 4
+	rcodeRefused   responseCode = 5
+	rcodeYXDomain  responseCode = 6
+	rcodeNotAuth   responseCode = 9
+	rcodeBadVers   responseCode = 16
+	rcodeBadCookie responseCode = 23
 )
 
 // Types and classes that decide how a query is answered (IANA, DNS Parameters).
@@ -47,9 +47,9 @@ const (
 )
 
 var rcodeNames = [...]string{
-	NoError: "NOERROR", FormErr: "FORMERR", ServFail: "SERVFAIL", NXDomain: "NXDOMAIN", NotImp: "NOTIMP", Refused: "REFUSED",
-	YXDomain: "YXDOMAIN", 7: "YXRRSET", 8: "NXRRSET", NotAuth: "NOTAUTH", 10: "NOTZONE", 11: "DSOTYPENI",
-	BadVers: "BADVERS", 17: "BADKEY", 18: "BADTIME", 19: "BADMODE", 20: "BADNAME", 21: "BADALG", 22: "BADTRUNC", BadCookie: "BADCOOKIE",
+	rcodeNoError: "NOERROR", rcodeFormErr: "FORMERR", rcodeServFail: "SERVFAIL", rcodeNXDomain: "NXDOMAIN", rcodeNotImp: "NOTIMP", rcodeRefused: "REFUSED",
+	rcodeYXDomain: "YXDOMAIN", 7: "YXRRSET", 8: "NXRRSET", rcodeNotAuth: "NOTAUTH", 10: "NOTZONE", 11: "DSOTYPENI",
+	rcodeBadVers: "BADVERS", 17: "BADKEY", 18: "BADTIME", 19: "BADMODE", 20: "BADNAME", 21: "BADALG", 22: "BADTRUNC", rcodeBadCookie: "BADCOOKIE",
 }
 
 var opcodeNames = [...]string{0: "QUERY", 1: "IQUERY", 2: "STATUS", 4: "NOTIFY", 5: "UPDATE", 6: "DSO"}
@@ -57,30 +57,30 @@ var opcodeNames = [...]string{0: "QUERY", 1: "IQUERY", 2: "STATUS", 4: "NOTIFY",
 var classNames = [...]string{1: "IN", 3: "CH", 4: "HS", 254: "NONE", 255: "ANY"}
 
 // String returns the mnemonic, as NXDOMAIN, or RCODE and a number.
-func (r Rcode) String() string {
+func (r responseCode) String() string {
 	if int(r) < len(rcodeNames) && rcodeNames[r] != "" {
 		return rcodeNames[r]
 	}
 	return "RCODE" + strconv.Itoa(int(r))
 }
 
-// AppendRcode appends what String returns.
-func AppendRcode(dst []byte, r Rcode) []byte {
+// appendRcode appends what String returns.
+func appendRcode(dst []byte, r responseCode) []byte {
 	return appendKnown(dst, rcodeNames[:], "RCODE", uint16(r))
 }
 
-// AppendOpcode appends the mnemonic, as NOTIFY, or OPCODE and a number.
-func AppendOpcode(dst []byte, opcode int) []byte {
+// appendOpcode appends the mnemonic, as NOTIFY, or OPCODE and a number.
+func appendOpcode(dst []byte, opcode int) []byte {
 	return appendKnown(dst, opcodeNames[:], "OPCODE", uint16(opcode))
 }
 
-// AppendClass appends the mnemonic, as IN, or CLASS and a number (RFC 3597 section 5).
-func AppendClass(dst []byte, class uint16) []byte {
+// appendClass appends the mnemonic, as IN, or CLASS and a number (RFC 3597 section 5).
+func appendClass(dst []byte, class uint16) []byte {
 	return appendKnown(dst, classNames[:], "CLASS", class)
 }
 
-// AppendType appends the mnemonic, as AAAA, or TYPE and a number (RFC 3597 section 5).
-func AppendType(dst []byte, t uint16) []byte {
+// appendType appends the mnemonic, as AAAA, or TYPE and a number (RFC 3597 section 5).
+func appendType(dst []byte, t uint16) []byte {
 	if name, ok := dns.TypeToString[t]; ok && t != dns.TypeNone && t != dns.TypeReserved {
 		return append(dst, name...)
 	}

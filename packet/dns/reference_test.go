@@ -294,7 +294,7 @@ var referenceTypes = []string{"A", "AAAA", "NS", "CNAME", "SOA", "MX", "TXT", "S
 
 func compare(t *testing.T, z *Zones, r *reference, name, rtype, zones string) {
 	t.Helper()
-	m := reply(t, z, question(t, name+" "+rtype, false, 0), MostTCP)
+	m := reply(t, z, question(t, name+" "+rtype, false, 0), maxTCPSize)
 	got, want := sections(m), r.resolve(name, m.Question[0].Qtype)
 	if got.String() != want.String() {
 		t.Fatalf("%s %s\n got %s\nwant %s\nof %s", name, rtype, got, want, zones)

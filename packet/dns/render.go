@@ -188,7 +188,7 @@ func (r *renderer) append(p placed, section uint8) bool {
 		}
 		r.buf = append(r.buf, rest...)
 		binary.BigEndian.PutUint16(r.buf[at:], uint16(len(r.buf)-at-2))
-		if len(r.buf) > MostTCP {
+		if len(r.buf) > maxTCPSize {
 			return false
 		}
 	}

@@ -60,40 +60,40 @@ func DefaultRateLimits() RateLimits {
 	}
 }
 
-// RateClass tells responses apart that are counted apart, and says which name
+// rateClass tells responses apart that are counted apart, and says which name
 // is what those of one class have in common: not the one that was asked
 // where a forger could choose it freely, or each of its queries would be
 // another one (that is how BIND and NSD count).
-type RateClass uint8
+type rateClass uint8
 
 const (
-	// RateAnswer: there are records. The name that was asked, or, where a
+	// rateAnswer: there are records. The name that was asked, or, where a
 	// wildcard made them, the wildcard's.
-	RateAnswer RateClass = iota
-	// RateNoData: the name exists, without that type. As in RateAnswer.
-	RateNoData
-	// RateReferral: the name is another server's. The delegation's name.
-	RateReferral
-	// RateNXDomain: there is no such name. The zone's.
-	RateNXDomain
-	// RateError: all that have nothing to say of a name: REFUSED, FORMERR, NOTIMP
+	rateAnswer rateClass = iota
+	// rateNoData: the name exists, without that type. As in rateAnswer.
+	rateNoData
+	// rateReferral: the name is another server's. The delegation's name.
+	rateReferral
+	// rateNXDomain: there is no such name. The zone's.
+	rateNXDomain
+	// rateError: all that have nothing to say of a name: REFUSED, FORMERR, NOTIMP
 	// and other errors, and cookies that are asked for without a question. None:
 	// a network has one kind of them (as in BIND, errors-per-second), for a forger
 	// can cause any, and they are as short as what causes them.
-	RateError
+	rateError
 )
 
 // Verdict is what becomes of a response.
-type Verdict uint8
+type verdict uint8
 
 const (
-	Send Verdict = iota
+	verdictSend verdict = iota
 	// Slip: send no records, only the question and what brings an honest
 	// client back otherwise: BADCOOKIE with a cookie where it has sent one
 	// (see Cookies), else TC, for TCP. An error is sent as it is, since it is
 	// as short and can't be truncated.
-	Slip
-	Drop
+	verdictSlip
+	verdictDrop
 )
 
 // RateLimiter limits responses against the use of a server as a reflector:
@@ -167,9 +167,9 @@ func NewRateLimiter(limits RateLimits) (*RateLimiter, error) {
 // is what class says, in wire form or as text, the same form in each call;
 // upper and lower case are the same. now is a time on a monotonic clock that
 // all callers share. Any thread may call it; it does not allocate.
-func (l *RateLimiter) Decide(source netip.Addr, class RateClass, name []byte, now time.Duration) Verdict {
+func (l *RateLimiter) decide(source netip.Addr, class rateClass, name []byte, now time.Duration) verdict {
 	if l == nil {
-		return Send
+		return verdictSend
 	}
 	taken, slip := false, false
 	if key := l.key(source, class, name); l.slip == 0 {
@@ -179,20 +179,20 @@ func (l *RateLimiter) Decide(source netip.Addr, class RateClass, name []byte, no
 	}
 	switch {
 	case taken, l.exempt != nil && l.exempt.Contains(source.Unmap().WithZone("")): // looked for last: it costs most
-		return Send
+		return verdictSend
 	case slip:
-		return Slip
+		return verdictSlip
 	}
-	return Drop
+	return verdictDrop
 }
 
 // key hashes what the responses of a kind have in common.
-func (l *RateLimiter) key(source netip.Addr, class RateClass, name []byte) uint64 {
+func (l *RateLimiter) key(source netip.Addr, class rateClass, name []byte) uint64 {
 	network := l.nets.Of(source)
 	var buf [64]byte // most names fit; longer ones are hashed in parts
 	copy(buf[:], network[:])
 	buf[16] = byte(class)
-	if class == RateError {
+	if class == rateError {
 		name = nil
 	}
 	for start := 17; ; start = 8 {

@@ -54,34 +54,34 @@ func TestRateSame(t *testing.T) {
 	const long = "a-name-that-does-not-fit-into-one-part-of-what-is-hashed-at-once.since-it-is-longer-than-sixty-four-bytes.example."
 	for _, test := range []struct {
 		source1, source2 string
-		class1, class2   RateClass
+		class1, class2   rateClass
 		name1, name2     string
 		same             bool
 	}{
-		{"192.0.2.1", "192.0.2.1", RateAnswer, RateAnswer, "\x07example\x00", "\x07example\x00", true},
-		{"192.0.2.1", "192.0.2.255", RateAnswer, RateAnswer, "\x07example\x00", "\x07example\x00", true},
-		{"192.0.2.1", "::ffff:192.0.2.9", RateAnswer, RateAnswer, "\x07example\x00", "\x07example\x00", true},
-		{"192.0.2.1", "192.0.3.1", RateAnswer, RateAnswer, "\x07example\x00", "\x07example\x00", false},
-		{"2001:db8:0:ff::1", "2001:db8::2", RateAnswer, RateAnswer, "\x07example\x00", "\x07example\x00", true},
-		{"2001:db8:0:100::1", "2001:db8::2", RateAnswer, RateAnswer, "\x07example\x00", "\x07example\x00", false},
-		{"fe80::1%lo", "fe80::1", RateAnswer, RateAnswer, "\x07example\x00", "\x07example\x00", true},
-		{"192.0.2.1", "192.0.2.1", RateAnswer, RateAnswer, "\x07example\x00", "\x07eXAMPLE\x00", true},
-		{"192.0.2.1", "192.0.2.1", RateAnswer, RateAnswer, "\x07example\x00", "\x07examplf\x00", false},
-		{"192.0.2.1", "192.0.2.1", RateAnswer, RateAnswer, "\x07example\x00", "\x07example", false},
-		{"192.0.2.1", "192.0.2.1", RateAnswer, RateAnswer, long, strings.ToUpper(long), true},
-		{"192.0.2.1", "192.0.2.1", RateAnswer, RateAnswer, "a" + long, "b" + long, false},
-		{"192.0.2.1", "192.0.2.1", RateAnswer, RateAnswer, long + "a", long + "b", false},
-		{"192.0.2.1", "192.0.2.1", RateAnswer, RateAnswer, "", "", true},
-		{"192.0.2.1", "192.0.2.1", RateAnswer, RateNoData, "\x07example\x00", "\x07example\x00", false},
-		{"192.0.2.1", "192.0.2.1", RateReferral, RateNXDomain, "\x07example\x00", "\x07example\x00", false},
-		{"192.0.2.1", "192.0.2.1", RateError, RateError, "\x01a\x00", "\x01b\x00", true},
+		{"192.0.2.1", "192.0.2.1", rateAnswer, rateAnswer, "\x07example\x00", "\x07example\x00", true},
+		{"192.0.2.1", "192.0.2.255", rateAnswer, rateAnswer, "\x07example\x00", "\x07example\x00", true},
+		{"192.0.2.1", "::ffff:192.0.2.9", rateAnswer, rateAnswer, "\x07example\x00", "\x07example\x00", true},
+		{"192.0.2.1", "192.0.3.1", rateAnswer, rateAnswer, "\x07example\x00", "\x07example\x00", false},
+		{"2001:db8:0:ff::1", "2001:db8::2", rateAnswer, rateAnswer, "\x07example\x00", "\x07example\x00", true},
+		{"2001:db8:0:100::1", "2001:db8::2", rateAnswer, rateAnswer, "\x07example\x00", "\x07example\x00", false},
+		{"fe80::1%lo", "fe80::1", rateAnswer, rateAnswer, "\x07example\x00", "\x07example\x00", true},
+		{"192.0.2.1", "192.0.2.1", rateAnswer, rateAnswer, "\x07example\x00", "\x07eXAMPLE\x00", true},
+		{"192.0.2.1", "192.0.2.1", rateAnswer, rateAnswer, "\x07example\x00", "\x07examplf\x00", false},
+		{"192.0.2.1", "192.0.2.1", rateAnswer, rateAnswer, "\x07example\x00", "\x07example", false},
+		{"192.0.2.1", "192.0.2.1", rateAnswer, rateAnswer, long, strings.ToUpper(long), true},
+		{"192.0.2.1", "192.0.2.1", rateAnswer, rateAnswer, "a" + long, "b" + long, false},
+		{"192.0.2.1", "192.0.2.1", rateAnswer, rateAnswer, long + "a", long + "b", false},
+		{"192.0.2.1", "192.0.2.1", rateAnswer, rateAnswer, "", "", true},
+		{"192.0.2.1", "192.0.2.1", rateAnswer, rateNoData, "\x07example\x00", "\x07example\x00", false},
+		{"192.0.2.1", "192.0.2.1", rateReferral, rateNXDomain, "\x07example\x00", "\x07example\x00", false},
+		{"192.0.2.1", "192.0.2.1", rateError, rateError, "\x01a\x00", "\x01b\x00", true},
 	} {
 		l := newLimiter(t, RateLimits{PerSecond: 1})
-		if got := l.Decide(netip.MustParseAddr(test.source1), test.class1, []byte(test.name1), time.Hour); got != Send {
+		if got := l.decide(netip.MustParseAddr(test.source1), test.class1, []byte(test.name1), time.Hour); got != verdictSend {
 			t.Fatalf("%+v: the first is not sent", test)
 		}
-		got := l.Decide(netip.MustParseAddr(test.source2), test.class2, []byte(test.name2), time.Hour)
-		if (got == Drop) != test.same {
+		got := l.decide(netip.MustParseAddr(test.source2), test.class2, []byte(test.name2), time.Hour)
+		if (got == verdictDrop) != test.same {
 			t.Errorf("%+v: the second has verdict %d", test, got)
 		}
 	}
@@ -106,8 +106,8 @@ func TestRatePrefixes(t *testing.T) {
 		{0, 63, "2001:db8::", "2001:db8:0:1::", true},
 	} {
 		l := newLimiter(t, RateLimits{PerSecond: 1, Prefix4: test.prefix4, Prefix6: test.prefix6})
-		l.Decide(netip.MustParseAddr(test.other), RateError, nil, time.Hour)
-		if got := l.Decide(netip.MustParseAddr(test.address), RateError, nil, time.Hour); (got == Drop) != test.same {
+		l.decide(netip.MustParseAddr(test.other), rateError, nil, time.Hour)
+		if got := l.decide(netip.MustParseAddr(test.address), rateError, nil, time.Hour); (got == verdictDrop) != test.same {
 			t.Errorf("%+v: verdict %d", test, got)
 		}
 	}
@@ -119,15 +119,15 @@ func TestSlipIsExact(t *testing.T) {
 		l := newLimiter(t, RateLimits{PerSecond: 10, Slip: slip})
 		var verdicts [3]int
 		for range 10 + 1600 {
-			v := l.Decide(source, RateAnswer, name, time.Hour)
+			v := l.decide(source, rateAnswer, name, time.Hour)
 			verdicts[v]++
-			limited := verdicts[Slip] + verdicts[Drop]
-			if want := slip > 0 && limited > 0 && limited%slip == 0; (v == Slip) != want {
+			limited := verdicts[verdictSlip] + verdicts[verdictDrop]
+			if want := slip > 0 && limited > 0 && limited%slip == 0; (v == verdictSlip) != want {
 				t.Fatalf("slip %d: the limited response %d has verdict %d", slip, limited, v)
 			}
 		}
-		if verdicts[Send] != 10 {
-			t.Errorf("slip %d: %d sent, want the burst of 10", slip, verdicts[Send])
+		if verdicts[verdictSend] != 10 {
+			t.Errorf("slip %d: %d sent, want the burst of 10", slip, verdicts[verdictSend])
 		}
 	}
 }
@@ -135,19 +135,19 @@ func TestSlipIsExact(t *testing.T) {
 func TestExempt(t *testing.T) {
 	limits := RateLimits{PerSecond: 1, Exempt: []netip.Prefix{
 		netip.MustParsePrefix("192.0.2.0/25"), netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("::ffff:198.51.100.0/120")}}
-	for source, want := range map[string]Verdict{
-		"192.0.2.1": Send, "::ffff:192.0.2.1": Send, "192.0.2.128": Drop, "2001:db8::1": Send, "2001:db9::1": Drop, "198.51.100.1": Send,
+	for source, want := range map[string]verdict{
+		"192.0.2.1": verdictSend, "::ffff:192.0.2.1": verdictSend, "192.0.2.128": verdictDrop, "2001:db8::1": verdictSend, "2001:db9::1": verdictDrop, "198.51.100.1": verdictSend,
 	} {
 		l := newLimiter(t, limits)
-		l.Decide(netip.MustParseAddr(source), RateError, nil, time.Hour)
-		if got := l.Decide(netip.MustParseAddr(source), RateError, nil, time.Hour); got != want {
+		l.decide(netip.MustParseAddr(source), rateError, nil, time.Hour)
+		if got := l.decide(netip.MustParseAddr(source), rateError, nil, time.Hour); got != want {
 			t.Errorf("%s: verdict %d, want %d", source, got, want)
 		}
 	}
 	l := newLimiter(t, DefaultRateLimits())
 	for range 1000 {
 		for _, loopback := range []string{"127.0.0.1", "::1"} {
-			if got := l.Decide(netip.MustParseAddr(loopback), RateError, nil, time.Hour); got != Send {
+			if got := l.decide(netip.MustParseAddr(loopback), rateError, nil, time.Hour); got != verdictSend {
 				t.Fatalf("%s: verdict %d", loopback, got)
 			}
 		}
@@ -155,7 +155,7 @@ func TestExempt(t *testing.T) {
 }
 
 func TestRateLimiterOff(t *testing.T) {
-	if got := (*RateLimiter)(nil).Decide(netip.Addr{}, RateError, nil, 0); got != Send {
+	if got := (*RateLimiter)(nil).decide(netip.Addr{}, rateError, nil, 0); got != verdictSend {
 		t.Errorf("verdict %d", got)
 	}
 }
@@ -182,12 +182,12 @@ func TestAttack(t *testing.T) {
 			limited := 0
 			for now := time.Hour; now < time.Hour+time.Second/40; now += step {
 				if random.IntN(attack+test.others) < attack {
-					victim[l.Decide(netip.AddrFrom4([4]byte{192, 0, 2, byte(random.Uint32())}), RateAnswer, name, now)]++
+					victim[l.decide(netip.AddrFrom4([4]byte{192, 0, 2, byte(random.Uint32())}), rateAnswer, name, now)]++
 					continue
 				}
 				r := random.Uint64()
 				other := netip.AddrFrom16([16]byte{0x20, 1, byte(r), byte(r >> 8), byte(r >> 16), byte(r >> 24), byte(r >> 32)})
-				if l.Decide(other, RateAnswer, name, now) != Send {
+				if l.decide(other, rateAnswer, name, now) != verdictSend {
 					limited++
 				}
 			}
@@ -195,11 +195,11 @@ func TestAttack(t *testing.T) {
 				t.Errorf("%d responses to others are limited", limited)
 			}
 			want := limits.PerSecond + limits.PerSecond/40
-			if victim[Send] > want || victim[Send] < want-1 {
-				t.Errorf("%d sent to the victim, want %d", victim[Send], want)
+			if victim[verdictSend] > want || victim[verdictSend] < want-1 {
+				t.Errorf("%d sent to the victim, want %d", victim[verdictSend], want)
 			}
-			if d := victim[Drop] - victim[Slip]; d < 0 || d > 1 {
-				t.Errorf("%d dropped, %d slipped: not every second", victim[Drop], victim[Slip])
+			if d := victim[verdictDrop] - victim[verdictSlip]; d < 0 || d > 1 {
+				t.Errorf("%d dropped, %d slipped: not every second", victim[verdictDrop], victim[verdictSlip])
 			}
 		})
 	}
@@ -214,8 +214,8 @@ func TestRateThreads(t *testing.T) {
 		wait.Go(func() {
 			name := []byte("\x07example\x00")
 			for i := range tries {
-				verdicts[l.Decide(netip.AddrFrom4([4]byte{192, 0, 2, thread}), RateAnswer, name, time.Hour)].Add(1)
-				if l.Decide(netip.AddrFrom4([4]byte{10, thread, byte(i >> 8), 1}), RateNXDomain, name, time.Hour) != Send {
+				verdicts[l.decide(netip.AddrFrom4([4]byte{192, 0, 2, thread}), rateAnswer, name, time.Hour)].Add(1)
+				if l.decide(netip.AddrFrom4([4]byte{10, thread, byte(i >> 8), 1}), rateNXDomain, name, time.Hour) != verdictSend {
 					t.Error("pays for others")
 				}
 			}
@@ -223,8 +223,8 @@ func TestRateThreads(t *testing.T) {
 	}
 	wait.Wait()
 	limited := int64(threads*tries - 1000)
-	if verdicts[Send].Load() != 1000 || verdicts[Slip].Load() != limited/2 || verdicts[Drop].Load() != limited/2 {
-		t.Errorf("%d sent, %d slipped, %d dropped", verdicts[Send].Load(), verdicts[Slip].Load(), verdicts[Drop].Load())
+	if verdicts[verdictSend].Load() != 1000 || verdicts[verdictSlip].Load() != limited/2 || verdicts[verdictDrop].Load() != limited/2 {
+		t.Errorf("%d sent, %d slipped, %d dropped", verdicts[verdictSend].Load(), verdicts[verdictSlip].Load(), verdicts[verdictDrop].Load())
 	}
 }
 
@@ -234,7 +234,7 @@ func TestRateNoAllocation(t *testing.T) {
 		source := netip.MustParseAddr(source)
 		for _, name := range []string{"", "\x03www\x07example\x00", strings.Repeat("\x3e"+strings.Repeat("a", 62), 4)} {
 			name := []byte(name)
-			if n := testing.AllocsPerRun(1000, func() { l.Decide(source, RateAnswer, name, time.Hour) }); n != 0 {
+			if n := testing.AllocsPerRun(1000, func() { l.decide(source, rateAnswer, name, time.Hour) }); n != 0 {
 				t.Errorf("%s %q: %v allocations", source, name, n)
 			}
 		}
@@ -270,7 +270,7 @@ func BenchmarkDecide(b *testing.B) {
 				l := newLimiter(b, limits)
 				now, i := time.Hour, 0
 				for b.Loop() {
-					l.Decide(netip.AddrFrom4([4]byte{10 + byte(i>>16)&0xf, byte(i >> 8), byte(i), 1}), RateAnswer, name, now)
+					l.decide(netip.AddrFrom4([4]byte{10 + byte(i>>16)&0xf, byte(i >> 8), byte(i), 1}), rateAnswer, name, now)
 					i = (i + 1) & (networks - 1)
 					now += 250
 				}
@@ -282,7 +282,7 @@ func BenchmarkDecide(b *testing.B) {
 		source := netip.MustParseAddr("192.0.2.1")
 		b.RunParallel(func(pb *testing.PB) {
 			for now := time.Hour; pb.Next(); now += 250 {
-				l.Decide(source, RateAnswer, name, now)
+				l.decide(source, rateAnswer, name, now)
 			}
 		})
 	})
@@ -290,7 +290,7 @@ func BenchmarkDecide(b *testing.B) {
 		l, long := newLimiter(b, DefaultRateLimits()), bytes.Repeat(append([]byte{62}, bytes.Repeat([]byte{'a'}, 62)...), 4)
 		source := netip.MustParseAddr("192.0.2.1")
 		for b.Loop() {
-			l.Decide(source, RateAnswer, long, time.Hour)
+			l.decide(source, rateAnswer, long, time.Hour)
 		}
 	})
 }

@@ -16,11 +16,11 @@ type Options struct {
 	Records  bool         // make a record of each query
 	Limits   *RateLimiter // of responses; nil: none
 	Cookies  *Cookies     // nil: cookies are ignored
-	// Tallies returns where a shard is to count, or with a number below 0 where all
+	// NumCounters returns where a shard is to count, or with a number below 0 where all
 	// streams are to: as many numbers as the constant says. Others may read them,
 	// and add to those of the streams. Nil, or where it returns nil: in memory of
 	// the server's own.
-	Tallies func(shard int) []atomic.Uint64
+	Counters func(shard int) []atomic.Uint64
 }
 
 // Server is what the threads share that answer from the same zones. Its
@@ -66,18 +66,18 @@ func (s *Server) CountConnection(is Connection) { s.streams.add(firstConn + int(
 
 func (s *Server) newCounters(shard int) *counters {
 	c := &counters{shared: shard == record.NoShard}
-	if s.options.Tallies != nil {
-		c.n = s.options.Tallies(shard)
+	if s.options.Counters != nil {
+		c.n = s.options.Counters(shard)
 	}
 	if c.n == nil {
 		const apart = 16 // words between what two threads write: two cache lines
-		c.n = make([]atomic.Uint64, apart+Tallies+apart)[apart : apart+Tallies]
+		c.n = make([]atomic.Uint64, apart+NumCounters+apart)[apart : apart+NumCounters]
 	}
 	return c
 }
 
 // Handler returns the handler of a shard. The group needs a ReplySize of
-// MostUDP, and answers its OwnPort.
+// MaxUDPSize, and answers its OwnPort.
 func (s *Server) Handler(shard int) packet.Handler {
 	c := s.newCounters(shard)
 	s.mu.Lock()
@@ -107,7 +107,7 @@ func (h *handler) Handle(b *packet.Batch) {
 			b.Malformed()
 			continue
 		}
-		reply, said := h.answer(zones, b.ReplyBuffer(i), d.Payload, d.Source.Addr(), now, MostUDP)
+		reply, said := h.answer(zones, b.ReplyBuffer(i), d.Payload, d.Source.Addr(), now, MaxUDPSize)
 		if said == ignored {
 			b.Malformed()
 			continue
@@ -141,7 +141,7 @@ type Stream struct{ exchange }
 // none.
 func (s *Stream) Answer(dst, question []byte, source netip.AddrPort) []byte {
 	s.source, s.at = source, time.Now()
-	reply, said := s.answer(s.server.zones.Load(), dst, question, source.Addr(), s.at, MostTCP)
+	reply, said := s.answer(s.server.zones.Load(), dst, question, source.Addr(), s.at, maxTCPSize)
 	if said != answered {
 		return nil
 	}

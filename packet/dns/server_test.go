@@ -58,7 +58,7 @@ func newDesk(t *testing.T, o Options) *desk {
 // there is none.
 func (d *desk) ask(from string, questions ...[]byte) (replies []*dns.Msg, tally packet.Tally) {
 	d.t.Helper()
-	b := packet.NewBatch(len(questions), MostUDP, &d.sink)
+	b := packet.NewBatch(len(questions), MaxUDPSize, &d.sink)
 	b.Reset(d.at)
 	for _, q := range questions {
 		b.Datagrams = append(b.Datagrams, packet.Datagram{Payload: q, Source: netip.MustParseAddrPort(from)})
@@ -355,7 +355,7 @@ func TestRecordsOfLimitedClientsWithCookies(t *testing.T) {
 func TestCookiesOfAllQueries(t *testing.T) {
 	secret := NewSecret()
 	own := "01020304050607"
-	good := fmt.Sprintf("%x", NewCookies(secret).Append(nil, []byte("\x01\x02\x03\x04\x05\x06\x07\x08"), netip.MustParseAddrPort(client).Addr(), time.Now()))
+	good := fmt.Sprintf("%x", NewCookies(secret).appendCookie(nil, []byte("\x01\x02\x03\x04\x05\x06\x07\x08"), netip.MustParseAddrPort(client).Addr(), time.Now()))
 	bad := own + "08" + strings.Repeat("ff", 16)
 	empty := func(m *dns.Msg) { m.Question = nil }
 	version1 := func(m *dns.Msg) { m.IsEdns0().SetVersion(1) }
@@ -399,7 +399,7 @@ func TestCookiesOfAllQueries(t *testing.T) {
 				m = packed(t, "www.example.", dns.TypeA, append([]func(*dns.Msg){func(m *dns.Msg) { m.SetEdns0(1232, false) }}, test.change...)...)
 			}
 			replies, _ := d.ask(client, m)
-			got := Rcode(replies[0].Rcode).String()
+			got := responseCode(replies[0].Rcode).String()
 			if c := cookieOf(replies[0]); len(c) == 48 && strings.HasPrefix(c, own+"08") {
 				got += " cookie"
 			} else if c != "" {
@@ -519,9 +519,9 @@ func TestStreams(t *testing.T) {
 
 // Connections are counted where streams count, after what they had counted before.
 func TestConnectionsAreCounted(t *testing.T) {
-	shared := make([]atomic.Uint64, Tallies)
+	shared := make([]atomic.Uint64, NumCounters)
 	for range 2 { // the second is the first's successor
-		d := newDesk(t, Options{Tallies: func(shard int) []atomic.Uint64 {
+		d := newDesk(t, Options{Counters: func(shard int) []atomic.Uint64 {
 			if shard < 0 {
 				return shared
 			}
@@ -534,7 +534,7 @@ func TestConnectionsAreCounted(t *testing.T) {
 		}
 		d.server.Stream().Answer(nil, packed(t, "www.example.", dns.TypeA), netip.MustParseAddrPort(client))
 	}
-	d := newDesk(t, Options{Tallies: func(int) []atomic.Uint64 { return shared }})
+	d := newDesk(t, Options{Counters: func(int) []atomic.Uint64 { return shared }})
 	want := map[string]uint64{"accepted": 8, "not_admitted": 6, "refused": 4, "evicted": 2}
 	if d.server.shards = nil; !maps.Equal(d.server.Counts().Connections, want) || d.server.Counts().Types["A"] != 2 || d.server.Counts().Slipped != 0 {
 		t.Errorf("%+v", d.server.Counts())
@@ -568,7 +568,7 @@ func TestHandlersDoNotAllocate(t *testing.T) {
 	for _, name := range []string{"www.example.", "x.wild.example.", "missing.example.", "x.child.example.", "test."} {
 		questions = append(questions, packed(t, name, dns.TypeA), packed(t, name, dns.TypeMX, withCookie("0102030405060708")))
 	}
-	b := packet.NewBatch(len(questions), MostUDP, &d.sink)
+	b := packet.NewBatch(len(questions), MaxUDPSize, &d.sink)
 	if n := testing.AllocsPerRun(1000, func() {
 		d.sink.buf = d.sink.buf[:0]
 		b.Reset(d.at)

@@ -109,24 +109,24 @@ func readZone(r io.Reader, name string, includes bool) (*zone, error) {
 func (z *zone) add(rr dns.RR, buf []byte, where place) error {
 	h := rr.Header()
 	if h.Class != classIN {
-		return where.errorf("class %s: only IN is served", AppendClass(nil, h.Class))
+		return where.errorf("class %s: only IN is served", appendClass(nil, h.Class))
 	}
 	switch t := h.Rrtype; {
 	case t == dns.TypeRRSIG || t == dns.TypeNSEC || t == dns.TypeNSEC3:
-		return where.errorf("%s: signed zones are not served", AppendType(nil, t))
+		return where.errorf("%s: signed zones are not served", appendType(nil, t))
 	case t == 0 || t == typeOPT || t >= 128 && t <= 255:
-		return where.errorf("%s: not a type of data (RFC 6895 section 3.1)", AppendType(nil, t))
+		return where.errorf("%s: not a type of data (RFC 6895 section 3.1)", appendType(nil, t))
 	}
 	end, err := dns.PackRR(rr, buf, 0, nil, false)
 	if err != nil {
-		return where.errorf("%s: %w", AppendType(nil, h.Rrtype), err)
+		return where.errorf("%s: %w", appendType(nil, h.Rrtype), err)
 	}
 	n := skipName(buf[:end], 0)
 	if n < 0 || end < n+10 {
 		return where.errorf("%q: not a name", h.Name)
 	}
 	if !fits(h.Rrtype, buf[n+10:end]) && !mayBeEmpty(h.Rrtype) {
-		return where.errorf("%s: the data is too short or too long", AppendType(nil, h.Rrtype))
+		return where.errorf("%s: the data is too short or too long", appendType(nil, h.Rrtype))
 	}
 	name, data := lowerName(string(buf[:n])), string(buf[n+10:end])
 	ttl := h.Ttl

@@ -60,7 +60,7 @@ func (z *zone) checkOwner(o *owner) error {
 	if o.wild() {
 		for _, set := range o.sets {
 			if set.rtype == typeNS || set.rtype == typeDNAME {
-				return set.where.errorf("%s at a wildcard is discouraged (RFC 4592 section 4), and not served here", AppendType(nil, set.rtype))
+				return set.where.errorf("%s at a wildcard is discouraged (RFC 4592 section 4), and not served here", appendType(nil, set.rtype))
 			}
 		}
 	}

@@ -116,7 +116,7 @@ func (s *sources) check(rr dns.RR) error {
 		}
 	}
 	if f := s.current(); rr != nil && (f.text.long && cut(rr) || f.generates() && cutGenerated(rr)) {
-		return s.place().errorf("%s: a string of more than 255 octets (RFC 1035 section 3.3)", AppendType(nil, rr.Header().Rrtype))
+		return s.place().errorf("%s: a string of more than 255 octets (RFC 1035 section 3.3)", appendType(nil, rr.Header().Rrtype))
 	}
 	return nil
 }

@@ -78,15 +78,15 @@ func TestLargeSets(t *testing.T) {
 	}
 	cookie := []byte(strings.Repeat("c", maxCookie))
 	z := mustZones(t, sets("a", 253, "a TXT "+strings.Repeat("y", 172)+"\n")) // 253*258+12+173
-	var q Query
-	rcode, _ := q.Decode(question(t, "a.t. TXT", true, 0))
-	if wire, _ := z.Append(nil, &q, rcode, MostTCP, cookie); wire[2]&(flagTC>>8) != 0 || len(wire) != MostTCP {
+	var q query
+	rcode, _ := q.decode(question(t, "a.t. TXT", true, 0))
+	if wire, _ := z.appendReply(nil, &q, rcode, maxTCPSize, cookie); wire[2]&(flagTC>>8) != 0 || len(wire) != maxTCPSize {
 		t.Errorf("truncated: %d octets", len(wire))
 	}
 	long := strings.Repeat("y", 60)
 	z = mustZones(t, sets("a", 253, "a TXT "+strings.Repeat("y", 172)+"\nx CNAME "+long+"\n"+long+" CNAME a\n")) // together more than fits
 	want := fmt.Sprintf("NOERROR aa tc\nx.t. 60 CNAME %s.t.\n%[1]s.t. 60 CNAME a.t.", long)
-	if got := show(reply(t, z, question(t, "x.t. TXT", false, 0), MostTCP)); got != want {
+	if got := show(reply(t, z, question(t, "x.t. TXT", false, 0), maxTCPSize)); got != want {
 		t.Errorf("got %.100s, want %s", got, want)
 	}
 	for name, text := range map[string]string{
@@ -156,7 +156,7 @@ func TestSameZoneTwice(t *testing.T) {
 func TestDuplicatesAndTTLs(t *testing.T) {
 	z := mustZones(t, someSOA+"a 70 MX 1 B\nA 50 MX 1 b\na 60 MX 0 c\n@ SOA ns host 1 2 3 4 5\n")
 	want := "NOERROR aa\na.t. 50 MX 0 c.t.\na.t. 50 MX 1 B.t."
-	if got := show(reply(t, z, question(t, "a.t. MX", false, 0), MostUDP)); got != want {
+	if got := show(reply(t, z, question(t, "a.t. MX", false, 0), MaxUDPSize)); got != want {
 		t.Errorf("got %s", got)
 	}
 }
@@ -182,7 +182,7 @@ func TestLoadZones(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"a.t.", "b.t.", "z.t.", "a.in.t.", "b.in.t."} {
-		if m := reply(t, z, question(t, name+" A", false, 0), MostUDP); len(m.Answer) != 1 {
+		if m := reply(t, z, question(t, name+" A", false, 0), MaxUDPSize); len(m.Answer) != 1 {
 			t.Errorf("%s: %v", name, m)
 		}
 	}

@@ -107,7 +107,7 @@ type redirection struct {
 // NS records of its own, by those of the zone below.
 //
 // Records that are there twice count once, and the records of a name and type
-// get the lowest of their TTLs (RFC 2181 section 5). Refused are zones that
+// get the lowest of their TTLs (RFC 2181 section 5). rcodeRefused are zones that
 // break the rules: with no SOA record or several, with none of NS at the apex,
 // with records outside the zone or below a DNAME record, with something beside
 // a CNAME record, or with more records of a name and type than a message has
