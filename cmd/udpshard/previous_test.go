@@ -1,0 +1,236 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/udpshard/udpshard/internal/loadgen"
+)
+
+// previousCommit is the commit of the program that the tests of this file upgrade from, and go back
+// to: the last one before the packages of internal/handoff got their names.
+const previousCommit = "c7ae2f4f9de12cf0ea98aaac07aeefd8e88ea38e"
+
+// errNoHistory is the error of a source tree without previousCommit.
+var errNoHistory = errors.New("needs git and a clone with the commit " + previousCommit + ": git fetch --unshallow")
+
+// previousProgram builds the program of previousCommit, once for all tests.
+var previousProgram = sync.OnceValues(func() (string, error) {
+	current, err := program()
+	if err != nil {
+		return "", err
+	}
+	root, err := exec.Command("git", "rev-parse", "--show-toplevel").Output()
+	if err != nil {
+		return "", fmt.Errorf("%w (%w)", errNoHistory, err)
+	}
+	archive := exec.Command("git", "archive", previousCommit)
+	archive.Dir = strings.TrimSpace(string(root))
+	source := filepath.Join(filepath.Dir(current), "previous") // TestMain removes the folder
+	if err := os.Mkdir(source, 0o755); err != nil {
+		return "", err
+	}
+	unpack := exec.Command("tar", "-x", "-C", source)
+	if unpack.Stdin, err = archive.StdoutPipe(); err != nil {
+		return "", err
+	}
+	if err := unpack.Start(); err != nil {
+		return "", fmt.Errorf("needs tar: %w", err)
+	}
+	archived := archive.Run()
+	if err := unpack.Wait(); err != nil {
+		return "", err
+	}
+	if archived != nil {
+		return "", fmt.Errorf("%w (git archive: %w)", errNoHistory, archived)
+	}
+	path := filepath.Join(source, "udpshard")
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", path, "./cmd/udpshard")
+	build.Dir, build.Env = source, append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build of %s: %w\n%s", previousCommit, err, out)
+	}
+	return path, nil
+})
+
+// previous returns a change for launch: the process runs the program of previousCommit.
+func previous(t *testing.T) func(*exec.Cmd) {
+	t.Helper()
+	path, err := previousProgram()
+	if errors.Is(err, errNoHistory) {
+		t.Skip(err)
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	current, _ := program()
+	return func(cmd *exec.Cmd) {
+		ordinary(cmd)
+		if cmd.Path == current {
+			cmd.Path = path
+		}
+		for i, arg := range cmd.Args { // systemdtest starts the program by a shell
+			if arg == current {
+				cmd.Args[i] = path
+			}
+		}
+	}
+}
+
+// versions is a port whose datagrams processes of two versions read one after the other.
+type versions struct {
+	t        *testing.T
+	previous func(*exec.Cmd)
+	args     []string
+	file     string // of the records
+	report   func() loadgen.Summary
+}
+
+// startPrevious starts a process of the previous version, and load.
+func startPrevious(t *testing.T) (v *versions, active *process) {
+	t.Helper()
+	v = &versions{t: t, previous: previous(t)}
+	dir, address := publicDir(t), freePort(t)
+	v.file = filepath.Join(dir, "records.json")
+	v.args = []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"),
+		"--output", "file:" + v.file, "--standby-after", "10s"}
+	active = serving(t, v.previous, v.args...)
+	v.report = sendingTo(t, address, "--rate", "80000", "--flows", "16", "--verify", v.file)
+	eventually(t, "there is load", func() bool { return active.total().Received > 10_000 })
+	return v, active
+}
+
+// launch starts a process of a version beside the active process.
+func (v *versions) launch(version func(*exec.Cmd), active *process, more ...string) *process {
+	p := launch(v.t, version, append(append([]string{"serve", "--http", active.http, "--log-format", "json"}, v.args...), more...)...)
+	p.http = active.http
+	return p
+}
+
+// upgrade replaces the active process by a successor of a version.
+func (v *versions) upgrade(version func(*exec.Cmd), active *process) *process {
+	v.t.Helper()
+	before := counters(v.t, active.http)
+	next := v.launch(version, active)
+	if code := active.wait(); code != 0 {
+		v.t.Errorf("the predecessor ended with %d", code)
+	}
+	next.reads()
+	goOn(v.t, before, counters(v.t, next.http))
+	return next
+}
+
+// standby starts a standby of a version, and returns when the active process has it in its queue.
+func (v *versions) standby(version func(*exec.Cmd), active *process) *process {
+	v.t.Helper()
+	next := v.launch(version, active, "--standby")
+	v.waitForStandbys(active, 1)
+	return next
+}
+
+func (v *versions) waitForStandbys(active *process, n int) {
+	v.t.Helper()
+	eventually(v.t, fmt.Sprintf("%d standbys wait", n), func() bool { return len(active.status().Standbys) == n })
+}
+
+// end ends the active process, and waits until the standby reads.
+func (v *versions) end(active, standby *process, signal syscall.Signal) {
+	v.t.Helper()
+	before := counters(v.t, active.http)
+	active.cmd.Process.Signal(signal)
+	if code := active.wait(); signal == syscall.SIGTERM && code != 0 {
+		v.t.Errorf("the active process ended with %d", code)
+	}
+	standby.reads()
+	goOn(v.t, before, counters(v.t, standby.http))
+}
+
+// account ends the load and the active process. Every datagram is a record in its sender's order, or
+// was dropped by the kernel where the receive buffer is small, or was lost in a crash.
+func (v *versions) account(active *process, crashes bool) {
+	v.t.Helper()
+	r, total := v.report(), active.settled()
+	kernel, lost := total.Dropped.Kernel, total.Dropped.LostInCrash
+	if kernel > 0 && !active.says("smaller than asked") {
+		v.t.Errorf("%d were dropped by the kernel", kernel)
+	}
+	if lost > 0 && !crashes {
+		v.t.Errorf("%d were lost, and no process crashed", lost)
+	}
+	if all := r.Records.Total; all.Arrived+lost+kernel != r.Sent || all.Doubled > 0 || all.Reordered > 0 ||
+		total.Received+kernel != r.Sent || total.Delivered != all.Arrived || total.Dropped.Output > 0 {
+		v.t.Errorf("%+v of %d sent; %+v", all, r.Sent, total)
+	}
+	if code := active.terminate(); code != 0 {
+		v.t.Errorf("exit code %d", code)
+	}
+}
+
+// A successor replaces a process of the previous version, hands over to a standby when it stops, and
+// a successor of the previous version replaces that.
+func TestUpgradeFromThePreviousVersionAndBack(t *testing.T) {
+	v, active := startPrevious(t)
+	active = v.upgrade(ordinary, active)
+	standby := v.standby(ordinary, active)
+	v.end(active, standby, syscall.SIGTERM)
+	v.account(v.upgrade(v.previous, standby), false)
+}
+
+// A standby takes over from a process of the previous version that stops, and then from one that
+// is killed.
+func TestStandbyOfThePreviousVersion(t *testing.T) {
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		t.Run(signal.String(), func(t *testing.T) {
+			v, active := startPrevious(t)
+			standby := v.standby(ordinary, active)
+			v.end(active, standby, signal)
+			v.account(standby, signal == syscall.SIGKILL)
+		})
+	}
+}
+
+// A standby of the previous version, whose active process a successor replaces, stands by for the
+// successor, and takes over when that is killed.
+func TestStandbyOfThePreviousVersionIsRedirected(t *testing.T) {
+	v, active := startPrevious(t)
+	standby := v.standby(v.previous, active)
+	active = v.upgrade(ordinary, active)
+	v.waitForStandbys(active, 1)
+	v.end(active, standby, syscall.SIGKILL)
+	v.account(standby, true)
+}
+
+// What a service of the previous version leaves with the service manager is the next process's, and
+// the other way round, after a stop and after a kill.
+func TestServiceOfThePreviousVersion(t *testing.T) {
+	u := newManaged(t)
+	u.user = previous(t)
+	p := u.start("--shards", "2")
+	report := u.load(p)
+	for i, version := range []func(*exec.Cmd){ordinary, u.user, ordinary} {
+		before := p.total()
+		if i == 0 {
+			if code := p.terminate(); code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+		} else {
+			p.cmd.Process.Kill()
+			p.wait()
+		}
+		u.user = version
+		p = u.start("--shards", "2")
+		notBack(t, before, p.total())
+		u.wantHeld(2)
+		p.reads()
+	}
+	u.account(p, report(), true)
+	if code := p.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
