@@ -9,7 +9,7 @@ import (
 )
 
 // limiter counts datagrams per source network over all shards. Its table has
-// room for rate.Places networks at once: only networks that are active within
+// room for rate.Capacity networks at once: only networks that are active within
 // the same second compete for it, and one that is forgotten may send more
 // than its limit.
 type limiter struct {
@@ -35,5 +35,5 @@ func newLimiter(limits rateLimits) *limiter {
 func (l *limiter) take(source netip.Addr, now time.Duration) bool {
 	network := source.As16()
 	l.networks.Mask(source, &network)
-	return l.table.Take(maphash.Bytes(l.seed, network[:]), now)
+	return l.table.Allow(maphash.Bytes(l.seed, network[:]), now)
 }

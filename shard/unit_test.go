@@ -251,7 +251,7 @@ func TestLimiterGoesOnWhereItsLimitsAreTheSame(t *testing.T) {
 func TestLimiterIsBounded(t *testing.T) {
 	l := newLimiter(rateLimits{1, 32, 128})
 	addr := netip.MustParseAddr("2001:db8::")
-	for range 4 * rate.Places {
+	for range 4 * rate.Capacity {
 		addr = addr.Next()
 		if !l.take(addr, time.Hour) {
 			t.Fatalf("%s pays for others", addr)

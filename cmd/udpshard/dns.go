@@ -40,7 +40,7 @@ const zonesTimeout = 5 * time.Minute
 
 // loadZones reads what a listener is to answer from.
 func (l *listener) loadZones() (*dns.Zones, error) {
-	zones, err := regular.Within(zonesTimeout, "read the zones", func() (*dns.Zones, error) { return dns.LoadZones(l.zones...) })
+	zones, err := regular.WithTimeout(zonesTimeout, "read the zones", func() (*dns.Zones, error) { return dns.LoadZones(l.zones...) })
 	debug.FreeOSMemory() // loading takes several times what is kept
 	if err != nil {
 		var errs []error

@@ -105,7 +105,7 @@ func (d *dnsService) serve(g *shard.Group) error {
 	if err != nil {
 		return fmt.Errorf("listener %s: %w", d.listener.name, err)
 	}
-	streams := &dnstcp.Server{Admit: g.Admits, Begin: d.converse, Least: dns.HeaderSize, Count: d.countStream}
+	streams := &dnstcp.Server{Admit: g.Admits, NewHandler: d.streamHandler, MinMessage: dns.HeaderSize, CountOutcome: d.countStream}
 	d.streams.Store(streams)
 	go streams.Serve(socket)
 	return nil
@@ -131,7 +131,7 @@ func (d *dnsService) goOn(g *shard.Group) error {
 // open returns how many connections there are.
 func (d *dnsService) open() int {
 	if streams := d.streams.Load(); streams != nil {
-		return streams.Open()
+		return streams.OpenConnections()
 	}
 	return 0
 }
@@ -155,7 +155,7 @@ func (d *dnsService) handOn() {
 	}
 }
 
-func (d *dnsService) converse(client netip.AddrPort) dnstcp.Conversation {
+func (d *dnsService) streamHandler(client netip.AddrPort) dnstcp.Handler {
 	stream := d.Stream()
 	return func(dst, question []byte) []byte {
 		reply := stream.Answer(dst, question, client)

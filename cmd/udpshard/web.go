@@ -55,7 +55,7 @@ func listenWeb(c *config, handler http.Handler, logger zerolog.Logger, listener 
 			Str("remedy", "give --http "+client.DefaultAddress+", or let a firewall keep others from the port").
 			Msg("other hosts can reach HTTP, which asks for no password: status and metrics are open to them")
 	}
-	limited := connlimit.NewListener(listener, connlimit.Policy{Most: maxWebClients, EvictBusy: true})
+	limited := connlimit.NewListener(listener, connlimit.Policy{Max: maxWebClients, EvictBusy: true})
 	w := &web{
 		logger:   logger,
 		shared:   shared,

@@ -23,12 +23,12 @@ func NewListener(socket net.Listener, p Policy) *Listener {
 }
 
 // conn is a Conn that leaves the Table when it is closed.
-type conn struct {
+type trackedConn struct {
 	*Conn
 	listener *Listener
 }
 
-func (c conn) Close() error {
+func (c trackedConn) Close() error {
 	c.listener.mu.Lock()
 	c.listener.table.Remove(c.Conn)
 	c.listener.mu.Unlock()
@@ -53,7 +53,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 			evicted.Conn.Close()
 		}
 		if ok {
-			return conn{c, l}, nil
+			return trackedConn{c, l}, nil
 		}
 		socket.Close()
 	}
@@ -62,7 +62,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 // ConnState is for http.Server.ConnState. net/http calls a connection active once it has read the
 // whole header of a request (conn.serve, Go 1.25): one that sends its header slowly waits.
 func (l *Listener) ConnState(of net.Conn, is http.ConnState) {
-	c, ok := of.(conn)
+	c, ok := of.(trackedConn)
 	if !ok {
 		return
 	}
@@ -70,8 +70,8 @@ func (l *Listener) ConnState(of net.Conn, is http.ConnState) {
 	defer l.mu.Unlock()
 	switch is {
 	case http.StateActive:
-		l.table.Note(c.Conn, Busy, time.Now())
+		l.table.SetState(c.Conn, Busy, time.Now())
 	case http.StateIdle:
-		l.table.Note(c.Conn, Idle, time.Now())
+		l.table.SetState(c.Conn, Idle, time.Now())
 	}
 }

@@ -25,7 +25,7 @@ func serving(t *testing.T) (address string, l *Listener) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l = NewListener(socket, Policy{Most: most, EvictBusy: true})
+	l = NewListener(socket, Policy{Max: most, EvictBusy: true})
 	server := &http.Server{ConnState: l.ConnState, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/large" {
 			for range 1 << 10 {
@@ -146,7 +146,7 @@ func TestWhoHasNoRoomIsClosed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := NewListener(socket, Policy{Most: 1, FreshFor: time.Hour})
+	l := NewListener(socket, Policy{Max: 1, FreshPeriod: time.Hour})
 	accepted, ended := make(chan net.Conn, 10), make(chan struct{})
 	go func() {
 		defer close(ended)

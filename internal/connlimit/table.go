@@ -14,12 +14,12 @@ import (
 // Policy says how many connections there may be, and which ones make room.
 type Policy struct {
 	// Most is how many connections there are at once, at least 1.
-	Most int
+	Max int
 	// MostOfOne is how many of them one client has; 0 is any number.
-	MostOfOne int
+	MaxPerClient int
 	// FreshFor is for how long a connection that has not asked yet makes no room for those of
 	// clients that have no fewer.
-	FreshFor time.Duration
+	FreshPeriod time.Duration
 	// EvictBusy makes room for every new connection: where no connection waits, the one whose
 	// request has been under way for longest is closed.
 	EvictBusy bool
@@ -59,7 +59,7 @@ func NewTable(p Policy) *Table {
 // none makes room: the new connection is not in the Table then.
 func (t *Table) Add(conn net.Conn, client netip.Addr, now time.Time) (c, evicted *Conn, ok bool) {
 	c = &Conn{Conn: conn, client: clientOf(client), since: now}
-	if evicted, ok = t.makeRoom(c); !ok {
+	if evicted, ok = t.chooseEvicted(c); !ok {
 		return nil, nil, false
 	}
 	if evicted != nil {
@@ -82,16 +82,16 @@ func (t *Table) Remove(c *Conn) {
 }
 
 // Note notes a connection's state, and since when it is so.
-func (t *Table) Note(c *Conn, is State, since time.Time) { c.state, c.since = is, since }
+func (t *Table) SetState(c *Conn, state State, since time.Time) { c.state, c.since = state, since }
 
 // Len returns how many connections there are, and how many of them are in a state.
-func (t *Table) Len(is State) (all, these int) {
+func (t *Table) Len(state State) (total, inState int) {
 	for c := range t.conns {
-		if c.state == is {
-			these++
+		if c.state == state {
+			inState++
 		}
 	}
-	return len(t.conns), these
+	return len(t.conns), inState
 }
 
 // CloseAll closes the connections, which stay in the Table until they are removed.
@@ -119,20 +119,20 @@ func clientOf(addr netip.Addr) netip.Addr {
 // own. Else the clients who have most make room, so that who has fewer is served,
 // however many others open: if that still leaves them no fewer than him, with
 // any, else only with one that waits, or with any where the policy is EvictBusy.
-func (t *Table) makeRoom(c *Conn) (victim *Conn, ok bool) {
+func (t *Table) chooseEvicted(c *Conn) (victim *Conn, ok bool) {
 	own := t.clients[c.client]
 	switch {
-	case t.policy.MostOfOne > 0 && own >= t.policy.MostOfOne:
-		victim = t.longest(c.since, func(o *Conn) bool { return o.client == c.client && t.waits(o, c.since) })
-	case len(t.conns) < t.policy.Most:
+	case t.policy.MaxPerClient > 0 && own >= t.policy.MaxPerClient:
+		victim = t.longestWaiting(c.since, func(o *Conn) bool { return o.client == c.client && t.isEvictable(o, c.since) })
+	case len(t.conns) < t.policy.Max:
 		return nil, true
 	default:
-		most := 0
+		largest := 0
 		for _, n := range t.clients {
-			most = max(most, n)
+			largest = max(largest, n)
 		}
-		victim = t.longest(c.since, func(o *Conn) bool {
-			return t.clients[o.client] == most && (most > own+1 || t.policy.EvictBusy || t.waits(o, c.since))
+		victim = t.longestWaiting(c.since, func(o *Conn) bool {
+			return t.clients[o.client] == largest && (largest > own+1 || t.policy.EvictBusy || t.isEvictable(o, c.since))
 		})
 	}
 	return victim, victim != nil
@@ -140,10 +140,10 @@ func (t *Table) makeRoom(c *Conn) (victim *Conn, ok bool) {
 
 // longest returns the one of some connections that has waited for longest: of
 // those that wait, else of those that are fresh, else of those that are busy.
-func (t *Table) longest(now time.Time, some func(*Conn) bool) (found *Conn) {
+func (t *Table) longestWaiting(now time.Time, eligible func(*Conn) bool) (found *Conn) {
 	rank := func(c *Conn) int {
 		switch {
-		case t.waits(c, now):
+		case t.isEvictable(c, now):
 			return 0
 		case c.state == Fresh:
 			return 1
@@ -151,7 +151,7 @@ func (t *Table) longest(now time.Time, some func(*Conn) bool) (found *Conn) {
 		return 2
 	}
 	for c := range t.conns {
-		if some(c) && (found == nil || rank(c) < rank(found) || rank(c) == rank(found) && c.since.Before(found.since)) {
+		if eligible(c) && (found == nil || rank(c) < rank(found) || rank(c) == rank(found) && c.since.Before(found.since)) {
 			found = c
 		}
 	}
@@ -159,6 +159,6 @@ func (t *Table) longest(now time.Time, some func(*Conn) bool) (found *Conn) {
 }
 
 // waits says whether a connection may make room for one that is no better.
-func (t *Table) waits(c *Conn, now time.Time) bool {
-	return c.state == Idle || c.state == Fresh && now.Sub(c.since) >= t.policy.FreshFor
+func (t *Table) isEvictable(c *Conn, now time.Time) bool {
+	return c.state == Idle || c.state == Fresh && now.Sub(c.since) >= t.policy.FreshPeriod
 }

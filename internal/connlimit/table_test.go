@@ -34,8 +34,8 @@ type held struct {
 // Which connection makes room, by policy.
 func TestWhoMakesRoom(t *testing.T) {
 	const a, b, c = "192.0.2.1", "192.0.2.2", "192.0.2.3"
-	web := Policy{Most: 3, EvictBusy: true}
-	dns := Policy{Most: 3, MostOfOne: 2, FreshFor: time.Second}
+	web := Policy{Max: 3, EvictBusy: true}
+	dns := Policy{Max: 3, MaxPerClient: 2, FreshPeriod: time.Second}
 	for name, test := range map[string]struct {
 		policy Policy
 		held   []held
@@ -64,7 +64,7 @@ func TestWhoMakesRoom(t *testing.T) {
 				if !ok || evicted != nil {
 					t.Fatalf("%+v: %v, %t", h, evicted, ok)
 				}
-				table.Note(conn, h.is, now.Add(-h.age*time.Millisecond))
+				table.SetState(conn, h.is, now.Add(-h.age*time.Millisecond))
 				conns = append(conns, conn)
 			}
 			_, evicted, ok := table.Add(nil, netip.MustParseAddr(test.client), now)

@@ -25,8 +25,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // serving answers each question with itself, in upper case; "silence" not at all.
 func serving(t *testing.T, s *Server) string {
 	t.Helper()
-	if s.Begin == nil {
-		s.Begin = func(netip.AddrPort) Conversation {
+	if s.NewHandler == nil {
+		s.NewHandler = func(netip.AddrPort) Handler {
 			return func(dst, question []byte) []byte {
 				if string(question) == "silence" {
 					return nil
@@ -127,7 +127,7 @@ func TestAdmission(t *testing.T) {
 func TestMessagesThatAreTooShort(t *testing.T) {
 	for name, behind := range map[string]string{"nothing": "", "a message": "two", "a lot": strings.Repeat("x", 60_000)} {
 		t.Run(name, func(t *testing.T) {
-			conn := connect(t, serving(t, &Server{Least: 3}))
+			conn := connect(t, serving(t, &Server{MinMessage: 3}))
 			conn.Write(append(framed("one", "no"), behind...))
 			if text, err := receive(conn); err != nil || text != "ONE" {
 				t.Errorf("%q, %v", text, err)
@@ -144,7 +144,7 @@ func TestMessagesThatAreTooShort(t *testing.T) {
 
 // Who sends on after the end is cut off.
 func TestWhoSendsOnAfterTheEnd(t *testing.T) {
-	s := &Server{Least: 3}
+	s := &Server{MinMessage: 3}
 	to := serving(t, s)
 	conn := connect(t, to)
 	conn.Write(framed("no"))
@@ -162,11 +162,11 @@ func TestWhoSendsOnAfterTheEnd(t *testing.T) {
 	quiet := connect(t, to)
 	quiet.Write(framed("no"))
 	for began := time.Now(); time.Since(began) < 20*time.Second; time.Sleep(time.Millisecond) {
-		if s.Open() == 0 {
+		if s.OpenConnections() == 0 {
 			return
 		}
 	}
-	t.Errorf("%d are open", s.Open())
+	t.Errorf("%d are open", s.OpenConnections())
 }
 
 // outcomes counts what becomes of connections.
@@ -188,7 +188,7 @@ func allIdle(t *testing.T, s *Server) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Microsecond) {
 		s.mu.Lock()
-		all, waiting := s.conns.Len(connlimit.Idle)
+		all, waiting := s.table.Len(connlimit.Idle)
 		s.mu.Unlock()
 		if waiting == all {
 			return
@@ -201,8 +201,8 @@ func allIdle(t *testing.T, s *Server) {
 // fill makes as many connections as there is room for, each of which has asked.
 func fill(t *testing.T, to string) (conns []net.Conn) {
 	t.Helper()
-	for _, address := range addresses(MostConnections / MostOfOne) {
-		for range MostOfOne {
+	for _, address := range addresses(maxConnections / maxPerClient) {
+		for range maxPerClient {
 			conn := connectFrom(t, address, to)
 			conn.Write(framed("x"))
 			if _, err := receive(conn); err != nil {
@@ -218,7 +218,7 @@ func fill(t *testing.T, to string) (conns []net.Conn) {
 // and those that ask go on.
 func TestTooManyConnections(t *testing.T) {
 	var is outcomes
-	s := &Server{Count: is.count}
+	s := &Server{CountOutcome: is.count}
 	to := serving(t, s)
 	conns := fill(t, to)
 	first := conns[0]
@@ -235,13 +235,13 @@ func TestTooManyConnections(t *testing.T) {
 	if _, err := receive(conns[1]); !errors.Is(err, io.EOF) {
 		t.Errorf("the one that was idle for longest: %v", err)
 	}
-	for _, conn := range []net.Conn{first, conns[2], conns[MostConnections-1]} {
+	for _, conn := range []net.Conn{first, conns[2], conns[maxConnections-1]} {
 		conn.Write(framed("still"))
 		if text, err := receive(conn); err != nil || text != "STILL" {
 			t.Errorf("%q, %v", text, err)
 		}
 	}
-	if n := s.Open(); n != MostConnections || is[Accepted].Load() != MostConnections+1 || is[Evicted].Load() != 1 || is[Refused].Load() != 0 {
+	if n := s.OpenConnections(); n != maxConnections || is[Accepted].Load() != maxConnections+1 || is[Evicted].Load() != 1 || is[Refused].Load() != 0 {
 		t.Errorf("%d open, %d accepted, %d evicted, %d refused", n, is[Accepted].Load(), is[Evicted].Load(), is[Refused].Load())
 	}
 }
@@ -250,7 +250,7 @@ func TestTooManyConnections(t *testing.T) {
 // own; where none waits, it gets no more.
 func TestTooManyConnectionsOfOneClient(t *testing.T) {
 	var is outcomes
-	s := &Server{Count: is.count}
+	s := &Server{CountOutcome: is.count}
 	to := serving(t, s)
 	other := connectFrom(t, "127.0.0.2", to)
 	other.Write(framed("x")) // idle for longest
@@ -258,7 +258,7 @@ func TestTooManyConnectionsOfOneClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	var conns []net.Conn
-	for range MostOfOne {
+	for range maxPerClient {
 		conn := connect(t, to)
 		conn.Write(framed("x"))
 		if _, err := receive(conn); err != nil {
@@ -279,7 +279,7 @@ func TestTooManyConnectionsOfOneClient(t *testing.T) {
 	if text, err := receive(other); err != nil || text != "OTHER" {
 		t.Errorf("%q, %v", text, err)
 	}
-	if n := s.Open(); n != 1+MostOfOne || is[Evicted].Load() != 1 {
+	if n := s.OpenConnections(); n != 1+maxPerClient || is[Evicted].Load() != 1 {
 		t.Errorf("%d are open, %d made room", n, is[Evicted].Load())
 	}
 
@@ -287,11 +287,11 @@ func TestTooManyConnectionsOfOneClient(t *testing.T) {
 	// CPU for so long that the first of them count as waiting.
 	for client := 3; ; client++ {
 		address, began, refused := fmt.Sprint("127.0.0.", client), time.Now(), is[Refused].Load()
-		for range MostOfOne {
+		for range maxPerClient {
 			connectFrom(t, address, to)
 		}
 		_, err := receive(connectFrom(t, address, to))
-		if time.Since(began) > freshFor && client < 9 {
+		if time.Since(began) > freshPeriod && client < 9 {
 			continue
 		}
 		if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
@@ -335,14 +335,14 @@ func TestFloodsOfConnections(t *testing.T) {
 						}
 						opened.Add(1)
 						conn.(*net.TCPConn).SetLinger(0) // its port is free at once
-						if open = append(open, conn); len(open) > MostConnections {
+						if open = append(open, conn); len(open) > maxConnections {
 							open[0].Close()
 							open = open[1:]
 						}
 					}
 				})
 			}
-			for opened.Load() < 2*MostConnections {
+			for opened.Load() < 2*maxConnections {
 				time.Sleep(time.Millisecond)
 			}
 			began := opened.Load()
@@ -378,7 +378,7 @@ func TestAnswersThatDoNotCome(t *testing.T) {
 	var asked atomic.Int32
 	stuck := make(chan struct{})
 	var is outcomes
-	to := serving(t, &Server{Count: is.count, Begin: func(netip.AddrPort) Conversation {
+	to := serving(t, &Server{CountOutcome: is.count, NewHandler: func(netip.AddrPort) Handler {
 		return func(dst, question []byte) []byte {
 			asked.Add(1)
 			<-stuck
@@ -396,15 +396,15 @@ func TestAnswersThatDoNotCome(t *testing.T) {
 			}
 		}
 	}
-	for i, address := range addresses(2 * mostServed) {
+	for i, address := range addresses(2 * maxServed) {
 		times := 1 // whoever has fewer than others is served
 		switch {
-		case i < MostConnections/MostOfOne:
-			times = MostOfOne
+		case i < maxConnections/maxPerClient:
+			times = maxPerClient
 		case i < 64:
 			times = 3
 		}
-		for ; times > 0 && asked.Load() < mostServed; times-- {
+		for ; times > 0 && asked.Load() < maxServed; times-- {
 			ask(address)
 		}
 	}

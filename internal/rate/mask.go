@@ -28,7 +28,7 @@ func NewNetworks(prefix4, prefix6 int) Networks {
 
 // Of returns what all addresses of a network have in common. An IPv4-mapped address is the IPv4
 // address. Zones do not count.
-func (n *Networks) Of(source netip.Addr) [16]byte {
+func (n *Networks) Network(source netip.Addr) [16]byte {
 	addr := source.As16()
 	n.Mask(source, &addr)
 	return addr
@@ -36,15 +36,15 @@ func (n *Networks) Of(source netip.Addr) [16]byte {
 
 // Mask makes what Of returns of addr, which is source.As16().
 func (n *Networks) Mask(source netip.Addr, addr *[16]byte) {
-	if m := n.of(source); *m != whole {
+	if m := n.mask(source); *m != fullMask {
 		m.apply(addr)
 	}
 }
 
-// whole is the mask that leaves an address as it is.
-var whole = newMask(128)
+// fullMask is the mask that leaves an address as it is.
+var fullMask = newMask(128)
 
-func (n *Networks) of(source netip.Addr) *mask {
+func (n *Networks) mask(source netip.Addr) *mask {
 	if source.Is4() || source.Is4In6() {
 		return &n.mask4
 	}

@@ -33,7 +33,7 @@ func TestNetworks(t *testing.T) {
 		{32, 64, "0.0.0.0", "::", false},
 	} {
 		n := NewNetworks(test.prefix4, test.prefix6)
-		if same := n.Of(netip.MustParseAddr(test.a)) == n.Of(netip.MustParseAddr(test.b)); same != test.same {
+		if same := n.Network(netip.MustParseAddr(test.a)) == n.Network(netip.MustParseAddr(test.b)); same != test.same {
 			t.Errorf("/%d and /%d: %s and %s: one network is %t", test.prefix4, test.prefix6, test.a, test.b, same)
 		}
 	}

@@ -21,7 +21,7 @@ import (
 // one its burst again. A key that is at its limit thus stays while any other
 // of its set is further from its own.
 const (
-	Places = sets * ways
+	Capacity = sets * ways
 
 	sets = 8192
 	ways = 8 // two cache lines
@@ -37,7 +37,7 @@ const (
 	refusalMask = 1<<refusalBits - 1
 )
 
-// MaxNth is the largest n of TakeNth, for the bits that count it.
+// MaxNth is the largest n of AllowNth, for the bits that count it.
 const MaxNth = refusalMask + 1
 
 // Table limits the rate of each key. Any thread may call its methods.
@@ -65,13 +65,13 @@ func NewTable(perSecond int) *Table {
 	}
 }
 
-// Take says whether one more event of the key may happen now, a time on a
+// Allow says whether one more event of the key may happen now, a time on a
 // monotonic clock that every caller shares.
-func (t *Table) Take(key uint64, now time.Duration) bool {
-	slot := t.slot(key, int64(now))
+func (t *Table) Allow(key uint64, now time.Duration) bool {
+	slot := t.findSlot(key, int64(now))
 	for {
 		word := slot.word.Load()
-		next, ok := t.next(word, int64(now))
+		next, ok := t.nextWord(word, int64(now))
 		if !ok {
 			return false
 		}
@@ -81,13 +81,13 @@ func (t *Table) Take(key uint64, now time.Duration) bool {
 	}
 }
 
-// TakeNth is Take that counts its refusals: nth is true at every n-th refusal
+// AllowNth is Allow that counts its refusals: nth is true at every n-th refusal
 // of the key. n is 1 to MaxNth, and the same in every call.
-func (t *Table) TakeNth(key uint64, now time.Duration, n int) (taken, nth bool) {
-	slot := t.slot(key, int64(now))
+func (t *Table) AllowNth(key uint64, now time.Duration, n int) (taken, nth bool) {
+	slot := t.findSlot(key, int64(now))
 	for {
 		word := slot.word.Load()
-		next, ok := t.next(word, int64(now))
+		next, ok := t.nextWord(word, int64(now))
 		nth := false
 		if !ok {
 			next = word + 1
@@ -102,7 +102,7 @@ func (t *Table) TakeNth(key uint64, now time.Duration, n int) (taken, nth bool) 
 }
 
 // next is the word after one more event, if there may be one.
-func (t *Table) next(word, now int64) (next int64, ok bool) {
+func (t *Table) nextWord(word, now int64) (next int64, ok bool) {
 	full := max(word>>refusalBits, now) + t.interval
 	return full<<refusalBits | word&refusalMask, full-now <= t.burst
 }
@@ -112,28 +112,28 @@ func (t *Table) next(word, now int64) (next int64, ok bool) {
 // others' keys change the set meanwhile. A place's word is read before its
 // key, and so is never that of a place which the other thread has taken and
 // counts in by now: where the word is new, the key is found.
-func (t *Table) slot(key uint64, now int64) *slot {
+func (t *Table) findSlot(key uint64, now int64) *slot {
 	set := &t.sets[key>>32%sets]
 	key |= 1 // no key is an empty place's
 	for {
 		var oldest *slot
-		var was uint64
-		var since int64
+		var oldestKey uint64
+		var oldestWord int64
 		for i := range set {
 			slot := &set[i]
 			word, holder := slot.word.Load(), slot.key.Load()
 			if holder == key {
 				return slot
 			}
-			if oldest == nil || word < since {
-				oldest, was, since = slot, holder, word
+			if oldest == nil || word < oldestWord {
+				oldest, oldestKey, oldestWord = slot, holder, word
 			}
 		}
-		if !oldest.key.CompareAndSwap(was, key) {
+		if !oldest.key.CompareAndSwap(oldestKey, key) {
 			continue
 		}
-		if since>>refusalBits > now || since&refusalMask != 0 { // a time that has passed is as good as none
-			oldest.word.CompareAndSwap(since, now<<refusalBits)
+		if oldestWord>>refusalBits > now || oldestWord&refusalMask != 0 { // a time that has passed is as good as none
+			oldest.word.CompareAndSwap(oldestWord, now<<refusalBits)
 		}
 		return oldest
 	}

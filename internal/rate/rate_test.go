@@ -23,7 +23,7 @@ func TestRate(t *testing.T) {
 		table := NewTable(test.perSecond)
 		taken := 0
 		for i := range 3 * test.tries {
-			if table.Take(1, time.Hour+time.Duration(i)*time.Second/time.Duration(test.tries)) {
+			if table.Allow(1, time.Hour+time.Duration(i)*time.Second/time.Duration(test.tries)) {
 				taken++
 			}
 		}
@@ -39,7 +39,7 @@ func TestEveryNthRefusal(t *testing.T) {
 		refused := 0
 		for i := range 20_000 {
 			now := time.Hour + time.Duration(i)*time.Millisecond // ten times the rate
-			taken, nth := table.TakeNth(1, now, n)
+			taken, nth := table.AllowNth(1, now, n)
 			if taken && nth {
 				t.Fatal("taken, and an n-th refusal")
 			}
@@ -62,15 +62,15 @@ func TestRefusalsAreNotInherited(t *testing.T) {
 	table := NewTable(1)
 	now := time.Hour
 	for key := range uint64(ways) {
-		table.TakeNth(key<<1, now, 2)
-		table.TakeNth(key<<1, now, 2)
+		table.AllowNth(key<<1, now, 2)
+		table.AllowNth(key<<1, now, 2)
 	}
 	for key := range uint64(ways) {
 		key = 1000 + key<<1
-		if taken, _ := table.TakeNth(key, now+time.Hour, 2); !taken {
+		if taken, _ := table.AllowNth(key, now+time.Hour, 2); !taken {
 			t.Fatal("a new key is refused")
 		}
-		if _, nth := table.TakeNth(key, now+time.Hour, 2); nth {
+		if _, nth := table.AllowNth(key, now+time.Hour, 2); nth {
 			t.Error("a key's first refusal is its second")
 		}
 	}
@@ -86,7 +86,7 @@ func TestThreads(t *testing.T) {
 	for range threads {
 		wait.Go(func() {
 			for range tries {
-				ok, nth := table.TakeNth(7, time.Hour, n)
+				ok, nth := table.AllowNth(7, time.Hour, n)
 				if ok {
 					taken.Add(1)
 				}
@@ -118,7 +118,7 @@ func TestThreadsMeetANewKey(t *testing.T) {
 				ready.Done()
 				ready.Wait()
 				for range perSecond {
-					if table.Take(key<<32, time.Duration(key+1)*time.Hour) { // by when all places are free again
+					if table.Allow(key<<32, time.Duration(key+1)*time.Hour) { // by when all places are free again
 						taken.Add(1)
 					}
 				}
@@ -142,12 +142,12 @@ func TestFull(t *testing.T) {
 	for i := range seconds * events {
 		now += time.Second / events
 		if i%20 == 0 { // 10,000 a second
-			if table.Take(42, now) {
+			if table.Allow(42, now) {
 				taken++
 			}
 			continue
 		}
-		if !table.Take(random.Uint64(), now) {
+		if !table.Allow(random.Uint64(), now) {
 			refused++
 		}
 	}
@@ -165,16 +165,16 @@ func TestFull(t *testing.T) {
 func TestOverfull(t *testing.T) {
 	table := NewTable(1)
 	for key := range uint64(3 * ways) { // all in one set
-		if !table.Take(key<<1, time.Hour) {
+		if !table.Allow(key<<1, time.Hour) {
 			t.Fatalf("key %d is refused its first event", key)
 		}
-		if table.Take(key<<1, time.Hour) {
+		if table.Allow(key<<1, time.Hour) {
 			t.Fatalf("key %d gets two at a limit of one", key)
 		}
 	}
 	again := 0
 	for key := range uint64(3 * ways) {
-		if table.Take(key<<1, time.Hour) {
+		if table.Allow(key<<1, time.Hour) {
 			again++
 		}
 	}
@@ -188,8 +188,8 @@ func TestNoAllocation(t *testing.T) {
 	key := uint64(0)
 	if n := testing.AllocsPerRun(1000, func() {
 		key += 1 << 31
-		table.Take(key, time.Hour)
-		table.TakeNth(key, time.Hour, 2)
+		table.Allow(key, time.Hour)
+		table.AllowNth(key, time.Hour, 2)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
@@ -201,7 +201,7 @@ func BenchmarkTake(b *testing.B) {
 			table := NewTable(1000)
 			now, i := time.Hour, uint64(0)
 			for b.Loop() {
-				table.Take(i%keys*0x9e3779b97f4a7c15, now)
+				table.Allow(i%keys*0x9e3779b97f4a7c15, now)
 				i++
 				now += 250
 			}

@@ -84,7 +84,7 @@ func TestAFileWithALease(t *testing.T) {
 		t.Skipf("needs a file system with leases: set TMPDIR to one: %v", err)
 	}
 	go func() {
-		time.Sleep(3 * leasePause) // so that the read comes first as a rule; it passes in any order
+		time.Sleep(3 * leaseRetryInterval) // so that the read comes first as a rule; it passes in any order
 		holder.Close()
 	}()
 	if data, err := Read(name, 4, time.Minute); err != nil || string(data) != "text" {
@@ -96,17 +96,17 @@ func TestAFileWithALease(t *testing.T) {
 func TestReadsThatHang(t *testing.T) {
 	hang := make(chan struct{})
 	read := func() (int, error) { <-hang; return 1, nil }
-	for range mostReads {
-		if _, err := Within(time.Millisecond, "read x", read); !errors.Is(err, os.ErrDeadlineExceeded) || !strings.Contains(err.Error(), "read x") {
+	for range maxReads {
+		if _, err := WithTimeout(time.Millisecond, "read x", read); !errors.Is(err, os.ErrDeadlineExceeded) || !strings.Contains(err.Error(), "read x") {
 			t.Fatal(err)
 		}
 	}
-	if _, err := Within(time.Minute, "read y", read); err == nil || !strings.Contains(err.Error(), "have not ended") {
+	if _, err := WithTimeout(time.Minute, "read y", read); err == nil || !strings.Contains(err.Error(), "have not ended") {
 		t.Errorf("one more hangs: %v", err)
 	}
 	close(hang)
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
-		if n, err := Within(time.Minute, "read z", read); err == nil && n == 1 {
+		if n, err := WithTimeout(time.Minute, "read z", read); err == nil && n == 1 {
 			return
 		} else if time.Now().After(deadline) {
 			t.Fatal(err)

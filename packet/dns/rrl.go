@@ -173,9 +173,9 @@ func (l *RateLimiter) decide(source netip.Addr, class rateClass, name []byte, no
 	}
 	taken, slip := false, false
 	if key := l.key(source, class, name); l.slip == 0 {
-		taken = l.table.Take(key, now)
+		taken = l.table.Allow(key, now)
 	} else {
-		taken, slip = l.table.TakeNth(key, now, l.slip)
+		taken, slip = l.table.AllowNth(key, now, l.slip)
 	}
 	switch {
 	case taken, l.exempt != nil && l.exempt.Contains(source.Unmap().WithZone("")): // looked for last: it costs most
@@ -188,7 +188,7 @@ func (l *RateLimiter) decide(source netip.Addr, class rateClass, name []byte, no
 
 // key hashes what the responses of a kind have in common.
 func (l *RateLimiter) key(source netip.Addr, class rateClass, name []byte) uint64 {
-	network := l.nets.Of(source)
+	network := l.nets.Network(source)
 	var buf [64]byte // most names fit; longer ones are hashed in parts
 	copy(buf[:], network[:])
 	buf[16] = byte(class)
