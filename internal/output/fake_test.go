@@ -17,6 +17,7 @@ import (
 // the last is open. A write takes what the next step says.
 type fake struct {
 	t    *testing.T
+	log  *metrics.WriteLog
 	seen func() // called before each write, without the lock; set before there are any
 
 	mu      sync.Mutex
@@ -66,7 +67,7 @@ func (f *fake) text() string {
 
 func (f *fake) file() *bytes.Buffer { return f.files[len(f.files)-1] }
 
-func (f *fake) write(data []byte) (int, error) {
+func (f *fake) Write(data []byte) (int, error) {
 	if f.seen != nil {
 		f.seen()
 	}
@@ -89,35 +90,41 @@ func (f *fake) write(data []byte) (int, error) {
 	return next.take, next.err
 }
 
-func (f *fake) look() (place, bool) {
+func (f *fake) NeedsReopen() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return place{}, f.missing
+	return f.missing
 }
 
-func (f *fake) reopen(torn int) (int, error) {
+func (f *fake) Begin(shard *metrics.Shard, length, records int) {
+	f.log.Begin(shard, metrics.Write{Inode: 1, Length: length, Records: records})
+}
+func (f *fake) End(n int) { f.log.End(n, 0) }
+func (f *fake) Abandon()  { f.log.Abandon() }
+
+func (f *fake) Reopen() (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.cut(torn)
+	cut := f.cut()
 	if f.renamed || f.missing {
 		f.files = append(f.files, new(bytes.Buffer))
 	}
 	f.renamed, f.missing = false, false
-	return torn, nil
+	return cut, nil
 }
 
-func (f *fake) cut(torn int) {
-	if torn > f.file().Len() {
-		f.t.Errorf("%d bytes to cut of %d", torn, f.file().Len())
-		return
-	}
-	f.file().Truncate(f.file().Len() - torn)
+// cut removes an incomplete record from the end of the file.
+func (f *fake) cut() int {
+	text := f.file().Bytes()
+	whole := bytes.LastIndexByte(text, '\n') + 1
+	f.file().Truncate(whole)
+	return len(text) - whole
 }
 
-func (f *fake) close(torn int) error {
+func (f *fake) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.cut(torn)
+	f.cut()
 	f.closed = true
 	return nil
 }
@@ -143,7 +150,7 @@ func (e *events) all() []Event {
 // rig is a Set with one destination, and one stream to it.
 type rig struct {
 	set    *Set
-	target target
+	target destination
 	page   *metrics.Shard
 	stream Stream
 	events events
@@ -154,7 +161,7 @@ type rig struct {
 const fakeName = "/fake"
 
 // newRig starts a writer of target; tune, which may be nil, is called before.
-func newRig(t *testing.T, target target, tune func(*writer)) *rig {
+func newRig(t *testing.T, target destination, tune func(*writer)) *rig {
 	t.Helper()
 	r := &rig{target: target, page: metrics.NewShard(0, 0), record: record}
 	r.set = NewSet(r.events.report)

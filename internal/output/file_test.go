@@ -157,19 +157,18 @@ func next(t *testing.T, events <-chan Event) Event {
 func TestAFailedWriteIsCut(t *testing.T) {
 	for _, test := range []struct{ others, want string }{{"", "whole\n"}, {"theirs\n", "whole\nparttheirs\n"}} {
 		path := filepath.Join(t.TempDir(), "x")
-		f := &file{path: path}
-		if _, err := f.reopen(0); err != nil {
+		f, err := openFile(path, metrics.NewShard(0, 0))
+		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.write([]byte("whole\npart")); err != nil {
+		if _, err := f.Write([]byte("whole\npart")); err != nil {
 			t.Fatal(err)
 		}
 		writable := f.f
-		var err error
 		if f.f, err = os.Open(path); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.write([]byte("ial\n")); !errors.Is(err, unix.EBADF) {
+		if _, err := f.Write([]byte("ial\n")); !errors.Is(err, unix.EBADF) {
 			t.Errorf("%v", err)
 		}
 		f.f.Close()
@@ -177,7 +176,7 @@ func TestAFailedWriteIsCut(t *testing.T) {
 		if _, err := f.f.WriteString(test.others); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.close(len("part")); err != nil {
+		if err := f.Close(); err != nil {
 			t.Error(err)
 		}
 		if got := content(t, path); got != test.want {
@@ -237,19 +236,18 @@ type short struct {
 	take int // -1: all
 }
 
-func (s *short) write(data []byte) (int, error) {
+func (s *short) Write(data []byte) (int, error) {
 	if s.take < 0 {
-		return s.file.write(data)
+		return s.file.Write(data)
 	}
-	n, err := s.f.Write(data[:s.take])
+	n, err := s.file.Write(data[:s.take])
 	s.take = 0
-	s.size += int64(n)
 	return n, errors.Join(err, unix.ENOSPC)
 }
 
-func (s *short) reopen(torn int) (int, error) {
+func (s *short) Reopen() (int, error) {
 	s.take = -1
-	return s.file.reopen(torn)
+	return s.file.Reopen()
 }
 
 // On a real file: what is torn is cut from the old one, unless somebody else
@@ -257,8 +255,8 @@ func (s *short) reopen(torn int) (int, error) {
 func TestATornRecordIsCutFromTheOldFile(t *testing.T) {
 	for _, meddled := range []bool{false, true} {
 		path := filepath.Join(t.TempDir(), "x")
-		f := &file{path: path}
-		if _, err := f.reopen(0); err != nil {
+		f, err := openFile(path, metrics.NewShard(0, 0))
+		if err != nil {
 			t.Fatal(err)
 		}
 		r := newRig(t, &short{f, len(records(0, 2)) + 3}, nil)

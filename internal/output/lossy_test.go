@@ -32,7 +32,7 @@ func longRecords(from, to int) string {
 }
 
 // newLossyRig is newRig with a stream that does not wait, and long records.
-func newLossyRig(t *testing.T, target target, tune func(*writer)) *rig {
+func newLossyRig(t *testing.T, target destination, tune func(*writer)) *rig {
 	t.Helper()
 	r := newRig(t, target, tune)
 	s, err := r.set.OpenLossy("file:"+fakeName, 0, r.page, flushSize/10)
@@ -387,13 +387,13 @@ type hiccups struct {
 	writes int
 }
 
-func (h *hiccups) write(data []byte) (int, error) {
+func (h *hiccups) Write(data []byte) (int, error) {
 	if h.writes++; h.writes == 1 {
 		<-h.first
 	} else if h.writes%3 == 0 {
 		time.Sleep(2 * time.Millisecond)
 	}
-	return h.file.write(data)
+	return h.file.Write(data)
 }
 
 // Several shards write to one slow file while the ledger is read: it holds in
@@ -401,8 +401,8 @@ func (h *hiccups) write(data []byte) (int, error) {
 func TestLossyLedgerUnderLoad(t *testing.T) {
 	const shards, perShard = 4, 20_000
 	path := filepath.Join(t.TempDir(), "x")
-	f := &file{path: path}
-	if _, err := f.reopen(0); err != nil {
+	f, err := openFile(path, metrics.NewShard(0, 0))
+	if err != nil {
 		t.Fatal(err)
 	}
 	dropped := make(chan struct{})
@@ -522,7 +522,7 @@ type holding struct {
 	release <-chan struct{}
 }
 
-func (h holding) write(data []byte) (int, error) {
+func (h holding) Write(data []byte) (int, error) {
 	<-h.release
 	return len(data), nil
 }

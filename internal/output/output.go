@@ -70,12 +70,12 @@ const PerShard = "{shard}"
 // Check says whether spec names an output, and opens nothing: stdout,
 // discard, or file:PATH, where {shard} in PATH stands for the shard's number.
 func Check(spec string) error {
-	_, err := destination(spec, 0)
+	_, err := destinationName(spec, 0)
 	return err
 }
 
-// destination returns the one of a shard: discard, stdout, or a file's path.
-func destination(spec string, shard int) (string, error) {
+// destinationName returns discard, stdout, or the path of a shard's file.
+func destinationName(spec string, shard int) (string, error) {
 	switch path, isFile := strings.CutPrefix(spec, "file:"); {
 	case spec == "discard", spec == "stdout":
 		return spec, nil
@@ -128,7 +128,7 @@ func (s *Set) OpenLossy(spec string, shard int, page *metrics.Shard, maxRecord i
 // writer returns the one of a destination, and opens that if nobody has; nil is
 // the one of discard.
 func (s *Set) writer(spec string, shard int, page *metrics.Shard) (*writer, error) {
-	name, err := destination(spec, shard)
+	name, err := destinationName(spec, shard)
 	if err != nil || name == "discard" {
 		return nil, err
 	}
@@ -136,14 +136,11 @@ func (s *Set) writer(spec string, shard int, page *metrics.Shard) (*writer, erro
 	defer s.mu.Unlock()
 	w := s.writers[name]
 	if w == nil {
-		target, err := open(name)
+		dest, err := open(name, page)
 		if err != nil {
 			return nil, fmt.Errorf("output %s: %w", spec, err)
 		}
-		w = newWriter(s, name, target)
-		if name != "stdout" {
-			w.journal = page.OpenWriteLog(name)
-		}
+		w = newWriter(s, name, dest)
 		s.writers[name] = w
 		go w.run()
 	}

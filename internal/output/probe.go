@@ -14,7 +14,7 @@ import (
 // asks for the permissions (faccessat2(2)) of the file, or of the folder in which it would be
 // made. Any goroutine may call it.
 func Probe(spec string, shard int) error {
-	name, err := destination(spec, shard)
+	name, err := destinationName(spec, shard)
 	if err != nil || name == "discard" || name == "stdout" {
 		return err
 	}

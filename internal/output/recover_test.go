@@ -147,17 +147,17 @@ type witness struct {
 	torn int
 }
 
-func (w *witness) look() (place, bool) {
+func (w *witness) NeedsReopen() bool {
 	w.check(false)
-	return w.moody.look()
+	return w.moody.NeedsReopen()
 }
 
-func (w *witness) write(data []byte) (int, error) {
+func (w *witness) Write(data []byte) (int, error) {
 	w.check(true)
 	if writes := w.book.LastWrites(); len(writes) != 1 || writes[0].Length != len(data) || writes[0].Records != strings.Count(string(data), "\n") {
 		w.t.Errorf("a write of %d bytes and %d records: journal %+v", len(data), strings.Count(string(data), "\n"), writes)
 	}
-	n, err := w.moody.write(data)
+	n, err := w.moody.Write(data)
 	w.check(true)
 	return n, err
 }
@@ -192,10 +192,6 @@ func (w *witness) check(writing bool) {
 // how to tell what is written and not counted.
 func TestJournalThroughTrouble(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x")
-	f := &file{path: path}
-	if _, err := f.reopen(0); err != nil {
-		t.Fatal(err)
-	}
 	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -205,10 +201,14 @@ func TestJournalThroughTrouble(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f, err := openFile(path, page)
+	if err != nil {
+		t.Fatal(err)
+	}
 	const fails = 12
 	w := &witness{moody: moody{f, rand.New(rand.NewPCG(3, 4)), fails}, t: t, book: book, page: page, path: path}
 	bubble(t, func(t *testing.T) {
-		r := newRig(t, w, func(w *writer) { w.journal = page.OpenWriteLog(path) })
+		r := newRig(t, w, nil)
 		r.stream, r.page = r.open(t, page), page
 		for range 60 {
 			r.flush(20)
@@ -239,7 +239,8 @@ func journaled(t *testing.T, f *fake) (*rig, *metrics.SharedCounters) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newRig(t, f, func(w *writer) { w.journal = page.OpenWriteLog(fakeName) })
+	f.log = page.OpenWriteLog(fakeName)
+	r := newRig(t, f, nil)
 	r.stream, r.page = r.open(t, page), page
 	return r, book
 }
@@ -339,10 +340,20 @@ func TestStandardOutputHasNoJournal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set := openSet(t)
-	mustOpen(t, set, "stdout", 0, page)
-	if w := set.writers["stdout"]; w.journal != nil {
-		t.Error("it has one")
+	file, err := os.Create(filepath.Join(t.TempDir(), "x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	defer func(stdout *os.File) { os.Stdout = stdout }(os.Stdout)
+	os.Stdout = file
+	set := NewSet(func(Event) {})
+	put(mustOpen(t, set, "stdout", 0, page), page, "x\n")
+	if err := set.Close(t.Context()); err != nil || page.Delivered.Load() != 1 {
+		t.Errorf("%d delivered, %v", page.Delivered.Load(), err)
+	}
+	if writes := book.LastWrites(); len(writes) != 0 {
+		t.Errorf("%+v", writes)
 	}
 }
 

@@ -53,7 +53,7 @@ func (r *reopening) answer(count func()) {
 // renew returns the number of bytes of an incomplete record to write again, so that the record
 // is whole in the new file.
 func (w *writer) renew(asked *reopening) int {
-	back, err := w.target.reopen(w.torn)
+	back, err := w.openAgain()
 	if failed := w.again != nil; (err != nil) != failed {
 		w.report(Event{Destination: w.name, Err: err, Reopen: true})
 	}
@@ -61,7 +61,6 @@ func (w *writer) renew(asked *reopening) int {
 	if err != nil {
 		w.again = time.After(retryMost)
 	}
-	w.wentBack(back)
 	if asked != nil {
 		asked.answer(func() {
 			if err == nil {

@@ -27,15 +27,12 @@ type moody struct {
 	fails  int // times left
 }
 
-func (m *moody) write(data []byte) (int, error) {
+func (m *moody) Write(data []byte) (int, error) {
 	if m.fails == 0 || m.random.IntN(4) > 0 {
-		return m.file.write(data)
+		return m.file.Write(data)
 	}
 	m.fails--
-	n, err := m.file.write(data[:m.random.IntN(len(data))])
-	if info, err := m.f.Stat(); err == nil {
-		m.size = info.Size()
-	}
+	n, err := m.file.Write(data[:m.random.IntN(len(data))])
 	if err == nil {
 		err = unix.ENOSPC
 	}
@@ -52,8 +49,8 @@ func TestLedgerUnderLoad(t *testing.T) {
 	for _, gaveUp := range []bool{false, true} {
 		t.Run(fmt.Sprintf("gave_up=%v", gaveUp), func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "x")
-			f := &file{path: path}
-			if _, err := f.reopen(0); err != nil {
+			f, err := openFile(path, metrics.NewShard(0, 0))
+			if err != nil {
 				t.Fatal(err)
 			}
 			fails := 2 // for 0.3 s
@@ -111,7 +108,7 @@ func TestLedgerUnderLoad(t *testing.T) {
 			case <-time.After(time.Minute):
 				t.Fatal("a shard waits for its output and is not let go")
 			}
-			err := r.set.Close(ctx)
+			err = r.set.Close(ctx)
 			close(done)
 			reader.Wait()
 			if lost := err != nil; lost != gaveUp {
@@ -226,7 +223,10 @@ func TestNoAllocationsPerRecordToAFile(t *testing.T) {
 // null takes everything.
 type null struct{}
 
-func (null) write(data []byte) (int, error) { return len(data), nil }
-func (null) look() (place, bool)            { return place{}, false }
-func (null) reopen(int) (int, error)        { return 0, nil }
-func (null) close(int) error                { return nil }
+func (null) Write(data []byte) (int, error) { return len(data), nil }
+func (null) NeedsReopen() bool              { return false }
+func (null) Begin(*metrics.Shard, int, int) {}
+func (null) End(int)                        {}
+func (null) Abandon()                       {}
+func (null) Reopen() (int, error)           { return 0, nil }
+func (null) Close() error                   { return nil }

@@ -1,42 +1,43 @@
 package output
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/metrics"
 )
 
-// target is an opened destination.
-type target interface {
-	write(data []byte) (int, error)
-	// look says where the next write begins, and whether what is written goes
-	// where nobody will find it.
-	look() (at place, gone bool)
-	// reopen opens the destination by its name again, where it has one,
-	// after cutting the last torn bytes from what was open. It returns torn
-	// if it did: they have to be written again. On an error the old one
-	// stays.
-	reopen(torn int) (back int, err error)
-	// close cuts the last torn bytes, which nothing will complete any more.
-	close(torn int) error
+// destination is standard output or an open file. One goroutine calls the methods, apart from
+// Abandon. Begin, End and Abandon exclude each other: the caller holds a mutex.
+type destination interface {
+	// NeedsReopen reports whether the next write needs a Reopen first.
+	NeedsReopen() bool
+	// Begin logs a write of length bytes, with records of a shard, before the write is made.
+	Begin(shard *metrics.Shard, length, records int)
+	Write(data []byte) (int, error)
+	// End logs that the records in the last n bytes are counted. A negative n logs that so many
+	// bytes were cut.
+	End(n int)
+	// Abandon logs that the records of the write that has begun are counted as lost.
+	Abandon()
+	// Reopen opens the path again. It cuts an incomplete record off the end of the previous
+	// file, and returns the length of that record, which has to be written again. After an
+	// error the previous file stays in use.
+	Reopen() (cut int, err error)
+	// Close cuts an incomplete record off the end, and closes the file.
+	Close() error
 }
 
-// place is the end of a regular file; the zero place is anywhere else.
-type place struct {
-	device, inode uint64
-	size          int64
-}
-
-func open(name string) (target, error) {
+func open(name string, shard *metrics.Shard) (destination, error) {
 	if name == "stdout" {
 		return stdout{}, nil
 	}
-	f := &file{path: name}
-	_, err := f.reopen(0)
-	return f, err
+	return openFile(name, shard)
 }
 
 // stdout is the process's standard output, which is never closed or opened.
@@ -44,7 +45,7 @@ type stdout struct{}
 
 // write waits for a while where others have made standard output non-blocking: that
 // is a flag of the open file, which processes share (fcntl(2)), and no failure.
-func (stdout) write(data []byte) (int, error) {
+func (stdout) Write(data []byte) (int, error) {
 	n, err := os.Stdout.Write(data)
 	if errors.Is(err, unix.EAGAIN) {
 		const heed = 100 // ms, and whoever gives up is heard
@@ -55,26 +56,46 @@ func (stdout) write(data []byte) (int, error) {
 	}
 	return n, bare(err)
 }
-func (stdout) look() (place, bool)     { return place{}, false }
-func (stdout) reopen(int) (int, error) { return 0, nil }
-func (stdout) close(int) error         { return nil }
+func (stdout) NeedsReopen() bool              { return false }
+func (stdout) Begin(*metrics.Shard, int, int) {}
+func (stdout) End(int)                        {}
+func (stdout) Abandon()                       {}
+func (stdout) Reopen() (int, error)           { return 0, nil }
+func (stdout) Close() error                   { return nil }
 
-// file is a file that is appended to.
+// file is an output file that is appended to, and the log of the writes to it.
 type file struct {
-	path string
-	f    *os.File
-	size int64 // when a write last failed
+	path    string
+	f       *os.File
+	log     *metrics.WriteLog
+	end     place // before the last write
+	partial int   // bytes of an incomplete record at the end
+	size    int64 // after the write that left the partial record
+}
+
+// openFile opens a file. Its writes are logged with the counters of shard, if these are shared.
+func openFile(path string, shard *metrics.Shard) (*file, error) {
+	f := &file{path: path}
+	if _, err := f.Reopen(); err != nil {
+		return nil, err
+	}
+	f.log = shard.OpenWriteLog(path)
+	return f, nil
 }
 
 // mode of new files: messages are not for everybody (as Debian's rsyslog).
 const mode = 0o640
 
-func (t *file) write(data []byte) (int, error) {
-	n, err := t.f.Write(data)
-	if err != nil {
-		if info, statErr := t.f.Stat(); statErr == nil {
-			t.size = info.Size()
+// Write appends data. Between calls the file ends in a whole record, or in a part of one that
+// the next data continues.
+func (f *file) Write(data []byte) (int, error) {
+	n, err := f.f.Write(data)
+	if n > 0 {
+		f.partial += n
+		if last := bytes.LastIndexByte(data[:n], '\n'); last >= 0 {
+			f.partial = n - last - 1
 		}
+		f.size = f.end.size + int64(n)
 	}
 	return n, bare(err)
 }
@@ -88,16 +109,30 @@ func bare(err error) error {
 	return err
 }
 
-// look asks once a buffer, at less than 1 µs. A file is gone when its last
-// name was removed; one that was renamed is not: whoever renames it sends
-// SIGHUP. Since nobody else appends to it, its size is where the next write
-// begins.
-func (t *file) look() (place, bool) {
-	info, err := t.f.Stat()
-	if err != nil {
-		return place{}, false
+// NeedsReopen reports whether the file has lost its last name, and would not be found. A renamed
+// file is used on: SIGHUP follows a rename. It costs less than 1 µs, once a buffer.
+func (f *file) NeedsReopen() (gone bool) {
+	f.end = place{}
+	if info, err := f.f.Stat(); err == nil {
+		f.end, gone = placeOf(info)
 	}
-	return placeOf(info)
+	return gone
+}
+
+// Begin implements destination. Since no other program appends, the write begins at the size.
+func (f *file) Begin(shard *metrics.Shard, length, records int) {
+	f.log.Begin(shard, metrics.Write{
+		Device: f.end.device, Inode: f.end.inode, Size: f.end.size, Partial: f.partial, Length: length, Records: records,
+	})
+}
+
+func (f *file) End(n int) { f.log.End(n, f.partial) }
+func (f *file) Abandon()  { f.log.Abandon() }
+
+// place is the end of a regular file; the zero place is anywhere else.
+type place struct {
+	device, inode uint64
+	size          int64
 }
 
 func placeOf(info fs.FileInfo) (at place, gone bool) {
@@ -111,34 +146,35 @@ func placeOf(info fs.FileInfo) (at place, gone bool) {
 	return at, stat.Nlink == 0
 }
 
-func (t *file) reopen(torn int) (int, error) {
+func (f *file) Reopen() (cut int, err error) {
 	flags := os.O_WRONLY | os.O_APPEND | os.O_CREATE
-	if info, err := os.Stat(t.path); err == nil && info.Mode()&fs.ModeNamedPipe != 0 {
+	if info, err := os.Stat(f.path); err == nil && info.Mode()&fs.ModeNamedPipe != 0 {
 		// Open for both a FIFO needs no reader yet and outlives the one it
 		// has: records wait in it, and then for it (fifo(7)).
 		flags = os.O_RDWR | syscall.O_NONBLOCK
 	}
-	next, err := os.OpenFile(t.path, flags, mode)
+	next, err := os.OpenFile(f.path, flags, mode)
 	if err != nil {
 		return 0, bare(err)
 	}
-	if t.f != nil {
-		t.cut(torn)
-		t.f.Close()
+	if f.f != nil {
+		f.cut()
+		f.f.Close()
 	}
-	t.f = next
-	return torn, nil
+	cut, f.partial, f.f = f.partial, 0, next
+	return cut, nil
 }
 
-// cut takes an unfinished record off the file's end, unless somebody else has
-// appended since it was written.
-func (t *file) cut(torn int) {
-	if info, err := t.f.Stat(); torn > 0 && err == nil && info.Size() == t.size {
-		_ = t.f.Truncate(t.size - int64(torn)) // if that fails it stays torn: the record is written whole elsewhere, or counted as lost
+// cut removes an incomplete record from the end of the file, unless another program has appended
+// since. Where that fails the file keeps a part of a record, which is written whole elsewhere, or
+// counted as lost.
+func (f *file) cut() {
+	if info, err := f.f.Stat(); f.partial > 0 && err == nil && info.Size() == f.size {
+		_ = f.f.Truncate(f.size - int64(f.partial))
 	}
 }
 
-func (t *file) close(torn int) error {
-	t.cut(torn)
-	return bare(t.f.Close())
+func (f *file) Close() error {
+	f.cut()
+	return bare(f.f.Close())
 }

@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/udpshard/udpshard/metrics"
 )
 
 const (
@@ -24,7 +22,7 @@ const (
 // one after the other, each whole.
 type writer struct {
 	name   string
-	target target
+	dest   destination
 	report func(Event)
 	broken chan<- error
 	abort  <-chan struct{}
@@ -36,22 +34,20 @@ type writer struct {
 	dropping chan struct{} // tells watch that records are dropped
 
 	mu      sync.Mutex
-	journal *metrics.WriteLog // for who comes after a crash; nil: none
-	current *buffer           // that is being written
-	lost    atomic.Bool       // records were given up
-	lossy   []*lossy          // streams that do not wait
+	current *buffer     // that is being written
+	lost    atomic.Bool // records were given up
+	lossy   []*lossy    // streams that do not wait
 
-	torn    int              // bytes of an unfinished record at the end of the target
 	failing time.Time        // zero: it works
 	told    time.Time        // when the outage was last reported
 	dead    atomic.Bool      // no retry helps
 	again   <-chan time.Time // when to try a reopen again that failed; nil: none did
 }
 
-func newWriter(s *Set, name string, t target) *writer {
+func newWriter(s *Set, name string, d destination) *writer {
 	return &writer{
 		name:   name,
-		target: t,
+		dest:   d,
 		report: s.report,
 		broken: s.broken,
 		abort:  s.abort,
@@ -79,7 +75,7 @@ func (w *writer) run() {
 			for b := w.next(); b != nil; b = w.next() {
 				w.pass(b)
 			}
-			if err := w.target.close(w.torn); err != nil {
+			if err := w.dest.Close(); err != nil {
 				w.failed(err)
 			}
 			return
@@ -118,11 +114,7 @@ func (w *writer) write(b *buffer) {
 		default:
 		}
 		n, back, err := w.attempt(b, at)
-		at -= back
-		if n > 0 {
-			w.account(b, at, n)
-			at += n
-		}
+		at = max(0, at-back) + n
 		if err == nil {
 			if n > 0 {
 				w.works()
@@ -132,14 +124,13 @@ func (w *writer) write(b *buffer) {
 		w.failed(err)
 		if w.dead.Load() {
 			w.giveUp()
-			w.torn = 0 // nothing can cut it off
 			return
 		}
 		select {
 		case <-time.After(wait):
 			wait = min(2*wait, retryMost)
 		case r := <-w.reopen:
-			at -= w.renew(r)
+			at = max(0, at-w.renew(r))
 		case <-w.abort:
 		}
 	}
@@ -149,42 +140,31 @@ func (w *writer) write(b *buffer) {
 // old one has lost its name. Then it writes nothing, and tells how many bytes
 // to go back.
 func (w *writer) attempt(b *buffer, at int) (n, back int, err error) {
-	place, gone := w.target.look()
-	if !gone {
-		w.begin(b, at, place)
-		if n, err = w.target.write(b.data[at:]); n == 0 {
-			w.noted(0, w.torn)
-		}
-		return n, 0, err
+	if w.dest.NeedsReopen() {
+		back, err = w.openAgain()
+		return 0, back, err
 	}
-	back, err = w.target.reopen(w.torn)
-	w.wentBack(back)
-	return 0, back, err
+	w.begin(b, at)
+	n, err = w.dest.Write(b.data[at:])
+	w.account(b, at, n)
+	return n, 0, err
 }
 
-// begin notes a write before it is made. If the process dies before account
+// begin logs a write before it is made. If the process dies before account
 // has counted it, Recover does.
-func (w *writer) begin(b *buffer, at int, to place) {
+func (w *writer) begin(b *buffer, at int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.journal.Begin(b.home.page, metrics.Write{
-		Device: to.device, Inode: to.inode, Size: to.size, Partial: w.torn, Length: len(b.data) - at, Records: b.records,
-	})
+	w.dest.Begin(b.home.page, len(b.data)-at, b.records)
 }
 
-// noted says in the journal how the target ends, after n bytes more.
-func (w *writer) noted(n, torn int) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.torn = torn
-	w.journal.End(n, torn)
-}
-
-// wentBack: the target no longer ends in so many bytes of a record.
-func (w *writer) wentBack(back int) {
-	if back > 0 {
-		w.noted(-back, w.torn-back)
+func (w *writer) openAgain() (back int, err error) {
+	if back, err = w.dest.Reopen(); back > 0 {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.dest.End(-back)
 	}
+	return back, err
 }
 
 // account counts the records that end in the n bytes just written at at.
@@ -192,16 +172,12 @@ func (w *writer) account(b *buffer, at, n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	records := b.records
-	w.torn = 0
 	if at+n < len(b.data) {
-		written := b.data[at : at+n]
-		records = min(bytes.Count(written, []byte{'\n'}), records) // none is left of a buffer that was given up meanwhile
-		end := bytes.LastIndexByte(b.data[:at+n], '\n') + 1
-		w.torn = at + n - end
+		records = min(bytes.Count(b.data[at:at+n], []byte{'\n'}), records) // none is left of a buffer that was given up meanwhile
 	}
 	b.records -= records
 	b.home.page.Delivered.Add(uint64(records))
-	w.journal.End(n, w.torn)
+	w.dest.End(n)
 }
 
 func (w *writer) hold(b *buffer) {
@@ -219,7 +195,7 @@ func (w *writer) giveUp() {
 		b.home.page.OutputLost.Add(uint64(b.records))
 		b.records = 0
 		w.lost.Store(true)
-		w.journal.Abandon()
+		w.dest.Abandon()
 	}
 }
 
