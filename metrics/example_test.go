@@ -29,7 +29,7 @@ func ExampleSharedCounters() {
 	if !dead.AdvanceEpoch(dead.Epoch()) {
 		log.Fatal("another one was first")
 	}
-	nothing := func(metrics.Write) (int, error) { return 0, nil } // output.Recover looks into files
+	nothing := func(metrics.Write) (int, error) { return 0, nil } // file.Recover looks into files
 	settled, err := heir.Inherit(dead, nil).Finalize(nothing)
 	if err != nil {
 		log.Fatal(err)

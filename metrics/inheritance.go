@@ -163,7 +163,7 @@ type FinalCounts struct {
 // What it had received, and had neither delivered nor dropped, becomes
 // LostInCrash; exactly, wherever it was killed: datagrams that recvmmsg had
 // taken off the queue are counted from their headers, and look is asked how many
-// records a write that was under way has brought to its file: output.Recover. It
+// records a write that was under way has brought to its file: file.Recover. It
 // is called for each destination, and its answer counts only where the write is
 // Open. Its errors are returned, joined, and do not keep anything else from
 // being settled.

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/output"
+	"github.com/udpshard/udpshard/internal/output/file"
 	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet"
@@ -335,7 +336,7 @@ func (x *crash) settle(t *testing.T) metrics.FinalCounts {
 		}
 	}
 	counted := metrics.Sum(x.book.Listeners()[0].Read())
-	settlement, err := heir.Inherit(x.book, nil).Finalize(func(w metrics.Write) (int, error) { return output.Recover(t.Context(), w) })
+	settlement, err := heir.Inherit(x.book, nil).Finalize(func(w metrics.Write) (int, error) { return file.Recover(t.Context(), w) })
 	if err != nil {
 		t.Error(err)
 	}

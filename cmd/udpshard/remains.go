@@ -8,7 +8,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
-	"github.com/udpshard/udpshard/internal/output"
+	"github.com/udpshard/udpshard/internal/output/file"
 	"github.com/udpshard/udpshard/metrics"
 )
 
@@ -40,7 +40,7 @@ func writtenTo(book *metrics.SharedCounters) map[string]lastWrite {
 	defer cancel()
 	found := make(map[string]lastWrite)
 	for _, w := range book.LastWrites() {
-		if n, err := output.Written(soon, w); err == nil {
+		if n, err := file.Written(soon, w); err == nil {
 			found[w.Path] = lastWrite{w, n}
 		}
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
-	"github.com/udpshard/udpshard/internal/output"
+	"github.com/udpshard/udpshard/internal/output/file"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/shard"
 )
@@ -139,7 +139,7 @@ const recoverTimeout = 2 * time.Second
 func (s *server) settle(from *legacy) metrics.FinalCounts {
 	soon, cancel := context.WithTimeout(context.Background(), recoverTimeout)
 	defer cancel()
-	settlement, err := from.estate.Finalize(func(w metrics.Write) (int, error) { return output.Recover(soon, w) })
+	settlement, err := from.estate.Finalize(func(w metrics.Write) (int, error) { return file.Recover(soon, w) })
 	if err != nil {
 		s.log.Error().Err(err).Msg("what the one before had written last can't be told exactly")
 	}

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/output/file"
 	"github.com/udpshard/udpshard/metrics"
 )
 
@@ -153,38 +154,6 @@ func next(t *testing.T, events <-chan Event) Event {
 	}
 }
 
-// Where a write fails, the file is cut at the last whole record, and only there.
-func TestAFailedWriteIsCut(t *testing.T) {
-	for _, test := range []struct{ others, want string }{{"", "whole\n"}, {"theirs\n", "whole\nparttheirs\n"}} {
-		path := filepath.Join(t.TempDir(), "x")
-		f, err := openFile(path, metrics.NewShard(0, 0))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := f.Write([]byte("whole\npart")); err != nil {
-			t.Fatal(err)
-		}
-		writable := f.f
-		if f.f, err = os.Open(path); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := f.Write([]byte("ial\n")); !errors.Is(err, unix.EBADF) {
-			t.Errorf("%v", err)
-		}
-		f.f.Close()
-		f.f = writable
-		if _, err := f.f.WriteString(test.others); err != nil {
-			t.Fatal(err)
-		}
-		if err := f.Close(); err != nil {
-			t.Error(err)
-		}
-		if got := content(t, path); got != test.want {
-			t.Errorf("%q, want %q", got, test.want)
-		}
-	}
-}
-
 // What can't be opened anew stays in use, that is told, and it is tried again.
 func TestReopenFails(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "d")
@@ -232,22 +201,22 @@ func TestReopenFails(t *testing.T) {
 // short is a file that takes a part of the first write, as a full disk does,
 // and then nothing until it is opened anew.
 type short struct {
-	*file
+	*file.File
 	take int // -1: all
 }
 
 func (s *short) Write(data []byte) (int, error) {
 	if s.take < 0 {
-		return s.file.Write(data)
+		return s.File.Write(data)
 	}
-	n, err := s.file.Write(data[:s.take])
+	n, err := s.File.Write(data[:s.take])
 	s.take = 0
 	return n, errors.Join(err, unix.ENOSPC)
 }
 
 func (s *short) Reopen() (int, error) {
 	s.take = -1
-	return s.file.Reopen()
+	return s.File.Reopen()
 }
 
 // On a real file: what is torn is cut from the old one, unless somebody else
@@ -255,7 +224,7 @@ func (s *short) Reopen() (int, error) {
 func TestATornRecordIsCutFromTheOldFile(t *testing.T) {
 	for _, meddled := range []bool{false, true} {
 		path := filepath.Join(t.TempDir(), "x")
-		f, err := openFile(path, metrics.NewShard(0, 0))
+		f, err := file.Open(path, metrics.NewShard(0, 0))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/output/file"
 	"github.com/udpshard/udpshard/metrics"
 )
 
@@ -382,7 +383,7 @@ func TestALossyStreamBesideOneThatWaits(t *testing.T) {
 // hiccups is a file that keeps whoever writes waiting now and then, and for the
 // first time until something happens.
 type hiccups struct {
-	*file
+	*file.File
 	first  <-chan struct{}
 	writes int
 }
@@ -393,7 +394,7 @@ func (h *hiccups) Write(data []byte) (int, error) {
 	} else if h.writes%3 == 0 {
 		time.Sleep(2 * time.Millisecond)
 	}
-	return h.file.Write(data)
+	return h.File.Write(data)
 }
 
 // Several shards write to one slow file while the ledger is read: it holds in
@@ -401,13 +402,13 @@ func (h *hiccups) Write(data []byte) (int, error) {
 func TestLossyLedgerUnderLoad(t *testing.T) {
 	const shards, perShard = 4, 20_000
 	path := filepath.Join(t.TempDir(), "x")
-	f, err := openFile(path, metrics.NewShard(0, 0))
+	f, err := file.Open(path, metrics.NewShard(0, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
 	dropped := make(chan struct{})
 	drop := sync.OnceFunc(func() { close(dropped) })
-	r := newRig(t, &hiccups{file: f, first: dropped}, nil)
+	r := newRig(t, &hiccups{File: f, first: dropped}, nil)
 	pages := make([]*metrics.Shard, shards)
 	text := func(shard, n int) string { return fmt.Sprintf("%d %d %s\n", shard, n, strings.Repeat("x", n%800)) }
 	var writers, reader sync.WaitGroup

@@ -24,6 +24,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/udpshard/udpshard/internal/output/file"
 	"github.com/udpshard/udpshard/metrics"
 )
 
@@ -87,6 +88,19 @@ func destinationName(spec string, shard int) (string, error) {
 		return filepath.Abs(strings.ReplaceAll(path, PerShard, strconv.Itoa(shard)))
 	}
 	return "", fmt.Errorf("%q is no output: use stdout, discard or file:PATH", spec)
+}
+
+// Probe returns the error with which Open would fail for a shard, and opens and makes nothing.
+// Any goroutine may call it.
+func Probe(spec string, shard int) error {
+	name, err := destinationName(spec, shard)
+	if err != nil || name == "discard" || name == "stdout" {
+		return err
+	}
+	if err := file.Probe(name); err != nil {
+		return fmt.Errorf("output %s: %w", spec, err)
+	}
+	return nil
 }
 
 // Open returns the stream of one shard's records to spec, and opens the

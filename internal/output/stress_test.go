@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/output/file"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet"
 )
@@ -22,17 +23,17 @@ var _ packet.Sink = Stream(nil)
 
 // moody is a file whose writes fail now and then, whole or in part.
 type moody struct {
-	*file
+	*file.File
 	random *rand.Rand
 	fails  int // times left
 }
 
 func (m *moody) Write(data []byte) (int, error) {
 	if m.fails == 0 || m.random.IntN(4) > 0 {
-		return m.file.Write(data)
+		return m.File.Write(data)
 	}
 	m.fails--
-	n, err := m.file.Write(data[:m.random.IntN(len(data))])
+	n, err := m.File.Write(data[:m.random.IntN(len(data))])
 	if err == nil {
 		err = unix.ENOSPC
 	}
@@ -49,7 +50,7 @@ func TestLedgerUnderLoad(t *testing.T) {
 	for _, gaveUp := range []bool{false, true} {
 		t.Run(fmt.Sprintf("gave_up=%v", gaveUp), func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "x")
-			f, err := openFile(path, metrics.NewShard(0, 0))
+			f, err := file.Open(path, metrics.NewShard(0, 0))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/output/file"
+	"github.com/udpshard/udpshard/metrics"
 )
 
 const (
@@ -17,6 +20,34 @@ const (
 	retryMost  = time.Second            // an outage is over at the latest this long after it ended
 	remind     = time.Minute            // between two events of one outage
 )
+
+// destination is standard output or an open file. One goroutine calls the methods, apart from
+// Abandon. Begin, End and Abandon exclude each other: the caller holds a mutex.
+type destination interface {
+	// NeedsReopen reports whether the next write needs a Reopen first.
+	NeedsReopen() bool
+	// Begin logs a write of length bytes, with records of a shard, before the write is made.
+	Begin(shard *metrics.Shard, length, records int)
+	Write(data []byte) (int, error)
+	// End logs that the records in the last n bytes are counted. A negative n logs that so many
+	// bytes were cut.
+	End(n int)
+	// Abandon logs that the records of the write that has begun are counted as lost.
+	Abandon()
+	// Reopen opens the path again. It cuts an incomplete record off the end of the previous
+	// file, and returns the length of that record, which has to be written again. After an
+	// error the previous file stays in use.
+	Reopen() (cut int, err error)
+	// Close cuts an incomplete record off the end, and closes the file.
+	Close() error
+}
+
+func open(name string, shard *metrics.Shard) (destination, error) {
+	if name == "stdout" {
+		return stdout{}, nil
+	}
+	return file.Open(name, shard)
+}
 
 // writer owns one destination and is its only writer: buffers are written
 // one after the other, each whole.

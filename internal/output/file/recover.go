@@ -1,4 +1,4 @@
-package output
+package file
 
 import (
 	"bytes"
@@ -39,7 +39,7 @@ func Recover(ctx context.Context, w metrics.Write) (records int, err error) {
 	if err != nil || l.end == l.size {
 		return l.records, err
 	}
-	return l.records, bare(l.file.Truncate(l.end)) // the file system has answered a moment ago
+	return l.records, WithoutPath(l.file.Truncate(l.end)) // the file system has answered a moment ago
 }
 
 // Written is Recover for a writer that does not run, but may do so again: it
@@ -108,7 +108,7 @@ func look(ctx context.Context, at func() (looked, error)) (looked, error) {
 func measure(f *os.File, w metrics.Write) (records int, end, size int64, err error) {
 	info, err := f.Stat()
 	if err != nil {
-		return 0, 0, 0, bare(err)
+		return 0, 0, 0, WithoutPath(err)
 	}
 	size = info.Size()
 	begin := w.Size - int64(w.Partial)
@@ -139,7 +139,7 @@ func count(r io.Reader) (lines int, end int64, err error) {
 			return lines, end, nil
 		}
 		if err != nil {
-			return lines, end, bare(err)
+			return lines, end, WithoutPath(err)
 		}
 	}
 }
@@ -164,7 +164,7 @@ func search(w metrics.Write) (*os.File, error) {
 	}
 	names, listErr := os.ReadDir(filepath.Dir(w.Path))
 	if listErr != nil {
-		return nil, errors.Join(err, bare(listErr))
+		return nil, errors.Join(err, WithoutPath(listErr))
 	}
 	for _, name := range names {
 		info, err := name.Info()
@@ -191,7 +191,7 @@ func search(w metrics.Write) (*os.File, error) {
 func openPlace(path string, w metrics.Write) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NONBLOCK, 0) // not to wait at a named pipe
 	if err != nil {
-		return nil, bare(err)
+		return nil, WithoutPath(err)
 	}
 	if info, err := f.Stat(); err == nil {
 		if at, _ := placeOf(info); at.inode == w.Inode && at.device == w.Device {

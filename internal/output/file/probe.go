@@ -1,8 +1,7 @@
-package output
+package file
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -10,24 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Probe returns the error with which Open would fail for a shard, and opens and makes nothing: it
-// asks for the permissions (faccessat2(2)) of the file, or of the folder in which it would be
-// made. Any goroutine may call it.
-func Probe(spec string, shard int) error {
-	name, err := destinationName(spec, shard)
-	if err != nil || name == "discard" || name == "stdout" {
-		return err
-	}
-	if err := probe(name); err != nil {
-		return fmt.Errorf("output %s: %w", spec, bare(err))
-	}
-	return nil
-}
-
 // maxLinks is how many symbolic links a path may lead through (path_resolution(7)).
 const maxLinks = 40
 
-// probe is target.reopen without its open.
+// Probe returns the error with which Open would fail, and opens and makes nothing: it asks for the
+// permissions (faccessat2(2)) of the file, or of the folder in which it would be made.
+func Probe(path string) error { return WithoutPath(probe(path)) }
+
 func probe(path string) error {
 	for range maxLinks {
 		info, err := os.Stat(path)
