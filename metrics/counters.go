@@ -90,58 +90,34 @@ const (
 // totals are what a shard and its predecessors have counted.
 type totals [kinds]uint64
 
-// dropped returns what was received and then dropped.
-func (t *totals) dropped() uint64 {
-	return t[notAllowed] + t[rateLimited] + t[malformed] + t[outputLost] + t[lostInCrash]
-}
-
-// inFlight is what was received, and nothing became of it yet. What a damaged
-// book says may add up to less than nothing: then it is nothing.
+// inFlight returns how many datagrams were received and are neither delivered nor dropped. The sum
+// of the totals of damaged memory may be larger than what was received: then the result is 0.
 func (t *totals) inFlight() uint64 {
-	if accounted := t[delivered] + t.dropped(); accounted < t[received] {
-		return t[received] - accounted
+	accounted := t[delivered]
+	for i := range Table {
+		if c := &Table[i]; c.Drop == ByPolicy || c.Drop == AfterReceipt {
+			accounted += t[c.total]
+		}
 	}
-	return 0
+	return t[received] - min(t[received], accounted)
 }
 
-// total adds up. In what it returns no more became of datagrams than were
-// received.
-func (c *Counters) total() totals {
-	var t totals
-	for kind := range t {
-		t[kind] = c.inherited[kind].Load()
-		switch kind {
-		case delivered:
-			t[kind] += c.Delivered.Load() + c.Handled.Load()
-		case notAllowed:
-			t[kind] += c.NotAllowed.Load()
-		case rateLimited:
-			t[kind] += c.RateLimited.Load()
-		case malformed:
-			t[kind] += c.Malformed.Load()
-		case outputLost:
-			t[kind] += c.OutputLost.Load()
-		case replied:
-			t[kind] += c.Replied.Load()
-		case truncated:
-			t[kind] += c.Truncated.Load()
-		case unparsed:
-			t[kind] += c.Unparsed.Load()
-		case malformedHeader:
-			t[kind] += c.MalformedHeader.Load()
-		case replyLost:
-			t[kind] += c.ReplyLost.Load()
-		case kernel:
-			t[kind] += c.kernel.Load()
-		case cpuTime:
-			t[kind] += c.used.Load()
-		case byteCount:
-			t[kind] += c.Bytes.Load()
-		case batches:
-			t[kind] += c.Batches.Load()
-		case received:
-			t[kind] += c.Received.Load()
+// ownCounts has the function that returns what this process has counted, for each of the totals.
+var ownCounts = func() (own [kinds]func(*Counters) uint64) {
+	for i := range Table {
+		if c := &Table[i]; !c.Gauge {
+			own[c.total] = c.own
 		}
+	}
+	own[cpuTime] = func(c *Counters) uint64 { return c.used.Load() }
+	return own
+}()
+
+// total returns the totals of the shard and its predecessors. Received is read last: so no more
+// datagrams are delivered and dropped than are received.
+func (c *Counters) total() (t totals) {
+	for kind := range t {
+		t[kind] = c.inherited[kind].Load() + ownCounts[kind](c)
 	}
 	return t
 }

@@ -7,46 +7,24 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// series is one metric and how a shard's reading gives its value.
-type series struct {
-	desc  *prometheus.Desc
-	kind  prometheus.ValueType
-	value func(r *Reading) float64
-}
-
 var shardLabels = []string{"listener", "shard"}
 
-func counter(name, help string, value func(r *Reading) uint64) series {
-	return series{prometheus.NewDesc("udpshard_"+name, help, shardLabels, nil), prometheus.CounterValue,
-		func(r *Reading) float64 { return float64(value(r)) }}
-}
-
-func gauge(name, help string, value func(r *Reading) uint64) series {
-	s := counter(name, help, value)
-	s.kind = prometheus.GaugeValue
-	return s
-}
-
-var allSeries = []series{
-	counter("datagrams_received_total", "Datagrams read from the socket.", func(r *Reading) uint64 { return r.Received }),
-	counter("bytes_received_total", "Bytes of payload read from the socket.", func(r *Reading) uint64 { return r.Bytes }),
-	counter("receive_batches_total", "Receive calls that brought datagrams.", func(r *Reading) uint64 { return r.Batches }),
-	counter("datagrams_delivered_total", "Datagrams that the output has accepted for good.", func(r *Reading) uint64 { return r.Delivered }),
-	counter("datagrams_truncated_total", "Delivered datagrams that were longer than max-datagram and were cut.", func(r *Reading) uint64 { return r.Truncated }),
-	counter("datagrams_unparsed_total", "Delivered datagrams that no grammar of the protocol fitted.", func(r *Reading) uint64 { return r.Unparsed }),
-	counter("datagrams_malformed_header_total",
-		"Delivered datagrams whose header was taken up to the field that breaks the grammar.",
-		func(r *Reading) uint64 { return r.MalformedHeader }),
-	counter("replies_total", "Replies sent.", func(r *Reading) uint64 { return r.Replied }),
-	gauge("in_flight", "Datagrams received that are neither delivered nor dropped yet.", func(r *Reading) uint64 { return r.InFlight }),
-	gauge("receive_queue_bytes", "Bytes charged to the socket for datagrams that wait in the kernel.", func(r *Reading) uint64 { return r.QueueBytes }),
-	gauge("receive_buffer_bytes", "Bytes that may be charged to the socket before the kernel drops.", func(r *Reading) uint64 { return r.BufferBytes }),
-	{prometheus.NewDesc("udpshard_shard_cpu_seconds_total", "CPU time of the shard's threads, user and system.", shardLabels, nil),
-		prometheus.CounterValue, func(r *Reading) float64 { return r.CPUTime.Seconds() }},
-}
+// descs has the description of each counter of Table.
+var descs = func() (descs []*prometheus.Desc) {
+	for _, c := range Table {
+		desc := droppedDesc
+		if c.Drop == NoDrop {
+			desc = prometheus.NewDesc("udpshard_"+c.Metric, c.Help, shardLabels, nil)
+		}
+		descs = append(descs, desc)
+	}
+	return descs
+}()
 
 var droppedDesc = prometheus.NewDesc("udpshard_datagrams_dropped_total",
 	"Datagrams lost, by reason (reply: the reply alone was lost).", []string{"listener", "shard", "reason"}, nil)
+
+var cpuDesc = prometheus.NewDesc("udpshard_shard_cpu_seconds_total", "CPU time of the shard's threads, user and system.", shardLabels, nil)
 
 var takeoversDesc = prometheus.NewDesc("udpshard_takeovers_total",
 	"Takeovers from one process to the next, by reason (restart: from what the service manager had kept).", []string{"reason"}, nil)
@@ -60,25 +38,9 @@ var (
 	changesDesc = prometheus.NewDesc("udpshard_steer_changes_total", "Changes that steering made, by kind.", []string{"listener", "kind"}, nil)
 )
 
-var dropReasons = []struct {
-	reason string
-	value  func(d *Drops) uint64
-}{
-	{"kernel", func(d *Drops) uint64 { return d.Kernel }},
-	{"not_allowed", func(d *Drops) uint64 { return d.NotAllowed }},
-	{"rate_limited", func(d *Drops) uint64 { return d.RateLimited }},
-	{"malformed", func(d *Drops) uint64 { return d.Malformed }},
-	{"output", func(d *Drops) uint64 { return d.Output }},
-	{"reply", func(d *Drops) uint64 { return d.Reply }},
-	{"lost_in_crash", func(d *Drops) uint64 { return d.LostInCrash }},
-}
-
 // Describe implements prometheus.Collector.
 func (l *Ledger) Describe(ch chan<- *prometheus.Desc) {
-	for i := range allSeries {
-		ch <- allSeries[i].desc
-	}
-	for _, desc := range []*prometheus.Desc{droppedDesc, takeoversDesc, stalledDesc, movedDesc, sprayedDesc, changesDesc} {
+	for _, desc := range append(descs, cpuDesc, takeoversDesc, stalledDesc, movedDesc, sprayedDesc, changesDesc) {
 		ch <- desc
 	}
 }
@@ -107,12 +69,16 @@ func (l *Ledger) Collect(ch chan<- prometheus.Metric) {
 				stalled = 1
 			}
 			gauge(stalledDesc, stalled, shard)
-			for i := range allSeries {
-				s := &allSeries[i]
-				ch <- prometheus.MustNewConstMetric(s.desc, s.kind, s.value(&r), listener.Name, shard)
-			}
-			for _, d := range dropReasons {
-				ch <- prometheus.MustNewConstMetric(droppedDesc, prometheus.CounterValue, float64(d.value(&r.Dropped)), listener.Name, shard, d.reason)
+			ch <- prometheus.MustNewConstMetric(cpuDesc, prometheus.CounterValue, r.CPUTime.Seconds(), listener.Name, shard)
+			for i, c := range Table {
+				kind, labels := prometheus.CounterValue, []string{listener.Name, shard}
+				if c.Gauge {
+					kind = prometheus.GaugeValue
+				}
+				if c.Drop != NoDrop {
+					labels = append(labels, c.Name)
+				}
+				ch <- prometheus.MustNewConstMetric(descs[i], kind, float64(c.Value(r)), labels...)
 			}
 		}
 	}

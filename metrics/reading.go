@@ -39,50 +39,22 @@ type Drops struct {
 	LostInCrash uint64 `json:"lost_in_crash"`
 }
 
-// Lost returns the datagrams that are not delivered and that nobody asked to
-// drop.
-func (d Drops) Lost() uint64 { return d.Kernel + d.Malformed + d.Output + d.LostInCrash }
-
-// Received returns the datagrams that were received and then dropped, for
-// whatever reason: the ledger's first equation.
-func (d Drops) Received() uint64 {
-	return d.NotAllowed + d.RateLimited + d.Malformed + d.Output + d.LostInCrash
-}
-
 // Read takes a reading, and asks the socket first. Any goroutine may call it.
 func (s *Shard) Read() Reading {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ask()
 	t := s.total()
-	return Reading{
-		Shard:       s.Index,
-		CPU:         s.CPU,
-		Thread:      s.Thread(),
-		QueueBytes:  uint64(s.queued),
-		BufferBytes: uint64(s.buffer),
-		CPUTime:     time.Duration(t[cpuTime]),
-		Received:    t[received],
-		Bytes:       t[byteCount],
-		Batches:     t[batches],
-		Delivered:   t[delivered],
-		Replied:     t[replied],
-		InFlight:    t[received] - t[delivered] - t.dropped(),
-		Truncated:   t[truncated],
-		Unparsed:    t[unparsed],
-
-		MalformedHeader: t[malformedHeader],
-
-		Dropped: Drops{
-			Kernel:      t[kernel],
-			NotAllowed:  t[notAllowed],
-			RateLimited: t[rateLimited],
-			Malformed:   t[malformed],
-			Output:      t[outputLost],
-			Reply:       t[replyLost],
-			LostInCrash: t[lostInCrash],
-		},
+	r := Reading{
+		Shard: s.Index, CPU: s.CPU, Thread: s.Thread(), InFlight: t.inFlight(),
+		QueueBytes: uint64(s.queued), BufferBytes: uint64(s.buffer), CPUTime: time.Duration(t[cpuTime]),
 	}
+	for i := range Table {
+		if c := &Table[i]; !c.Gauge {
+			*c.field(&r) = t[c.total]
+		}
+	}
+	return r
 }
 
 // InFlight returns the datagrams that were received, and of which nothing has become yet. It
@@ -90,31 +62,4 @@ func (s *Shard) Read() Reading {
 func (s *Shard) InFlight() uint64 {
 	t := s.total()
 	return t.inFlight()
-}
-
-// Sum adds readings up; the fields that name one shard stay zero.
-func Sum(readings []Reading) Reading {
-	var t Reading
-	for _, r := range readings {
-		t.Received += r.Received
-		t.Bytes += r.Bytes
-		t.Batches += r.Batches
-		t.Delivered += r.Delivered
-		t.Replied += r.Replied
-		t.InFlight += r.InFlight
-		t.Truncated += r.Truncated
-		t.Unparsed += r.Unparsed
-		t.MalformedHeader += r.MalformedHeader
-		t.Dropped.Kernel += r.Dropped.Kernel
-		t.Dropped.NotAllowed += r.Dropped.NotAllowed
-		t.Dropped.RateLimited += r.Dropped.RateLimited
-		t.Dropped.Malformed += r.Dropped.Malformed
-		t.Dropped.Output += r.Dropped.Output
-		t.Dropped.Reply += r.Dropped.Reply
-		t.Dropped.LostInCrash += r.Dropped.LostInCrash
-		t.QueueBytes += r.QueueBytes
-		t.BufferBytes += r.BufferBytes
-		t.CPUTime += r.CPUTime
-	}
-	return t
 }

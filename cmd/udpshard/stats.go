@@ -65,44 +65,33 @@ func (s *stats) log(now time.Time) {
 	seconds := now.Sub(since).Seconds()
 	for _, listener := range s.ledger.Listeners() {
 		total := metrics.Sum(listener.Read())
-		last := s.last[listener]
+		news := total.Since(s.last[listener])
 		s.last[listener] = total
 		skew := listener.Steering().Skew
 		wasIdle := s.idle[listener]
-		idle := total.Received == last.Received && total.Delivered == last.Delivered && total.Dropped == last.Dropped &&
+		idle := news.Received == 0 && news.Delivered == 0 && news.Dropped == (metrics.Drops{}) &&
 			total.InFlight == 0 && total.QueueBytes == 0 && skew == ""
 		s.idle[listener] = idle
 		if idle && wasIdle {
 			continue
 		}
-		lost := total.Dropped.Lost() - last.Dropped.Lost()
+		lost := news.Dropped.Lost()
 		event := s.logger.Info()
 		if lost > 0 {
 			event = s.logger.Warn()
 		}
-		rate := func(now, before uint64) float64 { return round(float64(now-before) / seconds) }
+		rate := func(n uint64) float64 { return round(float64(n) / seconds) }
 		event = event.Str("listener", listener.Name).
 			Float64("interval_s", float64(now.Sub(since).Milliseconds())/1000).
-			Float64("received_per_s", rate(total.Received, last.Received)).
-			Float64("delivered_per_s", rate(total.Delivered, last.Delivered)).
-			Float64("bytes_per_s", rate(total.Bytes, last.Bytes)).
+			Float64("received_per_s", rate(news.Received)).
+			Float64("delivered_per_s", rate(news.Delivered)).
+			Float64("bytes_per_s", rate(news.Bytes)).
 			Uint64("in_flight", total.InFlight).
 			Uint64("queue_bytes", total.QueueBytes).
 			Uint64("lost_in_interval", lost)
-		for _, d := range []struct {
-			reason      string
-			now, before uint64
-		}{
-			{"kernel", total.Dropped.Kernel, last.Dropped.Kernel},
-			{"not_allowed", total.Dropped.NotAllowed, last.Dropped.NotAllowed},
-			{"rate_limited", total.Dropped.RateLimited, last.Dropped.RateLimited},
-			{"malformed", total.Dropped.Malformed, last.Dropped.Malformed},
-			{"output", total.Dropped.Output, last.Dropped.Output},
-			{"reply", total.Dropped.Reply, last.Dropped.Reply},
-			{"lost_in_crash", total.Dropped.LostInCrash, last.Dropped.LostInCrash},
-		} {
-			if d.now > d.before {
-				event = event.Uint64("dropped_"+d.reason+"_in_interval", d.now-d.before)
+		for _, c := range metrics.Table {
+			if n := c.Value(news); c.Drop != metrics.NoDrop && n > 0 {
+				event = event.Uint64(c.LogName()+"_in_interval", n)
 			}
 		}
 		if skew != "" {
@@ -118,13 +107,12 @@ func (s *stats) log(now time.Time) {
 // round keeps one decimal.
 func round(x float64) float64 { return float64(int64(x*10+0.5)) / 10 }
 
-// logReading adds a shard's whole page to a log line.
+// logReading adds the counters of a shard to a log line.
 func logReading(event *zerolog.Event, r metrics.Reading) *zerolog.Event {
-	d := r.Dropped
-	return event.Uint64("received", r.Received).Uint64("bytes", r.Bytes).Uint64("delivered", r.Delivered).
-		Uint64("replied", r.Replied).Uint64("in_flight", r.InFlight).Uint64("truncated", r.Truncated).Uint64("unparsed", r.Unparsed).
-		Uint64("malformed_header", r.MalformedHeader).
-		Uint64("dropped_kernel", d.Kernel).Uint64("dropped_not_allowed", d.NotAllowed).Uint64("dropped_rate_limited", d.RateLimited).
-		Uint64("dropped_malformed", d.Malformed).Uint64("dropped_output", d.Output).Uint64("dropped_reply", d.Reply).
-		Uint64("dropped_lost_in_crash", d.LostInCrash)
+	for _, c := range metrics.Table {
+		if !c.Unlogged {
+			event = event.Uint64(c.LogName(), c.Value(r))
+		}
+	}
+	return event
 }

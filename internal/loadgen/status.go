@@ -194,7 +194,7 @@ func (r *Receiver) find(listeners []metrics.ListenerStatus) (metrics.ListenerSta
 
 func newArrival(before, now metrics.ListenerStatus, sent uint64) Arrival {
 	a := Arrival{Listener: now.Name, Address: now.Address, Sent: sent}
-	t := since(metrics.Sum(now.Shards), metrics.Sum(before.Shards))
+	t := metrics.Sum(now.Shards).Since(metrics.Sum(before.Shards))
 	a.Received, a.Dropped, a.InFlight, a.QueueBytes = t.Received, t.Dropped, t.InFlight, t.QueueBytes
 	came := a.Received + a.Dropped.Kernel
 	a.Lost, a.More = sent-min(sent, came), came-min(sent, came)
@@ -209,28 +209,7 @@ func newArrival(before, now metrics.ListenerStatus, sent uint64) Arrival {
 		}
 	}
 	for i, s := range now.Shards {
-		a.Shards = append(a.Shards, since(s, metrics.Sum(had[i])))
+		a.Shards = append(a.Shards, s.Since(metrics.Sum(had[i])))
 	}
 	return a
-}
-
-// since subtracts what had been counted before. QueueBytes stay: they are what is there
-// now; and so does InFlight, of which no more is ours than was received.
-func since(now, before metrics.Reading) metrics.Reading {
-	d, b := &now.Dropped, before.Dropped
-	for _, c := range []struct {
-		now    *uint64
-		before uint64
-	}{
-		{&now.Received, before.Received}, {&now.Bytes, before.Bytes}, {&now.Batches, before.Batches}, {&now.Delivered, before.Delivered},
-		{&now.Replied, before.Replied}, {&now.Truncated, before.Truncated}, {&now.Unparsed, before.Unparsed},
-		{&now.MalformedHeader, before.MalformedHeader},
-		{&d.Kernel, b.Kernel}, {&d.NotAllowed, b.NotAllowed}, {&d.RateLimited, b.RateLimited}, {&d.Malformed, b.Malformed},
-		{&d.Output, b.Output}, {&d.Reply, b.Reply}, {&d.LostInCrash, b.LostInCrash},
-	} {
-		*c.now -= min(*c.now, c.before) // of shards that were told apart otherwise before
-	}
-	now.InFlight = min(now.InFlight, now.Received)
-	now.CPUTime -= min(now.CPUTime, before.CPUTime)
-	return now
 }

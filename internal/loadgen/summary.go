@@ -11,6 +11,7 @@ import (
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/format"
+	"github.com/udpshard/udpshard/metrics"
 )
 
 // Summary is what udpshard send prints, as JSON or by Print.
@@ -118,24 +119,25 @@ func printRecords(w io.Writer, r Report) {
 // missing says what became of the datagrams that were not delivered.
 func missing(a Arrival) string {
 	var said []string
-	for _, c := range []struct {
-		n    uint64
-		what string
-	}{
-		{a.Dropped.Kernel, "dropped by the kernel at a full receive queue"},
-		{a.Dropped.NotAllowed, "not_allowed"},
-		{a.Dropped.RateLimited, "rate_limited"},
-		{a.Dropped.Malformed, "malformed"},
-		{a.Dropped.Output, "dropped at the output"},
-		{a.Dropped.LostInCrash, "lost_in_crash"},
-		{a.InFlight, "in flight to the output"},
-		{a.Waiting, fmt.Sprintf("still in receive queues (%s), or lost on the way to them", format.Size(a.QueueBytes))},
-		{a.Lost, "lost on the way to the port"},
-	} {
-		if c.n > 0 {
-			said = append(said, format.Count(c.n)+" "+c.what)
+	add := func(n uint64, what string) {
+		if n > 0 {
+			said = append(said, format.Count(n)+" "+what)
 		}
 	}
+	for _, c := range metrics.Table {
+		switch n := c.Value(metrics.Reading{Dropped: a.Dropped}); {
+		case c.Drop == metrics.NoDrop, c.Drop == metrics.ReplyOnly:
+		case c.Name == "kernel":
+			add(n, "dropped by the kernel at a full receive queue")
+		case c.Name == "output":
+			add(n, "dropped at the output")
+		default:
+			add(n, c.Name)
+		}
+	}
+	add(a.InFlight, "in flight to the output")
+	add(a.Waiting, fmt.Sprintf("still in receive queues (%s), or lost on the way to them", format.Size(a.QueueBytes)))
+	add(a.Lost, "lost on the way to the port")
 	return strings.Join(said, ", ")
 }
 

@@ -1,0 +1,157 @@
+package metrics
+
+import "slices"
+
+// Counter is a row of Table: one number of a Reading by all its names.
+type Counter struct {
+	// Name is the key in the JSON status. The name of a drop reason is the key below "dropped",
+	// and the label reason of the metric udpshard_datagrams_dropped_total.
+	Name string
+	// Metric is the name in Prometheus without the prefix udpshard_. Drop reasons have none.
+	Metric   string
+	Help     string // of Metric
+	Gauge    bool   // a value of one moment; the other numbers only grow
+	Drop     Drop
+	Unlogged bool // absent in the final ledger of the log
+
+	total int // index in totals; a gauge has none
+	own   func(c *Counters) uint64
+	field func(r *Reading) *uint64
+}
+
+// Drop says where the datagrams of a drop reason stand in the equations of the ledger.
+type Drop int
+
+// Kinds of drop reasons.
+const (
+	NoDrop        Drop = iota // the counter is not a drop reason
+	BeforeReceipt             // dropped by the kernel, and so not received
+	ByPolicy                  // received, and dropped as the settings demand
+	AfterReceipt              // received, and lost
+	ReplyOnly                 // delivered, but the reply was lost
+)
+
+// Table has a row for each number of a Reading, in the order of the JSON status. The numbers of a
+// reading, sums and differences of readings, the Prometheus metrics and the fields of log lines
+// follow from Table. A new drop reason takes a row, the field of Drops that the row names, and
+// memory: a field of Counters and an index of totals.
+var Table = []Counter{
+	{Name: "received", Metric: "datagrams_received_total", total: received,
+		Help:  "Datagrams read from the socket.",
+		field: func(r *Reading) *uint64 { return &r.Received },
+		own:   func(c *Counters) uint64 { return c.Received.Load() }},
+	{Name: "bytes", Metric: "bytes_received_total", total: byteCount,
+		Help:  "Bytes of payload read from the socket.",
+		field: func(r *Reading) *uint64 { return &r.Bytes },
+		own:   func(c *Counters) uint64 { return c.Bytes.Load() }},
+	{Name: "batches", Metric: "receive_batches_total", total: batches, Unlogged: true,
+		Help:  "Receive calls that brought datagrams.",
+		field: func(r *Reading) *uint64 { return &r.Batches },
+		own:   func(c *Counters) uint64 { return c.Batches.Load() }},
+	{Name: "delivered", Metric: "datagrams_delivered_total", total: delivered,
+		Help:  "Datagrams that the output has accepted for good.",
+		field: func(r *Reading) *uint64 { return &r.Delivered },
+		own:   func(c *Counters) uint64 { return c.Delivered.Load() + c.Handled.Load() }},
+	{Name: "replied", Metric: "replies_total", total: replied,
+		Help:  "Replies sent.",
+		field: func(r *Reading) *uint64 { return &r.Replied },
+		own:   func(c *Counters) uint64 { return c.Replied.Load() }},
+	{Name: "in_flight", Metric: "in_flight", Gauge: true,
+		Help:  "Datagrams received that are neither delivered nor dropped yet.",
+		field: func(r *Reading) *uint64 { return &r.InFlight }},
+	{Name: "truncated", Metric: "datagrams_truncated_total", total: truncated,
+		Help:  "Delivered datagrams that were longer than max-datagram and were cut.",
+		field: func(r *Reading) *uint64 { return &r.Truncated },
+		own:   func(c *Counters) uint64 { return c.Truncated.Load() }},
+	{Name: "unparsed", Metric: "datagrams_unparsed_total", total: unparsed,
+		Help:  "Delivered datagrams that no grammar of the protocol fitted.",
+		field: func(r *Reading) *uint64 { return &r.Unparsed },
+		own:   func(c *Counters) uint64 { return c.Unparsed.Load() }},
+	{Name: "malformed_header", Metric: "datagrams_malformed_header_total", total: malformedHeader,
+		Help:  "Delivered datagrams whose header was taken up to the field that breaks the grammar.",
+		field: func(r *Reading) *uint64 { return &r.MalformedHeader },
+		own:   func(c *Counters) uint64 { return c.MalformedHeader.Load() }},
+
+	{Name: "kernel", Drop: BeforeReceipt, total: kernel,
+		field: func(r *Reading) *uint64 { return &r.Dropped.Kernel },
+		own:   func(c *Counters) uint64 { return c.kernel.Load() }},
+	{Name: "not_allowed", Drop: ByPolicy, total: notAllowed,
+		field: func(r *Reading) *uint64 { return &r.Dropped.NotAllowed },
+		own:   func(c *Counters) uint64 { return c.NotAllowed.Load() }},
+	{Name: "rate_limited", Drop: ByPolicy, total: rateLimited,
+		field: func(r *Reading) *uint64 { return &r.Dropped.RateLimited },
+		own:   func(c *Counters) uint64 { return c.RateLimited.Load() }},
+	{Name: "malformed", Drop: AfterReceipt, total: malformed,
+		field: func(r *Reading) *uint64 { return &r.Dropped.Malformed },
+		own:   func(c *Counters) uint64 { return c.Malformed.Load() }},
+	{Name: "output", Drop: AfterReceipt, total: outputLost,
+		field: func(r *Reading) *uint64 { return &r.Dropped.Output },
+		own:   func(c *Counters) uint64 { return c.OutputLost.Load() }},
+	{Name: "reply", Drop: ReplyOnly, total: replyLost,
+		field: func(r *Reading) *uint64 { return &r.Dropped.Reply },
+		own:   func(c *Counters) uint64 { return c.ReplyLost.Load() }},
+	{Name: "lost_in_crash", Drop: AfterReceipt, total: lostInCrash,
+		field: func(r *Reading) *uint64 { return &r.Dropped.LostInCrash },
+		own:   func(*Counters) uint64 { return 0 }}, // only inherited
+
+	{Name: "queue_bytes", Metric: "receive_queue_bytes", Gauge: true, Unlogged: true,
+		Help:  "Bytes charged to the socket for datagrams that wait in the kernel.",
+		field: func(r *Reading) *uint64 { return &r.QueueBytes }},
+	{Name: "buffer_bytes", Metric: "receive_buffer_bytes", Gauge: true, Unlogged: true,
+		Help:  "Bytes that may be charged to the socket before the kernel drops.",
+		field: func(r *Reading) *uint64 { return &r.BufferBytes }},
+}
+
+// Value returns the number of the counter in a reading.
+func (c *Counter) Value(r Reading) uint64 { return *c.field(&r) }
+
+// LogName returns the name of the counter as a field of log lines.
+func (c *Counter) LogName() string {
+	if c.Drop != NoDrop {
+		return "dropped_" + c.Name
+	}
+	return c.Name
+}
+
+// sum adds up the drop reasons of some kinds.
+func (d Drops) sum(kinds ...Drop) (n uint64) {
+	r := Reading{Dropped: d}
+	for i := range Table {
+		if slices.Contains(kinds, Table[i].Drop) {
+			n += *Table[i].field(&r)
+		}
+	}
+	return n
+}
+
+// Lost returns the datagrams that were to be delivered and are lost.
+func (d Drops) Lost() uint64 { return d.sum(BeforeReceipt, AfterReceipt) }
+
+// Received returns the datagrams that were received and then dropped: the drops in the first
+// equation of the ledger.
+func (d Drops) Received() uint64 { return d.sum(ByPolicy, AfterReceipt) }
+
+// Sum adds up readings. Fields that name one shard stay zero.
+func Sum(readings []Reading) (sum Reading) {
+	for _, r := range readings {
+		for i := range Table {
+			*Table[i].field(&sum) += *Table[i].field(&r)
+		}
+		sum.CPUTime += r.CPUTime
+	}
+	return sum
+}
+
+// Since returns r without what an earlier reading of the same counters has counted. The gauges
+// stay as they are in r, except that no more datagrams are in flight than were received since. A
+// counter that is smaller than before becomes 0.
+func (r Reading) Since(before Reading) Reading {
+	for i := range Table {
+		if now := Table[i].field(&r); !Table[i].Gauge {
+			*now -= min(*now, *Table[i].field(&before))
+		}
+	}
+	r.InFlight = min(r.InFlight, r.Received)
+	r.CPUTime -= min(r.CPUTime, before.CPUTime)
+	return r
+}
