@@ -23,7 +23,7 @@ const module = "github.com/udpshard/udpshard/"
 // mayImport says which packages of the module each may import. A package
 // that is not here fails the test: decide where it stands.
 var mayImport = map[string][]string{
-	"cmd/udpshard":                         {"internal/output", "internal/output/file", "shard", "internal/steer", "internal/handoff/takeover", "metrics", "packet", "packet/dns", "packet/syslog", "internal/connlimit", "internal/dnstcp", "internal/loadgen", "internal/sockets", "internal/holder", "internal/doctor", "internal/cli", "internal/client", "internal/format", "internal/regular", "internal/selftest", "internal/handoff/systemd"},
+	"cmd/udpshard":                         {"internal/output", "internal/output/file", "shard", "internal/steer", "internal/handoff/takeover", "metrics", "packet", "packet/dns", "packet/syslog", "internal/connlimit", "internal/dnstcp", "internal/loadgen", "internal/sockets", "internal/holder", "internal/doctor", "internal/cli", "internal/client", "internal/format", "internal/regular", "internal/selftest", "internal/sys", "internal/handoff/systemd"},
 	"internal/output":                      {"internal/output/file", "metrics"},
 	"internal/output/file":                 {"metrics"},
 	"shard":                                {"internal/steer", "packet", "metrics", "internal/sys", "internal/holder", "internal/rate"},
@@ -34,7 +34,7 @@ var mayImport = map[string][]string{
 	"packet/dns":                           {"packet", "packet/record", "internal/rate", "internal/regular"},
 	"packet/syslog":                        {"packet", "packet/record"},
 	"packet/record":                        {},
-	"internal/loadgen":                     {"internal/cli", "internal/format", "metrics"},
+	"internal/loadgen":                     {"internal/cli", "internal/format", "internal/sys", "metrics"},
 	"internal/doctor":                      {"internal/format", "internal/probe", "internal/sockets", "internal/sys"},
 	"internal/connlimit":                   {},
 	"internal/dnstcp":                      {"internal/connlimit"},
@@ -46,10 +46,10 @@ var mayImport = map[string][]string{
 	"internal/leak":                        {},
 	"internal/probe":                       {"internal/sys"},
 	"internal/regular":                     {},
-	"internal/selftest":                    {"internal/cli", "internal/format", "internal/loadgen", "metrics", "shard"},
+	"internal/selftest":                    {"internal/cli", "internal/format", "internal/loadgen", "internal/sys", "metrics", "shard"},
 	"internal/sockets":                     {"internal/format", "internal/holder"},
 	"internal/handoff/systemd":             {"internal/sys"},
-	"internal/handoff/systemd/systemdtest": {},
+	"internal/handoff/systemd/systemdtest": {"internal/sys"},
 	"bench":                                {},
 	"bench/receivers":                      {},
 	"internal/sys":                         {},

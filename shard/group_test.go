@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet"
 )
@@ -195,7 +196,7 @@ func TestTruncation(t *testing.T) {
 }
 
 func TestMoreShardsThanCPUs(t *testing.T) {
-	usable, err := usableCPUs()
+	usable, err := sys.UsableCPUs()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/steer"
+	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/packet"
 )
 
@@ -52,16 +53,11 @@ func newSteered(t *testing.T, mode steer.Mode) *steered {
 }
 
 // allowedCPUs returns the CPUs that this process may run on, if there are two.
-func allowedCPUs(t *testing.T) (cpus []int) {
+func allowedCPUs(t *testing.T) []int {
 	t.Helper()
-	var set unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &set); err != nil {
+	cpus, err := sys.UsableCPUs()
+	if err != nil {
 		t.Fatal(err)
-	}
-	for cpu := range 1024 {
-		if set.IsSet(cpu) {
-			cpus = append(cpus, cpu)
-		}
 	}
 	if len(cpus) < 2 {
 		t.Skip("steering by CPU can be seen with two CPUs: run the test with two")

@@ -25,10 +25,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/udpshard/udpshard/internal/steer"
+	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet"
 )
@@ -146,15 +148,15 @@ func (c Config) complete() (_ Config, errs []error) {
 	wrong := func(field, format string, args ...any) {
 		errs = append(errs, &ConfigError{field, fmt.Errorf(format, args...)})
 	}
-	usable, err := usableCPUs()
+	usable, err := sys.UsableCPUs()
 	if err != nil {
 		return c, []error{err}
 	}
 	if len(c.CPUs) == 0 {
-		c.CPUs = usable.list()
+		c.CPUs = usable
 	}
 	for _, cpu := range c.CPUs {
-		if !usable.has(cpu) {
+		if !slices.Contains(usable, cpu) {
 			wrong("CPUs", "cpu %d is not among those that this process may use (%s)", cpu, usable)
 			break
 		}

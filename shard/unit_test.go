@@ -41,16 +41,6 @@ func TestErrnoJudgements(t *testing.T) {
 	}
 }
 
-func TestCPUSetString(t *testing.T) {
-	for want, set := range map[string]cpuSet{
-		"": {}, "3": {3}, "0-1": {0, 1}, "0,2-5": {0, 2, 3, 4, 5}, "0-2,4,6-7": {0, 1, 2, 4, 6, 7},
-	} {
-		if got := set.String(); got != want {
-			t.Errorf("%v is %q, want %q", []int(set), got, want)
-		}
-	}
-}
-
 func TestResolve(t *testing.T) {
 	for in, want := range map[string]string{
 		"127.0.0.1:5514":        "127.0.0.1:5514",

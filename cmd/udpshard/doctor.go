@@ -18,7 +18,7 @@ import (
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/doctor"
 	"github.com/udpshard/udpshard/internal/format"
-	"github.com/udpshard/udpshard/internal/loadgen"
+	"github.com/udpshard/udpshard/internal/sys"
 )
 
 func doctorCommand() *cobra.Command {
@@ -91,7 +91,7 @@ var (
 )
 
 func (d *doctorRun) run(cmd *cobra.Command, c *config) error {
-	usable, err := loadgen.UsableCPUs()
+	usable, err := sys.UsableCPUs()
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/loadgen"
 	"github.com/udpshard/udpshard/internal/selftest"
+	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/shard"
 )
 
@@ -74,7 +75,7 @@ func (t *selftestRun) run(stdout, stderr io.Writer) error {
 	if t.budget < leastBudget {
 		return cli.Usage(fmt.Errorf("--duration: %s is less than %s", t.budget, leastBudget))
 	}
-	usable, err := loadgen.UsableCPUs()
+	usable, err := sys.UsableCPUs()
 	if err != nil {
 		return err
 	}

@@ -21,12 +21,12 @@ func (e *examination) cores(l Listener) []Finding {
 		}
 	}
 	said := fmt.Sprintf("%s on %s (%s)", format.Plural(l.Shards, "shard"), format.Plural(len(cores), "CPU"),
-		format.CPUs(cores))
+		cores)
 	switch {
 	case len(lacking) > 0:
-		flag := "--cpus " + format.CPUs(usable)
+		flag := "--cpus " + usable.String()
 		return []Finding{c.warn(e.orRestart("udpshard serve "+flag, "with "+flag),
-			"%s, but %s may only use %s", said, e.process.of(), format.CPUs(usable))}
+			"%s, but %s may only use %s", said, e.process.of(), usable)}
 	case len(cores) < l.Shards:
 		fewer := fmt.Sprintf("--shards %d", len(cores))
 		return []Finding{c.warn(e.orRestart("udpshard serve "+fewer, "with "+fewer),

@@ -3,6 +3,8 @@ package doctor
 import (
 	"net/netip"
 	"slices"
+
+	"github.com/udpshard/udpshard/internal/sys"
 )
 
 // Listener is what serve would open, as far as the host matters to it.
@@ -55,7 +57,7 @@ func (e *examination) asRunning(listeners []Listener) []Listener {
 }
 
 // cores returns the CPUs that shards are pinned to, each once, in order.
-func (l Listener) cores() []int {
+func (l Listener) cores() sys.CPUs {
 	var cores []int
 	for shard := range min(l.Shards, len(l.CPUs)) {
 		cores = append(cores, l.CPUs[shard])

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/prometheus/procfs"
+
+	"github.com/udpshard/udpshard/internal/sys"
 )
 
 // process is the one whose limits count: the instance that has the port, or
@@ -102,7 +104,7 @@ func (p process) environment(name string) (value string, set bool, err error) {
 
 // affinity returns the CPUs that any of the process's threads may use: shards
 // are threads of their own.
-func (e *examination) affinity() ([]int, error) {
+func (e *examination) affinity() (sys.CPUs, error) {
 	p := e.process
 	status, err := p.NewStatus()
 	if err != nil {
@@ -115,7 +117,7 @@ func (e *examination) affinity() ([]int, error) {
 			allowed = append(allowed, status.CpusAllowedList...)
 		}
 	}
-	cpus := make([]int, 0, len(allowed))
+	cpus := make(sys.CPUs, 0, len(allowed))
 	for _, cpu := range allowed {
 		cpus = append(cpus, int(cpu))
 	}

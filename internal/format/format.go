@@ -36,21 +36,3 @@ func Size(bytes uint64) string {
 	}
 	return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(bytes)/unit), ".0") + name
 }
-
-// CPUs returns a list of CPUs in the kernel's format: 0,2-5. cpus is in ascending order.
-func CPUs(cpus []int) string {
-	var parts []string
-	for i := 0; i < len(cpus); {
-		last := i
-		for last+1 < len(cpus) && cpus[last+1] == cpus[last]+1 {
-			last++
-		}
-		part := strconv.Itoa(cpus[i])
-		if last > i {
-			part += "-" + strconv.Itoa(cpus[last])
-		}
-		parts = append(parts, part)
-		i = last + 1
-	}
-	return strings.Join(parts, ",")
-}

@@ -18,6 +18,8 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"github.com/udpshard/udpshard/internal/sys"
 )
 
 // Config says what Run sends, and where to. All but To may be zero.
@@ -78,7 +80,7 @@ func (c Config) complete() (Config, netip.AddrPort, error) {
 	setDefault(&c.Batch, 64)
 	setDefault(&c.Threads, 1)
 	setDefault(&c.GSO, 1)
-	usable, err := UsableCPUs()
+	usable, err := sys.UsableCPUs()
 	if err != nil {
 		return c, netip.AddrPort{}, err
 	}

@@ -10,19 +10,15 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// maxCPUs is the largest CONFIG_NR_CPUS of x86 and arm64 kernels (8192, Linux
-// 6.18); a smaller mask than the kernel's fails with EINVAL.
-const maxCPUs = 8192
-
 // affinity sets the calling thread's mask to what it is.
 func affinity() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	mask := unix.NewCPUSet(maxCPUs)
-	if err := unix.SchedGetaffinityDynamic(0, mask); err != nil {
+	cpus, err := sys.Affinity(0)
+	if err != nil {
 		return err
 	}
-	return unix.SchedSetaffinityDynamic(0, mask)
+	return sys.SetAffinity(cpus...)
 }
 
 func memoryFile() error {

@@ -13,8 +13,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/udpshard/udpshard/internal/format"
 	"github.com/udpshard/udpshard/internal/loadgen"
+	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/shard"
 )
@@ -42,7 +42,7 @@ var sendProgram = func(ctx context.Context, args ...string) *exec.Cmd {
 func (s *stand) try(ctx context.Context, rate float64, length time.Duration) (trial, error) {
 	args := []string{"send", "--json", "--to", s.group.Addr().String(), "--rate", strconv.FormatFloat(rate, 'f', 0, 64),
 		"--duration", length.String(), "--flows", strconv.Itoa(s.flows), "--threads", strconv.Itoa(s.threads),
-		"--cpus", format.CPUs(s.cpus)}
+		"--cpus", sys.CPUs(s.cpus).String()}
 	if s.size > 0 {
 		args = append(args, "--size", strconv.Itoa(s.size))
 	}
