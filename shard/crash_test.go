@@ -128,7 +128,7 @@ func (s heldSocket) Memory() (queued, buffer, dropped uint32, err error) {
 }
 func (heldSocket) CPUTime() (time.Duration, error) { return 0, errNotStarted }
 func (s heldSocket) Cookie() uint64 {
-	cookie, _ := unix.GetsockoptUint64(int(s), unix.SOL_SOCKET, unix.SO_COOKIE)
+	cookie, _ := sys.SocketCookie(int(s))
 	return cookie
 }
 
@@ -173,7 +173,7 @@ func startCrash(t *testing.T, perShard, gro bool) *crash {
 	x.command.Stdout, x.command.Stderr = os.Stderr, os.Stderr
 	for _, fd := range x.fds {
 		t.Cleanup(func() { unix.Close(fd) })
-		dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		dup, err := sys.Duplicate(fd)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/packet"
 )
 
@@ -110,11 +111,7 @@ func TestTrainsAreSplit(t *testing.T) {
 func TestTrainsAreAnsweredOneByOne(t *testing.T) {
 	g, _ := start(t, Config{Address: "127.0.0.1:0", Shards: 1, Batch: 2, GRO: true, Handler: func(int) packet.Handler { return packet.Echo{} }})
 	conn := dial(t, g.Addr().String())
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_SEGMENT, 2) })
+	err := sys.Control(conn, func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_SEGMENT, 2) })
 	if err != nil {
 		t.Skipf("needs UDP_SEGMENT (Linux 4.18): %v", err)
 	}

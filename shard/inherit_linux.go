@@ -39,9 +39,13 @@ func inherit(c Config, at address) (own, surplus []int, bound address, err error
 		return nil, nil, at, &ConfigError{"Inherit", errors.New("there are no sockets")}
 	}
 	for i, f := range c.Inherit.Sockets {
-		fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+		var fd int
+		err := sys.Control(f, func(inherited int) (err error) {
+			fd, err = sys.Duplicate(inherited)
+			return err
+		})
 		if err != nil {
-			return own, surplus, at, os.NewSyscallError("fcntl F_DUPFD_CLOEXEC", err)
+			return own, surplus, at, err
 		}
 		if i >= c.Shards {
 			surplus = append(surplus, fd)
@@ -97,23 +101,21 @@ func closeAll(fds []int) {
 // has retired: it is connected to itself, and can't come back into its
 // group (udp_lib_hash4 and udp_lib_rehash detach it, Linux 6.18).
 func SocketAddress(socket *os.File) (at netip.AddrPort, err error) {
-	raw, err := socket.SyscallConn()
-	if err != nil {
-		return at, err
-	}
-	controlErr := raw.Control(func(fd uintptr) {
-		var protocol int
-		if protocol, err = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PROTOCOL); err != nil {
-			err = os.NewSyscallError("getsockopt SO_PROTOCOL", err)
-		} else if protocol != unix.IPPROTO_UDP {
-			err = fmt.Errorf("it is a socket of protocol %d, and UDP is %d", protocol, unix.IPPROTO_UDP)
-		} else if _, err = unix.Getpeername(int(fd)); err == nil {
-			err = errors.New("it was put out of use, when there were fewer shards: a .socket unit that has it needs a restart")
-		} else {
-			at, err = boundTo(int(fd))
+	err = sys.Control(socket, func(fd int) error {
+		protocol, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
+		if err != nil {
+			return os.NewSyscallError("getsockopt SO_PROTOCOL", err)
 		}
+		if protocol != unix.IPPROTO_UDP {
+			return fmt.Errorf("it is a socket of protocol %d, and UDP is %d", protocol, unix.IPPROTO_UDP)
+		}
+		if _, err := unix.Getpeername(fd); err == nil {
+			return errors.New("it was put out of use, when there were fewer shards: a .socket unit that has it needs a restart")
+		}
+		at, err = boundTo(fd)
+		return err
 	})
-	return at, errors.Join(controlErr, err)
+	return at, err
 }
 
 // Seed returns the seed of the group's flow hash, for Inheritance.
@@ -124,12 +126,12 @@ func (g *Group) Seed() uint32 { return g.steerer.seed }
 func (g *Group) Sockets() ([]*os.File, error) {
 	var files []*os.File
 	for _, s := range g.shards {
-		fd, err := unix.FcntlInt(uintptr(s.fd), unix.F_DUPFD_CLOEXEC, 0)
+		fd, err := sys.Duplicate(s.fd)
 		if err != nil {
 			for _, f := range files {
 				f.Close()
 			}
-			return nil, os.NewSyscallError("fcntl F_DUPFD_CLOEXEC", err)
+			return nil, err
 		}
 		files = append(files, os.NewFile(uintptr(fd), fmt.Sprintf("udp:%s/%d", g.address, s.page.Index)))
 	}

@@ -23,10 +23,7 @@ func (d descriptor) Memory() (queued, buffer, dropped uint32, err error) {
 }
 
 func (d descriptor) Cookie() uint64 {
-	cookie, err := unix.GetsockoptUint64(int(d), unix.SOL_SOCKET, unix.SO_COOKIE)
-	if err != nil {
-		return 0 // before Linux 4.12, which has no SO_MEMINFO either
-	}
+	cookie, _ := sys.SocketCookie(int(d)) // 0 before Linux 4.12, which has no SO_MEMINFO either
 	return cookie
 }
 

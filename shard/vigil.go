@@ -74,17 +74,10 @@ func (v *Vigil) Look(now time.Time) (stuck string) {
 // queued returns the bytes that wait at a socket. One that can't be asked has
 // none.
 func queued(socket *os.File) (bytes uint32) {
-	raw, err := socket.SyscallConn()
-	if err != nil {
-		return 0
-	}
-	if err := raw.Control(func(fd uintptr) {
-		m, err := sys.SocketMemory(int(fd))
-		if err == nil {
-			bytes = m.Queued
-		}
-	}); err != nil {
-		return 0
-	}
+	_ = sys.Control(socket, func(fd int) error {
+		m, err := sys.SocketMemory(fd)
+		bytes = m.Queued
+		return err
+	})
 	return bytes
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/dnstcp"
+	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet/dns"
 	"github.com/udpshard/udpshard/shard"
@@ -65,7 +66,7 @@ func (l *listener) streamError(err error) error {
 func (s *server) stream(l *listener) (*os.File, error) {
 	for _, d := range s.dns {
 		if d.listener == l && d.socket != nil {
-			return duplicate(d.socket)
+			return sys.DuplicateFile(d.socket, "")
 		}
 	}
 	return nil, nil
@@ -81,11 +82,9 @@ func listenTCP(address string) (*net.TCPListener, error) {
 		network = "tcp6"
 	}
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		var set error
-		if err := c.Control(func(fd uintptr) { set = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) }); err != nil {
-			return err
-		}
-		return set
+		return sys.ControlRaw(c, func(fd int) error {
+			return os.NewSyscallError("setsockopt SO_REUSEPORT", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
+		})
 	}}
 	l, err := config.Listen(context.Background(), network, address)
 	if err != nil {
@@ -96,7 +95,7 @@ func listenTCP(address string) (*net.TCPListener, error) {
 
 // serve answers over TCP until pause or close.
 func (d *dnsService) serve(g *shard.Group) error {
-	file, err := duplicate(d.socket) // the socket stays, whoever stops accepting
+	file, err := sys.DuplicateFile(d.socket, "") // the socket stays, whoever stops accepting
 	if err != nil {
 		return err
 	}

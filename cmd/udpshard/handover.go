@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
+	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/metrics"
 )
 
@@ -270,28 +268,13 @@ func (s *server) inFlight() (n, queries uint64) {
 	return n, queries
 }
 
-// duplicate makes a descriptor of the same file or socket, and leaves the one
-// that there is as it is.
-func duplicate(of syscall.Conn) (*os.File, error) {
-	raw, err := of.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	var fd int
-	var failed error
-	if err := raw.Control(func(has uintptr) { fd, failed = unix.FcntlInt(has, unix.F_DUPFD_CLOEXEC, 0) }); err != nil {
-		return nil, err
-	}
-	return os.NewFile(uintptr(fd), ""), failed
-}
-
 // duplicateMemory returns new descriptors of a book's memory, or none with an error.
 func duplicateMemory(b *metrics.SharedCounters) (m takeover.Memory, err error) {
 	counters, control := b.Files()
-	if m.Counters, err = duplicate(counters); err != nil {
+	if m.Counters, err = sys.DuplicateFile(counters, ""); err != nil {
 		return takeover.Memory{}, err
 	}
-	if m.Control, err = duplicate(control); err != nil {
+	if m.Control, err = sys.DuplicateFile(control, ""); err != nil {
 		m.Counters.Close()
 		return takeover.Memory{}, err
 	}

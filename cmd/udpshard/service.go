@@ -17,6 +17,7 @@ import (
 
 	"github.com/udpshard/udpshard/internal/handoff/systemd"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
+	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/shard"
 )
@@ -108,11 +109,11 @@ func openKept(files []*os.File) (*metrics.SharedCounters, error) {
 	if len(files) != 2 {
 		return nil, fmt.Errorf("counters of the predecessor have %d files, not 2", len(files))
 	}
-	counters, err := duplicate(files[0])
+	counters, err := sys.DuplicateFile(files[0], "")
 	if err != nil {
 		return nil, err
 	}
-	control, err := duplicate(files[1])
+	control, err := sys.DuplicateFile(files[1], "")
 	if err != nil {
 		counters.Close()
 		return nil, err
@@ -154,7 +155,7 @@ func (v *service) assign(c *config, l *legacy) error {
 		}
 		for _, file := range files {
 			used[file] = true
-			file, err := duplicate(file)
+			file, err := sys.DuplicateFile(file, "")
 			if err != nil {
 				return err
 			}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
+	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/metrics"
 )
 
@@ -35,7 +36,7 @@ func (l *legacy) unmet(epoch uint64) (all []registry) {
 		if r.control == nil {
 			continue
 		}
-		control, err := duplicate(r.control)
+		control, err := sys.DuplicateFile(r.control, "")
 		if err != nil {
 			l.log.Warn().Err(err).Msg("standbys of the predecessor not counted")
 			continue

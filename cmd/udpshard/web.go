@@ -15,6 +15,7 @@ import (
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/client"
 	"github.com/udpshard/udpshard/internal/connlimit"
+	"github.com/udpshard/udpshard/internal/sys"
 )
 
 // web is the HTTP server; nil where it is off. Its goroutines run on other
@@ -126,5 +127,5 @@ func (w *web) file() (*os.File, error) {
 	if w == nil {
 		return nil, nil
 	}
-	return duplicate(w.socket.(*net.TCPListener))
+	return sys.DuplicateFile(w.socket.(*net.TCPListener), "")
 }

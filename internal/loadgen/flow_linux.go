@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"syscall"
 
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/sys"
 )
 
 // batchWriter is an ipv4.PacketConn or an ipv6.PacketConn.
@@ -23,7 +24,6 @@ type flow struct {
 	number int
 	next   uint64 // number of its next datagram
 	conn   *net.UDPConn
-	raw    syscall.RawConn
 	batch  batchWriter
 }
 
@@ -40,9 +40,6 @@ func openFlow(number int, to netip.AddrPort, segment int) (_ *flow, err error) {
 			conn.Close()
 		}
 	}()
-	if f.raw, err = conn.SyscallConn(); err != nil {
-		return nil, err
-	}
 	level, opt := unix.SOL_IP, unix.IP_RECVERR
 	f.batch = ipv4.NewPacketConn(conn)
 	if to.Addr().Is6() {
@@ -74,25 +71,22 @@ func (e *SegmentError) Error() string {
 }
 func (e *SegmentError) Unwrap() error { return e.Err }
 
-func (f *flow) set(level, opt, value int) (err error) {
-	if e := f.raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), level, opt, value) }); e != nil {
-		return e
-	}
-	return err
+func (f *flow) set(level, opt, value int) error {
+	return sys.Control(f.conn, func(fd int) error { return unix.SetsockoptInt(fd, level, opt, value) })
 }
 
 // bounced empties the socket's queue of ICMP errors: datagrams for which
 // nobody listened, and those that did not get there for another reason.
 func (f *flow) bounced() (refused, unreachable uint64) {
 	var control [512]byte
-	_ = f.raw.Control(func(fd uintptr) {
+	_ = sys.Control(f.conn, func(fd int) error {
 		for {
-			_, n, _, _, err := unix.Recvmsg(int(fd), nil, control[:], unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT)
+			_, n, _, _, err := unix.Recvmsg(fd, nil, control[:], unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT)
 			if errors.Is(err, unix.EINTR) {
 				continue
 			}
 			if err != nil {
-				return
+				return err // EAGAIN: the queue is empty
 			}
 			switch errno, remote := extendedError(control[:n]); {
 			case !remote: // of the send call, which says so itself

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/sys"
 )
 
 // receiver is a socket with a large buffer, read when all has been sent: on
@@ -111,12 +113,8 @@ func TestNobodyListens(t *testing.T) {
 	conn := receiver(t, "udp4", "127.0.0.1:0")
 	to := conn.LocalAddr().String()
 	// It keeps the port, and takes nothing but from the discard port.
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw.Control(func(fd uintptr) {
-		err = unix.Connect(int(fd), &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: 9})
+	err := sys.Control(conn, func(fd int) error {
+		return unix.Connect(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: 9})
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,8 @@ import (
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/sys"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -124,7 +126,7 @@ func (s socket) beside(ip string) string {
 // cookie is what the socket itself says.
 func (s socket) cookie(t *testing.T) uint64 {
 	t.Helper()
-	cookie, err := unix.GetsockoptUint64(s.fd, unix.SOL_SOCKET, unix.SO_COOKIE)
+	cookie, err := sys.SocketCookie(s.fd)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -86,16 +86,11 @@ var errUnsealed = errors.New("its size is not sealed (F_SEAL_SHRINK, F_SEAL_GROW
 // CheckMemory returns an error if a file is none that NewMemory made, in this process or another,
 // such as a file of a folder or a device.
 func CheckMemory(file *os.File) error {
-	raw, err := file.SyscallConn()
-	if err != nil {
-		return err
-	}
-	controlErr := raw.Control(func(fd uintptr) { err = checkSeals(fd) })
-	return errors.Join(controlErr, err)
+	return Control(file, checkSeals)
 }
 
-func checkSeals(fd uintptr) error {
-	seals, err := unix.FcntlInt(fd, unix.F_GET_SEALS, 0)
+func checkSeals(fd int) error {
+	seals, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
 	if err != nil {
 		return fmt.Errorf("it is no shared memory: %w", os.NewSyscallError("fcntl F_GET_SEALS", err))
 	}
@@ -108,32 +103,27 @@ func checkSeals(fd uintptr) error {
 // MapMemory maps all of a file that NewMemory made, in this process or another. It refuses
 // memory whose size is not sealed. A store to memory that is mapped ReadOnly is a SIGSEGV.
 func MapMemory(file *os.File, access Access) ([]byte, error) {
-	raw, err := file.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
 	protection := unix.PROT_READ
 	if access == ReadWrite {
 		protection |= unix.PROT_WRITE
 	}
 	var memory []byte
-	controlErr := raw.Control(func(fd uintptr) {
-		if err = checkSeals(fd); err != nil {
-			return
+	err := Control(file, func(fd int) error {
+		if err := checkSeals(fd); err != nil {
+			return err
 		}
 		var stat unix.Stat_t
-		if err = unix.Fstat(int(fd), &stat); err != nil {
-			err = os.NewSyscallError("fstat", err)
-			return
+		if err := unix.Fstat(fd, &stat); err != nil {
+			return os.NewSyscallError("fstat", err)
 		}
 		if stat.Size <= 0 || stat.Size != int64(int(stat.Size)) {
-			err = fmt.Errorf("it has %d bytes", stat.Size)
-			return
+			return fmt.Errorf("it has %d bytes", stat.Size)
 		}
-		memory, err = unix.Mmap(int(fd), 0, int(stat.Size), protection, unix.MAP_SHARED)
-		err = os.NewSyscallError("mmap", err)
+		mapped, err := unix.Mmap(fd, 0, int(stat.Size), protection, unix.MAP_SHARED)
+		memory = mapped
+		return os.NewSyscallError("mmap", err)
 	})
-	return memory, errors.Join(controlErr, err)
+	return memory, err
 }
 
 // UnmapMemory undoes MapMemory. Nothing may point into memory any more.

@@ -31,6 +31,13 @@ func SocketMemory(fd int) (Memory, error) {
 	return Memory{Queued: info[queued], Buffer: info[buffer], Dropped: info[dropped]}, nil
 }
 
+// SocketCookie returns the number of a socket. All duplicates have the same number, in every
+// process, and no other socket gets it until the next boot (SO_COOKIE, socket(7), Linux 4.12).
+func SocketCookie(fd int) (uint64, error) {
+	cookie, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_COOKIE)
+	return cookie, os.NewSyscallError("getsockopt SO_COOKIE", err)
+}
+
 // SocketFilter returns how many instructions the socket filter has that is attached to a socket
 // (SO_GET_FILTER, Linux 3.8, net/core/sock.c): 0 where there is none. A filter of extended
 // BPF, whose instructions the kernel does not tell (EACCES), counts as 1.

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/sys"
 )
 
 // Conn is a connection to the active process. Its methods are called one at a
@@ -326,13 +328,5 @@ func (c *Conn) Close() error {
 // relisten makes this process the one that peers see at the other end:
 // listen(2) sets it anew (net/unix/af_unix.c, unix_listen).
 func relisten(l *net.UnixListener) error {
-	raw, err := l.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var listened error
-	if err := raw.Control(func(fd uintptr) { listened = unix.Listen(int(fd), unix.SOMAXCONN) }); err != nil {
-		return err
-	}
-	return os.NewSyscallError("listen", listened)
+	return sys.Control(l, func(fd int) error { return os.NewSyscallError("listen", unix.Listen(fd, unix.SOMAXCONN)) })
 }

@@ -6,27 +6,24 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/sys"
 )
 
 // credentials returns whose process the other end is (SO_PEERCRED, unix(7)):
 // the one that connected, or the one that listened. PID is 0 for one that is
 // not in this process's pid namespace.
 func credentials(conn *net.UnixConn) (unix.Ucred, error) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return unix.Ucred{}, err
-	}
-	var cred *unix.Ucred
-	var asked error
-	if err := raw.Control(func(fd uintptr) {
-		cred, asked = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	}); err != nil {
-		return unix.Ucred{}, err
-	}
-	if asked != nil {
-		return unix.Ucred{}, fmt.Errorf("getsockopt SO_PEERCRED: %w", asked)
-	}
-	return *cred, nil
+	var cred unix.Ucred
+	err := sys.Control(conn, func(fd int) error {
+		c, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+		if err != nil {
+			return os.NewSyscallError("getsockopt SO_PEERCRED", err)
+		}
+		cred = *c
+		return nil
+	})
+	return cred, err
 }
 
 // trusted says whether sockets may be exchanged with a process: one of the

@@ -264,9 +264,7 @@ type offersNonblockingWeb struct {
 
 func (a *offersNonblockingWeb) Offer(h Hello) (Offer, error) {
 	o, err := a.active.Offer(h)
-	fds, _ := sys.Descriptors(a.web)
-	fd, _ := unix.FcntlInt(uintptr(fds[0]), unix.F_DUPFD_CLOEXEC, 0)
-	o.Web = os.NewFile(uintptr(fd), "web")
+	o.Web, _ = sys.DuplicateFile(a.web, "web")
 	return o, err
 }
 

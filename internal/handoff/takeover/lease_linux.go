@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"os"
 
-	"golang.org/x/sys/unix"
+	"github.com/udpshard/udpshard/internal/sys"
 )
 
 // Claim is the right to be the active process of an epoch. It is a lock on a
@@ -58,11 +58,7 @@ func errEpoch(epoch uint64) error {
 // Control returns a new descriptor of the control memory that the claim is on. The caller closes
 // it.
 func (c *Lease) Control() (*os.File, error) {
-	fd, err := unix.FcntlInt(c.file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return nil, os.NewSyscallError("fcntl F_DUPFD_CLOEXEC", err)
-	}
-	return os.NewFile(uintptr(fd), "control"), nil
+	return sys.DuplicateFile(c.file, "control")
 }
 
 // Release gives the claim up. It may be called more than once.

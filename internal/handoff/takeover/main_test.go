@@ -137,11 +137,11 @@ func (a *active) receivedHellos() []Hello {
 }
 
 func duplicate(f *os.File) *os.File {
-	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	duplicate, err := sys.DuplicateFile(f, f.Name())
 	if err != nil {
 		panic(err)
 	}
-	return os.NewFile(uintptr(fd), f.Name())
+	return duplicate
 }
 
 func (a *active) Offer(h Hello) (Offer, error) {

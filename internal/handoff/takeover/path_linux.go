@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/sys"
 )
 
 // place is a path at which to listen: a folder, held open, and a name in it.
@@ -300,15 +302,9 @@ func (p *socketPath) createSocket() (l *net.UnixListener, file identity, err err
 	hidden := fmt.Sprintf(".takeover-%016x", rand.Uint64())
 	address := p.address(hidden)
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		var changed error
-		if err := c.Control(func(fd uintptr) {
-			// bind(2) makes the file with the socket's own mode, less the
-			// umask (net/unix/af_unix.c, unix_bind_bsd, since Linux 2.6).
-			changed = unix.Fchmod(int(fd), 0o600)
-		}); err != nil {
-			return err
-		}
-		return os.NewSyscallError("fchmod", changed)
+		// bind(2) makes the file with the socket's own mode, less the
+		// umask (net/unix/af_unix.c, unix_bind_bsd, since Linux 2.6).
+		return sys.ControlRaw(c, func(fd int) error { return os.NewSyscallError("fchmod", unix.Fchmod(fd, 0o600)) })
 	}}
 	listening, err := config.Listen(context.Background(), "unixpacket", address)
 	if err != nil {

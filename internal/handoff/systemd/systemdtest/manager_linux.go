@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/sys"
 )
 
 // soon bounds what is to happen at once; nothing waits for its end.
@@ -73,11 +75,7 @@ func New(t *testing.T, at string) *Manager {
 			t.Fatal(err)
 		}
 	}
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PASSCRED, 1) })
+	err = sys.Control(conn, func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -308,38 +306,26 @@ func (m *Manager) Prepare(cmd *exec.Cmd, activated ...Descriptor) (started func(
 // Identity is the file that a descriptor is of, by device and inode.
 func Identity(t *testing.T, f *os.File) (identity [2]uint64) {
 	t.Helper()
-	onDescriptor(t, f, func(fd int) error {
+	err := sys.Control(f, func(fd int) error {
 		var st unix.Stat_t
 		err := unix.Fstat(fd, &st)
 		identity = [2]uint64{st.Dev, st.Ino}
 		return err
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	return identity
 }
 
 // Duplicate makes another descriptor of the same file.
-func Duplicate(t *testing.T, f *os.File) (another *os.File) {
+func Duplicate(t *testing.T, f *os.File) *os.File {
 	t.Helper()
-	onDescriptor(t, f, func(fd int) error {
-		n, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
-		another = os.NewFile(uintptr(n), f.Name())
-		return err
-	})
-	return another
-}
-
-// control leaves the descriptor's mode alone, unlike Fd.
-func onDescriptor(t *testing.T, f *os.File, do func(fd int) error) {
-	t.Helper()
-	raw, err := f.SyscallConn()
-	if err == nil {
-		var failed error
-		err = raw.Control(func(fd uintptr) { failed = do(int(fd)) })
-		err = errors.Join(err, failed)
-	}
+	duplicate, err := sys.DuplicateFile(f, f.Name())
 	if err != nil {
 		t.Fatal(err)
 	}
+	return duplicate
 }
 
 func closeFiles(files []*os.File) {
