@@ -41,7 +41,7 @@ func newRig(tb testing.TB, change func(*listener)) *rig {
 	})}
 	engine := l.engine()
 	engine.Sink = func(shard int, page *metrics.Shard) (packet.Sink, error) {
-		return l.openSink(r.outputs, shard, page)
+		return openSink(l, r.outputs, shard, page)
 	}
 	if l.protocol == "dns" {
 		zones, err := dns.LoadZones(l.zones...)

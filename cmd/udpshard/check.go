@@ -66,7 +66,7 @@ func (c *check) run(but ...string) error {
 
 // explain returns all that keeps serve from its start, where each part of err is one of that:
 // what serve meets first is not all that has to be mended. Otherwise it returns err.
-func (c *config) explain(err error) error {
+func explain(c *config, err error) error {
 	all := cli.Separate((&check{config: c}).run())
 	for _, part := range cli.Separate(err) {
 		i := slices.IndexFunc(all, func(found error) bool { return isSame(found, part) })
@@ -88,14 +88,14 @@ func isSame(a, b error) bool {
 }
 
 // startError is the error with which serve does not start.
-func (c *config) startError(err error) error {
+func startError(c *config, err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, unix.EMFILE):
-		return c.filesError(err)
+		return filesError(c, err)
 	}
-	return c.explain(err)
+	return explain(c, err)
 }
 
 // checkPatience is for how long the process at the takeover path may not accept.
@@ -227,7 +227,7 @@ func (c *check) streams() (errs []error) {
 			network = "tcp4"
 		}
 		if at.Port() != 0 && c.listens(at, host == "", l.join) {
-			errs = append(errs, l.streamError(portTaken(network, tcp)))
+			errs = append(errs, streamError(l, portTaken(network, tcp)))
 		}
 	}
 	return errs
@@ -276,9 +276,9 @@ func (c *check) listens(at netip.AddrPort, dual, shared bool) bool {
 	})
 }
 
-// leastFiles is what serve has open with one listener beside its shards' sockets: standard ones,
+// processFiles: the files that serve has open with one listener beside its shards' sockets: standard ones,
 // epoll, an eventfd and the signals' end (Go 1.26).
-const leastFiles = 6
+const processFiles = 6
 
 // files compares what serve opens at the least with RLIMIT_NOFILE. The hard limit counts: the Go
 // runtime raises the soft one to it (package os, Go 1.19).
@@ -287,15 +287,15 @@ func (c *check) files() []error {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return nil // serve says it
 	}
-	if need := c.config.leastFiles(); uint64(need) > limit.Max {
-		return []error{c.config.filesError(fmt.Errorf("%s and their outputs need %d files at the least, and this process may open %d",
+	if need := leastFiles(c.config); uint64(need) > limit.Max {
+		return []error{filesError(c.config, fmt.Errorf("%s and their outputs need %d files at the least, and this process may open %d",
 			format.Plural(c.config.shards(), "shard"), need, limit.Max))}
 	}
 	return nil
 }
 
-func (c *config) leastFiles() (n int) {
-	n = leastFiles + c.shards()
+func leastFiles(c *config) (n int) {
+	n = processFiles + c.shards()
 	for _, l := range c.listeners {
 		if strings.Contains(l.output, output.PerShard) {
 			n += len(l.pins())
@@ -304,17 +304,10 @@ func (c *config) leastFiles() (n int) {
 	return n
 }
 
-func (c *config) shards() (n int) {
-	for _, l := range c.listeners {
-		n += len(l.pins())
-	}
-	return n
-}
-
 // filesError adds what to do to an error that is for want of descriptors: a takeover holds the
 // other process's sockets too, and each request to the HTTP server has one.
-func (c *config) filesError(err error) error {
-	return moreFiles(err, 2*c.leastFiles()+maxWebClients)
+func filesError(c *config, err error) error {
+	return moreFiles(err, 2*leastFiles(c)+maxWebClients)
 }
 
 // moreFiles adds to an error for want of descriptors how many are enough.
@@ -323,7 +316,7 @@ func moreFiles(err error, enough int) error {
 }
 
 // checkStart is serve --check.
-func (f *flags) checkStart(w io.Writer) error {
+func checkStart(f *flags, w io.Writer) error {
 	c, err := f.config()
 	if err != nil {
 		return err

@@ -23,14 +23,20 @@ import (
 // health check has no other way to learn what serve was told.
 const httpVariable = "UDPSHARD_HTTP"
 
-// readEnvironment takes over what is set there: more than a default, less
-// than what the file or a flag says.
+// readEnvironment applies the settings that environment variables make. Defaults yield to these;
+// the file and flags override them.
 func (c *config) readEnvironment() error {
-	address, ok := os.LookupEnv(httpVariable)
-	if !ok {
-		return nil
+	var errs []error
+	for _, v := range []struct{ name, key, text string }{
+		{httpVariable, "http", os.Getenv(httpVariable)},
+		{runtimeFolder, "takeover", defaultTakeover(os.Getenv(runtimeFolder))},
+	} {
+		if _, set := os.LookupEnv(v.name); set {
+			match := func(s setting[config]) bool { return s.key == v.key }
+			errs = append(errs, apply(configSettings, c, c.given, match, source{"$" + v.name, v.text}))
+		}
 	}
-	return apply(configSettings, c, c.given, func(s setting[config]) bool { return s.key == "http" }, source{"$" + httpVariable, address})
+	return cli.Join(errs...)
 }
 
 // config is all that serve is told, by flags or by a file.
@@ -60,9 +66,9 @@ var configSettings = []setting[config]{
 		usage: "serve status and metrics at `ADDR`; empty turns it off; $" + httpVariable + " changes the default",
 		set:   bind(parseHTTP, func(c *config) *string { return &c.http }),
 		means: func(c *config) any { return httpSocket(c.httpNumeric) }},
-	{flag: "takeover", key: "takeover", init: defaultTakeover(),
+	{flag: "takeover", key: "takeover",
 		usage: "`PATH` of the unix socket over which a successor takes the sockets and the counters (default $RUNTIME_DIRECTORY/takeover.sock, else off)",
-		set:   bind(parseText, func(c *config) *string { return &c.takeover }),
+		set:   bind(cli.ParseText, func(c *config) *string { return &c.takeover }),
 		means: func(c *config) any { return absolute(c.takeover) }},
 	{flag: "standby", key: "standby", init: "false", bare: true,
 		usage: "hold the sockets of the process that serves at the takeover path, and wait for it to " +
@@ -173,6 +179,12 @@ func setDefaults[T any](settings []setting[T], to *T) {
 	}
 }
 
+// isSet returns whether a key is set, by the file, a flag or the environment.
+func (c *config) isSet(key string) bool {
+	_, set := c.given[key]
+	return set
+}
+
 // place is where a key is set.
 func (c *config) place(key string) string {
 	if at, given := c.given[key]; given {
@@ -249,4 +261,15 @@ func (l *listener) checkEngine() error {
 	engine.Address = ""
 	unresolved := fmt.Errorf("%q: %w", l.address, l.unresolved)
 	return errors.Join(engine.Check(), &shard.ConfigError{Field: "Address", Err: unresolved})
+}
+
+func (c *config) mayGoWithoutWeb() bool {
+	return !c.isSet("http") && slices.ContainsFunc(c.listeners, func(l *listener) bool { return l.join })
+}
+
+func (c *config) shards() (n int) {
+	for _, l := range c.listeners {
+		n += len(l.pins())
+	}
+	return n
 }

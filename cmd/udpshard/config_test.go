@@ -19,8 +19,8 @@ import (
 	"github.com/udpshard/udpshard/shard"
 )
 
-// usableCPU returns the number of a CPU that this process may use.
-func usableCPU(t testing.TB) string {
+// firstCPU returns the number of a CPU that this process may use.
+func firstCPU(t testing.TB) string {
 	cpus, err := sys.UsableCPUs()
 	if err != nil {
 		t.Fatal(err)
@@ -108,7 +108,7 @@ func TestDefaults(t *testing.T) {
 
 // Flags and keys that are one setting take the same words.
 func TestFlagsAndFileAreOneConfiguration(t *testing.T) {
-	cpu := usableCPU(t)
+	cpu := firstCPU(t)
 	given := map[string]string{
 		"listen": "127.0.0.1:5514", "protocol": "raw", "shards": "3", "cpus": cpu, "batch": "1024", "max-datagram": "65535",
 		"receive-buffer": "1GiB", "steer": "hash", "allow": "10.0.0.0/8,::1", "rate-limit": "1000", "rate-limit-prefix-ipv4": "24", "rate-limit-prefix-ipv6": "56", "join": "true", "output": "file:/x/{shard}",
@@ -335,7 +335,7 @@ listeners:
   - {address: "127.0.0.1:2", protocol: raw, cpus: "CPU,CPU"}
   - {address: ":3"}
 `
-	cpu := usableCPU(t)
+	cpu := firstCPU(t)
 	running := read(t, strings.ReplaceAll(before, "CPU", cpu))
 	all, err := shard.Config{}.Complete()
 	if err != nil {
@@ -385,6 +385,20 @@ listeners:
 			t.Errorf("%s instead of %s: %v", test.new, test.old, err)
 		case test.key != "" && (err == nil || !strings.Contains(err.Error(), test.key+": was ") || !strings.HasSuffix(err.Error(), ": that needs a restart")):
 			t.Errorf("%s instead of %s: error %v, and not of %s", test.new, test.old, err, test.key)
+		}
+	}
+}
+
+func TestTheDefaultTakeoverPath(t *testing.T) {
+	for folders, want := range map[string]string{
+		"":                                    "",
+		"/run/udpshard":                       "/run/udpshard/takeover.sock",
+		"/run/udpshard:/run/udpshard/records": "/run/udpshard/takeover.sock",
+	} {
+		t.Setenv("RUNTIME_DIRECTORY", folders)
+		c, err := new(flags).config()
+		if err != nil || c.takeover != want {
+			t.Errorf("%q: %v, %v, want %s", folders, c, err, want)
 		}
 	}
 }

@@ -96,11 +96,15 @@ func TestServiceUnit(t *testing.T) {
 	}
 
 	t.Setenv("RUNTIME_DIRECTORY", "/run/"+u.one(t, "Service.RuntimeDirectory"))
-	if path := defaultTakeover(); path != "/run/udpshard/takeover.sock" {
-		t.Errorf("taken over at %s", path)
+	c, err := (&flags{}).config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.takeover != "/run/udpshard/takeover.sock" {
+		t.Errorf("taken over at %s", c.takeover)
 	}
 	stop, err := time.ParseDuration(u.one(t, "Service.TimeoutStopSec"))
-	if drain := newConfig().drainTimeout; err != nil || stop <= 2*drain {
+	if drain := c.drainTimeout; err != nil || stop <= 2*drain {
 		t.Errorf("it is killed after %s, and may drain for %s twice (%v)", stop, drain, err)
 	}
 	if watchdog, err := time.ParseDuration(u.one(t, "Service.WatchdogSec")); err != nil || watchdog < 10*time.Second {

@@ -39,7 +39,7 @@ type dnsService struct {
 const zonesTimeout = 5 * time.Minute
 
 // loadZones reads what a listener is to answer from.
-func (l *listener) loadZones() (*dns.Zones, error) {
+func zonesOf(l *listener) (*dns.Zones, error) {
 	zones, err := regular.WithTimeout(zonesTimeout, "read the zones", func() (*dns.Zones, error) { return dns.LoadZones(l.zones...) })
 	debug.FreeOSMemory() // loading takes several times what is kept
 	if err != nil {
@@ -77,7 +77,7 @@ func (s *server) newDNS(l *listener) (*dnsService, error) {
 	if l.protocol != "dns" {
 		return nil, nil
 	}
-	zones, err := l.loadZones()
+	zones, err := zonesOf(l)
 	switch had := s.zones[l.name]; {
 	case err == nil:
 		s.zones[l.name] = zones
@@ -150,7 +150,7 @@ func loadZones(listeners []*listener) (map[string]*dns.Zones, error) {
 		if l.protocol != "dns" {
 			continue
 		}
-		z, err := l.loadZones()
+		z, err := zonesOf(l)
 		zones[l.name] = z
 		errs = append(errs, err)
 	}

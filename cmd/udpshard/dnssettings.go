@@ -73,7 +73,7 @@ func (l *listener) checkDNS() error {
 	var errs []error
 	if l.protocol != "dns" {
 		for _, s := range dnsSettings {
-			if _, given := l.given[s.key]; given {
+			if l.isSet(s.key) {
 				err := l.misfit(s.key, fmt.Errorf("the protocol is %s, and only dns has this", l.protocol))
 				place := "--protocol"
 				if l.at != "" {
@@ -87,7 +87,7 @@ func (l *listener) checkDNS() error {
 	if l.maxDatagram < leastDatagram {
 		errs = append(errs, l.misfit("max_datagram", fmt.Errorf("%d is less than %d, which a query may have", l.maxDatagram, leastDatagram)))
 	}
-	if _, given := l.given["rrl_slip"]; given && l.rrl == 0 {
+	if l.isSet("rrl_slip") && l.rrl == 0 {
 		errs = append(errs, l.misfit("rrl_slip", errors.New("rrl is off, and no response is above the limit")))
 	}
 	return cli.Join(errs...)

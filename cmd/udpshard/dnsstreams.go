@@ -29,7 +29,7 @@ func (s *server) openStreams(d *dnsService) (err error) {
 		return nil
 	}
 	d.page = metrics.NewShard(0, 0)
-	d.sink, err = l.openSink(s.outputs, 0, d.page)
+	d.sink, err = openSink(l, s.outputs, 0, d.page)
 	return err
 }
 
@@ -43,7 +43,7 @@ func (s *server) listenStreams(from *legacy) error {
 		if d.socket = from.stream(s.continued[l]); d.socket == nil {
 			var err error
 			if d.socket, err = listenTCP(g.Listener().Address); err != nil {
-				errs = append(errs, l.streamError(err))
+				errs = append(errs, streamError(l, err))
 				continue
 			}
 		}
@@ -57,7 +57,7 @@ func (s *server) listenStreams(from *legacy) error {
 }
 
 // streamError is what keeps a listener of DNS from its TCP port.
-func (l *listener) streamError(err error) error {
+func streamError(l *listener, err error) error {
 	return cli.WithHint(fmt.Errorf("listener %s: answers that do not fit into a datagram need TCP: %w", l.name, err), "stop who has that port, or take another one")
 }
 

@@ -54,27 +54,14 @@ is lost now. Exit code 1 if anything fails, else 0. Some things only root sees.`
 			return d.run(cmd, c)
 		},
 	}
-	d.flags.set = make(map[string]string)
 	set := cmd.Flags()
-	set.SortFlags = false
-	set.Var((*fileName)(&d.flags.file), "config", "YAML `FILE` of serve, whose listeners are all checked, instead of the listener flags")
-	addFlags(&d.flags, set, settingsNamed(listenerSettings, "listen", "shards", "cpus", "receive-buffer", "join"))
-	addFlags(&d.flags, set, settingsNamed(configSettings, "http"))
+	d.flags.define(set, "YAML `FILE` of serve, whose listeners are all checked, instead of the listener flags",
+		"listen", "shards", "cpus", "receive-buffer", "join", "http")
 	set.Lookup("http").Usage = "`ADDR` of a running instance, which doctor asks whether every shard " +
 		"reads; empty: doctor does not ask; $" + httpVariable + " changes the default"
-	addFlag(set, &d.interval, "interval", cli.ParseDuration, "`DURATION` between the two readings of counters; 0 is one reading, which can't tell what is lost now")
+	cli.AddFlag(set, &d.interval, "interval", cli.ParseDuration, "`DURATION` between the two readings of counters; 0 is one reading, which can't tell what is lost now")
 	set.BoolVar(&d.json, "json", false, "print a JSON array of findings")
 	return cmd
-}
-
-// settingsNamed returns those with the flags, in this order.
-func settingsNamed[T any](settings []setting[T], flags ...string) []setting[T] {
-	var named []setting[T]
-	for _, flag := range flags {
-		i := slices.IndexFunc(settings, func(s setting[T]) bool { return s.flag == flag })
-		named = append(named, settings[i])
-	}
-	return named
 }
 
 // doctorRun is one run of it.
@@ -97,7 +84,7 @@ func (d *doctorRun) run(cmd *cobra.Command, c *config) error {
 	}
 	var listeners []doctor.Listener
 	for _, l := range c.listeners {
-		listeners = append(listeners, l.examined(usable))
+		listeners = append(listeners, examined(l, usable))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	defer stop()
@@ -162,15 +149,14 @@ func (d *doctorRun) print(cmd *cobra.Command, findings []doctor.Finding, named b
 }
 
 // examined is the listener as far as the host matters to it.
-func (l *listener) examined(usable []int) doctor.Listener {
+func examined(l *listener, usable []int) doctor.Listener {
 	address, _, _ := net.SplitHostPort(l.address)
 	e := doctor.Listener{
 		Name: l.name, Address: l.resolved(), Dual: address == "",
 		Shards: l.shards, CPUs: l.cpus, ReceiveBuffer: l.receiveBuffer, Join: l.join,
 		ShardMemory: l.batch*l.maxDatagram + outputMemory, ShardFiles: 1,
 	}
-	_, given := l.given["receive_buffer"]
-	e.DefaultReceiveBuffer, e.DefaultCPUs = !given, len(l.cpus) == 0
+	e.DefaultReceiveBuffer, e.DefaultCPUs = !l.isSet("receive_buffer"), len(l.cpus) == 0
 	if l.gro {
 		e.ShardMemory = l.batch*longestTrain + outputMemory
 	}

@@ -44,12 +44,6 @@ func TestAllNamesAreDocumented(t *testing.T) {
 			t.Errorf("%s %s is in no document", what, name)
 		}
 	}
-	for _, s := range listenerSettings {
-		documented("the key", s.key[strings.LastIndex(s.key, ".")+1:])
-	}
-	for _, s := range configSettings {
-		documented("the key", s.key)
-	}
 	serveCommand().Flags().VisitAll(func(f *pflag.Flag) { documented("the flag", "--"+f.Name) })
 	commands := []*cobra.Command{
 		sendCommand(), selftestCommand(), socketsCommand(), doctorCommand(), healthCommand(),

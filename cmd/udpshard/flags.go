@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/udpshard/udpshard/internal/cli"
@@ -30,21 +29,6 @@ func addFlags[T any](f *flags, set *pflag.FlagSet, settings []setting[T]) {
 			set.Lookup(s.flag).NoOptDefVal = "true"
 		}
 	}
-}
-
-// fileName is a pflag.Value. An empty one, as of a variable that is not set,
-// must not mean that there is no file.
-type fileName string
-
-func (n *fileName) String() string { return string(*n) }
-func (n *fileName) Type() string   { return "string" }
-
-func (n *fileName) Set(text string) error {
-	if text == "" {
-		return errors.New("it names no file")
-	}
-	*n = fileName(text)
-	return nil
 }
 
 // flagValue is a pflag.Value that keeps its text.
@@ -105,11 +89,27 @@ func (f *flags) config() (*config, error) {
 	return c, nil
 }
 
-func (f *flags) define(cmd *cobra.Command) {
+// define defines --config and the flags with these names, in this order; without names, the flags
+// of all settings.
+func (f *flags) define(set *pflag.FlagSet, usage string, names ...string) {
 	f.set = make(map[string]string)
-	set := cmd.Flags()
 	set.SortFlags = false
-	set.Var((*fileName)(&f.file), "config", "YAML `FILE` with any number of listeners, instead of the listener flags")
-	addFlags(f, set, listenerSettings)
-	addFlags(f, set, configSettings)
+	set.Var((*cli.FileName)(&f.file), "config", usage)
+	addFlags(f, set, named(listenerSettings, names))
+	addFlags(f, set, named(configSettings, names))
+}
+
+// named returns the settings whose flags have these names, in this order, or all without names.
+func named[T any](settings []setting[T], names []string) (some []setting[T]) {
+	if len(names) == 0 {
+		return settings
+	}
+	for _, name := range names {
+		for _, s := range settings {
+			if s.flag == name {
+				some = append(some, s)
+			}
+		}
+	}
+	return some
 }

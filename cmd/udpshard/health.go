@@ -51,8 +51,8 @@ container's; 0 is any process of it.`,
 		},
 	}
 	cmd.Flags().StringVar(&address, "http", cmp.Or(os.Getenv(httpVariable), client.DefaultAddress), "`ADDR` of the instance's HTTP server; $"+httpVariable+" changes the default")
-	addFlag(cmd.Flags(), &timeout, "timeout", cli.ParseDuration, "`DURATION` to wait for the answer")
-	addFlag(cmd.Flags(), &pid, "pid", parsePID, "`N`: print the role of the process with this PID, 0 being any of this PID namespace")
+	cli.AddFlag(cmd.Flags(), &timeout, "timeout", cli.ParseDuration, "`DURATION` to wait for the answer")
+	cli.AddFlag(cmd.Flags(), &pid, "pid", parsePID, "`N`: print the role of the process with this PID, 0 being any of this PID namespace")
 	return cmd
 }
 

@@ -7,11 +7,8 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/rs/zerolog"
-	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
@@ -54,25 +51,6 @@ func (w who) MarshalZerologObject(e *zerolog.Event) {
 }
 
 func (l *legacy) who() who { return who{l.offer.PID, l.offer.Foreign} }
-
-// defaultTakeover is where systemd gives a service a folder of its own, or
-// several with colons between them (RuntimeDirectory=, systemd.exec(5)), and else
-// off.
-func defaultTakeover() string {
-	if dir, _, _ := strings.Cut(os.Getenv("RUNTIME_DIRECTORY"), ":"); dir != "" {
-		return filepath.Join(dir, "takeover.sock")
-	}
-	return ""
-}
-
-// takeoverError says where the path was set, if what is there can be no socket's.
-func (c *config) takeoverError(err error) error {
-	at, look := os.Lstat(c.takeover)
-	if look == nil && at.Mode().Type() != os.ModeSocket || errors.Is(look, unix.ENOTDIR) || errors.As(err, new(*takeover.SharedFolderError)) {
-		return cli.Unusable(c.place("takeover"), err)
-	}
-	return fmt.Errorf("takeover: %w", err)
-}
 
 // dialLegacy asks the process that serves at the takeover path, if there is
 // one, for what it has.

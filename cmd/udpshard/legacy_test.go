@@ -13,19 +13,6 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-func TestTheDefaultTakeoverPath(t *testing.T) {
-	for folders, want := range map[string]string{
-		"":                                    "",
-		"/run/udpshard":                       "/run/udpshard/takeover.sock",
-		"/run/udpshard:/run/udpshard/records": "/run/udpshard/takeover.sock",
-	} {
-		t.Setenv("RUNTIME_DIRECTORY", folders)
-		if path := defaultTakeover(); path != want {
-			t.Errorf("%q: %s, want %s", folders, path, want)
-		}
-	}
-}
-
 func TestAServiceWithSeveralRuntimeDirectories(t *testing.T) {
 	first := t.TempDir()
 	args := []string{"--listen", freePort(t), "--shards", "1", "--output", "discard"}

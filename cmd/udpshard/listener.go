@@ -290,6 +290,15 @@ func (l *listener) destination() string {
 	return l.output
 }
 
+// isSet returns whether a key of the listener is set, by the file or a flag.
+func (l *listener) isSet(key string) bool {
+	_, set := l.given[key]
+	return set
+}
+
+// setAt notes that the program has set a key because of a flag. Errors name the flag.
+func (l *listener) setAt(key, flag string) { l.given[key] = source{place: flag} }
+
 // place is where one of its keys is set, or could be.
 func (l *listener) place(key string) string {
 	switch at, given := l.given[key]; {
@@ -318,7 +327,7 @@ func (l *listener) locate(err error) error {
 		"RateLimitPrefix4": ratePrefix + ".ipv4", "RateLimitPrefix6": ratePrefix + ".ipv6",
 		"Steering.Mode": "steer", "Steering.StallAfter": "stall_after",
 	}[wrong.Field]
-	if _, ok := l.given[key]; !ok && l.at == "" {
+	if !l.isSet(key) && l.at == "" {
 		return cli.Config(fmt.Errorf("listener %s: %s: %w", l.name, key, wrong.Err))
 	}
 	return l.misfit(key, wrong.Err)

@@ -14,7 +14,7 @@ type socketKey struct {
 	words string // where that is not known
 }
 
-func (l *listener) socketKey() socketKey { return keyOf(l.resolved(), l.address) }
+func listenerKey(l *listener) socketKey { return keyOf(l.resolved(), l.address) }
 
 func keyOf(at netip.AddrPort, words string) socketKey {
 	if at.Port() == 0 {
@@ -32,7 +32,7 @@ type keys struct {
 func socketKeys(listeners []*listener) keys {
 	k := keys{make(map[string]socketKey), make(map[socketKey]bool)}
 	for _, l := range listeners {
-		key := l.socketKey()
+		key := listenerKey(l)
 		k.bySpelling[l.address] = key
 		k.known[key] = true
 	}
@@ -79,12 +79,12 @@ func (l *legacy) continued(listeners []*listener) map[*listener]*takeover.Listen
 	}
 	used := make(map[*takeover.Listener]bool)
 	for _, want := range listeners {
-		if had := byName[named{want.socketKey(), want.name}]; had != nil && !used[had] {
+		if had := byName[named{listenerKey(want), want.name}]; had != nil && !used[had] {
 			found[want], used[had] = had, true
 		}
 	}
 	for _, want := range listeners {
-		key := want.socketKey()
+		key := listenerKey(want)
 		for left := byKey[key]; found[want] == nil && len(left) > 0; left = byKey[key] {
 			byKey[key] = left[1:]
 			if !used[left[0]] {

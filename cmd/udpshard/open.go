@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -48,7 +47,7 @@ func (s *server) open(from *legacy) error {
 			engine.Changes = s.book.ListenerProtocolCounters(l.name)[:len(steer.Kinds)]
 		}
 		engine.Sink = func(shard int, page *metrics.Shard) (packet.Sink, error) {
-			return l.openSink(s.outputs, shard, page)
+			return openSink(l, s.outputs, shard, page)
 		}
 		engine.Event = func(e shard.Event) { s.groupEvent(l.name, e) }
 		g, err := shard.Listen(engine)
@@ -75,11 +74,6 @@ func (s *server) open(from *legacy) error {
 	return err
 }
 
-// joinError refuses to a standby a port that the process that serves does not have.
-func (l *listener) joinError() error {
-	return l.misfit("join", errors.New("the process that serves has no such listener, and a standby would take its part of what comes there without reading it: give that one to the process that serves first"))
-}
-
 // openBook makes the counters' memory, where another process is to have it.
 func (s *server) openBook() (err error) {
 	if s.config.takeover == "" && !s.service.unit.Managed() {
@@ -91,7 +85,7 @@ func (s *server) openBook() (err error) {
 		if err != nil {
 			return l.locate(err)
 		}
-		layouts = append(layouts, metrics.Layout{Listener: l.name, Shards: engine.Shards, Batch: engine.Batch, ProtocolCounters: l.tallies()})
+		layouts = append(layouts, metrics.Layout{Listener: l.name, Shards: engine.Shards, Batch: engine.Batch, ProtocolCounters: protocolCounters(l)})
 	}
 	if s.book, err = metrics.NewSharedCounters(layouts...); err != nil {
 		return err
@@ -104,7 +98,7 @@ func (s *server) openBook() (err error) {
 
 // tallies is how many numbers a listener counts beside the ledger: what steering
 // has changed, and then what its protocol counts.
-func (l *listener) tallies() int {
+func protocolCounters(l *listener) int {
 	if l.protocol == "dns" {
 		return len(steer.Kinds) + dns.NumCounters
 	}
@@ -115,18 +109,13 @@ func (l *listener) tallies() int {
 // address, of which there is one.
 func (s *server) mayGoWithoutWeb() bool { return s.config.mayGoWithoutWeb() }
 
-func (c *config) mayGoWithoutWeb() bool {
-	_, asked := c.given["http"]
-	return !asked && slices.ContainsFunc(c.listeners, func(l *listener) bool { return l.join })
-}
-
 // maxRecord is the longest record of a datagram of size bytes: each of them
 // escaped as \u00XX, and what surrounds them.
 func maxRecord(size int) int { return 6*size + 4096 }
 
 // openSink opens the output of a shard. With DNS the answer is the point, and
 // records are dropped where it would have to wait for them.
-func (l *listener) openSink(outputs *output.Set, shard int, page *metrics.Shard) (packet.Sink, error) {
+func openSink(l *listener, outputs *output.Set, shard int, page *metrics.Shard) (packet.Sink, error) {
 	open := outputs.Open
 	if l.protocol == "dns" {
 		open = outputs.OpenLossy

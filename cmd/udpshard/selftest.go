@@ -43,16 +43,16 @@ kernel's part of receiving. Takes less than 30 s.`,
 	}
 	set := cmd.Flags()
 	set.SortFlags = false
-	addFlag(set, &l.protocol, "protocol", cli.ParseChoice("syslog", "raw", "echo", "discard"), "`PROTOCOL` of the shards: syslog, raw, echo or discard")
-	addFlag(set, &l.shards, "shards", cli.ParseCount, "`N` sockets, each with its thread (default one per CPU of theirs)")
-	addFlag(set, &l.cpus, "cpus", cli.ParseCPUs, "`LIST` of CPUs such as 0,2-5 that shards are pinned to in turn (default half of the usable)")
-	addFlag(set, &l.batch, "batch", cli.ParseCount, "`N` datagrams at most to a receive call, 1 to 1024")
-	set.Var(&parsedFlag[int]{&l.receiveBuffer, cli.FormatSize(l.receiveBuffer), cli.ParseSize}, "receive-buffer", "`SIZE` of the kernel's queue asked for each socket, up to 1GiB")
-	addFlag(set, &t.flows, "flows", cli.ParseCount, "`N` source ports that send")
-	addFlag(set, &t.size, "size", cli.ParseSize, "`SIZE` of each payload (default a syslog line of some 75 bytes)")
-	addFlag(set, &t.gso, "gso", cli.ParseCount, "`N` datagrams to a train of the sender, which makes sending cheaper, up to 128 (default off)")
-	addFlag(set, &t.threads, "threads", cli.ParseCount, "`N` senders (default one per CPU that is not a shard's)")
-	addFlag(set, &t.budget, "duration", cli.ParseDuration, "`DURATION` of the whole test, from 2s")
+	cli.AddFlag(set, &l.protocol, "protocol", cli.ParseChoice("syslog", "raw", "echo", "discard"), "`PROTOCOL` of the shards: syslog, raw, echo or discard")
+	cli.AddFlag(set, &l.shards, "shards", cli.ParseCount, "`N` sockets, each with its thread (default one per CPU of theirs)")
+	cli.AddFlag(set, &l.cpus, "cpus", cli.ParseCPUs, "`LIST` of CPUs such as 0,2-5 that shards are pinned to in turn (default half of the usable)")
+	cli.AddFlag(set, &l.batch, "batch", cli.ParseCount, "`N` datagrams at most to a receive call, 1 to 1024")
+	set.Var(&cli.Flag[int]{To: &l.receiveBuffer, Text: cli.FormatSize(l.receiveBuffer), Parse: cli.ParseSize}, "receive-buffer", "`SIZE` of the kernel's queue asked for each socket, up to 1GiB")
+	cli.AddFlag(set, &t.flows, "flows", cli.ParseCount, "`N` source ports that send")
+	cli.AddFlag(set, &t.size, "size", cli.ParseSize, "`SIZE` of each payload (default a syslog line of some 75 bytes)")
+	cli.AddFlag(set, &t.gso, "gso", cli.ParseCount, "`N` datagrams to a train of the sender, which makes sending cheaper, up to 128 (default off)")
+	cli.AddFlag(set, &t.threads, "threads", cli.ParseCount, "`N` senders (default one per CPU that is not a shard's)")
+	cli.AddFlag(set, &t.budget, "duration", cli.ParseDuration, "`DURATION` of the whole test, from 2s")
 	set.BoolVar(&t.json, "json", false, "print one JSON object")
 	return cmd
 }
@@ -82,7 +82,7 @@ func (t *selftestRun) run(stdout, stderr io.Writer) error {
 	l := t.listener
 	l.address, l.name = "127.0.0.1:0", "selftest"
 	for key, flag := range map[string]string{"shards": "--shards", "cpus": "--cpus", "batch": "--batch", "receive_buffer": "--receive-buffer"} {
-		l.given[key] = source{place: flag}
+		l.setAt(key, flag)
 	}
 	senders := t.deal(usable)
 	// Where it goes is not known yet; the rest can be checked.

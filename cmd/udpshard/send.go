@@ -20,7 +20,7 @@ import (
 
 func sendCommand() *cobra.Command {
 	s := sending{config: loadgen.Config{To: "127.0.0.1:5514", Flows: 16, Rate: 1000, Batch: 64, Threads: 1}, wait: 2 * time.Second}
-	var template fileName
+	var template cli.FileName
 	duration := 10 * time.Second
 	cmd := &cobra.Command{
 		Use:   "send [flags]",
@@ -55,20 +55,20 @@ and counts the rest as missed. Exit code 1 if nothing could be sent, or if
 	}
 	set := cmd.Flags()
 	set.SortFlags = false
-	addFlag(set, &s.config.To, "to", parseText, "`ADDR` to send to: host:port or [ipv6]:port")
-	addFlag(set, &s.config.Flows, "flows", cli.ParseCount, "`N` source ports, each a flow with numbers of its own")
-	addFlag(set, &s.config.Rate, "rate", parseSendRate, "`N` datagrams a second over all flows; 0 is flat out")
-	addFlag(set, &duration, "duration", cli.ParseDuration, "`DURATION` of the run; 0 is until it is interrupted; with --count there is none")
-	addFlag(set, &s.config.Count, "count", parseUnsigned, "`N` datagrams in all (default as many as the duration allows)")
-	addFlag(set, &s.config.Size, "size", cli.ParseSize, "`SIZE` of each payload, padded (default as long as the text)")
+	cli.AddFlag(set, &s.config.To, "to", cli.ParseText, "`ADDR` to send to: host:port or [ipv6]:port")
+	cli.AddFlag(set, &s.config.Flows, "flows", cli.ParseCount, "`N` source ports, each a flow with numbers of its own")
+	cli.AddFlag(set, &s.config.Rate, "rate", parseSendRate, "`N` datagrams a second over all flows; 0 is flat out")
+	cli.AddFlag(set, &duration, "duration", cli.ParseDuration, "`DURATION` of the run; 0 is until it is interrupted; with --count there is none")
+	cli.AddFlag(set, &s.config.Count, "count", parseUnsigned, "`N` datagrams in all (default as many as the duration allows)")
+	cli.AddFlag(set, &s.config.Size, "size", cli.ParseSize, "`SIZE` of each payload, padded (default as long as the text)")
 	set.Var(&template, "template", "`FILE` of lines to send in turn, in which {flow}, {seq}, {time} and {run} are replaced")
-	addFlag(set, &s.config.GSO, "gso", cli.ParseCount, "`N` datagrams to a train that the kernel splits (UDP_SEGMENT), up to 128 (default off)")
-	addFlag(set, &s.config.Heavy, "heavy", parseShare, "`SHARE` of all datagrams that flow 0 sends: 0.9 or 90% (default the same as others)")
-	addFlag(set, &s.config.Batch, "batch", cli.ParseCount, "`N` datagrams, or trains, at most to a send call, 1 to 1024")
-	addFlag(set, &s.config.Threads, "threads", cli.ParseCount, "`N` senders, at most one per usable CPU")
-	addFlag(set, &s.config.CPUs, "cpus", cli.ParseCPUs, "`LIST` of CPUs such as 0,2-5 that senders are pinned to in turn (default none)")
-	addFlag(set, &s.verify, "verify", parseText, "`FILE` of records, or several (records-{shard}.json, *.json), or an instance's http:// URL, to check what arrived")
-	addFlag(set, &s.wait, "wait", cli.ParseDuration, "`DURATION` in which nothing more arrives after which --verify gives the rest up")
+	cli.AddFlag(set, &s.config.GSO, "gso", cli.ParseCount, "`N` datagrams to a train that the kernel splits (UDP_SEGMENT), up to 128 (default off)")
+	cli.AddFlag(set, &s.config.Heavy, "heavy", parseShare, "`SHARE` of all datagrams that flow 0 sends: 0.9 or 90% (default the same as others)")
+	cli.AddFlag(set, &s.config.Batch, "batch", cli.ParseCount, "`N` datagrams, or trains, at most to a send call, 1 to 1024")
+	cli.AddFlag(set, &s.config.Threads, "threads", cli.ParseCount, "`N` senders, at most one per usable CPU")
+	cli.AddFlag(set, &s.config.CPUs, "cpus", cli.ParseCPUs, "`LIST` of CPUs such as 0,2-5 that senders are pinned to in turn (default none)")
+	cli.AddFlag(set, &s.verify, "verify", cli.ParseText, "`FILE` of records, or several (records-{shard}.json, *.json), or an instance's http:// URL, to check what arrived")
+	cli.AddFlag(set, &s.wait, "wait", cli.ParseDuration, "`DURATION` in which nothing more arrives after which --verify gives the rest up")
 	set.BoolVar(&s.json, "json", false, "print one JSON object")
 	return cmd
 }

@@ -5,39 +5,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/spf13/pflag"
-
 	"github.com/udpshard/udpshard/internal/cli"
 )
-
-// parsedFlag is a pflag.Value of any type that has a parser.
-type parsedFlag[T any] struct {
-	to    *T
-	text  string
-	parse func(string) (T, error)
-}
-
-func (f *parsedFlag[T]) String() string { return f.text }
-
-func (f *parsedFlag[T]) Type() string { return "string" }
-
-func (f *parsedFlag[T]) Set(text string) error {
-	value, err := f.parse(text)
-	if err == nil {
-		*f.to, f.text = value, text
-	}
-	return err
-}
-
-// addFlag defines a flag whose default is what to holds; a zero one is not
-// shown.
-func addFlag[T any](set *pflag.FlagSet, to *T, name string, parse func(string) (T, error), usage string) {
-	text := fmt.Sprint(*to)
-	if text == "0" || text == "[]" {
-		text = ""
-	}
-	set.Var(&parsedFlag[T]{to, text, parse}, name, usage)
-}
 
 func parseUnsigned(text string) (uint64, error) {
 	n, err := cli.ParseCount(text)

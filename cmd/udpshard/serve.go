@@ -41,7 +41,7 @@ can be run beside an instance, as the same user.`,
   udpshard serve --check --config /etc/udpshard/udpshard.yaml`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if checkOnly {
-				return f.checkStart(cmd.OutOrStdout())
+				return checkStart(&f, cmd.OutOrStdout())
 			}
 			c, err := f.config()
 			if err != nil {
@@ -50,7 +50,7 @@ can be run beside an instance, as the same user.`,
 			return serve(&f, c, cmd.ErrOrStderr())
 		},
 	}
-	f.define(cmd)
+	f.define(cmd.Flags(), "YAML `FILE` with any number of listeners, instead of the listener flags")
 	cmd.Flags().BoolVar(&checkOnly, "check", false, "say whether serve would start, and take nothing: exit code 0, or 64, 78 or 1 with the errors")
 	return cmd
 }
@@ -108,7 +108,7 @@ func serve(f *flags, c *config, stderr io.Writer) error {
 	next := candidate{flags: f, config: c, service: openService(log), signals: signals}
 	s, err := next.elect()
 	if s == nil {
-		return next.config.startError(err)
+		return startError(next.config, err)
 	}
 	return s.run(signals)
 }

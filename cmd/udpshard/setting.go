@@ -23,5 +23,3 @@ func bind[T, V any](parse func(string) (V, error), field func(*T) *V) func(*T, s
 		return err
 	}
 }
-
-func parseText(text string) (string, error) { return text, nil }

@@ -71,7 +71,7 @@ Exit code 1 if there is no such socket.`,
 	}
 	set := cmd.Flags()
 	set.SortFlags = false
-	addFlag(set, &interval, "interval", cli.ParseDuration, "`DURATION` in which it looks again and again, from 100ms; 0 is one look")
+	cli.AddFlag(set, &interval, "interval", cli.ParseDuration, "`DURATION` in which it looks again and again, from 100ms; 0 is one look")
 	set.BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd
 }

@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"time"
 
-	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/shard"
@@ -81,17 +79,6 @@ func (s *server) listen(how func(path, version string) (*takeover.Server, error)
 		s.takeover = server
 	}
 	return nil
-}
-
-// nobodyThere adds the remedy to the error of a port that another process has, where no process
-// answers at the takeover path.
-func (c *config) nobodyThere(err error) error {
-	if c.takeover == "" || !errors.As(err, new(*shard.InUseError)) {
-		return err
-	}
-	return cli.WithHint(err, fmt.Sprintf("no process listens at the takeover path: restart the process that "+
-		"has the port with --takeover %s, or stop it, or use another port", absolute(c.takeover)))
-
 }
 
 // isTaken says whether another process has the port, or the takeover path.

@@ -1,0 +1,55 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/pflag"
+)
+
+// Flag is a pflag.Value of any type that has a parser.
+type Flag[T any] struct {
+	To    *T     // the flag's value
+	Text  string // the value as help shows it
+	Parse func(string) (T, error)
+}
+
+func (f *Flag[T]) String() string { return f.Text }
+
+func (f *Flag[T]) Type() string { return "string" }
+
+func (f *Flag[T]) Set(text string) error {
+	value, err := f.Parse(text)
+	if err == nil {
+		*f.To, f.Text = value, text
+	}
+	return err
+}
+
+// AddFlag defines a flag with a parser. The default is the value that to points at; help does not
+// show a default of zero.
+func AddFlag[T any](set *pflag.FlagSet, to *T, name string, parse func(string) (T, error), usage string) {
+	text := fmt.Sprint(*to)
+	if text == "0" || text == "[]" {
+		text = ""
+	}
+	set.Var(&Flag[T]{to, text, parse}, name, usage)
+}
+
+// FileName is a pflag.Value for the name of a file. An empty name is an error: --config $FILE with
+// an unset variable must not mean that there is no file.
+type FileName string
+
+func (n *FileName) String() string { return string(*n) }
+func (n *FileName) Type() string   { return "string" }
+
+func (n *FileName) Set(text string) error {
+	if text == "" {
+		return errors.New("it names no file")
+	}
+	*n = FileName(text)
+	return nil
+}
+
+// ParseText is the parser of a flag or key that takes any text.
+func ParseText(text string) (string, error) { return text, nil }
