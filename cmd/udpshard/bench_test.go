@@ -11,6 +11,7 @@ import (
 	miekg "github.com/miekg/dns"
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/output"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet"
@@ -29,26 +30,26 @@ type rig struct {
 	stop     func()
 }
 
-func newRig(tb testing.TB, change func(*listener)) *rig {
+func newRig(tb testing.TB, change func(*config.Listener)) *rig {
 	tb.Helper()
-	l := newListener()
-	l.name, l.address, l.shards = "bench", "127.0.0.1:0", 1
+	l := config.NewListener()
+	l.Name, l.Address, l.Shards = "bench", "127.0.0.1:0", 1
 	change(l)
 	r := &rig{outputs: output.NewSet(func(e output.Event) {
 		if e.Err != nil {
 			tb.Error(e)
 		}
 	})}
-	engine := l.engine()
+	engine := l.Engine()
 	engine.Sink = func(shard int, page *metrics.Shard) (packet.Sink, error) {
 		return openSink(l, r.outputs, shard, page)
 	}
-	if l.protocol == "dns" {
-		zones, err := dns.LoadZones(l.zones...)
+	if l.Protocol == "dns" {
+		zones, err := dns.LoadZones(l.Zones...)
 		if err != nil {
 			tb.Fatal(err)
 		}
-		engine.Handler = dns.NewServer(zones, dns.Options{Listener: l.name, Records: true, Cookies: dns.NewCookies(dns.NewSecret())}).Handler
+		engine.Handler = dns.NewServer(zones, dns.Options{Listener: l.Name, Records: true, Cookies: dns.NewCookies(dns.NewSecret())}).Handler
 	}
 	var err error
 	if r.group, err = shard.Listen(engine); err != nil {
@@ -74,7 +75,7 @@ func newRig(tb testing.TB, change func(*listener)) *rig {
 	if err := unix.Connect(r.socket, &unix.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}); err != nil {
 		tb.Fatal(err)
 	}
-	if l.protocol == "dns" {
+	if l.Protocol == "dns" {
 		r.messages = dnsQueries(tb)
 		return r
 	}
@@ -125,19 +126,19 @@ func (r *rig) send(tb testing.TB, count int) {
 	}
 }
 
-var rigs = map[string]func(tb testing.TB) func(*listener){
-	"discard": func(testing.TB) func(*listener) {
-		return func(l *listener) { l.protocol = "discard" }
+var rigs = map[string]func(tb testing.TB) func(*config.Listener){
+	"discard": func(testing.TB) func(*config.Listener) {
+		return func(l *config.Listener) { l.Protocol = "discard" }
 	},
-	"syslog-to-file": func(tb testing.TB) func(*listener) {
+	"syslog-to-file": func(tb testing.TB) func(*config.Listener) {
 		file := filepath.Join(tb.TempDir(), "records.json")
-		return func(l *listener) { l.output = "file:" + file }
+		return func(l *config.Listener) { l.Output = "file:" + file }
 	},
-	"dns-to-file": func(tb testing.TB) func(*listener) {
+	"dns-to-file": func(tb testing.TB) func(*config.Listener) {
 		file := filepath.Join(tb.TempDir(), "queries.json")
-		return func(l *listener) {
-			l.protocol, l.output = "dns", "file:"+file
-			l.zones = []string{filepath.Join("testdata", "dns", "example.zone")}
+		return func(l *config.Listener) {
+			l.Protocol, l.Output = "dns", "file:"+file
+			l.Zones = []string{filepath.Join("testdata", "dns", "example.zone")}
 		}
 	},
 }

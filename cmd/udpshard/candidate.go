@@ -5,15 +5,16 @@ import (
 	"errors"
 	"time"
 
+	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/packet/dns"
 )
 
 // candidate is this process until it serves. It makes as many attempts as it takes:
 // who serves, and the settings, may change meanwhile.
 type candidate struct {
-	flags   *flags
-	config  *config
-	before  *config // the settings that a reload has replaced, until the new ones have proved good; nil: none
+	flags   *config.Flags
+	config  *config.Config
+	before  *config.Config // the settings that a reload has replaced, until the new ones have proved good; nil: none
 	service *service
 	signals signals
 
@@ -80,7 +81,7 @@ func (c *candidate) elect() (*server, error) {
 
 // attempt returns a server that is active, or the error with what is left of one.
 func (c *candidate) attempt(ctx context.Context) (*server, error) {
-	setLevel(c.config.logLevel)
+	setLevel(c.config.LogLevel)
 	s := newServer(c.flags, c.config, c.service)
 	s.zones = c.zones
 	var err error
@@ -121,7 +122,7 @@ func (c *candidate) next(s *server, began time.Time, err error) (pause time.Dura
 	if time.Since(c.failing) <= againPatience {
 		return pause, nil
 	}
-	if !c.config.standby {
+	if !c.config.Standby {
 		return 0, err
 	}
 	if !c.told {

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/udpshard/udpshard/internal/config"
 )
 
 // A successor that has waited for most of a second until the one that served was gone tries
 // again for as long as one whose first attempt fails at once.
 func TestAFirstAttemptThatTookLong(t *testing.T) {
-	c := candidate{config: &config{}}
+	c := candidate{config: &config.Config{}}
 	retry := again{error: errors.New("somebody was faster")}
 	if _, err := c.next(new(server), time.Now().Add(-againPatience+10*time.Millisecond), retry); err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/doctor"
 	"github.com/udpshard/udpshard/internal/format"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
@@ -28,7 +29,7 @@ import (
 // check is one look, for --check and doctor, at what serve would take to start. It takes nothing:
 // no port but free ones, no file, no takeover path.
 type check struct {
-	config *config
+	config *config.Config
 	from   *active        // whom serve would take over from; nil: nobody
 	beside func(int) bool // whether a process is one whose ports are no obstacle; nil: none is
 }
@@ -66,7 +67,7 @@ func (c *check) run(but ...string) error {
 
 // explain returns all that keeps serve from its start, where each part of err is one of that:
 // what serve meets first is not all that has to be mended. Otherwise it returns err.
-func explain(c *config, err error) error {
+func explain(c *config.Config, err error) error {
 	all := cli.Separate((&check{config: c}).run())
 	for _, part := range cli.Separate(err) {
 		i := slices.IndexFunc(all, func(found error) bool { return isSame(found, part) })
@@ -88,7 +89,7 @@ func isSame(a, b error) bool {
 }
 
 // startError is the error with which serve does not start.
-func startError(c *config, err error) error {
+func startError(c *config.Config, err error) error {
 	switch {
 	case err == nil:
 		return nil
@@ -103,7 +104,7 @@ const checkPatience = 2 * time.Second
 
 // takeover asks who listens at the takeover path, and hangs up without a word.
 func (c *check) takeover() []error {
-	path := c.config.takeover
+	path := c.config.Takeover
 	if path == "" {
 		return nil
 	}
@@ -121,34 +122,34 @@ func (c *check) takeover() []error {
 	if err == nil {
 		return nil
 	}
-	return []error{c.config.takeoverError(err)}
+	return []error{c.config.TakeoverError(err)}
 }
 
 func (c *check) zones() (errs []error) {
-	_, err := loadZones(c.config.listeners)
+	_, err := loadZones(c.config.Listeners)
 	return cli.Separate(err)
 }
 
 func (c *check) ports() (errs []error) {
-	for _, l := range c.config.listeners {
+	for _, l := range c.config.Listeners {
 		holders := func(at netip.AddrPort, dual bool) ([]shard.Holder, error) { return c.holders(at, dual) }
-		err := shard.Probe(l.engine(), holders)
+		err := shard.Probe(l.Engine(), holders)
 		switch {
 		case err != nil && c.from == nil:
-			errs = append(errs, c.config.nobodyThere(l.locate(err)))
+			errs = append(errs, c.config.WithTakeoverHint(l.WithPosition(err)))
 		case err != nil:
-			errs = append(errs, l.locate(err))
-		case l.join && c.config.standby && c.from != nil && c.from.pid != 0 && !c.passesOn(l):
-			errs = append(errs, l.joinError())
+			errs = append(errs, l.WithPosition(err))
+		case l.Join && c.config.Standby && c.from != nil && c.from.pid != 0 && !c.passesOn(l):
+			errs = append(errs, l.JoinError())
 		}
 	}
 	return errs
 }
 
 // passesOn says whether the process that would be taken over from has a listener's address.
-func (c *check) passesOn(l *listener) bool {
-	at := l.resolved()
-	host, _, _ := net.SplitHostPort(l.address)
+func (c *check) passesOn(l *config.Listener) bool {
+	at := l.Resolved()
+	host, _, _ := net.SplitHostPort(l.Address)
 	all, err := sockets.List(at.Port())
 	return err != nil || slices.ContainsFunc(all, func(s sockets.Socket) bool {
 		isFrom := func(p holder.Process) bool { return p.PID == c.from.pid }
@@ -196,14 +197,14 @@ func (c *check) yields(processes []holder.Process, same bool) bool {
 }
 
 func (c *check) outputs() (errs []error) {
-	for _, l := range c.config.listeners {
+	for _, l := range c.config.Listeners {
 		shards := 1
-		if engine, err := l.engine().Complete(); err == nil && strings.Contains(l.output, output.PerShard) {
+		if engine, err := l.Engine().Complete(); err == nil && strings.Contains(l.Output, output.PerShard) {
 			shards = engine.Shards
 		}
 		for i := range shards {
-			if err := output.Probe(l.output, i); err != nil {
-				errs = append(errs, l.outputError(err))
+			if err := output.Probe(l.Output, i); err != nil {
+				errs = append(errs, l.OutputError(err))
 			}
 		}
 	}
@@ -213,12 +214,12 @@ func (c *check) outputs() (errs []error) {
 // streams looks at the TCP ports of listeners of DNS. That an address is this host's, the UDP
 // port's check says.
 func (c *check) streams() (errs []error) {
-	for _, l := range c.config.listeners {
-		if l.protocol != "dns" {
+	for _, l := range c.config.Listeners {
+		if l.Protocol != "dns" {
 			continue
 		}
-		at := l.resolved()
-		host, _, _ := net.SplitHostPort(l.address)
+		at := l.Resolved()
+		host, _, _ := net.SplitHostPort(l.Address)
 		tcp, network := net.TCPAddrFromAddrPort(at), "tcp6" // as listenTCP
 		switch {
 		case host == "":
@@ -226,7 +227,7 @@ func (c *check) streams() (errs []error) {
 		case at.Addr().Is4():
 			network = "tcp4"
 		}
-		if at.Port() != 0 && c.listens(at, host == "", l.join) {
+		if at.Port() != 0 && c.listens(at, host == "", l.Join) {
 			errs = append(errs, streamError(l, portTaken(network, tcp)))
 		}
 	}
@@ -234,10 +235,10 @@ func (c *check) streams() (errs []error) {
 }
 
 func (c *check) web() []error {
-	if c.config.http == "" {
+	if c.config.HTTP == "" {
 		return nil
 	}
-	at, err := net.ResolveTCPAddr("tcp", c.config.httpNumeric)
+	at, err := net.ResolveTCPAddr("tcp", c.config.HTTPResolved)
 	if err != nil {
 		return []error{webError(&net.OpError{Op: "listen", Net: "tcp", Err: err})}
 	}
@@ -254,7 +255,7 @@ func (c *check) web() []error {
 	switch {
 	case err != nil:
 		return []error{webError(&net.OpError{Op: "listen", Net: "tcp", Addr: at, Err: err})}
-	case address.Port() != 0 && !c.config.mayGoWithoutWeb() && c.listens(address, dual, false):
+	case address.Port() != 0 && !c.config.MayRunWithoutHTTP() && c.listens(address, dual, false):
 		return []error{webError(portTaken("tcp", at))}
 	}
 	return nil
@@ -289,16 +290,16 @@ func (c *check) files() []error {
 	}
 	if need := leastFiles(c.config); uint64(need) > limit.Max {
 		return []error{filesError(c.config, fmt.Errorf("%s and their outputs need %d files at the least, and this process may open %d",
-			format.Plural(c.config.shards(), "shard"), need, limit.Max))}
+			format.Plural(c.config.Shards(), "shard"), need, limit.Max))}
 	}
 	return nil
 }
 
-func leastFiles(c *config) (n int) {
-	n = processFiles + c.shards()
-	for _, l := range c.listeners {
-		if strings.Contains(l.output, output.PerShard) {
-			n += len(l.pins())
+func leastFiles(c *config.Config) (n int) {
+	n = processFiles + c.Shards()
+	for _, l := range c.Listeners {
+		if strings.Contains(l.Output, output.PerShard) {
+			n += len(l.ShardCPUs())
 		}
 	}
 	return n
@@ -306,7 +307,7 @@ func leastFiles(c *config) (n int) {
 
 // filesError adds what to do to an error that is for want of descriptors: a takeover holds the
 // other process's sockets too, and each request to the HTTP server has one.
-func filesError(c *config, err error) error {
+func filesError(c *config.Config, err error) error {
 	return moreFiles(err, 2*leastFiles(c)+maxWebClients)
 }
 
@@ -316,8 +317,8 @@ func moreFiles(err error, enough int) error {
 }
 
 // checkStart is serve --check.
-func checkStart(f *flags, w io.Writer) error {
-	c, err := f.config()
+func checkStart(f *config.Flags, w io.Writer) error {
+	c, err := f.Config()
 	if err != nil {
 		return err
 	}
@@ -328,11 +329,11 @@ func checkStart(f *flags, w io.Writer) error {
 	would := "start"
 	if look.from != nil {
 		would = "take over from " + look.from.name
-		if c.standby {
+		if c.Standby {
 			would = "stand by for " + look.from.name
 		}
 	}
-	fmt.Fprintf(w, "ok: %s: serve would %s, with %s of %s\n", cmp.Or(f.file, "flags"), would,
-		format.Plural(c.shards(), "shard"), format.Plural(len(c.listeners), "listener"))
+	fmt.Fprintf(w, "ok: %s: serve would %s, with %s of %s\n", cmp.Or(f.File, "flags"), would,
+		format.Plural(c.Shards(), "shard"), format.Plural(len(c.Listeners), "listener"))
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/config"
 )
 
 // unitFile is a unit of deploy: the values of each key, by Section.Key.
@@ -96,15 +97,15 @@ func TestServiceUnit(t *testing.T) {
 	}
 
 	t.Setenv("RUNTIME_DIRECTORY", "/run/"+u.one(t, "Service.RuntimeDirectory"))
-	c, err := (&flags{}).config()
+	c, err := (&config.Flags{}).Config()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.takeover != "/run/udpshard/takeover.sock" {
-		t.Errorf("taken over at %s", c.takeover)
+	if c.Takeover != "/run/udpshard/takeover.sock" {
+		t.Errorf("taken over at %s", c.Takeover)
 	}
 	stop, err := time.ParseDuration(u.one(t, "Service.TimeoutStopSec"))
-	if drain := c.drainTimeout; err != nil || stop <= 2*drain {
+	if drain := c.DrainTimeout; err != nil || stop <= 2*drain {
 		t.Errorf("it is killed after %s, and may drain for %s twice (%v)", stop, drain, err)
 	}
 	if watchdog, err := time.ParseDuration(u.one(t, "Service.WatchdogSec")); err != nil || watchdog < 10*time.Second {
@@ -132,15 +133,15 @@ func TestServiceUnit(t *testing.T) {
 
 // Its example can be used, and writes where the unit lets it.
 func TestServiceConfiguration(t *testing.T) {
-	f := flags{file: filepath.Join("..", "..", "deploy", "udpshard.yaml")}
-	c, err := f.config()
+	f := config.Flags{File: filepath.Join("..", "..", "deploy", "udpshard.yaml")}
+	c, err := f.Config()
 	if err != nil {
 		t.Fatal(err)
 	}
 	logs := "file:/var/log/" + readUnit(t, "udpshard.service").one(t, "Service.LogsDirectory") + "/"
-	for _, l := range c.listeners {
-		if !strings.HasPrefix(l.output, logs) {
-			t.Errorf("%s writes to %s", l.name, l.output)
+	for _, l := range c.Listeners {
+		if !strings.HasPrefix(l.Output, logs) {
+			t.Errorf("%s writes to %s", l.Name, l.Output)
 		}
 	}
 }
@@ -152,12 +153,12 @@ func TestSocketUnit(t *testing.T) {
 	if len(slices.Compact(slices.Clone(lines))) != 1 || len(lines) < 2 || u.one(t, "Socket.ReusePort") != "yes" {
 		t.Errorf("%q", lines)
 	}
-	c, err := (&flags{file: filepath.Join("..", "..", "deploy", "udpshard.yaml")}).config()
+	c, err := (&config.Flags{File: filepath.Join("..", "..", "deploy", "udpshard.yaml")}).Config()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.listeners[0].address != ":"+lines[0] {
-		t.Errorf("it opens %s, and %s is read", lines[0], c.listeners[0].address)
+	if c.Listeners[0].Address != ":"+lines[0] {
+		t.Errorf("it opens %s, and %s is read", lines[0], c.Listeners[0].Address)
 	}
 }
 

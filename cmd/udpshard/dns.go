@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/dnstcp"
 	"github.com/udpshard/udpshard/internal/regular"
 	"github.com/udpshard/udpshard/internal/steer"
@@ -22,7 +23,7 @@ import (
 // over TCP at the same address.
 type dnsService struct {
 	*dns.Server
-	listener *listener
+	listener *config.Listener
 	socket   *net.TCPListener // that listens, from listenStreams on
 	streams  atomic.Pointer[dnstcp.Server]
 	stop     chan struct{}
@@ -39,18 +40,18 @@ type dnsService struct {
 const zonesTimeout = 5 * time.Minute
 
 // loadZones reads what a listener is to answer from.
-func zonesOf(l *listener) (*dns.Zones, error) {
-	zones, err := regular.WithTimeout(zonesTimeout, "read the zones", func() (*dns.Zones, error) { return dns.LoadZones(l.zones...) })
+func zonesOf(l *config.Listener) (*dns.Zones, error) {
+	zones, err := regular.WithTimeout(zonesTimeout, "read the zones", func() (*dns.Zones, error) { return dns.LoadZones(l.Zones...) })
 	debug.FreeOSMemory() // loading takes several times what is kept
 	if err != nil {
 		var errs []error
 		for _, err := range cli.Separate(err) {
-			errs = append(errs, l.misfit("zone", err))
+			errs = append(errs, l.ErrorAt("zone", err))
 		}
 		return nil, cli.Join(errs...)
 	}
-	if len(l.sinkhole) > 0 {
-		zones = zones.WithSinkhole(l.sinkhole)
+	if len(l.Sinkhole) > 0 {
+		zones = zones.WithSinkhole(l.Sinkhole)
 	}
 	return zones, nil
 }
@@ -64,38 +65,38 @@ func (s *server) tellZones(d *dnsService) {
 	for _, z := range zones {
 		records += z.Records
 		if len(zones) <= mostTold {
-			s.log.Info().Str("listener", d.listener.name).Str("zone", z.Origin).Uint32("serial", z.Serial).Int("records", z.Records).Str("file", z.File).Msg("zone in force")
+			s.log.Info().Str("listener", d.listener.Name).Str("zone", z.Origin).Uint32("serial", z.Serial).Int("records", z.Records).Str("file", z.File).Msg("zone in force")
 		}
 	}
 	if len(zones) > mostTold {
-		s.log.Info().Str("listener", d.listener.name).Int("zones", len(zones)).Int("records", records).Msg("zones in force")
+		s.log.Info().Str("listener", d.listener.Name).Int("zones", len(zones)).Int("records", records).Msg("zones in force")
 	}
 }
 
 // newDNS makes the service of a listener, if it is one of DNS.
-func (s *server) newDNS(l *listener) (*dnsService, error) {
-	if l.protocol != "dns" {
+func (s *server) newDNS(l *config.Listener) (*dnsService, error) {
+	if l.Protocol != "dns" {
 		return nil, nil
 	}
 	zones, err := zonesOf(l)
-	switch had := s.zones[l.name]; {
+	switch had := s.zones[l.Name]; {
 	case err == nil:
-		s.zones[l.name] = zones
+		s.zones[l.Name] = zones
 	case had != nil:
-		s.log.Error().Err(err).Str("listener", l.name).Msg("zones can't be read again: those before stay")
+		s.log.Error().Err(err).Str("listener", l.Name).Msg("zones can't be read again: those before stay")
 		zones = had
 	default:
 		return nil, err
 	}
-	o := dns.Options{Listener: l.name, Records: l.output != "discard", Counters: s.tallies(l)}
-	if l.rrl > 0 {
+	o := dns.Options{Listener: l.Name, Records: l.Output != "discard", Counters: s.tallies(l)}
+	if l.RRL > 0 {
 		limits := dns.DefaultRateLimits()
-		limits.PerSecond, limits.Slip = l.rrl, l.rrlSlip
+		limits.PerSecond, limits.Slip = l.RRL, l.RRLSlip
 		if o.Limits, err = dns.NewRateLimiter(limits); err != nil {
-			return nil, l.misfit("rrl", err)
+			return nil, l.ErrorAt("rrl", err)
 		}
 	}
-	if l.cookies {
+	if l.Cookies {
 		o.Cookies = dns.NewCookies(s.secret)
 	}
 	d := &dnsService{Server: dns.NewServer(zones, o), listener: l, stop: make(chan struct{})}
@@ -105,15 +106,15 @@ func (s *server) newDNS(l *listener) (*dnsService, error) {
 
 // tallies returns where a listener of DNS counts: in memory that outlives the
 // process, if there is one.
-func (s *server) tallies(l *listener) func(shard int) []atomic.Uint64 {
+func (s *server) tallies(l *config.Listener) func(shard int) []atomic.Uint64 {
 	if s.book == nil {
 		return nil
 	}
 	return func(shard int) []atomic.Uint64 {
 		if shard < 0 {
-			return s.book.ListenerProtocolCounters(l.name)[len(steer.Kinds):]
+			return s.book.ListenerProtocolCounters(l.Name)[len(steer.Kinds):]
 		}
-		return s.book.ProtocolCounters(l.name, shard)[len(steer.Kinds):]
+		return s.book.ProtocolCounters(l.Name, shard)[len(steer.Kinds):]
 	}
 }
 
@@ -143,15 +144,15 @@ func (s *server) heed(told json.RawMessage) {
 }
 
 // loadZones reads the zones of all listeners of DNS, by their names.
-func loadZones(listeners []*listener) (map[string]*dns.Zones, error) {
+func loadZones(listeners []*config.Listener) (map[string]*dns.Zones, error) {
 	zones := make(map[string]*dns.Zones)
 	var errs []error
 	for _, l := range listeners {
-		if l.protocol != "dns" {
+		if l.Protocol != "dns" {
 			continue
 		}
 		z, err := zonesOf(l)
-		zones[l.name] = z
+		zones[l.Name] = z
 		errs = append(errs, err)
 	}
 	return zones, cli.Join(errs...)

@@ -41,7 +41,7 @@ func (c dnsCollector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(value), labels...)
 	}
 	for _, d := range c.server.dns {
-		name, counts := d.listener.name, d.Counts()
+		name, counts := d.listener.Name, d.Counts()
 		for text, n := range counts.Types {
 			send(dnsQueriesDesc, n, name, text)
 		}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/dnstcp"
 	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/metrics"
@@ -25,7 +26,7 @@ import (
 // theirs: who opens a file is in whose book its writes are noted.
 func (s *server) openStreams(d *dnsService) (err error) {
 	l := d.listener
-	if l.output == "discard" {
+	if l.Output == "discard" {
 		return nil
 	}
 	d.page = metrics.NewShard(0, 0)
@@ -57,13 +58,13 @@ func (s *server) listenStreams(from *legacy) error {
 }
 
 // streamError is what keeps a listener of DNS from its TCP port.
-func streamError(l *listener, err error) error {
-	return cli.WithHint(fmt.Errorf("listener %s: answers that do not fit into a datagram need TCP: %w", l.name, err), "stop who has that port, or take another one")
+func streamError(l *config.Listener, err error) error {
+	return cli.WithHint(fmt.Errorf("listener %s: answers that do not fit into a datagram need TCP: %w", l.Name, err), "stop who has that port, or take another one")
 }
 
 // stream returns a duplicate of the socket that listens for a listener's streams;
 // nil if none was handed over for it.
-func (s *server) stream(l *listener) (*os.File, error) {
+func (s *server) stream(l *config.Listener) (*os.File, error) {
 	for _, d := range s.dns {
 		if d.listener == l && d.socket != nil {
 			return sys.DuplicateFile(d.socket, "")
@@ -102,7 +103,7 @@ func (d *dnsService) serve(g *shard.Group) error {
 	defer file.Close()
 	socket, err := net.FileListener(file)
 	if err != nil {
-		return fmt.Errorf("listener %s: %w", d.listener.name, err)
+		return fmt.Errorf("listener %s: %w", d.listener.Name, err)
 	}
 	streams := &dnstcp.Server{Admit: g.Admits, NewHandler: d.streamHandler, MinMessage: dns.HeaderSize, CountOutcome: d.countStream}
 	d.streams.Store(streams)

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/doctor"
 	"github.com/udpshard/udpshard/internal/format"
 	"github.com/udpshard/udpshard/internal/sys"
@@ -44,8 +45,8 @@ is lost now. Exit code 1 if anything fails, else 0. Some things only root sees.`
 		Example: `  udpshard doctor --listen :5514
   udpshard doctor --config /etc/udpshard.yaml --interval 10s --json`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := d.flags.config()
-			if err != nil && (d.flags.file == "" || cli.IsUsage(err)) {
+			c, err := d.flags.Config()
+			if err != nil && (d.flags.File == "" || cli.IsUsage(err)) {
 				return err
 			}
 			if err != nil { // there is nothing to examine the host for
@@ -55,10 +56,10 @@ is lost now. Exit code 1 if anything fails, else 0. Some things only root sees.`
 		},
 	}
 	set := cmd.Flags()
-	d.flags.define(set, "YAML `FILE` of serve, whose listeners are all checked, instead of the listener flags",
+	d.flags.Define(set, "YAML `FILE` of serve, whose listeners are all checked, instead of the listener flags",
 		"listen", "shards", "cpus", "receive-buffer", "join", "http")
 	set.Lookup("http").Usage = "`ADDR` of a running instance, which doctor asks whether every shard " +
-		"reads; empty: doctor does not ask; $" + httpVariable + " changes the default"
+		"reads; empty: doctor does not ask; $" + config.HTTPVariable + " changes the default"
 	cli.AddFlag(set, &d.interval, "interval", cli.ParseDuration, "`DURATION` between the two readings of counters; 0 is one reading, which can't tell what is lost now")
 	set.BoolVar(&d.json, "json", false, "print a JSON array of findings")
 	return cmd
@@ -66,7 +67,7 @@ is lost now. Exit code 1 if anything fails, else 0. Some things only root sees.`
 
 // doctorRun is one run of it.
 type doctorRun struct {
-	flags    flags
+	flags    config.Flags
 	interval time.Duration
 	json     bool
 }
@@ -77,13 +78,13 @@ var (
 	errNoStart = errors.New("serve would not start") // all that fail are of startCheck
 )
 
-func (d *doctorRun) run(cmd *cobra.Command, c *config) error {
+func (d *doctorRun) run(cmd *cobra.Command, c *config.Config) error {
 	usable, err := sys.UsableCPUs()
 	if err != nil {
 		return err
 	}
 	var listeners []doctor.Listener
-	for _, l := range c.listeners {
+	for _, l := range c.Listeners {
 		listeners = append(listeners, examined(l, usable))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
@@ -95,7 +96,7 @@ func (d *doctorRun) run(cmd *cobra.Command, c *config) error {
 	}
 	running := doctor.New().Instances(listeners)
 	findings = append(d.ready(ctx, c, running), findings...)
-	if d.flags.file != "" {
+	if d.flags.File != "" {
 		findings = append(d.start(c, running), findings...)
 	}
 	return d.print(cmd, findings, len(listeners) > 1)
@@ -105,7 +106,7 @@ const startCheck = "start"
 
 // start returns whether serve would start with a file, or start again where instances already
 // have its ports. running are their PIDs. Ports are checked by the examination of the host.
-func (d *doctorRun) start(c *config, running []int) []doctor.Finding {
+func (d *doctorRun) start(c *config.Config, running []int) []doctor.Finding {
 	but := []string{"port"}
 	if len(running) > 0 { // the takeover path is that instance's, and lets in its user alone
 		but = append(but, "takeover")
@@ -114,7 +115,7 @@ func (d *doctorRun) start(c *config, running []int) []doctor.Finding {
 	if err := (&check{config: c, beside: beside}).run(but...); err != nil {
 		return refusals(err)
 	}
-	return []doctor.Finding{{Check: startCheck, Level: doctor.OK, Finding: "serve can use all that " + d.flags.file + " names"}}
+	return []doctor.Finding{{Check: startCheck, Level: doctor.OK, Finding: "serve can use all that " + d.flags.File + " names"}}
 }
 
 // refusals are the findings of what serve would not start with.
@@ -149,16 +150,16 @@ func (d *doctorRun) print(cmd *cobra.Command, findings []doctor.Finding, named b
 }
 
 // examined is the listener as far as the host matters to it.
-func examined(l *listener, usable []int) doctor.Listener {
-	address, _, _ := net.SplitHostPort(l.address)
+func examined(l *config.Listener, usable []int) doctor.Listener {
+	address, _, _ := net.SplitHostPort(l.Address)
 	e := doctor.Listener{
-		Name: l.name, Address: l.resolved(), Dual: address == "",
-		Shards: l.shards, CPUs: l.cpus, ReceiveBuffer: l.receiveBuffer, Join: l.join,
-		ShardMemory: l.batch*l.maxDatagram + outputMemory, ShardFiles: 1,
+		Name: l.Name, Address: l.Resolved(), Dual: address == "",
+		Shards: l.Shards, CPUs: l.CPUs, ReceiveBuffer: l.ReceiveBuffer, Join: l.Join,
+		ShardMemory: l.Batch*l.MaxDatagram + outputMemory, ShardFiles: 1,
 	}
-	e.DefaultReceiveBuffer, e.DefaultCPUs = !l.isSet("receive_buffer"), len(l.cpus) == 0
-	if l.gro {
-		e.ShardMemory = l.batch*longestTrain + outputMemory
+	e.DefaultReceiveBuffer, e.DefaultCPUs = !l.IsSet("receive_buffer"), len(l.CPUs) == 0
+	if l.GRO {
+		e.ShardMemory = l.Batch*longestTrain + outputMemory
 	}
 	if len(e.CPUs) == 0 {
 		e.CPUs = usable
@@ -166,7 +167,7 @@ func examined(l *listener, usable []int) doctor.Listener {
 	if e.Shards == 0 {
 		e.Shards = len(e.CPUs)
 	}
-	if strings.Contains(l.output, "{shard}") {
+	if strings.Contains(l.Output, "{shard}") {
 		e.ShardFiles++
 	}
 	return e

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/udpshard/udpshard/internal/client"
+	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/doctor"
 	"github.com/udpshard/udpshard/metrics"
 )
@@ -22,20 +23,20 @@ const readyPatience = 2 * time.Second
 // The instance also finds socket filters that another process has attached to its sockets; no
 // other process can see these. running are the PIDs of the instances that have the listeners'
 // ports.
-func (d *doctorRun) ready(ctx context.Context, c *config, running []int) []doctor.Finding {
+func (d *doctorRun) ready(ctx context.Context, c *config.Config, running []int) []doctor.Finding {
 	finding := func(level doctor.Level, remedy, format string, args ...any) doctor.Finding {
 		text := fmt.Sprintf(format, args...)
 		return doctor.Finding{Check: readyCheck, Level: level, Finding: text, Remedy: remedy}
 	}
-	if len(running) == 0 || c.http == "" {
+	if len(running) == 0 || c.HTTP == "" {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, readyPatience)
 	defer cancel()
-	i := client.Instance{Place: "--http", Address: c.http}
+	i := client.Instance{Place: "--http", Address: c.HTTP}
 	pid, err := i.PID(ctx)
 	if err == nil && !slices.Contains(running, pid) {
-		err = fmt.Errorf("another instance answers at %s", c.http)
+		err = fmt.Errorf("another instance answers at %s", c.HTTP)
 	}
 	var code int
 	var answer []byte
@@ -53,7 +54,7 @@ func (d *doctorRun) ready(ctx context.Context, c *config, running []int) []docto
 	for why := range strings.Lines(string(answer)) {
 		// A shard that has not read for a while is a warning: the check of the port fails if
 		// datagrams wait for the shard.
-		level, remedy := doctor.Warn, "udpshard health --http "+c.http
+		level, remedy := doctor.Warn, "udpshard health --http "+c.HTTP
 		if strings.Contains(why, metrics.FilterReason) {
 			level = doctor.Fail
 			remedy = fmt.Sprintf("stop pid %d and start it again: "+

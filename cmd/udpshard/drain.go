@@ -17,7 +17,7 @@ func (s *server) drain(stop func(), again <-chan request, ended <-chan error) er
 	s.service.try("stopping", s.service.unit.Stopping("draining"))
 	s.stats.stop()
 	s.watchSecond(time.Now(), again)
-	late, cancel := context.WithTimeout(context.Background(), s.config.drainTimeout)
+	late, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
 	defer cancel()
 	var errs []error
 	kept := s.service.holds
@@ -55,7 +55,7 @@ func (s *server) leaveSockets() *time.Timer {
 	for _, g := range s.groups {
 		g.Leave()
 	}
-	return time.AfterFunc(s.config.drainTimeout/2, func() {
+	return time.AfterFunc(s.config.DrainTimeout/2, func() {
 		for _, g := range s.groups {
 			g.Yield()
 		}
@@ -99,7 +99,7 @@ func (s *server) leave(why string) error {
 	if !s.handover.sameUnit {
 		s.service.leaves(why)
 	}
-	late, cancel := context.WithTimeout(context.Background(), s.config.drainTimeout)
+	late, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
 	defer cancel()
 	s.closeDNS(late)
 	err := s.outputs.Close(late)
@@ -126,7 +126,7 @@ func (s *server) makeWay(why error, stop <-chan request, ended <-chan error) err
 	s.second.Do(func() {
 		go func() { exitOnSecond((<-stop).at, stop, nil) }()
 	})
-	late, cancel := context.WithTimeout(context.Background(), s.config.drainTimeout)
+	late, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
 	defer cancel()
 	err := s.awaitGroups(late, ended) // they all see it
 	return errors.Join(replacedError{why}, err, s.leave("replaced: this process did not run when datagrams waited, and another one reads on"))

@@ -64,7 +64,7 @@ func (h *handover) Offer(hello takeover.Hello) (offer takeover.Offer, err error)
 			return offer, err
 		}
 		l := s.opened[i]
-		offer.Listeners = append(offer.Listeners, takeover.Listener{Name: l.name, Address: l.address, Protocol: l.protocol, Seed: g.Seed(), Sockets: sockets})
+		offer.Listeners = append(offer.Listeners, takeover.Listener{Name: l.Name, Address: l.Address, Protocol: l.Protocol, Seed: g.Seed(), Sockets: sockets})
 		if offer.Listeners[i].Stream, err = s.stream(l); err != nil {
 			return offer, err
 		}
@@ -160,7 +160,7 @@ func (s *server) yield(ctx, peer context.Context, ended <-chan error, signals si
 	} else {
 		late = nil
 	}
-	patience := max(s.config.drainTimeout, hangTimeout)
+	patience := max(s.config.DrainTimeout, hangTimeout)
 	stuck := time.NewTimer(patience)
 	defer stuck.Stop()
 	check, tick := s.newHangCheck(), time.NewTicker(hangCheckInterval)
@@ -290,7 +290,7 @@ func (s *server) pass(ctx context.Context, sig os.Signal) <-chan error {
 	s.log.Info().Stringer("signal", sig).Msg("handing over to a standby")
 	done := make(chan error, 1)
 	go func() {
-		late, cancel := context.WithTimeout(ctx, s.config.drainTimeout)
+		late, cancel := context.WithTimeout(ctx, s.config.DrainTimeout)
 		defer cancel()
 		done <- s.takeover.HandOver(late)
 	}()

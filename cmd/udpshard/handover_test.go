@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/shard"
@@ -162,7 +163,7 @@ func TestNobodyFollowsAProcessThatHasHandedOver(t *testing.T) {
 		t.Error("it listens at the takeover path")
 		return nil, takeover.ErrPathLocked
 	}
-	s := &server{config: &config{takeover: "nowhere"}}
+	s := &server{config: &config.Config{Takeover: "nowhere"}}
 	if _, err := s.seat(&legacy{book: book}, metrics.FirstEpoch, listen); !errors.Is(err, errPassedOn) {
 		t.Errorf("%v", err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/client"
+	"github.com/udpshard/udpshard/internal/config"
 )
 
 func healthCommand() *cobra.Command {
@@ -33,8 +34,8 @@ container's; 0 is any process of it.`,
   docker exec udpshard-b /udpshard health --pid 0`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			i := client.Instance{Place: "--http", Address: address}
-			if _, set := os.LookupEnv(httpVariable); set && !cmd.Flags().Changed("http") {
-				i.Place = "$" + httpVariable
+			if _, set := os.LookupEnv(config.HTTPVariable); set && !cmd.Flags().Changed("http") {
+				i.Place = "$" + config.HTTPVariable
 			}
 			ctx, cancel := context.WithTimeout(cmp.Or(cmd.Context(), context.Background()), timeout)
 			defer cancel()
@@ -50,7 +51,7 @@ container's; 0 is any process of it.`,
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&address, "http", cmp.Or(os.Getenv(httpVariable), client.DefaultAddress), "`ADDR` of the instance's HTTP server; $"+httpVariable+" changes the default")
+	cmd.Flags().StringVar(&address, "http", cmp.Or(os.Getenv(config.HTTPVariable), client.DefaultAddress), "`ADDR` of the instance's HTTP server; $"+config.HTTPVariable+" changes the default")
 	cli.AddFlag(cmd.Flags(), &timeout, "timeout", cli.ParseDuration, "`DURATION` to wait for the answer")
 	cli.AddFlag(cmd.Flags(), &pid, "pid", parsePID, "`N`: print the role of the process with this PID, 0 being any of this PID namespace")
 	return cmd

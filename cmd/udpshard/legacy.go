@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/shard"
@@ -54,22 +55,22 @@ func (l *legacy) who() who { return who{l.offer.PID, l.offer.Foreign} }
 
 // dialLegacy asks the process that serves at the takeover path, if there is
 // one, for what it has.
-func dialLegacy(ctx context.Context, c *config, log zerolog.Logger) (*legacy, error) {
-	if c.takeover == "" {
+func dialLegacy(ctx context.Context, c *config.Config, log zerolog.Logger) (*legacy, error) {
+	if c.Takeover == "" {
 		return nil, nil
 	}
-	conn, err := takeover.Dial(ctx, c.takeover)
+	conn, err := takeover.Dial(ctx, c.Takeover)
 	if errors.Is(err, takeover.ErrNotListening) {
 		return nil, nil
 	}
-	if errors.Is(err, takeover.ErrNoAnswer) && c.standby { // it hangs, and a standby is there for that
+	if errors.Is(err, takeover.ErrNoAnswer) && c.Standby { // it hangs, and a standby is there for that
 		return nil, again{error: err}
 	}
 	if errors.Is(err, takeover.ErrNoAnswer) {
-		return nil, cli.WithHint(c.takeoverError(err), silentRemedy)
+		return nil, cli.WithHint(c.TakeoverError(err), silentRemedy)
 	}
 	if err != nil {
-		return nil, c.takeoverError(err)
+		return nil, c.TakeoverError(err)
 	}
 	l := &legacy{conn: conn, log: log}
 	if err := l.introduce(ctx, c); err != nil {
@@ -77,7 +78,7 @@ func dialLegacy(ctx context.Context, c *config, log zerolog.Logger) (*legacy, er
 		if errors.Is(err, takeover.ErrRedirected) || errors.Is(err, takeover.ErrDisconnected) {
 			return nil, again{error: err}
 		}
-		if c.standby && errors.Is(err, takeover.ErrNoAnswer) { // it hangs, and a standby is there for that
+		if c.Standby && errors.Is(err, takeover.ErrNoAnswer) { // it hangs, and a standby is there for that
 			log.Warn().Str("process", conn.Process()).Msg("the process that serves does not answer")
 			return nil, again{error: err}
 		}
@@ -94,9 +95,9 @@ const silentRemedy = "the active process is stopped or hangs: resume it (kill -C
 	"it (kill -KILL PID), and start this process again"
 
 // introduce asks for what the other has.
-func (l *legacy) introduce(ctx context.Context, c *config) (err error) {
+func (l *legacy) introduce(ctx context.Context, c *config.Config) (err error) {
 	hello := takeover.Hello{Version: thisBuild().version, Role: takeover.Successor}
-	if c.standby {
+	if c.Standby {
 		hello.Role = takeover.Standby
 		if hello.Notes, err = json.Marshal(metrics.ThisProcess()); err != nil {
 			return err
@@ -117,7 +118,7 @@ func (l *legacy) introduce(ctx context.Context, c *config) (err error) {
 		return fmt.Errorf("counters of the active process: %w", err)
 	}
 	l.book.Prefault()
-	here := socketKeys(c.listeners)
+	here := socketKeys(c.Listeners)
 	for i := range l.offer.Listeners {
 		had := &l.offer.Listeners[i]
 		if !here.has(had) {
@@ -245,5 +246,5 @@ func (l *legacy) web(address string) net.Listener {
 // unspecified one net.Listen takes IPv6 and IPv4.
 func hasAddress(has net.Addr, want string) bool {
 	at, ok := has.(*net.TCPAddr)
-	return ok && at.Port > 0 && httpSocket(at.String()) == httpSocket(want)
+	return ok && at.Port > 0 && config.HTTPSocket(at.String()) == config.HTTPSocket(want)
 }

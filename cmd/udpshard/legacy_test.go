@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/metrics"
 )
@@ -36,7 +37,7 @@ func TestWhichListenerGoesOn(t *testing.T) {
 		}
 		return l
 	}
-	a, b, other := &listener{name: "a", address: "127.0.0.1:0"}, &listener{name: "b", address: "127.0.0.1:0"}, &listener{name: "c", address: "[::ffff:127.0.0.1]:5514"}
+	a, b, other := &config.Listener{Name: "a", Address: "127.0.0.1:0"}, &config.Listener{Name: "b", Address: "127.0.0.1:0"}, &config.Listener{Name: "c", Address: "[::ffff:127.0.0.1]:5514"}
 	for _, c := range []struct {
 		had  *legacy
 		want [3]string // for a, b and the other one
@@ -48,13 +49,13 @@ func TestWhichListenerGoesOn(t *testing.T) {
 		{had("b"), [3]string{"", "b", ""}},
 		{had("x", "a"), [3]string{"a", "x", ""}},
 	} {
-		for i, l := range []*listener{a, b, other} {
+		for i, l := range []*config.Listener{a, b, other} {
 			name := ""
-			if before := c.had.continued([]*listener{a, b, other})[l]; before != nil {
+			if before := c.had.continued([]*config.Listener{a, b, other})[l]; before != nil {
 				name = before.Name
 			}
 			if name != c.want[i] {
-				t.Errorf("%s goes on from %q, want %q", l.name, name, c.want[i])
+				t.Errorf("%s goes on from %q, want %q", l.Name, name, c.want[i])
 			}
 		}
 	}

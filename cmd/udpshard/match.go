@@ -3,6 +3,7 @@ package main
 import (
 	"net/netip"
 
+	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/shard"
 )
@@ -14,7 +15,7 @@ type socketKey struct {
 	words string // where that is not known
 }
 
-func listenerKey(l *listener) socketKey { return keyOf(l.resolved(), l.address) }
+func listenerKey(l *config.Listener) socketKey { return keyOf(l.Resolved(), l.Address) }
 
 func keyOf(at netip.AddrPort, words string) socketKey {
 	if at.Port() == 0 {
@@ -29,11 +30,11 @@ type keys struct {
 	known      map[socketKey]bool
 }
 
-func socketKeys(listeners []*listener) keys {
+func socketKeys(listeners []*config.Listener) keys {
 	k := keys{make(map[string]socketKey), make(map[socketKey]bool)}
 	for _, l := range listeners {
 		key := listenerKey(l)
-		k.bySpelling[l.address] = key
+		k.bySpelling[l.Address] = key
 		k.known[key] = true
 	}
 	return k
@@ -45,7 +46,7 @@ func (k keys) of(had *takeover.Listener) socketKey {
 	if key, ok := k.bySpelling[had.Address]; ok {
 		return key
 	}
-	at, ok := literal(had.Address)
+	at, ok := config.ParseLiteral(had.Address)
 	if !ok && len(had.Sockets) > 0 {
 		at, _ = shard.SocketAddress(had.Sockets[0])
 	}
@@ -57,8 +58,8 @@ func (k keys) has(had *takeover.Listener) bool { return k.known[k.of(had)] }
 // continued returns which of the other process's listeners each of these continues: the one
 // with its address, and of several, which port 0 may be, the one with its name, or else the
 // first that no other listener continues. It takes time in proportion to the listeners.
-func (l *legacy) continued(listeners []*listener) map[*listener]*takeover.Listener {
-	found := make(map[*listener]*takeover.Listener)
+func (l *legacy) continued(listeners []*config.Listener) map[*config.Listener]*takeover.Listener {
+	found := make(map[*config.Listener]*takeover.Listener)
 	if l == nil {
 		return found
 	}
@@ -79,7 +80,7 @@ func (l *legacy) continued(listeners []*listener) map[*listener]*takeover.Listen
 	}
 	used := make(map[*takeover.Listener]bool)
 	for _, want := range listeners {
-		if had := byName[named{listenerKey(want), want.name}]; had != nil && !used[had] {
+		if had := byName[named{listenerKey(want), want.Name}]; had != nil && !used[had] {
 			found[want], used[had] = had, true
 		}
 	}

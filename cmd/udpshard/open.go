@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/internal/output"
 	"github.com/udpshard/udpshard/internal/steer"
@@ -26,33 +27,33 @@ func (s *server) open(from *legacy) error {
 	if err := s.openBook(); err != nil {
 		return err
 	}
-	s.continued = from.continued(s.config.listeners)
-	for _, l := range s.config.listeners {
+	s.continued = from.continued(s.config.Listeners)
+	for _, l := range s.config.Listeners {
 		answers, err := s.newDNS(l)
 		if err != nil {
 			return err
 		}
-		engine := l.engine()
+		engine := l.Engine()
 		if answers != nil {
 			engine.Handler = answers.Handler
 		}
 		if had := s.continued[l]; had != nil {
 			engine.Inherit = &shard.Inheritance{Sockets: inUse(had.Sockets), Seed: had.Seed}
 		}
-		if l.join && s.config.standby && from != nil && engine.Inherit == nil {
-			return l.joinError()
+		if l.Join && s.config.Standby && from != nil && engine.Inherit == nil {
+			return l.JoinError()
 		}
 		if s.book != nil {
-			engine.Page = func(shard, cpu int) (*metrics.Shard, error) { return s.book.Shard(l.name, shard, cpu) }
-			engine.Changes = s.book.ListenerProtocolCounters(l.name)[:len(steer.Kinds)]
+			engine.Page = func(shard, cpu int) (*metrics.Shard, error) { return s.book.Shard(l.Name, shard, cpu) }
+			engine.Changes = s.book.ListenerProtocolCounters(l.Name)[:len(steer.Kinds)]
 		}
 		engine.Sink = func(shard int, page *metrics.Shard) (packet.Sink, error) {
 			return openSink(l, s.outputs, shard, page)
 		}
-		engine.Event = func(e shard.Event) { s.groupEvent(l.name, e) }
+		engine.Event = func(e shard.Event) { s.groupEvent(l.Name, e) }
 		g, err := shard.Listen(engine)
 		if err != nil {
-			return l.locate(err)
+			return l.WithPosition(err)
 		}
 		s.groups, s.opened = append(s.groups, g), append(s.opened, l)
 		if answers != nil {
@@ -61,11 +62,11 @@ func (s *server) open(from *legacy) error {
 			}
 		}
 		page := g.Listener()
-		page.Name, page.Protocol = l.name, l.protocol
+		page.Name, page.Protocol = l.Name, l.Protocol
 		s.ledger.Add(page)
 	}
 	var err error
-	s.web, err = listenWeb(s.config, fenced(s.ledger.Handler(thisBuild().labels(), dnsCollector{s}), s.replaced), s.log, from.web(s.config.httpNumeric))
+	s.web, err = listenWeb(s.config, fenced(s.ledger.Handler(thisBuild().labels(), dnsCollector{s}), s.replaced), s.log, from.web(s.config.HTTPResolved))
 	if errors.Is(err, unix.EADDRINUSE) && s.mayGoWithoutWeb() {
 		s.log.Warn().Err(err).Str("remedy", "give each process that shares a port its own --http ADDR").
 			Msg("status and metrics are off: the default HTTP address is another process's")
@@ -76,16 +77,16 @@ func (s *server) open(from *legacy) error {
 
 // openBook makes the counters' memory, where another process is to have it.
 func (s *server) openBook() (err error) {
-	if s.config.takeover == "" && !s.service.unit.Managed() {
+	if s.config.Takeover == "" && !s.service.unit.Managed() {
 		return nil
 	}
 	var layouts []metrics.Layout
-	for _, l := range s.config.listeners {
-		engine, err := l.engine().Complete()
+	for _, l := range s.config.Listeners {
+		engine, err := l.Engine().Complete()
 		if err != nil {
-			return l.locate(err)
+			return l.WithPosition(err)
 		}
-		layouts = append(layouts, metrics.Layout{Listener: l.name, Shards: engine.Shards, Batch: engine.Batch, ProtocolCounters: protocolCounters(l)})
+		layouts = append(layouts, metrics.Layout{Listener: l.Name, Shards: engine.Shards, Batch: engine.Batch, ProtocolCounters: protocolCounters(l)})
 	}
 	if s.book, err = metrics.NewSharedCounters(layouts...); err != nil {
 		return err
@@ -98,8 +99,8 @@ func (s *server) openBook() (err error) {
 
 // tallies is how many numbers a listener counts beside the ledger: what steering
 // has changed, and then what its protocol counts.
-func protocolCounters(l *listener) int {
-	if l.protocol == "dns" {
+func protocolCounters(l *config.Listener) int {
+	if l.Protocol == "dns" {
 		return len(steer.Kinds) + dns.NumCounters
 	}
 	return len(steer.Kinds)
@@ -107,7 +108,7 @@ func protocolCounters(l *listener) int {
 
 // mayGoWithoutWeb: processes that share a port would all want the default
 // address, of which there is one.
-func (s *server) mayGoWithoutWeb() bool { return s.config.mayGoWithoutWeb() }
+func (s *server) mayGoWithoutWeb() bool { return s.config.MayRunWithoutHTTP() }
 
 // maxRecord is the longest record of a datagram of size bytes: each of them
 // escaped as \u00XX, and what surrounds them.
@@ -115,44 +116,44 @@ func maxRecord(size int) int { return 6*size + 4096 }
 
 // openSink opens the output of a shard. With DNS the answer is the point, and
 // records are dropped where it would have to wait for them.
-func openSink(l *listener, outputs *output.Set, shard int, page *metrics.Shard) (packet.Sink, error) {
+func openSink(l *config.Listener, outputs *output.Set, shard int, page *metrics.Shard) (packet.Sink, error) {
 	open := outputs.Open
-	if l.protocol == "dns" {
+	if l.Protocol == "dns" {
 		open = outputs.OpenLossy
 	}
-	sink, err := open(l.output, shard, page, maxRecord(l.maxDatagram))
+	sink, err := open(l.Output, shard, page, maxRecord(l.MaxDatagram))
 	if err != nil {
-		return nil, l.outputError(err)
+		return nil, l.OutputError(err)
 	}
 	return sink, nil
 }
 
-func (s *server) announce(l *listener, g *shard.Group) {
+func (s *server) announce(l *config.Listener, g *shard.Group) {
 	var cpus []int
 	for _, page := range g.Listener().Shards {
 		cpus = append(cpus, page.CPU)
 	}
 	asked, granted := g.ReceiveBuffer()
-	s.log.Info().Str("listener", l.name).Str("address", g.Listener().Address).Str("protocol", l.protocol).
-		Int("shards", len(cpus)).Ints("cpus", cpus).Str("steer", g.Listener().Steering().Mode).Str("receive_buffer", cli.FormatSize(granted)).Str("output", l.output).
+	s.log.Info().Str("listener", l.Name).Str("address", g.Listener().Address).Str("protocol", l.Protocol).
+		Int("shards", len(cpus)).Ints("cpus", cpus).Str("steer", g.Listener().Steering().Mode).Str("receive_buffer", cli.FormatSize(granted)).Str("output", l.Output).
 		Msg("listening")
 	for _, d := range s.dns {
 		if d.listener == l {
 			s.tellZones(d)
 		}
 	}
-	if l.gro {
-		s.log.Warn().Str("listener", l.name).Msg("with gro the kernel counts a train that it drops as one datagram: losses are at least what it says")
+	if l.GRO {
+		s.log.Warn().Str("listener", l.Name).Msg("with gro the kernel counts a train that it drops as one datagram: losses are at least what it says")
 	}
-	if l.output == "stdout" && cli.IsNull(os.Stdout) {
-		s.log.Warn().Str("listener", l.name).Msg("standard output is closed or the null device: records are delivered to nobody")
+	if l.Output == "stdout" && cli.IsNull(os.Stdout) {
+		s.log.Warn().Str("listener", l.Name).Msg("standard output is closed or the null device: records are delivered to nobody")
 	}
-	if l.steer == steer.Auto && !l.join && g.Listener().Steering().Mode != string(steer.Auto) {
-		s.log.Warn().Str("listener", l.name).Str("remedy", "udpshard doctor").
+	if l.Steer == steer.Auto && !l.Join && g.Listener().Steering().Mode != string(steer.Auto) {
+		s.log.Warn().Str("listener", l.Name).Str("remedy", "udpshard doctor").
 			Msg("the kernel takes no steering program: its own hash spreads datagrams, and skew stays")
 	}
 	if granted < asked {
-		s.log.Warn().Str("listener", l.name).Str("asked", cli.FormatSize(asked)).Str("granted", cli.FormatSize(granted)).
+		s.log.Warn().Str("listener", l.Name).Str("asked", cli.FormatSize(asked)).Str("granted", cli.FormatSize(granted)).
 			Str("remedy", fmt.Sprintf("sysctl -w net.core.rmem_max=%d", asked)).
 			Msg("the receive buffer is smaller than asked: bursts will be dropped sooner")
 	}

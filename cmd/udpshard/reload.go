@@ -9,13 +9,14 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/packet/dns"
 )
 
 // preparation is what a reload is to put into force.
 type preparation struct {
-	asked bool    // by SIGHUP; else it is zones alone
-	next  *config // that was read, if err is nil
+	asked bool           // by SIGHUP; else it is zones alone
+	next  *config.Config // that was read, if err is nil
 	zones map[string]*dns.Zones
 	err   error
 }
@@ -105,13 +106,13 @@ func (s *server) endReload(r preparation) {
 
 // prepare reads what there is to reload, beside all else that goes on: a large
 // zone takes seconds.
-func (s *server) prepare(now *config) (r preparation) {
+func (s *server) prepare(now *config.Config) (r preparation) {
 	r.asked = true
-	if r.next, r.err = s.flags.config(); r.err == nil {
-		r.err = now.fixed(r.next)
+	if r.next, r.err = s.flags.Config(); r.err == nil {
+		r.err = now.CheckReload(r.next)
 	}
 	if r.err == nil {
-		r.zones, r.err = loadZones(r.next.listeners)
+		r.zones, r.err = loadZones(r.next.Listeners)
 	}
 	return r
 }
@@ -133,7 +134,7 @@ func (s *server) reload(r preparation) {
 		tellRefused(s.log, r.err)
 	default:
 		for _, d := range s.dns {
-			d.SetZones(r.zones[d.listener.name])
+			d.SetZones(r.zones[d.listener.Name])
 			s.tellZones(d)
 		}
 		if len(s.dns) > 0 {
@@ -161,14 +162,14 @@ func tellRefused(log zerolog.Logger, err error) {
 	event.Msg("reload refused")
 }
 
-func (s *server) putIntoForce(next *config) {
-	for i, l := range next.listeners {
-		if err := errors.Join(s.groups[i].SetPolicy(l.policy()), s.groups[i].SetSteering(l.steering())); err != nil {
-			s.log.Error().Err(l.locate(err)).Str("listener", l.name).Msg("what this says stays as it was; the rest is in force")
+func (s *server) putIntoForce(next *config.Config) {
+	for i, l := range next.Listeners {
+		if err := errors.Join(s.groups[i].SetPolicy(l.Policy()), s.groups[i].SetSteering(l.Steering())); err != nil {
+			s.log.Error().Err(l.WithPosition(err)).Str("listener", l.Name).Msg("what this says stays as it was; the rest is in force")
 		}
 	}
-	setLevel(next.logLevel)
-	s.stats.setInterval(next.statsInterval)
+	setLevel(next.LogLevel)
+	s.stats.setInterval(next.StatsInterval)
 	s.config = next
 	s.log.Info().Msg("reloaded")
 }

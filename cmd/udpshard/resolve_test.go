@@ -15,6 +15,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
 )
 
@@ -138,15 +139,15 @@ func TestNoNameIsLookedUpInATakeover(t *testing.T) {
 // A host name of another process is not looked up: its sockets have the address.
 func TestHostNamesOfAPredecessor(t *testing.T) {
 	file := write(t, t.TempDir(), "c.yaml", "listeners: [{address: 'localhost:5001'}, {address: 'localhost:5002'}]\n")
-	c, err := (&flags{file: file}).config()
+	c, err := (&config.Flags{File: file}).Config()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.listeners[0].resolved().String() != "127.0.0.1:5001" {
+	if c.Listeners[0].Resolved().String() != "127.0.0.1:5001" {
 		t.Skip("needs 127.0.0.1 as localhost in /etc/hosts")
 	}
 	had := &legacy{offer: takeover.Offer{Listeners: []takeover.Listener{{Address: "localhost:5002"}, {Address: "127.0.0.1:5001"}, {Address: "other.test:5003"}}}}
-	if found := had.continued(c.listeners); len(found) != 2 || found[c.listeners[0]].Address != "127.0.0.1:5001" || found[c.listeners[1]].Address != "localhost:5002" {
+	if found := had.continued(c.Listeners); len(found) != 2 || found[c.Listeners[0]].Address != "127.0.0.1:5001" || found[c.Listeners[1]].Address != "localhost:5002" {
 		t.Errorf("%v", found)
 	}
 }

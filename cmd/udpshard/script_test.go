@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/config"
 )
 
 func TestMain(m *testing.M) {
@@ -42,7 +43,7 @@ func TestMain(m *testing.M) {
 type tests struct{ *testing.M }
 
 func (t tests) Run() int {
-	os.Unsetenv(httpVariable)
+	os.Unsetenv(config.HTTPVariable)
 	defer func() { os.RemoveAll(programDir) }() // "" is nothing
 	return t.M.Run()
 }
@@ -134,7 +135,7 @@ func prepare(ts *testscript.TestScript, args []string) (*exec.Cmd, context.Cance
 	cmd.Dir = ts.MkAbs(".")
 	cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"),
 		"GORACE=atexit_sleep_ms=10 "+os.Getenv("GORACE")) // the race detector sleeps for a second at every exit
-	for _, name := range []string{httpVariable, "NO_COLOR"} {
+	for _, name := range []string{config.HTTPVariable, "NO_COLOR"} {
 		if value := ts.Getenv(name); value != "" {
 			cmd.Env = append(cmd.Env, name+"="+value)
 		}

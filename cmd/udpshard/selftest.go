@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/loadgen"
 	"github.com/udpshard/udpshard/internal/selftest"
 	"github.com/udpshard/udpshard/internal/sys"
@@ -21,7 +22,7 @@ import (
 )
 
 func selftestCommand() *cobra.Command {
-	t := selftestRun{listener: newListener(), flows: 64, budget: 25 * time.Second}
+	t := selftestRun{listener: config.NewListener(), flows: 64, budget: 25 * time.Second}
 	l := t.listener
 	cmd := &cobra.Command{
 		Use:   "selftest [flags]",
@@ -43,11 +44,11 @@ kernel's part of receiving. Takes less than 30 s.`,
 	}
 	set := cmd.Flags()
 	set.SortFlags = false
-	cli.AddFlag(set, &l.protocol, "protocol", cli.ParseChoice("syslog", "raw", "echo", "discard"), "`PROTOCOL` of the shards: syslog, raw, echo or discard")
-	cli.AddFlag(set, &l.shards, "shards", cli.ParseCount, "`N` sockets, each with its thread (default one per CPU of theirs)")
-	cli.AddFlag(set, &l.cpus, "cpus", cli.ParseCPUs, "`LIST` of CPUs such as 0,2-5 that shards are pinned to in turn (default half of the usable)")
-	cli.AddFlag(set, &l.batch, "batch", cli.ParseCount, "`N` datagrams at most to a receive call, 1 to 1024")
-	set.Var(&cli.Flag[int]{To: &l.receiveBuffer, Text: cli.FormatSize(l.receiveBuffer), Parse: cli.ParseSize}, "receive-buffer", "`SIZE` of the kernel's queue asked for each socket, up to 1GiB")
+	cli.AddFlag(set, &l.Protocol, "protocol", cli.ParseChoice("syslog", "raw", "echo", "discard"), "`PROTOCOL` of the shards: syslog, raw, echo or discard")
+	cli.AddFlag(set, &l.Shards, "shards", cli.ParseCount, "`N` sockets, each with its thread (default one per CPU of theirs)")
+	cli.AddFlag(set, &l.CPUs, "cpus", cli.ParseCPUs, "`LIST` of CPUs such as 0,2-5 that shards are pinned to in turn (default half of the usable)")
+	cli.AddFlag(set, &l.Batch, "batch", cli.ParseCount, "`N` datagrams at most to a receive call, 1 to 1024")
+	set.Var(&cli.Flag[int]{To: &l.ReceiveBuffer, Text: cli.FormatSize(l.ReceiveBuffer), Parse: cli.ParseSize}, "receive-buffer", "`SIZE` of the kernel's queue asked for each socket, up to 1GiB")
 	cli.AddFlag(set, &t.flows, "flows", cli.ParseCount, "`N` source ports that send")
 	cli.AddFlag(set, &t.size, "size", cli.ParseSize, "`SIZE` of each payload (default a syslog line of some 75 bytes)")
 	cli.AddFlag(set, &t.gso, "gso", cli.ParseCount, "`N` datagrams to a train of the sender, which makes sending cheaper, up to 128 (default off)")
@@ -59,7 +60,7 @@ kernel's part of receiving. Takes less than 30 s.`,
 
 // selftestRun is one run of it.
 type selftestRun struct {
-	listener *listener
+	listener *config.Listener
 	flows    int
 	size     int
 	gso      int
@@ -80,22 +81,22 @@ func (t *selftestRun) run(stdout, stderr io.Writer) error {
 		return err
 	}
 	l := t.listener
-	l.address, l.name = "127.0.0.1:0", "selftest"
+	l.Address, l.Name = "127.0.0.1:0", "selftest"
 	for key, flag := range map[string]string{"shards": "--shards", "cpus": "--cpus", "batch": "--batch", "receive_buffer": "--receive-buffer"} {
-		l.setAt(key, flag)
+		l.SetAt(key, flag)
 	}
 	senders := t.deal(usable)
 	// Where it goes is not known yet; the rest can be checked.
 	if _, _, err := (loadgen.Config{To: "127.0.0.1:9", Flows: t.flows, Size: t.size, GSO: t.gso, Threads: t.threads, CPUs: senders}).Check(); err != nil {
 		return sendError("", t.flows, err)
 	}
-	l.maxDatagram = max(l.maxDatagram, t.size)
-	group, err := shard.Listen(l.engine())
+	l.MaxDatagram = max(l.MaxDatagram, t.size)
+	group, err := shard.Listen(l.Engine())
 	if errors.Is(err, unix.EMFILE) {
-		return moreFiles(err, max(l.shards, t.flows)+spareFiles)
+		return moreFiles(err, max(l.Shards, t.flows)+spareFiles)
 	}
 	if err != nil {
-		return l.locate(err)
+		return l.WithPosition(err)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	defer stop()
@@ -105,7 +106,7 @@ func (t *selftestRun) run(stdout, stderr io.Writer) error {
 	go func() { ended <- group.Run(running) }()
 
 	report, err := selftest.Run(ctx, group, selftest.Options{
-		Protocol: l.protocol, Flows: t.flows, Size: t.size, GSO: t.gso, Threads: t.threads, CPUs: senders,
+		Protocol: l.Protocol, Flows: t.flows, Size: t.size, GSO: t.gso, Threads: t.threads, CPUs: senders,
 		Budget: t.budget, Progress: stderr, Live: cli.IsTerminal(stderr),
 	})
 	end()
@@ -133,19 +134,19 @@ func (t *selftestRun) run(stdout, stderr io.Writer) error {
 // deal gives shards one half of the CPUs and senders the other.
 func (t *selftestRun) deal(usable []int) (senders []int) {
 	l := t.listener
-	if len(l.cpus) == 0 {
+	if len(l.CPUs) == 0 {
 		half := max(len(usable)/2, 1)
-		if l.shards > 0 {
-			half = min(l.shards, len(usable))
+		if l.Shards > 0 {
+			half = min(l.Shards, len(usable))
 		}
 		// From the end: interrupts and other work mostly run on the first.
-		l.cpus = usable[len(usable)-half:]
+		l.CPUs = usable[len(usable)-half:]
 	}
-	if l.shards == 0 {
-		l.shards = len(l.cpus)
+	if l.Shards == 0 {
+		l.Shards = len(l.CPUs)
 	}
 	for _, cpu := range usable {
-		if !slices.Contains(l.cpus, cpu) {
+		if !slices.Contains(l.CPUs, cpu) {
 			senders = append(senders, cpu)
 		}
 	}

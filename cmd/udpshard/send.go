@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/loadgen"
 )
 
@@ -178,7 +179,7 @@ func sendError(to string, flows int, err error) error {
 		}
 		err := wrong.Err
 		if wrong.Field == "To" {
-			err = cli.Suggest(err, cli.MeantAddress(to, "127.0.0.1", defaultPort))
+			err = cli.Suggest(err, cli.MeantAddress(to, "127.0.0.1", config.DefaultPort))
 		}
 		return cli.Unusable("--"+flag, err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/internal/output"
 	"github.com/udpshard/udpshard/metrics"
@@ -21,7 +22,7 @@ import (
 )
 
 func serveCommand() *cobra.Command {
-	var f flags
+	var f config.Flags
 	var checkOnly bool
 	cmd := &cobra.Command{
 		Use:   "serve [flags]",
@@ -43,30 +44,30 @@ can be run beside an instance, as the same user.`,
 			if checkOnly {
 				return checkStart(&f, cmd.OutOrStdout())
 			}
-			c, err := f.config()
+			c, err := f.Config()
 			if err != nil {
 				return err
 			}
 			return serve(&f, c, cmd.ErrOrStderr())
 		},
 	}
-	f.define(cmd.Flags(), "YAML `FILE` with any number of listeners, instead of the listener flags")
+	f.Define(cmd.Flags(), "YAML `FILE` with any number of listeners, instead of the listener flags")
 	cmd.Flags().BoolVar(&checkOnly, "check", false, "say whether serve would start, and take nothing: exit code 0, or 64, 78 or 1 with the errors")
 	return cmd
 }
 
 // server is a running serve.
 type server struct {
-	flags   *flags
-	config  *config
+	flags   *config.Flags
+	config  *config.Config
 	service *service
 	log     zerolog.Logger
 	ledger  *metrics.Ledger
 	outputs *output.Set
-	groups  []*shard.Group // of config.listeners, in their order
-	opened  []*listener    // those that they were opened for: names, addresses and protocols stay
+	groups  []*shard.Group     // of config.listeners, in their order
+	opened  []*config.Listener // those that they were opened for: names, addresses and protocols stay
 
-	continued map[*listener]*takeover.Listener // which another process has had: see legacy.continued
+	continued map[*config.Listener]*takeover.Listener // which another process has had: see legacy.continued
 
 	dns     []*dnsService
 	zones   map[string]*dns.Zones // by listeners, which other attempts to start have read
@@ -96,14 +97,14 @@ type server struct {
 	leftovers *legacy         // what it has not taken; closed when it reads
 }
 
-func serve(f *flags, c *config, stderr io.Writer) error {
+func serve(f *config.Flags, c *config.Config, stderr io.Writer) error {
 	signals, done := listenForSignals() // first: whoever sees a socket may already send one
 	defer done()
 
 	logs := logWriter(stderr)
 	defer closeLog(logs)
-	log := newLogger(logs, cli.IsTerminal(stderr), c.logFormat)
-	setLevel(c.logLevel)
+	log := newLogger(logs, cli.IsTerminal(stderr), c.LogFormat)
+	setLevel(c.LogLevel)
 	warnOfZone(log)
 	next := candidate{flags: f, config: c, service: openService(log), signals: signals}
 	s, err := next.elect()
@@ -113,7 +114,7 @@ func serve(f *flags, c *config, stderr io.Writer) error {
 	return s.run(signals)
 }
 
-func newServer(f *flags, c *config, v *service) *server {
+func newServer(f *config.Flags, c *config.Config, v *service) *server {
 	s := &server{flags: f, config: c, service: v, log: v.log, ledger: metrics.NewLedger(thisBuild().version)}
 	s.ledger.PIDNamespace = metrics.ThisProcess().PIDNamespace
 	s.secret = dns.NewSecret()
@@ -141,7 +142,7 @@ func (s *server) run(signals signals) error {
 	var logged sync.WaitGroup
 	logged.Go(func() { s.logReading(ctx) })
 	defer func() { stop(); logged.Wait() }()
-	s.stats = newStats(s.ledger, s.log, s.config.statsInterval)
+	s.stats = newStats(s.ledger, s.log, s.config.StatsInterval)
 	s.web.serve()
 	s.service.ready(s, kept)
 
@@ -211,7 +212,7 @@ func (s *server) wait(ctx context.Context, signals signals, ended chan error) er
 	}
 	path := time.NewTicker(keepPathEvery)
 	defer path.Stop()
-	if s.config.takeover == "" {
+	if s.config.Takeover == "" {
 		path.Stop()
 	}
 	fence := time.NewTicker(fenceInterval)
@@ -259,7 +260,7 @@ func (s *server) wait(ctx context.Context, signals signals, ended chan error) er
 		case tick := <-s.stats.tick():
 			s.stats.log(tick)
 		case asked := <-s.handover.asked:
-			late, cancel := context.WithTimeout(ctx, s.config.drainTimeout)
+			late, cancel := context.WithTimeout(ctx, s.config.DrainTimeout)
 			stopAlive := s.keepAlive()
 			asked.done <- s.yield(late, asked.peer, ended, signals)
 			cancel()

@@ -15,6 +15,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/handoff/systemd"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/internal/sys"
@@ -87,7 +88,7 @@ func (v *service) try(what string, err error) {
 
 // legacy is what the manager has for a configuration: sockets and counters of
 // the process before, and sockets of .socket units; nil where there is nothing.
-func (v *service) legacy(c *config) (*legacy, error) {
+func (v *service) legacy(c *config.Config) (*legacy, error) {
 	l := &legacy{log: v.log}
 	err := v.assign(c, l)
 	if err != nil || len(l.offer.Listeners) == 0 {
@@ -122,7 +123,7 @@ func openKept(files []*os.File) (*metrics.SharedCounters, error) {
 }
 
 // assign gives each listener the sockets of its address.
-func (v *service) assign(c *config, l *legacy) error {
+func (v *service) assign(c *config.Config, l *legacy) error {
 	used := make(map[*os.File]bool)
 	kept := make(map[string][]systemd.Listener) // by the spelling of the address
 	for _, one := range v.kept.Listeners {
@@ -134,11 +135,11 @@ func (v *service) assign(c *config, l *legacy) error {
 			unassigned[withoutZone(at)] = append(unassigned[withoutZone(at)], file)
 		}
 	}
-	for _, want := range c.listeners {
-		had := takeover.Listener{Name: want.name, Address: want.address, Protocol: want.protocol, Seed: rand.Uint32()}
-		at := withoutZone(want.resolved())
+	for _, want := range c.Listeners {
+		had := takeover.Listener{Name: want.Name, Address: want.Address, Protocol: want.Protocol, Seed: rand.Uint32()}
+		at := withoutZone(want.Resolved())
 		var files []*os.File
-		for _, one := range kept[want.address] {
+		for _, one := range kept[want.Address] {
 			had.Seed = one.Seed
 			for _, file := range one.Sockets {
 				bound, err := shard.SocketAddress(file)
@@ -308,7 +309,7 @@ func (s *server) set() (set systemd.Set, err error) {
 		if err != nil {
 			return set, err
 		}
-		set.Listeners = append(set.Listeners, systemd.Listener{Name: l.name, Address: l.address, Protocol: l.protocol, Seed: g.Seed(), Sockets: sockets})
+		set.Listeners = append(set.Listeners, systemd.Listener{Name: l.Name, Address: l.Address, Protocol: l.Protocol, Seed: g.Seed(), Sockets: sockets})
 	}
 	return set, nil
 }

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/sockets"
 )
 
@@ -51,7 +52,7 @@ Exit code 1 if there is no such socket.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				err := fmt.Errorf("%s takes one ADDR, such as :5514; there are %d", cmd.CommandPath(), len(args))
-				return cli.WithHint(cli.Usage(err), cmd.CommandPath()+" :"+defaultPort)
+				return cli.WithHint(cli.Usage(err), cmd.CommandPath()+" :"+config.DefaultPort)
 			}
 			return nil
 		},
@@ -60,7 +61,7 @@ Exit code 1 if there is no such socket.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			address, err := parseSocketsAddress(args[0])
 			if err != nil {
-				example := cmp.Or(cli.MeantAddress(args[0], "", defaultPort), ":"+defaultPort)
+				example := cmp.Or(cli.MeantAddress(args[0], "", config.DefaultPort), ":"+config.DefaultPort)
 				return cli.WithHint(cli.Usage(fmt.Errorf("ADDR: %w", err)), cmd.CommandPath()+" "+example)
 			}
 			if interval > 0 && interval < sockets.LeastInterval {

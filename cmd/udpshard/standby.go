@@ -60,7 +60,7 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *leg
 				return leave(takeover.ErrRedirected)
 			}
 			from.forgetPrevious()
-			patience, stuck := from.book.Takeovers().Patience(now, s.config.standbyAfter), ""
+			patience, stuck := from.book.Takeovers().Patience(now, s.config.StandbyAfter), ""
 			for listener, v := range vigils {
 				v.SetPatience(patience)
 				if text := v.Look(now); text != "" {
@@ -101,7 +101,7 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *leg
 // begins anew.
 func (s *server) readSettings() (r preparation) {
 	r.asked = true
-	r.next, r.err = s.flags.config()
+	r.next, r.err = s.flags.Config()
 	return r
 }
 
@@ -109,7 +109,7 @@ func (s *server) readSettings() (r preparation) {
 // often to look.
 func (s *server) vigils(from *legacy) (map[string]*shard.Vigil, *time.Ticker) {
 	vigils := make(map[string]*shard.Vigil)
-	after := s.config.standbyAfter
+	after := s.config.StandbyAfter
 	if after == 0 {
 		return vigils, time.NewTicker(followEvery)
 	}
@@ -247,7 +247,7 @@ func (s *server) outlast(ctx context.Context, from *legacy, epoch uint64, began 
 	}
 	event := s.tookOver(from, began, reason).Str("reason", why)
 	if reason == metrics.TakeoverStalled {
-		next := s.ledger.Takeovers().Patience(time.Now(), s.config.standbyAfter)
+		next := s.ledger.Takeovers().Patience(time.Now(), s.config.StandbyAfter)
 		event = event.Stringer("patience", patience).Stringer("next_patience", next)
 	}
 	s.report(event, "took over: the process that served does not run", stopped)
@@ -318,11 +318,11 @@ func (s *server) claim(ctx context.Context, replaced func(context.Context) (*leg
 			return err
 		}
 		patience := claimPatience
-		if !s.config.standby {
+		if !s.config.Standby {
 			patience = deathPatience
 		}
 		if met, is := replaced(ctx); is || time.Since(began) > patience {
-			return again{fmt.Errorf("another process is about to serve, or still does, and does not answer at %s: %w", s.config.takeover, err), met}
+			return again{fmt.Errorf("another process is about to serve, or still does, and does not answer at %s: %w", s.config.Takeover, err), met}
 		}
 		select {
 		case <-time.After(claimPause):

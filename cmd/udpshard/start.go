@@ -15,7 +15,7 @@ import (
 // did, or what that has left with the service manager. A standby that has last
 // does not wait long for who serves: it can watch it by that.
 func (s *server) predecessor(ctx context.Context, last *legacy) (*legacy, error) {
-	standsBy := last != nil && s.config.standby
+	standsBy := last != nil && s.config.Standby
 	if last != nil && last.conn != nil {
 		return last, nil
 	}
@@ -46,7 +46,7 @@ func (s *server) start(ctx context.Context, reload <-chan os.Signal, from *legac
 		err = from.explain(err)
 	case from == nil:
 		err = s.listen(takeover.Listen)
-	case s.config.standby && (from.conn != nil || from.sought):
+	case s.config.Standby && (from.conn != nil || from.sought):
 		err = s.standBy(ctx, reload, from)
 	case from.conn == nil:
 		err = s.goOn(ctx, from)
@@ -54,8 +54,8 @@ func (s *server) start(ctx context.Context, reload <-chan os.Signal, from *legac
 		err = s.takeOver(ctx, from)
 	}
 	if err != nil {
-		if (from == nil || from.conn == nil) && s.config.takeover != "" && isTaken(err) {
-			err = again{error: s.config.nobodyThere(err)} // somebody was faster, and answers soon
+		if (from == nil || from.conn == nil) && s.config.Takeover != "" && isTaken(err) {
+			err = again{error: s.config.WithTakeoverHint(err)} // somebody was faster, and answers soon
 		}
 		return err
 	}
@@ -71,10 +71,10 @@ func (s *server) start(ctx context.Context, reload <-chan os.Signal, from *legac
 
 // listen takes the takeover path, if there is one.
 func (s *server) listen(how func(path, version string) (*takeover.Server, error)) error {
-	if s.config.takeover != "" {
-		server, err := how(s.config.takeover, thisBuild().version)
+	if s.config.Takeover != "" {
+		server, err := how(s.config.Takeover, thisBuild().version)
 		if err != nil {
-			return s.config.takeoverError(err)
+			return s.config.TakeoverError(err)
 		}
 		s.takeover = server
 	}

@@ -47,7 +47,7 @@ var errNotYielded = errors.New("the active process has neither stopped reading n
 // reading. One that runs does so, or refuses, within its own drain timeout, which is taken
 // to be this one's, or within hangTimeout; one that is stopped never does.
 func (s *server) ready(ctx context.Context, from *legacy) error {
-	patience := max(s.config.drainTimeout, hangTimeout) + hangTimeout
+	patience := max(s.config.DrainTimeout, hangTimeout) + hangTimeout
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("%w in %s", errNotYielded, patience))
 	defer cancel()
 	return from.conn.Ready(ctx)
@@ -97,9 +97,9 @@ func (s *server) renamed(from *legacy) map[string]string {
 		if had == nil {
 			continue
 		}
-		names[had.Name], heirs[l.name] = l.name, true
-		if l.name != had.Name {
-			s.log.Warn().Str("listener", l.name).Str("was", had.Name).Str("address", l.address).Msg("the listener has another name: its counters go on under that")
+		names[had.Name], heirs[l.Name] = l.Name, true
+		if l.Name != had.Name {
+			s.log.Warn().Str("listener", l.Name).Str("was", had.Name).Str("address", l.Address).Msg("the listener has another name: its counters go on under that")
 		}
 	}
 	for _, had := range from.offer.Listeners {
@@ -119,7 +119,7 @@ func (s *server) absorb(ctx context.Context, from *legacy) error {
 	defer close(done)
 	defer context.AfterFunc(ctx, func() {
 		select {
-		case <-time.After(s.config.drainTimeout):
+		case <-time.After(s.config.DrainTimeout):
 			s.outputs.Abort()
 		case <-done:
 		}

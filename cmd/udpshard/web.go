@@ -14,6 +14,7 @@ import (
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/client"
+	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/connlimit"
 	"github.com/udpshard/udpshard/internal/sys"
 )
@@ -39,14 +40,14 @@ type web struct {
 const maxWebClients = 128
 
 // listenWeb opens the HTTP address, unless it was handed over.
-func listenWeb(c *config, handler http.Handler, logger zerolog.Logger, listener net.Listener) (*web, error) {
-	if c.http == "" {
+func listenWeb(c *config.Config, handler http.Handler, logger zerolog.Logger, listener net.Listener) (*web, error) {
+	if c.HTTP == "" {
 		return nil, nil
 	}
 	shared := listener != nil
 	if listener == nil {
 		var err error
-		if listener, err = net.Listen("tcp", c.httpNumeric); err != nil {
+		if listener, err = net.Listen("tcp", c.HTTPResolved); err != nil {
 			return nil, webError(err)
 		}
 	}

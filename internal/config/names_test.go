@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -40,18 +40,18 @@ listeners:
   - address: b.test:5001
   - address: 127.0.0.1:5003
 `)
-	c, err := f.config()
+	c, err := f.Config()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, want := range []string{"127.0.0.1:5001", "127.0.0.1:5002", "[::1]:5001", "127.0.0.1:5003"} {
-		l := c.listeners[i]
-		if l.resolved().String() != want || l.engine().Address != want {
-			t.Errorf("%s is %s, the engine's %s, want %s", l.address, l.resolved(), l.engine().Address, want)
+		l := c.Listeners[i]
+		if l.Resolved().String() != want || l.Engine().Address != want {
+			t.Errorf("%s is %s, the engine's %s, want %s", l.Address, l.Resolved(), l.Engine().Address, want)
 		}
 	}
-	if err := c.fixed(c); err != nil || c.httpNumeric != "[::1]:9514" {
-		t.Errorf("http at %s; %v", c.httpNumeric, err)
+	if err := c.CheckReload(c); err != nil || c.HTTPResolved != "[::1]:9514" {
+		t.Errorf("http at %s; %v", c.HTTPResolved, err)
 	}
 	if all := asked(); !slices.Equal(all, []string{"a.test", "b.test"}) {
 		t.Errorf("looked up: %v", all)
@@ -61,7 +61,7 @@ listeners:
 func TestAHostNameThatIsNotFound(t *testing.T) {
 	asked := lookingUp(t, nil)
 	f := written(t, "listeners:\n  - address: a.test:5001\n  - address: a.test:5002\n")
-	_, err := f.config()
+	_, err := f.Config()
 	for _, want := range []string{`c.yaml:2:14: listeners[0].address: "a.test:5001": no such host`, `c.yaml:3:14: listeners[1].address: "a.test:5002": no such host`} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)

@@ -1,20 +1,20 @@
-package main
+package config
 
 import (
 	"fmt"
 	"reflect"
 )
 
-// fixed returns an error if next differs in what only a restart can change.
-func (c *config) fixed(next *config) error {
-	if len(next.listeners) != len(c.listeners) {
-		return fmt.Errorf("listeners: there were %d and now there are %d: that needs a restart", len(c.listeners), len(next.listeners))
+// CheckReload returns an error if next differs in what only a restart can change.
+func (c *Config) CheckReload(next *Config) error {
+	if len(next.Listeners) != len(c.Listeners) {
+		return fmt.Errorf("listeners: there were %d and now there are %d: that needs a restart", len(c.Listeners), len(next.Listeners))
 	}
 	if err := sameSettings(configSettings, c, next, c.given, next.given, next.place); err != nil {
 		return err
 	}
-	for i, l := range c.listeners {
-		n := next.listeners[i]
+	for i, l := range c.Listeners {
+		n := next.Listeners[i]
 		if err := sameSettings(listenerSettings, l, n, l.given, n.given, n.place); err != nil {
 			return err
 		}

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -25,27 +25,27 @@ func defaultTakeover(folders string) string {
 	return ""
 }
 
-// takeoverError says where the path was set, if what is there can be no socket's.
-func (c *config) takeoverError(err error) error {
-	at, look := os.Lstat(c.takeover)
+// TakeoverError says where the path was set, if what is there can be no socket's.
+func (c *Config) TakeoverError(err error) error {
+	at, look := os.Lstat(c.Takeover)
 	if look == nil && at.Mode().Type() != os.ModeSocket || errors.Is(look, unix.ENOTDIR) || errors.As(err, new(*takeover.SharedFolderError)) {
 		return cli.Unusable(c.place("takeover"), err)
 	}
 	return fmt.Errorf("takeover: %w", err)
 }
 
-// nobodyThere adds the remedy to the error of a port that another process has, where no process
+// WithTakeoverHint adds the remedy to the error of a port that another process has, where no process
 // answers at the takeover path.
-func (c *config) nobodyThere(err error) error {
-	if c.takeover == "" || !errors.As(err, new(*shard.InUseError)) {
+func (c *Config) WithTakeoverHint(err error) error {
+	if c.Takeover == "" || !errors.As(err, new(*shard.InUseError)) {
 		return err
 	}
 	return cli.WithHint(err, fmt.Sprintf("no process listens at the takeover path: restart the process that "+
-		"has the port with --takeover %s, or stop it, or use another port", absolute(c.takeover)))
+		"has the port with --takeover %s, or stop it, or use another port", absolute(c.Takeover)))
 
 }
 
-// joinError refuses to a standby a port that the process that serves does not have.
-func (l *listener) joinError() error {
-	return l.misfit("join", errors.New("the process that serves has no such listener, and a standby would take its part of what comes there without reading it: give that one to the process that serves first"))
+// JoinError refuses to a standby a port that the process that serves does not have.
+func (l *Listener) JoinError() error {
+	return l.ErrorAt("join", errors.New("the process that serves has no such listener, and a standby would take its part of what comes there without reading it: give that one to the process that serves first"))
 }

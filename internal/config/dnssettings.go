@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -12,22 +12,22 @@ import (
 )
 
 // dnsSettings are of no use to listeners of other protocols.
-var dnsSettings = []setting[listener]{
+var dnsSettings = []setting[Listener]{
 	{flag: "zone", key: "zone", live: true, list: true,
 		usage: "dns: `FILE` of a zone to answer from (RFC 1035 master file); may be given several times",
-		set:   bind(parseList, func(l *listener) *[]string { return &l.zones })},
+		set:   bind(parseList, func(l *Listener) *[]string { return &l.Zones })},
 	{flag: "sinkhole", key: "sinkhole", live: true, list: true,
 		usage: "dns: `ADDR,...` with which to answer every A and AAAA of names that no zone has",
-		set:   bind(parseAddresses, func(l *listener) *[]netip.Addr { return &l.sinkhole })},
+		set:   bind(parseAddresses, func(l *Listener) *[]netip.Addr { return &l.Sinkhole })},
 	{flag: "rrl", key: "rrl", init: "200",
 		usage: "dns: `N` responses a second of one kind at most to a client's network, or off",
-		set:   bind(parseRate, func(l *listener) *int { return &l.rrl })},
+		set:   bind(parseRate, func(l *Listener) *int { return &l.RRL })},
 	{flag: "rrl-slip", key: "rrl_slip", init: "2",
 		usage: "dns: every `N`th response above the limit is sent truncated, so that the client can come by TCP; 0 is none",
-		set:   bind(parseSlip, func(l *listener) *int { return &l.rrlSlip })},
+		set:   bind(parseSlip, func(l *Listener) *int { return &l.RRLSlip })},
 	{flag: "cookies", key: "cookies", init: "true", bare: true,
 		usage: "dns: give cookies to clients, and exempt those who bring theirs back from the limit",
-		set:   bind(cli.ParseBool, func(l *listener) *bool { return &l.cookies })},
+		set:   bind(cli.ParseBool, func(l *Listener) *bool { return &l.Cookies })},
 }
 
 func init() { listenerSettings = append(listenerSettings, dnsSettings...) }
@@ -69,12 +69,12 @@ const leastDatagram = 512
 
 // checkDNS refuses what only a listener of DNS can use, and what is of no use
 // to one.
-func (l *listener) checkDNS() error {
+func (l *Listener) checkDNS() error {
 	var errs []error
-	if l.protocol != "dns" {
+	if l.Protocol != "dns" {
 		for _, s := range dnsSettings {
-			if l.isSet(s.key) {
-				err := l.misfit(s.key, fmt.Errorf("the protocol is %s, and only dns has this", l.protocol))
+			if l.IsSet(s.key) {
+				err := l.ErrorAt(s.key, fmt.Errorf("the protocol is %s, and only dns has this", l.Protocol))
 				place := "--protocol"
 				if l.at != "" {
 					place = l.place("protocol")
@@ -84,11 +84,11 @@ func (l *listener) checkDNS() error {
 		}
 		return cli.Join(errs...)
 	}
-	if l.maxDatagram < leastDatagram {
-		errs = append(errs, l.misfit("max_datagram", fmt.Errorf("%d is less than %d, which a query may have", l.maxDatagram, leastDatagram)))
+	if l.MaxDatagram < leastDatagram {
+		errs = append(errs, l.ErrorAt("max_datagram", fmt.Errorf("%d is less than %d, which a query may have", l.MaxDatagram, leastDatagram)))
 	}
-	if l.isSet("rrl_slip") && l.rrl == 0 {
-		errs = append(errs, l.misfit("rrl_slip", errors.New("rrl is off, and no response is above the limit")))
+	if l.IsSet("rrl_slip") && l.RRL == 0 {
+		errs = append(errs, l.ErrorAt("rrl_slip", errors.New("rrl is off, and no response is above the limit")))
 	}
 	return cli.Join(errs...)
 }

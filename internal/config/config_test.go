@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -19,8 +19,8 @@ import (
 	"github.com/udpshard/udpshard/shard"
 )
 
-// firstCPU returns the number of a CPU that this process may use.
-func firstCPU(t testing.TB) string {
+// usableCPU returns the number of a CPU that this process may use.
+func usableCPU(t testing.TB) string {
 	cpus, err := sys.UsableCPUs()
 	if err != nil {
 		t.Fatal(err)
@@ -81,26 +81,26 @@ func TestSettingsAreTheContracts(t *testing.T) {
 // Without flags and with an empty listener in a file it is the same: the
 // defaults, and the engine's own are no other.
 func TestDefaults(t *testing.T) {
-	fromFlags, err := (&flags{}).config()
+	fromFlags, err := (&Flags{}).Config()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for what, c := range map[string]*config{"flags": fromFlags, "a file": read(t, "listeners: [{}]\n")} {
-		if c.logLevel != "info" || c.logFormat != "auto" || c.statsInterval != 10*time.Second || c.http != client.DefaultAddress {
-			t.Errorf("%s: log %s %s, stats every %s, http %s", what, c.logLevel, c.logFormat, c.statsInterval, c.http)
+	for what, c := range map[string]*Config{"flags": fromFlags, "a file": read(t, "listeners: [{}]\n")} {
+		if c.LogLevel != "info" || c.LogFormat != "auto" || c.StatsInterval != 10*time.Second || c.HTTP != client.DefaultAddress {
+			t.Errorf("%s: log %s %s, stats every %s, http %s", what, c.LogLevel, c.LogFormat, c.StatsInterval, c.HTTP)
 		}
-		l := c.listeners[0]
-		if l.name != "syslog" || l.address != ":5514" || l.protocol != "syslog" || l.batch != 64 || l.maxDatagram != 8192 ||
-			l.receiveBuffer != 32<<20 || l.steer != "auto" || l.output != "stdout" {
+		l := c.Listeners[0]
+		if l.Name != "syslog" || l.Address != ":5514" || l.Protocol != "syslog" || l.Batch != 64 || l.MaxDatagram != 8192 ||
+			l.ReceiveBuffer != 32<<20 || l.Steer != "auto" || l.Output != "stdout" {
 			t.Errorf("%s: %+v", what, l)
 		}
-		if l.shards != 0 || l.cpus != nil || l.allow != nil || l.rateLimit != 0 || l.join {
+		if l.Shards != 0 || l.CPUs != nil || l.allow != nil || l.rateLimit != 0 || l.Join {
 			t.Errorf("%s: not left to the engine: %+v", what, l)
 		}
-		if policy := l.policy(); policy.RateLimitPrefix4 != 32 || policy.RateLimitPrefix6 != 64 {
+		if policy := l.Policy(); policy.RateLimitPrefix4 != 32 || policy.RateLimitPrefix6 != 64 {
 			t.Errorf("%s: policy %+v", what, policy)
 		}
-		if engine := l.engine(); !engine.OneWay || engine.Policy.Allow != nil || engine.Join || !engine.OneOutput || engine.Steering != (shard.Steering{Mode: steer.Auto, StallAfter: 500 * time.Millisecond, SprayAbove: 50_000}) {
+		if engine := l.Engine(); !engine.OneWay || engine.Policy.Allow != nil || engine.Join || !engine.OneOutput || engine.Steering != (shard.Steering{Mode: steer.Auto, StallAfter: 500 * time.Millisecond, SprayAbove: 50_000}) {
 			t.Errorf("%s: engine %+v", what, engine)
 		}
 	}
@@ -108,13 +108,13 @@ func TestDefaults(t *testing.T) {
 
 // Flags and keys that are one setting take the same words.
 func TestFlagsAndFileAreOneConfiguration(t *testing.T) {
-	cpu := firstCPU(t)
+	cpu := usableCPU(t)
 	given := map[string]string{
 		"listen": "127.0.0.1:5514", "protocol": "raw", "shards": "3", "cpus": cpu, "batch": "1024", "max-datagram": "65535",
 		"receive-buffer": "1GiB", "steer": "hash", "allow": "10.0.0.0/8,::1", "rate-limit": "1000", "rate-limit-prefix-ipv4": "24", "rate-limit-prefix-ipv6": "56", "join": "true", "output": "file:/x/{shard}",
 		"http": ":80", "log-level": "warn", "log-format": "json", "stats-interval": "1m", "drain-timeout": "0",
 	}
-	a, err := (&flags{set: given}).config()
+	a, err := (&Flags{set: given}).Config()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,10 +138,10 @@ listeners:
     join: true
     output: file:/x/{shard}
 `)
-	a.given, b.given, a.listeners[0].given, b.listeners[0].given = nil, nil, nil, nil
-	b.listeners[0].at = ""
+	a.given, b.given, a.Listeners[0].given, b.Listeners[0].given = nil, nil, nil, nil
+	b.Listeners[0].at = ""
 	if !reflect.DeepEqual(a, b) {
-		t.Errorf("by flags %+v %+v\nby file  %+v %+v", a, a.listeners[0], b, b.listeners[0])
+		t.Errorf("by flags %+v %+v\nby file  %+v %+v", a, a.Listeners[0], b, b.Listeners[0])
 	}
 }
 
@@ -154,31 +154,31 @@ func TestFlagsBesideAFile(t *testing.T) {
 		}
 		f := written(t, "listeners: [{}]\n")
 		f.set = map[string]string{s.flag: "x", "http": ""}
-		_, err := f.config()
+		_, err := f.Config()
 		var remedy interface{ Hint() string }
 		if err == nil || !cli.IsUsage(err) || !strings.HasPrefix(err.Error(), "--"+s.flag+": ") || !strings.Contains(err.Error(), "--config") {
 			t.Errorf("--%s with --config: error %v", s.flag, err)
-		} else if !errors.As(err, &remedy) || !strings.Contains(remedy.Hint(), f.file) {
+		} else if !errors.As(err, &remedy) || !strings.Contains(remedy.Hint(), f.File) {
 			t.Errorf("--%s with --config: no remedy that names the file", s.flag)
 		}
 	}
 	f := written(t, "http: :1\nlog: {level: debug}\nlisteners: [{}]\n")
 	f.set = map[string]string{"http": "", "stats-interval": "3s"}
-	c, err := f.config()
+	c, err := f.Config()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.http != "" || c.statsInterval != 3*time.Second || c.logLevel != "debug" {
-		t.Errorf("http %q, stats every %s, log level %s", c.http, c.statsInterval, c.logLevel)
+	if c.HTTP != "" || c.StatsInterval != 3*time.Second || c.LogLevel != "debug" {
+		t.Errorf("http %q, stats every %s, log level %s", c.HTTP, c.StatsInterval, c.LogLevel)
 	}
 }
 
 // A default that the environment changes is checked like what is given.
 func TestEnvironment(t *testing.T) {
-	t.Setenv(httpVariable, "nowhere")
-	_, err := (&flags{}).config()
-	if err == nil || !cli.IsConfig(err) || !strings.Contains(err.Error(), "$"+httpVariable) {
-		t.Errorf("error %v: it should name $%s", err, httpVariable)
+	t.Setenv(HTTPVariable, "nowhere")
+	_, err := (&Flags{}).Config()
+	if err == nil || !cli.IsConfig(err) || !strings.Contains(err.Error(), "$"+HTTPVariable) {
+		t.Errorf("error %v: it should name $%s", err, HTTPVariable)
 	}
 }
 
@@ -193,8 +193,8 @@ listeners:
   - {address: ":6", protocol: raw}
 `)
 	var names []string
-	for _, l := range c.listeners {
-		names = append(names, l.name)
+	for _, l := range c.Listeners {
+		names = append(names, l.Name)
 	}
 	if want := []string{"syslog", "syslog-2", "syslog-3", "raw", "raw-1", "raw-2"}; !slices.Equal(names, want) {
 		t.Errorf("names are %v, want %v", names, want)
@@ -211,7 +211,7 @@ listeners:
   - {address: ":3", protocol: raw}
 `)
 	for i, want := range []string{"127.0.0.0/8 ::1/128", "10.0.0.0/8", ""} {
-		engine := c.listeners[i].engine()
+		engine := c.Listeners[i].Engine()
 		if got := formatPrefixes(engine.Policy.Allow); got != want {
 			t.Errorf("listener %d allows %s, want %s", i, got, want)
 		}
@@ -300,7 +300,7 @@ listeners:
 		change("batch: 32", "batch: 32, max_datagram: 8192, join: false"),
 		change("  - {address: \":1\", name: a, receive_buffer: 1MiB, batch: 32}", "  -\n    batch: 32\n    address: ':1'\n    receive_buffer: 1MiB\n    name: a"),
 	} {
-		if err := read(t, before).fixed(read(t, after)); err != nil {
+		if err := read(t, before).CheckReload(read(t, after)); err != nil {
 			t.Errorf("%v: it should be taken over:%s", err, after)
 		}
 	}
@@ -317,7 +317,7 @@ listeners:
 		{change("name: b", "name: b, shards: 1"), `listeners[1].shards: was `},
 		{before + "  - {address: \":3\"}\n", "listeners: there were 2 and now there are 3: that needs a restart"},
 	} {
-		err := read(t, before).fixed(read(t, test.after))
+		err := read(t, before).CheckReload(read(t, test.after))
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("error %v\nwant  %s, of%s", err, test.want, test.after)
 		}
@@ -335,7 +335,7 @@ listeners:
   - {address: "127.0.0.1:2", protocol: raw, cpus: "CPU,CPU"}
   - {address: ":3"}
 `
-	cpu := firstCPU(t)
+	cpu := usableCPU(t)
 	running := read(t, strings.ReplaceAll(before, "CPU", cpu))
 	all, err := shard.Config{}.Complete()
 	if err != nil {
@@ -380,7 +380,7 @@ listeners:
 		if after == before {
 			t.Fatalf("there is no %q", test.old)
 		}
-		switch err := running.fixed(read(t, strings.ReplaceAll(after, "CPU", cpu))); {
+		switch err := running.CheckReload(read(t, strings.ReplaceAll(after, "CPU", cpu))); {
 		case test.key == "" && err != nil:
 			t.Errorf("%s instead of %s: %v", test.new, test.old, err)
 		case test.key != "" && (err == nil || !strings.Contains(err.Error(), test.key+": was ") || !strings.HasSuffix(err.Error(), ": that needs a restart")):
@@ -396,8 +396,8 @@ func TestTheDefaultTakeoverPath(t *testing.T) {
 		"/run/udpshard:/run/udpshard/records": "/run/udpshard/takeover.sock",
 	} {
 		t.Setenv("RUNTIME_DIRECTORY", folders)
-		c, err := new(flags).config()
-		if err != nil || c.takeover != want {
+		c, err := new(Flags).Config()
+		if err != nil || c.Takeover != want {
 			t.Errorf("%q: %v, %v, want %s", folders, c, err, want)
 		}
 	}

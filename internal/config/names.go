@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"net"
@@ -34,7 +34,7 @@ var lookUpHost = func(host string) (netip.Addr, error) {
 func lookUpNames(addresses []string) names {
 	found := make(names)
 	for _, address := range addresses {
-		if _, ok := literal(address); !ok {
+		if _, ok := ParseLiteral(address); !ok {
 			host, _, _ := net.SplitHostPort(address)
 			found[host] = lookup{}
 		}
@@ -74,21 +74,21 @@ func (n names) numeric(address string) (string, error) {
 }
 
 // lookUp looks up the host names of all addresses of the configuration.
-func (c *config) lookUp() {
-	addresses := []string{c.http}
-	for _, l := range c.listeners {
-		addresses = append(addresses, l.address)
+func (c *Config) lookUp() {
+	addresses := []string{c.HTTP}
+	for _, l := range c.Listeners {
+		addresses = append(addresses, l.Address)
 	}
 	found := lookUpNames(addresses)
-	c.httpNumeric, _ = found.numeric(c.http) // net.Listen says what is wrong with it
-	for _, l := range c.listeners {
-		l.numeric, l.unresolved = found.numeric(l.address)
+	c.HTTPResolved, _ = found.numeric(c.HTTP) // net.Listen says what is wrong with it
+	for _, l := range c.Listeners {
+		l.numeric, l.unresolved = found.numeric(l.Address)
 	}
 }
 
-// literal returns an address that has no host name in a form that can be compared: [::]:5514
+// ParseLiteral returns an address that has no host name in a form that can be compared: [::]:5514
 // for :5514, and port 0 for an address that can't be used. It asks no name server.
-func literal(address string) (at netip.AddrPort, ok bool) {
+func ParseLiteral(address string) (at netip.AddrPort, ok bool) {
 	host, service, err := net.SplitHostPort(address)
 	if err != nil {
 		return netip.AddrPort{}, true

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -20,32 +20,32 @@ import (
 	"github.com/udpshard/udpshard/shard"
 )
 
-// listener is one address and what becomes of its datagrams.
-type listener struct {
-	name          string
-	address       string
-	protocol      string
-	shards        int
-	cpus          []int
-	batch         int
-	maxDatagram   int
-	receiveBuffer int
-	gro           bool
+// Listener is one address and what becomes of its datagrams.
+type Listener struct {
+	Name          string
+	Address       string
+	Protocol      string
+	Shards        int
+	CPUs          []int
+	Batch         int
+	MaxDatagram   int
+	ReceiveBuffer int
+	GRO           bool
 	busyPoll      time.Duration
-	steer         steer.Mode
+	Steer         steer.Mode
 	stallAfter    time.Duration
 	sprayAbove    int
 	allow         []netip.Prefix
 	rateLimit     int
 	ratePrefix4   int
 	ratePrefix6   int
-	join          bool
-	output        string
-	zones         []string
-	sinkhole      []netip.Addr
-	rrl           int
-	rrlSlip       int
-	cookies       bool
+	Join          bool
+	Output        string
+	Zones         []string
+	Sinkhole      []netip.Addr
+	RRL           int
+	RRLSlip       int
+	Cookies       bool
 
 	given  map[string]source
 	spoilt map[string]bool // keys of the file whose values can't be used
@@ -55,69 +55,69 @@ type listener struct {
 	unresolved error  // why the host name has no address
 }
 
-var listenerSettings = []setting[listener]{
+var listenerSettings = []setting[Listener]{
 	{flag: "listen", key: "address", init: ":5514",
 		usage: "`ADDR` to receive on: 127.0.0.1:5514, [::1]:5514, or :5514 for IPv6 and IPv4",
-		set:   bind(parseAddress, func(l *listener) *string { return &l.address }),
-		means: func(l *listener) any { return l.socket() }},
+		set:   bind(parseAddress, func(l *Listener) *string { return &l.Address }),
+		means: func(l *Listener) any { return l.socket() }},
 	{key: "name",
-		set:   bind(parseName, func(l *listener) *string { return &l.name }),
-		means: func(l *listener) any { return l.name }},
+		set:   bind(parseName, func(l *Listener) *string { return &l.Name }),
+		means: func(l *Listener) any { return l.Name }},
 	{flag: "protocol", key: "protocol", init: "syslog",
 		usage: "`PROTOCOL` of the datagrams: syslog, dns, raw, echo or discard",
 		set: bind(cli.ParseChoice("syslog", "dns", "raw", "echo", "discard"),
-			func(l *listener) *string { return &l.protocol })},
+			func(l *Listener) *string { return &l.Protocol })},
 	{flag: "shards", key: "shards",
 		usage: "`N` sockets, each with its thread (default one per usable CPU)",
-		set:   bind(cli.ParseCount, func(l *listener) *int { return &l.shards }),
-		means: func(l *listener) any { return len(l.pins()) }},
+		set:   bind(cli.ParseCount, func(l *Listener) *int { return &l.Shards }),
+		means: func(l *Listener) any { return len(l.ShardCPUs()) }},
 	{flag: "cpus", key: "cpus", list: true,
 		usage: "`LIST` of CPUs such as 0,2-5 that shards are pinned to in turn (default all usable)",
-		set:   bind(cli.ParseCPUs, func(l *listener) *[]int { return &l.cpus }),
-		means: func(l *listener) any { return l.pins() }},
+		set:   bind(cli.ParseCPUs, func(l *Listener) *[]int { return &l.CPUs }),
+		means: func(l *Listener) any { return l.ShardCPUs() }},
 	{flag: "batch", key: "batch", init: "64",
 		usage: "`N` datagrams at most to a receive call, 1 to 1024",
-		set:   bind(cli.ParseCount, func(l *listener) *int { return &l.batch })},
+		set:   bind(cli.ParseCount, func(l *Listener) *int { return &l.Batch })},
 	{flag: "max-datagram", key: "max_datagram", init: "8192",
 		usage: "`SIZE` at which longer datagrams are cut, flagged and counted, up to 65535 bytes",
-		set:   bind(cli.ParseSize, func(l *listener) *int { return &l.maxDatagram })},
+		set:   bind(cli.ParseSize, func(l *Listener) *int { return &l.MaxDatagram })},
 	{flag: "receive-buffer", key: "receive_buffer", init: "32MiB",
 		usage: "`SIZE` of the kernel's queue asked for each socket, up to 1GiB",
-		set:   bind(cli.ParseSize, func(l *listener) *int { return &l.receiveBuffer })},
+		set:   bind(cli.ParseSize, func(l *Listener) *int { return &l.ReceiveBuffer })},
 	{flag: "gro", key: "gro", init: "false", bare: true,
 		usage: "receive trains of datagrams in one copy (UDP_GRO); a train that the kernel drops counts as one",
-		set:   bind(cli.ParseBool, func(l *listener) *bool { return &l.gro })},
+		set:   bind(cli.ParseBool, func(l *Listener) *bool { return &l.GRO })},
 	{flag: "busy-poll", key: "busy_poll", init: "0",
 		usage: "`DURATION` after the last datagram for which a shard keeps asking its socket, up to 1m: less delay for a whole core",
-		set:   bind(cli.ParseDuration, func(l *listener) *time.Duration { return &l.busyPoll })},
+		set:   bind(cli.ParseDuration, func(l *Listener) *time.Duration { return &l.busyPoll })},
 	{flag: "steer", key: "steer", init: "auto", live: true,
 		usage: "`MODE` of spreading datagrams over shards: auto (a flow stays on one shard, skew is corrected), hash (the kernel's 4-tuple hash), cpu (the one that received), source (by source address) or spray (any)",
-		set:   bind(parseSteer, func(l *listener) *steer.Mode { return &l.steer })},
+		set:   bind(parseSteer, func(l *Listener) *steer.Mode { return &l.Steer })},
 	{flag: "stall-after", key: "stall_after", init: "500ms", live: true,
 		usage: "`DURATION` for which a shard may stay away from a queue that waits, before others get its datagrams; 0 is for ever",
-		set:   bind(parseStall, func(l *listener) *time.Duration { return &l.stallAfter })},
+		set:   bind(parseStall, func(l *Listener) *time.Duration { return &l.stallAfter })},
 	{flag: "spray-above", key: "spray_above", init: "50000", live: true,
 		usage: "`N` datagrams a second of one sender above which auto spreads them over all shards, if they are more than a shard's fair part, or off",
-		set:   bind(parseRate, func(l *listener) *int { return &l.sprayAbove })},
+		set:   bind(parseRate, func(l *Listener) *int { return &l.sprayAbove })},
 	{flag: "allow", key: "allow", live: true, list: true,
 		usage: "`CIDR,...` of senders to listen to; others are dropped and counted (default all)",
-		set:   bind(cli.ParsePrefixes, func(l *listener) *[]netip.Prefix { return &l.allow })},
+		set:   bind(cli.ParsePrefixes, func(l *Listener) *[]netip.Prefix { return &l.allow })},
 	{flag: "rate-limit", key: "rate_limit", live: true,
 		usage: "`N` datagrams a second at most from one source network (default off)",
-		set:   bind(parseRate, func(l *listener) *int { return &l.rateLimit })},
+		set:   bind(parseRate, func(l *Listener) *int { return &l.rateLimit })},
 	{flag: "rate-limit-prefix-ipv4", key: ratePrefix + ".ipv4", init: "32", live: true,
 		usage: "`BITS` that the IPv4 addresses of one source network have in common for --rate-limit, 1 to 32",
-		set:   bind(parsePrefixLength(32), func(l *listener) *int { return &l.ratePrefix4 })},
+		set:   bind(parsePrefixLength(32), func(l *Listener) *int { return &l.ratePrefix4 })},
 	{flag: "rate-limit-prefix-ipv6", key: ratePrefix + ".ipv6", init: "64", live: true,
 		usage: "`BITS` that the IPv6 addresses of one source network have in common for --rate-limit, 1 to 128",
-		set:   bind(parsePrefixLength(128), func(l *listener) *int { return &l.ratePrefix6 })},
+		set:   bind(parsePrefixLength(128), func(l *Listener) *int { return &l.ratePrefix6 })},
 	{flag: "join", key: "join", bare: true, init: "false",
 		usage: "share the port with sockets of another process of this user",
-		set:   bind(cli.ParseBool, func(l *listener) *bool { return &l.join })},
+		set:   bind(cli.ParseBool, func(l *Listener) *bool { return &l.Join })},
 	{flag: "output", key: "output", init: "stdout",
 		usage: "`OUTPUT` of records: stdout, discard, or file:PATH, where {shard} stands for the shard's number",
-		set:   bind(parseOutput, func(l *listener) *string { return &l.output }),
-		means: func(l *listener) any { return l.destination() }},
+		set:   bind(parseOutput, func(l *Listener) *string { return &l.Output }),
+		means: func(l *Listener) any { return l.destination() }},
 }
 
 // parseAddress leaves the rest to the engine, for which an absent port is any
@@ -125,13 +125,13 @@ var listenerSettings = []setting[listener]{
 func parseAddress(text string) (string, error) {
 	if _, port, err := net.SplitHostPort(text); err != nil || port == "" {
 		err := fmt.Errorf("%q is not host:port, [ipv6]:port or :port", text)
-		return "", cli.Suggest(err, cli.MeantAddress(text, "", defaultPort))
+		return "", cli.Suggest(err, cli.MeantAddress(text, "", DefaultPort))
 	}
 	return text, nil
 }
 
-// defaultPort is that of serve's default address.
-const defaultPort = "5514"
+// DefaultPort is that of serve's default address.
+const DefaultPort = "5514"
 
 func parseOutput(text string) (string, error) {
 	err := output.Check(text)
@@ -150,17 +150,17 @@ func parseOutput(text string) (string, error) {
 	return text, cli.Suggest(err, meant)
 }
 
-// outputError is the error of an output that can't be opened. Its hint makes the folder of the
+// OutputError is the error of an output that can't be opened. Its hint makes the folder of the
 // file, if the folder is missing.
-func (l *listener) outputError(err error) error {
-	path, _ := strings.CutPrefix(l.output, "file:")
+func (l *Listener) OutputError(err error) error {
+	path, _ := strings.CutPrefix(l.Output, "file:")
 	folder := filepath.Dir(path)
 	_, look := os.Stat(folder)
 	if errors.Is(err, os.ErrNotExist) && errors.Is(look, os.ErrNotExist) &&
 		!strings.Contains(folder, output.PerShard) {
 		err = cli.WithHint(err, "mkdir -p "+folder)
 	}
-	return l.misfit("output", err)
+	return l.ErrorAt("output", err)
 }
 
 func parseSteer(text string) (steer.Mode, error) {
@@ -234,44 +234,44 @@ func parseName(text string) (string, error) {
 	return text, nil
 }
 
-func newListener() *listener {
-	l := &listener{given: make(map[string]source), spoilt: make(map[string]bool)}
+func NewListener() *Listener {
+	l := &Listener{given: make(map[string]source), spoilt: make(map[string]bool)}
 	setDefaults(listenerSettings, l)
 	return l
 }
 
 // endpoint is the address without a host name, as far as that could be looked up.
-func (l *listener) endpoint() string {
+func (l *Listener) endpoint() string {
 	if l.numeric != "" {
 		return l.numeric
 	}
-	return l.address
+	return l.Address
 }
 
-// resolved returns the endpoint in a form that can be compared: see literal.
-func (l *listener) resolved() netip.AddrPort {
-	at, _ := literal(l.endpoint())
+// Resolved returns the endpoint in a form that can be compared: see literal.
+func (l *Listener) Resolved() netip.AddrPort {
+	at, _ := ParseLiteral(l.endpoint())
 	return at
 }
 
 // socket is what is listened at: an absent host is both families, and [::] is IPv6
 // alone. Port 0 is another one each time.
-func (l *listener) socket() any {
-	at := l.resolved()
-	switch host, _, _ := net.SplitHostPort(l.address); {
+func (l *Listener) socket() any {
+	at := l.Resolved()
+	switch host, _, _ := net.SplitHostPort(l.Address); {
 	case at.Port() == 0:
-		return l.address
+		return l.Address
 	case host == "":
 		return at.Port()
 	}
 	return at
 }
 
-// pins are the CPUs of its shards, of one after the other.
-func (l *listener) pins() []int {
-	engine, err := l.engine().Complete()
+// ShardCPUs are the CPUs of its shards, of one after the other.
+func (l *Listener) ShardCPUs() []int {
+	engine, err := l.Engine().Complete()
 	if err != nil { // of CPUs that this process may use no more
-		engine = l.engine()
+		engine = l.Engine()
 	}
 	pins := make([]int, engine.Shards)
 	for i := range pins {
@@ -283,24 +283,24 @@ func (l *listener) pins() []int {
 }
 
 // destination is the output with its path from the root.
-func (l *listener) destination() string {
-	if path, isFile := strings.CutPrefix(l.output, "file:"); isFile {
+func (l *Listener) destination() string {
+	if path, isFile := strings.CutPrefix(l.Output, "file:"); isFile {
 		return "file:" + absolute(path)
 	}
-	return l.output
+	return l.Output
 }
 
-// isSet returns whether a key of the listener is set, by the file or a flag.
-func (l *listener) isSet(key string) bool {
+// IsSet returns whether a key of the listener is set, by the file or a flag.
+func (l *Listener) IsSet(key string) bool {
 	_, set := l.given[key]
 	return set
 }
 
-// setAt notes that the program has set a key because of a flag. Errors name the flag.
-func (l *listener) setAt(key, flag string) { l.given[key] = source{place: flag} }
+// SetAt notes that the program has set a key because of a flag. Errors name the flag.
+func (l *Listener) SetAt(key, flag string) { l.given[key] = source{place: flag} }
 
 // place is where one of its keys is set, or could be.
-func (l *listener) place(key string) string {
+func (l *Listener) place(key string) string {
 	switch at, given := l.given[key]; {
 	case given:
 		return at.place
@@ -310,13 +310,13 @@ func (l *listener) place(key string) string {
 	return key
 }
 
-// misfit is an error in one key of a listener.
-func (l *listener) misfit(key string, err error) error {
+// ErrorAt is an error in one key of a listener.
+func (l *Listener) ErrorAt(key string, err error) error {
 	return cli.Unusable(l.place(key), err)
 }
 
-// locate says where what the engine finds wrong was set.
-func (l *listener) locate(err error) error {
+// WithPosition says where what the engine finds wrong was set.
+func (l *Listener) WithPosition(err error) error {
 	var wrong *shard.ConfigError
 	if !errors.As(err, &wrong) {
 		return err
@@ -327,37 +327,37 @@ func (l *listener) locate(err error) error {
 		"RateLimitPrefix4": ratePrefix + ".ipv4", "RateLimitPrefix6": ratePrefix + ".ipv6",
 		"Steering.Mode": "steer", "Steering.StallAfter": "stall_after",
 	}[wrong.Field]
-	if !l.isSet(key) && l.at == "" {
-		return cli.Config(fmt.Errorf("listener %s: %s: %w", l.name, key, wrong.Err))
+	if !l.IsSet(key) && l.at == "" {
+		return cli.Config(fmt.Errorf("listener %s: %s: %w", l.Name, key, wrong.Err))
 	}
-	return l.misfit(key, wrong.Err)
+	return l.ErrorAt(key, wrong.Err)
 }
 
-// engine is the listener as the engine wants it, without its outputs.
-func (l *listener) engine() shard.Config {
+// Engine is the listener as the engine wants it, without its outputs.
+func (l *Listener) Engine() shard.Config {
 	return shard.Config{
 		Address:       l.endpoint(),
-		Shards:        l.shards,
-		CPUs:          l.cpus,
-		Batch:         l.batch,
-		MaxDatagram:   l.maxDatagram,
-		ReceiveBuffer: l.receiveBuffer,
-		GRO:           l.gro,
+		Shards:        l.Shards,
+		CPUs:          l.CPUs,
+		Batch:         l.Batch,
+		MaxDatagram:   l.MaxDatagram,
+		ReceiveBuffer: l.ReceiveBuffer,
+		GRO:           l.GRO,
 		BusyPoll:      l.busyPoll,
-		Join:          l.join,
-		OneWay:        l.protocol != "echo" && l.protocol != "dns",
-		OwnPort:       l.protocol == "dns", // its answers are no questions
+		Join:          l.Join,
+		OneWay:        l.Protocol != "echo" && l.Protocol != "dns",
+		OwnPort:       l.Protocol == "dns", // its answers are no questions
 		ReplySize:     l.replySize(),
-		OneOutput:     !strings.Contains(l.output, output.PerShard),
-		Steering:      l.steering(),
-		Policy:        l.policy(),
+		OneOutput:     !strings.Contains(l.Output, output.PerShard),
+		Steering:      l.Steering(),
+		Policy:        l.Policy(),
 		Handler:       l.handler(),
 	}
 }
 
-// steering is the engine's, where 0 stands for its defaults.
-func (l *listener) steering() shard.Steering {
-	s := shard.Steering{Mode: l.steer, StallAfter: l.stallAfter, SprayAbove: l.sprayAbove}
+// Steering is the engine's, where 0 stands for its defaults.
+func (l *Listener) Steering() shard.Steering {
+	s := shard.Steering{Mode: l.Steer, StallAfter: l.stallAfter, SprayAbove: l.sprayAbove}
 	if s.StallAfter == 0 {
 		s.StallAfter = -1
 	}
@@ -367,8 +367,8 @@ func (l *listener) steering() shard.Steering {
 	return s
 }
 
-func (l *listener) replySize() int {
-	if l.protocol == "dns" {
+func (l *Listener) replySize() int {
+	if l.Protocol == "dns" {
 		return dns.MaxUDPSize
 	}
 	return 0
@@ -378,22 +378,22 @@ func (l *listener) replySize() int {
 // reflector, since UDP sources can be forged (RFC 4732, 3.1).
 var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 
-func (l *listener) policy() shard.Policy {
+func (l *Listener) Policy() shard.Policy {
 	allow := l.allow
-	if allow == nil && l.protocol == "echo" {
+	if allow == nil && l.Protocol == "echo" {
 		allow = loopback
 	}
 	return shard.Policy{Allow: allow, RateLimit: l.rateLimit,
 		RateLimitPrefix4: l.ratePrefix4, RateLimitPrefix6: l.ratePrefix6}
 }
 
-func (l *listener) handler() func(int) packet.Handler {
+func (l *Listener) handler() func(int) packet.Handler {
 	return func(shard int) packet.Handler {
-		switch l.protocol {
+		switch l.Protocol {
 		case "syslog":
-			return syslog.NewHandler(l.name, shard)
+			return syslog.NewHandler(l.Name, shard)
 		case "raw":
-			return packet.NewRaw(l.name, shard)
+			return packet.NewRaw(l.Name, shard)
 		case "echo":
 			return packet.Echo{}
 		}

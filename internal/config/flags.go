@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -11,14 +11,14 @@ import (
 	"github.com/udpshard/udpshard/internal/cli"
 )
 
-// flags are serve's flags as they were given.
-type flags struct {
-	file string
+// Flags are serve's flags as they were given.
+type Flags struct {
+	File string
 	set  map[string]string
 }
 
 // addFlags defines a flag for each setting that has one.
-func addFlags[T any](f *flags, set *pflag.FlagSet, settings []setting[T]) {
+func addFlags[T any](f *Flags, set *pflag.FlagSet, settings []setting[T]) {
 	for _, s := range settings {
 		if s.flag == "" {
 			continue
@@ -59,27 +59,27 @@ func (v *flagValue) Set(text string) error {
 	return nil
 }
 
-// config makes the configuration of flags and file, or returns all that is wrong with it. It is
+// Config makes the configuration of flags and file, or returns all that is wrong with it. It is
 // called again for each reload.
-func (f *flags) config() (*config, error) {
+func (f *Flags) Config() (*Config, error) {
 	c := newConfig()
 	errs := []error{c.readEnvironment()}
-	if f.file != "" {
-		errs = append(errs, c.readFile(f.file))
+	if f.File != "" {
+		errs = append(errs, c.readFile(f.File))
 	} else {
-		c.listeners = []*listener{newListener()}
+		c.Listeners = []*Listener{NewListener()}
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.set)) {
 		at := source{"--" + name, f.set[name]}
-		err := apply(configSettings, c, c.given, func(s setting[config]) bool { return s.flag == name }, at)
+		err := apply(configSettings, c, c.given, func(s setting[Config]) bool { return s.flag == name }, at)
 		if errors.Is(err, errUnknown) {
-			if f.file != "" {
+			if f.File != "" {
 				errs = append(errs, cli.WithHint(cli.Usage(fmt.Errorf("--%s: listeners are set in the file where there is --config", name)),
-					"move it into "+f.file))
+					"move it into "+f.File))
 				continue
 			}
-			l := c.listeners[0]
-			err = apply(listenerSettings, l, l.given, func(s setting[listener]) bool { return s.flag == name }, at)
+			l := c.Listeners[0]
+			err = apply(listenerSettings, l, l.given, func(s setting[Listener]) bool { return s.flag == name }, at)
 		}
 		errs = append(errs, err)
 	}
@@ -89,12 +89,12 @@ func (f *flags) config() (*config, error) {
 	return c, nil
 }
 
-// define defines --config and the flags with these names, in this order; without names, the flags
+// Define defines --config and the flags with these names, in this order; without names, the flags
 // of all settings.
-func (f *flags) define(set *pflag.FlagSet, usage string, names ...string) {
+func (f *Flags) Define(set *pflag.FlagSet, usage string, names ...string) {
 	f.set = make(map[string]string)
 	set.SortFlags = false
-	set.Var((*cli.FileName)(&f.file), "config", usage)
+	set.Var((*cli.FileName)(&f.File), "config", usage)
 	addFlags(f, set, named(listenerSettings, names))
 	addFlags(f, set, named(configSettings, names))
 }

@@ -1,4 +1,8 @@
-package main
+// Package config has the settings of serve: one table of settings, which command line flags, the
+// environment and a YAML file set by the same words. Errors name the flag or the line and column,
+// and all errors of a file come at once. A reload compares two configurations by their effective
+// values.
+package config
 
 import (
 	"cmp"
@@ -19,40 +23,40 @@ import (
 	"github.com/udpshard/udpshard/shard"
 )
 
-// httpVariable is the environment's say in the HTTP address. A container's
+// HTTPVariable is the environment's say in the HTTP address. A container's
 // health check has no other way to learn what serve was told.
-const httpVariable = "UDPSHARD_HTTP"
+const HTTPVariable = "UDPSHARD_HTTP"
 
 // readEnvironment applies the settings that environment variables make. Defaults yield to these;
 // the file and flags override them.
-func (c *config) readEnvironment() error {
+func (c *Config) readEnvironment() error {
 	var errs []error
 	for _, v := range []struct{ name, key, text string }{
-		{httpVariable, "http", os.Getenv(httpVariable)},
+		{HTTPVariable, "http", os.Getenv(HTTPVariable)},
 		{runtimeFolder, "takeover", defaultTakeover(os.Getenv(runtimeFolder))},
 	} {
 		if _, set := os.LookupEnv(v.name); set {
-			match := func(s setting[config]) bool { return s.key == v.key }
+			match := func(s setting[Config]) bool { return s.key == v.key }
 			errs = append(errs, apply(configSettings, c, c.given, match, source{"$" + v.name, v.text}))
 		}
 	}
 	return cli.Join(errs...)
 }
 
-// config is all that serve is told, by flags or by a file.
-type config struct {
-	http          string
-	logLevel      string
-	logFormat     string
-	statsInterval time.Duration
-	drainTimeout  time.Duration
-	takeover      string
-	standby       bool
-	standbyAfter  time.Duration
-	listeners     []*listener
+// Config is all that serve is told, by flags or by a file.
+type Config struct {
+	HTTP          string
+	LogLevel      string
+	LogFormat     string
+	StatsInterval time.Duration
+	DrainTimeout  time.Duration
+	Takeover      string
+	Standby       bool
+	StandbyAfter  time.Duration
+	Listeners     []*Listener
 
-	given       map[string]source // keys that were set, and where
-	httpNumeric string            // http, with the address of its host name
+	given        map[string]source // keys that were set, and where
+	HTTPResolved string            // http, with the address of its host name
 }
 
 // source is where a setting was made, and what was written there.
@@ -61,36 +65,36 @@ type source struct {
 	text  string
 }
 
-var configSettings = []setting[config]{
+var configSettings = []setting[Config]{
 	{flag: "http", key: "http", init: client.DefaultAddress,
-		usage: "serve status and metrics at `ADDR`; empty turns it off; $" + httpVariable + " changes the default",
-		set:   bind(parseHTTP, func(c *config) *string { return &c.http }),
-		means: func(c *config) any { return httpSocket(c.httpNumeric) }},
+		usage: "serve status and metrics at `ADDR`; empty turns it off; $" + HTTPVariable + " changes the default",
+		set:   bind(parseHTTP, func(c *Config) *string { return &c.HTTP }),
+		means: func(c *Config) any { return HTTPSocket(c.HTTPResolved) }},
 	{flag: "takeover", key: "takeover",
 		usage: "`PATH` of the unix socket over which a successor takes the sockets and the counters (default $RUNTIME_DIRECTORY/takeover.sock, else off)",
-		set:   bind(cli.ParseText, func(c *config) *string { return &c.takeover }),
-		means: func(c *config) any { return absolute(c.takeover) }},
+		set:   bind(cli.ParseText, func(c *Config) *string { return &c.Takeover }),
+		means: func(c *Config) any { return absolute(c.Takeover) }},
 	{flag: "standby", key: "standby", init: "false", bare: true,
 		usage: "hold the sockets of the process that serves at the takeover path, and wait for it to " +
 			"leave, die or hang; where nobody serves, serve",
-		set: bind(cli.ParseBool, func(c *config) *bool { return &c.standby })},
+		set: bind(cli.ParseBool, func(c *Config) *bool { return &c.Standby })},
 	{flag: "standby-after", key: "standby_after", init: "250ms",
 		usage: "`DURATION` for which a shard of that process may stay away from a queue that waits, before a standby takes over; 0 is for ever",
-		set:   bind(parseStandbyAfter, func(c *config) *time.Duration { return &c.standbyAfter })},
+		set:   bind(parseStandbyAfter, func(c *Config) *time.Duration { return &c.StandbyAfter })},
 	{flag: "log-level", key: "log.level", init: "info", live: true,
 		usage: "least `LEVEL` that is logged: debug, info, warn or error",
 		set: bind(cli.ParseChoice("debug", "info", "warn", "error"),
-			func(c *config) *string { return &c.logLevel })},
+			func(c *Config) *string { return &c.LogLevel })},
 	{flag: "log-format", key: "log.format", init: "auto",
 		usage: "`FORMAT` of logs on standard error: console, json, or auto (console on a terminal)",
 		set: bind(cli.ParseChoice("auto", "console", "json"),
-			func(c *config) *string { return &c.logFormat })},
+			func(c *Config) *string { return &c.LogFormat })},
 	{flag: "stats-interval", key: "stats_interval", init: "10s", live: true,
 		usage: "`DURATION` between two log lines with each listener's rates and losses; 0 is none",
-		set:   bind(cli.ParseDuration, func(c *config) *time.Duration { return &c.statsInterval })},
+		set:   bind(cli.ParseDuration, func(c *Config) *time.Duration { return &c.StatsInterval })},
 	{flag: "drain-timeout", key: "drain_timeout", init: "8s", live: true,
 		usage: "`DURATION` that SIGTERM gives outputs to take what was read; the rest is counted as lost",
-		set:   bind(cli.ParseDuration, func(c *config) *time.Duration { return &c.drainTimeout })},
+		set:   bind(cli.ParseDuration, func(c *Config) *time.Duration { return &c.DrainTimeout })},
 }
 
 func parseHTTP(text string) (string, error) {
@@ -115,10 +119,10 @@ func parseHTTP(text string) (string, error) {
 	return text, nil
 }
 
-// httpSocket is where an HTTP address is listened at: with any unspecified one,
+// HTTPSocket is where an HTTP address is listened at: with any unspecified one,
 // net.Listen takes IPv6 and IPv4. Port 0 is another one each time. It asks no name server.
-func httpSocket(address string) any {
-	at, ok := literal(address)
+func HTTPSocket(address string) any {
+	at, ok := ParseLiteral(address)
 	switch {
 	case !ok || at.Port() == 0:
 		return address
@@ -162,8 +166,8 @@ func apply[T any](settings []setting[T], to *T, given map[string]source, match f
 
 var errUnknown = errors.New("no such setting")
 
-func newConfig() *config {
-	c := &config{given: make(map[string]source)}
+func newConfig() *Config {
+	c := &Config{given: make(map[string]source)}
 	setDefaults(configSettings, c)
 	return c
 }
@@ -180,13 +184,13 @@ func setDefaults[T any](settings []setting[T], to *T) {
 }
 
 // isSet returns whether a key is set, by the file, a flag or the environment.
-func (c *config) isSet(key string) bool {
+func (c *Config) isSet(key string) bool {
 	_, set := c.given[key]
 	return set
 }
 
 // place is where a key is set.
-func (c *config) place(key string) string {
+func (c *Config) place(key string) string {
 	if at, given := c.given[key]; given {
 		return at.place
 	}
@@ -195,55 +199,55 @@ func (c *config) place(key string) string {
 
 // check finds all that is wrong with the whole, and names unnamed listeners. A key whose value
 // could not be used has its default, which is not judged beside other keys.
-func (c *config) check() error {
+func (c *Config) check() error {
 	var errs []error
-	if c.takeover != "" {
-		if err := takeover.CheckPath(c.takeover); err != nil {
+	if c.Takeover != "" {
+		if err := takeover.CheckPath(c.Takeover); err != nil {
 			errs = append(errs, cli.Unusable(c.place("takeover"), err))
 		}
 	}
-	if c.standby && c.takeover == "" {
+	if c.Standby && c.Takeover == "" {
 		err := cli.Unusable(c.place("standby"), errors.New("a standby needs a takeover path"))
 		errs = append(errs, cli.WithHint(err, "set --takeover PATH, or takeover: PATH in the file, "+
 			"to the takeover path of the active process"))
 	}
 	c.lookUp()
 	names := make(map[string]bool)
-	for _, l := range c.listeners {
-		if l.name == "" {
+	for _, l := range c.Listeners {
+		if l.Name == "" {
 			continue
 		}
-		if names[l.name] {
-			errs = append(errs, l.misfit("name", fmt.Errorf("another listener is called %q", l.name)))
+		if names[l.Name] {
+			errs = append(errs, l.ErrorAt("name", fmt.Errorf("another listener is called %q", l.Name)))
 		}
-		names[l.name] = true
+		names[l.Name] = true
 	}
 	unnamed := make(map[string]int) // listeners of a protocol, that have got a name of it
-	taken := make(map[netip.AddrPort]*listener)
-	for _, l := range c.listeners {
-		for l.name == "" {
-			unnamed[l.protocol]++
-			name := l.protocol
+	taken := make(map[netip.AddrPort]*Listener)
+	for _, l := range c.Listeners {
+		for l.Name == "" {
+			unnamed[l.Protocol]++
+			name := l.Protocol
 			if n := unnamed[name]; n > 1 {
 				name += "-" + strconv.Itoa(n)
 			}
 			if !names[name] {
-				l.name, names[name] = name, true
+				l.Name, names[name] = name, true
 			}
 		}
 		for _, err := range cli.Separate(l.checkEngine()) {
-			errs = append(errs, l.locate(err))
+			errs = append(errs, l.WithPosition(err))
 		}
 		if !l.spoilt["protocol"] {
 			errs = append(errs, l.checkDNS())
 		}
-		at := l.resolved()
+		at := l.Resolved()
 		if at.Port() == 0 || l.spoilt["address"] {
 			continue
 		}
 		if other := taken[at]; other != nil {
-			err := fmt.Errorf("listener %s has %s already", other.name, other.address)
-			errs = append(errs, l.misfit("address", err))
+			err := fmt.Errorf("listener %s has %s already", other.Name, other.Address)
+			errs = append(errs, l.ErrorAt("address", err))
 		} else {
 			taken[at] = l
 		}
@@ -253,23 +257,23 @@ func (c *config) check() error {
 
 // checkEngine returns all that the engine finds wrong with the listener, joined. A host name
 // without an address is not looked up again.
-func (l *listener) checkEngine() error {
-	engine := l.engine()
+func (l *Listener) checkEngine() error {
+	engine := l.Engine()
 	if l.unresolved == nil {
 		return engine.Check()
 	}
 	engine.Address = ""
-	unresolved := fmt.Errorf("%q: %w", l.address, l.unresolved)
+	unresolved := fmt.Errorf("%q: %w", l.Address, l.unresolved)
 	return errors.Join(engine.Check(), &shard.ConfigError{Field: "Address", Err: unresolved})
 }
 
-func (c *config) mayGoWithoutWeb() bool {
-	return !c.isSet("http") && slices.ContainsFunc(c.listeners, func(l *listener) bool { return l.join })
+func (c *Config) MayRunWithoutHTTP() bool {
+	return !c.isSet("http") && slices.ContainsFunc(c.Listeners, func(l *Listener) bool { return l.Join })
 }
 
-func (c *config) shards() (n int) {
-	for _, l := range c.listeners {
-		n += len(l.pins())
+func (c *Config) Shards() (n int) {
+	for _, l := range c.Listeners {
+		n += len(l.ShardCPUs())
 	}
 	return n
 }

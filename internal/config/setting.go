@@ -1,4 +1,4 @@
-package main
+package config
 
 // setting is one thing that can be set, by a flag and by a key of the file.
 type setting[T any] struct {

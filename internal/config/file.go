@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -23,7 +23,7 @@ const (
 
 // readFile reads the configuration file into c, and returns all that is wrong with it. Unknown
 // keys are errors.
-func (c *config) readFile(path string) error {
+func (c *Config) readFile(path string) error {
 	data, err := regular.Read(path, mostConfig, configTimeout)
 	if err != nil {
 		return cli.Config(fmt.Errorf("--config: %w", err))
@@ -59,15 +59,15 @@ func (c *config) readFile(path string) error {
 			errs = append(errs, err)
 			keys = append(keys, inner...)
 		}
-		l := newListener()
+		l := NewListener()
 		l.at = d.place(item.at, item.key)
 		if err != nil { // which keys it has is not known
 			l.spoilt["address"], l.spoilt["protocol"] = true, true
 		}
 		errs = append(errs, err, applyAll(d, listenerSettings, l, l.given, l.spoilt, item.key+".", keys))
-		c.listeners = append(c.listeners, l)
+		c.Listeners = append(c.Listeners, l)
 	}
-	if len(c.listeners) == 0 && none {
+	if len(c.Listeners) == 0 && none {
 		errs = append(errs, d.wrong(list, "listeners", "there are none"))
 	}
 	return cli.Join(errs...)

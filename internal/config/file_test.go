@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"os"
@@ -12,19 +12,19 @@ import (
 )
 
 // written returns the flags that name a file with the text.
-func written(t testing.TB, text string) *flags {
+func written(t testing.TB, text string) *Flags {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "c.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return &flags{file: path}
+	return &Flags{File: path}
 }
 
 // read returns the configuration that a file with the text makes.
-func read(t *testing.T, text string) *config {
+func read(t *testing.T, text string) *Config {
 	t.Helper()
-	c, err := written(t, text).config()
+	c, err := written(t, text).Config()
 	if err != nil {
 		t.Fatalf("%v, of\n%s", err, text)
 	}
@@ -120,16 +120,16 @@ func TestBadFiles(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := written(t, test.text)
-			_, err := f.config()
+			_, err := f.Config()
 			if err == nil {
 				t.Fatalf("it is accepted:\n%s", test.text)
 			}
 			if !cli.IsConfig(err) {
 				t.Errorf("%v is not an error in the configuration: the exit code would be 1", err)
 			}
-			if message := err.Error(); !strings.HasPrefix(strings.TrimPrefix(message, f.file), ":") ||
+			if message := err.Error(); !strings.HasPrefix(strings.TrimPrefix(message, f.File), ":") ||
 				!strings.Contains(message, test.want) {
-				t.Errorf("error %q\nwant  %q, of\n%s", message, f.file+test.want, test.text)
+				t.Errorf("error %q\nwant  %q, of\n%s", message, f.File+test.want, test.text)
 			}
 		})
 	}
@@ -156,13 +156,13 @@ listeners:
   - {address: ':1', name: a, protocol: dns, rrl: off, rrl_slip: 2, max_datagram: 10}
   - {address: ':1', busy_poll: 2m, stall_after: 5ms}
 `)
-	_, err := f.config()
+	_, err := f.Config()
 	var got []string
 	for _, err := range cli.Separate(err) {
 		if !cli.IsConfig(err) {
 			t.Errorf("%v is no error in the configuration", err)
 		}
-		got = append(got, strings.TrimPrefix(err.Error(), f.file))
+		got = append(got, strings.TrimPrefix(err.Error(), f.File))
 	}
 	want := []string{
 		":1:1: htpp: unknown key: ",
@@ -197,7 +197,7 @@ func TestMissingFile(t *testing.T) {
 		filepath.Join(t.TempDir(), "no.yaml"): "no such file or directory",
 		t.TempDir():                           "is a directory",
 	} {
-		_, err := (&flags{file: path}).config()
+		_, err := (&Flags{File: path}).Config()
 		if err == nil || !cli.IsConfig(err) || !strings.Contains(err.Error(), want) ||
 			!strings.Contains(err.Error(), "--config") || !strings.Contains(err.Error(), path) {
 			t.Errorf("error %v: want --config, %s and %s", err, path, want)
@@ -218,12 +218,12 @@ func TestLists(t *testing.T) {
 		"listeners:\n  - allow:\n      - 10.0.0.0/8\n      - 192.168.1.1\n      - 2001:db8::/32\n    cpus:\n    - " + cpu + "\n    - '" + cpu + "'\n",
 		"listeners:\n  - allow: >-\n      10.0.0.0/8,\n      192.168.1.1,\n      2001:db8::/32\n    cpus: [\"" + cpu + "," + cpu + "\"]\n",
 	} {
-		l := read(t, text).listeners[0]
+		l := read(t, text).Listeners[0]
 		if got := formatPrefixes(l.allow); got != "10.0.0.0/8 192.168.1.1/32 2001:db8::/32" {
 			t.Errorf("allow is %s, of\n%s", got, text)
 		}
-		if len(l.cpus) != 2 || l.cpus[0] != cpus[0] || l.cpus[1] != cpus[0] {
-			t.Errorf("cpus are %v, of\n%s", l.cpus, text)
+		if len(l.CPUs) != 2 || l.CPUs[0] != cpus[0] || l.CPUs[1] != cpus[0] {
+			t.Errorf("cpus are %v, of\n%s", l.CPUs, text)
 		}
 	}
 }
@@ -257,8 +257,8 @@ listeners:
     batch: !!int 9
     name: !!str 2026
 `)
-	if len(c.listeners) != 7 {
-		t.Fatalf("%d listeners", len(c.listeners))
+	if len(c.Listeners) != 7 {
+		t.Fatalf("%d listeners", len(c.Listeners))
 	}
 	for i, want := range []struct {
 		name, address, allow, output, protocol string
@@ -272,15 +272,15 @@ listeners:
 		{"syslog-5", "127.0.0.1:9999", "192.0.2.1/32 198.51.100.0/24", "stdout", "syslog", 64, 8192},
 		{"2026", "127.0.0.1:5007", "10.0.0.0/8 192.0.2.1/32", "stdout", "syslog", 9, 8192},
 	} {
-		l := c.listeners[i]
-		if l.name != want.name || l.address != want.address || formatPrefixes(l.allow) != want.allow || l.output != want.output ||
-			l.protocol != want.protocol || l.batch != want.batch || l.maxDatagram != want.maxDatagram {
+		l := c.Listeners[i]
+		if l.Name != want.name || l.Address != want.address || formatPrefixes(l.allow) != want.allow || l.Output != want.output ||
+			l.Protocol != want.protocol || l.Batch != want.batch || l.MaxDatagram != want.maxDatagram {
 			t.Errorf("listener %d: name %s, address %s, allow %s, output %s, protocol %s, batch %d, max_datagram %d; want %+v",
-				i, l.name, l.address, formatPrefixes(l.allow), l.output, l.protocol, l.batch, l.maxDatagram, want)
+				i, l.Name, l.Address, formatPrefixes(l.allow), l.Output, l.Protocol, l.Batch, l.MaxDatagram, want)
 		}
 	}
-	if c.http != "127.0.0.1:9999" {
-		t.Errorf("http is %q", c.http)
+	if c.HTTP != "127.0.0.1:9999" {
+		t.Errorf("http is %q", c.HTTP)
 	}
 }
 
@@ -298,8 +298,8 @@ func TestSpellings(t *testing.T) {
 		"listeners: [address: :5514] # in one line\n",
 		"log:\nlisteners: [{}]\n",
 	} {
-		if c := read(t, text); len(c.listeners) != 1 || c.listeners[0].address != ":5514" {
-			t.Errorf("%d listeners, of\n%s", len(c.listeners), text)
+		if c := read(t, text); len(c.Listeners) != 1 || c.Listeners[0].Address != ":5514" {
+			t.Errorf("%d listeners, of\n%s", len(c.Listeners), text)
 		}
 	}
 }
@@ -316,7 +316,7 @@ func TestHTTPIsTurnedOff(t *testing.T) {
 		"http: :9514 # all of\n": ":9514",
 		"":                       client.DefaultAddress,
 	} {
-		if got := read(t, text+"listeners: [{}]\n").http; got != want {
+		if got := read(t, text+"listeners: [{}]\n").HTTP; got != want {
 			t.Errorf("http is %q, want %q, of\n%s", got, want, text)
 		}
 	}
@@ -342,7 +342,7 @@ func FuzzFile(f *testing.F) {
 		defer late.Stop()
 		c := newConfig()
 		d := written(t, text)
-		if err := c.readFile(d.file); err != nil && !cli.IsConfig(err) {
+		if err := c.readFile(d.File); err != nil && !cli.IsConfig(err) {
 			t.Errorf("%v: the exit code would be 1", err)
 		}
 	})
