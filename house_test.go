@@ -23,13 +23,14 @@ const module = "github.com/udpshard/udpshard/"
 // mayImport says which packages of the module each may import. A package
 // that is not here fails the test: decide where it stands.
 var mayImport = map[string][]string{
-	"cmd/udpshard":                         {"internal/config", "internal/output", "internal/output/file", "shard", "internal/steer", "internal/handoff/takeover", "metrics", "packet", "packet/dns", "packet/syslog", "internal/connlimit", "internal/dnstcp", "internal/loadgen", "internal/sockets", "internal/holder", "internal/doctor", "internal/cli", "internal/client", "internal/format", "internal/regular", "internal/selftest", "internal/sys", "internal/handoff/systemd"},
+	"cmd/udpshard":                         {"internal/config", "internal/output", "internal/output/file", "shard", "internal/steer", "internal/handoff/takeover", "metrics", "metrics/prom", "packet", "packet/dns", "packet/syslog", "internal/connlimit", "internal/dnstcp", "internal/loadgen", "internal/sockets", "internal/holder", "internal/doctor", "internal/cli", "internal/client", "internal/format", "internal/regular", "internal/selftest", "internal/sys", "internal/handoff/systemd"},
 	"internal/output":                      {"internal/output/file", "metrics"},
 	"internal/output/file":                 {"metrics"},
 	"shard":                                {"internal/steer", "packet", "metrics", "internal/sys", "internal/holder", "internal/rate"},
 	"internal/steer":                       {},
 	"internal/handoff/takeover":            {"internal/sys"},
 	"metrics":                              {"internal/sys"},
+	"metrics/prom":                         {"metrics"},
 	"packet":                               {"packet/record", "internal/sys"},
 	"packet/dns":                           {"packet", "packet/record", "internal/rate", "internal/regular"},
 	"packet/syslog":                        {"packet", "packet/record"},
@@ -109,6 +110,24 @@ func TestImportsPointOneWay(t *testing.T) {
 		if !seen[folder] {
 			t.Errorf("%s has no Go files", folder)
 		}
+	}
+}
+
+// A program that uses package shard gets neither net/http nor the Prometheus client with it.
+// github.com/prometheus/procfs, which reads /proc, imports none of the client.
+func TestShardNeedsNoHTTP(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "./shard").CombinedOutput()
+	if err != nil {
+		t.Skipf("needs the go command: %v: %s", err, out)
+	}
+	deps := strings.Fields(string(out))
+	for _, dep := range deps {
+		if dep == "net/http" || strings.Contains(dep, "prometheus") && !strings.HasPrefix(dep, "github.com/prometheus/procfs") {
+			t.Errorf("package shard imports %s", dep)
+		}
+	}
+	if !slices.Contains(deps, module+"metrics") {
+		t.Errorf("package shard imports no metrics: %s", out)
 	}
 }
 

@@ -15,10 +15,11 @@ const (
 	TakeoverDied                          // the process before has died, and had a standby
 	TakeoverStalled                       // the process before did not read what waited
 	TakeoverRestart                       // the service manager has kept what a process before had, however that ended
-	takeoverReasons
+
+	TakeoverReasons // how many there are
 )
 
-var takeoverNames = [takeoverReasons]string{"upgrade", "stop", "died", "stalled", "restart"}
+var takeoverNames = [TakeoverReasons]string{"upgrade", "stop", "died", "stalled", "restart"}
 
 func (r TakeoverReason) String() string { return takeoverNames[r] }
 
@@ -26,7 +27,7 @@ func (r TakeoverReason) String() string { return takeoverNames[r] }
 // keep how often processes were taken for stalled of late. They go along with the
 // counters. One process writes them: the one whose Book has them; any number read.
 type Takeovers struct {
-	counts     [takeoverReasons]atomic.Uint64
+	counts     [TakeoverReasons]atomic.Uint64
 	last       atomic.Int64  // when, in nanoseconds since 1970; 0: never
 	lastReason atomic.Uint64 // of that one
 	stalled    atomic.Int64  // when a process was last taken for stalled, in the clock that processes share; 0: never
@@ -57,6 +58,9 @@ func (t *Takeovers) Add(reason TakeoverReason, now time.Time) {
 	t.doublings.Store(doublings)
 	t.stalled.Store(clock(now))
 }
+
+// Count returns how many takeovers of a reason there were.
+func (t *Takeovers) Count(reason TakeoverReason) uint64 { return t.counts[reason].Load() }
 
 // recently says whether a process was taken for stalled within quietTakeovers. A time to
 // come, which only damage writes, is none.
@@ -115,11 +119,10 @@ type LastTakeover struct {
 }
 
 func (t *Takeovers) status(now time.Time) TakeoverStatus {
-	count := func(r TakeoverReason) uint64 { return t.counts[r].Load() }
-	s := TakeoverStatus{Upgrade: count(TakeoverUpgrade), Stop: count(TakeoverStop), Died: count(TakeoverDied),
-		Stalled: count(TakeoverStalled), Restart: count(TakeoverRestart), PatienceFactor: t.factor(now)}
+	s := TakeoverStatus{Upgrade: t.Count(TakeoverUpgrade), Stop: t.Count(TakeoverStop), Died: t.Count(TakeoverDied),
+		Stalled: t.Count(TakeoverStalled), Restart: t.Count(TakeoverRestart), PatienceFactor: t.factor(now)}
 	at, reason := t.last.Load(), t.lastReason.Load()
-	if at != 0 && reason < uint64(takeoverReasons) {
+	if at != 0 && reason < uint64(TakeoverReasons) {
 		s.Last = &LastTakeover{TakeoverReason(reason).String(), time.Unix(0, at).UTC().Truncate(time.Millisecond)}
 	}
 	return s

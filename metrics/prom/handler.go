@@ -1,8 +1,11 @@
-package metrics
+// Package prom serves a ledger of package metrics over HTTP: as Prometheus metrics and as JSON,
+// with readiness and health. Package metrics does without net/http and the Prometheus client, so
+// that programs that use package shard need neither.
+package prom
 
 import (
 	"encoding/json"
-	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -10,6 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/udpshard/udpshard/metrics"
 )
 
 const index = `udpshard
@@ -19,23 +24,24 @@ const index = `udpshard
 /readyz          200 only while every shard reads, else 503 and why
 `
 
-// Handler serves the ledger over HTTP. Nothing on it changes anything, and
-// only GET and HEAD are answered. build are the labels of
-// udpshard_build_info; more are collectors beside the ledger's own.
-func (l *Ledger) Handler(build map[string]string, more ...prometheus.Collector) http.Handler {
+// Handler serves the ledger over HTTP. The handler changes nothing, and answers only GET and HEAD.
+// build are the labels of udpshard_build_info; more are collectors beside those of the ledger, the
+// Go runtime and the process.
+func Handler(l *metrics.Ledger, build map[string]string, more ...prometheus.Collector) http.Handler {
 	registry := prometheus.NewRegistry()
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "udpshard_build_info", Help: "The version that runs; the value is always 1.", ConstLabels: build,
 	})
 	info.Set(1)
-	registry.MustRegister(append(more, l, info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))...)
+	registry.MustRegister(append(more, NewCollector(l), info, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))...)
 
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	mux.HandleFunc("GET /api/v1/status", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
-		_ = json.NewEncoder(w).Encode(l.Status()) // it fails only if the client has left
+		_ = json.NewEncoder(w).Encode(l.Status()) // fails only if the client has closed the connection
 	})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "up\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
@@ -56,5 +62,5 @@ func text(w http.ResponseWriter, code int, body string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(code)
-	fmt.Fprint(w, body)
+	_, _ = io.WriteString(w, body)
 }

@@ -1,4 +1,4 @@
-package metrics
+package prom
 
 import (
 	"bufio"
@@ -8,7 +8,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"time"
+
+	"github.com/udpshard/udpshard/metrics"
 )
 
 // sample is one line of the Prometheus text format.
@@ -70,8 +74,8 @@ func scrape(t *testing.T, r io.Reader) map[string]*family {
 
 // scraped makes readings of what was scraped, as far as the equation needs
 // them.
-func scraped(t *testing.T, r io.Reader) map[string]*Reading {
-	readings := make(map[string]*Reading)
+func scraped(t *testing.T, r io.Reader) map[string]*metrics.Reading {
+	readings := make(map[string]*metrics.Reading)
 	for name, f := range scrape(t, r) {
 		for _, s := range f.samples {
 			shard, of := s.labels["shard"]
@@ -79,7 +83,7 @@ func scraped(t *testing.T, r io.Reader) map[string]*Reading {
 				continue
 			}
 			if readings[shard] == nil {
-				readings[shard] = new(Reading)
+				readings[shard] = new(metrics.Reading)
 			}
 			into := readings[shard]
 			switch name + s.labels["reason"] {
@@ -133,11 +137,11 @@ var promised = map[string]struct {
 }
 
 func TestPrometheusHasWhatWasPromised(t *testing.T) {
-	ledger := NewLedger("v1")
-	listener := &Listener{Name: "logs", Shards: []*Shard{numbered()}}
-	listener.SetSteering(Steering{MovedBuckets: 24, SprayedSources: []string{"a", "b"}, StalledShards: []int{1}, Changes: map[string]uint64{"move": 25}})
+	ledger := metrics.NewLedger("v1")
+	listener := &metrics.Listener{Name: "logs", Shards: []*metrics.Shard{numbered()}}
+	listener.SetSteering(metrics.Steering{MovedBuckets: 24, SprayedSources: []string{"a", "b"}, StalledShards: []int{1}, Changes: map[string]uint64{"move": 25}})
 	ledger.Add(listener)
-	response := get(ledger.Handler(map[string]string{"version": "v1"}), "/metrics")
+	response := get(Handler(ledger, map[string]string{"version": "v1"}), "/metrics")
 	families := scrape(t, response.Body)
 	for name, want := range promised {
 		got := families[name]
@@ -182,11 +186,11 @@ func TestPrometheusHasWhatWasPromised(t *testing.T) {
 
 // Each shard of each listener has its samples, and no two have the same.
 func TestPrometheusLabels(t *testing.T) {
-	ledger := NewLedger("v1")
+	ledger := metrics.NewLedger("v1")
 	for _, name := range []string{"a", "b with {odd} = characters"} {
-		ledger.Add(&Listener{Name: name, Shards: []*Shard{NewShard(0, 0), NewShard(1, 0)}})
+		ledger.Add(&metrics.Listener{Name: name, Shards: []*metrics.Shard{metrics.NewShard(0, 0), metrics.NewShard(1, 0)}})
 	}
-	response := get(ledger.Handler(nil), "/metrics")
+	response := get(Handler(ledger, nil), "/metrics")
 	if response.Code != 200 {
 		t.Fatalf("%d: %s", response.Code, response.Body)
 	}
@@ -205,9 +209,9 @@ func TestPrometheusLabels(t *testing.T) {
 }
 
 func TestOpenMetricsIsNegotiated(t *testing.T) {
-	ledger := NewLedger("v1")
-	ledger.Add(&Listener{Name: "logs", Shards: []*Shard{numbered()}})
-	handler := ledger.Handler(nil)
+	ledger := metrics.NewLedger("v1")
+	ledger.Add(&metrics.Listener{Name: "logs", Shards: []*metrics.Shard{numbered()}})
+	handler := Handler(ledger, nil)
 	for accept, want := range map[string]string{
 		"":                         "text/plain; version=0.0.4",
 		"*/*":                      "text/plain; version=0.0.4",
@@ -233,3 +237,100 @@ func TestOpenMetricsIsNegotiated(t *testing.T) {
 		}
 	}
 }
+
+// Takeovers have one sample for each reason.
+func TestTakeovers(t *testing.T) {
+	ledger := metrics.NewLedger("v1")
+	for reason := range metrics.TakeoverReasons {
+		for range reason + 1 {
+			ledger.Takeovers().Add(reason, time.Now())
+		}
+	}
+	samples := scrape(t, get(Handler(ledger, nil), "/metrics").Body)["udpshard_takeovers_total"].samples
+	got := make(map[string]float64)
+	for _, s := range samples {
+		got[s.labels["reason"]] = s.value
+	}
+	if want := map[string]float64{"upgrade": 1, "stop": 2, "died": 3, "stalled": 4, "restart": 5}; !maps.Equal(got, want) || len(samples) != len(want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+// The equation of the ledger holds in every scrape while a shard's thread and the writer of the
+// output count.
+func TestLedgerHoldsInEveryScrape(t *testing.T) {
+	ledger, shard := metrics.NewLedger("v1"), metrics.NewShard(0, 0)
+	ledger.Add(&metrics.Listener{Name: "logs", Shards: []*metrics.Shard{shard}})
+	handler := Handler(ledger, nil)
+	const batches = 200_000
+	var work sync.WaitGroup
+	records := make(chan uint64, 4)
+	work.Go(func() { // the shard's thread
+		defer close(records)
+		for range batches {
+			shard.Received.Add(8)
+			shard.NotAllowed.Add(1)
+			shard.RateLimited.Add(1)
+			shard.Malformed.Add(1)
+			shard.OutputLost.Add(1)
+			records <- 4
+		}
+	})
+	work.Go(func() { // the output's writer
+		for n := range records {
+			shard.Delivered.Add(n)
+		}
+	})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		work.Wait()
+	}()
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		case <-time.After(100 * time.Microsecond):
+		}
+		for _, r := range scraped(t, get(handler, "/metrics").Body) {
+			d := r.Dropped
+			if r.Received != r.Delivered+r.InFlight+d.NotAllowed+d.RateLimited+d.Malformed+d.Output || int64(r.InFlight) < 0 {
+				t.Errorf("the equation does not hold: %+v", r)
+			}
+			if !running && (r.InFlight != 0 || r.Received != 8*batches) {
+				t.Errorf("at the end: %+v", r)
+			}
+		}
+	}
+}
+
+// numbered returns a shard of which every number is different.
+func numbered() *metrics.Shard {
+	s := metrics.NewShard(1, 2)
+	s.StartThread(77, 0)
+	s.Received.Store(1_000_000)
+	s.Bytes.Store(10)
+	s.Batches.Store(11)
+	s.Delivered.Store(9)
+	s.Handled.Store(3)
+	s.Replied.Store(13)
+	s.Truncated.Store(14)
+	s.Unparsed.Store(15)
+	s.MalformedHeader.Store(26)
+	s.NotAllowed.Store(16)
+	s.RateLimited.Store(17)
+	s.Malformed.Store(18)
+	s.OutputLost.Store(19)
+	s.ReplyLost.Store(20)
+	s.Attach(socket{})
+	return s
+}
+
+// socket is a metrics.Socket with constant values.
+type socket struct{}
+
+func (socket) Memory() (queued, buffer, dropped uint32, err error) { return 22, 23, 21, nil }
+
+func (socket) Cookie() uint64 { return 1 }
+
+func (socket) CPUTime() (time.Duration, error) { return 1500 * time.Millisecond, nil }
