@@ -23,12 +23,12 @@ const module = "github.com/udpshard/udpshard/"
 // mayImport says which packages of the module each may import. A package
 // that is not here fails the test: decide where it stands.
 var mayImport = map[string][]string{
-	"cmd/udpshard":                         {"internal/config", "internal/output", "internal/output/file", "shard", "internal/steer", "internal/handoff/takeover", "metrics", "metrics/prom", "packet", "packet/dns", "packet/syslog", "internal/connlimit", "internal/dnstcp", "internal/loadgen", "internal/sockets", "internal/holder", "internal/doctor", "internal/cli", "internal/client", "internal/format", "internal/regular", "internal/selftest", "internal/sys", "internal/handoff/systemd"},
+	"cmd/udpshard":                         {"internal/config", "internal/output", "internal/output/file", "shard", "internal/steer", "internal/handoff", "internal/handoff/takeover", "metrics", "metrics/prom", "packet", "packet/dns", "packet/syslog", "internal/connlimit", "internal/dnstcp", "internal/loadgen", "internal/sockets", "internal/holder", "internal/doctor", "internal/cli", "internal/client", "internal/format", "internal/regular", "internal/selftest", "internal/sys", "internal/handoff/systemd"},
 	"internal/output":                      {"internal/output/file", "metrics"},
 	"internal/output/file":                 {"metrics"},
 	"shard":                                {"internal/steer", "packet", "metrics", "internal/sys", "internal/holder", "internal/rate"},
 	"internal/steer":                       {},
-	"internal/handoff/takeover":            {"internal/sys"},
+	"internal/handoff/takeover":            {"internal/handoff", "internal/sys"},
 	"metrics":                              {"internal/sys"},
 	"metrics/prom":                         {"metrics"},
 	"packet":                               {"packet/record", "internal/sys"},
@@ -50,7 +50,8 @@ var mayImport = map[string][]string{
 	"internal/regular":                     {},
 	"internal/selftest":                    {"internal/cli", "internal/format", "internal/loadgen", "internal/sys", "metrics", "shard"},
 	"internal/sockets":                     {"internal/format", "internal/holder"},
-	"internal/handoff/systemd":             {"internal/sys"},
+	"internal/handoff":                     {},
+	"internal/handoff/systemd":             {"internal/handoff", "internal/sys"},
 	"internal/handoff/systemd/systemdtest": {"internal/sys"},
 	"bench":                                {},
 	"bench/receivers":                      {},

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/internal/sys"
-	"github.com/udpshard/udpshard/metrics"
 )
 
 // handover is the active process's part: takeover.Active.
@@ -58,13 +58,10 @@ func (h *handover) Offer(hello takeover.Hello) (offer takeover.Offer, err error)
 	default:
 		return offer, fmt.Errorf("this version takes successors and standbys, and no %q", hello.Role)
 	}
-	for i, g := range s.groups {
-		sockets, err := g.Sockets()
-		if err != nil {
-			return offer, err
-		}
-		l := s.opened[i]
-		offer.Listeners = append(offer.Listeners, takeover.Listener{Name: l.Name, Address: l.Address, Protocol: l.Protocol, Seed: g.Seed(), Sockets: sockets})
+	if offer.State, err = s.state(); err != nil {
+		return offer, err
+	}
+	for i, l := range s.opened {
 		if offer.Listeners[i].Stream, err = s.stream(l); err != nil {
 			return offer, err
 		}
@@ -72,10 +69,7 @@ func (h *handover) Offer(hello takeover.Hello) (offer takeover.Offer, err error)
 	if offer.Web, err = s.web.file(); err != nil {
 		return offer, err
 	}
-	if offer.Notes, err = s.notes(); err != nil {
-		return offer, err
-	}
-	offer.Memory, err = duplicateMemory(s.book)
+	offer.Notes, err = s.notes()
 	return offer, err
 }
 
@@ -268,15 +262,31 @@ func (s *server) inFlight() (n, queries uint64) {
 	return n, queries
 }
 
-// duplicateMemory returns new descriptors of a book's memory, or none with an error.
-func duplicateMemory(b *metrics.SharedCounters) (m takeover.Memory, err error) {
-	counters, control := b.Files()
-	if m.Counters, err = sys.DuplicateFile(counters, ""); err != nil {
-		return takeover.Memory{}, err
+// state returns duplicates of the sockets and of the counters' memory: what each next process gets.
+// With an error it is what there is, which the caller closes too.
+func (s *server) state() (state handoff.State, err error) {
+	if state.Memory, err = duplicateMemory(memoryOf(s.book)); err != nil {
+		return state, err
 	}
-	if m.Control, err = sys.DuplicateFile(control, ""); err != nil {
+	for i, g := range s.groups {
+		l := s.opened[i]
+		sockets, err := g.Sockets()
+		if err != nil {
+			return state, err
+		}
+		state.Listeners = append(state.Listeners, handoff.Listener{Name: l.Name, Address: l.Address, Protocol: l.Protocol, Seed: g.Seed(), Sockets: sockets})
+	}
+	return state, nil
+}
+
+// duplicateMemory returns new descriptors of a memory, or none with an error.
+func duplicateMemory(of handoff.Memory) (m handoff.Memory, err error) {
+	if m.Counters, err = sys.DuplicateFile(of.Counters, ""); err != nil {
+		return handoff.Memory{}, err
+	}
+	if m.Control, err = sys.DuplicateFile(of.Control, ""); err != nil {
 		m.Counters.Close()
-		return takeover.Memory{}, err
+		return handoff.Memory{}, err
 	}
 	return m, nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/config"
+	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/shard"
@@ -110,7 +111,7 @@ func (l *legacy) introduce(ctx context.Context, c *config.Config) (err error) {
 		return errors.New("it has no counters to go on from")
 	}
 	l.book, err = metrics.OpenSharedCounters(l.offer.Memory.Counters, l.offer.Memory.Control)
-	l.offer.Memory = takeover.Memory{} // it is OpenBook's
+	l.offer.Memory = handoff.Memory{} // it is OpenBook's
 	if errors.As(err, new(*metrics.LayoutError)) {
 		return cli.WithHint(fmt.Errorf("counters of the active process: %w", err), takeover.OtherVersionRemedy)
 	}
@@ -183,7 +184,7 @@ func (l *legacy) close() {
 
 // stream is the socket that listens for the streams of one of the other's listeners;
 // nil where there is none.
-func (l *legacy) stream(had *takeover.Listener) *net.TCPListener {
+func (l *legacy) stream(had *handoff.Listener) *net.TCPListener {
 	if had == nil || had.Stream == nil {
 		return nil
 	}

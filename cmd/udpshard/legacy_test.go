@@ -10,6 +10,7 @@ import (
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/config"
+	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/metrics"
 )
@@ -33,7 +34,7 @@ func TestWhichListenerGoesOn(t *testing.T) {
 	had := func(names ...string) *legacy {
 		l := new(legacy)
 		for i, name := range names {
-			l.offer.Listeners = append(l.offer.Listeners, takeover.Listener{Name: name, Address: []string{"127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:5514"}[i]})
+			l.offer.Listeners = append(l.offer.Listeners, handoff.Listener{Name: name, Address: []string{"127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:5514"}[i]})
 		}
 		return l
 	}
@@ -71,7 +72,7 @@ func (otherVersion) Committing(takeover.Hello)             {}
 func (otherVersion) Committed(takeover.Hello)              {}
 
 func (o otherVersion) Offer(takeover.Hello) (offer takeover.Offer, err error) {
-	offer.Memory, err = duplicateMemory(o.book)
+	offer.Memory, err = duplicateMemory(memoryOf(o.book))
 	return offer, err
 }
 
@@ -141,7 +142,7 @@ func TestTheHTTPAddressOfTheOneBefore(t *testing.T) {
 // opened opens a book as another process does that is registered with it.
 func opened(t *testing.T, b *metrics.SharedCounters) *metrics.SharedCounters {
 	t.Helper()
-	memory, err := duplicateMemory(b)
+	memory, err := duplicateMemory(memoryOf(b))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/udpshard/udpshard/internal/config"
-	"github.com/udpshard/udpshard/internal/handoff/takeover"
+	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/shard"
 )
 
@@ -42,7 +42,7 @@ func socketKeys(listeners []*config.Listener) keys {
 
 // of returns the key of another process's listener. A host name that this process does not
 // have is not looked up: the sockets know their address.
-func (k keys) of(had *takeover.Listener) socketKey {
+func (k keys) of(had *handoff.Listener) socketKey {
 	if key, ok := k.bySpelling[had.Address]; ok {
 		return key
 	}
@@ -53,13 +53,13 @@ func (k keys) of(had *takeover.Listener) socketKey {
 	return keyOf(at, had.Address)
 }
 
-func (k keys) has(had *takeover.Listener) bool { return k.known[k.of(had)] }
+func (k keys) has(had *handoff.Listener) bool { return k.known[k.of(had)] }
 
 // continued returns which of the other process's listeners each of these continues: the one
 // with its address, and of several, which port 0 may be, the one with its name, or else the
 // first that no other listener continues. It takes time in proportion to the listeners.
-func (l *legacy) continued(listeners []*config.Listener) map[*config.Listener]*takeover.Listener {
-	found := make(map[*config.Listener]*takeover.Listener)
+func (l *legacy) continued(listeners []*config.Listener) map[*config.Listener]*handoff.Listener {
+	found := make(map[*config.Listener]*handoff.Listener)
 	if l == nil {
 		return found
 	}
@@ -68,8 +68,8 @@ func (l *legacy) continued(listeners []*config.Listener) map[*config.Listener]*t
 		name string
 	}
 	here := socketKeys(listeners)
-	byName := make(map[named]*takeover.Listener)
-	byKey := make(map[socketKey][]*takeover.Listener)
+	byName := make(map[named]*handoff.Listener)
+	byKey := make(map[socketKey][]*handoff.Listener)
 	for i := range l.offer.Listeners {
 		had := &l.offer.Listeners[i]
 		key := here.of(had)
@@ -78,7 +78,7 @@ func (l *legacy) continued(listeners []*config.Listener) map[*config.Listener]*t
 		}
 		byKey[key] = append(byKey[key], had)
 	}
-	used := make(map[*takeover.Listener]bool)
+	used := make(map[*handoff.Listener]bool)
 	for _, want := range listeners {
 		if had := byName[named{listenerKey(want), want.Name}]; had != nil && !used[had] {
 			found[want], used[had] = had, true

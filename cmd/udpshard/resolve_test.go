@@ -16,6 +16,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/udpshard/udpshard/internal/config"
+	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
 )
 
@@ -146,7 +147,7 @@ func TestHostNamesOfAPredecessor(t *testing.T) {
 	if c.Listeners[0].Resolved().String() != "127.0.0.1:5001" {
 		t.Skip("needs 127.0.0.1 as localhost in /etc/hosts")
 	}
-	had := &legacy{offer: takeover.Offer{Listeners: []takeover.Listener{{Address: "localhost:5002"}, {Address: "127.0.0.1:5001"}, {Address: "other.test:5003"}}}}
+	had := &legacy{offer: takeover.Offer{State: handoff.State{Listeners: []handoff.Listener{{Address: "localhost:5002"}, {Address: "127.0.0.1:5001"}, {Address: "other.test:5003"}}}}}
 	if found := had.continued(c.Listeners); len(found) != 2 || found[c.Listeners[0]].Address != "127.0.0.1:5001" || found[c.Listeners[1]].Address != "localhost:5002" {
 		t.Errorf("%v", found)
 	}

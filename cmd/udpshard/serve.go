@@ -14,6 +14,7 @@ import (
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/config"
+	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/internal/output"
 	"github.com/udpshard/udpshard/metrics"
@@ -67,7 +68,7 @@ type server struct {
 	groups  []*shard.Group     // of config.listeners, in their order
 	opened  []*config.Listener // those that they were opened for: names, addresses and protocols stay
 
-	continued map[*config.Listener]*takeover.Listener // which another process has had: see legacy.continued
+	continued map[*config.Listener]*handoff.Listener // which another process has had: see legacy.continued
 
 	dns     []*dnsService
 	zones   map[string]*dns.Zones // by listeners, which other attempts to start have read

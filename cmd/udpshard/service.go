@@ -16,8 +16,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/udpshard/udpshard/internal/config"
+	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/systemd"
-	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/shard"
@@ -95,37 +95,23 @@ func (v *service) legacy(c *config.Config) (*legacy, error) {
 		l.close()
 		return nil, err
 	}
-	if v.kept.Counters == nil {
+	if v.kept.Memory.Counters == nil {
 		return l, nil
 	}
-	l.book, err = openKept(v.kept.Counters)
+	memory, err := duplicateMemory(v.kept.Memory)
+	if err == nil {
+		l.book, err = metrics.OpenSharedCounters(memory.Counters, memory.Control)
+	}
 	if err != nil { // better without than not at all
 		v.log.Error().Err(err).Msg("the counters of the process before can't be read: they begin anew")
 	}
 	return l, nil
 }
 
-// openKept opens the book of the process before.
-func openKept(files []*os.File) (*metrics.SharedCounters, error) {
-	if len(files) != 2 {
-		return nil, fmt.Errorf("counters of the predecessor have %d files, not 2", len(files))
-	}
-	counters, err := sys.DuplicateFile(files[0], "")
-	if err != nil {
-		return nil, err
-	}
-	control, err := sys.DuplicateFile(files[1], "")
-	if err != nil {
-		counters.Close()
-		return nil, err
-	}
-	return metrics.OpenSharedCounters(counters, control)
-}
-
 // assign gives each listener the sockets of its address.
 func (v *service) assign(c *config.Config, l *legacy) error {
 	used := make(map[*os.File]bool)
-	kept := make(map[string][]systemd.Listener) // by the spelling of the address
+	kept := make(map[string][]handoff.Listener) // by the spelling of the address
 	for _, one := range v.kept.Listeners {
 		kept[one.Address] = append(kept[one.Address], one)
 	}
@@ -136,7 +122,7 @@ func (v *service) assign(c *config.Config, l *legacy) error {
 		}
 	}
 	for _, want := range c.Listeners {
-		had := takeover.Listener{Name: want.Name, Address: want.Address, Protocol: want.Protocol, Seed: rand.Uint32()}
+		had := handoff.Listener{Name: want.Name, Address: want.Address, Protocol: want.Protocol, Seed: rand.Uint32()}
 		at := withoutZone(want.Resolved())
 		var files []*os.File
 		for _, one := range kept[want.Address] {
@@ -236,11 +222,11 @@ func (v *service) keep(s *server, patience time.Duration) error {
 	}
 	soon, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	set, err := s.set()
+	state, err := s.state()
 	if err == nil {
-		err = v.unit.Store(soon, set)
+		err = v.unit.Store(soon, state)
 	}
-	set.Close() // also what there is of it with an error
+	state.Close() // also what there is of it with an error
 	return err
 }
 
@@ -263,10 +249,10 @@ func (v *service) ready(s *server, kept error) {
 }
 
 // forget has the manager close what it keeps: another process has it.
-func (v *service) forget(put func(context.Context, systemd.Set) error, patience time.Duration) {
+func (v *service) forget(put func(context.Context, handoff.State) error, patience time.Duration) {
 	soon, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	v.try("sockets that are another's now", put(soon, systemd.Set{}))
+	v.try("sockets that are another's now", put(soon, handoff.State{}))
 	v.kept.Close()
 }
 
@@ -294,24 +280,6 @@ func (v *service) passOn(pid int) {
 	case <-said:
 	case <-time.After(readPause):
 	}
-}
-
-// set is what the manager is to keep; what is in it is the caller's.
-func (s *server) set() (set systemd.Set, err error) {
-	memory, err := duplicateMemory(s.book)
-	if err != nil {
-		return set, err
-	}
-	set.Counters = []*os.File{memory.Counters, memory.Control}
-	for i, g := range s.groups {
-		l := s.opened[i]
-		sockets, err := g.Sockets()
-		if err != nil {
-			return set, err
-		}
-		set.Listeners = append(set.Listeners, systemd.Listener{Name: l.Name, Address: l.Address, Protocol: l.Protocol, Seed: g.Seed(), Sockets: sockets})
-	}
-	return set, nil
 }
 
 // summary is a line on what the server does.

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/systemd"
 	"github.com/udpshard/udpshard/internal/handoff/systemd/systemdtest"
 	"github.com/udpshard/udpshard/internal/loadgen"
@@ -754,7 +755,7 @@ func TestAServiceThatHasLeftKeepsNothing(t *testing.T) {
 	u.activate(1, nil)
 	socket := systemdtest.Duplicate(t, u.activated[0].File)
 	defer socket.Close()
-	set := systemd.Set{Listeners: []systemd.Listener{{Name: "x", Address: u.address, Sockets: []*os.File{socket}}}}
+	set := handoff.State{Listeners: []handoff.Listener{{Name: "x", Address: u.address, Sockets: []*os.File{socket}}}}
 	if err := v.unit.StoreAndWait(t.Context(), set); err != nil {
 		t.Fatal(err)
 	}

@@ -4,15 +4,16 @@ import (
 	"os"
 	"time"
 
+	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/metrics"
 )
 
 // memoryOf returns the memory of a book. The book keeps ownership of the files.
-func memoryOf(b *metrics.SharedCounters) takeover.Memory {
+func memoryOf(b *metrics.SharedCounters) handoff.Memory {
 	counters, control := b.Files()
-	return takeover.Memory{Counters: counters, Control: control}
+	return handoff.Memory{Counters: counters, Control: control}
 }
 
 // registry is the control memory of a predecessor, and the epoch of this process there. A standby

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 
+	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/systemd"
 )
 
@@ -22,7 +23,7 @@ func Example() {
 	for _, why := range kept.Dropped {
 		fmt.Println("lost:", why)
 	}
-	set := kept.Set
+	set := kept.State
 	if kept.Generation == 0 { // the first start
 		conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 		if err != nil {
@@ -35,7 +36,7 @@ func Example() {
 			return
 		}
 		conn.Close()
-		set.Listeners = []systemd.Listener{{Name: "raw", Address: "127.0.0.1:0", Sockets: []*os.File{socket}}}
+		set.Listeners = []handoff.Listener{{Name: "raw", Address: "127.0.0.1:0", Sockets: []*os.File{socket}}}
 		defer set.Close()
 	}
 	if err := unit.StoreAndWait(context.Background(), set); err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/systemd/systemdtest"
 )
 
@@ -50,7 +51,7 @@ func startedBy(m *systemdtest.Manager) *Unit {
 func udpSockets(t *testing.T, n int) []*os.File {
 	t.Helper()
 	files, err := openUDP(n)
-	t.Cleanup(func() { closeFiles(files...) })
+	t.Cleanup(func() { handoff.CloseFiles(files...) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
@@ -77,6 +78,8 @@ func parseManifest(text []byte) (l manifest, err error) {
 		sockets = append(sockets, item.Sockets...)
 	}
 	switch {
+	case len(l.Counters) != 0 && len(l.Counters) != handoff.MemoryFiles:
+		return manifest{}, fmt.Errorf("it has %d files of counters, not %d", len(l.Counters), handoff.MemoryFiles)
 	case hasDuplicates(sockets):
 		return manifest{}, errors.New("it has a socket twice")
 	case hasDuplicates(slices.Clone(l.Counters)):

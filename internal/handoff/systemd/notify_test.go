@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/systemd/systemdtest"
 	"github.com/udpshard/udpshard/internal/leak"
 )
@@ -71,9 +72,9 @@ func TestNobodyToTell(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, u := range []*Unit{nil, {}, opened} {
-		set := Set{Counters: []*os.File{memory(t, "")}, Listeners: []Listener{{Sockets: udpSockets(t, 1)}}}
+		set := handoff.State{Memory: handoff.Memory{Counters: memory(t, ""), Control: memory(t, "")}, Listeners: []handoff.Listener{{Sockets: udpSockets(t, 1)}}}
 		if err := errors.Join(u.Ready("x"), u.Reloading(), u.Stopping("x"), u.MainPID(1), u.Alive(),
-			u.storeFiles(testContext(t), "x", set.Counters[0]), u.removeFiles(testContext(t), "x"), u.Barrier(testContext(t)), u.StoreAndWait(testContext(t), set)); err != nil {
+			u.storeFiles(testContext(t), "x", set.Memory.Counters), u.removeFiles(testContext(t), "x"), u.Barrier(testContext(t)), u.StoreAndWait(testContext(t), set)); err != nil {
 			t.Error(err)
 		}
 		if interval, on := u.Watchdog(); on || interval != 0 {

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/systemd/systemdtest"
 	"github.com/udpshard/udpshard/internal/leak"
 )
@@ -71,14 +72,14 @@ func runChild(counters string) (r report, err error) {
 	for _, a := range k.Activated {
 		r.Activated = append(r.Activated, a.Name)
 	}
-	next := k.Set
+	next := k.State
 	if k.Generation == 0 {
 		if next.Listeners, err = openListeners(k.Activated); err != nil {
 			return r, err
 		}
 	} else {
 		text := make([]byte, 100)
-		n, _ := k.Counters[0].ReadAt(text, 0)
+		n, _ := k.Memory.Counters.ReadAt(text, 0)
 		r.Counters = string(text[:n])
 	}
 	for _, l := range next.Listeners {
@@ -91,12 +92,16 @@ func runChild(counters string) (r report, err error) {
 		r.Addresses = append(r.Addresses, conn.LocalAddr().String())
 		conn.Close()
 	}
-	fd, err := unix.MemfdCreate("counters", unix.MFD_CLOEXEC)
-	if err != nil {
-		return r, err
+	var files []*os.File
+	for _, name := range []string{"counters", "control"} {
+		fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+		if err != nil {
+			return r, err
+		}
+		files = append(files, os.NewFile(uintptr(fd), name))
 	}
-	next.Counters = []*os.File{os.NewFile(uintptr(fd), "counters")}
-	if _, err := next.Counters[0].WriteString(counters); err != nil {
+	next.Memory = handoff.MemoryOf(files)
+	if _, err := next.Memory.Counters.WriteString(counters); err != nil {
 		return r, err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
@@ -106,16 +111,16 @@ func runChild(counters string) (r report, err error) {
 
 // open opens what there is no unit for: two listeners of two sockets, or one
 // of those that are activated.
-func openListeners(activated []Passed) (listeners []Listener, err error) {
+func openListeners(activated []Passed) (listeners []handoff.Listener, err error) {
 	if len(activated) > 0 {
-		l := Listener{Name: "activated", Seed: 30}
+		l := handoff.Listener{Name: "activated", Seed: 30}
 		for _, a := range activated {
 			l.Sockets = append(l.Sockets, a.File)
 		}
-		return []Listener{l}, nil
+		return []handoff.Listener{l}, nil
 	}
 	for i := range 2 {
-		l := Listener{Name: fmt.Sprint("l", i), Seed: uint32(10 + i)}
+		l := handoff.Listener{Name: fmt.Sprint("l", i), Seed: uint32(10 + i)}
 		if l.Sockets, err = openUDP(2); err != nil {
 			return nil, err
 		}
@@ -232,7 +237,7 @@ func TestProcessesInARow(t *testing.T) {
 		if !slices.EqualFunc(next.Waited, want, slices.Equal[[]string]) {
 			t.Errorf("%q, sent %q", next.Waited, want)
 		}
-		if kept := m.StoredNames(); len(kept) != 6 {
+		if kept := m.StoredNames(); len(kept) != 7 {
 			t.Errorf("%q", kept)
 		}
 		r = next

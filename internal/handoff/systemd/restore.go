@@ -8,13 +8,15 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/udpshard/udpshard/internal/handoff"
 )
 
 // Kept is what was passed to this process, in order.
 type Stored struct {
 	// Set is the newest set of which all is there. Where its Generation is 0
 	// there was none.
-	Set
+	handoff.State
 	Generation uint64
 	// Activated are those of .socket units, in the order in which their
 	// sockets were bound. One that is in the set already, for a process of
@@ -30,11 +32,11 @@ type Stored struct {
 
 // Close closes all that is in it.
 func (k *Stored) Close() {
-	k.Set.Close()
+	k.State.Close()
 	for _, p := range k.Activated {
 		p.File.Close()
 	}
-	closeFiles(k.Surplus...)
+	handoff.CloseFiles(k.Surplus...)
 	*k = Stored{}
 }
 
@@ -58,9 +60,9 @@ func Restore(passed []Passed) Stored {
 	}
 	newestFirst := slices.SortedFunc(maps.Keys(p.manifests), func(a, b uint64) int { return cmp.Compare(b, a) })
 	for _, generation := range newestFirst {
-		set, err := p.claim(generation)
+		state, err := p.claim(generation)
 		if err == nil {
-			k.Set, k.Generation = set, generation
+			k.State, k.Generation = state, generation
 			break
 		}
 		k.drop(fmt.Errorf("set %d: %w", generation, err))
@@ -72,8 +74,8 @@ func Restore(passed []Passed) Stored {
 	if k.Generation == 0 && len(p.manifests) == 0 && len(p.sockets) > 0 {
 		k.drop(fmt.Errorf("%d sockets are in no set: it was not stored to the end", len(p.sockets)))
 	}
-	closeFiles(slices.Collect(maps.Values(p.counters))...)
-	closeFiles(slices.Collect(maps.Values(p.manifests))...)
+	handoff.CloseFiles(slices.Collect(maps.Values(p.counters))...)
+	handoff.CloseFiles(slices.Collect(maps.Values(p.manifests))...)
 	return k
 }
 
@@ -147,30 +149,34 @@ func checkIdentity(name Name, file *os.File) error {
 }
 
 // take removes a set from the pile, if all that its list has is there.
-func (p *unclaimed) claim(generation uint64) (Set, error) {
+func (p *unclaimed) claim(generation uint64) (handoff.State, error) {
 	l, err := readManifest(p.manifests[generation])
 	if err != nil {
-		return Set{}, fmt.Errorf("its list: %w", err)
+		return handoff.State{}, fmt.Errorf("its list: %w", err)
 	}
 	for _, number := range l.Counters {
 		if p.counters[number] == nil {
-			return Set{}, errors.New("its counters are missing")
+			return handoff.State{}, errors.New("its counters are missing")
 		}
 	}
 	for _, item := range l.Listeners {
 		for i, number := range item.Sockets {
 			if p.sockets[number] == nil {
-				return Set{}, fmt.Errorf("the socket of listener %s, shard %d is missing", item.Name, i)
+				return handoff.State{}, fmt.Errorf("the socket of listener %s, shard %d is missing", item.Name, i)
 			}
 		}
 	}
-	var s Set
-	for _, number := range l.Counters {
-		s.Counters = append(s.Counters, p.counters[number])
-		delete(p.counters, number)
+	var s handoff.State
+	if len(l.Counters) > 0 {
+		var files []*os.File
+		for _, number := range l.Counters {
+			files = append(files, p.counters[number])
+			delete(p.counters, number)
+		}
+		s.Memory = handoff.MemoryOf(files)
 	}
 	for _, item := range l.Listeners {
-		had := Listener{Name: item.Name, Address: item.Address, Protocol: item.Protocol, Seed: item.Seed}
+		had := handoff.Listener{Name: item.Name, Address: item.Address, Protocol: item.Protocol, Seed: item.Seed}
 		for _, number := range item.Sockets {
 			had.Sockets = append(had.Sockets, p.sockets[number])
 			delete(p.sockets, number)

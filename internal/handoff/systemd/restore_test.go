@@ -7,14 +7,15 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/systemd/systemdtest"
 	"github.com/udpshard/udpshard/internal/leak"
 )
 
 // stored is a set as it is passed, in the order of a store.
-func passedSet(t *testing.T, s Set, generation uint64) (passed []Passed) {
+func passedSet(t *testing.T, s handoff.State, generation uint64) (passed []Passed) {
 	t.Helper()
-	l, names, err := s.manifest()
+	l, names, err := manifestOf(s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +76,7 @@ func TestNewestWholeSet(t *testing.T) {
 			if c.newer {
 				want, generation = next, 9
 			}
-			wantSet(t, k.Set, want)
+			wantSet(t, k.State, want)
 			if k.Generation != generation || len(k.Surplus) != c.surplus {
 				t.Errorf("%+v", k)
 			}
@@ -103,7 +104,7 @@ func TestActivated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { closeFiles(other, pipe) })
+	t.Cleanup(func() { handoff.CloseFiles(other, pipe) })
 	unit := func() (passed []Passed) { // what the .socket unit has
 		for _, f := range sockets {
 			passed = append(passed, Passed{"udpshard.socket", systemdtest.Duplicate(t, f)})
@@ -122,7 +123,7 @@ func TestActivated(t *testing.T) {
 	if !slices.Equal(identities(t, got), identities(t, sockets)) {
 		t.Error("not in their order")
 	}
-	storeSet(t, startedBy(m), Set{Listeners: []Listener{{Address: ":5514", Sockets: got[:2]}}})
+	storeSet(t, startedBy(m), handoff.State{Listeners: []handoff.Listener{{Address: ":5514", Sockets: got[:2]}}})
 
 	// They are passed twice from now on, and are there once.
 	next := nextStart(t, m, unit()...)
@@ -155,18 +156,18 @@ func TestStoredByOthers(t *testing.T) {
 	socket, counters := Name{Kind: SocketKind}, Name{Kind: CountersKind}
 	var err, err2 error
 	socket.ID, err = cookie(s.Listeners[0].Sockets[0])
-	counters.ID, err2 = inode(s.Counters[0])
+	counters.ID, err2 = inode(s.Memory.Counters)
 	if err := errors.Join(err, err2); err != nil {
 		t.Fatal(err)
 	}
 	k := restored(t, append(passed,
-		Passed{"udpshard-kept-web-1", systemdtest.Duplicate(t, s.Counters[0])},
+		Passed{"udpshard-kept-web-1", systemdtest.Duplicate(t, s.Memory.Counters)},
 		Passed{Name{SocketKind, 1}.String(), systemdtest.Duplicate(t, s.Listeners[0].Sockets[0])},
-		Passed{Name{SocketKind, 2}.String(), systemdtest.Duplicate(t, s.Counters[0])},
-		Passed{Name{CountersKind, 1}.String(), systemdtest.Duplicate(t, s.Counters[0])},
-		Passed{counters.String(), systemdtest.Duplicate(t, s.Counters[0])},
+		Passed{Name{SocketKind, 2}.String(), systemdtest.Duplicate(t, s.Memory.Counters)},
+		Passed{Name{CountersKind, 1}.String(), systemdtest.Duplicate(t, s.Memory.Counters)},
+		Passed{counters.String(), systemdtest.Duplicate(t, s.Memory.Counters)},
 	)...)
-	wantSet(t, k.Set, s)
+	wantSet(t, k.State, s)
 	want := []string{
 		"udpshard-kept-web-1: this version does not know what that is",
 		"udpshard-kept-socket-1: it is " + socket.String(),
@@ -187,7 +188,8 @@ func TestListThatNobodyReads(t *testing.T) {
 		"":   "unexpected end",
 		`{}`: "format 0",
 		`{"format":2,"listeners":[{"sockets":[7]},{"sockets":[6,7]}]}`: "a socket twice",
-		`{"format":2,"counters":[7,6,7]}`:                              "counters twice",
+		`{"format":2,"counters":[7,7]}`:                                "counters twice",
+		`{"format":2,"counters":[7,6,5]}`:                              "3 files of counters, not 2",
 		`{"format":2,"listeners":[{"sockets":[-1]}]}`:                  "cannot unmarshal",
 		`{"format":2}` + strings.Repeat(" ", maxManifest):              "more than",
 	} {

@@ -8,42 +8,13 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/handoff"
 )
-
-// Set is what outlives a process: the sockets of its listeners, and the memory
-// in which it counts.
-type Set struct {
-	Counters  []*os.File // counters and control memory, in the order for the next process; may be nil
-	Listeners []Listener
-}
-
-// Listener is a listener's part of a Set.
-type Listener struct {
-	Name     string
-	Address  string // as it is written in the configuration; getsockname(2) says what came of it
-	Protocol string
-	Seed     uint32     // of its steering: flows stay where they are
-	Sockets  []*os.File // in the order of its shards
-}
-
-// Close closes all that is in it.
-func (s *Set) Close() {
-	closeFiles(s.Counters...)
-	for _, l := range s.Listeners {
-		closeFiles(l.Sockets...)
-	}
-	*s = Set{}
-}
-
-func closeFiles(files ...*os.File) {
-	for _, f := range files {
-		f.Close()
-	}
-}
 
 // Keep is Put, and returns once the manager has dealt with it: before the end
 // of a process, whose messages it may not know the unit of any more.
-func (u *Unit) StoreAndWait(ctx context.Context, s Set) error {
+func (u *Unit) StoreAndWait(ctx context.Context, s handoff.State) error {
 	if err := u.Store(ctx, s); err != nil {
 		return err
 	}
@@ -66,12 +37,12 @@ func (u *Unit) StoreAndWait(ctx context.Context, s Set) error {
 // manager than systemd 254 does not tell; that of a unit without a store
 // ignores it all. Other errors are the context's, where so many messages wait
 // for the manager that there is no room for more, or the kernel's.
-func (u *Unit) Store(ctx context.Context, s Set) error {
+func (u *Unit) Store(ctx context.Context, s handoff.State) error {
 	if u == nil || u.socket == "" {
 		return nil
 	}
 	generation := u.nextGeneration()
-	l, names, err := s.manifest()
+	l, names, err := manifestOf(s)
 	if err != nil {
 		return err
 	}
@@ -106,10 +77,10 @@ func (u *Unit) Store(ctx context.Context, s Set) error {
 }
 
 // list returns the set's list, and what is in it by the names for the store.
-func (s *Set) manifest() (manifest, map[string]*os.File, error) {
+func manifestOf(s handoff.State) (manifest, map[string]*os.File, error) {
 	l := manifest{Format: manifestFormat}
 	names := make(map[string]*os.File)
-	for _, f := range s.Counters {
+	for _, f := range s.Memory.Files() {
 		number, err := inode(f)
 		if err != nil {
 			return manifest{}, nil, fmt.Errorf("the counters: %w", err)

@@ -8,24 +8,25 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/systemd/systemdtest"
 	"github.com/udpshard/udpshard/internal/leak"
 )
 
 // set has listeners of so many shards, and counters that say which it is.
-func newSet(t *testing.T, counters string, shards ...int) Set {
+func newSet(t *testing.T, counters string, shards ...int) handoff.State {
 	t.Helper()
-	s := Set{Counters: []*os.File{memory(t, counters), memory(t, "control of "+counters)}}
+	s := handoff.State{Memory: handoff.Memory{Counters: memory(t, counters), Control: memory(t, "control of "+counters)}}
 	for i, n := range shards {
-		s.Listeners = append(s.Listeners, Listener{Name: fmt.Sprint("l", i), Address: ":5514", Protocol: "raw", Seed: 1<<32 - 1 - uint32(i), Sockets: udpSockets(t, n)})
+		s.Listeners = append(s.Listeners, handoff.Listener{Name: fmt.Sprint("l", i), Address: ":5514", Protocol: "raw", Seed: 1<<32 - 1 - uint32(i), Sockets: udpSockets(t, n)})
 	}
 	return s
 }
 
 // same fails unless got is want, by duplicates.
-func wantSet(t *testing.T, got, want Set) {
+func wantSet(t *testing.T, got, want handoff.State) {
 	t.Helper()
-	if !slices.Equal(contents(t, got.Counters), contents(t, want.Counters)) {
+	if !slices.Equal(contents(t, got.Memory.Files()), contents(t, want.Memory.Files())) {
 		t.Error("other counters")
 	}
 	if len(got.Listeners) != len(want.Listeners) {
@@ -53,7 +54,7 @@ func identities(t *testing.T, files []*os.File) (all [][2]uint64) {
 	return all
 }
 
-func storeSet(t *testing.T, u *Unit, s Set) {
+func storeSet(t *testing.T, u *Unit, s handoff.State) {
 	t.Helper()
 	if err := u.StoreAndWait(testContext(t), s); err != nil {
 		t.Fatal(err)
@@ -74,7 +75,7 @@ func TestKeep(t *testing.T) {
 	first := newSet(t, "first", 3, 0, 1)
 	storeSet(t, startedBy(m), first)
 	k := nextStart(t, m)
-	wantSet(t, k.Set, first)
+	wantSet(t, k.State, first)
 	if k.Generation == 0 || k.Activated != nil || k.Surplus != nil || k.Dropped != nil {
 		t.Errorf("%+v", k)
 	}
@@ -86,7 +87,7 @@ func TestKeep(t *testing.T) {
 	next.Listeners[1].Sockets = k.Listeners[0].Sockets[:2]
 	storeSet(t, u, next)
 	again := nextStart(t, m)
-	wantSet(t, again.Set, next)
+	wantSet(t, again.State, next)
 	if again.Generation <= k.Generation || again.Surplus != nil || again.Dropped != nil {
 		t.Errorf("%+v", again)
 	}
@@ -100,13 +101,13 @@ func TestKeep(t *testing.T) {
 	if removed := slices.DeleteFunc(texts(m.Messages())[before:], func(s string) bool { return !strings.HasPrefix(s, "FDSTOREREMOVE=1") || !strings.Contains(s, "socket") }); len(removed) > 0 {
 		t.Errorf("%q", removed)
 	}
-	wantSet(t, nextStart(t, m).Set, next)
+	wantSet(t, nextStart(t, m).State, next)
 
-	storeSet(t, u, Set{}) // nothing but a list of nothing
+	storeSet(t, u, handoff.State{}) // nothing but a list of nothing
 	if kept := m.StoredNames(); len(kept) != 1 {
 		t.Errorf("%q", kept)
 	}
-	wantSet(t, nextStart(t, m).Set, Set{})
+	wantSet(t, nextStart(t, m).State, handoff.State{})
 }
 
 // Wherever a process is killed while it keeps, the store has a whole set.
@@ -123,24 +124,24 @@ func TestKilledWhileKeeping(t *testing.T) {
 
 		k := nextStart(t, m)
 		if len(k.Listeners) == 2 {
-			wantSet(t, k.Set, old)
+			wantSet(t, k.State, old)
 			if whole {
 				t.Fatal("nothing came of it")
 			}
 		} else {
-			wantSet(t, k.Set, next)
+			wantSet(t, k.State, next)
 		}
 		if k.Dropped != nil {
 			t.Errorf("after %d: %v", takes, k.Dropped)
 		}
 		// Whatever it was, what the process after that keeps is all there is.
 		m.Limit(systemdtest.DefaultCapacity, -1)
-		storeSet(t, startedBy(m), k.Set)
+		storeSet(t, startedBy(m), k.State)
 		if want := 3 + len(k.Listeners[0].Sockets); len(k.Listeners) == 1 && len(m.StoredNames()) != want || len(k.Listeners) == 2 && len(m.StoredNames()) != 7 {
 			t.Errorf("after %d: %q", takes, m.StoredNames())
 		}
 		last := nextStart(t, m)
-		wantSet(t, last.Set, k.Set)
+		wantSet(t, last.State, k.State)
 		if last.Surplus != nil || last.Dropped != nil {
 			t.Errorf("after %d: %+v", takes, last)
 		}
@@ -159,11 +160,11 @@ func TestSuccessorKeeps(t *testing.T) {
 	storeSet(t, startedBy(m), old)
 	successor := &Unit{socket: m.Address(), stored: make(map[string]bool)}
 	next := newSet(t, "next")
-	next.Listeners = []Listener{old.Listeners[0]}
+	next.Listeners = []handoff.Listener{old.Listeners[0]}
 	next.Listeners[0].Sockets = old.Listeners[0].Sockets[:1]
 	storeSet(t, successor, next)
 	k := nextStart(t, m)
-	wantSet(t, k.Set, next)
+	wantSet(t, k.State, next)
 	if len(k.Surplus) != 2 {
 		t.Errorf("%d sockets of the set before are left, want 2", len(k.Surplus))
 	}
@@ -182,7 +183,7 @@ func TestStoreIsTooSmall(t *testing.T) {
 	if !errors.As(err, &full) || full.Limit != 8 || full.Needed != 10 || full.Hint() != "set FileDescriptorStoreMax=10 or more in the unit" {
 		t.Error(err)
 	}
-	wantSet(t, nextStart(t, m).Set, old)
+	wantSet(t, nextStart(t, m).State, old)
 
 	// A manager that does not tell: the older set stays the newest that is whole.
 	u.limit = 0
@@ -204,7 +205,7 @@ func TestSetsThatCannotBeKept(t *testing.T) {
 	if err := startedBy(m).StoreAndWait(testContext(t), s); err == nil || !strings.Contains(err.Error(), "listener l1, shard 0: its socket is another shard's") {
 		t.Error(err)
 	}
-	s.Listeners[1].Sockets = s.Counters
+	s.Listeners[1].Sockets = s.Memory.Files()
 	if err := startedBy(m).StoreAndWait(testContext(t), s); err == nil || !strings.Contains(err.Error(), "SO_COOKIE") {
 		t.Error(err)
 	}

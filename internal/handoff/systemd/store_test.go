@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/leak"
 )
 
@@ -28,7 +29,7 @@ func TestStoreAndRemove(t *testing.T) {
 		}
 		files = append(files, os.NewFile(uintptr(fd), "event"))
 	}
-	defer closeFiles(files...)
+	defer handoff.CloseFiles(files...)
 	one := memory(t, "one")
 	if err := errors.Join(u.storeFiles(testContext(t), "many", files...), u.storeFiles(testContext(t), "one", one), u.Barrier(testContext(t))); err != nil {
 		t.Fatal(err)
@@ -79,7 +80,7 @@ func TestStoreOfAClosedFile(t *testing.T) {
 	if err := u.storeFiles(testContext(t), "x", f); err == nil || !strings.HasSuffix(err.Error(), "use of closed file") {
 		t.Error(err)
 	}
-	if err := u.StoreAndWait(testContext(t), Set{Listeners: []Listener{{Name: "dns", Sockets: []*os.File{f}}}}); err == nil || err.Error() != "listener dns, shard 0: use of closed file" {
+	if err := u.StoreAndWait(testContext(t), handoff.State{Listeners: []handoff.Listener{{Name: "dns", Sockets: []*os.File{f}}}}); err == nil || err.Error() != "listener dns, shard 0: use of closed file" {
 		t.Error(err)
 	}
 }

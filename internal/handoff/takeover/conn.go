@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
@@ -20,7 +21,7 @@ import (
 type Conn struct {
 	*wire
 	path   string
-	memory Memory // that goes with ready
+	memory handoff.Memory // that goes with ready
 
 	mu           sync.Mutex
 	closed       bool
@@ -32,8 +33,8 @@ type Conn struct {
 
 // Heir is the process that takes over or has taken over, as its predecessor has announced it.
 type Announcement struct {
-	PID    int    // 0: not announced
-	Memory Memory // may be zero
+	PID    int            // 0: not announced
+	Memory handoff.Memory // may be zero
 }
 
 // Dial connects to the active process at the path. The error is ErrNobody
@@ -102,7 +103,7 @@ func (c *Conn) Hello(ctx context.Context, h Hello) (Offer, error) {
 	}
 	m, files, err := c.receive(ctx, c.limits.step)
 	if err == nil && m.Kind != kindOffer {
-		closeFiles(files...)
+		handoff.CloseFiles(files...)
 		err = unexpectedAnswer(m)
 	}
 	if err != nil {
@@ -125,10 +126,10 @@ func unexpectedAnswer(m message) error {
 
 // SetMemory sets the memory in which this process will count. The active process passes it on to
 // its standbys: see Heir. The caller keeps the files of m open until Close.
-func (c *Conn) SetMemory(m Memory) { c.memory = m }
+func (c *Conn) SetMemory(m handoff.Memory) { c.memory = m }
 
 func (c *Conn) sendReady(ctx context.Context) error {
-	err := c.send(ctx, message{Kind: kindReady, Memory: c.memory.exists()}, c.memory.files()...)
+	err := c.send(ctx, message{Kind: kindReady, Memory: c.memory.Files() != nil}, c.memory.Files()...)
 	if errors.Is(err, io.EOF) {
 		return nil // the last message of the peer may still be unread
 	}
@@ -150,7 +151,7 @@ func (c *Conn) Announcement() Announcement {
 		if m.Kind == kindAnnounce || m.Kind == kindRedirect {
 			c.setAnnouncement(m, files)
 		} else {
-			closeFiles(files...)
+			handoff.CloseFiles(files...)
 		}
 	}
 	c.mu.Lock()
@@ -204,7 +205,7 @@ func (c *Conn) Wait(ctx context.Context) error {
 		case m.Kind == kindGrant:
 			return c.acceptGrant(m, files)
 		default:
-			closeFiles(files...)
+			handoff.CloseFiles(files...)
 			return unexpectedAnswer(m)
 		}
 	}
@@ -216,20 +217,20 @@ func (c *Conn) setAnnouncement(m message, files []*os.File) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		closeFiles(files...)
+		handoff.CloseFiles(files...)
 		return
 	}
 	if m.Memory || m.PID != c.announcement.PID {
 		c.announcement.Memory.Close()
 	}
 	if c.announcement.PID = m.PID; m.Memory {
-		c.announcement.Memory = memoryFromFiles(files)
+		c.announcement.Memory = handoff.MemoryOf(files)
 	}
 }
 
 // inherit makes a listener of the socket that came with yours.
 func (c *Conn) acceptGrant(m message, files []*os.File) error {
-	defer closeFiles(files...)
+	defer handoff.CloseFiles(files...)
 	if len(files) != 1 {
 		return fmt.Errorf("%q came with %d descriptors", m.Kind, len(files))
 	}
@@ -289,7 +290,7 @@ func (c *Conn) commit(ctx context.Context, l *net.UnixListener) error {
 			m, err = last, nil
 		}
 	}
-	closeFiles(files...)
+	handoff.CloseFiles(files...)
 	if err == nil && m.Kind != kindCommitted {
 		err = unexpectedAnswer(m)
 	}
@@ -299,7 +300,7 @@ func (c *Conn) commit(ctx context.Context, l *net.UnixListener) error {
 	// Its end says that it has given up its claim. If that does not come it
 	// hangs there, and the claim tells; nobody reads meanwhile.
 	_, files, _ = c.receive(context.Background(), c.limits.closing)
-	closeFiles(files...)
+	handoff.CloseFiles(files...)
 	return nil
 }
 

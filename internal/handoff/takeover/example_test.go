@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
 )
 
@@ -18,7 +19,7 @@ func (o old) Offer(h takeover.Hello) (takeover.Offer, error) {
 		return takeover.Offer{}, fmt.Errorf("it takes successors alone, and no %s", h.Role)
 	}
 	duplicate, err := o.socket.File()
-	return takeover.Offer{Listeners: []takeover.Listener{{Name: "raw", Sockets: []*os.File{duplicate}}}}, err
+	return takeover.Offer{State: handoff.State{Listeners: []handoff.Listener{{Name: "raw", Sockets: []*os.File{duplicate}}}}}, err
 }
 
 func (o old) Quiesce(context.Context) error         { fmt.Println("old: flushed"); return nil }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"time"
+
+	"github.com/udpshard/udpshard/internal/handoff"
 )
 
 // attend answers a peer that has its offer.
@@ -22,7 +24,7 @@ func (s *Server) serveWaiting(a Active, p *peer) error {
 			if !more {
 				return context.Cause(p.ctx)
 			}
-			closeFiles(m.files...)
+			handoff.CloseFiles(m.files...)
 			return fmt.Errorf("%q came, where nothing was asked", m.Kind)
 		case r := <-p.requests:
 			ctx, cancel := context.WithCancel(p.ctx)
@@ -160,7 +162,7 @@ func (s *Server) redirectPeers(to *peer) {
 	defer cancel()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.newActive, to.memory = Announcement{PID: to.hello.PID, Memory: to.memory}, Memory{}
+	s.newActive, to.memory = Announcement{PID: to.hello.PID, Memory: to.memory}, handoff.Memory{}
 	for _, p := range s.waiting {
 		if p != to {
 			p.sendAnnouncement(ctx, kindRedirect, Announcement{PID: s.newActive.PID}) // it has the memory
@@ -172,10 +174,10 @@ func (s *Server) redirectPeers(to *peer) {
 // tell announces the heir to a peer, and registers the peer with the heir's memory. It ignores the
 // error of a peer that has gone.
 func (p *peer) sendAnnouncement(ctx context.Context, k kind, heir Announcement) {
-	memory, err := heir.Memory.withRegistration()
+	memory, err := withRegistration(heir.Memory)
 	if err != nil {
-		memory = Memory{} // it waits for the path, where the heir listens
+		memory = handoff.Memory{} // it waits for the path, where the heir listens
 	}
-	p.send(ctx, message{Kind: k, PID: heir.PID, Memory: memory.exists()}, memory.files()...)
-	closeFiles(memory.Control)
+	p.send(ctx, message{Kind: k, PID: heir.PID, Memory: memory.Files() != nil}, memory.Files()...)
+	handoff.CloseFiles(memory.Control)
 }

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/leak"
 	"github.com/udpshard/udpshard/internal/sys"
 )
@@ -103,7 +104,7 @@ func TestHostilePeer(t *testing.T) {
 			sendRaw(t, c.wire, said.data, files...)
 			writer.Close()
 			m, came, err := c.receive(testContext(t), 0)
-			closeFiles(came...)
+			handoff.CloseFiles(came...)
 			switch {
 			case said.words == "-":
 				wantError(t, err, io.EOF)

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/leak"
 )
 
@@ -33,7 +34,7 @@ func TestClaim(t *testing.T) {
 		t.Error(err)
 	}
 	c.Release() // though there is another descriptor of its file
-	closeFiles(same)
+	handoff.CloseFiles(same)
 	c.Release()
 	again, err := AcquireLease(passed, 7)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
@@ -31,17 +32,19 @@ func udpSocket(t *testing.T) *os.File {
 }
 
 // newMemory is a Memory as a process makes it.
-func newMemory(t *testing.T) Memory {
+func newMemory(t *testing.T) handoff.Memory {
 	t.Helper()
-	return Memory{memory(t), memory(t)}
+	return handoff.Memory{Counters: memory(t), Control: memory(t)}
 }
 
-func duplicateOf(m Memory) Memory { return Memory{duplicate(m.Counters), duplicate(m.Control)} }
+func duplicateOf(m handoff.Memory) handoff.Memory {
+	return handoff.Memory{Counters: duplicate(m.Counters), Control: duplicate(m.Control)}
+}
 
 // sameMemory fails unless got is want, by duplicates.
-func sameMemory(t *testing.T, got, want Memory) {
+func sameMemory(t *testing.T, got, want handoff.Memory) {
 	t.Helper()
-	if !got.exists() || inode(t, got.Counters) != inode(t, want.Counters) || inode(t, got.Control) != inode(t, want.Control) {
+	if got.Files() == nil || inode(t, got.Counters) != inode(t, want.Counters) || inode(t, got.Control) != inode(t, want.Control) {
 		t.Errorf("memory %+v, want %+v", got, want)
 	}
 }
@@ -71,7 +74,7 @@ func inode(t *testing.T, f *os.File) uint64 {
 type active struct {
 	t       *testing.T
 	sockets [][]*os.File // by listener
-	memory  Memory
+	memory  handoff.Memory
 	refusal error
 	quiesce func(context.Context) error
 	changes chan string // what was called
@@ -90,7 +93,7 @@ func newActive(t *testing.T, sockets ...int) *active {
 			files = append(files, udpSocket(t))
 		}
 		a.sockets = append(a.sockets, files)
-		t.Cleanup(func() { closeFiles(files...) })
+		t.Cleanup(func() { handoff.CloseFiles(files...) })
 	}
 	return a
 }
@@ -151,9 +154,9 @@ func (a *active) Offer(h Hello) (Offer, error) {
 	if a.refusal != nil {
 		return Offer{}, a.refusal
 	}
-	o := Offer{Memory: duplicateOf(a.memory), Notes: []byte(`{"later":1}`)}
+	o := Offer{State: handoff.State{Memory: duplicateOf(a.memory), Notes: []byte(`{"later":1}`)}}
 	for i, files := range a.sockets {
-		l := Listener{Name: string(rune('a' + i)), Address: "127.0.0.1:5514", Protocol: "raw", Seed: 1<<32 - 1}
+		l := handoff.Listener{Name: string(rune('a' + i)), Address: "127.0.0.1:5514", Protocol: "raw", Seed: 1<<32 - 1}
 		for _, f := range files {
 			l.Sockets = append(l.Sockets, duplicate(f))
 		}

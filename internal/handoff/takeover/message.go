@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"github.com/udpshard/udpshard/internal/handoff"
 )
 
 // protocol is the number that every message carries. It changes when a
@@ -155,7 +157,7 @@ func (m message) check() error {
 // memoryFiles is how many descriptors of a Memory come with it.
 func (m message) memoryFiles() int {
 	if m.Memory {
-		return memoryFiles
+		return handoff.MemoryFiles
 	}
 	return 0
 }

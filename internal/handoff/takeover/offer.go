@@ -2,7 +2,8 @@ package takeover
 
 import (
 	"encoding/json"
-	"os"
+
+	"github.com/udpshard/udpshard/internal/handoff"
 )
 
 // Role is what a process wants of the active one.
@@ -23,41 +24,10 @@ type Hello struct {
 	Notes   json.RawMessage // for what is added later; may be nil
 }
 
-// Offer is what the active process has. All files in it are duplicates, and
-// belong to whoever holds the Offer.
-//
-// O_NONBLOCK is one for all duplicates of a socket, in every process:
-// File.Fd and SyscallConn of these files leave it alone, but see
-// net.TCPListener.File.
+// Offer is the state of the active process.
 type Offer struct {
-	Version   string // filled in
-	PID       int    // filled in
-	Foreign   bool   // filled in, as in Hello
-	Listeners []Listener
-	Memory    Memory          // may be zero
-	Web       *os.File        // the listening socket of HTTP; may be nil
-	Notes     json.RawMessage // for what is added later; may be nil
-}
-
-// Listener is the sockets of an address, in the order of their shards, and the
-// one that listens there for streams, if there is one.
-type Listener struct {
-	Name     string
-	Address  string
-	Protocol string
-	Seed     uint32
-	Sockets  []*os.File
-	Stream   *os.File // may be nil
-}
-
-// Close closes all files of the offer.
-func (o *Offer) Close() {
-	o.Memory.Close()
-	closeFiles(o.Web)
-	o.Web = nil
-	for i := range o.Listeners {
-		closeFiles(o.Listeners[i].Sockets...)
-		closeFiles(o.Listeners[i].Stream)
-		o.Listeners[i].Sockets, o.Listeners[i].Stream = nil, nil
-	}
+	Version string // filled in
+	PID     int    // filled in
+	Foreign bool   // filled in, as in Hello
+	handoff.State
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"slices"
+
+	"github.com/udpshard/udpshard/internal/handoff"
 )
 
 func (w *wire) sendHello(ctx context.Context, h Hello) error {
@@ -29,7 +31,7 @@ func (w *wire) receiveHello(ctx context.Context) (Hello, error) {
 // expect receives a message of a kind that carries no descriptors.
 func (w *wire) expect(ctx context.Context, want kind) (message, error) {
 	m, files, err := w.receive(ctx, w.limits.step)
-	closeFiles(files...)
+	handoff.CloseFiles(files...)
 	if err == nil && m.Kind != want {
 		err = unexpectedKind(m.Kind, want)
 	}
@@ -43,13 +45,13 @@ func unexpectedKind(came, want kind) error {
 // sendOffer sends an offer, and leaves its files open. Whoever gets it is registered.
 func (w *wire) sendOffer(ctx context.Context, o Offer) error {
 	head := message{Kind: kindOffer, PID: os.Getpid(), Listeners: len(o.Listeners), Notes: o.Notes}
-	memory, err := o.Memory.withRegistration()
+	memory, err := withRegistration(o.Memory)
 	if err != nil {
 		return err
 	}
-	defer closeFiles(memory.Control)
-	head.Memory = memory.exists()
-	files := memory.files()
+	defer handoff.CloseFiles(memory.Control)
+	head.Memory = memory.Files() != nil
+	files := memory.Files()
 	if o.Web != nil {
 		head.Web, files = true, append(files, o.Web)
 	}
@@ -78,7 +80,7 @@ func (w *wire) sendOffer(ctx context.Context, o Offer) error {
 // receiveOffer receives what follows the first message of an offer, head,
 // with which files came. They are closed where it fails.
 func (w *wire) receiveOffer(ctx context.Context, head message, files []*os.File) (o Offer, err error) {
-	o = Offer{Version: head.Version, Notes: head.Notes}
+	o = Offer{Version: head.Version, State: handoff.State{Notes: head.Notes}}
 	o.PID, o.Foreign = visiblePID(w.cred, head.PID)
 	w.statedPID = head.PID
 	if o.Memory, o.Web, err = splitHeadFiles(head, files); err != nil {
@@ -100,18 +102,18 @@ func (w *wire) receiveOffer(ctx context.Context, head message, files []*os.File)
 	return o, nil
 }
 
-func splitHeadFiles(head message, files []*os.File) (memory Memory, web *os.File, err error) {
+func splitHeadFiles(head message, files []*os.File) (memory handoff.Memory, web *os.File, err error) {
 	want := head.memoryFiles()
 	if head.Web {
 		want++
 	}
 	if len(files) != want {
-		closeFiles(files...)
-		return Memory{}, nil, fmt.Errorf("offer: %d descriptors arrived, and %d are announced",
+		handoff.CloseFiles(files...)
+		return handoff.Memory{}, nil, fmt.Errorf("offer: %d descriptors arrived, and %d are announced",
 			len(files), want)
 	}
 	if head.Memory {
-		memory, files = memoryFromFiles(files), files[memoryFiles:]
+		memory, files = handoff.MemoryOf(files), files[handoff.MemoryFiles:]
 	}
 	if head.Web {
 		web = files[0]
@@ -120,7 +122,7 @@ func splitHeadFiles(head message, files []*os.File) (memory Memory, web *os.File
 }
 
 // receiveListener returns what it has with an error too.
-func (w *wire) receiveListener(ctx context.Context) (l Listener, err error) {
+func (w *wire) receiveListener(ctx context.Context) (l handoff.Listener, err error) {
 	want, missing := kindListener, 0
 	for {
 		m, files, err := w.receive(ctx, w.limits.step)

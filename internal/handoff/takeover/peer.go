@@ -8,6 +8,8 @@ import (
 	"net"
 	"slices"
 	"time"
+
+	"github.com/udpshard/udpshard/internal/handoff"
 )
 
 // peer is a successor or standby, as the active process sees it. Its
@@ -17,7 +19,7 @@ type peer struct {
 	hello    Hello
 	ctx      context.Context // ends with the connection
 	messages chan message    // closed when the connection has ended
-	memory   Memory          // that came with ready; may be zero
+	memory   handoff.Memory  // that came with ready; may be zero
 	requests chan handoverRequest
 	done     chan struct{} // closed when it is no longer answered
 }
@@ -138,7 +140,7 @@ func (p *peer) startReading(ctx context.Context) (stop func()) {
 				err = errPeerDisconnected
 			}
 			if err != nil {
-				closeFiles(files...)
+				handoff.CloseFiles(files...)
 				cancel(err)
 				return
 			}
@@ -150,7 +152,7 @@ func (p *peer) startReading(ctx context.Context) (stop func()) {
 		p.conn.Close()
 		cancel(errPeerDisconnected)
 		for m := range p.messages {
-			closeFiles(m.files...)
+			handoff.CloseFiles(m.files...)
 		}
 		p.memory.Close()
 	}
@@ -168,12 +170,12 @@ func (p *peer) await(ctx context.Context, s *Server, want kind, limit time.Durat
 			return context.Cause(p.ctx)
 		}
 		if m.Kind != want {
-			closeFiles(m.files...)
+			handoff.CloseFiles(m.files...)
 			return unexpectedKind(m.Kind, want)
 		}
 		if m.Memory {
 			p.memory.Close() // of an attempt that came to nothing
-			p.memory = memoryFromFiles(m.files)
+			p.memory = handoff.MemoryOf(m.files)
 		}
 		return nil
 	case <-late:

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
@@ -53,6 +54,16 @@ func Register(control *os.File, epoch uint64) (*os.File, error) {
 		return nil, fmt.Errorf("register with the control memory: %w", err)
 	}
 	return own, nil
+}
+
+// withRegistration returns a Memory to send to a process that may take over: its Control is a new
+// descriptor with a registration, which the caller closes, and its Counters are those of m.
+func withRegistration(m handoff.Memory) (handoff.Memory, error) {
+	if m.Files() == nil {
+		return m, nil
+	}
+	control, err := Register(m.Control, 0)
+	return handoff.Memory{Counters: m.Counters, Control: control}, err
 }
 
 // Registered returns the number of registrations of earlier epochs: of processes that have not

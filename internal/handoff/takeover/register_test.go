@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/leak"
 )
 
@@ -71,7 +72,7 @@ func TestRegistrations(t *testing.T) {
 	if n := registrations(t, control); n != 36 {
 		t.Errorf("%d are registered: a claim is none", n)
 	}
-	closeFiles(all...)
+	handoff.CloseFiles(all...)
 	if n := registrations(t, control); n != 0 {
 		t.Errorf("%d are registered", n)
 	}
@@ -102,7 +103,7 @@ func TestMeetings(t *testing.T) {
 	if _, err := Register(control, maxEpochs); err == nil {
 		t.Error("a lock tells that epoch")
 	}
-	closeFiles(all...)
+	handoff.CloseFiles(all...)
 }
 
 // Another process locks whatever it likes: counting ends.
@@ -129,7 +130,7 @@ func TestHostileRegistrations(t *testing.T) {
 		if full := name == "all" || name == "all of them"; (err != nil) != full {
 			t.Errorf("%s: %v", name, err)
 		}
-		closeFiles(own, hostile, control)
+		handoff.CloseFiles(own, hostile, control)
 	}
 }
 
@@ -286,12 +287,12 @@ func TestAMemoryThatIsAFile(t *testing.T) {
 	}
 	defer file.Close()
 	successor, _ := join(t, v.Path(), Successor)
-	successor.SetMemory(Memory{file, file})
+	successor.SetMemory(handoff.Memory{Counters: file, Control: file})
 	defer takeOver(t, successor).Close()
 	wantError(t, standby.Wait(testContext(t)), ErrRedirected)
 	h := standby.Announcement()
 	defer h.Memory.Close()
-	if h.PID != os.Getpid() || h.Memory.exists() {
+	if h.PID != os.Getpid() || h.Memory.Files() != nil {
 		t.Errorf("%+v", h)
 	}
 }

@@ -137,7 +137,7 @@ func TestSuccessorBeforeStandbys(t *testing.T) {
 	successor, _ := join(t, v.Path(), Successor)
 	takeOver(t, successor).Close()
 	wantError(t, standby.Wait(testContext(t)), ErrRedirected)
-	if h := standby.Announcement(); h.PID != os.Getpid() || h.Memory.exists() {
+	if h := standby.Announcement(); h.PID != os.Getpid() || h.Memory.Files() != nil {
 		t.Errorf("%+v of one that has no counters", h)
 	}
 }

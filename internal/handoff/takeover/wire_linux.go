@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
@@ -156,7 +157,7 @@ func (w *wire) receive(ctx context.Context, limit time.Duration) (message, []*os
 		err = fmt.Errorf("%s: %d descriptors were to come, and %d came", m.Kind, m.Files, len(files))
 	}
 	if err != nil {
-		closeFiles(files...)
+		handoff.CloseFiles(files...)
 		return message{}, nil, err
 	}
 	return m, files, nil
@@ -179,14 +180,6 @@ func parseRights(rights []byte) (files []*os.File, err error) {
 		}
 	}
 	return files, err
-}
-
-func closeFiles(files ...*os.File) {
-	for _, f := range files {
-		if f != nil {
-			f.Close()
-		}
-	}
 }
 
 // ended makes one error of the ways in which a connection can have ended.
