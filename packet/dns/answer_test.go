@@ -7,7 +7,7 @@ import (
 )
 
 // asked is a question, and the reply to it. from is the document that says so.
-type asked struct{ from, question, want string }
+type answerTest struct{ from, question, want string }
 
 const (
 	wildcardSOA = "AUTHORITY example. 300 SOA ns.example.com. hostmaster.example. 1 7200 3600 1209600 300"
@@ -22,7 +22,7 @@ const (
 )
 
 // RFC 4592 section 2.2.1 lists which questions the wildcard answers.
-var wildcardAnswers = []asked{
+var wildcardAnswers = []answerTest{
 	{"RFC 4592 2.2.1", "host3.example. MX", "NOERROR aa\nhost3.example. 3600 MX 10 host1.example.\nADDITIONAL host1.example. 3600 A 192.0.2.1"},
 	{"RFC 4592 2.2.1", "host3.example. A", "NOERROR aa\n" + wildcardSOA},
 	{"RFC 4592 2.2.1", "foo.bar.example. TXT", "NOERROR aa\nfoo.bar.example. 3600 TXT \"this is a wildcard\""},
@@ -38,7 +38,7 @@ var wildcardAnswers = []asked{
 	{"RFC 4592 4.3", "a.sub.*.example. TXT", "NXDOMAIN aa\n" + wildcardSOA},
 }
 
-var testAnswers = []asked{
+var testAnswers = []answerTest{
 	{"RFC 1034 6.2.1", "www.test. A", "NOERROR aa\nwww.test. 60 A 192.0.2.4\nwww.test. 60 A 192.0.2.5"},
 	{"RFC 1035 2.3.3", "wWW.tESt. TXT", "NOERROR aa\nwWW.tESt. 3600 TXT \"text\""},
 	{"RFC 1034 6.2.2", "www.test. ANY", "NOERROR aa\nwww.test. 60 A 192.0.2.4\nwww.test. 60 A 192.0.2.5"},
@@ -170,7 +170,7 @@ var testAnswers = []asked{
 }
 
 // The zone below is asked too: what is in it is no longer the parent's.
-var childAnswers = []asked{
+var childAnswers = []answerTest{
 	{"RFC 1034 4.3.2", "www.child.test. A", "NOERROR aa\nwww.child.test. 600 A 192.0.2.13"},
 	{"RFC 1034 4.3.2", "child.test. NS", "NOERROR aa\nchild.test. 600 NS ns.child.test.\nADDITIONAL ns.child.test. 600 A 192.0.2.11"},
 	{"RFC 4035 3.1.4.1", "child.test. DS", "NOERROR aa\n" + testSOA},
@@ -189,7 +189,7 @@ func TestAnswers(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		zones *Zones
-		table []asked
+		table []answerTest
 	}{
 		{"wildcards", mustZones(t, wildcardZone), wildcardAnswers},
 		{"test", mustZones(t, testZone), testAnswers},
@@ -202,8 +202,8 @@ func TestAnswers(t *testing.T) {
 		for _, a := range tt.table {
 			t.Run(tt.name+"/"+a.question, func(t *testing.T) {
 				for _, edns := range []bool{true, false} {
-					got := show(reply(t, tt.zones, question(t, a.question, edns, MaxUDPSize), MaxUDPSize))
-					if want := lines(a.want); got != want {
+					got := formatReply(askZones(t, tt.zones, packQuestion(t, a.question, edns, MaxUDPSize), MaxUDPSize))
+					if want := trimLines(a.want); got != want {
 						t.Errorf("%s\n got %s\nwant %s", a.from, got, want)
 					}
 				}
@@ -213,7 +213,7 @@ func TestAnswers(t *testing.T) {
 }
 
 // Chains that come back to where they were, or near it.
-var chainAnswers = []asked{
+var chainAnswers = []answerTest{
 	{"RFC 6672 3.2", "y.k.a.t. A", `NOERROR aa
 		a.t. 60 DNAME t.t.
 		y.k.a.t. 60 CNAME y.k.t.t.
@@ -264,7 +264,7 @@ var chainAnswers = []asked{
 	{"RFC 4592 3.3.1", "b.*.s.t. TXT", "NXDOMAIN aa\nAUTHORITY t. 5 SOA ns.t. host.t. 1 2 3 4 5"},
 }
 
-const chainZone = someSOA + `
+const chainZone = minimalZone + `
 a       DNAME t
 k.t     DNAME a
 y.t     A     192.0.2.9
@@ -282,7 +282,7 @@ a.*.s   TXT   below
 `
 
 func TestChainsOfFullLength(t *testing.T) {
-	text := someSOA + "grow DNAME x.grow\nend A 192.0.2.1\nc0 CNAME end\n"
+	text := minimalZone + "grow DNAME x.grow\nend A 192.0.2.1\nc0 CNAME end\n"
 	for i := range 20 {
 		text += fmt.Sprintf("c%d CNAME c%d\nd%d DNAME d%d\n", i+1, i, i+1, i)
 	}
@@ -293,7 +293,7 @@ func TestChainsOfFullLength(t *testing.T) {
 	}{
 		{"c15.t. A", 17}, {"c16.t. A", 17}, {"c19.t. A", 17}, {"x.d16.t. A", 33}, {"x.d17.t. A", 34}, {"x.d20.t. A", 34}, {"y.grow.t. A", 18},
 	} {
-		if m := reply(t, z, question(t, tt.question, false, 0), maxTCPSize); len(m.Answer) != tt.want || m.Truncated {
+		if m := askZones(t, z, packQuestion(t, tt.question, false, 0), maxTCPSize); len(m.Answer) != tt.want || m.Truncated {
 			t.Errorf("%s: %d records, want %d", tt.question, len(m.Answer), tt.want)
 		}
 	}
@@ -324,7 +324,7 @@ tokid CNAME kid.odd
 		ADDITIONAL ns1.test. 3600 A 192.0.2.1`
 )
 
-var kidAnswers = []asked{
+var kidAnswers = []answerTest{
 	{"RFC 4035 3.1.4.1", "kid.odd.test. DS", "NOERROR aa\n" + testSOA},
 	{"RFC 1034 4.3.2 3a", "to.test. A", "NOERROR aa\nto.test. 3600 CNAME www.kid.odd.test.\n" + kidReferral},
 	{"RFC 1034 4.3.2 3a", "tokid.test. DS", "NOERROR aa\ntokid.test. 3600 CNAME kid.odd.test.\n" + testSOA},
@@ -337,14 +337,14 @@ var kidAnswers = []asked{
 }
 
 func TestZoneBelowADNAME(t *testing.T) {
-	z := mustZones(t, someSOA+"d DNAME e\nto CNAME a.kid.d\ny DNAME kid.d\na.kid.e A 192.0.2.1\n", strings.ReplaceAll(someSOA, "t.\n", "kid.d.t.\n")+"a A 192.0.2.2\n")
+	z := mustZones(t, minimalZone+"d DNAME e\nto CNAME a.kid.d\ny DNAME kid.d\na.kid.e A 192.0.2.1\n", strings.ReplaceAll(minimalZone, "t.\n", "kid.d.t.\n")+"a A 192.0.2.2\n")
 	const chain = "\nd.t. 60 DNAME e.t.\na.kid.d.t. 60 CNAME a.kid.e.t.\na.kid.e.t. 60 A 192.0.2.1"
-	for _, a := range []asked{
+	for _, a := range []answerTest{
 		{"", "a.kid.d.t. A", "NOERROR aa\na.kid.d.t. 60 A 192.0.2.2"},
 		{"RFC 6672 2.4", "to.t. A", "NOERROR aa\nto.t. 60 CNAME a.kid.d.t." + chain},
 		{"RFC 6672 2.4", "a.y.t. A", "NOERROR aa\ny.t. 60 DNAME kid.d.t.\na.y.t. 60 CNAME a.kid.d.t." + chain},
 	} {
-		if got := show(reply(t, z, question(t, a.question, true, 512), MaxUDPSize)); got != a.want {
+		if got := formatReply(askZones(t, z, packQuestion(t, a.question, true, 512), MaxUDPSize)); got != a.want {
 			t.Errorf("%s: got %s", a.question, got)
 		}
 	}
@@ -353,7 +353,7 @@ func TestZoneBelowADNAME(t *testing.T) {
 func TestDSOfAChildWithoutItsParent(t *testing.T) {
 	z := mustZones(t, childZone)
 	want := "NOERROR aa\nAUTHORITY child.test. 600 SOA ns.child.test. hostmaster.test. 1 7200 3600 1209600 900"
-	if got := show(reply(t, z, question(t, "child.test. DS", false, 0), MaxUDPSize)); got != want {
+	if got := formatReply(askZones(t, z, packQuestion(t, "child.test. DS", false, 0), MaxUDPSize)); got != want {
 		t.Errorf("got %s", got)
 	}
 }
@@ -368,14 +368,14 @@ m. SRV 0 0 0 .
 m. SVCB 1 . port=1
 m. HTTPS 0 .
 `)
-	for _, a := range []asked{
+	for _, a := range []answerTest{
 		{"RFC 7505 3", "m. MX", "NOERROR aa\nm. 60 MX 0 ."},
 		{"RFC 2782", "m. SRV", "NOERROR aa\nm. 60 SRV 0 0 0 ."},
 		{"RFC 9460 2.5.2", "m. SVCB", "NOERROR aa\nm. 60 SVCB 1 . port=\"1\""},
 		{"RFC 9460 2.5.1", "m. HTTPS", "NOERROR aa\nm. 60 HTTPS 0 ."},
 		{"RFC 1034 3.6", ". NS", "NOERROR aa\n. 60 NS .\nADDITIONAL . 60 A 192.0.2.1"},
 	} {
-		if got := show(reply(t, z, question(t, a.question, true, 512), MaxUDPSize)); got != a.want {
+		if got := formatReply(askZones(t, z, packQuestion(t, a.question, true, 512), MaxUDPSize)); got != a.want {
 			t.Errorf("%s: %s: got %s", a.from, a.question, got)
 		}
 	}
@@ -383,13 +383,13 @@ m. HTTPS 0 .
 
 func TestRootZone(t *testing.T) {
 	z := mustZones(t, ". 60 SOA a.root. nobody.invalid. 1 2 3 4 5\n. 60 NS a.root.\na.root. 60 A 192.0.2.1\ntest. 60 NS ns.test.\nns.test. 60 A 192.0.2.2\nd. 60 DNAME root.\n")
-	for _, a := range []asked{
+	for _, a := range []answerTest{
 		{"", ". NS", "NOERROR aa\n. 60 NS a.root.\nADDITIONAL a.root. 60 A 192.0.2.1"},
 		{"", "a.b.test. A", "NOERROR\nAUTHORITY test. 60 NS ns.test.\nADDITIONAL ns.test. 60 A 192.0.2.2"},
 		{"", "x. A", "NXDOMAIN aa\nAUTHORITY . 5 SOA a.root. nobody.invalid. 1 2 3 4 5"},
 		{"", "a.d. A", "NOERROR aa\nd. 60 DNAME root.\na.d. 60 CNAME a.root.\na.root. 60 A 192.0.2.1"},
 	} {
-		if got := show(reply(t, z, question(t, a.question, true, 512), MaxUDPSize)); got != a.want {
+		if got := formatReply(askZones(t, z, packQuestion(t, a.question, true, 512), MaxUDPSize)); got != a.want {
 			t.Errorf("%s: got %s", a.question, got)
 		}
 	}
@@ -398,7 +398,7 @@ func TestRootZone(t *testing.T) {
 	for i := range maxChain + 1 {
 		want += "\na.d." + strings.Repeat("example.", i) + " 60 CNAME a.d." + strings.Repeat("example.", i+1)
 	}
-	if got := show(reply(t, z, question(t, "a.d. A", false, 0), maxTCPSize)); got != want {
+	if got := formatReply(askZones(t, z, packQuestion(t, "a.d. A", false, 0), maxTCPSize)); got != want {
 		t.Errorf("got %s", got)
 	}
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // kinds are a question for each way in which an answer comes about.
-var kinds = []struct{ name, question string }{
+var questionKinds = []struct{ name, question string }{
 	{"A", "www.test. A"},
 	{"NXDOMAIN", "none.test. A"},
 	{"NXDOMAIN_deep", strings.Repeat("a.", 120) + "test. A"},
@@ -27,8 +27,8 @@ var kinds = []struct{ name, question string }{
 // BenchmarkAnswer decodes a query with an OPT record and appends the reply.
 func BenchmarkAnswer(b *testing.B) {
 	z := mustZones(b, testZone)
-	for _, kind := range kinds {
-		b.Run(kind.name, func(b *testing.B) { benchmarkAnswer(b, z, [][]byte{question(b, kind.question, true, MaxUDPSize)}) })
+	for _, kind := range questionKinds {
+		b.Run(kind.name, func(b *testing.B) { benchmarkAnswer(b, z, [][]byte{packQuestion(b, kind.question, true, MaxUDPSize)}) })
 	}
 }
 
@@ -50,7 +50,7 @@ func benchmarkAnswer(b *testing.B, z *Zones, messages [][]byte) {
 // the apex, in a zone that has a name as long, so that each label is looked up.
 func BenchmarkDeep(b *testing.B) {
 	z := mustZones(b, testZone+strings.Repeat("b.", 124)+"test. A 192.0.2.1\n")
-	benchmarkAnswer(b, z, [][]byte{question(b, strings.Repeat("a.", 124)+"test. A", true, MaxUDPSize)})
+	benchmarkAnswer(b, z, [][]byte{packQuestion(b, strings.Repeat("a.", 124)+"test. A", true, MaxUDPSize)})
 }
 
 // largeZone has n names with an address each.
@@ -70,7 +70,7 @@ func BenchmarkLarge(b *testing.B) {
 	z := mustZones(b, largeZone(names))
 	var messages [][]byte
 	for i := range 100_000 {
-		messages = append(messages, question(b, fmt.Sprintf("host-%d.large.test. A", i*7919%names), true, MaxUDPSize))
+		messages = append(messages, packQuestion(b, fmt.Sprintf("host-%d.large.test. A", i*7919%names), true, MaxUDPSize))
 	}
 	benchmarkAnswer(b, z, messages)
 }

@@ -148,7 +148,7 @@ func newZones(texts ...string) (*Zones, error) {
 }
 
 // question packs a query for "name type [class]".
-func question(t testing.TB, text string, edns bool, size uint16) []byte {
+func packQuestion(t testing.TB, text string, edns bool, size uint16) []byte {
 	t.Helper()
 	fields := strings.Fields(text)
 	m := new(miekg.Msg)
@@ -175,7 +175,7 @@ func question(t testing.TB, text string, edns bool, size uint16) []byte {
 }
 
 // reply asks and unpacks, with two parsers, and checks what all replies have.
-func reply(t testing.TB, z *Zones, message []byte, most int) *miekg.Msg {
+func askZones(t testing.TB, z *Zones, message []byte, maxSize int) *miekg.Msg {
 	t.Helper()
 	var q query
 	rcode, ok := q.decode(message)
@@ -183,13 +183,13 @@ func reply(t testing.TB, z *Zones, message []byte, most int) *miekg.Msg {
 		t.Fatalf("%x: not to be answered", message)
 	}
 	const before = "before"
-	wire, rcode := z.appendReply([]byte(before), &q, rcode, most, nil)
+	wire, rcode := z.appendReply([]byte(before), &q, rcode, maxSize, nil)
 	if string(wire[:len(before)]) != before {
 		t.Fatalf("%x: what was in the buffer is %q", message, wire[:len(before)])
 	}
 	wire = wire[len(before):]
-	if len(wire) > q.limit(most) {
-		t.Errorf("%x: %d octets, of %d", message, len(wire), q.limit(most))
+	if len(wire) > q.sizeLimit(maxSize) {
+		t.Errorf("%x: %d octets, of %d", message, len(wire), q.sizeLimit(maxSize))
 	}
 	m := new(miekg.Msg)
 	if err := m.Unpack(wire); err != nil {
@@ -225,7 +225,7 @@ func reply(t testing.TB, z *Zones, message []byte, most int) *miekg.Msg {
 }
 
 // show is a reply as tables have it.
-func show(m *miekg.Msg) string {
+func formatReply(m *miekg.Msg) string {
 	var b strings.Builder
 	b.WriteString(miekg.RcodeToString[m.Rcode])
 	if m.Authoritative {
@@ -239,17 +239,17 @@ func show(m *miekg.Msg) string {
 			if rr.Header().Rrtype == miekg.TypeOPT {
 				continue
 			}
-			b.WriteString("\n" + [...]string{"", "AUTHORITY ", "ADDITIONAL "}[i] + showRR(rr))
+			b.WriteString("\n" + [...]string{"", "AUTHORITY ", "ADDITIONAL "}[i] + formatRecord(rr))
 		}
 	}
 	return b.String()
 }
 
-func showRR(rr miekg.RR) string {
+func formatRecord(rr miekg.RR) string {
 	return strings.Replace(strings.Join(strings.Fields(rr.String()), " "), " IN ", " ", 1)
 }
 
-func lines(text string) string {
+func trimLines(text string) string {
 	var all []string
 	for _, line := range strings.Split(strings.TrimSpace(text), "\n") {
 		all = append(all, strings.TrimSpace(line))

@@ -20,17 +20,17 @@ type compiler struct {
 func compile(zones []*zone) (*Zones, error) {
 	c := compiler{byApex: make(map[string]*zone)}
 	c.nodes, c.answers, c.names = make([]node, 1), make([]answer, 1), make([]string, 1)
-	c.moves, c.parts = make([]uint16, 1), make([]part, 1)
+	c.relocations, c.parts = make([]uint16, 1), make([]templatePart, 1)
 	for _, z := range zones {
 		if other := c.byApex[z.apex]; other != nil {
-			return nil, z.soa.where.errorf("the zone %s is in %s too", text(z.apex), *other.soa.where.file)
+			return nil, z.soa.position.errorf("the zone %s is in %s too", nameText(z.apex), *other.soa.position.file)
 		}
 		c.byApex[z.apex] = z
 		c.redirects = c.redirects || z.redirects
 	}
 	for _, z := range zones {
 		if z.apex != "\x00" {
-			z.above = c.zoneOf(parent(z.apex))
+			z.above = c.zoneOf(parentName(z.apex))
 		}
 		if z.above != nil {
 			z.above.children = true
@@ -38,7 +38,7 @@ func compile(zones []*zone) (*Zones, error) {
 		}
 	}
 	for _, z := range zones {
-		if err := c.zone(z); err != nil {
+		if err := c.compileZone(z); err != nil {
 			return nil, err
 		}
 	}
@@ -46,13 +46,13 @@ func compile(zones []*zone) (*Zones, error) {
 	for i, name := range c.names[1:] {
 		if name != "" {
 			c.table.insert(name, uint32(i+1))
-			c.depth = max(c.depth, labels(name))
+			c.maxLabels = max(c.maxLabels, countLabels(name))
 		}
 	}
 	for _, z := range zones {
 		data := z.soa.data[0]
 		serial := binary.BigEndian.Uint32([]byte(data[len(data)-20:]))
-		c.list = append(c.list, Zone{text(z.apex), serial, z.records, z.file})
+		c.list = append(c.list, Zone{nameText(z.apex), serial, z.records, z.file})
 	}
 	done := c.Zones
 	done.nodes, done.answers = slices.Clip(done.nodes), slices.Clip(done.answers)
@@ -68,7 +68,7 @@ func (c *compiler) zoneOf(name string) *zone {
 		if name == "\x00" {
 			return nil
 		}
-		name = parent(name)
+		name = parentName(name)
 	}
 }
 
@@ -77,8 +77,8 @@ func (c *compiler) zoneOf(name string) *zone {
 // 1034 sections 4.2.1 and 4.3.2, step 3a) even if nothing here says so. In that
 // case the NS records are the zone's own, and so are its servers' addresses.
 func (z *zone) delegate(child *zone) {
-	at, where := z.find(child.apex)
-	if where == delegated || where == redirected || child.owners[child.apex].wild() {
+	at, where := z.findOwner(child.apex)
+	if where == delegated || where == redirected || child.owners[child.apex].isWildcard() {
 		return
 	}
 	cut := &owner{name: child.apex}
@@ -87,10 +87,10 @@ func (z *zone) delegate(child *zone) {
 	}
 	ns := *child.owners[child.apex].set(typeNS)
 	cut.sets = append(slices.Clone(cut.sets), ns)
-	cut.arrange()
+	cut.sortSets()
 	z.owners[child.apex] = cut
 	for _, data := range ns.data {
-		name := target(typeNS, data)
+		name := targetName(typeNS, data)
 		server, glue := child.owners[name], z.owners[name]
 		if glue == nil {
 			glue = &owner{name: name}
@@ -103,58 +103,58 @@ func (z *zone) delegate(child *zone) {
 				glue.sets = append(glue.sets, *set)
 			}
 		}
-		glue.arrange()
+		glue.sortSets()
 		z.owners[name] = glue
 	}
-	z.between(child.apex)
+	z.addEmptyNonTerminals(child.apex)
 }
 
 // zone makes the nodes of a zone.
-func (c *compiler) zone(z *zone) error {
-	primary := target(typeSOA, z.soa.data[0])
-	mailbox := target(typeSOA, z.soa.data[0][len(primary):])
-	z.nodata, z.nxdomain = c.negative(z, z.apex)
+func (c *compiler) compileZone(z *zone) error {
+	primary := targetName(typeSOA, z.soa.data[0])
+	mailbox := targetName(typeSOA, z.soa.data[0][len(primary):])
+	z.noDataAnswer, z.nxdomainAnswer = c.negativeAnswers(z, z.apex)
 
-	for _, o := range z.all {
+	for _, o := range z.sortedOwners {
 		for i := range o.sets {
 			z.records += len(o.sets[i].data)
 		}
 		if z.children && c.zoneOf(o.name) != z {
 			continue
 		}
-		if err := c.fits(z, o); err != nil {
+		if err := c.checkSizes(z, o); err != nil {
 			return err
 		}
-		at, where := z.find(o.name)
+		at, where := z.findOwner(o.name)
 		if where == delegated && at != o {
 			continue
 		}
-		o.node, o.covers = uint32(len(c.nodes)), uint32(len(c.nodes))
-		n := node{name: uint32(len(c.wire)), length: uint8(len(o.name)), other: z.nodata, missing: z.nxdomain}
+		o.node, o.coveredNode = uint32(len(c.nodes)), uint32(len(c.nodes))
+		n := node{name: uint32(len(c.wire)), length: uint8(len(o.name)), noDataAnswer: z.noDataAnswer, missingAnswer: z.nxdomainAnswer}
 		c.wire = append(c.wire, o.name...)
-		if o.name != z.apex && !o.wild() && (within(primary, o.name) || within(mailbox, o.name)) {
-			n.other, n.missing = c.negative(z, o.name)
+		if o.name != z.apex && !o.isWildcard() && (isWithin(primary, o.name) || isWithin(mailbox, o.name)) {
+			n.noDataAnswer, n.missingAnswer = c.negativeAnswers(z, o.name)
 		}
 		switch {
 		case where == delegated:
-			c.cut(z, o, &n)
+			c.compileDelegation(z, o, &n)
 		case o.set(typeCNAME) != nil:
-			c.alias(z, o, &n)
+			c.compileAlias(z, o, &n)
 		default:
-			c.name(z, o, &n)
+			c.compileName(z, o, &n)
 		}
-		c.close(&n)
+		c.finishNode(&n)
 		c.nodes, c.names = append(c.nodes, n), append(c.names, o.name)
-		if o.wild() && o.set(typeCNAME) != nil && n.kind&kindAlias != 0 {
-			c.returns(z, o)
+		if o.isWildcard() && o.set(typeCNAME) != nil && n.kind&kindAlias != 0 {
+			c.addWildcardLoopNodes(z, o)
 		}
 		if len(c.wire) > math.MaxUint32-maxTCPSize {
-			return fmt.Errorf("%s: the answers need more than 4 GiB", *z.soa.where.file)
+			return fmt.Errorf("%s: the answers need more than 4 GiB", *z.soa.position.file)
 		}
 	}
-	for _, o := range z.all {
-		if o.wild() && o.name != z.apex && o.node != 0 {
-			c.nodes[z.owners[parent(o.name)].node].wildcard = o.covers
+	for _, o := range z.sortedOwners {
+		if o.isWildcard() && o.name != z.apex && o.node != 0 {
+			c.nodes[z.owners[parentName(o.name)].node].wildcard = o.coveredNode
 		}
 	}
 	return nil
@@ -162,7 +162,7 @@ func (c *compiler) zone(z *zone) error {
 
 // fits refuses an RRset that is too large for any message: over TCP, with an
 // OPT record and a cookie of the greatest length.
-func (c *compiler) fits(z *zone, o *owner) error {
+func (c *compiler) checkSizes(z *zone, o *owner) error {
 	for i := range o.sets {
 		set := &o.sets[i]
 		most := 0 // without compression
@@ -171,8 +171,8 @@ func (c *compiler) fits(z *zone, o *owner) error {
 		}
 		room := maxTCPSize - HeaderSize - 4 - optSize - 4 - maxCookie
 		name, suffix := o.name, o.name
-		if o.wild() {
-			name, suffix, room = "", parent(o.name), room-maxName
+		if o.isWildcard() {
+			name, suffix, room = "", parentName(o.name), room-maxName
 		} else {
 			room -= len(o.name)
 		}
@@ -180,98 +180,98 @@ func (c *compiler) fits(z *zone, o *owner) error {
 			continue
 		}
 		r := &c.renderer
-		r.start(suffix, name != "")
-		r.shifts = c.redirects
-		if r.append(placed{name, set, set.ttl, true}, 0) && len(r.buf) <= room {
+		r.startTemplate(suffix, name != "")
+		r.behindDNAME = c.redirects
+		if r.appendSet(placement{name, set, set.ttl, true}, 0) && len(r.buf) <= room {
 			continue
 		}
-		return set.where.errorf("%s has %d %s records: more than a message has room for (RFC 1035 section 4.2.2)",
-			text(o.name), len(set.data), appendType(nil, set.rtype))
+		return set.position.errorf("%s has %d %s records: more than a message has room for (RFC 1035 section 4.2.2)",
+			nameText(o.name), len(set.data), appendType(nil, set.rtype))
 	}
 	return nil
 }
 
 // close takes the answers from first on for the node's.
-func (c *compiler) close(n *node) {
-	if own := c.answers[n.first:]; len(own) > 0 {
-		n.only = own[0]
-		c.answers = slices.Delete(c.answers, int(n.first), int(n.first)+1)
+func (c *compiler) finishNode(n *node) {
+	if own := c.answers[n.moreAnswers:]; len(own) > 0 {
+		n.firstAnswer = own[0]
+		c.answers = slices.Delete(c.answers, int(n.moreAnswers), int(n.moreAnswers)+1)
 	}
-	n.count = uint16(uint32(len(c.answers)) - n.first)
+	n.numAnswers = uint16(uint32(len(c.answers)) - n.moreAnswers)
 }
 
 // negative makes the answers where the type, or the name, is not there.
 // Names of the SOA record are compressed by the suffix that all names have
 // which the answers are for.
-func (c *compiler) negative(z *zone, suffix string) (nodata, nxdomain uint32) {
-	f := &found{authority: true}
-	f.add(1, placed{z.apex, &z.soa, z.negative, true})
+func (c *compiler) negativeAnswers(z *zone, suffix string) (nodata, nxdomain uint32) {
+	f := &lookupResult{authority: true}
+	f.add(1, placement{z.apex, &z.soa, z.negativeTTL, true})
 	a := c.render(f, suffix, false)
-	nodata = c.keep(a)
-	a.head |= uint16(rcodeNXDomain)
-	return nodata, c.keep(a)
+	nodata = c.addAnswer(a)
+	a.flags |= uint16(rcodeNXDomain)
+	return nodata, c.addAnswer(a)
 }
 
 // name makes the answers of a name that has records of its own, or none.
-func (c *compiler) name(z *zone, o *owner, n *node) {
+func (c *compiler) compileName(z *zone, o *owner, n *node) {
 	if dname := o.set(typeDNAME); dname != nil {
 		n.kind |= kindRedirect
-		n.missing = uint32(len(c.aliases))
-		f := &found{authority: true}
-		f.add(0, placed{o.name, dname, dname.ttl, true})
-		c.aliases = append(c.aliases, redirection{c.keep(c.render(f, o.name, false)), z.apex})
+		n.missingAnswer = uint32(len(c.aliases))
+		f := &lookupResult{authority: true}
+		f.add(0, placement{o.name, dname, dname.ttl, true})
+		c.aliases = append(c.aliases, redirection{c.addAnswer(c.render(f, o.name, false)), z.apex})
 	}
-	n.first = uint32(len(c.answers))
+	n.moreAnswers = uint32(len(c.answers))
 	for i := range o.sets {
 		n.kind |= kindAny
-		c.keep(c.resolved(z, o, o.sets[i].rtype))
+		c.addAnswer(c.renderResolved(z, o, o.sets[i].rtype))
 	}
 	if o.name != z.apex {
 		return
 	}
 	n.kind |= kindApex
 	if z.above != nil { // DS records are the parent's (RFC 4035 section 3.1.4.1)
-		above, where := z.above.find(z.apex)
+		above, where := z.above.findOwner(z.apex)
 		f := z.above.resolve(z.apex, z.apex, above, where, typeDS)
-		c.keep(c.render(f, z.apex, true).of(typeDS))
+		c.addAnswer(c.render(f, z.apex, true).withType(typeDS))
 		if where == delegated {
-			f := &found{}
-			z.above.refer(f, above)
-			c.keep(c.render(f, above.name, false).of(typeFromAbove))
+			f := &lookupResult{}
+			z.above.addReferral(f, above)
+			c.addAnswer(c.render(f, above.name, false).withType(typeFromAbove))
 		}
 	}
 }
 
 // alias makes the answers of a name that has a CNAME record.
-func (c *compiler) alias(z *zone, o *owner, n *node) {
+func (c *compiler) compileAlias(z *zone, o *owner, n *node) {
 	n.kind |= kindAny | kindAlias
-	n.other = c.keep(c.resolved(z, o, 0))
-	n.first = uint32(len(c.answers))
-	c.keep(c.resolved(z, o, typeCNAME))
-	for _, rtype := range z.special(o.name) {
-		c.keep(c.resolved(z, o, rtype))
+	n.noDataAnswer = c.addAnswer(c.renderResolved(z, o, 0))
+	n.moreAnswers = uint32(len(c.answers))
+	c.addAnswer(c.renderResolved(z, o, typeCNAME))
+	for _, rtype := range z.chainEndTypes(o.name) {
+		c.addAnswer(c.renderResolved(z, o, rtype))
 	}
 }
 
 // returns makes nodes of the names that the chain of aliases from a wildcard
 // comes to and that the wildcard covers, or that are its own. Asked for one of
 // these, what answers for all others would have its CNAME record twice.
-func (c *compiler) returns(z *zone, wildcard *owner) {
+func (c *compiler) addWildcardLoopNodes(z *zone, wildcard *owner) {
 	for _, name := range z.resolve(wildcard.name, "", wildcard, present, 0).visited[1:] {
-		at, where := z.find(name)
-		n := node{name: uint32(len(c.wire)), length: uint8(len(name)), missing: z.nxdomain}
+		at, where := z.findOwner(name)
+		n := node{name: uint32(len(c.wire)), length: uint8(len(name)), missingAnswer: z.nxdomainAnswer}
 		switch {
-		case where == absent && z.wildcard(at) == wildcard && (!z.children || c.zoneOf(name) == z):
-			n.wildcard = wildcard.covers
+		case where == absent && z.wildcardOf(at) == wildcard && (!z.children || c.zoneOf(name) == z):
+			n.wildcard = wildcard.coveredNode
 		case where == present && at == wildcard: // its own name
-			c.names[wildcard.covers] = ""
+			c.names[wildcard.coveredNode] = ""
 			wildcard.node = uint32(len(c.nodes))
 		default:
 			continue
 		}
 		c.wire = append(c.wire, name...)
-		c.alias(z, &owner{name: name, sets: wildcard.sets, alone: true}, &n)
-		c.close(&n)
+		c.compileAlias(z, &owner{name: name, sets: wildcard.sets, onlySelf: true}, &n)
+		c.finishNode(&n)
 		c.nodes, c.names = append(c.nodes, n), append(c.names, name)
 	}
 }
@@ -279,61 +279,61 @@ func (c *compiler) returns(z *zone, wildcard *owner) {
 // cut makes the answers of a delegated name: what is asked about it and the
 // names below it gets the referral, but for its DS records (RFC 4035 section
 // 3.1.4.1).
-func (c *compiler) cut(z *zone, o *owner, n *node) {
-	nodata, f := n.other, new(found)
-	z.refer(f, o)
-	n.other = c.keep(c.render(f, o.name, false))
-	n.missing = n.other
-	n.first = uint32(len(c.answers))
+func (c *compiler) compileDelegation(z *zone, o *owner, n *node) {
+	nodata, f := n.noDataAnswer, new(lookupResult)
+	z.addReferral(f, o)
+	n.noDataAnswer = c.addAnswer(c.render(f, o.name, false))
+	n.missingAnswer = n.noDataAnswer
+	n.moreAnswers = uint32(len(c.answers))
 	if o.set(typeDS) == nil {
-		c.keep(c.answers[nodata].of(typeDS))
+		c.addAnswer(c.answers[nodata].withType(typeDS))
 		return
 	}
-	c.keep(c.resolved(z, o, typeDS))
+	c.addAnswer(c.renderResolved(z, o, typeDS))
 }
 
-func (c *compiler) keep(a answer) uint32 {
+func (c *compiler) addAnswer(a answer) uint32 {
 	c.answers = append(c.answers, a)
 	return uint32(len(c.answers) - 1)
 }
 
-func (a answer) of(rtype uint16) answer {
+func (a answer) withType(rtype uint16) answer {
 	a.rtype = rtype
 	return a
 }
 
 // resolved renders what a question about an owner comes to, for all names that
 // it covers if it is a wildcard.
-func (c *compiler) resolved(z *zone, o *owner, rtype uint16) answer {
+func (c *compiler) renderResolved(z *zone, o *owner, rtype uint16) answer {
 	where := present
 	if o.set(typeNS) != nil && o.name != z.apex {
 		where = delegated
 	}
-	if o.wild() && !o.alone {
-		return c.render(z.resolve(o.name, "", o, where, rtype), parent(o.name), false).of(rtype)
+	if o.isWildcard() && !o.onlySelf {
+		return c.render(z.resolve(o.name, "", o, where, rtype), parentName(o.name), false).withType(rtype)
 	}
-	return c.render(z.resolve(o.name, o.name, o, where, rtype), o.name, true).of(rtype)
+	return c.render(z.resolve(o.name, o.name, o, where, rtype), o.name, true).withType(rtype)
 }
 
 // render writes the template of an answer.
-func (c *compiler) render(f *found, name string, fixed bool) answer {
-	a := answer{at: uint32(len(c.wire)), head: uint16(f.rcode)}
+func (c *compiler) render(f *lookupResult, name string, fixed bool) answer {
+	a := answer{offset: uint32(len(c.wire)), flags: uint16(f.rcode)}
 	if f.authority {
-		a.head |= flagAA
+		a.flags |= flagAA
 	}
 	r := &c.renderer
-	r.start(name, fixed)
-	r.shifts = c.redirects
+	r.startTemplate(name, fixed)
+	r.behindDNAME = c.redirects
 all:
 	for section, sets := range f.sections {
 		for _, p := range sets {
-			size, moves := len(r.buf), len(r.moves)
-			if r.append(p, uint8(section)) {
+			size, moves := len(r.buf), len(r.relocations)
+			if r.appendSet(p, uint8(section)) {
 				continue
 			}
-			r.buf, r.moves = r.buf[:size], r.moves[:moves]
-			if p.must {
-				a.head |= flagTC // more than any message has room for
+			r.buf, r.relocations = r.buf[:size], r.relocations[:moves]
+			if p.required {
+				a.flags |= flagTC // more than any message has room for
 				break all
 			}
 		}
@@ -344,9 +344,9 @@ all:
 		*counts[p.section] += p.count
 	}
 	c.wire = append(c.wire, r.buf...)
-	if len(r.moves) > 0 {
-		a.moves = uint32(len(c.moves))
-		c.moves = append(append(c.moves, uint16(len(r.moves))), r.moves...)
+	if len(r.relocations) > 0 {
+		a.relocations = uint32(len(c.relocations))
+		c.relocations = append(append(c.relocations, uint16(len(r.relocations))), r.relocations...)
 	}
 	if len(r.parts) > 1 {
 		a.parts = uint32(len(c.parts))

@@ -3,31 +3,31 @@ package dns
 import "slices"
 
 // found is what a question about a zone comes to (RFC 1034 section 4.3.2).
-type found struct {
+type lookupResult struct {
 	rcode     responseCode
 	authority bool // the AA bit
-	sections  [3][]placed
+	sections  [3][]placement
 	visited   []string // names of the chain of aliases
 }
 
 // Where a name is in a zone.
-type presence int
+type nameState int
 
 const (
-	present    presence = iota // the owner is the name's
-	absent                     // the owner is the closest encloser's (RFC 4592 section 3.3.1)
-	delegated                  // the owner is a cut's: the name's or above it
-	redirected                 // the owner is above the name, and has a DNAME record
+	present    nameState = iota // the owner is the name's
+	absent                      // the owner is the closest encloser's (RFC 4592 section 3.3.1)
+	delegated                   // the owner is a cut's: the name's or above it
+	redirected                  // the owner is above the name, and has a DNAME record
 )
 
 // maxChain is how many aliases are followed. BIND stops after 16 restarts of a
 // query; resolvers give up a little above that.
 const maxChain = 16
 
-func (z *zone) find(name string) (*owner, presence) {
+func (z *zone) findOwner(name string) (*owner, nameState) {
 	var path [maxLabels + 1]string
 	n := 0
-	for s := name; s != z.apex; s = parent(s) {
+	for s := name; s != z.apex; s = parentName(s) {
 		path[n] = s
 		n++
 	}
@@ -47,21 +47,21 @@ func (z *zone) find(name string) (*owner, presence) {
 	return at, present
 }
 
-func (z *zone) wildcard(encloser *owner) *owner { return z.owners["\x01*"+encloser.name] }
+func (z *zone) wildcardOf(encloser *owner) *owner { return z.owners["\x01*"+encloser.name] }
 
 // resolve answers a question about a name of the zone, step by step with
 // section 4.3.2 of RFC 1034 as RFC 4592 section 3.3.1 and RFC 6672 section
 // 3.2 have it. start is what the question's name is called in the answer:
 // itself, or empty for a template of all that a wildcard covers.
-func (z *zone) resolve(name, start string, o *owner, where presence, rtype uint16) *found {
-	f := &found{authority: true}
+func (z *zone) resolve(name, start string, o *owner, where nameState, rtype uint16) *lookupResult {
+	f := &lookupResult{authority: true}
 	as := start
 	for {
 		f.visited = append(f.visited, as) // of all that a wildcard covers, none
 		if where == absent {
-			if o = z.wildcard(o); o == nil {
+			if o = z.wildcardOf(o); o == nil {
 				f.rcode = rcodeNXDomain
-				f.add(1, placed{z.apex, &z.soa, z.negative, true})
+				f.add(1, placement{z.apex, &z.soa, z.negativeTTL, true})
 				return f
 			}
 			where = present
@@ -70,73 +70,75 @@ func (z *zone) resolve(name, start string, o *owner, where presence, rtype uint1
 		switch where {
 		case delegated:
 			if rtype == typeDS && o.name == name {
-				z.answer(f, as, o, rtype)
+				z.addRecords(f, as, o, rtype)
 				return f
 			}
 			f.authority = len(f.sections[0]) > 0
-			z.refer(f, o)
+			z.addReferral(f, o)
 			return f
 		case redirected:
 			dname := o.set(typeDNAME)
-			if !f.told(dname) {
-				f.add(0, placed{o.name, dname, dname.ttl, true})
+			if !f.hasDNAME(dname) {
+				f.add(0, placement{o.name, dname, dname.ttl, true})
 			}
-			to := target(typeDNAME, dname.data[0])
+			to := targetName(typeDNAME, dname.data[0])
 			if next = name[:len(name)-len(o.name)] + to; len(next) > maxName {
 				f.rcode = rcodeYXDomain // RFC 6672 section 2.2
 				return f
 			}
-			f.add(0, placed{as, &rrset{rtype: typeCNAME, data: []string{next}}, dname.ttl, true})
+			f.add(0, placement{as, &rrset{rtype: typeCNAME, data: []string{next}}, dname.ttl, true})
 			if rtype == typeCNAME {
 				return f
 			}
 		default:
 			cname := o.set(typeCNAME)
 			if cname == nil || rtype == typeCNAME || rtype == typeANY {
-				z.answer(f, as, o, rtype)
+				z.addRecords(f, as, o, rtype)
 				return f
 			}
-			f.add(0, placed{as, cname, cname.ttl, true})
-			next = target(typeCNAME, cname.data[0])
+			f.add(0, placement{as, cname, cname.ttl, true})
+			next = targetName(typeCNAME, cname.data[0])
 		}
-		if !within(next, z.apex) || len(f.visited) > maxChain || f.has(next) {
+		if !isWithin(next, z.apex) || len(f.visited) > maxChain || f.visitedName(next) {
 			return f
 		}
 		name, as = next, next
-		o, where = z.find(name)
+		o, where = z.findOwner(name)
 	}
 }
 
-func (f *found) add(section int, p placed) { f.sections[section] = append(f.sections[section], p) }
+func (f *lookupResult) add(section int, p placement) {
+	f.sections[section] = append(f.sections[section], p)
+}
 
-func (f *found) has(name string) bool { return slices.Contains(f.visited, name) }
+func (f *lookupResult) visitedName(name string) bool { return slices.Contains(f.visited, name) }
 
 // told reports whether a DNAME record's set has answered before: it may be
 // what is asked for, too.
-func (f *found) told(set *rrset) bool {
-	return set.rtype == typeDNAME && slices.ContainsFunc(f.sections[0], func(p placed) bool { return p.set == set })
+func (f *lookupResult) hasDNAME(set *rrset) bool {
+	return set.rtype == typeDNAME && slices.ContainsFunc(f.sections[0], func(p placement) bool { return p.set == set })
 }
 
 // answer adds a name's records of a type, or that there are none.
-func (z *zone) answer(f *found, as string, o *owner, rtype uint16) {
+func (z *zone) addRecords(f *lookupResult, as string, o *owner, rtype uint16) {
 	set := o.set(rtype)
 	if set == nil {
-		f.add(1, placed{z.apex, &z.soa, z.negative, true})
+		f.add(1, placement{z.apex, &z.soa, z.negativeTTL, true})
 		return
 	}
-	if !f.told(set) {
-		f.add(0, placed{as, set, set.ttl, true})
+	if !f.hasDNAME(set) {
+		f.add(0, placement{as, set, set.ttl, true})
 	}
-	z.addresses(f, set, func(string) bool { return false })
+	z.addAddresses(f, set, func(string) bool { return false })
 }
 
 // refer adds a delegation. Addresses of servers in the delegated zone are
 // needed to reach it; without those, the reply is truncated (RFC 9471
 // section 3.1).
-func (z *zone) refer(f *found, cut *owner) {
+func (z *zone) addReferral(f *lookupResult, cut *owner) {
 	set := cut.set(typeNS)
-	f.add(1, placed{cut.name, set, set.ttl, true})
-	z.addresses(f, set, func(name string) bool { return within(name, cut.name) })
+	f.add(1, placement{cut.name, set, set.ttl, true})
+	z.addAddresses(f, set, func(name string) bool { return isWithin(name, cut.name) })
 }
 
 // addresses adds the addresses of the names that NS, MX, SRV, SVCB and HTTPS
@@ -144,7 +146,7 @@ func (z *zone) refer(f *found, cut *owner) {
 // must have, and behind those of SVCB and HTTPS the name's records of the same
 // type (RFC 9460 section 4.1). Those that are not within the zone are not
 // added: who asks would not believe them.
-func (z *zone) addresses(f *found, set *rrset, must func(name string) bool) {
+func (z *zone) addAddresses(f *lookupResult, set *rrset, must func(name string) bool) {
 	switch set.rtype {
 	case typeNS, typeMX, typeSRV, typeSVCB, typeHTTPS:
 	default:
@@ -157,19 +159,19 @@ func (z *zone) addresses(f *found, set *rrset, must func(name string) bool) {
 	added := make(map[string]bool)
 	for _, first := range []bool{true, false} {
 		for _, data := range set.data {
-			name := target(set.rtype, data)
-			if !within(name, z.apex) || must(name) != first || added[name] {
+			name := targetName(set.rtype, data)
+			if !isWithin(name, z.apex) || must(name) != first || added[name] {
 				continue
 			}
 			if name == "\x00" && set.rtype != typeNS {
 				continue // no name (RFC 7505 section 3, RFC 2782, RFC 9460 section 2.5)
 			}
 			added[name] = true
-			o, where := z.find(name)
+			o, where := z.findOwner(name)
 			if where == delegated {
 				o = z.owners[name] // glue
 			} else if where == absent {
-				o = z.wildcard(o)
+				o = z.wildcardOf(o)
 			} else if where == redirected {
 				o = nil
 			}
@@ -178,7 +180,7 @@ func (z *zone) addresses(f *found, set *rrset, must func(name string) bool) {
 			}
 			for _, rtype := range types {
 				if a := o.set(rtype); a != nil {
-					f.add(2, placed{name, a, a.ttl, first})
+					f.add(2, placement{name, a, a.ttl, first})
 				}
 			}
 		}
@@ -187,14 +189,14 @@ func (z *zone) addresses(f *found, set *rrset, must func(name string) bool) {
 
 // special returns the types for which a chain of aliases that begins at name
 // ends differently from all others.
-func (z *zone) special(name string) (types []uint16) {
-	var f found
-	for within(name, z.apex) && len(f.visited) <= maxChain && !f.has(name) {
+func (z *zone) chainEndTypes(name string) (types []uint16) {
+	var f lookupResult
+	for isWithin(name, z.apex) && len(f.visited) <= maxChain && !f.visitedName(name) {
 		f.visited = append(f.visited, name)
-		o, where := z.find(name)
+		o, where := z.findOwner(name)
 		switch where {
 		case absent:
-			if o = z.wildcard(o); o == nil {
+			if o = z.wildcardOf(o); o == nil {
 				return nil
 			}
 		case delegated:
@@ -203,7 +205,7 @@ func (z *zone) special(name string) (types []uint16) {
 			}
 			return nil
 		case redirected:
-			name = name[:len(name)-len(o.name)] + target(typeDNAME, o.set(typeDNAME).data[0])
+			name = name[:len(name)-len(o.name)] + targetName(typeDNAME, o.set(typeDNAME).data[0])
 			if len(name) > maxName {
 				return nil
 			}
@@ -216,7 +218,7 @@ func (z *zone) special(name string) (types []uint16) {
 			}
 			return types
 		}
-		name = target(typeCNAME, cname.data[0])
+		name = targetName(typeCNAME, cname.data[0])
 	}
 	return nil
 }

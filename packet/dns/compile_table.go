@@ -34,7 +34,7 @@ func (t *table) insert(name string, node uint32) {
 }
 
 // find returns the node of a name in lower case, or nil.
-func (z *Zones) find(name []byte) *node {
+func (z *Zones) findNode(name []byte) *node {
 	h := maphash.Bytes(z.table.seed, name)
 	for i := h & z.table.mask; ; i = (i + 1) & z.table.mask {
 		s := z.table.slots[i&uint64(len(z.table.slots)-1)]

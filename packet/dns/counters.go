@@ -12,16 +12,16 @@ var countedTypes = [...]uint16{
 var countedRcodes = [...]responseCode{rcodeNoError, rcodeFormErr, rcodeNXDomain, rcodeNotImp, rcodeRefused, rcodeYXDomain, rcodeNotAuth, rcodeBadVers, rcodeBadCookie}
 
 // other is the name of all that has none.
-const other = "other"
+const otherName = "other"
 
 // What is counted where: types and rcodes in the order of the lists above, each
 // with other at its end, and the rest.
 const (
-	firstRcode = len(countedTypes) + 1
-	ignoredAt  = firstRcode + len(countedRcodes) + 1
-	droppedAt  = ignoredAt + 1
-	slippedAt  = ignoredAt + 2
-	firstConn  = ignoredAt + 3
+	firstRcode      = len(countedTypes) + 1
+	ignoredIndex    = firstRcode + len(countedRcodes) + 1
+	droppedIndex    = ignoredIndex + 1
+	slippedIndex    = ignoredIndex + 2
+	firstConnection = ignoredIndex + 3
 )
 
 // Connection is what becomes of a connection over which queries come.
@@ -32,13 +32,13 @@ const (
 	ConnectionNotAdmitted                   // its client may not ask, or not so often
 	ConnectionRefused                       // there was no room for it
 	ConnectionEvicted                       // it was served, and made room for another one
-	connections
+	numConnections
 )
 
-var connectionNames = [connections]string{"accepted", "not_admitted", "refused", "evicted"}
+var connectionNames = [numConnections]string{"accepted", "not_admitted", "refused", "evicted"}
 
 // NumCounters is how many counters each writer has: see Options.NumCounters.
-const NumCounters = firstConn + int(connections)
+const NumCounters = firstConnection + int(numConnections)
 
 // counters are what one thread counts, or all streams.
 type counters struct {
@@ -46,7 +46,7 @@ type counters struct {
 	shared bool            // there is more than one writer
 }
 
-func (c *counters) add(at int) {
+func (c *counters) increment(at int) {
 	if c.shared {
 		c.n[at].Add(1)
 	} else {
@@ -87,43 +87,43 @@ var rcodeIndex = func() (index [24]uint8) {
 }()
 
 // asked counts a query with a question, or none.
-func (c *counters) asked(q *query) {
+func (c *counters) countQuery(q *query) {
 	at := len(countedTypes)
 	if int(q.rtype) < len(typeIndex) {
 		at = int(typeIndex[q.rtype])
 	}
-	c.add(at)
+	c.increment(at)
 }
 
 // sent counts a response. What the rate limit withholds is none.
-func (c *counters) sent(rcode responseCode) {
+func (c *counters) countResponse(rcode responseCode) {
 	at := len(countedRcodes)
 	if int(rcode) < len(rcodeIndex) {
 		at = int(rcodeIndex[rcode])
 	}
-	c.add(firstRcode + at)
+	c.increment(firstRcode + at)
 }
 
 // addTo adds what was counted to sums.
 func (c *counters) addTo(sum *Counts) {
 	for i := range len(countedTypes) + 1 {
-		name := other
+		name := otherName
 		if i < len(countedTypes) {
 			name = string(appendType(nil, countedTypes[i]))
 		}
 		sum.Types[name] += c.n[i].Load()
 	}
 	for i := range len(countedRcodes) + 1 {
-		name := other
+		name := otherName
 		if i < len(countedRcodes) {
 			name = countedRcodes[i].String()
 		}
 		sum.Rcodes[name] += c.n[firstRcode+i].Load()
 	}
-	sum.Ignored += c.n[ignoredAt].Load()
-	sum.Dropped += c.n[droppedAt].Load()
-	sum.Slipped += c.n[slippedAt].Load()
+	sum.Ignored += c.n[ignoredIndex].Load()
+	sum.Dropped += c.n[droppedIndex].Load()
+	sum.Slipped += c.n[slippedIndex].Load()
 	for i, name := range connectionNames {
-		sum.Connections[name] += c.n[firstConn+i].Load()
+		sum.Connections[name] += c.n[firstConnection+i].Load()
 	}
 }

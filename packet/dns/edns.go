@@ -48,11 +48,11 @@ func (q *query) readOPT(fixed, options []byte) bool {
 }
 
 // limit returns the most octets that a reply may have.
-func (q *query) limit(most int) int {
-	if most >= maxTCPSize {
+func (q *query) sizeLimit(maxSize int) int {
+	if maxSize >= maxTCPSize {
 		return maxTCPSize
 	}
-	return min(most, max(int(q.size), minUDPSize))
+	return min(maxSize, max(int(q.size), minUDPSize))
 }
 
 // optLength returns the octets of the reply's OPT record.

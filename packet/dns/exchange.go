@@ -11,7 +11,7 @@ import (
 
 // exchange is a question and its answer, on one thread; the memory is used
 // again for the next.
-type exchange struct {
+type queryContext struct {
 	server   *Server
 	counters *counters
 	tail     record.Tail
@@ -19,47 +19,47 @@ type exchange struct {
 	rcode    responseCode // of the response that is sent
 	flags    uint16       // its header's second word; 0, without even QR: none is sent
 	cookie   [goodCookieLen]byte
-	text     []byte
+	nameText []byte
 
-	source netip.AddrPort // of a stream's
-	at     time.Time
+	source     netip.AddrPort // of a stream's
+	receivedAt time.Time
 }
 
 // outcome is what becomes of a question.
-type outcome int
+type replyOutcome int
 
 const (
-	answered outcome = iota
-	withheld         // by the rate limit
-	ignored          // not a question, or none that anybody should answer
+	answered replyOutcome = iota
+	withheld              // by the rate limit
+	ignored               // not a question, or none that anybody should answer
 )
 
 // answer appends the reply to a message to dst; nil is none.
-func (x *exchange) answer(zones *Zones, dst, message []byte, source netip.Addr, now time.Time, most int) ([]byte, outcome) {
+func (x *queryContext) appendReply(zones *Zones, dst, message []byte, source netip.Addr, now time.Time, maxSize int) ([]byte, replyOutcome) {
 	q := &x.query
 	x.rcode, x.flags = 0, 0
 	rcode, ok := q.decode(message)
 	if !ok {
-		x.counters.add(ignoredAt)
+		x.counters.increment(ignoredIndex)
 		return nil, ignored
 	}
-	x.counters.asked(q)
-	rcode, cookie, known := x.checkCookie(rcode, source, now)
+	x.counters.countQuery(q)
+	rcode, cookie, trusted := x.checkCookie(rcode, source, now)
 	var reply []byte
 	if q.name == nil {
 		reply = appendError(dst, q, rcode, cookie)
 	} else {
-		reply, rcode = zones.appendReply(dst, q, rcode, most, cookie)
+		reply, rcode = zones.appendReply(dst, q, rcode, maxSize, cookie)
 	}
 	// Who has answered a handshake is who he says, too.
-	if limits := x.server.options.Limits; limits != nil && !known && most <= MaxUDPSize {
-		class := x.classOf(reply[len(dst):], rcode)
-		switch limits.decide(source, class, q.found, now.Sub(x.server.began)) {
+	if limits := x.server.options.Limits; limits != nil && !trusted && maxSize <= MaxUDPSize {
+		class := x.responseClass(reply[len(dst):], rcode)
+		switch limits.decide(source, class, q.matchedName, now.Sub(x.server.startedAt)) {
 		case verdictDrop:
-			x.counters.add(droppedAt)
+			x.counters.increment(droppedIndex)
 			return nil, withheld
 		case verdictSlip:
-			x.counters.add(slippedAt)
+			x.counters.increment(slippedIndex)
 			switch {
 			case class == rateError: // as short as it can be
 			case cookie != nil:
@@ -72,14 +72,14 @@ func (x *exchange) answer(zones *Zones, dst, message []byte, source netip.Addr, 
 		}
 	}
 	x.rcode, x.flags = rcode, binary.BigEndian.Uint16(reply[len(dst)+2:])
-	x.counters.sent(rcode)
+	x.counters.countResponse(rcode)
 	return reply, answered
 }
 
 // checkCookie returns the rcode and the cookie to answer with, and whether the
 // query's own is good. Nobody knows what the options of another version of EDNS
 // are, so that BADVERS goes first (RFC 6891 6.1.3); NOTIMP stays NOTIMP.
-func (x *exchange) checkCookie(rcode responseCode, source netip.Addr, now time.Time) (_ responseCode, cookie []byte, good bool) {
+func (x *queryContext) checkCookie(rcode responseCode, source netip.Addr, now time.Time) (_ responseCode, cookie []byte, good bool) {
 	q, cookies := &x.query, x.server.options.Cookies
 	if rcode == rcodeBadVers {
 		return rcode, nil, false
@@ -103,7 +103,7 @@ func (x *exchange) checkCookie(rcode responseCode, source netip.Addr, now time.T
 }
 
 // classOf tells responses apart by their headers.
-func (x *exchange) classOf(reply []byte, rcode responseCode) rateClass {
+func (x *queryContext) responseClass(reply []byte, rcode responseCode) rateClass {
 	switch an, ns := binary.BigEndian.Uint16(reply[6:]), binary.BigEndian.Uint16(reply[8:]); {
 	case rcode == rcodeNXDomain:
 		return rateNXDomain
@@ -118,14 +118,14 @@ func (x *exchange) classOf(reply []byte, rcode responseCode) rateClass {
 }
 
 // record appends the members of a query's record, but for its tail.
-func (x *exchange) record(dst []byte) []byte {
+func (x *queryContext) appendRecord(dst []byte) []byte {
 	q := &x.query
 	dst = append(dst, `{"id":`...)
 	dst = strconv.AppendUint(dst, uint64(q.id), 10)
 	if len(q.name) > 0 {
-		x.text = appendName(x.text[:0], q.name)
+		x.nameText = appendName(x.nameText[:0], q.name)
 		dst = append(dst, `,"name":`...)
-		dst = record.AppendString(dst, x.text)
+		dst = record.AppendString(dst, x.nameText)
 		dst = append(dst, `,"type":"`...)
 		dst = appendType(dst, q.rtype)
 		dst = append(dst, `","class":"`...)

@@ -13,10 +13,10 @@ import (
 func FuzzQuery(f *testing.F) {
 	z := mustZones(f, testZone, childZone, wildcardZone, chainZone)
 	sunk := z.WithSinkhole(sinkAddresses)
-	for _, table := range [][]asked{testAnswers, childAnswers, wildcardAnswers, chainAnswers} {
+	for _, table := range [][]answerTest{testAnswers, childAnswers, wildcardAnswers, chainAnswers} {
 		for _, a := range table {
-			f.Add(question(f, a.question, false, 0), uint16(MaxUDPSize))
-			f.Add(question(f, a.question, true, 700), uint16(maxTCPSize))
+			f.Add(packQuestion(f, a.question, false, 0), uint16(MaxUDPSize))
+			f.Add(packQuestion(f, a.question, true, 700), uint16(maxTCPSize))
 		}
 	}
 	for _, tt := range decodeTests {
@@ -36,7 +36,7 @@ func FuzzQuery(f *testing.F) {
 			return
 		}
 		for _, z := range []*Zones{z, sunk} {
-			m := reply(t, z, message, int(most))
+			m := askZones(t, z, message, int(most))
 			if (m.Rcode == miekg.RcodeFormatError || m.Rcode == miekg.RcodeNotImplemented) && len(m.Answer)+len(m.Ns) > 0 {
 				t.Errorf("%v", m)
 			}
@@ -86,7 +86,7 @@ func FuzzZone(f *testing.F) {
 						t.Fatal("not decoded")
 					}
 					for _, most := range []int{MaxUDPSize, maxTCPSize} {
-						reply(t, z, message, most)
+						askZones(t, z, message, most)
 					}
 				}
 			}

@@ -33,7 +33,7 @@ func TestWhatIsLeftOut(t *testing.T) {
 		{"www.test. A", false, 0, "2 0 0"},
 		{"mx.test. MX", true, 1, "3 0 3"}, // below 512 is 512
 	} {
-		m := reply(t, z, question(t, tt.question, tt.edns, tt.size), MaxUDPSize)
+		m := askZones(t, z, packQuestion(t, tt.question, tt.edns, tt.size), MaxUDPSize)
 		extra := len(m.Extra)
 		if tt.edns {
 			extra--
@@ -45,7 +45,7 @@ func TestWhatIsLeftOut(t *testing.T) {
 		if got != tt.want {
 			t.Errorf("%s %v %d: got %s, want %s", tt.question, tt.edns, tt.size, got, tt.want)
 		}
-		if all := reply(t, z, question(t, tt.question, tt.edns, tt.size), maxTCPSize); all.Truncated {
+		if all := askZones(t, z, packQuestion(t, tt.question, tt.edns, tt.size), maxTCPSize); all.Truncated {
 			t.Errorf("%s: truncated over TCP", tt.question)
 		}
 	}
@@ -55,12 +55,12 @@ func TestWhatIsLeftOut(t *testing.T) {
 func TestEverySize(t *testing.T) {
 	z := mustZones(t, testZone)
 	for _, text := range []string{"bigcut.test. A", "x.y.bigcut.test. A", "many.test. MX", "tobig.test. TXT", "x.d2.test. A", "x.dcut.test. A"} {
-		whole := sections(reply(t, z, question(t, text, true, 0), maxTCPSize))
+		whole := sections(askZones(t, z, packQuestion(t, text, true, 0), maxTCPSize))
 		before := 0
 		for most := minUDPSize; most < 3000; most++ {
-			m := reply(t, z, question(t, text, true, 4096), most)
-			if n := appended(t, z, question(t, text, true, 4096), most); n != before {
-				if before = n; n >= minUDPSize && appended(t, z, question(t, text, true, 4096), n) != n {
+			m := askZones(t, z, packQuestion(t, text, true, 4096), most)
+			if n := replySize(t, z, packQuestion(t, text, true, 4096), most); n != before {
+				if before = n; n >= minUDPSize && replySize(t, z, packQuestion(t, text, true, 4096), n) != n {
 					t.Fatalf("%s in %d: the reply of %d octets does not fit into as many", text, most, n)
 				}
 			}
@@ -79,7 +79,7 @@ func TestEverySize(t *testing.T) {
 }
 
 // appended returns the length of a reply.
-func appended(t *testing.T, z *Zones, message []byte, most int) int {
+func replySize(t *testing.T, z *Zones, message []byte, most int) int {
 	t.Helper()
 	var q query
 	rcode, _ := q.decode(message)
@@ -90,13 +90,13 @@ func appended(t *testing.T, z *Zones, message []byte, most int) int {
 // TestLongestNames has names that a DNAME record makes: of 255 octets, which is what a name may
 // have, and of one more (RFC 6672 section 2.2).
 func TestLongestNames(t *testing.T) {
-	z := mustZones(t, someSOA+"d DNAME ee\n*.ee A 192.0.2.1\n")
+	z := mustZones(t, minimalZone+"d DNAME ee\n*.ee A 192.0.2.1\n")
 	label := func(n int) string { return strings.Repeat("x", n) + "." }
 	kept := label(63) + label(63) + label(63) // 192 octets of 255; ee.t. has 6
 	for name, want := range map[string]string{kept + label(56): "NOERROR", kept + label(57): "YXDOMAIN"} {
-		m := reply(t, z, question(t, name+"d.t. A", true, 4096), maxTCPSize)
+		m := askZones(t, z, packQuestion(t, name+"d.t. A", true, 4096), maxTCPSize)
 		if got := miekg.RcodeToString[m.Rcode]; got != want || (len(m.Answer) == 3) != (want == "NOERROR") {
-			t.Errorf("%d octets before the DNAME's name: %s", len(name), show(m))
+			t.Errorf("%d octets before the DNAME's name: %s", len(name), formatReply(m))
 		}
 	}
 }
@@ -104,14 +104,14 @@ func TestLongestNames(t *testing.T) {
 // TestLongNamesInEverySize has a DNAME record and the CNAME record made of it where one of them no
 // longer fits: reply sees to the size.
 func TestLongNamesInEverySize(t *testing.T) {
-	z := mustZones(t, someSOA+"d DNAME ee\n*.ee A 192.0.2.1\n")
+	z := mustZones(t, minimalZone+"d DNAME ee\n*.ee A 192.0.2.1\n")
 	name := strings.Repeat(strings.Repeat("x", 60)+".", 3) + "d.t. A"
-	whole := len(reply(t, z, question(t, name, true, 4096), maxTCPSize).Answer)
+	whole := len(askZones(t, z, packQuestion(t, name, true, 4096), maxTCPSize).Answer)
 	seen := make(map[int]bool)
 	for most := 220; most < 800; most++ {
-		m := reply(t, z, question(t, name, true, 4096), most)
+		m := askZones(t, z, packQuestion(t, name, true, 4096), most)
 		if m.Truncated == (len(m.Answer) == whole) {
-			t.Errorf("in %d: %s", most, show(m))
+			t.Errorf("in %d: %s", most, formatReply(m))
 		}
 		seen[len(m.Answer)] = true
 	}
@@ -130,7 +130,7 @@ func TestLongReplies(t *testing.T) {
 
 func longReplies(t *testing.T, dname string) {
 	var text strings.Builder
-	text.WriteString(someSOA)
+	text.WriteString(minimalZone)
 	for i := range 900 {
 		fmt.Fprintf(&text, "far%d A 192.0.2.1\na MX %d far%d\n*.w MX %d far%d\n", i, i, i, i, i)
 	}
@@ -149,7 +149,7 @@ func longReplies(t *testing.T, dname string) {
 	z, r := mustZones(t, text.String()), newReference(t, text.String())
 	long := strings.Repeat("a.", 100)
 	for _, name := range []string{"a.t.", "b.w.t.", long + "w.t.", "cut.t.", long + "cut.t."} {
-		m := reply(t, z, question(t, name+" MX", false, 0), maxTCPSize)
+		m := askZones(t, z, packQuestion(t, name+" MX", false, 0), maxTCPSize)
 		got, want := sections(m), r.resolve(name, miekg.TypeMX)
 		if m.Truncated { // the addresses of all do not fit
 			got.sections[2], want.sections[2] = nil, nil
@@ -162,10 +162,10 @@ func longReplies(t *testing.T, dname string) {
 				len(want.sections[0]), len(want.sections[1]), len(want.sections[2]))
 		}
 	}
-	if m := reply(t, z, question(t, "huge.t. TXT", true, 0), maxTCPSize); m.Truncated || len(m.Answer) != 256 {
+	if m := askZones(t, z, packQuestion(t, "huge.t. TXT", true, 0), maxTCPSize); m.Truncated || len(m.Answer) != 256 {
 		t.Errorf("as much as a message has room for: %d records", len(m.Answer))
 	}
-	if m := reply(t, z, question(t, "chain5.t. TXT", true, 0), maxTCPSize); !m.Truncated || len(m.Answer) != 6 {
+	if m := askZones(t, z, packQuestion(t, "chain5.t. TXT", true, 0), maxTCPSize); !m.Truncated || len(m.Answer) != 6 {
 		t.Errorf("more than a message has room for: %d records", len(m.Answer))
 	}
 }
@@ -175,7 +175,7 @@ func longReplies(t *testing.T, dname string) {
 func TestLongRepliesBehindDNAME(t *testing.T) {
 	var text strings.Builder
 	long := strings.Repeat("abcdefg.", 20) + "t."
-	text.WriteString(someSOA + "d DNAME w\nd17." + long + " DNAME w\n")
+	text.WriteString(minimalZone + "d DNAME w\nd17." + long + " DNAME w\n")
 	for i := range 17 {
 		fmt.Fprintf(&text, "d%d.%s DNAME d%d.%[2]s\n", i, long, i+1)
 	}
@@ -187,13 +187,13 @@ func TestLongRepliesBehindDNAME(t *testing.T) {
 	}
 	z, r := mustZones(t, text.String()), newReference(t, text.String())
 	for _, name := range []string{"x.d.t.", "a.cut.d.t.", strings.Repeat("a.", 100) + "d.t.", "x.d2." + long} {
-		m := reply(t, z, question(t, name+" MX", false, 0), maxTCPSize)
+		m := askZones(t, z, packQuestion(t, name+" MX", false, 0), maxTCPSize)
 		got, want := sections(m), r.resolve(name, miekg.TypeMX)
 		if got.String() != want.String() || m.Truncated {
 			t.Errorf("%s: got %d %d %d, want %d %d %d", name, len(got.sections[0]), len(got.sections[1]), len(got.sections[2]),
 				len(want.sections[0]), len(want.sections[1]), len(want.sections[2]))
 		}
-		if m := reply(t, z, question(t, name+" MX", false, 0), MaxUDPSize); !m.Truncated {
+		if m := askZones(t, z, packQuestion(t, name+" MX", false, 0), MaxUDPSize); !m.Truncated {
 			t.Errorf("%s: not truncated over UDP", name)
 		}
 	}
@@ -204,7 +204,7 @@ var sinkAddresses = []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustPar
 func TestSinkhole(t *testing.T) {
 	const soa = "NOERROR aa\nAUTHORITY WWW.example. 60 SOA localhost. nobody.invalid. 1 3600 1200 604800 60"
 	for name, z := range map[string]*Zones{"alone": mustZones(t).WithSinkhole(sinkAddresses), "beside zones": mustZones(t, testZone).WithSinkhole(sinkAddresses)} {
-		for _, a := range []asked{
+		for _, a := range []answerTest{
 			{"", "WWW.example. A", "NOERROR aa\nWWW.example. 60 A 192.0.2.1\nWWW.example. 60 A 192.0.2.2"},
 			{"", "WWW.example. AAAA", "NOERROR aa\nWWW.example. 60 AAAA 2001:db8::1"},
 			{"", "WWW.example. ANY", "NOERROR aa\nWWW.example. 60 A 192.0.2.1\nWWW.example. 60 A 192.0.2.2"},
@@ -213,26 +213,26 @@ func TestSinkhole(t *testing.T) {
 			{"", ". A", "NOERROR aa\n. 60 A 192.0.2.1\n. 60 A 192.0.2.2"},
 			{"", "WWW.example. A CH", "REFUSED"},
 		} {
-			if got := show(reply(t, z, question(t, a.question, true, 512), MaxUDPSize)); got != a.want {
+			if got := formatReply(askZones(t, z, packQuestion(t, a.question, true, 512), MaxUDPSize)); got != a.want {
 				t.Errorf("%s, %s: got %s", name, a.question, got)
 			}
 		}
 	}
 	z := mustZones(t, testZone).WithSinkhole(sinkAddresses[:1])
-	if got := show(reply(t, z, question(t, "none.test. A", false, 0), MaxUDPSize)); got != "NXDOMAIN aa\n"+testSOA {
+	if got := formatReply(askZones(t, z, packQuestion(t, "none.test. A", false, 0), MaxUDPSize)); got != "NXDOMAIN aa\n"+testSOA {
 		t.Errorf("of a zone: got %s", got)
 	}
-	if got := show(reply(t, z, question(t, "WWW.example. AAAA", false, 0), MaxUDPSize)); got != soa {
+	if got := formatReply(askZones(t, z, packQuestion(t, "WWW.example. AAAA", false, 0), MaxUDPSize)); got != soa {
 		t.Errorf("no address of the kind: got %s", got)
 	}
 	twice := append(slices.Clone(sinkAddresses), netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("2001:DB8:0::1"))
 	for _, rtype := range []string{"A", "AAAA"} {
-		once := show(reply(t, mustZones(t).WithSinkhole(sinkAddresses), question(t, "x. "+rtype, false, 0), MaxUDPSize))
-		if got := show(reply(t, mustZones(t).WithSinkhole(twice), question(t, "x. "+rtype, false, 0), MaxUDPSize)); got != once {
+		once := formatReply(askZones(t, mustZones(t).WithSinkhole(sinkAddresses), packQuestion(t, "x. "+rtype, false, 0), MaxUDPSize))
+		if got := formatReply(askZones(t, mustZones(t).WithSinkhole(twice), packQuestion(t, "x. "+rtype, false, 0), MaxUDPSize)); got != once {
 			t.Errorf("addresses that are there twice: got %s", got)
 		}
 	}
-	if got := show(reply(t, mustZones(t).WithSinkhole(nil), question(t, "WWW.example. ANY", false, 0), MaxUDPSize)); got != soa {
+	if got := formatReply(askZones(t, mustZones(t).WithSinkhole(nil), packQuestion(t, "WWW.example. ANY", false, 0), MaxUDPSize)); got != soa {
 		t.Errorf("no address: got %s", got)
 	}
 }
@@ -243,9 +243,9 @@ func TestNoAllocation(t *testing.T) {
 	buf := make([]byte, 0, maxTCPSize)
 	cookie := []byte("cookiecookiecookie")
 	var q query
-	for _, kind := range kinds {
+	for _, kind := range questionKinds {
 		for _, edns := range []bool{true, false} {
-			message := question(t, kind.question, edns, MaxUDPSize)
+			message := packQuestion(t, kind.question, edns, MaxUDPSize)
 			if n := testing.AllocsPerRun(100, func() {
 				rcode, _ := q.decode(message)
 				z.appendReply(buf, &q, rcode, MaxUDPSize, cookie)
@@ -297,7 +297,7 @@ func TestSizes(t *testing.T) {
 		{"host3.example. MX", 80},
 	} {
 		var q query
-		rcode, _ := q.decode(question(t, tt.question, true, MaxUDPSize))
+		rcode, _ := q.decode(packQuestion(t, tt.question, true, MaxUDPSize))
 		if wire, _ := z.appendReply(nil, &q, rcode, MaxUDPSize, nil); len(wire) > tt.knot {
 			t.Errorf("%s: %d octets, Knot %d", tt.question, len(wire), tt.knot)
 		}

@@ -62,7 +62,7 @@ func skipName(message []byte, i int) int {
 // lower copies src to dst, which is as long or longer, with A to Z in lower
 // case, 8 octets at a time. The lengths of labels are below 'A', so a name can
 // be given as it is in the wire.
-func lower(dst, src []byte) {
+func lowerInto(dst, src []byte) {
 	i := 0
 	for ; len(src)-i >= 8; i += 8 {
 		w := binary.LittleEndian.Uint64(src[i:])
@@ -92,29 +92,29 @@ func lowerByte(c byte) byte {
 
 func lowerName(name string) string {
 	b := []byte(name)
-	lower(b, b)
+	lowerInto(b, b)
 	return string(b)
 }
 
 // parent cuts the first label off a name in wire form that is not the root.
-func parent(name string) string { return name[1+int(name[0]):] }
+func parentName(name string) string { return name[1+int(name[0]):] }
 
 // within reports whether name is zone or below it; both are in lower case.
-func within(name, zone string) bool {
+func isWithin(name, zone string) bool {
 	for len(name) > len(zone) {
-		name = parent(name)
+		name = parentName(name)
 	}
 	return name == zone
 }
 
-func labels(name string) int {
+func countLabels(name string) int {
 	n := 0
 	for name != "\x00" {
-		name = parent(name)
+		name = parentName(name)
 		n++
 	}
 	return n
 }
 
 // text is a name in wire form as it is in a master file, for errors.
-func text(name string) string { return string(appendName(nil, []byte(name))) }
+func nameText(name string) string { return string(appendName(nil, []byte(name))) }

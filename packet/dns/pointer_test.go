@@ -11,10 +11,10 @@ import (
 )
 
 // wire returns a reply as it is sent.
-func wire(t *testing.T, z *Zones, text string, most int) []byte {
+func replyTo(t *testing.T, z *Zones, text string, most int) []byte {
 	t.Helper()
 	var q query
-	rcode, ok := q.decode(question(t, text, true, 4096))
+	rcode, ok := q.decode(packQuestion(t, text, true, 4096))
 	if !ok {
 		t.Fatalf("%s: not to be answered", text)
 	}
@@ -30,8 +30,8 @@ func TestNamesThatAreNotCompressed(t *testing.T) {
 		"RP": "target target", "AFSDB": "1 target", "RT": "1 target", "PX": "1 target target",
 		"SRV": "1 2 3 target", "KX": "1 target", "DNAME": "target",
 	} {
-		z := mustZones(t, someSOA+"x "+rtype+" "+data+"\n")
-		m := wire(t, z, "x.t. "+rtype, MaxUDPSize)
+		z := mustZones(t, minimalZone+"x "+rtype+" "+data+"\n")
+		m := replyTo(t, z, "x.t. "+rtype, MaxUDPSize)
 		if bytes.Count(m, []byte(target)) != strings.Count(data, "target") {
 			t.Errorf("%s: %q", rtype, m)
 		}
@@ -39,8 +39,8 @@ func TestNamesThatAreNotCompressed(t *testing.T) {
 	for rtype, data := range map[string]string{
 		"NS": "target", "CNAME": "target", "PTR": "target", "MX": "1 target",
 	} {
-		z := mustZones(t, someSOA+"x "+rtype+" "+data+"\n")
-		if m := wire(t, z, "x.t. "+rtype, MaxUDPSize); bytes.Contains(m, []byte(target)) {
+		z := mustZones(t, minimalZone+"x "+rtype+" "+data+"\n")
+		if m := replyTo(t, z, "x.t. "+rtype, MaxUDPSize); bytes.Contains(m, []byte(target)) {
 			t.Errorf("%s is not compressed: %q", rtype, m)
 		}
 	}
@@ -50,12 +50,12 @@ func TestNamesThatAreNotCompressed(t *testing.T) {
 func TestPointersInARow(t *testing.T) {
 	var text strings.Builder
 	name := "t"
-	text.WriteString(someSOA)
+	text.WriteString(minimalZone)
 	for i := range 30 { // each is the one before and a label more
 		name = fmt.Sprintf("l%d.%s", i, name)
 		fmt.Fprintf(&text, "x MX %d %s.\n", i, name)
 	}
-	m := wire(t, mustZones(t, text.String()), "x.t. MX", maxTCPSize)
+	m := replyTo(t, mustZones(t, text.String()), "x.t. MX", maxTCPSize)
 	most, records := 0, 0
 	for at := HeaderSize + len("\x01x\x01t\x00") + 4; at < len(m); records++ {
 		most = max(most, pointers(m, at))
@@ -86,7 +86,7 @@ func pointers(m []byte, at int) (n int) {
 // Nothing points to an address that is left out.
 func TestPointersToWhatIsLeftOut(t *testing.T) {
 	var text strings.Builder
-	text.WriteString(someSOA + "x HTTPS 1 svc\nsvc AAAA 2001:db8::1\n")
+	text.WriteString(minimalZone + "x HTTPS 1 svc\nsvc AAAA 2001:db8::1\n")
 	for i := range 50 {
 		fmt.Fprintf(&text, "svc A 192.0.2.%d\n", i)
 	}
@@ -94,7 +94,7 @@ func TestPointersToWhatIsLeftOut(t *testing.T) {
 	left := 0
 	for most := minUDPSize; most < 1500; most++ {
 		m := new(miekg.Msg)
-		if err := m.Unpack(wire(t, z, "x.t. HTTPS", most)); err != nil {
+		if err := m.Unpack(replyTo(t, z, "x.t. HTTPS", most)); err != nil {
 			t.Fatalf("in %d: %v", most, err)
 		}
 		for _, rr := range m.Extra {

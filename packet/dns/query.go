@@ -34,11 +34,11 @@ type query struct {
 	do      bool
 	cookie  []byte // the data of option 10 (RFC 7873), nil without
 
-	question []byte // Name, Type and Class
-	found    []byte // the name of the zones that the answer is of: the query's own, a wildcard's, a delegation's, or the closest that there is; nil outside
-	labels   int    // of Name, without the root
-	starts   [maxLabels + 1]uint8
-	lowered  [maxName + 1]byte
+	question    []byte // Name, Type and Class
+	matchedName []byte // the name of the zones that the answer is of: the query's own, a wildcard's, a delegation's, or the closest that there is; nil outside
+	labels      int    // of Name, without the root
+	labelStarts [maxLabels + 1]uint8
+	lowerName   [maxName + 1]byte
 }
 
 // Opcode returns the kind of query: 0 is a standard one (RFC 1035 section 4.1.1).
@@ -114,7 +114,7 @@ func (q *query) readQuestion(message []byte) bool {
 		if rest[i] > maxLabel {
 			return false
 		}
-		q.starts[n] = uint8(i)
+		q.labelStarts[n] = uint8(i)
 		n++
 		if i += 1 + int(rest[i]); i >= maxName {
 			return false
@@ -123,14 +123,14 @@ func (q *query) readQuestion(message []byte) bool {
 	if i++; len(rest) < i+4 {
 		return false
 	}
-	q.starts[n] = uint8(i - 1)
+	q.labelStarts[n] = uint8(i - 1)
 	q.labels = n
 	q.name = rest[:i:i]
 	q.rtype = binary.BigEndian.Uint16(rest[i:])
 	q.class = binary.BigEndian.Uint16(rest[i+2:])
 	q.question = rest[:i+4]
 	q.end = HeaderSize + i + 4
-	lower(q.lowered[:], q.name)
+	lowerInto(q.lowerName[:], q.name)
 	return true
 }
 

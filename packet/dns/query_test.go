@@ -103,7 +103,7 @@ func TestDecode(t *testing.T) {
 				if q.edns {
 					got += " opt"
 				}
-				m := reply(t, z, tt.message, MaxUDPSize)
+				m := askZones(t, z, tt.message, MaxUDPSize)
 				if rcode != rcodeNoError && (m.Rcode != int(rcode) || m.Authoritative || len(m.Answer)+len(m.Ns) > 0) {
 					t.Errorf("reply %v", m)
 				}
@@ -142,7 +142,7 @@ func TestDecodedFields(t *testing.T) {
 
 func TestBareReplies(t *testing.T) {
 	var q query
-	q.decode(question(t, "www.test. A", true, MaxUDPSize))
+	q.decode(packQuestion(t, "www.test. A", true, MaxUDPSize))
 	m := new(miekg.Msg)
 	if err := m.Unpack(appendTruncated(nil, &q, []byte("cookiecookiecookie"))); err != nil || !m.Truncated || len(m.Question) != 1 || m.Rcode != 0 {
 		t.Errorf("%v, %v", m, err)
@@ -162,7 +162,7 @@ func TestLower(t *testing.T) {
 		for length := 0; length <= len(all)-shift; length++ {
 			src := all[shift : shift+length]
 			dst := make([]byte, length)
-			lower(dst, src)
+			lowerInto(dst, src)
 			want := bytes.Map(func(r rune) rune { return r }, nil)
 			for _, c := range src {
 				if 'A' <= c && c <= 'Z' {

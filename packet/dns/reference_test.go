@@ -88,13 +88,13 @@ func (z *referenceZone) ancestors(name string) []string {
 	var all []string
 	for name != z.apex {
 		all = append(all, name)
-		name = up(name)
+		name = parentText(name)
 	}
 	slices.Reverse(all)
 	return all
 }
 
-func up(name string) string {
+func parentText(name string) string {
 	i, end := miekg.NextLabel(name, 0)
 	if end {
 		return "."
@@ -131,7 +131,7 @@ type referenceReply struct {
 func renamed(rr miekg.RR, name string) string {
 	rr = miekg.Copy(rr)
 	rr.Header().Name = name
-	return strings.ToLower(showRR(rr))
+	return strings.ToLower(formatRecord(rr))
 }
 
 func (r *reference) resolve(name string, rtype uint16) referenceReply {
@@ -251,7 +251,7 @@ func (r *reference) addresses(z *referenceZone, reply *referenceReply, set []mie
 			source = ""
 		}
 		if source != "" && !z.exists(source) && !below {
-			for source = up(source); !z.exists(source); source = up(source) {
+			for source = parentText(source); !z.exists(source); source = parentText(source) {
 			}
 			source = "*." + strings.TrimPrefix(source, ".")
 		}
@@ -283,7 +283,7 @@ func sections(m *miekg.Msg) referenceReply {
 	for i, section := range [][]miekg.RR{m.Answer, m.Ns, m.Extra} {
 		for _, rr := range section {
 			if rr.Header().Rrtype != miekg.TypeOPT {
-				r.sections[i] = append(r.sections[i], strings.ToLower(showRR(rr)))
+				r.sections[i] = append(r.sections[i], strings.ToLower(formatRecord(rr)))
 			}
 		}
 	}
@@ -294,7 +294,7 @@ var referenceTypes = []string{"A", "AAAA", "NS", "CNAME", "SOA", "MX", "TXT", "S
 
 func compare(t *testing.T, z *Zones, r *reference, name, rtype, zones string) {
 	t.Helper()
-	m := reply(t, z, question(t, name+" "+rtype, false, 0), maxTCPSize)
+	m := askZones(t, z, packQuestion(t, name+" "+rtype, false, 0), maxTCPSize)
 	got, want := sections(m), r.resolve(name, m.Question[0].Qtype)
 	if got.String() != want.String() {
 		t.Fatalf("%s %s\n got %s\nwant %s\nof %s", name, rtype, got, want, zones)
@@ -309,8 +309,8 @@ func TestReferenceOfTables(t *testing.T) {
 	names := []string{".", "example.", "x.example.", "com."}
 	for _, zone := range r.zones {
 		for _, rr := range zone.records {
-			name, above := rr.Header().Name, strings.TrimPrefix(up(rr.Header().Name), ".")
-			names = append(names, name, "x."+name, "x.y."+name, "*."+name, "a."+above, up(name))
+			name, above := rr.Header().Name, strings.TrimPrefix(parentText(rr.Header().Name), ".")
+			names = append(names, name, "x."+name, "x.y."+name, "*."+name, "a."+above, parentText(name))
 		}
 	}
 	slices.Sort(names)

@@ -43,7 +43,7 @@ func layoutOf(rtype uint16) *layout {
 
 // fits reports whether data can be of the type. The parser lets a record have
 // no data, as those of an UPDATE message do.
-func fits(rtype uint16, data []byte) bool {
+func isValidData(rtype uint16, data []byte) bool {
 	l := layoutOf(rtype)
 	switch {
 	case rtype == typeSVCB || rtype == typeHTTPS: // see target
@@ -61,7 +61,7 @@ func fits(rtype uint16, data []byte) bool {
 }
 
 // canonical is data with its names in lower case, for comparison.
-func canonical(rtype uint16, data string) string {
+func canonicalData(rtype uint16, data string) string {
 	layout := layoutOf(rtype)
 	end := layout.skip
 	for range layout.names {
@@ -80,7 +80,7 @@ func nameLength(s string) int {
 }
 
 // target returns the name that a record points to, in lower case.
-func target(rtype uint16, data string) string {
+func targetName(rtype uint16, data string) string {
 	skip := layoutOf(rtype).skip
 	if rtype == typeSVCB || rtype == typeHTTPS {
 		skip = 2 // the priority (RFC 9460 section 2.2); the rest is anything
@@ -90,19 +90,19 @@ func target(rtype uint16, data string) string {
 }
 
 // placed is an RRset in a section of a reply.
-type placed struct {
-	name string // of its owner; empty is the question's
-	set  *rrset
-	ttl  uint32
-	must bool // a reply without it is truncated
+type placement struct {
+	name     string // of its owner; empty is the question's
+	set      *rrset
+	ttl      uint32
+	required bool // a reply without it is truncated
 }
 
 // part is an RRset in a template.
-type part struct {
-	end     uint16 // of it, in the template
-	count   uint16 // of its records
-	section uint8  // 0 answer, 1 authority, 2 additional
-	must    bool
+type templatePart struct {
+	end      uint16 // of it, in the template
+	count    uint16 // of its records
+	section  uint8  // 0 answer, 1 authority, 2 additional
+	required bool
 }
 
 // renderer writes templates: what follows the question in replies, in wire
@@ -115,19 +115,19 @@ type part struct {
 // 0xc000 and their position, and for each reply the length is added to those
 // at moves; a pointer to the question's name as a whole is always 0xc00c.
 type renderer struct {
-	buf   []byte
-	parts []part
-	moves []uint16
+	buf         []byte
+	parts       []templatePart
+	relocations []uint16
 
-	fixed  bool            // the question's name is known
-	shifts bool            // the template may come behind DNAME records
-	end    int             // of the question's name in the message, the greatest that it can be if it is not known
-	zone   string          // the suffix of the question's name that is always there; the name itself if it is known
-	seen   map[string]spot // names, in lower case; empty before the first is asked for
+	nameKnown   bool                    // the question's name is known
+	behindDNAME bool                    // the template may come behind DNAME records
+	nameEnd     int                     // of the question's name in the message, the greatest that it can be if it is not known
+	zone        string                  // the suffix of the question's name that is always there; the name itself if it is known
+	positions   map[string]namePosition // names, in lower case; empty before the first is asked for
 }
 
 // spot is where a name is.
-type spot struct {
+type namePosition struct {
 	position int
 	pointers int // that lead from it, one to the next
 }
@@ -148,32 +148,32 @@ const (
 
 // within reports whether a position can be pointed to wherever the template
 // may be.
-func (r *renderer) within(position int) bool {
-	if r.shifts && maxPrefix+position > maxPointer {
+func (r *renderer) canPointTo(position int) bool {
+	if r.behindDNAME && maxPrefix+position > maxPointer {
 		return false
 	}
-	return r.end+position <= maxPointer
+	return r.nameEnd+position <= maxPointer
 }
 
 // start begins a template for the question's name, or for all those that end
 // in name, with at least one label more.
-func (r *renderer) start(name string, fixed bool) {
-	r.buf, r.parts, r.moves = r.buf[:0], r.parts[:0], r.moves[:0]
-	r.fixed, r.zone, r.end = fixed, name, HeaderSize+maxName
+func (r *renderer) startTemplate(name string, fixed bool) {
+	r.buf, r.parts, r.relocations = r.buf[:0], r.parts[:0], r.relocations[:0]
+	r.nameKnown, r.zone, r.nameEnd = fixed, name, HeaderSize+maxName
 	if fixed {
-		r.end = HeaderSize + len(name)
+		r.nameEnd = HeaderSize + len(name)
 	}
-	if r.seen == nil {
-		r.seen = make(map[string]spot)
+	if r.positions == nil {
+		r.positions = make(map[string]namePosition)
 	}
-	clear(r.seen)
+	clear(r.positions)
 }
 
 // append writes an RRset. It reports whether that fits into a message.
-func (r *renderer) append(p placed, section uint8) bool {
+func (r *renderer) appendSet(p placement, section uint8) bool {
 	layout := layoutOf(p.set.rtype)
 	for _, data := range p.set.data {
-		r.name(p.name, true, section < 2)
+		r.appendName(p.name, true, section < 2)
 		r.buf = binary.BigEndian.AppendUint16(r.buf, p.set.rtype)
 		r.buf = binary.BigEndian.AppendUint16(r.buf, classIN)
 		r.buf = binary.BigEndian.AppendUint32(r.buf, p.ttl)
@@ -183,7 +183,7 @@ func (r *renderer) append(p placed, section uint8) bool {
 		rest := data[layout.skip:]
 		for range layout.names {
 			n := nameLength(rest)
-			r.name(rest[:n], layout.compress, section < 2)
+			r.appendName(rest[:n], layout.compress, section < 2)
 			rest = rest[n:]
 		}
 		r.buf = append(r.buf, rest...)
@@ -192,39 +192,39 @@ func (r *renderer) append(p placed, section uint8) bool {
 			return false
 		}
 	}
-	r.parts = append(r.parts, part{uint16(len(r.buf)), uint16(len(p.set.data)), section, p.must})
+	r.parts = append(r.parts, templatePart{uint16(len(r.buf)), uint16(len(p.set.data)), section, p.required})
 	return true
 }
 
 // name writes a name. What has been written before of its suffixes is pointed
 // to; with note, the rest of them can be pointed to later. That is not so in
 // the additional section, where RRsets may be left out.
-func (r *renderer) name(name string, compress, note bool) {
+func (r *renderer) appendName(name string, compress, remember bool) {
 	if name == "" {
 		r.buf = append(r.buf, pointer>>8, HeaderSize)
 		return
 	}
-	if len(r.seen) == 0 {
-		for s := r.zone; s != "\x00"; s = parent(s) {
-			r.seen[s] = spot{-len(s), 0}
+	if len(r.positions) == 0 {
+		for s := r.zone; s != "\x00"; s = parentName(s) {
+			r.positions[s] = namePosition{-len(s), 0}
 		}
-		r.seen["\x00"] = spot{} // never pointed to; the map is not empty
+		r.positions["\x00"] = namePosition{} // never pointed to; the map is not empty
 	}
 	low := lowerName(name)
-	end, to := "\x00", spot{pointers: -1} // the suffix that is pointed to
-	for s := low; compress && s != "\x00"; s = parent(s) {
-		if at, ok := r.seen[s]; ok && at.pointers < maxPointers {
+	end, to := "\x00", namePosition{pointers: -1} // the suffix that is pointed to
+	for s := low; compress && s != "\x00"; s = parentName(s) {
+		if at, ok := r.positions[s]; ok && at.pointers < maxPointers {
 			end, to = s, at
 			break
 		}
 	}
-	for rest := name; ; rest, low = parent(rest), parent(low) {
+	for rest := name; ; rest, low = parentName(rest), parentName(low) {
 		if low == end {
 			break
 		}
-		if _, ok := r.seen[low]; !ok && note {
-			if position := len(r.buf) + 4; r.within(position) {
-				r.seen[low] = spot{position, to.pointers + 1}
+		if _, ok := r.positions[low]; !ok && remember {
+			if position := len(r.buf) + 4; r.canPointTo(position) {
+				r.positions[low] = namePosition{position, to.pointers + 1}
 			}
 		}
 		r.buf = append(r.buf, rest[:1+int(rest[0])]...)
@@ -232,15 +232,15 @@ func (r *renderer) name(name string, compress, note bool) {
 	if end == "\x00" {
 		r.buf = append(r.buf, 0)
 	} else {
-		r.point(to.position)
+		r.appendPointer(to.position)
 	}
 }
 
-func (r *renderer) point(position int) {
-	if r.fixed {
-		position += r.end
+func (r *renderer) appendPointer(position int) {
+	if r.nameKnown {
+		position += r.nameEnd
 	} else {
-		r.moves = append(r.moves, uint16(len(r.buf)))
+		r.relocations = append(r.relocations, uint16(len(r.buf)))
 	}
 	r.buf = binary.BigEndian.AppendUint16(r.buf, uint16(pointer+position))
 }

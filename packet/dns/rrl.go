@@ -109,11 +109,11 @@ const (
 // burst anew: that the table is full limits none. An attack that asks for
 // many names is bounded for each of them, not for all together.
 type RateLimiter struct {
-	table  *rate.Table
-	seed   maphash.Seed // for names and addresses are strangers' choice
-	slip   int
-	nets   rate.Networks
-	exempt *netipx.IPSet // nil: none
+	table    *rate.Table
+	seed     maphash.Seed // for names and addresses are strangers' choice
+	slip     int
+	networks rate.Networks
+	exempt   *netipx.IPSet // nil: none
 }
 
 // NewRateLimiter returns a RateLimiter, nil where the limits limit nothing.
@@ -139,9 +139,9 @@ func NewRateLimiter(limits RateLimits) (*RateLimiter, error) {
 		limits.Prefix6 = 56
 	}
 	l := &RateLimiter{
-		seed: maphash.MakeSeed(),
-		slip: limits.Slip,
-		nets: rate.NewNetworks(limits.Prefix4, limits.Prefix6),
+		seed:     maphash.MakeSeed(),
+		slip:     limits.Slip,
+		networks: rate.NewNetworks(limits.Prefix4, limits.Prefix6),
 	}
 	if len(limits.Exempt) > 0 {
 		var set netipx.IPSetBuilder
@@ -188,7 +188,7 @@ func (l *RateLimiter) decide(source netip.Addr, class rateClass, name []byte, no
 
 // key hashes what the responses of a kind have in common.
 func (l *RateLimiter) key(source netip.Addr, class rateClass, name []byte) uint64 {
-	network := l.nets.Network(source)
+	network := l.networks.Network(source)
 	var buf [64]byte // most names fit; longer ones are hashed in parts
 	copy(buf[:], network[:])
 	buf[16] = byte(class)

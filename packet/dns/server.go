@@ -26,9 +26,9 @@ type Options struct {
 // Server is what the threads share that answer from the same zones. Its
 // methods may be called by any goroutine.
 type Server struct {
-	options Options
-	zones   atomic.Pointer[Zones]
-	began   time.Time
+	options   Options
+	zones     atomic.Pointer[Zones]
+	startedAt time.Time
 
 	mu      sync.Mutex
 	shards  []*counters
@@ -37,7 +37,7 @@ type Server struct {
 
 // NewServer returns a server that answers from zones.
 func NewServer(zones *Zones, o Options) *Server {
-	s := &Server{options: o, began: time.Now()}
+	s := &Server{options: o, startedAt: time.Now()}
 	s.streams = s.newCounters(record.NoShard)
 	s.zones.Store(zones)
 	return s
@@ -62,7 +62,9 @@ func (s *Server) Counts() Counts {
 }
 
 // CountConnection counts what became of a connection, of those that streams answer.
-func (s *Server) CountConnection(is Connection) { s.streams.add(firstConn + int(is)) }
+func (s *Server) CountConnection(outcome Connection) {
+	s.streams.increment(firstConnection + int(outcome))
+}
 
 func (s *Server) newCounters(shard int) *counters {
 	c := &counters{shared: shard == record.NoShard}
@@ -83,40 +85,40 @@ func (s *Server) Handler(shard int) packet.Handler {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.shards = append(s.shards, c)
-	return &handler{s.newExchange(shard, c)}
+	return &handler{s.newQueryContext(shard, c)}
 }
 
 // Stream returns what answers over TCP. It is for one goroutine at a time; its
 // records name no shard.
-func (s *Server) Stream() *Stream { return &Stream{s.newExchange(record.NoShard, s.streams)} }
+func (s *Server) Stream() *Stream { return &Stream{s.newQueryContext(record.NoShard, s.streams)} }
 
-func (s *Server) newExchange(shard int, c *counters) exchange {
-	return exchange{server: s, counters: c, tail: record.NewTail(s.options.Listener, shard)}
+func (s *Server) newQueryContext(shard int, c *counters) queryContext {
+	return queryContext{server: s, counters: c, tail: record.NewTail(s.options.Listener, shard)}
 }
 
 // handler answers the batches of one shard.
-type handler struct{ exchange }
+type handler struct{ queryContext }
 
 // Handle implements packet.Handler.
 func (h *handler) Handle(b *packet.Batch) {
 	zones, now := h.server.zones.Load(), b.ReceivedAt
 	for i := range b.Datagrams {
 		d := &b.Datagrams[i]
-		if reflects(d.Source.Port()) {
-			h.counters.add(ignoredAt)
+		if isReflectorPort(d.Source.Port()) {
+			h.counters.increment(ignoredIndex)
 			b.Malformed()
 			continue
 		}
-		reply, said := h.answer(zones, b.ReplyBuffer(i), d.Payload, d.Source.Addr(), now, MaxUDPSize)
-		if said == ignored {
+		reply, result := h.appendReply(zones, b.ReplyBuffer(i), d.Payload, d.Source.Addr(), now, MaxUDPSize)
+		if result == ignored {
 			b.Malformed()
 			continue
 		}
-		if said == answered {
+		if result == answered {
 			b.Reply(i, reply)
 		}
 		if h.server.options.Records {
-			b.Commit(h.tail.Append(h.record(b.Record()), now, d.Source, "", "", d.Truncated))
+			b.Commit(h.tail.Append(h.appendRecord(b.Record()), now, d.Source, "", "", d.Truncated))
 		}
 	}
 }
@@ -124,7 +126,7 @@ func (h *handler) Handle(b *packet.Batch) {
 // reflects says whether a port is that of a service that answers whatever it
 // is sent, or attacks others with its answers. Nobody asks from there; whoever
 // seems to has a forged source.
-func reflects(port uint16) bool {
+func isReflectorPort(port uint16) bool {
 	switch port {
 	case 0, // nobody can be answered there
 		7, 13, 17, 19, 37, // echo, daytime, qotd, chargen, time
@@ -135,14 +137,14 @@ func reflects(port uint16) bool {
 }
 
 // Stream answers the questions of connections.
-type Stream struct{ exchange }
+type Stream struct{ queryContext }
 
 // Answer appends the answer to a question to dst; nothing where there is to be
 // none.
 func (s *Stream) Answer(dst, question []byte, source netip.AddrPort) []byte {
-	s.source, s.at = source, time.Now()
-	reply, said := s.answer(s.server.zones.Load(), dst, question, source.Addr(), s.at, maxTCPSize)
-	if said != answered {
+	s.source, s.receivedAt = source, time.Now()
+	reply, result := s.appendReply(s.server.zones.Load(), dst, question, source.Addr(), s.receivedAt, maxTCPSize)
+	if result != answered {
 		return nil
 	}
 	return reply
@@ -150,5 +152,5 @@ func (s *Stream) Answer(dst, question []byte, source netip.AddrPort) []byte {
 
 // Record appends the record of the question that was answered last.
 func (s *Stream) Record(dst []byte) []byte {
-	return s.tail.Append(s.record(dst), s.at, s.source, "", "", false)
+	return s.tail.Append(s.appendRecord(dst), s.receivedAt, s.source, "", "", false)
 }

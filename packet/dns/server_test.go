@@ -35,15 +35,15 @@ func (r *records) Commit(buf []byte) { r.buf = buf }
 func (r *records) Flush()            {}
 
 // desk is a server with one shard, and what it is asked.
-type desk struct {
-	t       *testing.T
-	server  *Server
-	handler packet.Handler
-	sink    records
-	at      time.Time
+type testServer struct {
+	t          *testing.T
+	server     *Server
+	handler    packet.Handler
+	sink       records
+	receivedAt time.Time
 }
 
-func newDesk(t *testing.T, o Options) *desk {
+func newTestServer(t *testing.T, o Options) *testServer {
 	t.Helper()
 	zones, err := newZones(serverZone)
 	if err != nil {
@@ -51,15 +51,15 @@ func newDesk(t *testing.T, o Options) *desk {
 	}
 	o.Listener = "dns"
 	s := NewServer(zones, o)
-	return &desk{t: t, server: s, handler: s.Handler(3), at: time.Now()}
+	return &testServer{t: t, server: s, handler: s.Handler(3), receivedAt: time.Now()}
 }
 
 // ask asks all questions in one batch, and returns the replies; nil where
 // there is none.
-func (d *desk) ask(from string, questions ...[]byte) (replies []*dns.Msg, tally packet.Tally) {
+func (d *testServer) ask(from string, questions ...[]byte) (replies []*dns.Msg, tally packet.Tally) {
 	d.t.Helper()
 	b := packet.NewBatch(len(questions), MaxUDPSize, &d.sink)
-	b.Reset(d.at)
+	b.Reset(d.receivedAt)
 	for _, q := range questions {
 		b.Datagrams = append(b.Datagrams, packet.Datagram{Payload: q, Source: netip.MustParseAddrPort(from)})
 	}
@@ -75,7 +75,7 @@ func (d *desk) ask(from string, questions ...[]byte) (replies []*dns.Msg, tally 
 	return replies, b.Tally()
 }
 
-func packed(t testing.TB, name string, rtype uint16, change ...func(*dns.Msg)) []byte {
+func packQuery(t testing.TB, name string, rtype uint16, change ...func(*dns.Msg)) []byte {
 	t.Helper()
 	m := new(dns.Msg).SetQuestion(name, rtype)
 	m.Id = 4711
@@ -112,14 +112,14 @@ const client = "198.51.100.7:5000"
 // Every question is a record, with the members that the contract names in
 // their order, and those that nobody should answer are not.
 func TestRecordsOfQueries(t *testing.T) {
-	d := newDesk(t, Options{Records: true})
-	d.at = time.Date(2026, 11, 20, 10, 0, 0, 5_000_000, time.UTC)
-	response := packed(t, "www.example.", dns.TypeA, func(m *dns.Msg) { m.Response = true })
+	d := newTestServer(t, Options{Records: true})
+	d.receivedAt = time.Date(2026, 11, 20, 10, 0, 0, 5_000_000, time.UTC)
+	response := packQuery(t, "www.example.", dns.TypeA, func(m *dns.Msg) { m.Response = true })
 	replies, tally := d.ask(client,
-		packed(t, "WwW.example.", dns.TypeA),
+		packQuery(t, "WwW.example.", dns.TypeA),
 		response,
-		packed(t, "missing.example.", dns.TypeHTTPS, func(m *dns.Msg) { m.RecursionDesired = false }),
-		packed(t, `a\.b\"c.example.`, dns.TypeANY, func(m *dns.Msg) { m.Question[0].Qclass = dns.ClassCHAOS }),
+		packQuery(t, "missing.example.", dns.TypeHTTPS, func(m *dns.Msg) { m.RecursionDesired = false }),
+		packQuery(t, `a\.b\"c.example.`, dns.TypeANY, func(m *dns.Msg) { m.Question[0].Qclass = dns.ClassCHAOS }),
 		[]byte("\x12\x34\x28\x00\x00\x00\x00\x00\x00\x00\x00\x00"), // UPDATE, without a question
 		[]byte("too short"),
 	)
@@ -145,17 +145,17 @@ func TestRecordsOfQueries(t *testing.T) {
 		}
 	}
 	counts := d.server.Counts()
-	if counts.Types["A"] != 1 || counts.Types["HTTPS"] != 1 || counts.Types["ANY"] != 1 || counts.Types[other] != 1 || counts.Rcodes["NXDOMAIN"] != 1 || counts.Ignored != 2 {
+	if counts.Types["A"] != 1 || counts.Types["HTTPS"] != 1 || counts.Types["ANY"] != 1 || counts.Types[otherName] != 1 || counts.Rcodes["NXDOMAIN"] != 1 || counts.Ignored != 2 {
 		t.Errorf("%+v", counts)
 	}
 }
 
 // Whoever asks from the port of a service that answers everything is forged.
 func TestPortsOfReflectors(t *testing.T) {
-	d := newDesk(t, Options{})
+	d := newTestServer(t, Options{})
 	ignored := 0
 	for port, answered := range map[int]bool{0: false, 7: false, 19: false, 53: true, 123: false, 389: false, 1024: true, 53000: true} {
-		replies, tally := d.ask(fmt.Sprint("198.51.100.7:", port), packed(t, "www.example.", dns.TypeA))
+		replies, tally := d.ask(fmt.Sprint("198.51.100.7:", port), packQuery(t, "www.example.", dns.TypeA))
 		if (replies[0] != nil) != answered {
 			t.Errorf("port %d: answered is %t", port, !answered)
 		}
@@ -178,18 +178,18 @@ func TestResponsesAreLimited(t *testing.T) {
 		name string
 		ask  func(i int) []byte
 	}{
-		{"one name", func(int) []byte { return packed(t, "www.example.", dns.TypeA) }},
-		{"names that a wildcard makes", func(i int) []byte { return packed(t, fmt.Sprint("x", i, ".wild.example."), dns.TypeA) }},
-		{"names that are not there", func(i int) []byte { return packed(t, fmt.Sprint("x", i, ".example."), dns.TypeA) }},
-		{"names below a delegation", func(i int) []byte { return packed(t, fmt.Sprint("x", i, ".child.example."), dns.TypeA) }},
-		{"names of nobody", func(i int) []byte { return packed(t, fmt.Sprint("x", i, ".test."), dns.TypeA) }},
+		{"one name", func(int) []byte { return packQuery(t, "www.example.", dns.TypeA) }},
+		{"names that a wildcard makes", func(i int) []byte { return packQuery(t, fmt.Sprint("x", i, ".wild.example."), dns.TypeA) }},
+		{"names that are not there", func(i int) []byte { return packQuery(t, fmt.Sprint("x", i, ".example."), dns.TypeA) }},
+		{"names below a delegation", func(i int) []byte { return packQuery(t, fmt.Sprint("x", i, ".child.example."), dns.TypeA) }},
+		{"names of nobody", func(i int) []byte { return packQuery(t, fmt.Sprint("x", i, ".test."), dns.TypeA) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			limiter, err := NewRateLimiter(RateLimits{PerSecond: 10, Slip: 2})
 			if err != nil {
 				t.Fatal(err)
 			}
-			d := newDesk(t, Options{Limits: limiter, Records: true})
+			d := newTestServer(t, Options{Limits: limiter, Records: true})
 			whole, cut, none := 0, 0, 0
 			var sent []*dns.Msg
 			for i := range 30 {
@@ -243,9 +243,9 @@ func TestClassesAreLimitedApart(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			d := newDesk(t, Options{Limits: limiter})
+			d := newTestServer(t, Options{Limits: limiter})
 			for i, q := range []asked{order[0], order[0], order[0], order[1], order[1], order[1]} {
-				replies, _ := d.ask(client, packed(t, q.name, q.rtype))
+				replies, _ := d.ask(client, packQuery(t, q.name, q.rtype))
 				if sent := replies[0] != nil; sent != (i%3 < 2) {
 					t.Errorf("%v: response %d was sent: %t", order, i, sent)
 				}
@@ -260,7 +260,7 @@ func TestTheSinkholeIsLimitedApart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := newDesk(t, Options{Limits: limiter})
+	d := newTestServer(t, Options{Limits: limiter})
 	d.server.SetZones(d.server.Zones().WithSinkhole([]netip.Addr{netip.MustParseAddr("192.0.2.99")}))
 	for _, q := range []struct {
 		name string
@@ -269,7 +269,7 @@ func TestTheSinkholeIsLimitedApart(t *testing.T) {
 		{"www.example.", true}, {"a.test.", true}, {"b.test.", true}, {"www.example.", true}, {"c.test.", false}, {"ns1.example.", true},
 		{"d.test.", false}, {"www.example.", false},
 	} {
-		replies, _ := d.ask(client, packed(t, q.name, dns.TypeA))
+		replies, _ := d.ask(client, packQuery(t, q.name, dns.TypeA))
 		if sent := replies[0] != nil; sent != q.sent {
 			t.Errorf("%s: sent is %t", q.name, sent)
 		}
@@ -335,10 +335,10 @@ func TestRecordsOfLimitedClientsWithCookies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := newDesk(t, Options{Limits: limiter, Cookies: NewCookies(NewSecret()), Records: true})
+	d := newTestServer(t, Options{Limits: limiter, Cookies: NewCookies(NewSecret()), Records: true})
 	var sent []*dns.Msg
 	for range 5 {
-		replies, _ := d.ask(client, packed(t, "missing.example.", dns.TypeA, withCookie("0102030405060708")))
+		replies, _ := d.ask(client, packQuery(t, "missing.example.", dns.TypeA, withCookie("0102030405060708")))
 		sent = append(sent, replies[0])
 	}
 	for i, want := range []int{dns.RcodeNameError, -1, dns.RcodeBadCookie, -1, dns.RcodeBadCookie} {
@@ -393,10 +393,10 @@ func TestCookiesOfAllQueries(t *testing.T) {
 			if on {
 				o.Cookies, want = NewCookies(secret), test.want
 			}
-			d := newDesk(t, o)
-			m := packed(t, "www.example.", dns.TypeA, append([]func(*dns.Msg){withCookie(test.cookie)}, test.change...)...)
+			d := newTestServer(t, o)
+			m := packQuery(t, "www.example.", dns.TypeA, append([]func(*dns.Msg){withCookie(test.cookie)}, test.change...)...)
 			if test.cookie == "" {
-				m = packed(t, "www.example.", dns.TypeA, append([]func(*dns.Msg){func(m *dns.Msg) { m.SetEdns0(1232, false) }}, test.change...)...)
+				m = packQuery(t, "www.example.", dns.TypeA, append([]func(*dns.Msg){func(m *dns.Msg) { m.SetEdns0(1232, false) }}, test.change...)...)
 			}
 			replies, _ := d.ask(client, m)
 			got := responseCode(replies[0].Rcode).String()
@@ -420,8 +420,8 @@ func TestCookiesOfAllQueries(t *testing.T) {
 
 // Over TCP a cookie can be asked for as well.
 func TestCookiesOfStreams(t *testing.T) {
-	d := newDesk(t, Options{Cookies: NewCookies(NewSecret())})
-	q := packed(t, ".", dns.TypeA, withCookie("0102030405060708"), func(m *dns.Msg) { m.Question = nil })
+	d := newTestServer(t, Options{Cookies: NewCookies(NewSecret())})
+	q := packQuery(t, ".", dns.TypeA, withCookie("0102030405060708"), func(m *dns.Msg) { m.Question = nil })
 	m := new(dns.Msg)
 	if err := m.Unpack(d.server.Stream().Answer(nil, q, netip.MustParseAddrPort(client))); err != nil || m.Rcode != 0 || len(cookieOf(m)) != 48 {
 		t.Errorf("%v, %v", m, err)
@@ -434,10 +434,10 @@ func TestCookieQueriesAreLimited(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := newDesk(t, Options{Cookies: NewCookies(NewSecret()), Limits: limiter, Records: true})
+	d := newTestServer(t, Options{Cookies: NewCookies(NewSecret()), Limits: limiter, Records: true})
 	var sent []*dns.Msg
 	for i := range 30 {
-		replies, _ := d.ask(client, packed(t, ".", dns.TypeA, withCookie(fmt.Sprintf("%016x", i)), func(m *dns.Msg) { m.Question = nil }))
+		replies, _ := d.ask(client, packQuery(t, ".", dns.TypeA, withCookie(fmt.Sprintf("%016x", i)), func(m *dns.Msg) { m.Question = nil }))
 		sent = append(sent, replies[0])
 		if m := replies[0]; m != nil && (m.Rcode != 0 || len(cookieOf(m)) != 48) {
 			t.Errorf("%v", m)
@@ -457,10 +457,10 @@ func TestCookiesExempt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := newDesk(t, Options{Limits: limiter, Cookies: NewCookies(NewSecret())})
+	d := newTestServer(t, Options{Limits: limiter, Cookies: NewCookies(NewSecret())})
 	ask := func(cookie string) *dns.Msg {
 		t.Helper()
-		replies, _ := d.ask(client, packed(t, "www.example.", dns.TypeA, withCookie(cookie)))
+		replies, _ := d.ask(client, packQuery(t, "www.example.", dns.TypeA, withCookie(cookie)))
 		return replies[0]
 	}
 	const own = "0102030405060708"
@@ -495,10 +495,10 @@ func TestStreams(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := newDesk(t, Options{Limits: limiter, Records: true})
+	d := newTestServer(t, Options{Limits: limiter, Records: true})
 	s := d.server.Stream()
 	for range 3 {
-		reply := s.Answer(nil, packed(t, "www.example.", dns.TypeA), netip.MustParseAddrPort(client))
+		reply := s.Answer(nil, packQuery(t, "www.example.", dns.TypeA), netip.MustParseAddrPort(client))
 		m := new(dns.Msg)
 		if err := m.Unpack(reply); err != nil || len(m.Answer) != 1 {
 			t.Errorf("%v, %v", m, err)
@@ -507,7 +507,7 @@ func TestStreams(t *testing.T) {
 	if reply := s.Answer(nil, []byte("short"), netip.MustParseAddrPort(client)); reply != nil {
 		t.Errorf("%x", reply)
 	}
-	s.Answer(nil, packed(t, "www.example.", dns.TypeA), netip.MustParseAddrPort(client))
+	s.Answer(nil, packQuery(t, "www.example.", dns.TypeA), netip.MustParseAddrPort(client))
 	record := string(s.Record([]byte(nil)))
 	if !strings.HasPrefix(record, `{"id":4711,"name":"www.example."`) || !strings.HasSuffix(record, `"listener":"dns"}`+"\n") || strings.Contains(record, "shard") {
 		t.Error(record)
@@ -521,7 +521,7 @@ func TestStreams(t *testing.T) {
 func TestConnectionsAreCounted(t *testing.T) {
 	shared := make([]atomic.Uint64, NumCounters)
 	for range 2 { // the second is the first's successor
-		d := newDesk(t, Options{Counters: func(shard int) []atomic.Uint64 {
+		d := newTestServer(t, Options{Counters: func(shard int) []atomic.Uint64 {
 			if shard < 0 {
 				return shared
 			}
@@ -532,9 +532,9 @@ func TestConnectionsAreCounted(t *testing.T) {
 				d.server.CountConnection(is)
 			}
 		}
-		d.server.Stream().Answer(nil, packed(t, "www.example.", dns.TypeA), netip.MustParseAddrPort(client))
+		d.server.Stream().Answer(nil, packQuery(t, "www.example.", dns.TypeA), netip.MustParseAddrPort(client))
 	}
-	d := newDesk(t, Options{Counters: func(int) []atomic.Uint64 { return shared }})
+	d := newTestServer(t, Options{Counters: func(int) []atomic.Uint64 { return shared }})
 	want := map[string]uint64{"accepted": 8, "not_admitted": 6, "refused": 4, "evicted": 2}
 	if d.server.shards = nil; !maps.Equal(d.server.Counts().Connections, want) || d.server.Counts().Types["A"] != 2 || d.server.Counts().Slipped != 0 {
 		t.Errorf("%+v", d.server.Counts())
@@ -543,8 +543,8 @@ func TestConnectionsAreCounted(t *testing.T) {
 
 // Zones are replaced from one query to the next.
 func TestZonesAreReplaced(t *testing.T) {
-	d := newDesk(t, Options{})
-	q := packed(t, "new.example.", dns.TypeA)
+	d := newTestServer(t, Options{})
+	q := packQuery(t, "new.example.", dns.TypeA)
 	if replies, _ := d.ask(client, q); replies[0].Rcode != dns.RcodeNameError {
 		t.Errorf("%v", replies[0])
 	}
@@ -563,15 +563,15 @@ func TestHandlersDoNotAllocate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := newDesk(t, Options{Limits: limiter, Cookies: NewCookies(NewSecret()), Records: true})
+	d := newTestServer(t, Options{Limits: limiter, Cookies: NewCookies(NewSecret()), Records: true})
 	var questions [][]byte
 	for _, name := range []string{"www.example.", "x.wild.example.", "missing.example.", "x.child.example.", "test."} {
-		questions = append(questions, packed(t, name, dns.TypeA), packed(t, name, dns.TypeMX, withCookie("0102030405060708")))
+		questions = append(questions, packQuery(t, name, dns.TypeA), packQuery(t, name, dns.TypeMX, withCookie("0102030405060708")))
 	}
 	b := packet.NewBatch(len(questions), MaxUDPSize, &d.sink)
 	if n := testing.AllocsPerRun(1000, func() {
 		d.sink.buf = d.sink.buf[:0]
-		b.Reset(d.at)
+		b.Reset(d.receivedAt)
 		for _, q := range questions {
 			b.Datagrams = append(b.Datagrams, packet.Datagram{Payload: q, Source: netip.MustParseAddrPort(client)})
 		}

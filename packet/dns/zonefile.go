@@ -11,51 +11,51 @@ import (
 // zone is a zone as its file has it, from reading to compiling. Names are in
 // wire form and in lower case.
 type zone struct {
-	apex      string
-	owners    map[string]*owner // empty non-terminals too
-	all       []*owner          // by name, then empty non-terminals
-	soa       rrset
-	negative  uint32 // seconds for which it may be remembered that something is not there (RFC 2308 section 5)
-	children  bool   // another zone begins within it
-	redirects bool   // it has a DNAME record
-	file      string // what errors call it
-	records   int
-	above     *zone  // the nearest zone that contains this one
-	nodata    uint32 // answers where a type or a name is not there
-	nxdomain  uint32
+	apex           string
+	owners         map[string]*owner // empty non-terminals too
+	sortedOwners   []*owner          // by name, then empty non-terminals
+	soa            rrset
+	negativeTTL    uint32 // seconds for which it may be remembered that something is not there (RFC 2308 section 5)
+	children       bool   // another zone begins within it
+	redirects      bool   // it has a DNAME record
+	file           string // what errors call it
+	records        int
+	above          *zone  // the nearest zone that contains this one
+	noDataAnswer   uint32 // answers where a type or a name is not there
+	nxdomainAnswer uint32
 }
 
 // owner is a name with its records.
 type owner struct {
-	name   string
-	sets   []rrset // by type
-	node   uint32
-	covers uint32 // of a wildcard, the node for the names that it covers
-	alone  bool   // of a wildcard, not for these
+	name        string
+	sets        []rrset // by type
+	node        uint32
+	coveredNode uint32 // of a wildcard, the node for the names that it covers
+	onlySelf    bool   // of a wildcard, not for these
 }
 
 // rrset is all records of a name and a type (RFC 2181 section 5).
 type rrset struct {
-	rtype uint16
-	ttl   uint32
-	data  []string // as in the wire, not compressed, in canonical order (RFC 4034 section 6.3)
-	where place    // of the first
+	rtype    uint16
+	ttl      uint32
+	data     []string // as in the wire, not compressed, in canonical order (RFC 4034 section 6.3)
+	position position // of the first
 }
 
 // place is where in its file a record is.
-type place struct {
+type position struct {
 	file *string
 	line int
 }
 
-func (p place) String() string { return fmt.Sprintf("%s:%d", *p.file, p.line) }
+func (p position) String() string { return fmt.Sprintf("%s:%d", *p.file, p.line) }
 
-func (p place) errorf(format string, args ...any) error {
+func (p position) errorf(format string, args ...any) error {
 	return fmt.Errorf("%s: "+format, append([]any{p}, args...)...)
 }
 
 // wild reports whether the name is a wildcard's (RFC 4592 section 2.1.1).
-func (o *owner) wild() bool { return strings.HasPrefix(o.name, "\x01*") }
+func (o *owner) isWildcard() bool { return strings.HasPrefix(o.name, "\x01*") }
 
 func (o *owner) set(rtype uint16) *rrset {
 	for i := range o.sets {
@@ -79,10 +79,10 @@ func readZone(r io.Reader, name string, includes bool) (*zone, error) {
 	parser.SetIncludeFS(files)
 
 	z := &zone{file: name, owners: make(map[string]*owner)}
-	var apexes []place
+	var apexes []position
 	buf := make([]byte, 65536)
 	for rr, ok := parser.Next(); ok; rr, ok = parser.Next() {
-		where := files.place()
+		where := files.position()
 		if err := files.check(rr); err != nil {
 			return nil, err
 		}
@@ -97,7 +97,7 @@ func readZone(r io.Reader, name string, includes bool) (*zone, error) {
 		return nil, err
 	}
 	if err := parser.Err(); err != nil {
-		return nil, files.explain(err)
+		return nil, files.withPosition(err)
 	}
 	if err := z.check(name, apexes); err != nil {
 		return nil, err
@@ -106,7 +106,7 @@ func readZone(r io.Reader, name string, includes bool) (*zone, error) {
 }
 
 // add takes a record as it is in the wire.
-func (z *zone) add(rr dns.RR, buf []byte, where place) error {
+func (z *zone) add(rr dns.RR, buf []byte, where position) error {
 	h := rr.Header()
 	if h.Class != classIN {
 		return where.errorf("class %s: only IN is served", appendClass(nil, h.Class))
@@ -125,7 +125,7 @@ func (z *zone) add(rr dns.RR, buf []byte, where place) error {
 	if n < 0 || end < n+10 {
 		return where.errorf("%q: not a name", h.Name)
 	}
-	if !fits(h.Rrtype, buf[n+10:end]) && !mayBeEmpty(h.Rrtype) {
+	if !isValidData(h.Rrtype, buf[n+10:end]) && !mayBeEmpty(h.Rrtype) {
 		return where.errorf("%s: the data is too short or too long", appendType(nil, h.Rrtype))
 	}
 	name, data := lowerName(string(buf[:n])), string(buf[n+10:end])
@@ -144,7 +144,7 @@ func (z *zone) add(rr dns.RR, buf []byte, where place) error {
 	}
 	set := o.set(h.Rrtype)
 	if set == nil {
-		o.sets = append(o.sets, rrset{rtype: h.Rrtype, ttl: ttl, where: where})
+		o.sets = append(o.sets, rrset{rtype: h.Rrtype, ttl: ttl, position: where})
 		set = &o.sets[len(o.sets)-1]
 	}
 	// One set has one TTL (RFC 2181 section 5.2): the lowest.

@@ -9,38 +9,38 @@ import (
 )
 
 // check holds the zone to the rules, and completes it.
-func (z *zone) check(name string, apexes []place) error {
+func (z *zone) check(name string, apexes []position) error {
 	if z.apex == "" {
 		return fmt.Errorf("%s: no SOA record", name)
 	}
 	for _, o := range z.owners {
-		o.arrange()
+		o.sortSets()
 	}
 	apex := z.owners[z.apex]
 	z.soa = *apex.set(typeSOA)
-	z.all = sorted(z.owners)
-	for _, o := range z.all {
+	z.sortedOwners = sorted(z.owners)
+	for _, o := range z.sortedOwners {
 		if set := o.set(typeSOA); set != nil && o != apex {
-			return set.where.errorf("a second SOA record, of %s", text(o.name))
+			return set.position.errorf("a second SOA record, of %s", nameText(o.name))
 		} else if set != nil && len(set.data) > 1 {
 			return apexes[1].errorf("a second SOA record")
 		}
-		if !within(o.name, z.apex) {
-			return o.sets[0].where.errorf("%s is outside the zone %s", text(o.name), text(z.apex))
+		if !isWithin(o.name, z.apex) {
+			return o.sets[0].position.errorf("%s is outside the zone %s", nameText(o.name), nameText(z.apex))
 		}
 		if err := z.checkOwner(o); err != nil {
 			return err
 		}
-		z.between(o.name)
+		z.addEmptyNonTerminals(o.name)
 	}
 	if apex.set(typeNS) == nil {
-		return z.soa.where.errorf("the zone %s has no NS record at its apex", text(z.apex))
+		return z.soa.position.errorf("the zone %s has no NS record at its apex", nameText(z.apex))
 	}
 	if set := apex.set(typeDS); set != nil {
-		return set.where.errorf("DS at the apex: it belongs to the zone above (RFC 4035 section 2.4)")
+		return set.position.errorf("DS at the apex: it belongs to the zone above (RFC 4035 section 2.4)")
 	}
 	data := []byte(z.soa.data[0])
-	z.negative = min(z.soa.ttl, binary.BigEndian.Uint32(data[len(data)-4:]))
+	z.negativeTTL = min(z.soa.ttl, binary.BigEndian.Uint32(data[len(data)-4:]))
 	return nil
 }
 
@@ -49,46 +49,46 @@ func (z *zone) checkOwner(o *owner) error {
 	z.redirects = z.redirects || dname != nil
 	switch {
 	case cname != nil && len(cname.data) > 1:
-		return cname.where.errorf("%s has several CNAME records (RFC 2181 section 10.1)", text(o.name))
+		return cname.position.errorf("%s has several CNAME records (RFC 2181 section 10.1)", nameText(o.name))
 	case cname != nil && len(o.sets) > 1:
-		return cname.where.errorf("%s has a CNAME record and others (RFC 1034 section 3.6.2)", text(o.name))
+		return cname.position.errorf("%s has a CNAME record and others (RFC 1034 section 3.6.2)", nameText(o.name))
 	case dname != nil && len(dname.data) > 1:
-		return dname.where.errorf("%s has several DNAME records (RFC 6672 section 2.4)", text(o.name))
+		return dname.position.errorf("%s has several DNAME records (RFC 6672 section 2.4)", nameText(o.name))
 	case dname != nil && o.set(typeNS) != nil && o.name != z.apex:
-		return dname.where.errorf("%s has a DNAME record and is delegated (RFC 6672 section 2.3)", text(o.name))
+		return dname.position.errorf("%s has a DNAME record and is delegated (RFC 6672 section 2.3)", nameText(o.name))
 	}
-	if o.wild() {
+	if o.isWildcard() {
 		for _, set := range o.sets {
 			if set.rtype == typeNS || set.rtype == typeDNAME {
-				return set.where.errorf("%s at a wildcard is discouraged (RFC 4592 section 4), and not served here", appendType(nil, set.rtype))
+				return set.position.errorf("%s at a wildcard is discouraged (RFC 4592 section 4), and not served here", appendType(nil, set.rtype))
 			}
 		}
 	}
 	for up := o.name; up != z.apex; {
-		up = parent(up)
+		up = parentName(up)
 		if above := z.owners[up]; above != nil && above.set(typeDNAME) != nil {
-			return o.sets[0].where.errorf("%s is below the DNAME record of %s (RFC 6672 section 2.4)", text(o.name), text(up))
+			return o.sets[0].position.errorf("%s is below the DNAME record of %s (RFC 6672 section 2.4)", nameText(o.name), nameText(up))
 		}
 	}
 	return nil
 }
 
 // between adds the empty non-terminals above a name (RFC 8020 section 2).
-func (z *zone) between(name string) {
+func (z *zone) addEmptyNonTerminals(name string) {
 	for up := name; up != z.apex; {
-		up = parent(up)
+		up = parentName(up)
 		if z.owners[up] != nil {
 			return
 		}
 		o := &owner{name: up}
 		z.owners[up] = o
-		z.all = append(z.all, o)
+		z.sortedOwners = append(z.sortedOwners, o)
 	}
 }
 
 // arrange brings sets and records into order, and removes records that are
 // there twice.
-func (o *owner) arrange() {
+func (o *owner) sortSets() {
 	slices.SortFunc(o.sets, func(a, b rrset) int { return cmp.Compare(a.rtype, b.rtype) })
 	for i := range o.sets {
 		set := &o.sets[i]
@@ -96,10 +96,10 @@ func (o *owner) arrange() {
 			continue
 		}
 		slices.SortStableFunc(set.data, func(a, b string) int {
-			return strings.Compare(canonical(set.rtype, a), canonical(set.rtype, b))
+			return strings.Compare(canonicalData(set.rtype, a), canonicalData(set.rtype, b))
 		})
 		set.data = slices.Clip(slices.CompactFunc(set.data, func(a, b string) bool {
-			return canonical(set.rtype, a) == canonical(set.rtype, b)
+			return canonicalData(set.rtype, a) == canonicalData(set.rtype, b)
 		}))
 	}
 }

@@ -20,39 +20,39 @@ import (
 type sources struct {
 	name, absolute string
 	all            []*source
-	room           int64 // bytes that may still be read
+	bytesLeft      int64 // bytes that may still be read
 }
 
-// mostZone is how many bytes a zone's files may have, each as often as it is included:
+// maxZoneBytes is how many bytes a zone's files may have, each as often as it is included:
 // some 25,000,000 records, with which loading takes 20 GiB. It ends what includes itself
 // again and again.
-const mostZone = 1 << 30
+const maxZoneBytes = 1 << 30
 
 // measured reads from a file within what the zone's files may have.
-type measured struct {
+type sizeLimitedReader struct {
 	io.Reader
 	files *sources
 }
 
-func (m measured) Read(p []byte) (int, error) {
+func (m sizeLimitedReader) Read(p []byte) (int, error) {
 	n, err := m.Reader.Read(p)
-	if m.files.room -= int64(n); m.files.room < 0 {
-		return 0, fmt.Errorf("the zone has more than %d bytes, with the files that it includes", mostZone)
+	if m.files.bytesLeft -= int64(n); m.files.bytesLeft < 0 {
+		return 0, fmt.Errorf("the zone has more than %d bytes, with the files that it includes", maxZoneBytes)
 	}
 	return n, err
 }
 
 type source struct {
-	fs.File // nil once it is closed, and of a reader that is not a file
-	reader  *bufio.Reader
-	parser  string // what the parser calls it
-	name    string // what errors call it
-	line    int
-	ended   bool    // the last byte ended a line
-	begin   [9]byte // of the line
-	column  int
-	text    spelling
-	wrong   error // with its place
+	fs.File   // nil once it is closed, and of a reader that is not a file
+	reader    *bufio.Reader
+	parser    string // what the parser calls it
+	name      string // what errors call it
+	line      int
+	lineEnded bool    // the last byte ended a line
+	lineStart [9]byte // of the line
+	column    int
+	checker   textChecker
+	err       error // with its place
 }
 
 // byteOrderMark is what some editors begin a file with: RFC 1035 knows none.
@@ -60,18 +60,18 @@ const byteOrderMark = "\xef\xbb\xbf"
 
 // generates reports whether the last line was $GENERATE, from which the parser
 // makes text of its own, with lines that it numbers itself.
-func (f *source) generates() bool { return strings.EqualFold(string(f.begin[:]), "$GENERATE") }
+func (f *source) inGenerate() bool { return strings.EqualFold(string(f.lineStart[:]), "$GENERATE") }
 
 func newSources(name string) (*sources, error) {
 	absolute, err := filepath.Abs(name) // so that names of included files are, too
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return &sources{name: name, absolute: absolute, room: mostZone}, nil
+	return &sources{name: name, absolute: absolute, bytesLeft: maxZoneBytes}, nil
 }
 
 func (s *sources) add(r io.Reader, file fs.File, parser, name string) *source {
-	f := &source{File: file, reader: bufio.NewReaderSize(measured{r, s}, 65536), parser: parser, name: name, line: 1}
+	f := &source{File: file, reader: bufio.NewReaderSize(sizeLimitedReader{r, s}, 65536), parser: parser, name: name, line: 1}
 	if begin, _ := f.reader.Peek(len(byteOrderMark)); string(begin) == byteOrderMark {
 		f.reader.Discard(len(byteOrderMark))
 	}
@@ -94,12 +94,12 @@ func (s *sources) Open(path string) (fs.File, error) {
 }
 
 // place is where the record ended that was read last.
-func (s *sources) place() place {
-	f := s.current()
-	return place{&f.name, f.line}
+func (s *sources) position() position {
+	f := s.currentFile()
+	return position{&f.name, f.line}
 }
 
-func (s *sources) current() *source {
+func (s *sources) currentFile() *source {
 	last := len(s.all) - 1
 	for last > 0 && s.all[last].File == nil {
 		last--
@@ -111,12 +111,12 @@ func (s *sources) current() *source {
 // read, or with what it could not read; there is no record then.
 func (s *sources) check(rr dns.RR) error {
 	for _, f := range s.all {
-		if f.wrong != nil {
-			return f.wrong
+		if f.err != nil {
+			return f.err
 		}
 	}
-	if f := s.current(); rr != nil && (f.text.long && cut(rr) || f.generates() && cutGenerated(rr)) {
-		return s.place().errorf("%s: a string of more than 255 octets (RFC 1035 section 3.3)", appendType(nil, rr.Header().Rrtype))
+	if f := s.currentFile(); rr != nil && (f.checker.long && splitsLongStrings(rr) || f.inGenerate() && hasSplitString(rr)) {
+		return s.position().errorf("%s: a string of more than 255 octets (RFC 1035 section 3.3)", appendType(nil, rr.Header().Rrtype))
 	}
 	return nil
 }
@@ -130,24 +130,24 @@ func (s *sources) close() {
 var parseError = regexp.MustCompile(`(?s)^(?:(.*?): )?dns: (.*) at line: ([0-9]+):[0-9]+$`)
 
 // explain puts the file and the line first, as all errors have them.
-func (s *sources) explain(err error) error {
+func (s *sources) withPosition(err error) error {
 	if m := parseError.FindStringSubmatch(err.Error()); m != nil {
 		for _, f := range s.all {
 			if f.parser == m[1] {
-				if f.generates() {
+				if f.inGenerate() {
 					m[3] = strconv.Itoa(f.line)
 				}
-				return fmt.Errorf("%s:%s: %s%s", f.name, m[3], m[2], hint(m[2]))
+				return fmt.Errorf("%s:%s: %s%s", f.name, m[3], m[2], parserHint(m[2]))
 			}
 		}
 	}
-	return s.place().errorf("%w", err)
+	return s.position().errorf("%w", err)
 }
 
 const unknownType = " (not a type that is read here, either: such are written as TYPE and its number, RFC 3597)"
 
 // hint says what is not obvious in the parser's words.
-func hint(message string) string {
+func parserHint(message string) string {
 	for begin, hint := range map[string]string{
 		"bad owner name":        " (a relative name needs $ORIGIN before it)",
 		"not a TTL":             unknownType,
@@ -167,21 +167,21 @@ func (f *source) ReadByte() (byte, error) {
 	c, err := f.reader.ReadByte()
 	if err != nil {
 		if err != io.EOF {
-			f.wrong = place{&f.name, f.line}.errorf("%w", err)
+			f.err = position{&f.name, f.line}.errorf("%w", err)
 		}
 		return 0, err
 	}
-	if f.ended {
+	if f.lineEnded {
 		f.line++
 		f.column = 0
 	}
-	if f.ended = c == '\n'; f.column < len(f.begin) {
-		f.begin[f.column] = c
+	if f.lineEnded = c == '\n'; f.column < len(f.lineStart) {
+		f.lineStart[f.column] = c
 		f.column++
 	}
-	if err := f.text.add(c, f.generates()); err != nil {
-		f.wrong = place{&f.name, f.line}.errorf("%w", err)
-		return 0, f.wrong
+	if err := f.checker.add(c, f.inGenerate()); err != nil {
+		f.err = position{&f.name, f.line}.errorf("%w", err)
+		return 0, f.err
 	}
 	return c, nil
 }

@@ -8,61 +8,61 @@ import (
 	"testing"
 )
 
-const someSOA = "$ORIGIN t.\n$TTL 60\n@ SOA ns host 1 2 3 4 5\n@ NS ns\n"
+const minimalZone = "$ORIGIN t.\n$TTL 60\n@ SOA ns host 1 2 3 4 5\n@ NS ns\n"
 
 var badZones = []struct{ name, text, want string }{
 	{"empty", "", "zone1: no SOA record"},
 	{"no SOA", "a. 60 A 192.0.2.1\n", "zone1: no SOA record"},
-	{"syntax", someSOA + "www A 192.0.2.256\n", "zone1:5: bad A A"},
-	{"unknown type", someSOA + "\n\nwww FOO bar\n", "zone1:7: "},
+	{"syntax", minimalZone + "www A 192.0.2.256\n", "zone1:5: bad A A"},
+	{"unknown type", minimalZone + "\n\nwww FOO bar\n", "zone1:7: "},
 	{"no origin", "@ 60 SOA a. b. 1 2 3 4 5\n", "zone1:1: bad owner name: \"@\" (a relative name needs $ORIGIN before it)"},
-	{"include", someSOA + "$INCLUDE /etc/hostname\n", "zone1:5: $INCLUDE directive not allowed"},
-	{"two SOAs", someSOA + "@ SOA ns host 2 2 3 4 5\n", "zone1:5: a second SOA record"},
-	{"SOA below", someSOA + "a SOA ns host 1 2 3 4 5\n", "zone1:5: a second SOA record, of a.t."},
-	{"outside", someSOA + "a.u. A 192.0.2.1\n", "zone1:5: a.u. is outside the zone t."},
+	{"include", minimalZone + "$INCLUDE /etc/hostname\n", "zone1:5: $INCLUDE directive not allowed"},
+	{"two SOAs", minimalZone + "@ SOA ns host 2 2 3 4 5\n", "zone1:5: a second SOA record"},
+	{"SOA below", minimalZone + "a SOA ns host 1 2 3 4 5\n", "zone1:5: a second SOA record, of a.t."},
+	{"outside", minimalZone + "a.u. A 192.0.2.1\n", "zone1:5: a.u. is outside the zone t."},
 	{"above", "$TTL 60\na.t. SOA a. b. 1 2 3 4 5\na.t. NS a.\nt. A 192.0.2.1\n", "zone1:4: t. is outside the zone a.t."},
-	{"CNAME and A", someSOA + "a A 192.0.2.1\na CNAME b\n", "zone1:6: a.t. has a CNAME record and others"},
-	{"CNAME at the apex", someSOA + "@ CNAME b\n", "zone1:5: t. has a CNAME record and others"},
-	{"CNAMEs", someSOA + "a CNAME b\na CNAME c\n", "zone1:5: a.t. has several CNAME records"},
-	{"DNAMEs", someSOA + "a DNAME b\na DNAME c\n", "zone1:5: a.t. has several DNAME records"},
-	{"DNAME and NS", someSOA + "a DNAME b\na NS c\n", "zone1:5: a.t. has a DNAME record and is delegated"},
-	{"below DNAME", someSOA + "a DNAME b\nx.a A 192.0.2.1\n", "zone1:6: x.a.t. is below the DNAME record of a.t."},
+	{"CNAME and A", minimalZone + "a A 192.0.2.1\na CNAME b\n", "zone1:6: a.t. has a CNAME record and others"},
+	{"CNAME at the apex", minimalZone + "@ CNAME b\n", "zone1:5: t. has a CNAME record and others"},
+	{"CNAMEs", minimalZone + "a CNAME b\na CNAME c\n", "zone1:5: a.t. has several CNAME records"},
+	{"DNAMEs", minimalZone + "a DNAME b\na DNAME c\n", "zone1:5: a.t. has several DNAME records"},
+	{"DNAME and NS", minimalZone + "a DNAME b\na NS c\n", "zone1:5: a.t. has a DNAME record and is delegated"},
+	{"below DNAME", minimalZone + "a DNAME b\nx.a A 192.0.2.1\n", "zone1:6: x.a.t. is below the DNAME record of a.t."},
 	{"no NS", "$TTL 60\nt. SOA a. b. 1 2 3 4 5\n", "zone1:2: the zone t. has no NS record at its apex"},
-	{"DS at the apex", someSOA + "@ DS 1 8 2 00\n", "zone1:5: DS at the apex"},
-	{"class", someSOA + "a CH A 192.0.2.1\n", "zone1:5: "},
-	{"class of TXT", someSOA + "a CH TXT x\n", "zone1:5: class CH: only IN is served"},
-	{"signed", someSOA + "a NSEC b A\n", "zone1:5: NSEC: signed zones are not served"},
-	{"wildcard NS", someSOA + "*.a NS b\n", "zone1:5: NS at a wildcard is discouraged (RFC 4592 section 4), and not served here"},
-	{"escape in a name", someSOA + "x\\300 A 192.0.2.1\n", "zone1:5: \\300: an escape is for an octet, up to \\255 (RFC 1035 section 5.1)"},
-	{"escape in data", someSOA + "x MX 1 y\\256\n", "zone1:5: \\256: an escape"},
-	{"escape in a string", someSOA + "x TXT (\n\"\\999\" )\n", "zone1:6: \\999: an escape"},
-	{"escape in a comment", someSOA + "x A 192.0.2.1 ; \\999 \"\ny A 192.0.2.2\n", ""},
-	{"escapes", someSOA + "\\255\\\\300\\\"\\; TXT \"\\000;\\\"\\255\" \\\"a\n", ""},
-	{"half an escape", someSOA + "x\\25 A 192.0.2.1\n", "zone1:5: a backslash and less than three digits"},
-	{"escape of $GENERATE", someSOA + "$GENERATE 10-11 x\\0$ A 192.0.2.1\n", ""},
-	{"wrong escape of $GENERATE", someSOA + "$GENERATE 10-11 x\\300$ A 192.0.2.1\n", "zone1:5: \\300: an escape"},
-	{"string", someSOA + "x TXT \"" + strings.Repeat("a", 255) + "\" \"" + strings.Repeat("\\255", 255) + "\" " + strings.Repeat("b", 255) + "\n", ""},
-	{"long string", someSOA + "x TXT \"a\" \"" + strings.Repeat("a", 256) + "\"\n", "zone1:5: TXT: a string of more than 255 octets (RFC 1035 section 3.3)"},
-	{"long word", someSOA + "x TXT " + strings.Repeat("\\097", 256) + "\n", "zone1:5: TXT: a string"},
-	{"long string, comment behind it", someSOA + "x HINFO \"" + strings.Repeat("a", 256) + "\" b ; c\n", "zone1:5: HINFO: a string"},
-	{"long comment", someSOA + "x TXT ( a ;" + strings.Repeat("a", 256) + "\n b ) ;" + strings.Repeat("a", 256) + "\n", ""},
-	{"long words of other types", someSOA + "x TYPE65280 \\# 150 " + strings.Repeat("00", 150) + "\nx SVCB 1 . key65000=\"" + strings.Repeat("a", 300) + "\"\nx TXT b\n", ""},
-	{"long string of $GENERATE", someSOA + "$GENERATE 1-2 x TXT \"" + strings.Repeat("a", 250) + "${0,9,d}\"\n", "zone1:5: TXT: a string"},
-	{"a byte order mark", byteOrderMark + someSOA, ""},
-	{"no such type", someSOA + "a FOO bar\n", "zone1:5: not a TTL: \"FOO\" (not a type that is read here, either"},
-	{"no such type, TTL", someSOA + "a 60 WKS 192.0.2.1 TCP 25\n", "zone1:5: expecting RR type or class, not this...: \"WKS\" (not a type that is read here"},
-	{"no such type, class", someSOA + "a 60 IN WKS 192.0.2.1 TCP 25\n", "zone1:5: unknown RR type: \"WKS\" (not a type that is read here"},
-	{"type by number", someSOA + "a TYPE11 \\# 5 c000020106\n", ""},
-	{"CAA without a tag", someSOA + "a CAA 0 \"\" \"ca.test\"\n", "zone1:5: bad CAA Tag: \"\\\"\" (the tag is a word without quotes, RFC 8659 section 4.1.1)"},
-	{"long label", someSOA + strings.Repeat("a", 64) + " A 192.0.2.1\n", "zone1:5: "},
-	{"unclosed", someSOA + "a TXT \"x\n", "zone1:"},
-	{"open brace", someSOA + "a TXT ( x\n", "zone1:"},
-	{"generate", someSOA + "$GENERATE 1-x a$ A 192.0.2.$\n", "zone1:5: "},
-	{"generated", someSOA + "$GENERATE 250-260 a$ A 192.0.2.$\n", "zone1:5: "},
-	{"no data", someSOA + "a NS\n", "zone1:5: NS: the data is too short or too long"},
-	{"no text", someSOA + "a TXT\n", "zone1:5: TXT: the data is too short or too long"},
-	{"empty list", someSOA + "a NULL \\# 0\nb TYPE65280 \\# 0\n", ""},
-	{"multi-line", someSOA + "a TXT (\n \"x\"\n )\nb A x\n", "zone1:8: "},
+	{"DS at the apex", minimalZone + "@ DS 1 8 2 00\n", "zone1:5: DS at the apex"},
+	{"class", minimalZone + "a CH A 192.0.2.1\n", "zone1:5: "},
+	{"class of TXT", minimalZone + "a CH TXT x\n", "zone1:5: class CH: only IN is served"},
+	{"signed", minimalZone + "a NSEC b A\n", "zone1:5: NSEC: signed zones are not served"},
+	{"wildcard NS", minimalZone + "*.a NS b\n", "zone1:5: NS at a wildcard is discouraged (RFC 4592 section 4), and not served here"},
+	{"escape in a name", minimalZone + "x\\300 A 192.0.2.1\n", "zone1:5: \\300: an escape is for an octet, up to \\255 (RFC 1035 section 5.1)"},
+	{"escape in data", minimalZone + "x MX 1 y\\256\n", "zone1:5: \\256: an escape"},
+	{"escape in a string", minimalZone + "x TXT (\n\"\\999\" )\n", "zone1:6: \\999: an escape"},
+	{"escape in a comment", minimalZone + "x A 192.0.2.1 ; \\999 \"\ny A 192.0.2.2\n", ""},
+	{"escapes", minimalZone + "\\255\\\\300\\\"\\; TXT \"\\000;\\\"\\255\" \\\"a\n", ""},
+	{"half an escape", minimalZone + "x\\25 A 192.0.2.1\n", "zone1:5: a backslash and less than three digits"},
+	{"escape of $GENERATE", minimalZone + "$GENERATE 10-11 x\\0$ A 192.0.2.1\n", ""},
+	{"wrong escape of $GENERATE", minimalZone + "$GENERATE 10-11 x\\300$ A 192.0.2.1\n", "zone1:5: \\300: an escape"},
+	{"string", minimalZone + "x TXT \"" + strings.Repeat("a", 255) + "\" \"" + strings.Repeat("\\255", 255) + "\" " + strings.Repeat("b", 255) + "\n", ""},
+	{"long string", minimalZone + "x TXT \"a\" \"" + strings.Repeat("a", 256) + "\"\n", "zone1:5: TXT: a string of more than 255 octets (RFC 1035 section 3.3)"},
+	{"long word", minimalZone + "x TXT " + strings.Repeat("\\097", 256) + "\n", "zone1:5: TXT: a string"},
+	{"long string, comment behind it", minimalZone + "x HINFO \"" + strings.Repeat("a", 256) + "\" b ; c\n", "zone1:5: HINFO: a string"},
+	{"long comment", minimalZone + "x TXT ( a ;" + strings.Repeat("a", 256) + "\n b ) ;" + strings.Repeat("a", 256) + "\n", ""},
+	{"long words of other types", minimalZone + "x TYPE65280 \\# 150 " + strings.Repeat("00", 150) + "\nx SVCB 1 . key65000=\"" + strings.Repeat("a", 300) + "\"\nx TXT b\n", ""},
+	{"long string of $GENERATE", minimalZone + "$GENERATE 1-2 x TXT \"" + strings.Repeat("a", 250) + "${0,9,d}\"\n", "zone1:5: TXT: a string"},
+	{"a byte order mark", byteOrderMark + minimalZone, ""},
+	{"no such type", minimalZone + "a FOO bar\n", "zone1:5: not a TTL: \"FOO\" (not a type that is read here, either"},
+	{"no such type, TTL", minimalZone + "a 60 WKS 192.0.2.1 TCP 25\n", "zone1:5: expecting RR type or class, not this...: \"WKS\" (not a type that is read here"},
+	{"no such type, class", minimalZone + "a 60 IN WKS 192.0.2.1 TCP 25\n", "zone1:5: unknown RR type: \"WKS\" (not a type that is read here"},
+	{"type by number", minimalZone + "a TYPE11 \\# 5 c000020106\n", ""},
+	{"CAA without a tag", minimalZone + "a CAA 0 \"\" \"ca.test\"\n", "zone1:5: bad CAA Tag: \"\\\"\" (the tag is a word without quotes, RFC 8659 section 4.1.1)"},
+	{"long label", minimalZone + strings.Repeat("a", 64) + " A 192.0.2.1\n", "zone1:5: "},
+	{"unclosed", minimalZone + "a TXT \"x\n", "zone1:"},
+	{"open brace", minimalZone + "a TXT ( x\n", "zone1:"},
+	{"generate", minimalZone + "$GENERATE 1-x a$ A 192.0.2.$\n", "zone1:5: "},
+	{"generated", minimalZone + "$GENERATE 250-260 a$ A 192.0.2.$\n", "zone1:5: "},
+	{"no data", minimalZone + "a NS\n", "zone1:5: NS: the data is too short or too long"},
+	{"no text", minimalZone + "a TXT\n", "zone1:5: TXT: the data is too short or too long"},
+	{"empty list", minimalZone + "a NULL \\# 0\nb TYPE65280 \\# 0\n", ""},
+	{"multi-line", minimalZone + "a TXT (\n \"x\"\n )\nb A x\n", "zone1:8: "},
 }
 
 // TestLargeSets has sets at the size that a message over TCP has room for, with
@@ -70,7 +70,7 @@ var badZones = []struct{ name, text, want string }{
 func TestLargeSets(t *testing.T) {
 	sets := func(name string, n int, last string) string {
 		var b strings.Builder
-		b.WriteString(someSOA)
+		b.WriteString(minimalZone)
 		for i := range n {
 			fmt.Fprintf(&b, "%s TXT %04d%s\n", name, i, strings.Repeat("x", 241)) // 2+10+246 octets
 		}
@@ -79,23 +79,23 @@ func TestLargeSets(t *testing.T) {
 	cookie := []byte(strings.Repeat("c", maxCookie))
 	z := mustZones(t, sets("a", 253, "a TXT "+strings.Repeat("y", 172)+"\n")) // 253*258+12+173
 	var q query
-	rcode, _ := q.decode(question(t, "a.t. TXT", true, 0))
+	rcode, _ := q.decode(packQuestion(t, "a.t. TXT", true, 0))
 	if wire, _ := z.appendReply(nil, &q, rcode, maxTCPSize, cookie); wire[2]&(flagTC>>8) != 0 || len(wire) != maxTCPSize {
 		t.Errorf("truncated: %d octets", len(wire))
 	}
 	long := strings.Repeat("y", 60)
 	z = mustZones(t, sets("a", 253, "a TXT "+strings.Repeat("y", 172)+"\nx CNAME "+long+"\n"+long+" CNAME a\n")) // together more than fits
 	want := fmt.Sprintf("NOERROR aa tc\nx.t. 60 CNAME %s.t.\n%[1]s.t. 60 CNAME a.t.", long)
-	if got := show(reply(t, z, question(t, "x.t. TXT", false, 0), maxTCPSize)); got != want {
+	if got := formatReply(askZones(t, z, packQuestion(t, "x.t. TXT", false, 0), maxTCPSize)); got != want {
 		t.Errorf("got %.100s, want %s", got, want)
 	}
 	for name, text := range map[string]string{
 		"one octet":         sets("a", 253, "a TXT "+strings.Repeat("y", 173)+"\n"),
 		"TXT":               sets("a", 256, ""),
 		"a wildcard":        sets("*.a", 253, ""),
-		"A":                 someSOA + "$GENERATE 0-5199 a AAAA 2001:db8::$\n",
-		"a delegation":      someSOA + "$GENERATE 0-5199 a NS $.b\n",
-		"an address of one": someSOA + "a NS b.a\n$GENERATE 0-5199 b.a A 10.0.0.0\n$GENERATE 0-5199 b.a AAAA 2001:db8::$\n",
+		"A":                 minimalZone + "$GENERATE 0-5199 a AAAA 2001:db8::$\n",
+		"a delegation":      minimalZone + "$GENERATE 0-5199 a NS $.b\n",
+		"an address of one": minimalZone + "a NS b.a\n$GENERATE 0-5199 b.a A 10.0.0.0\n$GENERATE 0-5199 b.a AAAA 2001:db8::$\n",
 	} {
 		if _, err := newZones(text); err == nil || !strings.Contains(err.Error(), "records: more than a message has room for (RFC 1035 section 4.2.2)") || !strings.HasPrefix(err.Error(), "zone1:") {
 			t.Errorf("%s: %v", name, err)
@@ -108,7 +108,7 @@ func TestLargeSets(t *testing.T) {
 
 func TestList(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "t.zone")
-	if err := os.WriteFile(file, []byte(someSOA+"a 60 A 192.0.2.1\na A 192.0.2.1\na A 192.0.2.2\ncut NS x.cut\nx.cut A 192.0.2.3\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(minimalZone+"a 60 A 192.0.2.1\na A 192.0.2.1\na A 192.0.2.2\ncut NS x.cut\nx.cut A 192.0.2.3\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	z, err := LoadZones(file)
@@ -147,16 +147,16 @@ func TestBadZones(t *testing.T) {
 }
 
 func TestSameZoneTwice(t *testing.T) {
-	_, err := newZones(someSOA, someSOA)
+	_, err := newZones(minimalZone, minimalZone)
 	if err == nil || err.Error() != "zone2:3: the zone t. is in zone1 too" {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestDuplicatesAndTTLs(t *testing.T) {
-	z := mustZones(t, someSOA+"a 70 MX 1 B\nA 50 MX 1 b\na 60 MX 0 c\n@ SOA ns host 1 2 3 4 5\n")
+	z := mustZones(t, minimalZone+"a 70 MX 1 B\nA 50 MX 1 b\na 60 MX 0 c\n@ SOA ns host 1 2 3 4 5\n")
 	want := "NOERROR aa\na.t. 50 MX 0 c.t.\na.t. 50 MX 1 B.t."
-	if got := show(reply(t, z, question(t, "a.t. MX", false, 0), MaxUDPSize)); got != want {
+	if got := formatReply(askZones(t, z, packQuestion(t, "a.t. MX", false, 0), MaxUDPSize)); got != want {
 		t.Errorf("got %s", got)
 	}
 }
@@ -174,7 +174,7 @@ func TestLoadZones(t *testing.T) {
 		}
 		return name
 	}
-	main := write("main.zone", someSOA+"$INCLUDE sub/hosts\nz A 192.0.2.9\n$INCLUDE sub/hosts in.t.\n")
+	main := write("main.zone", minimalZone+"$INCLUDE sub/hosts\nz A 192.0.2.9\n$INCLUDE sub/hosts in.t.\n")
 	write("sub/hosts", "a A 192.0.2.1\n$INCLUDE more\n")
 	write("sub/more", "b A 192.0.2.2\n")
 	z, err := LoadZones(main)
@@ -182,7 +182,7 @@ func TestLoadZones(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"a.t.", "b.t.", "z.t.", "a.in.t.", "b.in.t."} {
-		if m := reply(t, z, question(t, name+" A", false, 0), MaxUDPSize); len(m.Answer) != 1 {
+		if m := askZones(t, z, packQuestion(t, name+" A", false, 0), MaxUDPSize); len(m.Answer) != 1 {
 			t.Errorf("%s: %v", name, m)
 		}
 	}
@@ -190,11 +190,11 @@ func TestLoadZones(t *testing.T) {
 	write("sub/more", "b A 192.0.2.2\n\nb A x\n")
 	for _, tt := range []struct{ file, want string }{
 		{main, filepath.Join(dir, "sub/more") + ":3: bad A A"},
-		{write("cname.zone", someSOA+"$INCLUDE missing\n"), filepath.Join(dir, "cname.zone") + ":5: failed to open"},
+		{write("cname.zone", minimalZone+"$INCLUDE missing\n"), filepath.Join(dir, "cname.zone") + ":5: failed to open"},
 		{filepath.Join(dir, "none.zone"), "open " + filepath.Join(dir, "none.zone")},
-		{write("loop.zone", someSOA+"$INCLUDE loop.zone\n"), filepath.Join(dir, "loop.zone") + ":5: too deeply nested $INCLUDE"},
-		{write("after.zone", someSOA+"$INCLUDE fine\nx A y\n"), filepath.Join(dir, "after.zone") + ":6: bad A A"},
-		{write("semantic.zone", someSOA+"a A 192.0.2.1\n$INCLUDE wrong\n"), filepath.Join(dir, "wrong") + ":2: a.t. has a CNAME record and others"},
+		{write("loop.zone", minimalZone+"$INCLUDE loop.zone\n"), filepath.Join(dir, "loop.zone") + ":5: too deeply nested $INCLUDE"},
+		{write("after.zone", minimalZone+"$INCLUDE fine\nx A y\n"), filepath.Join(dir, "after.zone") + ":6: bad A A"},
+		{write("semantic.zone", minimalZone+"a A 192.0.2.1\n$INCLUDE wrong\n"), filepath.Join(dir, "wrong") + ":2: a.t. has a CNAME record and others"},
 	} {
 		write("fine", "a A 192.0.2.1\n")
 		write("wrong", "b A 192.0.2.1\na CNAME b\n")
@@ -207,7 +207,7 @@ func TestLoadZones(t *testing.T) {
 		if _, err := LoadZones(name); err == nil || err.Error() != name+": not a regular file" {
 			t.Errorf("got %v", err)
 		}
-		if _, err := LoadZones(write("special.zone", someSOA+"$INCLUDE "+name+"\n")); err == nil || !strings.Contains(err.Error(), "special.zone:5: ") || !strings.Contains(err.Error(), name+": not a regular file") {
+		if _, err := LoadZones(write("special.zone", minimalZone+"$INCLUDE "+name+"\n")); err == nil || !strings.Contains(err.Error(), "special.zone:5: ") || !strings.Contains(err.Error(), name+": not a regular file") {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -226,8 +226,8 @@ func TestAZoneOfTooMuch(t *testing.T) {
 		t.Fatal(err)
 	}
 	const line = "www 3600 IN A 192.0.2.1\n"
-	files.room = 3 * int64(len(line))
-	for files.room > 0 {
+	files.bytesLeft = 3 * int64(len(line))
+	for files.bytesLeft > 0 {
 		f := files.add(strings.NewReader(line), nil, "x", "x")
 		for range len(line) {
 			if _, err := f.ReadByte(); err != nil {

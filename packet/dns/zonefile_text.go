@@ -10,87 +10,87 @@ import (
 // spelling follows a master file's comments, strings and escapes (RFC 1035
 // section 5.1), byte by byte, for what the parser passes over: it takes \300 modulo
 // 256, and cuts a string in two that is longer than 255 octets.
-type spelling struct {
+type textChecker struct {
 	comment, quoted bool
-	braces          int
-	ended           bool // the record
-	escape          int  // octets since a backslash with it; 0 is none
-	code            int  // of its digits
+	parentheses     int
+	recordEnded     bool // the record
+	escapeOctets    int  // octets since a backslash with it; 0 is none
+	escapeCode      int  // of its digits
 	length          int  // octets of the string or word
 	long            bool // a string or word of the record was longer than 255 octets
 }
 
 // add takes a byte. generated is for what $GENERATE makes text of, where
 // digits may be yet to come.
-func (t *spelling) add(c byte, generated bool) error {
-	if t.ended {
-		t.ended, t.long, t.length = false, false, 0
+func (t *textChecker) add(c byte, generated bool) error {
+	if t.recordEnded {
+		t.recordEnded, t.long, t.length = false, false, 0
 	}
 	if t.comment {
 		t.comment = c != '\n'
-		t.ended = !t.comment && t.braces == 0
+		t.recordEnded = !t.comment && t.parentheses == 0
 		return nil
 	}
 	digit := '0' <= c && c <= '9'
 	switch {
-	case t.escape == 1 && !digit: // \X
-		t.escape = 0
+	case t.escapeOctets == 1 && !digit: // \X
+		t.escapeOctets = 0
 		if c == '\n' || c == '\r' {
 			break
 		}
-		t.count()
+		t.countOctet()
 		return nil
-	case t.escape > 0 && digit:
-		t.code = 10*t.code + int(c-'0')
-		if t.escape++; t.escape < 4 {
+	case t.escapeOctets > 0 && digit:
+		t.escapeCode = 10*t.escapeCode + int(c-'0')
+		if t.escapeOctets++; t.escapeOctets < 4 {
 			return nil
 		}
-		t.escape = 0
-		t.count()
-		if t.code > 255 {
-			return fmt.Errorf("\\%03d: an escape is for an octet, up to \\255 (RFC 1035 section 5.1)", t.code)
+		t.escapeOctets = 0
+		t.countOctet()
+		if t.escapeCode > 255 {
+			return fmt.Errorf("\\%03d: an escape is for an octet, up to \\255 (RFC 1035 section 5.1)", t.escapeCode)
 		}
 		return nil
-	case t.escape > 0:
+	case t.escapeOctets > 0:
 		if !generated {
 			return errors.New("a backslash and less than three digits (RFC 1035 section 5.1)")
 		}
-		t.escape = 0
-		t.count()
+		t.escapeOctets = 0
+		t.countOctet()
 	}
 	switch {
 	case c == '\\':
-		t.escape, t.code = 1, 0
+		t.escapeOctets, t.escapeCode = 1, 0
 	case c == '"':
 		t.quoted = !t.quoted
 		t.length = 0
 	case t.quoted:
-		t.count()
+		t.countOctet()
 	case c == ';':
 		t.comment = true
 		t.length = 0
 	case c == ' ' || c == '\t':
 		t.length = 0
 	case c == '\n':
-		t.ended = t.braces == 0
+		t.recordEnded = t.parentheses == 0
 	case c == '(':
-		t.braces++
+		t.parentheses++
 	case c == ')':
-		t.braces--
+		t.parentheses--
 	case c != '\r':
-		t.count()
+		t.countOctet()
 	}
 	return nil
 }
 
-func (t *spelling) count() {
+func (t *textChecker) countOctet() {
 	t.length++
 	t.long = t.long || t.length > 255
 }
 
 // cut reports whether the parser cuts long strings of a type in two, and not
 // names, numbers or parameters.
-func cut(rr dns.RR) bool {
+func splitsLongStrings(rr dns.RR) bool {
 	switch rr.(type) {
 	case *dns.TXT, *dns.SPF, *dns.AVC, *dns.NINFO, *dns.RESINFO, *dns.UINFO, *dns.HINFO, *dns.ISDN:
 		return true
@@ -100,7 +100,7 @@ func cut(rr dns.RR) bool {
 
 // cutGenerated reports whether a string of text that $GENERATE made seems to
 // be cut: it is as long as one can be, and not the last.
-func cutGenerated(rr dns.RR) bool {
+func hasSplitString(rr dns.RR) bool {
 	txt, ok := rr.(*dns.TXT)
 	if !ok {
 		return false

@@ -32,16 +32,16 @@ import (
 // Zones are all zones of a listener, with their answers. They do not change;
 // any number of threads may ask.
 type Zones struct {
-	table   table
-	nodes   []node
-	answers []answer
-	wire    []byte   // names of nodes and templates of answers
-	moves   []uint16 // of answers: how many, and where
-	parts   []part   // of answers, in a row
-	aliases []redirection
-	list    []Zone
-	depth   int    // labels of the longest name
-	sink    *Zones // with one node, for names that no zone has
+	table       table
+	nodes       []node
+	answers     []answer
+	wire        []byte         // names of nodes and templates of answers
+	relocations []uint16       // of answers: how many, and where
+	parts       []templatePart // of answers, in a row
+	aliases     []redirection
+	list        []Zone
+	maxLabels   int    // labels of the longest name
+	sinkhole    *Zones // with one node, for names that no zone has
 }
 
 // Zone says which zone is served.
@@ -58,15 +58,15 @@ func (z *Zones) List() []Zone { return slices.Clone(z.list) }
 // node is a name that a query can be about: not what a delegation or another
 // zone hides.
 type node struct {
-	name     uint32 // in wire
-	only     answer // what type ANY gets, and all that most names have; its type is 0 if there is none
-	first    uint32 // of the other answers, by type
-	count    uint16
-	length   uint8 // of the name
-	kind     nodeKind
-	other    uint32 // the answer for types without one
-	missing  uint32 // the answer for names below that are not there; of a DNAME record, in aliases
-	wildcard uint32 // the node whose answers they get, if there is one
+	name          uint32 // in wire
+	firstAnswer   answer // what type ANY gets, and all that most names have; its type is 0 if there is none
+	moreAnswers   uint32 // of the other answers, by type
+	numAnswers    uint16
+	length        uint8 // of the name
+	kind          nodeKind
+	noDataAnswer  uint32 // the answer for types without one
+	missingAnswer uint32 // the answer for names below that are not there; of a DNAME record, in aliases
+	wildcard      uint32 // the node whose answers they get, if there is one
 }
 
 type nodeKind uint8
@@ -80,14 +80,14 @@ const (
 
 // answer is what follows the question in a reply.
 type answer struct {
-	at     uint32 // its template, in wire
-	size   uint16 // of the template
-	rtype  uint16
-	head   uint16 // for the header's second word
-	an, ns uint16 // records in each section
-	ar     uint16
-	moves  uint32 // in Zones.moves; 0 where nothing moves
-	parts  uint32 // in Zones.parts, up to where the template ends; 0 where it has one part or none
+	offset      uint32 // its template, in wire
+	size        uint16 // of the template
+	rtype       uint16
+	flags       uint16 // for the header's second word
+	an, ns      uint16 // records in each section
+	ar          uint16
+	relocations uint32 // in Zones.moves; 0 where nothing moves
+	parts       uint32 // in Zones.parts, up to where the template ends; 0 where it has one part or none
 }
 
 // typeFromAbove is the type of an apex's answer that nobody can ask for: the
