@@ -72,43 +72,6 @@ func (c *compiler) zoneOf(name string) *zone {
 	}
 }
 
-// delegate gives the apex of a zone that is loaded beside this one, which
-// contains it, its place here: below that begin other authoritative data (RFC
-// 1034 sections 4.2.1 and 4.3.2, step 3a) even if nothing here says so. In that
-// case the NS records are the zone's own, and so are its servers' addresses.
-func (z *zone) delegate(child *zone) {
-	at, where := z.findOwner(child.apex)
-	if where == delegated || where == redirected || child.owners[child.apex].isWildcard() {
-		return
-	}
-	cut := &owner{name: child.apex}
-	if where == present {
-		cut.sets = at.sets
-	}
-	ns := *child.owners[child.apex].set(typeNS)
-	cut.sets = append(slices.Clone(cut.sets), ns)
-	cut.sortSets()
-	z.owners[child.apex] = cut
-	for _, data := range ns.data {
-		name := targetName(typeNS, data)
-		server, glue := child.owners[name], z.owners[name]
-		if glue == nil {
-			glue = &owner{name: name}
-		}
-		if server == nil || glue.set(typeA) != nil || glue.set(typeAAAA) != nil {
-			continue
-		}
-		for _, rtype := range []uint16{typeA, typeAAAA} {
-			if set := server.set(rtype); set != nil {
-				glue.sets = append(glue.sets, *set)
-			}
-		}
-		glue.sortSets()
-		z.owners[name] = glue
-	}
-	z.addEmptyNonTerminals(child.apex)
-}
-
 // zone makes the nodes of a zone.
 func (c *compiler) compileZone(z *zone) error {
 	primary := targetName(typeSOA, z.soa.data[0])
@@ -160,37 +123,6 @@ func (c *compiler) compileZone(z *zone) error {
 	return nil
 }
 
-// fits refuses an RRset that is too large for any message: over TCP, with an
-// OPT record and a cookie of the greatest length.
-func (c *compiler) checkSizes(z *zone, o *owner) error {
-	for i := range o.sets {
-		set := &o.sets[i]
-		most := 0 // without compression
-		for _, data := range set.data {
-			most += len(o.name) + 10 + len(data)
-		}
-		room := maxTCPSize - HeaderSize - 4 - optSize - 4 - maxCookie
-		name, suffix := o.name, o.name
-		if o.isWildcard() {
-			name, suffix, room = "", parentName(o.name), room-maxName
-		} else {
-			room -= len(o.name)
-		}
-		if most <= room {
-			continue
-		}
-		r := &c.renderer
-		r.startTemplate(suffix, name != "")
-		r.behindDNAME = c.redirects
-		if r.appendSet(placement{name, set, set.ttl, true}, 0) && len(r.buf) <= room {
-			continue
-		}
-		return set.position.errorf("%s has %d %s records: more than a message has room for (RFC 1035 section 4.2.2)",
-			nameText(o.name), len(set.data), appendType(nil, set.rtype))
-	}
-	return nil
-}
-
 // close takes the answers from first on for the node's.
 func (c *compiler) finishNode(n *node) {
 	if own := c.answers[n.moreAnswers:]; len(own) > 0 {
@@ -198,18 +130,6 @@ func (c *compiler) finishNode(n *node) {
 		c.answers = slices.Delete(c.answers, int(n.moreAnswers), int(n.moreAnswers)+1)
 	}
 	n.numAnswers = uint16(uint32(len(c.answers)) - n.moreAnswers)
-}
-
-// negative makes the answers where the type, or the name, is not there.
-// Names of the SOA record are compressed by the suffix that all names have
-// which the answers are for.
-func (c *compiler) negativeAnswers(z *zone, suffix string) (nodata, nxdomain uint32) {
-	f := &lookupResult{authority: true}
-	f.add(1, placement{z.apex, &z.soa, z.negativeTTL, true})
-	a := c.render(f, suffix, false)
-	nodata = c.addAnswer(a)
-	a.flags |= uint16(rcodeNXDomain)
-	return nodata, c.addAnswer(a)
 }
 
 // name makes the answers of a name that has records of its own, or none.
@@ -290,67 +210,4 @@ func (c *compiler) compileDelegation(z *zone, o *owner, n *node) {
 		return
 	}
 	c.addAnswer(c.renderResolved(z, o, typeDS))
-}
-
-func (c *compiler) addAnswer(a answer) uint32 {
-	c.answers = append(c.answers, a)
-	return uint32(len(c.answers) - 1)
-}
-
-func (a answer) withType(rtype uint16) answer {
-	a.rtype = rtype
-	return a
-}
-
-// resolved renders what a question about an owner comes to, for all names that
-// it covers if it is a wildcard.
-func (c *compiler) renderResolved(z *zone, o *owner, rtype uint16) answer {
-	where := present
-	if o.set(typeNS) != nil && o.name != z.apex {
-		where = delegated
-	}
-	if o.isWildcard() && !o.onlySelf {
-		return c.render(z.resolve(o.name, "", o, where, rtype), parentName(o.name), false).withType(rtype)
-	}
-	return c.render(z.resolve(o.name, o.name, o, where, rtype), o.name, true).withType(rtype)
-}
-
-// render writes the template of an answer.
-func (c *compiler) render(f *lookupResult, name string, fixed bool) answer {
-	a := answer{offset: uint32(len(c.wire)), flags: uint16(f.rcode)}
-	if f.authority {
-		a.flags |= flagAA
-	}
-	r := &c.renderer
-	r.startTemplate(name, fixed)
-	r.behindDNAME = c.redirects
-all:
-	for section, sets := range f.sections {
-		for _, p := range sets {
-			size, moves := len(r.buf), len(r.relocations)
-			if r.appendSet(p, uint8(section)) {
-				continue
-			}
-			r.buf, r.relocations = r.buf[:size], r.relocations[:moves]
-			if p.required {
-				a.flags |= flagTC // more than any message has room for
-				break all
-			}
-		}
-	}
-	a.size = uint16(len(r.buf))
-	for _, p := range r.parts {
-		counts := [...]*uint16{&a.an, &a.ns, &a.ar}
-		*counts[p.section] += p.count
-	}
-	c.wire = append(c.wire, r.buf...)
-	if len(r.relocations) > 0 {
-		a.relocations = uint32(len(c.relocations))
-		c.relocations = append(append(c.relocations, uint16(len(r.relocations))), r.relocations...)
-	}
-	if len(r.parts) > 1 {
-		a.parts = uint32(len(c.parts))
-		c.parts = append(c.parts, r.parts...)
-	}
-	return a
 }

@@ -1,70 +1,10 @@
 package dns
 
 import (
-	"fmt"
 	"io"
-	"strings"
 
 	"github.com/miekg/dns"
 )
-
-// zone is a zone as its file has it, from reading to compiling. Names are in
-// wire form and in lower case.
-type zone struct {
-	apex           string
-	owners         map[string]*owner // empty non-terminals too
-	sortedOwners   []*owner          // by name, then empty non-terminals
-	soa            rrset
-	negativeTTL    uint32 // seconds for which it may be remembered that something is not there (RFC 2308 section 5)
-	children       bool   // another zone begins within it
-	redirects      bool   // it has a DNAME record
-	file           string // what errors call it
-	records        int
-	above          *zone  // the nearest zone that contains this one
-	noDataAnswer   uint32 // answers where a type or a name is not there
-	nxdomainAnswer uint32
-}
-
-// owner is a name with its records.
-type owner struct {
-	name        string
-	sets        []rrset // by type
-	node        uint32
-	coveredNode uint32 // of a wildcard, the node for the names that it covers
-	onlySelf    bool   // of a wildcard, not for these
-}
-
-// rrset is all records of a name and a type (RFC 2181 section 5).
-type rrset struct {
-	rtype    uint16
-	ttl      uint32
-	data     []string // as in the wire, not compressed, in canonical order (RFC 4034 section 6.3)
-	position position // of the first
-}
-
-// place is where in its file a record is.
-type position struct {
-	file *string
-	line int
-}
-
-func (p position) String() string { return fmt.Sprintf("%s:%d", *p.file, p.line) }
-
-func (p position) errorf(format string, args ...any) error {
-	return fmt.Errorf("%s: "+format, append([]any{p}, args...)...)
-}
-
-// wild reports whether the name is a wildcard's (RFC 4592 section 2.1.1).
-func (o *owner) isWildcard() bool { return strings.HasPrefix(o.name, "\x01*") }
-
-func (o *owner) set(rtype uint16) *rrset {
-	for i := range o.sets {
-		if o.sets[i].rtype == rtype {
-			return &o.sets[i]
-		}
-	}
-	return nil
-}
 
 // readZone reads a master file (RFC 1035 section 5.1) and holds it to the
 // rules for zones. name is what errors call it.

@@ -1,11 +1,8 @@
 package dns
 
 import (
-	"cmp"
 	"encoding/binary"
 	"fmt"
-	"slices"
-	"strings"
 )
 
 // check holds the zone to the rules, and completes it.
@@ -71,44 +68,4 @@ func (z *zone) checkOwner(o *owner) error {
 		}
 	}
 	return nil
-}
-
-// between adds the empty non-terminals above a name (RFC 8020 section 2).
-func (z *zone) addEmptyNonTerminals(name string) {
-	for up := name; up != z.apex; {
-		up = parentName(up)
-		if z.owners[up] != nil {
-			return
-		}
-		o := &owner{name: up}
-		z.owners[up] = o
-		z.sortedOwners = append(z.sortedOwners, o)
-	}
-}
-
-// arrange brings sets and records into order, and removes records that are
-// there twice.
-func (o *owner) sortSets() {
-	slices.SortFunc(o.sets, func(a, b rrset) int { return cmp.Compare(a.rtype, b.rtype) })
-	for i := range o.sets {
-		set := &o.sets[i]
-		if len(set.data) == 1 {
-			continue
-		}
-		slices.SortStableFunc(set.data, func(a, b string) int {
-			return strings.Compare(canonicalData(set.rtype, a), canonicalData(set.rtype, b))
-		})
-		set.data = slices.Clip(slices.CompactFunc(set.data, func(a, b string) bool {
-			return canonicalData(set.rtype, a) == canonicalData(set.rtype, b)
-		}))
-	}
-}
-
-func sorted(owners map[string]*owner) []*owner {
-	all := make([]*owner, 0, len(owners))
-	for _, o := range owners {
-		all = append(all, o)
-	}
-	slices.SortFunc(all, func(a, b *owner) int { return strings.Compare(a.name, b.name) })
-	return all
 }

@@ -1,0 +1,63 @@
+package dns
+
+import "encoding/binary"
+
+// alias is a name that stands in a reply for the one that was asked for.
+type alias struct {
+	name   [maxName + 1]byte // in wire form and lower case
+	length int
+	offset int // where the message has it, compressed or not
+}
+
+// place returns where in the message an octet of the name is, with which one
+// of its labels begins.
+func (a *alias) offsetOf(m []byte, octet int) int {
+	for i := a.offset; ; {
+		if m[i] > maxLabel {
+			i = int(binary.BigEndian.Uint16(m[i:]) & maxPointer)
+			continue
+		}
+		if octet <= 0 {
+			return i
+		}
+		octet -= 1 + int(m[i])
+		i += 1 + int(m[i])
+	}
+}
+
+// read takes the name that is at a place in the message.
+func (a *alias) readFrom(m []byte, at int) {
+	a.length, a.offset = 0, at
+	for i := at; ; {
+		if m[i] > maxLabel {
+			i = int(binary.BigEndian.Uint16(m[i:]) & maxPointer)
+			continue
+		}
+		next := i + 1 + int(m[i])
+		a.length += copy(a.name[a.length:], m[i:next])
+		if m[i] == 0 {
+			lowerInto(a.name[:], a.name[:a.length])
+			return
+		}
+		i = next
+	}
+}
+
+// stands reports whether the name is the one at a place in the message.
+func (a *alias) equals(m []byte, at int) bool {
+	for octet := 0; ; {
+		if m[at] > maxLabel {
+			at = int(binary.BigEndian.Uint16(m[at:]) & maxPointer)
+			continue
+		}
+		for end := at + int(m[at]); at <= end; at++ {
+			if a.name[octet] != lowerByte(m[at]) {
+				return false
+			}
+			octet++
+		}
+		if octet == a.length {
+			return true
+		}
+	}
+}

@@ -1,0 +1,88 @@
+package dns
+
+// layout says what the data of a type is made of: octets, names and octets
+// again.
+type layout struct {
+	skip, names, rest int
+	compress          bool // RFC 3597 section 4: names of the types of RFC 1035 alone
+	any               bool // there may be more or less, and no names
+}
+
+var layouts = [...]layout{
+	0:         {any: true}, // all that are not here
+	typeA:     {rest: 4},
+	typeNS:    {names: 1, compress: true},
+	3:         {names: 1, compress: true}, // MD
+	4:         {names: 1, compress: true}, // MF
+	typeCNAME: {names: 1, compress: true},
+	typeSOA:   {names: 2, rest: 20, compress: true},
+	7:         {names: 1, compress: true}, // MB
+	8:         {names: 1, compress: true}, // MG
+	9:         {names: 1, compress: true}, // MR
+	12:        {names: 1, compress: true}, // PTR
+	14:        {names: 2, compress: true}, // MINFO
+	typeMX:    {skip: 2, names: 1, compress: true},
+	17:        {names: 2},          // RP
+	18:        {skip: 2, names: 1}, // AFSDB
+	21:        {skip: 2, names: 1}, // RT
+	26:        {skip: 2, names: 2}, // PX
+	typeAAAA:  {rest: 16},
+	typeSRV:   {skip: 6, names: 1},
+	36:        {skip: 2, names: 1}, // KX
+	typeDNAME: {names: 1},
+}
+
+func layoutOf(rtype uint16) *layout {
+	if int(rtype) < len(layouts) && layouts[rtype] != (layout{}) {
+		return &layouts[rtype]
+	}
+	return &layouts[0]
+}
+
+// fits reports whether data can be of the type. The parser lets a record have
+// no data, as those of an UPDATE message do.
+func isValidData(rtype uint16, data []byte) bool {
+	l := layoutOf(rtype)
+	switch {
+	case rtype == typeSVCB || rtype == typeHTTPS: // see target
+		return skipName(data, 2) > 0
+	case l.any:
+		return len(data) > 0
+	}
+	at := l.skip
+	for range l.names {
+		if at = skipName(data, at); at < 0 {
+			return false
+		}
+	}
+	return at+l.rest == len(data)
+}
+
+// canonical is data with its names in lower case, for comparison.
+func canonicalData(rtype uint16, data string) string {
+	layout := layoutOf(rtype)
+	end := layout.skip
+	for range layout.names {
+		end += nameLength(data[end:])
+	}
+	return data[:layout.skip] + lowerName(data[layout.skip:end]) + data[end:]
+}
+
+// nameLength returns the octets of the name that s begins with, in wire form.
+func nameLength(s string) int {
+	n := 0
+	for s[n] != 0 {
+		n += 1 + int(s[n])
+	}
+	return n + 1
+}
+
+// target returns the name that a record points to, in lower case.
+func targetName(rtype uint16, data string) string {
+	skip := layoutOf(rtype).skip
+	if rtype == typeSVCB || rtype == typeHTTPS {
+		skip = 2 // the priority (RFC 9460 section 2.2); the rest is anything
+	}
+	rest := data[skip:]
+	return lowerName(rest[:nameLength(rest)])
+}
