@@ -11,16 +11,16 @@ type alias struct {
 
 // place returns where in the message an octet of the name is, with which one
 // of its labels begins.
-func (a *alias) offsetOf(m []byte, octet int) int {
+func (a *alias) offsetOf(m []byte, nameOctet int) int {
 	for i := a.offset; ; {
 		if m[i] > maxLabel {
 			i = int(binary.BigEndian.Uint16(m[i:]) & maxPointer)
 			continue
 		}
-		if octet <= 0 {
+		if nameOctet <= 0 {
 			return i
 		}
-		octet -= 1 + int(m[i])
+		nameOctet -= 1 + int(m[i])
 		i += 1 + int(m[i])
 	}
 }

@@ -77,17 +77,17 @@ func (z *Zones) appendAnswer(dst []byte, q *query, a *answer, maxSize int, cooki
 	}
 	start := len(dst)
 	dst = slices.Grow(dst, size+opt)[:start+size]
-	m := dst[start:]
+	message := dst[start:]
 	ar := a.ar
 	if q.edns {
 		ar++
 	}
-	q.putHeader(m, a.flags, a.an, a.ns, ar)
-	copy(m[HeaderSize:], q.question)
-	copy(m[q.end:], z.wire[a.offset:a.offset+uint32(a.size)])
+	q.putHeader(message, a.flags, a.an, a.ns, ar)
+	copy(message[HeaderSize:], q.question)
+	copy(message[q.end:], z.wire[a.offset:a.offset+uint32(a.size)])
 	moves := z.relocations[a.relocations:]
 	for _, position := range moves[1 : 1+moves[0]] {
-		relocatePointer(m[q.end+int(position):], HeaderSize+len(q.name))
+		relocatePointer(message[q.end+int(position):], HeaderSize+len(q.name))
 	}
 	if q.edns {
 		dst = q.appendOPT(dst, 0, cookie, false)

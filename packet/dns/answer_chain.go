@@ -5,90 +5,116 @@ import (
 	"slices"
 )
 
-// madeBy is a DNAME record of a chain.
-type chainDNAME struct {
-	redirection  uint32 // in Zones.aliases
-	targetOffset int    // where in the message its data is
+// aliasChain is a reply that is put together at query time, alias by alias: a DNAME record, the
+// CNAME record that follows from it (RFC 6672 section 3.1), and what its target leads to. The
+// templates of the parts were rendered for other questions, so appendAnswer changes their pointers.
+//
+// The chain ends, as that of zone.resolve, at a name that the chain has had, and after maxChain
+// links. A DNAME record that makes several links is in the reply once (RFC 2181 section 5).
+type aliasChain struct {
+	zones     *Zones
+	query     *query
+	reply     partialReply
+	apex      string // of the zone that the chain stays in
+	current   alias  // the chain's last name
+	names     [maxChain + 1]int
+	dnames    [maxChain + 1]chainDNAME
+	numDNAMEs int
 }
 
-// appendRedirected answers a query for a name below that of a DNAME record:
-// with it, a CNAME record made from it (RFC 6672 section 3.1), and what there
-// is for the name that this leads to, link by link. That is not looked up but
-// at query time, and was rendered for a question of its own; its pointers are
-// turned to where things are here.
-//
-// The chain ends, as zone.resolve's does, with a name that it has had, and
-// after maxChain links. A DNAME record that makes several links is there once
-// (RFC 2181 section 5).
+// chainDNAME is a DNAME record of a chain.
+type chainDNAME struct {
+	redirection  uint32 // in Zones.aliases
+	targetOffset int    // of the record's data in the message
+}
+
+// appendAliasChain answers a query for a name below that of n's DNAME record.
 func (z *Zones) appendAliasChain(dst []byte, q *query, n *node, maxSize int, cookie []byte) ([]byte, responseCode) {
-	p := q.newPartialReply(dst, maxSize, cookie)
-	a := alias{length: len(q.name), offset: HeaderSize}
-	copy(a.name[:], q.lowerName[:a.length])
-	var (
-		names   [maxChain + 1]int // where those of the chain are
-		made    [maxChain + 1]chainDNAME
-		records int
-		apex    = z.aliases[n.missingAnswer].apex
-		exact   bool
-	)
-	for link := range names {
-		names[link] = a.offset
-		at := p.size()
-		switch {
-		case !exact && n.kind&kindRedirect != 0:
-			i := slices.IndexFunc(made[:records], func(m chainDNAME) bool { return m.redirection == n.missingAnswer })
-			if i < 0 {
-				i = records
-				if !p.appendAnswer(z, &z.answers[z.aliases[n.missingAnswer].answer], &a) {
-					return p.finish(q, cookie)
-				}
-				made[i] = chainDNAME{n.missingAnswer, skipName(p.dst[p.start:], at) + 10}
-				records++
-				at = p.size()
-			}
-			if !p.appendSynthesizedCNAME(&a, a.length-int(n.length), made[i].targetOffset) {
-				return p.finish(q, cookie)
-			}
-		default:
-			answers := n
-			if !exact && n.wildcard != 0 {
-				answers = &z.nodes[n.wildcard]
-			}
-			if (exact || n.wildcard != 0) && answers.kind&kindAlias != 0 && q.rtype != typeCNAME && q.rtype != typeANY {
-				if !p.appendAnswer(z, z.findAnswer(answers, typeCNAME), &a) {
-					return p.finish(q, cookie)
-				}
-				break
-			}
-			last := &z.answers[n.missingAnswer]
-			if exact || n.wildcard != 0 {
-				last = z.findAnswer(answers, q.rtype)
-			}
-			if last.rtype == typeDNAME && exact && slices.ContainsFunc(made[:records], func(m chainDNAME) bool { return m.redirection == n.missingAnswer }) {
-				return p.finish(q, cookie) // it is there
-			}
-			p.appendAnswer(z, last, &a)
-			return p.finish(q, cookie)
+	c := aliasChain{zones: z, query: q, reply: q.newPartialReply(dst, maxSize, cookie), apex: z.aliases[n.missingAnswer].apex}
+	c.current.length, c.current.offset = len(q.name), HeaderSize
+	copy(c.current.name[:], q.lowerName[:len(q.name)])
+	exact := false
+	for link := 0; link <= maxChain && n != nil; link++ {
+		c.names[link] = c.current.offset
+		cname := c.appendLink(n, exact)
+		if cname == 0 || q.rtype == typeCNAME {
+			break
 		}
-		if q.rtype == typeCNAME {
-			break // this is it
+		n, exact = c.follow(cname, link)
+	}
+	return c.reply.finish(q, cookie)
+}
+
+// appendLink appends the alias of the current name, and returns the offset of its CNAME record. If
+// the name has no alias, or the reply has no room, the chain ends: appendLink appends what fits of
+// the last answer, and returns 0. n is the node of the name, or the closest above it.
+func (c *aliasChain) appendLink(n *node, exact bool) (cname int) {
+	if !exact && n.kind&kindRedirect != 0 {
+		targetOffset := c.appendDNAME(n.missingAnswer)
+		cname = c.reply.size()
+		if targetOffset == 0 || !c.reply.appendSynthesizedCNAME(&c.current, c.current.length-int(n.length), targetOffset) {
+			return 0
 		}
-		m := p.dst[p.start:]
-		a.readFrom(m, skipName(m, at)+10)
-		for _, before := range names[:link+1] {
-			if a.equals(m, before) {
-				return p.finish(q, cookie) // round in a circle
+		return cname
+	}
+	z, rtype := c.zones, c.query.rtype
+	last := &z.answers[n.missingAnswer]
+	if exact || n.wildcard != 0 {
+		owner := n
+		if !exact {
+			owner = &z.nodes[n.wildcard]
+		}
+		if owner.kind&kindAlias != 0 && rtype != typeCNAME && rtype != typeANY {
+			cname = c.reply.size()
+			if !c.reply.appendAnswer(z, z.findAnswer(owner, typeCNAME), &c.current) {
+				return 0
 			}
+			return cname
 		}
-		var referral *answer
-		if n, exact, referral = z.closestInZone(a.name[:a.length], apex, q.rtype); referral != nil {
-			p.appendAnswer(z, referral, &a)
-		}
-		if n == nil {
-			break // outside the zone
+		last = z.findAnswer(owner, rtype)
+	}
+	if last.rtype != typeDNAME || !exact || c.findDNAME(n.missingAnswer) < 0 {
+		c.reply.appendAnswer(z, last, &c.current)
+	}
+	return 0
+}
+
+// appendDNAME appends a DNAME record, unless the reply has it, and returns the offset of its data;
+// 0 if there is no room.
+func (c *aliasChain) appendDNAME(redirection uint32) (targetOffset int) {
+	if i := c.findDNAME(redirection); i >= 0 {
+		return c.dnames[i].targetOffset
+	}
+	offset := c.reply.size()
+	if !c.reply.appendAnswer(c.zones, &c.zones.answers[c.zones.aliases[redirection].answer], &c.current) {
+		return 0
+	}
+	targetOffset = skipName(c.reply.dst[c.reply.start:], offset) + 10
+	c.dnames[c.numDNAMEs] = chainDNAME{redirection, targetOffset}
+	c.numDNAMEs++
+	return targetOffset
+}
+
+// findDNAME returns the index of a DNAME record in dnames, or -1.
+func (c *aliasChain) findDNAME(redirection uint32) int {
+	return slices.IndexFunc(c.dnames[:c.numDNAMEs], func(d chainDNAME) bool { return d.redirection == redirection })
+}
+
+// follow goes to the target of the CNAME record at an offset, and returns the closest node: nil if
+// the chain ends, as it has had the name, or the name is in another zone.
+func (c *aliasChain) follow(cname, link int) (n *node, exact bool) {
+	m := c.reply.dst[c.reply.start:]
+	c.current.readFrom(m, skipName(m, cname)+10)
+	for _, offset := range c.names[:link+1] {
+		if c.current.equals(m, offset) {
+			return nil, false
 		}
 	}
-	return p.finish(q, cookie)
+	n, exact, referral := c.zones.closestInZone(c.current.name[:c.current.length], c.apex, c.query.rtype)
+	if referral != nil {
+		c.reply.appendAnswer(c.zones, referral, &c.current)
+	}
+	return n, exact
 }
 
 // synthesize appends a CNAME record for the alias's name, of which it keeps

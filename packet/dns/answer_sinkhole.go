@@ -37,8 +37,7 @@ func (z *Zones) WithSinkhole(addresses []netip.Addr) *Zones {
 			c.addAnswer(c.sinkholeAnswer(0, set))
 		}
 	}
-	c.finishNode(&n)
-	c.nodes = []node{n}
+	c.addNode(n, "")
 
 	with := *z
 	with.sinkhole = &c.Zones
@@ -47,6 +46,6 @@ func (z *Zones) WithSinkhole(addresses []netip.Addr) *Zones {
 
 func (c *compiler) sinkholeAnswer(section int, set *rrset) answer {
 	f := &lookupResult{authority: true}
-	f.add(section, placement{"", set, sinkholeTTL, true})
+	f.addPlacement(section, placement{"", set, sinkholeTTL, true})
 	return c.render(f, "\x00", false).withType(set.rtype)
 }

@@ -72,12 +72,11 @@ func (c *compiler) zoneOf(name string) *zone {
 	}
 }
 
-// zone makes the nodes of a zone.
+// compileZone makes the nodes of a zone.
 func (c *compiler) compileZone(z *zone) error {
 	primary := targetName(typeSOA, z.soa.data[0])
-	mailbox := targetName(typeSOA, z.soa.data[0][len(primary):])
+	z.soaNames = [2]string{primary, targetName(typeSOA, z.soa.data[0][len(primary):])}
 	z.noDataAnswer, z.nxdomainAnswer = c.negativeAnswers(z, z.apex)
-
 	for _, o := range z.sortedOwners {
 		for i := range o.sets {
 			z.records += len(o.sets[i].data)
@@ -88,29 +87,7 @@ func (c *compiler) compileZone(z *zone) error {
 		if err := c.checkSizes(z, o); err != nil {
 			return err
 		}
-		at, where := z.findOwner(o.name)
-		if where == delegated && at != o {
-			continue
-		}
-		o.node, o.coveredNode = uint32(len(c.nodes)), uint32(len(c.nodes))
-		n := node{name: uint32(len(c.wire)), length: uint8(len(o.name)), noDataAnswer: z.noDataAnswer, missingAnswer: z.nxdomainAnswer}
-		c.wire = append(c.wire, o.name...)
-		if o.name != z.apex && !o.isWildcard() && (isWithin(primary, o.name) || isWithin(mailbox, o.name)) {
-			n.noDataAnswer, n.missingAnswer = c.negativeAnswers(z, o.name)
-		}
-		switch {
-		case where == delegated:
-			c.compileDelegation(z, o, &n)
-		case o.set(typeCNAME) != nil:
-			c.compileAlias(z, o, &n)
-		default:
-			c.compileName(z, o, &n)
-		}
-		c.finishNode(&n)
-		c.nodes, c.names = append(c.nodes, n), append(c.names, o.name)
-		if o.isWildcard() && o.set(typeCNAME) != nil && n.kind&kindAlias != 0 {
-			c.addWildcardLoopNodes(z, o)
-		}
+		c.compileOwner(z, o)
 		if len(c.wire) > math.MaxUint32-maxTCPSize {
 			return fmt.Errorf("%s: the answers need more than 4 GiB", *z.soa.position.file)
 		}
@@ -123,13 +100,46 @@ func (c *compiler) compileZone(z *zone) error {
 	return nil
 }
 
-// close takes the answers from first on for the node's.
-func (c *compiler) finishNode(n *node) {
+// compileOwner makes the node of an owner, unless a delegation above hides the owner.
+func (c *compiler) compileOwner(z *zone, o *owner) {
+	at, state := z.findOwner(o.name)
+	if state == delegated && at != o {
+		return
+	}
+	o.node, o.coveredNode = uint32(len(c.nodes)), uint32(len(c.nodes))
+	n := c.newNode(z, o.name)
+	if o.name != z.apex && !o.isWildcard() && (isWithin(z.soaNames[0], o.name) || isWithin(z.soaNames[1], o.name)) {
+		n.noDataAnswer, n.missingAnswer = c.negativeAnswers(z, o.name)
+	}
+	switch {
+	case state == delegated:
+		c.compileDelegation(z, o, &n)
+	case o.set(typeCNAME) != nil:
+		c.compileAlias(z, o, &n)
+	default:
+		c.compileName(z, o, &n)
+	}
+	c.addNode(n, o.name)
+	if o.isWildcard() && n.kind&kindAlias != 0 {
+		c.addWildcardLoopNodes(z, o)
+	}
+}
+
+// newNode returns a node for a name of the zone, with the answers for what does not exist.
+func (c *compiler) newNode(z *zone, name string) node {
+	n := node{name: uint32(len(c.wire)), length: uint8(len(name)), noDataAnswer: z.noDataAnswer, missingAnswer: z.nxdomainAnswer}
+	c.wire = append(c.wire, name...)
+	return n
+}
+
+// addNode adds a node, whose answers are those from n.moreAnswers on.
+func (c *compiler) addNode(n node, name string) {
 	if own := c.answers[n.moreAnswers:]; len(own) > 0 {
 		n.firstAnswer = own[0]
 		c.answers = slices.Delete(c.answers, int(n.moreAnswers), int(n.moreAnswers)+1)
 	}
 	n.numAnswers = uint16(uint32(len(c.answers)) - n.moreAnswers)
+	c.nodes, c.names = append(c.nodes, n), append(c.names, name)
 }
 
 // name makes the answers of a name that has records of its own, or none.
@@ -138,7 +148,7 @@ func (c *compiler) compileName(z *zone, o *owner, n *node) {
 		n.kind |= kindRedirect
 		n.missingAnswer = uint32(len(c.aliases))
 		f := &lookupResult{authority: true}
-		f.add(0, placement{o.name, dname, dname.ttl, true})
+		f.addPlacement(0, placement{o.name, dname, dname.ttl, true})
 		c.aliases = append(c.aliases, redirection{c.addAnswer(c.render(f, o.name, false)), z.apex})
 	}
 	n.moreAnswers = uint32(len(c.answers))
@@ -151,10 +161,10 @@ func (c *compiler) compileName(z *zone, o *owner, n *node) {
 	}
 	n.kind |= kindApex
 	if z.above != nil { // DS records are the parent's (RFC 4035 section 3.1.4.1)
-		above, where := z.above.findOwner(z.apex)
-		f := z.above.resolve(z.apex, z.apex, above, where, typeDS)
+		above, state := z.above.findOwner(z.apex)
+		f := z.above.resolve(z.apex, z.apex, above, state, typeDS)
 		c.addAnswer(c.render(f, z.apex, true).withType(typeDS))
-		if where == delegated {
+		if state == delegated {
 			f := &lookupResult{}
 			z.above.addReferral(f, above)
 			c.addAnswer(c.render(f, above.name, false).withType(typeFromAbove))
@@ -178,21 +188,21 @@ func (c *compiler) compileAlias(z *zone, o *owner, n *node) {
 // these, what answers for all others would have its CNAME record twice.
 func (c *compiler) addWildcardLoopNodes(z *zone, wildcard *owner) {
 	for _, name := range z.resolve(wildcard.name, "", wildcard, present, 0).visited[1:] {
-		at, where := z.findOwner(name)
-		n := node{name: uint32(len(c.wire)), length: uint8(len(name)), missingAnswer: z.nxdomainAnswer}
+		at, state := z.findOwner(name)
+		var below uint32 // node for the names below
 		switch {
-		case where == absent && z.wildcardOf(at) == wildcard && (!z.children || c.zoneOf(name) == z):
-			n.wildcard = wildcard.coveredNode
-		case where == present && at == wildcard: // its own name
+		case state == absent && z.wildcardOf(at) == wildcard && (!z.children || c.zoneOf(name) == z):
+			below = wildcard.coveredNode
+		case state == present && at == wildcard: // its own name
 			c.names[wildcard.coveredNode] = ""
 			wildcard.node = uint32(len(c.nodes))
 		default:
 			continue
 		}
-		c.wire = append(c.wire, name...)
+		n := c.newNode(z, name)
+		n.wildcard = below
 		c.compileAlias(z, &owner{name: name, sets: wildcard.sets, onlySelf: true}, &n)
-		c.finishNode(&n)
-		c.nodes, c.names = append(c.nodes, n), append(c.names, name)
+		c.addNode(n, name)
 	}
 }
 

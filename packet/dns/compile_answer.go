@@ -36,7 +36,7 @@ func (c *compiler) checkSizes(z *zone, o *owner) error {
 // which the answers are for.
 func (c *compiler) negativeAnswers(z *zone, suffix string) (nodata, nxdomain uint32) {
 	f := &lookupResult{authority: true}
-	f.add(1, placement{z.apex, &z.soa, z.negativeTTL, true})
+	f.addPlacement(1, placement{z.apex, &z.soa, z.negativeTTL, true})
 	a := c.render(f, suffix, false)
 	nodata = c.addAnswer(a)
 	a.flags |= uint16(rcodeNXDomain)
@@ -56,24 +56,24 @@ func (a answer) withType(rtype uint16) answer {
 // resolved renders what a question about an owner comes to, for all names that
 // it covers if it is a wildcard.
 func (c *compiler) renderResolved(z *zone, o *owner, rtype uint16) answer {
-	where := present
+	state := present
 	if o.set(typeNS) != nil && o.name != z.apex {
-		where = delegated
+		state = delegated
 	}
 	if o.isWildcard() && !o.onlySelf {
-		return c.render(z.resolve(o.name, "", o, where, rtype), parentName(o.name), false).withType(rtype)
+		return c.render(z.resolve(o.name, "", o, state, rtype), parentName(o.name), false).withType(rtype)
 	}
-	return c.render(z.resolve(o.name, o.name, o, where, rtype), o.name, true).withType(rtype)
+	return c.render(z.resolve(o.name, o.name, o, state, rtype), o.name, true).withType(rtype)
 }
 
 // render writes the template of an answer.
-func (c *compiler) render(f *lookupResult, name string, fixed bool) answer {
+func (c *compiler) render(f *lookupResult, name string, nameKnown bool) answer {
 	a := answer{offset: uint32(len(c.wire)), flags: uint16(f.rcode)}
 	if f.authority {
 		a.flags |= flagAA
 	}
 	r := &c.renderer
-	r.startTemplate(name, fixed)
+	r.startTemplate(name, nameKnown)
 	r.behindDNAME = c.redirects
 all:
 	for section, sets := range f.sections {

@@ -53,24 +53,24 @@ func (z *zone) wildcardOf(encloser *owner) *owner { return z.owners["\x01*"+encl
 // section 4.3.2 of RFC 1034 as RFC 4592 section 3.3.1 and RFC 6672 section
 // 3.2 have it. start is what the question's name is called in the answer:
 // itself, or empty for a template of all that a wildcard covers.
-func (z *zone) resolve(name, start string, o *owner, where nameState, rtype uint16) *lookupResult {
+func (z *zone) resolve(name, start string, o *owner, state nameState, rtype uint16) *lookupResult {
 	f := &lookupResult{authority: true}
-	as := start
+	ownerName := start
 	for {
-		f.visited = append(f.visited, as) // of all that a wildcard covers, none
-		if where == absent {
+		f.visited = append(f.visited, ownerName) // of all that a wildcard covers, none
+		if state == absent {
 			if o = z.wildcardOf(o); o == nil {
 				f.rcode = rcodeNXDomain
-				f.add(1, placement{z.apex, &z.soa, z.negativeTTL, true})
+				f.addPlacement(1, placement{z.apex, &z.soa, z.negativeTTL, true})
 				return f
 			}
-			where = present
+			state = present
 		}
 		var next string
-		switch where {
+		switch state {
 		case delegated:
 			if rtype == typeDS && o.name == name {
-				z.addRecords(f, as, o, rtype)
+				z.addRecords(f, ownerName, o, rtype)
 				return f
 			}
 			f.authority = len(f.sections[0]) > 0
@@ -79,35 +79,35 @@ func (z *zone) resolve(name, start string, o *owner, where nameState, rtype uint
 		case redirected:
 			dname := o.set(typeDNAME)
 			if !f.hasDNAME(dname) {
-				f.add(0, placement{o.name, dname, dname.ttl, true})
+				f.addPlacement(0, placement{o.name, dname, dname.ttl, true})
 			}
 			to := targetName(typeDNAME, dname.data[0])
 			if next = name[:len(name)-len(o.name)] + to; len(next) > maxName {
 				f.rcode = rcodeYXDomain // RFC 6672 section 2.2
 				return f
 			}
-			f.add(0, placement{as, &rrset{rtype: typeCNAME, data: []string{next}}, dname.ttl, true})
+			f.addPlacement(0, placement{ownerName, &rrset{rtype: typeCNAME, data: []string{next}}, dname.ttl, true})
 			if rtype == typeCNAME {
 				return f
 			}
 		default:
 			cname := o.set(typeCNAME)
 			if cname == nil || rtype == typeCNAME || rtype == typeANY {
-				z.addRecords(f, as, o, rtype)
+				z.addRecords(f, ownerName, o, rtype)
 				return f
 			}
-			f.add(0, placement{as, cname, cname.ttl, true})
+			f.addPlacement(0, placement{ownerName, cname, cname.ttl, true})
 			next = targetName(typeCNAME, cname.data[0])
 		}
 		if !isWithin(next, z.apex) || len(f.visited) > maxChain || f.visitedName(next) {
 			return f
 		}
-		name, as = next, next
-		o, where = z.findOwner(name)
+		name, ownerName = next, next
+		o, state = z.findOwner(name)
 	}
 }
 
-func (f *lookupResult) add(section int, p placement) {
+func (f *lookupResult) addPlacement(section int, p placement) {
 	f.sections[section] = append(f.sections[section], p)
 }
 
@@ -120,14 +120,14 @@ func (f *lookupResult) hasDNAME(set *rrset) bool {
 }
 
 // answer adds a name's records of a type, or that there are none.
-func (z *zone) addRecords(f *lookupResult, as string, o *owner, rtype uint16) {
+func (z *zone) addRecords(f *lookupResult, ownerName string, o *owner, rtype uint16) {
 	set := o.set(rtype)
 	if set == nil {
-		f.add(1, placement{z.apex, &z.soa, z.negativeTTL, true})
+		f.addPlacement(1, placement{z.apex, &z.soa, z.negativeTTL, true})
 		return
 	}
 	if !f.hasDNAME(set) {
-		f.add(0, placement{as, set, set.ttl, true})
+		f.addPlacement(0, placement{ownerName, set, set.ttl, true})
 	}
 	z.addAddresses(f, set, func(string) bool { return false })
 }
@@ -137,7 +137,7 @@ func (z *zone) addRecords(f *lookupResult, as string, o *owner, rtype uint16) {
 // section 3.1).
 func (z *zone) addReferral(f *lookupResult, cut *owner) {
 	set := cut.set(typeNS)
-	f.add(1, placement{cut.name, set, set.ttl, true})
+	f.addPlacement(1, placement{cut.name, set, set.ttl, true})
 	z.addAddresses(f, set, func(name string) bool { return isWithin(name, cut.name) })
 }
 
@@ -146,7 +146,7 @@ func (z *zone) addReferral(f *lookupResult, cut *owner) {
 // must have, and behind those of SVCB and HTTPS the name's records of the same
 // type (RFC 9460 section 4.1). Those that are not within the zone are not
 // added: who asks would not believe them.
-func (z *zone) addAddresses(f *lookupResult, set *rrset, must func(name string) bool) {
+func (z *zone) addAddresses(f *lookupResult, set *rrset, isRequired func(name string) bool) {
 	switch set.rtype {
 	case typeNS, typeMX, typeSRV, typeSVCB, typeHTTPS:
 	default:
@@ -157,22 +157,22 @@ func (z *zone) addAddresses(f *lookupResult, set *rrset, must func(name string) 
 		types = append(types, set.rtype)
 	}
 	added := make(map[string]bool)
-	for _, first := range []bool{true, false} {
+	for _, required := range []bool{true, false} {
 		for _, data := range set.data {
 			name := targetName(set.rtype, data)
-			if !isWithin(name, z.apex) || must(name) != first || added[name] {
+			if !isWithin(name, z.apex) || isRequired(name) != required || added[name] {
 				continue
 			}
 			if name == "\x00" && set.rtype != typeNS {
 				continue // no name (RFC 7505 section 3, RFC 2782, RFC 9460 section 2.5)
 			}
 			added[name] = true
-			o, where := z.findOwner(name)
-			if where == delegated {
+			o, state := z.findOwner(name)
+			if state == delegated {
 				o = z.owners[name] // glue
-			} else if where == absent {
+			} else if state == absent {
 				o = z.wildcardOf(o)
-			} else if where == redirected {
+			} else if state == redirected {
 				o = nil
 			}
 			if o == nil {
@@ -180,7 +180,7 @@ func (z *zone) addAddresses(f *lookupResult, set *rrset, must func(name string) 
 			}
 			for _, rtype := range types {
 				if a := o.set(rtype); a != nil {
-					f.add(2, placement{name, a, a.ttl, first})
+					f.addPlacement(2, placement{name, a, a.ttl, required})
 				}
 			}
 		}
@@ -193,8 +193,8 @@ func (z *zone) chainEndTypes(name string) (types []uint16) {
 	var f lookupResult
 	for isWithin(name, z.apex) && len(f.visited) <= maxChain && !f.visitedName(name) {
 		f.visited = append(f.visited, name)
-		o, where := z.findOwner(name)
-		switch where {
+		o, state := z.findOwner(name)
+		switch state {
 		case absent:
 			if o = z.wildcardOf(o); o == nil {
 				return nil

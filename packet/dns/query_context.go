@@ -50,29 +50,37 @@ func (x *queryContext) appendReply(zones *Zones, dst, message []byte, source net
 	} else {
 		reply, rcode = zones.appendReply(dst, q, rcode, maxSize, cookie)
 	}
-	// Who has answered a handshake is who he says, too.
-	if limits := x.server.options.Limits; limits != nil && !trusted && maxSize <= MaxUDPSize {
-		class := x.responseClass(reply[len(dst):], rcode)
-		switch limits.decide(source, class, q.matchedName, now.Sub(x.server.startedAt)) {
-		case verdictDrop:
-			x.counters.increment(droppedIndex)
+	// The TCP handshake has proved that the source is not forged.
+	if x.server.options.Limits != nil && !trusted && maxSize <= MaxUDPSize {
+		if reply, rcode = x.limit(reply, len(dst), rcode, cookie, source, now); reply == nil {
 			return nil, withheld
-		case verdictSlip:
-			x.counters.increment(slippedIndex)
-			switch {
-			case class == rateError: // as short as it can be
-			case cookie != nil:
-				rcode = rcodeBadCookie
-				reply = appendError(dst, q, rcode, cookie)
-			default:
-				rcode = rcodeNoError
-				reply = appendTruncated(dst, q, cookie)
-			}
 		}
 	}
 	x.rcode, x.flags = rcode, binary.BigEndian.Uint16(reply[len(dst)+2:])
 	x.counters.countResponse(rcode)
 	return reply, answered
+}
+
+// limit returns what the rate limit leaves of a reply that begins at start: the reply, a shorter
+// reply, or nil.
+func (x *queryContext) limit(reply []byte, start int, rcode responseCode, cookie []byte, source netip.Addr, now time.Time) ([]byte, responseCode) {
+	q, server := &x.query, x.server
+	class := x.responseClass(reply[start:], rcode)
+	switch server.options.Limits.decide(source, class, q.matchedName, now.Sub(server.startedAt)) {
+	case verdictDrop:
+		x.counters.increment(droppedIndex)
+		return nil, rcode
+	case verdictSlip:
+		x.counters.increment(slippedIndex)
+		switch {
+		case class == rateError: // has no records already
+		case cookie != nil:
+			return appendError(reply[:start], q, rcodeBadCookie, cookie), rcodeBadCookie
+		default:
+			return appendTruncated(reply[:start], q, cookie), rcodeNoError
+		}
+	}
+	return reply, rcode
 }
 
 // checkCookie returns the rcode and the cookie to answer with, and whether the

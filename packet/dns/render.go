@@ -70,10 +70,10 @@ func (r *renderer) canPointTo(position int) bool {
 
 // start begins a template for the question's name, or for all those that end
 // in name, with at least one label more.
-func (r *renderer) startTemplate(name string, fixed bool) {
+func (r *renderer) startTemplate(name string, nameKnown bool) {
 	r.buf, r.parts, r.relocations = r.buf[:0], r.parts[:0], r.relocations[:0]
-	r.nameKnown, r.zone, r.nameEnd = fixed, name, HeaderSize+maxName
-	if fixed {
+	r.nameKnown, r.zone, r.nameEnd = nameKnown, name, HeaderSize+maxName
+	if nameKnown {
 		r.nameEnd = HeaderSize + len(name)
 	}
 	if r.positions == nil {

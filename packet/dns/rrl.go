@@ -196,34 +196,12 @@ func (l *RateLimiter) key(source netip.Addr, class rateClass, name []byte) uint6
 		name = nil
 	}
 	for start := 17; ; start = 8 {
-		n := foldInto(buf[start:], name)
+		n := min(len(buf)-start, len(name))
+		lowerInto(buf[start:], name[:n])
 		hash := maphash.Bytes(l.seed, buf[:start+n])
 		if name = name[n:]; len(name) == 0 {
 			return hash
 		}
 		binary.LittleEndian.PutUint64(buf[:], hash)
 	}
-}
-
-// foldInto copies src to dst as far as there is room, with upper case made
-// lower, and returns how many bytes that were. The lengths in a name's wire
-// form are below the letters (RFC 1035 2.3.4).
-func foldInto(dst, src []byte) int {
-	n := min(len(dst), len(src))
-	i := 0
-	for ; i+8 <= n; i += 8 {
-		const ones = 0x0101010101010101
-		word := binary.LittleEndian.Uint64(src[i:])
-		low := word &^ (0x80 * ones) // sums of the bytes carry no further
-		upper := (low + (0x80-'A')*ones) &^ (low + (0x7f-'Z')*ones) &^ word & (0x80 * ones)
-		binary.LittleEndian.PutUint64(dst[i:], word|upper>>2) // 0x20 is what tells the cases apart
-	}
-	for ; i < n; i++ {
-		c := src[i]
-		if 'A' <= c && c <= 'Z' {
-			c |= 0x20
-		}
-		dst[i] = c
-	}
-	return n
 }

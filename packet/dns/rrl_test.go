@@ -241,25 +241,6 @@ func TestRateNoAllocation(t *testing.T) {
 	}
 }
 
-func TestFoldInto(t *testing.T) {
-	var all []byte
-	for c := range 256 {
-		all = append(all, byte(c))
-	}
-	want := bytes.Clone(all)
-	for c := 'A'; c <= 'Z'; c++ {
-		want[c] += 'a' - 'A'
-	}
-	for shift := range 8 { // each byte in each place of a word, and after the last
-		for room := range len(all) - shift {
-			got := make([]byte, room)
-			if n := foldInto(got, all[shift:]); n != room || !bytes.Equal(got, want[shift:shift+room]) {
-				t.Fatalf("from %d on, %d bytes: %d, %q", shift, room, n, got)
-			}
-		}
-	}
-}
-
 func BenchmarkDecide(b *testing.B) {
 	name := []byte("\x03www\x07example\x03com\x00")
 	for _, networks := range []int{1, 1 << 20} {

@@ -22,6 +22,7 @@ type zone struct {
 	above          *zone  // the nearest zone that contains this one
 	noDataAnswer   uint32 // answers where a type or a name is not there
 	nxdomainAnswer uint32
+	soaNames       [2]string // primary server and mailbox of the SOA record
 }
 
 // owner is a name with its records.
@@ -96,7 +97,7 @@ func (o *owner) sortSets() {
 	}
 }
 
-func sorted(owners map[string]*owner) []*owner {
+func sortOwners(owners map[string]*owner) []*owner {
 	all := make([]*owner, 0, len(owners))
 	for _, o := range owners {
 		all = append(all, o)
@@ -110,12 +111,12 @@ func sorted(owners map[string]*owner) []*owner {
 // 1034 sections 4.2.1 and 4.3.2, step 3a) even if nothing here says so. In that
 // case the NS records are the zone's own, and so are its servers' addresses.
 func (z *zone) delegate(child *zone) {
-	at, where := z.findOwner(child.apex)
-	if where == delegated || where == redirected || child.owners[child.apex].isWildcard() {
+	at, state := z.findOwner(child.apex)
+	if state == delegated || state == redirected || child.owners[child.apex].isWildcard() {
 		return
 	}
 	cut := &owner{name: child.apex}
-	if where == present {
+	if state == present {
 		cut.sets = at.sets
 	}
 	ns := *child.owners[child.apex].set(typeNS)

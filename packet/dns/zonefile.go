@@ -22,15 +22,15 @@ func readZone(r io.Reader, name string, includes bool) (*zone, error) {
 	var apexes []position
 	buf := make([]byte, 65536)
 	for rr, ok := parser.Next(); ok; rr, ok = parser.Next() {
-		where := files.position()
+		pos := files.position()
 		if err := files.check(rr); err != nil {
 			return nil, err
 		}
-		if err := z.add(rr, buf, where); err != nil {
+		if err := z.add(rr, buf, pos); err != nil {
 			return nil, err
 		}
 		if rr.Header().Rrtype == typeSOA {
-			apexes = append(apexes, where)
+			apexes = append(apexes, pos)
 		}
 	}
 	if err := files.check(nil); err != nil {
@@ -46,27 +46,27 @@ func readZone(r io.Reader, name string, includes bool) (*zone, error) {
 }
 
 // add takes a record as it is in the wire.
-func (z *zone) add(rr dns.RR, buf []byte, where position) error {
+func (z *zone) add(rr dns.RR, buf []byte, pos position) error {
 	h := rr.Header()
 	if h.Class != classIN {
-		return where.errorf("class %s: only IN is served", appendClass(nil, h.Class))
+		return pos.errorf("class %s: only IN is served", appendClass(nil, h.Class))
 	}
 	switch t := h.Rrtype; {
 	case t == dns.TypeRRSIG || t == dns.TypeNSEC || t == dns.TypeNSEC3:
-		return where.errorf("%s: signed zones are not served", appendType(nil, t))
+		return pos.errorf("%s: signed zones are not served", appendType(nil, t))
 	case t == 0 || t == typeOPT || t >= 128 && t <= 255:
-		return where.errorf("%s: not a type of data (RFC 6895 section 3.1)", appendType(nil, t))
+		return pos.errorf("%s: not a type of data (RFC 6895 section 3.1)", appendType(nil, t))
 	}
 	end, err := dns.PackRR(rr, buf, 0, nil, false)
 	if err != nil {
-		return where.errorf("%s: %w", appendType(nil, h.Rrtype), err)
+		return pos.errorf("%s: %w", appendType(nil, h.Rrtype), err)
 	}
 	n := skipName(buf[:end], 0)
 	if n < 0 || end < n+10 {
-		return where.errorf("%q: not a name", h.Name)
+		return pos.errorf("%q: not a name", h.Name)
 	}
 	if !isValidData(h.Rrtype, buf[n+10:end]) && !mayBeEmpty(h.Rrtype) {
-		return where.errorf("%s: the data is too short or too long", appendType(nil, h.Rrtype))
+		return pos.errorf("%s: the data is too short or too long", appendType(nil, h.Rrtype))
 	}
 	name, data := lowerName(string(buf[:n])), string(buf[n+10:end])
 	ttl := h.Ttl
@@ -84,7 +84,7 @@ func (z *zone) add(rr dns.RR, buf []byte, where position) error {
 	}
 	set := o.set(h.Rrtype)
 	if set == nil {
-		o.sets = append(o.sets, rrset{rtype: h.Rrtype, ttl: ttl, position: where})
+		o.sets = append(o.sets, rrset{rtype: h.Rrtype, ttl: ttl, position: pos})
 		set = &o.sets[len(o.sets)-1]
 	}
 	// One set has one TTL (RFC 2181 section 5.2): the lowest.

@@ -15,7 +15,7 @@ func (z *zone) check(name string, apexes []position) error {
 	}
 	apex := z.owners[z.apex]
 	z.soa = *apex.set(typeSOA)
-	z.sortedOwners = sorted(z.owners)
+	z.sortedOwners = sortOwners(z.owners)
 	for _, o := range z.sortedOwners {
 		if set := o.set(typeSOA); set != nil && o != apex {
 			return set.position.errorf("a second SOA record, of %s", nameText(o.name))
