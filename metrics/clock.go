@@ -21,20 +21,6 @@ var began, beganClock = func() (time.Time, int64) {
 // moment returns the moment of which clock has returned ns, in whichever process.
 func moment(ns int64) time.Time { return began.Add(time.Duration(ns - beganClock)) }
 
-// LastReading returns when a shard of the book was last seen at its socket, in a process that
-// may be dead: the process has not read for longer than since then. While nothing comes, a shard
-// shows itself every 250 ms. It is the zero time where no shard reads, or all have ended in order.
-func (b *SharedCounters) LastReading() time.Time {
-	var last int64
-	for number := range b.pages {
-		last = max(last, b.counters(number).beat.Load())
-	}
-	if last == 0 {
-		return time.Time{}
-	}
-	return moment(last)
-}
-
 // clock returns a moment in nanoseconds that other processes understand. It
 // costs a subtraction: Go's own clock is that one.
 func clock(at time.Time) int64 { return int64(at.Sub(began)) + beganClock }

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/udpshard/udpshard/internal/sys"
 )
@@ -256,4 +257,28 @@ func (s *Shard) ReceiverMemory() []byte {
 		return nil
 	}
 	return s.book.receiver(s.number)
+}
+
+// LastReading returns when a shard of the book was last seen at its socket, in a process that
+// may be dead: the process has not read for longer than since then. While nothing comes, a shard
+// shows itself every 250 ms. It is the zero time where no shard reads, or all have ended in order.
+func (b *SharedCounters) LastReading() time.Time {
+	var last int64
+	for number := range b.pages {
+		last = max(last, b.counters(number).beat.Load())
+	}
+	if last == 0 {
+		return time.Time{}
+	}
+	return moment(last)
+}
+
+// Prefault reads all that Inherit and Settle read of a book. A process that maps a book does so
+// before anybody waits for it: each of its pages costs a page fault the first time.
+func (b *SharedCounters) Prefault() {
+	for number := range b.pages {
+		b.counters(number).total()
+		sys.Arrived(b.receiver(number))
+		b.last(number)
+	}
 }

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -70,4 +71,15 @@ func (l *Ledger) Status() Status {
 		})
 	}
 	return status
+}
+
+// ThisProcess names this process among those of all PID namespaces of the host.
+func ThisProcess() ProcessStatus {
+	p := ProcessStatus{PID: os.Getpid()}
+	if info, err := os.Stat("/proc/self/ns/pid"); err == nil {
+		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+			p.PIDNamespace = stat.Ino
+		}
+	}
+	return p
 }

@@ -1,9 +1,6 @@
 package metrics
 
-import (
-	"sync"
-	"time"
-)
+import "sync"
 
 // Steering is how a listener spreads datagrams over its shards.
 type Steering struct {
@@ -65,71 +62,4 @@ func (l *Listener) Steering() Steering {
 		s.Changes = map[string]uint64{}
 	}
 	return s
-}
-
-// Sample is what steering wants to know of a shard, many times a second.
-type Sample struct {
-	Received       uint64
-	Dropped        uint64 // by the kernel
-	Queued         uint64 // bytes
-	Buffer         uint64 // bytes
-	SinceHeartbeat time.Duration
-	OutputWait     time.Duration
-}
-
-// Sample asks the socket for less than Read does.
-func (s *Shard) Sample(now time.Time) Sample {
-	s.mu.Lock()
-	s.askMemory()
-	g := Sample{Dropped: s.kernel.Load(), Queued: uint64(s.queued), Buffer: uint64(s.buffer)}
-	s.mu.Unlock()
-	g.Received = s.Received.Load()
-	if away, started := s.away(now); started {
-		g.SinceHeartbeat = away
-	}
-	g.OutputWait, _ = s.OutputWait(now)
-	return g
-}
-
-// BeginOutputWait says that the shard begins to wait for its output; Release that it
-// goes on. Called by the shard's thread, only where it can't go on at once.
-func (s *Shard) BeginOutputWait() { s.heldSince.Store(clock(time.Now())) }
-
-// EndOutputWait ends what Hold began.
-func (s *Shard) EndOutputWait() {
-	since := s.heldSince.Swap(releasing)
-	s.held.Add(clock(time.Now()) - since)
-	s.heldSince.Store(0)
-}
-
-// KeepAlive says that it still waits. Whoever waits for long calls it now and
-// then, and is not taken for one that has stopped: see Pulse.
-func (s *Shard) KeepAlive() {
-	since, now := s.heldSince.Swap(releasing), clock(time.Now())
-	s.held.Add(now - since)
-	s.heldSince.Store(now)
-}
-
-// releasing stands in heldSince while a wait is added to those before.
-const releasing = -1
-
-// heldTries is how many times Held reads while the shard is adding a wait. The shard needs a few
-// instructions for that, unless the kernel takes the CPU from its thread in between.
-const heldTries = 1000
-
-// OutputWait returns how long the shard has waited for its output in total, and whether it waits now.
-// If the shard's thread does not run while it adds a wait, that wait is missing in the total.
-func (s *Shard) OutputWait(now time.Time) (total time.Duration, holding bool) {
-	for range heldTries {
-		since := s.heldSince.Load()
-		total = time.Duration(s.held.Load())
-		if since == releasing || s.heldSince.Load() != since {
-			continue
-		}
-		if since != 0 {
-			total += max(0, time.Duration(clock(now)-since))
-		}
-		return total, since != 0
-	}
-	return total, true
 }
