@@ -23,10 +23,11 @@ const module = "github.com/udpshard/udpshard/"
 // mayImport says which packages of the module each may import. A package
 // that is not here fails the test: decide where it stands.
 var mayImport = map[string][]string{
-	"cmd/udpshard":                         {"internal/config", "internal/output", "internal/output/file", "shard", "internal/steer", "internal/handoff", "internal/handoff/takeover", "metrics", "metrics/prom", "packet", "packet/dns", "packet/syslog", "internal/connlimit", "internal/dnstcp", "internal/loadgen", "internal/sockets", "internal/holder", "internal/doctor", "internal/cli", "internal/client", "internal/format", "internal/regular", "internal/selftest", "internal/sys", "internal/handoff/systemd"},
+	"cmd/udpshard":                         {"internal/config", "internal/output", "internal/output/file", "shard", "internal/engine", "internal/steer", "internal/handoff", "internal/handoff/takeover", "metrics", "metrics/prom", "packet", "packet/dns", "packet/syslog", "internal/connlimit", "internal/dnstcp", "internal/loadgen", "internal/sockets", "internal/holder", "internal/doctor", "internal/cli", "internal/client", "internal/format", "internal/regular", "internal/selftest", "internal/sys", "internal/handoff/systemd"},
 	"internal/output":                      {"internal/output/file", "metrics"},
 	"internal/output/file":                 {"metrics"},
-	"shard":                                {"internal/steer", "packet", "metrics", "internal/sys", "internal/holder", "internal/rate"},
+	"shard":                                {"internal/engine", "internal/steer", "packet", "metrics", "internal/sys", "internal/holder", "internal/rate"},
+	"internal/engine":                      {"internal/steer", "internal/sys", "metrics"},
 	"internal/steer":                       {},
 	"internal/handoff/takeover":            {"internal/handoff", "internal/sys"},
 	"metrics":                              {"internal/sys"},

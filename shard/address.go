@@ -7,6 +7,8 @@ import (
 	"net/netip"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/sys"
 )
 
 // resolve turns host:port into an address. A name resolves to its first IPv4
@@ -42,7 +44,7 @@ func resolve(hostport string) (address, error) {
 		return address{}, &ConfigError{"Address", fmt.Errorf("%s is a multicast group, and groups are not joined: listen on :%s", at.Addr(), port)}
 	}
 	if zone := at.Addr().Zone(); zone != "" {
-		if _, err := zoneIndex(zone); err != nil {
+		if _, err := sys.ZoneIndex(zone); err != nil {
 			return address{}, &ConfigError{"Address", err}
 		}
 	}

@@ -30,12 +30,11 @@ import (
 // what was sent, to the datagram.
 
 const (
-	crashListener = "crash"
-	crashShards   = 2
-	crashBatch    = 64
-	crashRecord   = 200  // bytes of a datagram
-	crashTrain    = 7    // datagrams to a train
-	crashWindow   = 8000 // datagrams sent ahead, so that the kernel drops none
+	crashShards = 2
+	crashBatch  = 64
+	crashRecord = 200  // bytes of a datagram
+	crashTrain  = 7    // datagrams to a train
+	crashWindow = 8000 // datagrams sent ahead, so that the kernel drops none
 )
 
 // crashText is datagram n: a JSON object, of crashRecord bytes.
@@ -68,7 +67,7 @@ func TestCrashChild(t *testing.T) {
 	if out == "" {
 		t.Skip("it is a part of TestKilled")
 	}
-	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: crashListener, Shards: crashShards, Batch: crashBatch})
+	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: bookListener, Shards: crashShards, Batch: crashBatch})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,12 +78,11 @@ func TestCrashChild(t *testing.T) {
 	}
 	outputs := output.NewSet(func(e output.Event) { t.Error(e) })
 	c := crashConfig(os.Getenv(crashChild+"_GRO") != "")
-	c.Page = func(index, cpu int) (*metrics.Shard, error) { return book.Shard(crashListener, index, cpu) }
 	c.Sink = func(index int, page *metrics.Shard) (packet.Sink, error) { return outputs.Open(out, index, page, 1000) }
 	if c, err = c.Complete(); err != nil {
 		t.Fatal(err)
 	}
-	at, err := boundTo(4)
+	at, err := sys.BoundAddress(4)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +90,7 @@ func TestCrashChild(t *testing.T) {
 	for i := range c.Shards {
 		fds = append(fds, 4+i)
 	}
-	g, err := newGroup(c, address{AddrPort: at}, fds, nil)
+	g, err := newGroup(c, countersOf(book), address{AddrPort: at}, fds, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -321,7 +319,7 @@ func (x *crash) stopAt(tries int, sought func() bool) bool {
 // settle settles the account and checks it.
 func (x *crash) settle(t *testing.T) metrics.FinalCounts {
 	t.Helper()
-	heir, err := metrics.NewSharedCounters(metrics.Layout{Listener: crashListener, Shards: crashShards, Batch: crashBatch})
+	heir, err := metrics.NewSharedCounters(metrics.Layout{Listener: bookListener, Shards: crashShards, Batch: crashBatch})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -401,7 +399,7 @@ func (x *crash) settle(t *testing.T) metrics.FinalCounts {
 
 // inReceive: the kernel has given the thread datagrams that it has not counted.
 func (x *crash) inReceive() bool {
-	heir, err := metrics.NewSharedCounters(metrics.Layout{Listener: crashListener, Shards: crashShards, Batch: crashBatch})
+	heir, err := metrics.NewSharedCounters(metrics.Layout{Listener: bookListener, Shards: crashShards, Batch: crashBatch})
 	if err != nil {
 		x.t.Fatal(err)
 	}

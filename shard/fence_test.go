@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/engine"
 	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/metrics"
@@ -16,18 +17,14 @@ import (
 )
 
 // replacedGroup is a group of two shards whose counters another process has taken over.
-func replacedGroup(t *testing.T) *Group {
+func replacedGroup(t *testing.T) handle {
 	t.Helper()
-	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 2, Batch: 64})
+	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: bookListener, Shards: 2, Batch: 64})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { book.Close() })
-	g, err := Listen(Config{Address: "127.0.0.1:0", Shards: 2, Steering: Steering{Mode: steer.Source},
-		Page: func(shard, cpu int) (*metrics.Shard, error) { return book.Shard("a", shard, cpu) }})
-	if err != nil {
-		t.Fatal(err)
-	}
+	g := open(t, Config{Address: "127.0.0.1:0", Shards: 2, Steering: Steering{Mode: steer.Source}}, countersOf(book))
 	t.Cleanup(g.Close)
 	if !book.AdvanceEpoch(metrics.FirstEpoch) {
 		t.Fatal("not replaced")
@@ -98,14 +95,11 @@ func TestAReplacedGroupDetachesNothing(t *testing.T) {
 // late. Until then the group is not ready.
 func TestAFilterOfAnotherProcessIsDetached(t *testing.T) {
 	var told atomic.Int64
-	g, err := Listen(Config{Address: "127.0.0.1:0", Shards: 2, Event: func(e Event) {
+	g := open(t, Config{Address: "127.0.0.1:0", Shards: 2}, engine.Options{Event: func(e engine.Event) {
 		if e.Filter && e.Err == nil {
 			told.Add(1)
 		}
 	}})
-	if err != nil {
-		t.Fatal(err)
-	}
 	ledger := metrics.NewLedger("test")
 	ledger.Add(g.Listener())
 	filtered := func() bool {
@@ -147,27 +141,24 @@ func TestAFilterOfAnotherProcessIsDetached(t *testing.T) {
 
 // A group that is about to end, or to hand over, leaves its own closing filter where it is.
 func TestTheOwnClosingFilterStays(t *testing.T) {
-	for name, ending := range map[string]func(*Group) *atomic.Bool{
-		"stopping": func(g *Group) *atomic.Bool { return &g.stopping },
-		"leaving":  func(g *Group) *atomic.Bool { return &g.leaving },
-		"yielding": func(g *Group) *atomic.Bool { return &g.yielding },
+	for name, ending := range map[string]func(handle) *atomic.Bool{
+		"stopping": func(g handle) *atomic.Bool { return &g.stopping },
+		"leaving":  func(g handle) *atomic.Bool { return &g.leaving },
+		"yielding": func(g handle) *atomic.Bool { return &g.yielding },
 	} {
-		g, err := Listen(Config{Address: "127.0.0.1:0", Shards: 1})
-		if err != nil {
-			t.Fatal(err)
-		}
+		g := open(t, Config{Address: "127.0.0.1:0", Shards: 1})
 		s := g.shards[0]
 		if err := s.seal(); err != nil {
 			t.Fatal(err)
 		}
 		var watch filterWatch
 		ending(g).Store(true)
-		watch.step(g, time.Now())
+		watch.step(g.Group, time.Now())
 		if n, err := sys.SocketFilter(s.fd); n == 0 || err != nil {
 			t.Errorf("%s: the filter is detached, %v", name, err)
 		}
 		ending(g).Store(false)
-		watch.step(g, time.Now())
+		watch.step(g.Group, time.Now())
 		if n, err := sys.SocketFilter(s.fd); n != 0 || err != nil {
 			t.Errorf("not %s: there is a filter of %d instructions, %v", name, n, err)
 		}
@@ -178,10 +169,7 @@ func TestTheOwnClosingFilterStays(t *testing.T) {
 // A filter that can't be detached is tried again, but not at each tick.
 func TestALockedFilterIsTriedNowAndThen(t *testing.T) {
 	var told events
-	g, err := Listen(Config{Address: "127.0.0.1:0", Shards: 1, Event: told.add})
-	if err != nil {
-		t.Fatal(err)
-	}
+	g := open(t, Config{Address: "127.0.0.1:0", Shards: 1}, engine.Options{Event: told.add})
 	defer g.Close()
 	s := g.shards[0]
 	if err := s.seal(); err != nil {
@@ -193,7 +181,7 @@ func TestALockedFilterIsTriedNowAndThen(t *testing.T) {
 	var watch filterWatch
 	now := time.Now()
 	for tick := range 25 {
-		watch.step(g, now.Add(time.Duration(tick)*time.Second))
+		watch.step(g.Group, now.Add(time.Duration(tick)*time.Second))
 	}
 	if len(told.list) != 3 || told.list[0].Err == nil || !told.list[0].Filter {
 		t.Errorf("in 25 s %d events: %+v", len(told.list), told.list)
@@ -204,10 +192,7 @@ func TestALockedFilterIsTriedNowAndThen(t *testing.T) {
 // of the shards alone: another socket's drops would look like 2^32 more of their own.
 func TestReadingsDuringATakeover(t *testing.T) {
 	for _, shards := range []int{1, 6} {
-		first, err := Listen(Config{Address: "127.0.0.1:0", Shards: 4, ReceiveBuffer: 20_000})
-		if err != nil {
-			t.Fatal(err)
-		}
+		first := open(t, Config{Address: "127.0.0.1:0", Shards: 4, ReceiveBuffer: 20_000})
 		conn := dial(t, first.Addr().String())
 		for _, s := range first.shards { // each socket drops another number
 			plan := first.steerer.plan()
@@ -240,8 +225,7 @@ func TestReadingsDuringATakeover(t *testing.T) {
 		first.Close()
 		var readings atomic.Int64
 		stop, stopped := make(chan struct{}), make(chan struct{})
-		next, err := Listen(Config{Address: first.Addr().String(), Shards: shards, Batch: 1,
-			Inherit: &Inheritance{Sockets: files, Seed: first.Seed()},
+		next := open(t, Config{Address: first.Addr().String(), Shards: shards, Batch: 1,
 			Handler: func(int) packet.Handler {
 				return packet.HandlerFunc(func(*packet.Batch) { // a reading falls into each datagram that is emptied
 					n := readings.Load()
@@ -253,10 +237,7 @@ func TestReadingsDuringATakeover(t *testing.T) {
 						}
 					}
 				})
-			}})
-		if err != nil {
-			t.Fatal(err)
-		}
+			}}, inherited(files, first.Seed()))
 		closeFiles(files)
 		go func() {
 			defer close(stopped)
@@ -273,12 +254,8 @@ func TestReadingsDuringATakeover(t *testing.T) {
 				readings.Add(1)
 			}
 		}()
-		if err := next.TakeOver(); err != nil {
-			t.Fatal(err)
-		}
-		if err := next.Absorb(func(metrics.Socket) error { return nil }); err != nil {
-			t.Fatal(err)
-		}
+		adopt(t, next)
+		drainSurplus(t, next)
 		close(stop)
 		<-stopped
 		next.Close()

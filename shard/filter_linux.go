@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/engine"
 	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/internal/sys"
 )
@@ -50,10 +51,10 @@ func (w *filterWatch) step(g *Group, now time.Time) {
 		w.dropped[i] = dropped
 		if filtered, err := s.detachFilter(); err != nil {
 			w.failed = now
-			g.tell(Event{Filter: true, Err: fmt.Errorf("shard %d of %s: %w", s.page.Index, g.address, err)})
+			g.tell(engine.Event{Filter: true, Err: fmt.Errorf("shard %d of %s: %w", s.page.Index, g.address, err)})
 		} else if filtered {
 			g.steerer.countFilter()
-			g.tell(Event{Filter: true, Change: steer.Change{Kind: steer.Unfiltering, Shard: s.page.Index,
+			g.tell(engine.Event{Filter: true, Change: steer.Change{Kind: steer.Unfiltering, Shard: s.page.Index,
 				Reason: "another process had attached a socket filter"}})
 		}
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 // sendTrain sends payload as a train of datagrams of size bytes.
-func sendTrain(t *testing.T, g *Group, payload string, size int) {
+func sendTrain(t *testing.T, g handle, payload string, size int) {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

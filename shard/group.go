@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/engine"
 	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/metrics"
 )
@@ -20,6 +21,7 @@ import (
 // goroutine.
 type Group struct {
 	config   Config
+	options  engine.Options
 	address  address
 	bound    netip.Addr // zero where the address is a wildcard
 	granted  int
@@ -47,7 +49,19 @@ type Group struct {
 // *ConfigError, an *InUseError, or what the kernel says to an option, naming
 // it and what was asked. From Listen to Close GOMAXPROCS is larger by the number of
 // shards: their threads keep a P each while they wait in the kernel.
-func Listen(c Config) (*Group, error) {
+func Listen(c Config) (*Group, error) { return listen(c, engine.Options{}) }
+
+// ListenManaged is Listen for the server of this module. Other modules can't import package
+// engine, and use Listen.
+func ListenManaged(c Config, o engine.Options) (*Group, engine.Handle, error) {
+	g, err := listen(c, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	return g, handle{g}, nil
+}
+
+func listen(c Config, o engine.Options) (*Group, error) {
 	c, err := c.Complete()
 	if err != nil {
 		return nil, err
@@ -57,16 +71,16 @@ func Listen(c Config) (*Group, error) {
 		return nil, err
 	}
 	var fds, surplus []int
-	if c.Inherit == nil {
+	if o.Inherited == nil {
 		fds, at, err = openSockets(c, at)
 	} else {
-		fds, surplus, at, err = inherit(c, at)
+		fds, surplus, at, err = inherit(c, o.Inherited.Sockets, at)
 	}
 	if err != nil {
 		return nil, err
 	}
-	g, err := newGroup(c, at, fds, surplus)
-	if err == nil && c.Inherit == nil {
+	g, err := newGroup(c, o, at, fds, surplus)
+	if err == nil && o.Inherited == nil {
 		err = g.steerer.set(c.Steering)
 	} else if err == nil {
 		err = g.steerer.expect(c.Steering)
@@ -81,13 +95,23 @@ func Listen(c Config) (*Group, error) {
 }
 
 // newGroup lays out a group with sockets at an address. They are the caller's where it fails.
-func newGroup(c Config, at address, fds, surplus []int) (*Group, error) {
+func newGroup(c Config, o engine.Options, at address, fds, surplus []int) (*Group, error) {
+	if o.Counters == nil {
+		o.Counters = func(shard, cpu int) (*metrics.Shard, error) { return metrics.NewShard(shard, cpu), nil }
+	}
+	if o.Changes == nil {
+		o.Changes = make([]atomic.Uint64, len(steer.Kinds))
+	}
+	if len(o.Changes) != len(steer.Kinds) {
+		return nil, fmt.Errorf("%d counters for %d kinds of change", len(o.Changes), len(steer.Kinds))
+	}
 	gate, err := newGate(c.Policy, nil)
 	if err != nil {
 		return nil, err
 	}
 	g := &Group{
 		config:   c,
+		options:  o,
 		address:  at,
 		began:    time.Now(),
 		surplus:  surplus,
@@ -139,10 +163,6 @@ func (g *Group) layOut(fds []int) (err error) {
 // dropped by the kernel. It returns nil, or the error of the first shard
 // whose socket can't be read any more, which stops the others too. The
 // sockets are closed when it returns, and records are flushed to their sinks.
-// After Yield it returns nil sooner, with the sockets open, and may be called
-// again. Where the pages are in a book that another process has become the
-// owner of, it returns ErrReplaced: each shard has handled the batch that it
-// had, and takes no other.
 func (g *Group) Run(ctx context.Context) error {
 	if g.yielded {
 		if err := g.resume(); err != nil {
@@ -220,7 +240,7 @@ func (g *Group) Run(ctx context.Context) error {
 		g.Close()
 	}
 	if replaced {
-		errs = append(errs, fmt.Errorf("%s: %w", g.address, ErrReplaced))
+		errs = append(errs, fmt.Errorf("%s: %w", g.address, engine.ErrFenced))
 	}
 	return errors.Join(errs...)
 }
@@ -236,26 +256,16 @@ func (g *Group) tick(filters *filterWatch, now time.Time) {
 	g.steerer.tick(now)
 }
 
-// ErrReplaced says that another process has taken over a group's sockets,
-// without having been asked to: it took this one for dead or stuck.
-var ErrReplaced = errors.New("another process has taken over the sockets")
-
 func (g *Group) replaced() bool { return g.shards[0].page.Fenced() }
 
-// Leave makes Run return, and close its sockets, once every shard has found its
-// queue empty. It is for sockets that another process has too, or will have:
-// unlike when Run's context is done, what comes afterwards is let in, and waits
-// for that one.
-func (g *Group) Leave() {
+// Drain makes Run return: see engine.Handle.
+func (g handle) Drain() {
 	g.leaving.Store(true)
 	g.interrupt()
 }
 
-// Yield makes Run return as soon as every shard has handled the batch that it
-// has, and handed its records to its sink. What waits in the kernel stays
-// there, for Run or for another process that has the sockets. While the handler or the output
-// of a shard hangs, Run does not return: see Unyield.
-func (g *Group) Yield() {
+// Quiesce makes Run return: see engine.Handle.
+func (g handle) Quiesce() {
 	g.yielding.Store(true)
 	select {
 	case g.asked <- struct{}{}:
@@ -287,9 +297,8 @@ func (g *Group) interrupt() {
 	}
 }
 
-// ReadingSince returns when the last of the shards began to read, the first time that Run was
-// called. It waits for that, or for the end of ctx, of which it returns the cause then.
-func (g *Group) ReadingSince(ctx context.Context) (time.Time, error) {
+// ReadingSince returns when the last shard began to read: see engine.Handle.
+func (g handle) ReadingSince(ctx context.Context) (time.Time, error) {
 	select {
 	case <-g.reading:
 		return g.readSince, nil
@@ -307,9 +316,9 @@ func (g *Group) countReader() {
 }
 
 // tell tells an event to whoever wants to know.
-func (g *Group) tell(e Event) {
-	if g.config.Event != nil {
-		g.config.Event(e)
+func (g *Group) tell(e engine.Event) {
+	if g.options.Event != nil {
+		g.options.Event(e)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/engine"
 	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet"
@@ -24,12 +25,9 @@ import (
 
 // start runs a group until the test ends, which fails if it failed. The
 // function it returns stops it earlier.
-func start(t *testing.T, c Config) (*Group, func() error) {
+func start(t *testing.T, c Config, o ...engine.Options) (handle, func() error) {
 	t.Helper()
-	g, err := Listen(c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	g := open(t, c, o...)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- g.Run(ctx) }()
@@ -60,7 +58,7 @@ func eventually(t *testing.T, what string, condition func() bool) {
 	}
 }
 
-func total(g *Group) metrics.Reading { return metrics.Sum(g.Listener().Read()) }
+func total(g handle) metrics.Reading { return metrics.Sum(g.Listener().Read()) }
 
 func dial(t *testing.T, to string) *net.UDPConn {
 	t.Helper()
@@ -338,8 +336,8 @@ func TestDrainReadsTheQueueAndTurnsTheRestAway(t *testing.T) {
 }
 
 func TestFatalErrorStopsTheGroup(t *testing.T) {
-	for name, spoil := range map[string]func(t *testing.T, g *Group, fd int){
-		"not a socket any more": func(t *testing.T, g *Group, fd int) {
+	for name, spoil := range map[string]func(t *testing.T, g handle, fd int){
+		"not a socket any more": func(t *testing.T, g handle, fd int) {
 			null, err := os.Open(os.DevNull)
 			if err != nil {
 				t.Fatal(err)
@@ -349,27 +347,25 @@ func TestFatalErrorStopsTheGroup(t *testing.T) {
 				t.Fatal(err)
 			}
 		},
-		"shut down when it is idle": func(t *testing.T, g *Group, fd int) {
+		"shut down when it is idle": func(t *testing.T, g handle, fd int) {
 			waitsIdle(t, g)
 			if err := unix.Shutdown(fd, unix.SHUT_RDWR); err != nil && !errors.Is(err, unix.ENOTCONN) {
 				t.Fatal(err)
 			}
 		},
-		"shut down": func(t *testing.T, g *Group, fd int) {
+		"shut down": func(t *testing.T, g handle, fd int) {
 			if err := unix.Shutdown(fd, unix.SHUT_RDWR); err != nil && !errors.Is(err, unix.ENOTCONN) {
 				t.Fatal(err)
 			}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g, err := Listen(Config{Address: "127.0.0.1:0", Shards: 3})
-			if err != nil {
-				t.Fatal(err)
-			}
+			g := open(t, Config{Address: "127.0.0.1:0", Shards: 3})
 			ended := make(chan error, 1)
 			go func() { ended <- g.Run(t.Context()) }()
 			eventually(t, "all shards read", func() bool { return len(notReady(g)) == 0 })
 			spoil(t, g, g.shards[1].fd)
+			var err error
 			select {
 			case err = <-ended:
 			case <-time.After(20 * time.Second):
@@ -387,7 +383,7 @@ func TestFatalErrorStopsTheGroup(t *testing.T) {
 
 // waitsIdle returns when every thread of the group waits elsewhere than in a
 // receive.
-func waitsIdle(t *testing.T, g *Group) {
+func waitsIdle(t *testing.T, g handle) {
 	t.Helper()
 	eventually(t, "the shards are idle", func() bool {
 		for _, page := range g.Listener().Shards {
@@ -404,7 +400,7 @@ func waitsIdle(t *testing.T, g *Group) {
 	})
 }
 
-func notReady(g *Group) []string {
+func notReady(g handle) []string {
 	ledger := metrics.NewLedger("")
 	ledger.Add(g.Listener())
 	return ledger.NotReady(time.Now())
@@ -418,7 +414,6 @@ func TestConfigErrorsNameTheField(t *testing.T) {
 		"MaxDatagram":   {MaxDatagram: 65536},
 		"ReceiveBuffer": {ReceiveBuffer: 2 << 30},
 		"BusyPoll":      {BusyPoll: time.Hour},
-		"Changes":       {Changes: make([]atomic.Uint64, 1)},
 		"RateLimit":     {Policy: Policy{RateLimit: -1}},
 		"Address":       {Address: "nonsense"},
 
@@ -530,7 +525,7 @@ func TestBroadcastsAreReceivedOnce(t *testing.T) {
 }
 
 // settle waits until no socket of the group has anything queued.
-func settle(g *Group) error {
+func settle(g handle) error {
 	for deadline := time.Now().Add(time.Minute); total(g).QueueBytes > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			return errors.New("the queues are never empty")

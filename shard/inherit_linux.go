@@ -5,40 +5,34 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/engine"
 	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// Inheritance is what a group takes over from one that serves its address
-// now, in another process: the very same sockets, so that what the kernel has
-// queued is not lost.
-type Inheritance struct {
-	// Sockets are those of the other's shards, in their order. Listen makes
-	// duplicates; closing them is the caller's.
-	Sockets []*os.File
-	// Seed is what Group.Seed of the other returns: flows stay where they are.
-	Seed uint32
-}
+// handle is a Group with the methods of engine.Handle.
+type handle struct{ *Group }
+
+var _ engine.Handle = handle{}
 
 // inherit makes the descriptors of a group from another's sockets: as many as
 // there are shards for, and the surplus.
-func inherit(c Config, at address) (own, surplus []int, bound address, err error) {
+func inherit(c Config, sockets []*os.File, at address) (own, surplus []int, bound address, err error) {
 	defer func() {
 		if err != nil {
 			closeAll(own)
 			closeAll(surplus)
 		}
 	}()
-	if len(c.Inherit.Sockets) == 0 {
-		return nil, nil, at, &ConfigError{"Inherit", errors.New("there are no sockets")}
+	if len(sockets) == 0 {
+		return nil, nil, at, errors.New("there are no inherited sockets")
 	}
-	for i, f := range c.Inherit.Sockets {
+	for i, f := range sockets {
 		var fd int
 		err := sys.Control(f, func(inherited int) (err error) {
 			fd, err = sys.Duplicate(inherited)
@@ -64,7 +58,7 @@ func inherit(c Config, at address) (own, surplus []int, bound address, err error
 // fits returns the address of a socket, if it is one that a group of that
 // configuration can go on with.
 func fits(fd int, c Config, at address) (netip.AddrPort, error) {
-	found, err := boundTo(fd)
+	found, err := sys.BoundAddress(fd)
 	switch {
 	case err != nil:
 		return found, err
@@ -96,34 +90,11 @@ func closeAll(fds []int) {
 	}
 }
 
-// SocketAddress returns the address that a UDP socket is bound to, and takes
-// everybody's datagrams at. Other files are an error, and a socket that Absorb
-// has retired: it is connected to itself, and can't come back into its
-// group (udp_lib_hash4 and udp_lib_rehash detach it, Linux 6.18).
-func SocketAddress(socket *os.File) (at netip.AddrPort, err error) {
-	err = sys.Control(socket, func(fd int) error {
-		protocol, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
-		if err != nil {
-			return os.NewSyscallError("getsockopt SO_PROTOCOL", err)
-		}
-		if protocol != unix.IPPROTO_UDP {
-			return fmt.Errorf("it is a socket of protocol %d, and UDP is %d", protocol, unix.IPPROTO_UDP)
-		}
-		if _, err := unix.Getpeername(fd); err == nil {
-			return errors.New("it was put out of use, when there were fewer shards: a .socket unit that has it needs a restart")
-		}
-		at, err = boundTo(fd)
-		return err
-	})
-	return at, err
-}
+// Seed returns the seed of the group's flow hash.
+func (g handle) Seed() uint32 { return g.steerer.seed }
 
-// Seed returns the seed of the group's flow hash, for Inheritance.
-func (g *Group) Seed() uint32 { return g.steerer.seed }
-
-// Sockets returns duplicates of the group's sockets, in the order of its
-// shards, for Inheritance. Closing them is the caller's.
-func (g *Group) Sockets() ([]*os.File, error) {
+// Sockets returns duplicates of the group's sockets, in the order of the shards.
+func (g handle) Sockets() ([]*os.File, error) {
 	var files []*os.File
 	for _, s := range g.shards {
 		fd, err := sys.Duplicate(s.fd)
@@ -138,50 +109,31 @@ func (g *Group) Sockets() ([]*os.File, error) {
 	return files, nil
 }
 
-// TakeOver is the function TakeOver, for one group.
-func (g *Group) TakeOver() error { return TakeOver(g) }
-
-// TakeOver makes groups read from their inherited sockets instead of the
-// process before, once that has stopped reading: it sets their options, opens
-// the sockets that a group has more, and puts its steering into force. Where a group has
-// as many sockets as before, the steering that is in force stays until the group has begun to
-// read. Until Absorb the process before may go on all the same: what waits is untouched. A
-// group that inherits nothing has nothing to take over.
-//
-// Nobody reads meanwhile: one call for all groups waits for the kernel once.
-func TakeOver(groups ...*Group) error {
+// AdoptSockets makes the group the owner of its inherited sockets: see engine.Adopt.
+func (g handle) AdoptSockets() (surplus int, err error) {
+	if g.options.Inherited == nil {
+		return 0, nil
+	}
 	largest := sync.OnceValue(largestBuffer)
-	for _, g := range groups {
-		if err := g.takeOver(largest); err != nil {
-			return err
-		}
-	}
-	return behindBarrier(groups)
-}
-
-func (g *Group) takeOver(largest func() int) error {
-	if g.config.Inherit == nil {
-		return nil
-	}
-	had := len(g.config.Inherit.Sockets)
+	had := len(g.options.Inherited.Sockets)
 	if err := g.adopt(had, largest); err != nil {
-		return err
+		return 0, err
 	}
 	for i := had; i < len(g.shards); i++ {
 		c := g.config
 		c.Join = true // those that are there are ours too
 		fd, err := openSocket(c, g.address, i, largest)
 		if err != nil {
-			return fmt.Errorf("listen on %s with %d shards more: %w", g.address, len(g.shards)-i, err)
+			return 0, fmt.Errorf("listen on %s with %d shards more: %w", g.address, len(g.shards)-i, err)
 		}
 		g.shards[i].setSocket(fd)
 	}
-	g.config.Inherit = nil
+	g.options.Inherited = nil
 	if had == len(g.shards) {
 		g.steerer.tellInherited()
-		return nil
+		return 0, nil
 	}
-	return g.steerer.inherit(len(g.surplus) > 0)
+	return len(g.surplus), g.steerer.inherit(len(g.surplus) > 0)
 }
 
 // resume makes a group that has yielded read again, since nobody took over. A
@@ -189,7 +141,7 @@ func (g *Group) takeOver(largest func() int) error {
 // sockets.
 func (g *Group) resume() error {
 	if g.replaced() {
-		return fmt.Errorf("%s: %w", g.address, ErrReplaced)
+		return fmt.Errorf("%s: %w", g.address, engine.ErrFenced)
 	}
 	if err := g.adopt(len(g.shards), sync.OnceValue(largestBuffer)); err != nil {
 		return err
@@ -225,53 +177,25 @@ func (g *Group) adopt(sockets int, largest func() int) (err error) {
 	return nil
 }
 
-// Absorb is the function Absorb, for one group.
-func (g *Group) Absorb(closing func(metrics.Socket) error) error { return Absorb(closing, g) }
-
-// Absorb reads what is queued on the sockets that groups have no shards for,
-// and closes them. It is called after TakeOver and before Run, once the process
-// before will not read again. closing is called with each socket first, for its
-// last drops: metrics.Inheritance.AddSurplusDrops.
-//
-// Nobody sends to them any more: the program that is in force knows only the
-// others.
-func Absorb(closing func(metrics.Socket) error, groups ...*Group) error {
-	for _, step := range []func(*Group) error{(*Group).emptySurplus, (*Group).retireSurplus} {
-		for _, g := range groups {
-			if err := step(g); err != nil {
-				return err
-			}
-		}
-	}
-	if err := behindBarrier(groups); err != nil {
-		return err
-	}
-	for _, g := range groups {
-		if err := g.closeSurplus(closing); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (g *Group) retireSurplus() error {
+// DetachSurplus makes the surplus sockets unreachable for senders.
+func (g handle) DetachSurplus() (surplus int, err error) {
 	for _, fd := range g.surplus {
 		if g.replaced() {
-			return fmt.Errorf("%s: %w", g.address, ErrReplaced)
+			return 0, fmt.Errorf("%s: %w", g.address, engine.ErrFenced)
 		}
 		if err := retire(fd); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return len(g.surplus), nil
 }
 
-// closeSurplus closes the surplus sockets, and reads what has come to them last.
-func (g *Group) closeSurplus(closing func(metrics.Socket) error) error {
+// CloseSurplus closes the surplus sockets, and reads what has come to them last.
+func (g handle) CloseSurplus(closing func(metrics.Socket) error) error {
 	if len(g.surplus) == 0 {
 		return nil
 	}
-	if err := g.emptySurplus(); err != nil {
+	if err := g.ReadSurplus(); err != nil {
 		return err
 	}
 	// From the last one on: closing a member moves the last one into its place.
@@ -283,17 +207,6 @@ func (g *Group) closeSurplus(closing func(metrics.Socket) error) error {
 		g.surplus = g.surplus[:i]
 	}
 	return g.steerer.release()
-}
-
-// behindBarrier waits until whoever was on the way to a socket without a shard
-// has arrived there: for all that the kernel's receive path has begun
-// (membarrier(2), MEMBARRIER_CMD_GLOBAL, is synchronize_rcu, which takes some 10 ms).
-func behindBarrier(groups []*Group) error {
-	if !slices.ContainsFunc(groups, func(g *Group) bool { return len(g.surplus) > 0 }) {
-		return nil
-	}
-	_, err := sys.Membarrier(sys.MembarrierGlobal)
-	return os.NewSyscallError("membarrier", err)
 }
 
 // retire takes a socket out of the sight of whoever sends to the address. A
@@ -336,8 +249,8 @@ func loopbacks(own unix.Sockaddr) []unix.Sockaddr {
 	return []unix.Sockaddr{own}
 }
 
-// emptySurplus reads what waits there, on behalf of the shards.
-func (g *Group) emptySurplus() error {
+// ReadSurplus reads what waits at surplus sockets, on behalf of the shards.
+func (g handle) ReadSurplus() error {
 	for i, fd := range g.surplus {
 		if err := g.shards[i%len(g.shards)].drain(fd); err != nil {
 			return err

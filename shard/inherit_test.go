@@ -15,6 +15,7 @@ import (
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/engine"
 	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/metrics"
@@ -23,11 +24,11 @@ import (
 
 // running is a group whose Run has been called.
 type running struct {
-	*Group
+	handle
 	ended chan error
 }
 
-func run(t *testing.T, g *Group) running {
+func run(t *testing.T, g handle) running {
 	r := running{g, make(chan error, 1)}
 	go func() { r.ended <- g.Run(context.Background()) }()
 	return r
@@ -41,7 +42,7 @@ func (r running) wait(t *testing.T) error {
 		return err
 	case <-time.After(20 * time.Second):
 	}
-	r.Yield()
+	r.Quiesce()
 	select {
 	case err := <-r.ended:
 		t.Fatalf("the group goes on until it is to yield: %v", err)
@@ -54,7 +55,7 @@ func (r running) wait(t *testing.T) error {
 // yield stops it, and returns its sockets.
 func (r running) yield(t *testing.T) []*os.File {
 	t.Helper()
-	r.Yield()
+	r.Quiesce()
 	if err := r.wait(t); err != nil {
 		t.Fatal(err)
 	}
@@ -71,10 +72,7 @@ func TestSocketsGoFromGroupToGroup(t *testing.T) {
 	for _, mode := range steer.Modes {
 		for _, counts := range [][]int{{2, 2, 2}, {2, 4, 1}, {3, 1, 2}, {1, 4, 3}} {
 			t.Run(fmt.Sprint(mode, counts), func(t *testing.T) {
-				first, err := Listen(Config{Address: "127.0.0.1:0", Shards: counts[0], Steering: Steering{Mode: mode}})
-				if err != nil {
-					t.Fatal(err)
-				}
+				first := open(t, Config{Address: "127.0.0.1:0", Shards: counts[0], Steering: Steering{Mode: mode}})
 				var conns []*net.UDPConn
 				for range 32 {
 					conns = append(conns, dial(t, first.Addr().String()))
@@ -97,31 +95,23 @@ func TestSocketsGoFromGroupToGroup(t *testing.T) {
 						}
 					}
 				}()
-				groups := []*Group{first}
+				groups := []handle{first}
 				at := run(t, first)
 				for _, shards := range counts[1:] {
 					before := sent.Load()
 					eventually(t, "there is load", func() bool { return sent.Load() >= before+2000 })
 					files := at.yield(t)
-					next, err := Listen(Config{Address: first.Addr().String(), Shards: shards, Steering: Steering{Mode: mode},
-						Inherit: &Inheritance{Sockets: files, Seed: at.Seed()}})
-					if err != nil {
-						t.Fatal(err)
-					}
+					next := open(t, Config{Address: first.Addr().String(), Shards: shards, Steering: Steering{Mode: mode}}, inherited(files, at.Seed()))
 					for _, f := range files {
 						f.Close()
 					}
 					at.Close()
-					if err := next.TakeOver(); err != nil {
-						t.Fatal(err)
-					}
-					if err := next.Absorb(func(s metrics.Socket) error {
+					adopt(t, next)
+					drainSurplus(t, next, func(s metrics.Socket) error {
 						_, _, all, err := s.Memory()
 						dropped.Add(uint64(all))
 						return err
-					}); err != nil {
-						t.Fatal(err)
-					}
+					})
 					groups = append(groups, next)
 					at = run(t, next)
 				}
@@ -129,7 +119,7 @@ func TestSocketsGoFromGroupToGroup(t *testing.T) {
 				<-done
 				// A page that no book continues tells of all that its socket ever dropped.
 				received := func() uint64 {
-					sum := dropped.Load() + total(at.Group).Dropped.Kernel
+					sum := dropped.Load() + total(at.handle).Dropped.Kernel
 					for _, g := range groups {
 						sum += total(g).Received
 					}
@@ -155,25 +145,16 @@ func TestSocketsGoFromGroupToGroup(t *testing.T) {
 func TestNothingComesToSurplusSockets(t *testing.T) {
 	for _, mode := range steer.Modes {
 		t.Run(string(mode), func(t *testing.T) {
-			first, err := Listen(Config{Address: "127.0.0.1:0", Shards: 4, Steering: Steering{Mode: mode}})
-			if err != nil {
-				t.Fatal(err)
-			}
+			first := open(t, Config{Address: "127.0.0.1:0", Shards: 4, Steering: Steering{Mode: mode}})
 			files, err := first.Sockets()
 			if err != nil {
 				t.Fatal(err)
 			}
 			first.Close()
-			next, err := Listen(Config{Address: first.Addr().String(), Shards: 2, Steering: Steering{Mode: mode},
-				Inherit: &Inheritance{Sockets: files, Seed: first.Seed()}})
+			next := open(t, Config{Address: first.Addr().String(), Shards: 2, Steering: Steering{Mode: mode}}, inherited(files, first.Seed()))
 			closeFiles(files)
-			if err != nil {
-				t.Fatal(err)
-			}
 			defer next.Close()
-			if err := next.TakeOver(); err != nil {
-				t.Fatal(err)
-			}
+			adopt(t, next)
 			const sent = 64
 			for range sent {
 				dial(t, first.Addr().String()).Write([]byte("x"))
@@ -183,9 +164,7 @@ func TestNothingComesToSurplusSockets(t *testing.T) {
 					t.Errorf("%d bytes wait at surplus socket %d, %v", m.Queued, i, err)
 				}
 			}
-			if err := next.Absorb(func(metrics.Socket) error { return nil }); err != nil {
-				t.Fatal(err)
-			}
+			drainSurplus(t, next)
 			if r := total(next); r.Received != 0 || r.QueueBytes == 0 {
 				t.Errorf("%+v", r)
 			}
@@ -196,10 +175,7 @@ func TestNothingComesToSurplusSockets(t *testing.T) {
 // What comes to a surplus socket that was emptied already, before it is out of the sight of senders,
 // is read too.
 func TestSurplusSocketsAreEmptiedAgain(t *testing.T) {
-	first, err := Listen(Config{Address: "127.0.0.1:0", Shards: 4})
-	if err != nil {
-		t.Fatal(err)
-	}
+	first := open(t, Config{Address: "127.0.0.1:0", Shards: 4})
 	conn := dial(t, first.Addr().String())
 	sendTo := func(fd int, member uint32) { // whatever the program was
 		program, err := bpf.Assemble([]bpf.Instruction{bpf.RetConstant{Val: member}})
@@ -217,33 +193,25 @@ func TestSurplusSocketsAreEmptiedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	first.Close()
-	var next *Group
+	var next handle
 	handled := 0
-	next, err = Listen(Config{Address: first.Addr().String(), Shards: 2,
-		Inherit: &Inheritance{Sockets: files, Seed: first.Seed()},
+	next = open(t, Config{Address: first.Addr().String(), Shards: 2,
 		Handler: func(int) packet.Handler {
 			return packet.HandlerFunc(func(b *packet.Batch) {
 				if handled += len(b.Datagrams); handled == 1 {
 					sendTo(next.shards[0].fd, 2)
 				}
 			})
-		}})
+		}}, inherited(files, first.Seed()))
 	closeFiles(files)
-	if err != nil {
-		t.Fatal(err)
-	}
 	defer next.Close()
-	if err := next.TakeOver(); err != nil {
-		t.Fatal(err)
-	}
+	adopt(t, next)
 	cookies := make(map[uint64]bool)
-	if err := next.Absorb(func(s metrics.Socket) error {
+	drainSurplus(t, next, func(s metrics.Socket) error {
 		_, _, _, err := s.Memory()
 		cookies[s.Cookie()] = true
 		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
+	})
 	if handled != 2 || total(next).Received != 2 {
 		t.Errorf("%d of 2 datagrams were handled", handled)
 	}
@@ -254,10 +222,7 @@ func TestSurplusSocketsAreEmptiedAgain(t *testing.T) {
 
 // A group that yielded may go on.
 func TestAGroupThatYieldedGoesOn(t *testing.T) {
-	g, err := Listen(Config{Address: "127.0.0.1:0", Shards: 2})
-	if err != nil {
-		t.Fatal(err)
-	}
+	g := open(t, Config{Address: "127.0.0.1:0", Shards: 2})
 	conn := dial(t, g.Addr().String())
 	for i := range 5 {
 		r := run(t, g)
@@ -271,15 +236,14 @@ func TestAGroupThatYieldedGoesOn(t *testing.T) {
 }
 
 // heir is a group with what r has had, which has stopped.
-func (r running) heir(t *testing.T, c Config) (*Group, error) {
+func (r running) heir(t *testing.T, c Config) (handle, error) {
 	t.Helper()
 	files := r.yield(t)
-	c.Inherit = &Inheritance{Sockets: files, Seed: r.Seed()}
-	next, err := Listen(c)
+	g, err := listen(c, inherited(files, r.Seed()))
 	for _, f := range files {
 		f.Close()
 	}
-	return next, err
+	return handle{g}, err
 }
 
 // Sockets of every kind of address can be handed over: some options of theirs
@@ -291,10 +255,7 @@ func TestEveryAddressIsHandedOver(t *testing.T) {
 				t.Skip("there is no IPv6 here")
 			}
 			c := Config{Address: at, Shards: 2, Handler: func(int) packet.Handler { return packet.Echo{} }}
-			first, err := Listen(c)
-			if err != nil {
-				t.Fatal(err)
-			}
+			first := open(t, c)
 			r := run(t, first)
 			_, port, _ := net.SplitHostPort(first.Addr().String())
 			host, _, _ := net.SplitHostPort(at)
@@ -307,9 +268,7 @@ func TestEveryAddressIsHandedOver(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.Close()
-			if err := next.TakeOver(); err != nil {
-				t.Fatal(err)
-			}
+			adopt(t, next)
 			r = run(t, next)
 			to := net.JoinHostPort("127.0.0.1", port)
 			if at[0] == '[' {
@@ -339,10 +298,7 @@ func TestSocketsThatDoNotFit(t *testing.T) {
 	} {
 		t.Run(other.name, func(t *testing.T) {
 			other.first.Shards, other.next.Shards = 1, 1
-			first, err := Listen(other.first)
-			if err != nil {
-				t.Fatal(err)
-			}
+			first := open(t, other.first)
 			r := run(t, first)
 			if next, err := r.heir(t, other.next); err == nil || !strings.Contains(err.Error(), other.words) {
 				t.Errorf("%v, not %q", err, other.words)
@@ -358,10 +314,7 @@ func TestSocketsThatDoNotFit(t *testing.T) {
 // The options of an inherited socket are the other's until it has stopped: a
 // heir that only waits changes none.
 func TestAHeirThatWaitsChangesNothing(t *testing.T) {
-	first, err := Listen(Config{Address: "127.0.0.1:0", Shards: 1, ReceiveBuffer: 100_000})
-	if err != nil {
-		t.Fatal(err)
-	}
+	first := open(t, Config{Address: "127.0.0.1:0", Shards: 1, ReceiveBuffer: 100_000})
 	r := run(t, first)
 	next, err := r.heir(t, Config{Address: "127.0.0.1:0", Shards: 1, ReceiveBuffer: 10_000, GRO: true, Steering: Steering{Mode: steer.Source}})
 	if err != nil {
@@ -383,9 +336,7 @@ func TestAHeirThatWaitsChangesNothing(t *testing.T) {
 	if trains, err := unix.GetsockoptInt(first.shards[0].fd, unix.SOL_UDP, unix.UDP_GRO); err == nil && trains != 0 {
 		t.Error("trains are on")
 	}
-	if err := next.TakeOver(); err != nil {
-		t.Fatal(err)
-	}
+	adopt(t, next)
 	if _, granted := next.ReceiveBuffer(); granted != 10_000 || buffer() != 10_000 {
 		t.Errorf("the receive buffer has %d bytes, %d are told", buffer(), granted)
 	}
@@ -395,10 +346,7 @@ func TestAHeirThatWaitsChangesNothing(t *testing.T) {
 
 // A socket that was drained lets nothing in any more; the heir opens it again.
 func TestADrainedSocketIsOpenedAgain(t *testing.T) {
-	first, err := Listen(Config{Address: "127.0.0.1:0", Shards: 2})
-	if err != nil {
-		t.Fatal(err)
-	}
+	first := open(t, Config{Address: "127.0.0.1:0", Shards: 2})
 	files, err := first.Sockets()
 	if err != nil {
 		t.Fatal(err)
@@ -408,16 +356,11 @@ func TestADrainedSocketIsOpenedAgain(t *testing.T) {
 	if err := first.Run(ctx); err != nil {
 		t.Fatal(err)
 	}
-	next, err := Listen(Config{Address: first.Addr().String(), Shards: 2, Inherit: &Inheritance{Sockets: files}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	next := open(t, Config{Address: first.Addr().String(), Shards: 2}, inherited(files, 0))
 	for _, f := range files {
 		f.Close()
 	}
-	if err := next.TakeOver(); err != nil {
-		t.Fatal(err)
-	}
+	adopt(t, next)
 	r := run(t, next)
 	for range 16 {
 		dial(t, next.Addr().String()).Write([]byte("x"))
@@ -431,19 +374,14 @@ func TestADrainedSocketIsOpenedAgain(t *testing.T) {
 // the sockets that it has no shards for are no other process's.
 func TestAHeirWithFewerShardsSteers(t *testing.T) {
 	c := Config{Address: "127.0.0.1:0", Shards: 4}
-	first, err := Listen(c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	first := open(t, c)
 	had := first.Listener().Steering().Mode
 	c.Shards = 2
 	next, err := run(t, first).heir(t, c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := next.TakeOver(); err != nil {
-		t.Fatal(err)
-	}
+	adopt(t, next)
 	if mode := next.Listener().Steering().Mode; mode != had {
 		t.Errorf("it steers by %s, and the group before by %s", mode, had)
 	}
@@ -455,10 +393,7 @@ func TestAHeirWithFewerShardsSteers(t *testing.T) {
 // also at sockets that the heir has no shards for.
 func TestAHeirThatFailsTakesNothingAlong(t *testing.T) {
 	c := Config{Address: "127.0.0.1:0", Shards: 4, Steering: Steering{Mode: steer.Hash}}
-	first, err := Listen(c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	first := open(t, c)
 	r := run(t, first)
 	c.Shards = 1
 	next, err := r.heir(t, c)
@@ -471,9 +406,7 @@ func TestAHeirThatFailsTakesNothingAlong(t *testing.T) {
 		}
 	}
 	send()
-	if err := next.TakeOver(); err != nil {
-		t.Fatal(err)
-	}
+	adopt(t, next)
 	next.Close()
 	r = run(t, first)
 	eventually(t, "what has waited has come", func() bool { return total(first).Received == 64 })
@@ -506,27 +439,17 @@ func TestSocketsAreRetiredWithoutIPv6(t *testing.T) {
 					raiseLoopback(t)
 				}
 				c := Config{Address: at, Shards: 3}
-				first, err := Listen(c)
-				if err != nil {
-					t.Fatal(err)
-				}
+				first := open(t, c)
 				files, err := first.Sockets()
 				if err != nil {
 					t.Fatal(err)
 				}
-				c.Shards, c.Inherit = 1, &Inheritance{Sockets: files}
-				next, err := Listen(c)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := next.TakeOver(); err != nil {
-					t.Error(err)
-				}
-				if err := next.Absorb(func(metrics.Socket) error { return nil }); err != nil {
-					t.Error(err)
-				}
+				c.Shards = 1
+				next := open(t, c, inherited(files, 0))
+				adopt(t, next)
+				drainSurplus(t, next)
 				for i, f := range files {
-					if _, err := SocketAddress(f); up && (err != nil) != (i > 0) {
+					if _, err := engine.SocketAddress(f); up && (err != nil) != (i > 0) {
 						t.Errorf("socket %d: %v", i, err)
 					}
 					f.Close()
@@ -559,10 +482,7 @@ func raiseLoopback(t *testing.T) {
 // A heir that gives up before it takes over closes all that it has.
 func TestAHeirThatGivesUpLeavesNoSocket(t *testing.T) {
 	c := Config{Address: "127.0.0.1:0", Shards: 4}
-	first, err := Listen(c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	first := open(t, c)
 	files := run(t, first).yield(t)
 	links := make(map[string]bool) // what the group's descriptors lead to
 	for _, s := range first.shards {
@@ -585,11 +505,8 @@ func TestAHeirThatGivesUpLeavesNoSocket(t *testing.T) {
 		return n
 	}
 	before := descriptors()
-	c.Shards, c.Inherit = 1, &Inheritance{Sockets: files, Seed: first.Seed()}
-	next, err := Listen(c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c.Shards = 1
+	next := open(t, c, inherited(files, first.Seed()))
 	next.Close()
 	if after := descriptors(); after != before {
 		t.Errorf("%d descriptors are open, and %d were before", after, before)
@@ -603,19 +520,14 @@ func TestAHeirThatGivesUpLeavesNoSocket(t *testing.T) {
 // A group goes on as it was after a heir has changed the sockets and given up.
 func TestAGroupGoesOnAfterAHeirThatFailed(t *testing.T) {
 	c := Config{Address: "127.0.0.1:0", Shards: 2, ReceiveBuffer: 100_000}
-	first, err := Listen(c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	first := open(t, c)
 	r := run(t, first)
 	c.ReceiveBuffer, c.GRO, c.Shards = 10_000, true, 4
 	next, err := r.heir(t, c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := next.TakeOver(); err != nil {
-		t.Fatal(err)
-	}
+	adopt(t, next)
 	next.Close()
 	r = run(t, first)
 	for range 32 {

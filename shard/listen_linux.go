@@ -3,14 +3,13 @@ package shard
 import (
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"os"
-	"strconv"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/sys"
 )
 
 // turn is how long a receive waits at the most, and so half of what a record
@@ -31,7 +30,7 @@ func openSockets(c Config, at address) ([]int, address, error) {
 		fd, err := openSocket(c, at, i, largest)
 		if err == nil {
 			fds = append(fds, fd)
-			at.AddrPort, err = boundTo(fd)
+			at.AddrPort, err = sys.BoundAddress(fd)
 		}
 		if err != nil {
 			for _, fd := range fds {
@@ -69,7 +68,7 @@ func openSocket(c Config, at address, shard int, largest func() int) (fd int, er
 	if err = setOptions(fd, c, at, shard, largest); err != nil {
 		return -1, err
 	}
-	name, err := sockaddr(at.AddrPort)
+	name, err := sys.Sockaddr(at.AddrPort)
 	if err != nil {
 		return -1, err
 	}
@@ -98,57 +97,4 @@ func openSocket(c Config, at address, shard int, largest func() int) (fd int, er
 
 func sharePort(fd int) error {
 	return os.NewSyscallError("setsockopt SO_REUSEPORT", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
-}
-
-func boundTo(fd int) (netip.AddrPort, error) {
-	name, err := unix.Getsockname(fd)
-	if err != nil {
-		return netip.AddrPort{}, os.NewSyscallError("getsockname", err)
-	}
-	switch name := name.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(name.Addr), uint16(name.Port)), nil
-	case *unix.SockaddrInet6:
-		addr := netip.AddrFrom16(name.Addr)
-		if name.ZoneId != 0 {
-			addr = addr.WithZone(zoneName(name.ZoneId))
-		}
-		return netip.AddrPortFrom(addr, uint16(name.Port)), nil
-	}
-	return netip.AddrPort{}, fmt.Errorf("getsockname: unknown address family %T", name)
-}
-
-func sockaddr(at netip.AddrPort) (unix.Sockaddr, error) {
-	if at.Addr().Is4() {
-		return &unix.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}, nil
-	}
-	name := &unix.SockaddrInet6{Port: int(at.Port()), Addr: at.Addr().As16()}
-	if zone := at.Addr().Zone(); zone != "" {
-		index, err := zoneIndex(zone)
-		if err != nil {
-			return nil, err
-		}
-		name.ZoneId = index
-	}
-	return name, nil
-}
-
-// zoneName returns the zone of an interface: its name, or where it has gone
-// its number.
-func zoneName(index uint32) string {
-	if iface, err := net.InterfaceByIndex(int(index)); err == nil {
-		return iface.Name
-	}
-	return strconv.Itoa(int(index))
-}
-
-func zoneIndex(zone string) (uint32, error) {
-	if iface, err := net.InterfaceByName(zone); err == nil {
-		return uint32(iface.Index), nil
-	}
-	index, err := strconv.ParseUint(zone, 10, 32)
-	if err != nil {
-		return 0, fmt.Errorf("zone %q is no interface of this host", zone)
-	}
-	return uint32(index), nil
 }

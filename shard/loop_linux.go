@@ -41,7 +41,7 @@ type shard struct {
 
 func newShard(g *Group, index, fd int) (*shard, error) {
 	c := &g.config
-	page, err := c.Page(index, c.cpu(index))
+	page, err := g.options.Counters(index, c.cpu(index))
 	if err != nil {
 		return nil, err
 	}

@@ -58,10 +58,7 @@ func TestRecordsAreFlushedInTime(t *testing.T) {
 
 // What the flush is timed by is the oldest record that the sink holds, not the last one.
 func TestTheOldestRecordTimesTheFlush(t *testing.T) {
-	g, err := Listen(holding(record))
-	if err != nil {
-		t.Fatal(err)
-	}
+	g := open(t, holding(record))
 	defer g.Close()
 	s, conn, now := g.shards[0], dial(t, g.Addr().String()), time.Now()
 	for i := range 3 {
@@ -98,10 +95,7 @@ func TestRecordsAreFlushedAtTheEnd(t *testing.T) {
 
 // Records of what waited at surplus sockets are handed on before the group reads.
 func TestRecordsOfSurplusSocketsAreFlushed(t *testing.T) {
-	first, err := Listen(Config{Address: "127.0.0.1:0", Shards: 4, Steering: Steering{Mode: steer.Hash}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	first := open(t, Config{Address: "127.0.0.1:0", Shards: 4, Steering: Steering{Mode: steer.Hash}})
 	const sent = 64
 	for range sent {
 		dial(t, first.Addr().String()).Write([]byte("x"))
@@ -112,19 +106,12 @@ func TestRecordsOfSurplusSocketsAreFlushed(t *testing.T) {
 	}
 	first.Close()
 	c := holding(record)
-	c.Address, c.Inherit = first.Addr().String(), &Inheritance{Sockets: files, Seed: first.Seed()}
-	next, err := Listen(c)
+	c.Address = first.Addr().String()
+	next := open(t, c, inherited(files, first.Seed()))
 	closeFiles(files)
-	if err != nil {
-		t.Fatal(err)
-	}
 	defer next.Close()
-	if err := next.TakeOver(); err != nil {
-		t.Fatal(err)
-	}
-	if err := next.Absorb(func(metrics.Socket) error { return nil }); err != nil {
-		t.Fatal(err)
-	}
+	adopt(t, next)
+	drainSurplus(t, next)
 	r := total(next)
 	if r.Received == 0 || r.Received == sent || r.Delivered != r.Received {
 		t.Errorf("%d of %d received, %d delivered", r.Received, sent, r.Delivered)
@@ -159,10 +146,7 @@ func TestWhatWasQueuedBeforeAShutdownIsHandled(t *testing.T) {
 		}
 		record(b, text)
 	})
-	g, err := Listen(c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	g := open(t, c)
 	r := run(t, g)
 	conn := dial(t, g.Addr().String())
 	conn.Write([]byte("x"))
@@ -171,7 +155,7 @@ func TestWhatWasQueuedBeforeAShutdownIsHandled(t *testing.T) {
 	for range queued {
 		conn.Write([]byte("y"))
 	}
-	err = unix.Shutdown(g.shards[0].fd, unix.SHUT_RDWR)
+	err := unix.Shutdown(g.shards[0].fd, unix.SHUT_RDWR)
 	if err != nil && !errors.Is(err, unix.ENOTCONN) {
 		t.Fatal(err)
 	}
@@ -199,10 +183,7 @@ func TestErrorsWithoutEndEndTheGroup(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := Listen(holding(record))
-	if err != nil {
-		t.Fatal(err)
-	}
+	g := open(t, holding(record))
 	files, err := g.Sockets()
 	if err != nil {
 		t.Fatal(err)

@@ -106,9 +106,9 @@ func TestLinkLocalSendersHaveAZone(t *testing.T) {
 	if g == nil {
 		return
 	}
-	r := run(t, g)
+	r := run(t, handle{g})
 	defer func() {
-		g.Leave()
+		r.Drain()
 		if err := r.wait(t); err != nil {
 			t.Error(err)
 		}
@@ -154,17 +154,17 @@ func TestOneNetworkHasOneRate(t *testing.T) {
 		return
 	}
 	began := time.Now()
-	r := run(t, g)
+	r := run(t, handle{g})
 	defer func() {
-		g.Leave()
+		r.Drain()
 		if err := r.wait(t); err != nil {
 			t.Error(err)
 		}
 	}()
-	eventually(t, "all have come", func() bool { return total(g).Received == 2*addresses })
+	eventually(t, "all have come", func() bool { return total(handle{g}).Received == 2*addresses })
 	// They were queued before the group ran, and are judged as it reads them: in far less than a
 	// second, but each second of a busy host is one more of each network.
-	sum, most := total(g), 2*(1+uint64(time.Since(began).Seconds()))
+	sum, most := total(handle{g}), 2*(1+uint64(time.Since(began).Seconds()))
 	if sum.Delivered < 2 || sum.Delivered > most || sum.Delivered+sum.Dropped.RateLimited != 2*addresses {
 		t.Errorf("%d of %d datagrams of two networks were delivered, %d were limited", sum.Delivered, 2*addresses, sum.Dropped.RateLimited)
 	}

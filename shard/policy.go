@@ -98,10 +98,8 @@ const (
 
 func (g *gate) open() bool { return g.allow == nil && g.rate == nil }
 
-// Admits says whether the group's policy takes a datagram of that source now,
-// and counts it for its rate. It is for what comes to the same service in other
-// ways, and may be called by any goroutine.
-func (g *Group) Admits(source netip.Addr) bool {
+// Accepts applies the policy to a source: see engine.Handle.
+func (g handle) Accepts(source netip.Addr) bool {
 	gate := g.gate.Load()
 	return gate.open() || gate.judge(source, time.Since(g.began)) == pass
 }

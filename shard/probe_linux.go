@@ -6,6 +6,8 @@ import (
 	"net/netip"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/sys"
 )
 
 // Probe returns what would keep Listen from opening the sockets of c, and takes no port for it
@@ -50,7 +52,7 @@ func mayOpen(c Config, at address) error {
 		return err
 	}
 	defer unix.Close(fd)
-	name, err := sockaddr(at.AddrPort)
+	name, err := sys.Sockaddr(at.AddrPort)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/engine"
 	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/packet"
@@ -23,7 +24,7 @@ const flows = 32
 // joining the port and leaving between two looks of the steerer.
 type steered struct {
 	t     *testing.T
-	group *Group
+	group handle
 	told  events
 	conns []*net.UDPConn
 	cpu   int // of shard 1, where the test sends
@@ -36,7 +37,7 @@ func newSteered(t *testing.T, mode steer.Mode) *steered {
 	cpus := allowedCPUs(t)
 	s := &steered{t: t, now: time.Now(), cpu: cpus[1]}
 	s.group, _ = start(t, Config{
-		Address: "127.0.0.1:0", Shards: 2, CPUs: cpus[:2], Event: s.told.add,
+		Address: "127.0.0.1:0", Shards: 2, CPUs: cpus[:2],
 		Steering: Steering{Mode: mode, StallAfter: -1, SprayAbove: -1},
 		Handler: func(shard int) packet.Handler {
 			return packet.HandlerFunc(func(b *packet.Batch) {
@@ -45,7 +46,7 @@ func newSteered(t *testing.T, mode steer.Mode) *steered {
 				}
 			})
 		},
-	})
+	}, engine.Options{Event: s.told.add})
 	for range flows {
 		s.conns = append(s.conns, dial(t, s.group.Addr().String()))
 	}
@@ -172,7 +173,7 @@ func TestADetachedProgramIsAttachedAgain(t *testing.T) {
 				if told.Mode != string(mode) || told.InForce != string(mode) || s.reattached() != 1 {
 					t.Errorf("%+v", told)
 				}
-				if !s.told.has(func(e Event) bool { return e.Change.Kind == steer.Reattaching && e.Change.Reason != "" }) {
+				if !s.told.has(func(e engine.Event) bool { return e.Change.Kind == steer.Reattaching && e.Change.Reason != "" }) {
 					t.Errorf("events %+v", s.told.list)
 				}
 			})

@@ -13,10 +13,7 @@ import (
 func TestSketchesHaveEveryDatagram(t *testing.T) {
 	for _, gro := range []bool{false, true} {
 		t.Run(fmt.Sprintf("gro %t", gro), func(t *testing.T) {
-			g, err := Listen(Config{Address: "127.0.0.1:0", Shards: 1, GRO: gro, Batch: 64})
-			if err != nil {
-				t.Fatal(err)
-			}
+			g := open(t, Config{Address: "127.0.0.1:0", Shards: 1, GRO: gro, Batch: 64})
 			defer g.Close()
 			s := g.shards[0]
 			came := func(messages int) (datagrams uint64) {
@@ -71,27 +68,21 @@ func TestSketchesHaveEveryDatagram(t *testing.T) {
 // What comes to the same service in other ways is under the same policy.
 func TestAdmits(t *testing.T) {
 	c := Config{Address: "127.0.0.1:0", Shards: 1}
-	open, err := Listen(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer open.Close()
+	all := open(t, c)
+	defer all.Close()
 	c.Policy = Policy{Allow: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, RateLimit: 1}
-	g, err := Listen(c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	g := open(t, c)
 	defer g.Close()
 	const tries = 1000
-	admitted := func(g *Group, source string) (n int) {
+	admitted := func(g handle, source string) (n int) {
 		for range tries {
-			if g.Admits(netip.MustParseAddr(source)) {
+			if g.Accepts(netip.MustParseAddr(source)) {
 				n++
 			}
 		}
 		return n
 	}
-	if n := admitted(open, "192.0.2.1"); n != tries {
+	if n := admitted(all, "192.0.2.1"); n != tries {
 		t.Errorf("%d without a policy", n)
 	}
 	if n := admitted(g, "192.0.2.1"); n != 0 {

@@ -26,10 +26,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"sync/atomic"
 	"time"
 
-	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet"
@@ -60,9 +58,6 @@ type Config struct {
 	// Join shares the port with sockets of other processes of this user.
 	// Without it a port that has a UDP socket is an *InUseError.
 	Join bool
-	// Inherit are the sockets of a group in another process, which this one
-	// is to continue: TakeOver makes it their owner. Nil opens new ones.
-	Inherit *Inheritance
 	// OneWay says that handlers neither reply nor read Datagram.Destination.
 	// Then datagrams may gather for up to 2 ms before they are read,
 	// where the receive buffer holds them.
@@ -92,20 +87,10 @@ type Config struct {
 	// OneOutput says that the sinks of all shards lead to one output: where
 	// that is slow, no shard is better than another.
 	OneOutput bool
-	// Event is told what happens to a group, by Run's goroutine, which waits
-	// meanwhile; nil is nobody.
-	Event func(Event)
 	// Policy says whom to listen to, until SetPolicy changes it.
 	Policy Policy
 	// Handler makes the handler of each shard; nil, as a nil Handler, discards.
 	Handler func(shard int) packet.Handler
-	// Page makes the page of each shard's counters: metrics.SharedCounters.Shard, where
-	// they are to outlive the process; nil is metrics.NewShard.
-	Page func(shard, cpu int) (*metrics.Shard, error)
-	// Changes is where changes of steering are counted, in the order of
-	// steer.Kinds: metrics.SharedCounters.ListenerProtocolCounters, where they are to outlive the
-	// process; nil is memory of the group's own.
-	Changes []atomic.Uint64
 	// Sink opens the sink of each shard's records, which counts Delivered or
 	// OutputLost on page as it gets rid of them, and alone adds to these; nil
 	// drops records as delivered.
@@ -196,15 +181,6 @@ func (c Config) complete() (_ Config, errs []error) {
 	}
 	if c.Handler == nil {
 		c.Handler = func(int) packet.Handler { return nil }
-	}
-	if c.Page == nil {
-		c.Page = func(shard, cpu int) (*metrics.Shard, error) { return metrics.NewShard(shard, cpu), nil }
-	}
-	if c.Changes == nil {
-		c.Changes = make([]atomic.Uint64, len(steer.Kinds))
-	}
-	if len(c.Changes) != len(steer.Kinds) {
-		wrong("Changes", "%d numbers for %d kinds of change", len(c.Changes), len(steer.Kinds))
 	}
 	if c.Sink == nil {
 		c.Sink = func(_ int, page *metrics.Shard) (packet.Sink, error) { return &noSink{page: page}, nil }

@@ -80,7 +80,7 @@ func (s *shard) interrupt() {
 func (s *shard) zoned(source netip.AddrPort, index uint32) netip.AddrPort {
 	name, known := s.zones[index]
 	if !known {
-		name = zoneName(index)
+		name = sys.ZoneName(index)
 		s.zones[index] = name
 	}
 	return netip.AddrPortFrom(source.Addr().WithZone(name), source.Port())

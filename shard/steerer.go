@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/net/bpf"
 
+	"github.com/udpshard/udpshard/internal/engine"
 	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/metrics"
 )
@@ -54,10 +55,10 @@ const tellEvery = time.Second
 
 func newSteerer(g *Group) *steerer {
 	seed := rand.Uint32()
-	if g.config.Inherit != nil {
-		seed = g.config.Inherit.Seed
+	if g.options.Inherited != nil {
+		seed = g.options.Inherited.Seed
 	}
-	s := &steerer{group: g, seed: seed, put: attachProgram, off: removeProgram, changes: g.config.Changes}
+	s := &steerer{group: g, seed: seed, put: attachProgram, off: removeProgram, changes: g.options.Changes}
 	s.controller = steer.NewController(s.plan(), steer.Limits{})
 	return s
 }
@@ -178,7 +179,7 @@ func (s *steerer) close() {
 // and tells of that.
 func (s *steerer) tick(now time.Time) {
 	if err := s.setInherited(); err != nil {
-		s.group.tell(Event{Err: fmt.Errorf("steer: %w", err)})
+		s.group.tell(engine.Event{Err: fmt.Errorf("steer: %w", err)})
 	}
 	for _, e := range s.step(now) { // whoever hears of it finds it in the ledger, and may call the group
 		s.group.tell(e)
@@ -211,7 +212,7 @@ func (s *steerer) countFilter() {
 	s.tell(time.Now())
 }
 
-func (s *steerer) step(now time.Time) (events []Event) {
+func (s *steerer) step(now time.Time) (events []engine.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.samples = s.samples[:0]
@@ -227,14 +228,14 @@ func (s *steerer) step(now time.Time) (events []Event) {
 	}
 	if len(changes) > 0 {
 		if err := s.attach(s.controller.Plan()); err != nil {
-			events = append(events, Event{Err: fmt.Errorf("steer: %w", err)})
+			events = append(events, engine.Event{Err: fmt.Errorf("steer: %w", err)})
 			s.controller.SetMode(s.controller.Plan().Mode) // what it believed is not so: it begins anew
 			changes = nil
 		}
 	}
 	for _, c := range changes {
 		s.count(c.Kind)
-		events = append(events, Event{Change: c})
+		events = append(events, engine.Event{Change: c})
 	}
 	if len(changes) > 0 || now.Sub(s.looked) > lookEvery {
 		events = append(events, s.look(now)...)
@@ -247,7 +248,7 @@ func (s *steerer) step(now time.Time) (events []Event) {
 
 // look sees whether others share the port, and goes back to the kernel's hash
 // while they do. Where they don't, it sees to it that the program is attached.
-func (s *steerer) look(now time.Time) []Event {
+func (s *steerer) look(now time.Time) []engine.Event {
 	shared := s.looksShared(s.mode, now, !s.shared)
 	if shared == s.shared {
 		return s.verify()
@@ -257,7 +258,7 @@ func (s *steerer) look(now time.Time) []Event {
 	if err == nil && !shared {
 		s.count(steer.Reattaching)
 	}
-	return []Event{{Shared: shared, Alone: !shared, Err: err}}
+	return []engine.Event{{Shared: shared, Alone: !shared, Err: err}}
 }
 
 // verify attaches the program again, whether or not it is attached still: another process may have
@@ -268,7 +269,7 @@ func (s *steerer) look(now time.Time) []Event {
 // 5.3), but until the program is attached again, some 50 us later, the kernel's hash chooses, and
 // a flow's order can break. So the program is detached only where that breaks nothing, since no
 // flow came that has one shard, or where a flow came to another shard than the program sends it to.
-func (s *steerer) verify() []Event {
+func (s *steerer) verify() []engine.Event {
 	g := s.group
 	plan := s.controller.Plan()
 	seen := s.controller.Placement()
@@ -280,18 +281,18 @@ func (s *steerer) verify() []Event {
 	if seen.Placed == 0 || seen.Misplaced > 0 {
 		var err error
 		if there, err = s.off(g.shards[0].fd); err != nil {
-			return []Event{{Err: fmt.Errorf("steer: %w", err)}}
+			return []engine.Event{{Err: fmt.Errorf("steer: %w", err)}}
 		}
 	}
 	if err := s.attach(plan); err != nil {
 		s.attached = false
-		return []Event{{Err: fmt.Errorf("steer: %w", err)}}
+		return []engine.Event{{Err: fmt.Errorf("steer: %w", err)}}
 	}
 	if there {
 		return nil
 	}
 	s.count(steer.Reattaching)
-	return []Event{{Change: steer.Change{Kind: steer.Reattaching, Reason: "the program was detached by another process"}}}
+	return []engine.Event{{Change: steer.Change{Kind: steer.Reattaching, Reason: "the program was detached by another process"}}}
 }
 
 // count counts a change.
@@ -315,7 +316,7 @@ func (s *steerer) looksShared(mode steer.Mode, now time.Time, late bool) bool {
 // new owner's.
 func (s *steerer) attach(p steer.Plan) error {
 	if s.group.replaced() {
-		return ErrReplaced
+		return engine.ErrFenced
 	}
 	if p.Shards == 1 && len(s.group.surplus) == 0 && !s.group.config.Join {
 		return nil

@@ -8,18 +8,36 @@ import (
 	"github.com/udpshard/udpshard/internal/steer"
 )
 
+// Mode is a way of choosing the shard of a datagram.
+type Mode = steer.Mode
+
+// The modes.
+const (
+	// Auto keeps the datagrams of a flow (source address and port) on one shard, by a hash of
+	// its own, and corrects skew. It is the default.
+	Auto = steer.Auto
+	// Hash is the kernel's hash of the 4-tuple.
+	Hash = steer.Hash
+	// CPU is the shard that is pinned to the CPU on which the kernel received the datagram.
+	CPU = steer.CPU
+	// Source keeps all ports of a source address on one shard.
+	Source = steer.Source
+	// Spray is any shard, at random, for each datagram: flows lose their order.
+	Spray = steer.Spray
+)
+
 // Steering says how datagrams are spread over a group's shards. The zero
 // Steering is automatic.
 type Steering struct {
-	// Mode is steer.Auto where it is empty. Where the kernel takes no steering
-	// programs, steer.Auto is steer.Hash: the listener's Steering tells.
-	Mode steer.Mode
+	// Mode is Auto where it is empty. Where the kernel takes no steering
+	// programs, Auto is Hash: the listener's Steering tells.
+	Mode Mode
 	// StallAfter is how long a shard may be away from a queue that isn't
 	// empty before others get its datagrams, from 10 ms up; 0 is 500 ms, and
-	// less than that is for ever. In steer.Hash it is only told.
+	// less than that is for ever. In Hash it is only told.
 	StallAfter time.Duration
 	// SprayAbove is how many datagrams a second of one sender go to one
-	// shard at the most in steer.Auto, if that is more than a fair part; what
+	// shard at the most in Auto, if that is more than a fair part; what
 	// is above is spread over all, and loses its order. 0 is 50,000; less
 	// than that is any number that the shard can keep up with.
 	SprayAbove int
@@ -64,14 +82,4 @@ func (s Steering) complete(join bool) (Steering, error) {
 		s.SprayAbove = 0
 	}
 	return s, nil
-}
-
-// Event is something about a group that people may want to be told. Whoever
-// is told may call the group.
-type Event struct {
-	Change steer.Change // of steering, if its Kind is not empty
-	Shared bool         // another process's sockets have joined: the kernel's hash spreads datagrams now
-	Alone  bool         // they have left: steering goes on
-	Filter bool         // it is about the socket filter of a shard, which Change or Err says more of
-	Err    error        // steering could not be put into force, what was stays; or the filter could not be detached
 }

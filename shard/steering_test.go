@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/net/bpf"
 
+	"github.com/udpshard/udpshard/internal/engine"
 	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet"
@@ -21,16 +22,16 @@ import (
 // events are what a group has told.
 type events struct {
 	mu   sync.Mutex
-	list []Event
+	list []engine.Event
 }
 
-func (e *events) add(event Event) {
+func (e *events) add(event engine.Event) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.list = append(e.list, event)
 }
 
-func (e *events) has(match func(Event) bool) bool {
+func (e *events) has(match func(engine.Event) bool) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return slices.ContainsFunc(e.list, match)
@@ -116,7 +117,7 @@ func TestEveryModeDelivers(t *testing.T) {
 	}
 }
 
-func port(g *Group) string { _, p, _ := net.SplitHostPort(g.Addr().String()); return p }
+func port(g handle) string { _, p, _ := net.SplitHostPort(g.Addr().String()); return p }
 
 // A handler that does not come back costs what its own queue can't hold; its
 // shard's senders go to others meanwhile.
@@ -130,14 +131,14 @@ func TestAStuckHandler(t *testing.T) {
 	changes := make([]atomic.Uint64, len(steer.Kinds))
 	avoided := slices.Index(steer.Kinds, steer.Avoiding)
 	changes[avoided].Store(7) // of a process before
-	g, _ := start(t, Config{Address: "127.0.0.1:0", Shards: shards, Steering: steering, Event: told.add, Changes: changes, Handler: func(shard int) packet.Handler {
+	g, _ := start(t, Config{Address: "127.0.0.1:0", Shards: shards, Steering: steering, Handler: func(shard int) packet.Handler {
 		return packet.HandlerFunc(func(b *packet.Batch) {
 			seen[shard].Add(uint64(len(b.Datagrams)))
 			if shard == 1 && !freed.Load() {
 				<-release
 			}
 		})
-	}})
+	}}, engine.Options{Changes: changes, Event: told.add})
 	free := sync.OnceFunc(func() { freed.Store(true); close(release) })
 	defer free()
 	var conns []*net.UDPConn
@@ -155,7 +156,7 @@ func TestAStuckHandler(t *testing.T) {
 	eventually(t, "shard 1 is stuck", func() bool { return seen[1].Load() > 0 })
 	send()
 	eventually(t, "shard 1 is steered around", func() bool {
-		return told.has(func(e Event) bool { return e.Change.Kind == steer.Avoiding && e.Change.Shard == 1 })
+		return told.has(func(e engine.Event) bool { return e.Change.Kind == steer.Avoiding && e.Change.Shard == 1 })
 	})
 	for _, mode := range []steer.Mode{steer.Spray, steer.Source, steer.Auto} { // it is known to be stuck in all of them
 		steering.Mode = mode
@@ -189,7 +190,7 @@ func TestAStuckHandler(t *testing.T) {
 	}
 	free()
 	eventually(t, "shard 1 is taken back", func() bool {
-		return told.has(func(e Event) bool { return e.Change.Kind == steer.Restoring && e.Change.Shard == 1 })
+		return told.has(func(e engine.Event) bool { return e.Change.Kind == steer.Restoring && e.Change.Shard == 1 })
 	})
 	back := seen[1].Load()
 	eventually(t, "it gets its senders' again", func() bool { send(); return seen[1].Load() > back })
@@ -202,7 +203,7 @@ func TestAStuckHandler(t *testing.T) {
 func TestAGroupThatIsJoined(t *testing.T) {
 	var told events
 	var again atomic.Uint64
-	g, _ := start(t, Config{Address: "127.0.0.1:0", Shards: 2, Event: told.add, Handler: func(int) packet.Handler {
+	g, _ := start(t, Config{Address: "127.0.0.1:0", Shards: 2, Handler: func(int) packet.Handler {
 		return packet.HandlerFunc(func(b *packet.Batch) {
 			for _, d := range b.Datagrams {
 				if string(d.Payload) == "again" {
@@ -210,11 +211,8 @@ func TestAGroupThatIsJoined(t *testing.T) {
 				}
 			}
 		})
-	}})
-	other, err := Listen(Config{Address: g.Addr().String(), Shards: 2, Join: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	}}, engine.Options{Event: told.add})
+	other := open(t, Config{Address: g.Addr().String(), Shards: 2, Join: true})
 	if mode := other.Listener().Steering().InForce; mode != "hash" {
 		t.Errorf("who joins has the mode %s", mode)
 	}
@@ -234,7 +232,7 @@ func TestAGroupThatIsJoined(t *testing.T) {
 	eventually(t, "it sees the other", func() bool { // /proc/net/udp can miss one while others' sockets come and go
 		now = now.Add(lookEvery + time.Second)
 		g.steerer.tick(now)
-		return told.has(func(e Event) bool { return e.Shared }) && g.Listener().Steering().InForce == "hash"
+		return told.has(func(e engine.Event) bool { return e.Shared }) && g.Listener().Steering().InForce == "hash"
 	})
 	for _, mode := range []steer.Mode{steer.Source, steer.Hash, steer.Auto} { // while it is shared, no mode takes the other's part
 		eventually(t, fmt.Sprintf("asked for %s, it is hash", mode), func() bool {
@@ -257,7 +255,7 @@ func TestAGroupThatIsJoined(t *testing.T) {
 	}
 	other.Close()
 	g.steerer.tick(now.Add(2 * lookEvery))
-	if !told.has(func(e Event) bool { return e.Alone }) || g.Listener().Steering().InForce != "auto" {
+	if !told.has(func(e engine.Event) bool { return e.Alone }) || g.Listener().Steering().InForce != "auto" {
 		t.Errorf("%+v, in force %s", told.list, g.Listener().Steering().InForce)
 	}
 	for _, c := range conns {
@@ -324,13 +322,13 @@ func TestEventsMayCallTheGroup(t *testing.T) {
 				<-release
 			}
 		})
-	}, Event: func(Event) {
+	}}, engine.Options{Event: func(engine.Event) {
 		select {
 		case called <- g.Load().SetSteering(Steering{Mode: steer.Spray}):
 		default: // nobody waits for it any more
 		}
 	}})
-	g.Store(group)
+	g.Store(group.Group)
 	var conns []*net.UDPConn
 	for range 16 {
 		conns = append(conns, dial(t, group.Addr().String()))

@@ -19,7 +19,7 @@ import (
 func TestYieldingAgainAndAgain(t *testing.T) {
 	var last atomic.Int64
 	var disorder atomic.Bool
-	g, err := Listen(Config{Address: "127.0.0.1:0", Shards: 4, Handler: func(int) packet.Handler {
+	g := open(t, Config{Address: "127.0.0.1:0", Shards: 4, Handler: func(int) packet.Handler {
 		return packet.HandlerFunc(func(b *packet.Batch) {
 			for _, d := range b.Datagrams {
 				n := int64(d.Payload[0])<<16 | int64(d.Payload[1])<<8 | int64(d.Payload[2])
@@ -29,9 +29,6 @@ func TestYieldingAgainAndAgain(t *testing.T) {
 			}
 		})
 	}})
-	if err != nil {
-		t.Fatal(err)
-	}
 	began := time.Now()
 	conn := dial(t, g.Addr().String())
 	sent := 0
@@ -66,10 +63,7 @@ func TestYieldingAgainAndAgain(t *testing.T) {
 
 // A shard to which nothing comes is stopped, and reads on, without waiting for its thread.
 func TestIdleShardsStopAtOnce(t *testing.T) {
-	g, err := Listen(Config{Address: "127.0.0.1:0", Shards: 2})
-	if err != nil {
-		t.Fatal(err)
-	}
+	g := open(t, Config{Address: "127.0.0.1:0", Shards: 2})
 	defer g.Close()
 	r := run(t, g)
 	eventually(t, "all wait", func() bool {
@@ -92,10 +86,7 @@ func TestIdleShardsStopAtOnce(t *testing.T) {
 
 // A group says since when all its shards read, and not before.
 func TestReadingSince(t *testing.T) {
-	g, err := Listen(Config{Address: "127.0.0.1:0", Shards: 3})
-	if err != nil {
-		t.Fatal(err)
-	}
+	g := open(t, Config{Address: "127.0.0.1:0", Shards: 3})
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
 	if at, err := g.ReadingSince(ended); err != context.Canceled {
@@ -122,18 +113,12 @@ func TestReadingSince(t *testing.T) {
 // at once, which it is not while a thread waits at a socket.
 func TestClosedBeforeItReads(t *testing.T) {
 	for i := range 50 {
-		g, err := Listen(Config{Address: "127.0.0.1:0", Shards: 2})
-		if err != nil {
-			t.Fatal(err)
-		}
+		g := open(t, Config{Address: "127.0.0.1:0", Shards: 2})
 		if i%2 == 0 {
 			dial(t, g.Addr().String()).Write([]byte("x"))
 		}
 		g.Close()
-		again, err := Listen(Config{Address: g.Addr().String(), Shards: 1})
-		if err != nil {
-			t.Fatal(err)
-		}
+		again := open(t, Config{Address: g.Addr().String(), Shards: 1})
 		again.Close()
 	}
 }
@@ -141,10 +126,7 @@ func TestClosedBeforeItReads(t *testing.T) {
 // A group that takes over as many shards as there were puts its steering into force when it
 // reads, and says until then that it does not know what is.
 func TestSteeringIsSetWhenTheGroupReads(t *testing.T) {
-	first, err := Listen(Config{Address: "127.0.0.1:0", Shards: 2, Steering: Steering{Mode: steer.Hash}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	first := open(t, Config{Address: "127.0.0.1:0", Shards: 2, Steering: Steering{Mode: steer.Hash}})
 	defer first.Close()
 	next, err := run(t, first).heir(t, Config{Address: first.Addr().String(), Shards: 2,
 		Steering: Steering{Mode: steer.Spray, StallAfter: -1}})
@@ -156,9 +138,7 @@ func TestSteeringIsSetWhenTheGroupReads(t *testing.T) {
 		attached++
 		return put(fd, program)
 	}
-	if err := next.TakeOver(); err != nil {
-		t.Fatal(err)
-	}
+	adopt(t, next)
 	if told := next.Listener().Steering(); told.Mode != "spray" || told.InForce != "" || attached > 0 {
 		t.Errorf("%s asked for, %q in force, %d programs", told.Mode, told.InForce, attached)
 	}
@@ -232,18 +212,12 @@ func TestMoreShardsThanPs(t *testing.T) {
 // With many groups the list of all sockets is read a few times, not once for each.
 func TestTheListOfSocketsIsShared(t *testing.T) {
 	now := time.Now().Add(time.Hour) // no list of another test's is as old
-	g, err := Listen(Config{Address: "127.0.0.1:0", Shards: 2})
-	if err != nil {
-		t.Fatal(err)
-	}
+	g := open(t, Config{Address: "127.0.0.1:0", Shards: 2})
 	defer g.Close()
 	if g.shared(now, portsAge) {
 		t.Fatal("it shares its port")
 	}
-	other, err := Listen(Config{Address: g.Addr().String(), Shards: 1, Join: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	other := open(t, Config{Address: g.Addr().String(), Shards: 1, Join: true})
 	defer other.Close()
 	if g.shared(now.Add(portsAge/2), portsAge) {
 		t.Error("the list was read again within its age")

@@ -95,10 +95,7 @@ func TestOwnAddresses(t *testing.T) {
 	if inUse.beside(at) {
 		t.Error("there is no group yet")
 	}
-	g, err := Listen(Config{Address: "127.0.0.1:0", Shards: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
+	g := open(t, Config{Address: "127.0.0.1:0", Shards: 1})
 	if n := ownAddresses.groups[g.Addr()]; n != 1 {
 		t.Errorf("%d groups of an open one", n)
 	}

@@ -2,11 +2,11 @@ package shard
 
 import "sync"
 
-// runState is what Run and Unyield agree on: whether Run is about to return.
+// runState is what Run and Resume agree on: whether Run is about to return.
 type runState struct {
 	mu      sync.Mutex
-	running bool          // Run has begun, and will not return at a Yield that is taken back
-	resumed chan struct{} // Unyield has taken a Yield back
+	running bool          // Run has begun, and will not return at a Quiesce that is taken back
+	resumed chan struct{} // Resume has canceled a Quiesce
 }
 
 func newRunState() runState { return runState{resumed: make(chan struct{}, 1)} }
@@ -24,12 +24,12 @@ type shardEnd struct {
 }
 
 // reads returns whether the shards of a running group are to read. If it is true and a shard has
-// ended, a Yield that Unyield has canceled ended that shard.
+// ended, a Quiesce that Resume has canceled ended that shard.
 func (g *Group) reads() bool {
 	return !g.yielding.Load() && !g.stopping.Load() && !g.leaving.Load() && !g.replaced()
 }
 
-// endRun returns whether Run returns, now that no shard runs. It is false if Unyield was called
+// endRun returns whether Run returns, now that no shard runs. It is false if Resume was called
 // before.
 func (g *Group) endRun() bool {
 	g.run.mu.Lock()
@@ -42,12 +42,9 @@ func (g *Group) endRun() bool {
 	return true
 }
 
-// Unyield cancels Yield. It returns true if Run goes on: shards that have stopped start again,
-// and the other shards read on. It returns false if Run has returned, is about to return, or has
-// not begun; Run may be called again after it has returned. Unyield is for a caller that has
-// waited long enough for Run after Yield: a shard whose handler or output hangs does not stop
-// before that call returns. Any goroutine may call it.
-func (g *Group) Unyield() bool {
+// Resume cancels Quiesce: see engine.Handle. It is for a caller that has waited long enough for
+// Run after Quiesce: a shard whose handler or output hangs does not stop before that call returns.
+func (g handle) Resume() bool {
 	g.run.mu.Lock()
 	defer g.run.mu.Unlock()
 	if !g.run.running {

@@ -16,7 +16,7 @@ func TestAYieldIsTakenBack(t *testing.T) {
 	hangs, hang := make(chan int, 1), make(chan struct{})
 	release := sync.OnceFunc(func() { close(hang) })
 	defer release()
-	g, err := Listen(Config{Address: "127.0.0.1:0", Shards: 2, Handler: func(shard int) packet.Handler {
+	g := open(t, Config{Address: "127.0.0.1:0", Shards: 2, Handler: func(shard int) packet.Handler {
 		return packet.HandlerFunc(func(b *packet.Batch) {
 			if string(b.Datagrams[0].Payload) == "hang" {
 				hangs <- shard
@@ -24,10 +24,7 @@ func TestAYieldIsTakenBack(t *testing.T) {
 			}
 		})
 	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if g.Unyield() {
+	if g.Resume() {
 		t.Error("a group that does not run goes on")
 	}
 	ctx, stop := context.WithCancel(context.Background())
@@ -37,9 +34,9 @@ func TestAYieldIsTakenBack(t *testing.T) {
 	dial(t, g.Addr().String()).Write([]byte("hang"))
 	other := g.shards[1-<-hangs]
 	for range 3 {
-		g.Yield()
+		g.Quiesce()
 		eventually(t, "the other shard has left", func() bool { return other.page.Thread() == 0 })
-		if !g.Unyield() {
+		if !g.Resume() {
 			t.Fatal("Run returns, though a shard hangs")
 		}
 		before := other.page.Received.Load()
@@ -52,12 +49,12 @@ func TestAYieldIsTakenBack(t *testing.T) {
 		}
 		eventually(t, "the other shard reads again", func() bool { return other.page.Received.Load() > before })
 	}
-	g.Yield()
+	g.Quiesce()
 	release()
 	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}
-	if g.Unyield() {
+	if g.Resume() {
 		t.Error("a group that has returned goes on")
 	}
 	go func() { ended <- g.Run(ctx) }()
@@ -71,10 +68,7 @@ func TestAYieldIsTakenBack(t *testing.T) {
 // Whenever a Yield is taken back, nothing is lost, and Run and Unyield agree on who goes on;
 // a group that is stopped then empties its queues.
 func TestAYieldIsTakenBackAtAnyTime(t *testing.T) {
-	g, err := Listen(Config{Address: "127.0.0.1:0", Shards: 2})
-	if err != nil {
-		t.Fatal(err)
-	}
+	g := open(t, Config{Address: "127.0.0.1:0", Shards: 2})
 	var sent atomic.Uint64
 	var senders sync.WaitGroup
 	quit := make(chan struct{})
@@ -105,14 +99,14 @@ func TestAYieldIsTakenBackAtAnyTime(t *testing.T) {
 		eventually(t, "both read", func() bool {
 			return g.shards[0].page.LastHeartbeat() != 0 && g.shards[1].page.LastHeartbeat() != 0
 		})
-		g.Yield()
+		g.Quiesce()
 		if i%3 > 0 {
 			eventually(t, "one has left", func() bool { return g.shards[i%2].page.Thread() == 0 })
 		}
 		if i%3 > 1 {
 			eventually(t, "both have", func() bool { return g.shards[1-i%2].page.Thread() == 0 })
 		}
-		if g.Unyield() {
+		if g.Resume() {
 			goesOn++
 			continue
 		}
@@ -124,8 +118,8 @@ func TestAYieldIsTakenBackAtAnyTime(t *testing.T) {
 	}
 	close(quit)
 	senders.Wait()
-	g.Yield()
-	if !g.Unyield() {
+	g.Quiesce()
+	if !g.Resume() {
 		if err := <-ended; err != nil {
 			t.Fatal(err)
 		}

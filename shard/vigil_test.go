@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/engine"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet"
 )
@@ -16,16 +17,13 @@ import (
 // a queue that waits, for long enough.
 func TestVigil(t *testing.T) {
 	const after = 250 * time.Millisecond
-	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
+	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: bookListener, Shards: 1, Batch: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer book.Close()
 	page := book.Listeners()[0].Shards[0]
-	g, err := Listen(Config{Address: "127.0.0.1:0", Shards: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
+	g := open(t, Config{Address: "127.0.0.1:0", Shards: 1})
 	defer g.Close()
 	sockets, err := g.Sockets()
 	if err != nil {
@@ -92,32 +90,28 @@ func TestVigil(t *testing.T) {
 
 // A group that is to yield, and was replaced, has nothing to go on with.
 func TestAReplacedGroupThatYieldsIsClosed(t *testing.T) {
-	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 1, Batch: 64})
+	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: bookListener, Shards: 1, Batch: 64})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer book.Close()
 	entered, hold := make(chan struct{}), make(chan struct{})
-	g, err := Listen(Config{Address: "127.0.0.1:0", Shards: 1,
-		Page: func(shard, cpu int) (*metrics.Shard, error) { return book.Shard("a", shard, cpu) },
+	g := open(t, Config{Address: "127.0.0.1:0", Shards: 1,
 		Handler: func(int) packet.Handler {
 			return packet.HandlerFunc(func(*packet.Batch) {
 				close(entered)
 				<-hold
 			})
-		}})
-	if err != nil {
-		t.Fatal(err)
-	}
+		}}, countersOf(book))
 	r := run(t, g)
 	dial(t, g.Addr().String()).Write([]byte("x"))
 	<-entered
-	g.Yield()
+	g.Quiesce()
 	if !book.AdvanceEpoch(book.Epoch()) {
 		t.Fatal("the book has another owner already")
 	}
 	close(hold)
-	if err := r.wait(t); !errors.Is(err, ErrReplaced) {
+	if err := r.wait(t); !errors.Is(err, engine.ErrFenced) {
 		t.Errorf("%v", err)
 	}
 	if _, err := unix.FcntlInt(uintptr(g.shards[0].fd), unix.F_GETFD, 0); err != unix.EBADF {
@@ -127,16 +121,12 @@ func TestAReplacedGroupThatYieldsIsClosed(t *testing.T) {
 
 // A group whose book has another owner leaves its sockets alone.
 func TestAReplacedGroupLeaves(t *testing.T) {
-	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 2, Batch: 64})
+	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: bookListener, Shards: 2, Batch: 64})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer book.Close()
-	g, err := Listen(Config{Address: "127.0.0.1:0", Shards: 2,
-		Page: func(shard, cpu int) (*metrics.Shard, error) { return book.Shard("a", shard, cpu) }})
-	if err != nil {
-		t.Fatal(err)
-	}
+	g := open(t, Config{Address: "127.0.0.1:0", Shards: 2}, countersOf(book))
 	sockets, err := g.Sockets()
 	if err != nil {
 		t.Fatal(err)
@@ -150,20 +140,15 @@ func TestAReplacedGroupLeaves(t *testing.T) {
 	if !book.AdvanceEpoch(book.Epoch()) {
 		t.Fatal("the book has another owner already")
 	}
-	if err := r.wait(t); !errors.Is(err, ErrReplaced) || !strings.Contains(err.Error(), to) {
+	if err := r.wait(t); !errors.Is(err, engine.ErrFenced) || !strings.Contains(err.Error(), to) {
 		t.Errorf("%v", err)
 	}
 	dial(t, to).Write([]byte("y")) // the sockets are the other's, who reads on
-	next, err := Listen(Config{Address: to, Shards: 2, Inherit: &Inheritance{Sockets: sockets, Seed: g.Seed()}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	next := open(t, Config{Address: to, Shards: 2}, inherited(sockets, g.Seed()))
 	for _, f := range sockets {
 		f.Close()
 	}
-	if err := next.TakeOver(); err != nil {
-		t.Fatal(err)
-	}
+	adopt(t, next)
 	r = run(t, next)
 	eventually(t, "what was sent meanwhile has come", func() bool { return total(next).Received == 1 })
 	r.yield(t)

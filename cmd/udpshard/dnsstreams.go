@@ -18,7 +18,6 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet/dns"
-	"github.com/udpshard/udpshard/shard"
 )
 
 // openStreams opens the output of what comes over TCP, whose records are not
@@ -95,7 +94,7 @@ func listenTCP(address string) (*net.TCPListener, error) {
 }
 
 // serve answers over TCP until pause or close.
-func (d *dnsService) serve(g *shard.Group) error {
+func (d *dnsService) serve(g group) error {
 	file, err := sys.DuplicateFile(d.socket, "") // the socket stays, whoever stops accepting
 	if err != nil {
 		return err
@@ -105,7 +104,7 @@ func (d *dnsService) serve(g *shard.Group) error {
 	if err != nil {
 		return fmt.Errorf("listener %s: %w", d.listener.Name, err)
 	}
-	streams := &dnstcp.Server{Admit: g.Admits, NewHandler: d.streamHandler, MinMessage: dns.HeaderSize, CountOutcome: d.countStream}
+	streams := &dnstcp.Server{Admit: g.Accepts, NewHandler: d.streamHandler, MinMessage: dns.HeaderSize, CountOutcome: d.countStream}
 	d.streams.Store(streams)
 	go streams.Serve(socket)
 	return nil
@@ -121,7 +120,7 @@ func (d *dnsService) pause() {
 }
 
 // goOn ends a pause, if there is one.
-func (d *dnsService) goOn(g *shard.Group) error {
+func (d *dnsService) goOn(g group) error {
 	if d.socket == nil || d.streams.Load() != nil {
 		return nil
 	}

@@ -53,11 +53,11 @@ func (s *server) drain(stop func(), again <-chan request, ended <-chan error) er
 // Where there is no end of what comes, that has to wait too.
 func (s *server) leaveSockets() *time.Timer {
 	for _, g := range s.groups {
-		g.Leave()
+		g.Drain()
 	}
 	return time.AfterFunc(s.config.DrainTimeout/2, func() {
 		for _, g := range s.groups {
-			g.Yield()
+			g.Quiesce()
 		}
 	})
 }

@@ -3,13 +3,13 @@ package main
 import (
 	"time"
 
+	"github.com/udpshard/udpshard/internal/engine"
 	"github.com/udpshard/udpshard/internal/output"
 	"github.com/udpshard/udpshard/internal/steer"
-	"github.com/udpshard/udpshard/shard"
 )
 
 // groupEvent logs what an engine tells of a listener.
-func (s *server) groupEvent(listener string, e shard.Event) {
+func (s *server) groupEvent(listener string, e engine.Event) {
 	log := s.log.With().Str("listener", listener).Logger()
 	switch c := e.Change; {
 	case e.Filter && e.Err != nil:

@@ -144,7 +144,7 @@ func (h *handover) Committed(takeover.Hello) {
 // than patience, or the peer has ended, the groups read on, and the error says why.
 func (s *server) yield(ctx, peer context.Context, ended <-chan error, signals signals) error {
 	for _, g := range s.groups {
-		g.Yield()
+		g.Quiesce()
 	}
 	s.paused = s.groups
 	var errs []error
@@ -216,7 +216,7 @@ func (s *server) yield(ctx, peer context.Context, ended <-chan error, signals si
 func (s *server) takeBack(ended <-chan error, errs []error, why error) error {
 	s.paused = nil
 	for _, g := range s.groups {
-		if !g.Unyield() {
+		if !g.Resume() {
 			s.paused = append(s.paused, g)
 		}
 	}

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/udpshard/udpshard/internal/config"
+	"github.com/udpshard/udpshard/internal/engine"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/metrics"
-	"github.com/udpshard/udpshard/shard"
 )
 
 // A peer that dies while the main loop is busy elsewhere is none that it waits
@@ -49,7 +49,7 @@ func TestAHandoverOfAProcessThatIsReplaced(t *testing.T) {
 	yields := func() error {
 		go func() {
 			asked := <-h.asked
-			asked.done <- shard.ErrReplaced
+			asked.done <- engine.ErrFenced
 		}()
 		return h.Quiesce(context.Background())
 	}
@@ -59,7 +59,7 @@ func TestAHandoverOfAProcessThatIsReplaced(t *testing.T) {
 	if !book.AdvanceEpoch(metrics.FirstEpoch) {
 		t.Fatal("not claimed")
 	}
-	if err := yields(); !errors.Is(err, net.ErrClosed) || !errors.Is(err, shard.ErrReplaced) {
+	if err := yields(); !errors.Is(err, net.ErrClosed) || !errors.Is(err, engine.ErrFenced) {
 		t.Error(err)
 	}
 }

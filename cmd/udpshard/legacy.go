@@ -12,6 +12,7 @@ import (
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/config"
+	"github.com/udpshard/udpshard/internal/engine"
 	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/metrics"
@@ -203,7 +204,7 @@ func (l *legacy) stream(had *handoff.Listener) *net.TCPListener {
 // fewer shards, and that has ended.
 func inUse(sockets []*os.File) []*os.File {
 	for i, file := range sockets {
-		if _, err := shard.SocketAddress(file); err != nil && i > 0 {
+		if _, err := engine.SocketAddress(file); err != nil && i > 0 {
 			return sockets[:i]
 		}
 	}

@@ -4,8 +4,8 @@ import (
 	"net/netip"
 
 	"github.com/udpshard/udpshard/internal/config"
+	"github.com/udpshard/udpshard/internal/engine"
 	"github.com/udpshard/udpshard/internal/handoff"
-	"github.com/udpshard/udpshard/shard"
 )
 
 // socketKey identifies the sockets of an address. Two spellings of one address have one key.
@@ -48,7 +48,7 @@ func (k keys) of(had *handoff.Listener) socketKey {
 	}
 	at, ok := config.ParseLiteral(had.Address)
 	if !ok && len(had.Sockets) > 0 {
-		at, _ = shard.SocketAddress(had.Sockets[0])
+		at, _ = engine.SocketAddress(had.Sockets[0])
 	}
 	return keyOf(at, had.Address)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/config"
+	"github.com/udpshard/udpshard/internal/engine"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/internal/output"
 	"github.com/udpshard/udpshard/internal/steer"
@@ -18,6 +19,12 @@ import (
 	"github.com/udpshard/udpshard/packet/dns"
 	"github.com/udpshard/udpshard/shard"
 )
+
+// group is the shards of one listener.
+type group struct {
+	*shard.Group
+	engine.Handle
+}
 
 // open takes ports, outputs and the HTTP address, in this order: who finds
 // the port taken should read that first.
@@ -34,26 +41,27 @@ func (s *server) open(from *legacy) error {
 		if err != nil {
 			return err
 		}
-		engine := l.Engine()
+		c := l.Engine()
 		if answers != nil {
-			engine.Handler = answers.Handler
+			c.Handler = answers.Handler
 		}
+		var o engine.Options
 		if had := s.continued[l]; had != nil {
-			engine.Inherit = &shard.Inheritance{Sockets: inUse(had.Sockets), Seed: had.Seed}
+			o.Inherited = &engine.Inherited{Sockets: inUse(had.Sockets), Seed: had.Seed}
 		}
-		if l.Join && s.config.Standby && from != nil && engine.Inherit == nil {
+		if l.Join && s.config.Standby && from != nil && o.Inherited == nil {
 			return l.JoinError()
 		}
 		if s.book != nil {
-			engine.Page = func(shard, cpu int) (*metrics.Shard, error) { return s.book.Shard(l.Name, shard, cpu) }
-			engine.Changes = s.book.ListenerProtocolCounters(l.Name)[:len(steer.Kinds)]
+			o.Counters = func(shard, cpu int) (*metrics.Shard, error) { return s.book.Shard(l.Name, shard, cpu) }
+			o.Changes = s.book.ListenerProtocolCounters(l.Name)[:len(steer.Kinds)]
 		}
-		engine.Sink = func(shard int, page *metrics.Shard) (packet.Sink, error) {
+		c.Sink = func(shard int, page *metrics.Shard) (packet.Sink, error) {
 			return openSink(l, s.outputs, shard, page)
 		}
-		engine.Event = func(e shard.Event) { s.groupEvent(l.Name, e) }
-		g, err := shard.Listen(engine)
-		if err != nil {
+		o.Event = func(e engine.Event) { s.groupEvent(l.Name, e) }
+		var g group
+		if g.Group, g.Handle, err = shard.ListenManaged(c, o); err != nil {
 			return l.WithPosition(err)
 		}
 		s.groups, s.opened = append(s.groups, g), append(s.opened, l)
@@ -129,7 +137,7 @@ func openSink(l *config.Listener, outputs *output.Set, shard int, page *metrics.
 	return sink, nil
 }
 
-func (s *server) announce(l *config.Listener, g *shard.Group) {
+func (s *server) announce(l *config.Listener, g group) {
 	var cpus []int
 	for _, page := range g.Listener().Shards {
 		cpus = append(cpus, page.CPU)

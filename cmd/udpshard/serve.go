@@ -14,12 +14,12 @@ import (
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/config"
+	"github.com/udpshard/udpshard/internal/engine"
 	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/internal/output"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet/dns"
-	"github.com/udpshard/udpshard/shard"
 )
 
 func serveCommand() *cobra.Command {
@@ -65,7 +65,7 @@ type server struct {
 	log     zerolog.Logger
 	ledger  *metrics.Ledger
 	outputs *output.Set
-	groups  []*shard.Group     // of config.listeners, in their order
+	groups  []group            // of config.listeners, in their order
 	opened  []*config.Listener // those that they were opened for: names, addresses and protocols stay
 
 	continued map[*config.Listener]*handoff.Listener // which another process has had: see legacy.continued
@@ -85,7 +85,7 @@ type server struct {
 	claims   []*takeover.Lease // of the books of predecessors
 	stood    bool              // it was a standby, with these settings
 	unmet    []registry        // of standbys that have to connect before this process reads
-	paused   []*shard.Group    // groups that a handover has stopped; of the main loop
+	paused   []group           // groups that a handover has stopped; of the main loop
 	hangs    bool              // a shard is no longer waited for, and may wake up; of the main loop
 	stopping bool              // by a signal; of the main loop
 	unread   bool              // SIGHUP came in a takeover, and what it asks for was not read; of the main loop
@@ -150,13 +150,13 @@ func (s *server) run(signals signals) error {
 	err := s.wait(ctx, signals, ended)
 	s.handover.close()
 	if err == nil && s.replaced() { // a signal to stop came before a shard had noticed
-		err = shard.ErrReplaced
+		err = engine.ErrFenced
 	}
 	switch {
 	case errors.Is(err, errHandedOver):
 		s.awaitSuccessor()
 		return s.leave("handed over: another process reads on where this one stopped")
-	case errors.Is(err, shard.ErrReplaced):
+	case errors.Is(err, engine.ErrFenced):
 		return s.makeWay(err, signals.stop, ended)
 	}
 	return errors.Join(err, s.drain(stop, signals.stop, ended))
@@ -185,7 +185,7 @@ func (s *server) hearPeers(ctx context.Context) {
 }
 
 // read has groups read, until ctx ends or they yield.
-func (s *server) read(ctx context.Context, groups []*shard.Group, ended chan<- error) {
+func (s *server) read(ctx context.Context, groups []group, ended chan<- error) {
 	for _, g := range groups {
 		go func() { ended <- g.Run(ctx) }()
 	}
@@ -222,7 +222,7 @@ func (s *server) wait(ctx context.Context, signals signals, ended chan error) er
 		select {
 		case <-fence.C:
 			if s.replaced() {
-				return shard.ErrReplaced
+				return engine.ErrFenced
 			}
 		case <-signals.reload:
 			s.hangUp()
@@ -247,7 +247,7 @@ func (s *server) wait(ctx context.Context, signals signals, ended chan error) er
 			}
 		case err := <-ended:
 			ended <- err // drain counts them
-			if errors.Is(err, shard.ErrReplaced) {
+			if errors.Is(err, engine.ErrFenced) {
 				return err
 			}
 			if err != nil {

@@ -16,11 +16,11 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/udpshard/udpshard/internal/config"
+	"github.com/udpshard/udpshard/internal/engine"
 	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/systemd"
 	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/metrics"
-	"github.com/udpshard/udpshard/shard"
 )
 
 // service is this process as a service of systemd, which knows when it is ready
@@ -117,7 +117,7 @@ func (v *service) assign(c *config.Config, l *legacy) error {
 	}
 	unassigned := make(map[netip.AddrPort][]*os.File)
 	for _, file := range v.unassigned() {
-		if at, err := shard.SocketAddress(file); err == nil {
+		if at, err := engine.SocketAddress(file); err == nil {
 			unassigned[withoutZone(at)] = append(unassigned[withoutZone(at)], file)
 		}
 	}
@@ -128,7 +128,7 @@ func (v *service) assign(c *config.Config, l *legacy) error {
 		for _, one := range kept[want.Address] {
 			had.Seed = one.Seed
 			for _, file := range one.Sockets {
-				bound, err := shard.SocketAddress(file)
+				bound, err := engine.SocketAddress(file)
 				here, anyPort := withoutZone(bound), at.Port() == 0
 				if err == nil && here.Addr() == at.Addr() && (anyPort || here.Port() == at.Port()) {
 					files = append(files, file)
@@ -179,7 +179,7 @@ func (v *service) tellUnused(used map[*os.File]bool) {
 			return
 		}
 		event := v.log.Warn().Str("from", name)
-		if at, err := shard.SocketAddress(file); err == nil {
+		if at, err := engine.SocketAddress(file); err == nil {
 			event = event.Stringer("address", at)
 		} else {
 			event = event.Err(err)

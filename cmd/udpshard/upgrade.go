@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/engine"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/internal/output/file"
 	"github.com/udpshard/udpshard/metrics"
@@ -79,7 +80,7 @@ func (s *server) inherit(from *legacy) error {
 	if from.book != nil && from.estate == nil {
 		from.estate = s.book.Inherit(from.book, s.renamed(from))
 	}
-	err := shard.TakeOver(s.groups...)
+	err := engine.Adopt(s.groups)
 	if s.service.owns && errors.As(err, new(*shard.InUseError)) {
 		err = cli.WithHint(err, "sockets of a .socket unit are the service manager's user's: "+
 			"give that a ListenDatagram= line a shard")
@@ -128,7 +129,7 @@ func (s *server) absorb(ctx context.Context, from *legacy) error {
 	if from.estate != nil {
 		closing = from.estate.AddSurplusDrops
 	}
-	return shard.Absorb(closing, s.groups...)
+	return engine.DrainSurplus(closing, s.groups)
 }
 
 // recoverTimeout: how long the outputs of a process that has ended may take to be looked at,
