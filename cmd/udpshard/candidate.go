@@ -12,7 +12,7 @@ import (
 // candidate is this process until it serves. It makes as many attempts as it takes:
 // who serves, and the settings, may change meanwhile.
 type candidate struct {
-	flags   *config.Flags
+	Options
 	config  *config.Config
 	before  *config.Config // the settings that a reload has replaced, until the new ones have proved good; nil: none
 	service *service
@@ -82,7 +82,7 @@ func (c *candidate) elect() (*server, error) {
 // attempt returns a server that is active, or the error with what is left of one.
 func (c *candidate) attempt(ctx context.Context) (*server, error) {
 	setLevel(c.config.LogLevel)
-	s := newServer(c.flags, c.config, c.service)
+	s := newServer(c.Options, c.config, c.service)
 	s.zones = c.zones
 	var err error
 	if c.last, err = s.predecessor(ctx, c.last); err == nil {

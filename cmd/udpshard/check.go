@@ -1,11 +1,9 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -63,6 +61,14 @@ func (c *check) run(but ...string) error {
 		}
 	}
 	return cli.Join(errs...)
+}
+
+// predecessor names the process from which serve would take over, after run; "" without one.
+func (c *check) predecessor() string {
+	if c.from == nil {
+		return ""
+	}
+	return c.from.name
 }
 
 // explain returns all that keeps serve from its start, where each part of err is one of that:
@@ -126,7 +132,7 @@ func (c *check) takeover() []error {
 }
 
 func (c *check) zones() (errs []error) {
-	_, err := loadZones(c.config.Listeners)
+	_, err := config.LoadZones(c.config.Listeners)
 	return cli.Separate(err)
 }
 
@@ -228,7 +234,7 @@ func (c *check) streams() (errs []error) {
 			network = "tcp4"
 		}
 		if at.Port() != 0 && c.listens(at, host == "", l.Join) {
-			errs = append(errs, streamError(l, portTaken(network, tcp)))
+			errs = append(errs, l.TCPError(portTaken(network, tcp)))
 		}
 	}
 	return errs
@@ -240,7 +246,7 @@ func (c *check) web() []error {
 	}
 	at, err := net.ResolveTCPAddr("tcp", c.config.HTTPResolved)
 	if err != nil {
-		return []error{webError(&net.OpError{Op: "listen", Net: "tcp", Err: err})}
+		return []error{config.HTTPError(&net.OpError{Op: "listen", Net: "tcp", Err: err})}
 	}
 	address := at.AddrPort()
 	dual := !address.Addr().IsValid() || address.Addr().IsUnspecified()
@@ -254,9 +260,9 @@ func (c *check) web() []error {
 	}
 	switch {
 	case err != nil:
-		return []error{webError(&net.OpError{Op: "listen", Net: "tcp", Addr: at, Err: err})}
+		return []error{config.HTTPError(&net.OpError{Op: "listen", Net: "tcp", Addr: at, Err: err})}
 	case address.Port() != 0 && !c.config.MayRunWithoutHTTP() && c.listens(address, dual, false):
-		return []error{webError(portTaken("tcp", at))}
+		return []error{config.HTTPError(portTaken("tcp", at))}
 	}
 	return nil
 }
@@ -308,32 +314,5 @@ func leastFiles(c *config.Config) (n int) {
 // filesError adds what to do to an error that is for want of descriptors: a takeover holds the
 // other process's sockets too, and each request to the HTTP server has one.
 func filesError(c *config.Config, err error) error {
-	return moreFiles(err, 2*leastFiles(c)+maxWebClients)
-}
-
-// moreFiles adds to an error for want of descriptors how many are enough.
-func moreFiles(err error, enough int) error {
-	return cli.WithHint(err, fmt.Sprintf("ulimit -n %d, or LimitNOFILE=%d in the unit", enough, enough))
-}
-
-// checkStart is serve --check.
-func checkStart(f *config.Flags, w io.Writer) error {
-	c, err := f.Config()
-	if err != nil {
-		return err
-	}
-	look := &check{config: c}
-	if err := look.run(); err != nil {
-		return err
-	}
-	would := "start"
-	if look.from != nil {
-		would = "take over from " + look.from.name
-		if c.Standby {
-			would = "stand by for " + look.from.name
-		}
-	}
-	fmt.Fprintf(w, "ok: %s: serve would %s, with %s of %s\n", cmp.Or(f.File, "flags"), would,
-		format.Plural(c.Shards(), "shard"), format.Plural(len(c.Listeners), "listener"))
-	return nil
+	return cli.NeedsFiles(err, 2*leastFiles(c)+config.MaxHTTPConnections)
 }

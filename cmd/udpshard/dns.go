@@ -4,15 +4,11 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
-	"time"
 
-	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/dnstcp"
-	"github.com/udpshard/udpshard/internal/regular"
 	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet"
@@ -33,27 +29,6 @@ type dnsService struct {
 	sink    packet.Sink // of what came over TCP; nil: no records
 	page    *metrics.Shard
 	records uint64 // that were committed to it
-}
-
-// zonesTimeout is how long reading the zones of a listener may take. 1,000,000 names
-// take some seconds on one core; a file server that is away takes for ever.
-const zonesTimeout = 5 * time.Minute
-
-// loadZones reads what a listener is to answer from.
-func zonesOf(l *config.Listener) (*dns.Zones, error) {
-	zones, err := regular.WithTimeout(zonesTimeout, "read the zones", func() (*dns.Zones, error) { return dns.LoadZones(l.Zones...) })
-	debug.FreeOSMemory() // loading takes several times what is kept
-	if err != nil {
-		var errs []error
-		for _, err := range cli.Separate(err) {
-			errs = append(errs, l.ErrorAt("zone", err))
-		}
-		return nil, cli.Join(errs...)
-	}
-	if len(l.Sinkhole) > 0 {
-		zones = zones.WithSinkhole(l.Sinkhole)
-	}
-	return zones, nil
 }
 
 // mostTold is how many zones are told of one by one.
@@ -78,7 +53,7 @@ func (s *server) newDNS(l *config.Listener) (*dnsService, error) {
 	if l.Protocol != "dns" {
 		return nil, nil
 	}
-	zones, err := zonesOf(l)
+	zones, err := l.LoadZones()
 	switch had := s.zones[l.Name]; {
 	case err == nil:
 		s.zones[l.Name] = zones
@@ -141,19 +116,4 @@ func (s *server) heed(told json.RawMessage) {
 	if secret, err := dns.ParseSecret(n.CookieSecret); err == nil {
 		s.secret = secret
 	}
-}
-
-// loadZones reads the zones of all listeners of DNS, by their names.
-func loadZones(listeners []*config.Listener) (map[string]*dns.Zones, error) {
-	zones := make(map[string]*dns.Zones)
-	var errs []error
-	for _, l := range listeners {
-		if l.Protocol != "dns" {
-			continue
-		}
-		z, err := zonesOf(l)
-		zones[l.Name] = z
-		errs = append(errs, err)
-	}
-	return zones, cli.Join(errs...)
 }

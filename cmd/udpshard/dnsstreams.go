@@ -43,7 +43,7 @@ func (s *server) listenStreams(from *legacy) error {
 		if d.socket = from.stream(s.continued[l]); d.socket == nil {
 			var err error
 			if d.socket, err = listenTCP(g.Listener().Address); err != nil {
-				errs = append(errs, streamError(l, err))
+				errs = append(errs, l.TCPError(err))
 				continue
 			}
 		}
@@ -54,11 +54,6 @@ func (s *server) listenStreams(from *legacy) error {
 		}
 	}
 	return cli.Join(errs...)
-}
-
-// streamError is what keeps a listener of DNS from its TCP port.
-func streamError(l *config.Listener, err error) error {
-	return cli.WithHint(fmt.Errorf("listener %s: answers that do not fit into a datagram need TCP: %w", l.Name, err), "stop who has that port, or take another one")
 }
 
 // stream returns a duplicate of the socket that listens for a listener's streams;

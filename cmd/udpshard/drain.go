@@ -12,11 +12,11 @@ import (
 )
 
 // drain stops reading, writes what was read, and logs the final ledger.
-func (s *server) drain(stop func(), again <-chan request, ended <-chan error) error {
+func (s *server) drain(stop func(), signals signals, ended <-chan error) error {
 	s.ledger.SetRole(metrics.Draining)
 	s.service.try("stopping", s.service.unit.Stopping("draining"))
 	s.stats.stop()
-	s.watchSecond(time.Now(), again)
+	s.watchSecond(time.Now(), signals)
 	late, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
 	defer cancel()
 	var errs []error
@@ -122,9 +122,9 @@ func (s *server) leave(why string) error {
 
 // makeWay ends a process that another one has taken for dead or stuck, once
 // what it had read is written, or can't be within the drain timeout.
-func (s *server) makeWay(why error, stop <-chan request, ended <-chan error) error {
+func (s *server) makeWay(why error, signals signals, ended <-chan error) error {
 	s.second.Do(func() {
-		go func() { exitOnSecond((<-stop).at, stop, nil) }()
+		go func() { signals.exitOnSecond((<-signals.stop).at, nil) }()
 	})
 	late, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
 	defer cancel()
@@ -146,6 +146,6 @@ func (e replacedError) Hint() string {
 }
 
 // watchSecond makes the next signal end the process at once. It counts once.
-func (s *server) watchSecond(first time.Time, again <-chan request) {
-	s.second.Do(func() { go exitOnSecond(first, again, nil) })
+func (s *server) watchSecond(first time.Time, signals signals) {
+	s.second.Do(func() { go signals.exitOnSecond(first, nil) })
 }

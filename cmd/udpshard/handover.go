@@ -166,7 +166,7 @@ func (s *server) yield(ctx, peer context.Context, ended <-chan error, signals si
 		case sig := <-stop:
 			s.log.Info().Stringer("signal", sig).Msg("handing over, and then stopping")
 			s.stopping = true
-			s.watchSecond(sig.at, signals.stop)
+			s.watchSecond(sig.at, signals)
 			stop, late, gone = nil, ctx.Done(), nil
 		case <-gone:
 			return s.takeBack(ended, errs, context.Cause(peer))

@@ -55,9 +55,9 @@ func (w who) MarshalZerologObject(e *zerolog.Event) {
 
 func (l *legacy) who() who { return who{l.offer.PID, l.offer.Foreign} }
 
-// dialLegacy asks the process that serves at the takeover path, if there is
-// one, for what it has.
-func dialLegacy(ctx context.Context, c *config.Config, log zerolog.Logger) (*legacy, error) {
+// dial asks the process that serves at the takeover path, if there is one, for what it has.
+func (s *server) dial(ctx context.Context) (*legacy, error) {
+	c, log := s.config, s.log
 	if c.Takeover == "" {
 		return nil, nil
 	}
@@ -75,7 +75,7 @@ func dialLegacy(ctx context.Context, c *config.Config, log zerolog.Logger) (*leg
 		return nil, c.TakeoverError(err)
 	}
 	l := &legacy{conn: conn, log: log}
-	if err := l.introduce(ctx, c); err != nil {
+	if err := l.introduce(ctx, c, s.Version); err != nil {
 		l.close()
 		if errors.Is(err, takeover.ErrRedirected) || errors.Is(err, takeover.ErrDisconnected) {
 			return nil, again{error: err}
@@ -97,8 +97,8 @@ const silentRemedy = "the active process is stopped or hangs: resume it (kill -C
 	"it (kill -KILL PID), and start this process again"
 
 // introduce asks for what the other has.
-func (l *legacy) introduce(ctx context.Context, c *config.Config) (err error) {
-	hello := takeover.Hello{Version: thisBuild().version, Role: takeover.Successor}
+func (l *legacy) introduce(ctx context.Context, c *config.Config, version string) (err error) {
+	hello := takeover.Hello{Version: version, Role: takeover.Successor}
 	if c.Standby {
 		hello.Role = takeover.Standby
 		if hello.Notes, err = json.Marshal(metrics.ThisProcess()); err != nil {

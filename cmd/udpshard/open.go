@@ -75,7 +75,7 @@ func (s *server) open(from *legacy) error {
 		s.ledger.Add(page)
 	}
 	var err error
-	s.web, err = listenWeb(s.config, fenced(prom.Handler(s.ledger, thisBuild().labels(), dnsCollector{s}), s.replaced), s.log, from.web(s.config.HTTPResolved))
+	s.web, err = listenWeb(s.config, fenced(prom.Handler(s.ledger, s.BuildLabels, dnsCollector{s}), s.replaced), s.log, from.web(s.config.HTTPResolved))
 	if errors.Is(err, unix.EADDRINUSE) && s.mayGoWithoutWeb() {
 		s.log.Warn().Err(err).Str("remedy", "give each process that shares a port its own --http ADDR").
 			Msg("status and metrics are off: the default HTTP address is another process's")

@@ -108,11 +108,11 @@ func (s *server) endReload(r preparation) {
 // zone takes seconds.
 func (s *server) prepare(now *config.Config) (r preparation) {
 	r.asked = true
-	if r.next, r.err = s.flags.Config(); r.err == nil {
+	if r.next, r.err = s.Flags.Config(); r.err == nil {
 		r.err = now.CheckReload(r.next)
 	}
 	if r.err == nil {
-		r.zones, r.err = loadZones(r.next.Listeners)
+		r.zones, r.err = config.LoadZones(r.next.Listeners)
 	}
 	return r
 }
@@ -120,7 +120,7 @@ func (s *server) prepare(now *config.Config) (r preparation) {
 // prepareZones is for a process that has read its zones long ago, when it began to
 // stand by.
 func (s *server) prepareZones() (r preparation) {
-	r.zones, r.err = loadZones(s.opened)
+	r.zones, r.err = config.LoadZones(s.opened)
 	return r
 }
 

@@ -47,12 +47,12 @@ func (s *server) seek(ctx context.Context, from *legacy) error {
 	}
 }
 
-// dialSoon is dialLegacy with a bound of seekPauseMost: a stopped process keeps the socket at the
+// dialSoon is dial with a bound of seekPauseMost: a stopped process keeps the socket at the
 // takeover path, and does not answer there.
 func (s *server) dialSoon(ctx context.Context) (*legacy, error) {
 	ctx, cancel := context.WithTimeout(ctx, seekPauseMost)
 	defer cancel()
-	return dialLegacy(ctx, s.config, s.log)
+	return s.dial(ctx)
 }
 
 // isSilent returns whether a process has the takeover path and does not answer there.

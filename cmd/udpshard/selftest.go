@@ -93,7 +93,7 @@ func (t *selftestRun) run(stdout, stderr io.Writer) error {
 	l.MaxDatagram = max(l.MaxDatagram, t.size)
 	group, err := shard.Listen(l.Engine())
 	if errors.Is(err, unix.EMFILE) {
-		return moreFiles(err, max(l.Shards, t.flows)+spareFiles)
+		return cli.NeedsFiles(err, max(l.Shards, t.flows)+spareFiles)
 	}
 	if err != nil {
 		return l.WithPosition(err)

@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"os"
 	"os/signal"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/udpshard/udpshard/internal/cli"
 )
 
 // signals are those that serve listens to. Each kind has a queue: what does not fit
@@ -17,6 +15,7 @@ import (
 type signals struct {
 	stop   chan request
 	reload chan os.Signal
+	exit   func(error) // ends the process at once
 }
 
 // request is a signal to stop, and when this process got to it: whoever heeds it may
@@ -27,8 +26,8 @@ type request struct {
 }
 
 // listenForSignals returns them, and what ends listening.
-func listenForSignals() (signals, func()) {
-	s := signals{stop: make(chan request, 2), reload: make(chan os.Signal, 1)}
+func listenForSignals(exit func(error)) (signals, func()) {
+	s := signals{stop: make(chan request, 2), reload: make(chan os.Signal, 1), exit: exit}
 	stop := make(chan os.Signal, cap(s.stop))
 	signal.Notify(stop, unix.SIGTERM, unix.SIGINT)
 	go func() {
@@ -68,7 +67,7 @@ func (s signals) untilStop() (ctx context.Context, done func()) {
 		select {
 		case sig := <-s.stop:
 			cancel(stopped{sig})
-			exitOnSecond(sig.at, s.stop, over)
+			s.exitOnSecond(sig.at, over)
 		case <-over:
 		}
 	}()
@@ -90,16 +89,15 @@ func (s signals) untilStop() (ctx context.Context, done func()) {
 // moment.
 const sameRequest = 20 * time.Millisecond
 
-// exitOnSecond ends the process at a signal that asks again, the first having come
-// at that time. It returns when it is over without one.
-func exitOnSecond(first time.Time, again <-chan request, over <-chan struct{}) {
-	if !askedAgain(first, again, over) {
-		return
+// errSecondSignal ends a process that is told to stop again while it stops.
+var errSecondSignal = errors.New("signal while stopping: exit without draining")
+
+// exitOnSecond ends the process at a second request to stop; first is the time of the first
+// request. It returns without one when over is closed.
+func (s signals) exitOnSecond(first time.Time, over <-chan struct{}) {
+	if askedAgain(first, s.stop, over) {
+		s.exit(errSecondSignal)
 	}
-	go fmt.Fprintln(os.Stderr, "udpshard: error: signal while stopping: exit without draining")
-	const told = 10 * time.Millisecond // by a standard error that takes it; one that is full keeps nobody
-	time.Sleep(told)
-	os.Exit(cli.ExitFailed)
 }
 
 // askedAgain waits for a signal that is another request than the first, or the end.

@@ -101,7 +101,7 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *leg
 // begins anew.
 func (s *server) readSettings() (r preparation) {
 	r.asked = true
-	r.next, r.err = s.flags.Config()
+	r.next, r.err = s.Flags.Config()
 	return r
 }
 
@@ -335,7 +335,7 @@ func (s *server) claim(ctx context.Context, replaced func(context.Context) (*leg
 // answered returns who serves at the path, if somebody does. One that is about to
 // end may take a connection, but does not answer.
 func (s *server) answered(ctx context.Context) (met *legacy, is bool) {
-	met, err := dialLegacy(ctx, s.config, s.log)
+	met, err := s.dial(ctx)
 	return met, err == nil && met != nil
 }
 

@@ -24,7 +24,7 @@ func (s *server) predecessor(ctx context.Context, last *legacy) (*legacy, error)
 		ctx, cancel = context.WithTimeout(ctx, meetPatience)
 		defer cancel()
 	}
-	from, err := dialLegacy(ctx, s.config, s.log)
+	from, err := s.dial(ctx)
 	switch {
 	case from != nil:
 		from.replaces(last)
@@ -72,7 +72,7 @@ func (s *server) start(ctx context.Context, reload <-chan os.Signal, from *legac
 // listen takes the takeover path, if there is one.
 func (s *server) listen(how func(path, version string) (*takeover.Server, error)) error {
 	if s.config.Takeover != "" {
-		server, err := how(s.config.Takeover, thisBuild().version)
+		server, err := how(s.config.Takeover, s.Version)
 		if err != nil {
 			return s.config.TakeoverError(err)
 		}

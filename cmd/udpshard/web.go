@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	stdlog "log"
 	"net"
 	"net/http"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/client"
 	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/connlimit"
@@ -33,12 +31,6 @@ type web struct {
 	over     bool         // there are no counters any more
 }
 
-// maxWebClients is many times what scrapers and probes need, and far below
-// the usual limit of 1024 descriptors. Where there are more, the connection
-// that has waited for longest without a request makes room, so that a new
-// request is answered however many connections others keep open.
-const maxWebClients = 128
-
 // listenWeb opens the HTTP address, unless it was handed over.
 func listenWeb(c *config.Config, handler http.Handler, logger zerolog.Logger, listener net.Listener) (*web, error) {
 	if c.HTTP == "" {
@@ -48,7 +40,7 @@ func listenWeb(c *config.Config, handler http.Handler, logger zerolog.Logger, li
 	if listener == nil {
 		var err error
 		if listener, err = net.Listen("tcp", c.HTTPResolved); err != nil {
-			return nil, webError(err)
+			return nil, config.HTTPError(err)
 		}
 	}
 	logger = logger.With().Str("from", "http").Logger()
@@ -57,7 +49,7 @@ func listenWeb(c *config.Config, handler http.Handler, logger zerolog.Logger, li
 			Str("remedy", "give --http "+client.DefaultAddress+", or let a firewall keep others from the port").
 			Msg("other hosts can reach HTTP, which asks for no password: status and metrics are open to them")
 	}
-	limited := connlimit.NewListener(listener, connlimit.Policy{Max: maxWebClients, EvictBusy: true})
+	limited := connlimit.NewListener(listener, connlimit.Policy{Max: config.MaxHTTPConnections, EvictBusy: true})
 	w := &web{
 		logger:   logger,
 		shared:   shared,
@@ -83,11 +75,6 @@ func listenWeb(c *config.Config, handler http.Handler, logger zerolog.Logger, li
 		}
 	})
 	return w, nil
-}
-
-// webError is what keeps the HTTP server from its address.
-func webError(err error) error {
-	return cli.WithHint(fmt.Errorf("http: %w", err), "--http ADDR takes another address, --http '' turns it off")
 }
 
 // serve begins to serve; once.

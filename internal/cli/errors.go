@@ -63,3 +63,8 @@ func Hint(err error) string {
 	}
 	return remedy.Hint() // one of another process may have none
 }
+
+// NeedsFiles adds to an error for want of descriptors (EMFILE) how many files are enough.
+func NeedsFiles(err error, enough int) error {
+	return WithHint(err, fmt.Sprintf("ulimit -n %d, or LimitNOFILE=%d in the unit", enough, enough))
+}
