@@ -1,33 +1,17 @@
 package main
 
 import (
-	"context"
 	"net"
 	"net/netip"
-	"os/exec"
+	"os"
 	"path/filepath"
 	"testing"
 
-	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/metrics"
 )
-
-func TestAServiceWithSeveralRuntimeDirectories(t *testing.T) {
-	first := t.TempDir()
-	args := []string{"--listen", freePort(t), "--shards", "1", "--output", "discard"}
-	directories := func(cmd *exec.Cmd) {
-		cmd.Env = append(cmd.Environ(), "RUNTIME_DIRECTORY="+first+":"+t.TempDir())
-	}
-	before := serving(t, directories, args...)
-	after := serving(t, nil, append(args, "--takeover", filepath.Join(first, "takeover.sock"))...)
-	if code := before.wait(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
-	after.wantSaid("took over")
-}
 
 // Listeners are known by their address, and those that share one by their names.
 func TestWhichListenerGoesOn(t *testing.T) {
@@ -57,59 +41,6 @@ func TestWhichListenerGoesOn(t *testing.T) {
 			}
 			if name != c.want[i] {
 				t.Errorf("%s goes on from %q, want %q", l.Name, name, c.want[i])
-			}
-		}
-	}
-}
-
-// otherVersion is an active process whose counters are laid out in another way.
-type otherVersion struct{ book *metrics.SharedCounters }
-
-func (otherVersion) Quiesce(context.Context) error         { return net.ErrClosed }
-func (otherVersion) Resume(error)                          {}
-func (otherVersion) SuccessorFailed(takeover.Hello, error) {}
-func (otherVersion) Committing(takeover.Hello)             {}
-func (otherVersion) Committed(takeover.Hello)              {}
-
-func (o otherVersion) Offer(takeover.Hello) (offer takeover.Offer, err error) {
-	offer.Memory, err = duplicateMemory(memoryOf(o.book))
-	return offer, err
-}
-
-// A version whose counters are of another layout refuses an upgrade, and says what to do.
-func TestAnotherLayoutOfTheCounters(t *testing.T) {
-	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: "syslog", Shards: 1, Batch: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer book.Close()
-	const version = 8 // where it is in the control memory
-	if _, err := book.Control().WriteAt([]byte{250, 0, 0, 0}, version); err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "takeover.sock")
-	server, err := takeover.Listen(path, "0.0.1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(context.Background(), otherVersion{book}) }()
-	defer func() {
-		server.Close()
-		<-served
-	}()
-	for _, role := range []string{"--standby=false", "--standby"} {
-		p := launch(t, nil, "serve", "--http", "", "--listen", freePort(t), "--shards", "1",
-			"--output", "discard", "--takeover", path, role)
-		if code := p.wait(); code != cli.ExitFailed {
-			t.Errorf("%s: exit code %d", role, code)
-		}
-		for _, want := range []string{
-			"layout version 250, and this program needs version",
-			"udpshard: hint: the two versions can't hand over to each other: stop the active process",
-		} {
-			if !p.says(want) {
-				t.Errorf("%s: %q is not in\n%s", role, want, p.logs)
 			}
 		}
 	}
@@ -194,4 +125,30 @@ func TestWhatAStandbyIsRegisteredWith(t *testing.T) {
 	if a, b := registered(before, 9), registered(now, 9); a+b != 0 {
 		t.Errorf("%d registrations with the one before, %d with the new one, after the end", a, b)
 	}
+}
+
+// A host name of another process is not looked up: its sockets have the address.
+func TestHostNamesOfAPredecessor(t *testing.T) {
+	file := writeFile(t, "listeners: [{address: 'localhost:5001'}, {address: 'localhost:5002'}]\n")
+	c, err := (&config.Flags{File: file}).Config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Listeners[0].Resolved().String() != "127.0.0.1:5001" {
+		t.Skip("needs 127.0.0.1 as localhost in /etc/hosts")
+	}
+	had := &legacy{offer: takeover.Offer{State: handoff.State{Listeners: []handoff.Listener{{Address: "localhost:5002"}, {Address: "127.0.0.1:5001"}, {Address: "other.test:5003"}}}}}
+	if found := had.continued(c.Listeners); len(found) != 2 || found[c.Listeners[0]].Address != "127.0.0.1:5001" || found[c.Listeners[1]].Address != "localhost:5002" {
+		t.Errorf("%v", found)
+	}
+}
+
+// writeFile returns the path of a new file with the text.
+func writeFile(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

@@ -14,10 +14,6 @@ import (
 	"testing"
 
 	"github.com/miekg/dns"
-
-	"github.com/udpshard/udpshard/internal/config"
-	"github.com/udpshard/udpshard/internal/handoff"
-	"github.com/udpshard/udpshard/internal/handoff/takeover"
 )
 
 // gap returns what the log line on its takeover says of the time in which nobody read, in
@@ -134,21 +130,5 @@ func TestNoNameIsLookedUpInATakeover(t *testing.T) {
 	}
 	if code := standby.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
-	}
-}
-
-// A host name of another process is not looked up: its sockets have the address.
-func TestHostNamesOfAPredecessor(t *testing.T) {
-	file := write(t, t.TempDir(), "c.yaml", "listeners: [{address: 'localhost:5001'}, {address: 'localhost:5002'}]\n")
-	c, err := (&config.Flags{File: file}).Config()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c.Listeners[0].Resolved().String() != "127.0.0.1:5001" {
-		t.Skip("needs 127.0.0.1 as localhost in /etc/hosts")
-	}
-	had := &legacy{offer: takeover.Offer{State: handoff.State{Listeners: []handoff.Listener{{Address: "localhost:5002"}, {Address: "127.0.0.1:5001"}, {Address: "other.test:5003"}}}}}
-	if found := had.continued(c.Listeners); len(found) != 2 || found[c.Listeners[0]].Address != "127.0.0.1:5001" || found[c.Listeners[1]].Address != "localhost:5002" {
-		t.Errorf("%v", found)
 	}
 }

@@ -3,28 +3,12 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"path/filepath"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/rs/zerolog"
-
 	"github.com/udpshard/udpshard/metrics"
 )
-
-// logLines returns what is logged with a message, oldest first.
-func logLines(t *testing.T, logs, message string) (found []map[string]any) {
-	t.Helper()
-	for line := range strings.Lines(logs) {
-		var fields map[string]any
-		if json.Unmarshal([]byte(line), &fields) == nil && fields["message"] == message {
-			found = append(found, fields)
-		}
-	}
-	return found
-}
 
 // The stats line has rates per second and counts of the interval, which its names say; and
 // an idle listener is told of once.
@@ -83,120 +67,6 @@ func TestStatsLines(t *testing.T) {
 	page.RateLimited.Add(1)
 	page.Received.Add(1)
 	if l := line(); l["dropped_rate_limited_in_interval"] != 1.0 || l["level"] != "info" {
-		t.Errorf("%v", l)
-	}
-}
-
-// Whichever way a process comes to the sockets and counters of another one, its first stats
-// line says nothing of what that one has received and lost.
-func TestStatsAfterATakeover(t *testing.T) {
-	// counted gives a process counts and drops: it is stopped for a while.
-	const sent = 30_000
-	counted := func(t *testing.T, p *process, address string) {
-		t.Helper()
-		p.halt()
-		s := newSenders(t, address, 4)
-		s.send(sent, 0)
-		p.cmd.Process.Signal(syscall.SIGCONT)
-		eventually(t, "all is counted", func() bool {
-			now := p.total()
-			return now.Received+now.Dropped.Kernel == sent && now.Received == now.Delivered && now.Dropped.Kernel > 0 && now.Received > 0
-		})
-	}
-	quiet := func(t *testing.T, p *process, takesOver string) {
-		t.Helper()
-		p.wantSaid(takesOver, `"message":"stats"`)
-		now := p.total()
-		if now.Received+now.Dropped.Kernel != sent {
-			t.Errorf("the counters do not go on: %+v", now)
-		}
-		for _, l := range logLines(t, p.logs.String(), "stats") {
-			if l["level"] != "info" || l["received_per_s"] != 0.0 || l["delivered_per_s"] != 0.0 || l["bytes_per_s"] != 0.0 || l["lost_in_interval"] != 0.0 {
-				t.Errorf("nothing was sent, and it says %v", l)
-			}
-		}
-	}
-	common := []string{"--protocol", "discard", "--shards", "2", "--receive-buffer", "16KiB", "--stats-interval", "50ms"}
-	for name, replace := range map[string]func(p *process, args []string) (next *process, takesOver string){
-		"upgrade": func(p *process, args []string) (*process, string) {
-			return p.succeeding(args...), `"message":"took over`
-		},
-		"a standby, told to stop": func(p *process, args []string) (*process, string) {
-			next := p.startStandby(args...)
-			p.terminate()
-			return next, `"message":"took over: it was told to stop`
-		},
-		"a standby, killed": func(p *process, args []string) (*process, string) {
-			next := p.startStandby(args...)
-			p.cmd.Process.Kill()
-			return next, `"message":"took over: the process that served is no more`
-		},
-		"a standby, stopped": func(p *process, args []string) (*process, string) {
-			next := p.startStandby(append(args, "--standby-after", "300ms")...)
-			p.halt()
-			s := newSenders(p.t, args[1], 1) // what nobody reads is what a standby goes by
-			s.send(1, 0)
-			return next, `"message":"took over: the process that served does not run`
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			dir, address := publicDir(t), freePort(t)
-			args := append([]string{"--listen", address, "--takeover", filepath.Join(dir, "takeover.sock")}, common...)
-			p := serving(t, ordinary, args...)
-			counted(t, p, address)
-			next, takesOver := replace(p, args)
-			if name == "a standby, stopped" {
-				next.wantSaid(takesOver)
-				eventually(t, "it has read that", func() bool { return next.total().Received+next.total().Dropped.Kernel == sent+1 })
-				next.wantSaid(`"message":"stats"`)
-				for _, l := range logLines(t, next.logs.String(), "stats") {
-					rate, _ := l["received_per_s"].(float64)
-					interval, _ := l["interval_s"].(float64)
-					if rate*interval > 1.5 || l["lost_in_interval"] != 0.0 {
-						t.Errorf("one datagram was sent, and it says %v", l)
-					}
-				}
-				return
-			}
-			quiet(t, next, takesOver)
-		})
-	}
-	for name, end := range map[string]func(p *process){
-		"systemd restarts it":        func(p *process) { p.terminate() },
-		"systemd finds that it died": func(p *process) { p.cmd.Process.Kill(); p.wait() },
-	} {
-		t.Run(name, func(t *testing.T) {
-			u := newManaged(t)
-			p := u.start(common...)
-			counted(t, p, u.address)
-			end(p)
-			quiet(t, u.start(common...), `"message":"took over`)
-		})
-	}
-}
-
-// The final ledger has a level, which the console shows, whatever the log level is; and the
-// start says where HTTP is.
-func TestLogsOfAStartAndAnEnd(t *testing.T) {
-	address := freePort(t)
-	for _, format := range []string{"json", "console"} {
-		p := serving(t, nil, "--listen", address, "--protocol", "discard", "--shards", "1", "--log-format", format)
-		at := map[string]string{"json": `"address":"` + p.http + `"`, "console": "address=" + p.http}[format]
-		p.wantSaid(at, "status and metrics are served")
-		p.terminate()
-		if format == "console" {
-			if !p.says("INF final ledger") || p.says("???") {
-				t.Errorf("%s", p.logs)
-			}
-			continue
-		}
-		if l := logLines(t, p.logs.String(), "final ledger"); len(l) != 1 || l[0]["level"] != "info" {
-			t.Errorf("%v", l)
-		}
-	}
-	p := serving(t, nil, "--listen", address, "--protocol", "discard", "--shards", "1", "--log-level", "error")
-	p.terminate()
-	if l := logLines(t, p.logs.String(), "final ledger"); len(l) != 1 {
 		t.Errorf("%v", l)
 	}
 }

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/handoff/takeover"
+	"github.com/udpshard/udpshard/internal/sys"
+	"github.com/udpshard/udpshard/metrics"
+)
+
+func TestAServiceWithSeveralRuntimeDirectories(t *testing.T) {
+	first := t.TempDir()
+	args := []string{"--listen", freePort(t), "--shards", "1", "--output", "discard"}
+	directories := func(cmd *exec.Cmd) {
+		cmd.Env = append(cmd.Environ(), "RUNTIME_DIRECTORY="+first+":"+t.TempDir())
+	}
+	before := serving(t, directories, args...)
+	after := serving(t, nil, append(args, "--takeover", filepath.Join(first, "takeover.sock"))...)
+	if code := before.wait(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	after.wantSaid("took over")
+}
+
+// otherVersion is an active process whose counters are laid out in another way.
+type otherVersion struct{ book *metrics.SharedCounters }
+
+func (otherVersion) Quiesce(context.Context) error         { return net.ErrClosed }
+func (otherVersion) Resume(error)                          {}
+func (otherVersion) SuccessorFailed(takeover.Hello, error) {}
+func (otherVersion) Committing(takeover.Hello)             {}
+func (otherVersion) Committed(takeover.Hello)              {}
+
+func (o otherVersion) Offer(takeover.Hello) (offer takeover.Offer, err error) {
+	counters, control := o.book.Files()
+	if offer.Memory.Counters, err = sys.DuplicateFile(counters, ""); err != nil {
+		return offer, err
+	}
+	offer.Memory.Control, err = sys.DuplicateFile(control, "")
+	return offer, err
+}
+
+// A version whose counters are of another layout refuses an upgrade, and says what to do.
+func TestAnotherLayoutOfTheCounters(t *testing.T) {
+	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: "syslog", Shards: 1, Batch: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer book.Close()
+	const version = 8 // where it is in the control memory
+	if _, err := book.Control().WriteAt([]byte{250, 0, 0, 0}, version); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "takeover.sock")
+	server, err := takeover.Listen(path, "0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(context.Background(), otherVersion{book}) }()
+	defer func() {
+		server.Close()
+		<-served
+	}()
+	for _, role := range []string{"--standby=false", "--standby"} {
+		p := launch(t, nil, "serve", "--http", "", "--listen", freePort(t), "--shards", "1",
+			"--output", "discard", "--takeover", path, role)
+		if code := p.wait(); code != cli.ExitFailed {
+			t.Errorf("%s: exit code %d", role, code)
+		}
+		for _, want := range []string{
+			"layout version 250, and this program needs version",
+			"udpshard: hint: the two versions can't hand over to each other: stop the active process",
+		} {
+			if !p.says(want) {
+				t.Errorf("%s: %q is not in\n%s", role, want, p.logs)
+			}
+		}
+	}
+}
