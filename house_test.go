@@ -23,7 +23,7 @@ const module = "github.com/udpshard/udpshard/"
 // mayImport says which packages of the module each may import. A package
 // that is not here fails the test: decide where it stands.
 var mayImport = map[string][]string{
-	"cmd/udpshard":                         {"internal/config", "internal/output", "internal/output/file", "shard", "internal/engine", "internal/steer", "internal/handoff", "internal/handoff/takeover", "metrics", "metrics/prom", "packet", "packet/dns", "packet/syslog", "internal/connlimit", "internal/dnstcp", "internal/loadgen", "internal/sockets", "internal/holder", "internal/doctor", "internal/cli", "internal/client", "internal/format", "internal/regular", "internal/selftest", "internal/sys", "internal/handoff/systemd"},
+	"cmd/udpshard":                         {"internal/preflight", "internal/config", "internal/output", "internal/output/file", "shard", "internal/engine", "internal/steer", "internal/handoff", "internal/handoff/takeover", "metrics", "metrics/prom", "packet", "packet/dns", "packet/syslog", "internal/connlimit", "internal/dnstcp", "internal/loadgen", "internal/sockets", "internal/holder", "internal/doctor", "internal/cli", "internal/client", "internal/format", "internal/regular", "internal/selftest", "internal/sys", "internal/handoff/systemd"},
 	"internal/output":                      {"internal/output/file", "metrics"},
 	"internal/output/file":                 {"metrics"},
 	"shard":                                {"internal/engine", "internal/steer", "packet", "metrics", "internal/sys", "internal/holder", "internal/rate"},
@@ -42,6 +42,7 @@ var mayImport = map[string][]string{
 	"internal/dnstcp":                      {"internal/connlimit"},
 	"internal/rate":                        {},
 	"internal/config":                      {"internal/cli", "internal/client", "internal/handoff/takeover", "internal/output", "internal/output/file", "internal/regular", "internal/steer", "internal/sys", "packet", "packet/dns", "packet/syslog", "shard"},
+	"internal/preflight":                   {"internal/cli", "internal/config", "internal/doctor", "internal/format", "internal/handoff/takeover", "internal/holder", "internal/output", "internal/output/file", "internal/sockets", "internal/sys", "shard"},
 	"internal/cli":                         {},
 	"internal/client":                      {"internal/cli", "metrics"},
 	"internal/format":                      {},

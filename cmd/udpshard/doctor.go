@@ -19,6 +19,7 @@ import (
 	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/doctor"
 	"github.com/udpshard/udpshard/internal/format"
+	"github.com/udpshard/udpshard/internal/preflight"
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
@@ -112,7 +113,7 @@ func (d *doctorRun) start(c *config.Config, running []int) []doctor.Finding {
 		but = append(but, "takeover")
 	}
 	beside := func(pid int) bool { return slices.Contains(running, pid) }
-	if err := (&check{config: c, beside: beside}).run(but...); err != nil {
+	if err := (&preflight.Check{Config: c, Beside: beside}).Run(but...); err != nil {
 		return refusals(err)
 	}
 	return []doctor.Finding{{Check: startCheck, Level: doctor.OK, Finding: "serve can use all that " + d.flags.File + " names"}}

@@ -11,6 +11,7 @@ import (
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/format"
+	"github.com/udpshard/udpshard/internal/preflight"
 )
 
 func serveCommand() *cobra.Command {
@@ -66,12 +67,12 @@ func checkStart(f *config.Flags, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	look := &check{config: c}
-	if err := look.run(); err != nil {
+	look := &preflight.Check{Config: c}
+	if err := look.Run(); err != nil {
 		return err
 	}
 	would := "start"
-	if from := look.predecessor(); from != "" {
+	if from := look.Predecessor(); from != "" {
 		would = "take over from " + from
 		if c.Standby {
 			would = "stand by for " + from

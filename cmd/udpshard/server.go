@@ -17,6 +17,7 @@ import (
 	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/internal/output"
+	"github.com/udpshard/udpshard/internal/preflight"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet/dns"
 )
@@ -87,7 +88,7 @@ func Run(o Options) error {
 	next := candidate{Options: o, config: o.Config, service: openService(log), signals: signals}
 	s, err := next.elect()
 	if s == nil {
-		return startError(next.config, err)
+		return preflight.StartError(next.config, err)
 	}
 	return s.run(signals)
 }

@@ -1,4 +1,7 @@
-package main
+// Package preflight finds what would keep serve from its start with a configuration: ports, files,
+// zones, addresses, the takeover path, limits. A check takes nothing: no port but free ones, no
+// file, no takeover path. It is for serve --check, doctor, and for a start that fails.
+package preflight
 
 import (
 	"context"
@@ -24,12 +27,12 @@ import (
 	"github.com/udpshard/udpshard/shard"
 )
 
-// check is one look, for --check and doctor, at what serve would take to start. It takes nothing:
-// no port but free ones, no file, no takeover path.
-type check struct {
-	config *config.Config
-	from   *active        // whom serve would take over from; nil: nobody
-	beside func(int) bool // whether a process is one whose ports are no obstacle; nil: none is
+// Check finds what would keep serve from its start with a configuration. It is for one goroutine.
+type Check struct {
+	Config *config.Config
+	Beside func(pid int) bool // whether the ports of a process are no obstacle; nil: each port is
+
+	from *active // the process from which serve would take over; nil: there is none
 }
 
 // active is the process that listens at the takeover path.
@@ -41,19 +44,19 @@ type active struct {
 // checks are what serve takes, in the order in which it takes it (server.open, server.start).
 var checks = []struct {
 	name string
-	look func(*check) []error
+	look func(*Check) []error
 }{
-	{"takeover", (*check).takeover},
-	{"zone", (*check).zones},
-	{"port", (*check).ports},
-	{"output", (*check).outputs},
-	{"stream", (*check).streams},
-	{"http", (*check).web},
-	{"files", (*check).files},
+	{"takeover", (*Check).takeover},
+	{"zone", (*Check).zones},
+	{"port", (*Check).ports},
+	{"output", (*Check).outputs},
+	{"stream", (*Check).streams},
+	{"http", (*Check).web},
+	{"files", (*Check).files},
 }
 
-// run returns all on which serve would stop, but for the checks that are left out.
-func (c *check) run(but ...string) error {
+// Run returns all on which serve would stop, but for the checks that are left out.
+func (c *Check) Run(but ...string) error {
 	var errs []error
 	for _, one := range checks {
 		if !slices.Contains(but, one.name) {
@@ -63,8 +66,8 @@ func (c *check) run(but ...string) error {
 	return cli.Join(errs...)
 }
 
-// predecessor names the process from which serve would take over, after run; "" without one.
-func (c *check) predecessor() string {
+// Predecessor names the process from which serve would take over, after run; "" without one.
+func (c *Check) Predecessor() string {
 	if c.from == nil {
 		return ""
 	}
@@ -74,7 +77,7 @@ func (c *check) predecessor() string {
 // explain returns all that keeps serve from its start, where each part of err is one of that:
 // what serve meets first is not all that has to be mended. Otherwise it returns err.
 func explain(c *config.Config, err error) error {
-	all := cli.Separate((&check{config: c}).run())
+	all := cli.Separate((&Check{Config: c}).Run())
 	for _, part := range cli.Separate(err) {
 		i := slices.IndexFunc(all, func(found error) bool { return isSame(found, part) })
 		if i < 0 {
@@ -94,8 +97,8 @@ func isSame(a, b error) bool {
 	return a.Error() == b.Error()
 }
 
-// startError is the error with which serve does not start.
-func startError(c *config.Config, err error) error {
+// StartError is the error with which serve does not start.
+func StartError(c *config.Config, err error) error {
 	switch {
 	case err == nil:
 		return nil
@@ -109,8 +112,8 @@ func startError(c *config.Config, err error) error {
 const checkPatience = 2 * time.Second
 
 // takeover asks who listens at the takeover path, and hangs up without a word.
-func (c *check) takeover() []error {
-	path := c.config.Takeover
+func (c *Check) takeover() []error {
+	path := c.Config.Takeover
 	if path == "" {
 		return nil
 	}
@@ -128,24 +131,24 @@ func (c *check) takeover() []error {
 	if err == nil {
 		return nil
 	}
-	return []error{c.config.TakeoverError(err)}
+	return []error{c.Config.TakeoverError(err)}
 }
 
-func (c *check) zones() (errs []error) {
-	_, err := config.LoadZones(c.config.Listeners)
+func (c *Check) zones() (errs []error) {
+	_, err := config.LoadZones(c.Config.Listeners)
 	return cli.Separate(err)
 }
 
-func (c *check) ports() (errs []error) {
-	for _, l := range c.config.Listeners {
+func (c *Check) ports() (errs []error) {
+	for _, l := range c.Config.Listeners {
 		holders := func(at netip.AddrPort, dual bool) ([]shard.Holder, error) { return c.holders(at, dual) }
 		err := shard.Probe(l.Engine(), holders)
 		switch {
 		case err != nil && c.from == nil:
-			errs = append(errs, c.config.WithTakeoverHint(l.WithPosition(err)))
+			errs = append(errs, c.Config.WithTakeoverHint(l.WithPosition(err)))
 		case err != nil:
 			errs = append(errs, l.WithPosition(err))
-		case l.Join && c.config.Standby && c.from != nil && c.from.pid != 0 && !c.passesOn(l):
+		case l.Join && c.Config.Standby && c.from != nil && c.from.pid != 0 && !c.passesOn(l):
 			errs = append(errs, l.JoinError())
 		}
 	}
@@ -153,7 +156,7 @@ func (c *check) ports() (errs []error) {
 }
 
 // passesOn says whether the process that would be taken over from has a listener's address.
-func (c *check) passesOn(l *config.Listener) bool {
+func (c *Check) passesOn(l *config.Listener) bool {
 	at := l.Resolved()
 	host, _, _ := net.SplitHostPort(l.Address)
 	all, err := sockets.List(at.Port())
@@ -164,7 +167,7 @@ func (c *check) passesOn(l *config.Listener) bool {
 }
 
 // holders returns the sockets that keep serve from an address.
-func (c *check) holders(at netip.AddrPort, dual bool) ([]shard.Holder, error) {
+func (c *Check) holders(at netip.AddrPort, dual bool) ([]shard.Holder, error) {
 	all, err := sockets.List(at.Port())
 	if err != nil && all == nil {
 		return nil, err
@@ -193,17 +196,17 @@ func canPassOn(s sockets.Socket, at netip.AddrPort, dual bool) bool {
 
 // yields says whether a socket is none that keeps serve out: it would be handed over, or is that
 // of a process beside which this is looked at.
-func (c *check) yields(processes []holder.Process, same bool) bool {
+func (c *Check) yields(processes []holder.Process, same bool) bool {
 	for _, p := range processes {
-		if c.beside != nil && c.beside(p.PID) || same && c.from != nil && c.from.pid == p.PID {
+		if c.Beside != nil && c.Beside(p.PID) || same && c.from != nil && c.from.pid == p.PID {
 			return true
 		}
 	}
 	return same && c.from != nil && c.from.pid == 0 && len(processes) == 0
 }
 
-func (c *check) outputs() (errs []error) {
-	for _, l := range c.config.Listeners {
+func (c *Check) outputs() (errs []error) {
+	for _, l := range c.Config.Listeners {
 		shards := 1
 		if engine, err := l.Engine().Complete(); err == nil && strings.Contains(l.Output, output.PerShard) {
 			shards = engine.Shards
@@ -219,8 +222,8 @@ func (c *check) outputs() (errs []error) {
 
 // streams looks at the TCP ports of listeners of DNS. That an address is this host's, the UDP
 // port's check says.
-func (c *check) streams() (errs []error) {
-	for _, l := range c.config.Listeners {
+func (c *Check) streams() (errs []error) {
+	for _, l := range c.Config.Listeners {
 		if l.Protocol != "dns" {
 			continue
 		}
@@ -240,11 +243,11 @@ func (c *check) streams() (errs []error) {
 	return errs
 }
 
-func (c *check) web() []error {
-	if c.config.HTTP == "" {
+func (c *Check) web() []error {
+	if c.Config.HTTP == "" {
 		return nil
 	}
-	at, err := net.ResolveTCPAddr("tcp", c.config.HTTPResolved)
+	at, err := net.ResolveTCPAddr("tcp", c.Config.HTTPResolved)
 	if err != nil {
 		return []error{config.HTTPError(&net.OpError{Op: "listen", Net: "tcp", Err: err})}
 	}
@@ -261,7 +264,7 @@ func (c *check) web() []error {
 	switch {
 	case err != nil:
 		return []error{config.HTTPError(&net.OpError{Op: "listen", Net: "tcp", Addr: at, Err: err})}
-	case address.Port() != 0 && !c.config.MayRunWithoutHTTP() && c.listens(address, dual, false):
+	case address.Port() != 0 && !c.Config.MayRunWithoutHTTP() && c.listens(address, dual, false):
 		return []error{config.HTTPError(portTaken("tcp", at))}
 	}
 	return nil
@@ -274,7 +277,7 @@ func portTaken(network string, at net.Addr) error {
 
 // listens says whether somebody listens at a TCP address who keeps serve out. shared says that
 // this user's processes may have it too (SO_REUSEPORT).
-func (c *check) listens(at netip.AddrPort, dual, shared bool) bool {
+func (c *Check) listens(at netip.AddrPort, dual, shared bool) bool {
 	found, _ := sockets.Listening(at.Port()) // what can't be seen, serve says
 	listener := doctor.Listener{Address: at, Dual: dual}
 	return slices.ContainsFunc(found, func(s sockets.Socket) bool {
@@ -289,14 +292,14 @@ const processFiles = 6
 
 // files compares what serve opens at the least with RLIMIT_NOFILE. The hard limit counts: the Go
 // runtime raises the soft one to it (package os, Go 1.19).
-func (c *check) files() []error {
+func (c *Check) files() []error {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return nil // serve says it
 	}
-	if need := leastFiles(c.config); uint64(need) > limit.Max {
-		return []error{filesError(c.config, fmt.Errorf("%s and their outputs need %d files at the least, and this process may open %d",
-			format.Plural(c.config.Shards(), "shard"), need, limit.Max))}
+	if need := leastFiles(c.Config); uint64(need) > limit.Max {
+		return []error{filesError(c.Config, fmt.Errorf("%s and their outputs need %d files at the least, and this process may open %d",
+			format.Plural(c.Config.Shards(), "shard"), need, limit.Max))}
 	}
 	return nil
 }
