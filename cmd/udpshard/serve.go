@@ -12,6 +12,7 @@ import (
 	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/format"
 	"github.com/udpshard/udpshard/internal/preflight"
+	"github.com/udpshard/udpshard/internal/server"
 )
 
 func serveCommand() *cobra.Command {
@@ -42,7 +43,7 @@ can be run beside an instance, as the same user.`,
 				return err
 			}
 			b := thisBuild()
-			return Run(Options{Flags: &f, Config: c, Stderr: cmd.ErrOrStderr(), Exit: exitWith(cmd.ErrOrStderr()),
+			return server.Run(server.Options{Flags: &f, Config: c, Stderr: cmd.ErrOrStderr(), Exit: exitWith(cmd.ErrOrStderr()),
 				Version: b.version, BuildLabels: b.labels()})
 		},
 	}

@@ -1,0 +1,59 @@
+package server
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/udpshard/udpshard/internal/dnstcp"
+	"github.com/udpshard/udpshard/packet/dns"
+)
+
+// dnsCollector tells what the listeners of DNS have counted.
+type dnsCollector struct{ server *server }
+
+var (
+	dnsQueriesDesc   = prometheus.NewDesc("udpshard_dns_queries_total", "Queries, over UDP and TCP, by type; other is all that are not named.", []string{"listener", "type"}, nil)
+	dnsResponsesDesc = prometheus.NewDesc("udpshard_dns_responses_total", "Responses that were sent, by response code.", []string{"listener", "rcode"}, nil)
+	dnsIgnoredDesc   = prometheus.NewDesc("udpshard_dns_ignored_total", "Messages that nobody should answer: responses, and from ports of reflectors.", []string{"listener"}, nil)
+	dnsLimitedDesc   = prometheus.NewDesc("udpshard_dns_responses_limited_total", "Responses above the rate limit: dropped, or sent without records.", []string{"listener", "action"}, nil)
+	dnsStreamsDesc   = prometheus.NewDesc("udpshard_dns_tcp_connections_total", "TCP connections, by what became of them: those that were evicted had been accepted.", []string{"listener", "outcome"}, nil)
+	dnsOpenDesc      = prometheus.NewDesc("udpshard_dns_tcp_connections_open", "TCP connections that are open.", []string{"listener"}, nil)
+)
+
+var connectionCounts = [...]dns.Connection{
+	dnstcp.Accepted:    dns.ConnectionAccepted,
+	dnstcp.NotAdmitted: dns.ConnectionNotAdmitted,
+	dnstcp.Refused:     dns.ConnectionRefused,
+	dnstcp.Evicted:     dns.ConnectionEvicted,
+}
+
+func (d *dnsService) countStream(is dnstcp.Outcome) { d.CountConnection(connectionCounts[is]) }
+
+// Describe implements prometheus.Collector.
+func (c dnsCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, desc := range []*prometheus.Desc{dnsQueriesDesc, dnsResponsesDesc, dnsIgnoredDesc, dnsLimitedDesc, dnsStreamsDesc, dnsOpenDesc} {
+		ch <- desc
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c dnsCollector) Collect(ch chan<- prometheus.Metric) {
+	send := func(desc *prometheus.Desc, value uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(value), labels...)
+	}
+	for _, d := range c.server.dns {
+		name, counts := d.listener.Name, d.Counts()
+		for text, n := range counts.Types {
+			send(dnsQueriesDesc, n, name, text)
+		}
+		for text, n := range counts.Rcodes {
+			send(dnsResponsesDesc, n, name, text)
+		}
+		send(dnsIgnoredDesc, counts.Ignored, name)
+		send(dnsLimitedDesc, counts.Dropped, name, "dropped")
+		send(dnsLimitedDesc, counts.Slipped, name, "truncated")
+		for text, n := range counts.Connections {
+			send(dnsStreamsDesc, n, name, text)
+		}
+		ch <- prometheus.MustNewConstMetric(dnsOpenDesc, prometheus.GaugeValue, float64(d.open()), name)
+	}
+}

@@ -1,0 +1,199 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/config"
+	"github.com/udpshard/udpshard/internal/dnstcp"
+	"github.com/udpshard/udpshard/internal/sys"
+	"github.com/udpshard/udpshard/metrics"
+	"github.com/udpshard/udpshard/packet/dns"
+)
+
+// openStreams opens the output of what comes over TCP, whose records are not
+// the ledger's, which counts datagrams. It comes when the shards have opened
+// theirs: who opens a file is in whose book its writes are noted.
+func (s *server) openStreams(d *dnsService) (err error) {
+	l := d.listener
+	if l.Output == "discard" {
+		return nil
+	}
+	d.page = metrics.NewShard(0, 0)
+	d.sink, err = openSink(l, s.outputs, 0, d.page)
+	return err
+}
+
+// listenStreams opens the TCP sides, or goes on with those of the process before:
+// clients wait in the queue of one socket for whoever serves. It comes when this
+// process is active.
+func (s *server) listenStreams(from *legacy) error {
+	var errs []error
+	for _, d := range s.dns {
+		l, g := d.listener, s.groups[slices.Index(s.opened, d.listener)]
+		if d.socket = from.stream(s.continued[l]); d.socket == nil {
+			var err error
+			if d.socket, err = listenTCP(g.Listener().Address); err != nil {
+				errs = append(errs, l.TCPError(err))
+				continue
+			}
+		}
+		if err := d.serve(g); err != nil {
+			errs = append(errs, err)
+		} else if d.sink != nil {
+			go d.flush()
+		}
+	}
+	return cli.Join(errs...)
+}
+
+// stream returns a duplicate of the socket that listens for a listener's streams;
+// nil if none was handed over for it.
+func (s *server) stream(l *config.Listener) (*os.File, error) {
+	for _, d := range s.dns {
+		if d.listener == l && d.socket != nil {
+			return sys.DuplicateFile(d.socket, "")
+		}
+	}
+	return nil, nil
+}
+
+// listenTCP listens at the address of a group. Where the process before has not
+// handed its socket over, this one's is beside it.
+func listenTCP(address string) (*net.TCPListener, error) {
+	network := "tcp"
+	if at, err := netip.ParseAddrPort(address); err == nil && at.Addr().Is4() {
+		network = "tcp4"
+	} else if err == nil {
+		network = "tcp6"
+	}
+	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		return sys.ControlRaw(c, func(fd int) error {
+			return os.NewSyscallError("setsockopt SO_REUSEPORT", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
+		})
+	}}
+	l, err := config.Listen(context.Background(), network, address)
+	if err != nil {
+		return nil, err
+	}
+	return l.(*net.TCPListener), nil
+}
+
+// serve answers over TCP until pause or close.
+func (d *dnsService) serve(g group) error {
+	file, err := sys.DuplicateFile(d.socket, "") // the socket stays, whoever stops accepting
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	socket, err := net.FileListener(file)
+	if err != nil {
+		return fmt.Errorf("listener %s: %w", d.listener.Name, err)
+	}
+	streams := &dnstcp.Server{Admit: g.Accepts, NewHandler: d.streamHandler, MinMessage: dns.HeaderSize, CountOutcome: d.countStream}
+	d.streams.Store(streams)
+	go streams.Serve(socket)
+	return nil
+}
+
+// pause ends the conversations, and accepts no more: clients wait in the socket's
+// queue for whoever serves next.
+func (d *dnsService) pause() {
+	if streams := d.streams.Swap(nil); streams != nil {
+		streams.Close()
+	}
+	d.handOn()
+}
+
+// goOn ends a pause, if there is one.
+func (d *dnsService) goOn(g group) error {
+	if d.socket == nil || d.streams.Load() != nil {
+		return nil
+	}
+	return d.serve(g)
+}
+
+// open returns how many connections there are.
+func (d *dnsService) open() int {
+	if streams := d.streams.Load(); streams != nil {
+		return streams.OpenConnections()
+	}
+	return 0
+}
+
+// inFlight returns how many records of what came over TCP are on their way.
+func (d *dnsService) inFlight() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.sink == nil {
+		return 0
+	}
+	return d.records - d.page.Delivered.Load() - d.page.OutputLost.Load()
+}
+
+// handOn hands the records that wait on to the output.
+func (d *dnsService) handOn() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.sink != nil {
+		d.sink.Flush()
+	}
+}
+
+func (d *dnsService) streamHandler(client netip.AddrPort) dnstcp.Handler {
+	stream := d.Stream()
+	return func(dst, question []byte) []byte {
+		reply := stream.Answer(dst, question, client)
+		if reply != nil && d.sink != nil {
+			d.mu.Lock()
+			d.sink.Commit(stream.Record(d.sink.Buffer()))
+			d.records++
+			d.mu.Unlock()
+		}
+		return reply
+	}
+}
+
+// flushEvery is when records of what came over TCP are written, as those of
+// shards are.
+const flushEvery = 50 * time.Millisecond
+
+func (d *dnsService) flush() {
+	tick := time.NewTicker(flushEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			d.handOn()
+		case <-d.stop:
+			return
+		}
+	}
+}
+
+// close ends what is served over TCP, and hands the last records on.
+func (d *dnsService) close() {
+	close(d.stop)
+	d.pause()
+	if d.socket != nil {
+		d.socket.Close()
+	}
+}
+
+// closeDNS ends what is served over TCP. When late is done, records that are not
+// written are given up.
+func (s *server) closeDNS(late context.Context) {
+	defer context.AfterFunc(late, s.outputs.Abort)()
+	for _, d := range s.dns {
+		d.ended.Do(d.close)
+	}
+}

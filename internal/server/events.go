@@ -1,0 +1,65 @@
+package server
+
+import (
+	"time"
+
+	"github.com/udpshard/udpshard/internal/engine"
+	"github.com/udpshard/udpshard/internal/output"
+	"github.com/udpshard/udpshard/internal/steer"
+)
+
+// groupEvent logs what an engine tells of a listener.
+func (s *server) groupEvent(listener string, e engine.Event) {
+	log := s.log.With().Str("listener", listener).Logger()
+	switch c := e.Change; {
+	case e.Filter && e.Err != nil:
+		log.Error().Err(e.Err).Msg("socket filter of another process can't be detached: it drops datagrams")
+	case e.Err != nil:
+		log.Error().Err(e.Err).Msg("steering can't be changed: datagrams are spread as before")
+	case e.Shared:
+		log.Warn().Str("remedy", "give both --join, which uses hash, or give each its own port").
+			Msg("another process's sockets share the port: the kernel's hash spreads datagrams, and steering is off")
+	case e.Alone:
+		log.Info().Msg("the port is ours alone again: steering is on")
+	case c.Kind == steer.Reattaching, c.Kind == steer.Unfiltering:
+		log.Warn().Str("reason", c.Reason).Msg(c.String())
+	case c.Kind == steer.Avoiding, c.Kind == steer.Stalling:
+		log.Warn().Int("shard", c.Shard).Str("reason", c.Reason).Msg(c.String())
+	case c.Sender.IsValid():
+		log.Info().Str("sender", c.Sender.String()).Int("shard", c.Shard).Str("reason", c.Reason).Msg(c.String())
+	default:
+		log.Info().Int("shard", c.Shard).Str("reason", c.Reason).Msg(c.String())
+	}
+}
+
+// filesOpened logs how many output files were reopened, and how many could not be reopened.
+// outputEvent logs each error.
+func (s *server) filesOpened(opened, failed int) {
+	event := s.log.Info()
+	if failed > 0 {
+		event = s.log.Warn()
+	}
+	event.Int("opened", opened).Int("failed", failed).Msg("output files reopened")
+}
+
+// outputEvent logs an event of an output.
+func (s *server) outputEvent(e output.Event) {
+	failing := e.Failing.Round(time.Millisecond)
+	switch {
+	case e.Reopen && e.Err == nil:
+		s.log.Info().Str("output", e.Destination).Msg("output reopened")
+	case e.Reopen:
+		s.log.Error().Err(e.Err).Str("output", e.Destination).Msg("output reopen failed")
+	case e.Dropping:
+		s.log.Warn().Str("output", e.Destination).Uint64("dropped", e.Dropped).Stringer("dropping_for", failing).
+			Msg("output dropping records")
+	case e.Dropped > 0:
+		s.log.Info().Str("output", e.Destination).Uint64("dropped", e.Dropped).Stringer("dropped_for", failing).
+			Msg("output accepting records again")
+	case e.Err == nil:
+		s.log.Info().Str("output", e.Destination).Stringer("failed_for", failing).Msg("output recovered")
+	default:
+		s.log.Error().Err(e.Err).Str("output", e.Destination).Stringer("failing_for", failing).
+			Msg("output failing")
+	}
+}

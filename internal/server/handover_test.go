@@ -1,0 +1,172 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/udpshard/udpshard/internal/config"
+	"github.com/udpshard/udpshard/internal/engine"
+	"github.com/udpshard/udpshard/internal/handoff/takeover"
+	"github.com/udpshard/udpshard/metrics"
+)
+
+// A peer that dies while the main loop is busy elsewhere is none that it waits
+// for.
+func TestAHandoverThatNeverBegan(t *testing.T) {
+	h := newHandover(&server{ledger: metrics.NewLedger("")})
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := h.Quiesce(ctx); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	soon(t, func() { h.Resume(errors.New("it died")) })
+	go func() {
+		asked := <-h.asked
+		asked.done <- nil
+	}()
+	if err := h.Quiesce(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	go h.Committed(takeover.Hello{})
+	if !<-h.ended {
+		t.Error("the next one has ended like the first")
+	}
+}
+
+// A process that is replaced while it stops reading for a peer does not refuse that peer, which
+// can go on: it finds who serves now.
+func TestAHandoverOfAProcessThatIsReplaced(t *testing.T) {
+	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer book.Close()
+	h := newHandover(&server{ledger: metrics.NewLedger(""), book: book})
+	yields := func() error {
+		go func() {
+			asked := <-h.asked
+			asked.done <- engine.ErrFenced
+		}()
+		return h.Quiesce(context.Background())
+	}
+	if err := yields(); errors.Is(err, net.ErrClosed) {
+		t.Errorf("it was not replaced: %v", err)
+	}
+	if !book.AdvanceEpoch(metrics.FirstEpoch) {
+		t.Fatal("not claimed")
+	}
+	if err := yields(); !errors.Is(err, net.ErrClosed) || !errors.Is(err, engine.ErrFenced) {
+		t.Error(err)
+	}
+}
+
+// A process that leaves its main loop takes no more peers, and keeps none
+// waiting.
+func TestAHandoverThatComesTooLate(t *testing.T) {
+	h := newHandover(&server{ledger: metrics.NewLedger("")})
+	ended := make(chan error)
+	go func() { ended <- h.Quiesce(context.Background()) }()
+	h.close()
+	soon(t, func() {
+		if err := <-ended; err == nil {
+			t.Error("the main loop has gone, and has yielded")
+		}
+		h.Resume(errors.New("too late"))
+	})
+}
+
+// soon fails the test where f does not return.
+func soon(t *testing.T, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		t.Fatal("it does not return")
+	}
+}
+
+// A process that was replaced offers nobody what is another process's.
+func TestAReplacedProcessOffersNothing(t *testing.T) {
+	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer book.Close()
+	if !book.AdvanceEpoch(metrics.FirstEpoch) {
+		t.Fatal("not replaced")
+	}
+	h := newHandover(&server{book: book})
+	for _, role := range []takeover.Role{takeover.Successor, takeover.Standby} {
+		if offer, err := h.Offer(takeover.Hello{Role: role}); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("%v: %+v, %v", role, offer, err)
+		}
+	}
+}
+
+// Of two processes that go on after the same owner, one becomes the next.
+func TestOneBecomesTheNextOwner(t *testing.T) {
+	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer book.Close()
+	claim, err := claimNext(book, metrics.FirstEpoch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if book.Epoch() != metrics.FirstEpoch+1 {
+		t.Errorf("the epoch is %d", book.Epoch())
+	}
+	claim.Release()
+	if _, err := claimNext(book, metrics.FirstEpoch); !errors.Is(err, takeover.ErrLeaseHeld) {
+		t.Errorf("a second one: %v", err)
+	}
+	if book.Epoch() != metrics.FirstEpoch+1 {
+		t.Errorf("then the epoch is %d", book.Epoch())
+	}
+	free, err := takeover.AcquireLease(book.Control(), metrics.FirstEpoch+1)
+	if err != nil {
+		t.Fatalf("the second one has kept the claim: %v", err)
+	}
+	free.Release()
+}
+
+// Who can't have the takeover path serves all the same where nobody can have later counters.
+func TestWhoServesWithoutThePath(t *testing.T) {
+	s, taken := new(server), errors.New("taken")
+	if err := s.unheard(taken, metrics.FirstEpoch); err != nil {
+		t.Errorf("after the first owner: %v", err)
+	}
+	if err := s.unheard(taken, metrics.FirstEpoch+1); !errors.As(err, new(again)) || !errors.Is(err, taken) {
+		t.Errorf("after a later one: %v", err)
+	}
+}
+
+// Whoever has handed over leaves nothing to a standby that has not met the next one.
+func TestNobodyFollowsAProcessThatHasHandedOver(t *testing.T) {
+	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer book.Close()
+	book.MarkHandedOver()
+	listen := func(string, string) (*takeover.Server, error) {
+		t.Error("it listens at the takeover path")
+		return nil, takeover.ErrPathLocked
+	}
+	s := &server{config: &config.Config{Takeover: "nowhere"}}
+	if _, err := s.seat(&legacy{book: book}, metrics.FirstEpoch, listen); !errors.Is(err, errPassedOn) {
+		t.Errorf("%v", err)
+	}
+	if book.Epoch() != metrics.FirstEpoch {
+		t.Error("it has become the owner")
+	}
+}

@@ -1,0 +1,252 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+
+	"github.com/rs/zerolog"
+
+	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/config"
+	"github.com/udpshard/udpshard/internal/engine"
+	"github.com/udpshard/udpshard/internal/handoff"
+	"github.com/udpshard/udpshard/internal/handoff/takeover"
+	"github.com/udpshard/udpshard/metrics"
+	"github.com/udpshard/udpshard/shard"
+)
+
+// legacy is what a process that serves now has for this one, which replaces it
+// or stands by, or what one has left that does not serve any more; nil where
+// there is nothing.
+type legacy struct {
+	conn  *takeover.Conn // nil: there is no such process, or it is sought
+	offer takeover.Offer
+	book  *metrics.SharedCounters // its counters; nil: there are none
+	log   zerolog.Logger
+
+	estate *metrics.Inheritance  // what this process has taken of the book; nil: nothing yet
+	sought bool                  // it has had a connection, and who serves now may live
+	heir   takeover.Announcement // the process that takes over or has taken over from it
+
+	previous registry // of the previous active process: see replaces
+}
+
+// who is the process at the other end, in a log line. A pid of another pid
+// namespace, such as that of another container, says so: here it is nobody's,
+// or somebody else's.
+type who struct {
+	pid     int
+	foreign bool
+}
+
+// MarshalZerologObject implements zerolog.LogObjectMarshaler.
+func (w who) MarshalZerologObject(e *zerolog.Event) {
+	if w.pid != 0 { // else it is one that has left its sockets with the service manager
+		e.Int("pid", w.pid)
+	}
+	if w.foreign {
+		e.Str("pid_namespace", "another")
+	}
+}
+
+func (l *legacy) who() who { return who{l.offer.PID, l.offer.Foreign} }
+
+// dial asks the process that serves at the takeover path, if there is one, for what it has.
+func (s *server) dial(ctx context.Context) (*legacy, error) {
+	c, log := s.config, s.log
+	if c.Takeover == "" {
+		return nil, nil
+	}
+	conn, err := takeover.Dial(ctx, c.Takeover)
+	if errors.Is(err, takeover.ErrNotListening) {
+		return nil, nil
+	}
+	if errors.Is(err, takeover.ErrNoAnswer) && c.Standby { // it hangs, and a standby is there for that
+		return nil, again{error: err}
+	}
+	if errors.Is(err, takeover.ErrNoAnswer) {
+		return nil, cli.WithHint(c.TakeoverError(err), silentRemedy)
+	}
+	if err != nil {
+		return nil, c.TakeoverError(err)
+	}
+	l := &legacy{conn: conn, log: log}
+	if err := l.introduce(ctx, c, s.Version); err != nil {
+		l.close()
+		if errors.Is(err, takeover.ErrRedirected) || errors.Is(err, takeover.ErrDisconnected) {
+			return nil, again{error: err}
+		}
+		if c.Standby && errors.Is(err, takeover.ErrNoAnswer) { // it hangs, and a standby is there for that
+			log.Warn().Str("process", conn.Process()).Msg("the process that serves does not answer")
+			return nil, again{error: err}
+		}
+		err = fmt.Errorf("take over from %s: %w", conn.Process(), err)
+		if errors.Is(err, takeover.ErrNoAnswer) {
+			err = cli.WithHint(err, silentRemedy)
+		}
+		return nil, err
+	}
+	return l, nil
+}
+
+const silentRemedy = "the active process is stopped or hangs: resume it (kill -CONT PID) or end " +
+	"it (kill -KILL PID), and start this process again"
+
+// introduce asks for what the other has.
+func (l *legacy) introduce(ctx context.Context, c *config.Config, version string) (err error) {
+	hello := takeover.Hello{Version: version, Role: takeover.Successor}
+	if c.Standby {
+		hello.Role = takeover.Standby
+		if hello.Notes, err = json.Marshal(metrics.ThisProcess()); err != nil {
+			return err
+		}
+	}
+	if l.offer, err = l.conn.Hello(ctx, hello); err != nil {
+		return err
+	}
+	if l.offer.Memory.Counters == nil {
+		return errors.New("it has no counters to go on from")
+	}
+	l.book, err = metrics.OpenSharedCounters(l.offer.Memory.Counters, l.offer.Memory.Control)
+	l.offer.Memory = handoff.Memory{} // it is OpenBook's
+	if errors.As(err, new(*metrics.LayoutError)) {
+		return cli.WithHint(fmt.Errorf("counters of the active process: %w", err), takeover.OtherVersionRemedy)
+	}
+	if err != nil {
+		return fmt.Errorf("counters of the active process: %w", err)
+	}
+	l.book.Prefault()
+	here := socketKeys(c.Listeners)
+	for i := range l.offer.Listeners {
+		had := &l.offer.Listeners[i]
+		if !here.has(had) {
+			l.log.Warn().Str("listener", had.Name).Str("address", had.Address).Msg("there is no such listener here: what waits at its sockets will be lost with them")
+		}
+	}
+	return nil
+}
+
+// disconnect ends the connection and keeps all else: until whoever serves now
+// answers, it is what this process stands by with.
+func (l *legacy) disconnect() {
+	l.estate = nil
+	if l.conn == nil {
+		return
+	}
+	l.heir = l.conn.Announcement()
+	l.conn.Close()
+	l.conn, l.sought = nil, true
+}
+
+// followHeir replaces the book by the counters of the heir, if the heir has taken over and this
+// process has its counters.
+func (l *legacy) followHeir() {
+	if l.heir.Memory.Counters == nil || !l.book.HandedOver() {
+		return
+	}
+	book, err := metrics.OpenSharedCounters(l.heir.Memory.Counters, l.heir.Memory.Control)
+	if err != nil {
+		l.log.Warn().Err(err).Int("pid", l.heir.PID).
+			Msg("opening the counters of the new active process failed")
+	} else {
+		l.book.Close()
+		l.book, l.offer.PID = book, l.heir.PID
+	}
+	l.heir = takeover.Announcement{}
+}
+
+// name names the process that it is of.
+func (l *legacy) name() string {
+	if l.conn != nil {
+		return l.conn.Process()
+	}
+	return fmt.Sprintf("pid %d", l.offer.PID)
+}
+
+// close gives up what was not taken.
+func (l *legacy) close() {
+	if l == nil {
+		return
+	}
+	if l.conn != nil {
+		l.conn.Close()
+	}
+	l.offer.Close()
+	l.heir.Memory.Close()
+	l.previous.close()
+	if l.book != nil {
+		l.book.Close()
+	}
+}
+
+// stream is the socket that listens for the streams of one of the other's listeners;
+// nil where there is none.
+func (l *legacy) stream(had *handoff.Listener) *net.TCPListener {
+	if had == nil || had.Stream == nil {
+		return nil
+	}
+	listener, err := net.FileListener(had.Stream)
+	if tcp, ok := listener.(*net.TCPListener); ok {
+		return tcp
+	} else if listener != nil {
+		listener.Close()
+	}
+	l.log.Warn().Err(err).Str("listener", had.Name).Msg("the TCP socket that was handed over can't be used: it is opened anew")
+	return nil
+}
+
+// inUse are the sockets that are members of their group: the last ones are none
+// any more if a process has taken over that has put them out of use, for it had
+// fewer shards, and that has ended.
+func inUse(sockets []*os.File) []*os.File {
+	for i, file := range sockets {
+		if _, err := engine.SocketAddress(file); err != nil && i > 0 {
+			return sockets[:i]
+		}
+	}
+	return sockets // also if the first is of no use: who tries to use it says why
+}
+
+// explain adds to an error that the other has a port at another address than
+// this process is to have.
+func (l *legacy) explain(err error) error {
+	var inUse *shard.InUseError
+	if l == nil || l.conn == nil || !errors.As(err, &inUse) {
+		return err
+	}
+	_, port, _ := net.SplitHostPort(inUse.Address)
+	for _, had := range l.offer.Listeners {
+		if _, its, _ := net.SplitHostPort(had.Address); its == port {
+			return cli.WithHint(err, fmt.Sprintf("%s has it as %s, and only that very address can be taken over: listen there, or take another port", l.conn.Process(), had.Address))
+		}
+	}
+	return err
+}
+
+// web is the HTTP listener, if the other has it at the same address.
+func (l *legacy) web(address string) net.Listener {
+	if l == nil || l.offer.Web == nil {
+		return nil
+	}
+	listener, err := net.FileListener(l.offer.Web)
+	if err != nil {
+		l.log.Warn().Err(err).Msg("the HTTP socket that was handed over can't be used: it is opened anew")
+		return nil
+	}
+	if !hasAddress(listener.Addr(), address) {
+		listener.Close()
+		return nil
+	}
+	return listener
+}
+
+// hasAddress says whether a listener has the address that host:port means. With any
+// unspecified one net.Listen takes IPv6 and IPv4.
+func hasAddress(has net.Addr, want string) bool {
+	at, ok := has.(*net.TCPAddr)
+	return ok && at.Port > 0 && config.HTTPSocket(at.String()) == config.HTTPSocket(want)
+}

@@ -1,0 +1,169 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/config"
+	"github.com/udpshard/udpshard/internal/engine"
+	"github.com/udpshard/udpshard/internal/handoff/takeover"
+	"github.com/udpshard/udpshard/internal/output"
+	"github.com/udpshard/udpshard/internal/steer"
+	"github.com/udpshard/udpshard/metrics"
+	"github.com/udpshard/udpshard/metrics/prom"
+	"github.com/udpshard/udpshard/packet"
+	"github.com/udpshard/udpshard/packet/dns"
+	"github.com/udpshard/udpshard/shard"
+)
+
+// group is the shards of one listener.
+type group struct {
+	*shard.Group
+	engine.Handle
+}
+
+// open takes ports, outputs and the HTTP address, in this order: who finds
+// the port taken should read that first.
+func (s *server) open(from *legacy) error {
+	if from != nil {
+		s.heed(from.offer.Notes)
+	}
+	if err := s.openBook(); err != nil {
+		return err
+	}
+	s.continued = from.continued(s.config.Listeners)
+	for _, l := range s.config.Listeners {
+		answers, err := s.newDNS(l)
+		if err != nil {
+			return err
+		}
+		c := l.Engine()
+		if answers != nil {
+			c.Handler = answers.Handler
+		}
+		var o engine.Options
+		if had := s.continued[l]; had != nil {
+			o.Inherited = &engine.Inherited{Sockets: inUse(had.Sockets), Seed: had.Seed}
+		}
+		if l.Join && s.config.Standby && from != nil && o.Inherited == nil {
+			return l.JoinError()
+		}
+		if s.book != nil {
+			o.Counters = func(shard, cpu int) (*metrics.Shard, error) { return s.book.Shard(l.Name, shard, cpu) }
+			o.Changes = s.book.ListenerProtocolCounters(l.Name)[:len(steer.Kinds)]
+		}
+		c.Sink = func(shard int, page *metrics.Shard) (packet.Sink, error) {
+			return openSink(l, s.outputs, shard, page)
+		}
+		o.Event = func(e engine.Event) { s.groupEvent(l.Name, e) }
+		var g group
+		if g.Group, g.Handle, err = shard.ListenManaged(c, o); err != nil {
+			return l.WithPosition(err)
+		}
+		s.groups, s.opened = append(s.groups, g), append(s.opened, l)
+		if answers != nil {
+			if err := s.openStreams(answers); err != nil {
+				return err
+			}
+		}
+		page := g.Listener()
+		page.Name, page.Protocol = l.Name, l.Protocol
+		s.ledger.Add(page)
+	}
+	var err error
+	s.web, err = listenWeb(s.config, fenced(prom.Handler(s.ledger, s.BuildLabels, dnsCollector{s}), s.replaced), s.log, from.web(s.config.HTTPResolved))
+	if errors.Is(err, unix.EADDRINUSE) && s.mayGoWithoutWeb() {
+		s.log.Warn().Err(err).Str("remedy", "give each process that shares a port its own --http ADDR").
+			Msg("status and metrics are off: the default HTTP address is another process's")
+		return nil
+	}
+	return err
+}
+
+// openBook makes the counters' memory, where another process is to have it.
+func (s *server) openBook() (err error) {
+	if s.config.Takeover == "" && !s.service.unit.Managed() {
+		return nil
+	}
+	var layouts []metrics.Layout
+	for _, l := range s.config.Listeners {
+		engine, err := l.Engine().Complete()
+		if err != nil {
+			return l.WithPosition(err)
+		}
+		layouts = append(layouts, metrics.Layout{Listener: l.Name, Shards: engine.Shards, Batch: engine.Batch, ProtocolCounters: protocolCounters(l)})
+	}
+	if s.book, err = metrics.NewSharedCounters(layouts...); err != nil {
+		return err
+	}
+	s.ledger.SetSharedCounters(s.book)
+	s.ledger.SetTakeovers(s.book.Takeovers())
+	s.own, err = takeover.AcquireLease(s.book.Control(), s.book.Epoch())
+	return err
+}
+
+// tallies is how many numbers a listener counts beside the ledger: what steering
+// has changed, and then what its protocol counts.
+func protocolCounters(l *config.Listener) int {
+	if l.Protocol == "dns" {
+		return len(steer.Kinds) + dns.NumCounters
+	}
+	return len(steer.Kinds)
+}
+
+// mayGoWithoutWeb: processes that share a port would all want the default
+// address, of which there is one.
+func (s *server) mayGoWithoutWeb() bool { return s.config.MayRunWithoutHTTP() }
+
+// maxRecord is the longest record of a datagram of size bytes: each of them
+// escaped as \u00XX, and what surrounds them.
+func maxRecord(size int) int { return 6*size + 4096 }
+
+// openSink opens the output of a shard. With DNS the answer is the point, and
+// records are dropped where it would have to wait for them.
+func openSink(l *config.Listener, outputs *output.Set, shard int, page *metrics.Shard) (packet.Sink, error) {
+	open := outputs.Open
+	if l.Protocol == "dns" {
+		open = outputs.OpenLossy
+	}
+	sink, err := open(l.Output, shard, page, maxRecord(l.MaxDatagram))
+	if err != nil {
+		return nil, l.OutputError(err)
+	}
+	return sink, nil
+}
+
+func (s *server) announce(l *config.Listener, g group) {
+	var cpus []int
+	for _, page := range g.Listener().Shards {
+		cpus = append(cpus, page.CPU)
+	}
+	asked, granted := g.ReceiveBuffer()
+	s.log.Info().Str("listener", l.Name).Str("address", g.Listener().Address).Str("protocol", l.Protocol).
+		Int("shards", len(cpus)).Ints("cpus", cpus).Str("steer", g.Listener().Steering().Mode).Str("receive_buffer", cli.FormatSize(granted)).Str("output", l.Output).
+		Msg("listening")
+	for _, d := range s.dns {
+		if d.listener == l {
+			s.tellZones(d)
+		}
+	}
+	if l.GRO {
+		s.log.Warn().Str("listener", l.Name).Msg("with gro the kernel counts a train that it drops as one datagram: losses are at least what it says")
+	}
+	if l.Output == "stdout" && cli.IsNull(os.Stdout) {
+		s.log.Warn().Str("listener", l.Name).Msg("standard output is closed or the null device: records are delivered to nobody")
+	}
+	if l.Steer == steer.Auto && !l.Join && g.Listener().Steering().Mode != string(steer.Auto) {
+		s.log.Warn().Str("listener", l.Name).Str("remedy", "udpshard doctor").
+			Msg("the kernel takes no steering program: its own hash spreads datagrams, and skew stays")
+	}
+	if granted < asked {
+		s.log.Warn().Str("listener", l.Name).Str("asked", cli.FormatSize(asked)).Str("granted", cli.FormatSize(granted)).
+			Str("remedy", fmt.Sprintf("sysctl -w net.core.rmem_max=%d", asked)).
+			Msg("the receive buffer is smaller than asked: bursts will be dropped sooner")
+	}
+}

@@ -1,0 +1,175 @@
+package server
+
+import (
+	"errors"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/config"
+	"github.com/udpshard/udpshard/packet/dns"
+)
+
+// preparation is what a reload is to put into force.
+type preparation struct {
+	asked bool           // by SIGHUP; else it is zones alone
+	next  *config.Config // that was read, if err is nil
+	zones map[string]*dns.Zones
+	err   error
+}
+
+// reloader reads what reloads ask for, one after the other, beside a loop that goes on to
+// hear signals. It is for the goroutine of that loop.
+type reloader struct {
+	log   zerolog.Logger
+	done  chan preparation
+	slow  *time.Timer // for telling that reading still goes on
+	began time.Time   // zero: nothing is being read
+	asked bool        // another reload was asked for since: files may have changed behind the read
+}
+
+const (
+	// slowReload is how long a reload may read before the log says that it still does:
+	// a zone of 1,000,000 names takes about that.
+	slowReload = 5 * time.Second
+	// slowReloadAgain is how often the log says it from then on.
+	slowReloadAgain = time.Minute
+)
+
+func newReloader(log zerolog.Logger) *reloader {
+	r := &reloader{log: log, done: make(chan preparation, 1), slow: time.NewTimer(slowReload)}
+	r.slow.Stop()
+	return r
+}
+
+// begin has read called beside the caller. While another one is under way, it says so
+// and returns false, and end asks for it again.
+func (r *reloader) begin(read func() preparation) bool {
+	if !r.began.IsZero() {
+		r.asked = true
+		r.log.Warn().Stringer("reading_for", time.Since(r.began).Round(time.Millisecond)).
+			Msg("an earlier reload still reads its files: this one follows it")
+		return false
+	}
+	r.began, r.asked = time.Now(), false
+	r.slow.Reset(slowReload)
+	go func() { r.done <- read() }()
+	return true
+}
+
+// end is called with what has come from done. It says whether there is another reload
+// to begin.
+func (r *reloader) end() (again bool) {
+	r.began = time.Time{}
+	r.slow.Stop()
+	return r.asked
+}
+
+// tell is called when slow fires.
+func (r *reloader) tell() {
+	if r.began.IsZero() {
+		return // it has ended at this very moment
+	}
+	r.log.Warn().Stringer("reading_for", time.Since(r.began).Round(time.Millisecond)).Msg("a reload still reads its files")
+	r.slow.Reset(slowReloadAgain)
+}
+
+// hangUp is what SIGHUP asks for. Outputs are opened anew at once, whatever else is
+// under way, and before a service manager hears of it that may hang: whoever rotates
+// files waits for that.
+func (s *server) hangUp() {
+	s.outputs.Reopen(s.filesOpened)
+	s.service.try("a reload", s.service.unit.Reloading())
+	s.beginReload()
+}
+
+func (s *server) beginReload() {
+	now := s.config
+	if s.reloads.begin(func() preparation { return s.prepare(now) }) {
+		s.log.Info().Msg("reload: reading settings and zones")
+	}
+}
+
+// endReload puts into force what was read.
+func (s *server) endReload(r preparation) {
+	again := s.reloads.end()
+	s.reload(r)
+	if again {
+		s.beginReload()
+	} else if r.asked {
+		s.service.try("a reload", s.service.unit.Ready(s.summary()))
+	}
+}
+
+// prepare reads what there is to reload, beside all else that goes on: a large
+// zone takes seconds.
+func (s *server) prepare(now *config.Config) (r preparation) {
+	r.asked = true
+	if r.next, r.err = s.Flags.Config(); r.err == nil {
+		r.err = now.CheckReload(r.next)
+	}
+	if r.err == nil {
+		r.zones, r.err = config.LoadZones(r.next.Listeners)
+	}
+	return r
+}
+
+// prepareZones is for a process that has read its zones long ago, when it began to
+// stand by.
+func (s *server) prepareZones() (r preparation) {
+	r.zones, r.err = config.LoadZones(s.opened)
+	return r
+}
+
+// reload puts into force what can change while sockets stay open. A file that
+// can't be used is refused whole, and the old settings stay.
+func (s *server) reload(r preparation) {
+	switch {
+	case r.err != nil && !r.asked:
+		s.log.Error().Err(r.err).Msg("zones can't be read again: those that were read when this process began to stand by stay")
+	case r.err != nil:
+		tellRefused(s.log, r.err)
+	default:
+		for _, d := range s.dns {
+			d.SetZones(r.zones[d.listener.Name])
+			s.tellZones(d)
+		}
+		if len(s.dns) > 0 {
+			go debug.FreeOSMemory() // the zones before
+		}
+		if r.asked {
+			s.putIntoForce(r.next)
+		}
+	}
+}
+
+// tellRefused logs that a reload is refused and the previous settings stay, with the remedy of
+// each error.
+func tellRefused(log zerolog.Logger, err error) {
+	var remedies []string
+	for _, part := range cli.Separate(err) {
+		if hint := cli.Hint(part); hint != "" {
+			remedies = append(remedies, hint)
+		}
+	}
+	event := log.Error().Err(err)
+	if len(remedies) > 0 {
+		event = event.Str("remedy", strings.Join(remedies, "; "))
+	}
+	event.Msg("reload refused")
+}
+
+func (s *server) putIntoForce(next *config.Config) {
+	for i, l := range next.Listeners {
+		if err := errors.Join(s.groups[i].SetPolicy(l.Policy()), s.groups[i].SetSteering(l.Steering())); err != nil {
+			s.log.Error().Err(l.WithPosition(err)).Str("listener", l.Name).Msg("what this says stays as it was; the rest is in force")
+		}
+	}
+	setLevel(next.LogLevel)
+	s.stats.setInterval(next.StatsInterval)
+	s.config = next
+	s.log.Info().Msg("reloaded")
+}
