@@ -2,7 +2,9 @@ package shard
 
 import (
 	"context"
+	"errors"
 	"os"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -266,4 +268,71 @@ func closeFiles(files []*os.File) {
 	for _, f := range files {
 		f.Close()
 	}
+}
+
+// A group that is to yield, and was replaced, has nothing to go on with.
+func TestAReplacedGroupThatYieldsIsClosed(t *testing.T) {
+	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: bookListener, Shards: 1, Batch: 64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer book.Close()
+	entered, hold := make(chan struct{}), make(chan struct{})
+	g := open(t, Config{Address: "127.0.0.1:0", Shards: 1,
+		Handler: func(int) packet.Handler {
+			return packet.HandlerFunc(func(*packet.Batch) {
+				close(entered)
+				<-hold
+			})
+		}}, countersOf(book))
+	r := run(t, g)
+	dial(t, g.Addr().String()).Write([]byte("x"))
+	<-entered
+	g.Quiesce()
+	if !book.AdvanceEpoch(book.Epoch()) {
+		t.Fatal("the book has another owner already")
+	}
+	close(hold)
+	if err := r.wait(t); !errors.Is(err, engine.ErrFenced) {
+		t.Errorf("%v", err)
+	}
+	if _, err := unix.FcntlInt(uintptr(g.shards[0].fd), unix.F_GETFD, 0); err != unix.EBADF {
+		t.Errorf("the socket is open: %v", err)
+	}
+}
+
+// A group whose book has another owner leaves its sockets alone.
+func TestAReplacedGroupLeaves(t *testing.T) {
+	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: bookListener, Shards: 2, Batch: 64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer book.Close()
+	g := open(t, Config{Address: "127.0.0.1:0", Shards: 2}, countersOf(book))
+	sockets, err := g.Sockets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, g)
+	to := g.Addr().String()
+	for range 16 {
+		dial(t, to).Write([]byte("x"))
+	}
+	eventually(t, "all have come", func() bool { return total(g).Received == 16 })
+	if !book.AdvanceEpoch(book.Epoch()) {
+		t.Fatal("the book has another owner already")
+	}
+	if err := r.wait(t); !errors.Is(err, engine.ErrFenced) || !strings.Contains(err.Error(), to) {
+		t.Errorf("%v", err)
+	}
+	dial(t, to).Write([]byte("y")) // the sockets are the other's, who reads on
+	next := open(t, Config{Address: to, Shards: 2}, inherited(sockets, g.Seed()))
+	for _, f := range sockets {
+		f.Close()
+	}
+	adopt(t, next)
+	r = run(t, next)
+	eventually(t, "what was sent meanwhile has come", func() bool { return total(next).Received == 1 })
+	r.yield(t)
+	r.Close()
 }

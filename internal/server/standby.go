@@ -9,9 +9,9 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/metrics"
-	"github.com/udpshard/udpshard/shard"
 )
 
 // errReloaded: a standby has new settings.
@@ -107,8 +107,8 @@ func (s *server) readSettings() (r preparation) {
 
 // vigils are those over the listeners of the process that serves, and how
 // often to look.
-func (s *server) vigils(from *legacy) (map[string]*shard.Vigil, *time.Ticker) {
-	vigils := make(map[string]*shard.Vigil)
+func (s *server) vigils(from *legacy) (map[string]*handoff.Vigil, *time.Ticker) {
+	vigils := make(map[string]*handoff.Vigil)
 	after := s.config.StandbyAfter
 	if after == 0 {
 		return vigils, time.NewTicker(followEvery)
@@ -116,11 +116,11 @@ func (s *server) vigils(from *legacy) (map[string]*shard.Vigil, *time.Ticker) {
 	for _, pages := range from.book.Listeners() {
 		for _, had := range from.offer.Listeners {
 			if had.Name == pages.Name {
-				vigils[had.Name] = shard.NewVigil(pages.Shards, had.Sockets, after)
+				vigils[had.Name] = handoff.NewVigil(pages.Shards, had.Sockets, after)
 			}
 		}
 	}
-	return vigils, time.NewTicker(shard.VigilTick(after))
+	return vigils, time.NewTicker(handoff.VigilTick(after))
 }
 
 // afterWait goes on when the other has said something, or can't any more.
