@@ -9,71 +9,66 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// Vigil watches the shards of a group in another process, by the pages in its
-// metrics.SharedCounters and by the sockets, of which it has duplicates: whether one
-// stays away from a queue that isn't empty, as all do in a process that is
-// stopped. One that waits for its output does not count: whoever took its
-// place would wait too. It is for one goroutine at a time.
-type Vigil struct {
-	after   time.Duration
-	tick    time.Duration // how often Look is called
-	watched []watched
-	last    time.Time
+// StallDetector finds stalled shards of a group in another process, by the shared counters and by
+// duplicates of the sockets. A shard is stalled if no heartbeat comes for the detector's timeout
+// while datagrams are queued, as in a process that is stopped by a signal. A shard that waits for
+// its output keeps its heartbeat: a successor would wait for the output too. A StallDetector is
+// for one goroutine at a time.
+type StallDetector struct {
+	timeout  time.Duration
+	interval time.Duration // of calls of Check
+	shards   []observedShard
+	last     time.Time // of Check
 }
 
-type watched struct {
-	page    *metrics.Shard
-	socket  *os.File
-	pulse   int64
-	waiting time.Duration // that datagrams were seen to wait, since the last pulse
+type observedShard struct {
+	counters  *metrics.Shard
+	socket    *os.File
+	heartbeat int64
+	waiting   time.Duration // with datagrams in the queue, since heartbeat
 }
 
-// VigilTick is how often Look should be called, for a shard that is taken for
-// stuck after such a time.
-func VigilTick(after time.Duration) time.Duration { return max(after/10, time.Millisecond) }
+// CheckInterval returns how often Check should be called for a timeout.
+func CheckInterval(timeout time.Duration) time.Duration { return max(timeout/10, time.Millisecond) }
 
-// NewVigil watches shards and their sockets, which are in the same order. A
-// shard is stuck when it is seen to be for as long as after.
-func NewVigil(pages []*metrics.Shard, sockets []*os.File, after time.Duration) *Vigil {
-	v := &Vigil{after: after, tick: VigilTick(after)}
-	for i, page := range pages[:min(len(pages), len(sockets))] {
-		v.watched = append(v.watched, watched{page: page, socket: sockets[i]})
+// NewStallDetector observes shards and their sockets, which have the same order.
+func NewStallDetector(shards []*metrics.Shard, sockets []*os.File, timeout time.Duration) *StallDetector {
+	d := &StallDetector{timeout: timeout, interval: CheckInterval(timeout)}
+	for i, counters := range shards[:min(len(shards), len(sockets))] {
+		d.shards = append(d.shards, observedShard{counters: counters, socket: sockets[i]})
 	}
-	return v
+	return d
 }
 
-// SetPatience changes how long a shard may stay away, and leaves alone how often Look is
-// to be called, and what it has seen.
-func (v *Vigil) SetPatience(after time.Duration) { v.after = after }
+// SetTimeout changes the timeout. The interval of Check and what Check has observed stay.
+func (d *StallDetector) SetTimeout(timeout time.Duration) { d.timeout = timeout }
 
-// Look returns what is stuck, in words, and nothing while all is well. Time in
-// which nobody looked does not count: when the whole host was stopped, or this
-// process, that is nobody's fault.
-func (v *Vigil) Look(now time.Time) (stuck string) {
-	seen := min(now.Sub(v.last), 2*v.tick)
-	if v.last.IsZero() {
-		seen = 0
+// Check describes a stalled shard; "" if none is. Time in which Check was not called does not
+// count: the host, or this process, may have been stopped.
+func (d *StallDetector) Check(now time.Time) (stalled string) {
+	elapsed := min(now.Sub(d.last), 2*d.interval)
+	if d.last.IsZero() {
+		elapsed = 0
 	}
-	v.last = now
-	for i := range v.watched {
-		w := &v.watched[i]
-		pulse, queued := w.page.LastHeartbeat(), queued(w.socket)
+	d.last = now
+	for i := range d.shards {
+		s := &d.shards[i]
+		heartbeat, queued := s.counters.LastHeartbeat(), queuedBytes(s.socket)
 		switch {
-		case pulse != w.pulse, pulse == 0, queued == 0:
-			w.pulse, w.waiting = pulse, 0
+		case heartbeat != s.heartbeat, heartbeat == 0, queued == 0:
+			s.heartbeat, s.waiting = heartbeat, 0
 		default:
-			w.waiting += seen
+			s.waiting += elapsed
 		}
-		if w.waiting >= v.after && stuck == "" {
-			stuck = fmt.Sprintf("shard %d has not read for %s, and %d bytes wait", w.page.Index, w.waiting.Round(time.Millisecond), queued)
+		if s.waiting >= d.timeout && stalled == "" {
+			stalled = fmt.Sprintf("shard %d has not read for %s, and %d bytes wait", s.counters.Index, s.waiting.Round(time.Millisecond), queued)
 		}
 	}
-	return stuck
+	return stalled
 }
 
-// queued returns the bytes that wait at a socket. One that can't be asked has
-// none.
-func queued(socket *os.File) (bytes uint32) {
+// queuedBytes returns the size of a socket's receive queue; 0 where the kernel does not say.
+func queuedBytes(socket *os.File) (bytes uint32) {
 	_ = sys.Control(socket, func(fd int) error {
 		m, err := sys.SocketMemory(fd)
 		bytes = m.Queued

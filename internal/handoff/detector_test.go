@@ -10,16 +10,15 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// A vigil judges by what it has seen itself: a shard that does not come back to
-// a queue that waits, for long enough.
-func TestVigil(t *testing.T) {
-	const after = 250 * time.Millisecond
-	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
+// A StallDetector finds a shard without heartbeats after the timeout, counted from its own checks.
+func TestStallDetector(t *testing.T) {
+	const timeout = 250 * time.Millisecond
+	shared, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer book.Close()
-	page := book.Listeners()[0].Shards[0]
+	defer shared.Close()
+	counters := shared.Listeners()[0].Shards[0]
 	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)
@@ -30,14 +29,13 @@ func TestVigil(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer socket.Close()
-	sockets := []*os.File{socket}
-	v := NewVigil([]*metrics.Shard{page}, sockets, after)
-	now := time.Now()
-	// look looks until so much time has passed, and returns when it was stuck.
-	look := func(limit time.Duration) (stuck time.Duration) {
-		for passed := time.Duration(0); passed < limit; passed += VigilTick(after) {
-			now = now.Add(VigilTick(after))
-			if text := v.Look(now); text != "" {
+	detector := NewStallDetector([]*metrics.Shard{counters}, []*os.File{socket}, timeout)
+	now, interval := time.Now(), CheckInterval(timeout)
+	// check calls Check until limit has passed, and returns when a stall was found.
+	check := func(limit time.Duration) (stalled time.Duration) {
+		for passed := time.Duration(0); passed < limit; passed += interval {
+			now = now.Add(interval)
+			if text := detector.Check(now); text != "" {
 				if !strings.Contains(text, "shard 0 has not read for") {
 					t.Error(text)
 				}
@@ -46,45 +44,45 @@ func TestVigil(t *testing.T) {
 		}
 		return 0
 	}
-	expect := func(what string, stuck bool) {
+	expect := func(state string, stalled bool) {
 		t.Helper()
-		if got := look(2*after) > 0; got != stuck {
-			t.Errorf("%s: stuck is %t", what, got)
+		if got := check(2*timeout) > 0; got != stalled {
+			t.Errorf("%s: stalled is %t", state, got)
 		}
 	}
-	expect("it has not started", false)
-	page.Heartbeat(time.Now())
-	expect("nothing waits", false)
+	expect("not started", false)
+	counters.Heartbeat(time.Now())
+	expect("empty queue", false)
 	conn.WriteTo([]byte("x"), conn.LocalAddr())
-	page.Heartbeat(time.Now())
-	if at := look(2 * after); at < after-2*VigilTick(after) || at > after+2*VigilTick(after) {
-		t.Errorf("it is stuck after %s, not %s", at, after)
+	counters.Heartbeat(time.Now())
+	if at := check(2 * timeout); at < timeout-2*interval || at > timeout+2*interval {
+		t.Errorf("stalled after %s, not %s", at, timeout)
 	}
-	v.SetPatience(3 * after) // from its last sign of life on
-	page.Heartbeat(time.Now())
-	if at := look(6 * after); at < 3*after-2*VigilTick(after) || at > 3*after+2*VigilTick(after) {
-		t.Errorf("with more patience it is stuck after %s, not %s", at, 3*after)
+	detector.SetTimeout(3 * timeout) // from the last heartbeat on
+	counters.Heartbeat(time.Now())
+	if at := check(6 * timeout); at < 3*timeout-2*interval || at > 3*timeout+2*interval {
+		t.Errorf("with a longer timeout stalled after %s, not %s", at, 3*timeout)
 	}
-	v.SetPatience(after)
-	page.Heartbeat(time.Now())
-	v.Look(now) // it has seen this sign of life, and the next look finds no later one
+	detector.SetTimeout(timeout)
+	counters.Heartbeat(time.Now())
+	detector.Check(now) // sees this heartbeat, and the next Check finds no later heartbeat
 	now = now.Add(time.Hour)
-	if text := v.Look(now); text != "" {
-		t.Errorf("nobody looked for an hour: %s", text)
+	if text := detector.Check(now); text != "" {
+		t.Errorf("after an hour without Check: %s", text)
 	}
-	if at := look(2 * after); at < after-4*VigilTick(after) || at > after {
-		t.Errorf("it is stuck %s after an hour in which nobody looked, not %s", at, after)
+	if at := check(2 * timeout); at < timeout-4*interval || at > timeout {
+		t.Errorf("stalled %s after an hour without Check, not %s", at, timeout)
 	}
-	page.Heartbeat(time.Now())
-	page.BeginOutputWait()
+	counters.Heartbeat(time.Now())
+	counters.BeginOutputWait()
 	for range 20 {
-		page.KeepAlive()
-		if at := look(after / 2); at > 0 {
-			t.Errorf("it waits for its output, and is stuck after %s", at)
+		counters.KeepAlive()
+		if at := check(timeout / 2); at > 0 {
+			t.Errorf("in an output wait stalled after %s", at)
 		}
 	}
-	expect("it waited for its output, and says so no longer", true)
-	page.EndOutputWait()
-	page.EndThread()
-	expect("it has left its socket in order", false)
+	expect("output wait without KeepAlive", true)
+	counters.EndOutputWait()
+	counters.EndThread()
+	expect("thread ended", false)
 }

@@ -44,7 +44,7 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *leg
 		return again{why, last.met}
 	}
 	epoch := from.book.Epoch() // of the process that is watched
-	vigils, tick := s.vigils(from)
+	detectors, tick := s.stallDetectors(from)
 	defer tick.Stop()
 	files := newReloader(s.log)
 	defer func() {
@@ -61,9 +61,9 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *leg
 			}
 			from.forgetPrevious()
 			patience, stuck := from.book.Takeovers().Patience(now, s.config.StandbyAfter), ""
-			for listener, v := range vigils {
-				v.SetPatience(patience)
-				if text := v.Look(now); text != "" {
+			for listener, detector := range detectors {
+				detector.SetTimeout(patience)
+				if text := detector.Check(now); text != "" {
 					stuck = "listener " + listener + " " + text
 				}
 			}
@@ -105,22 +105,22 @@ func (s *server) readSettings() (r preparation) {
 	return r
 }
 
-// vigils are those over the listeners of the process that serves, and how
-// often to look.
-func (s *server) vigils(from *legacy) (map[string]*handoff.Vigil, *time.Ticker) {
-	vigils := make(map[string]*handoff.Vigil)
+// stallDetectors returns a detector for each listener of the active process, and the ticker of
+// their checks.
+func (s *server) stallDetectors(from *legacy) (map[string]*handoff.StallDetector, *time.Ticker) {
+	detectors := make(map[string]*handoff.StallDetector)
 	after := s.config.StandbyAfter
 	if after == 0 {
-		return vigils, time.NewTicker(followEvery)
+		return detectors, time.NewTicker(followEvery)
 	}
 	for _, pages := range from.book.Listeners() {
 		for _, had := range from.offer.Listeners {
 			if had.Name == pages.Name {
-				vigils[had.Name] = handoff.NewVigil(pages.Shards, had.Sockets, after)
+				detectors[had.Name] = handoff.NewStallDetector(pages.Shards, had.Sockets, after)
 			}
 		}
 	}
-	return vigils, time.NewTicker(handoff.VigilTick(after))
+	return detectors, time.NewTicker(handoff.CheckInterval(after))
 }
 
 // afterWait goes on when the other has said something, or can't any more.
