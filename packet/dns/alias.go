@@ -2,15 +2,14 @@ package dns
 
 import "encoding/binary"
 
-// alias is a name that stands in a reply for the one that was asked for.
+// alias is a name in a reply that takes the place of the question's name.
 type alias struct {
 	name   [maxName + 1]byte // in wire form and lower case
 	length int
-	offset int // where the message has it, compressed or not
+	offset int // in the message, where the name may be compressed
 }
 
-// place returns where in the message an octet of the name is, with which one
-// of its labels begins.
+// offsetOf returns the offset in the message of an octet of the name, the first octet of a label.
 func (a *alias) offsetOf(m []byte, nameOctet int) int {
 	for i := a.offset; ; {
 		if m[i] > maxLabel {
@@ -25,7 +24,7 @@ func (a *alias) offsetOf(m []byte, nameOctet int) int {
 	}
 }
 
-// read takes the name that is at a place in the message.
+// readFrom sets the alias to the name at an offset in the message.
 func (a *alias) readFrom(m []byte, at int) {
 	a.length, a.offset = 0, at
 	for i := at; ; {
@@ -43,7 +42,7 @@ func (a *alias) readFrom(m []byte, at int) {
 	}
 }
 
-// stands reports whether the name is the one at a place in the message.
+// equals reports whether the name is the same as the name at an offset in the message.
 func (a *alias) equals(m []byte, at int) bool {
 	for octet := 0; ; {
 		if m[at] > maxLabel {

@@ -5,18 +5,16 @@ import (
 	"slices"
 )
 
-// Append answers a query that q.Decode has read: it appends the whole reply to
-// dst and returns it, with its rcode. It allocates only if dst has no room for
-// the reply. dst must not be the message's memory.
-// rcode is what Decode returned; other than rcodeNoError, it is all that is said.
+// appendReply appends the reply to a decoded query to dst, and returns the reply with its rcode.
+// rcode is the result of decode: an error is sent without looking the name up. appendReply
+// allocates only if dst has no room for the reply. dst must not share memory with the message.
 //
-// most is what the transport has room for: MaxUDPSize, or whatever less was
-// configured, within what the client can take, or maxTCPSize. What does not fit
-// is left out, RRset by RRset: first addresses that are only helpful, and
-// without a word; if the answer, the authority or the address of a server
-// below a delegation (RFC 9471) has to go, the reply ends there with TC set.
+// maxSize is the limit of the transport: MaxUDPSize or a smaller configured size (together with the
+// client's own limit), or maxTCPSize. RRsets that do not fit are left out. Additional addresses go
+// first, without a mark. If the answer, the authority or the address of a server below a delegation
+// (RFC 9471) does not fit, the reply ends at that place, with TC set.
 //
-// cookie is put into the OPT record if the query has one; nil is none.
+// cookie goes into the OPT record, if the query has an OPT record; nil is no cookie.
 func (z *Zones) appendReply(dst []byte, q *query, rcode responseCode, maxSize int, cookie []byte) (reply []byte, answered responseCode) {
 	if rcode != rcodeNoError {
 		return appendError(dst, q, rcode, cookie), rcode
@@ -43,8 +41,8 @@ func (z *Zones) appendReply(dst []byte, q *query, rcode responseCode, maxSize in
 	return z.appendAnswer(dst, q, z.findAnswer(n, q.rtype), maxSize, cookie)
 }
 
-// closest returns the node of the query's name or, if there is none, that of
-// the longest name above it.
+// closestNode returns the node of the query's name or, if the name has none, of the longest name
+// above.
 func (z *Zones) closestNode(q *query) (n *node, exact bool) {
 	for i := max(0, q.labels-z.maxLabels); i <= q.labels; i++ {
 		if n := z.findNode(q.lowerName[q.labelStarts[i]:len(q.name)]); n != nil {
@@ -54,10 +52,10 @@ func (z *Zones) closestNode(q *query) (n *node, exact bool) {
 	return nil, false
 }
 
-// answer returns a node's answer to a question for a type.
+// findAnswer returns a node's answer to a query for a type.
 func (z *Zones) findAnswer(n *node, rtype uint16) *answer {
 	if n.firstAnswer.rtype == rtype || rtype == typeANY && n.kind&kindAny != 0 {
-		return &n.firstAnswer // one RRset will do for ANY (RFC 8482 section 4.1)
+		return &n.firstAnswer // a single RRset is enough for ANY (RFC 8482 section 4.1)
 	}
 	answers := z.answers[n.moreAnswers : n.moreAnswers+uint32(n.numAnswers)]
 	for i := range answers {
@@ -68,7 +66,7 @@ func (z *Zones) findAnswer(n *node, rtype uint16) *answer {
 	return &z.answers[n.noDataAnswer]
 }
 
-// append appends the reply with an answer.
+// appendAnswer appends the reply with an answer.
 func (z *Zones) appendAnswer(dst []byte, q *query, a *answer, maxSize int, cookie []byte) ([]byte, responseCode) {
 	opt := q.optLength(cookie, false)
 	size := q.end + int(a.size)
@@ -95,14 +93,14 @@ func (z *Zones) appendAnswer(dst []byte, q *query, a *answer, maxSize int, cooki
 	return dst, responseCode(a.flags & maskRcode)
 }
 
-// move makes a pointer that counts from where the question's name ends one
-// that counts from where the message begins.
+// relocatePointer changes a pointer that counts from the end of the question's name into a pointer
+// that counts from the start of the message.
 func relocatePointer(pointer []byte, end int) {
 	binary.BigEndian.PutUint16(pointer, binary.BigEndian.Uint16(pointer)+uint16(end))
 }
 
-// putHeader writes the header (RFC 1035 section 4.1.1) and what all replies
-// have in it: the opcode and RD are copied, RA is not set, nor are Z, AD and CD.
+// putHeader writes the header (RFC 1035 section 4.1.1). The opcode and RD are copied from the
+// query; RA, Z, AD and CD are 0.
 func (q *query) putHeader(m []byte, flags, an, ns, ar uint16) {
 	binary.BigEndian.PutUint16(m, q.id)
 	binary.BigEndian.PutUint16(m[2:], flagQR|q.flags&(maskOpcode|flagRD)|flags)
@@ -116,13 +114,12 @@ func (q *query) putHeader(m []byte, flags, an, ns, ar uint16) {
 	binary.BigEndian.PutUint16(m[10:], ar)
 }
 
-// appendError appends a reply that has only an rcode to say, as rcodeBadCookie.
+// appendError appends a reply with an rcode such as rcodeBadCookie, and without records.
 func appendError(dst []byte, q *query, rcode responseCode, cookie []byte) []byte {
 	return appendEmptyReply(dst, q, rcode, 0, cookie, false)
 }
 
-// appendTruncated appends a reply that has nothing but TC set: the client is
-// to ask again over TCP.
+// appendTruncated appends a reply without records and with TC set: the client asks again over TCP.
 func appendTruncated(dst []byte, q *query, cookie []byte) []byte {
 	return appendEmptyReply(dst, q, rcodeNoError, flagTC, cookie, false)
 }

@@ -5,11 +5,12 @@ import (
 	"slices"
 )
 
-// aliasChain is a reply that is put together at query time, alias by alias: a DNAME record, the
-// CNAME record that follows from it (RFC 6672 section 3.1), and what its target leads to. The
-// templates of the parts were rendered for other questions, so appendAnswer changes their pointers.
+// aliasChain is a reply that is assembled at query time, alias by alias: a DNAME record, the CNAME
+// record that follows from the DNAME record (RFC 6672 section 3.1), and the answer for the CNAME
+// record's target. The templates were rendered for other questions: appendAnswer changes their
+// pointers.
 //
-// The chain ends, as that of zone.resolve, at a name that the chain has had, and after maxChain
+// As in zone.resolve, the chain ends at a name that the chain already has, and after maxChain
 // links. A DNAME record that makes several links is in the reply once (RFC 2181 section 5).
 type aliasChain struct {
 	zones     *Zones
@@ -22,7 +23,7 @@ type aliasChain struct {
 	numDNAMEs int
 }
 
-// chainDNAME is a DNAME record of a chain.
+// chainDNAME is a DNAME record in the reply.
 type chainDNAME struct {
 	redirection  uint32 // in Zones.aliases
 	targetOffset int    // of the record's data in the message
@@ -45,9 +46,9 @@ func (z *Zones) appendAliasChain(dst []byte, q *query, n *node, maxSize int, coo
 	return c.reply.finish(q, cookie)
 }
 
-// appendLink appends the alias of the current name, and returns the offset of its CNAME record. If
-// the name has no alias, or the reply has no room, the chain ends: appendLink appends what fits of
-// the last answer, and returns 0. n is the node of the name, or the closest above it.
+// appendLink appends the alias of the current name, and returns the offset of the CNAME record. If
+// the name has no alias, or the reply has no room, the chain ends: appendLink appends the parts of
+// the last answer that fit, and returns 0. n is the node of the name, or the closest node above.
 func (c *aliasChain) appendLink(n *node, exact bool) (cname int) {
 	if !exact && n.kind&kindRedirect != 0 {
 		targetOffset := c.appendDNAME(n.missingAnswer)
@@ -79,8 +80,8 @@ func (c *aliasChain) appendLink(n *node, exact bool) (cname int) {
 	return 0
 }
 
-// appendDNAME appends a DNAME record, unless the reply has it, and returns the offset of its data;
-// 0 if there is no room.
+// appendDNAME returns the offset of a DNAME record's data in the reply. If the reply does not have
+// the record, appendDNAME appends the record first; 0 is no room.
 func (c *aliasChain) appendDNAME(redirection uint32) (targetOffset int) {
 	if i := c.findDNAME(redirection); i >= 0 {
 		return c.dnames[i].targetOffset
@@ -100,8 +101,8 @@ func (c *aliasChain) findDNAME(redirection uint32) int {
 	return slices.IndexFunc(c.dnames[:c.numDNAMEs], func(d chainDNAME) bool { return d.redirection == redirection })
 }
 
-// follow goes to the target of the CNAME record at an offset, and returns the closest node: nil if
-// the chain ends, as it has had the name, or the name is in another zone.
+// follow makes the target of the CNAME record at offset cname the current name, and returns the
+// closest node. nil ends the chain: the chain already has the name, or the name is in another zone.
 func (c *aliasChain) follow(cname, link int) (n *node, exact bool) {
 	m := c.reply.dst[c.reply.start:]
 	c.current.readFrom(m, skipName(m, cname)+10)
@@ -117,9 +118,8 @@ func (c *aliasChain) follow(cname, link int) (n *node, exact bool) {
 	return n, exact
 }
 
-// synthesize appends a CNAME record for the alias's name, of which it keeps
-// the first octets, and for the rest has what is at target: the data of a
-// DNAME record.
+// appendSynthesizedCNAME appends the CNAME record that follows from a DNAME record. Its target is
+// the first prefixLength octets of the alias, and the DNAME record's target at targetOffset.
 func (p *partialReply) appendSynthesizedCNAME(a *alias, prefixLength, targetOffset int) bool {
 	recordOffset, m := p.size(), p.dst[p.start:]
 	if prefixLength+skipName(m, targetOffset)-targetOffset > maxName {
@@ -131,7 +131,7 @@ func (p *partialReply) appendSynthesizedCNAME(a *alias, prefixLength, targetOffs
 	p.dst = append(p.dst, m[targetOffset-6:targetOffset-2]...) // the TTL
 	p.dst = append(p.dst, byte((prefixLength+2)>>8), byte(prefixLength+2))
 	if a.offset == HeaderSize {
-		p.dst = append(p.dst, m[HeaderSize:HeaderSize+prefixLength]...) // in the letters that were sent
+		p.dst = append(p.dst, m[HeaderSize:HeaderSize+prefixLength]...) // in upper and lower case as sent
 	} else {
 		p.dst = append(p.dst, a.name[:prefixLength]...)
 	}
@@ -145,13 +145,12 @@ func (p *partialReply) appendSynthesizedCNAME(a *alias, prefixLength, targetOffs
 	return true
 }
 
-// below returns the node that is closest to a name of the zone at apex. If the
-// name is in a zone below that, it returns what the zone at apex says: in most
-// cases the referral there, if there is one.
-// If it is outside the zone, it returns neither.
+// closestInZone returns the node closest to a name in the zone at apex. If the name is in a zone
+// further down, the answer is what the zone at apex says about the name: usually a referral.
+// Outside the zone at apex all results are nil.
 func (z *Zones) closestInZone(name []byte, apex string, rtype uint16) (closest *node, exact bool, referral *answer) {
-	var innerApex *node // the apex of a zone in between
-	exactApex := false  // it is that name
+	var innerApex *node // apex of a zone between apex and the name
+	exactApex := false  // innerApex is the name
 	for i := 0; ; i += 1 + int(name[i]) {
 		if n := z.findNode(name[i:]); n != nil {
 			inZone := n.kind&kindApex == 0 || string(name[i:]) == apex
@@ -174,20 +173,20 @@ func (z *Zones) closestInZone(name []byte, apex string, rtype uint16) (closest *
 	}
 	for i := range z.answers[innerApex.moreAnswers : innerApex.moreAnswers+uint32(innerApex.numAnswers)] {
 		if a := &z.answers[innerApex.moreAnswers+uint32(i)]; a.rtype == typeFromAbove {
-			if exactApex && rtype == typeDS { // that is about it, but not in it
+			if exactApex && rtype == typeDS { // DS records belong to the zone above
 				a = z.findAnswer(innerApex, typeDS)
 			}
 			return nil, false, a
 		}
 	}
-	return closest, false, nil // a DNAME record above it comes first
+	return closest, false, nil // a DNAME record above innerApex takes precedence
 }
 
-// graft appends an answer about the alias's name. It reports whether all of
-// it is there; if not, TC is set.
+// appendAnswer appends an answer for the alias's name, and reports whether the whole answer fits.
+// If not, TC is set.
 func (p *partialReply) appendAnswer(z *Zones, a *answer, name *alias) bool {
 	recordsStart := p.size()
-	nameEnd := HeaderSize + name.length // of the name, in the question that a is for
+	nameEnd := HeaderSize + name.length // of the name in the question that a was rendered for
 	p.appendParts(z, a, nameEnd)
 	m := p.dst[p.start:]
 	for at := recordsStart; at < len(m); {
@@ -205,9 +204,8 @@ func (p *partialReply) appendAnswer(z *Zones, a *answer, name *alias) bool {
 	return p.flags&flagTC == 0
 }
 
-// turnName turns the pointer of the name at i, if it has one, and returns
-// where the name ends. Templates end their targets early enough for a prefix
-// of maxPrefix octets.
+// rebasePointer changes the pointer that ends the name at i, if any, and returns the end of the
+// name. Templates point only to offsets that leave room for maxPrefix octets before the template.
 func rebasePointer(m []byte, i, base, end int, name *alias) (after int) {
 	for m[i] <= maxLabel {
 		if m[i] == 0 {
@@ -219,7 +217,7 @@ func rebasePointer(m []byte, i, base, end int, name *alias) (after int) {
 	if to < end {
 		to = name.offsetOf(m, to-HeaderSize)
 	} else {
-		to += base - end - 4 // Type and Class
+		to += base - end - 4 // the question's type and class
 	}
 	binary.BigEndian.PutUint16(m[i:], pointer|uint16(to))
 	return i + 2

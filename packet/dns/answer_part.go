@@ -2,11 +2,11 @@ package dns
 
 import "slices"
 
-// partial is a reply that is put together in parts.
+// partialReply is a reply that is assembled part by part.
 type partialReply struct {
 	dst    []byte
 	start  int // of the message in dst
-	limit  int // of its octets, without the OPT record's
+	limit  int // of the message's size, without the OPT record
 	counts [3]uint16
 	flags  uint16
 }
@@ -29,9 +29,9 @@ func (p *partialReply) finish(q *query, cookie []byte) ([]byte, responseCode) {
 	return q.appendOPT(p.dst, 0, cookie, false), responseCode(p.flags & maskRcode)
 }
 
-// add appends as many parts of an answer as there is room for. Names in what
-// is left out are not pointed to, so that what pointers lead to is where it
-// would be. end is where the question's name ends.
+// appendParts appends the parts of an answer that fit. Pointers never lead to a part that may be
+// left out, so every target of a pointer has its expected offset. nameEnd is the end of the
+// question's name in the message.
 func (p *partialReply) appendParts(z *Zones, a *answer, nameEnd int) {
 	p.flags |= a.flags
 	template := z.wire[a.offset : a.offset+uint32(a.size)]

@@ -5,15 +5,15 @@ import (
 	"slices"
 )
 
-// sinkholeTTL is for how many seconds an answer of a sinkhole is good, and that
-// there is none: a client that was sent there by mistake is soon free again.
+// sinkholeTTL is the TTL in seconds of a sinkhole's answers, positive and negative: a client that
+// was sent to the sinkhole by mistake is soon free again.
 const sinkholeTTL = 60
 
-// WithSinkhole returns the same zones, with a sinkhole for all names that are in none of them.
-// The sinkhole answers every question for A and AAAA records with those of addresses that are of
-// the kind, and TTL 60. Where there are none, and for other types, it says that the name has no
-// such record, with an SOA record of the name's own by which that is remembered for as long
-// (RFC 2308 section 5).
+// WithSinkhole returns the same zones, with a sinkhole for all names outside the zones. The
+// sinkhole answers a query for A or AAAA records with the addresses of the type, and TTL 60.
+// Without such addresses, and for other types, the answer is that the name has no such record, with
+// an SOA record for the name so that the client caches the answer for 60 seconds too (RFC 2308
+// section 5).
 func (z *Zones) WithSinkhole(addresses []netip.Addr) *Zones {
 	var c compiler
 	c.relocations, c.parts = make([]uint16, 1), make([]templatePart, 1)

@@ -6,11 +6,11 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Rcode is a response code: 4 bits of the header and, above them, 8 of the
-// OPT record (RFC 6891 section 6.1.3).
+// responseCode is an rcode: 4 bits of the header and, above them, 8 bits of the OPT record (RFC
+// 6891 section 6.1.3).
 type responseCode uint16
 
-// The response codes that are given here (IANA, DNS RCODEs).
+// The response codes of replies (IANA, DNS RCODEs).
 const (
 	rcodeNoError   responseCode = 0
 	rcodeFormErr   responseCode = 1
@@ -24,7 +24,7 @@ const (
 	rcodeBadCookie responseCode = 23
 )
 
-// Types and classes that decide how a query is answered (IANA, DNS Parameters).
+// Types and classes with a meaning for answers (IANA, DNS Parameters).
 const (
 	typeA     = 1
 	typeNS    = 2
@@ -64,7 +64,7 @@ func (r responseCode) String() string {
 	return "RCODE" + strconv.Itoa(int(r))
 }
 
-// appendRcode appends what String returns.
+// appendRcode appends the text that String returns.
 func appendRcode(dst []byte, r responseCode) []byte {
 	return appendKnown(dst, rcodeNames[:], "RCODE", uint16(r))
 }

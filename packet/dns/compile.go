@@ -7,10 +7,10 @@ import (
 	"slices"
 )
 
-// compiler makes Zones of zones.
+// compiler builds Zones.
 type compiler struct {
 	Zones
-	names    []string // of nodes; empty where the name is another's
+	names    []string // of nodes; empty if another node has the name
 	byApex   map[string]*zone
 	renderer renderer
 
@@ -59,7 +59,7 @@ func compile(zones []*zone) (*Zones, error) {
 	return &done, nil
 }
 
-// zoneOf returns the zone that a name is in, or nil.
+// zoneOf returns the zone that contains a name, or nil.
 func (c *compiler) zoneOf(name string) *zone {
 	for {
 		if z := c.byApex[name]; z != nil {
@@ -125,14 +125,14 @@ func (c *compiler) compileOwner(z *zone, o *owner) {
 	}
 }
 
-// newNode returns a node for a name of the zone, with the answers for what does not exist.
+// newNode returns a node for a name of the zone, with the negative answers of the zone.
 func (c *compiler) newNode(z *zone, name string) node {
 	n := node{name: uint32(len(c.wire)), length: uint8(len(name)), noDataAnswer: z.noDataAnswer, missingAnswer: z.nxdomainAnswer}
 	c.wire = append(c.wire, name...)
 	return n
 }
 
-// addNode adds a node, whose answers are those from n.moreAnswers on.
+// addNode adds a node. The answers from n.moreAnswers on belong to the node.
 func (c *compiler) addNode(n node, name string) {
 	if own := c.answers[n.moreAnswers:]; len(own) > 0 {
 		n.firstAnswer = own[0]
@@ -142,7 +142,7 @@ func (c *compiler) addNode(n node, name string) {
 	c.nodes, c.names = append(c.nodes, n), append(c.names, name)
 }
 
-// name makes the answers of a name that has records of its own, or none.
+// compileName makes the answers of a name without a CNAME record. The name may have no records.
 func (c *compiler) compileName(z *zone, o *owner, n *node) {
 	if dname := o.set(typeDNAME); dname != nil {
 		n.kind |= kindRedirect
@@ -160,7 +160,7 @@ func (c *compiler) compileName(z *zone, o *owner, n *node) {
 		return
 	}
 	n.kind |= kindApex
-	if z.above != nil { // DS records are the parent's (RFC 4035 section 3.1.4.1)
+	if z.above != nil { // DS records belong to the zone above (RFC 4035 section 3.1.4.1)
 		above, state := z.above.findOwner(z.apex)
 		f := z.above.resolve(z.apex, z.apex, above, state, typeDS)
 		c.addAnswer(c.render(f, z.apex, true).withType(typeDS))
@@ -172,7 +172,7 @@ func (c *compiler) compileName(z *zone, o *owner, n *node) {
 	}
 }
 
-// alias makes the answers of a name that has a CNAME record.
+// compileAlias makes the answers of a name with a CNAME record.
 func (c *compiler) compileAlias(z *zone, o *owner, n *node) {
 	n.kind |= kindAny | kindAlias
 	n.noDataAnswer = c.addAnswer(c.renderResolved(z, o, 0))
@@ -183,9 +183,9 @@ func (c *compiler) compileAlias(z *zone, o *owner, n *node) {
 	}
 }
 
-// returns makes nodes of the names that the chain of aliases from a wildcard
-// comes to and that the wildcard covers, or that are its own. Asked for one of
-// these, what answers for all others would have its CNAME record twice.
+// addWildcardLoopNodes makes nodes for the names in a wildcard's alias chain that are the
+// wildcard's own name, or that the wildcard covers. For these names the template of the wildcard
+// would have the wildcard's CNAME record twice.
 func (c *compiler) addWildcardLoopNodes(z *zone, wildcard *owner) {
 	for _, name := range z.resolve(wildcard.name, "", wildcard, present, 0).visited[1:] {
 		at, state := z.findOwner(name)
@@ -193,7 +193,7 @@ func (c *compiler) addWildcardLoopNodes(z *zone, wildcard *owner) {
 		switch {
 		case state == absent && z.wildcardOf(at) == wildcard && (!z.children || c.zoneOf(name) == z):
 			below = wildcard.coveredNode
-		case state == present && at == wildcard: // its own name
+		case state == present && at == wildcard: // the wildcard's own name
 			c.names[wildcard.coveredNode] = ""
 			wildcard.node = uint32(len(c.nodes))
 		default:
@@ -206,9 +206,8 @@ func (c *compiler) addWildcardLoopNodes(z *zone, wildcard *owner) {
 	}
 }
 
-// cut makes the answers of a delegated name: what is asked about it and the
-// names below it gets the referral, but for its DS records (RFC 4035 section
-// 3.1.4.1).
+// compileDelegation makes the answers of a delegated name. Queries for the name and for names below
+// get the referral, except queries for DS records of the name (RFC 4035 section 3.1.4.1).
 func (c *compiler) compileDelegation(z *zone, o *owner, n *node) {
 	nodata, f := n.noDataAnswer, new(lookupResult)
 	z.addReferral(f, o)

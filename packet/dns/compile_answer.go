@@ -1,7 +1,7 @@
 package dns
 
-// fits refuses an RRset that is too large for any message: over TCP, with an
-// OPT record and a cookie of the greatest length.
+// checkSizes refuses an RRset that is too large for a message over TCP with an OPT record and the
+// longest cookie.
 func (c *compiler) checkSizes(z *zone, o *owner) error {
 	for i := range o.sets {
 		set := &o.sets[i]
@@ -31,9 +31,8 @@ func (c *compiler) checkSizes(z *zone, o *owner) error {
 	return nil
 }
 
-// negative makes the answers where the type, or the name, is not there.
-// Names of the SOA record are compressed by the suffix that all names have
-// which the answers are for.
+// negativeAnswers makes the answers for a type or a name that does not exist. The names of the SOA
+// record are compressed with suffix, which ends every name that gets the answers.
 func (c *compiler) negativeAnswers(z *zone, suffix string) (nodata, nxdomain uint32) {
 	f := &lookupResult{authority: true}
 	f.addPlacement(1, placement{z.apex, &z.soa, z.negativeTTL, true})
@@ -53,8 +52,8 @@ func (a answer) withType(rtype uint16) answer {
 	return a
 }
 
-// resolved renders what a question about an owner comes to, for all names that
-// it covers if it is a wildcard.
+// renderResolved renders the answer to a query about an owner. If the owner is a wildcard, the
+// answer is for all names that the wildcard covers.
 func (c *compiler) renderResolved(z *zone, o *owner, rtype uint16) answer {
 	state := present
 	if o.set(typeNS) != nil && o.name != z.apex {
@@ -84,7 +83,7 @@ all:
 			}
 			r.buf, r.relocations = r.buf[:size], r.relocations[:moves]
 			if p.required {
-				a.flags |= flagTC // more than any message has room for
+				a.flags |= flagTC // larger than any message
 				break all
 			}
 		}

@@ -2,26 +2,26 @@ package dns
 
 import "slices"
 
-// found is what a question about a zone comes to (RFC 1034 section 4.3.2).
+// lookupResult is the result of a lookup in a zone (RFC 1034 section 4.3.2).
 type lookupResult struct {
 	rcode     responseCode
 	authority bool // the AA bit
 	sections  [3][]placement
-	visited   []string // names of the chain of aliases
+	visited   []string // names in the alias chain
 }
 
-// Where a name is in a zone.
+// nameState says how a zone has a name, and which owner findOwner returns.
 type nameState int
 
 const (
-	present    nameState = iota // the owner is the name's
-	absent                      // the owner is the closest encloser's (RFC 4592 section 3.3.1)
-	delegated                   // the owner is a cut's: the name's or above it
-	redirected                  // the owner is above the name, and has a DNAME record
+	present    nameState = iota // the owner of the name
+	absent                      // the owner of the closest encloser (RFC 4592 section 3.3.1)
+	delegated                   // the owner of a delegation, at the name or above
+	redirected                  // the owner of a DNAME record, above the name
 )
 
-// maxChain is how many aliases are followed. BIND stops after 16 restarts of a
-// query; resolvers give up a little above that.
+// maxChain is the longest alias chain. BIND stops after 16 restarts of a query; resolvers give up a
+// little above 16.
 const maxChain = 16
 
 func (z *zone) findOwner(name string) (*owner, nameState) {
@@ -49,15 +49,14 @@ func (z *zone) findOwner(name string) (*owner, nameState) {
 
 func (z *zone) wildcardOf(encloser *owner) *owner { return z.owners["\x01*"+encloser.name] }
 
-// resolve answers a question about a name of the zone, step by step with
-// section 4.3.2 of RFC 1034 as RFC 4592 section 3.3.1 and RFC 6672 section
-// 3.2 have it. start is what the question's name is called in the answer:
-// itself, or empty for a template of all that a wildcard covers.
+// resolve answers a query for a name of the zone with the algorithm of RFC 1034 section 4.3.2, as
+// changed by RFC 4592 section 3.3.1 and RFC 6672 section 3.2. start is the question's name in the
+// answer, or empty for a template for all names that a wildcard covers.
 func (z *zone) resolve(name, start string, o *owner, state nameState, rtype uint16) *lookupResult {
 	f := &lookupResult{authority: true}
 	ownerName := start
 	for {
-		f.visited = append(f.visited, ownerName) // of all that a wildcard covers, none
+		f.visited = append(f.visited, ownerName) // empty for a wildcard's template
 		if state == absent {
 			if o = z.wildcardOf(o); o == nil {
 				f.rcode = rcodeNXDomain
@@ -113,13 +112,13 @@ func (f *lookupResult) addPlacement(section int, p placement) {
 
 func (f *lookupResult) visitedName(name string) bool { return slices.Contains(f.visited, name) }
 
-// told reports whether a DNAME record's set has answered before: it may be
-// what is asked for, too.
+// hasDNAME reports whether the answer already has a set of a DNAME record: a query may ask for type
+// DNAME.
 func (f *lookupResult) hasDNAME(set *rrset) bool {
 	return set.rtype == typeDNAME && slices.ContainsFunc(f.sections[0], func(p placement) bool { return p.set == set })
 }
 
-// answer adds a name's records of a type, or that there are none.
+// addRecords adds the records of a name and type, or the SOA record if the name has none.
 func (z *zone) addRecords(f *lookupResult, ownerName string, o *owner, rtype uint16) {
 	set := o.set(rtype)
 	if set == nil {
@@ -132,20 +131,18 @@ func (z *zone) addRecords(f *lookupResult, ownerName string, o *owner, rtype uin
 	z.addAddresses(f, set, func(string) bool { return false })
 }
 
-// refer adds a delegation. Addresses of servers in the delegated zone are
-// needed to reach it; without those, the reply is truncated (RFC 9471
-// section 3.1).
+// addReferral adds a delegation. A client needs the addresses of servers in the delegated zone:
+// without them the reply is truncated (RFC 9471 section 3.1).
 func (z *zone) addReferral(f *lookupResult, cut *owner) {
 	set := cut.set(typeNS)
 	f.addPlacement(1, placement{cut.name, set, set.ttl, true})
 	z.addAddresses(f, set, func(name string) bool { return isWithin(name, cut.name) })
 }
 
-// addresses adds the addresses of the names that NS, MX, SRV, SVCB and HTTPS
-// records point to (RFC 1034 section 3.6, RFC 2782), first those that a reply
-// must have, and behind those of SVCB and HTTPS the name's records of the same
-// type (RFC 9460 section 4.1). Those that are not within the zone are not
-// added: who asks would not believe them.
+// addAddresses adds the addresses of the names that NS, MX, SRV, SVCB and HTTPS records point to
+// (RFC 1034 section 3.6, RFC 2782): first the required addresses. For SVCB and HTTPS, the name's
+// records of the same type follow (RFC 9460 section 4.1). Names outside the zone get no addresses:
+// clients would not trust them.
 func (z *zone) addAddresses(f *lookupResult, set *rrset, isRequired func(name string) bool) {
 	switch set.rtype {
 	case typeNS, typeMX, typeSRV, typeSVCB, typeHTTPS:
@@ -187,8 +184,7 @@ func (z *zone) addAddresses(f *lookupResult, set *rrset, isRequired func(name st
 	}
 }
 
-// special returns the types for which a chain of aliases that begins at name
-// ends differently from all others.
+// chainEndTypes returns the types with a special answer at the end of the alias chain from name.
 func (z *zone) chainEndTypes(name string) (types []uint16) {
 	var f lookupResult
 	for isWithin(name, z.apex) && len(f.visited) <= maxChain && !f.visitedName(name) {

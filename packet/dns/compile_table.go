@@ -5,9 +5,9 @@ import (
 	"math/bits"
 )
 
-// table finds nodes by name. It is a hash table with open addressing that is
-// at most half full. The seed is random: who asks cannot choose names that
-// collide. Of a name that is not there, one slot is seen in most cases.
+// table finds nodes by name: a hash table with open addressing, at most half full. The seed is
+// random, so clients cannot choose names that collide. A lookup of a missing name usually reads one
+// slot.
 type table struct {
 	seed  maphash.Seed
 	slots []slot
@@ -15,7 +15,7 @@ type table struct {
 }
 
 type slot struct {
-	tag  uint32 // of the hash, the half that is not the slot's number
+	tag  uint32 // half of the hash; the other half chooses the slot
 	node uint32 // 0 is none
 }
 
@@ -33,7 +33,7 @@ func (t *table) insert(name string, node uint32) {
 	t.slots[i] = slot{uint32(h >> 32), node}
 }
 
-// find returns the node of a name in lower case, or nil.
+// findNode returns the node of a name in lower case, or nil.
 func (z *Zones) findNode(name []byte) *node {
 	h := maphash.Bytes(z.table.seed, name)
 	for i := h & z.table.mask; ; i = (i + 1) & z.table.mask {

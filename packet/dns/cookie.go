@@ -12,8 +12,8 @@ import (
 	"github.com/dchest/siphash"
 )
 
-// Lengths within a COOKIE option (RFC 7873 4, RFC 9018 4): the client's own 8
-// bytes, then the server's, of which those of others have 8 to 32.
+// Lengths within a COOKIE option (RFC 7873 4, RFC 9018 4): 8 bytes of the client, then the server
+// cookie, which has 8 to 32 bytes with other servers.
 const (
 	clientCookieLen = 8
 	serverCookieLen = 16
@@ -22,19 +22,19 @@ const (
 	goodCookieLen   = clientCookieLen + serverCookieLen
 )
 
-// A server cookie is accepted for an hour, and five minutes before its time,
-// for servers that share a secret but not quite a clock (RFC 9018 4.3).
+// A server cookie is accepted for an hour, and up to five minutes before its time, for servers with
+// the same secret and slightly different clocks (RFC 9018 4.3).
 const (
 	cookieLife = 3600 // seconds
 	cookieSkew = 300
 )
 
-// cookieVersion is the only version that RFC 9018 defines: three reserved
-// bytes, a time, and SipHash-2-4 over these, the client's cookie and address.
+// cookieVersion is the only version in RFC 9018: three reserved bytes, a time, and SipHash-2-4 over
+// the reserved bytes, the time, the client cookie and the client's address.
 const cookieVersion = 1
 
-// Secret is the key of server cookies. Servers that answer at one address
-// share it (RFC 9018 5).
+// Secret is the key of server cookies. Servers that answer at the same address share a Secret (RFC
+// 9018 5).
 type Secret [16]byte
 
 // NewSecret returns a random Secret.
@@ -43,8 +43,8 @@ func NewSecret() (s Secret) {
 	return s
 }
 
-// ParseSecret reads a Secret as BIND and NSD write theirs: 32 hexadecimal
-// digits. Its error doesn't show what it was given.
+// ParseSecret reads a Secret in the form of BIND and NSD: 32 hexadecimal digits. The error does not
+// show the text.
 func ParseSecret(text string) (Secret, error) {
 	var s Secret
 	if len(text) != hex.EncodedLen(len(s)) {
@@ -56,50 +56,44 @@ func ParseSecret(text string) (Secret, error) {
 	return s, nil
 }
 
-// cookieStatus is what a query says of itself with its COOKIE option.
+// cookieStatus is the result of checking a query's COOKIE option.
 type cookieStatus int
 
 const (
-	// cookieNone: no option. The answer has none either (RFC 7873 5.2.1).
+	// cookieNone: no option. The reply has no option either (RFC 7873 5.2.1).
 	cookieNone cookieStatus = iota
-	// cookieClient: a client's cookie alone; it has not met this server yet.
+	// cookieClient: a client cookie only; the client has no server cookie yet.
 	cookieClient
-	// cookieGood: this server, or one that shares the secret, has given the
-	// cookie to this very address. The source is not forged, so its answers
-	// are not limited.
+	// cookieGood: a server with the same secret has given the cookie to this address. The source is
+	// not forged, so the rate limit does not apply.
 	cookieGood
-	// cookieBad: a server's cookie that is not ours, too old or not this
-	// address's. The query is one with a client's cookie alone (RFC 7873 5.2.4).
+	// cookieBad: the server cookie has another secret, is too old, or was given to another address.
+	// The query counts as a query with a client cookie only (RFC 7873 5.2.4).
 	cookieBad
-	// cookieMalformed: of a length that no cookie has. The answer is FORMERR
-	// (RFC 7873 5.2.2).
+	// cookieMalformed: of an impossible length. The reply is FORMERR (RFC 7873 5.2.2).
 	cookieMalformed
 )
 
-// Cookies checks and issues DNS cookies (RFC 7873) with the server cookies of
-// RFC 9018. Any thread may call its methods; they keep nothing. A nil Cookies
-// sees no cookies and issues none.
+// Cookies checks and issues DNS cookies (RFC 7873) with the server cookies of RFC 9018. Any thread
+// may use Cookies, which have no state. A Server with nil Cookies ignores cookies.
 //
-// A query whose cookie is good is answered without asking a RateLimiter. One
-// with a client's cookie and none that is good counts there, and its answer
-// has a fresh cookie, so that the client's next query is exempt. Where the
-// RateLimiter says Slip to it, the answer is BADCOOKIE with that cookie and
-// no records, rather than a truncated one: the client asks again over UDP and
-// is exempt, where TC would send it to TCP. Where it says Drop, nothing is
-// sent. RFC 7873 5.2.3 leaves the choice between silence, BADCOOKIE and an
-// answer to the server, as long as it answers now and then. As long as the
-// RateLimiter says Send, the right choice is the answer: BADCOOKIE would cost
-// each client's first query a round trip, and guard nothing.
+// A query with a good cookie is not rate limited. A query with only a client cookie, or a bad
+// cookie, is rate limited, and the reply has a fresh cookie, so that the client's next query is
+// exempt. Where a RateLimiter lets a response slip, such a client gets BADCOOKIE with the cookie
+// instead of a truncated reply: the client asks again over UDP and is exempt, where TC would send
+// the client to TCP. RFC 7873 5.2.3 leaves the choice between silence, BADCOOKIE and an answer to
+// the server, as long as the server answers now and then. Below the limit the right choice is the
+// answer: BADCOOKIE would cost each client's first query a round trip, and protect nothing.
 type Cookies struct {
-	keys []cookieKey // the first issues
+	keys []cookieKey // the first key issues
 }
 
 type cookieKey struct{ k0, k1 uint64 }
 
-// NewCookies returns Cookies that issue with secret and accept what was
-// issued with it or with one of former: the secret before, for an hour after
-// a change, or the next one where several servers change one by one (RFC 9018
-// 5). Each costs one hash more for a cookie that is not good.
+// NewCookies returns Cookies that issue cookies with secret, and accept cookies of secret and
+// former. former is the previous secret, for an hour after a change, or the next secret, while
+// several servers change one by one (RFC 9018 5). Each former secret costs another hash for a
+// cookie that is not good.
 func NewCookies(secret Secret, former ...Secret) *Cookies {
 	c := new(Cookies)
 	for _, s := range append([]Secret{secret}, former...) {
@@ -108,9 +102,8 @@ func NewCookies(secret Secret, former ...Secret) *Cookies {
 	return c
 }
 
-// Check says what the query's COOKIE option is: option is the option's data,
-// nil where there is no option. client is whose query it is, with an
-// IPv4-mapped address taken for the IPv4 address.
+// check returns the status of a COOKIE option's data; nil is no option. An IPv4-mapped client
+// address counts as the IPv4 address.
 func (c *Cookies) check(option []byte, client netip.Addr, now time.Time) cookieStatus {
 	switch n := len(option); {
 	case c == nil || option == nil:
@@ -128,7 +121,7 @@ func (c *Cookies) check(option []byte, client netip.Addr, now time.Time) cookieS
 		return cookieBad
 	}
 	for _, key := range c.keys {
-		// What is reserved is hashed as it came: it need not be zero.
+		// Reserved bytes are hashed as sent, as they may be nonzero.
 		want := key.hash([16]byte(option), client)
 		if subtle.ConstantTimeCompare(want[:], option[16:]) == 1 {
 			return cookieGood
@@ -137,11 +130,10 @@ func (c *Cookies) check(option []byte, client netip.Addr, now time.Time) cookieS
 	return cookieBad
 }
 
-// Append appends the data of the answer's COOKIE option: the client's cookie
-// and a fresh one of the server, 24 bytes. It appends nothing to an option
-// that is cookieNone or cookieMalformed. Every answer renews the cookie: RFC
-// 9018 4.3 asks for that once it is half an hour old, and permits it at any
-// time. option may lie in the memory that dst grows into.
+// appendCookie appends the data of the reply's COOKIE option: the client cookie and a fresh server
+// cookie, 24 bytes. For an option that is cookieNone or cookieMalformed, nothing is appended. Every
+// reply renews the cookie: RFC 9018 4.3 asks for a new cookie after half an hour, and permits a new
+// cookie at any time. option may overlap the memory that dst grows into.
 func (c *Cookies) appendCookie(dst, option []byte, client netip.Addr, now time.Time) []byte {
 	if n := len(option); c == nil || n < clientCookieLen || n > clientCookieLen && n < minCookieLen || n > maxCookieLen {
 		return dst
@@ -154,8 +146,8 @@ func (c *Cookies) appendCookie(dst, option []byte, client netip.Addr, now time.T
 	return append(append(dst, head[:]...), hash[:]...)
 }
 
-// hash is the server cookie's last part (RFC 9018 4.4), of what is before it in
-// the option and the client's address.
+// hash returns the last part of the server cookie (RFC 9018 4.4): the hash of the option's first 16
+// bytes and the client's address.
 func (k cookieKey) hash(head [16]byte, client netip.Addr) (sum [8]byte) {
 	var in [32]byte
 	n := copy(in[:], head[:])

@@ -2,20 +2,20 @@ package dns
 
 import "sync/atomic"
 
-// countedTypes are the types that are counted by name: those that are asked
-// for. All others are counted together, so that nobody can make names.
+// countedTypes are the types that are counted by name. All other types are counted together, so
+// that clients cannot create names.
 var countedTypes = [...]uint16{
 	1, 2, 5, 6, 12, 15, 16, 28, 33, 35, 43, 46, 48, 52, 64, 65, 251, 252, 255, 257,
 }
 
-// countedRcodes are those that a server of static zones gives.
+// countedRcodes are the rcodes of a server of static zones.
 var countedRcodes = [...]responseCode{rcodeNoError, rcodeFormErr, rcodeNXDomain, rcodeNotImp, rcodeRefused, rcodeYXDomain, rcodeNotAuth, rcodeBadVers, rcodeBadCookie}
 
-// other is the name of all that has none.
+// otherName is the name of all other types and rcodes.
 const otherName = "other"
 
-// What is counted where: types and rcodes in the order of the lists above, each
-// with other at its end, and the rest.
+// Indexes of counters. First are the types and the rcodes in the order of the lists above, each
+// with otherName at the end.
 const (
 	firstRcode      = len(countedTypes) + 1
 	ignoredIndex    = firstRcode + len(countedRcodes) + 1
@@ -24,26 +24,26 @@ const (
 	firstConnection = ignoredIndex + 3
 )
 
-// Connection is what becomes of a connection over which queries come.
+// Connection is the outcome of a connection to the streams.
 type Connection int
 
 const (
-	ConnectionAccepted    Connection = iota // it is served
-	ConnectionNotAdmitted                   // its client may not ask, or not so often
-	ConnectionRefused                       // there was no room for it
-	ConnectionEvicted                       // it was served, and made room for another one
+	ConnectionAccepted    Connection = iota // served
+	ConnectionNotAdmitted                   // refused by the admission policy
+	ConnectionRefused                       // no room
+	ConnectionEvicted                       // served, then closed to make room for a new connection
 	numConnections
 )
 
 var connectionNames = [numConnections]string{"accepted", "not_admitted", "refused", "evicted"}
 
-// NumCounters is how many counters each writer has: see Options.NumCounters.
+// NumCounters is the number of counters of each writer: see Options.Counters.
 const NumCounters = firstConnection + int(numConnections)
 
-// counters are what one thread counts, or all streams.
+// counters are the counters of one thread, or of all streams.
 type counters struct {
 	n      []atomic.Uint64 // NumCounters of them
-	shared bool            // there is more than one writer
+	shared bool            // several writers
 }
 
 func (c *counters) increment(at int) {
@@ -54,18 +54,18 @@ func (c *counters) increment(at int) {
 	}
 }
 
-// Counts are sums of counters, by names of which there are few.
+// Counts are sums of counters. The number of names is bounded.
 type Counts struct {
 	Types   map[string]uint64 // queries by type
-	Rcodes  map[string]uint64 // responses that were sent, by rcode: queries less Dropped
-	Ignored uint64            // messages that nobody should answer
-	Dropped uint64            // responses that the rate limit has withheld
-	Slipped uint64            // responses above it that were sent, without records
+	Rcodes  map[string]uint64 // responses sent, by rcode: queries less Dropped
+	Ignored uint64            // messages without a reply: no query, or a forged source
+	Dropped uint64            // responses dropped by the rate limit
+	Slipped uint64            // responses above the rate limit that were sent without records
 
-	Connections map[string]uint64 // by what became of them: see Server.CountConnection
+	Connections map[string]uint64 // by outcome: see Server.CountConnection
 }
 
-// typeIndex finds a type among the counted ones.
+// typeIndex is the index of a type in countedTypes.
 var typeIndex = func() (index [258]uint8) {
 	for i := range index {
 		index[i] = uint8(len(countedTypes))
@@ -86,7 +86,7 @@ var rcodeIndex = func() (index [24]uint8) {
 	return index
 }()
 
-// asked counts a query with a question, or none.
+// countQuery counts a query by type.
 func (c *counters) countQuery(q *query) {
 	at := len(countedTypes)
 	if int(q.rtype) < len(typeIndex) {
@@ -95,7 +95,7 @@ func (c *counters) countQuery(q *query) {
 	c.increment(at)
 }
 
-// sent counts a response. What the rate limit withholds is none.
+// countResponse counts a response that was sent.
 func (c *counters) countResponse(rcode responseCode) {
 	at := len(countedRcodes)
 	if int(rcode) < len(rcodeIndex) {
@@ -104,7 +104,7 @@ func (c *counters) countResponse(rcode responseCode) {
 	c.increment(firstRcode + at)
 }
 
-// addTo adds what was counted to sums.
+// addTo adds the counters to sum.
 func (c *counters) addTo(sum *Counts) {
 	for i := range len(countedTypes) + 1 {
 		name := otherName

@@ -3,16 +3,15 @@ package dns
 import "encoding/binary"
 
 const (
-	// MaxUDPSize is the most that is sent over UDP, and the size that the OPT
-	// record of replies says: 1280, the least MTU of IPv6, less its header and
-	// UDP's (DNS Flag Day 2020). Beyond it, replies are fragmented and may be
-	// lost.
+	// MaxUDPSize is the largest reply over UDP in octets, and the size in the OPT records of
+	// replies: 1280, the smallest MTU of IPv6, less the headers of IPv6 and UDP (DNS Flag Day
+	// 2020). Larger replies are fragmented, and may be lost.
 	MaxUDPSize = 1232
-	// maxTCPSize is the most that is sent over TCP: its length goes before it in
-	// two octets (RFC 1035 section 4.2.2).
+	// maxTCPSize is the largest reply over TCP: two octets before a message hold its length (RFC
+	// 1035 section 4.2.2).
 	maxTCPSize = 65535
 
-	minUDPSize = 512 // octets, what everyone takes (RFC 1035 section 4.2.1, RFC 6891 section 6.2.5)
+	minUDPSize = 512 // octets that every client accepts (RFC 1035 section 4.2.1, RFC 6891 section 6.2.5)
 
 	optSize      = 11 // octets, without options
 	maxCookie    = 40 // octets: the client's 8 and the server's 32 (RFC 7873 section 4)
@@ -23,9 +22,8 @@ const (
 	notAuthoritative = 20 // RFC 8914 section 4.21
 )
 
-// readOPT takes the OPT record's fixed part and its options. An option that
-// does not fit into the record makes the message wrong; one that is not known
-// is passed over.
+// readOPT reads the fixed part and the options of the OPT record, and reports whether the options
+// fit into the record. Unknown options are skipped.
 func (q *query) readOPT(fixed, options []byte) bool {
 	q.edns = true
 	q.size = binary.BigEndian.Uint16(fixed[2:])
@@ -47,7 +45,7 @@ func (q *query) readOPT(fixed, options []byte) bool {
 	return true
 }
 
-// limit returns the most octets that a reply may have.
+// sizeLimit returns the largest size of the reply in octets.
 func (q *query) sizeLimit(maxSize int) int {
 	if maxSize >= maxTCPSize {
 		return maxTCPSize
@@ -55,7 +53,7 @@ func (q *query) sizeLimit(maxSize int) int {
 	return min(maxSize, max(int(q.size), minUDPSize))
 }
 
-// optLength returns the octets of the reply's OPT record.
+// optLength returns the size of the reply's OPT record in octets.
 func (q *query) optLength(cookie []byte, extended bool) int {
 	if !q.edns {
 		return 0
@@ -70,9 +68,8 @@ func (q *query) optLength(cookie []byte, extended bool) int {
 	return n
 }
 
-// appendOPT appends the reply's OPT record, if the query had one. DO is
-// copied (RFC 3225 section 3). extended adds that the server is not
-// authoritative for the name.
+// appendOPT appends the reply's OPT record, if the query has an OPT record. DO is copied (RFC 3225
+// section 3). extended adds the extended error Not Authoritative.
 func (q *query) appendOPT(dst []byte, rcode responseCode, cookie []byte, extended bool) []byte {
 	if !q.edns {
 		return dst

@@ -1,15 +1,14 @@
 package dns
 
-// layout says what the data of a type is made of: octets, names and octets
-// again.
+// layout describes the data of a type: skip octets, then names, then rest octets.
 type layout struct {
 	skip, names, rest int
-	compress          bool // RFC 3597 section 4: names of the types of RFC 1035 alone
-	any               bool // there may be more or less, and no names
+	compress          bool // names may be compressed: in types of RFC 1035 only (RFC 3597 section 4)
+	any               bool // any number of octets, without names
 }
 
 var layouts = [...]layout{
-	0:         {any: true}, // all that are not here
+	0:         {any: true}, // all types without an entry here
 	typeA:     {rest: 4},
 	typeNS:    {names: 1, compress: true},
 	3:         {names: 1, compress: true}, // MD
@@ -39,12 +38,12 @@ func layoutOf(rtype uint16) *layout {
 	return &layouts[0]
 }
 
-// fits reports whether data can be of the type. The parser lets a record have
-// no data, as those of an UPDATE message do.
+// isValidData reports whether data has the layout of the type. The parser accepts records without
+// data, as UPDATE messages have them.
 func isValidData(rtype uint16, data []byte) bool {
 	l := layoutOf(rtype)
 	switch {
-	case rtype == typeSVCB || rtype == typeHTTPS: // see target
+	case rtype == typeSVCB || rtype == typeHTTPS: // see targetName
 		return skipName(data, 2) > 0
 	case l.any:
 		return len(data) > 0
@@ -58,7 +57,7 @@ func isValidData(rtype uint16, data []byte) bool {
 	return at+l.rest == len(data)
 }
 
-// canonical is data with its names in lower case, for comparison.
+// canonicalData returns data with its names in lower case, for comparison.
 func canonicalData(rtype uint16, data string) string {
 	layout := layoutOf(rtype)
 	end := layout.skip
@@ -68,7 +67,7 @@ func canonicalData(rtype uint16, data string) string {
 	return data[:layout.skip] + lowerName(data[layout.skip:end]) + data[end:]
 }
 
-// nameLength returns the octets of the name that s begins with, in wire form.
+// nameLength returns the length in octets of the name at the start of s, in wire form.
 func nameLength(s string) int {
 	n := 0
 	for s[n] != 0 {
@@ -77,11 +76,11 @@ func nameLength(s string) int {
 	return n + 1
 }
 
-// target returns the name that a record points to, in lower case.
+// targetName returns the name that a record points to, in lower case.
 func targetName(rtype uint16, data string) string {
 	skip := layoutOf(rtype).skip
 	if rtype == typeSVCB || rtype == typeHTTPS {
-		skip = 2 // the priority (RFC 9460 section 2.2); the rest is anything
+		skip = 2 // the priority (RFC 9460 section 2.2); parameters follow the name
 	}
 	rest := data[skip:]
 	return lowerName(rest[:nameLength(rest)])

@@ -3,15 +3,14 @@ package dns
 import "encoding/binary"
 
 const (
-	maxName   = 255 // octets with the root's (RFC 1035 section 2.3.4)
-	maxLabels = 127 // of one octet each, in maxName octets
-	maxLabel  = 63  // octets: more are a pointer's or reserved (RFC 1035 section 4.1.4)
+	maxName   = 255 // octets, including the root's (RFC 1035 section 2.3.4)
+	maxLabels = 127 // with one octet each, in maxName octets
+	maxLabel  = 63  // octets; a larger length octet is a pointer or reserved (RFC 1035 section 4.1.4)
 )
 
-// appendName appends a name in wire form, without pointers, as RFC 1035
-// section 5.1 writes it in a master file: fully qualified, a backslash before
-// characters that would end the label or mean something else, and \DDD for
-// those that do not print.
+// appendName appends a name in wire form, without pointers, as text of a master file (RFC 1035
+// section 5.1): fully qualified, with a backslash before special characters, and \DDD for octets
+// that do not print.
 func appendName(dst []byte, wire []byte) []byte {
 	if len(wire) > 0 && wire[0] == 0 {
 		return append(dst, '.')
@@ -34,9 +33,8 @@ func appendName(dst []byte, wire []byte) []byte {
 	return dst
 }
 
-// skipName returns where a name that begins at i ends, or -1. A pointer ends
-// it (RFC 1035 section 4.1.4); where that leads is not looked at, but it must
-// lead back.
+// skipName returns the end of the name that begins at i, or -1 for an invalid name. A pointer ends
+// the name (RFC 1035 section 4.1.4). Its target is not read, but must be before the pointer.
 func skipName(message []byte, i int) int {
 	for start := i; i < len(message); {
 		switch n := int(message[i]); {
@@ -59,9 +57,8 @@ func skipName(message []byte, i int) int {
 	return -1
 }
 
-// lower copies src to dst, which is as long or longer, with A to Z in lower
-// case, 8 octets at a time. The lengths of labels are below 'A', so a name can
-// be given as it is in the wire.
+// lowerInto copies src to dst, with A to Z in lower case, 8 octets at a time. dst is at least as
+// long as src. The lengths of labels are below 'A', so src may be a name in wire form.
 func lowerInto(dst, src []byte) {
 	i := 0
 	for ; len(src)-i >= 8; i += 8 {
@@ -73,8 +70,8 @@ func lowerInto(dst, src []byte) {
 	}
 }
 
-// lowerWord adds 0x20 to each byte from A to Z: without its high bit, a byte
-// carries into it from 'A' and from 'Z'+1 on.
+// lowerWord adds 0x20 to each byte from A to Z: of the sums without the high bit, the first carries
+// into the high bit from 'A' on, the second from 'Z'+1 on.
 func lowerWord(w uint64) uint64 {
 	const ones = 0x0101010101010101
 	low := w &^ (0x80 * ones)
@@ -96,10 +93,10 @@ func lowerName(name string) string {
 	return string(b)
 }
 
-// parent cuts the first label off a name in wire form that is not the root.
+// parentName cuts off the first label of a name in wire form. The name is not the root.
 func parentName(name string) string { return name[1+int(name[0]):] }
 
-// within reports whether name is zone or below it; both are in lower case.
+// isWithin reports whether name is zone or below zone. Both are in lower case.
 func isWithin(name, zone string) bool {
 	for len(name) > len(zone) {
 		name = parentName(name)
@@ -116,5 +113,5 @@ func countLabels(name string) int {
 	return n
 }
 
-// text is a name in wire form as it is in a master file, for errors.
+// nameText returns a name in wire form as text of a master file, for errors.
 func nameText(name string) string { return string(appendName(nil, []byte(name))) }

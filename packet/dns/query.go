@@ -2,11 +2,11 @@ package dns
 
 import "encoding/binary"
 
-// HeaderSize is how many octets every message has at the least (RFC 1035 section
-// 4.1.1).
+// HeaderSize is the size of a message's header in octets, and the smallest size of a message (RFC
+// 1035 section 4.1.1).
 const HeaderSize = 12
 
-// The header's second word (RFC 1035 section 4.1.1, RFC 2535 section 6.1).
+// The flags word, the second word of the header (RFC 1035 section 4.1.1, RFC 2535 section 6.1).
 const (
 	flagQR      = 1 << 15
 	maskOpcode  = 0xf << 11
@@ -17,48 +17,43 @@ const (
 	opcodeQuery = 0
 )
 
-// Query is a decoded query. Its slices are views of the message. A Query is
-// reused for one message after the other and belongs to one thread; the zero
-// Query is ready.
+// query is a decoded query. Its slices are views of the message. A query belongs to one thread, and
+// is reused for one message after another. The zero query is ready for use.
 type query struct {
 	id    uint16
-	flags uint16 // the header's second word, as sent
-	name  []byte // in wire form, as sent; nil where there is no question that can be read
+	flags uint16 // the flags word, as sent
+	name  []byte // in wire form, as sent; nil without a readable question
 	rtype uint16
 	class uint16
-	end   int // of the question in the message; 12 where there is none
+	end   int // of the question in the message; 12 without a question
 
-	edns    bool   // there is one OPT record, and the message could be read to its end
-	size    uint16 // of a UDP message that the sender can take, as sent; 0 without EDNS
+	edns    bool   // the message is readable to its end, and has one OPT record
+	size    uint16 // largest UDP message that the sender accepts, as sent; 0 without EDNS
 	version uint8
 	do      bool
 	cookie  []byte // the data of option 10 (RFC 7873), nil without
 
-	question    []byte // Name, Type and Class
-	matchedName []byte // the name of the zones that the answer is of: the query's own, a wildcard's, a delegation's, or the closest that there is; nil outside
-	labels      int    // of Name, without the root
+	question    []byte // name, type and class
+	matchedName []byte // name of the node that the answer comes from, for the rate limit; nil outside all zones
+	labels      int    // of the name, without the root
 	labelStarts [maxLabels + 1]uint8
 	lowerName   [maxName + 1]byte
 }
 
-// Opcode returns the kind of query: 0 is a standard one (RFC 1035 section 4.1.1).
+// opcode returns the kind of query: 0 is a standard query (RFC 1035 section 4.1.1).
 func (q *query) opcode() int { return int(q.flags&maskOpcode) >> 11 }
 
-// Decode reads a message, as it came. If ok is false, it is not to be answered
-// at all: it is shorter than a header, a response (a reply to which could go
-// round for ever), or it is said to be truncated, which no client does. Else
-// rcode is rcodeNoError for a query to look up, or that with which to answer at
-// once, the first of these that is so:
+// decode reads a message. If ok is false, no reply is due: the message is shorter than a header, is
+// a response (a reply could go back and forth for ever), or has TC set, as no query has. Otherwise
+// rcode is rcodeNoError for a query to look up, or the first of these errors that applies:
 //
-//   - rcodeFormErr: it cannot be read, has not one question or has more than one
-//     OPT record (RFC 6891 section 6.1.1), or bytes follow what its header
-//     counts. Where cookies are given, one that has none, but a COOKIE option,
-//     asks for a cookie (RFC 7873 section 5.4).
-//   - rcodeBadVers: a version of EDNS above 0 (RFC 6891 section 6.1.3).
-//   - rcodeNotImp: an opcode other than 0, whether or not the rest can be read;
-//     type AXFR, and type 0.
-//   - rcodeNotAuth: type IXFR. Zones are not given away.
-//   - rcodeRefused: a class other than IN and ANY.
+//   - rcodeFormErr: the message is unreadable, has no question or several, has several OPT records
+//     (RFC 6891 section 6.1.1), or is longer than the counts of its header say. With cookies, a
+//     message without a question but with a COOKIE option asks for a cookie (RFC 7873 section 5.4).
+//   - rcodeBadVers: the version of EDNS is above 0 (RFC 6891 section 6.1.3).
+//   - rcodeNotImp: the opcode is not 0, even if the rest is unreadable; type AXFR, and type 0.
+//   - rcodeNotAuth: type IXFR. Zone transfers are not offered.
+//   - rcodeRefused: the class is neither IN nor ANY.
 func (q *query) decode(message []byte) (rcode responseCode, ok bool) {
 	if len(message) < HeaderSize {
 		return rcodeFormErr, false
@@ -91,15 +86,14 @@ func (q *query) decode(message []byte) (rcode responseCode, ok bool) {
 	return rcodeNoError, true
 }
 
-// wantsCookie says whether a query that Decode has read asks for nothing but a
-// cookie: it is one, has no question, and could be read, or it would have no
-// Cookie either (RFC 7873 section 5.4). Decode has not returned rcodeBadVers.
+// wantsCookie reports whether a decoded query asks for a cookie only: a readable query (else cookie
+// is nil) without a question (RFC 7873 section 5.4). decode has not returned rcodeBadVers.
 func (q *query) wantsCookie() bool {
 	return q.name == nil && q.cookie != nil && q.opcode() == opcodeQuery
 }
 
-// readQuestion reads the question section of none or one question. Its name
-// has nothing that it could point to, so that a pointer is an error.
+// readQuestion reads the question section, of at most one question. A pointer in the name is an
+// error, since the message has no earlier name.
 func (q *query) readQuestion(message []byte) bool {
 	switch binary.BigEndian.Uint16(message[4:]) {
 	case 0:
@@ -134,8 +128,8 @@ func (q *query) readQuestion(message []byte) bool {
 	return true
 }
 
-// readRecords reads over the records of all other sections for the OPT
-// record, which is in the last one (RFC 6891 section 6.1.1).
+// readRecords reads the records of all sections for the OPT record, which belongs in the additional
+// section (RFC 6891 section 6.1.1).
 func (q *query) readRecords(message []byte) bool {
 	counts := message[6:HeaderSize]
 	if len(message) == q.end && binary.BigEndian.Uint32(counts) == 0 && counts[4]|counts[5] == 0 {

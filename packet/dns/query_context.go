@@ -8,32 +8,31 @@ import (
 	"github.com/udpshard/udpshard/packet/record"
 )
 
-// exchange is a question and its answer, on one thread; the memory is used
-// again for the next.
+// queryContext is a query and its reply on one thread. The memory is reused for the next query.
 type queryContext struct {
 	server   *Server
 	counters *counters
 	tail     record.Tail
 	query    query
-	rcode    responseCode // of the response that is sent
-	flags    uint16       // its header's second word; 0, without even QR: none is sent
+	rcode    responseCode // of the reply that was sent
+	flags    uint16       // the reply's flags word; 0 (without QR) if no reply was sent
 	cookie   [goodCookieLen]byte
 	nameText []byte
 
-	source     netip.AddrPort // of a stream's
+	source     netip.AddrPort // set by a Stream only, as is receivedAt
 	receivedAt time.Time
 }
 
-// outcome is what becomes of a question.
+// replyOutcome says what happened to a message.
 type replyOutcome int
 
 const (
 	answered replyOutcome = iota
 	withheld              // by the rate limit
-	ignored               // not a question, or none that anybody should answer
+	ignored               // not a query, or a query with a forged source
 )
 
-// answer appends the reply to a message to dst; nil is none.
+// appendReply appends the reply to a message to dst, or returns nil if no reply is due.
 func (x *queryContext) appendReply(zones *Zones, dst, message []byte, source netip.Addr, now time.Time, maxSize int) ([]byte, replyOutcome) {
 	q := &x.query
 	x.rcode, x.flags = 0, 0
@@ -50,7 +49,7 @@ func (x *queryContext) appendReply(zones *Zones, dst, message []byte, source net
 	} else {
 		reply, rcode = zones.appendReply(dst, q, rcode, maxSize, cookie)
 	}
-	// The TCP handshake has proved that the source is not forged.
+	// A TCP handshake proves that the source is not forged.
 	if x.server.options.Limits != nil && !trusted && maxSize <= MaxUDPSize {
 		if reply, rcode = x.limit(reply, len(dst), rcode, cookie, source, now); reply == nil {
 			return nil, withheld
@@ -61,8 +60,8 @@ func (x *queryContext) appendReply(zones *Zones, dst, message []byte, source net
 	return reply, answered
 }
 
-// limit returns what the rate limit leaves of a reply that begins at start: the reply, a shorter
-// reply, or nil.
+// limit applies the rate limit to the reply that begins at start. The result is the reply, a reply
+// without records, or nil.
 func (x *queryContext) limit(reply []byte, start int, rcode responseCode, cookie []byte, source netip.Addr, now time.Time) ([]byte, responseCode) {
 	q, server := &x.query, x.server
 	class := x.responseClass(reply[start:], rcode)
@@ -83,9 +82,9 @@ func (x *queryContext) limit(reply []byte, start int, rcode responseCode, cookie
 	return reply, rcode
 }
 
-// checkCookie returns the rcode and the cookie to answer with, and whether the
-// query's own is good. Nobody knows what the options of another version of EDNS
-// are, so that BADVERS goes first (RFC 6891 6.1.3); NOTIMP stays NOTIMP.
+// checkCookie returns the rcode and the cookie to answer with, and whether the query's own cookie
+// is good. BADVERS comes first (RFC 6891 6.1.3): options of an unknown version of EDNS have no
+// known meaning. NOTIMP stays NOTIMP.
 func (x *queryContext) checkCookie(rcode responseCode, source netip.Addr, now time.Time) (_ responseCode, cookie []byte, good bool) {
 	q, cookies := &x.query, x.server.options.Cookies
 	if rcode == rcodeBadVers {
@@ -109,7 +108,7 @@ func (x *queryContext) checkCookie(rcode responseCode, source netip.Addr, now ti
 	return rcode, cookies.appendCookie(x.cookie[:0], q.cookie, source, now), status == cookieGood
 }
 
-// classOf tells responses apart by their headers.
+// responseClass returns the class of a reply for the rate limit, judged by the header.
 func (x *queryContext) responseClass(reply []byte, rcode responseCode) rateClass {
 	switch an, ns := binary.BigEndian.Uint16(reply[6:]), binary.BigEndian.Uint16(reply[8:]); {
 	case rcode == rcodeNXDomain:

@@ -6,7 +6,7 @@ import (
 	"github.com/udpshard/udpshard/packet/record"
 )
 
-// record appends the members of a query's record, but for its tail.
+// appendRecord appends the members of a query's record, without the tail.
 func (x *queryContext) appendRecord(dst []byte) []byte {
 	q := &x.query
 	dst = append(dst, `{"id":`...)
@@ -35,11 +35,11 @@ func (x *queryContext) appendRecord(dst []byte) []byte {
 			dst = append(dst, f.text...)
 		}
 	}
-	dst[len(dst)-1] = ']' // a response has QR at the least
+	dst[len(dst)-1] = ']' // a reply has at least QR
 	return dst
 }
 
-// flagNames are the bits of the header's second word, as dig calls them.
+// flagNames are the flags of the header, by the names that dig prints.
 var flagNames = []struct {
 	bit  uint16
 	text string

@@ -2,65 +2,63 @@ package dns
 
 import "encoding/binary"
 
-// placed is an RRset in a section of a reply.
+// placement is an RRset in a section of a reply.
 type placement struct {
-	name     string // of its owner; empty is the question's
+	name     string // owner name; empty is the question's name
 	set      *rrset
 	ttl      uint32
-	required bool // a reply without it is truncated
+	required bool // a reply without the RRset is truncated
 }
 
-// part is an RRset in a template.
+// templatePart is an RRset in a template.
 type templatePart struct {
-	end      uint16 // of it, in the template
-	count    uint16 // of its records
+	end      uint16 // offset in the template
+	count    uint16 // number of records
 	section  uint8  // 0 answer, 1 authority, 2 additional
 	required bool
 }
 
-// renderer writes templates: what follows the question in replies, in wire
-// form, with the names compressed (RFC 1035 section 4.1.4).
+// renderer writes templates: the part of replies that follows the question, in wire form, with
+// compressed names (RFC 1035 section 4.1.4).
 //
-// All positions count from the end of the question's name, which is at 12
-// octets and the name's length in the message: before it are the suffixes of
-// the name, 4 octets behind it the template begins. If the question's name is
-// known, pointers are written as they are sent. Else they are written as
-// 0xc000 and their position, and for each reply the length is added to those
-// at moves; a pointer to the question's name as a whole is always 0xc00c.
+// All positions count from the end of the question's name. In the message that end is at 12 octets
+// and the length of the name: the suffixes of the name are before, and the template begins 4 octets
+// behind. If the question's name is known, pointers are written as sent. Otherwise a pointer is
+// written as 0xc000 and its position, and each reply adds the length to the pointers at
+// relocations. A pointer to the question's whole name is always 0xc00c.
 type renderer struct {
 	buf         []byte
 	parts       []templatePart
 	relocations []uint16
 
 	nameKnown   bool                    // the question's name is known
-	behindDNAME bool                    // the template may come behind DNAME records
-	nameEnd     int                     // of the question's name in the message, the greatest that it can be if it is not known
-	zone        string                  // the suffix of the question's name that is always there; the name itself if it is known
-	positions   map[string]namePosition // names, in lower case; empty before the first is asked for
+	behindDNAME bool                    // the template may be appended behind DNAME records
+	nameEnd     int                     // of the question's name in the message; the largest possible offset if the name is not known
+	zone        string                  // the known suffix of the question's name: the whole name if nameKnown
+	positions   map[string]namePosition // of names in lower case; empty before the first name
 }
 
-// spot is where a name is.
+// namePosition says where in the template a name is.
 type namePosition struct {
 	position int
-	pointers int // that lead from it, one to the next
+	pointers int // length of the row of pointers in the name
 }
 
 const (
 	pointer = 0xc000
 
-	// maxPointers is how many pointers lead from a name, one to the next. Go's
-	// resolver gives up above 10; a chain behind DNAME records adds some.
+	// maxPointers is the longest row of pointers from a name. Go's resolver gives up above 10; an
+	// alias chain adds some.
 	maxPointers = 7
 
-	maxPointer = 0x3fff // a position behind it cannot be pointed to
+	maxPointer = 0x3fff // the largest target of a pointer
 
-	// maxPrefix is the most that can be before a template that is grafted to a
-	// chain: the question, and for each link a DNAME and a CNAME record.
+	// maxPrefix is the most octets before a template in an alias chain: the question, and a DNAME
+	// and a CNAME record for each link.
 	maxPrefix = HeaderSize + maxName + 4 + (maxChain+1)*2*(2+10+maxName)
 )
 
-// within reports whether a position can be pointed to wherever the template
-// may be.
+// canPointTo reports whether a pointer can lead to a position, wherever the template is appended.
 func (r *renderer) canPointTo(position int) bool {
 	if r.behindDNAME && maxPrefix+position > maxPointer {
 		return false
@@ -68,8 +66,8 @@ func (r *renderer) canPointTo(position int) bool {
 	return r.nameEnd+position <= maxPointer
 }
 
-// start begins a template for the question's name, or for all those that end
-// in name, with at least one label more.
+// startTemplate begins a template for a known question's name, or for all names that end in name
+// and have at least one label more.
 func (r *renderer) startTemplate(name string, nameKnown bool) {
 	r.buf, r.parts, r.relocations = r.buf[:0], r.parts[:0], r.relocations[:0]
 	r.nameKnown, r.zone, r.nameEnd = nameKnown, name, HeaderSize+maxName
@@ -82,7 +80,7 @@ func (r *renderer) startTemplate(name string, nameKnown bool) {
 	clear(r.positions)
 }
 
-// append writes an RRset. It reports whether that fits into a message.
+// appendSet writes an RRset, and reports whether the RRset fits into a message.
 func (r *renderer) appendSet(p placement, section uint8) bool {
 	layout := layoutOf(p.set.rtype)
 	for _, data := range p.set.data {
@@ -109,9 +107,9 @@ func (r *renderer) appendSet(p placement, section uint8) bool {
 	return true
 }
 
-// name writes a name. What has been written before of its suffixes is pointed
-// to; with note, the rest of them can be pointed to later. That is not so in
-// the additional section, where RRsets may be left out.
+// appendName writes a name, with a pointer to the longest suffix that was written before. If
+// remember is set, later names can point to the new suffixes. Names of the additional section are
+// not remembered, since a reply may leave its RRsets out.
 func (r *renderer) appendName(name string, compress, remember bool) {
 	if name == "" {
 		r.buf = append(r.buf, pointer>>8, HeaderSize)
@@ -121,10 +119,10 @@ func (r *renderer) appendName(name string, compress, remember bool) {
 		for s := r.zone; s != "\x00"; s = parentName(s) {
 			r.positions[s] = namePosition{-len(s), 0}
 		}
-		r.positions["\x00"] = namePosition{} // never pointed to; the map is not empty
+		r.positions["\x00"] = namePosition{} // never a target, but the map is no longer empty
 	}
 	low := lowerName(name)
-	end, to := "\x00", namePosition{pointers: -1} // the suffix that is pointed to
+	end, to := "\x00", namePosition{pointers: -1} // the suffix to point to
 	for s := low; compress && s != "\x00"; s = parentName(s) {
 		if at, ok := r.positions[s]; ok && at.pointers < maxPointers {
 			end, to = s, at

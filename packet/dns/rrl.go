@@ -15,41 +15,36 @@ import (
 // MaxSlip is the largest RateLimits.Slip.
 const MaxSlip = rate.MaxNth
 
-// RateLimits say how many responses a network gets. The zero RateLimits
-// limit nothing.
+// RateLimits are the limits of a RateLimiter. The zero RateLimits limit nothing.
 type RateLimits struct {
-	// PerSecond is how many responses a second a network gets that are the
-	// same to a RateLimiter, after a burst of as many; 0 is any number.
+	// PerSecond is how many equal responses a network gets per second (see RateLimiter), after a
+	// burst of the same number; 0 is no limit.
 	PerSecond int
-	// Slip is which of the responses above that are not dropped but told to
-	// come back otherwise: every Slip-th of a network's own. 0 is none, 1
-	// all, up to MaxSlip.
+	// Slip says which responses above the limit are sent without records instead of dropped: every
+	// Slip-th response to a network. 0 is none, 1 all, up to MaxSlip.
 	Slip int
-	// Prefix4 and Prefix6 are how long the prefixes are whose addresses are
-	// one network; 0 is 24 and 56.
+	// Prefix4 and Prefix6 are the prefix lengths of networks; 0 is 24 and 56.
 	Prefix4, Prefix6 int
-	// Exempt are networks whose responses are never limited; nil is none.
+	// Exempt networks have no limit.
 	Exempt []netip.Prefix
 }
 
-// DefaultRateLimits returns limits that honest clients don't meet.
+// DefaultRateLimits returns limits that honest clients do not reach.
 //
-// 200 a second is NSD's limit. A cache asks for a name once in its TTL: at
-// 30 s that is 6000 caches in one /24. A victim gets 200 times 1232 bytes a
-// second of a name at most, 2 Mbit/s. BIND limits nothing unless told, and
-// Knot counts all responses of an address together (50, and 1600 for a /24),
-// which a large resolver exceeds without asking for anything twice.
+// PerSecond is 200, as in NSD. A cache asks for a name once in its TTL: at 30 s, 200 a second is
+// 6000 caches in a /24. A victim gets at most 200 times 1232 bytes a second for each name, 2
+// Mbit/s. BIND has no limit by default. Knot counts all responses to an address together (50, and
+// 1600 for a /24): a large resolver exceeds these limits without asking for anything twice.
 //
-// Slip is 2, as in BIND and NSD: less is sent than comes in, packets and
-// bytes, and a client whose address is forged hears of it by its second try.
-// The other half is silence, which gives a forger more time to answer in our
-// place: where zones are not signed and TCP is answered, 1 (Knot's) is the
-// better choice, which costs an answer for each query but amplifies nothing.
+// Slip is 2, as in BIND and NSD: the server sends less than it receives, in packets and in bytes,
+// and a client with a forged address gets a reply by the second try. The other half of the replies
+// is silence, which leaves an attacker more time to answer in place of the server. Where zones are
+// not signed and clients can use TCP, Slip 1 (as in Knot) is the better choice: each query costs a
+// reply, but nothing is amplified.
 //
-// The prefixes are BIND's: what one victim's link has, and what one customer
-// gets, so that a forger does not multiply its rate within either. Loopback
-// is exempt, since its addresses can't be forged from elsewhere and a
-// host's own tools measure from there.
+// The prefixes are those of BIND: the network of a victim's link, and the network of a customer, so
+// that a forger cannot multiply the rate within either. Loopback is exempt: no other host can forge
+// loopback addresses, and the host's own tools measure from there.
 func DefaultRateLimits() RateLimits {
 	return RateLimits{
 		PerSecond: 200,
@@ -60,64 +55,60 @@ func DefaultRateLimits() RateLimits {
 	}
 }
 
-// rateClass tells responses apart that are counted apart, and says which name
-// is what those of one class have in common: not the one that was asked
-// where a forger could choose it freely, or each of its queries would be
-// another one (that is how BIND and NSD count).
+// rateClass divides responses for the rate limit, and says which name the responses of a class have
+// in common. Where an attacker could choose the name of each query freely, that name is not the
+// query's (as in BIND and NSD).
 type rateClass uint8
 
 const (
-	// rateAnswer: there are records. The name that was asked, or, where a
-	// wildcard made them, the wildcard's.
+	// rateAnswer: a response with records. The name is the query's or, for a wildcard, the
+	// wildcard's.
 	rateAnswer rateClass = iota
-	// rateNoData: the name exists, without that type. As in rateAnswer.
+	// rateNoData: the name exists, without the type. The name is as in rateAnswer.
 	rateNoData
-	// rateReferral: the name is another server's. The delegation's name.
+	// rateReferral: a delegation. The name is the delegation's.
 	rateReferral
-	// rateNXDomain: there is no such name. The zone's.
+	// rateNXDomain: the name does not exist. The name is the zone's.
 	rateNXDomain
-	// rateError: all that have nothing to say of a name: REFUSED, FORMERR, NOTIMP
-	// and other errors, and cookies that are asked for without a question. None:
-	// a network has one kind of them (as in BIND, errors-per-second), for a forger
-	// can cause any, and they are as short as what causes them.
+	// rateError: REFUSED, FORMERR, NOTIMP and other errors, and replies to queries for a cookie
+	// without a question. The class has no name: all errors to a network count together (as
+	// errors-per-second in BIND), since a forger can cause any of them, and errors are as short as
+	// their queries.
 	rateError
 )
 
-// Verdict is what becomes of a response.
+// verdict is the decision about a response.
 type verdict uint8
 
 const (
 	verdictSend verdict = iota
-	// Slip: send no records, only the question and what brings an honest
-	// client back otherwise: BADCOOKIE with a cookie where it has sent one
-	// (see Cookies), else TC, for TCP. An error is sent as it is, since it is
-	// as short and can't be truncated.
+	// verdictSlip: send the question without records, so that an honest client asks again:
+	// BADCOOKIE with a cookie if the client sent a cookie (see Cookies), else TC, for TCP. An error
+	// is sent unchanged: it has no records.
 	verdictSlip
 	verdictDrop
 )
 
-// RateLimiter limits responses against the use of a server as a reflector:
-// who forges a victim's address gets no more than the limit sent there.
-// Responses are the same to it, and counted together over all shards, if the
-// networks of their sources, their classes and their names are the same. A
-// nil RateLimiter sends everything.
+// RateLimiter limits responses, so that the server is no use as a reflector: a victim whose address
+// is forged gets responses up to the limit. Responses are equal, and share a limit over all shards,
+// if the networks of their sources, their classes (answer, no data, referral, NXDOMAIN, error) and
+// their names are equal. A nil RateLimiter sends every response.
 //
-// It keeps 1 MiB, whatever comes: 65,536 kinds of responses whose burst is
-// not whole again (internal/rate). At the default limit that is 13 million
-// responses a second of which no two are the same. Where that is too little,
-// one that is nearer to its whole burst than others is forgotten, and gets a
-// burst anew: that the table is full limits none. An attack that asks for
-// many names is bounded for each of them, not for all together.
+// A RateLimiter needs 1 MiB, for 65,536 kinds of responses whose burst is partly used
+// (internal/rate). At the default limit, the table is large enough for 13 million different
+// responses a second. If the table is full, the kind that is nearest to a whole burst is forgotten,
+// and gets a new burst: a full table limits no response. In an attack with many names, each name
+// has a limit, but not their sum.
 type RateLimiter struct {
 	table    *rate.Table
-	seed     maphash.Seed // for names and addresses are strangers' choice
+	seed     maphash.Seed // random: clients choose names and addresses
 	slip     int
 	networks rate.Networks
-	exempt   *netipx.IPSet // nil: none
+	exempt   *netipx.IPSet // nil is none
 }
 
-// NewRateLimiter returns a RateLimiter, nil where the limits limit nothing.
-// Its errors name the limit that is out of its range.
+// NewRateLimiter returns a RateLimiter, or nil if the limits limit nothing. An error names the
+// limit that is out of range.
 func NewRateLimiter(limits RateLimits) (*RateLimiter, error) {
 	for _, limit := range []struct {
 		name         string
@@ -163,10 +154,9 @@ func NewRateLimiter(limits RateLimits) (*RateLimiter, error) {
 	return l, nil
 }
 
-// Decide says what becomes of a response to source, and counts it. The name
-// is what class says, in wire form or as text, the same form in each call;
-// upper and lower case are the same. now is a time on a monotonic clock that
-// all callers share. Any thread may call it; it does not allocate.
+// decide counts a response to source, and returns the verdict. name is the name of the class, in
+// wire form or as text, always in the same form; upper and lower case are equal. now is the time on
+// a monotonic clock that all callers share. Any thread may call decide, which does not allocate.
 func (l *RateLimiter) decide(source netip.Addr, class rateClass, name []byte, now time.Duration) verdict {
 	if l == nil {
 		return verdictSend
@@ -178,7 +168,7 @@ func (l *RateLimiter) decide(source netip.Addr, class rateClass, name []byte, no
 		taken, slip = l.table.AllowNth(key, now, l.slip)
 	}
 	switch {
-	case taken, l.exempt != nil && l.exempt.Contains(source.Unmap().WithZone("")): // looked for last: it costs most
+	case taken, l.exempt != nil && l.exempt.Contains(source.Unmap().WithZone("")): // checked last: the most expensive check
 		return verdictSend
 	case slip:
 		return verdictSlip
@@ -186,10 +176,10 @@ func (l *RateLimiter) decide(source netip.Addr, class rateClass, name []byte, no
 	return verdictDrop
 }
 
-// key hashes what the responses of a kind have in common.
+// key hashes the network, the class and the name of a response.
 func (l *RateLimiter) key(source netip.Addr, class rateClass, name []byte) uint64 {
 	network := l.networks.Network(source)
-	var buf [64]byte // most names fit; longer ones are hashed in parts
+	var buf [64]byte // most names fit; longer names are hashed in parts
 	copy(buf[:], network[:])
 	buf[16] = byte(class)
 	if class == rateError {

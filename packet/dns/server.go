@@ -10,21 +10,22 @@ import (
 	"github.com/udpshard/udpshard/packet/record"
 )
 
-// Options of a Server. The zero Options answer everybody, and record nothing.
+// Options configure a Server. A Server with the zero Options answers every client, and makes no
+// records.
 type Options struct {
-	Listener string       // what records call it
+	Listener string       // the listener's name in records
 	Records  bool         // make a record of each query
-	Limits   *RateLimiter // of responses; nil: none
+	Limits   *RateLimiter // of responses; nil is no limit
 	Cookies  *Cookies     // nil: cookies are ignored
-	// NumCounters returns where a shard is to count, or with a number below 0 where all
-	// streams are to: as many numbers as the constant says. Others may read them,
-	// and add to those of the streams. Nil, or where it returns nil: in memory of
-	// the server's own.
+	// Counters returns the NumCounters numbers in which a shard counts, or all streams if the shard
+	// is below 0. Readers may load the numbers at any time, and other writers may add to the
+	// numbers of the streams. If Counters is nil, or returns nil, the Server counts in its own
+	// memory.
 	Counters func(shard int) []atomic.Uint64
 }
 
-// Server is what the threads share that answer from the same zones. Its
-// methods may be called by any goroutine.
+// Server holds what threads share that answer from the same zones. Any goroutine may call its
+// methods.
 type Server struct {
 	options   Options
 	zones     atomic.Pointer[Zones]
@@ -43,13 +44,13 @@ func NewServer(zones *Zones, o Options) *Server {
 	return s
 }
 
-// SetZones replaces the zones: from the next query on.
+// SetZones replaces the zones, from the next query on.
 func (s *Server) SetZones(zones *Zones) { s.zones.Store(zones) }
 
-// Zones returns those in force.
+// Zones returns the zones in force.
 func (s *Server) Zones() *Zones { return s.zones.Load() }
 
-// Counts adds up what shards and streams have counted.
+// Counts returns the sums over all shards and streams.
 func (s *Server) Counts() Counts {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -61,7 +62,7 @@ func (s *Server) Counts() Counts {
 	return sum
 }
 
-// CountConnection counts what became of a connection, of those that streams answer.
+// CountConnection counts the outcome of a connection to the streams.
 func (s *Server) CountConnection(outcome Connection) {
 	s.streams.increment(firstConnection + int(outcome))
 }
@@ -72,14 +73,14 @@ func (s *Server) newCounters(shard int) *counters {
 		c.n = s.options.Counters(shard)
 	}
 	if c.n == nil {
-		const apart = 16 // words between what two threads write: two cache lines
+		const apart = 16 // words between the counters of two threads: two cache lines
 		c.n = make([]atomic.Uint64, apart+NumCounters+apart)[apart : apart+NumCounters]
 	}
 	return c
 }
 
-// Handler returns the handler of a shard. The group needs a ReplySize of
-// MaxUDPSize, and answers its OwnPort.
+// Handler returns the handler of a shard. The group needs a ReplySize of MaxUDPSize, and has to
+// answer queries from its own port (OwnPort).
 func (s *Server) Handler(shard int) packet.Handler {
 	c := s.newCounters(shard)
 	s.mu.Lock()
@@ -88,8 +89,7 @@ func (s *Server) Handler(shard int) packet.Handler {
 	return &handler{s.newQueryContext(shard, c)}
 }
 
-// Stream returns what answers over TCP. It is for one goroutine at a time; its
-// records name no shard.
+// Stream returns a Stream for one connection. Records of streams name no shard.
 func (s *Server) Stream() *Stream { return &Stream{s.newQueryContext(record.NoShard, s.streams)} }
 
 func (s *Server) newQueryContext(shard int, c *counters) queryContext {
@@ -123,12 +123,11 @@ func (h *handler) Handle(b *packet.Batch) {
 	}
 }
 
-// reflects says whether a port is that of a service that answers whatever it
-// is sent, or attacks others with its answers. Nobody asks from there; whoever
-// seems to has a forged source.
+// isReflectorPort reports whether a port belongs to a service that answers every datagram, or that
+// attackers use as a reflector. No client asks from such a port: the source is forged.
 func isReflectorPort(port uint16) bool {
 	switch port {
-	case 0, // nobody can be answered there
+	case 0, // no reply can be sent to port 0
 		7, 13, 17, 19, 37, // echo, daytime, qotd, chargen, time
 		69, 111, 123, 137, 161, 389, 520: // tftp, portmap, ntp, netbios, snmp, cldap, rip
 		return true
@@ -136,11 +135,10 @@ func isReflectorPort(port uint16) bool {
 	return false
 }
 
-// Stream answers the questions of connections.
+// Stream answers the queries of one connection. A Stream belongs to one goroutine at a time.
 type Stream struct{ queryContext }
 
-// Answer appends the answer to a question to dst; nothing where there is to be
-// none.
+// Answer appends the reply to a query to dst. For a message without a reply the result is nil.
 func (s *Stream) Answer(dst, question []byte, source netip.AddrPort) []byte {
 	s.source, s.receivedAt = source, time.Now()
 	reply, result := s.appendReply(s.server.zones.Load(), dst, question, source.Addr(), s.receivedAt, maxTCPSize)
@@ -150,7 +148,7 @@ func (s *Stream) Answer(dst, question []byte, source netip.AddrPort) []byte {
 	return reply
 }
 
-// Record appends the record of the question that was answered last.
+// Record appends the record of the query that Answer had last.
 func (s *Stream) Record(dst []byte) []byte {
 	return s.tail.Append(s.appendRecord(dst), s.receivedAt, s.source, "", "", false)
 }

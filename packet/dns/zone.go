@@ -7,20 +7,20 @@ import (
 	"strings"
 )
 
-// zone is a zone as its file has it, from reading to compiling. Names are in
-// wire form and in lower case.
+// zone is the content of a zone's file, from reading to compiling. Names are in wire form and in
+// lower case.
 type zone struct {
 	apex           string
-	owners         map[string]*owner // empty non-terminals too
+	owners         map[string]*owner // with empty non-terminals
 	sortedOwners   []*owner          // by name, then empty non-terminals
 	soa            rrset
-	negativeTTL    uint32 // seconds for which it may be remembered that something is not there (RFC 2308 section 5)
-	children       bool   // another zone begins within it
-	redirects      bool   // it has a DNAME record
-	file           string // what errors call it
+	negativeTTL    uint32 // seconds for which clients may cache negative answers (RFC 2308 section 5)
+	children       bool   // another zone begins within the zone
+	redirects      bool   // the zone has a DNAME record
+	file           string // name in errors
 	records        int
-	above          *zone  // the nearest zone that contains this one
-	noDataAnswer   uint32 // answers where a type or a name is not there
+	above          *zone  // the closest zone that contains the zone
+	noDataAnswer   uint32 // index of the answer for a missing type; nxdomainAnswer: for a missing name
 	nxdomainAnswer uint32
 	soaNames       [2]string // primary server and mailbox of the SOA record
 }
@@ -30,8 +30,8 @@ type owner struct {
 	name        string
 	sets        []rrset // by type
 	node        uint32
-	coveredNode uint32 // of a wildcard, the node for the names that it covers
-	onlySelf    bool   // of a wildcard, not for these
+	coveredNode uint32 // of a wildcard: node for the names that the wildcard covers
+	onlySelf    bool   // of a wildcard: the sets are for the wildcard's own name only
 }
 
 // rrset is all records of a name and a type (RFC 2181 section 5).
@@ -39,10 +39,10 @@ type rrset struct {
 	rtype    uint16
 	ttl      uint32
 	data     []string // as in the wire, not compressed, in canonical order (RFC 4034 section 6.3)
-	position position // of the first
+	position position // of the first record
 }
 
-// place is where in its file a record is.
+// position is the file and line of a record.
 type position struct {
 	file *string
 	line int
@@ -54,7 +54,7 @@ func (p position) errorf(format string, args ...any) error {
 	return fmt.Errorf("%s: "+format, append([]any{p}, args...)...)
 }
 
-// wild reports whether the name is a wildcard's (RFC 4592 section 2.1.1).
+// isWildcard reports whether the name is a wildcard (RFC 4592 section 2.1.1).
 func (o *owner) isWildcard() bool { return strings.HasPrefix(o.name, "\x01*") }
 
 func (o *owner) set(rtype uint16) *rrset {
@@ -66,7 +66,7 @@ func (o *owner) set(rtype uint16) *rrset {
 	return nil
 }
 
-// between adds the empty non-terminals above a name (RFC 8020 section 2).
+// addEmptyNonTerminals adds the empty non-terminals above a name (RFC 8020 section 2).
 func (z *zone) addEmptyNonTerminals(name string) {
 	for up := name; up != z.apex; {
 		up = parentName(up)
@@ -79,8 +79,7 @@ func (z *zone) addEmptyNonTerminals(name string) {
 	}
 }
 
-// arrange brings sets and records into order, and removes records that are
-// there twice.
+// sortSets sorts sets and records, and removes duplicate records.
 func (o *owner) sortSets() {
 	slices.SortFunc(o.sets, func(a, b rrset) int { return cmp.Compare(a.rtype, b.rtype) })
 	for i := range o.sets {
@@ -106,10 +105,9 @@ func sortOwners(owners map[string]*owner) []*owner {
 	return all
 }
 
-// delegate gives the apex of a zone that is loaded beside this one, which
-// contains it, its place here: below that begin other authoritative data (RFC
-// 1034 sections 4.2.1 and 4.3.2, step 3a) even if nothing here says so. In that
-// case the NS records are the zone's own, and so are its servers' addresses.
+// delegate adds the delegation of a zone below that is loaded too (RFC 1034 sections 4.2.1 and
+// 4.3.2, step 3a). If z has no NS records for the child's apex, z gets the child's NS records, and
+// the addresses of their servers.
 func (z *zone) delegate(child *zone) {
 	at, state := z.findOwner(child.apex)
 	if state == delegated || state == redirected || child.owners[child.apex].isWildcard() {

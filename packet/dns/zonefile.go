@@ -6,8 +6,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// readZone reads a master file (RFC 1035 section 5.1) and holds it to the
-// rules for zones. name is what errors call it.
+// readZone reads a master file (RFC 1035 section 5.1) and checks the rules for zones. name is the
+// file's name in errors.
 func readZone(r io.Reader, name string, includes bool) (*zone, error) {
 	files, err := newSources(name)
 	if err != nil {
@@ -45,7 +45,7 @@ func readZone(r io.Reader, name string, includes bool) (*zone, error) {
 	return z, nil
 }
 
-// add takes a record as it is in the wire.
+// add adds a record to the zone, in wire form.
 func (z *zone) add(rr dns.RR, buf []byte, pos position) error {
 	h := rr.Header()
 	if h.Class != classIN {
@@ -87,14 +87,14 @@ func (z *zone) add(rr dns.RR, buf []byte, pos position) error {
 		o.sets = append(o.sets, rrset{rtype: h.Rrtype, ttl: ttl, position: pos})
 		set = &o.sets[len(o.sets)-1]
 	}
-	// One set has one TTL (RFC 2181 section 5.2): the lowest.
+	// A set has a single TTL (RFC 2181 section 5.2): the lowest.
 	set.ttl = min(set.ttl, ttl)
 	set.data = append(set.data, data)
 	return nil
 }
 
-// mayBeEmpty reports whether a type may have no data: NULL (RFC 1035 section
-// 3.3.10), APL (RFC 3123 section 4), and those that are not known.
+// mayBeEmpty reports whether records of a type may have no data: NULL (RFC 1035 section 3.3.10),
+// APL (RFC 3123 section 4), and unknown types.
 func mayBeEmpty(rtype uint16) bool {
 	_, known := dns.TypeToString[rtype]
 	return !known || rtype == dns.TypeNULL || rtype == dns.TypeAPL

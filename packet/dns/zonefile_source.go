@@ -15,20 +15,20 @@ import (
 	"github.com/udpshard/udpshard/internal/regular"
 )
 
-// sources are the files of a zone, which know the line that was last read
-// from them: the parser's records do not.
+// sources are the files of a zone. They know the current line, which the parser's records do not
+// have.
 type sources struct {
 	name, absolute string
 	all            []*source
-	bytesLeft      int64 // bytes that may still be read
+	bytesLeft      int64 // remaining of maxZoneBytes
 }
 
-// maxZoneBytes is how many bytes a zone's files may have, each as often as it is included:
-// some 25,000,000 records, with which loading takes 20 GiB. It ends what includes itself
-// again and again.
+// maxZoneBytes is the limit for the files of a zone together, where a file counts as often as it is
+// included: some 25,000,000 records, for which loading takes 20 GiB. A file that includes itself
+// reaches the limit.
 const maxZoneBytes = 1 << 30
 
-// measured reads from a file within what the zone's files may have.
+// sizeLimitedReader reads from a file, up to the limit for all files of the zone.
 type sizeLimitedReader struct {
 	io.Reader
 	files *sources
@@ -43,27 +43,27 @@ func (m sizeLimitedReader) Read(p []byte) (int, error) {
 }
 
 type source struct {
-	fs.File   // nil once it is closed, and of a reader that is not a file
+	fs.File   // nil after Close, and for a reader without a file
 	reader    *bufio.Reader
-	parser    string // what the parser calls it
-	name      string // what errors call it
+	parser    string // name in the parser's errors
+	name      string // name in errors of this package
 	line      int
-	lineEnded bool    // the last byte ended a line
-	lineStart [9]byte // of the line
+	lineEnded bool    // the last byte was a newline
+	lineStart [9]byte // first bytes of the line
 	column    int
 	checker   textChecker
-	err       error // with its place
+	err       error // with the position
 }
 
-// byteOrderMark is what some editors begin a file with: RFC 1035 knows none.
+// byteOrderMark is at the start of files by some editors. RFC 1035 has no such mark.
 const byteOrderMark = "\xef\xbb\xbf"
 
-// generates reports whether the last line was $GENERATE, from which the parser
-// makes text of its own, with lines that it numbers itself.
+// inGenerate reports whether the current line is $GENERATE. For such a line the parser makes text
+// of its own, with line numbers of its own.
 func (f *source) inGenerate() bool { return strings.EqualFold(string(f.lineStart[:]), "$GENERATE") }
 
 func newSources(name string) (*sources, error) {
-	absolute, err := filepath.Abs(name) // so that names of included files are, too
+	absolute, err := filepath.Abs(name) // makes the names of included files absolute too
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -79,8 +79,8 @@ func (s *sources) add(r io.Reader, file fs.File, parser, name string) *source {
 	return f
 }
 
-// Open implements fs.FS for $INCLUDE. The parser has made the path absolute
-// and cut the slash off its front.
+// Open implements fs.FS for $INCLUDE. The parser has made the path absolute, and removed the
+// leading slash.
 func (s *sources) Open(path string) (fs.File, error) {
 	file, err := regular.Open("/" + path)
 	if err != nil {
@@ -93,7 +93,7 @@ func (s *sources) Open(path string) (fs.File, error) {
 	return s.add(file, file, path, name), nil
 }
 
-// place is where the record ended that was read last.
+// position returns the end of the last record.
 func (s *sources) position() position {
 	f := s.currentFile()
 	return position{&f.name, f.line}
@@ -107,8 +107,8 @@ func (s *sources) currentFile() *source {
 	return s.all[last]
 }
 
-// check says what is wrong with the text of a record that the parser has
-// read, or with what it could not read; there is no record then.
+// check returns the error in the text of the record that the parser has read. rr is nil after the
+// last record.
 func (s *sources) check(rr dns.RR) error {
 	for _, f := range s.all {
 		if f.err != nil {
@@ -129,7 +129,7 @@ func (s *sources) close() {
 
 var parseError = regexp.MustCompile(`(?s)^(?:(.*?): )?dns: (.*) at line: ([0-9]+):[0-9]+$`)
 
-// explain puts the file and the line first, as all errors have them.
+// withPosition puts the file and the line before the text of a parser's error.
 func (s *sources) withPosition(err error) error {
 	if m := parseError.FindStringSubmatch(err.Error()); m != nil {
 		for _, f := range s.all {
@@ -146,7 +146,7 @@ func (s *sources) withPosition(err error) error {
 
 const unknownType = " (not a type that is read here, either: such are written as TYPE and its number, RFC 3597)"
 
-// hint says what is not obvious in the parser's words.
+// parserHint adds a hint to some messages of the parser.
 func parserHint(message string) string {
 	for begin, hint := range map[string]string{
 		"bad owner name":        " (a relative name needs $ORIGIN before it)",
@@ -162,7 +162,7 @@ func parserHint(message string) string {
 	return ""
 }
 
-// ReadByte implements io.ByteReader, by which the parser reads.
+// ReadByte implements io.ByteReader, which the parser uses.
 func (f *source) ReadByte() (byte, error) {
 	c, err := f.reader.ReadByte()
 	if err != nil {

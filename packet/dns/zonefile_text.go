@@ -7,21 +7,20 @@ import (
 	"github.com/miekg/dns"
 )
 
-// spelling follows a master file's comments, strings and escapes (RFC 1035
-// section 5.1), byte by byte, for what the parser passes over: it takes \300 modulo
-// 256, and cuts a string in two that is longer than 255 octets.
+// textChecker follows the comments, strings and escapes of a master file (RFC 1035 section 5.1),
+// byte by byte, to find errors that the parser accepts: the parser reads \300 modulo 256, and
+// splits a string of more than 255 octets in two.
 type textChecker struct {
 	comment, quoted bool
 	parentheses     int
 	recordEnded     bool // the record
-	escapeOctets    int  // octets since a backslash with it; 0 is none
-	escapeCode      int  // of its digits
+	escapeOctets    int  // octets since a backslash, the backslash included; 0 outside an escape
+	escapeCode      int  // value of the digits
 	length          int  // octets of the string or word
-	long            bool // a string or word of the record was longer than 255 octets
+	long            bool // the record has a string or word of more than 255 octets
 }
 
-// add takes a byte. generated is for what $GENERATE makes text of, where
-// digits may be yet to come.
+// add reads a byte. generated means a line of $GENERATE, whose escapes may get their digits later.
 func (t *textChecker) add(c byte, generated bool) error {
 	if t.recordEnded {
 		t.recordEnded, t.long, t.length = false, false, 0
@@ -88,8 +87,8 @@ func (t *textChecker) countOctet() {
 	t.long = t.long || t.length > 255
 }
 
-// cut reports whether the parser cuts long strings of a type in two, and not
-// names, numbers or parameters.
+// splitsLongStrings reports whether the parser splits long strings in records of the type. The
+// words of other types are names, numbers or parameters.
 func splitsLongStrings(rr dns.RR) bool {
 	switch rr.(type) {
 	case *dns.TXT, *dns.SPF, *dns.AVC, *dns.NINFO, *dns.RESINFO, *dns.UINFO, *dns.HINFO, *dns.ISDN:
@@ -98,8 +97,8 @@ func splitsLongStrings(rr dns.RR) bool {
 	return false
 }
 
-// cutGenerated reports whether a string of text that $GENERATE made seems to
-// be cut: it is as long as one can be, and not the last.
+// hasSplitString reports whether a TXT record by $GENERATE seems to have a split string: a string
+// of the largest size that is not the last.
 func hasSplitString(rr dns.RR) bool {
 	txt, ok := rr.(*dns.TXT)
 	if !ok {
