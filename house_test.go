@@ -25,7 +25,7 @@ const module = "github.com/udpshard/udpshard/"
 var mayImport = map[string][]string{
 	"internal/server":                      {"internal/preflight", "internal/config", "internal/output", "internal/output/file", "shard", "internal/engine", "internal/steer", "internal/handoff", "internal/handoff/takeover", "metrics", "metrics/prom", "packet", "packet/dns", "packet/syslog", "internal/connlimit", "internal/dnstcp", "internal/loadgen", "internal/sockets", "internal/holder", "internal/doctor", "internal/cli", "internal/client", "internal/format", "internal/regular", "internal/selftest", "internal/sys", "internal/handoff/systemd"},
 	"cmd/udpshard":                         {"internal/server", "internal/preflight", "internal/config", "internal/cli", "internal/client", "internal/doctor", "internal/format", "internal/loadgen", "internal/selftest", "internal/sockets", "internal/sys", "metrics", "shard"},
-	"internal/output":                      {"internal/output/file", "metrics"},
+	"internal/output":                      {"internal/output/file", "metrics", "packet"},
 	"internal/output/file":                 {"metrics"},
 	"shard":                                {"internal/engine", "internal/steer", "packet", "metrics", "internal/sys", "internal/holder", "internal/rate"},
 	"internal/engine":                      {"internal/steer", "internal/sys", "metrics"},

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 
 	"github.com/udpshard/udpshard/metrics"
+	"github.com/udpshard/udpshard/packet"
 )
 
 // fake is a target in memory: the files that its name has stood for, of which
@@ -152,7 +153,7 @@ type rig struct {
 	set    *Set
 	target destination
 	page   *metrics.Shard
-	stream Stream
+	stream packet.Sink
 	events events
 	record func(number int) string
 	number int // of the next one
@@ -160,23 +161,18 @@ type rig struct {
 
 const fakeName = "/fake"
 
-// newRig starts a writer of target; tune, which may be nil, is called before.
-func newRig(t *testing.T, target destination, tune func(*writer)) *rig {
+// newRig starts a writer of target.
+func newRig(t *testing.T, target destination) *rig {
 	t.Helper()
 	r := &rig{target: target, page: metrics.NewShard(0, 0), record: record}
 	r.set = NewSet(r.events.report)
-	w := newWriter(r.set, fakeName, target)
-	if tune != nil {
-		tune(w)
-	}
-	r.set.writers[fakeName] = w
-	go w.run()
+	r.set.start(fakeName, target)
 	r.stream = r.open(t, r.page)
 	return r
 }
 
 // open returns a stream more to the rig's destination.
-func (r *rig) open(t *testing.T, page *metrics.Shard) Stream {
+func (r *rig) open(t *testing.T, page *metrics.Shard) packet.Sink {
 	t.Helper()
 	s, err := r.set.Open("file:"+fakeName, 0, page, 1<<10)
 	if err != nil {

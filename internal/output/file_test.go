@@ -228,7 +228,7 @@ func TestATornRecordIsCutFromTheOldFile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := newRig(t, &short{f, len(records(0, 2)) + 3}, nil)
+		r := newRig(t, &short{f, len(records(0, 2)) + 3})
 		r.flush(5)
 		until(t, "a part is written", func() bool { return r.page.Delivered.Load() == 2 })
 		old := records(0, 2)

@@ -1,16 +1,15 @@
-// Package output takes records to where they are kept.
+// Package output delivers records to standard output and to files.
 //
-// A shard appends records to a buffer of its own Stream. Full buffers travel
-// to the one writer of their destination and come back empty; a shard whose
-// buffers are all on their way waits for one. So a slow destination slows
-// its shards down and the kernel's receive queues fill, where losses are
-// counted; nothing is thrown away here. A destination that fails is tried
-// again until it works, with the buffer that it failed on. Records count as
-// delivered when the destination has taken them.
+// Each shard appends records to a buffer of a stream of its own. Full buffers go to the queue of
+// the destination's writer, a goroutine, and come back empty. A shard without an empty buffer
+// waits: a slow destination slows its shards, the kernel's receive queues fill, and losses are
+// counted there. A failed write is retried until the destination accepts the records. Records
+// count as delivered when the destination has them.
 //
-// Streams of OpenLossy do not wait: while their buffers are all on their way
-// they drop records, count them as lost, and take up again with the first
-// buffer that comes back. They are for shards whose records are a by-product.
+// Streams of OpenLossy never wait. Without an empty buffer they drop records and count them as
+// lost. They are for shards whose records are a by-product, as those of DNS.
+//
+// Streams implement packet.Sink. A library user can bring another implementation.
 package output
 
 import (
@@ -26,30 +25,30 @@ import (
 
 	"github.com/udpshard/udpshard/internal/output/file"
 	"github.com/udpshard/udpshard/metrics"
+	"github.com/udpshard/udpshard/packet"
 )
 
-// Event tells that a destination has begun to fail, fails still, or works
-// again (Err nil); or, where Dropped is not 0, that streams that do not wait
-// have begun to drop records, drop them still, or no longer do.
+// Event reports that a destination begins to fail, still fails, or has recovered (Err nil). With
+// Dropped above 0, Event reports that lossy streams begin to drop records, still drop, or have
+// stopped.
 type Event struct {
 	Destination string
 	Err         error
-	Reopen      bool          // it works, but can't be opened anew: what was open stays in use
-	Dropping    bool          // records are dropped, since it takes them too slowly or not at all
-	Dropped     uint64        // records, since that began
-	Failing     time.Duration // since its first failure, or the first record that was dropped
+	Reopen      bool          // Err is of a failed reopen, or nil after a retry; the previous file stays in use
+	Dropping    bool          // lossy streams drop records
+	Dropped     uint64        // records dropped since the outage began
+	Failing     time.Duration // since the first failure, or since the first dropped record
 }
 
-// Set is a process's destinations, each opened once however many listeners
-// and shards write to it.
+// Set has the destinations of a process. Each is opened once, for all listeners and shards.
 type Set struct {
 	report func(Event)
 	broken chan error
-	abort  chan struct{} // closed when buffers are given up
+	abort  chan struct{} // closed by Abort
 	closed chan struct{} // closed by Close
 
 	mu      sync.Mutex
-	writers map[string]*writer
+	writers map[string]*writer // by destination
 	aborted sync.Once
 }
 
@@ -64,12 +63,12 @@ func NewSet(report func(Event)) *Set {
 	}
 }
 
-// PerShard stands for the shard's number in an output's path: each shard then
-// has an output of its own.
+// PerShard in an output's path stands for the shard's number: each shard then has a file of its
+// own.
 const PerShard = "{shard}"
 
-// Check says whether spec names an output, and opens nothing: stdout,
-// discard, or file:PATH, where {shard} in PATH stands for the shard's number.
+// Check returns an error if spec is no output, and opens nothing. Outputs are stdout, discard and
+// file:PATH, with PerShard anywhere in PATH.
 func Check(spec string) error {
 	_, err := destinationName(spec, 0)
 	return err
@@ -91,7 +90,7 @@ func destinationName(spec string, shard int) (string, error) {
 }
 
 // Probe returns the error with which Open would fail for a shard, and opens and makes nothing.
-// Any goroutine may call it.
+// Any goroutine may call Probe.
 func Probe(spec string, shard int) error {
 	name, err := destinationName(spec, shard)
 	if err != nil || name == "discard" || name == "stdout" {
@@ -103,94 +102,79 @@ func Probe(spec string, shard int) error {
 	return nil
 }
 
-// Open returns the stream of one shard's records to spec, and opens the
-// destination if nobody has. maxRecord is the longest record, in bytes, that
-// fits without an allocation. page is where the shard's records are counted;
-// where it is in shared counters (metrics.SharedCounters), a file's writes are noted there for Recover.
-func (s *Set) Open(spec string, shard int, page *metrics.Shard, maxRecord int) (Stream, error) {
-	w, err := s.writer(spec, shard, page)
-	if err != nil {
-		return nil, err
-	}
-	if w == nil {
-		return newDiscard(page, maxRecord), nil
-	}
-	return newStream(w, page, maxRecord, buffers), nil
+// Open returns a stream of one shard's records to the output spec, and opens the destination
+// unless the set has it. A record of up to maxRecord bytes fits without an allocation. The stream
+// counts its records in counters. If these are shared (metrics.SharedCounters), writes to a file
+// are logged there for file.Recover.
+func (s *Set) Open(spec string, shard int, counters *metrics.Shard, maxRecord int) (packet.Sink, error) {
+	return s.open(spec, shard, counters, maxRecord, false)
 }
 
-// OpenLossy is Open for a stream that never waits, and drops records instead:
-// they count as lost on the page, and an Event tells of it. Close calls no
-// destination late for them.
-func (s *Set) OpenLossy(spec string, shard int, page *metrics.Shard, maxRecord int) (Stream, error) {
-	w, err := s.writer(spec, shard, page)
-	if err != nil {
-		return nil, err
-	}
-	if w == nil {
-		return newDiscard(page, maxRecord), nil
-	}
-	stream := newLossy(newStream(w, page, maxRecord, lossyBuffers), maxRecord)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.lossy == nil {
-		go w.watch(s.closed)
-	}
-	w.lossy = append(w.lossy, stream)
-	return stream, nil
+// OpenLossy is Open for a stream that drops records where a stream of Open would wait. Dropped
+// records count as lost and an Event reports them; Close does not.
+func (s *Set) OpenLossy(spec string, shard int, counters *metrics.Shard, maxRecord int) (packet.Sink, error) {
+	return s.open(spec, shard, counters, maxRecord, true)
 }
 
-// writer returns the one of a destination, and opens that if nobody has; nil is
-// the one of discard.
-func (s *Set) writer(spec string, shard int, page *metrics.Shard) (*writer, error) {
+func (s *Set) open(spec string, shard int, counters *metrics.Shard, maxRecord int, lossy bool) (packet.Sink, error) {
 	name, err := destinationName(spec, shard)
-	if err != nil || name == "discard" {
+	if err != nil {
 		return nil, err
 	}
+	if name == "discard" {
+		return newDiscard(counters, maxRecord), nil
+	}
+	w, err := s.writer(name, counters)
+	if err != nil {
+		return nil, fmt.Errorf("output %s: %w", spec, err)
+	}
+	return w.newStream(counters, maxRecord, lossy), nil
+}
+
+// writer returns the writer of a destination, and opens the destination if there is none.
+func (s *Set) writer(name string, counters *metrics.Shard) (*writer, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	w := s.writers[name]
-	if w == nil {
-		dest, err := open(name, page)
-		if err != nil {
-			return nil, fmt.Errorf("output %s: %w", spec, err)
-		}
-		w = newWriter(s, name, dest)
-		s.writers[name] = w
-		go w.run()
+	if w := s.writers[name]; w != nil {
+		return w, nil
 	}
-	return w, nil
+	if name == "stdout" {
+		return s.start(name, stdout{}), nil
+	}
+	f, err := file.Open(name, counters)
+	if err != nil {
+		return nil, err
+	}
+	return s.start(name, f), nil
 }
 
-// Broken receives the error of a destination that no retry can mend, as
-// standard output without a reader. Records for it are lost from then on, and
-// counted as that.
+// Broken receives the error of a destination that no retry can mend: standard output without a
+// reader. From then on its records count as lost.
 func (s *Set) Broken() <-chan error { return s.broken }
 
-// Close writes what streams have handed over, and closes the destinations.
-// A stream that a shard uses after Close loses its records: a shard that hangs may wake up
-// then. When ctx is done first, what is left is given up,
-// counted as lost, and the error says so.
+// Close writes the queued records, and closes the destinations. Records that a stream gets after
+// Close are lost: a shard that hangs may resume late. When ctx ends first, Close counts the
+// remaining records as lost, and returns an error with the destinations.
 func (s *Set) Close(ctx context.Context) error {
 	close(s.closed)
-	inTime := true
-	s.each(func(w *writer) { inTime = inTime && w.wait(ctx) })
-	if !inTime {
-		s.Abort()
-		const last = 100 * time.Millisecond // for writers that wait to try again
-		patience, cancel := context.WithTimeout(context.Background(), last)
-		defer cancel()
-		s.each(func(w *writer) {
-			if !w.wait(patience) {
-				w.giveUp()
-				for b := w.next(); b != nil; b = w.next() {
-					b.lose()
-				}
-			}
-		})
-	}
+	s.each(func(w *writer) {
+		select {
+		case <-w.done:
+		case <-ctx.Done():
+			s.Abort()
+		}
+	})
+	const grace = 100 * time.Millisecond // for writers between two attempts
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
 	var late []string
 	s.each(func(w *writer) {
-		if w.lost.Load() && !w.dead.Load() { // of a dead one Broken has told
+		select {
+		case <-w.done:
+		case <-ctx.Done():
+			w.giveUp(true)
+		}
+		if w.lost.Load() && !w.dead.Load() { // Broken has the error of a dead destination
 			late = append(late, w.name)
 		}
 	})
@@ -201,8 +185,8 @@ func (s *Set) Close(ctx context.Context) error {
 	return fmt.Errorf("could not write everything in time to %s", strings.Join(late, ", "))
 }
 
-// Abort gives up all records that are not written, now and from now on, so
-// that no shard waits for an output any more.
+// Abort counts all records that are not written as lost, now and from now on, so that no shard
+// waits for an output.
 func (s *Set) Abort() { s.aborted.Do(func() { close(s.abort) }) }
 
 func (s *Set) each(f func(*writer)) {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/metrics"
+	"github.com/udpshard/udpshard/packet"
 )
 
 func TestCheck(t *testing.T) {
@@ -55,7 +56,7 @@ func TestCheckOpensNothing(t *testing.T) {
 }
 
 // put hands one record to a stream.
-func put(s Stream, page *metrics.Shard, text string) {
+func put(s packet.Sink, page *metrics.Shard, text string) {
 	page.Received.Add(1)
 	s.Commit(append(s.Buffer(), text...))
 	s.Flush()
@@ -98,7 +99,7 @@ func openSet(t *testing.T) *Set {
 	return s
 }
 
-func mustOpen(t *testing.T, s *Set, spec string, shard int, page *metrics.Shard) Stream {
+func mustOpen(t *testing.T, s *Set, spec string, shard int, page *metrics.Shard) packet.Sink {
 	t.Helper()
 	stream, err := s.Open(spec, shard, page, 1<<10)
 	if err != nil {
@@ -129,13 +130,13 @@ func TestOneWriterToADestination(t *testing.T) {
 	if len(set.writers) != 3 {
 		t.Errorf("%d writers of three files", len(set.writers))
 	}
-	for _, s := range []Stream{mustOpen(t, set, "stdout", 0, page), mustOpen(t, set, "stdout", 1, page)} {
+	for _, s := range []packet.Sink{mustOpen(t, set, "stdout", 0, page), mustOpen(t, set, "stdout", 1, page)} {
 		s.Flush() // of nothing
 	}
 	if len(set.writers) != 4 {
 		t.Errorf("%d writers of three files and standard output", len(set.writers))
 	}
-	for text, s := range map[string]Stream{"a\n": a, "b\n": b, "c\n": c, "d0\n": d0, "d12\n": d12, "e12\n": e12} {
+	for text, s := range map[string]packet.Sink{"a\n": a, "b\n": b, "c\n": c, "d0\n": d0, "d12\n": d12, "e12\n": e12} {
 		put(s, page, text)
 	}
 	until(t, "all is delivered", func() bool { return page.Delivered.Load() == 6 })
@@ -318,7 +319,7 @@ func TestStandardOutputThatDoesNotBlock(t *testing.T) {
 // A stream that is used after Close, by a shard that nobody could wait for, loses its records
 // and waits for nothing.
 func TestAStreamAfterClose(t *testing.T) {
-	for name, open := range map[string]func(*Set, string, int, *metrics.Shard, int) (Stream, error){"waits": (*Set).Open, "drops": (*Set).OpenLossy} {
+	for name, open := range map[string]func(*Set, string, int, *metrics.Shard, int) (packet.Sink, error){"waits": (*Set).Open, "drops": (*Set).OpenLossy} {
 		t.Run(name, func(t *testing.T) {
 			set, page := NewSet(func(Event) {}), metrics.NewShard(0, 0)
 			path := filepath.Join(t.TempDir(), "records")

@@ -1,74 +1,67 @@
 package output
 
 import (
-	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// reopening is one call of Reopen, until every writer has answered it.
+// reopening is one call of Reopen, until all writers have answered.
 type reopening struct {
-	done func(opened, failed int)
-
-	mu             sync.Mutex
-	waiting        int // writers that have not answered
-	opened, failed int
+	done                    func(opened, failed int)
+	waiting, opened, failed atomic.Int32 // writers
 }
 
 // Reopen has every writer reopen its file before the next write, for programs that rotate
-// files. It does not wait for that. When all files have been tried, done is called once, on
-// any goroutine, with the number of files that were opened and the number that failed. A file
-// that failed is retried, and an Event reports it. done is not called if there is no file, if
-// Reopen is called again before, or if a write does not return. done may be nil.
+// files. Reopen does not wait for the writers. When all files have been tried, done is called
+// once, on any goroutine, with the number of files that were opened and the number that failed. A
+// file that failed is retried, and an Event reports the failure. done is not called if there is
+// no file, if Reopen is called again before, or if a write does not return. done may be nil.
 func (s *Set) Reopen(done func(opened, failed int)) {
-	r := &reopening{done: done, waiting: 1}
+	r := &reopening{done: done}
+	r.waiting.Store(1)
 	s.each(func(w *writer) {
 		if w.name == "stdout" {
 			return
 		}
-		r.mu.Lock()
-		r.waiting++
-		r.mu.Unlock()
+		r.waiting.Add(1)
 		select {
-		case <-w.reopen: // of a call before
+		case <-w.reopen: // of an earlier call
 		default:
 		}
 		w.reopen <- r
 	})
-	r.answer(func() {})
+	r.answer()
 }
 
-// answer counts the answer of one writer.
-func (r *reopening) answer(count func()) {
-	r.mu.Lock()
-	count()
-	r.waiting--
-	last := r.waiting == 0
-	r.mu.Unlock()
-	if last && r.done != nil && r.opened+r.failed > 0 {
-		r.done(r.opened, r.failed)
+// answer counts one answer, and reports after the last.
+func (r *reopening) answer() {
+	if r.waiting.Add(-1) > 0 || r.done == nil {
+		return
+	}
+	if opened, failed := int(r.opened.Load()), int(r.failed.Load()); opened+failed > 0 {
+		r.done(opened, failed)
 	}
 }
 
-// renew reopens the destination if it has a name. asked is the Reopen that asked for it, or nil.
-// renew returns the number of bytes of an incomplete record to write again, so that the record
-// is whole in the new file.
-func (w *writer) renew(asked *reopening) int {
-	back, err := w.openAgain()
-	if failed := w.again != nil; (err != nil) != failed {
-		w.report(Event{Destination: w.name, Err: err, Reopen: true})
+// tryReopen reopens the destination. r is the Reopen that asked, or nil for a retry. tryReopen
+// returns the length of an incomplete record in the previous file, which has to be written again.
+func (w *writer) tryReopen(r *reopening) (cut int) {
+	cut, err := w.reopenDestination()
+	if retried := w.retryReopen != nil; (err != nil) != retried {
+		w.set.report(Event{Destination: w.name, Err: err, Reopen: true})
 	}
-	w.again = nil
+	w.retryReopen = nil
 	if err != nil {
-		w.again = time.After(retryMost)
+		w.retryReopen = time.After(maxRetryDelay)
 	}
-	if asked != nil {
-		asked.answer(func() {
-			if err == nil {
-				asked.opened++
-			} else {
-				asked.failed++
-			}
-		})
+	switch {
+	case r == nil:
+		return cut
+	case err == nil:
+		r.opened.Add(1)
+	default:
+		r.failed.Add(1)
 	}
-	return back
+	r.answer()
+	return cut
 }

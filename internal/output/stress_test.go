@@ -19,8 +19,6 @@ import (
 	"github.com/udpshard/udpshard/packet"
 )
 
-var _ packet.Sink = Stream(nil)
-
 // moody is a file whose writes fail now and then, whole or in part.
 type moody struct {
 	*file.File
@@ -58,7 +56,7 @@ func TestLedgerUnderLoad(t *testing.T) {
 			if gaveUp {
 				fails = -1 // for ever
 			}
-			r := newRig(t, &moody{f, rand.New(rand.NewPCG(1, 2)), fails}, nil)
+			r := newRig(t, &moody{f, rand.New(rand.NewPCG(1, 2)), fails})
 			pages := make([]*metrics.Shard, shards)
 			var writers sync.WaitGroup
 			for i := range pages {
@@ -173,9 +171,9 @@ func checkFile(t *testing.T, path string, pages []*metrics.Shard, perShard int, 
 func TestNoAllocations(t *testing.T) {
 	const perRun = 2000 // some buffers' full
 	line := []byte(strings.Repeat("x", 299) + "\n")
-	for name, open := range map[string]func(*rig) Stream{
-		"a writer": func(r *rig) Stream { return r.stream },
-		"discard": func(r *rig) Stream {
+	for name, open := range map[string]func(*rig) packet.Sink{
+		"a writer": func(r *rig) packet.Sink { return r.stream },
+		"discard": func(r *rig) packet.Sink {
 			s, err := r.set.Open("discard", 0, r.page, 1<<10)
 			if err != nil {
 				t.Fatal(err)
@@ -184,7 +182,7 @@ func TestNoAllocations(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, null{}, nil)
+			r := newRig(t, null{})
 			s := open(r)
 			allocations := testing.AllocsPerRun(20, func() {
 				for range perRun {

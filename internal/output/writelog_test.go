@@ -90,7 +90,7 @@ func TestJournalThroughTrouble(t *testing.T) {
 	const fails = 12
 	w := &witness{moody: moody{f, rand.New(rand.NewPCG(3, 4)), fails}, t: t, book: book, page: page, path: path}
 	bubble(t, func(t *testing.T) {
-		r := newRig(t, w, nil)
+		r := newRig(t, w)
 		r.stream, r.page = r.open(t, page), page
 		for range 60 {
 			r.flush(20)
@@ -122,7 +122,7 @@ func journaled(t *testing.T, f *fake) (*rig, *metrics.SharedCounters) {
 		t.Fatal(err)
 	}
 	f.log = page.OpenWriteLog(fakeName)
-	r := newRig(t, f, nil)
+	r := newRig(t, f)
 	r.stream, r.page = r.open(t, page), page
 	return r, book
 }

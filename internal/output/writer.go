@@ -2,250 +2,292 @@ package output
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/udpshard/udpshard/internal/output/file"
 	"github.com/udpshard/udpshard/metrics"
 )
 
 const (
-	retryFirst = 100 * time.Millisecond // soon enough for a hiccup
-	retryMost  = time.Second            // an outage is over at the latest this long after it ended
-	remind     = time.Minute            // between two events of one outage
+	firstRetryDelay = 100 * time.Millisecond // soon enough for a short failure
+	maxRetryDelay   = time.Second            // so long after the end of an outage records flow again, at the latest
+	remindInterval  = time.Minute            // between two events of one outage
 )
 
-// destination is standard output or an open file. One goroutine calls the methods, apart from
-// Abandon. Begin, End and Abandon exclude each other: the caller holds a mutex.
+// destination is standard output or a file (file.File). The writer's goroutine calls the methods.
+// Abandon may be called on any goroutine, and writer.mu excludes Begin and End meanwhile.
 type destination interface {
-	// NeedsReopen reports whether the next write needs a Reopen first.
+	// NeedsReopen reports whether Reopen has to come before the next write.
 	NeedsReopen() bool
-	// Begin logs a write of length bytes, with records of a shard, before the write is made.
+	// Begin logs a write of length bytes with records of a shard, before the write.
 	Begin(shard *metrics.Shard, length, records int)
 	Write(data []byte) (int, error)
-	// End logs that the records in the last n bytes are counted. A negative n logs that so many
-	// bytes were cut.
+	// End logs that the records in the n bytes just written are counted. A negative n logs that
+	// Reopen has cut bytes.
 	End(n int)
 	// Abandon logs that the records of the write that has begun are counted as lost.
 	Abandon()
-	// Reopen opens the path again. It cuts an incomplete record off the end of the previous
-	// file, and returns the length of that record, which has to be written again. After an
-	// error the previous file stays in use.
+	// Reopen opens the destination again, and cuts an incomplete record off the end of the
+	// previous file. cut is the length of that record, which has to be written again. After
+	// an error the previous file stays in use.
 	Reopen() (cut int, err error)
-	// Close cuts an incomplete record off the end, and closes the file.
+	// Close cuts an incomplete record off the end, and closes the destination.
 	Close() error
 }
 
-func open(name string, shard *metrics.Shard) (destination, error) {
-	if name == "stdout" {
-		return stdout{}, nil
-	}
-	return file.Open(name, shard)
-}
-
-// writer owns one destination and is its only writer: buffers are written
-// one after the other, each whole.
+// writer writes the buffers of all streams to one destination, in the order of their arrival.
 type writer struct {
-	name   string
-	dest   destination
-	report func(Event)
-	broken chan<- error
-	abort  <-chan struct{}
-	closed <-chan struct{}
-	full   chan *buffer
-	reopen chan *reopening
-	done   chan struct{}
-
-	dropping chan struct{} // tells watch that records are dropped
+	set      *Set
+	name     string
+	dest     destination
+	ready    chan struct{}   // the queue has a buffer
+	dropping chan struct{}   // a lossy stream drops records
+	reopen   chan *reopening // the call of Reopen to answer
+	done     chan struct{}   // closed at the end of run
 
 	mu      sync.Mutex
-	current *buffer     // that is being written
-	lost    atomic.Bool // records were given up
-	lossy   []*lossy    // streams that do not wait
+	queue   []*buffer
+	current *buffer   // in the write
+	lossy   []*stream // for reportDrops
 
-	failing time.Time        // zero: it works
-	told    time.Time        // when the outage was last reported
-	dead    atomic.Bool      // no retry helps
-	again   <-chan time.Time // when to try a reopen again that failed; nil: none did
+	lost        atomic.Bool      // records were given up
+	dead        atomic.Bool      // no retry can help
+	failing     time.Time        // begin of the outage; zero: none
+	told        time.Time        // the latest event of the outage
+	retryReopen <-chan time.Time // nil: the last reopen succeeded
 }
 
-func newWriter(s *Set, name string, d destination) *writer {
-	return &writer{
-		name:   name,
-		dest:   d,
-		report: s.report,
-		broken: s.broken,
-		abort:  s.abort,
-		closed: s.closed,
-		full:   make(chan *buffer, 1024), // all that 341 shards have, or 128 that do not wait: no hand-over waits for another
-		reopen: make(chan *reopening, 1),
-		done:   make(chan struct{}),
-
+// start starts the writer of a destination. The caller holds s.mu.
+func (s *Set) start(name string, d destination) *writer {
+	w := &writer{
+		set:      s,
+		name:     name,
+		dest:     d,
+		ready:    make(chan struct{}, 1),
 		dropping: make(chan struct{}, 1),
+		reopen:   make(chan *reopening, 1),
+		done:     make(chan struct{}),
 	}
+	s.writers[name] = w
+	go w.run()
+	return w
 }
 
-// run writes until the set is closed, and then what has been handed over.
+// run writes until the set is closed, and then the rest of the queue.
 func (w *writer) run() {
 	defer close(w.done)
 	for {
 		select {
-		case b := <-w.full:
-			w.pass(b)
+		case <-w.ready:
+			w.writeNext()
 		case r := <-w.reopen:
-			w.renew(r)
-		case <-w.again:
-			w.renew(nil)
-		case <-w.closed:
-			for b := w.next(); b != nil; b = w.next() {
-				w.pass(b)
+			w.tryReopen(r)
+		case <-w.retryReopen:
+			w.tryReopen(nil)
+		case <-w.set.closed:
+			for w.writeNext() {
 			}
 			if err := w.dest.Close(); err != nil {
-				w.failed(err)
+				w.reportFailure(err)
 			}
 			return
 		}
 	}
 }
 
-// next returns a buffer that was handed over, nil if there is none.
-func (w *writer) next() *buffer {
-	select {
-	case b := <-w.full:
-		return b
+// enqueue adds a buffer to the queue, and returns nil. Where a lossy stream has a buffer in the
+// queue, with room, enqueue adds the records to that buffer, so that the queue holds as much
+// however often the stream is flushed. After Close or Abort the records are lost. In both cases
+// enqueue returns the buffer, empty.
+func (w *writer) enqueue(b *buffer) *buffer {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	last := b.stream.last
+	switch {
+	case w.stopped():
+		w.lose(b)
+	case b.stream.lossy && last != nil && last.queued && len(last.data)+len(b.data) <= flushSize:
+		last.data = append(last.data, b.data...)
+		last.records += b.records
 	default:
+		b.queued, b.stream.last = true, b
+		w.queue = append(w.queue, b)
+		w.wake()
 		return nil
+	}
+	b.reset()
+	return b
+}
+
+// wake makes run look at the queue.
+func (w *writer) wake() {
+	select {
+	case w.ready <- struct{}{}:
+	default:
 	}
 }
 
-// pass writes a buffer, and returns it to its stream.
-func (w *writer) pass(b *buffer) {
-	b.open(false)
-	w.hold(b)
-	w.write(b)
-	w.hold(nil)
-	b.reset()
-	b.home.free <- b
+// stopped reports whether the set is closed or aborted.
+func (w *writer) stopped() bool {
+	select {
+	case <-w.set.abort:
+	case <-w.set.closed:
+	default:
+		return false
+	}
+	return true
 }
 
-// write gets a buffer written, however long it takes, unless it is given up.
+// dequeue returns the first buffer of the queue, or nil.
+func (w *writer) dequeue() *buffer {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.queue) == 0 {
+		return nil
+	}
+	b := w.queue[0]
+	w.queue = slices.Delete(w.queue, 0, 1)
+	if len(w.queue) > 0 {
+		w.wake()
+	}
+	b.queued, w.current = false, b
+	return b
+}
+
+// writeNext writes the first buffer of the queue, returns the buffer to its stream, and reports
+// whether there was a buffer.
+func (w *writer) writeNext() bool {
+	b := w.dequeue()
+	if b == nil {
+		return false
+	}
+	w.write(b)
+	w.mu.Lock()
+	w.current = nil
+	w.mu.Unlock()
+	b.reset()
+	b.stream.free <- b
+	return true
+}
+
+// write retries until the buffer is written or given up.
 func (w *writer) write(b *buffer) {
-	wait := retryFirst
+	delay := firstRetryDelay
 	for at := 0; at < len(b.data); {
 		select {
-		case <-w.abort:
-			w.giveUp()
+		case <-w.set.abort:
+			w.giveUp(false)
 			return
 		default:
 		}
-		n, back, err := w.attempt(b, at)
-		at = max(0, at-back) + n
+		n, cut, err := w.tryWrite(b, at)
+		at = max(0, at-cut) + n
 		if err == nil {
 			if n > 0 {
-				w.works()
+				w.reportRecovery()
 			}
 			continue
 		}
-		w.failed(err)
+		w.reportFailure(err)
 		if w.dead.Load() {
-			w.giveUp()
+			w.giveUp(false)
 			return
 		}
 		select {
-		case <-time.After(wait):
-			wait = min(2*wait, retryMost)
+		case <-time.After(delay):
+			delay = min(2*delay, maxRetryDelay)
 		case r := <-w.reopen:
-			at = max(0, at-w.renew(r))
-		case <-w.abort:
+			at = max(0, at-w.tryReopen(r))
+		case <-w.set.abort:
 		}
 	}
 }
 
-// attempt writes what is left of a buffer, once, or opens a new file where the
-// old one has lost its name. Then it writes nothing, and tells how many bytes
-// to go back.
-func (w *writer) attempt(b *buffer, at int) (n, back int, err error) {
+// tryWrite writes b.data[at:] once, and returns the number of bytes written. If the destination
+// has to be reopened first, tryWrite does only that, and returns the length of an incomplete
+// record to write again.
+func (w *writer) tryWrite(b *buffer, at int) (n, cut int, err error) {
 	if w.dest.NeedsReopen() {
-		back, err = w.openAgain()
-		return 0, back, err
+		cut, err = w.reopenDestination()
+		return 0, cut, err
 	}
-	w.begin(b, at)
+	w.mu.Lock()
+	w.dest.Begin(b.stream.counters, len(b.data)-at, b.records)
+	w.mu.Unlock()
 	n, err = w.dest.Write(b.data[at:])
-	w.account(b, at, n)
+	w.countWritten(b, at, n)
 	return n, 0, err
 }
 
-// begin logs a write before it is made. If the process dies before account
-// has counted it, Recover does.
-func (w *writer) begin(b *buffer, at int) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.dest.Begin(b.home.page, len(b.data)-at, b.records)
-}
-
-func (w *writer) openAgain() (back int, err error) {
-	if back, err = w.dest.Reopen(); back > 0 {
+func (w *writer) reopenDestination() (cut int, err error) {
+	if cut, err = w.dest.Reopen(); cut > 0 {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.dest.End(-back)
+		w.dest.End(-cut)
 	}
-	return back, err
+	return cut, err
 }
 
-// account counts the records that end in the n bytes just written at at.
-func (w *writer) account(b *buffer, at, n int) {
+// countWritten counts the records that end in b.data[at:at+n] as delivered. A buffer that was given
+// up during the write has no records left.
+func (w *writer) countWritten(b *buffer, at, n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	records := b.records
 	if at+n < len(b.data) {
-		records = min(bytes.Count(b.data[at:at+n], []byte{'\n'}), records) // none is left of a buffer that was given up meanwhile
+		records = min(records, bytes.Count(b.data[at:at+n], []byte{'\n'}))
 	}
 	b.records -= records
-	b.home.page.Delivered.Add(uint64(records))
+	b.stream.counters.Delivered.Add(uint64(records))
 	w.dest.End(n)
 }
 
-func (w *writer) hold(b *buffer) {
+// giveUp counts the records of the current buffer as lost, though its write may never return.
+// With queued, so are the records of the queue.
+func (w *writer) giveUp(queued bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.current = b
-}
-
-// giveUp counts as lost what is left of the buffer that is being written, by
-// a write that may never return.
-func (w *writer) giveUp() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if b := w.current; b != nil {
-		b.home.page.OutputLost.Add(uint64(b.records))
-		b.records = 0
-		w.lost.Store(true)
+	if w.current != nil {
+		w.lose(w.current)
 		w.dest.Abandon()
+	}
+	if queued {
+		for _, b := range w.queue {
+			w.lose(b)
+		}
+		w.queue = nil
 	}
 }
 
-func (w *writer) works() {
+// lose counts the records of a buffer as lost.
+func (w *writer) lose(b *buffer) {
+	b.stream.counters.OutputLost.Add(uint64(b.records))
+	b.records = 0
+	w.lost.Store(true)
+}
+
+func (w *writer) reportRecovery() {
 	if w.failing.IsZero() {
 		return
 	}
-	w.report(Event{Destination: w.name, Failing: time.Since(w.failing)})
+	w.set.report(Event{Destination: w.name, Failing: time.Since(w.failing)})
 	w.failing, w.told = time.Time{}, time.Time{}
 }
 
-// failed reports the first failure of an outage, and then one a minute.
-func (w *writer) failed(err error) {
+// reportFailure reports the first failure of an outage, and then one a minute.
+func (w *writer) reportFailure(err error) {
 	if errors.Is(err, unix.EPIPE) {
 		if w.dead.Swap(true) {
-			return // Broken has told
+			return // Broken has the error already
 		}
 		select {
-		case w.broken <- fmt.Errorf("output %s: %w: nobody reads it any more", w.name, err):
+		case w.set.broken <- fmt.Errorf("output %s: %w: nobody reads it any more", w.name, err):
 		default:
 		}
 		return
@@ -254,23 +296,8 @@ func (w *writer) failed(err error) {
 	if w.failing.IsZero() {
 		w.failing = now
 	}
-	if now.Sub(w.told) >= remind {
+	if now.Sub(w.told) >= remindInterval {
 		w.told = now
-		w.report(Event{Destination: w.name, Err: err, Failing: now.Sub(w.failing)})
-	}
-}
-
-// wait says whether the writer has ended before ctx has.
-func (w *writer) wait(ctx context.Context) bool {
-	select {
-	case <-w.done:
-		return true
-	case <-ctx.Done():
-	}
-	select {
-	case <-w.done: // both: it was in time
-		return true
-	default:
-		return false
+		w.set.report(Event{Destination: w.name, Err: err, Failing: now.Sub(w.failing)})
 	}
 }
