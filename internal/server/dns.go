@@ -31,19 +31,19 @@ type dnsService struct {
 	records uint64 // that were committed to it
 }
 
-// mostTold is how many zones are told of one by one.
-const mostTold = 20
+// maxLoggedZones is how many zones are told of one by one.
+const maxLoggedZones = 20
 
-// tellZones logs what is answered from.
-func (s *server) tellZones(d *dnsService) {
+// logZones logs what is answered from.
+func (s *server) logZones(d *dnsService) {
 	zones, records := d.Zones().List(), 0
 	for _, z := range zones {
 		records += z.Records
-		if len(zones) <= mostTold {
+		if len(zones) <= maxLoggedZones {
 			s.log.Info().Str("listener", d.listener.Name).Str("zone", z.Origin).Uint32("serial", z.Serial).Int("records", z.Records).Str("file", z.File).Msg("zone in force")
 		}
 	}
-	if len(zones) > mostTold {
+	if len(zones) > maxLoggedZones {
 		s.log.Info().Str("listener", d.listener.Name).Int("zones", len(zones)).Int("records", records).Msg("zones in force")
 	}
 }
@@ -63,7 +63,7 @@ func (s *server) newDNS(l *config.Listener) (*dnsService, error) {
 	default:
 		return nil, err
 	}
-	o := dns.Options{Listener: l.Name, Records: l.Output != "discard", Counters: s.tallies(l)}
+	o := dns.Options{Listener: l.Name, Records: l.Output != "discard", Counters: s.dnsCounters(l)}
 	if l.RRL > 0 {
 		limits := dns.DefaultRateLimits()
 		limits.PerSecond, limits.Slip = l.RRL, l.RRLSlip
@@ -79,17 +79,17 @@ func (s *server) newDNS(l *config.Listener) (*dnsService, error) {
 	return d, nil
 }
 
-// tallies returns where a listener of DNS counts: in memory that outlives the
+// dnsCounters returns where a listener of DNS counts: in memory that outlives the
 // process, if there is one.
-func (s *server) tallies(l *config.Listener) func(shard int) []atomic.Uint64 {
-	if s.book == nil {
+func (s *server) dnsCounters(l *config.Listener) func(shard int) []atomic.Uint64 {
+	if s.counters == nil {
 		return nil
 	}
 	return func(shard int) []atomic.Uint64 {
 		if shard < 0 {
-			return s.book.ListenerProtocolCounters(l.Name)[len(steer.Kinds):]
+			return s.counters.ListenerProtocolCounters(l.Name)[len(steer.Kinds):]
 		}
-		return s.book.ProtocolCounters(l.Name, shard)[len(steer.Kinds):]
+		return s.counters.ProtocolCounters(l.Name, shard)[len(steer.Kinds):]
 	}
 }
 
@@ -106,9 +106,9 @@ func (s *server) notes() (json.RawMessage, error) {
 	return json.Marshal(notes{CookieSecret: hex.EncodeToString(s.secret[:])})
 }
 
-// heed takes over what the process before has told. Another version may say
+// applyNotes takes over what the process before has told. Another version may say
 // other things, and then this one begins anew.
-func (s *server) heed(told json.RawMessage) {
+func (s *server) applyNotes(told json.RawMessage) {
 	var n notes
 	if json.Unmarshal(told, &n) != nil {
 		return

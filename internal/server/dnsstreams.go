@@ -36,11 +36,11 @@ func (s *server) openStreams(d *dnsService) (err error) {
 // listenStreams opens the TCP sides, or goes on with those of the process before:
 // clients wait in the queue of one socket for whoever serves. It comes when this
 // process is active.
-func (s *server) listenStreams(from *legacy) error {
+func (s *server) listenStreams(from *predecessor) error {
 	var errs []error
 	for _, d := range s.dns {
 		l, g := d.listener, s.groups[slices.Index(s.opened, d.listener)]
-		if d.socket = from.stream(s.continued[l]); d.socket == nil {
+		if d.socket = from.streamListener(s.continued[l]); d.socket == nil {
 			var err error
 			if d.socket, err = listenTCP(g.Listener().Address); err != nil {
 				errs = append(errs, l.TCPError(err))
@@ -50,7 +50,7 @@ func (s *server) listenStreams(from *legacy) error {
 		if err := d.serve(g); err != nil {
 			errs = append(errs, err)
 		} else if d.sink != nil {
-			go d.flush()
+			go d.flushLoop()
 		}
 	}
 	return cli.Join(errs...)
@@ -111,11 +111,11 @@ func (d *dnsService) pause() {
 	if streams := d.streams.Swap(nil); streams != nil {
 		streams.Close()
 	}
-	d.handOn()
+	d.flushRecords()
 }
 
-// goOn ends a pause, if there is one.
-func (d *dnsService) goOn(g group) error {
+// resume ends a pause, if there is one.
+func (d *dnsService) resume(g group) error {
 	if d.socket == nil || d.streams.Load() != nil {
 		return nil
 	}
@@ -140,8 +140,8 @@ func (d *dnsService) inFlight() uint64 {
 	return d.records - d.page.Delivered.Load() - d.page.OutputLost.Load()
 }
 
-// handOn hands the records that wait on to the output.
-func (d *dnsService) handOn() {
+// flushRecords hands the records that wait on to the output.
+func (d *dnsService) flushRecords() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.sink != nil {
@@ -167,13 +167,13 @@ func (d *dnsService) streamHandler(client netip.AddrPort) dnstcp.Handler {
 // shards are.
 const flushEvery = 50 * time.Millisecond
 
-func (d *dnsService) flush() {
+func (d *dnsService) flushLoop() {
 	tick := time.NewTicker(flushEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			d.handOn()
+			d.flushRecords()
 		case <-d.stop:
 			return
 		}

@@ -14,19 +14,19 @@ import (
 // drain stops reading, writes what was read, and logs the final ledger.
 func (s *server) drain(stop func(), signals signals, ended <-chan error) error {
 	s.ledger.SetRole(metrics.Draining)
-	s.service.try("stopping", s.service.unit.Stopping("draining"))
+	s.service.logError("stopping", s.service.unit.Stopping("draining"))
 	s.stats.stop()
 	s.watchSecond(time.Now(), signals)
 	late, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
 	defer cancel()
 	var errs []error
-	kept := s.service.holds
+	kept := s.service.stores
 	if s.takeover != nil {
 		kept = kept || len(s.takeover.Standbys()) > 0
 		errs = append(errs, s.takeover.Close())
 	}
 	if kept {
-		defer s.leaveSockets().Stop()
+		defer s.leaveGroups().Stop()
 	} else {
 		stop()
 	}
@@ -39,19 +39,19 @@ func (s *server) drain(stop func(), signals signals, ended <-chan error) error {
 		errs = append(errs, err)
 	default:
 	}
-	s.remains.end()
+	s.stalled.stopWatching()
 	s.logLedger()
 	s.web.close()
-	if written == nil && !s.hangs { // else a write or a receive may be under way until the end of this process
+	if written == nil && !s.hanging { // else a write or a receive may be under way until the end of this process
 		s.release() // so that a standby goes on from here, however long the exit takes
 	}
 	return errors.Join(errs...)
 }
 
-// leaveSockets has the groups leave, with the sockets open for the next process: a standby has
+// leaveGroups has the groups leave, with the sockets open for the next process: a standby has
 // them that could not take over so far, or systemd keeps them, if the service is started again.
 // Where there is no end of what comes, that has to wait too.
-func (s *server) leaveSockets() *time.Timer {
+func (s *server) leaveGroups() *time.Timer {
 	for _, g := range s.groups {
 		g.Drain()
 	}
@@ -81,7 +81,7 @@ func (s *server) awaitSuccessor() {
 		return
 	}
 	select {
-	case <-s.heard:
+	case <-s.peersServed:
 	case <-time.After(successorPatience):
 	}
 }
@@ -90,22 +90,22 @@ func (s *server) awaitSuccessor() {
 // not read what they are told hold it up too.
 const successorPatience = 1500 * time.Millisecond
 
-// leave ends a process whose sockets and counters another one has.
-func (s *server) leave(why string) error {
+// exitHandedOver ends a process whose sockets and counters another one has.
+func (s *server) exitHandedOver(why string) error {
 	s.ledger.SetRole(metrics.Draining)
 	s.stats.stop()
 	s.web.close() // the other has the socket that listens
 	s.log.Info().Msg(why)
 	if !s.handover.sameUnit {
-		s.service.leaves(why)
+		s.service.stopping(why)
 	}
 	late, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
 	defer cancel()
 	s.closeDNS(late)
 	err := s.outputs.Close(late)
-	s.remains.end()
+	s.stalled.stopWatching()
 	s.logLedger()
-	if !s.hangs { // else what a shard uses that may wake up stays open until the end of this process
+	if !s.hanging { // else what a shard uses that may wake up stays open until the end of this process
 		for _, g := range s.groups {
 			g.Close()
 		}
@@ -113,39 +113,39 @@ func (s *server) leave(why string) error {
 	if s.takeover != nil {
 		err = errors.Join(err, s.takeover.Close())
 		select {
-		case <-s.heard: // a standby that came just now has to be told who serves
+		case <-s.peersServed: // a standby that came just now has to be told who serves
 		case <-late.Done():
 		}
 	}
 	return err
 }
 
-// makeWay ends a process that another one has taken for dead or stuck, once
+// exitFenced ends a process that another one has taken for dead or stuck, once
 // what it had read is written, or can't be within the drain timeout.
-func (s *server) makeWay(why error, signals signals, ended <-chan error) error {
-	s.second.Do(func() {
+func (s *server) exitFenced(why error, signals signals, ended <-chan error) error {
+	s.secondSignal.Do(func() {
 		go func() { signals.exitOnSecond((<-signals.stop).at, nil) }()
 	})
 	late, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
 	defer cancel()
 	err := s.awaitGroups(late, ended) // they all see it
-	return errors.Join(replacedError{why}, err, s.leave("replaced: this process did not run when datagrams waited, and another one reads on"))
+	return errors.Join(fencedError{why}, err, s.exitHandedOver("replaced: this process did not run when datagrams waited, and another one reads on"))
 }
 
-// replacedError ends the process with an exit code of its own.
-type replacedError struct{ error }
+// fencedError ends the process with an exit code of its own.
+type fencedError struct{ error }
 
-func (e replacedError) Unwrap() error { return e.error }
+func (e fencedError) Unwrap() error { return e.error }
 
 // ExitCode is that of a process that was replaced.
-func (e replacedError) ExitCode() int { return cli.ExitReplaced }
+func (e fencedError) ExitCode() int { return cli.ExitReplaced }
 
 // Hint says what may have been the matter.
-func (e replacedError) Hint() string {
+func (e fencedError) Hint() string {
 	return "see what stopped or starved this process; --standby-after is how long a standby bears it"
 }
 
 // watchSecond makes the next signal end the process at once. It counts once.
 func (s *server) watchSecond(first time.Time, signals signals) {
-	s.second.Do(func() { go signals.exitOnSecond(first, nil) })
+	s.secondSignal.Do(func() { go signals.exitOnSecond(first, nil) })
 }

@@ -5,11 +5,11 @@ import (
 	"net/http"
 )
 
-// fenced answers by a handler, but not in a process that was replaced: the socket that listens
+// fencedHandler answers by a handler, but not in a process that was replaced: the socket that listens
 // is the new active process's too, and a process that wakes up late would answer with its role
 // and counters of before. What the handler answers is sent only if the process is not replaced
 // when the answer is ready.
-func fenced(h http.Handler, replaced func() bool) http.Handler {
+func fencedHandler(h http.Handler, replaced func() bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer := &pendingResponse{header: make(http.Header), code: http.StatusOK}
 		h.ServeHTTP(answer, r)

@@ -12,7 +12,7 @@ import (
 // the answer.
 func TestAReplacedProcessDoesNotAnswer(t *testing.T) {
 	replaced := false
-	h := fenced(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := fencedHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-From", "ledger")
 		w.WriteHeader(http.StatusTeapot)
 		io.WriteString(w, "role active")

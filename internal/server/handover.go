@@ -16,23 +16,23 @@ import (
 
 // handover is the active process's part: takeover.Active.
 type handover struct {
-	server *server
-	asked  chan yieldRequest // Quiesce, to the main loop
-	ended  chan bool         // what came of it: true, this process has nothing left
-	begun  bool              // the main loop has got what Quiesce asks, and waits for ended
-	closed chan struct{}     // the main loop takes nothing any more
+	server   *server
+	requests chan quiesceRequest // Quiesce, to the main loop
+	ended    chan bool           // what came of it: true, this process has nothing left
+	begun    bool                // the main loop has got what Quiesce asks, and waits for ended
+	closed   chan struct{}       // the main loop takes nothing any more
 
 	sameUnit bool // the successor is of the same service, which it has been told to be
 }
 
-// yieldRequest asks the main loop to stop reading. It ends when the peer does.
-type yieldRequest struct {
+// quiesceRequest asks the main loop to stop reading. It ends when the peer does.
+type quiesceRequest struct {
 	peer context.Context
 	done chan<- error
 }
 
 func newHandover(s *server) *handover {
-	return &handover{server: s, asked: make(chan yieldRequest), ended: make(chan bool), closed: make(chan struct{})}
+	return &handover{server: s, requests: make(chan quiesceRequest), ended: make(chan bool), closed: make(chan struct{})}
 }
 
 // close ends the main loop's part: who asks from now on comes too late.
@@ -46,10 +46,10 @@ func (h *handover) Offer(hello takeover.Hello) (offer takeover.Offer, err error)
 			offer.Close()
 		}
 	}()
-	if s.replaced() {
+	if s.fenced() {
 		return offer, fmt.Errorf("another process has taken over: %w", net.ErrClosed)
 	}
-	event := s.log.Info().EmbedObject(who{hello.PID, hello.Foreign}).Str("version", hello.Version)
+	event := s.log.Info().EmbedObject(processFields{hello.PID, hello.Foreign}).Str("version", hello.Version)
 	switch hello.Role {
 	case takeover.Successor:
 		event.Msg("a successor is getting ready")
@@ -82,7 +82,7 @@ func (h *handover) SuccessorFailed(_ takeover.Hello, reason error) {
 // ends, and the peer is to find who serves.
 func (h *handover) Quiesce(ctx context.Context) error {
 	err := h.quiesce(ctx)
-	if err != nil && h.server.replaced() {
+	if err != nil && h.server.fenced() {
 		return fmt.Errorf("%w: %w", err, net.ErrClosed)
 	}
 	return err
@@ -95,7 +95,7 @@ func (h *handover) quiesce(ctx context.Context) error {
 		return err
 	}
 	select {
-	case h.asked <- yieldRequest{ctx, done}:
+	case h.requests <- quiesceRequest{ctx, done}:
 		h.begun = true
 		return <-done
 	case <-h.closed:
@@ -114,7 +114,7 @@ func (h *handover) Resume(reason error) {
 	h.server.log.Warn().Err(reason).Msg("the successor has not taken over" + goesOn)
 	if h.sameUnit { // the manager does not take a process that is dead
 		h.sameUnit = false
-		h.server.service.passOn(os.Getpid())
+		h.server.service.setMainPID(os.Getpid())
 	}
 	if h.begun {
 		h.ended <- false
@@ -125,7 +125,7 @@ func (h *handover) Resume(reason error) {
 // the manager reads in the order of sending.
 func (h *handover) Committing(to takeover.Hello) {
 	if h.sameUnit = !to.Foreign && sameUnit(to.PID); h.sameUnit {
-		h.server.service.passOn(to.PID)
+		h.server.service.setMainPID(to.PID)
 	}
 }
 
@@ -136,17 +136,17 @@ func (h *handover) Committed(takeover.Hello) {
 	h.ended <- true
 }
 
-// yield stops reading, and waits until all that was read is in the outputs. Where
+// quiesce stops reading, and waits until all that was read is in the outputs. Where
 // only queries' records are not, it does not wait for long: those who ask would
 // too. A shard that waits for its output yields when that takes something; in a
 // process that is told to stop, at the latest when ctx ends, and what the output
 // has not taken is lost. If a shard hangs, an output accepts no records for longer
 // than patience, or the peer has ended, the groups read on, and the error says why.
-func (s *server) yield(ctx, peer context.Context, ended <-chan error, signals signals) error {
+func (s *server) quiesce(ctx, peer context.Context, ended <-chan error, signals signals) error {
 	for _, g := range s.groups {
 		g.Quiesce()
 	}
-	s.paused = s.groups
+	s.quiesced = s.groups
 	var errs []error
 	stop, late, gone := signals.stop, ctx.Done(), peer.Done()
 	if s.stopping {
@@ -169,27 +169,27 @@ func (s *server) yield(ctx, peer context.Context, ended <-chan error, signals si
 			s.watchSecond(sig.at, signals)
 			stop, late, gone = nil, ctx.Done(), nil
 		case <-gone:
-			return s.takeBack(ended, errs, context.Cause(peer))
+			return s.cancelQuiesce(ended, errs, context.Cause(peer))
 		case <-signals.reload: // outputs that take nothing may be what is waited for
 			s.outputs.Reopen(s.filesOpened)
-			s.service.try("a reload", s.service.unit.Reloading())
-			s.unread = true
+			s.service.logError("a reload", s.service.unit.Reloading())
+			s.reloadPending = true
 		case <-late:
 			late = nil
 			s.outputs.Abort()
 		case now := <-tick.C:
-			if hanging, _ := check.check(now); len(hanging) > 0 {
+			if hanging, _ := check.findHanging(now); len(hanging) > 0 {
 				s.logHanging(hanging)
-				return s.takeBack(ended, errs, cli.WithHint(hangError(hanging), hangRemedy))
+				return s.cancelQuiesce(ended, errs, cli.WithHint(hangError(hanging), hangRemedy))
 			}
 		case now := <-stuck.C:
-			return s.takeBack(ended, errs, fmt.Errorf("%s after %s", s.waitsFor(now), patience))
+			return s.cancelQuiesce(ended, errs, fmt.Errorf("%s after %s", s.describeWait(now), patience))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	s.remains.end()
+	s.stalled.stopWatching()
 	for _, d := range s.dns {
 		d.pause()
 	}
@@ -199,7 +199,7 @@ func (s *server) yield(ctx, peer context.Context, ended <-chan error, signals si
 		if n == 0 {
 			return nil
 		}
-		if ctx.Err() != nil || n == queries && time.Since(began) > queriesPatience {
+		if ctx.Err() != nil || n == queries && time.Since(began) > queryRecordsTimeout {
 			return fmt.Errorf("%d records are still on their way to the outputs", n)
 		}
 		select {
@@ -211,23 +211,23 @@ func (s *server) yield(ctx, peer context.Context, ended <-chan error, signals si
 	}
 }
 
-// takeBack cancels the yield of all groups. Groups that have not stopped read on. s.paused has the
+// cancelQuiesce cancels the yield of all groups. Groups that have not stopped read on. s.paused has the
 // groups that have stopped, for read to start again; their results are in errs or come from ended.
-func (s *server) takeBack(ended <-chan error, errs []error, why error) error {
-	s.paused = nil
+func (s *server) cancelQuiesce(ended <-chan error, errs []error, why error) error {
+	s.quiesced = nil
 	for _, g := range s.groups {
 		if !g.Resume() {
-			s.paused = append(s.paused, g)
+			s.quiesced = append(s.quiesced, g)
 		}
 	}
-	for len(errs) < len(s.paused) {
+	for len(errs) < len(s.quiesced) {
 		errs = append(errs, <-ended)
 	}
 	return errors.Join(append([]error{why}, errs...)...)
 }
 
-// waitsFor names a shard that waits for its output. If none waits, it says that shards still read.
-func (s *server) waitsFor(now time.Time) string {
+// describeWait names a shard that waits for its output. If none waits, it says that shards still read.
+func (s *server) describeWait(now time.Time) string {
 	for _, l := range s.ledger.Listeners() {
 		for _, page := range l.Shards {
 			if _, waits := page.OutputWait(now); waits {
@@ -238,9 +238,9 @@ func (s *server) waitsFor(now time.Time) string {
 	return "some shards still read"
 }
 
-// queriesPatience is how long nobody may be answered for the sake of records: less
+// queryRecordsTimeout is how long nobody may be answered for the sake of records: less
 // than it takes a resolver to ask another server.
-const queriesPatience = 500 * time.Millisecond
+const queryRecordsTimeout = 500 * time.Millisecond
 
 // inFlight returns how many records are on their way, and how many of these are
 // of queries.
@@ -265,7 +265,7 @@ func (s *server) inFlight() (n, queries uint64) {
 // state returns duplicates of the sockets and of the counters' memory: what each next process gets.
 // With an error it is what there is, which the caller closes too.
 func (s *server) state() (state handoff.State, err error) {
-	if state.Memory, err = duplicateMemory(memoryOf(s.book)); err != nil {
+	if state.Memory, err = duplicateMemory(memoryOf(s.counters)); err != nil {
 		return state, err
 	}
 	for i, g := range s.groups {
@@ -291,9 +291,9 @@ func duplicateMemory(of handoff.Memory) (m handoff.Memory, err error) {
 	return m, nil
 }
 
-// pass hands over to a standby, if one waits, and tells when it has: nil says
+// handOverToStandby hands over to a standby, if one waits, and tells when it has: nil says
 // that there is none. It is how a process stops that has standbys.
-func (s *server) pass(ctx context.Context, sig os.Signal) <-chan error {
+func (s *server) handOverToStandby(ctx context.Context, sig os.Signal) <-chan error {
 	if s.takeover == nil || len(s.takeover.Standbys()) == 0 {
 		return nil
 	}

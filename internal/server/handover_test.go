@@ -24,7 +24,7 @@ func TestAHandoverThatNeverBegan(t *testing.T) {
 	}
 	soon(t, func() { h.Resume(errors.New("it died")) })
 	go func() {
-		asked := <-h.asked
+		asked := <-h.requests
 		asked.done <- nil
 	}()
 	if err := h.Quiesce(context.Background()); err != nil {
@@ -44,10 +44,10 @@ func TestAHandoverOfAProcessThatIsReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer book.Close()
-	h := newHandover(&server{ledger: metrics.NewLedger(""), book: book})
+	h := newHandover(&server{ledger: metrics.NewLedger(""), counters: book})
 	yields := func() error {
 		go func() {
-			asked := <-h.asked
+			asked := <-h.requests
 			asked.done <- engine.ErrFenced
 		}()
 		return h.Quiesce(context.Background())
@@ -103,7 +103,7 @@ func TestAReplacedProcessOffersNothing(t *testing.T) {
 	if !book.AdvanceEpoch(metrics.FirstEpoch) {
 		t.Fatal("not replaced")
 	}
-	h := newHandover(&server{book: book})
+	h := newHandover(&server{counters: book})
 	for _, role := range []takeover.Role{takeover.Successor, takeover.Standby} {
 		if offer, err := h.Offer(takeover.Hello{Role: role}); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("%v: %+v, %v", role, offer, err)
@@ -118,7 +118,7 @@ func TestOneBecomesTheNextOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer book.Close()
-	claim, err := claimNext(book, metrics.FirstEpoch)
+	claim, err := becomeOwnerAfter(book, metrics.FirstEpoch)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func TestOneBecomesTheNextOwner(t *testing.T) {
 		t.Errorf("the epoch is %d", book.Epoch())
 	}
 	claim.Release()
-	if _, err := claimNext(book, metrics.FirstEpoch); !errors.Is(err, takeover.ErrLeaseHeld) {
+	if _, err := becomeOwnerAfter(book, metrics.FirstEpoch); !errors.Is(err, takeover.ErrLeaseHeld) {
 		t.Errorf("a second one: %v", err)
 	}
 	if book.Epoch() != metrics.FirstEpoch+1 {
@@ -142,10 +142,10 @@ func TestOneBecomesTheNextOwner(t *testing.T) {
 // Who can't have the takeover path serves all the same where nobody can have later counters.
 func TestWhoServesWithoutThePath(t *testing.T) {
 	s, taken := new(server), errors.New("taken")
-	if err := s.unheard(taken, metrics.FirstEpoch); err != nil {
+	if err := s.allowWithoutPath(taken, metrics.FirstEpoch); err != nil {
 		t.Errorf("after the first owner: %v", err)
 	}
-	if err := s.unheard(taken, metrics.FirstEpoch+1); !errors.As(err, new(again)) || !errors.Is(err, taken) {
+	if err := s.allowWithoutPath(taken, metrics.FirstEpoch+1); !errors.As(err, new(retryError)) || !errors.Is(err, taken) {
 		t.Errorf("after a later one: %v", err)
 	}
 }
@@ -163,7 +163,7 @@ func TestNobodyFollowsAProcessThatHasHandedOver(t *testing.T) {
 		return nil, takeover.ErrPathLocked
 	}
 	s := &server{config: &config.Config{Takeover: "nowhere"}}
-	if _, err := s.seat(&legacy{book: book}, metrics.FirstEpoch, listen); !errors.Is(err, errPassedOn) {
+	if _, err := s.becomeOwner(&predecessor{counters: book}, metrics.FirstEpoch, listen); !errors.Is(err, errHandedOverElsewhere) {
 		t.Errorf("%v", err)
 	}
 	if book.Epoch() != metrics.FirstEpoch {

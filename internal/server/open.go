@@ -26,16 +26,16 @@ type group struct {
 	engine.Handle
 }
 
-// open takes ports, outputs and the HTTP address, in this order: who finds
+// openListeners takes ports, outputs and the HTTP address, in this order: who finds
 // the port taken should read that first.
-func (s *server) open(from *legacy) error {
+func (s *server) openListeners(from *predecessor) error {
 	if from != nil {
-		s.heed(from.offer.Notes)
+		s.applyNotes(from.offer.Notes)
 	}
-	if err := s.openBook(); err != nil {
+	if err := s.openCounters(); err != nil {
 		return err
 	}
-	s.continued = from.continued(s.config.Listeners)
+	s.continued = from.matchListeners(s.config.Listeners)
 	for _, l := range s.config.Listeners {
 		answers, err := s.newDNS(l)
 		if err != nil {
@@ -47,14 +47,14 @@ func (s *server) open(from *legacy) error {
 		}
 		var o engine.Options
 		if had := s.continued[l]; had != nil {
-			o.Inherited = &engine.Inherited{Sockets: inUse(had.Sockets), Seed: had.Seed}
+			o.Inherited = &engine.Inherited{Sockets: groupMembers(had.Sockets), Seed: had.Seed}
 		}
 		if l.Join && s.config.Standby && from != nil && o.Inherited == nil {
 			return l.JoinError()
 		}
-		if s.book != nil {
-			o.Counters = func(shard, cpu int) (*metrics.Shard, error) { return s.book.Shard(l.Name, shard, cpu) }
-			o.Changes = s.book.ListenerProtocolCounters(l.Name)[:len(steer.Kinds)]
+		if s.counters != nil {
+			o.Counters = func(shard, cpu int) (*metrics.Shard, error) { return s.counters.Shard(l.Name, shard, cpu) }
+			o.Changes = s.counters.ListenerProtocolCounters(l.Name)[:len(steer.Kinds)]
 		}
 		c.Sink = func(shard int, page *metrics.Shard) (packet.Sink, error) {
 			return openSink(l, s.outputs, shard, page)
@@ -75,7 +75,7 @@ func (s *server) open(from *legacy) error {
 		s.ledger.Add(page)
 	}
 	var err error
-	s.web, err = listenWeb(s.config, fenced(prom.Handler(s.ledger, s.BuildLabels, dnsCollector{s}), s.replaced), s.log, from.web(s.config.HTTPResolved))
+	s.web, err = listenHTTP(s.config, fencedHandler(prom.Handler(s.ledger, s.BuildLabels, dnsCollector{s}), s.fenced), s.log, from.httpListener(s.config.HTTPResolved))
 	if errors.Is(err, unix.EADDRINUSE) && s.mayGoWithoutWeb() {
 		s.log.Warn().Err(err).Str("remedy", "give each process that shares a port its own --http ADDR").
 			Msg("status and metrics are off: the default HTTP address is another process's")
@@ -84,8 +84,8 @@ func (s *server) open(from *legacy) error {
 	return err
 }
 
-// openBook makes the counters' memory, where another process is to have it.
-func (s *server) openBook() (err error) {
+// openCounters makes the counters' memory, where another process is to have it.
+func (s *server) openCounters() (err error) {
 	if s.config.Takeover == "" && !s.service.unit.Managed() {
 		return nil
 	}
@@ -97,12 +97,12 @@ func (s *server) openBook() (err error) {
 		}
 		layouts = append(layouts, metrics.Layout{Listener: l.Name, Shards: engine.Shards, Batch: engine.Batch, ProtocolCounters: protocolCounters(l)})
 	}
-	if s.book, err = metrics.NewSharedCounters(layouts...); err != nil {
+	if s.counters, err = metrics.NewSharedCounters(layouts...); err != nil {
 		return err
 	}
-	s.ledger.SetSharedCounters(s.book)
-	s.ledger.SetTakeovers(s.book.Takeovers())
-	s.own, err = takeover.AcquireLease(s.book.Control(), s.book.Epoch())
+	s.ledger.SetSharedCounters(s.counters)
+	s.ledger.SetTakeovers(s.counters.Takeovers())
+	s.lease, err = takeover.AcquireLease(s.counters.Control(), s.counters.Epoch())
 	return err
 }
 
@@ -137,7 +137,7 @@ func openSink(l *config.Listener, outputs *output.Set, shard int, page *metrics.
 	return sink, nil
 }
 
-func (s *server) announce(l *config.Listener, g group) {
+func (s *server) logListening(l *config.Listener, g group) {
 	var cpus []int
 	for _, page := range g.Listener().Shards {
 		cpus = append(cpus, page.CPU)
@@ -148,7 +148,7 @@ func (s *server) announce(l *config.Listener, g group) {
 		Msg("listening")
 	for _, d := range s.dns {
 		if d.listener == l {
-			s.tellZones(d)
+			s.logZones(d)
 		}
 	}
 	if l.GRO {

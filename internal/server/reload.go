@@ -13,8 +13,8 @@ import (
 	"github.com/udpshard/udpshard/packet/dns"
 )
 
-// preparation is what a reload is to put into force.
-type preparation struct {
+// loadedSettings is what a reload is to put into force.
+type loadedSettings struct {
 	asked bool           // by SIGHUP; else it is zones alone
 	next  *config.Config // that was read, if err is nil
 	zones map[string]*dns.Zones
@@ -25,7 +25,7 @@ type preparation struct {
 // hear signals. It is for the goroutine of that loop.
 type reloader struct {
 	log   zerolog.Logger
-	done  chan preparation
+	done  chan loadedSettings
 	slow  *time.Timer // for telling that reading still goes on
 	began time.Time   // zero: nothing is being read
 	asked bool        // another reload was asked for since: files may have changed behind the read
@@ -40,14 +40,14 @@ const (
 )
 
 func newReloader(log zerolog.Logger) *reloader {
-	r := &reloader{log: log, done: make(chan preparation, 1), slow: time.NewTimer(slowReload)}
+	r := &reloader{log: log, done: make(chan loadedSettings, 1), slow: time.NewTimer(slowReload)}
 	r.slow.Stop()
 	return r
 }
 
 // begin has read called beside the caller. While another one is under way, it says so
 // and returns false, and end asks for it again.
-func (r *reloader) begin(read func() preparation) bool {
+func (r *reloader) begin(read func() loadedSettings) bool {
 	if !r.began.IsZero() {
 		r.asked = true
 		r.log.Warn().Stringer("reading_for", time.Since(r.began).Round(time.Millisecond)).
@@ -68,8 +68,8 @@ func (r *reloader) end() (again bool) {
 	return r.asked
 }
 
-// tell is called when slow fires.
-func (r *reloader) tell() {
+// logSlow is called when slow fires.
+func (r *reloader) logSlow() {
 	if r.began.IsZero() {
 		return // it has ended at this very moment
 	}
@@ -77,36 +77,36 @@ func (r *reloader) tell() {
 	r.slow.Reset(slowReloadAgain)
 }
 
-// hangUp is what SIGHUP asks for. Outputs are opened anew at once, whatever else is
+// reopenAndReload is what SIGHUP asks for. Outputs are opened anew at once, whatever else is
 // under way, and before a service manager hears of it that may hang: whoever rotates
 // files waits for that.
-func (s *server) hangUp() {
+func (s *server) reopenAndReload() {
 	s.outputs.Reopen(s.filesOpened)
-	s.service.try("a reload", s.service.unit.Reloading())
+	s.service.logError("a reload", s.service.unit.Reloading())
 	s.beginReload()
 }
 
 func (s *server) beginReload() {
 	now := s.config
-	if s.reloads.begin(func() preparation { return s.prepare(now) }) {
+	if s.reloads.begin(func() loadedSettings { return s.loadSettings(now) }) {
 		s.log.Info().Msg("reload: reading settings and zones")
 	}
 }
 
 // endReload puts into force what was read.
-func (s *server) endReload(r preparation) {
+func (s *server) endReload(r loadedSettings) {
 	again := s.reloads.end()
 	s.reload(r)
 	if again {
 		s.beginReload()
 	} else if r.asked {
-		s.service.try("a reload", s.service.unit.Ready(s.summary()))
+		s.service.logError("a reload", s.service.unit.Ready(s.summary()))
 	}
 }
 
-// prepare reads what there is to reload, beside all else that goes on: a large
+// loadSettings reads what there is to reload, beside all else that goes on: a large
 // zone takes seconds.
-func (s *server) prepare(now *config.Config) (r preparation) {
+func (s *server) loadSettings(now *config.Config) (r loadedSettings) {
 	r.asked = true
 	if r.next, r.err = s.Flags.Config(); r.err == nil {
 		r.err = now.CheckReload(r.next)
@@ -117,38 +117,38 @@ func (s *server) prepare(now *config.Config) (r preparation) {
 	return r
 }
 
-// prepareZones is for a process that has read its zones long ago, when it began to
+// reloadZones is for a process that has read its zones long ago, when it began to
 // stand by.
-func (s *server) prepareZones() (r preparation) {
+func (s *server) reloadZones() (r loadedSettings) {
 	r.zones, r.err = config.LoadZones(s.opened)
 	return r
 }
 
 // reload puts into force what can change while sockets stay open. A file that
 // can't be used is refused whole, and the old settings stay.
-func (s *server) reload(r preparation) {
+func (s *server) reload(r loadedSettings) {
 	switch {
 	case r.err != nil && !r.asked:
 		s.log.Error().Err(r.err).Msg("zones can't be read again: those that were read when this process began to stand by stay")
 	case r.err != nil:
-		tellRefused(s.log, r.err)
+		logRefused(s.log, r.err)
 	default:
 		for _, d := range s.dns {
 			d.SetZones(r.zones[d.listener.Name])
-			s.tellZones(d)
+			s.logZones(d)
 		}
 		if len(s.dns) > 0 {
 			go debug.FreeOSMemory() // the zones before
 		}
 		if r.asked {
-			s.putIntoForce(r.next)
+			s.applySettings(r.next)
 		}
 	}
 }
 
-// tellRefused logs that a reload is refused and the previous settings stay, with the remedy of
+// logRefused logs that a reload is refused and the previous settings stay, with the remedy of
 // each error.
-func tellRefused(log zerolog.Logger, err error) {
+func logRefused(log zerolog.Logger, err error) {
 	var remedies []string
 	for _, part := range cli.Separate(err) {
 		if hint := cli.Hint(part); hint != "" {
@@ -162,7 +162,7 @@ func tellRefused(log zerolog.Logger, err error) {
 	event.Msg("reload refused")
 }
 
-func (s *server) putIntoForce(next *config.Config) {
+func (s *server) applySettings(next *config.Config) {
 	for i, l := range next.Listeners {
 		if err := errors.Join(s.groups[i].SetPolicy(l.Policy()), s.groups[i].SetSteering(l.Steering())); err != nil {
 			s.log.Error().Err(l.WithPosition(err)).Str("listener", l.Name).Msg("what this says stays as it was; the rest is in force")

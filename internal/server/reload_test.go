@@ -15,13 +15,13 @@ func TestAReloadThatHangs(t *testing.T) {
 	r := newReloader(zerolog.New(logs))
 	defer r.slow.Stop()
 	hang, calls := make(chan struct{}), 0
-	read := func() preparation { calls++; <-hang; return preparation{asked: true} }
+	read := func() loadedSettings { calls++; <-hang; return loadedSettings{asked: true} }
 	if !r.begin(read) {
 		t.Fatal("nothing is read")
 	}
 	if r.slow.Reset(0); !strings.Contains(logs.String(), "still reads") {
 		<-r.slow.C
-		r.tell()
+		r.logSlow()
 	}
 	if !strings.Contains(logs.String(), "a reload still reads its files") {
 		t.Errorf("it says nothing: %s", logs)
@@ -41,7 +41,7 @@ func TestAReloadThatHangs(t *testing.T) {
 	if <-r.done; r.end() || calls != 2 {
 		t.Errorf("%d reads", calls)
 	}
-	if r.tell(); strings.Count(logs.String(), "a reload still reads its files") != 1 {
+	if r.logSlow(); strings.Count(logs.String(), "a reload still reads its files") != 1 {
 		t.Errorf("it speaks of one that has ended: %s", logs)
 	}
 }

@@ -42,29 +42,29 @@ type server struct {
 	dns     []*dnsService
 	zones   map[string]*dns.Zones // by listeners, which other attempts to start have read
 	secret  dns.Secret
-	web     *web
+	web     *httpServer
 	stats   *stats
 	reloads *reloader // of the main loop
 
-	book     *metrics.SharedCounters // nil where nobody can take over
-	takeover *takeover.Server        // likewise
-	heard    chan struct{}           // closed when all who came there have been answered
-	handover *handover
-	own      *takeover.Lease   // of the own book
-	claims   []*takeover.Lease // of the books of predecessors
-	stood    bool              // it was a standby, with these settings
-	unmet    []registry        // of standbys that have to connect before this process reads
-	paused   []group           // groups that a handover has stopped; of the main loop
-	hangs    bool              // a shard is no longer waited for, and may wake up; of the main loop
-	stopping bool              // by a signal; of the main loop
-	unread   bool              // SIGHUP came in a takeover, and what it asks for was not read; of the main loop
-	pathErr  string            // error of the takeover path, as logged last; of the main loop
-	second   sync.Once
-	deposed  int      // the pid of a process that was taken for stuck, and has not ended in order; 0: none
-	remains  *remains // of a process that was replaced, and may still live; nil: none
+	counters          *metrics.SharedCounters // nil where nobody can take over
+	takeover          *takeover.Server        // likewise
+	peersServed       chan struct{}           // closed when all who came there have been answered
+	handover          *handover
+	lease             *takeover.Lease   // of the own book
+	predecessorLeases []*takeover.Lease // of the books of predecessors
+	wasStandby        bool              // it was a standby, with these settings
+	peerStandbys      []registration    // of standbys that have to connect before this process reads
+	quiesced          []group           // groups that a handover has stopped; of the main loop
+	hanging           bool              // a shard is no longer waited for, and may wake up; of the main loop
+	stopping          bool              // by a signal; of the main loop
+	reloadPending     bool              // SIGHUP came in a takeover, and what it asks for was not read; of the main loop
+	pathErr           string            // error of the takeover path, as logged last; of the main loop
+	secondSignal      sync.Once
+	stalledPID        int                 // the pid of a process that was taken for stuck, and has not ended in order; 0: none
+	stalled           *stalledPredecessor // of a process that was replaced, and may still live; nil: none
 
-	takenOver *takeoverReport // nil: this process has taken over from nobody
-	leftovers *legacy         // what it has not taken; closed when it reads
+	takeoverLog *takeoverLog // nil: this process has taken over from nobody
+	leftover    *predecessor // what it has not taken; closed when it reads
 }
 
 // Options are what a server starts with.
@@ -89,8 +89,8 @@ func Run(o Options) error {
 	log := newLogger(logs, cli.IsTerminal(o.Stderr), o.Config.LogFormat)
 	setLevel(o.Config.LogLevel)
 	warnOfZone(log)
-	next := candidate{Options: o, config: o.Config, service: openService(log), signals: signals}
-	s, err := next.elect()
+	next := startup{Options: o, config: o.Config, service: openService(log), signals: signals}
+	s, err := next.run()
 	if s == nil {
 		return preflight.StartError(next.config, err)
 	}
@@ -103,7 +103,7 @@ func newServer(o Options, c *config.Config, v *service) *server {
 	s.secret = dns.NewSecret()
 	s.outputs = output.NewSet(s.outputEvent)
 	s.handover = newHandover(s)
-	v.look(s)
+	v.setServer(s)
 	return s
 }
 
@@ -112,62 +112,62 @@ func (s *server) run(signals signals) error {
 	ctx, stop := context.WithCancel(context.Background())
 	defer func() {
 		// A group that hangs would turn away what comes to sockets that a standby has.
-		if !s.hangs {
+		if !s.hanging {
 			stop()
 		}
 	}()
 	ended := make(chan error, len(s.groups))
-	kept := s.service.keep(s, readPause)
+	kept := s.service.store(s, storeTimeout)
 	s.primeHeartbeats()
-	s.hearPeers(ctx) // before it reads: what kills it may be the first that comes
+	s.serveTakeover(ctx) // before it reads: what kills it may be the first that comes
 	s.waitForStandbys()
-	s.read(ctx, s.groups, ended)
+	s.startGroups(ctx, s.groups, ended)
 	var logged sync.WaitGroup
-	logged.Go(func() { s.logReading(ctx) })
+	logged.Go(func() { s.logStart(ctx) })
 	defer func() { stop(); logged.Wait() }()
 	s.stats = newStats(s.ledger, s.log, s.config.StatsInterval)
 	s.web.serve()
 	s.service.ready(s, kept)
 
-	err := s.wait(ctx, signals, ended)
+	err := s.mainLoop(ctx, signals, ended)
 	s.handover.close()
-	if err == nil && s.replaced() { // a signal to stop came before a shard had noticed
+	if err == nil && s.fenced() { // a signal to stop came before a shard had noticed
 		err = engine.ErrFenced
 	}
 	switch {
 	case errors.Is(err, errHandedOver):
 		s.awaitSuccessor()
-		return s.leave("handed over: another process reads on where this one stopped")
+		return s.exitHandedOver("handed over: another process reads on where this one stopped")
 	case errors.Is(err, engine.ErrFenced):
-		return s.makeWay(err, signals, ended)
+		return s.exitFenced(err, signals, ended)
 	}
 	return errors.Join(err, s.drain(stop, signals, ended))
 }
 
-// replaced says whether another process has become the owner of the sockets and counters, since
+// fenced says whether another process has become the owner of the sockets and counters, since
 // this one seemed dead or stuck. Any goroutine may call it.
-func (s *server) replaced() bool { return s.book != nil && s.book.Epoch() != metrics.FirstEpoch }
+func (s *server) fenced() bool { return s.counters != nil && s.counters.Epoch() != metrics.FirstEpoch }
 
-// hearPeers begins to answer at the takeover path.
-func (s *server) hearPeers(ctx context.Context) {
+// serveTakeover begins to answer at the takeover path.
+func (s *server) serveTakeover(ctx context.Context) {
 	if s.takeover == nil {
 		return
 	}
 	for _, e := range takeover.Exposures(s.takeover.Path()) {
 		s.log.Warn().Str("remedy", e.Remedy).Msg("other users can reach the takeover path: " + e.Finding)
 	}
-	s.heard = make(chan struct{})
-	s.ledger.SetStandbys(standbysAt(s.takeover))
+	s.peersServed = make(chan struct{})
+	s.ledger.SetStandbys(listStandbys(s.takeover))
 	go func() {
-		defer close(s.heard)
+		defer close(s.peersServed)
 		if err := s.takeover.Serve(ctx, s.handover); err != nil && ctx.Err() == nil && !errors.Is(err, net.ErrClosed) {
 			s.log.Error().Err(err).Msg("nobody can take over any more")
 		}
 	}()
 }
 
-// read has groups read, until ctx ends or they yield.
-func (s *server) read(ctx context.Context, groups []group, ended chan<- error) {
+// startGroups has groups read, until ctx ends or they yield.
+func (s *server) startGroups(ctx context.Context, groups []group, ended chan<- error) {
 	for _, g := range groups {
 		go func() { ended <- g.Run(ctx) }()
 	}
@@ -180,20 +180,20 @@ const fenceInterval = 250 * time.Millisecond
 // errHandedOver: another process has all that this one had.
 var errHandedOver = errors.New("handed over")
 
-// wait returns when it is time to drain, with what forces it, or to leave.
-func (s *server) wait(ctx context.Context, signals signals, ended chan error) error {
+// mainLoop returns when it is time to drain, with what forces it, or to leave.
+func (s *server) mainLoop(ctx context.Context, signals signals, ended chan error) error {
 	var passed <-chan error
 	stop := signals.stop
 	s.reloads = newReloader(s.log)
 	defer s.reloads.slow.Stop()
 	switch {
-	case s.unread:
-		s.unread = false
+	case s.reloadPending:
+		s.reloadPending = false
 		s.beginReload()
-	case s.stood && len(s.dns) > 0: // what was read when it began to stand by may be old
-		s.reloads.begin(s.prepareZones)
+	case s.wasStandby && len(s.dns) > 0: // what was read when it began to stand by may be old
+		s.reloads.begin(s.reloadZones)
 	}
-	path := time.NewTicker(keepPathEvery)
+	path := time.NewTicker(keepPathInterval)
 	defer path.Stop()
 	if s.config.Takeover == "" {
 		path.Stop()
@@ -203,21 +203,21 @@ func (s *server) wait(ctx context.Context, signals signals, ended chan error) er
 	for {
 		select {
 		case <-fence.C:
-			if s.replaced() {
+			if s.fenced() {
 				return engine.ErrFenced
 			}
 		case <-signals.reload:
-			s.hangUp()
+			s.reopenAndReload()
 		case next := <-s.reloads.done:
 			s.endReload(next)
 		case <-s.reloads.slow.C:
-			s.reloads.tell()
+			s.reloads.logSlow()
 		case sig := <-stop:
 			s.watchSecond(sig.at, signals)
-			if s.replaced() {
+			if s.fenced() {
 				return nil
 			}
-			if passed = s.pass(ctx, sig.Signal); passed == nil {
+			if passed = s.handOverToStandby(ctx, sig.Signal); passed == nil {
 				s.log.Info().Stringer("signal", sig).Msg("draining")
 				return nil
 			}
@@ -242,23 +242,23 @@ func (s *server) wait(ctx context.Context, signals signals, ended chan error) er
 			s.keepPath(ctx)
 		case tick := <-s.stats.tick():
 			s.stats.log(tick)
-		case asked := <-s.handover.asked:
+		case asked := <-s.handover.requests:
 			late, cancel := context.WithTimeout(ctx, s.config.DrainTimeout)
 			stopAlive := s.keepAlive()
-			asked.done <- s.yield(late, asked.peer, ended, signals)
+			asked.done <- s.quiesce(late, asked.peer, ended, signals)
 			cancel()
 			handedOver := <-s.handover.ended
 			stopAlive()
 			if handedOver {
 				return errHandedOver
 			}
-			s.read(ctx, s.paused, ended)
-			if s.unread {
-				s.unread = false
+			s.startGroups(ctx, s.quiesced, ended)
+			if s.reloadPending {
+				s.reloadPending = false
 				s.beginReload()
 			}
 			for _, d := range s.dns {
-				if err := d.goOn(s.groups[slices.Index(s.opened, d.listener)]); err != nil {
+				if err := d.resume(s.groups[slices.Index(s.opened, d.listener)]); err != nil {
 					s.log.Error().Err(err).Msg("queries over TCP are not answered")
 				}
 			}

@@ -27,15 +27,15 @@ import (
 // and alive, and keeps its sockets and counters for the next one. Where systemd
 // has not started it, all of it does nothing.
 type service struct {
-	unit  *systemd.Unit
-	kept  systemd.Stored // of the process before, and of .socket units
-	log   zerolog.Logger
-	told  bool // what nobody will read
-	owns  bool // some sockets are a .socket unit's, which keeps them
-	holds bool // the manager keeps what this process has
+	unit         *systemd.Unit
+	stored       systemd.Stored // of the process before, and of .socket units
+	log          zerolog.Logger
+	loggedUnused bool // what nobody will read
+	owns         bool // some sockets are a .socket unit's, which keeps them
+	stores       bool // the manager keeps what this process has
 
-	mu  sync.Mutex // held while it is looked at
-	now *server    // nil: none whose counters there are
+	mu     sync.Mutex // held while it is looked at
+	server *server    // nil: none whose counters there are
 }
 
 func openService(log zerolog.Logger) *service {
@@ -43,8 +43,8 @@ func openService(log zerolog.Logger) *service {
 	if err != nil {
 		log.Warn().Err(err).Msg("not all that the service manager says is understood")
 	}
-	v := &service{unit: unit, log: log, kept: systemd.Restore(unit.Passed())}
-	for _, err := range v.kept.Dropped {
+	v := &service{unit: unit, log: log, stored: systemd.Restore(unit.Passed())}
+	for _, err := range v.stored.Dropped {
 		log.Warn().Err(err).Msg("the service manager kept what is of no use")
 	}
 	if interval, on := unit.Watchdog(); on {
@@ -56,51 +56,51 @@ func openService(log zerolog.Logger) *service {
 // watch tells the manager again and again that the shards turn, while they do.
 func (v *service) watch(every time.Duration) {
 	for range time.Tick(every) {
-		if v.alive(time.Now(), max(every, leastPulse)) {
-			v.try("the watchdog", v.unit.Alive())
+		if v.alive(time.Now(), max(every, minWatchdogLimit)) {
+			v.logError("the watchdog", v.unit.Alive())
 		}
 	}
 }
 
-// leastPulse is in what time every shard gives a sign of life, some times over,
+// minWatchdogLimit is in what time every shard gives a sign of life, some times over,
 // also where nothing comes.
-const leastPulse = time.Second
+const minWatchdogLimit = time.Second
 
 func (v *service) alive(now time.Time, limit time.Duration) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.now == nil || v.now.ledger.Role() != metrics.Active || len(v.now.ledger.Stalled(now, limit)) == 0
+	return v.server == nil || v.server.ledger.Role() != metrics.Active || len(v.server.ledger.Stalled(now, limit)) == 0
 }
 
-// look has the watchdog look at a server; at none before its counters go.
-func (v *service) look(at *server) {
+// setServer has the watchdog look at a server; at none before its counters go.
+func (v *service) setServer(at *server) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.now = at
+	v.server = at
 }
 
-// try logs what the manager could not be told.
-func (v *service) try(what string, err error) {
+// logError logs what the manager could not be told.
+func (v *service) logError(what string, err error) {
 	if err != nil {
 		v.log.Warn().Err(err).Str("about", what).Msg("the service manager can't be told")
 	}
 }
 
-// legacy is what the manager has for a configuration: sockets and counters of
+// storedPredecessor is what the manager has for a configuration: sockets and counters of
 // the process before, and sockets of .socket units; nil where there is nothing.
-func (v *service) legacy(c *config.Config) (*legacy, error) {
-	l := &legacy{log: v.log}
-	err := v.assign(c, l)
+func (v *service) storedPredecessor(c *config.Config) (*predecessor, error) {
+	l := &predecessor{log: v.log}
+	err := v.assignSockets(c, l)
 	if err != nil || len(l.offer.Listeners) == 0 {
 		l.close()
 		return nil, err
 	}
-	if v.kept.Memory.Counters == nil {
+	if v.stored.Memory.Counters == nil {
 		return l, nil
 	}
-	memory, err := duplicateMemory(v.kept.Memory)
+	memory, err := duplicateMemory(v.stored.Memory)
 	if err == nil {
-		l.book, err = metrics.OpenSharedCounters(memory.Counters, memory.Control)
+		l.counters, err = metrics.OpenSharedCounters(memory.Counters, memory.Control)
 	}
 	if err != nil { // better without than not at all
 		v.log.Error().Err(err).Msg("the counters of the process before can't be read: they begin anew")
@@ -108,11 +108,11 @@ func (v *service) legacy(c *config.Config) (*legacy, error) {
 	return l, nil
 }
 
-// assign gives each listener the sockets of its address.
-func (v *service) assign(c *config.Config, l *legacy) error {
+// assignSockets gives each listener the sockets of its address.
+func (v *service) assignSockets(c *config.Config, l *predecessor) error {
 	used := make(map[*os.File]bool)
 	kept := make(map[string][]handoff.Listener) // by the spelling of the address
-	for _, one := range v.kept.Listeners {
+	for _, one := range v.stored.Listeners {
 		kept[one.Address] = append(kept[one.Address], one)
 	}
 	unassigned := make(map[netip.AddrPort][]*os.File)
@@ -152,28 +152,28 @@ func (v *service) assign(c *config.Config, l *legacy) error {
 			l.offer.Listeners = append(l.offer.Listeners, had)
 		}
 	}
-	for _, p := range v.kept.Activated {
+	for _, p := range v.stored.Activated {
 		v.owns = v.owns || used[p.File]
 	}
-	v.tellUnused(used)
+	v.logUnused(used)
 	return nil
 }
 
 // unassigned are the sockets that no list assigns to a listener.
 func (v *service) unassigned() []*os.File {
-	files := slices.Clone(v.kept.Surplus)
-	for _, p := range v.kept.Activated {
+	files := slices.Clone(v.stored.Surplus)
+	for _, p := range v.stored.Activated {
 		files = append(files, p.File)
 	}
 	return files
 }
 
-// tellUnused tells, once, what nobody will read.
-func (v *service) tellUnused(used map[*os.File]bool) {
-	if v.told {
+// logUnused tells, once, what nobody will read.
+func (v *service) logUnused(used map[*os.File]bool) {
+	if v.loggedUnused {
 		return
 	}
-	v.told = true
+	v.loggedUnused = true
 	tell := func(file *os.File, name string) {
 		if used[file] {
 			return
@@ -186,15 +186,15 @@ func (v *service) tellUnused(used map[*os.File]bool) {
 		}
 		event.Msg("the service manager passes a socket that no listener here can use: nobody reads it")
 	}
-	for _, l := range v.kept.Listeners {
+	for _, l := range v.stored.Listeners {
 		for _, file := range l.Sockets {
 			tell(file, l.Name)
 		}
 	}
-	for _, file := range v.kept.Surplus {
+	for _, file := range v.stored.Surplus {
 		tell(file, "the store")
 	}
-	for _, p := range v.kept.Activated {
+	for _, p := range v.stored.Activated {
 		tell(p.File, p.Name)
 	}
 }
@@ -205,18 +205,18 @@ func withoutZone(at netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(at.Addr().Unmap().WithZone(""), at.Port())
 }
 
-// readPause is for how long nobody may read, for the manager's sake: receive
+// storeTimeout is for how long nobody may read, for the manager's sake: receive
 // buffers bear that.
-const readPause = 100 * time.Millisecond
+const storeTimeout = 100 * time.Millisecond
 
-// keepPatience is how long the manager may take to take what it is sent, where
+// storePatience is how long the manager may take to take what it is sent, where
 // nobody waits for datagrams meanwhile.
-const keepPatience = 5 * time.Second
+const storePatience = 5 * time.Second
 
-// keep has the manager keep the server's sockets and counters, in the place of
+// store has the manager keep the server's sockets and counters, in the place of
 // what it has kept. It comes before the server reads: whatever that counts is
 // in the store's counters.
-func (v *service) keep(s *server, patience time.Duration) error {
+func (v *service) store(s *server, patience time.Duration) error {
 	if !v.unit.Managed() {
 		return nil
 	}
@@ -234,9 +234,9 @@ func (v *service) keep(s *server, patience time.Duration) error {
 // or can't keep it.
 func (v *service) ready(s *server, kept error) {
 	if errors.Is(kept, os.ErrDeadlineExceeded) {
-		kept = v.keep(s, keepPatience)
+		kept = v.store(s, storePatience)
 	}
-	v.holds = v.owns || v.unit.Managed() && kept == nil
+	v.stores = v.owns || v.unit.Managed() && kept == nil
 	if kept != nil {
 		event := v.log.Error().Err(kept)
 		if full := (*systemd.FullError)(nil); errors.As(kept, &full) {
@@ -244,41 +244,41 @@ func (v *service) ready(s *server, kept error) {
 		}
 		event.Msg("the service manager can't keep sockets and counters: a restart loses what waits, and counters go back")
 	}
-	v.kept.Close()
-	v.try("being ready", v.unit.Ready(s.summary()))
+	v.stored.Close()
+	v.logError("being ready", v.unit.Ready(s.summary()))
 }
 
-// forget has the manager close what it keeps: another process has it.
-func (v *service) forget(put func(context.Context, handoff.State) error, patience time.Duration) {
+// clearStore has the manager close what it keeps: another process has it.
+func (v *service) clearStore(put func(context.Context, handoff.State) error, patience time.Duration) {
 	soon, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	v.try("sockets that are another's now", put(soon, handoff.State{}))
-	v.kept.Close()
+	v.logError("sockets that are another's now", put(soon, handoff.State{}))
+	v.stored.Close()
 }
 
-// leaves says that the service has ended, and that another one has what it had.
-func (v *service) leaves(why string) {
-	v.try("stopping", v.unit.Stopping(why))
-	v.forget(v.unit.StoreAndWait, keepPatience)
+// stopping says that the service has ended, and that another one has what it had.
+func (v *service) stopping(why string) {
+	v.logError("stopping", v.unit.Stopping(why))
+	v.clearStore(v.unit.StoreAndWait, storePatience)
 }
 
 // standsBy says that the service is ready for what it is there for.
 func (v *service) standsBy(process string) {
-	v.forget(v.unit.Store, readPause)
-	v.try("being ready", v.unit.Ready("standing by for "+process))
+	v.clearStore(v.unit.Store, storeTimeout)
+	v.logError("being ready", v.unit.Ready("standing by for "+process))
 }
 
-// passOn says which process the service is from now on. A manager that does not
+// setMainPID says which process the service is from now on. A manager that does not
 // read holds nobody up.
-func (v *service) passOn(pid int) {
+func (v *service) setMainPID(pid int) {
 	said := make(chan struct{})
 	go func() {
 		defer close(said)
-		v.try("the successor", v.unit.MainPID(pid))
+		v.logError("the successor", v.unit.MainPID(pid))
 	}()
 	select {
 	case <-said:
-	case <-time.After(readPause):
+	case <-time.After(storeTimeout):
 	}
 }
 

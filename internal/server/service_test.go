@@ -26,7 +26,7 @@ func TestTheWatchdogBitesWhereAShardHangs(t *testing.T) {
 	if !alive() {
 		t.Error("dead before there is anybody")
 	}
-	v.look(&server{ledger: ledger})
+	v.setServer(&server{ledger: ledger})
 	if !alive() {
 		t.Error("dead before a shard has started")
 	}
@@ -55,7 +55,7 @@ func TestTheWatchdogBitesWhereAShardHangs(t *testing.T) {
 		t.Error("dead, and shard 1 rests")
 	}
 	l.Shards[0].Heartbeat(now.Add(-2 * time.Second))
-	v.look(nil)
+	v.setServer(nil)
 	if !alive() {
 		t.Error("dead, and nobody serves")
 	}
@@ -84,7 +84,7 @@ func TestAServiceThatHasLeftKeepsNothing(t *testing.T) {
 	if err := v.unit.StoreAndWait(t.Context(), set); err != nil {
 		t.Fatal(err)
 	}
-	v.leaves("handed over")
+	v.stopping("handed over")
 	if names := u.StoredNames(); len(names) != 1 { // the list, of nothing
 		t.Errorf("%q is kept", names)
 	}

@@ -48,25 +48,25 @@ func listenForSignals(exit func(error)) (signals, func()) {
 	}
 }
 
-// stopped is why a context has ended: by that signal.
-type stopped struct{ request }
+// stopError is why a context has ended: by that signal.
+type stopError struct{ request }
 
-func (s stopped) Error() string { return "stopped by " + s.String() }
+func (s stopError) Error() string { return "stopped by " + s.String() }
 
 // Is takes it for what other ends of contexts are.
-func (stopped) Is(target error) bool { return target == context.Canceled }
+func (stopError) Is(target error) bool { return target == context.Canceled }
 
-// untilStop returns a context that ends with the first signal to stop; a second one
+// contextUntilStop returns a context that ends with the first signal to stop; a second one
 // ends the process. done ends that, and puts a signal back that may have come too
 // late to be heeded.
-func (s signals) untilStop() (ctx context.Context, done func()) {
+func (s signals) contextUntilStop() (ctx context.Context, done func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	over, heard := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(heard)
 		select {
 		case sig := <-s.stop:
-			cancel(stopped{sig})
+			cancel(stopError{sig})
 			s.exitOnSecond(sig.at, over)
 		case <-over:
 		}
@@ -74,7 +74,7 @@ func (s signals) untilStop() (ctx context.Context, done func()) {
 	return ctx, func() {
 		close(over)
 		<-heard
-		if by, ok := context.Cause(ctx).(stopped); ok {
+		if by, ok := context.Cause(ctx).(stopError); ok {
 			select {
 			case s.stop <- by.request:
 			default: // others wait there
@@ -84,10 +84,10 @@ func (s signals) untilStop() (ctx context.Context, done func()) {
 	}
 }
 
-// sameRequest is how soon a signal after the first is the same request:
+// repeatWindow is how soon a signal after the first is the same request:
 // timeout(1) and terminals signal the child and its group, at nearly the same
 // moment.
-const sameRequest = 20 * time.Millisecond
+const repeatWindow = 20 * time.Millisecond
 
 // errSecondSignal ends a process that is told to stop again while it stops.
 var errSecondSignal = errors.New("signal while stopping: exit without draining")
@@ -95,17 +95,17 @@ var errSecondSignal = errors.New("signal while stopping: exit without draining")
 // exitOnSecond ends the process at a second request to stop; first is the time of the first
 // request. It returns without one when over is closed.
 func (s signals) exitOnSecond(first time.Time, over <-chan struct{}) {
-	if askedAgain(first, s.stop, over) {
+	if waitForRepeat(first, s.stop, over) {
 		s.exit(errSecondSignal)
 	}
 }
 
-// askedAgain waits for a signal that is another request than the first, or the end.
-func askedAgain(first time.Time, again <-chan request, over <-chan struct{}) bool {
+// waitForRepeat waits for a signal that is another request than the first, or the end.
+func waitForRepeat(first time.Time, again <-chan request, over <-chan struct{}) bool {
 	for {
 		select {
 		case next := <-again:
-			if next.at.Sub(first) > sameRequest {
+			if next.at.Sub(first) > repeatWindow {
 				return true
 			}
 		case <-over:

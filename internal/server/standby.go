@@ -19,19 +19,19 @@ var errReloaded = errors.New("reloaded")
 
 // standBy waits until the process that serves hands over, dies or hangs, and
 // takes over then.
-func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *legacy) error {
+func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *predecessor) error {
 	s.ledger.SetRole(metrics.Standby)
 	if s.web != nil && !s.web.shared {
 		s.web.serve()
 	}
-	wait := func(ctx context.Context) error { return s.seek(ctx, from) }
+	wait := func(ctx context.Context) error { return s.redial(ctx, from) }
 	if from.conn != nil {
-		s.log.Info().EmbedObject(from.who()).Str("version", from.offer.Version).Msg("standing by for the process that serves")
-		from.conn.SetMemory(memoryOf(s.book))
+		s.log.Info().EmbedObject(from.logFields()).Str("version", from.offer.Version).Msg("standing by for the process that serves")
+		from.conn.SetMemory(memoryOf(s.counters))
 		wait = from.conn.Wait
 	}
-	s.stood = true
-	s.service.standsBy(from.name())
+	s.wasStandby = true
+	s.service.standsBy(from.process())
 
 	waiting, stop := context.WithCancel(ctx)
 	defer stop()
@@ -39,28 +39,28 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *leg
 	go func() { ended <- wait(waiting) }()
 	leave := func(why error) error { // with who was met at this very moment
 		stop()
-		var last again
+		var last retryError
 		errors.As(<-ended, &last)
-		return again{why, last.met}
+		return retryError{why, last.answered}
 	}
-	epoch := from.book.Epoch() // of the process that is watched
+	epoch := from.counters.Epoch() // of the process that is watched
 	detectors, tick := s.stallDetectors(from)
 	defer tick.Stop()
 	files := newReloader(s.log)
 	defer func() {
 		files.slow.Stop()
-		s.unread = !files.began.IsZero()
+		s.reloadPending = !files.began.IsZero()
 	}()
 	for {
 		select {
 		case err := <-ended:
-			return s.afterWait(ctx, from, err)
+			return s.endStandby(ctx, from, err)
 		case now := <-tick.C:
-			if from.book.Epoch() != epoch { // by another standby; one that is stopped does not say so
+			if from.counters.Epoch() != epoch { // by another standby; one that is stopped does not say so
 				return leave(takeover.ErrRedirected)
 			}
-			from.forgetPrevious()
-			patience, stuck := from.book.Takeovers().Patience(now, s.config.StandbyAfter), ""
+			from.endPreviousRegistration()
+			patience, stuck := from.counters.Takeovers().Patience(now, s.config.StandbyAfter), ""
 			for listener, detector := range detectors {
 				detector.SetTimeout(patience)
 				if text := detector.Check(now); text != "" {
@@ -72,21 +72,21 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *leg
 			}
 			stop()
 			if err := <-ended; !errors.Is(err, context.Canceled) {
-				return s.afterWait(ctx, from, err)
+				return s.endStandby(ctx, from, err)
 			}
-			return s.depose(ctx, from, epoch, patience, stuck)
+			return s.takeOverStalled(ctx, from, epoch, patience, stuck)
 		case <-reload:
-			s.service.try("a reload", s.service.unit.Reloading()) // standsBy ends it
-			files.begin(s.readSettings)
+			s.service.logError("a reload", s.service.unit.Reloading()) // standsBy ends it
+			files.begin(s.loadStandbySettings)
 		case <-files.slow.C:
-			files.tell()
+			files.logSlow()
 		case next := <-files.done:
 			switch again := files.end(); {
 			case again:
-				files.begin(s.readSettings)
+				files.begin(s.loadStandbySettings)
 			case next.err != nil:
-				tellRefused(s.log, next.err)
-				s.service.standsBy(from.name())
+				logRefused(s.log, next.err)
+				s.service.standsBy(from.process())
 			default:
 				s.log.Info().Msg("reloaded: opening what the new settings ask for")
 				err := leave(errReloaded)
@@ -97,9 +97,9 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *leg
 	}
 }
 
-// readSettings is a reload of a standby: what its settings ask for is opened when it
+// loadStandbySettings is a reload of a standby: what its settings ask for is opened when it
 // begins anew.
-func (s *server) readSettings() (r preparation) {
+func (s *server) loadStandbySettings() (r loadedSettings) {
 	r.asked = true
 	r.next, r.err = s.Flags.Config()
 	return r
@@ -107,13 +107,13 @@ func (s *server) readSettings() (r preparation) {
 
 // stallDetectors returns a detector for each listener of the active process, and the ticker of
 // their checks.
-func (s *server) stallDetectors(from *legacy) (map[string]*handoff.StallDetector, *time.Ticker) {
+func (s *server) stallDetectors(from *predecessor) (map[string]*handoff.StallDetector, *time.Ticker) {
 	detectors := make(map[string]*handoff.StallDetector)
 	after := s.config.StandbyAfter
 	if after == 0 {
-		return detectors, time.NewTicker(followEvery)
+		return detectors, time.NewTicker(syncInterval)
 	}
-	for _, pages := range from.book.Listeners() {
+	for _, pages := range from.counters.Listeners() {
 		for _, had := range from.offer.Listeners {
 			if had.Name == pages.Name {
 				detectors[had.Name] = handoff.NewStallDetector(pages.Shards, had.Sockets, after)
@@ -123,66 +123,66 @@ func (s *server) stallDetectors(from *legacy) (map[string]*handoff.StallDetector
 	return detectors, time.NewTicker(handoff.CheckInterval(after))
 }
 
-// afterWait goes on when the other has said something, or can't any more.
-func (s *server) afterWait(ctx context.Context, from *legacy, err error) error {
+// endStandby goes on when the other has said something, or can't any more.
+func (s *server) endStandby(ctx context.Context, from *predecessor, err error) error {
 	switch {
 	case err == nil:
 		began := time.Now()
-		if err := s.succeed(ctx, from); err != nil {
-			return s.afterWait(ctx, from, err)
+		if err := s.takeOverQuiesced(ctx, from); err != nil {
+			return s.endStandby(ctx, from, err)
 		}
-		event := s.tookOver(from, began, metrics.TakeoverStop)
-		s.report(event, "took over: it was told to stop", from.conn.QuiescedAt())
+		event := s.countTakeover(from, began, metrics.TakeoverStop)
+		s.logWhenReading(event, "took over: it was told to stop", from.conn.QuiescedAt())
 		return nil
-	case errors.As(err, new(again)):
+	case errors.As(err, new(retryError)):
 		return err
 	case errors.Is(err, takeover.ErrRedirected):
-		return again{error: err}
+		return retryError{error: err}
 	case errors.As(err, new(*takeover.RefusedError)): // the other could not wait for this one, or could not stop
 		s.log.Warn().Err(err).Msg("not taken over: waiting for the end of the process that serves")
-		return s.bury(ctx, from, metrics.TakeoverDied)
+		return s.takeOverDead(ctx, from, metrics.TakeoverDied)
 	case errors.Is(err, takeover.ErrDisconnected):
-		return s.bury(ctx, from, metrics.TakeoverDied)
+		return s.takeOverDead(ctx, from, metrics.TakeoverDied)
 	}
 	return err
 }
 
-// bury takes over from a process that has ended.
-func (s *server) bury(ctx context.Context, from *legacy, reason metrics.TakeoverReason) error {
+// takeOverDead takes over from a process that has ended.
+func (s *server) takeOverDead(ctx context.Context, from *predecessor, reason metrics.TakeoverReason) error {
 	began := time.Now()
 	stopped := from.stoppedReading(began)
 	var epoch uint64
-	err := s.claim(ctx, s.answered, func() (*takeover.Lease, error) {
+	err := s.retryBecomeOwner(ctx, s.dialActive, func() (*takeover.Lease, error) {
 		// Whoever has the claim of the epoch lives, or is about to take over.
-		epoch = from.book.Epoch()
-		dead, err := takeover.AcquireLease(from.book.Control(), epoch)
+		epoch = from.counters.Epoch()
+		dead, err := takeover.AcquireLease(from.counters.Control(), epoch)
 		if err != nil {
 			return nil, err
 		}
 		defer dead.Release()
-		return s.seat(from, epoch, from.listen)
+		return s.becomeOwner(from, epoch, from.listen)
 	})
 	if err != nil {
 		return err
 	}
-	if at, lives := from.stopped(epoch); lives { // it may wake up yet, and write
-		return s.outlast(ctx, from, at, began, reason, 0, "the process that served is no more, and the one before it does not run")
+	if at, lives := from.stoppedOwner(epoch); lives { // it may wake up yet, and write
+		return s.runBesideStalled(ctx, from, at, began, reason, 0, "the process that served is no more, and the one before it does not run")
 	}
-	if err := s.inherit(from); err != nil {
+	if err := s.adopt(from); err != nil {
 		return err
 	}
-	settlement := s.settle(from)
-	if err := s.absorb(ctx, from); err != nil {
+	settlement := s.finalizeCounts(from)
+	if err := s.drainSurplus(ctx, from); err != nil {
 		return err
 	}
-	event := s.tookOver(from, began, reason).Uint64("lost_in_crash", settlement.Lost)
-	s.report(event, "took over: the process that served is no more", stopped)
+	event := s.countTakeover(from, began, reason).Uint64("lost_in_crash", settlement.Lost)
+	s.logWhenReading(event, "took over: the process that served is no more", stopped)
 	return nil
 }
 
 // listen takes the takeover path of a process that is dead. The socket there may be that one's
 // still, where a process has it too that handed over to the dead one and is stopped.
-func (l *legacy) listen(path, version string) (*takeover.Server, error) {
+func (l *predecessor) listen(path, version string) (*takeover.Server, error) {
 	server, err := takeover.ListenNow(path, version)
 	var inUse *takeover.InUseError
 	if errors.As(err, &inUse) && inUse.PID != 0 && inUse.PID == l.offer.PID {
@@ -191,88 +191,88 @@ func (l *legacy) listen(path, version string) (*takeover.Server, error) {
 	return server, err
 }
 
-// goOn goes on with what the service manager had: sockets, and where a process
+// takeOverStored goes on with what the service manager had: sockets, and where a process
 // before has served, its counters.
-func (s *server) goOn(ctx context.Context, from *legacy) error {
-	if from.book != nil {
+func (s *server) takeOverStored(ctx context.Context, from *predecessor) error {
+	if from.counters != nil {
 		reason := metrics.TakeoverRestart
-		if from.sought {
+		if from.disconnected {
 			reason = metrics.TakeoverDied
 		}
-		return s.bury(ctx, from, reason)
+		return s.takeOverDead(ctx, from, reason)
 	}
-	if err := s.listen(takeover.ListenNow); errors.Is(err, takeover.ErrPathLocked) {
-		s.tellUnheard(err) // datagrams wait
+	if err := s.listenAt(takeover.ListenNow); errors.Is(err, takeover.ErrPathLocked) {
+		s.logPathUnavailable(err) // datagrams wait
 	} else if err != nil {
 		return err
 	}
-	if err := s.inherit(from); err != nil {
+	if err := s.adopt(from); err != nil {
 		return err
 	}
-	if err := s.absorb(ctx, from); err != nil {
+	if err := s.drainSurplus(ctx, from); err != nil {
 		return err
 	}
-	s.report(s.log.Info(), "took over: sockets of the service manager", time.Time{})
+	s.logWhenReading(s.log.Info(), "took over: sockets of the service manager", time.Time{})
 	return nil
 }
 
-// depose takes over from a process that does not run, and has not for as long
+// takeOverStalled takes over from a process that does not run, and has not for as long
 // as it was the owner at that epoch. It may wake up: then it sees that it was
 // replaced, and leaves.
-func (s *server) depose(ctx context.Context, from *legacy, epoch uint64, patience time.Duration, stuck string) error {
+func (s *server) takeOverStalled(ctx context.Context, from *predecessor, epoch uint64, patience time.Duration, stuck string) error {
 	began := time.Now()
 	// Whether somebody answers does not tell: it may be its own socket still.
-	replaced := func(context.Context) (*legacy, bool) { return nil, from.book.Epoch() != epoch }
-	err := s.claim(ctx, replaced, func() (*takeover.Lease, error) { return s.seat(from, epoch, takeover.SeizeNow) })
+	replaced := func(context.Context) (*predecessor, bool) { return nil, from.counters.Epoch() != epoch }
+	err := s.retryBecomeOwner(ctx, replaced, func() (*takeover.Lease, error) { return s.becomeOwner(from, epoch, takeover.SeizeNow) })
 	if err != nil {
 		return err
 	}
-	return s.outlast(ctx, from, epoch, began, metrics.TakeoverStalled, patience, stuck)
+	return s.runBesideStalled(ctx, from, epoch, began, metrics.TakeoverStalled, patience, stuck)
 }
 
-// outlast goes on where a process has stopped running that may wake up, and had the
+// runBesideStalled goes on where a process has stopped running that may wake up, and had the
 // counters at that epoch. patience is for how long this process has watched it stay away.
-func (s *server) outlast(ctx context.Context, from *legacy, epoch uint64, began time.Time, reason metrics.TakeoverReason, patience time.Duration, why string) error {
+func (s *server) runBesideStalled(ctx context.Context, from *predecessor, epoch uint64, began time.Time, reason metrics.TakeoverReason, patience time.Duration, why string) error {
 	stopped := from.stoppedReading(began)
-	written := writtenTo(from.book)
-	if err := s.inherit(from); err != nil {
+	written := findLastWrites(from.counters)
+	if err := s.adopt(from); err != nil {
 		return err
 	}
-	if err := s.absorb(ctx, from); err != nil {
+	if err := s.drainSurplus(ctx, from); err != nil {
 		return err
 	}
-	s.remains = s.follow(from, epoch, written)
+	s.stalled = s.watchStalled(from, epoch, written)
 	if !from.offer.Foreign {
-		s.deposed = from.offer.PID
+		s.stalledPID = from.offer.PID
 	}
-	event := s.tookOver(from, began, reason).Str("reason", why)
+	event := s.countTakeover(from, began, reason).Str("reason", why)
 	if reason == metrics.TakeoverStalled {
 		next := s.ledger.Takeovers().Patience(time.Now(), s.config.StandbyAfter)
 		event = event.Stringer("patience", patience).Stringer("next_patience", next)
 	}
-	s.report(event, "took over: the process that served does not run", stopped)
+	s.logWhenReading(event, "took over: the process that served does not run", stopped)
 	return nil
 }
 
-// seat makes this process the owner after an epoch, and the one that answers at the
+// becomeOwner makes this process the owner after an epoch, and the one that answers at the
 // takeover path. Of several processes that come at once, one gets the claim of the next
 // epoch, and that one alone takes the path, before the epoch changes: whoever sees the
 // change finds it there. It waits for nobody who keeps it from the path: see unheard.
-func (s *server) seat(from *legacy, epoch uint64, listen func(path, version string) (*takeover.Server, error)) (*takeover.Lease, error) {
-	if from.book.HandedOver() {
-		return nil, again{error: errPassedOn}
+func (s *server) becomeOwner(from *predecessor, epoch uint64, listen func(path, version string) (*takeover.Server, error)) (*takeover.Lease, error) {
+	if from.counters.HandedOver() {
+		return nil, retryError{error: errHandedOverElsewhere}
 	}
-	next, err := takeover.AcquireLease(from.book.Control(), epoch+1)
+	next, err := takeover.AcquireLease(from.counters.Control(), epoch+1)
 	if err != nil {
 		return nil, err
 	}
-	if from.book.Epoch() == epoch {
-		err = s.listen(listen)
-		if err != nil && !isTaken(err) {
-			err = s.unheard(err, epoch)
+	if from.counters.Epoch() == epoch {
+		err = s.listenAt(listen)
+		if err != nil && !isInUse(err) {
+			err = s.allowWithoutPath(err, epoch)
 		}
 	}
-	if err == nil && !from.book.AdvanceEpoch(epoch) {
+	if err == nil && !from.counters.AdvanceEpoch(epoch) {
 		err = takeover.ErrLeaseHeld
 	}
 	if err != nil {
@@ -283,66 +283,66 @@ func (s *server) seat(from *legacy, epoch uint64, listen func(path, version stri
 		}
 		return nil, err
 	}
-	s.unmet = from.unmet(epoch + 1)
+	s.peerStandbys = from.peerRegistrations(epoch + 1)
 	return next, nil
 }
 
-// unheard says what to do where a process could serve, and can't listen at the
+// allowWithoutPath says what to do where a process could serve, and can't listen at the
 // takeover path: to serve all the same, unless other standbys may have counters of
 // a later process than the owner of that epoch, and only the path keeps them and
 // this one apart.
-func (s *server) unheard(err error, epoch uint64) error {
+func (s *server) allowWithoutPath(err error, epoch uint64) error {
 	if epoch != metrics.FirstEpoch {
-		return again{error: err}
+		return retryError{error: err}
 	}
-	s.tellUnheard(err)
+	s.logPathUnavailable(err)
 	return nil
 }
 
 const (
-	claimPause    = time.Millisecond       // a process that is killed closes one thing after the other
-	claimPatience = 200 * time.Millisecond // of a standby, which looks around again then
-	deathPatience = 10 * time.Second       // of others: it may write a core
+	leasePause           = time.Millisecond       // a process that is killed closes one thing after the other
+	standbyLeasePatience = 200 * time.Millisecond // of a standby, which looks around again then
+	leasePatience        = 10 * time.Second       // of others: it may write a core
 )
 
-// claim tries until this process is the owner. It returns again when another one
+// retryBecomeOwner tries until this process is the owner. It returns again when another one
 // has become it, or does not do so for long.
-func (s *server) claim(ctx context.Context, replaced func(context.Context) (*legacy, bool), try func() (*takeover.Lease, error)) error {
+func (s *server) retryBecomeOwner(ctx context.Context, replaced func(context.Context) (*predecessor, bool), try func() (*takeover.Lease, error)) error {
 	for began := time.Now(); ; {
 		claim, err := try()
 		if err == nil {
-			s.claims = append(s.claims, claim)
+			s.predecessorLeases = append(s.predecessorLeases, claim)
 			return nil
 		}
-		if !errors.Is(err, takeover.ErrLeaseHeld) && !isTaken(err) {
+		if !errors.Is(err, takeover.ErrLeaseHeld) && !isInUse(err) {
 			return err
 		}
-		patience := claimPatience
+		patience := standbyLeasePatience
 		if !s.config.Standby {
-			patience = deathPatience
+			patience = leasePatience
 		}
 		if met, is := replaced(ctx); is || time.Since(began) > patience {
-			return again{fmt.Errorf("another process is about to serve, or still does, and does not answer at %s: %w", s.config.Takeover, err), met}
+			return retryError{fmt.Errorf("another process is about to serve, or still does, and does not answer at %s: %w", s.config.Takeover, err), met}
 		}
 		select {
-		case <-time.After(claimPause):
+		case <-time.After(leasePause):
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
 }
 
-// answered returns who serves at the path, if somebody does. One that is about to
+// dialActive returns who serves at the path, if somebody does. One that is about to
 // end may take a connection, but does not answer.
-func (s *server) answered(ctx context.Context) (met *legacy, is bool) {
+func (s *server) dialActive(ctx context.Context) (met *predecessor, is bool) {
 	met, err := s.dial(ctx)
 	return met, err == nil && met != nil
 }
 
-// tookOver begins what is logged of it. Files may have been renamed since this
+// countTakeover begins what is logged of it. Files may have been renamed since this
 // process opened them.
-func (s *server) tookOver(from *legacy, began time.Time, reason metrics.TakeoverReason) *zerolog.Event {
+func (s *server) countTakeover(from *predecessor, began time.Time, reason metrics.TakeoverReason) *zerolog.Event {
 	s.ledger.Takeovers().Add(reason, time.Now())
 	s.outputs.Reopen(s.filesOpened)
-	return s.log.Warn().EmbedObject(from.who()).Stringer("after", time.Since(began).Round(time.Microsecond))
+	return s.log.Warn().EmbedObject(from.logFields()).Stringer("after", time.Since(began).Round(time.Microsecond))
 }

@@ -11,51 +11,51 @@ import (
 	"github.com/udpshard/udpshard/shard"
 )
 
-// predecessor is who serves now. Where nobody does it is last, the process that
+// findPredecessor is who serves now. Where nobody does it is last, the process that
 // did, or what that has left with the service manager. A standby that has last
 // does not wait long for who serves: it can watch it by that.
-func (s *server) predecessor(ctx context.Context, last *legacy) (*legacy, error) {
+func (s *server) findPredecessor(ctx context.Context, last *predecessor) (*predecessor, error) {
 	standsBy := last != nil && s.config.Standby
 	if last != nil && last.conn != nil {
 		return last, nil
 	}
 	if standsBy {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, meetPatience)
+		ctx, cancel = context.WithTimeout(ctx, redialTimeout)
 		defer cancel()
 	}
 	from, err := s.dial(ctx)
 	switch {
 	case from != nil:
-		from.replaces(last)
+		from.replace(last)
 		return from, nil
 	case standsBy:
 		return last, nil
 	case err != nil || last != nil:
 		return last, err
 	}
-	return s.service.legacy(s.config)
+	return s.service.storedPredecessor(s.config)
 }
 
 // start opens all there is, and where another process serves it now takes it
 // over. When ctx ends first, the other goes on.
-func (s *server) start(ctx context.Context, reload <-chan os.Signal, from *legacy) error {
-	err := s.open(from)
+func (s *server) start(ctx context.Context, reload <-chan os.Signal, from *predecessor) error {
+	err := s.openListeners(from)
 	switch {
 	case err != nil:
-		err = from.explain(err)
+		err = from.explainAddress(err)
 	case from == nil:
-		err = s.listen(takeover.Listen)
-	case s.config.Standby && (from.conn != nil || from.sought):
+		err = s.listenAt(takeover.Listen)
+	case s.config.Standby && (from.conn != nil || from.disconnected):
 		err = s.standBy(ctx, reload, from)
 	case from.conn == nil:
-		err = s.goOn(ctx, from)
+		err = s.takeOverStored(ctx, from)
 	default:
 		err = s.takeOver(ctx, from)
 	}
 	if err != nil {
-		if (from == nil || from.conn == nil) && s.config.Takeover != "" && isTaken(err) {
-			err = again{error: s.config.WithTakeoverHint(err)} // somebody was faster, and answers soon
+		if (from == nil || from.conn == nil) && s.config.Takeover != "" && isInUse(err) {
+			err = retryError{error: s.config.WithTakeoverHint(err)} // somebody was faster, and answers soon
 		}
 		return err
 	}
@@ -69,8 +69,8 @@ func (s *server) start(ctx context.Context, reload <-chan os.Signal, from *legac
 	return nil
 }
 
-// listen takes the takeover path, if there is one.
-func (s *server) listen(how func(path, version string) (*takeover.Server, error)) error {
+// listenAt takes the takeover path, if there is one.
+func (s *server) listenAt(how func(path, version string) (*takeover.Server, error)) error {
 	if s.config.Takeover != "" {
 		server, err := how(s.config.Takeover, s.Version)
 		if err != nil {
@@ -81,8 +81,8 @@ func (s *server) listen(how func(path, version string) (*takeover.Server, error)
 	return nil
 }
 
-// isTaken says whether another process has the port, or the takeover path.
-func isTaken(err error) bool {
+// isInUse says whether another process has the port, or the takeover path.
+func isInUse(err error) bool {
 	return errors.As(err, new(*shard.InUseError)) || errors.As(err, new(*takeover.InUseError))
 }
 
@@ -100,10 +100,10 @@ func (s *server) discard() {
 		s.takeover.Close()
 	}
 	s.release()
-	s.closeUnmet()
-	s.service.look(nil)
-	if s.book != nil {
-		s.book.Close()
+	s.closePeerStandbys()
+	s.service.setServer(nil)
+	if s.counters != nil {
+		s.counters.Close()
 	}
 }
 
@@ -111,7 +111,7 @@ func (s *server) discard() {
 // standby that has only that memory does not take the exit of this process for a crash. The next
 // process sets the mark in this process's own control memory, when it has taken over.
 func (s *server) markHandedOver() {
-	for _, claim := range s.claims {
+	for _, claim := range s.predecessorLeases {
 		control, err := claim.Control()
 		if err == nil {
 			err = metrics.MarkHandedOver(control)
@@ -125,10 +125,10 @@ func (s *server) markHandedOver() {
 
 // release gives up the right to be active.
 func (s *server) release() {
-	if s.own != nil {
-		s.own.Release()
+	if s.lease != nil {
+		s.lease.Release()
 	}
-	for _, claim := range s.claims {
+	for _, claim := range s.predecessorLeases {
 		claim.Release()
 	}
 }

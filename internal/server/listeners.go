@@ -55,10 +55,10 @@ func (k keys) of(had *handoff.Listener) socketKey {
 
 func (k keys) has(had *handoff.Listener) bool { return k.known[k.of(had)] }
 
-// continued returns which of the other process's listeners each of these continues: the one
+// matchListeners returns which of the other process's listeners each of these continues: the one
 // with its address, and of several, which port 0 may be, the one with its name, or else the
 // first that no other listener continues. It takes time in proportion to the listeners.
-func (l *legacy) continued(listeners []*config.Listener) map[*config.Listener]*handoff.Listener {
+func (l *predecessor) matchListeners(listeners []*config.Listener) map[*config.Listener]*handoff.Listener {
 	found := make(map[*config.Listener]*handoff.Listener)
 	if l == nil {
 		return found

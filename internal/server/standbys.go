@@ -7,10 +7,10 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// standbysAt returns a function that lists the standbys of a takeover path. A standby
+// listStandbys returns a function that lists the standbys of a takeover path. A standby
 // says itself which process it is: the PID that the kernel tells of one in another
 // PID namespace is 0.
-func standbysAt(server *takeover.Server) func() []metrics.StandbyStatus {
+func listStandbys(server *takeover.Server) func() []metrics.StandbyStatus {
 	return func() (list []metrics.StandbyStatus) {
 		for _, hello := range server.Standbys() {
 			var p metrics.ProcessStatus

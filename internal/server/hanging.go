@@ -30,25 +30,25 @@ const (
 // goroutine, which calls check every hangCheckInterval.
 type hangCheck struct {
 	ledger   *metrics.Ledger
-	suspects map[*metrics.Shard]suspect // at the last check
+	suspects map[*metrics.Shard]silentShard // at the last check
 }
 
-// suspect is a shard that shows no sign of life.
-type suspect struct {
+// silentShard is a shard that shows no sign of life.
+type silentShard struct {
 	pulse  int64
 	thread threadState
 }
 
 func (s *server) newHangCheck() *hangCheck { return &hangCheck{ledger: s.ledger} }
 
-// check returns the shards that hang, and whether the next check may find more.
-func (h *hangCheck) check(now time.Time) (hanging []metrics.StalledShard, more bool) {
-	suspects := make(map[*metrics.Shard]suspect)
+// findHanging returns the shards that hang, and whether the next check may find more.
+func (h *hangCheck) findHanging(now time.Time) (hanging []metrics.StalledShard, more bool) {
+	suspects := make(map[*metrics.Shard]silentShard)
 	for _, s := range h.ledger.Stalled(now, hangTimeout) {
 		if s.Shard.Thread() == 0 {
 			continue // it has not started yet
 		}
-		is := suspect{s.Shard.LastHeartbeat(), threadStateOf(s.Shard.Thread())}
+		is := silentShard{s.Shard.LastHeartbeat(), threadStateOf(s.Shard.Thread())}
 		suspects[s.Shard] = is
 		was, known := h.suspects[s.Shard]
 		if known && was.pulse == is.pulse && !is.thread.starved(was.thread) {
@@ -106,7 +106,7 @@ func (s *server) logHanging(hanging []metrics.StalledShard) {
 func (s *server) refuseHanging(ctx context.Context) error {
 	check := s.newHangCheck()
 	for {
-		hanging, more := check.check(time.Now())
+		hanging, more := check.findHanging(time.Now())
 		switch {
 		case len(hanging) > 0:
 			s.logHanging(hanging)
@@ -146,13 +146,13 @@ func (s *server) awaitGroups(late context.Context, ended <-chan error) error {
 			s.outputs.Abort()
 			expired, last = nil, time.After(hangTimeout)
 		case now := <-tick.C:
-			if hanging, _ := check.check(now); s.onlyHanging(hanging, len(s.groups)-len(errs)) {
-				s.hangs = true
+			if hanging, _ := check.findHanging(now); s.onlyHanging(hanging, len(s.groups)-len(errs)) {
+				s.hanging = true
 				s.logHanging(hanging)
 				return errors.Join(append(errs, hangError(hanging))...)
 			}
 		case <-last:
-			s.hangs = true
+			s.hanging = true
 			reading := fmt.Errorf("%d of %d listeners still read", len(s.groups)-len(errs), len(s.groups))
 			return errors.Join(append(errs, reading)...)
 		}

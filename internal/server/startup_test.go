@@ -11,16 +11,16 @@ import (
 // A successor that has waited for most of a second until the one that served was gone tries
 // again for as long as one whose first attempt fails at once.
 func TestAFirstAttemptThatTookLong(t *testing.T) {
-	c := candidate{config: &config.Config{}}
-	retry := again{error: errors.New("somebody was faster")}
-	if _, err := c.next(new(server), time.Now().Add(-againPatience+10*time.Millisecond), retry); err != nil {
+	c := startup{config: &config.Config{}}
+	retry := retryError{error: errors.New("somebody was faster")}
+	if _, err := c.chooseRetry(new(server), time.Now().Add(-retryPatience+10*time.Millisecond), retry); err != nil {
 		t.Fatal(err)
 	}
-	if since := time.Since(c.failing); since > againPatience/2 {
+	if since := time.Since(c.failingSince); since > retryPatience/2 {
 		t.Errorf("it counts as failing since %s before its first attempt had failed", since)
 	}
-	c.failing = time.Now().Add(-2 * againPatience)
-	if _, err := c.next(new(server), time.Now(), retry); !errors.Is(err, retry) {
+	c.failingSince = time.Now().Add(-2 * retryPatience)
+	if _, err := c.chooseRetry(new(server), time.Now(), retry); !errors.Is(err, retry) {
 		t.Errorf("it goes on for ever: %v", err)
 	}
 }

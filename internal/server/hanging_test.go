@@ -43,15 +43,15 @@ func TestWhatHangs(t *testing.T) {
 	}
 	ledger.Add(l)
 	check := &hangCheck{ledger: ledger}
-	if hanging, more := check.check(time.Now()); hanging != nil || !more {
+	if hanging, more := check.findHanging(time.Now()); hanging != nil || !more {
 		t.Errorf("at the first look: %v, %t", hanging, more)
 	}
 	eventually(t, "two hang", func() bool { // as soon as the one that runs has got some CPU
-		hanging, _ := check.check(time.Now())
+		hanging, _ := check.findHanging(time.Now())
 		return len(hanging) == 2 && hanging[0].Shard.Index == 1 && hanging[1].Shard.Index == 2
 	})
 	l.Shards[1].Heartbeat(time.Now())
-	if hanging, _ := check.check(time.Now()); len(hanging) > 1 || len(hanging) == 1 && hanging[0].Shard.Index != 2 {
+	if hanging, _ := check.findHanging(time.Now()); len(hanging) > 1 || len(hanging) == 1 && hanging[0].Shard.Index != 2 {
 		t.Errorf("of two of which one has come back: %v", hanging)
 	}
 	ready := threadState{'R', 7, 3}

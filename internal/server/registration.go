@@ -16,24 +16,24 @@ func memoryOf(b *metrics.SharedCounters) handoff.Memory {
 	return handoff.Memory{Counters: counters, Control: control}
 }
 
-// registry is the control memory of a predecessor, and the epoch of this process there. A standby
+// registration is the control memory of a predecessor, and the epoch of this process there. A standby
 // that is registered there at an earlier epoch has not connected to this process yet.
-type registry struct {
+type registration struct {
 	control *os.File // nil: there is none
 	epoch   uint64
 }
 
-func (r *registry) close() {
+func (r *registration) close() {
 	if r.control != nil {
 		r.control.Close()
 		r.control = nil
 	}
 }
 
-// unmet returns the registries of the standbys that have to connect to this process, which takes
+// peerRegistrations returns the registries of the standbys that have to connect to this process, which takes
 // over at an epoch.
-func (l *legacy) unmet(epoch uint64) (all []registry) {
-	for _, r := range []registry{{l.book.Control(), epoch}, l.previous} {
+func (l *predecessor) peerRegistrations(epoch uint64) (all []registration) {
+	for _, r := range []registration{{l.counters.Control(), epoch}, l.previous} {
 		if r.control == nil {
 			continue
 		}
@@ -42,35 +42,35 @@ func (l *legacy) unmet(epoch uint64) (all []registry) {
 			l.log.Warn().Err(err).Msg("standbys of the predecessor not counted")
 			continue
 		}
-		all = append(all, registry{control, r.epoch})
+		all = append(all, registration{control, r.epoch})
 	}
 	return all
 }
 
-// replaces closes last, what this standby had of the previous active process: l is the new active
+// replace closes last, what this standby had of the previous active process: l is the new active
 // process. Until the new active process reads, this standby stays registered with the previous
 // one. If the new active process dies before it reads, another standby may take over from the
 // previous one, and waits for this standby.
-func (l *legacy) replaces(last *legacy) {
+func (l *predecessor) replace(last *predecessor) {
 	if last == nil {
 		return
 	}
 	defer last.close()
-	if last.conn == nil && !last.sought { // of the service manager: nobody stands by
+	if last.conn == nil && !last.disconnected { // of the service manager: nobody stands by
 		return
 	}
-	if sameFile(l.book.Control(), last.book.Control()) { // the memory of an heir, which answers by now
-		l.previous, last.previous = last.previous, registry{}
+	if sameFile(l.counters.Control(), last.counters.Control()) { // the memory of an heir, which answers by now
+		l.previous, last.previous = last.previous, registration{}
 		return
 	}
-	epoch := last.book.Epoch()
-	control, err := takeover.Register(last.book.Control(), epoch)
+	epoch := last.counters.Epoch()
+	control, err := takeover.Register(last.counters.Control(), epoch)
 	if err != nil {
 		l.log.Warn().Err(err).
 			Msg("registration with the predecessor failed: another standby may not wait for this one")
 		return
 	}
-	l.previous = registry{control, epoch}
+	l.previous = registration{control, epoch}
 }
 
 func sameFile(a, b *os.File) bool {
@@ -79,12 +79,12 @@ func sameFile(a, b *os.File) bool {
 	return err == nil && secondErr == nil && os.SameFile(first, second)
 }
 
-// forgetPrevious ends the registration that replaces made, when the active process reads.
-func (l *legacy) forgetPrevious() {
+// endPreviousRegistration ends the registration that replaces made, when the active process reads.
+func (l *predecessor) endPreviousRegistration() {
 	if l.previous.control == nil {
 		return
 	}
-	for _, listener := range l.book.Listeners() {
+	for _, listener := range l.counters.Listeners() {
 		for _, page := range listener.Shards {
 			if page.Thread() != 0 {
 				l.previous.close()
@@ -98,14 +98,14 @@ func (l *legacy) forgetPrevious() {
 // connected to this process. A standby that has not connected does not have the counters of this
 // process: if this process dies before, datagrams that it has read are in no counter.
 func (s *server) waitForStandbys() {
-	defer s.closeUnmet()
+	defer s.closePeerStandbys()
 	if s.takeover == nil {
 		return
 	}
-	for began := time.Now(); ; time.Sleep(claimPause) {
+	for began := time.Now(); ; time.Sleep(leasePause) {
 		s.primeHeartbeats()
 		missing := 0
-		for _, r := range s.unmet {
+		for _, r := range s.peerStandbys {
 			n, err := takeover.CountRegistrations(r.control, r.epoch)
 			if err != nil {
 				s.log.Warn().Err(err).Msg("counting unanswered standbys failed")
@@ -116,18 +116,18 @@ func (s *server) waitForStandbys() {
 		if missing == 0 {
 			return
 		}
-		if time.Since(began) > meetPatience {
+		if time.Since(began) > redialTimeout {
 			s.log.Warn().Int("standbys", missing).Msg("reading began before every standby answered")
 			return
 		}
 	}
 }
 
-func (s *server) closeUnmet() {
-	for i := range s.unmet {
-		s.unmet[i].close()
+func (s *server) closePeerStandbys() {
+	for i := range s.peerStandbys {
+		s.peerStandbys[i].close()
 	}
-	s.unmet = nil
+	s.peerStandbys = nil
 }
 
 // primeHeartbeats has standbys expect of every shard without a thread that it reads soon, in

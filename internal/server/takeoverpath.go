@@ -8,20 +8,20 @@ import (
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
 )
 
-// keepPathEvery is the time between two checks of the takeover path by the active process. It is
+// keepPathInterval is the time between two checks of the takeover path by the active process. It is
 // less than againPatience, for which a successor tries again while the socket's file is missing.
-const keepPathEvery = 500 * time.Millisecond
+const keepPathInterval = 500 * time.Millisecond
 
 // keepPath keeps the active process reachable at the takeover path. It takes the path if that
 // failed before this process read, and recreates the socket's file if the file was removed.
 func (s *server) keepPath(ctx context.Context) {
-	if s.replaced() {
+	if s.fenced() {
 		return // the path is another process's
 	}
 	if s.takeover == nil {
-		if s.listenLate() == nil {
+		if s.retryListen() == nil {
 			s.log.Info().Str("path", s.takeover.Path()).Msg("takeover path available")
-			s.hearPeers(ctx)
+			s.serveTakeover(ctx)
 		}
 		return
 	}
@@ -39,19 +39,19 @@ func (s *server) keepPath(ctx context.Context) {
 	}
 }
 
-// tellUnheard logs that this process reads without the takeover path, so that no other process
+// logPathUnavailable logs that this process reads without the takeover path, so that no other process
 // can take over. keepPath tries to get the path every keepPathEvery.
-func (s *server) tellUnheard(err error) {
-	s.log.Error().Err(err).Stringer("retry_interval", keepPathEvery).Msg("takeover path unavailable")
+func (s *server) logPathUnavailable(err error) {
+	s.log.Error().Err(err).Stringer("retry_interval", keepPathInterval).Msg("takeover path unavailable")
 }
 
-// listenLate takes the takeover path if that failed before this process read. The socket there
+// retryListen takes the takeover path if that failed before this process read. The socket there
 // may still belong to the process that this one has replaced as stalled.
-func (s *server) listenLate() error {
-	err := s.listen(takeover.ListenNow)
+func (s *server) retryListen() error {
+	err := s.listenAt(takeover.ListenNow)
 	var inUse *takeover.InUseError
-	if errors.As(err, &inUse) && inUse.PID != 0 && inUse.PID == s.deposed {
-		err = s.listen(takeover.SeizeNow)
+	if errors.As(err, &inUse) && inUse.PID != 0 && inUse.PID == s.stalledPID {
+		err = s.listenAt(takeover.SeizeNow)
 	}
 	return err
 }

@@ -19,32 +19,32 @@ import (
 	"github.com/udpshard/udpshard/shard"
 )
 
-// legacy is what a process that serves now has for this one, which replaces it
+// predecessor is what a process that serves now has for this one, which replaces it
 // or stands by, or what one has left that does not serve any more; nil where
 // there is nothing.
-type legacy struct {
-	conn  *takeover.Conn // nil: there is no such process, or it is sought
-	offer takeover.Offer
-	book  *metrics.SharedCounters // its counters; nil: there are none
-	log   zerolog.Logger
+type predecessor struct {
+	conn     *takeover.Conn // nil: there is no such process, or it is sought
+	offer    takeover.Offer
+	counters *metrics.SharedCounters // its counters; nil: there are none
+	log      zerolog.Logger
 
-	estate *metrics.Inheritance  // what this process has taken of the book; nil: nothing yet
-	sought bool                  // it has had a connection, and who serves now may live
-	heir   takeover.Announcement // the process that takes over or has taken over from it
+	inheritance  *metrics.Inheritance  // what this process has taken of the book; nil: nothing yet
+	disconnected bool                  // it has had a connection, and who serves now may live
+	successor    takeover.Announcement // the process that takes over or has taken over from it
 
-	previous registry // of the previous active process: see replaces
+	previous registration // of the previous active process: see replaces
 }
 
-// who is the process at the other end, in a log line. A pid of another pid
+// processFields is the process at the other end, in a log line. A pid of another pid
 // namespace, such as that of another container, says so: here it is nobody's,
 // or somebody else's.
-type who struct {
+type processFields struct {
 	pid     int
 	foreign bool
 }
 
 // MarshalZerologObject implements zerolog.LogObjectMarshaler.
-func (w who) MarshalZerologObject(e *zerolog.Event) {
+func (w processFields) MarshalZerologObject(e *zerolog.Event) {
 	if w.pid != 0 { // else it is one that has left its sockets with the service manager
 		e.Int("pid", w.pid)
 	}
@@ -53,10 +53,10 @@ func (w who) MarshalZerologObject(e *zerolog.Event) {
 	}
 }
 
-func (l *legacy) who() who { return who{l.offer.PID, l.offer.Foreign} }
+func (l *predecessor) logFields() processFields { return processFields{l.offer.PID, l.offer.Foreign} }
 
 // dial asks the process that serves at the takeover path, if there is one, for what it has.
-func (s *server) dial(ctx context.Context) (*legacy, error) {
+func (s *server) dial(ctx context.Context) (*predecessor, error) {
 	c, log := s.config, s.log
 	if c.Takeover == "" {
 		return nil, nil
@@ -66,7 +66,7 @@ func (s *server) dial(ctx context.Context) (*legacy, error) {
 		return nil, nil
 	}
 	if errors.Is(err, takeover.ErrNoAnswer) && c.Standby { // it hangs, and a standby is there for that
-		return nil, again{error: err}
+		return nil, retryError{error: err}
 	}
 	if errors.Is(err, takeover.ErrNoAnswer) {
 		return nil, cli.WithHint(c.TakeoverError(err), silentRemedy)
@@ -74,15 +74,15 @@ func (s *server) dial(ctx context.Context) (*legacy, error) {
 	if err != nil {
 		return nil, c.TakeoverError(err)
 	}
-	l := &legacy{conn: conn, log: log}
-	if err := l.introduce(ctx, c, s.Version); err != nil {
+	l := &predecessor{conn: conn, log: log}
+	if err := l.requestOffer(ctx, c, s.Version); err != nil {
 		l.close()
 		if errors.Is(err, takeover.ErrRedirected) || errors.Is(err, takeover.ErrDisconnected) {
-			return nil, again{error: err}
+			return nil, retryError{error: err}
 		}
 		if c.Standby && errors.Is(err, takeover.ErrNoAnswer) { // it hangs, and a standby is there for that
 			log.Warn().Str("process", conn.Process()).Msg("the process that serves does not answer")
-			return nil, again{error: err}
+			return nil, retryError{error: err}
 		}
 		err = fmt.Errorf("take over from %s: %w", conn.Process(), err)
 		if errors.Is(err, takeover.ErrNoAnswer) {
@@ -96,8 +96,8 @@ func (s *server) dial(ctx context.Context) (*legacy, error) {
 const silentRemedy = "the active process is stopped or hangs: resume it (kill -CONT PID) or end " +
 	"it (kill -KILL PID), and start this process again"
 
-// introduce asks for what the other has.
-func (l *legacy) introduce(ctx context.Context, c *config.Config, version string) (err error) {
+// requestOffer asks for what the other has.
+func (l *predecessor) requestOffer(ctx context.Context, c *config.Config, version string) (err error) {
 	hello := takeover.Hello{Version: version, Role: takeover.Successor}
 	if c.Standby {
 		hello.Role = takeover.Standby
@@ -111,7 +111,7 @@ func (l *legacy) introduce(ctx context.Context, c *config.Config, version string
 	if l.offer.Memory.Counters == nil {
 		return errors.New("it has no counters to go on from")
 	}
-	l.book, err = metrics.OpenSharedCounters(l.offer.Memory.Counters, l.offer.Memory.Control)
+	l.counters, err = metrics.OpenSharedCounters(l.offer.Memory.Counters, l.offer.Memory.Control)
 	l.offer.Memory = handoff.Memory{} // it is OpenBook's
 	if errors.As(err, new(*metrics.LayoutError)) {
 		return cli.WithHint(fmt.Errorf("counters of the active process: %w", err), takeover.OtherVersionRemedy)
@@ -119,7 +119,7 @@ func (l *legacy) introduce(ctx context.Context, c *config.Config, version string
 	if err != nil {
 		return fmt.Errorf("counters of the active process: %w", err)
 	}
-	l.book.Prefault()
+	l.counters.Prefault()
 	here := socketKeys(c.Listeners)
 	for i := range l.offer.Listeners {
 		had := &l.offer.Listeners[i]
@@ -132,35 +132,35 @@ func (l *legacy) introduce(ctx context.Context, c *config.Config, version string
 
 // disconnect ends the connection and keeps all else: until whoever serves now
 // answers, it is what this process stands by with.
-func (l *legacy) disconnect() {
-	l.estate = nil
+func (l *predecessor) disconnect() {
+	l.inheritance = nil
 	if l.conn == nil {
 		return
 	}
-	l.heir = l.conn.Announcement()
+	l.successor = l.conn.Announcement()
 	l.conn.Close()
-	l.conn, l.sought = nil, true
+	l.conn, l.disconnected = nil, true
 }
 
-// followHeir replaces the book by the counters of the heir, if the heir has taken over and this
+// useSuccessorCounters replaces the book by the counters of the heir, if the heir has taken over and this
 // process has its counters.
-func (l *legacy) followHeir() {
-	if l.heir.Memory.Counters == nil || !l.book.HandedOver() {
+func (l *predecessor) useSuccessorCounters() {
+	if l.successor.Memory.Counters == nil || !l.counters.HandedOver() {
 		return
 	}
-	book, err := metrics.OpenSharedCounters(l.heir.Memory.Counters, l.heir.Memory.Control)
+	book, err := metrics.OpenSharedCounters(l.successor.Memory.Counters, l.successor.Memory.Control)
 	if err != nil {
-		l.log.Warn().Err(err).Int("pid", l.heir.PID).
+		l.log.Warn().Err(err).Int("pid", l.successor.PID).
 			Msg("opening the counters of the new active process failed")
 	} else {
-		l.book.Close()
-		l.book, l.offer.PID = book, l.heir.PID
+		l.counters.Close()
+		l.counters, l.offer.PID = book, l.successor.PID
 	}
-	l.heir = takeover.Announcement{}
+	l.successor = takeover.Announcement{}
 }
 
-// name names the process that it is of.
-func (l *legacy) name() string {
+// process names the process that it is of.
+func (l *predecessor) process() string {
 	if l.conn != nil {
 		return l.conn.Process()
 	}
@@ -168,7 +168,7 @@ func (l *legacy) name() string {
 }
 
 // close gives up what was not taken.
-func (l *legacy) close() {
+func (l *predecessor) close() {
 	if l == nil {
 		return
 	}
@@ -176,16 +176,16 @@ func (l *legacy) close() {
 		l.conn.Close()
 	}
 	l.offer.Close()
-	l.heir.Memory.Close()
+	l.successor.Memory.Close()
 	l.previous.close()
-	if l.book != nil {
-		l.book.Close()
+	if l.counters != nil {
+		l.counters.Close()
 	}
 }
 
-// stream is the socket that listens for the streams of one of the other's listeners;
+// streamListener is the socket that listens for the streams of one of the other's listeners;
 // nil where there is none.
-func (l *legacy) stream(had *handoff.Listener) *net.TCPListener {
+func (l *predecessor) streamListener(had *handoff.Listener) *net.TCPListener {
 	if had == nil || had.Stream == nil {
 		return nil
 	}
@@ -199,10 +199,10 @@ func (l *legacy) stream(had *handoff.Listener) *net.TCPListener {
 	return nil
 }
 
-// inUse are the sockets that are members of their group: the last ones are none
+// groupMembers are the sockets that are members of their group: the last ones are none
 // any more if a process has taken over that has put them out of use, for it had
 // fewer shards, and that has ended.
-func inUse(sockets []*os.File) []*os.File {
+func groupMembers(sockets []*os.File) []*os.File {
 	for i, file := range sockets {
 		if _, err := engine.SocketAddress(file); err != nil && i > 0 {
 			return sockets[:i]
@@ -211,9 +211,9 @@ func inUse(sockets []*os.File) []*os.File {
 	return sockets // also if the first is of no use: who tries to use it says why
 }
 
-// explain adds to an error that the other has a port at another address than
+// explainAddress adds to an error that the other has a port at another address than
 // this process is to have.
-func (l *legacy) explain(err error) error {
+func (l *predecessor) explainAddress(err error) error {
 	var inUse *shard.InUseError
 	if l == nil || l.conn == nil || !errors.As(err, &inUse) {
 		return err
@@ -227,8 +227,8 @@ func (l *legacy) explain(err error) error {
 	return err
 }
 
-// web is the HTTP listener, if the other has it at the same address.
-func (l *legacy) web(address string) net.Listener {
+// httpListener is the HTTP listener, if the other has it at the same address.
+func (l *predecessor) httpListener(address string) net.Listener {
 	if l == nil || l.offer.Web == nil {
 		return nil
 	}

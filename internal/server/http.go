@@ -17,10 +17,10 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// web is the HTTP server; nil where it is off. Its goroutines run on other
+// httpServer is the HTTP server; nil where it is off. Its goroutines run on other
 // threads than the shards', which are locked, so a slow client is its own
 // affair. The bounds keep it from becoming the process's.
-type web struct {
+type httpServer struct {
 	socket   net.Listener
 	shared   bool                // another process serves it now
 	listener *connlimit.Listener // the socket, with a bound on its clients
@@ -31,8 +31,8 @@ type web struct {
 	over     bool         // there are no counters any more
 }
 
-// listenWeb opens the HTTP address, unless it was handed over.
-func listenWeb(c *config.Config, handler http.Handler, logger zerolog.Logger, listener net.Listener) (*web, error) {
+// listenHTTP opens the HTTP address, unless it was handed over.
+func listenHTTP(c *config.Config, handler http.Handler, logger zerolog.Logger, listener net.Listener) (*httpServer, error) {
 	if c.HTTP == "" {
 		return nil, nil
 	}
@@ -50,7 +50,7 @@ func listenWeb(c *config.Config, handler http.Handler, logger zerolog.Logger, li
 			Msg("other hosts can reach HTTP, which asks for no password: status and metrics are open to them")
 	}
 	limited := connlimit.NewListener(listener, connlimit.Policy{Max: config.MaxHTTPConnections, EvictBusy: true})
-	w := &web{
+	w := &httpServer{
 		logger:   logger,
 		shared:   shared,
 		socket:   listener,
@@ -78,7 +78,7 @@ func listenWeb(c *config.Config, handler http.Handler, logger zerolog.Logger, li
 }
 
 // serve begins to serve; once.
-func (w *web) serve() {
+func (w *httpServer) serve() {
 	if w == nil {
 		return
 	}
@@ -92,7 +92,7 @@ func (w *web) serve() {
 	})
 }
 
-func (w *web) close() {
+func (w *httpServer) close() {
 	if w != nil {
 		w.server.Close()
 		w.socket.Close() // of a server that never served
@@ -100,7 +100,7 @@ func (w *web) close() {
 }
 
 // shutDown is close, and nobody reads the counters any more when it returns.
-func (w *web) shutDown() {
+func (w *httpServer) shutDown() {
 	if w != nil {
 		w.close()
 		w.reading.Lock() // those that are under way end, since nobody takes what they write
@@ -111,7 +111,7 @@ func (w *web) shutDown() {
 
 // file returns a duplicate of the socket that listens, and nil where HTTP is
 // off.
-func (w *web) file() (*os.File, error) {
+func (w *httpServer) file() (*os.File, error) {
 	if w == nil {
 		return nil, nil
 	}

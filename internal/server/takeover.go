@@ -17,68 +17,68 @@ import (
 // takeOver becomes the owner of all that another process has, once that has
 // stopped reading and its records are in its outputs. An error leaves the
 // other serving.
-func (s *server) takeOver(ctx context.Context, from *legacy) error {
-	s.log.Info().EmbedObject(from.who()).Str("version", from.offer.Version).Msg("taking over: it serves until this process is ready")
+func (s *server) takeOver(ctx context.Context, from *predecessor) error {
+	s.log.Info().EmbedObject(from.logFields()).Str("version", from.offer.Version).Msg("taking over: it serves until this process is ready")
 	began := time.Now()
-	from.conn.SetMemory(memoryOf(s.book))
-	err := s.ready(ctx, from)
+	from.conn.SetMemory(memoryOf(s.counters))
+	err := s.waitQuiesced(ctx, from)
 	if err == nil {
-		err = s.succeed(ctx, from)
+		err = s.takeOverQuiesced(ctx, from)
 	}
 	switch {
 	case errors.Is(err, takeover.ErrDisconnected): // it dies just now, and this process has all it needs
-		return s.bury(ctx, from, metrics.TakeoverDied)
+		return s.takeOverDead(ctx, from, metrics.TakeoverDied)
 	case errors.Is(err, takeover.ErrRedirected), errors.Is(err, takeover.ErrLeaseHeld): // a standby was faster
-		return again{error: err}
-	case errors.Is(err, errNotYielded):
+		return retryError{error: err}
+	case errors.Is(err, errNotQuiesced):
 		return cli.WithHint(fmt.Errorf("take over from %s: %w", from.conn.Process(), err), silentRemedy)
 	case err != nil:
 		return fmt.Errorf("take over from %s: %w", from.conn.Process(), err)
 	}
 	s.ledger.Takeovers().Add(metrics.TakeoverUpgrade, time.Now())
-	event := s.log.Info().EmbedObject(from.who()).Stringer("after", time.Since(began).Round(time.Microsecond))
-	s.report(event, "took over: its sockets, its queues and its counters", from.conn.QuiescedAt())
+	event := s.log.Info().EmbedObject(from.logFields()).Stringer("after", time.Since(began).Round(time.Microsecond))
+	s.logWhenReading(event, "took over: its sockets, its queues and its counters", from.conn.QuiescedAt())
 	return nil
 }
 
-// errNotYielded says that the active process has not answered the request to stop reading.
-var errNotYielded = errors.New("the active process has neither stopped reading nor refused")
+// errNotQuiesced says that the active process has not answered the request to stop reading.
+var errNotQuiesced = errors.New("the active process has neither stopped reading nor refused")
 
-// ready says that this process is, and waits until the process that serves has stopped
+// waitQuiesced says that this process is, and waits until the process that serves has stopped
 // reading. One that runs does so, or refuses, within its own drain timeout, which is taken
 // to be this one's, or within hangTimeout; one that is stopped never does.
-func (s *server) ready(ctx context.Context, from *legacy) error {
+func (s *server) waitQuiesced(ctx context.Context, from *predecessor) error {
 	patience := max(s.config.DrainTimeout, hangTimeout) + hangTimeout
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("%w in %s", errNotYielded, patience))
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("%w in %s", errNotQuiesced, patience))
 	defer cancel()
 	return from.conn.Ready(ctx)
 }
 
-// succeed goes on where the other has stopped in order.
-func (s *server) succeed(ctx context.Context, from *legacy) error {
-	if err := s.inherit(from); err != nil {
+// takeOverQuiesced goes on where the other has stopped in order.
+func (s *server) takeOverQuiesced(ctx context.Context, from *predecessor) error {
+	if err := s.adopt(from); err != nil {
 		return err
 	}
-	s.settle(from) // all else is settled, and there is no way back
-	epoch := from.book.Epoch()
+	s.finalizeCounts(from) // all else is settled, and there is no way back
+	epoch := from.counters.Epoch()
 	server, err := from.conn.Commit(ctx)
 	if err != nil {
 		return err
 	}
 	s.takeover = server
-	claim, err := claimNext(from.book, epoch)
+	claim, err := becomeOwnerAfter(from.counters, epoch)
 	if err != nil {
 		return err
 	}
-	s.claims = append(s.claims, claim)
-	return s.absorb(ctx, from)
+	s.predecessorLeases = append(s.predecessorLeases, claim)
+	return s.drainSurplus(ctx, from)
 }
 
-// inherit makes the groups ready to read from the sockets, and goes on with the
+// adopt makes the groups ready to read from the sockets, and goes on with the
 // counters. Both happen once.
-func (s *server) inherit(from *legacy) error {
-	if from.book != nil && from.estate == nil {
-		from.estate = s.book.Inherit(from.book, s.renamed(from))
+func (s *server) adopt(from *predecessor) error {
+	if from.counters != nil && from.inheritance == nil {
+		from.inheritance = s.counters.Inherit(from.counters, s.listenerNames(from))
 	}
 	err := engine.Adopt(s.groups)
 	if s.service.owns && errors.As(err, new(*shard.InUseError)) {
@@ -89,9 +89,9 @@ func (s *server) inherit(from *legacy) error {
 	return err
 }
 
-// renamed says what listeners of the one before are called here: what goes on is
+// listenerNames says what listeners of the one before are called here: what goes on is
 // known by its address, and else by its name.
-func (s *server) renamed(from *legacy) map[string]string {
+func (s *server) listenerNames(from *predecessor) map[string]string {
 	names, heirs := make(map[string]string), make(map[string]bool)
 	for _, l := range s.opened {
 		had := s.continued[l]
@@ -111,11 +111,11 @@ func (s *server) renamed(from *legacy) map[string]string {
 	return names
 }
 
-// absorb reads the sockets that there are no shards for any more. It comes when
+// drainSurplus reads the sockets that there are no shards for any more. It comes when
 // the other one can't go on, and is settled: records of these datagrams go to
 // the files that it has written to. Where these take nothing, and ctx ends, they
 // are given up as in drain.
-func (s *server) absorb(ctx context.Context, from *legacy) error {
+func (s *server) drainSurplus(ctx context.Context, from *predecessor) error {
 	done := make(chan struct{})
 	defer close(done)
 	defer context.AfterFunc(ctx, func() {
@@ -126,8 +126,8 @@ func (s *server) absorb(ctx context.Context, from *legacy) error {
 		}
 	})()
 	closing := func(metrics.Socket) error { return nil } // nobody had counted
-	if from.estate != nil {
-		closing = from.estate.AddSurplusDrops
+	if from.inheritance != nil {
+		closing = from.inheritance.AddSurplusDrops
 	}
 	return engine.DrainSurplus(closing, s.groups)
 }
@@ -137,23 +137,23 @@ func (s *server) absorb(ctx context.Context, from *legacy) error {
 // the next message (five seconds).
 const recoverTimeout = 2 * time.Second
 
-func (s *server) settle(from *legacy) metrics.FinalCounts {
+func (s *server) finalizeCounts(from *predecessor) metrics.FinalCounts {
 	soon, cancel := context.WithTimeout(context.Background(), recoverTimeout)
 	defer cancel()
-	settlement, err := from.estate.Finalize(func(w metrics.Write) (int, error) { return file.Recover(soon, w) })
+	settlement, err := from.inheritance.Finalize(func(w metrics.Write) (int, error) { return file.Recover(soon, w) })
 	if err != nil {
 		s.log.Error().Err(err).Msg("what the one before had written last can't be told exactly")
 	}
 	return settlement
 }
 
-// claimNext makes this process the owner of a book, after the one of an epoch:
+// becomeOwnerAfter makes this process the owner of a book, after the one of an epoch:
 // the last steps that takeover.Lease asks for. A standby that has not heard of it
 // may have the claim for a moment.
-func claimNext(book *metrics.SharedCounters, epoch uint64) (*takeover.Lease, error) {
+func becomeOwnerAfter(book *metrics.SharedCounters, epoch uint64) (*takeover.Lease, error) {
 	claim, err := takeover.AcquireLease(book.Control(), epoch+1)
-	for began := time.Now(); errors.Is(err, takeover.ErrLeaseHeld) && time.Since(began) < claimPatience; {
-		time.Sleep(claimPause)
+	for began := time.Now(); errors.Is(err, takeover.ErrLeaseHeld) && time.Since(began) < standbyLeasePatience; {
+		time.Sleep(leasePause)
 		claim, err = takeover.AcquireLease(book.Control(), epoch+1)
 	}
 	if err != nil {

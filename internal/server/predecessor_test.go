@@ -15,8 +15,8 @@ import (
 
 // Listeners are known by their address, and those that share one by their names.
 func TestWhichListenerGoesOn(t *testing.T) {
-	had := func(names ...string) *legacy {
-		l := new(legacy)
+	had := func(names ...string) *predecessor {
+		l := new(predecessor)
 		for i, name := range names {
 			l.offer.Listeners = append(l.offer.Listeners, handoff.Listener{Name: name, Address: []string{"127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:5514"}[i]})
 		}
@@ -24,7 +24,7 @@ func TestWhichListenerGoesOn(t *testing.T) {
 	}
 	a, b, other := &config.Listener{Name: "a", Address: "127.0.0.1:0"}, &config.Listener{Name: "b", Address: "127.0.0.1:0"}, &config.Listener{Name: "c", Address: "[::ffff:127.0.0.1]:5514"}
 	for _, c := range []struct {
-		had  *legacy
+		had  *predecessor
 		want [3]string // for a, b and the other one
 	}{
 		{nil, [3]string{}},
@@ -36,7 +36,7 @@ func TestWhichListenerGoesOn(t *testing.T) {
 	} {
 		for i, l := range []*config.Listener{a, b, other} {
 			name := ""
-			if before := c.had.continued([]*config.Listener{a, b, other})[l]; before != nil {
+			if before := c.had.matchListeners([]*config.Listener{a, b, other})[l]; before != nil {
 				name = before.Name
 			}
 			if name != c.want[i] {
@@ -109,15 +109,15 @@ func TestWhatAStandbyIsRegisteredWith(t *testing.T) {
 		return n
 	}
 	before, now := newBook(), newBook()
-	last := &legacy{book: opened(t, before), sought: true}
-	met := &legacy{book: opened(t, now)}
-	met.replaces(last)
+	last := &predecessor{counters: opened(t, before), disconnected: true}
+	met := &predecessor{counters: opened(t, now)}
+	met.replace(last)
 	if a, b, c := registered(before, metrics.FirstEpoch), registered(before, metrics.FirstEpoch+1), registered(now, 9); a != 0 || b != 1 || c != 1 {
 		t.Errorf("%d and %d registrations with the one before, %d with the new one", a, b, c)
 	}
-	again := &legacy{book: opened(t, now)}
-	met.sought = true
-	again.replaces(met)
+	again := &predecessor{counters: opened(t, now)}
+	met.disconnected = true
+	again.replace(met)
 	if a, b := registered(before, 9), registered(now, 9); a != 1 || b != 1 {
 		t.Errorf("%d registrations with the one before, %d with the new one", a, b)
 	}
@@ -137,8 +137,8 @@ func TestHostNamesOfAPredecessor(t *testing.T) {
 	if c.Listeners[0].Resolved().String() != "127.0.0.1:5001" {
 		t.Skip("needs 127.0.0.1 as localhost in /etc/hosts")
 	}
-	had := &legacy{offer: takeover.Offer{State: handoff.State{Listeners: []handoff.Listener{{Address: "localhost:5002"}, {Address: "127.0.0.1:5001"}, {Address: "other.test:5003"}}}}}
-	if found := had.continued(c.Listeners); len(found) != 2 || found[c.Listeners[0]].Address != "127.0.0.1:5001" || found[c.Listeners[1]].Address != "localhost:5002" {
+	had := &predecessor{offer: takeover.Offer{State: handoff.State{Listeners: []handoff.Listener{{Address: "localhost:5002"}, {Address: "127.0.0.1:5001"}, {Address: "other.test:5003"}}}}}
+	if found := had.matchListeners(c.Listeners); len(found) != 2 || found[c.Listeners[0]].Address != "127.0.0.1:5001" || found[c.Listeners[1]].Address != "localhost:5002" {
 		t.Errorf("%v", found)
 	}
 }
