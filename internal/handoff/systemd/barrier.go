@@ -9,9 +9,8 @@ import (
 	"time"
 )
 
-// Barrier waits until the manager has dealt with all that was sent before. It
-// closes its end of a pipe then (BARRIER=1, systemd 246; an older one closes
-// it too, for it has no use for it).
+// Barrier waits until the manager has handled all previous messages, and closes its end of a pipe
+// (BARRIER=1, systemd 246; an older manager ignores the message, and closes the descriptor too).
 func (u *Unit) Barrier(ctx context.Context) error {
 	if u == nil || u.socket == "" {
 		return nil
@@ -21,7 +20,7 @@ func (u *Unit) Barrier(ctx context.Context) error {
 		return err
 	}
 	defer ours.Close()
-	err = u.send(ctx, "BARRIER=1", theirs) // alone: with another assignment it is ignored
+	err = u.send(ctx, "BARRIER=1", theirs) // alone, because the manager ignores BARRIER=1 beside another assignment
 	theirs.Close()
 	if err != nil {
 		return err

@@ -1,27 +1,26 @@
-// Package systemd is what a service says to the manager that started it, and
-// what the manager keeps for it: readiness, reloads and the watchdog
-// (sd_notify(3)), sockets of a .socket unit (sd_listen_fds(3)), and the
-// descriptor store (FileDescriptorStoreMax=, systemd.service(5)).
+// Package systemd is the protocol between a service and the service manager that started it:
+// readiness, reloads and the watchdog (sd_notify(3)), sockets of a .socket unit
+// (sd_listen_fds(3)), and the descriptor store (FileDescriptorStoreMax=, systemd.service(5)).
 //
-// A UDP socket's queue lives as long as any process has the socket open. With
-// a duplicate in the manager's store it outlives a restart, a crash and
-// kill -9: datagrams wait in the kernel until the next process reads the very
-// same sockets on. So that this never goes half way, what is kept is a Set:
+// A UDP socket, with its queue, lives as long as any process has the socket open. With a duplicate
+// in the manager's store the socket outlives a restart, a crash and kill -9: datagrams wait in the
+// kernel until the next process reads the same sockets. Unit.Store stores a handoff.State as:
 //
-//	udpshard-kept-socket-57bc6          a socket, by its cookie (SO_COOKIE)
+//	udpshard-kept-socket-57bc6      a socket, by its cookie (SO_COOKIE)
 //	udpshard-kept-socket-57bc7
-//	udpshard-kept-counters-2057         the counters' memory, by its inode
-//	udpshard-kept-set-8123450066        a list: which sockets, in which order, and what for
+//	udpshard-kept-counters-2057     a memory file, by its inode: the counters
+//	udpshard-kept-counters-2058     likewise: the control memory
+//	udpshard-kept-set-8123450066    the manifest, by its generation: listeners, their sockets in
+//	                                the order of the shards, and the memory files
 //
-// Unit.Put stores sockets and counters first and the list last, and removes
-// what is of no more use after that. The manager takes messages in the order
-// in which they were sent, so wherever a process is killed there is a list of
-// which all is there; Sort finds the newest.
+// Store sends sockets and memory first, the manifest next, and then removes descriptors that the
+// manifest does not name. The manager handles messages in the order of sending. So wherever a
+// process is killed, the store has a complete manifest: one whose descriptors are all stored.
+// Restore returns the newest.
 //
-// Why a list, and not all in the names: the manager ignores a descriptor of
-// which it has a duplicate, whatever its name (service_add_fd_store,
-// src/core/service.c; tried with systemd 252). To rename a socket means to
-// remove it first, and a process that is killed just then takes the queue with
-// it. Cookies never change, so a socket is stored once in its life. Nor does
-// the manager keep an order, but for what a name tells.
+// Why a manifest, and not names alone: the manager ignores a duplicate of a stored descriptor,
+// whatever its name (service_add_fd_store, src/core/service.c; tried with systemd 252). To rename a
+// socket, a process would have to remove the socket from the store first, and a kill at this moment
+// would lose the queue. Cookies never change, so a socket is stored once in its life. The manager
+// keeps no order of descriptors, only their names.
 package systemd

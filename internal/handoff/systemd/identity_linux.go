@@ -17,8 +17,8 @@ func cookie(file *os.File) (cookie uint64, err error) {
 	return cookie, err
 }
 
-// inode returns the inode number of a memory file. All duplicates have the same number, and no
-// other memory file has it while the file lives.
+// inode returns the inode number of a memory file. All duplicates have the same number; no other
+// memory file has the number while the file lives.
 func inode(file *os.File) (uint64, error) {
 	var stat unix.Stat_t
 	err := sys.Control(file, func(fd int) error { return os.NewSyscallError("fstat", unix.Fstat(fd, &stat)) })

@@ -12,8 +12,8 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// list says what a set consists of. It is kept as a memory file of its own,
-// so that a set is there with one message, or is not.
+// manifest lists the contents of a stored state. The manifest is stored as a memory file, so that
+// one message makes the state valid.
 type manifest struct {
 	Format    int                `json:"format"`
 	Counters  []uint64           `json:"counters"` // inodes
@@ -28,10 +28,10 @@ type manifestListener struct {
 	Sockets  []uint64 `json:"sockets"` // cookies
 }
 
-// format is of the list. A version that writes another one does not read this.
+// manifestFormat is the version of the format. A process reads only manifests of its own format.
 const manifestFormat = 2
 
-// maxList bounds what is read of a list. A shard takes up to 21 bytes in it.
+// maxManifest bounds the bytes that are read. A shard needs up to 21 bytes.
 const maxManifest = 1 << 20
 
 func (l manifest) write() (*os.File, error) {
@@ -54,7 +54,7 @@ func (l manifest) write() (*os.File, error) {
 	return file, nil
 }
 
-// readList reads a list, whatever the file's offset is: all duplicates share it.
+// readManifest reads from the start of the file, because all duplicates share a file offset.
 func readManifest(file *os.File) (manifest, error) {
 	text, err := io.ReadAll(io.NewSectionReader(file, 0, maxManifest+1))
 	if err != nil {
@@ -88,7 +88,7 @@ func parseManifest(text []byte) (l manifest, err error) {
 	return l, nil
 }
 
-// hasTwice says whether a number is there twice. It sorts them.
+// hasDuplicates reports whether a number is repeated. It sorts numbers.
 func hasDuplicates(numbers []uint64) bool {
 	slices.Sort(numbers)
 	return len(slices.Compact(slices.Clone(numbers))) != len(numbers)

@@ -5,37 +5,37 @@ import (
 	"strings"
 )
 
-// prefix begins the name of all that Put stores. A .socket unit's name, or
-// its FileDescriptorName=, is not to begin like that.
+// prefix begins the name of each descriptor that Store stores. The name of a .socket unit, or
+// FileDescriptorName=, must not begin with prefix.
 const prefix = "udpshard-kept-"
 
-// Kind is what a kept descriptor is.
+// Kind is the kind of a stored descriptor.
 type Kind string
 
-// The kinds of a Set's descriptors.
+// The kinds of stored descriptors.
 const (
-	SocketKind   Kind = "socket"   // by its cookie, SO_COOKIE of socket(7)
-	CountersKind Kind = "counters" // by its inode
-	ManifestKind Kind = "set"      // by the generation of its set
+	SocketKind   Kind = "socket"   // by cookie, SO_COOKIE of socket(7)
+	CountersKind Kind = "counters" // by inode
+	ManifestKind Kind = "set"      // by generation
 )
 
-// base is how a kind's numbers are written: cookies as udpshard sockets shows
-// them, inodes as ls does, generations as people count.
+// numberBase is the base of a kind's numbers in names: hexadecimal for cookies, as in udpshard
+// sockets, decimal for inodes, as in ls, and for generations.
 var numberBase = map[Kind]int{SocketKind: 16, CountersKind: 10, ManifestKind: 10}
 
-// Name is the name of a descriptor of a Set in the store.
+// Name is the name of a descriptor in the store.
 type Name struct {
 	Kind Kind
 	ID   uint64
 }
 
-// String is the name as the manager knows it.
+// String returns the name for the manager.
 func (n Name) String() string {
 	return prefix + string(n.Kind) + "-" + strconv.FormatUint(n.ID, numberBase[n.Kind])
 }
 
-// ParseName reads a name. It is not ok if String could not have made it: then
-// the descriptor is a .socket unit's, or was stored by another version.
+// ParseName parses a name. ok is false if the name is not a result of String: the descriptor is of
+// a .socket unit, or was stored by another version.
 func ParseName(text string) (Name, bool) {
 	rest, ours := strings.CutPrefix(text, prefix)
 	kind, number, _ := strings.Cut(rest, "-")

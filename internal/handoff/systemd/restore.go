@@ -12,25 +12,24 @@ import (
 	"github.com/udpshard/udpshard/internal/handoff"
 )
 
-// Kept is what was passed to this process, in order.
+// Stored is the result of Restore: the descriptors that the manager passed to this process.
 type Stored struct {
-	// Set is the newest set of which all is there. Where its Generation is 0
-	// there was none.
+	// State is that of the newest complete manifest, and zero with Generation 0 if the store has
+	// no complete manifest.
 	handoff.State
 	Generation uint64
-	// Activated are those of .socket units, in the order in which their
-	// sockets were bound. One that is in the set already, for a process of
-	// this unit has kept it, is not here again.
+	// Activated are the sockets of .socket units, in bind order, without sockets in State: a
+	// process of this unit has stored those.
 	Activated []Passed
-	// Surplus are sockets that were stored and that no whole set has.
-	// Datagrams may wait in them, and until they are closed here, and in the
-	// store by the next Put, the kernel gives them more.
+	// Surplus are stored sockets that are in no complete manifest. Datagrams may wait in the
+	// sockets, and the kernel queues more until the sockets are closed here and, by the next
+	// Store, in the store.
 	Surplus []*os.File
-	// Dropped says what else was stored and is of no use.
+	// Dropped has an error for each other descriptor that is of no use.
 	Dropped []error
 }
 
-// Close closes all that is in it.
+// Close closes all files.
 func (k *Stored) Close() {
 	k.State.Close()
 	for _, p := range k.Activated {
@@ -40,8 +39,8 @@ func (k *Stored) Close() {
 	*k = Stored{}
 }
 
-// Sort puts in order what Passed returned. The files are those of the Kept
-// then, or closed.
+// Restore sorts the descriptors of Unit.Passed. The result owns the files; files of no use are
+// closed.
 func Restore(passed []Passed) Stored {
 	var k Stored
 	p := unclaimed{sockets: make(map[uint64]*os.File), counters: make(map[uint64]*os.File), manifests: make(map[uint64]*os.File)}
@@ -81,9 +80,9 @@ func Restore(passed []Passed) Stored {
 
 func (k *Stored) drop(why error) { k.Dropped = append(k.Dropped, why) }
 
-// again returns what says whether an activated socket is another duplicate of
-// one that is in the set, and closes it then. One that is on the pile is not
-// surplus: it is the one that was activated.
+// isDuplicate returns a function that reports whether an activated socket is a duplicate of a
+// socket in State, and then closes the duplicate. An unclaimed duplicate is closed and forgotten:
+// the activated socket stays, and there is no surplus.
 func (k *Stored) isDuplicate(p *unclaimed) func(Passed) bool {
 	kept := make(map[uint64]bool)
 	for _, l := range k.Listeners {
@@ -95,7 +94,7 @@ func (k *Stored) isDuplicate(p *unclaimed) func(Passed) bool {
 	}
 	return func(it Passed) bool {
 		number, err := cookie(it.File)
-		if err != nil { // a named pipe, or what else a .socket unit has
+		if err != nil { // a named pipe, or another file of a .socket unit
 			return false
 		}
 		if kept[number] {
@@ -110,10 +109,10 @@ func (k *Stored) isDuplicate(p *unclaimed) func(Passed) bool {
 	}
 }
 
-// pile is what was in the store, by number.
+// unclaimed has the stored files by number, until a manifest claims them.
 type unclaimed struct{ sockets, counters, manifests map[uint64]*os.File }
 
-// add lays a file on the pile, or closes it.
+// add adds a file, or closes the file on an error.
 func (p *unclaimed) add(name Name, file *os.File) error {
 	into := map[Kind]map[uint64]*os.File{SocketKind: p.sockets, CountersKind: p.counters, ManifestKind: p.manifests}[name.Kind]
 	err := error(nil)
@@ -130,7 +129,7 @@ func (p *unclaimed) add(name Name, file *os.File) error {
 	return nil
 }
 
-// is returns an error if a file is not what its name says.
+// checkIdentity returns an error if the number in a name is not that of the file.
 func checkIdentity(name Name, file *os.File) error {
 	var number uint64
 	var err error
@@ -148,7 +147,8 @@ func checkIdentity(name Name, file *os.File) error {
 	return err
 }
 
-// take removes a set from the pile, if all that its list has is there.
+// claim returns the state of a manifest, and removes its files from p. Without all files, claim
+// changes nothing.
 func (p *unclaimed) claim(generation uint64) (handoff.State, error) {
 	l, err := readManifest(p.manifests[generation])
 	if err != nil {

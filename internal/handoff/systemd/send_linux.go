@@ -15,12 +15,11 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// patience bounds how long a message waits where the manager does not read:
-// who says Alive must not hang with it. A manager that runs takes a message in
-// well under a second, also while it loads its units anew.
+// sendTimeout bounds a message to a manager that does not read: Alive must not hang. A running
+// manager reads within well under a second, also during a daemon-reload.
 const sendTimeout = 10 * time.Second
 
-// say sends assignments, of which empty ones are left out.
+// notify sends assignments, and omits empty strings.
 func (u *Unit) notify(assignments ...string) error {
 	var lines []string
 	for _, a := range assignments {
@@ -34,8 +33,8 @@ func (u *Unit) notify(assignments ...string) error {
 	return u.send(context.Background(), strings.Join(lines, "\n"))
 }
 
-// send sends a message with duplicates of files. There is a socket for each,
-// as in libsystemd: a manager that was replaced meanwhile listens anew.
+// send sends a message with duplicates of files. Each message has a socket of its own, as in
+// libsystemd, because a re-executed manager listens at a new socket.
 func (u *Unit) send(ctx context.Context, state string, files ...*os.File) error {
 	if u == nil || u.socket == "" {
 		return nil
@@ -69,8 +68,8 @@ func sendTo(ctx context.Context, socket, state string, files []*os.File) error {
 	if len(fds) > 0 {
 		rights = unix.UnixRights(fds...)
 	}
-	// WriteMsgUnix refuses a datagram socket that is connected, and with one
-	// that is not, the poller can't tell when the manager reads again.
+	// WriteMsgUnix refuses a connected datagram socket. With an unconnected socket, the poller
+	// does not know when the manager reads again.
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return err

@@ -12,8 +12,9 @@ import (
 	"github.com/udpshard/udpshard/internal/handoff"
 )
 
-// Keep is Put, and returns once the manager has dealt with it: before the end
-// of a process, whose messages it may not know the unit of any more.
+// StoreAndWait is Store, and then waits until the manager has handled the messages. It is for a
+// process that is about to end, because the manager may not find the unit of a message whose
+// sender has ended.
 func (u *Unit) StoreAndWait(ctx context.Context, s handoff.State) error {
 	if err := u.Store(ctx, s); err != nil {
 		return err
@@ -21,22 +22,18 @@ func (u *Unit) StoreAndWait(ctx context.Context, s handoff.State) error {
 	return u.Barrier(ctx)
 }
 
-// Put stores a set in place of what was stored before. It does not wait until
-// the manager has dealt with it, nor does it for whoever says something after
-// that: it deals with messages in their order. The files stay open and the
-// caller's. Whenever the process is killed meanwhile, the store has one of the
-// two sets whole.
+// Store stores a state in place of the previous state. Store does not wait for the manager, which
+// handles messages in the order of sending. The caller keeps the files, which stay open. Wherever
+// the process is killed meanwhile, the store has one of the two states complete.
 //
-// Sockets that only the set before has are closed in the store. As long as
-// they were there they were members of their SO_REUSEPORT group, whether read
-// or not: call it before this process closes the last duplicate, and read what
-// waits there in between.
+// Sockets of the previous state alone are removed from the store, and were members of their
+// SO_REUSEPORT group until then, read or not. So call Store before this process closes the last
+// duplicate of a removed socket, and then read the rest of its queue.
 //
-// It is called by one goroutine at a time. The error is a *FullError where the
-// store is known to be too small, and then nothing was changed. An older
-// manager than systemd 254 does not tell; that of a unit without a store
-// ignores it all. Other errors are the context's, where so many messages wait
-// for the manager that there is no room for more, or the kernel's.
+// One goroutine at a time may call Store. The error is a *FullError if the store is too small, and
+// then nothing was changed. A manager before systemd 254 does not tell the size of the store; a
+// manager ignores the messages of a unit without a store. Other errors are of the context, if too
+// many messages wait for the manager, or of the kernel.
 func (u *Unit) Store(ctx context.Context, s handoff.State) error {
 	if u == nil || u.socket == "" {
 		return nil
@@ -51,8 +48,8 @@ func (u *Unit) Store(ctx context.Context, s handoff.State) error {
 		return err
 	}
 	defer file.Close()
-	sheet := Name{ManifestKind, generation}.String()
-	want := map[string]bool{sheet: true}
+	manifestName := Name{ManifestKind, generation}.String()
+	want := map[string]bool{manifestName: true}
 	for name := range names {
 		want[name] = true
 	}
@@ -65,7 +62,7 @@ func (u *Unit) Store(ctx context.Context, s handoff.State) error {
 			return err
 		}
 	}
-	if err := u.storeFiles(ctx, sheet, file); err != nil { // from here on it is this set
+	if err := u.storeFiles(ctx, manifestName, file); err != nil { // from here on the new state is stored
 		return err
 	}
 	for _, name := range u.unwanted(want) {
@@ -76,7 +73,8 @@ func (u *Unit) Store(ctx context.Context, s handoff.State) error {
 	return nil
 }
 
-// list returns the set's list, and what is in it by the names for the store.
+// manifestOf returns the manifest of a state, and the files of the state by their names in the
+// store.
 func manifestOf(s handoff.State) (manifest, map[string]*os.File, error) {
 	l := manifest{Format: manifestFormat}
 	names := make(map[string]*os.File)
@@ -107,10 +105,9 @@ func manifestOf(s handoff.State) (manifest, map[string]*os.File, error) {
 	return l, names, nil
 }
 
-// nextGeneration returns a number above that of any set that was stored before.
-// It is the monotonic clock's, in microseconds, which starts with the system,
-// as stores do: a process that has not seen the set before, since it did not
-// start from the store, gets a higher one too.
+// nextGeneration returns a number above all stored generations: the monotonic clock in
+// microseconds, which starts at boot, as the store does. So also a process that has not read the
+// store, because it did not start from the store, gets a higher number.
 func (u *Unit) nextGeneration() uint64 {
 	var now unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) != nil {
@@ -122,7 +119,7 @@ func (u *Unit) nextGeneration() uint64 {
 	return u.generation
 }
 
-// fits says whether there is room for what is wanted beside what is stored.
+// checkRoom returns an error if the store is too small for wanted and stored descriptors together.
 func (u *Unit) checkRoom(want map[string]bool) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -134,8 +131,8 @@ func (u *Unit) checkRoom(want map[string]bool) error {
 	return nil
 }
 
-// leftovers returns what is stored and not wanted, the lists first: nothing is
-// to be missing from a list that is there.
+// unwanted returns the stored names that are not wanted, manifests first: no stored manifest may
+// lack a descriptor.
 func (u *Unit) unwanted(want map[string]bool) []string {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -155,14 +152,14 @@ func (u *Unit) unwanted(want map[string]bool) []string {
 	return names
 }
 
-// FullError says that the store has no room for a set, beside the one before.
+// FullError says that the store has no room for a state beside the previous state.
 type FullError struct{ Limit, Needed int }
 
 func (e *FullError) Error() string {
 	return fmt.Sprintf("the service manager's descriptor store takes %d, and %d are needed", e.Limit, e.Needed)
 }
 
-// Hint says what to do about it.
+// Hint returns the remedy.
 func (e *FullError) Hint() string {
 	return fmt.Sprintf("set FileDescriptorStoreMax=%d or more in the unit", e.Needed)
 }

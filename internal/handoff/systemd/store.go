@@ -7,23 +7,21 @@ import (
 	"os"
 )
 
-// maxFiles is the most descriptors that a message carries (SCM_MAX_FD,
-// include/net/scm.h); more are EINVAL.
+// maxFiles is the most descriptors of a message (SCM_MAX_FD, include/net/scm.h). The kernel
+// refuses more with EINVAL.
 const maxFiles = 253
 
-// maxName is the longest name of a stored descriptor (FDNAME_MAX,
-// sd_pid_notify_with_fds(3)).
+// maxName is the longest name of a stored descriptor (FDNAME_MAX, sd_pid_notify_with_fds(3)).
 const maxName = 255
 
-// store has the manager keep duplicates of files by a name, until remove or
-// until the unit has stopped for good. The name is up to 255 printable ASCII
-// characters without a colon.
+// storeFiles asks the manager to store duplicates of files under a name, until removeFiles, or
+// until the unit has stopped for good. The name is up to 255 printable ASCII characters without a
+// colon.
 //
-// Success means that it was sent. The manager answers nothing: it ignores
-// what is more than FileDescriptorStoreMax=, and logs that; it ignores a
-// duplicate of what it has, whatever the name; and it keeps several files of
-// one name in no order. It is told not to look for errors on them (FDPOLL=0,
-// systemd 246): a socket with an error that waits is to stay.
+// Success means that the message was sent: the manager does not answer. The manager ignores
+// descriptors above FileDescriptorStoreMax=, with a log message; ignores a duplicate of a stored
+// descriptor, whatever its name; and keeps several files of one name in no order. FDPOLL=0
+// (systemd 246) tells the manager to keep a socket with a pending error.
 func (u *Unit) storeFiles(ctx context.Context, name string, files ...*os.File) error {
 	if err := checkName(name); err != nil {
 		return err
@@ -44,8 +42,7 @@ func (u *Unit) storeFiles(ctx context.Context, name string, files ...*os.File) e
 	return nil
 }
 
-// remove has the manager close what it keeps by a name. It is no error if
-// there is none.
+// removeFiles asks the manager to close the descriptors of a name. An unknown name is no error.
 func (u *Unit) removeFiles(ctx context.Context, name string) error {
 	if err := checkName(name); err != nil {
 		return err
@@ -62,8 +59,8 @@ func (u *Unit) removeFiles(ctx context.Context, name string) error {
 	return nil
 }
 
-// checkName is fdname_is_valid (src/basic/fd-util.c), less the empty name,
-// which LISTEN_FDNAMES can't tell from none.
+// checkName is fdname_is_valid (src/basic/fd-util.c), except for the empty name, which
+// LISTEN_FDNAMES cannot express.
 func checkName(name string) error {
 	if name == "" {
 		return errors.New("a stored descriptor needs a name")

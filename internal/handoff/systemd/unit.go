@@ -14,32 +14,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Unit is this process as a unit of the service manager. Its methods may be
-// called by any goroutine. All of them do nothing and succeed on a nil Unit,
-// and on that of a process that no manager has started.
+// Unit is this process as a unit of the service manager. Any goroutine may call the methods. On a
+// nil Unit, and in a process that no manager has started, the methods do nothing and succeed.
 type Unit struct {
-	socket   string        // where to send; empty for nobody
-	watchdog time.Duration // 0 is off
-	limit    int           // of the descriptor store; 0 where it is not told
+	socket   string        // of the manager; empty for none
+	watchdog time.Duration // 0: off
+	limit    int           // size of the descriptor store; 0: unknown
 
 	mu         sync.Mutex
 	passed     []Passed
-	stored     map[string]bool // names of ours that the store has, as far as this process knows
-	generation uint64          // of the newest set
+	stored     map[string]bool // names in the store that begin with prefix, as far as this process knows
+	generation uint64          // of the newest manifest
 }
 
 // Passed is a descriptor that the manager passed to this process.
 type Passed struct {
-	// Name is FileDescriptorName= of a .socket unit, by default the unit's
-	// own name; or what a process of this unit has stored it by.
+	// Name is FileDescriptorName= of a .socket unit, by default the name of the unit; or the name
+	// under which a process of this unit stored the descriptor.
 	Name string
 	File *os.File
 }
 
-// Open reads what the manager says in the environment, and removes it from
-// there: it is for this process alone, and not for its children. It is called
-// once, early, before other descriptors are opened. With an error there is a
-// Unit too, which has what could be read.
+// Open reads the manager's environment variables and removes them, because they are for this
+// process and not for its children. Call Open once, early, before the process opens other
+// descriptors. With an error, Open also returns a Unit with all that was valid.
 func Open() (*Unit, error) {
 	u := &Unit{stored: make(map[string]bool)}
 	var errs []error
@@ -49,14 +47,14 @@ func Open() (*Unit, error) {
 	case at == "":
 	case at[0] == '/' || at[0] == '@':
 		u.socket = at
-	default: // vsock: is for the manager of a virtual machine, not for services
+	default: // vsock: is for managers of virtual machines, not for services
 		errs = append(errs, fmt.Errorf("NOTIFY_SOCKET=%s is neither a path nor an abstract address", at))
 	}
 	var err error
 	if u.watchdog, err = daemon.SdWatchdogEnabled(true); err != nil {
 		errs = append(errs, err)
 	}
-	if text := os.Getenv("FDSTORE"); text != "" { // since systemd 254, where there is a store
+	if text := os.Getenv("FDSTORE"); text != "" { // since systemd 254, for a unit with a store
 		if u.limit, err = strconv.Atoi(text); err != nil {
 			errs = append(errs, fmt.Errorf("FDSTORE=%s is no number of descriptors", text))
 		}
@@ -76,19 +74,18 @@ func Open() (*Unit, error) {
 	return u, errors.Join(errs...)
 }
 
-// Managed says whether a service manager listens to this process.
+// Managed reports whether a service manager listens to this process.
 func (u *Unit) Managed() bool { return u != nil && u.socket != "" }
 
-// forgetEnvironment removes what is left of the manager's words.
-// LISTEN_PIDFDID is there since systemd 258.
+// clearEnvironment removes the remaining variables. LISTEN_PIDFDID exists since systemd 258.
 func clearEnvironment() {
 	for _, name := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "FDSTORE", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"} {
 		os.Unsetenv(name)
 	}
 }
 
-// checkPassed makes sure that what LISTEN_FDS tells of is there: an os.File of
-// a number that is free would close whatever gets that number later.
+// checkPassed checks that the descriptors of LISTEN_FDS exist: an os.File of a free number would
+// later close an unrelated descriptor.
 func checkPassed() error {
 	if os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
 		return nil
@@ -110,9 +107,9 @@ func checkPassed() error {
 	return nil
 }
 
-// Passed returns the descriptors that the manager passed to this process, those
-// of .socket units and of the store, close-on-exec. They are the caller's:
-// a second call returns nothing. Sort puts them in order.
+// Passed returns the descriptors that the manager passed to this process, of .socket units and of
+// the store, close-on-exec. The caller owns the files: a second call returns nothing. Restore
+// sorts them.
 func (u *Unit) Passed() []Passed {
 	if u == nil {
 		return nil

@@ -6,18 +6,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// clock returns the time in nanoseconds of CLOCK_MONOTONIC (clock_gettime(2)), which all
-// processes of a host share, as long as nobody puts them into time namespaces of their own.
+// monotonicNow returns CLOCK_MONOTONIC in nanoseconds (clock_gettime(2)). The clock is common to
+// all processes of a host, except those in time namespaces of their own.
 func monotonicNow() int64 {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
-		return 0 // no Linux is without it
+		return 0 // every Linux kernel has the clock
 	}
 	return ts.Nano()
 }
 
-// moment returns the time of which another process says that its clock was ns; the zero time
-// where it has not said so, or is in another time namespace.
+// timeOfClock converts a monotonicNow of another process. The result is the zero time if ns is 0
+// or in the future: an older version sent nothing, or the process is in another time namespace.
 func timeOfClock(ns int64) time.Time {
 	ago := time.Duration(monotonicNow() - ns)
 	if ns == 0 || ago < 0 {

@@ -16,31 +16,31 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// Conn is a connection to the active process. Its methods are called one at a
-// time, but Close by any goroutine.
+// Conn is a connection of a peer to the active process. Methods are called one at a time, except
+// Close, which any goroutine may call.
 type Conn struct {
 	*wire
 	path   string
-	memory handoff.Memory // that goes with ready
+	memory handoff.Memory // sent with ready
 
 	mu           sync.Mutex
 	closed       bool
-	listener     *net.UnixListener // from yours on
+	listener     *net.UnixListener // received with grant
 	file         identity
-	quiescedAt   time.Time    // that came with yours
-	announcement Announcement // that came with heir or moved
+	quiescedAt   time.Time    // received with grant
+	announcement Announcement // received with announce or redirect
 }
 
-// Heir is the process that takes over or has taken over, as its predecessor has announced it.
+// Announcement names the process that takes over, or has taken over, from the active process. The
+// active process sends it.
 type Announcement struct {
-	PID    int            // 0: not announced
-	Memory handoff.Memory // may be zero
+	PID    int            // 0: none is announced
+	Memory handoff.Memory // of the new active process; may be zero
 }
 
-// Dial connects to the active process at the path. The error is ErrNobody
-// where there is none. If the active process does not accept the connection, Dial waits for up
-// to ten seconds, and then the error is ErrSilent. Dial may be called while the path is handed
-// over: the next active process answers then.
+// Dial connects to the active process at the path. The error is ErrNotListening if no process
+// listens there, and ErrNoAnswer if the active process does not accept the connection within ten
+// seconds. Dial may be called during a handover: then the new active process answers.
 func Dial(ctx context.Context, path string) (*Conn, error) {
 	p, err := openSocketPath(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -81,20 +81,20 @@ func Dial(ctx context.Context, path string) (*Conn, error) {
 	return &Conn{wire: w, path: p.path}, nil
 }
 
-// fullPause is how long to wait for a place in the backlog: connect(2) does
-// not, where the socket does not block.
+// backlogPause: how long Dial waits before it tries a full backlog again. connect(2) does not wait
+// on a nonblocking socket.
 const backlogPause = 10 * time.Millisecond
 
-// PID returns the process at the other end, as the kernel says: the last that
-// took the path over, or began to. It is 0 where it can't be seen from here.
+// PID returns the pid of the active process as the kernel says: of the last process that took over
+// the path, or began to. The pid is 0 if the process is in a pid namespace that is invisible here.
 func (c *Conn) PID() int { return int(c.cred.Pid) }
 
-// Process names that process in words, also where its PID can't be seen.
+// Process describes the active process for error texts, also without a visible pid.
 func (c *Conn) Process() string { return describeProcess(c.cred, c.statedPID) }
 
-// Hello introduces this process, and returns what there is to take over: the
-// caller closes it. Errors are a *Refused, ErrMoved, ErrGone, ErrSilent, or
-// what is wrong with what the other says. The connection is of no use after one.
+// Hello introduces this process and returns the offer, which the caller closes. Errors are a
+// *RefusedError, ErrRedirected, ErrDisconnected, ErrNoAnswer, or say why the answer is invalid.
+// After an error the connection is of no use.
 func (c *Conn) Hello(ctx context.Context, h Hello) (Offer, error) {
 	c.version = h.Version
 	sent := c.sendHello(ctx, h)
@@ -113,7 +113,7 @@ func (c *Conn) Hello(ctx context.Context, h Hello) (Offer, error) {
 	return o, asDisconnected(err)
 }
 
-// answered returns what an answer means that is not the hoped for.
+// unexpectedAnswer returns the error of an answer of another kind than expected.
 func unexpectedAnswer(m message) error {
 	switch m.Kind {
 	case kindRefused:
@@ -124,24 +124,24 @@ func unexpectedAnswer(m message) error {
 	return fmt.Errorf("%q came out of turn", m.Kind)
 }
 
-// SetMemory sets the memory in which this process will count. The active process passes it on to
-// its standbys: see Heir. The caller keeps the files of m open until Close.
+// SetMemory sets the memory in which this process will count. The active process sends the memory
+// to its standbys: see Announcement. The caller keeps the files of m open until Close.
 func (c *Conn) SetMemory(m handoff.Memory) { c.memory = m }
 
 func (c *Conn) sendReady(ctx context.Context) error {
 	err := c.send(ctx, message{Kind: kindReady, Memory: c.memory.Files() != nil}, c.memory.Files()...)
 	if errors.Is(err, io.EOF) {
-		return nil // the last message of the peer may still be unread
+		return nil // the last message of the active process may be unread
 	}
 	return err
 }
 
-// Heir returns the process that takes over or has taken over from the active process, if the
-// active process has announced it. Heir also reads messages that have arrived and are unread; call
-// it after Ready or Wait has returned. The control memory of the active process says whether the
-// heir has taken over, or has died before: messages do not. The caller owns the heir's memory.
-// If the heir dies before it answers at the path, its memory is all that the caller has of it: the
-// heir's sockets are those of the offer, and shards that the heir has added.
+// Announcement returns the announced process, and the zero Announcement if none is announced.
+// Announcement also reads messages that have arrived unread; call it after Ready or Wait has
+// returned. Only the control memory of the active process says whether the announced process has
+// taken over, or has died before. The caller owns the memory. If the announced process dies before
+// it answers at the path, the caller has nothing else of that process; its sockets are the sockets
+// of the offer, and sockets of shards that it added.
 func (c *Conn) Announcement() Announcement {
 	for range maxPending {
 		m, files, err := c.receive(context.Background(), pendingLimit)
@@ -161,11 +161,11 @@ func (c *Conn) Announcement() Announcement {
 	return h
 }
 
-// pendingLimit is how long Heir waits for a message that has already arrived.
+// pendingLimit: how long Announcement waits for a message that has arrived.
 const pendingLimit = time.Millisecond
 
-// mostPending is how many messages Heir reads: two for each handover that failed while this
-// process was stopped, and one for the last. A peer that sends without an end holds nobody up.
+// maxPending: most messages that Announcement reads. A handover that fails while this process is
+// stopped leaves two, and the last handover one. The bound stops an endless sender.
 const maxPending = 1024
 
 func asDisconnected(err error) error {
@@ -175,8 +175,8 @@ func asDisconnected(err error) error {
 	return err
 }
 
-// Ready says that this process could take over now, and waits like Wait: the
-// active process stops reading, and flushes.
+// Ready says that this process is prepared to take over, then waits like Wait. The active process
+// stops reading and flushes.
 func (c *Conn) Ready(ctx context.Context) error {
 	if err := c.sendReady(ctx); err != nil {
 		return err
@@ -184,9 +184,9 @@ func (c *Conn) Ready(ctx context.Context) error {
 	return c.Wait(ctx)
 }
 
-// Wait waits until the active process has stopped reading in favour of this
-// one: Mine is to follow within five seconds. Other ends are ErrGone, ErrMoved,
-// a *Refused; or the cause of ctx, after which it may be called again.
+// Wait waits for the grant: the active process has stopped reading, and Commit has to follow
+// within five seconds. Errors are ErrDisconnected, ErrRedirected, a *RefusedError, and the cause
+// of ctx; after the last, Wait may be called again.
 func (c *Conn) Wait(ctx context.Context) error {
 	for {
 		m, files, err := c.receive(ctx, 0)
@@ -211,8 +211,8 @@ func (c *Conn) Wait(ctx context.Context) error {
 	}
 }
 
-// setHeir keeps who takes over. A memory that came before is that of the same process, or of
-// one that has failed to.
+// setAnnouncement records an announcement. An earlier memory is kept if the pid is the same, and
+// closed otherwise: that process has failed to take over.
 func (c *Conn) setAnnouncement(m message, files []*os.File) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -228,7 +228,7 @@ func (c *Conn) setAnnouncement(m message, files []*os.File) {
 	}
 }
 
-// inherit makes a listener of the socket that came with yours.
+// acceptGrant makes a listener of the socket in grant.
 func (c *Conn) acceptGrant(m message, files []*os.File) error {
 	defer handoff.CloseFiles(files...)
 	if len(files) != 1 {
@@ -253,11 +253,11 @@ func (c *Conn) acceptGrant(m message, files []*os.File) error {
 	return nil
 }
 
-// Mine takes over, and returns what serves the path from now on; Serve is to
-// be called soon, for peers may wait already. Close is to be called when this process reads:
-// for up to a second the other one leaves the CPUs to it until then. An error closes the
-// connection, and this process is not active: with ErrGone the other one has died or has
-// read on, and the claim tells which; with any other it reads on.
+// Commit takes over, and returns the Server of the path. Call Serve soon: peers may wait. Call
+// Close as soon as this process reads: the old process leaves the CPUs to this process until then,
+// for up to a second. After an error the connection is closed, and this process is not active.
+// With ErrDisconnected the old process has died or reads again, and the lease tells the
+// difference. With any other error the old process reads again.
 func (c *Conn) Commit(ctx context.Context) (*Server, error) {
 	c.mu.Lock()
 	l := c.listener
@@ -283,8 +283,8 @@ func (c *Conn) commit(ctx context.Context, l *net.UnixListener) error {
 	}
 	m, files, err := c.receive(ctx, c.limits.step)
 	if err != nil && !errors.Is(err, io.EOF) {
-		// From here on the other can't say left any more. If it has said so
-		// by now, it counts: it has left.
+		// From here on the active process can no longer send committed. If committed has already
+		// arrived, the takeover counts.
 		c.conn.CloseRead()
 		if last, _, later := c.receive(context.Background(), c.limits.step); later == nil && last.Kind == kindCommitted {
 			m, err = last, nil
@@ -297,23 +297,22 @@ func (c *Conn) commit(ctx context.Context, l *net.UnixListener) error {
 	if err != nil {
 		return asDisconnected(err)
 	}
-	// Its end says that it has given up its claim. If that does not come it
-	// hangs there, and the claim tells; nobody reads meanwhile.
+	// The end of the connection says that the lease is released. Without the end the active
+	// process hangs, and only the lease tells; no process reads meanwhile.
 	_, files, _ = c.receive(context.Background(), c.limits.closing)
 	handoff.CloseFiles(files...)
 	return nil
 }
 
-// Stopped returns when the active process began to stop reading, once Ready or Wait has
-// returned nil; the zero time where it has not said so, as older versions do not.
+// QuiescedAt returns when the active process began to stop reading, after Ready or Wait has
+// returned nil. Older versions do not send the time; then it is the zero time.
 func (c *Conn) QuiescedAt() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.quiescedAt
 }
 
-// Close ends the connection. If this process has not taken over, the active
-// one reads on.
+// Close ends the connection. Unless Commit has succeeded, the active process reads on.
 func (c *Conn) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -326,8 +325,8 @@ func (c *Conn) Close() error {
 	return c.conn.Close()
 }
 
-// relisten makes this process the one that peers see at the other end:
-// listen(2) sets it anew (net/unix/af_unix.c, unix_listen).
+// relisten sets the credentials that peers see at their end of a connection to those of this
+// process: listen(2) sets them (unix_listen, net/unix/af_unix.c).
 func relisten(l *net.UnixListener) error {
 	return sys.Control(l, func(fd int) error { return os.NewSyscallError("listen", unix.Listen(fd, unix.SOMAXCONN)) })
 }

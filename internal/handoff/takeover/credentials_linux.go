@@ -10,9 +10,9 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// credentials returns whose process the other end is (SO_PEERCRED, unix(7)):
-// the one that connected, or the one that listened. PID is 0 for one that is
-// not in this process's pid namespace.
+// credentials returns the credentials of the process at the other end (SO_PEERCRED, unix(7)): of
+// the process that connected, or of the process that listened. PID is 0 for a process outside this
+// process's pid namespace.
 func credentials(conn *net.UnixConn) (unix.Ucred, error) {
 	var cred unix.Ucred
 	err := sys.Control(conn, func(fd int) error {
@@ -26,14 +26,14 @@ func credentials(conn *net.UnixConn) (unix.Ucred, error) {
 	return cred, err
 }
 
-// trusted says whether sockets may be exchanged with a process: one of the
-// same effective user, or of root, who could take them anyway (ptrace(2)).
+// isTrusted reports whether sockets may be exchanged with a process: of the same effective user,
+// or of root, who could take the sockets anyway (ptrace(2)).
 func isTrusted(cred unix.Ucred) bool {
 	return cred.Uid == 0 || int(cred.Uid) == os.Geteuid()
 }
 
-// known returns the pid by which a process is known, and whether that is of
-// another pid namespace. said is the pid that it gave itself.
+// visiblePID returns the pid of a process. foreign: the pid is of a pid namespace that this
+// process cannot see, and is said, the pid that the process sent.
 func visiblePID(cred unix.Ucred, said int) (pid int, foreign bool) {
 	if cred.Pid != 0 {
 		return int(cred.Pid), false
@@ -41,7 +41,7 @@ func visiblePID(cred unix.Ucred, said int) (pid int, foreign bool) {
 	return said, true
 }
 
-// process names a process in words. said is the pid that it gave itself.
+// describeProcess describes a process for error texts. said is the pid that the process sent.
 func describeProcess(cred unix.Ucred, said int) string {
 	switch {
 	case cred.Pid != 0:

@@ -9,35 +9,33 @@ import (
 )
 
 var (
-	// ErrNobody says that nobody listens at the path: there is no file, or
-	// one that a process left which is no more.
+	// ErrNotListening: no process listens at the path. The path has no file, or the file of a
+	// process that has ended.
 	ErrNotListening = errors.New("nobody listens there")
-	// ErrGone says that the active process's end of the connection is closed:
-	// it has ended, or has given up on us. See Claim for what may follow.
+	// ErrDisconnected: the active process closed the connection. It has ended, or refuses to go on
+	// with this peer; the lease tells the difference.
 	ErrDisconnected = errors.New("the active process has closed the connection")
-	// ErrMoved says that another process is active now: Dial again, and it
-	// answers.
+	// ErrRedirected: another process is active now. Dial connects to the new active process.
 	ErrRedirected = errors.New("another process has taken over")
-	// ErrSilent says that the other process does not answer in time: it hangs,
-	// or is stopped.
+	// ErrNoAnswer: the active process does not answer in time. It hangs, or is stopped.
 	ErrNoAnswer = errors.New("no message came in time")
-	// ErrNoStandby says that nobody waits who could take over.
+	// ErrNoStandby: no standby waits that could take over.
 	ErrNoStandby = errors.New("no standby can take over")
-	// ErrBusy says that another process of this user holds the lock of the path.
+	// ErrPathLocked: another process of the same user holds the lock of the path.
 	ErrPathLocked = errors.New("held by another process")
-	// ErrClaimed says that another process has the claim.
+	// ErrLeaseHeld: another process holds the lease.
 	ErrLeaseHeld = errors.New("claimed by another process")
 )
 
-// OtherVersionRemedy is the hint of an error of two versions that can't hand over to each other:
-// they have different takeover protocols, or different layouts of the counters.
+// OtherVersionRemedy is the hint of an error of two versions without a common takeover protocol or
+// without a common layout of the counters.
 const OtherVersionRemedy = "the two versions can't hand over to each other: stop the active " +
 	"process, then start this one (counters start at 0, and datagrams that arrive in between " +
 	"are lost); systemctl restart does both, and datagrams wait in between"
 
-// Refused is the other's no, in its words.
+// RefusedError is the refusal of the active process.
 type RefusedError struct {
-	Version string // of the process that refused
+	Version string // of the active process
 	Reason  string
 	Remedy  string // may be empty
 }
@@ -46,13 +44,13 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("the active udpshard %s refuses: %s", versionName(e.Version), e.Reason)
 }
 
-// Hint says what to do about it, or nothing.
+// Hint returns the remedy, or nothing.
 func (e *RefusedError) Hint() string { return e.Remedy }
 
 // InUseError says that a live process listens at the path.
 type InUseError struct {
 	Path string
-	PID  int // 0 where it can't be told
+	PID  int // 0: unknown
 	UID  int
 }
 
@@ -64,7 +62,7 @@ func (e *InUseError) Error() string {
 	return fmt.Sprintf("%s is in use: %s of uid %d listens there", e.Path, who, e.UID)
 }
 
-// Hint says what to do about it.
+// Hint returns the remedy.
 func (e *InUseError) Hint() string { return "take over from it, stop it, or take another path" }
 
 // Unwrap returns EADDRINUSE.
@@ -80,7 +78,7 @@ func (e *SharedFolderError) Error() string {
 	return fmt.Sprintf("other users may write to the folder %s (%s), and so replace the socket there by their own", e.Folder, e.Mode)
 }
 
-// Hint says what to do about it.
+// Hint returns the remedy.
 func (e *SharedFolderError) Hint() string { return "chmod go-w " + e.Folder + ", or take another path" }
 
 // hinted is an error with a remedy.
@@ -92,7 +90,7 @@ type hinted struct {
 func (e hinted) Hint() string  { return e.hint }
 func (e hinted) Unwrap() error { return e.error }
 
-// remedy returns the hint of an error, or nothing.
+// hintOf returns the remedy of an error, or nothing.
 func hintOf(err error) string {
 	var with interface{ Hint() string }
 	if errors.As(err, &with) {

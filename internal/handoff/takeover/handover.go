@@ -10,7 +10,8 @@ import (
 	"github.com/udpshard/udpshard/internal/handoff"
 )
 
-// attend answers a peer that has its offer.
+// serveWaiting serves a peer in the queue: until the handover to the peer, or until the peer or
+// this process ends.
 func (s *Server) serveWaiting(a Active, p *peer) error {
 	if p.hello.Role == Successor {
 		if err := p.await(p.ctx, s, kindReady, 0); err != nil {
@@ -33,7 +34,7 @@ func (s *Server) serveWaiting(a Active, p *peer) error {
 			stop()
 			cancel()
 			r.done <- err
-			if own := (notQuiesced{}); err == nil || !errors.As(err, &own) {
+			if err == nil || !errors.As(err, new(notQuiesced)) {
 				return err
 			}
 		case <-s.handedOver:
@@ -44,20 +45,18 @@ func (s *Server) serveWaiting(a Active, p *peer) error {
 	}
 }
 
-// notReady is the error of a successor that has ended, or has sent an invalid message, before it
-// was ready.
+// failedBeforeReady is the error of a successor that has ended, or has sent an invalid message,
+// before ready.
 type failedBeforeReady struct{ error }
 
 func (e failedBeforeReady) Unwrap() error { return e.error }
 
-// notYielded says that it is the active process that could not hand over,
-// and that its peer has done nothing wrong.
+// notQuiesced is an error of the active process, not of the peer: a standby stays in the queue.
 type notQuiesced struct{ error }
 
 func (e notQuiesced) Unwrap() error { return e.error }
 
-// handOver hands over to a peer. With an error the process is as active as
-// before.
+// handOverTo hands over to a peer. After an error this process is active as before.
 func (s *Server) handOverTo(ctx context.Context, a Active, p *peer) error {
 	select {
 	case s.handoverLock <- struct{}{}:
@@ -74,7 +73,7 @@ func (s *Server) handOverTo(ctx context.Context, a Active, p *peer) error {
 		return notQuiesced{net.ErrClosed}
 	}
 	if p.hello.Role == Standby {
-		// One that is stopped costs no pause in reading.
+		// Before Quiesce, so that a stopped standby causes no pause in reading.
 		if err := p.send(ctx, message{Kind: kindPrepare}); err != nil {
 			return err
 		}
@@ -82,11 +81,11 @@ func (s *Server) handOverTo(ctx context.Context, a Active, p *peer) error {
 			return err
 		}
 	}
-	stopped := monotonicNow()
+	quiescedAt := monotonicNow()
 	err := a.Quiesce(ctx)
 	switch {
 	case err == nil:
-		err = s.grantOwnership(ctx, a, p, stopped)
+		err = s.grantOwnership(ctx, a, p, quiescedAt)
 	case p.ctx.Err() != nil:
 		err = context.Cause(p.ctx)
 	default:
@@ -99,12 +98,12 @@ func (s *Server) handOverTo(ctx context.Context, a Active, p *peer) error {
 	s.redirectPeers(p)
 	a.Committed(p.hello)
 	close(s.committed)
-	s.listener.Close() // the socket is the peer's now, and this our duplicate
+	s.listener.Close() // only this duplicate: the socket belongs to the peer now
 	p.awaitReading(s.limits.firstRead)
 	return nil
 }
 
-// awaitReading tells a peer that has taken over that the claim is given up, and waits until it
+// awaitReading tells the new process that the lease is released, and waits until that process
 // reads, or for the limit.
 func (p *peer) awaitReading(limit time.Duration) {
 	p.conn.CloseWrite()
@@ -114,15 +113,15 @@ func (p *peer) awaitReading(limit time.Duration) {
 	}
 }
 
-// commit makes the peer the owner. The last message decides: a packet is sent
-// as a whole or not at all. stopped is when this process began to stop reading.
-func (s *Server) grantOwnership(ctx context.Context, a Active, p *peer, stopped int64) error {
+// grantOwnership sends grant, waits for commit, and sends committed. The last message decides: a
+// packet is sent whole or not at all. quiescedAt is when this process began to stop reading.
+func (s *Server) grantOwnership(ctx context.Context, a Active, p *peer, quiescedAt int64) error {
 	listening, err := s.listener.File()
 	if err != nil {
 		return err
 	}
-	yours := message{Kind: kindGrant, Device: s.file.device, Inode: s.file.inode, QuiescedAt: stopped}
-	err = p.send(ctx, yours, listening)
+	grant := message{Kind: kindGrant, Device: s.file.device, Inode: s.file.inode, QuiescedAt: quiescedAt}
+	err = p.send(ctx, grant, listening)
 	listening.Close()
 	if err == nil {
 		err = p.await(ctx, s, kindCommit, s.limits.commit)
@@ -139,24 +138,24 @@ func (s *Server) grantOwnership(ctx context.Context, a Active, p *peer, stopped 
 	return nil
 }
 
-// tellHeir announces the process that is about to take over, with its memory, to all waiting
-// peers but that process: this process may be stopped or killed when the new process reads. A peer
-// that can't be told within limits.heir keeps the memory of this process. The zero Heir withdraws
-// the announcement.
-func (s *Server) announce(ctx context.Context, but *peer, heir Announcement) {
+// announce announces the process that is about to take over, with its memory, to all waiting peers
+// except that process. This process may be stopped or killed while the new process reads. A peer
+// that does not receive the message within limits.announce keeps the memory of this process. The
+// zero Announcement withdraws an announcement.
+func (s *Server) announce(ctx context.Context, but *peer, next Announcement) {
 	ctx, cancel := context.WithTimeout(ctx, s.limits.announce)
 	defer cancel()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range s.waiting {
 		if p != but {
-			p.sendAnnouncement(ctx, kindAnnounce, heir)
+			p.sendAnnouncement(ctx, kindAnnounce, next)
 		}
 	}
 }
 
-// tellMoved tells all others where to go, before the claim is given up: one
-// that only saw its connection end would go for the claim.
+// redirectPeers sends all waiting peers to the new process, before the lease is released. Without
+// redirect, a peer would see only the end of its connection, and compete for the lease.
 func (s *Server) redirectPeers(to *peer) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.limits.announce)
 	defer cancel()
@@ -165,19 +164,19 @@ func (s *Server) redirectPeers(to *peer) {
 	s.newActive, to.memory = Announcement{PID: to.hello.PID, Memory: to.memory}, handoff.Memory{}
 	for _, p := range s.waiting {
 		if p != to {
-			p.sendAnnouncement(ctx, kindRedirect, Announcement{PID: s.newActive.PID}) // it has the memory
+			p.sendAnnouncement(ctx, kindRedirect, Announcement{PID: s.newActive.PID}) // the memory was sent with announce
 		}
 	}
 	close(s.handedOver)
 }
 
-// tell announces the heir to a peer, and registers the peer with the heir's memory. It ignores the
-// error of a peer that has gone.
-func (p *peer) sendAnnouncement(ctx context.Context, k kind, heir Announcement) {
-	memory, err := withRegistration(heir.Memory)
+// sendAnnouncement announces the new process to a peer, and registers the peer in the memory of
+// the new process. An error is ignored: the peer has ended.
+func (p *peer) sendAnnouncement(ctx context.Context, k kind, next Announcement) {
+	memory, err := withRegistration(next.Memory)
 	if err != nil {
-		memory = handoff.Memory{} // it waits for the path, where the heir listens
+		memory = handoff.Memory{} // without registration the peer waits for the new process at the path
 	}
-	p.send(ctx, message{Kind: k, PID: heir.PID, Memory: memory.Files() != nil}, memory.Files()...)
+	p.send(ctx, message{Kind: k, PID: next.PID, Memory: memory.Files() != nil}, memory.Files()...)
 	handoff.CloseFiles(memory.Control)
 }

@@ -7,34 +7,34 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// Claim is the right to be the active process of an epoch. It is a lock on a
-// byte of the control memory (F_OFD_SETLK, fcntl(2)), so the kernel gives it
-// to one process at a time, and takes it back when that process is no more,
-// however it ended.
+// Lease is the right to be the active process of an epoch, which is the fencing token. A lease is
+// a lock on a byte of the control memory (F_OFD_SETLK, fcntl(2)). So the kernel gives the lease to
+// one process at a time, and takes the lease back when the process ends, however it ended. The end
+// of a connection says less.
 //
-// A connection that has ended says less than that. So that never two are
-// active, a process becomes active in this order:
+// To prevent two active processes, a process becomes active in this order:
 //
-//  1. It reads the epoch e from the control memory.
-//  2. It makes sure that whoever is active at e has done: by Conn.Mine, or by
-//     getting the claim of e. If it is ErrClaimed, the other lives: Dial it
-//     again. (Instead of this, a standby may judge that it hangs, which is the
-//     caller's risk: it may wake up. Hence step 4 and the last rule.)
-//  3. It gets the claim of e+1, or somebody else is at this step.
-//  4. It changes the epoch from e to e+1 by compare-and-swap; if that fails it
-//     releases its claims and begins anew.
+//  1. Read the epoch e from the control memory.
+//  2. Make sure that the active process of e has finished: by Conn.Commit, or by
+//     acquiring the lease of e. ErrLeaseHeld means that the active process lives:
+//     Dial again. Instead, a standby may decide that the active process hangs, at
+//     the caller's risk: the process may wake up. Hence step 4 and the last rule.
+//  3. Acquire the lease of e+1. ErrLeaseHeld means that another process is at
+//     this step.
+//  4. Change the epoch from e to e+1 by compare-and-swap. On failure release all
+//     leases and start again.
 //
-// It keeps the claim of e+1 until it has flushed the last it read. It reads
-// only while the epoch is its own.
+// The process keeps the lease of e+1 until it has flushed all that it read. It reads only while
+// the epoch in the control memory is its own.
 //
-// The lock needs no order among standbys: whoever comes first is active, the
-// others find the claim taken, and dial until the new one listens; if it dies
-// before that, its claim is free again.
+// Standbys need no order: the first process that acquires the lease becomes active. The other
+// processes get ErrLeaseHeld, and dial until the new process listens. If the new process dies
+// before, its lease is free again.
 type Lease struct{ file *os.File }
 
-// NewClaim returns the claim of an epoch. It does not wait: the error is ErrClaimed if another
-// process has the claim. control is the control memory, which stays the caller's. NewClaim needs
-// /proc.
+// AcquireLease acquires the lease of an epoch, without waiting: the error is ErrLeaseHeld if
+// another process holds the lease. control is the control memory; the caller keeps the file.
+// AcquireLease needs /proc.
 func AcquireLease(control *os.File, epoch uint64) (*Lease, error) {
 	if epoch >= firstRegistration {
 		return nil, errEpoch(epoch)
@@ -55,11 +55,11 @@ func errEpoch(epoch uint64) error {
 	return fmt.Errorf("epoch %d of the control memory is above the highest offset of a lock", epoch)
 }
 
-// Control returns a new descriptor of the control memory that the claim is on. The caller closes
-// it.
+// Control returns a new descriptor of the control memory of the lease. The caller closes the
+// descriptor.
 func (c *Lease) Control() (*os.File, error) {
 	return sys.DuplicateFile(c.file, "control")
 }
 
-// Release gives the claim up. It may be called more than once.
+// Release releases the lease. It may be called more than once.
 func (c *Lease) Release() { c.file.Close() }

@@ -9,22 +9,19 @@ import (
 	"github.com/udpshard/udpshard/internal/handoff"
 )
 
-// protocol is the number that every message carries. It changes when a
-// message means something else than before; new fields are no change, since
-// unknown ones are ignored.
+// protocol: the version of the protocol, in every message. A new version is a change of meaning of
+// a message. New fields need no new version: unknown fields are ignored.
 const protocol = 2
 
 const (
-	// maxMessage is the most bytes of a message: what any kernel takes as one
-	// packet (net.core.wmem_default is 208 KiB). Longer lists are sent in
-	// several messages.
+	// maxMessage: most bytes of a message. Any kernel takes as many as one packet
+	// (net.core.wmem_default is 208 KiB). A longer list is sent in several messages.
 	maxMessage = 64 << 10
-	// maxFiles is the most descriptors of a message: the kernel refuses more
-	// with EINVAL (SCM_MAX_FD, unix(7)).
+	// maxFiles: most descriptors of a message. The kernel refuses more with EINVAL (SCM_MAX_FD,
+	// unix(7)).
 	maxFiles = 253
-	// maxListeners and maxSockets bound what is taken from a peer that counts
-	// wrongly. A process has 2^20 descriptors at the most by default
-	// (fs.nr_open).
+	// maxListeners and maxSockets: bounds for the counts in messages of a faulty peer. A process
+	// has at most 2^20 descriptors by default (fs.nr_open).
 	maxListeners = 1 << 16
 	maxSockets   = 1 << 20
 )
@@ -35,7 +32,7 @@ const (
 	kindHello     kind = "hello"
 	kindOffer     kind = "offer"
 	kindListener  kind = "listener" // of an offer
-	kindSockets   kind = "sockets"  // more of a listener
+	kindSockets   kind = "sockets"  // more sockets of a listener
 	kindPrepare   kind = "ask"
 	kindReady     kind = "ready"
 	kindGrant     kind = "yours"
@@ -43,46 +40,46 @@ const (
 	kindCommitted kind = "left"
 	kindAnnounce  kind = "heir"
 	kindRedirect  kind = "moved"
-	kindRefused   kind = "refused" // has the same form in every protocol
+	kindRefused   kind = "refused" // of the same form in every protocol version
 )
 
-// carries says of every kind whether descriptors may come with it.
+// carriesFiles: the kinds of message, and whether descriptors may come with each.
 var carriesFiles = map[kind]bool{
 	kindHello: false, kindOffer: true, kindListener: true, kindSockets: true, kindPrepare: false,
 	kindReady: true, kindGrant: true, kindCommit: false, kindCommitted: false, kindAnnounce: true, kindRedirect: true, kindRefused: false,
 }
 
-// message is what is sent: one JSON object.
+// message is the JSON object of a packet. The package comment has the order of messages.
 type message struct {
 	Kind     kind   `json:"kind"`
 	Protocol int    `json:"protocol"`
 	Version  string `json:"version,omitempty"`
-	Files    int    `json:"files,omitempty"` // descriptors that come with it
+	Files    int    `json:"files,omitempty"` // descriptors in the packet
 
-	PID       int             `json:"pid,omitempty"`       // hello, offer; heir, moved: of the new one
+	PID       int             `json:"pid,omitempty"`       // hello, offer: the sender; announce, redirect: the new active process
 	Role      Role            `json:"role,omitempty"`      // hello
-	Listeners int             `json:"listeners,omitempty"` // offer: how many follow
+	Listeners int             `json:"listeners,omitempty"` // offer: number of listeners that follow
 	Notes     json.RawMessage `json:"notes,omitempty"`     // hello, offer
 
-	Memory bool `json:"memory,omitempty"` // offer: the first two descriptors; ready, heir, moved: all
+	Memory bool `json:"memory,omitempty"` // offer: the first two descriptors; ready, announce, redirect: all descriptors
 	Web    bool `json:"web,omitempty"`    // offer: the last descriptor
 
 	Name             string `json:"name,omitempty"`    // listener
 	Address          string `json:"address,omitempty"` // listener
-	ListenerProtocol string `json:"serves,omitempty"`  // listener: its protocol
+	ListenerProtocol string `json:"serves,omitempty"`  // listener
 	Seed             uint32 `json:"seed,omitempty"`    // listener
-	Sockets          int    `json:"sockets,omitempty"` // listener: how many it has, with those of the messages after it
+	Sockets          int    `json:"sockets,omitempty"` // listener: number of UDP sockets, with the sockets of later messages
 	Stream           bool   `json:"stream,omitempty"`  // listener: the first descriptor
 
-	Device uint64 `json:"device,omitempty"` // yours: the file at the path
+	Device uint64 `json:"device,omitempty"` // grant: the file at the path
 	Inode  uint64 `json:"inode,omitempty"`
 
-	QuiescedAt int64 `json:"stopped,omitempty"` // yours: when it began to stop reading, see clock
+	QuiescedAt int64 `json:"stopped,omitempty"` // grant: when the active process began to stop reading, see monotonicNow
 
 	Reason string `json:"words,omitempty"` // refused
 	Hint   string `json:"hint,omitempty"`
 
-	files []*os.File // of one that waits to be dealt with
+	files []*os.File // descriptors of a message in peer.messages
 }
 
 var errTooLarge = fmt.Errorf("a message is longer than %d bytes", maxMessage)
@@ -98,14 +95,13 @@ func (m message) encode() ([]byte, error) {
 	return data, nil
 }
 
-// decode reads a message. Its errors name the version that is ours and, where
-// it was said, the other's.
+// decode reads a message. version is the version of this process, for error texts.
 func decode(data []byte, version string) (message, error) {
 	var m message
 	if len(data) > maxMessage {
 		return m, errTooLarge
 	}
-	// The envelope first: fields may have other types in another protocol.
+	// The envelope first: in another protocol version, fields may have other types.
 	var envelope struct {
 		Kind     kind   `json:"kind"`
 		Protocol int    `json:"protocol"`
@@ -121,7 +117,7 @@ func decode(data []byte, version string) (message, error) {
 	}
 	if envelope.Kind == kindRefused {
 		m = message{Kind: kindRefused, Protocol: envelope.Protocol, Version: envelope.Version, Reason: envelope.Words, Hint: envelope.Hint}
-		if m.Protocol != protocol && m.Hint == "" { // it may not have known that there are others
+		if m.Protocol != protocol && m.Hint == "" { // a version that does not know of other protocol versions
 			m.Hint = OtherVersionRemedy
 		}
 		return m, nil
@@ -139,7 +135,7 @@ func decode(data []byte, version string) (message, error) {
 	return m, m.check()
 }
 
-// check says what no sound message has.
+// check returns an error if counts of a message are invalid.
 func (m message) check() error {
 	switch {
 	case m.Files < 0 || m.Files > maxFiles || m.Files > 0 && !carriesFiles[m.Kind],
@@ -154,7 +150,7 @@ func (m message) check() error {
 	return nil
 }
 
-// memoryFiles is how many descriptors of a Memory come with it.
+// memoryFiles returns the number of descriptors of the handoff.Memory in a message.
 func (m message) memoryFiles() int {
 	if m.Memory {
 		return handoff.MemoryFiles
@@ -162,7 +158,7 @@ func (m message) memoryFiles() int {
 	return 0
 }
 
-// named is a version as it is said in words: short, and never empty.
+// versionName returns a version for error texts: at most 40 characters, and never empty.
 func versionName(version string) string {
 	if version == "" {
 		return "of unknown version"

@@ -6,22 +6,22 @@ import (
 	"github.com/udpshard/udpshard/internal/handoff"
 )
 
-// Role is what a process wants of the active one.
+// Role is the role of a peer.
 type Role string
 
 const (
-	Successor Role = "successor" // replaces it as soon as it is ready
-	Standby   Role = "standby"   // waits for its end
+	Successor Role = "successor" // replaces the active process as soon as the successor is ready
+	Standby   Role = "standby"   // waits for the end of the active process
 )
 
-// Hello is how a process introduces itself to the active one, which may
-// refuse it by what it says.
+// Hello is the first message of a peer. The active process may refuse the peer because of the
+// content.
 type Hello struct {
 	Version string
-	PID     int  // filled in: this process, or the one that the kernel says is at the other end
-	Foreign bool // filled in: PID is what the other calls itself, in a pid namespace that is not this process's
+	PID     int  // filled in: this process; in Active.Offer, the pid of the peer as the kernel says
+	Foreign bool // filled in: PID is as the peer says, of a pid namespace that this process cannot see
 	Role    Role
-	Notes   json.RawMessage // for what is added later; may be nil
+	Notes   json.RawMessage // JSON, for later versions; may be nil
 }
 
 // Offer is the state of the active process.

@@ -28,7 +28,7 @@ func (w *wire) receiveHello(ctx context.Context) (Hello, error) {
 	return h, nil
 }
 
-// expect receives a message of a kind that carries no descriptors.
+// expect receives a message of a kind without descriptors.
 func (w *wire) expect(ctx context.Context, want kind) (message, error) {
 	m, files, err := w.receive(ctx, w.limits.step)
 	handoff.CloseFiles(files...)
@@ -42,7 +42,8 @@ func unexpectedKind(came, want kind) error {
 	return fmt.Errorf("%q came instead of %q", came, want)
 }
 
-// sendOffer sends an offer, and leaves its files open. Whoever gets it is registered.
+// sendOffer sends an offer and leaves its files open. The control memory carries a registration of
+// the peer.
 func (w *wire) sendOffer(ctx context.Context, o Offer) error {
 	head := message{Kind: kindOffer, PID: os.Getpid(), Listeners: len(o.Listeners), Notes: o.Notes}
 	memory, err := withRegistration(o.Memory)
@@ -77,8 +78,8 @@ func (w *wire) sendOffer(ctx context.Context, o Offer) error {
 	return nil
 }
 
-// receiveOffer receives what follows the first message of an offer, head,
-// with which files came. They are closed where it fails.
+// receiveOffer receives the rest of an offer after its first message, head, which came with files.
+// On an error the files are closed.
 func (w *wire) receiveOffer(ctx context.Context, head message, files []*os.File) (o Offer, err error) {
 	o = Offer{Version: head.Version, State: handoff.State{Notes: head.Notes}}
 	o.PID, o.Foreign = visiblePID(w.cred, head.PID)
@@ -121,7 +122,7 @@ func splitHeadFiles(head message, files []*os.File) (memory handoff.Memory, web 
 	return memory, web, nil
 }
 
-// receiveListener returns what it has with an error too.
+// receiveListener returns received sockets with an error too.
 func (w *wire) receiveListener(ctx context.Context) (l handoff.Listener, err error) {
 	want, missing := kindListener, 0
 	for {

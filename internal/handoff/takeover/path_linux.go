@@ -17,26 +17,25 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// place is a path at which to listen: a folder, held open, and a name in it.
+// socketPath is a path for a socket: an open folder, and a name in the folder.
 type socketPath struct {
 	folder *os.File
 	path   string // absolute
 	name   string
-	locked *os.File // from lock on; else nil
+	locked *os.File // the lock file, after lock; else nil
 }
 
-// identity is a file, whatever its name is. A socket keeps the inode of its
-// file, so that no other file has the number while it is open.
+// identity identifies a file, independent of its name. A socket keeps the inode of its file, so
+// the number is unique while the socket is open.
 type identity struct{ device, inode uint64 }
 
-// Check says why a path can never be that of a socket, whatever is there; nil: it
-// can be.
+// CheckPath returns an error if no socket can ever have the path, whatever exists at the path.
 func CheckPath(path string) error {
 	_, err := absolutePath(path)
 	return err
 }
 
-// located returns an absolute path.
+// absolutePath returns the absolute path.
 func absolutePath(path string) (string, error) {
 	switch {
 	case strings.HasPrefix(path, "@") || strings.ContainsRune(path, 0):
@@ -69,7 +68,7 @@ func openSocketPath(path string) (*socketPath, error) {
 	return &socketPath{folder: folder, path: absolute, name: filepath.Base(absolute)}, nil
 }
 
-// close gives up the lock too.
+// close also releases the lock.
 func (p *socketPath) close() {
 	p.folder.Close()
 	if p.locked != nil {
@@ -80,15 +79,14 @@ func (p *socketPath) close() {
 func (p *socketPath) fd() int { return int(p.folder.Fd()) }
 
 const (
-	// pathRoom is what a socket's address holds: sun_path without its final
-	// NUL (unix(7)).
+	// pathRoom: bytes of a path in a socket address: sun_path without the final NUL (unix(7)).
 	pathRoom = 107
-	// nameRoom is what it holds of a name behind the folder's descriptor, of
-	// which there are 2^20 by default (fs.nr_open).
+	// nameRoom: bytes of a name in a socket address, after the descriptor of the folder, which is
+	// at most 2^20 by default (fs.nr_open).
 	nameRoom = pathRoom - len("/proc/self/fd/1048576/")
 )
 
-// address returns how to call a file of the folder in a socket's address.
+// address returns the path of a file in the folder for a socket address.
 func (p *socketPath) address(name string) string {
 	if full := filepath.Join(filepath.Dir(p.path), name); len(full) <= pathRoom {
 		return full
@@ -97,21 +95,21 @@ func (p *socketPath) address(name string) string {
 }
 
 const (
-	// lockPatience is how long other processes may hold the lock: they do so for a
-	// few system calls, unless they are stopped in the middle of these.
+	// lockTimeout: how long to wait for the lock. Other processes hold the lock for a few system
+	// calls, unless they are stopped.
 	lockTimeout = 5 * time.Second
-	// lockMoment is how long they may hold it where datagrams wait meanwhile.
+	// shortLockTimeout: the same while datagrams wait.
 	shortLockTimeout = 5 * time.Millisecond
 )
 
-// lockName is the file beside the socket whose lock (flock(2)) keeps processes from
-// changing the path at the same time. The mode of the file lets in the user who made it
-// alone: a folder is locked by whoever may read it.
+// lockName is the file beside the socket whose lock (flock(2)) keeps processes from changing the
+// path at the same time. The folder is no substitute: every user who may read a folder may lock
+// the folder. Only the user who made the lock file may open it.
 func (p *socketPath) lockName() string { return p.name + ".lock" }
 
-// lock keeps other processes of this user from changing the path. The error is ErrBusy
-// where another one does so for longer than the patience.
-func (p *socketPath) lock(patience time.Duration) error {
+// lock keeps other processes of this user from changing the path. The error is ErrPathLocked if
+// another process holds the lock for longer than timeout.
+func (p *socketPath) lock(timeout time.Duration) error {
 	for began := time.Now(); ; time.Sleep(time.Millisecond) {
 		file, err := p.openLock()
 		if err != nil {
@@ -124,17 +122,17 @@ func (p *socketPath) lock(patience time.Duration) error {
 		}
 		file.Close()
 		switch {
-		case err == nil, errors.Is(err, unix.EINTR): // nil: it was removed before it was locked
+		case err == nil, errors.Is(err, unix.EINTR): // nil: the file was removed before the lock
 		case !errors.Is(err, unix.EWOULDBLOCK):
 			return &os.PathError{Op: "flock", Path: file.Name(), Err: err}
-		case time.Since(began) > patience:
-			return hinted{fmt.Errorf("lock %s: %w for %s", file.Name(), ErrPathLocked, patience), "end the process that is stopped with it: fuser -v " + file.Name()}
+		case time.Since(began) > timeout:
+			return hinted{fmt.Errorf("lock %s: %w for %s", file.Name(), ErrPathLocked, timeout), "end the process that is stopped with it: fuser -v " + file.Name()}
 		}
 	}
 }
 
-// openLock opens the file to lock, and makes it where it is missing. A file that others
-// could have opened is refused: they could hold its lock.
+// openLock opens the lock file, and creates a missing one. A file that other users could open is
+// refused: they could hold the lock.
 func (p *socketPath) openLock() (*os.File, error) {
 	name := filepath.Join(filepath.Dir(p.path), p.lockName())
 	var fd int
@@ -152,7 +150,7 @@ func (p *socketPath) openLock() (*os.File, error) {
 	} else {
 		err = ownFile(name, &st)
 	}
-	if err == nil && st.Mode&0o777 != 0o600 { // a umask has taken more than it should
+	if err == nil && st.Mode&0o777 != 0o600 { // a umask removed bits
 		err = os.NewSyscallError("fchmod", unix.Fchmod(fd, 0o600))
 	}
 	if err != nil {
@@ -162,7 +160,7 @@ func (p *socketPath) openLock() (*os.File, error) {
 	return file, nil
 }
 
-// ownFile says why a file is none that this user alone can open.
+// ownFile returns an error if other users may open a file.
 func ownFile(name string, st *unix.Stat_t) (err error) {
 	switch {
 	case st.Mode&unix.S_IFMT != unix.S_IFREG:
@@ -181,15 +179,16 @@ func lockError(err error) error {
 	return hinted{err, "remove that file, or take a path in a folder of this user's"}
 }
 
-// has says whether a file is the one to lock still: whoever closes the path removes it.
+// isLockFile reports whether the name of the lock file still leads to file: Server.Close removes
+// the lock file.
 func (p *socketPath) isLockFile(file *os.File) bool {
 	var named, open unix.Stat_t
 	return unix.Fstatat(p.fd(), p.lockName(), &named, unix.AT_SYMLINK_NOFOLLOW) == nil &&
 		unix.Fstat(int(file.Fd()), &open) == nil && named.Dev == open.Dev && named.Ino == open.Ino
 }
 
-// safe refuses a folder in which other users could put a socket of their own at the
-// path: those may who may write to it, unless it is sticky (unlink(2), EPERM).
+// checkFolder refuses a folder in which other users may replace the socket: users with write
+// permission, unless the folder is sticky (unlink(2), EPERM).
 func (p *socketPath) checkFolder() error {
 	info, err := p.folder.Stat()
 	if err != nil {
@@ -201,16 +200,16 @@ func (p *socketPath) checkFolder() error {
 	return nil
 }
 
-// Exposure says what other users can reach of a path, and what to do about it.
+// Exposure is access of other users to a path, and its remedy.
 type Exposure struct{ Finding, Remedy string }
 
-// Exposures returns what other users can reach of a path at which a process of this user
-// listens: none is as it should be. Nothing of it lets them take over, or replace the
-// socket: see Listen for what is refused.
+// Exposures returns the accesses of other users to a path at which a process of this user listens;
+// the ideal is none. No exposure allows a takeover or the replacement of the socket: Listen
+// refuses such paths.
 func Exposures(path string) (found []Exposure) {
 	p, err := openSocketPath(path)
 	if err != nil {
-		return nil // who listens there has told
+		return nil // Listen has reported the error
 	}
 	defer p.close()
 	folder := p.folder.Name()
@@ -230,7 +229,7 @@ func Exposures(path string) (found []Exposure) {
 	return found
 }
 
-// look returns what is at a name: os.ErrNotExist where nothing is.
+// stat returns the file of a name; the error is os.ErrNotExist without a file.
 func (p *socketPath) stat(name string) (identity, unix.Stat_t, error) {
 	var st unix.Stat_t
 	if err := unix.Fstatat(p.fd(), name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
@@ -239,8 +238,8 @@ func (p *socketPath) stat(name string) (identity, unix.Stat_t, error) {
 	return identity{uint64(st.Dev), st.Ino}, st, nil
 }
 
-// vacant says what keeps us from taking the path: anything but a socket of
-// this user, and that too if it is live and may not be.
+// checkVacant returns an error if the path has a file other than a socket of this user, or, unless
+// live, a live socket.
 func (p *socketPath) checkVacant(live bool) error {
 	_, st, err := p.stat(p.name)
 	switch {
@@ -272,10 +271,10 @@ func (p *socketPath) checkVacant(live bool) error {
 	return &InUseError{Path: p.path, PID: int(cred.Pid), UID: int(cred.Uid)}
 }
 
-// errFull says that somebody listens, but has not accepted for long.
+// errBacklogFull: a process listens, and has not accepted for long.
 var errBacklogFull = errors.New("its backlog is full")
 
-// dial connects to whoever listens at the path.
+// dial connects to the process that listens at the path.
 func (p *socketPath) dial(ctx context.Context) (*net.UnixConn, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unixpacket", p.address(p.name))
@@ -294,16 +293,16 @@ func (p *socketPath) dial(ctx context.Context) (*net.UnixConn, error) {
 	return nil, fmt.Errorf("%s: %w", p.path, err)
 }
 
-// take makes a socket that listens, and puts its file at the path, over
-// whatever is there. The file is this user's alone (0600) from the first
-// moment, under a name that nobody knows; it gets its own name by rename(2),
-// so that the path never leads to a socket that does not listen yet.
+// createSocket creates a listening socket, and puts its file at the path, in place of an existing
+// file. From the first moment only this user has access to the file (0600), under a random name.
+// rename(2) moves the file to the path, so the path never leads to a socket that does not listen
+// yet.
 func (p *socketPath) createSocket() (l *net.UnixListener, file identity, err error) {
 	hidden := fmt.Sprintf(".takeover-%016x", rand.Uint64())
 	address := p.address(hidden)
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		// bind(2) makes the file with the socket's own mode, less the
-		// umask (net/unix/af_unix.c, unix_bind_bsd, since Linux 2.6).
+		// bind(2) creates the file with the mode of the socket, less the umask (unix_bind_bsd,
+		// net/unix/af_unix.c, since Linux 2.6).
 		return sys.ControlRaw(c, func(fd int) error { return os.NewSyscallError("fchmod", unix.Fchmod(fd, 0o600)) })
 	}}
 	listening, err := config.Listen(context.Background(), "unixpacket", address)
@@ -319,7 +318,7 @@ func (p *socketPath) createSocket() (l *net.UnixListener, file identity, err err
 			l, err = nil, fmt.Errorf("%s: %w", p.path, err)
 		}
 	}()
-	// A umask may have taken more than it should.
+	// A umask may have removed bits.
 	if err = unix.Fchmodat(p.fd(), hidden, 0o600, 0); err != nil {
 		return l, file, os.NewSyscallError("fchmodat", err)
 	}
@@ -329,17 +328,17 @@ func (p *socketPath) createSocket() (l *net.UnixListener, file identity, err err
 	return l, file, os.NewSyscallError("renameat", unix.Renameat(p.fd(), hidden, p.fd(), p.name))
 }
 
-// clear removes the file at the path, if it is the one, and the file whose lock it has.
+// removeSocket removes the lock file and, if it is the given file, the file at the path.
 func (p *socketPath) removeSocket(file identity) error {
 	there, _, err := p.stat(p.name)
 	switch {
-	case err == nil && there != file: // another process listens there
+	case err == nil && there != file: // another process listens
 		return nil
 	case err == nil:
 		err = os.NewSyscallError("unlinkat", unix.Unlinkat(p.fd(), p.name, 0))
 	case errors.Is(err, os.ErrNotExist):
 		err = nil
 	}
-	unix.Unlinkat(p.fd(), p.lockName(), 0) // one that stays is used again
+	unix.Unlinkat(p.fd(), p.lockName(), 0) // a remaining lock file is used again
 	return err
 }

@@ -12,26 +12,26 @@ import (
 	"github.com/udpshard/udpshard/internal/handoff"
 )
 
-// peer is a successor or standby, as the active process sees it. Its
-// goroutine answers it, another one reads what it says.
+// peer is a successor or standby, as the active process sees it. Two goroutines serve a peer:
+// servePeer, and startReading.
 type peer struct {
 	*wire
 	hello    Hello
 	ctx      context.Context // ends with the connection
-	messages chan message    // closed when the connection has ended
-	memory   handoff.Memory  // that came with ready; may be zero
+	messages chan message    // closed at the end of the connection
+	memory   handoff.Memory  // received with ready; may be zero
 	requests chan handoverRequest
-	done     chan struct{} // closed when it is no longer answered
+	done     chan struct{} // closed when servePeer returns
 }
 
 var errPeerDisconnected = errors.New("its connection has ended")
 
-// answer is the whole conversation with one peer.
+// servePeer serves the connection of a peer from hello to its end.
 func (s *Server) servePeer(ctx context.Context, a Active, conn *net.UnixConn) {
 	defer conn.Close()
 	w, err := newWire(conn, s.version, s.limits)
 	if err != nil {
-		return // its end is closed, or it would have credentials
+		return // the connection has ended: otherwise credentials exist
 	}
 	if !isTrusted(w.cred) {
 		w.refuse(ctx, hinted{fmt.Errorf("uid %d may not take over", w.cred.Uid), "run both as one user"})
@@ -74,7 +74,7 @@ func (s *Server) servePeer(ctx context.Context, a Active, conn *net.UnixConn) {
 	}
 }
 
-// enter lets one successor in at a time.
+// registerSuccessor admits one successor at a time.
 func (s *Server) registerSuccessor(p *peer) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -88,7 +88,7 @@ func (s *Server) registerSuccessor(p *peer) error {
 	return nil
 }
 
-// wait puts a peer in the queue, unless there is nothing to wait for.
+// enqueue adds a peer to the queue, unless this process has handed over.
 func (s *Server) enqueue(p *peer) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -108,24 +108,23 @@ func (s *Server) remove(p *peer) {
 	s.waiting = slices.DeleteFunc(s.waiting, func(q *peer) bool { return q == p })
 }
 
-// gone tells of a successor that ends before it was ready.
+// reportFailure reports a successor that ended before ready.
 func (s *Server) reportFailure(ctx context.Context, a Active, p *peer, reason error) {
 	if p.hello.Role == Successor && ctx.Err() == nil && !s.isClosing() {
 		a.SuccessorFailed(p.hello, fmt.Errorf("%s: %w", describeProcess(p.cred, p.hello.PID), reason))
 	}
 }
 
-// refuse says no, if the other is still there to hear it. When ctx is done, or
-// why is net.ErrClosed, this process ends, and that is no refusal: the other may
-// go on then.
+// refuse sends a refusal. If ctx is done, or why is net.ErrClosed, this process is ending: the
+// peer gets no refusal, so that it may take over.
 func (w *wire) refuse(ctx context.Context, why error) {
 	if ctx.Err() == nil && !errors.Is(why, io.EOF) && !errors.Is(why, errPeerDisconnected) && !errors.Is(why, net.ErrClosed) {
 		w.send(ctx, message{Kind: kindRefused, Reason: fmt.Sprintf("%.4000s", why), Hint: fmt.Sprintf("%.4000s", hintOf(why))})
 	}
 }
 
-// read begins to read what the peer says. What it returns closes the
-// connection and waits for the end of that.
+// startReading starts to receive messages of the peer. stop closes the connection and waits for
+// the end of receiving.
 func (p *peer) startReading(ctx context.Context) (stop func()) {
 	var cancel context.CancelCauseFunc
 	p.ctx, cancel = context.WithCancelCause(ctx)
@@ -158,7 +157,7 @@ func (p *peer) startReading(ctx context.Context) (stop func()) {
 	}
 }
 
-// await waits for a message of a kind; without a limit if that is 0.
+// await waits for a message of a kind; limit 0 is none.
 func (p *peer) await(ctx context.Context, s *Server, want kind, limit time.Duration) error {
 	var late <-chan time.Time
 	if limit > 0 {
@@ -174,7 +173,7 @@ func (p *peer) await(ctx context.Context, s *Server, want kind, limit time.Durat
 			return unexpectedKind(m.Kind, want)
 		}
 		if m.Memory {
-			p.memory.Close() // of an attempt that came to nothing
+			p.memory.Close() // of a handover that failed
 			p.memory = handoff.MemoryOf(m.files)
 		}
 		return nil

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Probe returns what would keep Listen from a path at which nobody listens, and changes nothing
-// there. Any goroutine may call it.
+// ProbePath returns the error that Listen would return at a path without a listening process.
+// ProbePath changes nothing. Any goroutine may call it.
 func ProbePath(path string) error {
 	p, err := openSocketPath(path)
 	if err != nil {

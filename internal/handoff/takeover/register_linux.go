@@ -12,29 +12,29 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// A registration is the mark of a standby or successor: it has the counters of the active
-// process, and may take over from it. The registration is a lock on a byte of the control memory
-// of the active process. The lock belongs to the open file whose descriptor the standby was sent
-// (open file description locks, fcntl(2), Linux 3.15). So the lock exists before the descriptor
-// is sent, and while the message is unread. It ends when the last duplicate of the descriptor is
-// closed, however the standby ended. The process that takes over counts registrations: each is a
-// process that has not connected to it yet.
+// A registration marks a standby or successor, which has the counters of the active process and
+// may take over. A registration is a lock on a byte of the control memory of the active process.
+// The lock belongs to the open file behind the descriptor that the active process sends to the
+// peer (open file description locks, fcntl(2), Linux 3.15). So the lock exists before the
+// descriptor is sent, and while the message is unread. The lock ends when the last duplicate of
+// the descriptor is closed, however the peer ended. The process that takes over counts
+// registrations: each registration is a process that has not connected to it yet.
 //
 // A process that has connected to the new active process of an epoch registers again, in the
-// previous control memory and at that epoch. It stays registered there until the new active
-// process reads. If the new active process dies before that, the next process that takes over
-// finds registrations of earlier epochs, and waits for these.
+// previous control memory and at the new epoch. The registration ends when the new active process
+// reads. If the new active process dies before, the next process that takes over finds
+// registrations of earlier epochs, and waits for them.
 const (
-	firstRegistration = 1 << 62 // offsets below are epochs: see Claim
+	firstRegistration = 1 << 62 // lower offsets are epochs: see Lease
 	maxRegistrations  = 4096    // of an epoch
-	// mostEpochs bounds the epochs of registrations: the highest offset of a lock is 2^63-1.
-	// With a takeover every millisecond, an epoch gets there in 35,000 years.
+	// maxEpochs bounds the epochs of registrations, because 2^63-1 is the highest offset of a
+	// lock. At a takeover every millisecond, the bound is 35,000 years away.
 	maxEpochs = firstRegistration / maxRegistrations
 )
 
-// Register returns a new descriptor of a control memory, with a registration of a process that
-// has connected to the active process of that epoch. Epoch 0 is for a process that has connected
-// to no process that took over. The registration ends when the last duplicate is closed.
+// Register returns a new descriptor of a control memory, with a registration of a process that has
+// connected to the active process of the epoch. Epoch 0 is for a process that has connected to no
+// process that took over. The registration ends when the last duplicate is closed.
 func Register(control *os.File, epoch uint64) (*os.File, error) {
 	if epoch >= maxEpochs {
 		return nil, errEpoch(epoch)
@@ -56,8 +56,8 @@ func Register(control *os.File, epoch uint64) (*os.File, error) {
 	return own, nil
 }
 
-// withRegistration returns a Memory to send to a process that may take over: its Control is a new
-// descriptor with a registration, which the caller closes, and its Counters are those of m.
+// withRegistration returns a Memory for a process that may take over. The Control is a new
+// descriptor with a registration, which the caller closes; the Counters are the file in m.
 func withRegistration(m handoff.Memory) (handoff.Memory, error) {
 	if m.Files() == nil {
 		return m, nil
@@ -66,8 +66,8 @@ func withRegistration(m handoff.Memory) (handoff.Memory, error) {
 	return handoff.Memory{Counters: m.Counters, Control: control}, err
 }
 
-// Registered returns the number of registrations of earlier epochs: of processes that have not
-// connected to a process that took over at that epoch or later. The registration of the
+// CountRegistrations returns the number of registrations of earlier epochs: processes that have
+// not connected to a process that took over at the given epoch or later. The registration of the
 // descriptor itself does not count.
 func CountRegistrations(control *os.File, epoch uint64) (n int, err error) {
 	if epoch >= maxEpochs {
@@ -96,8 +96,8 @@ func CountRegistrations(control *os.File, epoch uint64) (n int, err error) {
 	return n, nil
 }
 
-// ClaimedBelow returns the highest epoch below epoch whose Claim another process has. ok is false
-// if there is none.
+// LeaseHeldBelow returns the highest epoch below the given epoch whose lease another process
+// holds. ok is false without such a lease.
 func LeaseHeldBelow(control *os.File, epoch uint64) (at uint64, ok bool, err error) {
 	if epoch >= firstRegistration {
 		return 0, false, errEpoch(epoch)
@@ -112,10 +112,10 @@ func LeaseHeldBelow(control *os.File, epoch uint64) (at uint64, ok bool, err err
 	return at, ok, nil
 }
 
-// held returns the bounds of a lock of another open file within [from, to). If there are several
-// locks, the kernel returns any of them (posix_test_lock, fs/locks.c, Linux 6.18).
+// findLock returns the bounds of a lock of another open file within [from, to). Of several locks,
+// the kernel returns an arbitrary lock (posix_test_lock, fs/locks.c, Linux 6.18).
 func findLock(control *os.File, from, to int64) (at, end int64, found bool, err error) {
-	if from >= to { // as a length, nothing would be all
+	if from >= to { // length 0 would mean the rest of the file
 		return 0, 0, false, nil
 	}
 	fds, err := sys.Descriptors(control)
@@ -136,10 +136,10 @@ func findLock(control *os.File, from, to int64) (at, end int64, found bool, err 
 	return at, end, true, nil
 }
 
-// reopen makes a new open file of a memory. A lock belongs to an open file, and descriptors that
-// were passed share one. It needs /proc. A file that another process has sent and that is none of
-// sys.NewMemory is refused: opened anew, with the rights of this process, it could be written to
-// by whoever gets that descriptor, and opening a device may never end.
+// reopen makes a new open file of a memory, by /proc: a lock belongs to an open file, which all
+// duplicates of a descriptor share. A received file must be of sys.NewMemory. Any other file is
+// refused: the new open file has the rights of this process, so the process that gets the
+// descriptor could write to the file; and opening a device may never end.
 func reopen(memory *os.File) (*os.File, error) {
 	if err := sys.CheckMemory(memory); err != nil {
 		return nil, fmt.Errorf("control memory: %w", err)
@@ -155,7 +155,7 @@ func reopen(memory *os.File) (*os.File, error) {
 	return own, nil
 }
 
-// lockByte locks a byte. The error is ErrClaimed if another open file has the lock.
+// lockByte locks a byte. The error is ErrLeaseHeld if another open file has the lock.
 func lockByte(own *os.File, at int64) error {
 	lock := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart, Start: at, Len: 1}
 	err := retryEINTR(func() error { return unix.FcntlFlock(own.Fd(), unix.F_OFD_SETLK, &lock) })

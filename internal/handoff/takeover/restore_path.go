@@ -6,12 +6,13 @@ import (
 	"os"
 )
 
-// Renew recreates the file of the socket if the file was removed, or if another file has its name,
-// and returns whether it did. Peers that are connected stay connected; peers whose connection was
-// not accepted yet have to dial again. Only the active process may call Renew: a process that was
-// replaced must not. The errors are those of Listen. Renew leaves a live socket of another process
-// alone, with an *InUseError. During and after a handover, Renew does nothing.
-func (s *Server) RestorePath() (renewed bool, err error) {
+// RestorePath recreates the file of the socket if the file was removed, or if another file has its
+// name. restored is true if the file is new. Connected peers stay connected; peers whose
+// connection was not accepted yet have to dial again. Only the active process may call
+// RestorePath; a replaced process must not. The errors are the errors of Listen. A live socket of
+// another process stays, with an *InUseError. During and after a handover, RestorePath does
+// nothing.
+func (s *Server) RestorePath() (restored bool, err error) {
 	select {
 	case s.handoverLock <- struct{}{}:
 		defer func() { <-s.handoverLock }()

@@ -12,37 +12,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Active is what the active process does on behalf of its peers. Offer is
-// called by any number of goroutines at a time; of the others one at a time.
-// Every Yield is followed by exactly one Resume or Left.
+// Active is the active process, as the protocol sees it. Any number of goroutines may call Offer
+// at a time; only one goroutine at a time calls the other methods. After each Quiesce follows
+// exactly one Resume or Committed.
 type Active interface {
-	// Offer returns what there is to hand over; its files are closed when
-	// they have been sent. An error refuses, in the words of its text and, if
-	// it has one, of its Hint() string. The peer waits ten seconds for it.
+	// Offer returns the state to hand over; the files are closed after sending. An error refuses
+	// the peer, with the text of the error and, if the error has one, of its Hint() string. A peer
+	// waits ten seconds for the offer.
 	Offer(Hello) (Offer, error)
-	// Gone is called for a successor that has ended, or has sent an invalid message, before it
-	// was ready. It may be called while other methods run.
+	// SuccessorFailed reports a successor that has ended, or has sent an invalid message, before
+	// ready. The call may be concurrent with other methods.
 	SuccessorFailed(from Hello, reason error)
-	// Yield stops reading, and returns once all that was read is in the
-	// outputs for good. An error, with which Resume follows, keeps everything
-	// as it was. The peer hears of it, but not of net.ErrClosed: that says that
-	// this process ends, which the peer will see. ctx ends when the peer does.
+	// Quiesce stops reading, and returns when all read datagrams are in the outputs for good. On
+	// an error nothing has changed, and Resume follows. The peer is told the error, except
+	// net.ErrClosed: this process is ending, and the peer sees the end of the connection. ctx ends
+	// with the peer.
 	Quiesce(ctx context.Context) error
-	// Resume reads on: nobody has taken over, for the reason that it says.
+	// Resume reads on, because the handover failed.
 	Resume(reason error)
-	// Leaving is called when a peer has all, and before it hears that this
-	// process has left: so it is to be quick. Left follows, or Resume where the
-	// peer dies at this very moment.
+	// Committing is called before committed is sent, and has to be quick. Committed follows; or
+	// Resume, if the peer dies just then.
 	Committing(to Hello)
-	// Left gives up the claim to a peer, which may read by now: so it is to be
-	// quick, and to leave the rest of the ending for later.
+	// Committed releases the lease. The peer may be reading already, so Committed has to be quick,
+	// and leaves the rest of the shutdown for later.
 	Committed(to Hello)
 }
 
-// Serve answers peers until one has taken over. It returns nil then, after
-// Left, and when all who have come so far have been told, and the new one reads, or a second has
-// passed; the cause of ctx when that is done; net.ErrClosed after Close. Only
-// the first leaves nothing to do but to exit. It may be called once.
+// Serve serves peers until a peer has taken over, and then returns nil: after Committed, after the
+// redirect of all peers, and when the new process reads or a second has passed. Then the process
+// has only to exit. Otherwise Serve returns the cause of ctx, or net.ErrClosed after Close. Call
+// Serve once.
 func (s *Server) Serve(ctx context.Context, a Active) error {
 	var peers sync.WaitGroup
 	defer func() {
@@ -60,13 +59,13 @@ func (s *Server) Serve(ctx context.Context, a Active) error {
 			peers.Go(func() { s.servePeer(ctx, a, conn) })
 			continue
 		case s.hasHandedOver():
-			peers.Wait() // they say so before ctx ends
+			peers.Wait() // redirects are sent before ctx ends
 			return nil
 		case s.isClosing():
 			return net.ErrClosed
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case l != s.listening(): // Renew has closed it
+		case l != s.listening(): // RestorePath has closed l
 			continue
 		case !isTransient(err):
 			return fmt.Errorf("%s: %w", s.path, err)
@@ -80,10 +79,10 @@ func (s *Server) Serve(ctx context.Context, a Active) error {
 	}
 }
 
-// acceptPause is how long to wait where the kernel has nothing to accept with.
+// acceptPause: how long to wait while the kernel lacks resources to accept.
 const acceptPause = 100 * time.Millisecond
 
-// transient says whether accepting can succeed later (accept(2)).
+// isTransient reports whether accept may succeed later (accept(2)).
 func isTransient(err error) bool {
 	return slices.ContainsFunc([]error{unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.ECONNABORTED, unix.EINTR, unix.EAGAIN},
 		func(errno error) bool { return errors.Is(err, errno) })
@@ -101,11 +100,10 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-// Pass hands over to the first standby that can take over, as to a successor,
-// and returns nil when one has, or when a successor was faster: then Left was
-// called. It is for a process that is told to stop. Otherwise the process is
-// as active as before, and the error is ErrNoStandby, or what Yield or ctx
-// says.
+// HandOver hands over to the first standby that is able to take over. HandOver returns nil after a
+// takeover, also by a successor: then Committed was called. On an error the process is active as
+// before; the error is ErrNoStandby, the error of Quiesce, or the cause of ctx. For a process that
+// has been told to stop.
 func (s *Server) HandOver(ctx context.Context) error {
 	tried := make(map[*peer]bool)
 	for {
@@ -124,7 +122,7 @@ func (s *Server) HandOver(ctx context.Context) error {
 		select {
 		case p.requests <- handoverRequest{ctx, done}:
 			err := <-done
-			if own := (notQuiesced{}); err == nil || errors.As(err, &own) {
+			if err == nil || errors.As(err, new(notQuiesced)) {
 				return err
 			}
 		case <-p.done:
@@ -134,7 +132,7 @@ func (s *Server) HandOver(ctx context.Context) error {
 	}
 }
 
-// passage asks a standby's goroutine to hand over to it.
+// handoverRequest asks the goroutine of a standby for a handover to the standby.
 type handoverRequest struct {
 	ctx  context.Context
 	done chan<- error

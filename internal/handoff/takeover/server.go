@@ -8,70 +8,69 @@ import (
 	"time"
 )
 
-// Server is the active process's end: a socket that listens at a path, and
-// those that wait. Its methods may be called by any goroutine.
+// Server is the active process's end: a socket that listens at a path, and the queue of peers. Any
+// goroutine may call its methods.
 type Server struct {
 	path    string
 	version string
 	limits  limits
-	file    identity // changes with turn held
+	file    identity // changes only under handoverLock
 
-	handoverLock chan struct{} // held while ownership is being passed
-	handedOver   chan struct{} // closed once it has been
-	committed    chan struct{} // closed after Left
+	handoverLock chan struct{} // held during a handover
+	handedOver   chan struct{} // closed when this process has handed over
+	committed    chan struct{} // closed after Active.Committed
 	closing      chan struct{}
 	close        sync.Once
 
 	mu        sync.Mutex
-	listener  *net.UnixListener // changes with turn held too: see Renew
-	successor *peer             // from its hello to its end
-	waiting   []*peer           // those that have their offer and wait, in order
-	newActive Announcement      // who has taken over
+	listener  *net.UnixListener // changes only under mu and handoverLock: see RestorePath
+	successor *peer             // from hello to its end
+	waiting   []*peer           // peers with an offer, in the order of arrival
+	newActive Announcement      // the process that has taken over
 }
 
-// Listen takes the path. version is what peers are told. A socket file that a
-// process of this user left is replaced; a live socket is an *InUseError;
-// another user's socket, or a file that is none, is an error too. Of several
-// that listen at once, one succeeds. A folder in which other users may replace the
-// socket is a *SharedFolderError. Where another process of this user holds the path's
-// lock, it waits for up to five seconds, and then the error is ErrBusy.
+// Listen listens at a path. Peers are told the version. Listen replaces a socket file that a
+// process of this user has left. A live socket is an *InUseError. The socket of another user, and
+// a file of another type, are errors. If several processes call Listen at once, one succeeds. A
+// folder in which other users may replace the socket is a *SharedFolderError. If another process
+// of this user holds the lock of the path, Listen waits for up to five seconds, and the error is
+// ErrPathLocked.
 //
-// Take a UDP port before its path: then whoever has the path has the port.
+// Bind a UDP port before the call: then the process that has the path has the port.
 func Listen(path, version string) (*Server, error) {
 	return listen(path, version, false, lockTimeout)
 }
 
-// ListenNow is Listen for a process for which datagrams wait: it waits for the lock for
-// a few milliseconds alone.
+// ListenNow is Listen while datagrams wait: it waits for the lock for only a few milliseconds.
 func ListenNow(path, version string) (*Server, error) {
 	return listen(path, version, false, shortLockTimeout)
 }
 
-// SeizeNow is ListenNow, but replaces a live socket too: that of a process that
-// hangs. Peers that are connected to that socket stay connected.
+// SeizeNow is ListenNow, and replaces a live socket too: the socket of a process that hangs. Peers
+// of that process stay connected to the old socket.
 func SeizeNow(path, version string) (*Server, error) {
 	return listen(path, version, true, shortLockTimeout)
 }
 
-func listen(path, version string, live bool, patience time.Duration) (*Server, error) {
+func listen(path, version string, live bool, timeout time.Duration) (*Server, error) {
 	p, err := openSocketPath(path)
 	if err != nil {
 		return nil, err
 	}
 	defer p.close()
-	l, file, err := p.listen(live, patience)
+	l, file, err := p.listen(live, timeout)
 	if err != nil {
 		return nil, err
 	}
 	return newServer(p.path, version, l, file), nil
 }
 
-// listen takes the path, which a live socket may have where that is to be replaced.
-func (p *socketPath) listen(live bool, patience time.Duration) (*net.UnixListener, identity, error) {
+// listen locks the path and creates the socket. live: a live socket is replaced.
+func (p *socketPath) listen(live bool, timeout time.Duration) (*net.UnixListener, identity, error) {
 	if err := p.checkFolder(); err != nil {
 		return nil, identity{}, err
 	}
-	if err := p.lock(patience); err != nil {
+	if err := p.lock(timeout); err != nil {
 		return nil, identity{}, err
 	}
 	if err := p.checkVacant(live); err != nil {
@@ -85,10 +84,10 @@ func newServer(path, version string, l *net.UnixListener, file identity) *Server
 		handoverLock: make(chan struct{}, 1), handedOver: make(chan struct{}), committed: make(chan struct{}), closing: make(chan struct{})}
 }
 
-// Path returns where it listens, as an absolute path.
+// Path returns the absolute path of the socket.
 func (s *Server) Path() string { return s.path }
 
-// Standbys returns those that wait, the one that is next first.
+// Standbys returns the waiting standbys, in the order in which HandOver asks them.
 func (s *Server) Standbys() []Hello {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -101,9 +100,9 @@ func (s *Server) Standbys() []Hello {
 	return hellos
 }
 
-// Close ends Serve and, unless somebody has taken over, removes the file at
-// the path if it is still the one that Listen made. It waits for a handover
-// that is under way to end, so no method of Active may call it.
+// Close ends Serve. Unless a peer has taken over, Close also removes the file at the path, unless
+// another process has replaced it. Close waits for the end of a handover, so methods of Active
+// must not call Close.
 func (s *Server) Close() (err error) {
 	s.close.Do(func() {
 		close(s.closing)
@@ -120,7 +119,7 @@ func (s *Server) Close() (err error) {
 func (s *Server) clear() error {
 	p, err := openSocketPath(s.path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil // the folder has gone, and the file with it
+		return nil // the file was removed with its folder
 	} else if err != nil {
 		return err
 	}

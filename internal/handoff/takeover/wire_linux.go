@@ -16,26 +16,25 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// wire is one end of a connection. One goroutine may receive and another one
-// send.
+// wire is one end of a connection. One goroutine may receive while another goroutine sends.
 type wire struct {
 	conn      *net.UnixConn
-	version   string // ours
+	version   string // of this process
 	limits    limits
-	cred      unix.Ucred // the other's
-	statedPID int        // the pid that it gave itself; 0: not yet
+	cred      unix.Ucred // of the process at the other end
+	statedPID int        // from hello or offer; 0: not yet received
 	buffer    []byte
 	rights    []byte
 }
 
-// limits are how long steps may take.
+// limits are the longest durations of steps.
 type limits struct {
-	step      time.Duration // for a message that the other has ready, or may send
-	prepare   time.Duration // for a standby to answer ask: one that is not stopped takes microseconds
-	commit    time.Duration // from yours to mine
-	announce  time.Duration // to tell all standbys who takes over, before left, and again after it
-	closing   time.Duration // from left to the end of what the other sends
-	firstRead time.Duration // from left until the other reads, see Conn.Mine
+	step      time.Duration // to receive a message that is ready or due, or to send a message
+	prepare   time.Duration // from prepare to ready: a running standby takes microseconds
+	commit    time.Duration // from grant to commit
+	announce  time.Duration // to send announce to all standbys before committed, and redirect after
+	closing   time.Duration // from committed to the end of the connection
+	firstRead time.Duration // from committed until the new process reads, see Conn.Commit
 }
 
 var standardLimits = limits{
@@ -54,9 +53,8 @@ func newWire(conn *net.UnixConn, version string, l limits) (*wire, error) {
 
 var pastDeadline = time.Unix(1, 0)
 
-// bound makes an operation end when ctx does, or after the limit if it is not
-// 0. What it returns is to be called with the operation's error when it is
-// over.
+// withDeadline ends an operation with ctx, or after the limit; limit 0 is none. The caller passes
+// the error of the operation to the returned function.
 func withDeadline(ctx context.Context, set func(time.Time) error, limit time.Duration) (func(error) error, error) {
 	var deadline time.Time
 	if limit > 0 {
@@ -67,7 +65,7 @@ func withDeadline(ctx context.Context, set func(time.Time) error, limit time.Dur
 	}
 	poisoned := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
-		set(pastDeadline) // fails where the connection is closed, which ends the operation too
+		set(pastDeadline) // fails on a closed connection, and then the operation ends too
 		close(poisoned)
 	})
 	return func(err error) error {
@@ -84,7 +82,7 @@ func withDeadline(ctx context.Context, set func(time.Time) error, limit time.Dur
 	}, nil
 }
 
-// send sends a message, with files in their order. They stay open.
+// send sends a message with files in their order. The files stay open.
 func (w *wire) send(ctx context.Context, m message, files ...*os.File) error {
 	m.Protocol, m.Version, m.Files = protocol, w.version, len(files)
 	data, err := m.encode()
@@ -105,7 +103,7 @@ func (w *wire) send(ctx context.Context, m message, files ...*os.File) error {
 		return asEOF(err)
 	}
 	_, _, err = w.conn.WriteMsgUnix(data, rights, nil)
-	for patience := w.limits.step; errors.Is(err, unix.ETOOMANYREFS) && patience > 0 && ctx.Err() == nil; patience -= retryPause {
+	for left := w.limits.step; errors.Is(err, unix.ETOOMANYREFS) && left > 0 && ctx.Err() == nil; left -= retryPause {
 		time.Sleep(retryPause)
 		_, _, err = w.conn.WriteMsgUnix(data, rights, nil)
 	}
@@ -115,14 +113,13 @@ func (w *wire) send(ctx context.Context, m message, files ...*os.File) error {
 	return nil
 }
 
-// refsPause is how long to wait where too many descriptors are on their way:
-// unix(7), ETOOMANYREFS: as many as the limit on open files, over all of the
-// user's sockets, unless with CAP_SYS_RESOURCE. They go as they are received.
+// retryPause: how long to wait while too many descriptors are in flight (ETOOMANYREFS, unix(7)).
+// The kernel allows as many as the limit on open files, over all sockets of the user, except with
+// CAP_SYS_RESOURCE. Their number falls as peers receive.
 const retryPause = 10 * time.Millisecond
 
-// receive waits for a message: for the limit at the most, or if that is 0 for
-// as long as ctx and the connection last. The files are the caller's. The
-// error is io.EOF where the other end is closed.
+// receive waits for a message: until the limit; with limit 0, until ctx or the connection ends.
+// The caller owns the files. The error is io.EOF if the other end is closed.
 func (w *wire) receive(ctx context.Context, limit time.Duration) (message, []*os.File, error) {
 	over, err := withDeadline(ctx, w.conn.SetReadDeadline, limit)
 	if err != nil {
@@ -130,12 +127,12 @@ func (w *wire) receive(ctx context.Context, limit time.Duration) (message, []*os
 	}
 	n, rights, flags, _, err := w.conn.ReadMsgUnix(w.buffer, w.rights)
 	if errors.Is(err, unix.ECONNRESET) {
-		// The other closed with messages of ours unread. What it sent before
-		// is behind this error.
+		// The other end was closed with unread messages. Messages that were sent before the close
+		// are readable after the error.
 		n, rights, flags, _, err = w.conn.ReadMsgUnix(w.buffer, w.rights)
 	}
 	err = over(err)
-	// An empty packet reads as the end, but descriptors can come with it.
+	// An empty packet reads as the end, but may carry descriptors.
 	files, broken := parseRights(w.rights[:rights])
 	var m message
 	switch {
@@ -163,8 +160,7 @@ func (w *wire) receive(ctx context.Context, limit time.Duration) (message, []*os
 	return m, files, nil
 }
 
-// received takes the descriptors out of control messages. It returns those
-// that it found with an error too.
+// parseRights returns the descriptors in control messages, with an error too.
 func parseRights(rights []byte) (files []*os.File, err error) {
 	parts, err := unix.ParseSocketControlMessage(rights)
 	for _, part := range parts {
@@ -182,7 +178,7 @@ func parseRights(rights []byte) (files []*os.File, err error) {
 	return files, err
 }
 
-// ended makes one error of the ways in which a connection can have ended.
+// asEOF maps the errors of an ended connection to io.EOF.
 func asEOF(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, net.ErrClosed) {
 		return io.EOF

@@ -1,6 +1,6 @@
-// Package systemdtest stands in for the service manager in tests: it takes the
-// messages of services, keeps descriptors for them as systemd does, and starts
-// processes that are told of both.
+// Package systemdtest has a service manager for tests. A Manager receives the messages of
+// services, stores descriptors as systemd does, and starts processes with the environment and the
+// descriptors of a service.
 package systemdtest
 
 import (
@@ -22,10 +22,10 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// soon bounds what is to happen at once; nothing waits for its end.
+// waitTimeout bounds waiting for an event that should come at once.
 const waitTimeout = 20 * time.Second
 
-// Manager stands in for the service manager, with one service.
+// Manager is a service manager with one service.
 type Manager struct {
 	t        *testing.T
 	conn     *net.UnixConn
@@ -33,44 +33,43 @@ type Manager struct {
 	watchdog time.Duration
 
 	mu        sync.Mutex
-	changed   chan struct{} // closed and made anew with each message
-	mainPID   int           // the only process that it listens to; 0: to all
+	changed   chan struct{} // closed, and replaced, at each message
+	mainPID   int           // the only process whose messages count; 0: messages of all processes count
 	capacity  int           // FileDescriptorStoreMax=
-	remaining int           // ignores messages after so many that store or remove; below 0 for never
+	remaining int           // store and remove messages until the manager ignores the rest; negative: no limit
 	messages  []Message
 	store     []Descriptor
 }
 
-// Descriptor is a file that a process is passed, and its name.
+// Descriptor is a file for a process, and its name.
 type Descriptor struct {
 	Name string
 	File *os.File
 }
 
-// Message is what somebody said.
+// Message is a received message.
 type Message struct {
 	PID     int
 	Text    string
-	Files   int  // how many came along
-	Ignored bool // it was not the main process's
+	Files   int  // number of descriptors
+	Ignored bool // the sender was not the main process
 }
 
-// Room is how many descriptors a Manager keeps if nobody says otherwise.
+// DefaultCapacity is the capacity of a Manager's store before Limit.
 const DefaultCapacity = 512
 
-// maxFiles is the most descriptors that come with a message (SCM_MAX_FD,
-// include/net/scm.h).
+// maxFiles is the most descriptors of a message (SCM_MAX_FD, include/net/scm.h).
 const maxFiles = 253
 
-// New starts one at a path, or an abstract address that begins with @, until
-// the test ends.
+// New starts a Manager at a path, or at an abstract address that begins with @, until the end of
+// the test.
 func New(t *testing.T, at string) *Manager {
 	t.Helper()
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: at, Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if at[0] != '@' { // anybody may speak to it
+	if at[0] != '@' { // every user may send messages
 		if err := os.Chmod(at, 0o777); err != nil {
 			t.Fatal(err)
 		}
@@ -91,23 +90,22 @@ func New(t *testing.T, at string) *Manager {
 	return m
 }
 
-// Address is where it listens, as in NOTIFY_SOCKET.
+// Address is the value of NOTIFY_SOCKET.
 func (m *Manager) Address() string { return m.conn.LocalAddr().String() }
 
-// Watchdog sets the interval that processes are started with (WatchdogSec=),
-// which is 20 seconds before.
+// SetWatchdog sets the watchdog interval of processes (WatchdogSec=). The default is 20 seconds.
 func (m *Manager) SetWatchdog(interval time.Duration) { m.watchdog = interval }
 
-// Main has it listen to one process alone (NotifyAccess=main), and to whom
-// that one passes it on by MAINPID=. Before, it listens to all.
+// SetMain sets the main process, and ignores messages of other processes (NotifyAccess=main).
+// MAINPID= changes the main process. At first messages of all processes count.
 func (m *Manager) SetMain(pid int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.mainPID = pid
 }
 
-// Hold has it deal with nothing until the function that it returns is called.
-func (m *Manager) Pause() (goOn func()) {
+// Pause makes the Manager handle no message until resume.
+func (m *Manager) Pause() (resume func()) {
 	m.mu.Lock()
 	return m.mu.Unlock
 }
@@ -154,8 +152,7 @@ func (m *Manager) parse(control []byte) (pid int, files []*os.File) {
 	return pid, files
 }
 
-// take does what systemd does with a message (service_notify_message,
-// src/core/service.c), as far as we say it.
+// handle handles a message as systemd does (service_notify_message, src/core/service.c).
 func (m *Manager) handle(said Message, files []*os.File) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -195,9 +192,9 @@ func (m *Manager) handle(said Message, files []*os.File) {
 				f.Close()
 				continue
 			}
-			m.store = slices.Insert(m.store, 0, Descriptor{name, f}) // the last is passed first
+			m.store = slices.Insert(m.store, 0, Descriptor{name, f}) // processes get the newest descriptor first
 		}
-	default: // a barrier's too
+	default: // such as of a barrier
 		closeFiles(files)
 	}
 }
@@ -206,7 +203,7 @@ func (m *Manager) has(file *os.File) bool {
 	return slices.ContainsFunc(m.store, func(d Descriptor) bool { return Identity(m.t, d.File) == Identity(m.t, file) })
 }
 
-// Await waits until enough says so of what was said and is kept.
+// Await waits until enough returns true.
 func (m *Manager) Await(what string, enough func(said []Message, kept []string) bool) {
 	m.t.Helper()
 	late := time.After(waitTimeout)
@@ -233,23 +230,22 @@ func (m *Manager) storedNames() (names []string) {
 	return names
 }
 
-// Kept returns the names in the store, in alphabetical order.
+// StoredNames returns the names in the store, in alphabetical order.
 func (m *Manager) StoredNames() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.storedNames()
 }
 
-// Said returns all that was said.
+// Messages returns all received messages.
 func (m *Manager) Messages() []Message {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Clone(m.messages)
 }
 
-// Limit changes what it takes: max descriptors, and so many more messages that
-// store or remove (below 0: any number). It returns how many of the latter
-// were left.
+// Limit sets the capacity of the store, and how many further store and remove messages are handled
+// (negative: no limit). Limit returns the rest of the previous number.
 func (m *Manager) Limit(max, takes int) (left int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -258,7 +254,7 @@ func (m *Manager) Limit(max, takes int) (left int) {
 	return left
 }
 
-// Pass returns duplicates of what a process would be started with.
+// Descriptors returns duplicates of the descriptors in the store.
 func (m *Manager) Descriptors() (passed []Descriptor) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -268,7 +264,7 @@ func (m *Manager) Descriptors() (passed []Descriptor) {
 	return passed
 }
 
-// Empty closes all that is kept, as when the unit stops.
+// EmptyStore closes all stored descriptors, as when the unit stops.
 func (m *Manager) EmptyStore() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -278,10 +274,9 @@ func (m *Manager) EmptyStore() {
 	m.store = nil
 }
 
-// Prepare changes a command to one of a process that the manager starts, with
-// the sockets of a .socket unit before what is kept. The shell is there for
-// LISTEN_PID: it is the pid of the program that the shell becomes. Once it has
-// started, started is to be called.
+// Prepare changes a command so that the process starts as a service: with the sockets of a .socket
+// unit, and then the stored descriptors. The shell sets LISTEN_PID to its own pid, and then
+// becomes the program. Call started after the start.
 func (m *Manager) Prepare(cmd *exec.Cmd, activated ...Descriptor) (started func()) {
 	m.t.Helper()
 	cmd.Args = append([]string{"/bin/sh", "-c", `LISTEN_PID=$$ WATCHDOG_PID=$$ exec "$0" "$@"`, cmd.Path}, cmd.Args[1:]...)
@@ -303,7 +298,7 @@ func (m *Manager) Prepare(cmd *exec.Cmd, activated ...Descriptor) (started func(
 	}
 }
 
-// Identity is the file that a descriptor is of, by device and inode.
+// Identity returns the device and inode of a file.
 func Identity(t *testing.T, f *os.File) (identity [2]uint64) {
 	t.Helper()
 	err := sys.Control(f, func(fd int) error {
@@ -318,7 +313,7 @@ func Identity(t *testing.T, f *os.File) (identity [2]uint64) {
 	return identity
 }
 
-// Duplicate makes another descriptor of the same file.
+// Duplicate returns a duplicate of a descriptor.
 func Duplicate(t *testing.T, f *os.File) *os.File {
 	t.Helper()
 	duplicate, err := sys.DuplicateFile(f, f.Name())
