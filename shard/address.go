@@ -5,50 +5,49 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/hostport"
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// resolve turns host:port into an address. A name resolves to its first IPv4
-// address, or else its first IPv6 one (net.ResolveUDPAddr); a port may be a
-// service's name.
-func resolve(hostport string) (address, error) {
-	if hostport == "" {
-		hostport = ":0"
+// resolve returns the address of host:port. A host name stands for its first IPv4 address, or
+// else its first IPv6 address; the port may be a service's name, and an absent port is 0.
+func resolve(text string) (address, error) {
+	if text == "" {
+		text = ":"
 	}
-	host, port, err := net.SplitHostPort(hostport)
+	if strings.HasSuffix(text, ":") {
+		text += "0"
+	}
+	parsed, err := hostport.Parse("udp", text)
 	if err != nil {
-		return address{}, &ConfigError{"Address", fmt.Errorf("%q is not host:port, [ipv6]:port or :port", hostport)}
+		return address{}, &ConfigError{"Address", err}
 	}
-	if host == "" {
-		udp, err := net.ResolveUDPAddr("udp", hostport)
-		if err != nil {
-			return address{}, &ConfigError{"Address", fmt.Errorf("port %q: %w", port, err)}
-		}
+	if parsed.Host == "" {
 		if !haveIPv6() {
-			return address{AddrPort: netip.AddrPortFrom(netip.IPv4Unspecified(), uint16(udp.Port))}, nil
+			parsed.IP = netip.IPv4Unspecified()
 		}
-		return address{AddrPort: netip.AddrPortFrom(netip.IPv6Unspecified(), uint16(udp.Port)), dual: true}, nil
+		return address{AddrPort: parsed.AddrPort(), dual: parsed.IP.Is6()}, nil
 	}
-	udp, err := net.ResolveUDPAddr("udp", hostport)
+	at, err := parsed.Resolve()
 	if err != nil {
-		return address{}, &ConfigError{"Address", fmt.Errorf("%q: %w", hostport, err)}
+		return address{}, &ConfigError{"Address", fmt.Errorf("%q: %w", text, err)}
 	}
-	at := udp.AddrPort()
-	if isBroadcast(at.Addr().Unmap()) {
-		return address{}, &ConfigError{"Address", fmt.Errorf("%s is a broadcast address, of which each socket gets a copy: listen on :%s", at.Addr(), port)}
+	if isBroadcast(at.Addr()) {
+		return address{}, &ConfigError{"Address", fmt.Errorf("%s is a broadcast address, of which each socket gets a copy: listen on :%d", at.Addr(), at.Port())}
 	}
 	if at.Addr().IsMulticast() {
-		return address{}, &ConfigError{"Address", fmt.Errorf("%s is a multicast group, and groups are not joined: listen on :%s", at.Addr(), port)}
+		return address{}, &ConfigError{"Address", fmt.Errorf("%s is a multicast group, and groups are not joined: listen on :%d", at.Addr(), at.Port())}
 	}
 	if zone := at.Addr().Zone(); zone != "" {
 		if _, err := sys.ZoneIndex(zone); err != nil {
 			return address{}, &ConfigError{"Address", err}
 		}
 	}
-	return address{AddrPort: netip.AddrPortFrom(at.Addr().Unmap(), at.Port())}, nil
+	return address{AddrPort: at}, nil
 }
 
 // isBroadcast says whether an address is the limited broadcast's or that of an

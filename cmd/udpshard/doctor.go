@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/signal"
 	"slices"
@@ -152,9 +151,8 @@ func (d *doctorRun) print(cmd *cobra.Command, findings []doctor.Finding, named b
 
 // examined is the listener as far as the host matters to it.
 func examined(l *config.Listener, usable []int) doctor.Listener {
-	address, _, _ := net.SplitHostPort(l.Address)
 	e := doctor.Listener{
-		Name: l.Name, Address: l.Resolved(), Dual: address == "",
+		Name: l.Name, Address: l.Resolved(), Dual: l.DualStack(),
 		Shards: l.Shards, CPUs: l.CPUs, ReceiveBuffer: l.ReceiveBuffer, Join: l.Join,
 		ShardMemory: l.Batch*l.MaxDatagram + outputMemory, ShardFiles: 1,
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/netip"
 	"os/signal"
 	"strings"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/config"
+	"github.com/udpshard/udpshard/internal/hostport"
 	"github.com/udpshard/udpshard/internal/sockets"
 )
 
@@ -77,33 +77,27 @@ Exit code 1 if there is no such socket.`,
 	return cmd
 }
 
-// parseSocketsAddress reads an address as serve's --listen takes it, or a
-// port alone. An unspecified address stands for all of the port.
-func parseSocketsAddress(text string) (netip.AddrPort, error) {
-	hostport := text
+// parseSocketsAddress parses an address as serve's --listen has it, or a port alone. An
+// unspecified address means all sockets of the port.
+func parseSocketsAddress(text string) (at netip.AddrPort, err error) {
+	withColon := text
 	if !strings.Contains(text, ":") && !strings.Contains(text, ".") {
-		hostport = ":" + text
+		withColon = ":" + text
 	}
-	host, port, err := net.SplitHostPort(hostport)
-	if err != nil || port == "" {
-		return netip.AddrPort{}, fmt.Errorf("%q is not host:port, [ipv6]:port, :port or a port", text)
-	}
-	udp, err := net.ResolveUDPAddr("udp", hostport)
+	address, err := hostport.Parse("udp", withColon)
 	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("%q: %w", text, err)
+		return at, err
 	}
-	if udp.Port == 0 {
-		return netip.AddrPort{}, fmt.Errorf("%q: no socket is bound to port 0", text)
+	if at, err = address.Resolve(); err != nil {
+		return at, fmt.Errorf("%q: %w", text, err)
 	}
-	at := udp.AddrPort()
-	if host == "" {
-		at = netip.AddrPortFrom(netip.IPv6Unspecified(), at.Port())
+	if at.Port() == 0 {
+		return at, fmt.Errorf("%q: no socket is bound to port 0", text)
 	}
-	ip := at.Addr().Unmap()
-	if ip.IsMulticast() || ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
-		return netip.AddrPort{}, fmt.Errorf("%s is no address of one receiver: each socket that listens gets a copy; ask for port %d alone", ip, at.Port())
+	if ip := at.Addr(); ip.IsMulticast() || ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+		return at, fmt.Errorf("%s is no address of one receiver: each socket that listens gets a copy; ask for port %d alone", ip, at.Port())
 	}
-	return netip.AddrPortFrom(ip, at.Port()), nil
+	return at, nil
 }
 
 // listSockets looks for the interval, or until SIGINT or SIGTERM.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -15,11 +14,19 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/hostport"
 	"github.com/udpshard/udpshard/metrics"
 )
 
 // DefaultAddress is where an instance answers HTTP that was not told otherwise.
-const DefaultAddress = "127.0.0.1:9514"
+const (
+	DefaultAddress = defaultHost + ":" + defaultPort
+	defaultHost    = "127.0.0.1"
+	defaultPort    = "9514"
+)
+
+// MeantAddress is cli.MeantAddress, with DefaultAddress for what is missing.
+func MeantAddress(text string) string { return cli.MeantAddress(text, defaultHost, defaultPort) }
 
 // Instance is where a running instance answers HTTP.
 type Instance struct {
@@ -95,16 +102,14 @@ const maxAnswer = 64 << 20
 
 // Ask sends a request to the instance.
 func (i Instance) Ask(ctx context.Context, path string) (code int, body []byte, err error) {
-	host, port, err := net.SplitHostPort(i.Address)
+	at, err := hostport.Parse("tcp", i.Address)
 	if err != nil {
-		host, port, _ := net.SplitHostPort(DefaultAddress)
-		err = cli.Suggest(fmt.Errorf("%q is not host:port", i.Address), cli.MeantAddress(i.Address, host, port))
-		return 0, nil, cli.Unusable(i.Place, err)
+		return 0, nil, cli.Unusable(i.Place, cli.Suggest(err, MeantAddress(i.Address)))
 	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "localhost"
+	if at.IP.IsUnspecified() {
+		at.Host = "localhost"
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+path, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+at.String()+path, nil)
 	if err != nil {
 		return 0, nil, cli.Unusable(i.Place, err)
 	}

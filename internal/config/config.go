@@ -8,7 +8,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -20,6 +19,7 @@ import (
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/client"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
+	"github.com/udpshard/udpshard/internal/hostport"
 	"github.com/udpshard/udpshard/shard"
 )
 
@@ -101,20 +101,15 @@ func parseHTTP(text string) (string, error) {
 	if text == "" {
 		return "", nil
 	}
-	_, port, err := net.SplitHostPort(text)
-	if err != nil || port == "" {
-		host, defaultPort, _ := net.SplitHostPort(client.DefaultAddress)
-		meant := cli.MeantAddress(text, host, defaultPort)
+	if _, err := hostport.Parse("tcp", text); err != nil {
+		meant := client.MeantAddress(text)
 		switch cmp.Or(cli.MeantBool(text), strings.ToLower(text)) {
 		case "true":
 			meant = client.DefaultAddress
 		case "false":
 			meant = "''"
 		}
-		return "", cli.Suggest(fmt.Errorf("%q is not host:port, [ipv6]:port or :port", text), meant)
-	}
-	if _, err := net.LookupPort("tcp", port); err != nil {
-		return "", fmt.Errorf("%q has no usable port: %w", text, err)
+		return "", cli.Suggest(err, meant)
 	}
 	return text, nil
 }
@@ -122,14 +117,14 @@ func parseHTTP(text string) (string, error) {
 // HTTPSocket is where an HTTP address is listened at: with any unspecified one,
 // net.Listen takes IPv6 and IPv4. Port 0 is another one each time. It asks no name server.
 func HTTPSocket(address string) any {
-	at, ok := ParseLiteral(address)
-	switch {
-	case !ok || at.Port() == 0:
+	switch at, _ := hostport.Parse("tcp", address); {
+	case !at.IP.IsValid() || at.Port == 0:
 		return address
-	case at.Addr().IsUnspecified():
-		return at.Port()
+	case at.IP.IsUnspecified():
+		return at.Port
+	default:
+		return at.AddrPort()
 	}
-	return at
 }
 
 // absolute is a path from the root; "" is none.

@@ -69,7 +69,7 @@ func TestBadFiles(t *testing.T) {
 		{"name", "listeners:\n  - name: a b\n", `:2:11: listeners[0].name: "a b" has characters that are not printable ASCII`},
 		{"long name", "listeners:\n  - name: " + strings.Repeat("x", 65) + "\n", ` is not a name of 1 to 64 bytes`},
 		{"http", "http: 9514\nlisteners: [{}]\n", `:1:7: http: "9514" is not host:port`},
-		{"http port", "http: :99999\nlisteners: [{}]\n", `:1:7: http: ":99999" has no usable port`},
+		{"http port", "http: :99999\nlisteners: [{}]\n", `:1:7: http: ":99999": port "99999" is neither a number`},
 		{"log level", "log: {level: loud}\nlisteners: [{}]\n", `:1:14: log.level: "loud" is not one of debug, info, warn, error`},
 		{"log format", "log: {format: xml}\nlisteners: [{}]\n", `:1:15: log.format: "xml" is not one of auto, console, json`},
 		{"duration", "stats_interval: 5\nlisteners: [{}]\n", `:1:17: stats_interval: "5" is not a duration such as 500ms, 10s or 1m`},

@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/hostport"
 	"github.com/udpshard/udpshard/internal/output"
 	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/packet"
@@ -120,11 +120,8 @@ var listenerSettings = []setting[Listener]{
 		means: func(l *Listener) any { return l.destination() }},
 }
 
-// parseAddress leaves the rest to the engine, for which an absent port is any
-// free one: nobody would find that.
 func parseAddress(text string) (string, error) {
-	if _, port, err := net.SplitHostPort(text); err != nil || port == "" {
-		err := fmt.Errorf("%q is not host:port, [ipv6]:port or :port", text)
+	if _, err := hostport.Parse("udp", text); err != nil {
 		return "", cli.Suggest(err, cli.MeantAddress(text, "", DefaultPort))
 	}
 	return text, nil
@@ -248,20 +245,24 @@ func (l *Listener) endpoint() string {
 	return l.Address
 }
 
-// Resolved returns the endpoint in a form that can be compared: see literal.
+// Resolved returns the endpoint in a form that can be compared: [::]:5514 for :5514, and the zero
+// AddrPort for a host name that was not found.
 func (l *Listener) Resolved() netip.AddrPort {
-	at, _ := ParseLiteral(l.endpoint())
-	return at
+	at, _ := hostport.Parse("udp", l.endpoint())
+	return at.AddrPort()
 }
+
+// DualStack reports whether the sockets are for IPv6 and IPv4: the address has no host.
+func (l *Listener) DualStack() bool { return strings.HasPrefix(l.Address, ":") }
 
 // socket is what is listened at: an absent host is both families, and [::] is IPv6
 // alone. Port 0 is another one each time.
 func (l *Listener) socket() any {
 	at := l.Resolved()
-	switch host, _, _ := net.SplitHostPort(l.Address); {
+	switch {
 	case at.Port() == 0:
 		return l.Address
-	case host == "":
+	case l.DualStack():
 		return at.Port()
 	}
 	return at

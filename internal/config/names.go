@@ -1,9 +1,10 @@
 package config
 
 import (
-	"net"
 	"net/netip"
 	"sync"
+
+	"github.com/udpshard/udpshard/internal/hostport"
 )
 
 // names are the addresses of the host names of a configuration. They are looked up once, when
@@ -20,23 +21,15 @@ type lookup struct {
 // mostLookups is how many host names are looked up at a time: a name server may drop more.
 const mostLookups = 16
 
-// lookUpHost returns the first IPv4 address of a host name, or else its first IPv6 address.
-// Tests put another function in its place.
-var lookUpHost = func(host string) (netip.Addr, error) {
-	at, err := net.ResolveUDPAddr("udp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		return netip.Addr{}, err
-	}
-	return at.AddrPort().Addr().Unmap(), nil
-}
+// lookUpHost is hostport.LookupHost. Tests put another function in its place.
+var lookUpHost = hostport.LookupHost
 
 // lookUpNames looks up the host names of addresses, each once.
-func lookUpNames(addresses []string) names {
+func lookUpNames(addresses []hostport.Address) names {
 	found := make(names)
-	for _, address := range addresses {
-		if _, ok := ParseLiteral(address); !ok {
-			host, _, _ := net.SplitHostPort(address)
-			found[host] = lookup{}
+	for _, a := range addresses {
+		if a.IsName() {
+			found[a.Host] = lookup{}
 		}
 	}
 	var (
@@ -62,46 +55,27 @@ func lookUpNames(addresses []string) names {
 	return found
 }
 
-// numeric returns an address with that of the host name in the place of the name, or the error
-// of the lookup.
-func (n names) numeric(address string) (string, error) {
-	host, port, err := net.SplitHostPort(address)
-	found, isName := n[host]
-	if err != nil || !isName || found.err != nil {
-		return address, found.err
+// numeric returns an address, of which text is the spelling, with that of the host name in the
+// place of the name, or the error of the lookup.
+func (n names) numeric(a hostport.Address, text string) (string, error) {
+	found, isName := n[a.Host]
+	if !isName || found.err != nil {
+		return text, found.err
 	}
-	return net.JoinHostPort(found.addr.String(), port), nil
+	return netip.AddrPortFrom(found.addr, a.Port).String(), nil
 }
 
 // lookUp looks up the host names of all addresses of the configuration.
 func (c *Config) lookUp() {
-	addresses := []string{c.HTTP}
+	http, _ := hostport.Parse("tcp", c.HTTP)
+	addresses := []hostport.Address{http}
 	for _, l := range c.Listeners {
-		addresses = append(addresses, l.Address)
+		a, _ := hostport.Parse("udp", l.Address)
+		addresses = append(addresses, a)
 	}
 	found := lookUpNames(addresses)
-	c.HTTPResolved, _ = found.numeric(c.HTTP) // net.Listen says what is wrong with it
-	for _, l := range c.Listeners {
-		l.numeric, l.unresolved = found.numeric(l.Address)
+	c.HTTPResolved, _ = found.numeric(http, c.HTTP) // net.Listen says what is wrong with it
+	for i, l := range c.Listeners {
+		l.numeric, l.unresolved = found.numeric(addresses[i+1], l.Address)
 	}
-}
-
-// ParseLiteral returns an address that has no host name in a form that can be compared: [::]:5514
-// for :5514, and port 0 for an address that can't be used. It asks no name server.
-func ParseLiteral(address string) (at netip.AddrPort, ok bool) {
-	host, service, err := net.SplitHostPort(address)
-	if err != nil {
-		return netip.AddrPort{}, true
-	}
-	addr := netip.IPv6Unspecified()
-	if host != "" {
-		if addr, err = netip.ParseAddr(host); err != nil {
-			return netip.AddrPort{}, false
-		}
-	}
-	port, err := net.LookupPort("udp", service) // of a service, from /etc/services
-	if err != nil {
-		return netip.AddrPort{}, true
-	}
-	return netip.AddrPortFrom(addr.Unmap(), uint16(port)), true
 }

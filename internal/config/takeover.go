@@ -7,10 +7,11 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/shard"
-	"golang.org/x/sys/unix"
 )
 
 // runtimeFolder is the variable in which systemd names the folders of a service, with colons

@@ -25,7 +25,7 @@ func Parse(network, text string) (Address, error) {
 	}
 	port, err := net.LookupPort(network, service)
 	if err != nil {
-		return Address{}, fmt.Errorf("port %q: neither a number up to 65535 nor a %s service in /etc/services", service, network)
+		return Address{}, fmt.Errorf("%q: port %q is neither a number up to 65535 nor a %s service in /etc/services", text, service, network)
 	}
 	a := Address{Host: host, IP: netip.IPv6Unspecified(), Port: uint16(port)}
 	if host != "" {
@@ -45,10 +45,15 @@ func ParseRemote(network, text string) (Address, error) {
 }
 
 // IsName reports whether Host is a host name.
-func (a Address) IsName() bool { return !a.IP.IsValid() }
+func (a Address) IsName() bool { return a.Host != "" && !a.IP.IsValid() }
 
-// AddrPort returns IP and Port; Addr is zero where Host is a host name.
-func (a Address) AddrPort() netip.AddrPort { return netip.AddrPortFrom(a.IP, a.Port) }
+// AddrPort returns IP and Port, and the zero AddrPort where Host is a host name.
+func (a Address) AddrPort() netip.AddrPort {
+	if !a.IP.IsValid() {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(a.IP, a.Port)
+}
 
 // Resolve returns AddrPort, with the address of LookupHost where Host is a host name.
 func (a Address) Resolve() (netip.AddrPort, error) {

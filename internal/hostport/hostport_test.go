@@ -36,7 +36,7 @@ func TestParse(t *testing.T) {
 }
 
 func TestParseErrors(t *testing.T) {
-	const form, port = `" is not host:port, [ipv6]:port or :port`, `": neither a number up to 65535 nor a udp service in /etc/services`
+	const form, port = `" is not host:port, [ipv6]:port or :port`, `" is neither a number up to 65535 nor a udp service in /etc/services`
 	for text, want := range map[string]string{
 		"":                `"` + form,
 		":":               `":` + form,
@@ -47,9 +47,9 @@ func TestParseErrors(t *testing.T) {
 		"::1:5514":        `"::1:5514` + form,
 		"[::1:5":          `"[::1:5` + form,
 		"[]:5":            `"[]:5` + form,
-		":65536":          `port "65536` + port,
-		":-1":             `port "-1` + port,
-		"localhost:no":    `port "no` + port,
+		":65536":          `":65536": port "65536` + port,
+		":-1":             `":-1": port "-1` + port,
+		"localhost:no":    `"localhost:no": port "no` + port,
 		"udp://host:5514": `"udp://host:5514` + form,
 	} {
 		if a, err := Parse("udp", text); err == nil || err.Error() != want {
@@ -84,6 +84,9 @@ func TestResolve(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if at := a.AddrPort(); at != (netip.AddrPort{}) == a.IsName() {
+			t.Errorf("%s: AddrPort is %s", text, at)
+		}
 		if at, err := a.Resolve(); err != nil || at.String() != want {
 			t.Errorf("%s: %s, %v, want %s", text, at, err, want)
 		}
@@ -102,7 +105,7 @@ func FuzzParse(f *testing.F) {
 		a, err := Parse("udp", text)
 		host, _, splitErr := net.SplitHostPort(text)
 		if err != nil {
-			if !strings.Contains(err.Error(), "is not host:port") && !strings.HasPrefix(err.Error(), "port ") {
+			if !strings.Contains(err.Error(), "is not host:port") && !strings.Contains(err.Error(), ": port ") {
 				t.Errorf("%q: %v", text, err)
 			}
 			return

@@ -15,10 +15,10 @@ package loadgen
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"time"
 
+	"github.com/udpshard/udpshard/internal/hostport"
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
@@ -127,18 +127,16 @@ func setDefault(field *int, value int) {
 	}
 }
 
-// resolve asks for a host: a generator only sends where it is told.
-func resolve(hostport string) (netip.AddrPort, error) {
-	host, port, err := net.SplitHostPort(hostport)
-	if err != nil || host == "" || port == "" {
-		return netip.AddrPort{}, &ConfigError{"To", fmt.Errorf("%q is not host:port or [ipv6]:port", hostport)}
-	}
-	udp, err := net.ResolveUDPAddr("udp", hostport)
+// resolve returns the address to send to.
+func resolve(text string) (netip.AddrPort, error) {
+	to, err := hostport.ParseRemote("udp", text)
 	if err != nil {
 		return netip.AddrPort{}, &ConfigError{"To", err}
 	}
-	at := udp.AddrPort()
-	at = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+	at, err := to.Resolve()
+	if err != nil {
+		return netip.AddrPort{}, &ConfigError{"To", err}
+	}
 	if at.Port() == 0 || at.Addr().IsUnspecified() {
 		return at, &ConfigError{"To", fmt.Errorf("%s is no address to send to", at)}
 	}

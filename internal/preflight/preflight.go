@@ -158,11 +158,10 @@ func (c *Check) ports() (errs []error) {
 // passesOn says whether the process that would be taken over from has a listener's address.
 func (c *Check) passesOn(l *config.Listener) bool {
 	at := l.Resolved()
-	host, _, _ := net.SplitHostPort(l.Address)
 	all, err := sockets.List(at.Port())
 	return err != nil || slices.ContainsFunc(all, func(s sockets.Socket) bool {
 		isFrom := func(p holder.Process) bool { return p.PID == c.from.pid }
-		return canPassOn(s, at, host == "") && slices.ContainsFunc(s.Processes, isFrom)
+		return canPassOn(s, at, l.DualStack()) && slices.ContainsFunc(s.Processes, isFrom)
 	})
 }
 
@@ -228,15 +227,14 @@ func (c *Check) streams() (errs []error) {
 			continue
 		}
 		at := l.Resolved()
-		host, _, _ := net.SplitHostPort(l.Address)
 		tcp, network := net.TCPAddrFromAddrPort(at), "tcp6" // as listenTCP
 		switch {
-		case host == "":
+		case l.DualStack():
 			tcp.IP, network = nil, "tcp"
 		case at.Addr().Is4():
 			network = "tcp4"
 		}
-		if at.Port() != 0 && c.listens(at, host == "", l.Join) {
+		if at.Port() != 0 && c.listens(at, l.DualStack(), l.Join) {
 			errs = append(errs, l.TCPError(portTaken(network, tcp)))
 		}
 	}

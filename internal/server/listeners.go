@@ -6,6 +6,7 @@ import (
 	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/engine"
 	"github.com/udpshard/udpshard/internal/handoff"
+	"github.com/udpshard/udpshard/internal/hostport"
 )
 
 // socketKey identifies the sockets of an address. Two spellings of one address have one key.
@@ -46,8 +47,9 @@ func (k keys) of(had *handoff.Listener) socketKey {
 	if key, ok := k.bySpelling[had.Address]; ok {
 		return key
 	}
-	at, ok := config.ParseLiteral(had.Address)
-	if !ok && len(had.Sockets) > 0 {
+	address, _ := hostport.Parse("udp", had.Address)
+	at := address.AddrPort()
+	if address.IsName() && len(had.Sockets) > 0 {
 		at, _ = engine.SocketAddress(had.Sockets[0])
 	}
 	return keyOf(at, had.Address)

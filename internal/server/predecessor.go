@@ -15,6 +15,7 @@ import (
 	"github.com/udpshard/udpshard/internal/engine"
 	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
+	"github.com/udpshard/udpshard/internal/hostport"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/shard"
 )
@@ -218,9 +219,9 @@ func (l *predecessor) explainAddress(err error) error {
 	if l == nil || l.conn == nil || !errors.As(err, &inUse) {
 		return err
 	}
-	_, port, _ := net.SplitHostPort(inUse.Address)
+	at, _ := hostport.Parse("udp", inUse.Address)
 	for _, had := range l.offer.Listeners {
-		if _, its, _ := net.SplitHostPort(had.Address); its == port {
+		if theirs, _ := hostport.Parse("udp", had.Address); theirs.Port == at.Port {
 			return cli.WithHint(err, fmt.Sprintf("%s has it as %s, and only that very address can be taken over: listen there, or take another port", l.conn.Process(), had.Address))
 		}
 	}
