@@ -46,7 +46,7 @@ func TestAReplacedGroupLeavesTheSocketsAlone(t *testing.T) {
 			t.Errorf("shard %d has a filter of %d instructions, %v", s.page.Index, n, err)
 		}
 	}
-	if err := detachProgram(g.shards[0].fd); err != nil {
+	if err := sys.DetachProgram(g.shards[0].fd); err != nil {
 		t.Fatal(err)
 	}
 	buffer, err := grantedBuffer(g.shards[0].fd)
@@ -88,7 +88,7 @@ func TestAReplacedGroupDetachesNothing(t *testing.T) {
 			t.Errorf("shard %d: the new owner's filter is detached, %v", s.page.Index, err)
 		}
 	}
-	if there, err := removeProgram(g.shards[0].fd); !there || err != nil {
+	if there, err := sys.RemoveProgram(g.shards[0].fd); !there || err != nil {
 		t.Errorf("the new owner's program is detached, %v", err)
 	}
 }
@@ -209,7 +209,7 @@ func TestReadingsDuringATakeover(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := attachProgram(first.shards[0].fd, program); err != nil {
+			if err := sys.AttachProgram(first.shards[0].fd, program); err != nil {
 				t.Fatal(err)
 			}
 			for range 400 * (4 - s.page.Index) {

@@ -1,12 +1,8 @@
 package shard
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/engine"
 	"github.com/udpshard/udpshard/internal/steer"
@@ -66,11 +62,7 @@ func (s *shard) detachFilter() (filtered bool, err error) {
 	if err != nil || instructions == 0 {
 		return false, err
 	}
-	err = unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0)
-	if errors.Is(err, unix.ENOENT) {
-		return false, nil
-	}
-	return err == nil, os.NewSyscallError("setsockopt SO_DETACH_FILTER", err)
+	return sys.DetachFilter(s.fd)
 }
 
 // Filtered says whether a socket filter is attached to the socket, by whichever process.

@@ -359,7 +359,7 @@ func (g *Group) close() {
 	for _, s := range g.shards {
 		s.awaitEnd(deadline)
 		s.page.Detach()
-		s.waits.close()
+		s.waits.Close()
 		unix.Close(s.fd)
 	}
 	release(len(g.shards))

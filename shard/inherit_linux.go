@@ -164,8 +164,8 @@ func (g *Group) adopt(sockets int, largest func() int) (err error) {
 		if !g.config.GRO {
 			_ = unix.SetsockoptInt(s.fd, unix.SOL_UDP, unix.UDP_GRO, 0) // an old kernel has none to turn off
 		}
-		if err := unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0); err != nil && !errors.Is(err, unix.ENOENT) {
-			return os.NewSyscallError("setsockopt SO_DETACH_FILTER", err)
+		if _, err := sys.DetachFilter(s.fd); err != nil {
+			return err
 		}
 	}
 	if g.granted, err = grantedBuffer(g.shards[0].fd); err != nil {

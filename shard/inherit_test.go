@@ -182,7 +182,7 @@ func TestSurplusSocketsAreEmptiedAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := attachProgram(fd, program); err != nil {
+		if err := sys.AttachProgram(fd, program); err != nil {
 			t.Fatal(err)
 		}
 		conn.Write([]byte("x"))

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet"
@@ -30,8 +31,9 @@ type shard struct {
 	oldest   time.Time // when the sink got the first record that it still holds; zero: none
 	zones    map[uint32]string
 	gatherer gatherer
-	tally    *tally
-	waits    waits
+	sketches *steer.SketchPair
+	random   uint32 // of observe
+	waits    sys.RunDelay
 	state    atomic.Int32    // see thread_linux.go
 	begin    chan struct{}   // closed with the group
 	gone     chan struct{}   // closed when the thread ends
@@ -61,14 +63,14 @@ func newShard(g *Group, index, fd int) (*shard, error) {
 		fd:    fd,
 		receiver: sys.NewReceiver(c.Batch, c.slot(), sys.ReceiverOptions{
 			Destinations: destinations, Trains: c.GRO, Copies: copies, Memory: memory}),
-		sink:    sink,
-		copies:  copies,
-		places:  make([]int, 0, c.Batch),
-		handler: c.Handler(index),
-		zones:   make(map[uint32]string),
-		tally:   newTally(g.steerer.plan()),
-		begin:   make(chan struct{}, 1),
-		gone:    make(chan struct{}),
+		sink:     sink,
+		copies:   copies,
+		places:   make([]int, 0, c.Batch),
+		handler:  c.Handler(index),
+		zones:    make(map[uint32]string),
+		sketches: steer.NewSketchPair(g.steerer.plan()),
+		begin:    make(chan struct{}, 1),
+		gone:     make(chan struct{}),
 	}
 	if s.handler == nil {
 		s.handler = discard

@@ -219,7 +219,7 @@ func TestALookKeepsTheOrder(t *testing.T) {
 			g.steerer.mu.Lock()
 			g.steerer.off = func(fd int) (bool, error) {
 				t.Errorf("look %d detaches the program, with %+v", looks, g.steerer.controller.Placement())
-				return removeProgram(fd)
+				return sys.RemoveProgram(fd)
 			}
 			g.steerer.mu.Unlock()
 			for ; looks < 5; looks++ {

@@ -36,29 +36,29 @@ func TestSketchesHaveEveryDatagram(t *testing.T) {
 			if first < 70 {
 				t.Fatalf("%d datagrams", first)
 			}
-			if sum := s.tally.filling().Total; sum != first {
+			if sum := s.sketches.Filling().Total; sum != first {
 				t.Errorf("the sketch has %d of %d datagrams", sum, first)
 			}
-			if s.tally.full() != nil {
+			if s.sketches.Full() != nil {
 				t.Error("a sketch is read that nobody asked for")
 			}
-			s.tally.ask()
-			if s.tally.full() != nil {
+			s.sketches.Ask()
+			if s.sketches.Full() != nil {
 				t.Error("a sketch is read before the thread's turn")
 			}
 			second := came(3)
-			if read := s.tally.full(); read == nil || read.Total != first {
+			if read := s.sketches.Full(); read == nil || read.Total != first {
 				t.Errorf("%+v was read, and %d came before the turn", read, first)
 			}
-			if s.tally.full() != nil {
+			if s.sketches.Full() != nil {
 				t.Error("a sketch is read twice")
 			}
-			s.tally.ask()
+			s.sketches.Ask()
 			third := came(5)
-			if read := s.tally.full(); read == nil || read.Total != second {
+			if read := s.sketches.Full(); read == nil || read.Total != second {
 				t.Errorf("%+v was read, and %d came between the turns", read, second)
 			}
-			if sum := s.tally.filling().Total; sum != third {
+			if sum := s.sketches.Filling().Total; sum != third {
 				t.Errorf("the sketch has %d, and %d came since the turn", sum, third)
 			}
 		})

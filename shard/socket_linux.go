@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/sys"
@@ -55,17 +54,9 @@ func (s *shard) setSocket(fd int) {
 }
 
 // seal keeps further datagrams out of the socket's queue, so that what waits
-// there can be read to its end, however fast senders go on. What it turns
-// away the kernel counts among the socket's drops (udp_queue_rcv_one_skb,
-// Linux 6.18), so the ledger knows of it.
-func (s *shard) seal() error {
-	program, err := bpf.Assemble([]bpf.Instruction{bpf.RetConstant{Val: 0}})
-	if err != nil {
-		return err
-	}
-	filter := unix.SockFilter{Code: program[0].Op, Jt: program[0].Jt, Jf: program[0].Jf, K: program[0].K}
-	return unix.SetsockoptSockFprog(s.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &filter})
-}
+// there can be read to its end, however fast senders go on. The ledger has what is
+// turned away among the socket's drops.
+func (s *shard) seal() error { return sys.RejectNew(s.fd) }
 
 // interrupt ends the wait of the shard's thread, so that it looks whether it
 // should stop. The runtime takes the signal for a preemption that is over. If

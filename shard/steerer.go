@@ -10,9 +10,11 @@ import (
 	"time"
 
 	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/engine"
 	"github.com/udpshard/udpshard/internal/steer"
+	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/metrics"
 )
 
@@ -21,8 +23,8 @@ import (
 type steerer struct {
 	group *Group
 	seed  uint32
-	put   func(fd int, program []bpf.RawInstruction) error // attachProgram
-	off   func(fd int) (there bool, err error)             // removeProgram
+	put   func(fd int, program []bpf.RawInstruction) error // sys.AttachProgram
+	off   func(fd int) (there bool, err error)             // sys.RemoveProgram
 
 	mu         sync.Mutex
 	inherited  *Steering         // to be put into force when the group reads; nil: it is
@@ -47,7 +49,7 @@ const lookEvery = 8 * time.Second
 
 // placementDelay is how long after a change of the program flows may still be seen where the
 // program before sent them: two turns of a sketch, and what was queued before. Datagrams that
-// wait for longer cost one more detachProgram, see verify.
+// wait for longer cost one more sys.RemoveProgram, see verify.
 const placementDelay = time.Second
 
 // tellEvery is how often the ledger hears of the heaviest senders.
@@ -58,7 +60,7 @@ func newSteerer(g *Group) *steerer {
 	if g.options.Inherited != nil {
 		seed = g.options.Inherited.Seed
 	}
-	s := &steerer{group: g, seed: seed, put: attachProgram, off: removeProgram, changes: g.options.Changes}
+	s := &steerer{group: g, seed: seed, put: sys.AttachProgram, off: sys.RemoveProgram, changes: g.options.Changes}
 	s.controller = steer.NewController(s.plan(), steer.Limits{})
 	return s
 }
@@ -224,7 +226,7 @@ func (s *steerer) step(now time.Time) (events []engine.Event) {
 		s.controller.ResetPlacement()
 	}
 	for _, shard := range s.group.shards {
-		shard.tally.ask()
+		shard.sketches.Ask()
 	}
 	if len(changes) > 0 {
 		if err := s.attach(s.controller.Plan()); err != nil {
@@ -280,7 +282,11 @@ func (s *steerer) verify() []engine.Event {
 	there := true
 	if seen.Placed == 0 || seen.Misplaced > 0 {
 		var err error
-		if there, err = s.off(g.shards[0].fd); err != nil {
+		there, err = s.off(g.shards[0].fd)
+		if errors.Is(err, unix.ENOPROTOOPT) { // before Linux 5.3: not known
+			there, err = true, nil
+		}
+		if err != nil {
 			return []engine.Event{{Err: fmt.Errorf("steer: %w", err)}}
 		}
 	}
@@ -331,7 +337,7 @@ func (s *steerer) attach(p steer.Plan) error {
 			return nil
 		}
 		s.attached = false
-		return detachProgram(fd)
+		return sys.DetachProgram(fd)
 	}
 	if !slices.Equal(program, s.program) || !s.attached {
 		s.program, s.planned = program, time.Now()
@@ -342,9 +348,6 @@ func (s *steerer) attach(p steer.Plan) error {
 	s.attached = true
 	return nil
 }
-
-// errNoSteering: the kernel, or what it runs under, has no such programs.
-var errNoSteering = errors.New("this kernel takes no steering programs (SO_ATTACH_REUSEPORT_CBPF, Linux 4.5): use hash")
 
 // inForce returns the mode by which the kernel spreads datagrams, as far as is known.
 func (s *steerer) inForce(plan steer.Plan) steer.Mode {

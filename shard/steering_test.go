@@ -15,6 +15,7 @@ import (
 
 	"github.com/udpshard/udpshard/internal/engine"
 	"github.com/udpshard/udpshard/internal/steer"
+	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet"
 )
@@ -264,42 +265,6 @@ func TestAGroupThatIsJoined(t *testing.T) {
 	eventually(t, "all go to the first again", func() bool { return again.Load() == uint64(len(conns)) })
 }
 
-// The thread counts in one copy while the steerer reads the other.
-func TestTallyTurns(t *testing.T) {
-	ta := newTally(steer.Plan{Mode: steer.Auto, Shards: 2})
-	done := make(chan struct{})
-	var counted, read uint64
-	source := dial(t, "127.0.0.1:9").LocalAddr().(*net.UDPAddr).AddrPort()
-	go func() {
-		defer close(done)
-		for range 200_000 {
-			ta.filling().Add(source, 1)
-			counted++
-		}
-	}()
-	for running := true; running; {
-		select {
-		case <-done:
-			running = false
-		default:
-		}
-		if full := ta.full(); full != nil {
-			read += full.Total
-		}
-		ta.ask()
-	}
-	for range 2 { // what is in either copy
-		ta.filling()
-		if full := ta.full(); full != nil {
-			read += full.Total
-		}
-		ta.ask()
-	}
-	if read != counted {
-		t.Errorf("%d read of %d counted", read, counted)
-	}
-}
-
 func TestSteeringOfAClosedGroup(t *testing.T) {
 	g, stop := start(t, Config{Address: "127.0.0.1:0", Shards: 2})
 	if err := stop(); err != nil {
@@ -353,14 +318,14 @@ func TestEventsMayCallTheGroup(t *testing.T) {
 // kernel's hash, and what was is an error.
 func TestAKernelWithoutPrograms(t *testing.T) {
 	g, _ := start(t, Config{Address: "127.0.0.1:0", Shards: 2, Steering: Steering{Mode: steer.Hash}})
-	g.steerer.put = func(int, []bpf.RawInstruction) error { return errNoSteering }
-	if err := g.SetSteering(Steering{Mode: steer.Source}); !errors.Is(err, errNoSteering) || g.Listener().Steering().Mode != "hash" {
+	g.steerer.put = func(int, []bpf.RawInstruction) error { return sys.ErrNoPrograms }
+	if err := g.SetSteering(Steering{Mode: steer.Source}); !errors.Is(err, sys.ErrNoPrograms) || g.Listener().Steering().Mode != "hash" {
 		t.Errorf("source: %v, mode %s", err, g.Listener().Steering().Mode)
 	}
 	if err := g.SetSteering(Steering{}); err != nil || g.Listener().Steering().Mode != "hash" {
 		t.Errorf("auto: %v, mode %s", err, g.Listener().Steering().Mode)
 	}
-	g.steerer.put = attachProgram
+	g.steerer.put = sys.AttachProgram
 	if err := g.SetSteering(Steering{}); err != nil || g.Listener().Steering().Mode != "auto" {
 		t.Errorf("auto, where it can be had: %v, mode %s", err, g.Listener().Steering().Mode)
 	}

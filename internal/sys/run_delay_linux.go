@@ -1,4 +1,4 @@
-package shard
+package sys
 
 import (
 	"bytes"
@@ -9,11 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// waits reads for how long a thread was ready to run while its CPU was
+// RunDelay reads for how long a thread was ready to run while its CPU was
 // another's: the second number of /proc/self/task/TID/schedstat (Linux's
 // Documentation/scheduler/sched-stats.rst), in nanoseconds. Kernels without
 // CONFIG_SCHED_INFO have no such file; then nothing is known.
-type waits struct {
+type RunDelay struct {
 	fd     int
 	state  waitsState
 	thread int
@@ -30,13 +30,13 @@ const (
 	waitsNone // or no longer
 )
 
-// of returns the total of a thread, or what was last known of it.
-func (w *waits) of(thread int) time.Duration {
+// Of returns the total of a thread, or what was last known of it.
+func (w *RunDelay) Of(thread int) time.Duration {
 	if thread == 0 || w.state == waitsNone {
 		return w.waited
 	}
 	if thread != w.thread {
-		w.close()
+		w.Close()
 		w.state, w.thread, w.before = waitsUnknown, thread, w.waited
 	}
 	if w.state == waitsUnknown {
@@ -59,7 +59,7 @@ func (w *waits) of(thread int) time.Duration {
 	return w.waited
 }
 
-func (w *waits) close() {
+func (w *RunDelay) Close() {
 	if w.state == waitsOpen {
 		unix.Close(w.fd)
 	}

@@ -1,0 +1,42 @@
+package steer
+
+import (
+	"net/netip"
+	"testing"
+)
+
+// The thread counts in one copy while the steerer reads the other.
+func TestSketchPair(t *testing.T) {
+	ta := NewSketchPair(Plan{Mode: Auto, Shards: 2})
+	done := make(chan struct{})
+	var counted, read uint64
+	source := netip.MustParseAddrPort("192.0.2.1:5514")
+	go func() {
+		defer close(done)
+		for range 200_000 {
+			ta.Filling().Add(source, 1)
+			counted++
+		}
+	}()
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		default:
+		}
+		if full := ta.Full(); full != nil {
+			read += full.Total
+		}
+		ta.Ask()
+	}
+	for range 2 { // what is in either copy
+		ta.Filling()
+		if full := ta.Full(); full != nil {
+			read += full.Total
+		}
+		ta.Ask()
+	}
+	if read != counted {
+		t.Errorf("%d read of %d counted", read, counted)
+	}
+}
