@@ -10,8 +10,8 @@ import (
 	"github.com/udpshard/udpshard/internal/handoff/systemd"
 )
 
-// A service that reads one socket, and reads it on after a restart. Started
-// from a terminal it does the same, and nobody keeps anything for it.
+// A service that reads a socket, and reads the same socket after a restart. Started from a
+// terminal, the program works too, and nothing is stored.
 func Example() {
 	unit, err := systemd.Open()
 	if err != nil {

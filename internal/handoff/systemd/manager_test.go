@@ -13,14 +13,14 @@ import (
 	"github.com/udpshard/udpshard/internal/handoff/systemd/systemdtest"
 )
 
-// soon bounds what is to happen at once; nothing waits for its end.
+// testTimeout bounds waiting for an event that should come at once.
 const testTimeout = 20 * time.Second
 
 func newManager(t *testing.T) *systemdtest.Manager {
 	return systemdtest.New(t, filepath.Join(t.TempDir(), "notify"))
 }
 
-// handed is what a manager passes, as Unit.Passed returns it.
+// passedBy returns the descriptors that a manager passes, as Unit.Passed does.
 func passedBy(m *systemdtest.Manager) (passed []Passed) {
 	for _, d := range m.Descriptors() {
 		passed = append(passed, Passed(d))
@@ -35,7 +35,7 @@ func texts(said []systemdtest.Message) (all []string) {
 	return all
 }
 
-// unitOf is this process, as started by a manager.
+// startedBy returns the Unit of a process that a manager has started.
 func startedBy(m *systemdtest.Manager) *Unit {
 	u := &Unit{socket: m.Address(), limit: systemdtest.DefaultCapacity, stored: make(map[string]bool)}
 	for _, name := range m.StoredNames() {
@@ -58,8 +58,8 @@ func udpSockets(t *testing.T, n int) []*os.File {
 	return files
 }
 
-// openUDP is udpSockets. The first gets a port before it may share it:
-// otherwise the kernel might find one of somebody who shares his.
+// openUDP opens n sockets on one port. The first gets a port before SO_REUSEPORT: otherwise the
+// kernel might choose a port that another process shares.
 func openUDP(n int) (files []*os.File, err error) {
 	address := &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}
 	for range n {
@@ -100,7 +100,7 @@ func memory(t *testing.T, text string) *os.File {
 	return f
 }
 
-// content is what a memory file has, whatever its offset.
+// content returns the text of a memory file, independent of the file offset.
 func content(t *testing.T, f *os.File) string {
 	t.Helper()
 	text := make([]byte, 100)

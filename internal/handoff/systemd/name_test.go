@@ -25,7 +25,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// A name that is read is one that is written, and the manager takes it.
+// A valid name is the result of String, and the manager accepts the name.
 func FuzzParseName(f *testing.F) {
 	for _, text := range []string{"", "udpshard.socket", "udpshard-kept-socket-57bc6", "udpshard-kept-counters-18446744073709551615", "udpshard-kept-set-007", "LISTEN_FD_3"} {
 		f.Add(text)

@@ -21,7 +21,7 @@ import (
 	"github.com/udpshard/udpshard/internal/leak"
 )
 
-func TestSays(t *testing.T) {
+func TestMessages(t *testing.T) {
 	for _, at := range []string{t.TempDir() + "/notify", "@udpshard-test-" + strings.ReplaceAll(t.TempDir(), "/", "-")} {
 		t.Run(at[:1], func(t *testing.T) {
 			leak.Descriptors(t)
@@ -64,8 +64,8 @@ func TestStatusIsOneLineOfUTF8(t *testing.T) {
 	}
 }
 
-// Callers need no if.
-func TestNobodyToTell(t *testing.T) {
+// Without a manager, the methods of Unit do nothing.
+func TestWithoutManager(t *testing.T) {
 	leak.Descriptors(t)
 	opened, err := Open()
 	if err != nil {
@@ -86,7 +86,7 @@ func TestNobodyToTell(t *testing.T) {
 	}
 }
 
-func TestManagerIsGone(t *testing.T) {
+func TestManagerHasEnded(t *testing.T) {
 	leak.Descriptors(t)
 	u := &Unit{socket: t.TempDir() + "/none"}
 	for _, err := range []error{u.Ready(""), u.Barrier(testContext(t))} {
@@ -99,7 +99,7 @@ func TestManagerIsGone(t *testing.T) {
 func TestEnvironment(t *testing.T) {
 	for name, c := range map[string]struct {
 		env      map[string]string
-		words    string // of the error; none if empty
+		words    string // of the error; empty: no error
 		watchdog time.Duration
 	}{
 		"all":             {map[string]string{"NOTIFY_SOCKET": "@x", "WATCHDOG_USEC": "5000000", "FDSTORE": "9", "LISTEN_PIDFDID": "1"}, "", 5 * time.Second},
@@ -156,7 +156,7 @@ func TestBarrierEndsWithItsContext(t *testing.T) {
 	if err != nil || string(text[:n]) != "BARRIER=1" {
 		t.Fatalf("%q, %v", text[:n], err)
 	}
-	end(late) // the manager has the barrier, and works on
+	end(late) // the manager holds the barrier while it works
 	if err := <-ended; !errors.Is(err, late) || err.Error() != "wait for the service manager: late" {
 		t.Error(err)
 	}

@@ -21,23 +21,22 @@ import (
 	"github.com/udpshard/udpshard/internal/leak"
 )
 
-// report is what a child says of itself, a line of JSON.
+// report is what a child reports about itself, as a line of JSON.
 type report struct {
 	Watchdog   time.Duration
 	Addresses  []string   // of each listener
-	Generation uint64     // of what was kept for it
-	Seeds      []uint32   // likewise
-	Waited     [][]string // datagrams that waited in the sockets, by listener
+	Generation uint64     // of the stored state
+	Seeds      []uint32   // of the stored state
+	Waited     [][]string // datagrams in the queues of the sockets, by listener
 	Counters   string
 	Activated  []string
 	Dropped    int
-	Leaked     []string // of the environment
-	Inherited  bool     // a child of its own would have the descriptors
+	Leaked     []string // environment variables that remain
+	Inherited  bool     // a descriptor is not close-on-exec
 }
 
-// child is the process: it takes what was kept, or opens two listeners of two
-// sockets, keeps them with counters of its own, and lives until its standard
-// input ends.
+// child is the process: it restores the stored state, or opens two listeners of two sockets;
+// stores the state with counters of its own; and lives until the end of its standard input.
 func child(args []string) int {
 	r, err := runChild(args[0])
 	if err == nil {
@@ -109,8 +108,7 @@ func runChild(counters string) (r report, err error) {
 	return r, errors.Join(u.StoreAndWait(ctx, next), u.Ready("serves"))
 }
 
-// open opens what there is no unit for: two listeners of two sockets, or one
-// of those that are activated.
+// openListeners returns two listeners of two sockets, or a listener of the activated sockets.
 func openListeners(activated []Passed) (listeners []handoff.Listener, err error) {
 	if len(activated) > 0 {
 		l := handoff.Listener{Name: "activated", Seed: 30}
@@ -129,7 +127,7 @@ func openListeners(activated []Passed) (listeners []handoff.Listener, err error)
 	return listeners, nil
 }
 
-// waiting reads what waits in the sockets.
+// readWaiting reads the queues of sockets.
 func readWaiting(sockets []*os.File) (texts []string) {
 	for _, f := range sockets {
 		for buffer := make([]byte, 100); ; {
@@ -144,7 +142,7 @@ func readWaiting(sockets []*os.File) (texts []string) {
 	return texts
 }
 
-// running is a child that has kept its set and said that it is ready.
+// childProcess is a child that has stored its state and is ready.
 type childProcess struct {
 	report
 	cmd   *exec.Cmd
@@ -192,9 +190,9 @@ func (r *childProcess) kill() {
 	r.cmd.Wait()
 }
 
-// What is sent while no process is there waits for the next: after kill -9 as
-// after a clean end.
-func TestProcessesInARow(t *testing.T) {
+// Datagrams that arrive between two processes wait for the next process, after kill -9 and after a
+// clean end.
+func TestRestarts(t *testing.T) {
 	leak.Descriptors(t)
 	m := newManager(t)
 	r := startChild(t, m, "0")
@@ -213,7 +211,7 @@ func TestProcessesInARow(t *testing.T) {
 		var want [][]string
 		for _, address := range r.Addresses {
 			var sent []string
-			for n := range 20 { // from as many ports, so that each socket gets some
+			for n := range 20 { // from 20 ports, so that each socket gets some
 				conn, err := net.Dial("udp", address)
 				if err != nil {
 					t.Fatal(err)

@@ -12,8 +12,8 @@ import (
 	"github.com/udpshard/udpshard/internal/leak"
 )
 
-// stored is a set as it is passed, in the order of a store.
-func passedSet(t *testing.T, s handoff.State, generation uint64) (passed []Passed) {
+// passedSet returns the descriptors of a stored state as a manager passes them.
+func passedState(t *testing.T, s handoff.State, generation uint64) (passed []Passed) {
 	t.Helper()
 	l, names, err := manifestOf(s)
 	if err != nil {
@@ -43,18 +43,18 @@ func restored(t *testing.T, passed ...Passed) Stored {
 	return k
 }
 
-func TestNothingIsPassed(t *testing.T) {
+func TestRestoreNothing(t *testing.T) {
 	if k := Restore(nil); k.Generation != 0 || k.Listeners != nil || k.Activated != nil || k.Surplus != nil || k.Dropped != nil {
 		t.Errorf("%+v", k)
 	}
 }
 
-func TestNewestWholeSet(t *testing.T) {
+func TestRestoreNewestCompleteState(t *testing.T) {
 	leak.Descriptors(t)
 	for name, c := range map[string]struct {
 		change  func(t *testing.T, newer []Passed) []Passed
-		newer   bool   // it is taken
-		dropped string // what is said of it
+		newer   bool   // the newer manifest is restored
+		dropped string // the expected error
 		surplus int
 	}{
 		"whole":         {func(t *testing.T, p []Passed) []Passed { return p }, true, "", 1},
@@ -70,13 +70,13 @@ func TestNewestWholeSet(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			leak.Descriptors(t)
-			old, next := newSet(t, "old", 1), newSet(t, "next", 2)
-			k := restored(t, append(c.change(t, passedSet(t, next, 9)), passedSet(t, old, 8)...)...)
+			old, next := newState(t, "old", 1), newState(t, "next", 2)
+			k := restored(t, append(c.change(t, passedState(t, next, 9)), passedState(t, old, 8)...)...)
 			want, generation := old, uint64(8)
 			if c.newer {
 				want, generation = next, 9
 			}
-			wantSet(t, k.State, want)
+			wantState(t, k.State, want)
 			if k.Generation != generation || len(k.Surplus) != c.surplus {
 				t.Errorf("%+v", k)
 			}
@@ -87,16 +87,16 @@ func TestNewestWholeSet(t *testing.T) {
 	}
 }
 
-func TestSocketsInNoSet(t *testing.T) {
+func TestRestoreWithoutManifest(t *testing.T) {
 	leak.Descriptors(t)
-	s := newSet(t, "x", 2)
-	k := restored(t, withoutKind(passedSet(t, s, 1), ManifestKind)...)
+	s := newState(t, "x", 2)
+	k := restored(t, withoutKind(passedState(t, s, 1), ManifestKind)...)
 	if len(k.Surplus) != 2 || len(k.Dropped) != 1 || k.Dropped[0].Error() != "2 sockets are in no set: it was not stored to the end" {
 		t.Errorf("%+v", k)
 	}
 }
 
-func TestActivated(t *testing.T) {
+func TestActivatedSockets(t *testing.T) {
 	leak.Descriptors(t)
 	m := newManager(t)
 	sockets := udpSockets(t, 3)
@@ -105,7 +105,7 @@ func TestActivated(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { handoff.CloseFiles(other, pipe) })
-	unit := func() (passed []Passed) { // what the .socket unit has
+	unit := func() (passed []Passed) { // sockets of a .socket unit
 		for _, f := range sockets {
 			passed = append(passed, Passed{"udpshard.socket", systemdtest.Duplicate(t, f)})
 		}
@@ -123,22 +123,22 @@ func TestActivated(t *testing.T) {
 	if !slices.Equal(identities(t, got), identities(t, sockets)) {
 		t.Error("not in their order")
 	}
-	storeSet(t, startedBy(m), handoff.State{Listeners: []handoff.Listener{{Address: ":5514", Sockets: got[:2]}}})
+	store(t, startedBy(m), handoff.State{Listeners: []handoff.Listener{{Address: ":5514", Sockets: got[:2]}}})
 
-	// They are passed twice from now on, and are there once.
+	// The sockets are passed twice from now on, and restored once.
 	next := nextStart(t, m, unit()...)
 	if len(next.Listeners[0].Sockets) != 2 || len(next.Activated) != 2 || systemdtest.Identity(t, next.Activated[0].File) != systemdtest.Identity(t, sockets[2]) || next.Surplus != nil {
 		t.Errorf("%+v", next)
 	}
 
-	// Where the set is not whole, what the .socket unit has is no surplus.
+	// With an incomplete manifest, activated sockets are no surplus.
 	broken := restored(t, append(unit(), withoutKind(passedBy(m), ManifestKind)...)...)
 	if len(broken.Activated) != 4 || broken.Surplus != nil {
 		t.Errorf("%+v", broken)
 	}
 }
 
-// withList is what is passed with another list.
+// withManifest replaces the text of the manifest.
 func withManifest(t *testing.T, passed []Passed, text string) []Passed {
 	for i, p := range passed {
 		if name, ok := ParseName(p.Name); ok && name.Kind == ManifestKind {
@@ -149,10 +149,10 @@ func withManifest(t *testing.T, passed []Passed, text string) []Passed {
 	return passed
 }
 
-func TestStoredByOthers(t *testing.T) {
+func TestRestoreUnknownDescriptors(t *testing.T) {
 	leak.Descriptors(t)
-	s := newSet(t, "x", 1)
-	passed := passedSet(t, s, 1)
+	s := newState(t, "x", 1)
+	passed := passedState(t, s, 1)
 	socket, counters := Name{Kind: SocketKind}, Name{Kind: CountersKind}
 	var err, err2 error
 	socket.ID, err = cookie(s.Listeners[0].Sockets[0])
@@ -167,7 +167,7 @@ func TestStoredByOthers(t *testing.T) {
 		Passed{Name{CountersKind, 1}.String(), systemdtest.Duplicate(t, s.Memory.Counters)},
 		Passed{counters.String(), systemdtest.Duplicate(t, s.Memory.Counters)},
 	)...)
-	wantSet(t, k.State, s)
+	wantState(t, k.State, s)
 	want := []string{
 		"udpshard-kept-web-1: this version does not know what that is",
 		"udpshard-kept-socket-1: it is " + socket.String(),
@@ -182,7 +182,7 @@ func TestStoredByOthers(t *testing.T) {
 	}
 }
 
-func TestListThatNobodyReads(t *testing.T) {
+func TestInvalidManifests(t *testing.T) {
 	leak.Descriptors(t)
 	for text, words := range map[string]string{
 		"":   "unexpected end",
@@ -204,8 +204,8 @@ func TestListThatNobodyReads(t *testing.T) {
 	}
 }
 
-// Whatever a list says, Sort neither panics nor loses a descriptor.
-func FuzzList(f *testing.F) {
+// For any manifest, Restore neither panics nor loses a descriptor.
+func FuzzManifest(f *testing.F) {
 	for _, text := range []string{"", `{"format":2}`, `{"format":2,"counters":[7,8],"listeners":[{"name":"dns","address":":53","seed":4294967295,"sockets":[1,2]}]}`, `{"format":2,"listeners":[{"sockets":[1]},{"sockets":[1]}]}`} {
 		f.Add([]byte(text))
 	}

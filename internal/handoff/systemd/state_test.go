@@ -13,8 +13,9 @@ import (
 	"github.com/udpshard/udpshard/internal/leak"
 )
 
-// set has listeners of so many shards, and counters that say which it is.
-func newSet(t *testing.T, counters string, shards ...int) handoff.State {
+// newSet returns a state with listeners of the given numbers of shards, and memory with the given
+// text.
+func newState(t *testing.T, counters string, shards ...int) handoff.State {
 	t.Helper()
 	s := handoff.State{Memory: handoff.Memory{Counters: memory(t, counters), Control: memory(t, "control of "+counters)}}
 	for i, n := range shards {
@@ -23,8 +24,8 @@ func newSet(t *testing.T, counters string, shards ...int) handoff.State {
 	return s
 }
 
-// same fails unless got is want, by duplicates.
-func wantSet(t *testing.T, got, want handoff.State) {
+// wantSet fails the test unless got has duplicates of the files of want.
+func wantState(t *testing.T, got, want handoff.State) {
 	t.Helper()
 	if !slices.Equal(contents(t, got.Memory.Files()), contents(t, want.Memory.Files())) {
 		t.Error("other counters")
@@ -54,14 +55,14 @@ func identities(t *testing.T, files []*os.File) (all [][2]uint64) {
 	return all
 }
 
-func storeSet(t *testing.T, u *Unit, s handoff.State) {
+func store(t *testing.T, u *Unit, s handoff.State) {
 	t.Helper()
 	if err := u.StoreAndWait(testContext(t), s); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// pass is what the next process would get.
+// nextStart returns the result of Restore in the next process.
 func nextStart(t *testing.T, m *systemdtest.Manager, activated ...Passed) Stored {
 	t.Helper()
 	k := Restore(append(activated, passedBy(m)...))
@@ -69,25 +70,25 @@ func nextStart(t *testing.T, m *systemdtest.Manager, activated ...Passed) Stored
 	return k
 }
 
-func TestKeep(t *testing.T) {
+func TestStore(t *testing.T) {
 	leak.Descriptors(t)
 	m := newManager(t)
-	first := newSet(t, "first", 3, 0, 1)
-	storeSet(t, startedBy(m), first)
+	first := newState(t, "first", 3, 0, 1)
+	store(t, startedBy(m), first)
 	k := nextStart(t, m)
-	wantSet(t, k.State, first)
+	wantState(t, k.State, first)
 	if k.Generation == 0 || k.Activated != nil || k.Surplus != nil || k.Dropped != nil {
 		t.Errorf("%+v", k)
 	}
 
 	// The next process has counters of its own, a shard less, and a new listener.
 	u := startedBy(m)
-	next := newSet(t, "next", 2)
+	next := newState(t, "next", 2)
 	next.Listeners = append(next.Listeners, k.Listeners[0])
 	next.Listeners[1].Sockets = k.Listeners[0].Sockets[:2]
-	storeSet(t, u, next)
+	store(t, u, next)
 	again := nextStart(t, m)
-	wantSet(t, again.State, next)
+	wantState(t, again.State, next)
 	if again.Generation <= k.Generation || again.Surplus != nil || again.Dropped != nil {
 		t.Errorf("%+v", again)
 	}
@@ -95,53 +96,54 @@ func TestKeep(t *testing.T) {
 		t.Errorf("%q", kept)
 	}
 
-	// The very same once more: sockets stay where they are.
+	// The same state again: no stored socket is removed.
 	before := len(m.Messages())
-	storeSet(t, u, next)
+	store(t, u, next)
 	if removed := slices.DeleteFunc(texts(m.Messages())[before:], func(s string) bool { return !strings.HasPrefix(s, "FDSTOREREMOVE=1") || !strings.Contains(s, "socket") }); len(removed) > 0 {
 		t.Errorf("%q", removed)
 	}
-	wantSet(t, nextStart(t, m).State, next)
+	wantState(t, nextStart(t, m).State, next)
 
-	storeSet(t, u, handoff.State{}) // nothing but a list of nothing
+	store(t, u, handoff.State{}) // an empty manifest
 	if kept := m.StoredNames(); len(kept) != 1 {
 		t.Errorf("%q", kept)
 	}
-	wantSet(t, nextStart(t, m).State, handoff.State{})
+	wantState(t, nextStart(t, m).State, handoff.State{})
 }
 
-// Wherever a process is killed while it keeps, the store has a whole set.
-func TestKilledWhileKeeping(t *testing.T) {
+// Wherever a process is killed during Store, a complete state is stored.
+func TestKilledDuringStore(t *testing.T) {
 	leak.Descriptors(t)
-	old, next := newSet(t, "old", 2, 2), newSet(t, "next", 3)
+	old, next := newState(t, "old", 2, 2), newState(t, "next", 3)
 	next.Listeners[0].Sockets = append(next.Listeners[0].Sockets, old.Listeners[1].Sockets[0])
 	for takes := 0; ; takes++ {
 		m := newManager(t)
-		storeSet(t, startedBy(m), old)
+		store(t, startedBy(m), old)
 		m.Limit(systemdtest.DefaultCapacity, takes)
-		storeSet(t, startedBy(m), next)
-		whole := m.Limit(systemdtest.DefaultCapacity, 0) > 0 // it would have taken more
+		store(t, startedBy(m), next)
+		whole := m.Limit(systemdtest.DefaultCapacity, 0) > 0 // the manager would have handled more
 
 		k := nextStart(t, m)
 		if len(k.Listeners) == 2 {
-			wantSet(t, k.State, old)
+			wantState(t, k.State, old)
 			if whole {
 				t.Fatal("nothing came of it")
 			}
 		} else {
-			wantSet(t, k.State, next)
+			wantState(t, k.State, next)
 		}
 		if k.Dropped != nil {
 			t.Errorf("after %d: %v", takes, k.Dropped)
 		}
-		// Whatever it was, what the process after that keeps is all there is.
+		// In both cases the state that the next process stores is complete, and nothing else is
+		// stored.
 		m.Limit(systemdtest.DefaultCapacity, -1)
-		storeSet(t, startedBy(m), k.State)
+		store(t, startedBy(m), k.State)
 		if want := 3 + len(k.Listeners[0].Sockets); len(k.Listeners) == 1 && len(m.StoredNames()) != want || len(k.Listeners) == 2 && len(m.StoredNames()) != 7 {
 			t.Errorf("after %d: %q", takes, m.StoredNames())
 		}
 		last := nextStart(t, m)
-		wantSet(t, last.State, k.State)
+		wantState(t, last.State, k.State)
 		if last.Surplus != nil || last.Dropped != nil {
 			t.Errorf("after %d: %+v", takes, last)
 		}
@@ -151,20 +153,19 @@ func TestKilledWhileKeeping(t *testing.T) {
 	}
 }
 
-// A successor in the same unit was not started from the store, and does not
-// know what is in it.
-func TestSuccessorKeeps(t *testing.T) {
+// A successor in the same unit was not started from the store, and does not know the stored names.
+func TestStoreOfSuccessor(t *testing.T) {
 	leak.Descriptors(t)
 	m := newManager(t)
-	old := newSet(t, "old", 3)
-	storeSet(t, startedBy(m), old)
+	old := newState(t, "old", 3)
+	store(t, startedBy(m), old)
 	successor := &Unit{socket: m.Address(), stored: make(map[string]bool)}
-	next := newSet(t, "next")
+	next := newState(t, "next")
 	next.Listeners = []handoff.Listener{old.Listeners[0]}
 	next.Listeners[0].Sockets = old.Listeners[0].Sockets[:1]
-	storeSet(t, successor, next)
+	store(t, successor, next)
 	k := nextStart(t, m)
-	wantSet(t, k.State, next)
+	wantState(t, k.State, next)
 	if len(k.Surplus) != 2 {
 		t.Errorf("%d sockets of the set before are left, want 2", len(k.Surplus))
 	}
@@ -176,20 +177,20 @@ func TestStoreIsTooSmall(t *testing.T) {
 	m.Limit(8, -1)
 	u := startedBy(m)
 	u.limit = 8
-	old, next := newSet(t, "old", 2), newSet(t, "next", 2)
-	storeSet(t, u, old)
+	old, next := newState(t, "old", 2), newState(t, "next", 2)
+	store(t, u, old)
 	err := u.StoreAndWait(testContext(t), next)
 	var full *FullError
 	if !errors.As(err, &full) || full.Limit != 8 || full.Needed != 10 || full.Hint() != "set FileDescriptorStoreMax=10 or more in the unit" {
 		t.Error(err)
 	}
-	wantSet(t, nextStart(t, m).State, old)
+	wantState(t, nextStart(t, m).State, old)
 
-	// A manager that does not tell: the older set stays the newest that is whole.
+	// A manager that does not tell its limit: the new manifest does not fit.
 	u.limit = 0
-	storeSet(t, u, next)
+	store(t, u, next)
 	k := nextStart(t, m)
-	if k.Generation != 0 { // the old list was removed as the new one did not fit
+	if k.Generation != 0 { // the old manifest was removed
 		t.Error(k.Generation)
 	}
 	if len(k.Surplus) == 0 || len(k.Dropped) == 0 {
@@ -197,10 +198,10 @@ func TestStoreIsTooSmall(t *testing.T) {
 	}
 }
 
-func TestSetsThatCannotBeKept(t *testing.T) {
+func TestInvalidStates(t *testing.T) {
 	leak.Descriptors(t)
 	m := newManager(t)
-	s := newSet(t, "x", 1, 1)
+	s := newState(t, "x", 1, 1)
 	s.Listeners[1].Sockets = s.Listeners[0].Sockets
 	if err := startedBy(m).StoreAndWait(testContext(t), s); err == nil || !strings.Contains(err.Error(), "listener l1, shard 0: its socket is another shard's") {
 		t.Error(err)

@@ -15,8 +15,8 @@ import (
 	"github.com/udpshard/udpshard/internal/leak"
 )
 
-// More than a message can carry go in several.
-func TestStoreAndRemove(t *testing.T) {
+// More descriptors than fit into a message are sent in several.
+func TestStoreAndRemoveFiles(t *testing.T) {
 	leak.Descriptors(t)
 	m := newManager(t)
 	m.Limit(1000, -1)
@@ -38,7 +38,7 @@ func TestStoreAndRemove(t *testing.T) {
 	for _, s := range m.Messages() {
 		came = append(came, s.Files)
 	}
-	// eventfds are of one inode, so the stand-in takes them for duplicates
+	// eventfds share an inode, so the Manager takes them for duplicates
 	if !slices.Equal(came, []int{253, 253, 1, 1, 1}) || !slices.Equal(m.StoredNames(), []string{"many", "one"}) {
 		t.Error(came, m.StoredNames())
 	}
@@ -85,9 +85,8 @@ func TestStoreOfAClosedFile(t *testing.T) {
 	}
 }
 
-// A manager that reads nothing keeps nobody: what there is no room for is not
-// said.
-func TestPutEndsWithItsContext(t *testing.T) {
+// A manager that does not read holds up no process beyond its context.
+func TestStoreEndsWithContext(t *testing.T) {
 	leak.Descriptors(t)
 	m := newManager(t)
 	goOn := m.Pause()
@@ -96,8 +95,8 @@ func TestPutEndsWithItsContext(t *testing.T) {
 	ctx, end := context.WithCancelCause(t.Context())
 	defer end(nil)
 	late := errors.New("late")
-	s := newSet(t, "x", 1)
-	for range 10_000 { // the kernel lets net.unix.max_dgram_qlen messages wait
+	s := newState(t, "x", 1)
+	for range 10_000 { // up to net.unix.max_dgram_qlen messages wait in the kernel
 		full := time.AfterFunc(200*time.Millisecond, func() { end(late) })
 		if err := u.Store(ctx, s); err != nil {
 			if !errors.Is(err, late) {

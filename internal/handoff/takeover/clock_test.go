@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// A successor learns when the other began to stop reading.
-func TestStopped(t *testing.T) {
+// A successor learns when the active process began to stop reading.
+func TestQuiescedAt(t *testing.T) {
 	a, yielding := newActive(t, 1), make(chan time.Time, 1)
 	a.quiesce = func(context.Context) error { yielding <- time.Now(); return nil }
 	v := start(t, a)
@@ -23,8 +23,8 @@ func TestStopped(t *testing.T) {
 	}
 }
 
-// A moment that can't be is none.
-func TestMoment(t *testing.T) {
+// An impossible time is the zero time.
+func TestTimeOfClock(t *testing.T) {
 	for _, ns := range []int64{0, monotonicNow() + int64(time.Hour)} {
 		if at := timeOfClock(ns); !at.IsZero() {
 			t.Errorf("%d is %s", ns, at)
@@ -36,9 +36,8 @@ func TestMoment(t *testing.T) {
 	}
 }
 
-// The process that was taken over from goes on with its end when the new one reads, which it
-// says by Close.
-func TestTheOneBeforeLeavesTheCPUs(t *testing.T) {
+// After a takeover, Serve returns when the new process reads: Conn.Close says so.
+func TestServeReturnsWhenTheNewProcessReads(t *testing.T) {
 	a := newActive(t, 1)
 	v := start(t, a, func(s *Server) { s.limits.firstRead = testTimeout })
 	c, _ := join(t, v.Path(), Successor)
@@ -60,8 +59,8 @@ func TestTheOneBeforeLeavesTheCPUs(t *testing.T) {
 	wantError(t, result(t, v.ended), nil)
 }
 
-// It does not wait for one that never reads.
-func TestTheOneBeforeDoesNotWaitForEver(t *testing.T) {
+// Serve does not wait for a new process that never reads.
+func TestServeDoesNotWaitForever(t *testing.T) {
 	a := newActive(t, 1)
 	v := start(t, a, func(s *Server) { s.limits.firstRead = time.Millisecond })
 	c, _ := join(t, v.Path(), Successor)

@@ -14,7 +14,7 @@ import (
 	"github.com/udpshard/udpshard/internal/leak"
 )
 
-// as runs f on a thread of another user, which ends with it.
+// runAsUser runs f on a thread of another user. The thread ends with f.
 func runAsUser(t *testing.T, uid int, f func()) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -23,7 +23,7 @@ func runAsUser(t *testing.T, uid int, f func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		runtime.LockOSThread() // and never unlocked: the thread ends
+		runtime.LockOSThread() // never unlocked, so the thread ends
 		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, uintptr(uid), uintptr(uid), uintptr(uid)); errno != 0 {
 			t.Error(errno)
 			return
@@ -33,7 +33,7 @@ func runAsUser(t *testing.T, uid int, f func()) {
 	<-done
 }
 
-// open lets other users reach a path that Listen has made.
+// makeReachable opens the folders of a path to other users.
 func makeReachable(t *testing.T, path string) {
 	t.Helper()
 	for folder := filepath.Dir(path); folder != os.TempDir() && folder != "/"; folder = filepath.Dir(folder) {
@@ -85,7 +85,7 @@ func TestOtherUsersAreRefused(t *testing.T) {
 	}
 }
 
-func TestOtherUsersAreNotBelieved(t *testing.T) {
+func TestSocketsOfOtherUsersAreRefused(t *testing.T) {
 	leak.Descriptors(t)
 	path := t.TempDir() + "/s"
 	makeReachable(t, path)
@@ -112,7 +112,7 @@ func TestOtherUsersAreNotBelieved(t *testing.T) {
 	}
 }
 
-func TestTrusted(t *testing.T) {
+func TestIsTrusted(t *testing.T) {
 	own := uint32(os.Geteuid())
 	for uid, want := range map[uint32]bool{0: true, own: true, own + 1: false, 1<<32 - 1: false} {
 		if isTrusted(unix.Ucred{Uid: uid}) != want {
@@ -121,7 +121,7 @@ func TestTrusted(t *testing.T) {
 	}
 }
 
-func TestProcessesAreNamed(t *testing.T) {
+func TestDescribeProcess(t *testing.T) {
 	for _, v := range []struct {
 		seen    int32
 		said    int
@@ -130,7 +130,7 @@ func TestProcessesAreNamed(t *testing.T) {
 		words   string
 	}{
 		{seen: 7, pid: 7, words: "pid 7"},
-		{seen: 7, said: 1, pid: 7, words: "pid 7"}, // a namespace below this one
+		{seen: 7, said: 1, pid: 7, words: "pid 7"}, // in a pid namespace below
 		{said: 1, pid: 1, foreign: true, words: "pid 1 of another pid namespace"},
 		{foreign: true, words: "a process of uid 65532 in another pid namespace"},
 	} {

@@ -12,7 +12,7 @@ import (
 	"github.com/udpshard/udpshard/internal/leak"
 )
 
-// lingers is an active process whose offer to standbys takes its time.
+// slowOffer is an active process that offers to standbys only after release.
 type slowOffer struct {
 	*active
 	begun, release chan struct{}
@@ -26,8 +26,8 @@ func (a slowOffer) Offer(h Hello) (Offer, error) {
 	return a.active.Offer(h)
 }
 
-// One that comes while another takes over learns that, behind its offer.
-func TestComesAsItMoves(t *testing.T) {
+// A standby whose offer is sent after a takeover is redirected after the offer.
+func TestOfferAfterTakeover(t *testing.T) {
 	leak.Descriptors(t)
 	a := slowOffer{newActive(t, 300), make(chan struct{}), make(chan struct{})}
 	v := start(t, a)
@@ -49,9 +49,9 @@ func TestComesAsItMoves(t *testing.T) {
 	wantError(t, result(t, v.ended), nil)
 }
 
-// Many come and go while ownership goes from one to the next: whoever asks is
-// answered by somebody.
-func TestCrowd(t *testing.T) {
+// During 20 takeovers in a row, the active process of the moment answers each of many peers that
+// come and go.
+func TestManyPeersDuringTakeovers(t *testing.T) {
 	leak.Descriptors(t)
 	v := start(t, newActive(t, 3))
 	ctx, cancel := context.WithCancel(testContext(t))
@@ -92,7 +92,7 @@ func TestCrowd(t *testing.T) {
 	}
 }
 
-// A server that has no descriptor left accepts when it has one again.
+// A server without free descriptors accepts as soon as descriptors are free.
 func TestNoDescriptorToAccept(t *testing.T) {
 	leak.Descriptors(t)
 	v := start(t, newActive(t))
@@ -110,7 +110,7 @@ func TestNoDescriptorToAccept(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = unix.Connect(fd, &unix.SockaddrUnix{Name: v.Path()})
-	ctx, cancel := context.WithTimeout(context.Background(), acceptPause/2) // so that it fails a first time, most likely
+	ctx, cancel := context.WithTimeout(context.Background(), acceptPause/2) // so that accept fails at first, most likely
 	<-ctx.Done()
 	cancel()
 	if err := errors.Join(err, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)); err != nil {
@@ -120,7 +120,7 @@ func TestNoDescriptorToAccept(t *testing.T) {
 	o.Close()
 }
 
-func TestTransient(t *testing.T) {
+func TestIsTransient(t *testing.T) {
 	for errno, want := range map[unix.Errno]bool{unix.EMFILE: true, unix.ENFILE: true, unix.ECONNABORTED: true, unix.ENOMEM: true, unix.EBADF: false, unix.EINVAL: false} {
 		if isTransient(fmt.Errorf("accept: %w", errno)) != want {
 			t.Errorf("%v: not %t", errno, want)

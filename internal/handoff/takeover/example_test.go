@@ -38,7 +38,7 @@ func Example() {
 	path := filepath.Join(folder, "takeover.sock")
 	ctx := context.Background()
 
-	// The old process.
+	// The active process.
 	socket, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		fmt.Println(err)
@@ -53,7 +53,7 @@ func Example() {
 	ended := make(chan error)
 	go func() { ended <- server.Serve(ctx, old{socket}) }()
 
-	// The new one.
+	// The successor.
 	conn, err := takeover.Dial(ctx, path)
 	if err != nil {
 		fmt.Println(err)

@@ -18,7 +18,7 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// raw sends bytes and descriptors as they are.
+// sendRaw sends bytes and descriptors without a check.
 func sendRaw(t *testing.T, w *wire, data string, files ...*os.File) {
 	t.Helper()
 	var rights []byte
@@ -41,7 +41,7 @@ func sendRaw(t *testing.T, w *wire, data string, files ...*os.File) {
 	}
 }
 
-// empty sends a packet of no bytes, to which Go would add one.
+// sendEmptyPacket sends a packet of no bytes. Go would add a byte.
 func sendEmptyPacket(w *wire, rights []byte) error {
 	raw, err := w.conn.SyscallConn()
 	if err != nil {
@@ -65,7 +65,7 @@ func TestHostilePeer(t *testing.T) {
 	for name, said := range map[string]struct {
 		data  string
 		files int
-		words string // of the refusal; none: an offer comes
+		words string // of the refusal; empty: an offer is expected
 	}{
 		"random bytes":        {data: "\x00\xff\x17", words: "no message of the takeover protocol"},
 		"no object":           {data: `"hello"`, words: "no message of the takeover protocol"},
@@ -188,7 +188,7 @@ func TestHostileActive(t *testing.T) {
 	}
 }
 
-// Without room for more descriptors the kernel cuts what it passes.
+// If the limit on open files leaves no room, the kernel drops descriptors of a message.
 func TestNoRoomForDescriptors(t *testing.T) {
 	leak.Descriptors(t)
 	v := start(t, newActive(t, 20))
@@ -200,7 +200,7 @@ func TestNoRoomForDescriptors(t *testing.T) {
 	if err := c.sendHello(testContext(t), Hello{Role: Standby}); err != nil {
 		t.Fatal(err)
 	}
-	for len(v.Standbys()) == 0 { // until all has been sent
+	for len(v.Standbys()) == 0 { // until the offer has been sent
 		runtime.Gosched()
 	}
 	next, err := unix.Dup(0)
@@ -223,7 +223,7 @@ func TestNoRoomForDescriptors(t *testing.T) {
 	}
 }
 
-// A descriptor that is passed is closed in programs that are started.
+// Received descriptors are close-on-exec.
 func TestCloseOnExec(t *testing.T) {
 	leak.Descriptors(t)
 	v := start(t, newActive(t, 1))
@@ -234,8 +234,8 @@ func TestCloseOnExec(t *testing.T) {
 	}
 }
 
-// O_NONBLOCK is one for all duplicates: nobody may change it.
-func TestNonblockStays(t *testing.T) {
+// All duplicates of a socket share O_NONBLOCK, so no process may change the flag.
+func TestOfferKeepsNonblock(t *testing.T) {
 	leak.Descriptors(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

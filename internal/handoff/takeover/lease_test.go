@@ -11,11 +11,11 @@ import (
 	"github.com/udpshard/udpshard/internal/leak"
 )
 
-func TestClaim(t *testing.T) {
+func TestLease(t *testing.T) {
 	leak.Descriptors(t)
 	counters := memory(t)
 	defer counters.Close()
-	passed := duplicate(counters) // as another process has it
+	passed := duplicate(counters) // as in another process
 	defer passed.Close()
 	c, err := AcquireLease(counters, 7)
 	if err != nil {
@@ -33,7 +33,7 @@ func TestClaim(t *testing.T) {
 	if err != nil || inode(t, same) != inode(t, counters) {
 		t.Error(err)
 	}
-	c.Release() // though there is another descriptor of its file
+	c.Release() // although another descriptor of the file is open
 	handoff.CloseFiles(same)
 	c.Release()
 	again, err := AcquireLease(passed, 7)
@@ -56,9 +56,9 @@ func TestClaim(t *testing.T) {
 	}
 }
 
-// Many go through the steps of Lease at once, and each has an epoch of its
+// Many processes follow the steps of Lease at once, and each becomes active in an epoch of its
 // own.
-func TestClaimAtOnce(t *testing.T) {
+func TestLeaseByManyProcesses(t *testing.T) {
 	leak.Descriptors(t)
 	counters := memory(t)
 	defer counters.Close()
@@ -89,7 +89,7 @@ type shared struct {
 	epoch  *atomic.Uint64
 }
 
-// become is the order that Lease asks for.
+// becomeActive follows the steps of Lease.
 func becomeActive(t *testing.T, s shared, read func()) bool {
 	e := s.epoch.Load()
 	old, err := AcquireLease(s.memory, e)

@@ -13,12 +13,12 @@ import (
 	"github.com/udpshard/udpshard/internal/leak"
 )
 
-// lockOf returns the file whose lock goes with a path.
+// lockOf returns the lock file of a path.
 func lockOf(path string) string { return path + ".lock" }
 
-// Another user who locks all that he can reach keeps nobody from the path, neither from
-// taking it nor from giving it up.
-func TestAnotherUserLocksTheFolder(t *testing.T) {
+// Another user, who locks all files within reach, keeps no process from taking or releasing the
+// path.
+func TestLocksOfAnotherUser(t *testing.T) {
 	leak.Descriptors(t)
 	path := filepath.Join(t.TempDir(), "s")
 	makeReachable(t, path)
@@ -26,7 +26,7 @@ func TestAnotherUserLocksTheFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close() // where as skips, too
+	defer s.Close() // runAsUser may skip
 	var held []int
 	runAsUser(t, 54321, func() {
 		for _, name := range []string{filepath.Dir(path), path, lockOf(path)} {
@@ -65,9 +65,9 @@ func TestAnotherUserLocksTheFolder(t *testing.T) {
 	}
 }
 
-// The lock of the path is held by one process of this user at a time, whoever removes
-// its file meanwhile, and Now does not wait for it.
-func TestTheLockOfAPath(t *testing.T) {
+// One process of a user holds the lock of a path at a time, also if the lock file is removed
+// meanwhile. ListenNow does not wait for the lock.
+func TestPathLock(t *testing.T) {
 	leak.Descriptors(t)
 	path := filepath.Join(t.TempDir(), "s")
 	p, err := openSocketPath(path)
@@ -95,7 +95,7 @@ func TestTheLockOfAPath(t *testing.T) {
 		}
 		got <- err
 	}()
-	if err := p.removeSocket(identity{}); err != nil { // as whoever closes does, with the lock
+	if err := p.removeSocket(identity{}); err != nil { // as Server.Close does under the lock
 		t.Error(err)
 	}
 	p.close()
@@ -107,8 +107,8 @@ func TestTheLockOfAPath(t *testing.T) {
 	}
 }
 
-// A lock that others could hold is refused, and nothing is done to the file.
-func TestALockThatOthersCanHold(t *testing.T) {
+// A lock file that other users could hold is refused and stays as it is.
+func TestUnsafeLockFileIsRefused(t *testing.T) {
 	leak.Descriptors(t)
 	for _, v := range []struct {
 		name string
@@ -147,9 +147,9 @@ func TestALockThatOthersCanHold(t *testing.T) {
 	}
 }
 
-// A folder in which others may replace the socket is refused by all who use it; what
-// others can reach elsewhere is told.
-func TestAFolderOfOthers(t *testing.T) {
+// Listen and Dial refuse a folder in which other users may replace the socket. Exposures returns
+// the rest of their access.
+func TestSharedFolderIsRefused(t *testing.T) {
 	leak.Descriptors(t)
 	for mode, refused := range map[os.FileMode]bool{
 		0o700: false, 0o755: false, 0o775: true, 0o757: true, 0o777: true, 0o777 | os.ModeSticky: false, 0o775 | os.ModeSticky: false,
@@ -193,7 +193,7 @@ func TestAFolderOfOthers(t *testing.T) {
 				t.Errorf("%s, of another user: %+v", mode, found)
 			}
 		}
-		os.Chmod(filepath.Dir(path), 0o777) // one that serves can leave in any case
+		os.Chmod(filepath.Dir(path), 0o777) // so that Close succeeds in any case
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}

@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// soon bounds what is to happen at once; nothing waits for its end.
+// testTimeout bounds waiting for an event that should come at once.
 const testTimeout = 20 * time.Second
 
 func udpSocket(t *testing.T) *os.File {
@@ -31,7 +31,7 @@ func udpSocket(t *testing.T) *os.File {
 	return os.NewFile(uintptr(fd), "udp")
 }
 
-// newMemory is a Memory as a process makes it.
+// newMemory returns a Memory as a process makes it.
 func newMemory(t *testing.T) handoff.Memory {
 	t.Helper()
 	return handoff.Memory{Counters: memory(t), Control: memory(t)}
@@ -41,7 +41,7 @@ func duplicateOf(m handoff.Memory) handoff.Memory {
 	return handoff.Memory{Counters: duplicate(m.Counters), Control: duplicate(m.Control)}
 }
 
-// sameMemory fails unless got is want, by duplicates.
+// sameMemory fails the test unless got has duplicates of the files of want.
 func sameMemory(t *testing.T, got, want handoff.Memory) {
 	t.Helper()
 	if got.Files() == nil || inode(t, got.Counters) != inode(t, want.Counters) || inode(t, got.Control) != inode(t, want.Control) {
@@ -70,14 +70,14 @@ func inode(t *testing.T, f *os.File) uint64 {
 	return st.Ino
 }
 
-// active is an active process. Its offer has duplicates of sockets.
+// active is an active process. The files of its offer are duplicates.
 type active struct {
 	t       *testing.T
 	sockets [][]*os.File // by listener
 	memory  handoff.Memory
 	refusal error
 	quiesce func(context.Context) error
-	changes chan string // what was called
+	changes chan string // names of called methods
 
 	mu     sync.Mutex
 	called []string
@@ -111,7 +111,7 @@ func (a *active) record(what string) {
 	a.changes <- what
 }
 
-// until waits for a call.
+// waitForCall waits for a call of a method.
 func (a *active) waitForCall(what string) {
 	a.t.Helper()
 	late := time.After(testTimeout)
@@ -161,7 +161,7 @@ func (a *active) Offer(h Hello) (Offer, error) {
 			l.Sockets = append(l.Sockets, duplicate(f))
 		}
 		if i == 0 && len(files) > 0 {
-			l.Stream = duplicate(files[0]) // any file
+			l.Stream = duplicate(files[0]) // any file will do
 		}
 		o.Listeners = append(o.Listeners, l)
 	}
@@ -190,11 +190,11 @@ func (a *active) SuccessorFailed(Hello, error) { a.record("gone") }
 func (a *active) Committing(Hello)             {}
 func (a *active) Committed(Hello)              { a.record("left") }
 
-// patient are limits that nobody meets who goes on: a busy machine may stop
-// any of them for a second or two.
+// patientLimits are limits that a running process never exceeds, also on a busy machine that stops
+// a process for a second or two.
 var patientLimits = limits{step: testTimeout, prepare: testTimeout, commit: testTimeout, announce: testTimeout, closing: testTimeout}
 
-// served is a server with what Serve returned.
+// served is a server, and the result of Serve.
 type served struct {
 	*Server
 	ended chan error
@@ -249,7 +249,7 @@ func dial(t *testing.T, path string) *Conn {
 	return c
 }
 
-// join dials, and gets its offer.
+// join connects and receives the offer.
 func join(t *testing.T, path string, role Role) (*Conn, Offer) {
 	t.Helper()
 	c := dial(t, path)
@@ -261,7 +261,7 @@ func join(t *testing.T, path string, role Role) (*Conn, Offer) {
 	return c, o
 }
 
-// take is what a successor does after its offer.
+// takeOver takes over after the offer.
 func takeOver(t *testing.T, c *Conn) *Server {
 	t.Helper()
 	if err := c.Ready(testContext(t)); err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/udpshard/udpshard/internal/leak"
 )
 
-// stale leaves a socket's file behind, as a process does that is killed.
+// leaveStaleSocket leaves the file of a socket, as a killed process does.
 func leaveStaleSocket(t *testing.T, path string) {
 	t.Helper()
 	l, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: path, Net: "unixpacket"})
@@ -26,12 +26,12 @@ func leaveStaleSocket(t *testing.T, path string) {
 	l.Close()
 }
 
-func TestListenAt(t *testing.T) {
+func TestListen(t *testing.T) {
 	long := strings.Repeat("d", 100)
 	for name, at := range map[string]struct {
-		path  string // in a folder
+		path  string // relative to a folder
 		there func(t *testing.T, path string)
-		words string // of the error; none if empty
+		words string // of the error; empty: no error
 	}{
 		"nothing":             {path: "s"},
 		"a stale socket":      {path: "s", there: leaveStaleSocket},
@@ -101,7 +101,7 @@ func TestListenAt(t *testing.T) {
 	}
 }
 
-// other is another program's live socket.
+// otherProgramSocket is a live socket of another program.
 func otherProgramSocket(t *testing.T, path string) {
 	l, err := net.Listen("unix", path)
 	if err != nil {
@@ -131,7 +131,7 @@ func TestAbstractNamesAreRefused(t *testing.T) {
 	}
 }
 
-func TestDialNobody(t *testing.T) {
+func TestDialWithoutListener(t *testing.T) {
 	leak.Descriptors(t)
 	folder := t.TempDir()
 	leaveStaleSocket(t, folder+"/stale")
@@ -160,9 +160,8 @@ func TestModeWithAnyMask(t *testing.T) {
 	}
 }
 
-// bind(2) makes the file with the mode that its socket has: no moment in
-// which it is open to others.
-func TestModeFromTheFirstMoment(t *testing.T) {
+// bind(2) creates the file with the mode of the socket, so other users never have access.
+func TestModeOfBind(t *testing.T) {
 	before := unix.Umask(0)
 	defer unix.Umask(before)
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
@@ -179,9 +178,9 @@ func TestModeFromTheFirstMoment(t *testing.T) {
 	}
 }
 
-// Of many that find the same stale file, or none, one has the path: whoever
-// dials it finds that one.
-func TestListenAtOnce(t *testing.T) {
+// If many processes listen at the same path at once, with or without a stale file, one of them
+// gets the path and answers there.
+func TestListenByManyProcesses(t *testing.T) {
 	leak.Descriptors(t)
 	for _, leave := range []bool{true, false} {
 		for range 10 {
@@ -221,9 +220,8 @@ func TestListenAtOnce(t *testing.T) {
 	}
 }
 
-// What took the path since is not removed, and a closing server and one that
-// listens anew do not meet.
-func TestCloseRemovesItsOwnFileAlone(t *testing.T) {
+// Close leaves a file of another process. A concurrent Close and Listen do not disturb each other.
+func TestCloseRemovesOnlyItsOwnFile(t *testing.T) {
 	leak.Descriptors(t)
 	path := t.TempDir() + "/s"
 	first, err := Listen(path, "1.0")
@@ -268,7 +266,7 @@ func TestCloseRemovesItsOwnFileAlone(t *testing.T) {
 	}
 }
 
-func TestSeizeTakesNoForeignFile(t *testing.T) {
+func TestSeizeNowKeepsOtherFiles(t *testing.T) {
 	leak.Descriptors(t)
 	path := t.TempDir() + "/s"
 	os.WriteFile(path, []byte("precious"), 0o600)
@@ -280,7 +278,7 @@ func TestSeizeTakesNoForeignFile(t *testing.T) {
 	}
 }
 
-func TestFolderIsGone(t *testing.T) {
+func TestCloseWithoutFolder(t *testing.T) {
 	leak.Descriptors(t)
 	folder := t.TempDir() + "/run"
 	os.Mkdir(folder, 0o700)
@@ -295,7 +293,7 @@ func TestFolderIsGone(t *testing.T) {
 	wantError(t, s.Serve(context.Background(), newActive(t)), net.ErrClosed)
 }
 
-// One that hangs has the path all the same, with a full backlog too.
+// A hanging process keeps the path, also with a full backlog.
 func TestFullBacklog(t *testing.T) {
 	leak.Descriptors(t)
 	s, err := Listen(t.TempDir()+"/s", "1.0")
@@ -326,7 +324,7 @@ func TestFullBacklog(t *testing.T) {
 	_, err = Dial(testContext(t), s.Path())
 	standardLimits = usual
 	wantError(t, err, ErrNoAnswer)
-	// It waits for a place.
+	// Dial waits for room in the backlog.
 	dialled := make(chan error)
 	go func() {
 		c, err := Dial(testContext(t), s.Path())

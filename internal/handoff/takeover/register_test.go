@@ -23,7 +23,8 @@ func registrations(t *testing.T, control *os.File) int {
 	return n
 }
 
-// untilRegistered waits until so many are: descriptors end after connections do.
+// waitForRegistrations waits for a number of registrations: descriptors are closed after
+// connections.
 func waitForRegistrations(t *testing.T, control *os.File, want int) {
 	t.Helper()
 	for ctx := testContext(t); registrations(t, control) != want; runtime.Gosched() {
@@ -33,8 +34,8 @@ func waitForRegistrations(t *testing.T, control *os.File, want int) {
 	}
 }
 
-// A registration lasts as long as any duplicate of its descriptor, and whoever has it does
-// not count itself.
+// A registration lasts as long as any duplicate of its descriptor. The registration of the
+// descriptor itself does not count.
 func TestRegistrations(t *testing.T) {
 	leak.Descriptors(t)
 	control := memory(t)
@@ -78,9 +79,8 @@ func TestRegistrations(t *testing.T) {
 	}
 }
 
-// A process that has met the one that took over at an epoch counts for those alone that take
-// over later.
-func TestMeetings(t *testing.T) {
+// A registration at an epoch counts only for processes that take over at a later epoch.
+func TestRegistrationsOfEpochs(t *testing.T) {
 	leak.Descriptors(t)
 	control := memory(t)
 	defer control.Close()
@@ -106,7 +106,7 @@ func TestMeetings(t *testing.T) {
 	handoff.CloseFiles(all...)
 }
 
-// Another process locks whatever it likes: counting ends.
+// Arbitrary locks of another process do not make CountRegistrations endless.
 func TestHostileRegistrations(t *testing.T) {
 	leak.Descriptors(t)
 	for name, lock := range map[string]unix.Flock_t{
@@ -134,7 +134,7 @@ func TestHostileRegistrations(t *testing.T) {
 	}
 }
 
-func TestClaimedBelow(t *testing.T) {
+func TestLeaseHeldBelow(t *testing.T) {
 	leak.Descriptors(t)
 	control := memory(t)
 	defer control.Close()
@@ -162,8 +162,8 @@ func TestClaimedBelow(t *testing.T) {
 	}
 }
 
-// Whoever has an offer is registered with the memory in it, for as long as it has that.
-func TestAnOfferRegisters(t *testing.T) {
+// A peer with an offer is registered in the memory of the offer until the peer closes the memory.
+func TestOfferRegistersPeer(t *testing.T) {
 	leak.Descriptors(t)
 	a := newActive(t, 1)
 	v := start(t, a)
@@ -183,7 +183,7 @@ func TestAnOfferRegisters(t *testing.T) {
 	waitForRegistrations(t, a.memory.Control, 0)
 }
 
-// stopping is an active process that is stopped when it is about to say that it has left.
+// stoppedActive is an active process that is stopped before committed.
 type stoppedActive struct {
 	*active
 	stopped chan struct{}
@@ -195,9 +195,9 @@ func (s *stoppedActive) Committing(Hello) {
 	<-s.wake
 }
 
-// Standbys have the memory of the process that takes over, and are registered with it, before
-// that process can read: the one before may never say anything again.
-func TestStandbysKnowTheHeirBeforeItReads(t *testing.T) {
+// Standbys have the memory of the new process, and are registered there, before the new process
+// can read: the old process may be stopped from then on.
+func TestAnnouncementBeforeCommitted(t *testing.T) {
 	leak.Descriptors(t)
 	a := &stoppedActive{newActive(t, 1), make(chan struct{}), make(chan struct{})}
 	v := start(t, a)
@@ -235,8 +235,8 @@ func TestStandbysKnowTheHeirBeforeItReads(t *testing.T) {
 	(<-taken).Close()
 }
 
-// A successor that fails at the last moment is nobody's heir.
-func TestAnHeirThatFails(t *testing.T) {
+// The announcement of a successor that fails before committed is withdrawn.
+func TestAnnouncementIsWithdrawn(t *testing.T) {
 	leak.Descriptors(t)
 	a := &stoppedActive{newActive(t, 1), make(chan struct{}), make(chan struct{})}
 	v := start(t, a)
@@ -269,9 +269,9 @@ func TestAnHeirThatFails(t *testing.T) {
 	waitForRegistrations(t, counts.Control, 0)
 }
 
-// What a successor sends as its memory is given to standbys only if it is memory: another file
-// would be opened to be written to, with the rights of the active process, which a peer may not have.
-func TestAMemoryThatIsAFile(t *testing.T) {
+// The active process passes the memory of a successor to standbys only if it is memory: another
+// file would be opened for writing, with the rights of the active process.
+func TestMemoryThatIsAFileIsNotAnnounced(t *testing.T) {
 	leak.Descriptors(t)
 	a := newActive(t, 1)
 	v := start(t, a)

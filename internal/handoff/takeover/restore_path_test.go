@@ -9,7 +9,7 @@ import (
 	"github.com/udpshard/udpshard/internal/leak"
 )
 
-// renew calls Renew, and says what is to come of it.
+// wantRestored calls RestorePath and checks the result.
 func wantRestored(t *testing.T, s *Server, want bool) {
 	t.Helper()
 	if renewed, err := s.RestorePath(); renewed != want || err != nil {
@@ -17,9 +17,9 @@ func wantRestored(t *testing.T, s *Server, want bool) {
 	}
 }
 
-// A file that was removed is made anew, whoever waits goes on waiting, and the handover of the new
-// socket is as any other.
-func TestRenew(t *testing.T) {
+// RestorePath recreates a removed file. Waiting peers stay connected, and a handover of the new
+// socket succeeds.
+func TestRestorePath(t *testing.T) {
 	leak.Descriptors(t)
 	a := newActive(t, 1)
 	v := start(t, a)
@@ -40,7 +40,7 @@ func TestRenew(t *testing.T) {
 	next := serve(t, takeOver(t, successor), newActive(t))
 	wantError(t, result(t, v.ended), nil)
 	wantError(t, standby.Wait(testContext(t)), ErrRedirected)
-	wantRestored(t, v.Server, false) // whoever has handed over has no path
+	wantRestored(t, v.Server, false) // a process that has handed over has no path
 	wantRestored(t, next.Server, false)
 	dial(t, v.Path())
 	if err := os.Remove(v.Path()); err != nil {
@@ -51,8 +51,8 @@ func TestRenew(t *testing.T) {
 	dial(t, v.Path())
 }
 
-// Serve ends as ever, at any moment of Renew.
-func TestRenewAsItEnds(t *testing.T) {
+// Serve ends as usual at any moment of RestorePath.
+func TestRestorePathDuringClose(t *testing.T) {
 	leak.Descriptors(t)
 	for range 30 {
 		v := start(t, newActive(t))
@@ -77,8 +77,8 @@ func TestRenewAsItEnds(t *testing.T) {
 	}
 }
 
-// What is no socket that a process has left is not replaced.
-func TestRenewReplacesNothingOfOthers(t *testing.T) {
+// RestorePath replaces nothing but stale sockets.
+func TestRestorePathKeepsOtherFiles(t *testing.T) {
 	leak.Descriptors(t)
 	v := start(t, newActive(t))
 	other, err := SeizeNow(v.Path(), "2.0")

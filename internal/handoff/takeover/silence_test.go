@@ -24,7 +24,7 @@ func TestSilentSuccessor(t *testing.T) {
 	a := newActive(t, 1)
 	v = start(t, a, func(s *Server) { s.limits.step, s.limits.commit = 2*time.Second, 250*time.Millisecond })
 	c, _ = join(t, v.Path(), Successor)
-	time.Sleep(v.limits.step + v.limits.step/4) // it may prepare for longer than any step
+	time.Sleep(v.limits.step + v.limits.step/4) // a successor may prepare for longer than any step
 	if err := c.Ready(testContext(t)); err != nil {
 		t.Fatal(err)
 	}
@@ -38,8 +38,7 @@ func TestSilentSuccessor(t *testing.T) {
 	}
 }
 
-// pretend is an active process that the test plays: f answers the first that
-// connects.
+// fakeActive is an active process whose part the test plays: f serves the first connection.
 func fakeActive(t *testing.T, f func(w *wire)) (*Conn, chan struct{}) {
 	t.Helper()
 	path := t.TempDir() + "/takeover.sock"
@@ -69,7 +68,7 @@ func fakeActive(t *testing.T, f func(w *wire)) (*Conn, chan struct{}) {
 	return c, done
 }
 
-// follow is a successor, as far as it comes.
+// succeed takes over as a successor, as far as possible.
 func succeed(ctx context.Context, c *Conn) (*Server, error) {
 	o, err := c.Hello(ctx, Hello{Version: "1.1", Role: Successor})
 	if err != nil {
@@ -83,13 +82,13 @@ func succeed(ctx context.Context, c *Conn) (*Server, error) {
 	return c.Commit(ctx)
 }
 
-func TestActiveDies(t *testing.T) {
+func TestActiveProcessDies(t *testing.T) {
 	ctx := context.Background()
 	hello := func(w *wire) { w.receiveHello(ctx) }
 	offer := func(w *wire) { w.send(ctx, message{Kind: kindOffer}) }
 	ready := func(w *wire) { w.expect(ctx, kindReady) }
 	yours := func(w *wire) {
-		l, _ := net.ListenUnix("unixpacket", &net.UnixAddr{Net: "unixpacket"}) // of no path, but that does not matter
+		l, _ := net.ListenUnix("unixpacket", &net.UnixAddr{Net: "unixpacket"}) // of no path: any listening socket will do
 		f, _ := l.File()
 		w.send(ctx, message{Kind: kindGrant}, f)
 		f.Close()
@@ -139,9 +138,9 @@ func TestActiveDies(t *testing.T) {
 	}
 }
 
-// The active process says left just as the successor stops waiting for it:
-// both agree whether it has taken over.
-func TestMineAtTheLine(t *testing.T) {
+// committed is sent just as the successor gives up waiting: both processes agree whether the
+// takeover has happened.
+func TestCommittedAsTheSuccessorGivesUp(t *testing.T) {
 	leak.Descriptors(t)
 	for range 200 {
 		ctx, cancel := context.WithCancel(context.Background())
@@ -176,8 +175,8 @@ func TestMineAtTheLine(t *testing.T) {
 	}
 }
 
-// A last word is heard where the other has closed without reading ours.
-func TestLastWord(t *testing.T) {
+// A last message is received although the sender closed the connection with unread messages.
+func TestLastMessageIsReceived(t *testing.T) {
 	leak.Descriptors(t)
 	c, done := fakeActive(t, func(w *wire) {
 		raw, err := w.conn.SyscallConn()
@@ -185,7 +184,7 @@ func TestLastWord(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		raw.Read(func(fd uintptr) bool { // until hello is there
+		raw.Read(func(fd uintptr) bool { // until hello has arrived
 			n, _, _ := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK)
 			return n > 0
 		})
@@ -211,7 +210,7 @@ func TestContextEndsWaiting(t *testing.T) {
 	ctx, cancel = context.WithTimeout(context.Background(), time.Millisecond)
 	defer cancel()
 	wantError(t, c.Wait(ctx), context.DeadlineExceeded)
-	// It waits on all the same.
+	// A canceled Wait may be called again.
 	passed := make(chan error, 1)
 	go func() { passed <- v.HandOver(testContext(t)) }()
 	if err := c.Wait(testContext(t)); err != nil {
@@ -241,8 +240,8 @@ func TestServeEnds(t *testing.T) {
 	}
 }
 
-// Close while it is handing over: both agree on how that ended.
-func TestCloseInAHandover(t *testing.T) {
+// Close during a handover: both processes agree that the takeover has failed.
+func TestCloseDuringHandover(t *testing.T) {
 	leak.Descriptors(t)
 	a := newActive(t, 1)
 	a.onQuiesce(func(ctx context.Context) error {

@@ -13,7 +13,7 @@ import (
 	"github.com/udpshard/udpshard/internal/leak"
 )
 
-// late makes its offer to who comes second when it is told to.
+// lateOffer is an active process that makes its second offer only after resume.
 type lateOffer struct {
 	*active
 	offers atomic.Int32
@@ -27,9 +27,8 @@ func (l *lateOffer) Offer(h Hello) (Offer, error) {
 	return l.active.Offer(h)
 }
 
-// A standby that gets its offer when another process has taken over by then is told
-// of it like those that wait.
-func TestAStandbyThatComesAsAnotherTakesOver(t *testing.T) {
+// A standby that gets its offer after a takeover is redirected like waiting standbys.
+func TestRedirectAfterOffer(t *testing.T) {
 	leak.Descriptors(t)
 	a := &lateOffer{active: newActive(t, 1), goOn: make(chan struct{})}
 	v := start(t, a)
@@ -62,7 +61,7 @@ func TestAStandbyThatComesAsAnotherTakesOver(t *testing.T) {
 	wantError(t, result(t, v.ended), nil)
 }
 
-func TestPassToStandbys(t *testing.T) {
+func TestHandOverToStandby(t *testing.T) {
 	leak.Descriptors(t)
 	a := newActive(t, 2)
 	v := start(t, a)
@@ -86,7 +85,7 @@ func TestPassToStandbys(t *testing.T) {
 	wantError(t, result(t, passed), nil)
 	wantError(t, second.Wait(testContext(t)), ErrRedirected)
 	wantError(t, preparing.Ready(testContext(t)), ErrRedirected)
-	for _, c := range []*Conn{second, preparing} { // should the new one die before it answers
+	for _, c := range []*Conn{second, preparing} { // in case the new process dies before it answers
 		h := c.Announcement()
 		if h.PID != os.Getpid() {
 			t.Errorf("%+v", h)
@@ -100,7 +99,7 @@ func TestPassToStandbys(t *testing.T) {
 	wantError(t, result(t, v.ended), nil)
 	wantError(t, v.HandOver(testContext(t)), nil)
 
-	// Who dials before the new one serves is answered by it.
+	// A peer that dials before the new process serves is answered by the new process.
 	again := dial(t, v.Path())
 	w := serve(t, s, newActive(t, 1))
 	o, err := again.Hello(testContext(t), Hello{Role: Standby})
@@ -112,8 +111,7 @@ func TestPassToStandbys(t *testing.T) {
 	wantError(t, again.Wait(testContext(t)), ErrDisconnected)
 }
 
-// waitFor waits until so many are in the queue, which is joined a moment after
-// the offer.
+// waitForPeers waits for n peers in the queue, which a peer joins a moment after its offer.
 func (a *active) waitForPeers(v served, n int) {
 	a.t.Helper()
 	waiting := func() int {
@@ -142,11 +140,11 @@ func TestSuccessorBeforeStandbys(t *testing.T) {
 	}
 }
 
-// A standby that is stopped does not keep the next one from taking over.
+// A stopped standby does not keep the next standby from taking over.
 func TestStoppedStandby(t *testing.T) {
 	leak.Descriptors(t)
 	a := newActive(t, 1)
-	// The one that is asked next has as long.
+	// the next standby has the same limit
 	v := start(t, a, func(s *Server) { s.limits.prepare = 3 * time.Second })
 	stopped, _ := join(t, v.Path(), Standby)
 	a.waitForPeers(v, 1)
@@ -171,8 +169,8 @@ func TestStoppedStandby(t *testing.T) {
 	}
 }
 
-// A standby that hangs after yours is given up, and the next one asked.
-func TestStandbyHangs(t *testing.T) {
+// A standby that hangs after grant is given up.
+func TestStandbyHangsAfterGrant(t *testing.T) {
 	leak.Descriptors(t)
 	a := newActive(t, 1)
 	v := start(t, a, func(s *Server) { s.limits.commit = 250 * time.Millisecond })
@@ -192,7 +190,7 @@ func TestStandbyHangs(t *testing.T) {
 	}
 }
 
-func TestPassThatCannotYield(t *testing.T) {
+func TestHandOverWithoutQuiesce(t *testing.T) {
 	leak.Descriptors(t)
 	a := newActive(t, 1)
 	full := errors.New("the disk is full")
@@ -203,7 +201,7 @@ func TestPassThatCannotYield(t *testing.T) {
 	waits := make(chan error, 1)
 	go func() { waits <- standby.Wait(testContext(t)) }()
 	wantError(t, v.HandOver(testContext(t)), full)
-	// It is not the standby's fault, and it waits on.
+	// The standby is not at fault, and stays in the queue.
 	a.onQuiesce(nil)
 	passed := make(chan error, 1)
 	go func() { passed <- v.HandOver(testContext(t)) }()
@@ -212,8 +210,8 @@ func TestPassThatCannotYield(t *testing.T) {
 	wantError(t, result(t, passed), nil)
 }
 
-// The first standby dies while all is flushed for it: the next one gets it.
-func TestStandbyDies(t *testing.T) {
+// The first standby dies during Quiesce: the next standby takes over.
+func TestStandbyDiesDuringQuiesce(t *testing.T) {
 	leak.Descriptors(t)
 	a := newActive(t, 1)
 	v := start(t, a)
@@ -242,7 +240,7 @@ func TestStandbyDies(t *testing.T) {
 	}
 }
 
-func TestPassIsCancelled(t *testing.T) {
+func TestHandOverIsCanceled(t *testing.T) {
 	leak.Descriptors(t)
 	a := newActive(t, 1)
 	a.onQuiesce(func(ctx context.Context) error {
@@ -265,8 +263,9 @@ func TestPassIsCancelled(t *testing.T) {
 	wantError(t, result(t, waits), ErrDisconnected)
 }
 
-// A successor and Pass at once: one of them gets it, and Pass is content.
-func TestPassAndSuccessor(t *testing.T) {
+// A successor and HandOver at once: either the successor or the standby takes over, and HandOver
+// succeeds.
+func TestHandOverAndSuccessor(t *testing.T) {
 	for range 10 {
 		a := newActive(t, 1)
 		v := start(t, a)

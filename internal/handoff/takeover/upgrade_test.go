@@ -48,7 +48,7 @@ func TestUpgrade(t *testing.T) {
 			if err := result(t, v.ended); err != nil {
 				t.Error(err)
 			}
-			// The next one finds the new one at the same path, and so on.
+			// The next successor finds the new process at the same path.
 			b := newActive(t, 1)
 			w := serve(t, s, b)
 			c, o = join(t, v.Path(), Successor)
@@ -72,7 +72,7 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
-func TestWeb(t *testing.T) {
+func TestWebSocket(t *testing.T) {
 	leak.Descriptors(t)
 	a := &offersWeb{newActive(t, 1), udpSocket(t)}
 	t.Cleanup(func() { a.web.Close() })
@@ -95,7 +95,7 @@ func (a *offersWeb) Offer(h Hello) (Offer, error) {
 	return o, err
 }
 
-func TestRefusalSaysWhatToDo(t *testing.T) {
+func TestRefusalHasHint(t *testing.T) {
 	leak.Descriptors(t)
 	a := newActive(t, 1)
 	a.refusal = hinted{errors.New("it has 4 shards, and 2 are wanted"), "give it --shards 4"}
@@ -120,7 +120,7 @@ func TestOneSuccessorAtATime(t *testing.T) {
 	takeOver(t, first).Close()
 }
 
-// A successor that dies, at whatever point, changes nothing.
+// A successor that dies, at any point, changes nothing.
 func TestSuccessorDies(t *testing.T) {
 	deaths := []struct {
 		name string
@@ -194,7 +194,7 @@ func TestSuccessorDies(t *testing.T) {
 				t.Errorf("called: %q, want %q", got, death.want)
 			}
 			a.onQuiesce(nil)
-			// The next one gets it all, once the first one's end is noticed.
+			// The next successor takes over, as soon as the end of the first is noticed.
 			for {
 				next := dial(t, v.Path())
 				o, err := next.Hello(testContext(t), Hello{Role: Successor})
@@ -232,8 +232,8 @@ func sayHello(t *testing.T, c *Conn) {
 	o.Close()
 }
 
-// One that dies as it says mine has taken over or not, never both.
-func TestSuccessorDiesAtTheLine(t *testing.T) {
+// A successor that dies as it sends commit has taken over, or has not, but never both.
+func TestSuccessorDiesAsItCommits(t *testing.T) {
 	for range 20 {
 		a := newActive(t, 1)
 		v := start(t, a)
@@ -256,9 +256,9 @@ func TestSuccessorDiesAtTheLine(t *testing.T) {
 	}
 }
 
-// A process that ends refuses nobody: its peer sees that it has gone, and goes
-// for the claim.
-func TestYieldOfOneThatEnds(t *testing.T) {
+// A process that is ending refuses no peer: the peer sees the end of the connection, and competes
+// for the lease.
+func TestQuiesceOfEndingProcess(t *testing.T) {
 	leak.Descriptors(t)
 	a := newActive(t, 1)
 	a.onQuiesce(func(context.Context) error { return fmt.Errorf("it ends: %w", net.ErrClosed) })
@@ -267,7 +267,7 @@ func TestYieldOfOneThatEnds(t *testing.T) {
 	wantError(t, c.Ready(testContext(t)), ErrDisconnected)
 }
 
-func TestYieldFails(t *testing.T) {
+func TestQuiesceFails(t *testing.T) {
 	leak.Descriptors(t)
 	a := newActive(t, 1)
 	a.onQuiesce(func(context.Context) error { return errors.New("the disk is full") })
