@@ -55,6 +55,22 @@ func TestCheckOpensNothing(t *testing.T) {
 	}
 }
 
+// Probe returns the error of Open.
+func TestProbe(t *testing.T) {
+	folder := t.TempDir()
+	for spec, usable := range map[string]bool{
+		"stdout": true, "discard": true, "file:" + folder + "/new-{shard}": true, "nothing": false, "file:" + folder: false,
+	} {
+		probed := Probe(spec, 0)
+		set := NewSet(func(Event) {})
+		_, opened := set.Open(spec, 0, metrics.NewShard(0, 0), 1024)
+		set.Close(t.Context())
+		if (probed == nil) != usable || (opened == nil) != usable || probed != nil && probed.Error() != opened.Error() {
+			t.Errorf("%s: Probe returns %v, and Open %v", spec, probed, opened)
+		}
+	}
+}
+
 // put hands one record to a stream.
 func put(s packet.Sink, page *metrics.Shard, text string) {
 	page.Received.Add(1)

@@ -40,7 +40,7 @@ func findLastWrites(book *metrics.SharedCounters) map[string]lastWrite {
 	defer cancel()
 	found := make(map[string]lastWrite)
 	for _, w := range book.LastWrites() {
-		if n, err := file.Written(soon, w); err == nil {
+		if n, err := file.CountRecords(soon, w); err == nil {
 			found[w.Path] = lastWrite{w, n}
 		}
 	}

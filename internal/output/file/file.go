@@ -1,5 +1,9 @@
-// Package file writes output files, and notes each write in shared memory so that the number of
-// records in the file is known after a crash (Recover).
+// Package file appends records to output files, exactly: after a crash the number of records in a
+// file is known.
+//
+// File notes each write in shared memory before the write, and once its records are counted
+// (metrics.WriteLog). A process that finds an uncounted write in the counters of a dead process
+// counts the records in the file, and cuts an incomplete record off its end: see Recover.
 package file
 
 import (
@@ -12,17 +16,19 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// File is an output file that is appended to, and the log of the writes to it.
+// File is an output file: a regular file, a named pipe or a device. Records end in a newline. One
+// goroutine calls the methods, apart from Abandon.
 type File struct {
-	path    string
-	f       *os.File
-	log     *metrics.WriteLog
-	end     place // before the last write
-	partial int   // bytes of an incomplete record at the end
-	size    int64 // after the write that left the partial record
+	path string
+	file *os.File
+	log  *metrics.WriteLog
+	next metrics.Write // the next write: its inode, and where it begins
+
+	partial    int   // bytes of an incomplete record at the end
+	partialEnd int64 // size of the file after the incomplete record
 }
 
-// Open opens a file. Its writes are logged with the counters of shard, if these are shared.
+// Open opens or makes a file. If the counters of shard are shared, they have the file's write log.
 func Open(path string, shard *metrics.Shard) (*File, error) {
 	f := &File{path: path}
 	if _, err := f.Reopen(); err != nil {
@@ -32,98 +38,100 @@ func Open(path string, shard *metrics.Shard) (*File, error) {
 	return f, nil
 }
 
-// mode of new files: messages are not for everybody (as Debian's rsyslog).
-const mode = 0o640
+// NeedsReopen reports whether the file has lost its last name, so that nobody would find the next
+// records. A renamed file stays in use until Reopen. The fstat(2) takes less than 1 µs.
+func (f *File) NeedsReopen() bool {
+	info, err := f.file.Stat()
+	if err != nil {
+		f.next = metrics.Write{}
+		return false
+	}
+	f.next = writeAt(info)
+	return info.Sys().(*syscall.Stat_t).Nlink == 0
+}
 
-// Write appends data. Between calls the file ends in a whole record, or in a part of one that
-// the next data continues.
+// writeAt returns a write at the end of a file. Its Inode is 0 unless the file is regular. No other
+// program appends to the file, so the write begins at the present size.
+func writeAt(info fs.FileInfo) metrics.Write {
+	if !info.Mode().IsRegular() {
+		return metrics.Write{}
+	}
+	stat := info.Sys().(*syscall.Stat_t)
+	return metrics.Write{Device: stat.Dev, Inode: stat.Ino, Size: stat.Size}
+}
+
+// Begin logs that a write of length bytes, with records of a shard, follows. It comes after
+// NeedsReopen, and before Write.
+func (f *File) Begin(shard *metrics.Shard, length, records int) {
+	f.next.Partial, f.next.Length, f.next.Records = f.partial, length, records
+	f.log.Begin(shard, f.next)
+}
+
+// Write appends data, which continues an incomplete record of the previous write.
 func (f *File) Write(data []byte) (int, error) {
-	n, err := f.f.Write(data)
+	n, err := f.file.Write(data)
 	if n > 0 {
 		f.partial += n
 		if last := bytes.LastIndexByte(data[:n], '\n'); last >= 0 {
 			f.partial = n - last - 1
 		}
-		f.size = f.end.size + int64(n)
+		f.partialEnd = f.next.Size + int64(n)
 	}
 	return n, WithoutPath(err)
 }
 
-// WithoutPath returns the error of a call without the path, which the reports of an output have.
+// End logs that the records in the n bytes of Write are counted as delivered. A negative n logs
+// the bytes that Reopen has cut.
+func (f *File) End(n int) { f.log.End(n, f.partial) }
+
+// Abandon logs that the records of the write that has begun are counted as lost. The caller
+// excludes Begin and End meanwhile.
+func (f *File) Abandon() { f.log.Abandon() }
+
+// mode of new files: other users may not read messages (as with Debian's rsyslog).
+const mode = 0o640
+
+// Reopen opens the path again, and makes a file if there is none. It cuts an incomplete record off
+// the end of the previous file, and returns the length of that record, which has to be written
+// again. After an error the previous file stays in use.
+func (f *File) Reopen() (cut int, err error) {
+	flags := os.O_WRONLY | os.O_APPEND | os.O_CREATE
+	if info, err := os.Stat(f.path); err == nil && info.Mode()&fs.ModeNamedPipe != 0 {
+		// Linux opens a FIFO for reading and writing without a reader (fifo(7)). Records wait
+		// in the FIFO, also while readers come and go.
+		flags = os.O_RDWR | syscall.O_NONBLOCK
+	}
+	file, err := os.OpenFile(f.path, flags, mode)
+	if err != nil {
+		return 0, WithoutPath(err)
+	}
+	if f.file != nil {
+		f.cutPartial()
+		f.file.Close()
+	}
+	cut, f.partial, f.file = f.partial, 0, file
+	return cut, nil
+}
+
+// cutPartial cuts an incomplete record off the end, unless another program has appended since. A
+// failure is ignored: the record is written again to another file, or counted as lost.
+func (f *File) cutPartial() {
+	if info, err := f.file.Stat(); f.partial > 0 && err == nil && info.Size() == f.partialEnd {
+		_ = f.file.Truncate(f.partialEnd - int64(f.partial))
+	}
+}
+
+// Close cuts an incomplete record off the end, and closes the file.
+func (f *File) Close() error {
+	f.cutPartial()
+	return WithoutPath(f.file.Close())
+}
+
+// WithoutPath returns the error in an fs.PathError: reports name the output already.
 func WithoutPath(err error) error {
 	var pathErr *fs.PathError
 	if errors.As(err, &pathErr) {
 		return pathErr.Err
 	}
 	return err
-}
-
-// NeedsReopen reports whether the file has lost its last name, and would not be found. A renamed
-// file is used on: SIGHUP follows a rename. It costs less than 1 µs, once a buffer.
-func (f *File) NeedsReopen() (gone bool) {
-	f.end = place{}
-	if info, err := f.f.Stat(); err == nil {
-		f.end, gone = placeOf(info)
-	}
-	return gone
-}
-
-// Begin implements destination. Since no other program appends, the write begins at the size.
-func (f *File) Begin(shard *metrics.Shard, length, records int) {
-	f.log.Begin(shard, metrics.Write{
-		Device: f.end.device, Inode: f.end.inode, Size: f.end.size, Partial: f.partial, Length: length, Records: records,
-	})
-}
-
-func (f *File) End(n int) { f.log.End(n, f.partial) }
-func (f *File) Abandon()  { f.log.Abandon() }
-
-// place is the end of a regular file; the zero place is anywhere else.
-type place struct {
-	device, inode uint64
-	size          int64
-}
-
-func placeOf(info fs.FileInfo) (at place, gone bool) {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return place{}, false
-	}
-	if info.Mode().IsRegular() {
-		at = place{device: stat.Dev, inode: stat.Ino, size: stat.Size}
-	}
-	return at, stat.Nlink == 0
-}
-
-func (f *File) Reopen() (cut int, err error) {
-	flags := os.O_WRONLY | os.O_APPEND | os.O_CREATE
-	if info, err := os.Stat(f.path); err == nil && info.Mode()&fs.ModeNamedPipe != 0 {
-		// Open for both a FIFO needs no reader yet and outlives the one it
-		// has: records wait in it, and then for it (fifo(7)).
-		flags = os.O_RDWR | syscall.O_NONBLOCK
-	}
-	next, err := os.OpenFile(f.path, flags, mode)
-	if err != nil {
-		return 0, WithoutPath(err)
-	}
-	if f.f != nil {
-		f.cut()
-		f.f.Close()
-	}
-	cut, f.partial, f.f = f.partial, 0, next
-	return cut, nil
-}
-
-// cut removes an incomplete record from the end of the file, unless another program has appended
-// since. Where that fails the file keeps a part of a record, which is written whole elsewhere, or
-// counted as lost.
-func (f *File) cut() {
-	if info, err := f.f.Stat(); f.partial > 0 && err == nil && info.Size() == f.size {
-		_ = f.f.Truncate(f.size - int64(f.partial))
-	}
-}
-
-func (f *File) Close() error {
-	f.cut()
-	return WithoutPath(f.f.Close())
 }

@@ -14,119 +14,103 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// Recover looks at a file for what a write has brought there whose writer died
-// before it could count it, and returns how many records that are: it is for
-// metrics.Inheritance.Finalize. Then it cuts the beginning of a record off the file's
-// end, which nothing will complete any more, so that every line of it is one.
-// A file that was renamed in its folder since is found there.
+// Recover returns how many records of an uncounted write are in its file, for
+// metrics.Inheritance.Finalize. The process that began the write has ended. Then Recover cuts an
+// incomplete record off the end of the file, so that every line is a whole record. Recover also
+// finds a file that was renamed within its folder.
 //
-// An error says that the file can't be found, or that somebody else has
-// changed it: then what is known is counted, and nothing cut.
+// After an error records counts what is known, and nothing is cut: the file is missing, another
+// program has changed the file, or the file system did not answer before the end of ctx.
 //
-// In a named pipe, a device, or on standard output nothing can be looked at. A
-// write that was under way there counts as none: its records, one buffer at
-// the most, are lost in the crash, though a reader may have them. Likewise no record is
-// counted where the file system does not answer before ctx is done.
+// A named pipe, a device and standard output can't be read back. The records of an uncounted write
+// there, one buffer at most, count as lost, though a reader may have them.
 func Recover(ctx context.Context, w metrics.Write) (records int, err error) {
 	if w.Inode == 0 || !w.Uncounted && w.Partial == 0 {
 		return 0, nil
 	}
-	l, err := look(ctx, func() (looked, error) { return lookAt(w) })
-	if l.file == nil {
-		return 0, err
+	s := inspect(ctx, func() state { return examine(w) })
+	defer s.file.Close()
+	if s.err == nil && s.end < s.size { // the file system has answered a moment ago
+		s.err = WithoutPath(s.file.Truncate(s.end))
 	}
-	defer l.file.Close()
-	if err != nil || l.end == l.size {
-		return l.records, err
-	}
-	return l.records, WithoutPath(l.file.Truncate(l.end)) // the file system has answered a moment ago
+	return s.records, s.err
 }
 
-// Written is Recover for a writer that does not run, but may do so again: it
-// changes nothing.
-func Written(ctx context.Context, w metrics.Write) (records int, err error) {
+// CountRecords is Recover for a writer that is stopped, and may resume: CountRecords changes
+// nothing.
+func CountRecords(ctx context.Context, w metrics.Write) (records int, err error) {
 	if w.Inode == 0 || !w.Uncounted {
 		return 0, nil
 	}
-	l, err := look(ctx, func() (looked, error) { return lookAt(w) })
-	if l.file != nil {
-		l.file.Close()
-	}
-	return l.records, err
+	s := inspect(ctx, func() state { return examine(w) })
+	defer s.file.Close()
+	return s.records, s.err
 }
 
-// looked is the state of a file: the number of records there of a write, the end of the last
-// whole record, and the size of the file, in bytes.
-type looked struct {
-	file      *os.File // nil: it was not found
-	records   int
-	end, size int64
+// state of the file of a write.
+type state struct {
+	file      *os.File // nil: not found
+	records   int      // that the write has brought
+	end, size int64    // end of the last whole record, and size of the file, in bytes
+	err       error
 }
 
-func lookAt(w metrics.Write) (l looked, err error) {
-	if l.file, err = find(w); err != nil {
-		return looked{}, err
-	}
-	l.records, l.end, l.size, err = measure(l.file, w)
-	return l, err
-}
+var errNoAnswer = errors.New("no answer from the file system in time: records of the last write " +
+	"count as lost")
 
-// errNoAnswer says that a call to a file system has not returned in time, as on a network file
-// system whose server is down.
-var errNoAnswer = errors.New("the file system does not answer: records of the last write count " +
-	"as lost")
-
-// look runs at in a goroutine, and returns errNoAnswer if ctx is done first: a call to a file
-// system that hangs can't be interrupted. at must change nothing, since it may return later.
-func look(ctx context.Context, at func() (looked, error)) (looked, error) {
-	type answer struct {
-		looked
-		err error
-	}
-	answers, left := make(chan answer), make(chan struct{})
-	defer close(left)
-	go func() {
-		l, err := at()
-		select {
-		case answers <- answer{l, err}:
-		case <-left:
-			if l.file != nil {
-				l.file.Close()
-			}
-		}
-	}()
+// inspect calls examine, and returns errNoAnswer if ctx ends first: a system call that hangs, as on
+// a network file system whose server is down, can't be interrupted. examine changes nothing, since
+// it may return late.
+func inspect(ctx context.Context, examine func() state) state {
+	states := make(chan state, 1)
+	go func() { states <- examine() }()
 	select {
-	case a := <-answers:
-		return a.looked, a.err
+	case s := <-states:
+		return s
 	case <-ctx.Done():
-		return looked{}, errNoAnswer
+		go func() { (<-states).file.Close() }()
+		return state{err: errNoAnswer}
 	}
 }
 
-// measure returns how many records a write has brought to its file, where the
-// last whole one ends, and the size of the file.
-func measure(f *os.File, w metrics.Write) (records int, end, size int64, err error) {
-	info, err := f.Stat()
+// examine opens the file of a write, and counts the records that the write has brought.
+func examine(w metrics.Write) (s state) {
+	if s.file, s.err = find(w); s.err != nil {
+		consequence := "the last line may be incomplete"
+		if w.Uncounted {
+			consequence = fmt.Sprintf("up to %d records of the last write count as lost, though the file may have them", w.Records)
+		}
+		s.err = fmt.Errorf("%s: %w", consequence, s.err)
+		return s
+	}
+	info, err := s.file.Stat()
 	if err != nil {
-		return 0, 0, 0, WithoutPath(err)
+		s.err = WithoutPath(err)
+		return s
 	}
-	size = info.Size()
-	begin := w.Size - int64(w.Partial)
-	switch {
-	case size < begin:
-		return 0, 0, 0, fmt.Errorf("it has %d bytes, and had %d before the last write: somebody has cut it", size, w.Size)
-	case !w.Uncounted && size > w.Size, w.Uncounted && size > w.Size+int64(w.Length):
-		err = fmt.Errorf("it has %d bytes, and the last write ends at %d at the most: somebody else has appended", size, w.Size+int64(w.Length))
-	}
-	lines, length, readErr := count(io.NewSectionReader(f, begin, size-begin))
+	s.size = info.Size()
+	begin, limit := w.Size-int64(w.Partial), w.Size
 	if w.Uncounted {
-		records = min(lines, w.Records)
+		limit += int64(w.Length)
 	}
-	return records, begin + length, size, errors.Join(err, readErr)
+	switch {
+	case s.size < begin:
+		s.err = fmt.Errorf("another program has cut the file: %d bytes, and %d before the last write", s.size, w.Size)
+		return s
+	case s.size > limit:
+		s.err = fmt.Errorf("another program has appended: %d bytes, and at most %d after the last write", s.size, limit)
+	}
+	lines, length, err := countLines(io.NewSectionReader(s.file, begin, s.size-begin))
+	s.end = begin + length
+	if w.Uncounted {
+		s.records = min(lines, w.Records)
+	}
+	s.err = errors.Join(s.err, err)
+	return s
 }
 
-// count returns how many lines there are, and where the last one ends.
-func count(r io.Reader) (lines int, end int64, err error) {
+// countLines returns the number of whole lines, and the end of the last.
+func countLines(r io.Reader) (lines int, end int64, err error) {
 	chunk := make([]byte, 64<<10)
 	for at := int64(0); ; {
 		n, err := r.Read(chunk)
@@ -144,59 +128,45 @@ func count(r io.Reader) (lines int, end int64, err error) {
 	}
 }
 
-// find opens the file that was written to. The error says what follows from it.
+// find opens the file of a write at its path, or at another name in the same folder.
 func find(w metrics.Write) (*os.File, error) {
-	f, err := search(w)
-	switch {
-	case err != nil && w.Uncounted:
-		return nil, fmt.Errorf("up to %d records of its last write count as lost, though they may be there: %w", w.Records, err)
-	case err != nil:
-		return nil, fmt.Errorf("its last line may be cut short: %w", err)
-	}
-	return f, nil
-}
-
-// search looks for it by its path, or under another name in the same folder.
-func search(w metrics.Write) (*os.File, error) {
-	f, err := openPlace(w.Path, w)
+	f, err := openSame(w.Path, w)
 	if f != nil {
 		return f, nil
 	}
-	names, listErr := os.ReadDir(filepath.Dir(w.Path))
+	folder := filepath.Dir(w.Path)
+	entries, listErr := os.ReadDir(folder)
 	if listErr != nil {
 		return nil, errors.Join(err, WithoutPath(listErr))
 	}
-	for _, name := range names {
-		info, err := name.Info()
-		if err != nil {
-			continue // it has gone meanwhile
-		}
-		if at, _ := placeOf(info); at.inode != w.Inode || at.device != w.Device {
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err != nil || !isFileOf(w, info) { // an error: removed meanwhile
 			continue
 		}
-		if f, err := openPlace(filepath.Join(filepath.Dir(w.Path), name.Name()), w); f != nil {
-			return f, nil
-		} else if err != nil {
-			return nil, err
+		if f, err := openSame(filepath.Join(folder, entry.Name()), w); f != nil || err != nil {
+			return f, err
 		}
 	}
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("the file of inode %d is not in its folder any more", w.Inode)
+		err = fmt.Errorf("no file of inode %d in the folder", w.Inode)
 	}
 	return nil, err
 }
 
-// openPlace opens a file if it is the one that was written to, and returns nil
-// if it is another one.
-func openPlace(path string, w metrics.Write) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NONBLOCK, 0) // not to wait at a named pipe
+// openSame opens the file of a write, and returns nil if path is another file.
+func openSame(path string, w metrics.Write) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NONBLOCK, 0) // a named pipe does not wait for a writer
 	if err != nil {
 		return nil, WithoutPath(err)
 	}
-	if info, err := f.Stat(); err == nil {
-		if at, _ := placeOf(info); at.inode == w.Inode && at.device == w.Device {
-			return f, nil
-		}
+	if info, err := f.Stat(); err == nil && isFileOf(w, info) {
+		return f, nil
 	}
 	return nil, f.Close()
+}
+
+func isFileOf(w metrics.Write, info fs.FileInfo) bool {
+	at := writeAt(info)
+	return at.Inode == w.Inode && at.Device == w.Device
 }

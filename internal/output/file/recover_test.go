@@ -14,8 +14,7 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// written makes a file as a writer left it that died: text is in it, of which
-// the last write began at size, after torn bytes of a record.
+// written makes a file with text, as a dead process left the file, and completes its last write.
 func written(t *testing.T, text string, w metrics.Write) (string, metrics.Write) {
 	t.Helper()
 	w.Path = filepath.Join(t.TempDir(), "x")
@@ -26,8 +25,8 @@ func written(t *testing.T, text string, w metrics.Write) (string, metrics.Write)
 	if err != nil {
 		t.Fatal(err)
 	}
-	at, _ := placeOf(info)
-	w.Device, w.Inode = at.device, at.inode
+	at := writeAt(info)
+	w.Device, w.Inode = at.Device, at.Inode
 	return w.Path, w
 }
 
@@ -44,22 +43,22 @@ func TestRecover(t *testing.T) {
 		"whole records":             {"a\nb\nc\n", metrics.Write{Size: 4, Length: 4, Records: 2, Uncounted: true}, 1, "a\nb\nc\n", ""},
 		"a part of one":             {"a\nb\nc\nlong", metrics.Write{Size: 4, Length: 10, Records: 2, Uncounted: true}, 1, "a\nb\nc\n", ""},
 		"a part of the first":       {"a\nb\nlo", metrics.Write{Size: 4, Length: 10, Records: 2, Uncounted: true}, 0, "a\nb\n", ""},
-		"the rest of a torn one":    {"a\nlong\nb\nc", metrics.Write{Size: 4, Partial: 2, Length: 9, Records: 3, Uncounted: true}, 2, "a\nlong\nb\n", ""},
+		"the rest of a partial one": {"a\nlong\nb\nc", metrics.Write{Size: 4, Partial: 2, Length: 9, Records: 3, Uncounted: true}, 2, "a\nlong\nb\n", ""},
 		"less than the rest":        {"a\nlon", metrics.Write{Size: 4, Partial: 2, Length: 9, Records: 3, Uncounted: true}, 0, "a\n", ""},
-		"a torn one, at rest":       {"a\nlo", metrics.Write{Size: 4, Partial: 2, Length: 9, Records: 3}, 0, "a\n", ""},
-		"nothing torn, at rest":     {"a\nlo", metrics.Write{Size: 4, Length: 9, Records: 3}, 0, "a\nlo", ""},
-		"it was cut already":        {"a\n", metrics.Write{Size: 4, Partial: 2, Length: 9, Records: 3}, 0, "a\n", ""},
+		"a partial one, at rest":    {"a\nlo", metrics.Write{Size: 4, Partial: 2, Length: 9, Records: 3}, 0, "a\n", ""},
+		"no partial one, at rest":   {"a\nlo", metrics.Write{Size: 4, Length: 9, Records: 3}, 0, "a\nlo", ""},
+		"cut already":               {"a\n", metrics.Write{Size: 4, Partial: 2, Length: 9, Records: 3}, 0, "a\n", ""},
 		"counted, at rest":          {"a\nb\nc\n", metrics.Write{Size: 2, Length: 4, Records: 2}, 0, "a\nb\nc\n", ""},
 		"given up":                  {"a\nb\nc", metrics.Write{Size: 2, Length: 4, Uncounted: true}, 0, "a\nb\n", ""},
 		"an empty file":             {"", metrics.Write{Length: 4, Records: 2, Uncounted: true}, 0, "", ""},
 		"the first of a file":       {"a\nb", metrics.Write{Length: 4, Records: 2, Uncounted: true}, 1, "a\n", ""},
-		"not ours before":           {"theirs", metrics.Write{Size: 6, Length: 4, Records: 2, Uncounted: true}, 0, "theirs", ""},
-		"others appended":           {"a\nb\nc\nd\ntheirs", metrics.Write{Size: 2, Length: 4, Records: 2, Uncounted: true}, 2, "a\nb\nc\nd\ntheirs", "somebody else has appended"},
-		"others appended, at rest":  {"a\nlotheirs", metrics.Write{Size: 4, Partial: 2}, 0, "a\nlotheirs", "somebody else has appended"},
-		"a line more, at rest":      {"a\nlotheirs\n", metrics.Write{Size: 4, Partial: 2, Length: 4, Records: 2}, 0, "a\nlotheirs\n", "somebody else has appended"},
-		"others cut it":             {"a\n", metrics.Write{Size: 4, Partial: 1, Length: 4, Records: 2, Uncounted: true}, 0, "a\n", "somebody has cut it"},
+		"of others before":          {"theirs", metrics.Write{Size: 6, Length: 4, Records: 2, Uncounted: true}, 0, "theirs", ""},
+		"others appended":           {"a\nb\nc\nd\ntheirs", metrics.Write{Size: 2, Length: 4, Records: 2, Uncounted: true}, 2, "a\nb\nc\nd\ntheirs", "another program has appended"},
+		"others appended, at rest":  {"a\nlotheirs", metrics.Write{Size: 4, Partial: 2}, 0, "a\nlotheirs", "another program has appended"},
+		"a line more, at rest":      {"a\nlotheirs\n", metrics.Write{Size: 4, Partial: 2, Length: 4, Records: 2}, 0, "a\nlotheirs\n", "another program has appended"},
+		"others cut it":             {"a\n", metrics.Write{Size: 4, Partial: 1, Length: 4, Records: 2, Uncounted: true}, 0, "a\n", "another program has cut the file"},
 		"long":                      {strings.Repeat("x", 99) + "\n" + strings.Repeat(strings.Repeat("y", 99)+"\n", 2000) + "zzz", metrics.Write{Size: 100, Length: 300_000, Records: 3000, Uncounted: true}, 2000, strings.Repeat("x", 99) + "\n" + strings.Repeat(strings.Repeat("y", 99)+"\n", 2000), ""},
-		"one that is longer than a": {strings.Repeat("y", 200_000), metrics.Write{Length: 300_000, Records: 1, Uncounted: true}, 0, "", ""},
+		"longer than a chunk":       {strings.Repeat("y", 200_000), metrics.Write{Length: 300_000, Records: 1, Uncounted: true}, 0, "", ""},
 	} {
 		path, w := written(t, test.text, test.write)
 		records, err := Recover(t.Context(), w)
@@ -70,13 +69,12 @@ func TestRecover(t *testing.T) {
 			t.Errorf("%s: %d bytes are left, want %d: %.40q", name, len(got), len(test.left), got)
 		}
 		if again, err := Recover(t.Context(), w); again != test.records || (err == nil) != (test.err == "") {
-			t.Errorf("%s: a second time %d, %v", name, again, err)
+			t.Errorf("%s: the second time %d, %v", name, again, err)
 		}
 	}
 }
 
-// logrotate has been there: under another name it is the same file, and
-// another file under its name is none of ours.
+// Recover finds a file that logrotate has renamed, and leaves a new file of its path alone.
 func TestRecoverFindsARenamedFile(t *testing.T) {
 	path, w := written(t, "a\nb\nc", metrics.Write{Size: 2, Length: 4, Records: 2, Uncounted: true})
 	if err := os.Rename(path, path+".1"); err != nil {
@@ -92,23 +90,23 @@ func TestRecoverFindsARenamedFile(t *testing.T) {
 			t.Errorf("%d, %v", records, err)
 		}
 		if got := content(t, path+".1"); got != "a\nb\n" {
-			t.Errorf("the renamed one holds %q", got)
+			t.Errorf("the renamed file holds %q", got)
 		}
 	}
 	if got := content(t, path); got != "new\nne" {
-		t.Errorf("the new one holds %q", got)
+		t.Errorf("the new file holds %q", got)
 	}
 	if err := os.Remove(path + ".1"); err != nil {
 		t.Fatal(err)
 	}
-	if records, err := Recover(t.Context(), w); records != 0 || err == nil || !strings.Contains(err.Error(), "up to 2 records of its last write count as lost") ||
-		!strings.Contains(err.Error(), "not in its folder any more") {
+	if records, err := Recover(t.Context(), w); records != 0 || err == nil || !strings.Contains(err.Error(), "up to 2 records of the last write count as lost") ||
+		!strings.Contains(err.Error(), "no file of inode") {
 		t.Errorf("%d, %v", records, err)
 	}
 	if w.Uncounted = false; w.Partial == 0 {
 		w.Partial = 1
 	}
-	if _, err := Recover(t.Context(), w); err == nil || !strings.Contains(err.Error(), "last line may be cut short") {
+	if _, err := Recover(t.Context(), w); err == nil || !strings.Contains(err.Error(), "last line may be incomplete") {
 		t.Errorf("%v", err)
 	}
 	if err := os.RemoveAll(filepath.Dir(path)); err != nil {
@@ -119,7 +117,7 @@ func TestRecoverFindsARenamedFile(t *testing.T) {
 	}
 }
 
-// At a pipe there is nothing to look at, and it is not waited for.
+// Recover reads no named pipe, and does not wait for a pipe's writer.
 func TestRecoverLeavesPipesAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pipe")
 	if err := unix.Mkfifo(path, 0o600); err != nil {
@@ -129,30 +127,28 @@ func TestRecoverLeavesPipesAlone(t *testing.T) {
 		t.Errorf("%d, %v", records, err)
 	}
 	if _, err := Recover(t.Context(), metrics.Write{Path: path, Inode: 7, Length: 10, Records: 2, Uncounted: true}); err == nil {
-		t.Error("a pipe took the place of the file, and nothing is said")
+		t.Error("no error, though a pipe has the path of the file")
 	}
 }
 
-// A file system that does not answer keeps nobody waiting, and what comes of it later is
-// closed.
-func TestAFileSystemThatDoesNotAnswer(t *testing.T) {
+// inspect returns though the file system does not answer, and closes a file that is opened late.
+func TestInspectWithoutAnswer(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	file, err := os.Create(filepath.Join(t.TempDir(), "records"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer := make(chan struct{})
-	looking := make(chan struct{})
+	answer, examining := make(chan struct{}), make(chan struct{})
 	go func() {
-		<-looking
+		<-examining
 		cancel()
 	}()
-	if _, err := look(ctx, func() (looked, error) {
-		close(looking)
+	if s := inspect(ctx, func() state {
+		close(examining)
 		<-answer
-		return looked{file: file}, nil
-	}); !errors.Is(err, errNoAnswer) {
-		t.Error(err)
+		return state{file: file}
+	}); !errors.Is(s.err, errNoAnswer) {
+		t.Error(s.err)
 	}
 	close(answer)
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
