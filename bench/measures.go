@@ -40,9 +40,9 @@ func compareFloor(ctx context.Context, l *lab) (section, error) {
 		}
 	}
 	s.text = fmt.Sprintf(`Datagrams of %d bytes from 16 flows. The C loop is [bench/floor.c](../bench/floor.c), the Go programs are
-[bench/receivers](../bench/receivers/main.go): one goroutine each, GOMAXPROCS 1, since each receiver has one CPU. All have
-batches of 64 (but the last), slots of 8192 bytes, and ask for 32 MiB of receive buffer. udpshard costs less than the C
-loop where it lets datagrams gather instead of being woken for each burst (shard/gather.go); a C loop could do the same.
+[bench/receivers](../bench/receivers/main.go): one goroutine each, GOMAXPROCS 1, since each receiver has one CPU. All but the
+last have batches of 64. All have slots of 8192 bytes, and ask for 32 MiB of receive buffer. udpshard costs less than the C
+loop because it reads at intervals under load, so that one wake-up serves many datagrams; a C loop could do the same.
 
 `, small) + table(head(contenders[0].name), lines) + "\n" + l.commands(all)
 	return s, nil
@@ -66,10 +66,10 @@ func compareGRO(ctx context.Context, l *lab) (section, error) {
 			all = append(all, entrants...)
 			lines = append(lines, rows(entrants)...)
 			if rate > 0 {
-				s.goal("--gro on trains of 16 at 300,000/s to the C loop without GRO", 0.25, entrants[2].to(entrants[0]))
+				s.goal("--gro on GRO batches of 16 at 300,000/s to the C loop without GRO", 0.25, entrants[2].to(entrants[0]))
 			}
 		}
-		s.text = "The kernel splits a train for a socket that has not asked for trains; the C loop is such a one.\n\n" + table(head("C loop"), lines) + "\n"
+		s.text = "The kernel splits a GRO batch for a socket without UDP_GRO, such as that of the C loop.\n\n" + table(head("C loop"), lines) + "\n"
 	}
 	lines = nil
 	for _, d := range []load{{rate: 50_000}, {rate: 300_000}, {rate: 0}, {rate: 300_000, gso: 2}, {rate: 300_000, gso: 4}, {rate: 300_000, gso: 16}, {rate: 300_000, gso: 64}} {
@@ -82,10 +82,10 @@ func compareGRO(ctx context.Context, l *lab) (section, error) {
 		lines = append(lines, []string{d.String(), fmt.Sprintf("%.3f µs", newSpread(entrants[0].costs()).median), fmt.Sprintf("%.3f µs", newSpread(entrants[1].costs()).median),
 			entrants[1].to(entrants[0]).String(), percent(entrants[0].lost()), percent(entrants[1].lost())})
 	}
-	s.text += `What ` + "`--gro`" + ` costs where nothing comes in trains, and from which length on it pays. Below 1 it pays. On a real
-network trains come from a driver that coalesces (ethtool -k: rx-udp-gro-forwarding or rx-gro-list), or from a sender on
-the same host that uses UDP_SEGMENT; datagrams of one train have one sender and one length. Where senders are many and
-lines of any length, as with syslog, there are none.
+	s.text += `What ` + "`--gro`" + ` costs without GRO batches, and from which length on it pays: it pays where the ratio is below 1. On a
+real network GRO batches come from a driver that coalesces (ethtool -k: rx-udp-gro-forwarding or rx-gro-list), or from a
+sender on the same host that uses UDP_SEGMENT. The datagrams of a batch have one sender and one length. With many senders and
+lines of any length, as with syslog, there are no batches.
 
 ` + table([]string{"load", "off", "on", "on to off", "lost off", "lost on"}, lines) + "\n" + l.commands(all)
 	return s, nil
@@ -118,7 +118,7 @@ func measureIdle(ctx context.Context, l *lab) (section, error) {
 	}
 	share := 100 * (after - before).Seconds() / time.Since(began).Seconds()
 	s.goals = append(s.goals, goal{"idle with 4 shards", "under 1% of a core", fmt.Sprintf("%.2f%%", share), share < 1})
-	s.text = fmt.Sprintf("%d shards at default settings used %.2f%% of a core over %v.\n\n```console\n$ %s\n```\n", shards, share, over, l.command(c))
+	s.text = fmt.Sprintf("%d shards at default settings used %.2f%% of a core over %v.\n\n```console skip bench/run runs it\n$ %s\n```\n", shards, share, over, l.command(c))
 	return s, r.stop()
 }
 
@@ -157,9 +157,9 @@ func compareShards(ctx context.Context, l *lab) (section, error) {
 	}
 	ratio := ratios(entrants[2].costs(), mean)
 	s.goal("two shards, a datagram, to one shard at the rate of each", 1.10, ratio)
-	s.text = "The same rate for each shard. Two shards to the mean of one on either CPU: " + ratio.String() + "."
+	s.text = "The same rate for each shard. Ratio of two shards to the mean of one shard on either CPU: " + ratio.String() + "."
 	if second == l.senderCPU() {
-		s.text += "\nThis machine has two CPUs, so the second shard shares its CPU with the sender, alone as in company."
+		s.text += "\nThis machine has two CPUs, so one of the two shards shares its CPU with the sender; so does one of the single shards."
 	}
 	s.text += "\n\n" + table(head(entrants[0].name), rows(entrants)) + "\n" + l.commands(entrants)
 	return s, nil
@@ -201,10 +201,10 @@ func measureMemory(ctx context.Context, l *lab) (section, error) {
 	}
 	s.goals = append(s.goals, goal{"resident memory with 2 shards, at its most", "under 24 MiB", fmt.Sprintf("%.1f MiB", full[2]), full[2] < 24})
 	s.text = fmt.Sprintf(`VmRSS at default settings. The last column is after datagrams of 8000 bytes, which have touched every page of the
-receive slabs and output buffers that datagrams can touch: a further shard is %.2f MiB. The kernel's receive buffers are
-not in it: up to 64 MiB a socket in the kernel's count, and only while datagrams wait.
+receive slabs and output buffers that datagrams can touch: a further shard takes %.2f MiB. The kernel's receive buffers are
+not in it. They take up to 64 MiB for each socket in the kernel's count, and only while datagrams wait.
 
-`, (full[8]-full[1])/7) + table([]string{"shards", "idle", "after syslog lines", "after long datagrams"}, lines) + "\n```console\n$ " + shown + "\n```\n"
+`, (full[8]-full[1])/7) + table([]string{"shards", "idle", "after syslog lines", "after long datagrams"}, lines) + "\n```console skip bench/run runs it\n$ " + shown + "\n```\n"
 	return s, nil
 }
 
@@ -232,6 +232,6 @@ func measureCollection(ctx context.Context, l *lab) (section, error) {
 		s.text += fmt.Sprintf("- the world %s\n", m[0])
 	}
 	s.goals = append(s.goals, goal{"a forced collection beside 8 idle and 2 busy shards stops the world, median", "under 10 ms", worst.Round(10 * time.Microsecond).String(), worst < 10*time.Millisecond})
-	s.text += "\n```console\n$ " + l.shown(argv) + "\n```\n"
+	s.text += "\n```console skip bench/run runs it\n$ " + l.shown(argv) + "\n```\n"
 	return s, nil
 }

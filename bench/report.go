@@ -73,23 +73,25 @@ func (l *lab) report(ctx context.Context, args []string, sections []section) str
 
 <!-- Written by bench/run: change that, not this. -->
 
-Measured on %s. To make this page again, on your machine:
+After this page you can compare what a datagram costs udpshard and others, and measure it on your machine:
 
-`+"```console\n$ bench/run%s\n```"+`
+`+"```console skip takes many minutes\n$ bench/run%[2]s\n```"+`
+
+Measured on %[1]s.
 
 ## How to read it
 
-CPU is that of the whole receiving process and its children, user and system, divided by the datagrams that it received; the load
-generator is another process and is not in it. Contenders took turns, forth and back, %d rounds of %g s of load for
-each. **Ratios** are of two that were measured in the same round: the median, and in brackets the least and the most.
-They are what to compare; microseconds are this machine's, and its neighbours'.
+| figure | what it is |
+|---|---|
+| CPU of a datagram | user and system time of the whole receiving process and its children, divided by the datagrams that it received. The load generator is another process, and is not in it |
+| ratio | of two receivers in the same round: the median, and in brackets the least and the most. Compare ratios: microseconds depend on this machine, and on the load of its neighbors |
+| rounds | receivers took turns, forth and back: %[3]d rounds of %[4]g s of load for each |
 
-All of it is loopback. There the sender's CPU does what on a real network an interrupt does on the receiver's side: it
-carries each datagram through the network stack into the socket's queue. So these figures show what reading, handling
-and writing cost. They do not show the cost of a network card's driver and interrupts, which is the same for every
-receiver, and they do not show how much a machine can receive from a wire. The generator paces by sending what is due
-about once a millisecond; senders that are many and independent come more evenly, and cost every receiver more
-wake-ups.
+All of it is loopback. There the sender's CPU carries each datagram through the network stack into the socket's queue, which
+an interrupt on the receiver's side does on a real network. So these figures show what reading, handling and writing cost.
+They do not show the cost of a network card's driver and interrupts, which is the same for every receiver, nor how much a
+machine can receive from a wire. The generator sends what is due about once a millisecond. Many independent senders come more
+evenly, and cost every receiver more wake-ups.
 
 `, time.Now().UTC().Format(time.DateOnly), shownArgs(args), l.pairs, l.seconds)
 	fmt.Fprintf(&b, "## Machine and versions\n\n%s\n", table([]string{"", ""}, l.machine(ctx)))
@@ -116,10 +118,11 @@ wake-ups.
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString("## Inside one process\n\n" + `Decoding and encoding alone, with realistic lines, and the whole loop with its output, allocations included, are Go
-benchmarks:
+	b.WriteString("## Inside one process\n\n" + `Go benchmarks measure decoding and encoding alone, with realistic lines, and the whole loop with its output. They report
+allocations: no datagram costs one. The benchmark ` + "`Serve`" + ` sends datagrams through the very loop that ` + "`serve`" + ` runs, to a file;
+its time includes the sender's.
 
-` + "```console\n$ go test -run '^$' -bench . -benchmem ./packet/syslog ./packet/record\n$ go test -run '^$' -bench Serve -benchmem ./cmd/udpshard\n```\n")
+` + "```console skip bench/run runs it\n$ go test -run '^$' -bench . -benchmem ./packet/syslog ./packet/record\n$ go test -run '^$' -bench Serve -benchmem ./internal/server\n```\n")
 	return b.String()
 }
 

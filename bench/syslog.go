@@ -11,10 +11,9 @@ const syslogRate = 200_000
 func compareSyslog(ctx context.Context, l *lab) (section, error) {
 	s := section{title: "Syslog to file"}
 	s.text = `Lines of [bench/lines.txt](../bench/lines.txt) in turn, RFC 5424 and RFC 3164, each with a number of its own, to one file of JSON
-records with the same fields. udpshard has 2 shards; rsyslog and syslog-ng are configured as
-[bench/rsyslog.conf](../bench/rsyslog.conf) and [bench/syslog-ng.conf](../bench/syslog-ng.conf) say. What rsyslog and syslog-ng lack: the
-sender's port, and structured data as an object instead of a string. syslog-ng asks with SO_RCVBUF, so net.core.rmem_max bounds its
-buffers; the others use SO_RCVBUFFORCE.
+records with the same fields. udpshard has 2 shards. rsyslog has [bench/rsyslog.conf](../bench/rsyslog.conf), syslog-ng has
+[bench/syslog-ng.conf](../bench/syslog-ng.conf). Their records lack the sender's port, and have structured data as a string instead of
+an object. syslog-ng asks with SO_RCVBUF, so net.core.rmem_max bounds its buffers; the others use SO_RCVBUFFORCE.
 
 `
 	d := load{rate: syslogRate, batch: 64}
@@ -42,7 +41,7 @@ buffers; the others use SO_RCVBUFFORCE.
 	}
 	rate := entrants[0].load.rate
 	if rate < syslogRate {
-		s.text += fmt.Sprintf("syslog-ng keeps up with %s/s here: of the rates that were tried, the highest at which it lost nothing and was done\nwithin %v after the last datagram. Both got that.\n\n", thousands(rate), prompt)
+		s.text += fmt.Sprintf("syslog-ng keeps up with %s/s here: of the rates that were tried, this is the highest at which it lost nothing and was done\nwithin %v after the last datagram. Both receivers got this rate.\n\n", thousands(rate), prompt)
 	}
 	s.goal(fmt.Sprintf("syslog to file at %s/s to syslog-ng", thousands(rate)), 0.25, entrants[1].to(entrants[0]))
 	s.text += table(head("syslog-ng"), rows(entrants)) + "\n" + l.commands(entrants)

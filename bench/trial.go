@@ -29,7 +29,7 @@ func (d load) String() string {
 		text = thousands(d.rate) + "/s"
 	}
 	if d.gso > 0 {
-		text += fmt.Sprintf(" in trains of %d", d.gso)
+		text += fmt.Sprintf(" in batches of %d", d.gso)
 	}
 	return text
 }
