@@ -2,7 +2,7 @@ package cli
 
 import "errors"
 
-// Exit codes (README.md, Configuration). 64 and 78 are those of sysexits.h (4.3BSD), which
+// Exit codes (docs/configuration.md, Exit codes). 64 and 78 are those of sysexits.h (4.3BSD), which
 // systemd and others name in their logs. 2 is not among them: a panic and a fatal error of the
 // Go runtime end a process with it, and what supervises the process has to start it again.
 const (
