@@ -122,6 +122,18 @@ func TestNamesOfTests(t *testing.T) {
 	}
 }
 
+// Files and folders of the repository that a page names are there.
+func TestNamesOfFiles(t *testing.T) {
+	name := regexp.MustCompile(`(?:^|[\s` + "`" + `("./])((?:\.ci|bench|cmd|deploy|docs|internal|metrics|packet|shard)/[\w./-]*\w)`)
+	for _, p := range pages(t) {
+		for _, match := range name.FindAllStringSubmatch(p.text, -1) {
+			if _, err := os.Stat(filepath.Join("..", match[1])); err != nil {
+				t.Errorf("%s: %v", p.name, err)
+			}
+		}
+	}
+}
+
 var (
 	metricName = regexp.MustCompile(`\budpshard_[a-z_]*[a-z]\b`)
 	logMessage = regexp.MustCompile("(?:log (?:then )?says|logs|log line|has a line) `([^`]+)`")
