@@ -6,9 +6,9 @@ import (
 )
 
 func TestLastReading(t *testing.T) {
-	b := newBook(t, Layout{"a", 2, 1, 0}, Layout{"b", 1, 1, 0})
+	b := newShared(t, Layout{"a", 2, 1, 0}, Layout{"b", 1, 1, 0})
 	if at := b.LastReading(); !at.IsZero() {
-		t.Errorf("%s, and no shard has read", at)
+		t.Errorf("%s before the first heartbeat", at)
 	}
 	b.Prefault() // changes nothing
 	now := time.Now()
@@ -22,8 +22,8 @@ func TestLastReading(t *testing.T) {
 	}
 }
 
-// CPU time that a thread has used before it reads for a shard does not count.
-func TestContinue(t *testing.T) {
+// CPU time before StartThread does not count.
+func TestStartThread(t *testing.T) {
 	s := NewShard(0, 0)
 	socket := &fakeSocket{used: 5 * time.Second}
 	s.Attach(socket)

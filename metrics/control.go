@@ -9,9 +9,9 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// control is the memory beside a book that every process with the book can write to. Its words
-// are used as numbers only, whatever another process writes there. Leases are locks on its file:
-// see takeover.Claim.
+// control is the control memory, to which every process with the shared counters can write. The
+// words are used as numbers only: no value of them can do harm. Leases are locks on the file: see
+// takeover.Lease.
 type control struct {
 	file   *os.File
 	memory []byte
@@ -21,8 +21,8 @@ type control struct {
 type controlWords struct {
 	magic      [8]byte
 	version    uint64
-	epoch      atomic.Uint64 // see Book.Epoch
-	handedOver atomic.Uint64 // 1: see Book.MarkHandedOver
+	epoch      atomic.Uint64 // see SharedCounters.Epoch
+	handedOver atomic.Uint64 // 1: see SharedCounters.MarkHandedOver
 }
 
 const controlSize = 4 * 8
@@ -33,13 +33,12 @@ func newControl() (control, error) {
 		return control{}, fmt.Errorf("control memory: %w", err)
 	}
 	words := sys.At[controlWords](memory, 0)
-	words.version = layoutVersion
+	words.magic, words.version = magic, layoutVersion
 	words.epoch.Store(FirstEpoch)
-	words.magic = magic
 	return control{file, memory, words}, nil
 }
 
-// openControl owns file from then on; with an error, it is closed.
+// openControl takes ownership of file, and closes the file with an error.
 func openControl(file *os.File) (control, error) {
 	memory, err := sys.MapMemory(file, sys.ReadWrite)
 	if err == nil {
@@ -53,17 +52,17 @@ func openControl(file *os.File) (control, error) {
 
 func checkControl(memory []byte) error {
 	if len(memory) != controlSize {
-		return fmt.Errorf("it has %d bytes, not %d", len(memory), controlSize)
+		return fmt.Errorf("%d bytes, not %d", len(memory), controlSize)
 	}
 	words := sys.At[controlWords](memory, 0)
 	if words.magic != magic {
-		return fmt.Errorf("it begins with %q, not %q", words.magic, magic)
+		return fmt.Errorf("the memory begins with %q, not %q", words.magic, magic)
 	}
 	return checkVersion(words.version)
 }
 
-// MarkHandedOver is Book.MarkHandedOver for the book with that control memory. It closes the
-// file.
+// MarkHandedOver is SharedCounters.MarkHandedOver for the shared counters with a control memory.
+// MarkHandedOver closes the file.
 func MarkHandedOver(file *os.File) error {
 	c, err := openControl(file)
 	if err != nil {

@@ -1,72 +1,68 @@
-// Package metrics keeps the ledger: for every shard, what was received and
-// what became of it, so that at every moment
+// Package metrics keeps the ledger: how many datagrams each shard received, and how many of them
+// were delivered or dropped, so that at every moment
 //
 //	received = delivered + in flight + dropped, by reason
 //	sent to the port = received + dropped by the kernel
 //
-// Counters are written by the threads that do the work, once a batch, each on
-// cache lines of its own. A reader adds up: it loads what became of datagrams
-// before it loads how many were received, and calls the difference in flight,
-// so the first equation holds in every reading without a lock. The same
-// readings make the JSON status and the Prometheus metrics.
+// The threads that do the work write the counters, once a batch, each on cache lines of its own. A
+// reader adds up: Shard.Read loads delivered and dropped before received, and the difference is in
+// flight, so the first equation holds in every reading without a lock. Table describes the
+// counters: the JSON status, log lines and Prometheus metrics (package prom) follow from it.
 package metrics
 
 import "sync/atomic"
 
-// cacheLine is the distance at which two writers do not disturb each other:
-// two 64-byte lines, since x86 fetches them in pairs (Intel's optimization
-// manual on the spatial prefetcher), and the line of some arm64 cores.
+// cacheLine is the distance at which two writers do not slow each other down: two lines of 64
+// bytes, since x86 fetches lines in pairs (Intel's optimization manual on the spatial prefetcher),
+// and the line of some arm64 cores.
 const cacheLine = 128
 
-// Counters are the running totals of one shard, in datagrams unless named
-// otherwise, in memory that can outlive the process: see Book. Each group of
-// fields has one writer at a time; anybody may read. They are what this
-// process has counted; what its predecessors had is beside them.
+// Counters are what this process has counted for one shard, in datagrams unless a comment says
+// otherwise, and the totals of predecessors. The memory can outlive the process: see
+// SharedCounters. Each group of fields has one writer at a time and any number of readers.
 type Counters struct {
 	// Written by the shard's thread.
-	Received    atomic.Uint64
-	Bytes       atomic.Uint64 // of payload kept
-	Batches     atomic.Uint64 // receive calls that brought something
-	Handled     atomic.Uint64 // delivered, without a record
-	Replied     atomic.Uint64
-	Truncated   atomic.Uint64
-	Unparsed    atomic.Uint64
-	NotAllowed  atomic.Uint64
-	RateLimited atomic.Uint64
-	Malformed   atomic.Uint64
-	ReplyLost   atomic.Uint64
-	before      atomic.Uint64 // Received, when the last receive call began
-	thread      atomic.Int64
-	beat        atomic.Int64 // when it last returned to the socket: see clock; 0: never yet
-	held        atomic.Int64 // nanoseconds for which it waited for its output
-	heldSince   atomic.Int64 // see clock; 0: it does not wait
+	Received        atomic.Uint64
+	Bytes           atomic.Uint64 // of payload kept
+	Batches         atomic.Uint64 // receive calls that brought datagrams
+	Handled         atomic.Uint64 // delivered without a record
+	Replied         atomic.Uint64
+	Truncated       atomic.Uint64
+	Unparsed        atomic.Uint64
+	NotAllowed      atomic.Uint64
+	RateLimited     atomic.Uint64
+	Malformed       atomic.Uint64
+	ReplyLost       atomic.Uint64
+	receivedBefore  atomic.Uint64 // Received when the last receive call began
+	thread          atomic.Int64
+	heartbeat       atomic.Int64 // last return to the socket, by clock; 0: none yet
+	outputWaited    atomic.Int64 // nanoseconds of finished waits for the output
+	outputWaitSince atomic.Int64 // start of the present wait, by clock; 0: the shard does not wait
 
-	// MalformedHeader counts delivered datagrams whose header was taken up to
-	// the field that breaks the grammar.
+	// MalformedHeader counts delivered datagrams with a header that was taken up to the field that
+	// breaks the grammar.
 	MalformedHeader atomic.Uint64
 
 	_ [2*cacheLine - 17*8]byte
 
-	// Written by the output's writer, or by the shard's thread if its
-	// records go to none.
-	Delivered  atomic.Uint64 // as records
-	OutputLost atomic.Uint64 // the thread adds to it too, where it drops records
+	// Written by the output's writer, or by the shard's thread if the records have no writer.
+	Delivered  atomic.Uint64 // records
+	OutputLost atomic.Uint64 // also written by the thread, when it drops records
 	_          [cacheLine - 2*8]byte
 
-	// Written by Shard.Read. The lower half of kernel is the socket's own
-	// counter as last seen: one word, so that nothing is counted twice or
-	// missed, whenever the process dies.
-	kernel atomic.Uint64 // drops at the socket, since it was made
-	cookie atomic.Uint64 // which socket that is; 0: unknown
-	used   atomic.Uint64 // nanoseconds of CPU that its threads have used, as last seen
+	// Written by Shard.Read. The lower half of kernel is the socket's own counter as last read. As
+	// one word, kernel counts each drop once, whenever the process dies.
+	kernel atomic.Uint64 // drops at the socket since the socket was made
+	cookie atomic.Uint64 // of the socket; 0: unknown
+	used   atomic.Uint64 // nanoseconds of CPU time of the shard's threads, as last read
 	_      [cacheLine - 3*8]byte
 
-	// Written by an Estate: the totals of predecessors.
-	inherited [kinds]atomic.Uint64 // a cache line
+	// Written by an Inheritance.
+	inherited [totalCount]atomic.Uint64
 }
 
-// The kinds of totals. The last is received: it is read after all that
-// becomes of datagrams, and added to before.
+// The indexes of totals. received is the last: it is read after delivered and dropped, and grows
+// before them.
 const (
 	delivered = iota
 	notAllowed
@@ -84,14 +80,14 @@ const (
 	byteCount
 	batches
 	received
-	kinds
+	totalCount
 )
 
-// totals are what a shard and its predecessors have counted.
-type totals [kinds]uint64
+// totals are the counts of a shard and its predecessors.
+type totals [totalCount]uint64
 
-// inFlight returns how many datagrams were received and are neither delivered nor dropped. The sum
-// of the totals of damaged memory may be larger than what was received: then the result is 0.
+// inFlight returns how many datagrams were received and are neither delivered nor dropped. Damaged
+// memory may have more delivered than received datagrams: then the result is 0.
 func (t *totals) inFlight() uint64 {
 	accounted := t[delivered]
 	for i := range Table {
@@ -102,8 +98,8 @@ func (t *totals) inFlight() uint64 {
 	return t[received] - min(t[received], accounted)
 }
 
-// ownCounts has the function that returns what this process has counted, for each of the totals.
-var ownCounts = func() (own [kinds]func(*Counters) uint64) {
+// ownCounts has, for each of the totals, the function that returns what this process has counted.
+var ownCounts = func() (own [totalCount]func(*Counters) uint64) {
 	for i := range Table {
 		if c := &Table[i]; !c.Gauge {
 			own[c.total] = c.own
@@ -113,40 +109,29 @@ var ownCounts = func() (own [kinds]func(*Counters) uint64) {
 	return own
 }()
 
-// total returns the totals of the shard and its predecessors. Received is read last: so no more
-// datagrams are delivered and dropped than are received.
+// total returns the totals. No more datagrams are delivered and dropped in them than received.
 func (c *Counters) total() (t totals) {
-	for kind := range t {
-		t[kind] = c.inherited[kind].Load() + ownCounts[kind](c)
+	for i := range t {
+		t[i] = c.inherited[i].Load() + ownCounts[i](c)
 	}
 	return t
 }
 
-// inherit adds what a predecessor has counted more.
-func (c *Counters) inherit(more totals) {
-	for kind := kinds - 1; kind >= 0; kind-- {
-		if more[kind] > 0 {
-			c.inherited[kind].Add(more[kind])
-		}
-	}
-}
-
-// BeginReceive says that what the last receive call brought is counted, and that
-// the next one begins. The thread calls it after sys.Receiver.Reset: if Received
-// does not change until the thread ends, what the receive call has brought
-// stands in the receiver's memory alone (sys.Arrived).
+// BeginReceive records that the datagrams of the last receive call are counted, and that the next
+// receive call begins. The shard's thread calls BeginReceive after sys.Receiver.Reset. If the
+// thread ends and Received is still the same, the datagrams of the receive call are in the
+// receiver's memory alone (sys.Arrived).
 func (c *Counters) BeginReceive() {
-	if now := c.Received.Load(); c.before.Load() != now {
-		c.before.Store(now)
+	if now := c.Received.Load(); c.receivedBefore.Load() != now {
+		c.receivedBefore.Store(now)
 	}
 }
 
-// uncounted says whether a batch may be in the receiver's memory that is not in
-// Received.
-func (c *Counters) uncounted() bool { return c.Received.Load() == c.before.Load() }
+// uncounted returns whether the receiver's memory may have a batch that is not in Received.
+func (c *Counters) uncounted() bool { return c.Received.Load() == c.receivedBefore.Load() }
 
-// saw takes over what the socket says of its drops, in 32 bits.
-func (c *Counters) saw(now uint32) {
+// updateKernel sets kernel to the socket's counter of 32 bits, which wraps.
+func (c *Counters) updateKernel(now uint32) {
 	for {
 		seen := c.kernel.Load()
 		if c.kernel.CompareAndSwap(seen, seen+uint64(now-uint32(seen))) {
@@ -155,8 +140,8 @@ func (c *Counters) saw(now uint32) {
 	}
 }
 
-// keep goes on from what a predecessor has seen of the same socket.
-func (c *Counters) keep(seen uint64) {
+// raiseKernel sets kernel to what a predecessor has seen at the same socket, if that is more.
+func (c *Counters) raiseKernel(seen uint64) {
 	for {
 		own := c.kernel.Load()
 		if own >= seen || c.kernel.CompareAndSwap(own, seen) {

@@ -5,18 +5,17 @@ import (
 	"testing"
 )
 
-// writers are the groups of Counters that have one writer each.
+// writers are the groups of fields of Counters with one writer each.
 var writers = [][]string{
 	{"Received", "Bytes", "Batches", "Handled", "Replied", "Truncated", "Unparsed", "NotAllowed", "RateLimited", "Malformed", "ReplyLost",
-		"before", "thread", "beat", "held", "heldSince", "MalformedHeader"},
+		"receivedBefore", "thread", "heartbeat", "outputWaited", "outputWaitSince", "MalformedHeader"},
 	{"Delivered", "OutputLost"},
 	{"kernel", "cookie", "used"},
 	{"inherited"},
 }
 
-// Each writer has cache lines of its own: two that share one slow each other
-// down (false sharing).
-func TestWritersMeetOnNoCacheLine(t *testing.T) {
+// No two writers share a cache line: they would slow each other down (false sharing).
+func TestWritersShareNoCacheLine(t *testing.T) {
 	owner := make(map[string]int)
 	for writer, fields := range writers {
 		for _, field := range fields {
@@ -24,7 +23,7 @@ func TestWritersMeetOnNoCacheLine(t *testing.T) {
 		}
 	}
 	counters := reflect.TypeFor[Counters]()
-	lines := make(map[uintptr]int) // whose it is
+	lines := make(map[uintptr]int) // writer of each line
 	for i := range counters.NumField() {
 		field := counters.Field(i)
 		if field.Name == "_" {
@@ -51,17 +50,17 @@ func TestWritersMeetOnNoCacheLine(t *testing.T) {
 	}
 }
 
-// Drops at a socket are never less than a predecessor has seen, nor than was seen since.
-func TestKeepGoesForward(t *testing.T) {
+// raiseKernel never lowers kernel.
+func TestRaiseKernel(t *testing.T) {
 	var c Counters
 	for _, step := range []struct{ seen, want uint64 }{{10, 10}, {5, 10}, {1<<32 + 7, 1<<32 + 7}, {10, 1<<32 + 7}} {
-		if c.keep(step.seen); c.kernel.Load() != step.want {
+		if c.raiseKernel(step.seen); c.kernel.Load() != step.want {
 			t.Errorf("%d, want %d", c.kernel.Load(), step.want)
 		}
 	}
 }
 
-// What a damaged book says may add up to more than was received.
+// Damaged memory may have more delivered than received datagrams.
 func TestInFlightIsNeverNegative(t *testing.T) {
 	for _, test := range []struct {
 		t    totals
@@ -77,7 +76,7 @@ func TestInFlightIsNeverNegative(t *testing.T) {
 	}
 }
 
-// Who adds to the list that Listeners returned adds to nobody else's.
+// An append to the result of Listeners does not change the ledger.
 func TestListenersAreTheCallers(t *testing.T) {
 	l := NewLedger("x")
 	for _, name := range []string{"a", "b", "c"} {
@@ -90,23 +89,23 @@ func TestListenersAreTheCallers(t *testing.T) {
 	}
 }
 
-// That holds in memory only if counters begin a line; and what a reader writes
-// into a page is not on the line by which the thread finds them.
-func TestPagesBeginALine(t *testing.T) {
-	pages := reflect.TypeFor[Shard]()
-	if size := pages.Size(); size != 2*cacheLine {
-		t.Errorf("a page has %d bytes: the next one is on its last line", size)
+// Counters begin a cache line in memory, and the fields of Shard that readers write are on another
+// line than the pointer by which the thread finds the counters.
+func TestShardsBeginALine(t *testing.T) {
+	shards := reflect.TypeFor[Shard]()
+	if size := shards.Size(); size != 2*cacheLine {
+		t.Errorf("Shard has %d bytes: two of them share a line", size)
 	}
-	if lock, _ := pages.FieldByName("mu"); lock.Offset != cacheLine {
+	if lock, _ := shards.FieldByName("mu"); lock.Offset != cacheLine {
 		t.Errorf("what readers write begins at %d", lock.Offset)
 	}
 	for i := range 100 {
-		page := NewShard(i, 0)
-		if at := reflect.ValueOf(page.Counters).Pointer(); at%cacheLine != 0 {
-			t.Fatalf("the counters of page %d are at %#x, %d bytes into a line", i, at, at%cacheLine)
+		shard := NewShard(i, 0)
+		if at := reflect.ValueOf(shard.Counters).Pointer(); at%cacheLine != 0 {
+			t.Fatalf("the counters of shard %d are at %#x, %d bytes into a line", i, at, at%cacheLine)
 		}
-		if at := reflect.ValueOf(page).Pointer(); at%cacheLine != 0 {
-			t.Fatalf("page %d is at %#x, %d bytes into a line", i, at, at%cacheLine)
+		if at := reflect.ValueOf(shard).Pointer(); at%cacheLine != 0 {
+			t.Fatalf("shard %d is at %#x, %d bytes into a line", i, at, at%cacheLine)
 		}
 	}
 }

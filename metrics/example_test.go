@@ -7,35 +7,36 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// A process that was killed leaves its book to its successor, which has got
-// the book's descriptor from it.
+// A successor inherits the counters of a process that was killed. The successor has the descriptors
+// of the shared counters from that process.
 func ExampleSharedCounters() {
 	layout := metrics.Layout{Listener: "syslog", Shards: 1, Batch: 64}
 	dead, err := metrics.NewSharedCounters(layout)
 	if err != nil {
 		log.Fatal(err)
 	}
-	page, err := dead.Shard("syslog", 0, 0)
+	shard, err := dead.Shard("syslog", 0, 0)
 	if err != nil {
 		log.Fatal(err)
 	}
-	page.Received.Add(1000)
-	page.Delivered.Add(990)
+	shard.Received.Add(1000)
+	shard.Delivered.Add(990)
 
-	heir, err := metrics.NewSharedCounters(layout)
+	successor, err := metrics.NewSharedCounters(layout)
 	if err != nil {
 		log.Fatal(err)
 	}
 	if !dead.AdvanceEpoch(dead.Epoch()) {
-		log.Fatal("another one was first")
+		log.Fatal("another process has taken over")
 	}
-	nothing := func(metrics.Write) (int, error) { return 0, nil } // file.Recover looks into files
-	settled, err := heir.Inherit(dead, nil).Finalize(nothing)
+	// The records in files: file.Recover counts them.
+	nothing := func(metrics.Write) (int, error) { return 0, nil }
+	final, err := successor.Inherit(dead, nil).Finalize(nothing)
 	if err != nil {
 		log.Fatal(err)
 	}
-	r := heir.Listeners()[0].Shards[0].Read()
-	fmt.Println("lost", settled.Lost)
+	r := successor.Listeners()[0].Shards[0].Read()
+	fmt.Println("lost", final.Lost)
 	fmt.Println(r.Received, "=", r.Delivered, "+", r.InFlight, "+", r.Dropped.LostInCrash)
 	// Output:
 	// lost 10

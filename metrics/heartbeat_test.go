@@ -5,17 +5,16 @@ import (
 	"time"
 )
 
-// A pulse is what other processes see of a shard's thread: each sign of life
-// moves it on, and none while it rests.
-func TestPulse(t *testing.T) {
+// LastHeartbeat moves on with each sign of life of the shard's thread, and only then.
+func TestLastHeartbeat(t *testing.T) {
 	s := NewShard(0, 0)
 	if s.LastHeartbeat() != 0 {
-		t.Error("a pulse before it has started")
+		t.Error("a heartbeat before the first one")
 	}
-	s.BeginOutputWait() // it has not been at its socket yet
+	s.BeginOutputWait() // before the first heartbeat
 	s.EndOutputWait()
 	if s.LastHeartbeat() != 0 {
-		t.Error("a pulse before it has started")
+		t.Error("a heartbeat before the first one")
 	}
 	now := time.Now()
 	s.Heartbeat(now)
@@ -38,21 +37,21 @@ func TestPulse(t *testing.T) {
 	}
 	s.EndOutputWait()
 	if s.LastHeartbeat() != first {
-		t.Error("it no longer waits, and has not come back")
+		t.Error("a wait that has ended counts as a heartbeat")
 	}
 	s.EndThread()
 	if s.LastHeartbeat() != 0 {
-		t.Error("a pulse when it has ended")
+		t.Error("a heartbeat after EndThread")
 	}
 }
 
-// A shard whose thread is kept from running as it says that it waits keeps no reader.
-func TestAShardThatIsHaltedAsItWaits(t *testing.T) {
+// A thread that does not run during splitOutputWait does not block a reader.
+func TestAThreadThatIsHaltedInAWait(t *testing.T) {
 	s := NewShard(0, 0)
 	s.Heartbeat(time.Now())
 	s.BeginOutputWait()
 	s.EndOutputWait()
-	s.heldSince.Store(releasing)
+	s.outputWaitSince.Store(waitEnding)
 	read := make(chan bool, 1)
 	go func() {
 		_, holding := s.OutputWait(time.Now())
@@ -61,15 +60,15 @@ func TestAShardThatIsHaltedAsItWaits(t *testing.T) {
 	select {
 	case holding := <-read:
 		if !holding {
-			t.Error("it does not wait")
+			t.Error("the shard does not wait")
 		}
 	case <-time.After(time.Minute):
-		t.Fatal("its reader waits for it")
+		t.Fatal("the reader is blocked")
 	}
 }
 
-// Stalled names the shards that show no sign of life, and neither one that waits for its
-// output nor one that has ended.
+// Stalled returns the shards without a sign of life, except for a shard that waits for its output
+// and a shard whose thread has ended.
 func TestStalled(t *testing.T) {
 	ledger, now := NewLedger(""), time.Now()
 	l := &Listener{Name: "a"}
@@ -90,8 +89,8 @@ func TestStalled(t *testing.T) {
 	}
 }
 
-// What a shard waits for its output adds up: waits that have ended, and the one that goes on.
-func TestHeld(t *testing.T) {
+// OutputWait adds up finished waits and the present one.
+func TestOutputWait(t *testing.T) {
 	s := NewShard(0, 0)
 	held := func(at time.Time) (total time.Duration, holding bool) {
 		t.Helper()
@@ -103,80 +102,81 @@ func TestHeld(t *testing.T) {
 		select {
 		case <-done:
 		case <-time.After(10 * time.Second):
-			t.Fatal("a wait is neither over nor does it go on")
+			t.Fatal("OutputWait does not return")
 		}
 		return total, holding
 	}
-	pass := func() { // so that every step has taken some time
+	pass := func() { // so that every step takes a millisecond
 		for began := time.Now(); time.Since(began) < time.Millisecond; {
 		}
 	}
 	if total, holding := held(time.Now()); total != 0 || holding {
-		t.Errorf("%s, %t before it waits", total, holding)
+		t.Errorf("%s, %t before the wait", total, holding)
 	}
 	s.BeginOutputWait()
 	pass()
 	if total, holding := held(time.Now()); total < time.Millisecond || !holding {
-		t.Errorf("%s, %t while it waits", total, holding)
+		t.Errorf("%s, %t during the wait", total, holding)
 	}
 	s.KeepAlive()
 	pass()
 	if total, holding := held(time.Now()); total < 2*time.Millisecond || !holding {
-		t.Errorf("%s, %t while it still waits", total, holding)
+		t.Errorf("%s, %t after KeepAlive", total, holding)
 	}
 	s.EndOutputWait()
 	ended, holding := held(time.Now())
 	if ended < 2*time.Millisecond || holding {
-		t.Errorf("%s, %t when it goes on", ended, holding)
+		t.Errorf("%s, %t after the wait", ended, holding)
 	}
 	s.BeginOutputWait()
 	pass()
 	s.EndOutputWait()
 	if again, _ := held(time.Now().Add(time.Hour)); again < ended+time.Millisecond || again > ended+time.Hour {
-		t.Errorf("%s, and after another wait %s", ended, again)
+		t.Errorf("%s, and %s after the second wait", ended, again)
 	}
 }
 
-// A shard is away since it was last at its socket, where it has a thread that was there.
-func TestAway(t *testing.T) {
+// SinceHeartbeat is the time since the last heartbeat, if the shard has a thread that has been at the
+// socket.
+func TestSinceHeartbeat(t *testing.T) {
 	l := NewLedger("x")
 	s := NewShard(0, 0)
 	l.Add(&Listener{Name: "a", Shards: []*Shard{s}})
 	now := time.Now()
-	want := func(what string, away time.Duration, turning bool) {
+	want := func(what string, away time.Duration, alive bool) {
 		t.Helper()
 		if got := s.Sample(now.Add(time.Minute)).SinceHeartbeat; got != away {
-			t.Errorf("%s: away for %s, want %s", what, got, away)
+			t.Errorf("%s: %s, want %s", what, got, away)
 		}
-		if got := len(l.Stalled(now.Add(time.Minute), time.Second)) == 0; got != turning {
-			t.Errorf("%s: it shows signs of life: %t", what, got)
+		if got := len(l.Stalled(now.Add(time.Minute), time.Second)) == 0; got != alive {
+			t.Errorf("%s: alive: %t", what, got)
 		}
 	}
 	want("no thread", 0, true)
 	s.StartThread(77, 0)
-	want("not at its socket yet", 0, true)
+	want("before the first heartbeat", 0, true)
 	s.Heartbeat(now)
 	want("a minute ago", time.Minute, false)
 	s.Heartbeat(now.Add(time.Minute))
 	want("just now", 0, true)
 	s.Heartbeat(now)
 	s.EndThread()
-	want("it has ended", 0, true)
+	want("after EndThread", 0, true)
 }
 
-func TestReplaced(t *testing.T) {
+func TestFenced(t *testing.T) {
 	if NewShard(0, 0).Fenced() {
-		t.Error("a shard without a book")
+		t.Error("a shard without shared counters")
 	}
-	b := newBook(t, Layout{"a", 2, 1, 0})
+	b := newShared(t, Layout{"a", 2, 1, 0})
 	shards := b.Listeners()[0].Shards
 	if shards[1].Fenced() {
-		t.Error("nobody has claimed it")
+		t.Error("before AdvanceEpoch")
 	}
 	if !b.AdvanceEpoch(b.Epoch()) || !shards[0].Fenced() || !shards[1].Fenced() {
-		t.Error("somebody has claimed it")
+		t.Error("after AdvanceEpoch")
 	}
 	if b.AdvanceEpoch(1) {
-		t.Error("claimed twice")
+		t.Error("AdvanceEpoch from an old epoch")
 	}
 }

@@ -3,226 +3,217 @@ package metrics
 import (
 	"errors"
 	"fmt"
-
-	"github.com/udpshard/udpshard/internal/sys"
+	"sync/atomic"
 )
 
-// Inheritance is what a process leaves to its successor: the totals in its book go
-// on in the successor's, by the names of listeners, see Inherit. Shard i continues shard i;
-// where there are fewer now, what is left over is added to the shard with that
-// index modulo their number, so that no sum of a listener goes back; where
-// there are more, the new ones begin at 0. A listener that there no longer is
-// ends with its totals.
+// Inheritance adds the totals of a predecessor to the shared counters of a successor, by the names
+// of listeners: see Inherit. Shard i continues shard i. If the successor has fewer shards, the
+// totals of the rest are added to the shard with their index modulo the number of shards, so that
+// no sum of a listener goes back. If the successor has more shards, the new ones begin at 0. The
+// totals of a listener that the successor does not have are dropped.
 //
-// Shards that keep their very socket go on from what was last seen of its
-// drops, so that each is counted once; those of other sockets are added, see
-// Surplus.
+// A shard that keeps its socket continues from the kernel drops that the predecessor has seen, so
+// that each drop counts once. The drops of other sockets are added: see AddSurplusDrops.
 //
-// Its methods are for one goroutine at a time. Whoever is to see the
-// successor's book, as its own standby, should get it after Settle.
+// The methods are for one goroutine at a time. A process that needs final totals, such as a standby
+// of the successor, gets the successor's shared counters after Finalize.
 type Inheritance struct {
-	old     *SharedCounters
-	heirs   []heir // by the old pages' numbers
-	tallies []tallyHeir
+	old      *SharedCounters
+	shards   []inheritedShard // by the numbers of the old shards
+	protocol []inheritedProtocol
 }
 
-// heir is what becomes of one old page.
-type heir struct {
-	name  string // of the page, for people
-	page  *Counters
-	keeps bool   // its socket is one of b's: nobody adds its drops, they are seen
-	taken totals // so far
+// inheritedShard is a shard of the predecessor.
+type inheritedShard struct {
+	name  string    // for errors
+	to    *Counters // that continue the totals; nil: none do
+	keeps bool      // a shard of the successor has the socket, and counts its kernel drops
+	added totals    // to the successor so far
 
-	seen uint64 // drops of its socket, by Surplus: the old process may not have seen all; 0: it was not called
+	drops uint64 // at the socket, by AddSurplusDrops: maybe more than the predecessor has seen
 }
 
-// Inherit begins to continue the totals of old in b, and takes what there is.
-// renamed says which listeners of old are called otherwise in b, and may be nil;
-// one that is called "" there ends, though b has one of its name.
-// The shards of b have their sockets by then (Shard.Attach). Neither book may
-// be closed before Settle.
-func (b *SharedCounters) Inherit(old *SharedCounters, renamed map[string]string) *Inheritance {
-	e := &Inheritance{old: old, tallies: b.tallyHeirs(old, renamed)}
-	if lineage := old.ID(); lineage != 0 {
-		b.header.lineage.Store(lineage)
+// inheritedProtocol are the protocol counters of a listener of the predecessor.
+type inheritedProtocol struct {
+	from  *listenerMemory
+	to    []atomic.Uint64
+	added []uint64 // so far
+}
+
+// Inherit begins to continue the totals of old in sc, and adds the present ones. renamed, which
+// may be nil, has the names in sc of listeners with another name than in old. The name "" ends the
+// listener, even if sc has a listener of the old name. The shards of sc must have their sockets
+// (Shard.Attach). Keep both shared counters open until Finalize.
+func (sc *SharedCounters) Inherit(old *SharedCounters, renamed map[string]string) *Inheritance {
+	in := &Inheritance{old: old}
+	if id := old.ID(); id != 0 {
+		sc.header.id.Store(id)
 	}
-	b.Takeovers().inherit(old.Takeovers())
-	for i := range old.rows {
-		name := old.rows[i].text()
-		first, shards, ok := b.find(nameIn(renamed, name))
-		for index := range int(old.rows[i].shards) {
-			h := heir{name: fmt.Sprintf("listener %s shard %d", name, index)}
-			was := old.counters(len(e.heirs))
-			if ok {
-				h.page = b.counters(first + index%shards)
-				if keeper := b.keeper(was.cookie.Load(), first, shards); keeper != nil {
-					h.keeps = true
-					keeper.keep(was.kernel.Load())
+	sc.Takeovers().inherit(old.Takeovers())
+	for i := range old.listeners {
+		from := &old.listeners[i]
+		name, ok := renamed[from.text()]
+		if !ok {
+			name = from.text()
+		}
+		to := sc.byName[name]
+		for index := range int(from.shards) {
+			s := inheritedShard{name: fmt.Sprintf("listener %s shard %d", from.text(), index)}
+			if to != nil {
+				was := old.counters(from.firstShard + index)
+				s.to = sc.counters(to.firstShard + index%int(to.shards))
+				if keeper := sc.socketOwner(to, was.cookie.Load()); keeper != nil {
+					s.keeps = true
+					keeper.raiseKernel(was.kernel.Load())
 				}
 			}
-			e.heirs = append(e.heirs, h)
+			in.shards = append(in.shards, s)
+		}
+		if to != nil && to.protocolCounters == from.protocolCounters {
+			in.protocol = append(in.protocol, inheritedProtocol{
+				from, sc.ListenerProtocolCounters(name), make([]uint64, from.protocolCounters)})
 		}
 	}
-	e.Sync()
-	return e
+	in.Sync()
+	return in
 }
 
-func nameIn(renamed map[string]string, name string) string {
-	if now, ok := renamed[name]; ok {
-		return now
-	}
-	return name
-}
-
-// keeper returns which of a listener's pages has a socket, nil if none has.
-func (b *SharedCounters) keeper(cookie uint64, first, shards int) *Counters {
-	for number := first; cookie != 0 && number < first+shards; number++ {
-		if c := b.counters(number); c.cookie.Load() == cookie {
+// socketOwner returns the counters of the listener's shard that has a socket, nil if none has.
+func (sc *SharedCounters) socketOwner(l *listenerMemory, cookie uint64) *Counters {
+	for index := range int(l.shards) {
+		if c := sc.counters(l.firstShard + index); cookie != 0 && c.cookie.Load() == cookie {
 			return c
 		}
 	}
 	return nil
 }
 
-// Sync takes what the old process has counted since: it may still have
-// records on their way, or sockets to empty.
-func (e *Inheritance) Sync() {
-	for number := range e.heirs {
-		e.heirs[number].take(e.now(number))
+// Sync adds the counts of the predecessor since the last call: the predecessor may still have
+// records to write, or sockets to empty.
+func (in *Inheritance) Sync() {
+	for number := range in.shards {
+		in.shards[number].add(in.totals(number))
 	}
-	for i := range e.tallies {
-		e.tallies[i].follow(e.old)
+	in.syncProtocol()
+}
+
+func (in *Inheritance) syncProtocol() {
+	for _, p := range in.protocol {
+		now := make([]uint64, len(p.added))
+		for slot := range int(p.from.shards) + 1 {
+			counters := in.old.protocolCounters(p.from, slot)
+			for i := range counters {
+				now[i] += counters[i].Load()
+			}
+		}
+		addGrowth(p.to, p.added, now)
 	}
 }
 
-// now returns the totals of an old page. The drops of a socket that is kept are none of them.
-// What its last receive call has brought is received, whether the thread has come to count it
-// or not: a process that is stopped, or dead, has it. Where the thread runs, that is no more
-// than what it has received by now, since the totals are read first.
-func (e *Inheritance) now(number int) totals {
-	h, was := &e.heirs[number], e.old.counters(number)
+// totals returns the totals of an old shard, without the drops of a socket that the successor
+// keeps. Received includes what the last receive call has read, even if the thread has not counted
+// the datagrams yet: a process that is stopped or dead has them. If the thread runs, Received is
+// not more than the thread has received by now, since the totals are read first.
+func (in *Inheritance) totals(number int) totals {
+	s, was := &in.shards[number], in.old.counters(number)
 	t := was.total()
-	t[received] += e.old.uncounted(number)
-	if h.keeps {
+	t[received] += in.old.uncounted(number)
+	if s.keeps {
 		t[kernel] = was.inherited[kernel].Load()
-	} else if own := was.kernel.Load(); h.seen > own {
-		t[kernel] += h.seen - own
+	} else if own := was.kernel.Load(); s.drops > own {
+		t[kernel] += s.drops - own
 	}
 	return t
 }
 
-// take adds what is more than before. Totals do not go back.
-func (h *heir) take(now totals) {
-	var more totals
-	for kind := range now {
-		if now[kind] > h.taken[kind] {
-			more[kind] = now[kind] - h.taken[kind]
-			h.taken[kind] = now[kind]
-		}
-	}
-	if h.page != nil {
-		h.page.inherit(more)
+func (s *inheritedShard) add(now totals) {
+	if s.to != nil {
+		addGrowth(s.to.inherited[:], s.added[:], now[:])
 	}
 }
 
-// AddSurplusDrops counts what a socket of the old process has dropped that no shard
-// here keeps, up to now: before it is closed, and when the old process asks it
-// no more. Others are none of its business, and change nothing.
-func (e *Inheritance) AddSurplusDrops(socket Socket) error {
+// addGrowth adds to each counter how much now is larger than added, and updates added. No counter
+// goes back. The last counter is first: in totals, received grows before delivered and dropped.
+func addGrowth(to []atomic.Uint64, added, now []uint64) {
+	for i := len(now) - 1; i >= 0; i-- {
+		if now[i] > added[i] {
+			to[i].Add(now[i] - added[i])
+			added[i] = now[i]
+		}
+	}
+}
+
+// AddSurplusDrops adds the kernel drops at a surplus socket: a socket of the predecessor that no
+// shard of the successor has. Call AddSurplusDrops before the socket is closed, when the
+// predecessor does not read its drops any more. Other sockets change nothing.
+func (in *Inheritance) AddSurplusDrops(socket Socket) error {
 	cookie := socket.Cookie()
-	for number := range e.heirs {
-		h := &e.heirs[number]
-		was := e.old.counters(number)
-		if h.keeps || cookie == 0 || was.cookie.Load() != cookie {
+	for number := range in.shards {
+		s, was := &in.shards[number], in.old.counters(number)
+		if s.keeps || cookie == 0 || was.cookie.Load() != cookie {
 			continue
 		}
 		_, _, dropped, err := socket.Memory()
 		if err != nil {
-			return fmt.Errorf("drops of %s: %w", h.name, err)
+			return fmt.Errorf("drops of %s: %w", s.name, err)
 		}
 		own := was.kernel.Load()
-		h.seen = own + uint64(dropped-uint32(own))
-		h.take(e.now(number))
+		s.drops = own + uint64(dropped-uint32(own))
+		s.add(in.totals(number))
 	}
 	return nil
 }
 
-// FinalCounts is what Settle found.
+// FinalCounts are the datagrams that Finalize had to account for.
 type FinalCounts struct {
-	Lost      uint64 // datagrams that were counted as LostInCrash
-	Received  uint64 // of these, taken off the queue but not counted any more
-	Delivered uint64 // records that were written but not counted any more
+	Lost      uint64 // counted as LostInCrash
+	Received  uint64 // read, and not counted as received by the predecessor
+	Delivered uint64 // records that were written, and not counted as delivered by the predecessor
 }
 
-// Finalize takes the last totals of a process of which no thread runs any more:
-// its pidfd is readable (pidfd_open(2)), or a connection whose other end only
-// it had has ended. A process that some thread still runs in may have system calls
-// under way, whose results would be missed. It is the same whether the process
-// left in order, when nothing is lost, or was killed.
+// Finalize adds the last totals of a predecessor of which no thread runs any more: the pidfd is
+// readable (pidfd_open(2)), or a connection has ended whose other end only the predecessor had. A
+// thread that still runs may be in a system call, whose result Finalize would miss. Finalize is the
+// same for a predecessor that has ended in order, without losses, and for a killed one.
 //
-// What it had received, and had neither delivered nor dropped, becomes
-// LostInCrash; exactly, wherever it was killed: datagrams that recvmmsg had
-// taken off the queue are counted from their headers, and look is asked how many
-// records a write that was under way has brought to its file: file.Recover. It
-// is called for each destination, and its answer counts only where the write is
-// Open. Its errors are returned, joined, and do not keep anything else from
-// being settled.
+// Datagrams that the predecessor had received and neither delivered nor dropped become LostInCrash.
+// The number is exact at whatever instruction the predecessor was killed: datagrams that recvmmsg
+// had taken off the queue are counted from their headers, and countRecords, such as file.Recover,
+// returns how many records an uncounted write has brought to its file. Finalize calls countRecords
+// for each destination; the result counts only if the write is Uncounted. Errors of countRecords are
+// returned, joined, after all else is finalized.
 //
-// Records that the successor's own outputs write to a file meanwhile can't be
-// told from the dead one's: Settle before they begin.
-func (e *Inheritance) Finalize(look func(Write) (records int, err error)) (FinalCounts, error) {
-	var s FinalCounts
+// Call Finalize before an output of the successor writes to the same file: countRecords cannot
+// tell records of both apart.
+func (in *Inheritance) Finalize(countRecords func(Write) (records int, err error)) (FinalCounts, error) {
+	var f FinalCounts
 	var errs []error
-	last := make([]totals, len(e.heirs))
-	for number := range e.heirs {
-		last[number] = e.now(number)
-		s.Received += e.old.uncounted(number)
+	last := make([]totals, len(in.shards))
+	for number := range last {
+		last[number] = in.totals(number)
+		f.Received += in.old.uncounted(number)
 	}
-	for i := range e.old.pages {
-		w, page, ok := e.old.last(i)
+	for i := range in.old.shards {
+		w, shard, ok := in.old.lastWrite(i)
 		if !ok {
 			continue
 		}
-		records, err := look(w)
+		records, err := countRecords(w)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("output %s: %w", w.Path, err))
 		}
 		if w.Uncounted && records > 0 {
-			n := min(uint64(records), uint64(w.Records), last[page].inFlight())
-			last[page][delivered] += n
-			s.Delivered += n
+			n := min(uint64(records), uint64(w.Records), last[shard].inFlight())
+			last[shard][delivered] += n
+			f.Delivered += n
 		}
 	}
 	for number := range last {
-		t := &last[number]
-		lost := t.inFlight()
-		t[lostInCrash] += lost
-		s.Lost += lost
-		e.heirs[number].take(*t)
+		lost := last[number].inFlight()
+		last[number][lostInCrash] += lost
+		f.Lost += lost
+		in.shards[number].add(last[number])
 	}
-	for i := range e.tallies {
-		e.tallies[i].follow(e.old)
-	}
-	return s, errors.Join(errs...)
-}
-
-// uncounted returns the datagrams that the last receive call of a page's shard has brought and
-// that Received does not have yet.
-func (b *SharedCounters) uncounted(number int) uint64 {
-	if !b.counters(number).uncounted() {
-		return 0
-	}
-	return sys.Arrived(b.receiver(number))
-}
-
-// LastWrites returns the last write to each destination, of a process that does
-// not run.
-func (b *SharedCounters) LastWrites() []Write {
-	var writes []Write
-	for i := range b.pages {
-		if w, _, ok := b.last(i); ok {
-			writes = append(writes, w)
-		}
-	}
-	return writes
+	in.syncProtocol()
+	return f, errors.Join(errs...)
 }

@@ -15,19 +15,19 @@ import (
 
 func none(Write) (int, error) { return 0, nil }
 
-// attach gives the pages of a listener sockets, by their cookies.
+// attach attaches a socket to each shard of the first listener.
 func attach(t *testing.T, b *SharedCounters, sockets ...*fakeSocket) []*Shard {
 	t.Helper()
-	pages := b.Listeners()[0].Shards
+	shards := b.Listeners()[0].Shards
 	for i, s := range sockets {
-		pages[i].Attach(s)
+		shards[i].Attach(s)
 	}
-	return pages
+	return shards
 }
 
-// A listener that has another name goes on under that, with its very sockets.
+// The totals and sockets of a renamed listener continue under the new name.
 func TestAListenerIsRenamed(t *testing.T) {
-	old, heir := newBook(t, Layout{"a", 1, 1, 1}, Layout{"b", 1, 1, 1}, Layout{"c", 1, 1, 1}), newBook(t, Layout{"b", 1, 1, 1}, Layout{"a", 1, 1, 1})
+	old, successor := newShared(t, Layout{"a", 1, 1, 1}, Layout{"b", 1, 1, 1}, Layout{"c", 1, 1, 1}), newShared(t, Layout{"b", 1, 1, 1}, Layout{"a", 1, 1, 1})
 	sockets := []*fakeSocket{{cookie: 1, dropped: 10}, {cookie: 2, dropped: 20}, {cookie: 3, dropped: 30}}
 	for i, l := range old.Listeners() {
 		l.Shards[0].Attach(sockets[i])
@@ -35,76 +35,75 @@ func TestAListenerIsRenamed(t *testing.T) {
 		l.Shards[0].Read()
 		old.ListenerProtocolCounters(l.Name)[0].Store(uint64(i + 1))
 	}
-	b, a := heir.Listeners()[0].Shards[0], heir.Listeners()[1].Shards[0]
+	b, a := successor.Listeners()[0].Shards[0], successor.Listeners()[1].Shards[0]
 	b.Attach(sockets[0])
 	a.Attach(sockets[2])
-	if _, err := heir.Inherit(old, map[string]string{"a": "b", "b": "", "c": "a"}).Finalize(none); err != nil {
+	if _, err := successor.Inherit(old, map[string]string{"a": "b", "b": "", "c": "a"}).Finalize(none); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
-		page             *Shard
+		shard            *Shard
 		received, kernel uint64
-		tally            uint64
+		protocol         uint64
 	}{"b": {b, 100, 10, 1}, "a": {a, 300, 30, 3}} {
-		if got := c.page.Read(); got.Received != c.received || got.Dropped.Kernel != c.kernel {
+		if got := c.shard.Read(); got.Received != c.received || got.Dropped.Kernel != c.kernel {
 			t.Errorf("%s: %+v", name, got)
 		}
-		wantTallies(t, heir.ListenerProtocolCounters(name), c.tally)
+		wantCounters(t, successor.ListenerProtocolCounters(name), c.protocol)
 	}
 }
 
-// The counters' ID goes along with the totals, whichever process has them, and new
-// counters have another one.
-func TestTheLineageIsInherited(t *testing.T) {
-	first, second, third := newBook(t, Layout{"a", 1, 1, 0}), newBook(t, Layout{"b", 2, 1, 0}), newBook(t, Layout{"b", 1, 1, 0})
+// The ID of the counters is inherited with the totals. New counters have another ID.
+func TestTheIDIsInherited(t *testing.T) {
+	first, second, third := newShared(t, Layout{"a", 1, 1, 0}), newShared(t, Layout{"b", 2, 1, 0}), newShared(t, Layout{"b", 1, 1, 0})
 	lineage, own := first.ID(), second.ID()
 	if lineage == 0 || own == 0 || lineage == own {
-		t.Fatalf("new books have the lineages %x and %x", lineage, own)
+		t.Fatalf("new counters have the IDs %x and %x", lineage, own)
 	}
 	l := NewLedger("test")
 	before := l.CountersID()
 	l.SetSharedCounters(third)
 	if id := l.Status().CountersID; id == before || id != fmt.Sprintf("%016x", third.ID()) {
-		t.Errorf("the ID is %s, it was %s without a book, and the book's lineage is %x", id, before, third.ID())
+		t.Errorf("the ID is %s, was %s without shared counters, and theirs is %x", id, before, third.ID())
 	}
 	second.Inherit(first, nil)
 	third.Inherit(second, nil)
 	if id := l.Status().CountersID; id != fmt.Sprintf("%016x", lineage) {
 		t.Errorf("after two takeovers the ID is %s, not %016x", id, lineage)
 	}
-	// A book that an older version made has none: the heir's own stays.
-	older, heir := newBook(t, Layout{"a", 1, 1, 0}), newBook(t, Layout{"a", 1, 1, 0})
-	older.header.lineage.Store(0)
-	own = heir.ID()
-	if heir.Inherit(older, nil); heir.ID() != own {
-		t.Errorf("the lineage is %x, and was %x", heir.ID(), own)
+	// Counters of an older version have no ID: the ID of the successor stays.
+	older, successor := newShared(t, Layout{"a", 1, 1, 0}), newShared(t, Layout{"a", 1, 1, 0})
+	older.header.id.Store(0)
+	own = successor.ID()
+	if successor.Inherit(older, nil); successor.ID() != own {
+		t.Errorf("the lineage is %x, and was %x", successor.ID(), own)
 	}
 }
 
-// Whatever a page counts goes on in the heir's.
+// Each counter of a shard is inherited.
 func TestEveryTotalIsInherited(t *testing.T) {
-	old, heir := newBook(t, Layout{"a", 1, 1, 0}), newBook(t, Layout{"a", 1, 1, 0})
-	page := old.Listeners()[0].Shards[0]
+	old, successor := newShared(t, Layout{"a", 1, 1, 0}), newShared(t, Layout{"a", 1, 1, 0})
+	shard := old.Listeners()[0].Shards[0]
 	socket := &fakeSocket{cookie: 9, dropped: 21}
-	page.Attach(socket)
+	shard.Attach(socket)
 	n := uint64(0)
 	for i := range reflect.TypeFor[Counters]().NumField() {
 		if field := reflect.TypeFor[Counters]().Field(i); field.IsExported() && field.Name != "Received" {
 			n++
-			reflect.ValueOf(page.Counters).Elem().Field(i).Addr().MethodByName("Add").Call([]reflect.Value{reflect.ValueOf(n)})
+			reflect.ValueOf(shard.Counters).Elem().Field(i).Addr().MethodByName("Add").Call([]reflect.Value{reflect.ValueOf(n)})
 		}
 	}
-	for kind := range page.inherited {
-		page.inherited[kind].Store(100 * uint64(kind+1))
+	for kind := range shard.inherited {
+		shard.inherited[kind].Store(100 * uint64(kind+1))
 	}
-	page.Received.Add(1_000_000)
-	want := page.Read()
-	next := attach(t, heir, socket)
-	estate := heir.Inherit(old, nil)
+	shard.Received.Add(1_000_000)
+	want := shard.Read()
+	next := attach(t, successor, socket)
+	inheritance := successor.Inherit(old, nil)
 	if got := next[0].Read(); got != want {
 		t.Errorf("reading\n%+v, want\n%+v", got, want)
 	}
-	s, err := estate.Finalize(none)
+	s, err := inheritance.Finalize(none)
 	if err != nil || s.Lost != want.InFlight || s.Received != 0 || s.Delivered != 0 {
 		t.Errorf("%+v, %v", s, err)
 	}
@@ -115,53 +114,53 @@ func TestEveryTotalIsInherited(t *testing.T) {
 	}
 }
 
-// Two shards become four, and these become one. Kernel drops are counted once
-// each, and sums never go back.
+// Two shards become four, and the four become one. Each kernel drop counts once, and sums never go
+// back.
 func TestInheritAsShardsChange(t *testing.T) {
 	var sockets []*fakeSocket
 	for i := range 4 {
 		sockets = append(sockets, &fakeSocket{cookie: uint64(100 + i)})
 	}
 	sum := func(b *SharedCounters, which ...*fakeSocket) Reading {
-		pages := b.Listeners()[0].Shards
+		shards := b.Listeners()[0].Shards
 		var readings []Reading
 		for i, s := range which {
-			pages[i].mu.Lock()
-			pages[i].socket = s
-			pages[i].mu.Unlock()
-			readings = append(readings, pages[i].Read())
+			shards[i].mu.Lock()
+			shards[i].socket = s
+			shards[i].mu.Unlock()
+			readings = append(readings, shards[i].Read())
 		}
 		return Sum(readings)
 	}
-	work := func(pages []*Shard) {
-		for i, page := range pages {
+	work := func(shards []*Shard) {
+		for i, shard := range shards {
 			n := uint64(10 * (i + 1))
-			page.Received.Add(n)
-			page.Delivered.Add(n - 1)
-			page.NotAllowed.Add(1)
+			shard.Received.Add(n)
+			shard.Delivered.Add(n - 1)
+			shard.NotAllowed.Add(1)
 		}
 	}
 
-	two := newBook(t, Layout{"a", 2, 1, 0}, Layout{"gone", 1, 1, 0})
-	pages := attach(t, two, sockets[:2]...)
-	work(pages)
+	two := newShared(t, Layout{"a", 2, 1, 0}, Layout{"gone", 1, 1, 0})
+	shards := attach(t, two, sockets[:2]...)
+	work(shards)
 	sockets[0].dropped, sockets[1].dropped = 3, 1<<32-2
 	before := sum(two, sockets[:2]...)
 	if before.Dropped.Kernel != 1<<32+1 {
 		t.Fatalf("kernel %d", before.Dropped.Kernel)
 	}
-	sockets[0].dropped += 4 // nobody has seen these
-	sockets[1].dropped += 5 // and it wraps
+	sockets[0].dropped += 4 // after the last reading
+	sockets[1].dropped += 5 // the socket's counter wraps
 
-	four := newBook(t, Layout{"new", 1, 1, 0}, Layout{"a", 4, 1, 0})
-	pages = nil
+	four := newShared(t, Layout{"new", 1, 1, 0}, Layout{"a", 4, 1, 0})
+	shards = nil
 	for i := range 4 {
-		page := mustShard(t, four, "a", i)
-		page.Attach(sockets[i])
-		page.Read() // a standby looks at its sockets before it is active
-		pages = append(pages, page)
+		shard := mustShard(t, four, "a", i)
+		shard.Attach(sockets[i])
+		shard.Read() // a standby reads its sockets before it is active
+		shards = append(shards, shard)
 	}
-	estate := four.Inherit(two, nil)
+	inheritance := four.Inherit(two, nil)
 	check := func(what string, got Reading, received, kernel uint64) {
 		t.Helper()
 		if got.Received != received || got.Dropped.Kernel != kernel || got.Received != got.Delivered+got.InFlight+got.Dropped.Received() {
@@ -169,8 +168,8 @@ func TestInheritAsShardsChange(t *testing.T) {
 		}
 	}
 	read := func() (r []Reading) {
-		for _, page := range pages {
-			r = append(r, page.Read())
+		for _, shard := range shards {
+			r = append(r, shard.Read())
 		}
 		return r
 	}
@@ -178,13 +177,13 @@ func TestInheritAsShardsChange(t *testing.T) {
 	if r := read(); r[0].Received != 10 || r[1].Received != 20 || r[2].Received != 0 || r[0].Dropped.Kernel != 7 || r[3].Dropped.Kernel != 0 {
 		t.Errorf("shards %+v", r)
 	}
-	two.Listeners()[0].Shards[0].Received.Add(2) // it was not quite done
-	estate.Sync()
+	two.Listeners()[0].Shards[0].Received.Add(2) // the predecessor still counts
+	inheritance.Sync()
 	check("it follows", Sum(read()), 32, 1<<32+1+9)
-	if s, err := estate.Finalize(none); err != nil || s.Lost != 2 {
+	if s, err := inheritance.Finalize(none); err != nil || s.Lost != 2 {
 		t.Errorf("%+v, %v", s, err)
 	}
-	work(pages)
+	work(shards)
 	for i := range sockets {
 		sockets[i].dropped += uint32(10 * (i + 1))
 	}
@@ -195,20 +194,20 @@ func TestInheritAsShardsChange(t *testing.T) {
 	}
 
 	for _, s := range sockets {
-		s.dropped += 1000 // when nobody looks
+		s.dropped += 1000 // after the last reading
 	}
-	one := newBook(t, Layout{"a", 1, 1, 0})
+	one := newShared(t, Layout{"a", 1, 1, 0})
 	last := mustShard(t, one, "a", 0)
 	last.Attach(sockets[0])
-	estate = one.Inherit(four, nil)
-	for range 2 { // the second time it says nothing new
-		for _, s := range sockets { // and the kept one's are not added
-			if err := estate.AddSurplusDrops(s); err != nil {
+	inheritance = one.Inherit(four, nil)
+	for range 2 { // the second time adds nothing
+		for _, s := range sockets { // drops of the kept socket are not added
+			if err := inheritance.AddSurplusDrops(s); err != nil {
 				t.Error(err)
 			}
 		}
 	}
-	if _, err := estate.Finalize(none); err != nil {
+	if _, err := inheritance.Finalize(none); err != nil {
 		t.Error(err)
 	}
 	check("four to one", last.Read(), 132, want.Dropped.Kernel+4000)
@@ -223,56 +222,56 @@ func TestInheritAsShardsChange(t *testing.T) {
 	}
 }
 
-// A socket that another shard has now is still counted once.
+// The drops of a socket that moves to another shard count once.
 func TestASocketMayChangeItsShard(t *testing.T) {
 	sockets := []*fakeSocket{{cookie: 1, dropped: 5}, {cookie: 2, dropped: 7}}
-	old, heir := newBook(t, Layout{"a", 2, 1, 0}), newBook(t, Layout{"a", 2, 1, 0})
-	for _, page := range attach(t, old, sockets...) {
-		page.Read()
+	old, successor := newShared(t, Layout{"a", 2, 1, 0}), newShared(t, Layout{"a", 2, 1, 0})
+	for _, shard := range attach(t, old, sockets...) {
+		shard.Read()
 	}
-	pages := attach(t, heir, sockets[1], sockets[0])
-	estate := heir.Inherit(old, nil)
+	shards := attach(t, successor, sockets[1], sockets[0])
+	inheritance := successor.Inherit(old, nil)
 	sockets[0].dropped++
 	for _, s := range sockets {
-		if err := estate.AddSurplusDrops(s); err != nil {
+		if err := inheritance.AddSurplusDrops(s); err != nil {
 			t.Error(err)
 		}
 	}
-	if a, b := pages[0].Read().Dropped.Kernel, pages[1].Read().Dropped.Kernel; a != 7 || b != 6 {
+	if a, b := shards[0].Read().Dropped.Kernel, shards[1].Read().Dropped.Kernel; a != 7 || b != 6 {
 		t.Errorf("%d and %d drops, want 7 and 6", a, b)
 	}
 }
 
-// The old process wakes up after Surplus, and sees for itself what its socket has dropped.
-func TestDropsThatBothSeeCountOnce(t *testing.T) {
+// The predecessor reads the drops of a surplus socket itself, after AddSurplusDrops.
+func TestDropsThatBothReadCountOnce(t *testing.T) {
 	socket := &fakeSocket{cookie: 1, dropped: 5}
-	old, heir := newBook(t, Layout{"a", 1, 1, 0}), newBook(t, Layout{"a", 1, 1, 0})
+	old, successor := newShared(t, Layout{"a", 1, 1, 0}), newShared(t, Layout{"a", 1, 1, 0})
 	was := attach(t, old, socket)[0]
 	was.Read()
-	now := attach(t, heir, &fakeSocket{cookie: 2})[0]
-	estate := heir.Inherit(again(t, old), nil)
+	now := attach(t, successor, &fakeSocket{cookie: 2})[0]
+	inheritance := successor.Inherit(reopen(t, old), nil)
 	for _, dropped := range []uint32{12, 12, 13} {
 		socket.dropped = dropped
-		if err := estate.AddSurplusDrops(socket); err != nil {
+		if err := inheritance.AddSurplusDrops(socket); err != nil {
 			t.Fatal(err)
 		}
 		was.Read()
-		estate.Sync()
+		inheritance.Sync()
 		if got := now.Read().Dropped.Kernel; got != uint64(dropped) {
 			t.Errorf("%d drops, want %d", got, dropped)
 		}
 	}
 }
 
-// What a process that is stopped has taken off the queue is received, before it wakes up and
-// counts that, and afterwards.
+// Datagrams that a stopped process has read are received, before the process continues and counts
+// them, and afterwards.
 func TestAStoppedProcessHasReceived(t *testing.T) {
-	old, heir := newBook(t, Layout{"a", 1, 4, 0}), newBook(t, Layout{"a", 1, 1, 0})
-	page, now := mustShard(t, old, "a", 0), mustShard(t, heir, "a", 0)
-	page.Received.Add(1000)
-	page.Delivered.Add(1000)
-	r := receive(t, page, 3)
-	estate := heir.Inherit(again(t, old), nil)
+	old, successor := newShared(t, Layout{"a", 1, 4, 0}), newShared(t, Layout{"a", 1, 1, 0})
+	shard, now := mustShard(t, old, "a", 0), mustShard(t, successor, "a", 0)
+	shard.Received.Add(1000)
+	shard.Delivered.Add(1000)
+	r := receive(t, shard, 3)
+	inheritance := successor.Inherit(reopen(t, old), nil)
 	want := func(what string, delivered uint64) {
 		t.Helper()
 		if got := now.Read(); got.Received != 1003 || got.Delivered != delivered || got.InFlight != 1003-delivered {
@@ -280,22 +279,22 @@ func TestAStoppedProcessHasReceived(t *testing.T) {
 		}
 	}
 	want("when it is replaced", 1000)
-	page.Received.Add(3)
-	estate.Sync()
+	shard.Received.Add(3)
+	inheritance.Sync()
 	want("when it has counted", 1000)
-	page.Delivered.Add(3)
+	shard.Delivered.Add(3)
 	r.Reset()
-	page.BeginReceive()
-	estate.Sync()
+	shard.BeginReceive()
+	inheritance.Sync()
 	want("when it has delivered", 1003)
-	if s, err := estate.Finalize(none); s != (FinalCounts{}) || err != nil {
+	if s, err := inheritance.Finalize(none); s != (FinalCounts{}) || err != nil {
 		t.Errorf("%+v, %v", s, err)
 	}
 	want("at its end", 1003)
 }
 
-// receive gives a page a receiver in its memory, and count datagrams.
-func receive(t *testing.T, page *Shard, count int) *sys.Receiver {
+// receive receives count datagrams with a receiver in the shard's receiver's memory.
+func receive(t *testing.T, shard *Shard, count int) *sys.Receiver {
 	t.Helper()
 	to, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -314,77 +313,77 @@ func receive(t *testing.T, page *Shard, count int) *sys.Receiver {
 			t.Fatal(err)
 		}
 	}
-	r := sys.NewReceiver(4, 10, sys.ReceiverOptions{Memory: page.ReceiverMemory()})
-	page.BeginReceive()
+	r := sys.NewReceiver(4, 10, sys.ReceiverOptions{Memory: shard.ReceiverMemory()})
+	shard.BeginReceive()
 	if n, err := r.Receive(to, unix.MSG_DONTWAIT); n != count || err != nil && count > 0 {
 		t.Fatalf("received %d, %v", n, err)
 	}
 	return r
 }
 
-// A thread dies at any step of a receive: what it took off the queue is known.
+// A thread dies at any step of a receive: the datagrams that it had read are counted.
 func TestEveryStepOfAReceive(t *testing.T) {
 	for _, step := range []struct {
 		name                string
-		die                 func(page *Shard)
+		die                 func(shard *Shard)
 		received, uncounted uint64
 	}{
 		{"before it began", func(*Shard) {}, 0, 0},
-		{"nothing came", func(page *Shard) { receive(t, page, 0) }, 0, 0},
-		{"not counted", func(page *Shard) { receive(t, page, 3) }, 3, 3},
-		{"counted", func(page *Shard) { receive(t, page, 3); page.Received.Add(3) }, 3, 0},
-		{"reset", func(page *Shard) { r := receive(t, page, 3); page.Received.Add(3); r.Reset() }, 3, 0},
-		{"the next one", func(page *Shard) { r := receive(t, page, 3); page.Received.Add(3); r.Reset(); page.BeginReceive() }, 3, 0},
+		{"nothing came", func(shard *Shard) { receive(t, shard, 0) }, 0, 0},
+		{"not counted", func(shard *Shard) { receive(t, shard, 3) }, 3, 3},
+		{"counted", func(shard *Shard) { receive(t, shard, 3); shard.Received.Add(3) }, 3, 0},
+		{"reset", func(shard *Shard) { r := receive(t, shard, 3); shard.Received.Add(3); r.Reset() }, 3, 0},
+		{"the next one", func(shard *Shard) { r := receive(t, shard, 3); shard.Received.Add(3); r.Reset(); shard.BeginReceive() }, 3, 0},
 	} {
-		old, heir := newBook(t, Layout{"a", 1, 4, 0}), newBook(t, Layout{"a", 1, 1, 0})
-		page := old.Listeners()[0].Shards[0]
-		page.Received.Add(1000)
-		page.Delivered.Add(990)
-		step.die(page)
-		if n := old.uncounted(page.number); n != step.uncounted {
+		old, successor := newShared(t, Layout{"a", 1, 4, 0}), newShared(t, Layout{"a", 1, 1, 0})
+		shard := old.Listeners()[0].Shards[0]
+		shard.Received.Add(1000)
+		shard.Delivered.Add(990)
+		step.die(shard)
+		if n := old.uncounted(shard.number); n != step.uncounted {
 			t.Errorf("%s: %d uncounted, want %d", step.name, n, step.uncounted)
 		}
-		s, err := heir.Inherit(old, nil).Finalize(none)
+		s, err := successor.Inherit(old, nil).Finalize(none)
 		if want := (FinalCounts{Lost: 10 + step.received, Received: step.uncounted}); s != want || err != nil {
 			t.Errorf("%s: %+v, %v, want %+v", step.name, s, err, want)
 		}
-		if got := heir.Listeners()[0].Shards[0].Read(); got.Received != 1000+step.received || got.Delivered != 990 || got.InFlight != 0 || got.Dropped.LostInCrash != 10+step.received {
+		if got := successor.Listeners()[0].Shards[0].Read(); got.Received != 1000+step.received || got.Delivered != 990 || got.InFlight != 0 || got.Dropped.LostInCrash != 10+step.received {
 			t.Errorf("%s: %+v", step.name, got)
 		}
 	}
 }
 
-// A writer dies at any step of a write: its journal says whether to look.
+// A writer dies at any step of a write: the write log has whether the write is counted.
 func TestEveryStepOfAWrite(t *testing.T) {
 	begun := Write{Path: "/x", Device: 1, Inode: 2, Size: 100, Partial: 5, Length: 60, Records: 6, Uncounted: true}
 	ended := begun
 	ended.Size, ended.Partial, ended.Uncounted = 140, 3, false
 	for _, step := range []struct {
 		name string
-		die  func(page *Shard, j *WriteLog)
+		die  func(shard *Shard, log *WriteLog)
 		want Write
 	}{
 		{"begun", func(*Shard, *WriteLog) {}, begun},
-		{"counted", func(page *Shard, j *WriteLog) { page.Delivered.Add(4) }, Write{Path: "/x", Device: 1, Inode: 2, Size: 100, Partial: 5, Length: 60, Records: 6}},
-		{"ended", func(page *Shard, j *WriteLog) { page.Delivered.Add(4); j.End(40, 3) }, ended},
-		{"given up", func(page *Shard, j *WriteLog) { j.Abandon() }, Write{Path: "/x", Device: 1, Inode: 2, Size: 100, Partial: 5, Length: 60, Uncounted: true}},
+		{"counted", func(shard *Shard, log *WriteLog) { shard.Delivered.Add(4) }, Write{Path: "/x", Device: 1, Inode: 2, Size: 100, Partial: 5, Length: 60, Records: 6}},
+		{"ended", func(shard *Shard, log *WriteLog) { shard.Delivered.Add(4); log.End(40, 3) }, ended},
+		{"given up", func(shard *Shard, log *WriteLog) { log.Abandon() }, Write{Path: "/x", Device: 1, Inode: 2, Size: 100, Partial: 5, Length: 60, Uncounted: true}},
 	} {
-		old, heir := newBook(t, Layout{"other", 1, 1, 0}, Layout{"a", 2, 1, 0}), newBook(t, Layout{"a", 1, 1, 0})
-		page := mustShard(t, old, "a", 1)
-		page.Received.Add(10)
-		journal := page.OpenWriteLog("/x")
+		old, successor := newShared(t, Layout{"other", 1, 1, 0}, Layout{"a", 2, 1, 0}), newShared(t, Layout{"a", 1, 1, 0})
+		shard := mustShard(t, old, "a", 1)
+		shard.Received.Add(10)
+		log := shard.OpenWriteLog("/x")
 		mustShard(t, old, "a", 0).OpenWriteLog("/idle")
-		journal.Begin(page, Write{Device: 1, Inode: 2, Size: 90, Length: 10, Records: 1})
-		journal.End(10, 5)
-		journal.Begin(page, Write{Device: 1, Inode: 2, Size: 100, Partial: 5, Length: 60, Records: 6})
-		step.die(page, journal)
-		counted := page.Delivered.Load()
+		log.Begin(shard, Write{Device: 1, Inode: 2, Size: 90, Length: 10, Records: 1})
+		log.End(10, 5)
+		log.Begin(shard, Write{Device: 1, Inode: 2, Size: 100, Partial: 5, Length: 60, Records: 6})
+		step.die(shard, log)
+		counted := shard.Delivered.Load()
 		asked := 0
-		s, err := heir.Inherit(old, nil).Finalize(func(w Write) (int, error) {
+		s, err := successor.Inherit(old, nil).Finalize(func(w Write) (int, error) {
 			if asked++; w != step.want {
 				t.Errorf("%s: asked for %+v, want %+v", step.name, w, step.want)
 			}
-			return 1000, nil // more than it can be
+			return 1000, nil // more than the records of the write
 		})
 		delivered := uint64(0)
 		if step.want.Uncounted {
@@ -393,21 +392,21 @@ func TestEveryStepOfAWrite(t *testing.T) {
 		if asked != 1 || err != nil || s.Delivered != delivered || s.Lost != 10-counted-delivered {
 			t.Errorf("%s: asked %d times, %+v, %v", step.name, asked, s, err)
 		}
-		if got := heir.Listeners()[0].Shards[0].Read(); got.Received != 10 || got.Delivered != counted+delivered || got.InFlight != 0 {
+		if got := successor.Listeners()[0].Shards[0].Read(); got.Received != 10 || got.Delivered != counted+delivered || got.InFlight != 0 {
 			t.Errorf("%s: %+v", step.name, got)
 		}
 	}
 }
 
-// Recover's error is told, and what it knows is counted all the same.
-func TestSettleTellsWhatCouldNotBeLookedAt(t *testing.T) {
-	old, heir := newBook(t, Layout{"a", 2, 1, 0}), newBook(t, Layout{"a", 1, 1, 0})
-	for i, page := range old.Listeners()[0].Shards {
-		page.Received.Add(10)
-		page.OpenWriteLog([]string{"/x", "/y"}[i]).Begin(page, Write{Length: 100, Records: 10})
+// Finalize returns the errors of countRecords, and counts the records nevertheless.
+func TestFinalizeReturnsErrors(t *testing.T) {
+	old, successor := newShared(t, Layout{"a", 2, 1, 0}), newShared(t, Layout{"a", 1, 1, 0})
+	for i, shard := range old.Listeners()[0].Shards {
+		shard.Received.Add(10)
+		shard.OpenWriteLog([]string{"/x", "/y"}[i]).Begin(shard, Write{Length: 100, Records: 10})
 	}
 	gone := errors.New("gone")
-	s, err := heir.Inherit(old, nil).Finalize(func(w Write) (int, error) {
+	s, err := successor.Inherit(old, nil).Finalize(func(w Write) (int, error) {
 		if w.Path == "/x" {
 			return 2, gone
 		}
@@ -418,73 +417,73 @@ func TestSettleTellsWhatCouldNotBeLookedAt(t *testing.T) {
 	}
 }
 
-// There is a journal for each shard, and no more. Without one nothing is noted.
-func TestJournals(t *testing.T) {
-	book := newBook(t, Layout{"a", 2, 1, 0})
-	pages := book.Listeners()[0].Shards
-	if j := pages[0].OpenWriteLog(strings.Repeat("x", 4097)); j != nil {
+// Shared counters have a write log for each shard. A nil WriteLog logs nothing.
+func TestWriteLogs(t *testing.T) {
+	shared := newShared(t, Layout{"a", 2, 1, 0})
+	shards := shared.Listeners()[0].Shards
+	if j := shards[0].OpenWriteLog(strings.Repeat("x", 4097)); j != nil {
 		t.Error("a path that is too long")
 	}
 	for range 2 {
-		if j := pages[0].OpenWriteLog(strings.Repeat("x", 4096)); j == nil {
-			t.Error("no journal")
+		if j := shards[0].OpenWriteLog(strings.Repeat("x", 4096)); j == nil {
+			t.Error("no log")
 		}
 	}
-	last := pages[1].OpenWriteLog("/x")
+	last := shards[1].OpenWriteLog("/x")
 	if last != nil {
-		t.Error("more journals than shards")
+		t.Error("more write logs than shards")
 	}
-	last.Begin(pages[1], Write{})
+	last.Begin(shards[1], Write{})
 	last.End(1, 0)
 	last.Abandon()
-	if len(book.LastWrites()) != 0 {
-		t.Errorf("writes %+v", book.LastWrites())
+	if len(shared.LastWrites()) != 0 {
+		t.Errorf("writes %+v", shared.LastWrites())
 	}
 }
 
-// While an old process winds up and its heir follows, no reading of the heir
-// goes back, and the equation holds in all.
-func TestReadingsWhileAnHeirFollows(t *testing.T) {
-	old, heir := newBook(t, Layout{"a", 2, 1, 0}), newBook(t, Layout{"a", 1, 1, 0})
+// While the predecessor counts and the successor syncs, no reading of the successor goes back, and
+// the equation holds in each.
+func TestReadingsDuringSync(t *testing.T) {
+	old, successor := newShared(t, Layout{"a", 2, 1, 0}), newShared(t, Layout{"a", 1, 1, 0})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		pages := old.Listeners()[0].Shards
+		shards := old.Listeners()[0].Shards
 		for n := range 30_000 {
-			page := pages[n%2]
-			page.Received.Add(3)
-			page.RateLimited.Add(1)
-			page.Delivered.Add(2)
+			shard := shards[n%2]
+			shard.Received.Add(3)
+			shard.RateLimited.Add(1)
+			shard.Delivered.Add(2)
 		}
 	}()
-	page := heir.Listeners()[0].Shards[0]
+	shard := successor.Listeners()[0].Shards[0]
 	followed := make(chan struct{})
 	go func() {
 		defer close(followed)
-		estate := heir.Inherit(old, nil)
+		inheritance := successor.Inherit(old, nil)
 		for running := true; running; {
 			select {
 			case <-done:
 				running = false
 			default:
 			}
-			estate.Sync()
+			inheritance.Sync()
 		}
-		if s, err := estate.Finalize(none); s.Lost != 0 || err != nil {
+		if s, err := inheritance.Finalize(none); s.Lost != 0 || err != nil {
 			t.Errorf("%+v, %v", s, err)
 		}
 	}()
-	defer func() { <-followed }() // the books are in use until then
+	defer func() { <-followed }() // keeps the shared counters open
 	var last Reading
 	for running := true; running; {
 		select {
 		case <-followed:
 			running = false
 		case <-time.After(10 * time.Microsecond):
-			page.Received.Add(1)
-			page.Handled.Add(1)
+			shard.Received.Add(1)
+			shard.Handled.Add(1)
 		}
-		now := page.Read()
+		now := shard.Read()
 		if goesBack(last, now) || int64(now.InFlight) < 0 || now.Received != now.Delivered+now.InFlight+now.Dropped.Received() {
 			t.Fatalf("from %+v to %+v", last, now)
 		}

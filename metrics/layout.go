@@ -8,28 +8,27 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// Layout is what a Book has room for.
+// Layout is the room of a listener in SharedCounters.
 type Layout struct {
 	Listener         string // name of the listener, 1 to 64 bytes
 	Shards           int    // 1 to 4096
-	Batch            int    // datagrams to a receive call, 1 to 1024
-	ProtocolCounters int    // 0 to 1024: see Book.Tallies
+	Batch            int    // datagrams of a receive call, 1 to 1024
+	ProtocolCounters int    // 0 to 1024: see SharedCounters.ProtocolCounters
 }
 
-// layoutVersion changes with whatever changes the meaning of a book's bytes:
-// the order or size of Counters, journals, the receiver's headers. A book of
-// another version is refused, not guessed at.
+// layoutVersion changes with the meaning of the bytes of shared counters: the order or size of
+// Counters, of the write logs, of the receiver's memory. OpenSharedCounters refuses memory of
+// another version.
 const layoutVersion = 4
 
-// LayoutError says that another version of this program made a book, with another layout of
-// the counters.
+// LayoutError is the error for shared counters of another version of this program, with another
+// layout.
 type LayoutError struct {
-	Version uint64 // of the book's layout
+	Version uint64 // of the layout
 }
 
 func (e *LayoutError) Error() string {
-	return fmt.Sprintf("layout version %d, and this program needs version %d", e.Version,
-		layoutVersion)
+	return fmt.Sprintf("layout version %d, and this program needs version %d", e.Version, layoutVersion)
 }
 
 func checkVersion(version uint64) error {
@@ -39,110 +38,116 @@ func checkVersion(version uint64) error {
 	return nil
 }
 
-// What a book may have: the limits of shard.Config, and more listeners than a
-// process can have shards. They keep what a damaged header says from
-// overflowing.
+// The limits of shard.Config, and more listeners than a process can have shards. Within these
+// limits the sizes that a damaged header gives cannot overflow.
 const (
-	longestName   = 64
-	mostShards    = 4096
-	mostBatch     = 1024
-	mostListeners = 4096
-	mostTallies   = 1024
+	maxNameLen          = 64
+	maxShards           = 4096
+	maxBatch            = 1024
+	maxListeners        = 4096
+	maxProtocolCounters = 1024
 )
 
 var magic = [8]byte{'u', 'd', 'p', 's', 'h', 'a', 'r', 'd'}
 
-// header begins a book; rows follow it, then the pages, the journals and the
-// tallies.
+// header is at the start of shared counters. A row for each listener, the counters and receiver's
+// memory of each shard, the write logs and the protocol counters follow.
 type header struct {
 	magic     [8]byte
 	version   uint32
 	listeners uint32
-	size      uint64        // of all
-	lineage   atomic.Uint64 // see Lineage
+	size      uint64        // of the whole memory, in bytes
+	id        atomic.Uint64 // see SharedCounters.ID
 	_         [cacheLine - 4*8]byte
 	takeovers Takeovers
 }
 
-// row is a listener.
+// row describes a listener.
 type row struct {
-	name    [longestName]byte
-	length  uint32 // of name
-	shards  uint32
-	batch   uint32
-	tallies uint32
+	name             [maxNameLen]byte
+	length           uint32 // of name
+	shards           uint32
+	batch            uint32
+	protocolCounters uint32
 }
 
 const (
 	headerSize  = 2 * cacheLine
-	rowSize     = longestName + 16
+	rowSize     = maxNameLen + 16
 	countersLen = 5 * cacheLine
 )
 
+// listenerMemory is a row, and where the memory of the listener begins.
+type listenerMemory struct {
+	row
+	firstShard int // number of the first shard
+	protocol   int // offset of the protocol counters
+}
+
 func (r *row) text() string { return string(r.name[:r.length]) }
 
-// check says what is wrong with a row.
 func (r *row) check() error {
 	switch {
-	case r.length == 0 || r.length > longestName:
-		return fmt.Errorf("a listener's name has %d bytes, not 1 to %d", r.length, longestName)
+	case r.length == 0 || r.length > maxNameLen:
+		return fmt.Errorf("listener name of %d bytes, not 1 to %d", r.length, maxNameLen)
 	case !utf8.Valid(r.name[:r.length]):
-		return fmt.Errorf("the listener's name %q is no text", r.name[:r.length])
-	case r.shards == 0 || r.shards > mostShards:
-		return fmt.Errorf("listener %s: %d shards are not 1 to %d", r.text(), r.shards, mostShards)
-	case r.batch == 0 || r.batch > mostBatch:
-		return fmt.Errorf("listener %s: a batch of %d is not 1 to %d", r.text(), r.batch, mostBatch)
-	case r.tallies > mostTallies:
-		return fmt.Errorf("listener %s: %d tallies are more than %d", r.text(), r.tallies, mostTallies)
+		return fmt.Errorf("listener name %q is not UTF-8", r.name[:r.length])
+	case r.shards == 0 || r.shards > maxShards:
+		return fmt.Errorf("listener %s: %d shards, not 1 to %d", r.text(), r.shards, maxShards)
+	case r.batch == 0 || r.batch > maxBatch:
+		return fmt.Errorf("listener %s: batch of %d, not 1 to %d", r.text(), r.batch, maxBatch)
+	case r.protocolCounters > maxProtocolCounters:
+		return fmt.Errorf("listener %s: %d protocol counters are more than %d", r.text(),
+			r.protocolCounters, maxProtocolCounters)
 	}
 	return nil
 }
 
-// stride is the distance of two pages: counters, and the receiver's memory.
-func (r *row) stride() int { return up(countersLen + sys.ReceiverSpace(int(r.batch))) }
+// stride returns the size of a shard's memory: counters and receiver's memory.
+func (r *row) stride() int { return roundUp(countersLen + sys.ReceiverSpace(int(r.batch))) }
 
-// tallySize is what the tallies of one writer take.
-func (r *row) tallySize() int { return up(8 * int(r.tallies)) }
+// protocolSize returns the size of the protocol counters of one writer.
+func (r *row) protocolSize() int { return roundUp(8 * int(r.protocolCounters)) }
 
-func up(n int) int { return (n + cacheLine - 1) / cacheLine * cacheLine }
+func roundUp(n int) int { return (n + cacheLine - 1) / cacheLine * cacheLine }
 
-// layOut says where everything is in a book of such rows.
-func layOut(rows []row) (pages []int, journals int, tallies []int, size int) {
-	at := up(headerSize + len(rows)*rowSize)
-	for i := range rows {
-		for range rows[i].shards {
-			pages = append(pages, at)
-			at += rows[i].stride()
+// layOut sets where the memory of each listener begins. layOut returns the offsets of the shards
+// and of the first write log, and the size of the memory.
+func layOut(listeners []listenerMemory) (shards []int, writeLogs, size int) {
+	at := roundUp(headerSize + len(listeners)*rowSize)
+	for i := range listeners {
+		l := &listeners[i]
+		l.firstShard = len(shards)
+		for range l.shards {
+			shards = append(shards, at)
+			at += l.stride()
 		}
 	}
-	journals = at
-	at += len(pages) * journalSize
-	for i := range rows {
-		tallies = append(tallies, at)
-		at += (int(rows[i].shards) + 1) * rows[i].tallySize()
+	writeLogs = at
+	at += len(shards) * writeLogSize
+	for i := range listeners {
+		l := &listeners[i]
+		l.protocol = at
+		at += (int(l.shards) + 1) * l.protocolSize()
 	}
-	return pages, journals, tallies, at
+	return shards, writeLogs, at
 }
 
-func newRows(listeners []Layout) ([]row, error) {
-	if len(listeners) == 0 || len(listeners) > mostListeners {
-		return nil, fmt.Errorf("%d listeners are not 1 to %d", len(listeners), mostListeners)
+func newListeners(layouts []Layout) ([]listenerMemory, error) {
+	if len(layouts) == 0 || len(layouts) > maxListeners {
+		return nil, fmt.Errorf("%d listeners, not 1 to %d", len(layouts), maxListeners)
 	}
-	rows := make([]row, len(listeners))
-	seen := make(map[string]bool)
-	for i, l := range listeners {
-		if seen[l.Listener] {
-			return nil, fmt.Errorf("two listeners are called %q", l.Listener)
-		}
-		seen[l.Listener] = true
-		rows[i].length = uint32(len(l.Listener))
-		rows[i].shards = uint32(min(max(l.Shards, 0), mostShards+1))
-		rows[i].batch = uint32(min(max(l.Batch, 0), mostBatch+1))
-		rows[i].tallies = uint32(min(max(l.ProtocolCounters, 0), mostTallies+1))
-		copy(rows[i].name[:], l.Listener)
-		if err := rows[i].check(); err != nil {
+	listeners := make([]listenerMemory, len(layouts))
+	for i, l := range layouts {
+		r := &listeners[i].row
+		copy(r.name[:], l.Listener)
+		r.length = uint32(len(l.Listener))
+		r.shards = uint32(min(max(l.Shards, 0), maxShards+1))
+		r.batch = uint32(min(max(l.Batch, 0), maxBatch+1))
+		r.protocolCounters = uint32(min(max(l.ProtocolCounters, 0), maxProtocolCounters+1))
+		if err := r.check(); err != nil {
 			return nil, err
 		}
 	}
-	return rows, nil
+	return listeners, nil
 }

@@ -2,7 +2,7 @@ package metrics
 
 import "time"
 
-// Reading is one shard's page at one moment. Its JSON is the contract's.
+// Reading is the counters of a shard at one moment.
 type Reading struct {
 	Shard     int    `json:"shard"`
 	CPU       int    `json:"cpu"`
@@ -26,9 +26,9 @@ type Reading struct {
 	CPUTime time.Duration `json:"-"`
 }
 
-// Drops are datagrams lost, by reason. Kernel and Reply are beside the
-// ledger's first equation: the kernel's were never received, and a lost reply
-// belongs to a datagram that was delivered.
+// Drops are lost datagrams by reason. Kernel and Reply are not in the first equation of the ledger:
+// datagrams that the kernel dropped were not received, and datagrams whose reply was lost are
+// delivered.
 type Drops struct {
 	Kernel      uint64 `json:"kernel"`
 	NotAllowed  uint64 `json:"not_allowed"`
@@ -39,11 +39,11 @@ type Drops struct {
 	LostInCrash uint64 `json:"lost_in_crash"`
 }
 
-// Read takes a reading, and asks the socket first. Any goroutine may call it.
+// Read reads the socket and the counters. Any goroutine may call Read.
 func (s *Shard) Read() Reading {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ask()
+	s.readSocket()
 	t := s.total()
 	r := Reading{
 		Shard: s.Index, CPU: s.CPU, Thread: s.Thread(), InFlight: t.inFlight(),
@@ -57,8 +57,8 @@ func (s *Shard) Read() Reading {
 	return r
 }
 
-// InFlight returns the datagrams that were received, and of which nothing has become yet. It
-// asks no socket. Any goroutine may call it.
+// InFlight returns the datagrams that were received and are neither delivered nor dropped, without
+// reading the socket. Any goroutine may call InFlight.
 func (s *Shard) InFlight() uint64 {
 	t := s.total()
 	return t.inFlight()

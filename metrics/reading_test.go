@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// fakeSocket answers what it is told.
+// fakeSocket returns values that a test sets.
 type fakeSocket struct {
 	queued, buffer, dropped uint32
 	cookie                  uint64
@@ -27,17 +27,17 @@ func (s *fakeSocket) Cookie() uint64 { return s.cookie }
 
 func (s *fakeSocket) CPUTime() (time.Duration, error) { return s.used, s.err }
 
-// The kernel's drop counter has 32 bits. The ledger's does not go back.
+// The kernel's drop counter of 32 bits wraps, and the ledger's grows on.
 func TestKernelDropsAcrossTheWrap(t *testing.T) {
-	page := NewShard(0, 0)
+	shard := NewShard(0, 0)
 	socket := new(fakeSocket)
-	page.Attach(socket)
+	shard.Attach(socket)
 	var want uint64
 	const mostBetween = 1<<32 - 1
 	for i, by := range []uint64{0, 1, 5, 1 << 31, 1 << 31, 0, 1<<32 - 6, 10, mostBetween, mostBetween, mostBetween, 3} {
 		want += by
-		socket.dropped += uint32(by) // wraps as the kernel's does
-		if got := page.Read().Dropped.Kernel; got != want {
+		socket.dropped += uint32(by) // wraps as in the kernel
+		if got := shard.Read().Dropped.Kernel; got != want {
 			t.Errorf("reading %d: %d drops, want %d (the socket says %d)", i, got, want, socket.dropped)
 		}
 	}
@@ -47,16 +47,16 @@ func TestKernelDropsAcrossTheWrap(t *testing.T) {
 }
 
 func TestReadingAsksTheSocket(t *testing.T) {
-	page := NewShard(3, 5)
-	page.StartThread(77, 0)
-	if got := page.Read(); got.QueueBytes != 0 || got.BufferBytes != 0 || got.Thread != 77 || got.Shard != 3 || got.CPU != 5 {
+	shard := NewShard(3, 5)
+	shard.StartThread(77, 0)
+	if got := shard.Read(); got.QueueBytes != 0 || got.BufferBytes != 0 || got.Thread != 77 || got.Shard != 3 || got.CPU != 5 {
 		t.Errorf("without a socket: %+v", got)
 	}
 	socket := &fakeSocket{queued: 1000, buffer: 2000, dropped: 7, used: time.Second}
-	page.Attach(socket)
+	shard.Attach(socket)
 	want := func(queued, buffer, dropped uint64, used time.Duration) {
 		t.Helper()
-		got := page.Read()
+		got := shard.Read()
 		if got.QueueBytes != queued || got.BufferBytes != buffer || got.Dropped.Kernel != dropped || got.CPUTime != used {
 			t.Errorf("queue %d, buffer %d, kernel %d, cpu time %s; want %d, %d, %d, %s",
 				got.QueueBytes, got.BufferBytes, got.Dropped.Kernel, got.CPUTime, queued, buffer, dropped, used)
@@ -65,40 +65,40 @@ func TestReadingAsksTheSocket(t *testing.T) {
 	want(1000, 2000, 7, time.Second)
 	socket.err = errors.New("bad file descriptor")
 	socket.queued, socket.dropped, socket.used = 0, 0, 0
-	want(1000, 2000, 7, time.Second) // what was known
+	want(1000, 2000, 7, time.Second) // the last values
 	socket.err = nil
 	socket.queued, socket.dropped, socket.used = 10, 9, 2*time.Second
 	want(10, 2000, 9, 2*time.Second)
 }
 
-// Detach takes the last figures, and nobody asks a closed socket: its number
-// may be another's by then.
-func TestDetachTakesTheLastFigures(t *testing.T) {
-	page := NewShard(0, 0)
+// Detach reads the last values. After Detach no socket is read: the descriptor may belong to another
+// file by then.
+func TestDetachReadsTheLastValues(t *testing.T) {
+	shard := NewShard(0, 0)
 	socket := &fakeSocket{queued: 10, buffer: 2000, dropped: 1, used: time.Second}
-	page.Attach(socket)
-	page.Read()
+	shard.Attach(socket)
+	shard.Read()
 	socket.dropped, socket.used, socket.queued = 5, 3*time.Second, 99
-	page.Detach()
+	shard.Detach()
 	asked := socket.asked
 	socket.dropped = 1000
 	for range 2 {
-		got := page.Read()
+		got := shard.Read()
 		if got.Dropped.Kernel != 5 || got.CPUTime != 3*time.Second || got.BufferBytes != 2000 || got.QueueBytes != 0 {
 			t.Errorf("after Detach: kernel %d, cpu time %s, buffer %d, queue %d; want 5, 3s, 2000 and an empty queue",
 				got.Dropped.Kernel, got.CPUTime, got.BufferBytes, got.QueueBytes)
 		}
-		page.Detach() // again does no harm
+		shard.Detach() // the second time does nothing
 	}
 	if socket.asked != asked {
-		t.Error("a socket was asked after Detach")
+		t.Error("a socket was read after Detach")
 	}
 }
 
-// Every counter has its place, and the equation is made of all of them.
+// Each counter has a field in the reading, and is part of the equation.
 func TestReadingHasEveryCounter(t *testing.T) {
-	page := numbered()
-	got := page.Read()
+	shard := numbered()
+	got := shard.Read()
 	want := Reading{
 		Shard: 1, CPU: 2, Thread: 77, Received: 1_000_000, Bytes: 10, Batches: 11, Delivered: 12, Replied: 13, Truncated: 14, Unparsed: 15, MalformedHeader: 26,
 		InFlight:   1_000_000 - 12 - 16 - 17 - 18 - 19,
@@ -109,33 +109,33 @@ func TestReadingHasEveryCounter(t *testing.T) {
 		t.Errorf("reading\n%+v, want\n%+v", got, want)
 	}
 	if lost := got.Dropped.Lost(); lost != 21+18+19 {
-		t.Errorf("%d datagrams lost: what the policy drops is not lost, nor is a reply a datagram that was sent to us", lost)
+		t.Errorf("%d datagrams lost: drops by policy and lost replies are not lost datagrams", lost)
 	}
 }
 
-// numbered is a page on which every figure is another.
+// numbered returns a shard of which every number is different.
 func numbered() *Shard {
-	page := NewShard(1, 2)
-	page.StartThread(77, 0)
-	page.Received.Store(1_000_000)
-	page.Bytes.Store(10)
-	page.Batches.Store(11)
-	page.Delivered.Store(9)
-	page.Handled.Store(3)
-	page.Replied.Store(13)
-	page.Truncated.Store(14)
-	page.Unparsed.Store(15)
-	page.MalformedHeader.Store(26)
-	page.NotAllowed.Store(16)
-	page.RateLimited.Store(17)
-	page.Malformed.Store(18)
-	page.OutputLost.Store(19)
-	page.ReplyLost.Store(20)
-	page.Attach(&fakeSocket{queued: 22, buffer: 23, dropped: 21, used: 1500 * time.Millisecond})
-	return page
+	shard := NewShard(1, 2)
+	shard.StartThread(77, 0)
+	shard.Received.Store(1_000_000)
+	shard.Bytes.Store(10)
+	shard.Batches.Store(11)
+	shard.Delivered.Store(9)
+	shard.Handled.Store(3)
+	shard.Replied.Store(13)
+	shard.Truncated.Store(14)
+	shard.Unparsed.Store(15)
+	shard.MalformedHeader.Store(26)
+	shard.NotAllowed.Store(16)
+	shard.RateLimited.Store(17)
+	shard.Malformed.Store(18)
+	shard.OutputLost.Store(19)
+	shard.ReplyLost.Store(20)
+	shard.Attach(&fakeSocket{queued: 22, buffer: 23, dropped: 21, used: 1500 * time.Millisecond})
+	return shard
 }
 
-// Sum adds up whatever a reading counts, also what will be added to it.
+// Sum adds up all numbers of readings, also future ones.
 func TestSum(t *testing.T) {
 	var a, b, want Reading
 	fill(reflect.ValueOf(&a).Elem(), 3)
@@ -164,43 +164,42 @@ func fill(v reflect.Value, to int) {
 	}
 }
 
-// Shards' threads, outputs' writers and any number of readers at once: the
-// equation holds in every reading, in JSON and in a scrape, and no figure
-// goes back.
+// With shards' threads, outputs' writers and readers at once, the equation holds in every reading and
+// in JSON, and no number goes back.
 func TestLedgerHoldsAtEveryReading(t *testing.T) {
 	const shards, batches, perBatch = 2, 50_000, 8
 	ledger := NewLedger("test")
 	listener := &Listener{Name: "l"}
 	for i := range shards {
-		page := NewShard(i, 0)
-		page.Attach(new(fakeSocket))
-		listener.Shards = append(listener.Shards, page)
+		shard := NewShard(i, 0)
+		shard.Attach(new(fakeSocket))
+		listener.Shards = append(listener.Shards, shard)
 	}
 	ledger.Add(listener)
 
 	var work sync.WaitGroup
-	for _, page := range listener.Shards {
+	for _, shard := range listener.Shards {
 		full := make(chan int, 4)
 		work.Go(func() { // the shard's thread
 			defer close(full)
 			for n := range batches {
-				page.Received.Add(perBatch)
-				page.Bytes.Add(perBatch * 100)
-				page.Batches.Add(1)
-				page.NotAllowed.Add(1)
-				page.RateLimited.Add(1)
-				page.Malformed.Add(1)
-				page.Handled.Add(1)
+				shard.Received.Add(perBatch)
+				shard.Bytes.Add(perBatch * 100)
+				shard.Batches.Add(1)
+				shard.NotAllowed.Add(1)
+				shard.RateLimited.Add(1)
+				shard.Malformed.Add(1)
+				shard.Handled.Add(1)
 				if n%2 == 0 {
 					full <- perBatch - 4
 				} else {
-					page.OutputLost.Add(perBatch - 4)
+					shard.OutputLost.Add(perBatch - 4)
 				}
 			}
 		})
 		work.Go(func() { // the output's writer
 			for records := range full {
-				page.Delivered.Add(uint64(records))
+				shard.Delivered.Add(uint64(records))
 			}
 		})
 	}

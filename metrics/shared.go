@@ -11,261 +11,238 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// SharedCounters is the counters of a process in memory that outlives it: its successor
-// or standby has the same memory, through a file descriptor. It says what the
-// process had received, delivered and dropped at its last instruction, even
-// where SIGKILL came between a system call and the counting of what that did:
-// see Estate.
+// SharedCounters are the counters of a process in memory that outlives the process. A successor
+// or standby maps the same memory from a file descriptor, and reads how much the process had
+// received, delivered and dropped up to the last instruction, even if SIGKILL came between a
+// system call and the counting of the result: see Inheritance.
 //
-// Besides the counters it holds, for each shard, the names of senders that
-// recvmmsg fills (sys.Arrived), and for each output a Journal of its writes.
+// Beside the counters, the memory has for each shard the senders' names that recvmmsg fills
+// (sys.Arrived), and for each output a WriteLog.
 //
-// Only the process that has made a book writes to it. Other processes map the book
-// read-only, which the kernel enforces (sys.ReadOnly). They write to the control memory of
-// the book, which has the epoch and the handed-over mark.
+// Only the process that has made shared counters writes to them. Other processes map them
+// read-only, which the kernel enforces (sys.ReadOnly). They write to the control memory, which has
+// the epoch and the handed-over mark.
 type SharedCounters struct {
-	file     *os.File
-	memory   []byte
-	sealed   bool // others can't write
-	control  control
-	header   *header
-	rows     []row
-	pages    []int // offsets
-	journals int   // offset of the first, of as many as there are pages
-	tallyAt  []int // offsets of the rows'
-	places   map[string]place
+	file      *os.File
+	memory    []byte
+	sealed    bool // other processes cannot write
+	control   control
+	header    *header
+	listeners []listenerMemory
+	byName    map[string]*listenerMemory
+	shards    []int // offset of the counters of each shard
+	writeLogs int   // offset of the write logs, as many as shards
 
-	mu    sync.Mutex
-	taken int // journals
+	mu       sync.Mutex
+	usedLogs int
 }
 
-// NewSharedCounters makes a book with empty pages. Its epoch is 1: the process that
-// makes it owns it.
+// NewSharedCounters makes shared counters, with all counters at 0. Their epoch is FirstEpoch: the
+// process that makes them owns them.
 func NewSharedCounters(listeners ...Layout) (*SharedCounters, error) {
-	rows, err := newRows(listeners)
+	sc, err := newSharedCounters(listeners)
 	if err != nil {
-		return nil, fmt.Errorf("book of counters: %w", err)
+		return nil, fmt.Errorf("shared counters: %w", err)
 	}
-	_, _, _, size := layOut(rows)
+	return sc, nil
+}
+
+func newSharedCounters(layouts []Layout) (*SharedCounters, error) {
+	listeners, err := newListeners(layouts)
+	if err != nil {
+		return nil, err
+	}
+	_, _, size := layOut(listeners)
 	file, memory, sealed, err := sys.NewMemory("udpshard-counters", size, sys.ReadOnly)
 	if err != nil {
-		return nil, fmt.Errorf("book of counters of %d bytes: %w", size, err)
+		return nil, fmt.Errorf("%d bytes: %w", size, err)
 	}
 	h := sys.At[header](memory, 0)
-	h.version, h.listeners, h.size = layoutVersion, uint32(len(rows)), uint64(size)
-	h.lineage.Store(newLineage())
-	for i := range rows {
-		*sys.At[row](memory, headerSize+i*rowSize) = rows[i]
+	h.magic, h.version, h.listeners, h.size = magic, layoutVersion, uint32(len(listeners)), uint64(size)
+	h.id.Store(newID())
+	for i := range listeners {
+		*sys.At[row](memory, headerSize+i*rowSize) = listeners[i].row
 	}
-	h.magic = magic
-	b, err := parse(memory)
+	sc, err := parse(memory)
+	if err == nil {
+		sc.file, sc.sealed = file, sealed
+		sc.control, err = newControl()
+	}
 	if err != nil {
-		panic(err) // it reads what it has just written
+		return nil, errors.Join(err, sys.UnmapMemory(memory), file.Close())
 	}
-	b.file, b.sealed = file, sealed
-	if b.control, err = newControl(); err != nil {
-		return nil, fmt.Errorf("book of counters: %w", errors.Join(err, sys.UnmapMemory(memory), file.Close()))
-	}
-	return b, nil
+	return sc, nil
 }
 
-// OpenSharedCounters maps the book of another process from the descriptors that Files has returned there.
-// The error is a *LayoutError if the book has another layout, and another error if its header is
-// inconsistent. OpenBook takes ownership of both files: Close closes them, and so does OpenBook
-// with an error.
+// OpenSharedCounters maps the shared counters of another process from the descriptors that Files
+// has returned in that process. The error is a *LayoutError if the shared counters have another
+// layout, and another error if the header is inconsistent. OpenSharedCounters takes ownership of
+// both files: Close closes them, and so does OpenSharedCounters with an error.
 func OpenSharedCounters(counters, control *os.File) (*SharedCounters, error) {
-	b, err := openBook(counters)
+	sc, err := openSharedCounters(counters)
 	if err != nil {
 		err = errors.Join(err, counters.Close(), control.Close())
-	} else if b.control, err = openControl(control); err != nil {
-		err = errors.Join(err, sys.UnmapMemory(b.memory), counters.Close())
+	} else if sc.control, err = openControl(control); err != nil {
+		err = errors.Join(err, sys.UnmapMemory(sc.memory), counters.Close())
 	}
 	if err != nil {
-		return nil, fmt.Errorf("book of counters: %w", err)
+		return nil, fmt.Errorf("shared counters: %w", err)
 	}
-	return b, nil
+	return sc, nil
 }
 
-func openBook(file *os.File) (*SharedCounters, error) {
+func openSharedCounters(file *os.File) (*SharedCounters, error) {
 	memory, err := sys.MapMemory(file, sys.ReadOnly)
 	if err != nil {
 		return nil, err
 	}
-	b, err := parse(memory)
+	sc, err := parse(memory)
 	if err != nil {
 		return nil, errors.Join(err, sys.UnmapMemory(memory))
 	}
-	b.file = file
-	return b, nil
+	sc.file = file
+	return sc, nil
 }
 
-// parse reads a header, once: what another process writes into it later
-// changes nothing here.
+// parse reads header and rows once: a later write of another process to them changes nothing here.
 func parse(memory []byte) (*SharedCounters, error) {
 	if len(memory) < headerSize {
-		return nil, fmt.Errorf("%d bytes are too few for its header of %d", len(memory), headerSize)
+		return nil, fmt.Errorf("%d bytes are too few for the header of %d", len(memory), headerSize)
 	}
 	h := sys.At[header](memory, 0)
 	listeners := int(h.listeners)
 	switch {
 	case h.magic != magic:
-		return nil, fmt.Errorf("it begins with %q, not %q", h.magic, magic)
+		return nil, fmt.Errorf("the header begins with %q, not %q", h.magic, magic)
 	case h.version != layoutVersion:
 		return nil, checkVersion(uint64(h.version))
 	case h.size != uint64(len(memory)):
-		return nil, fmt.Errorf("it says that it has %d bytes, and has %d", h.size, len(memory))
-	case listeners == 0 || listeners > mostListeners || headerSize+listeners*rowSize > len(memory):
+		return nil, fmt.Errorf("the size in the header is %d bytes, not %d", h.size, len(memory))
+	case listeners == 0 || listeners > maxListeners || headerSize+listeners*rowSize > len(memory):
 		return nil, fmt.Errorf("%d listeners do not fit into %d bytes", listeners, len(memory))
 	}
-	b := &SharedCounters{memory: memory, header: h, rows: make([]row, listeners), places: make(map[string]place)}
-	first := 0
-	least := 0 // bytes, before any list is made of what the header says
-	for i := range b.rows {
-		b.rows[i] = *sys.At[row](memory, headerSize+i*rowSize)
-		r := &b.rows[i]
-		if err := r.check(); err != nil {
+	sc := &SharedCounters{memory: memory, header: h, listeners: make([]listenerMemory, listeners),
+		byName: make(map[string]*listenerMemory)}
+	least := 0 // bytes of the shards, to bound the lists that layOut makes
+	for i := range sc.listeners {
+		l := &sc.listeners[i]
+		l.row = *sys.At[row](memory, headerSize+i*rowSize)
+		if err := l.check(); err != nil {
 			return nil, err
 		}
-		if _, again := b.places[r.text()]; again {
-			return nil, fmt.Errorf("two listeners are called %q", r.text())
+		if sc.byName[l.text()] != nil {
+			return nil, fmt.Errorf("two listeners have the name %q", l.text())
 		}
-		b.places[r.text()] = place{i, first}
-		first += int(r.shards)
-		if least += int(r.shards) * r.stride(); least > len(memory) {
-			return nil, fmt.Errorf("its shards do not fit into %d bytes", len(memory))
+		sc.byName[l.text()] = l
+		if least += int(l.shards) * l.stride(); least > len(memory) {
+			return nil, fmt.Errorf("the shards do not fit into %d bytes", len(memory))
 		}
 	}
 	var size int
-	if b.pages, b.journals, b.tallyAt, size = layOut(b.rows); size != len(memory) {
-		return nil, fmt.Errorf("its listeners take %d bytes, and it has %d", size, len(memory))
+	if sc.shards, sc.writeLogs, size = layOut(sc.listeners); size != len(memory) {
+		return nil, fmt.Errorf("the listeners take %d of %d bytes", size, len(memory))
 	}
-	return b, nil
+	return sc, nil
 }
 
-// Files returns the descriptors to pass to another process, for OpenBook. The book keeps
-// ownership of them.
-func (b *SharedCounters) Files() (counters, control *os.File) { return b.file, b.control.file }
+// Files returns the descriptors to pass to another process, for OpenSharedCounters. The
+// SharedCounters keep ownership of them.
+func (sc *SharedCounters) Files() (counters, control *os.File) { return sc.file, sc.control.file }
 
 // Control returns the descriptor of the control memory, whose locks are the leases
-// (takeover.Claim). The book keeps ownership of the descriptor.
-func (b *SharedCounters) Control() *os.File { return b.control.file }
+// (takeover.Lease). The SharedCounters keep ownership of the descriptor.
+func (sc *SharedCounters) Control() *os.File { return sc.control.file }
 
-// Close gives the memory back; other processes that have it keep it. Nobody
-// may use the book's shards or journals any more.
-func (b *SharedCounters) Close() error {
-	return errors.Join(sys.UnmapMemory(b.memory), b.file.Close(), b.control.close())
+// Close unmaps the memory; other processes keep their mappings. Shards and write logs of the
+// SharedCounters must not be used any more.
+func (sc *SharedCounters) Close() error {
+	return errors.Join(sys.UnmapMemory(sc.memory), sc.file.Close(), sc.control.close())
 }
 
-// Epoch returns how many owners the book has had.
-func (b *SharedCounters) Epoch() uint64 { return b.control.words.epoch.Load() }
-
-// AdvanceEpoch makes the caller the owner, if nobody else has become it since Epoch
-// was from: of several standbys that see an owner die, one gets true. The
-// owner before, should it only have seemed dead, sees that Epoch has changed.
-func (b *SharedCounters) AdvanceEpoch(from uint64) bool {
-	return b.control.words.epoch.CompareAndSwap(from, from+1)
-}
-
-// MarkHandedOver records for good that the owner of the book has handed over to the next
-// process, which has the counters in its own book. From then on no process may inherit this
-// book, not even if its owner is dead. Any process that has the control memory may call it.
-func (b *SharedCounters) MarkHandedOver() { b.control.words.handedOver.Store(1) }
-
-// HandedOver returns whether any process has called MarkHandedOver.
-func (b *SharedCounters) HandedOver() bool { return b.control.words.handedOver.Load() != 0 }
-
-// ID identifies the totals of the book among those of all processes: it is
-// random in a new book, and Inherit takes it over together with the totals. Two
-// readings with one lineage are of counters that never went back in between. It is 0
-// where an older version made the book.
-func (b *SharedCounters) ID() uint64 { return b.header.lineage.Load() }
-
-// newLineage is never 0.
-func newLineage() uint64 { return rand.Uint64() | 1 }
-
-// FirstEpoch is that of the process that has made a book.
+// FirstEpoch is the epoch of the process that has made shared counters.
 const FirstEpoch = 1
 
-// Fenced says whether another process has become the owner of the book that
-// the shard is in: then its thread must read no more. It costs a load of a
-// cache line that nobody writes to.
-func (s *Shard) Fenced() bool { return s.book != nil && s.book.Epoch() != FirstEpoch }
+// Epoch returns how many owners the shared counters have had.
+func (sc *SharedCounters) Epoch() uint64 { return sc.control.words.epoch.Load() }
 
-// Shard returns a page of the book: of the shard with that index of a listener.
-func (b *SharedCounters) Shard(listener string, index, cpu int) (*Shard, error) {
-	first, shards, ok := b.find(listener)
-	if !ok || index < 0 || index >= shards {
-		return nil, fmt.Errorf("the book of counters has no page for shard %d of listener %s", index, listener)
+// AdvanceEpoch makes the caller the owner, unless the epoch is not from any more: of several
+// standbys that see an owner die, one gets true. If the previous owner is alive after all, that
+// process sees that the epoch has changed.
+func (sc *SharedCounters) AdvanceEpoch(from uint64) bool {
+	return sc.control.words.epoch.CompareAndSwap(from, from+1)
+}
+
+// MarkHandedOver records for good that the owner has handed over to the next process, which has
+// the totals in shared counters of its own. From then on no process may inherit these counters,
+// even if the owner is dead. Any process with the control memory may call MarkHandedOver.
+func (sc *SharedCounters) MarkHandedOver() { sc.control.words.handedOver.Store(1) }
+
+// HandedOver returns whether any process has called MarkHandedOver.
+func (sc *SharedCounters) HandedOver() bool { return sc.control.words.handedOver.Load() != 0 }
+
+// ID identifies the totals among the totals of all processes. The ID is random in new shared
+// counters, and Inherit copies the ID together with the totals. Two readings with one ID are of
+// counters that never went back in between. The ID is 0 if an older version made the counters.
+func (sc *SharedCounters) ID() uint64 { return sc.header.id.Load() }
+
+func newID() uint64 { return rand.Uint64() | 1 } // not 0
+
+// Shard returns the shard with an index in a listener.
+func (sc *SharedCounters) Shard(listener string, index, cpu int) (*Shard, error) {
+	l := sc.byName[listener]
+	if l == nil || index < 0 || index >= int(l.shards) {
+		return nil, fmt.Errorf("the shared counters have no shard %d of listener %s", index, listener)
 	}
-	return b.shard(first+index, index, cpu), nil
+	return sc.shard(l, index, cpu), nil
 }
 
-func (b *SharedCounters) shard(number, index, cpu int) *Shard {
-	return &Shard{Counters: b.counters(number), Index: index, CPU: cpu, book: b, number: number}
+func (sc *SharedCounters) shard(l *listenerMemory, index, cpu int) *Shard {
+	number := l.firstShard + index
+	return &Shard{Counters: sc.counters(number), Index: index, CPU: cpu, shared: sc, number: number}
 }
 
-// Listeners returns the listeners of a book, by which another process can read
-// how its shards do. They have no sockets to ask.
-func (b *SharedCounters) Listeners() []*Listener {
-	var listeners []*Listener
-	number := 0
-	for i := range b.rows {
-		l := &Listener{Name: b.rows[i].text()}
-		for index := range int(b.rows[i].shards) {
-			l.Shards = append(l.Shards, b.shard(number, index, 0))
-			number++
+// Listeners returns the listeners, by which another process can read the counters of their
+// shards. The shards have no sockets.
+func (sc *SharedCounters) Listeners() (listeners []*Listener) {
+	for i := range sc.listeners {
+		l := &Listener{Name: sc.listeners[i].text()}
+		for index := range int(sc.listeners[i].shards) {
+			l.Shards = append(l.Shards, sc.shard(&sc.listeners[i], index, 0))
 		}
 		listeners = append(listeners, l)
 	}
 	return listeners
 }
 
-// place is where a listener stands in a book.
-type place struct {
-	row   int
-	first int // of its pages
+func (sc *SharedCounters) counters(number int) *Counters {
+	return sys.At[Counters](sc.memory, sc.shards[number])
 }
 
-// find returns the number of a listener's first page, and how many it has.
-func (b *SharedCounters) find(listener string) (first, shards int, ok bool) {
-	at, ok := b.places[listener]
-	if !ok {
-		return 0, 0, false
+// receiver returns the memory of a shard's sys.Receiver.
+func (sc *SharedCounters) receiver(number int) []byte {
+	at, end := sc.shards[number]+countersLen, sc.writeLogs
+	if number+1 < len(sc.shards) {
+		end = sc.shards[number+1]
 	}
-	return at.first, int(b.rows[at.row].shards), true
+	return sc.memory[at:end:end]
 }
 
-func (b *SharedCounters) counters(number int) *Counters {
-	return sys.At[Counters](b.memory, b.pages[number])
-}
-
-// receiver is the memory of a page's sys.Receiver.
-func (b *SharedCounters) receiver(number int) []byte {
-	at, end := b.pages[number]+countersLen, b.journals
-	if number+1 < len(b.pages) {
-		end = b.pages[number+1]
+// uncounted returns how many datagrams the last receive call of a shard has read that are not in
+// Received yet.
+func (sc *SharedCounters) uncounted(number int) uint64 {
+	if !sc.counters(number).uncounted() {
+		return 0
 	}
-	return b.memory[at:end:end]
+	return sys.Arrived(sc.receiver(number))
 }
 
-// ReceiverMemory returns the memory for the senders' names of the shard's messages
-// (sys.ReceiverOptions), with room for the listener's batch. It returns nil if the shard is in
-// no book, and before Linux 5.1, where other processes can write to the book. Without this
-// memory, datagrams that the last receive call of a killed process had read are in no counter.
-func (s *Shard) ReceiverMemory() []byte {
-	if s.book == nil || !s.book.sealed {
-		return nil
-	}
-	return s.book.receiver(s.number)
-}
-
-// LastReading returns when a shard of the book was last seen at its socket, in a process that
-// may be dead: the process has not read for longer than since then. While nothing comes, a shard
-// shows itself every 250 ms. It is the zero time where no shard reads, or all have ended in order.
-func (b *SharedCounters) LastReading() time.Time {
+// LastReading returns when the last shard was at its socket, perhaps in a dead process: no shard
+// has read since then. Without datagrams, a shard is at its socket every 250 ms. The time is zero
+// if no shard reads, or if all threads have ended in order.
+func (sc *SharedCounters) LastReading() time.Time {
 	var last int64
-	for number := range b.pages {
-		last = max(last, b.counters(number).beat.Load())
+	for number := range sc.shards {
+		last = max(last, sc.counters(number).heartbeat.Load())
 	}
 	if last == 0 {
 		return time.Time{}
@@ -273,12 +250,13 @@ func (b *SharedCounters) LastReading() time.Time {
 	return moment(last)
 }
 
-// Prefault reads all that Inherit and Settle read of a book. A process that maps a book does so
-// before anybody waits for it: each of its pages costs a page fault the first time.
-func (b *SharedCounters) Prefault() {
-	for number := range b.pages {
-		b.counters(number).total()
-		sys.Arrived(b.receiver(number))
-		b.last(number)
+// Prefault reads all that Inherit and Finalize read. A process that maps shared counters calls
+// Prefault before another process waits for the caller: the first read of each memory page costs a
+// page fault.
+func (sc *SharedCounters) Prefault() {
+	for number := range sc.shards {
+		sc.counters(number).total()
+		sys.Arrived(sc.receiver(number))
+		sc.lastWrite(number)
 	}
 }

@@ -19,18 +19,17 @@ func encoded(t *testing.T, l *Ledger) string {
 	return text.String()
 }
 
-// ledgerAt returns a ledger that began at a known time.
+// ledgerAt returns a ledger with a known time of start and ID.
 func ledgerAt(version string) *Ledger {
 	l := NewLedger(version)
 	l.Started = time.Date(2026, 11, 20, 11, 2, 3, 456_789_000, time.FixedZone("", 5*3600))
-	l.lineage = func() uint64 { return countersID }
+	l.id = countersID
 	return l
 }
 
 const countersID = 0xabcdef
 
-// statusSample is the contract's, byte for byte but for the version and the
-// time, which it leaves open, and what comes behind shards.
+// statusSample is the documented status, byte for byte, with … for version, time and ID.
 const statusSample = `{"version":"…","pid":1,"role":"active","started_at":"…","counters_id":"…","standbys":[{"pid":1,"pid_namespace":4026532281,"version":"v1.2.2"}],"takeovers":{"upgrade":0,"stop":0,"died":0,"stalled":0,"restart":0,"patience_factor":1},"listeners":[{"name":"syslog","address":"127.0.0.1:5514",
  "protocol":"syslog","steer":"hash","shards":[{"shard":0,"cpu":0,"thread":77,"received":0,"bytes":0,"batches":0,
  "delivered":0,"replied":0,"in_flight":0,"truncated":0,"unparsed":0,"malformed_header":0,
@@ -39,17 +38,17 @@ const statusSample = `{"version":"…","pid":1,"role":"active","started_at":"…
  "steering":{"in_force":"auto","buckets":256,"moved_buckets":3,"sprayed_sources":["10.0.0.7:514"],"stalled_shards":[0],"avoided_shards":[0,1],"changes":{"spray":1}},
  "top_senders":[{"source":"10.0.0.7:514","per_second":90000,"percent":91,"sprayed":true}],"skew":"91% come from one sender, 10.0.0.7:514; spraying it"}]}`
 
-func TestStatusIsTheContracts(t *testing.T) {
+func TestStatusIsAsDocumented(t *testing.T) {
 	want := strings.ReplaceAll(statusSample, "\n ", "")
 	want = strings.Replace(want, `"version":"…"`, `"version":"v1.2.3"`, 1)
 	want = strings.Replace(want, `"started_at":"…"`, `"started_at":"2026-11-20T06:02:03.456Z"`, 1)
 	want = strings.Replace(want, `"counters_id":"…"`, fmt.Sprintf(`"counters_id":"%016x"`, countersID), 1)
 	want = strings.Replace(want, `"pid":1`, fmt.Sprintf(`"pid":%d`, os.Getpid()), 1) + "\n"
 
-	page := NewShard(0, 0)
-	page.StartThread(77, 0)
+	shard := NewShard(0, 0)
+	shard.StartThread(77, 0)
 	ledger := ledgerAt("v1.2.3")
-	listener := &Listener{Name: "syslog", Address: "127.0.0.1:5514", Protocol: "syslog", Shards: []*Shard{page}}
+	listener := &Listener{Name: "syslog", Address: "127.0.0.1:5514", Protocol: "syslog", Shards: []*Shard{shard}}
 	listener.SetSteering(Steering{
 		Mode: "hash", InForce: "auto", Buckets: 256, MovedBuckets: 3, SprayedSources: []string{"10.0.0.7:514"}, StalledShards: []int{0}, AvoidedShards: []int{0, 1},
 		Changes:    map[string]uint64{"spray": 1},
@@ -63,10 +62,10 @@ func TestStatusIsTheContracts(t *testing.T) {
 	}
 }
 
-// unsteered is what a listener tells that was not steered yet.
+// unsteered is the JSON of a listener before SetSteering.
 const unsteered = `"steering":{"in_force":"","buckets":0,"moved_buckets":0,"sprayed_sources":[],"stalled_shards":[],"avoided_shards":[],"changes":{}},"top_senders":[],"skew":""`
 
-// Every key tells its own counter.
+// Every key has its own counter.
 func TestStatusFigures(t *testing.T) {
 	ledger := ledgerAt("x")
 	ledger.Add(&Listener{Name: "a", Shards: []*Shard{NewShard(0, 0), numbered()}})
@@ -84,21 +83,21 @@ func TestStatusFigures(t *testing.T) {
 	}
 }
 
-// Without a listener there is a list all the same.
-func TestStatusOfNothing(t *testing.T) {
+// The JSON of a ledger without listeners has an empty list.
+func TestStatusWithoutListeners(t *testing.T) {
 	if got := encoded(t, ledgerAt("x")); !strings.HasSuffix(got, `"listeners":[]}`+"\n") {
 		t.Errorf("status %s", got)
 	}
 }
 
-// A shard may be away for a second; an idle one comes back every 50 ms.
+// A shard may be away for a second. An idle shard comes back every 50 ms.
 func TestNotReadyAfterASecond(t *testing.T) {
 	ledger := NewLedger("x")
-	page := NewShard(0, 0)
-	ledger.Add(&Listener{Name: "logs", Shards: []*Shard{page}})
+	shard := NewShard(0, 0)
+	ledger.Add(&Listener{Name: "logs", Shards: []*Shard{shard}})
 	now := time.Now()
-	page.StartThread(77, 0)
-	page.Heartbeat(now)
+	shard.StartThread(77, 0)
+	shard.Heartbeat(now)
 	if why := ledger.NotReady(now.Add(time.Second)); why != nil {
 		t.Errorf("after a second: %v", why)
 	}

@@ -1,65 +1,54 @@
 package metrics
 
-import "sync"
-
 // Steering is how a listener spreads datagrams over its shards.
 type Steering struct {
-	Mode           string   `json:"-"`               // asked for: auto, hash, cpu, source, spray
-	InForce        string   `json:"in_force"`        // the mode by which the kernel spreads datagrams; empty: not known, in a standby
-	Buckets        int      `json:"buckets"`         // parts into which auto divides flows; 0 in other modes
-	MovedBuckets   int      `json:"moved_buckets"`   // of these, so many are not at their first shard
+	Mode           string   `json:"-"`               // as configured: auto, hash, cpu, source, spray
+	InForce        string   `json:"in_force"`        // the mode of the kernel; empty: unknown, in a standby
+	Buckets        int      `json:"buckets"`         // into which auto divides flows; 0 in other modes
+	MovedBuckets   int      `json:"moved_buckets"`   // buckets away from their first shard
 	SprayedSources []string `json:"sprayed_sources"` // senders whose datagrams go to any shard
-	StalledShards  []int    `json:"stalled_shards"`  // that do not come back to a queue that waits
-	AvoidedShards  []int    `json:"avoided_shards"`  // that get nothing, since they are stalled or were just now
+	StalledShards  []int    `json:"stalled_shards"`  // away from their socket while datagrams wait
+	AvoidedShards  []int    `json:"avoided_shards"`  // without datagrams, as they are or were stalled
 
-	// Changes counts what steering has changed, by kind.
-	Changes map[string]uint64 `json:"changes"`
+	Changes map[string]uint64 `json:"changes"` // made by steering, by kind
 
-	TopSenders []Sender `json:"-"` // the heaviest first
-	Skew       string   `json:"-"` // what is uneven, in words; empty: nothing is
+	TopSenders []Sender `json:"-"` // the largest first
+	Skew       string   `json:"-"` // a text on an uneven load; empty: the load is even
 }
 
-// Sender is one source address and port that sends much.
+// Sender is one source address and port of many datagrams.
 type Sender struct {
 	Source    string `json:"source"`
 	PerSecond uint64 `json:"per_second"` // datagrams, estimated from a sample
-	Percent   uint64 `json:"percent"`    // of the listener's
+	Percent   uint64 `json:"percent"`    // of the listener's datagrams
 	Sprayed   bool   `json:"sprayed"`
 }
 
-// steered keeps a listener's Steering. The zero value has none.
-type steered struct {
-	mu  sync.Mutex
-	now Steering
-}
-
-// SetSteering replaces what Steering returns, which must not change any more.
+// SetSteering sets the result of Steering. The caller must not change s afterwards.
 func (l *Listener) SetSteering(s Steering) {
-	l.steered.mu.Lock()
-	defer l.steered.mu.Unlock()
-	l.steered.now = s
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.steering = s
 }
 
-// Steering returns how datagrams are spread. Its lists are never nil, so that
-// they are lists in JSON too.
+// Steering returns how the listener spreads datagrams. The lists are not nil: they are lists in
+// JSON too.
 func (l *Listener) Steering() Steering {
-	l.steered.mu.Lock()
-	defer l.steered.mu.Unlock()
-	s := l.steered.now
-	if s.SprayedSources == nil {
-		s.SprayedSources = []string{}
-	}
-	if s.StalledShards == nil {
-		s.StalledShards = []int{}
-	}
-	if s.AvoidedShards == nil {
-		s.AvoidedShards = []int{}
-	}
-	if s.TopSenders == nil {
-		s.TopSenders = []Sender{}
-	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.steering
+	notNil(&s.SprayedSources)
+	notNil(&s.StalledShards)
+	notNil(&s.AvoidedShards)
+	notNil(&s.TopSenders)
 	if s.Changes == nil {
 		s.Changes = map[string]uint64{}
 	}
 	return s
+}
+
+func notNil[T any](list *[]T) {
+	if *list == nil {
+		*list = []T{}
+	}
 }

@@ -5,43 +5,45 @@ import (
 	"time"
 )
 
-// TakeoverReason is why a process has taken over from another one.
+// TakeoverReason is why a process has taken over from its predecessor.
 type TakeoverReason int
 
 // Reasons for a takeover.
 const (
 	TakeoverUpgrade TakeoverReason = iota // a successor was started
-	TakeoverStop                          // the process before was told to stop, and had a standby
-	TakeoverDied                          // the process before has died, and had a standby
-	TakeoverStalled                       // the process before did not read what waited
-	TakeoverRestart                       // the service manager has kept what a process before had, however that ended
+	TakeoverStop                          // the predecessor was stopped, and had a standby
+	TakeoverDied                          // the predecessor died, and had a standby
+	TakeoverStalled                       // the predecessor did not read datagrams in its queues
+	TakeoverRestart                       // the service manager had kept sockets and counters
 
-	TakeoverReasons // how many there are
+	TakeoverReasons // the number of reasons
 )
 
 var takeoverNames = [TakeoverReasons]string{"upgrade", "stop", "died", "stalled", "restart"}
 
 func (r TakeoverReason) String() string { return takeoverNames[r] }
 
-// Takeovers count what has led from one process to the next since the first one, and
-// keep how often processes were taken for stalled of late. They go along with the
-// counters. One process writes them: the one whose Book has them; any number read.
+// Takeovers count the takeovers since the first process. Inherit copies them together with the
+// totals. The process that has made the shared counters writes Takeovers, any process reads them.
 type Takeovers struct {
 	counts     [TakeoverReasons]atomic.Uint64
-	last       atomic.Int64  // when, in nanoseconds since 1970; 0: never
-	lastReason atomic.Uint64 // of that one
-	stalled    atomic.Int64  // when a process was last taken for stalled, in the clock that processes share; 0: never
-	doublings  atomic.Uint64 // of the patience of standbys, for a quietTakeovers from then on
+	last       atomic.Int64  // time in nanoseconds since 1970; 0: no takeover yet
+	lastReason atomic.Uint64 // of the last takeover
+	stalled    atomic.Int64  // time of the last one by TakeoverStalled, by clock; 0: none yet
+	doublings  atomic.Uint64 // of the patience of standbys, until quietTakeovers after stalled
 	_          [cacheLine - 9*8]byte
 }
 
 const (
-	// quietTakeovers is for how long no process may be taken for stalled before
-	// standbys have their usual patience again.
+	// quietTakeovers is the time without a takeover by TakeoverStalled after which the patience of
+	// standbys is --standby-after again.
 	quietTakeovers = time.Minute
-	// mostDoublings bounds that patience: 16 times --standby-after, 4 s by default.
-	mostDoublings = 4
+	// maxDoublings bounds the patience: 16 times --standby-after, 4 s by default.
+	maxDoublings = 4
 )
+
+// Takeovers returns the takeovers in shared counters.
+func (sc *SharedCounters) Takeovers() *Takeovers { return &sc.header.takeovers }
 
 // Add counts a takeover by this process.
 func (t *Takeovers) Add(reason TakeoverReason, now time.Time) {
@@ -52,41 +54,40 @@ func (t *Takeovers) Add(reason TakeoverReason, now time.Time) {
 		return
 	}
 	doublings := uint64(0)
-	if t.recently(now) {
-		doublings = t.doublings.Load() + 1 // factor bounds it
+	if t.recentlyStalled(now) {
+		doublings = t.doublings.Load() + 1 // factor bounds the number
 	}
 	t.doublings.Store(doublings)
 	t.stalled.Store(clock(now))
 }
 
-// Count returns how many takeovers of a reason there were.
+// Count returns the number of takeovers for a reason.
 func (t *Takeovers) Count(reason TakeoverReason) uint64 { return t.counts[reason].Load() }
 
-// recently says whether a process was taken for stalled within quietTakeovers. A time to
-// come, which only damage writes, is none.
-func (t *Takeovers) recently(now time.Time) bool {
+// recentlyStalled returns whether a takeover by TakeoverStalled was within quietTakeovers. A time in
+// the future, which only damage writes, is not recent.
+func (t *Takeovers) recentlyStalled(now time.Time) bool {
 	at := t.stalled.Load()
 	since := time.Duration(clock(now) - at)
 	return at != 0 && since >= 0 && since <= quietTakeovers
 }
 
-// Patience returns for how long a process may stay away from what waits before a standby
-// takes it for stalled, where that is after in quiet times. When a process is taken for
-// stalled within a minute of the one before, the patience doubles, up to 16 times after;
-// a minute without one brings it back. So processes that share a starved host do not
-// take over from one another again and again.
+// Patience returns how long a shard may be silent before a standby takes over: after, or a multiple.
+// With each takeover by TakeoverStalled within a minute of the previous one, the patience doubles, up
+// to 16 times after. A minute without such a takeover resets the patience. So processes that share
+// an overloaded host do not take over from each other again and again.
 func (t *Takeovers) Patience(now time.Time, after time.Duration) time.Duration {
 	return after * time.Duration(t.factor(now))
 }
 
 func (t *Takeovers) factor(now time.Time) int {
-	if !t.recently(now) {
+	if !t.recentlyStalled(now) {
 		return 1
 	}
-	return 1 << min(t.doublings.Load(), mostDoublings)
+	return 1 << min(t.doublings.Load(), maxDoublings)
 }
 
-// inherit goes on from those of the process before.
+// inherit adds the counts of the predecessor, and copies the rest.
 func (t *Takeovers) inherit(old *Takeovers) {
 	for reason := range t.counts {
 		t.counts[reason].Add(old.counts[reason].Load())
@@ -97,10 +98,7 @@ func (t *Takeovers) inherit(old *Takeovers) {
 	t.stalled.Store(old.stalled.Load())
 }
 
-// Takeovers returns those of the book.
-func (b *SharedCounters) Takeovers() *Takeovers { return &b.header.takeovers }
-
-// TakeoverStatus is what the status says of takeovers.
+// TakeoverStatus are the takeovers in the status.
 type TakeoverStatus struct {
 	Upgrade uint64 `json:"upgrade"`
 	Stop    uint64 `json:"stop"`
@@ -108,8 +106,8 @@ type TakeoverStatus struct {
 	Stalled uint64 `json:"stalled"`
 	Restart uint64 `json:"restart"`
 
-	PatienceFactor int           `json:"patience_factor"` // standbys wait so many times --standby-after now
-	Last           *LastTakeover `json:"last,omitempty"`  // nil: there was none
+	PatienceFactor int           `json:"patience_factor"` // of Patience, now
+	Last           *LastTakeover `json:"last,omitempty"`  // nil: no takeover yet
 }
 
 // LastTakeover is the latest takeover.
@@ -119,8 +117,9 @@ type LastTakeover struct {
 }
 
 func (t *Takeovers) status(now time.Time) TakeoverStatus {
-	s := TakeoverStatus{Upgrade: t.Count(TakeoverUpgrade), Stop: t.Count(TakeoverStop), Died: t.Count(TakeoverDied),
-		Stalled: t.Count(TakeoverStalled), Restart: t.Count(TakeoverRestart), PatienceFactor: t.factor(now)}
+	s := TakeoverStatus{Upgrade: t.Count(TakeoverUpgrade), Stop: t.Count(TakeoverStop),
+		Died: t.Count(TakeoverDied), Stalled: t.Count(TakeoverStalled),
+		Restart: t.Count(TakeoverRestart), PatienceFactor: t.factor(now)}
 	at, reason := t.last.Load(), t.lastReason.Load()
 	if at != 0 && reason < uint64(TakeoverReasons) {
 		s.Last = &LastTakeover{TakeoverReason(reason).String(), time.Unix(0, at).UTC().Truncate(time.Millisecond)}

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Takeovers from stalled processes that follow one another within a minute double the
-// patience, up to a bound; a quiet minute ends that; other takeovers change nothing.
+// Takeovers by TakeoverStalled within a minute of each other double the patience, up to a bound. A
+// quiet minute resets the patience; takeovers for other reasons do not change it.
 func TestPatienceDoubles(t *testing.T) {
 	const after = 250 * time.Millisecond
 	start := time.Now()
@@ -29,27 +29,27 @@ func TestPatienceDoubles(t *testing.T) {
 		{"two, and a quiet minute", []time.Duration{0, 1}, time.Minute + 2, after},
 		{"two, and one after a quiet minute", []time.Duration{0, 1, 2 * time.Minute}, 2 * time.Minute, after},
 	} {
-		book := newBook(t, Layout{Listener: "a", Shards: 1, Batch: 1})
+		shared := newShared(t, Layout{Listener: "a", Shards: 1, Batch: 1})
 		for _, at := range v.stalled {
-			book.Takeovers().Add(TakeoverStalled, start.Add(at))
-			book.Takeovers().Add(TakeoverUpgrade, start.Add(at))
-			next := newBook(t, Layout{Listener: "a", Shards: 1, Batch: 1}) // each time another process counts
-			next.Inherit(book, nil)
-			book = next
+			shared.Takeovers().Add(TakeoverStalled, start.Add(at))
+			shared.Takeovers().Add(TakeoverUpgrade, start.Add(at))
+			next := newShared(t, Layout{Listener: "a", Shards: 1, Batch: 1}) // each process has counters of its own
+			next.Inherit(shared, nil)
+			shared = next
 		}
-		if got := book.Takeovers().Patience(start.Add(v.at), after); got != v.want {
-			t.Errorf("%s: %s, not %s", v.name, got, v.want)
+		if got := shared.Takeovers().Patience(start.Add(v.at), after); got != v.want {
+			t.Errorf("%s: %s, want %s", v.name, got, v.want)
 		}
 	}
 }
 
-// A process goes on with what the ones before it have counted, and tells of the last takeover.
-func TestTakeoversGoOn(t *testing.T) {
-	old := newBook(t, Layout{Listener: "a", Shards: 1, Batch: 1})
+// The takeovers of predecessors are inherited, and the status has the last one.
+func TestTakeoversAreInherited(t *testing.T) {
+	old := newShared(t, Layout{Listener: "a", Shards: 1, Batch: 1})
 	at := time.Now()
 	old.Takeovers().Add(TakeoverUpgrade, at.Add(-time.Hour))
 	old.Takeovers().Add(TakeoverDied, at)
-	next := newBook(t, Layout{Listener: "a", Shards: 1, Batch: 1})
+	next := newShared(t, Layout{Listener: "a", Shards: 1, Batch: 1})
 	next.Inherit(old, nil)
 	got := next.Takeovers().status(at)
 	if got.Upgrade != 1 || got.Died != 1 || got.Last == nil || got.Last.Reason != "died" || !got.Last.At.Equal(at.Truncate(time.Millisecond)) {
@@ -57,11 +57,11 @@ func TestTakeoversGoOn(t *testing.T) {
 	}
 }
 
-// What a book of another process says is believed within bounds.
-func TestPatienceOfADamagedBook(t *testing.T) {
+// Damaged memory keeps the patience within bounds.
+func TestPatienceOfDamagedMemory(t *testing.T) {
 	now := time.Now()
 	for _, at := range []int64{math.MinInt64, -1, 0, 1, clock(now), clock(now.Add(time.Hour)), math.MaxInt64} {
-		for _, doublings := range []uint64{0, mostDoublings + 1, 63, math.MaxUint64} {
+		for _, doublings := range []uint64{0, maxDoublings + 1, 63, math.MaxUint64} {
 			var w Takeovers
 			w.stalled.Store(at)
 			w.doublings.Store(doublings)
@@ -77,29 +77,29 @@ func TestPatienceOfADamagedBook(t *testing.T) {
 			}
 			w.lastReason.Store(doublings)
 			if last := w.status(now).Last; last != nil && doublings != 0 {
-				t.Errorf("%d is a reason: %+v", doublings, last)
+				t.Errorf("reason %d: %+v", doublings, last)
 			}
 		}
 	}
 }
 
-func TestTakeoversAreTold(t *testing.T) {
-	book := newBook(t, Layout{Listener: "a", Shards: 1, Batch: 1})
+func TestTakeoverStatus(t *testing.T) {
+	shared := newShared(t, Layout{Listener: "a", Shards: 1, Batch: 1})
 	l := NewLedger("1")
-	l.SetTakeovers(book.Takeovers())
+	l.SetSharedCounters(shared)
 	if l.Status().Takeovers.Last != nil {
-		t.Error("there was none")
+		t.Error("a last takeover before the first one")
 	}
 	at := time.Now()
 	for reason := range TakeoverReasons {
 		for range reason + 1 {
-			book.Takeovers().Add(reason, at)
+			shared.Takeovers().Add(reason, at)
 		}
 	}
 	data, err := json.Marshal(l.Status().Takeovers)
 	want := `{"upgrade":1,"stop":2,"died":3,"stalled":4,"restart":5,"patience_factor":8,"last":{"reason":"restart","at":"` +
 		at.UTC().Truncate(time.Millisecond).Format(time.RFC3339Nano) + `"}}`
 	if err != nil || string(data) != want {
-		t.Errorf("%s, %v; not %s", data, err, want)
+		t.Errorf("%s, %v, want %s", data, err, want)
 	}
 }

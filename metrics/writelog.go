@@ -6,143 +6,146 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// OpenWriteLog is where the writer of one destination notes each write(2) before
-// it makes it. When the process dies before it has counted what was written,
-// a successor reads here where to look. Its methods are for one goroutine at a
-// time, and do nothing where it is nil.
+// WriteLog is the log of one output's last write(2). An entry is logged before the write and after
+// the counting of the written records. If the process dies in between, a successor learns from the
+// entry where in the file the records may be. The methods are for one goroutine at a time, and do
+// nothing if the WriteLog is nil.
 type WriteLog struct {
-	book   *SharedCounters
-	memory *journal
-	entry  entry // that was last noted
+	shared *SharedCounters
+	memory *writeLogMemory
+	entry  entry // the last one
 }
 
-// Write is one write to a destination, as its journal tells of it.
+// Write is an entry of a WriteLog: one write to the destination of an output.
 type Write struct {
-	Path   string // of the destination, when it was opened
-	Device uint64
-	Inode  uint64 // 0: it is no regular file
-	Size   int64  // of the file, when the write began; where it was counted, when it had ended
-	// Torn are the bytes before Size that are the beginning of a record.
-	Partial int
-	Length  int // bytes to write
-	Records int // that end in them
-	// Open: how much was written is not counted.
-	Uncounted bool
+	Path      string // of the destination when it was opened
+	Device    uint64
+	Inode     uint64 // 0: the destination is not a regular file
+	Size      int64  // of the file before the write; after End, where the counted bytes end
+	Partial   int    // bytes of an incomplete record before Size
+	Length    int    // bytes to write
+	Records   int    // that end in the bytes to write
+	Uncounted bool   // the records of the write are not in Delivered
 }
 
 const (
-	longestPath = 4096 // PATH_MAX (limits.h); no longer one can be opened
-	journalSize = 34 * cacheLine
+	maxPathLen   = 4096 // PATH_MAX (limits.h): open(2) refuses longer paths
+	writeLogSize = 34 * cacheLine
+	entrySize    = 9 * 8
 )
 
-// journal is laid out in a book. A note goes into the entry that is not
-// valid, and one store then makes it the valid one: there is a whole note at every
+// writeLogMemory is a WriteLog in shared counters. A new entry overwrites the entry that is not
+// valid, and one store then makes the new entry the valid one: a complete entry is valid at every
 // instruction.
-type journal struct {
-	length  atomic.Uint64 // of path; 0: nobody has taken it
-	turn    atomic.Uint64 // entries[turn%2] is valid
-	entries [2]entry
-	path    [longestPath]byte
-	_       [journalSize - 2*8 - 2*entrySize - longestPath]byte
+type writeLogMemory struct {
+	length   atomic.Uint64 // of path; 0: the write log is not in use
+	sequence atomic.Uint64 // entries[sequence%2] is valid; 0: none is
+	entries  [2]entry
+	path     [maxPathLen]byte
+	_        [writeLogSize - 2*8 - 2*entrySize - maxPathLen]byte
 }
-
-const entrySize = 9 * 8
 
 type entry struct {
-	open    uint64 // 1: a write begins
-	page    uint64 // of the shard whose records they are
-	before  uint64 // that page's Delivered: it grows when they are counted
-	device  uint64
-	inode   uint64
-	size    uint64
-	torn    uint64
-	length  uint64
-	records uint64
+	begun     uint64 // 1: Begin has logged the entry; 0: End has
+	shard     uint64 // number of the shard whose records are written
+	delivered uint64 // Delivered of the shard before the write
+	device    uint64
+	inode     uint64
+	size      uint64
+	partial   uint64
+	length    uint64
+	records   uint64
 }
 
-// OpenWriteLog takes a journal for a destination in the shard's book, and returns
-// nil if it is in none. There is one for each shard, so there are enough: a
-// shard has one destination.
+// OpenWriteLog returns a write log for a destination, and nil if the shard is not in shared
+// counters. Shared counters have a write log for each shard, since each shard has one destination.
 func (s *Shard) OpenWriteLog(path string) *WriteLog {
-	if s.book == nil || path == "" || len(path) > longestPath {
+	sc := s.shared
+	if sc == nil || path == "" || len(path) > maxPathLen {
 		return nil
 	}
-	b := s.book
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.taken == len(b.pages) {
+	sc.mu.Lock()
+	defer sc.mu.Unlock()
+	if sc.usedLogs == len(sc.shards) {
 		return nil
 	}
-	j := b.journal(b.taken)
-	b.taken++
-	copy(j.path[:], path)
-	j.length.Store(uint64(len(path)))
-	return &WriteLog{book: b, memory: j}
+	m := sc.writeLog(sc.usedLogs)
+	sc.usedLogs++
+	copy(m.path[:], path)
+	m.length.Store(uint64(len(path)))
+	return &WriteLog{shared: sc, memory: m}
 }
 
-// Begin notes that w, of records of a shard, is about to be made. Only the
-// caller adds to the shard's Delivered, and does so before End.
-func (j *WriteLog) Begin(shard *Shard, w Write) {
-	if j == nil || shard.book != j.book {
+// Begin logs that w, of records of a shard, is about to be written. Until End, only the caller adds
+// to Delivered of the shard.
+func (l *WriteLog) Begin(shard *Shard, w Write) {
+	if l == nil || shard.shared != l.shared {
 		return
 	}
-	j.note(entry{
-		open: 1, page: uint64(shard.number), before: shard.Delivered.Load(), device: w.Device, inode: w.Inode,
-		size: uint64(w.Size), torn: uint64(w.Partial), length: uint64(w.Length), records: uint64(w.Records),
+	l.append(entry{
+		begun: 1, shard: uint64(shard.number), delivered: shard.Delivered.Load(), device: w.Device, inode: w.Inode,
+		size: uint64(w.Size), partial: uint64(w.Partial), length: uint64(w.Length), records: uint64(w.Records),
 	})
 }
 
-// EndThread notes that n bytes were written and are counted, and that the last torn
-// bytes of the file are the beginning of a record.
-func (j *WriteLog) End(n, torn int) {
-	if j == nil {
+// End logs that n bytes are written and their records counted, and that the file ends in partial
+// bytes of an incomplete record.
+func (l *WriteLog) End(n, partial int) {
+	if l == nil {
 		return
 	}
-	next := j.entry
-	next.open, next.torn = 0, uint64(torn)
+	next := l.entry
+	next.begun, next.partial = 0, uint64(partial)
 	next.size += uint64(n)
-	j.note(next)
+	l.append(next)
 }
 
-// Abandon notes that the records of the write that has begun are counted, as
-// lost, whatever becomes of it.
-func (j *WriteLog) Abandon() {
-	if j == nil {
+// Abandon logs that the records of the write that has begun are counted as lost, even if they are
+// written after all.
+func (l *WriteLog) Abandon() {
+	if l == nil {
 		return
 	}
-	next := j.entry
+	next := l.entry
 	next.records = 0
-	j.note(next)
+	l.append(next)
 }
 
-func (j *WriteLog) note(next entry) {
-	turn := j.memory.turn.Load() + 1
-	j.memory.entries[turn%2] = next
-	j.memory.turn.Store(turn)
-	j.entry = next
+func (l *WriteLog) append(next entry) {
+	sequence := l.memory.sequence.Load() + 1
+	l.memory.entries[sequence%2] = next
+	l.memory.sequence.Store(sequence)
+	l.entry = next
 }
 
-// journal returns one of the book's.
-func (b *SharedCounters) journal(i int) *journal {
-	return sys.At[journal](b.memory, b.journals+i*journalSize)
+func (sc *SharedCounters) writeLog(i int) *writeLogMemory {
+	return sys.At[writeLogMemory](sc.memory, sc.writeLogs+i*writeLogSize)
 }
 
-// last returns the write that a journal was about last, and the number of the
-// page whose records it was.
-func (b *SharedCounters) last(i int) (w Write, page int, ok bool) {
-	j := b.journal(i)
-	length, turn := j.length.Load(), j.turn.Load()
-	if length == 0 || length > longestPath || turn == 0 {
-		return w, 0, false
-	}
-	e := j.entries[turn%2]
-	const most = 1 << 62
-	if e.page >= uint64(len(b.pages)) || e.size > most || e.torn > e.size || e.length > most || e.records > e.length {
+// lastWrite returns the valid entry of a write log, and the number of the shard whose records are
+// written.
+func (sc *SharedCounters) lastWrite(i int) (w Write, shard int, ok bool) {
+	m := sc.writeLog(i)
+	length, sequence := m.length.Load(), m.sequence.Load()
+	e := m.entries[sequence%2]
+	const limit = 1 << 62
+	if length == 0 || length > maxPathLen || sequence == 0 || e.shard >= uint64(len(sc.shards)) ||
+		e.size > limit || e.partial > e.size || e.length > limit || e.records > e.length {
 		return w, 0, false
 	}
 	return Write{
-		Path: string(j.path[:length]), Device: e.device, Inode: e.inode, Size: int64(e.size),
-		Partial: int(e.torn), Length: int(e.length), Records: int(e.records),
-		Uncounted: e.open != 0 && b.counters(int(e.page)).Delivered.Load() == e.before,
-	}, int(e.page), true
+		Path: string(m.path[:length]), Device: e.device, Inode: e.inode, Size: int64(e.size),
+		Partial: int(e.partial), Length: int(e.length), Records: int(e.records),
+		Uncounted: e.begun != 0 && sc.counters(int(e.shard)).Delivered.Load() == e.delivered,
+	}, int(e.shard), true
+}
+
+// LastWrites returns the last write to each destination, of a process of which no thread runs.
+func (sc *SharedCounters) LastWrites() (writes []Write) {
+	for i := range sc.shards {
+		if w, _, ok := sc.lastWrite(i); ok {
+			writes = append(writes, w)
+		}
+	}
+	return writes
 }

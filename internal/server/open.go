@@ -101,7 +101,6 @@ func (s *server) openCounters() (err error) {
 		return err
 	}
 	s.ledger.SetSharedCounters(s.counters)
-	s.ledger.SetTakeovers(s.counters.Takeovers())
 	s.lease, err = takeover.AcquireLease(s.counters.Control(), s.counters.Epoch())
 	return err
 }

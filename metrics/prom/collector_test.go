@@ -22,7 +22,7 @@ type sample struct {
 	value  float64
 }
 
-// family is what the format says of a metric.
+// family is a metric in the text format.
 type family struct {
 	kind, help string
 	samples    []sample
@@ -72,8 +72,7 @@ func scrape(t *testing.T, r io.Reader) map[string]*family {
 	return families
 }
 
-// scraped makes readings of what was scraped, as far as the equation needs
-// them.
+// scraped returns the readings of a scrape by shard, with the fields that the equation needs.
 func scraped(t *testing.T, r io.Reader) map[string]*metrics.Reading {
 	readings := make(map[string]*metrics.Reading)
 	for name, f := range scrape(t, r) {
@@ -107,12 +106,11 @@ func scraped(t *testing.T, r io.Reader) map[string]*metrics.Reading {
 	return readings
 }
 
-// promised is the contract's list: each metric, its type, its labels, and its
-// value for the page numbered.
+// promised is the documented list of metrics, with the values of the shard numbered.
 var promised = map[string]struct {
 	kind   string
 	labels []string
-	values map[string]float64 // by reason, where there are some
+	values map[string]float64 // by reason; without reasons, by ""
 }{
 	"udpshard_datagrams_received_total":  {"counter", []string{"listener", "shard"}, map[string]float64{"": 1_000_000}},
 	"udpshard_bytes_received_total":      {"counter", []string{"listener", "shard"}, map[string]float64{"": 10}},
@@ -174,7 +172,7 @@ func TestPrometheusHasWhatWasPromised(t *testing.T) {
 	}
 	for name, f := range families {
 		if _, ok := promised[name]; strings.HasPrefix(name, "udpshard_") && !ok {
-			t.Errorf("%s (%s) is not in the contract's list", name, f.help)
+			t.Errorf("%s (%s) is not documented", name, f.help)
 		}
 	}
 	for _, name := range []string{"go_goroutines", "go_gc_duration_seconds", "process_cpu_seconds_total", "process_open_fds", "process_resident_memory_bytes"} {
@@ -184,7 +182,7 @@ func TestPrometheusHasWhatWasPromised(t *testing.T) {
 	}
 }
 
-// Each shard of each listener has its samples, and no two have the same.
+// Each shard of each listener has a sample with labels of its own.
 func TestPrometheusLabels(t *testing.T) {
 	ledger := metrics.NewLedger("v1")
 	for _, name := range []string{"a", "b with {odd} = characters"} {

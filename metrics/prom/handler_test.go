@@ -12,7 +12,7 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// get asks for a path, with headers in pairs.
+// get requests a path, with headers in pairs.
 func get(handler http.Handler, path string, headers ...string) *httptest.ResponseRecorder {
 	return ask(handler, http.MethodGet, path, headers...)
 }
@@ -27,7 +27,7 @@ func ask(handler http.Handler, method, path string, headers ...string) *httptest
 	return response
 }
 
-// The status is that of the ledger.
+// The status is the JSON of Ledger.Status.
 func TestStatus(t *testing.T) {
 	ledger := metrics.NewLedger("v1.2.3")
 	ledger.Add(&metrics.Listener{Name: "logs", Shards: []*metrics.Shard{numbered()}})
@@ -47,8 +47,8 @@ func TestStatus(t *testing.T) {
 func TestReady(t *testing.T) {
 	ledger := metrics.NewLedger("x")
 	handler := Handler(ledger, nil)
-	pages := []*metrics.Shard{metrics.NewShard(0, 0), metrics.NewShard(1, 0)}
-	ledger.Add(&metrics.Listener{Name: "logs", Shards: pages})
+	shards := []*metrics.Shard{metrics.NewShard(0, 0), metrics.NewShard(1, 0)}
+	ledger.Add(&metrics.Listener{Name: "logs", Shards: shards})
 	want := func(code int, text string) {
 		t.Helper()
 		got := get(handler, "/readyz")
@@ -62,18 +62,18 @@ func TestReady(t *testing.T) {
 			t.Errorf("/healthz: %d %q while the process is up", health.Code, health.Body)
 		}
 	}
-	const hour = time.Hour // nothing in the test takes so long
+	const hour = time.Hour // longer than the test
 	want(http.StatusServiceUnavailable, "listener logs shard 0 does not read\nlistener logs shard 1 does not read\n")
-	pages[0].Heartbeat(time.Now().Add(hour)) // as its standbys are told before it has a thread
+	shards[0].Heartbeat(time.Now().Add(hour)) // a heartbeat before the thread starts
 	want(http.StatusServiceUnavailable, "listener logs shard 0 does not read\nlistener logs shard 1 does not read\n")
-	pages[0].StartThread(77, 0)
+	shards[0].StartThread(77, 0)
 	want(http.StatusServiceUnavailable, "listener logs shard 1 does not read\n")
-	pages[1].StartThread(78, 0)
-	pages[1].Heartbeat(time.Now().Add(hour))
+	shards[1].StartThread(78, 0)
+	shards[1].Heartbeat(time.Now().Add(hour))
 	want(http.StatusOK, "ready\n")
-	pages[1].Heartbeat(time.Now().Add(-hour))
+	shards[1].Heartbeat(time.Now().Add(-hour))
 	want(http.StatusServiceUnavailable, "listener logs shard 1 has not read for 1h0m")
-	pages[1].Heartbeat(time.Now().Add(hour))
+	shards[1].Heartbeat(time.Now().Add(hour))
 	want(http.StatusOK, "ready\n")
 	ledger.SetRole(metrics.Draining)
 	want(http.StatusServiceUnavailable, "draining\n")
@@ -83,7 +83,7 @@ func TestReady(t *testing.T) {
 	want(http.StatusOK, "ready\n")
 }
 
-// The index lists what there is, and all of it answers.
+// The index lists all endpoints, and each one answers.
 func TestIndexListsEndpoints(t *testing.T) {
 	handler := Handler(metrics.NewLedger("x"), nil)
 	response := get(handler, "/")
@@ -106,7 +106,7 @@ func TestIndexListsEndpoints(t *testing.T) {
 	}
 }
 
-// Nothing on it changes anything.
+// The handler changes nothing: methods other than GET and HEAD are refused.
 func TestOnlyReading(t *testing.T) {
 	handler := Handler(metrics.NewLedger("x"), nil)
 	for _, path := range []string{"/", "/metrics", "/api/v1/status", "/healthz", "/readyz"} {
@@ -130,7 +130,7 @@ func TestOnlyReading(t *testing.T) {
 	}
 }
 
-// Senders choose texts in some answers: no browser takes one for a script or a page.
+// Senders choose texts in some answers: browsers must not sniff a script or a page in them.
 func TestNoAnswerIsSniffed(t *testing.T) {
 	handler := Handler(metrics.NewLedger("x"), nil)
 	for _, path := range []string{"/", "/metrics", "/api/v1/status", "/healthz", "/readyz", "/none", "//readyz"} {
