@@ -37,7 +37,7 @@ var mayImport = map[string][]string{
 	"packet/dns":                           {"packet", "packet/record", "internal/rate", "internal/regular"},
 	"packet/syslog":                        {"packet", "packet/record"},
 	"packet/record":                        {},
-	"internal/loadgen":                     {"internal/cli", "internal/format", "internal/hostport", "internal/sys", "metrics"},
+	"internal/loadgen":                     {"internal/cli", "internal/format", "internal/hostport", "internal/sys", "metrics", "internal/client"},
 	"internal/doctor":                      {"internal/format", "internal/probe", "internal/sockets", "internal/sys"},
 	"internal/connlimit":                   {},
 	"internal/dnstcp":                      {"internal/connlimit"},

@@ -16,8 +16,8 @@ import (
 
 const readyCheck = "ready"
 
-// readyPatience is how long doctor waits for the answer of a running instance.
-const readyPatience = 2 * time.Second
+// readyTimeout is how long doctor waits for each answer of a running instance.
+const readyTimeout = 2 * time.Second
 
 // ready asks a running instance at --http whether every shard reads, and returns the findings.
 // The instance also finds socket filters that another process has attached to its sockets; no
@@ -31,17 +31,18 @@ func (d *doctorRun) ready(ctx context.Context, c *config.Config, running []int) 
 	if len(running) == 0 || c.HTTP == "" {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, readyPatience)
-	defer cancel()
-	i := client.Instance{Place: "--http", Address: c.HTTP}
-	pid, err := i.PID(ctx)
+	instance, err := client.New("--http", c.HTTP, readyTimeout)
+	var pid int
+	if err == nil {
+		pid, err = instance.PID(ctx)
+	}
 	if err == nil && !slices.Contains(running, pid) {
 		err = fmt.Errorf("another instance answers at %s", c.HTTP)
 	}
 	var code int
 	var answer []byte
 	if err == nil {
-		code, answer, err = i.Ask(ctx, "/readyz")
+		code, answer, err = instance.Readiness(ctx)
 	}
 	switch {
 	case err != nil:

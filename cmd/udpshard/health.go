@@ -33,17 +33,20 @@ container's; 0 is any process of it.`,
 		Example: `  udpshard health --http 127.0.0.1:9514
   docker exec udpshard-b /udpshard health --pid 0`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			i := client.Instance{Place: "--http", Address: address}
+			place := "--http"
 			if _, set := os.LookupEnv(config.HTTPVariable); set && !cmd.Flags().Changed("http") {
-				i.Place = "$" + config.HTTPVariable
+				place = "$" + config.HTTPVariable
 			}
-			ctx, cancel := context.WithTimeout(cmp.Or(cmd.Context(), context.Background()), timeout)
-			defer cancel()
-			answer, err := "", error(nil)
+			instance, err := client.New(place, address, timeout)
+			if err != nil {
+				return err
+			}
+			ctx := cmp.Or(cmd.Context(), context.Background())
+			var answer string
 			if cmd.Flags().Changed("pid") {
-				answer, err = i.Role(ctx, pid)
+				answer, err = instance.Role(ctx, pid)
 			} else {
-				answer, err = i.Ready(ctx)
+				answer, err = instance.Ready(ctx)
 			}
 			if err == nil {
 				fmt.Fprintln(cmd.OutOrStdout(), answer)

@@ -1,4 +1,4 @@
-// Package client asks a running instance over HTTP: whether it is ready, and for its status.
+// Package client asks a running instance over HTTP for its readiness and its status.
 package client
 
 import (
@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -30,13 +32,51 @@ func MeantAddress(text string) string { return cli.MeantAddress(text, defaultHos
 
 // Instance is where a running instance answers HTTP.
 type Instance struct {
-	Place   string // where its address was set, for errors: --http, $UDPSHARD_HTTP
-	Address string // host:port
+	address string        // host:port or URL, as the user gave it
+	status  url.URL       // where the status is
+	timeout time.Duration // of each request
+	hint    string        // where the connection is refused
 }
+
+// New returns the instance at an address, host:port. place is where the address was set, for
+// errors: --http, $UDPSHARD_HTTP. Each request may last for timeout.
+func New(place, address string, timeout time.Duration) (Instance, error) {
+	at, err := hostport.Parse("tcp", address)
+	if err != nil {
+		return Instance{}, cli.Unusable(place, cli.Suggest(err, MeantAddress(address)))
+	}
+	if at.IP.IsUnspecified() {
+		at.Host = "localhost"
+	}
+	return Instance{
+		address: address,
+		status:  url.URL{Scheme: "http", Host: at.String(), Path: statusPath},
+		timeout: timeout,
+		hint:    "udpshard serve --http " + address + " starts an instance; --http ADDR asks at another address",
+	}, nil
+}
+
+// NewURL returns the instance at http://HOST:PORT or https://HOST:PORT. A path in the URL is that
+// of the status.
+func NewURL(text string, timeout time.Duration) (Instance, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return Instance{}, fmt.Errorf("%q is not a URL such as http://%s", text, DefaultAddress)
+	}
+	if strings.Trim(u.Path, "/") == "" {
+		u.Path = statusPath
+	}
+	return Instance{address: text, status: *u, timeout: timeout}, nil
+}
+
+const statusPath = "/api/v1/status"
+
+// String returns the address or URL as the user gave it.
+func (i Instance) String() string { return i.address }
 
 // Ready returns the answer of an instance that is ready.
 func (i Instance) Ready(ctx context.Context) (string, error) {
-	code, body, err := i.Ask(ctx, "/readyz")
+	code, body, err := i.Readiness(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -63,25 +103,34 @@ func (i Instance) Role(ctx context.Context, pid int) (string, error) {
 	case role == metrics.Active || role == metrics.Standby:
 		return role, nil
 	case role != "":
-		return "", fmt.Errorf("the instance at %s is %s", i.Address, role)
+		return "", fmt.Errorf("the instance at %s is %s", i.address, role)
 	case pid == 0:
-		return "", fmt.Errorf("no process of this PID namespace is the instance at %s, or stands by for it", i.Address)
+		return "", fmt.Errorf("no process of this PID namespace is the instance at %s, or stands by for it", i.address)
 	}
-	return "", fmt.Errorf("pid %d of this PID namespace is not the instance at %s, and does not stand by for it", pid, i.Address)
+	return "", fmt.Errorf("pid %d of this PID namespace is not the instance at %s, and does not stand by for it", pid, i.address)
 }
 
 // Status asks the instance for its status.
 func (i Instance) Status(ctx context.Context) (status metrics.Status, err error) {
-	code, body, err := i.Ask(ctx, "/api/v1/status")
-	if err == nil && code != http.StatusOK {
-		err = fmt.Errorf("status of the instance at %s: %d %s", i.Address, code, http.StatusText(code))
+	code, body, err := i.get(ctx, i.status)
+	if err != nil {
+		return status, err
 	}
-	if err == nil {
-		if err = json.Unmarshal(body, &status); err != nil {
-			err = fmt.Errorf("status of the instance at %s: %w", i.Address, err)
-		}
+	if code != http.StatusOK {
+		return status, fmt.Errorf("status of the instance at %s: %d %s", i.address, code, http.StatusText(code))
 	}
-	return status, err
+	if err := json.Unmarshal(body, &status); err != nil {
+		return status, fmt.Errorf("status of the instance at %s: %w", i.address, err)
+	}
+	return status, nil
+}
+
+// Readiness asks the instance whether every shard reads. The code is http.StatusOK if so; else
+// each line of the answer is a reason.
+func (i Instance) Readiness(ctx context.Context) (code int, answer []byte, err error) {
+	u := i.status
+	u.Path, u.RawQuery = "/readyz", ""
+	return i.get(ctx, u)
 }
 
 // RoleIn returns the role that a status gives to a process of a PID namespace, and ""
@@ -97,34 +146,28 @@ func RoleIn(status metrics.Status, pid int, namespace uint64) string {
 	return ""
 }
 
-// maxAnswer bounds what an instance is read of: the status of a thousand listeners.
+// maxAnswer is the most bytes of an answer that are read: the status of a thousand listeners has
+// fewer.
 const maxAnswer = 64 << 20
 
-// Ask sends a request to the instance.
-func (i Instance) Ask(ctx context.Context, path string) (code int, body []byte, err error) {
-	at, err := hostport.Parse("tcp", i.Address)
+// get sends a request to the instance itself, without a proxy.
+func (i Instance) get(ctx context.Context, u url.URL) (code int, body []byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, i.timeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
-		return 0, nil, cli.Unusable(i.Place, cli.Suggest(err, MeantAddress(i.Address)))
+		return 0, nil, err
 	}
-	if at.IP.IsUnspecified() {
-		at.Host = "localhost"
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+at.String()+path, nil)
-	if err != nil {
-		return 0, nil, cli.Unusable(i.Place, err)
-	}
-	client := http.Client{Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true}} // an instance is asked itself
+	client := http.Client{Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true}}
 	response, err := client.Do(request)
 	if err != nil {
 		err = errors.Unwrap(err)
 		if errors.Is(err, context.DeadlineExceeded) {
-			err = errors.New("no answer came within --timeout")
+			err = fmt.Errorf("no answer within %s", i.timeout)
 		}
-		err = fmt.Errorf("no instance answers at %s: %w", i.Address, err)
-		if errors.Is(err, unix.ECONNREFUSED) {
-			err = cli.WithHint(err, "udpshard serve --http "+i.Address+
-				" starts an instance; --http ADDR asks at another address")
-
+		err = fmt.Errorf("no instance answers at %s: %w", i.address, err)
+		if errors.Is(err, unix.ECONNREFUSED) && i.hint != "" {
+			err = cli.WithHint(err, i.hint)
 		}
 		return 0, nil, err
 	}
@@ -141,7 +184,7 @@ func (i Instance) PID(ctx context.Context) (int, error) {
 	}
 	if here := metrics.ThisProcess().PIDNamespace; status.PIDNamespace != here {
 		return 0, fmt.Errorf("the instance at %s is of another PID namespace: run doctor in that one",
-			i.Address)
+			i.address)
 	}
 	return status.PID, nil
 }

@@ -2,16 +2,14 @@ package loadgen
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/netip"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/udpshard/udpshard/internal/client"
 	"github.com/udpshard/udpshard/metrics"
 )
 
@@ -20,8 +18,7 @@ import (
 // upgrade, a takeover by a standby, and a restart that keeps the counters go on with
 // them.
 type Receiver struct {
-	url      string
-	client   http.Client
+	instance client.Instance
 	before   metrics.ListenerStatus
 	counters string // their ID
 }
@@ -57,35 +54,32 @@ func (a Arrival) Missing() uint64 {
 // Complete says that everything that was sent has been delivered.
 func (a Arrival) Complete() bool { return a.Received >= a.Sent && a.Missing() == 0 }
 
+// statusTimeout is how long an instance may take to answer.
+const statusTimeout = 5 * time.Second
+
 // NewReceiver reads the status of an instance, http://HOST:PORT or with
 // /api/v1/status, and picks the listener at an address: with this very one,
 // else a wildcard's of the same port, else the only one.
 func NewReceiver(ctx context.Context, address string, to netip.AddrPort) (*Receiver, error) {
-	u, err := url.Parse(address)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("%q is not a URL such as http://127.0.0.1:9514", address)
+	instance, err := client.NewURL(address, statusTimeout)
+	if err != nil {
+		return nil, err
 	}
-	if strings.Trim(u.Path, "/") == "" {
-		u.Path = "/api/v1/status"
-	}
-	r := &Receiver{url: u.String()}
-	r.client = http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true}}
-	status, err := r.read(ctx)
+	status, err := instance.Status(ctx)
 	if err != nil {
 		return nil, err
 	}
 	listener, err := pick(status.Listeners, to)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", r.url, err)
+		return nil, fmt.Errorf("%s: %w", address, err)
 	}
 	switch {
 	case status.Role == metrics.Standby:
-		return nil, fmt.Errorf("%s: the instance is a standby, whose counters stand still: give the HTTP address of the active one", r.url)
+		return nil, fmt.Errorf("%s: the instance is a standby, whose counters stand still: give the HTTP address of the active one", address)
 	case status.CountersID == "":
-		return nil, fmt.Errorf("%s: the status of udpshard %s has no counters_id, without which a restart can't be told", r.url, status.Version)
+		return nil, fmt.Errorf("%s: the status of udpshard %s has no counters_id, without which a restart can't be told", address, status.Version)
 	}
-	r.before, r.counters = listener, status.CountersID
-	return r, nil
+	return &Receiver{instance, listener, status.CountersID}, nil
 }
 
 // pick finds the listener at an address.
@@ -106,25 +100,6 @@ func pick(listeners []metrics.ListenerStatus, to netip.AddrPort) (metrics.Listen
 		}
 	}
 	return metrics.ListenerStatus{}, fmt.Errorf("no listener at %s: it has %s", to, strings.Join(names, ", "))
-}
-
-func (r *Receiver) read(ctx context.Context) (status metrics.Status, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url, nil)
-	if err != nil {
-		return status, err
-	}
-	response, err := r.client.Do(request)
-	if err != nil {
-		return status, fmt.Errorf("no instance answers at %s: %w", r.url, errors.Unwrap(err))
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return status, fmt.Errorf("%s: %s", r.url, response.Status)
-	}
-	if err := json.NewDecoder(response.Body).Decode(&status); err != nil {
-		return status, fmt.Errorf("%s: not the status of an instance: %w", r.url, err)
-	}
-	return status, nil
 }
 
 // Settle waits until all that was sent is accounted for and nothing is in
@@ -153,22 +128,25 @@ func (r *Receiver) Settle(ctx context.Context, sent uint64, wait time.Duration) 
 }
 
 // otherCounters is the error that an instance has begun anew.
-type otherCounters struct{ url, before, now string }
+type otherCounters struct {
+	instance    client.Instance
+	before, now string
+}
 
 func (e *otherCounters) Error() string {
 	return fmt.Sprintf("%s: the instance has other counters than before the run: %s, and they were %s; it was restarted without them, or another one answers",
-		e.url, e.now, e.before)
+		e.instance, e.now, e.before)
 }
 
 // arrival reads the status, also after an interrupt: what came until then is
 // wanted.
 func (r *Receiver) arrival(sent uint64) (a Arrival, err error) {
-	status, err := r.read(context.Background())
+	status, err := r.instance.Status(context.Background())
 	if err != nil {
 		return a, err
 	}
 	if status.CountersID != r.counters {
-		return a, &otherCounters{r.url, r.counters, status.CountersID}
+		return a, &otherCounters{r.instance, r.counters, status.CountersID}
 	}
 	now, err := r.find(status.Listeners)
 	if err != nil {
@@ -189,7 +167,7 @@ func (r *Receiver) find(listeners []metrics.ListenerStatus) (metrics.ListenerSta
 			return listeners[i], nil
 		}
 	}
-	return metrics.ListenerStatus{}, fmt.Errorf("%s: listener %s at %s is gone", r.url, r.before.Name, r.before.Address)
+	return metrics.ListenerStatus{}, fmt.Errorf("%s: listener %s at %s is gone", r.instance, r.before.Name, r.before.Address)
 }
 
 func newArrival(before, now metrics.ListenerStatus, sent uint64) Arrival {
