@@ -23,13 +23,14 @@ const module = "github.com/udpshard/udpshard/"
 // mayImport says which packages of the module each may import. A package
 // that is not here fails the test: decide where it stands.
 var mayImport = map[string][]string{
-	"internal/server":                      {"internal/preflight", "internal/config", "internal/output", "internal/output/file", "shard", "internal/engine", "internal/steer", "internal/handoff", "internal/handoff/takeover", "metrics", "metrics/prom", "packet", "packet/dns", "packet/syslog", "internal/connlimit", "internal/dnstcp", "internal/loadgen", "internal/sockets", "internal/holder", "internal/doctor", "internal/cli", "internal/client", "internal/format", "internal/regular", "internal/selftest", "internal/sys", "internal/handoff/systemd", "internal/hostport"},
+	"internal/server":                      {"internal/handoff/succession", "internal/preflight", "internal/config", "internal/output", "internal/output/file", "shard", "internal/engine", "internal/steer", "internal/handoff", "internal/handoff/takeover", "metrics", "metrics/prom", "packet", "packet/dns", "packet/syslog", "internal/connlimit", "internal/dnstcp", "internal/loadgen", "internal/sockets", "internal/holder", "internal/doctor", "internal/cli", "internal/client", "internal/format", "internal/regular", "internal/selftest", "internal/sys", "internal/handoff/systemd", "internal/hostport"},
 	"cmd/udpshard":                         {"internal/server", "internal/preflight", "internal/config", "internal/cli", "internal/client", "internal/doctor", "internal/format", "internal/loadgen", "internal/selftest", "internal/sockets", "internal/sys", "metrics", "shard", "internal/hostport"},
 	"internal/output":                      {"internal/output/file", "metrics", "packet"},
 	"internal/output/file":                 {"metrics"},
 	"shard":                                {"internal/engine", "internal/steer", "packet", "metrics", "internal/sys", "internal/holder", "internal/rate", "internal/hostport"},
 	"internal/engine":                      {"internal/steer", "internal/sys", "metrics"},
 	"internal/steer":                       {},
+	"internal/handoff/succession":          {"internal/cli", "internal/handoff", "internal/handoff/takeover", "internal/output/file", "internal/sys", "metrics"},
 	"internal/handoff/takeover":            {"internal/handoff", "internal/sys"},
 	"metrics":                              {"internal/sys"},
 	"metrics/prom":                         {"metrics"},

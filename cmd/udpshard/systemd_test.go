@@ -518,7 +518,7 @@ func wantsFewerShards(t *testing.T, wildcard bool) {
 	p.terminate()
 	early.send(19_200, 0)
 	p = u.start("--shards", "3")
-	p.wantSaid("it was put out of use")
+	p.wantSaid("a process with fewer shards has put out of use")
 	early.send(25_600, 0)
 	eventually(t, "all is read", func() bool { return p.total().Delivered == 25_600 })
 	u.wantHeld(3)

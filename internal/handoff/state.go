@@ -6,6 +6,8 @@ package handoff
 import (
 	"encoding/json"
 	"os"
+
+	"github.com/udpshard/udpshard/internal/sys"
 )
 
 // State is what an active process hands over. All files in it are duplicates, and belong to the
@@ -49,6 +51,18 @@ func (m Memory) Files() []*os.File {
 		return nil
 	}
 	return []*os.File{m.Counters, m.Control}
+}
+
+// Duplicate returns new descriptors of the memory, or none with an error.
+func (m Memory) Duplicate() (d Memory, err error) {
+	if d.Counters, err = sys.DuplicateFile(m.Counters, ""); err != nil {
+		return Memory{}, err
+	}
+	if d.Control, err = sys.DuplicateFile(m.Control, ""); err != nil {
+		d.Counters.Close()
+		return Memory{}, err
+	}
+	return d, nil
 }
 
 // Close closes the files. It may be called more than once.

@@ -36,11 +36,11 @@ func (s *server) openStreams(d *dnsService) (err error) {
 // listenStreams opens the TCP sides, or goes on with those of the process before:
 // clients wait in the queue of one socket for whoever serves. It comes when this
 // process is active.
-func (s *server) listenStreams(from *predecessor) error {
+func (s *server) listenStreams() error {
 	var errs []error
 	for _, d := range s.dns {
 		l, g := d.listener, s.groups[slices.Index(s.opened, d.listener)]
-		if d.socket = from.streamListener(s.continued[l]); d.socket == nil {
+		if d.socket = s.streamListener(s.continued[l]); d.socket == nil {
 			var err error
 			if d.socket, err = listenTCP(g.Listener().Address); err != nil {
 				errs = append(errs, l.TCPError(err))

@@ -20,11 +20,8 @@ func (s *server) drain(stop func(), signals signals, ended <-chan error) error {
 	late, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
 	defer cancel()
 	var errs []error
-	kept := s.service.stores
-	if s.takeover != nil {
-		kept = kept || len(s.takeover.Standbys()) > 0
-		errs = append(errs, s.takeover.Close())
-	}
+	kept := s.service.stores || s.succession.HasStandbys()
+	errs = append(errs, s.succession.Close())
 	if kept {
 		defer s.leaveGroups().Stop()
 	} else {
@@ -39,11 +36,11 @@ func (s *server) drain(stop func(), signals signals, ended <-chan error) error {
 		errs = append(errs, err)
 	default:
 	}
-	s.stalled.stopWatching()
+	s.succession.StopWatching()
 	s.logLedger()
 	s.web.close()
 	if written == nil && !s.hanging { // else a write or a receive may be under way until the end of this process
-		s.release() // so that a standby goes on from here, however long the exit takes
+		s.succession.Release() // so that a standby goes on from here, however long the exit takes
 	}
 	return errors.Join(errs...)
 }
@@ -77,13 +74,9 @@ func (s *server) logLedger() {
 // threads takes some 100 ms of them.
 func (s *server) awaitSuccessor() {
 	s.web.close() // the other has the socket that listens
-	if s.takeover == nil {
-		return
-	}
-	select {
-	case <-s.peersServed:
-	case <-time.After(successorPatience):
-	}
+	soon, cancel := context.WithTimeout(context.Background(), successorPatience)
+	defer cancel()
+	s.succession.WaitPeers(soon)
 }
 
 // successorPatience is more than the second that Serve waits for the new process: peers that do
@@ -103,20 +96,15 @@ func (s *server) exitHandedOver(why string) error {
 	defer cancel()
 	s.closeDNS(late)
 	err := s.outputs.Close(late)
-	s.stalled.stopWatching()
+	s.succession.StopWatching()
 	s.logLedger()
 	if !s.hanging { // else what a shard uses that may wake up stays open until the end of this process
 		for _, g := range s.groups {
 			g.Close()
 		}
 	}
-	if s.takeover != nil {
-		err = errors.Join(err, s.takeover.Close())
-		select {
-		case <-s.peersServed: // a standby that came just now has to be told who serves
-		case <-late.Done():
-		}
-	}
+	err = errors.Join(err, s.succession.Close())
+	s.succession.WaitPeers(late) // a standby that came just now has to be told who serves
 	return err
 }
 

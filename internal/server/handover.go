@@ -10,8 +10,8 @@ import (
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/handoff"
+	"github.com/udpshard/udpshard/internal/handoff/succession"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
-	"github.com/udpshard/udpshard/internal/sys"
 )
 
 // handover is the active process's part: takeover.Active.
@@ -46,10 +46,10 @@ func (h *handover) Offer(hello takeover.Hello) (offer takeover.Offer, err error)
 			offer.Close()
 		}
 	}()
-	if s.fenced() {
+	if s.succession.Fenced() {
 		return offer, fmt.Errorf("another process has taken over: %w", net.ErrClosed)
 	}
-	event := s.log.Info().EmbedObject(processFields{hello.PID, hello.Foreign}).Str("version", hello.Version)
+	event := s.log.Info().EmbedObject(succession.ProcessFields{PID: hello.PID, Foreign: hello.Foreign}).Str("version", hello.Version)
 	switch hello.Role {
 	case takeover.Successor:
 		event.Msg("a successor is getting ready")
@@ -82,7 +82,7 @@ func (h *handover) SuccessorFailed(_ takeover.Hello, reason error) {
 // ends, and the peer is to find who serves.
 func (h *handover) Quiesce(ctx context.Context) error {
 	err := h.quiesce(ctx)
-	if err != nil && h.server.fenced() {
+	if err != nil && h.server.succession.Fenced() {
 		return fmt.Errorf("%w: %w", err, net.ErrClosed)
 	}
 	return err
@@ -131,8 +131,8 @@ func (h *handover) Committing(to takeover.Hello) {
 
 // Committed implements takeover.Active.
 func (h *handover) Committed(takeover.Hello) {
-	h.server.markHandedOver()
-	h.server.release()
+	h.server.succession.MarkHandedOver()
+	h.server.succession.Release()
 	h.ended <- true
 }
 
@@ -189,7 +189,7 @@ func (s *server) quiesce(ctx, peer context.Context, ended <-chan error, signals 
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	s.stalled.stopWatching()
+	s.succession.StopWatching()
 	for _, d := range s.dns {
 		d.pause()
 	}
@@ -262,10 +262,16 @@ func (s *server) inFlight() (n, queries uint64) {
 	return n, queries
 }
 
+// memory returns the memory of the counters, which keep the files.
+func (s *server) memory() handoff.Memory {
+	counters, control := s.counters.Files()
+	return handoff.Memory{Counters: counters, Control: control}
+}
+
 // state returns duplicates of the sockets and of the counters' memory: what each next process gets.
 // With an error it is what there is, which the caller closes too.
 func (s *server) state() (state handoff.State, err error) {
-	if state.Memory, err = duplicateMemory(memoryOf(s.counters)); err != nil {
+	if state.Memory, err = s.memory().Duplicate(); err != nil {
 		return state, err
 	}
 	for i, g := range s.groups {
@@ -279,22 +285,10 @@ func (s *server) state() (state handoff.State, err error) {
 	return state, nil
 }
 
-// duplicateMemory returns new descriptors of a memory, or none with an error.
-func duplicateMemory(of handoff.Memory) (m handoff.Memory, err error) {
-	if m.Counters, err = sys.DuplicateFile(of.Counters, ""); err != nil {
-		return handoff.Memory{}, err
-	}
-	if m.Control, err = sys.DuplicateFile(of.Control, ""); err != nil {
-		m.Counters.Close()
-		return handoff.Memory{}, err
-	}
-	return m, nil
-}
-
 // handOverToStandby hands over to a standby, if one waits, and tells when it has: nil says
 // that there is none. It is how a process stops that has standbys.
 func (s *server) handOverToStandby(ctx context.Context, sig os.Signal) <-chan error {
-	if s.takeover == nil || len(s.takeover.Standbys()) == 0 {
+	if !s.succession.HasStandbys() {
 		return nil
 	}
 	s.log.Info().Stringer("signal", sig).Msg("handing over to a standby")
@@ -302,7 +296,7 @@ func (s *server) handOverToStandby(ctx context.Context, sig os.Signal) <-chan er
 	go func() {
 		late, cancel := context.WithTimeout(ctx, s.config.DrainTimeout)
 		defer cancel()
-		done <- s.takeover.HandOver(late)
+		done <- s.succession.HandOver(late)
 	}()
 	return done
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
 	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/engine"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
@@ -16,7 +17,7 @@ import (
 // A peer that dies while the main loop is busy elsewhere is none that it waits
 // for.
 func TestAHandoverThatNeverBegan(t *testing.T) {
-	h := newHandover(&server{ledger: metrics.NewLedger("")})
+	h := newHandover(serverWith(t, nil))
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if err := h.Quiesce(ctx); !errors.Is(err, context.Canceled) {
@@ -44,7 +45,7 @@ func TestAHandoverOfAProcessThatIsReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer book.Close()
-	h := newHandover(&server{ledger: metrics.NewLedger(""), counters: book})
+	h := newHandover(serverWith(t, book))
 	yields := func() error {
 		go func() {
 			asked := <-h.requests
@@ -66,7 +67,7 @@ func TestAHandoverOfAProcessThatIsReplaced(t *testing.T) {
 // A process that leaves its main loop takes no more peers, and keeps none
 // waiting.
 func TestAHandoverThatComesTooLate(t *testing.T) {
-	h := newHandover(&server{ledger: metrics.NewLedger("")})
+	h := newHandover(serverWith(t, nil))
 	ended := make(chan error)
 	go func() { ended <- h.Quiesce(context.Background()) }()
 	h.close()
@@ -103,7 +104,7 @@ func TestAReplacedProcessOffersNothing(t *testing.T) {
 	if !book.AdvanceEpoch(metrics.FirstEpoch) {
 		t.Fatal("not replaced")
 	}
-	h := newHandover(&server{counters: book})
+	h := newHandover(serverWith(t, book))
 	for _, role := range []takeover.Role{takeover.Successor, takeover.Standby} {
 		if offer, err := h.Offer(takeover.Hello{Role: role}); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("%v: %+v, %v", role, offer, err)
@@ -111,62 +112,15 @@ func TestAReplacedProcessOffersNothing(t *testing.T) {
 	}
 }
 
-// Of two processes that go on after the same owner, one becomes the next.
-func TestOneBecomesTheNextOwner(t *testing.T) {
-	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
-	if err != nil {
-		t.Fatal(err)
+// serverWith returns a server without listeners that counts in counters, which may be nil.
+func serverWith(t *testing.T, counters *metrics.SharedCounters) *server {
+	t.Helper()
+	s := newServer(Options{}, &config.Config{}, &service{log: zerolog.Nop()})
+	if s.counters = counters; counters != nil {
+		if err := s.succession.SetCounters(counters); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.succession.Release)
 	}
-	defer book.Close()
-	claim, err := becomeOwnerAfter(book, metrics.FirstEpoch)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if book.Epoch() != metrics.FirstEpoch+1 {
-		t.Errorf("the epoch is %d", book.Epoch())
-	}
-	claim.Release()
-	if _, err := becomeOwnerAfter(book, metrics.FirstEpoch); !errors.Is(err, takeover.ErrLeaseHeld) {
-		t.Errorf("a second one: %v", err)
-	}
-	if book.Epoch() != metrics.FirstEpoch+1 {
-		t.Errorf("then the epoch is %d", book.Epoch())
-	}
-	free, err := takeover.AcquireLease(book.Control(), metrics.FirstEpoch+1)
-	if err != nil {
-		t.Fatalf("the second one has kept the claim: %v", err)
-	}
-	free.Release()
-}
-
-// Who can't have the takeover path serves all the same where nobody can have later counters.
-func TestWhoServesWithoutThePath(t *testing.T) {
-	s, taken := new(server), errors.New("taken")
-	if err := s.allowWithoutPath(taken, metrics.FirstEpoch); err != nil {
-		t.Errorf("after the first owner: %v", err)
-	}
-	if err := s.allowWithoutPath(taken, metrics.FirstEpoch+1); !errors.As(err, new(retryError)) || !errors.Is(err, taken) {
-		t.Errorf("after a later one: %v", err)
-	}
-}
-
-// Whoever has handed over leaves nothing to a standby that has not met the next one.
-func TestNobodyFollowsAProcessThatHasHandedOver(t *testing.T) {
-	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer book.Close()
-	book.MarkHandedOver()
-	listen := func(string, string) (*takeover.Server, error) {
-		t.Error("it listens at the takeover path")
-		return nil, takeover.ErrPathLocked
-	}
-	s := &server{config: &config.Config{Takeover: "nowhere"}}
-	if _, err := s.becomeOwner(&predecessor{counters: book}, metrics.FirstEpoch, listen); !errors.Is(err, errHandedOverElsewhere) {
-		t.Errorf("%v", err)
-	}
-	if book.Epoch() != metrics.FirstEpoch {
-		t.Error("it has become the owner")
-	}
+	return s
 }

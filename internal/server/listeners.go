@@ -6,6 +6,7 @@ import (
 	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/engine"
 	"github.com/udpshard/udpshard/internal/handoff"
+	"github.com/udpshard/udpshard/internal/handoff/succession"
 	"github.com/udpshard/udpshard/internal/hostport"
 )
 
@@ -60,9 +61,9 @@ func (k keys) has(had *handoff.Listener) bool { return k.known[k.of(had)] }
 // matchListeners returns which of the other process's listeners each of these continues: the one
 // with its address, and of several, which port 0 may be, the one with its name, or else the
 // first that no other listener continues. It takes time in proportion to the listeners.
-func (l *predecessor) matchListeners(listeners []*config.Listener) map[*config.Listener]*handoff.Listener {
+func matchListeners(from *succession.Predecessor, listeners []*config.Listener) map[*config.Listener]*handoff.Listener {
 	found := make(map[*config.Listener]*handoff.Listener)
-	if l == nil {
+	if from == nil {
 		return found
 	}
 	type named struct {
@@ -72,8 +73,8 @@ func (l *predecessor) matchListeners(listeners []*config.Listener) map[*config.L
 	here := socketKeys(listeners)
 	byName := make(map[named]*handoff.Listener)
 	byKey := make(map[socketKey][]*handoff.Listener)
-	for i := range l.offer.Listeners {
-		had := &l.offer.Listeners[i]
+	for i := range from.Offer.Listeners {
+		had := &from.Offer.Listeners[i]
 		key := here.of(had)
 		if _, again := byName[named{key, had.Name}]; !again {
 			byName[named{key, had.Name}] = had

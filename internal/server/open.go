@@ -10,7 +10,7 @@ import (
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/engine"
-	"github.com/udpshard/udpshard/internal/handoff/takeover"
+	"github.com/udpshard/udpshard/internal/handoff/succession"
 	"github.com/udpshard/udpshard/internal/output"
 	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/metrics"
@@ -28,14 +28,15 @@ type group struct {
 
 // openListeners takes ports, outputs and the HTTP address, in this order: who finds
 // the port taken should read that first.
-func (s *server) openListeners(from *predecessor) error {
+func (s *server) openListeners(from *succession.Predecessor) error {
 	if from != nil {
-		s.applyNotes(from.offer.Notes)
+		s.applyNotes(from.Offer.Notes)
+		s.logUnmatched(from)
 	}
 	if err := s.openCounters(); err != nil {
 		return err
 	}
-	s.continued = from.matchListeners(s.config.Listeners)
+	s.continued = matchListeners(from, s.config.Listeners)
 	for _, l := range s.config.Listeners {
 		answers, err := s.newDNS(l)
 		if err != nil {
@@ -75,7 +76,7 @@ func (s *server) openListeners(from *predecessor) error {
 		s.ledger.Add(page)
 	}
 	var err error
-	s.web, err = listenHTTP(s.config, fencedHandler(prom.Handler(s.ledger, s.BuildLabels, dnsCollector{s}), s.fenced), s.log, from.httpListener(s.config.HTTPResolved))
+	s.web, err = listenHTTP(s.config, fencedHandler(prom.Handler(s.ledger, s.BuildLabels, dnsCollector{s}), s.succession.Fenced), s.log, s.httpListener(from, s.config.HTTPResolved))
 	if errors.Is(err, unix.EADDRINUSE) && s.mayGoWithoutWeb() {
 		s.log.Warn().Err(err).Str("remedy", "give each process that shares a port its own --http ADDR").
 			Msg("status and metrics are off: the default HTTP address is another process's")
@@ -101,8 +102,7 @@ func (s *server) openCounters() (err error) {
 		return err
 	}
 	s.ledger.SetSharedCounters(s.counters)
-	s.lease, err = takeover.AcquireLease(s.counters.Control(), s.counters.Epoch())
-	return err
+	return s.succession.SetCounters(s.counters)
 }
 
 // tallies is how many numbers a listener counts beside the ledger: what steering

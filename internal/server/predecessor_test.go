@@ -9,22 +9,22 @@ import (
 
 	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/handoff"
+	"github.com/udpshard/udpshard/internal/handoff/succession"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
-	"github.com/udpshard/udpshard/metrics"
 )
 
 // Listeners are known by their address, and those that share one by their names.
 func TestWhichListenerGoesOn(t *testing.T) {
-	had := func(names ...string) *predecessor {
-		l := new(predecessor)
+	had := func(names ...string) *succession.Predecessor {
+		l := new(succession.Predecessor)
 		for i, name := range names {
-			l.offer.Listeners = append(l.offer.Listeners, handoff.Listener{Name: name, Address: []string{"127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:5514"}[i]})
+			l.Offer.Listeners = append(l.Offer.Listeners, handoff.Listener{Name: name, Address: []string{"127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:5514"}[i]})
 		}
 		return l
 	}
 	a, b, other := &config.Listener{Name: "a", Address: "127.0.0.1:0"}, &config.Listener{Name: "b", Address: "127.0.0.1:0"}, &config.Listener{Name: "c", Address: "[::ffff:127.0.0.1]:5514"}
 	for _, c := range []struct {
-		had  *predecessor
+		had  *succession.Predecessor
 		want [3]string // for a, b and the other one
 	}{
 		{nil, [3]string{}},
@@ -36,7 +36,7 @@ func TestWhichListenerGoesOn(t *testing.T) {
 	} {
 		for i, l := range []*config.Listener{a, b, other} {
 			name := ""
-			if before := c.had.matchListeners([]*config.Listener{a, b, other})[l]; before != nil {
+			if before := matchListeners(c.had, []*config.Listener{a, b, other})[l]; before != nil {
 				name = before.Name
 			}
 			if name != c.want[i] {
@@ -70,63 +70,6 @@ func TestTheHTTPAddressOfTheOneBefore(t *testing.T) {
 	}
 }
 
-// opened opens a book as another process does that is registered with it.
-func opened(t *testing.T, b *metrics.SharedCounters) *metrics.SharedCounters {
-	t.Helper()
-	memory, err := duplicateMemory(memoryOf(b))
-	if err != nil {
-		t.Fatal(err)
-	}
-	control, err := takeover.Register(memory.Control, 0)
-	memory.Control.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
-	other, err := metrics.OpenSharedCounters(memory.Counters, control)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return other
-}
-
-// A standby that meets the process which has replaced the one before stays registered with the
-// one before. A standby that had the counters of the new process already is registered once:
-// else it would count itself among those that it has to meet.
-func TestWhatAStandbyIsRegisteredWith(t *testing.T) {
-	newBook := func() *metrics.SharedCounters {
-		book, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { book.Close() })
-		return book
-	}
-	registered := func(b *metrics.SharedCounters, epoch uint64) int {
-		n, err := takeover.CountRegistrations(b.Control(), epoch)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return n
-	}
-	before, now := newBook(), newBook()
-	last := &predecessor{counters: opened(t, before), disconnected: true}
-	met := &predecessor{counters: opened(t, now)}
-	met.replace(last)
-	if a, b, c := registered(before, metrics.FirstEpoch), registered(before, metrics.FirstEpoch+1), registered(now, 9); a != 0 || b != 1 || c != 1 {
-		t.Errorf("%d and %d registrations with the one before, %d with the new one", a, b, c)
-	}
-	again := &predecessor{counters: opened(t, now)}
-	met.disconnected = true
-	again.replace(met)
-	if a, b := registered(before, 9), registered(now, 9); a != 1 || b != 1 {
-		t.Errorf("%d registrations with the one before, %d with the new one", a, b)
-	}
-	again.close()
-	if a, b := registered(before, 9), registered(now, 9); a+b != 0 {
-		t.Errorf("%d registrations with the one before, %d with the new one, after the end", a, b)
-	}
-}
-
 // A host name of another process is not looked up: its sockets have the address.
 func TestHostNamesOfAPredecessor(t *testing.T) {
 	file := writeFile(t, "listeners: [{address: 'localhost:5001'}, {address: 'localhost:5002'}]\n")
@@ -137,8 +80,8 @@ func TestHostNamesOfAPredecessor(t *testing.T) {
 	if c.Listeners[0].Resolved().String() != "127.0.0.1:5001" {
 		t.Skip("needs 127.0.0.1 as localhost in /etc/hosts")
 	}
-	had := &predecessor{offer: takeover.Offer{State: handoff.State{Listeners: []handoff.Listener{{Address: "localhost:5002"}, {Address: "127.0.0.1:5001"}, {Address: "other.test:5003"}}}}}
-	if found := had.matchListeners(c.Listeners); len(found) != 2 || found[c.Listeners[0]].Address != "127.0.0.1:5001" || found[c.Listeners[1]].Address != "localhost:5002" {
+	had := &succession.Predecessor{Offer: takeover.Offer{State: handoff.State{Listeners: []handoff.Listener{{Address: "localhost:5002"}, {Address: "127.0.0.1:5001"}, {Address: "other.test:5003"}}}}}
+	if found := matchListeners(had, c.Listeners); len(found) != 2 || found[c.Listeners[0]].Address != "127.0.0.1:5001" || found[c.Listeners[1]].Address != "localhost:5002" {
 		t.Errorf("%v", found)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"slices"
 	"sync"
 	"time"
@@ -19,7 +18,7 @@ import (
 	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/engine"
 	"github.com/udpshard/udpshard/internal/handoff"
-	"github.com/udpshard/udpshard/internal/handoff/takeover"
+	"github.com/udpshard/udpshard/internal/handoff/succession"
 	"github.com/udpshard/udpshard/internal/output"
 	"github.com/udpshard/udpshard/internal/preflight"
 	"github.com/udpshard/udpshard/metrics"
@@ -37,7 +36,7 @@ type server struct {
 	groups  []group            // of config.listeners, in their order
 	opened  []*config.Listener // those that they were opened for: names, addresses and protocols stay
 
-	continued map[*config.Listener]*handoff.Listener // which another process has had: see legacy.continued
+	continued map[*config.Listener]*handoff.Listener // the listener of the predecessor that each continues
 
 	dns     []*dnsService
 	zones   map[string]*dns.Zones // by listeners, which other attempts to start have read
@@ -46,25 +45,17 @@ type server struct {
 	stats   *stats
 	reloads *reloader // of the main loop
 
-	counters          *metrics.SharedCounters // nil where nobody can take over
-	takeover          *takeover.Server        // likewise
-	peersServed       chan struct{}           // closed when all who came there have been answered
-	handover          *handover
-	lease             *takeover.Lease   // of the own book
-	predecessorLeases []*takeover.Lease // of the books of predecessors
-	wasStandby        bool              // it was a standby, with these settings
-	peerStandbys      []registration    // of standbys that have to connect before this process reads
-	quiesced          []group           // groups that a handover has stopped; of the main loop
-	hanging           bool              // a shard is no longer waited for, and may wake up; of the main loop
-	stopping          bool              // by a signal; of the main loop
-	reloadPending     bool              // SIGHUP came in a takeover, and what it asks for was not read; of the main loop
-	pathErr           string            // error of the takeover path, as logged last; of the main loop
-	secondSignal      sync.Once
-	stalledPID        int                 // the pid of a process that was taken for stuck, and has not ended in order; 0: none
-	stalled           *stalledPredecessor // of a process that was replaced, and may still live; nil: none
+	counters   *metrics.SharedCounters // nil where nobody can take over
+	succession *succession.Succession
+	handover   *handover
 
-	takeoverLog *takeoverLog // nil: this process has taken over from nobody
-	leftover    *predecessor // what it has not taken; closed when it reads
+	wasStandby    bool    // it was a standby, with these settings
+	quiesced      []group // groups that a handover has stopped; of the main loop
+	hanging       bool    // a shard is no longer waited for, and may wake up; of the main loop
+	stopping      bool    // by a signal; of the main loop
+	reloadPending bool    // SIGHUP came in a takeover, and what it asks for was not read; of the main loop
+	secondSignal  sync.Once
+	leftover      *succession.Predecessor // what was not taken over; closed when this process reads
 }
 
 // Options are what a server starts with.
@@ -103,6 +94,13 @@ func newServer(o Options, c *config.Config, v *service) *server {
 	s.secret = dns.NewSecret()
 	s.outputs = output.NewSet(s.outputEvent)
 	s.handover = newHandover(s)
+	s.succession = succession.New(succession.Settings{
+		Path: c.Takeover, PathError: c.TakeoverError, Version: o.Version,
+		Standby: c.Standby, StandbyAfter: c.StandbyAfter,
+		// An active process stops or refuses within its own drain timeout, which is assumed to be
+		// the same, or within hangTimeout.
+		QuiesceTimeout: max(c.DrainTimeout, hangTimeout) + hangTimeout,
+	}, s, s.ledger, s.log)
 	v.setServer(s)
 	return s
 }
@@ -118,9 +116,9 @@ func (s *server) run(signals signals) error {
 	}()
 	ended := make(chan error, len(s.groups))
 	kept := s.service.store(s, storeTimeout)
-	s.primeHeartbeats()
-	s.serveTakeover(ctx) // before it reads: what kills it may be the first that comes
-	s.waitForStandbys()
+	s.succession.PrimeHeartbeats()
+	s.succession.ServePeers(ctx, s.handover) // before it reads: what kills it may be the first that comes
+	s.succession.WaitForStandbys()
 	s.startGroups(ctx, s.groups, ended)
 	var logged sync.WaitGroup
 	logged.Go(func() { s.logStart(ctx) })
@@ -131,7 +129,7 @@ func (s *server) run(signals signals) error {
 
 	err := s.mainLoop(ctx, signals, ended)
 	s.handover.close()
-	if err == nil && s.fenced() { // a signal to stop came before a shard had noticed
+	if err == nil && s.succession.Fenced() { // a signal to stop came before a shard had noticed
 		err = engine.ErrFenced
 	}
 	switch {
@@ -142,28 +140,6 @@ func (s *server) run(signals signals) error {
 		return s.exitFenced(err, signals, ended)
 	}
 	return errors.Join(err, s.drain(stop, signals, ended))
-}
-
-// fenced says whether another process has become the owner of the sockets and counters, since
-// this one seemed dead or stuck. Any goroutine may call it.
-func (s *server) fenced() bool { return s.counters != nil && s.counters.Epoch() != metrics.FirstEpoch }
-
-// serveTakeover begins to answer at the takeover path.
-func (s *server) serveTakeover(ctx context.Context) {
-	if s.takeover == nil {
-		return
-	}
-	for _, e := range takeover.Exposures(s.takeover.Path()) {
-		s.log.Warn().Str("remedy", e.Remedy).Msg("other users can reach the takeover path: " + e.Finding)
-	}
-	s.peersServed = make(chan struct{})
-	s.ledger.SetStandbys(listStandbys(s.takeover))
-	go func() {
-		defer close(s.peersServed)
-		if err := s.takeover.Serve(ctx, s.handover); err != nil && ctx.Err() == nil && !errors.Is(err, net.ErrClosed) {
-			s.log.Error().Err(err).Msg("nobody can take over any more")
-		}
-	}()
 }
 
 // startGroups has groups read, until ctx ends or they yield.
@@ -193,7 +169,7 @@ func (s *server) mainLoop(ctx context.Context, signals signals, ended chan error
 	case s.wasStandby && len(s.dns) > 0: // what was read when it began to stand by may be old
 		s.reloads.begin(s.reloadZones)
 	}
-	path := time.NewTicker(keepPathInterval)
+	path := time.NewTicker(succession.KeepPathInterval)
 	defer path.Stop()
 	if s.config.Takeover == "" {
 		path.Stop()
@@ -203,7 +179,7 @@ func (s *server) mainLoop(ctx context.Context, signals signals, ended chan error
 	for {
 		select {
 		case <-fence.C:
-			if s.fenced() {
+			if s.succession.Fenced() {
 				return engine.ErrFenced
 			}
 		case <-signals.reload:
@@ -214,7 +190,7 @@ func (s *server) mainLoop(ctx context.Context, signals signals, ended chan error
 			s.reloads.logSlow()
 		case sig := <-stop:
 			s.watchSecond(sig.at, signals)
-			if s.fenced() {
+			if s.succession.Fenced() {
 				return nil
 			}
 			if passed = s.handOverToStandby(ctx, sig.Signal); passed == nil {
@@ -239,12 +215,12 @@ func (s *server) mainLoop(ctx context.Context, signals signals, ended chan error
 		case err := <-s.outputs.Broken():
 			return err
 		case <-path.C:
-			s.keepPath(ctx)
+			s.succession.KeepPath(ctx, s.handover)
 		case tick := <-s.stats.tick():
 			s.stats.log(tick)
 		case asked := <-s.handover.requests:
 			late, cancel := context.WithTimeout(ctx, s.config.DrainTimeout)
-			stopAlive := s.keepAlive()
+			stopAlive := s.succession.KeepAlive()
 			asked.done <- s.quiesce(late, asked.peer, ended, signals)
 			cancel()
 			handedOver := <-s.handover.ended

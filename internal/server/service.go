@@ -18,6 +18,7 @@ import (
 	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/engine"
 	"github.com/udpshard/udpshard/internal/handoff"
+	"github.com/udpshard/udpshard/internal/handoff/succession"
 	"github.com/udpshard/udpshard/internal/handoff/systemd"
 	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/metrics"
@@ -88,19 +89,19 @@ func (v *service) logError(what string, err error) {
 
 // storedPredecessor is what the manager has for a configuration: sockets and counters of
 // the process before, and sockets of .socket units; nil where there is nothing.
-func (v *service) storedPredecessor(c *config.Config) (*predecessor, error) {
-	l := &predecessor{log: v.log}
+func (v *service) storedPredecessor(c *config.Config) (*succession.Predecessor, error) {
+	l := succession.NewStored(v.log)
 	err := v.assignSockets(c, l)
-	if err != nil || len(l.offer.Listeners) == 0 {
-		l.close()
+	if err != nil || len(l.Offer.Listeners) == 0 {
+		l.Close()
 		return nil, err
 	}
 	if v.stored.Memory.Counters == nil {
 		return l, nil
 	}
-	memory, err := duplicateMemory(v.stored.Memory)
+	memory, err := v.stored.Memory.Duplicate()
 	if err == nil {
-		l.counters, err = metrics.OpenSharedCounters(memory.Counters, memory.Control)
+		l.Counters, err = metrics.OpenSharedCounters(memory.Counters, memory.Control)
 	}
 	if err != nil { // better without than not at all
 		v.log.Error().Err(err).Msg("the counters of the process before can't be read: they begin anew")
@@ -109,7 +110,7 @@ func (v *service) storedPredecessor(c *config.Config) (*predecessor, error) {
 }
 
 // assignSockets gives each listener the sockets of its address.
-func (v *service) assignSockets(c *config.Config, l *predecessor) error {
+func (v *service) assignSockets(c *config.Config, l *succession.Predecessor) error {
 	used := make(map[*os.File]bool)
 	kept := make(map[string][]handoff.Listener) // by the spelling of the address
 	for _, one := range v.stored.Listeners {
@@ -149,7 +150,7 @@ func (v *service) assignSockets(c *config.Config, l *predecessor) error {
 			had.Sockets = append(had.Sockets, file)
 		}
 		if len(had.Sockets) > 0 {
-			l.offer.Listeners = append(l.offer.Listeners, had)
+			l.Offer.Listeners = append(l.Offer.Listeners, had)
 		}
 	}
 	for _, p := range v.stored.Activated {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/udpshard/udpshard/internal/config"
+	"github.com/udpshard/udpshard/internal/handoff/succession"
 	"github.com/udpshard/udpshard/packet/dns"
 )
 
@@ -20,22 +21,13 @@ type startup struct {
 
 	// last is what there is of the process that has served last, as far as this one
 	// knows: it is let go only when another one has answered.
-	predecessor *predecessor
+	predecessor *succession.Predecessor
 	zones       map[string]*dns.Zones // that an attempt has read
 	wasStandby  bool                  // it has stood by
 
 	failingSince time.Time // since when attempts fail for the same reason, as far as one can tell; zero: none has
 	logged       bool      // that they do
 }
-
-// retryError is an error after which it pays to begin anew: things have changed
-// meanwhile, such as which process is active.
-type retryError struct {
-	error
-	answered *predecessor // of a process that has answered; nil: none
-}
-
-func (e retryError) Unwrap() error { return e.error }
 
 const (
 	// againPause is how long to wait before that.
@@ -52,7 +44,7 @@ const (
 func (c *startup) run() (*server, error) {
 	ctx, done := c.signals.contextUntilStop()
 	defer done()
-	defer func() { c.predecessor.close() }()
+	defer func() { c.predecessor.Close() }()
 	c.zones = make(map[string]*dns.Zones)
 	for {
 		began := time.Now()
@@ -92,9 +84,9 @@ func (c *startup) tryStart(ctx context.Context) (*server, error) {
 		return s, nil
 	}
 	s.discard()
-	var retry retryError
+	var retry succession.RetryError
 	errors.As(err, &retry)
-	c.predecessor = c.predecessor.afterFailure(retry.answered)
+	c.predecessor = c.predecessor.AfterFailure(retry.Answered)
 	return s, err
 }
 
@@ -110,7 +102,7 @@ func (c *startup) chooseRetry(s *server, began time.Time, err error) (pause time
 	switch {
 	case errors.Is(err, errReloaded):
 		c.lastGood, c.config = c.config, s.config
-	case errors.As(err, new(retryError)):
+	case errors.As(err, new(succession.RetryError)):
 	case c.lastGood != nil:
 		logRefused(c.service.log, err)
 		c.lastGood, c.config = nil, c.lastGood
@@ -130,23 +122,4 @@ func (c *startup) chooseRetry(s *server, began time.Time, err error) (pause time
 		c.service.log.Warn().Err(err).Msg("can't stand by yet: trying again")
 	}
 	return pause, nil
-}
-
-// afterFailure is what there is to go on with after an attempt: of who was met, or else
-// what there was before.
-func (l *predecessor) afterFailure(met *predecessor) *predecessor {
-	switch {
-	case met != nil:
-		met.replace(l)
-		return met
-	case l == nil:
-		return nil
-	}
-	l.disconnect()
-	l.useSuccessorCounters()
-	if l.disconnected && l.counters.HandedOver() {
-		l.close()
-		return nil
-	}
-	return l
 }

@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"github.com/udpshard/udpshard/internal/config"
+	"github.com/udpshard/udpshard/internal/handoff/succession"
 )
 
 // A successor that has waited for most of a second until the one that served was gone tries
 // again for as long as one whose first attempt fails at once.
 func TestAFirstAttemptThatTookLong(t *testing.T) {
 	c := startup{config: &config.Config{}}
-	retry := retryError{error: errors.New("somebody was faster")}
+	retry := succession.Retry(errors.New("somebody was faster"))
 	if _, err := c.chooseRetry(new(server), time.Now().Add(-retryPatience+10*time.Millisecond), retry); err != nil {
 		t.Fatal(err)
 	}

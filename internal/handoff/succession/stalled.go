@@ -1,0 +1,104 @@
+package succession
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/udpshard/udpshard/internal/handoff/takeover"
+	"github.com/udpshard/udpshard/internal/output/file"
+	"github.com/udpshard/udpshard/metrics"
+)
+
+// stalledPredecessor is a process that was replaced while it was alive. The datagrams that it has
+// read are in flight until it wakes up and delivers them, or ends: then the rest is lost.
+type stalledPredecessor struct {
+	counters    *metrics.SharedCounters
+	inheritance *metrics.Inheritance
+	epoch       uint64 // of the counters, when the process was their owner
+	written     map[string]lastWrite
+	log         zerolog.Logger
+
+	stop  chan struct{}
+	done  chan struct{}
+	ended sync.Once
+}
+
+// lastWrite is how many records of an uncounted write are in the file. That can be found out only
+// when the process is replaced: afterwards the file grows.
+type lastWrite struct {
+	write   metrics.Write
+	records int
+}
+
+// findLastWrites reads the output files of a process that does not run. The map has paths as keys.
+func findLastWrites(counters *metrics.SharedCounters) map[string]lastWrite {
+	soon, cancel := context.WithTimeout(context.Background(), recoverTimeout)
+	defer cancel()
+	found := make(map[string]lastWrite)
+	for _, w := range counters.LastWrites() {
+		if n, err := file.CountRecords(soon, w); err == nil {
+			found[w.Path] = lastWrite{w, n}
+		}
+	}
+	return found
+}
+
+// syncInterval is the time between two readings of the counters of a stalled process.
+const syncInterval = 100 * time.Millisecond
+
+// watchStalled adds what a stalled process counts to the counters of this process, until the stalled
+// process ends. It takes the counters of p.
+func (s *Succession) watchStalled(p *Predecessor, epoch uint64, written map[string]lastWrite) *stalledPredecessor {
+	r := &stalledPredecessor{counters: p.Counters, inheritance: p.inheritance, epoch: epoch, written: written,
+		log: s.log.With().EmbedObject(p.LogFields()).Logger(), stop: make(chan struct{}), done: make(chan struct{})}
+	p.Counters = nil
+	go r.watch()
+	return r
+}
+
+func (r *stalledPredecessor) watch() {
+	defer close(r.done)
+	defer r.counters.Close()
+	tick := time.NewTicker(syncInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			r.inheritance.Sync()
+			if lease, err := takeover.AcquireLease(r.counters.Control(), r.epoch); err == nil {
+				r.finalize("the process that was replaced has ended")
+				lease.Release()
+				return
+			}
+		case <-r.stop:
+			r.finalize("the process that was replaced is waited for no longer")
+			return
+		}
+	}
+}
+
+func (r *stalledPredecessor) finalize(message string) {
+	final, _ := r.inheritance.Finalize(func(w metrics.Write) (int, error) { // returns the errors of this function alone
+		if last, ok := r.written[w.Path]; ok && last.write == w {
+			return last.records, nil
+		}
+		return 0, nil
+	})
+	event := r.log.Info()
+	if final.Lost > 0 {
+		event = r.log.Warn()
+	}
+	event.Uint64("lost_in_crash", final.Lost).Msg(message)
+}
+
+// stopWatching counts as lost what the process has not delivered. It may be called more than once,
+// also for a nil stalledPredecessor.
+func (r *stalledPredecessor) stopWatching() {
+	if r != nil {
+		r.ended.Do(func() { close(r.stop) })
+		<-r.done
+	}
+}
