@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// asked is a question, and the reply to it. from is the document that says so.
+// answerTest is a question and its reply. from is the document that defines the reply.
 type answerTest struct{ from, question, want string }
 
 const (
@@ -21,7 +21,7 @@ const (
 		ADDITIONAL ns1.test. 3600 AAAA 2001:db8::1`
 )
 
-// RFC 4592 section 2.2.1 lists which questions the wildcard answers.
+// RFC 4592 section 2.2.1 lists the questions that the wildcard answers.
 var wildcardAnswers = []answerTest{
 	{"RFC 4592 2.2.1", "host3.example. MX", "NOERROR aa\nhost3.example. 3600 MX 10 host1.example.\nADDITIONAL host1.example. 3600 A 192.0.2.1"},
 	{"RFC 4592 2.2.1", "host3.example. A", "NOERROR aa\n" + wildcardSOA},
@@ -169,7 +169,7 @@ var testAnswers = []answerTest{
 	{"RFC 6895 3.1", "www.test. OPT", "NOERROR aa\n" + testSOA},
 }
 
-// The zone below is asked too: what is in it is no longer the parent's.
+// Names of the zone below, once that zone is loaded too, are no longer the parent's.
 var childAnswers = []answerTest{
 	{"RFC 1034 4.3.2", "www.child.test. A", "NOERROR aa\nwww.child.test. 600 A 192.0.2.13"},
 	{"RFC 1034 4.3.2", "child.test. NS", "NOERROR aa\nchild.test. 600 NS ns.child.test.\nADDITIONAL ns.child.test. 600 A 192.0.2.11"},
@@ -212,7 +212,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// Chains that come back to where they were, or near it.
+// Alias chains that return to an earlier name, or close to an earlier name.
 var chainAnswers = []answerTest{
 	{"RFC 6672 3.2", "y.k.a.t. A", `NOERROR aa
 		a.t. 60 DNAME t.t.
@@ -299,7 +299,7 @@ func TestChainsOfFullLength(t *testing.T) {
 	}
 }
 
-// Zones below test. that it does not delegate. The names between are there.
+// Zones below test. without a delegation in test. The names between exist.
 const (
 	kidZone = `$ORIGIN kid.odd.test.
 @   600 SOA ns hostmaster.test. 1 7200 3600 1209600 900

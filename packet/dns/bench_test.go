@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// kinds are a question for each way in which an answer comes about.
+// questionKinds has a question for each way to an answer.
 var questionKinds = []struct{ name, question string }{
 	{"A", "www.test. A"},
 	{"NXDOMAIN", "none.test. A"},
@@ -46,8 +46,8 @@ func benchmarkAnswer(b *testing.B, z *Zones, messages [][]byte) {
 	}
 }
 
-// BenchmarkDeep asks what costs most: for a name of as many labels as fit, below none but
-// the apex, in a zone that has a name as long, so that each label is looked up.
+// BenchmarkDeep measures the most expensive lookup: a name with the maximum of labels, below
+// nothing but the apex, in a zone with an equally long name, so that each label is looked up.
 func BenchmarkDeep(b *testing.B) {
 	z := mustZones(b, testZone+strings.Repeat("b.", 124)+"test. A 192.0.2.1\n")
 	benchmarkAnswer(b, z, [][]byte{packQuestion(b, strings.Repeat("a.", 124)+"test. A", true, MaxUDPSize)})
@@ -63,8 +63,7 @@ func largeZone(n int) string {
 	return text.String()
 }
 
-// BenchmarkLarge asks for names all over a large zone, so that nothing of it
-// is in the cache.
+// BenchmarkLarge asks for names all over a zone that is larger than the CPU caches.
 func BenchmarkLarge(b *testing.B) {
 	const names = 1_000_000
 	z := mustZones(b, largeZone(names))

@@ -10,11 +10,9 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// The zones that tests ask, with names and addresses reserved for
-// documentation.
+// The zones of the tests, with names and addresses reserved for documentation.
 const (
-	// RFC 4592 section 2.2.1, with an SOA record that has numbers and the
-	// sub-delegation's glue.
+	// The zone of RFC 4592 section 2.2.1, with numbers in the SOA record, and with glue.
 	wildcardZone = `$ORIGIN example.
 $TTL 3600
 example.                 SOA   ns.example.com. hostmaster.example. 1 7200 3600 1209600 300
@@ -29,7 +27,7 @@ _ssh._tcp.host2.example. SRV   0 0 22 host2.example.
 subdel.example.          NS    ns.example.com.
 subdel.example.          NS    ns.example.net.
 `
-	// What RFC 1034 section 6.2 and the others show, in one zone.
+	// The examples of RFC 1034 section 6.2 and of later RFCs, in one zone.
 	testZone = `$ORIGIN test.
 $TTL 1h
 @       SOA   ns1 hostmaster 2026112500 2h 1h 2w 5m
@@ -174,7 +172,7 @@ func packQuestion(t testing.TB, text string, edns bool, size uint16) []byte {
 	return wire
 }
 
-// reply asks and unpacks, with two parsers, and checks what all replies have.
+// askZones returns the reply to a message, unpacked by two parsers, and checks the common rules.
 func askZones(t testing.TB, z *Zones, message []byte, maxSize int) *miekg.Msg {
 	t.Helper()
 	var q query
@@ -199,7 +197,7 @@ func askZones(t testing.TB, z *Zones, message []byte, maxSize int) *miekg.Msg {
 		t.Errorf("%x: rcode %d, said to be %v", message, m.Rcode, rcode)
 	}
 	var other dnsmessage.Message
-	if err := other.Unpack(wire); err != nil && !strings.Contains(m.String(), `\.`) { // which it has no form for
+	if err := other.Unpack(wire); err != nil && !strings.Contains(m.String(), `\.`) { // dnsmessage has no text for a dot within a label
 		t.Errorf("%x: %x: dnsmessage: %v", message, wire, err)
 	}
 	if m.Id != q.id || !m.Response || m.RecursionAvailable || m.Zero || m.AuthenticatedData || m.CheckingDisabled ||
@@ -224,7 +222,7 @@ func askZones(t testing.TB, z *Zones, message []byte, maxSize int) *miekg.Msg {
 	return m
 }
 
-// show is a reply as tables have it.
+// formatReply returns a reply in the form of the tables.
 func formatReply(m *miekg.Msg) string {
 	var b strings.Builder
 	b.WriteString(miekg.RcodeToString[m.Rcode])

@@ -45,7 +45,7 @@ func TestCookieVectors(t *testing.T) {
 		now          int64
 		status       cookieStatus
 		answer       string
-		statusIssued cookieStatus // at the time that the option itself has
+		statusIssued cookieStatus // at the time in the option
 	}{
 		{
 			name: "A.1 learning a new server cookie", secret: secretA1, client: "198.51.100.100",
@@ -57,7 +57,7 @@ func TestCookieVectors(t *testing.T) {
 			option: "2464c4abcf10c957010000005cf79f111f8130c3eee29480", now: 1559734385, status: cookieGood, statusIssued: cookieGood,
 			answer: "2464c4abcf10c957010000005cf7a871d4a564a1442aca77",
 		},
-		{ // its cookie is nearly two hours old, which 4.3 recommends not to accept
+		{ // the cookie is nearly two hours old: section 4.3 recommends to refuse such a cookie
 			name: "A.3 another client, reserved bytes that are not zero", secret: secretA1, client: "203.0.113.203",
 			option: "fc93fc62807ddb8601abcdef5cf78f71a314227b6679ebf5", now: 1559734700, status: cookieBad, statusIssued: cookieGood,
 			answer: "fc93fc62807ddb86010000005cf7a9acf73a7810aca2381e",
@@ -117,7 +117,7 @@ func TestCookieLengths(t *testing.T) {
 	}
 }
 
-// Only version 1 of RFC 9018 is a cookie, whoever has made one of another version.
+// Cookies with a version other than 1 (RFC 9018) are bad, even with a correct hash.
 func TestCookieOfAnotherVersion(t *testing.T) {
 	c, client, now := NewCookies(NewSecret()), netip.MustParseAddr("192.0.2.1"), time.Unix(1_800_000_000, 0)
 	cookie := c.appendCookie(nil, make([]byte, 8), client, now)
@@ -207,7 +207,7 @@ func TestParseSecret(t *testing.T) {
 	}
 }
 
-// An answer may be built over its query.
+// The answer's option may overwrite the query's option.
 func TestCookieInPlace(t *testing.T) {
 	c, client, now := NewCookies(parseSecret(t, secretA1)), netip.MustParseAddr("198.51.100.100"), time.Unix(1559731985, 0)
 	for offset := range 8 {

@@ -47,12 +47,12 @@ func FuzzQuery(f *testing.F) {
 	})
 }
 
-// manyGenerated is a $GENERATE of 1000 records or more: parsing them takes the
-// time that others should have.
+// manyGenerated matches a $GENERATE of 1000 records or more, whose parsing would slow the fuzzer
+// down.
 var manyGenerated = regexp.MustCompile(`(?i)\$GENERATE\s+\S*[0-9]{4}|(?is)(\$GENERATE.*){8}`)
 
-// FuzzZone has zones read from any text. What is refused must say where it is
-// wrong; what is accepted must answer for its names.
+// FuzzZone reads zones from any text. Errors have to name the position, and an accepted zone has to
+// answer for its names.
 func FuzzZone(f *testing.F) {
 	f.Add(testZone)
 	f.Add(childZone)

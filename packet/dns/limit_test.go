@@ -10,9 +10,9 @@ import (
 	miekg "github.com/miekg/dns"
 )
 
-// TestWhatIsLeftOut has the counts of each section, and TC, at sizes round
-// which something no longer fits.
-func TestWhatIsLeftOut(t *testing.T) {
+// TestOmittedRRsets checks the number of records in each section, and TC, at sizes close to a
+// limit.
+func TestOmittedRRsets(t *testing.T) {
 	z := mustZones(t, testZone)
 	for _, tt := range []struct {
 		question string
@@ -23,7 +23,7 @@ func TestWhatIsLeftOut(t *testing.T) {
 		{"big.test. TXT", false, 0, "0 0 0 tc"},
 		{"big.test. TXT", true, 4096, "0 0 0 tc"},
 		{"tobig.test. TXT", true, 1232, "1 0 0 tc"}, // the chain's begin is kept, as Knot does
-		{"many.test. MX", false, 0, "2 0 24"},       // m1 A, not its AAAA, m2 A
+		{"many.test. MX", false, 0, "2 0 24"},       // A of m1 without AAAA, A of m2
 		{"many.test. MX", true, 0, "2 0 24"},
 		{"many.test. MX", true, 900, "2 0 36"},
 		{"bigcut.test. A", false, 0, "0 2 12 tc"}, // ns has no room, m1 has
@@ -51,7 +51,7 @@ func TestWhatIsLeftOut(t *testing.T) {
 	}
 }
 
-// TestEverySize holds the parts of replies of all sizes to those of the whole.
+// TestEverySize compares the parts of replies of all sizes with the whole reply.
 func TestEverySize(t *testing.T) {
 	z := mustZones(t, testZone)
 	for _, text := range []string{"bigcut.test. A", "x.y.bigcut.test. A", "many.test. MX", "tobig.test. TXT", "x.d2.test. A", "x.dcut.test. A"} {
@@ -78,17 +78,17 @@ func TestEverySize(t *testing.T) {
 	}
 }
 
-// appended returns the length of a reply.
-func replySize(t *testing.T, z *Zones, message []byte, most int) int {
+// replySize returns the length of a reply.
+func replySize(t *testing.T, z *Zones, message []byte, maxSize int) int {
 	t.Helper()
 	var q query
 	rcode, _ := q.decode(message)
-	wire, _ := z.appendReply(nil, &q, rcode, most, nil)
+	wire, _ := z.appendReply(nil, &q, rcode, maxSize, nil)
 	return len(wire)
 }
 
-// TestLongestNames has names that a DNAME record makes: of 255 octets, which is what a name may
-// have, and of one more (RFC 6672 section 2.2).
+// TestLongestNames checks names that follow from a DNAME record, of 255 octets (the limit) and of
+// 256 octets (RFC 6672 section 2.2).
 func TestLongestNames(t *testing.T) {
 	z := mustZones(t, minimalZone+"d DNAME ee\n*.ee A 192.0.2.1\n")
 	label := func(n int) string { return strings.Repeat("x", n) + "." }
@@ -101,8 +101,8 @@ func TestLongestNames(t *testing.T) {
 	}
 }
 
-// TestLongNamesInEverySize has a DNAME record and the CNAME record made of it where one of them no
-// longer fits: reply sees to the size.
+// TestLongNamesInEverySize checks sizes at which the DNAME record or the CNAME record does not fit.
+// askZones checks the size.
 func TestLongNamesInEverySize(t *testing.T) {
 	z := mustZones(t, minimalZone+"d DNAME ee\n*.ee A 192.0.2.1\n")
 	name := strings.Repeat(strings.Repeat("x", 60)+".", 3) + "d.t. A"
@@ -120,10 +120,9 @@ func TestLongNamesInEverySize(t *testing.T) {
 	}
 }
 
-// TestLongReplies has pointers up to 0x3fff and names behind it, which are not
-// pointed to.
+// TestLongReplies checks replies with names behind offset 0x3fff, which pointers cannot reach.
 func TestLongReplies(t *testing.T) {
-	for _, dname := range []string{"d DNAME w\n", ""} { // behind one, less can be pointed to
+	for _, dname := range []string{"d DNAME w\n", ""} { // behind a DNAME record, pointers reach less
 		t.Run(dname, func(t *testing.T) { longReplies(t, dname) })
 	}
 }
@@ -170,8 +169,8 @@ func longReplies(t *testing.T, dname string) {
 	}
 }
 
-// TestLongRepliesBehindDNAME have names that cannot be pointed to, as they are
-// not where they were rendered.
+// TestLongRepliesBehindDNAME checks names that pointers cannot reach, since the template is
+// appended behind a DNAME record.
 func TestLongRepliesBehindDNAME(t *testing.T) {
 	var text strings.Builder
 	long := strings.Repeat("abcdefg.", 20) + "t."
@@ -270,9 +269,8 @@ func TestNoAllocation(t *testing.T) {
 	}
 }
 
-// TestSizes holds replies, with an OPT record, to the octets that those of
-// Knot DNS 3.2.6 have: what is not compressed as well costs whoever pays for
-// the line, and reflects more.
+// TestSizes checks that replies with an OPT record are no larger than those of Knot DNS 3.2.6: a
+// larger reply costs bandwidth, and makes a better reflector.
 func TestSizes(t *testing.T) {
 	z := mustZones(t, testZone, childZone, wildcardZone)
 	for _, tt := range []struct {

@@ -10,21 +10,21 @@ import (
 	miekg "github.com/miekg/dns"
 )
 
-// wire returns a reply as it is sent.
-func replyTo(t *testing.T, z *Zones, text string, most int) []byte {
+// replyTo returns the reply in wire form.
+func replyTo(t *testing.T, z *Zones, text string, maxSize int) []byte {
 	t.Helper()
 	var q query
 	rcode, ok := q.decode(packQuestion(t, text, true, 4096))
 	if !ok {
 		t.Fatalf("%s: not to be answered", text)
 	}
-	message, _ := z.appendReply(nil, &q, rcode, most, nil)
+	message, _ := z.appendReply(nil, &q, rcode, maxSize, nil)
 	return message
 }
 
-// Names in the data of types younger than RFC 1035 are not compressed: who does not know the type
-// could not copy them (RFC 3597 section 4).
-func TestNamesThatAreNotCompressed(t *testing.T) {
+// Names in the data of types younger than RFC 1035 are not compressed, so that software without
+// knowledge of the type can copy the data (RFC 3597 section 4).
+func TestUncompressedNames(t *testing.T) {
 	const target = "\x06target\x01t\x00"
 	for rtype, data := range map[string]string{
 		"RP": "target target", "AFSDB": "1 target", "RT": "1 target", "PX": "1 target target",
@@ -47,11 +47,11 @@ func TestNamesThatAreNotCompressed(t *testing.T) {
 }
 
 // From a name, few pointers lead on: resolvers follow ten at the most.
-func TestPointersInARow(t *testing.T) {
+func TestRowsOfPointers(t *testing.T) {
 	var text strings.Builder
 	name := "t"
 	text.WriteString(minimalZone)
-	for i := range 30 { // each is the one before and a label more
+	for i := range 30 { // each name is the previous name with another label
 		name = fmt.Sprintf("l%d.%s", i, name)
 		fmt.Fprintf(&text, "x MX %d %s.\n", i, name)
 	}
@@ -83,8 +83,8 @@ func pointers(m []byte, at int) (n int) {
 	return n
 }
 
-// Nothing points to an address that is left out.
-func TestPointersToWhatIsLeftOut(t *testing.T) {
+// No pointer leads to an address that is left out.
+func TestNoPointersToOmittedRecords(t *testing.T) {
 	var text strings.Builder
 	text.WriteString(minimalZone + "x HTTPS 1 svc\nsvc AAAA 2001:db8::1\n")
 	for i := range 50 {

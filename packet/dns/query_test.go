@@ -9,7 +9,7 @@ import (
 	miekg "github.com/miekg/dns"
 )
 
-// message makes one of a header's second word and its four counts, and parts.
+// message builds a message from the header's flags word, the four counts, and parts.
 func message(flags uint16, counts [4]uint16, parts ...string) []byte {
 	m := binary.BigEndian.AppendUint16([]byte{0x12, 0x34}, flags)
 	for _, n := range counts {
@@ -25,8 +25,8 @@ const (
 	aRecord = "\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x05\x00\x04\x01\x02\x03\x04"
 )
 
-// queries are messages, and what Decode says of them: "drop", or the rcode of
-// the reply with whether it has the question and an OPT record.
+// decodeTests are messages with the expected result: "drop", or the rcode of the reply, and whether
+// the reply has the question and an OPT record.
 var decodeTests = []struct {
 	name    string
 	message []byte
@@ -90,7 +90,7 @@ var decodeTests = []struct {
 
 func TestDecode(t *testing.T) {
 	z := mustZones(t, testZone, ". 1 SOA . . 1 2 3 4 5\n. 1 NS .\n")
-	var q query // one for all: nothing may be left of the one before
+	var q query // shared: decode must reset every field
 	for _, tt := range decodeTests {
 		t.Run(tt.name, func(t *testing.T) {
 			rcode, ok := q.decode(tt.message)
@@ -140,7 +140,7 @@ func TestDecodedFields(t *testing.T) {
 	}
 }
 
-func TestBareReplies(t *testing.T) {
+func TestRepliesWithoutRecords(t *testing.T) {
 	var q query
 	q.decode(packQuestion(t, "www.test. A", true, MaxUDPSize))
 	m := new(miekg.Msg)

@@ -10,9 +10,9 @@ import (
 	miekg "github.com/miekg/dns"
 )
 
-// reference answers as RFC 1034 section 4.3.2 is written, with the additions
-// of RFC 2308, RFC 4592 and RFC 6672, from a list of records that it walks
-// through for each question. It knows no wire form, no templates and no size.
+// reference answers by the text of RFC 1034 section 4.3.2, with the additions of RFC 2308, RFC 4592
+// and RFC 6672, from a list of records that is searched for each question. A reference has no wire
+// form, no templates and no size limits.
 type reference struct{ zones []*referenceZone }
 
 type referenceZone struct {
@@ -49,8 +49,8 @@ func newReference(t testing.TB, texts ...string) *reference {
 	return r
 }
 
-// delegate adds NS records and addresses of a zone below, if there are none
-// and nothing above them says something else.
+// delegate adds NS records and addresses of a zone below, unless the zone has NS records for the
+// child, or a delegation or DNAME record above.
 func (z *referenceZone) delegate(child *referenceZone) {
 	for _, a := range append([]string{z.apex}, z.ancestors(child.apex)...) {
 		if a != z.apex && len(z.at(a, miekg.TypeNS)) > 0 || a != child.apex && len(z.at(a, miekg.TypeDNAME)) > 0 {
@@ -78,12 +78,12 @@ func (z *referenceZone) at(name string, rtype uint16) []miekg.RR {
 	return set
 }
 
-// exists: a name is there if it has records or a name below it has.
+// exists reports whether a name, or a name below, has records.
 func (z *referenceZone) exists(name string) bool {
 	return slices.ContainsFunc(z.records, func(rr miekg.RR) bool { return miekg.IsSubDomain(name, strings.ToLower(rr.Header().Name)) })
 }
 
-// ancestors are the names from the one below the apex to name itself.
+// ancestors returns the names from below the apex down to name.
 func (z *referenceZone) ancestors(name string) []string {
 	var all []string
 	for name != z.apex {
@@ -191,7 +191,7 @@ next:
 				return reply
 			}
 		}
-		cut := name != z.apex && len(z.at(name, miekg.TypeNS)) > 0 // nothing but DS is of this zone
+		cut := name != z.apex && len(z.at(name, miekg.TypeNS)) > 0 // only DS records belong to the zone
 		if alias := z.at(source, miekg.TypeCNAME); len(alias) > 0 && !cut && rtype != miekg.TypeCNAME && rtype != miekg.TypeANY {
 			reply.sections[0] = append(reply.sections[0], renamed(alias[0], name))
 			name = strings.ToLower(alias[0].(*miekg.CNAME).Target)
@@ -216,8 +216,7 @@ next:
 	return reply
 }
 
-// addresses adds those of the names that records point to, wherever the zone
-// has them, glue too.
+// addresses adds the addresses of the names in a set, with glue.
 func (r *reference) addresses(z *referenceZone, reply *referenceReply, set []miekg.RR) {
 	for _, rr := range set {
 		var name string
@@ -265,7 +264,7 @@ func (r *reference) addresses(z *referenceZone, reply *referenceReply, set []mie
 	}
 }
 
-// String has each section sorted: what is compared.
+// String returns the reply with sorted sections, for comparison.
 func (r referenceReply) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s aa=%v", miekg.RcodeToString[r.rcode], r.aa)
@@ -321,7 +320,7 @@ func TestReferenceOfTables(t *testing.T) {
 	}
 }
 
-// randomZone is a zone that uses few names for much.
+// randomZone returns a zone with few names and many kinds of records.
 func randomZone(random *rand.Rand, apex string) string {
 	labels := []string{"a", "b", "c", "*"}
 	name := func() string {

@@ -49,7 +49,7 @@ func TestRateLimitsAreChecked(t *testing.T) {
 	}
 }
 
-// Which responses share a rate of one.
+// TestRateSame checks which responses share a limit of 1.
 func TestRateSame(t *testing.T) {
 	const long = "a-name-that-does-not-fit-into-one-part-of-what-is-hashed-at-once.since-it-is-longer-than-sixty-four-bytes.example."
 	for _, test := range []struct {
@@ -90,7 +90,7 @@ func TestRateSame(t *testing.T) {
 func TestRatePrefixes(t *testing.T) {
 	for _, test := range []struct {
 		prefix4, prefix6 int
-		other            string // shares the rate with the address that differs from it in one bit
+		other            string // differs from address in a single bit
 		address          string
 		same             bool
 	}{
@@ -160,13 +160,13 @@ func TestRateLimiterOff(t *testing.T) {
 	}
 }
 
-// An attack with one network's addresses gets that network its rate, and
-// limits no other: neither those that ask as they should nor a flood of
-// forged ones that are all over the Internet, which the table is too small for.
+// In an attack with the addresses of a network, only that network is limited: neither honest
+// clients nor a flood of forged addresses all over the Internet, with more networks than the table
+// has room for.
 func TestAttack(t *testing.T) {
 	for _, test := range []struct {
 		name   string
-		others int // responses a second, to networks that are each met once
+		others int // responses a second, each to another network
 	}{
 		{"few others", 50_000},
 		{"more others than the table holds", 20_000_000},

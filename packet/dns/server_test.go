@@ -27,14 +27,14 @@ child  NS  ns.child
 ns.child A 192.0.2.82
 `
 
-// records is a sink that keeps what it gets.
+// records is a sink that keeps every record.
 type records struct{ buf []byte }
 
 func (r *records) Buffer() []byte    { return r.buf }
 func (r *records) Commit(buf []byte) { r.buf = buf }
 func (r *records) Flush()            {}
 
-// desk is a server with one shard, and what it is asked.
+// testServer is a server with one shard and its records.
 type testServer struct {
 	t          *testing.T
 	server     *Server
@@ -54,8 +54,7 @@ func newTestServer(t *testing.T, o Options) *testServer {
 	return &testServer{t: t, server: s, handler: s.Handler(3), receivedAt: time.Now()}
 }
 
-// ask asks all questions in one batch, and returns the replies; nil where
-// there is none.
+// ask sends all questions in one batch, and returns the replies: nil is no reply.
 func (d *testServer) ask(from string, questions ...[]byte) (replies []*dns.Msg, tally packet.Tally) {
 	d.t.Helper()
 	b := packet.NewBatch(len(questions), MaxUDPSize, &d.sink)
@@ -109,8 +108,8 @@ func cookieOf(m *dns.Msg) string {
 
 const client = "198.51.100.7:5000"
 
-// Every question is a record, with the members that the contract names in
-// their order, and those that nobody should answer are not.
+// Every answered question has a record, with the documented members in order. Ignored messages have
+// no record.
 func TestRecordsOfQueries(t *testing.T) {
 	d := newTestServer(t, Options{Records: true})
 	d.receivedAt = time.Date(2026, 11, 20, 10, 0, 0, 5_000_000, time.UTC)
@@ -150,7 +149,7 @@ func TestRecordsOfQueries(t *testing.T) {
 	}
 }
 
-// Whoever asks from the port of a service that answers everything is forged.
+// Queries from the ports of reflectors are forged, and ignored.
 func TestPortsOfReflectors(t *testing.T) {
 	d := newTestServer(t, Options{})
 	ignored := 0
@@ -171,8 +170,8 @@ func TestPortsOfReflectors(t *testing.T) {
 	}
 }
 
-// Above the limit every second response is cut, and the rest are not sent;
-// what there is in common decides, not what was asked.
+// Above the limit every second response is truncated, and the rest are dropped. The limit is for
+// the name that responses have in common, not for the query's name.
 func TestResponsesAreLimited(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -216,7 +215,7 @@ func TestResponsesAreLimited(t *testing.T) {
 			if counts := d.server.Counts(); counts.Dropped != 10 || counts.Slipped != 10 {
 				t.Errorf("%+v", counts)
 			}
-			// Others are not limited for it.
+			// Clients in another network are not limited.
 			if replies, _ := d.ask("203.0.113.1:5000", test.ask(99)); replies[0] == nil || replies[0].Truncated {
 				t.Errorf("another network: %v", replies[0])
 			}
@@ -235,7 +234,7 @@ func TestClassesAreLimitedApart(t *testing.T) {
 		{{"child.example.", dns.TypeA}, {"child.example.", dns.TypeDS}}, // a referral, no data
 		{{"none.example.", dns.TypeA}, {"example.", dns.TypeA}},         // no such name, no data at the zone's
 		{{"none.example.", dns.TypeA}, {"none.test.", dns.TypeA}},       // no such name, an error
-		{{"www.example.", dns.TypeA}, {"ns1.example.", dns.TypeA}},      // another name
+		{{"www.example.", dns.TypeA}, {"ns1.example.", dns.TypeA}},      // different names
 		{{"www.example.", dns.TypeA}, {"x.wild.example.", dns.TypeA}},   // a wildcard's
 	} {
 		for _, order := range [][2]asked{pair, {pair[1], pair[0]}} {
@@ -254,8 +253,8 @@ func TestClassesAreLimitedApart(t *testing.T) {
 	}
 }
 
-// What the sinkhole answers is counted together, and not by the name that was asked before.
-func TestTheSinkholeIsLimitedApart(t *testing.T) {
+// The answers of the sinkhole share a limit, apart from the limits of names in zones.
+func TestSinkholeHasItsOwnLimit(t *testing.T) {
 	limiter, err := NewRateLimiter(RateLimits{PerSecond: 2})
 	if err != nil {
 		t.Fatal(err)
@@ -276,7 +275,7 @@ func TestTheSinkholeIsLimitedApart(t *testing.T) {
 	}
 }
 
-// checkRecords holds records to what was sent; nil is nothing.
+// checkRecords compares records with the replies that were sent; nil is no reply.
 func checkRecords(t *testing.T, text []byte, sent []*dns.Msg) {
 	t.Helper()
 	for line := range bytes.Lines(text) {
@@ -306,7 +305,7 @@ func checkRecords(t *testing.T, text []byte, sent []*dns.Msg) {
 	}
 }
 
-// checkCounts holds what is counted by rcode to what was sent.
+// checkCounts compares the counts by rcode with the replies that were sent.
 func checkCounts(t *testing.T, counts Counts, sent []*dns.Msg) {
 	t.Helper()
 	want := make(map[string]uint64)
@@ -329,7 +328,7 @@ func checkCounts(t *testing.T, counts Counts, sent []*dns.Msg) {
 	}
 }
 
-// What a client with a cookie is sent above the limit is in its record too.
+// A client with a cookie gets BADCOOKIE above the limit, and the record says so.
 func TestRecordsOfLimitedClientsWithCookies(t *testing.T) {
 	limiter, err := NewRateLimiter(RateLimits{PerSecond: 1, Slip: 2})
 	if err != nil {
@@ -350,8 +349,8 @@ func TestRecordsOfLimitedClientsWithCookies(t *testing.T) {
 	checkCounts(t, d.server.Counts(), sent)
 }
 
-// What a query's cookie does beside what else is to be said of it: the rcode of
-// the response, and whether it has a cookie, with cookies and without.
+// The rcode of the response, and whether the response has a cookie, for each status of the query's
+// cookie, with cookies on and off.
 func TestCookiesOfAllQueries(t *testing.T) {
 	secret := NewSecret()
 	own := "01020304050607"
@@ -428,7 +427,7 @@ func TestCookiesOfStreams(t *testing.T) {
 	}
 }
 
-// What is asked without a question counts as errors do, however it is forged.
+// Queries without a question share the limit of errors, even if the source is forged.
 func TestCookieQueriesAreLimited(t *testing.T) {
 	limiter, err := NewRateLimiter(RateLimits{PerSecond: 10, Slip: 2})
 	if err != nil {
@@ -450,8 +449,8 @@ func TestCookieQueriesAreLimited(t *testing.T) {
 	}
 }
 
-// A client that brings its cookie back is not limited; one that does not have
-// it yet gets it, also where it is over the limit.
+// A client with a good cookie is not limited. A client without a server cookie gets a cookie, also
+// above the limit.
 func TestCookiesExempt(t *testing.T) {
 	limiter, err := NewRateLimiter(RateLimits{PerSecond: 1, Slip: 1})
 	if err != nil {
@@ -489,7 +488,7 @@ func TestCookiesExempt(t *testing.T) {
 	}
 }
 
-// Over TCP answers are as long as they are, and nobody is limited.
+// Over TCP replies are not truncated, and clients are not limited.
 func TestStreams(t *testing.T) {
 	limiter, err := NewRateLimiter(RateLimits{PerSecond: 1})
 	if err != nil {
@@ -517,7 +516,7 @@ func TestStreams(t *testing.T) {
 	}
 }
 
-// Connections are counted where streams count, after what they had counted before.
+// Connections are counted in the counters of streams, and add to the predecessor's counts.
 func TestConnectionsAreCounted(t *testing.T) {
 	shared := make([]atomic.Uint64, NumCounters)
 	for range 2 { // the second is the first's successor
@@ -541,7 +540,7 @@ func TestConnectionsAreCounted(t *testing.T) {
 	}
 }
 
-// Zones are replaced from one query to the next.
+// SetZones takes effect with the next query.
 func TestZonesAreReplaced(t *testing.T) {
 	d := newTestServer(t, Options{})
 	q := packQuery(t, "new.example.", dns.TypeA)

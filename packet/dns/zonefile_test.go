@@ -65,8 +65,8 @@ var badZones = []struct{ name, text, want string }{
 	{"multi-line", minimalZone + "a TXT (\n \"x\"\n )\nb A x\n", "zone1:8: "},
 }
 
-// TestLargeSets has sets at the size that a message over TCP has room for, with
-// a cookie of 40 octets: 65535-12-(5+4)-(11+4+40) for a.t., 65459.
+// TestLargeSets checks sets of the largest size for a message over TCP with a cookie of 40 octets:
+// 65535-12-(5+4)-(11+4+40) for a.t., 65459.
 func TestLargeSets(t *testing.T) {
 	sets := func(name string, n int, last string) string {
 		var b strings.Builder
@@ -218,9 +218,9 @@ func TestLoadZones(t *testing.T) {
 	}
 }
 
-// What a zone's files have is bounded, however often they are included: the error says
-// where the bound was passed.
-func TestAZoneOfTooMuch(t *testing.T) {
+// The size of a zone's files is limited, counting repeated includes. The error names the position
+// at which the limit was exceeded.
+func TestZoneSizeLimit(t *testing.T) {
 	files, err := newSources("x")
 	if err != nil {
 		t.Fatal(err)
