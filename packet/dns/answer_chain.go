@@ -1,9 +1,6 @@
 package dns
 
-import (
-	"encoding/binary"
-	"slices"
-)
+import "encoding/binary"
 
 // aliasChain is a reply that is assembled at query time, alias by alias: a DNAME record, the CNAME
 // record that follows from the DNAME record (RFC 6672 section 3.1), and the answer for the CNAME
@@ -16,9 +13,9 @@ type aliasChain struct {
 	zones     *Zones
 	query     *query
 	reply     partialReply
-	apex      string // of the zone that the chain stays in
-	current   alias  // the chain's last name
-	names     [maxChain + 1]int
+	apex      string               // of the zone that the chain stays in
+	current   alias                // the chain's last name
+	names     [maxChain + 1]uint16 // offsets in the message
 	dnames    [maxChain + 1]chainDNAME
 	numDNAMEs int
 }
@@ -26,17 +23,19 @@ type aliasChain struct {
 // chainDNAME is a DNAME record in the reply.
 type chainDNAME struct {
 	redirection  uint32 // in Zones.aliases
-	targetOffset int    // of the record's data in the message
+	targetOffset uint16 // of the record's data in the message
 }
 
 // appendAliasChain answers a query for a name below that of n's DNAME record.
 func (z *Zones) appendAliasChain(dst []byte, q *query, n *node, maxSize int, cookie []byte) ([]byte, responseCode) {
-	c := aliasChain{zones: z, query: q, reply: q.newPartialReply(dst, maxSize, cookie), apex: z.aliases[n.missingAnswer].apex}
+	var c aliasChain
+	c.zones, c.query, c.apex = z, q, z.aliases[n.missingAnswer].apex
+	c.reply = q.newPartialReply(dst, maxSize, cookie)
 	c.current.length, c.current.offset = len(q.name), HeaderSize
 	copy(c.current.name[:], q.lowerName[:len(q.name)])
 	exact := false
 	for link := 0; link <= maxChain && n != nil; link++ {
-		c.names[link] = c.current.offset
+		c.names[link] = uint16(c.current.offset)
 		cname := c.appendLink(n, exact)
 		if cname == 0 || q.rtype == typeCNAME {
 			break
@@ -84,21 +83,26 @@ func (c *aliasChain) appendLink(n *node, exact bool) (cname int) {
 // the record, appendDNAME appends the record first; 0 is no room.
 func (c *aliasChain) appendDNAME(redirection uint32) (targetOffset int) {
 	if i := c.findDNAME(redirection); i >= 0 {
-		return c.dnames[i].targetOffset
+		return int(c.dnames[i].targetOffset)
 	}
 	offset := c.reply.size()
 	if !c.reply.appendAnswer(c.zones, &c.zones.answers[c.zones.aliases[redirection].answer], &c.current) {
 		return 0
 	}
 	targetOffset = skipName(c.reply.dst[c.reply.start:], offset) + 10
-	c.dnames[c.numDNAMEs] = chainDNAME{redirection, targetOffset}
+	c.dnames[c.numDNAMEs] = chainDNAME{redirection, uint16(targetOffset)}
 	c.numDNAMEs++
 	return targetOffset
 }
 
 // findDNAME returns the index of a DNAME record in dnames, or -1.
 func (c *aliasChain) findDNAME(redirection uint32) int {
-	return slices.IndexFunc(c.dnames[:c.numDNAMEs], func(d chainDNAME) bool { return d.redirection == redirection })
+	for i := range c.dnames[:c.numDNAMEs] {
+		if c.dnames[i].redirection == redirection {
+			return i
+		}
+	}
+	return -1
 }
 
 // follow makes the target of the CNAME record at offset cname the current name, and returns the
@@ -107,7 +111,7 @@ func (c *aliasChain) follow(cname, link int) (n *node, exact bool) {
 	m := c.reply.dst[c.reply.start:]
 	c.current.readFrom(m, skipName(m, cname)+10)
 	for _, offset := range c.names[:link+1] {
-		if c.current.equals(m, offset) {
+		if c.current.equals(m, int(offset)) {
 			return nil, false
 		}
 	}
