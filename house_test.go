@@ -54,7 +54,7 @@ var mayImport = map[string][]string{
 	"internal/probe":                       {"internal/sys"},
 	"internal/regular":                     {},
 	"internal/selftest":                    {"internal/cli", "internal/format", "internal/loadgen", "internal/sys", "metrics", "shard"},
-	"internal/sockets":                     {"internal/format", "internal/holder"},
+	"internal/sockets":                     {"internal/format", "internal/holder", "internal/sys"},
 	"internal/handoff":                     {"internal/sys", "metrics"},
 	"internal/handoff/systemd":             {"internal/handoff", "internal/sys"},
 	"internal/handoff/systemd/systemdtest": {"internal/sys"},

@@ -30,7 +30,7 @@ func (h Holder) String() string {
 	if h.PID == 0 {
 		return fmt.Sprintf("a process of uid %d that uid %d may not look into", h.UID, os.Geteuid())
 	}
-	return fmt.Sprintf("pid %d (%s) of uid %d", h.PID, holder.Process{Command: h.Command}.Name(), h.UID)
+	return fmt.Sprintf("%s of uid %d", holder.Process{PID: h.PID, Command: h.Command}, h.UID)
 }
 
 // InUseError says that a port has a UDP socket that keeps us out of it.

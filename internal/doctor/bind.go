@@ -2,13 +2,14 @@ package doctor
 
 import (
 	"errors"
-	"net"
 	"net/netip"
 	"os"
 	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/sys"
 )
 
 // mayBind asks the kernel whether this process may bind an address, and takes
@@ -18,30 +19,27 @@ import (
 // __inet6_bind in net/ipv6/af_inet6.c, Linux 6.18), and whether the address is
 // this host's at the first time.
 func mayBind(at netip.AddrPort) error {
-	family, name := unix.AF_INET, func(port int) unix.Sockaddr { return &unix.SockaddrInet4{Addr: at.Addr().As4(), Port: port} }
+	family := unix.AF_INET
 	if at.Addr().Is6() {
-		var zone uint32
-		if iface, err := net.InterfaceByName(at.Addr().Zone()); err == nil {
-			zone = uint32(iface.Index)
-		}
-		family, name = unix.AF_INET6, func(port int) unix.Sockaddr {
-			return &unix.SockaddrInet6{Addr: at.Addr().As16(), Port: port, ZoneId: zone}
-		}
+		family = unix.AF_INET6
 	}
 	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return os.NewSyscallError("socket", err)
 	}
 	defer unix.Close(fd)
-	for _, port := range []int{0, int(at.Port())} {
-		if err = unix.Bind(fd, name(port)); err != nil {
-			break
+	for _, port := range []uint16{0, at.Port()} {
+		name, err := sys.Sockaddr(netip.AddrPortFrom(at.Addr(), port))
+		if err != nil {
+			return err
+		}
+		if err = unix.Bind(fd, name); errors.Is(err, unix.EINVAL) {
+			return nil
+		} else if err != nil {
+			return os.NewSyscallError("bind", err)
 		}
 	}
-	if errors.Is(err, unix.EINVAL) {
-		return nil
-	}
-	return os.NewSyscallError("bind", err)
+	return nil
 }
 
 // free judges a port that nobody has.

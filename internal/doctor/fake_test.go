@@ -109,14 +109,18 @@ type device struct {
 	err         error
 }
 
-func (d device) FlowHash(_ string, flow uint32) (uint64, error) {
-	if flow == sys.FlowUDP4 {
-		return d.udp4, d.err
+func (d device) ethtool() Ethtool {
+	return Ethtool{
+		FlowHash: func(_ string, flow uint32) (uint64, error) {
+			if flow == sys.FlowUDP4 {
+				return d.udp4, d.err
+			}
+			return d.udp6, d.err
+		},
+		Channels: func(string) (sys.Channels, error) { return d.channels, d.err },
+		Ring:     func(string) (int, int, error) { return d.slots, d.most, d.err },
 	}
-	return d.udp6, d.err
 }
-func (d device) Channels(string) (sys.Channels, error) { return d.channels, d.err }
-func (d device) Ring(string) (int, int, error)         { return d.slots, d.most, d.err }
 
 const sdfn = sys.HashSourceAddress | sys.HashDestinationAddress | sys.HashSourcePort | sys.HashDestinationPort
 
@@ -207,7 +211,7 @@ func (s situation) examine(t *testing.T) []Finding {
 	}
 	h := Host{
 		MayBind: s.mayBind,
-		Proc:    filepath.Join(root, "proc"), Sys: filepath.Join(root, "sys"), Features: s.features, Ethtool: card,
+		Proc:    filepath.Join(root, "proc"), Sys: filepath.Join(root, "sys"), Features: s.features, Ethtool: card.ethtool(),
 		Interfaces: func() ([]Interface, error) { return s.addresses, nil },
 		Grant: func(asked int) (int, bool, error) {
 			if s.granted > 0 {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/udpshard/udpshard/internal/probe"
 	"github.com/udpshard/udpshard/internal/sockets"
+	"github.com/udpshard/udpshard/internal/sys"
 )
 
 // Host is where to read. New's is the one that it runs on.
@@ -34,7 +35,7 @@ type Host struct {
 func New() Host {
 	return Host{
 		Proc: "/proc", Sys: "/sys", Features: probe.Features(),
-		Interfaces: interfaces, Watch: sockets.WatchFor, Ethtool: ioctls{}, Grant: grant, MayBind: mayBind,
+		Interfaces: interfaces, Watch: sockets.WatchFor, Ethtool: Ethtool{sys.FlowHash, sys.InterfaceChannels, sys.ReceiveRing}, Grant: grant, MayBind: mayBind,
 	}
 }
 

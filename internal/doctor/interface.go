@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
@@ -43,38 +41,11 @@ func interfaces() ([]Interface, error) {
 	return found, nil
 }
 
-// Ethtool asks an interface's driver (SIOCETHTOOL).
-type Ethtool interface {
-	FlowHash(name string, flow uint32) (fields uint64, err error)
-	Channels(name string) (sys.Channels, error)
-	Ring(name string) (slots, most int, err error)
-}
-
-// ioctls asks the kernel, on a socket of its own.
-type ioctls struct{}
-
-func (ioctls) FlowHash(name string, flow uint32) (fields uint64, err error) {
-	err = withSocket(func(fd int) (err error) { fields, err = sys.FlowHash(fd, name, flow); return err })
-	return fields, err
-}
-
-func (ioctls) Channels(name string) (c sys.Channels, err error) {
-	err = withSocket(func(fd int) (err error) { c, err = sys.InterfaceChannels(fd, name); return err })
-	return c, err
-}
-
-func (ioctls) Ring(name string) (slots, most int, err error) {
-	err = withSocket(func(fd int) (err error) { slots, most, err = sys.ReceiveRing(fd, name); return err })
-	return slots, most, err
-}
-
-func withSocket(f func(fd int) error) error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return os.NewSyscallError("socket", err)
-	}
-	defer unix.Close(fd)
-	return f(fd)
+// Ethtool asks the driver of an interface.
+type Ethtool struct {
+	FlowHash func(name string, flow uint32) (fields uint64, err error)
+	Channels func(name string) (sys.Channels, error)
+	Ring     func(name string) (slots, most int, err error)
 }
 
 // devices returns the interfaces that listeners' datagrams come in by and

@@ -227,7 +227,7 @@ func holders(all []sockets.Watched) string {
 			user = fmt.Sprintf(" of uid %d", s.UID)
 		}
 		for _, p := range s.Processes {
-			names = append(names, fmt.Sprintf("pid %d (%s)%s", p.PID, p.Name(), user))
+			names = append(names, p.String()+user)
 		}
 		if len(s.Processes) == 0 {
 			names = append(names, fmt.Sprintf("uid %d", s.UID))

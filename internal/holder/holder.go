@@ -8,6 +8,7 @@ package holder
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,6 +29,9 @@ func (p Process) Name() string {
 	}
 	return p.Command
 }
+
+// String names the process in messages: pid 4711 (rsyslogd).
+func (p Process) String() string { return fmt.Sprintf("pid %d (%s)", p.PID, p.Name()) }
 
 // Of returns the processes that hold each of the sockets, by inode: this
 // process first, then by pid. Sockets of which no holder is seen are not in

@@ -69,24 +69,20 @@ func withGroup(f func(fd int) error) error {
 
 func reusePort() error { return withGroup(func(int) error { return nil }) }
 
-// attach gives a group a program that always chooses its first socket.
-func attach(fd int) error {
-	program, err := bpf.Assemble([]bpf.Instruction{bpf.RetConstant{Val: 0}})
-	if err != nil {
-		return err
-	}
-	filter := unix.SockFilter{Code: program[0].Op, Jt: program[0].Jt, Jf: program[0].Jf, K: program[0].K}
-	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF, &unix.SockFprog{Len: 1, Filter: &filter})
+// steering gives a group a program that always chooses the first socket.
+func steering() error {
+	return withGroup(func(fd int) error {
+		return sys.AttachProgram(fd, []bpf.RawInstruction{{Op: unix.BPF_RET | unix.BPF_K}})
+	})
 }
-
-func steering() error { return withGroup(attach) }
 
 func unsteering() error {
 	return withGroup(func(fd int) error {
-		if err := attach(fd); err != nil {
-			return fmt.Errorf("SO_ATTACH_REUSEPORT_CBPF: %w", err)
+		if err := sys.AttachProgram(fd, []bpf.RawInstruction{{Op: unix.BPF_RET | unix.BPF_K}}); err != nil {
+			return err
 		}
-		return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_REUSEPORT_BPF, 0)
+		_, err := sys.RemoveProgram(fd)
+		return err
 	})
 }
 

@@ -3,13 +3,13 @@ package sockets
 import (
 	"errors"
 	"fmt"
-	"net"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/sys"
 )
 
 // UnavailableError says that the kernel, or what confines this process, does
@@ -81,7 +81,7 @@ func (d diag) dump(k kind, port uint16) ([]Socket, error) {
 			if index != 0 {
 				name, known := names[index]
 				if !known {
-					name = interfaceName(index)
+					name = sys.ZoneName(index)
 					names[index] = name
 				}
 				s.onInterface(name)
@@ -106,13 +106,4 @@ func (s *Socket) onInterface(name string) {
 	s.Interface = name
 	s.Local = withZone(s.Local, name)
 	s.Peer = withZone(s.Peer, name)
-}
-
-// interfaceName returns the name of an interface, or where it has gone its
-// number.
-func interfaceName(index uint32) string {
-	if iface, err := net.InterfaceByIndex(int(index)); err == nil {
-		return iface.Name
-	}
-	return strconv.Itoa(int(index))
 }

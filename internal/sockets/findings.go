@@ -76,7 +76,7 @@ func (s socketReport) who() string {
 	}
 	names := make([]string, len(s.Processes))
 	for i, p := range s.Processes {
-		names[i] = fmt.Sprintf("pid %d (%s)", p.PID, p.Name())
+		names[i] = p.String()
 	}
 	if len(names) == 1 {
 		return names[0]
