@@ -705,15 +705,15 @@ func TestADamagedStore(t *testing.T) {
 	}{
 		"no list": {func(t *testing.T, passed []systemdtest.Descriptor) []systemdtest.Descriptor {
 			return slices.DeleteFunc(passed, isKind(systemd.ManifestKind))
-		}, "2 sockets are in no set", false, true},
+		}, "2 stored sockets without a manifest", false, true},
 		"a socket less": {func(t *testing.T, passed []systemdtest.Descriptor) []systemdtest.Descriptor {
 			i := slices.IndexFunc(passed, isKind(systemd.SocketKind))
 			passed[i].File.Close()
 			return slices.Delete(passed, i, i+1)
-		}, "is missing", false, false},
+		}, "missing", false, false},
 		"no counters": {func(t *testing.T, passed []systemdtest.Descriptor) []systemdtest.Descriptor {
 			return slices.DeleteFunc(passed, isKind(systemd.CountersKind))
-		}, "its counters are missing", false, true},
+		}, "counters missing", false, true},
 		"counters of another version": {func(t *testing.T, passed []systemdtest.Descriptor) []systemdtest.Descriptor {
 			written := 0
 			for _, d := range passed {
@@ -739,7 +739,7 @@ func TestADamagedStore(t *testing.T) {
 			passed[i].File.Close()
 			passed[i].File = null
 			return passed
-		}, "is missing", false, false},
+		}, "missing", false, false},
 		"another's descriptor": {func(t *testing.T, passed []systemdtest.Descriptor) []systemdtest.Descriptor {
 			null, err := os.Open(os.DevNull)
 			if err != nil {

@@ -34,7 +34,7 @@ func (u *Unit) Barrier(ctx context.Context) error {
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
 	case err == nil:
-		err = errors.New("it wrote into the barrier")
+		err = errors.New("unexpected data in the barrier pipe")
 	}
 	return fmt.Errorf("wait for the service manager: %w", err)
 }

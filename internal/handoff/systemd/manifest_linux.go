@@ -40,7 +40,7 @@ func (l manifest) write() (*os.File, error) {
 		return nil, err
 	}
 	if len(text) > maxManifest {
-		return nil, fmt.Errorf("the list of what is kept has %d bytes, at most %d are read", len(text), maxManifest)
+		return nil, fmt.Errorf("the manifest has %d bytes, and the limit is %d", len(text), maxManifest)
 	}
 	file, memory, _, err := sys.NewMemory("udpshard-set", len(text), sys.ReadOnly)
 	if err != nil {
@@ -65,13 +65,13 @@ func readManifest(file *os.File) (manifest, error) {
 
 func parseManifest(text []byte) (l manifest, err error) {
 	if len(text) > maxManifest {
-		return manifest{}, fmt.Errorf("it has more than %d bytes", maxManifest)
+		return manifest{}, fmt.Errorf("more than %d bytes", maxManifest)
 	}
 	if err := json.Unmarshal(text, &l); err != nil {
 		return manifest{}, err
 	}
 	if l.Format != manifestFormat {
-		return manifest{}, fmt.Errorf("it is of format %d, and this version knows %d", l.Format, manifestFormat)
+		return manifest{}, fmt.Errorf("format %d, and this version reads format %d", l.Format, manifestFormat)
 	}
 	var sockets []uint64
 	for _, item := range l.Listeners {
@@ -79,11 +79,11 @@ func parseManifest(text []byte) (l manifest, err error) {
 	}
 	switch {
 	case len(l.Counters) != 0 && len(l.Counters) != handoff.MemoryFiles:
-		return manifest{}, fmt.Errorf("it has %d files of counters, not %d", len(l.Counters), handoff.MemoryFiles)
+		return manifest{}, fmt.Errorf("%d files of counters, not %d", len(l.Counters), handoff.MemoryFiles)
 	case hasDuplicates(sockets):
-		return manifest{}, errors.New("it has a socket twice")
+		return manifest{}, errors.New("the same socket twice")
 	case hasDuplicates(slices.Clone(l.Counters)):
-		return manifest{}, errors.New("it has counters twice")
+		return manifest{}, errors.New("the same counters twice")
 	}
 	return l, nil
 }

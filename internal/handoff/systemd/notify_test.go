@@ -110,7 +110,7 @@ func TestEnvironment(t *testing.T) {
 		"no interval":     {map[string]string{"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "5s"}, "WATCHDOG_USEC", 0},
 		"no store":        {map[string]string{"NOTIFY_SOCKET": "/x", "FDSTORE": "many"}, "FDSTORE=many", 0},
 		"no number":       {map[string]string{"LISTEN_PID": "self", "LISTEN_FDS": "-1"}, "LISTEN_FDS=-1 is no number", 0},
-		"not that many":   {map[string]string{"LISTEN_PID": "self", "LISTEN_FDS": "1000000"}, "LISTEN_FDS=1000000, but there is no descriptor", 0},
+		"not that many":   {map[string]string{"LISTEN_PID": "self", "LISTEN_FDS": "1000000"}, "LISTEN_FDS=1000000, but descriptor", 0},
 		"dog beside them": {map[string]string{"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "1", "LISTEN_PID": "self", "LISTEN_FDS": "x"}, "LISTEN_FDS=x", time.Microsecond},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -170,7 +170,7 @@ func TestBarrierEndsWithItsContext(t *testing.T) {
 	}
 	unix.Close(fds[0])
 
-	if err := u.Barrier(ctx); !errors.Is(err, late) || err.Error() != "say BARRIER=1 to the service manager: late" {
+	if err := u.Barrier(ctx); !errors.Is(err, late) || err.Error() != "send BARRIER=1 to the service manager: late" {
 		t.Error(err) // a context that had ended before
 	}
 }

@@ -52,7 +52,7 @@ func Restore(passed []Passed) Stored {
 			}
 		} else if strings.HasPrefix(it.Name, prefix) {
 			it.File.Close()
-			k.drop(fmt.Errorf("%s: this version does not know what that is", it.Name))
+			k.drop(fmt.Errorf("%s: unknown kind of descriptor", it.Name))
 		} else {
 			k.Activated = append(k.Activated, it)
 		}
@@ -64,14 +64,14 @@ func Restore(passed []Passed) Stored {
 			k.State, k.Generation = state, generation
 			break
 		}
-		k.drop(fmt.Errorf("set %d: %w", generation, err))
+		k.drop(fmt.Errorf("manifest %d: %w", generation, err))
 	}
 	k.Activated = slices.DeleteFunc(k.Activated, k.isDuplicate(&p))
 	for _, number := range slices.Sorted(maps.Keys(p.sockets)) {
 		k.Surplus = append(k.Surplus, p.sockets[number])
 	}
 	if k.Generation == 0 && len(p.manifests) == 0 && len(p.sockets) > 0 {
-		k.drop(fmt.Errorf("%d sockets are in no set: it was not stored to the end", len(p.sockets)))
+		k.drop(fmt.Errorf("%d stored sockets without a manifest: the last store did not finish", len(p.sockets)))
 	}
 	handoff.CloseFiles(slices.Collect(maps.Values(p.counters))...)
 	handoff.CloseFiles(slices.Collect(maps.Values(p.manifests))...)
@@ -117,7 +117,7 @@ func (p *unclaimed) add(name Name, file *os.File) error {
 	into := map[Kind]map[uint64]*os.File{SocketKind: p.sockets, CountersKind: p.counters, ManifestKind: p.manifests}[name.Kind]
 	err := error(nil)
 	if into[name.ID] != nil {
-		err = errors.New("there are two of it")
+		err = errors.New("duplicate name")
 	} else {
 		err = checkIdentity(name, file)
 	}
@@ -142,7 +142,7 @@ func checkIdentity(name Name, file *os.File) error {
 		return nil
 	}
 	if was := (Name{name.Kind, number}); err == nil && was != name {
-		err = fmt.Errorf("it is %s", was)
+		err = fmt.Errorf("the file is %s", was)
 	}
 	return err
 }
@@ -152,17 +152,17 @@ func checkIdentity(name Name, file *os.File) error {
 func (p *unclaimed) claim(generation uint64) (handoff.State, error) {
 	l, err := readManifest(p.manifests[generation])
 	if err != nil {
-		return handoff.State{}, fmt.Errorf("its list: %w", err)
+		return handoff.State{}, err
 	}
 	for _, number := range l.Counters {
 		if p.counters[number] == nil {
-			return handoff.State{}, errors.New("its counters are missing")
+			return handoff.State{}, errors.New("counters missing")
 		}
 	}
 	for _, item := range l.Listeners {
 		for i, number := range item.Sockets {
 			if p.sockets[number] == nil {
-				return handoff.State{}, fmt.Errorf("the socket of listener %s, shard %d is missing", item.Name, i)
+				return handoff.State{}, fmt.Errorf("socket of listener %s, shard %d missing", item.Name, i)
 			}
 		}
 	}

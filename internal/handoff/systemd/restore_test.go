@@ -58,15 +58,15 @@ func TestRestoreNewestCompleteState(t *testing.T) {
 		surplus int
 	}{
 		"whole":         {func(t *testing.T, p []Passed) []Passed { return p }, true, "", 1},
-		"no counters":   {func(t *testing.T, p []Passed) []Passed { return withoutKind(p, CountersKind) }, false, "set 9: its counters are missing", 2},
-		"a socket less": {func(t *testing.T, p []Passed) []Passed { return withoutKind(p, SocketKind) }, false, "set 9: the socket of listener l0, shard ", 1},
+		"no counters":   {func(t *testing.T, p []Passed) []Passed { return withoutKind(p, CountersKind) }, false, "manifest 9: counters missing", 2},
+		"a socket less": {func(t *testing.T, p []Passed) []Passed { return withoutKind(p, SocketKind) }, false, "manifest 9: socket of listener l0, shard ", 1},
 		"no list":       {func(t *testing.T, p []Passed) []Passed { return withoutKind(p, ManifestKind) }, false, "", 2},
 		"another format": {func(t *testing.T, p []Passed) []Passed {
 			return withManifest(t, p, `{"format":1}`)
-		}, false, "set 9: its list: it is of format 1, and this version knows 2", 2},
+		}, false, "manifest 9: format 1, and this version reads format 2", 2},
 		"no list in it": {func(t *testing.T, p []Passed) []Passed {
 			return withManifest(t, p, `"`)
-		}, false, "set 9: its list: ", 2},
+		}, false, "manifest 9: ", 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			leak.Descriptors(t)
@@ -91,7 +91,7 @@ func TestRestoreWithoutManifest(t *testing.T) {
 	leak.Descriptors(t)
 	s := newState(t, "x", 2)
 	k := restored(t, withoutKind(passedState(t, s, 1), ManifestKind)...)
-	if len(k.Surplus) != 2 || len(k.Dropped) != 1 || k.Dropped[0].Error() != "2 sockets are in no set: it was not stored to the end" {
+	if len(k.Surplus) != 2 || len(k.Dropped) != 1 || k.Dropped[0].Error() != "2 stored sockets without a manifest: the last store did not finish" {
 		t.Errorf("%+v", k)
 	}
 }
@@ -169,11 +169,11 @@ func TestRestoreUnknownDescriptors(t *testing.T) {
 	)...)
 	wantState(t, k.State, s)
 	want := []string{
-		"udpshard-kept-web-1: this version does not know what that is",
-		"udpshard-kept-socket-1: it is " + socket.String(),
+		"udpshard-kept-web-1: unknown kind of descriptor",
+		"udpshard-kept-socket-1: the file is " + socket.String(),
 		"udpshard-kept-socket-2: getsockopt SO_COOKIE: socket operation on non-socket",
-		"udpshard-kept-counters-1: it is " + counters.String(),
-		counters.String() + ": there are two of it",
+		"udpshard-kept-counters-1: the file is " + counters.String(),
+		counters.String() + ": duplicate name",
 	}
 	for i, w := range want {
 		if i >= len(k.Dropped) || k.Dropped[i].Error() != w {
@@ -187,8 +187,8 @@ func TestInvalidManifests(t *testing.T) {
 	for text, words := range map[string]string{
 		"":   "unexpected end",
 		`{}`: "format 0",
-		`{"format":2,"listeners":[{"sockets":[7]},{"sockets":[6,7]}]}`: "a socket twice",
-		`{"format":2,"counters":[7,7]}`:                                "counters twice",
+		`{"format":2,"listeners":[{"sockets":[7]},{"sockets":[6,7]}]}`: "same socket twice",
+		`{"format":2,"counters":[7,7]}`:                                "same counters twice",
 		`{"format":2,"counters":[7,6,5]}`:                              "3 files of counters, not 2",
 		`{"format":2,"listeners":[{"sockets":[-1]}]}`:                  "cannot unmarshal",
 		`{"format":2}` + strings.Repeat(" ", maxManifest):              "more than",
@@ -199,7 +199,7 @@ func TestInvalidManifests(t *testing.T) {
 		}
 	}
 	long := manifest{Format: manifestFormat, Listeners: []manifestListener{{Name: strings.Repeat("x", maxManifest)}}}
-	if _, err := long.write(); err == nil || !strings.Contains(err.Error(), "at most") {
+	if _, err := long.write(); err == nil || !strings.Contains(err.Error(), "limit is") {
 		t.Error(err)
 	}
 }

@@ -45,7 +45,7 @@ func (u *Unit) send(ctx context.Context, state string, files ...*os.File) error 
 	}
 	if err != nil {
 		said, _, _ := strings.Cut(state, "\n")
-		err = fmt.Errorf("say %s to the service manager: %w", said, err)
+		err = fmt.Errorf("send %s to the service manager: %w", said, err)
 	}
 	return err
 }

@@ -95,7 +95,7 @@ func manifestOf(s handoff.State) (manifest, map[string]*os.File, error) {
 			}
 			name := Name{SocketKind, number}.String()
 			if names[name] != nil {
-				return manifest{}, nil, fmt.Errorf("listener %s, shard %d: its socket is another shard's", had.Name, i)
+				return manifest{}, nil, fmt.Errorf("listener %s, shard %d: socket of another shard", had.Name, i)
 			}
 			names[name] = f
 			item.Sockets = append(item.Sockets, number)

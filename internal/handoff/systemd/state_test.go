@@ -203,7 +203,7 @@ func TestInvalidStates(t *testing.T) {
 	m := newManager(t)
 	s := newState(t, "x", 1, 1)
 	s.Listeners[1].Sockets = s.Listeners[0].Sockets
-	if err := startedBy(m).StoreAndWait(testContext(t), s); err == nil || !strings.Contains(err.Error(), "listener l1, shard 0: its socket is another shard's") {
+	if err := startedBy(m).StoreAndWait(testContext(t), s); err == nil || !strings.Contains(err.Error(), "listener l1, shard 0: socket of another shard") {
 		t.Error(err)
 	}
 	s.Listeners[1].Sockets = s.Memory.Files()

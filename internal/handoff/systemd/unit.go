@@ -101,7 +101,7 @@ func checkPassed() error {
 	}
 	for fd := first; fd < first+n; fd++ {
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
-			return fmt.Errorf("LISTEN_FDS=%d, but there is no descriptor %d: %w", n, fd, err)
+			return fmt.Errorf("LISTEN_FDS=%d, but descriptor %d is missing: %w", n, fd, err)
 		}
 	}
 	return nil

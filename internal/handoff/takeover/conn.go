@@ -54,7 +54,7 @@ func Dial(ctx context.Context, path string) (*Conn, error) {
 	}
 	_, st, err := p.stat(p.name)
 	if err == nil && st.Mode&unix.S_IFMT != unix.S_IFSOCK {
-		return nil, hinted{fmt.Errorf("%s is no socket", p.path), "take another path"}
+		return nil, hinted{fmt.Errorf("%s is no socket", p.path), "use another path"}
 	}
 	conn, err := p.dial(ctx)
 	for began := time.Now(); errors.Is(err, errBacklogFull); conn, err = p.dial(ctx) {
@@ -72,7 +72,7 @@ func Dial(ctx context.Context, path string) (*Conn, error) {
 	}
 	w, err := newWire(conn, "", standardLimits)
 	if err == nil && !isTrusted(w.cred) {
-		err = hinted{fmt.Errorf("%s is a socket of uid %d, and this is uid %d", p.path, w.cred.Uid, os.Geteuid()), "run both as one user, or take another path"}
+		err = hinted{fmt.Errorf("%s is a socket of uid %d, and this is uid %d", p.path, w.cred.Uid, os.Geteuid()), "run both processes as one user, or use another path"}
 	}
 	if err != nil {
 		conn.Close()
@@ -121,7 +121,7 @@ func unexpectedAnswer(m message) error {
 	case kindRedirect:
 		return ErrRedirected
 	}
-	return fmt.Errorf("%q came out of turn", m.Kind)
+	return fmt.Errorf("unexpected %q", m.Kind)
 }
 
 // SetMemory sets the memory in which this process will count. The active process sends the memory
@@ -232,22 +232,22 @@ func (c *Conn) setAnnouncement(m message, files []*os.File) {
 func (c *Conn) acceptGrant(m message, files []*os.File) error {
 	defer handoff.CloseFiles(files...)
 	if len(files) != 1 {
-		return fmt.Errorf("%q came with %d descriptors", m.Kind, len(files))
+		return fmt.Errorf("%q with %d descriptors", m.Kind, len(files))
 	}
 	l, err := net.FileListener(files[0])
 	if err != nil {
-		return fmt.Errorf("the socket that listens at %s: %w", c.path, err)
+		return fmt.Errorf("the listening socket of %s: %w", c.path, err)
 	}
 	at, ok := l.(*net.UnixListener)
 	if !ok {
 		l.Close()
-		return fmt.Errorf("the socket that listens at %s is none of a path", c.path)
+		return fmt.Errorf("the listening socket of %s has no path", c.path)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed || c.listener != nil {
 		l.Close()
-		return fmt.Errorf("%q came out of turn", m.Kind)
+		return fmt.Errorf("unexpected %q", m.Kind)
 	}
 	c.listener, c.file, c.quiescedAt = at, identity{m.Device, m.Inode}, timeOfClock(m.QuiescedAt)
 	return nil
@@ -264,7 +264,7 @@ func (c *Conn) Commit(ctx context.Context) (*Server, error) {
 	c.listener = nil
 	c.mu.Unlock()
 	if l == nil {
-		return nil, errors.New("nobody has handed over")
+		return nil, errors.New("no grant received")
 	}
 	if err := c.commit(ctx, l); err != nil {
 		c.Close()

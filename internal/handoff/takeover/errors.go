@@ -11,20 +11,20 @@ import (
 var (
 	// ErrNotListening: no process listens at the path. The path has no file, or the file of a
 	// process that has ended.
-	ErrNotListening = errors.New("nobody listens there")
+	ErrNotListening = errors.New("no process listens there")
 	// ErrDisconnected: the active process closed the connection. It has ended, or refuses to go on
 	// with this peer; the lease tells the difference.
 	ErrDisconnected = errors.New("the active process has closed the connection")
 	// ErrRedirected: another process is active now. Dial connects to the new active process.
 	ErrRedirected = errors.New("another process has taken over")
 	// ErrNoAnswer: the active process does not answer in time. It hangs, or is stopped.
-	ErrNoAnswer = errors.New("no message came in time")
+	ErrNoAnswer = errors.New("no message in time")
 	// ErrNoStandby: no standby waits that could take over.
 	ErrNoStandby = errors.New("no standby can take over")
 	// ErrPathLocked: another process of the same user holds the lock of the path.
 	ErrPathLocked = errors.New("held by another process")
 	// ErrLeaseHeld: another process holds the lease.
-	ErrLeaseHeld = errors.New("claimed by another process")
+	ErrLeaseHeld = errors.New("lease held by another process")
 )
 
 // OtherVersionRemedy is the hint of an error of two versions without a common takeover protocol or
@@ -59,11 +59,13 @@ func (e *InUseError) Error() string {
 	if e.PID != 0 {
 		who = fmt.Sprintf("pid %d", e.PID)
 	}
-	return fmt.Sprintf("%s is in use: %s of uid %d listens there", e.Path, who, e.UID)
+	return fmt.Sprintf("%s is in use by %s of uid %d", e.Path, who, e.UID)
 }
 
 // Hint returns the remedy.
-func (e *InUseError) Hint() string { return "take over from it, stop it, or take another path" }
+func (e *InUseError) Hint() string {
+	return "take over from the process, stop the process, or use another path"
+}
 
 // Unwrap returns EADDRINUSE.
 func (e *InUseError) Unwrap() error { return unix.EADDRINUSE }
@@ -75,11 +77,11 @@ type SharedFolderError struct {
 }
 
 func (e *SharedFolderError) Error() string {
-	return fmt.Sprintf("other users may write to the folder %s (%s), and so replace the socket there by their own", e.Folder, e.Mode)
+	return fmt.Sprintf("other users may write to the folder %s (%s), and so replace the socket", e.Folder, e.Mode)
 }
 
 // Hint returns the remedy.
-func (e *SharedFolderError) Hint() string { return "chmod go-w " + e.Folder + ", or take another path" }
+func (e *SharedFolderError) Hint() string { return "chmod go-w " + e.Folder + ", or use another path" }
 
 // hinted is an error with a remedy.
 type hinted struct {

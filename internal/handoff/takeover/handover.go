@@ -26,7 +26,7 @@ func (s *Server) serveWaiting(a Active, p *peer) error {
 				return context.Cause(p.ctx)
 			}
 			handoff.CloseFiles(m.files...)
-			return fmt.Errorf("%q came, where nothing was asked", m.Kind)
+			return fmt.Errorf("unexpected %q", m.Kind)
 		case r := <-p.requests:
 			ctx, cancel := context.WithCancel(p.ctx)
 			stop := context.AfterFunc(r.ctx, cancel)

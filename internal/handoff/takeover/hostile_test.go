@@ -69,21 +69,21 @@ func TestHostilePeer(t *testing.T) {
 	}{
 		"random bytes":        {data: "\x00\xff\x17", words: "no message of the takeover protocol"},
 		"no object":           {data: `"hello"`, words: "no message of the takeover protocol"},
-		"no protocol":         {data: `{"kind":"hello"}`, words: "it has no protocol number"},
-		"no kind":             {data: `{"protocol":2}`, words: "it has no protocol number"},
+		"no protocol":         {data: `{"kind":"hello"}`, words: "no protocol number"},
+		"no kind":             {data: `{"protocol":2}`, words: "no protocol number"},
 		"another protocol":    {data: `{"kind":"hello","protocol":3,"version":"3.0","role":{}}`, words: "udpshard 3.0 speaks takeover protocol 3, udpshard 1.0 speaks 2"},
-		"unknown kind":        {data: `{"kind":"hail","protocol":2,"version":"3.0"}`, words: `udpshard 3.0 sends "hail", which udpshard 1.0 does not know`},
-		"unknown role":        {data: `{"kind":"hello","protocol":2,"version":"3.0","role":"king"}`, words: `udpshard 3.0 wants to be "king"`},
+		"unknown kind":        {data: `{"kind":"hail","protocol":2,"version":"3.0"}`, words: `udpshard 3.0 sends "hail", unknown to udpshard 1.0`},
+		"unknown role":        {data: `{"kind":"hello","protocol":2,"version":"3.0","role":"king"}`, words: `udpshard 3.0 has the role "king"`},
 		"other types":         {data: `{"kind":"hello","protocol":2,"version":"3.0","role":7}`, words: "hello of udpshard 3.0"},
 		"too large":           {data: hello1 + `,"x":"` + strings.Repeat("x", maxMessage) + `"}`, words: "longer than 65536 bytes"},
-		"out of turn":         {data: `{"kind":"ready","protocol":2}`, words: `"ready" came instead of "hello"`},
+		"out of turn":         {data: `{"kind":"ready","protocol":2}`, words: `"ready" received instead of "hello"`},
 		"negative count":      {data: hello1 + `,"listeners":-1}`, words: "hello with -1 listeners"},
 		"huge count":          {data: hello1 + `,"listeners":99999999}`, words: "hello with 99999999 listeners"},
-		"unexpected files":    {data: hello1 + `}`, files: 3, words: "0 descriptors were to come, and 3 came"},
+		"unexpected files":    {data: hello1 + `}`, files: 3, words: "0 descriptors announced, 3 received"},
 		"files of its own":    {data: hello1 + `,"files":3}`, files: 3, words: "hello with 3 descriptors"},
-		"files out of turn":   {data: `{"kind":"sockets","protocol":2,"files":253}`, files: 253, words: `"sockets" came instead`},
-		"an offer":            {data: `{"kind":"offer","protocol":2,"files":1,"memory":true}`, files: 1, words: `"offer" came instead`},
-		"missing files":       {data: `{"kind":"yours","protocol":2,"files":2}`, files: 1, words: "2 descriptors were to come, and 1 came"},
+		"files out of turn":   {data: `{"kind":"sockets","protocol":2,"files":253}`, files: 253, words: `"sockets" received instead`},
+		"an offer":            {data: `{"kind":"offer","protocol":2,"files":1,"memory":true}`, files: 1, words: `"offer" received instead`},
+		"missing files":       {data: `{"kind":"yours","protocol":2,"files":2}`, files: 1, words: "2 descriptors announced, 1 received"},
 		"unknown fields":      {data: hello1 + `,"mood":{"good":[true]},"notes":[1,2]}`},
 		"nothing but files":   {data: "", files: 5, words: "-"},
 		"long and with files": {data: strings.Repeat(" ", 2*maxMessage), files: 9, words: "longer than"},
@@ -137,19 +137,19 @@ func TestHostileActive(t *testing.T) {
 		"moved, its memory":  {[]string{`{"kind":"offer","protocol":2}`, `{"kind":"moved","protocol":2,"memory":true,"files":2}`}, []int{0, 2}, ErrRedirected.Error()},
 		"moved, one file":    {[]string{`{"kind":"offer","protocol":2}`, `{"kind":"moved","protocol":2,"memory":true,"files":1}`}, []int{0, 1}, "moved with 1 descriptors"},
 		"moved, no file":     {[]string{`{"kind":"offer","protocol":2}`, `{"kind":"moved","protocol":2,"memory":true}`}, nil, "moved with 0 descriptors"},
-		"out of turn":        {[]string{`{"kind":"left","protocol":2}`}, nil, `"left" came out of turn`},
-		"no memory":          {[]string{`{"kind":"offer","protocol":2,"memory":true}`}, nil, "0 descriptors arrived, and 2 are announced"},
-		"too many files":     {[]string{`{"kind":"offer","protocol":2,"memory":true,"web":true,"files":4}`}, []int{4}, "4 descriptors arrived, and 3 are announced"},
-		"files unsaid":       {[]string{`{"kind":"offer","protocol":2}`}, []int{1}, "0 descriptors were to come, and 1 came"},
-		"socket missing":     {[]string{`{"kind":"offer","protocol":2,"listeners":1}`, `{"kind":"listener","protocol":2,"sockets":2,"files":2}`}, []int{0, 1}, "2 descriptors were to come, and 1 came"},
-		"sockets too many":   {[]string{`{"kind":"offer","protocol":2,"listeners":1}`, `{"kind":"listener","protocol":2,"sockets":1,"files":2}`}, []int{0, 2}, "1 sockets more than spoken of"},
+		"out of turn":        {[]string{`{"kind":"left","protocol":2}`}, nil, `unexpected "left"`},
+		"no memory":          {[]string{`{"kind":"offer","protocol":2,"memory":true}`}, nil, "0 descriptors received, 2 announced"},
+		"too many files":     {[]string{`{"kind":"offer","protocol":2,"memory":true,"web":true,"files":4}`}, []int{4}, "4 descriptors received, 3 announced"},
+		"files unsaid":       {[]string{`{"kind":"offer","protocol":2}`}, []int{1}, "0 descriptors announced, 1 received"},
+		"socket missing":     {[]string{`{"kind":"offer","protocol":2,"listeners":1}`, `{"kind":"listener","protocol":2,"sockets":2,"files":2}`}, []int{0, 1}, "2 descriptors announced, 1 received"},
+		"sockets too many":   {[]string{`{"kind":"offer","protocol":2,"listeners":1}`, `{"kind":"listener","protocol":2,"sockets":1,"files":2}`}, []int{0, 2}, "1 sockets more than announced"},
 		"stream never comes": {[]string{`{"kind":"offer","protocol":2,"listeners":1}`, `{"kind":"listener","protocol":2,"stream":true}`}, nil, "listener with 0 descriptors"},
-		"stream and no more": {[]string{`{"kind":"offer","protocol":2,"listeners":1}`, `{"kind":"listener","protocol":2,"stream":true,"sockets":1,"files":1}`, `{"kind":"sockets","protocol":2}`}, []int{0, 1, 0}, "none came"},
-		"sockets never come": {[]string{`{"kind":"offer","protocol":2,"listeners":1}`, `{"kind":"listener","protocol":2,"sockets":2,"files":1}`, `{"kind":"sockets","protocol":2}`}, []int{0, 1, 0}, "none came"},
-		"another in between": {[]string{`{"kind":"offer","protocol":2,"listeners":2}`, `{"kind":"listener","protocol":2,"sockets":2,"files":1}`, `{"kind":"listener","protocol":2,"sockets":1,"files":1}`}, []int{0, 1, 1}, `"listener" came instead of "sockets"`},
-		"yours with two":     {[]string{`{"kind":"offer","protocol":2}`, `{"kind":"yours","protocol":2,"files":2}`}, []int{0, 2}, "came with 2 descriptors"},
-		"yours with a pipe":  {[]string{`{"kind":"offer","protocol":2}`, `{"kind":"yours","protocol":2,"files":1}`}, []int{0, 1}, "the socket that listens at"},
-		"yours without":      {[]string{`{"kind":"offer","protocol":2}`, `{"kind":"yours","protocol":2}`}, nil, "came with 0 descriptors"},
+		"stream and no more": {[]string{`{"kind":"offer","protocol":2,"listeners":1}`, `{"kind":"listener","protocol":2,"stream":true,"sockets":1,"files":1}`, `{"kind":"sockets","protocol":2}`}, []int{0, 1, 0}, "no sockets received"},
+		"sockets never come": {[]string{`{"kind":"offer","protocol":2,"listeners":1}`, `{"kind":"listener","protocol":2,"sockets":2,"files":1}`, `{"kind":"sockets","protocol":2}`}, []int{0, 1, 0}, "no sockets received"},
+		"another in between": {[]string{`{"kind":"offer","protocol":2,"listeners":2}`, `{"kind":"listener","protocol":2,"sockets":2,"files":1}`, `{"kind":"listener","protocol":2,"sockets":1,"files":1}`}, []int{0, 1, 1}, `"listener" received instead of "sockets"`},
+		"yours with two":     {[]string{`{"kind":"offer","protocol":2}`, `{"kind":"yours","protocol":2,"files":2}`}, []int{0, 2}, "with 2 descriptors"},
+		"yours with a pipe":  {[]string{`{"kind":"offer","protocol":2}`, `{"kind":"yours","protocol":2,"files":1}`}, []int{0, 1}, "the listening socket of"},
+		"yours without":      {[]string{`{"kind":"offer","protocol":2}`, `{"kind":"yours","protocol":2}`}, nil, "with 0 descriptors"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			leak.Descriptors(t)
@@ -218,7 +218,7 @@ func TestNoRoomForDescriptors(t *testing.T) {
 	if err2 := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err2 != nil {
 		t.Fatal(err2)
 	}
-	if err == nil || !strings.Contains(err.Error(), "of 21 descriptors came") || !strings.Contains(hintOf(err), "ulimit -n") {
+	if err == nil || !strings.Contains(err.Error(), "of 21 descriptors received") || !strings.Contains(hintOf(err), "ulimit -n") {
 		t.Error(err)
 	}
 }

@@ -167,7 +167,7 @@ func TestSharedFolderIsRefused(t *testing.T) {
 			t.Errorf("%s: listen: %v", mode, err)
 		}
 		if refused {
-			if hintOf(err) != "chmod go-w "+filepath.Dir(path)+", or take another path" {
+			if hintOf(err) != "chmod go-w "+filepath.Dir(path)+", or use another path" {
 				t.Errorf("%s: %q", mode, hintOf(err))
 			}
 			continue

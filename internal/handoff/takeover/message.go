@@ -113,7 +113,7 @@ func decode(data []byte, version string) (message, error) {
 		return m, fmt.Errorf("no message of the takeover protocol: %w", err)
 	}
 	if envelope.Protocol == 0 || envelope.Kind == "" {
-		return m, errors.New("no message of the takeover protocol: it has no protocol number or no kind")
+		return m, errors.New("no message of the takeover protocol: no protocol number or no kind")
 	}
 	if envelope.Kind == kindRefused {
 		m = message{Kind: kindRefused, Protocol: envelope.Protocol, Version: envelope.Version, Reason: envelope.Words, Hint: envelope.Hint}
@@ -127,7 +127,7 @@ func decode(data []byte, version string) (message, error) {
 			versionName(envelope.Version), envelope.Protocol, versionName(version), protocol), OtherVersionRemedy}
 	}
 	if _, known := carriesFiles[envelope.Kind]; !known {
-		return m, fmt.Errorf("udpshard %s sends %.40q, which udpshard %s does not know", versionName(envelope.Version), envelope.Kind, versionName(version))
+		return m, fmt.Errorf("udpshard %s sends %.40q, unknown to udpshard %s", versionName(envelope.Version), envelope.Kind, versionName(version))
 	}
 	if err := json.Unmarshal(data, &m); err != nil {
 		return message{}, fmt.Errorf("%s of udpshard %s: %w", m.Kind, versionName(envelope.Version), err)

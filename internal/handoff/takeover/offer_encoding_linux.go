@@ -22,7 +22,7 @@ func (w *wire) receiveHello(ctx context.Context) (Hello, error) {
 	h := Hello{Version: m.Version, Role: m.Role, Notes: m.Notes}
 	h.PID, h.Foreign = visiblePID(w.cred, m.PID)
 	if h.Role != Successor && h.Role != Standby {
-		return h, fmt.Errorf("udpshard %s wants to be %.40q, which udpshard %s does not know",
+		return h, fmt.Errorf("udpshard %s has the role %.40q, unknown to udpshard %s",
 			versionName(h.Version), h.Role, versionName(w.version))
 	}
 	return h, nil
@@ -39,7 +39,7 @@ func (w *wire) expect(ctx context.Context, want kind) (message, error) {
 }
 
 func unexpectedKind(came, want kind) error {
-	return fmt.Errorf("%q came instead of %q", came, want)
+	return fmt.Errorf("%q received instead of %q", came, want)
 }
 
 // sendOffer sends an offer and leaves its files open. The control memory carries a registration of
@@ -110,7 +110,7 @@ func splitHeadFiles(head message, files []*os.File) (memory handoff.Memory, web 
 	}
 	if len(files) != want {
 		handoff.CloseFiles(files...)
-		return handoff.Memory{}, nil, fmt.Errorf("offer: %d descriptors arrived, and %d are announced",
+		return handoff.Memory{}, nil, fmt.Errorf("offer: %d descriptors received, %d announced",
 			len(files), want)
 	}
 	if head.Memory {
@@ -142,12 +142,12 @@ func (w *wire) receiveListener(ctx context.Context) (l handoff.Listener, err err
 			missing = m.Sockets
 			want = kindSockets
 		} else if len(files) == 0 {
-			return l, errors.New("sockets: none came")
+			return l, errors.New("no sockets received")
 		}
 		if missing -= len(files); missing == 0 {
 			return l, nil
 		} else if missing < 0 {
-			return l, fmt.Errorf("listener %.40s: %d sockets more than spoken of", l.Name, -missing)
+			return l, fmt.Errorf("listener %.40s: %d sockets more than announced", l.Name, -missing)
 		}
 	}
 }

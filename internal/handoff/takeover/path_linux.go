@@ -39,7 +39,7 @@ func CheckPath(path string) error {
 func absolutePath(path string) (string, error) {
 	switch {
 	case strings.HasPrefix(path, "@") || strings.ContainsRune(path, 0):
-		return "", hinted{fmt.Errorf("%q is an abstract name, which every user may take", path), "give a path in a folder of this user's"}
+		return "", hinted{fmt.Errorf("%q is an abstract name, open to every user", path), "use a path in a folder of this user"}
 	case path == "" || strings.HasSuffix(path, "/"):
 		return "", hinted{fmt.Errorf("%q names no file", path),
 			"give the path of a file: " + path + "takeover.sock"}
@@ -59,9 +59,9 @@ func openSocketPath(path string) (*socketPath, error) {
 	folder, err := os.Open(filepath.Dir(absolute))
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return nil, hinted{err, "make that folder, or take another path"}
+		return nil, hinted{err, "create the folder, or use another path"}
 	case errors.Is(err, os.ErrPermission):
-		return nil, hinted{err, "run as the user whose folder that is, or take another path"}
+		return nil, hinted{err, "run as the owner of the folder, or use another path"}
 	case err != nil:
 		return nil, err
 	}
@@ -126,7 +126,7 @@ func (p *socketPath) lock(timeout time.Duration) error {
 		case !errors.Is(err, unix.EWOULDBLOCK):
 			return &os.PathError{Op: "flock", Path: file.Name(), Err: err}
 		case time.Since(began) > timeout:
-			return hinted{fmt.Errorf("lock %s: %w for %s", file.Name(), ErrPathLocked, timeout), "end the process that is stopped with it: fuser -v " + file.Name()}
+			return hinted{fmt.Errorf("lock %s: %w for %s", file.Name(), ErrPathLocked, timeout), "end the stopped process that holds the lock: fuser -v " + file.Name()}
 		}
 	}
 }
@@ -168,7 +168,7 @@ func ownFile(name string, st *unix.Stat_t) (err error) {
 	case int(st.Uid) != os.Geteuid():
 		err = fmt.Errorf("%s is a file of uid %d, and this is uid %d", name, st.Uid, os.Geteuid())
 	case st.Mode&0o7777&^0o600 != 0:
-		err = fmt.Errorf("%s has mode %#o, and only 0600 keeps other users from its lock", name, st.Mode&0o7777)
+		err = fmt.Errorf("%s has mode %#o, and only 0600 keeps other users from the lock", name, st.Mode&0o7777)
 	default:
 		return nil
 	}
@@ -176,7 +176,7 @@ func ownFile(name string, st *unix.Stat_t) (err error) {
 }
 
 func lockError(err error) error {
-	return hinted{err, "remove that file, or take a path in a folder of this user's"}
+	return hinted{err, "remove the file, or use a path in a folder of this user"}
 }
 
 // isLockFile reports whether the name of the lock file still leads to file: Server.Close removes
@@ -214,8 +214,8 @@ func Exposures(path string) (found []Exposure) {
 	defer p.close()
 	folder := p.folder.Name()
 	if info, err := p.folder.Stat(); err == nil && info.Mode().Perm()&0o022 != 0 {
-		found = append(found, Exposure{fmt.Sprintf("other users may make files in %s, one with the name of the socket included while there is none", folder),
-			"take a path in a folder of this user's"})
+		found = append(found, Exposure{fmt.Sprintf("other users may create files in %s, also at the path of the socket while the socket is missing", folder),
+			"use a path in a folder of this user"})
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(p.fd(), &st); err == nil && st.Uid != 0 && int(st.Uid) != os.Geteuid() {
@@ -223,7 +223,7 @@ func Exposures(path string) (found []Exposure) {
 			fmt.Sprintf("chown %d %s", os.Geteuid(), folder)})
 	}
 	if _, st, err := p.stat(p.name); err == nil && st.Mode&0o077 != 0 {
-		found = append(found, Exposure{fmt.Sprintf("%s has mode %#o: other users can connect to it, and are refused one by one", p.path, st.Mode&0o777),
+		found = append(found, Exposure{fmt.Sprintf("%s has mode %#o: other users can connect, and each is refused", p.path, st.Mode&0o777),
 			"chmod 600 " + p.path})
 	}
 	return found
@@ -248,9 +248,9 @@ func (p *socketPath) checkVacant(live bool) error {
 	case err != nil:
 		return err
 	case st.Mode&unix.S_IFMT != unix.S_IFSOCK:
-		return hinted{fmt.Errorf("%s is there already, and is no socket", p.path), "take another path"}
+		return hinted{fmt.Errorf("%s exists and is no socket", p.path), "use another path"}
 	case int(st.Uid) != os.Geteuid():
-		return hinted{fmt.Errorf("%s is a socket of uid %d, and this is uid %d", p.path, st.Uid, os.Geteuid()), "remove it if nobody uses it, run both as one user, or take another path"}
+		return hinted{fmt.Errorf("%s is a socket of uid %d, and this is uid %d", p.path, st.Uid, os.Geteuid()), "remove the socket if no process uses it, run both processes as one user, or use another path"}
 	case live:
 		return nil
 	}
@@ -272,7 +272,7 @@ func (p *socketPath) checkVacant(live bool) error {
 }
 
 // errBacklogFull: a process listens, and has not accepted for long.
-var errBacklogFull = errors.New("its backlog is full")
+var errBacklogFull = errors.New("backlog full")
 
 // dial connects to the process that listens at the path.
 func (p *socketPath) dial(ctx context.Context) (*net.UnixConn, error) {
@@ -286,9 +286,9 @@ func (p *socketPath) dial(ctx context.Context) (*net.UnixConn, error) {
 	case errors.Is(err, unix.EAGAIN):
 		return nil, fmt.Errorf("%s: %w (%w)", p.path, errBacklogFull, errors.Unwrap(err))
 	case errors.Is(err, unix.EACCES):
-		return nil, hinted{fmt.Errorf("%s: %w", p.path, err), "run both as one user, or take another path"}
+		return nil, hinted{fmt.Errorf("%s: %w", p.path, err), "run both processes as one user, or use another path"}
 	case errors.Is(err, unix.EPROTOTYPE):
-		return nil, hinted{fmt.Errorf("%s is another program's socket: %w", p.path, err), "take another path"}
+		return nil, hinted{fmt.Errorf("%s is another program's socket: %w", p.path, err), "use another path"}
 	}
 	return nil, fmt.Errorf("%s: %w", p.path, err)
 }

@@ -24,7 +24,7 @@ type peer struct {
 	done     chan struct{} // closed when servePeer returns
 }
 
-var errPeerDisconnected = errors.New("its connection has ended")
+var errPeerDisconnected = errors.New("connection ended")
 
 // servePeer serves the connection of a peer from hello to its end.
 func (s *Server) servePeer(ctx context.Context, a Active, conn *net.UnixConn) {
@@ -34,7 +34,7 @@ func (s *Server) servePeer(ctx context.Context, a Active, conn *net.UnixConn) {
 		return // the connection has ended: otherwise credentials exist
 	}
 	if !isTrusted(w.cred) {
-		w.refuse(ctx, hinted{fmt.Errorf("uid %d may not take over", w.cred.Uid), "run both as one user"})
+		w.refuse(ctx, hinted{fmt.Errorf("uid %d may not take over", w.cred.Uid), "run both processes as one user"})
 		return
 	}
 	hello, err := w.receiveHello(ctx)
@@ -82,7 +82,7 @@ func (s *Server) registerSuccessor(p *peer) error {
 		return nil
 	}
 	if s.successor != nil {
-		return hinted{fmt.Errorf("%s is taking over", describeProcess(s.successor.cred, s.successor.hello.PID)), "wait for it, or stop it"}
+		return hinted{fmt.Errorf("%s is taking over", describeProcess(s.successor.cred, s.successor.hello.PID)), "wait for that process, or stop it"}
 	}
 	s.successor = p
 	return nil
@@ -133,7 +133,7 @@ func (p *peer) startReading(ctx context.Context) (stop func()) {
 		for {
 			m, files, err := p.receive(p.ctx, 0)
 			if err == nil && len(p.messages) == cap(p.messages) {
-				err = errors.New("it says more than it is asked")
+				err = errors.New("unexpected messages")
 			}
 			if errors.Is(err, io.EOF) {
 				err = errPeerDisconnected
@@ -178,7 +178,7 @@ func (p *peer) await(ctx context.Context, s *Server, want kind, limit time.Durat
 		}
 		return nil
 	case <-late:
-		return fmt.Errorf("%q did not come within %s", want, limit)
+		return fmt.Errorf("no %q within %s", want, limit)
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-s.handedOver:

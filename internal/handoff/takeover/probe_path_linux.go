@@ -15,7 +15,7 @@ func ProbePath(path string) error {
 	}
 	defer p.close()
 	if err := unix.Faccessat(p.fd(), ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
-		return hinted{&os.PathError{Op: "make a socket in", Path: p.folder.Name(), Err: err}, "run as the user whose folder that is, or take another path"}
+		return hinted{&os.PathError{Op: "make a socket in", Path: p.folder.Name(), Err: err}, "run as the owner of the folder, or use another path"}
 	}
 	return p.checkVacant(false)
 }

@@ -30,7 +30,7 @@ func TestSilentSuccessor(t *testing.T) {
 	}
 	a.waitForCall("resume")
 	_, err := c.Commit(testContext(t))
-	if refused := new(RefusedError); !errors.As(err, &refused) || !strings.Contains(err.Error(), `"mine" did not come within`) {
+	if refused := new(RefusedError); !errors.As(err, &refused) || !strings.Contains(err.Error(), `no "mine" within`) {
 		t.Errorf("no mine: %v", err)
 	}
 	if got := a.calls(); !slices.Equal(got, []string{"yield", "resume"}) {

@@ -148,10 +148,10 @@ func (w *wire) receive(ctx context.Context, limit time.Duration) (message, []*os
 	case broken != nil:
 		err = broken
 	case flags&unix.MSG_CTRUNC != 0:
-		err = hinted{fmt.Errorf("%s: %d of %d descriptors came", m.Kind, len(files), m.Files),
-			"the limit on open files (ulimit -n, LimitNOFILE=) leaves room for no more: raise it"}
+		err = hinted{fmt.Errorf("%s: %d of %d descriptors received", m.Kind, len(files), m.Files),
+			"the limit on open files (ulimit -n, LimitNOFILE=) leaves no room: raise the limit"}
 	case len(files) != m.Files:
-		err = fmt.Errorf("%s: %d descriptors were to come, and %d came", m.Kind, m.Files, len(files))
+		err = fmt.Errorf("%s: %d descriptors announced, %d received", m.Kind, m.Files, len(files))
 	}
 	if err != nil {
 		handoff.CloseFiles(files...)
