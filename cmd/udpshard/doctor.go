@@ -27,20 +27,20 @@ func doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor [flags]",
 		Short: "Check this host, and print each finding with its remedy",
-		Long: `Looks for what loses datagrams on this host, on their way from the interface
-to a shard, and says what to do about it. It changes nothing. Where an instance
-runs, doctor checks its sockets and limits, and asks it at --http whether every
-shard reads. Where none runs, doctor checks what serve would get here with the
-same flags or file. A file with which serve would not start fails with all the
-errors of serve --check.
+		Long: `Checks the way of a datagram from the network card to a shard, prints what loses
+datagrams on this host, and the remedy. It changes nothing. Beside a running
+instance, doctor checks that instance's sockets and limits, and asks it at
+--http whether every shard reads. Without an instance, doctor checks what serve
+would get here with the same flags or file. If serve would not start with the
+file, doctor fails with all errors of serve --check.
 
   ok    nothing to do
   warn  datagrams may be lost under load, or shards used unevenly
-  fail  datagrams are lost now, or will be as configured
-  skip  could not be seen from here
+  fail  datagrams are lost now, or will be with these settings
+  skip  can't be seen from here
 
-Counters are totals since boot, so they are read twice: what grows meanwhile
-is lost now. Exit code 1 if anything fails, else 0. Some things only root sees.`,
+doctor reads counters twice: what grows between the two readings is lost now.
+Exit code 1 if a check fails, else 0. Some checks need root.`,
 		Args: noArguments,
 		Example: `  udpshard doctor --listen :5514
   udpshard doctor --config /etc/udpshard.yaml --interval 10s --json`,
@@ -60,7 +60,7 @@ is lost now. Exit code 1 if anything fails, else 0. Some things only root sees.`
 		"listen", "shards", "cpus", "receive-buffer", "join", "http")
 	set.Lookup("http").Usage = "`ADDR` of a running instance, which doctor asks whether every shard " +
 		"reads; empty: doctor does not ask; $" + config.HTTPVariable + " changes the default"
-	cli.AddFlag(set, &d.interval, "interval", cli.ParseDuration, "`DURATION` between the two readings of counters; 0 is one reading, which can't tell what is lost now")
+	cli.AddFlag(set, &d.interval, "interval", cli.ParseDuration, "`DURATION` between the two readings of counters; 0 is one reading, which can't show what is lost now")
 	set.BoolVar(&d.json, "json", false, "print a JSON array of findings")
 	return cmd
 }

@@ -22,13 +22,13 @@ func healthCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "health [flags]",
 		Short: "Ask a running instance whether every shard reads; exit 0 or 1",
-		Long: `Asks a running instance's /readyz: exit 0 while every shard reads, else 1 and
+		Long: `Asks /readyz of a running instance: exit code 0 if every shard reads, else 1 and
 the reasons. For HEALTHCHECK and probes.
 
-With --pid it asks for the role of one process instead, and prints active or
-standby: exit 0 if the instance is that process, or can hand over to it, else
-1. A PID is that of the PID namespace in which health runs, such as a
-container's; 0 is any process of it.`,
+--pid asks for the role of one process instead, and prints active or standby:
+exit code 0 if that process is the instance or a standby of it, else 1. The PID
+is that of the PID namespace in which health runs, such as a container's; 0 is
+any process of that namespace.`,
 		Args: noArguments,
 		Example: `  udpshard health --http 127.0.0.1:9514
   docker exec udpshard-b /udpshard health --pid 0`,
@@ -56,7 +56,7 @@ container's; 0 is any process of it.`,
 	}
 	cmd.Flags().StringVar(&address, "http", cmp.Or(os.Getenv(config.HTTPVariable), client.DefaultAddress), "`ADDR` of the instance's HTTP server; $"+config.HTTPVariable+" changes the default")
 	cli.AddFlag(cmd.Flags(), &timeout, "timeout", cli.ParseDuration, "`DURATION` to wait for the answer")
-	cli.AddFlag(cmd.Flags(), &pid, "pid", parsePID, "`N`: print the role of the process with this PID, 0 being any of this PID namespace")
+	cli.AddFlag(cmd.Flags(), &pid, "pid", parsePID, "print the role of the process `N` of this PID namespace; 0 is any process of it")
 	return cmd
 }
 

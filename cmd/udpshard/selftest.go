@@ -27,13 +27,13 @@ func selftestCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "selftest [flags]",
 		Short: "Find the highest loss-free rate of this host on loopback",
-		Long: `Opens a group of shards on loopback, sends to it from a process of its own,
-and searches the highest rate at which nothing is lost. Says what a datagram
-costs, how evenly shards were used, what limits first and what to do about it.
-Records are made and thrown away.
+		Long: `Opens shards on loopback, sends to them from another process, and finds the
+highest rate at which nothing is lost. Prints what a datagram costs, how evenly
+shards were used, what limits the rate first, and what to do about it. Records
+are made and thrown away.
 
-Shards get one half of the usable CPUs and the sender the other, unless
---shards or --cpus say otherwise: loopback makes the sender's CPU do the
+Shards get one half of the usable CPUs, and the sender gets the other half,
+unless --shards or --cpus say otherwise: on loopback the sender's CPU does the
 kernel's part of receiving. Takes less than 30 s.`,
 		Args: noArguments,
 		Example: `  udpshard selftest
@@ -45,14 +45,14 @@ kernel's part of receiving. Takes less than 30 s.`,
 	set := cmd.Flags()
 	set.SortFlags = false
 	cli.AddFlag(set, &l.Protocol, "protocol", cli.ParseChoice("syslog", "raw", "echo", "discard"), "`PROTOCOL` of the shards: syslog, raw, echo or discard")
-	cli.AddFlag(set, &l.Shards, "shards", cli.ParseCount, "`N` sockets, each with its thread (default one per CPU of theirs)")
-	cli.AddFlag(set, &l.CPUs, "cpus", cli.ParseCPUs, "`LIST` of CPUs such as 0,2-5 that shards are pinned to in turn (default half of the usable)")
-	cli.AddFlag(set, &l.Batch, "batch", cli.ParseCount, "`N` datagrams at most to a receive call, 1 to 1024")
-	set.Var(&cli.Flag[int]{To: &l.ReceiveBuffer, Text: cli.FormatSize(l.ReceiveBuffer), Parse: cli.ParseSize}, "receive-buffer", "`SIZE` of the kernel's queue asked for each socket, up to 1GiB")
-	cli.AddFlag(set, &t.flows, "flows", cli.ParseCount, "`N` source ports that send")
+	cli.AddFlag(set, &l.Shards, "shards", cli.ParseCount, "`N` sockets, each with its thread (default one for each CPU of --cpus)")
+	cli.AddFlag(set, &l.CPUs, "cpus", cli.ParseCPUs, "`LIST` of CPUs such as 0,2-5, to which shards are pinned in turn (default half of the usable CPUs)")
+	cli.AddFlag(set, &l.Batch, "batch", cli.ParseCount, "receive at most `N` datagrams with one call, 1 to 1024")
+	set.Var(&cli.Flag[int]{To: &l.ReceiveBuffer, Text: cli.FormatSize(l.ReceiveBuffer), Parse: cli.ParseSize}, "receive-buffer", "ask for a receive buffer of `SIZE` for each socket, up to 1GiB")
+	cli.AddFlag(set, &t.flows, "flows", cli.ParseCount, "send from `N` source ports")
 	cli.AddFlag(set, &t.size, "size", cli.ParseSize, "`SIZE` of each payload (default a syslog line of some 75 bytes)")
-	cli.AddFlag(set, &t.gso, "gso", cli.ParseCount, "`N` datagrams to a train of the sender, which makes sending cheaper, up to 128 (default off)")
-	cli.AddFlag(set, &t.threads, "threads", cli.ParseCount, "`N` senders (default one per CPU that is not a shard's)")
+	cli.AddFlag(set, &t.gso, "gso", cli.ParseCount, "send `N` datagrams as one GSO batch, which makes sending cheaper, up to 128 (default off)")
+	cli.AddFlag(set, &t.threads, "threads", cli.ParseCount, "send from `N` threads (default one for each CPU without a shard)")
 	cli.AddFlag(set, &t.budget, "duration", cli.ParseDuration, "`DURATION` of the whole test, from 2s")
 	set.BoolVar(&t.json, "json", false, "print one JSON object")
 	return cmd

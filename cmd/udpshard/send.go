@@ -26,20 +26,21 @@ func sendCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "send [flags]",
 		Short: "Send numbered datagrams, and check which of them arrived",
-		Long: `Sends numbered datagrams from many source ports at a rate, and says what was
-sent. The default is a syslog line (RFC 5424) with a token, run=K flow=3 n=17;
-a --size that is too small for the line leaves the token alone, or filler.
+		Long: `Sends numbered datagrams from many source ports at a rate, and prints what was
+sent. Each is a syslog line (RFC 5424) with a token, run=K flow=3 n=17. With a
+--size that is too small for the line, it is the token alone, or filler.
 
-With --verify FILE it looks for each token in what a receiver writes there,
-and says what was lost, doubled or reordered in each flow. Several files are
-named by {shard} and the patterns of glob(7), and each has an order of its own.
-With the URL of a running instance it reads the instance's ledger before and
-after the run; the instance may be upgraded meanwhile.
+--verify FILE looks for each token in the file that a receiver writes, and
+prints what was lost, doubled or reordered in each flow. {shard} and the
+patterns of glob(7) name several files; each file has an order of its own.
+--verify URL reads the ledger of a running instance before and after the run,
+and prints where each missing datagram is. The instance may be upgraded
+meanwhile.
 
-Low rates leave in bursts of twenty, at most 20 ms apart: a wake-up for each
-would cost more than to send it. A sender that is held up makes up for 50 ms,
-and counts the rest as missed. Exit code 1 if nothing could be sent, or if
---verify misses a datagram; SIGINT ends a run early.`,
+Low rates leave in bursts of twenty, at most 20 ms apart, because a wake-up for
+each datagram would cost more than sending it. A sender that falls behind makes
+up for 50 ms, and counts the rest as missed. SIGINT ends a run early. Exit code
+1 if nothing could be sent, or if --verify misses a datagram.`,
 		Args: noArguments,
 		Example: `  udpshard serve --listen 127.0.0.1:5514 --output file:/tmp/records.json &
   udpshard send --rate 50000 --duration 5s --verify /tmp/records.json`,
@@ -57,19 +58,19 @@ and counts the rest as missed. Exit code 1 if nothing could be sent, or if
 	set := cmd.Flags()
 	set.SortFlags = false
 	cli.AddFlag(set, &s.config.To, "to", cli.ParseText, "`ADDR` to send to: host:port or [ipv6]:port")
-	cli.AddFlag(set, &s.config.Flows, "flows", cli.ParseCount, "`N` source ports, each a flow with numbers of its own")
-	cli.AddFlag(set, &s.config.Rate, "rate", parseSendRate, "`N` datagrams a second over all flows; 0 is flat out")
-	cli.AddFlag(set, &duration, "duration", cli.ParseDuration, "`DURATION` of the run; 0 is until it is interrupted; with --count there is none")
-	cli.AddFlag(set, &s.config.Count, "count", parseUnsigned, "`N` datagrams in all (default as many as the duration allows)")
+	cli.AddFlag(set, &s.config.Flows, "flows", cli.ParseCount, "send from `N` source ports, each a flow with numbers of its own")
+	cli.AddFlag(set, &s.config.Rate, "rate", parseSendRate, "send `N` datagrams a second over all flows; 0 is flat out")
+	cli.AddFlag(set, &duration, "duration", cli.ParseDuration, "send for `DURATION`; 0 is until SIGINT; with --count, the default is no limit")
+	cli.AddFlag(set, &s.config.Count, "count", parseUnsigned, "send `N` datagrams in all (default as many as the duration allows)")
 	cli.AddFlag(set, &s.config.Size, "size", cli.ParseSize, "`SIZE` of each payload, padded (default as long as the text)")
 	set.Var(&template, "template", "`FILE` of lines to send in turn, in which {flow}, {seq}, {time} and {run} are replaced")
-	cli.AddFlag(set, &s.config.GSO, "gso", cli.ParseCount, "`N` datagrams to a train that the kernel splits (UDP_SEGMENT), up to 128 (default off)")
-	cli.AddFlag(set, &s.config.Heavy, "heavy", parseShare, "`SHARE` of all datagrams that flow 0 sends: 0.9 or 90% (default the same as others)")
-	cli.AddFlag(set, &s.config.Batch, "batch", cli.ParseCount, "`N` datagrams, or trains, at most to a send call, 1 to 1024")
-	cli.AddFlag(set, &s.config.Threads, "threads", cli.ParseCount, "`N` senders, at most one per usable CPU")
-	cli.AddFlag(set, &s.config.CPUs, "cpus", cli.ParseCPUs, "`LIST` of CPUs such as 0,2-5 that senders are pinned to in turn (default none)")
-	cli.AddFlag(set, &s.verify, "verify", cli.ParseText, "`FILE` of records, or several (records-{shard}.json, *.json), or an instance's http:// URL, to check what arrived")
-	cli.AddFlag(set, &s.wait, "wait", cli.ParseDuration, "`DURATION` in which nothing more arrives after which --verify gives the rest up")
+	cli.AddFlag(set, &s.config.GSO, "gso", cli.ParseCount, "send `N` datagrams as one GSO batch, which the kernel splits (UDP_SEGMENT), up to 128 (default off)")
+	cli.AddFlag(set, &s.config.Heavy, "heavy", parseShare, "`SHARE` of all datagrams that flow 0 sends, such as 0.9 or 90% (default the same as other flows)")
+	cli.AddFlag(set, &s.config.Batch, "batch", cli.ParseCount, "send at most `N` datagrams, or GSO batches, with one call, 1 to 1024")
+	cli.AddFlag(set, &s.config.Threads, "threads", cli.ParseCount, "send from `N` threads, at most one per usable CPU")
+	cli.AddFlag(set, &s.config.CPUs, "cpus", cli.ParseCPUs, "`LIST` of CPUs such as 0,2-5, to which threads are pinned in turn (default none)")
+	cli.AddFlag(set, &s.verify, "verify", cli.ParseText, "check what arrived in `FILE`, in several (records-{shard}.json, *.json), or by the http:// URL of an instance")
+	cli.AddFlag(set, &s.wait, "wait", cli.ParseDuration, "--verify gives up when nothing has arrived for `DURATION`")
 	set.BoolVar(&s.json, "json", false, "print one JSON object")
 	return cmd
 }

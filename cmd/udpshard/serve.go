@@ -21,15 +21,16 @@ func serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve [flags]",
 		Short: "Receive, shard, handle, count and deliver datagrams",
-		Long: `Receives UDP datagrams on one socket per core and writes a record of each.
+		Long: `Receives UDP datagrams on one socket for each CPU, and writes a record of each
+datagram.
 
-SIGTERM and SIGINT drain: what is queued is read and written, then the final
-ledger is logged; a second one exits at once. SIGHUP reads the file again and
-reopens output files, and keeps every socket.
+SIGTERM and SIGINT drain: serve reads and writes what is queued, logs the final
+ledger and exits. A second signal exits at once. SIGHUP reads the file again,
+opens output files again, and keeps every socket.
 
---check says whether serve would start with these flags or this file, and all
-that keeps it from that. It takes no port, no output and no takeover path, and
-can be run beside an instance, as the same user.`,
+--check says whether serve would start with these flags or this file, and prints
+all errors. It opens no port, no output and no takeover socket, so it can run
+beside an instance, as the same user.`,
 		Args: noArguments,
 		Example: `  udpshard serve --listen 127.0.0.1:5514 --output file:/tmp/records.json
   logger --udp --server 127.0.0.1 --port 5514 --rfc5424 hello
@@ -48,7 +49,7 @@ can be run beside an instance, as the same user.`,
 		},
 	}
 	f.Define(cmd.Flags(), "YAML `FILE` with any number of listeners, instead of the listener flags")
-	cmd.Flags().BoolVar(&checkOnly, "check", false, "say whether serve would start, and take nothing: exit code 0, or 64, 78 or 1 with the errors")
+	cmd.Flags().BoolVar(&checkOnly, "check", false, "say whether serve would start, and open nothing: exit code 0, or 64, 78 or 1 with the errors")
 	return cmd
 }
 

@@ -27,26 +27,27 @@ func socketsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sockets [flags] ADDR",
 		Short: "List every UDP socket bound to an address, who reads it, and who drops",
-		Long: `Lists the UDP sockets that get, or would get, what is sent to ADDR, whoever they
-belong to: those bound to it, and wildcards, with a word on who outranks whom.
-ADDR is 127.0.0.1:5514, [::1]:5514, or :5514 or 5514 for all of the port.
+		Long: `Lists the UDP sockets of any program that get, or would get, datagrams sent to
+ADDR: sockets bound to ADDR, and wildcard sockets; and says which of them come
+first. ADDR is 127.0.0.1:5514, [::1]:5514, or :5514 or 5514 for the whole port.
 Needs no privilege; pids and commands of other users' processes need root.
 
-Sockets that share an address are numbered from 0 in the order in which they
-were bound, as the kernel does for SO_REUSEPORT. When one closes, the last
-takes its number, and the kernel does not tell: the order may then be another.
-Nor does it tell SO_REUSEADDR, with which the socket bound last gets all.
-Connected sockets, which get what their peer sends alone, stand apart.
+member   number in the SO_REUSEPORT group, from 0 in the order of bind. When a
+         socket closes, the last takes its number, which the kernel does not
+         report: the order can then be another. With SO_REUSEADDR, which the
+         kernel does not report either, the socket bound last gets everything
+queue    bytes that wait
+buffer   bytes that may wait (SO_RCVBUF as granted, twice what was asked); queue
+         and buffer include the kernel's overhead
+drops    since the socket was opened
+drops/s  during --interval
 
-The queue is what waits, the buffer what may (SO_RCVBUF as granted, twice what
-was asked; both with the kernel's overhead). Drops count from the socket's
-birth; drops/s is the rate while it looked.
+Connected sockets get only what their peer sends, and are listed apart.
 
-It looks some 100 times in the interval. A socket is called "not read" if its
-queue never was empty and never shrank, nor is anything read from it seen in
-the kernel's accounts. One whose reader is merely too slow is not called so;
-one that nobody sends to is not found out. A reader that paused for all of the
-interval is called so, too: a longer --interval tells.
+"not read" is a socket whose queue never was empty and never shrank in some 100
+looks during --interval, and from which the kernel's accounts show no read. A
+slow reader is not reported, nor a socket without senders. A reader that paused
+during the whole interval is reported too: then use a longer --interval.
 
 Exit code 1 if there is no such socket.`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -72,7 +73,7 @@ Exit code 1 if there is no such socket.`,
 	}
 	set := cmd.Flags()
 	set.SortFlags = false
-	cli.AddFlag(set, &interval, "interval", cli.ParseDuration, "`DURATION` in which it looks again and again, from 100ms; 0 is one look")
+	cli.AddFlag(set, &interval, "interval", cli.ParseDuration, "look again and again for `DURATION`, from 100ms; 0 is one look")
 	set.BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd
 }

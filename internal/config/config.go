@@ -75,14 +75,14 @@ var configSettings = []setting[Config]{
 		set:   bind(cli.ParseText, func(c *Config) *string { return &c.Takeover }),
 		means: func(c *Config) any { return absolute(c.Takeover) }},
 	{flag: "standby", key: "standby", init: "false", bare: true,
-		usage: "hold the sockets of the process that serves at the takeover path, and wait for it to " +
-			"leave, die or hang; where nobody serves, serve",
+		usage: "hold the sockets of the active process at the takeover path, and take over when it stops, " +
+			"dies or hangs; without an active process, become active",
 		set: bind(cli.ParseBool, func(c *Config) *bool { return &c.Standby })},
 	{flag: "standby-after", key: "standby_after", init: "250ms",
-		usage: "`DURATION` for which a shard of that process may stay away from a queue that waits, before a standby takes over; 0 is for ever",
+		usage: "standby: take over when a shard of the active process leaves its queue unread for `DURATION`; 0 is never",
 		set:   bind(parseStandbyAfter, func(c *Config) *time.Duration { return &c.StandbyAfter })},
 	{flag: "log-level", key: "log.level", init: "info", live: true,
-		usage: "least `LEVEL` that is logged: debug, info, warn or error",
+		usage: "least `LEVEL` to log: debug, info, warn or error",
 		set: bind(cli.ParseChoice("debug", "info", "warn", "error"),
 			func(c *Config) *string { return &c.LogLevel })},
 	{flag: "log-format", key: "log.format", init: "auto",
@@ -90,10 +90,10 @@ var configSettings = []setting[Config]{
 		set: bind(cli.ParseChoice("auto", "console", "json"),
 			func(c *Config) *string { return &c.LogFormat })},
 	{flag: "stats-interval", key: "stats_interval", init: "10s", live: true,
-		usage: "`DURATION` between two log lines with each listener's rates and losses; 0 is none",
+		usage: "log each listener's rates and losses every `DURATION`; 0 is never",
 		set:   bind(cli.ParseDuration, func(c *Config) *time.Duration { return &c.StatsInterval })},
 	{flag: "drain-timeout", key: "drain_timeout", init: "8s", live: true,
-		usage: "`DURATION` that SIGTERM gives outputs to take what was read; the rest is counted as lost",
+		usage: "at SIGTERM, wait for outputs for `DURATION`; what they have not accepted then is dropped and counted",
 		set:   bind(cli.ParseDuration, func(c *Config) *time.Duration { return &c.DrainTimeout })},
 }
 
