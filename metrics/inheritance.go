@@ -180,12 +180,12 @@ type FinalCounts struct {
 // The number is exact at whatever instruction the predecessor was killed: datagrams that recvmmsg
 // had taken off the queue are counted from their headers, and countRecords, such as file.Recover,
 // returns how many records an uncounted write has brought to its file. Finalize calls countRecords
-// for each destination; the result counts only if the write is Uncounted. Errors of countRecords are
-// returned, joined, after all else is finalized.
+// for each destination; the result counts only if the write is Uncounted. Finalize returns the
+// errors of countRecords, joined, after all else is finalized.
 //
 // Call Finalize before an output of the successor writes to the same file: countRecords cannot
 // tell records of both apart.
-func (in *Inheritance) Finalize(countRecords func(Write) (records int, err error)) (FinalCounts, error) {
+func (in *Inheritance) Finalize(countRecords func(Write) (int, error)) (FinalCounts, error) {
 	var f FinalCounts
 	var errs []error
 	last := make([]totals, len(in.shards))

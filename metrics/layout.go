@@ -28,7 +28,8 @@ type LayoutError struct {
 }
 
 func (e *LayoutError) Error() string {
-	return fmt.Sprintf("layout version %d, and this program needs version %d", e.Version, layoutVersion)
+	return fmt.Sprintf("layout version %d, and this program needs version %d", e.Version,
+		layoutVersion)
 }
 
 func checkVersion(version uint64) error {

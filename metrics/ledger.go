@@ -20,10 +20,8 @@ const (
 type Ledger struct {
 	Version string
 	Started time.Time
-	// PIDNamespace is the inode of /proc/self/ns/pid: processes of two containers may have the
-	// same PID. 0: unknown.
-	PIDNamespace uint64
 
+	process  ProcessStatus
 	role     atomic.Value // string
 	standbys atomic.Pointer[func() []StandbyStatus]
 	shared   atomic.Pointer[SharedCounters]
@@ -37,7 +35,7 @@ type Ledger struct {
 
 // NewLedger returns an empty ledger of an active process.
 func NewLedger(version string) *Ledger {
-	l := &Ledger{Version: version, Started: time.Now(), id: newID()}
+	l := &Ledger{Version: version, Started: time.Now(), process: ThisProcess(), id: newID()}
 	l.SetRole(Active)
 	return l
 }

@@ -35,5 +35,6 @@ func (sc *SharedCounters) protocolCounters(l *listenerMemory, slot int) []atomic
 	if l.protocolCounters == 0 {
 		return nil
 	}
-	return sys.Slice[atomic.Uint64](sc.memory, l.protocol+slot*l.protocolSize(), int(l.protocolCounters))
+	at := l.protocol + slot*l.protocolSize()
+	return sys.Slice[atomic.Uint64](sc.memory, at, int(l.protocolCounters))
 }

@@ -39,7 +39,9 @@ type Shard struct {
 }
 
 // NewShard returns a Shard whose counters end with the process.
-func NewShard(index, cpu int) *Shard { return &Shard{Counters: new(Counters), Index: index, CPU: cpu} }
+func NewShard(index, cpu int) *Shard {
+	return &Shard{Counters: new(Counters), Index: index, CPU: cpu}
+}
 
 // Fenced returns whether another process has become the owner of the shared counters: then the
 // shard's thread must not read any more. The cost is a load of a cache line that is rarely written.

@@ -58,7 +58,8 @@ func newSharedCounters(layouts []Layout) (*SharedCounters, error) {
 		return nil, fmt.Errorf("%d bytes: %w", size, err)
 	}
 	h := sys.At[header](memory, 0)
-	h.magic, h.version, h.listeners, h.size = magic, layoutVersion, uint32(len(listeners)), uint64(size)
+	h.magic, h.version = magic, layoutVersion
+	h.listeners, h.size = uint32(len(listeners)), uint64(size)
 	h.id.Store(newID())
 	for i := range listeners {
 		*sys.At[row](memory, headerSize+i*rowSize) = listeners[i].row

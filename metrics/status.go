@@ -47,7 +47,7 @@ type ListenerStatus struct {
 func (l *Ledger) Status() Status {
 	status := Status{
 		Version:       l.Version,
-		ProcessStatus: ProcessStatus{os.Getpid(), l.PIDNamespace},
+		ProcessStatus: l.process,
 		Role:          l.Role(),
 		StartedAt:     l.Started.UTC().Truncate(time.Millisecond),
 		CountersID:    l.CountersID(),

@@ -23,7 +23,7 @@ func encoded(t *testing.T, l *Ledger) string {
 func ledgerAt(version string) *Ledger {
 	l := NewLedger(version)
 	l.Started = time.Date(2026, 11, 20, 11, 2, 3, 456_789_000, time.FixedZone("", 5*3600))
-	l.id = countersID
+	l.id, l.process.PIDNamespace = countersID, 0
 	return l
 }
 

@@ -3,7 +3,7 @@ package metrics
 // Steering is how a listener spreads datagrams over its shards.
 type Steering struct {
 	Mode           string   `json:"-"`               // as configured: auto, hash, cpu, source, spray
-	InForce        string   `json:"in_force"`        // the mode of the kernel; empty: unknown, in a standby
+	InForce        string   `json:"in_force"`        // in the kernel; empty: unknown, in a standby
 	Buckets        int      `json:"buckets"`         // into which auto divides flows; 0 in other modes
 	MovedBuckets   int      `json:"moved_buckets"`   // buckets away from their first shard
 	SprayedSources []string `json:"sprayed_sources"` // senders whose datagrams go to any shard

@@ -64,18 +64,18 @@ func (t *Takeovers) Add(reason TakeoverReason, now time.Time) {
 // Count returns the number of takeovers for a reason.
 func (t *Takeovers) Count(reason TakeoverReason) uint64 { return t.counts[reason].Load() }
 
-// recentlyStalled returns whether a takeover by TakeoverStalled was within quietTakeovers. A time in
-// the future, which only damage writes, is not recent.
+// recentlyStalled returns whether the last takeover by TakeoverStalled was within quietTakeovers.
+// A time in the future, which only damage writes, is not recent.
 func (t *Takeovers) recentlyStalled(now time.Time) bool {
 	at := t.stalled.Load()
 	since := time.Duration(clock(now) - at)
 	return at != 0 && since >= 0 && since <= quietTakeovers
 }
 
-// Patience returns how long a shard may be silent before a standby takes over: after, or a multiple.
-// With each takeover by TakeoverStalled within a minute of the previous one, the patience doubles, up
-// to 16 times after. A minute without such a takeover resets the patience. So processes that share
-// an overloaded host do not take over from each other again and again.
+// Patience returns how long a shard may be silent before a standby takes over: after, or a
+// multiple. With each takeover by TakeoverStalled within a minute of the previous one, the patience
+// doubles, up to 16 times after. A minute without such a takeover resets the patience. So processes
+// that share an overloaded host do not take over from each other again and again.
 func (t *Takeovers) Patience(now time.Time, after time.Duration) time.Duration {
 	return after * time.Duration(t.factor(now))
 }
@@ -122,7 +122,8 @@ func (t *Takeovers) status(now time.Time) TakeoverStatus {
 		Restart: t.Count(TakeoverRestart), PatienceFactor: t.factor(now)}
 	at, reason := t.last.Load(), t.lastReason.Load()
 	if at != 0 && reason < uint64(TakeoverReasons) {
-		s.Last = &LastTakeover{TakeoverReason(reason).String(), time.Unix(0, at).UTC().Truncate(time.Millisecond)}
+		s.Last = &LastTakeover{Reason: takeoverNames[reason],
+			At: time.Unix(0, at).UTC().Truncate(time.Millisecond)}
 	}
 	return s
 }

@@ -83,8 +83,9 @@ func (l *WriteLog) Begin(shard *Shard, w Write) {
 		return
 	}
 	l.append(entry{
-		begun: 1, shard: uint64(shard.number), delivered: shard.Delivered.Load(), device: w.Device, inode: w.Inode,
-		size: uint64(w.Size), partial: uint64(w.Partial), length: uint64(w.Length), records: uint64(w.Records),
+		begun: 1, shard: uint64(shard.number), delivered: shard.Delivered.Load(),
+		device: w.Device, inode: w.Inode, size: uint64(w.Size), partial: uint64(w.Partial),
+		length: uint64(w.Length), records: uint64(w.Records),
 	})
 }
 

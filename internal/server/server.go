@@ -90,7 +90,6 @@ func Run(o Options) error {
 
 func newServer(o Options, c *config.Config, v *service) *server {
 	s := &server{Options: o, config: c, service: v, log: v.log, ledger: metrics.NewLedger(o.Version)}
-	s.ledger.PIDNamespace = metrics.ThisProcess().PIDNamespace
 	s.secret = dns.NewSecret()
 	s.outputs = output.NewSet(s.outputEvent)
 	s.handover = newHandover(s)

@@ -14,7 +14,8 @@ var (
 	shardLabels    = []string{"listener", "shard"}
 
 	droppedDesc = prometheus.NewDesc("udpshard_datagrams_dropped_total",
-		"Datagrams lost, by reason (reply: the reply alone was lost).", []string{"listener", "shard", "reason"}, nil)
+		"Datagrams lost, by reason (reply: the reply alone was lost).",
+		append(shardLabels, "reason"), nil)
 	cpuDesc = prometheus.NewDesc("udpshard_shard_cpu_seconds_total",
 		"CPU time of the shard's threads, user and system.", shardLabels, nil)
 	stalledDesc = prometheus.NewDesc("udpshard_shard_stalled",
@@ -26,8 +27,8 @@ var (
 	changesDesc = prometheus.NewDesc("udpshard_steer_changes_total",
 		"Changes that steering made, by kind.", []string{"listener", "kind"}, nil)
 	takeoversDesc = prometheus.NewDesc("udpshard_takeovers_total",
-		"Takeovers from one process to the next, by reason (restart: from what the service manager had kept).",
-		[]string{"reason"}, nil)
+		"Takeovers from one process to the next, by reason "+
+			"(restart: from what the service manager had kept).", []string{"reason"}, nil)
 )
 
 // descs has the description of each row of metrics.Table.
@@ -49,7 +50,8 @@ func NewCollector(l *metrics.Ledger) prometheus.Collector { return collector{l} 
 
 // Describe implements prometheus.Collector.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, desc := range append(slices.Clone(descs), cpuDesc, stalledDesc, movedDesc, sprayedDesc, changesDesc, takeoversDesc) {
+	for _, desc := range append(slices.Clone(descs), cpuDesc, stalledDesc, movedDesc, sprayedDesc,
+		changesDesc, takeoversDesc) {
 		ch <- desc
 	}
 }

@@ -27,40 +27,46 @@ const index = `udpshard
 // Handler serves the ledger over HTTP. The handler changes nothing, and answers only GET and HEAD.
 // build are the labels of udpshard_build_info; more are collectors beside those of the ledger, the
 // Go runtime and the process.
-func Handler(l *metrics.Ledger, build map[string]string, more ...prometheus.Collector) http.Handler {
+func Handler(
+	l *metrics.Ledger, build map[string]string, more ...prometheus.Collector,
+) http.Handler {
 	registry := prometheus.NewRegistry()
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "udpshard_build_info", Help: "The version that runs; the value is always 1.", ConstLabels: build,
+		Name: "udpshard_build_info", Help: "The version that runs; the value is always 1.",
+		ConstLabels: build,
 	})
 	info.Set(1)
 	registry.MustRegister(append(more, NewCollector(l), info, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))...)
 
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
+	options := promhttp.HandlerOpts{EnableOpenMetrics: true}
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, options))
 	mux.HandleFunc("GET /api/v1/status", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
 		_ = json.NewEncoder(w).Encode(l.Status()) // fails only if the client has closed the connection
 	})
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "up\n") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if why := l.NotReady(time.Now()); len(why) > 0 {
-			text(w, http.StatusServiceUnavailable, strings.Join(why, "\n")+"\n")
-			return
+	mux.HandleFunc("GET /healthz", text(http.StatusOK, "up\n"))
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		answer := text(http.StatusOK, "ready\n")
+		if reasons := l.NotReady(time.Now()); len(reasons) > 0 {
+			answer = text(http.StatusServiceUnavailable, strings.Join(reasons, "\n")+"\n")
 		}
-		text(w, http.StatusOK, "ready\n")
+		answer(w, r)
 	})
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, index) })
+	mux.HandleFunc("GET /{$}", text(http.StatusOK, index))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff") // senders choose texts in some answers
 		mux.ServeHTTP(w, r)
 	})
 }
 
-func text(w http.ResponseWriter, code int, body string) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(code)
-	_, _ = io.WriteString(w, body)
+func text(code int, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(code)
+		_, _ = io.WriteString(w, body)
+	}
 }
