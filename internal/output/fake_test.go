@@ -14,12 +14,12 @@ import (
 	"github.com/udpshard/udpshard/packet"
 )
 
-// fake is a target in memory: the files that its name has stood for, of which
-// the last is open. A write takes what the next step says.
+// fake is a destination in memory: all files that its name has had, of which the last is open. The
+// next step decides each write.
 type fake struct {
 	t    *testing.T
 	log  *metrics.WriteLog
-	seen func() // called before each write, without the lock; set before there are any
+	seen func() // called before each write, without the lock
 
 	mu      sync.Mutex
 	steps   []step
@@ -29,8 +29,7 @@ type fake struct {
 	closed  bool
 }
 
-// step is what becomes of one write: the number of bytes taken, all if it is
-// negative, and the error.
+// step is the result of one write: the number of bytes accepted (negative: all), and the error.
 type step struct {
 	take int
 	err  error
@@ -42,14 +41,14 @@ func newFake(t *testing.T, steps ...step) *fake {
 	return &fake{t: t, steps: steps, files: []*bytes.Buffer{new(bytes.Buffer)}}
 }
 
-// change runs a change of what happens next.
+// change changes the state under the lock.
 func (f *fake) change(change func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	change()
 }
 
-// texts returns what the files hold.
+// texts returns the contents of the files.
 func (f *fake) texts() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -60,7 +59,7 @@ func (f *fake) texts() []string {
 	return texts
 }
 
-// text returns what the file holds that is open.
+// text returns the content of the open file.
 func (f *fake) text() string {
 	texts := f.texts()
 	return texts[len(texts)-1]
@@ -75,7 +74,7 @@ func (f *fake) Write(data []byte) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
-		f.t.Error("written after it was closed")
+		f.t.Error("written after Close")
 	}
 	if len(data) == 0 {
 		f.t.Error("an empty write")
@@ -130,7 +129,7 @@ func (f *fake) Close() error {
 	return nil
 }
 
-// events collects what a Set reports.
+// events collects the events of a Set.
 type events struct {
 	mu   sync.Mutex
 	list []Event
@@ -148,40 +147,40 @@ func (e *events) all() []Event {
 	return slices.Clone(e.list)
 }
 
-// rig is a Set with one destination, and one stream to it.
+// rig is a Set with one destination and one stream.
 type rig struct {
-	set    *Set
-	target destination
-	page   *metrics.Shard
-	stream packet.Sink
-	events events
-	record func(number int) string
-	number int // of the next one
+	set      *Set
+	target   destination
+	counters *metrics.Shard
+	stream   packet.Sink
+	events   events
+	record   func(number int) string
+	number   int // of the next record
 }
 
 const fakeName = "/fake"
 
-// newRig starts a writer of target.
+// newRig returns a rig with a running writer of target.
 func newRig(t *testing.T, target destination) *rig {
 	t.Helper()
-	r := &rig{target: target, page: metrics.NewShard(0, 0), record: record}
+	r := &rig{target: target, counters: metrics.NewShard(0, 0), record: record}
 	r.set = NewSet(r.events.report)
 	r.set.start(fakeName, target)
-	r.stream = r.open(t, r.page)
+	r.stream = r.open(t, r.counters)
 	return r
 }
 
-// open returns a stream more to the rig's destination.
-func (r *rig) open(t *testing.T, page *metrics.Shard) packet.Sink {
+// open returns another stream to the rig's destination.
+func (r *rig) open(t *testing.T, counters *metrics.Shard) packet.Sink {
 	t.Helper()
-	s, err := r.set.Open("file:"+fakeName, 0, page, 1<<10)
+	s, err := r.set.Open("file:"+fakeName, 0, counters, 1<<10)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-// record returns the text of a record. Its length varies with its number.
+// record returns the text of a record, whose length varies with the number.
 func record(number int) string {
 	return fmt.Sprintf("{\"n\":%d,\"pad\":\"%s\"}\n", number, strings.Repeat("x", number*7%50))
 }
@@ -189,7 +188,7 @@ func record(number int) string {
 // put commits records as a shard does: received first.
 func (r *rig) put(count int) {
 	for range count {
-		r.page.Received.Add(1)
+		r.counters.Received.Add(1)
 		r.stream.Commit(append(r.stream.Buffer(), r.record(r.number)...))
 		r.number++
 	}
@@ -208,11 +207,11 @@ func (r *rig) close(t *testing.T) {
 	}
 }
 
-// closeAfterLoss closes after records were given up, which an error must tell.
+// closeAfterLoss closes after records were given up: the error names the destination.
 func (r *rig) closeAfterLoss(t *testing.T) {
 	t.Helper()
 	if err := r.set.Close(context.Background()); err == nil || !strings.Contains(err.Error(), fakeName) {
-		t.Errorf("error %v: it should name who lost records", err)
+		t.Errorf("error %v: want the destination that lost records", err)
 	}
 }
 
@@ -225,10 +224,10 @@ func records(from, to int) string {
 	return b.String()
 }
 
-// counts asserts what the page has.
+// counts checks the stream's counters.
 func (r *rig) counts(t *testing.T, delivered, lost, inFlight uint64) {
 	t.Helper()
-	got := r.page.Read()
+	got := r.counters.Read()
 	if got.Delivered != delivered || got.Dropped.Output != lost || got.InFlight != inFlight {
 		t.Errorf("delivered %d, lost %d, in flight %d; want %d, %d, %d",
 			got.Delivered, got.Dropped.Output, got.InFlight, delivered, lost, inFlight)
@@ -250,8 +249,8 @@ func difference(got, want string) string {
 	return fmt.Sprintf("at %d %.60q, want %.60q", at, got[at:], want[at:])
 }
 
-// bubble runs a test with a clock of its own: waiting costs no time, and
-// synctest.Wait returns when every goroutine waits for another or the clock.
+// bubble runs a test with a fake clock: sleeping costs no time, and synctest.Wait returns when
+// every goroutine is blocked.
 func bubble(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
 	synctest.Test(t, test)

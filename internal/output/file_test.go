@@ -17,22 +17,21 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// After a rename, records go to the old file until Reopen, and from then on
-// to a new one of the old name.
+// After a rename, records go to the old file until Reopen, and then to a new file of the old name.
 func TestReopenAfterRename(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x")
 	set := openSet(t)
-	page := metrics.NewShard(0, 0)
-	s := mustOpen(t, set, "file:"+path, 0, page)
-	put(s, page, "1\n")
-	until(t, "1 is written", func() bool { return page.Delivered.Load() == 1 })
+	counters := metrics.NewShard(0, 0)
+	s := mustOpen(t, set, "file:"+path, 0, counters)
+	put(s, counters, "1\n")
+	until(t, "1 is written", func() bool { return counters.Delivered.Load() == 1 })
 	if err := os.Rename(path, path+".1"); err != nil {
 		t.Fatal(err)
 	}
-	put(s, page, "2\n")
-	until(t, "2 is written", func() bool { return page.Delivered.Load() == 2 })
+	put(s, counters, "2\n")
+	until(t, "2 is written", func() bool { return counters.Delivered.Load() == 2 })
 	if _, err := os.Stat(path); err == nil {
-		t.Error("a renamed file was replaced without being asked")
+		t.Error("a renamed file was replaced without Reopen")
 	}
 	reopened := make(chan [2]int, 1)
 	set.Reopen(func(opened, failed int) { reopened <- [2]int{opened, failed} })
@@ -40,8 +39,8 @@ func TestReopenAfterRename(t *testing.T) {
 		t.Errorf("opened and failed: %v, want 1 and 0", got)
 	}
 	until(t, "there is a new file", func() bool { _, err := os.Stat(path); return err == nil })
-	put(s, page, "3\n")
-	until(t, "3 is written", func() bool { return page.Delivered.Load() == 3 })
+	put(s, counters, "3\n")
+	until(t, "3 is written", func() bool { return counters.Delivered.Load() == 3 })
 	if got := content(t, path+".1"); got != "1\n2\n" {
 		t.Errorf("the old file holds %q", got)
 	}
@@ -50,26 +49,25 @@ func TestReopenAfterRename(t *testing.T) {
 	}
 }
 
-// A file that was removed is made anew without being asked.
-func TestARemovedFileIsMadeAnew(t *testing.T) {
+// A removed file is made again without Reopen.
+func TestARemovedFileIsMadeAgain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x")
 	set := openSet(t)
-	page := metrics.NewShard(0, 0)
-	s := mustOpen(t, set, "file:"+path, 0, page)
-	put(s, page, "1\n")
-	until(t, "1 is written", func() bool { return page.Delivered.Load() == 1 })
+	counters := metrics.NewShard(0, 0)
+	s := mustOpen(t, set, "file:"+path, 0, counters)
+	put(s, counters, "1\n")
+	until(t, "1 is written", func() bool { return counters.Delivered.Load() == 1 })
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	put(s, page, "2\n")
-	until(t, "2 is written", func() bool { return page.Delivered.Load() == 2 })
+	put(s, counters, "2\n")
+	until(t, "2 is written", func() bool { return counters.Delivered.Load() == 2 })
 	if got := content(t, path); got != "2\n" {
 		t.Errorf("the new file holds %q", got)
 	}
 }
 
-// One that can't be made anew is waited for: records are not written where
-// nobody finds them.
+// While a removed file can't be made again, records wait, and do not go to the file without a name.
 func TestARemovedDirectoryIsWaitedFor(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "d")
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -77,23 +75,23 @@ func TestARemovedDirectoryIsWaitedFor(t *testing.T) {
 	}
 	reported := make(chan Event, 10)
 	set := NewSet(func(e Event) { reported <- e })
-	page := metrics.NewShard(0, 0)
-	s := mustOpen(t, set, "file:"+dir+"/x", 0, page)
+	counters := metrics.NewShard(0, 0)
+	s := mustOpen(t, set, "file:"+dir+"/x", 0, counters)
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	put(s, page, "1\n")
+	put(s, counters, "1\n")
 	if e := next(t, reported); !errors.Is(e.Err, unix.ENOENT) || e.Destination != dir+"/x" {
 		t.Errorf("event %+v: want no such file or directory", e)
 	}
-	if got := page.Read(); got.InFlight != 1 {
+	if got := counters.Read(); got.InFlight != 1 {
 		t.Errorf("in flight %d, delivered %d", got.InFlight, got.Delivered)
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if e := next(t, reported); e.Err != nil {
-		t.Errorf("event %+v: want that it works", e)
+		t.Errorf("event %+v: want recovery", e)
 	}
 	if err := set.Close(context.Background()); err != nil {
 		t.Error(err)
@@ -103,8 +101,7 @@ func TestARemovedDirectoryIsWaitedFor(t *testing.T) {
 	}
 }
 
-// A device that is always full is a real ENOSPC. The way out is a new place
-// under the old name.
+// /dev/full fails with a real ENOSPC. Records flow again when the path is another file.
 func TestADeviceThatIsFull(t *testing.T) {
 	const full = "/dev/full"
 	if _, err := os.Stat(full); err != nil {
@@ -116,15 +113,15 @@ func TestADeviceThatIsFull(t *testing.T) {
 	}
 	reported := make(chan Event, 10)
 	set := NewSet(func(e Event) { reported <- e })
-	page := metrics.NewShard(0, 0)
-	s := mustOpen(t, set, "file:"+path, 0, page)
-	put(s, page, "1\n")
-	put(s, page, "2\n")
+	counters := metrics.NewShard(0, 0)
+	s := mustOpen(t, set, "file:"+path, 0, counters)
+	put(s, counters, "1\n")
+	put(s, counters, "2\n")
 	e := next(t, reported)
 	if !errors.Is(e.Err, unix.ENOSPC) || strings.Contains(e.Err.Error(), path) {
 		t.Errorf("event %+v: want ENOSPC, without the path that the event has", e)
 	}
-	if got := page.Read(); got.InFlight != 2 {
+	if got := counters.Read(); got.InFlight != 2 {
 		t.Errorf("in flight %d, delivered %d", got.InFlight, got.Delivered)
 	}
 	if err := os.Remove(path); err != nil {
@@ -132,7 +129,7 @@ func TestADeviceThatIsFull(t *testing.T) {
 	}
 	set.Reopen(nil)
 	if e := next(t, reported); e.Err != nil || e.Failing <= 0 {
-		t.Errorf("event %+v: want that it works", e)
+		t.Errorf("event %+v: want recovery", e)
 	}
 	if err := set.Close(context.Background()); err != nil {
 		t.Error(err)
@@ -149,12 +146,13 @@ func next(t *testing.T, events <-chan Event) Event {
 	case e := <-events:
 		return e
 	case <-time.After(20 * time.Second):
-		t.Fatal("nothing is told")
+		t.Fatal("no event")
 		return Event{}
 	}
 }
 
-// What can't be opened anew stays in use, that is told, and it is tried again.
+// After a failed reopen the previous file stays in use, an event reports the failure, and the
+// reopen is retried.
 func TestReopenFails(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "d")
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -162,13 +160,13 @@ func TestReopenFails(t *testing.T) {
 	}
 	reported := make(chan Event, 10)
 	set := NewSet(func(e Event) { reported <- e })
-	page := metrics.NewShard(0, 0)
-	s := mustOpen(t, set, "file:"+dir+"/x", 0, page)
+	counters := metrics.NewShard(0, 0)
+	s := mustOpen(t, set, "file:"+dir+"/x", 0, counters)
 	if err := os.Rename(dir, dir+".old"); err != nil {
 		t.Fatal(err)
 	}
-	beside := mustOpen(t, set, "file:"+filepath.Join(t.TempDir(), "y"), 0, page)
-	mustOpen(t, set, "stdout", 0, page)
+	beside := mustOpen(t, set, "file:"+filepath.Join(t.TempDir(), "y"), 0, counters)
+	mustOpen(t, set, "stdout", 0, counters)
 	reopened := make(chan [2]int, 1)
 	set.Reopen(func(opened, failed int) { reopened <- [2]int{opened, failed} })
 	if got := <-reopened; got != [2]int{1, 1} {
@@ -178,15 +176,15 @@ func TestReopenFails(t *testing.T) {
 	if e := next(t, reported); !errors.Is(e.Err, unix.ENOENT) || !e.Reopen {
 		t.Errorf("event %+v: want no such file at a reopen", e)
 	}
-	put(s, page, "1\n")
-	until(t, "1 is written", func() bool { return page.Delivered.Load() == 1 })
+	put(s, counters, "1\n")
+	until(t, "1 is written", func() bool { return counters.Delivered.Load() == 1 })
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if e := next(t, reported); e.Err != nil || !e.Reopen {
-		t.Errorf("event %+v: want that it could be opened anew", e)
+		t.Errorf("event %+v: want a successful reopen", e)
 	}
-	put(s, page, "2\n")
+	put(s, counters, "2\n")
 	if err := set.Close(context.Background()); err != nil {
 		t.Error(err)
 	}
@@ -198,8 +196,8 @@ func TestReopenFails(t *testing.T) {
 	}
 }
 
-// short is a file that takes a part of the first write, as a full disk does,
-// and then nothing until it is opened anew.
+// short is a file that accepts a part of the first write, as on a full disk, and then nothing until
+// Reopen.
 type short struct {
 	*file.File
 	take int // -1: all
@@ -219,9 +217,8 @@ func (s *short) Reopen() (int, error) {
 	return s.File.Reopen()
 }
 
-// On a real file: what is torn is cut from the old one, unless somebody else
-// has appended meanwhile.
-func TestATornRecordIsCutFromTheOldFile(t *testing.T) {
+// Reopen cuts an incomplete record off the old file, unless another program has appended meanwhile.
+func TestReopenCutsThePartialRecord(t *testing.T) {
 	for _, meddled := range []bool{false, true} {
 		path := filepath.Join(t.TempDir(), "x")
 		f, err := file.Open(path, metrics.NewShard(0, 0))
@@ -230,7 +227,7 @@ func TestATornRecordIsCutFromTheOldFile(t *testing.T) {
 		}
 		r := newRig(t, &short{f, len(records(0, 2)) + 3})
 		r.flush(5)
-		until(t, "a part is written", func() bool { return r.page.Delivered.Load() == 2 })
+		until(t, "a part is written", func() bool { return r.counters.Delivered.Load() == 2 })
 		old := records(0, 2)
 		if meddled {
 			other, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
@@ -255,18 +252,18 @@ func TestATornRecordIsCutFromTheOldFile(t *testing.T) {
 	}
 }
 
-// A named pipe needs no reader, and its readers may come and go.
+// A named pipe needs no reader, and readers may come and go.
 func TestReadersOfAPipeComeAndGo(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pipe")
 	if err := unix.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	set := NewSet(func(e Event) { t.Errorf("event %+v", e) })
-	page := metrics.NewShard(0, 0)
-	s := mustOpen(t, set, "file:"+path, 0, page)
+	counters := metrics.NewShard(0, 0)
+	s := mustOpen(t, set, "file:"+path, 0, counters)
 	for i := range 3 {
 		line := fmt.Sprintf("%d\n", i)
-		put(s, page, line)
+		put(s, counters, line)
 		reader, err := os.Open(path)
 		if err != nil {
 			t.Fatal(err)
@@ -280,7 +277,7 @@ func TestReadersOfAPipeComeAndGo(t *testing.T) {
 	if err := set.Close(context.Background()); err != nil {
 		t.Error(err)
 	}
-	if got := page.Read(); got.Delivered != 3 || got.Dropped.Output != 0 {
+	if got := counters.Read(); got.Delivered != 3 || got.Dropped.Output != 0 {
 		t.Errorf("delivered %d, lost %d; want 3, 0", got.Delivered, got.Dropped.Output)
 	}
 }

@@ -15,22 +15,13 @@ func (s *stream) drop(b *buffer) {
 	}
 }
 
-func (w *writer) addLossy(s *stream) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.lossy == nil {
-		go w.reportDrops()
-	}
-	w.lossy = append(w.lossy, s)
-}
-
 const (
 	checkInterval = time.Second     // of an outage
-	quietPeriod   = 5 * time.Second // without drops: the outage is over, and not merely interrupted
+	quietPeriod   = 5 * time.Second // without drops, after which the outage is over
 )
 
-// reportDrops reports outages in which lossy streams drop records, until Close: the begin at
-// once, one event a minute, and the end. The writer's own goroutine may hang in a write.
+// reportDrops reports outages in which lossy streams drop records, until Close: the begin at once,
+// an event every minute, and the end. run can't report, since a write may hang.
 func (w *writer) reportDrops() {
 	ticker := time.NewTicker(checkInterval)
 	defer ticker.Stop()
@@ -51,7 +42,7 @@ func (w *writer) reportDrops() {
 		}
 		event := Event{Destination: w.name, Dropping: true, Dropped: seen - before, Failing: now.Sub(began)}
 		switch {
-		case seen == before: // the signal is of the outage before
+		case seen == before: // the signal is of the previous outage
 		case check == nil:
 			dropping, check = nil, ticker.C
 			began, told, event.Failing = now, now, 0
@@ -67,8 +58,8 @@ func (w *writer) reportDrops() {
 	}
 }
 
-// drops returns the records that lossy streams have dropped, and whether a stream that dropped
-// records still has no buffer.
+// drops returns the sum of dropped records, and whether a stream that dropped records still has no
+// buffer.
 func (w *writer) drops() (sum uint64, behind bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

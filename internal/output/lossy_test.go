@@ -19,7 +19,7 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// longRecord is so long that the buffer with ten of them has no room for ten more.
+// longRecord is a record so long that a buffer with ten has no room for ten more.
 func longRecord(number int) string {
 	return strings.TrimSuffix(record(number), "\n") + strings.Repeat(" ", flushSize/20) + "\n"
 }
@@ -32,11 +32,11 @@ func longRecords(from, to int) string {
 	return b.String()
 }
 
-// newLossyRig is newRig with a stream that does not wait, and long records.
+// newLossyRig returns a rig with a lossy stream and long records.
 func newLossyRig(t *testing.T, target destination) *rig {
 	t.Helper()
 	r := newRig(t, target)
-	s, err := r.set.OpenLossy("file:"+fakeName, 0, r.page, flushSize/10)
+	s, err := r.set.OpenLossy("file:"+fakeName, 0, r.counters, flushSize/10)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,9 +44,9 @@ func newLossyRig(t *testing.T, target destination) *rig {
 	return r
 }
 
-// While nothing is written, what buffers don't hold is dropped, to the record,
-// and no call waits; with each buffer that comes back it takes up again.
-func TestALossyStreamDropsAndTakesUpAgain(t *testing.T) {
+// While the writer hangs, a lossy stream drops exactly the records beyond its buffers, and no call
+// waits. With each buffer that comes back the stream accepts records again.
+func TestALossyStreamDropsAndRecovers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f, allowed := newFake(t), make(chan struct{})
 		f.seen = func() { <-allowed }
@@ -65,7 +65,7 @@ func TestALossyStreamDropsAndTakesUpAgain(t *testing.T) {
 		r.put(1)
 		r.counts(t, 0, 1001, held)
 		if took := time.Since(began); took != 0 {
-			t.Errorf("it has waited for %s", took)
+			t.Errorf("waited for %s", took)
 		}
 		allowed <- struct{}{}
 		synctest.Wait()
@@ -86,7 +86,7 @@ func TestALossyStreamDropsAndTakesUpAgain(t *testing.T) {
 	})
 }
 
-// However often it is flushed, it holds as much.
+// The number of flushes does not change how much a lossy stream holds.
 func TestALossyStreamOfFewRecordsAFlush(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f, release := newFake(t), make(chan struct{})
@@ -105,8 +105,8 @@ func TestALossyStreamOfFewRecordsAFlush(t *testing.T) {
 	})
 }
 
-// A buffer that is full of large records goes without a flush, and what comes
-// when all are gone is dropped, however large.
+// A buffer full of large records goes to the writer without a flush. Without a buffer, large
+// records are dropped too.
 func TestALossyStreamOfLargeRecords(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f, release := newFake(t), make(chan struct{})
@@ -115,7 +115,7 @@ func TestALossyStreamOfLargeRecords(t *testing.T) {
 		line := strings.Repeat("x", flushSize/2-1) + "\n"
 		const total = 2*lossyBuffers + 7
 		for i := range total {
-			r.page.Received.Add(1)
+			r.counters.Received.Add(1)
 			r.stream.Commit(append(r.stream.Buffer(), line...))
 			kept := min(i+1, 2*lossyBuffers)
 			r.counts(t, 0, uint64(i+1-kept), uint64(kept))
@@ -135,12 +135,12 @@ func TestALossyStreamAfterItsLastBufferIsBack(t *testing.T) {
 		f, allowed := newFake(t), make(chan struct{})
 		f.seen = func() { <-allowed }
 		r := newLossyRig(t, f)
-		other, page := r.open(t, metrics.NewShard(1, 0)), metrics.NewShard(1, 0)
+		other, counters := r.open(t, metrics.NewShard(1, 0)), metrics.NewShard(1, 0)
 		r.flush(1)
-		synctest.Wait() // it is being written
-		put(other, page, "x\n")
+		synctest.Wait() // the writer has the buffer
+		put(other, counters, "x\n")
 		allowed <- struct{}{}
-		synctest.Wait() // it is back, and the other stream's buffer is being written
+		synctest.Wait() // the buffer is back, and the writer has the second stream's buffer
 		for range 3 {
 			r.flush(1)
 			r.counts(t, 1, 0, uint64(r.number-1))
@@ -152,7 +152,7 @@ func TestALossyStreamAfterItsLastBufferIsBack(t *testing.T) {
 	})
 }
 
-// A destination that fails, and works again, costs what buffers don't hold.
+// A short failure of the destination costs only the records beyond the buffers.
 func TestALossyStreamAndADestinationThatFails(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFake(t, step{len(longRecords(0, 3)) + 4, unix.ENOSPC})
@@ -177,7 +177,7 @@ func TestALossyStreamAndADestinationThatFails(t *testing.T) {
 	})
 }
 
-// What is given up at the end is late, as with streams that wait: Close says so.
+// Records of a lossy stream that are given up at the end make Close return an error.
 func TestALossyStreamIsGivenUp(t *testing.T) {
 	for _, hangs := range []bool{false, true} {
 		t.Run(fmt.Sprintf("hangs=%v", hangs), func(t *testing.T) {
@@ -198,10 +198,10 @@ func TestALossyStreamIsGivenUp(t *testing.T) {
 				defer cancel()
 				began := time.Now()
 				if err := r.set.Close(ctx); err == nil || !strings.Contains(err.Error(), fakeName) {
-					t.Errorf("error %v: it should name the destination", err)
+					t.Errorf("error %v: want the name of the destination", err)
 				}
 				if took := time.Since(began); took > 1200*time.Millisecond {
-					t.Errorf("it took %s", took)
+					t.Errorf("took %s", took)
 				}
 				r.counts(t, 0, lossyBuffers*10+30, 0)
 				close(release)
@@ -212,7 +212,7 @@ func TestALossyStreamIsGivenUp(t *testing.T) {
 	}
 }
 
-// After Abort everything is lost, and counted once.
+// After Abort all records are lost, and counted once.
 func TestALossyStreamAfterAbort(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f, release := newFake(t), make(chan struct{})
@@ -233,8 +233,8 @@ func TestALossyStreamAfterAbort(t *testing.T) {
 	})
 }
 
-// Whoever watches the shard sees one that reads, not one that waits.
-func TestALossyStreamIsNotHeld(t *testing.T) {
+// A shard with a lossy stream never counts as waiting for its output.
+func TestALossyStreamNeverWaits(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f, release := newFake(t), make(chan struct{})
 		f.seen = func() { <-release }
@@ -243,7 +243,7 @@ func TestALossyStreamIsNotHeld(t *testing.T) {
 			r.flush(10)
 			time.Sleep(time.Second)
 		}
-		if held, holding := r.page.OutputWait(time.Now()); held != 0 || holding {
+		if held, holding := r.counters.OutputWait(time.Now()); held != 0 || holding {
 			t.Errorf("held for %s, holding %v", held, holding)
 		}
 		close(release)
@@ -251,8 +251,8 @@ func TestALossyStreamIsNotHeld(t *testing.T) {
 	})
 }
 
-// An outage is told when it begins, every minute, and when nothing has been
-// dropped for a while: not once a record, nor once a buffer.
+// Events report the begin of an outage, every minute of the outage, and the end after a quiet
+// period: not every record, nor every buffer.
 func TestDroppingIsReportedOncePerOutage(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f, allowed := newFake(t), make(chan struct{})
@@ -270,8 +270,8 @@ func TestDroppingIsReportedOncePerOutage(t *testing.T) {
 		if e := r.events.all(); len(e) != 1 || !e[0].Dropping || e[0].Dropped == 0 || e[0].Dropped > 7 || e[0].Failing != 0 || e[0].Err != nil || e[0].Destination != fakeName {
 			t.Fatalf("events %+v: want the beginning", e)
 		}
-		time.Sleep(30 * time.Second) // without a record: it is no end
-		for range 10 {               // it comes and goes
+		time.Sleep(30 * time.Second) // no record, and no buffer: the outage lasts
+		for range 10 {               // drops come and go
 			allowed <- struct{}{}
 			synctest.Wait()
 			r.flush(10)
@@ -291,7 +291,7 @@ func TestDroppingIsReportedOncePerOutage(t *testing.T) {
 		synctest.Wait()
 		r.flush(10)
 		synctest.Wait()
-		r.put(1) // holds all buffers: that is no outage
+		r.put(1) // the stream holds all buffers: no outage
 		time.Sleep(quietPeriod + 2*checkInterval)
 		synctest.Wait()
 		if e := r.events.all(); len(e) != 4 || e[3].Dropping || e[3].Dropped != 17 || e[3].Failing < 160*time.Second || e[3].Failing > 180*time.Second {
@@ -301,10 +301,10 @@ func TestDroppingIsReportedOncePerOutage(t *testing.T) {
 		r.flush(10)
 		synctest.Wait()
 		if e := r.events.all(); len(e) != 4 {
-			t.Errorf("events %+v: more than four while it works", e)
+			t.Errorf("events %+v: more than four without an outage", e)
 		}
 
-		// The next outage is a new one.
+		// The next outage begins with an event again.
 		allowed = make(chan struct{})
 		f.change(func() { f.seen = func() { <-allowed } })
 		for range lossyBuffers {
@@ -320,20 +320,19 @@ func TestDroppingIsReportedOncePerOutage(t *testing.T) {
 	})
 }
 
-// Streams that wait and streams that don't can share a destination: each keeps
-// its own rule.
+// A lossy stream and a stream that waits can share a destination: each keeps its own rule.
 func TestALossyStreamBesideOneThatWaits(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f, release := newFake(t), make(chan struct{})
 		f.seen = func() { <-release }
 		r := newLossyRig(t, f)
-		page := metrics.NewShard(1, 0)
-		patient := r.open(t, page)
+		counters := metrics.NewShard(1, 0)
+		patient := r.open(t, counters)
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
 			for range 100 {
-				put(patient, page, "x\n")
+				put(patient, counters, "x\n")
 			}
 		}()
 		for range lossyBuffers + 3 {
@@ -341,21 +340,20 @@ func TestALossyStreamBesideOneThatWaits(t *testing.T) {
 		}
 		synctest.Wait()
 		r.counts(t, 0, 30, lossyBuffers*10)
-		if got := page.Read(); got.InFlight != buffers+1 || got.Dropped.Output != 0 {
+		if got := counters.Read(); got.InFlight != buffers+1 || got.Dropped.Output != 0 {
 			t.Errorf("of who waits %d are in flight, %d lost", got.InFlight, got.Dropped.Output)
 		}
 		close(release)
 		<-done
 		r.close(t)
 		r.counts(t, lossyBuffers*10, 30, 0)
-		if got := page.Read(); got.Delivered != 100 || got.Dropped.Output != 0 {
+		if got := counters.Read(); got.Delivered != 100 || got.Dropped.Output != 0 {
 			t.Errorf("of who waits %d are delivered, %d lost", got.Delivered, got.Dropped.Output)
 		}
 	})
 }
 
-// hiccups is a file that keeps whoever writes waiting now and then, and for the
-// first time until something happens.
+// hiccups is a file whose writes are slow now and then; the first write waits for a channel.
 type hiccups struct {
 	*file.File
 	first  <-chan struct{}
@@ -371,8 +369,8 @@ func (h *hiccups) Write(data []byte) (int, error) {
 	return h.File.Write(data)
 }
 
-// Several shards write to one slow file while the ledger is read: it holds in
-// every reading, and the file has what was delivered, in order.
+// Several shards write to one slow file while the ledger is read. Every reading adds up, and the
+// file has the delivered records in order.
 func TestLossyLedgerUnderLoad(t *testing.T) {
 	const shards, perShard = 4, 20_000
 	path := filepath.Join(t.TempDir(), "x")
@@ -383,23 +381,23 @@ func TestLossyLedgerUnderLoad(t *testing.T) {
 	dropped := make(chan struct{})
 	drop := sync.OnceFunc(func() { close(dropped) })
 	r := newRig(t, &hiccups{File: f, first: dropped})
-	pages := make([]*metrics.Shard, shards)
+	shardCounters := make([]*metrics.Shard, shards)
 	text := func(shard, n int) string { return fmt.Sprintf("%d %d %s\n", shard, n, strings.Repeat("x", n%800)) }
 	var writers, reader sync.WaitGroup
-	for i := range pages {
-		pages[i] = metrics.NewShard(i, 0)
-		s, err := r.set.OpenLossy("file:"+fakeName, i, pages[i], 1<<10)
+	for i := range shardCounters {
+		shardCounters[i] = metrics.NewShard(i, 0)
+		s, err := r.set.OpenLossy("file:"+fakeName, i, shardCounters[i], 1<<10)
 		if err != nil {
 			t.Fatal(err)
 		}
 		writers.Go(func() {
 			for n := range perShard {
-				pages[i].Received.Add(1)
+				shardCounters[i].Received.Add(1)
 				s.Commit(append(s.Buffer(), text(i, n)...))
 				if n%20 == i {
 					s.Flush()
 				}
-				if pages[i].OutputLost.Load() > 0 {
+				if shardCounters[i].OutputLost.Load() > 0 {
 					drop()
 				}
 			}
@@ -410,8 +408,8 @@ func TestLossyLedgerUnderLoad(t *testing.T) {
 	reader.Go(func() {
 		last := make([]metrics.Reading, shards)
 		for {
-			for i := range pages {
-				now := pages[i].Read()
+			for i := range shardCounters {
+				now := shardCounters[i].Read()
 				checkReading(t, last[i], now)
 				last[i] = now
 			}
@@ -432,7 +430,7 @@ func TestLossyLedgerUnderLoad(t *testing.T) {
 	for line := range strings.Lines(content(t, path)) {
 		var i, n int
 		if _, err := fmt.Sscanf(line, "%d %d", &i, &n); err != nil || line != text(i, n) {
-			t.Fatalf("torn: %q", line)
+			t.Fatalf("partial record: %q", line)
 		}
 		if n < next[i] {
 			t.Fatalf("shard %d: record %d where %d or more should be", i, n, next[i])
@@ -441,8 +439,8 @@ func TestLossyLedgerUnderLoad(t *testing.T) {
 		kept[i]++
 	}
 	var lost uint64
-	for i, page := range pages {
-		got := page.Read()
+	for i, counters := range shardCounters {
+		got := counters.Read()
 		if got.Received != perShard || got.InFlight != 0 || got.Delivered != kept[i] || got.Delivered+got.Dropped.Output != perShard {
 			t.Errorf("shard %d: %+v, and %d in the file", i, got, kept[i])
 		}
@@ -453,7 +451,7 @@ func TestLossyLedgerUnderLoad(t *testing.T) {
 	}
 }
 
-// A record costs no allocation, whether it is kept or dropped.
+// A record costs no allocation, whether written or dropped.
 func TestNoAllocationsInALossyStream(t *testing.T) {
 	line := []byte(strings.Repeat("x", 299) + "\n")
 	for _, stuck := range []bool{false, true} {
@@ -466,16 +464,16 @@ func TestNoAllocationsInALossyStream(t *testing.T) {
 			const perRun = 2000 // two runs fill more than a buffer
 			run := func() {
 				for range perRun {
-					r.page.Received.Add(1)
+					r.counters.Received.Add(1)
 					r.stream.Commit(append(r.stream.Buffer(), line...))
 				}
 				r.stream.Flush()
 			}
 			if stuck {
-				for r.page.OutputLost.Load() == 0 {
+				for r.counters.OutputLost.Load() == 0 {
 					run()
 				}
-				until(t, "it is told", func() bool { return len(r.events.all()) > 0 })
+				until(t, "an event comes", func() bool { return len(r.events.all()) > 0 })
 			}
 			if allocations := testing.AllocsPerRun(20, run); allocations > 0 {
 				t.Errorf("%v allocations for %d records, want none", allocations, perRun)
@@ -484,14 +482,14 @@ func TestNoAllocationsInALossyStream(t *testing.T) {
 				close(release)
 			}
 			r.close(t)
-			if got := r.page.Read(); got.InFlight != 0 || stuck != (got.Dropped.Output > 20*perRun) {
+			if got := r.counters.Read(); got.InFlight != 0 || stuck != (got.Dropped.Output > 20*perRun) {
 				t.Errorf("%d in flight, %d dropped", got.InFlight, got.Dropped.Output)
 			}
 		})
 	}
 }
 
-// holding takes everything, once it is let go.
+// holding accepts all records, once released.
 type holding struct {
 	null
 	release <-chan struct{}
@@ -502,24 +500,24 @@ func (h holding) Write(data []byte) (int, error) {
 	return len(data), nil
 }
 
-// A named pipe that nobody reads takes what it holds, and then nothing.
+// A named pipe without a reader accepts records until the pipe is full.
 func TestALossyStreamIntoAPipe(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	set := NewSet(func(Event) {})
-	page := metrics.NewShard(0, 0)
-	s, err := set.OpenLossy("file:"+path, 0, page, 1<<10)
+	counters := metrics.NewShard(0, 0)
+	s, err := set.OpenLossy("file:"+path, 0, counters, 1<<10)
 	if err != nil {
 		t.Fatal(err)
 	}
 	line := strings.Repeat("x", 999) + "\n"
 	for range 20_000 {
-		page.Received.Add(1)
+		counters.Received.Add(1)
 		s.Commit(append(s.Buffer(), line...))
 	}
-	if got := page.Read(); got.Dropped.Output == 0 || got.Received != got.Delivered+got.InFlight+got.Dropped.Output {
+	if got := counters.Read(); got.Dropped.Output == 0 || got.Received != got.Delivered+got.InFlight+got.Dropped.Output {
 		t.Errorf("%+v", got)
 	}
 	reader, err := os.OpenFile(path, os.O_RDONLY, 0)
@@ -539,23 +537,23 @@ func TestALossyStreamIntoAPipe(t *testing.T) {
 	if err := set.Close(context.Background()); err != nil {
 		t.Error(err)
 	}
-	got := page.Read()
+	got := counters.Read()
 	if n := <-read; n != int(got.Delivered)*len(line) || got.InFlight != 0 || got.Delivered+got.Dropped.Output != 20_000 {
 		t.Errorf("%d bytes were read: %+v", n, got)
 	}
 }
 
 func TestALossyStreamToDiscard(t *testing.T) {
-	page := metrics.NewShard(0, 0)
-	s, err := openSet(t).OpenLossy("discard", 0, page, 100)
+	counters := metrics.NewShard(0, 0)
+	s, err := openSet(t).OpenLossy("discard", 0, counters, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
-	put(s, page, "x\n")
-	if got := page.Read(); got.Delivered != 1 {
+	put(s, counters, "x\n")
+	if got := counters.Read(); got.Delivered != 1 {
 		t.Errorf("%+v", got)
 	}
-	if _, err := openSet(t).OpenLossy("nowhere", 0, page, 100); err == nil {
-		t.Error("it opens")
+	if _, err := openSet(t).OpenLossy("nowhere", 0, counters, 100); err == nil {
+		t.Error("no error")
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/udpshard/udpshard/internal/output/file"
@@ -34,7 +35,7 @@ import (
 type Event struct {
 	Destination string
 	Err         error
-	Reopen      bool          // Err is of a failed reopen, or nil after a retry; the previous file stays in use
+	Reopen      bool          // of a failed reopen (the previous file stays in use), or of its retry
 	Dropping    bool          // lossy streams drop records
 	Dropped     uint64        // records dropped since the outage began
 	Failing     time.Duration // since the first failure, or since the first dropped record
@@ -47,9 +48,11 @@ type Set struct {
 	abort  chan struct{} // closed by Abort
 	closed chan struct{} // closed by Close
 
+	stopped atomic.Bool // by Abort or Close: streams lose their records
+	aborted sync.Once
+
 	mu      sync.Mutex
 	writers map[string]*writer // by destination
-	aborted sync.Once
 }
 
 // NewSet returns an empty set. Several goroutines may call report at a time.
@@ -102,10 +105,10 @@ func Probe(spec string, shard int) error {
 	return nil
 }
 
-// Open returns a stream of one shard's records to the output spec, and opens the destination
-// unless the set has it. A record of up to maxRecord bytes fits without an allocation. The stream
-// counts its records in counters. If these are shared (metrics.SharedCounters), writes to a file
-// are logged there for file.Recover.
+// Open returns a stream of one shard's records to the output spec, and opens the destination if
+// necessary. A record of up to maxRecord bytes fits without an allocation. The stream counts its
+// records in counters. Shared counters (metrics.SharedCounters) also have the write log of a file,
+// for file.Recover.
 func (s *Set) Open(spec string, shard int, counters *metrics.Shard, maxRecord int) (packet.Sink, error) {
 	return s.open(spec, shard, counters, maxRecord, false)
 }
@@ -135,10 +138,11 @@ func (s *Set) open(spec string, shard int, counters *metrics.Shard, maxRecord in
 func (s *Set) writer(name string, counters *metrics.Shard) (*writer, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if w := s.writers[name]; w != nil {
+	w := s.writers[name]
+	switch {
+	case w != nil:
 		return w, nil
-	}
-	if name == "stdout" {
+	case name == "stdout":
 		return s.start(name, stdout{}), nil
 	}
 	f, err := file.Open(name, counters)
@@ -148,14 +152,15 @@ func (s *Set) writer(name string, counters *metrics.Shard) (*writer, error) {
 	return s.start(name, f), nil
 }
 
-// Broken receives the error of a destination that no retry can mend: standard output without a
-// reader. From then on its records count as lost.
+// Broken receives the error of a destination for which retries are useless: standard output without
+// a reader. Its further records count as lost.
 func (s *Set) Broken() <-chan error { return s.broken }
 
 // Close writes the queued records, and closes the destinations. Records that a stream gets after
 // Close are lost: a shard that hangs may resume late. When ctx ends first, Close counts the
 // remaining records as lost, and returns an error with the destinations.
 func (s *Set) Close(ctx context.Context) error {
+	s.stopped.Store(true)
 	close(s.closed)
 	s.each(func(w *writer) {
 		select {
@@ -187,7 +192,10 @@ func (s *Set) Close(ctx context.Context) error {
 
 // Abort counts all records that are not written as lost, now and from now on, so that no shard
 // waits for an output.
-func (s *Set) Abort() { s.aborted.Do(func() { close(s.abort) }) }
+func (s *Set) Abort() {
+	s.stopped.Store(true)
+	s.aborted.Do(func() { close(s.abort) })
+}
 
 func (s *Set) each(f func(*writer)) {
 	s.mu.Lock()

@@ -44,7 +44,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// Check is for reading a configuration: it must not make files.
+// Check is for reading a configuration, and makes no files.
 func TestCheckOpensNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x")
 	if err := Check("file:" + path); err != nil {
@@ -71,9 +71,9 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-// put hands one record to a stream.
-func put(s packet.Sink, page *metrics.Shard, text string) {
-	page.Received.Add(1)
+// put commits and flushes one record.
+func put(s packet.Sink, counters *metrics.Shard, text string) {
+	counters.Received.Add(1)
 	s.Commit(append(s.Buffer(), text...))
 	s.Flush()
 }
@@ -87,7 +87,7 @@ func content(t *testing.T, path string) string {
 	return string(data)
 }
 
-// until waits for what writers do at their own pace.
+// until waits for a condition that depends on the writers.
 func until(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !condition(); time.Sleep(time.Millisecond) {
@@ -97,8 +97,8 @@ func until(t *testing.T, what string, condition func() bool) {
 	}
 }
 
-// openSet returns a Set that reports failures as errors of the test, and
-// closes it in the end: make the directory of its files before.
+// openSet returns a Set that reports failures as errors of the test. Cleanup closes the Set, so the
+// test makes the folder of the files first.
 func openSet(t *testing.T) *Set {
 	s := NewSet(func(e Event) {
 		if e.Err != nil {
@@ -115,47 +115,47 @@ func openSet(t *testing.T) *Set {
 	return s
 }
 
-func mustOpen(t *testing.T, s *Set, spec string, shard int, page *metrics.Shard) packet.Sink {
+func mustOpen(t *testing.T, s *Set, spec string, shard int, counters *metrics.Shard) packet.Sink {
 	t.Helper()
-	stream, err := s.Open(spec, shard, page, 1<<10)
+	stream, err := s.Open(spec, shard, counters, 1<<10)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return stream
 }
 
-// Shards and listeners that name one file share its writer, however they
-// spell it; {shard} gives each its own.
+// Streams to one file share a writer, however the path is spelled; with {shard} each shard has a
+// file of its own.
 func TestOneWriterToADestination(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
 	set := openSet(t)
-	page := metrics.NewShard(0, 0)
-	a := mustOpen(t, set, "file:"+dir+"/one", 0, page)
-	b := mustOpen(t, set, "file:"+dir+"/./one", 1, page)
-	c := mustOpen(t, set, "file:one", 2, page)
+	counters := metrics.NewShard(0, 0)
+	a := mustOpen(t, set, "file:"+dir+"/one", 0, counters)
+	b := mustOpen(t, set, "file:"+dir+"/./one", 1, counters)
+	c := mustOpen(t, set, "file:one", 2, counters)
 	if len(set.writers) != 1 {
 		t.Errorf("%d writers of one file", len(set.writers))
 	}
 	if a == b || b == c {
 		t.Error("streams are not each shard's own")
 	}
-	d0 := mustOpen(t, set, "file:{shard}-x-{shard}", 0, page)
-	d12 := mustOpen(t, set, "file:{shard}-x-{shard}", 12, page)
-	e12 := mustOpen(t, set, "file:12-x-12", 3, page)
+	d0 := mustOpen(t, set, "file:{shard}-x-{shard}", 0, counters)
+	d12 := mustOpen(t, set, "file:{shard}-x-{shard}", 12, counters)
+	e12 := mustOpen(t, set, "file:12-x-12", 3, counters)
 	if len(set.writers) != 3 {
 		t.Errorf("%d writers of three files", len(set.writers))
 	}
-	for _, s := range []packet.Sink{mustOpen(t, set, "stdout", 0, page), mustOpen(t, set, "stdout", 1, page)} {
+	for _, s := range []packet.Sink{mustOpen(t, set, "stdout", 0, counters), mustOpen(t, set, "stdout", 1, counters)} {
 		s.Flush() // of nothing
 	}
 	if len(set.writers) != 4 {
 		t.Errorf("%d writers of three files and standard output", len(set.writers))
 	}
 	for text, s := range map[string]packet.Sink{"a\n": a, "b\n": b, "c\n": c, "d0\n": d0, "d12\n": d12, "e12\n": e12} {
-		put(s, page, text)
+		put(s, counters, text)
 	}
-	until(t, "all is delivered", func() bool { return page.Delivered.Load() == 6 })
+	until(t, "all is delivered", func() bool { return counters.Delivered.Load() == 6 })
 	for path, want := range map[string][]string{"one": {"a", "b", "c"}, "0-x-0": {"d0"}, "12-x-12": {"d12", "e12"}} {
 		got := content(t, path)
 		for _, line := range want {
@@ -169,37 +169,37 @@ func TestOneWriterToADestination(t *testing.T) {
 	}
 }
 
-// Discard takes records nowhere, but counts them: when they are flushed or a
-// buffer is full, as everybody else.
+// Discard counts records as delivered when they are flushed or a buffer is full, as the other
+// outputs.
 func TestDiscard(t *testing.T) {
 	set := openSet(t)
-	page := metrics.NewShard(0, 0)
-	s := mustOpen(t, set, "discard", 0, page)
+	counters := metrics.NewShard(0, 0)
+	s := mustOpen(t, set, "discard", 0, counters)
 	if len(set.writers) != 0 {
-		t.Error("it has a writer")
+		t.Error("discard has a writer")
 	}
-	page.Received.Add(3)
+	counters.Received.Add(3)
 	for range 3 {
 		s.Commit(append(s.Buffer(), "x\n"...))
 	}
-	if got := page.Delivered.Load(); got != 0 {
+	if got := counters.Delivered.Load(); got != 0 {
 		t.Errorf("%d delivered before the flush", got)
 	}
 	s.Flush()
 	s.Flush()
-	if got := page.Delivered.Load(); got != 3 {
+	if got := counters.Delivered.Load(); got != 3 {
 		t.Errorf("%d delivered, want 3", got)
 	}
 	long := strings.Repeat("x", 1000) + "\n"
 	for range 10_000 {
-		page.Received.Add(1)
+		counters.Received.Add(1)
 		s.Commit(append(s.Buffer(), long...))
 	}
-	if got := page.Read(); got.InFlight > flushSize/1000+1 {
+	if got := counters.Read(); got.InFlight > flushSize/1000+1 {
 		t.Errorf("%d in flight of %d bytes each: more than a buffer holds", got.InFlight, len(long))
 	}
 	s.Flush()
-	if got := page.Read(); got.InFlight != 0 || got.Delivered != 10_003 {
+	if got := counters.Read(); got.InFlight != 0 || got.Delivered != 10_003 {
 		t.Errorf("%d in flight, %d delivered", got.InFlight, got.Delivered)
 	}
 }
@@ -208,21 +208,21 @@ func TestDiscard(t *testing.T) {
 func TestAFullBufferIsHandedOver(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x")
 	set := openSet(t)
-	page := metrics.NewShard(0, 0)
-	s := mustOpen(t, set, "file:"+path, 0, page)
+	counters := metrics.NewShard(0, 0)
+	s := mustOpen(t, set, "file:"+path, 0, counters)
 	line := strings.Repeat("x", 999) + "\n"
 	const full = (flushSize + 999) / 1000
 	const total = full + full/2
-	page.Received.Add(total)
+	counters.Received.Add(total)
 	for range total {
 		s.Commit(append(s.Buffer(), line...))
 	}
-	until(t, "a buffer is written", func() bool { return page.Delivered.Load() > 0 })
-	if got := page.Delivered.Load(); got != full {
+	until(t, "a buffer is written", func() bool { return counters.Delivered.Load() > 0 })
+	if got := counters.Delivered.Load(); got != full {
 		t.Errorf("%d records delivered, want the %d of a full buffer", got, full)
 	}
 	s.Flush()
-	until(t, "the rest is written", func() bool { return page.Delivered.Load() == total })
+	until(t, "the rest is written", func() bool { return counters.Delivered.Load() == total })
 	if got := content(t, path); got != strings.Repeat(line, total) {
 		t.Errorf("the file holds %d bytes, want %d", len(got), total*len(line))
 	}
@@ -231,16 +231,16 @@ func TestAFullBufferIsHandedOver(t *testing.T) {
 func TestOpenFails(t *testing.T) {
 	dir := t.TempDir()
 	set := openSet(t)
-	page := metrics.NewShard(0, 0)
+	counters := metrics.NewShard(0, 0)
 	fails := func(spec, why string) {
 		t.Helper()
-		s, err := set.Open(spec, 7, page, 100)
+		s, err := set.Open(spec, 7, counters, 100)
 		if err == nil {
-			t.Errorf("%s: it opens: %v", spec, s)
+			t.Errorf("%s: opened: %v", spec, s)
 			return
 		}
 		if !strings.Contains(err.Error(), spec) || !strings.Contains(err.Error(), why) {
-			t.Errorf("error %q: it should name %s and say %q", err, spec, why)
+			t.Errorf("error %q: want %s and %q", err, spec, why)
 		}
 		if strings.Count(err.Error(), dir) > 1 {
 			t.Errorf("error %q says the path twice", err)
@@ -267,12 +267,12 @@ func TestAFileIsAppendedTo(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x")
 	for _, text := range []string{"one\n", "two\n"} {
 		set := NewSet(func(Event) {})
-		page := metrics.NewShard(0, 0)
-		put(mustOpen(t, set, "file:"+path, 0, page), page, text)
+		counters := metrics.NewShard(0, 0)
+		put(mustOpen(t, set, "file:"+path, 0, counters), counters, text)
 		if err := set.Close(context.Background()); err != nil {
 			t.Error(err)
 		}
-		if got := page.Delivered.Load(); got != 1 {
+		if got := counters.Delivered.Load(); got != 1 {
 			t.Errorf("%d delivered after Close", got)
 		}
 	}
@@ -284,8 +284,8 @@ func TestAFileIsAppendedTo(t *testing.T) {
 	}
 }
 
-// Whoever shares standard output can make it non-blocking: a reader that is slow is
-// waited for all the same, and no failure.
+// A slow reader of standard output is no failure, also where another process has made standard
+// output non-blocking.
 func TestStandardOutputThatDoesNotBlock(t *testing.T) {
 	var ends [2]int
 	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
@@ -300,18 +300,18 @@ func TestStandardOutputThatDoesNotBlock(t *testing.T) {
 	}
 	var failures events
 	set := NewSet(failures.report)
-	page := metrics.NewShard(0, 0)
-	s, err := set.Open("stdout", 0, page, 1<<10)
+	counters := metrics.NewShard(0, 0)
+	s, err := set.Open("stdout", 0, counters, 1<<10)
 	if err != nil {
 		t.Fatal(err)
 	}
 	line := strings.Repeat("x", 999) + "\n"
-	const count = 2000 // many times what the pipe holds
+	const count = 2000 // many times the size of the pipe
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		for range count {
-			put(s, page, line)
+			put(s, counters, line)
 		}
 		s.Flush()
 		if err := set.Close(context.Background()); err != nil {
@@ -327,24 +327,23 @@ func TestStandardOutputThatDoesNotBlock(t *testing.T) {
 		t.Errorf("%d bytes, %v", n, err)
 	}
 	<-done
-	if e := failures.all(); len(e) != 0 || page.Read().Delivered != count {
-		t.Errorf("%+v; %+v", e, page.Read())
+	if e := failures.all(); len(e) != 0 || counters.Read().Delivered != count {
+		t.Errorf("%+v; %+v", e, counters.Read())
 	}
 }
 
-// A stream that is used after Close, by a shard that nobody could wait for, loses its records
-// and waits for nothing.
+// A stream that a shard still uses after Close loses its records, and waits for nothing.
 func TestAStreamAfterClose(t *testing.T) {
 	for name, open := range map[string]func(*Set, string, int, *metrics.Shard, int) (packet.Sink, error){"waits": (*Set).Open, "drops": (*Set).OpenLossy} {
 		t.Run(name, func(t *testing.T) {
-			set, page := NewSet(func(Event) {}), metrics.NewShard(0, 0)
+			set, counters := NewSet(func(Event) {}), metrics.NewShard(0, 0)
 			path := filepath.Join(t.TempDir(), "records")
-			stream, err := open(set, "file:"+path, 0, page, 1<<10)
+			stream, err := open(set, "file:"+path, 0, counters, 1<<10)
 			if err != nil {
 				t.Fatal(err)
 			}
 			put := func() {
-				page.Received.Add(1)
+				counters.Received.Add(1)
 				stream.Commit(append(stream.Buffer(), "{}\n"...))
 			}
 			put()
@@ -358,7 +357,7 @@ func TestAStreamAfterClose(t *testing.T) {
 				put()
 				stream.Flush()
 			}
-			if r := page.Read(); r.Delivered != 1 || r.Dropped.Output != 1+2*lossyBuffers || r.InFlight != 0 {
+			if r := counters.Read(); r.Delivered != 1 || r.Dropped.Output != 1+2*lossyBuffers || r.InFlight != 0 {
 				t.Errorf("%+v", r)
 			}
 			if text, err := os.ReadFile(path); err != nil || string(text) != "{}\n" {

@@ -1,15 +1,9 @@
 package output
 
 import (
-	"sync/atomic"
+	"sync"
 	"time"
 )
-
-// reopening is one call of Reopen, until all writers have answered.
-type reopening struct {
-	done                    func(opened, failed int)
-	waiting, opened, failed atomic.Int32 // writers
-}
 
 // Reopen has every writer reopen its file before the next write, for programs that rotate
 // files. Reopen does not wait for the writers. When all files have been tried, done is called
@@ -17,36 +11,39 @@ type reopening struct {
 // file that failed is retried, and an Event reports the failure. done is not called if there is
 // no file, if Reopen is called again before, or if a write does not return. done may be nil.
 func (s *Set) Reopen(done func(opened, failed int)) {
-	r := &reopening{done: done}
-	r.waiting.Store(1)
+	var waiting, opened, failed int
+	var mu sync.Mutex
+	answer := func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if err == nil {
+			opened++
+		} else {
+			failed++
+		}
+		if waiting--; waiting == 0 && done != nil {
+			done(opened, failed)
+		}
+	}
+	mu.Lock() // answers wait until all writers have been asked
+	defer mu.Unlock()
 	s.each(func(w *writer) {
 		if w.name == "stdout" {
 			return
 		}
-		r.waiting.Add(1)
+		waiting++
 		select {
 		case <-w.reopen: // of an earlier call
 		default:
 		}
-		w.reopen <- r
+		w.reopen <- answer
 	})
-	r.answer()
 }
 
-// answer counts one answer, and reports after the last.
-func (r *reopening) answer() {
-	if r.waiting.Add(-1) > 0 || r.done == nil {
-		return
-	}
-	if opened, failed := int(r.opened.Load()), int(r.failed.Load()); opened+failed > 0 {
-		r.done(opened, failed)
-	}
-}
-
-// tryReopen reopens the destination. r is the Reopen that asked, or nil for a retry. tryReopen
-// returns the length of an incomplete record in the previous file, which has to be written again.
-func (w *writer) tryReopen(r *reopening) (cut int) {
-	cut, err := w.reopenDestination()
+// tryReopen reopens the destination, for a Reopen that waits for the answer, or for a retry (nil).
+// tryReopen returns the length of an incomplete record, which has to be written again.
+func (w *writer) tryReopen(answer func(error)) (cut int) {
+	cut, err := w.dest.Reopen()
 	if retried := w.retryReopen != nil; (err != nil) != retried {
 		w.set.report(Event{Destination: w.name, Err: err, Reopen: true})
 	}
@@ -54,14 +51,8 @@ func (w *writer) tryReopen(r *reopening) (cut int) {
 	if err != nil {
 		w.retryReopen = time.After(maxRetryDelay)
 	}
-	switch {
-	case r == nil:
-		return cut
-	case err == nil:
-		r.opened.Add(1)
-	default:
-		r.failed.Add(1)
+	if answer != nil {
+		answer(err)
 	}
-	r.answer()
 	return cut
 }

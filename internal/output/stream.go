@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// flushSize is the size in bytes at which a buffer goes to the writer. The hand-over costs
-	// some 50 µs, with threads that look for more work: little beside two thousand records.
+	// flushSize is the size in bytes at which a buffer goes to the writer. The hand-over costs some
+	// 50 µs, including idle threads that look for work: little for two thousand records.
 	flushSize = 512 << 10
 	// buffers of a stream that waits: one to fill, one in the write, and one for a short delay
 	// of either. The kernel's receive queue covers longer delays.
@@ -17,8 +17,8 @@ const (
 	// lossyBuffers of a lossy stream are the whole queue. A shard that records 25 MB/s bridges
 	// some 150 ms with them.
 	lossyBuffers = 8
-	// keepAliveInterval is how often a shard that waits for its output says so: several times
-	// in the shortest time after which a standby takes a shard for stalled.
+	// keepAliveInterval is how often a shard that waits for its output renews its heartbeat:
+	// several times in the shortest time after which a standby takes a shard for stalled.
 	keepAliveInterval = 10 * time.Millisecond
 )
 
@@ -27,23 +27,23 @@ type buffer struct {
 	stream  *stream
 	data    []byte
 	records int
-	limit   int // bytes at which Commit calls Flush
+	limit   int // size at which Commit calls Flush
 
-	queued bool // waits for the writer, so that the stream may add records; guarded by writer.mu
+	queued bool // waits for the writer, so the stream may add records; guarded by writer.mu
 }
 
 func (b *buffer) reset() { b.data, b.records = b.data[:0], 0 }
 
-// stream is the packet.Sink of one shard: it passes buffers to a writer, and gets them back.
+// stream is the packet.Sink of one shard, and passes the shard's buffers to a writer.
 type stream struct {
 	writer    *writer
 	counters  *metrics.Shard
 	lossy     bool
-	filled    *buffer      // takes the next record; nil: not chosen yet
+	filled    *buffer      // for the next record; nil: not chosen yet
 	free      chan *buffer // back from the writer
 	spare     []*buffer    // taken from free
 	last      *buffer      // went to the writer last
-	scratch   *buffer      // takes records that are lost, each on its own
+	scratch   *buffer      // for a record that is lost
 	keepAlive *time.Ticker
 
 	dropped atomic.Uint64 // records that the lossy stream dropped: a part of counters.OutputLost
@@ -64,7 +64,12 @@ func (w *writer) newStream(counters *metrics.Shard, maxRecord int, lossy bool) *
 		s.spare = append(s.spare, &buffer{stream: s, data: make([]byte, 0, flushSize+maxRecord), limit: flushSize})
 	}
 	if lossy {
-		w.addLossy(s)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.lossy == nil {
+			go w.reportDrops()
+		}
+		w.lossy = append(w.lossy, s)
 	}
 	return s
 }
@@ -77,8 +82,8 @@ func (s *stream) Buffer() []byte {
 	return s.filled.data
 }
 
-// nextBuffer returns the buffer that came back last: while the writer keeps up, the same few
-// buffers are used, and the memory of the rest is not.
+// nextBuffer returns the buffer that came back last: while the writer keeps up, a stream uses few
+// buffers, and their memory stays in the CPU's cache.
 func (s *stream) nextBuffer() *buffer {
 	for range len(s.free) {
 		s.spare = append(s.spare, <-s.free)

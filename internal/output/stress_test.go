@@ -19,14 +19,14 @@ import (
 	"github.com/udpshard/udpshard/packet"
 )
 
-// moody is a file whose writes fail now and then, whole or in part.
-type moody struct {
+// flaky is a file whose writes fail now and then, whole or in part.
+type flaky struct {
 	*file.File
 	random *rand.Rand
 	fails  int // times left
 }
 
-func (m *moody) Write(data []byte) (int, error) {
+func (m *flaky) Write(data []byte) (int, error) {
 	if m.fails == 0 || m.random.IntN(4) > 0 {
 		return m.File.Write(data)
 	}
@@ -38,10 +38,9 @@ func (m *moody) Write(data []byte) (int, error) {
 	return n, err
 }
 
-// Several shards write to one moody destination while the ledger is read: in
-// every reading, received = delivered + in flight + lost, with no figure below
-// zero, and none goes back. In the end the file has what was delivered, in
-// order, each once, whole.
+// Several shards write to one flaky destination while the ledger is read. In every reading,
+// received = delivered + in flight + lost, no number is below zero, and no counter goes back. In
+// the end the file has each delivered record once, whole and in order.
 func TestLedgerUnderLoad(t *testing.T) {
 	const shards = 4
 	const perShard = 8000
@@ -56,15 +55,15 @@ func TestLedgerUnderLoad(t *testing.T) {
 			if gaveUp {
 				fails = -1 // for ever
 			}
-			r := newRig(t, &moody{f, rand.New(rand.NewPCG(1, 2)), fails})
-			pages := make([]*metrics.Shard, shards)
+			r := newRig(t, &flaky{f, rand.New(rand.NewPCG(1, 2)), fails})
+			shardCounters := make([]*metrics.Shard, shards)
 			var writers sync.WaitGroup
-			for i := range pages {
-				pages[i] = metrics.NewShard(i, 0)
-				s := r.open(t, pages[i])
+			for i := range shardCounters {
+				shardCounters[i] = metrics.NewShard(i, 0)
+				s := r.open(t, shardCounters[i])
 				writers.Go(func() {
 					for n := range perShard {
-						pages[i].Received.Add(1)
+						shardCounters[i].Received.Add(1)
 						s.Commit(fmt.Appendf(s.Buffer(), "%d %d %s\n", i, n, strings.Repeat("x", n%200)))
 						if n%1000 == i {
 							s.Flush()
@@ -79,9 +78,9 @@ func TestLedgerUnderLoad(t *testing.T) {
 			reader.Go(func() {
 				last := make([]metrics.Reading, shards)
 				for {
-					for i := range pages {
-						checkReading(t, last[i], pages[i].Read())
-						last[i] = pages[i].Read()
+					for i := range shardCounters {
+						checkReading(t, last[i], shardCounters[i].Read())
+						last[i] = shardCounters[i].Read()
 						readings++
 					}
 					select {
@@ -94,7 +93,7 @@ func TestLedgerUnderLoad(t *testing.T) {
 			})
 			ctx := context.Background()
 			if gaveUp {
-				until(t, "something is delivered", func() bool { return pages[0].Delivered.Load() > 0 })
+				until(t, "something is delivered", func() bool { return shardCounters[0].Delivered.Load() > 0 })
 				r.set.Abort()
 			}
 			written := make(chan struct{})
@@ -116,7 +115,7 @@ func TestLedgerUnderLoad(t *testing.T) {
 			if readings < 2*shards {
 				t.Errorf("only %d readings", readings)
 			}
-			checkFile(t, path, pages, perShard, gaveUp)
+			checkFile(t, path, shardCounters, perShard, gaveUp)
 		})
 	}
 }
@@ -126,7 +125,7 @@ func checkReading(t *testing.T, last, now metrics.Reading) {
 		t.Errorf("received %d, but delivered %d, in flight %d, lost %d", now.Received, now.Delivered, now.InFlight, now.Dropped.Output)
 	}
 	if int64(now.InFlight) < 0 {
-		t.Errorf("in flight %d: counted as written or lost before it was received", int64(now.InFlight))
+		t.Errorf("in flight %d: counted as written or lost before received", int64(now.InFlight))
 	}
 	if now.Received < last.Received || now.Delivered < last.Delivered || now.Dropped.Output < last.Dropped.Output {
 		t.Errorf("the ledger went back from %+v to %+v", last, now)
@@ -134,19 +133,19 @@ func checkReading(t *testing.T, last, now metrics.Reading) {
 }
 
 // checkFile compares the file with the ledger at the end.
-func checkFile(t *testing.T, path string, pages []*metrics.Shard, perShard int, gaveUp bool) {
+func checkFile(t *testing.T, path string, shardCounters []*metrics.Shard, perShard int, gaveUp bool) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	next := make([]int, len(pages))
+	next := make([]int, len(shardCounters))
 	for line := range strings.Lines(string(text)) {
 		first, rest, _ := strings.Cut(line, " ")
 		second, _, _ := strings.Cut(rest, " ")
 		shard, _ := strconv.Atoi(first)
 		n, _ := strconv.Atoi(second)
 		if shard >= len(next) || line != fmt.Sprintf("%d %d %s\n", shard, n, strings.Repeat("x", n%200)) {
-			t.Fatalf("torn: %q", line)
+			t.Fatalf("partial record: %q", line)
 		}
 		if n != next[shard] {
 			t.Fatalf("shard %d: record %d where %d should be", shard, n, next[shard])
@@ -154,8 +153,8 @@ func checkFile(t *testing.T, path string, pages []*metrics.Shard, perShard int, 
 		next[shard]++
 	}
 	var lost uint64
-	for i := range pages {
-		got := pages[i].Read()
+	for i := range shardCounters {
+		got := shardCounters[i].Read()
 		if got.Received != uint64(perShard) || got.InFlight != 0 || got.Delivered != uint64(next[i]) {
 			t.Errorf("shard %d: received %d, in flight %d, delivered %d, in the file %d", i, got.Received, got.InFlight, got.Delivered, next[i])
 		}
@@ -166,15 +165,14 @@ func checkFile(t *testing.T, path string, pages []*metrics.Shard, perShard int, 
 	}
 }
 
-// A record costs no allocation, nor does the buffer it travels in, where the
-// target makes none.
+// A record and its buffer cost no allocation, if the destination makes none.
 func TestNoAllocations(t *testing.T) {
 	const perRun = 2000 // some buffers' full
 	line := []byte(strings.Repeat("x", 299) + "\n")
 	for name, open := range map[string]func(*rig) packet.Sink{
 		"a writer": func(r *rig) packet.Sink { return r.stream },
 		"discard": func(r *rig) packet.Sink {
-			s, err := r.set.Open("discard", 0, r.page, 1<<10)
+			s, err := r.set.Open("discard", 0, r.counters, 1<<10)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -186,7 +184,7 @@ func TestNoAllocations(t *testing.T) {
 			s := open(r)
 			allocations := testing.AllocsPerRun(20, func() {
 				for range perRun {
-					r.page.Received.Add(1)
+					r.counters.Received.Add(1)
 					s.Commit(append(s.Buffer(), line...))
 				}
 				s.Flush()
@@ -200,11 +198,11 @@ func TestNoAllocations(t *testing.T) {
 	}
 }
 
-// A real file costs less than one a buffer's worth of records.
+// A real file costs at most two allocations for each buffer.
 func TestNoAllocationsPerRecordToAFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x")
-	page := metrics.NewShard(0, 0)
-	s := mustOpen(t, openSet(t), "file:"+path, 0, page)
+	counters := metrics.NewShard(0, 0)
+	s := mustOpen(t, openSet(t), "file:"+path, 0, counters)
 	line := []byte(strings.Repeat("x", 299) + "\n")
 	const perRun = 2000
 	allocations := testing.AllocsPerRun(20, func() {
@@ -216,10 +214,10 @@ func TestNoAllocationsPerRecordToAFile(t *testing.T) {
 	if writes := float64(perRun*300/flushSize + 1); allocations > 2*writes {
 		t.Errorf("%v allocations for %d records in %v writes", allocations, perRun, writes)
 	}
-	page.Received.Store(21 * perRun)
+	counters.Received.Store(21 * perRun)
 }
 
-// null takes everything.
+// null accepts all records.
 type null struct{}
 
 func (null) Write(data []byte) (int, error) { return len(data), nil }

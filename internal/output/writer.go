@@ -15,29 +15,19 @@ import (
 )
 
 const (
-	firstRetryDelay = 100 * time.Millisecond // soon enough for a short failure
-	maxRetryDelay   = time.Second            // so long after the end of an outage records flow again, at the latest
-	remindInterval  = time.Minute            // between two events of one outage
+	firstRetryDelay = 100 * time.Millisecond
+	maxRetryDelay   = time.Second // the longest time from the end of an outage to the first record
+	remindInterval  = time.Minute // between two events of one outage
 )
 
-// destination is standard output or a file (file.File). The writer's goroutine calls the methods.
-// Abandon may be called on any goroutine, and writer.mu excludes Begin and End meanwhile.
+// destination is standard output, or a file: file.File documents the methods.
 type destination interface {
-	// NeedsReopen reports whether Reopen has to come before the next write.
 	NeedsReopen() bool
-	// Begin logs a write of length bytes with records of a shard, before the write.
 	Begin(shard *metrics.Shard, length, records int)
 	Write(data []byte) (int, error)
-	// End logs that the records in the n bytes just written are counted. A negative n logs that
-	// Reopen has cut bytes.
 	End(n int)
-	// Abandon logs that the records of the write that has begun are counted as lost.
 	Abandon()
-	// Reopen opens the destination again, and cuts an incomplete record off the end of the
-	// previous file. cut is the length of that record, which has to be written again. After
-	// an error the previous file stays in use.
 	Reopen() (cut int, err error)
-	// Close cuts an incomplete record off the end, and closes the destination.
 	Close() error
 }
 
@@ -46,10 +36,10 @@ type writer struct {
 	set      *Set
 	name     string
 	dest     destination
-	ready    chan struct{}   // the queue has a buffer
-	dropping chan struct{}   // a lossy stream drops records
-	reopen   chan *reopening // the call of Reopen to answer
-	done     chan struct{}   // closed at the end of run
+	ready    chan struct{}    // the queue has a buffer
+	dropping chan struct{}    // a lossy stream drops records
+	reopen   chan func(error) // answers the latest call of Reopen
+	done     chan struct{}    // closed at the end of run
 
 	mu      sync.Mutex
 	queue   []*buffer
@@ -71,7 +61,7 @@ func (s *Set) start(name string, d destination) *writer {
 		dest:     d,
 		ready:    make(chan struct{}, 1),
 		dropping: make(chan struct{}, 1),
-		reopen:   make(chan *reopening, 1),
+		reopen:   make(chan func(error), 1),
 		done:     make(chan struct{}),
 	}
 	s.writers[name] = w
@@ -86,8 +76,8 @@ func (w *writer) run() {
 		select {
 		case <-w.ready:
 			w.writeNext()
-		case r := <-w.reopen:
-			w.tryReopen(r)
+		case answer := <-w.reopen:
+			w.tryReopen(answer)
 		case <-w.retryReopen:
 			w.tryReopen(nil)
 		case <-w.set.closed:
@@ -110,7 +100,7 @@ func (w *writer) enqueue(b *buffer) *buffer {
 	defer w.mu.Unlock()
 	last := b.stream.last
 	switch {
-	case w.stopped():
+	case w.set.stopped.Load():
 		w.lose(b)
 	case b.stream.lossy && last != nil && last.queued && len(last.data)+len(b.data) <= flushSize:
 		last.data = append(last.data, b.data...)
@@ -131,17 +121,6 @@ func (w *writer) wake() {
 	case w.ready <- struct{}{}:
 	default:
 	}
-}
-
-// stopped reports whether the set is closed or aborted.
-func (w *writer) stopped() bool {
-	select {
-	case <-w.set.abort:
-	case <-w.set.closed:
-	default:
-		return false
-	}
-	return true
 }
 
 // dequeue returns the first buffer of the queue, or nil.
@@ -202,50 +181,34 @@ func (w *writer) write(b *buffer) {
 		select {
 		case <-time.After(delay):
 			delay = min(2*delay, maxRetryDelay)
-		case r := <-w.reopen:
-			at = max(0, at-w.tryReopen(r))
+		case answer := <-w.reopen:
+			at = max(0, at-w.tryReopen(answer))
 		case <-w.set.abort:
 		}
 	}
 }
 
-// tryWrite writes b.data[at:] once, and returns the number of bytes written. If the destination
-// has to be reopened first, tryWrite does only that, and returns the length of an incomplete
-// record to write again.
+// tryWrite writes b.data[at:] once, and counts the n bytes written. Where the destination has to be
+// reopened, tryWrite does only that, and returns the length of an incomplete record to write again.
 func (w *writer) tryWrite(b *buffer, at int) (n, cut int, err error) {
 	if w.dest.NeedsReopen() {
-		cut, err = w.reopenDestination()
+		cut, err = w.dest.Reopen()
 		return 0, cut, err
 	}
 	w.mu.Lock()
 	w.dest.Begin(b.stream.counters, len(b.data)-at, b.records)
 	w.mu.Unlock()
 	n, err = w.dest.Write(b.data[at:])
-	w.countWritten(b, at, n)
-	return n, 0, err
-}
-
-func (w *writer) reopenDestination() (cut int, err error) {
-	if cut, err = w.dest.Reopen(); cut > 0 {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.dest.End(-cut)
-	}
-	return cut, err
-}
-
-// countWritten counts the records that end in b.data[at:at+n] as delivered. A buffer that was given
-// up during the write has no records left.
-func (w *writer) countWritten(b *buffer, at, n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	records := b.records
+	records := b.records // none if the buffer was given up meanwhile
 	if at+n < len(b.data) {
 		records = min(records, bytes.Count(b.data[at:at+n], []byte{'\n'}))
 	}
 	b.records -= records
 	b.stream.counters.Delivered.Add(uint64(records))
 	w.dest.End(n)
+	return n, 0, err
 }
 
 // giveUp counts the records of the current buffer as lost, though its write may never return.
@@ -287,7 +250,7 @@ func (w *writer) reportFailure(err error) {
 			return // Broken has the error already
 		}
 		select {
-		case w.set.broken <- fmt.Errorf("output %s: %w: nobody reads it any more", w.name, err):
+		case w.set.broken <- fmt.Errorf("output %s: %w: no reader", w.name, err):
 		default:
 		}
 		return

@@ -15,7 +15,7 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// Delivered counts records that the destination has, and no earlier.
+// Delivered counts a record after its write, not before.
 func TestDeliveredIsCountedAfterTheWrite(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFake(t, step{take: 10}, step{take: 100}, step{take: 37, err: unix.ENOSPC}, step{take: 0, err: unix.EIO}, all)
@@ -24,7 +24,7 @@ func TestDeliveredIsCountedAfterTheWrite(t *testing.T) {
 		f.seen = func() {
 			writes++
 			whole := strings.Count(f.text(), "\n")
-			if got := r.page.Delivered.Load(); got != uint64(whole) {
+			if got := r.counters.Delivered.Load(); got != uint64(whole) {
 				t.Errorf("before write %d: %d records delivered, the target has %d", writes, got, whole)
 			}
 		}
@@ -40,7 +40,7 @@ func TestDeliveredIsCountedAfterTheWrite(t *testing.T) {
 	})
 }
 
-// A record is in flight while its write has not returned.
+// A record is in flight until its write returns.
 func TestInFlightWhileWriting(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f, release := newFake(t), make(chan struct{})
@@ -58,8 +58,8 @@ func TestInFlightWhileWriting(t *testing.T) {
 	})
 }
 
-// An outage is told when it begins, every minute, and when it is over: not
-// once a record, nor once an attempt. Nothing is lost by it.
+// Events report the begin of an outage, every minute of the outage, and the end: not every record,
+// nor every attempt. No record is lost.
 func TestOutageIsReportedOnceAMinute(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFake(t)
@@ -104,11 +104,11 @@ func TestOutageIsReportedOnceAMinute(t *testing.T) {
 		r.flush(10)
 		r.close(t)
 		if e := r.events.all(); len(e) != 5 {
-			t.Errorf("events %+v: more than five while it works", e)
+			t.Errorf("events %+v: more than five without an outage", e)
 		}
 		same(t, "the target", f.text(), records(0, 2010))
 
-		// The next outage is a new one.
+		// The next outage begins with an event again.
 		f = newFake(t, step{0, unix.EIO}, all, step{0, unix.EIO}, all)
 		r = newRig(t, f)
 		r.flush(1)
@@ -120,7 +120,7 @@ func TestOutageIsReportedOnceAMinute(t *testing.T) {
 	})
 }
 
-// A destination that works again is used at the latest a second after.
+// Retries go on, one a second, until the destination works again.
 func TestRetriesNeverStop(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFake(t)
@@ -139,9 +139,9 @@ func TestRetriesNeverStop(t *testing.T) {
 	})
 }
 
-// Whatever fails, is cut short, renamed or removed: every record is written
-// once, in order, whole, in some file.
-func TestNothingIsLostTwiceOrTorn(t *testing.T) {
+// Through failures, partial writes, renames and removals, every record is written once, whole and
+// in order, in some file.
+func TestEachRecordIsWrittenOnce(t *testing.T) {
 	for seed := range uint64(100) {
 		bubble(t, func(t *testing.T) {
 			f := newFake(t)
@@ -162,7 +162,7 @@ func TestNothingIsLostTwiceOrTorn(t *testing.T) {
 						next = step{mood.IntN(300), unix.EIO}
 						f.change(func() { f.renamed = true })
 						select { // as Set.Reopen does, whose lock Close has
-						case r.set.writers[fakeName].reopen <- new(reopening):
+						case r.set.writers[fakeName].reopen <- func(error) {}:
 						default:
 						}
 					case 4:
@@ -199,8 +199,8 @@ func TestNothingIsLostTwiceOrTorn(t *testing.T) {
 	}
 }
 
-// A file that is renamed in the middle of a record keeps whole records only;
-// the new one begins with the record that was torn.
+// A file that is renamed in the middle of a record keeps whole records only. The new file begins
+// with the incomplete record.
 func TestReopenInTheMiddleOfARecord(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFake(t, step{len(records(0, 4)) + 5, unix.ENOSPC})
@@ -222,7 +222,7 @@ func TestReopenInTheMiddleOfARecord(t *testing.T) {
 	})
 }
 
-// Reopen is no reason to wait out a retry.
+// Reopen ends the delay before a retry.
 func TestReopenTriesAtOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFake(t)
@@ -231,20 +231,20 @@ func TestReopenTriesAtOnce(t *testing.T) {
 		}
 		r := newRig(t, f)
 		r.flush(1)
-		time.Sleep(10*time.Second + time.Millisecond) // it waits a second now
+		time.Sleep(10*time.Second + time.Millisecond) // the delay is one second now
 		began := time.Now()
 		f.change(func() { f.steps = nil })
 		r.set.Reopen(nil)
 		synctest.Wait()
 		r.counts(t, 1, 0, 0)
 		if took := time.Since(began); took != 0 {
-			t.Errorf("it took %s", took)
+			t.Errorf("took %s", took)
 		}
 		r.close(t)
 	})
 }
 
-// Opening a new file is not yet a success.
+// A new file does not end an outage; a successful write does.
 func TestOutageLastsUntilSomethingIsWritten(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFake(t, step{0, unix.ENOSPC}, step{0, unix.ENOSPC}, step{0, unix.ENOSPC})
@@ -258,8 +258,7 @@ func TestOutageLastsUntilSomethingIsWritten(t *testing.T) {
 	})
 }
 
-// Without a reader no retry helps: records are lost, and counted, and whoever
-// runs the process hears of it.
+// Without a reader no retry helps: records count as lost, and Broken has the error.
 func TestBrokenPipe(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFake(t, step{len(records(0, 2)) + 3, nil}, step{0, unix.EPIPE}, step{0, unix.EPIPE})
@@ -269,7 +268,7 @@ func TestBrokenPipe(t *testing.T) {
 		select {
 		case err := <-r.set.Broken():
 			if !errors.Is(err, unix.EPIPE) || !strings.Contains(err.Error(), fakeName) {
-				t.Errorf("broken by %v: it should be EPIPE and name the destination", err)
+				t.Errorf("error %v: want EPIPE and the destination", err)
 			}
 		default:
 			t.Fatal("nothing is broken")
@@ -279,28 +278,28 @@ func TestBrokenPipe(t *testing.T) {
 		began := time.Now()
 		r.close(t)
 		if took := time.Since(began); took != 0 {
-			t.Errorf("it was tried again for %s", took)
+			t.Errorf("retried for %s", took)
 		}
 		select {
 		case err := <-r.set.Broken():
-			t.Errorf("told again: %v", err)
+			t.Errorf("reported again: %v", err)
 		default:
 		}
 		r.counts(t, 2, 10, 0)
 		if e := r.events.all(); len(e) > 0 {
-			t.Errorf("events %+v: they would promise that it is tried again", e)
+			t.Errorf("events %+v: want none, since there are no retries", e)
 		}
 	})
 }
 
-// The half of a record that a broken pipe has taken is no part of the next.
+// A partial record in a broken pipe is not continued in the next file.
 func TestAfterABrokenPipe(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFake(t, step{len(records(0, 2)) + 3, nil}, step{0, unix.EPIPE})
 		r := newRig(t, f)
 		r.flush(5)
 		synctest.Wait()
-		f.change(func() { f.missing = true }) // and somebody removes the pipe
+		f.change(func() { f.missing = true }) // the pipe is removed
 		r.flush(7)
 		r.close(t)
 		same(t, "what has the name now", f.text(), records(5, 12))
@@ -308,7 +307,7 @@ func TestAfterABrokenPipe(t *testing.T) {
 	})
 }
 
-// A slow destination makes its shard wait, and loses nothing.
+// A slow destination makes its shard wait, and loses no record.
 func TestBufferWaitsForASlowDestination(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f, allowed := newFake(t), make(chan struct{})
@@ -327,7 +326,7 @@ func TestBufferWaitsForASlowDestination(t *testing.T) {
 		if len(put) != buffers {
 			t.Errorf("%d buffers were handed over while none was written, want all %d", len(put), buffers)
 		}
-		r.counts(t, 0, 0, buffers*perBuffer+1) // and one that waits in Buffer
+		r.counts(t, 0, 0, buffers*perBuffer+1) // one more waits in Buffer
 		for written := 1; written <= 3; written++ {
 			allowed <- struct{}{}
 			synctest.Wait()
@@ -344,8 +343,8 @@ func TestBufferWaitsForASlowDestination(t *testing.T) {
 	})
 }
 
-// A destination that does not come back in time costs what it has not taken,
-// and Close says so.
+// Close gives up a destination that fails until the end of ctx, counts the rest as lost, and
+// returns an error.
 func TestCloseGivesUpInTime(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFake(t, step{len(records(0, 3)) + 4, unix.ENOSPC})
@@ -361,17 +360,17 @@ func TestCloseGivesUpInTime(t *testing.T) {
 		began := time.Now()
 		err := r.set.Close(ctx)
 		if took := time.Since(began); took < 8*time.Second || took > 9*time.Second {
-			t.Errorf("it took %s, want 8s", took)
+			t.Errorf("took %s, want 8s", took)
 		}
 		if err == nil || !strings.Contains(err.Error(), fakeName) {
-			t.Errorf("error %v: it should name the destination", err)
+			t.Errorf("error %v: want the name of the destination", err)
 		}
 		r.counts(t, 3, buffers*10-3, 0)
-		same(t, "the target", f.text(), records(0, 3)) // the torn record is lost, so it is cut
+		same(t, "the target", f.text(), records(0, 3)) // the incomplete record is lost, and cut
 	})
 }
 
-// After Abort nothing is written any more: least of all behind half a record.
+// After Abort no record is written, and an incomplete record is cut.
 func TestAbortEndsWriting(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFake(t, step{len(records(0, 3)) + 4, unix.ENOSPC}, all)
@@ -383,15 +382,15 @@ func TestAbortEndsWriting(t *testing.T) {
 		r.set.Abort()
 		synctest.Wait()
 		r.counts(t, 3, 7, 0)
-		r.flush(100) // with no destination it does not wait
+		r.flush(100) // does not wait
 		r.counts(t, 3, 107, 0)
 		r.closeAfterLoss(t)
 		same(t, "the target", f.text(), records(0, 3))
 	})
 }
 
-// A write that hangs can't be called back. Its records count as lost, with
-// those that wait behind it, and stay lost if it goes through after all.
+// Close counts the records of a write that hangs, and of the queue, as lost. They stay lost if the
+// write succeeds late.
 func TestCloseWithAWriteThatHangs(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f, release := newFake(t), make(chan struct{})
@@ -404,7 +403,7 @@ func TestCloseWithAWriteThatHangs(t *testing.T) {
 		defer cancel()
 		err := r.set.Close(ctx)
 		if err == nil || !strings.Contains(err.Error(), fakeName) {
-			t.Errorf("error %v: it should name the destination", err)
+			t.Errorf("error %v: want the name of the destination", err)
 		}
 		r.counts(t, 0, buffers*10, 0)
 		close(release)
@@ -414,8 +413,8 @@ func TestCloseWithAWriteThatHangs(t *testing.T) {
 	})
 }
 
-// So do those of a write that goes through in part.
-func TestAWriteThatBringsAPartWhenItWasGivenUp(t *testing.T) {
+// The records of a late partial write stay lost too.
+func TestAPartialWriteAfterGivingUp(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f, release := newFake(t, step{len(records(0, 3)) + 1, unix.ENOSPC}), make(chan struct{})
 		f.seen = func() { <-release }
@@ -424,7 +423,7 @@ func TestAWriteThatBringsAPartWhenItWasGivenUp(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		if err := r.set.Close(ctx); err == nil {
-			t.Error("it was in time")
+			t.Error("no error")
 		}
 		close(release)
 		synctest.Wait()
@@ -433,16 +432,15 @@ func TestAWriteThatBringsAPartWhenItWasGivenUp(t *testing.T) {
 	})
 }
 
-// A write that comes back at the very moment at which Close gives it up is
-// counted once: as written, or as lost.
+// A write that returns just as Close gives up is counted once: as written, or as lost.
 func TestAWriteThatReturnsAsItIsGivenUp(t *testing.T) {
-	for try := range 100 { // who is first is random
+	for try := range 100 { // the order is random
 		bubble(t, func(t *testing.T) {
 			f := newFake(t)
 			if try%2 == 0 {
 				f.steps = []step{{len(records(0, 3)) + 1, unix.ENOSPC}}
 			}
-			f.seen = func() { time.Sleep(1100 * time.Millisecond) } // Close's second and its patience
+			f.seen = func() { time.Sleep(1100 * time.Millisecond) } // the deadline of Close, and its grace
 			r := newRig(t, f)
 			for range buffers {
 				r.flush(10)
@@ -450,10 +448,10 @@ func TestAWriteThatReturnsAsItIsGivenUp(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 			defer cancel()
 			if err := r.set.Close(ctx); err == nil {
-				t.Error("it was in time")
+				t.Error("no error")
 			}
 			synctest.Wait()
-			if got := r.page.Read(); got.Delivered+got.Dropped.Output != buffers*10 {
+			if got := r.counters.Read(); got.Delivered+got.Dropped.Output != buffers*10 {
 				t.Errorf("delivered %d and lost %d of %d", got.Delivered, got.Dropped.Output, buffers*10)
 			}
 		})
@@ -463,20 +461,20 @@ func TestAWriteThatReturnsAsItIsGivenUp(t *testing.T) {
 	}
 }
 
-// Only those who are late are called late.
-func TestCloseNamesWhoIsLate(t *testing.T) {
-	for range 50 { // a choice of two that are ready is random
+// Close names only the destinations that are late.
+func TestCloseNamesLateDestinations(t *testing.T) {
+	for range 50 { // a select with two ready channels is random
 		bubble(t, func(t *testing.T) {
 			set := NewSet(func(Event) {})
 			release := make(chan struct{})
-			page := metrics.NewShard(0, 0)
+			counters := metrics.NewShard(0, 0)
 			for _, name := range []string{"/a", "/late", "/z"} {
 				f := newFake(t)
 				if name == "/late" {
 					f.seen = func() { <-release }
 				}
 				set.start(name, f)
-				s, err := set.Open("file:"+name, 0, page, 100)
+				s, err := set.Open("file:"+name, 0, counters, 100)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -497,8 +495,7 @@ func TestCloseNamesWhoIsLate(t *testing.T) {
 	}
 }
 
-// A shard that waits for a buffer is let go by Abort, and what it brings is
-// counted.
+// Abort releases a shard that waits for a buffer, and further records are counted.
 func TestAbortReleasesAWaitingShard(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f, release := newFake(t), make(chan struct{})
@@ -514,7 +511,7 @@ func TestAbortReleasesAWaitingShard(t *testing.T) {
 		synctest.Wait()
 		select {
 		case <-done:
-			t.Fatal("it does not wait")
+			t.Fatal("does not wait")
 		default:
 		}
 		r.set.Abort()
@@ -522,7 +519,7 @@ func TestAbortReleasesAWaitingShard(t *testing.T) {
 		select {
 		case <-done:
 		default:
-			t.Fatal("it still waits")
+			t.Fatal("still waits")
 		}
 		close(release)
 		synctest.Wait()
@@ -531,7 +528,7 @@ func TestAbortReleasesAWaitingShard(t *testing.T) {
 	})
 }
 
-// What is recorded after Abort is lost at once: it does not travel.
+// Records after Abort are lost at once.
 func TestRecordsAfterAbort(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, newFake(t))
@@ -544,16 +541,16 @@ func TestRecordsAfterAbort(t *testing.T) {
 	})
 }
 
-// A shard that waits for its output says again and again that it does, until it goes on.
-func TestAShardThatWaitsSaysSo(t *testing.T) {
+// A shard that waits for its output renews its heartbeat until a buffer is free.
+func TestAShardThatWaitsKeepsItsHeartbeat(t *testing.T) {
 	f, release := newFake(t), make(chan struct{})
 	f.seen = func() { <-release }
 	r := newRig(t, f)
 	holding := func() bool {
-		_, holding := r.page.OutputWait(time.Now())
+		_, holding := r.counters.OutputWait(time.Now())
 		return holding
 	}
-	r.page.Heartbeat(time.Now())
+	r.counters.Heartbeat(time.Now())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -561,23 +558,23 @@ func TestAShardThatWaitsSaysSo(t *testing.T) {
 			r.flush(1)
 		}
 	}()
-	until(t, "it waits", holding)
+	until(t, "the shard waits", holding)
 	for range 3 {
-		before := r.page.LastHeartbeat()
-		until(t, "it says so again", func() bool { return r.page.LastHeartbeat() > before })
+		before := r.counters.LastHeartbeat()
+		until(t, "the heartbeat is renewed", func() bool { return r.counters.LastHeartbeat() > before })
 	}
 	close(release)
 	<-done
 	if holding() {
-		t.Error("it goes on, and says that it waits")
+		t.Error("still waiting for the output")
 	}
 	r.close(t)
 	r.counts(t, buffers+1, 0, 0)
 }
 
-// Records that a shard flushes while the set is being closed are written or lost, and counted.
+// Records that a shard flushes during Close are counted as written or lost.
 func TestFlushDuringClose(t *testing.T) {
-	for range 50 { // the order of the two is random
+	for range 50 { // the order is random
 		f := newFake(t)
 		r := newRig(t, f)
 		done := make(chan struct{})

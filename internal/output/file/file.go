@@ -80,8 +80,7 @@ func (f *File) Write(data []byte) (int, error) {
 	return n, WithoutPath(err)
 }
 
-// End logs that the records in the n bytes of Write are counted as delivered. A negative n logs
-// the bytes that Reopen has cut.
+// End logs that the records in the n bytes of Write are counted as delivered.
 func (f *File) End(n int) { f.log.End(n, f.partial) }
 
 // Abandon logs that the records of the write that has begun are counted as lost. The caller
