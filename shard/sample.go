@@ -44,7 +44,7 @@ func (s *shard) trainOf(i int) int {
 func (s *shard) sample(now time.Time) steer.Sample {
 	g := s.page.Sample(now)
 	return steer.Sample{
-		Received: g.Received, Dropped: g.Dropped, Queued: g.Queued, Buffer: g.Buffer, Away: g.SinceHeartbeat, Held: g.OutputWait,
-		Waited: s.waits.Of(s.page.Thread()), Sketch: s.sketches.Full(),
+		Received: g.Received, Dropped: g.Dropped, Queued: g.Queued, Buffer: g.Buffer, SinceHeartbeat: g.SinceHeartbeat, OutputWait: g.OutputWait,
+		RunDelay: s.waits.Of(s.page.Thread()), Sketch: s.sketches.Full(),
 	}
 }

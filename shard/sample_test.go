@@ -42,7 +42,7 @@ func TestSketchesHaveEveryDatagram(t *testing.T) {
 			if s.sketches.Full() != nil {
 				t.Error("a sketch is read that nobody asked for")
 			}
-			s.sketches.Ask()
+			s.sketches.RequestSwap()
 			if s.sketches.Full() != nil {
 				t.Error("a sketch is read before the thread's turn")
 			}
@@ -53,7 +53,7 @@ func TestSketchesHaveEveryDatagram(t *testing.T) {
 			if s.sketches.Full() != nil {
 				t.Error("a sketch is read twice")
 			}
-			s.sketches.Ask()
+			s.sketches.RequestSwap()
 			third := came(5)
 			if read := s.sketches.Full(); read == nil || read.Total != second {
 				t.Errorf("%+v was read, and %d came between the turns", read, second)

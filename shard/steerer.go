@@ -27,12 +27,12 @@ type steerer struct {
 	off   func(fd int) (there bool, err error)             // sys.RemoveProgram
 
 	mu         sync.Mutex
-	inherited  *Steering         // to be put into force when the group reads; nil: it is
-	mode       steer.Mode        // asked for
-	controller *steer.Controller // of that mode, or of steer.Hash where the port is shared
-	attached   bool              // a program, to the group
-	closed     bool              // sockets are gone
-	shared     bool              // with sockets of other processes, which programs don't know
+	inherited  *Steering       // to be put into force when the group reads; nil: it is
+	mode       steer.Mode      // asked for
+	controller *steer.Balancer // of that mode, or of steer.Hash where the port is shared
+	attached   bool            // a program, to the group
+	closed     bool            // sockets are gone
+	shared     bool            // with sockets of other processes, which programs don't know
 	looked     time.Time
 	program    []bpf.RawInstruction // attached last
 	planned    time.Time            // when program was first attached
@@ -61,7 +61,7 @@ func newSteerer(g *Group) *steerer {
 		seed = g.options.Inherited.Seed
 	}
 	s := &steerer{group: g, seed: seed, put: sys.AttachProgram, off: sys.RemoveProgram, changes: g.options.Changes}
-	s.controller = steer.NewController(s.plan(), steer.Limits{})
+	s.controller = steer.NewBalancer(s.plan(), steer.Limits{})
 	return s
 }
 
@@ -226,7 +226,7 @@ func (s *steerer) step(now time.Time) (events []engine.Event) {
 		s.controller.ResetPlacement()
 	}
 	for _, shard := range s.group.shards {
-		shard.sketches.Ask()
+		shard.sketches.RequestSwap()
 	}
 	if len(changes) > 0 {
 		if err := s.attach(s.controller.Plan()); err != nil {

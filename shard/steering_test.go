@@ -171,7 +171,7 @@ func TestAStuckHandler(t *testing.T) {
 		}
 	}
 	tells := g.Listener().Steering()
-	if !slices.Equal(tells.AvoidedShards, []int{1}) || !slices.Equal(tells.StalledShards, []int{1}) || !strings.HasPrefix(tells.Skew, "shard 1 is stuck; steering around it") || tells.Changes["avoid"] != 8 || changes[avoided].Load() != 8 {
+	if !slices.Equal(tells.AvoidedShards, []int{1}) || !slices.Equal(tells.StalledShards, []int{1}) || !strings.HasPrefix(tells.Skew, "shard 1 is stalled; datagrams go to other shards") || tells.Changes["avoid"] != 8 || changes[avoided].Load() != 8 {
 		t.Errorf("%+v", tells)
 	}
 	eventually(t, "that shard alone is not ready", func() bool {

@@ -116,7 +116,7 @@ func TestOneHeavySenderIsSprayed(t *testing.T) {
 			if mode == "hash" && most <= 0.85 || mode == "auto" && most >= 0.40 {
 				t.Errorf("parts %.2f", parts(before, l.Shards))
 			}
-			words := map[string]string{"hash": "one sender, 127.0.0.1:", "auto": "; spraying it"}[mode]
+			words := map[string]string{"hash": "one sender, 127.0.0.1:", "auto": "; sprayed"}[mode]
 			if top := l.TopSenders; len(top) == 0 || top[0].Percent < 75 || !strings.Contains(l.Skew, words) || !strings.Contains(l.Skew, top[0].Source) {
 				t.Errorf("top senders %v, skew %q", top, l.Skew)
 			}
@@ -240,9 +240,9 @@ func TestAStuckShardIsSteeredAround(t *testing.T) {
 	p := serving(t, ordinary, "--listen", address, "--shards", "2", "--output", "file:"+filepath.Join(dir, "{shard}.fifo"))
 	const rate = 10_000 // a queue holds a second's
 	report := sendingTo(t, address, "--rate", strconv.Itoa(rate), "--flows", "64")
-	eventually(t, "shard 1 is steered around", func() bool { return p.says("steering around shard 1") })
+	eventually(t, "shard 1 is steered around", func() bool { return p.says("shard stalled, datagrams go to other shards") })
 	stuck := p.status().Listeners[0]
-	if !slices.Equal(stuck.Steering.StalledShards, []int{1}) || !strings.Contains(stuck.Skew, "shard 1 is stuck; its output takes nothing; steering around it") {
+	if !slices.Equal(stuck.Steering.StalledShards, []int{1}) || !strings.Contains(stuck.Skew, "shard 1 is stalled; the output accepts nothing; datagrams go to other shards") {
 		t.Errorf("steering %+v, skew %q", stuck.Steering, stuck.Skew)
 	}
 	if body, code := p.get("/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "listener syslog shard 1 has not read for") || !strings.Contains(body, "its output takes nothing") {
@@ -260,7 +260,7 @@ func TestAStuckShardIsSteeredAround(t *testing.T) {
 	}
 
 	go io.Copy(io.Discard, pipes[1])
-	eventually(t, "shard 1 is taken back", func() bool { return p.says("taking shard 1 back") })
+	eventually(t, "shard 1 is taken back", func() bool { return p.says("shard resumed, datagrams come back") })
 	if _, code := p.get("/readyz"); code != http.StatusOK {
 		t.Errorf("/readyz is %d", code)
 	}

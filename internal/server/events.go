@@ -3,6 +3,8 @@ package server
 import (
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/udpshard/udpshard/internal/engine"
 	"github.com/udpshard/udpshard/internal/output"
 	"github.com/udpshard/udpshard/internal/steer"
@@ -21,15 +23,28 @@ func (s *server) groupEvent(listener string, e engine.Event) {
 			Msg("another process's sockets share the port: the kernel's hash spreads datagrams, and steering is off")
 	case e.Alone:
 		log.Info().Msg("the port is ours alone again: steering is on")
-	case c.Kind == steer.Reattaching, c.Kind == steer.Unfiltering:
-		log.Warn().Str("reason", c.Reason).Msg(c.String())
-	case c.Kind == steer.Avoiding, c.Kind == steer.Stalling:
-		log.Warn().Int("shard", c.Shard).Str("reason", c.Reason).Msg(c.String())
-	case c.Sender.IsValid():
-		log.Info().Str("sender", c.Sender.String()).Int("shard", c.Shard).Str("reason", c.Reason).Msg(c.String())
 	default:
-		log.Info().Int("shard", c.Shard).Str("reason", c.Reason).Msg(c.String())
+		logChange(log, c)
 	}
+}
+
+// logChange logs a change of steering. The message is the same for all changes of a kind.
+func logChange(log zerolog.Logger, c steer.Change) {
+	event := log.Info()
+	switch c.Kind {
+	case steer.Reattaching, steer.Unfiltering, steer.Avoiding, steer.Stalling:
+		event = log.Warn()
+	}
+	if c.Sender.IsValid() {
+		event.Stringer("sender", c.Sender)
+	}
+	if c.Kind != steer.Reattaching { // of the group
+		event.Int("shard", c.Shard)
+	}
+	if c.Buckets > 0 {
+		event.Int("buckets", c.Buckets)
+	}
+	event.Str("reason", c.Reason).Msg(c.String())
 }
 
 // filesOpened logs how many output files were reopened, and how many could not be reopened.

@@ -6,28 +6,27 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-// label is a place in a program that instructions before it jump to.
+// label is a jump target. setLabel gives its position.
 type label int
 
-// code is a program that is being written. Classic BPF's conditional jumps
-// reach 255 instructions, so a jump to a label is a condition that skips an
-// unconditional one.
-type code struct {
-	out    []bpf.Instruction
-	places []int         // of labels
-	jumps  map[int]label // instructions whose distance is not known yet
+// assembler writes a program with labels. A conditional jump of classic BPF reaches 255
+// instructions, so a jump to a label is a condition that skips an unconditional jump.
+type assembler struct {
+	out       []bpf.Instruction
+	positions []int         // of labels, -1 before setLabel
+	jumps     map[int]label // by the position of the jump
 }
 
-func (c *code) add(in ...bpf.Instruction) { c.out = append(c.out, in...) }
+func (a *assembler) add(in ...bpf.Instruction) { a.out = append(a.out, in...) }
 
-func (c *code) label() label {
-	c.places = append(c.places, -1)
-	return label(len(c.places) - 1)
+func (a *assembler) newLabel() label {
+	a.positions = append(a.positions, -1)
+	return label(len(a.positions) - 1)
 }
 
-// used says whether anything jumps to a label so far.
-func (c *code) used(l label) bool {
-	for _, to := range c.jumps {
+// isTarget reports whether the program so far jumps to a label.
+func (a *assembler) isTarget(l label) bool {
+	for _, to := range a.jumps {
 		if to == l {
 			return true
 		}
@@ -35,41 +34,41 @@ func (c *code) used(l label) bool {
 	return false
 }
 
-// place puts a label where the next instruction goes.
-func (c *code) place(l label) { c.places[l] = len(c.out) }
+// setLabel makes the next instruction the target of a label.
+func (a *assembler) setLabel(l label) { a.positions[l] = len(a.out) }
 
-func (c *code) jump(to label) {
-	if c.jumps == nil {
-		c.jumps = make(map[int]label)
+func (a *assembler) jump(to label) {
+	if a.jumps == nil {
+		a.jumps = make(map[int]label)
 	}
-	c.jumps[len(c.out)] = to
-	c.add(bpf.Jump{})
+	a.jumps[len(a.out)] = to
+	a.add(bpf.Jump{})
 }
 
-// jumpIf compares A with a constant.
-func (c *code) jumpIf(test bpf.JumpTest, value uint32, to label) {
-	c.add(bpf.JumpIf{Cond: test, Val: value, SkipFalse: 1})
-	c.jump(to)
+// jumpIf jumps if register A passes a test.
+func (a *assembler) jumpIf(test bpf.JumpTest, value uint32, to label) {
+	a.add(bpf.JumpIf{Cond: test, Val: value, SkipFalse: 1})
+	a.jump(to)
 }
 
-// returnIf ends with a shard where A equals a constant.
-func (c *code) returnIf(value uint32, shard int) {
-	c.add(bpf.JumpIf{Cond: bpf.JumpEqual, Val: value, SkipFalse: 1}, bpf.RetConstant{Val: uint32(shard)})
+// returnIf returns a shard if register A equals value.
+func (a *assembler) returnIf(value uint32, shard int) {
+	a.add(bpf.JumpIf{Cond: bpf.JumpEqual, Val: value, SkipFalse: 1}, bpf.RetConstant{Val: uint32(shard)})
 }
 
-// mostInstructions is BPF_MAXINSNS (linux/bpf_common.h).
-const mostInstructions = 4096
+// maxInstructions is BPF_MAXINSNS (linux/bpf_common.h).
+const maxInstructions = 4096
 
-func (c *code) assemble() ([]bpf.RawInstruction, error) {
-	if len(c.out) > mostInstructions {
-		return nil, fmt.Errorf("a program of %d instructions, of which the kernel takes %d", len(c.out), mostInstructions)
+func (a *assembler) assemble() ([]bpf.RawInstruction, error) {
+	if len(a.out) > maxInstructions {
+		return nil, fmt.Errorf("the program has %d instructions, and the kernel accepts %d", len(a.out), maxInstructions)
 	}
-	for at, to := range c.jumps {
-		skip := c.places[to] - at - 1
+	for at, to := range a.jumps {
+		skip := a.positions[to] - at - 1
 		if skip < 0 {
-			return nil, fmt.Errorf("instruction %d jumps back, or to no place", at)
+			return nil, fmt.Errorf("instruction %d jumps back, or to a label without a position", at)
 		}
-		c.out[at] = bpf.Jump{Skip: uint32(skip)}
+		a.out[at] = bpf.Jump{Skip: uint32(skip)}
 	}
-	return bpf.Assemble(c.out)
+	return bpf.Assemble(a.out)
 }

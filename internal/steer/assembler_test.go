@@ -8,23 +8,23 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-func TestJumpsFindTheirPlaces(t *testing.T) {
-	var c code
-	far, near := c.label(), c.label()
-	if c.used(far) {
-		t.Error("a label is used before anything jumps there")
+func TestJumps(t *testing.T) {
+	var c assembler
+	far, near := c.newLabel(), c.newLabel()
+	if c.isTarget(far) {
+		t.Error("a label is a target before the first jump")
 	}
 	c.add(bpf.LoadConstant{Dst: bpf.RegA, Val: 5})
 	c.jumpIf(bpf.JumpEqual, 5, far)
 	c.jump(near)
-	c.place(near)
+	c.setLabel(near)
 	for range 300 { // more than a conditional jump reaches
 		c.returnIf(5, 1)
 	}
-	c.place(far)
+	c.setLabel(far)
 	c.add(bpf.RetConstant{Val: 2})
-	if !c.used(far) || !c.used(near) {
-		t.Error("labels are not used")
+	if !c.isTarget(far) || !c.isTarget(near) {
+		t.Error("labels are no targets after jumps")
 	}
 	program, err := c.assemble()
 	if err != nil {
@@ -39,7 +39,7 @@ func TestJumpsFindTheirPlaces(t *testing.T) {
 func TestConditions(t *testing.T) {
 	for _, test := range []struct {
 		cond  bpf.JumpTest
-		jumps []uint32 // of 4, 5 and 6, compared with 5
+		jumps []uint32 // the numbers of 4, 5 and 6 that jump
 	}{
 		{bpf.JumpEqual, []uint32{5}},
 		{bpf.JumpNotEqual, []uint32{4, 6}},
@@ -47,12 +47,12 @@ func TestConditions(t *testing.T) {
 	} {
 		var jumps []uint32
 		for a := uint32(4); a <= 6; a++ {
-			var c code
-			to := c.label()
+			var c assembler
+			to := c.newLabel()
 			c.add(bpf.LoadConstant{Dst: bpf.RegA, Val: a})
 			c.jumpIf(test.cond, 5, to)
 			c.add(bpf.RetConstant{Val: 0})
-			c.place(to)
+			c.setLabel(to)
 			c.add(bpf.RetConstant{Val: 1})
 			program, err := c.assemble()
 			if err != nil {
@@ -71,31 +71,31 @@ func TestConditions(t *testing.T) {
 func TestWhatCannotBeAssembled(t *testing.T) {
 	for _, test := range []struct {
 		name  string
-		write func(c *code)
-		want  string // empty: it can
+		write func(c *assembler)
+		want  string // error; empty: none
 	}{
-		{"as long as can be", func(c *code) {
+		{"as long as can be", func(c *assembler) {
 			for range 4096 {
 				c.add(bpf.RetA{})
 			}
 		}, ""},
-		{"longer", func(c *code) {
+		{"longer", func(c *assembler) {
 			for range 4097 {
 				c.add(bpf.RetA{})
 			}
-		}, "a program of 4097 instructions, of which the kernel takes 4096"},
-		{"no place", func(c *code) {
-			c.jump(c.label())
+		}, "the program has 4097 instructions, and the kernel accepts 4096"},
+		{"no position", func(c *assembler) {
+			c.jump(c.newLabel())
 			c.add(bpf.RetA{})
-		}, "instruction 0 jumps back, or to no place"},
-		{"back", func(c *code) {
-			back := c.label()
-			c.place(back)
+		}, "instruction 0 jumps back, or to a label without a position"},
+		{"back", func(c *assembler) {
+			back := c.newLabel()
+			c.setLabel(back)
 			c.add(bpf.TAX{})
 			c.jump(back)
-		}, "instruction 1 jumps back, or to no place"},
+		}, "instruction 1 jumps back, or to a label without a position"},
 	} {
-		var c code
+		var c assembler
 		test.write(&c)
 		program, err := c.assemble()
 		switch {

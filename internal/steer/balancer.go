@@ -6,41 +6,41 @@ import (
 	"time"
 )
 
-// Tick is how often a Controller wants to be shown how shards do.
+// Tick is the interval of Balancer.Step.
 const Tick = 100 * time.Millisecond
 
-// Sample is how a shard does at a tick. Totals only grow.
+// Sample is the state of a shard at a tick. Totals only grow.
 type Sample struct {
-	Received uint64        // datagrams in total
-	Dropped  uint64        // by the kernel at the shard's socket, in total
-	Queued   uint64        // bytes that wait in the socket's queue, as the kernel counts them
-	Buffer   uint64        // bytes that may
-	Away     time.Duration // since the shard was last at its socket
-	Waited   time.Duration // for a CPU that was another thread's, in total; 0 where that can't be known
-	Held     time.Duration // by the shard's output, in total
-	Sketch   *Sketch       // of what it received since the last one; nil: no news
+	Received       uint64        // datagrams, total
+	Dropped        uint64        // datagrams dropped by the kernel at the shard's socket, total
+	Queued         uint64        // bytes in the socket's queue, in the kernel's count
+	Buffer         uint64        // maximum of Queued
+	SinceHeartbeat time.Duration // time since the shard's thread was last at its socket
+	RunDelay       time.Duration // wait for the CPU while another thread had it, total; 0: not known
+	OutputWait     time.Duration // wait for the shard's output, total
+	Sketch         *Sketch       // of the datagrams since the Sketch before; nil: none yet
 }
 
-// Limits are what a Controller is told to keep to.
+// Limits are the settings of a Balancer.
 type Limits struct {
-	// StallAfter is how long a shard may be away from a queue that isn't
-	// empty before it is steered around; 0 is for ever.
+	// StallAfter is how long a shard may be away from a queue with datagrams before the shard is
+	// avoided; 0: for ever.
 	StallAfter time.Duration
-	// SprayAbove is how many datagrams a second one sender may send to one
-	// shard, if that is more than its fair part; 0 is any number, which
-	// leaves only those that a shard can't keep up with.
+	// SprayAbove is how many datagrams a second of a sender stay on one shard, if these are more
+	// than the fair share of a shard; 0: any number, and only senders above a shard's capacity are
+	// sprayed.
 	SprayAbove int
-	// OneOutput says that all shards wait for the same output, so that going
-	// from one shard to another is no help where the output is slow.
+	// OneOutput: all shards wait for the same output, so another shard is no faster where the
+	// output is slow.
 	OneOutput bool
 }
 
-// Controller makes the plan of a group's shards. One goroutine may use it.
-type Controller struct {
+// Balancer makes the plan of a group's shards. It is for one goroutine at a time.
+type Balancer struct {
 	limits  Limits
 	plan    Plan
 	shards  []shardState
-	buckets []float64 // datagrams a second that plan.Moved has a say in
+	buckets []float64 // datagrams a second of each bucket, without those of sprayed flows
 	senders map[uint32]*sender
 	last    time.Time
 	changes []Change
@@ -48,10 +48,11 @@ type Controller struct {
 	placement Placement
 }
 
-// NewController returns one that begins with a plan, and keeps its mode.
-func NewController(p Plan, l Limits) *Controller {
+// NewBalancer returns a Balancer that begins with p, without moved buckets, and keeps the mode of
+// p.
+func NewBalancer(p Plan, l Limits) *Balancer {
 	p.Avoid, p.Moved, p.Sprayed = nil, map[int]int{}, nil
-	return &Controller{
+	return &Balancer{
 		limits:  l,
 		plan:    p,
 		shards:  make([]shardState, p.Shards),
@@ -60,51 +61,49 @@ func NewController(p Plan, l Limits) *Controller {
 	}
 }
 
-// SetMode begins anew in another mode. Shards that are avoided stay so, where
-// the mode can do that.
-func (c *Controller) SetMode(m Mode) {
-	c.plan.Mode, c.plan.Moved, c.plan.Sprayed = m, map[int]int{}, nil
-	for _, s := range c.senders {
+// SetMode begins a new plan in a mode. Avoided shards stay avoided, except in Hash.
+func (b *Balancer) SetMode(m Mode) {
+	b.plan.Mode, b.plan.Moved, b.plan.Sprayed = m, map[int]int{}, nil
+	for _, s := range b.senders {
 		s.sprayed = false
 	}
-	for i := range c.shards {
-		c.shards[i].avoided = c.shards[i].avoided && m != Hash
+	for i := range b.shards {
+		b.shards[i].avoided = b.shards[i].avoided && m != Hash
 	}
-	c.avoid()
+	b.updateAvoided()
 }
 
-// SetLimits changes what it keeps to.
-func (c *Controller) SetLimits(l Limits) { c.limits = l }
+// SetLimits replaces the limits.
+func (b *Balancer) SetLimits(l Limits) { b.limits = l }
 
-// Plan returns a copy of the plan that is in force.
-func (c *Controller) Plan() Plan {
-	p := c.plan
+// Plan returns a copy of the plan.
+func (b *Balancer) Plan() Plan {
+	p := b.plan
 	p.Avoid, p.Moved, p.Sprayed = slices.Clone(p.Avoid), maps.Clone(p.Moved), slices.Clone(p.Sprayed)
 	return p
 }
 
-// Step takes a sample of each shard, in their order, and returns what it
-// changed about the plan: most times nothing.
-func (c *Controller) Step(now time.Time, samples []Sample) []Change {
-	c.changes = nil
-	if elapsed := now.Sub(c.last); c.last.IsZero() || elapsed <= 0 {
-		for i := range c.shards {
-			c.shards[i].begin(samples[i])
+// Step takes a sample of each shard, in the order of the shards, and returns the changes of the
+// plan: usually none.
+func (b *Balancer) Step(now time.Time, samples []Sample) []Change {
+	b.changes = nil
+	if elapsed := now.Sub(b.last); b.last.IsZero() || elapsed <= 0 {
+		for i := range b.shards {
+			b.shards[i].setLast(samples[i])
 		}
 	} else {
-		c.observe(now, elapsed, samples)
-		c.judgeStalls(now)
-		if c.plan.Mode == Auto && c.plan.Shards > 1 {
-			c.judgeSenders(now)
-			c.judgeQueues(now)
+		b.updateRates(now, elapsed, samples)
+		b.updateStalls(now)
+		if b.plan.Mode == Auto && b.plan.Shards > 1 {
+			b.updateSenders(now)
+			b.updateQueues(now)
 		}
 	}
-	c.last = now
-	return c.changes
+	b.last = now
+	return b.changes
 }
 
-// change notes one.
-func (c *Controller) change(k Kind, ch Change) {
-	ch.Kind = k
-	c.changes = append(c.changes, ch)
+func (b *Balancer) record(k Kind, c Change) {
+	c.Kind = k
+	b.changes = append(b.changes, c)
 }

@@ -7,98 +7,120 @@ import (
 	"time"
 )
 
-// move takes buckets with so many datagrams a second away from a shard, the
-// fullest first, so that few flows change places. It returns how many.
-func (c *Controller) move(now time.Time, from int, targets []int, rate float64) (moved int) {
-	type bucket struct {
-		number int
-		rate   float64
-	}
-	var mine []bucket
-	var known float64
-	for b := range c.buckets {
-		if c.at(b) == from {
-			mine = append(mine, bucket{b, c.buckets[b]})
-			known += c.buckets[b]
-		}
-	}
-	for i := range mine { // sketches are late, and of what was received: what they don't tell of is spread alike
-		if known > 0 {
-			mine[i].rate *= c.shards[from].arrived / known
-		} else {
-			mine[i].rate = c.shards[from].arrived / float64(len(mine))
-		}
-	}
-	slices.SortFunc(mine, func(a, b bucket) int { return cmp.Or(cmp.Compare(b.rate, a.rate), a.number-b.number) })
+const (
+	// capacityMargin is the share of a shard's known capacity up to which the shard gets buckets.
+	capacityMargin = 0.8
+	// returnInterval is the time between returns of a shard's buckets: a quarter each.
+	returnInterval = time.Second
+)
+
+type bucketRate struct {
+	bucket int
+	rate   float64
+}
+
+// moveBuckets moves buckets with a sum of rate from a shard to targets, the fullest buckets first,
+// so that few flows move. It returns the number of buckets.
+func (b *Balancer) moveBuckets(now time.Time, from int, targets []int, rate float64) (moved int) {
 	load := make(map[int]float64)
 	for _, t := range targets {
-		load[t] = c.shards[t].arrived
+		load[t] = b.shards[t].arrived
 	}
 	enough := rate / 20
-	for _, b := range mine {
+	for _, candidate := range b.bucketsOf(from) {
 		if rate <= enough {
 			break
 		}
-		if b.rate > rate && moved > 0 || b.rate <= 0 {
+		if candidate.rate > rate && moved > 0 || candidate.rate <= 0 {
 			continue
 		}
-		to := slices.MinFunc(targets, func(a, b int) int { return cmp.Compare(load[a], load[b]) })
-		if t := &c.shards[to]; t.bears > 0 && now.Before(t.bearsTill) && load[to]+b.rate > spare*t.bears {
+		to := slices.MinFunc(targets, func(x, y int) int { return cmp.Compare(load[x], load[y]) })
+		t := &b.shards[to]
+		if t.capacity > 0 && now.Before(t.capacityUntil) && load[to]+candidate.rate > capacityMargin*t.capacity {
 			continue
 		}
-		if !c.put(b.number, to) {
+		if !b.assign(candidate.bucket, to) {
 			break
 		}
-		load[to] += b.rate
-		rate -= b.rate
+		load[to] += candidate.rate
+		rate -= candidate.rate
 		moved++
 	}
 	return moved
 }
 
-// at returns the shard that has a bucket.
-func (c *Controller) at(bucket int) int {
-	if to, moved := c.plan.Moved[bucket]; moved {
-		return to
+// bucketsOf returns the buckets of a shard, the fullest first. Sketches are late, and count
+// received datagrams only: the rates are scaled to the shard's arrivals.
+func (b *Balancer) bucketsOf(shard int) []bucketRate {
+	var buckets []bucketRate
+	var known float64
+	for bucket, rate := range b.buckets {
+		if b.shardOfBucket(bucket) == shard {
+			buckets = append(buckets, bucketRate{bucket, rate})
+			known += rate
+		}
 	}
-	return c.plan.Home(bucket)
+	for i := range buckets {
+		if known > 0 {
+			buckets[i].rate *= b.shards[shard].arrived / known
+		} else {
+			buckets[i].rate = b.shards[shard].arrived / float64(len(buckets))
+		}
+	}
+	slices.SortFunc(buckets, func(x, y bucketRate) int {
+		return cmp.Or(cmp.Compare(y.rate, x.rate), x.bucket-y.bucket)
+	})
+	return buckets
 }
 
-// put gives a bucket to a shard, if the plan has room for that.
-func (c *Controller) put(bucket, shard int) bool {
-	if shard == c.plan.Home(bucket) {
-		delete(c.plan.Moved, bucket)
+func (b *Balancer) shardOfBucket(bucket int) int {
+	if to, moved := b.plan.Moved[bucket]; moved {
+		return to
+	}
+	return b.plan.Home(bucket)
+}
+
+// assign gives a bucket to a shard. It returns false if the plan has no room.
+func (b *Balancer) assign(bucket, shard int) bool {
+	if shard == b.plan.Home(bucket) {
+		delete(b.plan.Moved, bucket)
 		return true
 	}
-	if _, moved := c.plan.Moved[bucket]; !moved && len(c.plan.Moved) == maxMoved {
+	if _, moved := b.plan.Moved[bucket]; !moved && len(b.plan.Moved) == maxMoved {
 		return false
 	}
-	c.plan.Moved[bucket] = shard
+	b.plan.Moved[bucket] = shard
 	return true
 }
 
-func (c *Controller) atEase(now time.Time, s *shardState) bool {
-	return now.Sub(s.pressed) > max(s.patience, calm) && now.Sub(s.returned) > returnEvery && s.waited < much/2 && !(c.limits.OneOutput && s.held > much)
+// restoreHome returns a quarter of the buckets that were moved away from a shard.
+func (b *Balancer) restoreHome(now time.Time, home int) {
+	s := &b.shards[home]
+	returned := b.returnBuckets(home, 4)
+	if returned == 0 {
+		return
+	}
+	s.returnedAt = now
+	b.record(Returning, Change{Shard: home, Buckets: returned,
+		Reason: fmt.Sprintf("queue quiet for %s", now.Sub(s.pressedAt).Round(time.Second))})
 }
 
-// giveBack returns a quarter of the buckets that were moved away from home.
-func (c *Controller) giveBack(now time.Time, home int) {
-	s := &c.shards[home]
+// returnBuckets returns one of so many of the buckets that were moved away from a shard, at least
+// one bucket, and their number.
+func (b *Balancer) returnBuckets(home, oneOf int) int {
 	var away []int
-	for b := range c.plan.Moved {
-		if c.plan.Home(b) == home {
-			away = append(away, b)
+	for bucket := range b.plan.Moved {
+		if b.plan.Home(bucket) == home {
+			away = append(away, bucket)
 		}
 	}
 	if len(away) == 0 {
-		return
+		return 0
 	}
 	slices.Sort(away)
-	away = away[:max(1, len(away)/4)]
-	for _, b := range away {
-		delete(c.plan.Moved, b)
+	away = away[:max(1, len(away)/oneOf)]
+	for _, bucket := range away {
+		delete(b.plan.Moved, bucket)
 	}
-	s.returned = now
-	c.change(Returning, Change{Shard: home, Buckets: len(away),
-		Reason: fmt.Sprintf("its queue has been at ease for %s", now.Sub(s.pressed).Round(time.Second))})
+	return len(away)
 }

@@ -1,72 +1,60 @@
 package steer
 
-import (
-	"fmt"
-	"net/netip"
-)
+import "net/netip"
 
 // Kind is a kind of change.
 type Kind string
 
-// The kinds, in pairs: what is done, and what undoes it.
+// The kinds of the Balancer, each followed by the kind that undoes it.
 const (
-	Moving     Kind = "move"
-	Returning  Kind = "return"
-	Spraying   Kind = "spray"
-	Unspraying Kind = "unspray"
-	Avoiding   Kind = "avoid"
-	Restoring  Kind = "restore"
+	Moving     Kind = "move"    // of buckets to other shards
+	Returning  Kind = "return"  // of buckets to their home shard
+	Spraying   Kind = "spray"   // of a sender over all shards
+	Unspraying Kind = "unspray" // of a sender, which has one shard again
+	Avoiding   Kind = "avoid"   // of a stalled shard
+	Restoring  Kind = "restore" // of an avoided shard
 )
 
-// Reattaching: the program was gone from the sockets, and is attached again. Whoever opens
-// another socket of the group, or holds one of its sockets, can detach the program.
-const Reattaching Kind = "reattach"
+// Kinds that are counted, and that the Balancer does not make.
+const (
+	// Reattaching: the program was detached from the sockets, and is attached again. A process
+	// that opens another socket of the group, or holds a socket of the group, can detach it.
+	Reattaching Kind = "reattach"
+	// Unfiltering: a socket filter that another process had attached to a shard's socket, and
+	// that dropped datagrams, is detached.
+	Unfiltering Kind = "detach_filter"
+)
 
-// Unfiltering: a socket filter that another process had attached to a shard's socket, and that
-// dropped what came there, is detached.
-const Unfiltering Kind = "detach_filter"
-
-// Where a stuck shard is not steered around, that it is stuck and that it
-// reads again is told all the same. These change nothing.
+// Kinds of events that change nothing: a stall that steering does not avoid, and its end.
 const (
 	Stalling Kind = "stall"
 	Resuming Kind = "resume"
 )
 
-// Kinds are all kinds of change.
+// Kinds are all kinds that are counted.
 var Kinds = []Kind{Moving, Returning, Spraying, Unspraying, Avoiding, Restoring, Reattaching, Unfiltering}
 
-// Change is one change of a plan, and why.
+// Change is a change of a plan, with its reason.
 type Change struct {
 	Kind    Kind
-	Shard   int            // away from which, or back to which; of a sender, the one that had it; not of Reattaching
-	Buckets int            // moved or returned
-	Sender  netip.AddrPort // sprayed, or no longer
+	Shard   int            // which had or has the buckets or the sender; 0 for Reattaching
+	Buckets int            // number, for Moving and Returning
+	Sender  netip.AddrPort // for Spraying and Unspraying
 	Reason  string
 }
 
-// String says what changes, without the reason.
-func (c Change) String() string {
-	switch c.Kind {
-	case Moving:
-		return fmt.Sprintf("moved %d buckets away from shard %d", c.Buckets, c.Shard)
-	case Returning:
-		return fmt.Sprintf("returned %d buckets to shard %d", c.Buckets, c.Shard)
-	case Spraying:
-		return fmt.Sprintf("spraying %s, which was on shard %d", c.Sender, c.Shard)
-	case Unspraying:
-		return fmt.Sprintf("%s has shard %d again", c.Sender, c.Shard)
-	case Avoiding:
-		return fmt.Sprintf("steering around shard %d", c.Shard)
-	case Stalling:
-		return fmt.Sprintf("shard %d is stuck", c.Shard)
-	case Unfiltering:
-		return fmt.Sprintf("socket filter of shard %d detached", c.Shard)
-	case Reattaching:
-		return "steering program attached again"
-	case Resuming:
-		return fmt.Sprintf("shard %d reads again", c.Shard)
-	default:
-		return fmt.Sprintf("taking shard %d back", c.Shard)
-	}
+var messages = map[Kind]string{
+	Moving:      "buckets moved to other shards",
+	Returning:   "buckets returned to their shard",
+	Spraying:    "sender sprayed over all shards",
+	Unspraying:  "sender back on one shard",
+	Avoiding:    "shard stalled, datagrams go to other shards",
+	Restoring:   "shard resumed, datagrams come back",
+	Stalling:    "shard stalled",
+	Resuming:    "shard resumed",
+	Reattaching: "steering program attached again",
+	Unfiltering: "socket filter detached",
 }
+
+// String returns the change as a log message, without its fields.
+func (c Change) String() string { return messages[c.Kind] }

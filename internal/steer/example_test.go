@@ -7,8 +7,7 @@ import (
 	"github.com/udpshard/udpshard/internal/steer"
 )
 
-// A plan says where flows go, and the program that it writes for the kernel
-// sends them there.
+// A plan chooses the shard of a flow. The kernel runs its program.
 func ExamplePlan() {
 	plan := steer.Plan{Mode: steer.Auto, Shards: 4, Seed: 1}
 	flows := []netip.AddrPort{
@@ -28,7 +27,7 @@ func ExamplePlan() {
 	show()
 
 	first, _ := plan.Shard(flows[0])
-	plan.Avoid = []int{first}                                // it is stuck
+	plan.Avoid = []int{first}                                // stalled
 	plan.Sprayed = []uint32{steer.Flow(plan.Seed, flows[2])} // too much for one shard
 	fmt.Printf("avoiding shard %d, spraying %s:\n", first, flows[2])
 	show()
@@ -46,7 +45,7 @@ func ExamplePlan() {
 	// true <nil>
 }
 
-// A sketch keeps those who send much, however many others there are.
+// A sketch keeps the heaviest sender beside any number of small senders.
 func ExampleSketch() {
 	sketch := steer.NewSketch(steer.Plan{Mode: steer.Auto, Shards: 4, Seed: 1})
 	heavy := netip.MustParseAddrPort("192.0.2.1:514")
@@ -58,6 +57,6 @@ func ExampleSketch() {
 		}
 	}
 	most := sketch.Heaviest(nil, 1)[0]
-	fmt.Printf("%s sent %.0f%% of %d\n", most.Source, 100*float64(most.Least())/float64(sketch.Total), sketch.Total)
+	fmt.Printf("%s sent %.0f%% of %d\n", most.Source, 100*float64(most.AtLeast())/float64(sketch.Total), sketch.Total)
 	// Output: 192.0.2.1:514 sent 91% of 11000
 }

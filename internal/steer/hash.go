@@ -5,11 +5,10 @@ import (
 	"net/netip"
 )
 
-// The multipliers and shifts are those of MurmurHash3's 32-bit finalizer
-// (Appleby, public domain): every bit of a word reaches every bit of the
-// result. Classic BPF has 32-bit multiplication and no rotation. The upper
-// half is folded in before the multiplication too: without that, some changes
-// of two words cancel each other whatever the seed is.
+// The multipliers and shifts of MurmurHash3's 32-bit finalizer (Appleby, public domain): every bit
+// of a word reaches every bit of the result. Classic BPF has 32-bit multiplication and no
+// rotation. mix folds the upper half in before the multiplication too: without this fold, some
+// changes of two words cancel each other for every seed.
 const (
 	mixMul1  = 0x85ebca6b
 	mixMul2  = 0xc2b2ae35
@@ -23,21 +22,21 @@ func mix(h, word uint32) uint32 {
 	return h ^ h>>mixRsh
 }
 
-func finish(h uint32) uint32 {
+func finalize(h uint32) uint32 {
 	h *= mixMul2
 	return h ^ h>>finalRsh
 }
 
-// Flow returns the hash of a sender's address and port, as programs compute
-// it. Zones of IPv6 addresses do not count.
+// Flow returns the hash of a sender's address and port, as programs compute it. The zone of an
+// IPv6 address is ignored.
 func Flow(seed uint32, source netip.AddrPort) uint32 {
-	return finish(mix(words(seed, source.Addr()), uint32(source.Port())))
+	return finalize(mix(mixAddress(seed, source.Addr()), uint32(source.Port())))
 }
 
 // Address returns the hash of a sender's address, as programs compute it.
-func Address(seed uint32, source netip.Addr) uint32 { return finish(words(seed, source)) }
+func Address(seed uint32, source netip.Addr) uint32 { return finalize(mixAddress(seed, source)) }
 
-func words(h uint32, a netip.Addr) uint32 {
+func mixAddress(h uint32, a netip.Addr) uint32 {
 	if a.Is4() || a.Is4In6() {
 		b := a.As4()
 		return mix(h, binary.BigEndian.Uint32(b[:]))

@@ -7,11 +7,11 @@ import (
 	"testing"
 )
 
-// sources are n senders as networks number them: in order.
+// sources are senders in the order of their addresses or ports.
 type sources struct {
 	name  string
 	at    func(i uint32) netip.AddrPort
-	ports bool // they differ by port alone
+	ports bool // the sources differ by port only
 }
 
 func ip4(a uint32) netip.Addr {
@@ -44,8 +44,8 @@ var orders = []sources{
 	{"IPv6 ports in order", func(i uint32) netip.AddrPort { return netip.AddrPortFrom(ip6(documentation, 1), uint16(i)) }, true},
 }
 
-// spread returns how unevenly hashes fall on shards: chi-square, which for
-// chance has shards-1 for its mean and twice that for its variance.
+// spread returns chi-square of the number of hashes on each shard. For random hashes the mean is
+// shards-1, and the variance 2*(shards-1).
 func spread(hash func(i uint32) uint32, n, shards uint32) float64 {
 	counts := make([]float64, shards)
 	for i := range n {
@@ -58,7 +58,7 @@ func spread(hash func(i uint32) uint32, n, shards uint32) float64 {
 	return sum
 }
 
-// Senders that are numbered in order are spread no worse than by chance.
+// Sources in order spread as well as random hashes.
 func TestHashesSpread(t *testing.T) {
 	const n = 32768
 	for _, order := range orders {
@@ -79,9 +79,8 @@ func TestHashesSpread(t *testing.T) {
 	}
 }
 
-// Who knows one seed's spread knows nothing of another's: as many flows as
-// by chance have the same shard.
-func TestAnotherSeedSpreadsOtherwise(t *testing.T) {
+// Two seeds spread flows independently: as many flows as by chance have the same shard.
+func TestSeedsSpreadIndependently(t *testing.T) {
 	const n, shards = 32768, 8
 	for _, order := range orders {
 		for _, seed := range []uint32{1, 0x8000_0000, 0xdeadbeef} {
@@ -104,7 +103,7 @@ func TestAddressesThatAreTheSame(t *testing.T) {
 		a, b string
 		same bool
 	}{
-		{"10.0.0.1", "::ffff:10.0.0.1", true}, // a dual-stack socket's name for it
+		{"10.0.0.1", "::ffff:10.0.0.1", true}, // in a dual-stack socket
 		{"fe80::1%eth0", "fe80::1", true},
 		{"fe80::1%eth0", "fe80::1%lo", true},
 		{"10.0.0.1", "10.0.0.2", false},
@@ -123,7 +122,7 @@ func TestAddressesThatAreTheSame(t *testing.T) {
 	}
 }
 
-// Every bit of a source counts.
+// Each bit of a source changes the hash.
 func TestEveryBitCounts(t *testing.T) {
 	four := netip.MustParseAddr("10.0.0.1").As4()
 	sixteen := netip.MustParseAddr("2001:db8::1").As16()

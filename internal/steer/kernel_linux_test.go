@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// group is sockets that share an address, in the order of their shards.
+// group is the sockets of one address, in the order of the shards.
 type group struct {
 	t      *testing.T
 	fds    []int
@@ -33,8 +33,8 @@ type arrival struct {
 	from   netip.AddrPort
 }
 
-// deadline is when a test has failed that waits for datagrams: on loopback
-// they are there when the sender returns, or a moment later.
+// deadline: how long a test waits for datagrams before it fails. On loopback a datagram arrives
+// before the sender returns, or a moment later.
 const deadline = 20 * time.Second
 
 func must(t *testing.T, what string, err error) {
@@ -61,9 +61,8 @@ func addrPort(name unix.Sockaddr) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// openUDP returns a socket that is bound, and closed when the test ends. It
-// gets a port before it may share it: otherwise the kernel might find one of
-// somebody who shares his.
+// openUDP returns a bound socket, which the end of the test closes. SO_REUSEPORT is set after bind
+// of port 0: otherwise the kernel may choose a port of another process with SO_REUSEPORT.
 func openUDP(t *testing.T, at netip.AddrPort, share bool) (fd int, bound netip.AddrPort) {
 	t.Helper()
 	family := unix.AF_INET
@@ -152,7 +151,7 @@ func (g *group) send(fd, size int) uint32 {
 	return g.next
 }
 
-// receive returns n datagrams, as they are found in the sockets.
+// receive reads n datagrams from the sockets.
 func (g *group) receive(n int) []arrival {
 	g.t.Helper()
 	var arrivals []arrival
@@ -191,11 +190,10 @@ func (g *group) receive(n int) []arrival {
 	return arrivals
 }
 
-// each sends one datagram from each sender at a time, n in all, and returns
-// how many each shard got.
+// each sends n datagrams from the senders in turn, and returns how many each shard got.
 func (g *group) each(senders []int, n int, check func(a arrival)) []int {
 	g.t.Helper()
-	const atATime = 50 // fewer than any receive buffer holds
+	const atATime = 50 // fits into each receive buffer
 	counts := make([]int, len(g.fds))
 	for sent := 0; sent < n; {
 		batch := min(atATime, n-sent)
@@ -213,8 +211,8 @@ func (g *group) each(senders []int, n int, check func(a arrival)) []int {
 	return counts
 }
 
-// fair fails where usable shards have parts that chance does not give them,
-// 6 standard deviations off the mean, or others have any.
+// fair fails if the share of a usable shard is 6 standard deviations off the mean, or another shard
+// has a datagram.
 func (g *group) fair(what string, counts []int, usable []int) {
 	g.t.Helper()
 	n := 0
@@ -233,7 +231,7 @@ func (g *group) fair(what string, counts []int, usable []int) {
 	}
 }
 
-// families are the kinds of groups, and who can send to them.
+// families are the kinds of groups, with the addresses of senders.
 var families = []struct {
 	name, listen string
 	from         func(i int) string
@@ -329,7 +327,7 @@ func TestKernelSprays(t *testing.T) {
 				p.Shards, p.Seed = shards, 7
 				g.attach(p)
 				g.fair(name, g.each([]int{heavy}, n, nil), p.usable())
-				if p.Mode == Auto { // whoever is not sprayed stays in one place
+				if p.Mode == Auto { // a flow that is not sprayed stays on one shard
 					g.each([]int{other}, 50, func(a arrival) {
 						if want, _ := p.Shard(a.from); a.shard != want {
 							t.Errorf("%s: %s, which is not sprayed, is on shard %d, want %d", name, a.from, a.shard, want)
@@ -341,7 +339,7 @@ func TestKernelSprays(t *testing.T) {
 	}
 }
 
-// On loopback a datagram is received on the CPU that sends it.
+// On loopback the kernel receives a datagram on the CPU of the sender.
 func TestKernelFollowsCPUs(t *testing.T) {
 	var allowed unix.CPUSet
 	must(t, "sched_getaffinity", unix.SchedGetaffinity(0, &allowed))
@@ -423,8 +421,7 @@ func TestKernelSkipsOptions(t *testing.T) {
 	}
 }
 
-// Behind IPv6 extension headers no port is searched for: the address says
-// which shard.
+// With IPv6 extension headers the address alone chooses the shard.
 func TestKernelPassesExtensionHeaders(t *testing.T) {
 	const padding = "\x00\x00\x01\x04\x00\x00\x00\x00" // of next header and length, and one option: PadN (RFC 8200, 4.2)
 	for name, option := range map[string]int{"destination options": unix.IPV6_DSTOPTS, "hop-by-hop options": unix.IPV6_HOPOPTS} {
@@ -451,7 +448,7 @@ func TestKernelPassesExtensionHeaders(t *testing.T) {
 	}
 }
 
-// A datagram in fragments is steered when it is whole, by its port.
+// A fragmented datagram is steered after reassembly, by its port.
 func TestKernelSteersWholeDatagrams(t *testing.T) {
 	g := openGroup(t, "::1", 5)
 	senders := g.senders(20, func(int) string { return "::1" })
@@ -468,8 +465,7 @@ func TestKernelSteersWholeDatagrams(t *testing.T) {
 	}
 }
 
-// The largest plans are as large as a kernel takes them, and no privilege is
-// needed for them.
+// The kernel accepts the largest plans, without privilege.
 var largestPlans = map[string]Plan{
 	"512 moved, 32 sprayed":              largest(128),
 	"512 moved, 32 sprayed, 4096 shards": largest(4096),
@@ -485,7 +481,7 @@ var largestPlans = map[string]Plan{
 func avoiding(p Plan, avoid []int) Plan { p.Avoid = avoid; return p }
 
 func TestKernelTakesTheLargestPlans(t *testing.T) {
-	g := openGroup(t, "127.0.0.1", 2) // of one there is no group yet
+	g := openGroup(t, "127.0.0.1", 2) // one socket has no group yet
 	for name, p := range largestPlans {
 		program, err := p.Program()
 		must(t, name, err)
@@ -495,10 +491,10 @@ func TestKernelTakesTheLargestPlans(t *testing.T) {
 	}
 }
 
-// Before Linux 6.9 net.core.optmem_max was 20 KiB, of which the program has
-// to be, in the kernel's own instructions of 8 bytes.
+// Before Linux 6.9 net.core.optmem_max was 20 KiB, and a program took 8 bytes of this memory for
+// each of the kernel's own instructions.
 func TestOlderKernelsTakeTheLargestPlans(t *testing.T) {
-	runtime.LockOSThread() // and never unlocked: the thread ends with the test
+	runtime.LockOSThread() // for good: the thread ends with the test
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		t.Skipf("needs CAP_SYS_ADMIN for a network namespace: %v", err)
 	}
@@ -523,8 +519,7 @@ func TestOlderKernelsTakeTheLargestPlans(t *testing.T) {
 	}
 }
 
-// While programs are swapped each datagram has a shard, by the old plan or by
-// the new one.
+// While programs are replaced, each datagram gets a shard of the old or the new plan.
 func TestSwapsLoseNothing(t *testing.T) {
 	const shards, n = 5, 20_000
 	for _, family := range families {

@@ -9,19 +9,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// datagram is what a program is run on: headers from the network header on,
-// and where the payload begins, which is the program's offset 0.
+// datagram is the input of a program: headers from the network header on. The payload is at the
+// program's offset 0.
 type datagram struct {
 	ether   uint32 // ETH_P_IP or ETH_P_IPV6
 	bytes   []byte
 	payload int
-	source  netip.AddrPort // as programs see it: without a port, where one can't be found
+	source  netip.AddrPort // as programs find the source: port 0 behind extension headers
 }
 
 const udpHeader = 8
 
-// datagram4 returns one with so many bytes of options, a multiple of 4 up to
-// 40.
+// datagram4 returns an IPv4 datagram with bytes of options, a multiple of 4 up to 40.
 func datagram4(source netip.AddrPort, options int) datagram {
 	header := make([]byte, 20+options)
 	header[0] = 4<<4 | byte(len(header)/4)
@@ -35,7 +34,7 @@ func datagram4(source netip.AddrPort, options int) datagram {
 	return datagram{unix.ETH_P_IP, appendUDP(header, source.Port()), len(header) + udpHeader, source}
 }
 
-// datagram6 returns one with extension headers of so many times 8 bytes each.
+// datagram6 returns an IPv6 datagram. Each extension is a header length in units of 8 bytes.
 func datagram6(source netip.AddrPort, extensions ...int) datagram {
 	header := make([]byte, 40)
 	header[0] = 6 << 4
@@ -64,9 +63,9 @@ func appendUDP(header []byte, port uint16) []byte {
 	return append(header, "\x00\x00"+payload...)
 }
 
-// machine is a classic BPF machine as the kernel's: its registers, what
-// extensions tell, and loads before the payload. It is written from
-// linux/filter.h and net/core/filter.c, and shares nothing with the assembler.
+// machine is a classic BPF machine like the kernel's, with registers, extensions, and loads before
+// the payload. It follows linux/filter.h and net/core/filter.c, and shares no code with the
+// assembler.
 type machine struct {
 	random, cpu uint32
 
@@ -75,7 +74,7 @@ type machine struct {
 	stored  [unix.BPF_MEMWORDS]bool
 }
 
-// Where the kernel finds what is not payload (linux/filter.h).
+// Offsets of the kernel for data outside of the payload (linux/filter.h).
 const (
 	extensions    = 1<<32 - 0x1000   // SKF_AD_OFF
 	networkHeader = 1<<32 - 0x100000 // SKF_NET_OFF
@@ -85,8 +84,7 @@ const (
 	extRandom   = 56 // SKF_AD_RANDOM
 )
 
-// run returns a program's result, or an error where the kernel had refused
-// the program.
+// run returns a program's result, or an error for a program that the kernel refuses.
 func (m machine) run(program []bpf.RawInstruction, d datagram) (uint32, error) {
 	for at := 0; at < len(program); at++ {
 		in := program[at]
@@ -182,7 +180,7 @@ func (m *machine) load(in bpf.RawInstruction, d datagram) (value uint32, ok bool
 	return 0, false, fmt.Errorf("load %#x %#x", in.Op, in.K)
 }
 
-// at reads a number in network order, at an offset as programs count them.
+// at reads a number in network order at an offset of the program.
 func (d datagram) at(offset uint32, size int) (value uint32, ok bool) {
 	from := d.payload + int(offset)
 	if int32(offset) < 0 {

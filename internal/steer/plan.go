@@ -6,51 +6,48 @@ import (
 	"slices"
 )
 
-// leastBuckets is how many parts the flows of Auto are divided into at the
-// least: with 4 shards a move is then 1.6% of a shard's flows.
-const leastBuckets = 256
+// minBuckets is the least number of buckets of Auto: with 4 shards, moving a bucket moves 1.6% of a
+// shard's flows.
+const minBuckets = 256
 
-// Bounds of a plan, so that its program stays below the kernel's 4096
-// instructions (BPF_MAXINSNS), and below the 20 KiB that net.core.optmem_max
-// allowed it before Linux 6.9, in the kernel's own instructions. Shards that
-// are avoided come on top: 50 of them fit with all of these, 400 without.
+// Bounds of a plan, so that its program stays below the kernel's 4096 instructions
+// (BPF_MAXINSNS), and below the 20 KiB of net.core.optmem_max before Linux 6.9, in the kernel's
+// own instructions. Avoided shards add to the program: 50 fit beside maxMoved and maxSprayed, 400
+// without moved buckets and sprayed flows.
 const (
 	maxMoved   = 512
 	maxSprayed = 32
 )
 
-// Plan says which shard gets which datagram. Shards are numbered as their
-// sockets joined the SO_REUSEPORT group, from 0.
+// Plan chooses the shard of each datagram. Shards are numbered from 0, in the order in which their
+// sockets joined the SO_REUSEPORT group.
 type Plan struct {
 	Mode   Mode
 	Shards int
-	CPUs   []int  // that each shard is pinned to, for CPU
-	Seed   uint32 // of the flow hash: who doesn't know it can't aim at a shard
+	CPUs   []int  // the CPU of each shard, for the mode CPU
+	Seed   uint32 // of the flow hash: a sender that does not know the seed can't aim at a shard
 
-	// Avoid are shards that get nothing, where the mode is not Hash and there
-	// are others.
+	// Avoid are shards that get no datagrams, in all modes but Hash and while other shards remain.
 	Avoid []int
-	// Moved are the shards of those buckets that are not at their home, for
-	// Auto.
+	// Moved are the shards of the buckets that are not at their home shard, for Auto.
 	Moved map[int]int
-	// Sprayed are the hashes of flows whose datagrams go to any shard, for
-	// Auto. Another flow of the same 32 bits goes with it.
+	// Sprayed are the hashes of flows whose datagrams go to any shard, for Auto. A flow with the
+	// same 32 bits is sprayed too.
 	Sprayed []uint32
 }
 
-// Buckets returns how many parts Auto divides flows into: 256, or the next
-// multiple of Shards, so that each shard is the home of as many; and at least
-// 4 for each shard.
-func (p Plan) Buckets() int { return p.Shards * max(4, (leastBuckets+p.Shards-1)/p.Shards) }
+// Buckets returns the number of buckets of Auto: 256 or the next multiple of Shards, so that each
+// shard is the home of equally many, and at least 4 for each shard.
+func (p Plan) Buckets() int { return p.Shards * max(4, (minBuckets+p.Shards-1)/p.Shards) }
 
 // Bucket returns the bucket of a flow's hash.
 func (p Plan) Bucket(hash uint32) int { return int(hash % uint32(p.Buckets())) }
 
-// Home returns the shard that has a bucket until it is moved.
+// Home returns the shard of a bucket that is not moved.
 func (p Plan) Home(bucket int) int { return bucket % p.Shards }
 
-// Shard returns the shard of a flow in Auto and Source, and false where its
-// datagrams go to several.
+// Shard returns the shard of a flow in Auto and Source. one is false if the flow's datagrams go to
+// several shards.
 func (p Plan) Shard(source netip.AddrPort) (shard int, one bool) {
 	switch p.Mode {
 	case Auto:
@@ -67,7 +64,7 @@ func (p Plan) Shard(source netip.AddrPort) (shard int, one bool) {
 
 // shardOf returns the shard of a hash in Auto and Source.
 func (p Plan) shardOf(hash uint32) int {
-	shard := int(hash % uint32(p.Shards)) // the bucket's home too: Buckets is a multiple of Shards
+	shard := int(hash % uint32(p.Shards)) // also the bucket's home: Buckets is a multiple of Shards
 	if to, moved := p.Moved[p.Bucket(hash)]; moved && p.Mode == Auto {
 		shard = to
 	}
@@ -79,7 +76,7 @@ func (p Plan) shardOf(hash uint32) int {
 	return shard
 }
 
-// usable returns the shards that get datagrams: all, if all are to be avoided.
+// usable returns the shards that get datagrams: all shards, if Avoid has all.
 func (p Plan) usable() []int {
 	var usable []int
 	for i := range p.Shards {
@@ -95,19 +92,19 @@ func (p Plan) usable() []int {
 	return usable
 }
 
-// check refuses what no program could do.
+// check returns an error for a plan that has no program.
 func (p Plan) check() error {
 	switch {
 	case p.Shards < 1:
-		return fmt.Errorf("a plan for %d shards", p.Shards)
+		return fmt.Errorf("plan for %d shards", p.Shards)
 	case !slices.Contains(Modes, p.Mode):
-		return fmt.Errorf("a plan of mode %q", p.Mode)
+		return fmt.Errorf("plan of mode %q", p.Mode)
 	case p.Mode == CPU && len(p.CPUs) != p.Shards:
 		return fmt.Errorf("%d CPUs for %d shards", len(p.CPUs), p.Shards)
 	case len(p.Moved) > maxMoved:
-		return fmt.Errorf("%d buckets moved, of which there may be %d", len(p.Moved), maxMoved)
+		return fmt.Errorf("%d buckets moved, and the maximum is %d", len(p.Moved), maxMoved)
 	case len(p.Sprayed) > maxSprayed:
-		return fmt.Errorf("%d flows sprayed, of which there may be %d", len(p.Sprayed), maxSprayed)
+		return fmt.Errorf("%d flows sprayed, and the maximum is %d", len(p.Sprayed), maxSprayed)
 	}
 	for bucket, shard := range p.Moved {
 		if bucket < 0 || bucket >= p.Buckets() || shard < 0 || shard >= p.Shards {

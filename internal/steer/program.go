@@ -7,32 +7,15 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-// Where things are in a datagram. The kernel runs a program with the UDP
-// payload at offset 0; headers are reached from the network header
-// (SKF_NET_OFF, linux/filter.h).
-const (
-	network    = 0xfff00000 // SKF_NET_OFF, as a 32-bit number
-	ip4Source  = network + 12
-	ip6Next    = network + 6
-	ip6Source  = network + 8
-	ip6Port    = network + 40
-	protocolV6 = 0x86dd // ETH_P_IPV6
-	nextUDP    = 17
-)
-
-// hashSlot is the scratch word that has the hash.
-const hashSlot = 0
-
-// Program returns the plan as a program whose result is a shard's number, or
-// nil for Hash, which is the kernel's own way. A load beyond a datagram's end
-// ends a program with 0, a shard that there is; the kernel has checked the
-// headers by then, so none should be.
+// Program returns the plan as a program whose result is a shard's number, or nil for Hash. A load
+// beyond the end of a datagram would end the program with 0, the number of a shard. The kernel has
+// checked the headers before, so each load is within the datagram.
 func (p Plan) Program() ([]bpf.RawInstruction, error) {
 	if err := p.check(); err != nil || p.Mode == Hash {
 		return nil, err
 	}
 	w := writer{Plan: p, usable: p.usable()}
-	w.spray, w.elsewhere = w.label(), w.label()
+	w.spray, w.fallback = w.newLabel(), w.newLabel()
 	switch p.Mode {
 	case CPU:
 		w.writeCPU()
@@ -44,15 +27,15 @@ func (p Plan) Program() ([]bpf.RawInstruction, error) {
 	default:
 		w.writeAuto()
 	}
-	// The kernel refuses a scratch word that is read where nothing has led to,
-	// so these are there only if they are needed.
-	if w.used(w.spray) {
-		w.place(w.spray)
+	// The kernel refuses unreachable code that reads a scratch word, so both parts are written
+	// only if the program jumps there.
+	if w.isTarget(w.spray) {
+		w.setLabel(w.spray)
 		w.writeSpray()
 	}
-	if w.used(w.elsewhere) {
-		w.place(w.elsewhere)
-		w.writeElsewhere()
+	if w.isTarget(w.fallback) {
+		w.setLabel(w.fallback)
+		w.writeFallback()
 	}
 	return w.assemble()
 }
@@ -60,13 +43,14 @@ func (p Plan) Program() ([]bpf.RawInstruction, error) {
 // writer writes a plan's program.
 type writer struct {
 	Plan
-	code
-	usable           []int // shards, ascending
-	spray, elsewhere label // where a datagram goes to any shard; where the hash chooses a usable one
+	assembler
+	usable   []int // shards, ascending
+	spray    label // of writeSpray
+	fallback label // of writeFallback
 }
 
-// writeAuto sends the flows that are to be sprayed anywhere, those of moved
-// buckets where they were moved to, and all others home.
+// writeAuto returns a random shard for sprayed flows, the new shard of a moved bucket, and the home
+// shard of any other bucket.
 func (w *writer) writeAuto() {
 	w.writeHash(true)
 	for _, hash := range w.Sprayed {
@@ -80,59 +64,56 @@ func (w *writer) writeAuto() {
 	w.writeHome()
 }
 
-// writeMoved searches for the bucket in A among the moved ones, and goes on
-// behind itself where it is none of them.
+// writeMoved returns the shard of the bucket in A if the bucket is moved. Otherwise the program
+// continues behind this code.
 func (w *writer) writeMoved(buckets []int) {
 	const few = 4
 	if len(buckets) > few {
 		middle := len(buckets) / 2
-		upper, end := w.label(), w.label()
+		upper, end := w.newLabel(), w.newLabel()
 		w.jumpIf(bpf.JumpGreaterOrEqual, uint32(buckets[middle]), upper)
 		w.writeMoved(buckets[:middle])
 		w.jump(end)
-		w.place(upper)
+		w.setLabel(upper)
 		w.writeMoved(buckets[middle:])
-		w.place(end)
+		w.setLabel(end)
 		return
 	}
-	for _, b := range buckets {
-		if to := w.Moved[b]; w.avoids(to) {
-			w.jumpIf(bpf.JumpEqual, uint32(b), w.elsewhere)
+	for _, bucket := range buckets {
+		if to := w.Moved[bucket]; slices.Contains(w.usable, to) {
+			w.returnIf(uint32(bucket), to)
 		} else {
-			w.returnIf(uint32(b), to)
+			w.jumpIf(bpf.JumpEqual, uint32(bucket), w.fallback)
 		}
 	}
 }
 
-func (w *writer) avoids(shard int) bool { return !slices.Contains(w.usable, shard) }
-
-// writeHome ends with the shard that the hash in A is at home with.
+// writeHome returns the home shard of the hash in A.
 func (w *writer) writeHome() {
 	w.add(bpf.ALUOpConstant{Op: bpf.ALUOpMod, Val: uint32(w.Shards)})
 	if len(w.usable) < w.Shards {
 		for _, shard := range w.Avoid {
-			w.jumpIf(bpf.JumpEqual, uint32(shard), w.elsewhere)
+			w.jumpIf(bpf.JumpEqual, uint32(shard), w.fallback)
 		}
 	}
 	w.add(bpf.RetA{})
 }
 
-// writeSpray ends with any shard that is usable.
+// writeSpray returns a random usable shard.
 func (w *writer) writeSpray() {
 	w.add(bpf.LoadExtension{Num: bpf.ExtRand})
 	w.writeOneOf(w.usable)
 }
 
-// writeElsewhere ends with a usable shard by the hash's other part: the flows
-// of a shard that is avoided go to all others, and no others change places.
-func (w *writer) writeElsewhere() {
+// writeFallback returns a usable shard by another part of the hash: flows of an avoided shard
+// spread over the usable shards, and flows of usable shards stay.
+func (w *writer) writeFallback() {
 	w.add(bpf.LoadScratch{Dst: bpf.RegA, N: hashSlot}, bpf.ALUOpConstant{Op: bpf.ALUOpDiv, Val: uint32(w.Shards)})
 	w.writeOneOf(w.usable)
 }
 
-// writeCPU ends with the shard that is pinned to the receiving CPU, one of
-// them by the flow's hash if there are several, and any by that hash if there
-// is none.
+// writeCPU returns the shard that is pinned to the receiving CPU. Among several such shards, and
+// among all shards where no shard has this CPU, the flow's hash chooses.
 func (w *writer) writeCPU() {
 	on := make(map[int][]int)
 	for _, shard := range w.usable {
@@ -143,13 +124,13 @@ func (w *writer) writeCPU() {
 	cpus := slices.Sorted(maps.Keys(on))
 	for len(cpus) > 0 {
 		cpu := cpus[0]
-		run := ownRun(cpus, on)
+		run := consecutive(cpus, on)
 		if run == 1 {
 			w.returnIf(uint32(cpu), on[cpu][0])
 			cpus = cpus[1:]
 			continue
 		}
-		next := w.label()
+		next := w.newLabel()
 		if run > 1 {
 			w.jumpIf(bpf.JumpLessThan, uint32(cpu), next)
 			w.jumpIf(bpf.JumpGreaterThan, uint32(cpus[run-1]), next)
@@ -161,15 +142,15 @@ func (w *writer) writeCPU() {
 			w.writeOneOf(on[cpu])
 			cpus = cpus[1:]
 		}
-		w.place(next)
+		w.setLabel(next)
 	}
 	w.add(bpf.LoadScratch{Dst: bpf.RegA, N: hashSlot})
 	w.writeHome()
 }
 
-// ownRun returns how many CPUs in a row, from the first one, have a shard of
-// their own each, with numbers that follow each other as the CPUs' do.
-func ownRun(cpus []int, on map[int][]int) (run int) {
+// consecutive returns how many CPUs from the first one on have consecutive numbers, one shard each,
+// and consecutive shards.
+func consecutive(cpus []int, on map[int][]int) (run int) {
 	for i, cpu := range cpus {
 		if len(on[cpu]) != 1 || cpu != cpus[0]+i || on[cpu][0] != on[cpus[0]][0]+i {
 			break
@@ -179,14 +160,14 @@ func ownRun(cpus []int, on map[int][]int) (run int) {
 	return run
 }
 
-// writeOneOf ends with one of some shards, which ascend, by what is in A.
+// writeOneOf returns one of the given shards, in ascending order, by the number in A.
 func (w *writer) writeOneOf(shards []int) {
 	w.add(bpf.ALUOpConstant{Op: bpf.ALUOpMod, Val: uint32(len(shards))})
-	if stride := evenly(shards); stride > 1 {
+	if stride := strideOf(shards); stride > 1 {
 		w.add(bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: uint32(stride)}, bpf.ALUOpConstant{Op: bpf.ALUOpAdd, Val: uint32(shards[0])}, bpf.RetA{})
 		return
 	}
-	for i := len(shards) - 1; i >= 0; i-- { // by runs of shards that follow each other
+	for i := len(shards) - 1; i >= 0; i-- { // by runs of consecutive shards
 		distance := shards[i] - i
 		if distance > 0 && (i == 0 || shards[i-1]-(i-1) != distance) {
 			w.add(bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: uint32(i), SkipFalse: 2},
@@ -196,9 +177,8 @@ func (w *writer) writeOneOf(shards []int) {
 	w.add(bpf.RetA{})
 }
 
-// evenly returns how far numbers are apart, if that is the same for all, and
-// else 0.
-func evenly(numbers []int) (stride int) {
+// strideOf returns the distance between neighboring numbers, or 0 if the distances differ.
+func strideOf(numbers []int) (stride int) {
 	for i := 1; i < len(numbers); i++ {
 		switch apart := numbers[i] - numbers[i-1]; {
 		case i == 1:
@@ -208,54 +188,4 @@ func evenly(numbers []int) (stride int) {
 		}
 	}
 	return stride
-}
-
-// writeHash leaves Flow, or without ports Address, in A and in its scratch
-// word.
-func (w *writer) writeHash(ports bool) {
-	v6, final := w.label(), w.label()
-	w.add(bpf.LoadConstant{Dst: bpf.RegA, Val: w.Seed}, bpf.StoreScratch{Src: bpf.RegA, N: hashSlot})
-	w.add(bpf.LoadExtension{Num: bpf.ExtProto})
-	w.jumpIf(bpf.JumpEqual, protocolV6, v6)
-
-	w.writeMix(bpf.LoadAbsolute{Off: ip4Source, Size: 4})
-	if ports { // behind the options, if there are any
-		w.add(bpf.LoadMemShift{Off: network})
-		w.writeMix(bpf.LoadIndirect{Off: network, Size: 2})
-	}
-	w.jump(final)
-
-	w.place(v6)
-	for i := range uint32(4) {
-		w.writeMix(bpf.LoadAbsolute{Off: ip6Source + 4*i, Size: 4})
-	}
-	if ports { // where extension headers come first, the address has to do
-		plain, mixed := w.label(), w.label()
-		w.add(bpf.LoadAbsolute{Off: ip6Next, Size: 1})
-		w.jumpIf(bpf.JumpEqual, nextUDP, plain)
-		w.writeMix(bpf.LoadConstant{Dst: bpf.RegA})
-		w.jump(mixed)
-		w.place(plain)
-		w.writeMix(bpf.LoadAbsolute{Off: ip6Port, Size: 2})
-		w.place(mixed)
-	}
-
-	w.place(final)
-	w.add(bpf.LoadScratch{Dst: bpf.RegA, N: hashSlot}, bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: mixMul2})
-	w.writeFold(finalRsh)
-	w.add(bpf.StoreScratch{Src: bpf.RegA, N: hashSlot})
-}
-
-// writeMix does what mix does, with the hash in its scratch word.
-func (w *writer) writeMix(load bpf.Instruction) {
-	w.add(load, bpf.LoadScratch{Dst: bpf.RegX, N: hashSlot}, bpf.ALUOpX{Op: bpf.ALUOpXor})
-	w.writeFold(mixRsh)
-	w.add(bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: mixMul1})
-	w.writeFold(mixRsh)
-	w.add(bpf.StoreScratch{Src: bpf.RegA, N: hashSlot})
-}
-
-// writeFold is A ^= A >> shift.
-func (w *writer) writeFold(shift uint32) {
-	w.add(bpf.TAX{}, bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: shift}, bpf.ALUOpX{Op: bpf.ALUOpXor})
 }

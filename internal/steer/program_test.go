@@ -10,8 +10,7 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-// moving returns a plan's first buckets, n of them, each on the shard after
-// its home.
+// moving moves a plan's first n buckets to the shard after the home.
 func moving(p Plan, n int) map[int]int {
 	moved := make(map[int]int)
 	for b := range n {
@@ -20,7 +19,7 @@ func moving(p Plan, n int) map[int]int {
 	return moved
 }
 
-// hashes returns n that are not small.
+// hashes returns n large hashes.
 func hashes(n int) []uint32 {
 	var hashes []uint32
 	for i := range uint32(n) {
@@ -29,7 +28,7 @@ func hashes(n int) []uint32 {
 	return hashes
 }
 
-// upTo returns 0 to n-1.
+// upTo returns the numbers from 0 to n-1.
 func upTo(n int) []int {
 	numbers := make([]int, n)
 	for i := range numbers {
@@ -38,15 +37,15 @@ func upTo(n int) []int {
 	return numbers
 }
 
-// largest is as much as Auto can decide, beside shards that are avoided.
+// largest is the largest plan of Auto without avoided shards.
 func largest(shards int) Plan {
 	p := Plan{Mode: Auto, Shards: shards, Seed: 0xdeadbeef, Sprayed: hashes(maxSprayed)}
 	p.Moved = moving(p, maxMoved)
 	return p
 }
 
-// How long programs are: each step takes the kernel a nanosecond or less, and
-// a table of buckets is searched in the same time for any number.
+// The length of programs is bounded. The kernel needs a nanosecond or less for an instruction, and
+// searches the table of moved buckets in logarithmic time.
 func TestProgramsAreShort(t *testing.T) {
 	with := func(p Plan, change func(*Plan)) Plan { change(&p); return p }
 	for _, test := range []struct {
@@ -103,8 +102,8 @@ func twoOfFive(n int) []int {
 	return slices.DeleteFunc(upTo(n), func(i int) bool { return i%5 != 1 && i%5 != 3 })
 }
 
-// checkShape finds everything for which the kernel refuses a program before
-// it runs (bpf_check_classic), and paths that end without a return.
+// checkShape makes the kernel's checks of a program (bpf_check_classic), and finds paths without a
+// return.
 func checkShape(t *testing.T, program []bpf.RawInstruction) {
 	t.Helper()
 	instructions, all := bpf.Disassemble(program)
@@ -115,7 +114,7 @@ func checkShape(t *testing.T, program []bpf.RawInstruction) {
 		t.Fatalf("%d instructions", len(program))
 	}
 	const unreached = ^uint32(0)
-	stored := make([]uint32, len(program)+1) // scratch words that have a value on every path
+	stored := make([]uint32, len(program)+1) // scratch words with a value on each path
 	for i := range stored {
 		stored[i] = unreached
 	}
@@ -179,13 +178,13 @@ func TestProgramsThatAreTooLong(t *testing.T) {
 		"spray, two of five of 4096":  {Mode: Spray, Shards: 4096, Avoid: twoOfFive(4096)},
 	} {
 		program, err := p.Program()
-		if program != nil || err == nil || !strings.HasPrefix(err.Error(), "a program of ") || !strings.HasSuffix(err.Error(), " instructions, of which the kernel takes 4096") {
+		if program != nil || err == nil || !strings.HasPrefix(err.Error(), "the program has ") || !strings.HasSuffix(err.Error(), " instructions, and the kernel accepts 4096") {
 			t.Errorf("%s: %d instructions, %v", name, len(program), err)
 		}
 	}
 }
 
-// The same plan is the same program, whatever order its maps have.
+// A plan has one program, for any order of its maps.
 func TestProgramsAreDeterministic(t *testing.T) {
 	p := largest(128)
 	first, err := p.Program()
@@ -199,7 +198,7 @@ func TestProgramsAreDeterministic(t *testing.T) {
 	}
 }
 
-// result runs a program that must be one.
+// result runs the program of a plan.
 func result(t *testing.T, p Plan, m machine, d datagram) int {
 	t.Helper()
 	program, err := p.Program()
@@ -213,7 +212,7 @@ func result(t *testing.T, p Plan, m machine, d datagram) int {
 	return int(got)
 }
 
-// wanted says on which shard a datagram must be, by the plan's words alone.
+// wanted computes the shard of a datagram from the documentation of Plan alone.
 func wanted(p Plan, m machine, d datagram) int {
 	var usable []int
 	for i := range p.Shards {
@@ -243,7 +242,7 @@ func wanted(p Plan, m machine, d datagram) int {
 	return usable[int(m.random)%len(usable)]
 }
 
-// Whatever a datagram looks like, its program and its plan agree.
+// Program and plan agree for datagrams of all kinds.
 func TestProgramsDoAsTheirPlan(t *testing.T) {
 	four, six := netip.MustParseAddrPort("10.1.2.3:40000"), netip.MustParseAddrPort("[2001:db8::7]:40000")
 	datagrams := map[string]datagram{
@@ -294,7 +293,7 @@ func TestShardOfACPU(t *testing.T) {
 	for _, test := range []struct {
 		cpus, avoid []int
 		cpu         uint32
-		want        []int // any of them, by the flow's hash
+		want        []int // the flow's hash chooses
 	}{
 		{[]int{4, 5, 6}, nil, 5, []int{1}},
 		{[]int{6, 5, 4}, nil, 6, []int{0}},
@@ -322,8 +321,8 @@ func TestShardOfACPU(t *testing.T) {
 	}
 }
 
-// Headers that end too early do not reach sockets. If one did, its shard
-// would be 0, or what the part that is there says.
+// A datagram with a truncated header does not reach a socket. The shard would be 0, or the shard of
+// the complete header if the truncated part is not needed.
 func TestHeadersThatEndEarly(t *testing.T) {
 	for _, d := range []datagram{
 		datagram4(netip.MustParseAddrPort("10.1.2.3:40000"), 8),
@@ -349,9 +348,8 @@ func TestHeadersThatEndEarly(t *testing.T) {
 	}
 }
 
-// FuzzProgram makes a plan and a datagram of whatever it is given. Programs
-// do as their plan says, and never name a shard that there is not, or one to
-// avoid while there are others.
+// FuzzProgram makes a plan and a datagram from its input. The program agrees with the plan, and its
+// result is a shard of the group that is not avoided.
 func FuzzProgram(f *testing.F) {
 	address := netip.MustParseAddr("2001:db8::7").As16()
 	f.Add(byte(0), uint16(3), uint32(7), []byte(nil), []byte(nil), []byte(nil), address[:4], uint16(514), byte(0), uint32(9), uint16(1))
@@ -363,7 +361,7 @@ func FuzzProgram(f *testing.F) {
 	f.Add(byte(4), uint16(7), uint32(7), []byte{0, 1, 0, 3, 0, 5}, []byte(nil), []byte(nil), address[:4], uint16(514), byte(0), uint32(1<<32-1), uint16(1))
 	f.Fuzz(func(t *testing.T, mode byte, shards uint16, seed uint32, avoid, moved, more, from []byte, port uint16, headers byte, random uint32, cpu uint16) {
 		p := Plan{Mode: Modes[int(mode)%len(Modes)], Shards: 1 + int(shards)%4096, Seed: seed, Moved: make(map[int]int)}
-		for ; len(avoid) >= 2; avoid = avoid[2:] { // now and then one that there is not
+		for ; len(avoid) >= 2; avoid = avoid[2:] { // sometimes out of range
 			p.Avoid = append(p.Avoid, int(binary.BigEndian.Uint16(avoid))%(p.Shards+1))
 		}
 		for ; len(moved) >= 4 && len(p.Moved) < maxMoved; moved = moved[4:] {
@@ -394,7 +392,7 @@ func FuzzProgram(f *testing.F) {
 			return
 		}
 		if err != nil {
-			if !strings.Contains(err.Error(), "instructions, of which the kernel takes 4096") || len(p.Avoid)+len(p.CPUs) < 500 {
+			if !strings.Contains(err.Error(), "instructions, and the kernel accepts 4096") || len(p.Avoid)+len(p.CPUs) < 500 {
 				t.Fatal(err)
 			}
 			return
@@ -411,7 +409,7 @@ func FuzzProgram(f *testing.F) {
 	})
 }
 
-// fuzzed returns a datagram from an address of any length.
+// fuzzed returns a datagram from an IPv4 or IPv6 address, by the length of from.
 func fuzzed(from []byte, port uint16, headers byte) datagram {
 	extra := int(headers & 0x7f)
 	if len(from) < 16 {
@@ -420,7 +418,7 @@ func fuzzed(from []byte, port uint16, headers byte) datagram {
 		return datagram4(netip.AddrPortFrom(netip.AddrFrom4(a), port), extra%11*4)
 	}
 	a := netip.AddrFrom16([16]byte(from))
-	if a.Is4In6() { // comes as IPv4
+	if a.Is4In6() { // an IPv4 datagram
 		return datagram4(netip.AddrPortFrom(a.Unmap(), port), extra%11*4)
 	}
 	var extensions []int

@@ -6,100 +6,95 @@ import (
 	"time"
 )
 
-// Over how long rates are averaged: for what is decided, and for what is
-// shown to people and taken back.
+// Time constants of averages: for decisions, and for reports and for undoing decisions.
 const (
-	quick = 300 * time.Millisecond
-	slow  = 3 * time.Second
+	shortAverage = 300 * time.Millisecond
+	longAverage  = 3 * time.Second
 )
 
-// shardState is what the controller knows of a shard.
+// shardState is the Balancer's state of a shard. Rates are in datagrams a second, averaged over
+// shortAverage; shares are of the time, 0 to 1.
 type shardState struct {
-	last    Sample
-	arrived float64 // datagrams a second that were sent to it, the dropped ones included
-	handled float64 // of these, so many it received
-	shown   float64 // arrived, over a longer time
-	waited  float64 // part of the time for which it waited for a CPU
-	held    float64 // part of the time for which it waited for its output
-	lost    float64 // datagrams a second that its socket dropped
-	part    float64 // of those that were sent to it in the last tick
-	drops   uint8   // ticks at which its socket dropped: the last is bit 0
-	losses  uint8   // ticks at which it dropped more than a few
-	filled  uint8   // ticks at which its queue was half full
-	crowded bool    // at the last tick its CPU was another thread's
-	away    time.Duration
+	last           Sample
+	arrived        float64 // rate to the socket, drops included
+	arrivedLong    float64 // arrived, averaged over longAverage
+	handled        float64 // rate that the shard received
+	lost           float64 // rate of drops
+	lossRatio      float64 // drops among the arrivals of the last tick
+	runDelay       float64 // share that the thread waited for its CPU
+	outputWait     float64 // share that the thread waited for its output
+	preempted      bool    // runDelay was significant at the last tick
+	sinceHeartbeat time.Duration
 
-	stalled   bool // it has not come back
-	avoided   bool // it gets nothing, for that reason
-	stalledAt time.Time
-	restored  time.Time
-	absence   time.Duration // how long it is kept away after it moves again
+	// The last eight ticks, the last tick in bit 0.
+	dropTicks uint8 // ticks with drops
+	lossTicks uint8 // ticks with a lossRatio above minLossRatio
+	fullTicks uint8 // ticks with a queue at least half full
 
-	relieved  time.Time // when buckets were last moved away
-	judge     time.Time // when that is to be judged; zero: not, or no more
-	bet       float64   // datagrams a second that others may lose by it
-	rests     time.Time // until when no more is tried
-	setback   time.Duration
-	returned  time.Time // when some were last given back
-	patience  time.Duration
-	pressed   time.Time // when its queue was last filled
-	bears     float64   // datagrams a second that it handled while it was; 0: not known
-	bearsTill time.Time
+	stalled    bool
+	avoided    bool
+	stalledAt  time.Time
+	restoredAt time.Time
+	avoidFor   time.Duration // after stalledAt, at least
+
+	movedAt       time.Time // last move of buckets away
+	evaluateAt    time.Time // when this move is evaluated; zero: not
+	allowedLoss   float64   // rate of drops at other shards that the move may cost
+	nextMove      time.Time // no move before
+	moveDelay     time.Duration
+	returnedAt    time.Time // last return of buckets
+	quietPeriod   time.Duration
+	pressedAt     time.Time // last tick with drops or a half full queue
+	capacity      float64   // handled while the queue was full; 0: not known
+	capacityUntil time.Time // when capacity expires
 }
 
-func (s *shardState) begin(now Sample) { s.last, s.last.Sketch = now, nil }
+func (s *shardState) setLast(sample Sample) { s.last, s.last.Sketch = sample, nil }
 
-// observe brings all rates up to date.
-func (c *Controller) observe(now time.Time, elapsed time.Duration, samples []Sample) {
-	fast, long := weight(elapsed, quick), weight(elapsed, slow)
-	seconds := elapsed.Seconds()
-	buckets := make([]float64, len(c.buckets))
-	for _, s := range c.senders {
-		s.found = 0
+// updateRates updates all averages.
+func (b *Balancer) updateRates(now time.Time, elapsed time.Duration, samples []Sample) {
+	short := weight(elapsed, shortAverage)
+	bucketRates := make([]float64, len(b.buckets))
+	for _, s := range b.senders {
+		s.tickRate = 0
 	}
-	for i := range c.shards {
-		s, sample := &c.shards[i], samples[i]
-		received := float64(sample.Received-s.last.Received) / seconds
-		lost := float64(sample.Dropped-s.last.Dropped) / seconds
-		waited := (sample.Waited - s.last.Waited).Seconds() / seconds
-		held := (sample.Held - s.last.Held).Seconds() / seconds
-		s.handled += fast * (received - s.handled)
-		s.arrived += fast * (received + lost - s.arrived)
-		s.shown += long * (received + lost - s.shown)
-		s.lost += fast * (lost - s.lost)
-		s.waited += fast * (waited - s.waited)
-		s.held += fast * (held - s.held)
-		s.part, s.crowded = lost/max(received+lost, 1), waited > much
-		s.drops = push(s.drops, lost > 0)
-		s.losses = push(s.losses, s.part > few)
-		s.filled = push(s.filled, 2*sample.Queued >= sample.Buffer && sample.Buffer > 0)
-		if s.drops&1 != 0 || s.filled&1 != 0 {
-			s.pressed = now
-		}
-		s.away = sample.Away
-		if sample.Sketch != nil {
-			c.count(i, sample.Sketch, s.arrived/max(s.handled, 1)/seconds, buckets)
-		}
-		s.begin(sample)
-	}
-	for b := range buckets {
-		c.buckets[b] += fast * (buckets[b] - c.buckets[b])
-	}
-	total := c.total(func(s *shardState) float64 { return s.shown })
-	for hash, s := range c.senders {
-		s.rate += fast * (s.found - s.rate)
-		s.shown += long * (s.found - s.shown)
-		if s.found > 0 {
-			s.seen = now
-		}
-		if !s.sprayed && s.shown < total/1000 && now.Sub(s.seen) > slow {
-			delete(c.senders, hash)
+	for i := range b.shards {
+		b.shards[i].update(now, elapsed, samples[i])
+		if sketch := samples[i].Sketch; sketch != nil {
+			s := &b.shards[i]
+			b.addSketch(i, sketch, s.arrived/max(s.handled, 1)/elapsed.Seconds(), bucketRates)
 		}
 	}
+	for i := range bucketRates {
+		b.buckets[i] += short * (bucketRates[i] - b.buckets[i])
+	}
+	b.updateSenderRates(now, elapsed)
 }
 
-// push adds a tick to those that are remembered.
-func push(ticks uint8, now bool) uint8 {
+func (s *shardState) update(now time.Time, elapsed time.Duration, sample Sample) {
+	short, long, seconds := weight(elapsed, shortAverage), weight(elapsed, longAverage), elapsed.Seconds()
+	received := float64(sample.Received-s.last.Received) / seconds
+	lost := float64(sample.Dropped-s.last.Dropped) / seconds
+	runDelay := (sample.RunDelay - s.last.RunDelay).Seconds() / seconds
+	outputWait := (sample.OutputWait - s.last.OutputWait).Seconds() / seconds
+	s.handled += short * (received - s.handled)
+	s.arrived += short * (received + lost - s.arrived)
+	s.arrivedLong += long * (received + lost - s.arrivedLong)
+	s.lost += short * (lost - s.lost)
+	s.runDelay += short * (runDelay - s.runDelay)
+	s.outputWait += short * (outputWait - s.outputWait)
+	s.lossRatio, s.preempted = lost/max(received+lost, 1), runDelay > significant
+	s.dropTicks = pushTick(s.dropTicks, lost > 0)
+	s.lossTicks = pushTick(s.lossTicks, s.lossRatio > minLossRatio)
+	s.fullTicks = pushTick(s.fullTicks, 2*sample.Queued >= sample.Buffer && sample.Buffer > 0)
+	if s.dropTicks&1 != 0 || s.fullTicks&1 != 0 {
+		s.pressedAt = now
+	}
+	s.sinceHeartbeat = sample.SinceHeartbeat
+	s.setLast(sample)
+}
+
+func pushTick(ticks uint8, now bool) uint8 {
 	ticks <<= 1
 	if now {
 		ticks |= 1
@@ -107,66 +102,90 @@ func push(ticks uint8, now bool) uint8 {
 	return ticks
 }
 
-// weight is that of a new value in an average over a time.
-func weight(elapsed, over time.Duration) float64 {
-	return 1 - math.Exp(-elapsed.Seconds()/over.Seconds())
+// weight returns the weight of a new value in an exponential average.
+func weight(elapsed, average time.Duration) float64 {
+	return 1 - math.Exp(-elapsed.Seconds()/average.Seconds())
 }
 
-// count takes a shard's sketch over. scale makes datagrams a second of its
-// weights.
-func (c *Controller) count(shard int, sketch *Sketch, scale float64, buckets []float64) {
-	for b, weight := range sketch.Buckets {
-		buckets[b] += float64(weight) * scale
+// maxSenders bounds the memory of senders: more than all senders with a share of 1% each.
+const maxSenders = 256
+
+// sender is a flow with many datagrams. Rates are in datagrams a second.
+type sender struct {
+	source     netip.AddrPort
+	hash       uint32
+	shard      int     // of the flow, or before the flow was sprayed
+	rate       float64 // averaged over shortAverage
+	rateLong   float64 // averaged over longAverage
+	tickRate   float64 // at this tick
+	lastSeen   time.Time
+	heavyTicks int // ticks in a row above the limit
+	sprayed    bool
+	sprayedAt  time.Time
+	retryAt    time.Time // when one shard is tried again at the latest; zero: once the rate is small
+	capacity   float64   // handled by the shard when the flow was sprayed
+	smallSince time.Time // since when the rate is small; zero: not small
+	overloads  int       // how often the flow was above the capacity of its shard
+}
+
+// addSketch adds a shard's sketch to the rates of buckets and senders. scale converts weights into
+// datagrams a second.
+func (b *Balancer) addSketch(shard int, sketch *Sketch, scale float64, bucketRates []float64) {
+	for i, weight := range sketch.Buckets {
+		bucketRates[i] += float64(weight) * scale
 	}
 	for _, f := range sketch.Heaviest(nil, len(sketch.sets)*sketchWays) {
-		c.observePlacement(shard, f.Source)
-		s := c.senders[f.Hash]
+		b.recordPlacement(shard, f.Source)
+		s := b.senders[f.Hash]
 		if s == nil {
-			if len(c.senders) >= mostSenders {
+			if len(b.senders) >= maxSenders {
 				continue
 			}
 			s = &sender{source: f.Source, hash: f.Hash}
-			c.senders[f.Hash] = s
+			b.senders[f.Hash] = s
 		}
-		rate := float64(f.Least()) * scale
-		s.found += rate
-		if s.sprayed { // its datagrams go nowhere else when its bucket is moved
-			b := c.plan.Bucket(f.Hash)
-			buckets[b] = max(0, buckets[b]-rate)
+		rate := float64(f.AtLeast()) * scale
+		s.tickRate += rate
+		if s.sprayed { // a move of the bucket does not move these datagrams
+			bucket := b.plan.Bucket(f.Hash)
+			bucketRates[bucket] = max(0, bucketRates[bucket]-rate)
 		} else {
 			s.shard = shard
 		}
 	}
 }
 
-// mostSenders bounds what is remembered, beyond all that can have one part in
-// a hundred.
-const mostSenders = 256
-
-// sender is a flow with many datagrams.
-type sender struct {
-	source  netip.AddrPort
-	hash    uint32
-	shard   int     // the one that has it, or had before it was sprayed
-	rate    float64 // datagrams a second
-	shown   float64 // the same, over a longer time
-	found   float64 // at this tick
-	seen    time.Time
-	heavy   int // ticks for which it was too much
-	sprayed bool
-	since   time.Time // when it was sprayed
-	until   time.Time // when one shard is tried again at the latest; zero: not before it is small
-	bears   float64   // what its shard handled then, datagrams a second
-	small   time.Time // since when it has been; zero: it is not
-	tries   int       // how often one shard was not enough
+func (b *Balancer) updateSenderRates(now time.Time, elapsed time.Duration) {
+	short, long, total := weight(elapsed, shortAverage), weight(elapsed, longAverage), b.totalLong()
+	for hash, s := range b.senders {
+		s.rate += short * (s.tickRate - s.rate)
+		s.rateLong += long * (s.tickRate - s.rateLong)
+		if s.tickRate > 0 {
+			s.lastSeen = now
+		}
+		if !s.sprayed && s.rateLong < total/1000 && now.Sub(s.lastSeen) > longAverage {
+			delete(b.senders, hash)
+		}
+	}
 }
 
-// total adds something up over all shards.
-func (c *Controller) total(of func(*shardState) float64) (sum float64) {
-	for i := range c.shards {
-		sum += of(&c.shards[i])
+// total returns the rate of arrivals at all shards.
+func (b *Balancer) total() (sum float64) {
+	for i := range b.shards {
+		sum += b.shards[i].arrived
 	}
 	return sum
 }
 
-func arrived(s *shardState) float64 { return s.arrived }
+// totalLong is total, averaged over longAverage.
+func (b *Balancer) totalLong() (sum float64) {
+	for i := range b.shards {
+		sum += b.shards[i].arrivedLong
+	}
+	return sum
+}
+
+// percentLong returns the percentage of a rate, averaged over longAverage, among all arrivals.
+func (b *Balancer) percentLong(rate float64) float64 {
+	return min(100, 100*rate/max(b.totalLong(), 1))
+}

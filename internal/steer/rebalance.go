@@ -5,105 +5,124 @@ import (
 	"time"
 )
 
-// relieve moves a part of what shard from has to others, or sprays what alone
-// is too much for it.
-func (c *Controller) relieve(now time.Time, from int) {
-	s := &c.shards[from]
-	if c.limits.OneOutput && s.held > much {
+const (
+	// settleTime is the time between moves of a shard's buckets, for the move to take effect.
+	settleTime = 2 * Tick
+	// evaluateAfter is the time from a move to its evaluation.
+	evaluateAfter = time.Second
+	// targetQuietPeriod is for how long a shard must have been quiet before it gets buckets of
+	// another shard. If that shard drops more than muchLoss, a target may also drop farLess times
+	// fewer datagrams than the shard.
+	targetQuietPeriod = 2 * time.Second
+	muchLoss          = 0.1
+	farLess           = 8
+	// A move takes as much of a shard's load as seems too much, within these bounds.
+	minMoveShare = 0.125
+	maxMoveShare = 0.5
+	// dominantShare is the share of a shard's capacity from which a sender is too much for the
+	// shard: moving other flows does not help.
+	dominantShare = 0.7
+	// maxLossRatio is the share of a moved load that other shards may drop for the move to stay.
+	maxLossRatio = 0.1
+	// maxQuietPeriod bounds quietPeriod and moveDelay.
+	maxQuietPeriod = 5 * time.Minute
+)
+
+// rebalance moves a part of a shard's load to other shards, or sprays the sender that dominates the
+// shard.
+func (b *Balancer) rebalance(now time.Time, from int) {
+	s := &b.shards[from]
+	if b.waitsForSharedOutput(s) {
 		return
 	}
-	targets := c.targets(now, from)
+	targets := b.moveTargets(now, from)
 	if len(targets) == 0 {
 		return
 	}
-	heavy := c.heaviestOf(from)
-	dominated := heavy != nil && heavy.rate > max(alone*s.handled, leastSprayed) && s.waited < much && s.held < much
-	if dominated && !s.lastingly() {
-		return // it may pass; and whoever else is moved is no help
+	heaviest := b.heaviestSender(from)
+	dominated := heaviest != nil && heaviest.rate > max(dominantShare*s.handled, minSprayRate) &&
+		s.runDelay < significant && s.outputWait < significant
+	if dominated && !s.overloadLasts() {
+		return // may pass, and a move of other flows does not help
 	}
-	excess := s.excess()
-	s.bears, s.relieved = s.handled, now
-	s.drops, s.losses, s.filled = 0, 0, 0 // what has happened is dealt with
-	s.bePatient(now)
-	if dominated && c.sprayAlone(now, heavy, s.handled) {
+	share := s.excessShare()
+	s.capacity, s.movedAt = s.handled, now
+	s.forgetTicks()
+	s.extendQuietPeriod(now)
+	if dominated && b.sprayDominant(now, heaviest, s.handled) {
 		return
 	}
-	load := s.arrived * excess
-	if moved := c.move(now, from, targets, load); moved > 0 {
-		if s.judge.IsZero() {
-			s.bet = 0
+	load := s.arrived * share
+	if moved := b.moveBuckets(now, from, targets, load); moved > 0 {
+		if s.evaluateAt.IsZero() {
+			s.allowedLoss = 0
 		}
-		s.bet = max(s.bet, s.lost, s.part*s.arrived, load/stake)
-		s.judge = now.Add(trial)
-		c.change(Moving, Change{Shard: from, Buckets: moved, Reason: fmt.Sprintf("its queue stays filled at %s a second%s", count(s.arrived), s.suspicion())})
+		s.allowedLoss = max(s.allowedLoss, s.lost, s.lossRatio*s.arrived, load*maxLossRatio)
+		s.evaluateAt = now.Add(evaluateAfter)
+		b.record(Moving, Change{Shard: from, Buckets: moved, Reason: fmt.Sprintf("queue stays full at %s a second%s", formatRate(s.arrived), s.cause())})
 	}
 }
 
-// bePatient sets how long buckets stay away: twice as long as the last time,
-// if they have just been back.
-func (s *shardState) bePatient(now time.Time) {
-	switch since := now.Sub(s.returned); {
-	case since < 2*calm:
-		s.patience = min(2*max(s.patience, calm), longPatience)
-	case s.patience == 0 || since > s.patience+longPatience:
-		s.patience = calm
+// excessShare estimates the share of a shard's load that is above its capacity.
+func (s *shardState) excessShare() float64 {
+	share := 2 * max(s.lossRatio, s.lost/max(s.arrived, 1))
+	if s.fullTicks&1 != 0 {
+		share = max(share, maxMoveShare/2)
 	}
-	s.bearsTill = now.Add(s.patience)
+	if s.preempted {
+		share = max(share, s.runDelay*maxMoveShare)
+	}
+	return min(max(share, minMoveShare), maxMoveShare)
 }
 
-// judgeMove takes moves back that were no cure: if those who got the buckets
-// lose more than was lost before, and more than a part of what they got.
-func (c *Controller) judgeMove(now time.Time, from int) {
-	s := &c.shards[from]
-	s.judge = time.Time{}
-	var away []int
-	losers := make(map[int]float64)
-	for b, to := range c.plan.Moved {
-		if c.plan.Home(b) == from {
-			away = append(away, b)
-			losers[to] = c.shards[to].lost
-		}
+// extendQuietPeriod sets how long a shard must be quiet before buckets return: twice as long as
+// before, if the last return was a short time ago.
+func (s *shardState) extendQuietPeriod(now time.Time) {
+	switch since := now.Sub(s.returnedAt); {
+	case since < 2*minQuietPeriod:
+		s.quietPeriod = min(2*max(s.quietPeriod, minQuietPeriod), maxQuietPeriod)
+	case s.quietPeriod == 0 || since > s.quietPeriod+maxQuietPeriod:
+		s.quietPeriod = minQuietPeriod
 	}
-	var lost float64
-	for _, l := range losers {
-		lost += l
-	}
-	if lost <= max(s.bet, s.lost) {
-		s.setback = 0
-		return
-	}
-	for _, b := range away {
-		delete(c.plan.Moved, b)
-	}
-	s.setback = min(max(2*s.setback, 2*trial), longPatience)
-	s.returned, s.rests = now, now.Add(s.setback)
-	c.change(Returning, Change{Shard: from, Buckets: len(away), Reason: fmt.Sprintf("those who got them lost %s a second", count(lost))})
+	s.capacityUntil = now.Add(s.quietPeriod)
 }
 
-// targets returns the shards that can take buckets of another: those that are
-// at ease, and where much is lost also those that lose far less.
-func (c *Controller) targets(now time.Time, from int) []int {
+// moveTargets returns the shards that can get buckets of a shard: quiet shards, and where the shard
+// loses much also shards that lose far less.
+func (b *Balancer) moveTargets(now time.Time, from int) []int {
 	var targets []int
-	s := &c.shards[from]
-	losesMuch := s.lost > much*s.arrived/2
-	for i := range c.shards {
-		t := &c.shards[i]
-		atEase := now.Sub(t.pressed) >= quietly || losesMuch && t.filled&1 == 0 && t.lost < s.lost/farLess
-		busy := t.waited > much && t.waited > s.waited/2 || c.limits.OneOutput && t.held > much
-		if i != from && !t.avoided && !t.stalled && atEase && !busy {
+	s := &b.shards[from]
+	losesMuch := s.lost > muchLoss*s.arrived
+	for i := range b.shards {
+		t := &b.shards[i]
+		quiet := now.Sub(t.pressedAt) >= targetQuietPeriod || losesMuch && t.fullTicks&1 == 0 && t.lost < s.lost/farLess
+		busy := t.runDelay > significant && t.runDelay > s.runDelay/2 || b.waitsForSharedOutput(t)
+		if i != from && !t.avoided && !t.stalled && quiet && !busy {
 			targets = append(targets, i)
 		}
 	}
 	return targets
 }
 
-// heaviestOf returns the sender that has most of a shard, if it is not sprayed.
-func (c *Controller) heaviestOf(shard int) *sender {
-	var most *sender
-	for _, s := range c.senders {
-		if s.shard == shard && !s.sprayed && (most == nil || s.rate > most.rate) {
-			most = s
+// evaluateMove undoes the moves of a shard's buckets if the shards that got the buckets drop more
+// than allowedLoss. The next move is delayed then.
+func (b *Balancer) evaluateMove(now time.Time, from int) {
+	s := &b.shards[from]
+	s.evaluateAt = time.Time{}
+	targets := make(map[int]bool)
+	var lost float64
+	for bucket, to := range b.plan.Moved {
+		if b.plan.Home(bucket) == from && !targets[to] {
+			targets[to] = true
+			lost += b.shards[to].lost
 		}
 	}
-	return most
+	if lost <= max(s.allowedLoss, s.lost) {
+		s.moveDelay = 0
+		return
+	}
+	returned := b.returnBuckets(from, 1)
+	s.moveDelay = min(max(2*s.moveDelay, 2*evaluateAfter), maxQuietPeriod)
+	s.returnedAt, s.nextMove = now, now.Add(s.moveDelay)
+	b.record(Returning, Change{Shard: from, Buckets: returned, Reason: fmt.Sprintf("the other shards lost %s a second", formatRate(lost))})
 }

@@ -10,127 +10,134 @@ import (
 )
 
 const (
-	// leastSprayed is how many datagrams a second a sender must send for its
-	// shard not to bear it: a shard that handles fewer has another trouble.
-	leastSprayed = 1000
-	// unfair is how many times the fair part of a shard one sender must send
-	// before it is sprayed: below, its shard's other flows can make way.
-	unfair = 1.5
-	// heavyTicks is for how long.
-	heavyTicks = 4
-	// One shard is tried again for a sender that was more than it handled, at
-	// first after a minute, and after twice as long each time.
-	firstTry = time.Minute
-	lastTry  = time.Hour
-	// calm is for how long a cause must be gone before its effect is undone.
-	calm = 5 * time.Second
+	// minSprayRate is the least rate of a sender above the capacity of its shard. A shard that
+	// handles fewer datagrams a second has another cause.
+	minSprayRate = 1000
+	// unfairFactor: a sender is sprayed from so many times the fair share of a shard. Below, the
+	// other flows of the shard can move.
+	unfairFactor = 1.5
+	// sprayTicks is for how many ticks in a row a sender is above the limit before it is sprayed.
+	sprayTicks = 4
+	// A sender above the capacity of its shard is tried on one shard again after minSprayTime,
+	// and after twice as long each time, up to maxSprayTime.
+	minSprayTime = time.Minute
+	maxSprayTime = time.Hour
+	// minQuietPeriod is for how long a cause must be gone before its effect is undone.
+	minQuietPeriod = 5 * time.Second
 )
 
-// judgeSenders sprays senders that are more than one shard should bear, and
-// gathers those on one shard again that no longer are.
-func (c *Controller) judgeSenders(now time.Time) {
-	fair := c.total(arrived) / float64(len(c.plan.usable()))
-	bound := max(float64(c.limits.SprayAbove), unfair*fair)
-	for _, s := range c.sorted() {
+// updateSenders sprays senders that are too much for one shard, and gives senders one shard again
+// that no longer are.
+func (b *Balancer) updateSenders(now time.Time) {
+	fair := b.total() / float64(len(b.plan.usable()))
+	limit := max(float64(b.limits.SprayAbove), unfairFactor*fair)
+	for _, s := range b.sortedSenders() {
 		switch {
 		case s.sprayed:
-			c.judgeSprayed(now, s)
-		case c.limits.SprayAbove > 0 && s.rate > bound:
-			if s.heavy++; s.heavy >= heavyTicks {
-				c.spray(now, s, time.Time{}, fmt.Sprintf("it sends %s a second, %.0f%% of all", count(s.rate), c.percent(s.rate)))
+			b.updateSprayed(now, s)
+		case b.limits.SprayAbove > 0 && s.rate > limit:
+			if s.heavyTicks++; s.heavyTicks >= sprayTicks {
+				percent := min(100, 100*s.rate/max(b.total(), 1))
+				b.spray(now, s, time.Time{}, fmt.Sprintf("sends %s a second, %.0f%% of all", formatRate(s.rate), percent))
 			}
 		default:
-			s.heavy = 0
+			s.heavyTicks = 0
 		}
 	}
 }
 
-// spray spreads a sender over all shards, until a time or until it is small.
-// It reports whether it could.
-func (c *Controller) spray(now time.Time, s *sender, until time.Time, why string) bool {
-	if len(c.plan.Sprayed) == maxSprayed {
+// spray spreads a sender over all shards, until retryAt or until its rate is small. It returns
+// false if the plan has no room.
+func (b *Balancer) spray(now time.Time, s *sender, retryAt time.Time, reason string) bool {
+	if len(b.plan.Sprayed) == maxSprayed {
 		return false
 	}
-	s.sprayed, s.since, s.until, s.small, s.heavy = true, now, until, time.Time{}, 0
-	c.plan.Sprayed = append(c.plan.Sprayed, s.hash)
-	b := c.plan.Bucket(s.hash)
-	c.buckets[b] = max(0, c.buckets[b]-s.rate)
-	c.change(Spraying, Change{Shard: s.shard, Sender: s.source, Reason: why})
+	s.sprayed, s.sprayedAt, s.retryAt, s.smallSince, s.heavyTicks = true, now, retryAt, time.Time{}, 0
+	b.plan.Sprayed = append(b.plan.Sprayed, s.hash)
+	bucket := b.plan.Bucket(s.hash)
+	b.buckets[bucket] = max(0, b.buckets[bucket]-s.rate)
+	b.record(Spraying, Change{Shard: s.shard, Sender: s.source, Reason: reason})
 	return true
 }
 
-// sprayAlone spreads a sender that is more than its shard has been able to
-// handle for a while. For how long one shard is enough after all, only trying
-// tells: it is tried less and less often.
-func (c *Controller) sprayAlone(now time.Time, s *sender, handled float64) bool {
-	again := min(firstTry<<min(s.tries, 6), lastTry)
-	s.tries++
-	s.bears = handled
-	return c.spray(now, s, now.Add(again), fmt.Sprintf("it alone sends %s a second, and its shard handles %s", count(s.rate), count(handled)))
+// sprayDominant sprays a sender above the capacity of its shard. The capacity later is not known,
+// so one shard is tried again after a time that doubles.
+func (b *Balancer) sprayDominant(now time.Time, s *sender, capacity float64) bool {
+	retry := min(minSprayTime<<min(s.overloads, 6), maxSprayTime)
+	s.overloads++
+	s.capacity = capacity
+	return b.spray(now, s, now.Add(retry), fmt.Sprintf("alone sends %s a second, and the shard handles %s", formatRate(s.rate), formatRate(capacity)))
 }
 
-func (c *Controller) judgeSprayed(now time.Time, s *sender) {
-	small := c.limits.SprayAbove == 0 || s.rate < float64(c.limits.SprayAbove)/2
-	if !s.until.IsZero() {
-		small = s.rate < s.bears/2
+func (b *Balancer) updateSprayed(now time.Time, s *sender) {
+	small := b.limits.SprayAbove == 0 || s.rate < float64(b.limits.SprayAbove)/2
+	if !s.retryAt.IsZero() {
+		small = s.rate < s.capacity/2
 	}
-	due := !s.until.IsZero() && now.After(s.until)
+	due := !s.retryAt.IsZero() && now.After(s.retryAt)
 	switch {
 	case !small && !due:
-		s.small = time.Time{}
-	case s.small.IsZero() && !due:
-		s.small = now
-	case due || now.Sub(s.small) > calm:
+		s.smallSince = time.Time{}
+	case s.smallSince.IsZero() && !due:
+		s.smallSince = now
+	case due || now.Sub(s.smallSince) > minQuietPeriod:
 		s.sprayed = false
-		c.plan.Sprayed = slices.DeleteFunc(c.plan.Sprayed, func(hash uint32) bool { return hash == s.hash })
-		s.shard, _ = c.plan.Shard(s.source)
-		c.change(Unspraying, Change{Shard: s.shard, Sender: s.source, Reason: fmt.Sprintf("it sends %s a second now", count(s.shown))})
+		b.plan.Sprayed = slices.DeleteFunc(b.plan.Sprayed, func(hash uint32) bool { return hash == s.hash })
+		s.shard, _ = b.plan.Shard(s.source)
+		b.record(Unspraying, Change{Shard: s.shard, Sender: s.source, Reason: fmt.Sprintf("sends %s a second now", formatRate(s.rateLong))})
 	}
 }
 
-// sorted returns the senders, the heaviest first.
-func (c *Controller) sorted() []*sender {
-	return slices.SortedFunc(maps.Values(c.senders), func(a, b *sender) int {
-		return cmp.Or(cmp.Compare(b.shown, a.shown), a.source.Compare(b.source))
+// sortedSenders returns the senders, the heaviest first.
+func (b *Balancer) sortedSenders() []*sender {
+	return slices.SortedFunc(maps.Values(b.senders), func(x, y *sender) int {
+		return cmp.Or(cmp.Compare(y.rateLong, x.rateLong), x.source.Compare(y.source))
 	})
 }
 
-func (c *Controller) percent(rate float64) float64 {
-	return min(100, 100*rate/max(c.total(arrived), 1))
+// heaviestSender returns the heaviest sender of a shard that is not sprayed, or nil.
+func (b *Balancer) heaviestSender(shard int) *sender {
+	var heaviest *sender
+	for _, s := range b.senders {
+		if s.shard == shard && !s.sprayed && (heaviest == nil || s.rate > heaviest.rate) {
+			heaviest = s
+		}
+	}
+	return heaviest
 }
 
-// count writes a rate for people: two digits are all that a sample tells.
-func count(rate float64) string {
+// formatRate formats a rate with two digits or thousands, the precision of a sample.
+func formatRate(rate float64) string {
 	if rate >= 10_000 {
 		return fmt.Sprintf("%.0f,000", rate/1000)
 	}
 	return fmt.Sprintf("%.0f", rate)
 }
 
-// Rate is how much a sender sends.
+// Rate is the rate of a sender, averaged over some three seconds.
 type Rate struct {
 	Source    netip.AddrPort
-	PerSecond float64 // datagrams, over the last three seconds or so
-	Part      float64 // of all, 0 to 1
+	PerSecond float64 // datagrams
+	Part      float64 // of all datagrams, 0 to 1
 	Sprayed   bool
 }
 
 // Top returns up to n senders, the heaviest first.
-func (c *Controller) Top(n int) []Rate {
-	all := max(c.total(func(s *shardState) float64 { return s.shown }), 1)
+func (b *Balancer) Top(n int) []Rate {
+	total := max(b.totalLong(), 1)
 	var top []Rate
-	for _, s := range c.sorted() {
-		if len(top) < n && s.shown > 0 {
-			top = append(top, Rate{s.source, s.shown, min(1, s.shown/all), s.sprayed})
+	for _, s := range b.sortedSenders() {
+		if len(top) < n && s.rateLong > 0 {
+			top = append(top, Rate{s.source, s.rateLong, min(1, s.rateLong/total), s.sprayed})
 		}
 	}
 	return top
 }
 
 // Sprayed returns the senders that are sprayed.
-func (c *Controller) Sprayed() []netip.AddrPort {
+func (b *Balancer) Sprayed() []netip.AddrPort {
 	var sprayed []netip.AddrPort
-	for _, s := range c.sorted() {
+	for _, s := range b.sortedSenders() {
 		if s.sprayed {
 			sprayed = append(sprayed, s.source)
 		}

@@ -2,47 +2,47 @@ package steer
 
 import "sync/atomic"
 
-// SketchPair is a shard's sketch of its senders, in two copies: the shard's thread
-// fills one while the steerer may read the other. The steerer asks for a turn
-// when it has read, and the thread turns at its next batch.
+// SketchPair is a shard's two sketches: the shard's thread fills one while the reader may read the
+// other. After a read the reader requests a swap, and the thread swaps at its next batch.
 type SketchPair struct {
-	asked  atomic.Uint64 // turns
-	turned atomic.Uint64
-	copies [2]*Sketch
+	requested atomic.Uint64 // swaps
+	swapped   atomic.Uint64
+	sketches  [2]*Sketch
 
-	turn uint64 // the thread's own
-	read uint64 // the steerer's own
+	current uint64 // swaps so far; of the thread
+	read    uint64 // the swap after which the reader has read; of the reader
 }
 
-// NewSketchPair returns one for a plan's hash and buckets.
+// NewSketchPair returns two empty sketches with a plan's hash and buckets.
 func NewSketchPair(p Plan) *SketchPair {
-	return &SketchPair{copies: [2]*Sketch{NewSketch(p), NewSketch(p)}}
+	return &SketchPair{sketches: [2]*Sketch{NewSketch(p), NewSketch(p)}}
 }
 
-// Full returns what the thread counted before its last turn, if the steerer
-// has not read that yet. It stays until the steerer asks for another turn.
-func (t *SketchPair) Full() *Sketch {
-	asked := t.asked.Load()
-	if asked == t.read || t.turned.Load() != asked {
+// Full returns what the thread counted before the last swap, or nil if the swap is still to come
+// or the sketch was read before. The sketch does not change until RequestSwap. For the reader.
+func (p *SketchPair) Full() *Sketch {
+	requested := p.requested.Load()
+	if requested == p.read || p.swapped.Load() != requested {
 		return nil
 	}
-	t.read = asked
-	return t.copies[(asked+1)%2]
+	p.read = requested
+	return p.sketches[(requested+1)%2]
 }
 
-// Ask asks for a turn, unless the last one is still to be made, or read.
-func (t *SketchPair) Ask() {
-	if asked := t.asked.Load(); t.read == asked {
-		t.asked.Store(asked + 1)
+// RequestSwap requests a swap, unless the last swap is still to come or its sketch was not read.
+// For the reader.
+func (p *SketchPair) RequestSwap() {
+	if requested := p.requested.Load(); p.read == requested {
+		p.requested.Store(requested + 1)
 	}
 }
 
-// Filling returns the copy to count in. Called by the thread, once a batch.
-func (t *SketchPair) Filling() *Sketch {
-	if asked := t.asked.Load(); asked != t.turn {
-		t.turn = asked
-		t.copies[asked%2].Clear()
-		t.turned.Store(asked)
+// Filling makes a requested swap, and returns the sketch to count in. For the thread, once a batch.
+func (p *SketchPair) Filling() *Sketch {
+	if requested := p.requested.Load(); requested != p.current {
+		p.current = requested
+		p.sketches[requested%2].Clear()
+		p.swapped.Store(requested)
 	}
-	return t.copies[t.turn%2]
+	return p.sketches[p.current%2]
 }

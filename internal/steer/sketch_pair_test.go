@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// The thread counts in one copy while the steerer reads the other.
+// The thread fills a sketch while the reader reads the other sketch: no datagram is lost.
 func TestSketchPair(t *testing.T) {
 	ta := NewSketchPair(Plan{Mode: Auto, Shards: 2})
 	done := make(chan struct{})
@@ -27,14 +27,14 @@ func TestSketchPair(t *testing.T) {
 		if full := ta.Full(); full != nil {
 			read += full.Total
 		}
-		ta.Ask()
+		ta.RequestSwap()
 	}
-	for range 2 { // what is in either copy
+	for range 2 { // the rest of both sketches
 		ta.Filling()
 		if full := ta.Full(); full != nil {
 			read += full.Total
 		}
-		ta.Ask()
+		ta.RequestSwap()
 	}
 	if read != counted {
 		t.Errorf("%d read of %d counted", read, counted)

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// stream is what a sketch was fed, counted exactly.
+// stream is the input of a sketch, counted exactly.
 type stream struct {
 	sketch *Sketch
 	plan   Plan
@@ -25,12 +25,12 @@ func (s *stream) add(source netip.AddrPort, weight uint32) {
 	s.total += uint64(weight)
 }
 
-// set is the part of a sketch that has a flow.
+// set returns the set of a flow.
 func (s *stream) set(source netip.AddrPort) uint32 {
 	return Flow(s.plan.Seed, source) >> 16 % sketchSets
 }
 
-// check holds a sketch to what is said of it, whatever it was fed.
+// check compares the sketch with its documentation.
 func (s *stream) check(t *testing.T) {
 	t.Helper()
 	if s.sketch.Total != s.total {
@@ -48,8 +48,8 @@ func (s *stream) check(t *testing.T) {
 	found, sum := make(map[netip.AddrPort]bool), uint64(0)
 	for _, f := range s.sketch.Heaviest(nil, sketchSets*sketchWays) {
 		n := s.counts[f.Source]
-		if uint64(f.Least()) > n || uint64(f.Weight) < n || f.Hash != Flow(s.plan.Seed, f.Source) || found[f.Source] {
-			t.Errorf("%+v, which is at the least %d, sent %d", f, f.Least(), n)
+		if uint64(f.AtLeast()) > n || uint64(f.Weight) < n || f.Hash != Flow(s.plan.Seed, f.Source) || found[f.Source] {
+			t.Errorf("%+v, which is at the least %d, sent %d", f, f.AtLeast(), n)
 		}
 		if of := sets[s.set(f.Source)]; uint64(f.Excess) > of/sketchWays {
 			t.Errorf("%+v: others had more than an eighth of the %d of its set", f, of)
@@ -83,15 +83,14 @@ func TestSketchFindsAHeavySender(t *testing.T) {
 		if len(most) != 1 || most[0].Source != heavy {
 			t.Fatalf("the heaviest is %+v, want %s", most, heavy)
 		}
-		if least := float64(most[0].Least()) / float64(s.total); least < 0.88 || least > 0.9 {
+		if least := float64(most[0].AtLeast()) / float64(s.total); least < 0.88 || least > 0.9 {
 			t.Errorf("%s had %.1f%% at the least, sent were 90%%", heavy, 100*least)
 		}
 	}
 }
 
-// Whoever sends more than an eighth of what falls into its set is kept, in
-// whatever order datagrams come.
-func TestSketchKeepsWhoeverIsHeavy(t *testing.T) {
+// A flow with more than an eighth of its set's datagrams is kept, in any order of the datagrams.
+func TestSketchKeepsHeavyFlows(t *testing.T) {
 	s := newStream(Plan{Mode: Auto, Shards: 4})
 	var same []netip.AddrPort // flows of one set
 	for _, f := range flows(100_000) {
@@ -99,7 +98,7 @@ func TestSketchKeepsWhoeverIsHeavy(t *testing.T) {
 			same = append(same, f)
 		}
 	}
-	const n = 700 // and 7 times as many by others, less one
+	const n = 700 // beside 7n-1 datagrams of other flows
 	heavy, others := same[0], same[1:]
 	for name, order := range map[string]func(add func(heavy bool)){
 		"first": func(add func(bool)) {
@@ -143,7 +142,7 @@ func TestSketchOfAnything(t *testing.T) {
 		s := newStream(Plan{Mode: Auto, Shards: 1 + random.IntN(300), Seed: random.Uint32()})
 		senders := flows(1 + random.IntN(3000))
 		for range 5000 {
-			i := int(float64(len(senders)) * random.Float64() * random.Float64() * random.Float64()) // some more than others
+			i := int(float64(len(senders)) * random.Float64() * random.Float64() * random.Float64()) // uneven
 			s.add(senders[i], 1+random.Uint32N(64))
 		}
 		s.check(t)
@@ -163,14 +162,14 @@ func TestSketchOrder(t *testing.T) {
 			t.Fatalf("the heaviest %d are %+v", n, got)
 		}
 		for i, f := range got[1:] {
-			if want := uint32(10*(9-i) + 1); f.Weight != want || f.Least() != want {
+			if want := uint32(10*(9-i) + 1); f.Weight != want || f.AtLeast() != want {
 				t.Errorf("number %d of the heaviest %d has %d, want %d", i, n, f.Weight, want)
 			}
 		}
 	}
 }
 
-// What may have been others' does not count.
+// Heaviest sorts without the Excess.
 func TestSketchOrderIsByTheLeast(t *testing.T) {
 	var same []netip.AddrPort
 	elsewhere := netip.AddrPort{}
@@ -186,11 +185,11 @@ func TestSketchOrderIsByTheLeast(t *testing.T) {
 		s.add(f, uint32(100+i))
 	}
 	late := same[sketchWays]
-	s.add(late, 5) // in the place of the one with 100
+	s.add(late, 5) // replaces the flow with 100
 	s.add(elsewhere, 10)
 	s.check(t)
 	heaviest := s.sketch.Heaviest(nil, 100)
-	if least := heaviest[len(heaviest)-1]; least.Source != late || least.Weight != 105 || least.Excess != 100 || least.Least() != 5 {
+	if least := heaviest[len(heaviest)-1]; least.Source != late || least.Weight != 105 || least.Excess != 100 || least.AtLeast() != 5 {
 		t.Errorf("the last of the heaviest is %+v, want %s with 5 of 105", least, late)
 	}
 }
@@ -226,7 +225,7 @@ func TestSketchAllocatesNothing(t *testing.T) {
 	}
 }
 
-// What a datagram costs that is in the sample.
+// The cost of a datagram of the sample.
 func BenchmarkSketchAdd(b *testing.B) {
 	six := make([]netip.AddrPort, 1000)
 	for i := range six {

@@ -2,155 +2,146 @@ package steer
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 )
 
 const (
-	// leastTotal is how many datagrams a second there must be before their
-	// spread says something.
-	leastTotal = 100
-	// A shard's part is skewed from so many times the fair one, and from so
-	// much above it.
-	skewTimes = 1.5
-	skewAbove = 0.1
+	// minSkewRate is the least rate of datagrams a second with a skew report.
+	minSkewRate = 100
+	// A shard's share is skewed from skewFactor times the fair share, and skewMargin above it.
+	skewFactor = 1.5
+	skewMargin = 0.1
 )
 
-// Skew says in words what is not as it should be about the spread over
-// shards, why, and what is done or could be done about it; nothing if all is
-// well.
-func (c *Controller) Skew() string {
-	var says []string
-	for _, i := range c.Stalled() {
-		s := &c.shards[i]
-		text := fmt.Sprintf("shard %d is stuck%s", i, s.suspicion())
+// Skew returns the skew report: which shards are stalled, overloaded or have more than their share,
+// the cause, and what is done or could be done; "" if nothing is skewed.
+func (b *Balancer) Skew() string {
+	var report []string
+	for _, i := range b.Stalled() {
+		s := &b.shards[i]
+		text := fmt.Sprintf("shard %d is stalled%s", i, s.cause())
 		switch {
 		case s.avoided:
-			text += "; steering around it"
-		case c.plan.Mode == Hash && c.plan.Shards > 1:
-			text += "; its senders' datagrams wait there (steer auto goes around it)"
+			text += "; datagrams go to other shards"
+		case b.plan.Mode == Hash && b.plan.Shards > 1:
+			text += "; datagrams of its senders wait (steer auto avoids stalled shards)"
 		}
-		says = append(says, text)
+		report = append(report, text)
 	}
-	for _, s := range c.sorted() {
+	for _, s := range b.sortedSenders() {
 		if s.sprayed {
-			says = append(says, fmt.Sprintf("%.0f%% come from one sender, %s; spraying it", c.part(s.shown), s.source))
+			report = append(report, fmt.Sprintf("%.0f%% come from one sender, %s; sprayed", b.percentLong(s.rateLong), s.source))
 		}
 	}
-	if text := c.uneven(); text != "" {
-		says = append(says, text)
+	if text := b.skewedShard(); text != "" {
+		report = append(report, text)
 	}
-	if c.plan.Shards > 1 && c.overrunAll() {
-		says = append(says, "every shard's queue fills: more comes than they handle")
+	if b.plan.Shards > 1 && b.allOverloaded() {
+		report = append(report, "every shard's queue fills: the load is above the capacity of all shards")
 	}
-	return strings.Join(says, ". ")
+	return strings.Join(report, ". ")
 }
 
-func (c *Controller) all() float64 { return c.total(func(s *shardState) float64 { return s.shown }) }
-
-// part is a rate in percent of all.
-func (c *Controller) part(rate float64) float64 { return min(100, 100*rate/max(c.all(), 1)) }
-
-func (c *Controller) overrunAll() bool {
-	return !slices.ContainsFunc(c.shards, func(s shardState) bool { return !s.overrun() })
+func (b *Balancer) allOverloaded() bool {
+	return !slices.ContainsFunc(b.shards, func(s shardState) bool { return !s.overloaded() })
 }
 
-// uneven tells of the shard that has most, if that is too much.
-func (c *Controller) uneven() string {
-	all, most := c.all(), 0
-	if c.plan.Shards == 1 || min(all, c.total(arrived)) < leastTotal {
+// skewedShard reports the shard with the largest share, if that share is skewed.
+func (b *Balancer) skewedShard() string {
+	total, largest := b.totalLong(), 0
+	if b.plan.Shards == 1 || min(total, b.total()) < minSkewRate {
 		return ""
 	}
-	for i := range c.shards {
-		if c.shards[i].shown > c.shards[most].shown {
-			most = i
+	for i := range b.shards {
+		if b.shards[i].arrivedLong > b.shards[largest].arrivedLong {
+			largest = i
 		}
 	}
-	for _, s := range c.senders {
-		if s.sprayed && c.last.Sub(s.since) < 2*slow { // the averages have not heard of it
+	for _, s := range b.senders {
+		if s.sprayed && b.last.Sub(s.sprayedAt) < 2*longAverage { // not in the averages yet
 			return ""
 		}
 	}
-	if c.plan.Mode == CPU {
-		return c.unevenCPUs()
+	if b.plan.Mode == CPU {
+		return b.skewedCPU()
 	}
-	part := c.shards[most].shown / all
-	if !skewed(part, len(c.plan.usable())) {
+	share := b.shards[largest].arrivedLong / total
+	if !isSkewed(share, len(b.plan.usable())) {
 		return ""
 	}
-	text := fmt.Sprintf("shard %d took %.0f%%", most, 100*part)
-	name, of, senders := c.mainSender(most)
+	text := fmt.Sprintf("shard %d took %.0f%%", largest, 100*share)
+	name, part, senders := b.heaviestSource(largest)
 	switch {
 	case senders == 0:
 		return text
-	case of < 0.5:
-		return fmt.Sprintf("%s: it has more of the senders, or of the large ones, than others", text)
+	case part < 0.5:
+		return text + ": more senders, or larger senders, than on other shards"
 	}
-	return text + ": one sender, " + name + c.remedy(&c.shards[most])
+	return text + ": one sender, " + name + b.remedy(&b.shards[largest])
 }
 
-func skewed(part float64, among int) bool {
+func isSkewed(share float64, among int) bool {
 	fair := 1 / float64(among)
-	return part >= skewTimes*fair && part >= fair+skewAbove
+	return share >= skewFactor*fair && share >= fair+skewMargin
 }
 
-// remedy is what is done or could be done about a shard that one sender fills.
-func (c *Controller) remedy(s *shardState) string {
+// remedy returns what is done or could be done for a shard that one sender fills.
+func (b *Balancer) remedy(s *shardState) string {
 	switch {
-	case c.plan.Mode == Hash && c.limits.SprayAbove > 0:
-		return "; steer auto sprays it when it is too much for a shard"
-	case c.plan.Mode == Source:
-		return "; steer auto spreads its ports"
-	case c.plan.Mode != Auto:
+	case b.plan.Mode == Hash && b.limits.SprayAbove > 0:
+		return "; steer auto sprays a sender that is too much for one shard"
+	case b.plan.Mode == Source:
+		return "; steer auto spreads the ports of an address"
+	case b.plan.Mode != Auto:
 		return ""
-	case c.last.Sub(s.pressed) > calm:
-		return "; its shard keeps up, so it keeps its order"
-	case c.limits.OneOutput && s.held > much:
-		return "; its shard waits for the output, as any other would"
-	case len(c.plan.Sprayed) == maxSprayed:
-		return fmt.Sprintf("; %d senders are sprayed already, and no more can be", maxSprayed)
+	case b.last.Sub(s.pressedAt) > minQuietPeriod:
+		return "; the shard keeps up, so the sender's order is kept"
+	case b.waitsForSharedOutput(s):
+		return "; the shard waits for the output of all shards"
+	case len(b.plan.Sprayed) == maxSprayed:
+		return fmt.Sprintf("; %d senders are sprayed, the maximum", maxSprayed)
 	}
 	return ""
 }
 
-// unevenCPUs tells of the CPU that receives most, if that is too much.
-func (c *Controller) unevenCPUs() string {
+// skewedCPU reports the CPU that receives most, if its share is skewed.
+func (b *Balancer) skewedCPU() string {
 	rates := make(map[int]float64)
-	for i := range c.shards {
-		rates[c.plan.CPUs[i]] += c.shards[i].shown
+	for i := range b.shards {
+		rates[b.plan.CPUs[i]] += b.shards[i].arrivedLong
 	}
-	most := c.plan.CPUs[0]
+	largest := b.plan.CPUs[0]
 	for cpu, rate := range rates {
-		if rate > rates[most] || rate == rates[most] && cpu < most {
-			most = cpu
+		if rate > rates[largest] || rate == rates[largest] && cpu < largest {
+			largest = cpu
 		}
 	}
-	if part := rates[most] / c.all(); skewed(part, len(rates)) {
-		return fmt.Sprintf("CPU %d received %.0f%%: the network card's queues or RPS decide that", most, 100*part)
+	if share := rates[largest] / b.totalLong(); isSkewed(share, len(rates)) {
+		return fmt.Sprintf("CPU %d received %.0f%%: the network card's queues or RPS decide that", largest, 100*share)
 	}
 	return ""
 }
 
-// mainSender returns who sends most to a shard, what part of the shard's
-// datagrams that is, and how many are known to send to it. In Source, where
-// ports do not count, it is an address.
-func (c *Controller) mainSender(shard int) (name string, part float64, senders int) {
+// heaviestSource returns the name of the heaviest sender of a shard, the sender's part of the
+// shard's datagrams, and the number of known senders of the shard. In Source a sender is an
+// address.
+func (b *Balancer) heaviestSource(shard int) (name string, part float64, senders int) {
 	rates := make(map[string]float64)
-	for _, s := range c.senders {
+	for _, s := range b.senders {
 		if s.shard != shard || s.sprayed {
 			continue
 		}
 		from := s.source.String()
-		if c.plan.Mode == Source {
-			from = netip.AddrPort(s.source).Addr().String()
+		if b.plan.Mode == Source {
+			from = s.source.Addr().String()
 		}
-		rates[from] += s.shown
+		rates[from] += s.rateLong
 	}
 	for from, rate := range rates {
 		if name == "" || rate > rates[name] {
 			name = from
 		}
 	}
-	return name, rates[name] / max(c.shards[shard].shown, 1), len(rates)
+	return name, rates[name] / max(b.shards[shard].arrivedLong, 1), len(rates)
 }

@@ -5,104 +5,109 @@ import (
 	"time"
 )
 
-// A shard that stalls again soon after it was taken back stays away for
-// longer each time: its flows would change places as often.
+// A shard that stalls again within relapseTime after it was restored is avoided for longer each
+// time: its flows would change shards as often.
 const (
-	soon         = 30 * time.Second
-	firstAbsence = time.Second
-	longAbsence  = time.Minute
+	relapseTime  = 30 * time.Second
+	minAvoidTime = time.Second
+	maxAvoidTime = time.Minute
 )
 
-// judgeStalls keeps datagrams away from shards that have not come back to
-// queues with something in them, and takes those back that have.
-func (c *Controller) judgeStalls(now time.Time) {
-	for i := range c.shards {
-		s := &c.shards[i]
-		switch stuck := c.isStuck(s); {
-		case stuck && !s.stalled:
-			s.stalled, s.stalledAt = true, now
-			c.tellStall(now, i, Stalling, Avoiding, fmt.Sprintf("it has not read for %s and its queue holds %d bytes%s",
-				s.away.Round(10*time.Millisecond), s.last.Queued, s.suspicion()))
-		case stuck && !s.avoided && c.helps(i): // which it did not when it stalled
-			c.tellStall(now, i, "", Avoiding, fmt.Sprintf("it has not read for %s, and others read now", s.away.Round(10*time.Millisecond)))
-		case s.stalled && !stuck && (c.limits.StallAfter == 0 || s.away < now.Sub(s.stalledAt)):
+// updateStalls avoids stalled shards, and restores shards that read again.
+func (b *Balancer) updateStalls(now time.Time) {
+	for i := range b.shards {
+		s := &b.shards[i]
+		stallFor := now.Sub(s.stalledAt)
+		switch stalls := b.stalls(s); {
+		case stalls && !s.stalled:
+			s.stalled, s.stalledAt, stallFor = true, now, 0
+			b.recordStall(now, i, Stalling, fmt.Sprintf("no read for %s, %d bytes queued%s", roundStall(s.sinceHeartbeat), s.last.Queued, s.cause()))
+		case stalls && !s.avoided && b.canAvoid(i): // no shard could take over when the stall began
+			b.recordStall(now, i, "", fmt.Sprintf("no read for %s, and other shards read now", roundStall(s.sinceHeartbeat)))
+		case s.stalled && !stalls && (b.limits.StallAfter == 0 || s.sinceHeartbeat < stallFor):
 			s.stalled = false
 			if !s.avoided {
-				c.change(Resuming, Change{Shard: i, Reason: fmt.Sprintf("it was away for %s", now.Sub(s.stalledAt).Round(10*time.Millisecond))})
+				b.record(Resuming, Change{Shard: i, Reason: fmt.Sprintf("stalled for %s", roundStall(stallFor))})
 			}
 		}
-		if s.avoided && !s.stalled && (c.limits.StallAfter == 0 || 4*s.last.Queued <= s.last.Buffer && now.Sub(s.stalledAt) > s.absence) {
-			s.avoided, s.restored = false, now
-			s.drops, s.losses, s.filled = 0, 0, 0 // that was then
-			c.avoid()
-			c.change(Restoring, Change{Shard: i, Reason: fmt.Sprintf("it reads again, after %s", now.Sub(s.stalledAt).Round(10*time.Millisecond))})
+		short := 4*s.last.Queued <= s.last.Buffer
+		if s.avoided && !s.stalled && (b.limits.StallAfter == 0 || short && stallFor > s.avoidFor) {
+			s.avoided, s.restoredAt = false, now
+			s.forgetTicks()
+			b.updateAvoided()
+			b.record(Restoring, Change{Shard: i, Reason: fmt.Sprintf("reads again after %s", roundStall(stallFor))})
 		}
 	}
 }
 
-// tellStall steers around a shard, if that helps, and tells so or tells that
-// it is stuck.
-func (c *Controller) tellStall(now time.Time, shard int, plain, around Kind, why string) {
-	s := &c.shards[shard]
-	if !c.helps(shard) {
-		c.change(plain, Change{Shard: shard, Reason: why})
+func roundStall(d time.Duration) time.Duration { return d.Round(10 * time.Millisecond) }
+
+// recordStall avoids a shard and records that, or records a change of kind otherwise.
+func (b *Balancer) recordStall(now time.Time, shard int, otherwise Kind, reason string) {
+	s := &b.shards[shard]
+	if !b.canAvoid(shard) {
+		b.record(otherwise, Change{Shard: shard, Reason: reason})
 		return
 	}
-	if s.restored.IsZero() || now.Sub(s.restored) > soon {
-		s.absence = 0
+	if s.restoredAt.IsZero() || now.Sub(s.restoredAt) > relapseTime {
+		s.avoidFor = 0
 	} else {
-		s.absence = min(max(2*s.absence, firstAbsence), longAbsence)
+		s.avoidFor = min(max(2*s.avoidFor, minAvoidTime), maxAvoidTime)
 	}
 	s.avoided = true
-	c.avoid()
-	c.change(around, Change{Shard: shard, Reason: why})
+	b.updateAvoided()
+	b.record(Avoiding, Change{Shard: shard, Reason: reason})
 }
 
-func (c *Controller) isStuck(s *shardState) bool {
-	return c.limits.StallAfter > 0 && s.away > c.limits.StallAfter && s.last.Queued > 0
+// stalls reports whether a shard has been away from a queue with datagrams for too long.
+func (b *Balancer) stalls(s *shardState) bool {
+	return b.limits.StallAfter > 0 && s.sinceHeartbeat > b.limits.StallAfter && s.last.Queued > 0
 }
 
-// helps says whether it helps to go from a shard to others: not if the kernel
-// decides that, nor if they are as slow, nor if they wait for the same output.
-func (c *Controller) helps(shard int) bool {
-	if c.plan.Mode == Hash || c.limits.OneOutput && c.shards[shard].held > much {
+// canAvoid reports whether the datagrams of a shard can go to other shards: not if the kernel's
+// hash chooses, nor if all shards wait for the same output, nor if no other shard reads.
+func (b *Balancer) canAvoid(shard int) bool {
+	if b.plan.Mode == Hash || b.waitsForSharedOutput(&b.shards[shard]) {
 		return false
 	}
-	for i := range c.shards {
-		if other := &c.shards[i]; i != shard && !other.stalled && !other.avoided && (other.away < c.limits.StallAfter/2 || other.last.Queued == 0) {
+	for i := range b.shards {
+		other := &b.shards[i]
+		reads := other.sinceHeartbeat < b.limits.StallAfter/2 || other.last.Queued == 0
+		if i != shard && !other.stalled && !other.avoided && reads {
 			return true
 		}
 	}
 	return false
 }
 
-// much is the part of its time that a shard may wait for a CPU, or for its
-// output, before that is the reason of its troubles.
-const much = 0.2
-
-// suspicion is the reason of a shard's troubles, if it can be seen.
-func (s *shardState) suspicion() string {
-	switch {
-	case s.held > much:
-		return "; its output takes nothing"
-	case s.waited > much:
-		return fmt.Sprintf("; its CPU was another thread's for %.0f%% of the time", 100*min(s.waited, 1))
-	}
-	return ""
+func (b *Balancer) updateAvoided() {
+	b.plan.Avoid = b.shardsWhere(func(s *shardState) bool { return s.avoided })
 }
 
-func (c *Controller) avoid() { c.plan.Avoid = c.which(func(s *shardState) bool { return s.avoided }) }
+// Stalled returns the shards that have been away from a queue with datagrams for too long, avoided
+// or not.
+func (b *Balancer) Stalled() []int {
+	return b.shardsWhere(func(s *shardState) bool { return s.stalled })
+}
 
-// Stalled returns the shards that are stuck: away for too long from queues
-// with something in them, whether others can help or not.
-func (c *Controller) Stalled() []int { return c.which(func(s *shardState) bool { return s.stalled }) }
-
-func (c *Controller) which(of func(*shardState) bool) []int {
+func (b *Balancer) shardsWhere(holds func(*shardState) bool) []int {
 	var shards []int
-	for i := range c.shards {
-		if of(&c.shards[i]) {
+	for i := range b.shards {
+		if holds(&b.shards[i]) {
 			shards = append(shards, i)
 		}
 	}
 	return shards
+}
+
+// cause returns the cause of a shard's problem, as an addition to a text; "" if the cause is not
+// known.
+func (s *shardState) cause() string {
+	switch {
+	case s.outputWait > significant:
+		return "; the output accepts nothing"
+	case s.runDelay > significant:
+		return fmt.Sprintf("; other threads had the CPU for %.0f%% of the time", 100*min(s.runDelay, 1))
+	}
+	return ""
 }

@@ -1,13 +1,13 @@
-// Package steer decides which shard gets which datagram, and writes the
-// decision down as a classic BPF program for the kernel to run
-// (SO_ATTACH_REUSEPORT_CBPF, socket(7), Linux 4.5; it needs no privilege).
+// Package steer chooses the shard of each datagram. A Plan is the choice, and Plan.Program writes
+// the plan as a classic BPF program, which the kernel runs for the sockets of a SO_REUSEPORT group
+// (SO_ATTACH_REUSEPORT_CBPF, socket(7), Linux 4.5; no privilege needed).
 //
-// A Plan is the decision, and a pure function turns it into a program. The
-// controller of Auto makes plans: it is shown, ten times a second, how each
-// shard does and who its heaviest senders are (a Sketch, which the shard's
-// thread keeps of a sample of its datagrams), and it changes the plan only
-// where a shard falls behind or one sender is too much for any, and takes the
-// change back once its cause has gone. Nothing here knows a socket.
+// A Balancer makes the plans of the mode Auto. Ten times a second it gets a Sample of each shard
+// and the heaviest senders, in a Sketch that the shard's thread fills from a sample of datagrams.
+// The Balancer changes the plan only where a shard falls behind or a sender is too much for one
+// shard, and takes the change back after the cause has gone.
+//
+// The package is pure: it has no sockets, files or clocks.
 package steer
 
 import (
@@ -20,24 +20,23 @@ type Mode string
 
 // The modes.
 const (
-	// Auto keeps the datagrams of a flow (source address and port) on one
-	// shard, like Hash, by a hash of its own, and corrects skew.
+	// Auto keeps the datagrams of a flow (source address and port) on one shard by a seeded hash,
+	// and corrects skew.
 	Auto Mode = "auto"
-	// Hash is the kernel's hash of the 4-tuple: no program.
+	// Hash is the kernel's hash of the 4-tuple, without a program.
 	Hash Mode = "hash"
-	// CPU is the shard that is pinned to the CPU on which the kernel received
-	// the datagram.
+	// CPU is the shard that is pinned to the CPU on which the kernel received the datagram.
 	CPU Mode = "cpu"
 	// Source keeps all ports of a source address on one shard.
 	Source Mode = "source"
-	// Spray is any shard, at random, for each datagram: flows lose their order.
+	// Spray is a random shard for each datagram: flows lose their order.
 	Spray Mode = "spray"
 )
 
-// Modes are all of them; the first is the default.
+// Modes are all modes. The first is the default.
 var Modes = []Mode{Auto, Hash, CPU, Source, Spray}
 
-// Parse returns the mode that is spelled so.
+// Parse returns the mode with the name text.
 func Parse(text string) (Mode, error) {
 	var names []string
 	for _, m := range Modes {

@@ -8,32 +8,29 @@ import (
 	"time"
 )
 
-// world is a model of senders, shards and their queues, in which time passes
-// as a test wants it.
+// world is a model of senders, shards and queues, with a time that the test controls.
 type world struct {
-	t       *testing.T
-	now     time.Time
-	control *Controller
-	shards  []*modelShard
-	senders []*modelSender
-	log     []Change
-	places  map[netip.AddrPort]int // where each sender's datagrams went, -1: to several
-	strayed map[netip.AddrPort]int // how often that changed
+	t        *testing.T
+	now      time.Time
+	balancer *Balancer
+	shards   []*modelShard
+	senders  []*modelSender
+	log      []Change
+	shardOf  map[netip.AddrPort]int // of each sender, -1: several shards
+	moves    map[netip.AddrPort]int // changes of shardOf
 }
 
 type modelShard struct {
-	bears   float64 // datagrams a second that it can handle
-	buffer  float64 // datagrams that its queue holds
-	stuck   bool
-	waits   float64 // part of its time for which its CPU is another's
-	holds   float64 // part of its time for which its output keeps it
-	queue   float64
-	away    time.Duration
-	waited  time.Duration
-	held    time.Duration
-	handled float64
-	dropped float64
-	arrived float64 // in the last tick
+	capacity   float64 // datagrams a second
+	buffer     float64 // datagrams
+	stalled    bool
+	runDelay   float64 // share of the time in waits for the CPU
+	outputWait float64 // share of the time in waits for the output
+	queue      float64 // datagrams
+	arrived    float64 // datagrams, in the last tick
+	sample     Sample  // totals
+	handled    float64
+	dropped    float64
 }
 
 type modelSender struct {
@@ -43,16 +40,16 @@ type modelSender struct {
 
 func newWorld(t *testing.T, shards int, limits Limits) *world {
 	w := &world{
-		t: t, now: time.Unix(1_000_000, 0), places: make(map[netip.AddrPort]int), strayed: make(map[netip.AddrPort]int),
-		control: NewController(Plan{Mode: Auto, Shards: shards, Seed: 1}, limits),
+		t: t, now: time.Unix(1_000_000, 0), shardOf: make(map[netip.AddrPort]int), moves: make(map[netip.AddrPort]int),
+		balancer: NewBalancer(Plan{Mode: Auto, Shards: shards, Seed: 1}, limits),
 	}
 	for range shards {
-		w.shards = append(w.shards, &modelShard{bears: 400_000, buffer: 10_000})
+		w.shards = append(w.shards, &modelShard{capacity: 400_000, buffer: 10_000})
 	}
 	return w
 }
 
-// send adds senders that share a rate evenly, and returns them.
+// send adds senders with an equal share of a rate, and returns the senders.
 func (w *world) send(count int, rate float64) []*modelSender {
 	var added []*modelSender
 	for range count {
@@ -63,7 +60,7 @@ func (w *world) send(count int, rate float64) []*modelSender {
 	return added
 }
 
-// pass lets time pass.
+// pass makes ticks for a duration.
 func (w *world) pass(d time.Duration) {
 	w.t.Helper()
 	for ; d > 0; d -= Tick {
@@ -74,14 +71,14 @@ func (w *world) pass(d time.Duration) {
 func (w *world) tick() {
 	w.t.Helper()
 	w.now = w.now.Add(Tick)
-	plan, seconds := w.control.Plan(), Tick.Seconds()
+	plan, seconds := w.balancer.Plan(), Tick.Seconds()
 	sketches := make([]*Sketch, len(w.shards))
 	for i, s := range w.shards {
 		sketches[i], s.arrived = NewSketch(plan), 0
 	}
 	give := func(s *modelSender, shard int, n float64) {
 		w.shards[shard].arrived += n
-		if !w.shards[shard].stuck {
+		if !w.shards[shard].stalled {
 			sketches[shard].Add(s.source, uint32(n+0.5))
 		}
 	}
@@ -97,37 +94,34 @@ func (w *world) tick() {
 				give(s, i, n/float64(len(usable)))
 			}
 		}
-		if was, known := w.places[s.source]; known && was != shard {
-			w.strayed[s.source]++
+		if was, known := w.shardOf[s.source]; known && was != shard {
+			w.moves[s.source]++
 		}
-		w.places[s.source] = shard
+		w.shardOf[s.source] = shard
 	}
 	samples := make([]Sample, len(w.shards))
 	for i, s := range w.shards {
 		s.step(seconds)
-		samples[i] = Sample{
-			Received: uint64(s.handled), Dropped: uint64(s.dropped), Queued: uint64(s.queue * 768), Buffer: uint64(s.buffer * 768),
-			Away: s.away, Waited: s.waited, Held: s.held,
-		}
-		if !s.stuck && s.arrived > 0 {
+		samples[i] = s.sample
+		if !s.stalled && s.arrived > 0 {
 			samples[i].Sketch = sketches[i]
 		}
 	}
-	changes := w.control.Step(w.now, samples)
+	changes := w.balancer.Step(w.now, samples)
 	w.log = append(w.log, changes...)
-	if _, err := w.control.Plan().Program(); err != nil {
+	if _, err := w.balancer.Plan().Program(); err != nil {
 		w.t.Fatalf("the plan has no program: %v", err)
 	}
 }
 
 func (s *modelShard) step(seconds float64) {
 	s.queue += s.arrived
-	s.waited += time.Duration(s.waits * float64(Tick))
-	s.held += time.Duration(s.holds * float64(Tick))
-	s.away += Tick
-	if !s.stuck {
-		s.away = time.Millisecond
-		handled := min(s.queue, s.bears*(1-s.waits)*seconds)
+	s.sample.RunDelay += time.Duration(s.runDelay * float64(Tick))
+	s.sample.OutputWait += time.Duration(s.outputWait * float64(Tick))
+	s.sample.SinceHeartbeat += Tick
+	if !s.stalled {
+		s.sample.SinceHeartbeat = time.Millisecond
+		handled := min(s.queue, s.capacity*(1-s.runDelay)*seconds)
 		s.handled += handled
 		s.queue -= handled
 	}
@@ -135,9 +129,11 @@ func (s *modelShard) step(seconds float64) {
 		s.dropped += over
 		s.queue = s.buffer
 	}
+	s.sample.Received, s.sample.Dropped = uint64(s.handled), uint64(s.dropped)
+	s.sample.Queued, s.sample.Buffer = uint64(s.queue*768), uint64(s.buffer*768)
 }
 
-// dropped returns what all sockets have dropped so far.
+// dropped returns the sum of all shards' drops.
 func (w *world) dropped() (sum float64) {
 	for _, s := range w.shards {
 		sum += s.dropped
@@ -145,7 +141,7 @@ func (w *world) dropped() (sum float64) {
 	return sum
 }
 
-// parts returns each shard's part of what arrived in the last tick.
+// parts returns each shard's share of the arrivals of the last tick.
 func (w *world) parts() []float64 {
 	var sum float64
 	for _, s := range w.shards {
@@ -158,7 +154,7 @@ func (w *world) parts() []float64 {
 	return parts
 }
 
-// kinds returns the kinds of all changes so far, runs of one as one.
+// kinds returns the kinds of all changes, without repetitions.
 func (w *world) kinds() []Kind {
 	var kinds []Kind
 	for _, c := range w.log {
@@ -177,11 +173,11 @@ func (w *world) want(kinds ...Kind) {
 	}
 }
 
-// kept fails where a sender that did not have to move did.
+// kept fails if one of the senders has moved.
 func (w *world) kept(senders []*modelSender) {
 	w.t.Helper()
 	for _, s := range senders {
-		if n := w.strayed[s.source]; n > 0 {
+		if n := w.moves[s.source]; n > 0 {
 			w.t.Errorf("%s changed its shard %d times", s.source, n)
 		}
 	}
