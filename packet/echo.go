@@ -10,7 +10,7 @@ func (Echo) Handle(b *Batch) {
 	}
 }
 
-// Discard does nothing with datagrams but count them (RFC 863).
+// Discard counts datagrams, and does nothing else (RFC 863).
 type Discard struct{}
 
 // Handle implements Handler.

@@ -1,35 +1,32 @@
-// Package packet is what a handler sees of the network: a Batch of Datagrams
-// that one receive call brought, the replies it queues and the records it
-// appends.
+// Package packet is a handler's view of the network: a Batch of Datagrams from one receive call,
+// the replies that the handler queues, and the records that the handler appends.
 //
-// Everything in a Batch is a view over memory that the engine laid out before
-// its loop began. It is valid until Handle returns, and it belongs to the one
-// thread that called Handle: no lock is taken and nothing is allocated.
+// A Batch is a view of memory that the engine lays out before its loop begins. The Batch is valid
+// until Handle returns, and belongs to the thread that called Handle: nothing is locked or
+// allocated.
 package packet
 
 import "net/netip"
 
-// Datagram is one received UDP datagram.
+// Datagram is a received UDP datagram.
 type Datagram struct {
-	// Payload is what was sent, cut at the group's MaxDatagram. It is valid
-	// until Handle returns; a handler that keeps it must copy it. It may be
-	// written to: its capacity ends where its part of the slab ends.
+	// Payload is the datagram's content, cut at the group's MaxDatagram. Payload is valid until
+	// Handle returns: a handler has to copy what it keeps. A handler may write to Payload, whose
+	// capacity ends where its part of the slab ends.
 	Payload []byte
 	// Source is the sender. IPv4 senders are 4-byte addresses on dual-stack
 	// sockets too; link-local IPv6 senders carry their zone.
 	Source netip.AddrPort
-	// Destination is the address that the sender asked, also on wildcard
-	// binds, unless the group is one-way: then it is the zero Addr there.
+	// Destination is the address that the sender used, also on wildcard binds. In a one-way group
+	// on a wildcard bind, Destination is the zero Addr.
 	Destination netip.Addr
-	// Truncated says that the datagram was longer than Payload (MSG_TRUNC,
-	// recvmsg(2)).
+	// Truncated means that the datagram was longer than Payload (MSG_TRUNC, recvmsg(2)).
 	Truncated bool
 }
 
-// Handler does the work of one shard. Handle is called on the shard's own
-// thread, one batch after the other; each shard has its own Handler, so a
-// Handler needs no lock. A Handle that blocks stops its shard's reading, and
-// the kernel's receive queue fills meanwhile.
+// Handler does the work of one shard. The shard's own thread calls Handle, one batch after another.
+// Each shard has a Handler of its own, so a Handler needs no lock. While Handle blocks, the shard
+// does not read, and the kernel's receive queue fills.
 type Handler interface {
 	Handle(b *Batch)
 }
@@ -40,16 +37,13 @@ type HandlerFunc func(b *Batch)
 // Handle calls f.
 func (f HandlerFunc) Handle(b *Batch) { f(b) }
 
-// Sink takes the records of one shard to where they are written. All methods
-// are called on the shard's thread.
+// Sink brings the records of one shard to an output. All methods are called on the shard's thread.
 type Sink interface {
-	// Buffer returns the bytes collected so far, for the next record to be
-	// appended to. It may block while the output is behind: that is how an
-	// output slows its shard down.
+	// Buffer returns the bytes collected so far, to append the next record to. Buffer may block
+	// while the output is behind: that is how an output slows its shard down.
 	Buffer() []byte
-	// Commit takes the buffer back with exactly one record more in it.
+	// Commit hands the buffer back with exactly one more record.
 	Commit(buf []byte)
-	// Flush hands on what has been committed. It never blocks for longer
-	// than Buffer does.
+	// Flush passes the committed records on. Flush blocks no longer than Buffer.
 	Flush()
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/udpshard/udpshard/packet"
 )
 
-// lines is a Sink that keeps everything.
+// lines is a Sink that keeps every record.
 type lines struct{ all []byte }
 
 func (l *lines) Buffer() []byte    { return l.all }
@@ -39,7 +39,7 @@ func ExampleNewRaw() {
 	// {"message":"temperature=21.5","received_at":"2026-11-20T10:00:00.123456Z","source":"192.0.2.1:514","listener":"telemetry","shard":3}
 }
 
-// A handler of one's own can be tried without a socket.
+// A handler can be tried without a socket.
 func ExampleBatch() {
 	b := packet.NewBatch(2, 0, nil)
 	b.Datagrams = append(b.Datagrams, packet.Datagram{Payload: []byte("ping")}, packet.Datagram{Payload: []byte("?")})
@@ -117,7 +117,7 @@ func TestResetForgetsEverything(t *testing.T) {
 	}
 }
 
-// A reply can't grow into the next one's buffer.
+// A reply cannot grow into the next reply's buffer.
 func TestReplyBuffersAreApart(t *testing.T) {
 	b := batchOf(nil, "a", "b")
 	first, second := b.ReplyBuffer(0), append(b.ReplyBuffer(1), "second"...)

@@ -7,8 +7,7 @@ import (
 	"github.com/udpshard/udpshard/packet/record"
 )
 
-// Raw makes a record of every datagram as it came: its bytes are the message,
-// in base64 where they are not UTF-8.
+// Raw makes a record of every datagram: the message is the payload, in base64 if not UTF-8.
 type Raw struct{ tail record.Tail }
 
 // NewRaw returns the handler of one shard of a listener.

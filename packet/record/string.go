@@ -1,10 +1,9 @@
-// Package record writes the parts that every record shares: JSON strings,
-// times, and the tail that says where a datagram came from.
+// Package record writes the parts that all records share: JSON strings, times, and the tail with
+// the datagram's source, listener and shard.
 //
-// A record is one JSON object a line. A handler appends "{" and its own
-// fields to the buffer of its batch, then the Tail, which closes the object
-// and the line. Everything appends to the caller's buffer; nothing is
-// allocated once that buffer has grown to its size.
+// A record is a JSON object on a line. A handler appends "{" and its own fields to the buffer of
+// its batch, then the Tail, which closes the object and the line. All functions append to the
+// caller's buffer, and allocate nothing once the buffer is large enough.
 package record
 
 import (
@@ -15,30 +14,29 @@ import (
 
 const hexDigits = "0123456789abcdef"
 
-// Bytes that RFC 8259 section 7 wants escaped, or that start what is not
-// ASCII: a bit in each byte of a word that has one.
+// Masks for 8 bytes in a word. The high bit of a byte marks a byte that is not ASCII, or that RFC
+// 8259 section 7 wants escaped.
 const (
 	lowBits  = 0x0101010101010101
 	highBits = 0x8080808080808080
 )
 
-// AppendString appends s as a JSON string with its quotes; see AppendText.
+// AppendString appends s as a JSON string with quotes; see AppendText.
 func AppendString(dst, s []byte) []byte {
 	dst = append(dst, '"')
 	dst = AppendText(dst, s)
 	return append(dst, '"')
 }
 
-// AppendText appends s as it stands between the quotes of a JSON string
-// (RFC 8259 section 7). Quotation marks, backslashes and control bytes are
-// escaped, and so are U+2028 and U+2029, which end a line in JavaScript
-// before ECMAScript 2019. Each byte that is not UTF-8 becomes U+FFFD.
-// Everything else is literal.
+// AppendText appends s as text between the quotes of a JSON string (RFC 8259 section 7). Quotation
+// marks, backslashes and control bytes are escaped, and so are U+2028 and U+2029, which end a line
+// in JavaScript before ECMAScript 2019. Each byte that is not UTF-8 becomes U+FFFD. The rest is
+// literal.
 //
-// A string may be written in parts, if each part but the last ends with an
-// ASCII byte or the next begins with one.
+// A string may be written in parts, if each part but the last ends with an ASCII byte, or the next
+// part begins with an ASCII byte.
 func AppendText(dst, s []byte) []byte {
-	clean := 0 // start of what is to be copied as it is
+	clean := 0 // start of the bytes to copy unchanged
 	for i := 0; i < len(s); {
 		i += cleanASCII(s[i:])
 		if i == len(s) {
@@ -79,8 +77,8 @@ func cleanASCII(s []byte) int {
 		control := w - ' '*lowBits
 		quote := (w ^ '"'*lowBits) - lowBits
 		slash := (w ^ '\\'*lowBits) - lowBits
-		// A borrow only runs upwards from a byte that is marked rightly, so
-		// the lowest mark is always right.
+		// A borrow runs upwards only, from a byte with a correct mark, so the lowest mark is
+		// correct.
 		if marked := (w | control | quote | slash) & highBits; marked != 0 {
 			return i + bits.TrailingZeros64(marked)/8
 		}
@@ -93,7 +91,7 @@ func cleanASCII(s []byte) int {
 	return i
 }
 
-// appendEscape appends the escape of an ASCII byte, the short one where there is one.
+// appendEscape appends the escape of an ASCII byte: the short form if JSON has a short form.
 func appendEscape(dst []byte, c byte) []byte {
 	switch c {
 	case '"', '\\':

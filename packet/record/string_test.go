@@ -89,7 +89,7 @@ func FuzzAppendString(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte, cut uint) {
 		checkString(t, in)
 
-		// In two parts at an ASCII byte it is the same text.
+		// The same text in two parts, split at an ASCII byte.
 		at := int(cut % uint(len(in)+1))
 		if at > 0 && in[at-1] < utf8.RuneSelf {
 			parts := AppendText(AppendText(nil, in[:at]), in[at:])
