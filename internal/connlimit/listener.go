@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// Listener accepts connections for an http.Server, whose ConnState is the Listener's. A connection
-// that makes room is closed, and one for which there is no room is closed at once. Its methods may
-// be called by any goroutine.
+// Listener accepts connections for an http.Server, whose ConnState must be the Listener's. The
+// Listener closes evicted connections, and connections without room. Any goroutine may call its
+// methods.
 type Listener struct {
 	net.Listener
 	mu    sync.Mutex
@@ -22,7 +22,7 @@ func NewListener(socket net.Listener, p Policy) *Listener {
 	return &Listener{Listener: socket, table: NewTable(p)}
 }
 
-// conn is a Conn that leaves the Table when it is closed.
+// trackedConn is a Conn whose Close removes the Conn from the Table.
 type trackedConn struct {
 	*Conn
 	listener *Listener
@@ -59,16 +59,17 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// ConnState is for http.Server.ConnState. net/http calls a connection active once it has read the
-// whole header of a request (conn.serve, Go 1.25): one that sends its header slowly waits.
-func (l *Listener) ConnState(of net.Conn, is http.ConnState) {
-	c, ok := of.(trackedConn)
+// ConnState is for http.Server.ConnState. net/http calls a connection active after reading the
+// whole header of a request (conn.serve, Go 1.25), so a connection with an incomplete header counts
+// as waiting.
+func (l *Listener) ConnState(conn net.Conn, state http.ConnState) {
+	c, ok := conn.(trackedConn)
 	if !ok {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch is {
+	switch state {
 	case http.StateActive:
 		l.table.SetState(c.Conn, Busy, time.Now())
 	case http.StateIdle:

@@ -18,8 +18,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const most = 8
 
-// serving answers HTTP requests with many bytes each, and returns the address.
-func serving(t *testing.T) (address string, l *Listener) {
+// startServer starts an HTTP server with large answers.
+func startServer(t *testing.T) (address string, l *Listener) {
 	t.Helper()
 	socket, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -63,8 +63,8 @@ func connect(t *testing.T, to, send string) net.Conn {
 
 const request = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
-// answered reads one answer.
-func answered(conn net.Conn) error {
+// readAnswer reads an answer.
+func readAnswer(conn net.Conn) error {
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
 		return err
@@ -76,7 +76,7 @@ func answered(conn net.Conn) error {
 	return nil
 }
 
-// However connections are kept open, and however many, a new request is answered.
+// A new request is answered, regardless of how many connections are kept open, and how.
 func TestANewRequestIsAnswered(t *testing.T) {
 	for name, send := range map[string]string{
 		"that say nothing":            "",
@@ -86,12 +86,12 @@ func TestANewRequestIsAnswered(t *testing.T) {
 		"that don't read the answers": "GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			to, l := serving(t)
+			to, l := startServer(t)
 			for range 3 * most {
 				connect(t, to, send)
 			}
 			for range 10 {
-				if err := answered(connect(t, to, request)); err != nil {
+				if err := readAnswer(connect(t, to, request)); err != nil {
 					t.Error(err)
 				}
 			}
@@ -104,9 +104,9 @@ func TestANewRequestIsAnswered(t *testing.T) {
 	}
 }
 
-// A request under way is finished while others wait for theirs.
+// A request under way is finished while other connections wait for their requests.
 func TestARequestUnderWayIsFinished(t *testing.T) {
-	to, l := serving(t)
+	to, l := startServer(t)
 	slow := connect(t, to, "GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Microsecond) {
 		l.mu.Lock()
@@ -121,7 +121,7 @@ func TestARequestUnderWayIsFinished(t *testing.T) {
 	for range 3 * most {
 		connect(t, to, "")
 	}
-	if err := answered(connect(t, to, request)); err != nil { // all of them are accepted by now
+	if err := readAnswer(connect(t, to, request)); err != nil { // all earlier connections are accepted by now
 		t.Error(err)
 	}
 	response, err := http.ReadResponse(bufio.NewReader(slow), nil)
@@ -134,14 +134,14 @@ func TestARequestUnderWayIsFinished(t *testing.T) {
 	}
 }
 
-// closed says whether a connection's peer has closed it.
-func closed(conn net.Conn) bool {
+// isClosed reports whether the peer has closed a connection.
+func isClosed(conn net.Conn) bool {
 	_, err := conn.Read(make([]byte, 1))
 	return errors.Is(err, io.EOF)
 }
 
-// A connection without room is closed at once, and one that makes room is closed too.
-func TestWhoHasNoRoomIsClosed(t *testing.T) {
+// A connection without room is closed at once, and so is an evicted connection.
+func TestConnectionsWithoutRoomAreClosed(t *testing.T) {
 	socket, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -176,18 +176,18 @@ func TestWhoHasNoRoomIsClosed(t *testing.T) {
 	first := connect(t, to, "")
 	served := next()
 	for range 3 {
-		if !closed(connect(t, to, "")) {
+		if !isClosed(connect(t, to, "")) {
 			t.Error("a connection without room is open")
 		}
 	}
 	l.ConnState(served, http.StateActive)
-	if !closed(connect(t, to, "")) {
+	if !isClosed(connect(t, to, "")) {
 		t.Error("a busy one has made room")
 	}
 	l.ConnState(served, http.StateIdle)
 	second := connect(t, to, "")
 	next().Close()
-	if !closed(first) || !closed(second) {
+	if !isClosed(first) || !isClosed(second) {
 		t.Error("one that made room is open")
 	}
 	if all, _ := l.table.Len(Fresh); all != 0 {
@@ -195,12 +195,12 @@ func TestWhoHasNoRoomIsClosed(t *testing.T) {
 	}
 }
 
-// A connection that is closed leaves its place.
+// A closed connection leaves the Table.
 func TestClosedConnectionsLeave(t *testing.T) {
-	to, l := serving(t)
+	to, l := startServer(t)
 	for range 3 * most {
 		conn := connect(t, to, request)
-		if err := answered(conn); err != nil {
+		if err := readAnswer(conn); err != nil {
 			t.Fatal(err)
 		}
 		conn.Close()

@@ -1,8 +1,9 @@
-// Package connlimit bounds the connections that a server has at once, and says which connection
-// makes room for a new one: one of the client that has most, so that no client keeps others out.
+// Package connlimit bounds the connections of a server, and chooses the connection that makes room
+// for a new connection: a connection of the client with most connections, so that no client keeps
+// other clients out.
 //
-// A Table is the bookkeeping, for a server that accepts by itself. A Listener is a net.Listener
-// with a Table, for net/http.
+// A Table is for a server that accepts connections by itself. A Listener is a net.Listener with a
+// Table, for net/http.
 package connlimit
 
 import (
@@ -11,42 +12,42 @@ import (
 	"time"
 )
 
-// Policy says how many connections there may be, and which ones make room.
+// Policy says how many connections a server has, and which connections make room.
 type Policy struct {
-	// Most is how many connections there are at once, at least 1.
+	// Max is the largest number of connections, at least 1.
 	Max int
-	// MostOfOne is how many of them one client has; 0 is any number.
+	// MaxPerClient is the largest number of connections of a client; 0 is no limit.
 	MaxPerClient int
-	// FreshFor is for how long a connection that has not asked yet makes no room for those of
-	// clients that have no fewer.
+	// FreshPeriod is the time for which a connection without a request makes no room for clients
+	// with as many connections or more.
 	FreshPeriod time.Duration
-	// EvictBusy makes room for every new connection: where no connection waits, the one whose
-	// request has been under way for longest is closed.
+	// EvictBusy makes room for every new connection: if no connection waits, the connection with
+	// the oldest request is closed.
 	EvictBusy bool
 }
 
-// State is what a connection is at.
+// State is the state of a connection.
 type State uint8
 
 const (
-	Fresh State = iota // it has not asked yet
-	Busy               // its request is being answered
-	Idle               // it has been answered, and may ask again
+	Fresh State = iota // no request yet
+	Busy               // a request is being answered
+	Idle               // answered; the next request may come
 )
 
-// Conn is a connection in a Table. The server that owns the Table guards it.
+// Conn is a connection in a Table. The server that owns the Table guards the Conn.
 type Conn struct {
 	net.Conn
 	client netip.Addr
 	state  State
-	since  time.Time // when its state began
+	since  time.Time // start of the state
 }
 
-// Table is the connections of a server. Its methods are called by one goroutine at a time.
+// Table holds the connections of a server. One goroutine at a time may call its methods.
 type Table struct {
 	policy  Policy
 	conns   map[*Conn]struct{}
-	clients map[netip.Addr]int // how many of conns each client has; see clientOf
+	clients map[netip.Addr]int // number of connections of each client; see clientOf
 }
 
 // NewTable returns a Table without connections.
@@ -54,9 +55,9 @@ func NewTable(p Policy) *Table {
 	return &Table{policy: p, conns: make(map[*Conn]struct{}), clients: make(map[netip.Addr]int)}
 }
 
-// Add takes a connection in that has just been accepted from client. Where there are too many, one
-// of those that are there is taken out, and returned: closing it is the caller's. ok is false where
-// none makes room: the new connection is not in the Table then.
+// Add adds a connection that was just accepted from client. If the Table is full, Add removes and
+// returns another connection, which the caller has to close. If no connection makes room, ok is
+// false and the new connection is not in the Table.
 func (t *Table) Add(conn net.Conn, client netip.Addr, now time.Time) (c, evicted *Conn, ok bool) {
 	c = &Conn{Conn: conn, client: clientOf(client), since: now}
 	if evicted, ok = t.chooseEvicted(c); !ok {
@@ -70,7 +71,7 @@ func (t *Table) Add(conn net.Conn, client netip.Addr, now time.Time) (c, evicted
 	return c, evicted, true
 }
 
-// Remove takes a connection out, if it is there.
+// Remove removes a connection, if the Table has the connection.
 func (t *Table) Remove(c *Conn) {
 	if _, there := t.conns[c]; !there {
 		return
@@ -81,10 +82,10 @@ func (t *Table) Remove(c *Conn) {
 	}
 }
 
-// Note notes a connection's state, and since when it is so.
+// SetState sets a connection's state, and the time at which the state began.
 func (t *Table) SetState(c *Conn, state State, since time.Time) { c.state, c.since = state, since }
 
-// Len returns how many connections there are, and how many of them are in a state.
+// Len returns the number of connections, and the number in a state.
 func (t *Table) Len(state State) (total, inState int) {
 	for c := range t.conns {
 		if c.state == state {
@@ -94,35 +95,34 @@ func (t *Table) Len(state State) (total, inState int) {
 	return len(t.conns), inState
 }
 
-// CloseAll closes the connections, which stay in the Table until they are removed.
+// CloseAll closes the connections, which stay in the Table until Remove.
 func (t *Table) CloseAll() {
 	for c := range t.conns {
 		c.Conn.Close()
 	}
 }
 
-// clientOf returns what all addresses of a client have in common. Over TCP a
-// client is where it says, so that is an IPv4 address: others of its /24 have
-// nothing to do with it. Of IPv6 addresses every host has those of a /64 (RFC
-// 8981).
+// clientOf returns the common part of a client's addresses: the whole IPv4 address, since a TCP
+// client has a true address and other addresses of the /24 belong to other clients, or the /64 of
+// an IPv6 address, since every host has a /64 (RFC 8981).
 func clientOf(addr netip.Addr) netip.Addr {
 	addr = addr.Unmap().WithZone("")
 	if addr.Is4() {
 		return addr
 	}
-	prefix, _ := addr.Prefix(64) // which an IPv6 address has
+	prefix, _ := addr.Prefix(64) // no error: an IPv6 address has 64 bits
 	return prefix.Addr()
 }
 
-// makeRoom says whether a connection can be served, and which one makes room
-// where there are too many. A client with all that one may have makes room with its
-// own. Else the clients who have most make room, so that who has fewer is served,
-// however many others open: if that still leaves them no fewer than him, with
-// any, else only with one that waits, or with any where the policy is EvictBusy.
+// chooseEvicted reports whether a connection has room, and chooses the connection to evict in a
+// full Table. A client at the limit per client evicts a waiting connection of its own. Otherwise a
+// client with most connections makes room, so that a client with fewer connections is served. Any
+// connection of such a client may be evicted if the client still has more connections afterwards
+// than the new client has, or if the policy is EvictBusy; else only a waiting connection.
 func (t *Table) chooseEvicted(c *Conn) (victim *Conn, ok bool) {
-	own := t.clients[c.client]
+	ownCount := t.clients[c.client]
 	switch {
-	case t.policy.MaxPerClient > 0 && own >= t.policy.MaxPerClient:
+	case t.policy.MaxPerClient > 0 && ownCount >= t.policy.MaxPerClient:
 		victim = t.longestWaiting(c.since, func(o *Conn) bool { return o.client == c.client && t.isEvictable(o, c.since) })
 	case len(t.conns) < t.policy.Max:
 		return nil, true
@@ -132,14 +132,14 @@ func (t *Table) chooseEvicted(c *Conn) (victim *Conn, ok bool) {
 			largest = max(largest, n)
 		}
 		victim = t.longestWaiting(c.since, func(o *Conn) bool {
-			return t.clients[o.client] == largest && (largest > own+1 || t.policy.EvictBusy || t.isEvictable(o, c.since))
+			return t.clients[o.client] == largest && (largest > ownCount+1 || t.policy.EvictBusy || t.isEvictable(o, c.since))
 		})
 	}
 	return victim, victim != nil
 }
 
-// longest returns the one of some connections that has waited for longest: of
-// those that wait, else of those that are fresh, else of those that are busy.
+// longestWaiting returns the eligible connection with the oldest state: of the waiting connections,
+// else of the fresh connections, else of the busy connections.
 func (t *Table) longestWaiting(now time.Time, eligible func(*Conn) bool) (found *Conn) {
 	rank := func(c *Conn) int {
 		switch {
@@ -158,7 +158,8 @@ func (t *Table) longestWaiting(now time.Time, eligible func(*Conn) bool) (found 
 	return found
 }
 
-// waits says whether a connection may make room for one that is no better.
+// isEvictable reports whether a connection waits, and so may make room for a client with as many or more
+// connections.
 func (t *Table) isEvictable(c *Conn, now time.Time) bool {
 	return c.state == Idle || c.state == Fresh && now.Sub(c.since) >= t.policy.FreshPeriod
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A client is an IPv4 address, or what one network has of IPv6.
+// A client is an IPv4 address, or a /64 of IPv6 addresses.
 func TestClients(t *testing.T) {
 	for _, test := range []struct {
 		a, b string
@@ -24,36 +24,36 @@ func TestClients(t *testing.T) {
 	}
 }
 
-// held is a connection that is in the Table when another one comes.
-type held struct {
+// existing is a connection that is in the Table before the new connection.
+type existing struct {
 	client string
 	is     State
-	age    time.Duration // in that state
+	age    time.Duration // of the state
 }
 
-// Which connection makes room, by policy.
-func TestWhoMakesRoom(t *testing.T) {
+// TestEviction checks which connection makes room, by policy.
+func TestEviction(t *testing.T) {
 	const a, b, c = "192.0.2.1", "192.0.2.2", "192.0.2.3"
 	web := Policy{Max: 3, EvictBusy: true}
 	dns := Policy{Max: 3, MaxPerClient: 2, FreshPeriod: time.Second}
 	for name, test := range map[string]struct {
 		policy Policy
-		held   []held
+		held   []existing
 		client string
-		victim int // of held; -1: none is needed, -2: there is no room
+		victim int // index of the connection; -1: room without eviction, -2: no room
 	}{
-		"there is room":                            {web, []held{{a, Idle, 9}}, a, -1},
-		"the longest idle":                         {web, []held{{a, Idle, 8}, {a, Idle, 9}, {a, Idle, 7}}, a, 1},
-		"one whose header is still awaited":        {web, []held{{a, Busy, 9}, {a, Fresh, 8}, {a, Idle, 7}}, a, 1},
-		"a busy one is spared":                     {web, []held{{a, Busy, 9}, {a, Busy, 8}, {a, Idle, 7}}, a, 2},
-		"all are busy":                             {web, []held{{a, Busy, 8}, {a, Busy, 9}, {a, Busy, 7}}, a, 1},
-		"the client that has most":                 {web, []held{{b, Idle, 9}, {a, Busy, 2}, {a, Busy, 1}}, c, 1},
-		"also for a client that comes first":       {web, []held{{a, Fresh, 0}, {a, Fresh, 1}, {a, Fresh, 2}}, b, 2},
-		"a client's own, at its bound":             {dns, []held{{a, Idle, 1}, {a, Idle, 2}}, a, 1},
-		"none at its bound, where it is fresh":     {dns, []held{{a, Fresh, 1}, {a, Fresh, 1}}, a, -2},
-		"a busy one, for a client that has fewer":  {dns, []held{{a, Busy, 9}, {a, Busy, 8}, {b, Idle, 9}}, c, 0},
-		"a fresh one sooner than a busy one":       {dns, []held{{a, Busy, 9}, {a, Fresh, 1}, {b, Idle, 9}}, c, 1},
-		"none, where nobody has more and is fresh": {dns, []held{{a, Fresh, 1}, {b, Fresh, 1}, {c, Fresh, 1}}, "192.0.2.4", -2},
+		"there is room":                            {web, []existing{{a, Idle, 9}}, a, -1},
+		"the longest idle":                         {web, []existing{{a, Idle, 8}, {a, Idle, 9}, {a, Idle, 7}}, a, 1},
+		"one whose header is still awaited":        {web, []existing{{a, Busy, 9}, {a, Fresh, 8}, {a, Idle, 7}}, a, 1},
+		"a busy one is spared":                     {web, []existing{{a, Busy, 9}, {a, Busy, 8}, {a, Idle, 7}}, a, 2},
+		"all are busy":                             {web, []existing{{a, Busy, 8}, {a, Busy, 9}, {a, Busy, 7}}, a, 1},
+		"the client that has most":                 {web, []existing{{b, Idle, 9}, {a, Busy, 2}, {a, Busy, 1}}, c, 1},
+		"also for a client that comes first":       {web, []existing{{a, Fresh, 0}, {a, Fresh, 1}, {a, Fresh, 2}}, b, 2},
+		"a client's own, at its bound":             {dns, []existing{{a, Idle, 1}, {a, Idle, 2}}, a, 1},
+		"none at its bound, where it is fresh":     {dns, []existing{{a, Fresh, 1}, {a, Fresh, 1}}, a, -2},
+		"a busy one, for a client that has fewer":  {dns, []existing{{a, Busy, 9}, {a, Busy, 8}, {b, Idle, 9}}, c, 0},
+		"a fresh one sooner than a busy one":       {dns, []existing{{a, Busy, 9}, {a, Fresh, 1}, {b, Idle, 9}}, c, 1},
+		"none, where nobody has more and is fresh": {dns, []existing{{a, Fresh, 1}, {b, Fresh, 1}, {c, Fresh, 1}}, "192.0.2.4", -2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			now := time.Now()

@@ -1,11 +1,11 @@
-// Package dnstcp carries DNS messages over TCP, each behind its length in two
-// bytes (RFC 1035 4.2.2, RFC 7766). It knows nothing of what they say.
+// Package dnstcp carries DNS messages over TCP, each behind its length in two bytes (RFC 1035
+// 4.2.2, RFC 7766). The content of messages is left to a Handler.
 //
-// Everything about a connection is bounded: how many there are, of all clients
-// and of one, how long one may be idle or take for a message, and how many
-// questions wait: one, for the next is read when the answer to the one before is
-// written (a client that sends more finds that TCP makes it wait). Who has most
-// connections is the first to make room for others (package connlimit).
+// Every resource of a connection is bounded: the number of connections, in total and per client,
+// the time for which a connection may be idle or may take for a message, and the number of waiting
+// questions: one, because the next question is read after the answer to the previous question is
+// written (TCP slows a faster client down). The client with most connections is the first to make
+// room for other clients (package connlimit).
 package dnstcp
 
 import (
@@ -22,48 +22,46 @@ import (
 )
 
 const (
-	// maxConnections is what a listener has room for at once: many more than
-	// clients that were told to come by TCP at a time, and a fraction of the
-	// descriptors that a process usually may have.
+	// maxConnections is the limit for a listener: many more than the clients that are told to use
+	// TCP at the same time, and a fraction of the usual limit of descriptors.
 	maxConnections = 256
-	// maxPerClient is how many of them one client has at the most. RFC 7766 6.2.2 has
-	// it use one, or a few, and a server's limit be much looser.
+	// maxPerClient is the limit for a client. RFC 7766 6.2.2 asks clients to use one connection or
+	// a few, and servers to have a much looser limit.
 	maxPerClient = maxConnections / 8
-	// maxServed is how many are served, with those that had to make room while
-	// their answer was awaited: what gives it may wait for others.
+	// maxServed is the limit together with evicted connections whose handler still works on an
+	// answer: handlers may block.
 	maxServed = 2 * maxConnections
-	// freshPeriod is for how long one that has not asked yet makes no room for those of
-	// clients who have no fewer: its question follows a round trip later at the
-	// latest, unless it is lost and sent again (after 1 s, RFC 6298 2.1).
+	// freshPeriod is the time for which a connection without a question makes no room for clients
+	// with as many connections or more. The question follows at most a round trip later, unless the
+	// question is lost and sent again (after 1 s, RFC 6298 2.1).
 	freshPeriod = 1500 * time.Millisecond
-	// idleTimeout is how long a connection may wait for a question, to be
-	// read whole. RFC 7766 6.2.3 leaves it to the server, "of the order of a
-	// few seconds".
+	// idleTimeout is the time until a whole question must have been read. RFC 7766 6.2.3 leaves the
+	// time to the server, "of the order of a few seconds".
 	idleTimeout = 10 * time.Second
-	// writeTimeout is how long an answer may take to be taken.
+	// writeTimeout is the time for writing an answer.
 	writeTimeout = 5 * time.Second
-	// What a client goes on sending to a connection that ends is read for this
-	// long, up to so many bytes: a socket that is closed with bytes unread resets
-	// the connection, and its client may lose answers (RFC 9293 3.6.1).
+	// Limits for data that a client sends to a connection that ends. The data is read and
+	// discarded: a socket that is closed with unread bytes resets the connection, and the client
+	// may lose answers (RFC 9293 3.6.1).
 	discardTimeout = time.Second
 	maxDiscarded   = 1 << 20
 )
 
-// Handler answers the questions of one connection, one after the other,
-// on the connection's own goroutine. It appends the answer, of up to 65535
-// bytes, to dst and returns it, or nil to say nothing.
+// Handler answers the questions of one connection, one after another, on the connection's own
+// goroutine. Handler appends the answer, at most 65535 bytes, to dst and returns the result, or nil
+// for no answer.
 type Handler func(dst, question []byte) []byte
 
-// Server serves connections. Its methods may be called by any goroutine.
+// Server serves connections. Any goroutine may call its methods.
 type Server struct {
-	// Admit says who is served; nil is everybody.
+	// Admit reports whether a client is served; nil serves every client.
 	Admit func(client netip.Addr) bool
-	// Least is how long a message is at the least. A shorter one is none: what
-	// follows it is not to be made sense of, and the connection ends.
+	// MinMessage is the smallest length of a message. A shorter message ends the connection, since
+	// the following bytes have no known meaning.
 	MinMessage int
-	// Begin begins the conversation with a client.
+	// NewHandler returns the Handler of a new connection.
 	NewHandler func(client netip.AddrPort) Handler
-	// Count is told what becomes of each connection; nil is nobody. It must not
+	// CountOutcome is called with the outcome of each connection, if not nil. CountOutcome must not
 	// call the server.
 	CountOutcome func(Outcome)
 
@@ -71,18 +69,18 @@ type Server struct {
 	closed     bool
 	socket     net.Listener
 	table      *connlimit.Table
-	served     int // of conns, and of those that made room and have not ended
+	served     int // connections in table, and evicted connections that have not ended
 	goroutines sync.WaitGroup
 }
 
-// Outcome is what becomes of a connection.
+// Outcome is what happened to a connection.
 type Outcome int
 
 const (
-	Accepted    Outcome = iota // it is served
-	NotAdmitted                // Admit does not want it
-	Refused                    // there was no room for it
-	Evicted                    // it was served, and made room for another one
+	Accepted    Outcome = iota // served
+	NotAdmitted                // refused by Admit
+	Refused                    // no room
+	Evicted                    // served, then closed to make room for a new connection
 )
 
 func (s *Server) countOutcome(o Outcome) {
@@ -91,7 +89,7 @@ func (s *Server) countOutcome(o Outcome) {
 	}
 }
 
-// Open returns how many connections there are.
+// OpenConnections returns the number of connections.
 func (s *Server) OpenConnections() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -102,8 +100,8 @@ func (s *Server) OpenConnections() int {
 	return all
 }
 
-// Serve accepts and serves until Close, and returns nil then. It owns the
-// socket, and may be called once.
+// Serve accepts and serves connections until Close, and then returns nil. Serve owns the socket,
+// and may be called once.
 func (s *Server) Serve(socket net.Listener) error {
 	s.mu.Lock()
 	if s.closed {
@@ -120,15 +118,15 @@ func (s *Server) Serve(socket net.Listener) error {
 			s.acceptConnection(conn)
 		case errors.Is(err, net.ErrClosed):
 			return nil
-		default: // descriptors or memory are short: it passes
-			time.Sleep(acceptPause)
+		default: // descriptors or memory are short for a while
+			time.Sleep(acceptRetryInterval)
 		}
 	}
 }
 
-const acceptPause = 50 * time.Millisecond
+const acceptRetryInterval = 50 * time.Millisecond
 
-// take serves a connection, if its client is let in and there is room.
+// acceptConnection serves a connection, if the client is admitted and the server has room.
 func (s *Server) acceptConnection(socket net.Conn) {
 	client, ok := clientOf(socket)
 	if !ok || s.Admit != nil && !s.Admit(client.Addr()) {
@@ -174,10 +172,10 @@ func clientOf(conn net.Conn) (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port()), true
 }
 
-// serve answers until the client leaves, is silent for too long, or breaks the
-// form.
+// serveConnection answers until the client leaves, is idle for too long, or sends a message that is
+// too short.
 func (s *Server) serveConnection(conn *connlimit.Conn, handle Handler) {
-	question, answer := make([]byte, 512), make([]byte, 0, 2048) // few are longer, and then they grow
+	question, answer := make([]byte, 512), make([]byte, 0, 2048) // few messages are longer; the buffers grow for them
 	var length [2]byte
 	for {
 		if conn.SetReadDeadline(time.Now().Add(idleTimeout)) != nil {
@@ -206,7 +204,7 @@ func (s *Server) serveConnection(conn *connlimit.Conn, handle Handler) {
 			return
 		}
 		binary.BigEndian.PutUint16(length[:], uint16(len(reply)))
-		buffers := net.Buffers{length[:], reply} // in one segment, where it fits (RFC 7766 8)
+		buffers := net.Buffers{length[:], reply} // in one segment if possible (RFC 7766 8)
 		if _, err := buffers.WriteTo(conn.Conn); err != nil {
 			return
 		}
@@ -215,22 +213,22 @@ func (s *Server) serveConnection(conn *connlimit.Conn, handle Handler) {
 	}
 }
 
-// note notes a connection's state, and since when it is so.
+// setState sets a connection's state, and the time at which the state began.
 func (s *Server) setState(c *connlimit.Conn, state connlimit.State, since time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.table.SetState(c, state, since)
 }
 
-// finish ends a connection whose answers are written, so that they arrive.
+// closeGracefully ends a connection so that the answers that are written arrive.
 func closeGracefully(conn net.Conn) {
 	if tcp, ok := conn.(*net.TCPConn); !ok || tcp.CloseWrite() != nil || conn.SetReadDeadline(time.Now().Add(discardTimeout)) != nil {
 		return
 	}
-	io.CopyN(io.Discard, conn, maxDiscarded) // whatever comes: it is the end
+	io.CopyN(io.Discard, conn, maxDiscarded) // the result does not matter: the connection ends
 }
 
-// Close ends Serve and all connections, and waits for them.
+// Close ends Serve and all connections, and waits for their end.
 func (s *Server) Close() {
 	s.mu.Lock()
 	s.closed = true

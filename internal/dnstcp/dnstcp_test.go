@@ -22,8 +22,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// serving answers each question with itself, in upper case; "silence" not at all.
-func serving(t *testing.T, s *Server) string {
+// startServer starts a server that answers each question with the question in upper case, and does
+// not answer "silence".
+func startServer(t *testing.T, s *Server) string {
 	t.Helper()
 	if s.NewHandler == nil {
 		s.NewHandler = func(netip.AddrPort) Handler {
@@ -55,14 +56,14 @@ func connect(t *testing.T, to string) net.Conn {
 	return connectFrom(t, "127.0.0.1", to)
 }
 
-// from dials from an address of loopback.
-func from(address string) *net.Dialer {
+// dialFrom dials from a loopback address.
+func dialFrom(address string) *net.Dialer {
 	return &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
 }
 
 func connectFrom(t *testing.T, address, to string) net.Conn {
 	t.Helper()
-	conn, err := from(address).Dial("tcp", to)
+	conn, err := dialFrom(address).Dial("tcp", to)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +72,7 @@ func connectFrom(t *testing.T, address, to string) net.Conn {
 	return conn
 }
 
-func framed(texts ...string) (all []byte) {
+func frame(texts ...string) (all []byte) {
 	for _, text := range texts {
 		all = append(binary.BigEndian.AppendUint16(all, uint16(len(text))), text...)
 	}
@@ -88,13 +89,13 @@ func receive(conn net.Conn) (string, error) {
 	return string(text), err
 }
 
-// Questions are answered in order, however they are cut into segments, and as
-// long as they can be.
-func TestConversations(t *testing.T) {
-	to := serving(t, &Server{})
+// Questions are answered in order, for every way to cut them into segments, and up to the largest
+// size.
+func TestHandlers(t *testing.T) {
+	to := startServer(t, &Server{})
 	conn := connect(t, to)
 	long := string(bytes.Repeat([]byte("x"), 65535))
-	all := framed("one", "two", "", "silence", "three", long, "four")
+	all := frame("one", "two", "", "silence", "three", long, "four")
 	go func() {
 		for _, cut := range []int{1, 3, 9, len(all) - 2} {
 			conn.Write(all[:min(cut, len(all))])
@@ -109,45 +110,45 @@ func TestConversations(t *testing.T) {
 	}
 }
 
-// Who is not let in is not served.
+// A client that Admit refuses is not served.
 func TestAdmission(t *testing.T) {
-	to := serving(t, &Server{Admit: func(client netip.Addr) bool { return client == netip.MustParseAddr("127.0.0.2") }})
+	to := startServer(t, &Server{Admit: func(client netip.Addr) bool { return client == netip.MustParseAddr("127.0.0.2") }})
 	if text, err := receive(connect(t, to)); err == nil {
 		t.Errorf("%q", text)
 	}
 	conn := connectFrom(t, "127.0.0.2", to)
-	conn.Write(framed("x"))
+	conn.Write(frame("x"))
 	if text, err := receive(conn); err != nil || text != "X" {
 		t.Errorf("%q, %v", text, err)
 	}
 }
 
-// A message that is too short to be one ends the connection, at once and in
-// order: nothing that was answered is lost, whatever is sent behind it.
+// A message below MinMessage ends the connection at once and in order: no earlier answer is lost,
+// even if the client sends more data.
 func TestMessagesThatAreTooShort(t *testing.T) {
 	for name, behind := range map[string]string{"nothing": "", "a message": "two", "a lot": strings.Repeat("x", 60_000)} {
 		t.Run(name, func(t *testing.T) {
-			conn := connect(t, serving(t, &Server{MinMessage: 3}))
-			conn.Write(append(framed("one", "no"), behind...))
+			conn := connect(t, startServer(t, &Server{MinMessage: 3}))
+			conn.Write(append(frame("one", "no"), behind...))
 			if text, err := receive(conn); err != nil || text != "ONE" {
 				t.Errorf("%q, %v", text, err)
 			}
 			if text, err := receive(conn); err != io.EOF {
 				t.Errorf("%q, %v, want the end", text, err)
 			}
-			if _, err := conn.Write(framed("more")); err != nil {
+			if _, err := conn.Write(frame("more")); err != nil {
 				t.Errorf("it was reset: %v", err)
 			}
 		})
 	}
 }
 
-// Who sends on after the end is cut off.
-func TestWhoSendsOnAfterTheEnd(t *testing.T) {
+// A client that sends data after the end is cut off.
+func TestDataAfterTheEnd(t *testing.T) {
 	s := &Server{MinMessage: 3}
-	to := serving(t, s)
+	to := startServer(t, s)
 	conn := connect(t, to)
-	conn.Write(framed("no"))
+	conn.Write(frame("no"))
 	if text, err := receive(conn); err != io.EOF {
 		t.Errorf("%q, %v", text, err)
 	}
@@ -160,7 +161,7 @@ func TestWhoSendsOnAfterTheEnd(t *testing.T) {
 		}
 	}
 	quiet := connect(t, to)
-	quiet.Write(framed("no"))
+	quiet.Write(frame("no"))
 	for began := time.Now(); time.Since(began) < 20*time.Second; time.Sleep(time.Millisecond) {
 		if s.OpenConnections() == 0 {
 			return
@@ -169,12 +170,12 @@ func TestWhoSendsOnAfterTheEnd(t *testing.T) {
 	t.Errorf("%d are open", s.OpenConnections())
 }
 
-// outcomes counts what becomes of connections.
+// outcomes counts the outcomes of connections.
 type outcomes [Evicted + 1]atomic.Int64
 
 func (o *outcomes) count(what Outcome) { o[what].Add(1) }
 
-// addresses returns n of loopback, without the first.
+// addresses returns n loopback addresses other than 127.0.0.1.
 func addresses(n int) (all []string) {
 	for i := range n {
 		all = append(all, fmt.Sprintf("127.0.%d.%d", 1+i/200, 1+i%200))
@@ -182,9 +183,9 @@ func addresses(n int) (all []string) {
 	return all
 }
 
-// allIdle waits until the server has seen that all answers are written, which
-// clients may see before.
-func allIdle(t *testing.T, s *Server) {
+// waitAllIdle waits until the server knows that all answers are written. A client may read the
+// answer before.
+func waitAllIdle(t *testing.T, s *Server) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Microsecond) {
 		s.mu.Lock()
@@ -198,13 +199,13 @@ func allIdle(t *testing.T, s *Server) {
 	}
 }
 
-// fill makes as many connections as there is room for, each of which has asked.
-func fill(t *testing.T, to string) (conns []net.Conn) {
+// fillServer opens as many connections as the server has room for, and asks a question on each.
+func fillServer(t *testing.T, to string) (conns []net.Conn) {
 	t.Helper()
 	for _, address := range addresses(maxConnections / maxPerClient) {
 		for range maxPerClient {
 			conn := connectFrom(t, address, to)
-			conn.Write(framed("x"))
+			conn.Write(frame("x"))
 			if _, err := receive(conn); err != nil {
 				t.Fatal(err)
 			}
@@ -214,21 +215,20 @@ func fill(t *testing.T, to string) (conns []net.Conn) {
 	return conns
 }
 
-// When there are too many, those that have been idle for longest make room,
-// and those that ask go on.
+// Above the limit, the connection that has been idle for longest makes room, and the rest continue.
 func TestTooManyConnections(t *testing.T) {
 	var is outcomes
 	s := &Server{CountOutcome: is.count}
-	to := serving(t, s)
-	conns := fill(t, to)
+	to := startServer(t, s)
+	conns := fillServer(t, to)
 	first := conns[0]
-	first.Write(framed("again")) // not idle for longest any more
+	first.Write(frame("again")) // so that another connection is idle for longest
 	if _, err := receive(first); err != nil {
 		t.Fatal(err)
 	}
-	allIdle(t, s)
+	waitAllIdle(t, s)
 	more := connect(t, to)
-	more.Write(framed("more"))
+	more.Write(frame("more"))
 	if text, err := receive(more); err != nil || text != "MORE" {
 		t.Errorf("%q, %v", text, err)
 	}
@@ -236,7 +236,7 @@ func TestTooManyConnections(t *testing.T) {
 		t.Errorf("the one that was idle for longest: %v", err)
 	}
 	for _, conn := range []net.Conn{first, conns[2], conns[maxConnections-1]} {
-		conn.Write(framed("still"))
+		conn.Write(frame("still"))
 		if text, err := receive(conn); err != nil || text != "STILL" {
 			t.Errorf("%q, %v", text, err)
 		}
@@ -246,36 +246,36 @@ func TestTooManyConnections(t *testing.T) {
 	}
 }
 
-// One client has a part of them. Those that it does not use make room for its
-// own; where none waits, it gets no more.
+// Above the limit of a client, an idle connection of the same client makes room. If the client has
+// no idle connection, the new connection is refused.
 func TestTooManyConnectionsOfOneClient(t *testing.T) {
 	var is outcomes
 	s := &Server{CountOutcome: is.count}
-	to := serving(t, s)
+	to := startServer(t, s)
 	other := connectFrom(t, "127.0.0.2", to)
-	other.Write(framed("x")) // idle for longest
+	other.Write(frame("x")) // the connection that is idle for longest
 	if _, err := receive(other); err != nil {
 		t.Fatal(err)
 	}
 	var conns []net.Conn
 	for range maxPerClient {
 		conn := connect(t, to)
-		conn.Write(framed("x"))
+		conn.Write(frame("x"))
 		if _, err := receive(conn); err != nil {
 			t.Fatal(err)
 		}
 		conns = append(conns, conn)
 	}
-	allIdle(t, s)
+	waitAllIdle(t, s)
 	more := connect(t, to)
-	more.Write(framed("more"))
+	more.Write(frame("more"))
 	if text, err := receive(more); err != nil || text != "MORE" {
 		t.Errorf("%q, %v", text, err)
 	}
 	if _, err := receive(conns[0]); !errors.Is(err, io.EOF) {
 		t.Errorf("the client's own that was idle for longest: %v", err)
 	}
-	other.Write(framed("other"))
+	other.Write(frame("other"))
 	if text, err := receive(other); err != nil || text != "OTHER" {
 		t.Errorf("%q, %v", text, err)
 	}
@@ -283,8 +283,8 @@ func TestTooManyConnectionsOfOneClient(t *testing.T) {
 		t.Errorf("%d are open, %d made room", n, is[Evicted].Load())
 	}
 
-	// All have just been opened: again, with another client, where others had the
-	// CPU for so long that the first of them count as waiting.
+	// All connections of the client are fresh. Repeated with another client if the machine was so
+	// slow that the first connections are no longer fresh.
 	for client := 3; ; client++ {
 		address, began, refused := fmt.Sprint("127.0.0.", client), time.Now(), is[Refused].Load()
 		for range maxPerClient {
@@ -304,14 +304,14 @@ func TestTooManyConnectionsOfOneClient(t *testing.T) {
 	}
 }
 
-// Whoever opens connections and more connections takes none from clients who
-// have few, also if they take their time to ask. Here a fair part is twelve, and
-// who asks again has ten until the server sees that five have ended.
+// Clients that open many connections do not keep out clients with few connections, even if the
+// latter ask late. The fair share is twelve here. A client that asks again has ten, until the
+// server sees the end of five.
 func TestFloodsOfConnections(t *testing.T) {
 	const honest, pause = 5, 150 * time.Millisecond
 	for _, flooding := range []int{1, 20} {
 		t.Run(fmt.Sprint(flooding), func(t *testing.T) {
-			to := serving(t, &Server{})
+			to := startServer(t, &Server{})
 			var floods, asking sync.WaitGroup
 			stop := make(chan struct{})
 			var opened atomic.Int64
@@ -329,12 +329,12 @@ func TestFloodsOfConnections(t *testing.T) {
 							return
 						default:
 						}
-						conn, err := from(address).Dial("tcp", to)
+						conn, err := dialFrom(address).Dial("tcp", to)
 						if err != nil {
 							continue // the server's queue is full
 						}
 						opened.Add(1)
-						conn.(*net.TCPConn).SetLinger(0) // its port is free at once
+						conn.(*net.TCPConn).SetLinger(0) // frees the port at once
 						if open = append(open, conn); len(open) > maxConnections {
 							open[0].Close()
 							open = open[1:]
@@ -349,14 +349,14 @@ func TestFloodsOfConnections(t *testing.T) {
 			for client := range honest {
 				asking.Go(func() {
 					for range 4 {
-						conn, err := from("127.0.0.1").Dial("tcp", to)
+						conn, err := dialFrom("127.0.0.1").Dial("tcp", to)
 						if err != nil {
 							t.Error(err)
 							continue
 						}
 						conn.SetDeadline(time.Now().Add(20 * time.Second))
 						time.Sleep(pause)
-						conn.Write(framed("x"))
+						conn.Write(frame("x"))
 						if text, err := receive(conn); err != nil || text != "X" {
 							t.Errorf("client %d: %q, %v", client, text, err)
 						}
@@ -372,13 +372,12 @@ func TestFloodsOfConnections(t *testing.T) {
 	}
 }
 
-// Where answers are awaited that do not come, those that come on and on are
-// sent away.
-func TestAnswersThatDoNotCome(t *testing.T) {
+// While handlers block and no answers come, the server refuses connections above maxServed.
+func TestBlockedHandlers(t *testing.T) {
 	var asked atomic.Int32
 	stuck := make(chan struct{})
 	var is outcomes
-	to := serving(t, &Server{CountOutcome: is.count, NewHandler: func(netip.AddrPort) Handler {
+	to := startServer(t, &Server{CountOutcome: is.count, NewHandler: func(netip.AddrPort) Handler {
 		return func(dst, question []byte) []byte {
 			asked.Add(1)
 			<-stuck
@@ -389,7 +388,7 @@ func TestAnswersThatDoNotCome(t *testing.T) {
 	ask := func(address string) {
 		t.Helper()
 		want := asked.Load() + 1
-		connectFrom(t, address, to).Write(framed("x"))
+		connectFrom(t, address, to).Write(frame("x"))
 		for deadline := time.Now().Add(20 * time.Second); asked.Load() < want; time.Sleep(100 * time.Microsecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("%d are served, not %d", asked.Load(), want)
@@ -397,7 +396,7 @@ func TestAnswersThatDoNotCome(t *testing.T) {
 		}
 	}
 	for i, address := range addresses(2 * maxServed) {
-		times := 1 // whoever has fewer than others is served
+		times := 1 // a client with fewer connections than other clients is served
 		switch {
 		case i < maxConnections/maxPerClient:
 			times = maxPerClient
@@ -419,12 +418,12 @@ func TestAnswersThatDoNotCome(t *testing.T) {
 	}
 }
 
-// Close ends connections that wait, and Serve that has not begun.
+// Close ends waiting connections, and a Serve that begins later.
 func TestClose(t *testing.T) {
 	s := &Server{}
-	to := serving(t, s)
+	to := startServer(t, s)
 	conn := connect(t, to)
-	conn.Write(framed("x"))
+	conn.Write(frame("x"))
 	if _, err := receive(conn); err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Which addresses are one network, by the lengths of the prefixes.
+// TestNetworks checks which addresses are in the same network, by prefix length.
 func TestNetworks(t *testing.T) {
 	for _, test := range []struct {
 		prefix4, prefix6 int

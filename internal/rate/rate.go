@@ -1,11 +1,9 @@
-// Package rate limits how often things happen, per key, in memory that does
-// not grow and without locks.
+// Package rate limits the rate of events per key, in memory of fixed size and without locks.
 //
-// A Table counts with the generic cell rate algorithm (ITU-T I.371): for each
-// key one time, at which its bucket would be full again. All threads of a
-// process share a Table; an update is one compare-and-swap on the key's own
-// word. Keys are hashes that the caller makes, with a seed of its own where
-// strangers choose what is hashed.
+// A Table uses the generic cell rate algorithm (ITU-T I.371): for each key the Table holds the time
+// at which the key's bucket would be full again. All threads of a process share a Table. An update
+// is one compare-and-swap on the key's own word. Keys are hashes that the caller makes, with a
+// random seed if clients choose the hashed data.
 package rate
 
 import (
@@ -13,13 +11,11 @@ import (
 	"time"
 )
 
-// A Table has room for this many keys at once, in 1 MiB, however many there
-// are. A key's place is free again once its bucket is full, and whatever
-// happens keeps one bucket from that for one interval: of n events a second
-// at a limit of r, n/r keys at most hold a place on average. Where more than a set's ways
-// compete, the one closest to its full bucket is forgotten, which gives that
-// one its burst again. A key that is at its limit thus stays while any other
-// of its set is further from its own.
+// Capacity is the number of keys in a Table, which needs 1 MiB. A key's slot is free again when the
+// key's bucket is full. An event keeps a bucket from being full for one interval: with n events a
+// second at a limit of r, at most n/r keys have a slot on average. If more keys than ways compete
+// for a set, the key closest to a full bucket is forgotten, and gets a new burst. So a key at its
+// limit stays while another key of the set is further from its limit.
 const (
 	Capacity = sets * ways
 
@@ -27,22 +23,22 @@ const (
 	ways = 8 // two cache lines
 )
 
-// MaxPerSecond is one event a nanosecond, the Table's unit.
+// MaxPerSecond is one event a nanosecond, the unit of the Table.
 const MaxPerSecond = 1_000_000_000
 
-// Refusals are counted in the low bits of the word that holds the time, which
-// leaves the time 2^59 ns: a clock that has run for 18 years ends the Table.
+// The low bits of a word count refusals. The other bits hold the time, up to 2^59 ns: a Table works
+// until the clock has run for 18 years.
 const (
 	refusalBits = 4
 	refusalMask = 1<<refusalBits - 1
 )
 
-// MaxNth is the largest n of AllowNth, for the bits that count it.
+// MaxNth is the largest n of AllowNth, limited by refusalBits.
 const MaxNth = refusalMask + 1
 
-// Table limits the rate of each key. Any thread may call its methods.
+// Table limits the rate of each key. Any thread may call the methods.
 type Table struct {
-	interval int64 // of one event, ns
+	interval int64 // ns between events
 	burst    int64 // ns
 	sets     *[sets]set
 }
@@ -51,11 +47,11 @@ type set [ways]slot
 
 type slot struct {
 	key  atomic.Uint64
-	word atomic.Int64 // when the bucket is full again, and how often it was empty
+	word atomic.Int64 // time at which the bucket is full again, and number of refusals
 }
 
-// NewTable returns a Table that takes perSecond events a second of each key,
-// 1 to MaxPerSecond, after a burst of as many.
+// NewTable returns a Table that allows perSecond events a second for each key, 1 to MaxPerSecond,
+// after a burst of the same number.
 func NewTable(perSecond int) *Table {
 	interval := max(int64(time.Second)/int64(perSecond), 1)
 	return &Table{
@@ -65,8 +61,8 @@ func NewTable(perSecond int) *Table {
 	}
 }
 
-// Allow says whether one more event of the key may happen now, a time on a
-// monotonic clock that every caller shares.
+// Allow reports whether an event of the key is allowed now, and counts the event. now is the time
+// on a monotonic clock that all callers share.
 func (t *Table) Allow(key uint64, now time.Duration) bool {
 	slot := t.findSlot(key, int64(now))
 	for {
@@ -81,9 +77,9 @@ func (t *Table) Allow(key uint64, now time.Duration) bool {
 	}
 }
 
-// AllowNth is Allow that counts its refusals: nth is true at every n-th refusal
-// of the key. n is 1 to MaxNth, and the same in every call.
-func (t *Table) AllowNth(key uint64, now time.Duration, n int) (taken, nth bool) {
+// AllowNth is Allow with a count of refusals: nth is true at every n-th refusal of the key. n is 1
+// to MaxNth, and the same in every call.
+func (t *Table) AllowNth(key uint64, now time.Duration, n int) (allowed, nth bool) {
 	slot := t.findSlot(key, int64(now))
 	for {
 		word := slot.word.Load()
@@ -101,20 +97,19 @@ func (t *Table) AllowNth(key uint64, now time.Duration, n int) (taken, nth bool)
 	}
 }
 
-// next is the word after one more event, if there may be one.
+// nextWord returns the word after one more event, if the event is allowed.
 func (t *Table) nextWord(word, now int64) (next int64, ok bool) {
 	full := max(word>>refusalBits, now) + t.interval
 	return full<<refusalBits | word&refusalMask, full-now <= t.burst
 }
 
-// slot finds the key's place, or makes one. Two threads that see a key for
-// the first time at once agree on one place: both take the same, unless
-// others' keys change the set meanwhile. A place's word is read before its
-// key, and so is never that of a place which the other thread has taken and
-// counts in by now: where the word is new, the key is found.
+// findSlot returns the key's slot, or gives the key a slot. Two threads with the same new key
+// choose the same slot, unless other keys change the set at the same time. A slot's word is read
+// before the slot's key: so if another thread has given the slot to the key, and counts there
+// already, the key is found.
 func (t *Table) findSlot(key uint64, now int64) *slot {
 	set := &t.sets[key>>32%sets]
-	key |= 1 // no key is an empty place's
+	key |= 1 // key 0 marks a free slot
 	for {
 		var oldest *slot
 		var oldestKey uint64
@@ -132,7 +127,7 @@ func (t *Table) findSlot(key uint64, now int64) *slot {
 		if !oldest.key.CompareAndSwap(oldestKey, key) {
 			continue
 		}
-		if oldestWord>>refusalBits > now || oldestWord&refusalMask != 0 { // a time that has passed is as good as none
+		if oldestWord>>refusalBits > now || oldestWord&refusalMask != 0 { // a word with a time in the past needs no reset
 			oldest.word.CompareAndSwap(oldestWord, now<<refusalBits)
 		}
 		return oldest

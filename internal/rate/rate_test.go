@@ -12,7 +12,7 @@ import (
 func TestRate(t *testing.T) {
 	for _, test := range []struct {
 		perSecond, tries int // tries a second
-		want             int // taken in three seconds
+		want             int // allowed in three seconds
 	}{
 		{1, 1000, 4 - 1}, // the fourth would be at 3 s
 		{10, 1000, 10 + 3*10 - 1},
@@ -57,7 +57,7 @@ func TestEveryNthRefusal(t *testing.T) {
 	}
 }
 
-// A key that takes the place of another one starts with no refusals.
+// A key that gets the slot of another key starts without refusals.
 func TestRefusalsAreNotInherited(t *testing.T) {
 	table := NewTable(1)
 	now := time.Hour
@@ -76,8 +76,7 @@ func TestRefusalsAreNotInherited(t *testing.T) {
 	}
 }
 
-// However many threads share a key, they get its rate together, and exactly
-// every n-th refusal.
+// Threads with the same key share the key's rate, and get exactly every n-th refusal.
 func TestThreads(t *testing.T) {
 	const threads, tries, perSecond, n = 4, 20_000, 1000, 3
 	table := NewTable(perSecond)
@@ -105,8 +104,8 @@ func TestThreads(t *testing.T) {
 	}
 }
 
-// Also of a key that all of them see for the first time at once.
-func TestThreadsMeetANewKey(t *testing.T) {
+// Threads that use a new key at the same time share the key's rate.
+func TestThreadsWithANewKey(t *testing.T) {
 	const threads, perSecond = 4, 3
 	table := NewTable(perSecond)
 	for key := range uint64(20_000) {
@@ -118,7 +117,7 @@ func TestThreadsMeetANewKey(t *testing.T) {
 				ready.Done()
 				ready.Wait()
 				for range perSecond {
-					if table.Allow(key<<32, time.Duration(key+1)*time.Hour) { // by when all places are free again
+					if table.Allow(key<<32, time.Duration(key+1)*time.Hour) { // all slots are free again at that time
 						taken.Add(1)
 					}
 				}
@@ -131,14 +130,13 @@ func TestThreadsMeetANewKey(t *testing.T) {
 	}
 }
 
-// However many keys there are, a new one gets its share, and one that is far
-// above its limit is not forgotten for them.
+// A new key is allowed in a full table, and a key far above its limit is not forgotten.
 func TestFull(t *testing.T) {
 	const perSecond = 100
 	table := NewTable(perSecond)
 	random := rand.New(rand.NewPCG(1, 2))
 	now, taken, refused := time.Hour, 0, 0
-	const seconds, events = 2, 200_000 // a second: 2,000 places in use
+	const seconds, events = 2, 200_000 // a second: 2,000 slots in use
 	for i := range seconds * events {
 		now += time.Second / events
 		if i%20 == 0 { // 10,000 a second
@@ -159,9 +157,8 @@ func TestFull(t *testing.T) {
 	}
 }
 
-// Where more keys compete than there are places, the error is bounded: none
-// is refused that is within its limit, and what is let through too much is a
-// burst each time that a key is forgotten.
+// With more keys than slots the error is bounded: no key within its limit is refused, and a
+// forgotten key gets one burst too much.
 func TestOverfull(t *testing.T) {
 	table := NewTable(1)
 	for key := range uint64(3 * ways) { // all in one set
@@ -178,7 +175,7 @@ func TestOverfull(t *testing.T) {
 			again++
 		}
 	}
-	if want := 2*ways + 1; again != want { // those without a place, and the one that lost its own to them
+	if want := 2*ways + 1; again != want { // keys without a slot, and the key that lost its slot
 		t.Errorf("%d of %d keys get their burst again, want %d", again, 3*ways, want)
 	}
 }
@@ -195,7 +192,7 @@ func TestNoAllocation(t *testing.T) {
 	}
 }
 
-func BenchmarkTake(b *testing.B) {
+func BenchmarkAllow(b *testing.B) {
 	for _, keys := range []uint64{1, 4096, 1 << 20} {
 		b.Run(fmt.Sprint(keys), func(b *testing.B) {
 			table := NewTable(1000)

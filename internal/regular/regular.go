@@ -1,7 +1,6 @@
-// Package regular reads files that an operator names: configuration, zones. Whoever
-// reads them has other things to do, so no read waits for ever: what is not a regular
-// file is refused, a file has a largest size, and a read that hangs in the kernel, as one
-// of a file server that is away does, is given up.
+// Package regular reads files that an operator names, such as configuration and zones, without
+// blocking for ever: a file must be regular, the size of a file is limited, and a read that hangs
+// in the kernel, for example on a file server that does not answer, is abandoned.
 package regular
 
 import (
@@ -14,24 +13,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxLeaseBreak is longer than the kernel gives the holder of a lease to give it up
-// (fs.lease-break-time, 45 s by default, fcntl(2)): a file server takes leases.
+// maxLeaseBreak is longer than the kernel waits for the holder of a lease (fs.lease-break-time, 45
+// s by default, fcntl(2)). File servers hold leases.
 const maxLeaseBreak = 50 * time.Second
 
-// leaseRetryInterval is how long to wait before the next try to open a file that has a lease.
+// leaseRetryInterval is the pause between attempts to open a file with a lease.
 const leaseRetryInterval = 20 * time.Millisecond
 
-// Open opens a regular file for reading. Anything else is an error that names it: a
-// pipe may never be written to, and a device never end.
+// Open opens a regular file for reading. For any other file the error names the file: a pipe may
+// have no writer, and a device may have no end.
 func Open(name string) (*os.File, error) {
-	// A device is not even opened: /dev/watchdog begins to count when it is.
+	// A device must not be opened at all: /dev/watchdog starts its timer on open.
 	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
 		return nil, notRegularError(name)
 	}
-	// O_NONBLOCK: what is there now may be another file than it was (open(2)).
-	for began := time.Now(); ; time.Sleep(leaseRetryInterval) {
+	// O_NONBLOCK: the file may have been replaced since Stat (open(2)).
+	for start := time.Now(); ; time.Sleep(leaseRetryInterval) {
 		file, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
-		if errors.Is(err, unix.EAGAIN) && time.Since(began) < maxLeaseBreak {
+		if errors.Is(err, unix.EAGAIN) && time.Since(start) < maxLeaseBreak {
 			continue
 		}
 		if err != nil {
@@ -51,8 +50,8 @@ func Open(name string) (*os.File, error) {
 
 func notRegularError(name string) error { return fmt.Errorf("%s: not a regular file", name) }
 
-// Read returns what a regular file has. A file of more than most bytes is an error, and
-// so is a read that takes longer than the limit: see WithTimeout.
+// Read returns the content of a regular file. A file of more than maxSize bytes is an error, and so
+// is a timeout: see WithTimeout.
 func Read(name string, maxSize int64, timeout time.Duration) ([]byte, error) {
 	return WithTimeout(timeout, "read "+name, func() ([]byte, error) {
 		if info, err := os.Stat(name); err == nil && info.IsDir() {
@@ -71,16 +70,15 @@ func Read(name string, maxSize int64, timeout time.Duration) ([]byte, error) {
 	})
 }
 
-// maxReads is how many reads may be under way at a time, those that were given up
-// included: each that hangs keeps a thread, and whoever is told to reload again and
-// again must not run out of these.
+// maxReads is the limit for reads at a time, including abandoned reads. A read that hangs keeps a
+// thread, and repeated reloads must not use up the threads.
 const maxReads = 8
 
 var readSlots = make(chan struct{}, maxReads)
 
-// WithTimeout returns what read returns. If that takes longer than the limit, the error is
-// os.ErrDeadlineExceeded, and names what is being done; read goes on, since nothing can
-// end a system call that hangs, and its result is dropped.
+// WithTimeout returns the result of read. After the timeout, the error is os.ErrDeadlineExceeded
+// with the action in its text; read continues, since a hanging system call cannot be ended, and its
+// result is dropped.
 func WithTimeout[T any](timeout time.Duration, action string, read func() (T, error)) (T, error) {
 	var none T
 	select {

@@ -40,9 +40,9 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// A pipe that takes a file's place after it was looked at is refused too: to open one
-// would wait for whoever writes.
-func TestAPipeThatTakesAFilesPlace(t *testing.T) {
+// A pipe that replaces a file after Stat is refused too: opening a pipe would block until a writer
+// opens the pipe.
+func TestPipeReplacesFile(t *testing.T) {
 	dir := t.TempDir()
 	names := [2]string{filepath.Join(dir, "file"), filepath.Join(dir, "pipe")}
 	if err := errors.Join(os.WriteFile(names[0], nil, 0o600), unix.Mkfifo(names[1], 0o600)); err != nil {
@@ -69,7 +69,7 @@ func TestAPipeThatTakesAFilesPlace(t *testing.T) {
 	<-ended
 }
 
-// A file with a lease is opened when its holder has given that up.
+// A file with a lease is opened after the holder has given up the lease.
 func TestAFileWithALease(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "leased")
 	if err := os.WriteFile(name, []byte("text"), 0o600); err != nil {
@@ -84,7 +84,7 @@ func TestAFileWithALease(t *testing.T) {
 		t.Skipf("needs a file system with leases: set TMPDIR to one: %v", err)
 	}
 	go func() {
-		time.Sleep(3 * leaseRetryInterval) // so that the read comes first as a rule; it passes in any order
+		time.Sleep(3 * leaseRetryInterval) // the read usually begins first; the test passes in any order
 		holder.Close()
 	}()
 	if data, err := Read(name, 4, time.Minute); err != nil || string(data) != "text" {
@@ -92,7 +92,7 @@ func TestAFileWithALease(t *testing.T) {
 	}
 }
 
-// Reads that hang are given up, and there are not more and more of them.
+// Reads that hang are abandoned, and their number is limited.
 func TestReadsThatHang(t *testing.T) {
 	hang := make(chan struct{})
 	read := func() (int, error) { <-hang; return 1, nil }
