@@ -1,3 +1,4 @@
+// Package docs_test runs the examples of the documents.
 package docs_test
 
 import (
@@ -17,34 +18,47 @@ import (
 
 // TestExamples runs the examples of README.md, docs and deploy. Each page is one session of bash: in
 // a copy of the repository, with udpshard in PATH, and in namespaces of its own (ports, processes,
-// host name), which end with the session. The info string of a fenced block says what the block is:
+// host name), which end with the session. The info string of a fenced block is one of:
 //
-//	console                  commands behind "$ ", each followed by what the command prints
-//	console background       commands of another terminal, which keep running
-//	console needs PROGRAM…   commands; skipped where a program is missing
+//	console                  commands after "$ ", each before the lines that the command prints
+//	console background       commands of a second terminal, which keep running
+//	console needs PROGRAM…   commands; skipped if a program is missing
 //	console skip REASON…     commands that no session can run
-//	LANGUAGE file NAME       the content of a file, for later commands
+//	LANGUAGE file NAME       the content of a file for later commands
 //	LANGUAGE printed         lines that background commands print
 //
-// A command in the background, also one that ends in "&", is given time until udpshard is ready. What
-// is printed matches if it differs in numbers and spaces only. "…" stands for any text, and a line
-// with nothing but "…" for any lines.
+// After a command in the background, or a command that ends in "&", the test waits until udpshard is
+// ready. Printed lines match apart from numbers and spaces. "…" stands for any text, and a line with
+// nothing but "…" for any lines.
 func TestExamples(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the program and runs it for half a minute")
 	}
 	program := build(t)
-	for _, page := range pages(t) {
-		t.Run(page.name, func(t *testing.T) {
+	var names []string
+	for _, pattern := range []string{"README.md", "docs/*.md", "deploy/*.md"} {
+		some, err := filepath.Glob(filepath.Join("..", pattern))
+		if err != nil || len(some) == 0 {
+			t.Fatalf("%s: %d files, %v", pattern, len(some), err)
+		}
+		names = append(names, some...)
+	}
+	for _, name := range names {
+		page, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(filepath.Base(name), func(t *testing.T) {
 			var s *session
-			for _, b := range page.blocks(t) {
-				if !t.Run(fmt.Sprint("line ", b.line), func(outer *testing.T) {
-					b.skip(outer)
+			for _, b := range blocks(t, string(page)) {
+				ok := t.Run(fmt.Sprint("line ", b.line), func(inner *testing.T) {
+					b.skip(inner)
 					if s == nil {
 						s = newSession(t, program)
 					}
-					s.run(outer, b)
-				}) {
+					s.run(inner, b)
+				})
+				if !ok {
 					return // later blocks build on this one
 				}
 			}
@@ -52,18 +66,18 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// block is a fenced block of a page that a session has to do with.
+// block is a fenced block of a page for a session.
 type block struct {
-	line int // of its first line
-	kind string
-	args []string
-	text []string
+	line int      // number of the first line
+	kind string   // console, background, needs, skip, file or printed
+	args []string // words of the info string after the kind
+	text []string // lines
 }
 
 // blocks returns the blocks of a page, in their order.
-func (p page) blocks(t *testing.T) (all []block) {
+func blocks(t *testing.T, page string) (all []block) {
 	var now *block
-	for i, line := range strings.Split(p.text, "\n") {
+	for i, line := range strings.Split(page, "\n") {
 		info, fence := strings.CutPrefix(strings.TrimSpace(line), "```")
 		switch {
 		case fence && now == nil:
@@ -95,7 +109,7 @@ func newBlock(t *testing.T, line int, info []string) *block {
 	return b
 }
 
-// skip skips a block that can't run here.
+// skip skips the test of a block that can't run on this host.
 func (b block) skip(t *testing.T) {
 	switch b.kind {
 	case "skip":
@@ -109,11 +123,11 @@ func (b block) skip(t *testing.T) {
 	}
 }
 
-// command is a command of a block, and what the page says that it prints.
+// command is a command of a block.
 type command struct {
 	text       string
 	background bool
-	prints     []string
+	prints     []string // lines, as on the page
 }
 
 func (b block) commands(t *testing.T) (all []command) {
@@ -121,7 +135,7 @@ func (b block) commands(t *testing.T) (all []command) {
 		text, isCommand := strings.CutPrefix(line, "$ ")
 		switch {
 		case isCommand:
-			text, _, _ = strings.Cut(text, "    # ") // a remark
+			text, _, _ = strings.Cut(text, "    # ") // without the remark
 			all = append(all, command{text: text, background: b.kind == "background"})
 		case len(all) == 0:
 			t.Fatalf("line %d has no prompt: %q", b.line+i, line)
@@ -141,18 +155,19 @@ func (b block) commands(t *testing.T) (all []command) {
 
 // session is a bash in namespaces of its own.
 type session struct {
-	folder string
-	input  io.Writer
-	status *bufio.Scanner // exit codes, a line each
-	n      int            // commands so far
+	folder string         // the copy of the repository
+	input  io.Writer      // of bash
+	status *bufio.Scanner // exit codes of commands, a line each
+	kill   func() error   // ends bash and all processes of the namespaces
+	n      int            // number of commands so far
 }
 
-// patience is how long a command may take: far longer than one takes here, so that a machine
-// that is busy, or has to compile first, fails no test.
-const patience = 2 * time.Minute
-
-// enough is how long what a page shows may take to be there.
-const enough = 10 * time.Second
+const (
+	// commandTimeout is far longer than commands take, also on a busy machine that compiles first.
+	commandTimeout = 2 * time.Minute
+	// outputTimeout: how long a command may take to print what the page shows.
+	outputTimeout = 10 * time.Second
+)
 
 func newSession(t *testing.T, program string) *session {
 	t.Helper()
@@ -188,30 +203,30 @@ func newSession(t *testing.T, program string) *session {
 		t.Fatal(err)
 	}
 	status.Close()
-	t.Cleanup(func() { // with bash, the first process of the namespace, all others end
+	t.Cleanup(func() { // the end of bash, the first process of the PID namespace, ends all processes
 		input.Close()
-		late := time.AfterFunc(patience, func() { cmd.Process.Kill() })
+		late := time.AfterFunc(commandTimeout, func() { cmd.Process.Kill() })
 		defer late.Stop()
 		cmd.Wait()
 		codes.Close()
 	})
-	s := &session{folder: folder, input: input, status: bufio.NewScanner(codes)}
+	s := &session{folder: folder, input: input, status: bufio.NewScanner(codes), kill: cmd.Process.Kill}
 	if code, printed := s.do(t, setup); code != 0 {
 		t.Fatal(printed)
 	}
 	return s
 }
 
-// do runs a command to its end, and returns its exit code and what it has printed.
+// do runs a command to the end, and returns the exit code and the output.
 func (s *session) do(t *testing.T, text string) (code int, printed string) {
 	t.Helper()
 	s.n++
 	name := filepath.Join(s.folder, fmt.Sprint(".printed-", s.n))
 	fmt.Fprintf(s.input, "{ %s\n} </dev/null >%s 2>&1; echo $? >&3\n", text, name)
-	late := time.AfterFunc(patience, func() { panic(fmt.Sprintf("a command does not end: %s", text)) })
+	late := time.AfterFunc(commandTimeout, func() { s.kill() })
 	defer late.Stop()
 	if !s.status.Scan() {
-		t.Fatalf("bash has ended: %v", s.status.Err())
+		t.Fatalf("bash has ended, or this command took longer than %s: %s", commandTimeout, text)
 	}
 	code, err := strconv.Atoi(s.status.Text())
 	if err != nil {
@@ -233,7 +248,7 @@ func (s *session) run(t *testing.T, b block) {
 			t.Fatal(err)
 		}
 	case "printed":
-		s.until(t, enough, "the background prints these lines", func() (string, bool) {
+		s.until(t, outputTimeout, "the background prints these lines", func() (string, bool) {
 			printed, _ := os.ReadFile(filepath.Join(s.folder, ".background"))
 			for _, line := range b.text {
 				if !matches([]string{"…", line, "…"}, string(printed)) {
@@ -255,19 +270,19 @@ func (s *session) command(t *testing.T, c command) {
 	t.Helper()
 	if c.background {
 		s.do(t, c.text+" >>.background 2>&1 &")
-		s.until(t, patience, "udpshard is ready after "+c.text, func() (string, bool) {
+		s.until(t, commandTimeout, "udpshard is ready after "+c.text, func() (string, bool) {
 			code, printed := s.do(t, "udpshard health || { cat .background; false; }")
 			return printed, code == 0
 		})
 		return
 	}
-	s.until(t, enough, c.text, func() (string, bool) { // what it prints may take a moment to be there
+	s.until(t, outputTimeout, c.text, func() (string, bool) { // records take a moment to be in a file
 		code, printed := s.do(t, c.text)
 		return fmt.Sprintf("exit code %d\n%s", code, printed), code == 0 && matches(c.prints, printed)
 	})
 }
 
-// until tries until done says so, or fails with what done returned last.
+// until calls done until done returns true, or fails with the text that done returned last.
 func (s *session) until(t *testing.T, limit time.Duration, what string, done func() (string, bool)) {
 	t.Helper()
 	for start := time.Now(); ; time.Sleep(20 * time.Millisecond) {
@@ -286,7 +301,7 @@ var (
 	spaces = regexp.MustCompile(`[ \t]+`)
 )
 
-// matches compares what a command printed with what the page says; no lines say nothing.
+// matches compares the lines of a page with printed lines. No lines match any.
 func matches(want []string, printed string) bool {
 	if len(want) == 0 {
 		return true
@@ -309,7 +324,7 @@ func matches(want []string, printed string) bool {
 	return regexp.MustCompile("^" + pattern.String() + "$").MatchString(lines.String())
 }
 
-// copyRepository copies the files that a clone has, and with them what else lies about.
+// copyRepository copies the repository without .git.
 func copyRepository(t *testing.T, to string) {
 	t.Helper()
 	const from = ".."
@@ -318,7 +333,7 @@ func copyRepository(t *testing.T, to string) {
 		switch {
 		case err != nil:
 			return err
-		case path == ".git": // a folder, or in a work tree a file
+		case path == ".git": // a folder, or a file in a work tree
 			if d.IsDir() {
 				return fs.SkipDir
 			}

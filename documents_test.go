@@ -1,0 +1,134 @@
+package udpshard_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// page is a document for users.
+type page struct{ name, text string }
+
+// pages returns README.md and the documents of docs and deploy.
+func pages(t *testing.T) (all []page) {
+	t.Helper()
+	for _, pattern := range []string{"README.md", "docs/*.md", "deploy/*.md"} {
+		names, err := filepath.Glob(pattern)
+		if err != nil || len(names) == 0 {
+			t.Fatalf("%s: %d files, %v", pattern, len(names), err)
+		}
+		for _, name := range names {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, page{name, string(text)})
+		}
+	}
+	return all
+}
+
+var (
+	fenced     = regexp.MustCompile("(?ms)^```.*?^```$")
+	link       = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	heading    = regexp.MustCompile(`(?m)^#+ (.+)$`)
+	notInLink  = regexp.MustCompile(`[^\p{L}\p{N}_-]`)
+	testName   = regexp.MustCompile(`\b(?:Test|Benchmark|Fuzz)[A-Z]\w+`)
+	fileName   = regexp.MustCompile("(?:^|[\\s`(\"./])((?:\\.ci|bench|cmd|deploy|docs|internal|metrics|packet|shard)/[\\w./-]*\\w)")
+	metricName = regexp.MustCompile(`\budpshard_[a-z_]*[a-z]\b`)
+	logMessage = regexp.MustCompile("(?:log (?:then )?says|logs|log line|has a line) `([^`]+)`")
+	logTable   = regexp.MustCompile("(?m)^\\| `([^`]+)` \\| (?:info|warn|error)")
+)
+
+// anchors returns the fragments by which links reach the headings of a page on GitHub.
+func anchors(text string) (all []string) {
+	for _, match := range heading.FindAllStringSubmatch(fenced.ReplaceAllString(text, ""), -1) {
+		anchor := strings.ToLower(strings.ReplaceAll(match[1], " ", "-"))
+		all = append(all, notInLink.ReplaceAllString(anchor, ""))
+	}
+	return all
+}
+
+func TestLinksOfDocuments(t *testing.T) {
+	for _, p := range pages(t) {
+		for _, match := range link.FindAllStringSubmatch(fenced.ReplaceAllString(p.text, ""), -1) {
+			if strings.Contains(match[1], "://") {
+				continue
+			}
+			path, anchor, _ := strings.Cut(match[1], "#")
+			target := p.name
+			if path != "" {
+				target = filepath.Join(filepath.Dir(p.name), path)
+			}
+			if _, err := os.Stat(target); err != nil {
+				t.Errorf("%s: %v", p.name, err)
+			} else if text, _ := os.ReadFile(target); anchor != "" && !slices.Contains(anchors(string(text)), anchor) {
+				t.Errorf("%s: %s has no heading for #%s", p.name, target, anchor)
+			}
+		}
+	}
+}
+
+// Each page begins with a title, docs/README.md links to every page of docs, and README.md is short
+// enough for a first hour.
+func TestDocumentsAreInOrder(t *testing.T) {
+	index, err := os.ReadFile("docs/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range pages(t) {
+		if !strings.HasPrefix(p.text, "# ") {
+			t.Errorf("%s has no title", p.name)
+		}
+		if base := filepath.Base(p.name); base != "README.md" && !strings.Contains(string(index), base+")") {
+			t.Errorf("docs/README.md has no link to %s", p.name)
+		}
+		if lines := strings.Count(p.text, "\n"); p.name == "README.md" && lines > 200 {
+			t.Errorf("README.md has %d lines, and may have 200", lines)
+		}
+	}
+}
+
+// Documents name tests, files, metrics and log messages that the repository has: log messages after
+// words such as "the log says", and in tables with a level in the second column. N stands for a number.
+func TestNamesInDocuments(t *testing.T) {
+	var code strings.Builder
+	err := filepath.WalkDir(".", func(name string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(name, ".go") {
+			return err
+		}
+		text, err := os.ReadFile(name)
+		code.Write(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	has := func(text string) bool { return strings.Contains(code.String(), text) }
+	for _, p := range pages(t) {
+		for _, name := range testName.FindAllString(p.text, -1) {
+			if !has("func " + name + "(") {
+				t.Errorf("%s: there is no test %s", p.name, name)
+			}
+		}
+		for _, match := range fileName.FindAllStringSubmatch(p.text, -1) {
+			if _, err := os.Stat(match[1]); err != nil {
+				t.Errorf("%s: %v", p.name, err)
+			}
+		}
+		for _, name := range metricName.FindAllString(p.text, -1) {
+			if !has(`"`+name+`"`) && !has(`"`+strings.TrimPrefix(name, "udpshard_")+`"`) {
+				t.Errorf("%s: there is no metric %s", p.name, name)
+			}
+		}
+		for _, match := range append(logMessage.FindAllStringSubmatch(p.text, -1), logTable.FindAllStringSubmatch(p.text, -1)...) {
+			if text := strings.ReplaceAll(match[1], " N ", " %d "); !has(`"` + text) {
+				t.Errorf("%s: there is no log message %q", p.name, match[1])
+			}
+		}
+	}
+}
