@@ -18,8 +18,8 @@ import (
 
 // Adopt implements succession.Server.
 func (s *server) Adopt(from *succession.Predecessor) error {
-	from.Inherit(s.counters, func() map[string]string { return s.listenerNames(from) })
-	err := engine.Adopt(s.groups)
+	from.Inherit(s.succession.Counters(), func() map[string]string { return s.listenerNames(from) })
+	err := engine.Adopt(s.listeners)
 	if s.service.owns && errors.As(err, new(*shard.InUseError)) {
 		err = cli.WithHint(err, "sockets of a .socket unit are the service manager's user's: "+
 			"give that a ListenDatagram= line a shard")
@@ -32,8 +32,8 @@ func (s *server) Adopt(from *succession.Predecessor) error {
 // listener of that name continues another one: then the name is "".
 func (s *server) listenerNames(from *succession.Predecessor) map[string]string {
 	names, continues := make(map[string]string), make(map[string]bool)
-	for _, l := range s.opened {
-		had := s.continued[l]
+	for _, opened := range s.listeners {
+		l, had := opened.settings, opened.continues
 		if had == nil {
 			continue
 		}
@@ -63,7 +63,7 @@ func (s *server) DrainSurplus(ctx context.Context, from *succession.Predecessor)
 		case <-done:
 		}
 	})()
-	return engine.DrainSurplus(from.AddSurplusDrops, s.groups)
+	return engine.DrainSurplus(from.AddSurplusDrops, s.listeners)
 }
 
 // ReopenOutputs implements succession.Server.

@@ -20,6 +20,7 @@ import (
 type dnsService struct {
 	*dns.Server
 	listener *config.Listener
+	group    group
 	socket   *net.TCPListener // that listens, from listenStreams on
 	streams  atomic.Pointer[dnstcp.Server]
 	stop     chan struct{}
@@ -54,9 +55,9 @@ func (s *server) newDNS(l *config.Listener) (*dnsService, error) {
 		return nil, nil
 	}
 	zones, err := l.LoadZones()
-	switch had := s.zones[l.Name]; {
+	switch had := s.dns.zones[l.Name]; {
 	case err == nil:
-		s.zones[l.Name] = zones
+		s.dns.zones[l.Name] = zones
 	case had != nil:
 		s.log.Error().Err(err).Str("listener", l.Name).Msg("zones can't be read again: those before stay")
 		zones = had
@@ -72,25 +73,41 @@ func (s *server) newDNS(l *config.Listener) (*dnsService, error) {
 		}
 	}
 	if l.Cookies {
-		o.Cookies = dns.NewCookies(s.secret)
+		o.Cookies = dns.NewCookies(s.dns.secret)
 	}
 	d := &dnsService{Server: dns.NewServer(zones, o), listener: l, stop: make(chan struct{})}
-	s.dns = append(s.dns, d)
 	return d, nil
 }
 
 // dnsCounters returns where a listener of DNS counts: in memory that outlives the
 // process, if there is one.
 func (s *server) dnsCounters(l *config.Listener) func(shard int) []atomic.Uint64 {
-	if s.counters == nil {
+	counters := s.succession.Counters()
+	if counters == nil {
 		return nil
 	}
 	return func(shard int) []atomic.Uint64 {
 		if shard < 0 {
-			return s.counters.ListenerProtocolCounters(l.Name)[len(steer.Kinds):]
+			return counters.ListenerProtocolCounters(l.Name)[len(steer.Kinds):]
 		}
-		return s.counters.ProtocolCounters(l.Name, shard)[len(steer.Kinds):]
+		return counters.ProtocolCounters(l.Name, shard)[len(steer.Kinds):]
 	}
+}
+
+// dnsState is what listeners of DNS have in common.
+type dnsState struct {
+	zones  map[string]*dns.Zones // by names of listeners; read in an earlier attempt to start
+	secret dns.Secret            // of cookies
+}
+
+// dnsServices returns the services of the listeners of DNS.
+func (s *server) dnsServices() (all []*dnsService) {
+	for _, l := range s.listeners {
+		if l.dns != nil {
+			all = append(all, l.dns)
+		}
+	}
+	return all
 }
 
 // notes is what a process tells the next one beside its sockets: with the
@@ -100,10 +117,10 @@ type notes struct {
 }
 
 func (s *server) notes() (json.RawMessage, error) {
-	if len(s.dns) == 0 {
+	if len(s.dnsServices()) == 0 {
 		return nil, nil
 	}
-	return json.Marshal(notes{CookieSecret: hex.EncodeToString(s.secret[:])})
+	return json.Marshal(notes{CookieSecret: hex.EncodeToString(s.dns.secret[:])})
 }
 
 // applyNotes takes over what the process before has told. Another version may say
@@ -114,6 +131,6 @@ func (s *server) applyNotes(told json.RawMessage) {
 		return
 	}
 	if secret, err := dns.ParseSecret(n.CookieSecret); err == nil {
-		s.secret = secret
+		s.dns.secret = secret
 	}
 }

@@ -40,7 +40,7 @@ func (c dnsCollector) Collect(ch chan<- prometheus.Metric) {
 	send := func(desc *prometheus.Desc, value uint64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(value), labels...)
 	}
-	for _, d := range c.server.dns {
+	for _, d := range c.server.dnsServices() {
 		name, counts := d.listener.Name, d.Counts()
 		for text, n := range counts.Types {
 			send(dnsQueriesDesc, n, name, text)

@@ -6,14 +6,12 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"slices"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
-	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/dnstcp"
 	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/metrics"
@@ -23,8 +21,9 @@ import (
 // openStreams opens the output of what comes over TCP, whose records are not
 // the ledger's, which counts datagrams. It comes when the shards have opened
 // theirs: who opens a file is in whose book its writes are noted.
-func (s *server) openStreams(d *dnsService) (err error) {
-	l := d.listener
+func (s *server) openStreams(opened *listener) (err error) {
+	l, d := opened.settings, opened.dns
+	d.group = opened.group
 	if l.Output == "discard" {
 		return nil
 	}
@@ -38,16 +37,19 @@ func (s *server) openStreams(d *dnsService) (err error) {
 // process is active.
 func (s *server) listenStreams() error {
 	var errs []error
-	for _, d := range s.dns {
-		l, g := d.listener, s.groups[slices.Index(s.opened, d.listener)]
-		if d.socket = s.streamListener(s.continued[l]); d.socket == nil {
+	for _, opened := range s.listeners {
+		d := opened.dns
+		if d == nil {
+			continue
+		}
+		if d.socket = s.streamListener(opened.continues); d.socket == nil {
 			var err error
-			if d.socket, err = listenTCP(g.Listener().Address); err != nil {
-				errs = append(errs, l.TCPError(err))
+			if d.socket, err = listenTCP(opened.Listener().Address); err != nil {
+				errs = append(errs, opened.settings.TCPError(err))
 				continue
 			}
 		}
-		if err := d.serve(g); err != nil {
+		if err := d.serve(); err != nil {
 			errs = append(errs, err)
 		} else if d.sink != nil {
 			go d.flushLoop()
@@ -56,15 +58,12 @@ func (s *server) listenStreams() error {
 	return cli.Join(errs...)
 }
 
-// stream returns a duplicate of the socket that listens for a listener's streams;
-// nil if none was handed over for it.
-func (s *server) stream(l *config.Listener) (*os.File, error) {
-	for _, d := range s.dns {
-		if d.listener == l && d.socket != nil {
-			return sys.DuplicateFile(d.socket, "")
-		}
+// stream returns a duplicate of the listening TCP socket; nil without one, and for another protocol.
+func (d *dnsService) stream() (*os.File, error) {
+	if d == nil || d.socket == nil {
+		return nil, nil
 	}
-	return nil, nil
+	return sys.DuplicateFile(d.socket, "")
 }
 
 // listenTCP listens at the address of a group. Where the process before has not
@@ -89,7 +88,7 @@ func listenTCP(address string) (*net.TCPListener, error) {
 }
 
 // serve answers over TCP until pause or close.
-func (d *dnsService) serve(g group) error {
+func (d *dnsService) serve() error {
 	file, err := sys.DuplicateFile(d.socket, "") // the socket stays, whoever stops accepting
 	if err != nil {
 		return err
@@ -99,7 +98,7 @@ func (d *dnsService) serve(g group) error {
 	if err != nil {
 		return fmt.Errorf("listener %s: %w", d.listener.Name, err)
 	}
-	streams := &dnstcp.Server{Admit: g.Accepts, NewHandler: d.streamHandler, MinMessage: dns.HeaderSize, CountOutcome: d.countStream}
+	streams := &dnstcp.Server{Admit: d.group.Accepts, NewHandler: d.streamHandler, MinMessage: dns.HeaderSize, CountOutcome: d.countStream}
 	d.streams.Store(streams)
 	go streams.Serve(socket)
 	return nil
@@ -115,11 +114,11 @@ func (d *dnsService) pause() {
 }
 
 // resume ends a pause, if there is one.
-func (d *dnsService) resume(g group) error {
+func (d *dnsService) resume() error {
 	if d.socket == nil || d.streams.Load() != nil {
 		return nil
 	}
-	return d.serve(g)
+	return d.serve()
 }
 
 // open returns how many connections there are.
@@ -193,7 +192,7 @@ func (d *dnsService) close() {
 // written are given up.
 func (s *server) closeDNS(late context.Context) {
 	defer context.AfterFunc(late, s.outputs.Abort)()
-	for _, d := range s.dns {
+	for _, d := range s.dnsServices() {
 		d.ended.Do(d.close)
 	}
 }

@@ -15,7 +15,7 @@ import (
 func (s *server) drain(stop func(), signals signals, ended <-chan error) error {
 	s.ledger.SetRole(metrics.Draining)
 	s.service.logError("stopping", s.service.unit.Stopping("draining"))
-	s.stats.stop()
+	s.loop.stats.stop()
 	s.watchSecond(time.Now(), signals)
 	late, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
 	defer cancel()
@@ -39,7 +39,7 @@ func (s *server) drain(stop func(), signals signals, ended <-chan error) error {
 	s.succession.StopWatching()
 	s.logLedger()
 	s.web.close()
-	if written == nil && !s.hanging { // else a write or a receive may be under way until the end of this process
+	if written == nil && !s.loop.hanging { // else a write or a receive may be under way until the end of this process
 		s.succession.Release() // so that a standby goes on from here, however long the exit takes
 	}
 	return errors.Join(errs...)
@@ -49,11 +49,11 @@ func (s *server) drain(stop func(), signals signals, ended <-chan error) error {
 // them that could not take over so far, or systemd keeps them, if the service is started again.
 // Where there is no end of what comes, that has to wait too.
 func (s *server) leaveGroups() *time.Timer {
-	for _, g := range s.groups {
+	for _, g := range s.listeners {
 		g.Drain()
 	}
 	return time.AfterFunc(s.config.DrainTimeout/2, func() {
-		for _, g := range s.groups {
+		for _, g := range s.listeners {
 			g.Quiesce()
 		}
 	})
@@ -86,7 +86,7 @@ const successorPatience = 1500 * time.Millisecond
 // exitHandedOver ends a process whose sockets and counters another one has.
 func (s *server) exitHandedOver(why string) error {
 	s.ledger.SetRole(metrics.Draining)
-	s.stats.stop()
+	s.loop.stats.stop()
 	s.web.close() // the other has the socket that listens
 	s.log.Info().Msg(why)
 	if !s.handover.sameUnit {
@@ -98,8 +98,8 @@ func (s *server) exitHandedOver(why string) error {
 	err := s.outputs.Close(late)
 	s.succession.StopWatching()
 	s.logLedger()
-	if !s.hanging { // else what a shard uses that may wake up stays open until the end of this process
-		for _, g := range s.groups {
+	if !s.loop.hanging { // else what a shard uses that may wake up stays open until the end of this process
+		for _, g := range s.listeners {
 			g.Close()
 		}
 	}
@@ -111,7 +111,7 @@ func (s *server) exitHandedOver(why string) error {
 // exitFenced ends a process that another one has taken for dead or stuck, once
 // what it had read is written, or can't be within the drain timeout.
 func (s *server) exitFenced(why error, signals signals, ended <-chan error) error {
-	s.secondSignal.Do(func() {
+	s.loop.secondSignal.Do(func() {
 		go func() { signals.exitOnSecond((<-signals.stop).at, nil) }()
 	})
 	late, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
@@ -135,5 +135,5 @@ func (e fencedError) Hint() string {
 
 // watchSecond makes the next signal end the process at once. It counts once.
 func (s *server) watchSecond(first time.Time, signals signals) {
-	s.secondSignal.Do(func() { go signals.exitOnSecond(first, nil) })
+	s.loop.secondSignal.Do(func() { go signals.exitOnSecond(first, nil) })
 }

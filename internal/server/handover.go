@@ -61,8 +61,8 @@ func (h *handover) Offer(hello takeover.Hello) (offer takeover.Offer, err error)
 	if offer.State, err = s.state(); err != nil {
 		return offer, err
 	}
-	for i, l := range s.opened {
-		if offer.Listeners[i].Stream, err = s.stream(l); err != nil {
+	for i, l := range s.listeners {
+		if offer.Listeners[i].Stream, err = l.dns.stream(); err != nil {
 			return offer, err
 		}
 	}
@@ -143,13 +143,13 @@ func (h *handover) Committed(takeover.Hello) {
 // has not taken is lost. If a shard hangs, an output accepts no records for longer
 // than patience, or the peer has ended, the groups read on, and the error says why.
 func (s *server) quiesce(ctx, peer context.Context, ended <-chan error, signals signals) error {
-	for _, g := range s.groups {
+	for _, g := range s.listeners {
 		g.Quiesce()
 	}
-	s.quiesced = s.groups
+	s.loop.quiesced = s.listeners
 	var errs []error
 	stop, late, gone := signals.stop, ctx.Done(), peer.Done()
-	if s.stopping {
+	if s.loop.stopping {
 		stop, gone = nil, nil
 	} else {
 		late = nil
@@ -159,13 +159,13 @@ func (s *server) quiesce(ctx, peer context.Context, ended <-chan error, signals 
 	defer stuck.Stop()
 	check, tick := s.newHangCheck(), time.NewTicker(hangCheckInterval)
 	defer tick.Stop()
-	for len(errs) < len(s.groups) {
+	for len(errs) < len(s.listeners) {
 		select {
 		case err := <-ended:
 			errs = append(errs, err)
 		case sig := <-stop:
 			s.log.Info().Stringer("signal", sig).Msg("handing over, and then stopping")
-			s.stopping = true
+			s.loop.stopping = true
 			s.watchSecond(sig.at, signals)
 			stop, late, gone = nil, ctx.Done(), nil
 		case <-gone:
@@ -173,7 +173,7 @@ func (s *server) quiesce(ctx, peer context.Context, ended <-chan error, signals 
 		case <-signals.reload: // outputs that take nothing may be what is waited for
 			s.outputs.Reopen(s.filesOpened)
 			s.service.logError("a reload", s.service.unit.Reloading())
-			s.reloadPending = true
+			s.loop.reloadPending = true
 		case <-late:
 			late = nil
 			s.outputs.Abort()
@@ -190,7 +190,7 @@ func (s *server) quiesce(ctx, peer context.Context, ended <-chan error, signals 
 		return err
 	}
 	s.succession.StopWatching()
-	for _, d := range s.dns {
+	for _, d := range s.dnsServices() {
 		d.pause()
 	}
 	const step = time.Millisecond
@@ -214,13 +214,13 @@ func (s *server) quiesce(ctx, peer context.Context, ended <-chan error, signals 
 // cancelQuiesce cancels the yield of all groups. Groups that have not stopped read on. s.paused has the
 // groups that have stopped, for read to start again; their results are in errs or come from ended.
 func (s *server) cancelQuiesce(ended <-chan error, errs []error, why error) error {
-	s.quiesced = nil
-	for _, g := range s.groups {
+	s.loop.quiesced = nil
+	for _, g := range s.listeners {
 		if !g.Resume() {
-			s.quiesced = append(s.quiesced, g)
+			s.loop.quiesced = append(s.loop.quiesced, g)
 		}
 	}
-	for len(errs) < len(s.quiesced) {
+	for len(errs) < len(s.loop.quiesced) {
 		errs = append(errs, <-ended)
 	}
 	return errors.Join(append([]error{why}, errs...)...)
@@ -255,32 +255,26 @@ func (s *server) inFlight() (n, queries uint64) {
 			queries += more
 		}
 	}
-	for _, d := range s.dns {
+	for _, d := range s.dnsServices() {
 		more := d.inFlight()
 		n, queries = n+more, queries+more
 	}
 	return n, queries
 }
 
-// memory returns the memory of the counters, which keep the files.
-func (s *server) memory() handoff.Memory {
-	counters, control := s.counters.Files()
-	return handoff.Memory{Counters: counters, Control: control}
-}
-
 // state returns duplicates of the sockets and of the counters' memory: what each next process gets.
 // With an error it is what there is, which the caller closes too.
 func (s *server) state() (state handoff.State, err error) {
-	if state.Memory, err = s.memory().Duplicate(); err != nil {
+	if state.Memory, err = s.succession.Memory().Duplicate(); err != nil {
 		return state, err
 	}
-	for i, g := range s.groups {
-		l := s.opened[i]
-		sockets, err := g.Sockets()
+	for _, opened := range s.listeners {
+		l := opened.settings
+		sockets, err := opened.Sockets()
 		if err != nil {
 			return state, err
 		}
-		state.Listeners = append(state.Listeners, handoff.Listener{Name: l.Name, Address: l.Address, Protocol: l.Protocol, Seed: g.Seed(), Sockets: sockets})
+		state.Listeners = append(state.Listeners, handoff.Listener{Name: l.Name, Address: l.Address, Protocol: l.Protocol, Seed: opened.Seed(), Sockets: sockets})
 	}
 	return state, nil
 }

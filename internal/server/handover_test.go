@@ -116,7 +116,7 @@ func TestAReplacedProcessOffersNothing(t *testing.T) {
 func serverWith(t *testing.T, counters *metrics.SharedCounters) *server {
 	t.Helper()
 	s := newServer(Options{}, &config.Config{}, &service{log: zerolog.Nop()})
-	if s.counters = counters; counters != nil {
+	if counters != nil {
 		if err := s.succession.SetCounters(counters); err != nil {
 			t.Fatal(err)
 		}

@@ -138,7 +138,7 @@ func (s *server) awaitGroups(late context.Context, ended <-chan error) error {
 	defer tick.Stop()
 	expired := late.Done()
 	var last <-chan time.Time
-	for len(errs) < len(s.groups) {
+	for len(errs) < len(s.listeners) {
 		select {
 		case err := <-ended:
 			errs = append(errs, err)
@@ -146,14 +146,14 @@ func (s *server) awaitGroups(late context.Context, ended <-chan error) error {
 			s.outputs.Abort()
 			expired, last = nil, time.After(hangTimeout)
 		case now := <-tick.C:
-			if hanging, _ := check.findHanging(now); s.onlyHanging(hanging, len(s.groups)-len(errs)) {
-				s.hanging = true
+			if hanging, _ := check.findHanging(now); s.onlyHanging(hanging, len(s.listeners)-len(errs)) {
+				s.loop.hanging = true
 				s.logHanging(hanging)
 				return errors.Join(append(errs, hangError(hanging))...)
 			}
 		case <-last:
-			s.hanging = true
-			reading := fmt.Errorf("%d of %d listeners still read", len(s.groups)-len(errs), len(s.groups))
+			s.loop.hanging = true
+			reading := fmt.Errorf("%d of %d listeners still read", len(s.listeners)-len(errs), len(s.listeners))
 			return errors.Join(append(errs, reading)...)
 		}
 	}
@@ -167,7 +167,7 @@ func (s *server) onlyHanging(hanging []metrics.StalledShard, groups int) bool {
 		held[h.Listener] = true
 	}
 	alive := 0
-	for _, g := range s.groups {
+	for _, g := range s.listeners {
 		for _, page := range g.Listener().Shards {
 			if page.Thread() != 0 {
 				alive++

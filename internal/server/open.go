@@ -36,48 +36,48 @@ func (s *server) openListeners(from *succession.Predecessor) error {
 	if err := s.openCounters(); err != nil {
 		return err
 	}
-	s.continued = matchListeners(from, s.config.Listeners)
+	continues := matchListeners(from, s.config.Listeners)
 	for _, l := range s.config.Listeners {
-		answers, err := s.newDNS(l)
-		if err != nil {
+		opened := &listener{settings: l, continues: continues[l]}
+		var err error
+		if opened.dns, err = s.newDNS(l); err != nil {
 			return err
 		}
 		c := l.Engine()
-		if answers != nil {
-			c.Handler = answers.Handler
+		if opened.dns != nil {
+			c.Handler = opened.dns.Handler
 		}
 		var o engine.Options
-		if had := s.continued[l]; had != nil {
+		if had := opened.continues; had != nil {
 			o.Inherited = &engine.Inherited{Sockets: groupMembers(had.Sockets), Seed: had.Seed}
 		}
 		if l.Join && s.config.Standby && from != nil && o.Inherited == nil {
 			return l.JoinError()
 		}
-		if s.counters != nil {
-			o.Counters = func(shard, cpu int) (*metrics.Shard, error) { return s.counters.Shard(l.Name, shard, cpu) }
-			o.Changes = s.counters.ListenerProtocolCounters(l.Name)[:len(steer.Kinds)]
+		if counters := s.succession.Counters(); counters != nil {
+			o.Counters = func(shard, cpu int) (*metrics.Shard, error) { return counters.Shard(l.Name, shard, cpu) }
+			o.Changes = counters.ListenerProtocolCounters(l.Name)[:len(steer.Kinds)]
 		}
 		c.Sink = func(shard int, page *metrics.Shard) (packet.Sink, error) {
 			return openSink(l, s.outputs, shard, page)
 		}
 		o.Event = func(e engine.Event) { s.groupEvent(l.Name, e) }
-		var g group
-		if g.Group, g.Handle, err = shard.ListenManaged(c, o); err != nil {
+		if opened.Group, opened.Handle, err = shard.ListenManaged(c, o); err != nil {
 			return l.WithPosition(err)
 		}
-		s.groups, s.opened = append(s.groups, g), append(s.opened, l)
-		if answers != nil {
-			if err := s.openStreams(answers); err != nil {
+		s.listeners = append(s.listeners, opened)
+		if opened.dns != nil {
+			if err := s.openStreams(opened); err != nil {
 				return err
 			}
 		}
-		page := g.Listener()
+		page := opened.Listener()
 		page.Name, page.Protocol = l.Name, l.Protocol
 		s.ledger.Add(page)
 	}
 	var err error
 	s.web, err = listenHTTP(s.config, fencedHandler(prom.Handler(s.ledger, s.BuildLabels, dnsCollector{s}), s.succession.Fenced), s.log, s.httpListener(from, s.config.HTTPResolved))
-	if errors.Is(err, unix.EADDRINUSE) && s.mayGoWithoutWeb() {
+	if errors.Is(err, unix.EADDRINUSE) && s.config.MayRunWithoutHTTP() {
 		s.log.Warn().Err(err).Str("remedy", "give each process that shares a port its own --http ADDR").
 			Msg("status and metrics are off: the default HTTP address is another process's")
 		return nil
@@ -98,11 +98,12 @@ func (s *server) openCounters() (err error) {
 		}
 		layouts = append(layouts, metrics.Layout{Listener: l.Name, Shards: engine.Shards, Batch: engine.Batch, ProtocolCounters: protocolCounters(l)})
 	}
-	if s.counters, err = metrics.NewSharedCounters(layouts...); err != nil {
+	counters, err := metrics.NewSharedCounters(layouts...)
+	if err != nil {
 		return err
 	}
-	s.ledger.SetSharedCounters(s.counters)
-	return s.succession.SetCounters(s.counters)
+	s.ledger.SetSharedCounters(counters)
+	return s.succession.SetCounters(counters)
 }
 
 // tallies is how many numbers a listener counts beside the ledger: what steering
@@ -113,10 +114,6 @@ func protocolCounters(l *config.Listener) int {
 	}
 	return len(steer.Kinds)
 }
-
-// mayGoWithoutWeb: processes that share a port would all want the default
-// address, of which there is one.
-func (s *server) mayGoWithoutWeb() bool { return s.config.MayRunWithoutHTTP() }
 
 // maxRecord is the longest record of a datagram of size bytes: each of them
 // escaped as \u00XX, and what surrounds them.
@@ -136,7 +133,8 @@ func openSink(l *config.Listener, outputs *output.Set, shard int, page *metrics.
 	return sink, nil
 }
 
-func (s *server) logListening(l *config.Listener, g group) {
+func (s *server) logListening(opened *listener) {
+	l, g := opened.settings, opened.group
 	var cpus []int
 	for _, page := range g.Listener().Shards {
 		cpus = append(cpus, page.CPU)
@@ -145,10 +143,8 @@ func (s *server) logListening(l *config.Listener, g group) {
 	s.log.Info().Str("listener", l.Name).Str("address", g.Listener().Address).Str("protocol", l.Protocol).
 		Int("shards", len(cpus)).Ints("cpus", cpus).Str("steer", g.Listener().Steering().Mode).Str("receive_buffer", cli.FormatSize(granted)).Str("output", l.Output).
 		Msg("listening")
-	for _, d := range s.dns {
-		if d.listener == l {
-			s.logZones(d)
-		}
+	if opened.dns != nil {
+		s.logZones(opened.dns)
 	}
 	if l.GRO {
 		s.log.Warn().Str("listener", l.Name).Msg("with gro the kernel counts a train that it drops as one datagram: losses are at least what it says")

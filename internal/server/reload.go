@@ -88,14 +88,14 @@ func (s *server) reopenAndReload() {
 
 func (s *server) beginReload() {
 	now := s.config
-	if s.reloads.begin(func() loadedSettings { return s.loadSettings(now) }) {
+	if s.loop.reloads.begin(func() loadedSettings { return s.loadSettings(now) }) {
 		s.log.Info().Msg("reload: reading settings and zones")
 	}
 }
 
 // endReload puts into force what was read.
 func (s *server) endReload(r loadedSettings) {
-	again := s.reloads.end()
+	again := s.loop.reloads.end()
 	s.reload(r)
 	if again {
 		s.beginReload()
@@ -120,7 +120,11 @@ func (s *server) loadSettings(now *config.Config) (r loadedSettings) {
 // reloadZones is for a process that has read its zones long ago, when it began to
 // stand by.
 func (s *server) reloadZones() (r loadedSettings) {
-	r.zones, r.err = config.LoadZones(s.opened)
+	var opened []*config.Listener
+	for _, l := range s.listeners {
+		opened = append(opened, l.settings)
+	}
+	r.zones, r.err = config.LoadZones(opened)
 	return r
 }
 
@@ -133,11 +137,11 @@ func (s *server) reload(r loadedSettings) {
 	case r.err != nil:
 		logRefused(s.log, r.err)
 	default:
-		for _, d := range s.dns {
+		for _, d := range s.dnsServices() {
 			d.SetZones(r.zones[d.listener.Name])
 			s.logZones(d)
 		}
-		if len(s.dns) > 0 {
+		if len(s.dnsServices()) > 0 {
 			go debug.FreeOSMemory() // the zones before
 		}
 		if r.asked {
@@ -164,12 +168,12 @@ func logRefused(log zerolog.Logger, err error) {
 
 func (s *server) applySettings(next *config.Config) {
 	for i, l := range next.Listeners {
-		if err := errors.Join(s.groups[i].SetPolicy(l.Policy()), s.groups[i].SetSteering(l.Steering())); err != nil {
+		if err := errors.Join(s.listeners[i].SetPolicy(l.Policy()), s.listeners[i].SetSteering(l.Steering())); err != nil {
 			s.log.Error().Err(l.WithPosition(err)).Str("listener", l.Name).Msg("what this says stays as it was; the rest is in force")
 		}
 	}
 	setLevel(next.LogLevel)
-	s.stats.setInterval(next.StatsInterval)
+	s.loop.stats.setInterval(next.StatsInterval)
 	s.config = next
 	s.log.Info().Msg("reloaded")
 }

@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"slices"
 	"sync"
 	"time"
 
@@ -28,34 +27,38 @@ import (
 // server is a running serve.
 type server struct {
 	Options
-	config  *config.Config
-	service *service
-	log     zerolog.Logger
-	ledger  *metrics.Ledger
-	outputs *output.Set
-	groups  []group            // of config.listeners, in their order
-	opened  []*config.Listener // those that they were opened for: names, addresses and protocols stay
-
-	continued map[*config.Listener]*handoff.Listener // the listener of the predecessor that each continues
-
-	dns     []*dnsService
-	zones   map[string]*dns.Zones // by listeners, which other attempts to start have read
-	secret  dns.Secret
-	web     *httpServer
-	stats   *stats
-	reloads *reloader // of the main loop
-
-	counters   *metrics.SharedCounters // nil where nobody can take over
+	config     *config.Config // in force
+	log        zerolog.Logger
+	service    *service
+	ledger     *metrics.Ledger
 	succession *succession.Succession
+	outputs    *output.Set
+	listeners  []*listener // of config.Listeners, in their order
+	dns        dnsState
+	web        *httpServer
 	handover   *handover
+	loop       loopState
+}
 
-	wasStandby    bool    // it was a standby, with these settings
-	quiesced      []group // groups that a handover has stopped; of the main loop
-	hanging       bool    // a shard is no longer waited for, and may wake up; of the main loop
-	stopping      bool    // by a signal; of the main loop
-	reloadPending bool    // SIGHUP came in a takeover, and what it asks for was not read; of the main loop
+// listener is an open listener.
+type listener struct {
+	group
+	settings  *config.Listener  // when it was opened: name, address and protocol never change
+	continues *handoff.Listener // the predecessor's listener; nil: none
+	dns       *dnsService       // nil: another protocol
+}
+
+// loopState is for the goroutine of the main loop, and before for the goroutine that starts.
+type loopState struct {
+	stats         *stats
+	reloads       *reloader
+	reloadPending bool                    // a SIGHUP of the time of a takeover has to be obeyed yet
+	wasStandby    bool                    // this process was a standby with these settings
+	predecessor   *succession.Predecessor // closed when this process reads
+	quiesced      []*listener             // stopped for a handover
+	stopping      bool                    // a signal to stop has come
+	hanging       bool                    // the process does not wait for a shard, which may wake up
 	secondSignal  sync.Once
-	leftover      *succession.Predecessor // what was not taken over; closed when this process reads
 }
 
 // Options are what a server starts with.
@@ -90,7 +93,7 @@ func Run(o Options) error {
 
 func newServer(o Options, c *config.Config, v *service) *server {
 	s := &server{Options: o, config: c, service: v, log: v.log, ledger: metrics.NewLedger(o.Version)}
-	s.secret = dns.NewSecret()
+	s.dns.secret = dns.NewSecret()
 	s.outputs = output.NewSet(s.outputEvent)
 	s.handover = newHandover(s)
 	s.succession = succession.New(succession.Settings{
@@ -109,20 +112,20 @@ func (s *server) run(signals signals) error {
 	ctx, stop := context.WithCancel(context.Background())
 	defer func() {
 		// A group that hangs would turn away what comes to sockets that a standby has.
-		if !s.hanging {
+		if !s.loop.hanging {
 			stop()
 		}
 	}()
-	ended := make(chan error, len(s.groups))
+	ended := make(chan error, len(s.listeners))
 	kept := s.service.store(s, storeTimeout)
 	s.succession.PrimeHeartbeats()
 	s.succession.ServePeers(ctx, s.handover) // before it reads: what kills it may be the first that comes
 	s.succession.WaitForStandbys()
-	s.startGroups(ctx, s.groups, ended)
+	s.startGroups(ctx, s.listeners, ended)
 	var logged sync.WaitGroup
 	logged.Go(func() { s.logStart(ctx) })
 	defer func() { stop(); logged.Wait() }()
-	s.stats = newStats(s.ledger, s.log, s.config.StatsInterval)
+	s.loop.stats = newStats(s.ledger, s.log, s.config.StatsInterval)
 	s.web.serve()
 	s.service.ready(s, kept)
 
@@ -142,7 +145,7 @@ func (s *server) run(signals signals) error {
 }
 
 // startGroups has groups read, until ctx ends or they yield.
-func (s *server) startGroups(ctx context.Context, groups []group, ended chan<- error) {
+func (s *server) startGroups(ctx context.Context, groups []*listener, ended chan<- error) {
 	for _, g := range groups {
 		go func() { ended <- g.Run(ctx) }()
 	}
@@ -159,14 +162,14 @@ var errHandedOver = errors.New("handed over")
 func (s *server) mainLoop(ctx context.Context, signals signals, ended chan error) error {
 	var passed <-chan error
 	stop := signals.stop
-	s.reloads = newReloader(s.log)
-	defer s.reloads.slow.Stop()
+	s.loop.reloads = newReloader(s.log)
+	defer s.loop.reloads.slow.Stop()
 	switch {
-	case s.reloadPending:
-		s.reloadPending = false
+	case s.loop.reloadPending:
+		s.loop.reloadPending = false
 		s.beginReload()
-	case s.wasStandby && len(s.dns) > 0: // what was read when it began to stand by may be old
-		s.reloads.begin(s.reloadZones)
+	case s.loop.wasStandby && len(s.dnsServices()) > 0: // what was read when it began to stand by may be old
+		s.loop.reloads.begin(s.reloadZones)
 	}
 	path := time.NewTicker(succession.KeepPathInterval)
 	defer path.Stop()
@@ -183,10 +186,10 @@ func (s *server) mainLoop(ctx context.Context, signals signals, ended chan error
 			}
 		case <-signals.reload:
 			s.reopenAndReload()
-		case next := <-s.reloads.done:
+		case next := <-s.loop.reloads.done:
 			s.endReload(next)
-		case <-s.reloads.slow.C:
-			s.reloads.logSlow()
+		case <-s.loop.reloads.slow.C:
+			s.loop.reloads.logSlow()
 		case sig := <-stop:
 			s.watchSecond(sig.at, signals)
 			if s.succession.Fenced() {
@@ -196,7 +199,7 @@ func (s *server) mainLoop(ctx context.Context, signals signals, ended chan error
 				s.log.Info().Stringer("signal", sig).Msg("draining")
 				return nil
 			}
-			s.stopping, stop = true, nil
+			s.loop.stopping, stop = true, nil
 		case err := <-passed:
 			if passed = nil; err != nil {
 				s.log.Warn().Err(err).Msg("no standby has taken over: draining")
@@ -215,8 +218,8 @@ func (s *server) mainLoop(ctx context.Context, signals signals, ended chan error
 			return err
 		case <-path.C:
 			s.succession.KeepPath(ctx, s.handover)
-		case tick := <-s.stats.tick():
-			s.stats.log(tick)
+		case tick := <-s.loop.stats.tick():
+			s.loop.stats.log(tick)
 		case asked := <-s.handover.requests:
 			late, cancel := context.WithTimeout(ctx, s.config.DrainTimeout)
 			stopAlive := s.succession.KeepAlive()
@@ -227,17 +230,17 @@ func (s *server) mainLoop(ctx context.Context, signals signals, ended chan error
 			if handedOver {
 				return errHandedOver
 			}
-			s.startGroups(ctx, s.quiesced, ended)
-			if s.reloadPending {
-				s.reloadPending = false
+			s.startGroups(ctx, s.loop.quiesced, ended)
+			if s.loop.reloadPending {
+				s.loop.reloadPending = false
 				s.beginReload()
 			}
-			for _, d := range s.dns {
-				if err := d.resume(s.groups[slices.Index(s.opened, d.listener)]); err != nil {
+			for _, d := range s.dnsServices() {
+				if err := d.resume(); err != nil {
 					s.log.Error().Err(err).Msg("queries over TCP are not answered")
 				}
 			}
-			if s.stopping && passed == nil {
+			if s.loop.stopping && passed == nil {
 				return nil
 			}
 		}

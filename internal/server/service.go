@@ -286,10 +286,10 @@ func (v *service) setMainPID(pid int) {
 // summary is a line on what the server does.
 func (s *server) summary() string {
 	shards := 0
-	for _, g := range s.groups {
+	for _, g := range s.listeners {
 		shards += len(g.Listener().Shards)
 	}
-	return fmt.Sprintf("serving %d listeners with %d shards", len(s.groups), shards)
+	return fmt.Sprintf("serving %d listeners with %d shards", len(s.listeners), shards)
 }
 
 // sameUnit says whether a process is in the control group of this one, and so

@@ -23,7 +23,7 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *suc
 		s.log.Info().EmbedObject(from.LogFields()).Str("version", from.Offer.Version).Msg("standing by for the process that serves")
 		s.succession.Register(from)
 	}
-	s.wasStandby = true
+	s.loop.wasStandby = true
 	s.service.standsBy(from.Process())
 
 	waiting, stop := context.WithCancel(ctx)
@@ -41,7 +41,7 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *suc
 	files := newReloader(s.log)
 	defer func() {
 		files.slow.Stop()
-		s.reloadPending = !files.began.IsZero()
+		s.loop.reloadPending = !files.began.IsZero()
 	}()
 	for {
 		select {

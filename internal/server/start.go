@@ -61,7 +61,7 @@ func (s *server) findPredecessor(ctx context.Context, last *succession.Predecess
 
 // discard closes what a server that never was active has opened.
 func (s *server) discard() {
-	for _, g := range s.groups {
+	for _, g := range s.listeners {
 		g.Close()
 	}
 	soon, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -71,7 +71,7 @@ func (s *server) discard() {
 	s.web.shutDown()
 	s.succession.Discard()
 	s.service.setServer(nil)
-	if s.counters != nil {
-		s.counters.Close()
+	if counters := s.succession.Counters(); counters != nil {
+		counters.Close()
 	}
 }

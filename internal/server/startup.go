@@ -50,14 +50,14 @@ func (c *startup) run() (*server, error) {
 		began := time.Now()
 		s, err := c.tryStart(ctx)
 		if err == nil {
-			s.leftover, c.predecessor = c.predecessor, nil
+			s.loop.predecessor, c.predecessor = c.predecessor, nil
 			return s, nil
 		}
 		if by, ok := context.Cause(ctx).(stopError); ok {
 			c.service.log.Info().Stringer("signal", by).Msg("stopped before it was active")
 			return nil, nil
 		}
-		if s.wasStandby {
+		if s.loop.wasStandby {
 			c.lastGood, c.wasStandby = nil, true
 		}
 		pause, err := c.chooseRetry(s, began, err)
@@ -75,7 +75,7 @@ func (c *startup) run() (*server, error) {
 func (c *startup) tryStart(ctx context.Context) (*server, error) {
 	setLevel(c.config.LogLevel)
 	s := newServer(c.Options, c.config, c.service)
-	s.zones = c.zones
+	s.dns.zones = c.zones
 	var err error
 	if c.predecessor, err = s.findPredecessor(ctx, c.predecessor); err == nil {
 		err = s.start(ctx, c.signals.reload, c.predecessor)

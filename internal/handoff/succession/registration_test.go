@@ -3,6 +3,7 @@ package succession
 import (
 	"testing"
 
+	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/metrics"
 )
@@ -10,7 +11,8 @@ import (
 // opened opens a book as another process does that is registered with it.
 func opened(t *testing.T, b *metrics.SharedCounters) *metrics.SharedCounters {
 	t.Helper()
-	memory, err := memoryOf(b).Duplicate()
+	counters, controlOf := b.Files()
+	memory, err := handoff.Memory{Counters: counters, Control: controlOf}.Duplicate()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,7 +53,7 @@ func (s *Succession) WaitPredecessor(ctx context.Context, p *Predecessor) error 
 // Register lets the predecessor know the memory of this process, for other standbys.
 func (s *Succession) Register(p *Predecessor) {
 	if p.conn != nil {
-		p.conn.SetMemory(memoryOf(s.counters))
+		p.conn.SetMemory(s.Memory())
 	}
 }
 

@@ -71,6 +71,15 @@ func (s *Succession) SetCounters(counters *metrics.SharedCounters) (err error) {
 	return err
 }
 
+// Counters returns the counters of this process; nil if no other process can take over.
+func (s *Succession) Counters() *metrics.SharedCounters { return s.counters }
+
+// Memory returns the memory of the counters, which keep the files.
+func (s *Succession) Memory() handoff.Memory {
+	counters, control := s.counters.Files()
+	return handoff.Memory{Counters: counters, Control: control}
+}
+
 // Fenced returns whether another process has become the owner of the sockets and the counters,
 // because this process seemed dead or stalled. Any goroutine may call it.
 func (s *Succession) Fenced() bool {
@@ -167,9 +176,3 @@ type Finished struct {
 
 // Finished returns the takeover by which this process became active; nil without a predecessor.
 func (s *Succession) Finished() *Finished { return s.finished }
-
-// memoryOf returns the memory of counters, which keep the files.
-func memoryOf(counters *metrics.SharedCounters) handoff.Memory {
-	file, control := counters.Files()
-	return handoff.Memory{Counters: file, Control: control}
-}
