@@ -40,8 +40,9 @@ var (
 	testName   = regexp.MustCompile(`\b(?:Test|Benchmark|Fuzz)[A-Z]\w+`)
 	fileName   = regexp.MustCompile("(?:^|[\\s`(\"./])((?:\\.ci|bench|cmd|deploy|docs|internal|metrics|packet|shard)/[\\w./-]*\\w)")
 	metricName = regexp.MustCompile(`\budpshard_[a-z_]*[a-z]\b`)
-	logMessage = regexp.MustCompile("(?:log (?:then )?says|logs|log line|has a line) `([^`]+)`")
+	message    = regexp.MustCompile("(?:says|logs|log line|has a line) `([^`]+)`")
 	logTable   = regexp.MustCompile("(?m)^\\| `([^`]+)` \\| (?:info|warn|error)")
+	logLine    = regexp.MustCompile(`(?m)^{"level":.*"message":"([^"]+)"`)
 )
 
 // anchors returns the fragments by which links reach the headings of a page on GitHub.
@@ -93,16 +94,21 @@ func TestDocumentsAreInOrder(t *testing.T) {
 	}
 }
 
-// Documents name tests, files, metrics and log messages that the repository has: log messages after
-// words such as "the log says", and in tables with a level in the second column. N stands for a number.
+// Documents name tests, files, metrics and messages that the repository has: messages after words such
+// as "the log says", in tables with a level in the second column, and in log lines. N stands for a
+// number.
 func TestNamesInDocuments(t *testing.T) {
-	var code strings.Builder
+	var code, tests strings.Builder
 	err := filepath.WalkDir(".", func(name string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(name, ".go") {
 			return err
 		}
 		text, err := os.ReadFile(name)
-		code.Write(text)
+		if strings.HasSuffix(name, "_test.go") {
+			tests.Write(text)
+		} else {
+			code.Write(text)
+		}
 		return err
 	})
 	if err != nil {
@@ -111,7 +117,7 @@ func TestNamesInDocuments(t *testing.T) {
 	has := func(text string) bool { return strings.Contains(code.String(), text) }
 	for _, p := range pages(t) {
 		for _, name := range testName.FindAllString(p.text, -1) {
-			if !has("func " + name + "(") {
+			if !strings.Contains(tests.String(), "func "+name+"(") {
 				t.Errorf("%s: there is no test %s", p.name, name)
 			}
 		}
@@ -125,9 +131,11 @@ func TestNamesInDocuments(t *testing.T) {
 				t.Errorf("%s: there is no metric %s", p.name, name)
 			}
 		}
-		for _, match := range append(logMessage.FindAllStringSubmatch(p.text, -1), logTable.FindAllStringSubmatch(p.text, -1)...) {
-			if text := strings.ReplaceAll(match[1], " N ", " %d "); !has(`"` + text) {
-				t.Errorf("%s: there is no log message %q", p.name, match[1])
+		for _, form := range []*regexp.Regexp{message, logTable, logLine} {
+			for _, match := range form.FindAllStringSubmatch(p.text, -1) {
+				if !has(strings.ReplaceAll(match[1], " N ", " %d ")) {
+					t.Errorf("%s: there is no message %q", p.name, match[1])
+				}
 			}
 		}
 	}
