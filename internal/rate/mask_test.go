@@ -33,7 +33,11 @@ func TestNetworks(t *testing.T) {
 		{32, 64, "0.0.0.0", "::", false},
 	} {
 		n := NewNetworks(test.prefix4, test.prefix6)
-		if same := n.Network(netip.MustParseAddr(test.a)) == n.Network(netip.MustParseAddr(test.b)); same != test.same {
+		a, b := netip.MustParseAddr(test.a), netip.MustParseAddr(test.b)
+		network, other := a.As16(), b.As16()
+		n.Mask(a, &network)
+		n.Mask(b, &other)
+		if same := network == other; same != test.same {
 			t.Errorf("/%d and /%d: %s and %s: one network is %t", test.prefix4, test.prefix6, test.a, test.b, same)
 		}
 	}

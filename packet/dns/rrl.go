@@ -178,7 +178,8 @@ func (l *RateLimiter) decide(source netip.Addr, class rateClass, name []byte, no
 
 // key hashes the network, the class and the name of a response.
 func (l *RateLimiter) key(source netip.Addr, class rateClass, name []byte) uint64 {
-	network := l.networks.Network(source)
+	network := source.As16()
+	l.networks.Mask(source, &network)
 	var buf [64]byte // most names fit; longer names are hashed in parts
 	copy(buf[:], network[:])
 	buf[16] = byte(class)
