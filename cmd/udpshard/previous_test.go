@@ -14,8 +14,8 @@ import (
 	"github.com/udpshard/udpshard/internal/loadgen"
 )
 
-// previousCommit is the commit of the program that the tests of this file upgrade from, and go back
-// to: the last one before the packages of internal/handoff got their names.
+// previousCommit is the program that the tests of this file upgrade from, and go back to: the last
+// commit before the renames in internal/handoff.
 const previousCommit = "c7ae2f4f9de12cf0ea98aaac07aeefd8e88ea38e"
 
 // errNoHistory is the error of a source tree without previousCommit.
@@ -83,12 +83,12 @@ func previous(t *testing.T) func(*exec.Cmd) {
 	}
 }
 
-// versions is a port whose datagrams processes of two versions read one after the other.
+// versions is a port that processes of two versions read, one process after the other.
 type versions struct {
 	t        *testing.T
 	previous func(*exec.Cmd)
 	args     []string
-	file     string // of the records
+	file     string // with the records
 	report   func() loadgen.Summary
 }
 
@@ -106,14 +106,14 @@ func startPrevious(t *testing.T) (v *versions, active *process) {
 	return v, active
 }
 
-// launch starts a process of a version beside the active process.
+// launch starts a process of the given version beside the active process.
 func (v *versions) launch(version func(*exec.Cmd), active *process, more ...string) *process {
 	p := launch(v.t, version, append(append([]string{"serve", "--http", active.http, "--log-format", "json"}, v.args...), more...)...)
 	p.http = active.http
 	return p
 }
 
-// upgrade replaces the active process by a successor of a version.
+// upgrade replaces the active process by a successor of the given version.
 func (v *versions) upgrade(version func(*exec.Cmd), active *process) *process {
 	v.t.Helper()
 	before := counters(v.t, active.http)
@@ -126,7 +126,8 @@ func (v *versions) upgrade(version func(*exec.Cmd), active *process) *process {
 	return next
 }
 
-// standby starts a standby of a version, and returns when the active process has it in its queue.
+// standby starts a standby of the given version, and returns when the standby is in the queue of
+// the active process.
 func (v *versions) standby(version func(*exec.Cmd), active *process) *process {
 	v.t.Helper()
 	next := v.launch(version, active, "--standby")
@@ -151,8 +152,8 @@ func (v *versions) end(active, standby *process, signal syscall.Signal) {
 	goOn(v.t, before, counters(v.t, standby.http))
 }
 
-// account ends the load and the active process. Every datagram is a record in its sender's order, or
-// was dropped by the kernel where the receive buffer is small, or was lost in a crash.
+// account ends the load and the active process. Every datagram is a record in the order of its
+// sender, or was dropped by the kernel with a small receive buffer, or was lost in a crash.
 func (v *versions) account(active *process, crashes bool) {
 	v.t.Helper()
 	r, total := v.report(), active.settled()
@@ -172,8 +173,8 @@ func (v *versions) account(active *process, crashes bool) {
 	}
 }
 
-// A successor replaces a process of the previous version, hands over to a standby when it stops, and
-// a successor of the previous version replaces that.
+// Old active process, new successor, new standby after SIGTERM, old successor: no datagram is
+// lost.
 func TestUpgradeFromThePreviousVersionAndBack(t *testing.T) {
 	v, active := startPrevious(t)
 	active = v.upgrade(ordinary, active)
@@ -182,8 +183,7 @@ func TestUpgradeFromThePreviousVersionAndBack(t *testing.T) {
 	v.account(v.upgrade(v.previous, standby), false)
 }
 
-// A standby takes over from a process of the previous version that stops, and then from one that
-// is killed.
+// A new standby takes over from an old process that stops, or that is killed.
 func TestStandbyOfThePreviousVersion(t *testing.T) {
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		t.Run(signal.String(), func(t *testing.T) {
@@ -195,8 +195,8 @@ func TestStandbyOfThePreviousVersion(t *testing.T) {
 	}
 }
 
-// A standby of the previous version, whose active process a successor replaces, stands by for the
-// successor, and takes over when that is killed.
+// An old standby, redirected from an old process to its new successor, takes over when the
+// successor is killed.
 func TestStandbyOfThePreviousVersionIsRedirected(t *testing.T) {
 	v, active := startPrevious(t)
 	standby := v.standby(v.previous, active)
@@ -206,8 +206,7 @@ func TestStandbyOfThePreviousVersionIsRedirected(t *testing.T) {
 	v.account(standby, true)
 }
 
-// What a service of the previous version leaves with the service manager is the next process's, and
-// the other way round, after a stop and after a kill.
+// Old and new processes restore the stored state of each other, after a stop and after a kill.
 func TestServiceOfThePreviousVersion(t *testing.T) {
 	u := newManaged(t)
 	u.user = previous(t)

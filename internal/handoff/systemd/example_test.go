@@ -18,13 +18,13 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	kept := systemd.Restore(unit.Passed())
-	defer kept.Close()
-	for _, why := range kept.Dropped {
-		fmt.Println("lost:", why)
+	stored := systemd.Restore(unit.Passed())
+	defer stored.Close()
+	for _, why := range stored.Dropped {
+		fmt.Println("dropped:", why)
 	}
-	set := kept.State
-	if kept.Generation == 0 { // the first start
+	state := stored.State
+	if stored.Generation == 0 { // the first start
 		conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 		if err != nil {
 			fmt.Println(err)
@@ -36,10 +36,10 @@ func Example() {
 			return
 		}
 		conn.Close()
-		set.Listeners = []handoff.Listener{{Name: "raw", Address: "127.0.0.1:0", Sockets: []*os.File{socket}}}
-		defer set.Close()
+		state.Listeners = []handoff.Listener{{Name: "raw", Address: "127.0.0.1:0", Sockets: []*os.File{socket}}}
+		defer state.Close()
 	}
-	if err := unit.StoreAndWait(context.Background(), set); err != nil {
+	if err := unit.StoreAndWait(context.Background(), state); err != nil {
 		fmt.Println(err)
 		return
 	}
@@ -47,6 +47,6 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println("reads", len(set.Listeners[0].Sockets), "socket")
+	fmt.Println("reads", len(state.Listeners[0].Sockets), "socket")
 	// Output: reads 1 socket
 }

@@ -131,7 +131,7 @@ func TestEnvironment(t *testing.T) {
 			}
 			for _, key := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "FDSTORE", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"} {
 				if value, ok := os.LookupEnv(key); ok {
-					t.Errorf("%s=%s is still there", key, value)
+					t.Errorf("%s=%s remains", key, value)
 				}
 			}
 		})

@@ -127,7 +127,7 @@ func TestKilledDuringStore(t *testing.T) {
 		if len(k.Listeners) == 2 {
 			wantState(t, k.State, old)
 			if whole {
-				t.Fatal("nothing came of it")
+				t.Fatal("all messages were handled, and the old state is stored")
 			}
 		} else {
 			wantState(t, k.State, next)

@@ -8,18 +8,18 @@ import (
 
 // A successor learns when the active process began to stop reading.
 func TestQuiescedAt(t *testing.T) {
-	a, yielding := newActive(t, 1), make(chan time.Time, 1)
-	a.quiesce = func(context.Context) error { yielding <- time.Now(); return nil }
+	a, quiescing := newActive(t, 1), make(chan time.Time, 1)
+	a.quiesce = func(context.Context) error { quiescing <- time.Now(); return nil }
 	v := start(t, a)
 	c, _ := join(t, v.Path(), Successor)
 	if at := c.QuiescedAt(); !at.IsZero() {
-		t.Errorf("stopped at %s before it was asked to", at)
+		t.Errorf("quiesced at %s, before Ready", at)
 	}
 	before := time.Now()
 	takeOver(t, c).Close()
-	yielded := <-yielding
-	if at := c.QuiescedAt(); at.Before(before.Add(-time.Millisecond)) || at.After(yielded.Add(time.Millisecond)) {
-		t.Errorf("stopped at %s, want from %s to %s", at, before, yielded)
+	quiesced := <-quiescing
+	if at := c.QuiescedAt(); at.Before(before.Add(-time.Millisecond)) || at.After(quiesced.Add(time.Millisecond)) {
+		t.Errorf("stopped at %s, want from %s to %s", at, before, quiesced)
 	}
 }
 
@@ -32,7 +32,7 @@ func TestTimeOfClock(t *testing.T) {
 	}
 	now := time.Now()
 	if at := timeOfClock(monotonicNow()); at.Sub(now).Abs() > time.Minute {
-		t.Errorf("%s, and it is %s", at, now)
+		t.Errorf("%s, want about %s", at, now)
 	}
 }
 
@@ -49,10 +49,10 @@ func TestServeReturnsWhenTheNewProcessReads(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	a.waitForCall("left")
+	a.waitForCall("committed")
 	select {
 	case err := <-v.ended:
-		t.Fatalf("it did not wait: %v", err)
+		t.Fatalf("Serve did not wait: %v", err)
 	default:
 	}
 	c.Close()

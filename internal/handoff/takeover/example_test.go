@@ -16,7 +16,7 @@ type old struct{ socket *net.UDPConn }
 
 func (o old) Offer(h takeover.Hello) (takeover.Offer, error) {
 	if h.Role != takeover.Successor {
-		return takeover.Offer{}, fmt.Errorf("it takes successors alone, and no %s", h.Role)
+		return takeover.Offer{}, fmt.Errorf("role %s: only successors are served", h.Role)
 	}
 	duplicate, err := o.socket.File()
 	return takeover.Offer{State: handoff.State{Listeners: []handoff.Listener{{Name: "raw", Sockets: []*os.File{duplicate}}}}}, err

@@ -147,9 +147,9 @@ func TestHostileActive(t *testing.T) {
 		"stream and no more": {[]string{`{"kind":"offer","protocol":2,"listeners":1}`, `{"kind":"listener","protocol":2,"stream":true,"sockets":1,"files":1}`, `{"kind":"sockets","protocol":2}`}, []int{0, 1, 0}, "no sockets received"},
 		"sockets never come": {[]string{`{"kind":"offer","protocol":2,"listeners":1}`, `{"kind":"listener","protocol":2,"sockets":2,"files":1}`, `{"kind":"sockets","protocol":2}`}, []int{0, 1, 0}, "no sockets received"},
 		"another in between": {[]string{`{"kind":"offer","protocol":2,"listeners":2}`, `{"kind":"listener","protocol":2,"sockets":2,"files":1}`, `{"kind":"listener","protocol":2,"sockets":1,"files":1}`}, []int{0, 1, 1}, `"listener" received instead of "sockets"`},
-		"yours with two":     {[]string{`{"kind":"offer","protocol":2}`, `{"kind":"yours","protocol":2,"files":2}`}, []int{0, 2}, "with 2 descriptors"},
-		"yours with a pipe":  {[]string{`{"kind":"offer","protocol":2}`, `{"kind":"yours","protocol":2,"files":1}`}, []int{0, 1}, "the listening socket of"},
-		"yours without":      {[]string{`{"kind":"offer","protocol":2}`, `{"kind":"yours","protocol":2}`}, nil, "with 0 descriptors"},
+		"grant with two":     {[]string{`{"kind":"offer","protocol":2}`, `{"kind":"yours","protocol":2,"files":2}`}, []int{0, 2}, "with 2 descriptors"},
+		"grant with a pipe":  {[]string{`{"kind":"offer","protocol":2}`, `{"kind":"yours","protocol":2,"files":1}`}, []int{0, 1}, "the listening socket of"},
+		"grant without":      {[]string{`{"kind":"offer","protocol":2}`, `{"kind":"yours","protocol":2}`}, nil, "with 0 descriptors"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			leak.Descriptors(t)

@@ -44,7 +44,7 @@ func TestLocksOfAnotherUser(t *testing.T) {
 		defer unix.Close(fd)
 	}
 	if len(held) != 1 {
-		t.Errorf("another user opens %d files, and should open the folder alone", len(held))
+		t.Errorf("the other user opens %d files, want only the folder", len(held))
 	}
 	began := time.Now()
 	next, err := SeizeNow(path, "")
@@ -79,10 +79,10 @@ func TestPathLock(t *testing.T) {
 	}
 	began := time.Now()
 	if _, err := ListenNow(path, ""); !errors.Is(err, ErrPathLocked) || hintOf(err) == "" {
-		t.Errorf("while another one has the lock: %v", err)
+		t.Errorf("the lock is held: %v", err)
 	}
 	if took := time.Since(began); took > lockTimeout/2 {
-		t.Errorf("it has waited for %s", took)
+		t.Errorf("ListenNow waited for %s", took)
 	}
 	if info, err := os.Stat(lockOf(path)); err != nil || info.Mode() != 0o600 {
 		t.Errorf("%v, %v", info, err)

@@ -169,12 +169,12 @@ func (a *active) Offer(h Hello) (Offer, error) {
 }
 
 func (a *active) Quiesce(ctx context.Context) error {
-	a.record("yield")
+	a.record("quiesce")
 	a.mu.Lock()
-	yield := a.quiesce
+	quiesce := a.quiesce
 	a.mu.Unlock()
-	if yield != nil {
-		return yield(ctx)
+	if quiesce != nil {
+		return quiesce(ctx)
 	}
 	return nil
 }
@@ -186,9 +186,9 @@ func (a *active) Resume(reason error) {
 	a.record("resume")
 }
 
-func (a *active) SuccessorFailed(Hello, error) { a.record("gone") }
+func (a *active) SuccessorFailed(Hello, error) { a.record("failed") }
 func (a *active) Committing(Hello)             {}
-func (a *active) Committed(Hello)              { a.record("left") }
+func (a *active) Committed(Hello)              { a.record("committed") }
 
 // patientLimits are limits that a running process never exceeds, also on a busy machine that stops
 // a process for a second or two.
@@ -286,7 +286,7 @@ func result(t *testing.T, c <-chan error) error {
 	case err := <-c:
 		return err
 	case <-time.After(testTimeout):
-		t.Fatal("it does not end")
+		t.Fatal("timed out")
 		return nil
 	}
 }

@@ -136,8 +136,8 @@ func TestDialWithoutListener(t *testing.T) {
 	folder := t.TempDir()
 	leaveStaleSocket(t, folder+"/stale")
 	os.WriteFile(folder+"/file", nil, 0o600)
-	for name, nobody := range map[string]bool{"none": true, "none/none": true, "stale": true, "file": false, "file/none": false} {
-		if _, err := Dial(testContext(t), folder+"/"+name); err == nil || errors.Is(err, ErrNotListening) != nobody {
+	for name, missing := range map[string]bool{"none": true, "none/none": true, "stale": true, "file": false, "file/none": false} {
+		if _, err := Dial(testContext(t), folder+"/"+name); err == nil || errors.Is(err, ErrNotListening) != missing {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -274,7 +274,7 @@ func TestSeizeNowKeepsOtherFiles(t *testing.T) {
 		t.Error(err)
 	}
 	if data, _ := os.ReadFile(path); string(data) != "precious" {
-		t.Error("it is gone")
+		t.Error("the file was replaced")
 	}
 }
 

@@ -52,7 +52,7 @@ func TestRegistrations(t *testing.T) {
 		}
 	}
 	if n := registrations(t, all[7]); n != 39 {
-		t.Errorf("%d others are registered, want 39", n)
+		t.Errorf("%d registrations besides the own one, want 39", n)
 	}
 	second := duplicate(all[20])
 	for _, i := range []int{0, 20, 39, 21} {
@@ -65,13 +65,13 @@ func TestRegistrations(t *testing.T) {
 	if n := registrations(t, control); n != 36 {
 		t.Errorf("%d are registered, want 36", n)
 	}
-	claim, err := AcquireLease(control, 3)
+	lease, err := AcquireLease(control, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer claim.Release()
+	defer lease.Release()
 	if n := registrations(t, control); n != 36 {
-		t.Errorf("%d are registered: a claim is none", n)
+		t.Errorf("%d registrations: a lease counts", n)
 	}
 	handoff.CloseFiles(all...)
 	if n := registrations(t, control); n != 0 {
@@ -94,14 +94,14 @@ func TestRegistrationsOfEpochs(t *testing.T) {
 	}
 	for epoch, want := range map[uint64]int{0: 0, 1: 1, 2: 1, 3: 3, 4: 4, maxEpochs - 1: 4} {
 		if n, err := CountRegistrations(control, epoch); n != want || err != nil {
-			t.Errorf("%d have met nobody who took over at epoch %d or later, %v, want %d", n, epoch, err, want)
+			t.Errorf("%d registrations before epoch %d, %v, want %d", n, epoch, err, want)
 		}
 	}
 	if _, err := CountRegistrations(control, maxEpochs); err == nil {
-		t.Error("a lock tells that epoch")
+		t.Error("an epoch above the limit is accepted")
 	}
 	if _, err := Register(control, maxEpochs); err == nil {
-		t.Error("a lock tells that epoch")
+		t.Error("an epoch above the limit is accepted")
 	}
 	handoff.CloseFiles(all...)
 }
@@ -138,13 +138,13 @@ func TestLeaseHeldBelow(t *testing.T) {
 	leak.Descriptors(t)
 	control := memory(t)
 	defer control.Close()
-	var claims []*Lease
+	var leases []*Lease
 	for _, epoch := range []uint64{2, 9, 5, 11} {
 		c, err := AcquireLease(control, epoch)
 		if err != nil {
 			t.Fatal(err)
 		}
-		claims = append(claims, c)
+		leases = append(leases, c)
 	}
 	for epoch, want := range map[uint64]uint64{0: 0, 1: 0, 2: 0, 3: 2, 9: 5, 10: 9, 11: 9, 12: 11, firstRegistration - 1: 11} {
 		if at, ok, err := LeaseHeldBelow(control, epoch); at != want || ok != (want > 0) || err != nil {
@@ -152,9 +152,9 @@ func TestLeaseHeldBelow(t *testing.T) {
 		}
 	}
 	if _, _, err := LeaseHeldBelow(control, firstRegistration); err == nil {
-		t.Error("a lock tells that epoch")
+		t.Error("an epoch above the limit is accepted")
 	}
-	for _, c := range claims {
+	for _, c := range leases {
 		c.Release()
 	}
 	if at, ok, err := LeaseHeldBelow(control, 100); ok || err != nil {
@@ -171,7 +171,7 @@ func TestOfferRegistersPeer(t *testing.T) {
 	_, second := join(t, v.Path(), Standby)
 	a.waitForPeers(v, 2)
 	if all, others := registrations(t, a.memory.Control), registrations(t, first.Memory.Control); all != 2 || others != 1 {
-		t.Errorf("%d are registered, and %d beside one of them", all, others)
+		t.Errorf("%d registrations, %d besides the own one", all, others)
 	}
 	first.Close()
 	waitForRegistrations(t, a.memory.Control, 1)
@@ -229,7 +229,7 @@ func TestAnnouncementBeforeCommitted(t *testing.T) {
 		h.Memory.Close()
 	}
 	if n := registrations(t, counts.Control); n != 0 {
-		t.Errorf("%d are registered with a memory that they have closed", n)
+		t.Errorf("%d registrations in a closed memory", n)
 	}
 	close(a.wake)
 	(<-taken).Close()
@@ -263,7 +263,7 @@ func TestAnnouncementIsWithdrawn(t *testing.T) {
 	if h := standby.Announcement(); h != (Announcement{}) {
 		t.Errorf("%+v", h)
 	}
-	if calls := a.calls(); !slices.Equal(calls, []string{"yield", "resume"}) {
+	if calls := a.calls(); !slices.Equal(calls, []string{"quiesce", "resume"}) {
 		t.Errorf("%q", calls)
 	}
 	waitForRegistrations(t, counts.Control, 0)

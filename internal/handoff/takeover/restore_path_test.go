@@ -13,7 +13,7 @@ import (
 func wantRestored(t *testing.T, s *Server, want bool) {
 	t.Helper()
 	if renewed, err := s.RestorePath(); renewed != want || err != nil {
-		t.Errorf("renewed: %v, %v, want %v", renewed, err, want)
+		t.Errorf("restored: %v, %v, want %v", renewed, err, want)
 	}
 }
 
@@ -64,7 +64,7 @@ func TestRestorePathDuringClose(t *testing.T) {
 		}()
 		v.stop()
 		if err := result(t, v.ended); err == nil {
-			t.Error("it says that another process has taken over")
+			t.Error("Serve reports a takeover")
 		}
 		wantError(t, <-renewed, nil)
 		if err := v.Close(); err != nil {
@@ -88,7 +88,7 @@ func TestRestorePathKeepsOtherFiles(t *testing.T) {
 	renewed, err := v.RestorePath()
 	var inUse *InUseError
 	if renewed || !errors.As(err, &inUse) {
-		t.Errorf("renewed: %v, %v, want that the path is in use", renewed, err)
+		t.Errorf("restored: %v, %v, want an InUseError", renewed, err)
 	}
 	if err := other.Close(); err != nil {
 		t.Error(err)
@@ -100,7 +100,7 @@ func TestRestorePathKeepsOtherFiles(t *testing.T) {
 	}
 	renewed, err = v.RestorePath()
 	if renewed || err == nil || !strings.Contains(err.Error(), "is no socket") {
-		t.Errorf("renewed: %v, %v, want that it is no socket", renewed, err)
+		t.Errorf("restored: %v, %v, want an error for a file that is no socket", renewed, err)
 	}
 	if err := os.Remove(v.Path()); err != nil {
 		t.Fatal(err)

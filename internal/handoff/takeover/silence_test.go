@@ -31,9 +31,9 @@ func TestSilentSuccessor(t *testing.T) {
 	a.waitForCall("resume")
 	_, err := c.Commit(testContext(t))
 	if refused := new(RefusedError); !errors.As(err, &refused) || !strings.Contains(err.Error(), `no "mine" within`) {
-		t.Errorf("no mine: %v", err)
+		t.Errorf("no commit: %v", err)
 	}
-	if got := a.calls(); !slices.Equal(got, []string{"yield", "resume"}) {
+	if got := a.calls(); !slices.Equal(got, []string{"quiesce", "resume"}) {
 		t.Error(got)
 	}
 }
@@ -87,15 +87,15 @@ func TestActiveProcessDies(t *testing.T) {
 	hello := func(w *wire) { w.receiveHello(ctx) }
 	offer := func(w *wire) { w.send(ctx, message{Kind: kindOffer}) }
 	ready := func(w *wire) { w.expect(ctx, kindReady) }
-	yours := func(w *wire) {
+	grant := func(w *wire) {
 		l, _ := net.ListenUnix("unixpacket", &net.UnixAddr{Net: "unixpacket"}) // of no path: any listening socket will do
 		f, _ := l.File()
 		w.send(ctx, message{Kind: kindGrant}, f)
 		f.Close()
 		l.Close()
 	}
-	mine := func(w *wire) { w.expect(ctx, kindCommit) }
-	left := func(w *wire) { w.send(ctx, message{Kind: kindCommitted}) }
+	commit := func(w *wire) { w.expect(ctx, kindCommit) }
+	committed := func(w *wire) { w.send(ctx, message{Kind: kindCommitted}) }
 	steps := []struct {
 		name string
 		do   func(*wire)
@@ -116,9 +116,9 @@ func TestActiveProcessDies(t *testing.T) {
 			wantError(t, err, ErrDisconnected)
 		})
 	}
-	whole := []func(*wire){hello, offer, ready, yours, mine, left}
+	whole := []func(*wire){hello, offer, ready, grant, commit, committed}
 	for i := range whole {
-		t.Run([]string{"hello", "offer", "ready", "yours", "mine", "left"}[i], func(t *testing.T) {
+		t.Run([]string{"hello", "offer", "ready", "grant", "commit", "committed"}[i], func(t *testing.T) {
 			leak.Descriptors(t)
 			c, _ := fakeActive(t, func(w *wire) {
 				for _, do := range whole[:i+1] {
@@ -166,7 +166,7 @@ func TestCommittedAsTheSuccessorGivesUp(t *testing.T) {
 		<-done
 		cancel()
 		if (err == nil) != (committed == nil) {
-			t.Fatalf("the one says %v, the other one %v", err, committed)
+			t.Fatalf("Commit returned %v, sending committed %v", err, committed)
 		}
 		if s != nil {
 			s.listener.Close()
@@ -230,10 +230,10 @@ func TestServeEnds(t *testing.T) {
 	v.stop()
 	wantError(t, result(t, v.ended), context.Canceled)
 	if err := standby.Wait(testContext(t)); err == nil {
-		t.Error("a standby was told that it is active")
+		t.Error("a standby got a grant")
 	}
 	if err := successor.Ready(testContext(t)); err == nil {
-		t.Error("a successor was told that it is active")
+		t.Error("a successor got a grant")
 	}
 	if got := a.calls(); got != nil {
 		t.Error(got)
@@ -252,15 +252,15 @@ func TestCloseDuringHandover(t *testing.T) {
 	c, _ := join(t, v.Path(), Successor)
 	ready := make(chan error, 1)
 	go func() { ready <- c.Ready(testContext(t)) }()
-	a.waitForCall("yield")
+	a.waitForCall("quiesce")
 	if err := v.Close(); err != nil {
 		t.Error(err)
 	}
 	wantError(t, result(t, v.ended), net.ErrClosed)
 	if err := result(t, ready); err == nil {
-		t.Error("the successor was told that it is active")
+		t.Error("the successor got a grant")
 	}
-	if got := a.calls(); !slices.Equal(got, []string{"yield", "resume"}) {
+	if got := a.calls(); !slices.Equal(got, []string{"quiesce", "resume"}) {
 		t.Error(got)
 	}
 }

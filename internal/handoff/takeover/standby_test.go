@@ -136,7 +136,7 @@ func TestSuccessorBeforeStandbys(t *testing.T) {
 	takeOver(t, successor).Close()
 	wantError(t, standby.Wait(testContext(t)), ErrRedirected)
 	if h := standby.Announcement(); h.PID != os.Getpid() || h.Memory.Files() != nil {
-		t.Errorf("%+v of one that has no counters", h)
+		t.Errorf("%+v of a process without counters", h)
 	}
 }
 
@@ -161,11 +161,11 @@ func TestStoppedStandby(t *testing.T) {
 	}
 	commitTakeover(t, next).Close()
 	wantError(t, result(t, passed), nil)
-	if got := a.calls(); !slices.Equal(got, []string{"yield", "left"}) {
+	if got := a.calls(); !slices.Equal(got, []string{"quiesce", "committed"}) {
 		t.Error(got)
 	}
 	if err := stopped.Wait(testContext(t)); err == nil {
-		t.Error("two were told that they are active")
+		t.Error("two peers got a grant")
 	}
 }
 
@@ -183,9 +183,9 @@ func TestStandbyHangsAfterGrant(t *testing.T) {
 	}
 	wantError(t, result(t, passed), ErrNoStandby)
 	if _, err := hangs.Commit(testContext(t)); err == nil {
-		t.Error("it has taken over after all")
+		t.Error("Commit succeeded after the limit")
 	}
-	if got := a.calls(); !slices.Equal(got, []string{"yield", "resume"}) {
+	if got := a.calls(); !slices.Equal(got, []string{"quiesce", "resume"}) {
 		t.Error(got)
 	}
 }
@@ -235,7 +235,7 @@ func TestStandbyDiesDuringQuiesce(t *testing.T) {
 	commitTakeover(t, second).Close()
 	wantError(t, result(t, passed), nil)
 	wantError(t, result(t, died), ErrDisconnected)
-	if got := a.calls(); !slices.Equal(got, []string{"yield", "resume", "yield", "left"}) {
+	if got := a.calls(); !slices.Equal(got, []string{"quiesce", "resume", "quiesce", "committed"}) {
 		t.Error(got)
 	}
 }
@@ -255,7 +255,7 @@ func TestHandOverIsCanceled(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	passed := make(chan error, 1)
 	go func() { passed <- v.HandOver(ctx) }()
-	a.waitForCall("yield")
+	a.waitForCall("quiesce")
 	cancel()
 	wantError(t, result(t, passed), context.Canceled)
 	a.waitForCall("resume")

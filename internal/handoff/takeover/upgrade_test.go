@@ -30,11 +30,11 @@ func TestUpgrade(t *testing.T) {
 					t.Fatalf("listener %d: %s %s %s %d, %d sockets", i, l.Name, l.Address, l.Protocol, l.Seed, len(l.Sockets))
 				}
 				if has := i == 0 && sockets[i] > 0; has != (l.Stream != nil) || has && inode(t, l.Stream) != inode(t, a.sockets[0][0]) {
-					t.Fatalf("listener %d: another socket listens for streams", i)
+					t.Fatalf("listener %d: wrong stream socket", i)
 				}
 				for j, f := range l.Sockets {
 					if inode(t, f) != inode(t, a.sockets[i][j]) {
-						t.Fatalf("listener %d: another socket is at %d", i, j)
+						t.Fatalf("listener %d: wrong socket %d", i, j)
 					}
 				}
 			}
@@ -42,7 +42,7 @@ func TestUpgrade(t *testing.T) {
 				t.Errorf("hello: %+v", h)
 			}
 			s := takeOver(t, c)
-			if got := a.calls(); !slices.Equal(got, []string{"yield", "left"}) {
+			if got := a.calls(); !slices.Equal(got, []string{"quiesce", "committed"}) {
 				t.Errorf("called: %q", got)
 			}
 			if err := result(t, v.ended); err != nil {
@@ -60,13 +60,13 @@ func TestUpgrade(t *testing.T) {
 			v.Close()
 			w.Close()
 			if _, err := os.Lstat(v.Path()); err != nil {
-				t.Error("those who left took the path along:", err)
+				t.Error("an old process removed the path:", err)
 			}
 			if err := s.Close(); err != nil {
 				t.Error(err)
 			}
 			if _, err := os.Lstat(v.Path()); !os.IsNotExist(err) {
-				t.Error("the last one left its file:", err)
+				t.Error("the last process left the file:", err)
 			}
 		})
 	}
@@ -128,8 +128,8 @@ func TestSuccessorDies(t *testing.T) {
 		want []string
 	}{
 		{"before hello", func(t *testing.T, a *active, c *Conn) {}, nil},
-		{"after hello", func(t *testing.T, a *active, c *Conn) { c.sendHello(testContext(t), Hello{Role: Successor}) }, []string{"gone"}},
-		{"after the offer", func(t *testing.T, a *active, c *Conn) { sayHello(t, c) }, []string{"gone"}},
+		{"after hello", func(t *testing.T, a *active, c *Conn) { c.sendHello(testContext(t), Hello{Role: Successor}) }, []string{"failed"}},
+		{"after the offer", func(t *testing.T, a *active, c *Conn) { sayHello(t, c) }, []string{"failed"}},
 		{"as it is ready", func(t *testing.T, a *active, c *Conn) {
 			a.onQuiesce(func(ctx context.Context) error {
 				c.Close()
@@ -138,7 +138,7 @@ func TestSuccessorDies(t *testing.T) {
 			})
 			sayHello(t, c)
 			c.Ready(testContext(t))
-		}, []string{"yield", "resume"}},
+		}, []string{"quiesce", "resume"}},
 		{"as all is flushed", func(t *testing.T, a *active, c *Conn) {
 			a.onQuiesce(func(ctx context.Context) error {
 				c.Close()
@@ -147,24 +147,24 @@ func TestSuccessorDies(t *testing.T) {
 			})
 			sayHello(t, c)
 			c.Ready(testContext(t))
-		}, []string{"yield", "resume"}},
-		{"after yours", func(t *testing.T, a *active, c *Conn) {
+		}, []string{"quiesce", "resume"}},
+		{"after grant", func(t *testing.T, a *active, c *Conn) {
 			sayHello(t, c)
 			if err := c.Ready(testContext(t)); err != nil {
 				t.Error(err)
 			}
-		}, []string{"yield", "resume"}},
+		}, []string{"quiesce", "resume"}},
 		{"with nonsense", func(t *testing.T, a *active, c *Conn) {
 			sayHello(t, c)
 			c.Ready(testContext(t))
 			c.send(testContext(t), message{Kind: kindHello})
 			wantRefusal(t, c.Wait(testContext(t)))
-		}, []string{"yield", "resume"}},
+		}, []string{"quiesce", "resume"}},
 		{"out of turn", func(t *testing.T, a *active, c *Conn) {
 			sayHello(t, c)
 			c.send(testContext(t), message{Kind: kindCommit})
 			wantRefusal(t, c.Wait(testContext(t)))
-		}, []string{"gone"}},
+		}, []string{"failed"}},
 		{"talking too much", func(t *testing.T, a *active, c *Conn) {
 			release := make(chan struct{})
 			a.onQuiesce(func(ctx context.Context) error {
@@ -177,7 +177,7 @@ func TestSuccessorDies(t *testing.T) {
 			<-release
 			for c.send(testContext(t), message{Kind: kindReady}) == nil {
 			}
-		}, []string{"yield", "resume"}},
+		}, []string{"quiesce", "resume"}},
 	}
 	for _, death := range deaths {
 		t.Run(death.name, func(t *testing.T) {
@@ -244,13 +244,13 @@ func TestSuccessorDiesAsItCommits(t *testing.T) {
 		}
 		c.send(testContext(t), message{Kind: kindCommit})
 		c.Close()
-		a.waitForCall("yield")
+		a.waitForCall("quiesce")
 		end := <-a.changes
-		if end != "left" && end != "resume" {
+		if end != "committed" && end != "resume" {
 			t.Fatal(end)
 		}
 		v.stop()
-		if err := result(t, v.ended); (err == nil) != (end == "left") {
+		if err := result(t, v.ended); (err == nil) != (end == "committed") {
 			t.Errorf("%s, and then %v", end, err)
 		}
 	}
@@ -261,7 +261,7 @@ func TestSuccessorDiesAsItCommits(t *testing.T) {
 func TestQuiesceOfEndingProcess(t *testing.T) {
 	leak.Descriptors(t)
 	a := newActive(t, 1)
-	a.onQuiesce(func(context.Context) error { return fmt.Errorf("it ends: %w", net.ErrClosed) })
+	a.onQuiesce(func(context.Context) error { return fmt.Errorf("shutting down: %w", net.ErrClosed) })
 	v := start(t, a)
 	c, _ := join(t, v.Path(), Successor)
 	wantError(t, c.Ready(testContext(t)), ErrDisconnected)
@@ -277,7 +277,7 @@ func TestQuiesceFails(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "can't stop reading: the disk is full") {
 		t.Error(err)
 	}
-	if got := a.calls(); !slices.Equal(got, []string{"yield", "resume"}) {
+	if got := a.calls(); !slices.Equal(got, []string{"quiesce", "resume"}) {
 		t.Error(got)
 	}
 }
