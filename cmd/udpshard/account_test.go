@@ -98,7 +98,7 @@ func accountOfThree(t *testing.T) (late bool) {
 	successor := launch(t, ordinary, append([]string{"serve", "--http", first.http, "--log-format", "json"}, args...)...)
 	successor.http = first.http
 	eventually(t, "a successor comes", func() bool { // where the host is busy, to a standby that has taken over by then
-		const comes = "a successor is getting ready"
+		const comes = "successor connected"
 		return first.says(comes) || standbys[0].says(comes) || standbys[1].says(comes)
 	})
 	upTo(8 * time.Millisecond)
@@ -111,7 +111,7 @@ func accountOfThree(t *testing.T) (late bool) {
 	upTo(10 * time.Millisecond)
 	active.cmd.Process.Kill()
 	active.wait()
-	eventually(t, "the last one has taken over", func() bool { return last.says(`"message":"took over`) })
+	eventually(t, "the last one has taken over", func() bool { return last.says(`"message":"takeover finished`) })
 	last.reads()
 	first.cmd.Process.Kill()
 	first.wait()
@@ -177,7 +177,7 @@ func TestTakeoversUnderAReader(t *testing.T) {
 		if i%2 == 0 {
 			next = p.startStandby(with(shards)...)
 			p.cmd.Process.Kill()
-			next.wantSaid(`"message":"took over`)
+			next.wantSaid(`"message":"takeover finished`)
 		} else {
 			next = p.succeeding(with(shards)...)
 		}

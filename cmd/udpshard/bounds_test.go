@@ -96,7 +96,7 @@ func TestAStandbyWhoseReloadFindsAPipe(t *testing.T) {
 	standby.cmd.Process.Signal(unix.SIGHUP)
 	eventually(t, "it has reloaded", func() bool { return strings.Count(standby.logs.String(), "standing by for") == 2 })
 	p.cmd.Process.Kill()
-	standby.wantSaid(`"message":"took over`)
+	standby.wantSaid(`"message":"takeover finished`)
 	if code := standby.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
@@ -146,7 +146,7 @@ func TestAStandardErrorThatNobodyReads(t *testing.T) {
 	reader.Close()
 	newSenders(t, address, 1).send(10, 0) // and there is nobody to read their records
 	began := time.Now()
-	standby.wantSaid(`"message":"took over`)
+	standby.wantSaid(`"message":"takeover finished`)
 	t.Logf("another one goes on after %s", time.Since(began))
 	if code := p.wait(); code != cli.ExitFailed {
 		t.Errorf("exit code %d", code)
@@ -196,7 +196,7 @@ func TestALockOnTheTakeoverFolder(t *testing.T) {
 	began := time.Now()
 	p.cmd.Process.Kill()
 	newSenders(t, address, 1).send(100, 0)
-	standby.wantSaid(`"message":"took over`)
+	standby.wantSaid(`"message":"takeover finished`)
 	eventually(t, "it reads", func() bool { return standby.total().Received == 100 })
 	t.Logf("it reads %s after the kill", time.Since(began))
 	if standby.says("takeover path unavailable") {
@@ -233,7 +233,7 @@ func TestAStandbyReadsBeforeItHasThePath(t *testing.T) {
 			}
 			end(p)
 			newSenders(t, address, 1).send(100, 0)
-			standby.wantSaid(`"message":"took over`, "takeover path unavailable")
+			standby.wantSaid(`"message":"takeover finished`, "takeover path unavailable")
 			eventually(t, "it reads", func() bool { return standby.total().Received == 100 })
 			if standby.says("takeover path available") {
 				t.Error("it has the path, which is locked")
@@ -244,7 +244,7 @@ func TestAStandbyReadsBeforeItHasThePath(t *testing.T) {
 			if code := standby.terminate(); code != 0 {
 				t.Errorf("exit code %d", code)
 			}
-			next.wantSaid(`"message":"took over`)
+			next.wantSaid(`"message":"takeover finished`)
 			if name == "of one that hangs" {
 				p.cmd.Process.Signal(unix.SIGCONT)
 				if code := p.wait(); code != cli.ExitReplaced {
@@ -275,7 +275,7 @@ func TestATakeoverPathThatOthersReach(t *testing.T) {
 		t.Fatal(err)
 	}
 	p = launch(t, ordinary, args...)
-	p.wantSaid("other users can reach the takeover path: other users may make files in " + dir)
+	p.wantSaid("takeover path reachable by other users", "other users may make files in "+dir)
 	if code := p.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
@@ -294,7 +294,7 @@ func TestStandbysThatSwapWaitLonger(t *testing.T) {
 		next := p.startStandby(args...)
 		p.halt()
 		newSenders(t, address, 1).send(100, 0)
-		next.wantSaid("took over: the process that served does not run")
+		next.wantSaid(`"reason":"stalled"`)
 		stalled++
 		var line struct{ Patience, NextPatience, Reason string }
 		for text := range strings.Lines(next.logs.String()) {
@@ -304,7 +304,7 @@ func TestStandbysThatSwapWaitLonger(t *testing.T) {
 				NextPatience string `json:"next_patience"`
 				Reason       string
 			}
-			if json.Unmarshal([]byte(text), &of) == nil && strings.HasPrefix(of.Message, "took over") {
+			if json.Unmarshal([]byte(text), &of) == nil && strings.HasPrefix(of.Message, "takeover finished") {
 				line.Patience, line.NextPatience, line.Reason = of.Patience, of.NextPatience, of.Reason
 			}
 		}
@@ -392,9 +392,9 @@ func TestAHandoverWaitsForRecordsOnTheirWay(t *testing.T) {
 	}
 	next := launch(t, ordinary, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
 	next.http = p.http
-	p.wantSaid("a successor is getting ready")
+	p.wantSaid("successor connected")
 	time.Sleep(1500 * time.Millisecond) // three times what it waits where only records of queries are under way
-	if p.says("has not taken over") || next.says("error") {
+	if p.says("handover failed") || next.says("error") {
 		t.Fatal("the handover is given up")
 	}
 	file, err := os.Open(pipe)
@@ -403,7 +403,7 @@ func TestAHandoverWaitsForRecordsOnTheirWay(t *testing.T) {
 	}
 	defer file.Close()
 	go io.Copy(io.Discard, file)
-	next.wantSaid(`"message":"took over`)
+	next.wantSaid(`"message":"takeover finished`)
 	if code := p.wait(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}

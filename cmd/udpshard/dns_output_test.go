@@ -295,7 +295,7 @@ func TestADNSEndpointWithAStuckOutputIsKilled(t *testing.T) {
 	for began := time.Now(); time.Since(began) < 3*time.Second; {
 		asked += askMany(t, address, 100)
 	}
-	if next.says(`"message":"took over`) {
+	if next.says(`"message":"takeover finished`) {
 		t.Fatal("it was taken for stuck")
 	}
 	held := p.total()

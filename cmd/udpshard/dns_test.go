@@ -242,7 +242,7 @@ func TestADNSEndpointIsReplaced(t *testing.T) {
 	p.cmd.Process.Signal(syscall.SIGHUP)
 	eventually(t, "the new zone is in force", func() bool { return answer("udp") == "192.0.2.81" })
 	p.halt()
-	eventually(t, "it is replaced", func() bool { answer("udp"); return standby.says(`"message":"took over`) })
+	eventually(t, "it is replaced", func() bool { answer("udp"); return standby.says(`"message":"takeover finished`) })
 	eventually(t, "the new zone is in force again", func() bool { return answer("udp") == "192.0.2.81" })
 	for i := range 20 {
 		if got := answer("tcp"); got != "192.0.2.81" {
@@ -278,7 +278,7 @@ func TestADNSEndpointReloadsBesideAllElse(t *testing.T) {
 	p := serving(t, ordinary, "--listen", address, "--protocol", "dns", "--zone", zone, "--output", "discard")
 	write(large.String())
 	p.cmd.Process.Signal(syscall.SIGHUP)
-	eventually(t, "it reads", func() bool { return p.says("reload: reading settings and zones") })
+	eventually(t, "it reads", func() bool { return p.says("reload started") })
 	if code := p.terminate(); code != 0 || p.says("reloaded") {
 		t.Errorf("exit code %d, when it had read all", code)
 	}

@@ -58,7 +58,7 @@ func TestStandbysInOtherPIDNamespaces(t *testing.T) {
 	if err := p.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the standby takes over from one that was killed", func() bool { return next.says(`"message":"took over: the process that served is no more`) })
+	eventually(t, "the standby takes over from one that was killed", func() bool { return next.says(`"reason":"died`) })
 	p, next = next, standby()
 	wantRole(t, p.http, metrics.Active, p)
 	wantRole(t, p.http, metrics.Standby, next)

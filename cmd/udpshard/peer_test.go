@@ -64,7 +64,7 @@ func TestAProcessThatIsStoppedInAHandover(t *testing.T) {
 	p.halt()
 	successor.Close()
 	newSenders(t, address, 16).send(100, 0)
-	standby.wantSaid(`"message":"took over`)
+	standby.wantSaid(`"message":"takeover finished`)
 	eventually(t, "what waited is read", func() bool { return standby.total().Received == 100 })
 	p.cmd.Process.Signal(syscall.SIGCONT)
 	if code := p.wait(); code != cli.ExitReplaced {
@@ -87,9 +87,9 @@ func TestAProcessThatWaitsForASuccessor(t *testing.T) {
 		t.Fatal(err)
 	}
 	newSenders(t, address, 16).send(100, 0)
-	p.wantSaid("the successor has not taken over: reading on") // after five seconds
+	p.wantSaid("handover failed", `"reading_on":true`) // after five seconds
 	eventually(t, "what waited is read", func() bool { return p.total().Received == 100 })
-	if standby.says("took over") {
+	if standby.says("takeover finished") {
 		t.Error("the standby has taken over")
 	}
 }

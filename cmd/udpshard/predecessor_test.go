@@ -24,7 +24,7 @@ func TestAServiceWithSeveralRuntimeDirectories(t *testing.T) {
 	if code := before.wait(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	after.wantSaid("took over")
+	after.wantSaid("takeover finished")
 }
 
 // otherVersion is an active process whose counters are laid out in another way.

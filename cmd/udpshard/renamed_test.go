@@ -36,7 +36,7 @@ func TestAStandbyWritesToTheFileThatHasTheName(t *testing.T) {
 	before := lines(path + ".1") // it may have been written to until the signal was heard
 	p.cmd.Process.Kill()
 	p.wait()
-	next.wantSaid(`"message":"took over`)
+	next.wantSaid(`"message":"takeover finished`)
 	s.send(30, 0)
 	eventually(t, "what came later is written", func() bool { return lines(path)+lines(path+".1") == 30 })
 	if got := lines(path + ".1"); got != before {
@@ -96,7 +96,7 @@ func TestRenamedListenersGoOn(t *testing.T) {
 	hold(p, "before")
 
 	next := begin("b.yaml", listener(second, "")+listener(first, ""))
-	next.wantSaid(`"message":"took over`)
+	next.wantSaid(`"message":"takeover finished`)
 	if code := p.wait(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
@@ -106,6 +106,6 @@ func TestRenamedListenersGoOn(t *testing.T) {
 	standby.wantSaid("standing by")
 	next.cmd.Process.Kill()
 	next.wait()
-	standby.wantSaid(`"message":"took over`, `"was":"syslog-2"`)
+	standby.wantSaid(`"message":"takeover finished`, `"was":"syslog-2"`)
 	hold(standby, "by other names")
 }

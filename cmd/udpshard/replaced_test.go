@@ -20,7 +20,7 @@ func TestAReplacedProcessThatIsToldToStop(t *testing.T) {
 		p.halt()
 		s := newSenders(t, address, 8)
 		s.send(80, 10_000)
-		eventually(t, "the standby takes over", func() bool { return next.says(`"message":"took over`) })
+		eventually(t, "the standby takes over", func() bool { return next.says(`"message":"takeover finished`) })
 		for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGCONT} {
 			if err := p.cmd.Process.Signal(sig); err != nil {
 				t.Fatal(err)

@@ -27,7 +27,7 @@ func (p *process) gap() (ms float64) {
 				Message string
 				Gap     *float64 `json:"gap_ms"`
 			}
-			if json.Unmarshal([]byte(text), &line) == nil && strings.HasPrefix(line.Message, "took over") {
+			if json.Unmarshal([]byte(text), &line) == nil && strings.HasPrefix(line.Message, "takeover finished") {
 				if found = line.Gap != nil; !found {
 					p.t.Fatalf("no gap_ms: %s", text)
 				}

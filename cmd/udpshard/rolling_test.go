@@ -122,7 +122,7 @@ func TestARollingUpgradeAsksForRoles(t *testing.T) {
 	}
 	defer conn.Close()
 	const here = "udpshard-a active, udpshard-b standby"
-	for i, forged := range []string{"final ledger", "listening", "stats", "standing by for the process that serves"} {
+	for i, forged := range []string{"final ledger", "listening", "stats", "standby started"} {
 		fmt.Fprintf(conn, "<13>1 - - - - - - %s", forged)
 		fmt.Fprintf(conn, "<13>1 - - - - - - mark %d", i)
 		for _, record := range []string{forged, fmt.Sprint("mark ", i)} {
@@ -184,7 +184,7 @@ func TestHealthOfAProcess(t *testing.T) {
 	want("standby", own, apart.cmd.Process.Pid)
 	want("", p.http, os.Getpid())
 	p.terminate()
-	next.wantSaid(`"message":"took over`)
+	next.wantSaid(`"message":"takeover finished`)
 	want("active", p.http, next.cmd.Process.Pid)
 	want("standby", p.http, apart.cmd.Process.Pid)
 	want("", p.http, p.cmd.Process.Pid)

@@ -43,7 +43,7 @@ func whoTookOver(t *testing.T, standbys [2]*process) (active, next *process) {
 	t.Helper()
 	eventually(t, "one has taken over", func() bool {
 		for i, q := range standbys {
-			if q.says(`"message":"took over`) {
+			if q.says(`"message":"takeover finished`) {
 				active, next = q, standbys[1-i]
 			}
 		}
@@ -140,7 +140,7 @@ func TestAKilledProcessIsReplaced(t *testing.T) {
 			p.wait()
 			died <- time.Now()
 		}()
-		eventually(t, "the standby takes over", func() bool { return next.says(`"message":"took over`) })
+		eventually(t, "the standby takes over", func() bool { return next.says(`"message":"takeover finished`) })
 		now, others := time.Now(), waited()-waitedBefore
 		// Its threads die on the CPUs that they are pinned to: where others have these, the kernel's
 		// part takes long, and nobody can know before.
@@ -177,7 +177,7 @@ func TestAKilledProcessIsReplaced(t *testing.T) {
 }
 
 // unmet is what a process says that reads before all standbys know of it.
-const unmet = "reading began before every standby answered"
+const unmet = "reading begun before every standby answered"
 
 // A standby that dies when it has just taken over is followed by the next one,
 // which has met it by the time at which it reads.
@@ -201,7 +201,7 @@ func TestAStandbyDiesAtOnce(t *testing.T) {
 		active.cmd.Process.Kill()
 		active.wait()
 		late = late || active.says(unmet)
-		eventually(t, "the next one has", func() bool { return next.says(`"message":"took over`) })
+		eventually(t, "the next one has", func() bool { return next.says(`"message":"takeover finished`) })
 		p = next
 		if now := p.total(); now.Received < before.Received || now.Delivered < before.Delivered {
 			t.Errorf("counters went back from %+v to %+v", before, now)
@@ -240,7 +240,7 @@ func TestAStandbyThatIsNotMetIsToldOf(t *testing.T) {
 	second.halt()
 	p.cmd.Process.Kill()
 	p.wait()
-	first.wantSaid(`"message":"took over`)
+	first.wantSaid(`"message":"takeover finished`)
 	first.startStandby(args...)
 	first.wantSaid(unmet)
 }
@@ -259,7 +259,7 @@ func TestAStandbyThatWasOnlyToldIsCounted(t *testing.T) {
 	next := successor.startStandby(args...)
 	successor.cmd.Process.Kill()
 	successor.wait()
-	next.wantSaid(`"message":"took over`, unmet)
+	next.wantSaid(`"message":"takeover finished`, unmet)
 }
 
 // A process that is stopped is replaced within the patience of those who ask
@@ -335,11 +335,11 @@ func TestStandbysFollowWhoTakesOver(t *testing.T) {
 	p.halt()
 	s := newSenders(t, address, 1)
 	s.send(100, 10_000)
-	eventually(t, "one takes over", func() bool { return next.says(`"message":"took over`) })
+	eventually(t, "one takes over", func() bool { return next.says(`"message":"takeover finished`) })
 	eventually(t, "the other one waits for it", func() bool { return strings.Count(last.logs.String(), "standing by") > 1 })
 	next.cmd.Process.Kill()
 	next.wait()
-	eventually(t, "it goes on", func() bool { return last.says(`"message":"took over`) })
+	eventually(t, "it goes on", func() bool { return last.says(`"message":"takeover finished`) })
 	s.send(200, 10_000)
 	eventually(t, "all have come", func() bool { return last.total().Received == 200 })
 	p.cmd.Process.Kill()
@@ -474,7 +474,7 @@ func TestAStoppedProcessIsKilled(t *testing.T) {
 	report := sendingTo(t, address, "--rate", "80000", "--flows", "16", "--verify", file)
 	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
 	p.halt()
-	eventually(t, "it is replaced", func() bool { return next.says(`"message":"took over`) })
+	eventually(t, "it is replaced", func() bool { return next.says(`"message":"takeover finished`) })
 	p.cmd.Process.Kill()
 	p.wait()
 	eventually(t, "its account is settled", func() bool { return next.says("was replaced has ended") })
@@ -524,7 +524,7 @@ func TestStandbysQueueUp(t *testing.T) {
 		eventually(t, "another one is active", func() bool {
 			took := 0
 			for _, r := range queue {
-				if r.says(`"message":"took over`) {
+				if r.says(`"message":"takeover finished`) {
 					took++
 				}
 			}
@@ -581,7 +581,7 @@ func TestAStandbyOfAStoppedProcess(t *testing.T) {
 	if code := p.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	eventually(t, "it takes over", func() bool { return next.says(`"message":"took over`) })
+	eventually(t, "it takes over", func() bool { return next.says(`"message":"takeover finished`) })
 	if code := next.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}

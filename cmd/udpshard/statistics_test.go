@@ -52,24 +52,24 @@ func TestStatsAfterATakeover(t *testing.T) {
 	common := []string{"--protocol", "discard", "--shards", "2", "--receive-buffer", "16KiB", "--stats-interval", "50ms"}
 	for name, replace := range map[string]func(p *process, args []string) (next *process, takesOver string){
 		"upgrade": func(p *process, args []string) (*process, string) {
-			return p.succeeding(args...), `"message":"took over`
+			return p.succeeding(args...), `"message":"takeover finished`
 		},
 		"a standby, told to stop": func(p *process, args []string) (*process, string) {
 			next := p.startStandby(args...)
 			p.terminate()
-			return next, `"message":"took over: it was told to stop`
+			return next, `"reason":"stop`
 		},
 		"a standby, killed": func(p *process, args []string) (*process, string) {
 			next := p.startStandby(args...)
 			p.cmd.Process.Kill()
-			return next, `"message":"took over: the process that served is no more`
+			return next, `"reason":"died`
 		},
 		"a standby, stopped": func(p *process, args []string) (*process, string) {
 			next := p.startStandby(append(args, "--standby-after", "300ms")...)
 			p.halt()
 			s := newSenders(p.t, args[1], 1) // what nobody reads is what a standby goes by
 			s.send(1, 0)
-			return next, `"message":"took over: the process that served does not run`
+			return next, `"reason":"stalled`
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -103,7 +103,7 @@ func TestStatsAfterATakeover(t *testing.T) {
 			p := u.start(common...)
 			counted(t, p, u.address)
 			end(p)
-			quiet(t, u.start(common...), `"message":"took over`)
+			quiet(t, u.start(common...), `"message":"takeover finished`)
 		})
 	}
 }
@@ -115,7 +115,7 @@ func TestLogsOfAStartAndAnEnd(t *testing.T) {
 	for _, format := range []string{"json", "console"} {
 		p := serving(t, nil, "--listen", address, "--protocol", "discard", "--shards", "1", "--log-format", format)
 		at := map[string]string{"json": `"address":"` + p.http + `"`, "console": "address=" + p.http}[format]
-		p.wantSaid(at, "status and metrics are served")
+		p.wantSaid(at, "HTTP server started")
 		p.terminate()
 		if format == "console" {
 			if !p.says("INF final ledger") || p.says("???") {

@@ -246,7 +246,7 @@ func TestAServiceThatIsKilledAsItStartsGoesOn(t *testing.T) {
 		switch i % 4 {
 		case 0: // as soon as it is there
 		case 1:
-			eventually(t, "it has taken over", func() bool { return p.says(`"message":"took over`) })
+			eventually(t, "it has taken over", func() bool { return p.says(`"message":"takeover finished`) })
 		case 2:
 			eventually(t, "it has begun to store", u.says(p, "FDSTORE=1"))
 		case 3:

@@ -25,8 +25,8 @@ func TestAStandbyThatHasNotMetWhoServes(t *testing.T) {
 		signal syscall.Signal
 		says   string
 	}{
-		"it dies":  {syscall.SIGKILL, "took over: the process that served is no more"},
-		"it hangs": {syscall.SIGSTOP, "took over: the process that served does not run"},
+		"it dies":  {syscall.SIGKILL, `"reason":"died"`},
+		"it hangs": {syscall.SIGSTOP, `"reason":"stalled"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := publicDir(t)
@@ -90,14 +90,14 @@ func TestAStandbyThatCannotFindWhoServes(t *testing.T) {
 	if err := errors.Join(os.Chmod(dir, 0o777), os.Remove(socket)); err != nil {
 		t.Fatal(err)
 	}
-	p.wantSaid("recreating the takeover socket failed",
+	p.wantSaid("takeover socket recreation failed",
 		"other users may write to the folder")
 	standby.cmd.Process.Signal(syscall.SIGCONT)
 	eventually(t, "it says so", func() bool { return standby.says("can't stand by yet") })
 	s := newSenders(t, address, 32)
 	s.send(2000, 0)
 	eventually(t, "all is delivered", func() bool { return p.total().Delivered == 2000 })
-	if standby.says("took over") {
+	if standby.says("takeover finished") {
 		t.Error("two are active")
 	}
 	p.cmd.Process.Kill()
@@ -148,7 +148,7 @@ func TestAStandbyReloads(t *testing.T) {
 	eventually(t, "it reloads", func() bool { return standby.says("reloaded") })
 	p.cmd.Process.Kill()
 	p.wait()
-	eventually(t, "it has taken over", func() bool { return standby.says(`"message":"took over`) })
+	eventually(t, "it has taken over", func() bool { return standby.says(`"message":"takeover finished`) })
 	s.send(2000, 0)
 	standby.http = web
 	eventually(t, "counters go on", func() bool { return standby.total().Received == 2000 })
@@ -175,7 +175,7 @@ func TestAStandbyWithoutAPath(t *testing.T) {
 	p.cmd.Process.Kill()
 	p.wait()
 	eventually(t, "it serves", func() bool {
-		return standby.says(`"message":"took over`) && standby.says("takeover path unavailable")
+		return standby.says(`"message":"takeover finished`) && standby.says("takeover path unavailable")
 	})
 	s.send(2000, 0)
 	eventually(t, "counters go on", func() bool { return standby.total().Delivered == 2000 })
@@ -212,12 +212,12 @@ func TestASecondStandbyWithoutAPath(t *testing.T) {
 	active, next := whoTookOver(t, queue)
 	active.cmd.Process.Kill()
 	active.wait()
-	next.wantSaid("can't stand by yet: trying again", filepath.Base(dir)+": no such file or directory")
+	next.wantSaid("standby not possible yet", filepath.Base(dir)+": no such file or directory")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	ownedByOrdinary(t, dir)
-	eventually(t, "it serves", func() bool { return next.says(`"message":"took over`) })
+	eventually(t, "it serves", func() bool { return next.says(`"message":"takeover finished`) })
 	if code := next.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
@@ -247,7 +247,7 @@ func TestAStoppedProcessOutlivesItsReplacement(t *testing.T) {
 	}
 	active.cmd.Process.Kill()
 	active.wait()
-	eventually(t, "its replacement too", func() bool { return next.says(`"message":"took over`) })
+	eventually(t, "its replacement too", func() bool { return next.says(`"message":"takeover finished`) })
 	next.reads()
 	p.cmd.Process.Signal(syscall.SIGCONT)
 	if code := p.wait(); code != cli.ExitReplaced {
@@ -302,10 +302,10 @@ func TestAStoppedProcessOutlivesAnUpgrade(t *testing.T) {
 	report := sendingTo(t, address, "--rate", "20000", "--flows", "16", "--verify", file)
 	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
 	p.halt()
-	eventually(t, "it is replaced", func() bool { return standby.says(`"message":"took over`) })
+	eventually(t, "it is replaced", func() bool { return standby.says(`"message":"takeover finished`) })
 	standby.reads()
 	next := standby.succeeding(args...)
-	standby.wantSaid("the process that was replaced is waited for no longer")
+	standby.wantSaid("replaced process no longer watched")
 	p.cmd.Process.Signal(syscall.SIGCONT)
 	if code := p.wait(); code != cli.ExitReplaced {
 		t.Errorf("it woke up and left with %d", code)
@@ -338,7 +338,7 @@ func TestAStandbyStays(t *testing.T) {
 	p.wait()
 	active, next := whoTookOver(t, queue)
 	eventually(t, "the other one goes on with the zones that it has", func() bool {
-		return next.says("example.zone:6") && strings.Count(next.logs.String(), "standing by for the process that serves") > 1
+		return next.says("example.zone:6") && strings.Count(next.logs.String(), "standby started") > 1
 	})
 	active.cmd.Process.Kill()
 	active.wait()
@@ -410,7 +410,7 @@ func TestATakeoverSocketThatWasRemoved(t *testing.T) {
 
 	next.halt()
 	s.send(2100, 1000)
-	standby.wantSaid(`"message":"took over`)
+	standby.wantSaid(`"message":"takeover finished`)
 	if err := os.Remove(socket); err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ func (p *process) succeeding(args ...string) *process {
 	next := launch(p.t, ordinary, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
 	next.http = p.http
 	eventually(p.t, "it has taken over", func() bool {
-		return next.says(`"message":"took over`) || next.says("udpshard: error:")
+		return next.says(`"message":"takeover finished`) || next.says("udpshard: error:")
 	})
 	return next
 }
@@ -150,9 +150,9 @@ func TestASuccessorThatFails(t *testing.T) {
 	}
 	args = append(args, "--standby-after", "10s")
 	standby := p.startStandby(args...)
-	failures := func() int { return strings.Count(p.logs.String(), "the successor has not taken over") }
+	failures := func() int { return strings.Count(p.logs.String(), "handover failed") }
 	eventually(t, "it has told of those that failed", func() bool {
-		return strings.Count(p.logs.String(), "a successor is getting ready") == failures()
+		return strings.Count(p.logs.String(), "successor connected") == failures()
 	})
 	for range 10 { // killed somewhere on their way
 		failed := failures()
@@ -217,7 +217,7 @@ func TestTheOneBeforeDiesAsItHandsOver(t *testing.T) {
 	s.send(7000, 0) // these wait in the kernel, or are taken before it stops reading
 	p.cmd.Process.Kill()
 	p.wait()
-	eventually(t, "it goes on", func() bool { return next.says(`"message":"took over: the process that served is no more"`) })
+	eventually(t, "it goes on", func() bool { return next.says(`"reason":"died"`) })
 	eventually(t, "all is accounted for", func() bool {
 		now := next.total()
 		return now.Received == 7000 && now.InFlight == 0 && now.Delivered+now.Dropped.LostInCrash == 7000

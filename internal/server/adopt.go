@@ -39,7 +39,7 @@ func (s *server) listenerNames(from *succession.Predecessor) map[string]string {
 		}
 		names[had.Name], continues[l.Name] = l.Name, true
 		if l.Name != had.Name {
-			s.log.Warn().Str("listener", l.Name).Str("was", had.Name).Str("address", l.Address).Msg("the listener has another name: its counters go on under that")
+			s.log.Warn().Str("listener", l.Name).Str("was", had.Name).Str("address", l.Address).Str("effect", "the counters continue under the new name").Msg("listener renamed")
 		}
 	}
 	for _, had := range from.Offer.Listeners {
@@ -75,7 +75,7 @@ func (s *server) logUnmatched(from *succession.Predecessor) {
 	for i := range from.Offer.Listeners {
 		had := &from.Offer.Listeners[i]
 		if !here.has(had) {
-			s.log.Warn().Str("listener", had.Name).Str("address", had.Address).Msg("there is no such listener here: what waits at its sockets will be lost with them")
+			s.log.Warn().Str("listener", had.Name).Str("address", had.Address).Str("effect", "datagrams queued at its sockets will be lost").Msg("listener of the predecessor not configured")
 		}
 	}
 }
@@ -118,7 +118,7 @@ func (s *server) streamListener(had *handoff.Listener) *net.TCPListener {
 	} else if listener != nil {
 		listener.Close()
 	}
-	s.log.Warn().Err(err).Str("listener", had.Name).Msg("the TCP socket that was handed over can't be used: it is opened anew")
+	s.log.Warn().Err(err).Str("listener", had.Name).Str("effect", "a new socket is opened").Msg("inherited TCP socket unusable")
 	return nil
 }
 
@@ -129,7 +129,7 @@ func (s *server) httpListener(from *succession.Predecessor, address string) net.
 	}
 	listener, err := net.FileListener(from.Offer.Web)
 	if err != nil {
-		s.log.Warn().Err(err).Msg("the HTTP socket that was handed over can't be used: it is opened anew")
+		s.log.Warn().Err(err).Str("effect", "a new socket is opened").Msg("inherited HTTP socket unusable")
 		return nil
 	}
 	if !hasAddress(listener.Addr(), address) {

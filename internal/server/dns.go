@@ -59,7 +59,7 @@ func (s *server) newDNS(l *config.Listener) (*dnsService, error) {
 	case err == nil:
 		s.dns.zones[l.Name] = zones
 	case had != nil:
-		s.log.Error().Err(err).Str("listener", l.Name).Msg("zones can't be read again: those before stay")
+		s.log.Error().Err(err).Str("listener", l.Name).Str("effect", "the zones before stay in force").Msg("zone reload failed")
 		zones = had
 	default:
 		return nil, err

@@ -117,7 +117,7 @@ func (s *server) exitFenced(why error, signals signals, ended <-chan error) erro
 	late, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
 	defer cancel()
 	err := s.awaitGroups(late, ended) // they all see it
-	return errors.Join(fencedError{why}, err, s.exitHandedOver("replaced: this process did not run when datagrams waited, and another one reads on"))
+	return errors.Join(fencedError{why}, err, s.exitHandedOver("replaced by another process"))
 }
 
 // fencedError ends the process with an exit code of its own.

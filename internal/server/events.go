@@ -15,14 +15,14 @@ func (s *server) groupEvent(listener string, e engine.Event) {
 	log := s.log.With().Str("listener", listener).Logger()
 	switch c := e.Change; {
 	case e.Filter && e.Err != nil:
-		log.Error().Err(e.Err).Msg("socket filter of another process can't be detached: it drops datagrams")
+		log.Error().Err(e.Err).Str("effect", "the filter of another process drops datagrams").Msg("socket filter not detached")
 	case e.Err != nil:
-		log.Error().Err(e.Err).Msg("steering can't be changed: datagrams are spread as before")
+		log.Error().Err(e.Err).Str("effect", "datagrams are spread as before").Msg("steering change failed")
 	case e.Shared:
 		log.Warn().Str("remedy", "give both --join, which uses hash, or give each its own port").
-			Msg("another process's sockets share the port: the kernel's hash spreads datagrams, and steering is off")
+			Str("effect", "the kernel's hash spreads datagrams; steering is off").Msg("port shared with another process")
 	case e.Alone:
-		log.Info().Msg("the port is ours alone again: steering is on")
+		log.Info().Str("effect", "steering is on").Msg("port no longer shared")
 	default:
 		logChange(log, c)
 	}

@@ -52,9 +52,9 @@ func (h *handover) Offer(hello takeover.Hello) (offer takeover.Offer, err error)
 	event := s.log.Info().EmbedObject(succession.ProcessFields{PID: hello.PID, Foreign: hello.Foreign}).Str("version", hello.Version)
 	switch hello.Role {
 	case takeover.Successor:
-		event.Msg("a successor is getting ready")
+		event.Msg("successor connected")
 	case takeover.Standby:
-		event.Msg("a standby waits for the end of this process")
+		event.Msg("standby connected")
 	default:
 		return offer, fmt.Errorf("this version takes successors and standbys, and no %q", hello.Role)
 	}
@@ -75,7 +75,7 @@ func (h *handover) Offer(hello takeover.Hello) (offer takeover.Offer, err error)
 
 // SuccessorFailed implements takeover.Active.
 func (h *handover) SuccessorFailed(_ takeover.Hello, reason error) {
-	h.server.log.Warn().Err(reason).Msg("the successor has not taken over")
+	h.server.log.Warn().Err(reason).Msg("handover failed")
 }
 
 // Quiesce implements takeover.Active. A process that is replaced meanwhile does not refuse: it
@@ -107,11 +107,7 @@ func (h *handover) quiesce(ctx context.Context) error {
 
 // Resume implements takeover.Active.
 func (h *handover) Resume(reason error) {
-	goesOn := ""
-	if h.begun {
-		goesOn = ": reading on"
-	}
-	h.server.log.Warn().Err(reason).Msg("the successor has not taken over" + goesOn)
+	h.server.log.Warn().Err(reason).Bool("reading_on", h.begun).Msg("handover failed")
 	if h.sameUnit { // the manager does not take a process that is dead
 		h.sameUnit = false
 		h.server.service.setMainPID(os.Getpid())
@@ -164,7 +160,7 @@ func (s *server) quiesce(ctx, peer context.Context, ended <-chan error, signals 
 		case err := <-ended:
 			errs = append(errs, err)
 		case sig := <-stop:
-			s.log.Info().Stringer("signal", sig).Msg("handing over, and then stopping")
+			s.log.Info().Stringer("signal", sig).Msg("stop requested during a handover")
 			s.loop.stopping = true
 			s.watchSecond(sig.at, signals)
 			stop, late, gone = nil, ctx.Done(), nil
@@ -285,7 +281,7 @@ func (s *server) handOverToStandby(ctx context.Context, sig os.Signal) <-chan er
 	if !s.succession.HasStandbys() {
 		return nil
 	}
-	s.log.Info().Stringer("signal", sig).Msg("handing over to a standby")
+	s.log.Info().Stringer("signal", sig).Msg("handover to a standby started")
 	done := make(chan error, 1)
 	go func() {
 		late, cancel := context.WithTimeout(ctx, s.config.DrainTimeout)

@@ -47,7 +47,7 @@ func listenHTTP(c *config.Config, handler http.Handler, logger zerolog.Logger, l
 	if at, ok := listener.Addr().(*net.TCPAddr); ok && !at.IP.IsLoopback() {
 		logger.Warn().Stringer("address", at).
 			Str("remedy", "give --http "+client.DefaultAddress+", or let a firewall keep others from the port").
-			Msg("other hosts can reach HTTP, which asks for no password: status and metrics are open to them")
+			Str("effect", "status and metrics are open to them, without a password").Msg("HTTP reachable by other hosts")
 	}
 	limited := connlimit.NewListener(listener, connlimit.Policy{Max: config.MaxHTTPConnections, EvictBusy: true})
 	w := &httpServer{
@@ -83,10 +83,10 @@ func (w *httpServer) serve() {
 		return
 	}
 	w.begin.Do(func() {
-		w.logger.Info().Str("address", w.socket.Addr().String()).Msg("status and metrics are served")
+		w.logger.Info().Str("address", w.socket.Addr().String()).Msg("HTTP server started")
 		go func() {
 			if err := w.server.Serve(w.listener); !errors.Is(err, http.ErrServerClosed) {
-				w.logger.Error().Err(err).Msg("status and metrics are off")
+				w.logger.Error().Err(err).Str("effect", "HTTP server stopped").Msg("HTTP server stopped")
 			}
 		}()
 	})

@@ -79,7 +79,7 @@ func (s *server) openListeners(from *succession.Predecessor) error {
 	s.web, err = listenHTTP(s.config, fencedHandler(prom.Handler(s.ledger, s.BuildLabels, dnsCollector{s}), s.succession.Fenced), s.log, s.httpListener(from, s.config.HTTPResolved))
 	if errors.Is(err, unix.EADDRINUSE) && s.config.MayRunWithoutHTTP() {
 		s.log.Warn().Err(err).Str("remedy", "give each process that shares a port its own --http ADDR").
-			Msg("status and metrics are off: the default HTTP address is another process's")
+			Str("effect", "HTTP server stopped").Msg("HTTP address in use")
 		return nil
 	}
 	return err
@@ -147,18 +147,18 @@ func (s *server) logListening(opened *listener) {
 		s.logZones(opened.dns)
 	}
 	if l.GRO {
-		s.log.Warn().Str("listener", l.Name).Msg("with gro the kernel counts a train that it drops as one datagram: losses are at least what it says")
+		s.log.Warn().Str("listener", l.Name).Str("effect", "the kernel counts a dropped GRO batch as one datagram").Msg("losses counted by GRO batches")
 	}
 	if l.Output == "stdout" && cli.IsNull(os.Stdout) {
-		s.log.Warn().Str("listener", l.Name).Msg("standard output is closed or the null device: records are delivered to nobody")
+		s.log.Warn().Str("listener", l.Name).Msg("standard output discards records")
 	}
 	if l.Steer == steer.Auto && !l.Join && g.Listener().Steering().Mode != string(steer.Auto) {
 		s.log.Warn().Str("listener", l.Name).Str("remedy", "udpshard doctor").
-			Msg("the kernel takes no steering program: its own hash spreads datagrams, and skew stays")
+			Str("effect", "the kernel's hash spreads datagrams; skew is not corrected").Msg("steering program refused by the kernel")
 	}
 	if granted < asked {
 		s.log.Warn().Str("listener", l.Name).Str("asked", cli.FormatSize(asked)).Str("granted", cli.FormatSize(granted)).
 			Str("remedy", fmt.Sprintf("sysctl -w net.core.rmem_max=%d", asked)).
-			Msg("the receive buffer is smaller than asked: bursts will be dropped sooner")
+			Str("effect", "bursts are dropped sooner").Msg("receive buffer smaller than asked")
 	}
 }

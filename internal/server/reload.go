@@ -51,7 +51,7 @@ func (r *reloader) begin(read func() loadedSettings) bool {
 	if !r.began.IsZero() {
 		r.asked = true
 		r.log.Warn().Stringer("reading_for", time.Since(r.began).Round(time.Millisecond)).
-			Msg("an earlier reload still reads its files: this one follows it")
+			Str("effect", "the reload begins after the reload under way").Msg("reload deferred")
 		return false
 	}
 	r.began, r.asked = time.Now(), false
@@ -73,7 +73,7 @@ func (r *reloader) logSlow() {
 	if r.began.IsZero() {
 		return // it has ended at this very moment
 	}
-	r.log.Warn().Stringer("reading_for", time.Since(r.began).Round(time.Millisecond)).Msg("a reload still reads its files")
+	r.log.Warn().Stringer("reading_for", time.Since(r.began).Round(time.Millisecond)).Msg("reload still reading files")
 	r.slow.Reset(slowReloadAgain)
 }
 
@@ -89,7 +89,7 @@ func (s *server) reopenAndReload() {
 func (s *server) beginReload() {
 	now := s.config
 	if s.loop.reloads.begin(func() loadedSettings { return s.loadSettings(now) }) {
-		s.log.Info().Msg("reload: reading settings and zones")
+		s.log.Info().Msg("reload started")
 	}
 }
 
@@ -133,7 +133,7 @@ func (s *server) reloadZones() (r loadedSettings) {
 func (s *server) reload(r loadedSettings) {
 	switch {
 	case r.err != nil && !r.asked:
-		s.log.Error().Err(r.err).Msg("zones can't be read again: those that were read when this process began to stand by stay")
+		s.log.Error().Err(r.err).Str("effect", "the zones read at the start of the standby stay in force").Msg("zone reload failed")
 	case r.err != nil:
 		logRefused(s.log, r.err)
 	default:
@@ -169,7 +169,7 @@ func logRefused(log zerolog.Logger, err error) {
 func (s *server) applySettings(next *config.Config) {
 	for i, l := range next.Listeners {
 		if err := errors.Join(s.listeners[i].SetPolicy(l.Policy()), s.listeners[i].SetSteering(l.Steering())); err != nil {
-			s.log.Error().Err(l.WithPosition(err)).Str("listener", l.Name).Msg("what this says stays as it was; the rest is in force")
+			s.log.Error().Err(l.WithPosition(err)).Str("listener", l.Name).Str("effect", "its settings before stay in force").Msg("settings of a listener not applied")
 		}
 	}
 	setLevel(next.LogLevel)

@@ -137,7 +137,7 @@ func (s *server) run(signals signals) error {
 	switch {
 	case errors.Is(err, errHandedOver):
 		s.awaitSuccessor()
-		return s.exitHandedOver("handed over: another process reads on where this one stopped")
+		return s.exitHandedOver("handover finished")
 	case errors.Is(err, engine.ErrFenced):
 		return s.exitFenced(err, signals, ended)
 	}
@@ -202,7 +202,7 @@ func (s *server) mainLoop(ctx context.Context, signals signals, ended chan error
 			s.loop.stopping, stop = true, nil
 		case err := <-passed:
 			if passed = nil; err != nil {
-				s.log.Warn().Err(err).Msg("no standby has taken over: draining")
+				s.log.Warn().Err(err).Msg("handover to a standby failed")
 				return nil
 			}
 		case err := <-ended:
@@ -211,7 +211,7 @@ func (s *server) mainLoop(ctx context.Context, signals signals, ended chan error
 				return err
 			}
 			if err != nil {
-				s.log.Error().Err(err).Msg("a shard can't go on: draining the others")
+				s.log.Error().Err(err).Str("effect", "the process drains").Msg("shard failed")
 				return nil // drain returns it
 			}
 		case err := <-s.outputs.Broken():
@@ -237,7 +237,7 @@ func (s *server) mainLoop(ctx context.Context, signals signals, ended chan error
 			}
 			for _, d := range s.dnsServices() {
 				if err := d.resume(); err != nil {
-					s.log.Error().Err(err).Msg("queries over TCP are not answered")
+					s.log.Error().Err(err).Msg("DNS over TCP unavailable")
 				}
 			}
 			if s.loop.stopping && passed == nil {

@@ -42,11 +42,11 @@ type service struct {
 func openService(log zerolog.Logger) *service {
 	unit, err := systemd.Open()
 	if err != nil {
-		log.Warn().Err(err).Msg("not all that the service manager says is understood")
+		log.Warn().Err(err).Msg("environment of the service manager unusable")
 	}
 	v := &service{unit: unit, log: log, stored: systemd.Restore(unit.Passed())}
 	for _, err := range v.stored.Dropped {
-		log.Warn().Err(err).Msg("the service manager kept what is of no use")
+		log.Warn().Err(err).Msg("stored descriptor unusable")
 	}
 	if interval, on := unit.Watchdog(); on {
 		go v.watch(interval / 2)
@@ -83,7 +83,7 @@ func (v *service) setServer(at *server) {
 // logError logs what the manager could not be told.
 func (v *service) logError(what string, err error) {
 	if err != nil {
-		v.log.Warn().Err(err).Str("about", what).Msg("the service manager can't be told")
+		v.log.Warn().Err(err).Str("about", what).Msg("notification of the service manager failed")
 	}
 }
 
@@ -104,7 +104,7 @@ func (v *service) storedPredecessor(c *config.Config) (*succession.Predecessor, 
 		l.Counters, err = metrics.OpenSharedCounters(memory.Counters, memory.Control)
 	}
 	if err != nil { // better without than not at all
-		v.log.Error().Err(err).Msg("the counters of the process before can't be read: they begin anew")
+		v.log.Error().Err(err).Str("effect", "counters begin at zero").Msg("stored counters unusable")
 	}
 	return l, nil
 }
@@ -185,7 +185,7 @@ func (v *service) logUnused(used map[*os.File]bool) {
 		} else {
 			event = event.Err(err)
 		}
-		event.Msg("the service manager passes a socket that no listener here can use: nobody reads it")
+		event.Str("effect", "no process reads the socket").Msg("socket of the service manager unused")
 	}
 	for _, l := range v.stored.Listeners {
 		for _, file := range l.Sockets {
@@ -243,7 +243,7 @@ func (v *service) ready(s *server, kept error) {
 		if full := (*systemd.FullError)(nil); errors.As(kept, &full) {
 			event = event.Str("remedy", full.Hint())
 		}
-		event.Msg("the service manager can't keep sockets and counters: a restart loses what waits, and counters go back")
+		event.Str("effect", "a restart loses queued datagrams, and counters begin at zero").Msg("descriptor store failed")
 	}
 	v.stored.Close()
 	v.logError("being ready", v.unit.Ready(s.summary()))

@@ -20,7 +20,7 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *suc
 		s.web.serve()
 	}
 	if from.Connected() {
-		s.log.Info().EmbedObject(from.LogFields()).Str("version", from.Offer.Version).Msg("standing by for the process that serves")
+		s.log.Info().EmbedObject(from.LogFields()).Str("version", from.Offer.Version).Msg("standby started")
 		s.succession.Register(from)
 	}
 	s.loop.wasStandby = true
@@ -73,7 +73,7 @@ func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *suc
 				logRefused(s.log, next.err)
 				s.service.standsBy(from.Process())
 			default:
-				s.log.Info().Msg("reloaded: opening what the new settings ask for")
+				s.log.Info().Str("effect", "the standby opens what the new settings ask for").Msg("reload finished")
 				err := leave(errReloaded)
 				s.config = next.next
 				return err
@@ -104,7 +104,7 @@ func (s *server) endStandby(ctx context.Context, from *succession.Predecessor, e
 	case errors.Is(err, takeover.ErrRedirected):
 		return succession.Retry(err)
 	case errors.As(err, new(*takeover.RefusedError)): // the active process could not wait for this one, or could not stop
-		s.log.Warn().Err(err).Msg("not taken over: waiting for the end of the process that serves")
+		s.log.Warn().Err(err).Str("effect", "the standby waits for the end of the active process").Msg("takeover refused")
 		return s.succession.TakeOverDead(ctx, from, metrics.TakeoverDied)
 	case errors.Is(err, takeover.ErrDisconnected):
 		return s.succession.TakeOverDead(ctx, from, metrics.TakeoverDied)

@@ -38,7 +38,7 @@ func (s *server) start(ctx context.Context, reload <-chan os.Signal, from *succe
 		if from == nil {
 			return err
 		}
-		s.log.Error().Err(err).Msg("queries over TCP are not answered") // those over UDP wait, and there is no way back
+		s.log.Error().Err(err).Msg("DNS over TCP unavailable") // those over UDP wait, and there is no way back
 	}
 	s.ledger.SetRole(metrics.Active)
 	return nil

@@ -14,7 +14,7 @@ func (s *server) logStart(ctx context.Context) {
 		if err == nil && !f.Stopped.IsZero() {
 			f.Event.Float64("gap_ms", round(last.Sub(f.Stopped).Seconds()*1000))
 		}
-		f.Event.Msg(f.Message)
+		f.Event.Msg("takeover finished")
 	}
 	for _, l := range s.listeners {
 		s.logListening(l)

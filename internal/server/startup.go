@@ -54,7 +54,7 @@ func (c *startup) run() (*server, error) {
 			return s, nil
 		}
 		if by, ok := context.Cause(ctx).(stopError); ok {
-			c.service.log.Info().Stringer("signal", by).Msg("stopped before it was active")
+			c.service.log.Info().Stringer("signal", by).Msg("stopped before the start finished")
 			return nil, nil
 		}
 		if s.loop.wasStandby {
@@ -119,7 +119,7 @@ func (c *startup) chooseRetry(s *server, began time.Time, err error) (pause time
 	}
 	if !c.logged {
 		c.logged = true
-		c.service.log.Warn().Err(err).Msg("can't stand by yet: trying again")
+		c.service.log.Warn().Err(err).Msg("standby not possible yet")
 	}
 	return pause, nil
 }

@@ -24,6 +24,6 @@ func unknownZone(tz, local string) (name string, unknown bool) {
 func warnOfZone(log zerolog.Logger) {
 	if tz, unknown := unknownZone(os.Getenv("TZ"), time.Local.String()); unknown {
 		log.Warn().Str("TZ", tz).Str("remedy", "a name of the IANA time zone database, such as TZ=Asia/Kolkata; where the host has none, its package is tzdata").
-			Msg("TZ is not understood and UTC is taken: syslog timestamps without a zone are read as such")
+			Str("effect", "syslog timestamps without a zone are read as UTC").Msg("time zone unknown")
 	}
 }

@@ -82,7 +82,7 @@ func (s *Succession) KeepPath(ctx context.Context, active takeover.Active) {
 	case err == nil || err.Error() == s.pathError:
 	default:
 		s.pathError = err.Error()
-		s.log.Error().Err(err).Str("path", s.path.Path()).Msg("recreating the takeover socket failed")
+		s.log.Error().Err(err).Str("path", s.path.Path()).Msg("takeover socket recreation failed")
 	}
 }
 

@@ -121,7 +121,7 @@ func (s *Succession) offerError(conn *takeover.Conn, err error) error {
 	case errors.Is(err, takeover.ErrRedirected), errors.Is(err, takeover.ErrDisconnected):
 		return Retry(err)
 	case silent && s.Standby:
-		s.log.Warn().Str("process", conn.Process()).Msg("the process that serves does not answer")
+		s.log.Warn().Str("process", conn.Process()).Msg("active process not answering")
 		return Retry(err)
 	}
 	err = fmt.Errorf("take over from %s: %w", conn.Process(), err)
@@ -199,7 +199,7 @@ func (p *Predecessor) useSuccessorCounters() {
 	counters, err := metrics.OpenSharedCounters(p.successor.Memory.Counters, p.successor.Memory.Control)
 	if err != nil {
 		p.log.Warn().Err(err).Int("pid", p.successor.PID).
-			Msg("opening the counters of the new active process failed")
+			Msg("counters of the new active process unusable")
 	} else {
 		p.Counters.Close()
 		p.Counters, p.Offer.PID = counters, p.successor.PID
@@ -221,7 +221,7 @@ func (p *Predecessor) hasEnded() bool {
 func (p *Predecessor) stoppedOwner(epoch uint64) (at uint64, alive bool) {
 	at, alive, err := takeover.LeaseHeldBelow(p.Counters.Control(), epoch)
 	if err != nil {
-		p.log.Warn().Err(err).Msg("checking for live replaced processes failed")
+		p.log.Warn().Err(err).Msg("check for live replaced processes failed")
 	}
 	return at, alive
 }

@@ -60,7 +60,7 @@ func (p *Predecessor) replace(last *Predecessor) {
 	control, err := takeover.Register(last.Counters.Control(), epoch)
 	if err != nil {
 		p.log.Warn().Err(err).
-			Msg("registration with the predecessor failed: another standby may not wait for this one")
+			Str("effect", "another standby may not wait for this process").Msg("registration with the predecessor failed")
 		return
 	}
 	p.previous = registration{control, epoch}
@@ -101,7 +101,7 @@ func (s *Succession) WaitForStandbys() {
 		for _, r := range s.peerStandbys {
 			n, err := takeover.CountRegistrations(r.control, r.epoch)
 			if err != nil {
-				s.log.Warn().Err(err).Msg("counting unanswered standbys failed")
+				s.log.Warn().Err(err).Msg("count of unanswered standbys failed")
 				return
 			}
 			missing += n
@@ -110,7 +110,7 @@ func (s *Succession) WaitForStandbys() {
 			return
 		}
 		if time.Since(began) > RedialTimeout {
-			s.log.Warn().Int("standbys", missing).Msg("reading began before every standby answered")
+			s.log.Warn().Int("standbys", missing).Msg("reading begun before every standby answered")
 			return
 		}
 	}

@@ -69,12 +69,12 @@ func (r *stalledPredecessor) watch() {
 		case <-tick.C:
 			r.inheritance.Sync()
 			if lease, err := takeover.AcquireLease(r.counters.Control(), r.epoch); err == nil {
-				r.finalize("the process that was replaced has ended")
+				r.finalize("replaced process ended")
 				lease.Release()
 				return
 			}
 		case <-r.stop:
-			r.finalize("the process that was replaced is waited for no longer")
+			r.finalize("replaced process no longer watched")
 			return
 		}
 	}

@@ -77,7 +77,7 @@ func (s *Succession) redial(ctx context.Context, p *Predecessor) error {
 			pause = min(2*pause, maxRedialPause)
 			if !logged {
 				logged = true
-				s.log.Warn().Err(err).Msg("can't stand by for the process that answers: standing by with what the one before has left")
+				s.log.Warn().Err(err).Str("effect", "the standby watches the previous active process").Msg("standby connection failed")
 			}
 		}
 		select {

@@ -92,7 +92,7 @@ func (s *Succession) ServePeers(ctx context.Context, active takeover.Active) {
 		return
 	}
 	for _, e := range takeover.Exposures(s.path.Path()) {
-		s.log.Warn().Str("remedy", e.Remedy).Msg("other users can reach the takeover path: " + e.Finding)
+		s.log.Warn().Str("finding", e.Finding).Str("remedy", e.Remedy).Msg("takeover path reachable by other users")
 	}
 	s.peersServed = make(chan struct{})
 	s.ledger.SetStandbys(listStandbys(s.path))
@@ -100,7 +100,7 @@ func (s *Succession) ServePeers(ctx context.Context, active takeover.Active) {
 		defer close(s.peersServed)
 		err := s.path.Serve(ctx, active)
 		if err != nil && ctx.Err() == nil && !errors.Is(err, net.ErrClosed) {
-			s.log.Error().Err(err).Msg("nobody can take over any more")
+			s.log.Error().Err(err).Str("effect", "no other process can take over").Msg("takeover path lost")
 		}
 	}()
 }
@@ -142,7 +142,7 @@ func (s *Succession) MarkHandedOver() {
 		}
 		if err != nil { // the handover goes on without the mark
 			s.log.Warn().Err(err).
-				Msg("marking counters as handed over failed: a standby may treat this exit as a crash")
+				Str("effect", "a standby may treat the exit of this process as a crash").Msg("handed-over mark failed")
 		}
 	}
 }
@@ -169,8 +169,7 @@ func (s *Succession) StopWatching() { s.stalled.stopWatching() }
 
 // Finished describes the takeover by which a process became active.
 type Finished struct {
-	Message string
-	Event   *zerolog.Event // the fields of the log line
+	Event   *zerolog.Event // the fields of the log line "takeover finished"
 	Stopped time.Time      // when the predecessor stopped reading; zero: not known
 }
 

@@ -17,7 +17,7 @@ import (
 // Upgrade takes over from an active process, which stops reading when this process asks for that.
 // With an error the active process reads on.
 func (s *Succession) Upgrade(ctx context.Context, p *Predecessor) error {
-	s.log.Info().EmbedObject(p.LogFields()).Str("version", p.Offer.Version).Msg("taking over: it serves until this process is ready")
+	s.log.Info().EmbedObject(p.LogFields()).Str("version", p.Offer.Version).Msg("takeover started")
 	began := time.Now()
 	s.Register(p)
 	err := s.waitQuiesced(ctx, p)
@@ -36,7 +36,7 @@ func (s *Succession) Upgrade(ctx context.Context, p *Predecessor) error {
 	}
 	s.ledger.Takeovers().Add(metrics.TakeoverUpgrade, time.Now())
 	event := s.log.Info().EmbedObject(p.LogFields()).Stringer("after", time.Since(began).Round(time.Microsecond))
-	s.finish(event, "took over: its sockets, its queues and its counters", p.conn.QuiescedAt())
+	s.finish(event.Stringer("reason", metrics.TakeoverUpgrade), p.conn.QuiescedAt())
 	return nil
 }
 
@@ -58,7 +58,7 @@ func (s *Succession) TakeOverStopping(ctx context.Context, p *Predecessor) error
 	if err := s.takeOverQuiesced(ctx, p); err != nil {
 		return err
 	}
-	s.finish(s.count(p, began, metrics.TakeoverStop), "took over: it was told to stop", p.conn.QuiescedAt())
+	s.finish(s.count(p, began, metrics.TakeoverStop), p.conn.QuiescedAt())
 	return nil
 }
 
@@ -101,7 +101,7 @@ func (s *Succession) TakeOverDead(ctx context.Context, p *Predecessor, reason me
 		return err
 	}
 	if at, alive := p.stoppedOwner(epoch); alive { // it may wake up, and write
-		return s.runBesideStalled(ctx, p, stall{at, began, reason, 0, "the process that served is no more, and the one before it does not run"})
+		return s.runBesideStalled(ctx, p, stall{at, began, reason, 0, "the process before the predecessor is alive and does not run"})
 	}
 	if err := s.server.Adopt(p); err != nil {
 		return err
@@ -111,7 +111,7 @@ func (s *Succession) TakeOverDead(ctx context.Context, p *Predecessor, reason me
 		return err
 	}
 	event := s.count(p, began, reason).Uint64("lost_in_crash", final.Lost)
-	s.finish(event, "took over: the process that served is no more", stopped)
+	s.finish(event, stopped)
 	return nil
 }
 
@@ -136,7 +136,7 @@ func (s *Succession) TakeOverStored(ctx context.Context, p *Predecessor) error {
 	if err := s.server.DrainSurplus(ctx, p); err != nil {
 		return err
 	}
-	s.finish(s.log.Info(), "took over: sockets of the service manager", time.Time{})
+	s.finish(s.log.Info().Str("reason", "stored_sockets"), time.Time{})
 	return nil
 }
 
@@ -180,12 +180,12 @@ func (s *Succession) runBesideStalled(ctx context.Context, p *Predecessor, is st
 	if !p.Offer.Foreign {
 		s.stalledPID = p.Offer.PID
 	}
-	event := s.count(p, is.began, is.reason).Str("reason", is.text)
+	event := s.count(p, is.began, is.reason).Str("stalled", is.text)
 	if is.reason == metrics.TakeoverStalled {
 		next := s.ledger.Takeovers().Patience(time.Now(), s.StandbyAfter)
 		event = event.Stringer("patience", is.timeout).Stringer("next_patience", next)
 	}
-	s.finish(event, "took over: the process that served does not run", stopped)
+	s.finish(event, stopped)
 	return nil
 }
 
@@ -194,11 +194,12 @@ func (s *Succession) runBesideStalled(ctx context.Context, p *Predecessor, is st
 func (s *Succession) count(p *Predecessor, began time.Time, reason metrics.TakeoverReason) *zerolog.Event {
 	s.ledger.Takeovers().Add(reason, time.Now())
 	s.server.ReopenOutputs()
-	return s.log.Warn().EmbedObject(p.LogFields()).Stringer("after", time.Since(began).Round(time.Microsecond))
+	return s.log.Warn().EmbedObject(p.LogFields()).Stringer("after", time.Since(began).Round(time.Microsecond)).Stringer("reason", reason)
 }
 
-func (s *Succession) finish(event *zerolog.Event, message string, stopped time.Time) {
-	s.finished = &Finished{message, event, stopped}
+// finish keeps the fields of the log line on a takeover, until every shard reads.
+func (s *Succession) finish(event *zerolog.Event, stopped time.Time) {
+	s.finished = &Finished{event, stopped}
 }
 
 // recoverTimeout is how long reading the output files of a process that has ended may take, in
@@ -212,7 +213,7 @@ func (s *Succession) finalizeCounts(p *Predecessor) metrics.FinalCounts {
 	defer cancel()
 	final, err := p.inheritance.Finalize(func(w metrics.Write) (int, error) { return file.Recover(soon, w) })
 	if err != nil {
-		s.log.Error().Err(err).Msg("what the one before had written last can't be told exactly")
+		s.log.Error().Err(err).Str("effect", "lost_in_crash is not exact").Msg("last write of the predecessor unknown")
 	}
 	return final
 }
