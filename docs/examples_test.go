@@ -177,9 +177,9 @@ func newSession(t *testing.T, program string) *session {
 	if os.Geteuid() != 0 {
 		namespaces = append(namespaces, "--user", "--map-root-user")
 	}
-	const setup = "ip link set lo up && hostname web1"
+	const setup = "ip link set lo up && hostname web1 && taskset --cpu-list --pid 0,1 $$ >/dev/null" // two cores
 	if out, err := exec.Command("unshare", append(namespaces, "bash", "-c", setup)...).CombinedOutput(); err != nil {
-		t.Skipf("needs unshare and hostname, ip (iproute2), and root or unprivileged user namespaces: %v: %s", err, out)
+		t.Skipf("needs unshare, taskset, ip and hostname, CPUs 0 and 1, and root or unprivileged user namespaces: %v: %s", err, out)
 	}
 	cmd := exec.Command("unshare", append(namespaces, "bash", "--noprofile", "--norc")...)
 	cmd.Dir = folder
