@@ -42,6 +42,7 @@ var (
 	metricName = regexp.MustCompile(`\budpshard_[a-z_]*[a-z]\b`)
 	message    = regexp.MustCompile("(?:says|logs|log line|has a line) `([^`]+)`")
 	logTable   = regexp.MustCompile("(?m)^\\| `([^`]+)` \\| (?:info|warn|error)")
+	kindTable  = regexp.MustCompile("(?m)^\\| `[a-z_]+` \\| `([a-z, ]+)` \\| (?:an?|the) ")
 	logLine    = regexp.MustCompile(`(?m)^{"level":.*"message":"([^"]+)"`)
 )
 
@@ -131,7 +132,7 @@ func TestNamesInDocuments(t *testing.T) {
 				t.Errorf("%s: there is no metric %s", p.name, name)
 			}
 		}
-		for _, form := range []*regexp.Regexp{message, logTable, logLine} {
+		for _, form := range []*regexp.Regexp{message, logTable, kindTable, logLine} {
 			for _, match := range form.FindAllStringSubmatch(p.text, -1) {
 				if !has(strings.ReplaceAll(match[1], " N ", " %d ")) {
 					t.Errorf("%s: there is no message %q", p.name, match[1])
