@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,8 +35,8 @@ func (c *Config) readEnvironment() error {
 		{runtimeFolder, "takeover", defaultTakeover(os.Getenv(runtimeFolder))},
 	} {
 		if _, set := os.LookupEnv(v.name); set {
-			match := func(s setting[Config]) bool { return s.key == v.key }
-			errs = append(errs, apply(configSettings, c, c.given, match, source{"$" + v.name, v.text}))
+			s := c.scope()
+			errs = append(errs, s.set(s.withKey(v.key), "$"+v.name, v.text))
 		}
 	}
 	return cli.Join(errs...)
@@ -55,46 +54,38 @@ type Config struct {
 	StandbyAfter  time.Duration
 	Listeners     []*Listener
 
-	given        map[string]source // keys that were set, and where
-	HTTPResolved string            // http, with the address of its host name
-}
-
-// source is where a setting was made, and what was written there.
-type source struct {
-	place string // --batch, or file.yaml:4:11: listeners[0].batch
-	text  string
+	HTTPResolved string // http, with the address of its host name
+	origins
 }
 
 var configSettings = []setting[Config]{
 	{flag: "http", key: "http", init: client.DefaultAddress,
 		usage: "serve status and metrics at `ADDR`; empty turns it off; $" + HTTPVariable + " changes the default",
-		set:   bind(parseHTTP, func(c *Config) *string { return &c.HTTP }),
-		means: func(c *Config) any { return HTTPSocket(c.HTTPResolved) }},
+		field: bind(parseHTTP, func(c *Config) *string { return &c.HTTP })},
 	{flag: "takeover", key: "takeover",
 		usage: "`PATH` of the unix socket over which a successor takes the sockets and the counters (default $RUNTIME_DIRECTORY/takeover.sock, else off)",
-		set:   bind(cli.ParseText, func(c *Config) *string { return &c.Takeover }),
-		means: func(c *Config) any { return absolute(c.Takeover) }},
-	{flag: "standby", key: "standby", init: "false", bare: true,
+		field: bind(cli.ParseText, func(c *Config) *string { return &c.Takeover })},
+	{flag: "standby", key: "standby", init: "false", isSwitch: true,
 		usage: "hold the sockets of the active process at the takeover path, and take over when it stops, " +
 			"dies or hangs; without an active process, become active",
-		set: bind(cli.ParseBool, func(c *Config) *bool { return &c.Standby })},
+		field: bind(cli.ParseBool, func(c *Config) *bool { return &c.Standby })},
 	{flag: "standby-after", key: "standby_after", init: "250ms",
 		usage: "standby: take over when a shard of the active process leaves its queue unread for `DURATION`; 0 is never",
-		set:   bind(parseStandbyAfter, func(c *Config) *time.Duration { return &c.StandbyAfter })},
+		field: bind(parseStandbyAfter, func(c *Config) *time.Duration { return &c.StandbyAfter })},
 	{flag: "log-level", key: "log.level", init: "info", live: true,
 		usage: "least `LEVEL` to log: debug, info, warn or error",
-		set: bind(cli.ParseChoice("debug", "info", "warn", "error"),
+		field: bind(cli.ParseChoice("debug", "info", "warn", "error"),
 			func(c *Config) *string { return &c.LogLevel })},
 	{flag: "log-format", key: "log.format", init: "auto",
 		usage: "`FORMAT` of logs on standard error: console, json, or auto (console on a terminal)",
-		set: bind(cli.ParseChoice("auto", "console", "json"),
+		field: bind(cli.ParseChoice("auto", "console", "json"),
 			func(c *Config) *string { return &c.LogFormat })},
 	{flag: "stats-interval", key: "stats_interval", init: "10s", live: true,
 		usage: "log each listener's rates and losses every `DURATION`; 0 is never",
-		set:   bind(cli.ParseDuration, func(c *Config) *time.Duration { return &c.StatsInterval })},
+		field: bind(cli.ParseDuration, func(c *Config) *time.Duration { return &c.StatsInterval })},
 	{flag: "drain-timeout", key: "drain_timeout", init: "8s", live: true,
 		usage: "at SIGTERM, wait for outputs for `DURATION`; what they have not accepted then is dropped and counted",
-		set:   bind(cli.ParseDuration, func(c *Config) *time.Duration { return &c.DrainTimeout })},
+		field: bind(cli.ParseDuration, func(c *Config) *time.Duration { return &c.DrainTimeout })},
 }
 
 func parseHTTP(text string) (string, error) {
@@ -114,27 +105,6 @@ func parseHTTP(text string) (string, error) {
 	return text, nil
 }
 
-// HTTPSocket is where an HTTP address is listened at: with any unspecified one,
-// net.Listen takes IPv6 and IPv4. Port 0 is another one each time. It asks no name server.
-func HTTPSocket(address string) any {
-	switch at, _ := hostport.Parse("tcp", address); {
-	case !at.IP.IsValid() || at.Port == 0:
-		return address
-	case at.IP.IsUnspecified():
-		return at.Port
-	default:
-		return at.AddrPort()
-	}
-}
-
-// absolute is a path from the root; "" is none.
-func absolute(path string) string {
-	if whole, err := filepath.Abs(path); err == nil && path != "" {
-		return whole
-	}
-	return path
-}
-
 // shortestStandby is what no scheduler's mood takes for long.
 const shortestStandby = 50 * time.Millisecond
 
@@ -146,50 +116,14 @@ func parseStandbyAfter(text string) (time.Duration, error) {
 	return d, err
 }
 
-// apply sets a thing by what its flag or key says.
-func apply[T any](settings []setting[T], to *T, given map[string]source, match func(setting[T]) bool, at source) error {
-	i := slices.IndexFunc(settings, match)
-	if i < 0 {
-		return errUnknown
-	}
-	given[settings[i].key] = at
-	if err := settings[i].set(to, at.text); err != nil {
-		return cli.Unusable(at.place, err)
-	}
-	return nil
-}
-
-var errUnknown = errors.New("no such setting")
-
 func newConfig() *Config {
-	c := &Config{given: make(map[string]source)}
-	setDefaults(configSettings, c)
+	c := &Config{origins: origins{keys: make(map[string]origin)}}
+	c.scope().setDefaults()
 	return c
 }
 
-func setDefaults[T any](settings []setting[T], to *T) {
-	for _, s := range settings {
-		if s.init == "" {
-			continue
-		}
-		if err := s.set(to, s.init); err != nil {
-			panic(fmt.Sprintf("default of %s: %v", s.key, err))
-		}
-	}
-}
-
-// isSet returns whether a key is set, by the file, a flag or the environment.
-func (c *Config) isSet(key string) bool {
-	_, set := c.given[key]
-	return set
-}
-
-// place is where a key is set.
-func (c *Config) place(key string) string {
-	if at, given := c.given[key]; given {
-		return at.place
-	}
-	return key
+func (c *Config) scope() scope[Config] {
+	return scope[Config]{configSettings, c, &c.origins, []string{"listeners"}}
 }
 
 // check finds all that is wrong with the whole, and names unnamed listeners. A key whose value
@@ -198,11 +132,11 @@ func (c *Config) check() error {
 	var errs []error
 	if c.Takeover != "" {
 		if err := takeover.CheckPath(c.Takeover); err != nil {
-			errs = append(errs, cli.Unusable(c.place("takeover"), err))
+			errs = append(errs, c.ErrorAt("takeover", err))
 		}
 	}
 	if c.Standby && c.Takeover == "" {
-		err := cli.Unusable(c.place("standby"), errors.New("a standby needs a takeover path"))
+		err := c.ErrorAt("standby", errors.New("a standby needs a takeover path"))
 		errs = append(errs, cli.WithHint(err, "set --takeover PATH, or takeover: PATH in the file, "+
 			"to the takeover path of the active process"))
 	}
@@ -233,11 +167,11 @@ func (c *Config) check() error {
 		for _, err := range cli.Separate(l.checkEngine()) {
 			errs = append(errs, l.WithPosition(err))
 		}
-		if !l.spoilt["protocol"] {
+		if !l.keys["protocol"].unusable {
 			errs = append(errs, l.checkDNS())
 		}
 		at := l.Resolved()
-		if at.Port() == 0 || l.spoilt["address"] {
+		if at.Port() == 0 || l.keys["address"].unusable {
 			continue
 		}
 		if other := taken[at]; other != nil {
@@ -263,7 +197,7 @@ func (l *Listener) checkEngine() error {
 }
 
 func (c *Config) MayRunWithoutHTTP() bool {
-	return !c.isSet("http") && slices.ContainsFunc(c.Listeners, func(l *Listener) bool { return l.Join })
+	return !c.IsSet("http") && slices.ContainsFunc(c.Listeners, func(l *Listener) bool { return l.Join })
 }
 
 func (c *Config) Shards() (n int) {

@@ -2,47 +2,92 @@ package config
 
 import (
 	"fmt"
+	"path/filepath"
 	"reflect"
+	"strings"
+
+	"github.com/udpshard/udpshard/internal/hostport"
 )
 
-// CheckReload returns an error if next differs in what only a restart can change.
+// CheckReload returns an error if next differs from c in a setting that only a restart can change.
 func (c *Config) CheckReload(next *Config) error {
 	if len(next.Listeners) != len(c.Listeners) {
 		return fmt.Errorf("listeners: there were %d and now there are %d: that needs a restart", len(c.Listeners), len(next.Listeners))
 	}
-	if err := sameSettings(configSettings, c, next, c.given, next.given, next.place); err != nil {
+	if err := checkReload(c.scope(), next.scope(), c.effective(), next.effective()); err != nil {
 		return err
 	}
 	for i, l := range c.Listeners {
 		n := next.Listeners[i]
-		if err := sameSettings(listenerSettings, l, n, l.given, n.given, n.place); err != nil {
+		if err := checkReload(l.scope(), n.scope(), l.effective(), n.effective()); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// sameSetting says whether two spellings are of the same value.
-func sameSetting[T any](s setting[T], a, b string) bool {
-	var first, second T
-	return a == b || a != "" && b != "" && s.set(&first, a) == nil && s.set(&second, b) == nil && reflect.DeepEqual(first, second)
-}
-
-func sameSettings[T any](settings []setting[T], old, next *T, before, after map[string]source, place func(key string) string) error {
-	for _, s := range settings {
-		if s.live {
-			continue
-		}
-		was, is := s.init, s.init
-		if at, ok := before[s.key]; ok {
-			was = at.text
-		}
-		if at, ok := after[s.key]; ok {
-			is = at.text
-		}
-		if !sameSetting(s, was, is) && (s.means == nil || !reflect.DeepEqual(s.means(old), s.means(next))) {
-			return fmt.Errorf("%s: was %q and is %q: that needs a restart", place(s.key), was, is)
+// checkReload compares the values of the settings, and where these differ the effective values.
+func checkReload[T any](old, next scope[T], oldEffective, nextEffective *T) error {
+	for _, s := range old.settings {
+		same := s.live || reflect.DeepEqual(s.get(old.of), s.get(next.of)) || reflect.DeepEqual(s.get(oldEffective), s.get(nextEffective))
+		if !same {
+			return fmt.Errorf("%s: was %q and is %q: that needs a restart", next.origins.position(s.key), old.text(s), next.text(s))
 		}
 	}
 	return nil
+}
+
+// text is the text of a setting, or its default.
+func (s scope[T]) text(one setting[T]) string {
+	if s.origins.IsSet(one.key) {
+		return s.origins.keys[one.key].text
+	}
+	return one.init
+}
+
+// effective returns c with effective values: equal where c means the same in other words.
+func (c *Config) effective() *Config {
+	e := *c
+	e.HTTP, e.Takeover = HTTPSocket(c.HTTPResolved), absolute(c.Takeover)
+	return &e
+}
+
+// effective returns l with effective values: equal where l means the same in other words, such as
+// the number of shards that is the default.
+func (l *Listener) effective() *Listener {
+	e := *l
+	e.CPUs = l.ShardCPUs()
+	e.Shards = len(e.CPUs)
+	if path, isFile := strings.CutPrefix(l.Output, "file:"); isFile {
+		e.Output = "file:" + absolute(path)
+	}
+	switch at := l.Resolved(); {
+	case at.Port() == 0: // another port each time
+	case l.DualStack():
+		e.Address = fmt.Sprintf(":%d", at.Port())
+	default:
+		e.Address = at.String()
+	}
+	return &e
+}
+
+// HTTPSocket returns the effective form of an HTTP address. All unspecified IP addresses mean
+// IPv6 and IPv4 (net.Listen). HTTPSocket asks no name server.
+func HTTPSocket(address string) string {
+	at, _ := hostport.Parse("tcp", address)
+	switch {
+	case !at.IP.IsValid() || at.Port == 0:
+		return address
+	case at.IP.IsUnspecified():
+		return fmt.Sprintf(":%d", at.Port)
+	}
+	return at.AddrPort().String()
+}
+
+// absolute returns a path from the root, and "" for "".
+func absolute(path string) string {
+	if whole, err := filepath.Abs(path); err == nil && path != "" {
+		return whole
+	}
+	return path
 }

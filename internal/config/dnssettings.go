@@ -13,21 +13,21 @@ import (
 
 // dnsSettings are of no use to listeners of other protocols.
 var dnsSettings = []setting[Listener]{
-	{flag: "zone", key: "zone", live: true, list: true,
+	{flag: "zone", key: "zone", live: true, isList: true,
 		usage: "dns: `FILE` of a zone to answer from (RFC 1035 master file); may be given several times",
-		set:   bind(parseList, func(l *Listener) *[]string { return &l.Zones })},
-	{flag: "sinkhole", key: "sinkhole", live: true, list: true,
+		field: bind(parseList, func(l *Listener) *[]string { return &l.Zones })},
+	{flag: "sinkhole", key: "sinkhole", live: true, isList: true,
 		usage: "dns: answer every A and AAAA query for names in no zone with `ADDR,...`",
-		set:   bind(parseAddresses, func(l *Listener) *[]netip.Addr { return &l.Sinkhole })},
+		field: bind(parseAddresses, func(l *Listener) *[]netip.Addr { return &l.Sinkhole })},
 	{flag: "rrl", key: "rrl", init: "200",
 		usage: "dns: send at most `N` responses of one kind a second to a client's network, or off",
-		set:   bind(parseRate, func(l *Listener) *int { return &l.RRL })},
+		field: bind(parseRate, func(l *Listener) *int { return &l.RRL })},
 	{flag: "rrl-slip", key: "rrl_slip", init: "2",
 		usage: "dns: send every `N`th response above the limit truncated, so that the client can come back over TCP; 0 is none",
-		set:   bind(parseSlip, func(l *Listener) *int { return &l.RRLSlip })},
-	{flag: "cookies", key: "cookies", init: "true", bare: true,
+		field: bind(parseSlip, func(l *Listener) *int { return &l.RRLSlip })},
+	{flag: "cookies", key: "cookies", init: "true", isSwitch: true,
 		usage: "dns: give cookies to clients, and do not limit clients that send them back",
-		set:   bind(cli.ParseBool, func(l *Listener) *bool { return &l.Cookies })},
+		field: bind(cli.ParseBool, func(l *Listener) *bool { return &l.Cookies })},
 }
 
 func init() { listenerSettings = append(listenerSettings, dnsSettings...) }
@@ -76,8 +76,8 @@ func (l *Listener) checkDNS() error {
 			if l.IsSet(s.key) {
 				err := l.ErrorAt(s.key, fmt.Errorf("the protocol is %s, and only dns has this", l.Protocol))
 				place := "--protocol"
-				if l.at != "" {
-					place = l.place("protocol")
+				if l.start != "" {
+					place = l.position("protocol")
 				}
 				errs = append(errs, cli.WithHint(err, cli.SuggestedAt(place, "dns")))
 			}

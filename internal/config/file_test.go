@@ -98,8 +98,8 @@ func TestBadFiles(t *testing.T) {
 		{"syntax", "listeners:\n  - address: \"127.0.0.1:5514\n", ":2:14: "},
 		{"indentation", "listeners:\n  - address: :1\n   batch: 3\n", ":3:4: "},
 		{"tabs", "listeners:\n\t- address: :1\n", ":2:1: found character '\t' that cannot start any token"},
-		{"duplicate key", "listeners:\n  - batch: 3\n    batch: 4\n", `:3:5: mapping key "batch" already defined at [2:5]`},
-		{"duplicate key at the top", "listeners: [{}]\nlisteners: [{}]\n", `:2:1: mapping key "listeners" already defined at [1:1]`},
+		{"duplicate key", "listeners:\n  - batch: 3\n    batch: 4\n", ":3:5: listeners[0].batch: the key is already set at 2:5"},
+		{"duplicate key at the top", "listeners: [{}]\nlisteners: [{}]\n", ":2:1: listeners: the key is already set at 1:1"},
 		{"no listeners", "http: :9514\n", ":1:1: listeners: there are none"},
 		{"an empty list of them", "http: :9514\nlisteners: []\n", ":2:1: listeners: there are none"},
 		{"nothing at all", "{}\n", ":1:1: listeners: there are none"},
@@ -114,8 +114,14 @@ func TestBadFiles(t *testing.T) {
 		{"two documents", "listeners: [{}]\n---\nlisteners: [{}]\n", ":3:1: a second document: the file can only have one"},
 		{"unknown alias", "listeners:\n  - batch: *b\n", ":2:12: *b: there is no &b"},
 		{"unknown alias in a list", "listeners:\n  - allow: [*b]\n", ":2:13: *b: there is no &b"},
-		{"merging itself", "listeners:\n  - &a {<<: *a}\n", "go round in circles"},
-		{"merging itself twice", "listeners:\n  - &a {<<: [*a, *a]}\n", "go round in circles"},
+		{"merging itself", "listeners:\n  - &a {<<: *a}\n", ":2:13: *a: there is no &a that ends before it"},
+		{"merging itself twice", "listeners:\n  - &a {<<: [*a, *a]}\n", ":2:18: *a: there is no &a that ends before it"},
+		{"alias before its anchor", "listeners:\n  - batch: *b\n  - {batch: &b 5, address: ':1'}\n", ":2:12: *b: there is no &b that ends before it"},
+		{"unknown alias as a key", "listeners:\n  - {*b : 5}\n", ":2:6: *b: there is no &b"},
+		{"unknown alias as a listener", "listeners:\n  - *b\n", ":2:5: *b: there is no &b"},
+		{"unknown alias as all listeners", "listeners: *b\n", ":1:12: *b: there is no &b"},
+		{"merging an unknown alias", "listeners:\n  - {<<: *b}\n  - {address: ':5514'}\n", ":2:10: *b: there is no &b"},
+		{"list as a key", "listeners:\n  - {[a]: 1}\n", ":2:9: found an invalid key for this map"},
 		{"merging a scalar", "listeners:\n  - {<<: a}\n", "listeners[0]: keys with values are wanted here"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -127,11 +133,27 @@ func TestBadFiles(t *testing.T) {
 			if !cli.IsConfig(err) {
 				t.Errorf("%v is not an error in the configuration: the exit code would be 1", err)
 			}
+			if n := len(cli.Separate(err)); n > 1 && !strings.Contains(test.text, "*a, *a") {
+				t.Errorf("%d errors, and one is wrong: %v", n, err)
+			}
 			if message := err.Error(); !strings.HasPrefix(strings.TrimPrefix(message, f.File), ":") ||
 				!strings.Contains(message, test.want) {
 				t.Errorf("error %q\nwant  %q, of\n%s", message, f.File+test.want, test.text)
 			}
 		})
+	}
+}
+
+// Deep nesting is one error, and no recursion that exhausts the stack.
+func TestManyLevels(t *testing.T) {
+	for _, text := range []string{
+		"listeners: [{}]\nlog: " + strings.Repeat("{level: ", 5000) + strings.Repeat("}", 5000) + "\n",
+		"listeners: [{}]\nhttp: " + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + "\n",
+	} {
+		_, err := written(t, text).Config()
+		if err == nil || strings.Count(err.Error(), "values are nested more than 32 deep") != 1 {
+			t.Errorf("errors %.500v", err)
+		}
 	}
 }
 
@@ -153,6 +175,7 @@ listeners:
     name: a
     max_datagram: 70000
     bach: 3
+    name: b
   - {address: ':1', name: a, protocol: dns, rrl: off, rrl_slip: 2, max_datagram: 10}
   - {address: ':1', busy_poll: 2m, stall_after: 5ms}
 `)
@@ -175,15 +198,16 @@ listeners:
 		":11:13: *b: there is no &b",
 		":12:14: listeners[2].address: ",
 		":15:5: listeners[2].bach: unknown key: ",
-		":16:27: listeners[3].name: another listener is called",
+		":16:5: listeners[2].name: the key is already set at 13:5",
+		":17:27: listeners[3].name: another listener is called",
 		":8:13: listeners[0].shards: 5000 is not in ",
 		":7:12: listeners[0].batch: 2000 is not in ",
 		":14:19: listeners[2].max_datagram: 70000 is not in ",
-		":16:82: listeners[3].max_datagram: 10 is less than 512",
-		":16:65: listeners[3].rrl_slip: rrl is off",
-		":17:32: listeners[4].busy_poll: 2m0s is not in ",
-		":17:49: listeners[4].stall_after: 5ms is less than ",
-		":17:15: listeners[4].address: listener a has :1 already",
+		":17:82: listeners[3].max_datagram: 10 is less than 512",
+		":17:65: listeners[3].rrl_slip: rrl is off",
+		":18:32: listeners[4].busy_poll: 2m0s is not in ",
+		":18:49: listeners[4].stall_after: 5ms is less than ",
+		":18:15: listeners[4].address: listener a has :1 already",
 	}
 	for i := range max(len(got), len(want)) {
 		if i >= len(got) || i >= len(want) || !strings.HasPrefix(got[i], want[i]) {
@@ -256,8 +280,12 @@ listeners:
     allow: *inside
     batch: !!int 9
     name: !!str 2026
+  - &base
+    address: 127.0.0.1:5008
+    batch: 11
+  - {<<: *base, address: 127.0.0.1:5009}
 `)
-	if len(c.Listeners) != 7 {
+	if len(c.Listeners) != 9 {
 		t.Fatalf("%d listeners", len(c.Listeners))
 	}
 	for i, want := range []struct {
@@ -271,6 +299,8 @@ listeners:
 		{"raw", "127.0.0.1:5005", "10.0.0.0/8 192.0.2.1/32", "discard", "raw", 5, 200},
 		{"syslog-5", "127.0.0.1:9999", "192.0.2.1/32 198.51.100.0/24", "stdout", "syslog", 64, 8192},
 		{"2026", "127.0.0.1:5007", "10.0.0.0/8 192.0.2.1/32", "stdout", "syslog", 9, 8192},
+		{"syslog-6", "127.0.0.1:5008", "", "stdout", "syslog", 11, 8192},
+		{"syslog-7", "127.0.0.1:5009", "", "stdout", "syslog", 11, 8192},
 	} {
 		l := c.Listeners[i]
 		if l.Name != want.name || l.Address != want.address || formatPrefixes(l.allow) != want.allow || l.Output != want.output ||

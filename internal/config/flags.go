@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -24,8 +23,8 @@ func addFlags[T any](f *Flags, set *pflag.FlagSet, settings []setting[T]) {
 			continue
 		}
 		check := func(text string) error { return s.set(new(T), text) }
-		set.Var(&flagValue{name: s.flag, text: s.init, isSwitch: s.bare, isList: s.list, check: check, given: f.set}, s.flag, s.usage)
-		if s.bare {
+		set.Var(&flagValue{name: s.flag, text: s.init, isSwitch: s.isSwitch, isList: s.isList, check: check, given: f.set}, s.flag, s.usage)
+		if s.isSwitch {
 			set.Lookup(s.flag).NoOptDefVal = "true"
 		}
 	}
@@ -70,18 +69,16 @@ func (f *Flags) Config() (*Config, error) {
 		c.Listeners = []*Listener{NewListener()}
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.set)) {
-		at := source{"--" + name, f.set[name]}
-		err := apply(configSettings, c, c.given, func(s setting[Config]) bool { return s.flag == name }, at)
-		if errors.Is(err, errUnknown) {
-			if f.File != "" {
-				errs = append(errs, cli.WithHint(cli.Usage(fmt.Errorf("--%s: listeners are set in the file where there is --config", name)),
-					"move it into "+f.File))
-				continue
-			}
-			l := c.Listeners[0]
-			err = apply(listenerSettings, l, l.given, func(s setting[Listener]) bool { return s.flag == name }, at)
+		process := c.scope()
+		if one := process.withFlag(name); one != nil {
+			errs = append(errs, process.set(one, "--"+name, f.set[name]))
+		} else if f.File != "" {
+			err := cli.Usage(fmt.Errorf("--%s: listeners are set in the file where there is --config", name))
+			errs = append(errs, cli.WithHint(err, "move it into "+f.File))
+		} else {
+			listener := c.Listeners[0].scope()
+			errs = append(errs, listener.set(listener.withFlag(name), "--"+name, f.set[name]))
 		}
-		errs = append(errs, err)
 	}
 	if err := cli.Join(append(errs, c.check())...); err != nil {
 		return nil, err

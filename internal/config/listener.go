@@ -47,10 +47,7 @@ type Listener struct {
 	RRLSlip       int
 	Cookies       bool
 
-	given  map[string]source
-	spoilt map[string]bool // keys of the file whose values can't be used
-	at     string          // where it begins in the file; "" by flags
-
+	origins
 	numeric    string // address, with that of its host name; "": not looked up yet
 	unresolved error  // why the host name has no address
 }
@@ -58,66 +55,61 @@ type Listener struct {
 var listenerSettings = []setting[Listener]{
 	{flag: "listen", key: "address", init: ":5514",
 		usage: "`ADDR` to receive on: 127.0.0.1:5514, [::1]:5514, or :5514 for IPv6 and IPv4",
-		set:   bind(parseAddress, func(l *Listener) *string { return &l.Address }),
-		means: func(l *Listener) any { return l.socket() }},
+		field: bind(parseAddress, func(l *Listener) *string { return &l.Address })},
 	{key: "name",
-		set:   bind(parseName, func(l *Listener) *string { return &l.Name }),
-		means: func(l *Listener) any { return l.Name }},
+		field: bind(parseName, func(l *Listener) *string { return &l.Name })},
 	{flag: "protocol", key: "protocol", init: "syslog",
 		usage: "`PROTOCOL` of the datagrams: syslog, dns, raw, echo or discard",
-		set: bind(cli.ParseChoice("syslog", "dns", "raw", "echo", "discard"),
+		field: bind(cli.ParseChoice("syslog", "dns", "raw", "echo", "discard"),
 			func(l *Listener) *string { return &l.Protocol })},
 	{flag: "shards", key: "shards",
 		usage: "`N` sockets, each with its thread (default one per usable CPU)",
-		set:   bind(cli.ParseCount, func(l *Listener) *int { return &l.Shards }),
-		means: func(l *Listener) any { return len(l.ShardCPUs()) }},
-	{flag: "cpus", key: "cpus", list: true,
+		field: bind(cli.ParseCount, func(l *Listener) *int { return &l.Shards })},
+	{flag: "cpus", key: "cpus", isList: true,
 		usage: "`LIST` of CPUs such as 0,2-5, to which shards are pinned in turn (default all usable)",
-		set:   bind(cli.ParseCPUs, func(l *Listener) *[]int { return &l.CPUs }),
-		means: func(l *Listener) any { return l.ShardCPUs() }},
+		field: bind(cli.ParseCPUs, func(l *Listener) *[]int { return &l.CPUs })},
 	{flag: "batch", key: "batch", init: "64",
 		usage: "receive at most `N` datagrams with one call, 1 to 1024",
-		set:   bind(cli.ParseCount, func(l *Listener) *int { return &l.Batch })},
+		field: bind(cli.ParseCount, func(l *Listener) *int { return &l.Batch })},
 	{flag: "max-datagram", key: "max_datagram", init: "8192",
 		usage: "cut datagrams that are longer than `SIZE`, up to 65535 bytes; cut ones are marked and counted",
-		set:   bind(cli.ParseSize, func(l *Listener) *int { return &l.MaxDatagram })},
+		field: bind(cli.ParseSize, func(l *Listener) *int { return &l.MaxDatagram })},
 	{flag: "receive-buffer", key: "receive_buffer", init: "32MiB",
 		usage: "ask for a receive buffer of `SIZE` for each socket, up to 1GiB",
-		set:   bind(cli.ParseSize, func(l *Listener) *int { return &l.ReceiveBuffer })},
-	{flag: "gro", key: "gro", init: "false", bare: true,
+		field: bind(cli.ParseSize, func(l *Listener) *int { return &l.ReceiveBuffer })},
+	{flag: "gro", key: "gro", init: "false", isSwitch: true,
 		usage: "receive GRO batches, datagrams of one sender as one unit (UDP_GRO); a batch that the kernel drops counts as one datagram",
-		set:   bind(cli.ParseBool, func(l *Listener) *bool { return &l.GRO })},
+		field: bind(cli.ParseBool, func(l *Listener) *bool { return &l.GRO })},
 	{flag: "busy-poll", key: "busy_poll", init: "0",
 		usage: "poll the socket for `DURATION` after the last datagram, up to 1m: less delay, but up to a whole core",
-		set:   bind(cli.ParseDuration, func(l *Listener) *time.Duration { return &l.busyPoll })},
+		field: bind(cli.ParseDuration, func(l *Listener) *time.Duration { return &l.busyPoll })},
 	{flag: "steer", key: "steer", init: "auto", live: true,
 		usage: "`MODE` of spreading datagrams over shards: auto (by flow, corrected where a shard can't keep up), hash (the kernel's 4-tuple hash), source (by source address), cpu (the CPU that received) or spray (at random)",
-		set:   bind(parseSteer, func(l *Listener) *steer.Mode { return &l.Steer })},
+		field: bind(parseSteer, func(l *Listener) *steer.Mode { return &l.Steer })},
 	{flag: "stall-after", key: "stall_after", init: "500ms", live: true,
 		usage: "give a shard's datagrams to other shards when it leaves its queue unread for `DURATION`; 0 is never",
-		set:   bind(parseStall, func(l *Listener) *time.Duration { return &l.stallAfter })},
+		field: bind(parseStall, func(l *Listener) *time.Duration { return &l.stallAfter })},
 	{flag: "spray-above", key: "spray_above", init: "50000", live: true,
 		usage: "in auto, spread a sender over all shards above `N` datagrams a second, if that is more than a shard's fair part; or off",
-		set:   bind(parseRate, func(l *Listener) *int { return &l.sprayAbove })},
-	{flag: "allow", key: "allow", live: true, list: true,
+		field: bind(parseRate, func(l *Listener) *int { return &l.sprayAbove })},
+	{flag: "allow", key: "allow", live: true, isList: true,
 		usage: "accept datagrams from `CIDR,...`; others are dropped and counted (default all)",
-		set:   bind(cli.ParsePrefixes, func(l *Listener) *[]netip.Prefix { return &l.allow })},
+		field: bind(cli.ParsePrefixes, func(l *Listener) *[]netip.Prefix { return &l.allow })},
 	{flag: "rate-limit", key: "rate_limit", live: true,
 		usage: "accept at most `N` datagrams a second from one source network (default off)",
-		set:   bind(parseRate, func(l *Listener) *int { return &l.rateLimit })},
+		field: bind(parseRate, func(l *Listener) *int { return &l.rateLimit })},
 	{flag: "rate-limit-prefix-ipv4", key: ratePrefix + ".ipv4", init: "32", live: true,
 		usage: "`BITS` of the prefix that makes IPv4 addresses one source network for --rate-limit, 1 to 32",
-		set:   bind(parsePrefixLength(32), func(l *Listener) *int { return &l.ratePrefix4 })},
+		field: bind(parsePrefixLength(32), func(l *Listener) *int { return &l.ratePrefix4 })},
 	{flag: "rate-limit-prefix-ipv6", key: ratePrefix + ".ipv6", init: "64", live: true,
 		usage: "`BITS` of the prefix that makes IPv6 addresses one source network for --rate-limit, 1 to 128",
-		set:   bind(parsePrefixLength(128), func(l *Listener) *int { return &l.ratePrefix6 })},
-	{flag: "join", key: "join", bare: true, init: "false",
+		field: bind(parsePrefixLength(128), func(l *Listener) *int { return &l.ratePrefix6 })},
+	{flag: "join", key: "join", isSwitch: true, init: "false",
 		usage: "share the port with sockets of another process of this user",
-		set:   bind(cli.ParseBool, func(l *Listener) *bool { return &l.Join })},
+		field: bind(cli.ParseBool, func(l *Listener) *bool { return &l.Join })},
 	{flag: "output", key: "output", init: "stdout",
 		usage: "`OUTPUT` of records: stdout, discard, or file:PATH; {shard} in PATH stands for the shard's number",
-		set:   bind(parseOutput, func(l *Listener) *string { return &l.Output }),
-		means: func(l *Listener) any { return l.destination() }},
+		field: bind(parseOutput, func(l *Listener) *string { return &l.Output })},
 }
 
 func parseAddress(text string) (string, error) {
@@ -232,9 +224,13 @@ func parseName(text string) (string, error) {
 }
 
 func NewListener() *Listener {
-	l := &Listener{given: make(map[string]source), spoilt: make(map[string]bool)}
-	setDefaults(listenerSettings, l)
+	l := &Listener{origins: origins{keys: make(map[string]origin)}}
+	l.scope().setDefaults()
 	return l
+}
+
+func (l *Listener) scope() scope[Listener] {
+	return scope[Listener]{listenerSettings, l, &l.origins, nil}
 }
 
 // endpoint is the address without a host name, as far as that could be looked up.
@@ -255,19 +251,6 @@ func (l *Listener) Resolved() netip.AddrPort {
 // DualStack reports whether the sockets are for IPv6 and IPv4: the address has no host.
 func (l *Listener) DualStack() bool { return strings.HasPrefix(l.Address, ":") }
 
-// socket is what is listened at: an absent host is both families, and [::] is IPv6
-// alone. Port 0 is another one each time.
-func (l *Listener) socket() any {
-	at := l.Resolved()
-	switch {
-	case at.Port() == 0:
-		return l.Address
-	case l.DualStack():
-		return at.Port()
-	}
-	return at
-}
-
 // ShardCPUs are the CPUs of its shards, of one after the other.
 func (l *Listener) ShardCPUs() []int {
 	engine, err := l.Engine().Complete()
@@ -283,39 +266,6 @@ func (l *Listener) ShardCPUs() []int {
 	return pins
 }
 
-// destination is the output with its path from the root.
-func (l *Listener) destination() string {
-	if path, isFile := strings.CutPrefix(l.Output, "file:"); isFile {
-		return "file:" + absolute(path)
-	}
-	return l.Output
-}
-
-// IsSet returns whether a key of the listener is set, by the file or a flag.
-func (l *Listener) IsSet(key string) bool {
-	_, set := l.given[key]
-	return set
-}
-
-// SetAt notes that the program has set a key because of a flag. Errors name the flag.
-func (l *Listener) SetAt(key, flag string) { l.given[key] = source{place: flag} }
-
-// place is where one of its keys is set, or could be.
-func (l *Listener) place(key string) string {
-	switch at, given := l.given[key]; {
-	case given:
-		return at.place
-	case l.at != "":
-		return l.at + "." + key
-	}
-	return key
-}
-
-// ErrorAt is an error in one key of a listener.
-func (l *Listener) ErrorAt(key string, err error) error {
-	return cli.Unusable(l.place(key), err)
-}
-
 // WithPosition says where what the engine finds wrong was set.
 func (l *Listener) WithPosition(err error) error {
 	var wrong *shard.ConfigError
@@ -328,7 +278,7 @@ func (l *Listener) WithPosition(err error) error {
 		"RateLimitPrefix4": ratePrefix + ".ipv4", "RateLimitPrefix6": ratePrefix + ".ipv6",
 		"Steering.Mode": "steer", "Steering.StallAfter": "stall_after",
 	}[wrong.Field]
-	if !l.IsSet(key) && l.at == "" {
+	if !l.IsSet(key) && l.start == "" {
 		return cli.Config(fmt.Errorf("listener %s: %s: %w", l.Name, key, wrong.Err))
 	}
 	return l.ErrorAt(key, wrong.Err)

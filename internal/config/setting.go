@@ -1,25 +1,105 @@
 package config
 
-// setting is one thing that can be set, by a flag and by a key of the file.
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/udpshard/udpshard/internal/cli"
+)
+
+// setting is a setting of a T, by a flag, a key of the file or the environment.
 type setting[T any] struct {
-	flag  string
-	key   string
-	init  string // the default
-	live  bool   // SIGHUP can change it
-	bare  bool   // the flag alone means true
-	list  bool   // in the file it may be a YAML list
-	usage string
-	set   func(to *T, text string) error
-	means func(of *T) any // what it comes to, where other words, or none, come to the same; may be nil
+	flag     string // "": none
+	key      string
+	init     string // the default; "": the zero value
+	live     bool   // a reload can change the setting
+	isSwitch bool   // the flag without a value means true
+	isList   bool   // the key may have a YAML list, and the flag may be repeated
+	usage    string
+	field[T]
 }
 
-// bind makes a setting of a parser and of where its result goes.
-func bind[T, V any](parse func(string) (V, error), field func(*T) *V) func(*T, string) error {
-	return func(to *T, text string) error {
-		value, err := parse(text)
-		if err == nil {
-			*field(to) = value
-		}
-		return err
+// field is a field of a T that is set by a text.
+type field[T any] struct {
+	set func(to *T, text string) error
+	get func(of *T) any
+}
+
+// bind makes a field of a parser and of a pointer to the parsed value.
+func bind[T, V any](parse func(string) (V, error), pointer func(*T) *V) field[T] {
+	return field[T]{
+		set: func(to *T, text string) error {
+			value, err := parse(text)
+			if err == nil {
+				*pointer(to) = value
+			}
+			return err
+		},
+		get: func(of *T) any { return *pointer(of) },
 	}
+}
+
+// scope is a T with its settings.
+type scope[T any] struct {
+	settings []setting[T]
+	of       *T
+	origins  *origins
+	others   []string // keys of the file beside the settings
+}
+
+// find returns the first setting that matches, or nil.
+func (s scope[T]) find(match func(setting[T]) bool) *setting[T] {
+	i := slices.IndexFunc(s.settings, match)
+	if i < 0 {
+		return nil
+	}
+	return &s.settings[i]
+}
+
+func (s scope[T]) withKey(key string) *setting[T] {
+	return s.find(func(s setting[T]) bool { return s.key == key })
+}
+
+func (s scope[T]) withFlag(flag string) *setting[T] {
+	return s.find(func(s setting[T]) bool { return s.flag == flag })
+}
+
+// set sets one setting to a text, and returns the error at its position.
+func (s scope[T]) set(one *setting[T], position, text string) error {
+	err := one.set(s.of, text)
+	s.origins.keys[one.key] = origin{position: position, text: text, unusable: err != nil}
+	if err != nil {
+		return cli.Unusable(position, err)
+	}
+	return nil
+}
+
+// setDefaults sets each setting to its default.
+func (s scope[T]) setDefaults() {
+	for _, one := range s.settings {
+		if one.init == "" {
+			continue
+		}
+		if err := one.set(s.of, one.init); err != nil {
+			panic(fmt.Sprintf("default of %s: %v", one.key, err))
+		}
+	}
+}
+
+func (s scope[T]) keys() (keys []string) {
+	for _, one := range s.settings {
+		keys = append(keys, one.key)
+	}
+	return keys
+}
+
+// section returns the settings below a key of the file that has keys below it, such as log.
+func (s scope[T]) section(key string) (inner []setting[T]) {
+	for _, one := range s.settings {
+		if strings.HasPrefix(one.key, key+".") {
+			inner = append(inner, one)
+		}
+	}
+	return inner
 }

@@ -30,7 +30,7 @@ func defaultTakeover(folders string) string {
 func (c *Config) TakeoverError(err error) error {
 	at, look := os.Lstat(c.Takeover)
 	if look == nil && at.Mode().Type() != os.ModeSocket || errors.Is(look, unix.ENOTDIR) || errors.As(err, new(*takeover.SharedFolderError)) {
-		return cli.Unusable(c.place("takeover"), err)
+		return c.ErrorAt("takeover", err)
 	}
 	return fmt.Errorf("takeover: %w", err)
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,37 +16,117 @@ import (
 	"github.com/udpshard/udpshard/internal/cli"
 )
 
-// document is a configuration file's syntax tree. It is walked rather than
-// decoded into a structure: so every complaint has a place and a key, also
-// one about what is missing.
+// document makes values of a YAML file, and collects all errors. The decoder of goccy/go-yaml
+// (v1.19) returns the first error only, and a random one of several unknown keys; keys of a merge
+// override keys in front of the merge; and http: without a value is no different from no http.
 type document struct {
 	path    string
-	anchors map[string]ast.Node
-	depth   int // of merges, which can go round in circles
-
-	circular bool // they do
+	anchors map[string]*value // whose values are complete
+	depth   int
+	errs    []located
 }
 
-// start is where what is absent from a file could stand.
-var start = &token.Position{Line: 1, Column: 1}
+// located is an error with its position in the file.
+type located struct {
+	error
+	at *token.Position
+}
 
-// entry is a key and its value, without anchors, aliases and tags.
-type entry struct {
+// value is a value of the file, without anchors, aliases, tags and merge keys.
+type value struct {
+	kind  kind
+	at    *token.Position
+	text  string
+	list  []*value
+	pairs []pair
+}
+
+// kind is the kind of a value. The error of an unusable value is reported already.
+type kind int
+
+const (
+	unusable kind = iota
+	null
+	text
+	list
+	mapping
+	partialMapping // the keys of a merge are missing, and the error is reported already
+)
+
+// pair is a key of a mapping with its value.
+type pair struct {
 	key   string
 	at    *token.Position // of the key
-	value ast.Node
+	value *value
 }
 
-// place returns where a bad value stands: an absent one where its key does.
-func (e entry) place() *token.Position {
-	if e.value.Type() == ast.NullType {
-		return e.at
+// maxDepth limits the recursion over nested values. A configuration has 5 levels.
+const maxDepth = 32
+
+// start is the position of an error about a key that the file does not have.
+var start = &token.Position{Line: 1, Column: 1}
+
+func (d *document) position(at *token.Position, key string) string {
+	return strings.TrimSuffix(fmt.Sprintf("%s:%d:%d: %s", d.path, at.Line, at.Column, key), ": ")
+}
+
+func (d *document) report(at *token.Position, key string, err error) {
+	if errors.Is(err, errReported) {
+		return
 	}
-	return position(e.value)
+	d.errs = append(d.errs, located{cli.Unusable(d.position(at, key), err), at})
 }
 
-// position returns where a node begins; the token of a mapping with one key
-// to a line is its first colon.
+func (d *document) reportf(at *token.Position, key, format string, args ...any) {
+	d.report(at, key, fmt.Errorf(format, args...))
+}
+
+// unusable reports an error, and returns the value with that error.
+func (d *document) unusable(at *token.Position, key, format string, args ...any) *value {
+	d.reportf(at, key, format, args...)
+	return &value{at: at}
+}
+
+// err returns the reported errors in the order of the file.
+func (d *document) err() error {
+	slices.SortStableFunc(d.errs, func(a, b located) int {
+		return cmp.Or(cmp.Compare(a.at.Line, b.at.Line), cmp.Compare(a.at.Column, b.at.Column))
+	})
+	errs := make([]error, len(d.errs))
+	for i, e := range d.errs {
+		errs[i] = e.error
+	}
+	return cli.Join(errs...)
+}
+
+// parse returns the value of the only YAML document of the file.
+func (d *document) parse(data []byte) *value {
+	const byteOrderMark = "\xef\xbb\xbf"
+	file, err := parser.ParseBytes(bytes.TrimPrefix(data, []byte(byteOrderMark)), 0, parser.AllowDuplicateMapKey())
+	if err != nil {
+		at := start
+		var syntax yaml.Error
+		if errors.As(err, &syntax) && syntax.GetToken() != nil {
+			at, err = syntax.GetToken().Position, errors.New(syntax.GetMessage())
+		}
+		return d.unusable(at, "", "%w", err)
+	}
+	var bodies []ast.Node
+	for _, doc := range file.Docs {
+		if doc.Body != nil && doc.Body.Type() != ast.DirectiveType && doc.Body.Type() != ast.CommentType {
+			bodies = append(bodies, doc.Body)
+		}
+	}
+	switch len(bodies) {
+	case 0:
+		return d.unusable(start, "the file is empty", "it needs the key listeners")
+	case 1:
+		return d.value(bodies[0], "")
+	}
+	return d.unusable(position(bodies[1]), "a second document", "the file can only have one")
+}
+
+// position returns where a node begins. The token of a mapping in block style is its first colon.
 func position(node ast.Node) *token.Position {
 	if m, ok := node.(*ast.MappingNode); ok && !m.IsFlowStyle && len(m.Values) > 0 {
 		return m.Values[0].Key.GetToken().Position
@@ -53,214 +134,127 @@ func position(node ast.Node) *token.Position {
 	return node.GetToken().Position
 }
 
-func (d *document) place(at *token.Position, key string) string {
-	return fmt.Sprintf("%s:%d:%d: %s", d.path, at.Line, at.Column, key)
-}
-
-func (d *document) wrong(at *token.Position, key, format string, args ...any) error {
-	return cli.Config(fmt.Errorf("%s: %w", d.place(at, key), fmt.Errorf(format, args...)))
-}
-
-// located adds the place to an error that has none.
-func (d *document) located(at *token.Position, key string, err error) error {
-	if cli.IsConfig(err) {
-		return err
-	}
-	return d.wrong(at, key, "%w", err)
-}
-
-// parse returns the file's only document.
-func (d *document) parse(data []byte) (ast.Node, error) {
-	const byteOrderMark = "\xef\xbb\xbf"
-	parsed, err := parser.ParseBytes(bytes.TrimPrefix(data, []byte(byteOrderMark)), 0)
-	var located yaml.Error
-	if errors.As(err, &located) && located.GetToken() != nil {
-		at := located.GetToken().Position
-		return nil, cli.Config(fmt.Errorf("%s:%d:%d: %s", d.path, at.Line, at.Column, located.GetMessage()))
-	}
-	if err != nil {
-		return nil, cli.Config(fmt.Errorf("%s: %w", d.path, err))
-	}
-	var root ast.Node
-	for _, doc := range parsed.Docs {
-		switch {
-		case doc.Body == nil || doc.Body.Type() == ast.DirectiveType || doc.Body.Type() == ast.CommentType:
-		case root != nil:
-			at := position(doc.Body)
-			return nil, cli.Config(fmt.Errorf("%s:%d:%d: a second document: the file can only have one", d.path, at.Line, at.Column))
-		default:
-			root = doc.Body
-		}
-	}
-	if root == nil {
-		return nil, d.wrong(start, "the file is empty", "it needs the key listeners")
-	}
-	ast.Walk(d, root)
-	return d.resolve(root)
-}
-
-// Visit implements ast.Visitor: it collects anchors.
-func (d *document) Visit(node ast.Node) ast.Visitor {
-	if anchor, ok := node.(*ast.AnchorNode); ok {
-		d.anchors[anchor.Name.GetToken().Value] = anchor.Value
-	}
-	return d
-}
-
-// maxDepth is more than anybody nests or merges on purpose.
-const maxDepth = 32
-
-// resolve takes off a node what stands before its value, and follows aliases.
-func (d *document) resolve(node ast.Node) (ast.Node, error) {
-	at := node.GetToken().Position
-	for range maxDepth {
-		switch n := node.(type) {
-		case *ast.AnchorNode:
-			node = n.Value
-		case *ast.TagNode:
-			node = n.Value
-		case *ast.MappingKeyNode: // ? key
-			node = n.Value
-		case *ast.AliasNode:
-			name := n.Value.GetToken().Value
-			node = d.anchors[name]
-			if node == nil {
-				return nil, d.wrong(at, "*"+name, "there is no &%s", name)
-			}
-		default:
-			return node, nil
-		}
-	}
-	return nil, d.wrong(at, "aliases", "they go round in circles")
-}
-
-// entries returns what a mapping holds, in order, also beside an error. A merge key (<<) adds what
-// is not set beside it. what names the mapping in errors.
-func (d *document) entries(node ast.Node, what string) ([]entry, error) {
+// value makes a value of a node. Errors name the value by its key.
+func (d *document) value(node ast.Node, key string) *value {
 	at := position(node)
-	if d.depth++; d.depth > maxDepth || d.circular { // once: each way round would be an error
-		d.circular = true
-		return nil, d.wrong(at, what, "merge keys go round in circles")
-	}
 	defer func() { d.depth-- }()
-	mapping, ok := node.(ast.MapNode)
-	if !ok {
-		if node.Type() == ast.NullType && what == "log" {
-			return nil, nil
-		}
-		return nil, d.wrong(at, what, "keys with values are wanted here")
+	if d.depth++; d.depth > maxDepth {
+		return d.unusable(at, key, "values are nested more than %d deep", maxDepth)
 	}
-	var errs []error
-	var own, merged []entry
-	for pair := mapping.MapRange(); pair.Next(); {
-		value, err := d.resolve(pair.Value())
-		if err != nil {
-			errs = append(errs, err)
-			continue
+	switch n := node.(type) {
+	case *ast.AnchorNode:
+		v := d.value(n.Value, key)
+		d.anchors[n.Name.GetToken().Value] = v
+		return v
+	case *ast.AliasNode:
+		name := n.Value.GetToken().Value
+		if v := d.anchors[name]; v != nil {
+			return v
 		}
-		if pair.Key().IsMergeKey() {
-			more, err := d.merge(value, what)
-			errs = append(errs, err)
-			merged = append(merged, more...)
-			continue
+		return d.unusable(at, "*"+name, "there is no &%s that ends before it", name)
+	case *ast.TagNode:
+		return d.value(n.Value, key)
+	case *ast.MappingKeyNode: // ? key
+		return d.value(n.Value, key)
+	case ast.MapNode:
+		return d.mapping(n, at, key)
+	case *ast.SequenceNode:
+		v := &value{kind: list, at: at}
+		for i, item := range n.Values {
+			v.list = append(v.list, d.value(item, fmt.Sprintf("%s[%d]", key, i)))
 		}
-		key, err := d.resolve(pair.Key())
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		name, err := scalar(key)
-		if err != nil {
-			errs = append(errs, d.wrong(key.GetToken().Position, what, "a key: %w", err))
-			continue
-		}
-		own = append(own, entry{name, key.GetToken().Position, value})
+		return v
+	case *ast.NullNode:
+		return &value{kind: null, at: at}
+	case *ast.StringNode:
+		return &value{kind: text, at: at, text: n.Value}
+	case *ast.LiteralNode:
+		return &value{kind: text, at: at, text: strings.TrimSuffix(n.Value.Value, "\n")}
 	}
-	for _, e := range merged {
-		if !slices.ContainsFunc(own, func(o entry) bool { return o.key == e.key }) {
-			own = append(own, e)
-		}
-	}
-	return own, cli.Join(errs...)
+	return &value{kind: text, at: at, text: node.GetToken().Value}
 }
 
-// merge returns the entries of a merge key's mapping or list of mappings, of
-// which the first that has a key wins.
-func (d *document) merge(node ast.Node, what string) ([]entry, error) {
-	list, ok := node.(*ast.SequenceNode)
-	if !ok {
-		return d.entries(node, what)
-	}
-	var all []entry
-	var errs []error
-	for _, item := range list.Values {
-		mapping, err := d.resolve(item)
-		if err != nil {
-			errs = append(errs, err)
+// mapping makes a value of a mapping. A merge (<<) adds the keys that the mapping does not have.
+func (d *document) mapping(node ast.MapNode, at *token.Position, key string) *value {
+	v := &value{kind: mapping, at: at}
+	var merged []*value
+	for iter := node.MapRange(); iter.Next(); {
+		if iter.Key().IsMergeKey() {
+			merge := d.value(iter.Value(), key)
+			if merged = append(merged, merge); merge.kind == list {
+				merged = append(merged[:len(merged)-1], merge.list...)
+			}
 			continue
 		}
-		more, err := d.entries(mapping, what)
-		errs = append(errs, err)
-		all = append(all, more...)
-	}
-	return all, cli.Join(errs...)
-}
-
-// items returns a list's items, their keys numbered.
-func (d *document) items(e entry) ([]entry, error) {
-	if e.value.Type() == ast.NullType {
-		return nil, nil
-	}
-	list, ok := e.value.(*ast.SequenceNode)
-	if !ok {
-		return nil, d.wrong(e.place(), e.key, "a list is wanted here, with - before each item")
-	}
-	var items []entry
-	var errs []error
-	for i, item := range list.Values {
-		value, err := d.resolve(item)
+		name := d.value(iter.Key(), key)
+		word, err := name.scalar(false)
 		if err != nil {
-			errs = append(errs, err)
+			d.report(name.at, key, err)
+			v.kind = partialMapping
 			continue
 		}
-		items = append(items, entry{fmt.Sprintf("%s[%d]", e.key, i), position(value), value})
+		inner := strings.TrimPrefix(key+"."+word, ".")
+		p := pair{word, name.at, d.value(iter.Value(), inner)}
+		if p.value.kind == null {
+			p.value = &value{kind: null, at: p.at}
+		}
+		if i := v.index(word); i >= 0 {
+			first := v.pairs[i].at
+			d.reportf(p.at, inner, "the key is already set at %d:%d", first.Line, first.Column)
+			continue
+		}
+		v.pairs = append(v.pairs, p)
 	}
-	return items, cli.Join(errs...)
+	for _, m := range merged {
+		if !d.isMapping(m, key) || m.kind == partialMapping {
+			v.kind = partialMapping
+		}
+		for _, p := range m.pairs {
+			if v.index(p.key) < 0 {
+				v.pairs = append(v.pairs, p)
+			}
+		}
+	}
+	return v
 }
 
-// text returns a scalar as it was written, and where a list may stand a list
-// of scalars as if they were written with commas between them.
-func (d *document) text(node ast.Node, mayBeList bool) (string, error) {
-	list, ok := node.(*ast.SequenceNode)
-	if !ok || !mayBeList {
-		return scalar(node)
+func (v *value) index(key string) int {
+	return slices.IndexFunc(v.pairs, func(p pair) bool { return p.key == key })
+}
+
+// isMapping returns whether v is a mapping, and reports an error if v is not.
+func (d *document) isMapping(v *value, key string) bool {
+	if v.kind == unusable || v.kind >= mapping {
+		return v.kind >= mapping
 	}
-	if len(list.Values) == 0 {
+	d.reportf(v.at, cmp.Or(key, "the file"), "keys with values are wanted here")
+	return false
+}
+
+// scalar returns the text of a value. For a list of texts, if a list is allowed, scalar returns
+// the texts with commas between them. For an unusable value it returns errReported.
+func (v *value) scalar(listAllowed bool) (string, error) {
+	switch {
+	case v.kind == unusable:
+		return "", errReported
+	case v.kind <= text:
+		return v.text, nil
+	case v.kind != list || !listAllowed:
+		return "", errNotScalar
+	case len(v.list) == 0:
 		return "", errors.New("the list is empty")
 	}
-	parts := make([]string, len(list.Values))
-	for i, item := range list.Values {
-		value, err := d.resolve(item)
-		if err == nil {
-			parts[i], err = scalar(value)
-		}
-		if err != nil {
+	texts := make([]string, len(v.list))
+	for i, item := range v.list {
+		var err error
+		if texts[i], err = item.scalar(false); err != nil {
 			return "", err
 		}
 	}
-	return strings.Join(parts, ","), nil
+	return strings.Join(texts, ","), nil
 }
 
-func scalar(node ast.Node) (string, error) {
-	switch n := node.(type) {
-	case *ast.NullNode:
-		return "", nil
-	case *ast.StringNode:
-		return n.Value, nil
-	case *ast.LiteralNode:
-		return strings.TrimSuffix(n.Value.Value, "\n"), nil
-	case ast.ScalarNode:
-		return n.GetToken().Value, nil
-	}
-	return "", errors.New("a plain value is wanted here")
-}
+var (
+	errReported  = errors.New("reported already")
+	errNotScalar = errors.New("a plain value is wanted here")
+)

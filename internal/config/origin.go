@@ -1,0 +1,41 @@
+package config
+
+import "github.com/udpshard/udpshard/internal/cli"
+
+// origin is where and how a setting was set.
+type origin struct {
+	position string // --batch, $NAME, or FILE:4:11: listeners[0].batch
+	text     string
+	unusable bool // the setting has its default, since the text is unusable
+}
+
+// origins are the origins of the settings that were set, by their keys.
+type origins struct {
+	keys  map[string]origin
+	start string // of a listener of the file: FILE:3:5: listeners[0]
+}
+
+// IsSet returns whether a setting is set: by the file, a flag or the environment.
+func (o *origins) IsSet(key string) bool {
+	_, set := o.keys[key]
+	return set
+}
+
+// SetAt notes that the program has set a setting because of a flag, for the errors.
+func (o *origins) SetAt(key, flag string) { o.keys[key] = origin{position: flag} }
+
+// position is where a setting is set, or could be set.
+func (o *origins) position(key string) string {
+	switch at, set := o.keys[key]; {
+	case set:
+		return at.position
+	case o.start != "":
+		return o.start + "." + key
+	}
+	return key
+}
+
+// ErrorAt is the error of a setting that cannot be used, at its position.
+func (o *origins) ErrorAt(key string, err error) error {
+	return cli.Unusable(o.position(key), err)
+}
