@@ -132,7 +132,7 @@ func (s *Server) grantOwnership(ctx context.Context, a Active, p *peer, quiesced
 		err = p.send(ctx, message{Kind: kindCommitted})
 	}
 	if err != nil {
-		s.announce(ctx, p, Announcement{})
+		s.announce(context.Background(), p, Announcement{}) // ctx may have ended with the peer
 		return errors.Join(err, relisten(s.listener))
 	}
 	return nil
