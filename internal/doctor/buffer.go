@@ -10,8 +10,8 @@ import (
 	"github.com/udpshard/udpshard/internal/format"
 )
 
-// grant asks for a receive buffer as serve does, on a socket of its own, and
-// returns what the kernel granted, in the unit of what was asked.
+// grant asks for a receive buffer as serve does, on a socket of its own, and returns the size that
+// the kernel granted, in bytes as asked.
 func grant(bytes int) (granted int, forced bool, err error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -30,47 +30,53 @@ func grant(bytes int) (granted int, forced bool, err error) {
 	return doubled / 2, forced, os.NewSyscallError("getsockopt", err)
 }
 
-// mostBuffer is what the kernel takes of 1 GiB: it doubles it into an int32.
-const mostBuffer = 1<<30 - 1
+// maxBuffer is the largest receive buffer: the kernel doubles the size into an int32.
+const maxBuffer = 1<<30 - 1
 
-// receiveBuffer compares what sockets have, or would get, with what is asked.
-func (e *examination) receiveBuffer(l Listener) []Finding {
-	const c check = "receive buffer"
-	asked := min(l.ReceiveBuffer, mostBuffer)
+// receiveBuffer compares the size that sockets have, or would get, with the size that serve asks.
+func (e *examination) receiveBuffer(r *results, l Listener) {
+	asked := min(l.ReceiveBuffer, maxBuffer)
 	enlarge := fmt.Sprintf("sysctl -w net.core.rmem_max=%d", asked)
 	most, err := number(e.Proc, "sys/net/core/rmem_max")
 	known := err == nil
-	allows := "net.core.rmem_max can't be read here"
+	limit := "net.core.rmem_max can't be read here"
 	if known {
-		allows = "net.core.rmem_max is " + format.Size(most)
-	}
-
-	var has uint64
-	for _, s := range e.ownAt(l) {
-		if buffer := uint64(s.BufferBytes) / 2; has == 0 || buffer < has {
-			has = buffer
-		}
+		limit = "net.core.rmem_max is " + format.Size(most)
 	}
 	wanted := format.Size(uint64(l.ReceiveBuffer))
-	switch {
-	case has >= uint64(asked):
-		return []Finding{c.ok("%s a socket at least, %s asked", format.Size(has), wanted)}
-	case has > 0 && known && has != most && l.DefaultReceiveBuffer:
-		return []Finding{c.ok("%s a socket at least, as they were made: %s is the default", format.Size(has), wanted)}
-	case has > 0 && known && has != most:
-		return []Finding{c.warn(e.orRestart("", fmt.Sprintf("with --receive-buffer %d", l.ReceiveBuffer)), "sockets there have %s, not %s: they were made with less, for %s", format.Size(has), wanted, allows)}
-	case has > 0:
-		return []Finding{c.warn(enlarge, "sockets there have %s, not %s: %s; a larger one counts from the next start on", format.Size(has), wanted, allows)}
-	}
 
+	var least uint64 // of the instance's sockets
+	for _, s := range e.ownSockets(l) {
+		if buffer := uint64(s.BufferBytes) / 2; least == 0 || buffer < least {
+			least = buffer
+		}
+	}
+	has := format.Size(least)
+	chosen := known && least != most // by the instance's settings, not by the limit
+	switch {
+	case least >= uint64(asked):
+		r.ok("at least %s a socket, %s asked", has, wanted)
+		return
+	case least > 0 && chosen && l.DefaultReceiveBuffer:
+		r.ok("at least %s a socket, as the instance asked; the default is %s", has, wanted)
+		return
+	case least > 0 && chosen:
+		r.warn(e.orRestart("", fmt.Sprintf("with --receive-buffer %d", l.ReceiveBuffer)),
+			"sockets have %s, not %s: the instance asked for less, since %s", has, wanted, limit)
+		return
+	case least > 0:
+		r.warn(enlarge, "sockets have %s, not %s: %s; a larger limit takes effect at the next start", has, wanted, limit)
+		return
+	}
 	granted, forced, err := e.Grant(asked)
 	switch {
 	case err != nil:
-		return []Finding{c.skip("%s can't be asked for: %v", wanted, err)}
+		r.skip("asking for %s failed: %v", wanted, err)
 	case granted < asked:
-		return []Finding{c.warn(enlarge, "a socket gets %s of %s asked: %s, and bursts are dropped sooner", format.Size(uint64(granted)), wanted, allows)}
+		r.warn(enlarge, "a socket gets %s of %s asked: %s, and bursts are dropped sooner", format.Size(uint64(granted)), wanted, limit)
 	case forced && known && most < uint64(asked):
-		return []Finding{c.ok("%s a socket by privilege (CAP_NET_ADMIN); without it %s: sysctl -w net.core.rmem_max=%d", wanted, format.Size(most), asked)}
+		r.ok("%s a socket by privilege (CAP_NET_ADMIN); without the privilege %s: %s", wanted, format.Size(most), enlarge)
+	default:
+		r.ok("%s a socket, as asked", wanted)
 	}
-	return []Finding{c.ok("%s a socket, as asked", wanted)}
 }

@@ -18,25 +18,28 @@ import (
 type cgroups struct {
 	paths  []procfs.Cgroup
 	mounts []*procfs.MountInfo
-	sys    string // where /sys is
+	sys    string // mount point of sysfs
+	err    error  // why the groups are not known
 }
 
-var errNoCgroup = errors.New("no control group of it is to be seen")
+var errNoCgroup = errors.New("the process's control group is not visible")
 
-func (h Host) cgroups(fs procfs.FS, p process) (cgroups, error) {
-	paths, err := p.Cgroups()
-	if err != nil {
-		return cgroups{}, err
+func (h Host) cgroups(fs procfs.FS, p process) (c cgroups) {
+	c.sys = h.Sys
+	if c.paths, c.err = p.Cgroups(); c.err == nil {
+		c.mounts, c.err = fs.GetMounts()
 	}
-	mounts, err := fs.GetMounts()
-	return cgroups{paths, mounts, h.Sys}, err
+	return c
 }
 
-// dirs returns the folders of a controller from the process's group up to the
-// highest that is to be seen: a limit of any of them holds. Version 2 has
-// none at its root (cgroups(7), kernel's cgroup-v2.rst).
+// dirs returns the folders of a controller, from the process's group up to the highest group that
+// is visible: the limit of each group holds. Version 2 has no limit at its root (cgroups(7),
+// kernel's cgroup-v2.rst).
 func (c cgroups) dirs(controller string) (dirs []string, v2 bool, err error) {
-	for _, v2 := range []bool{false, true} { // what version 1 has, version 2 has not
+	if c.err != nil {
+		return nil, false, c.err
+	}
+	for _, v2 := range []bool{false, true} { // a controller is in version 1 or in version 2
 		i := slices.IndexFunc(c.paths, func(g procfs.Cgroup) bool {
 			return v2 && g.HierarchyID == 0 && len(g.Controllers) == 0 || !v2 && slices.Contains(g.Controllers, controller)
 		})
@@ -48,12 +51,12 @@ func (c cgroups) dirs(controller string) (dirs []string, v2 bool, err error) {
 			continue
 		}
 		mount := c.mounts[j]
-		// The mount shows its root's part of the hierarchy; without a
-		// namespace of control groups, paths are those of the host.
+		// The mount shows the hierarchy below mount.Root. Without a namespace of control groups,
+		// paths are those of the host.
 		below := strings.TrimPrefix(c.paths[i].Path, strings.TrimSuffix(mount.Root, "/"))
 		below = path.Clean("/" + below)
 		if strings.Contains(c.paths[i].Path, "/..") {
-			return nil, v2, errNoCgroup // outside of what this namespace shows
+			return nil, v2, errNoCgroup // outside of this namespace
 		}
 		at := filepath.Join(c.sys, strings.TrimPrefix(mount.MountPoint, "/sys"))
 		for ; ; below = path.Dir(below) {
@@ -69,16 +72,16 @@ func (c cgroups) dirs(controller string) (dirs []string, v2 bool, err error) {
 			continue
 		}
 		if controllers, _ := text(at, "cgroup.controllers"); v2 && !slices.Contains(strings.Fields(controllers), controller) {
-			continue // version 1 has it, or nobody
+			continue // a controller of version 1, or of neither
 		}
 		return dirs, v2, nil
 	}
 	return nil, false, errNoCgroup
 }
 
-// least returns the lowest of a limit in the process's groups and the folder
-// that sets it; unlimited, if none does. Read returns what a folder says.
-func least(dirs []string, read func(dir string) (uint64, error)) (value uint64, at string) {
+// lowest returns the lowest limit that read finds in folders, and the folder of that limit;
+// unlimited if no folder has a limit.
+func lowest(dirs []string, read func(dir string) (uint64, error)) (value uint64, at string) {
 	value = unlimited
 	for _, dir := range dirs {
 		if v, err := read(dir); err == nil && v < value {
@@ -101,13 +104,13 @@ func maxOf(name string) func(dir string) (uint64, error) {
 
 var containerID = regexp.MustCompile(`[0-9a-f]{64}`)
 
-// manager is what keeps a control group, and starts again what ends there.
+// manager is the program that manages a control group, and restarts what ends in the group.
 type manager struct {
-	tool string // docker, podman, kubernetes, systemctl, or none
-	name string // of the container, or the unit
+	tool string // docker, podman, kubernetes, systemctl, or ""
+	name string // of the container or unit
 }
 
-// managerIn reads it in the path of a control group.
+// managerIn returns the manager that the path of a control group names.
 func managerIn(dir string) manager {
 	for at := path.Clean("/" + dir); at != "/"; at = path.Dir(at) {
 		base := path.Base(at)
@@ -132,8 +135,7 @@ func managerIn(dir string) manager {
 	return manager{}
 }
 
-// managerOf returns a process's. Of version 1's hierarchies one says more than
-// others.
+// managerOf returns the manager of a process. Of the hierarchies of version 1, some name none.
 func managerOf(fs procfs.FS, pid int) (m manager) {
 	p, err := fs.Proc(pid)
 	if err != nil {
@@ -148,14 +150,14 @@ func managerOf(fs procfs.FS, pid int) (m manager) {
 	return m
 }
 
-// service says that it is a unit that runs one program, and not the user's
-// own manager, in which all of a session may run.
+// service reports whether the manager's unit runs one program. user@.service runs all programs of
+// a user's sessions.
 func (m manager) service() bool {
 	return strings.HasSuffix(m.name, ".service") && !strings.HasPrefix(m.name, "user@")
 }
 
-// stop returns the command that ends what is in it, none if it would start
-// nothing again.
+// stop returns the command that stops the container or service; "" if the manager would not
+// restart a process that ends.
 func (m manager) stop() string {
 	switch {
 	case m.tool == "kubernetes":
@@ -166,8 +168,8 @@ func (m manager) stop() string {
 	return ""
 }
 
-// raise returns the command that lifts a limit of a control group: by what
-// manages it, so that it stays.
+// raise returns the command that raises the limit of a control group, through the group's manager,
+// so that the limit stays.
 func raise(dir, property, dockerFlag, file, value string) string {
 	switch m := managerIn(dir); {
 	case m.tool == "kubernetes":

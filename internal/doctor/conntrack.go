@@ -16,58 +16,59 @@ import (
 	"github.com/udpshard/udpshard/internal/format"
 )
 
-// conntrackFull is the share of the table from which it is nearly full, in
-// percent.
-const conntrackFull = 90
+// nearlyFull is the share of the table from which the table is nearly full, in percent.
+const nearlyFull = 90
 
-// conntrack judges whether each datagram has its connection looked up, which
-// costs more than the rest of its way, and whose table, when full, has new
-// senders dropped. What is tracked is told by the table alone: rules can't be
-// read without privilege, and differ in where they stand.
-func (e *examination) conntrack() []Finding {
-	const c check = "conntrack"
+// conntrack checks whether the kernel tracks the listeners' datagrams: the look-up of a connection
+// costs more than the rest of a datagram's way, and a full table drops the datagrams of new
+// senders. Only the table shows what is tracked: rules need privilege to read, and differ in
+// where they stand.
+func (e *examination) conntrack(r *results) {
 	used, err := number(e.Proc, "sys/net/netfilter/nf_conntrack_count")
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return []Finding{c.ok("connections are not tracked here")}
+		r.ok("connections are not tracked here")
+		return
 	case err != nil:
-		return []Finding{c.skip("%s", why(err))}
+		r.skip("%s", why(err))
+		return
 	}
-	most, err := number(e.Proc, "sys/net/netfilter/nf_conntrack_max")
-	if err != nil {
-		most = 0
-	}
+	most, _ := number(e.Proc, "sys/net/netfilter/nf_conntrack_max")
 	table := fmt.Sprintf("%s of %s entries are used", format.Count(used), format.Count(most))
-	larger := fmt.Sprintf("sysctl -w net.netfilter.nf_conntrack_max=%d", 2*max(most, 65536))
-	if lost := refused(e.before.conntrack, e.after.conntrack); lost > 0 {
-		return []Finding{c.fail(larger, "packets are dropped now that could not be tracked: %s %s; %s", format.Count(lost), e.within(), table)}
-	}
-	if used == 0 {
-		return []Finding{c.ok("no connection is tracked here")}
-	}
-	if most > 0 && used >= most/100*conntrackFull {
-		return []Finding{c.warn(larger, "the table is nearly full, and then new senders' datagrams are dropped: %s", table)}
+	enlarge := fmt.Sprintf("sysctl -w net.netfilter.nf_conntrack_max=%d", 2*max(most, 65536))
+	dropped := untracked(e.before.conntrack, e.after.conntrack)
+	switch {
+	case dropped > 0:
+		r.fail(enlarge, "packets are dropped now because the table has no room: %s %s; %s", format.Count(dropped), e.within(), table)
+		return
+	case used == 0:
+		r.ok("no connection is tracked here")
+		return
+	case most > 0 && used >= most/100*nearlyFull:
+		r.warn(enlarge, "the table is nearly full, and a full table drops the datagrams of new senders: %s", table)
+		return
 	}
 	port, forwarded, err := e.tracked()
 	switch {
 	case errors.Is(err, os.ErrPermission):
-		return []Finding{c.skip("whether datagrams are tracked only root sees (%s); %s", why(err), table)}
+		r.skip("only root sees whether datagrams are tracked (%s); %s", why(err), table)
 	case errors.Is(err, os.ErrNotExist):
-		return []Finding{c.skip("this kernel does not list what is tracked (CONFIG_NF_CONNTRACK_PROCFS); %s", table)}
+		r.skip("this kernel does not list tracked connections (CONFIG_NF_CONNTRACK_PROCFS); %s", table)
 	case err != nil:
-		return []Finding{c.skip("whether datagrams are tracked can't be seen: %s; %s", why(err), table)}
+		r.skip("not known whether datagrams are tracked: %s; %s", why(err), table)
 	case port != 0 && forwarded != 0:
-		return []Finding{c.ok("datagrams to port %d are forwarded to port %d (NAT), for which they have to be tracked; %s", forwarded, port, table)}
+		r.ok("datagrams to port %d are forwarded to port %d (NAT), which needs tracking; %s", forwarded, port, table)
 	case port != 0:
-		return []Finding{c.warn(e.untrack(port), "datagrams to port %d are tracked, each at the price of a look-up and each new sender of an entry; %s. "+
-			"Untracked, NAT and rules that go by connections (ct state) no longer see that port; entries that are there stay until they expire, in some minutes", port, table)}
+		r.warn(e.untrack(port), "datagrams to port %d are tracked: each costs a look-up, and each new sender an entry; %s. "+
+			"Without tracking, NAT and rules that use the state of connections (ct state) do not apply to that port; existing entries expire after some minutes", port, table)
+	default:
+		r.ok("no datagram to the listeners is tracked at present; %s", table)
 	}
-	return []Finding{c.ok("no datagram to the listeners is tracked at present; %s", table)}
 }
 
-// refused counts packets that were dropped for want of an entry. The counters
-// are 32 bits of each CPU, and wrap.
-func refused(before, after []procfs.ConntrackStatEntry) (n uint64) {
+// untracked returns how many packets were dropped because the table had no room. The counters of
+// each CPU have 32 bits, and wrap.
+func untracked(before, after []procfs.ConntrackStatEntry) (n uint64) {
 	for i := range min(len(before), len(after)) {
 		n += uint64(uint32(after[i].Drop) - uint32(before[i].Drop))
 		n += uint64(uint32(after[i].InsertFailed) - uint32(before[i].InsertFailed))
@@ -75,11 +76,11 @@ func refused(before, after []procfs.ConntrackStatEntry) (n uint64) {
 	return n
 }
 
-// longTable is how many entries are read: a table of millions takes seconds.
-const longTable = 200_000
+// maxEntries is how many entries are read: reading a table of millions takes seconds.
+const maxEntries = 200_000
 
-// tracked returns the port of a listener whose datagrams have entries, 0 if
-// none has, and, if all those are for a forwarded port, that one.
+// tracked returns the port of a listener whose datagrams have entries, or 0. If all these entries
+// are for a forwarded port, tracked returns the forwarded port too.
 func (e *examination) tracked() (port, forwarded uint16, err error) {
 	file, err := os.Open(filepath.Join(e.Proc, "net/nf_conntrack"))
 	if err != nil {
@@ -90,12 +91,12 @@ func (e *examination) tracked() (port, forwarded uint16, err error) {
 		return 0, 0, e.interfacesErr
 	}
 	lines := bufio.NewScanner(file)
-	for range longTable {
+	for range maxEntries {
 		if !lines.Scan() {
 			return port, forwarded, lines.Err()
 		}
 		entry, ok := parseEntry(lines.Text())
-		if !ok || !e.tracks(entry) {
+		if !ok || !e.isToListener(entry) {
 			continue
 		}
 		if entry.to == entry.by {
@@ -106,30 +107,28 @@ func (e *examination) tracked() (port, forwarded uint16, err error) {
 	return port, forwarded, nil
 }
 
-// tracks says whether an entry is one of datagrams that come to a listener.
-// What this host sends to itself is tracked on its way out, and counts where
-// nothing else comes.
-func (e *examination) tracks(n entry) bool {
-	return e.local(n.by.Addr()) && (e.loopbackOnly() || !e.local(n.from)) &&
-		slices.ContainsFunc(e.listeners, func(l Listener) bool { return l.Holds(n.by, false) })
+// isToListener reports whether an entry is of datagrams to a listener. A datagram from this host to
+// itself is tracked on its way out, and counts only where all datagrams come from this host.
+func (e *examination) isToListener(n entry) bool {
+	return e.isLocal(n.by.Addr()) && (e.loopbackOnly() || !e.isLocal(n.from)) && e.holds(n.by)
 }
 
-// local says whether an address is this host's.
-func (e *examination) local(addr netip.Addr) bool {
+// isLocal reports whether an address is an address of this host.
+func (e *examination) isLocal(addr netip.Addr) bool {
 	return addr.IsLoopback() || slices.ContainsFunc(e.interfaces, func(i Interface) bool {
 		return slices.ContainsFunc(i.Addresses, func(own netip.Addr) bool { return own.Unmap().WithZone("") == addr })
 	})
 }
 
-// entry is a tracked flow of UDP: who sent to which address, and which one it
-// is that answers, which differs where a port is forwarded.
+// entry is a tracked flow of UDP. to is the address that the sender used, by the address that
+// answers; the two differ where a port is forwarded.
 type entry struct {
 	from   netip.Addr
 	to, by netip.AddrPort
 }
 
-// parseEntry reads a line of nf_conntrack, which has two tuples: the sender's
-// way first, then the answers'.
+// parseEntry parses a line of nf_conntrack, with a tuple for each direction: first that of the
+// sender, then that of the answers.
 func parseEntry(line string) (n entry, ok bool) {
 	if !strings.Contains(line, " udp ") {
 		return n, false
@@ -152,9 +151,9 @@ func parseEntry(line string) (n entry, ok bool) {
 	return n, errors.Join(errs[:]...) == nil
 }
 
-// untrack exempts a port, in both directions (nft(8), notrack), in a table of
-// its own that replaces the one of an earlier time. What comes from this host
-// itself is tracked on its way out.
+// untrack returns the command that exempts a port from tracking in both directions (nft(8),
+// notrack), in a table of its own that replaces an earlier one. Datagrams from this host are
+// tracked on their way out.
 func (e *examination) untrack(port uint16) string {
 	answers := "sport"
 	if e.loopbackOnly() {

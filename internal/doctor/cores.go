@@ -7,32 +7,22 @@ import (
 	"github.com/udpshard/udpshard/internal/format"
 )
 
-// cores compares a listener's shards with the CPUs that they are pinned to.
-func (e *examination) cores(l Listener) []Finding {
-	const c check = "cpus"
+// cores compares the shards of a listener with the CPUs that they are pinned to.
+func (e *examination) cores(r *results, l Listener) {
 	cores := l.cores()
-	var lacking []int
 	usable, err := e.affinity()
-	if err == nil && e.process.running {
-		for _, cpu := range cores {
-			if !slices.Contains(usable, cpu) {
-				lacking = append(lacking, cpu)
-			}
-		}
-	}
-	said := fmt.Sprintf("%s on %s (%s)", format.Plural(l.Shards, "shard"), format.Plural(len(cores), "CPU"),
-		cores)
+	unusable := func(cpu int) bool { return !slices.Contains(usable, cpu) }
+	shards := fmt.Sprintf("%s on %s (%s)", format.Plural(l.Shards, "shard"), format.Plural(len(cores), "CPU"), cores)
 	switch {
-	case len(lacking) > 0:
+	case err == nil && e.process.running && slices.ContainsFunc(cores, unusable):
 		flag := "--cpus " + usable.String()
-		return []Finding{c.warn(e.orRestart("udpshard serve "+flag, "with "+flag),
-			"%s, but %s may only use %s", said, e.process.of(), usable)}
+		r.warn(e.orRestart("udpshard serve "+flag, "with "+flag), "%s, but %s may only use %s", shards, e.process, usable)
 	case len(cores) < l.Shards:
-		fewer := fmt.Sprintf("--shards %d", len(cores))
-		return []Finding{c.warn(e.orRestart("udpshard serve "+fewer, "with "+fewer),
-			"%s: shards that share a core wait for each other, and their queues fill meanwhile", said)}
+		flag := fmt.Sprintf("--shards %d", len(cores))
+		r.warn(e.orRestart("udpshard serve "+flag, "with "+flag), "%s: shards that share a CPU wait for each other, and their queues fill meanwhile", shards)
 	case err != nil:
-		return []Finding{c.ok("%s", said)}
+		r.ok("%s", shards)
+	default:
+		r.ok("%s of the %d that %s may use", shards, len(usable), e.process)
 	}
-	return []Finding{c.ok("%s of the %d that %s may use", said, len(usable), e.process.of())}
 }

@@ -22,9 +22,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// healthy is a host with which nothing is wrong: four CPUs, a card with four
-// queues, an instance (pid 812) that has two sockets at port 5514, and the
-// process that examines (pid 4711). Absent files are "".
+// healthy is a host without problems: four CPUs, a card with two queues, an instance (pid 812) with
+// two sockets at port 5514, and the process that runs doctor (pid 4711). "" removes a file.
 var healthy = map[string]string{
 	"proc/4711/comm":    "udpshard\n",
 	"proc/4711/status":  "Name:\tudpshard\nCpus_allowed_list:\t0-3\n",
@@ -101,7 +100,7 @@ func softnetOf(dropped, squeezed, cpu uint32) string {
 	return strings.Join([]string{"000007d0", hex(dropped), hex(squeezed), hex(0), hex(0), hex(0), hex(0), hex(0), hex(0), hex(0), hex(0), hex(0), hex(cpu)}, " ") + "\n"
 }
 
-// device is a network card's driver.
+// device is the driver of a network card.
 type device struct {
 	udp4, udp6  uint64
 	channels    sys.Channels
@@ -124,16 +123,16 @@ func (d device) ethtool() Ethtool {
 
 const sdfn = sys.HashSourceAddress | sys.HashDestinationAddress | sys.HashSourcePort | sys.HashDestinationPort
 
-// situation is what differs from the healthy host.
+// situation is the differences from the healthy host.
 type situation struct {
 	files     map[string]string
-	later     map[string]string // what files say at the second reading
+	later     map[string]string // files at the second reading
 	listener  func(*Listener)
-	sockets   []sockets.Watched // nil are the instance's
-	nobody    bool              // there are none
+	sockets   []sockets.Watched // nil: two of the instance
+	nobody    bool              // no sockets
 	watchErr  error
 	device    *device
-	granted   int // 0 is as asked
+	granted   int // 0: as asked
 	forced    bool
 	features  []probe.Feature
 	addresses []Interface
@@ -151,10 +150,10 @@ func held(pid int, command string, change ...func(*sockets.Watched)) sockets.Wat
 	return s
 }
 
-// anotherUsers makes a socket uid 7's, which is neither root nor who tests.
+// anotherUsers gives a socket to uid 7, which is neither root nor the user of the test.
 func anotherUsers(s *sockets.Watched) { s.UID = 7 }
 
-// examine lets a host in that situation be examined.
+// examine returns the findings of a host in the situation.
 func (s situation) examine(t *testing.T) []Finding {
 	t.Helper()
 	root := t.TempDir()
@@ -235,19 +234,19 @@ func (s situation) examine(t *testing.T) []Finding {
 	}
 	for _, f := range findings {
 		if (f.Remedy != "") != (f.Level == Warn || f.Level == Fail) || f.Finding == "" || f.Check == "" {
-			t.Errorf("a finding without a remedy, or one too many: %+v", f)
+			t.Errorf("a remedy is missing or superfluous: %+v", f)
 		}
 	}
 	return findings
 }
 
-// wants is what one check must say: a pattern, and the remedy word for word.
+// wants is a finding: its check, a pattern of its text, its remedy and its level.
 type wants struct {
 	check, finding, remedy string
 	level                  Level
 }
 
-// testSituations wants one finding of each, and nothing else that is bad.
+// testSituations expects one finding of each situation, and no other warning or failure.
 func testSituations(t *testing.T, cases map[string]struct {
 	situation
 	wants
@@ -258,7 +257,7 @@ func testSituations(t *testing.T, cases map[string]struct {
 			for _, f := range c.examine(t) {
 				if f.Check != c.check {
 					if f.Level == Warn || f.Level == Fail {
-						t.Errorf("and it finds %+v", f)
+						t.Errorf("unexpected finding %+v", f)
 					}
 					continue
 				}
@@ -268,11 +267,11 @@ func testSituations(t *testing.T, cases map[string]struct {
 				case f.Level != Warn && f.Level != Fail:
 					t.Logf("%+v", f)
 				default:
-					t.Errorf("and it finds %+v", f)
+					t.Errorf("unexpected finding %+v", f)
 				}
 			}
 			if !found {
-				t.Errorf("it does not find %+v", c.wants)
+				t.Errorf("no finding %+v", c.wants)
 			}
 		})
 	}

@@ -7,35 +7,31 @@ type Level string
 
 const (
 	OK   Level = "ok"
-	Warn Level = "warn" // may lose under load, or skew
-	Fail Level = "fail" // loses now, or will as configured
-	Skip Level = "skip" // could not be seen; Finding says why
+	Warn Level = "warn" // datagrams may be lost under load, or shards used unevenly
+	Fail Level = "fail" // datagrams are lost now, or will be as configured
+	Skip Level = "skip" // not visible from here; Finding says why
 )
 
-// Finding is what one check says.
+// Finding is one result of a check.
 type Finding struct {
 	Check    string `json:"check"`
-	Listener string `json:"listener,omitempty"` // the name of the one that it is about, where it is about one
+	Listener string `json:"listener,omitempty"` // name, for the checks of a listener
 	Level    Level  `json:"level"`
 	Finding  string `json:"finding"`
 	Remedy   string `json:"remedy,omitempty"` // what to paste, for Warn and Fail
 }
 
-// check makes the findings of one check.
-type check string
-
-func (c check) ok(format string, a ...any) Finding {
-	return Finding{Check: string(c), Level: OK, Finding: fmt.Sprintf(format, a...)}
+// results collects the findings of one check.
+type results struct {
+	check, listener string
+	findings        []Finding
 }
 
-func (c check) skip(format string, a ...any) Finding {
-	return Finding{Check: string(c), Level: Skip, Finding: fmt.Sprintf(format, a...)}
+func (r *results) add(level Level, remedy, format string, a ...any) {
+	r.findings = append(r.findings, Finding{r.check, r.listener, level, fmt.Sprintf(format, a...), remedy})
 }
 
-func (c check) warn(remedy, format string, a ...any) Finding {
-	return Finding{Check: string(c), Level: Warn, Remedy: remedy, Finding: fmt.Sprintf(format, a...)}
-}
-
-func (c check) fail(remedy, format string, a ...any) Finding {
-	return Finding{Check: string(c), Level: Fail, Remedy: remedy, Finding: fmt.Sprintf(format, a...)}
-}
+func (r *results) ok(format string, a ...any)           { r.add(OK, "", format, a...) }
+func (r *results) skip(format string, a ...any)         { r.add(Skip, "", format, a...) }
+func (r *results) warn(remedy, format string, a ...any) { r.add(Warn, remedy, format, a...) }
+func (r *results) fail(remedy, format string, a ...any) { r.add(Fail, remedy, format, a...) }

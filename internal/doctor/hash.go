@@ -7,44 +7,45 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// hash judges by which fields a device deals UDP to its queues. Many do it by
-// addresses alone, lest fragments, which have no ports, overtake others: then
-// a host that sends a lot, or a relay, fills one queue.
-func (e *examination) hash(name string) []Finding {
-	const c check = "udp hash"
+// hash checks by which fields each device with several queues spreads UDP. Many devices hash
+// addresses alone, so that fragments, which have no ports, stay in order. A busy sender or a relay
+// then fills a single queue.
+func (e *examination) hash(r *results) {
 	const addresses, ports = sys.HashSourceAddress | sys.HashDestinationAddress, sys.HashSourcePort | sys.HashDestinationPort
-	var findings []Finding
-	var good []string
-	var untold error
-	for _, kind := range []struct {
-		name string
-		flow uint32
-	}{{"udp4", sys.FlowUDP4}, {"udp6", sys.FlowUDP6}} {
-		fields, err := e.Ethtool.FlowHash(name, kind.flow)
-		remedy := fmt.Sprintf("ethtool -N %s rx-flow-hash %s sdfn", name, kind.name)
-		switch {
-		case err != nil:
-			untold = err
-			findings = append(findings, c.skip("%s: its driver does not tell what %s is hashed by: %v", name, kind.name, err))
-		case fields&ports == ports && fields&addresses == addresses:
-			good = append(good, kind.name)
-		case fields&ports == 0:
-			findings = append(findings, c.warn(remedy, "%s: %s is hashed by addresses alone (%s): all flows of a sender land in one queue, on one CPU", name, kind.name, letters(fields)))
-		default:
-			findings = append(findings, c.warn(remedy, "%s: %s is hashed by %s and not all of sdfn: flows spread less than they could", name, kind.name, letters(fields)))
+	for _, name := range e.devices() {
+		if len(e.queueDirs(name)) < 2 {
+			continue
+		}
+		var good, unknown []string
+		var unknownErr error
+		for _, kind := range []struct {
+			name string
+			flow uint32
+		}{{"udp4", sys.FlowUDP4}, {"udp6", sys.FlowUDP6}} {
+			fields, err := e.Ethtool.FlowHash(name, kind.flow)
+			remedy := fmt.Sprintf("ethtool -N %s rx-flow-hash %s sdfn", name, kind.name)
+			switch {
+			case err != nil:
+				unknown, unknownErr = append(unknown, kind.name), err
+			case fields&ports == ports && fields&addresses == addresses:
+				good = append(good, kind.name)
+			case fields&ports == 0:
+				r.warn(remedy, "%s: %s is hashed by addresses alone (%s): all flows of a sender go to one queue, on one CPU", name, kind.name, hashLetters(fields))
+			default:
+				r.warn(remedy, "%s: %s is hashed by %s and not all of sdfn: flows spread less than they could", name, kind.name, hashLetters(fields))
+			}
+		}
+		if unknownErr != nil {
+			r.skip("%s: the driver does not report the hash of %s: %v", name, strings.Join(unknown, " and "), unknownErr)
+		}
+		if len(good) > 0 {
+			r.ok("%s: %s by addresses and ports (sdfn)", name, strings.Join(good, " and "))
 		}
 	}
-	if len(good) > 0 {
-		findings = append(findings, c.ok("%s: %s by addresses and ports (sdfn)", name, strings.Join(good, " and ")))
-	}
-	if len(findings) == 2 && findings[0].Level == Skip && findings[1].Level == Skip {
-		return []Finding{c.skip("%s: its driver does not tell: %v", name, untold)}
-	}
-	return findings
 }
 
-// letters writes hash fields as ethtool(8) does.
-func letters(fields uint64) string {
+// hashLetters writes hash fields as ethtool(8) does.
+func hashLetters(fields uint64) string {
 	var b strings.Builder
 	for i, letter := range []byte("sdfn") {
 		if fields&(sys.HashSourceAddress<<i) != 0 {

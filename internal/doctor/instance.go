@@ -2,15 +2,14 @@ package doctor
 
 import (
 	"os"
-	"slices"
 
 	"github.com/prometheus/procfs"
 
 	"github.com/udpshard/udpshard/internal/sockets"
 )
 
-// Instances returns the pids of the instances of this program that have a listener's port, as far
-// as they can be seen.
+// Instances returns the PIDs of the instances of this program that have the port of a listener, as
+// far as this process can see them.
 func (h Host) Instances(listeners []Listener) (pids []int) {
 	fs, err := procfs.NewFS(h.Proc)
 	if err != nil {
@@ -18,16 +17,15 @@ func (h Host) Instances(listeners []Listener) (pids []int) {
 	}
 	e := examination{Host: h, fs: fs, self: os.Getpid(), listeners: listeners}
 	if self, err := fs.Self(); err == nil {
-		e.name = program(self)
+		e.program = program(self)
 	}
 	for _, l := range listeners {
 		found, _ := sockets.List(l.Address.Port())
 		for _, s := range found {
-			pid := e.instanceOf(sockets.Watched{Socket: s})
-			if pid != 0 && l.Holds(s.Local, s.V6Only) && !slices.Contains(pids, pid) {
+			if pid := e.instanceOf(sockets.Watched{Socket: s}); pid != 0 && l.Holds(s.Local, s.V6Only) {
 				pids = append(pids, pid)
 			}
 		}
 	}
-	return pids
+	return unique(pids)
 }

@@ -26,17 +26,17 @@ func interfaces() ([]Interface, error) {
 	}
 	found := make([]Interface, 0, len(all))
 	for _, i := range all {
-		one := Interface{Name: i.Name, Up: i.Flags&net.FlagUp != 0, Loopback: i.Flags&net.FlagLoopback != 0}
+		iface := Interface{Name: i.Name, Up: i.Flags&net.FlagUp != 0, Loopback: i.Flags&net.FlagLoopback != 0}
 		networks, err := i.Addrs()
 		if err != nil {
 			return nil, err
 		}
 		for _, n := range networks {
 			if prefix, err := netip.ParsePrefix(n.String()); err == nil {
-				one.Addresses = append(one.Addresses, prefix.Addr())
+				iface.Addresses = append(iface.Addresses, prefix.Addr())
 			}
 		}
-		found = append(found, one)
+		found = append(found, iface)
 	}
 	return found, nil
 }
@@ -48,20 +48,17 @@ type Ethtool struct {
 	Ring     func(name string) (slots, most int, err error)
 }
 
-// devices returns the interfaces that listeners' datagrams come in by and
-// that have a driver with queues: those with an address that is listened to,
-// all that are up where that is any. Under bonds, VLANs and bridges are the
-// devices that they are made of.
+// devices returns the devices with a driver on which the listeners' datagrams arrive: those of
+// interfaces with an address of a listener, and of all interfaces that are up for a wildcard
+// listener.
 func (e *examination) devices() []string {
 	var names []string
 	for _, i := range e.interfaces {
-		if !i.Up || i.Loopback || !slices.ContainsFunc(e.listeners, func(l Listener) bool { return i.serves(l) }) {
-			continue
+		if i.Up && !i.Loopback && slices.ContainsFunc(e.listeners, i.serves) {
+			names = append(names, e.devicesOf(i.Name, 0)...)
 		}
-		names = append(names, e.under(i.Name, 0)...)
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	return unique(names)
 }
 
 func (i Interface) serves(l Listener) bool {
@@ -71,10 +68,9 @@ func (i Interface) serves(l Listener) bool {
 	})
 }
 
-// under returns the devices of an interface: itself, or those below it, which
-// sysfs links as lower_NAME (Linux 3.9). Who nests deeper than a few levels
-// has made a loop.
-func (e *examination) under(name string, depth int) (devices []string) {
+// devicesOf returns the devices of an interface: the interface itself, or the devices below a
+// bond, VLAN or bridge, which sysfs links as lower_NAME (Linux 3.9). depth ends a loop.
+func (e *examination) devicesOf(name string, depth int) (devices []string) {
 	dir := filepath.Join(e.Sys, "class/net", name)
 	if _, err := os.Stat(filepath.Join(dir, "device")); err == nil {
 		return []string{name}
@@ -82,27 +78,28 @@ func (e *examination) under(name string, depth int) (devices []string) {
 	links, _ := filepath.Glob(filepath.Join(dir, "lower_*"))
 	for _, link := range links {
 		if depth < 5 {
-			devices = append(devices, e.under(strings.TrimPrefix(filepath.Base(link), "lower_"), depth+1)...)
+			devices = append(devices, e.devicesOf(strings.TrimPrefix(filepath.Base(link), "lower_"), depth+1)...)
 		}
 	}
 	return devices
 }
 
-// loopbackOnly says whether datagrams come from this host alone.
+// loopbackOnly reports whether all datagrams come from this host.
 func (e *examination) loopbackOnly() bool {
 	return !slices.ContainsFunc(e.listeners, func(l Listener) bool { return !l.Address.Addr().Unmap().IsLoopback() })
 }
 
-// unseenDevices says why there are no devices to judge.
-func (e *examination) unseenDevices(c check) Finding {
+// noDevices reports why no device is checked.
+func (e *examination) noDevices(r *results) {
+	_, err := os.Stat(filepath.Join(e.Sys, "class/net"))
 	switch {
 	case e.loopbackOnly():
-		return c.ok("none: datagrams come from this host alone")
+		r.ok("no device: all datagrams come from this host")
 	case e.interfacesErr != nil:
-		return c.skip("interfaces can't be listed: %v", e.interfacesErr)
+		r.skip("interfaces can't be listed: %v", e.interfacesErr)
+	case err != nil:
+		r.skip("interfaces can't be listed: %s", why(err))
+	default:
+		r.skip("no interface with a device serves the listeners: in a container, run doctor on the host")
 	}
-	if _, err := os.Stat(filepath.Join(e.Sys, "class/net")); err != nil {
-		return c.skip("interfaces can't be seen: %s", why(err))
-	}
-	return c.skip("no interface with a device of its own serves the listeners: in a container, run doctor on the host")
 }

@@ -7,47 +7,47 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// Listener is what serve would open, as far as the host matters to it.
+// Listener is what serve would open, as far as the host matters to serve.
 type Listener struct {
 	Name          string
 	Address       netip.AddrPort
 	Dual          bool // Address is [::], for IPv6 and IPv4
 	Shards        int
-	CPUs          []int // that shards are pinned to in turn
-	ReceiveBuffer int   // bytes asked for each socket
-	Join          bool  // sharing the port was asked for
-	ShardMemory   int   // bytes that a shard's slab and buffers take at most
+	CPUs          []int // shards are pinned to these in turn
+	ReceiveBuffer int   // bytes that each socket asks for
+	Join          bool  // the port is to be shared
+	ShardMemory   int   // bytes of a shard's slab and buffers at most
 	ShardFiles    int   // files that a shard opens, its socket included
 
-	// What was not asked for but is taken by default is not held against an
-	// instance that runs with something else.
+	// DefaultCPUs and DefaultReceiveBuffer: CPUs or ReceiveBuffer is a default. An instance that
+	// runs with another value has no finding then.
 	DefaultCPUs, DefaultReceiveBuffer bool
 
-	held uint64 // bytes that its sockets' queues may take, if an instance has any
+	bufferBytes uint64 // of the instance's sockets, if an instance runs
 }
 
-// queues returns the bytes that full receive buffers take: the kernel doubles
-// what is asked (socket(7)).
-func (l Listener) queues() uint64 {
-	if l.held > 0 {
-		return l.held
+// maxQueueBytes returns the bytes of all full receive buffers: the kernel doubles what is asked
+// (socket(7)).
+func (l Listener) maxQueueBytes() uint64 {
+	if l.bufferBytes > 0 {
+		return l.bufferBytes
 	}
-	return 2 * uint64(l.Shards) * uint64(min(l.ReceiveBuffer, mostBuffer))
+	return 2 * uint64(l.Shards) * uint64(min(l.ReceiveBuffer, maxBuffer))
 }
 
-// asRunning returns listeners as the instance there has them, not as they
-// would be started now: with a shard for each of its sockets.
+// asRunning returns the listeners as a running instance has them, with a shard for each of its
+// sockets, not as serve would start them now.
 func (e *examination) asRunning(listeners []Listener) []Listener {
 	listeners = slices.Clone(listeners)
 	for i := range listeners {
 		l := &listeners[i]
-		own := e.ownAt(*l)
+		own := e.ownSockets(*l)
 		if len(own) == 0 {
 			continue
 		}
 		l.Shards = len(own)
 		for _, s := range own {
-			l.held += uint64(s.BufferBytes)
+			l.bufferBytes += uint64(s.BufferBytes)
 		}
 		if cpus, err := e.affinity(); err == nil && l.DefaultCPUs {
 			l.CPUs = cpus
@@ -56,18 +56,11 @@ func (e *examination) asRunning(listeners []Listener) []Listener {
 	return listeners
 }
 
-// cores returns the CPUs that shards are pinned to, each once, in order.
-func (l Listener) cores() sys.CPUs {
-	var cores []int
-	for shard := range min(l.Shards, len(l.CPUs)) {
-		cores = append(cores, l.CPUs[shard])
-	}
-	slices.Sort(cores)
-	return slices.Compact(cores)
-}
+// cores returns the CPUs that shards are pinned to.
+func (l Listener) cores() sys.CPUs { return unique(l.CPUs[:min(l.Shards, len(l.CPUs))]) }
 
-// Holds says whether a socket that is bound to local gets datagrams that are
-// meant for the listener, or keeps it from its address.
+// Holds reports whether a socket bound to local receives datagrams that are sent to the listener,
+// or keeps the listener from its address.
 func (l Listener) Holds(local netip.AddrPort, v6Only bool) bool {
 	a, b := l.Address.Addr().Unmap().WithZone(""), local.Addr().Unmap().WithZone("")
 	if local.Port() != l.Address.Port() {
@@ -84,10 +77,15 @@ func (l Listener) Holds(local netip.AddrPort, v6Only bool) bool {
 	return (a.IsUnspecified() || b.IsUnspecified()) && a.Is4() == b.Is4()
 }
 
-// shards returns the shards of all listeners.
-func shards(listeners []Listener) (n int) {
-	for _, l := range listeners {
+// shards returns the number of shards of all listeners.
+func (e *examination) shards() (n int) {
+	for _, l := range e.listeners {
 		n += l.Shards
 	}
 	return n
+}
+
+// holds reports whether a socket bound to local holds the port of any listener.
+func (e *examination) holds(local netip.AddrPort) bool {
+	return slices.ContainsFunc(e.listeners, func(l Listener) bool { return l.Holds(local, false) })
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// files spares the tables a few words.
+// files are files of the fake host, by name.
 type files = map[string]string
 
 const (
@@ -36,11 +36,10 @@ func TestQueues(t *testing.T) {
 		"one shard": {situation{files: one, sockets: []sockets.Watched{held(812, "udpshard")}},
 			wants{"rx queues", `^eth0: 1 receive queue, which is enough for 1 shard$`, "", OK}},
 		"loopback": {situation{listener: loopback},
-			wants{"rx queues", `from this host alone`, "", OK}},
+			wants{"rx queues", `^no device: all datagrams come from this host$`, "", OK}},
 		"a container": {situation{files: files{eth0 + "device": ""}}, wants{"rx queues", `run doctor on the host$`, "", Skip}},
-		"no sysfs":    {situation{files: files{"sys/class": ""}}, wants{"rx queues", `interfaces can't be seen: .*no such file`, "", Skip}},
+		"no sysfs":    {situation{files: files{"sys/class": ""}}, wants{"rx queues", `^interfaces can't be listed: .*no such file`, "", Skip}},
 	})
-	// The sysfs path in the remedy is that of the fake tree.
 	for name, c := range map[string]struct {
 		device *device
 		remedy string
@@ -57,7 +56,7 @@ func TestQueues(t *testing.T) {
 				}
 			}
 			if !found {
-				t.Error("nothing of its queues")
+				t.Error("no finding of the queues")
 			}
 		})
 	}
@@ -65,7 +64,7 @@ func TestQueues(t *testing.T) {
 
 func loopback(l *Listener) { l.Address, l.Dual = netip.MustParseAddrPort("127.0.0.1:5514"), false }
 
-// A bond has no device of its own, nor has a VLAN on it: the cards below have.
+// A bond has no device, nor has a VLAN on the bond: the cards below have.
 func TestDevicesBelow(t *testing.T) {
 	s := situation{
 		files: files{"sys/class/net/bond0/lower_eth0/x": "1\n", "sys/class/net/bond0.7/lower_bond0/x": "1\n", "sys/class/net/loop/lower_loop/x": "1\n"},
@@ -89,18 +88,18 @@ func TestHash(t *testing.T) {
 		"IPv4 by addresses": {situation{device: &device{udp4: sd, udp6: sdfn}}, wants{"udp hash", `^eth0: udp4 is hashed by addresses alone \(sd\)`, "ethtool -N eth0 rx-flow-hash udp4 sdfn", Warn}},
 		"IPv6 by nothing":   {situation{device: &device{udp4: sdfn}}, wants{"udp hash", `^eth0: udp6 is hashed by addresses alone \(none of sdfn\)`, "ethtool -N eth0 rx-flow-hash udp6 sdfn", Warn}},
 		"by one port":       {situation{device: &device{udp4: sd | sys.HashSourcePort, udp6: sdfn}}, wants{"udp hash", `^eth0: udp4 is hashed by sdf and not all`, "ethtool -N eth0 rx-flow-hash udp4 sdfn", Warn}},
-		"not told":          {situation{device: &device{err: unix.EOPNOTSUPP}}, wants{"udp hash", `^eth0: its driver does not tell: operation not supported$`, "", Skip}},
+		"not reported":      {situation{device: &device{err: unix.EOPNOTSUPP}}, wants{"udp hash", `^eth0: the driver does not report the hash of udp4 and udp6: operation not supported$`, "", Skip}},
 	})
 }
 
 func TestRings(t *testing.T) {
 	missed := files{eth0 + "statistics/rx_missed_errors": "70\n"}
 	testSituations(t, map[string]given{
-		"grows":            {situation{later: missed}, wants{"rx ring", `drops now, for want of room: 70 packets`, "ethtool -G eth0 rx 4096", Fail}},
-		"grows at its end": {situation{later: missed, device: &device{udp4: sdfn, udp6: sdfn, slots: 256, most: 256}}, wants{"rx ring", `256 slots of at most 256: it drops now`, "ethtool -S eth0", Fail}},
-		"grew":             {situation{files: missed}, wants{"rx ring", `has dropped 70 of 5,000 packets`, "ethtool -G eth0 rx 4096", Warn}},
-		"began anew":       {situation{files: missed, later: files{eth0 + "statistics/rx_missed_errors": "0\n"}}, wants{"rx ring", `none dropped`, "", OK}},
-		"fifo":             {situation{later: files{eth0 + "statistics/rx_fifo_errors": "3\n"}}, wants{"rx ring", `drops now`, "ethtool -G eth0 rx 4096", Fail}},
+		"grows":            {situation{later: missed}, wants{"rx ring", `^eth0: 256 slots of at most 4,096: packets are dropped now because the ring is full: 70 in`, "ethtool -G eth0 rx 4096", Fail}},
+		"grows at its end": {situation{later: missed, device: &device{udp4: sdfn, udp6: sdfn, slots: 256, most: 256}}, wants{"rx ring", `256 slots of at most 256: packets are dropped now`, "ethtool -S eth0", Fail}},
+		"grew":             {situation{files: missed}, wants{"rx ring", `70 of 5,000 packets were dropped because the ring was full$`, "ethtool -G eth0 rx 4096", Warn}},
+		"began anew":       {situation{files: missed, later: files{eth0 + "statistics/rx_missed_errors": "0\n"}}, wants{"rx ring", `no packets dropped, 5,000 received$`, "", OK}},
+		"fifo":             {situation{later: files{eth0 + "statistics/rx_fifo_errors": "3\n"}}, wants{"rx ring", `are dropped now because the ring is full: 3 in`, "ethtool -G eth0 rx 4096", Fail}},
 	})
 }
 
@@ -148,7 +147,7 @@ func TestConntrack(t *testing.T) {
 		"absent":       {situation{}, wants{"conntrack", `^connections are not tracked here$`, "", OK}},
 		"idle":         {situation{files: on("0\n", "262144\n", "")}, wants{"conntrack", `^no connection is tracked here$`, "", OK}},
 		"others":       {situation{files: on("2\n", "262144\n", tcp+from)}, wants{"conntrack", `^no datagram to the listeners is tracked at present; 2 of 262,144`, "", OK}},
-		"tracked":      {situation{files: on("2\n", "262144\n", tcp+to)}, wants{"conntrack", `^datagrams to port 5514 are tracked.* 2 of 262,144 entries are used. Untracked, NAT and .*until they expire`, untrack, Warn}},
+		"tracked":      {situation{files: on("2\n", "262144\n", tcp+to)}, wants{"conntrack", `^datagrams to port 5514 are tracked.* 2 of 262,144 entries are used. Without tracking, NAT and .* expire after some minutes$`, untrack, Warn}},
 		"tracked too":  {situation{files: on("2\n", "262144\n", moved+to)}, wants{"conntrack", `^datagrams to port 5514 are tracked`, untrack, Warn}},
 		"IPv6":         {situation{files: on("2\n", "262144\n", to6), addresses: ipv6}, wants{"conntrack", `^datagrams to port 5514 are tracked`, untrack, Warn}},
 		"forwarded":    {situation{files: on("2\n", "262144\n", moved)}, wants{"conntrack", `^datagrams to port 514 are forwarded to port 5514 \(NAT\)`, "", OK}},
@@ -158,10 +157,10 @@ func TestConntrack(t *testing.T) {
 		"own messages alone": {situation{files: on("2\n", "262144\n", self), listener: loopback},
 			wants{"conntrack", `^datagrams to port 5514 are tracked`, strings.Replace(untrack, "sport", "dport", 1), Warn}},
 		"another address": {situation{files: on("2\n", "262144\n", other), listener: exact}, wants{"conntrack", `^no datagram to the listeners`, "", OK}},
-		"not listed":      {situation{files: on("2\n", "262144\n", "")}, wants{"conntrack", `^this kernel does not list .*; 2 of 262,144 entries are used$`, "", Skip}},
+		"not listed":      {situation{files: on("2\n", "262144\n", "")}, wants{"conntrack", `^this kernel does not list tracked connections .*; 2 of 262,144 entries are used$`, "", Skip}},
 		"nearly full":     {situation{files: on("950\n", "1000\n", tcp)}, wants{"conntrack", `nearly full, .*: 950 of 1,000`, "sysctl -w net.netfilter.nf_conntrack_max=131072", Warn}},
 		"full": {situation{files: on("1000\n", "1000\n", tcp), later: files{"proc/net/stat/nf_conntrack": conntrackStat("1", "3")}},
-			wants{"conntrack", `dropped now that could not be tracked: 6 in`, "sysctl -w net.netfilter.nf_conntrack_max=131072", Fail}},
+			wants{"conntrack", `dropped now because the table has no room: 6 in`, "sysctl -w net.netfilter.nf_conntrack_max=131072", Fail}},
 	})
 }
 
@@ -170,25 +169,25 @@ func TestUDPErrors(t *testing.T) {
 	testSituations(t, map[string]given{
 		"none": {situation{}, wants{"udp errors", `^1,007 datagrams received so far, none lost; no loss in`, "", OK}},
 		"grew": {situation{nobody: true, files: files{name: snmp(1000, 5, 0, 0)}},
-			wants{"udp errors", `lost: IPv4 RcvbufErrors 5; .*; whose they were can't be told`, "udpshard doctor --interval 1m", Warn}},
-		"grew, at somebody's": {situation{nobody: true, files: files{name: snmp(1000, 5, 0, 0), table: udpTable("0100007F:0202", 4)}},
-			wants{"udp errors", `RcvbufErrors 5; .*; 4 of them at the sockets of 127.0.0.1:514 since these were opened$`, "udpshard sockets :514", Warn}},
+			wants{"udp errors", `lost: IPv4 RcvbufErrors 5; .*; at which socket is not known: no open socket has dropped any$`, "udpshard doctor --interval 1m", Warn}},
+		"grew, at another socket": {situation{nobody: true, files: files{name: snmp(1000, 5, 0, 0), table: udpTable("0100007F:0202", 4)}},
+			wants{"udp errors", `RcvbufErrors 5; .*; 4 of them at the sockets of 127.0.0.1:514 since the sockets were opened$`, "udpshard sockets :514", Warn}},
 		"grew, and not the instance's": {situation{files: files{name: snmp(1000, 5, 0, 0)}}, wants{"udp errors", `lost: IPv4 RcvbufErrors 5; no loss in`, "", OK}},
 		"grows elsewhere": {situation{later: files{name: snmp(1000, 5, 0, 0), table: udpTable("0100007F:0202", 5)}},
-			wants{"udp errors", `now: 5 in \d+ms \(RcvbufErrors\); not the listeners' but those of 127.0.0.1:514$`, "udpshard sockets :514", Warn}},
-		"grows where a socket went": {situation{later: files{name: snmp(1000, 5, 0, 0)}}, wants{"udp errors", `those of a socket that has gone`, "ss -lunmp", Warn}},
-		"checksums":                 {situation{later: files{name: snmp(1000, 0, 2, 0)}}, wants{"udp errors", `IPv4 datagrams come with wrong checksums: 2 in`, "ethtool -S eth0", Warn}},
+			wants{"udp errors", `now: 5 in \d+ms \(RcvbufErrors\); not at the listeners' sockets but at 127.0.0.1:514$`, "udpshard sockets :514", Warn}},
+		"grows where a socket went": {situation{later: files{name: snmp(1000, 5, 0, 0)}}, wants{"udp errors", `at a socket that was closed$`, "ss -lunmp", Warn}},
+		"checksums":                 {situation{later: files{name: snmp(1000, 0, 2, 0)}}, wants{"udp errors", `IPv4 datagrams arrive with wrong checksums: 2 in`, "ethtool -S eth0", Warn}},
 		"not there":                 {situation{files: files{name: ""}}, wants{"udp errors", `snmp: no such file`, "", Skip}},
 		"not there at first":        {situation{files: files{name: ""}, later: files{name: snmp(1000, 0, 0, 0)}}, wants{"udp errors", `snmp: no such file`, "", Skip}},
 	})
 	blind := situation{watchErr: errForbidden, later: files{"proc/net/snmp6": "Udp6InDatagrams 9\nUdp6RcvbufErrors 4\n"}}
 	testSituations(t, map[string]given{
-		"grows unseen": {blind, wants{"udp errors", `^IPv6 datagrams are dropped .* now: 4 in .*; whose they are can't be seen$`, "ss -lunmp", Fail}},
+		"grows unseen": {blind, wants{"udp errors", `^IPv6 datagrams are dropped .* now: 4 in .*; the sockets are not visible$`, "ss -lunmp", Fail}},
 		"no IPv6":      {situation{files: files{"proc/net/snmp6": ""}}, wants{"udp errors", `^1,000 datagrams received`, "", OK}},
 	})
 }
 
-// Drops at the sockets of others that have the listener's port are theirs.
+// Drops at sockets of another program at the listener's port are reported with that program.
 func TestOthersDrops(t *testing.T) {
 	s := situation{sockets: []sockets.Watched{held(99, "rsyslogd", dropping)}, later: files{"proc/net/snmp": snmp(1000, 17, 0, 0)}}
 	found := false
@@ -201,7 +200,7 @@ func TestOthersDrops(t *testing.T) {
 		}
 	}
 	if !found {
-		t.Error("nothing of the drops")
+		t.Error("no finding of the drops")
 	}
 }
 
@@ -212,9 +211,9 @@ func TestUDPMemory(t *testing.T) {
 	}
 	testSituations(t, map[string]given{
 		"enough":    {situation{}, wants{"udp memory", `^full receive buffers take 128MiB of the 1.1GiB that UDP may have, 12KiB is used$`, "", OK}},
-		"little":    {situation{files: files{most: "100 200 300\n"}}, wants{"udp memory", `128MiB of the 1.2MiB .*buffers can't fill`, "sysctl -w net.ipv4.udp_mem='32768 49152 65536'", Warn}},
-		"used up":   {situation{files: files{stat: "UDP: inuse 2 mem 300000\n"}}, wants{"udp memory", `until it sinks`, "sysctl -w net.ipv4.udp_mem='100000 450000 600000'", Fail}},
-		"grows":     {situation{later: files{"proc/net/snmp": snmp(1000, 0, 0, 8)}}, wants{"udp memory", `IPv4 datagrams are dropped for want of kernel memory now: 8 in`, "sysctl -w net.ipv4.udp_mem='100000 450000 600000'", Fail}},
-		"not there": {situation{files: files{most: ""}}, wants{"udp memory", `not to be seen here: .*udp_mem: no such file`, "", Skip}},
+		"little":    {situation{files: files{most: "100 200 300\n"}}, wants{"udp memory", `128MiB of the 1.2MiB .*receive buffers can't fill$`, "sysctl -w net.ipv4.udp_mem='32768 49152 65536'", Warn}},
+		"used up":   {situation{files: files{stat: "UDP: inuse 2 mem 300000\n"}}, wants{"udp memory", `are dropped until less is used \(net.ipv4.udp_mem\)$`, "sysctl -w net.ipv4.udp_mem='100000 450000 600000'", Fail}},
+		"grows":     {situation{later: files{"proc/net/snmp": snmp(1000, 0, 0, 8)}}, wants{"udp memory", `IPv4 datagrams are dropped now for lack of kernel memory: 8 in`, "sysctl -w net.ipv4.udp_mem='100000 450000 600000'", Fail}},
+		"not there": {situation{files: files{most: ""}}, wants{"udp memory", `can't be read here: .*udp_mem: no such file`, "", Skip}},
 	})
 }

@@ -3,8 +3,7 @@ package doctor
 import (
 	"errors"
 	"fmt"
-	"os"
-	"slices"
+	"path"
 	"strconv"
 	"strings"
 
@@ -13,42 +12,24 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// process is the one whose limits count: the instance that has the port, or
-// where none has, the one that examines, for what is started from the same
-// place gets the same.
+// process is the process whose limits count: the instance that has the port, or without an
+// instance this process, since a program that is started from here has the same limits.
 type process struct {
 	procfs.Proc
 	dir     string // in procfs
-	running bool   // it is an instance
+	running bool   // an instance
 }
 
-// of names the process in findings.
-func (p process) of() string {
+// String names the process in findings.
+func (p process) String() string {
 	if p.running {
 		return fmt.Sprintf("pid %d", p.PID)
 	}
 	return "processes here"
 }
 
-// orRestart returns a remedy that only counts from a start on: a command
-// before it, and for an instance that runs how to start it again. How its
-// service is told is the manager's business.
-func (e *examination) orRestart(command, how string) string {
-	if !e.process.running {
-		return command
-	}
-	m := managerOf(e.fs, e.process.PID)
-	switch {
-	case m.service():
-		return "restart " + m.name + " " + how
-	case m.stop() != "":
-		return "restart container " + m.name + " " + how
-	}
-	return fmt.Sprintf("restart pid %d %s", e.process.PID, how)
-}
-
-// subject returns the process with a number, or this one for 0.
-func (h Host) subject(fs procfs.FS, pid int) (process, error) {
+// process returns the process with a PID, or this process for 0.
+func (h Host) process(fs procfs.FS, pid int) (process, error) {
 	if pid == 0 {
 		self, err := fs.Self()
 		return process{Proc: self, dir: h.Proc + "/self"}, err
@@ -57,13 +38,39 @@ func (h Host) subject(fs procfs.FS, pid int) (process, error) {
 	return process{Proc: proc, dir: h.Proc + "/" + strconv.Itoa(pid), running: true}, err
 }
 
-// limit is a resource limit; ^0 is none.
+// orRestart returns a remedy that takes effect at a start: command before the start, and for a
+// running instance the restart, with or without a setting. How a service manager passes the
+// setting on is not known here.
+func (e *examination) orRestart(command, setting string) string {
+	if !e.process.running {
+		return command
+	}
+	m := managerOf(e.fs, e.process.PID)
+	switch {
+	case m.service():
+		return "restart " + m.name + " " + setting
+	case m.stop() != "":
+		return "restart container " + m.name + " " + setting
+	}
+	return fmt.Sprintf("restart pid %d %s", e.process.PID, setting)
+}
+
+// program returns the name of a process's executable, or where that is not visible the name that
+// the process gives itself.
+func program(p procfs.Proc) string {
+	if exe, err := p.Executable(); err == nil && exe != "" {
+		return path.Base(strings.TrimSuffix(exe, " (deleted)")) // proc_pid_exe(5): replaced meanwhile
+	}
+	name, _ := p.Comm()
+	return name
+}
+
+// limit is a resource limit.
 type limit struct{ soft, hard uint64 }
 
 const unlimited = ^uint64(0)
 
-// limit reads a line of limits, such as "Max open files". procfs.Proc.Limits
-// leaves the hard ones out.
+// limit reads a line of limits, such as "Max open files". procfs.Proc.Limits has no hard limits.
 func (p process) limit(name string) (limit, error) {
 	content, err := text(p.dir, "limits")
 	if err != nil {
@@ -102,8 +109,7 @@ func (p process) environment(name string) (value string, set bool, err error) {
 	return "", false, err
 }
 
-// affinity returns the CPUs that any of the process's threads may use: shards
-// are threads of their own.
+// affinity returns the CPUs that any thread of the process may use: each shard is a thread.
 func (e *examination) affinity() (sys.CPUs, error) {
 	p := e.process
 	status, err := p.NewStatus()
@@ -113,27 +119,16 @@ func (e *examination) affinity() (sys.CPUs, error) {
 	allowed := status.CpusAllowedList
 	threads, _ := e.fs.AllThreads(p.PID)
 	for _, thread := range threads {
-		if status, err := thread.NewStatus(); err == nil { // else it has ended
+		if status, err := thread.NewStatus(); err == nil { // else the thread has ended
 			allowed = append(allowed, status.CpusAllowedList...)
 		}
 	}
-	cpus := make(sys.CPUs, 0, len(allowed))
-	for _, cpu := range allowed {
+	var cpus sys.CPUs
+	for _, cpu := range unique(allowed) {
 		cpus = append(cpus, int(cpu))
 	}
-	slices.Sort(cpus)
-	cpus = slices.Compact(cpus)
 	if len(cpus) == 0 {
 		return nil, errors.New("no Cpus_allowed_list in " + p.dir + "/status")
 	}
 	return cpus, nil
-}
-
-// why shortens an error of reading a file for a finding.
-func why(err error) string {
-	var path *os.PathError
-	if errors.As(err, &path) {
-		return path.Path + ": " + path.Err.Error()
-	}
-	return err.Error()
 }

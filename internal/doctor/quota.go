@@ -9,44 +9,38 @@ import (
 	"github.com/udpshard/udpshard/internal/format"
 )
 
-// quota compares shards with the CPU time that control groups grant
-// (cpu.max, or cpu.cfs_quota_us of version 1). Who has used it up stands
-// still for the rest of a period, 100 ms as a rule.
-func (e *examination) quota() []Finding {
-	const c check = "cpu quota"
-	dirs, v2, err := e.cpuGroups()
+// quota compares shards with the CPU time that control groups grant (cpu.max, or cpu.cfs_quota_us
+// of version 1). A group that has used its quota does not run for the rest of the period, which
+// lasts 100 ms by default.
+func (e *examination) quota(r *results) {
+	dirs, v2, err := e.groups.dirs("cpu")
 	if err != nil {
-		return []Finding{c.skip("%v", err)}
+		r.skip("%v", err)
+		return
 	}
-	milli, at := least(dirs, quotaOf) // thousandths of a CPU
+	milli, at := lowest(dirs, quotaOf)
 	if at == "" {
-		return []Finding{c.ok("no control group of %s has one", e.process.of())}
+		r.ok("no control group of %s has a quota", e.process)
+		return
 	}
-	need := shards(e.listeners)
-	throttled := grown(e.before.throttled, e.after.throttled)
-	said := fmt.Sprintf("%s has %s CPUs for %s", path.Base(at), strconv.FormatFloat(float64(milli)/1000, 'f', -1, 64), format.Plural(need, "shard"))
+	need := e.shards()
+	group := fmt.Sprintf("%s has %s CPUs for %s", path.Base(at), strconv.FormatFloat(float64(milli)/1000, 'f', -1, 64), format.Plural(need, "shard"))
 	file, none := "cpu.cfs_quota_us", "-1"
 	if v2 {
 		file, none = "cpu.max", "max"
 	}
-	lift := raise(at, fmt.Sprintf("CPUQuota=%d%%", 100*(need+1)), fmt.Sprintf("--cpus %d", need+1), file, none)
-	switch {
+	remedy := raise(at, fmt.Sprintf("CPUQuota=%d%%", 100*(need+1)), fmt.Sprintf("--cpus %d", need+1), file, none)
+	switch throttled := growth(e.before.throttled, e.after.throttled); {
 	case throttled > 0:
-		return []Finding{c.warn(lift, "%s, and was stopped for using them up %s %s: queues fill meanwhile", said, format.Plural(int(throttled), "time"), e.within())}
+		r.warn(remedy, "%s, and was throttled %s %s: queues fill meanwhile", group, format.Plural(int(throttled), "time"), e.within())
 	case milli < uint64(need)*1000:
-		return []Finding{c.warn(lift, "%s: under load they stand still for the rest of each period, and queues fill meanwhile", said)}
+		r.warn(remedy, "%s: under load the group is throttled for the rest of each period, and queues fill meanwhile", group)
+	default:
+		r.ok("%s, and was throttled %s since its start", group, format.Plural(int(e.after.throttled), "time"))
 	}
-	return []Finding{c.ok("%s, stopped for using them up %s since it began", said, format.Plural(int(e.after.throttled), "time"))}
 }
 
-func (e *examination) cpuGroups() (dirs []string, v2 bool, err error) {
-	if e.groupsErr != nil {
-		return nil, false, e.groupsErr
-	}
-	return e.groups.dirs("cpu")
-}
-
-// quotaOf reads a folder's quota in thousandths of a CPU.
+// quotaOf reads the quota of a folder in thousandths of a CPU.
 func quotaOf(dir string) (uint64, error) {
 	content, err := text(dir, "cpu.max")
 	if err != nil {
@@ -70,12 +64,9 @@ func quotaOf(dir string) (uint64, error) {
 	return uint64(1000 * quota / period), nil
 }
 
-// readThrottled returns how often any of the process's groups was stopped.
+// readThrottled returns how often a control group of the process was throttled.
 func (e *examination) readThrottled() (n uint64) {
-	dirs, _, err := e.cpuGroups()
-	if err != nil {
-		return 0
-	}
+	dirs, _, _ := e.groups.dirs("cpu")
 	for _, dir := range dirs {
 		content, _ := text(dir, "cpu.stat")
 		for line := range strings.Lines(content) {

@@ -16,28 +16,26 @@ import (
 type reading struct {
 	at time.Time
 
-	udp    [2]udpCounters // IPv4's and IPv6's
+	udp    [2]udpCounters // of IPv4 and of IPv6
 	udpErr error
 
-	drops map[netip.AddrPort]uint64 // by the address of the sockets there
+	drops map[netip.AddrPort]uint64 // at all sockets of an address
 
 	softnet    []procfs.SoftnetStat
 	softnetErr error
 
-	conntrack    []procfs.ConntrackStatEntry
-	conntrackErr error
-
-	throttled uint64               // times that a control group of the process was
+	conntrack []procfs.ConntrackStatEntry
+	throttled uint64               // how often a control group of the process was
 	rings     map[string]ringDrops // by interface
 }
 
-// read takes a reading. What has no file has no counters.
+// read takes a reading. A file that is missing has no counters.
 func (e *examination) read() reading {
 	r := reading{at: time.Now(), rings: make(map[string]ringDrops)}
 	r.udp, r.udpErr = e.readUDP()
 	r.drops = e.readDrops()
 	r.softnet, r.softnetErr = e.fs.NetSoftnetStat()
-	r.conntrack, r.conntrackErr = e.fs.ConntrackStat()
+	r.conntrack, _ = e.fs.ConntrackStat()
 	r.throttled = e.readThrottled()
 	for _, name := range e.devices() {
 		r.rings[name] = e.readRing(name)
@@ -45,8 +43,8 @@ func (e *examination) read() reading {
 	return r
 }
 
-// readDrops adds up what each address's sockets have dropped. Hosts without
-// IPv6 have no second table.
+// readDrops returns the sum of the drops of each address's sockets. A host without IPv6 has no
+// second table.
 func (e *examination) readDrops() map[netip.AddrPort]uint64 {
 	drops := make(map[netip.AddrPort]uint64)
 	for _, read := range []func() (procfs.NetUDP, error){e.fs.NetUDP, e.fs.NetUDP6} {
@@ -60,42 +58,14 @@ func (e *examination) readDrops() map[netip.AddrPort]uint64 {
 	return drops
 }
 
-// udpCounters are a protocol's datagrams since boot (RFC 4113, and Linux's
-// own): the errors are parts of InErrors.
-type udpCounters struct {
-	InDatagrams, InErrors, RcvbufErrors, MemErrors, InCsumErrors uint64
-}
+// udpCounters are the datagrams of a protocol since boot, by the names of RFC 4113 and of Linux:
+// InDatagrams, and RcvbufErrors, MemErrors and InCsumErrors, which are parts of InErrors.
+type udpCounters map[string]uint64
 
-func (c *udpCounters) field(name string) *uint64 {
-	switch name {
-	case "InDatagrams":
-		return &c.InDatagrams
-	case "InErrors":
-		return &c.InErrors
-	case "RcvbufErrors":
-		return &c.RcvbufErrors
-	case "MemErrors":
-		return &c.MemErrors
-	case "InCsumErrors":
-		return &c.InCsumErrors
-	}
-	return new(uint64)
-}
-
-// since returns what was counted after an earlier reading.
-func (c udpCounters) since(earlier udpCounters) udpCounters {
-	return udpCounters{
-		InDatagrams:  grown(earlier.InDatagrams, c.InDatagrams),
-		InErrors:     grown(earlier.InErrors, c.InErrors),
-		RcvbufErrors: grown(earlier.RcvbufErrors, c.RcvbufErrors),
-		MemErrors:    grown(earlier.MemErrors, c.MemErrors),
-		InCsumErrors: grown(earlier.InCsumErrors, c.InCsumErrors),
-	}
-}
-
-// readUDP reads net/snmp and net/snmp6: procfs.ProcSnmp leaves MemErrors
-// (Linux 5.11) out. Hosts without IPv6 have no second file.
+// readUDP reads net/snmp and net/snmp6: procfs.ProcSnmp has no MemErrors (Linux 5.11). A host
+// without IPv6 has no second file.
 func (e *examination) readUDP() (counters [2]udpCounters, err error) {
+	counters = [2]udpCounters{{}, {}}
 	content, err := text(e.Proc, "net/snmp")
 	if err != nil {
 		return counters, err
@@ -110,8 +80,8 @@ func (e *examination) readUDP() (counters [2]udpCounters, err error) {
 			names = fields
 			continue
 		}
-		for i, value := range fields[1:min(len(fields), len(names))] {
-			*counters[0].field(names[i+1]), _ = strconv.ParseUint(value, 10, 64)
+		for i, value := range fields[:min(len(fields), len(names))] {
+			counters[0][names[i]], _ = strconv.ParseUint(value, 10, 64)
 		}
 	}
 	if names == nil {
@@ -124,7 +94,7 @@ func (e *examination) readUDP() (counters [2]udpCounters, err error) {
 	for line := range strings.Lines(content) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if name, found := strings.CutPrefix(name, "Udp6"); found {
-			*counters[1].field(name), _ = strconv.ParseUint(strings.TrimSpace(value), 10, 64)
+			counters[1][name], _ = strconv.ParseUint(strings.TrimSpace(value), 10, 64)
 		}
 	}
 	return counters, err

@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// Report is what udpshard doctor prints.
+// Report is the output of udpshard doctor.
 type Report struct {
 	Findings []Finding
-	Named    bool // findings have the names of listeners: there are several
-	Color    bool // for a terminal
+	Named    bool // print the listener of each finding, for several listeners
+	Color    bool // colored, for a terminal
 }
 
-// Count returns how many findings are of a level.
+// Count returns the number of findings of a level.
 func (r Report) Count(level Level) (n int) {
 	for _, f := range r.Findings {
 		if f.Level == level {
@@ -28,11 +28,11 @@ func (r Report) Count(level Level) (n int) {
 func (r Report) JSON(w io.Writer) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
-	encoder.SetEscapeHTML(false) // remedies are to be pasted
+	encoder.SetEscapeHTML(false) // a remedy can be pasted
 	return encoder.Encode(r.Findings)
 }
 
-// Text prints a line for each finding, its remedy below it, and the sum.
+// Text prints a line for each finding, the remedy below, and the counts of each level.
 func (r Report) Text(w io.Writer) error {
 	width := 0
 	for _, f := range r.Findings {
@@ -54,7 +54,7 @@ func (r Report) Text(w io.Writer) error {
 	return err
 }
 
-// name is what a finding is about.
+// name returns the check of a finding, and its listener.
 func (r Report) name(f Finding) string {
 	if f.Listener != "" && r.Named {
 		return f.Check + " " + f.Listener
@@ -62,7 +62,7 @@ func (r Report) name(f Finding) string {
 	return f.Check
 }
 
-// level is a word of four columns, in the colour of traffic lights.
+// level returns a level in four columns, colored green, yellow, red or gray.
 func (r Report) level(l Level) string {
 	word := fmt.Sprintf("%-4s", l)
 	if !r.Color {

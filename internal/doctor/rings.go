@@ -7,12 +7,12 @@ import (
 	"github.com/udpshard/udpshard/internal/format"
 )
 
-// ringDrops are the datagrams, and other packets, that a device had no room for.
+// ringDrops are the packets that a device received, and the packets dropped at a full ring.
 type ringDrops struct{ missed, received uint64 }
 
-// readRing reads a device's counters. Drivers count rx_missed_errors,
-// rx_fifo_errors or both for one and the same (Documentation/networking/
-// statistics.rst); rx_dropped has what nobody wanted, too.
+// readRing reads the counters of a device. Drivers count a drop in rx_missed_errors, in
+// rx_fifo_errors or in both (Documentation/networking/statistics.rst). rx_dropped also has packets
+// that no protocol wanted.
 func (e *examination) readRing(name string) (d ringDrops) {
 	statistics := filepath.Join(e.Sys, "class/net", name, "statistics")
 	missed, _ := number(statistics, "rx_missed_errors")
@@ -22,29 +22,26 @@ func (e *examination) readRing(name string) (d ringDrops) {
 	return d
 }
 
-// rings judges whether devices drop before the kernel sees anything.
-func (e *examination) rings() []Finding {
-	const c check = "rx ring"
-	var findings []Finding
+// rings checks whether devices drop packets before the kernel sees these.
+func (e *examination) rings(r *results) {
 	for _, name := range e.devices() {
 		before, after := e.before.rings[name], e.after.rings[name]
 		slots, most, err := e.Ethtool.Ring(name)
-		said := name
+		device := name
 		if err == nil && slots > 0 {
-			said += fmt.Sprintf(": %s slots of at most %s", format.Count(uint64(slots)), format.Count(uint64(most)))
+			device += fmt.Sprintf(": %s slots of at most %s", format.Count(uint64(slots)), format.Count(uint64(most)))
 		}
 		remedy := fmt.Sprintf("ethtool -S %s", name)
 		if err == nil && slots < most {
 			remedy = fmt.Sprintf("ethtool -G %s rx %d", name, most)
 		}
-		switch missed := grown(before.missed, after.missed); {
+		switch missed := growth(before.missed, after.missed); {
 		case missed > 0:
-			findings = append(findings, c.fail(remedy, "%s: it drops now, for want of room: %s packets %s", said, format.Count(missed), e.within()))
+			r.fail(remedy, "%s: packets are dropped now because the ring is full: %s %s", device, format.Count(missed), e.within())
 		case after.missed > after.received/rare:
-			findings = append(findings, c.warn(remedy, "%s: it has dropped %s of %s packets for want of room since it began", said, format.Count(after.missed), format.Count(after.received)))
+			r.warn(remedy, "%s: %s of %s packets were dropped because the ring was full", device, format.Count(after.missed), format.Count(after.received))
 		default:
-			findings = append(findings, c.ok("%s: none dropped for want of room, %s packets received", said, format.Count(after.received)))
+			r.ok("%s: no packets dropped, %s received", device, format.Count(after.received))
 		}
 	}
-	return findings
 }

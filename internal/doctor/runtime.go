@@ -9,62 +9,51 @@ import (
 	"github.com/udpshard/udpshard/internal/format"
 )
 
-// goRuntime judges what the environment tells the Go runtime.
-func (e *examination) goRuntime() []Finding {
-	const c check = "go runtime"
-	var findings []Finding
-	var said []string
+// goRuntime checks the environment variables of the Go runtime.
+func (e *examination) goRuntime(r *results) {
+	var set []string
 	for _, name := range []string{"GOMAXPROCS", "GOMEMLIMIT", "GOGC"} {
-		value, set, err := e.process.environment(name)
+		value, isSet, err := e.process.environment(name)
 		if err != nil {
-			return []Finding{c.skip("the environment of %s is not to be read: %s", e.process.of(), why(err))}
+			r.skip("the environment of %s can't be read: %s", e.process, why(err))
+			return
 		}
-		if !set {
+		if !isSet {
 			continue
 		}
-		said = append(said, name+"="+value)
-		switch name {
-		case "GOMAXPROCS":
-			if n, err := strconv.Atoi(value); err == nil && n == 1 && shards(e.listeners) > 1 {
-				findings = append(findings, c.warn(e.orRestart("unset GOMAXPROCS", "without GOMAXPROCS"), "GOMAXPROCS=1 leaves outputs, HTTP and the collector one CPU for %s", format.Plural(shards(e.listeners), "shard")))
-			}
-		case "GOMEMLIMIT":
-			if f, bad := e.memoryLimit(c, value); bad {
-				findings = append(findings, f)
-			}
+		set = append(set, name+"="+value)
+		if n, err := strconv.Atoi(value); name == "GOMAXPROCS" && err == nil && n == 1 && e.shards() > 1 {
+			r.warn(e.orRestart("unset GOMAXPROCS", "without GOMAXPROCS"), "GOMAXPROCS=1 leaves one CPU for outputs, HTTP and the garbage collector of %s", format.Plural(e.shards(), "shard"))
+		}
+		if limit, ok := parseMemoryLimit(value); name == "GOMEMLIMIT" && ok {
+			e.goMemoryLimit(r, value, limit)
 		}
 	}
 	switch {
-	case len(findings) > 0:
-		return findings
-	case len(said) == 0:
-		return []Finding{c.ok("neither GOMAXPROCS, GOMEMLIMIT nor GOGC is set")}
+	case len(r.findings) > 0:
+	case len(set) == 0:
+		r.ok("GOMAXPROCS, GOMEMLIMIT and GOGC are not set")
+	default:
+		r.ok("%s", strings.Join(set, " "))
 	}
-	return []Finding{c.ok("%s", strings.Join(said, " "))}
 }
 
-// memoryLimit judges GOMEMLIMIT: above the control group's limit it keeps
-// nobody from being killed, and below what is needed the collector never
-// rests.
-func (e *examination) memoryLimit(c check, value string) (f Finding, bad bool) {
-	limit, ok := parseMemory(value)
-	if !ok {
-		return f, false
+// goMemoryLimit checks GOMEMLIMIT: a value above the limit of the control group does not keep the
+// kernel from killing the process, and a value below what shards need keeps the collector busy.
+func (e *examination) goMemoryLimit(r *results, value string, limit uint64) {
+	heap, _ := e.maxMemory()
+	most, at, _, err := e.memoryLimit()
+	switch {
+	case limit < heap:
+		r.warn(e.orRestart("unset GOMEMLIMIT", "without GOMEMLIMIT"), "GOMEMLIMIT=%s is less than the %s that shards take at most: the garbage collector would not rest", value, format.Size(heap))
+	case err == nil && limit > most:
+		lower := fmt.Sprintf("GOMEMLIMIT=%d", most/10*9)
+		r.warn(e.orRestart("export "+lower, "with "+lower), "GOMEMLIMIT=%s is more than the %s that %s may have", value, format.Size(most), path.Base(at))
 	}
-	heap, _ := e.need()
-	if limit < heap {
-		return c.warn(e.orRestart("unset GOMEMLIMIT", "without GOMEMLIMIT"), "GOMEMLIMIT=%s is less than the %s that shards take at most: the collector would not rest", value, format.Size(heap)), true
-	}
-	if most, at, _, err := e.groupMemory(); err == nil && limit > most {
-		set := fmt.Sprintf("GOMEMLIMIT=%d", most/10*9)
-		return c.warn(e.orRestart("export "+set, "with "+set), "GOMEMLIMIT=%s is more than the %s that %s may have", value, format.Size(most), path.Base(at)), true
-	}
-	return f, false
 }
 
-// parseMemory reads a number of bytes as the runtime does (package runtime,
-// GOMEMLIMIT).
-func parseMemory(value string) (uint64, bool) {
+// parseMemoryLimit parses a number of bytes as the Go runtime does (package runtime, GOMEMLIMIT).
+func parseMemoryLimit(value string) (uint64, bool) {
 	unit := uint64(1)
 	for i, suffix := range []string{"KiB", "MiB", "GiB", "TiB"} {
 		if rest, found := strings.CutSuffix(value, suffix); found {

@@ -3,13 +3,12 @@ package doctor
 import (
 	"context"
 	"errors"
-	"path"
+	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/prometheus/procfs"
 
 	"github.com/udpshard/udpshard/internal/sockets"
 )
@@ -20,14 +19,13 @@ type watched struct {
 	err error
 }
 
-// watch looks at the sockets of all listeners' ports at once.
+// watch watches the sockets of all listeners' ports at the same time.
 func (h Host) watch(ctx context.Context, listeners []Listener, interval time.Duration) map[uint16]watched {
 	var ports []uint16
 	for _, l := range listeners {
 		ports = append(ports, l.Address.Port())
 	}
-	slices.Sort(ports)
-	ports = slices.Compact(ports)
+	ports = unique(ports)
 	seen := make([]watched, len(ports))
 	var all sync.WaitGroup
 	for i, port := range ports {
@@ -41,9 +39,9 @@ func (h Host) watch(ctx context.Context, listeners []Listener, interval time.Dur
 	return byPort
 }
 
-// at returns the sockets that hold a listener's port. Connected ones get
-// datagrams of one sender, and are somebody's business with him.
-func (e *examination) at(l Listener) ([]sockets.Watched, error) {
+// holding returns the sockets that hold a listener's port. Connected sockets are left out: the
+// kernel gives them only datagrams of their peer.
+func (e *examination) holding(l Listener) ([]sockets.Watched, error) {
 	w := e.ports[l.Address.Port()]
 	var found []sockets.Watched
 	for _, s := range w.Sockets {
@@ -54,21 +52,21 @@ func (e *examination) at(l Listener) ([]sockets.Watched, error) {
 	return found, w.err
 }
 
-// own says whether an instance of this program has a socket.
-func (e *examination) own(s sockets.Watched) bool { return e.instanceOf(s) != 0 }
+// isOwn reports whether an instance of this program has a socket.
+func (e *examination) isOwn(s sockets.Watched) bool { return e.instanceOf(s) != 0 }
 
-// ownAt returns an instance's sockets that hold a listener's port.
-func (e *examination) ownAt(l Listener) []sockets.Watched {
-	found, _ := e.at(l)
-	return slices.DeleteFunc(found, func(s sockets.Watched) bool { return !e.own(s) })
+// ownSockets returns the sockets of instances that hold a listener's port.
+func (e *examination) ownSockets(l Listener) []sockets.Watched {
+	found, _ := e.holding(l)
+	return slices.DeleteFunc(found, func(s sockets.Watched) bool { return !e.isOwn(s) })
 }
 
-// instanceOf returns the number of the instance that has a socket, else 0. An
-// instance runs the same program, or one called udpshard.
+// instanceOf returns the PID of the instance that has a socket, else 0. An instance is another
+// process of the same program, or of a program called udpshard.
 func (e *examination) instanceOf(s sockets.Watched) int {
 	for _, p := range s.Processes {
 		if proc, err := e.fs.Proc(p.PID); err == nil && p.PID != e.self {
-			if name := program(proc); name == e.name || name == "udpshard" {
+			if name := program(proc); name == e.program || name == "udpshard" {
 				return p.PID
 			}
 		}
@@ -76,29 +74,18 @@ func (e *examination) instanceOf(s sockets.Watched) int {
 	return 0
 }
 
-// program returns what a process's executable is called: a process may call
-// itself anything, so that is asked only where the executable can't be seen.
-func program(p procfs.Proc) string {
-	if exe, err := p.Executable(); err == nil && exe != "" {
-		return path.Base(strings.TrimSuffix(exe, " (deleted)")) // proc_pid_exe(5): replaced meanwhile
-	}
-	name, _ := p.Comm()
-	return name
-}
-
-// instance returns the number of an instance that has a listener's port, 0 if
-// none is to be seen.
+// instance returns the PID of an instance that has a listener's port, else 0.
 func (e *examination) instance() int {
 	for _, l := range e.listeners {
-		for _, s := range e.ownAt(l) {
+		for _, s := range e.ownSockets(l) {
 			return e.instanceOf(s)
 		}
 	}
 	return 0
 }
 
-// stopped returns the state of a socket's processes, if all of them are
-// stopped: T by a signal, t by a debugger (proc_pid_stat(5)), else "".
+// stopped returns the state of a socket's processes if all are stopped: T by a signal, t by a
+// debugger (proc_pid_stat(5)); else "".
 func (e *examination) stopped(s sockets.Watched) (state string) {
 	for _, holder := range s.Processes {
 		p, err := e.fs.Proc(holder.PID)
@@ -116,11 +103,86 @@ func (e *examination) stopped(s sockets.Watched) (state string) {
 	return state
 }
 
-// hint returns what an error says is to be done about it.
+// hint returns the remedy of an error, with a colon before it.
 func hint(err error) string {
 	var remedy interface{ Hint() string }
 	if errors.As(err, &remedy) {
 		return ": " + remedy.Hint()
 	}
 	return ""
+}
+
+// dropped returns what sockets dropped between the readings.
+func dropped(all []sockets.Watched) (n uint64) {
+	for _, s := range all {
+		n += uint64(s.Dropped)
+	}
+	return n
+}
+
+// holders names the processes of sockets, each once, and users other than the user of this
+// process.
+func holders(all []sockets.Watched) string {
+	var names []string
+	for _, s := range all {
+		user := ""
+		if int(s.UID) != os.Geteuid() {
+			user = fmt.Sprintf(" of uid %d", s.UID)
+		}
+		for _, p := range s.Processes {
+			names = append(names, p.String()+user)
+		}
+		if len(s.Processes) == 0 {
+			names = append(names, fmt.Sprintf("uid %d", s.UID))
+		}
+	}
+	return strings.Join(unique(names), ", ")
+}
+
+func pids(all []sockets.Watched) (pids []int) {
+	for _, s := range all {
+		for _, p := range s.Processes {
+			pids = append(pids, p.PID)
+		}
+	}
+	return unique(pids)
+}
+
+// stop returns the commands that end the processes of sockets, through the manager that would
+// restart a killed process.
+func (e *examination) stop(all []sockets.Watched) string {
+	var commands []string
+	var kill []int
+	here := managerOf(e.fs, e.self)
+	for _, pid := range pids(all) {
+		switch m := managerOf(e.fs, pid); {
+		case pid == 1:
+			commands = append(commands, e.stopFirst())
+		case m.stop() != "" && m != here:
+			commands = append(commands, m.stop())
+		default:
+			kill = append(kill, pid)
+		}
+	}
+	if len(kill) > 0 {
+		commands = append(commands, "kill"+list(kill))
+	}
+	return strings.Join(unique(commands), "; ")
+}
+
+// stopFirst returns what frees a socket of pid 1: on a host, systemd holds the sockets of units
+// (systemd.socket(5)); in a container, pid 1 is the container's program.
+func (e *examination) stopFirst() string {
+	if p, err := e.fs.Proc(1); err == nil && program(p) == "systemd" {
+		return "systemctl list-sockets"
+	}
+	return "stop this container, whose first process has the port"
+}
+
+// list writes each number with a space before it.
+func list(numbers []int) (text string) {
+	for _, n := range numbers {
+		text += fmt.Sprintf(" %d", n)
+	}
+	return text
 }

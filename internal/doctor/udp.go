@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -13,41 +12,36 @@ import (
 	"github.com/udpshard/udpshard/internal/sockets"
 )
 
-// protocols are the two that are counted apart.
+// protocols are the names of the two protocols with counters of their own.
 var protocols = [2]string{"IPv4", "IPv6"}
 
-// udpErrors judges the protocol's own counters, which are of the whole
-// network namespace: those of a listener's own sockets are under "port".
-func (e *examination) udpErrors() []Finding {
-	const c check = "udp errors"
+// udpErrors checks the counters of each protocol, which are those of the whole network namespace.
+// The drops of a listener's own sockets are under "port".
+func (e *examination) udpErrors(r *results) {
 	if err := cmp.Or(e.after.udpErr, e.before.udpErr); err != nil {
-		return []Finding{c.skip("%s", why(err))}
+		r.skip("%s", why(err))
+		return
 	}
-	var findings []Finding
 	var ever []string
-	var received, buffers uint64
+	var received, dropped uint64
 	for i, protocol := range protocols {
-		total := e.after.udp[i]
-		received += total.InDatagrams
-		buffers += total.RcvbufErrors
-		now := total.since(e.before.udp[i])
-		if now.RcvbufErrors > 0 {
-			findings = append(findings, e.bufferErrors(c, protocol, now.RcvbufErrors))
+		before, total := e.before.udp[i], e.after.udp[i]
+		received += total["InDatagrams"]
+		dropped += total["RcvbufErrors"]
+		if n := growth(before["RcvbufErrors"], total["RcvbufErrors"]); n > 0 {
+			e.bufferErrors(r, protocol, n)
 		}
-		if now.InCsumErrors > 0 {
-			findings = append(findings, c.warn("ethtool -S "+e.anyDevice(), "%s datagrams come with wrong checksums: %s %s (InCsumErrors); a sender, a cable or an offload is broken", protocol, format.Count(now.InCsumErrors), e.within()))
+		if n := growth(before["InCsumErrors"], total["InCsumErrors"]); n > 0 {
+			r.warn("ethtool -S "+e.anyDevice(), "%s datagrams arrive with wrong checksums: %s %s (InCsumErrors); a sender, a cable or an offload is broken", protocol, format.Count(n), e.within())
 		}
-		for _, part := range []struct {
-			name string
-			n    uint64
-		}{{"RcvbufErrors", total.RcvbufErrors}, {"InCsumErrors", total.InCsumErrors}, {"MemErrors", total.MemErrors}} {
-			if part.n > 0 {
-				ever = append(ever, fmt.Sprintf("%s %s %s", protocol, part.name, format.Count(part.n)))
+		for _, name := range []string{"RcvbufErrors", "InCsumErrors", "MemErrors"} {
+			if total[name] > 0 {
+				ever = append(ever, fmt.Sprintf("%s %s %s", protocol, name, format.Count(total[name])))
 			}
 		}
 	}
-	if len(findings) > 0 {
-		return findings
+	if len(r.findings) > 0 {
+		return
 	}
 	said := fmt.Sprintf("%s datagrams received so far", format.Count(received))
 	if len(ever) > 0 {
@@ -58,98 +52,98 @@ func (e *examination) udpErrors() []Finding {
 	if e.watching() {
 		said += "; no loss " + e.within()
 	}
-	if buffers > received/rare && !e.cleared() {
-		whose, remedy := e.whose()
-		return []Finding{c.warn(remedy, "%s; %s", said, whose)}
+	if dropped > received/rare && !e.noneAtListeners() {
+		where, remedy := e.whereDropped()
+		r.warn(remedy, "%s; %s", said, where)
+		return
 	}
-	return []Finding{c.ok("%s", said)}
+	r.ok("%s", said)
 }
 
-// bufferErrors judges datagrams that were dropped for a full receive buffer
-// while we looked. The sockets tell whose they were.
-func (e *examination) bufferErrors(c check, protocol string, n uint64) Finding {
+// bufferErrors reports datagrams that were dropped at full receive buffers between the readings,
+// and the sockets that dropped them.
+func (e *examination) bufferErrors(r *results, protocol string, n uint64) {
 	var ours, theirs []sockets.Watched // at the listeners' addresses
-	blind := false
+	unknown := false
 	for _, l := range e.listeners {
-		found, err := e.at(l)
-		blind = blind || err != nil
+		found, err := e.holding(l)
+		unknown = unknown || err != nil
 		for _, s := range found {
 			switch {
 			case s.Dropped == 0:
-			case e.own(s):
+			case e.isOwn(s):
 				ours = append(ours, s)
 			default:
 				theirs = append(theirs, s)
 			}
 		}
 	}
-	said := fmt.Sprintf("%s datagrams are dropped for full receive buffers now: %s %s (RcvbufErrors)", protocol, format.Count(n), e.within())
-	switch {
-	case len(ours) > 0:
-		return c.fail("udpshard selftest", "%s; %s of them at the sockets of %s", said, format.Count(dropped(ours)), holders(ours))
-	case len(theirs) > 0:
-		return c.warn(fmt.Sprintf("udpshard sockets :%d", theirs[0].Local.Port()), "%s; %s of them at the sockets of %s", said, format.Count(dropped(theirs)), holders(theirs))
-	}
-	who, most, listeners := netip.AddrPort{}, uint64(0), uint64(0)
+	var others, listeners uint64
+	var other netip.AddrPort // with the most drops elsewhere
 	for local, drops := range e.after.drops {
-		more := grown(e.before.drops[local], drops)
-		if slices.ContainsFunc(e.listeners, func(l Listener) bool { return l.Holds(local, false) }) {
+		more := growth(e.before.drops[local], drops)
+		if e.holds(local) {
 			listeners += more
-		} else if more > most {
-			who, most = local, more
+		} else if more > others {
+			other, others = local, more
 		}
 	}
+	said := fmt.Sprintf("%s datagrams are dropped at full receive buffers now: %s %s (RcvbufErrors)", protocol, format.Count(n), e.within())
 	switch {
-	case blind && (listeners > 0 || most == 0):
-		return c.fail("ss -lunmp", "%s; whose they are can't be seen", said)
-	case most > 0:
-		return c.warn(fmt.Sprintf("udpshard sockets :%d", who.Port()), "%s; not the listeners' but those of %s", said, who)
+	case len(ours) > 0:
+		r.fail("udpshard selftest", "%s; %s of them at the sockets of %s", said, format.Count(dropped(ours)), holders(ours))
+	case len(theirs) > 0:
+		r.warn(fmt.Sprintf("udpshard sockets :%d", theirs[0].Local.Port()), "%s; %s of them at the sockets of %s", said, format.Count(dropped(theirs)), holders(theirs))
+	case unknown && (listeners > 0 || others == 0):
+		r.fail("ss -lunmp", "%s; the sockets are not visible", said)
+	case others > 0:
+		r.warn(fmt.Sprintf("udpshard sockets :%d", other.Port()), "%s; not at the listeners' sockets but at %s", said, other)
+	default:
+		r.warn("ss -lunmp", "%s; not at the listeners' sockets but at a socket that was closed", said)
 	}
-	return c.warn("ss -lunmp", "%s; not the listeners', but those of a socket that has gone", said)
 }
 
-// whose says at which sockets datagrams were dropped before, as far as these are still
-// there, and the command that shows more.
-func (e *examination) whose() (said, remedy string) {
+// whereDropped returns where datagrams were dropped before the readings, as far as the sockets are
+// open still, and the command that shows more.
+func (e *examination) whereDropped() (where, remedy string) {
 	var ours uint64
 	for _, l := range e.listeners {
-		for _, s := range e.ownAt(l) {
+		for _, s := range e.ownSockets(l) {
 			ours += uint64(s.Drops)
 		}
 	}
 	if ours > 0 {
-		return fmt.Sprintf("%s of them at the listeners' sockets since these were opened: see port", format.Count(ours)),
+		return fmt.Sprintf("%s of them at the listeners' sockets since the sockets were opened: see port", format.Count(ours)),
 			fmt.Sprintf("udpshard sockets :%d", e.listeners[0].Address.Port())
 	}
-	who, most := netip.AddrPort{}, uint64(0)
+	at, most := netip.AddrPort{}, uint64(0)
 	for local, drops := range e.after.drops {
 		if drops > most {
-			who, most = local, drops
+			at, most = local, drops
 		}
 	}
 	if most > 0 {
-		return fmt.Sprintf("%s of them at the sockets of %s since these were opened", format.Count(most), who),
-			fmt.Sprintf("udpshard sockets :%d", who.Port())
+		return fmt.Sprintf("%s of them at the sockets of %s since the sockets were opened", format.Count(most), at),
+			fmt.Sprintf("udpshard sockets :%d", at.Port())
 	}
-	return "whose they were can't be told afterwards: no socket that is open has dropped any", "udpshard doctor --interval 1m"
+	return "at which socket is not known: no open socket has dropped any", "udpshard doctor --interval 1m"
 }
 
-// cleared says that the listeners' sockets are there to be asked, and have
-// dropped nothing since they were made.
-func (e *examination) cleared() bool {
-	some := false
+// noneAtListeners reports whether an instance has sockets of the listeners, and these have dropped
+// nothing since they were opened.
+func (e *examination) noneAtListeners() bool {
+	var own []sockets.Watched
+	var drops uint64
 	for _, l := range e.listeners {
-		for _, s := range e.ownAt(l) {
-			some = true
-			if s.Drops > 0 {
-				return false
-			}
-		}
+		own = append(own, e.ownSockets(l)...)
 	}
-	return some
+	for _, s := range own {
+		drops += uint64(s.Drops)
+	}
+	return len(own) > 0 && drops == 0
 }
 
-// anyDevice names a device for a command that wants one.
+// anyDevice returns a device for a command that needs one.
 func (e *examination) anyDevice() string {
 	if devices := e.devices(); len(devices) > 0 {
 		return devices[0]
@@ -157,16 +151,11 @@ func (e *examination) anyDevice() string {
 	return "eth0"
 }
 
-// udpMemory compares what all full receive buffers would take with what the
-// kernel gives to UDP as a whole (net.ipv4.udp_mem, in pages; udp(7)).
-func (e *examination) udpMemory() []Finding {
-	const c check = "udp memory"
+// udpMemory compares all full receive buffers with the memory that the kernel gives to UDP
+// (net.ipv4.udp_mem, in pages; udp(7)).
+func (e *examination) udpMemory(r *results) {
 	page := uint64(os.Getpagesize())
-	var need uint64
-	for _, l := range e.listeners {
-		need += l.queues()
-	}
-	var findings []Finding
+	_, need := e.maxMemory()
 	content, err := text(e.Proc, "sys/net/ipv4/udp_mem")
 	fields := strings.Fields(content)
 	if err == nil && len(fields) != 3 {
@@ -181,15 +170,16 @@ func (e *examination) udpMemory() []Finding {
 		enlarge = fmt.Sprintf("sysctl -w net.ipv4.udp_mem='%s %d %d'", fields[0], most*3/2, most*2)
 	}
 	for i, protocol := range protocols {
-		if refused := e.after.udp[i].since(e.before.udp[i]).MemErrors; refused > 0 {
-			findings = append(findings, c.fail(enlarge, "%s datagrams are dropped for want of kernel memory now: %s %s (MemErrors)", protocol, format.Count(refused), e.within()))
+		if n := growth(e.before.udp[i]["MemErrors"], e.after.udp[i]["MemErrors"]); n > 0 {
+			r.fail(enlarge, "%s datagrams are dropped now for lack of kernel memory: %s %s (MemErrors)", protocol, format.Count(n), e.within())
 		}
 	}
-	switch {
-	case len(findings) > 0:
-		return findings
-	case err != nil:
-		return []Finding{c.skip("net.ipv4.udp_mem is the host's, and not to be seen here: %s", why(err))}
+	if len(r.findings) > 0 {
+		return
+	}
+	if err != nil {
+		r.skip("net.ipv4.udp_mem, a setting of the host, can't be read here: %s", why(err))
+		return
 	}
 	used, said := uint64(0), fmt.Sprintf("full receive buffers take %s of the %s that UDP may have", format.Size(need), format.Size(most*page))
 	if stat, err := e.fs.NetSockstat(); err == nil {
@@ -202,9 +192,10 @@ func (e *examination) udpMemory() []Finding {
 	}
 	switch {
 	case used >= most:
-		return []Finding{c.fail(enlarge, "%s: datagrams are dropped until it sinks (net.ipv4.udp_mem)", said)}
+		r.fail(enlarge, "%s: datagrams are dropped until less is used (net.ipv4.udp_mem)", said)
 	case need > most*page:
-		return []Finding{c.warn(enlarge, "%s (net.ipv4.udp_mem): buffers can't fill", said)}
+		r.warn(enlarge, "%s (net.ipv4.udp_mem): receive buffers can't fill", said)
+	default:
+		r.ok("%s", said)
 	}
-	return []Finding{c.ok("%s", said)}
 }

@@ -17,7 +17,7 @@ func Count(n uint64) string {
 	return text
 }
 
-// Plural writes how many there are of something: 1 shard, 2 shards.
+// Plural writes a number of things: 1 shard, 2 shards.
 func Plural(n int, what string) string {
 	if n != 1 {
 		what += "s"
@@ -25,8 +25,7 @@ func Plural(n int, what string) string {
 	return Count(uint64(n)) + " " + what
 }
 
-// Size writes bytes with a digit behind the point where it says something:
-// 768B, 208KiB, 41.3KiB.
+// Size writes a number of bytes with at most one decimal: 768B, 208KiB, 41.3KiB.
 func Size(bytes uint64) string {
 	unit, name := 1.0, "B"
 	for _, larger := range []string{"KiB", "MiB", "GiB"} {

@@ -1,9 +1,8 @@
 // Package holder finds the processes that hold sockets.
 //
-// The kernel knows a socket by its inode, and /proc lists what each process
-// has open; a socket that was duplicated, inherited or passed on has several
-// holders. What one user may not look into (proc(5), ptrace access) stays
-// unseen, and so do processes of other PID namespaces.
+// The kernel identifies a socket by its inode, and /proc lists what each process has open. A socket
+// that was duplicated, inherited or passed on has several holders. Processes of other users
+// (proc(5), ptrace access) and of other PID namespaces are not visible.
 package holder
 
 import (
@@ -22,7 +21,7 @@ type Process struct {
 	Command string `json:"command"` // proc_pid_comm(5): up to 15 bytes, of the process's own choice
 }
 
-// Name is the command, quoted if a terminal might obey it.
+// Name is the command, quoted if it has characters that a terminal interprets.
 func (p Process) Name() string {
 	if quoted := strconv.Quote(p.Command); strings.Contains(quoted, `\`) {
 		return quoted
@@ -33,9 +32,8 @@ func (p Process) Name() string {
 // String names the process in messages: pid 4711 (rsyslogd).
 func (p Process) String() string { return fmt.Sprintf("pid %d (%s)", p.PID, p.Name()) }
 
-// Of returns the processes that hold each of the sockets, by inode: this
-// process first, then by pid. Sockets of which no holder is seen are not in
-// it. The error says that there is no /proc.
+// Of returns the processes that hold each socket, by inode: this process first, then by PID. The
+// map has no entry for a socket without a visible holder. Of fails only where /proc is not mounted.
 func Of(inodes []uint64) (map[uint64][]Process, error) {
 	fs, err := procfs.NewDefaultFS()
 	if err != nil {
@@ -47,7 +45,7 @@ func Of(inodes []uint64) (map[uint64][]Process, error) {
 	}
 	slices.SortFunc(procs, func(a, b procfs.Proc) int { return cmp.Compare(a.PID, b.PID) })
 	if self, err := fs.Self(); err == nil {
-		procs = slices.Insert(procs, 0, self) // and once more, which adds nothing
+		procs = slices.Insert(procs, 0, self) // listed again below, without effect
 	}
 	wanted := make(map[uint64]bool, len(inodes))
 	for _, inode := range inodes {
@@ -57,7 +55,7 @@ func Of(inodes []uint64) (map[uint64][]Process, error) {
 	for _, p := range procs {
 		targets, err := p.FileDescriptorTargets()
 		if err != nil {
-			continue // it has ended, or is not ours to look into
+			continue // the process has ended, or is another user's
 		}
 		var found *Process
 		for _, target := range targets {
@@ -77,7 +75,7 @@ func Of(inodes []uint64) (map[uint64][]Process, error) {
 	return holders, nil
 }
 
-// socketInode reads what a descriptor of a socket points to, socket:[4711].
+// socketInode parses the target of a socket's descriptor, socket:[4711].
 func socketInode(target string) (uint64, bool) {
 	text, isSocket := strings.CutPrefix(target, "socket:[")
 	text, isClosed := strings.CutSuffix(text, "]")

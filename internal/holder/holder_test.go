@@ -16,7 +16,7 @@ func TestHoldersOfASocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	file, err := conn.(*net.UDPConn).File() // a second descriptor of it
+	file, err := conn.(*net.UDPConn).File() // a second descriptor of the socket
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +26,7 @@ func TestHoldersOfASocket(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// A child that has inherited it, until its standard input ends.
+	// cat inherits the socket, and ends with its standard input.
 	child := exec.Command("cat")
 	child.ExtraFiles = []*os.File{file}
 	stdin, err := child.StdinPipe()
@@ -42,8 +42,8 @@ func TestHoldersOfASocket(t *testing.T) {
 	}
 	defer child.Wait()
 	defer stdin.Close()
-	// It has its name once it runs: execve(2) closes what Start waits for before
-	// that (begin_new_exec in fs/exec.c, Linux 6.18).
+	// cat has its name once it echoes: Start returns when execve(2) closes a pipe, before the
+	// kernel sets the name (begin_new_exec in fs/exec.c, Linux 6.18).
 	var echo [1]byte
 	if _, err := stdin.Write(echo[:]); err != nil {
 		t.Fatal(err)
@@ -70,7 +70,7 @@ func TestHoldersOfASocket(t *testing.T) {
 	}
 }
 
-// A process may call itself anything; the terminal is not to obey it.
+// A process chooses its own name; a terminal must not interpret the name.
 func TestNamesAreSafeToPrint(t *testing.T) {
 	for command, want := range map[string]string{"rsyslogd": "rsyslogd", "kworker/u8:1": "kworker/u8:1", "Web Content": "Web Content", "x\x1b[2J": `"x\x1b[2J"`, "a\nb": `"a\nb"`} {
 		if got := (Process{Command: command}).Name(); got != want {

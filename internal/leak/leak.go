@@ -1,5 +1,4 @@
-// Package leak looks for what tests leave behind: descriptors, as goleak does
-// for goroutines.
+// Package leak checks that tests close their descriptors, as goleak does for goroutines.
 package leak
 
 import (
@@ -9,10 +8,9 @@ import (
 	"time"
 )
 
-// Descriptors fails a test that ends with another number of descriptors open
-// than it has now. It is called before anything else, by tests that do not run
-// beside others. One that is closed while another goroutine uses it stays open
-// until that one lets go of it, and is waited for.
+// Descriptors fails a test that ends with more or fewer open descriptors than at this call. Call
+// Descriptors first in a test, and not in parallel tests. A descriptor that is closed during a read
+// stays open until the read returns: Descriptors waits up to 10 s for that.
 func Descriptors(t *testing.T) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0") // the poller has descriptors too

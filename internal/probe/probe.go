@@ -1,8 +1,8 @@
-// Package probe asks the kernel what it can do, by doing it once on sockets of
-// its own: neither a version nor a configuration is read, because backports,
-// seccomp profiles and capabilities make both lie. Nothing that it does stays.
+// Package probe finds out what the kernel can do by trying each feature once, on sockets of its
+// own. Probe reads no version and no kernel configuration: backports, seccomp profiles and
+// capabilities make both misleading. A probe leaves nothing behind.
 //
-// One table holds all of it: doctor prints it, and tests skip by it.
+// One table holds all features: doctor prints the table, and tests skip by its results.
 package probe
 
 import (
@@ -13,17 +13,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Feature is one thing that the kernel may offer.
+// Feature is something that a kernel may or may not have.
 type Feature struct {
-	Name     string       // as the manual pages call it
-	For      string       // what it is needed for
-	Since    string       // the Linux version that brought it
-	Required bool         // serve does not run without it
-	Try      func() error // does it once; nil is that it works
+	Name     string       // as in the manual pages
+	For      string       // what udpshard needs the feature for
+	Since    string       // first Linux version with the feature
+	Required bool         // serve does not run without the feature
+	Try      func() error // uses the feature once; nil: the feature works
 }
 
-// Probe returns nil where the feature works, and else what the kernel said.
-// Any goroutine may call it at any time.
+// Probe returns nil if the feature works, and else the error of the kernel. Any goroutine may call
+// Probe at any time.
 func (f Feature) Probe() error {
 	if err := f.Try(); err != nil {
 		return fmt.Errorf("%s: %w", f.Name, err)
@@ -31,13 +31,11 @@ func (f Feature) Probe() error {
 	return nil
 }
 
-// Forbidden says that an error of Probe is a matter of privilege (a
-// capability, or a seccomp profile that answers EPERM) and not of the kernel's
-// age.
+// Forbidden reports whether an error of Probe comes from missing privilege (a capability, or a
+// seccomp profile that returns EPERM), not from the age of the kernel.
 func Forbidden(err error) bool { return errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) }
 
-// Untried says that an error of Probe tells nothing of the feature: there was no
-// free port to try it with.
+// Untried reports whether Probe could not try the feature, for lack of a free port.
 func Untried(err error) bool { return errors.Is(err, unix.EADDRINUSE) }
 
 // Features returns the table.

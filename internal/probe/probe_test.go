@@ -25,7 +25,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// What serve can't do without is there wherever its tests run.
+// All required features work wherever the tests of serve run.
 func TestRequiredWork(t *testing.T) {
 	for _, f := range Features() {
 		err := f.Probe()
@@ -46,7 +46,7 @@ func TestProbesLeaveNoDescriptors(t *testing.T) {
 		return len(entries)
 	}
 	for _, f := range Features() {
-		f.Probe() // whatever the runtime opens once
+		f.Probe() // opens what the runtime opens once
 		before := count()
 		f.Probe()
 		if after := count(); after != before {
@@ -63,8 +63,7 @@ func TestForbidden(t *testing.T) {
 	}
 }
 
-// Where every free port is shared by others, there is none to try with: theirs
-// are left alone.
+// With all free ports in use by other sockets, probes leave these sockets alone.
 func TestProbesJoinNobody(t *testing.T) {
 	runtime.LockOSThread() // and never unlocked: the thread ends with the test
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// affinity sets the calling thread's mask to what it is.
-func affinity() error {
+// setAffinity sets the mask of the calling thread to its present value.
+func setAffinity() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	cpus, err := sys.Affinity(0)
@@ -21,7 +21,7 @@ func affinity() error {
 	return sys.SetAffinity(cpus...)
 }
 
-func memoryFile() error {
+func createMemfd() error {
 	fd, err := unix.MemfdCreate("probe", unix.MFD_CLOEXEC)
 	if err == nil {
 		unix.Close(fd)
@@ -29,7 +29,7 @@ func memoryFile() error {
 	return err
 }
 
-func barrier() error {
+func membarrier() error {
 	commands, err := sys.Membarrier(sys.MembarrierQuery)
 	if err == nil && commands&sys.MembarrierGlobal == 0 {
 		err = errors.New("the kernel does not have it while CPUs run without a tick (nohz_full)")
@@ -37,7 +37,7 @@ func barrier() error {
 	return err
 }
 
-func processFile() error {
+func openPidfd() error {
 	fd, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err == nil {
 		unix.Close(fd)
@@ -45,7 +45,7 @@ func processFile() error {
 	return err
 }
 
-func threadWaits() error {
+func readSchedstat() error {
 	_, err := os.ReadFile("/proc/thread-self/schedstat")
 	return err
 }

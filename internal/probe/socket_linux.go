@@ -10,7 +10,7 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// withSocket calls f with a socket that was made for it.
+// withSocket calls f with a new socket.
 func withSocket(family int, f func(fd int) error) error {
 	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
@@ -20,8 +20,8 @@ func withSocket(family int, f func(fd int) error) error {
 	return f(fd)
 }
 
-// option probes for a socket option that keeps the value it is given.
-func option(family, level, name, value int) func() error {
+// keepsOption probes for a socket option by setting and reading a value.
+func keepsOption(family, level, name, value int) func() error {
 	return func() error {
 		return withSocket(family, func(fd int) error {
 			if err := unix.SetsockoptInt(fd, level, name, value); err != nil {
@@ -38,12 +38,11 @@ func option(family, level, name, value int) func() error {
 
 func ipv6() error { return withSocket(unix.AF_INET6, func(int) error { return nil }) }
 
-// withGroup calls f with the first of two sockets that share a free port. The
-// wildcard is there even where the loopback interface is down. The first one
-// is bound before it may share: who looks for a free port with SO_REUSEPORT
-// set is given ports that sockets of the same user share already
-// (inet_rcv_saddr_equal in udp_lib_lport_inuse, net/ipv4/udp.c, Linux 6.18),
-// and what f does to its group would be done to theirs.
+// withGroup calls f with the first of two sockets that share a free port. Both are bound to the
+// wildcard, which works even where the loopback interface is down. The first socket gets
+// SO_REUSEPORT after bind: with SO_REUSEPORT set before, port 0 may be a port of another group of
+// the same user (inet_rcv_saddr_equal in udp_lib_lport_inuse, net/ipv4/udp.c, Linux 6.18), and f
+// would change that group.
 func withGroup(f func(fd int) error) error {
 	return withSocket(unix.AF_INET, func(first int) error {
 		if err := unix.Bind(first, &unix.SockaddrInet4{}); err != nil {
@@ -67,18 +66,18 @@ func withGroup(f func(fd int) error) error {
 	})
 }
 
-func reusePort() error { return withGroup(func(int) error { return nil }) }
+func sharePort() error { return withGroup(func(int) error { return nil }) }
 
-// steering gives a group a program that always chooses the first socket.
-func steering() error {
-	return withGroup(func(fd int) error {
-		return sys.AttachProgram(fd, []bpf.RawInstruction{{Op: unix.BPF_RET | unix.BPF_K}})
-	})
+// chooseFirst attaches a program that always chooses the first socket of a group.
+func chooseFirst(fd int) error {
+	return sys.AttachProgram(fd, []bpf.RawInstruction{{Op: unix.BPF_RET | unix.BPF_K}})
 }
 
-func unsteering() error {
+func attachProgram() error { return withGroup(chooseFirst) }
+
+func detachProgram() error {
 	return withGroup(func(fd int) error {
-		if err := sys.AttachProgram(fd, []bpf.RawInstruction{{Op: unix.BPF_RET | unix.BPF_K}}); err != nil {
+		if err := chooseFirst(fd); err != nil {
 			return err
 		}
 		_, err := sys.RemoveProgram(fd)
@@ -86,8 +85,7 @@ func unsteering() error {
 	})
 }
 
-// receiveBatch: a socket to which nobody sends has nothing to read, and says
-// so where the call exists.
+// receiveBatch expects EAGAIN: nothing is sent to the socket.
 func receiveBatch() error {
 	return withSocket(unix.AF_INET, func(fd int) error {
 		_, err := sys.NewReceiver(1, 1, sys.ReceiverOptions{}).Receive(fd, unix.MSG_DONTWAIT)
@@ -113,8 +111,8 @@ func socketMemory() error {
 	})
 }
 
-// forceBuffer asks for what the socket has already, halved since the kernel
-// doubles it (socket(7)).
+// forceBuffer asks for the size that the socket already has, halved because the kernel doubles
+// sizes (socket(7)).
 func forceBuffer() error {
 	return withSocket(unix.AF_INET, func(fd int) error {
 		size, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
