@@ -1,6 +1,7 @@
 package udpshard_test
 
 import (
+	"go/ast"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -140,4 +141,24 @@ func TestNamesInDocuments(t *testing.T) {
 			}
 		}
 	}
+}
+
+// docs/troubleshooting.md has each log message.
+func TestLogMessagesAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("docs/troubleshooting.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	logged := regexp.MustCompile(`\.Msg\("([^"]+)"\)`)
+	source(t, func(_, name string, _ *ast.File) {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Error(err)
+		}
+		for _, match := range logged.FindAllStringSubmatch(string(text), -1) {
+			if !strings.Contains(string(page), "| `"+match[1]+"` |") {
+				t.Errorf("%s logs %q, which docs/troubleshooting.md does not explain", name, match[1])
+			}
+		}
+	})
 }
