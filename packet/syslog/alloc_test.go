@@ -38,7 +38,7 @@ func TestNoAllocation(t *testing.T) {
 }
 
 // hostile returns the largest datagrams that structured data can fill.
-func hostile() map[string][]byte {
+func hostileDatagrams() map[string][]byte {
 	fill := func(head, tail string, part func(i int) string) []byte {
 		var b strings.Builder
 		b.WriteString(head)
@@ -63,7 +63,7 @@ func hostile() map[string][]byte {
 }
 
 func TestHostile(t *testing.T) {
-	for name, text := range hostile() {
+	for name, text := range hostileDatagrams() {
 		t.Run(name, func(t *testing.T) {
 			d := Decoder{Location: time.UTC}
 			var m Message
@@ -83,7 +83,7 @@ func TestHostile(t *testing.T) {
 // BenchmarkHostile shows that no datagram takes more than time in proportion
 // to its length.
 func BenchmarkHostile(b *testing.B) {
-	for name, text := range hostile() {
+	for name, text := range hostileDatagrams() {
 		b.Run(strings.ReplaceAll(name, " ", "_"), func(b *testing.B) {
 			d, m, buf := Decoder{Location: time.UTC}, Message{}, make([]byte, 0, 1<<20)
 			b.SetBytes(int64(len(text)))

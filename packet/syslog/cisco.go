@@ -12,7 +12,7 @@ import "bytes"
 // if a colon ends the timestamp too, as it does on IOS: without it, a word, a
 // colon and a time are just as well a program and its message. If no timestamp
 // is there, nothing is taken.
-func (d *Decoder) cutCiscoLead(m *Message, text []byte) (rest []byte, is found) {
+func (d *Decoder) cutCiscoLead(m *Message, text []byte) (rest []byte, result timestampResult) {
 	rest, before := text, leadNone
 	if m.HasPriority {
 		rest = trimSpaces(text)
@@ -27,22 +27,22 @@ func (d *Decoder) cutCiscoLead(m *Message, text []byte) (rest []byte, is found) 
 		before = leadCisco
 	}
 	if len(rest) < len(text) {
-		switch after, is := d.cutTimestamp(m, rest, before); is {
-		case stamp, stampColon:
+		switch after, result := d.cutTimestamp(m, rest, before); result {
+		case timestampOnly, timestampColon:
 			m.Prefix[0] = sequence
-			return after, is
-		case floatingStamp:
-			return after, is
-		case unknownStamp:
-			return nil, is
+			return after, result
+		case withoutZone:
+			return after, result
+		case unknownZone:
+			return nil, result
 		}
 	}
 	if !m.HasPriority {
-		return nil, noStamp
+		return nil, noTimestamp
 	}
 	n = tokenEnd(rest)
 	if n == 0 || n == len(rest) || rest[n] != ' ' || rest[n-1] != ':' || !isHostname(rest[:n-1]) {
-		return nil, noStamp
+		return nil, noTimestamp
 	}
 	hostname := rest[:n-1]
 	rest = rest[n+1:]
@@ -50,16 +50,16 @@ func (d *Decoder) cutCiscoLead(m *Message, text []byte) (rest []byte, is found) 
 	if n > 0 {
 		before = leadCisco
 	}
-	after, is := d.cutTimestamp(m, rest[n:], max(before, leadName))
-	switch is {
-	case stamp, floatingStamp:
+	after, result := d.cutTimestamp(m, rest[n:], max(before, leadName))
+	switch result {
+	case timestampOnly, withoutZone:
 		m.Timestamp = nil
-		return nil, noStamp
-	case stampColon:
+		return nil, noTimestamp
+	case timestampColon:
 		m.Hostname = hostname
 		m.Prefix = [2][]byte{sequence, rest[:n]}
 	}
-	return after, is
+	return after, result
 }
 
 // sequenceEnd returns how many bytes of "digits: ", once or more often, text
@@ -91,7 +91,7 @@ func isDeviceName(text []byte) bool {
 	rest := after[len(": "):]
 	if rest[0] == '*' {
 		task := bytes.Index(rest, []byte(": "))
-		return task > 0 && scanBSD(rest[task+len(": "):], new(civil)) > 0
+		return task > 0 && scanBSD(rest[task+len(": "):], new(civilTime)) > 0
 	}
 	for len(rest) > 0 && isDigit(rest[0]) {
 		n := tokenEnd(rest)

@@ -3,7 +3,7 @@ package syslog
 import "time"
 
 // civil is a date and a time of day as a sender wrote them.
-type civil struct {
+type civilTime struct {
 	year     int // noYear if it was not sent
 	month    int
 	day      int
@@ -17,7 +17,7 @@ const noYear = -1
 
 // valid reports whether the date is in the calendar and the time on the
 // clock. Without a year, 29 February is.
-func (c *civil) valid() bool {
+func (c *civilTime) isValid() bool {
 	return c.month >= 1 && c.month <= 12 && c.day >= 1 && c.day <= daysIn(c.year, c.month) &&
 		c.hour <= 23 && c.minute <= 59 && c.second <= 59
 }
@@ -41,20 +41,20 @@ func isLeap(year int) bool { return year%4 == 0 && (year%100 != 0 || year%400 ==
 const maxYear = 9999
 
 // wall returns the seconds since 1970 of a clock that tells UTC.
-func (c *civil) wall() int64 {
+func (c *civilTime) unixUTC() int64 {
 	return time.Date(c.year, time.Month(c.month), c.day, c.hour, c.minute, c.second, 0, time.UTC).Unix()
 }
 
 // inUTC returns what a clock that tells UTC reads when one offset seconds
 // east of it tells c.
-func (c *civil) inUTC(offset int) civil {
-	t := time.Unix(c.wall()-int64(offset), 0).UTC()
-	return civil{t.Year(), int(t.Month()), t.Day(), t.Hour(), t.Minute(), t.Second(), c.fraction}
+func (c *civilTime) toUTC(offset int) civilTime {
+	t := time.Unix(c.unixUTC()-int64(offset), 0).UTC()
+	return civilTime{t.Year(), int(t.Month()), t.Day(), t.Hour(), t.Minute(), t.Second(), c.fraction}
 }
 
 // appendStamp appends the reading in RFC 3339, with the fraction as it was sent.
 // offset is in seconds east of UTC, whole minutes.
-func appendStamp(dst []byte, c *civil, offset int) []byte {
+func appendTimestamp(dst []byte, c *civilTime, offset int) []byte {
 	y, z, m, d := twoDigits[c.year/100], twoDigits[c.year%100], twoDigits[c.month], twoDigits[c.day]
 	h, n, s := twoDigits[c.hour], twoDigits[c.minute], twoDigits[c.second]
 	dst = append(dst, y[0], y[1], z[0], z[1], '-', m[0], m[1], '-', d[0], d[1],
@@ -87,4 +87,4 @@ func makeTwoDigits() (digits [100][2]byte) {
 }
 
 // maxStamp is the longest that appendStamp makes.
-const maxStamp = len("2006-01-02T15:04:05.") + maxFraction + len("+00:00")
+const maxTimestamp = len("2006-01-02T15:04:05.") + maxFraction + len("+00:00")

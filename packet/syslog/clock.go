@@ -7,11 +7,11 @@ import (
 
 // clock completes timestamps that lack their year or their zone.
 type clock struct {
-	location   *time.Location
-	receivedAt time.Time
-	received   civilDate // receivedAt, in location
+	location      *time.Location
+	receivedAt    time.Time
+	receivedLocal localReceipt // receivedAt, in location
 
-	last wallSpan // the one that was looked up last: it is months long
+	lastSpan offsetSpan // the one that was looked up last: it is months long
 }
 
 // wallSpan is a span of what the location's clocks show, in seconds as if they
@@ -19,25 +19,25 @@ type clock struct {
 // clock change two. Where clocks are put back, each reading comes once with
 // either; where they are put forward, none comes, and a sender whose clock
 // was not put forward, or was too early, shows it all the same.
-type wallSpan struct {
+type offsetSpan struct {
 	from, to int64
-	zones    [2]wallZone // the earlier first
-	count    int         // of zones; 0: nothing was looked up yet
+	zones    [2]namedOffset // the earlier first
+	count    int            // of zones; 0: nothing was looked up yet
 }
 
-type wallZone struct {
+type namedOffset struct {
 	offset int // seconds east of UTC
 	name   string
 }
 
-type civilDate struct {
+type localReceipt struct {
 	year, month int
 	wall        int64 // seconds, as if the wall clock told UTC
 }
 
 // set makes the clock ready for a datagram. It costs nothing for the
 // datagrams of one batch, which have the same receivedAt.
-func (k *clock) set(location *time.Location, receivedAt time.Time) {
+func (k *clock) prepare(location *time.Location, receivedAt time.Time) {
 	if location == nil {
 		location = time.Local
 	}
@@ -45,41 +45,41 @@ func (k *clock) set(location *time.Location, receivedAt time.Time) {
 		return
 	}
 	if location != k.location {
-		k.last = wallSpan{}
+		k.lastSpan = offsetSpan{}
 	}
 	k.location, k.receivedAt = location, receivedAt
 	local := receivedAt.In(location)
 	_, offset := local.Zone()
-	k.received = civilDate{min(max(local.Year(), 0), maxYear), int(local.Month()), receivedAt.Unix() + int64(offset)}
+	k.receivedLocal = localReceipt{min(max(local.Year(), 0), maxYear), int(local.Month()), receivedAt.Unix() + int64(offset)}
 }
 
 // complete gives c the year that puts it nearest to the time of receipt, if
 // it has none. Of two years that are as near, it is the earlier.
-func (k *clock) complete(c *civil) {
+func (k *clock) completeYear(c *civilTime) {
 	if c.year != noYear {
 		return
 	}
 	leapDay := c.month == 2 && c.day == 29
 	// Four months apart in one year, the other years are further.
-	if d := c.month - k.received.month; !leapDay && -4 <= d && d <= 4 {
-		c.year = k.received.year
+	if d := c.month - k.receivedLocal.month; !leapDay && -4 <= d && d <= 4 {
+		c.year = k.receivedLocal.year
 		return
 	}
 	c.year = k.nearestYear(*c, leapDay)
 }
 
-func (k *clock) nearestYear(c civil, leapDay bool) int {
+func (k *clock) nearestYear(c civilTime, leapDay bool) int {
 	reach := 1
 	if leapDay {
 		reach = 4 // no year is further from a leap year: 1900, from 1896 and 1904
 	}
 	best, nearest := 0, int64(math.MaxInt64)
-	for year := max(k.received.year-reach, 0); year <= min(k.received.year+reach, maxYear); year++ {
+	for year := max(k.receivedLocal.year-reach, 0); year <= min(k.receivedLocal.year+reach, maxYear); year++ {
 		if leapDay && !isLeap(year) {
 			continue
 		}
 		c.year = year
-		far := c.wall() - k.received.wall
+		far := c.unixUTC() - k.receivedLocal.wall
 		if far < 0 {
 			far = -far
 		}
@@ -93,12 +93,12 @@ func (k *clock) nearestYear(c civil, leapDay bool) int {
 // localOffset returns how many seconds east of UTC the location is when its
 // clocks show c. Where that is at two times, it is the one nearest to the time
 // of receipt; of two that are as near, the earlier.
-func (k *clock) localOffset(c *civil) int {
+func (k *clock) localOffset(c *civilTime) int {
 	if k.location == time.UTC {
 		return 0
 	}
-	wall := c.wall()
-	span := k.span(wall)
+	wall := c.unixUTC()
+	span := k.spanAt(wall)
 	offset := span.zones[0].offset
 	if span.count == 1 {
 		return offset
@@ -115,8 +115,8 @@ func (k *clock) localOffset(c *civil) int {
 
 // namedOffset returns the offset of the location's zone of that name, if that
 // is what it is called when its clocks show c.
-func (k *clock) namedOffset(c *civil, name []byte) (offset int, ok bool) {
-	span := k.span(c.wall())
+func (k *clock) locationOffset(c *civilTime, name []byte) (offset int, ok bool) {
+	span := k.spanAt(c.unixUTC())
 	for i := range span.count {
 		if zone := &span.zones[i]; zone.name == string(name) {
 			return zone.offset, true
@@ -126,19 +126,19 @@ func (k *clock) namedOffset(c *civil, name []byte) (offset int, ok bool) {
 }
 
 // span returns the span that a reading of the location's clocks is in.
-func (k *clock) span(wall int64) *wallSpan {
-	if s := &k.last; s.count == 0 || wall < s.from || wall >= s.to {
-		*s = lookUp(k.location, wall)
+func (k *clock) spanAt(wall int64) *offsetSpan {
+	if s := &k.lastSpan; s.count == 0 || wall < s.from || wall >= s.to {
+		*s = findSpan(k.location, wall)
 	}
-	return &k.last
+	return &k.lastSpan
 }
 
 // lookUp finds the span by going through the location's changes from two days
 // before on. Offsets are below 16 hours, so a day before is behind the first.
-func lookUp(location *time.Location, wall int64) wallSpan {
+func findSpan(location *time.Location, wall int64) offsetSpan {
 	const day = 24 * 3600
 	at := time.Unix(wall-2*day, 0).In(location)
-	span := wallSpan{from: wall - day, count: 1}
+	span := offsetSpan{from: wall - day, count: 1}
 	if start, _ := at.ZoneBounds(); start.IsZero() {
 		span.from = math.MinInt64
 	} else {
@@ -146,7 +146,7 @@ func lookUp(location *time.Location, wall int64) wallSpan {
 	}
 	for {
 		name, offset := at.Zone()
-		span.zones[0] = wallZone{offset, name}
+		span.zones[0] = namedOffset{offset, name}
 		change := nextChange(at)
 		if change.IsZero() {
 			span.to = math.MaxInt64
@@ -161,7 +161,7 @@ func lookUp(location *time.Location, wall int64) wallSpan {
 			span.to = first
 			return span
 		case wall < last:
-			return wallSpan{first, last, [2]wallZone{{offset, name}, {next, nextName}}, 2}
+			return offsetSpan{first, last, [2]namedOffset{{offset, name}, {next, nextName}}, 2}
 		}
 		span.from, at = last, change
 	}

@@ -53,13 +53,13 @@ func TestNearestYear(t *testing.T) {
 func TestNearestYearOfEveryDay(t *testing.T) {
 	var k clock
 	for received := time.Date(2023, 1, 1, 12, 0, 0, 0, time.UTC); received.Year() < 2025; received = received.AddDate(0, 0, 1) {
-		k.set(time.UTC, received)
+		k.prepare(time.UTC, received)
 		for day := time.Date(2024, 1, 1, 12, 0, 0, 0, time.UTC); day.Year() < 2025; day = day.AddDate(0, 0, 5) {
 			if day.Month() == time.February && day.Day() == 29 {
 				continue
 			}
-			c := civil{year: noYear, month: int(day.Month()), day: day.Day(), hour: 12}
-			k.complete(&c)
+			c := civilTime{year: noYear, month: int(day.Month()), day: day.Day(), hour: 12}
+			k.completeYear(&c)
 			want, nearest := 0, 1000*24*time.Hour
 			for year := 2022; year <= 2026; year++ {
 				if far := time.Date(year, day.Month(), day.Day(), 12, 0, 0, 0, time.UTC).Sub(received).Abs(); far < nearest {

@@ -22,11 +22,11 @@ type Decoder struct {
 	// time.Local.
 	Location *time.Location
 
-	clock    clock
-	stamp    [maxStamp]byte // the timestamp, if it is not as sent
-	elements []Element
-	params   []Param
-	names    nameTable
+	clock     clock
+	timestamp [maxTimestamp]byte // the timestamp, if it is not as sent
+	elements  []Element
+	params    []Param
+	names     nameTable
 }
 
 // Decode decodes text, a datagram that was received at receivedAt, into m. It
@@ -34,18 +34,18 @@ type Decoder struct {
 func (d *Decoder) Decode(m *Message, text []byte, receivedAt time.Time) {
 	*m = Message{Format: Unparsed}
 	text = trimEnd(text)
-	d.clock.set(d.Location, receivedAt)
+	d.clock.prepare(d.Location, receivedAt)
 
 	m.Priority, text, m.HasPriority = cutPriority(text)
 	if m.HasPriority && len(text) >= 2 && text[0] == '1' && text[1] == ' ' {
-		if d.rfc5424(m, text[2:]) {
+		if d.decodeRFC5424(m, text[2:]) {
 			m.Format = RFC5424
 			return
 		}
 		*m = Message{Format: Unparsed, Priority: m.Priority, HasPriority: true, Text: text}
 		return
 	}
-	d.rfc3164(m, text)
+	d.decodeRFC3164(m, text)
 	if m.HasPriority || m.Timestamp != nil {
 		m.Format = RFC3164
 	}

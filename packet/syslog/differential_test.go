@@ -104,7 +104,7 @@ func checkOracle(t *testing.T, oracle gosyslog.Machine, text []byte) {
 		// Theirs has the last of the values of a name that repeats.
 		got := map[string]string{}
 		for _, p := range e.Params {
-			got[string(p.Name)] = value(&p)
+			got[string(p.Name)] = unescapedValue(&p)
 		}
 		if len(got) != len(want) {
 			t.Errorf("%q: element %q has %q, theirs %q", text, e.ID, got, want)
@@ -147,7 +147,7 @@ func canonical(text []byte, m *Message) []byte {
 		for _, p := range e.Params {
 			start := cap(text) - cap(p.Value)
 			out = append(out, text[end:start]...)
-			out = append(out, toEscape.ReplaceAllString(value(&p), `\$0`)...)
+			out = append(out, toEscape.ReplaceAllString(unescapedValue(&p), `\$0`)...)
 			end = start + len(p.Value)
 		}
 	}

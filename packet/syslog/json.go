@@ -76,7 +76,7 @@ func appendElements(dst []byte, elements []Element) []byte {
 		params := elements[i].Params
 		for j := range params {
 			p := &params[j]
-			if p.again {
+			if p.repeated {
 				continue
 			}
 			if j > 0 {
@@ -84,13 +84,13 @@ func appendElements(dst []byte, elements []Element) []byte {
 			}
 			dst = record.AppendString(dst, p.Name)
 			dst = append(dst, ':')
-			if p.next == 0 {
+			if p.nextSame == 0 {
 				dst = p.appendValue(dst)
 				continue
 			}
 			dst = p.appendValue(append(dst, '['))
-			for p.next != 0 {
-				p = &params[p.next]
+			for p.nextSame != 0 {
+				p = &params[p.nextSame]
 				dst = p.appendValue(append(dst, ','))
 			}
 			dst = append(dst, ']')

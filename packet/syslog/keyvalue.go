@@ -5,12 +5,12 @@ import "bytes"
 // keyValue decodes the firewalls that send pairs of key and value and no
 // header. The whole text stays in the message: the fields are read from it,
 // not cut. It reports false if text is not in one of their forms.
-func (d *Decoder) keyValue(m *Message, text []byte) bool {
+func (d *Decoder) decodeKeyValue(m *Message, text []byte) bool {
 	switch {
 	case hasPrefix(text, "date="):
-		return d.fortiGate(m, text)
+		return d.decodeFortiGate(m, text)
 	case hasPrefix(text, `device="`), hasPrefix(text, `device_name="`):
-		d.sophosFirewall(m, text)
+		d.decodeSophosFirewall(m, text)
 		return true
 	}
 	return false
@@ -20,14 +20,14 @@ func (d *Decoder) keyValue(m *Message, text []byte) bool {
 // Reference has them; of a key that repeats, the first. Before FortiOS 6.2
 // there is no tz: then the device is in Decoder.Location. FortiWeb has a timezone
 // in words, (GMT+1:00)Berlin, which says nothing of summer time.
-func (d *Decoder) fortiGate(m *Message, text []byte) bool {
-	var c civil
+func (d *Decoder) decodeFortiGate(m *Message, text []byte) bool {
+	var c civilTime
 	_, value, rest := nextPair(text) // date, as the caller has seen
 	if !scanWhole(value, &c, scanDay) {
 		return false
 	}
 	key, value, rest := nextPair(rest)
-	if string(key) != "time" || !scanWhole(value, &c, scanClock) || !c.valid() {
+	if string(key) != "time" || !scanWhole(value, &c, scanClock) || !c.isValid() {
 		return false
 	}
 	var hostname, tz []byte
@@ -64,16 +64,16 @@ func (d *Decoder) fortiGate(m *Message, text []byte) bool {
 // Firewall "Syslog descriptions" guide has them: the former in the "Central
 // Reporting Format", the latter in the "Device Standard Format". A device
 // model is no hostname.
-func (d *Decoder) sophosFirewall(m *Message, text []byte) {
+func (d *Decoder) decodeSophosFirewall(m *Message, text []byte) {
 	var (
-		c                civil
+		c                civilTime
 		key, value, zone []byte
 		day, timeOfDay   bool
 	)
 	for len(text) > 0 && !(day && timeOfDay && zone != nil) {
 		switch key, value, text = nextPair(text); string(key) {
 		case "timestamp":
-			d.sophosTimestamp(m, value)
+			d.setSophosTimestamp(m, value)
 			return
 		case "date":
 			if !day && !scanWhole(value, &c, scanDay) {
@@ -91,10 +91,10 @@ func (d *Decoder) sophosFirewall(m *Message, text []byte) {
 			}
 		}
 	}
-	if !day || !timeOfDay || !c.valid() {
+	if !day || !timeOfDay || !c.isValid() {
 		return
 	}
-	offset, ok := d.clock.namedOffset(&c, zone)
+	offset, ok := d.clock.locationOffset(&c, zone)
 	if !ok {
 		offset, ok = utcOffset(zone)
 	}
@@ -107,9 +107,9 @@ func (d *Decoder) sophosFirewall(m *Message, text []byte) {
 }
 
 // sophosTimestamp reads RFC 3339 whose offset may lack its colon.
-func (d *Decoder) sophosTimestamp(m *Message, value []byte) {
+func (d *Decoder) setSophosTimestamp(m *Message, value []byte) {
 	var (
-		c      civil
+		c      civilTime
 		offset int
 	)
 	const date = len("2023-10-11T")
@@ -117,7 +117,7 @@ func (d *Decoder) sophosTimestamp(m *Message, value []byte) {
 		return
 	}
 	n := scanTime(value[date:], &c, maxFraction)
-	if n == 0 || !c.valid() {
+	if n == 0 || !c.isValid() {
 		return
 	}
 	zone := value[date+n:]
@@ -126,17 +126,17 @@ func (d *Decoder) sophosTimestamp(m *Message, value []byte) {
 	}
 }
 
-func scanDay(text []byte, c *civil) int {
+func scanDay(text []byte, c *civilTime) int {
 	if !scanDate(text, c, '-') {
 		return 0
 	}
 	return len("yyyy-mm-dd")
 }
 
-func scanClock(text []byte, c *civil) int { return scanTime(text, c, maxFraction) }
+func scanClock(text []byte, c *civilTime) int { return scanTime(text, c, maxFraction) }
 
 // scanWhole reports whether scan reads all of text.
-func scanWhole(text []byte, c *civil, scan func([]byte, *civil) int) bool {
+func scanWhole(text []byte, c *civilTime, scan func([]byte, *civilTime) int) bool {
 	n := scan(text, c)
 	return n > 0 && n == len(text)
 }

@@ -59,7 +59,7 @@ type Param struct {
 	// mark, backslash and closing bracket.
 	Value []byte
 
-	escaped bool  // Value has a backslash
-	again   bool  // a param before it has the same Name
-	next    int32 // index in Params of the next one of the same Name, or 0
+	escaped  bool  // Value has a backslash
+	repeated bool  // a param before it has the same Name
+	nextSame int32 // index in Params of the next one of the same Name, or 0
 }

@@ -26,7 +26,7 @@ type nameSlot struct {
 
 // start begins a round for n names, and returns the slots to use: no more
 // than these names need, for the cache's sake.
-func (t *nameTable) start(n int) []nameSlot {
+func (t *nameTable) startRound(n int) []nameSlot {
 	if !t.seeded {
 		t.seed, t.seeded = maphash.MakeSeed(), true
 	}
@@ -46,7 +46,7 @@ func (t *nameTable) repeatedID(elements []Element) bool {
 	if len(elements) < 2 {
 		return false
 	}
-	slots := t.start(len(elements))
+	slots := t.startRound(len(elements))
 	mask := uint64(len(slots) - 1)
 	for i := range elements {
 		at := maphash.Bytes(t.seed, elements[i].ID) & mask
@@ -65,13 +65,13 @@ func (t *nameTable) linkRepeats(params []Param) {
 	if len(params) < 2 {
 		return
 	}
-	slots := t.start(len(params))
+	slots := t.startRound(len(params))
 	mask := uint64(len(slots) - 1)
 	for i := range params {
 		at := maphash.Bytes(t.seed, params[i].Name) & mask
 		for ; slots[at].round == t.round; at = (at + 1) & mask {
 			if last := &params[slots[at].index]; bytes.Equal(last.Name, params[i].Name) {
-				last.next, params[i].again = int32(i), true
+				last.nextSame, params[i].repeated = int32(i), true
 				break
 			}
 		}

@@ -20,8 +20,8 @@ func TestNameTableRoundWraps(t *testing.T) {
 			params := names(all...)
 			table.linkRepeats(params)
 			for i, p := range params {
-				if again := i == 3; p.again != again || (p.next == 3) != (i == 0) {
-					t.Errorf("param %d: again %v, next %d", i, p.again, p.next)
+				if again := i == 3; p.repeated != again || (p.nextSame == 3) != (i == 0) {
+					t.Errorf("param %d: again %v, next %d", i, p.repeated, p.nextSame)
 				}
 			}
 		}

@@ -126,10 +126,10 @@ func checkMembers(t *testing.T, m *Message, out []byte) {
 			}
 			for _, p := range e.Params {
 				if name := string(p.Name); count[name] == 1 {
-					params[name] = value(&p)
+					params[name] = unescapedValue(&p)
 				} else {
 					values, _ := params[name].([]any)
-					params[name] = append(values, value(&p))
+					params[name] = append(values, unescapedValue(&p))
 				}
 			}
 			elements[string(e.ID)] = params
@@ -147,7 +147,7 @@ func checkMembers(t *testing.T, m *Message, out []byte) {
 }
 
 // value returns a PARAM-VALUE without its escapes.
-func value(p *Param) string { return perByte(escapes.ReplaceAll(p.Value, []byte("$1"))) }
+func unescapedValue(p *Param) string { return perByte(escapes.ReplaceAll(p.Value, []byte("$1"))) }
 
 var escapes = regexp.MustCompile(`\\(["\\\]])`)
 

@@ -3,59 +3,59 @@ package syslog
 // rfc3164 decodes what follows the PRI, or a datagram without one. RFC 3164
 // describes what was seen on the wire and not a grammar, so this takes what
 // has the look of each part, in order, and leaves the rest in the message.
-func (d *Decoder) rfc3164(m *Message, text []byte) {
+func (d *Decoder) decodeRFC3164(m *Message, text []byte) {
 	m.Text = text
-	if d.keyValue(m, text) {
+	if d.decodeKeyValue(m, text) {
 		return
 	}
-	rest, found := d.cutTimestamp(m, text, leadNone)
-	if found == noStamp {
-		rest, found = d.cutCiscoLead(m, text)
+	rest, result := d.cutTimestamp(m, text, leadNone)
+	if result == noTimestamp {
+		rest, result = d.cutCiscoLead(m, text)
 	}
 	switch {
-	case found == noStamp:
+	case result == noTimestamp:
 		if m.HasPriority && !isDeviceName(text) {
 			m.Text, _ = m.cutTag(text)
 		}
-	case found == unknownStamp:
-	case found == floatingStamp:
+	case result == unknownZone:
+	case result == withoutZone:
 		if m.HasPriority {
 			m.Prefix[0] = text[:len(text)-len(rest)+len(" ")]
 			m.Text = m.cutHeader(rest)
 		}
-	case found == stampColon:
+	case result == timestampColon:
 		m.Text = cutSpace(rest)
 	case len(rest) == 0 || rest[0] == '\t':
-		m.Text = cutByte(rest)
+		m.Text = cutSpaceOrTab(rest)
 	default:
 		m.Text = m.cutHeader(rest)
 	}
 }
 
 // found is what there is where a timestamp may be.
-type found uint8
+type timestampResult uint8
 
 const (
-	noStamp       found = iota
-	unknownStamp        // one whose zone is not known: then nothing is taken
-	floatingStamp       // ISO 8601 without a zone: it stays in the message, and what follows it is read
-	stamp               // one, without a colon after it
-	stampColon          // one, and a colon that is taken too
+	noTimestamp    timestampResult = iota
+	unknownZone                    // one whose zone is not known: then nothing is taken
+	withoutZone                    // ISO 8601 without a zone: it stays in the message, and what follows it is read
+	timestampOnly                  // one, without a colon after it
+	timestampColon                 // one, and a colon that is taken too
 )
 
 // cutTimestamp takes a timestamp from the start of text, with Cisco's mark
 // before it and its zone after it. rest begins with the separator, if there
 // is one.
-func (d *Decoder) cutTimestamp(m *Message, text []byte, before lead) (rest []byte, is found) {
+func (d *Decoder) cutTimestamp(m *Message, text []byte, before lead) (rest []byte, result timestampResult) {
 	if len(text) > 0 && (text[0] == '*' || text[0] == '.') {
 		text = text[1:]
 		before = leadCisco
 	}
 	if len(text) < len("Mmm d hh:mm:ss") {
-		return nil, noStamp
+		return nil, noTimestamp
 	}
-	var c civil
-	n, is := 0, stamp
+	var c civilTime
+	n, result := 0, timestampOnly
 	switch {
 	case text[4] == '-':
 		if n = scanRFC3339(text, maxFraction); n > 0 && endsTimestamp(text[n:]) {
@@ -67,35 +67,35 @@ func (d *Decoder) cutTimestamp(m *Message, text []byte, before lead) (rest []byt
 			known  bool
 		)
 		if n, offset, known = scanISO(text, &c); n == 0 || !endsTimestamp(text[n:]) {
-			return nil, noStamp
+			return nil, noTimestamp
 		}
 		if known {
 			d.setTimestamp(m, &c, offset)
 			break
 		}
-		if n, is = d.placeTimestamp(m, text, n, &c, before, floatingStamp); is != stamp {
-			return text[n:], is
+		if n, result = d.completeTimestamp(m, text, n, &c, before, withoutZone); result != timestampOnly {
+			return text[n:], result
 		}
 	case text[4] == ':':
 		if n = scanUTM(text, &c); n == 0 || !endsTimestamp(text[n:]) {
-			return nil, noStamp
+			return nil, noTimestamp
 		}
-		if n, is = d.placeTimestamp(m, text, n, &c, before, stamp); is != stamp {
-			return nil, is
+		if n, result = d.completeTimestamp(m, text, n, &c, before, timestampOnly); result != timestampOnly {
+			return nil, result
 		}
 	default:
 		if n = scanBSD(text, &c); n == 0 || !endsTimestamp(text[n:]) {
-			return nil, noStamp
+			return nil, noTimestamp
 		}
-		if n, is = d.placeTimestamp(m, text, n, &c, before, stamp); is != stamp {
-			return nil, is
+		if n, result = d.completeTimestamp(m, text, n, &c, before, timestampOnly); result != timestampOnly {
+			return nil, result
 		}
 	}
 	rest = text[n:]
 	if len(rest) > 0 && rest[0] == ':' {
-		return rest[1:], stampColon
+		return rest[1:], timestampColon
 	}
-	return rest, stamp
+	return rest, timestampOnly
 }
 
 // placeTimestamp reads the zone that may follow the timestamp c, which takes n
@@ -103,9 +103,9 @@ func (d *Decoder) cutTimestamp(m *Message, text []byte, before lead) (rest []byt
 // unless unplaced is floatingStamp: ISO 8601 calls a time without a zone local,
 // but its senders may mean UTC (RFC 3164 and its senders do not). n is then
 // where the zone ends.
-func (d *Decoder) placeTimestamp(
-	m *Message, text []byte, n int, c *civil, before lead, unplaced found,
-) (end int, is found) {
+func (d *Decoder) completeTimestamp(
+	m *Message, text []byte, n int, c *civilTime, before lead, resultWithoutZone timestampResult,
+) (end int, result timestampResult) {
 	rest := text[n:]
 	year := noYear
 	if c.year == noYear {
@@ -113,43 +113,43 @@ func (d *Decoder) placeTimestamp(
 			year = yearAfterZone(rest)
 		}
 		if c.year = year; year == noYear {
-			d.clock.complete(c)
+			d.clock.completeYear(c)
 		}
 	}
 	zone, offset, size := d.clock.readZone(rest, c, before)
 	if year != noYear {
 		if zone == zoneLocal { // a hostname, and a message that begins with a number
 			c.year = noYear
-			d.clock.complete(c)
-		} else if size += len(" 2023"); !c.valid() {
-			return n, noStamp
+			d.clock.completeYear(c)
+		} else if size += len(" 2023"); !c.isValid() {
+			return n, noTimestamp
 		}
 	}
 	switch {
 	case zone == zoneUnknown:
-		return n, unknownStamp
+		return n, unknownZone
 	case zone == zoneKnown:
-	case unplaced == floatingStamp:
+	case resultWithoutZone == withoutZone:
 		if len(rest) == 0 || rest[0] != ' ' {
-			return n, noStamp
+			return n, noTimestamp
 		}
-		return n, floatingStamp
+		return n, withoutZone
 	default:
 		offset = d.clock.localOffset(c)
 	}
 	d.setTimestamp(m, c, offset)
-	return n + size, stamp
+	return n + size, timestampOnly
 }
 
 // setTimestamp writes the timestamp that c tells offset seconds east of UTC.
-func (d *Decoder) setTimestamp(m *Message, c *civil, offset int) {
+func (d *Decoder) setTimestamp(m *Message, c *civilTime, offset int) {
 	if offset%60 != 0 {
 		// Local mean time, before zones: RFC 3339 has no seconds there.
-		if u := c.inUTC(offset); 0 <= u.year && u.year <= maxYear {
+		if u := c.toUTC(offset); 0 <= u.year && u.year <= maxYear {
 			*c, offset = u, 0
 		}
 	}
-	m.Timestamp = appendStamp(d.stamp[:0], c, offset)
+	m.Timestamp = appendTimestamp(d.timestamp[:0], c, offset)
 }
 
 // cutHeader takes what follows the space after the timestamp: HOSTNAME and
@@ -165,10 +165,10 @@ func (m *Message) cutHeader(text []byte) (rest []byte) {
 		host, after = cutForwarded(field)
 	}
 	switch {
-	case isHostname(host) && !isOtherWord(host, after):
+	case isHostname(host) && !isKnownNonHostname(host, after):
 		m.Hostname = host
 		if len(after) == 0 || after[0] == '\t' {
-			return cutByte(after)
+			return cutSpaceOrTab(after)
 		}
 		text, field = after, trimSpaces(after)
 	case isDeviceName(field):
@@ -257,7 +257,7 @@ func cutSpace(text []byte) []byte {
 	return text
 }
 
-func cutByte(text []byte) []byte {
+func cutSpaceOrTab(text []byte) []byte {
 	if len(text) > 0 && (text[0] == ' ' || text[0] == '\t') {
 		return text[1:]
 	}

@@ -22,7 +22,7 @@ var headerFields = [...]string{"hostname", "appname", "procid", "msgid", "struct
 // the TIMESTAMP breaks RFC 5424 section 6; m then has no meaning. If a field
 // after the TIMESTAMP does, m has the fields before it, m.Malformed names it,
 // and it and the rest are m.Text.
-func (d *Decoder) rfc5424(m *Message, text []byte) bool {
+func (d *Decoder) decodeRFC5424(m *Message, text []byte) bool {
 	var ok bool
 	if m.Timestamp, text, ok = cutTimestamp5424(text); !ok {
 		return false
@@ -89,10 +89,10 @@ func cutSeparator(text []byte) (rest []byte, ok bool) {
 
 // cutField takes a header field of 1 to most PRINTUSASCII bytes, and the
 // space after it. NILVALUE is no field. If there is none, rest is text.
-func cutField(text []byte, most int) (field, rest []byte, ok bool) {
+func cutField(text []byte, maxLength int) (field, rest []byte, ok bool) {
 	n := 0
 	for n < len(text) && text[n] != ' ' {
-		if !isPrintASCII(text[n]) || n == most {
+		if !isPrintASCII(text[n]) || n == maxLength {
 			return nil, text, false
 		}
 		n++

@@ -63,33 +63,33 @@ var rfc5424Samples = []sample{
 func TestRFC5424(t *testing.T) { runSamples(t, rfc5424Samples) }
 
 // invalid5424 makes a sample of what follows <14>1: all of it is message.
-func invalid5424(from, rest string) sample {
+func invalid5424Sample(from, rest string) sample {
 	return sample{from, "<14>1 " + rest, `unparsed {"facility":"user","severity":"info","message":"1 ` +
 		strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(rest) + `"}`}
 }
 
 var invalid5424Samples = []sample{
-	invalid5424("nothing after the version", ""),
-	invalid5424("impossible date", "2023-02-29T22:14:15Z h a p m - x"),
-	invalid5424("century that is no leap year", "1900-02-29T22:14:15Z h a p m - x"),
-	invalid5424("month 13", "2023-13-01T22:14:15Z h a p m - x"),
-	invalid5424("day 0", "2023-01-00T22:14:15Z h a p m - x"),
-	invalid5424("31 April", "2023-04-31T22:14:15Z h a p m - x"),
-	invalid5424("hour 24", "2023-10-11T24:00:00Z h a p m - x"),
-	invalid5424("leap second", "2016-12-31T23:59:60Z h a p m - x"),
-	invalid5424("small t", "2023-10-11t22:14:15Z h a p m - x"),
-	invalid5424("small z", "2023-10-11T22:14:15z h a p m - x"),
-	invalid5424("point without fraction", "2023-10-11T22:14:15.Z h a p m - x"),
-	invalid5424("ten fraction digits", "2023-10-11T22:14:15.1234567890Z h a p m - x"),
-	invalid5424("text at the timestamp's end", "2023-10-11T22:14:15Zh a p m - x"),
-	invalid5424("text after a nil timestamp", "-h a p m - x"),
-	invalid5424("Meraki: seconds since 1970", "1764373212.123456789 MX84 events type=vpn_connectivity_change"),
-	invalid5424("no offset", "2023-10-11T22:14:15 h a p m - x"),
-	invalid5424("offset without colon", "2023-10-11T22:14:15+0200 h a p m - x"),
-	invalid5424("offset of hours", "2023-10-11T22:14:15+02 h a p m - x"),
-	invalid5424("offset of 24 hours", "2023-10-11T22:14:15+24:00 h a p m - x"),
-	invalid5424("offset of 60 minutes", "2023-10-11T22:14:15+01:60 h a p m - x"),
-	invalid5424("RFC 3164 timestamp", "Oct 11 22:14:15 h a p m - x"),
+	invalid5424Sample("nothing after the version", ""),
+	invalid5424Sample("impossible date", "2023-02-29T22:14:15Z h a p m - x"),
+	invalid5424Sample("century that is no leap year", "1900-02-29T22:14:15Z h a p m - x"),
+	invalid5424Sample("month 13", "2023-13-01T22:14:15Z h a p m - x"),
+	invalid5424Sample("day 0", "2023-01-00T22:14:15Z h a p m - x"),
+	invalid5424Sample("31 April", "2023-04-31T22:14:15Z h a p m - x"),
+	invalid5424Sample("hour 24", "2023-10-11T24:00:00Z h a p m - x"),
+	invalid5424Sample("leap second", "2016-12-31T23:59:60Z h a p m - x"),
+	invalid5424Sample("small t", "2023-10-11t22:14:15Z h a p m - x"),
+	invalid5424Sample("small z", "2023-10-11T22:14:15z h a p m - x"),
+	invalid5424Sample("point without fraction", "2023-10-11T22:14:15.Z h a p m - x"),
+	invalid5424Sample("ten fraction digits", "2023-10-11T22:14:15.1234567890Z h a p m - x"),
+	invalid5424Sample("text at the timestamp's end", "2023-10-11T22:14:15Zh a p m - x"),
+	invalid5424Sample("text after a nil timestamp", "-h a p m - x"),
+	invalid5424Sample("Meraki: seconds since 1970", "1764373212.123456789 MX84 events type=vpn_connectivity_change"),
+	invalid5424Sample("no offset", "2023-10-11T22:14:15 h a p m - x"),
+	invalid5424Sample("offset without colon", "2023-10-11T22:14:15+0200 h a p m - x"),
+	invalid5424Sample("offset of hours", "2023-10-11T22:14:15+02 h a p m - x"),
+	invalid5424Sample("offset of 24 hours", "2023-10-11T22:14:15+24:00 h a p m - x"),
+	invalid5424Sample("offset of 60 minutes", "2023-10-11T22:14:15+01:60 h a p m - x"),
+	invalid5424Sample("RFC 3164 timestamp", "Oct 11 22:14:15 h a p m - x"),
 }
 
 func TestInvalidRFC5424(t *testing.T) { runSamples(t, invalid5424Samples) }
@@ -97,7 +97,7 @@ func TestInvalidRFC5424(t *testing.T) { runSamples(t, invalid5424Samples) }
 // malformed5424 makes a sample of what follows <14>1 and a timestamp: the
 // fields that are taken, and the rest, which is the message from the malformed
 // field on.
-func malformed5424(from string, taken []string, rest, field string) sample {
+func malformed5424Sample(from string, taken []string, rest, field string) sample {
 	in := "<14>1 2023-10-11T22:14:15Z "
 	want := `rfc5424:` + field + ` {"timestamp":"2023-10-11T22:14:15Z",`
 	for i, value := range taken {
@@ -114,7 +114,7 @@ func malformed5424(from string, taken []string, rest, field string) sample {
 }
 
 // taken are the fields before a malformed one.
-func taken(fields ...string) []string { return fields }
+func takenFields(fields ...string) []string { return fields }
 
 var malformed5424Samples = []sample{
 	{"nothing after the timestamp", `<14>1 2023-10-11T22:14:15Z`,
@@ -127,44 +127,44 @@ var malformed5424Samples = []sample{
 		"rfc5424:structured_data {\"hostname\":\"h\",\"appname\":\"a\",\"procid\":\"p\",\"msgid\":\"m\",\"facility\":\"user\",\"severity\":\"info\",\"message\":\"\uFEFFx\"}"},
 	{"HOSTNAME that is not UTF-8", "<14>1 - h\xff a p m - x",
 		"rfc5424:hostname {\"facility\":\"user\",\"severity\":\"info\",\"message\":\"h\uFFFD a p m - x\"}"},
-	malformed5424("no HOSTNAME", taken(), "", "hostname"),
-	malformed5424("empty HOSTNAME", taken(), " a p m - x", "hostname"),
-	malformed5424("over-long HOSTNAME", taken(), strings.Repeat("h", 256)+" a p m - x", "hostname"),
-	malformed5424("HOSTNAME that is not ASCII", taken(), "hé a p m - x", "hostname"),
-	malformed5424("no APP-NAME", taken("h"), "", "appname"),
-	malformed5424("empty APP-NAME", taken("h"), " p m - x", "appname"),
-	malformed5424("over-long APP-NAME", taken("h"), strings.Repeat("a", 49)+" p m - x", "appname"),
-	malformed5424("APP-NAME that is not ASCII", taken("h"), "naïve p m - x", "appname"),
-	malformed5424("over-long APP-NAME alone", taken("-"), strings.Repeat("a", 49), "appname"),
-	malformed5424("no PROCID", taken("h", "a"), "", "procid"),
-	malformed5424("over-long PROCID", taken("h", "a"), strings.Repeat("p", 129)+" m - x", "procid"),
-	malformed5424("no MSGID", taken("h", "a", "p"), "", "msgid"),
-	malformed5424("over-long MSGID", taken("h", "a", "p"), strings.Repeat("m", 33)+" - x", "msgid"),
-	malformed5424("Docker swarm: the tag as MSGID", taken("node1", "shop", "2211"),
+	malformed5424Sample("no HOSTNAME", takenFields(), "", "hostname"),
+	malformed5424Sample("empty HOSTNAME", takenFields(), " a p m - x", "hostname"),
+	malformed5424Sample("over-long HOSTNAME", takenFields(), strings.Repeat("h", 256)+" a p m - x", "hostname"),
+	malformed5424Sample("HOSTNAME that is not ASCII", takenFields(), "hé a p m - x", "hostname"),
+	malformed5424Sample("no APP-NAME", takenFields("h"), "", "appname"),
+	malformed5424Sample("empty APP-NAME", takenFields("h"), " p m - x", "appname"),
+	malformed5424Sample("over-long APP-NAME", takenFields("h"), strings.Repeat("a", 49)+" p m - x", "appname"),
+	malformed5424Sample("APP-NAME that is not ASCII", takenFields("h"), "naïve p m - x", "appname"),
+	malformed5424Sample("over-long APP-NAME alone", takenFields("-"), strings.Repeat("a", 49), "appname"),
+	malformed5424Sample("no PROCID", takenFields("h", "a"), "", "procid"),
+	malformed5424Sample("over-long PROCID", takenFields("h", "a"), strings.Repeat("p", 129)+" m - x", "procid"),
+	malformed5424Sample("no MSGID", takenFields("h", "a", "p"), "", "msgid"),
+	malformed5424Sample("over-long MSGID", takenFields("h", "a", "p"), strings.Repeat("m", 33)+" - x", "msgid"),
+	malformed5424Sample("Docker swarm: the tag as MSGID", takenFields("node1", "shop", "2211"),
 		"shop_frontend.1.x5jlb0u5vzgf3u0c0v8sfdxnb - GET /cart", "msgid"),
-	malformed5424("no STRUCTURED-DATA", taken("h", "a", "p", "m"), "", "structured_data"),
-	malformed5424("no STRUCTURED-DATA, but a message", taken("h", "a", "-", "-"), "hello world", "structured_data"),
-	malformed5424("no space after nil STRUCTURED-DATA", taken("h", "a", "p", "m"), "-x", "structured_data"),
-	malformed5424("no space after STRUCTURED-DATA", taken("h", "a", "p", "m"), "[a]x", "structured_data"),
-	malformed5424("a byte that is no space after STRUCTURED-DATA", taken("h", "a", "p", "m"), `[a b="c"]: x`, "structured_data"),
-	malformed5424("over-long SD-ID", taken("h", "a", "p", "m"), "["+strings.Repeat("s", 33)+"] x", "structured_data"),
-	malformed5424("over-long SD-ID after a good element", taken("h", "a", "p", "m"), `[a b="c"][`+strings.Repeat("s", 33)+"] x", "structured_data"),
-	malformed5424("over-long PARAM-NAME", taken("h", "a", "p", "m"), "[s "+strings.Repeat("n", 33)+`="v"] x`, "structured_data"),
-	malformed5424("RFC 5424 6.3.5 example 4: space before SD-ID", taken("h", "a", "p", "m"), `[ a b="c"] x`, "structured_data"),
-	malformed5424("element that does not end", taken("h", "a", "p", "m"), `[a b="c"`, "structured_data"),
-	malformed5424("value that does not end", taken("h", "a", "p", "m"), `[a b="c] x`, "structured_data"),
-	malformed5424("value that ends in an escape", taken("h", "a", "p", "m"), `[a b="c\"`, "structured_data"),
-	malformed5424("value without quotation marks", taken("h", "a", "p", "m"), `[a b=c] x`, "structured_data"),
-	malformed5424("bracket in a value without its escape", taken("h", "a", "p", "m"), `[a b="]"] x`, "structured_data"),
-	malformed5424("param without a name", taken("h", "a", "p", "m"), `[a ="c"] x`, "structured_data"),
-	malformed5424("param without a value", taken("h", "a", "p", "m"), `[a b] x`, "structured_data"),
-	malformed5424("space at the element's end", taken("h", "a", "p", "m"), `[a b="c" ] x`, "structured_data"),
-	malformed5424("SD-ID with a quotation mark", taken("h", "a", "p", "m"), `[a"] x`, "structured_data"),
-	malformed5424("6.3.2: SD-ID repeats", taken("h", "a", "p", "m"), `[a b="c"][a d="e"] x`, "structured_data"),
-	malformed5424("6.3.2: SD-ID repeats among many", taken("h", "a", "p", "m"), `[a][b][c][d][e][f][g][h][i][a] x`, "structured_data"),
-	malformed5424("Check Point Log Exporter", taken("cp-mgmt", "CheckPoint", "12345", "-"),
+	malformed5424Sample("no STRUCTURED-DATA", takenFields("h", "a", "p", "m"), "", "structured_data"),
+	malformed5424Sample("no STRUCTURED-DATA, but a message", takenFields("h", "a", "-", "-"), "hello world", "structured_data"),
+	malformed5424Sample("no space after nil STRUCTURED-DATA", takenFields("h", "a", "p", "m"), "-x", "structured_data"),
+	malformed5424Sample("no space after STRUCTURED-DATA", takenFields("h", "a", "p", "m"), "[a]x", "structured_data"),
+	malformed5424Sample("a byte that is no space after STRUCTURED-DATA", takenFields("h", "a", "p", "m"), `[a b="c"]: x`, "structured_data"),
+	malformed5424Sample("over-long SD-ID", takenFields("h", "a", "p", "m"), "["+strings.Repeat("s", 33)+"] x", "structured_data"),
+	malformed5424Sample("over-long SD-ID after a good element", takenFields("h", "a", "p", "m"), `[a b="c"][`+strings.Repeat("s", 33)+"] x", "structured_data"),
+	malformed5424Sample("over-long PARAM-NAME", takenFields("h", "a", "p", "m"), "[s "+strings.Repeat("n", 33)+`="v"] x`, "structured_data"),
+	malformed5424Sample("RFC 5424 6.3.5 example 4: space before SD-ID", takenFields("h", "a", "p", "m"), `[ a b="c"] x`, "structured_data"),
+	malformed5424Sample("element that does not end", takenFields("h", "a", "p", "m"), `[a b="c"`, "structured_data"),
+	malformed5424Sample("value that does not end", takenFields("h", "a", "p", "m"), `[a b="c] x`, "structured_data"),
+	malformed5424Sample("value that ends in an escape", takenFields("h", "a", "p", "m"), `[a b="c\"`, "structured_data"),
+	malformed5424Sample("value without quotation marks", takenFields("h", "a", "p", "m"), `[a b=c] x`, "structured_data"),
+	malformed5424Sample("bracket in a value without its escape", takenFields("h", "a", "p", "m"), `[a b="]"] x`, "structured_data"),
+	malformed5424Sample("param without a name", takenFields("h", "a", "p", "m"), `[a ="c"] x`, "structured_data"),
+	malformed5424Sample("param without a value", takenFields("h", "a", "p", "m"), `[a b] x`, "structured_data"),
+	malformed5424Sample("space at the element's end", takenFields("h", "a", "p", "m"), `[a b="c" ] x`, "structured_data"),
+	malformed5424Sample("SD-ID with a quotation mark", takenFields("h", "a", "p", "m"), `[a"] x`, "structured_data"),
+	malformed5424Sample("6.3.2: SD-ID repeats", takenFields("h", "a", "p", "m"), `[a b="c"][a d="e"] x`, "structured_data"),
+	malformed5424Sample("6.3.2: SD-ID repeats among many", takenFields("h", "a", "p", "m"), `[a][b][c][d][e][f][g][h][i][a] x`, "structured_data"),
+	malformed5424Sample("Check Point Log Exporter", takenFields("cp-mgmt", "CheckPoint", "12345", "-"),
 		`[action:"Accept"; conn_direction:"Incoming"; ifdir:"inbound"; origin:"192.0.2.10"; sequencenum:"1"]`, "structured_data"),
-	malformed5424("VMware ESXi 7", taken("esx01.example.net", "Hostd", "2099552", "-"),
+	malformed5424Sample("VMware ESXi 7", takenFields("esx01.example.net", "Hostd", "2099552", "-"),
 		`[Originator@6876 sub=Vimsvc.ha-eventmgr opID=5d2f] Event 3412 : User root logged in`, "structured_data"),
 }
 

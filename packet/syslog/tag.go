@@ -97,7 +97,7 @@ func (m *Message) cutTag(text []byte) (rest []byte, ok bool) {
 	rest = afterName(text)
 	usual := len(rest) < len(text)
 	if !usual {
-		rest = afterOddName(text)
+		rest = afterUnusualName(text)
 	}
 	name := text[:len(text)-len(rest)]
 	if len(name) == 0 || len(rest) == 0 {
@@ -105,14 +105,14 @@ func (m *Message) cutTag(text []byte) (rest []byte, ok bool) {
 	}
 	switch rest[0] {
 	case ':':
-		if len(rest) > 1 && rest[1] != ' ' || isOtherTag(name, rest) {
+		if len(rest) > 1 && rest[1] != ' ' || isKnownNonTag(name, rest) {
 			return text, false
 		}
 		m.AppName = name
 		return cutSpace(rest[1:]), true
 	case '[':
-		id := bracketed(rest)
-		if id == 0 || isPlace(name) {
+		id := bracketedLength(rest)
+		if id == 0 || isChassisPosition(name) {
 			return text, false
 		}
 		procID, after := rest[1:id+1], rest[id+2:]
@@ -150,7 +150,7 @@ func afterName(text []byte) []byte {
 // takes: (systemd), -bash. Only a bracket after it tells it from text, and
 // only a letter in it from a number or an address: RFC 3164 section 4.1.3 has
 // alphanumeric characters.
-func afterOddName(text []byte) []byte {
+func afterUnusualName(text []byte) []byte {
 	n, letter := 0, false
 	for n < len(text) && classes[text[n]]&inName != 0 {
 		letter = letter || isLetter(text[n])
@@ -176,7 +176,7 @@ func isNumber(text []byte) bool {
 
 // bracketed returns the length of the PROCID between the bracket that text
 // begins with and the next one, or 0.
-func bracketed(text []byte) int {
+func bracketedLength(text []byte) int {
 	for i, c := range text[1:] {
 		switch {
 		case c == ']':

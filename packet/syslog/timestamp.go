@@ -43,11 +43,11 @@ func monthOf(text []byte) int {
 // the day (IOS, ASA), before the month (NX-OS) or at the end (Junos
 // time-format), a fraction, a clock of 12 hours (Unified Communications
 // Manager). It returns how many bytes that takes, 0 if there is none.
-func scanBSD(text []byte, c *civil) int {
+func scanBSD(text []byte, c *civilTime) int {
 	c.year, c.fraction = noYear, nil
 	i := 0
 	if len(text) > 5 && isDigit(text[0]) {
-		if !number(text[:4], &c.year) || text[4] != ' ' {
+		if !parseDigits(text[:4], &c.year) || text[4] != ' ' {
 			return 0
 		}
 		i = 5
@@ -63,7 +63,7 @@ func scanBSD(text []byte, c *civil) int {
 	case text[i] == ' ' && isDigit(text[i+1]):
 		c.day = int(text[i+1] - '0')
 		i += 2
-	case number(text[i:i+2], &c.day):
+	case parseDigits(text[i:i+2], &c.day):
 		i += 2
 	case isDigit(text[i]):
 		c.day = int(text[i] - '0')
@@ -75,7 +75,7 @@ func scanBSD(text []byte, c *civil) int {
 		return 0
 	}
 	i++
-	if c.year == noYear && len(text) > i+5 && text[i+4] == ' ' && number(text[i:i+4], &c.year) {
+	if c.year == noYear && len(text) > i+5 && text[i+4] == ' ' && parseDigits(text[i:i+4], &c.year) {
 		i += 5
 	}
 	n := scanTime(text[i:], c, maxFraction)
@@ -88,14 +88,14 @@ func scanBSD(text []byte, c *civil) int {
 	} else {
 		return 0
 	}
-	if c.year == noYear && len(text) > i+5 && text[i] == ' ' && text[i+5] == ' ' && number(text[i+1:i+5], &c.year) {
+	if c.year == noYear && len(text) > i+5 && text[i] == ' ' && text[i+5] == ' ' && parseDigits(text[i+1:i+5], &c.year) {
 		if isPlausible(c.year) {
 			i += 5
 		} else {
 			c.year = noYear
 		}
 	}
-	if !c.valid() {
+	if !c.isValid() {
 		return 0
 	}
 	return i
@@ -110,7 +110,7 @@ func isPlausible(year int) bool { return 1970 <= year && year < 2100 }
 // clock of 24 hours, and returns how many bytes that takes: 0 if there is
 // none. It reports false if there is one and the time is none of its clock
 // (00:40, 13:40), or what follows it is unclear.
-func scanMeridiem(text []byte, c *civil) (n int, ok bool) {
+func scanMeridiem(text []byte, c *civilTime) (n int, ok bool) {
 	n = len(" PM")
 	if len(text) < n || text[0] != ' ' || text[2]|0x20 != 'm' {
 		return 0, true
@@ -147,13 +147,13 @@ func scanMeridiem(text []byte, c *civil) (n int, ok bool) {
 }
 
 // scanUTM reads the timestamp of Sophos UTM, 2023:10:11-22:14:15.
-func scanUTM(text []byte, c *civil) int {
+func scanUTM(text []byte, c *civilTime) int {
 	const date = len("2023:10:11-")
 	if !scanDate(text, c, ':') || len(text) <= date || text[date-1] != '-' {
 		return 0
 	}
 	n := scanTime(text[date:], c, 0)
-	if n == 0 || !c.valid() {
+	if n == 0 || !c.isValid() {
 		return 0
 	}
 	return date + n
@@ -162,13 +162,13 @@ func scanUTM(text []byte, c *civil) int {
 // scanRFC3339 reads an RFC 3339 timestamp as RFC 5424 section 6.2.3 has it: T
 // and Z are capitals, and there is no leap second.
 func scanRFC3339(text []byte, mostFraction int) int {
-	var c civil
+	var c civilTime
 	const date = len("2023-10-11T")
 	if !scanDate(text, &c, '-') || len(text) <= date || text[date-1] != 'T' {
 		return 0
 	}
 	n := scanTime(text[date:], &c, mostFraction)
-	if n == 0 || !c.valid() {
+	if n == 0 || !c.isValid() {
 		return 0
 	}
 	n += date
@@ -184,7 +184,7 @@ func scanRFC3339(text []byte, mostFraction int) int {
 // or a small t for the T, a comma before the fraction, an offset without a
 // colon or minutes, a small z, or no offset at all (HPE Comware, Huawei). known
 // says whether there is one.
-func scanISO(text []byte, c *civil) (n, offset int, known bool) {
+func scanISO(text []byte, c *civilTime) (n, offset int, known bool) {
 	const date = len("2023-10-11T")
 	if !scanDate(text, c, '-') || len(text) <= date || text[date-1]|0x20 != 't' && text[date-1] != ' ' {
 		return 0, 0, false
@@ -213,23 +213,23 @@ func scanISO(text []byte, c *civil) (n, offset int, known bool) {
 		}
 		n += m
 	}
-	if !c.valid() {
+	if !c.isValid() {
 		return 0, 0, false
 	}
 	return n + z, offset, z > 0
 }
 
 // scanDate reads yyyy-mm-dd with the separator sep.
-func scanDate(text []byte, c *civil, sep byte) bool {
+func scanDate(text []byte, c *civilTime, sep byte) bool {
 	return len(text) >= len("yyyy-mm-dd") && text[4] == sep && text[7] == sep &&
-		number(text[:4], &c.year) && number(text[5:7], &c.month) && number(text[8:10], &c.day)
+		parseDigits(text[:4], &c.year) && parseDigits(text[5:7], &c.month) && parseDigits(text[8:10], &c.day)
 }
 
 // scanTime reads hh:mm:ss and up to mostFraction fraction digits.
-func scanTime(text []byte, c *civil, mostFraction int) int {
+func scanTime(text []byte, c *civilTime, mostFraction int) int {
 	n := len("hh:mm:ss")
 	if len(text) < n || text[2] != ':' || text[5] != ':' ||
-		!number(text[:2], &c.hour) || !number(text[3:5], &c.minute) || !number(text[6:8], &c.second) {
+		!parseDigits(text[:2], &c.hour) || !parseDigits(text[3:5], &c.minute) || !parseDigits(text[6:8], &c.second) {
 		return 0
 	}
 	c.fraction = nil
@@ -257,14 +257,14 @@ func scanOffset(text []byte, offset *int) int {
 		return 1
 	}
 	var hours, minutes int
-	if text[0] != '+' && text[0] != '-' || len(text) < 3 || !number(text[1:3], &hours) {
+	if text[0] != '+' && text[0] != '-' || len(text) < 3 || !parseDigits(text[1:3], &hours) {
 		return 0
 	}
 	n := 3
 	switch {
-	case len(text) >= 6 && text[3] == ':' && number(text[4:6], &minutes):
+	case len(text) >= 6 && text[3] == ':' && parseDigits(text[4:6], &minutes):
 		n = 6
-	case len(text) >= 5 && number(text[3:5], &minutes):
+	case len(text) >= 5 && parseDigits(text[3:5], &minutes):
 		n = 5
 	}
 	if hours > 23 || minutes > 59 {
@@ -278,7 +278,7 @@ func scanOffset(text []byte, offset *int) int {
 }
 
 // number reads text, all of it digits, into n.
-func number(text []byte, n *int) bool {
+func parseDigits(text []byte, n *int) bool {
 	v := 0
 	for _, c := range text {
 		if !isDigit(c) {

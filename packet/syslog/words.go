@@ -5,7 +5,7 @@ import "bytes"
 // isOtherWord reports whether a word in the place of the hostname, which a
 // host may have for a name by its characters, is something else in a
 // documented form. after is what follows it.
-func isOtherWord(word, after []byte) bool {
+func isKnownNonHostname(word, after []byte) bool {
 	switch len(word) {
 	case 1:
 		// Meraki's version and time, behind a relay's header.
@@ -15,7 +15,7 @@ func isOtherWord(word, after []byte) bool {
 			return true
 		}
 	case len("2023-10-11"):
-		if scanDate(word, new(civil), '-') {
+		if scanDate(word, new(civilTime), '-') {
 			return true
 		}
 	}
@@ -25,8 +25,8 @@ func isOtherWord(word, after []byte) bool {
 // isOtherTag reports whether a word before a colon, which a program may have
 // for a name, is something else in a documented form. rest begins with the
 // colon.
-func isOtherTag(word, rest []byte) bool {
-	return isLevel(word) || isSelector(word) || isZoneName(word) || isPlace(word) || isEventFormat(word, rest)
+func isKnownNonTag(word, rest []byte) bool {
+	return isLevel(word) || isSelector(word) || isZoneName(word) || isChassisPosition(word) || isEventFormat(word, rest)
 }
 
 // isSecondDate reports whether a month or a day of the week begins a date: the
@@ -37,7 +37,7 @@ func isSecondDate(word, after []byte) bool {
 	}
 	switch string(word) {
 	case "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun":
-		return scanBSD(after[1:], new(civil)) > 0
+		return scanBSD(after[1:], new(civilTime)) > 0
 	}
 	month := monthOf(word)
 	if month == 0 {
@@ -48,7 +48,7 @@ func isSecondDate(word, after []byte) bool {
 	for n < len(day) && isDigit(day[n]) {
 		n++
 	}
-	return n <= 2 && len(day) > n && day[n] == ' ' && scanTime(afterYear(day[n+1:]), new(civil), maxFraction) > 0
+	return n <= 2 && len(day) > n && day[n] == ' ' && scanTime(afterYear(day[n+1:]), new(civilTime), maxFraction) > 0
 }
 
 // afterYear returns what follows a year and its space, if text begins with one.
@@ -68,7 +68,7 @@ func isLevel(word []byte) bool {
 		return false
 	}
 	var buf [len(levelStarts)]byte
-	small := lower(buf[:0], word)
+	small := appendLower(buf[:0], word)
 	for _, level := range levels {
 		if string(small) == level {
 			return true
@@ -106,7 +106,7 @@ func isSelector(word []byte) bool {
 	if n < len("ftp") || n > len(buf) || !isLevel(word[n+1:]) {
 		return false
 	}
-	switch string(lower(buf[:0], word[:n])) {
+	switch string(appendLower(buf[:0], word[:n])) {
 	case "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp",
 		"audit", "alert", "clock", "security", "local0", "local1", "local2", "local3", "local4", "local5", "local6",
 		"local7":
@@ -116,7 +116,7 @@ func isSelector(word []byte) bool {
 }
 
 // isPlace reports whether word is where in a chassis the sender is.
-func isPlace(word []byte) bool { return isSlot(word) || isNode(word) }
+func isChassisPosition(word []byte) bool { return isSlot(word) || isNode(word) }
 
 // isSlot reports whether word is a slot of F5's VIPRION, alone or before a
 // hostname: slot1, slot1/bigip1.
@@ -148,7 +148,7 @@ func isEpoch(token []byte) bool {
 }
 
 // lower appends word in small letters.
-func lower(dst, word []byte) []byte {
+func appendLower(dst, word []byte) []byte {
 	for _, c := range word {
 		if c-'A' <= 'Z'-'A' {
 			c |= 0x20

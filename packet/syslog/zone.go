@@ -62,10 +62,10 @@ func isZoneName(word []byte) bool {
 	if _, ok := utcOffset(word); ok {
 		return true
 	}
-	return isAbbreviation(word) || isOffsetName(word) || isPlaceName(word)
+	return isAbbreviation(word) || isOffsetName(word) || isAreaName(word)
 }
 
-func isPlaceName(word []byte) bool {
+func isAreaName(word []byte) bool {
 	n := bytes.IndexByte(word, '/')
 	if n < 0 || n+1 == len(word) || word[n+1]-'A' > 'Z'-'A' {
 		return false
@@ -93,7 +93,7 @@ const (
 // before their mnemonic if it cannot be the name that an ASA puts there, as
 // the device's name or a fraction came first. Before another mnemonic than an
 // ASA's, a word of letters may be a zone or a device.
-func (k *clock) readZone(rest []byte, c *civil, before lead) (z zone, offset, n int) {
+func (k *clock) readZone(rest []byte, c *civilTime, before lead) (z zone, offset, n int) {
 	if len(rest) < 2 || rest[0] != ' ' {
 		return zoneLocal, 0, 0
 	}
@@ -113,7 +113,7 @@ func (k *clock) readZone(rest []byte, c *civil, before lead) (z zone, offset, n 
 		if before == leadName || !isZoneName(name) && !isCapitals(name) {
 			return zoneLocal, 0, 0
 		}
-		if offset, ok := k.nameOffset(c, name); ok {
+		if offset, ok := k.zoneNameOffset(c, name); ok {
 			return zoneKnown, offset, n
 		}
 		if isZoneName(name) {
@@ -125,7 +125,7 @@ func (k *clock) readZone(rest []byte, c *civil, before lead) (z zone, offset, n 
 	anyWord := before == leadCisco && endsWord(rest[n:]) || mnemonic && (before == leadName || c.fraction != nil)
 	known, capitals := isZoneName(name), isCapitals(name)
 	if known || capitals || anyWord {
-		if offset, ok := k.nameOffset(c, name); ok {
+		if offset, ok := k.zoneNameOffset(c, name); ok {
 			return zoneKnown, offset, n
 		}
 	}
@@ -137,8 +137,8 @@ func (k *clock) readZone(rest []byte, c *civil, before lead) (z zone, offset, n 
 }
 
 // nameOffset returns the offset of a zone by its name, if it is known.
-func (k *clock) nameOffset(c *civil, name []byte) (offset int, ok bool) {
-	if offset, ok = k.namedOffset(c, name); ok {
+func (k *clock) zoneNameOffset(c *civilTime, name []byte) (offset int, ok bool) {
+	if offset, ok = k.locationOffset(c, name); ok {
 		return offset, true
 	}
 	return utcOffset(name)
@@ -148,7 +148,7 @@ func (k *clock) nameOffset(c *civil, name []byte) (offset int, ok bool) {
 // timezone" has it where a zone has no name, or " -0500" and " +05:30" before a
 // hostname. A sign and two digits (the names of zones in Brazil, say) may also
 // be a number, unless Cisco's colon follows.
-func (k *clock) readOffset(rest []byte, c *civil, before lead) (z zone, offset, n int) {
+func (k *clock) readOffset(rest []byte, c *civilTime, before lead) (z zone, offset, n int) {
 	n = 2
 	for n < len(rest) && isDigit(rest[n]) {
 		n++
@@ -162,7 +162,7 @@ func (k *clock) readOffset(rest []byte, c *civil, before lead) (z zone, offset, 
 	if digits != 2 && digits != 4 || !colon && (before == leadName || len(after) > 0 && after[0] != ' ' && after[0] != '\t') {
 		return zoneLocal, 0, 0
 	}
-	offset, ok := k.namedOffset(c, rest[1:n])
+	offset, ok := k.locationOffset(c, rest[1:n])
 	if !ok {
 		ok = scanOffset(rest[1:n], &offset) == n-1 && (colon || digits == 4 && isZoneOffset(offset))
 	}
@@ -200,7 +200,7 @@ func yearAfterZone(rest []byte) int {
 	n := zoneEnd(rest)
 	year := noYear
 	if len(rest) < n+len(" 2023") || rest[n] != ' ' || len(rest) > n+5 && rest[n+5] != ' ' && rest[n+5] != ':' ||
-		!number(rest[n+1:n+5], &year) || !isPlausible(year) {
+		!parseDigits(rest[n+1:n+5], &year) || !isPlausible(year) {
 		return noYear
 	}
 	return year

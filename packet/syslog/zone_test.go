@@ -8,108 +8,108 @@ import (
 )
 
 // whole is the record of a text of which nothing is taken but the PRI <13>.
-func whole(from, text string) sample {
+func wholeRecord(from, text string) sample {
 	return sample{from, "<13>" + text, `rfc3164 {"facility":"user","severity":"notice","message":"` + text + `"}`}
 }
 
 // header is the record of what has PRI <13>, a timestamp and other members.
-func header(from, text, timestamp, members string) sample {
+func headerRecord(from, text, timestamp, members string) sample {
 	return sample{from, "<13>" + text, `rfc3164 {"timestamp":"` + timestamp + `",` + strings.TrimSuffix(members, "}") + "}"}
 }
 
 // Zones, by a host in UTC.
 var zoneSamples = []sample{
-	header("a hostname that is no year", `Oct 11 22:14:15 1969 app: x`, "2023-10-11T22:14:15Z",
+	headerRecord("a hostname that is no year", `Oct 11 22:14:15 1969 app: x`, "2023-10-11T22:14:15Z",
 		`"hostname":"1969","appname":"app","facility":"user","severity":"notice","message":"x"}`),
-	header("a hostname that is no year yet", `Oct 11 22:14:15 2100 app: x`, "2023-10-11T22:14:15Z",
+	headerRecord("a hostname that is no year yet", `Oct 11 22:14:15 2100 app: x`, "2023-10-11T22:14:15Z",
 		`"hostname":"2100","appname":"app","facility":"user","severity":"notice","message":"x"}`),
-	header("the first year", `Oct 11 22:14:15 1970 h app: x`, "1970-10-11T22:14:15Z",
+	headerRecord("the first year", `Oct 11 22:14:15 1970 h app: x`, "1970-10-11T22:14:15Z",
 		`"hostname":"h","appname":"app","facility":"user","severity":"notice","message":"x"}`),
-	header("a zone, and a hostname that is no year", `Oct 11 22:14:15 UTC 1969 app: x`, "2023-10-11T22:14:15Z",
+	headerRecord("a zone, and a hostname that is no year", `Oct 11 22:14:15 UTC 1969 app: x`, "2023-10-11T22:14:15Z",
 		`"hostname":"1969","appname":"app","facility":"user","severity":"notice","message":"x"}`),
-	header("a firewall whose name is in capitals", `Oct 11 22:14:15 FIREWALL: %ASA-6-302013: Built`, "2023-10-11T22:14:15Z",
+	headerRecord("a firewall whose name is in capitals", `Oct 11 22:14:15 FIREWALL: %ASA-6-302013: Built`, "2023-10-11T22:14:15Z",
 		`"facility":"user","severity":"notice","message":"FIREWALL: %ASA-6-302013: Built"}`),
-	whole("milliseconds behind a colon", `Oct 11 22:14:15:003 h app: x`),
-	whole("zone before a hostname", `Dec 19 10:48:57 EST 192.0.2.28 app[1]: x`),
-	whole("zone before a hostname, year", `Dec 19 2023 10:48:57 EST 192.0.2.28 app[1]: x`),
-	whole("zone of summer before a hostname", `Jul 19 10:48:57 CEST h app[1]: x`),
-	whole("zone alone", `Dec 19 10:48:57 CET`),
-	whole("date(1), zone of more than one meaning", `Oct 11 22:14:15 IST 2023 h app: x`),
-	whole("clock summer-time METDST", `Oct 11 22:14:15 METDST: %SYS-5-CONFIG_I: x`),
-	whole("METDST without a mnemonic", `Oct 11 22:14:15 METDST: x`),
-	whole("METDST before a hostname", `Oct 11 22:14:15 METDST h app: x`),
-	whole("AUSEST", `Oct 11 22:14:15 AUSEST: %SYS-5-CONFIG_I: x`),
-	whole("AUSEST before a hostname", `Oct 11 22:14:15 AUSEST h app: x`),
-	whole("AUSEST after a sequence number", `29: Oct 11 22:14:15.003 AUSEST: %SYS-5-CONFIG_I: x`),
-	whole("clock timezone Berlin", `Oct 11 22:14:15 Berlin: %SYS-5-CONFIG_I: x`),
-	whole("clock timezone Berlin, year", `Oct 11 2023 22:14:15 Berlin: %SYS-5-CONFIG_I: x`),
-	whole("clock timezone Berlin, origin-id", `rtr1: Oct 11 22:14:15 Berlin: %SYS-5-CONFIG_I: x`),
-	whole("clock timezone Berlin, CiscoLog", `Oct 11 2023 22:14:15 Berlin : %UC_GENERIC-6-ServiceStarted: x`),
-	whole("seven letters, the longest of IOS", `Oct 11 22:14:15 Pacific: %SYS-5-CONFIG_I: x`),
-	whole("name of the IANA database", `Oct 11 22:14:15 Europe/Berlin h app: x`),
-	whole("name of the IANA database, colon", `Oct 11 22:14:15 America/Argentina/ComodRivadavia: x`),
-	whole("POSIX TZ", `Oct 11 22:14:15 EST5EDT h app: x`),
-	whole("offset by name", `Oct 11 22:14:15 GMT+02:00 h app: x`),
-	whole("offset that no zone has", `Oct 11 22:14:15 -2500 h app: x`),
-	whole("number with a sign", `Oct 11 22:14:15 -1234 h app: x`),
-	whole("two digits may be a number", `Oct 11 22:14:15 -03 h app: x`),
-	whole("Sophos UTM with a zone", `2023:10:11-22:14:15 CEST utm-1 x`),
+	wholeRecord("milliseconds behind a colon", `Oct 11 22:14:15:003 h app: x`),
+	wholeRecord("zone before a hostname", `Dec 19 10:48:57 EST 192.0.2.28 app[1]: x`),
+	wholeRecord("zone before a hostname, year", `Dec 19 2023 10:48:57 EST 192.0.2.28 app[1]: x`),
+	wholeRecord("zone of summer before a hostname", `Jul 19 10:48:57 CEST h app[1]: x`),
+	wholeRecord("zone alone", `Dec 19 10:48:57 CET`),
+	wholeRecord("date(1), zone of more than one meaning", `Oct 11 22:14:15 IST 2023 h app: x`),
+	wholeRecord("clock summer-time METDST", `Oct 11 22:14:15 METDST: %SYS-5-CONFIG_I: x`),
+	wholeRecord("METDST without a mnemonic", `Oct 11 22:14:15 METDST: x`),
+	wholeRecord("METDST before a hostname", `Oct 11 22:14:15 METDST h app: x`),
+	wholeRecord("AUSEST", `Oct 11 22:14:15 AUSEST: %SYS-5-CONFIG_I: x`),
+	wholeRecord("AUSEST before a hostname", `Oct 11 22:14:15 AUSEST h app: x`),
+	wholeRecord("AUSEST after a sequence number", `29: Oct 11 22:14:15.003 AUSEST: %SYS-5-CONFIG_I: x`),
+	wholeRecord("clock timezone Berlin", `Oct 11 22:14:15 Berlin: %SYS-5-CONFIG_I: x`),
+	wholeRecord("clock timezone Berlin, year", `Oct 11 2023 22:14:15 Berlin: %SYS-5-CONFIG_I: x`),
+	wholeRecord("clock timezone Berlin, origin-id", `rtr1: Oct 11 22:14:15 Berlin: %SYS-5-CONFIG_I: x`),
+	wholeRecord("clock timezone Berlin, CiscoLog", `Oct 11 2023 22:14:15 Berlin : %UC_GENERIC-6-ServiceStarted: x`),
+	wholeRecord("seven letters, the longest of IOS", `Oct 11 22:14:15 Pacific: %SYS-5-CONFIG_I: x`),
+	wholeRecord("name of the IANA database", `Oct 11 22:14:15 Europe/Berlin h app: x`),
+	wholeRecord("name of the IANA database, colon", `Oct 11 22:14:15 America/Argentina/ComodRivadavia: x`),
+	wholeRecord("POSIX TZ", `Oct 11 22:14:15 EST5EDT h app: x`),
+	wholeRecord("offset by name", `Oct 11 22:14:15 GMT+02:00 h app: x`),
+	wholeRecord("offset that no zone has", `Oct 11 22:14:15 -2500 h app: x`),
+	wholeRecord("number with a sign", `Oct 11 22:14:15 -1234 h app: x`),
+	wholeRecord("two digits may be a number", `Oct 11 22:14:15 -03 h app: x`),
+	wholeRecord("Sophos UTM with a zone", `2023:10:11-22:14:15 CEST utm-1 x`),
 
-	header("UTC before a hostname", `Oct 11 22:14:15 UTC h app[1]: x`, "2023-10-11T22:14:15Z",
+	headerRecord("UTC before a hostname", `Oct 11 22:14:15 UTC h app[1]: x`, "2023-10-11T22:14:15Z",
 		`"hostname":"h","appname":"app","procid":"1","facility":"user","severity":"notice","message":"x"}`),
-	header("GMT before a hostname, fraction", `Oct 11 2023 22:14:15.003 GMT h x`, "2023-10-11T22:14:15.003Z",
+	headerRecord("GMT before a hostname, fraction", `Oct 11 2023 22:14:15.003 GMT h x`, "2023-10-11T22:14:15.003Z",
 		`"hostname":"h","facility":"user","severity":"notice","message":"x"}`),
-	header("UTC before a tag", `Oct 11 22:14:15 UTC app: x`, "2023-10-11T22:14:15Z",
+	headerRecord("UTC before a tag", `Oct 11 22:14:15 UTC app: x`, "2023-10-11T22:14:15Z",
 		`"appname":"app","facility":"user","severity":"notice","message":"x"}`),
-	header("UTC alone", `Oct 11 22:14:15 UTC`, "2023-10-11T22:14:15Z", `"facility":"user","severity":"notice"}`),
-	header("date(1)", `Oct 11 22:14:15 UTC 2020 h app: x`, "2020-10-11T22:14:15Z",
+	headerRecord("UTC alone", `Oct 11 22:14:15 UTC`, "2023-10-11T22:14:15Z", `"facility":"user","severity":"notice"}`),
+	headerRecord("date(1)", `Oct 11 22:14:15 UTC 2020 h app: x`, "2020-10-11T22:14:15Z",
 		`"hostname":"h","appname":"app","facility":"user","severity":"notice","message":"x"}`),
-	header("date(1), offset", `Oct 11 22:14:15 +0200 2020 h app: x`, "2020-10-11T22:14:15+02:00",
+	headerRecord("date(1), offset", `Oct 11 22:14:15 +0200 2020 h app: x`, "2020-10-11T22:14:15+02:00",
 		`"hostname":"h","appname":"app","facility":"user","severity":"notice","message":"x"}`),
-	whole("date(1), 29 February of a year that has none", `Feb 29 22:14:15 UTC 2023 h app: x`),
-	header("a hostname and a number that may be a year", `Oct 11 22:14:15 h 2020 x`, "2023-10-11T22:14:15Z",
+	wholeRecord("date(1), 29 February of a year that has none", `Feb 29 22:14:15 UTC 2023 h app: x`),
+	headerRecord("a hostname and a number that may be a year", `Oct 11 22:14:15 h 2020 x`, "2023-10-11T22:14:15Z",
 		`"hostname":"h","facility":"user","severity":"notice","message":"2020 x"}`),
-	header("offset before a hostname", `Oct 11 22:14:15 -0500 h app: x`, "2023-10-11T22:14:15-05:00",
+	headerRecord("offset before a hostname", `Oct 11 22:14:15 -0500 h app: x`, "2023-10-11T22:14:15-05:00",
 		`"hostname":"h","appname":"app","facility":"user","severity":"notice","message":"x"}`),
-	header("offset with a colon before a hostname", `Oct 11 22:14:15 +05:30 h app: x`, "2023-10-11T22:14:15+05:30",
+	headerRecord("offset with a colon before a hostname", `Oct 11 22:14:15 +05:30 h app: x`, "2023-10-11T22:14:15+05:30",
 		`"hostname":"h","appname":"app","facility":"user","severity":"notice","message":"x"}`),
-	header("offset of zero", `Oct 11 22:14:15 +0000 h app: x`, "2023-10-11T22:14:15Z",
+	headerRecord("offset of zero", `Oct 11 22:14:15 +0000 h app: x`, "2023-10-11T22:14:15Z",
 		`"hostname":"h","appname":"app","facility":"user","severity":"notice","message":"x"}`),
-	header("Cisco IOS: numeric zone", `29: *Oct 11 22:14:15.003 +0000: %SYS-5-CONFIG_I: x`, "2023-10-11T22:14:15.003Z",
+	headerRecord("Cisco IOS: numeric zone", `29: *Oct 11 22:14:15.003 +0000: %SYS-5-CONFIG_I: x`, "2023-10-11T22:14:15.003Z",
 		`"facility":"user","severity":"notice","message":"29: %SYS-5-CONFIG_I: x"}`),
-	header("Cisco IOS: numeric zone, no sign of Cisco before it", `Oct 11 22:14:15 +0530: %SYS-5-CONFIG_I: x`,
+	headerRecord("Cisco IOS: numeric zone, no sign of Cisco before it", `Oct 11 22:14:15 +0530: %SYS-5-CONFIG_I: x`,
 		"2023-10-11T22:14:15+05:30", `"facility":"user","severity":"notice","message":"%SYS-5-CONFIG_I: x"}`),
-	header("Cisco IOS: numeric zone, origin-id", `rtr1: Oct 11 22:14:15 -03: %SYS-5-CONFIG_I: x`, "2023-10-11T22:14:15-03:00",
+	headerRecord("Cisco IOS: numeric zone, origin-id", `rtr1: Oct 11 22:14:15 -03: %SYS-5-CONFIG_I: x`, "2023-10-11T22:14:15-03:00",
 		`"hostname":"rtr1","facility":"user","severity":"notice","message":"%SYS-5-CONFIG_I: x"}`),
-	header("CiscoLog: numeric zone", `12: Oct 11 2023 22:14:15.003 +0200 : %UC_GENERIC-6-ServiceStarted: x`,
+	headerRecord("CiscoLog: numeric zone", `12: Oct 11 2023 22:14:15.003 +0200 : %UC_GENERIC-6-ServiceStarted: x`,
 		"2023-10-11T22:14:15.003+02:00", `"facility":"user","severity":"notice","message":"12: %UC_GENERIC-6-ServiceStarted: x"}`),
-	header("a dash is no zone", `Oct 11 22:14:15 - x`, "2023-10-11T22:14:15Z", `"facility":"user","severity":"notice","message":"- x"}`),
-	header("a small number is no zone", `Oct 11 22:14:15 -5 degrees`, "2023-10-11T22:14:15Z",
+	headerRecord("a dash is no zone", `Oct 11 22:14:15 - x`, "2023-10-11T22:14:15Z", `"facility":"user","severity":"notice","message":"- x"}`),
+	headerRecord("a small number is no zone", `Oct 11 22:14:15 -5 degrees`, "2023-10-11T22:14:15Z",
 		`"facility":"user","severity":"notice","message":"-5 degrees"}`),
-	header("a long number is no zone", `Oct 11 22:14:15 +123456 x`, "2023-10-11T22:14:15Z",
+	headerRecord("a long number is no zone", `Oct 11 22:14:15 +123456 x`, "2023-10-11T22:14:15Z",
 		`"facility":"user","severity":"notice","message":"+123456 x"}`),
-	header("an offset in a word is no zone", `Oct 11 22:14:15 -0500x y`, "2023-10-11T22:14:15Z",
+	headerRecord("an offset in a word is no zone", `Oct 11 22:14:15 -0500x y`, "2023-10-11T22:14:15Z",
 		`"facility":"user","severity":"notice","message":"-0500x y"}`),
-	header("a zone in a word is none", `Oct 11 22:14:15 EST-fw1 app: x`, "2023-10-11T22:14:15Z",
+	headerRecord("a zone in a word is none", `Oct 11 22:14:15 EST-fw1 app: x`, "2023-10-11T22:14:15Z",
 		`"hostname":"EST-fw1","appname":"app","facility":"user","severity":"notice","message":"x"}`),
-	header("a zone in small letters is a host", `Oct 11 22:14:15 cat app: x`, "2023-10-11T22:14:15Z",
+	headerRecord("a zone in small letters is a host", `Oct 11 22:14:15 cat app: x`, "2023-10-11T22:14:15Z",
 		`"hostname":"cat","appname":"app","facility":"user","severity":"notice","message":"x"}`),
-	header("a zone with a PID is a program", `Oct 11 22:14:15 h CAT[5]: x`, "2023-10-11T22:14:15Z",
+	headerRecord("a zone with a PID is a program", `Oct 11 22:14:15 h CAT[5]: x`, "2023-10-11T22:14:15Z",
 		`"hostname":"h","appname":"CAT","procid":"5","facility":"user","severity":"notice","message":"x"}`),
-	header("a zone is no appname", `Oct 11 22:14:15 h UTC: x`, "2023-10-11T22:14:15Z",
+	headerRecord("a zone is no appname", `Oct 11 22:14:15 h UTC: x`, "2023-10-11T22:14:15Z",
 		`"hostname":"h","facility":"user","severity":"notice","message":"UTC: x"}`),
-	whole("a zone after the PRI is no appname", `EST: x`),
-	header("a device's name that is no word", `Oct 11 22:14:15 rtr-a: %SYS-5-CONFIG_I: x`, "2023-10-11T22:14:15Z",
+	wholeRecord("a zone after the PRI is no appname", `EST: x`),
+	headerRecord("a device's name that is no word", `Oct 11 22:14:15 rtr-a: %SYS-5-CONFIG_I: x`, "2023-10-11T22:14:15Z",
 		`"facility":"user","severity":"notice","message":"rtr-a: %SYS-5-CONFIG_I: x"}`),
-	header("a device's name that is longer than a zone's", `Oct 11 22:14:15 corerouter: %SYS-5-CONFIG_I: x`, "2023-10-11T22:14:15Z",
+	headerRecord("a device's name that is longer than a zone's", `Oct 11 22:14:15 corerouter: %SYS-5-CONFIG_I: x`, "2023-10-11T22:14:15Z",
 		`"facility":"user","severity":"notice","message":"corerouter: %SYS-5-CONFIG_I: x"}`),
-	header("Cisco ASA: device-id of letters", `Oct 12 2023 12:34:56 fwa : %ASA-6-302013: Built`, "2023-10-12T12:34:56Z",
+	headerRecord("Cisco ASA: device-id of letters", `Oct 12 2023 12:34:56 fwa : %ASA-6-302013: Built`, "2023-10-12T12:34:56Z",
 		`"hostname":"fwa","facility":"user","severity":"notice","message":"%ASA-6-302013: Built"}`),
-	header("Cisco ASA: device-id of letters, colon next to it", `Oct 12 2023 12:34:56 fwa: %FTD-6-302013: Built`, "2023-10-12T12:34:56Z",
+	headerRecord("Cisco ASA: device-id of letters, colon next to it", `Oct 12 2023 12:34:56 fwa: %FTD-6-302013: Built`, "2023-10-12T12:34:56Z",
 		`"facility":"user","severity":"notice","message":"fwa: %FTD-6-302013: Built"}`),
-	header("a program before the text of another", `Oct 11 22:14:15 Berlin: x`, "2023-10-11T22:14:15Z",
+	headerRecord("a program before the text of another", `Oct 11 22:14:15 Berlin: x`, "2023-10-11T22:14:15Z",
 		`"appname":"Berlin","facility":"user","severity":"notice","message":"x"}`),
-	header("the text of a program begins with a time and a zone", `Oct 11 22:14:15 app: Oct 11 22:14:15 EST x`, "2023-10-11T22:14:15Z",
+	headerRecord("the text of a program begins with a time and a zone", `Oct 11 22:14:15 app: Oct 11 22:14:15 EST x`, "2023-10-11T22:14:15Z",
 		`"appname":"app","facility":"user","severity":"notice","message":"Oct 11 22:14:15 EST x"}`),
 	{"a program's text after the PRI", `<13>app: Oct 11 22:14:15 EST x`,
 		`rfc3164 {"appname":"app","facility":"user","severity":"notice","message":"Oct 11 22:14:15 EST x"}`},
@@ -246,10 +246,10 @@ func runClock(t *testing.T, tests []struct{ zone, stamp, received, want string }
 // with changes: an offset is right if it puts the reading at a time at which
 // it is the location's. Of two, the one nearest to receipt is taken. The
 // readings come in an order in which a span is left and met again.
-func TestOffsets(t *testing.T) { ends(t, compareOffsets) }
+func TestOffsets(t *testing.T) { failIfEndless(t, compareOffsets) }
 
 // ends fails a test that does not end: a look-up could go round for ever.
-func ends(t *testing.T, test func(t *testing.T)) {
+func failIfEndless(t *testing.T, test func(t *testing.T)) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -274,10 +274,10 @@ func compareOffsets(t *testing.T) {
 		where := location(t, name)
 		var k clock
 		for _, year := range []int{2011, 2015, 2023, 2026, 2060} {
-			k.set(where, time.Date(year, 7, 1, 0, 0, 0, 0, time.UTC))
+			k.prepare(where, time.Date(year, 7, 1, 0, 0, 0, 0, time.UTC))
 			for half := range halves {
 				at := time.Date(year, 1, 1, 0, 15, 0, 0, time.UTC).Add(time.Duration(half*7919%(366*48)) * 30 * time.Minute)
-				c := civil{year: at.Year(), month: int(at.Month()), day: at.Day(), hour: at.Hour(), minute: at.Minute()}
+				c := civilTime{year: at.Year(), month: int(at.Month()), day: at.Day(), hour: at.Hour(), minute: at.Minute()}
 				got := k.localOffset(&c)
 				best, found := 0, false
 				for minutes := -12 * 60; minutes <= 14*60; minutes += 15 {
@@ -285,7 +285,7 @@ func compareOffsets(t *testing.T) {
 					if _, offset := time.In(where).Zone(); offset != minutes*60 {
 						continue
 					}
-					if !found || nearer(time, at.Add(-second(best)), k.receivedAt) {
+					if !found || isNearer(time, at.Add(-second(best)), k.receivedAt) {
 						best, found = minutes*60, true
 					}
 				}
@@ -303,7 +303,7 @@ func compareOffsets(t *testing.T) {
 }
 
 // TestLookUpEnds decodes local times at the ends of years beyond the tables of zones.
-func TestLookUpEnds(t *testing.T) { ends(t, decodeEndsOfYears) }
+func TestLookUpEnds(t *testing.T) { failIfEndless(t, decodeEndsOfYears) }
 
 func decodeEndsOfYears(t *testing.T) {
 	for _, zone := range []string{"Europe/Berlin", "America/New_York", "Australia/Sydney", "Europe/Dublin"} {
@@ -325,7 +325,7 @@ func minute(n int) time.Duration { return time.Duration(n) * time.Minute }
 func second(n int) time.Duration { return time.Duration(n) * time.Second }
 
 // nearer reports whether a is nearer to receipt than b, or as near and before it.
-func nearer(a, b, receivedAt time.Time) bool {
+func isNearer(a, b, receivedAt time.Time) bool {
 	if x, y := a.Sub(receivedAt).Abs(), b.Sub(receivedAt).Abs(); x != y {
 		return x < y
 	}
@@ -333,45 +333,45 @@ func nearer(a, b, receivedAt time.Time) bool {
 }
 
 var twelveHourSamples = []sample{
-	header("Cisco Unified Communications Manager", `17: Nov 28 2023 11:40:12 PM.123 UTC : %UC_AUDITLOG-5-X: y`,
+	headerRecord("Cisco Unified Communications Manager", `17: Nov 28 2023 11:40:12 PM.123 UTC : %UC_AUDITLOG-5-X: y`,
 		"2023-11-28T23:40:12.123Z", `"facility":"user","severity":"notice","message":"17: %UC_AUDITLOG-5-X: y"}`),
-	header("the same, AM", `17: Nov 28 2023 11:40:12 AM.123 UTC : %UC_AUDITLOG-5-X: y`,
+	headerRecord("the same, AM", `17: Nov 28 2023 11:40:12 AM.123 UTC : %UC_AUDITLOG-5-X: y`,
 		"2023-11-28T11:40:12.123Z", `"facility":"user","severity":"notice","message":"17: %UC_AUDITLOG-5-X: y"}`),
-	header("the same, origin-id", `17: ccm1: Nov 28 2023 01:40:12 PM.123 UTC : %UC_AUDITLOG-5-X: y`,
+	headerRecord("the same, origin-id", `17: ccm1: Nov 28 2023 01:40:12 PM.123 UTC : %UC_AUDITLOG-5-X: y`,
 		"2023-11-28T13:40:12.123Z", `"hostname":"ccm1","facility":"user","severity":"notice","message":"17: %UC_AUDITLOG-5-X: y"}`),
-	whole("the same, a zone that is not known", `17: Nov 28 2023 11:40:12 PM.123 CEST : %UC_AUDITLOG-5-X: y`),
-	header("12 AM is midnight", `Oct 11 12:00:00 AM h app: x`, "2023-10-11T00:00:00Z",
+	wholeRecord("the same, a zone that is not known", `17: Nov 28 2023 11:40:12 PM.123 CEST : %UC_AUDITLOG-5-X: y`),
+	headerRecord("12 AM is midnight", `Oct 11 12:00:00 AM h app: x`, "2023-10-11T00:00:00Z",
 		`"hostname":"h","appname":"app","facility":"user","severity":"notice","message":"x"}`),
-	header("12 PM is noon", `Oct 11 12:00:00 PM h app: x`, "2023-10-11T12:00:00Z",
+	headerRecord("12 PM is noon", `Oct 11 12:00:00 PM h app: x`, "2023-10-11T12:00:00Z",
 		`"hostname":"h","appname":"app","facility":"user","severity":"notice","message":"x"}`),
-	header("12:59:59 AM", `Oct 11 12:59:59 AM h x`, "2023-10-11T00:59:59Z", `"hostname":"h","facility":"user","severity":"notice","message":"x"}`),
-	header("1 PM", `Oct 11 01:00:00 PM h x`, "2023-10-11T13:00:00Z", `"hostname":"h","facility":"user","severity":"notice","message":"x"}`),
-	header("small letters", `Oct 11 11:14:15 pm h x`, "2023-10-11T23:14:15Z", `"hostname":"h","facility":"user","severity":"notice","message":"x"}`),
-	header("fraction before it", `Oct 11 11:14:15.003 PM h x`, "2023-10-11T23:14:15.003Z",
+	headerRecord("12:59:59 AM", `Oct 11 12:59:59 AM h x`, "2023-10-11T00:59:59Z", `"hostname":"h","facility":"user","severity":"notice","message":"x"}`),
+	headerRecord("1 PM", `Oct 11 01:00:00 PM h x`, "2023-10-11T13:00:00Z", `"hostname":"h","facility":"user","severity":"notice","message":"x"}`),
+	headerRecord("small letters", `Oct 11 11:14:15 pm h x`, "2023-10-11T23:14:15Z", `"hostname":"h","facility":"user","severity":"notice","message":"x"}`),
+	headerRecord("fraction before it", `Oct 11 11:14:15.003 PM h x`, "2023-10-11T23:14:15.003Z",
 		`"hostname":"h","facility":"user","severity":"notice","message":"x"}`),
-	header("year behind it", `Oct 11 11:14:15 PM 2020 h x`, "2020-10-11T23:14:15Z",
+	headerRecord("year behind it", `Oct 11 11:14:15 PM 2020 h x`, "2020-10-11T23:14:15Z",
 		`"hostname":"h","facility":"user","severity":"notice","message":"x"}`),
-	header("colon behind it", `Oct 11 2023 11:14:15 PM: %SYS-5-CONFIG_I: x`, "2023-10-11T23:14:15Z",
+	headerRecord("colon behind it", `Oct 11 2023 11:14:15 PM: %SYS-5-CONFIG_I: x`, "2023-10-11T23:14:15Z",
 		`"facility":"user","severity":"notice","message":"%SYS-5-CONFIG_I: x"}`),
-	header("zone behind it", `Oct 11 11:14:15 PM UTC h x`, "2023-10-11T23:14:15Z",
+	headerRecord("zone behind it", `Oct 11 11:14:15 PM UTC h x`, "2023-10-11T23:14:15Z",
 		`"hostname":"h","facility":"user","severity":"notice","message":"x"}`),
-	header("offset behind it", `Oct 11 11:14:15 PM -0500 h x`, "2023-10-11T23:14:15-05:00",
+	headerRecord("offset behind it", `Oct 11 11:14:15 PM -0500 h x`, "2023-10-11T23:14:15-05:00",
 		`"hostname":"h","facility":"user","severity":"notice","message":"x"}`),
-	header("nothing behind it", `Oct 11 11:14:15 PM`, "2023-10-11T23:14:15Z", `"facility":"user","severity":"notice"}`),
-	whole("13 PM", `Oct 11 13:00:00 PM h app: x`),
-	whole("23 PM", `Oct 11 23:14:15 PM.123 UTC : %UC_AUDITLOG-5-X: y`),
-	whole("0 AM", `Oct 11 00:14:15 AM h app: x`),
-	whole("0 PM", `Oct 11 00:14:15 PM h app: x`),
-	whole("13 AM", `Oct 11 13:14:15 AM h app: x`),
-	whole("two fractions", `Oct 11 11:14:15.1 PM.2 h app: x`),
-	whole("a point and no fraction", `Oct 11 11:14:15 PM. h app: x`),
-	whole("ten fraction digits", `Oct 11 11:14:15 PM.1234567890 h app: x`),
-	whole("text behind it", `Oct 11 11:14:15 PM, h app: x`),
-	header("a host named like it", `Oct 11 11:14:15 pm1 app: x`, "2023-10-11T11:14:15Z",
+	headerRecord("nothing behind it", `Oct 11 11:14:15 PM`, "2023-10-11T23:14:15Z", `"facility":"user","severity":"notice"}`),
+	wholeRecord("13 PM", `Oct 11 13:00:00 PM h app: x`),
+	wholeRecord("23 PM", `Oct 11 23:14:15 PM.123 UTC : %UC_AUDITLOG-5-X: y`),
+	wholeRecord("0 AM", `Oct 11 00:14:15 AM h app: x`),
+	wholeRecord("0 PM", `Oct 11 00:14:15 PM h app: x`),
+	wholeRecord("13 AM", `Oct 11 13:14:15 AM h app: x`),
+	wholeRecord("two fractions", `Oct 11 11:14:15.1 PM.2 h app: x`),
+	wholeRecord("a point and no fraction", `Oct 11 11:14:15 PM. h app: x`),
+	wholeRecord("ten fraction digits", `Oct 11 11:14:15 PM.1234567890 h app: x`),
+	wholeRecord("text behind it", `Oct 11 11:14:15 PM, h app: x`),
+	headerRecord("a host named like it", `Oct 11 11:14:15 pm1 app: x`, "2023-10-11T11:14:15Z",
 		`"hostname":"pm1","appname":"app","facility":"user","severity":"notice","message":"x"}`),
-	header("a host's full name", `Oct 11 22:14:15 pm.example.net app: x`, "2023-10-11T22:14:15Z",
+	headerRecord("a host's full name", `Oct 11 22:14:15 pm.example.net app: x`, "2023-10-11T22:14:15Z",
 		`"hostname":"pm.example.net","appname":"app","facility":"user","severity":"notice","message":"x"}`),
-	header("a program named like it", `Oct 11 22:14:15 am[12]: x`, "2023-10-11T22:14:15Z",
+	headerRecord("a program named like it", `Oct 11 22:14:15 am[12]: x`, "2023-10-11T22:14:15Z",
 		`"appname":"am","procid":"12","facility":"user","severity":"notice","message":"x"}`),
 }
 
