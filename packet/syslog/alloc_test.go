@@ -37,7 +37,7 @@ func TestNoAllocation(t *testing.T) {
 	}
 }
 
-// hostile returns the largest datagrams that structured data can fill.
+// hostileDatagrams are the largest datagrams with structured data.
 func hostileDatagrams() map[string][]byte {
 	fill := func(head, tail string, part func(i int) string) []byte {
 		var b strings.Builder
@@ -80,8 +80,7 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// BenchmarkHostile shows that no datagram takes more than time in proportion
-// to its length.
+// BenchmarkHostile shows that the time for a datagram is proportional to its length.
 func BenchmarkHostile(b *testing.B) {
 	for name, text := range hostileDatagrams() {
 		b.Run(strings.ReplaceAll(name, " ", "_"), func(b *testing.B) {

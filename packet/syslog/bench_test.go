@@ -8,8 +8,8 @@ import (
 	"github.com/udpshard/udpshard/packet"
 )
 
-// benchLines are of the lengths and forms that devices send; a run walks
-// through all of them, so that no branch is learnt by heart.
+// benchLines have the lengths and forms that devices send. A run uses all lines in turn, so that
+// branch prediction cannot learn a line.
 var benchLines = map[string][]string{
 	"rfc5424": {
 		`<38>1 2023-10-11T22:14:15.003182+02:00 web-01.example.net sshd 812334 - - Failed password for invalid user admin from 192.0.2.77 port 51122 ssh2`,

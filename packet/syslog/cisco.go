@@ -2,16 +2,14 @@ package syslog
 
 import "bytes"
 
-// cutCiscoLead takes what Cisco's devices put before the timestamp, and the
-// timestamp. After the PRI: spaces, or the colon of NX-OS and of the ASA's
-// EMBLEM format; then sequence numbers ("service sequence-numbers" and that of
-// the sender's own count), each with a colon; then the "logging origin-id",
-// with a colon, and another number.
+// cutCiscoLead cuts the text that Cisco's devices send before the timestamp, and the timestamp.
+// After the PRI: spaces, or the colon of NX-OS and of the ASA's EMBLEM format; then sequence
+// numbers ("service sequence-numbers", and the sender's own count), each with a colon; then the
+// "logging origin-id", with a colon, and another number.
 //
-// The numbers are no field, so they go to m.Prefix. An origin-id counts only
-// if a colon ends the timestamp too, as it does on IOS: without it, a word, a
-// colon and a time are just as well a program and its message. If no timestamp
-// is there, nothing is taken.
+// The numbers are no field, so they go to m.Prefix. An origin-id counts only if a colon ends the
+// timestamp too, as on IOS: without a colon, a word, a colon and a time may also be a program and
+// its message. Without a timestamp nothing is cut.
 func (d *Decoder) cutCiscoLead(m *Message, text []byte) (rest []byte, result timestampResult) {
 	rest, before := text, leadNone
 	if m.HasPriority {
@@ -62,8 +60,7 @@ func (d *Decoder) cutCiscoLead(m *Message, text []byte) (rest []byte, result tim
 	return after, result
 }
 
-// sequenceEnd returns how many bytes of "digits: ", once or more often, text
-// begins with.
+// sequenceEnd returns the length of "digits: ", once or more often, at the start of text.
 func sequenceEnd(text []byte) int {
 	end := 0
 	for {
@@ -78,11 +75,10 @@ func sequenceEnd(text []byte) int {
 	}
 }
 
-// isDeviceName reports whether text begins with a device's name, though it
-// stands where a program's would: before numbers, uptimes and a mnemonic
-// (Cisco IOS), a node (IOS XR), a task and a timestamp (Cisco's wireless
-// controllers, "WLC1: *spamApTask3: Oct 11 22:14:15.003: %CAPWAP-3-…") or
-// NetScreen's own words.
+// isDeviceName reports whether text begins with the name of a device in the place of a program's
+// name: before numbers, uptimes and a mnemonic (Cisco IOS), a node (IOS XR), a task and a timestamp
+// (Cisco's wireless controllers, "WLC1: *spamApTask3: Oct 11 22:14:15.003: %CAPWAP-3-…") or the
+// fixed words of NetScreen.
 func isDeviceName(text []byte) bool {
 	after := afterName(text)
 	if len(after) == len(text) || len(after) <= len(": ") || !hasPrefix(after, ": ") {
@@ -103,14 +99,13 @@ func isDeviceName(text []byte) bool {
 	return startsMnemonic(rest) || isNode(rest) || hasPrefix(rest, "NetScreen device_id=")
 }
 
-// isMnemonic reports whether text is a colon, a space or more, and
-// %FACILITY-SEVERITY-MNEMONIC.
+// isMnemonic reports whether text is a colon, at least one space, and %FACILITY-SEVERITY-MNEMONIC.
 func isMnemonic(text []byte) bool {
 	return len(text) > 3 && text[0] == ':' && text[1] == ' ' && startsMnemonic(trimSpaces(text[1:]))
 }
 
-// isFirewall reports whether text, a colon and a mnemonic, is of Cisco's
-// firewalls: they write no zone before it, but the device's name.
+// isFirewall reports whether text, a colon and a mnemonic, is from Cisco's firewalls, which write
+// the device's name before the colon, and no zone.
 func isFirewall(text []byte) bool {
 	text = trimSpaces(text[1:])
 	for _, facility := range [...]string{"%ASA-", "%FTD-", "%PIX-", "%FWSM-"} {
@@ -121,8 +116,8 @@ func isFirewall(text []byte) bool {
 	return false
 }
 
-// isNode reports whether text begins with the name of a node, as IOS XR writes
-// before the timestamp: RP/0/RSP0/CPU0, LC/0/1/CPU0.
+// isNode reports whether text begins with the name of a node. IOS XR writes such names before the
+// timestamp: RP/0/RSP0/CPU0, LC/0/1/CPU0.
 func isNode(text []byte) bool {
 	n := 0
 	for n < len(text) && text[n]-'A' <= 'Z'-'A' {

@@ -2,9 +2,9 @@ package syslog
 
 import "time"
 
-// civil is a date and a time of day as a sender wrote them.
+// civilTime is a date and a time of day as a sender wrote them.
 type civilTime struct {
-	year     int // noYear if it was not sent
+	year     int // noYear if not sent
 	month    int
 	day      int
 	hour     int
@@ -15,8 +15,7 @@ type civilTime struct {
 
 const noYear = -1
 
-// valid reports whether the date is in the calendar and the time on the
-// clock. Without a year, 29 February is.
+// isValid reports whether the date and the time exist. Without a year, 29 February exists.
 func (c *civilTime) isValid() bool {
 	return c.month >= 1 && c.month <= 12 && c.day >= 1 && c.day <= daysIn(c.year, c.month) &&
 		c.hour <= 23 && c.minute <= 59 && c.second <= 59
@@ -37,23 +36,22 @@ func daysIn(year, month int) int {
 
 func isLeap(year int) bool { return year%4 == 0 && (year%100 != 0 || year%400 == 0) }
 
-// maxYear is the last that RFC 3339 can say.
+// maxYear is the last year in RFC 3339.
 const maxYear = 9999
 
-// wall returns the seconds since 1970 of a clock that tells UTC.
+// unixUTC returns the seconds since 1970, for a time in UTC.
 func (c *civilTime) unixUTC() int64 {
 	return time.Date(c.year, time.Month(c.month), c.day, c.hour, c.minute, c.second, 0, time.UTC).Unix()
 }
 
-// inUTC returns what a clock that tells UTC reads when one offset seconds
-// east of it tells c.
+// toUTC returns the time in UTC, for a time offset seconds east of UTC.
 func (c *civilTime) toUTC(offset int) civilTime {
 	t := time.Unix(c.unixUTC()-int64(offset), 0).UTC()
 	return civilTime{t.Year(), int(t.Month()), t.Day(), t.Hour(), t.Minute(), t.Second(), c.fraction}
 }
 
-// appendStamp appends the reading in RFC 3339, with the fraction as it was sent.
-// offset is in seconds east of UTC, whole minutes.
+// appendTimestamp appends the time in RFC 3339, with the fraction as sent. offset is in seconds
+// east of UTC, a multiple of 60.
 func appendTimestamp(dst []byte, c *civilTime, offset int) []byte {
 	y, z, m, d := twoDigits[c.year/100], twoDigits[c.year%100], twoDigits[c.month], twoDigits[c.day]
 	h, n, s := twoDigits[c.hour], twoDigits[c.minute], twoDigits[c.second]
@@ -76,7 +74,7 @@ func appendTimestamp(dst []byte, c *civilTime, offset int) []byte {
 	return append(dst, h[0], h[1], ':', n[0], n[1])
 }
 
-// twoDigits has the numbers below 100 as a stamp has them.
+// twoDigits are the numbers below 100 with two digits.
 var twoDigits = makeTwoDigits()
 
 func makeTwoDigits() (digits [100][2]byte) {
@@ -86,5 +84,5 @@ func makeTwoDigits() (digits [100][2]byte) {
 	return digits
 }
 
-// maxStamp is the longest that appendStamp makes.
+// maxTimestamp is the longest result of appendTimestamp.
 const maxTimestamp = len("2006-01-02T15:04:05.") + maxFraction + len("+00:00")

@@ -5,24 +5,24 @@ import (
 	"time"
 )
 
-// clock completes timestamps that lack their year or their zone.
+// clock completes timestamps without a year or a zone.
 type clock struct {
 	location      *time.Location
 	receivedAt    time.Time
 	receivedLocal localReceipt // receivedAt, in location
 
-	lastSpan offsetSpan // the one that was looked up last: it is months long
+	lastSpan offsetSpan // result of the last lookup; a span is months long
 }
 
-// wallSpan is a span of what the location's clocks show, in seconds as if they
-// told UTC, and the offsets that they have in it: one, or in the hour of a
-// clock change two. Where clocks are put back, each reading comes once with
-// either; where they are put forward, none comes, and a sender whose clock
-// was not put forward, or was too early, shows it all the same.
+// offsetSpan is a span of local time, in seconds as if local time were UTC, with the offsets of the
+// location in the span: one offset, or two in the hour of a clock change. When clocks are put back,
+// each local time in the hour exists twice, once with each offset. When clocks are put forward, no
+// local time in the hour exists, but a sender whose clock changes too late or too early may send
+// such a time.
 type offsetSpan struct {
 	from, to int64
 	zones    [2]namedOffset // the earlier first
-	count    int            // of zones; 0: nothing was looked up yet
+	count    int            // number of zones; 0 before the first lookup
 }
 
 type namedOffset struct {
@@ -32,11 +32,11 @@ type namedOffset struct {
 
 type localReceipt struct {
 	year, month int
-	wall        int64 // seconds, as if the wall clock told UTC
+	wall        int64 // seconds, as if local time were UTC
 }
 
-// set makes the clock ready for a datagram. It costs nothing for the
-// datagrams of one batch, which have the same receivedAt.
+// prepare makes the clock ready for a datagram, at no cost within a batch, whose datagrams have the
+// same receivedAt.
 func (k *clock) prepare(location *time.Location, receivedAt time.Time) {
 	if location == nil {
 		location = time.Local
@@ -53,14 +53,14 @@ func (k *clock) prepare(location *time.Location, receivedAt time.Time) {
 	k.receivedLocal = localReceipt{min(max(local.Year(), 0), maxYear), int(local.Month()), receivedAt.Unix() + int64(offset)}
 }
 
-// complete gives c the year that puts it nearest to the time of receipt, if
-// it has none. Of two years that are as near, it is the earlier.
+// completeYear sets the year of c, if c has none, to the year that is nearest to the time of
+// receipt. Of two years at the same distance, the earlier is used.
 func (k *clock) completeYear(c *civilTime) {
 	if c.year != noYear {
 		return
 	}
 	leapDay := c.month == 2 && c.day == 29
-	// Four months apart in one year, the other years are further.
+	// Within four months in the same year, other years are further away.
 	if d := c.month - k.receivedLocal.month; !leapDay && -4 <= d && d <= 4 {
 		c.year = k.receivedLocal.year
 		return
@@ -71,7 +71,7 @@ func (k *clock) completeYear(c *civilTime) {
 func (k *clock) nearestYear(c civilTime, leapDay bool) int {
 	reach := 1
 	if leapDay {
-		reach = 4 // no year is further from a leap year: 1900, from 1896 and 1904
+		reach = 4 // 1900, the furthest, is 4 years from 1896 and 1904
 	}
 	best, nearest := 0, int64(math.MaxInt64)
 	for year := max(k.receivedLocal.year-reach, 0); year <= min(k.receivedLocal.year+reach, maxYear); year++ {
@@ -90,9 +90,9 @@ func (k *clock) nearestYear(c civilTime, leapDay bool) int {
 	return best
 }
 
-// localOffset returns how many seconds east of UTC the location is when its
-// clocks show c. Where that is at two times, it is the one nearest to the time
-// of receipt; of two that are as near, the earlier.
+// localOffset returns the location's offset in seconds east of UTC at the local time c. If the
+// local time exists twice, the time nearest to receipt is used; of two at the same distance, the
+// earlier.
 func (k *clock) localOffset(c *civilTime) int {
 	if k.location == time.UTC {
 		return 0
@@ -113,8 +113,8 @@ func (k *clock) localOffset(c *civilTime) int {
 	return offset
 }
 
-// namedOffset returns the offset of the location's zone of that name, if that
-// is what it is called when its clocks show c.
+// locationOffset returns the offset of the zone with the name, if the location has such a zone at
+// the local time c.
 func (k *clock) locationOffset(c *civilTime, name []byte) (offset int, ok bool) {
 	span := k.spanAt(c.unixUTC())
 	for i := range span.count {
@@ -125,7 +125,7 @@ func (k *clock) locationOffset(c *civilTime, name []byte) (offset int, ok bool) 
 	return 0, false
 }
 
-// span returns the span that a reading of the location's clocks is in.
+// spanAt returns the span that contains a local time.
 func (k *clock) spanAt(wall int64) *offsetSpan {
 	if s := &k.lastSpan; s.count == 0 || wall < s.from || wall >= s.to {
 		*s = findSpan(k.location, wall)
@@ -133,8 +133,8 @@ func (k *clock) spanAt(wall int64) *offsetSpan {
 	return &k.lastSpan
 }
 
-// lookUp finds the span by going through the location's changes from two days
-// before on. Offsets are below 16 hours, so a day before is behind the first.
+// findSpan finds the span by going through the location's changes, beginning two days before wall.
+// Offsets are below 16 hours, so the local time at the beginning is before wall-day.
 func findSpan(location *time.Location, wall int64) offsetSpan {
 	const day = 24 * 3600
 	at := time.Unix(wall-2*day, 0).In(location)
@@ -153,7 +153,7 @@ func findSpan(location *time.Location, wall int64) offsetSpan {
 			return span
 		}
 		nextName, next := change.Zone()
-		// Clocks show what is between these twice, or never.
+		// Local times between first and last exist twice, or not at all.
 		first := change.Unix() + int64(min(offset, next))
 		last := change.Unix() + int64(max(offset, next))
 		switch {
@@ -167,13 +167,13 @@ func findSpan(location *time.Location, wall int64) offsetSpan {
 	}
 }
 
-// nextChange returns when the location's zone changes next, always after at; the zero time: never.
+// nextChange returns the next change of the location's zone, always after at; the zero time is no
+// change.
 //
 // Source: tzset, time/zoneinfo.go, Go 1.26. In years beyond the location's table, from 2038 on,
-// it takes every year for one of 365 days, and says of the last day of a leap year that the zone
-// ends at the very time that it was asked of.
-// What it does to us: whoever goes from change to change stays there for ever.
-// What we chose: that day is gone over.
+// tzset takes every year for a year of 365 days. On the last day of a leap year, the end of the
+// zone is the very time that was asked about. Effect: a loop over the changes would never end.
+// Choice: nextChange skips the day.
 func nextChange(at time.Time) time.Time {
 	_, change := at.ZoneBounds()
 	if !change.IsZero() && !change.After(at) {

@@ -3,7 +3,7 @@ package syslog
 import (
 	"testing"
 	"time"
-	_ "time/tzdata" // the zones below, on hosts that have no zone files
+	_ "time/tzdata" // for hosts without zone files
 )
 
 func location(t testing.TB, name string) *time.Location {
@@ -101,7 +101,7 @@ func TestLocation(t *testing.T) {
 		t.Run(tt.zone+" "+tt.text, func(t *testing.T) {
 			d := Decoder{Location: location(t, tt.zone)}
 			var m Message
-			for range 2 { // the second time from what the first one looked up
+			for range 2 { // the second time from the cached span
 				d.Decode(&m, []byte(tt.text), receivedAt)
 				if got := string(m.Timestamp); got != tt.want {
 					t.Errorf("got %q, want %q", got, tt.want)
@@ -147,7 +147,7 @@ func TestMonths(t *testing.T) {
 	}
 }
 
-// TestZoneNames has the zones of RFC 5322 section 4.3: only UTC has one meaning.
+// TestZoneNames checks the zones of RFC 5322 section 4.3: only UTC has a single meaning.
 func TestZoneNames(t *testing.T) {
 	d := Decoder{Location: time.UTC}
 	for _, zone := range []string{"UTC", "GMT", "UT", "Z"} {

@@ -5,16 +5,15 @@ import (
 	"time"
 )
 
-// receivedAt is when each sample is received, unless its test says otherwise.
+// receivedAt is the time of receipt of samples, except where a test says otherwise.
 var receivedAt = time.Date(2023, 10, 12, 0, 0, 0, 0, time.UTC)
 
-// sample is a datagram and its record up to the tail, after the format's name
-// and, after a colon, the malformed field's. The datagrams were written after the documents that from names, with
-// addresses and names reserved for documentation.
+// sample is a datagram and its record up to the tail, after the format and, after a colon, the
+// malformed field. from names the document of the format. Addresses and names are reserved for
+// documentation.
 type sample struct{ from, in, want string }
 
-// samples are those of all tables: what is said of every datagram is tested
-// on them, and fuzzing starts from them.
+// samples are the samples of all tables, for tests of properties and as seeds for fuzzing.
 func samples() []sample {
 	var all []sample
 	for _, table := range [][]sample{

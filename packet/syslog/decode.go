@@ -1,13 +1,13 @@
-// Package syslog decodes syslog datagrams into records: RFC 5424, RFC 3164 as
-// it is met in the field, and what some vendors send instead.
+// Package syslog decodes syslog datagrams into records: RFC 5424, RFC 3164 as seen in practice, and
+// formats of some vendors.
 //
-// It never guesses and never loses text. A field is there only if a grammar or
-// a vendor's documented form puts it there, and what is not taken into a field
-// stays in the message, byte for byte. Nothing is refused: a datagram that no
-// grammar fits is all message. docs/syslog.md shows each form with a sample.
+// The decoder never guesses and never loses text. A record has a field only if a grammar or a
+// vendor's documented format defines the field, and all text outside fields stays in the message,
+// byte for byte. No datagram is refused: if no grammar fits, the whole datagram is the message.
+// docs/syslog.md shows each format with a sample.
 //
-// One datagram is one message (RFC 5426 section 3.1). Decoding copies nothing
-// and, after the first messages, allocates nothing.
+// One datagram is one message (RFC 5426 section 3.1). Decoding copies nothing and, after the first
+// messages, allocates nothing.
 package syslog
 
 import (
@@ -15,22 +15,21 @@ import (
 	"time"
 )
 
-// Decoder decodes datagrams, one after the other. The zero Decoder is ready.
-// It holds memory for what it decodes, and belongs to one thread.
+// Decoder decodes datagrams, one after another. The zero Decoder is ready for use. A Decoder has
+// memory for the decoded message, and belongs to one thread.
 type Decoder struct {
-	// Location is where senders are whose timestamps have no zone; nil is
-	// time.Local.
+	// Location is the location of senders whose timestamps have no zone; nil is time.Local.
 	Location *time.Location
 
 	clock     clock
-	timestamp [maxTimestamp]byte // the timestamp, if it is not as sent
+	timestamp [maxTimestamp]byte // a timestamp in another form than sent
 	elements  []Element
 	params    []Param
 	names     nameTable
 }
 
-// Decode decodes text, a datagram that was received at receivedAt, into m. It
-// never fails. receivedAt is what a timestamp without a year is near to.
+// Decode decodes text, a datagram that was received at receivedAt, into m. Decode never fails. A
+// timestamp without a year gets the year nearest to receivedAt.
 func (d *Decoder) Decode(m *Message, text []byte, receivedAt time.Time) {
 	*m = Message{Format: Unparsed}
 	text = trimEnd(text)
@@ -51,8 +50,7 @@ func (d *Decoder) Decode(m *Message, text []byte, receivedAt time.Time) {
 	}
 }
 
-// trimEnd cuts newlines, LF and CRLF, and NULs from the end of text. A CR that
-// no newline follows stays.
+// trimEnd cuts newlines, LF and CRLF, and NULs from the end of text. A CR without a newline stays.
 func trimEnd(text []byte) []byte {
 	for len(text) > 0 {
 		switch text[len(text)-1] {

@@ -10,22 +10,20 @@ import (
 	"github.com/leodido/go-syslog/v4/rfc5424"
 )
 
-// The oracle is github.com/leodido/go-syslog, a grammar of RFC 5424 compiled
-// by Ragel. It is asked about each datagram, and must say the same of all
-// fields but for what we do otherwise on purpose:
+// The oracle is github.com/leodido/go-syslog, a grammar of RFC 5424 compiled by Ragel. For each
+// datagram its fields must equal ours, with these intended differences:
 //
-//   - Newlines and NULs at the end are cut before the oracle sees them.
-//   - It takes versions up to 999. Nobody has defined one but 1, so another
-//     version says nothing about what follows it.
-//   - It refuses a backslash that escapes nothing, which RFC 5424 section 6.3.3
-//     wants taken as a backslash, and values that are not UTF-8, of which we
-//     save what is. It is asked again with these put right.
-//   - It keeps the last value of a name that repeats, we keep all.
-//   - It leaves the BOM in MSG.
-//   - It refuses fractions of seven to nine digits, which .NET, Go and Java send.
-//     It is asked again with six.
-//   - It refuses a header of which a field is malformed, of which we take what
-//     is before that field. What it had read till then must be the same.
+//   - Newlines and NULs at the end are cut before the oracle reads the datagram.
+//   - The oracle accepts versions up to 999. Only version 1 is defined, so after another version
+//     we decode nothing.
+//   - The oracle refuses a backslash that escapes nothing, which is a backslash by RFC 5424 section
+//     6.3.3, and values that are not UTF-8. We repair such values. The oracle gets a repaired copy.
+//   - For a repeated name, the oracle keeps the last value. We keep all values.
+//   - The oracle leaves the BOM in MSG.
+//   - The oracle refuses fractions of seven to nine digits, which .NET, Go and Java send. The oracle
+//     gets a copy with six digits.
+//   - The oracle refuses a header with a malformed field. We keep the fields before. The fields that
+//     the oracle has read by then must be equal.
 func newOracle() gosyslog.Machine { return rfc5424.NewParser(rfc5424.WithBestEffort()) }
 
 var (
@@ -85,7 +83,7 @@ func checkOracle(t *testing.T, oracle gosyslog.Machine, text []byte) {
 	}
 	message := m.Text
 	if theirs.Message != nil && bytes.HasPrefix([]byte(*theirs.Message), []byte(byteOrderMark)) {
-		message = append([]byte(byteOrderMark), message...) // the oracle leaves it
+		message = append([]byte(byteOrderMark), message...) // the oracle keeps the BOM
 	}
 	same("MSG", message, theirs.Message)
 
@@ -101,7 +99,7 @@ func checkOracle(t *testing.T, oracle gosyslog.Machine, text []byte) {
 		if !ok {
 			t.Errorf("%q: element %q, theirs %v", text, e.ID, elements)
 		}
-		// Theirs has the last of the values of a name that repeats.
+		// The oracle has the last value of a repeated name.
 		got := map[string]string{}
 		for _, p := range e.Params {
 			got[string(p.Name)] = unescapedValue(&p)
@@ -117,8 +115,8 @@ func checkOracle(t *testing.T, oracle gosyslog.Machine, text []byte) {
 	}
 }
 
-// checkPartial compares what is before a malformed field with what the oracle
-// had read till then: it may be less, for it wants a space after a field.
+// checkPartial compares the fields before a malformed field with the fields of the oracle, which
+// may have fewer: the oracle wants a space after a field.
 func checkPartial(t *testing.T, text []byte, m *Message, parsed gosyslog.Message) {
 	t.Helper()
 	theirs, ok := parsed.(*rfc5424.SyslogMessage)
@@ -138,8 +136,7 @@ func checkPartial(t *testing.T, text []byte, m *Message, parsed gosyslog.Message
 	}
 }
 
-// canonical returns text with each value of its structured data in UTF-8 and
-// with the escapes that the grammar has.
+// canonical returns text with each value of the structured data in UTF-8, and with correct escapes.
 func canonical(text []byte, m *Message) []byte {
 	var out []byte
 	end := 0

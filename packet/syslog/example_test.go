@@ -25,7 +25,7 @@ func ExampleDecoder() {
 	// {"timestamp":"2023-03-01T18:48:50.483Z","hostname":"rtr1","facility":"local7","severity":"notice","message":"29: 000033: %SYS-5-CONFIG_I: Configured from console"}
 }
 
-// stdout is a packet.Sink that prints.
+// stdout is a packet.Sink that prints records.
 type stdout struct{}
 
 func (stdout) Buffer() []byte    { return nil }
@@ -34,7 +34,7 @@ func (stdout) Flush()            {}
 
 func ExampleHandler() {
 	handler := syslog.NewHandler("lab", 0)
-	handler.Location = time.UTC // of senders that do not say theirs
+	handler.Location = time.UTC // for timestamps without a zone
 
 	batch := packet.NewBatch(64, 0, stdout{})
 	batch.Reset(time.Date(2023, 10, 11, 22, 14, 15, 3_000_000, time.UTC))

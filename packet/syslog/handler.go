@@ -7,11 +7,10 @@ import (
 	"github.com/udpshard/udpshard/packet/record"
 )
 
-// Handler is the packet.Handler that makes a record of each datagram. Each
-// shard has its own.
+// Handler is the packet.Handler that makes a record of each datagram. Each shard has a Handler of
+// its own.
 type Handler struct {
-	// Location is where senders are whose timestamps have no zone; nil is
-	// time.Local.
+	// Location is the location of senders whose timestamps have no zone; nil is time.Local.
 	Location *time.Location
 
 	decoder Decoder

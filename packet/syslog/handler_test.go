@@ -8,7 +8,7 @@ import (
 	"github.com/udpshard/udpshard/packet"
 )
 
-// lines is a packet.Sink that keeps what is committed.
+// lines is a packet.Sink that keeps the committed records.
 type lines struct{ buf []byte }
 
 func (l *lines) Buffer() []byte    { return l.buf }

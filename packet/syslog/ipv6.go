@@ -2,8 +2,8 @@ package syslog
 
 import "bytes"
 
-// isIPv6 reports whether text is an IPv6 address, with or without a zone, by
-// the rules of netip.ParseAddr: that one allocates for its error.
+// isIPv6 reports whether text is an IPv6 address, with or without a zone, by the rules of
+// netip.ParseAddr, which allocates memory for errors.
 func isIPv6(text []byte) bool {
 	if i := bytes.IndexByte(text, '%'); i >= 0 {
 		if i+1 == len(text) {

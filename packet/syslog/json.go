@@ -2,8 +2,7 @@ package syslog
 
 import "github.com/udpshard/udpshard/packet/record"
 
-// priorityMembers are the facility and severity of each PRI, as AppendJSON
-// writes them.
+// priorityMembers are the facility and severity of each PRI, as JSON members.
 var priorityMembers = makePriorityMembers()
 
 func makePriorityMembers() (members [maxPriority + 1]string) {
@@ -13,12 +12,11 @@ func makePriorityMembers() (members [maxPriority + 1]string) {
 	return members
 }
 
-// AppendJSON appends the message's record up to the tail that the handler
-// adds: the opening brace and the members timestamp, hostname, appname,
-// procid, msgid, facility, severity, structured_data and message, each only
-// if it is there. No closing brace is written.
+// AppendJSON appends the message's record without the handler's tail: the opening brace and the
+// members timestamp, hostname, appname, procid, msgid, facility, severity, structured_data and
+// message, each only if not empty. The closing brace is not written.
 func (m *Message) AppendJSON(dst []byte) []byte {
-	// Each member is written with the comma after it; the last one goes.
+	// Each member is written with a comma; the last comma is removed.
 	dst = append(dst, '{')
 	start := len(dst)
 	if len(m.Timestamp) > 0 {
@@ -61,10 +59,9 @@ func appendMember(dst []byte, key string, value []byte) []byte {
 	return append(dst, ',')
 }
 
-// appendElements appends an object of an object for each element. The values
-// of a name that repeats become an array in the place of the first: an
-// object must not have two members of one name (RFC 8259 section 4), and no
-// value may be lost.
+// appendElements appends an object with an object for each element. The values of a repeated name
+// become an array in the place of the first value: an object must not have two members with the
+// same name (RFC 8259 section 4), and no value may be lost.
 func appendElements(dst []byte, elements []Element) []byte {
 	dst = append(dst, '{')
 	for i := range elements {

@@ -2,9 +2,9 @@ package syslog
 
 import "bytes"
 
-// keyValue decodes the firewalls that send pairs of key and value and no
-// header. The whole text stays in the message: the fields are read from it,
-// not cut. It reports false if text is not in one of their forms.
+// decodeKeyValue decodes the format of firewalls that send pairs of key and value without a header.
+// The fields are copied: the whole text stays in the message. decodeKeyValue returns false for text
+// in another format.
 func (d *Decoder) decodeKeyValue(m *Message, text []byte) bool {
 	switch {
 	case hasPrefix(text, "date="):
@@ -16,13 +16,12 @@ func (d *Decoder) decodeKeyValue(m *Message, text []byte) bool {
 	return false
 }
 
-// fortiGate reads date, time, tz and devname, as the FortiOS Log Message
-// Reference has them; of a key that repeats, the first. Before FortiOS 6.2
-// there is no tz: then the device is in Decoder.Location. FortiWeb has a timezone
-// in words, (GMT+1:00)Berlin, which says nothing of summer time.
+// decodeFortiGate reads date, time, tz and devname of the FortiOS Log Message Reference. Of a
+// repeated key, the first value is used. Before FortiOS 6.2 there is no tz: then the device is in
+// Decoder.Location. FortiWeb has a timezone in words, (GMT+1:00)Berlin, without summer time.
 func (d *Decoder) decodeFortiGate(m *Message, text []byte) bool {
 	var c civilTime
-	_, value, rest := nextPair(text) // date, as the caller has seen
+	_, value, rest := nextPair(text) // date, checked by the caller
 	if !scanWhole(value, &c, scanDay) {
 		return false
 	}
@@ -43,7 +42,7 @@ func (d *Decoder) decodeFortiGate(m *Message, text []byte) bool {
 			}
 		case "":
 			if tz == nil {
-				return false // it may be in what is no pair, or was cut
+				return false // tz may be cut off, or in text without pairs
 			}
 		}
 	}
@@ -60,10 +59,9 @@ func (d *Decoder) decodeFortiGate(m *Message, text []byte) bool {
 	return true
 }
 
-// sophosFirewall reads timestamp, or date, time and timezone, as the Sophos
-// Firewall "Syslog descriptions" guide has them: the former in the "Central
-// Reporting Format", the latter in the "Device Standard Format". A device
-// model is no hostname.
+// decodeSophosFirewall reads timestamp ("Central Reporting Format"), or date, time and timezone
+// ("Device Standard Format"), as in the Sophos Firewall "Syslog descriptions" guide. A device model
+// is no hostname.
 func (d *Decoder) decodeSophosFirewall(m *Message, text []byte) {
 	var (
 		c                civilTime
@@ -106,7 +104,7 @@ func (d *Decoder) decodeSophosFirewall(m *Message, text []byte) {
 	}
 }
 
-// sophosTimestamp reads RFC 3339 whose offset may lack its colon.
+// setSophosTimestamp reads RFC 3339, also with an offset without a colon.
 func (d *Decoder) setSophosTimestamp(m *Message, value []byte) {
 	var (
 		c      civilTime
@@ -141,10 +139,9 @@ func scanWhole(text []byte, c *civilTime, scan func([]byte, *civilTime) int) boo
 	return n > 0 && n == len(text)
 }
 
-// nextPair takes key=value from the start of text, and the spaces before and
-// after it. A value may stand in quotation marks, inside which a backslash
-// takes the next byte's meaning away. What is not a pair ends the pairs: rest
-// is then empty.
+// nextPair cuts key=value from the start of text, with the spaces before and after. In a value in
+// quotation marks, a backslash escapes the next byte. Text without a pair ends the pairs: rest is
+// then empty.
 func nextPair(text []byte) (key, value, rest []byte) {
 	text = trimSpaces(text)
 	n := bytes.IndexByte(text, '=')

@@ -6,12 +6,11 @@ import (
 	"math/bits"
 )
 
-// nameTable finds names that repeat, in time in proportion to their number:
-// thousands of them fit in a datagram. It is a hash table with open addressing
-// that is kept for the next message: a slot counts only if it is of the
-// present round, so nothing needs clearing. The seed is random: a sender
-// cannot choose names that collide. From three names on it is faster than
-// comparing each with each.
+// nameTable finds repeated names, in time proportional to the number of names: a datagram has room
+// for thousands. The table is a hash table with open addressing that is reused for the next
+// message. A slot counts only in the round in which the slot was filled, so nothing needs clearing.
+// The seed is random: a sender cannot choose names that collide. From three names on, the table is
+// faster than comparing all pairs.
 type nameTable struct {
 	slots  []nameSlot
 	seed   maphash.Seed
@@ -21,11 +20,11 @@ type nameTable struct {
 
 type nameSlot struct {
 	round uint32
-	index int32 // of the last one seen with this name
+	index int32 // of the last element or param with the name
 }
 
-// start begins a round for n names, and returns the slots to use: no more
-// than these names need, for the cache's sake.
+// startRound begins a round for n names, and returns the slots to use: no more slots than n names
+// need, to stay in the CPU's cache.
 func (t *nameTable) startRound(n int) []nameSlot {
 	if !t.seeded {
 		t.seed, t.seeded = maphash.MakeSeed(), true
@@ -34,7 +33,7 @@ func (t *nameTable) startRound(n int) []nameSlot {
 	if len(t.slots) < size {
 		t.slots, t.round = make([]nameSlot, size), 0
 	}
-	if t.round++; t.round == 0 { // wrapped: slots of the first rounds would count again
+	if t.round++; t.round == 0 { // after a wrap, slots of the first rounds would count again
 		clear(t.slots)
 		t.round = 1
 	}
@@ -60,7 +59,7 @@ func (t *nameTable) repeatedID(elements []Element) bool {
 	return false
 }
 
-// linkRepeats chains the params of each name that repeats.
+// linkRepeats links the params with the same name.
 func (t *nameTable) linkRepeats(params []Param) {
 	if len(params) < 2 {
 		return

@@ -12,7 +12,7 @@ func TestNameTableRoundWraps(t *testing.T) {
 		}
 		return params
 	}
-	for range 20 { // the seed is another one each time, and so are the slots
+	for range 20 { // each table has another seed, and so other slots
 		for _, all := range [][]string{{"a", "b", "c", "a"}, {"d", "e", "f", "d"}} {
 			var table nameTable
 			table.linkRepeats(names("a", "b", "c")) // leaves slots of the first round, and some of none

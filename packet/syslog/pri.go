@@ -1,8 +1,7 @@
 package syslog
 
-// The keywords are those that rsyslog prints (syslogfacility-text and
-// syslogseverity-text in rsyslog's "Properties"): RFC 5424 section 6.2.1 has
-// numbers and descriptions only.
+// Keywords as rsyslog prints them (syslogfacility-text and syslogseverity-text in rsyslog's
+// "Properties"): RFC 5424 section 6.2.1 has numbers and descriptions only.
 var (
 	facilities = [...]string{
 		"kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp",
@@ -30,8 +29,8 @@ func (m *Message) Severity() string {
 	return severities[m.Priority%8]
 }
 
-// cutPriority takes a PRI from the start of text: <0> to <191>, without
-// leading zeros (RFC 3164 section 4.1.1, RFC 5424 section 6.2.1).
+// cutPriority cuts a PRI from the start of text: <0> to <191>, without leading zeros (RFC 3164
+// section 4.1.1, RFC 5424 section 6.2.1).
 func cutPriority(text []byte) (priority uint8, rest []byte, ok bool) {
 	if len(text) < 3 || text[0] != '<' {
 		return 0, text, false

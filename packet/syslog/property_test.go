@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// What is said of every datagram, whatever is in it.
+// checkProperties checks the properties of every datagram.
 func checkProperties(t *testing.T, d *Decoder, text []byte, receivedAt time.Time) {
 	t.Helper()
 	sent := bytes.Clone(text)
@@ -30,21 +30,21 @@ func checkProperties(t *testing.T, d *Decoder, text []byte, receivedAt time.Time
 	if again := append(m.AppendJSON(nil), '}'); !bytes.Equal(again, out) {
 		t.Errorf("%q: encoded again: %s, first: %s", text, again, out)
 	}
-	d.Decode(&m, []byte(`<1>1 - - - - - [a b="c" b="d"] x`), receivedAt) // what another message leaves behind
+	d.Decode(&m, []byte(`<1>1 - - - - - [a b="c" b="d"] x`), receivedAt) // leaves data of another message in the Decoder
 	d.Decode(&m, text, receivedAt)
 	if again := append(m.AppendJSON(nil), '}'); !bytes.Equal(again, out) {
 		t.Errorf("%q: decoded again: %s, first: %s", text, again, out)
 	}
 }
 
-// checkJSON checks that out is one JSON object, that no object in it has a
-// key twice, and that the members are in the contract's order.
+// checkJSON checks that out is a JSON object without duplicate keys in any object, and that the
+// members are in the documented order.
 func checkJSON(t *testing.T, out []byte) {
 	t.Helper()
 	order := []string{"timestamp", "hostname", "appname", "procid", "msgid", "facility", "severity", "structured_data", "message"}
 	type object struct {
 		keys map[string]bool
-		key  bool // next is one
+		key  bool // the next token is a key
 	}
 	var open []*object
 	dec := json.NewDecoder(bytes.NewReader(out))
@@ -146,7 +146,7 @@ func checkMembers(t *testing.T, m *Message, out []byte) {
 	}
 }
 
-// value returns a PARAM-VALUE without its escapes.
+// unescapedValue returns a PARAM-VALUE without escapes.
 func unescapedValue(p *Param) string { return perByte(escapes.ReplaceAll(p.Value, []byte("$1"))) }
 
 var escapes = regexp.MustCompile(`\\(["\\\]])`)
@@ -160,7 +160,7 @@ func perByte(s []byte) string {
 	return b.String()
 }
 
-// What may stand between the parts of a datagram that are in its record.
+// The text that is allowed between the parts of a datagram that are in the record.
 const (
 	zonePattern  = `( ([A-Z]{1,5}|[+-][0-9]{2}(:?[0-9]{2})?)( [0-9]{4}| ?:)?)?`
 	timePattern  = `[0-9]{2}:[0-9]{2}:[0-9]{2}([.,][0-9]{1,9})?( [AaPp][Mm](\.[0-9]{1,9})?)?`
@@ -181,9 +181,8 @@ var (
 	}
 )
 
-// checkLossless checks that each byte of the datagram is in a field, in the
-// message, or between them as a part of the grammar; and that the parts are
-// in the order in which they were sent.
+// checkLossless checks that each byte of the datagram is in a field, in the message, or in a
+// separator of the grammar, and that the parts are in the order of the datagram.
 func checkLossless(t *testing.T, m *Message, text []byte) {
 	t.Helper()
 	text = text[:len(text)-len(endPattern.Find(text))]
@@ -197,7 +196,7 @@ func checkLossless(t *testing.T, m *Message, text []byte) {
 		// A view's capacity ends where the datagram's does.
 		start := cap(text) - cap(view)
 		if start < 0 || start+len(view) > len(text) || &text[start] != &view[0] {
-			return // a timestamp that was rendered
+			return // a rendered timestamp
 		}
 		spans = append(spans, span{start, start + len(view)})
 	}
@@ -240,7 +239,7 @@ func TestProperties(t *testing.T) {
 	for _, s := range samples() {
 		t.Run(s.from, func(t *testing.T) {
 			checkProperties(t, &d, []byte(s.in), receivedAt)
-			for cut := range len(s.in) { // as a short MaxDatagram leaves it
+			for cut := range len(s.in) { // as cut by a short MaxDatagram
 				checkProperties(t, &d, []byte(s.in[:cut]), receivedAt)
 			}
 		})

@@ -1,8 +1,8 @@
 package syslog
 
-// rfc3164 decodes what follows the PRI, or a datagram without one. RFC 3164
-// describes what was seen on the wire and not a grammar, so this takes what
-// has the look of each part, in order, and leaves the rest in the message.
+// decodeRFC3164 decodes the text after the PRI, or a datagram without a PRI. RFC 3164 describes
+// what was seen on the wire, not a grammar. So decodeRFC3164 cuts each part that has the expected
+// form, in order, and leaves the rest in the message.
 func (d *Decoder) decodeRFC3164(m *Message, text []byte) {
 	m.Text = text
 	if d.decodeKeyValue(m, text) {
@@ -32,20 +32,19 @@ func (d *Decoder) decodeRFC3164(m *Message, text []byte) {
 	}
 }
 
-// found is what there is where a timestamp may be.
+// timestampResult says what was found in the place of a timestamp.
 type timestampResult uint8
 
 const (
 	noTimestamp    timestampResult = iota
-	unknownZone                    // one whose zone is not known: then nothing is taken
-	withoutZone                    // ISO 8601 without a zone: it stays in the message, and what follows it is read
-	timestampOnly                  // one, without a colon after it
-	timestampColon                 // one, and a colon that is taken too
+	unknownZone                    // a timestamp with an unknown zone: nothing is cut
+	withoutZone                    // ISO 8601 without a zone: stays in the message, before the fields
+	timestampOnly                  // a timestamp without a colon
+	timestampColon                 // a timestamp and a colon, both cut
 )
 
-// cutTimestamp takes a timestamp from the start of text, with Cisco's mark
-// before it and its zone after it. rest begins with the separator, if there
-// is one.
+// cutTimestamp cuts a timestamp from the start of text, with Cisco's mark before and a zone after
+// the timestamp. rest begins with the separator, if any.
 func (d *Decoder) cutTimestamp(m *Message, text []byte, before lead) (rest []byte, result timestampResult) {
 	if len(text) > 0 && (text[0] == '*' || text[0] == '.') {
 		text = text[1:]
@@ -98,11 +97,10 @@ func (d *Decoder) cutTimestamp(m *Message, text []byte, before lead) (rest []byt
 	return rest, timestampOnly
 }
 
-// placeTimestamp reads the zone that may follow the timestamp c, which takes n
-// bytes of text, and writes the timestamp. Without a zone it is in Location,
-// unless unplaced is floatingStamp: ISO 8601 calls a time without a zone local,
-// but its senders may mean UTC (RFC 3164 and its senders do not). n is then
-// where the zone ends.
+// completeTimestamp reads the zone that may follow the timestamp c, which has n bytes of text, and
+// writes the timestamp. Without a zone, c is in Location, unless resultWithoutZone is withoutZone:
+// in ISO 8601 a time without a zone is local time, but senders may mean UTC (unlike RFC 3164 and
+// its senders). end is the end of the zone.
 func (d *Decoder) completeTimestamp(
 	m *Message, text []byte, n int, c *civilTime, before lead, resultWithoutZone timestampResult,
 ) (end int, result timestampResult) {
@@ -118,7 +116,7 @@ func (d *Decoder) completeTimestamp(
 	}
 	zone, offset, size := d.clock.readZone(rest, c, before)
 	if year != noYear {
-		if zone == zoneLocal { // a hostname, and a message that begins with a number
+		if zone == zoneLocal { // the word is a hostname, and the message begins with a number
 			c.year = noYear
 			d.clock.completeYear(c)
 		} else if size += len(" 2023"); !c.isValid() {
@@ -141,10 +139,10 @@ func (d *Decoder) completeTimestamp(
 	return n + size, timestampOnly
 }
 
-// setTimestamp writes the timestamp that c tells offset seconds east of UTC.
+// setTimestamp writes the timestamp c, which is offset seconds east of UTC.
 func (d *Decoder) setTimestamp(m *Message, c *civilTime, offset int) {
 	if offset%60 != 0 {
-		// Local mean time, before zones: RFC 3339 has no seconds there.
+		// Local mean time, from before zones: offsets in RFC 3339 have no seconds.
 		if u := c.toUTC(offset); 0 <= u.year && u.year <= maxYear {
 			*c, offset = u, 0
 		}
@@ -152,8 +150,7 @@ func (d *Decoder) setTimestamp(m *Message, c *civilTime, offset int) {
 	m.Timestamp = appendTimestamp(d.timestamp[:0], c, offset)
 }
 
-// cutHeader takes what follows the space after the timestamp: HOSTNAME and
-// TAG, each if it is there.
+// cutHeader cuts HOSTNAME and TAG, if present, from the text after the timestamp.
 func (m *Message) cutHeader(text []byte) (rest []byte) {
 	field := trimSpaces(text)
 	if isRepeatNotice(field) {
@@ -183,12 +180,11 @@ func (m *Message) cutHeader(text []byte) (rest []byte) {
 	return text[1:]
 }
 
-// forwardedFrom is what AIX's syslogd writes before the hostname and a colon,
-// in a message that it forwards (AIX Commands Reference, syslogd).
+// forwardedFrom is the text of AIX's syslogd before the hostname and a colon in a forwarded message
+// (AIX Commands Reference, syslogd).
 const forwardedFrom = "Message forwarded from "
 
-// cutForwarded takes the hostname after forwardedFrom. Without a colon there
-// is none.
+// cutForwarded cuts the hostname after forwardedFrom. Without a colon the text has no hostname.
 func cutForwarded(text []byte) (host, after []byte) {
 	text = text[len(forwardedFrom):]
 	n := tokenEnd(text)
@@ -198,13 +194,12 @@ func cutForwarded(text []byte) (host, after []byte) {
 	return text[:n-1], text[n:]
 }
 
-// isRepeatNotice reports whether text is what syslog daemons write, without a
-// hostname, instead of the same line again: "last message repeated 2 times",
-// FreeBSD's "last message buffered 2 times", and rsyslog's and macOS's
-// "message repeated 2 times: [ text ]".
+// isRepeatNotice reports whether text is the notice of syslog daemons, without a hostname, in place
+// of a repeated line: "last message repeated 2 times", FreeBSD's "last message buffered 2 times",
+// and rsyslog's and macOS's "message repeated 2 times: [ text ]".
 func isRepeatNotice(text []byte) bool {
 	if len(text) == 0 || text[0] != 'l' && text[0] != 'm' {
-		return false // most
+		return false // most messages
 	}
 	last := hasPrefix(text, "last ")
 	if last {
@@ -226,13 +221,13 @@ func isRepeatNotice(text []byte) bool {
 	return string(n) == " times" || string(n) == " time"
 }
 
-// hasPrefix is bytes.HasPrefix, inlined: against a constant it costs one or two
-// comparisons and no call.
+// hasPrefix is bytes.HasPrefix, inlined: a constant prefix costs one or two comparisons and no
+// call.
 func hasPrefix(text []byte, prefix string) bool {
 	return len(text) >= len(prefix) && string(text[:len(prefix)]) == prefix
 }
 
-// tokenEnd returns how many bytes come before a space or a tab.
+// tokenEnd returns the number of bytes before a space or a tab.
 func tokenEnd(text []byte) int {
 	for i, c := range text {
 		if c == ' ' || c == '\t' {
@@ -249,7 +244,7 @@ func trimSpaces(text []byte) []byte {
 	return text
 }
 
-// cutSpace cuts one space, cutByte a separator that may be a tab.
+// cutSpace cuts a space, cutSpaceOrTab a space or a tab.
 func cutSpace(text []byte) []byte {
 	if len(text) > 0 && text[0] == ' ' {
 		return text[1:]

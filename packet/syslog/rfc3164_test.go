@@ -116,7 +116,7 @@ var rfc3164Samples = []sample{
 
 func TestRFC3164(t *testing.T) { runSamples(t, rfc3164Samples) }
 
-// tag makes a sample of what follows the hostname.
+// tagSample makes a sample of the text after the hostname.
 func tagSample(from, text, want string) sample {
 	return sample{from, `<13>Oct 11 22:14:15 h ` + text,
 		`rfc3164 {"timestamp":"2023-10-11T22:14:15Z","hostname":"h",` + strings.Replace(want, `"message"`, `"facility":"user","severity":"notice","message"`, 1) + `}`}

@@ -1,7 +1,6 @@
 package syslog
 
-// The most bytes that a header field may have (RFC 5424 section 6). They
-// bound the same fields of RFC 3164 too.
+// Maximum lengths of header fields (RFC 5424 section 6), also used for the same fields of RFC 3164.
 const (
 	maxHostname = 255
 	maxAppName  = 48
@@ -10,18 +9,17 @@ const (
 	maxSDName   = 32
 )
 
-// byteOrderMark may stand at the start of MSG, to say that it is UTF-8
-// (RFC 5424 section 6.4).
+// byteOrderMark may be at the start of MSG, to mark MSG as UTF-8 (RFC 5424 section 6.4).
 const byteOrderMark = "\xEF\xBB\xBF"
 
-// headerFields names the fields of an RFC 5424 header that may be malformed, in
-// their order: the values of Message.Malformed.
+// headerFields are the fields of an RFC 5424 header that may be malformed, in order: the values of
+// Message.Malformed.
 var headerFields = [...]string{"hostname", "appname", "procid", "msgid", "structured_data"}
 
-// rfc5424 decodes what follows the VERSION and its space. It reports false if
-// the TIMESTAMP breaks RFC 5424 section 6; m then has no meaning. If a field
-// after the TIMESTAMP does, m has the fields before it, m.Malformed names it,
-// and it and the rest are m.Text.
+// decodeRFC5424 decodes the text after the VERSION and its space. The result is false if the
+// TIMESTAMP breaks RFC 5424 section 6; m then has no meaning. If a later field breaks section 6, m
+// has the fields before, m.Malformed is the field's name, and m.Text begins with the malformed
+// field.
 func (d *Decoder) decodeRFC5424(m *Message, text []byte) bool {
 	var ok bool
 	if m.Timestamp, text, ok = cutTimestamp5424(text); !ok {
@@ -61,9 +59,8 @@ func (d *Decoder) decodeRFC5424(m *Message, text []byte) bool {
 	return true
 }
 
-// cutTimestamp5424 takes a TIMESTAMP and the space after it, which may be
-// missing at the end of text. RFC 5424 has up to 6 digits of a second; up to 9
-// are taken, as .NET (7), Go and Java (9) send.
+// cutTimestamp5424 cuts a TIMESTAMP and a space, which may be missing at the end of text. RFC 5424
+// allows up to 6 fraction digits; up to 9 are accepted, as .NET (7), Go and Java (9) send.
 func cutTimestamp5424(text []byte) (stamp, rest []byte, ok bool) {
 	n := 1
 	if len(text) == 0 || text[0] != '-' {
@@ -78,8 +75,8 @@ func cutTimestamp5424(text []byte) (stamp, rest []byte, ok bool) {
 	return stamp, rest, true
 }
 
-// cutSeparator cuts the space after a header field. At the end of text there
-// is none: then the next field is missing, and not this one malformed.
+// cutSeparator cuts the space after a header field. At the end of text the space may be missing:
+// then the next field is missing, and the field before is not malformed.
 func cutSeparator(text []byte) (rest []byte, ok bool) {
 	if len(text) == 0 {
 		return text, true
@@ -87,8 +84,8 @@ func cutSeparator(text []byte) (rest []byte, ok bool) {
 	return text[1:], text[0] == ' '
 }
 
-// cutField takes a header field of 1 to most PRINTUSASCII bytes, and the
-// space after it. NILVALUE is no field. If there is none, rest is text.
+// cutField cuts a header field of 1 to maxLength PRINTUSASCII bytes, and the space after the field.
+// NILVALUE is an empty field. Without a field, rest is text.
 func cutField(text []byte, maxLength int) (field, rest []byte, ok bool) {
 	n := 0
 	for n < len(text) && text[n] != ' ' {

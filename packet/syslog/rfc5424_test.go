@@ -62,7 +62,7 @@ var rfc5424Samples = []sample{
 
 func TestRFC5424(t *testing.T) { runSamples(t, rfc5424Samples) }
 
-// invalid5424 makes a sample of what follows <14>1: all of it is message.
+// invalid5424Sample makes a sample of the text after <14>1: all of the text is message.
 func invalid5424Sample(from, rest string) sample {
 	return sample{from, "<14>1 " + rest, `unparsed {"facility":"user","severity":"info","message":"1 ` +
 		strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(rest) + `"}`}
@@ -94,9 +94,8 @@ var invalid5424Samples = []sample{
 
 func TestInvalidRFC5424(t *testing.T) { runSamples(t, invalid5424Samples) }
 
-// malformed5424 makes a sample of what follows <14>1 and a timestamp: the
-// fields that are taken, and the rest, which is the message from the malformed
-// field on.
+// malformed5424Sample makes a sample of the text after <14>1 and a timestamp: the fields before the
+// malformed field, and the rest, which is the message.
 func malformed5424Sample(from string, taken []string, rest, field string) sample {
 	in := "<14>1 2023-10-11T22:14:15Z "
 	want := `rfc5424:` + field + ` {"timestamp":"2023-10-11T22:14:15Z",`
@@ -113,7 +112,7 @@ func malformed5424Sample(from string, taken []string, rest, field string) sample
 	return sample{from, in + rest, want + "}"}
 }
 
-// taken are the fields before a malformed one.
+// takenFields are the fields before a malformed field.
 func takenFields(fields ...string) []string { return fields }
 
 var malformed5424Samples = []sample{

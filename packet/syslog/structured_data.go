@@ -6,9 +6,8 @@ import (
 	"github.com/udpshard/udpshard/packet/record"
 )
 
-// cutStructuredData takes STRUCTURED-DATA (RFC 5424 section 6.3). The
-// elements are valid until the next call. An SD-ID that repeats makes it
-// invalid (section 6.3.2); a PARAM-NAME may repeat (section 6.3.3).
+// cutStructuredData cuts STRUCTURED-DATA (RFC 5424 section 6.3). The elements are valid until the
+// next call. A repeated SD-ID is invalid (section 6.3.2); a PARAM-NAME may repeat (section 6.3.3).
 func (d *Decoder) cutStructuredData(text []byte) (elements []Element, rest []byte, ok bool) {
 	if len(text) > 0 && text[0] == '-' {
 		return nil, text[1:], true
@@ -28,15 +27,14 @@ func (d *Decoder) cutStructuredData(text []byte) (elements []Element, rest []byt
 	return d.elements, text, true
 }
 
-// cutElement takes what follows the opening bracket of an SD-ELEMENT, and
-// its closing one.
+// cutElement cuts the text of an SD-ELEMENT after the opening bracket, up to the closing bracket.
 func (d *Decoder) cutElement(text []byte) (rest []byte, ok bool) {
 	var e Element
 	if e.ID, text, ok = cutSDName(text); !ok {
 		return nil, false
 	}
-	// When the array of all params is full it moves: that of an earlier
-	// element stays with the old one, which is complete by then.
+	// When d.params grows, the array moves. Earlier elements keep the old array, which already has
+	// all their params.
 	first := len(d.params)
 	for len(text) > 0 && text[0] == ' ' {
 		var p Param
@@ -53,7 +51,7 @@ func (d *Decoder) cutElement(text []byte) (rest []byte, ok bool) {
 	return text[1:], true
 }
 
-// cutParam takes PARAM-NAME "=" %d34 PARAM-VALUE %d34.
+// cutParam cuts PARAM-NAME "=" %d34 PARAM-VALUE %d34.
 func cutParam(text []byte) (p Param, rest []byte, ok bool) {
 	if p.Name, text, ok = cutSDName(text); !ok {
 		return p, nil, false
@@ -79,11 +77,11 @@ func cutParam(text []byte) (p Param, rest []byte, ok bool) {
 	return p, nil, false
 }
 
-// isEscapable reports whether a backslash before c is an escape: before any
-// other byte it is a backslash (RFC 5424 section 6.3.3).
+// isEscapable reports whether a backslash before c is an escape. Before other bytes, a backslash is
+// a backslash (RFC 5424 section 6.3.3).
 func isEscapable(c byte) bool { return c == '"' || c == '\\' || c == ']' }
 
-// cutSDName takes an SD-NAME: 1 to 32 PRINTUSASCII bytes without =, ] and ".
+// cutSDName cuts an SD-NAME: 1 to 32 PRINTUSASCII bytes without =, ] and ".
 func cutSDName(text []byte) (name, rest []byte, ok bool) {
 	i := 0
 	for i < len(text) && isPrintASCII(text[i]) && text[i] != '=' && text[i] != ']' && text[i] != '"' {

@@ -2,15 +2,15 @@ package syslog
 
 import "bytes"
 
-// class says where in a name a byte may stand.
+// class says where in a name a byte is allowed.
 type class uint8
 
 const (
-	inName    class = 1 << iota // of a TAG
-	startName                   // of a TAG
+	inName    class = 1 << iota // in a TAG
+	startName                   // at the start of a TAG
 	inHost
-	endHost  // or start
-	inNumber // of an IPv4 address, or alone
+	endHost  // at the start or end of a hostname
+	inNumber // in an IPv4 address or a number
 )
 
 var classes = makeClasses()
@@ -36,8 +36,8 @@ func makeClasses() (classes [256]class) {
 	return classes
 }
 
-// isHostname reports whether token is a host's name, with the underscore that
-// devices use, or an IPv6 address (RFC 3164 section 4.1.2, RFC 5424 section 6.2.4).
+// isHostname reports whether token is a hostname, with underscores as devices use them, or an IPv6
+// address (RFC 3164 section 4.1.2, RFC 5424 section 6.2.4).
 func isHostname(token []byte) bool {
 	if len(token) == 0 || len(token) > maxHostname {
 		return false
@@ -53,7 +53,7 @@ func isHostname(token []byte) bool {
 	return classes[token[0]]&classes[token[len(token)-1]]&endHost != 0
 }
 
-// isNumeric reports whether token is of digits and dots.
+// isNumeric reports whether token consists of digits and dots.
 func isNumeric(token []byte) bool {
 	for _, c := range token {
 		if classes[c]&inNumber == 0 {
@@ -63,8 +63,8 @@ func isNumeric(token []byte) bool {
 	return true
 }
 
-// isNumericHost reports whether a token of digits and dots is a host's name: an
-// IPv4 address, also with leading zeros, or a number that is no time.
+// isNumericHost reports whether a token of digits and dots is a hostname: an IPv4 address, also
+// with leading zeros, or a number that is not a time.
 func isNumericHost(token []byte) bool {
 	if bytes.IndexByte(token, '.') < 0 {
 		return !isEpoch(token)
@@ -89,10 +89,9 @@ func isNumericHost(token []byte) bool {
 	}
 }
 
-// cutTag takes a TAG (RFC 3164 section 4.1.3) and a space after it: name[id]:
-// or name: with a space or nothing after the colon, or name[id] with a space
-// or nothing after the bracket. Without a colon or a bracket nothing says
-// that a word is a tag.
+// cutTag cuts a TAG (RFC 3164 section 4.1.3) and a following space: name[id]: or name: with a space
+// or the end after the colon, or name[id] with a space or the end after the bracket. Without a
+// colon or a bracket, a word is not known to be a tag.
 func (m *Message) cutTag(text []byte) (rest []byte, ok bool) {
 	rest = afterName(text)
 	usual := len(rest) < len(text)
@@ -130,8 +129,8 @@ func (m *Message) cutTag(text []byte) (rest []byte, ok bool) {
 	return text, false
 }
 
-// afterName returns what follows a program's name at the start of text: all
-// of text if there is none.
+// afterName returns the text after a program's name at the start of text, or all of text without a
+// name.
 func afterName(text []byte) []byte {
 	if len(text) == 0 || classes[text[0]]&startName == 0 {
 		return text
@@ -145,11 +144,10 @@ func afterName(text []byte) []byte {
 	return text[n:]
 }
 
-// afterOddName is afterName for a name that begins with a digit, as Docker's
-// default tag does (a container's ID), or with what syslog-ng's check-program
-// takes: (systemd), -bash. Only a bracket after it tells it from text, and
-// only a letter in it from a number or an address: RFC 3164 section 4.1.3 has
-// alphanumeric characters.
+// afterUnusualName is afterName for a name that begins with a digit, as Docker's default tag (a
+// container's ID), or with a character that syslog-ng's check-program accepts: (systemd), -bash.
+// Only a bracket after the name makes the difference to text, and only a letter in the name the
+// difference to a number or an address: RFC 3164 section 4.1.3 has alphanumeric characters.
 func afterUnusualName(text []byte) []byte {
 	n, letter := 0, false
 	for n < len(text) && classes[text[n]]&inName != 0 {
@@ -164,7 +162,7 @@ func afterUnusualName(text []byte) []byte {
 	return text[n:]
 }
 
-// isNumber reports whether text, which is not empty, is of digits.
+// isNumber reports whether text, which is not empty, consists of digits.
 func isNumber(text []byte) bool {
 	for _, c := range text {
 		if !isDigit(c) {
@@ -174,8 +172,8 @@ func isNumber(text []byte) bool {
 	return true
 }
 
-// bracketed returns the length of the PROCID between the bracket that text
-// begins with and the next one, or 0.
+// bracketedLength returns the length of the PROCID between the bracket at the start of text and the
+// next bracket, or 0.
 func bracketedLength(text []byte) int {
 	for i, c := range text[1:] {
 		switch {

@@ -2,12 +2,12 @@ package syslog
 
 import "time"
 
-// maxFraction is how many fraction digits a timestamp may have outside of
-// RFC 5424, which has 6: nanoseconds, the finest that time.Time tells.
+// maxFraction is the maximum number of fraction digits outside RFC 5424, which allows 6:
+// nanoseconds, the resolution of time.Time.
 const maxFraction = 9
 
-// monthOf returns the number of an English month's first three letters, or 0.
-// Switches of Dell and Netgear (FASTPATH) send them in capitals.
+// monthOf returns the number of the month with an English name of three letters, or 0. Switches of
+// Dell and Netgear (FASTPATH) send capitals.
 func monthOf(text []byte) int {
 	switch string(text) { // does not allocate
 	case "Jan", "JAN":
@@ -38,11 +38,10 @@ func monthOf(text []byte) int {
 	return 0
 }
 
-// scanBSD reads an RFC 3164 TIMESTAMP, Mmm dd hh:mm:ss, with what devices make
-// of it: the day padded by a space, by a zero or not at all, a year after
-// the day (IOS, ASA), before the month (NX-OS) or at the end (Junos
-// time-format), a fraction, a clock of 12 hours (Unified Communications
-// Manager). It returns how many bytes that takes, 0 if there is none.
+// scanBSD reads an RFC 3164 TIMESTAMP, Mmm dd hh:mm:ss, with the variations of devices: a day with
+// a space, a zero or nothing before a single digit, a year after the day (IOS, ASA), before the
+// month (NX-OS) or at the end (Junos time-format), a fraction, a clock of 12 hours (Unified
+// Communications Manager). The result is the length of the timestamp, or 0.
 func scanBSD(text []byte, c *civilTime) int {
 	c.year, c.fraction = noYear, nil
 	i := 0
@@ -101,15 +100,14 @@ func scanBSD(text []byte, c *civilTime) int {
 	return i
 }
 
-// isPlausible reports whether a number in a year's place is a year. Hosts may
-// have a number for a name, but hardly that of a year.
+// isPlausible reports whether a number in the place of a year is a year. A host's name may be a
+// number, but hardly such a number.
 func isPlausible(year int) bool { return 1970 <= year && year < 2100 }
 
-// scanMeridiem reads AM or PM behind a time, and the fraction that Unified
-// Communications Manager writes behind it ("11:40:12 PM.123"), turns c into a
-// clock of 24 hours, and returns how many bytes that takes: 0 if there is
-// none. It reports false if there is one and the time is none of its clock
-// (00:40, 13:40), or what follows it is unclear.
+// scanMeridiem reads AM or PM after a time, and a fraction after AM or PM, as Unified
+// Communications Manager writes ("11:40:12 PM.123"). It changes c to a clock of 24 hours, and
+// returns the length of the text, 0 without AM or PM. ok is false if the time is not on a clock of
+// 12 hours (00:40, 13:40), or the following text is ambiguous.
 func scanMeridiem(text []byte, c *civilTime) (n int, ok bool) {
 	n = len(" PM")
 	if len(text) < n || text[0] != ' ' || text[2]|0x20 != 'm' {
@@ -134,7 +132,7 @@ func scanMeridiem(text []byte, c *civilTime) (n int, ok bool) {
 		}
 		c.fraction = text[first:n]
 	} else if len(text) > n && (classes[text[n]]&inName != 0 || text[n] == '[') {
-		return 0, true // a word that begins like one
+		return 0, true // a longer word
 	}
 	if !endsTimestamp(text[n:]) || c.hour == 0 || c.hour > 12 {
 		return 0, false
@@ -159,8 +157,8 @@ func scanUTM(text []byte, c *civilTime) int {
 	return date + n
 }
 
-// scanRFC3339 reads an RFC 3339 timestamp as RFC 5424 section 6.2.3 has it: T
-// and Z are capitals, and there is no leap second.
+// scanRFC3339 reads an RFC 3339 timestamp with the rules of RFC 5424 section 6.2.3: T and Z are
+// capitals, and leap seconds are not allowed.
 func scanRFC3339(text []byte, mostFraction int) int {
 	var c civilTime
 	const date = len("2023-10-11T")
@@ -180,10 +178,9 @@ func scanRFC3339(text []byte, mostFraction int) int {
 	return n + z
 }
 
-// scanISO reads a date and a time of ISO 8601 that are not RFC 3339's: a space
-// or a small t for the T, a comma before the fraction, an offset without a
-// colon or minutes, a small z, or no offset at all (HPE Comware, Huawei). known
-// says whether there is one.
+// scanISO reads a date and a time of ISO 8601 outside RFC 3339: a space or a small t for the T, a
+// comma before the fraction, an offset without a colon or minutes, a small z, or no offset (HPE
+// Comware, Huawei). known reports whether the text has an offset.
 func scanISO(text []byte, c *civilTime) (n, offset int, known bool) {
 	const date = len("2023-10-11T")
 	if !scanDate(text, c, '-') || len(text) <= date || text[date-1]|0x20 != 't' && text[date-1] != ' ' {
@@ -277,7 +274,7 @@ func scanOffset(text []byte, offset *int) int {
 	return n
 }
 
-// number reads text, all of it digits, into n.
+// parseDigits reads text into n, if text consists of digits.
 func parseDigits(text []byte, n *int) bool {
 	v := 0
 	for _, c := range text {
@@ -290,8 +287,8 @@ func parseDigits(text []byte, n *int) bool {
 	return true
 }
 
-// endsTimestamp reports whether what follows a timestamp lets it be one. A
-// colon and a digit go on with it: HPE Comware has 22:14:15:003.
+// endsTimestamp reports whether a timestamp can end before rest. A colon and a digit continue the
+// timestamp: HPE Comware has 22:14:15:003.
 func endsTimestamp(rest []byte) bool {
 	return len(rest) == 0 || rest[0] == ' ' || rest[0] == '\t' ||
 		rest[0] == ':' && (len(rest) == 1 || !isDigit(rest[1]))

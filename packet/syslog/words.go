@@ -2,9 +2,8 @@ package syslog
 
 import "bytes"
 
-// isOtherWord reports whether a word in the place of the hostname, which a
-// host may have for a name by its characters, is something else in a
-// documented form. after is what follows it.
+// isKnownNonHostname reports whether a word in the place of the hostname, whose characters are
+// those of a hostname, is something else in a documented format. after is the text after the word.
 func isKnownNonHostname(word, after []byte) bool {
 	switch len(word) {
 	case 1:
@@ -22,15 +21,14 @@ func isKnownNonHostname(word, after []byte) bool {
 	return isLevel(word) || isSelector(word) || isSlot(word)
 }
 
-// isOtherTag reports whether a word before a colon, which a program may have
-// for a name, is something else in a documented form. rest begins with the
-// colon.
+// isKnownNonTag reports whether a word before a colon, whose characters are those of a program's
+// name, is something else in a documented format. rest begins with the colon.
 func isKnownNonTag(word, rest []byte) bool {
 	return isLevel(word) || isSelector(word) || isZoneName(word) || isChassisPosition(word) || isEventFormat(word, rest)
 }
 
-// isSecondDate reports whether a month or a day of the week begins a date: the
-// sender's own header, behind that of a relay.
+// isSecondDate reports whether a month or a day of the week begins a date: the sender's own header
+// after the header of a relay.
 func isSecondDate(word, after []byte) bool {
 	if len(after) < 2 || word[0]-'A' > 'Z'-'A' {
 		return false
@@ -51,7 +49,7 @@ func isSecondDate(word, after []byte) bool {
 	return n <= 2 && len(day) > n && day[n] == ' ' && scanTime(afterYear(day[n+1:]), new(civilTime), maxFraction) > 0
 }
 
-// afterYear returns what follows a year and its space, if text begins with one.
+// afterYear returns the text after a year and a space at the start of text, or all of text.
 func afterYear(text []byte) []byte {
 	if len(text) > 4 && text[4] == ' ' && isNumber(text[:4]) {
 		return text[5:]
@@ -59,9 +57,9 @@ func afterYear(text []byte) []byte {
 	return text
 }
 
-// isLevel reports whether word is a severity, as F5 BIG-IP writes between
-// hostname and tag ("bigip1 notice mcpd[5678]: …"), and programs before their
-// text ("error: …"). Its case does not matter.
+// isLevel reports whether word is a severity in upper or lower case, as F5 BIG-IP writes between
+// hostname and tag ("bigip1 notice mcpd[5678]: …"), and programs write before their text ("error:
+// …").
 func isLevel(word []byte) bool {
 	if len(word) == 0 || len(word) >= len(levelStarts) || !isLetter(word[len(word)-1]) ||
 		levelStarts[len(word)]>>(word[0]|0x20-'a')&1 == 0 {
@@ -84,8 +82,8 @@ var levels = [...]string{
 	"info", "information", "informational", "debug", "fatal", "severe", "trace",
 }
 
-// levelStarts has, by the length of a level, a bit for each letter that a level
-// of that length begins with. Few names of hosts and programs pass it.
+// levelStarts has, for each length of a level, a bit for each first letter of levels of the length.
+// Few names of hosts and programs match.
 var levelStarts = makeLevelStarts()
 
 func makeLevelStarts() (starts [len("informational") + 1]uint32) {
@@ -99,7 +97,7 @@ func makeLevelStarts() (starts [len("informational") + 1]uint32) {
 // write between hostname and tag ("router1 user.info app: …").
 func isSelector(word []byte) bool {
 	if len(word) < len("ftp.err") {
-		return false // most
+		return false // most words
 	}
 	n := bytes.IndexByte(word, '.')
 	var buf [len("authpriv")]byte
@@ -115,7 +113,7 @@ func isSelector(word []byte) bool {
 	return false
 }
 
-// isPlace reports whether word is where in a chassis the sender is.
+// isChassisPosition reports whether word is a position in a chassis.
 func isChassisPosition(word []byte) bool { return isSlot(word) || isNode(word) }
 
 // isSlot reports whether word is a slot of F5's VIPRION, alone or before a
@@ -132,22 +130,21 @@ func isSlot(word []byte) bool {
 	return n > slot && (n == len(word) || word[n] == '/')
 }
 
-// isEventFormat reports whether word begins a message in ArcSight's Common
-// Event Format or QRadar's LEEF, which some senders write with a space:
-// "CEF: 0|…". rest begins with the colon.
+// isEventFormat reports whether word begins a message in ArcSight's Common Event Format or QRadar's
+// LEEF, which some senders write with a space: "CEF: 0|…". rest begins with the colon.
 func isEventFormat(word, rest []byte) bool {
 	return (string(word) == "CEF" || string(word) == "LEEF") && len(rest) > 2 && isDigit(rest[2])
 }
 
-// isEpoch reports whether token is seconds since 1970 of this time, with or
-// without a fraction, as Meraki sends: 1764373212.123456789.
+// isEpoch reports whether token is a present time in seconds since 1970, with or without a
+// fraction, as Meraki sends: 1764373212.123456789.
 func isEpoch(token []byte) bool {
 	const digits = len("1764373212")
 	return len(token) >= digits && token[0] == '1' && isNumber(token[:digits]) &&
 		(len(token) == digits || token[digits] == '.' && isNumber(token[digits+1:]))
 }
 
-// lower appends word in small letters.
+// appendLower appends word in lower case.
 func appendLower(dst, word []byte) []byte {
 	for _, c := range word {
 		if c-'A' <= 'Z'-'A' {

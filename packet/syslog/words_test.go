@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// iso makes a sample of ISO 8601 in the place of the RFC 3164 timestamp, by a
-// host in UTC: one with an offset is taken, one without stays.
+// isoSample makes a sample of ISO 8601 in the place of the RFC 3164 timestamp, for a host in UTC: a
+// timestamp with an offset becomes the field, a timestamp without an offset stays in the message.
 func isoSample(from, stamp, timestamp string) sample {
 	rest := `"hostname":"h","appname":"app","procid":"5","facility":"user","severity":"notice","message":"`
 	if timestamp != "" {
@@ -67,8 +67,7 @@ var isoSamples = []sample{
 
 func TestISO8601(t *testing.T) { runSamples(t, isoSamples) }
 
-// noHost makes a sample of a message of which nothing but the timestamp is
-// taken.
+// noHostSample makes a sample of a message that has no field but the timestamp.
 func noHostSample(from, text string) sample {
 	return headerRecord(from, `Oct 11 22:14:15 `+text, "2023-10-11T22:14:15Z",
 		`"facility":"user","severity":"notice","message":"`+text+`"}`)
@@ -80,8 +79,7 @@ func hostOnly(from, text string) sample {
 		`"hostname":"h","facility":"user","severity":"notice","message":"`+text+`"}`)
 }
 
-// Words in documented forms that are neither hostname nor appname, and words
-// that are, though they look alike.
+// Words in documented formats that are neither hostname nor appname, and similar words that are.
 var otherWordSamples = []sample{
 	headerRecord("a host whose name is a slot's", `Oct 11 22:14:15 slot app: x`, "2023-10-11T22:14:15Z",
 		`"hostname":"slot","appname":"app","facility":"user","severity":"notice","message":"x"}`),

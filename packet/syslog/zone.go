@@ -2,27 +2,28 @@ package syslog
 
 import "bytes"
 
-// zone is what a timestamp says of its offset.
+// zone says what is known about a timestamp's zone.
 type zone uint8
 
 const (
-	zoneLocal   zone = iota // nothing: the sender is in Decoder.Location
+	zoneLocal   zone = iota // no zone: the sender is in Decoder.Location
 	zoneKnown               // an offset
-	zoneUnknown             // a name that has no one meaning
+	zoneUnknown             // a name with several meanings
 )
 
-// lead is what stands before a timestamp: it says whose the word after it is.
+// lead is the kind of text before a timestamp, which decides the meaning of the word after the
+// timestamp.
 type lead uint8
 
 const (
 	leadNone  lead = iota
-	leadName       // a name and a colon: a device's, or a program's
-	leadCisco      // a number, a mark or a colon, as only Cisco's devices send
+	leadName       // a name and a colon: the name of a device or a program
+	leadCisco      // a number, a mark or a colon, sent by Cisco's devices only
 )
 
-// utcOffset returns the seconds east of UTC of the zones that have one
-// meaning: UTC by its names. RFC 5322 section 4.3 defines some of North
-// America's for mail, but CST is China's too, and EST was Australia's.
+// utcOffset returns the offset in seconds east of UTC of zones with a single meaning: the names of
+// UTC. RFC 5322 section 4.3 defines some zones of North America for mail, but CST is also China's,
+// and EST was also Australia's.
 func utcOffset(name []byte) (offset int, ok bool) {
 	switch string(name) {
 	case "UTC", "GMT", "UT", "Z":
@@ -31,12 +32,12 @@ func utcOffset(name []byte) (offset int, ok bool) {
 	return 0, false
 }
 
-// isAbbreviation reports whether name is one that the IANA time zone database
-// uses or used, other than for UTC, or one of the older names of Europe's and
-// Australia's zones that operators and POSIX TZ variables have.
+// isAbbreviation reports whether name is a present or former abbreviation of the IANA time zone
+// database, other than UTC's names, or an older name of a European or Australian zone, as used by
+// operators and in POSIX TZ variables.
 func isAbbreviation(name []byte) bool {
 	if len(name) == 0 || name[len(name)-1]-'A' > 'Z'-'A' {
-		return false // most
+		return false // most words
 	}
 	switch string(name) {
 	case "ACDT", "ACST", "ADT", "AEDT", "AEST", "AKDT", "AKST", "AST", "AWDT", "AWST", "BST", "CAT", "CDT", "CEST",
@@ -52,12 +53,11 @@ func isAbbreviation(name []byte) bool {
 	return false
 }
 
-// isZoneName reports whether a word is a zone by its name alone: an
-// abbreviation, UTC, an offset by name (GMT+2), or an area and a place of the
-// IANA time zone database (Europe/Berlin).
+// isZoneName reports whether a word is the name of a zone: an abbreviation, UTC, an offset by name
+// (GMT+2), or an area and a place of the IANA time zone database (Europe/Berlin).
 func isZoneName(word []byte) bool {
 	if len(word) == 0 || word[0]-'A' > 'Z'-'A' {
-		return false // most
+		return false // most words
 	}
 	if _, ok := utcOffset(word); ok {
 		return true
@@ -82,17 +82,16 @@ const (
 	longestCisco = 7                                       // "clock timezone" (IOS Basic System Management)
 )
 
-// readZone returns the zone that follows a timestamp without one, and how many
-// bytes it takes: " ZONE", or Cisco's " ZONE:", or " ZONE :" as Unified
-// Communications Manager has it, up to its colon. Location's own name for a
-// time comes before UTC's.
+// readZone returns the zone after a timestamp, and its length in rest: " ZONE", or Cisco's "
+// ZONE:", or " ZONE :" of Unified Communications Manager, without the colon. Location's name for a
+// zone has precedence over UTC's names.
 //
-// Without a colon a word is a zone by its name alone. With one, it may be what
-// an operator has called it ("clock timezone Berlin 1"). So where only Cisco's
-// devices can be at work, any word there is a zone: after their lead, and
-// before their mnemonic if it cannot be the name that an ASA puts there, as
-// the device's name or a fraction came first. Before another mnemonic than an
-// ASA's, a word of letters may be a zone or a device.
+// Without a colon, a word is a zone if isZoneName reports so, or if Location has a zone with the
+// name. With a colon, the word may be a name that an operator has chosen ("clock timezone Berlin
+// 1"). So where the sender can only be a Cisco device, any word is a zone: after a Cisco lead; and
+// before a Cisco mnemonic if the word cannot be the device's name that an ASA puts there, because
+// the device's name or a fraction came first. Before a mnemonic of other devices than an ASA, a
+// word of letters may be a zone or a device.
 func (k *clock) readZone(rest []byte, c *civilTime, before lead) (z zone, offset, n int) {
 	if len(rest) < 2 || rest[0] != ' ' {
 		return zoneLocal, 0, 0
@@ -109,7 +108,7 @@ func (k *clock) readZone(rest []byte, c *civilTime, before lead) (z zone, offset
 	case spaced:
 		n++
 	case len(after) == 0 || after[0] != ':':
-		// After "name: " it is the text of a program.
+		// After "name: " the word is the text of a program.
 		if before == leadName || !isZoneName(name) && !isCapitals(name) {
 			return zoneLocal, 0, 0
 		}
@@ -136,7 +135,7 @@ func (k *clock) readZone(rest []byte, c *civilTime, before lead) (z zone, offset
 	return zoneLocal, 0, 0
 }
 
-// nameOffset returns the offset of a zone by its name, if it is known.
+// zoneNameOffset returns the offset of a zone with a known name.
 func (k *clock) zoneNameOffset(c *civilTime, name []byte) (offset int, ok bool) {
 	if offset, ok = k.locationOffset(c, name); ok {
 		return offset, true
@@ -144,10 +143,9 @@ func (k *clock) zoneNameOffset(c *civilTime, name []byte) (offset int, ok bool) 
 	return utcOffset(name)
 }
 
-// readOffset is readZone for a sign and digits: " +0000:", as Cisco's "show
-// timezone" has it where a zone has no name, or " -0500" and " +05:30" before a
-// hostname. A sign and two digits (the names of zones in Brazil, say) may also
-// be a number, unless Cisco's colon follows.
+// readOffset is readZone for a sign and digits: " +0000:", from Cisco's "show timezone" for a zone
+// without a name, or " -0500" and " +05:30" before a hostname. A sign and two digits (as in the
+// names of zones in Brazil) may also be a number, unless Cisco's colon follows.
 func (k *clock) readOffset(rest []byte, c *civilTime, before lead) (z zone, offset, n int) {
 	n = 2
 	for n < len(rest) && isDigit(rest[n]) {
@@ -175,13 +173,13 @@ func (k *clock) readOffset(rest []byte, c *civilTime, before lead) (z zone, offs
 	return zoneKnown, offset, n
 }
 
-// isZoneOffset reports whether some zone of today has the offset: from 12 hours
-// west to 14 hours east, in quarters of an hour.
+// isZoneOffset reports whether a present zone has the offset: from 12 hours west to 14 hours east,
+// in quarters of an hour.
 func isZoneOffset(offset int) bool {
 	return -12*3600 <= offset && offset <= 14*3600 && offset%(15*60) == 0
 }
 
-// zoneEnd returns where the word after the space ends that rest begins with.
+// zoneEnd returns the end of the word after the space at the start of rest.
 func zoneEnd(rest []byte) int {
 	n := 1
 	for n < len(rest) && n <= longestZone+1 && rest[n] != ' ' && rest[n] != ':' && rest[n] != '\t' {
@@ -190,9 +188,8 @@ func zoneEnd(rest []byte) int {
 	return n
 }
 
-// yearAfterZone returns the year in the place where it is in the output of
-// date(1), after a zone ("Oct 11 22:14:15 UTC 2023"), or noYear. Whether the
-// word before it is a zone is for the caller to see.
+// yearAfterZone returns the year after a zone, as in the output of date(1) ("Oct 11 22:14:15 UTC
+// 2023"), or noYear. The caller has to check the zone.
 func yearAfterZone(rest []byte) int {
 	if len(rest) < len(" Z 2023") || rest[0] != ' ' || !startsZone(rest[1]) {
 		return noYear
@@ -206,14 +203,13 @@ func yearAfterZone(rest []byte) int {
 	return year
 }
 
-// startsZone reports whether c begins a zone that no colon marks: a capital or
-// a sign.
+// startsZone reports whether c can begin a zone without a colon: a capital or a sign.
 func startsZone(c byte) bool { return c-'A' <= 'Z'-'A' || c == '+' || c == '-' }
 
-// endsWord reports whether the colon that text begins with ends a word.
+// endsWord reports whether the colon at the start of text ends a word.
 func endsWord(text []byte) bool { return len(text) == 1 || text[1] == ' ' }
 
-// isCapitals reports whether name is of capitals, as an abbreviation is.
+// isCapitals reports whether name consists of at most five capitals, as an abbreviation.
 func isCapitals(name []byte) bool {
 	for _, c := range name {
 		if c-'A' > 'Z'-'A' {
@@ -232,9 +228,8 @@ func isLetters(name []byte) bool {
 	return true
 }
 
-// isOffsetName reports whether name is GMT+2 or TZ-6: POSIX counts these
-// westward, people eastward. Other letters with a number are hosts: CAT-1,
-// WEST-2.
+// isOffsetName reports whether name is GMT+2 or TZ-6. POSIX counts such offsets westward, people
+// count eastward. Other letters with a number are hosts: CAT-1, WEST-2.
 func isOffsetName(name []byte) bool {
 	if len(name) < len("UT+2") || name[0] != 'U' && name[0] != 'G' && name[0] != 'T' {
 		return false

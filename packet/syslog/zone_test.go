@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// whole is the record of a text of which nothing is taken but the PRI <13>.
+// wholeRecord is the record of a text without any field but the PRI <13>.
 func wholeRecord(from, text string) sample {
 	return sample{from, "<13>" + text, `rfc3164 {"facility":"user","severity":"notice","message":"` + text + `"}`}
 }
 
-// header is the record of what has PRI <13>, a timestamp and other members.
+// headerRecord is the record of a text with PRI <13>, a timestamp and other members.
 func headerRecord(from, text, timestamp, members string) sample {
 	return sample{from, "<13>" + text, `rfc3164 {"timestamp":"` + timestamp + `",` + strings.TrimSuffix(members, "}") + "}"}
 }
@@ -117,7 +117,7 @@ var zoneSamples = []sample{
 
 func TestZones(t *testing.T) { runSamples(t, zoneSamples) }
 
-// Zones, by a host that has them.
+// Zones that the host's location has.
 func TestOwnZones(t *testing.T) {
 	tests := []struct{ zone, text, timestamp, hostname string }{
 		{"America/New_York", "<13>Dec 19 10:48:57 EST 192.0.2.28 x", "2023-12-19T10:48:57-05:00", "192.0.2.28"},
@@ -153,8 +153,8 @@ func TestOwnZones(t *testing.T) {
 	}
 }
 
-// TestClockPutBack has the hour that comes twice at the end of summer time, as
-// it is received in either, and long after.
+// TestClockPutBack checks the hour that exists twice at the end of summer time, received within
+// either hour, and long after.
 func TestClockPutBack(t *testing.T) {
 	tests := []struct{ zone, stamp, received, want string }{
 		{"Europe/Berlin", "Oct 25 02:30:00", "2026-10-25T00:30:00.1Z", "2026-10-25T02:30:00+02:00"},
@@ -186,7 +186,7 @@ func TestClockPutBack(t *testing.T) {
 		{"Europe/Berlin", "2026:10:25-02:30:00", "2026-10-25T01:30:00Z", "2026-10-25T02:30:00+01:00"},
 		{"Europe/Berlin", "Oct 25 02:30:00 AM", "2026-10-25T01:30:00Z", "2026-10-25T02:30:00+01:00"},
 
-		// The name of either half is known, whatever the time of receipt.
+		// The name of the zone decides, at any time of receipt.
 		{"Europe/Berlin", "Oct 25 02:30:00 CEST", "2026-10-25T01:30:00Z", "2026-10-25T02:30:00+02:00"},
 		{"Europe/Berlin", "Oct 25 02:30:00 CET", "2026-10-25T00:30:00Z", "2026-10-25T02:30:00+01:00"},
 		{"Europe/Berlin", "29: Oct 25 02:30:00.003 CEST:", "2026-10-25T01:30:00Z", "2026-10-25T02:30:00.003+02:00"},
@@ -204,8 +204,8 @@ func TestClockPutBack(t *testing.T) {
 	runClock(t, tests)
 }
 
-// TestClockPutForward has the hour that does not exist in spring, which comes
-// from clocks that were not put forward yet, or too early.
+// TestClockPutForward checks the hour that does not exist in spring. Clocks that change too late or
+// too early send such times.
 func TestClockPutForward(t *testing.T) {
 	runClock(t, []struct{ zone, stamp, received, want string }{
 		{"Europe/Berlin", "Mar 29 02:30:00", "2026-03-29T01:30:00Z", "2026-03-29T02:30:00+01:00"},
@@ -232,7 +232,7 @@ func runClock(t *testing.T, tests []struct{ zone, stamp, received, want string }
 			}
 			d := Decoder{Location: location(t, tt.zone)}
 			var m Message
-			for range 2 { // the second time from what the first one looked up
+			for range 2 { // the second time from the cached span
 				d.Decode(&m, []byte("<13>"+tt.stamp+" h x"), received)
 				if got := string(m.Timestamp); got != tt.want {
 					t.Errorf("got %q, want %q", got, tt.want)
@@ -242,13 +242,12 @@ func runClock(t *testing.T, tests []struct{ zone, stamp, received, want string }
 	}
 }
 
-// TestOffsets compares with the plain rule, on each half of an hour of years
-// with changes: an offset is right if it puts the reading at a time at which
-// it is the location's. Of two, the one nearest to receipt is taken. The
-// readings come in an order in which a span is left and met again.
+// TestOffsets compares with a simple rule, on each half of an hour of years with changes: an offset
+// is right if the location has the offset at the resulting time. Of two offsets, the rule uses the
+// time nearest to receipt. The order of the local times leaves spans and returns to them.
 func TestOffsets(t *testing.T) { failIfEndless(t, compareOffsets) }
 
-// ends fails a test that does not end: a look-up could go round for ever.
+// failIfEndless fails a test that does not end, since a lookup could loop for ever.
 func failIfEndless(t *testing.T, test func(t *testing.T)) {
 	done := make(chan struct{})
 	go func() {
@@ -324,7 +323,7 @@ func decodeEndsOfYears(t *testing.T) {
 func minute(n int) time.Duration { return time.Duration(n) * time.Minute }
 func second(n int) time.Duration { return time.Duration(n) * time.Second }
 
-// nearer reports whether a is nearer to receipt than b, or as near and before it.
+// isNearer reports whether a is nearer to receipt than b, or at the same distance and before b.
 func isNearer(a, b, receivedAt time.Time) bool {
 	if x, y := a.Sub(receivedAt).Abs(), b.Sub(receivedAt).Abs(); x != y {
 		return x < y
