@@ -3,11 +3,10 @@
 #   docker build --build-arg VERSION=1.2.3 --build-arg COMMIT=$(git rev-parse HEAD) -t udpshard .
 #   docker run --network host udpshard serve --listen :5514
 #
-# It needs neither a capability nor a writable file system: --cap-drop ALL, --read-only and
-# --security-opt no-new-privileges all fit. Two things on the host's network want root, by
-# --user 0 --cap-drop ALL and: ports below 1024 --cap-add NET_BIND_SERVICE, receive buffers above
-# net.core.rmem_max --cap-add NET_ADMIN. A named volume at /run/udpshard or /var/log/udpshard is the
-# user's to write to. Two containers that replace each other: deploy/containers.md.
+# The image runs with --cap-drop ALL, --read-only and --security-opt no-new-privileges. On the host's
+# network, two things need --user 0 --cap-drop ALL and a capability: ports below 1024 --cap-add
+# NET_BIND_SERVICE, receive buffers above net.core.rmem_max --cap-add NET_ADMIN. The user can write to a
+# named volume at /run/udpshard or /var/log/udpshard. Two containers with one port: deploy/containers.md.
 
 ARG VERSION=devel
 ARG COMMIT=unknown
@@ -15,17 +14,17 @@ ARG COMMIT=unknown
 FROM golang:1.26-bookworm AS build
 WORKDIR /src
 
-# --build-arg GOPROXY=… where the modules come from a mirror. Unset, they leave Go's defaults alone.
+# --build-arg GOPROXY=… for a mirror of the modules. If they are unset, Go's defaults hold.
 ARG GOPROXY
 ARG GOSUMDB
 ARG GONOSUMDB
 
-# The modules are a layer of their own, kept until go.mod or go.sum changes.
+# The modules are a layer of their own, so Docker keeps them until go.mod or go.sum changes.
 COPY go.mod go.sum ./
 RUN go mod download
 
-# timetzdata: a syslog timestamp without a zone is read in the local one, and an image made from
-# scratch has no /usr/share/zoneinfo for TZ to name it in.
+# timetzdata: TZ names the zone of syslog timestamps without a zone, and an image from scratch has no
+# /usr/share/zoneinfo.
 COPY . .
 ARG VERSION
 ARG COMMIT
@@ -47,11 +46,11 @@ LABEL org.opencontainers.image.title="udpshard" \
       org.opencontainers.image.revision="${COMMIT}"
 COPY --from=build /image/ /
 
-# A fresh volume takes its owner from the folder that it covers.
+# A new volume gets the owner of the folder that it covers.
 COPY --from=build --chown=65532:65532 /empty/ /run/udpshard/
 COPY --from=build --chown=65532:65532 /empty/ /var/log/udpshard/
 
-# By number, so that an orchestrator can see without /etc/passwd that it is not root.
+# A number, so that an orchestrator sees without /etc/passwd that the user is not root.
 USER 65532:65532
 EXPOSE 5514/udp
 STOPSIGNAL SIGTERM
