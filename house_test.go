@@ -24,7 +24,7 @@ const module = "github.com/udpshard/udpshard/"
 // that is not here fails the test: decide where it stands.
 var mayImport = map[string][]string{
 	"internal/server":                      {"internal/handoff/succession", "internal/preflight", "internal/config", "internal/output", "internal/output/file", "shard", "internal/engine", "internal/steer", "internal/handoff", "internal/handoff/takeover", "metrics", "metrics/prom", "packet", "packet/dns", "packet/syslog", "internal/connlimit", "internal/dnstcp", "internal/loadgen", "internal/sockets", "internal/holder", "internal/doctor", "internal/cli", "internal/client", "internal/format", "internal/regular", "internal/selftest", "internal/sys", "internal/handoff/systemd", "internal/hostport"},
-	"cmd/udpshard":                         {"internal/server", "internal/preflight", "internal/config", "internal/cli", "internal/client", "internal/doctor", "internal/format", "internal/loadgen", "internal/selftest", "internal/sockets", "internal/sys", "metrics", "shard", "internal/hostport"},
+	"cmd/udpshard":                         {"internal/server", "internal/preflight", "internal/config", "internal/cli", "internal/client", "internal/doctor", "internal/format", "internal/loadgen", "internal/selftest", "internal/sockets", "internal/sys", "shard"},
 	"internal/output":                      {"internal/output/file", "metrics", "packet"},
 	"internal/output/file":                 {"metrics"},
 	"shard":                                {"internal/engine", "internal/steer", "packet", "metrics", "internal/sys", "internal/holder", "internal/rate", "internal/hostport"},
@@ -44,7 +44,7 @@ var mayImport = map[string][]string{
 	"internal/dnstcp":                      {"internal/connlimit"},
 	"internal/rate":                        {},
 	"internal/config":                      {"internal/cli", "internal/client", "internal/handoff/takeover", "internal/output", "internal/output/file", "internal/regular", "internal/steer", "internal/sys", "packet", "packet/dns", "packet/syslog", "shard", "internal/hostport"},
-	"internal/preflight":                   {"internal/cli", "internal/config", "internal/doctor", "internal/format", "internal/handoff/takeover", "internal/holder", "internal/output", "internal/output/file", "internal/sockets", "internal/sys", "shard"},
+	"internal/preflight":                   {"internal/cli", "internal/client", "internal/config", "internal/doctor", "internal/format", "internal/handoff/takeover", "internal/holder", "internal/output", "internal/output/file", "internal/sockets", "internal/sys", "metrics", "shard"},
 	"internal/cli":                         {},
 	"internal/client":                      {"internal/cli", "internal/hostport", "metrics"},
 	"internal/format":                      {},
@@ -54,7 +54,7 @@ var mayImport = map[string][]string{
 	"internal/probe":                       {"internal/sys"},
 	"internal/regular":                     {},
 	"internal/selftest":                    {"internal/cli", "internal/format", "internal/loadgen", "internal/sys", "metrics", "shard"},
-	"internal/sockets":                     {"internal/format", "internal/holder", "internal/sys"},
+	"internal/sockets":                     {"internal/format", "internal/holder", "internal/hostport", "internal/sys"},
 	"internal/handoff":                     {"internal/sys", "metrics"},
 	"internal/handoff/systemd":             {"internal/handoff", "internal/sys"},
 	"internal/handoff/systemd/systemdtest": {"internal/sys"},

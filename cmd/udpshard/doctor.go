@@ -2,13 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,9 +13,7 @@ import (
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/doctor"
-	"github.com/udpshard/udpshard/internal/format"
 	"github.com/udpshard/udpshard/internal/preflight"
-	"github.com/udpshard/udpshard/internal/sys"
 )
 
 func doctorCommand() *cobra.Command {
@@ -41,7 +35,7 @@ file, doctor fails with all errors of serve --check.
 
 doctor reads counters twice: what grows between the two readings is lost now.
 Exit code 1 if a check fails, else 0. Some checks need root.`,
-		Args: noArguments,
+		Args: cli.NoArguments,
 		Example: `  udpshard doctor --listen :5514
   udpshard doctor --config /etc/udpshard.yaml --interval 10s --json`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -50,7 +44,7 @@ Exit code 1 if a check fails, else 0. Some checks need root.`,
 				return err
 			}
 			if err != nil { // there is nothing to examine the host for
-				return d.print(cmd, refusals(err), false)
+				return d.print(cmd, preflight.Refusals(err), false)
 			}
 			return d.run(cmd, c)
 		},
@@ -72,58 +66,15 @@ type doctorRun struct {
 	json     bool
 }
 
-// The error at the end of a run with findings that fail. The findings have the details.
-var (
-	errLossy   = errors.New("this host would lose datagrams")
-	errNoStart = errors.New("serve would not start") // all that fail are of startCheck
-)
-
 func (d *doctorRun) run(cmd *cobra.Command, c *config.Config) error {
-	usable, err := sys.UsableCPUs()
-	if err != nil {
-		return err
-	}
-	var listeners []doctor.Listener
-	for _, l := range c.Listeners {
-		listeners = append(listeners, examined(l, usable))
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends it at once
-	findings, err := doctor.New().Examine(ctx, listeners, d.interval)
+	findings, err := preflight.Examine(ctx, c, d.flags.File, d.interval)
 	if err != nil {
-		return fmt.Errorf("examine this host: %w", err)
+		return err
 	}
-	running := doctor.New().Instances(listeners)
-	findings = append(d.ready(ctx, c, running), findings...)
-	if d.flags.File != "" {
-		findings = append(d.start(c, running), findings...)
-	}
-	return d.print(cmd, findings, len(listeners) > 1)
-}
-
-const startCheck = "start"
-
-// start returns whether serve would start with a file, or start again where instances already
-// have its ports. running are their PIDs. Ports are checked by the examination of the host.
-func (d *doctorRun) start(c *config.Config, running []int) []doctor.Finding {
-	but := []string{"port"}
-	if len(running) > 0 { // the takeover path is that instance's, and lets in its user alone
-		but = append(but, "takeover")
-	}
-	beside := func(pid int) bool { return slices.Contains(running, pid) }
-	if err := (&preflight.Check{Config: c, Beside: beside}).Run(but...); err != nil {
-		return refusals(err)
-	}
-	return []doctor.Finding{{Check: startCheck, Level: doctor.OK, Finding: "serve can use all that " + d.flags.File + " names"}}
-}
-
-// refusals are the findings of what serve would not start with.
-func refusals(err error) (findings []doctor.Finding) {
-	for _, err := range cli.Separate(err) {
-		findings = append(findings, doctor.Finding{Check: startCheck, Level: doctor.Fail, Finding: "serve would not start: " + err.Error(), Remedy: cli.Hint(err)})
-	}
-	return findings
+	return d.print(cmd, findings, len(c.Listeners) > 1)
 }
 
 func (d *doctorRun) print(cmd *cobra.Command, findings []doctor.Finding, named bool) (err error) {
@@ -136,46 +87,8 @@ func (d *doctorRun) print(cmd *cobra.Command, findings []doctor.Finding, named b
 	if err != nil {
 		return err
 	}
-	n := report.Count(doctor.Fail)
-	if n == 0 {
-		return nil
-	}
-	reason := errNoStart
-	if slices.ContainsFunc(findings, func(f doctor.Finding) bool {
-		return f.Level == doctor.Fail && f.Check != startCheck
-	}) {
-		reason = errLossy
-	}
-	return fmt.Errorf("%w: %s of %d failed", reason, format.Plural(n, "check"), len(findings))
+	return preflight.Verdict(findings)
 }
-
-// examined is the listener as far as the host matters to it.
-func examined(l *config.Listener, usable []int) doctor.Listener {
-	e := doctor.Listener{
-		Name: l.Name, Address: l.Resolved(), Dual: l.DualStack(),
-		Shards: l.Shards, CPUs: l.CPUs, ReceiveBuffer: l.ReceiveBuffer, Join: l.Join,
-		ShardMemory: l.Batch*l.MaxDatagram + outputMemory, ShardFiles: 1,
-	}
-	e.DefaultReceiveBuffer, e.DefaultCPUs = !l.IsSet("receive_buffer"), len(l.CPUs) == 0
-	if l.GRO {
-		e.ShardMemory = l.Batch*longestTrain + outputMemory
-	}
-	if len(e.CPUs) == 0 {
-		e.CPUs = usable
-	}
-	if e.Shards == 0 {
-		e.Shards = len(e.CPUs)
-	}
-	if strings.Contains(l.Output, "{shard}") {
-		e.ShardFiles++
-	}
-	return e
-}
-
-const (
-	outputMemory = 3 << 19  // 1.5 MiB of records per shard are on their way at most
-	longestTrain = 64 << 10 // which UDP_GRO may put into one message (udp(7))
-)
 
 // wantsColor says whether w is a terminal whose user has not said no
 // (no-color.org).

@@ -29,7 +29,7 @@ the reasons. For HEALTHCHECK and probes.
 exit code 0 if that process is the instance or a standby of it, else 1. The PID
 is that of the PID namespace in which health runs, such as a container's; 0 is
 any process of that namespace.`,
-		Args: noArguments,
+		Args: cli.NoArguments,
 		Example: `  udpshard health --http 127.0.0.1:9514
   docker exec udpshard-b /udpshard health --pid 0`,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"runtime"
@@ -25,7 +24,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		Short:         "A UDP front door for Linux: one socket to a core, every datagram accounted for",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          noArguments,
+		Args:          cli.NoArguments,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		Example:       "  udpshard serve --listen 127.0.0.1:5514",
 	}
@@ -33,11 +32,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 	root.SetOut(out)
 	root.SetErr(stderr)
 	root.SetArgs(args)
-	root.SetHelpTemplate(helpTemplate)
-	root.SetFlagErrorFunc(flagError)
+	root.SetHelpTemplate(cli.HelpTemplate)
+	root.SetFlagErrorFunc(cli.FlagError)
 	root.AddCommand(serveCommand(), sendCommand(), selftestCommand(), socketsCommand(), doctorCommand(), healthCommand(), versionCommand())
-	root.SetHelpCommand(helpCommand())
-	addCompletion(root)
+	root.SetHelpCommand(cli.HelpCommand())
+	cli.AddCompletion(root)
 	root.InitDefaultHelpFlag()
 
 	err := root.Execute()
@@ -49,34 +48,3 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	return cli.ExitCode(err)
 }
-
-// noArguments refuses arguments; for a command of several they are commands that
-// do not exist.
-func noArguments(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	what, hint := "takes no arguments", cmd.CommandPath()+" --help"
-	if cmd.HasSubCommands() {
-		what, hint = "has no such command", cmd.CommandPath()+" --help lists the commands"
-		if meant := cli.Nearest(args[0], commandNames(cmd)); meant != "" {
-			hint = cli.DidYouMean(cmd.CommandPath() + " " + meant)
-		}
-	}
-	return cli.WithHint(cli.Usage(fmt.Errorf("%q: %s %s", args[0], cmd.CommandPath(), what)), hint)
-}
-
-const helpTemplate = `{{with or .Long .Short}}{{. | trimTrailingWhitespaces}}
-{{end}}
-Usage:
-  {{if .HasAvailableSubCommands}}{{.CommandPath}} COMMAND{{else}}{{.UseLine}}{{end}}
-{{if .HasAvailableSubCommands}}
-Commands:{{range .Commands}}{{if .IsAvailableCommand}}
-  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}
-{{end}}{{if .HasAvailableLocalFlags}}
-Flags:
-{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}
-{{end}}{{if .HasExample}}
-Example:
-{{.Example}}
-{{end}}`

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os/signal"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,7 +34,7 @@ are made and thrown away.
 Shards get one half of the usable CPUs, and the sender gets the other half,
 unless --shards or --cpus say otherwise: on loopback the sender's CPU does the
 kernel's part of receiving. Takes less than 30 s.`,
-		Args: noArguments,
+		Args: cli.NoArguments,
 		Example: `  udpshard selftest
   udpshard selftest --protocol discard --shards 2 --flows 256 --json`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -85,7 +84,14 @@ func (t *selftestRun) run(stdout, stderr io.Writer) error {
 	for key, flag := range map[string]string{"shards": "--shards", "cpus": "--cpus", "batch": "--batch", "receive_buffer": "--receive-buffer"} {
 		l.SetAt(key, flag)
 	}
-	senders := t.deal(usable)
+	var senders []int
+	l.CPUs, senders = selftest.DivideCPUs(usable, l.CPUs, l.Shards)
+	if l.Shards == 0 {
+		l.Shards = len(l.CPUs)
+	}
+	if t.threads == 0 {
+		t.threads = min(len(senders), t.flows)
+	}
 	// Where it goes is not known yet; the rest can be checked.
 	if _, _, err := (loadgen.Config{To: "127.0.0.1:9", Flows: t.flows, Size: t.size, GSO: t.gso, Threads: t.threads, CPUs: senders}).Check(); err != nil {
 		return sendError("", t.flows, err)
@@ -129,32 +135,4 @@ func (t *selftestRun) run(stdout, stderr io.Writer) error {
 		return errors.New("no rate was loss-free")
 	}
 	return nil
-}
-
-// deal gives shards one half of the CPUs and senders the other.
-func (t *selftestRun) deal(usable []int) (senders []int) {
-	l := t.listener
-	if len(l.CPUs) == 0 {
-		half := max(len(usable)/2, 1)
-		if l.Shards > 0 {
-			half = min(l.Shards, len(usable))
-		}
-		// From the end: interrupts and other work mostly run on the first.
-		l.CPUs = usable[len(usable)-half:]
-	}
-	if l.Shards == 0 {
-		l.Shards = len(l.CPUs)
-	}
-	for _, cpu := range usable {
-		if !slices.Contains(l.CPUs, cpu) {
-			senders = append(senders, cpu)
-		}
-	}
-	if len(senders) == 0 {
-		senders = usable
-	}
-	if t.threads == 0 {
-		t.threads = min(len(senders), t.flows)
-	}
-	return senders
 }

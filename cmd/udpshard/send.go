@@ -41,7 +41,7 @@ Low rates leave in bursts of twenty, at most 20 ms apart, because a wake-up for
 each datagram would cost more than sending it. A sender that falls behind makes
 up for 50 ms, and counts the rest as missed. SIGINT ends a run early. Exit code
 1 if nothing could be sent, or if --verify misses a datagram.`,
-		Args: noArguments,
+		Args: cli.NoArguments,
 		Example: `  udpshard serve --listen 127.0.0.1:5514 --output file:/tmp/records.json &
   udpshard send --rate 50000 --duration 5s --verify /tmp/records.json`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -59,13 +59,13 @@ up for 50 ms, and counts the rest as missed. SIGINT ends a run early. Exit code
 	set.SortFlags = false
 	cli.AddFlag(set, &s.config.To, "to", cli.ParseText, "`ADDR` to send to: host:port or [ipv6]:port")
 	cli.AddFlag(set, &s.config.Flows, "flows", cli.ParseCount, "send from `N` source ports, each a flow with numbers of its own")
-	cli.AddFlag(set, &s.config.Rate, "rate", parseSendRate, "send `N` datagrams a second over all flows; 0 is flat out")
+	cli.AddFlag(set, &s.config.Rate, "rate", loadgen.ParseSendRate, "send `N` datagrams a second over all flows; 0 is flat out")
 	cli.AddFlag(set, &duration, "duration", cli.ParseDuration, "send for `DURATION`; 0 is until SIGINT; with --count, the default is no limit")
-	cli.AddFlag(set, &s.config.Count, "count", parseUnsigned, "send `N` datagrams in all (default as many as the duration allows)")
+	cli.AddFlag(set, &s.config.Count, "count", loadgen.ParseUnsigned, "send `N` datagrams in all (default as many as the duration allows)")
 	cli.AddFlag(set, &s.config.Size, "size", cli.ParseSize, "`SIZE` of each payload, padded (default as long as the text)")
 	set.Var(&template, "template", "`FILE` of lines to send in turn, in which {flow}, {seq}, {time} and {run} are replaced")
 	cli.AddFlag(set, &s.config.GSO, "gso", cli.ParseCount, "send `N` datagrams as one GSO batch, which the kernel splits (UDP_SEGMENT), up to 128 (default off)")
-	cli.AddFlag(set, &s.config.Heavy, "heavy", parseShare, "`SHARE` of all datagrams that flow 0 sends, such as 0.9 or 90% (default the same as other flows)")
+	cli.AddFlag(set, &s.config.Heavy, "heavy", loadgen.ParseShare, "`SHARE` of all datagrams that flow 0 sends, such as 0.9 or 90% (default the same as other flows)")
 	cli.AddFlag(set, &s.config.Batch, "batch", cli.ParseCount, "send at most `N` datagrams, or GSO batches, with one call, 1 to 1024")
 	cli.AddFlag(set, &s.config.Threads, "threads", cli.ParseCount, "send from `N` threads, at most one per usable CPU")
 	cli.AddFlag(set, &s.config.CPUs, "cpus", cli.ParseCPUs, "`LIST` of CPUs such as 0,2-5, to which threads are pinned in turn (default none)")

@@ -298,7 +298,7 @@ func TestSendStopsAtAnInterrupt(t *testing.T) {
 
 func TestParseShare(t *testing.T) {
 	for text, want := range map[string]float64{"0": 0, "0.9": 0.9, "90%": 0.9, "1": 1, "100%": 1} {
-		if got, err := parseShare(text); err != nil || got != want {
+		if got, err := loadgen.ParseShare(text); err != nil || got != want {
 			t.Errorf("%s: %v, %v", text, got, err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/format"
@@ -31,7 +32,7 @@ opens output files again, and keeps every socket.
 --check says whether serve would start with these flags or this file, and prints
 all errors. It opens no port, no output and no takeover socket, so it can run
 beside an instance, as the same user.`,
-		Args: noArguments,
+		Args: cli.NoArguments,
 		Example: `  udpshard serve --listen 127.0.0.1:5514 --output file:/tmp/records.json
   logger --udp --server 127.0.0.1 --port 5514 --rfc5424 hello
   udpshard serve --check --config /etc/udpshard/udpshard.yaml`,

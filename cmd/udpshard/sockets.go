@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/netip"
 	"os/signal"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,7 +16,6 @@ import (
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/config"
-	"github.com/udpshard/udpshard/internal/hostport"
 	"github.com/udpshard/udpshard/internal/sockets"
 )
 
@@ -60,7 +58,7 @@ Exit code 1 if there is no such socket.`,
 		Example: `  udpshard sockets :5514
   udpshard sockets --interval 2s --json 127.0.0.1:5514`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			address, err := parseSocketsAddress(args[0])
+			address, err := sockets.ParseAddress(args[0])
 			if err != nil {
 				example := cmp.Or(cli.MeantAddress(args[0], "", config.DefaultPort), ":"+config.DefaultPort)
 				return cli.WithHint(cli.Usage(fmt.Errorf("ADDR: %w", err)), cmd.CommandPath()+" "+example)
@@ -76,29 +74,6 @@ Exit code 1 if there is no such socket.`,
 	cli.AddFlag(set, &interval, "interval", cli.ParseDuration, "look again and again for `DURATION`, from 100ms; 0 is one look")
 	set.BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd
-}
-
-// parseSocketsAddress parses an address as serve's --listen has it, or a port alone. An
-// unspecified address means all sockets of the port.
-func parseSocketsAddress(text string) (at netip.AddrPort, err error) {
-	withColon := text
-	if !strings.Contains(text, ":") && !strings.Contains(text, ".") {
-		withColon = ":" + text
-	}
-	address, err := hostport.Parse("udp", withColon)
-	if err != nil {
-		return at, err
-	}
-	if at, err = address.Resolve(); err != nil {
-		return at, fmt.Errorf("%q: %w", text, err)
-	}
-	if at.Port() == 0 {
-		return at, fmt.Errorf("%q: no socket is bound to port 0", text)
-	}
-	if ip := at.Addr(); ip.IsMulticast() || ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
-		return at, fmt.Errorf("%s is no address of one receiver: each socket that listens gets a copy; ask for port %d alone", ip, at.Port())
-	}
-	return at, nil
 }
 
 // listSockets looks for the interval, or until SIGINT or SIGTERM.

@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/cli"
 )
 
 // version and commit are set by the linker (-X main.version=…); without, what
@@ -47,7 +49,7 @@ func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
 		Short:   "Print version, commit, Go version and kernel",
-		Args:    noArguments,
+		Args:    cli.NoArguments,
 		Example: "  udpshard version",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			b := thisBuild()

@@ -1,9 +1,9 @@
-package main
+package cli
 
 import "github.com/spf13/cobra"
 
-// helpCommand is cobra's, but refuses commands that do not exist.
-func helpCommand() *cobra.Command {
+// HelpCommand is cobra's, but refuses commands that do not exist.
+func HelpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "help [COMMAND]",
 		Short:   "Help about a command",
@@ -11,7 +11,7 @@ func helpCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			about, rest, err := cmd.Root().Find(args)
 			if err == nil {
-				err = noArguments(about, rest)
+				err = NoArguments(about, rest)
 			}
 			if err != nil {
 				return err
@@ -34,8 +34,8 @@ func helpCommand() *cobra.Command {
 	}
 }
 
-// addCompletion adds cobra's command that writes completions.
-func addCompletion(root *cobra.Command) {
+// AddCompletion adds cobra's command that writes completions.
+func AddCompletion(root *cobra.Command) {
 	root.InitDefaultCompletionCmd()
 	examples := map[string]string{
 		"completion": "completion bash",
@@ -47,6 +47,21 @@ func addCompletion(root *cobra.Command) {
 	all, _, _ := root.Find([]string{"completion"})
 	all.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	for _, c := range append(all.Commands(), all) {
-		c.Example, c.Args = "  udpshard "+examples[c.Name()], noArguments
+		c.Example, c.Args = "  udpshard "+examples[c.Name()], NoArguments
 	}
 }
+
+const HelpTemplate = `{{with or .Long .Short}}{{. | trimTrailingWhitespaces}}
+{{end}}
+Usage:
+  {{if .HasAvailableSubCommands}}{{.CommandPath}} COMMAND{{else}}{{.UseLine}}{{end}}
+{{if .HasAvailableSubCommands}}
+Commands:{{range .Commands}}{{if .IsAvailableCommand}}
+  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}
+{{end}}{{if .HasAvailableLocalFlags}}
+Flags:
+{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}
+{{end}}{{if .HasExample}}
+Example:
+{{.Example}}
+{{end}}`

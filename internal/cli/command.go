@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"errors"
@@ -6,25 +6,23 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-
-	"github.com/udpshard/udpshard/internal/cli"
 )
 
-// flagError is the error of a flag that can't be used, with its remedy.
-func flagError(cmd *cobra.Command, err error) error {
+// FlagError is the error of a flag that can't be used, with its remedy.
+func FlagError(cmd *cobra.Command, err error) error {
 	var invalid *pflag.InvalidValueError
 	var missing *pflag.ValueRequiredError
 	var unknown *pflag.NotExistError
 	switch {
 	case errors.As(err, &invalid):
-		return cli.Unusable("--"+invalid.GetFlag().Name, invalid.Unwrap())
+		return Unusable("--"+invalid.GetFlag().Name, invalid.Unwrap())
 	case errors.As(err, &missing):
 		name, usage := pflag.UnquoteUsage(missing.GetFlag())
-		return cli.WithHint(cli.Usage(err), fmt.Sprintf("--%s %s: %s", missing.GetFlag().Name, name, usage))
+		return WithHint(Usage(err), fmt.Sprintf("--%s %s: %s", missing.GetFlag().Name, name, usage))
 	case errors.As(err, &unknown):
-		return cli.WithHint(cli.Usage(err), unknownFlagHint(cmd, unknown))
+		return WithHint(Usage(err), unknownFlagHint(cmd, unknown))
 	}
-	return cli.Usage(err)
+	return Usage(err)
 }
 
 // unknownFlagHint names the flag that was probably meant: one of the command, or where the
@@ -34,14 +32,14 @@ func unknownFlagHint(cmd *cobra.Command, unknown *pflag.NotExistError) string {
 	if letters := unknown.GetSpecifiedShortnames(); letters != "" { // -listen
 		name = letters
 	}
-	if meant := cli.Nearest(name, flagNames(cmd)); meant != "" {
-		return cli.DidYouMean("--" + meant)
+	if meant := Nearest(name, flagNames(cmd)); meant != "" {
+		return DidYouMean("--" + meant)
 	}
 	if serve, _, err := cmd.Find([]string{"serve"}); err == nil && serve.Flags().Lookup(name) != nil {
-		return cli.DidYouMean(serve.CommandPath() + " --" + name)
+		return DidYouMean(serve.CommandPath() + " --" + name)
 	}
-	if meant := cli.Nearest(name, commandNames(cmd)); meant != "" {
-		return cli.DidYouMean(cmd.CommandPath() + " " + meant)
+	if meant := Nearest(name, commandNames(cmd)); meant != "" {
+		return DidYouMean(cmd.CommandPath() + " " + meant)
 	}
 	return cmd.CommandPath() + " --help lists the flags"
 }
@@ -58,4 +56,20 @@ func commandNames(cmd *cobra.Command) (names []string) {
 		}
 	}
 	return names
+}
+
+// NoArguments refuses arguments; for a command of several they are commands that
+// do not exist.
+func NoArguments(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	what, hint := "takes no arguments", cmd.CommandPath()+" --help"
+	if cmd.HasSubCommands() {
+		what, hint = "has no such command", cmd.CommandPath()+" --help lists the commands"
+		if meant := Nearest(args[0], commandNames(cmd)); meant != "" {
+			hint = DidYouMean(cmd.CommandPath() + " " + meant)
+		}
+	}
+	return WithHint(Usage(fmt.Errorf("%q: %s %s", args[0], cmd.CommandPath(), what)), hint)
 }

@@ -1,4 +1,4 @@
-package main
+package loadgen
 
 import (
 	"fmt"
@@ -8,12 +8,12 @@ import (
 	"github.com/udpshard/udpshard/internal/cli"
 )
 
-func parseUnsigned(text string) (uint64, error) {
+func ParseUnsigned(text string) (uint64, error) {
 	n, err := cli.ParseCount(text)
 	return uint64(n), err
 }
 
-func parseSendRate(text string) (float64, error) {
+func ParseSendRate(text string) (float64, error) {
 	n, err := strconv.ParseFloat(text, 64)
 	if err != nil || !(n >= 0) {
 		return 0, cli.Suggest(fmt.Errorf("%q is not a number of datagrams a second", text), cli.MeantCount(text))
@@ -21,8 +21,8 @@ func parseSendRate(text string) (float64, error) {
 	return n, nil
 }
 
-// parseShare reads 0.9 or 90%.
-func parseShare(text string) (float64, error) {
+// ParseShare reads 0.9 or 90%.
+func ParseShare(text string) (float64, error) {
 	number, percent := strings.CutSuffix(text, "%")
 	n, err := strconv.ParseFloat(number, 64)
 	if percent {

@@ -1,4 +1,4 @@
-package main
+package preflight
 
 import (
 	"context"
@@ -23,7 +23,7 @@ const readyTimeout = 2 * time.Second
 // The instance also finds socket filters that another process has attached to its sockets; no
 // other process can see these. running are the PIDs of the instances that have the listeners'
 // ports.
-func (d *doctorRun) ready(ctx context.Context, c *config.Config, running []int) []doctor.Finding {
+func ready(ctx context.Context, c *config.Config, running []int) []doctor.Finding {
 	finding := func(level doctor.Level, remedy, format string, args ...any) doctor.Finding {
 		text := fmt.Sprintf(format, args...)
 		return doctor.Finding{Check: readyCheck, Level: level, Finding: text, Remedy: remedy}

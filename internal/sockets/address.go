@@ -1,0 +1,32 @@
+package sockets
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/udpshard/udpshard/internal/hostport"
+)
+
+// ParseAddress parses an address as serve's --listen has it, or a port alone. An
+// unspecified address means all sockets of the port.
+func ParseAddress(text string) (at netip.AddrPort, err error) {
+	withColon := text
+	if !strings.Contains(text, ":") && !strings.Contains(text, ".") {
+		withColon = ":" + text
+	}
+	address, err := hostport.Parse("udp", withColon)
+	if err != nil {
+		return at, err
+	}
+	if at, err = address.Resolve(); err != nil {
+		return at, fmt.Errorf("%q: %w", text, err)
+	}
+	if at.Port() == 0 {
+		return at, fmt.Errorf("%q: no socket is bound to port 0", text)
+	}
+	if ip := at.Addr(); ip.IsMulticast() || ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+		return at, fmt.Errorf("%s is no address of one receiver: each socket that listens gets a copy; ask for port %d alone", ip, at.Port())
+	}
+	return at, nil
+}
