@@ -198,6 +198,32 @@ func TestOnlyTheCommandExits(t *testing.T) {
 	})
 }
 
+// maxLines is how many lines the files of a folder may have, without tests.
+const maxLines = 3500
+
+// otherMaxLines are the folders with a limit of their own.
+var otherMaxLines = map[string]int{"cmd/udpshard": 1000}
+
+func TestPackagesAreSmall(t *testing.T) {
+	lines := make(map[string]int)
+	source(t, func(folder, name string, _ *ast.File) {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines[folder] += strings.Count(string(text), "\n")
+	})
+	for folder, n := range lines {
+		limit, own := otherMaxLines[folder]
+		if !own {
+			limit = maxLines
+		}
+		if n > limit {
+			t.Errorf("%s has %d lines, and may have %d", folder, n, limit)
+		}
+	}
+}
+
 func TestGofmt(t *testing.T) {
 	gofmt, err := exec.LookPath("gofmt")
 	if err != nil {
