@@ -82,7 +82,7 @@ func compareGRO(ctx context.Context, l *lab) (section, error) {
 		lines = append(lines, []string{d.String(), fmt.Sprintf("%.3f µs", newSpread(entrants[0].costs()).median), fmt.Sprintf("%.3f µs", newSpread(entrants[1].costs()).median),
 			entrants[1].to(entrants[0]).String(), percent(entrants[0].lost()), percent(entrants[1].lost())})
 	}
-	s.text += `What ` + "`--gro`" + ` costs without GRO batches, and from which length on it pays: it pays where the ratio is below 1. On a
+	s.text += `The cost of ` + "`--gro`" + ` without GRO batches, and the length of batches from which on ` + "`--gro`" + ` pays: where the ratio is below 1. On a
 real network GRO batches come from a driver that coalesces (ethtool -k: rx-udp-gro-forwarding or rx-gro-list), or from a
 sender on the same host that uses UDP_SEGMENT. The datagrams of a batch have one sender and one length. With many senders and
 lines of any length, as with syslog, there are no batches.
