@@ -8,9 +8,8 @@ import (
 	"time"
 )
 
-// Listener accepts connections for an http.Server, whose ConnState must be the Listener's. The
-// Listener closes evicted connections, and connections without room. Any goroutine may call its
-// methods.
+// Listener accepts connections for an http.Server, whose ConnState must be the Listener's. Evicted
+// connections and connections without room are closed. Any goroutine may call the methods.
 type Listener struct {
 	net.Listener
 	mu    sync.Mutex
@@ -59,9 +58,8 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// ConnState is for http.Server.ConnState. net/http calls a connection active after reading the
-// whole header of a request (conn.serve, Go 1.25), so a connection with an incomplete header counts
-// as waiting.
+// ConnState is for http.Server.ConnState. A connection with an incomplete header is not busy:
+// net/http calls a connection active after the whole header (conn.serve, Go 1.25).
 func (l *Listener) ConnState(conn net.Conn, state http.ConnState) {
 	c, ok := conn.(trackedConn)
 	if !ok {

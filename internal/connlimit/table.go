@@ -1,12 +1,12 @@
-// Package connlimit bounds the connections of a server, and chooses the connection that makes room
-// for a new connection: a connection of the client with most connections, so that no client keeps
-// other clients out.
+// Package connlimit bounds the connections of a server. A connection of the client with most
+// connections makes room for a new connection, so that no client keeps other clients out.
 //
 // A Table is for a server that accepts connections by itself. A Listener is a net.Listener with a
 // Table, for net/http.
 package connlimit
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 	"time"
@@ -114,16 +114,16 @@ func clientOf(addr netip.Addr) netip.Addr {
 	return prefix.Addr()
 }
 
-// chooseEvicted reports whether a connection has room, and chooses the connection to evict in a
-// full Table. A client at the limit per client evicts a waiting connection of its own. Otherwise a
-// client with most connections makes room, so that a client with fewer connections is served. Any
-// connection of such a client may be evicted if the client still has more connections afterwards
-// than the new client has, or if the policy is EvictBusy; else only a waiting connection.
+// chooseEvicted reports whether the Table has room for a connection, and chooses the connection to
+// evict from a full Table. A client at the limit per client evicts a waiting connection of its own.
+// Otherwise a client with most connections makes room, with any connection if the client then has
+// at least as many connections as the new client, or if the policy is EvictBusy; else with a
+// waiting connection only.
 func (t *Table) chooseEvicted(c *Conn) (victim *Conn, ok bool) {
 	ownCount := t.clients[c.client]
 	switch {
 	case t.policy.MaxPerClient > 0 && ownCount >= t.policy.MaxPerClient:
-		victim = t.longestWaiting(c.since, func(o *Conn) bool { return o.client == c.client && t.isEvictable(o, c.since) })
+		victim = t.longestWaiting(c.since, func(o *Conn) bool { return o.client == c.client && t.isWaiting(o, c.since) })
 	case len(t.conns) < t.policy.Max:
 		return nil, true
 	default:
@@ -132,7 +132,8 @@ func (t *Table) chooseEvicted(c *Conn) (victim *Conn, ok bool) {
 			largest = max(largest, n)
 		}
 		victim = t.longestWaiting(c.since, func(o *Conn) bool {
-			return t.clients[o.client] == largest && (largest > ownCount+1 || t.policy.EvictBusy || t.isEvictable(o, c.since))
+			return t.clients[o.client] == largest &&
+				(largest > ownCount+1 || t.policy.EvictBusy || t.isWaiting(o, c.since))
 		})
 	}
 	return victim, victim != nil
@@ -143,7 +144,7 @@ func (t *Table) chooseEvicted(c *Conn) (victim *Conn, ok bool) {
 func (t *Table) longestWaiting(now time.Time, eligible func(*Conn) bool) (found *Conn) {
 	rank := func(c *Conn) int {
 		switch {
-		case t.isEvictable(c, now):
+		case t.isWaiting(c, now):
 			return 0
 		case c.state == Fresh:
 			return 1
@@ -151,15 +152,14 @@ func (t *Table) longestWaiting(now time.Time, eligible func(*Conn) bool) (found 
 		return 2
 	}
 	for c := range t.conns {
-		if eligible(c) && (found == nil || rank(c) < rank(found) || rank(c) == rank(found) && c.since.Before(found.since)) {
+		if eligible(c) && (found == nil || cmp.Or(rank(c)-rank(found), c.since.Compare(found.since)) < 0) {
 			found = c
 		}
 	}
 	return found
 }
 
-// isEvictable reports whether a connection waits, and so may make room for a client with as many or more
-// connections.
-func (t *Table) isEvictable(c *Conn, now time.Time) bool {
+// isWaiting reports whether a connection makes room for a client with as many connections.
+func (t *Table) isWaiting(c *Conn, now time.Time) bool {
 	return c.state == Idle || c.state == Fresh && now.Sub(c.since) >= t.policy.FreshPeriod
 }

@@ -84,7 +84,7 @@ func WithTimeout[T any](timeout time.Duration, action string, read func() (T, er
 	select {
 	case readSlots <- struct{}{}:
 	default:
-		return none, fmt.Errorf("%s: %d reads that began before have not ended", action, maxReads)
+		return none, fmt.Errorf("%s: %d earlier reads have not ended", action, maxReads)
 	}
 	type result struct {
 		value T
@@ -102,6 +102,6 @@ func WithTimeout[T any](timeout time.Duration, action string, read func() (T, er
 	case r := <-done:
 		return r.value, r.err
 	case <-timer.C:
-		return none, fmt.Errorf("%s: %w: it takes longer than %s", action, os.ErrDeadlineExceeded, timeout)
+		return none, fmt.Errorf("%s: %w: longer than %s", action, os.ErrDeadlineExceeded, timeout)
 	}
 }

@@ -51,7 +51,7 @@ func ParseSecret(text string) (Secret, error) {
 		return s, fmt.Errorf("a cookie secret has %d hexadecimal digits, not %d characters", hex.EncodedLen(len(s)), len(text))
 	}
 	if _, err := hex.Decode(s[:], []byte(text)); err != nil {
-		return Secret{}, fmt.Errorf("a cookie secret has %d hexadecimal digits, not others", hex.EncodedLen(len(s)))
+		return Secret{}, fmt.Errorf("a cookie secret has %d hexadecimal digits, and no other characters", hex.EncodedLen(len(s)))
 	}
 	return s, nil
 }

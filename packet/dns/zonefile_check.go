@@ -34,7 +34,7 @@ func (z *zone) check(name string, apexes []position) error {
 		return z.soa.position.errorf("the zone %s has no NS record at its apex", nameText(z.apex))
 	}
 	if set := apex.set(typeDS); set != nil {
-		return set.position.errorf("DS at the apex: it belongs to the zone above (RFC 4035 section 2.4)")
+		return set.position.errorf("DS at the apex belongs to the zone above (RFC 4035 section 2.4)")
 	}
 	data := []byte(z.soa.data[0])
 	z.negativeTTL = min(z.soa.ttl, binary.BigEndian.Uint32(data[len(data)-4:]))
@@ -48,7 +48,7 @@ func (z *zone) checkOwner(o *owner) error {
 	case cname != nil && len(cname.data) > 1:
 		return cname.position.errorf("%s has several CNAME records (RFC 2181 section 10.1)", nameText(o.name))
 	case cname != nil && len(o.sets) > 1:
-		return cname.position.errorf("%s has a CNAME record and others (RFC 1034 section 3.6.2)", nameText(o.name))
+		return cname.position.errorf("%s has a CNAME record and other records (RFC 1034 section 3.6.2)", nameText(o.name))
 	case dname != nil && len(dname.data) > 1:
 		return dname.position.errorf("%s has several DNAME records (RFC 6672 section 2.4)", nameText(o.name))
 	case dname != nil && o.set(typeNS) != nil && o.name != z.apex:
@@ -57,7 +57,7 @@ func (z *zone) checkOwner(o *owner) error {
 	if o.isWildcard() {
 		for _, set := range o.sets {
 			if set.rtype == typeNS || set.rtype == typeDNAME {
-				return set.position.errorf("%s at a wildcard is discouraged (RFC 4592 section 4), and not served here", appendType(nil, set.rtype))
+				return set.position.errorf("%s at a wildcard is discouraged (RFC 4592 section 4), and not supported", appendType(nil, set.rtype))
 			}
 		}
 	}

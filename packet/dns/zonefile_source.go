@@ -37,7 +37,7 @@ type sizeLimitedReader struct {
 func (m sizeLimitedReader) Read(p []byte) (int, error) {
 	n, err := m.Reader.Read(p)
 	if m.files.bytesLeft -= int64(n); m.files.bytesLeft < 0 {
-		return 0, fmt.Errorf("the zone has more than %d bytes, with the files that it includes", maxZoneBytes)
+		return 0, fmt.Errorf("the zone has more than %d bytes, including $INCLUDE files", maxZoneBytes)
 	}
 	return n, err
 }
@@ -144,7 +144,7 @@ func (s *sources) withPosition(err error) error {
 	return s.position().errorf("%w", err)
 }
 
-const unknownType = " (not a type that is read here, either: such are written as TYPE and its number, RFC 3597)"
+const unknownType = " (an unknown type is written as TYPE and a number, RFC 3597)"
 
 // parserHint adds a hint to some messages of the parser.
 func parserHint(message string) string {
