@@ -62,7 +62,7 @@ func TestAReloadThatFindsAPipe(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.cmd.Process.Signal(unix.SIGHUP)
-		p.wantSaid("reloaded")
+		p.wantSaid("reload finished")
 		eventually(t, "the output is opened anew", func() bool {
 			_, err := os.Stat(path("records"))
 			return err == nil
@@ -88,13 +88,13 @@ func TestAStandbyWhoseReloadFindsAPipe(t *testing.T) {
 	}
 	p := serving(t, ordinary, "--listen", address, "--shards", "1", "--takeover", socket, "--output", "discard")
 	standby := launch(t, ordinary, "serve", "--config", file)
-	standby.wantSaid("standing by for")
+	standby.wantSaid("standby started")
 	undo := replaceByPipe(t, file)
 	standby.cmd.Process.Signal(unix.SIGHUP)
 	standby.wantSaid("reload refused", "standby.yaml: not a regular file")
 	undo()
 	standby.cmd.Process.Signal(unix.SIGHUP)
-	eventually(t, "it has reloaded", func() bool { return strings.Count(standby.logs.String(), "standing by for") == 2 })
+	eventually(t, "it has reloaded", func() bool { return strings.Count(standby.logs.String(), "standby started") == 2 })
 	p.cmd.Process.Kill()
 	standby.wantSaid(`"message":"takeover finished`)
 	if code := standby.terminate(); code != 0 {

@@ -279,7 +279,7 @@ func TestADNSEndpointReloadsBesideAllElse(t *testing.T) {
 	write(large.String())
 	p.cmd.Process.Signal(syscall.SIGHUP)
 	eventually(t, "it reads", func() bool { return p.says("reload started") })
-	if code := p.terminate(); code != 0 || p.says("reloaded") {
+	if code := p.terminate(); code != 0 || p.says("reload finished") {
 		t.Errorf("exit code %d, when it had read all", code)
 	}
 

@@ -33,7 +33,7 @@ func TestDoctorFindsASocketFilter(t *testing.T) {
 		return strings.Contains(found, ready)
 	})
 	rejectAll(t, socket, 1)
-	p.wantSaid("socket filter of another process can't be detached")
+	p.wantSaid("socket filter not detached")
 	found, code := doctor()
 	for _, want := range []string{
 		fmt.Sprintf("fail  ready           pid %d is not ready: "+

@@ -151,7 +151,7 @@ func TestAShardThatHangsKeepsNobody(t *testing.T) {
 	s := newSenders(t, address, 32)
 	p.fill(t, s)
 	p.cmd.Process.Signal(unix.SIGHUP)
-	p.wantSaid("reloaded")
+	p.wantSaid("reload finished")
 	began := time.Now()
 	p.cmd.Process.Signal(unix.SIGTERM)
 	if code := p.exits(); code != cli.ExitFailed {
@@ -402,5 +402,5 @@ func TestAServiceManagerThatHangs(t *testing.T) {
 	if p.says("notification of the service manager failed") {
 		t.Error("the manager was waited for first")
 	}
-	p.wantSaid("notification of the service manager failed", "reloaded")
+	p.wantSaid("notification of the service manager failed", "reload finished")
 }

@@ -46,7 +46,7 @@ func TestStandbysInOtherPIDNamespaces(t *testing.T) {
 	standby := func() *process {
 		next := launch(t, apart, append([]string{"serve", "--standby", "--http", p.http, "--log-format", "json"}, args...)...)
 		next.http = p.http
-		eventually(t, "it stands by", func() bool { return next.says("standing by") })
+		eventually(t, "it stands by", func() bool { return next.says("standby started") })
 		return next
 	}
 	const foreign = `"pid":1,"pid_namespace":"another",`

@@ -54,7 +54,7 @@ func TestAProcessThatIsStoppedInAHandover(t *testing.T) {
 	p := serving(t, nil, args...)
 	standby := launch(t, nil, append([]string{"serve", "--standby", "--http", p.http, "--log-format", "json"}, args...)...)
 	standby.http = p.http
-	standby.wantSaid("standing by")
+	standby.wantSaid("standby started")
 	successor, _ := peerOf(t, path, takeover.Successor)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -79,7 +79,7 @@ func TestAProcessThatWaitsForASuccessor(t *testing.T) {
 	args := []string{"--listen", address, "--protocol", "discard", "--shards", "2", "--takeover", path, "--standby-after", "300ms"}
 	p := serving(t, nil, args...)
 	standby := launch(t, nil, append([]string{"serve", "--standby", "--http", p.http, "--log-format", "json"}, args...)...)
-	standby.wantSaid("standing by")
+	standby.wantSaid("standby started")
 	successor, _ := peerOf(t, path, takeover.Successor)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()

@@ -103,7 +103,7 @@ func TestRenamedListenersGoOn(t *testing.T) {
 	hold(next, "in another order")
 
 	standby := begin("c.yaml", listener(first, ", protocol: raw")+listener(second, ", name: other"), "--standby")
-	standby.wantSaid("standing by")
+	standby.wantSaid("standby started")
 	next.cmd.Process.Kill()
 	next.wait()
 	standby.wantSaid(`"message":"takeover finished`, `"was":"syslog-2"`)

@@ -113,7 +113,7 @@ func TestNoNameIsLookedUpInATakeover(t *testing.T) {
 	standby := launch(t, asking, "serve", "--standby", "--standby-after", "10s", "--http", p.http, "--log-format", "json",
 		"--config", write(t, dir, "b.yaml", head+strings.Join(listeners, "")))
 	standby.http = p.http
-	standby.wantSaid("standing by")
+	standby.wantSaid("standby started")
 	names.silent.Store(true)
 	p.cmd.Process.Kill()
 	gap := standby.gap()

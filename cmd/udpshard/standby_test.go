@@ -34,7 +34,7 @@ func (p *process) startStandby(args ...string) *process {
 	}
 	next := launch(p.t, ordinary, args...)
 	next.http = p.http
-	eventually(p.t, "it stands by", func() bool { return next.says("standing by") })
+	eventually(p.t, "it stands by", func() bool { return next.says("standby started") })
 	return next
 }
 
@@ -336,7 +336,7 @@ func TestStandbysFollowWhoTakesOver(t *testing.T) {
 	s := newSenders(t, address, 1)
 	s.send(100, 10_000)
 	eventually(t, "one takes over", func() bool { return next.says(`"message":"takeover finished`) })
-	eventually(t, "the other one waits for it", func() bool { return strings.Count(last.logs.String(), "standing by") > 1 })
+	eventually(t, "the other one waits for it", func() bool { return strings.Count(last.logs.String(), "standby started") > 1 })
 	next.cmd.Process.Kill()
 	next.wait()
 	eventually(t, "it goes on", func() bool { return last.says(`"message":"takeover finished`) })
@@ -362,7 +362,7 @@ func TestAStandbyThatSleptServes(t *testing.T) {
 	if code := p.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	p.wantSaid("no standby has taken over")
+	p.wantSaid("handover to a standby failed")
 	next.cmd.Process.Signal(syscall.SIGCONT)
 	eventually(t, "it serves", func() bool { return next.says(`"message":"listening"`) })
 	s.send(200, 10_000)
@@ -412,7 +412,7 @@ func testFileIsSettled(t *testing.T, protocol, begin string) {
 		r := next.total()
 		return r.Received+r.Dropped.Kernel == uint64(s.sent) && r.InFlight == 0
 	})
-	if next.says("told exactly") {
+	if next.says("last write of the predecessor unknown") {
 		t.Error("it can't tell what was written")
 	}
 	total := next.total()
@@ -477,7 +477,7 @@ func TestAStoppedProcessIsKilled(t *testing.T) {
 	eventually(t, "it is replaced", func() bool { return next.says(`"message":"takeover finished`) })
 	p.cmd.Process.Kill()
 	p.wait()
-	eventually(t, "its account is settled", func() bool { return next.says("was replaced has ended") })
+	eventually(t, "its account is settled", func() bool { return next.says("replaced process ended") })
 	r, total := report(), next.settled()
 	if all := r.Records.Total; all.Arrived+total.Dropped.LostInCrash+total.Dropped.Kernel != r.Sent || all.Doubled > 0 || total.Delivered != all.Arrived {
 		t.Errorf("%+v of %d sent; %+v", all, r.Sent, total)
@@ -512,7 +512,7 @@ func TestStandbysQueueUp(t *testing.T) {
 		q.reads()
 		queue = append(queue[:active:active], queue[active+1:]...)
 		for _, r := range queue {
-			eventually(t, "the others stand by", func() bool { return r.says("standing by") })
+			eventually(t, "the others stand by", func() bool { return r.says("standby started") })
 			r.logs.Reset()
 		}
 		q.cmd.Process.Signal(sig)
@@ -539,7 +539,7 @@ func TestStandbysQueueUp(t *testing.T) {
 				t.Errorf("it ended with %d", code)
 			}
 			eventually(t, "what it had delivered is counted", func() bool {
-				return slices.ContainsFunc(queue, func(r *process) bool { return r.says("was replaced has ended") })
+				return slices.ContainsFunc(queue, func(r *process) bool { return r.says("replaced process ended") })
 			})
 		}
 	}
@@ -573,11 +573,11 @@ func TestAStandbyOfAStoppedProcess(t *testing.T) {
 	p := serving(t, ordinary, args...)
 	p.halt()
 	next := launch(t, ordinary, append([]string{"serve", "--standby", "--http", p.http, "--log-format", "json"}, args...)...)
-	eventually(t, "it says what it waits for", func() bool { return next.says("does not answer") })
+	eventually(t, "it says what it waits for", func() bool { return next.says("active process not answering") })
 	if err := p.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it stands by", func() bool { return next.says("standing by for") })
+	eventually(t, "it stands by", func() bool { return next.says("standby started") })
 	if code := p.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
@@ -596,7 +596,7 @@ func TestAStandbyTellsOfItself(t *testing.T) {
 	own := freePort(t)
 	next := launch(t, ordinary, append([]string{"serve", "--standby", "--http", own, "--log-format", "json"}, args...)...)
 	next.http = own
-	eventually(t, "it stands by", func() bool { return next.says("standing by") })
+	eventually(t, "it stands by", func() bool { return next.says("standby started") })
 	if role := next.status().Role; role != metrics.Standby {
 		t.Errorf("its role is %s", role)
 	}
@@ -604,7 +604,7 @@ func TestAStandbyTellsOfItself(t *testing.T) {
 		t.Errorf("%v, %v", response, err)
 	}
 	next.cmd.Process.Signal(syscall.SIGHUP)
-	eventually(t, "it has reloaded, and waits again", func() bool { return strings.Count(next.logs.String(), "standing by for") == 2 })
+	eventually(t, "it has reloaded, and waits again", func() bool { return strings.Count(next.logs.String(), "standby started") == 2 })
 	if code := p.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}

@@ -151,7 +151,7 @@ func (r *reloads) to(t *testing.T, text string) {
 	r.p.cmd.Process.Signal(syscall.SIGHUP)
 	r.done++
 	eventually(t, fmt.Sprintf("it has reloaded for the %dth time", r.done), func() bool {
-		return strings.Count(r.p.logs.String(), `"message":"reloaded`) == r.done
+		return strings.Count(r.p.logs.String(), `"message":"reload finished`) == r.done
 	})
 }
 
@@ -301,7 +301,7 @@ func TestSteeringOutlivesAProcessThatJoined(t *testing.T) {
 	if body, _ := p.get("/metrics"); !strings.Contains(body, `udpshard_steer_changes_total{kind="reattach",listener="discard"} 1`) {
 		t.Error("the metrics do not tell of it")
 	}
-	if !p.says("steering program attached again") && !p.says("steering is on") {
+	if !p.says("steering program attached again") && !p.says("port no longer shared") {
 		t.Error("the log does not tell of it")
 	}
 }
@@ -320,7 +320,7 @@ func TestSteeringWhileThePortIsShared(t *testing.T) {
 	}
 	eventually(t, "the mode is in force again, and told of", func() bool {
 		l := p.status().Listeners[0]
-		return l.Steering.InForce == "source" && l.Steering.Changes["reattach"] == 1 && p.says("steering is on")
+		return l.Steering.InForce == "source" && l.Steering.Changes["reattach"] == 1 && p.says("port no longer shared")
 	})
 }
 

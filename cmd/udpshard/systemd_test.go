@@ -385,7 +385,7 @@ func TestAListenerThatIsGoneIsClosed(t *testing.T) {
 	p = start()
 	u.wantHeld(2)
 	p.wantSaid(other)
-	eventually(t, "both sockets are told of", func() bool { return strings.Count(p.logs.String(), "no listener here can use") == 2 })
+	eventually(t, "both sockets are told of", func() bool { return strings.Count(p.logs.String(), "socket of the service manager unused") == 2 })
 	conn, err := net.ListenPacket("udp", other)
 	if err != nil {
 		t.Errorf("somebody still has the port: %v", err)
@@ -453,7 +453,7 @@ func TestAServiceIsActivated(t *testing.T) {
 		t.Errorf("it has the sockets %q, want %q", has, want)
 	}
 	u.wantHeld(2)
-	if p.says(`"level":"error"`) || p.says("no listener here") {
+	if p.says(`"level":"error"`) || p.says("socket of the service manager unused") {
 		t.Error("it has something to say against them")
 	}
 	p.terminate()
@@ -746,7 +746,7 @@ func TestADamagedStore(t *testing.T) {
 				t.Fatal(err)
 			}
 			return append(passed, systemdtest.Descriptor{Name: "web", File: null})
-		}, "no listener here can use", true, true},
+		}, "socket of the service manager unused", true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			u := newManaged(t)
@@ -780,7 +780,7 @@ func TestADamagedStore(t *testing.T) {
 			u.activated = nil
 			p = u.start("--shards", "2")
 			eventually(t, "counters go on", func() bool { return p.total().Delivered == want })
-			if p.says("is of no use") || p.says("no listener here") {
+			if p.says("stored descriptor unusable") || p.says("socket of the service manager unused") {
 				t.Error("the damage is still there")
 			}
 		})
@@ -803,7 +803,7 @@ func TestAStoreThatIsTooSmall(t *testing.T) {
 	newSenders(t, u.address, 16).send(1000, 0)
 	eventually(t, "all is delivered", func() bool { return p.total().Delivered == 1000 })
 	p.wantSaid("set FileDescriptorStoreMax=5 or more in the unit")
-	if n := strings.Count(p.logs.String(), "can't keep sockets and counters"); n != 1 {
+	if n := strings.Count(p.logs.String(), "descriptor store failed"); n != 1 {
 		t.Errorf("that is told %d times", n)
 	}
 	if code := p.terminate(); code != 0 {

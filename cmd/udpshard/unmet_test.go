@@ -93,7 +93,7 @@ func TestAStandbyThatCannotFindWhoServes(t *testing.T) {
 	p.wantSaid("takeover socket recreation failed",
 		"other users may write to the folder")
 	standby.cmd.Process.Signal(syscall.SIGCONT)
-	eventually(t, "it says so", func() bool { return standby.says("can't stand by yet") })
+	eventually(t, "it says so", func() bool { return standby.says("standby not possible yet") })
 	s := newSenders(t, address, 32)
 	s.send(2000, 0)
 	eventually(t, "all is delivered", func() bool { return p.total().Delivered == 2000 })
@@ -123,7 +123,7 @@ func TestAStandbyReloads(t *testing.T) {
 	p := serving(t, ordinary, "--listen", address, "--shards", "2", "--steer", "hash", "--takeover", socket, "--output", "discard")
 	settings("discard", "")
 	standby := launch(t, ordinary, "serve", "--config", file, "--log-format", "json")
-	eventually(t, "it stands by", func() bool { return standby.says("standing by for") })
+	eventually(t, "it stands by", func() bool { return standby.says("standby started") })
 	s := newSenders(t, address, 16)
 	s.send(1000, 0)
 	eventually(t, "all is delivered", func() bool { return p.total().Delivered == 1000 })
@@ -139,13 +139,13 @@ func TestAStandbyReloads(t *testing.T) {
 		settings(wrong.output, wrong.more)
 		standby.cmd.Process.Signal(syscall.SIGHUP)
 		eventually(t, "the reload is refused", func() bool { return standby.says("reload refused") && standby.says(wrong.words) })
-		eventually(t, "it stands by as before", func() bool { return standby.says("standing by for") })
+		eventually(t, "it stands by as before", func() bool { return standby.says("standby started") })
 	}
 
 	settings("discard", "")
 	standby.logs.Reset()
 	standby.cmd.Process.Signal(syscall.SIGHUP)
-	eventually(t, "it reloads", func() bool { return standby.says("reloaded") })
+	eventually(t, "it reloads", func() bool { return standby.says("reload finished") })
 	p.cmd.Process.Kill()
 	p.wait()
 	eventually(t, "it has taken over", func() bool { return standby.says(`"message":"takeover finished`) })
@@ -368,7 +368,7 @@ func TestAHandoverThatWaitsForTheOutput(t *testing.T) {
 		return stuck
 	})
 	next := launch(t, ordinary, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
-	eventually(t, "a successor waits", func() bool { return next.says("it serves until this process is ready") })
+	eventually(t, "a successor waits", func() bool { return next.says("takeover started") })
 	if code := p.terminate(); code != 0 && code != cli.ExitFailed {
 		t.Errorf("exit code %d", code)
 	}
@@ -403,7 +403,7 @@ func TestATakeoverSocketThatWasRemoved(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	eventually(t, "the standby follows", func() bool {
-		return strings.Count(standby.logs.String(), "standing by for") == 2
+		return strings.Count(standby.logs.String(), "standby started") == 2
 	})
 	s.send(2000, 0)
 	eventually(t, "counters go on", func() bool { return next.total().Delivered == 2000 })

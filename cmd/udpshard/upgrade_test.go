@@ -157,7 +157,7 @@ func TestASuccessorThatFails(t *testing.T) {
 	for range 10 { // killed somewhere on their way
 		failed := failures()
 		next := launch(t, ordinary, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
-		eventually(t, "it has all that it needs", func() bool { return next.says("it serves until this process is ready") })
+		eventually(t, "it has all that it needs", func() bool { return next.says("takeover started") })
 		moment := time.Now().Add(rand.N(4 * time.Millisecond))
 		for time.Now().Before(moment) {
 		}
@@ -165,7 +165,7 @@ func TestASuccessorThatFails(t *testing.T) {
 		next.wait()
 		left := false
 		eventually(t, "the one before has seen that, or has left", func() bool {
-			left = p.says("handed over")
+			left = p.says("handover finished")
 			return left || failures() > failed
 		})
 		if left { // too late: it was no successor any more
@@ -213,7 +213,7 @@ func TestTheOneBeforeDiesAsItHandsOver(t *testing.T) {
 	})
 	next := launch(t, ordinary, append([]string{"serve", "--http", p.http, "--log-format", "json", "--output", "file:" + file}, args...)...)
 	next.http = p.http
-	eventually(t, "it waits for the other's records", func() bool { return next.says("it serves until this process is ready") })
+	eventually(t, "it waits for the other's records", func() bool { return next.says("takeover started") })
 	s.send(7000, 0) // these wait in the kernel, or are taken before it stops reading
 	p.cmd.Process.Kill()
 	p.wait()

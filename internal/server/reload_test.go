@@ -19,7 +19,7 @@ func TestAReloadThatHangs(t *testing.T) {
 	if !r.begin(read) {
 		t.Fatal("nothing is read")
 	}
-	if r.slow.Reset(0); !strings.Contains(logs.String(), "still reads") {
+	if r.slow.Reset(0); !strings.Contains(logs.String(), "still reading") {
 		<-r.slow.C
 		r.logSlow()
 	}
