@@ -275,7 +275,7 @@ func TestATakeoverPathThatOthersReach(t *testing.T) {
 		t.Fatal(err)
 	}
 	p = launch(t, ordinary, args...)
-	p.wantSaid("takeover path reachable by other users", "other users may make files in "+dir)
+	p.wantSaid("takeover path reachable by other users", "other users may create files in "+dir)
 	if code := p.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
@@ -302,10 +302,10 @@ func TestStandbysThatSwapWaitLonger(t *testing.T) {
 				Message      string
 				Patience     string
 				NextPatience string `json:"next_patience"`
-				Reason       string
+				Stalled      string
 			}
 			if json.Unmarshal([]byte(text), &of) == nil && strings.HasPrefix(of.Message, "takeover finished") {
-				line.Patience, line.NextPatience, line.Reason = of.Patience, of.NextPatience, of.Reason
+				line.Patience, line.NextPatience, line.Reason = of.Patience, of.NextPatience, of.Stalled
 			}
 		}
 		_, away, _ := strings.Cut(line.Reason, "has not read for ")
@@ -344,7 +344,7 @@ func TestStandbysThatSwapWaitLonger(t *testing.T) {
 	next = next.succeeding(args...)
 	dead := next.startStandby(args...)
 	next.cmd.Process.Kill()
-	dead.wantSaid("is no more")
+	dead.wantSaid(`"reason":"died"`)
 	eventually(t, "it is the one that answers", func() bool { return pid(dead.http) == dead.cmd.Process.Pid })
 	if got := dead.status().Takeovers; got.Stalled != stalled || got.Stop != 1 || got.Upgrade != 1 || got.Died != 1 || got.Last.Reason != "died" {
 		t.Errorf("%+v", got)

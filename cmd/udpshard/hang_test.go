@@ -158,7 +158,7 @@ func TestAShardThatHangsKeepsNobody(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	t.Logf("it ended after %s", time.Since(began))
-	stalled := p.logged("shard stalled")
+	stalled := p.logged("shard hanging")
 	if len(stalled) != 1 || stalled[0]["listener"] != "raw" || stalled[0]["shard"] != 1.0 ||
 		stalled[0]["queue_bytes"] == 0.0 {
 		t.Errorf("%v", stalled)
@@ -234,8 +234,8 @@ func TestAnUpgradeWhileAShardHangs(t *testing.T) {
 				t.Errorf("attempt %d: the successor does not say %q:\n%s", i, text, next.logs)
 			}
 		}
-		p.wantSaid(`"message":"handover failed"`, `"message":"shard stalled"`)
-		stalled := p.logged("shard stalled")
+		p.wantSaid(`"message":"handover failed"`, `"message":"shard hanging"`)
+		stalled := p.logged("shard hanging")
 		if len(stalled) != 1 || stalled[0]["listener"] != "raw" || stalled[0]["shard"] != 1.0 {
 			t.Errorf("attempt %d: %v", i, stalled)
 		}
@@ -273,7 +273,7 @@ func TestAReplacedProcessWhoseShardHangs(t *testing.T) {
 	if code := p.exits(); code != cli.ExitReplaced {
 		t.Errorf("exit code %d", code)
 	}
-	if stalled := p.logged("shard stalled"); len(stalled) != 1 || stalled[0]["shard"] != 1.0 {
+	if stalled := p.logged("shard hanging"); len(stalled) != 1 || stalled[0]["shard"] != 1.0 {
 		t.Errorf("%v", stalled)
 	}
 	eventually(t, "all are accounted for", func() bool {

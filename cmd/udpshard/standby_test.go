@@ -313,7 +313,7 @@ func TestAStoppedProcessIsReplaced(t *testing.T) {
 	if received, _, _, _ := p.finalLedger(); received > before.Received+2*batch {
 		t.Errorf("it has received %d, and had received %d when it was stopped", received, before.Received)
 	}
-	next.wantSaid("does not run")
+	next.wantSaid(`"reason":"stalled"`)
 	eventually(t, "all is accounted for", func() bool {
 		now := next.total()
 		return now.Received == questions && now.Delivered == questions && now.Replied == questions

@@ -11,7 +11,7 @@ func TestAZoneThatIsNotUnderstoodIsTold(t *testing.T) {
 	if _, err := time.LoadLocation("Asia/Kolkata"); err != nil {
 		t.Skip("this host has no time zones: apt-get install tzdata")
 	}
-	const warning = `"TZ is not understood`
+	const warning = `"message":"time zone unknown"`
 	for tz, told := range map[string]bool{"<+0530>-5:30": true, "XYZ-5:30": true, "": false, "UTC": false, "Asia/Kolkata": false, ":Asia/Kolkata": false} {
 		p := serving(t, func(cmd *exec.Cmd) { cmd.Env = append(cmd.Environ(), "TZ="+tz) }, "--listen", freePort(t), "--shards", "1", "--output", "discard")
 		p.wantSaid("listening")

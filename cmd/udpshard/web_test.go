@@ -53,7 +53,7 @@ func TestProbesAreAnsweredBesideIdleConnections(t *testing.T) {
 
 // Where other hosts can reach HTTP, the log says so.
 func TestHTTPThatOthersCanReachIsToldOf(t *testing.T) {
-	const told = "other hosts can reach HTTP"
+	const told = "HTTP reachable by other hosts"
 	p := serving(t, nil, "--listen", "127.0.0.1:0", "--protocol", "discard")
 	if p.says(told) {
 		t.Error("a loopback address is warned of")

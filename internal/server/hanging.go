@@ -97,7 +97,7 @@ func (s *server) logHanging(hanging []metrics.StalledShard) {
 		r := h.Shard.Read()
 		s.log.Error().Str("listener", h.Listener).Int("shard", h.Shard.Index).
 			Stringer("silent_for", h.For.Round(time.Millisecond)).
-			Uint64("in_flight", r.InFlight).Uint64("queue_bytes", r.QueueBytes).Msg("shard stalled")
+			Uint64("in_flight", r.InFlight).Uint64("queue_bytes", r.QueueBytes).Msg("shard hanging")
 	}
 }
 

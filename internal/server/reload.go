@@ -175,5 +175,5 @@ func (s *server) applySettings(next *config.Config) {
 	setLevel(next.LogLevel)
 	s.loop.stats.setInterval(next.StatsInterval)
 	s.config = next
-	s.log.Info().Msg("reloaded")
+	s.log.Info().Msg("reload finished")
 }
