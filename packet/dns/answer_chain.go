@@ -40,7 +40,7 @@ func (z *Zones) appendAliasChain(dst []byte, q *query, n *node, maxSize int, coo
 		if cname == 0 || q.rtype == typeCNAME {
 			break
 		}
-		n, exact = c.follow(cname, link)
+		n, exact = c.followAlias(cname, link)
 	}
 	return c.reply.finish(q, cookie)
 }
@@ -105,9 +105,9 @@ func (c *aliasChain) findDNAME(redirection uint32) int {
 	return -1
 }
 
-// follow makes the target of the CNAME record at offset cname the current name, and returns the
+// followAlias makes the target of the CNAME record at offset cname the current name, and returns the
 // closest node. nil ends the chain: the chain already has the name, or the name is in another zone.
-func (c *aliasChain) follow(cname, link int) (n *node, exact bool) {
+func (c *aliasChain) followAlias(cname, link int) (n *node, exact bool) {
 	m := c.reply.dst[c.reply.start:]
 	c.current.readFrom(m, skipName(m, cname)+10)
 	for _, offset := range c.names[:link+1] {

@@ -141,7 +141,7 @@ func (z *zone) addReferral(f *lookupResult, cut *owner) {
 
 // addAddresses adds the addresses of the names that NS, MX, SRV, SVCB and HTTPS records point to
 // (RFC 1034 section 3.6, RFC 2782): first the required addresses. For SVCB and HTTPS, the name's
-// records of the same type follow (RFC 9460 section 4.1). Names outside the zone get no addresses:
+// records of the same type followAlias (RFC 9460 section 4.1). Names outside the zone get no addresses:
 // clients would not trust them.
 func (z *zone) addAddresses(f *lookupResult, set *rrset, isRequired func(name string) bool) {
 	switch set.rtype {

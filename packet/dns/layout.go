@@ -80,7 +80,7 @@ func nameLength(s string) int {
 func targetName(rtype uint16, data string) string {
 	skip := layoutOf(rtype).skip
 	if rtype == typeSVCB || rtype == typeHTTPS {
-		skip = 2 // the priority (RFC 9460 section 2.2); parameters follow the name
+		skip = 2 // the priority (RFC 9460 section 2.2); parameters followAlias the name
 	}
 	rest := data[skip:]
 	return lowerName(rest[:nameLength(rest)])

@@ -87,7 +87,7 @@ func replySize(t *testing.T, z *Zones, message []byte, maxSize int) int {
 	return len(wire)
 }
 
-// TestLongestNames checks names that follow from a DNAME record, of 255 octets (the limit) and of
+// TestLongestNames checks names that followAlias from a DNAME record, of 255 octets (the limit) and of
 // 256 octets (RFC 6672 section 2.2).
 func TestLongestNames(t *testing.T) {
 	z := mustZones(t, minimalZone+"d DNAME ee\n*.ee A 192.0.2.1\n")

@@ -46,7 +46,7 @@ func TestUncompressedNames(t *testing.T) {
 	}
 }
 
-// From a name, few pointers lead on: resolvers follow ten at the most.
+// From a name, few pointers lead on: resolvers followAlias ten at the most.
 func TestRowsOfPointers(t *testing.T) {
 	var text strings.Builder
 	name := "t"

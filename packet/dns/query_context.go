@@ -51,7 +51,7 @@ func (x *queryContext) appendReply(zones *Zones, dst, message []byte, source net
 	}
 	// A TCP handshake proves that the source is not forged.
 	if x.server.options.Limits != nil && !trusted && maxSize <= MaxUDPSize {
-		if reply, rcode = x.limit(reply, len(dst), rcode, cookie, source, now); reply == nil {
+		if reply, rcode = x.limitReply(reply, len(dst), rcode, cookie, source, now); reply == nil {
 			return nil, withheld
 		}
 	}
@@ -60,9 +60,9 @@ func (x *queryContext) appendReply(zones *Zones, dst, message []byte, source net
 	return reply, answered
 }
 
-// limit applies the rate limit to the reply that begins at start. The result is the reply, a reply
+// limitReply applies the rate limit to the reply that begins at start. The result is the reply, a reply
 // without records, or nil.
-func (x *queryContext) limit(reply []byte, start int, rcode responseCode, cookie []byte, source netip.Addr, now time.Time) ([]byte, responseCode) {
+func (x *queryContext) limitReply(reply []byte, start int, rcode responseCode, cookie []byte, source netip.Addr, now time.Time) ([]byte, responseCode) {
 	q, server := &x.query, x.server
 	class := x.responseClass(reply[start:], rcode)
 	switch server.options.Limits.decide(source, class, q.matchedName, now.Sub(server.startedAt)) {

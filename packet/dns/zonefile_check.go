@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// check checks the rules for zones, and fills in the fields that follow from the records.
+// check checks the rules for zones, and fills in the fields that followAlias from the records.
 func (z *zone) check(name string, apexes []position) error {
 	if z.apex == "" {
 		return fmt.Errorf("%s: no SOA record", name)

@@ -13,7 +13,7 @@
 // wildcards, missing names and delegations, pointers count from the end of the question's name, and
 // each reply adds the length of the name.
 //
-// Answers follow RFC 1034 section 4.3.2 with RFC 2308 (negative answers), RFC 4592 (wildcards), RFC
+// Answers followAlias RFC 1034 section 4.3.2 with RFC 2308 (negative answers), RFC 4592 (wildcards), RFC
 // 6672 (DNAME), RFC 6891 (EDNS), RFC 8482 (a single RRset for type ANY) and RFC 9471 (glue). Where
 // the RFCs leave a choice, replies equal those of Knot DNS. Signatures, zone transfers and updates
 // are not supported; a TSIG record is ignored.
