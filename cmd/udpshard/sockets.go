@@ -76,7 +76,7 @@ Exit code 1 if there is no such socket.`,
 	return cmd
 }
 
-// listSockets looks for the interval, or until SIGINT or SIGTERM.
+// listSockets watches the sockets for the interval, or until SIGINT or SIGTERM.
 func listSockets(stdout io.Writer, address netip.AddrPort, interval time.Duration, asJSON bool) error {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	defer stop()
@@ -96,7 +96,7 @@ func listSockets(stdout io.Writer, address netip.AddrPort, interval time.Duratio
 		}
 	}
 	if len(report.Groups)+len(report.Connected) == 0 {
-		return nobodyThere(report.Address, address, len(watch.Sockets))
+		return noSockets(report.Address, address, len(watch.Sockets))
 	}
 	if !asJSON {
 		report.Print(stdout)
@@ -104,11 +104,11 @@ func listSockets(stdout io.Writer, address netip.AddrPort, interval time.Duratio
 	return nil
 }
 
-// nobodyThere says that no socket gets what is sent to an address, whose port
-// has other sockets.
-func nobodyThere(name string, address netip.AddrPort, others int) error {
+// noSockets returns the error that no socket receives what is sent to an address. others is the
+// number of sockets at the port.
+func noSockets(name string, address netip.AddrPort, others int) error {
 	if others > 0 {
-		return cli.WithHint(fmt.Errorf("no UDP socket gets what is sent to %s", name), fmt.Sprintf("the port has sockets at other addresses: udpshard sockets %d", address.Port()))
+		return cli.WithHint(fmt.Errorf("no UDP socket receives what is sent to %s", name), fmt.Sprintf("the port has sockets at other addresses: udpshard sockets %d", address.Port()))
 	}
 	return cli.WithHint(errors.New("no UDP socket of this network namespace has "+name), "udpshard serve --listen "+name)
 }

@@ -29,18 +29,17 @@ func TestConnectedSocketsStandApart(t *testing.T) {
 	if err := listSockets(&out, at, 0, false); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"connected sockets get what their peer sends, before all others\n", " " + at.String() + "  " + peer.LocalAddr().String() + "  "} {
+	for _, want := range []string{"connected sockets receive what their peer sends, before all groups\n", " " + at.String() + "  " + peer.LocalAddr().String() + "  "} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in\n%s", want, &out)
 		}
 	}
 	if err := listSockets(&out, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.2"), at.Port()), 0, false); err == nil {
-		t.Error("another address has it, too")
+		t.Error("a socket at another address is listed")
 	}
 }
 
-// Without privilege sockets of other users are listed, and their processes
-// are not.
+// Without privilege, sockets of other users are listed without their processes.
 func TestSocketsOfAnotherUser(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs a second user: run as root")
@@ -60,7 +59,7 @@ func TestSocketsOfAnotherUser(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	text := strings.Join(strings.Fields(out.String()), " ")
-	for _, want := range []string{" 0 - - 0 0B ", "pid -: another user's process, which uid 65534 may not look into: as root it is shown"} {
+	for _, want := range []string{" 0 - - 0 0B ", "pid -: a process of another user, which uid 65534 may not see: run as root"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in\n%s", want, &out)
 		}

@@ -26,7 +26,7 @@ func ParseAddress(text string) (at netip.AddrPort, err error) {
 		return at, fmt.Errorf("%q: no socket is bound to port 0", text)
 	}
 	if ip := at.Addr(); ip.IsMulticast() || ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
-		return at, fmt.Errorf("%s is no address of one receiver: each socket that listens gets a copy; ask for port %d alone", ip, at.Port())
+		return at, fmt.Errorf("%s is not the address of one receiver: each listening socket receives a copy; list the sockets of port %d alone", ip, at.Port())
 	}
 	return at, nil
 }

@@ -12,11 +12,11 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// UnavailableError says that the kernel, or what confines this process, does
-// not answer for sockets.
+// UnavailableError says that the kernel, or a sandbox around this process, has no socket
+// diagnostics.
 type UnavailableError struct {
 	err    error
-	module string // kernel module that answers
+	module string // the kernel module with the diagnostics
 }
 
 func (e *UnavailableError) Error() string {
@@ -25,7 +25,7 @@ func (e *UnavailableError) Error() string {
 
 func (e *UnavailableError) Unwrap() error { return e.err }
 
-// Hint says what to do about it.
+// Hint returns the remedy.
 func (e *UnavailableError) Hint() string {
 	if errors.Is(e.err, unix.ENOENT) {
 		return "the kernel module is missing: modprobe " + e.module
@@ -33,13 +33,12 @@ func (e *UnavailableError) Hint() string {
 	return "netlink sockets (NETLINK_SOCK_DIAG) are forbidden here, by a seccomp filter or the like: run it on the host"
 }
 
-// diag is a connection to the kernel's socket diagnostics, for one goroutine.
+// diag is a connection to the kernel's socket diagnostics. Only one goroutine may use it.
 type diag struct{ *netlink.Conn }
 
-// patience is how long the kernel may take for an answer, which it gives
-// within the system call that asks: milliseconds for a hundred thousand
-// sockets.
-const patience = 10 * time.Second
+// diagTimeout is how long the kernel may take to answer. The kernel answers within the system call
+// of the request: in milliseconds for a hundred thousand sockets.
+const diagTimeout = 10 * time.Second
 
 func open() (diag, error) {
 	conn, err := netlink.Dial(unix.NETLINK_SOCK_DIAG, nil)
@@ -49,12 +48,9 @@ func open() (diag, error) {
 	return diag{conn}, nil
 }
 
-// look dumps the UDP sockets of a port, without their processes.
-func (d diag) look(port uint16) ([]Socket, error) { return d.dump(udp, port) }
-
 // dump returns the sockets of a kind and a port, without their processes.
 func (d diag) dump(k kind, port uint16) ([]Socket, error) {
-	if err := d.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := d.SetDeadline(time.Now().Add(diagTimeout)); err != nil {
 		return nil, err
 	}
 	names := make(map[uint32]string)
@@ -88,11 +84,10 @@ func (d diag) dump(k kind, port uint16) ([]Socket, error) {
 			}
 			dump = append(dump, s)
 		}
-		// udp_diag (net/ipv4/udp_diag.c, Linux 6.18) walks the hash chain of
-		// the port from its head. There bind(2) puts new sockets, but for
-		// IPv6 ones with SO_REUSEPORT, which go to its end (sk_add_node_rcu
-		// in include/net/sock.h, since Linux 4.6). So the order of binding
-		// is the dump backwards, and of IPv6 groups the dump as it is.
+		// udp_diag (net/ipv4/udp_diag.c, Linux 6.18) walks the hash chain of the port from its
+		// head. bind(2) puts a new socket at the head, and an IPv6 socket with SO_REUSEPORT at the
+		// end (sk_add_node_rcu in include/net/sock.h, since Linux 4.6). So the order of binding is
+		// the reverse of the dump, and for IPv6 groups the order of the dump.
 		if family == unix.AF_INET {
 			slices.Reverse(dump)
 		}

@@ -9,70 +9,69 @@ import (
 	"github.com/udpshard/udpshard/internal/format"
 )
 
-// finding is a sentence on sockets that lose datagrams, and its remedy.
+// finding describes sockets that lose datagrams.
 type finding struct {
 	Finding string `json:"finding"`
 	Remedy  string `json:"remedy"`
 }
 
-// findings says which sockets of a group nobody reads and which drop, each
-// process once. seconds is how long they were watched.
-func findings(group string, members []socketReport, seconds float64) []finding {
-	type about struct {
+// findings reports the members of a group that are not read, and those that dropped datagrams
+// during the watch, by process.
+func findings(group string, members []socketReport, watched time.Duration) (found []finding) {
+	type subject struct {
 		who    string
 		unread bool
 	}
-	var order []about
-	sockets := make(map[about][]socketReport)
+	var order []subject
+	sockets := make(map[subject][]socketReport)
 	for _, s := range members {
 		if !s.Unread && s.dropped == 0 {
 			continue
 		}
-		a := about{s.who(), s.Unread}
+		a := subject{s.who(), s.Unread}
 		if sockets[a] == nil {
 			order = append(order, a)
 		}
 		sockets[a] = append(sockets[a], s)
 	}
-	var found []finding
+	within := watched.Round(time.Millisecond)
 	for _, a := range order {
 		which := group
 		if len(members) > 1 {
 			which = memberNumbers(sockets[a]) + " of " + group
 		}
-		dropped, queued := uint64(0), uint64(0)
+		dropped, queued := 0, uint64(0)
 		for _, s := range sockets[a] {
-			dropped += uint64(s.dropped)
+			dropped += int(s.dropped)
 			queued += uint64(s.QueueBytes)
 		}
-		within := time.Duration(seconds * float64(time.Second)).Round(time.Millisecond)
 		if !a.unread {
 			found = append(found, finding{
-				fmt.Sprintf("%s lost %s in %s at %s: its buffer was full", a.who, format.Plural(int(dropped), "datagram"), within, which),
-				"its reader is too slow for what comes, or pauses for longer than the buffer lasts: more sockets and threads to read them, or a larger buffer (SO_RCVBUF, sysctl net.core.rmem_max)",
+				fmt.Sprintf("%s lost %s in %s at %s: the receive buffer was full", a.who, format.Plural(dropped, "datagram"), within, which),
+				"the process reads too slowly, or pauses for too long: use more sockets and threads, or a larger receive buffer (SO_RCVBUF, sysctl net.core.rmem_max)",
 			})
 			continue
 		}
-		what, others := "its share of senders", ", or stop it to leave its senders to others"
+		datagrams, or := "the datagrams of a share of the senders", ", or stop the process, so that its senders go to other members"
 		if len(sockets[a]) == len(members) {
-			what, others = "all that is sent there", ""
+			datagrams, or = "all datagrams", ""
 		}
-		lost := " waits, and is lost once the queue is full"
+		fate := " wait, and are lost once the queue is full"
 		if dropped > 0 {
-			lost = fmt.Sprintf(" is lost (%s in %s)", format.Plural(int(dropped), "datagram"), within)
+			fate = fmt.Sprintf(" are lost (%s in %s)", format.Plural(dropped, "datagram"), within)
 		}
 		found = append(found, finding{
-			fmt.Sprintf("%s seems not to read %s: %s%s", a.who, which, what, lost),
-			"see why it hangs, or restart it" + others + "; the " + format.Size(queued) + " that wait are lost with the socket",
+			fmt.Sprintf("%s seems not to read %s: %s%s", a.who, which, datagrams, fate),
+			"find out why the process hangs, or restart the process" + or + "; the " + format.Size(queued) + " in the queue are lost with the socket",
 		})
 	}
 	return found
 }
 
-// who names the processes that hold a socket, as one subject.
+// who names the processes that hold a socket, as the subject of a sentence.
 func (s socketReport) who() string {
 	if len(s.Processes) == 0 {
-		return fmt.Sprintf("somebody (a socket of uid %d)", s.UID)
+		return fmt.Sprintf("a process of uid %d", s.UID)
 	}
 	names := make([]string, len(s.Processes))
 	for i, p := range s.Processes {
@@ -81,10 +80,10 @@ func (s socketReport) who() string {
 	if len(names) == 1 {
 		return names[0]
 	}
-	return names[0] + ", with " + plainList(names[1:]) + ","
+	return names[0] + ", with " + joinWords(names[1:]) + ","
 }
 
-// memberNumbers writes members as 3, or 0, 2-5.
+// memberNumbers writes members as "member 3", or "members 0, 2-5".
 func memberNumbers(members []socketReport) string {
 	var parts []string
 	for i := 0; i < len(members); {
@@ -99,9 +98,8 @@ func memberNumbers(members []socketReport) string {
 		parts = append(parts, part)
 		i = end + 1
 	}
-	word := "member "
-	if len(members) > 1 {
-		word = "members "
+	if len(members) == 1 {
+		return "member " + parts[0]
 	}
-	return word + strings.Join(parts, ", ")
+	return "members " + strings.Join(parts, ", ")
 }

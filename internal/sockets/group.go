@@ -2,10 +2,9 @@ package sockets
 
 import "net/netip"
 
-// Group is the sockets that share an address: the members of a SO_REUSEPORT
-// group, in the order of their numbers (see List). The kernel does not tell
-// them from sockets that share it by SO_REUSEADDR, of which the one that was
-// bound last gets every unicast.
+// Group is the sockets that share an address: the members of a SO_REUSEPORT group, in the order of
+// their numbers (see List). Sockets that share an address by SO_REUSEADDR look the same from
+// outside; the kernel gives every unicast datagram to the last of them that was bound.
 type Group struct {
 	Local     netip.AddrPort
 	V6Only    bool
@@ -13,8 +12,8 @@ type Group struct {
 	Members   []Watched
 }
 
-// Groups sorts sockets into groups, in the order in which their first members
-// stand. Connected sockets are no members of any.
+// Groups sorts sockets into groups, in the order of their first members. Connected sockets belong
+// to no group.
 func Groups(sockets []Watched) (groups []*Group, connected []Watched) {
 	type key struct {
 		local  netip.AddrPort
@@ -39,8 +38,8 @@ func Groups(sockets []Watched) (groups []*Group, connected []Watched) {
 	return groups, connected
 }
 
-// OneUser says whether all members are one user's. Those of several are no
-// SO_REUSEPORT group: the kernel refuses that.
+// OneUser reports whether all members belong to one user. The kernel refuses a SO_REUSEPORT group
+// of several users.
 func (g *Group) OneUser() bool {
 	for _, s := range g.Members {
 		if s.UID != g.Members[0].UID {
@@ -50,33 +49,39 @@ func (g *Group) OneUser() bool {
 	return true
 }
 
-// Wildcard says whether the group is bound to no address in particular.
+// Name identifies the group in messages: its address, and its interface if the address has no zone.
+func (g *Group) Name() string {
+	if g.Interface != "" && g.Local.Addr().Zone() == "" {
+		return g.Local.String() + " on " + g.Interface
+	}
+	return g.Local.String()
+}
+
+// Wildcard reports whether the group is bound to an unspecified address.
 func (g *Group) Wildcard() bool { return g.Local.Addr().Unmap().IsUnspecified() }
 
-// Takes says whether datagrams that are sent to an address can reach the
-// group, as long as no other group outranks it.
+// Takes reports whether the group can receive datagrams that are sent to an address, if no group
+// outranks it.
 func (g *Group) Takes(to netip.Addr) bool { return g.rank(to) > 0 }
 
-// Outranks says whether the kernel gives the datagrams that are sent to an
-// address to g rather than to other, which takes them too. A group on one
-// interface outranks only those on the same: it leaves others the rest.
+// Outranks reports whether both groups take datagrams that are sent to an address, and the kernel
+// gives the datagrams to g. A group on one interface outranks only groups on the same interface:
+// datagrams from other interfaces do not reach it.
 func (g *Group) Outranks(other *Group, to netip.Addr) bool {
 	return other.Takes(to) && g.rank(to) > other.rank(to) && (g.Interface == "" || g.Interface == other.Interface)
 }
 
-// Rivals says whether both take the same datagrams and neither outranks the
-// other. Then it hangs on what can't be seen: with SO_REUSEADDR the one that
-// is bound to the interface gets them, with SO_REUSEPORT the IPv4 group that
-// was bound last and the IPv6 group that was bound first.
+// Rivals reports whether both groups take the same datagrams, and neither outranks the other. Which
+// group receives the datagrams is not visible: with SO_REUSEADDR, the group on the interface; with
+// SO_REUSEPORT, the IPv4 group that was bound last, or the IPv6 group that was bound first.
 func (g *Group) Rivals(other *Group, to netip.Addr) bool {
 	overlap := g.Interface == "" || other.Interface == "" || g.Interface == other.Interface
 	return g != other && overlap && g.Takes(to) && g.rank(to) == other.rank(to)
 }
 
-// rank orders groups as the kernel's lookup does (__udp4_lib_lookup and
-// udp4_lib_lookup2 in net/ipv4/udp.c, net/ipv6/udp.c; Linux 6.18): those
-// bound to the very address before any wildcard, then IPv4 sockets before
-// IPv6 ones that take IPv4 too. 0 is for those that don't get the datagrams.
+// rank orders groups as the kernel's lookup does (__udp4_lib_lookup and udp4_lib_lookup2 in
+// net/ipv4/udp.c, net/ipv6/udp.c; Linux 6.18): groups of an exact address before wildcards, then
+// IPv4 sockets before IPv6 sockets that take IPv4 too. 0: the group does not take the datagrams.
 func (g *Group) rank(to netip.Addr) int {
 	const exact, ipv4, takes = 4, 2, 1
 	local, isIPv4 := g.Local.Addr().WithZone(""), to.Unmap().Is4()

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// What the groups say of who gets a datagram is what the kernel does.
+// Groups predict which socket the kernel gives a datagram to.
 func TestTheKernelPrefersAsGroupsSay(t *testing.T) {
 	type opened struct {
 		at      string // without the port
@@ -112,8 +112,8 @@ func TestAnInterfaceLeavesTheRest(t *testing.T) {
 	}
 }
 
-// Of sockets that share an address by SO_REUSEADDR the last one bound gets
-// unicasts, as Group's documentation says.
+// Of sockets that share an address by SO_REUSEADDR, the socket bound last receives unicasts, as
+// documented for Group.
 func TestSharingByReuseaddr(t *testing.T) {
 	for _, at := range []string{"127.0.0.1:0", "0.0.0.0:0", "[::1]:0"} {
 		t.Run(at, func(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TCP sockets that listen are found with their process, and connections of theirs are not.
+// Listening finds listening TCP sockets with their process, but no connections.
 func TestListening(t *testing.T) {
 	for network, at := range map[string]string{"tcp4": "127.0.0.1:0", "tcp6": "[::1]:0"} {
 		l, err := net.Listen(network, at)

@@ -10,10 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What include/uapi/linux/inet_diag.h and sock_diag.h name so: offsets into
-// struct inet_diag_req_v2 (56 bytes) and struct inet_diag_msg (72 bytes), and
-// attributes. Ports and addresses are in network order, the rest in the
-// host's.
+// Offsets into struct inet_diag_req_v2 (56 bytes) and struct inet_diag_msg (72 bytes), and
+// attributes (include/uapi/linux/inet_diag.h, sock_diag.h). Ports and addresses are in network
+// order, all else in host order.
 const (
 	sizeOfRequest     = 56
 	requestFamily     = 0
@@ -47,11 +46,11 @@ const (
 	stateListen      = 10 // TCP_LISTEN (include/net/tcp_states.h)
 )
 
-// kind is what sockets are asked for.
+// kind is a kind of sockets to ask for.
 type kind struct {
 	protocol uint8
 	states   uint32 // a bit for each state
-	module   string // of the kernel, that answers
+	module   string // kernel module with the diagnostics
 }
 
 var (
@@ -70,7 +69,7 @@ func request(k kind, family uint8, port uint16) []byte {
 	return b
 }
 
-// parse reads an answer. The interface is its index, 0 for none.
+// parse parses an answer. iface is an interface index, 0 for none.
 func parse(b []byte) (s Socket, iface uint32, err error) {
 	if len(b) < sizeOfMessage {
 		return Socket{}, 0, fmt.Errorf("an answer of %d bytes, less than the %d of inet_diag_msg", len(b), sizeOfMessage)
@@ -126,7 +125,7 @@ func addrPort(family uint8, addr, port []byte) netip.AddrPort {
 	return netip.AddrPortFrom(ip, binary.BigEndian.Uint16(port))
 }
 
-// withZone gives a link-local address its zone.
+// withZone adds the zone to a link-local address.
 func withZone(a netip.AddrPort, zone string) netip.AddrPort {
 	if ip := a.Addr(); ip.Is6() && ip.IsLinkLocalUnicast() {
 		return netip.AddrPortFrom(ip.WithZone(zone), a.Port())

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// answer returns what the kernel says of a real socket.
+// answer returns the kernel's answer for a real socket.
 func answer(t testing.TB, family uint8, port uint16) []byte {
 	t.Helper()
 	d, err := open()

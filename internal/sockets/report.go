@@ -4,13 +4,12 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/udpshard/udpshard/internal/holder"
 )
 
-// Report is what sockets finds, as JSON.
+// Report is the output of udpshard sockets, as JSON.
 type Report struct {
 	Address   string         `json:"address"`
 	Looks     int            `json:"looks"`
@@ -21,19 +20,20 @@ type Report struct {
 	Unseen    string         `json:"unseen,omitempty"` // why processes are missing
 }
 
-// groupReport is the sockets that share an address.
+// groupReport is a Group.
 type groupReport struct {
 	Address   string         `json:"address"`
 	V6Only    bool           `json:"v6_only"`
 	Interface string         `json:"interface,omitempty"`
-	Receives  bool           `json:"receives"` // what is sent to the report's address, or some of it
+	Receives  bool           `json:"receives"` // datagrams to the report's address, or some of them
 	Role      string         `json:"role"`
 	Sockets   []socketReport `json:"sockets"`
 
-	severalUsers bool // who share the address by SO_REUSEADDR
+	name         string
+	severalUsers bool // that share the address by SO_REUSEADDR
 }
 
-// socketReport is one socket. Member is its number in its group.
+// socketReport is a socket, with its number for a member of a group.
 type socketReport struct {
 	Member         *int             `json:"member,omitempty"`
 	Local          string           `json:"local"`
@@ -48,105 +48,79 @@ type socketReport struct {
 	Inode          uint32           `json:"inode"`
 	Unread         bool             `json:"unread"`
 
-	dropped uint32 // while it was watched
+	dropped uint32 // during the watch
 }
 
+// NewReport returns the report on the sockets that receive datagrams sent to an address, or on all
+// sockets of the port for an unspecified address.
 func NewReport(address netip.AddrPort, w Watch) Report {
 	r := Report{Address: address.String(), Looks: w.Looks, Seconds: w.Elapsed.Seconds(), Groups: []groupReport{}, Connected: []socketReport{}, Findings: []finding{}}
-	if address.Addr().IsUnspecified() {
+	wholePort := address.Addr().IsUnspecified()
+	if wholePort {
 		r.Address = fmt.Sprintf(":%d", address.Port())
 	}
-	report := func(s Watched) socketReport {
-		one := socketReport{
-			Local: s.Local.String(), Processes: s.Processes, UID: s.UID, QueueBytes: s.QueueBytes, BufferBytes: s.BufferBytes, Drops: s.Drops,
-			Cookie: s.Cookie, Inode: s.Inode, Unread: s.Unread, dropped: s.Dropped,
-		}
-		if s.Peer.IsValid() {
-			one.Peer = s.Peer.String()
-		}
-		if s.Dropped > 0 {
-			one.DropsPerSecond = float64(s.Dropped) / max(r.Seconds, 1e-9)
-		}
-		if one.Processes == nil {
-			one.Processes = []holder.Process{}
-		}
-		return one
-	}
 	groups, connected := Groups(w.Sockets)
+	var without []groupReport // that receive nothing, listed last
 	for _, g := range groups {
-		if !address.Addr().IsUnspecified() && !g.Takes(address.Addr()) {
+		if !wholePort && !g.Takes(address.Addr()) {
 			continue
 		}
-		one := groupReport{Address: g.Local.String(), V6Only: g.V6Only, Interface: g.Interface, severalUsers: !g.OneUser()}
-		one.Role, one.Receives = role(g, groups, address)
+		group := groupReport{Address: g.Local.String(), V6Only: g.V6Only, Interface: g.Interface, name: g.Name(), severalUsers: !g.OneUser()}
+		group.Role, group.Receives = role(g, groups, address)
 		for member, s := range g.Members {
-			listed := report(s)
+			listed := r.socket(s)
 			listed.Member = &member
-			one.Sockets = append(one.Sockets, listed)
+			group.Sockets = append(group.Sockets, listed)
 		}
-		r.Groups = append(r.Groups, one)
+		if group.Receives {
+			r.Groups = append(r.Groups, group)
+		} else {
+			without = append(without, group)
+		}
 	}
-	slices.SortStableFunc(r.Groups, func(a, b groupReport) int { // those that receive come first
-		switch {
-		case a.Receives == b.Receives:
-			return 0
-		case a.Receives:
-			return -1
-		}
-		return 1
-	})
+	r.Groups = append(r.Groups, without...)
 	for _, s := range connected {
-		if address.Addr().IsUnspecified() || sameAddress(s.Local.Addr(), address.Addr()) {
-			r.Connected = append(r.Connected, report(s))
+		if wholePort || sameAddress(s.Local.Addr(), address.Addr()) {
+			r.Connected = append(r.Connected, r.socket(s))
 		}
 	}
 	for _, g := range r.Groups {
-		r.Findings = append(r.Findings, findings(g.name(), g.Sockets, r.Seconds)...)
+		r.Findings = append(r.Findings, findings(g.name, g.Sockets, w.Elapsed)...)
 	}
 	for _, s := range r.Connected {
-		r.Findings = append(r.Findings, findings(s.Local+" connected to "+s.Peer, []socketReport{s}, r.Seconds)...)
-	}
-	if os.Geteuid() == 0 {
-		r.Unseen = "no process that can be seen holds it: the kernel itself (a tunnel such as WireGuard or VXLAN), one of another PID namespace, or one that only a process with CAP_SYS_PTRACE may look into"
-	} else {
-		r.Unseen = fmt.Sprintf("another user's process, which uid %d may not look into: as root it is shown", os.Geteuid())
-	}
-	if !r.hides() {
-		r.Unseen = ""
+		r.Findings = append(r.Findings, findings(s.Local+" connected to "+s.Peer, []socketReport{s}, w.Elapsed)...)
 	}
 	return r
 }
 
-// hides says whether the process of some socket is missing.
-func (r Report) hides() bool {
-	for _, s := range r.Connected {
-		if len(s.Processes) == 0 {
-			return true
+// socket returns the report of a socket, and sets Unseen if the socket has no visible process.
+func (r *Report) socket(s Watched) socketReport {
+	report := socketReport{
+		Local: s.Local.String(), Processes: s.Processes, UID: s.UID, QueueBytes: s.QueueBytes, BufferBytes: s.BufferBytes, Drops: s.Drops,
+		Cookie: s.Cookie, Inode: s.Inode, Unread: s.Unread, dropped: s.Dropped,
+	}
+	if s.Peer.IsValid() {
+		report.Peer = s.Peer.String()
+	}
+	if s.Dropped > 0 {
+		report.DropsPerSecond = float64(s.Dropped) / max(r.Seconds, 1e-9)
+	}
+	if len(s.Processes) == 0 {
+		report.Processes = []holder.Process{}
+		r.Unseen = fmt.Sprintf("a process of another user, which uid %d may not see: run as root", os.Geteuid())
+		if os.Geteuid() == 0 {
+			r.Unseen = "the holder is the kernel (a tunnel such as WireGuard or VXLAN), a process of another PID namespace, or a process that is visible only with CAP_SYS_PTRACE"
 		}
 	}
-	for _, g := range r.Groups {
-		for _, s := range g.Sockets {
-			if len(s.Processes) == 0 {
-				return true
-			}
-		}
-	}
-	return false
+	return report
 }
 
 func sameAddress(a, b netip.Addr) bool {
 	return a.Unmap().WithZone("") == b.WithZone("") && (a.Zone() == b.Zone() || a.Zone() == "" || b.Zone() == "")
 }
 
-// name tells a group from others.
-func (g groupReport) name() string {
-	if g.Interface != "" && !strings.Contains(g.Address, "%") {
-		return g.Address + " on " + g.Interface
-	}
-	return g.Address
-}
-
-func plainList(words []string) string {
+// joinWords writes a list of words: a, b and c.
+func joinWords(words []string) string {
 	if len(words) < 2 {
 		return strings.Join(words, "")
 	}

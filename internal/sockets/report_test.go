@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/udpshard/udpshard/internal/holder"
 )
@@ -22,22 +23,22 @@ func TestRoles(t *testing.T) {
 		want     string // of the first
 		receives bool
 	}{
-		{"192.0.2.1:5514", groups{local, everywhere, dual}, "gets what is sent to 192.0.2.1:5514", true},
-		{"192.0.2.1:5514", groups{everywhere, dual}, "gets what is sent to 192.0.2.1:5514, as no socket is bound to that address itself", true},
-		{"192.0.2.1:5514", groups{everywhere, local}, "gets nothing of it: 192.0.2.1:5514 comes first", false},
-		{"192.0.2.1:5514", groups{dual, local, everywhere}, "gets nothing of it: 192.0.2.1:5514 and 0.0.0.0:5514 come first", false},
-		{"192.0.2.1:5514", groups{eth0, everywhere}, "gets what is sent to 192.0.2.1:5514, if it comes in through eth0", true},
-		{"192.0.2.1:5514", groups{everywhere, eth0}, "gets what is sent to 192.0.2.1:5514 and comes in elsewhere than where that is bound", true},
-		{"192.0.2.1:5514", groups{local, eth0}, "gets what is sent to 192.0.2.1:5514, unless 192.0.2.1:5514 on eth0 does", true},
-		{"192.0.2.1:5514", groups{wildEth0, eth0}, "gets nothing of it: 192.0.2.1:5514 on eth0 comes first", false},
-		{"[2001:db8::1]:5514", groups{dual, everywhere}, "gets what is sent to [2001:db8::1]:5514, as no socket is bound to that address itself", true},
-		{":5514", groups{local, everywhere}, "gets what is sent to that address", true},
-		{":5514", groups{everywhere, dual}, "gets IPv4 to addresses that have no sockets of their own", true},
-		{":5514", groups{dual, everywhere}, "gets IPv6 to addresses that have no sockets of their own", true},
-		{":5514", groups{dual, local}, "gets IPv6 and IPv4 to addresses that have no sockets of their own", true},
-		{":5514", groups{only6, local}, "gets IPv6 to addresses that have no sockets of their own", true},
-		{":5514", groups{wildEth0, dual}, "gets IPv4 to addresses that have no sockets of their own, if it comes in through eth0", true},
-		{":5514", groups{group("[::ffff:0.0.0.0]", "", false), everywhere}, "gets nothing: other wildcards come first", true},
+		{"192.0.2.1:5514", groups{local, everywhere, dual}, "receives what is sent to 192.0.2.1:5514", true},
+		{"192.0.2.1:5514", groups{everywhere, dual}, "receives what is sent to 192.0.2.1:5514, since no socket is bound to that address", true},
+		{"192.0.2.1:5514", groups{everywhere, local}, "receives nothing: 192.0.2.1:5514 comes first", false},
+		{"192.0.2.1:5514", groups{dual, local, everywhere}, "receives nothing: 192.0.2.1:5514 and 0.0.0.0:5514 come first", false},
+		{"192.0.2.1:5514", groups{eth0, everywhere}, "receives what is sent to 192.0.2.1:5514, through interface eth0", true},
+		{"192.0.2.1:5514", groups{everywhere, eth0}, "receives what is sent to 192.0.2.1:5514, but not through the interface of a group that is bound to that address", true},
+		{"192.0.2.1:5514", groups{local, eth0}, "receives what is sent to 192.0.2.1:5514, unless 192.0.2.1:5514 on eth0 does", true},
+		{"192.0.2.1:5514", groups{wildEth0, eth0}, "receives nothing: 192.0.2.1:5514 on eth0 comes first", false},
+		{"[2001:db8::1]:5514", groups{dual, everywhere}, "receives what is sent to [2001:db8::1]:5514, since no socket is bound to that address", true},
+		{":5514", groups{local, everywhere}, "receives what is sent to that address", true},
+		{":5514", groups{everywhere, dual}, "receives IPv4 to addresses without sockets of their own", true},
+		{":5514", groups{dual, everywhere}, "receives IPv6 to addresses without sockets of their own", true},
+		{":5514", groups{dual, local}, "receives IPv6 and IPv4 to addresses without sockets of their own", true},
+		{":5514", groups{only6, local}, "receives IPv6 to addresses without sockets of their own", true},
+		{":5514", groups{wildEth0, dual}, "receives IPv4 to addresses without sockets of their own, through interface eth0", true},
+		{":5514", groups{group("[::ffff:0.0.0.0]", "", false), everywhere}, "receives nothing: other wildcards come first", true},
 	} {
 		text := c.asked
 		if text[0] == ':' {
@@ -45,7 +46,7 @@ func TestRoles(t *testing.T) {
 		}
 		asked := netip.MustParseAddrPort(text)
 		if text, receives := role(c.groups[0], c.groups, asked); text != c.want || receives != c.receives {
-			t.Errorf("%s, %s of %d: %q, %v, want %q, %v", c.asked, groupName(c.groups[0]), len(c.groups), text, receives, c.want, c.receives)
+			t.Errorf("%s, %s of %d: %q, %v, want %q, %v", c.asked, c.groups[0].Name(), len(c.groups), text, receives, c.want, c.receives)
 		}
 	}
 }
@@ -65,17 +66,17 @@ func TestFindings(t *testing.T) {
 	}{
 		{[]socketReport{one(0, false, 0, 11), one(1, false, 0)}, nil},
 		{[]socketReport{one(0, false, 0, 11), one(1, true, 9, 4711)},
-			[]string{"pid 4711 (rsyslogd) seems not to read member 1 of 127.0.0.1:5514: its share of senders is lost (9 datagrams in 300ms)"}},
+			[]string{"pid 4711 (rsyslogd) seems not to read member 1 of 127.0.0.1:5514: the datagrams of a share of the senders are lost (9 datagrams in 300ms)"}},
 		{[]socketReport{one(0, true, 0, 4711)},
-			[]string{"pid 4711 (rsyslogd) seems not to read 127.0.0.1:5514: all that is sent there waits, and is lost once the queue is full"}},
+			[]string{"pid 4711 (rsyslogd) seems not to read 127.0.0.1:5514: all datagrams wait, and are lost once the queue is full"}},
 		{[]socketReport{one(0, true, 1), one(1, false, 1, 11), one(2, true, 0), one(3, true, 0), one(4, false, 0, 11)}, []string{
-			"somebody (a socket of uid 7) seems not to read members 0, 2-3 of 127.0.0.1:5514: its share of senders is lost (1 datagram in 300ms)",
-			"pid 11 (rsyslogd) lost 1 datagram in 300ms at member 1 of 127.0.0.1:5514: its buffer was full"}},
+			"a process of uid 7 seems not to read members 0, 2-3 of 127.0.0.1:5514: the datagrams of a share of the senders are lost (1 datagram in 300ms)",
+			"pid 11 (rsyslogd) lost 1 datagram in 300ms at member 1 of 127.0.0.1:5514: the receive buffer was full"}},
 		{[]socketReport{one(0, true, 0, 11, 12)},
-			[]string{"pid 11 (rsyslogd), with pid 12 (rsyslogd), seems not to read 127.0.0.1:5514: all that is sent there waits, and is lost once the queue is full"}},
+			[]string{"pid 11 (rsyslogd), with pid 12 (rsyslogd), seems not to read 127.0.0.1:5514: all datagrams wait, and are lost once the queue is full"}},
 	} {
 		var got []string
-		for _, f := range findings(group, c.members, 0.3) {
+		for _, f := range findings(group, c.members, 300*time.Millisecond) {
 			got = append(got, f.Finding)
 			if f.Remedy == "" {
 				t.Errorf("%q has no remedy", f.Finding)
@@ -87,7 +88,7 @@ func TestFindings(t *testing.T) {
 	}
 }
 
-// Several processes of one socket are not one number with a thousands separator.
+// A list of several processes has no comma, which could pass for a thousands separator.
 func TestSeveralProcessesOfASocket(t *testing.T) {
 	member := 0
 	two := []holder.Process{{PID: 328, Command: "udpshard"}, {PID: 343, Command: "udpshard"}}

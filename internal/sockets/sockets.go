@@ -1,12 +1,9 @@
-// Package sockets lists the UDP sockets of a port as the kernel knows them,
-// whoever they belong to, and watches which of them nobody seems to read. Of TCP it lists
-// those that listen.
+// Package sockets lists the UDP sockets of a port, of all processes, and watches which sockets are
+// not read. It also lists listening TCP sockets.
 //
-// The figures come from the kernel's socket diagnostics (sock_diag(7)), which
-// any user may ask, for the network namespace that it is asked in. A Group is
-// the sockets that share an address; it knows which datagrams the kernel
-// gives to it rather than to another. The processes behind the sockets are
-// package holder's to find.
+// The source is the kernel's socket diagnostics (sock_diag(7)), which any user may ask, for the
+// network namespace of the asking process. A Group is the sockets that share an address, and knows
+// which datagrams the kernel gives to the group. Package holder finds the processes of sockets.
 package sockets
 
 import (
@@ -16,57 +13,51 @@ import (
 	"github.com/udpshard/udpshard/internal/holder"
 )
 
-// Socket is a UDP socket that has a port.
+// Socket is a UDP socket with a port.
 type Socket struct {
-	// Local is the address it is bound to. That of an IPv6 socket is never
-	// an IPv4 one: where it is bound to such, it is IPv4-mapped. A link-local
-	// one has its zone.
+	// Local is the address that the socket is bound to. For an IPv6 socket the address is IPv6, or
+	// IPv4-mapped. A link-local address has a zone.
 	Local netip.AddrPort
-	// Peer is set if the socket is connected: it then gets datagrams of that
-	// sender alone.
+	// Peer is set for a connected socket, which receives datagrams of Peer alone.
 	Peer netip.AddrPort
-	// V6Only says that an IPv6 socket gets no IPv4. Of connected ones the
-	// kernel does not tell.
+	// V6Only: an IPv6 socket receives no IPv4. Not known for connected sockets.
 	V6Only bool
-	// Interface is the one that it is bound to (SO_BINDTODEVICE, or a
-	// zone), else empty.
+	// Interface is the interface that the socket is bound to (SO_BINDTODEVICE, or a zone), or
+	// empty.
 	Interface string
-	// Cookie is the kernel's own name for the socket, never used twice
-	// until it boots again (SO_COOKIE).
+	// Cookie is the kernel's number for the socket, unique until the next boot (SO_COOKIE).
 	Cookie uint64
-	Inode  uint32 // 0 if no descriptor refers to it any more
-	UID    uint32 // who made it
-	// QueueBytes are charged for datagrams that wait, the kernel's overhead
-	// included; BufferBytes may be charged: SO_RCVBUF as granted, twice what
-	// was asked (socket(7)).
+	Inode  uint32 // 0: no descriptor refers to the socket any more
+	UID    uint32 // of the process that created the socket
+	// QueueBytes are charged for waiting datagrams, with the kernel's overhead. BufferBytes is the
+	// limit: SO_RCVBUF as granted, twice the size that was asked (socket(7)).
 	QueueBytes, BufferBytes uint32
-	// Drops are the datagrams that the kernel dropped at this socket since
-	// it was made: its buffer was full, or rarely a checksum was wrong.
-	// Wraps.
+	// Drops are the datagrams that the kernel dropped at this socket since the socket was created:
+	// mostly because the buffer was full, rarely because of a wrong checksum. Wraps.
 	Drops uint32
-	// Processes hold it, as far as they can be seen.
+	// Processes are the visible holders of the socket.
 	Processes []holder.Process
 
-	// unreleased is what was read and is still charged, in bytes; below 0 if
-	// a datagram arrived between the kernel's two figures.
+	// unreleased is the bytes that were read and are still charged. It is below 0 if a datagram
+	// arrived between the two numbers that it is the difference of.
 	unreleased int64
 }
 
-// List returns the UDP sockets of a port, IPv4 first, with their processes. Those
-// that share an address stand in the order in which they were bound.
+// List returns the UDP sockets of a port, IPv4 first, with their processes. Sockets of one address
+// are in the order in which they were bound.
 //
-// That is how the kernel numbers the members of a SO_REUSEPORT group, as long
-// as none is closed: the last member then moves into the hole, which can't be
-// seen from outside. A member that has been connected keeps its number.
+// The kernel numbers the members of a SO_REUSEPORT group in that order, until a member is closed:
+// then the last member takes the number of the closed member, which is not visible from outside. A
+// member that is connected later keeps its number.
 //
-// Where there is no /proc, the sockets come without processes, and an error.
-func List(port uint16) ([]Socket, error) { return found(udp, port) }
+// Without /proc, List returns the sockets without processes, and an error.
+func List(port uint16) ([]Socket, error) { return listKind(udp, port) }
 
 // Listening returns the listening TCP sockets of a port, IPv4 first, with their processes. Without
-// /proc, it returns the sockets without processes, and an error.
-func Listening(port uint16) ([]Socket, error) { return found(listening, port) }
+// /proc, Listening returns the sockets without processes, and an error.
+func Listening(port uint16) ([]Socket, error) { return listKind(listening, port) }
 
-func found(k kind, port uint16) ([]Socket, error) {
+func listKind(k kind, port uint16) ([]Socket, error) {
 	d, err := open()
 	if err != nil {
 		return nil, err

@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// socket is a real one.
+// socket is a real socket.
 type socket struct {
 	fd int
 	at netip.AddrPort
@@ -42,13 +42,12 @@ func onInterface(name string) option {
 	return func(fd int) error { return unix.BindToDevice(fd, name) }
 }
 
-// sharing are the options that let a socket have others' port.
+// sharing are the options with which sockets can share a port.
 var sharing = []int{unix.SO_REUSEPORT, unix.SO_REUSEADDR}
 
-// bind opens a socket; a port of 0 is any that nobody has: with one of sharing
-// set the kernel may find a port of somebody who shares his, so they are set
-// again once there is a port. Without the address family, or the privilege for
-// an option, the test is skipped.
+// bind opens a socket; port 0 is a free port. A socket with an option of sharing set may get the
+// port of another such socket, so bind sets the options after the first bind. Without the address
+// family, or the privilege for an option, bind skips the test.
 func bind(t testing.TB, at string, options ...option) socket {
 	t.Helper()
 	address := netip.MustParseAddrPort(at)
@@ -123,7 +122,7 @@ func (s socket) beside(ip string) string {
 	return netip.AddrPortFrom(netip.MustParseAddr(ip), s.port()).String()
 }
 
-// cookie is what the socket itself says.
+// cookie returns the cookie by the socket's own descriptor.
 func (s socket) cookie(t *testing.T) uint64 {
 	t.Helper()
 	cookie, err := sys.SocketCookie(s.fd)
@@ -142,8 +141,7 @@ func (s socket) send(t *testing.T, to netip.AddrPort, size int) {
 	}
 }
 
-// await waits until one of some sockets has a datagram: on a busy CPU it is
-// delivered some time after it is sent.
+// await waits until one of several sockets has a datagram: on a busy CPU, delivery takes time.
 func await(t *testing.T, some ...socket) {
 	t.Helper()
 	var polls []unix.PollFd
@@ -238,7 +236,7 @@ func TestConnectedSocketsHaveAPeer(t *testing.T) {
 	for _, at := range []string{"127.0.0.1:0", "[::1]:0"} {
 		t.Run(at, func(t *testing.T) {
 			s, peer := bind(t, at), bind(t, at)
-			peer.send(t, peer.at, 1) // or there is no way to it
+			peer.send(t, peer.at, 1) // fails where there is no route
 			if err := unix.Connect(s.fd, sockaddr(peer.at)); err != nil {
 				t.Fatal(err)
 			}
@@ -271,7 +269,7 @@ func TestFamiliesAndInterfaces(t *testing.T) {
 	}
 }
 
-// More sockets than one answer of the kernel holds, in the order of binding.
+// With more sockets than fit into one answer of the kernel, List keeps the order of binding.
 func TestBindOrder(t *testing.T) {
 	const members = 200
 	none := func(int) error { return nil }
@@ -287,11 +285,11 @@ func TestBindOrder(t *testing.T) {
 	} {
 		for _, joined := range []bool{true, false} {
 			t.Run(fmt.Sprint(c.name, ", the first one joins ", joined), func(t *testing.T) {
-				first := bind(t, c.at, c.option, reuseport) // shared once it is bound
+				first := bind(t, c.at, c.option, reuseport) // made to share after bind
 				if joined {
 					held := first.fd
 					first = bind(t, first.at.String(), c.option, reuseport)
-					if err := unix.Dup3(first.fd, held, unix.O_CLOEXEC); err != nil { // closes it
+					if err := unix.Dup3(first.fd, held, unix.O_CLOEXEC); err != nil { // closes held
 						t.Fatal(err)
 					}
 				}
@@ -311,8 +309,8 @@ func TestBindOrder(t *testing.T) {
 	}
 }
 
-// The kernel numbers members as they are listed: a program that returns a
-// number sends datagrams to that one.
+// The kernel numbers members in the order of List: a program that returns a number chooses the
+// member with that number.
 func TestOrderIsTheNumbering(t *testing.T) {
 	for _, at := range []string{"127.0.0.1:0", "[::1]:0"} {
 		t.Run(at, func(t *testing.T) {
@@ -344,8 +342,7 @@ func TestOrderIsTheNumbering(t *testing.T) {
 	}
 }
 
-// steer attaches a program to the socket's group that always returns the
-// same member's number.
+// steer attaches a program that always returns the same member's number.
 func (s socket) steer(t *testing.T, number int) {
 	t.Helper()
 	returns := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: uint32(number)}}
@@ -359,7 +356,7 @@ func TestAMemberThatIsConnectedKeepsItsNumber(t *testing.T) {
 	first := bind(t, "127.0.0.1:0", reuseport)
 	second := bind(t, first.at.String(), reuseport)
 	third := bind(t, first.at.String(), reuseport)
-	first.send(t, first.at, 1) // or there is no way to it
+	first.send(t, first.at, 1) // fails where there is no route
 	await(t, first, second, third)
 	for _, s := range []socket{first, second, third} {
 		s.receive(t)

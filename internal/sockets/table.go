@@ -10,14 +10,15 @@ import (
 	"github.com/udpshard/udpshard/internal/format"
 )
 
+// Print prints the report as text.
 func (r Report) Print(w io.Writer) {
 	for i, g := range r.Groups {
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
-		fmt.Fprintf(w, "%s %s\n", g.name(), g.Role)
+		fmt.Fprintf(w, "%s %s\n", g.name, g.Role)
 		if g.severalUsers {
-			fmt.Fprintln(w, "its sockets are of several users: no group, but SO_REUSEADDR, where the one bound last gets all")
+			fmt.Fprintln(w, "these sockets belong to several users: no SO_REUSEPORT group; with SO_REUSEADDR, the socket bound last receives everything")
 		}
 		printSockets(w, "member", g.Sockets, r.Looks, func(s socketReport) string { return strconv.Itoa(*s.Member) })
 	}
@@ -25,21 +26,21 @@ func (r Report) Print(w io.Writer) {
 		if len(r.Groups) > 0 {
 			fmt.Fprintln(w)
 		}
-		fmt.Fprintln(w, "connected sockets get what their peer sends, before all others")
+		fmt.Fprintln(w, "connected sockets receive what their peer sends, before all groups")
 		printSockets(w, "local\tpeer", r.Connected, r.Looks, func(s socketReport) string { return s.Local + "\t" + s.Peer })
 	}
 	if len(r.Findings) > 0 || r.Unseen != "" {
 		fmt.Fprintln(w)
 	}
 	for _, f := range r.Findings {
-		fmt.Fprintf(w, "%s\n  to do: %s\n", f.Finding, f.Remedy)
+		fmt.Fprintf(w, "%s\n  remedy: %s\n", f.Finding, f.Remedy)
 	}
 	if r.Unseen != "" {
 		fmt.Fprintf(w, "pid -: %s\n", r.Unseen)
 	}
 }
 
-// printSockets prints a table; first is what its first columns hold.
+// printSockets prints a table. first returns the first columns, and head is their heading.
 func printSockets(w io.Writer, head string, sockets []socketReport, looks int, first func(socketReport) string) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, head+"\tpid\tcommand\tuid\tqueue\tbuffer\tfull\tdrops\tdrops/s\tcookie\t")
@@ -56,14 +57,14 @@ func printSockets(w io.Writer, head string, sockets []socketReport, looks int, f
 		if looks < 2 {
 			rate = "-"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\t%.0f%%\t%s\t%s\t%#x\t%s\n", first(s), plainList(pids), plainList(slices.Compact(commands)), s.UID,
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\t%.0f%%\t%s\t%s\t%#x\t%s\n", first(s), joinWords(pids), joinWords(slices.Compact(commands)), s.UID,
 			format.Size(uint64(s.QueueBytes)), format.Size(uint64(s.BufferBytes)), 100*float64(s.QueueBytes)/max(float64(s.BufferBytes), 1),
 			format.Count(uint64(s.Drops)), rate, s.Cookie, s.note())
 	}
 	table.Flush()
 }
 
-// note marks a socket that loses datagrams.
+// note marks a socket that loses datagrams, in the last column.
 func (s socketReport) note() string {
 	switch {
 	case s.Unread:

@@ -7,48 +7,44 @@ import (
 	"time"
 )
 
-// LeastInterval is the shortest in which Watch judges: a thread that is to
-// read may well wait some tens of milliseconds for a busy CPU.
+// LeastInterval is the shortest interval in which WatchFor judges: a thread may wait for a busy CPU
+// for some tens of milliseconds before it reads.
 const LeastInterval = 100 * time.Millisecond
 
-// Looks are many, since two say little: a socket whose reader can't keep up
-// is nearly always full, and only in between has it room for what was just
-// read. A hundred looks miss that one time in forty thousand if there is room
-// for a tenth of the time. Where a busy CPU keeps the looks from coming so
-// often, the interval gets longer until there are leastLooks. One takes two
-// walks over the kernel's hash table of ports, some 50 µs.
+// Two looks are not enough: the queue of a socket with a slow reader is nearly always full, and has
+// room only right after a read. With room for a tenth of the time, a hundred looks all miss it once
+// in forty thousand. Where a busy CPU delays looks, the interval gets longer until there are
+// leastLooks. A look takes two walks over the kernel's hash table of ports, about 50 µs.
 const (
-	looksAnInterval = 100
-	leastLooks      = 20
-	longestPause    = 50 * time.Millisecond
+	looksPerInterval = 100
+	leastLooks       = 20
+	longestPause     = 50 * time.Millisecond
 )
 
-// Watched is a socket, and what became of it while it was watched.
+// Watched is a socket and what happened at the socket during the watch.
 type Watched struct {
 	Socket
 	// Dropped are the datagrams dropped meanwhile.
 	Dropped uint32
-	// Unread says that nobody seems to read it: in no look was its queue
-	// empty, from none to the next did it shrink, and nothing was read from
-	// it that is still charged. A socket that nobody reads and nobody sends
-	// to is not found out.
+	// Unread: the socket seems not to be read. In no look was the queue empty, between no two looks
+	// did the queue shrink, and no read datagram is still charged. A socket that is not read and
+	// receives nothing is not detected.
 	Unread bool
 
 	grew       bool    // or stayed, and was never empty
-	unreleased []int64 // in each look that saw it
+	unreleased []int64 // in each look with the socket
 }
 
-// Watch is what a port's sockets did in an interval.
+// Watch is what the sockets of a port did in an interval.
 type Watch struct {
-	Sockets []Watched // those there at its end, in List's order
+	Sockets []Watched // the sockets at the end, in List's order
 	Looks   int
 	Elapsed time.Duration
 }
 
-// WatchFor looks at the sockets of a port again and again for an interval, or
-// until the context ends. An interval of 0 is a single look, and less than
-// LeastInterval is no ground to call a socket unread. Where there is no /proc,
-// the sockets come without processes, and an error.
+// WatchFor looks at the sockets of a port repeatedly for an interval, or until the context ends.
+// Interval 0 is a single look. With an interval below LeastInterval, no socket is called unread.
+// Without /proc, WatchFor returns the sockets without processes, and an error.
 func WatchFor(ctx context.Context, port uint16, interval time.Duration) (Watch, error) {
 	d, err := open()
 	if err != nil {
@@ -58,7 +54,7 @@ func WatchFor(ctx context.Context, port uint16, interval time.Duration) (Watch, 
 	var w Watch
 	began := time.Now()
 	for {
-		found, err := d.look(port)
+		found, err := d.dump(udp, port)
 		if err != nil {
 			return Watch{}, err
 		}
@@ -69,15 +65,15 @@ func WatchFor(ctx context.Context, port uint16, interval time.Duration) (Watch, 
 			break
 		}
 	}
-	w.judge()
+	w.findUnread()
 	err = findProcesses(len(w.Sockets), func(i int) *Socket { return &w.Sockets[i].Socket })
 	return w, err
 }
 
-// pause waits until the next look, unevenly: a reader that wakes up by a
-// clock is not to be met at the same point of its turn each time.
+// pause waits for an uneven time until the next look, so that a periodic reader is not always seen
+// at the same point of its period.
 func pause(ctx context.Context, interval time.Duration) bool {
-	step := min(interval/looksAnInterval, longestPause)
+	step := min(interval/looksPerInterval, longestPause)
 	step = step/2 + rand.N(step+1)
 	select {
 	case <-ctx.Done():
@@ -87,7 +83,7 @@ func pause(ctx context.Context, interval time.Duration) bool {
 	}
 }
 
-// add takes one more look into account.
+// add adds a look.
 func (w *Watch) add(found []Socket) {
 	before := make(map[uint64]Watched, len(w.Sockets))
 	for _, s := range w.Sockets {
@@ -107,8 +103,8 @@ func (w *Watch) add(found []Socket) {
 	}
 }
 
-// judge says of those that were there all the time whether they are read.
-func (w *Watch) judge() {
+// findUnread sets Unread of the sockets that were present in all looks.
+func (w *Watch) findUnread() {
 	if w.Elapsed < LeastInterval || w.Looks < leastLooks {
 		return
 	}
@@ -118,12 +114,11 @@ func (w *Watch) judge() {
 	}
 }
 
-// releases tells a reader from whom the queue runs away: it grows from look
-// to look although it is read. What is read of a long queue stays charged
-// until a quarter of the buffer has come together (udp_rmem_release in
-// net/ipv4/udp.c, Linux 6.18), so the figure moves with every read, and with
-// nothing else. Arrivals between the kernel's two figures make the
-// difference too small, never too large: the most of each half counts.
+// releases distinguishes a slow reader, whose queue grows from look to look although datagrams are
+// read. Bytes that are read stay charged until a quarter of the buffer has been read
+// (udp_rmem_release in net/ipv4/udp.c, Linux 6.18), so unreleased changes with every read, and only
+// then. Arrivals between the kernel's two numbers make the difference too small, never too large:
+// the maximum of each half counts.
 func (s *Watched) releases() bool {
 	half := len(s.unreleased) / 2
 	return slices.Max(s.unreleased[:half]) != slices.Max(s.unreleased[half:])

@@ -52,7 +52,7 @@ func TestUnread(t *testing.T) {
 				last := []Socket{w.Sockets[0].Socket, w.Sockets[1].Socket}
 				w.add(last)
 			}
-			w.judge()
+			w.findUnread()
 			if s := w.Sockets[1]; s.Unread != c.unread || s.Dropped != c.dropped || w.Sockets[0].Unread {
 				t.Errorf("unread %v, dropped %d, want %v and %d", s.Unread, s.Dropped, c.unread, c.dropped)
 			}
@@ -60,7 +60,7 @@ func TestUnread(t *testing.T) {
 	}
 }
 
-// A queue that grows from look to look, since more comes than is read.
+// A slow reader's queue grows from look to look.
 func TestAQueueThatRunsAwayFromItsReader(t *testing.T) {
 	for _, at := range []string{"127.0.0.1:0", "[::1]:0"} {
 		for _, read := range []bool{true, false} {
@@ -75,7 +75,7 @@ func TestAQueueThatRunsAwayFromItsReader(t *testing.T) {
 				// On a busy CPU datagrams are delivered some time after they are sent.
 				arrived := func(bytes uint32) []Socket {
 					for {
-						found, err := d.look(s.port())
+						found, err := d.dump(udp, s.port())
 						if err != nil {
 							t.Fatal(err)
 						}
@@ -103,7 +103,7 @@ func TestAQueueThatRunsAwayFromItsReader(t *testing.T) {
 					}
 					w.add(arrived(waiting * one))
 				}
-				w.judge()
+				w.findUnread()
 				if got := w.Sockets[0]; got.Unread == read || !got.grew || got.Drops > 0 {
 					t.Errorf("unread %v, grew %v, %d drops, unreleased %d", got.Unread, got.grew, got.Drops, got.unreleased)
 				}
@@ -112,7 +112,7 @@ func TestAQueueThatRunsAwayFromItsReader(t *testing.T) {
 	}
 }
 
-// Arrivals between the kernel's two figures don't look like reading.
+// Arrivals between the kernel's two numbers do not look like reads.
 func TestReleases(t *testing.T) {
 	for _, c := range []struct {
 		unreleased []int64
@@ -137,7 +137,7 @@ func TestSocketsThatComeAndGo(t *testing.T) {
 	w.add([]Socket{{Cookie: 2, QueueBytes: 1}, {Cookie: 3, QueueBytes: 1, Drops: 9}})
 	w.add([]Socket{{Cookie: 3, QueueBytes: 1, Drops: 9}, {Cookie: 1, QueueBytes: 1}})
 	w.Looks = leastLooks
-	w.judge()
+	w.findUnread()
 	if len(w.Sockets) != 2 || w.Sockets[0].Cookie != 3 || w.Sockets[0].Unread || w.Sockets[0].Dropped != 0 || w.Sockets[1].Unread {
 		t.Errorf("%+v, want the last look's two, neither of which was there all the time", w.Sockets)
 	}
@@ -160,8 +160,8 @@ func busy(t *testing.T, f func()) {
 	t.Cleanup(func() { close(done); running.Wait() })
 }
 
-// watchTwo watches a group of two, the second of which is read, until what was
-// seen is what is wanted: others may have the CPUs for a while.
+// watchTwo watches a group of two sockets, of which the second is read, until the watch shows the
+// wanted result: the CPUs may be busy for a while.
 func watchTwo(t *testing.T, receiveBuffer int, read func(fd int), wanted func(readers Watched) bool) (nobodys, readers Watched) {
 	t.Helper()
 	first := bind(t, "127.0.0.1:0", reuseport, buffer(receiveBuffer))
@@ -193,8 +193,8 @@ func watchTwo(t *testing.T, receiveBuffer int, read func(fd int), wanted func(re
 	return w.Sockets[0], w.Sockets[1]
 }
 
-// senderOf returns a sender for each of two members, whose first datagram
-// has reached it; that of the second is read.
+// senderOf returns a sender for each of two members, whose first datagram has arrived; the second
+// member's is read.
 func senderOf(t *testing.T, first, second socket) []socket {
 	t.Helper()
 	var toFirst, toSecond socket
@@ -226,8 +226,7 @@ func TestAMemberThatNobodyReads(t *testing.T) {
 	}
 }
 
-// A reader that can't keep up loses most of what comes, but it reads: also
-// where the buffer holds a few datagrams only.
+// A slow reader loses most datagrams, but reads: also with a buffer for only a few datagrams.
 func TestAReaderThatFallsBehindIsNotMarked(t *testing.T) {
 	for _, receiveBuffer := range []int{4 << 10, 208 << 10} {
 		_, readers := watchTwo(t, receiveBuffer, func(fd int) {
@@ -279,7 +278,7 @@ func BenchmarkLook(b *testing.B) {
 	}
 	defer d.Close()
 	for b.Loop() {
-		if _, err := d.look(9); err != nil {
+		if _, err := d.dump(udp, 9); err != nil {
 			b.Fatal(err)
 		}
 	}
