@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,6 +26,18 @@ import (
 // HTTPVariable is the environment's say in the HTTP address. A container's
 // health check has no other way to learn what serve was told.
 const HTTPVariable = "UDPSHARD_HTTP"
+
+// runtimeFolder is the variable in which systemd names the folders of a service, with colons
+// between them (RuntimeDirectory=, systemd.exec(5)).
+const runtimeFolder = "RUNTIME_DIRECTORY"
+
+// defaultTakeover returns the takeover path in the first of the runtime folders; "" without one.
+func defaultTakeover(folders string) string {
+	if folder, _, _ := strings.Cut(folders, ":"); folder != "" {
+		return filepath.Join(folder, "takeover.sock")
+	}
+	return ""
+}
 
 // readEnvironment applies the settings that environment variables make. Defaults yield to these;
 // the file and flags override them.

@@ -48,7 +48,7 @@ func (s scope[T]) text(one setting[T]) string {
 // effective returns c with effective values: equal where c means the same in other words.
 func (c *Config) effective() *Config {
 	e := *c
-	e.HTTP, e.Takeover = HTTPSocket(c.HTTPResolved), absolute(c.Takeover)
+	e.HTTP, e.Takeover = HTTPSocket(c.HTTPResolved), Absolute(c.Takeover)
 	return &e
 }
 
@@ -59,7 +59,7 @@ func (l *Listener) effective() *Listener {
 	e.CPUs = l.ShardCPUs()
 	e.Shards = len(e.CPUs)
 	if path, isFile := strings.CutPrefix(l.Output, "file:"); isFile {
-		e.Output = "file:" + absolute(path)
+		e.Output = "file:" + Absolute(path)
 	}
 	switch at := l.Resolved(); {
 	case at.Port() == 0: // another port each time
@@ -84,8 +84,8 @@ func HTTPSocket(address string) string {
 	return at.AddrPort().String()
 }
 
-// absolute returns a path from the root, and "" for "".
-func absolute(path string) string {
+// Absolute returns a path from the root, and "" for "".
+func Absolute(path string) string {
 	if whole, err := filepath.Abs(path); err == nil && path != "" {
 		return whole
 	}

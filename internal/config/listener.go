@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -137,19 +135,6 @@ func parseOutput(text string) (string, error) {
 		meant = "file:" + text
 	}
 	return text, cli.Suggest(err, meant)
-}
-
-// OutputError is the error of an output that can't be opened. Its hint makes the folder of the
-// file, if the folder is missing.
-func (l *Listener) OutputError(err error) error {
-	path, _ := strings.CutPrefix(l.Output, "file:")
-	folder := filepath.Dir(path)
-	_, look := os.Stat(folder)
-	if errors.Is(err, os.ErrNotExist) && errors.Is(look, os.ErrNotExist) &&
-		!strings.Contains(folder, output.PerShard) {
-		err = cli.WithHint(err, "mkdir -p "+folder)
-	}
-	return l.ErrorAt("output", err)
 }
 
 func parseSteer(text string) (steer.Mode, error) {

@@ -131,11 +131,11 @@ func (c *Check) takeover() []error {
 	if err == nil {
 		return nil
 	}
-	return []error{c.Config.TakeoverError(err)}
+	return []error{TakeoverError(c.Config, err)}
 }
 
 func (c *Check) zones() (errs []error) {
-	_, err := config.LoadZones(c.Config.Listeners)
+	_, err := LoadZones(c.Config.Listeners)
 	return cli.Separate(err)
 }
 
@@ -145,11 +145,11 @@ func (c *Check) ports() (errs []error) {
 		err := shard.Probe(l.Engine(), holders)
 		switch {
 		case err != nil && c.from == nil:
-			errs = append(errs, c.Config.WithTakeoverHint(l.WithPosition(err)))
+			errs = append(errs, WithTakeoverHint(c.Config, l.WithPosition(err)))
 		case err != nil:
 			errs = append(errs, l.WithPosition(err))
 		case l.Join && c.Config.Standby && c.from != nil && c.from.pid != 0 && !c.passesOn(l):
-			errs = append(errs, l.JoinError())
+			errs = append(errs, JoinError(l))
 		}
 	}
 	return errs
@@ -212,7 +212,7 @@ func (c *Check) outputs() (errs []error) {
 		}
 		for i := range shards {
 			if err := output.Probe(l.Output, i); err != nil {
-				errs = append(errs, l.OutputError(err))
+				errs = append(errs, OutputError(l, err))
 			}
 		}
 	}
@@ -235,7 +235,7 @@ func (c *Check) streams() (errs []error) {
 			network = "tcp4"
 		}
 		if at.Port() != 0 && c.listens(at, l.DualStack(), l.Join) {
-			errs = append(errs, l.TCPError(portTaken(network, tcp)))
+			errs = append(errs, TCPError(l, portTaken(network, tcp)))
 		}
 	}
 	return errs
@@ -247,7 +247,7 @@ func (c *Check) web() []error {
 	}
 	at, err := net.ResolveTCPAddr("tcp", c.Config.HTTPResolved)
 	if err != nil {
-		return []error{config.HTTPError(&net.OpError{Op: "listen", Net: "tcp", Err: err})}
+		return []error{HTTPError(&net.OpError{Op: "listen", Net: "tcp", Err: err})}
 	}
 	address := at.AddrPort()
 	dual := !address.Addr().IsValid() || address.Addr().IsUnspecified()
@@ -261,9 +261,9 @@ func (c *Check) web() []error {
 	}
 	switch {
 	case err != nil:
-		return []error{config.HTTPError(&net.OpError{Op: "listen", Net: "tcp", Addr: at, Err: err})}
+		return []error{HTTPError(&net.OpError{Op: "listen", Net: "tcp", Addr: at, Err: err})}
 	case address.Port() != 0 && !c.Config.MayRunWithoutHTTP() && c.listens(address, dual, false):
-		return []error{config.HTTPError(portTaken("tcp", at))}
+		return []error{HTTPError(portTaken("tcp", at))}
 	}
 	return nil
 }
@@ -315,5 +315,5 @@ func leastFiles(c *config.Config) (n int) {
 // filesError adds what to do to an error that is for want of descriptors: a takeover holds the
 // other process's sockets too, and each request to the HTTP server has one.
 func filesError(c *config.Config, err error) error {
-	return cli.NeedsFiles(err, 2*leastFiles(c)+config.MaxHTTPConnections)
+	return cli.NeedsFiles(err, 2*leastFiles(c)+MaxHTTPConnections)
 }

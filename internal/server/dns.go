@@ -9,6 +9,7 @@ import (
 
 	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/dnstcp"
+	"github.com/udpshard/udpshard/internal/preflight"
 	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet"
@@ -54,7 +55,7 @@ func (s *server) newDNS(l *config.Listener) (*dnsService, error) {
 	if l.Protocol != "dns" {
 		return nil, nil
 	}
-	zones, err := l.LoadZones()
+	zones, err := preflight.LoadListenerZones(l)
 	switch had := s.dns.zones[l.Name]; {
 	case err == nil:
 		s.dns.zones[l.Name] = zones

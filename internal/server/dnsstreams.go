@@ -13,6 +13,7 @@ import (
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/dnstcp"
+	"github.com/udpshard/udpshard/internal/preflight"
 	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet/dns"
@@ -45,7 +46,7 @@ func (s *server) listenStreams() error {
 		if d.socket = s.streamListener(opened.continues); d.socket == nil {
 			var err error
 			if d.socket, err = listenTCP(opened.Listener().Address); err != nil {
-				errs = append(errs, opened.settings.TCPError(err))
+				errs = append(errs, preflight.TCPError(opened.settings, err))
 				continue
 			}
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/udpshard/udpshard/internal/client"
 	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/connlimit"
+	"github.com/udpshard/udpshard/internal/preflight"
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
@@ -40,7 +41,7 @@ func listenHTTP(c *config.Config, handler http.Handler, logger zerolog.Logger, l
 	if listener == nil {
 		var err error
 		if listener, err = net.Listen("tcp", c.HTTPResolved); err != nil {
-			return nil, config.HTTPError(err)
+			return nil, preflight.HTTPError(err)
 		}
 	}
 	logger = logger.With().Str("from", "http").Logger()
@@ -49,7 +50,7 @@ func listenHTTP(c *config.Config, handler http.Handler, logger zerolog.Logger, l
 			Str("remedy", "give --http "+client.DefaultAddress+", or let a firewall keep others from the port").
 			Str("effect", "status and metrics are open to them, without a password").Msg("HTTP reachable by other hosts")
 	}
-	limited := connlimit.NewListener(listener, connlimit.Policy{Max: config.MaxHTTPConnections, EvictBusy: true})
+	limited := connlimit.NewListener(listener, connlimit.Policy{Max: preflight.MaxHTTPConnections, EvictBusy: true})
 	w := &httpServer{
 		logger:   logger,
 		shared:   shared,

@@ -12,6 +12,7 @@ import (
 	"github.com/udpshard/udpshard/internal/engine"
 	"github.com/udpshard/udpshard/internal/handoff/succession"
 	"github.com/udpshard/udpshard/internal/output"
+	"github.com/udpshard/udpshard/internal/preflight"
 	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/metrics/prom"
@@ -52,7 +53,7 @@ func (s *server) openListeners(from *succession.Predecessor) error {
 			o.Inherited = &engine.Inherited{Sockets: groupMembers(had.Sockets), Seed: had.Seed}
 		}
 		if l.Join && s.config.Standby && from != nil && o.Inherited == nil {
-			return l.JoinError()
+			return preflight.JoinError(l)
 		}
 		if counters := s.succession.Counters(); counters != nil {
 			o.Counters = func(shard, cpu int) (*metrics.Shard, error) { return counters.Shard(l.Name, shard, cpu) }
@@ -128,7 +129,7 @@ func openSink(l *config.Listener, outputs *output.Set, shard int, page *metrics.
 	}
 	sink, err := open(l.Output, shard, page, maxRecord(l.MaxDatagram))
 	if err != nil {
-		return nil, l.OutputError(err)
+		return nil, preflight.OutputError(l, err)
 	}
 	return sink, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/config"
+	"github.com/udpshard/udpshard/internal/preflight"
 	"github.com/udpshard/udpshard/packet/dns"
 )
 
@@ -112,7 +113,7 @@ func (s *server) loadSettings(now *config.Config) (r loadedSettings) {
 		r.err = now.CheckReload(r.next)
 	}
 	if r.err == nil {
-		r.zones, r.err = config.LoadZones(r.next.Listeners)
+		r.zones, r.err = preflight.LoadZones(r.next.Listeners)
 	}
 	return r
 }
@@ -124,7 +125,7 @@ func (s *server) reloadZones() (r loadedSettings) {
 	for _, l := range s.listeners {
 		opened = append(opened, l.settings)
 	}
-	r.zones, r.err = config.LoadZones(opened)
+	r.zones, r.err = preflight.LoadZones(opened)
 	return r
 }
 

@@ -97,7 +97,7 @@ func newServer(o Options, c *config.Config, v *service) *server {
 	s.outputs = output.NewSet(s.outputEvent)
 	s.handover = newHandover(s)
 	s.succession = succession.New(succession.Settings{
-		Path: c.Takeover, PathError: c.TakeoverError, Version: o.Version,
+		Path: c.Takeover, PathError: func(err error) error { return preflight.TakeoverError(c, err) }, Version: o.Version,
 		Standby: c.Standby, StandbyAfter: c.StandbyAfter,
 		// An active process stops or refuses within its own drain timeout, which is assumed to be
 		// the same, or within hangTimeout.

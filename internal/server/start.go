@@ -8,6 +8,7 @@ import (
 
 	"github.com/udpshard/udpshard/internal/handoff/succession"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
+	"github.com/udpshard/udpshard/internal/preflight"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/shard"
 )
@@ -30,7 +31,7 @@ func (s *server) start(ctx context.Context, reload <-chan os.Signal, from *succe
 	}
 	if err != nil {
 		if !from.Connected() && s.config.Takeover != "" && isInUse(err) {
-			err = succession.Retry(s.config.WithTakeoverHint(err)) // another process was faster, and answers soon
+			err = succession.Retry(preflight.WithTakeoverHint(s.config, err)) // another process was faster, and answers soon
 		}
 		return err
 	}

@@ -1,11 +1,11 @@
-package config
+package preflight
 
 import (
-	"fmt"
 	"runtime/debug"
 	"time"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/regular"
 	"github.com/udpshard/udpshard/packet/dns"
 )
@@ -16,7 +16,7 @@ const zonesTimeout = 5 * time.Minute
 
 // LoadZones reads the zones of a listener of DNS. Errors name the place of the setting and of the
 // mistake.
-func (l *Listener) LoadZones() (*dns.Zones, error) {
+func LoadListenerZones(l *config.Listener) (*dns.Zones, error) {
 	zones, err := regular.WithTimeout(zonesTimeout, "read the zones", func() (*dns.Zones, error) { return dns.LoadZones(l.Zones...) })
 	debug.FreeOSMemory() // loading takes several times what is kept
 	if err != nil {
@@ -33,21 +33,16 @@ func (l *Listener) LoadZones() (*dns.Zones, error) {
 }
 
 // LoadZones reads the zones of all listeners of DNS. The map has the names of listeners as keys.
-func LoadZones(listeners []*Listener) (map[string]*dns.Zones, error) {
+func LoadZones(listeners []*config.Listener) (map[string]*dns.Zones, error) {
 	zones := make(map[string]*dns.Zones)
 	var errs []error
 	for _, l := range listeners {
 		if l.Protocol != "dns" {
 			continue
 		}
-		z, err := l.LoadZones()
+		z, err := LoadListenerZones(l)
 		zones[l.Name] = z
 		errs = append(errs, err)
 	}
 	return zones, cli.Join(errs...)
-}
-
-// TCPError is the error of a listener of DNS whose TCP port is not free.
-func (l *Listener) TCPError(err error) error {
-	return cli.WithHint(fmt.Errorf("listener %s: answers that do not fit into a datagram need TCP: %w", l.Name, err), "stop who has that port, or take another one")
 }
