@@ -9,59 +9,54 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// RunDelay reads for how long a thread was ready to run while its CPU was
-// another's: the second number of /proc/self/task/TID/schedstat (Linux's
-// Documentation/scheduler/sched-stats.rst), in nanoseconds. Kernels without
-// CONFIG_SCHED_INFO have no such file; then nothing is known.
+// RunDelay reads how long a thread of this process has waited for its CPU while another thread had
+// the CPU: the second number of /proc/self/task/TID/schedstat, in nanoseconds (Linux's
+// Documentation/scheduler/sched-stats.rst). Kernels without CONFIG_SCHED_INFO have no such file, and
+// the result stays 0. A RunDelay is for one goroutine at a time.
 type RunDelay struct {
-	fd     int
-	state  waitsState
-	thread int
-	waited time.Duration // in total, by all threads that there have been
-	before time.Duration // by those before this one
-	line   [96]byte      // three numbers of 20 digits at the most
+	fd      int
+	opened  bool
+	missing bool // the file can't be opened
+	thread  int
+	total   time.Duration // of all threads
+	before  time.Duration // of the threads before this thread
+	line    [96]byte      // three numbers of at most 20 digits
 }
 
-type waitsState int
-
-const (
-	waitsUnknown waitsState = iota
-	waitsOpen
-	waitsNone // or no longer
-)
-
-// Of returns the total of a thread, or what was last known of it.
-func (w *RunDelay) Of(thread int) time.Duration {
-	if thread == 0 || w.state == waitsNone {
-		return w.waited
+// Of returns the total of a thread and of the threads of the calls before; after the end of the
+// thread, the last known total.
+func (r *RunDelay) Of(thread int) time.Duration {
+	if thread == 0 || r.missing {
+		return r.total
 	}
-	if thread != w.thread {
-		w.Close()
-		w.state, w.thread, w.before = waitsUnknown, thread, w.waited
+	if thread != r.thread {
+		r.Close()
+		r.thread, r.before = thread, r.total
 	}
-	if w.state == waitsUnknown {
+	if !r.opened {
 		fd, err := unix.Open(fmt.Sprintf("/proc/self/task/%d/schedstat", thread), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err != nil {
-			w.state = waitsNone
-			return w.waited
+			r.missing = true
+			return r.total
 		}
-		w.fd, w.state = fd, waitsOpen
+		r.fd, r.opened = fd, true
 	}
-	n, err := unix.Pread(w.fd, w.line[:], 0)
-	if err != nil { // it has ended
-		return w.waited
+	n, err := unix.Pread(r.fd, r.line[:], 0)
+	if err != nil { // the thread has ended
+		return r.total
 	}
-	if fields := bytes.Fields(w.line[:n]); len(fields) == 3 {
+	if fields := bytes.Fields(r.line[:n]); len(fields) == 3 {
 		if ns, err := strconv.ParseInt(string(fields[1]), 10, 64); err == nil {
-			w.waited = max(w.waited, w.before+time.Duration(ns))
+			r.total = max(r.total, r.before+time.Duration(ns))
 		}
 	}
-	return w.waited
+	return r.total
 }
 
-func (w *RunDelay) Close() {
-	if w.state == waitsOpen {
-		unix.Close(w.fd)
+// Close closes the file.
+func (r *RunDelay) Close() {
+	if r.opened {
+		unix.Close(r.fd)
+		r.opened = false
 	}
-	w.state = waitsNone
 }
