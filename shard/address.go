@@ -13,8 +13,23 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
+// address is a resolved Config.Address.
+type address struct {
+	netip.AddrPort
+	dual bool // without a host: IPv6 and IPv4
+}
+
+// String returns the address as logs, the status and errors show it.
+func (a address) String() string {
+	if a.dual {
+		return fmt.Sprintf(":%d", a.Port())
+	}
+	return a.AddrPort.String()
+}
+
 // resolve returns the address of host:port. A host name stands for its first IPv4 address, or
-// else its first IPv6 address; the port may be a service's name, and an absent port is 0.
+// without IPv4 addresses for its first IPv6 address. The port may be a service's name, and an
+// absent port is 0.
 func resolve(text string) (address, error) {
 	if text == "" {
 		text = ":"
@@ -37,7 +52,7 @@ func resolve(text string) (address, error) {
 		return address{}, &ConfigError{"Address", fmt.Errorf("%q: %w", text, err)}
 	}
 	if isBroadcast(at.Addr()) {
-		return address{}, &ConfigError{"Address", fmt.Errorf("%s is a broadcast address, of which each socket gets a copy: listen on :%d", at.Addr(), at.Port())}
+		return address{}, &ConfigError{"Address", fmt.Errorf("%s is a broadcast address, and each socket gets a duplicate of its datagrams: listen on :%d", at.Addr(), at.Port())}
 	}
 	if at.Addr().IsMulticast() {
 		return address{}, &ConfigError{"Address", fmt.Errorf("%s is a multicast group, and groups are not joined: listen on :%d", at.Addr(), at.Port())}
@@ -50,8 +65,8 @@ func resolve(text string) (address, error) {
 	return address{AddrPort: at}, nil
 }
 
-// isBroadcast says whether an address is the limited broadcast's or that of an
-// interface's network.
+// isBroadcast reports whether an address is the limited broadcast address, or the broadcast address
+// of an interface's network.
 func isBroadcast(addr netip.Addr) bool {
 	if addr == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
 		return true
@@ -63,7 +78,7 @@ func isBroadcast(addr netip.Addr) bool {
 			continue
 		}
 		if ones, bits := n.Mask.Size(); bits-ones < 2 {
-			continue // RFC 3021: no broadcast in such small ones
+			continue // RFC 3021: networks of two addresses have no broadcast address
 		}
 		last := addr.As4()
 		for i := range last {
@@ -76,8 +91,7 @@ func isBroadcast(addr netip.Addr) bool {
 	return false
 }
 
-// haveIPv6 probes for IPv6: there is no such family on hosts that run with
-// ipv6.disable=1 or without the module.
+// haveIPv6 reports whether the kernel has IPv6: not with ipv6.disable=1, or without the module.
 func haveIPv6() bool {
 	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err == nil {

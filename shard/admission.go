@@ -11,49 +11,48 @@ import (
 	"github.com/udpshard/udpshard/internal/rate"
 )
 
-// Policy says whose datagrams are handled. The zero Policy takes everybody's.
+// Policy is the admission policy: whose datagrams are handled. The zero Policy accepts all
+// datagrams.
 type Policy struct {
-	// Allow are the source addresses whose datagrams are taken; nil is all.
-	// Others' are counted as not allowed. An empty list that is not nil
-	// allows nobody.
+	// Allow are the source addresses whose datagrams are accepted; nil is all addresses. The other
+	// datagrams are counted as not allowed. An empty list that is not nil allows no address.
 	Allow []netip.Prefix
-	// RateLimit is how many datagrams a second are taken of one source
-	// network, over all shards, after a burst of as many; 0 is any number.
-	// Those above are counted as rate limited.
+	// RateLimit is how many datagrams a second are accepted from one source network, over all
+	// shards, after a burst of as many datagrams; 0 is no limit. The other datagrams are counted
+	// as rate limited.
 	RateLimit int
-	// RateLimitPrefix4 and RateLimitPrefix6 are the lengths of the prefixes whose
-	// addresses are one network to RateLimit, 1 to 32 and 1 to 128; 0 is 32 and 64.
-	// Every IPv6 host has the addresses of a /64 (RFC 8981), and can send from each.
-	// IPv4-mapped addresses are IPv4 addresses.
+	// RateLimitPrefix4 and RateLimitPrefix6 are the prefix lengths of a source network for
+	// RateLimit, 1 to 32 and 1 to 128; 0 is 32 and 64. An IPv6 host has the addresses of a /64
+	// (RFC 8981), and can send from each of them. IPv4-mapped addresses are IPv4 addresses.
 	RateLimitPrefix4, RateLimitPrefix6 int
 }
 
-// The lengths that Policy has where they are 0.
+// Defaults of Policy.
 const (
 	defaultRateLimitPrefix4 = 32
 	defaultRateLimitPrefix6 = 64
 )
 
-// maxRate is one datagram a nanosecond, the limiter's unit.
+// maxRate is one datagram a nanosecond, the unit of the limiter.
 const maxRate = rate.MaxPerSecond
 
-// gate is a Policy in the form in which shards ask it.
-type gate struct {
-	allow *netipx.IPSet // nil: all
-	rate  *limiter      // nil: any
+// admission is a compiled Policy.
+type admission struct {
+	allow   *netipx.IPSet // nil: all addresses
+	limiter *limiter      // nil: no limit
 }
 
-// newGate compiles a policy. The rate limiter of the gate before goes on
-// where its limits are the same, so that a reload does not fill the buckets.
-func newGate(p Policy, before *gate) (*gate, error) {
-	g := new(gate)
+// newAdmission compiles a policy. If the rate limits are those of the previous policy, the limiter
+// continues: a reload does not refill the bursts.
+func newAdmission(p Policy, previous *admission) (*admission, error) {
+	a := new(admission)
 	if p.Allow != nil {
 		var set netipx.IPSetBuilder
 		for _, prefix := range p.Allow {
 			set.AddPrefix(unmap(prefix))
 		}
 		var err error
-		if g.allow, err = set.IPSet(); err != nil {
+		if a.allow, err = set.IPSet(); err != nil {
 			return nil, &ConfigError{"Allow", err}
 		}
 	}
@@ -70,16 +69,16 @@ func newGate(p Policy, before *gate) (*gate, error) {
 	case p.RateLimit < 0 || p.RateLimit > maxRate:
 		return nil, &ConfigError{"RateLimit", fmt.Errorf("%d is not in 0 (any) to %d", p.RateLimit, maxRate)}
 	case p.RateLimit == 0:
-	case before != nil && before.rate != nil && before.rate.limits == limits:
-		g.rate = before.rate
+	case previous != nil && previous.limiter != nil && previous.limiter.limits == limits:
+		a.limiter = previous.limiter
 	default:
-		g.rate = newLimiter(limits)
+		a.limiter = newLimiter(limits)
 	}
-	return g, nil
+	return a, nil
 }
 
-// unmap turns a prefix of IPv4-mapped addresses into one of IPv4 addresses,
-// which is what their datagrams' sources are.
+// unmap converts a prefix of IPv4-mapped addresses to a prefix of IPv4 addresses, the form of
+// sources.
 func unmap(p netip.Prefix) netip.Prefix {
 	if p.Addr().Is4In6() && p.Bits() >= 96 {
 		return netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
@@ -87,32 +86,42 @@ func unmap(p netip.Prefix) netip.Prefix {
 	return p
 }
 
-// verdict is what a gate says of a datagram.
 type verdict int
 
 const (
-	pass verdict = iota
+	accepted verdict = iota
 	notAllowed
 	rateLimited
 )
 
-func (g *gate) open() bool { return g.allow == nil && g.rate == nil }
+func (a *admission) acceptsAll() bool { return a.allow == nil && a.limiter == nil }
+
+// check applies the policy to a datagram at a time on the process's monotonic clock. Any thread may
+// call it.
+func (a *admission) check(source netip.Addr, now time.Duration) verdict {
+	source = source.WithZone("")
+	if a.allow != nil && !a.allow.Contains(source) {
+		return notAllowed
+	}
+	if a.limiter != nil && !a.limiter.allow(source, now) {
+		return rateLimited
+	}
+	return accepted
+}
+
+// SetPolicy replaces the policy from the next batch on. After an error, a *ConfigError, the
+// previous policy stays.
+func (g *Group) SetPolicy(p Policy) error {
+	a, err := newAdmission(p, g.admission.Load())
+	if err != nil {
+		return err
+	}
+	g.admission.Store(a)
+	return nil
+}
 
 // Accepts applies the policy to a source: see engine.Handle.
 func (g handle) Accepts(source netip.Addr) bool {
-	gate := g.gate.Load()
-	return gate.open() || gate.judge(source, time.Since(g.began)) == pass
-}
-
-// judge is called by every shard's thread, at a time on the process's
-// monotonic clock.
-func (g *gate) judge(source netip.Addr, now time.Duration) verdict {
-	source = source.WithZone("")
-	if g.allow != nil && !g.allow.Contains(source) {
-		return notAllowed
-	}
-	if g.rate != nil && !g.rate.take(source, now) {
-		return rateLimited
-	}
-	return pass
+	a := g.admission.Load()
+	return a.acceptsAll() || a.check(source, time.Since(g.began)) == accepted
 }

@@ -22,7 +22,7 @@ import (
 	"github.com/udpshard/udpshard/packet"
 )
 
-// running is a group whose Run has been called.
+// running is a group in Run.
 type running struct {
 	handle
 	ended chan error
@@ -34,7 +34,7 @@ func run(t *testing.T, g handle) running {
 	return r
 }
 
-// wait returns what Run has returned. One that goes on is ended, so that the test can fail.
+// wait returns the result of Run. If Run does not return, wait ends the group, and the test fails.
 func (r running) wait(t *testing.T) error {
 	t.Helper()
 	select {
@@ -45,15 +45,15 @@ func (r running) wait(t *testing.T) error {
 	r.Quiesce()
 	select {
 	case err := <-r.ended:
-		t.Fatalf("the group goes on until it is to yield: %v", err)
+		t.Fatalf("Run did not return before Quiesce: %v", err)
 	case <-time.After(20 * time.Second):
-		panic("the group goes on, though it is to yield") // what the test has is in use
+		panic("Run does not return after Quiesce")
 	}
 	return nil
 }
 
-// yield stops it, and returns its sockets.
-func (r running) yield(t *testing.T) []*os.File {
+// quiesce makes Run return, and returns duplicates of the sockets.
+func (r running) quiesce(t *testing.T) []*os.File {
 	t.Helper()
 	r.Quiesce()
 	if err := r.wait(t); err != nil {
@@ -66,8 +66,7 @@ func (r running) yield(t *testing.T) []*os.File {
 	return files
 }
 
-// From group to group, with the same number of shards, with more and with
-// fewer, in every mode, no datagram is lost.
+// A takeover by a group with as many, more or fewer shards loses no datagram, in each mode.
 func TestSocketsGoFromGroupToGroup(t *testing.T) {
 	for _, mode := range steer.Modes {
 		for _, counts := range [][]int{{2, 2, 2}, {2, 4, 1}, {3, 1, 2}, {1, 4, 3}} {
@@ -77,7 +76,7 @@ func TestSocketsGoFromGroupToGroup(t *testing.T) {
 				for range 32 {
 					conns = append(conns, dial(t, first.Addr().String()))
 				}
-				var sent, dropped atomic.Uint64 // dropped: at sockets that were given up
+				var sent, dropped atomic.Uint64 // dropped: at surplus sockets
 				stop, done := make(chan struct{}), make(chan struct{})
 				go func() {
 					defer close(done)
@@ -100,7 +99,7 @@ func TestSocketsGoFromGroupToGroup(t *testing.T) {
 				for _, shards := range counts[1:] {
 					before := sent.Load()
 					eventually(t, "there is load", func() bool { return sent.Load() >= before+2000 })
-					files := at.yield(t)
+					files := at.quiesce(t)
 					next := open(t, Config{Address: first.Addr().String(), Shards: shards, Steering: Steering{Mode: mode}}, inherited(files, at.Seed()))
 					for _, f := range files {
 						f.Close()
@@ -117,7 +116,7 @@ func TestSocketsGoFromGroupToGroup(t *testing.T) {
 				}
 				close(stop)
 				<-done
-				// A page that no book continues tells of all that its socket ever dropped.
+				// Counters without inheritance have all drops of the socket.
 				received := func() uint64 {
 					sum := dropped.Load() + total(at.handle).Dropped.Kernel
 					for _, g := range groups {
@@ -134,15 +133,15 @@ func TestSocketsGoFromGroupToGroup(t *testing.T) {
 					}
 				})
 				eventually(t, "all have come", func() bool { return received() == sent.Load() })
-				at.yield(t)
+				at.quiesce(t)
 				at.Close()
 			})
 		}
 	}
 }
 
-// Once a group has taken over, nothing comes to the sockets that it has no shards for.
-func TestNothingComesToSurplusSockets(t *testing.T) {
+// After Adopt no datagram comes to a surplus socket.
+func TestSurplusSocketsGetNoDatagrams(t *testing.T) {
 	for _, mode := range steer.Modes {
 		t.Run(string(mode), func(t *testing.T) {
 			first := open(t, Config{Address: "127.0.0.1:0", Shards: 4, Steering: Steering{Mode: mode}})
@@ -172,12 +171,12 @@ func TestNothingComesToSurplusSockets(t *testing.T) {
 	}
 }
 
-// What comes to a surplus socket that was emptied already, before it is out of the sight of senders,
-// is read too.
-func TestSurplusSocketsAreEmptiedAgain(t *testing.T) {
+// DrainSurplus reads a datagram that comes to a surplus socket between its first read and its
+// detachment.
+func TestSurplusSocketsAreReadAgain(t *testing.T) {
 	first := open(t, Config{Address: "127.0.0.1:0", Shards: 4})
 	conn := dial(t, first.Addr().String())
-	sendTo := func(fd int, member uint32) { // whatever the program was
+	sendTo := func(fd int, member uint32) { // by a program that replaces the group's
 		program, err := bpf.Assemble([]bpf.Instruction{bpf.RetConstant{Val: member}})
 		if err != nil {
 			t.Fatal(err)
@@ -220,25 +219,25 @@ func TestSurplusSocketsAreEmptiedAgain(t *testing.T) {
 	}
 }
 
-// A group that yielded may go on.
-func TestAGroupThatYieldedGoesOn(t *testing.T) {
+// Run can be called again after Quiesce.
+func TestRunAfterQuiesce(t *testing.T) {
 	g := open(t, Config{Address: "127.0.0.1:0", Shards: 2})
 	conn := dial(t, g.Addr().String())
 	for i := range 5 {
 		r := run(t, g)
 		conn.Write([]byte("x"))
 		eventually(t, "it has come", func() bool { return total(g).Received == uint64(i+1) })
-		for _, f := range r.yield(t) {
+		for _, f := range r.quiesce(t) {
 			f.Close()
 		}
 	}
 	g.Close()
 }
 
-// heir is a group with what r has had, which has stopped.
-func (r running) heir(t *testing.T, c Config) (handle, error) {
+// successor quiesces r, and opens a group with the sockets of r.
+func (r running) successor(t *testing.T, c Config) (handle, error) {
 	t.Helper()
-	files := r.yield(t)
+	files := r.quiesce(t)
 	g, err := listen(c, inherited(files, r.Seed()))
 	for _, f := range files {
 		f.Close()
@@ -246,9 +245,8 @@ func (r running) heir(t *testing.T, c Config) (handle, error) {
 	return handle{g}, err
 }
 
-// Sockets of every kind of address can be handed over: some options of theirs
-// can't be set twice.
-func TestEveryAddressIsHandedOver(t *testing.T) {
+// Sockets of each kind of address can be inherited: some options can be set before bind only.
+func TestEveryKindOfAddressIsInherited(t *testing.T) {
 	for _, at := range []string{":0", "[::]:0", "[::1]:0", "0.0.0.0:0", "127.0.0.1:0"} {
 		t.Run(at, func(t *testing.T) {
 			if at[0] == '[' && !haveIPv6() {
@@ -263,7 +261,7 @@ func TestEveryAddressIsHandedOver(t *testing.T) {
 			if host == "" {
 				c.Address = ":" + port
 			}
-			next, err := r.heir(t, c)
+			next, err := r.successor(t, c)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -280,27 +278,27 @@ func TestEveryAddressIsHandedOver(t *testing.T) {
 			if n, err := conn.Read(buf[:]); err != nil || string(buf[:n]) != "hello" {
 				t.Errorf("%q, %v", buf[:n], err)
 			}
-			r.yield(t)
+			r.quiesce(t)
 			r.Close()
 		})
 	}
 }
 
-// Sockets that a group can't go on with are refused, and stay as they are.
-func TestSocketsThatDoNotFit(t *testing.T) {
+// Sockets of another address, or with GRO that the configuration does not have, are refused.
+func TestInheritedSocketsAreChecked(t *testing.T) {
 	for _, other := range []struct {
 		name, words string
 		first, next Config
 	}{
-		{"address", "its address is", Config{Address: "127.0.0.1:0"}, Config{Address: "127.0.0.2:0"}},
+		{"address", "the address is", Config{Address: "127.0.0.1:0"}, Config{Address: "127.0.0.2:0"}},
 		{"dual stack", "IPv6 and IPv4", Config{Address: ":0"}, Config{Address: "[::]:0"}},
-		{"trains", "GRO", Config{Address: "127.0.0.1:0", GRO: true}, Config{Address: "127.0.0.1:0"}},
+		{"gro", "GRO", Config{Address: "127.0.0.1:0", GRO: true}, Config{Address: "127.0.0.1:0"}},
 	} {
 		t.Run(other.name, func(t *testing.T) {
 			other.first.Shards, other.next.Shards = 1, 1
 			first := open(t, other.first)
 			r := run(t, first)
-			if next, err := r.heir(t, other.next); err == nil || !strings.Contains(err.Error(), other.words) {
+			if next, err := r.successor(t, other.next); err == nil || !strings.Contains(err.Error(), other.words) {
 				t.Errorf("%v, not %q", err, other.words)
 				if err == nil {
 					next.Close()
@@ -311,17 +309,16 @@ func TestSocketsThatDoNotFit(t *testing.T) {
 	}
 }
 
-// The options of an inherited socket are the other's until it has stopped: a
-// heir that only waits changes none.
-func TestAHeirThatWaitsChangesNothing(t *testing.T) {
+// A successor does not change the options of inherited sockets before Adopt.
+func TestAWaitingSuccessorChangesNothing(t *testing.T) {
 	first := open(t, Config{Address: "127.0.0.1:0", Shards: 1, ReceiveBuffer: 100_000})
 	r := run(t, first)
-	next, err := r.heir(t, Config{Address: "127.0.0.1:0", Shards: 1, ReceiveBuffer: 10_000, GRO: true, Steering: Steering{Mode: steer.Source}})
+	next, err := r.successor(t, Config{Address: "127.0.0.1:0", Shards: 1, ReceiveBuffer: 10_000, GRO: true, Steering: Steering{Mode: steer.Source}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if mode := next.Listener().Steering().Mode; mode != string(steer.Source) {
-		t.Errorf("it tells of the mode %q", mode)
+		t.Errorf("the ledger has the mode %q", mode)
 	}
 	buffer := func() int {
 		granted, err := grantedBuffer(first.shards[0].fd)
@@ -334,18 +331,18 @@ func TestAHeirThatWaitsChangesNothing(t *testing.T) {
 		t.Errorf("the receive buffer has %d bytes", granted)
 	}
 	if trains, err := unix.GetsockoptInt(first.shards[0].fd, unix.SOL_UDP, unix.UDP_GRO); err == nil && trains != 0 {
-		t.Error("trains are on")
+		t.Error("GRO is on")
 	}
 	adopt(t, next)
 	if _, granted := next.ReceiveBuffer(); granted != 10_000 || buffer() != 10_000 {
-		t.Errorf("the receive buffer has %d bytes, %d are told", buffer(), granted)
+		t.Errorf("the receive buffer has %d bytes, and ReceiveBuffer returns %d", buffer(), granted)
 	}
 	next.Close()
 	r.Close()
 }
 
-// A socket that was drained lets nothing in any more; the heir opens it again.
-func TestADrainedSocketIsOpenedAgain(t *testing.T) {
+// Adopt detaches the closing filter of a socket that the predecessor has drained.
+func TestADrainedSocketAcceptsDatagramsAgain(t *testing.T) {
 	first := open(t, Config{Address: "127.0.0.1:0", Shards: 2})
 	files, err := first.Sockets()
 	if err != nil {
@@ -366,37 +363,37 @@ func TestADrainedSocketIsOpenedAgain(t *testing.T) {
 		dial(t, next.Addr().String()).Write([]byte("x"))
 	}
 	eventually(t, "all have come", func() bool { return total(next).Received == 16 })
-	r.yield(t)
+	r.quiesce(t)
 	r.Close()
 }
 
-// A heir with fewer shards steers as it was asked to from its first datagram on:
-// the sockets that it has no shards for are no other process's.
-func TestAHeirWithFewerShardsSteers(t *testing.T) {
+// The steering of a successor with fewer shards is in force after Adopt: surplus sockets do not
+// count as sockets of another process.
+func TestASuccessorWithFewerShardsSteers(t *testing.T) {
 	c := Config{Address: "127.0.0.1:0", Shards: 4}
 	first := open(t, c)
 	had := first.Listener().Steering().Mode
 	c.Shards = 2
-	next, err := run(t, first).heir(t, c)
+	next, err := run(t, first).successor(t, c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	adopt(t, next)
 	if mode := next.Listener().Steering().Mode; mode != had {
-		t.Errorf("it steers by %s, and the group before by %s", mode, had)
+		t.Errorf("the mode is %s, and the predecessor's was %s", mode, had)
 	}
 	next.Close()
 	first.Close()
 }
 
-// What waits belongs to the group before until its heir has become the owner,
-// also at sockets that the heir has no shards for.
-func TestAHeirThatFailsTakesNothingAlong(t *testing.T) {
+// A successor that fails after Adopt leaves the queues to the predecessor, also those of surplus
+// sockets.
+func TestASuccessorThatFailsReadsNothing(t *testing.T) {
 	c := Config{Address: "127.0.0.1:0", Shards: 4, Steering: Steering{Mode: steer.Hash}}
 	first := open(t, c)
 	r := run(t, first)
 	c.Shards = 1
-	next, err := r.heir(t, c)
+	next, err := r.successor(t, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -409,26 +406,26 @@ func TestAHeirThatFailsTakesNothingAlong(t *testing.T) {
 	adopt(t, next)
 	next.Close()
 	r = run(t, first)
-	eventually(t, "what has waited has come", func() bool { return total(first).Received == 64 })
+	eventually(t, "the queues are read", func() bool { return total(first).Received == 64 })
 	before := first.Listener().Read()
 	send()
 	eventually(t, "all have come", func() bool { return total(first).Received == 128 })
 	for i, s := range first.Listener().Read() {
 		if s.Received == before[i].Received {
-			t.Errorf("shard %d gets nothing any more", i)
+			t.Errorf("shard %d gets no datagrams", i)
 		}
 	}
-	r.yield(t)
+	r.quiesce(t)
 	r.Close()
 }
 
-// Sockets without a shard are put out of use, and closed, also where IPv6 is off,
-// which sockets for both can be opened without, and where nothing is up.
-func TestSocketsAreRetiredWithoutIPv6(t *testing.T) {
+// Surplus sockets are detached and closed, also dual-stack sockets without IPv6, and without any
+// interface that is up.
+func TestSurplusSocketsAreDetachedWithoutIPv6(t *testing.T) {
 	for _, at := range []string{":0", "0.0.0.0:0", "127.0.0.1:0"} {
 		for _, up := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s up %t", at, up), func(t *testing.T) {
-				runtime.LockOSThread() // and never unlocked: the thread ends with the test
+				runtime.LockOSThread() // for good: the thread ends with the test
 				if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 					t.Skipf("needs CAP_SYS_ADMIN for a network namespace: %v", err)
 				}
@@ -461,7 +458,7 @@ func TestSocketsAreRetiredWithoutIPv6(t *testing.T) {
 	}
 }
 
-// raiseLoopback brings the interface of a new network namespace up.
+// raiseLoopback sets the loopback interface of a new network namespace up.
 func raiseLoopback(t *testing.T) {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
@@ -479,12 +476,12 @@ func raiseLoopback(t *testing.T) {
 	}
 }
 
-// A heir that gives up before it takes over closes all that it has.
-func TestAHeirThatGivesUpLeavesNoSocket(t *testing.T) {
+// A successor that is closed before Adopt closes all its descriptors.
+func TestASuccessorClosesItsDescriptors(t *testing.T) {
 	c := Config{Address: "127.0.0.1:0", Shards: 4}
 	first := open(t, c)
-	files := run(t, first).yield(t)
-	links := make(map[string]bool) // what the group's descriptors lead to
+	files := run(t, first).quiesce(t)
+	links := make(map[string]bool) // the sockets of the group
 	for _, s := range first.shards {
 		link, err := os.Readlink(fmt.Sprint("/proc/self/fd/", s.fd))
 		if err != nil {
@@ -517,13 +514,13 @@ func TestAHeirThatGivesUpLeavesNoSocket(t *testing.T) {
 	first.Close()
 }
 
-// A group goes on as it was after a heir has changed the sockets and given up.
-func TestAGroupGoesOnAfterAHeirThatFailed(t *testing.T) {
+// Run restores options and steering that a failed successor has changed.
+func TestRunAfterASuccessorThatFailed(t *testing.T) {
 	c := Config{Address: "127.0.0.1:0", Shards: 2, ReceiveBuffer: 100_000}
 	first := open(t, c)
 	r := run(t, first)
 	c.ReceiveBuffer, c.GRO, c.Shards = 10_000, true, 4
-	next, err := r.heir(t, c)
+	next, err := r.successor(t, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -536,15 +533,15 @@ func TestAGroupGoesOnAfterAHeirThatFailed(t *testing.T) {
 	eventually(t, "all have come", func() bool { return total(first).Received == 32 })
 	for _, s := range first.Listener().Read() {
 		if s.Received == 0 {
-			t.Errorf("shard %d gets nothing", s.Shard)
+			t.Errorf("shard %d gets no datagrams", s.Shard)
 		}
 	}
 	if granted, _ := grantedBuffer(first.shards[0].fd); granted != 100_000 {
 		t.Errorf("the receive buffer has %d bytes", granted)
 	}
 	if trains, err := unix.GetsockoptInt(first.shards[0].fd, unix.SOL_UDP, unix.UDP_GRO); err == nil && trains != 0 {
-		t.Error("trains are on")
+		t.Error("GRO is on")
 	}
-	r.yield(t)
+	r.quiesce(t)
 	r.Close()
 }

@@ -4,43 +4,46 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/netip"
+	"sync/atomic"
 	"time"
 
+	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/packet"
 )
 
-// errShutdown: somebody who shares the socket called shutdown(2) on it. It
-// then returns at once, with nothing, for ever.
+// errShutdown: another holder of the socket has called shutdown(2). Each receive returns at once
+// then, without a datagram.
 var errShutdown = errors.New("the socket was shut down by another holder of it")
 
-// arrivals are counts of what was received and not counted yet.
+// arrivals are counts of received datagrams that are not in the shard's counters yet.
 type arrivals struct {
 	received, bytes, truncated, notAllowed, rateLimited uint64
 }
 
-// take does all that is to be done with the n messages just received from the socket fd: the
-// shard's own, or a surplus one that is being emptied. Replies leave by that socket.
-func (s *shard) take(fd, n int, now time.Time) error {
+// processBatch handles n messages that were received from fd: the shard's socket, or a surplus
+// socket. Replies leave by fd.
+func (s *shard) processBatch(fd, n int, now time.Time) error {
 	var a arrivals
-	s.batch.Reset(now)
-	s.places = s.places[:0]
-	gate := s.group.gate.Load()
+	s.resetBatch(now)
+	policy := s.group.admission.Load()
 	clock := now.Sub(s.group.began)
-	trains := s.group.config.GRO
-	if trains { // they may be handled in parts, but are counted whole: see Counters.BeginReceive
+	gro := s.group.config.GRO
+	if gro { // counted at once, but perhaps handled in parts: see Counters.BeginReceive
 		a.received = s.receiver.Arrived(n)
 	}
-	// The first message alone was waited for, and one without a name comes only to who waits.
+	// Only the first message is waited for, and only a receive that waits reports a shutdown as a
+	// message without a source.
 	if !s.receiver.Named(0) {
 		return errShutdown
 	}
 	for i := range n {
-		if s.copies && s.receiver.Copied(i) {
-			continue // shard 0 has counted it
+		if s.dropDuplicates && s.receiver.Copied(i) {
+			continue // shard 0 counts the datagram
 		}
 		rest := s.receiver.Payload(i)
 		segment := len(rest)
-		if trains {
+		if gro {
 			segment = cmp.Or(s.receiver.Segment(i), segment)
 		}
 		for more := true; more; {
@@ -49,30 +52,33 @@ func (s *shard) take(fd, n int, now time.Time) error {
 				payload = rest[:segment:segment]
 			}
 			rest = rest[len(payload):]
-			if !trains {
+			if !gro {
 				a.received++
 			}
 			a.bytes += uint64(min(len(payload), s.group.config.MaxDatagram))
-			s.admit(i, payload, gate, clock, &a)
-			if len(s.places) == cap(s.places) && (more || i < n-1) {
+			s.accept(i, payload, policy, clock, &a)
+			if len(s.messages) == cap(s.messages) && (more || i < n-1) {
 				s.handle(fd, &a)
-				s.batch.Reset(now)
-				s.places = s.places[:0]
+				s.resetBatch(now)
 			}
 		}
 	}
-	s.page.Batches.Add(1)
-	s.observe(n)
+	s.counters.Batches.Add(1)
+	s.sampleSenders(n)
 	s.handle(fd, &a)
 	return nil
 }
 
-// admit puts one datagram of message i into the batch, unless the policy is
-// against it.
-func (s *shard) admit(i int, payload []byte, gate *gate, clock time.Duration, a *arrivals) {
+func (s *shard) resetBatch(now time.Time) {
+	s.batch.Reset(now)
+	s.messages = s.messages[:0]
+}
+
+// accept adds a datagram of message i to the batch, if the policy accepts the datagram.
+func (s *shard) accept(i int, payload []byte, policy *admission, clock time.Duration, a *arrivals) {
 	source, zone := s.receiver.Source(i)
-	if !gate.open() {
-		switch gate.judge(source.Addr(), clock) {
+	if !policy.acceptsAll() {
+		switch policy.check(source.Addr(), clock) {
 		case notAllowed:
 			a.notAllowed++
 			return
@@ -83,7 +89,7 @@ func (s *shard) admit(i int, payload []byte, gate *gate, clock time.Duration, a 
 	}
 	d := packet.Datagram{Payload: payload, Source: source, Destination: s.group.bound}
 	if zone != 0 {
-		d.Source = s.zoned(source, zone)
+		d.Source = s.withZone(source, zone)
 	}
 	if !d.Destination.IsValid() && s.sender != nil {
 		d.Destination = s.receiver.Destination(i)
@@ -94,17 +100,27 @@ func (s *shard) admit(i int, payload []byte, gate *gate, clock time.Duration, a 
 		a.truncated++
 	}
 	s.batch.Datagrams = append(s.batch.Datagrams, d)
-	s.places = append(s.places, i)
+	s.messages = append(s.messages, i)
 }
 
-// handle counts what has arrived, and has the handler do its work.
+// withZone adds the zone to a link-local source. Each zone's name is looked up once.
+func (s *shard) withZone(source netip.AddrPort, index uint32) netip.AddrPort {
+	name, known := s.zones[index]
+	if !known {
+		name = sys.ZoneName(index)
+		s.zones[index] = name
+	}
+	return netip.AddrPortFrom(source.Addr().WithZone(name), source.Port())
+}
+
+// handle adds the arrivals to the counters, and passes the batch to the handler.
 func (s *shard) handle(fd int, a *arrivals) {
-	c := s.page.Counters
+	c := s.counters.Counters
 	c.Received.Add(a.received)
 	c.Bytes.Add(a.bytes)
-	add(&c.NotAllowed, a.notAllowed)
-	add(&c.RateLimited, a.rateLimited)
-	add(&c.Truncated, a.truncated)
+	addTo(&c.NotAllowed, a.notAllowed)
+	addTo(&c.RateLimited, a.rateLimited)
+	addTo(&c.Truncated, a.truncated)
 	*a = arrivals{}
 
 	b := s.batch
@@ -118,14 +134,21 @@ func (s *shard) handle(fd int, a *arrivals) {
 	if handled < 0 {
 		panic(fmt.Sprintf("shard: the handler recorded %d and dropped %d of %d datagrams", t.Recorded, t.Malformed, len(b.Datagrams)))
 	}
-	add(&c.Handled, uint64(handled))
-	add(&c.Malformed, uint64(t.Malformed))
-	add(&c.Unparsed, uint64(t.Unparsed))
-	add(&c.MalformedHeader, uint64(t.MalformedHeader))
-	if t.Recorded > 0 && s.oldest.IsZero() {
-		s.oldest = b.ReceivedAt
+	addTo(&c.Handled, uint64(handled))
+	addTo(&c.Malformed, uint64(t.Malformed))
+	addTo(&c.Unparsed, uint64(t.Unparsed))
+	addTo(&c.MalformedHeader, uint64(t.MalformedHeader))
+	if t.Recorded > 0 && s.oldestRecord.IsZero() {
+		s.oldestRecord = b.ReceivedAt
 	}
 	if len(b.Replies) > 0 {
 		s.reply(fd)
+	}
+}
+
+// addTo adds without the locked instruction if n is 0.
+func addTo(counter *atomic.Uint64, n uint64) {
+	if n > 0 {
+		counter.Add(n)
 	}
 }

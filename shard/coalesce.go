@@ -2,67 +2,65 @@ package shard
 
 import "time"
 
-// A shard that has emptied its queue lets datagrams gather before it looks
-// again, where it may and where enough are on their way. A wake-up costs as
-// much as several datagrams, and a gather costs one; a rate of gatherWorth
-// messages to a gather makes it pay, unless they come in bursts as long. The
-// longest gather is a 25th of what a record waits for its flush; a shorter
-// one than the shortest would spare too little.
+// Receive coalescing: a shard that has emptied its queue under load pauses before the next
+// receive, so that a receive returns several datagrams. A wake-up costs as much as several
+// datagrams, and a pause costs as much as one. A pause pays from minCoalesced messages on, unless
+// datagrams come in bursts of that size. maxPause is a 25th of the time after which a record is
+// flushed. A pause below minPause would save too little.
 const (
-	longestGather  = 2 * time.Millisecond
-	shortestGather = time.Millisecond / 2
-	gatherWorth    = 4
+	maxPause     = 2 * time.Millisecond
+	minPause     = time.Millisecond / 2
+	minCoalesced = 4
 )
 
-// What a gather must be safe against: more datagrams a second than one core
-// reads, at the kernel's charge for one that fills an Ethernet frame.
+// Worst case for the receive buffer in a pause: more datagrams a second than one core reads, each
+// with the kernel's charge for a full Ethernet frame.
 const (
-	fastest    = 1_500_000
-	chargeMost = 2304
+	maxRatePerSecond = 1_500_000
+	maxCharge        = 2304
 )
 
-// gatherFor returns how long datagrams may gather in a receive buffer, in the
-// kernel's count, so that it is never more than half full. For smaller ones
-// it is 0: they are read as fast as it goes.
-func gatherFor(buffer int) time.Duration {
-	d := time.Duration(buffer) * time.Second / (2 * chargeMost * fastest)
-	if d < shortestGather {
+// pauseFor returns the pause for a receive buffer, in the kernel's count of bytes, so that the
+// buffer is at most half full after a pause; 0 for small buffers: no pauses.
+func pauseFor(buffer int) time.Duration {
+	d := time.Duration(buffer) * time.Second / (2 * maxCharge * maxRatePerSecond)
+	if d < minPause {
 		return 0
 	}
-	return min(d, longestGather)
+	return min(d, maxPause)
 }
 
-// gatherer decides after each receive that left the queue empty.
-type gatherer struct {
-	time  time.Duration // of a gather; 0: never
-	count int           // messages since the queue was last empty
-	since time.Time
-	skip  int // so many chances are let pass
-	fails int // how many more the next time
+// coalescer decides about a pause after each receive that has emptied the queue.
+type coalescer struct {
+	pause    time.Duration // 0: never
+	messages int           // since the queue was last empty
+	since    time.Time     // when the queue was last empty
+	skip     int           // pauses still to skip
+	nextSkip int           // pauses to skip after the next pause without effect
 }
 
-// mostSkipped bounds what is let pass after gathers that brought too little:
-// bursts with silence between them look like a rate.
-const mostSkipped = 63
+// maxSkip bounds how many pauses are skipped after pauses without effect: bursts with silence
+// between them look like a rate.
+const maxSkip = 63
 
-// worth says whether to gather, when a receive has emptied the queue.
-func (g *gatherer) worth(now time.Time) bool {
-	elapsed := now.Sub(g.since)
-	worth := time.Duration(g.count)*g.time >= gatherWorth*max(elapsed, 1)
-	g.count, g.since = 0, now
-	if worth && g.skip > 0 {
-		g.skip--
+// shouldPause reports whether the shard should pause, after a receive that has emptied the queue.
+func (c *coalescer) shouldPause(now time.Time) bool {
+	elapsed := now.Sub(c.since)
+	pays := time.Duration(c.messages)*c.pause >= minCoalesced*max(elapsed, 1)
+	c.messages, c.since = 0, now
+	if pays && c.skip > 0 {
+		c.skip--
 		return false
 	}
-	return worth
+	return pays
 }
 
-// brought tells what the first receive after a gather found.
-func (g *gatherer) brought(n int) {
-	if n >= gatherWorth {
-		g.fails = 0
+// recordPause gets the number of messages of the first receive after a pause.
+func (c *coalescer) recordPause(messages int) {
+	if messages >= minCoalesced {
+		c.nextSkip = 0
 		return
 	}
-	g.fails = min(2*g.fails+1, mostSkipped)
-	g.skip = g.fails
+	c.nextSkip = min(2*c.nextSkip+1, maxSkip)
+	c.skip = c.nextSkip
 }

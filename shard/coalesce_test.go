@@ -5,21 +5,21 @@ import (
 	"time"
 )
 
-func TestGatheringNeedsALargeBuffer(t *testing.T) {
+func TestPausesNeedALargeBuffer(t *testing.T) {
 	for buffer, want := range map[int]time.Duration{
 		2 * 212992:   0, // net.core.rmem_default
 		2 * 1 << 20:  0,
 		2 * 4 << 20:  1213 * time.Microsecond,
-		2 * 32 << 20: longestGather,
-		2 * 1 << 30:  longestGather,
+		2 * 32 << 20: maxPause,
+		2 * 1 << 30:  maxPause,
 	} {
-		if got := gatherFor(buffer); got.Truncate(time.Microsecond) != want {
+		if got := pauseFor(buffer); got.Truncate(time.Microsecond) != want {
 			t.Errorf("%d bytes: %v, want %v", buffer, got, want)
 		}
 	}
 }
 
-func TestGatheringNeedsARate(t *testing.T) {
+func TestPausesNeedARate(t *testing.T) {
 	start := time.Now()
 	for _, test := range []struct {
 		count   int
@@ -34,33 +34,33 @@ func TestGatheringNeedsARate(t *testing.T) {
 		{1, 251 * time.Microsecond, false},
 		{0, time.Millisecond, false},
 	} {
-		g := gatherer{time: time.Millisecond, count: test.count, since: start}
-		if got := g.worth(start.Add(test.elapsed)); got != test.want {
+		g := coalescer{pause: time.Millisecond, messages: test.count, since: start}
+		if got := g.shouldPause(start.Add(test.elapsed)); got != test.want {
 			t.Errorf("%d in %s: %v", test.count, test.elapsed, got)
 		}
-		if g.count != 0 || g.since != start.Add(test.elapsed) {
-			t.Error("the count does not start anew")
+		if g.messages != 0 || g.since != start.Add(test.elapsed) {
+			t.Error("the count does not begin again")
 		}
 	}
-	off := gatherer{count: 1000, since: start}
-	if off.worth(start.Add(time.Millisecond)) {
-		t.Error("it gathers though it may not")
+	off := coalescer{messages: 1000, since: start}
+	if off.shouldPause(start.Add(time.Millisecond)) {
+		t.Error("a pause without a large buffer")
 	}
 }
 
-func TestGatheringThatBringsNothingIsTriedLessOften(t *testing.T) {
-	g := gatherer{time: time.Millisecond}
+func TestPausesWithoutEffectAreSkipped(t *testing.T) {
+	g := coalescer{pause: time.Millisecond}
 	now := time.Now()
 	chance := func() bool { // a burst of 16 in a millisecond
 		now = now.Add(time.Millisecond)
-		g.count = 16
-		return g.worth(now)
+		g.messages = 16
+		return g.shouldPause(now)
 	}
 	tries := 0
 	for range 1000 {
 		if chance() {
 			tries++
-			g.brought(0)
+			g.recordPause(0)
 		}
 	}
 	if tries < 10 || tries > 25 { // 1, 2, 4 … 64, and then one in 64
@@ -68,26 +68,26 @@ func TestGatheringThatBringsNothingIsTriedLessOften(t *testing.T) {
 	}
 	for !chance() {
 	}
-	g.brought(gatherWorth)
+	g.recordPause(minCoalesced)
 	for range 10 {
 		if !chance() {
-			t.Error("it is not tried again at once after it has paid")
+			t.Error("no pause at the next chance, after a pause with effect")
 		}
-		g.brought(gatherWorth)
+		g.recordPause(minCoalesced)
 	}
 }
 
-// Who replies does not let senders wait.
-func TestOnlyOneWayGroupsGather(t *testing.T) {
+// Only groups without replies pause.
+func TestOnlyOneWayGroupsPause(t *testing.T) {
 	for _, oneWay := range []bool{true, false} {
 		g, _ := start(t, Config{Address: "127.0.0.1:0", Shards: 1, OneWay: oneWay})
 		_, granted := g.ReceiveBuffer()
-		want := gatherFor(2 * granted)
+		want := pauseFor(2 * granted)
 		if !oneWay {
 			want = 0
 		}
-		if got := g.shards[0].gatherer.time; got != want {
-			t.Errorf("one-way %v gathers for %v, want %v", oneWay, got, want)
+		if got := g.shards[0].coalescer.pause; got != want {
+			t.Errorf("one-way %v pauses for %v, want %v", oneWay, got, want)
 		}
 	}
 }

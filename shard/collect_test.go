@@ -9,20 +9,19 @@ import (
 	"time"
 )
 
-// raceEnabled: the race detector makes collections many times slower.
+// raceEnabled: with the race detector, collections take many times longer.
 var raceEnabled bool
 
-// Threads in raw system calls must not keep the runtime from stopping the
-// world: neither idle ones, nor busy ones, nor those that have just fallen
-// idle. The judgement is on how long the world stands still; how long a
-// collection takes in all depends on what else the CPUs have to do.
+// Threads in raw system calls must not delay the runtime's stops of the world: idle threads, busy
+// threads, and threads that have just become idle. The limit is on the duration of a stop; the
+// duration of a collection depends on other programs.
 func TestCollectionsBesideBusyAndIdleShards(t *testing.T) {
 	for name, pause := range map[string]func(){
 		"paced":    func() { time.Sleep(time.Millisecond) },
 		"flat out": func() {},
 	} {
 		t.Run(name, func(t *testing.T) {
-			const most, tries = 10 * time.Millisecond, 3 // beside busy programs a stop can wait for a CPU
+			const most, tries = 10 * time.Millisecond, 3 // beside busy programs a stop may wait for a CPU
 			median := collect(t, pause)
 			for try := 1; try < tries && median > most && !raceEnabled; try++ {
 				median = min(median, collect(t, pause))
@@ -34,8 +33,8 @@ func TestCollectionsBesideBusyAndIdleShards(t *testing.T) {
 	}
 }
 
-// collect forces collections beside 8 idle shards and 2 that get bursts, with
-// a pause between them, and returns the median of what one stops the world.
+// collect forces collections beside 8 idle shards and 2 shards with bursts, with pauses between the
+// bursts, and returns the median duration of a stop of the world.
 func collect(t *testing.T, pause func()) time.Duration {
 	idle, _ := start(t, Config{Address: "127.0.0.1:0", Shards: 8})
 	busy, _ := start(t, Config{Address: "127.0.0.1:0", Shards: 2})

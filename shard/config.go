@@ -1,30 +1,8 @@
-// Package shard is the engine: one UDP socket, one OS thread and one core to
-// each shard, and nothing between them.
-//
-// A Group opens its sockets on one address with SO_REUSEPORT, so the kernel
-// spreads senders over them: by a hash, so that the datagrams of one flow stay
-// on one socket, in order, or as a program says that the group gives it
-// (package steer). The group watches how its shards do, and corrects what is
-// uneven or stuck. Each socket belongs to one goroutine that
-// is locked to its thread for good (runtime.LockOSThread), and the thread is
-// pinned to a core (sched_setaffinity). There it reads batches with recvmmsg
-// into memory that was laid out before the loop began, drops what the group's
-// Policy forbids, hands the rest to the shard's own packet.Handler, sends the
-// replies that it queued with one sendmmsg, and counts all of it on the
-// shard's own cache lines (package metrics). When its records' output falls
-// behind, the thread waits, and the kernel's receive queue is the buffer; what
-// that drops is counted too.
-//
-// Broadcasts and multicasts, of which the kernel gives every socket a copy,
-// are the first shard's.
-//
-// Shards share the policy, which they only read, and its rate limits.
 package shard
 
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -33,73 +11,65 @@ import (
 	"github.com/udpshard/udpshard/packet"
 )
 
-// Config says what a Group listens on and what it does with datagrams. The
-// zero Config listens on all addresses at a free port, with one shard for
-// each usable CPU, and discards everything.
+// Config is the configuration of a Group. The zero Config listens on all addresses at a free port,
+// with one shard for each usable CPU, and discards all datagrams.
 type Config struct {
-	// Address is host:port. Without a host the sockets are dual stack, where
-	// the host has IPv6; "[::]" is IPv6 alone. Port 0 takes a free one.
+	// Address is host:port. Without a host the sockets are dual stack, where the host has IPv6;
+	// "[::]" is IPv6 alone. Port 0 is a free port.
 	Address string
-	// Shards is the number of sockets and threads, up to 4096; 0 is one for
-	// each CPU in CPUs.
+	// Shards is the number of sockets and threads, up to 4096; 0 is one shard for each of CPUs.
 	Shards int
-	// CPUs are the cores that shards are pinned to in turn, wrapping round;
-	// nil is every one that the process may use.
+	// CPUs are the CPUs of the shards, in turn; nil is each CPU that the process may use.
 	CPUs []int
-	// Batch is the number of datagrams to a receive call, 1 to 1024 (UIO_MAXIOV,
-	// where recvmmsg stops counting); 0 is 64.
+	// Batch is the maximum of datagrams in a receive call, 1 to 1024 (UIO_MAXIOV, the maximum of
+	// recvmmsg); 0 is 64.
 	Batch int
-	// MaxDatagram is the number of bytes kept of each, up to 65535; 0 is 8192.
-	// A shard's slab takes Batch times as much.
+	// MaxDatagram is how many bytes of a datagram are kept, up to 65535; 0 is 8192. The slab of a
+	// shard has Batch times MaxDatagram bytes.
 	MaxDatagram int
-	// ReceiveBuffer is what each socket asks for, in bytes of SO_RCVBUF, up
-	// to 1 GiB; 0 is 32 MiB. Group.ReceiveBuffer tells what was granted.
+	// ReceiveBuffer is the requested SO_RCVBUF of each socket in bytes, up to 1 GiB; 0 is 32 MiB.
+	// Group.ReceiveBuffer returns the granted size.
 	ReceiveBuffer int
-	// Join shares the port with sockets of other processes of this user.
-	// Without it a port that has a UDP socket is an *InUseError.
+	// Join shares the port with sockets of other processes of this user. Without Join, a port with
+	// a UDP socket is an *InUseError.
 	Join bool
-	// OneWay says that handlers neither reply nor read Datagram.Destination.
-	// Then datagrams may gather for up to 2 ms before they are read,
-	// where the receive buffer holds them.
+	// OneWay: handlers neither reply nor read Datagram.Destination. Under load, datagrams may then
+	// wait in the receive queue for up to 2 ms before they are read, where the receive buffer is
+	// large enough.
 	OneWay bool
-	// ReplySize is how many bytes packet.Batch.ReplyBuffer has for the answer to
-	// each datagram of a batch, up to 65535; 0 is none.
+	// ReplySize is the size of packet.Batch.ReplyBuffer for each datagram, in bytes up to 65535.
 	ReplySize int
-	// OwnPort answers senders from the very port that the group listens on too.
-	// Otherwise they are not: they are such a service themselves, or forged, and
-	// answers could go round for ever. It is for protocols in which an answer
-	// is never answered.
+	// OwnPort answers senders whose port is the port of the group. Such a sender is a service of
+	// the same kind, or forged, and answers could circulate for ever: OwnPort is for protocols in
+	// which an answer is never answered.
 	OwnPort bool
-	// GRO receives trains of datagrams of one size and sender in one copy
-	// (UDP_GRO, udp(7), Linux 5.0); the handler sees them one by one. It
-	// pays where they come in trains: from senders that use UDP_SEGMENT, and
-	// from network cards that put them together. The slab then takes 64 KiB
-	// times Batch, and the kernel counts a train that it drops as one.
+	// GRO receives several datagrams of one sender and size in one copy (UDP_GRO, udp(7), Linux
+	// 5.0). The handler gets single datagrams. GRO pays where datagrams come as GRO batches: from
+	// senders with UDP_SEGMENT, and from network cards that merge datagrams. The slab then has
+	// Batch times 64 KiB, and the kernel counts a dropped GRO batch as one drop.
 	GRO bool
-	// BusyPoll is how long a shard asks its socket again and again after the
-	// last datagram, before it waits to be woken, up to a minute. That spares
-	// the next datagram a wake-up's delay, some 50 µs in virtual machines, and takes
-	// up to the whole core meanwhile. Datagrams do not gather then. 0 is never.
+	// BusyPoll is how long after a datagram a shard polls its socket before the shard waits, up to
+	// a minute. The next datagram is then read without the delay of a wake-up, some 50 µs in
+	// virtual machines. Polling takes up to the whole core.
 	BusyPoll time.Duration
-	// Steering says which shard gets which datagram, until SetSteering changes
-	// it.
+	// Steering chooses the shard of each datagram, until SetSteering.
 	Steering Steering
-	// OneOutput says that the sinks of all shards lead to one output: where
-	// that is slow, no shard is better than another.
+	// OneOutput: the sinks of all shards lead to one output. Where the output is slow, steering
+	// does not prefer other shards.
 	OneOutput bool
-	// Policy says whom to listen to, until SetPolicy changes it.
+	// Policy is the admission policy, until SetPolicy.
 	Policy Policy
-	// Handler makes the handler of each shard; nil, as a nil Handler, discards.
+	// Handler returns the handler of each shard. A nil func and a nil handler discard datagrams.
 	Handler func(shard int) packet.Handler
-	// Sink opens the sink of each shard's records, which counts Delivered or
-	// OutputLost on page as it gets rid of them, and alone adds to these; nil
-	// drops records as delivered.
-	Sink func(shard int, page *metrics.Shard) (packet.Sink, error)
+	// Sink opens the sink for the records of each shard. The sink adds to Delivered or OutputLost
+	// of counters for each record, and no other code does. Nil counts records as delivered, and
+	// discards them.
+	Sink func(shard int, counters *metrics.Shard) (packet.Sink, error)
 }
 
-// ConfigError is a Config that can't be used.
+// ConfigError is an error in a field of Config.
 type ConfigError struct {
-	Field string // of Config, as it is spelled there
+	Field string // name of the field, with dots for nested fields
 	Err   error
 }
 
@@ -107,19 +77,30 @@ func (e *ConfigError) Error() string { return e.Field + ": " + e.Err.Error() }
 func (e *ConfigError) Unwrap() error { return e.Err }
 
 const (
-	maxShards        = 4096    // more CPUs than any host of today has; each is a thread and a slab
-	maxBatch         = 1024    // UIO_MAXIOV: recvmmsg(2) caps vlen there
-	maxDatagram      = 65535   // no UDP length field says more (RFC 768)
-	maxReceiveBuffer = 1 << 30 // the kernel doubles it into an int32, and so takes a byte less (sk_setsockopt)
+	maxShards   = 4096  // above the CPUs of today's hosts: a shard costs a thread and a slab
+	maxBatch    = 1024  // UIO_MAXIOV, the maximum of recvmmsg(2)
+	maxDatagram = 65535 // the UDP length field has 16 bits (RFC 768)
+	maxBusyPoll = time.Minute
 
-	maxBusyPoll = time.Minute // whoever is never idle need not be told how long
+	// The kernel doubles the size in an int32: the largest size is maxReceiveBuffer-1
+	// (sk_setsockopt).
+	maxReceiveBuffer = 1 << 30
 
 	defaultBatch         = 64
 	defaultMaxDatagram   = 8192
 	defaultReceiveBuffer = 32 << 20
 )
 
-// Complete returns c with defaults filled in, or the first *ConfigError.
+// Check returns each *ConfigError of c, joined (errors.Join), and opens nothing. Listen would
+// return the first of them.
+func (c Config) Check() error {
+	_, errs := c.complete()
+	_, policyErr := newAdmission(c.Policy, nil)
+	_, addressErr := resolve(c.Address)
+	return errors.Join(append(errs, policyErr, addressErr)...)
+}
+
+// Complete returns c with defaults, or the first *ConfigError.
 func (c Config) Complete() (Config, error) {
 	c, errs := c.complete()
 	if len(errs) > 0 {
@@ -128,7 +109,7 @@ func (c Config) Complete() (Config, error) {
 	return c, nil
 }
 
-// complete is Complete with all errors: each field is judged on its own.
+// complete is Complete with all errors.
 func (c Config) complete() (_ Config, errs []error) {
 	wrong := func(field, format string, args ...any) {
 		errs = append(errs, &ConfigError{field, fmt.Errorf(format, args...)})
@@ -146,31 +127,23 @@ func (c Config) complete() (_ Config, errs []error) {
 			break
 		}
 	}
-	if c.Shards == 0 {
-		c.Shards = len(c.CPUs)
-	}
-	if c.Batch == 0 {
-		c.Batch = defaultBatch
-	}
-	if c.MaxDatagram == 0 {
-		c.MaxDatagram = defaultMaxDatagram
-	}
-	if c.ReceiveBuffer == 0 {
-		c.ReceiveBuffer = defaultReceiveBuffer
-	}
-	for _, limit := range []struct {
-		field     string
-		value     int
-		low, high int
+	for _, field := range []struct {
+		name             string
+		value            *int
+		initial          int
+		minimum, maximum int
 	}{
-		{"Shards", c.Shards, 1, maxShards},
-		{"Batch", c.Batch, 1, maxBatch},
-		{"MaxDatagram", c.MaxDatagram, 1, maxDatagram},
-		{"ReceiveBuffer", c.ReceiveBuffer, 1, maxReceiveBuffer},
-		{"ReplySize", c.ReplySize, 0, maxDatagram},
+		{"Shards", &c.Shards, len(c.CPUs), 1, maxShards},
+		{"Batch", &c.Batch, defaultBatch, 1, maxBatch},
+		{"MaxDatagram", &c.MaxDatagram, defaultMaxDatagram, 1, maxDatagram},
+		{"ReceiveBuffer", &c.ReceiveBuffer, defaultReceiveBuffer, 1, maxReceiveBuffer},
+		{"ReplySize", &c.ReplySize, 0, 0, maxDatagram},
 	} {
-		if limit.value < limit.low || limit.value > limit.high {
-			wrong(limit.field, "%d is not in %d to %d", limit.value, limit.low, limit.high)
+		if *field.value == 0 {
+			*field.value = field.initial
+		}
+		if *field.value < field.minimum || *field.value > field.maximum {
+			wrong(field.name, "%d is not in %d to %d", *field.value, field.minimum, field.maximum)
 		}
 	}
 	if c.BusyPoll < 0 || c.BusyPoll > maxBusyPoll {
@@ -183,57 +156,36 @@ func (c Config) complete() (_ Config, errs []error) {
 		c.Handler = func(int) packet.Handler { return nil }
 	}
 	if c.Sink == nil {
-		c.Sink = func(_ int, page *metrics.Shard) (packet.Sink, error) { return &noSink{page: page}, nil }
+		c.Sink = func(_ int, counters *metrics.Shard) (packet.Sink, error) {
+			return &discardSink{counters: counters}, nil
+		}
 	}
 	return c, errs
 }
 
-// cpu is the one that a shard is pinned to.
+// cpu returns the CPU of a shard.
 func (c *Config) cpu(shard int) int { return c.CPUs[shard%len(c.CPUs)] }
 
-// slot is the part of a slab that one message may fill.
+// slot returns the size of a message's part of the slab.
 func (c *Config) slot() int {
 	if c.GRO {
-		return maxDatagram // no train is longer
+		return maxDatagram // of a GRO batch
 	}
 	return c.MaxDatagram
 }
 
-// Check returns every *ConfigError of c, joined (errors.Join), and opens nothing: Listen would
-// return the first of them.
-func (c Config) Check() error {
-	_, errs := c.complete()
-	_, gateErr := newGate(c.Policy, nil)
-	_, addressErr := resolve(c.Address)
-	return errors.Join(append(errs, gateErr, addressErr)...)
+// discardSink counts records as delivered, and discards them.
+type discardSink struct {
+	counters *metrics.Shard
+	buf      []byte
 }
 
-// noSink takes records nowhere: they are delivered when they are committed.
-type noSink struct {
-	page *metrics.Shard
-	buf  []byte
-}
-
-func (s *noSink) Buffer() []byte { return s.buf }
-func (s *noSink) Flush()         {}
-func (s *noSink) Commit(buf []byte) {
+func (s *discardSink) Buffer() []byte { return s.buf }
+func (s *discardSink) Flush()         {}
+func (s *discardSink) Commit(buf []byte) {
 	s.buf = buf[:0]
-	s.page.Delivered.Add(1)
+	s.counters.Delivered.Add(1)
 }
 
-// discard is the handler where none is given.
-var discard = packet.HandlerFunc(func(*packet.Batch) {})
-
-// address is a resolved Config.Address.
-type address struct {
-	netip.AddrPort
-	dual bool // no host given: IPv6 and IPv4
-}
-
-// String is what the address is called in logs, the status and errors.
-func (a address) String() string {
-	if a.dual {
-		return fmt.Sprintf(":%d", a.Port())
-	}
-	return a.AddrPort.String()
-}
+// discardHandler is the handler for a nil handler.
+var discardHandler = packet.HandlerFunc(func(*packet.Batch) {})

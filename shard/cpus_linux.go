@@ -6,7 +6,7 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// pin ties the calling thread to one CPU and names it after its shard.
+// pin pins the calling thread to a CPU, and names the thread after the shard.
 func pin(cpu, shard int) error {
 	if err := sys.SetAffinity(cpu); err != nil {
 		return fmt.Errorf("pin to cpu %d: %w", cpu, err)

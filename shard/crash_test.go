@@ -23,36 +23,35 @@ import (
 	"github.com/udpshard/udpshard/packet"
 )
 
-// A crash is a child process, this test program again, that receives on
-// sockets of which we have duplicates, counts in a book that it has sent us, and
-// writes records to files, until SIGKILL. Then its account is settled: the
-// lines in its files, what is lost, and what waits in the sockets still are
-// what was sent, to the datagram.
+// A crash test runs this test program as a child. The child receives from sockets of which the test
+// has duplicates, counts in shared counters that the test has too, and writes records to files,
+// until SIGKILL. Then the counts are finalized: lines in files, lost datagrams and queued datagrams
+// together are the datagrams that were sent.
 
 const (
 	crashShards = 2
 	crashBatch  = 64
 	crashRecord = 200  // bytes of a datagram
-	crashTrain  = 7    // datagrams to a train
-	crashWindow = 8000 // datagrams sent ahead, so that the kernel drops none
+	crashGRO    = 7    // most datagrams in a GRO batch
+	crashWindow = 8000 // datagrams sent ahead: the kernel drops none
 )
 
-// crashText is datagram n: a JSON object, of crashRecord bytes.
+// crashText returns datagram n: a JSON object of crashRecord bytes.
 func crashText(n int) []byte {
 	head := fmt.Appendf(nil, `{"n":%08d,"pad":"`, n)
 	return append(append(head, bytes.Repeat([]byte{'x'}, crashRecord-len(head)-2)...), `"}`...)
 }
 
-// recorder makes each datagram a line.
+// recorder writes each datagram as a line.
 func recorder(b *packet.Batch) {
 	for i := range b.Datagrams {
 		b.Commit(append(append(b.Record(), b.Datagrams[i].Payload...), '\n'))
 	}
 }
 
-const crashChild = "UDPSHARD_TEST_CRASH_CHILD" // the output of the child; empty: this is none
+const crashChild = "UDPSHARD_TEST_CRASH_CHILD" // the output of the child; empty: not the child
 
-// crashConfig is the child's, and the one by which we open its sockets.
+// crashConfig is the configuration of the child, with which the test opens the sockets.
 func crashConfig(gro bool) Config {
 	return Config{
 		Address: "127.0.0.1:0", Shards: crashShards, Batch: crashBatch, MaxDatagram: 1000, OneWay: true, GRO: gro,
@@ -61,11 +60,11 @@ func crashConfig(gro bool) Config {
 	}
 }
 
-// TestCrashChild is the child: it never returns.
+// TestCrashChild is the child, and never returns.
 func TestCrashChild(t *testing.T) {
 	out := os.Getenv(crashChild)
 	if out == "" {
-		t.Skip("it is a part of TestKilled")
+		t.Skip("a part of TestKilled")
 	}
 	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: bookListener, Shards: crashShards, Batch: crashBatch})
 	if err != nil {
@@ -94,37 +93,37 @@ func TestCrashChild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := g.steerer.set(c.Steering); err != nil {
+	if err := g.attacher.setSteering(c.Steering); err != nil {
 		t.Fatal(err)
 	}
-	g.start()
+	g.startThreads()
 	t.Fatal(g.Run(context.Background()))
 }
 
-// crash is one child and what we hold of it.
+// crash is a child, with the descriptors that outlive the child.
 type crash struct {
 	t       *testing.T
 	gro     bool
 	paths   []string
 	book    *metrics.SharedCounters
 	pages   []*metrics.Shard
-	fds     []int // of its sockets
+	fds     []int // of the sockets
 	to      unix.Sockaddr
 	command *exec.Cmd
 	sent    atomic.Int64
 	stop    atomic.Bool
 	stopped chan struct{}
-	torn    int // files that ended in a part of a record
+	partial int // files that ended in an incomplete record
 }
 
-// heldSocket is one of the sockets that outlive their process.
+// heldSocket is a socket that outlives the child.
 type heldSocket int
 
 func (s heldSocket) Memory() (queued, buffer, dropped uint32, err error) {
 	m, err := sys.SocketMemory(int(s))
 	return m.Queued, m.Buffer, m.Dropped, err
 }
-func (heldSocket) CPUTime() (time.Duration, error) { return 0, errNotStarted }
+func (heldSocket) CPUTime() (time.Duration, error) { return 0, errNoThread }
 func (s heldSocket) Cookie() uint64 {
 	cookie, _ := sys.SocketCookie(int(s))
 	return cookie
@@ -182,7 +181,7 @@ func startCrash(t *testing.T, perShard, gro bool) *crash {
 	if err := x.command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	theirs.Close() // so that its end is seen
+	theirs.Close() // so that the end of the child closes the pair
 	if x.book, err = receiveBook(pair[0]); err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +191,7 @@ func startCrash(t *testing.T, perShard, gro bool) *crash {
 	return x
 }
 
-// receiveBook opens the book that the child has made.
+// receiveBook opens the shared counters of the child.
 func receiveBook(from int) (*metrics.SharedCounters, error) {
 	var text, rights [64]byte
 	_, n, _, _, err := unix.Recvmsg(from, text[:], rights[:], unix.MSG_CMSG_CLOEXEC)
@@ -201,7 +200,7 @@ func receiveBook(from int) (*metrics.SharedCounters, error) {
 	}
 	messages, err := unix.ParseSocketControlMessage(rights[:n])
 	if err != nil || len(messages) != 1 {
-		return nil, fmt.Errorf("the child has sent no book: %v", err)
+		return nil, fmt.Errorf("the child has sent no counters: %v", err)
 	}
 	fds, err := unix.ParseUnixRights(&messages[0])
 	if err != nil || len(fds) != 2 {
@@ -210,7 +209,7 @@ func receiveBook(from int) (*metrics.SharedCounters, error) {
 	return metrics.OpenSharedCounters(os.NewFile(uintptr(fds[0]), "counters"), os.NewFile(uintptr(fds[1]), "control"))
 }
 
-// received is what the child has counted so far.
+// received returns the count of the child.
 func (x *crash) received() (n int64) {
 	for _, page := range x.pages {
 		n += int64(page.Received.Load())
@@ -218,7 +217,7 @@ func (x *crash) received() (n int64) {
 	return n
 }
 
-// send sends numbered datagrams, from several sources, until it is stopped.
+// send sends numbered datagrams from several sources until stop.
 func (x *crash) send() {
 	defer close(x.stopped)
 	var fds []int
@@ -246,7 +245,7 @@ func (x *crash) send() {
 		}
 		count := 1
 		if x.gro {
-			count += random.IntN(crashTrain)
+			count += random.IntN(crashGRO)
 		}
 		payload = payload[:0]
 		for i := range count {
@@ -261,7 +260,7 @@ func (x *crash) send() {
 	}
 }
 
-// until spins until a condition holds.
+// until waits, without sleep, until a condition holds.
 func (x *crash) until(what string, condition func() bool) {
 	x.t.Helper()
 	for deadline := time.Now().Add(time.Minute); !condition(); runtime.Gosched() {
@@ -278,13 +277,13 @@ func (x *crash) kill() {
 	if err := x.command.Process.Kill(); err != nil {
 		x.t.Fatal(err)
 	}
-	_ = x.command.Wait() // it says: killed
+	_ = x.command.Wait() // the error is: killed
 	x.stop.Store(true)
 	<-x.stopped
 }
 
-// stopAt stops the child again and again until it is found at a moment that
-// is sought, and says whether it was.
+// stopAt stops the child again and again, until sought is true for a stopped child. It returns
+// false after too many tries.
 func (x *crash) stopAt(tries int, sought func() bool) bool {
 	x.t.Helper()
 	pid := x.command.Process.Pid
@@ -316,7 +315,7 @@ func (x *crash) stopAt(tries int, sought func() bool) bool {
 	return false
 }
 
-// settle settles the account and checks it.
+// settle finalizes the counts of the child, and checks them.
 func (x *crash) settle(t *testing.T) metrics.FinalCounts {
 	t.Helper()
 	heir, err := metrics.NewSharedCounters(metrics.Layout{Listener: bookListener, Shards: crashShards, Batch: crashBatch})
@@ -330,7 +329,7 @@ func (x *crash) settle(t *testing.T) metrics.FinalCounts {
 	}
 	for _, path := range x.paths {
 		if text, err := os.ReadFile(path); err == nil && len(text) > 0 && text[len(text)-1] != '\n' {
-			x.torn++
+			x.partial++
 		}
 	}
 	counted := metrics.Sum(x.book.Listeners()[0].Read())
@@ -397,7 +396,7 @@ func (x *crash) settle(t *testing.T) metrics.FinalCounts {
 	return settlement
 }
 
-// inReceive: the kernel has given the thread datagrams that it has not counted.
+// inReceive: the thread has datagrams from the kernel that are not counted.
 func (x *crash) inReceive() bool {
 	heir, err := metrics.NewSharedCounters(metrics.Layout{Listener: bookListener, Shards: crashShards, Batch: crashBatch})
 	if err != nil {
@@ -408,7 +407,7 @@ func (x *crash) inReceive() bool {
 	return metrics.Sum(heir.Listeners()[0].Read()).Received > uint64(x.received())
 }
 
-// inWrite: a write is made, at least in part, and not counted.
+// inWrite: a write to a file has begun, and is not counted.
 func (x *crash) inWrite() bool {
 	for _, w := range x.book.LastWrites() {
 		if info, err := os.Stat(w.Path); w.Uncounted && err == nil && info.Size() > w.Size {
@@ -418,7 +417,7 @@ func (x *crash) inWrite() bool {
 	return false
 }
 
-// However a process dies, its account is settled to the datagram.
+// After SIGKILL at any moment, the final counts are exact to the datagram.
 func TestKilled(t *testing.T) {
 	const each = 8
 	moments := []struct {
@@ -447,7 +446,7 @@ func TestKilled(t *testing.T) {
 	for _, moment := range moments {
 		t.Run(moment.name, func(t *testing.T) {
 			var lost, received, delivered uint64
-			hits, torn := 0, 0
+			hits, partial := 0, 0
 			for i := range each {
 				x := startCrash(t, i%2 == 1, i%4 >= 2)
 				x.until("it receives", func() bool { return x.received() > 0 })
@@ -456,11 +455,11 @@ func TestKilled(t *testing.T) {
 				}
 				x.kill()
 				s := x.settle(t)
-				torn += x.torn
+				partial += x.partial
 				lost, received, delivered = lost+s.Lost, received+s.Received, delivered+s.Delivered
 			}
-			t.Logf("%d deaths, %d as aimed; %d lost, of which %d in receivers' memory alone; %d delivered as the files alone know; %d files with a torn end",
-				each, hits, lost, received, delivered, torn)
+			t.Logf("%d deaths, %d as aimed; %d lost, of which %d in receivers' memory alone; %d delivered as the files alone know; %d files with an incomplete record",
+				each, hits, lost, received, delivered, partial)
 		})
 	}
 }

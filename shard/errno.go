@@ -6,20 +6,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// empty: the receive time-out passed, or nothing was there and we did not
-// want to wait.
-func empty(err error) bool { return errors.Is(err, unix.EAGAIN) }
+// isEmpty: the receive timeout has passed, or a receive without waiting found no datagram. Of a
+// send: the send buffer is full.
+func isEmpty(err error) bool { return errors.Is(err, unix.EAGAIN) }
 
-// interrupted: a signal came, as the Go runtime sends to preempt; a receive
-// with a time-out is not restarted (signal(7)).
-func interrupted(err error) bool { return errors.Is(err, unix.EINTR) }
+// isInterrupted: a signal came, such as the Go runtime's preemption signal. The kernel does not
+// restart a receive with a timeout (signal(7)).
+func isInterrupted(err error) bool { return errors.Is(err, unix.EINTR) }
 
-// scarce: the kernel is short of memory; it passes.
-func scarce(err error) bool { return errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.ENOBUFS) }
+// isOutOfMemory: the kernel is short of memory for a while.
+func isOutOfMemory(err error) bool {
+	return errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.ENOBUFS)
+}
 
-// reported: not this call's error but one that the network reported for
-// something sent earlier (ICMP; udp(7)). The socket is as good as before.
-func reported(err error) bool {
+// isNetworkError: the network reported an error for a datagram that was sent before (ICMP;
+// udp(7)). The socket works as before.
+func isNetworkError(err error) bool {
 	for _, errno := range []unix.Errno{
 		unix.ECONNREFUSED, unix.EHOSTUNREACH, unix.ENETUNREACH, unix.EHOSTDOWN,
 		unix.ENETDOWN, unix.ENOPROTOOPT, unix.EPROTO, unix.EMSGSIZE, unix.EOPNOTSUPP, unix.EACCES,
@@ -31,14 +33,13 @@ func reported(err error) bool {
 	return false
 }
 
-// pathless: there is no way to an address, or no address to go there from
-// (ip(7), connect(2)).
-func pathless(err error) bool {
+// isUnreachable: no route to an address, or no source address for the route (ip(7), connect(2)).
+func isUnreachable(err error) bool {
 	return errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.EHOSTUNREACH)
 }
 
-// fatal: the socket can't be read any more. Whatever is not known to pass is
-// fatal: a shard that spins on an error would be a socket that nobody reads.
-func fatal(err error) bool {
-	return err != nil && !empty(err) && !interrupted(err) && !scarce(err) && !reported(err)
+// isFatal: the socket can't be read any more. An unknown error is fatal: a shard that retries for
+// ever would leave its socket unread.
+func isFatal(err error) bool {
+	return err != nil && !isEmpty(err) && !isInterrupted(err) && !isOutOfMemory(err) && !isNetworkError(err)
 }

@@ -44,8 +44,7 @@ func ExampleListen() {
 	// ended: <nil>
 }
 
-// lengths counts datagrams by length. Each shard has one of its own, so it
-// needs no lock.
+// lengths counts datagrams by length. Each shard has its own lengths: no lock is needed.
 type lengths [1500]int
 
 func (l *lengths) Handle(b *packet.Batch) {
@@ -54,7 +53,7 @@ func (l *lengths) Handle(b *packet.Batch) {
 	}
 }
 
-// Handlers that keep something of their own, added up when all have ended.
+// Handlers with a state of their own, which is added up after Run.
 func ExampleGroup_Run() {
 	const shards = 4
 	var counts [shards]lengths
@@ -69,13 +68,13 @@ func ExampleGroup_Run() {
 		fmt.Println(err)
 		return
 	}
-	for range 3 { // the kernel keeps them until Run reads them
+	for range 3 { // the kernel queues the datagrams until Run
 		client, _ := net.Dial("udp", group.Addr().String())
 		fmt.Fprint(client, "four")
 		client.Close()
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	stop() // what is queued is read all the same
+	stop() // Run still reads what is queued
 	fmt.Println("ended:", group.Run(ctx))
 
 	total := 0

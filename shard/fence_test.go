@@ -18,8 +18,8 @@ import (
 	"github.com/udpshard/udpshard/packet"
 )
 
-// replacedGroup is a group of two shards whose counters another process has taken over.
-func replacedGroup(t *testing.T) handle {
+// fencedGroup is a group of two shards whose shared counters have another owner.
+func fencedGroup(t *testing.T) handle {
 	t.Helper()
 	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: bookListener, Shards: 2, Batch: 64})
 	if err != nil {
@@ -29,21 +29,21 @@ func replacedGroup(t *testing.T) handle {
 	g := open(t, Config{Address: "127.0.0.1:0", Shards: 2, Steering: Steering{Mode: steer.Source}}, countersOf(book))
 	t.Cleanup(g.Close)
 	if !book.AdvanceEpoch(metrics.FirstEpoch) {
-		t.Fatal("not replaced")
+		t.Fatal("not fenced")
 	}
 	return g
 }
 
-// A group that was replaced leaves the sockets alone, which are the new owner's: no closing
-// filter, no steering program, no options.
-func TestAReplacedGroupLeavesTheSocketsAlone(t *testing.T) {
-	g := replacedGroup(t)
-	if err := g.stop(); err != nil {
+// A fenced group changes neither filter nor program nor options of the sockets, which are the new
+// owner's.
+func TestAFencedGroupLeavesTheSocketsUnchanged(t *testing.T) {
+	g := fencedGroup(t)
+	if err := g.rejectNew(); err != nil {
 		t.Error(err)
 	}
 	for _, s := range g.shards {
 		if n, err := sys.SocketFilter(s.fd); n != 0 || err != nil {
-			t.Errorf("shard %d has a filter of %d instructions, %v", s.page.Index, n, err)
+			t.Errorf("shard %d has a filter of %d instructions, %v", s.counters.Index, n, err)
 		}
 	}
 	if err := sys.DetachProgram(g.shards[0].fd); err != nil {
@@ -56,11 +56,11 @@ func TestAReplacedGroupLeavesTheSocketsAlone(t *testing.T) {
 	if err := unix.SetsockoptInt(g.shards[0].fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 9999); err != nil {
 		t.Fatal(err)
 	}
-	if g.resume() == nil {
-		t.Error("a group that was replaced resumed")
+	if g.restore() == nil {
+		t.Error("a fenced group was restored")
 	}
 	if now, err := grantedBuffer(g.shards[0].fd); now == buffer || err != nil {
-		t.Errorf("resuming set the receive buffer to %d, %v", now, err)
+		t.Errorf("restore set the receive buffer to %d, %v", now, err)
 	}
 	if err := g.SetSteering(Steering{Mode: steer.Spray}); err == nil {
 		t.Error("steering was changed")
@@ -70,22 +70,21 @@ func TestAReplacedGroupLeavesTheSocketsAlone(t *testing.T) {
 	}
 }
 
-// A group that was replaced and still runs, since a shard waits for its output, looks after the
-// sockets no more.
-func TestAReplacedGroupDetachesNothing(t *testing.T) {
-	g := replacedGroup(t)
-	for _, s := range g.shards { // the new owner stops
-		if err := s.seal(); err != nil {
+// A fenced group that still runs, since a shard waits for its output, detaches no filter.
+func TestAFencedGroupDetachesNothing(t *testing.T) {
+	g := fencedGroup(t)
+	for _, s := range g.shards { // as the new owner does when it stops
+		if err := sys.RejectNew(s.fd); err != nil {
 			t.Fatal(err)
 		}
 	}
-	var watch filterWatch
+	var guard filterGuard
 	for i := range 3 {
-		g.tick(&watch, time.Now().Add(time.Duration(i)*10*time.Second))
+		g.tick(&guard, time.Now().Add(time.Duration(i)*10*time.Second))
 	}
 	for _, s := range g.shards {
 		if n, err := sys.SocketFilter(s.fd); n == 0 || err != nil {
-			t.Errorf("shard %d: the new owner's filter is detached, %v", s.page.Index, err)
+			t.Errorf("shard %d: the new owner's filter is detached, %v", s.counters.Index, err)
 		}
 	}
 	if there, err := sys.RemoveProgram(g.shards[0].fd); !there || err != nil {
@@ -93,13 +92,13 @@ func TestAReplacedGroupDetachesNothing(t *testing.T) {
 	}
 }
 
-// A group detaches a filter that it has not attached: a process that was replaced attached it
-// late. Until then the group is not ready.
+// A group detaches a filter of another process: a fenced process may have attached the filter late.
+// Until then the group is not ready.
 func TestAFilterOfAnotherProcessIsDetached(t *testing.T) {
-	var told atomic.Int64
+	var detached atomic.Int64
 	g := open(t, Config{Address: "127.0.0.1:0", Shards: 2}, engine.Options{Event: func(e engine.Event) {
 		if e.Filter && e.Err == nil {
-			told.Add(1)
+			detached.Add(1)
 		}
 	}})
 	ledger := metrics.NewLedger("test")
@@ -113,7 +112,7 @@ func TestAFilterOfAnotherProcessIsDetached(t *testing.T) {
 		return false
 	}
 	for _, s := range g.shards {
-		if err := s.seal(); err != nil {
+		if err := sys.RejectNew(s.fd); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -131,7 +130,7 @@ func TestAFilterOfAnotherProcessIsDetached(t *testing.T) {
 		conn.Write([]byte("x"))
 		return total(g).Received > 0
 	})
-	eventually(t, "both filters are detached", func() bool { return !filtered() && told.Load() == 2 })
+	eventually(t, "both filters are detached", func() bool { return !filtered() && detached.Load() == 2 })
 	if n := g.Listener().Steering().Changes[string(steer.Unfiltering)]; n != 2 {
 		t.Errorf("%d filters were counted", n)
 	}
@@ -141,26 +140,26 @@ func TestAFilterOfAnotherProcessIsDetached(t *testing.T) {
 	}
 }
 
-// A group that is about to end, or to hand over, leaves its own closing filter where it is.
+// A group that is about to end, or to hand over, keeps its own closing filter.
 func TestTheOwnClosingFilterStays(t *testing.T) {
 	for name, ending := range map[string]func(handle) *atomic.Bool{
-		"stopping": func(g handle) *atomic.Bool { return &g.stopping },
-		"leaving":  func(g handle) *atomic.Bool { return &g.leaving },
-		"yielding": func(g handle) *atomic.Bool { return &g.yielding },
+		"stopping":  func(g handle) *atomic.Bool { return &g.stopping },
+		"draining":  func(g handle) *atomic.Bool { return &g.draining },
+		"quiescing": func(g handle) *atomic.Bool { return &g.quiescing },
 	} {
 		g := open(t, Config{Address: "127.0.0.1:0", Shards: 1})
 		s := g.shards[0]
-		if err := s.seal(); err != nil {
+		if err := sys.RejectNew(s.fd); err != nil {
 			t.Fatal(err)
 		}
-		var watch filterWatch
+		var guard filterGuard
 		ending(g).Store(true)
-		watch.step(g.Group, time.Now())
+		guard.check(g.Group, time.Now())
 		if n, err := sys.SocketFilter(s.fd); n == 0 || err != nil {
 			t.Errorf("%s: the filter is detached, %v", name, err)
 		}
 		ending(g).Store(false)
-		watch.step(g.Group, time.Now())
+		guard.check(g.Group, time.Now())
 		if n, err := sys.SocketFilter(s.fd); n != 0 || err != nil {
 			t.Errorf("not %s: there is a filter of %d instructions, %v", name, n, err)
 		}
@@ -168,40 +167,40 @@ func TestTheOwnClosingFilterStays(t *testing.T) {
 	}
 }
 
-// A filter that can't be detached is tried again, but not at each tick.
-func TestALockedFilterIsTriedNowAndThen(t *testing.T) {
+// A filter that can't be detached is tried again after filterRetryInterval.
+func TestALockedFilterIsTriedAgain(t *testing.T) {
 	var told events
 	g := open(t, Config{Address: "127.0.0.1:0", Shards: 1}, engine.Options{Event: told.add})
 	defer g.Close()
 	s := g.shards[0]
-	if err := s.seal(); err != nil {
+	if err := sys.RejectNew(s.fd); err != nil {
 		t.Fatal(err)
 	}
 	if err := unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_LOCK_FILTER, 1); err != nil {
 		t.Fatal(err)
 	}
-	var watch filterWatch
+	var guard filterGuard
 	now := time.Now()
 	for tick := range 25 {
-		watch.step(g.Group, now.Add(time.Duration(tick)*time.Second))
+		guard.check(g.Group, now.Add(time.Duration(tick)*time.Second))
 	}
 	if len(told.list) != 3 || told.list[0].Err == nil || !told.list[0].Filter {
 		t.Errorf("in 25 s %d events: %+v", len(told.list), told.list)
 	}
 }
 
-// While surplus sockets are emptied and read from, every reading of the ledger asks the sockets
-// of the shards alone: another socket's drops would look like 2^32 more of their own.
+// While surplus sockets are read, the counters of a shard have the drops of the shard's own socket:
+// the drops of another socket would look like 2^32 new drops.
 func TestReadingsDuringATakeover(t *testing.T) {
 	for _, shards := range []int{1, 6} {
 		first := open(t, Config{Address: "127.0.0.1:0", Shards: 4, ReceiveBuffer: 20_000})
 		conn := dial(t, first.Addr().String())
-		for _, s := range first.shards { // each socket drops another number
-			plan := first.steerer.plan()
+		for _, s := range first.shards { // each socket drops a different number
+			plan := first.attacher.initialPlan()
 			plan.Mode = steer.Auto
 			plan.Avoid = nil
 			for i := range first.shards {
-				if i != s.page.Index {
+				if i != s.counters.Index {
 					plan.Avoid = append(plan.Avoid, i)
 				}
 			}
@@ -212,7 +211,7 @@ func TestReadingsDuringATakeover(t *testing.T) {
 			if err := sys.AttachProgram(first.shards[0].fd, program); err != nil {
 				t.Fatal(err)
 			}
-			for range 400 * (4 - s.page.Index) {
+			for range 400 * (4 - s.counters.Index) {
 				conn.Write([]byte("x"))
 			}
 		}
@@ -229,7 +228,7 @@ func TestReadingsDuringATakeover(t *testing.T) {
 		stop, stopped := make(chan struct{}), make(chan struct{})
 		next := open(t, Config{Address: first.Addr().String(), Shards: shards, Batch: 1,
 			Handler: func(int) packet.Handler {
-				return packet.HandlerFunc(func(*packet.Batch) { // a reading falls into each datagram that is emptied
+				return packet.HandlerFunc(func(*packet.Batch) { // a reading of the ledger during each datagram
 					n := readings.Load()
 					for readings.Load() < n+2 {
 						select {
@@ -270,8 +269,8 @@ func closeFiles(files []*os.File) {
 	}
 }
 
-// A group that is to yield, and was replaced, has nothing to go on with.
-func TestAReplacedGroupThatYieldsIsClosed(t *testing.T) {
+// Run closes a fenced group also after Quiesce.
+func TestAFencedGroupIsClosedAfterQuiesce(t *testing.T) {
 	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: bookListener, Shards: 1, Batch: 64})
 	if err != nil {
 		t.Fatal(err)
@@ -290,7 +289,7 @@ func TestAReplacedGroupThatYieldsIsClosed(t *testing.T) {
 	<-entered
 	g.Quiesce()
 	if !book.AdvanceEpoch(book.Epoch()) {
-		t.Fatal("the book has another owner already")
+		t.Fatal("the counters have another owner already")
 	}
 	close(hold)
 	if err := r.wait(t); !errors.Is(err, engine.ErrFenced) {
@@ -301,8 +300,8 @@ func TestAReplacedGroupThatYieldsIsClosed(t *testing.T) {
 	}
 }
 
-// A group whose book has another owner leaves its sockets alone.
-func TestAReplacedGroupLeaves(t *testing.T) {
+// Run of a fenced group returns, and leaves the queues to the new owner.
+func TestAFencedGroupReturns(t *testing.T) {
 	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: bookListener, Shards: 2, Batch: 64})
 	if err != nil {
 		t.Fatal(err)
@@ -320,19 +319,19 @@ func TestAReplacedGroupLeaves(t *testing.T) {
 	}
 	eventually(t, "all have come", func() bool { return total(g).Received == 16 })
 	if !book.AdvanceEpoch(book.Epoch()) {
-		t.Fatal("the book has another owner already")
+		t.Fatal("the counters have another owner already")
 	}
 	if err := r.wait(t); !errors.Is(err, engine.ErrFenced) || !strings.Contains(err.Error(), to) {
 		t.Errorf("%v", err)
 	}
-	dial(t, to).Write([]byte("y")) // the sockets are the other's, who reads on
+	dial(t, to).Write([]byte("y")) // for the new owner
 	next := open(t, Config{Address: to, Shards: 2}, inherited(sockets, g.Seed()))
 	for _, f := range sockets {
 		f.Close()
 	}
 	adopt(t, next)
 	r = run(t, next)
-	eventually(t, "what was sent meanwhile has come", func() bool { return total(next).Received == 1 })
-	r.yield(t)
+	eventually(t, "the new owner has the datagram", func() bool { return total(next).Received == 1 })
+	r.quiesce(t)
 	r.Close()
 }

@@ -9,64 +9,59 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// filterWatch detaches socket filters that other processes have attached to a group's sockets.
-// A process that has the same sockets, since it was replaced or hands over, may attach its
-// closing filter after this group has begun to read: it can be stopped by a signal between
-// asking whether it was replaced and attaching. Every datagram would be dropped from then on.
-type filterWatch struct {
-	looked  time.Time
-	dropped []uint64 // by the kernel at each shard's socket, when it was looked at last
+// filterGuard detaches socket filters that another process has attached to the group's sockets. A
+// fenced process, or a process that hands over, may attach its closing filter after this group has
+// begun to read: a signal can stop that process between its check for fencing and the attachment.
+// The kernel would drop each datagram from then on.
+type filterGuard struct {
+	checked time.Time
+	dropped []uint64 // by the kernel at the socket of each shard, at the last check
 	failed  time.Time
 }
 
 const (
-	// filterEvery is how often sockets are looked at to which nothing comes. Where datagrams
-	// are dropped, as a filter does, sockets are looked at in the same tick.
-	filterEvery = time.Second
-	// filterRetry is how long a filter that can't be detached (EPERM: SO_LOCK_FILTER) is left.
-	filterRetry = 10 * time.Second
+	// filterInterval is the interval of checks of a socket without drops. A socket with new drops
+	// is checked at the same tick.
+	filterInterval = time.Second
+	// filterRetryInterval is the time after a filter could not be detached (EPERM:
+	// SO_LOCK_FILTER).
+	filterRetryInterval = 10 * time.Second
 )
 
-// step looks at the group's sockets, where that is due. Called by Run's goroutine.
-func (w *filterWatch) step(g *Group, now time.Time) {
-	if g.stopping.Load() || g.leaving.Load() || g.yielding.Load() || now.Sub(w.failed) < filterRetry {
+// check checks the group's sockets. Called by Run's goroutine.
+func (f *filterGuard) check(g *Group, now time.Time) {
+	if g.stopping.Load() || g.draining.Load() || g.quiescing.Load() || now.Sub(f.failed) < filterRetryInterval {
 		return
 	}
-	if w.dropped == nil {
-		w.dropped = make([]uint64, len(g.shards))
+	if f.dropped == nil {
+		f.dropped = make([]uint64, len(g.shards))
 	}
-	due := now.Sub(w.looked) >= filterEvery
+	due := now.Sub(f.checked) >= filterInterval
 	if due {
-		w.looked = now
+		f.checked = now
 	}
 	for i, s := range g.shards {
-		dropped := s.page.KernelDrops()
-		if dropped == w.dropped[i] && !due {
+		dropped := s.counters.KernelDrops()
+		if dropped == f.dropped[i] && !due {
 			continue
 		}
-		w.dropped[i] = dropped
-		if filtered, err := s.detachFilter(); err != nil {
-			w.failed = now
-			g.tell(engine.Event{Filter: true, Err: fmt.Errorf("shard %d of %s: %w", s.page.Index, g.address, err)})
-		} else if filtered {
-			g.steerer.countFilter()
-			g.tell(engine.Event{Filter: true, Change: steer.Change{Kind: steer.Unfiltering, Shard: s.page.Index,
+		f.dropped[i] = dropped
+		if detached, err := s.detachFilter(); err != nil {
+			f.failed = now
+			g.emit(engine.Event{Filter: true, Err: fmt.Errorf("shard %d of %s: %w", s.counters.Index, g.address, err)})
+		} else if detached {
+			g.attacher.countFilter()
+			g.emit(engine.Event{Filter: true, Change: steer.Change{Kind: steer.Unfiltering, Shard: s.counters.Index,
 				Reason: "another process had attached a socket filter"}})
 		}
 	}
 }
 
-// detachFilter detaches the socket filter of the shard's socket, and says whether there was one.
-func (s *shard) detachFilter() (filtered bool, err error) {
+// detachFilter detaches the socket filter of the shard's socket, and reports whether there was one.
+func (s *shard) detachFilter() (detached bool, err error) {
 	instructions, err := sys.SocketFilter(s.fd)
 	if err != nil || instructions == 0 {
 		return false, err
 	}
 	return sys.DetachFilter(s.fd)
-}
-
-// Filtered says whether a socket filter is attached to the socket, by whichever process.
-func (d descriptor) Filtered() bool {
-	instructions, err := sys.SocketFilter(int(d))
-	return err == nil && instructions > 0
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/udpshard/udpshard/packet"
 )
 
-// sendTrain sends payload as a train of datagrams of size bytes.
-func sendTrain(t *testing.T, g handle, payload string, size int) {
+// sendSegments sends payload as a GRO batch of datagrams of size bytes.
+func sendSegments(t *testing.T, g handle, payload string, size int) {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -30,7 +30,7 @@ func sendTrain(t *testing.T, g handle, payload string, size int) {
 	}
 }
 
-// collector keeps copies of what it gets.
+// collector collects the text of datagrams.
 type collector struct {
 	mu  sync.Mutex
 	got []string
@@ -51,7 +51,7 @@ func (c *collector) Handle(b *packet.Batch) {
 	}
 }
 
-func TestTrainsAreSplit(t *testing.T) {
+func TestGROBatchesAreSplit(t *testing.T) {
 	for _, gro := range []bool{true, false} {
 		for _, batch := range []int{1, 4, 64} {
 			for _, listen := range []string{"127.0.0.1:0", "0.0.0.0:0", ":0"} {
@@ -67,20 +67,20 @@ func TestTrainsAreSplit(t *testing.T) {
 							})
 						}})
 					var want []string
-					for _, train := range []struct{ segments, size, last int }{
+					for _, sent := range []struct{ segments, size, last int }{
 						{10, 50, 50}, // all of one size
-						{10, 50, 7},  // an odd last one
+						{10, 50, 7},  // a shorter last datagram
 						{1, 50, 50},
 						{2, 90, 1},
-						{3, 100, 95}, // longer than MaxDatagram, the last one too
-						{3, 100, 90}, // the last one just fits
+						{3, 100, 95}, // all longer than MaxDatagram
+						{3, 100, 90}, // the last datagram has MaxDatagram bytes
 						{60, 20, 19}, // more than a batch
 					} {
 						var payload strings.Builder
-						for i := range train.segments {
-							size := train.size
-							if i == train.segments-1 {
-								size = train.last
+						for i := range sent.segments {
+							size := sent.size
+							if i == sent.segments-1 {
+								size = sent.last
 							}
 							segment := strings.Repeat(string(rune('a'+i%26)), size)
 							payload.WriteString(segment)
@@ -89,10 +89,9 @@ func TestTrainsAreSplit(t *testing.T) {
 							}
 							want = append(want, segment+"@127.0.0.1")
 						}
-						sendTrain(t, g, payload.String(), train.size)
+						sendSegments(t, g, payload.String(), sent.size)
 					}
-					// Each train has a source port of its own, but one shard has
-					// them all, in order.
+					// Each GRO batch has its own source port. The only shard has all datagrams in order.
 					eventually(t, "all are handled", func() bool { return total(g).Delivered == uint64(len(want)) })
 					c.mu.Lock()
 					defer c.mu.Unlock()
@@ -108,7 +107,7 @@ func TestTrainsAreSplit(t *testing.T) {
 	}
 }
 
-func TestTrainsAreAnsweredOneByOne(t *testing.T) {
+func TestSegmentsAreAnsweredOneByOne(t *testing.T) {
 	g, _ := start(t, Config{Address: "127.0.0.1:0", Shards: 1, Batch: 2, GRO: true, Handler: func(int) packet.Handler { return packet.Echo{} }})
 	conn := dial(t, g.Addr().String())
 	err := sys.Control(conn, func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_SEGMENT, 2) })
@@ -127,9 +126,9 @@ func TestTrainsAreAnsweredOneByOne(t *testing.T) {
 	}
 }
 
-func TestPolicyCountsEachDatagramOfATrain(t *testing.T) {
+func TestPolicyCountsEachSegment(t *testing.T) {
 	g, _ := start(t, Config{Address: "127.0.0.1:0", Shards: 1, GRO: true, Policy: Policy{RateLimit: 3}})
-	sendTrain(t, g, strings.Repeat("x", 100), 10)
+	sendSegments(t, g, strings.Repeat("x", 100), 10)
 	eventually(t, "all are judged", func() bool { return total(g).Received == 10 })
 	if r := total(g); r.Delivered != 3 || r.Dropped.RateLimited != 7 {
 		t.Errorf("delivered %d, limited %d", r.Delivered, r.Dropped.RateLimited)

@@ -1,11 +1,8 @@
 package shard
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,42 +14,42 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// Group is the shards of one address. Its methods may be called by any
-// goroutine.
+// Group is the shards of one address. Any goroutine may call its methods.
 type Group struct {
-	config   Config
-	options  engine.Options
-	address  address
-	bound    netip.Addr // zero where the address is a wildcard
-	granted  int
-	shards   []*shard
-	listener *metrics.Listener
-	gate     atomic.Pointer[gate]
-	steerer  *steerer
-	stopping atomic.Bool
-	leaving  atomic.Bool
-	yielding atomic.Bool
-	yielded  bool     // Run has returned since then
-	run      runState // whether Run will return
-	surplus  []int    // sockets that were inherited, and have no shard
-	closing  sync.Once
-	began    time.Time
-	asked    chan struct{} // shards are to return soon
+	config    Config
+	options   engine.Options
+	address   address
+	bound     netip.Addr // zero for a wildcard address
+	granted   int        // receive buffer
+	shards    []*shard
+	surplus   []int // inherited sockets without a shard
+	listener  *metrics.Listener
+	admission atomic.Pointer[admission]
+	attacher  *attacher
+	began     time.Time
+	closing   sync.Once
 
-	readers   atomic.Int32  // shards that have begun to read
-	reading   chan struct{} // closed when all have
-	readSince time.Time     // when the last of them did; set before reading is closed
+	stopping      atomic.Bool // Run rejects new datagrams, and ends with empty queues
+	draining      atomic.Bool // Drain was called
+	quiescing     atomic.Bool // Quiesce was called
+	quiesced      bool        // Run has returned for Quiesce
+	quiesceCalled chan struct{}
+	runState      runState
+
+	readers      atomic.Int32  // shards that have begun to read
+	reading      chan struct{} // closed once all shards have
+	readingSince time.Time     // set before reading is closed
 }
 
-// Listen opens a group's sockets, lays out its shards and starts their threads.
-// The kernel queues datagrams from then on; Run begins to read them. It fails with a
-// *ConfigError, an *InUseError, or what the kernel says to an option, naming
-// it and what was asked. From Listen to Close GOMAXPROCS is larger by the number of
-// shards: their threads keep a P each while they wait in the kernel.
+// Listen opens the sockets of a group, lays out the shards and starts their threads. The kernel
+// queues datagrams from then on, and Run reads them. The error is a *ConfigError, an *InUseError,
+// or an error of the kernel with the option and the requested value. From Listen to Close
+// GOMAXPROCS is larger by the number of shards: a shard's thread keeps a P while it waits in the
+// kernel.
 func Listen(c Config) (*Group, error) { return listen(c, engine.Options{}) }
 
-// ListenManaged is Listen for the server of this module. Other modules can't import package
-// engine, and use Listen.
+// ListenManaged is Listen for the server of this module. Other modules can't import package engine,
+// and use Listen.
 func ListenManaged(c Config, o engine.Options) (*Group, engine.Handle, error) {
 	g, err := listen(c, o)
 	if err != nil {
@@ -74,27 +71,28 @@ func listen(c Config, o engine.Options) (*Group, error) {
 	if o.Inherited == nil {
 		fds, at, err = openSockets(c, at)
 	} else {
-		fds, surplus, at, err = inherit(c, o.Inherited.Sockets, at)
+		fds, surplus, at, err = duplicateInherited(c, o.Inherited.Sockets, at)
 	}
 	if err != nil {
 		return nil, err
 	}
 	g, err := newGroup(c, o, at, fds, surplus)
 	if err == nil && o.Inherited == nil {
-		err = g.steerer.set(c.Steering)
+		err = g.attacher.setSteering(c.Steering)
 	} else if err == nil {
-		err = g.steerer.expect(c.Steering)
+		err = g.attacher.deferSteering(c.Steering)
 	}
 	if err != nil {
 		closeAll(fds)
 		closeAll(surplus)
 		return nil, err
 	}
-	g.start()
+	g.startThreads()
 	return g, nil
 }
 
-// newGroup lays out a group with sockets at an address. They are the caller's where it fails.
+// newGroup lays out a group with sockets at an address. After an error the caller closes the
+// sockets.
 func newGroup(c Config, o engine.Options, at address, fds, surplus []int) (*Group, error) {
 	if o.Counters == nil {
 		o.Counters = func(shard, cpu int) (*metrics.Shard, error) { return metrics.NewShard(shard, cpu), nil }
@@ -105,41 +103,31 @@ func newGroup(c Config, o engine.Options, at address, fds, surplus []int) (*Grou
 	if len(o.Changes) != len(steer.Kinds) {
 		return nil, fmt.Errorf("%d counters for %d kinds of change", len(o.Changes), len(steer.Kinds))
 	}
-	gate, err := newGate(c.Policy, nil)
+	policy, err := newAdmission(c.Policy, nil)
 	if err != nil {
 		return nil, err
 	}
 	g := &Group{
-		config:   c,
-		options:  o,
-		address:  at,
-		began:    time.Now(),
-		surplus:  surplus,
-		listener: &metrics.Listener{Address: at.String()},
-		asked:    make(chan struct{}, 1),
-		reading:  make(chan struct{}),
-		run:      newRunState(),
+		config:        c,
+		options:       o,
+		address:       at,
+		began:         time.Now(),
+		surplus:       surplus,
+		listener:      &metrics.Listener{Address: at.String()},
+		quiesceCalled: make(chan struct{}, 1),
+		reading:       make(chan struct{}),
+		runState:      newRunState(),
 	}
-	g.steerer = newSteerer(g)
+	g.attacher = newAttacher(g)
 	if !at.Addr().IsUnspecified() {
 		g.bound = at.Addr()
 	}
-	g.gate.Store(gate)
-	return g, g.layOut(fds)
+	g.admission.Store(policy)
+	return g, g.addShards(fds)
 }
 
-// start starts the shards' threads, which wait for Run.
-func (g *Group) start() {
-	countOwn(g.address.AddrPort, 1)
-	reserve(len(g.shards))
-	for _, s := range g.shards {
-		go s.thread()
-	}
-}
-
-// layOut makes the shards of the sockets. Those that have none yet get theirs
-// from TakeOver.
-func (g *Group) layOut(fds []int) (err error) {
+// addShards lays out the shards. AdoptSockets opens the sockets of shards without one in fds.
+func (g *Group) addShards(fds []int) (err error) {
 	if g.granted, err = grantedBuffer(fds[0]); err != nil {
 		return err
 	}
@@ -153,242 +141,54 @@ func (g *Group) layOut(fds []int) (err error) {
 			return err
 		}
 		g.shards = append(g.shards, s)
-		g.listener.Shards = append(g.listener.Shards, s.page)
+		g.listener.Shards = append(g.listener.Shards, s.counters)
 	}
 	return nil
 }
 
-// Run reads until ctx is done, and then until the kernel's queues are empty:
-// datagrams that come after ctx is done are turned away and counted as
-// dropped by the kernel. It returns nil, or the error of the first shard
-// whose socket can't be read any more, which stops the others too. The
-// sockets are closed when it returns, and records are flushed to their sinks.
-func (g *Group) Run(ctx context.Context) error {
-	if g.yielded {
-		if err := g.resume(); err != nil {
-			return err
-		}
-	}
-	ended := make(chan shardEnd, len(g.shards))
-	g.run.begin()
-	left, running := slices.Clone(g.shards), 0 // those that do not run
-	start := func() {
-		for _, s := range left {
-			s.startReading(ended)
-		}
-		running, left = running+len(left), left[:0]
-	}
-	start()
-	woken := false
-	var filters filterWatch
-	tick := time.NewTicker(steer.Tick)
-	defer tick.Stop()
-	again := time.NewTicker(interruptEvery)
-	again.Stop()
-	defer again.Stop()
-	yield := func() {
-		if !g.yielding.Load() { // it was taken back
-			again.Stop()
-			return
-		}
-		idle := g.stopWaiting()
-		running, left = running-len(idle), append(left, idle...)
-	}
-	done, stopped := ctx.Done(), false
-	stop := func() error {
-		if stopped {
-			return nil
-		}
-		if g.reads() { // those that left at a Yield that was taken back have a queue too
-			start()
-		}
-		stopped = true
-		return g.stop()
-	}
-	var errs []error
-	for running > 0 || !g.endRun() {
-		select {
-		case <-done:
-			done = nil
-			errs = append(errs, stop())
-		case end := <-ended:
-			running--
-			if end.err == nil {
-				left = append(left, end.shard)
-				break
-			}
-			errs = append(errs, fmt.Errorf("shard %d of %s: %w", end.page.Index, g.address, end.err), stop())
-		case <-g.run.resumed:
-		case <-g.asked:
-			again.Reset(interruptEvery)
-			yield()
-		case <-again.C:
-			yield()
-		case now := <-tick.C:
-			if !woken { // those that have waited since before Run beat more often from now on
-				woken = true
-				g.interrupt()
-			}
-			g.tick(&filters, now)
-		}
-		if g.reads() {
-			start()
-		}
-	}
-	replaced := g.replaced()
-	if !g.yielded || g.stopping.Load() || replaced {
-		g.Close()
-	}
-	if replaced {
-		errs = append(errs, fmt.Errorf("%s: %w", g.address, engine.ErrFenced))
-	}
-	return errors.Join(errs...)
-}
-
-// tick looks after the sockets' filters and the group's steering, and asks every socket for its
-// drops, long before the counter of 32 bits wraps. What the sockets of a group that was replaced
-// have is the other process's.
-func (g *Group) tick(filters *filterWatch, now time.Time) {
-	if g.replaced() {
-		return
-	}
-	filters.step(g, now)
-	g.steerer.tick(now)
-}
-
-func (g *Group) replaced() bool { return g.shards[0].page.Fenced() }
-
-// Drain makes Run return: see engine.Handle.
-func (g handle) Drain() {
-	g.leaving.Store(true)
-	g.interrupt()
-}
-
-// Quiesce makes Run return: see engine.Handle.
-func (g handle) Quiesce() {
-	g.yielding.Store(true)
-	select {
-	case g.asked <- struct{}{}:
-	default:
-	}
-}
-
-// interruptEvery is how often shards that are to return are interrupted. An interrupt that comes
-// just before a shard waits in the kernel does not end that wait, which takes up to a turn.
-const interruptEvery = 5 * time.Millisecond
-
-// stopWaiting stops the shards that wait for datagrams, interrupts the others, and returns those
-// that it has stopped.
-func (g *Group) stopWaiting() (stopped []*shard) {
+// startThreads starts the shards' threads, which wait for Run.
+func (g *Group) startThreads() {
+	countGroup(g.address.AddrPort, 1)
+	reserveProcs(len(g.shards))
 	for _, s := range g.shards {
-		if s.stopWaiting() {
-			stopped = append(stopped, s)
-		} else {
-			s.interrupt()
-		}
-	}
-	return stopped
-}
-
-// interrupt ends the waits of all shards.
-func (g *Group) interrupt() {
-	for _, s := range g.shards {
-		s.interrupt()
+		go s.thread()
 	}
 }
 
-// ReadingSince returns when the last shard began to read: see engine.Handle.
-func (g handle) ReadingSince(ctx context.Context) (time.Time, error) {
-	select {
-	case <-g.reading:
-		return g.readSince, nil
-	case <-ctx.Done():
-		return time.Time{}, context.Cause(ctx)
-	}
-}
-
-// countReader is called by each shard's thread when it begins to read.
-func (g *Group) countReader() {
-	if int(g.readers.Add(1)) == len(g.shards) {
-		g.readSince = time.Now()
-		close(g.reading)
-	}
-}
-
-// tell tells an event to whoever wants to know.
-func (g *Group) tell(e engine.Event) {
-	if g.options.Event != nil {
-		g.options.Event(e)
-	}
-}
-
-// stop makes every shard leave once its queue is empty. The sockets of a group that was replaced
-// are left alone: they are the new owner's, and its shards leave without reading. Should this
-// process be stopped by a signal between asking and attaching, the new owner detaches the
-// filter: see filterWatch.
-func (g *Group) stop() error {
-	var errs []error
-	for _, s := range g.shards {
-		if g.replaced() {
-			break
-		}
-		if err := s.seal(); err != nil {
-			errs = append(errs, fmt.Errorf("shard %d of %s: attach the closing filter: %w", s.page.Index, g.address, err))
-		}
-	}
-	g.stopping.Store(true)
-	g.interrupt()
-	return errors.Join(errs...)
-}
-
-// SetSteering replaces the way in which datagrams are spread. No socket is
-// closed and no datagram lost, but with another mode flows go to other shards.
-// The error is a *ConfigError, or the kernel's; the way before stays.
-func (g *Group) SetSteering(s Steering) error { return g.steerer.set(s) }
-
-// Close closes the sockets of a group that was never run; Run does it itself.
-// The ledger asks each socket a last time.
+// Close closes the sockets of a group that was never run. Run closes its sockets itself.
 func (g *Group) Close() { g.closing.Do(g.close) }
 
 func (g *Group) close() {
-	g.steerer.close()
+	g.attacher.close()
 	for _, s := range g.shards {
-		s.end()
+		s.endThread()
 	}
-	deadline := time.Now().Add(parkTurn)
+	deadline := time.Now().Add(parkInterval)
 	for _, s := range g.shards {
 		s.awaitEnd(deadline)
-		s.page.Detach()
-		s.waits.Close()
+		s.counters.Detach()
+		s.runDelay.Close()
 		unix.Close(s.fd)
 	}
-	release(len(g.shards))
+	releaseProcs(len(g.shards))
 	closeAll(g.surplus)
-	countOwn(g.address.AddrPort, -1)
+	countGroup(g.address.AddrPort, -1)
 }
 
-// Addr returns the address that the sockets are bound to, with the port that
-// was taken. A dual-stack group's is [::].
+// Addr returns the address of the sockets, with the port that the kernel chose for port 0. The
+// address of a dual-stack group is [::].
 func (g *Group) Addr() netip.AddrPort { return g.address.AddrPort }
 
-// Listener returns the group's part of the ledger. Its name and protocol are
-// the caller's to set.
+// Listener returns the group's part of the ledger. The caller sets the name and the protocol.
 func (g *Group) Listener() *metrics.Listener { return g.listener }
 
-// ReceiveBuffer returns the bytes of SO_RCVBUF that were asked and granted
-// per socket. Without CAP_NET_ADMIN the kernel grants at most
-// net.core.rmem_max (socket(7)).
+// ReceiveBuffer returns the requested and the granted SO_RCVBUF of a socket, in bytes. Without
+// CAP_NET_ADMIN the kernel grants at most net.core.rmem_max (socket(7)).
 func (g *Group) ReceiveBuffer() (asked, granted int) {
 	return min(g.config.ReceiveBuffer, maxReceiveBuffer-1), g.granted
 }
 
-// SetPolicy replaces the policy from the next batch on. The error is a
-// *ConfigError, and the policy before stays.
-func (g *Group) SetPolicy(p Policy) error {
-	gate, err := newGate(p, g.gate.Load())
-	if err != nil {
-		return err
-	}
-	g.gate.Store(gate)
-	return nil
-}
+// SetSteering replaces the steering. The sockets stay open and no datagram is lost, but in another
+// mode flows go to other shards. After an error, a *ConfigError or the kernel's, the previous
+// steering stays.
+func (g *Group) SetSteering(s Steering) error { return g.attacher.setSteering(s) }

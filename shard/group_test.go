@@ -23,8 +23,7 @@ import (
 	"github.com/udpshard/udpshard/packet"
 )
 
-// start runs a group until the test ends, which fails if it failed. The
-// function it returns stops it earlier.
+// start runs a group until stop or the end of the test. The test fails if Run fails.
 func start(t *testing.T, c Config, o ...engine.Options) (handle, func() error) {
 	t.Helper()
 	g := open(t, c, o...)
@@ -70,8 +69,7 @@ func dial(t *testing.T, to string) *net.UDPConn {
 	return conn.(*net.UDPConn)
 }
 
-// ask sends on a connected socket, which takes answers from the address that
-// it asked and from no other.
+// ask sends on a connected socket, which accepts answers only from the address that was asked.
 func ask(t *testing.T, conn *net.UDPConn, text string) string {
 	t.Helper()
 	if _, err := conn.Write([]byte(text)); err != nil {
@@ -138,7 +136,7 @@ func TestEchoLeavesFromTheAddressThatWasAsked(t *testing.T) {
 
 func TestIPv6AloneLeavesThePortToIPv4(t *testing.T) {
 	needIPv6(t)
-	for tries := 1; ; tries++ { // others may have the port that is found, by IPv4
+	for tries := 1; ; tries++ { // another process may have the port for IPv4
 		six, _ := start(t, Config{Address: "[::]:0", Shards: 1})
 		four, err := Listen(Config{Address: fmt.Sprintf("0.0.0.0:%d", six.Addr().Port()), Shards: 1})
 		if err == nil {
@@ -239,7 +237,7 @@ func TestPolicy(t *testing.T) {
 	if err := g.SetPolicy(Policy{Allow: []netip.Prefix{netip.MustParsePrefix("::ffff:127.0.0.0/104")}, RateLimit: 5}); err != nil {
 		t.Fatal(err)
 	}
-	for range 30 { // flows of one address share its limit, whatever their shard
+	for range 30 { // flows of one address share the limit, on any shard
 		dial(t, g.Addr().String()).Write([]byte("x"))
 	}
 	eventually(t, "all are judged", func() bool { return total(g).Received == 31 })
@@ -252,8 +250,7 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
-// flood sends count datagrams from as many sockets as there are flows, as
-// fast as they go.
+// flood sends count datagrams from flows sockets, at full speed.
 func flood(t *testing.T, to string, flows, count int) {
 	t.Helper()
 	conns := make([]*net.UDPConn, flows)
@@ -369,20 +366,19 @@ func TestFatalErrorStopsTheGroup(t *testing.T) {
 			select {
 			case err = <-ended:
 			case <-time.After(20 * time.Second):
-				t.Fatal("the group goes on")
+				t.Fatal("Run does not return")
 			}
 			if err == nil || !strings.Contains(err.Error(), "shard 1 of 127.0.0.1:") {
 				t.Errorf("the error does not name the shard: %v", err)
 			}
 			if r := total(g); r.Received != 0 {
-				t.Errorf("%d datagrams that nobody sent were counted", r.Received)
+				t.Errorf("%d datagrams were counted, and none was sent", r.Received)
 			}
 		})
 	}
 }
 
-// waitsIdle returns when every thread of the group waits elsewhere than in a
-// receive.
+// waitsIdle returns when each thread of the group waits in a call other than a receive.
 func waitsIdle(t *testing.T, g handle) {
 	t.Helper()
 	eventually(t, "the shards are idle", func() bool {
@@ -391,7 +387,7 @@ func waitsIdle(t *testing.T, g handle) {
 			if err != nil {
 				t.Skipf("needs /proc/self/task/*/syscall (CONFIG_HAVE_ARCH_TRACEHOOK): %v", err)
 			}
-			number, err := strconv.Atoi(strings.Fields(string(call))[0]) // else it is running
+			number, err := strconv.Atoi(strings.Fields(string(call))[0]) // an error: the thread runs
 			if err != nil || number == unix.SYS_RECVMMSG || number == unix.SYS_FUTEX {
 				return false
 			}
@@ -453,7 +449,7 @@ func TestAddressInUseNamesItsHolder(t *testing.T) {
 	joined.Close()
 }
 
-// Of two processes that have the socket, the other one is named.
+// If another process holds the socket too, the error names that process.
 func TestAddressInUseNamesTheOtherProcess(t *testing.T) {
 	g, _ := start(t, Config{Address: "127.0.0.1:0", Shards: 1})
 	files, err := g.Sockets()
@@ -499,7 +495,7 @@ func TestASpecificAddressIsPreferredToTheWildcard(t *testing.T) {
 	eventually(t, "each gets its own", func() bool { return total(specific).Delivered == 50 && total(wildcard).Delivered == 50 })
 }
 
-// The kernel gives every socket of the port a copy of a broadcast.
+// The kernel gives each socket of the port a duplicate of a broadcast. The group handles one.
 func TestBroadcastsAreReceivedOnce(t *testing.T) {
 	for _, listen := range []string{"0.0.0.0:0", ":0"} {
 		for _, oneWay := range []bool{true, false} {
@@ -524,7 +520,7 @@ func TestBroadcastsAreReceivedOnce(t *testing.T) {
 	}
 }
 
-// settle waits until no socket of the group has anything queued.
+// settle waits until all queues of the group are empty.
 func settle(g handle) error {
 	for deadline := time.Now().Add(time.Minute); total(g).QueueBytes > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -534,7 +530,7 @@ func settle(g handle) error {
 	return nil
 }
 
-func TestAnEchoServiceIsNotAnswered(t *testing.T) {
+func TestTheOwnPortIsNotAnswered(t *testing.T) {
 	g, _ := start(t, Config{Address: "127.0.0.1:0", Shards: 1, Handler: func(int) packet.Handler { return packet.Echo{} }})
 	other, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 2), Port: int(g.Addr().Port())})
 	if err != nil {
@@ -557,7 +553,7 @@ func TestBusyPolling(t *testing.T) {
 			t.Fatalf("answer %q", got)
 		}
 	}
-	runtime.GC() // beside a thread that only asks
+	runtime.GC() // beside a thread that polls
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
@@ -566,15 +562,15 @@ func TestBusyPolling(t *testing.T) {
 	}
 }
 
-func TestReceiveBufferGrantedIsToldInTheUnitAsked(t *testing.T) {
+func TestReceiveBufferIsInTheUnitOfTheRequest(t *testing.T) {
 	g, _ := start(t, Config{Address: "127.0.0.1:0", Shards: 1, ReceiveBuffer: 100_000})
 	if asked, granted := g.ReceiveBuffer(); asked != 100_000 || granted != 100_000 {
 		t.Errorf("asked %d, granted %d", asked, granted)
 	}
 	if r := total(g); r.BufferBytes != 200_000 {
-		t.Errorf("the kernel's own figure is %d", r.BufferBytes)
+		t.Errorf("the kernel's size is %d", r.BufferBytes)
 	}
-	least, _ := start(t, Config{Address: "127.0.0.1:0", Shards: 1, ReceiveBuffer: 1}) // no socket has so little
+	least, _ := start(t, Config{Address: "127.0.0.1:0", Shards: 1, ReceiveBuffer: 1}) // below the minimum of the kernel
 	if asked, granted := least.ReceiveBuffer(); asked != 1 || granted < 256 {
 		t.Errorf("asked %d, granted %d", asked, granted)
 	}

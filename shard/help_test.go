@@ -39,7 +39,7 @@ func adopt(t *testing.T, g handle) {
 	}
 }
 
-// drainSurplus calls closing, if there is one, with each surplus socket.
+// drainSurplus calls closing, unless absent, with each surplus socket.
 func drainSurplus(t *testing.T, g handle, closing ...func(metrics.Socket) error) {
 	t.Helper()
 	ignore := func(metrics.Socket) error { return nil }
@@ -48,7 +48,7 @@ func drainSurplus(t *testing.T, g handle, closing ...func(metrics.Socket) error)
 	}
 }
 
-// Listen refuses counters of changes that are those of another list of kinds.
+// Options.Changes has a counter for each of steer.Kinds.
 func TestCountersOfChangesAreChecked(t *testing.T) {
 	g, _, err := ListenManaged(Config{Address: "127.0.0.1:0", Shards: 1}, engine.Options{Changes: make([]atomic.Uint64, 1)})
 	if err == nil {

@@ -9,21 +9,21 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
-	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/holder"
 )
 
-// Holder is a UDP socket that has an address.
+// Holder is a UDP socket that is bound to a port.
 type Holder struct {
 	Address netip.AddrPort
 	UID     int    // of the socket
-	PID     int    // 0 where this process may not see whose it is
+	PID     int    // of a process that holds the socket; 0: not known
 	Command string // of PID
 
-	own bool // this process holds it too
+	own bool // this process holds the socket too
 }
 
 func (h Holder) String() string {
@@ -33,11 +33,11 @@ func (h Holder) String() string {
 	return fmt.Sprintf("%s of uid %d", holder.Process{PID: h.PID, Command: h.Command}, h.UID)
 }
 
-// InUseError says that a port has a UDP socket that keeps us out of it.
+// InUseError: another UDP socket keeps Listen from the port.
 type InUseError struct {
 	Address string
-	Holders []Holder // that were found, each once however many sockets it has
-	Join    bool     // sharing was asked for
+	Holders []Holder // one for each process and address, as far as /proc shows
+	Join    bool     // of Config
 }
 
 func (e *InUseError) Error() string {
@@ -47,23 +47,23 @@ func (e *InUseError) Error() string {
 	}
 	who := strings.Join(names, ", ")
 	if who == "" {
-		who = "a socket that is not in this process's view of /proc"
+		who = "a socket that this process can't see in /proc"
 	}
 	return "address already in use: held by " + who
 }
 
-// Hint says what to do about it.
+// Hint returns a remedy.
 func (e *InUseError) Hint() string {
 	if e.foreign() {
 		return fmt.Sprintf("the kernel lets only sockets of one user share a port (SO_REUSEPORT, socket(7)): run both as one user, or take another port than %s", e.Address)
 	}
 	if e.Join {
-		return "the socket there does not have SO_REUSEPORT set, so nothing can join it: stop that process, or take another port"
+		return "the other socket has no SO_REUSEPORT, so no socket can join: stop that process, or take another port"
 	}
 	return "stop it, take another port, or share the port with --join"
 }
 
-// foreign says whether another user has a socket there.
+// foreign reports whether a holder's socket is of another user.
 func (e *InUseError) foreign() bool {
 	return slices.ContainsFunc(e.Holders, func(h Holder) bool { return h.UID != os.Geteuid() })
 }
@@ -71,31 +71,30 @@ func (e *InUseError) foreign() bool {
 // Unwrap returns EADDRINUSE.
 func (e *InUseError) Unwrap() error { return unix.EADDRINUSE }
 
-// ownAddresses are those that this process's groups are bound to, and how
-// many: /proc may not be there to tell.
-var ownAddresses = struct {
+// openGroups counts the groups of this process by address, since /proc may be missing.
+var openGroups = struct {
 	sync.Mutex
-	groups map[netip.AddrPort]int
-}{groups: make(map[netip.AddrPort]int)}
+	byAddress map[netip.AddrPort]int
+}{byAddress: make(map[netip.AddrPort]int)}
 
-func countOwn(at netip.AddrPort, n int) {
-	ownAddresses.Lock()
-	defer ownAddresses.Unlock()
-	ownAddresses.groups[at] += n
+func countGroup(at netip.AddrPort, n int) {
+	openGroups.Lock()
+	defer openGroups.Unlock()
+	openGroups.byAddress[at] += n
 }
 
-// beside says that it is a group of this process that has the port, at
-// another address than at: 127.0.0.2 beside the wildcard.
-func (e *InUseError) beside(at address) bool {
+// isOwnGroup reports whether only groups of this process hold the port, at other addresses than at:
+// 127.0.0.2 beside the wildcard.
+func (e *InUseError) isOwnGroup(at address) bool {
 	for _, h := range e.Holders {
 		if !h.own {
 			return false
 		}
 	}
-	ownAddresses.Lock()
-	defer ownAddresses.Unlock()
+	openGroups.Lock()
+	defer openGroups.Unlock()
 	found := false
-	for own, groups := range ownAddresses.groups {
+	for own, groups := range openGroups.byAddress {
 		if groups > 0 && own.Port() == at.Port() && overlap(own.Addr(), at.Addr()) {
 			if own == at.AddrPort {
 				return false
@@ -106,20 +105,13 @@ func (e *InUseError) beside(at address) bool {
 	return found
 }
 
-// newInUseError looks for those who hold an address. What can't be found out
-// is left out: the kernel has refused the address in any case.
+// newInUseError finds the holders of an address that the kernel has refused, as far as /proc shows.
 func newInUseError(at address, join bool) *InUseError {
 	e := &InUseError{Address: at.String(), Join: join}
-	fs, err := procfs.NewDefaultFS()
-	if err != nil {
-		return e
-	}
 	sockets := make(map[uint64]*Holder)
-	for _, read := range []func() (procfs.NetUDP, error){fs.NetUDP, fs.NetUDP6} {
-		lines, _ := read() // /proc/net/udp6 is missing on hosts without IPv6
-		for _, line := range lines {
-			held, _ := netip.AddrFromSlice(line.LocalAddr)
-			if uint16(line.LocalPort) == at.Port() && overlap(held, at.Addr()) {
+	for _, v6 := range []bool{false, true} {
+		for _, line := range socketsOfPort(at.Port(), v6, time.Now(), 0) {
+			if held, _ := netip.AddrFromSlice(line.LocalAddr); overlap(held, at.Addr()) {
 				sockets[line.Inode] = &Holder{Address: netip.AddrPortFrom(held, at.Port()), UID: int(line.UID)}
 			}
 		}
@@ -128,7 +120,7 @@ func newInUseError(at address, join bool) *InUseError {
 	for inode, processes := range holders {
 		h, first := sockets[inode], processes[0]
 		if h.own = first.PID == os.Getpid(); h.own && len(processes) > 1 {
-			first = processes[1] // the one that it is taken over from
+			first = processes[1] // the predecessor in a takeover
 		}
 		h.PID, h.Command = first.PID, first.Command
 	}
@@ -142,8 +134,8 @@ func newInUseError(at address, join bool) *InUseError {
 	return e
 }
 
-// overlap says whether binding both addresses can conflict. A wildcard
-// conflicts with all; :: counts as dual stack, since /proc does not tell.
+// overlap reports whether binding both addresses can conflict. A wildcard conflicts with all
+// addresses; :: counts as dual stack, since /proc does not show IPV6_V6ONLY.
 func overlap(a, b netip.Addr) bool {
 	switch {
 	case a == b:
@@ -156,7 +148,7 @@ func overlap(a, b netip.Addr) bool {
 	return false
 }
 
-// hinted is an error with a remedy.
+// hinted is an error with a remedy, which the command line shows.
 type hinted struct {
 	error
 	hint string
@@ -165,7 +157,7 @@ type hinted struct {
 func (e hinted) Hint() string  { return e.hint }
 func (e hinted) Unwrap() error { return e.error }
 
-// bindError adds what the kernel's refusal means.
+// bindError adds a remedy to an error of bind.
 func bindError(at address, err error) error {
 	switch {
 	case errors.Is(err, unix.EACCES):

@@ -8,10 +8,9 @@ import (
 	"github.com/udpshard/udpshard/internal/rate"
 )
 
-// limiter counts datagrams per source network over all shards. Its table has
-// room for rate.Capacity networks at once: only networks that are active within
-// the same second compete for it, and one that is forgotten may send more
-// than its limit.
+// limiter limits the rate of each source network over all shards. The table has room for
+// rate.Capacity networks: only networks that send within the same second compete for the room. A
+// network that the table has forgotten may exceed its limit.
 type limiter struct {
 	limits   rateLimits
 	networks rate.Networks
@@ -19,7 +18,6 @@ type limiter struct {
 	table    *rate.Table
 }
 
-// rateLimits are what a limiter is made of.
 type rateLimits struct{ perSecond, prefix4, prefix6 int }
 
 func newLimiter(limits rateLimits) *limiter {
@@ -31,8 +29,8 @@ func newLimiter(limits rateLimits) *limiter {
 	}
 }
 
-// take says whether source may send one more datagram now.
-func (l *limiter) take(source netip.Addr, now time.Duration) bool {
+// allow reports whether the network of source may send one more datagram now.
+func (l *limiter) allow(source netip.Addr, now time.Duration) bool {
 	network := source.As16()
 	l.networks.Mask(source, &network)
 	return l.table.Allow(maphash.Bytes(l.seed, network[:]), now)

@@ -20,7 +20,7 @@ func BenchmarkLimiter(b *testing.B) {
 			now := time.Hour
 			i := 0
 			for b.Loop() {
-				l.take(addrs[i&(len(addrs)-1)], now)
+				l.allow(addrs[i&(len(addrs)-1)], now)
 				i++
 				now += 250
 			}
@@ -33,7 +33,7 @@ func BenchmarkLimiterIPv6(b *testing.B) {
 	source := netip.MustParseAddr("2001:db8::1")
 	now := time.Hour
 	for b.Loop() {
-		l.take(source, now)
+		l.allow(source, now)
 		now += 250
 	}
 }

@@ -5,24 +5,15 @@ import (
 	"fmt"
 	"os"
 	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// turn is how long a receive waits at the most, and so half of what a record
-// waits for its flush: it is flushed at the first turn after one has passed.
-const turn = 50 * time.Millisecond
-
-// idleTurn is how long a shard waits at a time to whom nothing comes. Each
-// return costs the process some 0.2 ms, most of it sysmon's.
-const idleTurn = 250 * time.Millisecond
-
-// openSockets opens the group's sockets in order: the kernel numbers members
-// of a group as they are bound. It returns the address with the port that was
-// taken.
+// openSockets opens the group's sockets in the order of the shards: the kernel numbers the members
+// of a SO_REUSEPORT group in the order of bind. The returned address has the port that the kernel
+// chose for port 0.
 func openSockets(c Config, at address) ([]int, address, error) {
 	fds := make([]int, 0, c.Shards)
 	largest := sync.OnceValue(largestBuffer)
@@ -33,19 +24,17 @@ func openSockets(c Config, at address) ([]int, address, error) {
 			at.AddrPort, err = sys.BoundAddress(fd)
 		}
 		if err != nil {
-			for _, fd := range fds {
-				unix.Close(fd)
-			}
+			closeAll(fds)
 			return nil, at, fmt.Errorf("listen on %s: %w", at, err)
 		}
 	}
 	return fds, at, nil
 }
 
-// openSocket opens and binds the socket of a shard. The first one, if nobody
-// is to be joined, is exclusive: it is bound before it gets SO_REUSEPORT: that fails if any other socket has the port, without a
-// moment in which somebody else could slip in, and later members can join it
-// all the same (reuseport_add_sock allocates the group then; Linux 6.18).
+// openSocket opens and binds the socket of a shard. Without Join the first socket is exclusive: the
+// socket is bound before it gets SO_REUSEPORT, and bind fails if any other socket has the port.
+// There is no moment at which another process could join, and the later members join afterwards
+// (reuseport_add_sock allocates the group then; Linux 6.18).
 func openSocket(c Config, at address, shard int, largest func() int) (fd int, err error) {
 	family := unix.AF_INET
 	if at.Addr().Is6() {
@@ -77,7 +66,7 @@ func openSocket(c Config, at address, shard int, largest func() int) (fd int, er
 		case err == nil:
 			return fd, sharePort(fd)
 		case errors.Is(err, unix.EADDRINUSE):
-			if inUse := newInUseError(at, c.Join); !inUse.beside(at) {
+			if inUse := newInUseError(at, c.Join); !inUse.isOwnGroup(at) {
 				return -1, inUse
 			}
 		default:

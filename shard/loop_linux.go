@@ -4,179 +4,124 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/internal/sys"
-	"github.com/udpshard/udpshard/metrics"
-	"github.com/udpshard/udpshard/packet"
 )
 
-// shard is one socket and all that its thread needs. After newShard has laid
-// it out, only that thread touches it, except for page and fd.
-type shard struct {
-	group    *Group
-	page     *metrics.Shard
-	fd       int
-	receiver *sys.Receiver
-	sender   *sys.Sender
-	batch    *packet.Batch
-	copies   bool  // its broadcasts and multicasts are shard 0's too
-	places   []int // of the batch's datagrams among the receiver's messages
-	handler  packet.Handler
-	sink     packet.Sink
-	oldest   time.Time // when the sink got the first record that it still holds; zero: none
-	zones    map[uint32]string
-	gatherer gatherer
-	sketches *steer.SketchPair
-	random   uint32 // of observe
-	waits    sys.RunDelay
-	state    atomic.Int32    // see thread_linux.go
-	begin    chan struct{}   // closed with the group
-	gone     chan struct{}   // closed when the thread ends
-	ended    chan<- shardEnd // of Run
-	tid      atomic.Int32    // of the thread; 0: it has not started yet
-}
+// receiveTimeout is the longest wait of a receive (SO_RCVTIMEO), and half of the longest time that
+// a record waits for its flush: the flush is at the first return of a receive after receiveTimeout.
+const receiveTimeout = 50 * time.Millisecond
 
-func newShard(g *Group, index, fd int) (*shard, error) {
-	c := &g.config
-	page, err := g.options.Counters(index, c.cpu(index))
-	if err != nil {
-		return nil, err
-	}
-	memory := page.ReceiverMemory()
-	if room := len(memory); memory != nil && room < sys.ReceiverSpace(c.Batch) {
-		return nil, fmt.Errorf("the page of shard %d has %d bytes for the receiver, and a batch of %d takes %d", index, room, c.Batch, sys.ReceiverSpace(c.Batch))
-	}
-	sink, err := c.Sink(index, page)
-	if err != nil {
-		return nil, err
-	}
-	destinations := c.wantsDestinations(g.address, index)
-	copies := index > 0 && destinations
-	s := &shard{
-		group: g,
-		page:  page,
-		fd:    fd,
-		receiver: sys.NewReceiver(c.Batch, c.slot(), sys.ReceiverOptions{
-			Destinations: destinations, Trains: c.GRO, Copies: copies, Memory: memory}),
-		sink:     sink,
-		copies:   copies,
-		places:   make([]int, 0, c.Batch),
-		handler:  c.Handler(index),
-		zones:    make(map[uint32]string),
-		sketches: steer.NewSketchPair(g.steerer.plan()),
-		begin:    make(chan struct{}, 1),
-		gone:     make(chan struct{}),
-	}
-	if s.handler == nil {
-		s.handler = discard
-	}
-	if !c.OneWay {
-		s.sender = sys.NewSender(c.Batch)
-	}
-	s.batch = packet.NewBatch(c.Batch, c.ReplySize, s.sink)
-	s.setGathering()
-	if fd >= 0 {
-		s.setSocket(fd)
-		s.state.Store(stateStopped)
-	}
-	return s, nil
-}
+// idlePollInterval is the longest wait of a shard without datagrams. Each return costs the process
+// some 0.2 ms, mostly in sysmon.
+const idlePollInterval = 250 * time.Millisecond
 
-// setGathering says for how long datagrams may gather in the receive buffer
-// that the kernel has granted.
-func (s *shard) setGathering() {
-	if c := &s.group.config; c.OneWay && c.BusyPoll == 0 {
-		s.gatherer.time = gatherFor(2 * s.group.granted)
-	}
-}
-
-// mostTroubles is how many errors in a row that should pass do not: five
-// seconds' worth.
-const mostTroubles = 100
+// maxFailures is how many transient errors in a row end the group: five seconds of errors.
+const maxFailures = 100
 
 // loop receives until the group stops and the queue is empty.
 //
-// Under load it receives with raw system calls, which wait for up to a turn,
-// and lets datagrams gather where that pays; once nothing has come for a
-// turn, it waits in a call that the scheduler knows of. Whole-process CPU per
-// datagram beside the C loop's, one shard at 300,000/s: 1.25 with Syscall6
-// throughout, 1.02 with raw calls, 0.69 with gathering too. (Sysmon polls
-// every 20 µs while it takes Ps from threads in system calls; a wake-up costs
-// what several datagrams cost.) Idle with four shards, of a core: 1.9% with
-// raw calls throughout, since sysmon then preempts each thread every 10 ms;
-// 0.3% with this. The variants were measured once, when each was tried; what
-// is kept, bench/run measures again (bench/README.md).
+// Under load, loop receives with raw system calls, which wait for up to receiveTimeout, and with
+// receive coalescing. After receiveTimeout without datagrams, loop waits in a call that the
+// scheduler knows of.
+//
+// Why: CPU of the whole process per datagram, against a C loop, one shard at 300,000/s: 1.25 with
+// Syscall6 throughout, 1.02 with raw calls, 0.69 with coalescing too. (Sysmon polls every 20 µs
+// while it takes Ps from threads in system calls; a wake-up costs as much as several datagrams.)
+// Idle, four shards, share of a core: 1.9% with raw calls throughout, since sysmon preempts each
+// thread every 10 ms, 0.3% with this loop. Each variant was measured once; bench/run measures the
+// present loop (bench/README.md).
 func (s *shard) loop() error {
 	now := time.Now()
-	gathered, doubt, lastLook, troubles := false, false, false, 0
-	for last := now; ; { // last: when something came
-		if s.group.yielding.Load() || s.page.Fenced() {
+	paused, maybeShutdown, lastPass, failures := false, false, false, 0
+	for lastArrival := now; ; {
+		if s.group.quiescing.Load() || s.counters.Fenced() {
 			return nil
 		}
 		flags, polled := 0, false
 		var err error
-		stopping, leaving := s.group.stopping.Load(), s.group.leaving.Load()
+		stopping, draining := s.group.stopping.Load(), s.group.draining.Load()
 		switch {
-		case stopping, leaving, gathered:
+		case stopping, draining, paused:
 			flags = unix.MSG_DONTWAIT
-		case now.Sub(last) < s.group.config.BusyPoll:
+		case now.Sub(lastArrival) < s.group.config.BusyPoll:
 			flags = unix.MSG_DONTWAIT
-		case (now.Sub(last) >= turn || crowded.Load()) && !doubt:
+		case (now.Sub(lastArrival) >= receiveTimeout || procsScarce.Load()) && !maybeShutdown:
 			if polled, err = s.wait(); err != nil {
 				return err
 			}
 			flags = unix.MSG_DONTWAIT
 		}
-		s.receiver.Reset() // first: what is in the headers is counted by now
-		s.page.BeginReceive()
+		s.receiver.Reset() // first: the last batch is in the counters now
+		s.counters.BeginReceive()
 		n, err := s.receiver.Receive(s.fd, flags)
 		now = time.Now()
-		s.page.Heartbeat(now)
-		// A socket that was shut down is readable for ever, and says so only
-		// to a receive that may wait (__skb_recv_udp, Linux 6.18).
-		doubt = polled && empty(err)
-		if gathered {
-			s.gatherer.brought(n)
-			gathered = false
+		s.counters.Heartbeat(now)
+		// A socket after shutdown is readable for ever, and only a receive that may wait reports
+		// the shutdown (__skb_recv_udp, Linux 6.18).
+		maybeShutdown = polled && isEmpty(err)
+		if paused {
+			s.coalescer.recordPause(n)
+			paused = false
 		}
 		switch {
 		case n > 0:
-			last, troubles = now, 0
-			if err := s.take(s.fd, n, now); err != nil {
+			lastArrival, failures = now, 0
+			if err := s.processBatch(s.fd, n, now); err != nil {
 				return err
 			}
-			s.gatherer.count += n
-			if n < cap(s.places) && s.gatherer.worth(now) {
-				gathered = true
-				if sys.Pause(s.gatherer.time) {
+			s.coalescer.messages += n
+			if n < cap(s.messages) && s.coalescer.shouldPause(now) {
+				paused = true
+				if sys.Pause(s.coalescer.pause) {
 					runtime.Gosched()
 				}
 			}
-		case empty(err) && (stopping && lastLook || leaving):
+		case isEmpty(err) && (stopping && lastPass || draining):
 			return nil
-		case empty(err):
-			if troubles = 0; stopping { // what was past the filter when it came is queued by now
-				lastLook = true
-				sys.Pause(shortestGather)
+		case isEmpty(err):
+			if failures = 0; stopping {
+				lastPass = true // a datagram that had passed the filter is queued after the pause
+				sys.Pause(minPause)
 			}
-		case interrupted(err):
+		case isInterrupted(err):
 			runtime.Gosched()
-		case fatal(err):
+		case isFatal(err):
 			return os.NewSyscallError("recvmmsg", err)
-		case scarce(err), reported(err):
-			if troubles++; troubles == mostTroubles {
-				return fmt.Errorf("recvmmsg failed %d times in a row: %w", troubles, err)
+		case isOutOfMemory(err), isNetworkError(err):
+			if failures++; failures == maxFailures {
+				return fmt.Errorf("recvmmsg failed %d times in a row: %w", failures, err)
 			}
-			time.Sleep(turn)
+			time.Sleep(receiveTimeout)
 		}
-		if !s.oldest.IsZero() && now.Sub(s.oldest) >= turn {
+		if !s.oldestRecord.IsZero() && now.Sub(s.oldestRecord) >= receiveTimeout {
 			s.sink.Flush()
-			s.oldest = time.Time{}
+			s.oldestRecord = time.Time{}
 		}
 	}
+}
+
+// wait waits for a datagram in a call that the scheduler knows of, and reports whether one came. If
+// the sink has no record, Run may stop the shard meanwhile: the error is errStopped then.
+func (s *shard) wait() (polled bool, err error) {
+	if !s.oldestRecord.IsZero() {
+		return waitFor(s.fd, unix.POLLIN, receiveTimeout), nil
+	}
+	s.state.Store(stateWaiting)
+	polled = waitFor(s.fd, unix.POLLIN, idlePollInterval)
+	if !s.state.CompareAndSwap(stateWaiting, stateReading) {
+		return false, errStopped
+	}
+	return polled, nil
+}
+
+// waitFor waits until a socket is readable or writable. False: the timeout has passed, or a signal
+// came.
+func waitFor(fd int, event int16, timeout time.Duration) bool {
+	poll := [1]unix.PollFd{{Fd: int32(fd), Events: event}}
+	n, _ := unix.Poll(poll[:], int(timeout.Milliseconds())) // the next call returns an error of the socket
+	return n > 0
 }

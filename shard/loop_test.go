@@ -15,22 +15,23 @@ import (
 	"github.com/udpshard/udpshard/packet"
 )
 
-// holdingSink holds records until it is flushed, as those of outputs do.
+// holdingSink keeps records until Flush, like the sinks of outputs.
 type holdingSink struct {
-	page *metrics.Shard
-	buf  []byte
-	held atomic.Uint64
+	counters *metrics.Shard
+	buf      []byte
+	held     atomic.Uint64
 }
 
 func (s *holdingSink) Buffer() []byte    { return s.buf }
 func (s *holdingSink) Commit(buf []byte) { s.buf = buf[:0]; s.held.Add(1) }
-func (s *holdingSink) Flush()            { s.page.Delivered.Add(s.held.Swap(0)) }
+func (s *holdingSink) Flush()            { s.counters.Delivered.Add(s.held.Swap(0)) }
 
-// holding is a configuration of one shard whose handler handles each datagram of a batch.
+// holding returns a configuration with one shard and a holdingSink. handle is called for each
+// datagram.
 func holding(handle func(b *packet.Batch, text string)) Config {
 	return Config{Address: "127.0.0.1:0", Shards: 1, MaxDatagram: 10,
-		Sink: func(_ int, page *metrics.Shard) (packet.Sink, error) {
-			return &holdingSink{page: page}, nil
+		Sink: func(_ int, counters *metrics.Shard) (packet.Sink, error) {
+			return &holdingSink{counters: counters}, nil
 		},
 		Handler: func(int) packet.Handler {
 			return packet.HandlerFunc(func(b *packet.Batch) {
@@ -44,7 +45,7 @@ func holding(handle func(b *packet.Batch, text string)) Config {
 
 func record(b *packet.Batch, text string) { b.Commit(append(b.Record(), text...)) }
 
-// Records are handed on while the shard reads, whether or not more datagrams come.
+// Records are flushed while the shard reads, with and without further datagrams.
 func TestRecordsAreFlushedInTime(t *testing.T) {
 	g, _ := start(t, holding(record))
 	conn := dial(t, g.Addr().String())
@@ -56,7 +57,7 @@ func TestRecordsAreFlushedInTime(t *testing.T) {
 	})
 }
 
-// What the flush is timed by is the oldest record that the sink holds, not the last one.
+// The time of a flush depends on the oldest record in the sink.
 func TestTheOldestRecordTimesTheFlush(t *testing.T) {
 	g := open(t, holding(record))
 	defer g.Close()
@@ -68,18 +69,18 @@ func TestTheOldestRecordTimesTheFlush(t *testing.T) {
 		if n != 1 || err != nil {
 			t.Fatalf("%d, %v", n, err)
 		}
-		if err := s.take(s.fd, n, now.Add(time.Duration(i)*turn)); err != nil {
+		if err := s.processBatch(s.fd, n, now.Add(time.Duration(i)*receiveTimeout)); err != nil {
 			t.Fatal(err)
 		}
-		if !s.oldest.Equal(now) {
-			t.Errorf("after batch %d: %s late", i, s.oldest.Sub(now))
+		if !s.oldestRecord.Equal(now) {
+			t.Errorf("after batch %d: %s late", i, s.oldestRecord.Sub(now))
 		}
 	}
 }
 
-// A shard that ends hands on what it has recorded.
+// A shard flushes its records at the end of Run.
 func TestRecordsAreFlushedAtTheEnd(t *testing.T) {
-	for range 10 { // a turn may pass before the end
+	for range 10 { // receiveTimeout may pass before the end
 		g, stop := start(t, holding(record))
 		conn := dial(t, g.Addr().String())
 		conn.Write([]byte("x"))
@@ -93,7 +94,7 @@ func TestRecordsAreFlushedAtTheEnd(t *testing.T) {
 	}
 }
 
-// Records of what waited at surplus sockets are handed on before the group reads.
+// Records of surplus sockets are flushed before Run.
 func TestRecordsOfSurplusSocketsAreFlushed(t *testing.T) {
 	first := open(t, Config{Address: "127.0.0.1:0", Shards: 4, Steering: Steering{Mode: steer.Hash}})
 	const sent = 64
@@ -118,8 +119,8 @@ func TestRecordsOfSurplusSocketsAreFlushed(t *testing.T) {
 	}
 }
 
-// A shard that has ended is no shard that has stopped: nobody is to take it for stuck.
-func TestAShardThatEndsSaysSo(t *testing.T) {
+// A shard has no heartbeat and no thread after its end, and so is not stalled.
+func TestAShardThatHasEndedIsNotStalled(t *testing.T) {
 	g, stop := start(t, holding(record))
 	eventually(t, "it reads", func() bool { return len(notReady(g)) == 0 })
 	page := g.Listener().Shards[0]
@@ -134,8 +135,8 @@ func TestAShardThatEndsSaysSo(t *testing.T) {
 	}
 }
 
-// What was queued before somebody shut the socket down is handled.
-func TestWhatWasQueuedBeforeAShutdownIsHandled(t *testing.T) {
+// Datagrams that were queued before a shutdown of the socket are handled.
+func TestTheQueueBeforeAShutdownIsHandled(t *testing.T) {
 	entered, hold := make(chan struct{}), make(chan struct{})
 	first := true
 	c := holding(func(b *packet.Batch, text string) {
@@ -168,8 +169,8 @@ func TestWhatWasQueuedBeforeAShutdownIsHandled(t *testing.T) {
 	}
 }
 
-// An error that should pass and does not, for five seconds, ends the group. Here it is that
-// nobody listens where the socket has sent something, again and again.
+// Transient errors for five seconds end the group. Here the errors are ICMP errors: the socket
+// sends to a closed port again and again.
 func TestErrorsWithoutEndEndTheGroup(t *testing.T) {
 	nobody, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -199,7 +200,7 @@ func TestErrorsWithoutEndEndTheGroup(t *testing.T) {
 	go func() {
 		defer close(sent)
 		for !ended.Load() {
-			if waitFor(fd, 0, time.Millisecond) { // POLLERR: the error is there until a receive takes it
+			if waitFor(fd, 0, time.Millisecond) { // POLLERR: an error that no receive has returned yet
 				time.Sleep(time.Millisecond)
 				continue
 			}
@@ -214,14 +215,14 @@ func TestErrorsWithoutEndEndTheGroup(t *testing.T) {
 	}
 }
 
-// The ledger has what a handler says of each datagram.
-func TestWhatHandlersSayIsCounted(t *testing.T) {
+// The ledger counts the results of handlers.
+func TestResultsOfHandlersAreCounted(t *testing.T) {
 	for _, gro := range []bool{false, true} {
-		t.Run(fmt.Sprintf("gro %t", gro), func(t *testing.T) { countsWhatHandlersSay(t, gro) })
+		t.Run(fmt.Sprintf("gro %t", gro), func(t *testing.T) { countsResults(t, gro) })
 	}
 }
 
-func countsWhatHandlersSay(t *testing.T, gro bool) {
+func countsResults(t *testing.T, gro bool) {
 	c := holding(func(b *packet.Batch, text string) {
 		switch text {
 		case "malformed":

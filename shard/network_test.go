@@ -18,8 +18,8 @@ import (
 	"github.com/udpshard/udpshard/packet"
 )
 
-// inNetworkNamespace runs f on a thread with a network of its own, in which all addresses of a
-// prefix are this host's. Sockets that f opens on its goroutine are of that network.
+// inNetworkNamespace runs f on a thread in a new network namespace, in which all addresses of a
+// prefix are local. Sockets that f opens on its goroutine are in that namespace.
 func inNetworkNamespace(t *testing.T, prefix string, f func()) {
 	t.Helper()
 	ip, err := exec.LookPath("ip")
@@ -28,7 +28,7 @@ func inNetworkNamespace(t *testing.T, prefix string, f func()) {
 	}
 	skipped := ""
 	done := make(chan struct{})
-	go func() { // its thread ends with it: it stays locked
+	go func() { // locked for good: the thread ends with the goroutine
 		defer close(done)
 		runtime.LockOSThread()
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
@@ -49,7 +49,7 @@ func inNetworkNamespace(t *testing.T, prefix string, f func()) {
 	}
 }
 
-// dialFrom returns a socket that sends from an address that no interface has.
+// dialFrom returns a socket with a source address that no interface has.
 func dialFrom(from, to string) (net.Conn, error) {
 	dialer := net.Dialer{
 		LocalAddr: &net.UDPAddr{IP: net.ParseIP(from)},
@@ -62,7 +62,7 @@ func dialFrom(from, to string) (net.Conn, error) {
 	return dialer.DialContext(context.Background(), "udp", to)
 }
 
-// The source of a link-local sender says by which interface it came.
+// The source of a link-local sender has the interface as its zone.
 func TestLinkLocalSendersHaveAZone(t *testing.T) {
 	sources := make(chan netip.AddrPort, 1)
 	var g *Group
@@ -86,7 +86,8 @@ func TestLinkLocalSendersHaveAZone(t *testing.T) {
 		}
 		queued := false
 		for deadline := time.Now().Add(20 * time.Second); !queued && time.Now().Before(deadline); {
-			// A new address has its route a moment later: sockets connected before go elsewhere.
+			// The route of a new address comes a moment later: a socket that is connected before takes
+			// another route.
 			conn, err := net.Dial("udp", fmt.Sprintf("[fe80::1%%lo]:%d", g.Addr().Port()))
 			if err != nil {
 				continue
@@ -100,7 +101,7 @@ func TestLinkLocalSendersHaveAZone(t *testing.T) {
 			}
 		}
 		if !queued {
-			t.Error("nothing comes to the address")
+			t.Error("no datagram comes to the address")
 		}
 	})
 	if g == nil {
@@ -122,11 +123,11 @@ func TestLinkLocalSendersHaveAZone(t *testing.T) {
 			t.Errorf("the source is %s, want %s", source, from)
 		}
 	case <-time.After(20 * time.Second):
-		t.Error("nothing came")
+		t.Error("no datagram came")
 	}
 }
 
-// The addresses of one /64 have one sender's rate, also where they come to several shards.
+// The addresses of a /64 share one rate limit over all shards.
 func TestOneNetworkHasOneRate(t *testing.T) {
 	const addresses = 200
 	var g *Group
@@ -162,8 +163,8 @@ func TestOneNetworkHasOneRate(t *testing.T) {
 		}
 	}()
 	eventually(t, "all have come", func() bool { return total(handle{g}).Received == 2*addresses })
-	// They were queued before the group ran, and are judged as it reads them: in far less than a
-	// second, but each second of a busy host is one more of each network.
+	// All datagrams were queued before Run, and the policy checks them within far less than a second.
+	// On a busy host each further second admits one more datagram of each network.
 	sum, most := total(handle{g}), 2*(1+uint64(time.Since(began).Seconds()))
 	if sum.Delivered < 2 || sum.Delivered > most || sum.Delivered+sum.Dropped.RateLimited != 2*addresses {
 		t.Errorf("%d of %d datagrams of two networks were delivered, %d were limited", sum.Delivered, 2*addresses, sum.Dropped.RateLimited)

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// option is one of a socket's that is a number.
+// option is a numeric socket option.
 type option struct {
 	name             string
 	level, opt, want int
@@ -24,8 +24,7 @@ func (o option) set(fd int) error {
 	return nil
 }
 
-// onlyIPv6 is the option that has to be set before a socket of IPv6 is bound,
-// and can't be set afterwards (do_ipv6_setsockopt, Linux 6.18).
+// onlyIPv6 returns IPV6_V6ONLY, which can be set before bind only (do_ipv6_setsockopt, Linux 6.18).
 func onlyIPv6(at address) option {
 	o := option{"IPV6_V6ONLY", unix.SOL_IPV6, unix.IPV6_V6ONLY, 1}
 	if at.dual {
@@ -34,9 +33,9 @@ func onlyIPv6(at address) option {
 	return o
 }
 
-// setOptions sets what a shard's socket needs, bound or not. An inherited one
-// is the other process's too: it is left alone until that has stopped reading. largest is
-// largestBuffer, or remembers what that has returned for another socket.
+// setOptions sets the options of a shard's socket, before or after bind. The options of an
+// inherited socket are the predecessor's too, and are set once the predecessor has stopped reading.
+// largest returns largestBuffer().
 func setOptions(fd int, c Config, at address, shard int, largest func() int) error {
 	var options []option
 	if c.wantsDestinations(at, shard) {
@@ -55,29 +54,27 @@ func setOptions(fd int, c Config, at address, shard int, largest func() int) err
 			return err
 		}
 	}
-	wait := unix.NsecToTimeval(turn.Nanoseconds())
+	wait := unix.NsecToTimeval(receiveTimeout.Nanoseconds())
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &wait); err != nil {
-		return fmt.Errorf("setsockopt SO_RCVTIMEO to %s: %w", turn, err)
+		return fmt.Errorf("setsockopt SO_RCVTIMEO to %s: %w", receiveTimeout, err)
 	}
 	return setReceiveBuffer(fd, c.ReceiveBuffer, largest)
 }
 
-// wantsDestinations says whether a shard's socket must tell which address was
-// asked. Elsewhere than on the wildcard that is the one it is bound to. Who
-// does not reply has to know it for telling its copies of broadcasts.
+// wantsDestinations reports whether a shard's socket must report destination addresses: only for a
+// wildcard address, for replies, and for the multicast duplicates of all shards but shard 0.
 func (c Config) wantsDestinations(at address, shard int) bool {
 	return at.Addr().IsUnspecified() && (!c.OneWay || shard > 0)
 }
 
-// setReceiveBuffer asks for size bytes with privilege, and without it for as
-// many as net.core.rmem_max allows, which the kernel grants without a word. One
-// that is larger than that already, as a service manager may have made it, is
-// not shrunk for want of privilege.
+// setReceiveBuffer requests size bytes. Without privilege the kernel grants at most
+// net.core.rmem_max, without an error. A buffer that a service manager has made larger than
+// net.core.rmem_max is kept.
 func setReceiveBuffer(fd, size int, largest func() int) error {
 	size = min(size, maxReceiveBuffer-1)
 	err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, size)
 	if errors.Is(err, unix.EPERM) {
-		if had, hadErr := grantedBuffer(fd); hadErr == nil && min(had, size) >= largest() {
+		if granted, grantedErr := grantedBuffer(fd); grantedErr == nil && min(granted, size) >= largest() {
 			return nil
 		}
 		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, size)
@@ -88,8 +85,8 @@ func setReceiveBuffer(fd, size int, largest func() int) error {
 	return nil
 }
 
-// largestBuffer is what the kernel grants without privilege, and so much that
-// nothing is larger where it does not say.
+// largestBuffer returns net.core.rmem_max, the maximum without privilege, or math.MaxInt if /proc
+// does not show it.
 func largestBuffer() int {
 	text, err := os.ReadFile("/proc/sys/net/core/rmem_max")
 	if err != nil {
@@ -102,8 +99,8 @@ func largestBuffer() int {
 	return n
 }
 
-// grantedBuffer returns what the kernel granted, in the unit of what was
-// asked: it doubles the number for its own overhead (socket(7)).
+// grantedBuffer returns the granted SO_RCVBUF in the unit of the request: the kernel doubles the
+// number for its own overhead (socket(7)).
 func grantedBuffer(fd int) (int, error) {
 	doubled, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
 	return doubled / 2, os.NewSyscallError("getsockopt SO_RCVBUF", err)

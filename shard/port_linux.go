@@ -1,7 +1,6 @@
 package shard
 
 import (
-	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -10,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// shared says whether the group has members that are not its own: sockets at
-// the same address. What /proc does not show is not there.
-func (g *Group) shared(now time.Time, age time.Duration) bool {
+// isShared reports whether sockets of other groups or processes are bound to the group's address,
+// as far as /proc shows, at most maxAge ago.
+func (g *Group) isShared(now time.Time, maxAge time.Duration) bool {
 	own := make(map[uint64]bool)
 	fds := slices.Clone(g.surplus)
 	for _, s := range g.shards {
@@ -25,51 +24,50 @@ func (g *Group) shared(now time.Time, age time.Duration) bool {
 		}
 		own[stat.Ino] = true
 	}
-	for _, line := range socketsOf(g.address.AddrPort, now, age) {
-		here := line.LocalAddr.Equal(g.address.Addr().AsSlice())
-		if here && !own[line.Inode] && line.RemPort == 0 {
+	for _, line := range socketsOfPort(g.address.Port(), g.address.Addr().Is6(), now, maxAge) {
+		sameAddress := line.LocalAddr.Equal(g.address.Addr().AsSlice())
+		if sameAddress && !own[line.Inode] && line.RemPort == 0 {
 			return true
 		}
 	}
 	return false
 }
 
-// portsAge is how old a list of all UDP sockets may be that groups use together: with a list of
-// its own for each group, their cost would be the square of the number of groups.
-const portsAge = time.Second
+// portsMaxAge is the maximal age of a list of all UDP sockets that groups share: a list for each
+// group would cost the square of the number of groups.
+const portsMaxAge = time.Second
 
-// ports are the UDP sockets of a family, by port.
-type ports struct {
+// portList is all UDP sockets of a family, by port.
+type portList struct {
 	read   time.Time
 	byPort map[uint16]procfs.NetUDP
 }
 
-var (
-	portsMu sync.Mutex
-	ports4  ports
-	ports6  ports
-)
+var ports struct {
+	sync.Mutex
+	ip4, ip6 portList
+}
 
-// socketsOf returns the UDP sockets with the port and the family of an address, as they were at
-// most age ago.
-func socketsOf(at netip.AddrPort, now time.Time, age time.Duration) procfs.NetUDP {
-	portsMu.Lock()
-	defer portsMu.Unlock()
+// socketsOfPort returns the UDP sockets of a port, as /proc showed them at most maxAge ago. A
+// socket for IPv6 and IPv4 is an IPv6 socket. Hosts without IPv6 have no list of IPv6 sockets.
+func socketsOfPort(port uint16, v6 bool, now time.Time, maxAge time.Duration) procfs.NetUDP {
+	ports.Lock()
+	defer ports.Unlock()
 	fs, err := procfs.NewDefaultFS()
 	if err != nil {
 		return nil
 	}
-	known, read := &ports4, fs.NetUDP
-	if at.Addr().Is6() {
-		known, read = &ports6, fs.NetUDP6
+	list, read := &ports.ip4, fs.NetUDP
+	if v6 {
+		list, read = &ports.ip6, fs.NetUDP6
 	}
-	if known.byPort == nil || now.Sub(known.read).Abs() >= age {
-		known.read, known.byPort = now, make(map[uint16]procfs.NetUDP)
+	if list.byPort == nil || now.Sub(list.read).Abs() >= maxAge {
+		list.read, list.byPort = now, make(map[uint16]procfs.NetUDP)
 		lines, _ := read()
 		for _, line := range lines {
 			port := uint16(line.LocalPort)
-			known.byPort[port] = append(known.byPort[port], line)
+			list.byPort[port] = append(list.byPort[port], line)
 		}
 	}
-	return known.byPort[at.Port()]
+	return list.byPort[port]
 }

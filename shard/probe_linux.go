@@ -10,12 +10,10 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// Probe returns what would keep Listen from opening the sockets of c, and takes no port for it
-// but one that is free, for a moment. The errors are Listen's: a *ConfigError, an *InUseError, or
-// what the kernel says to an option or an address. holders returns those sockets of other
-// processes that keep Listen from an address; dual says that the address is for IPv6 and IPv4.
-// Any goroutine may call Probe. It can't see whether a socket of this user can be joined
-// (SO_REUSEPORT), and takes it for one that can.
+// Probe returns the error that Listen would return for c, without the port of c: Probe opens one
+// socket at a free port, for a moment. holders returns the sockets of other processes that keep
+// Listen from an address; with dual the address is for IPv6 and IPv4. Any goroutine may call Probe.
+// Probe can't see whether a socket of this user has SO_REUSEPORT, and assumes so.
 func Probe(c Config, holders func(at netip.AddrPort, dual bool) ([]Holder, error)) error {
 	c, err := c.Complete()
 	if err != nil {
@@ -25,7 +23,7 @@ func Probe(c Config, holders func(at netip.AddrPort, dual bool) ([]Holder, error
 	if err != nil {
 		return err
 	}
-	if err := mayOpen(c, at); err != nil {
+	if err := probeSocket(c, at); err != nil {
 		return fmt.Errorf("listen on %s: %w", at, err)
 	}
 	if at.Port() == 0 {
@@ -33,7 +31,7 @@ func Probe(c Config, holders func(at netip.AddrPort, dual bool) ([]Holder, error
 	}
 	held, err := holders(at.AddrPort, at.dual)
 	if err != nil {
-		return fmt.Errorf("listen on %s: see who has the port: %w", at, err)
+		return fmt.Errorf("listen on %s: find the holders of the port: %w", at, err)
 	}
 	inUse := &InUseError{Address: at.String(), Holders: held, Join: c.Join}
 	if len(held) > 0 && (!c.Join || inUse.foreign()) {
@@ -42,10 +40,10 @@ func Probe(c Config, holders func(at netip.AddrPort, dual bool) ([]Holder, error
 	return nil
 }
 
-// mayOpen opens the first socket at a free port, and then tries to bind it to its own: a socket
-// that has a port gets no second one (EINVAL), but whether the process may have that is judged
-// before (__inet_bind in net/ipv4/af_inet.c, __inet6_bind in net/ipv6/af_inet6.c, Linux 6.18).
-func mayOpen(c Config, at address) error {
+// probeSocket opens the first socket at a free port, and then binds the socket to the port of c. A
+// bound socket gets no other port (EINVAL), but the kernel checks the permission before
+// (__inet_bind in net/ipv4/af_inet.c, __inet6_bind in net/ipv6/af_inet6.c, Linux 6.18).
+func probeSocket(c Config, at address) error {
 	c.Join = false
 	fd, err := openSocket(c, address{netip.AddrPortFrom(at.Addr(), 0), at.dual}, 0, largestBuffer)
 	if err != nil {

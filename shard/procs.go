@@ -6,46 +6,44 @@ import (
 	"sync/atomic"
 )
 
-// reserved are the Ps that open groups have made GOMAXPROCS larger by.
+// reserved counts the Ps that open groups have added to GOMAXPROCS.
 var reserved struct {
 	sync.Mutex
 	shards int // of all groups
-	ps     int // as many, up to mostReserved
+	procs  int // min(shards, maxReserved), at most since the last group was closed
 }
 
-// crowded says that there are more shards than Ps reserved for them: none may hold its P while
-// it waits.
-var crowded atomic.Bool
+// procsScarce: more shards than reserved Ps. A shard must not keep a P while it waits.
+var procsScarce atomic.Bool
 
-// mostReserved is the most Ps that are reserved. Whenever a thread looks for work, the scheduler
-// may walk over all Ps (findRunnable, Go 1.26): with 2,000 of them and two CPUs, a takeover spent
-// 0.6 s there.
-var mostReserved = max(64, 2*runtime.NumCPU())
+// maxReserved bounds the reserved Ps. A thread without work may walk over all Ps (findRunnable, Go
+// 1.26): with 2,000 Ps on two CPUs, a takeover spent 0.6 s there.
+var maxReserved = max(64, 2*runtime.NumCPU())
 
-// reserve makes GOMAXPROCS larger by n, until release. A shard's thread holds its P throughout
-// raw system calls, so without Ps of their own the shards would leave none for outputs, HTTP
-// and the collector.
+// reserveProcs adds n Ps to GOMAXPROCS, until releaseProcs. A shard's thread keeps its P during a
+// raw system call: without additional Ps, shards would leave none for outputs, HTTP and the
+// collector.
 //
-// Each change stops the world, which takes milliseconds beside many shards that read. So Ps are
-// reserved before a group reads, and given back when the last group is closed.
-func reserve(n int) {
+// Each change of GOMAXPROCS stops the world, for milliseconds beside many shards that read. So Ps
+// are reserved before a group reads, and released after the last group is closed.
+func reserveProcs(n int) {
 	reserved.Lock()
 	defer reserved.Unlock()
 	reserved.shards += n
-	if more := min(reserved.shards, mostReserved) - reserved.ps; more > 0 {
+	if more := min(reserved.shards, maxReserved) - reserved.procs; more > 0 {
 		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + more)
-		reserved.ps += more
+		reserved.procs += more
 	}
-	crowded.Store(reserved.shards > reserved.ps)
+	procsScarce.Store(reserved.shards > reserved.procs)
 }
 
-func release(n int) {
+func releaseProcs(n int) {
 	reserved.Lock()
 	defer reserved.Unlock()
 	reserved.shards -= n
 	if reserved.shards == 0 {
-		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) - reserved.ps)
-		reserved.ps = 0
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) - reserved.procs)
+		reserved.procs = 0
 	}
-	crowded.Store(reserved.shards > reserved.ps)
+	procsScarce.Store(reserved.shards > reserved.procs)
 }

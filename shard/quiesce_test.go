@@ -10,9 +10,9 @@ import (
 	"github.com/udpshard/udpshard/packet"
 )
 
-// A Yield that a shard does not get to, since its handler hangs, is taken back: the other
-// shards read again, and the one that hangs does when its handler returns.
-func TestAYieldIsTakenBack(t *testing.T) {
+// Resume cancels a Quiesce that waits for a hanging handler: the other shard reads again, and the
+// shard with the hanging handler reads once the handler has returned.
+func TestResumeCancelsQuiesce(t *testing.T) {
 	hangs, hang := make(chan int, 1), make(chan struct{})
 	release := sync.OnceFunc(func() { close(hang) })
 	defer release()
@@ -25,7 +25,7 @@ func TestAYieldIsTakenBack(t *testing.T) {
 		})
 	}})
 	if g.Resume() {
-		t.Error("a group that does not run goes on")
+		t.Error("Resume of a group that does not run")
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -35,19 +35,19 @@ func TestAYieldIsTakenBack(t *testing.T) {
 	other := g.shards[1-<-hangs]
 	for range 3 {
 		g.Quiesce()
-		eventually(t, "the other shard has left", func() bool { return other.page.Thread() == 0 })
+		eventually(t, "the other shard has stopped", func() bool { return other.counters.Thread() == 0 })
 		if !g.Resume() {
 			t.Fatal("Run returns, though a shard hangs")
 		}
-		before := other.page.Received.Load()
+		before := other.counters.Received.Load()
 		var conns []*net.UDPConn
-		for range 32 { // some are the other shard's
+		for range 32 { // some flows are on the other shard
 			conns = append(conns, dial(t, g.Addr().String()))
 		}
 		for _, c := range conns {
 			c.Write([]byte("x"))
 		}
-		eventually(t, "the other shard reads again", func() bool { return other.page.Received.Load() > before })
+		eventually(t, "the other shard reads again", func() bool { return other.counters.Received.Load() > before })
 	}
 	g.Quiesce()
 	release()
@@ -55,7 +55,7 @@ func TestAYieldIsTakenBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	if g.Resume() {
-		t.Error("a group that has returned goes on")
+		t.Error("Resume after Run has returned")
 	}
 	go func() { ended <- g.Run(ctx) }()
 	eventually(t, "all have come", func() bool { return total(g).Received == 1+3*32 })
@@ -65,9 +65,9 @@ func TestAYieldIsTakenBack(t *testing.T) {
 	}
 }
 
-// Whenever a Yield is taken back, nothing is lost, and Run and Unyield agree on who goes on;
-// a group that is stopped then empties its queues.
-func TestAYieldIsTakenBackAtAnyTime(t *testing.T) {
+// Resume at any time loses no datagram, and its result agrees with Run. A group that is stopped
+// afterwards empties its queues.
+func TestResumeAtAnyTime(t *testing.T) {
 	g := open(t, Config{Address: "127.0.0.1:0", Shards: 2})
 	var sent atomic.Uint64
 	var senders sync.WaitGroup
@@ -81,7 +81,7 @@ func TestAYieldIsTakenBackAtAnyTime(t *testing.T) {
 					return
 				default:
 				}
-				if sent.Load() < total(g).Received+1000 { // so that no queue is too small
+				if sent.Load() < total(g).Received+1000 { // so that no queue is full
 					if _, err := conn.Write([]byte("x")); err == nil {
 						sent.Add(1)
 					}
@@ -94,20 +94,20 @@ func TestAYieldIsTakenBackAtAnyTime(t *testing.T) {
 	ended := make(chan error, 1)
 	run := func() { go func() { ended <- g.Run(ctx) }() }
 	run()
-	goesOn, returned := 0, 0
+	continued, returned := 0, 0
 	for i := range 90 {
 		eventually(t, "both read", func() bool {
-			return g.shards[0].page.LastHeartbeat() != 0 && g.shards[1].page.LastHeartbeat() != 0
+			return g.shards[0].counters.LastHeartbeat() != 0 && g.shards[1].counters.LastHeartbeat() != 0
 		})
 		g.Quiesce()
 		if i%3 > 0 {
-			eventually(t, "one has left", func() bool { return g.shards[i%2].page.Thread() == 0 })
+			eventually(t, "one shard has stopped", func() bool { return g.shards[i%2].counters.Thread() == 0 })
 		}
 		if i%3 > 1 {
-			eventually(t, "both have", func() bool { return g.shards[1-i%2].page.Thread() == 0 })
+			eventually(t, "both shards have stopped", func() bool { return g.shards[1-i%2].counters.Thread() == 0 })
 		}
 		if g.Resume() {
-			goesOn++
+			continued++
 			continue
 		}
 		returned++
@@ -129,7 +129,7 @@ func TestAYieldIsTakenBackAtAnyTime(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d times it went on, %d times it returned", goesOn, returned)
+	t.Logf("Run continued %d times, and returned %d times", continued, returned)
 	if r := total(g); r.Received != sent.Load() {
 		t.Errorf("%d sent, %+v", sent.Load(), r)
 	}

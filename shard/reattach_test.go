@@ -20,8 +20,8 @@ import (
 
 const flows = 32
 
-// steered is a group of two shards whose program another process of the same user detaches, by
-// joining the port and leaving between two looks of the steerer.
+// steered is a group of two shards whose program another socket of the same user detaches, by
+// joining the port and leaving between two checks of the port.
 type steered struct {
 	t     *testing.T
 	group handle
@@ -29,7 +29,7 @@ type steered struct {
 	conns []*net.UDPConn
 	cpu   int // of shard 1, where the test sends
 	now   time.Time
-	came  [flows]atomic.Int32 // the shard, from 1, at which a flow's last datagram came
+	came  [flows]atomic.Int32 // the shard of a flow's last datagram, plus 1
 }
 
 func newSteered(t *testing.T, mode steer.Mode) *steered {
@@ -53,7 +53,7 @@ func newSteered(t *testing.T, mode steer.Mode) *steered {
 	return s
 }
 
-// allowedCPUs returns the CPUs that this process may run on, if there are two.
+// allowedCPUs returns the CPUs that this process may use: at least two.
 func allowedCPUs(t *testing.T) []int {
 	t.Helper()
 	cpus, err := sys.UsableCPUs()
@@ -76,12 +76,12 @@ func (s *steered) joinAndLeave() {
 	other.Close()
 }
 
-// send sends one datagram of each of the first n flows, from the CPU of shard 1, and returns the
-// shard at which each came.
+// send sends a datagram of each of the first n flows, from the CPU of shard 1, and returns the
+// shard of each datagram.
 func (s *steered) send(n int) (shards []int) {
 	s.t.Helper()
 	done := make(chan error)
-	go func() { // its thread ends with it: it stays locked
+	go func() { // locked for good: the thread ends with the goroutine
 		runtime.LockOSThread()
 		var one unix.CPUSet
 		one.Set(s.cpu)
@@ -104,12 +104,12 @@ func (s *steered) send(n int) (shards []int) {
 	return shards
 }
 
-// planned says whether datagrams arrive as the mode's program sends them.
+// planned reports whether datagrams come to the shards of the plan.
 func (s *steered) planned() bool {
 	s.t.Helper()
-	s.group.steerer.mu.Lock()
-	plan := s.group.steerer.controller.Plan()
-	s.group.steerer.mu.Unlock()
+	s.group.attacher.mu.Lock()
+	plan := s.group.attacher.balancer.Plan()
+	s.group.attacher.mu.Unlock()
 	if plan.Mode == steer.Spray {
 		return s.sprayed()
 	}
@@ -117,14 +117,14 @@ func (s *steered) planned() bool {
 	for _, c := range s.conns {
 		shard, one := plan.Shard(netip.MustParseAddrPort(c.LocalAddr().String()))
 		if !one {
-			shard = 1 // the CPU's
+			shard = 1 // of the CPU
 		}
 		want = append(want, shard)
 	}
 	return slices.Equal(s.send(flows), want)
 }
 
-// sprayed says whether datagrams of one flow come to both shards.
+// sprayed reports whether datagrams of one flow come to both shards.
 func (s *steered) sprayed() bool {
 	var seen [2]bool
 	for range 64 {
@@ -137,33 +137,33 @@ func (s *steered) reattached() uint64 {
 	return s.group.Listener().Steering().Changes[string(steer.Reattaching)]
 }
 
-// look lets the steerer look, as it does at the latest after ten seconds.
-func (s *steered) look() {
+// checkPort makes a tick with a check of the port.
+func (s *steered) checkPort() {
 	s.now = s.now.Add(10 * time.Second)
-	s.group.steerer.tick(s.now)
+	s.group.attacher.tick(s.now)
 }
 
-// Whatever the mode, a program that another process has detached is attached again, which is told
-// and counted, whether datagrams come or not.
+// In each mode, a detached program is attached again, with an event and a count, with and without
+// datagrams.
 func TestADetachedProgramIsAttachedAgain(t *testing.T) {
 	for _, mode := range []steer.Mode{steer.Spray, steer.Source, steer.CPU, steer.Auto} {
 		for _, busy := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, busy %t", mode, busy), func(t *testing.T) {
 				s := newSteered(t, mode)
 				eventually(t, "the program is in force", s.planned)
-				s.look()
+				s.checkPort()
 				if n := s.reattached(); n != 0 {
-					t.Fatalf("%d programs were attached again before anybody joined", n)
+					t.Fatalf("%d programs were attached again before the other socket", n)
 				}
 				s.joinAndLeave()
 				if s.planned() {
-					t.Fatal("who joins leaves the program")
+					t.Fatal("the other socket has left the program attached")
 				}
-				eventually(t, "the program is attached again, and told of", func() bool {
+				eventually(t, "the program is attached again", func() bool {
 					if busy {
 						s.send(flows)
 					}
-					s.look()
+					s.checkPort()
 					return s.reattached() > 0
 				})
 				if !s.planned() {
@@ -181,20 +181,20 @@ func TestADetachedProgramIsAttachedAgain(t *testing.T) {
 	}
 }
 
-// Where flows came to other shards than the program sends them to, the next look tells of it.
-func TestFlowsTellOfADetachedProgram(t *testing.T) {
+// The next check after flows at other shards than the program's reports the detached program.
+func TestMisplacedFlowsShowADetachedProgram(t *testing.T) {
 	s := newSteered(t, steer.Source)
 	g := s.group
 	eventually(t, "the program is in force", s.planned)
 	s.joinAndLeave()
 	eventually(t, "flows have been seen elsewhere", func() bool {
 		s.send(flows)
-		g.steerer.mu.Lock()
-		misplaced := g.steerer.controller.Placement().Misplaced
-		g.steerer.mu.Unlock()
-		return misplaced > 0 || s.reattached() > 0 // by a look of the group's own
+		g.attacher.mu.Lock()
+		misplaced := g.attacher.balancer.Placement().Misplaced
+		g.attacher.mu.Unlock()
+		return misplaced > 0 || s.reattached() > 0 // by a check of the group's own
 	})
-	if s.look(); s.reattached() != 1 {
+	if s.checkPort(); s.reattached() != 1 {
 		t.Errorf("%d programs were attached again", s.reattached())
 	}
 	if !s.planned() {
@@ -202,34 +202,33 @@ func TestFlowsTellOfADetachedProgram(t *testing.T) {
 	}
 }
 
-// A look at a program that is in force does not take it off while flows come that have one shard:
-// their order is kept.
-func TestALookKeepsTheOrder(t *testing.T) {
+// A check does not detach a program while flows with one shard come: the order of flows is kept.
+func TestACheckKeepsTheOrder(t *testing.T) {
 	for _, mode := range []steer.Mode{steer.Source, steer.Auto} {
 		t.Run(string(mode), func(t *testing.T) {
 			s := newSteered(t, mode)
 			g := s.group
-			looks := 0
+			checks := 0
 			eventually(t, "flows have been seen", func() bool {
 				s.send(flows)
-				g.steerer.mu.Lock()
-				defer g.steerer.mu.Unlock()
-				return g.steerer.controller.Placement().Placed > 0
+				g.attacher.mu.Lock()
+				defer g.attacher.mu.Unlock()
+				return g.attacher.balancer.Placement().Placed > 0
 			})
-			g.steerer.mu.Lock()
-			g.steerer.off = func(fd int) (bool, error) {
-				t.Errorf("look %d detaches the program, with %+v", looks, g.steerer.controller.Placement())
+			g.attacher.mu.Lock()
+			g.attacher.removeProgram = func(fd int) (bool, error) {
+				t.Errorf("check %d detaches the program, with %+v", checks, g.attacher.balancer.Placement())
 				return sys.RemoveProgram(fd)
 			}
-			g.steerer.mu.Unlock()
-			for ; looks < 5; looks++ {
+			g.attacher.mu.Unlock()
+			for ; checks < 5; checks++ {
 				eventually(t, "flows have been seen again", func() bool {
 					s.send(flows)
-					g.steerer.mu.Lock()
-					defer g.steerer.mu.Unlock()
-					return g.steerer.controller.Placement().Placed > 0
+					g.attacher.mu.Lock()
+					defer g.attacher.mu.Unlock()
+					return g.attacher.balancer.Placement().Placed > 0
 				})
-				s.look()
+				s.checkPort()
 			}
 			if !s.planned() || s.reattached() != 0 {
 				t.Errorf("%+v", g.Listener().Steering())

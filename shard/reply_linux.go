@@ -6,22 +6,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// replyWait is how long a full send buffer is waited for, once a call: a
-// network card that can't send for so long has other troubles, and whoever
-// asked is about to ask again.
+// replyWait is how long a reply waits for room in a full send buffer, once a call of send. A
+// network card that can't send for so long has a larger problem, and the client is about to ask
+// again.
 const replyWait = 10 * time.Millisecond
 
-// reply sends what the handler queued. An answer that the kernel refuses is
-// passed over and counted; those behind it still go.
+// reply sends the replies that the handler has queued. A reply that the kernel refuses is counted,
+// and the next replies are sent.
 func (s *shard) reply(fd int) {
 	for _, r := range s.batch.Replies {
 		// No handler should reply in a group that is one-way.
-		own := !s.group.config.OwnPort && s.batch.Datagrams[r.Index].Source.Port() == s.group.address.Port()
-		if s.sender == nil || own {
-			s.page.ReplyLost.Add(1)
+		fromOwnPort := !s.group.config.OwnPort && s.batch.Datagrams[r.Index].Source.Port() == s.group.address.Port()
+		if s.sender == nil || fromOwnPort {
+			s.counters.ReplyLost.Add(1)
 			continue
 		}
-		for !s.sender.Reply(s.receiver, s.places[r.Index], r.Payload) {
+		for !s.sender.Reply(s.receiver, s.messages[r.Index], r.Payload) {
 			s.send(fd)
 		}
 	}
@@ -34,29 +34,21 @@ func (s *shard) send(fd int) {
 	waited := false
 	for s.sender.Queued() > 0 {
 		n, err := s.sender.Send(fd)
-		add(&s.page.Replied, uint64(n))
+		addTo(&s.counters.Replied, uint64(n))
 		switch {
-		case err == nil, interrupted(err):
-		case empty(err) && !waited:
+		case err == nil, isInterrupted(err):
+		case isEmpty(err) && !waited:
 			waited = true
 			waitFor(fd, unix.POLLOUT, replyWait)
-		case empty(err):
-			s.lose(s.sender.Queued())
+		case isEmpty(err):
+			s.dropReplies(s.sender.Queued())
 		default:
-			s.lose(1)
+			s.dropReplies(1)
 		}
 	}
 }
 
-func (s *shard) lose(replies int) {
-	s.sender.Skip(replies)
-	s.page.ReplyLost.Add(uint64(replies))
-}
-
-// waitFor waits until the socket is readable or writable, and says whether
-// it was: not within timeout, or before a signal came.
-func waitFor(fd int, event int16, timeout time.Duration) bool {
-	poll := [1]unix.PollFd{{Fd: int32(fd), Events: event}}
-	n, _ := unix.Poll(poll[:], int(timeout.Milliseconds())) // an error of the socket is the next call's to tell
-	return n > 0
+func (s *shard) dropReplies(n int) {
+	s.sender.Skip(n)
+	s.counters.ReplyLost.Add(uint64(n))
 }

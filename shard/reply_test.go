@@ -14,7 +14,7 @@ import (
 	"github.com/udpshard/udpshard/packet"
 )
 
-// shout answers in upper case, from the batch's own buffer.
+// shout answers in upper case, from the batch's reply buffer.
 func shout(b *packet.Batch) {
 	for i := range b.Datagrams {
 		b.Reply(i, append(b.ReplyBuffer(i), strings.ToUpper(string(b.Datagrams[i].Payload))...))
@@ -36,7 +36,7 @@ func TestRepliesOfTheBatchsBuffer(t *testing.T) {
 	}
 }
 
-// An answer that the kernel refuses is counted, and those around it go out.
+// A reply that the kernel refuses is counted, and the replies around are sent.
 func TestARefusedReplyIsCounted(t *testing.T) {
 	g, _ := start(t, Config{Address: "127.0.0.1:0", Shards: 1, Handler: func(int) packet.Handler { return packet.Echo{} }})
 	raw, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_UDP)
@@ -61,8 +61,8 @@ func TestARefusedReplyIsCounted(t *testing.T) {
 	})
 }
 
-// A group may answer who sends from its own port.
-func TestTheOwnPortIsAnsweredWhereThatIsSafe(t *testing.T) {
+// With OwnPort a group answers senders with the port of the group.
+func TestOwnPort(t *testing.T) {
 	g, _ := start(t, Config{Address: "127.0.0.1:0", Shards: 1, OwnPort: true, Handler: func(int) packet.Handler { return packet.Echo{} }})
 	other, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 2), Port: int(g.Addr().Port())})
 	if err != nil {
@@ -76,8 +76,7 @@ func TestTheOwnPortIsAnsweredWhereThatIsSafe(t *testing.T) {
 	}
 }
 
-// inNamespace runs the calling test again, in a network namespace of its own,
-// and says whether this is that run.
+// inNamespace runs the calling test again in a new network namespace. It returns true in that run.
 func inNamespace(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv(hostsChild) != "" {
@@ -85,10 +84,10 @@ func inNamespace(t *testing.T) bool {
 	}
 	unshare, err := exec.LookPath("unshare")
 	if err != nil {
-		t.Skip("it needs unshare: install util-linux")
+		t.Skip("needs unshare: install util-linux")
 	}
 	if _, err := exec.LookPath("ip"); err != nil {
-		t.Skip("it needs ip: install iproute2")
+		t.Skip("needs ip: install iproute2")
 	}
 	cmd := exec.Command(unshare, "--net", "--", os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
 	cmd.Env = append(os.Environ(), hostsChild+"=1")
@@ -104,9 +103,8 @@ func inNamespace(t *testing.T) bool {
 	return false
 }
 
-// A send buffer that is full is waited for once a call; what it does not take
-// then is lost and counted, and the shard goes on. The link takes a kilobyte a
-// second here, after the first seventy.
+// A shard waits for a full send buffer once a call of send. Then the replies without room are lost
+// and counted, and the shard continues. The link of the test sends 1 KB/s after the first 70 KB.
 func TestAFullSendBuffer(t *testing.T) {
 	if !inNamespace(t) {
 		return
@@ -147,10 +145,9 @@ func TestAFullSendBuffer(t *testing.T) {
 
 const hostsChild = "UDPSHARD_TEST_HOSTS_CHILD"
 
-// Hosts of several addresses: a server and a client in network namespaces of
-// their own, joined by two links. Whichever of the server's addresses is asked,
-// by whichever link, the answer comes from it: the client's socket is
-// connected, and takes no other.
+// Hosts with several addresses: a server and a client in two network namespaces, with two links.
+// For each address of the server and each link, the reply has the source address that was asked:
+// the socket of the client is connected, and accepts no reply from another address.
 func TestRepliesOnHostsWithSeveralAddresses(t *testing.T) {
 	if !inNamespace(t) {
 		return
@@ -195,7 +192,7 @@ exec "$0" -test.run='^TestRepliesOnHostsClient$' -test.v`, os.Args[0])
 		t.Fatal(err)
 	}
 	var ready [1]byte
-	if _, err := outPipe.Read(ready[:]); err != nil { // it is in its namespace
+	if _, err := outPipe.Read(ready[:]); err != nil { // the client is in its namespace
 		t.Fatal(err)
 	}
 	for _, link := range []string{"b0", "b1"} {
@@ -219,10 +216,10 @@ exec "$0" -test.run='^TestRepliesOnHostsClient$' -test.v`, os.Args[0])
 	t.Log(out)
 }
 
-// TestRepliesOnHostsClient asks, from the other host.
+// TestRepliesOnHostsClient is the client.
 func TestRepliesOnHostsClient(t *testing.T) {
 	if os.Getenv(hostsChild) != "2" {
-		t.Skip("it is a part of TestRepliesOnHostsWithSeveralAddresses")
+		t.Skip("a part of TestRepliesOnHostsWithSeveralAddresses")
 	}
 	for _, host := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.17", "192.0.2.18", "2001:db8:0::1", "2001:db8:0::2", "2001:db8:1::1", "2001:db8:1::2"} {
 		at := netip.MustParseAddr(host)

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// A sketch has as many datagrams as came, though one message of many is looked at; and what the
-// steerer reads is what came before the thread's last turn.
+// Weights of a sketch sum up to the received datagrams, though only a sample is read. Full returns
+// the datagrams before the last swap.
 func TestSketchesHaveEveryDatagram(t *testing.T) {
 	for _, gro := range []bool{false, true} {
 		t.Run(fmt.Sprintf("gro %t", gro), func(t *testing.T) {
@@ -22,12 +22,12 @@ func TestSketchesHaveEveryDatagram(t *testing.T) {
 				conn := dial(t, g.Addr().String())
 				for range messages {
 					if gro {
-						sendTrain(t, g, strings.Repeat("x", 95), 10)
+						sendSegments(t, g, strings.Repeat("x", 95), 10)
 					} else {
 						conn.Write([]byte("x"))
 					}
 				}
-				if err := s.drain(s.fd); err != nil {
+				if err := s.readQueue(s.fd); err != nil {
 					t.Fatal(err)
 				}
 				return total(g).Received - before
@@ -40,15 +40,15 @@ func TestSketchesHaveEveryDatagram(t *testing.T) {
 				t.Errorf("the sketch has %d of %d datagrams", sum, first)
 			}
 			if s.sketches.Full() != nil {
-				t.Error("a sketch is read that nobody asked for")
+				t.Error("a sketch without a request")
 			}
 			s.sketches.RequestSwap()
 			if s.sketches.Full() != nil {
-				t.Error("a sketch is read before the thread's turn")
+				t.Error("a sketch before the swap")
 			}
 			second := came(3)
 			if read := s.sketches.Full(); read == nil || read.Total != first {
-				t.Errorf("%+v was read, and %d came before the turn", read, first)
+				t.Errorf("%+v was read, and %d came before the swap", read, first)
 			}
 			if s.sketches.Full() != nil {
 				t.Error("a sketch is read twice")
@@ -56,17 +56,17 @@ func TestSketchesHaveEveryDatagram(t *testing.T) {
 			s.sketches.RequestSwap()
 			third := came(5)
 			if read := s.sketches.Full(); read == nil || read.Total != second {
-				t.Errorf("%+v was read, and %d came between the turns", read, second)
+				t.Errorf("%+v was read, and %d came between the swaps", read, second)
 			}
 			if sum := s.sketches.Filling().Total; sum != third {
-				t.Errorf("the sketch has %d, and %d came since the turn", sum, third)
+				t.Errorf("the sketch has %d, and %d came since the swap", sum, third)
 			}
 		})
 	}
 }
 
-// What comes to the same service in other ways is under the same policy.
-func TestAdmits(t *testing.T) {
+// Accepts applies the policy to requests by other transports.
+func TestAccepts(t *testing.T) {
 	c := Config{Address: "127.0.0.1:0", Shards: 1}
 	all := open(t, c)
 	defer all.Close()

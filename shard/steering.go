@@ -13,8 +13,8 @@ type Mode = steer.Mode
 
 // The modes.
 const (
-	// Auto keeps the datagrams of a flow (source address and port) on one shard, by a hash of
-	// its own, and corrects skew. It is the default.
+	// Auto keeps the datagrams of a flow (source address and port) on one shard by a seeded hash,
+	// and corrects skew. Auto is the default.
 	Auto = steer.Auto
 	// Hash is the kernel's hash of the 4-tuple.
 	Hash = steer.Hash
@@ -22,58 +22,55 @@ const (
 	CPU = steer.CPU
 	// Source keeps all ports of a source address on one shard.
 	Source = steer.Source
-	// Spray is any shard, at random, for each datagram: flows lose their order.
+	// Spray is a random shard for each datagram: flows lose their order.
 	Spray = steer.Spray
 )
 
-// Steering says how datagrams are spread over a group's shards. The zero
-// Steering is automatic.
+// Steering chooses the shard of each datagram. The zero Steering is Auto with defaults.
 type Steering struct {
-	// Mode is Auto where it is empty. Where the kernel takes no steering
-	// programs, Auto is Hash: the listener's Steering tells.
+	// Mode is Auto if empty. Where the kernel has no steering programs, Auto is Hash: see
+	// Listener.Steering.
 	Mode Mode
-	// StallAfter is how long a shard may be away from a queue that isn't
-	// empty before others get its datagrams, from 10 ms up; 0 is 500 ms, and
-	// less than that is for ever. In Hash it is only told.
+	// StallAfter is how long a shard may be away from a queue with datagrams before other shards
+	// get its datagrams, at least 10 ms; 0 is 500 ms, and negative is for ever. In Hash a stall
+	// is only reported.
 	StallAfter time.Duration
-	// SprayAbove is how many datagrams a second of one sender go to one
-	// shard at the most in Auto, if that is more than a fair part; what
-	// is above is spread over all, and loses its order. 0 is 50,000; less
-	// than that is any number that the shard can keep up with.
+	// SprayAbove is how many datagrams a second of one sender stay on one shard in Auto, if these
+	// are more than the fair share of a shard. A sender above is spread over all shards, and loses
+	// its order. 0 is 50,000; negative is no limit but the capacity of a shard.
 	SprayAbove int
 }
 
 const (
 	defaultStallAfter = 500 * time.Millisecond
-	shortestStall     = 10 * time.Millisecond
+	minStallAfter     = 10 * time.Millisecond
 
-	// defaultSprayAbove is what a shard bears with a default receive buffer
-	// of 208 KiB (net.core.rmem_default), which holds some 500 small
-	// datagrams: 10 ms of it, about three turns of the scheduler.
+	// defaultSprayAbove is the capacity of a shard with the kernel's default receive buffer of 208
+	// KiB (net.core.rmem_default), which holds some 500 small datagrams: 10 ms at this rate, about
+	// three time slices of the scheduler.
 	defaultSprayAbove = 50_000
 )
 
-// complete returns s with defaults filled in, or a *ConfigError.
+// complete returns s with defaults, or a *ConfigError.
 func (s Steering) complete(join bool) (Steering, error) {
-	asked := s.Mode
-	if asked == "" {
-		s.Mode = steer.Auto
+	if s.Mode == "" {
+		s.Mode = Auto
 	}
 	switch {
 	case !slices.Contains(steer.Modes, s.Mode):
 		return s, &ConfigError{"Steering.Mode", fmt.Errorf("there is no mode %q", s.Mode)}
-	case join && s.Mode != steer.Auto && s.Mode != steer.Hash:
-		return s, &ConfigError{"Steering.Mode", fmt.Errorf("%s can't be had where sockets of other processes share the port: nothing but the kernel's hash knows them all", s.Mode)}
+	case join && s.Mode != Auto && s.Mode != Hash:
+		return s, &ConfigError{"Steering.Mode", fmt.Errorf("%s needs a port without sockets of other processes: only the kernel's hash chooses among all sockets", s.Mode)}
 	case join:
-		s.Mode = steer.Hash
+		s.Mode = Hash
 	}
 	switch {
 	case s.StallAfter == 0:
 		s.StallAfter = defaultStallAfter
 	case s.StallAfter < 0:
 		s.StallAfter = 0
-	case s.StallAfter < shortestStall:
-		return s, &ConfigError{"Steering.StallAfter", fmt.Errorf("%s is less than %s", s.StallAfter, shortestStall)}
+	case s.StallAfter < minStallAfter:
+		return s, &ConfigError{"Steering.StallAfter", fmt.Errorf("%s is less than %s", s.StallAfter, minStallAfter)}
 	}
 	switch {
 	case s.SprayAbove == 0:

@@ -20,7 +20,7 @@ import (
 	"github.com/udpshard/udpshard/packet"
 )
 
-// events are what a group has told.
+// events collects the events of a group.
 type events struct {
 	mu   sync.Mutex
 	list []engine.Event
@@ -65,15 +65,14 @@ func TestSteeringIsChecked(t *testing.T) {
 	}
 }
 
-// Every mode delivers everything, on every kind of address, and says which it
-// is.
+// Each mode delivers all datagrams, on each kind of address, and is in the ledger.
 func TestEveryModeDelivers(t *testing.T) {
 	for _, listen := range []string{"127.0.0.1:0", "[::1]:0", ":0"} {
 		t.Run(listen, func(t *testing.T) {
 			if listen != "127.0.0.1:0" {
 				needIPv6(t)
 			}
-			// A shard that others keep from its CPU is not steered around.
+			// A shard that waits for its CPU is not avoided.
 			steady := Steering{StallAfter: -1, SprayAbove: -1}
 			g, _ := start(t, Config{Address: listen, Shards: 3, Steering: steady})
 			if mode := g.Listener().Steering().Mode; mode != "auto" {
@@ -120,18 +119,18 @@ func TestEveryModeDelivers(t *testing.T) {
 
 func port(g handle) string { _, p, _ := net.SplitHostPort(g.Addr().String()); return p }
 
-// A handler that does not come back costs what its own queue can't hold; its
-// shard's senders go to others meanwhile.
-func TestAStuckHandler(t *testing.T) {
+// A handler that hangs costs only what its shard's queue can't hold. The shard's senders go to
+// other shards meanwhile.
+func TestAHandlerThatHangs(t *testing.T) {
 	const shards = 2
-	steering := Steering{StallAfter: 3 * time.Second} // which the other one is not kept from its CPU for
+	steering := Steering{StallAfter: 3 * time.Second} // the other shard does not wait so long for its CPU
 	release := make(chan struct{})
 	var freed atomic.Bool
 	var told events
 	var seen [shards]atomic.Uint64
 	changes := make([]atomic.Uint64, len(steer.Kinds))
 	avoided := slices.Index(steer.Kinds, steer.Avoiding)
-	changes[avoided].Store(7) // of a process before
+	changes[avoided].Store(7) // of a predecessor
 	g, _ := start(t, Config{Address: "127.0.0.1:0", Shards: shards, Steering: steering, Handler: func(shard int) packet.Handler {
 		return packet.HandlerFunc(func(b *packet.Batch) {
 			seen[shard].Add(uint64(len(b.Datagrams)))
@@ -154,12 +153,12 @@ func TestAStuckHandler(t *testing.T) {
 		}
 	}
 	send()
-	eventually(t, "shard 1 is stuck", func() bool { return seen[1].Load() > 0 })
+	eventually(t, "shard 1 is stalled", func() bool { return seen[1].Load() > 0 })
 	send()
-	eventually(t, "shard 1 is steered around", func() bool {
+	eventually(t, "shard 1 is avoided", func() bool {
 		return told.has(func(e engine.Event) bool { return e.Change.Kind == steer.Avoiding && e.Change.Shard == 1 })
 	})
-	for _, mode := range []steer.Mode{steer.Spray, steer.Source, steer.Auto} { // it is known to be stuck in all of them
+	for _, mode := range []steer.Mode{steer.Spray, steer.Source, steer.Auto} { // the stall is known in each mode
 		steering.Mode = mode
 		if err := g.SetSteering(steering); err != nil {
 			t.Fatal(err)
@@ -167,40 +166,40 @@ func TestAStuckHandler(t *testing.T) {
 		before := g.Listener().Read()[1].QueueBytes
 		send()
 		if now := g.Listener().Read()[1].QueueBytes; now > before {
-			t.Errorf("%s feeds it: %d bytes more", mode, now-before)
+			t.Errorf("%s sends to the stalled shard: %d bytes more", mode, now-before)
 		}
 	}
 	tells := g.Listener().Steering()
 	if !slices.Equal(tells.AvoidedShards, []int{1}) || !slices.Equal(tells.StalledShards, []int{1}) || !strings.HasPrefix(tells.Skew, "shard 1 is stalled; datagrams go to other shards") || tells.Changes["avoid"] != 8 || changes[avoided].Load() != 8 {
 		t.Errorf("%+v", tells)
 	}
-	eventually(t, "that shard alone is not ready", func() bool {
+	eventually(t, "only shard 1 is not ready", func() bool {
 		why := notReady(g)
 		return len(why) == 1 && strings.Contains(why[0], "shard 1 has not read for")
 	})
-	stuck := g.Listener().Read()[1]
+	stalled := g.Listener().Read()[1]
 	for range 50 {
 		send()
 	}
-	eventually(t, "the other shard has them all", func() bool {
+	eventually(t, "shard 0 has all datagrams", func() bool {
 		r := g.Listener().Read()
 		return r[0].QueueBytes == 0 && r[0].InFlight == 0 && seen[0].Load() == r[0].Received
 	})
-	if now := g.Listener().Read()[1]; now.QueueBytes != stuck.QueueBytes || now.Dropped.Kernel != 0 {
-		t.Errorf("shard 1 still gets some: %+v, before %+v", now, stuck)
+	if now := g.Listener().Read()[1]; now.QueueBytes != stalled.QueueBytes || now.Dropped.Kernel != 0 {
+		t.Errorf("shard 1 still gets datagrams: %+v, before %+v", now, stalled)
 	}
 	free()
-	eventually(t, "shard 1 is taken back", func() bool {
+	eventually(t, "shard 1 is restored", func() bool {
 		return told.has(func(e engine.Event) bool { return e.Change.Kind == steer.Restoring && e.Change.Shard == 1 })
 	})
 	back := seen[1].Load()
-	eventually(t, "it gets its senders' again", func() bool { send(); return seen[1].Load() > back })
+	eventually(t, "shard 1 gets datagrams again", func() bool { send(); return seen[1].Load() > back })
 	eventually(t, "all have come", func() bool { return total(g).Received == sent })
 	eventually(t, "all are ready", func() bool { return len(notReady(g)) == 0 && len(g.Listener().Steering().StalledShards) == 0 })
 }
 
-// Who joins takes the program off, since it knows only those who were there
-// before; the first group sees that, and comes back to it when it is alone.
+// A group that joins detaches the program, which does not know the new sockets. The first group
+// detects that, and attaches its program again once the other group is closed.
 func TestAGroupThatIsJoined(t *testing.T) {
 	var told events
 	var again atomic.Uint64
@@ -215,14 +214,14 @@ func TestAGroupThatIsJoined(t *testing.T) {
 	}}, engine.Options{Event: told.add})
 	other := open(t, Config{Address: g.Addr().String(), Shards: 2, Join: true})
 	if mode := other.Listener().Steering().InForce; mode != "hash" {
-		t.Errorf("who joins has the mode %s", mode)
+		t.Errorf("the joining group has the mode %s", mode)
 	}
 	conns := make([]*net.UDPConn, 64)
 	for i := range conns {
 		conns[i] = dial(t, g.Addr().String())
 		conns[i].Write([]byte("x"))
 	}
-	eventually(t, "both get a part", func() bool {
+	eventually(t, "both groups get datagrams", func() bool {
 		var queued uint64
 		for _, r := range other.Listener().Read() {
 			queued += r.QueueBytes
@@ -230,13 +229,13 @@ func TestAGroupThatIsJoined(t *testing.T) {
 		return queued > 0 && total(g).Received > 0
 	})
 	now := time.Now()
-	eventually(t, "it sees the other", func() bool { // /proc/net/udp can miss one while others' sockets come and go
-		now = now.Add(lookEvery + time.Second)
-		g.steerer.tick(now)
+	eventually(t, "the other group is detected", func() bool { // /proc/net/udp can miss a socket while other sockets come and go
+		now = now.Add(portInterval + time.Second)
+		g.attacher.tick(now)
 		return told.has(func(e engine.Event) bool { return e.Shared }) && g.Listener().Steering().InForce == "hash"
 	})
-	for _, mode := range []steer.Mode{steer.Source, steer.Hash, steer.Auto} { // while it is shared, no mode takes the other's part
-		eventually(t, fmt.Sprintf("asked for %s, it is hash", mode), func() bool {
+	for _, mode := range []steer.Mode{steer.Source, steer.Hash, steer.Auto} { // no mode takes datagrams of the other group
+		eventually(t, fmt.Sprintf("asked for %s, hash is in force", mode), func() bool {
 			for _, asked := range []steer.Mode{steer.Hash, mode} {
 				if err := g.SetSteering(Steering{Mode: asked}); err != nil {
 					t.Fatal(err)
@@ -251,18 +250,18 @@ func TestAGroupThatIsJoined(t *testing.T) {
 			}
 		}
 		if now := other.Listener().Read(); now[0].QueueBytes+now[1].QueueBytes <= queued[0].QueueBytes+queued[1].QueueBytes {
-			t.Errorf("in mode %s the other gets nothing", mode)
+			t.Errorf("in mode %s the other group gets nothing", mode)
 		}
 	}
 	other.Close()
-	g.steerer.tick(now.Add(2 * lookEvery))
+	g.attacher.tick(now.Add(2 * portInterval))
 	if !told.has(func(e engine.Event) bool { return e.Alone }) || g.Listener().Steering().InForce != "auto" {
 		t.Errorf("%+v, in force %s", told.list, g.Listener().Steering().InForce)
 	}
 	for _, c := range conns {
 		c.Write([]byte("again"))
 	}
-	eventually(t, "all go to the first again", func() bool { return again.Load() == uint64(len(conns)) })
+	eventually(t, "the first group gets all datagrams again", func() bool { return again.Load() == uint64(len(conns)) })
 }
 
 func TestSteeringOfAClosedGroup(t *testing.T) {
@@ -275,13 +274,13 @@ func TestSteeringOfAClosedGroup(t *testing.T) {
 	}
 }
 
-// Whoever is told of an event may call the group.
+// The receiver of an event may call the group.
 func TestEventsMayCallTheGroup(t *testing.T) {
 	var g atomic.Pointer[Group]
 	called := make(chan error, 16)
 	release := make(chan struct{})
 	defer close(release)
-	group, _ := start(t, Config{Address: "127.0.0.1:0", Shards: 2, Steering: Steering{StallAfter: shortestStall}, Handler: func(shard int) packet.Handler {
+	group, _ := start(t, Config{Address: "127.0.0.1:0", Shards: 2, Steering: Steering{StallAfter: minStallAfter}, Handler: func(shard int) packet.Handler {
 		return packet.HandlerFunc(func(*packet.Batch) {
 			if shard == 0 {
 				<-release
@@ -290,7 +289,7 @@ func TestEventsMayCallTheGroup(t *testing.T) {
 	}}, engine.Options{Event: func(engine.Event) {
 		select {
 		case called <- g.Load().SetSteering(Steering{Mode: steer.Spray}):
-		default: // nobody waits for it any more
+		default: // the test has its result
 		}
 	}})
 	g.Store(group.Group)
@@ -314,29 +313,29 @@ func TestEventsMayCallTheGroup(t *testing.T) {
 	})
 }
 
-// Where the kernel takes no programs, what was not asked for by name is the
-// kernel's hash, and what was is an error.
+// Without steering programs in the kernel, the default mode is Hash, and any other mode is an
+// error.
 func TestAKernelWithoutPrograms(t *testing.T) {
 	g, _ := start(t, Config{Address: "127.0.0.1:0", Shards: 2, Steering: Steering{Mode: steer.Hash}})
-	g.steerer.put = func(int, []bpf.RawInstruction) error { return sys.ErrNoPrograms }
+	g.attacher.attachProgram = func(int, []bpf.RawInstruction) error { return sys.ErrNoPrograms }
 	if err := g.SetSteering(Steering{Mode: steer.Source}); !errors.Is(err, sys.ErrNoPrograms) || g.Listener().Steering().Mode != "hash" {
 		t.Errorf("source: %v, mode %s", err, g.Listener().Steering().Mode)
 	}
 	if err := g.SetSteering(Steering{}); err != nil || g.Listener().Steering().Mode != "hash" {
 		t.Errorf("auto: %v, mode %s", err, g.Listener().Steering().Mode)
 	}
-	g.steerer.put = sys.AttachProgram
+	g.attacher.attachProgram = sys.AttachProgram
 	if err := g.SetSteering(Steering{}); err != nil || g.Listener().Steering().Mode != "auto" {
-		t.Errorf("auto, where it can be had: %v, mode %s", err, g.Listener().Steering().Mode)
+		t.Errorf("auto, with programs: %v, mode %s", err, g.Listener().Steering().Mode)
 	}
 }
 
-// The heaviest senders are named, whatever the mode.
+// The ledger has the heaviest senders in each mode.
 func TestTopSenders(t *testing.T) {
 	g, _ := start(t, Config{Address: "127.0.0.1:0", Shards: 2, Steering: Steering{Mode: steer.Hash}})
 	heavy, light := dial(t, g.Addr().String()), dial(t, g.Addr().String())
 	var top []metrics.Sender
-	eventually(t, "the heavy one comes first", func() bool {
+	eventually(t, "the heavy sender comes first", func() bool {
 		for range 90 {
 			heavy.Write([]byte("x"))
 		}

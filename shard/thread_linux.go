@@ -2,6 +2,7 @@ package shard
 
 import (
 	"errors"
+	"os"
 	"runtime"
 	"time"
 
@@ -10,36 +11,46 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// The states of a shard's thread. A thread that waits in poll(2) need not wake up for its shard
-// to be stopped, or to read on: others change the state, and it sees that when it wakes up. With
-// 2,000 shards on two CPUs, waking all threads takes 100 ms, in which nobody would read.
+// The states of a shard's thread. Run changes the state of a thread that waits in poll(2) without
+// waking the thread, which sees the new state after its wait. With 2,000 shards on two CPUs, waking
+// all threads takes 100 ms, during which no shard would read.
 const (
-	stateBlocked int32 = iota // it waits for begin
+	stateBlocked int32 = iota // waits for begin
 	stateReading
-	stateWaiting // it waits in poll for datagrams, with nothing to count or to hand on
-	stateStopped // it waits in poll, or is about to, and must not read
-	stateClosed  // it ends
+	stateWaiting // waits in poll for datagrams, with nothing to count or to flush
+	stateStopped // waits in poll, or will wait, and must not read
+	stateClosed  // ends
 )
 
-// parkTurn is how long a thread that must not read waits at a time.
-const parkTurn = time.Second
+// parkInterval is the longest wait of a thread in stateStopped before its first Run, and the
+// longest wait of Close for the end of the threads.
+const parkInterval = time.Second
 
-// thread is the shard's thread, from Listen to Close. It never unlocks, so the thread, which is
-// pinned, ends with it.
+// errStopped: Run has stopped the shard in its wait for datagrams: see stopIfWaiting.
+var errStopped = errors.New("the shard was stopped while it waited")
+
+// shardEnd is the end of reading of a shard.
+type shardEnd struct {
+	*shard
+	err error
+}
+
+// thread is the shard's thread, from Listen to Close. The goroutine stays locked, so the pinned
+// thread ends with the goroutine.
 func (s *shard) thread() {
 	runtime.LockOSThread()
 	defer close(s.gone)
-	pinned := pin(s.page.CPU, s.page.Index)
-	if pinned != nil {
+	pinErr := pin(s.counters.CPU, s.counters.Index)
+	if pinErr != nil {
 		s.state.CompareAndSwap(stateStopped, stateBlocked)
 	}
 	s.tid.Store(int32(unix.Gettid()))
-	for s.state.Load() == stateStopped && !waitFor(s.fd, unix.POLLIN, parkTurn) {
+	for s.state.Load() == stateStopped && !waitFor(s.fd, unix.POLLIN, parkInterval) {
 	}
-	for s.rest() {
-		err := pinned
+	for s.awaitRun() {
+		err := pinErr
 		if err == nil {
-			err = s.run()
+			err = s.read()
 		}
 		if err == errStopped {
 			continue
@@ -49,8 +60,8 @@ func (s *shard) thread() {
 	}
 }
 
-// rest waits until the shard is to read, and returns false when the group is closed.
-func (s *shard) rest() bool {
+// awaitRun waits until the shard is to read. It returns false if the group is closed.
+func (s *shard) awaitRun() bool {
 	for {
 		switch s.state.Load() {
 		case stateWaiting:
@@ -63,7 +74,7 @@ func (s *shard) rest() bool {
 			if _, open := <-s.begin; !open {
 				return false
 			}
-			s.startPage()
+			s.countStart()
 			s.group.countReader()
 			s.state.Store(stateReading)
 			return true
@@ -73,14 +84,29 @@ func (s *shard) rest() bool {
 	}
 }
 
-// startReading has the thread read until it says on ended how that has ended. Called by Run.
+// read reads until the loop ends.
+func (s *shard) read() error {
+	err := s.loop()
+	if err == errStopped {
+		return err
+	}
+	s.sink.Flush()
+	if s.group.quiescing.Load() && err == nil {
+		s.counters.SuspendThread()
+	} else {
+		s.counters.EndThread()
+	}
+	return err
+}
+
+// startReading makes the thread read. The thread sends the end of reading to ended. For Run.
 func (s *shard) startReading(ended chan<- shardEnd) {
 	s.ended = ended
-	if s.tid.Load() == 0 { // the thread has not started yet
+	if s.tid.Load() == 0 { // not started
 		s.state.CompareAndSwap(stateStopped, stateBlocked)
 	}
 	if s.state.Load() == stateStopped {
-		s.startPage()
+		s.countStart()
 		if s.state.CompareAndSwap(stateStopped, stateWaiting) {
 			s.group.countReader()
 			return
@@ -89,36 +115,45 @@ func (s *shard) startReading(ended chan<- shardEnd) {
 	s.begin <- struct{}{}
 }
 
-// startPage says in the counters that the thread reads from now on.
-func (s *shard) startPage() {
+// countStart records in the counters that the thread reads from now on.
+func (s *shard) countStart() {
 	thread := int(s.tid.Load())
-	used, _ := sys.ThreadCPU(thread) // the thread is there
-	s.page.StartThread(thread, used)
-	s.page.Heartbeat(time.Now())
+	used, _ := sys.ThreadCPU(thread) // no error: the thread exists
+	s.counters.StartThread(thread, used)
+	s.counters.Heartbeat(time.Now())
 }
 
-// stopWaiting stops the shard if it waits for datagrams, and none are there: a thread that stays
-// away from a queue hangs, and is not passed over. Called by Run.
-func (s *shard) stopWaiting() bool {
+// stopIfWaiting stops the shard if the thread waits for datagrams and the queue is empty: a thread
+// that does not wake up for a queue hangs, and must not be taken for stopped. For Run.
+func (s *shard) stopIfWaiting() bool {
 	if m, err := sys.SocketMemory(s.fd); err != nil || m.Queued > 0 {
 		return false
 	}
 	if !s.state.CompareAndSwap(stateWaiting, stateStopped) {
 		return false
 	}
-	s.page.SuspendThread()
+	s.counters.SuspendThread()
 	return true
 }
 
-// end has the thread end. It is not reading.
-func (s *shard) end() {
+// interrupt ends the thread's wait with a signal, so that the loop checks whether to stop. The Go
+// runtime takes the signal for a preemption that is over. A signal just before the wait has no
+// effect, and the wait ends at its timeout.
+func (s *shard) interrupt() {
+	if thread := int(s.tid.Load()); thread != 0 {
+		_ = unix.Tgkill(os.Getpid(), thread, unix.SIGURG) // ESRCH: the thread has ended
+	}
+}
+
+// endThread ends a thread that does not read.
+func (s *shard) endThread() {
 	s.state.Store(stateClosed)
 	close(s.begin)
 	s.interrupt()
 }
 
-// awaitEnd returns when the thread has ended, or does not by the deadline, as one that is stopped
-// by a debugger: as long as it waits in poll, the kernel keeps the socket, and its port.
+// awaitEnd waits for the end of the thread, at most until the deadline: a debugger may have stopped
+// the thread. While the thread waits in poll, the kernel keeps the socket, and so the port.
 func (s *shard) awaitEnd(deadline time.Time) {
 	for time.Now().Before(deadline) {
 		select {
@@ -128,36 +163,4 @@ func (s *shard) awaitEnd(deadline time.Time) {
 			s.interrupt()
 		}
 	}
-}
-
-// run reads from the first to the last datagram.
-func (s *shard) run() error {
-	err := s.loop()
-	if err == errStopped {
-		return err
-	}
-	s.sink.Flush()
-	if s.group.yielding.Load() && err == nil {
-		s.page.SuspendThread()
-	} else {
-		s.page.EndThread()
-	}
-	return err
-}
-
-// errStopped: the shard was stopped while it waited, see stopWaiting.
-var errStopped = errors.New("the shard was stopped while it waited")
-
-// wait waits for datagrams in a call that the scheduler knows of, and says whether some came.
-// If the sink holds nothing, others may stop the shard meanwhile: then the error is errStopped.
-func (s *shard) wait() (polled bool, err error) {
-	if !s.oldest.IsZero() {
-		return waitFor(s.fd, unix.POLLIN, turn), nil
-	}
-	s.state.Store(stateWaiting)
-	polled = waitFor(s.fd, unix.POLLIN, idleTurn)
-	if !s.state.CompareAndSwap(stateWaiting, stateReading) {
-		return false, errStopped
-	}
-	return polled, nil
 }

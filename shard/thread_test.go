@@ -14,9 +14,9 @@ import (
 	"github.com/udpshard/udpshard/packet"
 )
 
-// A group yields and reads on again and again, while datagrams come to one of its shards and
-// none to others: each is handled once, in its order.
-func TestYieldingAgainAndAgain(t *testing.T) {
+// Quiesce and Run again and again, with datagrams at one shard only: each datagram is handled once,
+// in order.
+func TestQuiesceAgainAndAgain(t *testing.T) {
 	var last atomic.Int64
 	var disorder atomic.Bool
 	g := open(t, Config{Address: "127.0.0.1:0", Shards: 4, Handler: func(int) packet.Handler {
@@ -41,16 +41,16 @@ func TestYieldingAgainAndAgain(t *testing.T) {
 		if sent%3 == 0 {
 			eventually(t, "it has come", func() bool { return total(g).Received == uint64(sent) })
 		}
-		for _, f := range r.yield(t) {
+		for _, f := range r.quiesce(t) {
 			f.Close()
 		}
 	}
 	r := run(t, g)
 	eventually(t, "all have come", func() bool { return total(g).Received == uint64(sent) && last.Load() == int64(sent) })
 	if disorder.Load() {
-		t.Error("datagrams were handled in another order")
+		t.Error("datagrams were handled out of order")
 	}
-	for _, f := range r.yield(t) {
+	for _, f := range r.quiesce(t) {
 		f.Close()
 	}
 	for _, one := range g.Listener().Read() {
@@ -61,7 +61,7 @@ func TestYieldingAgainAndAgain(t *testing.T) {
 	g.Close()
 }
 
-// A shard to which nothing comes is stopped, and reads on, without waiting for its thread.
+// Quiesce stops shards without datagrams, and does not wait for their threads.
 func TestIdleShardsStopAtOnce(t *testing.T) {
 	g := open(t, Config{Address: "127.0.0.1:0", Shards: 2})
 	defer g.Close()
@@ -74,7 +74,7 @@ func TestIdleShardsStopAtOnce(t *testing.T) {
 		}
 		return true
 	})
-	for _, f := range r.yield(t) {
+	for _, f := range r.quiesce(t) {
 		f.Close()
 	}
 	for _, page := range g.Listener().Shards {
@@ -84,7 +84,7 @@ func TestIdleShardsStopAtOnce(t *testing.T) {
 	}
 }
 
-// A group says since when all its shards read, and not before.
+// ReadingSince returns the time at which the last shard began to read.
 func TestReadingSince(t *testing.T) {
 	g := open(t, Config{Address: "127.0.0.1:0", Shards: 3})
 	ended, cancel := context.WithCancel(context.Background())
@@ -103,14 +103,14 @@ func TestReadingSince(t *testing.T) {
 			t.Errorf("shard %d does not read", page.Index)
 		}
 	}
-	for _, f := range r.yield(t) {
+	for _, f := range r.quiesce(t) {
 		f.Close()
 	}
 	g.Close()
 }
 
-// A group that is closed before it reads leaves no thread behind: goleak tells. Its port is free
-// at once, which it is not while a thread waits at a socket.
+// Close before Run ends all threads (see goleak). The port is free at once: a thread that waits at
+// a socket would keep the port.
 func TestClosedBeforeItReads(t *testing.T) {
 	for i := range 50 {
 		g := open(t, Config{Address: "127.0.0.1:0", Shards: 2})
@@ -123,18 +123,18 @@ func TestClosedBeforeItReads(t *testing.T) {
 	}
 }
 
-// A group that takes over as many shards as there were puts its steering into force when it
-// reads, and says until then that it does not know what is.
-func TestSteeringIsSetWhenTheGroupReads(t *testing.T) {
+// A group that takes over as many sockets as it has shards sets its steering in Run. Until then the
+// mode in force is not known.
+func TestSteeringIsDeferredUntilRun(t *testing.T) {
 	first := open(t, Config{Address: "127.0.0.1:0", Shards: 2, Steering: Steering{Mode: steer.Hash}})
 	defer first.Close()
-	next, err := run(t, first).heir(t, Config{Address: first.Addr().String(), Shards: 2,
+	next, err := run(t, first).successor(t, Config{Address: first.Addr().String(), Shards: 2,
 		Steering: Steering{Mode: steer.Spray, StallAfter: -1}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	put, attached := next.steerer.put, 0
-	next.steerer.put = func(fd int, program []bpf.RawInstruction) error {
+	put, attached := next.attacher.attachProgram, 0
+	next.attacher.attachProgram = func(fd int, program []bpf.RawInstruction) error {
 		attached++
 		return put(fd, program)
 	}
@@ -144,7 +144,7 @@ func TestSteeringIsSetWhenTheGroupReads(t *testing.T) {
 	}
 	r := run(t, next)
 	eventually(t, "it is in force", func() bool { return next.Listener().Steering().InForce == "spray" })
-	for _, f := range r.yield(t) {
+	for _, f := range r.quiesce(t) {
 		f.Close()
 	}
 	if attached == 0 {
@@ -153,30 +153,30 @@ func TestSteeringIsSetWhenTheGroupReads(t *testing.T) {
 	next.Close()
 }
 
-// Ps are reserved for as many shards as are open at a time, and given back with the last.
+// Ps are reserved for the open shards, and released with the last group.
 func TestReservedPs(t *testing.T) {
-	at, most := runtime.GOMAXPROCS(0), mostReserved
-	defer func() { mostReserved = most }()
-	mostReserved = 5
+	at, most := runtime.GOMAXPROCS(0), maxReserved
+	defer func() { maxReserved = most }()
+	maxReserved = 5
 	for _, step := range []struct {
 		more    int // shards
-		want    int // Ps more than at first
+		want    int // additional Ps
 		crowded bool
 	}{{2, 2, false}, {2, 4, false}, {-2, 4, false}, {2, 4, false}, {3, 5, true}, {-3, 5, false}, {-4, 0, false}} {
 		if step.more > 0 {
-			reserve(step.more)
+			reserveProcs(step.more)
 		} else {
-			release(-step.more)
+			releaseProcs(-step.more)
 		}
-		if got := runtime.GOMAXPROCS(0) - at; got != step.want || crowded.Load() != step.crowded {
-			t.Errorf("%+d shards: %d Ps more, crowded %t; want %+v", step.more, got, crowded.Load(), step)
+		if got := runtime.GOMAXPROCS(0) - at; got != step.want || procsScarce.Load() != step.crowded {
+			t.Errorf("%+d shards: %d Ps more, crowded %t; want %+v", step.more, got, procsScarce.Load(), step)
 		}
 	}
 }
 
-// batches is a sink that counts the records that it was given, and that it has handed on.
+// batches is a sink that counts committed and flushed records.
 type batches struct {
-	page            *metrics.Shard
+	counters        *metrics.Shard
 	records, handed atomic.Uint64
 }
 
@@ -185,42 +185,42 @@ func (b *batches) Commit([]byte)  { b.records.Add(1) }
 func (b *batches) Flush() {
 	n := b.records.Load() - b.handed.Load()
 	b.handed.Add(n)
-	b.page.Delivered.Add(n)
+	b.counters.Delivered.Add(n)
 }
 
-// Shards without a P of their own read all the same, and hand their records on as soon as others.
+// Shards without a P of their own read and flush records as soon as other shards.
 func TestMoreShardsThanPs(t *testing.T) {
-	most := mostReserved
-	defer func() { mostReserved = most }()
-	mostReserved = 1
+	most := maxReserved
+	defer func() { maxReserved = most }()
+	maxReserved = 1
 	g, stop := start(t, Config{Address: "127.0.0.1:0", Shards: 4,
 		Handler: func(shard int) packet.Handler { return packet.NewRaw("x", shard) },
-		Sink:    func(_ int, page *metrics.Shard) (packet.Sink, error) { return &batches{page: page}, nil }})
-	if !crowded.Load() {
+		Sink:    func(_ int, counters *metrics.Shard) (packet.Sink, error) { return &batches{counters: counters}, nil }})
+	if !procsScarce.Load() {
 		t.Fatal("there are as many Ps as shards")
 	}
 	conn := dial(t, g.Addr().String())
 	for i := range 5 {
 		conn.Write([]byte("x"))
-		eventually(t, "its record is handed on", func() bool { return total(g).Delivered == uint64(i+1) })
+		eventually(t, "the record is flushed", func() bool { return total(g).Delivered == uint64(i+1) })
 	}
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
 }
 
-// With many groups the list of all sockets is read a few times, not once for each.
+// Groups share the list of all sockets.
 func TestTheListOfSocketsIsShared(t *testing.T) {
-	now := time.Now().Add(time.Hour) // no list of another test's is as old
+	now := time.Now().Add(time.Hour) // later than the list of any other test
 	g := open(t, Config{Address: "127.0.0.1:0", Shards: 2})
 	defer g.Close()
-	if g.shared(now, portsAge) {
-		t.Fatal("it shares its port")
+	if g.isShared(now, portsMaxAge) {
+		t.Fatal("the port is shared")
 	}
 	other := open(t, Config{Address: g.Addr().String(), Shards: 1, Join: true})
 	defer other.Close()
-	if g.shared(now.Add(portsAge/2), portsAge) {
+	if g.isShared(now.Add(portsMaxAge/2), portsMaxAge) {
 		t.Error("the list was read again within its age")
 	}
-	eventually(t, "another process shares the port", func() bool { return g.shared(now.Add(portsAge/2), 0) }) // /proc/net/udp can miss one
+	eventually(t, "another process shares the port", func() bool { return g.isShared(now.Add(portsMaxAge/2), 0) }) // /proc/net/udp can miss a socket
 }

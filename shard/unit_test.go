@@ -10,7 +10,7 @@ import (
 	"github.com/udpshard/udpshard/internal/rate"
 )
 
-func TestErrnoJudgements(t *testing.T) {
+func TestErrnoPredicates(t *testing.T) {
 	for _, test := range []struct {
 		errno                                       unix.Errno
 		empty, interrupted, scarce, fatal, pathless bool
@@ -31,12 +31,12 @@ func TestErrnoJudgements(t *testing.T) {
 		{errno: unix.EINVAL, fatal: true},
 		{errno: unix.EIO, fatal: true},
 	} {
-		if empty(test.errno) != test.empty || interrupted(test.errno) != test.interrupted ||
-			scarce(test.errno) != test.scarce || fatal(test.errno) != test.fatal || pathless(test.errno) != test.pathless {
+		if isEmpty(test.errno) != test.empty || isInterrupted(test.errno) != test.interrupted ||
+			isOutOfMemory(test.errno) != test.scarce || isFatal(test.errno) != test.fatal || isUnreachable(test.errno) != test.pathless {
 			t.Errorf("%v is misjudged", test.errno)
 		}
 	}
-	if fatal(nil) {
+	if isFatal(nil) {
 		t.Error("no error is fatal")
 	}
 }
@@ -86,37 +86,37 @@ func TestOverlap(t *testing.T) {
 	}
 }
 
-// An address counts as this process's own for as long as it has a group there.
+// An address is this process's own while a group of the process is open there.
 func TestOwnAddresses(t *testing.T) {
 	wildcard := netip.MustParseAddrPort("0.0.0.0:9")
 	at := address{AddrPort: netip.MustParseAddrPort("127.0.0.2:9")}
 	other := address{AddrPort: netip.MustParseAddrPort("127.0.0.2:10")}
 	inUse := new(InUseError)
-	if inUse.beside(at) {
+	if inUse.isOwnGroup(at) {
 		t.Error("there is no group yet")
 	}
 	g := open(t, Config{Address: "127.0.0.1:0", Shards: 1})
-	if n := ownAddresses.groups[g.Addr()]; n != 1 {
+	if n := openGroups.byAddress[g.Addr()]; n != 1 {
 		t.Errorf("%d groups of an open one", n)
 	}
-	if g.Close(); ownAddresses.groups[g.Addr()] != 0 {
+	if g.Close(); openGroups.byAddress[g.Addr()] != 0 {
 		t.Error("a closed group counts")
 	}
-	countOwn(wildcard, 1)
-	if !inUse.beside(at) || inUse.beside(other) {
-		t.Errorf("beside a group of this process: %t, and at another port %t", inUse.beside(at), inUse.beside(other))
+	countGroup(wildcard, 1)
+	if !inUse.isOwnGroup(at) || inUse.isOwnGroup(other) {
+		t.Errorf("beside a group of this process: %t, and at another port %t", inUse.isOwnGroup(at), inUse.isOwnGroup(other))
 	}
-	countOwn(wildcard, -1)
-	if inUse.beside(at) {
+	countGroup(wildcard, -1)
+	if inUse.isOwnGroup(at) {
 		t.Error("there is no group any more")
 	}
-	countOwn(wildcard, 1)
-	countOwn(at.AddrPort, 1)
-	if inUse.beside(at) {
+	countGroup(wildcard, 1)
+	countGroup(at.AddrPort, 1)
+	if inUse.isOwnGroup(at) {
 		t.Error("the very address is taken")
 	}
-	countOwn(at.AddrPort, -1)
-	countOwn(wildcard, -1)
+	countGroup(at.AddrPort, -1)
+	countGroup(wildcard, -1)
 }
 
 func TestLimiterRate(t *testing.T) {
@@ -125,8 +125,8 @@ func TestLimiterRate(t *testing.T) {
 		source := netip.MustParseAddr("2001:db8::1")
 		taken := 0
 		const steps = 3000
-		for i := range steps { // three seconds, of at most 1000 tries each
-			if l.take(source, time.Hour+time.Duration(i)*time.Millisecond) {
+		for i := range steps { // three seconds with at most 1000 tries each
+			if l.allow(source, time.Hour+time.Duration(i)*time.Millisecond) {
 				taken++
 			}
 		}
@@ -141,23 +141,23 @@ func TestLimiterKeepsSourcesApart(t *testing.T) {
 	addr := netip.MustParseAddr("10.0.0.0")
 	for range 10_000 {
 		addr = addr.Next()
-		if !l.take(addr, time.Hour) {
+		if !l.allow(addr, time.Hour) {
 			t.Fatalf("%s pays for others", addr)
 		}
-		if l.take(addr, time.Hour) {
+		if l.allow(addr, time.Hour) {
 			t.Fatalf("%s takes two at a limit of one", addr)
 		}
 	}
 }
 
-// A sender has as many addresses as its network has: a policy counts them as one source.
+// The policy counts all addresses of a network as one source.
 func TestRateLimitCountsNetworks(t *testing.T) {
 	const addresses, seconds = 1000, 3
 	for _, test := range []struct {
 		name   string
 		policy Policy
 		first  string
-		step   int // which byte of the address differs
+		step   int // byte of the address that differs
 		want   int
 	}{
 		{"a /64 by default", Policy{RateLimit: 1}, "2001:db8::", 15, 1 + seconds},
@@ -171,7 +171,7 @@ func TestRateLimitCountsNetworks(t *testing.T) {
 		{"IPv4-mapped by /20", Policy{RateLimit: 1, RateLimitPrefix4: 20, RateLimitPrefix6: 128}, "::ffff:10.0.0.0", 15, 1 + seconds},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			gate, err := newGate(test.policy, nil)
+			gate, err := newAdmission(test.policy, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -181,7 +181,7 @@ func TestRateLimitCountsNetworks(t *testing.T) {
 				b[test.step-1], b[test.step] = byte(i>>8), byte(i)
 				source, _ := netip.AddrFromSlice(b)
 				now := time.Hour + time.Duration(i)*seconds*time.Second/(addresses-1)
-				if gate.judge(source.WithZone(netip.MustParseAddr(test.first).Zone()), now) == pass {
+				if gate.check(source.WithZone(netip.MustParseAddr(test.first).Zone()), now) == accepted {
 					passed++
 				}
 			}
@@ -192,24 +192,24 @@ func TestRateLimitCountsNetworks(t *testing.T) {
 	}
 }
 
-// The interface by which a link-local sender came is no part of who is allowed.
-func TestAllowedWhateverTheZone(t *testing.T) {
+// The zone of a source does not change whether the source is allowed.
+func TestAllowIgnoresZones(t *testing.T) {
 	for _, allow := range []string{"fe80::/10", "fe80::1/128"} {
-		gate, err := newGate(Policy{Allow: []netip.Prefix{netip.MustParsePrefix(allow)}}, nil)
+		gate, err := newAdmission(Policy{Allow: []netip.Prefix{netip.MustParsePrefix(allow)}}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for source, want := range map[string]verdict{"fe80::1": pass, "fe80::1%lo": pass, "fec0::1%lo": notAllowed} {
-			if got := gate.judge(netip.MustParseAddr(source), time.Hour); got != want {
+		for source, want := range map[string]verdict{"fe80::1": accepted, "fe80::1%lo": accepted, "fec0::1%lo": notAllowed} {
+			if got := gate.check(netip.MustParseAddr(source), time.Hour); got != want {
 				t.Errorf("%s of %s: %d, want %d", source, allow, got, want)
 			}
 		}
 	}
 }
 
-// A reload with the same limits does not fill the buckets, and one with other prefixes counts anew.
-func TestLimiterGoesOnWhereItsLimitsAreTheSame(t *testing.T) {
-	before, err := newGate(Policy{RateLimit: 5}, nil)
+// A policy with the same limits keeps the limiter; other limits begin a new limiter.
+func TestLimiterStaysWithTheSameLimits(t *testing.T) {
+	before, err := newAdmission(Policy{RateLimit: 5}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,28 +223,27 @@ func TestLimiterGoesOnWhereItsLimitsAreTheSame(t *testing.T) {
 		{Policy{RateLimit: 5, RateLimitPrefix4: 24}, false},
 		{Policy{RateLimit: 5, RateLimitPrefix6: 56}, false},
 	} {
-		after, err := newGate(test.policy, before)
+		after, err := newAdmission(test.policy, before)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if same := after.rate == before.rate; same != test.same {
-			t.Errorf("%+v: the limiter goes on is %t", test.policy, same)
+		if same := after.limiter == before.limiter; same != test.same {
+			t.Errorf("%+v: same limiter: %t", test.policy, same)
 		}
 	}
 }
 
-// However many sources there are, a new one always gets its share, and the
-// table does not grow.
+// A new source gets its share beside any number of sources, and the table does not grow.
 func TestLimiterIsBounded(t *testing.T) {
 	l := newLimiter(rateLimits{1, 32, 128})
 	addr := netip.MustParseAddr("2001:db8::")
 	for range 4 * rate.Capacity {
 		addr = addr.Next()
-		if !l.take(addr, time.Hour) {
+		if !l.allow(addr, time.Hour) {
 			t.Fatalf("%s pays for others", addr)
 		}
 	}
-	if n := testing.AllocsPerRun(1000, func() { addr = addr.Next(); l.take(addr, time.Hour) }); n != 0 {
+	if n := testing.AllocsPerRun(1000, func() { addr = addr.Next(); l.allow(addr, time.Hour) }); n != 0 {
 		t.Errorf("%v allocations a datagram", n)
 	}
 }

@@ -30,7 +30,8 @@ func Adopt[G Handle](groups []G) error {
 
 // DrainSurplus handles what is queued at the surplus sockets of groups, and closes these sockets.
 // It is called after Adopt and before Run, once the predecessor can't continue. closing is called
-// with each socket before its end, for the last count of its drops: metrics.Inheritance.AddSurplusDrops.
+// with each socket before its end, for the last count of its drops:
+// metrics.Inheritance.AddSurplusDrops.
 //
 // No datagram is sent to a surplus socket any more: the steering program in force knows only the
 // sockets of the shards.

@@ -21,8 +21,8 @@ type Options struct {
 	// Inherited are the sockets of a group in another process, which the new group continues:
 	// Adopt makes the group their owner. Nil opens new sockets.
 	Inherited *Inherited
-	// Counters returns the counters of each shard: metrics.SharedCounters.Shard, where the counters outlive
-	// the process. Nil is metrics.NewShard.
+	// Counters returns the counters of each shard: metrics.SharedCounters.Shard, where the counters
+	// outlive the process. Nil is metrics.NewShard.
 	Counters func(shard, cpu int) (*metrics.Shard, error)
 	// Changes counts changes of steering, in the order of steer.Kinds:
 	// metrics.SharedCounters.ListenerProtocolCounters, where the counters outlive the process.
