@@ -65,7 +65,7 @@ func TestEveryDatagramBecomesOneRecordInOrder(t *testing.T) {
 	}
 }
 
-func TestFlatOutIntoSmallBuffers(t *testing.T) {
+func TestOverloadIsCounted(t *testing.T) {
 	for _, protocol := range []string{"discard", "syslog"} {
 		address := freePort(t)
 		p := serving(t, nil, "--listen", address, "--protocol", protocol, "--receive-buffer", "32KiB",
@@ -85,7 +85,7 @@ func TestFlatOutIntoSmallBuffers(t *testing.T) {
 	}
 }
 
-func TestTerminationUnderLoadWritesWhatWasRead(t *testing.T) {
+func TestStopUnderLoadWritesAllRecords(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "records.json")
 	address := freePort(t)
 	p := serving(t, nil, "--listen", address, "--output", "file:"+file)
@@ -123,7 +123,7 @@ func TestTerminationUnderLoadWritesWhatWasRead(t *testing.T) {
 	}
 }
 
-func TestADiskThatIsFullLosesNothingThatWasRead(t *testing.T) {
+func TestFullDiskLosesNoRecord(t *testing.T) {
 	dir := t.TempDir()
 	if err := unix.Mount("udpshard-test", dir, "tmpfs", 0, "size=1m"); err != nil {
 		t.Skipf("needs a small file system: run as root (CAP_SYS_ADMIN) to mount one: %v", err)
@@ -167,7 +167,7 @@ func TestADiskThatIsFullLosesNothingThatWasRead(t *testing.T) {
 	}
 }
 
-func TestProcessesShareAPortWhenAsked(t *testing.T) {
+func TestJoinSharesPort(t *testing.T) {
 	address := freePort(t)
 	var group []*process
 	for range 3 {
@@ -192,7 +192,7 @@ func TestProcessesShareAPortWhenAsked(t *testing.T) {
 	}
 }
 
-func TestAPortInUseIsRefusedWithItsHolder(t *testing.T) {
+func TestPortInUseNamesHolder(t *testing.T) {
 	address := freePort(t)
 	first := serving(t, nil, "--listen", address)
 	second := launch(t, nil, "serve", "--listen", address)
@@ -205,7 +205,7 @@ func TestAPortInUseIsRefusedWithItsHolder(t *testing.T) {
 	eventually(t, "the first goes on", func() bool { return first.total().Delivered == 100 })
 }
 
-func TestAnotherUserIsRefused(t *testing.T) {
+func TestJoinRefusesOtherUser(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs a second user: run as root")
 	}
@@ -221,7 +221,7 @@ func TestAnotherUserIsRefused(t *testing.T) {
 	other.wantSaid("uid 0", "SO_REUSEPORT", "one user")
 }
 
-func TestAListenerOnAnAddressIsPreferredToTheWildcard(t *testing.T) {
+func TestSpecificAddressBeatsWildcard(t *testing.T) {
 	_, port, err := net.SplitHostPort(freePort(t))
 	if err != nil {
 		t.Fatal(err)
@@ -248,7 +248,7 @@ func TestAListenerOnAnAddressIsPreferredToTheWildcard(t *testing.T) {
 	}
 }
 
-func TestThinTrafficIsFlushedSoon(t *testing.T) {
+func TestSingleRecordIsWrittenSoon(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "records.json")
 	address := freePort(t)
 	p := serving(t, nil, "--listen", address, "--output", "file:"+file)
@@ -267,7 +267,7 @@ func TestThinTrafficIsFlushedSoon(t *testing.T) {
 	}
 }
 
-func TestRecordsThatNobodyReadsAreNotACleanEnd(t *testing.T) {
+func TestClosedStdoutFailsServe(t *testing.T) {
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

@@ -15,7 +15,7 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// trials is how often TestEveryAccountIsClosed tries: more with UDPSHARD_TRIALS.
+// trials is how often TestRandomDeathsAreAccountedFor tries: more with UDPSHARD_TRIALS.
 func trials(t *testing.T) int {
 	if text := os.Getenv("UDPSHARD_TRIALS"); text != "" {
 		n, err := strconv.Atoi(text)
@@ -68,7 +68,7 @@ func upTo(most time.Duration) { time.Sleep(rand.N(most)) }
 // An active process hands over to a successor while two standbys wait. At random moments the
 // process before is killed or stopped, and then the successor is killed, and then the standby
 // that goes on. Whoever is left has every datagram in its ledger.
-func TestEveryAccountIsClosed(t *testing.T) {
+func TestRandomDeathsAreAccountedFor(t *testing.T) {
 	late := 0
 	for trial := range trials(t) {
 		if !t.Run(strconv.Itoa(trial), func(t *testing.T) {
@@ -140,7 +140,7 @@ func accountOfThree(t *testing.T) (late bool) {
 // after deaths, somebody reads all there is over HTTP. Then no reading is of another socket,
 // and nothing goes back. It shows most where the program is built with the race detector:
 // UDPSHARD_TEST_RACE=1.
-func TestTakeoversUnderAReader(t *testing.T) {
+func TestStatusDuringTakeovers(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	with := func(shards int) []string {
 		return []string{"--listen", address, "--protocol", "discard", "--steer", "hash", "--shards", strconv.Itoa(shards), "--receive-buffer", "16KiB",

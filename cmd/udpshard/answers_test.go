@@ -493,7 +493,7 @@ func wantedDifferences(t *testing.T) map[string]wanted {
 
 // Where our answers are not Knot's, docs/dns.md says in what and why, and
 // nothing else.
-func TestAnswersEqualKnots(t *testing.T) {
+func TestAnswersMatchKnot(t *testing.T) {
 	knot := knotServer(t)
 	ours := ourNameServer(t)
 	meant := wantedDifferences(t)
@@ -518,7 +518,7 @@ func TestAnswersEqualKnots(t *testing.T) {
 
 // What NSD answers otherwise than Knot is worth a look (-v) when ours differ.
 // The test is of the comparison itself: two good servers agree on most.
-func TestNSDsAnswersBesideKnots(t *testing.T) {
+func TestNSDAnswersMatchKnot(t *testing.T) {
 	all := compareAnswers(t, nsdServer(t), knotServer(t))
 	equal := 0
 	for _, c := range all {

@@ -36,7 +36,7 @@ func replaceByPipe(t *testing.T, path string) (undo func()) {
 
 // A reload that finds a pipe where a file was, be it the configuration, a zone, or what
 // a zone includes, is refused, and the next one is heard.
-func TestAReloadThatFindsAPipe(t *testing.T) {
+func TestReloadRefusesPipe(t *testing.T) {
 	dir := publicDir(t)
 	path := func(name string) string { return filepath.Join(dir, name) }
 	address := freePort(t)
@@ -79,7 +79,7 @@ func TestAReloadThatFindsAPipe(t *testing.T) {
 }
 
 // A standby whose reload finds a pipe refuses it, and takes over all the same.
-func TestAStandbyWhoseReloadFindsAPipe(t *testing.T) {
+func TestStandbyReloadRefusesPipe(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	socket, file := filepath.Join(dir, "takeover.sock"), filepath.Join(dir, "standby.yaml")
 	text := "http: ''\nstandby: true\ntakeover: " + socket + "\nlog: {format: json}\nlisteners:\n  - {address: " + address + ", shards: 1, output: discard}\n"
@@ -130,7 +130,7 @@ func fullPipe(t *testing.T) (writer *os.File) {
 
 // A process that can't go on, and whose standard error takes nothing, exits all the same,
 // and its standby goes on.
-func TestAStandardErrorThatNobodyReads(t *testing.T) {
+func TestFailedServeExitsWithUnreadStderr(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	args := []string{"--listen", address, "--protocol", "raw", "--shards", "1", "--takeover", filepath.Join(dir, "takeover.sock")}
 	reader, records, err := os.Pipe()
@@ -159,7 +159,7 @@ func TestAStandardErrorThatNobodyReads(t *testing.T) {
 }
 
 // A command whose standard error takes nothing ends with its exit code.
-func TestAnErrorThatNobodyReads(t *testing.T) {
+func TestUsageErrorExitsWithUnreadStderr(t *testing.T) {
 	path, err := program()
 	if err != nil {
 		t.Fatal(err)
@@ -180,7 +180,7 @@ func TestAnErrorThatNobodyReads(t *testing.T) {
 
 // A lock on the takeover path's folder is what any user can take who may read the folder:
 // it keeps no process from starting, and no standby from reading at once.
-func TestALockOnTheTakeoverFolder(t *testing.T) {
+func TestLockedTakeoverFolder(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	folder, err := os.Open(dir)
 	if err != nil {
@@ -212,7 +212,7 @@ func TestALockOnTheTakeoverFolder(t *testing.T) {
 
 // A standby whose takeover path another process of its user keeps locked reads at once,
 // and takes the path when that is free.
-func TestAStandbyReadsBeforeItHasThePath(t *testing.T) {
+func TestStandbyReadsWhileTakeoverPathIsLocked(t *testing.T) {
 	for name, end := range map[string]func(*process){
 		"of one that dies":  func(p *process) { p.cmd.Process.Kill() },
 		"of one that hangs": func(p *process) { p.halt() },
@@ -260,7 +260,7 @@ func TestAStandbyReadsBeforeItHasThePath(t *testing.T) {
 
 // A takeover path whose socket others may replace is refused, and the log says what
 // others can reach of one that is taken.
-func TestATakeoverPathThatOthersReach(t *testing.T) {
+func TestTakeoverPathInSharedFolder(t *testing.T) {
 	dir := publicDir(t)
 	args := []string{"serve", "--listen", freePort(t), "--http", "", "--log-format", "json", "--shards", "1", "--output", "discard", "--takeover", filepath.Join(dir, "takeover.sock")}
 	if err := os.Chmod(dir, 0o777); err != nil {
@@ -283,7 +283,7 @@ func TestATakeoverPathThatOthersReach(t *testing.T) {
 
 // Two processes that take each other for stalled again and again wait longer and longer,
 // and what has happened goes along: the counts, and the patience.
-func TestStandbysThatSwapWaitLonger(t *testing.T) {
+func TestRepeatedTakeoversDoublePatience(t *testing.T) {
 	const after = 100 * time.Millisecond
 	dir, address := publicDir(t), freePort(t)
 	args := []string{"--listen", address, "--protocol", "discard", "--shards", "1", "--takeover", filepath.Join(dir, "takeover.sock"), "--standby-after", after.String()}
@@ -352,7 +352,7 @@ func TestStandbysThatSwapWaitLonger(t *testing.T) {
 }
 
 // A shard that waits for an output that takes nothing is let go at the end of --drain-timeout.
-func TestADrainWhoseOutputTakesNothing(t *testing.T) {
+func TestDrainTimeoutWithBlockedOutput(t *testing.T) {
 	address := freePort(t)
 	p := serving(t, ordinary, "--listen", address, "--protocol", "raw", "--shards", "1",
 		"--output", "file:"+unreadPipe(t), "--drain-timeout", "300ms")
@@ -378,7 +378,7 @@ func TestADrainWhoseOutputTakesNothing(t *testing.T) {
 
 // A handover waits for records that are on their way to an output, for longer than it would keep
 // those who ask from their answers.
-func TestAHandoverWaitsForRecordsOnTheirWay(t *testing.T) {
+func TestHandoverWaitsForRecords(t *testing.T) {
 	pipe, address := unreadPipe(t), freePort(t)
 	args := []string{"--listen", address, "--protocol", "raw", "--shards", "1", "--output", "file:" + pipe,
 		"--takeover", filepath.Join(publicDir(t), "takeover.sock")}

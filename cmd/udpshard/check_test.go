@@ -178,7 +178,7 @@ func TestCheckAgreesWithServe(t *testing.T) {
 
 // Beside an instance --check says that serve would take over from it, and changes nothing of it;
 // without its takeover path, that it has the port.
-func TestCheckBesideAnInstance(t *testing.T) {
+func TestCheckBesideInstance(t *testing.T) {
 	dir := publicDir(t)
 	address, web := freePort(t), freePort(t)
 	records, socket := filepath.Join(dir, "records.json"), filepath.Join(dir, "takeover.sock")
@@ -219,7 +219,7 @@ func TestCheckBesideAnInstance(t *testing.T) {
 }
 
 // A TCP socket of IPv6 alone does not keep serve from the same port of IPv4.
-func TestCheckKnowsWhichPortsAreTaken(t *testing.T) {
+func TestCheckPortsByAddressFamily(t *testing.T) {
 	other, err := net.Listen("tcp6", "[::]:0")
 	if err != nil {
 		t.Skipf("needs IPv6: %v", err)

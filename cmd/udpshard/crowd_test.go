@@ -53,7 +53,7 @@ func trickle(t *testing.T, addresses []string, pause time.Duration) (stop func()
 
 // Many listeners are upgraded, each time to a file with another order of them, and then taken
 // over by a standby: nobody waits long, and nothing is lost.
-func TestManyListenersAreTakenOver(t *testing.T) {
+func TestTakeoverOfManyListeners(t *testing.T) {
 	const count, most = 200, 1000 // listeners, and the milliseconds that a busy machine may take
 	dir := publicDir(t)
 	var addresses []string

@@ -115,7 +115,7 @@ const (
 
 // A pipe that nobody reads keeps no query from being answered, over UDP or TCP,
 // and no shard from being ready. When it is read there are records again.
-func TestADNSEndpointWhosePipeNobodyReads(t *testing.T) {
+func TestDNSAnswersWithUnreadPipe(t *testing.T) {
 	pipe, address := unreadPipe(t), freePort(t)
 	p := serving(t, ordinary, "--listen", address, "--protocol", "dns", "--shards", "2", "--output", "file:"+pipe)
 	stop, looked := make(chan struct{}), make(chan struct{})
@@ -208,7 +208,7 @@ func TestADNSEndpointWhosePipeNobodyReads(t *testing.T) {
 }
 
 // Nor does a disk that is full.
-func TestADNSEndpointWhoseDiskIsFull(t *testing.T) {
+func TestDNSAnswersWithFullDisk(t *testing.T) {
 	dir, address := smallDisk(t), freePort(t)
 	file := filepath.Join(dir, "queries.json")
 	p := serving(t, ordinary, "--listen", address, "--protocol", "dns", "--shards", "2", "--output", "file:"+file)
@@ -242,7 +242,7 @@ func TestADNSEndpointWhoseDiskIsFull(t *testing.T) {
 
 // An output that takes nothing does not keep a process from ending: what it had
 // not taken is counted as lost.
-func TestADNSEndpointWithAStuckOutput(t *testing.T) {
+func TestDNSStopsWithBlockedOutput(t *testing.T) {
 	address := freePort(t)
 	p := serving(t, ordinary, "--listen", address, "--protocol", "dns", "--shards", "2", "--output", "file:"+unreadPipe(t), "--drain-timeout", "300ms")
 	asked := askMany(t, address, moreThanHeld)
@@ -261,7 +261,7 @@ func TestADNSEndpointWithAStuckOutput(t *testing.T) {
 }
 
 // Nor from answering on, when it can't hand over what its output does not take.
-func TestADNSEndpointWithAStuckOutputIsUpgraded(t *testing.T) {
+func TestDNSRefusesUpgradeWithBlockedOutput(t *testing.T) {
 	pipe, address := unreadPipe(t), freePort(t)
 	args := []string{"--listen", address, "--protocol", "dns", "--shards", "2", "--output", "file:" + pipe, "--drain-timeout", "300ms",
 		"--takeover", filepath.Join(publicDir(t), "takeover.sock")}
@@ -285,7 +285,7 @@ func TestADNSEndpointWithAStuckOutputIsUpgraded(t *testing.T) {
 
 // A standby sees nothing amiss in a process that drops records. When that one is
 // killed, what it held is lost with it, and what it had dropped is not.
-func TestADNSEndpointWithAStuckOutputIsKilled(t *testing.T) {
+func TestDNSKilledWithBlockedOutput(t *testing.T) {
 	pipe, address := unreadPipe(t), freePort(t)
 	args := []string{"--listen", address, "--protocol", "dns", "--shards", "2", "--output", "file:" + pipe, "--standby-after", "2s",
 		"--takeover", filepath.Join(publicDir(t), "takeover.sock")}

@@ -32,7 +32,7 @@ func askFor(name string, rtype uint16) *dns.Msg { return new(dns.Msg).SetQuestio
 
 // One address answers over UDP and TCP, with a record of each query, counts by
 // type and response code, and zones that can be replaced.
-func TestADNSEndpoint(t *testing.T) {
+func TestDNSServer(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	zone, file := filepath.Join(dir, "example.zone"), filepath.Join(dir, "queries.json")
 	write := func(text string) {
@@ -100,7 +100,7 @@ func TestADNSEndpoint(t *testing.T) {
 
 // Without a zone everything is refused, and only those who may ask are
 // answered, over TCP too.
-func TestADNSEndpointWithoutZones(t *testing.T) {
+func TestDNSWithoutZones(t *testing.T) {
 	address := freePort(t)
 	p := serving(t, ordinary, "--listen", address, "--protocol", "dns", "--output", "discard", "--allow", "127.0.0.1")
 	for _, network := range []string{"udp", "tcp"} {
@@ -150,7 +150,7 @@ func counted(t *testing.T, metrics, series string) int {
 
 // Across an upgrade nobody waits, TCP is answered on, a client's cookie stays
 // good, and counters go on.
-func TestADNSEndpointIsUpgraded(t *testing.T) {
+func TestDNSUpgrade(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	args := []string{"--listen", address, "--protocol", "dns", "--sinkhole", "192.0.2.1", "--output", "discard", "--takeover", filepath.Join(dir, "takeover.sock")}
 	p := serving(t, ordinary, args...)
@@ -217,7 +217,7 @@ func TestADNSEndpointIsUpgraded(t *testing.T) {
 
 // A standby that takes over from a process that hangs answers all there is, over
 // TCP too, and from the zones as they are now.
-func TestADNSEndpointIsReplaced(t *testing.T) {
+func TestDNSStandbyTakesOver(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	zone := filepath.Join(dir, "example.zone")
 	write := func(last string) {
@@ -259,7 +259,7 @@ func TestADNSEndpointIsReplaced(t *testing.T) {
 }
 
 // A large zone is read beside all else: who is told to stop stops.
-func TestADNSEndpointReloadsBesideAllElse(t *testing.T) {
+func TestDNSStopsWhileZoneLoads(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	zone := filepath.Join(dir, "example.zone")
 	small := "$ORIGIN example.\n$TTL 60\n@ SOA ns1 host 1 7200 3600 86400 300\n@ NS ns1\nns1 A 192.0.2.1\n"

@@ -15,7 +15,7 @@ import (
 )
 
 // A socket filter that an instance can't detach is a finding, with its shard.
-func TestDoctorFindsASocketFilter(t *testing.T) {
+func TestDoctorFindsSocketFilter(t *testing.T) {
 	address, socket := freePort(t), filepath.Join(t.TempDir(), "takeover.sock")
 	p := serving(t, nil, "--listen", address, "--shards", "2", "--output", "discard",
 		"--takeover", socket)

@@ -144,7 +144,7 @@ func (p *process) fill(t *testing.T, s *senders) {
 
 // A process with a shard that hangs reloads, and ends at SIGTERM, all the same, and says which
 // shard; what the others have read is written.
-func TestAShardThatHangsKeepsNobody(t *testing.T) {
+func TestHangingShardAllowsReloadAndStop(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	p := serving(t, ordinary, hangArgs(t, address, dir, "--drain-timeout", "30s")...)
 	p.haltShard(t, 1)
@@ -175,7 +175,7 @@ func TestAShardThatHangsKeepsNobody(t *testing.T) {
 
 // A process with a shard that hangs, which is told to stop, is replaced by its standby, be it
 // that datagrams wait there or not.
-func TestAShardThatHangsKeepsNoStandby(t *testing.T) {
+func TestHangingShardStopsWithStandby(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	args := hangArgs(t, address, dir, "--standby-after", "1h")
 	p := serving(t, ordinary, args...)
@@ -213,7 +213,7 @@ func TestAShardThatHangsKeepsNoStandby(t *testing.T) {
 // and nobody stops reading for good: not where the shard begins to hang as the others stop,
 // and not where it has long hung, when they do not stop. When it no longer hangs, all that
 // was sent has come, and the upgrade succeeds.
-func TestAnUpgradeWhileAShardHangs(t *testing.T) {
+func TestHangingShardRefusesUpgrade(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	args := hangArgs(t, address, dir)
 	p := serving(t, ordinary, args...)
@@ -259,7 +259,7 @@ func TestAnUpgradeWhileAShardHangs(t *testing.T) {
 }
 
 // A process whose standby has taken over, since a shard hangs, ends, though that shard does not.
-func TestAReplacedProcessWhoseShardHangs(t *testing.T) {
+func TestHangingShardExitsAfterTakeover(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	args := hangArgs(t, address, dir, "--standby-after", "250ms")
 	p := serving(t, ordinary, args...)
@@ -287,7 +287,7 @@ func TestAReplacedProcessWhoseShardHangs(t *testing.T) {
 
 // An upgrade of a process whose output takes nothing is refused after a while, in words that
 // name the shard that waits for it, and the process reads on when the output takes records.
-func TestAnUpgradeWhileAnOutputTakesNothing(t *testing.T) {
+func TestBlockedOutputRefusesUpgrade(t *testing.T) {
 	p, pipe, s, args := stuckOutput(t, "300ms")
 	next := p.startSuccessor(args...)
 	if code := next.exits(); code != cli.ExitFailed || !next.says("can't stop reading: listener raw shard") || !next.says("still waits for its output after 5s") {
@@ -299,7 +299,7 @@ func TestAnUpgradeWhileAnOutputTakesNothing(t *testing.T) {
 
 // A successor does not wait for ever for a process that has neither stopped reading nor
 // refused, as one that is stopped; and that one reads on when the successor has gone.
-func TestAnUpgradeThatIsNeverAnswered(t *testing.T) {
+func TestSuccessorGivesUpOnSilentPredecessor(t *testing.T) {
 	p, pipe, s, args := stuckOutput(t, "1h") // for so long it waits for its output
 	next := p.startSuccessor(append(args, "--drain-timeout", "300ms")...)
 	if code := next.exits(); code != cli.ExitFailed {
@@ -354,7 +354,7 @@ func (p *process) readsOn(t *testing.T, pipe string, s *senders) {
 }
 
 // A service manager that does not read keeps nobody from rotating files.
-func TestAServiceManagerThatHangs(t *testing.T) {
+func TestReloadWithHangingServiceManager(t *testing.T) {
 	dir := publicDir(t)
 	at, records := &net.UnixAddr{Name: filepath.Join(dir, "notify"), Net: "unixgram"}, filepath.Join(dir, "records")
 	manager, err := net.ListenUnixgram("unixgram", at)

@@ -15,7 +15,7 @@ type fullDisk struct{}
 func (fullDisk) Write([]byte) (int, error) { return 0, errFull }
 
 // Whatever a command writes, one that could not write it has failed.
-func TestAStandardOutputThatIsFull(t *testing.T) {
+func TestFullStdoutFailsCommands(t *testing.T) {
 	commands := [][]string{{}, {"help"}, {"help", "serve"}, {"version"}, {"completion", "bash"}, {"completion", "zsh"}}
 	for _, name := range []string{"serve", "send", "selftest", "sockets", "doctor", "health", "version", "help", "completion"} {
 		commands = append(commands, []string{name, "--help"})

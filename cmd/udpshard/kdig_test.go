@@ -10,7 +10,7 @@ import (
 )
 
 // A line of questions.txt pasted to kdig asks what the test asks.
-func TestQuestionsAreKdigs(t *testing.T) {
+func TestQuestionsMatchKdig(t *testing.T) {
 	kdig := need(t, "kdig", "knot-dnsutils")
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {

@@ -47,7 +47,7 @@ func ownFolder(t *testing.T) (dir, path string) {
 
 // A process that has stopped reading for a successor is stopped before that one takes over, and
 // the successor is gone: its standby goes on, though no thread of the process stays away.
-func TestAProcessThatIsStoppedInAHandover(t *testing.T) {
+func TestProcessStoppedDuringHandover(t *testing.T) {
 	_, path := ownFolder(t)
 	address := freePort(t)
 	args := []string{"--listen", address, "--protocol", "discard", "--shards", "2", "--takeover", path, "--standby-after", "250ms"}
@@ -73,7 +73,7 @@ func TestAProcessThatIsStoppedInAHandover(t *testing.T) {
 }
 
 // A process that waits for a slow successor is not taken for stopped.
-func TestAProcessThatWaitsForASuccessor(t *testing.T) {
+func TestSlowSuccessorIsNoStall(t *testing.T) {
 	_, path := ownFolder(t)
 	address := freePort(t)
 	args := []string{"--listen", address, "--protocol", "discard", "--shards", "2", "--takeover", path, "--standby-after", "300ms"}
@@ -97,7 +97,7 @@ func TestAProcessThatWaitsForASuccessor(t *testing.T) {
 // A process of the same user has all that a standby is given, and writes to it wherever the
 // kernel lets it: the active process reads on, or leaves as one that was replaced. It is never
 // made to follow a pointer or a length.
-func TestAHostilePeer(t *testing.T) {
+func TestHostilePeer(t *testing.T) {
 	_, path := ownFolder(t)
 	address := freePort(t)
 	args := []string{"--listen", address, "--protocol", "syslog", "--shards", "2", "--takeover", path, "--output", "discard"}

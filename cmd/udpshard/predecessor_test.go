@@ -13,7 +13,7 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-func TestAServiceWithSeveralRuntimeDirectories(t *testing.T) {
+func TestSeveralRuntimeDirectories(t *testing.T) {
 	first := t.TempDir()
 	args := []string{"--listen", freePort(t), "--shards", "1", "--output", "discard"}
 	directories := func(cmd *exec.Cmd) {
@@ -46,7 +46,7 @@ func (o otherVersion) Offer(takeover.Hello) (offer takeover.Offer, err error) {
 }
 
 // A version whose counters are of another layout refuses an upgrade, and says what to do.
-func TestAnotherLayoutOfTheCounters(t *testing.T) {
+func TestOtherCounterLayoutRefusesTakeover(t *testing.T) {
 	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: "syslog", Shards: 1, Batch: 1})
 	if err != nil {
 		t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 
 // A file that was renamed while a standby had it open is not written to by that standby: it opens
 // the file anew that has the name when it takes over.
-func TestAStandbyWritesToTheFileThatHasTheName(t *testing.T) {
+func TestStandbyOpensRenamedOutputAnew(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	path := filepath.Join(dir, "records")
 	args := []string{"--listen", address, "--protocol", "raw", "--shards", "1", "--output", "file:" + path,
@@ -46,7 +46,7 @@ func TestAStandbyWritesToTheFileThatHasTheName(t *testing.T) {
 
 // What a listener has counted stays with its address, whatever it is called: by a
 // successor whose file has them in another order, and by a standby.
-func TestRenamedListenersGoOn(t *testing.T) {
+func TestRenamedListenersKeepCounters(t *testing.T) {
 	dir, web := publicDir(t), freePort(t)
 	first, second := freePort(t), freePort(t)
 	begin := func(name, listeners string, flags ...string) *process {

@@ -11,7 +11,7 @@ import (
 // What systemctl stop and docker stop of a paused container do: the process that was replaced
 // while it was stopped gets SIGTERM, and wakes up. The new one reads on, and nobody's filter is
 // on its sockets.
-func TestAReplacedProcessThatIsToldToStop(t *testing.T) {
+func TestReplacedProcessGetsSIGTERM(t *testing.T) {
 	for range 5 {
 		dir, address := publicDir(t), freePort(t)
 		args := []string{"--listen", address, "--shards", "2", "--protocol", "discard", "--takeover", filepath.Join(dir, "takeover.sock"), "--standby-after", "100ms"}

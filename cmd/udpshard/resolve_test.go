@@ -98,7 +98,7 @@ func (n *nameServer) asking(t *testing.T) func(*exec.Cmd) {
 
 // A standby whose file has the listeners in another order takes over from a process that was
 // killed, while the name server does not answer: nobody asks it.
-func TestNoNameIsLookedUpInATakeover(t *testing.T) {
+func TestTakeoverLooksUpNoName(t *testing.T) {
 	names := startNameServer(t)
 	asking := names.asking(t)
 	dir := t.TempDir()

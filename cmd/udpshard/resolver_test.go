@@ -12,7 +12,7 @@ import (
 
 // A resolver gets from our name server what its clients ask. That the test is
 // right is seen by others' servers.
-func TestAResolverResolvesThroughIt(t *testing.T) {
+func TestResolverUsesNameServer(t *testing.T) {
 	for _, server := range []struct {
 		name  string
 		start func(*testing.T) string

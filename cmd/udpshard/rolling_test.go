@@ -110,7 +110,7 @@ func (r *rolling) roles() string {
 
 // Records are in the containers' logs, and anybody can send what the program logs. The roles are
 // what they are all the same.
-func TestARollingUpgradeAsksForRoles(t *testing.T) {
+func TestRollingUpgradeFindsRoles(t *testing.T) {
 	r := newRolling(t)
 	const began = "rolling-upgrade: udpshard-a was started: active\nrolling-upgrade: udpshard-b was started: standby\n"
 	if said := r.upgrade("one"); said != began {
@@ -158,7 +158,7 @@ func TestARollingUpgradeAsksForRoles(t *testing.T) {
 }
 
 // health --pid asks for the role of a process, whichever process answers at the address.
-func TestHealthOfAProcess(t *testing.T) {
+func TestHealthByPID(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	args := []string{"--listen", address, "--protocol", "discard", "--shards", "1", "--takeover", filepath.Join(dir, "takeover.sock")}
 	p := serving(t, ordinary, args...)

@@ -365,7 +365,7 @@ func scriptExample(ts *testscript.TestScript, args []string) {
 
 // A help text fits a terminal of 80 columns but for what a flag does, and has
 // no stray spaces.
-func TestHelpIsTidy(t *testing.T) {
+func TestHelpFitsTerminal(t *testing.T) {
 	for _, name := range []string{"serve", "doctor", "sockets", "health", "version"} {
 		var out, errors bytes.Buffer
 		if code := run([]string{name, "--help"}, &out, &errors); code != cli.ExitDone || errors.Len() > 0 {

@@ -13,7 +13,7 @@ import (
 )
 
 // A person's second Ctrl-C may come 25 ms after the first has been heeded.
-func TestASecondSignalSoonAfterTheFirst(t *testing.T) {
+func TestSecondSignalExitsAtOnce(t *testing.T) {
 	if _, err := os.Stat("/dev/full"); err != nil {
 		t.Skip("this host has no /dev/full: mknod -m 666 /dev/full c 1 7")
 	}
@@ -31,7 +31,7 @@ func TestASecondSignalSoonAfterTheFirst(t *testing.T) {
 }
 
 // A standard output whose reader has gone is told of once, and what is read after that is lost.
-func TestABrokenPipeIsToldOnce(t *testing.T) {
+func TestBrokenPipeIsLoggedOnce(t *testing.T) {
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

@@ -49,7 +49,7 @@ func TestSendFindsEveryRecord(t *testing.T) {
 	}
 }
 
-func TestSendSaysWhatIsMissing(t *testing.T) {
+func TestSendReportsMissingRecords(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "records.json")
 	address := freePort(t)
 	serving(t, nil, "--listen", address, "--rate-limit", "10", "--output", "file:"+file)
@@ -64,7 +64,7 @@ func TestSendSaysWhatIsMissing(t *testing.T) {
 	}
 }
 
-func TestSendReadsTheLedger(t *testing.T) {
+func TestSendVerifiesByLedger(t *testing.T) {
 	address := freePort(t)
 	p := serving(t, nil, "--listen", address, "--protocol", "discard", "--shards", "2")
 	for _, url := range []string{"http://" + p.http, "http://" + p.http + "/api/v1/status"} {
@@ -87,7 +87,7 @@ func TestSendReadsTheLedger(t *testing.T) {
 
 // What the kernel drops, what waits for the output and what waits in a queue are all
 // told as what they are: nothing was lost on the way.
-func TestSendTellsWhereTheRestIs(t *testing.T) {
+func TestSendReportsUndeliveredByCause(t *testing.T) {
 	pipe, address := filepath.Join(t.TempDir(), "pipe"), freePort(t)
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil { // nobody reads it
 		t.Fatal(err)
@@ -123,7 +123,7 @@ func TestSendTellsWhereTheRestIs(t *testing.T) {
 
 // An upgrade in the middle of a run, to another number of shards, is the same instance:
 // its counters go on. Another process at the address, that begins anew, is not.
-func TestSendAcrossAnUpgrade(t *testing.T) {
+func TestSendAcrossUpgrade(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	args := func(shards string) []string {
 		return []string{"--listen", address, "--protocol", "discard", "--shards", shards, "--takeover", filepath.Join(dir, "takeover.sock")}
@@ -178,7 +178,7 @@ func TestSendOpensFilesFirst(t *testing.T) {
 }
 
 // Each shard's own file is found by {shard}.
-func TestSendFindsTheRecordsOfEachShard(t *testing.T) {
+func TestSendFindsRecordsOfEachShard(t *testing.T) {
 	file, address := filepath.Join(t.TempDir(), "records-{shard}.json"), freePort(t)
 	serving(t, nil, "--listen", address, "--shards", "3", "--steer", "spray", "--output", "file:"+file)
 	for _, path := range []string{file, strings.ReplaceAll(file, "{shard}", "?")} {
@@ -272,7 +272,7 @@ func TestSendHelpEndsInAnExample(t *testing.T) {
 }
 
 // An interrupted run prints what was sent.
-func TestSendStopsAtAnInterrupt(t *testing.T) {
+func TestSendPrintsReportAtInterrupt(t *testing.T) {
 	path, err := program()
 	if err != nil {
 		t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 	"github.com/udpshard/udpshard/internal/cli"
 )
 
-func TestConnectedSocketsStandApart(t *testing.T) {
+func TestListConnectedSockets(t *testing.T) {
 	peer, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +40,7 @@ func TestConnectedSocketsStandApart(t *testing.T) {
 }
 
 // Without privilege, sockets of other users are listed without their processes.
-func TestSocketsOfAnotherUser(t *testing.T) {
+func TestListSocketsOfOtherUser(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs a second user: run as root")
 	}

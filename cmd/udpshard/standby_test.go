@@ -115,7 +115,7 @@ func waitsForCPU(t *testing.T) func() time.Duration {
 
 // Ten times a process is killed at a random moment, under load, and a standby
 // goes on: what is lost is counted, to the datagram.
-func TestAKilledProcessIsReplaced(t *testing.T) {
+func TestStandbyReplacesKilledProcess(t *testing.T) {
 	const within = 100 * time.Millisecond // until the standby is active: from the kill eight times of ten, from the death always
 	dir := publicDir(t)
 	file, address := filepath.Join(dir, "records.json"), freePort(t)
@@ -181,7 +181,7 @@ const unmet = "reading begun before every standby answered"
 
 // A standby that dies when it has just taken over is followed by the next one,
 // which has met it by the time at which it reads.
-func TestAStandbyDiesAtOnce(t *testing.T) {
+func TestSecondStandbyReplacesFirst(t *testing.T) {
 	dir := publicDir(t)
 	file, address := filepath.Join(dir, "records.json"), freePort(t)
 	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"),
@@ -231,7 +231,7 @@ func TestAStandbyDiesAtOnce(t *testing.T) {
 }
 
 // A standby that does not answer is told of, whoever else stands by meanwhile.
-func TestAStandbyThatIsNotMetIsToldOf(t *testing.T) {
+func TestSilentStandbyIsLogged(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	args := []string{"--listen", address, "--protocol", "discard", "--shards", "1", "--takeover", filepath.Join(dir, "takeover.sock")}
 	p := serving(t, ordinary, args...)
@@ -248,7 +248,7 @@ func TestAStandbyThatIsNotMetIsToldOf(t *testing.T) {
 // A standby that has not met the successor, and has its counters from the process before that
 // one, is waited for like those that have: when another standby takes over, it says that one is
 // missing.
-func TestAStandbyThatWasOnlyToldIsCounted(t *testing.T) {
+func TestRedirectedStandbyIsAwaited(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	args := []string{"--listen", address, "--protocol", "discard", "--shards", "1", "--takeover", filepath.Join(dir, "takeover.sock")}
 	p := serving(t, ordinary, args...)
@@ -264,7 +264,7 @@ func TestAStandbyThatWasOnlyToldIsCounted(t *testing.T) {
 
 // A process that is stopped is replaced within the patience of those who ask
 // it; when it wakes up it sees that, and leaves.
-func TestAStoppedProcessIsReplaced(t *testing.T) {
+func TestStandbyReplacesStoppedProcess(t *testing.T) {
 	const questions, batch = 200, 64
 	dir, address := publicDir(t), freePort(t)
 	args := []string{"--listen", address, "--shards", "2", "--protocol", "echo", "--takeover", filepath.Join(dir, "takeover.sock"), "--standby-after", "250ms"}
@@ -326,7 +326,7 @@ func TestAStoppedProcessIsReplaced(t *testing.T) {
 
 // Of two standbys one takes over from a process that is stopped, and the other one
 // then waits for that one, though the first still says nothing.
-func TestStandbysFollowWhoTakesOver(t *testing.T) {
+func TestStandbyFollowsNewActiveProcess(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	args := []string{"--listen", address, "--protocol", "discard", "--shards", "1", "--takeover", filepath.Join(dir, "takeover.sock"), "--standby-after"}
 	p := serving(t, ordinary, append(args, "0")...)
@@ -351,7 +351,7 @@ func TestStandbysFollowWhoTakesOver(t *testing.T) {
 
 // A standby that is stopped when it is asked to take over is not waited for; when
 // it wakes up it serves all the same.
-func TestAStandbyThatSleptServes(t *testing.T) {
+func TestStoppedStandbyServesOnceResumed(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	args := []string{"--listen", address, "--protocol", "discard", "--shards", "2", "--takeover", filepath.Join(dir, "takeover.sock")}
 	p := serving(t, ordinary, args...)
@@ -378,14 +378,14 @@ func TestAStandbyThatSleptServes(t *testing.T) {
 // A process that is killed in the middle of a record is replaced by one with fewer
 // shards, which writes what waits at the other sockets to the same file: it cuts
 // the half of a record off first, and counts what is there.
-func TestAFileIsSettledBeforeMoreIsWritten(t *testing.T) {
-	t.Run("raw", func(t *testing.T) { testFileIsSettled(t, "raw", "") })
+func TestStandbyCutsPartialRecord(t *testing.T) {
+	t.Run("raw", func(t *testing.T) { testCutsPartialRecord(t, "raw", "") })
 	t.Run("dns", func(t *testing.T) { // whose output has records of queries over TCP, too
-		testFileIsSettled(t, "dns", "id\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x00\x00\x01\x00\x01")
+		testCutsPartialRecord(t, "dns", "id\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x00\x00\x01\x00\x01")
 	})
 }
 
-func testFileIsSettled(t *testing.T, protocol, begin string) {
+func testCutsPartialRecord(t *testing.T, protocol, begin string) {
 	dir := smallDisk(t)
 	file, address := filepath.Join(dir, "records.json"), freePort(t)
 	args := []string{"--listen", address, "--protocol", protocol, "--steer", "hash", "--standby-after", "10m",
@@ -442,7 +442,7 @@ func smallDisk(t *testing.T) string {
 
 // One with fewer shards that takes over while the disk is full, and so can't write
 // what waits at the other sockets, can be stopped: the rest is counted as lost.
-func TestAHeirWhoseDiskIsFullCanBeStopped(t *testing.T) {
+func TestStopAfterTakeoverWithFullDisk(t *testing.T) {
 	file, address := filepath.Join(smallDisk(t), "records.json"), freePort(t)
 	args := []string{"--listen", address, "--protocol", "raw", "--steer", "hash", "--standby-after", "10m", "--drain-timeout", "100ms",
 		"--takeover", filepath.Join(publicDir(t), "takeover.sock"), "--output", "file:" + file, "--shards"}
@@ -465,7 +465,7 @@ func TestAHeirWhoseDiskIsFullCanBeStopped(t *testing.T) {
 
 // A process that is killed while it is stopped has delivered what its files
 // say, and the rest is lost in the crash.
-func TestAStoppedProcessIsKilled(t *testing.T) {
+func TestReplacedProcessIsKilled(t *testing.T) {
 	dir := publicDir(t)
 	file, address := filepath.Join(dir, "records.json"), freePort(t)
 	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file}
@@ -564,7 +564,7 @@ func pid(address string) int {
 
 // A standby that comes while the process that serves is stopped, with nothing
 // waiting at its sockets, waits for it.
-func TestAStandbyOfAStoppedProcess(t *testing.T) {
+func TestStandbyWaitsForStoppedProcess(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes as long as an answer may take: 10 s")
 	}
@@ -589,7 +589,7 @@ func TestAStandbyOfAStoppedProcess(t *testing.T) {
 
 // A standby with an HTTP address of its own says that it is one, and reads its
 // file again on SIGHUP.
-func TestAStandbyTellsOfItself(t *testing.T) {
+func TestStandbyRoleAndReload(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	args := []string{"--listen", address, "--output", "discard", "--takeover", filepath.Join(dir, "takeover.sock")}
 	p := serving(t, ordinary, args...)

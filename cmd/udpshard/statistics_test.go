@@ -22,7 +22,7 @@ func logLines(t *testing.T, logs, message string) (found []map[string]any) {
 
 // Whichever way a process comes to the sockets and counters of another one, its first stats
 // line says nothing of what that one has received and lost.
-func TestStatsAfterATakeover(t *testing.T) {
+func TestFirstStatsAfterTakeover(t *testing.T) {
 	// counted gives a process counts and drops: it is stopped for a while.
 	const sent = 30_000
 	counted := func(t *testing.T, p *process, address string) {
@@ -110,7 +110,7 @@ func TestStatsAfterATakeover(t *testing.T) {
 
 // The final ledger has a level, which the console shows, whatever the log level is; and the
 // start says where HTTP is.
-func TestLogsOfAStartAndAnEnd(t *testing.T) {
+func TestStartAndFinalLedgerLogs(t *testing.T) {
 	address := freePort(t)
 	for _, format := range []string{"json", "console"} {
 		p := serving(t, nil, "--listen", address, "--protocol", "discard", "--shards", "1", "--log-format", format)

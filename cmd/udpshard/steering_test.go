@@ -93,7 +93,7 @@ func parts(before, after []metrics.Reading) (parts []float64) {
 	return parts
 }
 
-func TestOneHeavySenderIsSprayed(t *testing.T) {
+func TestHeavySenderIsSprayed(t *testing.T) {
 	for _, mode := range []string{"hash", "auto"} {
 		t.Run(mode, func(t *testing.T) {
 			file := filepath.Join(publicDir(t), "records.json")
@@ -155,7 +155,7 @@ func (r *reloads) to(t *testing.T, text string) {
 	})
 }
 
-func TestSwitchingModesLosesNothing(t *testing.T) {
+func TestSteerModeChangesLoseNothing(t *testing.T) {
 	dir := publicDir(t)
 	file, address, web := filepath.Join(dir, "serve.yaml"), freePort(t), freePort(t)
 	config := func(mode string) string {
@@ -218,7 +218,7 @@ func TestSwitchingModesLosesNothing(t *testing.T) {
 // A shard whose output takes nothing any more is named, and goes without
 // datagrams until it reads again; nothing is lost but what its own queue
 // could not hold.
-func TestAStuckShardIsSteeredAround(t *testing.T) {
+func TestSteeringAvoidsStalledShard(t *testing.T) {
 	dir := publicDir(t)
 	var pipes [2]*os.File
 	for i := range pipes {
@@ -278,7 +278,7 @@ func TestAStuckShardIsSteeredAround(t *testing.T) {
 
 // Another process of the same user joins the port, which takes the steering program off, and
 // leaves. The program is attached again, which the log, the metrics and the status tell.
-func TestSteeringOutlivesAProcessThatJoined(t *testing.T) {
+func TestSteeringIsReattachedAfterJoin(t *testing.T) {
 	address := freePort(t)
 	p := serving(t, ordinary, "--listen", address, "--shards", "2", "--protocol", "discard", "--steer", "spray", "--stall-after", "1m")
 	other := serving(t, ordinary, "--listen", address, "--shards", "1", "--protocol", "discard", "--join")
@@ -307,7 +307,7 @@ func TestSteeringOutlivesAProcessThatJoined(t *testing.T) {
 }
 
 // While another process shares the port, the status says that the kernel's hash is in force.
-func TestSteeringWhileThePortIsShared(t *testing.T) {
+func TestSteeringOfSharedPort(t *testing.T) {
 	address := freePort(t)
 	p := serving(t, ordinary, "--listen", address, "--shards", "2", "--protocol", "discard", "--steer", "source")
 	other := serving(t, ordinary, "--listen", address, "--shards", "2", "--protocol", "discard", "--join")

@@ -8,7 +8,7 @@ import (
 
 // The one that serves and the one that stands by are told to stop at about the
 // same moment: both do, wherever they are with handing over.
-func TestBothAreStoppedAtOnce(t *testing.T) {
+func TestActiveAndStandbyStopTogether(t *testing.T) {
 	dir := publicDir(t)
 	args := []string{"--listen", freePort(t), "--shards", "2", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "discard"}
 	const apart = 100 * time.Microsecond

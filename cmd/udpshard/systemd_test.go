@@ -165,7 +165,7 @@ func notBack(t *testing.T, before, now metrics.Reading) {
 	}
 }
 
-func TestAServiceIsReadyWhenAllIsKept(t *testing.T) {
+func TestServiceIsReadyAfterStore(t *testing.T) {
 	u := newManaged(t)
 	p := u.start("--shards", "2")
 	said := u.by(p)
@@ -203,7 +203,7 @@ func TestAServiceIsReadyWhenAllIsKept(t *testing.T) {
 
 // Three times in a row it is killed under load, and started again with what
 // was kept: what is lost is counted, to the datagram.
-func TestAServiceThatIsKilledGoesOn(t *testing.T) {
+func TestServiceKilledUnderLoad(t *testing.T) {
 	for _, takeover := range []bool{false, true} {
 		t.Run(fmt.Sprint("takeover=", takeover), func(t *testing.T) {
 			u := newManaged(t)
@@ -234,7 +234,7 @@ func TestAServiceThatIsKilledGoesOn(t *testing.T) {
 
 // Killed before it says that it is ready, it loses what it has counted as
 // little as later.
-func TestAServiceThatIsKilledAsItStartsGoesOn(t *testing.T) {
+func TestServiceKilledDuringStart(t *testing.T) {
 	u := newManaged(t)
 	p := u.start("--shards", "2")
 	report := u.load(p)
@@ -263,7 +263,7 @@ func TestAServiceThatIsKilledAsItStartsGoesOn(t *testing.T) {
 
 // Five times in a row it is told to stop under load, and started again: every
 // datagram is one record, in its sender's order.
-func TestAServiceThatIsRestartedLosesNothing(t *testing.T) {
+func TestServiceRestartLosesNothing(t *testing.T) {
 	u := newManaged(t)
 	p := u.start("--shards", "2")
 	report := u.load(p)
@@ -287,7 +287,7 @@ func TestAServiceThatIsRestartedLosesNothing(t *testing.T) {
 
 // Where there is no end of what comes, what still waits when half of the time for
 // a drain has passed is the next one's.
-func TestAServiceIsRestartedUnderOverload(t *testing.T) {
+func TestServiceRestartUnderOverload(t *testing.T) {
 	u := newManaged(t)
 	u.file = filepath.Join(u.dir, "pipe")
 	if err := unix.Mkfifo(u.file, 0o666); err != nil {
@@ -334,7 +334,7 @@ func TestAServiceIsRestartedUnderOverload(t *testing.T) {
 }
 
 // More and fewer shards across restarts lose nothing either.
-func TestAServiceIsRestartedWithOtherNumbersOfShards(t *testing.T) {
+func TestServiceRestartChangesShards(t *testing.T) {
 	u := newManaged(t)
 	p := u.start("--shards", "2")
 	report := u.load(p)
@@ -359,7 +359,7 @@ func TestAServiceIsRestartedWithOtherNumbersOfShards(t *testing.T) {
 
 // Sockets of a listener that is in the configuration no more are told of, and
 // closed.
-func TestAListenerThatIsGoneIsClosed(t *testing.T) {
+func TestRemovedListenerIsClosed(t *testing.T) {
 	u := newManaged(t)
 	other := freePort(t)
 	file := filepath.Join(u.dir, "serve.yaml")
@@ -437,7 +437,7 @@ func (p *process) inodes() []string {
 
 // Sockets of a .socket unit are read, after a restart too, and what came before
 // the start.
-func TestAServiceIsActivated(t *testing.T) {
+func TestSocketActivation(t *testing.T) {
 	u := newManaged(t)
 	u.activate(2, nil)
 	early := newSenders(t, u.address, 16)
@@ -466,7 +466,7 @@ func TestAServiceIsActivated(t *testing.T) {
 }
 
 // The kernel lets only sockets of one user share a port.
-func TestAnActivatedServiceWantsMoreShards(t *testing.T) {
+func TestSocketActivationWithMoreShards(t *testing.T) {
 	u := newManaged(t)
 	u.activate(2, nil)
 	if os.Geteuid() == 0 {
@@ -490,7 +490,7 @@ func TestAnActivatedServiceWantsMoreShards(t *testing.T) {
 
 // A .socket unit may have more sockets than there are shards: those are out of
 // use until it is started anew.
-func TestAnActivatedServiceWantsFewerShards(t *testing.T) {
+func TestSocketActivationWithFewerShards(t *testing.T) {
 	for _, wildcard := range []bool{false, true} {
 		t.Run(fmt.Sprint("wildcard=", wildcard), func(t *testing.T) { wantsFewerShards(t, wildcard) })
 	}
@@ -543,7 +543,7 @@ func (p *process) cpu() (ticks int) {
 }
 
 // The manager's sockets do not block, and shards wait at them all the same.
-func TestAnActivatedServiceIsIdle(t *testing.T) {
+func TestSocketActivationUsesNoIdleCPU(t *testing.T) {
 	u := newManaged(t)
 	u.activate(2, nil)
 	p := u.start("--shards", "2", "--stats-interval", "1s")
@@ -556,7 +556,7 @@ func TestAnActivatedServiceIsIdle(t *testing.T) {
 }
 
 // What the manager was allowed to make large stays so.
-func TestAnActivatedServiceKeepsLargeBuffers(t *testing.T) {
+func TestSocketActivationKeepsLargeBuffers(t *testing.T) {
 	text, err := os.ReadFile("/proc/sys/net/core/rmem_max")
 	if err != nil {
 		t.Skip(err)
@@ -584,7 +584,7 @@ func TestAnActivatedServiceKeepsLargeBuffers(t *testing.T) {
 	}
 }
 
-func TestAServiceIsAliveAgainAndAgain(t *testing.T) {
+func TestServiceSendsWatchdog(t *testing.T) {
 	u := newManaged(t)
 	u.SetWatchdog(200 * time.Millisecond)
 	p := u.start("--shards", "2")
@@ -596,7 +596,7 @@ func TestAServiceIsAliveAgainAndAgain(t *testing.T) {
 }
 
 // A standby keeps nothing, until it is active.
-func TestAServiceStandsBy(t *testing.T) {
+func TestServiceStandby(t *testing.T) {
 	u := newManaged(t)
 	socket := filepath.Join(u.dir, "takeover.sock")
 	active := serving(t, ordinary, "--listen", u.address, "--shards", "2", "--steer", "hash", "--takeover", socket, "--output", "file:"+u.file)
@@ -638,7 +638,7 @@ var reloading = regexp.MustCompile(`^RELOADING=1\nMONOTONIC_USEC=[0-9]+$`)
 
 func isReloading(text string) bool { return reloading.MatchString(text) }
 
-func TestAServiceReloads(t *testing.T) {
+func TestServiceReload(t *testing.T) {
 	u := newManaged(t)
 	p := u.start("--shards", "2")
 	before := len(u.by(p))
@@ -652,7 +652,7 @@ func TestAServiceReloads(t *testing.T) {
 
 // A successor in the same control group is the service from then on, and keeps
 // what it has.
-func TestAServiceIsUpgradedByHand(t *testing.T) {
+func TestServiceUpgradeByHand(t *testing.T) {
 	u := newManaged(t)
 	args := []string{"--shards", "2", "--takeover", filepath.Join(u.dir, "takeover.sock")}
 	p := u.start(args...)
@@ -696,7 +696,7 @@ func TestAServiceIsUpgradedByHand(t *testing.T) {
 
 // A store that was damaged, or is not to be understood, keeps no service from
 // starting: it says what is the matter, and serves.
-func TestADamagedStore(t *testing.T) {
+func TestDamagedStore(t *testing.T) {
 	for name, c := range map[string]struct {
 		damage func(t *testing.T, passed []systemdtest.Descriptor) []systemdtest.Descriptor
 		words  string
@@ -796,7 +796,7 @@ func isKind(kind systemd.Kind) func(systemdtest.Descriptor) bool {
 
 // A store that is too small is told of once, with what helps; it serves all the
 // same, and drains at its end as if there were none.
-func TestAStoreThatIsTooSmall(t *testing.T) {
+func TestStoreTooSmall(t *testing.T) {
 	u := newManaged(t)
 	u.Limit(3, -1)
 	p := u.start("--shards", "2")
@@ -812,7 +812,7 @@ func TestAStoreThatIsTooSmall(t *testing.T) {
 }
 
 // A manager that is slow keeps nobody from reading.
-func TestAManagerThatIsSlow(t *testing.T) {
+func TestSlowServiceManager(t *testing.T) {
 	u := newManaged(t)
 	p := u.begin("--shards", "2")
 	goOn := u.Pause()
@@ -834,7 +834,7 @@ func TestAManagerThatIsSlow(t *testing.T) {
 
 // Descriptors that were passed are closed when they are of no more use, start
 // after start.
-func TestAServiceLeaksNoDescriptors(t *testing.T) {
+func TestServiceLeaksNoDescriptors(t *testing.T) {
 	u := newManaged(t)
 	u.activate(2, nil)
 	var counts []int
@@ -865,7 +865,7 @@ func TestAServiceLeaksNoDescriptors(t *testing.T) {
 
 // A crash of the program has an exit code after which the unit starts it again, and it goes on
 // with what waited. SIGQUIT is a fatal error of the Go runtime (os/signal).
-func TestAServiceThatCrashesIsStartedAgain(t *testing.T) {
+func TestCrashedServiceIsRestarted(t *testing.T) {
 	unit := readUnit(t, "udpshard.service")
 	u := newManaged(t)
 	p := u.start("--shards", "2")
@@ -888,7 +888,7 @@ func TestAServiceThatCrashesIsStartedAgain(t *testing.T) {
 }
 
 // What a start can't mend has exit codes after which the unit leaves it.
-func TestAServiceThatIsUnusableStaysDown(t *testing.T) {
+func TestUnusableServiceStaysDown(t *testing.T) {
 	unit := readUnit(t, "udpshard.service")
 	u := newManaged(t)
 	file := write(t, u.dir, "bad.yaml", "listeners: [{batch: 0}]\n")

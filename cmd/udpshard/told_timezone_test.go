@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestAZoneThatIsNotUnderstoodIsTold(t *testing.T) {
+func TestUnknownTimeZoneIsLogged(t *testing.T) {
 	if _, err := time.LoadLocation("Asia/Kolkata"); err != nil {
 		t.Skip("this host has no time zones: apt-get install tzdata")
 	}

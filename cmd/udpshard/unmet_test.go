@@ -20,7 +20,7 @@ import (
 // A standby does not run while a successor takes over, and that one dies or
 // hangs before the standby has met it: it has that one's counters from the one
 // before, and goes on from them, to the datagram.
-func TestAStandbyThatHasNotMetWhoServes(t *testing.T) {
+func TestUnconnectedStandbyTakesOver(t *testing.T) {
 	for name, c := range map[string]struct {
 		signal syscall.Signal
 		says   string
@@ -74,7 +74,7 @@ func TestAStandbyThatHasNotMetWhoServes(t *testing.T) {
 
 // A standby that has missed some upgrades, and can't find who serves, takes
 // nobody for dead: those who left did so in order.
-func TestAStandbyThatCannotFindWhoServes(t *testing.T) {
+func TestStandbyWithoutTakeoverSocketWaits(t *testing.T) {
 	dir := publicDir(t)
 	address, socket := freePort(t), filepath.Join(dir, "takeover.sock")
 	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", socket, "--output", "discard"}
@@ -110,7 +110,7 @@ func TestAStandbyThatCannotFindWhoServes(t *testing.T) {
 
 // What a standby has is let go by no reload, whenever the process that serves
 // ends, and settings that can't be put into force are refused.
-func TestAStandbyReloads(t *testing.T) {
+func TestStandbyReload(t *testing.T) {
 	dir := publicDir(t)
 	address, web, socket, file := freePort(t), freePort(t), filepath.Join(dir, "takeover.sock"), filepath.Join(dir, "standby.yaml")
 	settings := func(output, more string) {
@@ -156,7 +156,7 @@ func TestAStandbyReloads(t *testing.T) {
 
 // A standby that can't listen at the takeover path serves all the same, with
 // all there is, and listens when it can.
-func TestAStandbyWithoutAPath(t *testing.T) {
+func TestStandbyServesWithoutTakeoverPath(t *testing.T) {
 	dir := filepath.Join(publicDir(t), "run")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
@@ -195,7 +195,7 @@ func TestAStandbyWithoutAPath(t *testing.T) {
 
 // Where the takeover path can't be used, a second standby can't know that nobody has met the first
 // one, which has served: it does not serve, and says why, until the path can be used.
-func TestASecondStandbyWithoutAPath(t *testing.T) {
+func TestSecondStandbyWaitsForTakeoverPath(t *testing.T) {
 	dir := filepath.Join(publicDir(t), "run")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
@@ -225,7 +225,7 @@ func TestASecondStandbyWithoutAPath(t *testing.T) {
 
 // A process that does not run is replaced, and its replacement dies; then it
 // wakes up: what it had read is not lost.
-func TestAStoppedProcessOutlivesItsReplacement(t *testing.T) {
+func TestStoppedProcessOutlivesReplacement(t *testing.T) {
 	dir := publicDir(t)
 	file, address := filepath.Join(dir, "records.json"), freePort(t)
 	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file, "--standby-after", "2s"}
@@ -293,7 +293,7 @@ func listens(t *testing.T, path string) int {
 
 // A process that does not run is replaced, and its replacement is upgraded, which waits for it no
 // longer: what it had read counts as lost, and is written all the same when it wakes up.
-func TestAStoppedProcessOutlivesAnUpgrade(t *testing.T) {
+func TestStoppedProcessOutlivesUpgrade(t *testing.T) {
 	dir := publicDir(t)
 	file, address := filepath.Join(dir, "records.json"), freePort(t)
 	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file, "--standby-after", "2s"}
@@ -319,7 +319,7 @@ func TestAStoppedProcessOutlivesAnUpgrade(t *testing.T) {
 
 // A standby whose zones or output can't be opened again, when another one has
 // taken over, stays, and stands by again.
-func TestAStandbyStays(t *testing.T) {
+func TestStandbyKeepsZonesThatFailToReload(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	zone := filepath.Join(dir, "example.zone")
 	right := "$ORIGIN example.\n$TTL 60\n@ SOA ns1 host 1 7200 3600 86400 300\n@ NS ns1\nns1 A 192.0.2.1\n"
@@ -353,7 +353,7 @@ func TestAStandbyStays(t *testing.T) {
 
 // A process that hands over while its output takes nothing hears signals all the
 // same, and gives up what the output has not taken.
-func TestAHandoverThatWaitsForTheOutput(t *testing.T) {
+func TestStopDuringBlockedHandover(t *testing.T) {
 	pipe, address := unreadPipe(t), freePort(t)
 	args := []string{"--listen", address, "--protocol", "raw", "--shards", "2", "--steer", "hash", "--drain-timeout", "300ms", "--standby-after", "10s",
 		"--takeover", filepath.Join(publicDir(t), "takeover.sock"), "--output", "file:" + pipe}
@@ -380,7 +380,7 @@ func TestAHandoverThatWaitsForTheOutput(t *testing.T) {
 
 // A takeover socket that somebody removes is made anew: whoever stands by still does, and others
 // can come. A process that was replaced makes nothing anew.
-func TestATakeoverSocketThatWasRemoved(t *testing.T) {
+func TestRemovedTakeoverSocketIsRecreated(t *testing.T) {
 	dir := publicDir(t)
 	address, socket := freePort(t), filepath.Join(dir, "takeover.sock")
 	args := []string{

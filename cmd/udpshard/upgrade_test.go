@@ -100,7 +100,7 @@ func TestUpgradesLoseNothing(t *testing.T) {
 }
 
 // Growing and shrinking across upgrades loses nothing either.
-func TestUpgradesWithOtherNumbersOfShards(t *testing.T) {
+func TestUpgradesChangeShards(t *testing.T) {
 	dir := publicDir(t)
 	file, address := filepath.Join(dir, "records.json"), freePort(t)
 	args := func(shards int) []string {
@@ -131,7 +131,7 @@ func TestUpgradesWithOtherNumbersOfShards(t *testing.T) {
 // A successor that can't be one changes nothing for the one that serves; one that
 // dies when it has just become the one that serves is followed by a standby, that
 // has not met it.
-func TestASuccessorThatFails(t *testing.T) {
+func TestFailedSuccessor(t *testing.T) {
 	dir := publicDir(t)
 	file, address, socket := filepath.Join(dir, "records.json"), freePort(t), filepath.Join(dir, "takeover.sock")
 	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", socket, "--output", "file:" + file}
@@ -196,7 +196,7 @@ func TestASuccessorThatFails(t *testing.T) {
 
 // The one before dies when it has stopped reading for a successor, and can't
 // write what it had read: the successor has all it needs to go on.
-func TestTheOneBeforeDiesAsItHandsOver(t *testing.T) {
+func TestPredecessorDiesDuringHandover(t *testing.T) {
 	dir := publicDir(t)
 	pipe, file, address := filepath.Join(dir, "pipe"), filepath.Join(dir, "records.json"), freePort(t)
 	if err := syscall.Mkfifo(pipe, 0o666); err != nil {

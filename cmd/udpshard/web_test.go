@@ -26,7 +26,7 @@ func idleClients(t *testing.T, address string, n int, text string) {
 }
 
 // A process that keeps connections open keeps neither probes nor scrapers out.
-func TestProbesAreAnsweredBesideIdleConnections(t *testing.T) {
+func TestProbesBesideIdleConnections(t *testing.T) {
 	path, err := program()
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +52,7 @@ func TestProbesAreAnsweredBesideIdleConnections(t *testing.T) {
 }
 
 // Where other hosts can reach HTTP, the log says so.
-func TestHTTPThatOthersCanReachIsToldOf(t *testing.T) {
+func TestReachableHTTPIsLogged(t *testing.T) {
 	const told = "HTTP reachable by other hosts"
 	p := serving(t, nil, "--listen", "127.0.0.1:0", "--protocol", "discard")
 	if p.says(told) {
