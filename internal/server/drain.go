@@ -8,12 +8,10 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/udpshard/udpshard/internal/cli"
-	"github.com/udpshard/udpshard/metrics"
 )
 
 // drain stops reading, writes what was read, and logs the final ledger.
 func (s *server) drain(stop func(), signals signals, ended <-chan error) error {
-	s.ledger.SetRole(metrics.Draining)
 	s.service.logError("stopping", s.service.unit.Stopping("draining"))
 	s.loop.stats.stop()
 	s.watchSecond(time.Now(), signals)
@@ -85,7 +83,6 @@ const successorPatience = 1500 * time.Millisecond
 
 // exitHandedOver ends a process whose sockets and counters another one has.
 func (s *server) exitHandedOver(why string) error {
-	s.ledger.SetRole(metrics.Draining)
 	s.loop.stats.stop()
 	s.web.close() // the other has the socket that listens
 	s.log.Info().Msg(why)

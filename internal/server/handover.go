@@ -145,7 +145,7 @@ func (s *server) quiesce(ctx, peer context.Context, ended <-chan error, signals 
 	s.loop.quiesced = s.listeners
 	var errs []error
 	stop, late, gone := signals.stop, ctx.Done(), peer.Done()
-	if s.loop.stopping {
+	if s.loop.role == handoff.QuiescingToStop {
 		stop, gone = nil, nil
 	} else {
 		late = nil
@@ -161,7 +161,7 @@ func (s *server) quiesce(ctx, peer context.Context, ended <-chan error, signals 
 			errs = append(errs, err)
 		case sig := <-stop:
 			s.log.Info().Stringer("signal", sig).Msg("stop requested during a handover")
-			s.loop.stopping = true
+			s.change(handoff.StopRequested)
 			s.watchSecond(sig.at, signals)
 			stop, late, gone = nil, ctx.Done(), nil
 		case <-gone:

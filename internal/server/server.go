@@ -50,13 +50,13 @@ type listener struct {
 
 // loopState is for the goroutine of the main loop, and before for the goroutine that starts.
 type loopState struct {
+	role          handoff.Role
 	stats         *stats
 	reloads       *reloader
 	reloadPending bool                    // a SIGHUP of the time of a takeover has to be obeyed yet
 	wasStandby    bool                    // this process was a standby with these settings
 	predecessor   *succession.Predecessor // closed when this process reads
 	quiesced      []*listener             // stopped for a handover
-	stopping      bool                    // a signal to stop has come
 	hanging       bool                    // the process does not wait for a shard, which may wake up
 	secondSignal  sync.Once
 }
@@ -131,17 +131,37 @@ func (s *server) run(signals signals) error {
 
 	err := s.mainLoop(ctx, signals, ended)
 	s.handover.close()
-	if err == nil && s.succession.Fenced() { // a signal to stop came before a shard had noticed
+	if err == nil && s.loop.role == handoff.Draining && s.succession.Fenced() { // replaced at the moment of the signal
+		s.change(handoff.Replaced)
 		err = engine.ErrFenced
 	}
-	switch {
-	case errors.Is(err, errHandedOver):
+	switch s.loop.role {
+	case handoff.HandedOver:
 		s.awaitSuccessor()
 		return s.exitHandedOver("handover finished")
-	case errors.Is(err, engine.ErrFenced):
+	case handoff.Fenced:
 		return s.exitFenced(err, signals, ended)
 	}
 	return errors.Join(err, s.drain(stop, signals, ended))
+}
+
+// change changes the role of the process. The status has the role as active, standby or draining.
+func (s *server) change(e handoff.Event) {
+	next, err := s.loop.role.Next(e)
+	if err != nil { // a mistake of this program: the process goes on with the role that it has
+		s.log.Error().Err(err).Msg("role unchanged")
+		return
+	}
+	s.log.Debug().Stringer("from", s.loop.role).Stringer("role", next).Stringer("event", e).Msg("role changed")
+	s.loop.role = next
+	switch {
+	case next == handoff.Standby:
+		s.ledger.SetRole(metrics.Standby)
+	case next == handoff.Active:
+		s.ledger.SetRole(metrics.Active)
+	case next.Ends():
+		s.ledger.SetRole(metrics.Draining)
+	}
 }
 
 // startGroups has groups read, until ctx ends or they yield.
@@ -154,9 +174,6 @@ func (s *server) startGroups(ctx context.Context, groups []*listener, ended chan
 // fenceInterval is the time between two checks of the main loop whether this process was replaced.
 // A group with a shard that hangs does not return, and so does not report that.
 const fenceInterval = 250 * time.Millisecond
-
-// errHandedOver: another process has all that this one had.
-var errHandedOver = errors.New("handed over")
 
 // mainLoop returns when it is time to drain, with what forces it, or to leave.
 func (s *server) mainLoop(ctx context.Context, signals signals, ended chan error) error {
@@ -182,6 +199,7 @@ func (s *server) mainLoop(ctx context.Context, signals signals, ended chan error
 		select {
 		case <-fence.C:
 			if s.succession.Fenced() {
+				s.change(handoff.Replaced)
 				return engine.ErrFenced
 			}
 		case <-signals.reload:
@@ -193,34 +211,42 @@ func (s *server) mainLoop(ctx context.Context, signals signals, ended chan error
 		case sig := <-stop:
 			s.watchSecond(sig.at, signals)
 			if s.succession.Fenced() {
-				return nil
+				s.change(handoff.Replaced)
+				return engine.ErrFenced
 			}
 			if passed = s.handOverToStandby(ctx, sig.Signal); passed == nil {
 				s.log.Info().Stringer("signal", sig).Msg("draining")
+				s.change(handoff.StopRequested)
 				return nil
 			}
-			s.loop.stopping, stop = true, nil
+			s.change(handoff.StopPassedOn)
+			stop = nil
 		case err := <-passed:
 			if passed = nil; err != nil {
 				s.log.Warn().Err(err).Msg("handover to a standby failed")
+				s.change(handoff.Failed)
 				return nil
 			}
 		case err := <-ended:
 			ended <- err // drain counts them
 			if errors.Is(err, engine.ErrFenced) {
+				s.change(handoff.Replaced)
 				return err
 			}
 			if err != nil {
 				s.log.Error().Err(err).Str("effect", "the process drains").Msg("shard failed")
+				s.change(handoff.Failed)
 				return nil // drain returns it
 			}
 		case err := <-s.outputs.Broken():
+			s.change(handoff.Failed)
 			return err
 		case <-path.C:
 			s.succession.KeepPath(ctx, s.handover)
 		case tick := <-s.loop.stats.tick():
 			s.loop.stats.log(tick)
 		case asked := <-s.handover.requests:
+			s.change(handoff.QuiesceRequested)
 			late, cancel := context.WithTimeout(ctx, s.config.DrainTimeout)
 			stopAlive := s.succession.KeepAlive()
 			asked.done <- s.quiesce(late, asked.peer, ended, signals)
@@ -228,8 +254,10 @@ func (s *server) mainLoop(ctx context.Context, signals signals, ended chan error
 			handedOver := <-s.handover.ended
 			stopAlive()
 			if handedOver {
-				return errHandedOver
+				s.change(handoff.HandoverCommitted)
+				return nil
 			}
+			s.change(handoff.Resumed)
 			s.startGroups(ctx, s.loop.quiesced, ended)
 			if s.loop.reloadPending {
 				s.loop.reloadPending = false
@@ -240,7 +268,8 @@ func (s *server) mainLoop(ctx context.Context, signals signals, ended chan error
 					s.log.Error().Err(err).Msg("DNS over TCP unavailable")
 				}
 			}
-			if s.loop.stopping && passed == nil {
+			if s.loop.role == handoff.Stopping && passed == nil {
+				s.change(handoff.Failed)
 				return nil
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 
+	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/succession"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/metrics"
@@ -15,7 +16,7 @@ var errReloaded = errors.New("reloaded")
 
 // standBy waits until the active process hands over, ends or stalls, and takes over then.
 func (s *server) standBy(ctx context.Context, reload <-chan os.Signal, from *succession.Predecessor) error {
-	s.ledger.SetRole(metrics.Standby)
+	s.change(handoff.ActiveFound)
 	if s.web != nil && !s.web.shared {
 		s.web.serve()
 	}

@@ -6,10 +6,10 @@ import (
 	"os"
 	"time"
 
+	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/succession"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/internal/preflight"
-	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/shard"
 )
 
@@ -41,7 +41,7 @@ func (s *server) start(ctx context.Context, reload <-chan os.Signal, from *succe
 		}
 		s.log.Error().Err(err).Msg("DNS over TCP unavailable") // those over UDP wait, and there is no way back
 	}
-	s.ledger.SetRole(metrics.Active)
+	s.change(handoff.Activated)
 	return nil
 }
 

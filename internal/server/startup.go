@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/udpshard/udpshard/internal/config"
+	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/succession"
 	"github.com/udpshard/udpshard/packet/dns"
 )
@@ -58,6 +59,7 @@ func (c *startup) run() (*server, error) {
 			return nil, nil
 		}
 		if s.loop.wasStandby {
+			s.change(handoff.StandbyEnded)
 			c.lastGood, c.wasStandby = nil, true
 		}
 		pause, err := c.chooseRetry(s, began, err)
