@@ -1,13 +1,10 @@
 package shard
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"strings"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/hostport"
 	"github.com/udpshard/udpshard/internal/sys"
@@ -42,7 +39,7 @@ func resolve(text string) (address, error) {
 		return address{}, &ConfigError{"Address", err}
 	}
 	if parsed.Host == "" {
-		if !haveIPv6() {
+		if !sys.HaveIPv6() {
 			parsed.IP = netip.IPv4Unspecified()
 		}
 		return address{AddrPort: parsed.AddrPort(), dual: parsed.IP.Is6()}, nil
@@ -89,13 +86,4 @@ func isBroadcast(addr netip.Addr) bool {
 		}
 	}
 	return false
-}
-
-// haveIPv6 reports whether the kernel has IPv6: not with ipv6.disable=1, or without the module.
-func haveIPv6() bool {
-	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err == nil {
-		unix.Close(fd)
-	}
-	return !errors.Is(err, unix.EAFNOSUPPORT)
 }

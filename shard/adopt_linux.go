@@ -110,7 +110,7 @@ func (g handle) AdoptSockets() (surplus int, err error) {
 	if g.options.Inherited == nil {
 		return 0, nil
 	}
-	largest := sync.OnceValue(largestBuffer)
+	largest := sync.OnceValue(sys.MaxReceiveBuffer)
 	inherited := len(g.options.Inherited.Sockets)
 	if err := g.configureInherited(inherited, largest); err != nil {
 		return 0, err
@@ -138,7 +138,7 @@ func (g *Group) restore() error {
 	if g.fenced() {
 		return fmt.Errorf("%s: %w", g.address, engine.ErrFenced)
 	}
-	if err := g.configureInherited(len(g.shards), sync.OnceValue(largestBuffer)); err != nil {
+	if err := g.configureInherited(len(g.shards), sync.OnceValue(sys.MaxReceiveBuffer)); err != nil {
 		return err
 	}
 	return g.attacher.reattach()
@@ -163,7 +163,7 @@ func (g *Group) configureInherited(n int, largest func() int) (err error) {
 			return err
 		}
 	}
-	if g.granted, err = grantedBuffer(g.shards[0].fd); err != nil {
+	if g.granted, err = sys.ReceiveBuffer(g.shards[0].fd); err != nil {
 		return err
 	}
 	for _, s := range g.shards {

@@ -249,7 +249,7 @@ func (r running) successor(t *testing.T, c Config) (handle, error) {
 func TestEveryKindOfAddressIsInherited(t *testing.T) {
 	for _, at := range []string{":0", "[::]:0", "[::1]:0", "0.0.0.0:0", "127.0.0.1:0"} {
 		t.Run(at, func(t *testing.T) {
-			if at[0] == '[' && !haveIPv6() {
+			if at[0] == '[' && !sys.HaveIPv6() {
 				t.Skip("there is no IPv6 here")
 			}
 			c := Config{Address: at, Shards: 2, Handler: func(int) packet.Handler { return packet.Echo{} }}
@@ -321,7 +321,7 @@ func TestAWaitingSuccessorChangesNothing(t *testing.T) {
 		t.Errorf("the ledger has the mode %q", mode)
 	}
 	buffer := func() int {
-		granted, err := grantedBuffer(first.shards[0].fd)
+		granted, err := sys.ReceiveBuffer(first.shards[0].fd)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -536,7 +536,7 @@ func TestRunAfterASuccessorThatFailed(t *testing.T) {
 			t.Errorf("shard %d gets no datagrams", s.Shard)
 		}
 	}
-	if granted, _ := grantedBuffer(first.shards[0].fd); granted != 100_000 {
+	if granted, _ := sys.ReceiveBuffer(first.shards[0].fd); granted != 100_000 {
 		t.Errorf("the receive buffer has %d bytes", granted)
 	}
 	if trains, err := unix.GetsockoptInt(first.shards[0].fd, unix.SOL_UDP, unix.UDP_GRO); err == nil && trains != 0 {

@@ -33,11 +33,6 @@ func isNetworkError(err error) bool {
 	return false
 }
 
-// isUnreachable: no route to an address, or no source address for the route (ip(7), connect(2)).
-func isUnreachable(err error) bool {
-	return errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.EHOSTUNREACH)
-}
-
 // isFatal: the socket can't be read any more. An unknown error is fatal: a shard that retries for
 // ever would leave its socket unread.
 func isFatal(err error) bool {

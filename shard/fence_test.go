@@ -49,7 +49,7 @@ func TestAFencedGroupLeavesTheSocketsUnchanged(t *testing.T) {
 	if err := sys.DetachProgram(g.shards[0].fd); err != nil {
 		t.Fatal(err)
 	}
-	buffer, err := grantedBuffer(g.shards[0].fd)
+	buffer, err := sys.ReceiveBuffer(g.shards[0].fd)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func TestAFencedGroupLeavesTheSocketsUnchanged(t *testing.T) {
 	if g.restore() == nil {
 		t.Error("a fenced group was restored")
 	}
-	if now, err := grantedBuffer(g.shards[0].fd); now == buffer || err != nil {
+	if now, err := sys.ReceiveBuffer(g.shards[0].fd); now == buffer || err != nil {
 		t.Errorf("restore set the receive buffer to %d, %v", now, err)
 	}
 	if err := g.SetSteering(Steering{Mode: steer.Spray}); err == nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/udpshard/udpshard/internal/engine"
 	"github.com/udpshard/udpshard/internal/steer"
+	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/metrics"
 )
 
@@ -128,7 +129,7 @@ func newGroup(c Config, o engine.Options, at address, fds, surplus []int) (*Grou
 
 // addShards lays out the shards. AdoptSockets opens the sockets of shards without one in fds.
 func (g *Group) addShards(fds []int) (err error) {
-	if g.granted, err = grantedBuffer(fds[0]); err != nil {
+	if g.granted, err = sys.ReceiveBuffer(fds[0]); err != nil {
 		return err
 	}
 	for i := range g.config.Shards {

@@ -110,7 +110,7 @@ func newInUseError(at address, join bool) *InUseError {
 	e := &InUseError{Address: at.String(), Join: join}
 	sockets := make(map[uint64]*Holder)
 	for _, v6 := range []bool{false, true} {
-		for _, line := range socketsOfPort(at.Port(), v6, time.Now(), 0) {
+		for _, line := range holder.SocketsOfPort(at.Port(), v6, time.Now(), 0) {
 			if held, _ := netip.AddrFromSlice(line.LocalAddr); overlap(held, at.Addr()) {
 				sockets[line.Inode] = &Holder{Address: netip.AddrPortFrom(held, at.Port()), UID: int(line.UID)}
 			}

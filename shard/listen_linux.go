@@ -16,7 +16,7 @@ import (
 // chose for port 0.
 func openSockets(c Config, at address) ([]int, address, error) {
 	fds := make([]int, 0, c.Shards)
-	largest := sync.OnceValue(largestBuffer)
+	largest := sync.OnceValue(sys.MaxReceiveBuffer)
 	for i := range c.Shards {
 		fd, err := openSocket(c, at, i, largest)
 		if err == nil {

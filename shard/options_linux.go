@@ -1,14 +1,11 @@
 package shard
 
 import (
-	"errors"
 	"fmt"
-	"math"
-	"os"
-	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/sys"
 )
 
 // option is a numeric socket option.
@@ -35,7 +32,7 @@ func onlyIPv6(at address) option {
 
 // setOptions sets the options of a shard's socket, before or after bind. The options of an
 // inherited socket are the predecessor's too, and are set once the predecessor has stopped reading.
-// largest returns largestBuffer().
+// largest returns sys.MaxReceiveBuffer().
 func setOptions(fd int, c Config, at address, shard int, largest func() int) error {
 	var options []option
 	if c.wantsDestinations(at, shard) {
@@ -58,50 +55,11 @@ func setOptions(fd int, c Config, at address, shard int, largest func() int) err
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &wait); err != nil {
 		return fmt.Errorf("setsockopt SO_RCVTIMEO to %s: %w", receiveTimeout, err)
 	}
-	return setReceiveBuffer(fd, c.ReceiveBuffer, largest)
+	return sys.SetReceiveBuffer(fd, min(c.ReceiveBuffer, maxReceiveBuffer-1), largest)
 }
 
 // wantsDestinations reports whether a shard's socket must report destination addresses: only for a
 // wildcard address, for replies, and for the multicast duplicates of all shards but shard 0.
 func (c Config) wantsDestinations(at address, shard int) bool {
 	return at.Addr().IsUnspecified() && (!c.OneWay || shard > 0)
-}
-
-// setReceiveBuffer requests size bytes. Without privilege the kernel grants at most
-// net.core.rmem_max, without an error. A buffer that a service manager has made larger than
-// net.core.rmem_max is kept.
-func setReceiveBuffer(fd, size int, largest func() int) error {
-	size = min(size, maxReceiveBuffer-1)
-	err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, size)
-	if errors.Is(err, unix.EPERM) {
-		if granted, grantedErr := grantedBuffer(fd); grantedErr == nil && min(granted, size) >= largest() {
-			return nil
-		}
-		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, size)
-	}
-	if err != nil {
-		return fmt.Errorf("set the receive buffer to %d bytes: %w", size, err)
-	}
-	return nil
-}
-
-// largestBuffer returns net.core.rmem_max, the maximum without privilege, or math.MaxInt if /proc
-// does not show it.
-func largestBuffer() int {
-	text, err := os.ReadFile("/proc/sys/net/core/rmem_max")
-	if err != nil {
-		return math.MaxInt
-	}
-	n, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil {
-		return math.MaxInt
-	}
-	return n
-}
-
-// grantedBuffer returns the granted SO_RCVBUF in the unit of the request: the kernel doubles the
-// number for its own overhead (socket(7)).
-func grantedBuffer(fd int) (int, error) {
-	doubled, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
-	return doubled / 2, os.NewSyscallError("getsockopt SO_RCVBUF", err)
 }

@@ -45,7 +45,7 @@ func Probe(c Config, holders func(at netip.AddrPort, dual bool) ([]Holder, error
 // (__inet_bind in net/ipv4/af_inet.c, __inet6_bind in net/ipv6/af_inet6.c, Linux 6.18).
 func probeSocket(c Config, at address) error {
 	c.Join = false
-	fd, err := openSocket(c, address{netip.AddrPortFrom(at.Addr(), 0), at.dual}, 0, largestBuffer)
+	fd, err := openSocket(c, address{netip.AddrPortFrom(at.Addr(), 0), at.dual}, 0, sys.MaxReceiveBuffer)
 	if err != nil {
 		return err
 	}

@@ -2,13 +2,13 @@ package shard
 
 import (
 	"fmt"
-	"net/netip"
 	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/engine"
+	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/metrics"
 )
 
@@ -49,7 +49,7 @@ func (g handle) DetachSurplus() (surplus int, err error) {
 		if g.fenced() {
 			return 0, fmt.Errorf("%s: %w", g.address, engine.ErrFenced)
 		}
-		if err := detach(fd); err != nil {
+		if err := sys.DetachSocket(fd); err != nil {
 			return 0, err
 		}
 	}
@@ -73,42 +73,4 @@ func (g handle) CloseSurplus(closing func(metrics.Socket) error) error {
 		g.surplus = g.surplus[:i]
 	}
 	return g.attacher.reattach()
-}
-
-// detach connects a socket to itself. On close a socket leaves its group before it leaves the
-// kernel's table of sockets. A datagram whose lookup finds the socket in between is queued there
-// and lost (udp_lib_unhash, inet_lookup_reuseport, Linux 6.18). A connected socket is found only
-// for datagrams of its peer. If no route leads to the socket, since even the loopback interface is
-// down, detach does nothing: only a datagram at the very moment of the close is lost.
-func detach(fd int) error {
-	own, err := unix.Getsockname(fd)
-	if err != nil {
-		return os.NewSyscallError("getsockname", err)
-	}
-	for _, name := range ownAddresses(own) {
-		if err = unix.Connect(fd, name); err == nil || !isUnreachable(err) {
-			break
-		}
-	}
-	if isUnreachable(err) {
-		return nil
-	}
-	return os.NewSyscallError("connect", err)
-}
-
-// ownAddresses returns the addresses by which a socket may reach itself. A dual-stack socket can be
-// open while IPv6 is off (net.ipv6.conf.lo.disable_ipv6).
-func ownAddresses(own unix.Sockaddr) []unix.Sockaddr {
-	switch own := own.(type) {
-	case *unix.SockaddrInet4:
-		if own.Addr == [4]byte{} {
-			own.Addr = [4]byte{127, 0, 0, 1}
-		}
-	case *unix.SockaddrInet6:
-		if own.Addr == [16]byte{} {
-			own.Addr[15] = 1
-			return []unix.Sockaddr{own, &unix.SockaddrInet6{Port: own.Port, Addr: netip.MustParseAddr("::ffff:127.0.0.1").As16()}}
-		}
-	}
-	return []unix.Sockaddr{own}
 }

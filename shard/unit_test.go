@@ -8,23 +8,24 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/rate"
+	"github.com/udpshard/udpshard/internal/sys"
 )
 
 func TestErrnoPredicates(t *testing.T) {
 	for _, test := range []struct {
-		errno                                       unix.Errno
-		empty, interrupted, scarce, fatal, pathless bool
+		errno                                  unix.Errno
+		empty, interrupted, outOfMemory, fatal bool
 	}{
 		{errno: unix.EAGAIN, empty: true},
 		{errno: unix.EINTR, interrupted: true},
-		{errno: unix.ENOMEM, scarce: true},
-		{errno: unix.ENOBUFS, scarce: true},
+		{errno: unix.ENOMEM, outOfMemory: true},
+		{errno: unix.ENOBUFS, outOfMemory: true},
 		{errno: unix.ECONNREFUSED},
-		{errno: unix.EHOSTUNREACH, pathless: true},
-		{errno: unix.ENETUNREACH, pathless: true},
+		{errno: unix.EHOSTUNREACH},
+		{errno: unix.ENETUNREACH},
 		{errno: unix.ENETDOWN},
 		{errno: unix.EMSGSIZE},
-		{errno: unix.EADDRNOTAVAIL, fatal: true, pathless: true},
+		{errno: unix.EADDRNOTAVAIL, fatal: true},
 		{errno: unix.EBADF, fatal: true},
 		{errno: unix.ENOTSOCK, fatal: true},
 		{errno: unix.EFAULT, fatal: true},
@@ -32,7 +33,7 @@ func TestErrnoPredicates(t *testing.T) {
 		{errno: unix.EIO, fatal: true},
 	} {
 		if isEmpty(test.errno) != test.empty || isInterrupted(test.errno) != test.interrupted ||
-			isOutOfMemory(test.errno) != test.scarce || isFatal(test.errno) != test.fatal || isUnreachable(test.errno) != test.pathless {
+			isOutOfMemory(test.errno) != test.outOfMemory || isFatal(test.errno) != test.fatal {
 			t.Errorf("%v is misjudged", test.errno)
 		}
 	}
@@ -56,7 +57,7 @@ func TestResolve(t *testing.T) {
 			t.Errorf("%s is %s (dual %v), %v", in, got, got.dual, err)
 		}
 	}
-	if got, err := resolve(":5514"); err != nil || haveIPv6() != got.dual || got.Port() != 5514 {
+	if got, err := resolve(":5514"); err != nil || sys.HaveIPv6() != got.dual || got.Port() != 5514 {
 		t.Errorf(":5514 is %s, %v", got, err)
 	}
 	for _, in := range []string{"5514", "127.0.0.1", "::1:5514:x", "127.0.0.1:99999", "256.0.0.1:1", "[::1:5", "a b:1"} {

@@ -1,6 +1,7 @@
 package sys
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -65,4 +66,13 @@ func ZoneIndex(zone string) (uint32, error) {
 		return 0, fmt.Errorf("zone %q is no interface of this host", zone)
 	}
 	return uint32(index), nil
+}
+
+// HaveIPv6 reports whether the kernel has IPv6: not with ipv6.disable=1, or without the module.
+func HaveIPv6() bool {
+	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err == nil {
+		unix.Close(fd)
+	}
+	return !errors.Is(err, unix.EAFNOSUPPORT)
 }
