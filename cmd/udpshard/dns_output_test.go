@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -19,7 +18,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
-	"github.com/udpshard/udpshard/metrics"
 )
 
 // longName makes records of some 400 bytes.
@@ -85,25 +83,6 @@ func askStreams(t *testing.T, address string, count int) {
 			t.Fatalf("question %d over TCP: %v", i, err)
 		}
 	}
-}
-
-// unreadPipe makes a named pipe that nobody reads.
-func unreadPipe(t *testing.T) string {
-	t.Helper()
-	pipe := filepath.Join(publicDir(t), "queries")
-	if err := syscall.Mkfifo(pipe, 0o666); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(pipe, 0o666); err != nil { // whatever the umask
-		t.Fatal(err)
-	}
-	return pipe
-}
-
-// holds says whether the ledger adds up: what is not delivered is in flight, or
-// lost at the output.
-func holds(r metrics.Reading) bool {
-	return r.Received == r.Delivered+r.InFlight+r.Dropped.Output && int64(r.InFlight) >= 0
 }
 
 const (

@@ -3,11 +3,9 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -130,22 +128,6 @@ func TestDNSWithoutZones(t *testing.T) {
 			strings.Contains(metrics, `udpshard_dns_tcp_connections_open{listener="dns"} 1`+"\n")
 	})
 	p.terminate()
-}
-
-// counted is the value of a series of whole numbers.
-func counted(t *testing.T, metrics, series string) int {
-	t.Helper()
-	for line := range strings.Lines(metrics) {
-		if text, ok := strings.CutPrefix(line, series+" "); ok {
-			n, err := strconv.Atoi(strings.TrimSpace(text))
-			if err != nil {
-				t.Fatal(err)
-			}
-			return n
-		}
-	}
-	t.Fatalf("no %s", series)
-	return 0
 }
 
 // Across an upgrade nobody waits, TCP is answered on, a client's cookie stays
@@ -292,18 +274,4 @@ func TestDNSStopsWhileZoneLoads(t *testing.T) {
 	if code := p.wait(); code != cli.ExitFailed || p.says("listening") {
 		t.Errorf("exit code %d", code)
 	}
-}
-
-func getText(t *testing.T, url string) string {
-	t.Helper()
-	response, err := httpClient.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }

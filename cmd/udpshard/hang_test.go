@@ -1,12 +1,9 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -79,46 +76,6 @@ func halt(thread int) (release func(), err error) {
 		close(resume)
 		done.Wait()
 	}), <-halted
-}
-
-// startSuccessor starts a process that is to take over from p.
-func (p *process) startSuccessor(args ...string) *process {
-	p.t.Helper()
-	return launch(p.t, ordinary, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
-}
-
-// exits returns the exit code of a process that is about to end, and fails if it does not.
-func (p *process) exits() int {
-	p.t.Helper()
-	var code int
-	ended := make(chan struct{})
-	go func() { code = p.wait(); close(ended) }()
-	select {
-	case <-ended:
-	case <-time.After(time.Minute):
-		p.t.Fatal("it does not end")
-	}
-	return code
-}
-
-func isClosed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
-}
-
-// logged returns the log lines with a message, as objects.
-func (p *process) logged(message string) (found []map[string]any) {
-	for line := range strings.Lines(p.logs.String()) {
-		var fields map[string]any
-		if json.Unmarshal([]byte(line), &fields) == nil && fields["message"] == message {
-			found = append(found, fields)
-		}
-	}
-	return found
 }
 
 // hangArgs are those of a process of two shards, with a takeover path.
@@ -283,124 +240,4 @@ func TestHangingShardExitsAfterTakeover(t *testing.T) {
 	if code := standby.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-}
-
-// An upgrade of a process whose output takes nothing is refused after a while, in words that
-// name the shard that waits for it, and the process reads on when the output takes records.
-func TestBlockedOutputRefusesUpgrade(t *testing.T) {
-	p, pipe, s, args := stuckOutput(t, "300ms")
-	next := p.startSuccessor(args...)
-	if code := next.exits(); code != cli.ExitFailed || !next.says("can't stop reading: listener raw shard") || !next.says("still waits for its output after 5s") {
-		t.Errorf("exit code %d", code)
-	}
-	p.wantSaid("handover failed", `"reading_on":true`)
-	p.readsOn(t, pipe, s)
-}
-
-// A successor does not wait for ever for a process that has neither stopped reading nor
-// refused, as one that is stopped; and that one reads on when the successor has gone.
-func TestSuccessorGivesUpOnSilentPredecessor(t *testing.T) {
-	p, pipe, s, args := stuckOutput(t, "1h") // for so long it waits for its output
-	next := p.startSuccessor(append(args, "--drain-timeout", "300ms")...)
-	if code := next.exits(); code != cli.ExitFailed {
-		t.Errorf("exit code %d", code)
-	}
-	next.wantSaid("the active process has neither stopped reading nor refused in 10s",
-		"udpshard: hint: the active process is stopped or hangs")
-	p.wantSaid("handover failed", `"reading_on":true`)
-	p.readsOn(t, pipe, s)
-}
-
-// stuckOutput is a process whose output, a pipe, takes nothing more, since nobody reads it.
-func stuckOutput(t *testing.T, drainTimeout string) (p *process, pipe string, s *senders, args []string) {
-	t.Helper()
-	address := freePort(t)
-	pipe = unreadPipe(t)
-	args = []string{
-		"--listen", address, "--protocol", "raw", "--shards", "2", "--steer", "hash",
-		"--drain-timeout", drainTimeout, "--output", "file:" + pipe,
-		"--takeover", filepath.Join(publicDir(t), "takeover.sock"),
-	}
-	p, s = serving(t, ordinary, args...), newSenders(t, address, 16)
-	before := uint64(0)
-	eventually(t, "its output takes nothing more", func() bool {
-		s.send(s.sent+5000, 0)
-		now := p.total()
-		stuck := now.QueueBytes > 0 && now.Received == before
-		before = now.Received
-		return stuck
-	})
-	return p, pipe, s, args
-}
-
-// readsOn reads the pipe, and waits until the process has delivered all that was sent.
-func (p *process) readsOn(t *testing.T, pipe string, s *senders) {
-	t.Helper()
-	cat := exec.Command("cat", pipe)
-	if err := cat.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		cat.Process.Kill()
-		cat.Wait()
-	}()
-	eventually(t, "all are accounted for", func() bool {
-		r := p.total()
-		return r.Received+r.Dropped.Kernel == uint64(s.sent) && r.InFlight == 0 && r.Dropped.Output == 0
-	})
-	if code := p.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
-}
-
-// A service manager that does not read keeps nobody from rotating files.
-func TestReloadWithHangingServiceManager(t *testing.T) {
-	dir := publicDir(t)
-	at, records := &net.UnixAddr{Name: filepath.Join(dir, "notify"), Net: "unixgram"}, filepath.Join(dir, "records")
-	manager, err := net.ListenUnixgram("unixgram", at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer manager.Close()
-	if err := os.Chmod(at.Name, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	ready := make(chan struct{})
-	go func() {
-		defer close(ready)
-		message := make([]byte, 4096)
-		for n := 0; !strings.Contains(string(message[:n]), "READY=1"); {
-			var err error
-			if n, err = manager.Read(message); err != nil {
-				return
-			}
-		}
-	}()
-	p := serving(t, func(cmd *exec.Cmd) {
-		ordinary(cmd)
-		cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+at.Name)
-	}, "--listen", freePort(t), "--shards", "1", "--output", "file:"+records)
-	<-ready // and from now on it reads nothing
-	conn, err := net.DialUnix("unixgram", nil, at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	eventually(t, "the manager's queue is full", func() bool {
-		conn.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
-		_, err := conn.Write([]byte("X=1"))
-		return errors.Is(err, os.ErrDeadlineExceeded)
-	})
-	if err := os.Rename(records, records+".old"); err != nil {
-		t.Fatal(err)
-	}
-	p.cmd.Process.Signal(unix.SIGHUP)
-	eventually(t, "the output is opened anew", func() bool {
-		_, err := os.Stat(records)
-		return err == nil
-	})
-	if p.says("notification of the service manager failed") {
-		t.Error("the manager was waited for first")
-	}
-	p.wantSaid("notification of the service manager failed", "reload finished")
 }

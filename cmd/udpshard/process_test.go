@@ -1,17 +1,14 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -141,18 +138,6 @@ func (p *process) hasRead() (n int) {
 	return n
 }
 
-// says reports whether it has said that by now. What it says comes by a pipe, and
-// so after what it does: see wantSaid.
-func (p *process) says(text string) bool { return strings.Contains(p.logs.String(), text) }
-
-// wantSaid waits until it has said all that.
-func (p *process) wantSaid(texts ...string) {
-	p.t.Helper()
-	for _, text := range texts {
-		eventually(p.t, fmt.Sprintf("it has said %q", text), func() bool { return p.says(text) })
-	}
-}
-
 // terminate sends SIGTERM and returns the exit code.
 func (p *process) terminate() int {
 	p.cmd.Process.Signal(syscall.SIGTERM)
@@ -203,58 +188,11 @@ func (p *process) settled() (total metrics.Reading) {
 	return total
 }
 
-// finalLedger adds up the shards' last log lines.
-func (p *process) finalLedger() (received, delivered, kernel, lost uint64) {
-	scanner := bufio.NewScanner(bytes.NewBufferString(p.logs.String()))
-	for scanner.Scan() {
-		var line struct {
-			Message             string
-			Received, Delivered uint64
-			Kernel              uint64 `json:"dropped_kernel"`
-			Output              uint64 `json:"dropped_output"`
-			InFlight            uint64 `json:"in_flight"`
-			NotAllowed          uint64 `json:"dropped_not_allowed"`
-		}
-		if json.Unmarshal(scanner.Bytes(), &line) == nil && line.Message == "final ledger" {
-			received += line.Received
-			delivered += line.Delivered
-			kernel += line.Kernel
-			lost += line.Output + line.InFlight + line.NotAllowed
-		}
-	}
-	return
-}
-
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("timed out waiting until %s", what)
-		}
-	}
-}
-
-func lines(t *testing.T, path string, each func(line []byte)) int {
-	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	r := bufio.NewReaderSize(f, 1<<20)
-	for n := 0; ; n++ {
-		line, err := r.ReadSlice('\n')
-		if err == io.EOF {
-			if len(line) > 0 {
-				t.Errorf("%s ends in the middle of a line: %q", path, line)
-			}
-			return n
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if each != nil {
-			each(line)
 		}
 	}
 }

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"net"
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
 )
@@ -40,5 +44,110 @@ func TestReplacedProcessGetsSIGTERM(t *testing.T) {
 		if code := next.terminate(); code != 0 {
 			t.Errorf("exit code %d", code)
 		}
+	}
+}
+
+// A process that is killed while it is stopped has delivered what its files
+// say, and the rest is lost in the crash.
+func TestReplacedProcessIsKilled(t *testing.T) {
+	dir := publicDir(t)
+	file, address := filepath.Join(dir, "records.json"), freePort(t)
+	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file}
+	p := serving(t, ordinary, args...)
+	next := p.startStandby(args...)
+	report := sendingTo(t, address, "--rate", "80000", "--flows", "16", "--verify", file)
+	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
+	p.halt()
+	eventually(t, "it is replaced", func() bool { return next.says(`"message":"takeover finished`) })
+	p.cmd.Process.Kill()
+	p.wait()
+	eventually(t, "its account is settled", func() bool { return next.says("replaced process ended") })
+	r, total := report(), next.settled()
+	if all := r.Records.Total; all.Arrived+total.Dropped.LostInCrash+total.Dropped.Kernel != r.Sent || all.Doubled > 0 || total.Delivered != all.Arrived {
+		t.Errorf("%+v of %d sent; %+v", all, r.Sent, total)
+	}
+}
+
+// A process that does not run is replaced, and its replacement dies; then it
+// wakes up: what it had read is not lost.
+func TestStoppedProcessOutlivesReplacement(t *testing.T) {
+	dir := publicDir(t)
+	file, address := filepath.Join(dir, "records.json"), freePort(t)
+	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file, "--standby-after", "2s"}
+	p := serving(t, ordinary, args...)
+	queue := [2]*process{p.startStandby(args...), p.startStandby(args...)}
+	report := sendingTo(t, address, "--rate", "20000", "--flows", "16", "--verify", file)
+	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
+	path := filepath.Join(dir, "takeover.sock")
+	before := inode(t, path)
+	p.halt()
+	for deadline := time.Now().Add(30 * time.Second); inode(t, path) == before; {
+		if time.Now().After(deadline) {
+			t.Fatal("no standby takes the path")
+		}
+	}
+	active, next := queue[0], queue[1] // which it kills before they have met
+	if listens(t, path) != active.cmd.Process.Pid {
+		active, next = next, active
+	}
+	active.cmd.Process.Kill()
+	active.wait()
+	eventually(t, "its replacement too", func() bool { return next.says(`"message":"takeover finished`) })
+	next.reads()
+	p.cmd.Process.Signal(syscall.SIGCONT)
+	if code := p.wait(); code != cli.ExitReplaced {
+		t.Errorf("it woke up and left with %d", code)
+	}
+	r, total := report(), next.settled()
+	if all := r.Records.Total; all.Doubled > 0 || !active.says(unmet) && (all.Arrived != total.Delivered || all.Arrived+total.Dropped.LostInCrash+total.Dropped.Kernel != r.Sent) {
+		t.Errorf("%+v of %d sent; %+v", all, r.Sent, total)
+	}
+}
+
+// listens returns the PID of the process that listens at a takeover path.
+func listens(t *testing.T, path string) int {
+	t.Helper()
+	conn, err := net.Dial("unixpacket", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	raw, err := conn.(*net.UnixConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cred *unix.Ucred
+	var asked error
+	if err := raw.Control(func(fd uintptr) {
+		cred, asked = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	}); err != nil || asked != nil {
+		t.Fatal(err, asked)
+	}
+	return int(cred.Pid)
+}
+
+// A process that does not run is replaced, and its replacement is upgraded, which waits for it no
+// longer: what it had read counts as lost, and is written all the same when it wakes up.
+func TestStoppedProcessOutlivesUpgrade(t *testing.T) {
+	dir := publicDir(t)
+	file, address := filepath.Join(dir, "records.json"), freePort(t)
+	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file, "--standby-after", "2s"}
+	p := serving(t, ordinary, args...)
+	standby := p.startStandby(args...)
+	report := sendingTo(t, address, "--rate", "20000", "--flows", "16", "--verify", file)
+	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
+	p.halt()
+	eventually(t, "it is replaced", func() bool { return standby.says(`"message":"takeover finished`) })
+	standby.reads()
+	next := standby.succeeding(args...)
+	standby.wantSaid("replaced process no longer watched")
+	p.cmd.Process.Signal(syscall.SIGCONT)
+	if code := p.wait(); code != cli.ExitReplaced {
+		t.Errorf("it woke up and left with %d", code)
+	}
+	const more = 2 * 64 // a batch a shard
+	r, total := report(), next.settled()
+	if all := r.Records.Total; all.Doubled > 0 || all.Arrived < total.Delivered || all.Arrived > total.Delivered+total.Dropped.LostInCrash+more {
+		t.Errorf("%+v of %d sent; %+v", all, r.Sent, total)
 	}
 }

@@ -11,9 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -24,6 +22,7 @@ import (
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/config"
+	"github.com/udpshard/udpshard/internal/sys"
 )
 
 func TestMain(m *testing.M) {
@@ -317,28 +316,6 @@ func scriptSockets(ts *testscript.TestScript, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(strings.Join(held, "")), 0o600))
 }
 
-// socketsOf returns the sockets of a kind, udp or tcp, that a process has.
-func socketsOf(pid int, kind string) (held []string, err error) {
-	var inodes []string
-	for _, table := range []string{kind, kind + "6"} {
-		text, _ := os.ReadFile("/proc/net/" + table) // there is no udp6 on hosts without IPv6
-		for line := range strings.Lines(string(text)) {
-			if fields := strings.Fields(line); len(fields) > 9 {
-				inodes = append(inodes, "socket:["+fields[9]+"]")
-			}
-		}
-	}
-	descriptors := fmt.Sprintf("/proc/%d/fd", pid)
-	entries, err := os.ReadDir(descriptors)
-	for _, entry := range entries {
-		if target, err := os.Readlink(filepath.Join(descriptors, entry.Name())); err == nil && slices.Contains(inodes, target) {
-			held = append(held, target+"\n")
-		}
-	}
-	slices.Sort(held)
-	return held, err
-}
-
 func scriptExpand(ts *testscript.TestScript, args []string) {
 	for _, name := range args {
 		text := os.Expand(ts.ReadFile(name), ts.Getenv)
@@ -381,4 +358,13 @@ func TestHelpFitsTerminal(t *testing.T) {
 			}
 		}
 	}
+}
+
+// usableCPU returns the number of a CPU that this process may use.
+func usableCPU(t testing.TB) string {
+	cpus, err := sys.UsableCPUs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strconv.Itoa(cpus[0])
 }

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -17,81 +15,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
-	"github.com/udpshard/udpshard/internal/loadgen"
 	"github.com/udpshard/udpshard/metrics"
 )
 
 // Steering needs no privilege: all of it is tried as an ordinary user.
-
-// nobody is the user whose processes ordinary makes.
-const nobody = 65534
-
-// ordinary makes a command run as nobody, where the test is root.
-func ordinary(cmd *exec.Cmd) {
-	if os.Geteuid() == 0 {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
-	}
-}
-
-// publicDir is a folder of the user that ordinary makes of a process, and of no other.
-func publicDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "udpshard-test-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	ownedByOrdinary(t, dir)
-	return dir
-}
-
-func ownedByOrdinary(t *testing.T, dir string) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		if err := os.Chown(dir, nobody, nobody); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// sendingTo starts `send` and returns a function that ends it, and returns its
-// report: load lasts for as long as a test needs it.
-func sendingTo(t *testing.T, address string, args ...string) (report func() loadgen.Summary) {
-	t.Helper()
-	path, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(path, append([]string{"send", "--json", "--to", address, "--duration", "1m"}, args...)...)
-	ordinary(cmd)
-	out := new(safeBuffer)
-	cmd.Stdout, cmd.Stderr = out, os.Stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { cmd.Process.Kill() })
-	return func() (r loadgen.Summary) {
-		t.Helper()
-		cmd.Process.Signal(syscall.SIGINT)
-		cmd.Wait() // its exit code says no more than the report
-		if err := json.Unmarshal([]byte(out.String()), &r); err != nil {
-			t.Fatalf("%v: %q", err, out)
-		}
-		return r
-	}
-}
-
-// parts returns each shard's part of what was received between two readings.
-func parts(before, after []metrics.Reading) (parts []float64) {
-	all := metrics.Sum(after).Received - metrics.Sum(before).Received
-	for i := range after {
-		parts = append(parts, float64(after[i].Received-before[i].Received)/float64(max(all, 1)))
-	}
-	return parts
-}
 
 func TestHeavySenderIsSprayed(t *testing.T) {
 	for _, mode := range []string{"hash", "auto"} {
@@ -322,19 +249,4 @@ func TestSteeringOfSharedPort(t *testing.T) {
 		l := p.status().Listeners[0]
 		return l.Steering.InForce == "source" && l.Steering.Changes["reattach"] == 1 && p.says("port no longer shared")
 	})
-}
-
-// get returns what the HTTP server says.
-func (p *process) get(path string) (body string, code int) {
-	p.t.Helper()
-	response, err := http.Get("http://" + p.http + path)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return string(text), response.StatusCode
 }

@@ -5,12 +5,18 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"os"
+	"os/exec"
 	"strconv"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/net/ipv4"
+
+	"github.com/udpshard/udpshard/internal/loadgen"
 )
 
 // senders are sockets that send numbered syslog messages in turn.
@@ -103,5 +109,94 @@ func (r *reader) read(line []byte) {
 func (r *reader) fault(format string, args ...any) {
 	if len(r.faults) < 10 {
 		r.faults = append(r.faults, fmt.Sprintf(format, args...))
+	}
+}
+
+// datagramsTo sends datagrams from several sources until stop is called, which returns how many.
+func datagramsTo(t *testing.T, to string) (stop func() uint64) {
+	t.Helper()
+	var conns []net.Conn
+	for range 16 {
+		conn, err := net.Dial("udp", to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, conn)
+	}
+	var ended atomic.Bool
+	sent := make(chan uint64, 1)
+	go func() {
+		var n uint64
+		for ; !ended.Load(); n++ {
+			if _, err := fmt.Fprint(conns[n%16], "datagram ", n); err != nil {
+				t.Error(err)
+				break
+			}
+			if n%20 == 0 {
+				time.Sleep(time.Millisecond) // some 15,000 a second
+			}
+		}
+		for _, conn := range conns {
+			conn.Close()
+		}
+		sent <- n
+	}()
+	return func() uint64 {
+		ended.Store(true)
+		return <-sent
+	}
+}
+
+// trickle sends a datagram to each address in turn, until it is told to stop, which returns how
+// many it has sent.
+func trickle(t *testing.T, addresses []string, pause time.Duration) (stop func() uint64) {
+	t.Helper()
+	var conns []*senders
+	for _, address := range addresses {
+		conns = append(conns, newSenders(t, address, 1))
+	}
+	var over atomic.Bool
+	ended := make(chan uint64)
+	go func() {
+		sent := uint64(0)
+		for !over.Load() {
+			for _, c := range conns {
+				c.conns[0].Write([]byte("x"))
+				sent++
+			}
+			time.Sleep(pause)
+		}
+		ended <- sent
+	}()
+	return func() uint64 {
+		over.Store(true)
+		return <-ended
+	}
+}
+
+// sendingTo starts `send` and returns a function that ends it, and returns its
+// report: load lasts for as long as a test needs it.
+func sendingTo(t *testing.T, address string, args ...string) (report func() loadgen.Summary) {
+	t.Helper()
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, append([]string{"send", "--json", "--to", address, "--duration", "1m"}, args...)...)
+	ordinary(cmd)
+	out := new(safeBuffer)
+	cmd.Stdout, cmd.Stderr = out, os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill() })
+	return func() (r loadgen.Summary) {
+		t.Helper()
+		cmd.Process.Signal(syscall.SIGINT)
+		cmd.Wait() // its exit code says no more than the report
+		if err := json.Unmarshal([]byte(out.String()), &r); err != nil {
+			t.Fatalf("%v: %q", err, out)
+		}
+		return r
 	}
 }

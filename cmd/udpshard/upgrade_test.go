@@ -14,49 +14,6 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// succeeding starts `serve` with the arguments of one that serves, and returns
-// once it has taken over.
-func (p *process) succeeding(args ...string) *process {
-	p.t.Helper()
-	next := launch(p.t, ordinary, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
-	next.http = p.http
-	eventually(p.t, "it has taken over", func() bool {
-		return next.says(`"message":"takeover finished`) || next.says("udpshard: error:")
-	})
-	return next
-}
-
-// counters returns every counter of the program's own among the metrics.
-func counters(t *testing.T, http string) map[string]float64 {
-	t.Helper()
-	values := make(map[string]float64)
-	for line := range strings.Lines(getText(t, "http://"+http+"/metrics")) {
-		series, text, _ := strings.Cut(line, "} ")
-		if name, _, ok := strings.Cut(series, "{"); !ok || !strings.HasPrefix(name, "udpshard_") || !strings.HasSuffix(name, "_total") {
-			continue
-		}
-		value, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		values[series] = value
-	}
-	if len(values) < 10 {
-		t.Fatalf("%d counters", len(values))
-	}
-	return values
-}
-
-// goOn says that no counter has gone back, or is missing.
-func goOn(t *testing.T, before, after map[string]float64) {
-	t.Helper()
-	for series, was := range before {
-		if now, ok := after[series]; !ok || now < was {
-			t.Errorf("%s} went from %v to %v", series, was, now)
-		}
-	}
-}
-
 // Ten successors in a row, under load: every datagram is one record, in the
 // order in which its sender sent it, and no count goes back.
 func TestUpgradesLoseNothing(t *testing.T) {

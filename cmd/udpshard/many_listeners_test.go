@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -22,33 +21,6 @@ func manyListeners(t *testing.T, dir, name string, addresses []string) string {
 	path := write(t, dir, name, text.String())
 	ownedByOrdinary(t, path)
 	return path
-}
-
-// trickle sends a datagram to each address in turn, until it is told to stop, which returns how
-// many it has sent.
-func trickle(t *testing.T, addresses []string, pause time.Duration) (stop func() uint64) {
-	t.Helper()
-	var conns []*senders
-	for _, address := range addresses {
-		conns = append(conns, newSenders(t, address, 1))
-	}
-	var over atomic.Bool
-	ended := make(chan uint64)
-	go func() {
-		sent := uint64(0)
-		for !over.Load() {
-			for _, c := range conns {
-				c.conns[0].Write([]byte("x"))
-				sent++
-			}
-			time.Sleep(pause)
-		}
-		ended <- sent
-	}()
-	return func() uint64 {
-		over.Store(true)
-		return <-ended
-	}
 }
 
 // Many listeners are upgraded, each time to a file with another order of them, and then taken

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -11,29 +10,6 @@ import (
 )
 
 // Senders that are not ours.
-
-func need(t *testing.T, program, debianPackage string) string {
-	t.Helper()
-	path, err := exec.LookPath(program)
-	if err != nil {
-		t.Skipf("needs %s: apt-get install %s", program, debianPackage)
-	}
-	return path
-}
-
-// records reads a file of JSON lines.
-func records(t *testing.T, file string) []map[string]any {
-	t.Helper()
-	var all []map[string]any
-	lines(t, file, func(line []byte) {
-		var record map[string]any
-		if err := json.Unmarshal(line, &record); err != nil {
-			t.Errorf("%q: %v", line, err)
-		}
-		all = append(all, record)
-	})
-	return all
-}
 
 // expect compares the fields of a record that want names; nil is absent.
 func expect(t *testing.T, record, want map[string]any) {

@@ -1,24 +1,10 @@
 package main
 
 import (
-	"encoding/json"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 )
-
-// logLines returns what is logged with a message, oldest first.
-func logLines(t *testing.T, logs, message string) (found []map[string]any) {
-	t.Helper()
-	for line := range strings.Lines(logs) {
-		var fields map[string]any
-		if json.Unmarshal([]byte(line), &fields) == nil && fields["message"] == message {
-			found = append(found, fields)
-		}
-	}
-	return found
-}
 
 // Whichever way a process comes to the sockets and counters of another one, its first stats
 // line says nothing of what that one has received and lost.

@@ -2,12 +2,16 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/client"
 	"github.com/udpshard/udpshard/metrics"
 )
 
@@ -69,4 +73,17 @@ func TestStandbysInOtherPIDNamespaces(t *testing.T) {
 	if code := next.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
+}
+
+// wantRole waits until a status gives a role to a process in a PID namespace of its own.
+func wantRole(t *testing.T, http, role string, p *process) {
+	t.Helper()
+	var stat unix.Stat_t
+	if err := unix.Stat(fmt.Sprintf("/proc/%d/ns/pid", p.cmd.Process.Pid), &stat); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it has the role "+role, func() bool {
+		status, err := statusAt(http)
+		return err == nil && client.RoleIn(status, 0, stat.Ino) == role && client.RoleIn(status, 1, stat.Ino) == role
+	})
 }

@@ -11,11 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"golang.org/x/sys/unix"
-
-	"github.com/udpshard/udpshard/internal/cli"
-	"github.com/udpshard/udpshard/internal/client"
 )
 
 // rolling runs deploy/rolling-upgrade with a stand-in for docker.
@@ -155,53 +150,4 @@ func TestRollingUpgradeFindsRoles(t *testing.T) {
 	if roles := r.roles(); roles != "udpshard-a none, udpshard-b active" {
 		t.Error(roles)
 	}
-}
-
-// health --pid asks for the role of a process, whichever process answers at the address.
-func TestHealthByPID(t *testing.T) {
-	dir, address := publicDir(t), freePort(t)
-	args := []string{"--listen", address, "--protocol", "discard", "--shards", "1", "--takeover", filepath.Join(dir, "takeover.sock")}
-	p := serving(t, ordinary, args...)
-	next := p.startStandby(args...)
-	own := freePort(t) // an HTTP address of its own
-	apart := p.startStandby(append(args, "--http", own)...)
-	want := func(role, http string, pid int) {
-		t.Helper()
-		var code int
-		var stdout, stderr string
-		eventually(t, "it has the role "+role, func() bool {
-			code, stdout, stderr = invoke("health", "--http", http, "--pid", strconv.Itoa(pid))
-			return role == "" || code == cli.ExitDone && stdout == role+"\n"
-		})
-		if role == "" && (code != cli.ExitFailed || stdout != "" || !strings.Contains(stderr, fmt.Sprintf("pid %d of this PID namespace is not the instance", pid))) {
-			t.Errorf("exit code %d, %s%s", code, stdout, stderr)
-		}
-	}
-	want("active", p.http, p.cmd.Process.Pid)
-	want("active", p.http, 0)
-	want("standby", p.http, next.cmd.Process.Pid)
-	want("standby", p.http, apart.cmd.Process.Pid)
-	want("standby", own, apart.cmd.Process.Pid)
-	want("", p.http, os.Getpid())
-	p.terminate()
-	next.wantSaid(`"message":"takeover finished`)
-	want("active", p.http, next.cmd.Process.Pid)
-	want("standby", p.http, apart.cmd.Process.Pid)
-	want("", p.http, p.cmd.Process.Pid)
-	if code, _, stderr := invoke("health", "--pid", "-1"); code != cli.ExitUsage || !strings.Contains(stderr, "--pid") {
-		t.Errorf("exit code %d: %s", code, stderr)
-	}
-}
-
-// wantRole waits until a status gives a role to a process in a PID namespace of its own.
-func wantRole(t *testing.T, http, role string, p *process) {
-	t.Helper()
-	var stat unix.Stat_t
-	if err := unix.Stat(fmt.Sprintf("/proc/%d/ns/pid", p.cmd.Process.Pid), &stat); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "it has the role "+role, func() bool {
-		status, err := statusAt(http)
-		return err == nil && client.RoleIn(status, 0, stat.Ino) == role && client.RoleIn(status, 1, stat.Ino) == role
-	})
 }

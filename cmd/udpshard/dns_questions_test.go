@@ -6,16 +6,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
+	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/miekg/dns"
 )
@@ -257,280 +254,52 @@ func misshapen() []question {
 	return all
 }
 
-// answer is what came back, by aspect, in a form that can be compared and
-// read: sections are sets, so their lines are in order; names are in lower
-// case but in the question.
-type answer map[string]string
-
-var aspects = []string{"reply", "rcode", "opcode", "flags", "question", "answer", "authority", "additional", "edns"}
-
-// ask sends a question to an address, and again if nothing comes.
-func ask(address string, q question, patiences ...time.Duration) (answer, error) {
-	for _, patience := range patiences {
-		wire, err := exchange(address, q, patience)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			continue
-		}
-		if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
-			return answer{"reply": "the connection was closed"}, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		return readAnswer(wire), nil
-	}
-	return answer{"reply": "none"}, nil
-}
-
-func exchange(address string, q question, patience time.Duration) ([]byte, error) {
-	network := "udp"
-	if q.tcp {
-		network = "tcp"
-	}
-	conn, err := net.Dial(network, address)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	wire := make([]byte, 65535)
-	if q.tcp {
-		patience *= 5
-		if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
-			return nil, err
-		}
-		if _, err := conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(q.wire))), q.wire...)); err != nil {
-			return nil, err
-		}
-		if _, err := io.ReadFull(conn, wire[:2]); err != nil {
-			return nil, err
-		}
-		wire = wire[:binary.BigEndian.Uint16(wire)]
-		_, err := io.ReadFull(conn, wire)
-		return wire, err
-	}
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
-		return nil, err
-	}
-	if _, err := conn.Write(q.wire); err != nil {
-		return nil, err
-	}
-	n, err := conn.Read(wire)
-	return wire[:n], err
-}
-
-func readAnswer(wire []byte) answer {
-	var m dns.Msg
-	if err := m.Unpack(wire); err != nil {
-		return answer{"reply": fmt.Sprintf("unreadable: %v: %x", err, wire)}
-	}
-	a := answer{"reply": "one", "size": strconv.Itoa(len(wire)), "opcode": dns.OpcodeToString[m.Opcode], "rcode": dns.RcodeToString[m.Rcode]}
-	if m.Rcode == dns.RcodeBadVers { // 16 is BADSIG, too, in TSIG
-		a["rcode"] = "BADVERS"
-	}
-	if a["opcode"] == "" {
-		a["opcode"] = strconv.Itoa(m.Opcode)
-	}
-	if m.Id != 4660 {
-		a["reply"] = fmt.Sprintf("one, of ID %d", m.Id)
-	}
-	for _, flag := range []struct {
-		name string
-		set  bool
-	}{{"QR", m.Response}, {"AA", m.Authoritative}, {"TC", m.Truncated}, {"RD", m.RecursionDesired}, {"RA", m.RecursionAvailable}, {"Z", m.Zero}, {"AD", m.AuthenticatedData}, {"CD", m.CheckingDisabled}} {
-		if flag.set {
-			a["flags"] += flag.name + " "
-		}
-	}
-	for _, q := range m.Question {
-		a["question"] += strings.ReplaceAll(q.String(), "\t", " ") + "\n"
-	}
-	a["answer"], a["authority"] = sectionOf(m.Answer), sectionOf(m.Ns)
-	var rest []dns.RR
-	for _, rr := range m.Extra {
-		opt, ok := rr.(*dns.OPT)
-		if !ok {
-			rest = append(rest, rr)
-			continue
-		}
-		a["edns"] += fmt.Sprintf("version %d, size %d, flags %04x", opt.Version(), opt.UDPSize(), opt.Hdr.Ttl&0xffff)
-		for _, option := range opt.Option {
-			a["edns"] += fmt.Sprintf(", option %d %s", option.Option(), option)
-		}
-		a["edns"] += "\n"
-	}
-	a["additional"] = sectionOf(rest)
-	return a
-}
-
-func sectionOf(rrs []dns.RR) string {
-	lines := make([]string, len(rrs))
-	for i, rr := range rrs {
-		lines[i] = strings.ReplaceAll(strings.ToLower(rr.String()), "\t", " ") + "\n"
-	}
-	slices.Sort(lines)
-	return strings.Join(lines, "")
-}
-
-// String leaves out what makes it long.
-func (a answer) String() string {
-	if a["rcode"] == "" {
-		return a["reply"] + "\n"
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s %s %s(%s bytes)\n", a["reply"], a["rcode"], a["opcode"], a["flags"], a["size"])
-	for _, aspect := range aspects[4:] {
-		lines := strings.Split(strings.TrimSpace(a[aspect]), "\n")
-		if lines[0] == "" {
-			continue
-		}
-		const most = 8
-		for i, line := range lines {
-			if i == most {
-				fmt.Fprintf(&b, "  %-11s … %d lines\n", "", len(lines))
-				break
-			}
-			if i > 0 {
-				aspect = ""
-			}
-			if len(line) > 160 {
-				line = line[:160] + "…"
-			}
-			fmt.Fprintf(&b, "  %-11s %s\n", aspect, line)
-		}
-	}
-	return b.String()
-}
-
-// differs names the aspects in which two answers are not equal.
-func (a answer) differs(b answer) []string {
-	var names []string
-	for _, aspect := range aspects {
-		if a[aspect] != b[aspect] {
-			names = append(names, aspect)
-		}
-	}
-	return names
-}
-
-// compared is a question with the answers of two servers.
-type compared struct {
-	question
-	first, second answer
-}
-
-// compare asks two servers all questions.
-func compareAnswers(t *testing.T, first, second string) []compared {
-	t.Helper()
-	asked := questions(t)
-	all := make([]compared, len(asked))
-	next := make(chan int)
-	var workers sync.WaitGroup
-	for range 8 {
-		workers.Go(func() {
-			for i := range next {
-				c := compared{question: asked[i]}
-				var err1, err2 error
-				// What two are silent on costs the time of both waits.
-				c.first, err1 = ask(first, c.question, 100*time.Millisecond, 400*time.Millisecond)
-				c.second, err2 = ask(second, c.question, 100*time.Millisecond, 400*time.Millisecond)
-				if c.first["reply"] != c.second["reply"] && errors.Join(err1, err2) == nil { // is one silent, or late?
-					c.first, err1 = ask(first, c.question, 2*time.Second)
-					c.second, err2 = ask(second, c.question, 2*time.Second)
-				}
-				if err := errors.Join(err1, err2); err != nil {
-					t.Errorf("%s: %v", c.text, err)
-				}
-				all[i] = c
-			}
-		})
-	}
-	for i := range asked {
-		next <- i
-	}
-	close(next)
-	workers.Wait()
-	return all
-}
-
-// wanted is a difference between our answers and Knot's that is meant.
-type wanted struct{ aspects, why string }
-
-// wantedDifferences reads the table in docs/dns.md: questions, the aspects
-// in which their answers differ, and why.
-func wantedDifferences(t *testing.T) map[string]wanted {
-	t.Helper()
-	text, err := os.ReadFile("../../docs/dns.md")
+// A line of questions.txt pasted to kdig asks what the test asks.
+func TestQuestionsMatchKdig(t *testing.T) {
+	kdig := need(t, "kdig", "knot-dnsutils")
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, part, found := strings.Cut(string(text), "\n## Compared with Knot\n")
-	if !found {
-		t.Fatal("docs/dns.md has no section Compared with Knot")
-	}
-	part, _, _ = strings.Cut(part, "\n## ")
-	all := make(map[string]wanted)
-	for line := range strings.Lines(part) {
-		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
-		if !strings.HasPrefix(line, "| `") || len(cells) != 3 {
+	defer conn.Close()
+	got := make(chan []byte, 1)
+	go func() { // a server that has heard it, and knows nothing
+		buf := make([]byte, 65535)
+		for {
+			n, from, err := conn.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			got <- append([]byte(nil), buf[:n]...)
+			buf[2] |= 0x80
+			buf[3] = buf[3]&0xf0 | dns.RcodeRefused
+			conn.WriteTo(buf[:n], from)
+		}
+	}()
+	host, port, _ := net.SplitHostPort(conn.LocalAddr().String())
+	for _, q := range questions(t) {
+		if q.tcp || strings.HasPrefix(q.text, "message") || strings.Contains(q.text, "XFR") || strings.Contains(q.text, "+opcode") || strings.Contains(q.text, "+qr") {
 			continue
 		}
-		w := wanted{strings.TrimSpace(cells[1]), strings.TrimSpace(cells[2])}
-		if w.why == "" {
-			t.Errorf("docs/dns.md gives no reason in %q", line)
-		}
-		for i, span := range strings.Split(cells[0], "`") {
-			if i%2 == 0 {
+		args := append([]string{"@" + host, "-p", port, "+ignore", "+notcp", "+retry=0", "+time=1"}, strings.Fields(q.text)...)
+		out, err := exec.Command(kdig, args...).CombinedOutput()
+		var asked, want dns.Msg
+		select {
+		case wire := <-got:
+			if err := asked.Unpack(wire); err != nil {
+				t.Errorf("%s: %v", q.text, err)
 				continue
 			}
-			if _, twice := all[span]; twice {
-				t.Errorf("docs/dns.md has %q twice", span)
-			}
-			all[span] = w
-		}
-	}
-	return all
-}
-
-// Where our answers are not Knot's, docs/dns.md says in what and why, and
-// nothing else.
-func TestAnswersMatchKnot(t *testing.T) {
-	knot := knotServer(t)
-	ours := ourNameServer(t)
-	meant := wantedDifferences(t)
-	for _, c := range compareAnswers(t, ours, knot) {
-		differs := strings.Join(c.first.differs(c.second), ", ")
-		want, isWanted := meant[c.text]
-		delete(meant, c.text)
-		switch {
-		case differs == want.aspects:
-		case !isWanted:
-			t.Errorf("%s: differs in %s\nours %sKnot's %s", c.text, differs, c.first, c.second)
-		case differs == "":
-			t.Errorf("%s: docs/dns.md says that it differs in %s; it does not", c.text, want.aspects)
 		default:
-			t.Errorf("%s: docs/dns.md says that it differs in %s; it differs in %s\nours %sKnot's %s", c.text, want.aspects, differs, c.first, c.second)
+			t.Errorf("%s: kdig asked nothing: %v: %s", q.text, err, out)
+			continue
 		}
-	}
-	for text := range meant {
-		t.Errorf("docs/dns.md: nobody asks %q", text)
-	}
-}
-
-// What NSD answers otherwise than Knot is worth a look (-v) when ours differ.
-// The test is of the comparison itself: two good servers agree on most.
-func TestNSDAnswersMatchKnot(t *testing.T) {
-	all := compareAnswers(t, nsdServer(t), knotServer(t))
-	equal := 0
-	for _, c := range all {
-		if differs := c.first.differs(c.second); len(differs) > 0 {
-			t.Logf("%s: differs in %s\nNSD's %sKnot's %s", c.text, strings.Join(differs, ", "), c.first, c.second)
-		} else {
-			t.Logf("%s: both %s", c.text, c.first)
-			equal++
+		if err := want.Unpack(q.wire); err != nil {
+			t.Fatal(err)
 		}
-	}
-	t.Logf("%d of %d answers are equal", equal, len(all))
-	if equal < len(all)/2 {
-		t.Error("that is less than half")
+		asked.Id = want.Id
+		if !strings.EqualFold(asked.String(), want.String()) { // kdig writes in lower case
+			t.Errorf("%s: kdig asks\n%vthe test asks\n%v", q.text, &asked, &want)
+		}
 	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"net"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -12,20 +11,6 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/metrics"
 )
-
-func TestSeveralRuntimeDirectories(t *testing.T) {
-	first := t.TempDir()
-	args := []string{"--listen", freePort(t), "--shards", "1", "--output", "discard"}
-	directories := func(cmd *exec.Cmd) {
-		cmd.Env = append(cmd.Environ(), "RUNTIME_DIRECTORY="+first+":"+t.TempDir())
-	}
-	before := serving(t, directories, args...)
-	after := serving(t, nil, append(args, "--takeover", filepath.Join(first, "takeover.sock"))...)
-	if code := before.wait(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
-	after.wantSaid("takeover finished")
-}
 
 // otherVersion is an active process whose counters are laid out in another way.
 type otherVersion struct{ book *metrics.SharedCounters }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -15,29 +14,6 @@ import (
 
 	"github.com/miekg/dns"
 )
-
-// gap returns what the log line on its takeover says of the time in which nobody read, in
-// milliseconds.
-func (p *process) gap() (ms float64) {
-	p.t.Helper()
-	found := false
-	eventually(p.t, "it has said how long nobody read", func() bool {
-		for text := range strings.Lines(p.logs.String()) {
-			var line struct {
-				Message string
-				Gap     *float64 `json:"gap_ms"`
-			}
-			if json.Unmarshal([]byte(text), &line) == nil && strings.HasPrefix(line.Message, "takeover finished") {
-				if found = line.Gap != nil; !found {
-					p.t.Fatalf("no gap_ms: %s", text)
-				}
-				ms = *line.Gap
-			}
-		}
-		return found
-	})
-	return ms
-}
 
 // nameServer answers with 127.0.0.1, at port 53 of a loopback address, until it is silent.
 type nameServer struct {

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"fmt"
 	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -25,41 +23,6 @@ func trials(t *testing.T) int {
 		return n
 	}
 	return 12
-}
-
-// datagramsTo sends datagrams from several sources until stop is called, which returns how many.
-func datagramsTo(t *testing.T, to string) (stop func() uint64) {
-	t.Helper()
-	var conns []net.Conn
-	for range 16 {
-		conn, err := net.Dial("udp", to)
-		if err != nil {
-			t.Fatal(err)
-		}
-		conns = append(conns, conn)
-	}
-	var ended atomic.Bool
-	sent := make(chan uint64, 1)
-	go func() {
-		var n uint64
-		for ; !ended.Load(); n++ {
-			if _, err := fmt.Fprint(conns[n%16], "datagram ", n); err != nil {
-				t.Error(err)
-				break
-			}
-			if n%20 == 0 {
-				time.Sleep(time.Millisecond) // some 15,000 a second
-			}
-		}
-		for _, conn := range conns {
-			conn.Close()
-		}
-		sent <- n
-	}()
-	return func() uint64 {
-		ended.Store(true)
-		return <-sent
-	}
 }
 
 // upTo waits for a random time. It is no condition: a trial is about any moment.

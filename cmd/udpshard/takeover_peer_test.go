@@ -6,7 +6,6 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -34,15 +33,6 @@ func peerOf(t *testing.T, path string, role takeover.Role) (*takeover.Conn, take
 	}
 	t.Cleanup(offer.Close)
 	return conn, offer
-}
-
-// ownFolder is a folder of this user alone, and path a takeover path in it.
-func ownFolder(t *testing.T) (dir, path string) {
-	dir = t.TempDir()
-	if err := os.Chmod(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	return dir, filepath.Join(dir, "takeover.sock")
 }
 
 // A process that has stopped reading for a successor is stopped before that one takes over, and

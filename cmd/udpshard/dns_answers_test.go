@@ -1,0 +1,172 @@
+package main
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// answer is what came back, by aspect, in a form that can be compared and
+// read: sections are sets, so their lines are in order; names are in lower
+// case but in the question.
+type answer map[string]string
+
+var aspects = []string{"reply", "rcode", "opcode", "flags", "question", "answer", "authority", "additional", "edns"}
+
+// ask sends a question to an address, and again if nothing comes.
+func ask(address string, q question, patiences ...time.Duration) (answer, error) {
+	for _, patience := range patiences {
+		wire, err := exchange(address, q, patience)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			continue
+		}
+		if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+			return answer{"reply": "the connection was closed"}, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		return readAnswer(wire), nil
+	}
+	return answer{"reply": "none"}, nil
+}
+
+func exchange(address string, q question, patience time.Duration) ([]byte, error) {
+	network := "udp"
+	if q.tcp {
+		network = "tcp"
+	}
+	conn, err := net.Dial(network, address)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	wire := make([]byte, 65535)
+	if q.tcp {
+		patience *= 5
+		if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+			return nil, err
+		}
+		if _, err := conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(q.wire))), q.wire...)); err != nil {
+			return nil, err
+		}
+		if _, err := io.ReadFull(conn, wire[:2]); err != nil {
+			return nil, err
+		}
+		wire = wire[:binary.BigEndian.Uint16(wire)]
+		_, err := io.ReadFull(conn, wire)
+		return wire, err
+	}
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		return nil, err
+	}
+	if _, err := conn.Write(q.wire); err != nil {
+		return nil, err
+	}
+	n, err := conn.Read(wire)
+	return wire[:n], err
+}
+
+func readAnswer(wire []byte) answer {
+	var m dns.Msg
+	if err := m.Unpack(wire); err != nil {
+		return answer{"reply": fmt.Sprintf("unreadable: %v: %x", err, wire)}
+	}
+	a := answer{"reply": "one", "size": strconv.Itoa(len(wire)), "opcode": dns.OpcodeToString[m.Opcode], "rcode": dns.RcodeToString[m.Rcode]}
+	if m.Rcode == dns.RcodeBadVers { // 16 is BADSIG, too, in TSIG
+		a["rcode"] = "BADVERS"
+	}
+	if a["opcode"] == "" {
+		a["opcode"] = strconv.Itoa(m.Opcode)
+	}
+	if m.Id != 4660 {
+		a["reply"] = fmt.Sprintf("one, of ID %d", m.Id)
+	}
+	for _, flag := range []struct {
+		name string
+		set  bool
+	}{{"QR", m.Response}, {"AA", m.Authoritative}, {"TC", m.Truncated}, {"RD", m.RecursionDesired}, {"RA", m.RecursionAvailable}, {"Z", m.Zero}, {"AD", m.AuthenticatedData}, {"CD", m.CheckingDisabled}} {
+		if flag.set {
+			a["flags"] += flag.name + " "
+		}
+	}
+	for _, q := range m.Question {
+		a["question"] += strings.ReplaceAll(q.String(), "\t", " ") + "\n"
+	}
+	a["answer"], a["authority"] = sectionOf(m.Answer), sectionOf(m.Ns)
+	var rest []dns.RR
+	for _, rr := range m.Extra {
+		opt, ok := rr.(*dns.OPT)
+		if !ok {
+			rest = append(rest, rr)
+			continue
+		}
+		a["edns"] += fmt.Sprintf("version %d, size %d, flags %04x", opt.Version(), opt.UDPSize(), opt.Hdr.Ttl&0xffff)
+		for _, option := range opt.Option {
+			a["edns"] += fmt.Sprintf(", option %d %s", option.Option(), option)
+		}
+		a["edns"] += "\n"
+	}
+	a["additional"] = sectionOf(rest)
+	return a
+}
+
+func sectionOf(rrs []dns.RR) string {
+	lines := make([]string, len(rrs))
+	for i, rr := range rrs {
+		lines[i] = strings.ReplaceAll(strings.ToLower(rr.String()), "\t", " ") + "\n"
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "")
+}
+
+// String leaves out what makes it long.
+func (a answer) String() string {
+	if a["rcode"] == "" {
+		return a["reply"] + "\n"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s %s %s(%s bytes)\n", a["reply"], a["rcode"], a["opcode"], a["flags"], a["size"])
+	for _, aspect := range aspects[4:] {
+		lines := strings.Split(strings.TrimSpace(a[aspect]), "\n")
+		if lines[0] == "" {
+			continue
+		}
+		const most = 8
+		for i, line := range lines {
+			if i == most {
+				fmt.Fprintf(&b, "  %-11s … %d lines\n", "", len(lines))
+				break
+			}
+			if i > 0 {
+				aspect = ""
+			}
+			if len(line) > 160 {
+				line = line[:160] + "…"
+			}
+			fmt.Fprintf(&b, "  %-11s %s\n", aspect, line)
+		}
+	}
+	return b.String()
+}
+
+// differs names the aspects in which two answers are not equal.
+func (a answer) differs(b answer) []string {
+	var names []string
+	for _, aspect := range aspects {
+		if a[aspect] != b[aspect] {
+			names = append(names, aspect)
+		}
+	}
+	return names
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// compared is a question with the answers of two servers.
+type compared struct {
+	question
+	first, second answer
+}
+
+// compare asks two servers all questions.
+func compareAnswers(t *testing.T, first, second string) []compared {
+	t.Helper()
+	asked := questions(t)
+	all := make([]compared, len(asked))
+	next := make(chan int)
+	var workers sync.WaitGroup
+	for range 8 {
+		workers.Go(func() {
+			for i := range next {
+				c := compared{question: asked[i]}
+				var err1, err2 error
+				// What two are silent on costs the time of both waits.
+				c.first, err1 = ask(first, c.question, 100*time.Millisecond, 400*time.Millisecond)
+				c.second, err2 = ask(second, c.question, 100*time.Millisecond, 400*time.Millisecond)
+				if c.first["reply"] != c.second["reply"] && errors.Join(err1, err2) == nil { // is one silent, or late?
+					c.first, err1 = ask(first, c.question, 2*time.Second)
+					c.second, err2 = ask(second, c.question, 2*time.Second)
+				}
+				if err := errors.Join(err1, err2); err != nil {
+					t.Errorf("%s: %v", c.text, err)
+				}
+				all[i] = c
+			}
+		})
+	}
+	for i := range asked {
+		next <- i
+	}
+	close(next)
+	workers.Wait()
+	return all
+}
+
+// wanted is a difference between our answers and Knot's that is meant.
+type wanted struct{ aspects, why string }
+
+// wantedDifferences reads the table in docs/dns.md: questions, the aspects
+// in which their answers differ, and why.
+func wantedDifferences(t *testing.T) map[string]wanted {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/dns.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, part, found := strings.Cut(string(text), "\n## Compared with Knot\n")
+	if !found {
+		t.Fatal("docs/dns.md has no section Compared with Knot")
+	}
+	part, _, _ = strings.Cut(part, "\n## ")
+	all := make(map[string]wanted)
+	for line := range strings.Lines(part) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		if !strings.HasPrefix(line, "| `") || len(cells) != 3 {
+			continue
+		}
+		w := wanted{strings.TrimSpace(cells[1]), strings.TrimSpace(cells[2])}
+		if w.why == "" {
+			t.Errorf("docs/dns.md gives no reason in %q", line)
+		}
+		for i, span := range strings.Split(cells[0], "`") {
+			if i%2 == 0 {
+				continue
+			}
+			if _, twice := all[span]; twice {
+				t.Errorf("docs/dns.md has %q twice", span)
+			}
+			all[span] = w
+		}
+	}
+	return all
+}
+
+// Where our answers are not Knot's, docs/dns.md says in what and why, and
+// nothing else.
+func TestAnswersMatchKnot(t *testing.T) {
+	knot := knotServer(t)
+	ours := ourNameServer(t)
+	meant := wantedDifferences(t)
+	for _, c := range compareAnswers(t, ours, knot) {
+		differs := strings.Join(c.first.differs(c.second), ", ")
+		want, isWanted := meant[c.text]
+		delete(meant, c.text)
+		switch {
+		case differs == want.aspects:
+		case !isWanted:
+			t.Errorf("%s: differs in %s\nours %sKnot's %s", c.text, differs, c.first, c.second)
+		case differs == "":
+			t.Errorf("%s: docs/dns.md says that it differs in %s; it does not", c.text, want.aspects)
+		default:
+			t.Errorf("%s: docs/dns.md says that it differs in %s; it differs in %s\nours %sKnot's %s", c.text, want.aspects, differs, c.first, c.second)
+		}
+	}
+	for text := range meant {
+		t.Errorf("docs/dns.md: nobody asks %q", text)
+	}
+}
+
+// What NSD answers otherwise than Knot is worth a look (-v) when ours differ.
+// The test is of the comparison itself: two good servers agree on most.
+func TestNSDAnswersMatchKnot(t *testing.T) {
+	all := compareAnswers(t, nsdServer(t), knotServer(t))
+	equal := 0
+	for _, c := range all {
+		if differs := c.first.differs(c.second); len(differs) > 0 {
+			t.Logf("%s: differs in %s\nNSD's %sKnot's %s", c.text, strings.Join(differs, ", "), c.first, c.second)
+		} else {
+			t.Logf("%s: both %s", c.text, c.first)
+			equal++
+		}
+	}
+	t.Logf("%d of %d answers are equal", equal, len(all))
+	if equal < len(all)/2 {
+		t.Error("that is less than half")
+	}
+}

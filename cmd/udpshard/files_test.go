@@ -1,0 +1,94 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func write(t *testing.T, dir, name, text string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func lines(t *testing.T, path string, each func(line []byte)) int {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r := bufio.NewReaderSize(f, 1<<20)
+	for n := 0; ; n++ {
+		line, err := r.ReadSlice('\n')
+		if err == io.EOF {
+			if len(line) > 0 {
+				t.Errorf("%s ends in the middle of a line: %q", path, line)
+			}
+			return n
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if each != nil {
+			each(line)
+		}
+	}
+}
+
+// records reads a file of JSON lines.
+func records(t *testing.T, file string) []map[string]any {
+	t.Helper()
+	var all []map[string]any
+	lines(t, file, func(line []byte) {
+		var record map[string]any
+		if err := json.Unmarshal(line, &record); err != nil {
+			t.Errorf("%q: %v", line, err)
+		}
+		all = append(all, record)
+	})
+	return all
+}
+
+// inode returns that of a path.
+func inode(t *testing.T, path string) uint64 {
+	t.Helper()
+	var st syscall.Stat_t
+	if err := syscall.Stat(path, &st); err != nil {
+		t.Fatal(err)
+	}
+	return st.Ino
+}
+
+// socketsOf returns the sockets of a kind, udp or tcp, that a process has.
+func socketsOf(pid int, kind string) (held []string, err error) {
+	var inodes []string
+	for _, table := range []string{kind, kind + "6"} {
+		text, _ := os.ReadFile("/proc/net/" + table) // there is no udp6 on hosts without IPv6
+		for line := range strings.Lines(string(text)) {
+			if fields := strings.Fields(line); len(fields) > 9 {
+				inodes = append(inodes, "socket:["+fields[9]+"]")
+			}
+		}
+	}
+	descriptors := fmt.Sprintf("/proc/%d/fd", pid)
+	entries, err := os.ReadDir(descriptors)
+	for _, entry := range entries {
+		if target, err := os.Readlink(filepath.Join(descriptors, entry.Name())); err == nil && slices.Contains(inodes, target) {
+			held = append(held, target+"\n")
+		}
+	}
+	slices.Sort(held)
+	return held, err
+}

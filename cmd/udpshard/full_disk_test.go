@@ -1,0 +1,145 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/cli"
+)
+
+// smallDisk is a folder for an ordinary user that holds 1 MiB.
+func smallDisk(t *testing.T) string {
+	t.Helper()
+	dir := publicDir(t)
+	if err := unix.Mount("udpshard-test", dir, "tmpfs", 0, "size=1m"); err != nil {
+		t.Skipf("needs a small file system: run as root (CAP_SYS_ADMIN) to mount one: %v", err)
+	}
+	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
+	return dir
+}
+
+func TestFullDiskLosesNoRecord(t *testing.T) {
+	dir := t.TempDir()
+	if err := unix.Mount("udpshard-test", dir, "tmpfs", 0, "size=1m"); err != nil {
+		t.Skipf("needs a small file system: run as root (CAP_SYS_ADMIN) to mount one: %v", err)
+	}
+	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
+	ballast := filepath.Join(dir, "ballast")
+	if err := os.WriteFile(ballast, make([]byte, 800<<10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "records.json")
+	address := freePort(t)
+	p := serving(t, nil, "--listen", address, "--receive-buffer", "16KiB", "--output", "file:"+file)
+	s := newSenders(t, address, 4)
+	s.send(2_000, 50_000)
+	eventually(t, "the disk is full and the kernel drops", func() bool {
+		s.send(s.sent+2_000, 50_000)
+		return p.says("no space left on device") && p.total().Dropped.Kernel > 0
+	})
+	if n := strings.Count(p.logs.String(), "no space left on device"); n != 1 {
+		t.Errorf("%d log lines about one full disk", n)
+	}
+	if err := unix.Mount("", dir, "", unix.MS_REMOUNT, "size=256m"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "all is accounted for", func() bool {
+		r := p.total()
+		return r.Received+r.Dropped.Kernel == uint64(s.sent) && r.InFlight == 0
+	})
+	s.send(s.sent+1_000, 10_000)
+	if code := p.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	p.wantSaid("output recovered")
+	received, _, kernel, lost := p.finalLedger()
+	r := newReader()
+	if n := lines(t, file, r.read); uint64(n) != received || received+kernel != uint64(s.sent) || lost != 0 {
+		t.Errorf("%d records of %d received, %d dropped by the kernel, %d sent, %d lost", n, received, kernel, s.sent, lost)
+	}
+	for _, fault := range r.faults {
+		t.Error(fault)
+	}
+}
+
+// A process that is killed in the middle of a record is replaced by one with fewer
+// shards, which writes what waits at the other sockets to the same file: it cuts
+// the half of a record off first, and counts what is there.
+func TestStandbyCutsPartialRecord(t *testing.T) {
+	t.Run("raw", func(t *testing.T) { testCutsPartialRecord(t, "raw", "") })
+	t.Run("dns", func(t *testing.T) { // whose output has records of queries over TCP, too
+		testCutsPartialRecord(t, "dns", "id\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x00\x00\x01\x00\x01")
+	})
+}
+
+func testCutsPartialRecord(t *testing.T, protocol, begin string) {
+	dir := smallDisk(t)
+	file, address := filepath.Join(dir, "records.json"), freePort(t)
+	args := []string{"--listen", address, "--protocol", protocol, "--steer", "hash", "--standby-after", "10m",
+		"--takeover", filepath.Join(publicDir(t), "takeover.sock"), "--output", "file:" + file, "--shards"}
+	p := serving(t, ordinary, append(args, "3")...)
+	next := p.startStandby(append(args, "1")...)
+	s := newSenders(t, address, 32)
+	s.begin = []byte(begin)
+	eventually(t, "the disk is full", func() bool {
+		s.send(s.sent+500, 50_000)
+		return p.says("no space left on device")
+	})
+	p.halt()
+	s.send(s.sent+1000, 50_000)
+	if err := unix.Mount("", dir, "", unix.MS_REMOUNT, "size=256m"); err != nil {
+		t.Fatal(err)
+	}
+	p.cmd.Process.Kill()
+	p.wait()
+	eventually(t, "all is accounted for", func() bool {
+		if !next.says("listening") {
+			return false
+		}
+		r := next.total()
+		return r.Received+r.Dropped.Kernel == uint64(s.sent) && r.InFlight == 0
+	})
+	if next.says("last write of the predecessor unknown") {
+		t.Error("it can't tell what was written")
+	}
+	total := next.total()
+	n := lines(t, file, func(line []byte) {
+		if !json.Valid(line) {
+			t.Errorf("no record: %.200s", line)
+		}
+	})
+	if uint64(n) != total.Delivered || total.Delivered+total.Dropped.LostInCrash+total.Dropped.Output+total.Dropped.Kernel != uint64(s.sent) || total.Dropped.LostInCrash == 0 {
+		t.Errorf("%d records of %d sent: %+v", n, s.sent, total)
+	}
+	if code := next.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// One with fewer shards that takes over while the disk is full, and so can't write
+// what waits at the other sockets, can be stopped: the rest is counted as lost.
+func TestStopAfterTakeoverWithFullDisk(t *testing.T) {
+	file, address := filepath.Join(smallDisk(t), "records.json"), freePort(t)
+	args := []string{"--listen", address, "--protocol", "raw", "--steer", "hash", "--standby-after", "10m", "--drain-timeout", "100ms",
+		"--takeover", filepath.Join(publicDir(t), "takeover.sock"), "--output", "file:" + file, "--shards"}
+	p := serving(t, ordinary, append(args, "3")...)
+	next := p.startStandby(append(args, "1")...)
+	p.halt()
+	s := newSenders(t, address, 32)
+	s.send(20_000, 100_000)
+	p.cmd.Process.Kill()
+	p.wait()
+	eventually(t, "the disk is full", func() bool { return next.says("no space left on device") })
+	if code := next.terminate(); code != cli.ExitFailed {
+		t.Errorf("exit code %d", code)
+	}
+	received, delivered, kernel, lost := next.finalLedger()
+	if received+kernel != uint64(s.sent) || delivered+lost != received || lost == 0 {
+		t.Errorf("%d received, %d delivered, %d lost, %d dropped by the kernel, of %d sent", received, delivered, lost, kernel, s.sent)
+	}
+}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/udpshard/udpshard/internal/cli"
+)
+
+// health --pid asks for the role of a process, whichever process answers at the address.
+func TestHealthByPID(t *testing.T) {
+	dir, address := publicDir(t), freePort(t)
+	args := []string{"--listen", address, "--protocol", "discard", "--shards", "1", "--takeover", filepath.Join(dir, "takeover.sock")}
+	p := serving(t, ordinary, args...)
+	next := p.startStandby(args...)
+	own := freePort(t) // an HTTP address of its own
+	apart := p.startStandby(append(args, "--http", own)...)
+	want := func(role, http string, pid int) {
+		t.Helper()
+		var code int
+		var stdout, stderr string
+		eventually(t, "it has the role "+role, func() bool {
+			code, stdout, stderr = invoke("health", "--http", http, "--pid", strconv.Itoa(pid))
+			return role == "" || code == cli.ExitDone && stdout == role+"\n"
+		})
+		if role == "" && (code != cli.ExitFailed || stdout != "" || !strings.Contains(stderr, fmt.Sprintf("pid %d of this PID namespace is not the instance", pid))) {
+			t.Errorf("exit code %d, %s%s", code, stdout, stderr)
+		}
+	}
+	want("active", p.http, p.cmd.Process.Pid)
+	want("active", p.http, 0)
+	want("standby", p.http, next.cmd.Process.Pid)
+	want("standby", p.http, apart.cmd.Process.Pid)
+	want("standby", own, apart.cmd.Process.Pid)
+	want("", p.http, os.Getpid())
+	p.terminate()
+	next.wantSaid(`"message":"takeover finished`)
+	want("active", p.http, next.cmd.Process.Pid)
+	want("standby", p.http, apart.cmd.Process.Pid)
+	want("", p.http, p.cmd.Process.Pid)
+	if code, _, stderr := invoke("health", "--pid", "-1"); code != cli.ExitUsage || !strings.Contains(stderr, "--pid") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/udpshard/udpshard/internal/cli"
+)
+
+func TestJoinSharesPort(t *testing.T) {
+	address := freePort(t)
+	var group []*process
+	for range 3 {
+		group = append(group, serving(t, nil, "--listen", address, "--join", "--shards", "1", "--protocol", "discard"))
+	}
+	const flows = 300
+	for range flows {
+		newSenders(t, address, 1).burst(0, 1)
+	}
+	eventually(t, "all arrive", func() bool {
+		var sum uint64
+		for _, p := range group {
+			sum += p.total().Delivered
+		}
+		return sum == flows
+	})
+	for i, p := range group {
+		// A fair hash gives each 100 of 300 with a deviation of 8.
+		if got := p.total().Delivered; got < 50 || got > 150 {
+			t.Errorf("process %d got %d of %d flows", i, got, flows)
+		}
+	}
+}
+
+func TestPortInUseNamesHolder(t *testing.T) {
+	address := freePort(t)
+	first := serving(t, nil, "--listen", address)
+	second := launch(t, nil, "serve", "--listen", address)
+	if code := second.wait(); code != cli.ExitFailed {
+		t.Errorf("exit code %d", code)
+	}
+	second.wantSaid("udpshard: error: ", address, fmt.Sprintf("pid %d (udpshard)", first.cmd.Process.Pid),
+		fmt.Sprintf("uid %d", os.Getuid()), "\nudpshard: hint: ", "--join")
+	newSenders(t, address, 4).send(100, 0)
+	eventually(t, "the first goes on", func() bool { return first.total().Delivered == 100 })
+}
+
+func TestJoinRefusesOtherUser(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs a second user: run as root")
+	}
+	const nobody = 65534
+	address := freePort(t)
+	serving(t, nil, "--listen", address, "--join")
+	other := launch(t, func(cmd *exec.Cmd) {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	}, "serve", "--listen", address, "--join", "--http", "")
+	if code := other.wait(); code != cli.ExitFailed {
+		t.Errorf("exit code %d", code)
+	}
+	other.wantSaid("uid 0", "SO_REUSEPORT", "one user")
+}
+
+func TestSpecificAddressBeatsWildcard(t *testing.T) {
+	_, port, err := net.SplitHostPort(freePort(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "udpshard.yaml")
+	text := fmt.Sprintf("listeners:\n- {name: all, address: ':%s', protocol: discard}\n- {name: one, address: '127.0.0.2:%s', protocol: discard}\n", port, port)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := serving(t, nil, "--config", file)
+	for range 40 {
+		newSenders(t, "127.0.0.1:"+port, 1).burst(0, 1)
+		newSenders(t, "127.0.0.2:"+port, 1).burst(0, 1)
+	}
+	eventually(t, "all arrive", func() bool { return p.total().Delivered == 80 })
+	for _, l := range p.status().Listeners {
+		var got uint64
+		for _, shard := range l.Shards {
+			got += shard.Delivered
+		}
+		if got != 40 {
+			t.Errorf("listener %s got %d of its 40", l.Name, got)
+		}
+	}
+}

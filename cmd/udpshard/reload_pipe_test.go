@@ -1,0 +1,98 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/cli"
+)
+
+// replaceByPipe puts a pipe that nobody writes to in a file's place, and returns what
+// puts the file back.
+func replaceByPipe(t *testing.T, path string) (undo func()) {
+	t.Helper()
+	away := path + ".away"
+	if err := errors.Join(os.Rename(path, away), unix.Mkfifo(path, 0o666), os.Chmod(path, 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		t.Helper()
+		if err := os.Rename(away, path); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A reload that finds a pipe where a file was, be it the configuration, a zone, or what
+// a zone includes, is refused, and the next one is heard.
+func TestReloadRefusesPipe(t *testing.T) {
+	dir := publicDir(t)
+	path := func(name string) string { return filepath.Join(dir, name) }
+	address := freePort(t)
+	for name, text := range map[string]string{
+		"serve.yaml": fmt.Sprintf("http: ''\nlog: {format: json}\nlisteners:\n  - {address: %s, protocol: dns, shards: 1, zone: %s, output: 'file:%s'}\n",
+			address, path("zone"), path("records")),
+		"zone":     "$ORIGIN t.\n$TTL 60\n@ SOA ns host 1 2 3 4 5\n@ NS ns\n$INCLUDE included\n",
+		"included": "www A 192.0.2.1\n",
+	} {
+		if err := os.WriteFile(path(name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := launch(t, ordinary, "serve", "--config", path("serve.yaml"))
+	p.wantSaid(`"message":"listening"`)
+	for _, name := range []string{"serve.yaml", "zone", "included"} {
+		p.logs.Reset()
+		undo := replaceByPipe(t, path(name))
+		p.cmd.Process.Signal(unix.SIGHUP)
+		p.wantSaid("reload refused", name+": not a regular file")
+		undo()
+		if err := os.Rename(path("records"), path("records."+name)); err != nil {
+			t.Fatal(err)
+		}
+		p.cmd.Process.Signal(unix.SIGHUP)
+		p.wantSaid("reload finished")
+		eventually(t, "the output is opened anew", func() bool {
+			_, err := os.Stat(path("records"))
+			return err == nil
+		})
+	}
+	if code := p.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	undo := replaceByPipe(t, path("serve.yaml"))
+	defer undo()
+	if code := launch(t, ordinary, "serve", "--config", path("serve.yaml")).wait(); code != cli.ExitConfig {
+		t.Errorf("started with a pipe: exit code %d", code)
+	}
+}
+
+// A standby whose reload finds a pipe refuses it, and takes over all the same.
+func TestStandbyReloadRefusesPipe(t *testing.T) {
+	dir, address := publicDir(t), freePort(t)
+	socket, file := filepath.Join(dir, "takeover.sock"), filepath.Join(dir, "standby.yaml")
+	text := "http: ''\nstandby: true\ntakeover: " + socket + "\nlog: {format: json}\nlisteners:\n  - {address: " + address + ", shards: 1, output: discard}\n"
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p := serving(t, ordinary, "--listen", address, "--shards", "1", "--takeover", socket, "--output", "discard")
+	standby := launch(t, ordinary, "serve", "--config", file)
+	standby.wantSaid("standby started")
+	undo := replaceByPipe(t, file)
+	standby.cmd.Process.Signal(unix.SIGHUP)
+	standby.wantSaid("reload refused", "standby.yaml: not a regular file")
+	undo()
+	standby.cmd.Process.Signal(unix.SIGHUP)
+	eventually(t, "it has reloaded", func() bool { return strings.Count(standby.logs.String(), "standby started") == 2 })
+	p.cmd.Process.Kill()
+	standby.wantSaid(`"message":"takeover finished`)
+	if code := standby.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}

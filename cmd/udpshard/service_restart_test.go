@@ -1,0 +1,257 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/cli"
+)
+
+// Three times in a row it is killed under load, and started again with what
+// was kept: what is lost is counted, to the datagram.
+func TestServiceKilledUnderLoad(t *testing.T) {
+	for _, takeover := range []bool{false, true} {
+		t.Run(fmt.Sprint("takeover=", takeover), func(t *testing.T) {
+			u := newManaged(t)
+			args := []string{"--shards", "2"}
+			if takeover {
+				args = append(args, "--takeover", filepath.Join(u.dir, "takeover.sock"))
+			}
+			p := u.start(args...)
+			report := u.load(p)
+			for range 3 {
+				before := p.total()
+				p.cmd.Process.Kill()
+				p.wait()
+				p = u.start(args...)
+				notBack(t, before, p.total())
+				u.wantHeld(2)
+				p.reads()
+			}
+			r := report()
+			u.account(p, r, true)
+			t.Logf("%d sent, %d lost in three crashes", r.Sent, p.total().Dropped.LostInCrash)
+			if code := p.terminate(); code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+		})
+	}
+}
+
+// Killed before it says that it is ready, it loses what it has counted as
+// little as later.
+func TestServiceKilledDuringStart(t *testing.T) {
+	u := newManaged(t)
+	p := u.start("--shards", "2")
+	report := u.load(p)
+	for i := range 12 {
+		before := p.total()
+		p.cmd.Process.Kill()
+		p.wait()
+		p = u.begin("--shards", "2")
+		switch i % 4 {
+		case 0: // as soon as it is there
+		case 1:
+			eventually(t, "it has taken over", func() bool { return p.says(`"message":"takeover finished`) })
+		case 2:
+			eventually(t, "it has begun to store", u.says(p, "FDSTORE=1"))
+		case 3:
+			eventually(t, "it listens", func() bool { return p.says(`"message":"listening"`) })
+		}
+		p.cmd.Process.Kill()
+		p.wait()
+		p = u.start("--shards", "2")
+		notBack(t, before, p.total())
+	}
+	u.account(p, report(), true)
+	u.wantHeld(2)
+}
+
+// Five times in a row it is told to stop under load, and started again: every
+// datagram is one record, in its sender's order.
+func TestServiceRestartLosesNothing(t *testing.T) {
+	u := newManaged(t)
+	p := u.start("--shards", "2")
+	report := u.load(p)
+	for range 5 {
+		before := p.total()
+		if code := p.terminate(); code != 0 {
+			t.Errorf("exit code %d", code)
+		}
+		p = u.start("--shards", "2")
+		notBack(t, before, p.total())
+		p.reads()
+	}
+	u.account(p, report(), true)
+	if lost := p.total().Dropped.LostInCrash; lost > 0 {
+		t.Errorf("%d were lost in a crash", lost)
+	}
+	if code := p.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// Where there is no end of what comes, what still waits when half of the time for
+// a drain has passed is the next one's.
+func TestServiceRestartUnderOverload(t *testing.T) {
+	u := newManaged(t)
+	u.file = filepath.Join(u.dir, "pipe")
+	if err := unix.Mkfifo(u.file, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	os.Chmod(u.file, 0o666) // whatever the umask
+	pipe, err := os.OpenFile(u.file, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pipe.Close()
+	var records atomic.Uint64
+	go func() { // slower than what comes
+		for buffer := make([]byte, 64<<10); ; time.Sleep(5 * time.Millisecond) {
+			n, err := pipe.Read(buffer)
+			if err != nil {
+				return
+			}
+			records.Add(uint64(bytes.Count(buffer[:n], []byte("\n"))))
+		}
+	}()
+	args := []string{"--shards", "1", "--drain-timeout", "2s"}
+	p := u.start(args...)
+	report := sendingTo(t, u.address, "--rate", "80000", "--flows", "16")
+	for range 2 {
+		dropped := p.total().Dropped.Kernel
+		eventually(t, "the queue is full", func() bool { return p.total().Dropped.Kernel > dropped })
+		before := p.total()
+		began := time.Now()
+		if code := p.terminate(); code != 0 {
+			t.Errorf("exit code %d", code)
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("it has ended after %s", took)
+		}
+		p = u.start(args...)
+		notBack(t, before, p.total())
+	}
+	sent := report().Sent
+	eventually(t, "all is accounted for", func() bool {
+		r := p.total()
+		return r.Received+r.Dropped.Kernel == sent && r.Delivered == r.Received && records.Load() == r.Delivered
+	})
+}
+
+// More and fewer shards across restarts lose nothing either.
+func TestServiceRestartChangesShards(t *testing.T) {
+	u := newManaged(t)
+	p := u.start("--shards", "2")
+	report := u.load(p)
+	for i, shards := range []int{4, 1, 3, 2} {
+		before := p.total()
+		if i%2 == 0 {
+			p.terminate()
+		} else {
+			p.cmd.Process.Kill()
+			p.wait()
+		}
+		p = u.start("--shards", strconv.Itoa(shards))
+		notBack(t, before, p.total())
+		if n := len(p.status().Listeners[0].Shards); n != shards {
+			t.Errorf("%d shards, want %d", n, shards)
+		}
+		u.wantHeld(shards)
+		p.reads()
+	}
+	u.account(p, report(), false)
+}
+
+// Sockets of a listener that is in the configuration no more are told of, and
+// closed.
+func TestRemovedListenerIsClosed(t *testing.T) {
+	u := newManaged(t)
+	other := freePort(t)
+	file := filepath.Join(u.dir, "serve.yaml")
+	config := func(listeners ...string) {
+		text := fmt.Sprintf("http: %s\nlog: {format: json}\nlisteners:\n", u.web)
+		for i, address := range listeners {
+			text += fmt.Sprintf("  - {name: l%d, address: '%s', output: discard, shards: 2}\n", i, address)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	start := func() *process {
+		p := u.launch("serve", "--config", file)
+		u.ready(p)
+		return p
+	}
+	config(u.address, other)
+	p := start()
+	u.wantHeld(4)
+	p.terminate()
+	config(u.address)
+	p = start()
+	u.wantHeld(2)
+	p.wantSaid(other)
+	eventually(t, "both sockets are told of", func() bool { return strings.Count(p.logs.String(), "socket of the service manager unused") == 2 })
+	conn, err := net.ListenPacket("udp", other)
+	if err != nil {
+		t.Errorf("somebody still has the port: %v", err)
+	} else {
+		conn.Close()
+	}
+}
+
+// A crash of the program has an exit code after which the unit starts it again, and it goes on
+// with what waited. SIGQUIT is a fatal error of the Go runtime (os/signal).
+func TestCrashedServiceIsRestarted(t *testing.T) {
+	unit := readUnit(t, "udpshard.service")
+	u := newManaged(t)
+	p := u.start("--shards", "2")
+	newSenders(t, u.address, 16).send(500, 0)
+	eventually(t, "all is written", func() bool { return p.total().Delivered == 500 })
+	p.cmd.Process.Signal(syscall.SIGQUIT)
+	code := p.wait()
+	if !p.says("SIGQUIT") {
+		t.Errorf("it has not crashed:\n%s", p.logs)
+	}
+	if !unit.restartsAfter(t, code) {
+		t.Fatalf("exit code %d, after which it stays down", code)
+	}
+	newSenders(t, u.address, 16).send(500, 0)
+	p = u.start("--shards", "2")
+	eventually(t, "what waited is read", func() bool { return p.total().Delivered == 1000 })
+	if code := p.terminate(); unit.restartsAfter(t, code) {
+		t.Errorf("exit code %d of one that is stopped: it is started again", code)
+	}
+}
+
+// What a start can't mend has exit codes after which the unit leaves it.
+func TestUnusableServiceStaysDown(t *testing.T) {
+	unit := readUnit(t, "udpshard.service")
+	u := newManaged(t)
+	file := write(t, u.dir, "bad.yaml", "listeners: [{batch: 0}]\n")
+	for _, test := range []struct {
+		args []string
+		want int
+	}{
+		{[]string{"serve", "--batch", "0"}, cli.ExitUsage},
+		{[]string{"serve", "--listen", u.address, "--http", "", "--output", "file:" + u.dir + "/none/records"}, cli.ExitUsage},
+		{[]string{"serve", "--config", file}, cli.ExitConfig},
+		{[]string{"serve", "--config", u.dir + "/none.yaml"}, cli.ExitConfig},
+	} {
+		code := u.launch(test.args...).wait()
+		if code != test.want || unit.restartsAfter(t, code) {
+			t.Errorf("%q: exit code %d, want %d, and to stay down", test.args, code, test.want)
+		}
+	}
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/miekg/dns"
+
+	"github.com/udpshard/udpshard/metrics"
+)
+
+// A standby with an HTTP address of its own says that it is one, and reads its
+// file again on SIGHUP.
+func TestStandbyRoleAndReload(t *testing.T) {
+	dir, address := publicDir(t), freePort(t)
+	args := []string{"--listen", address, "--output", "discard", "--takeover", filepath.Join(dir, "takeover.sock")}
+	p := serving(t, ordinary, args...)
+	own := freePort(t)
+	next := launch(t, ordinary, append([]string{"serve", "--standby", "--http", own, "--log-format", "json"}, args...)...)
+	next.http = own
+	eventually(t, "it stands by", func() bool { return next.says("standby started") })
+	if role := next.status().Role; role != metrics.Standby {
+		t.Errorf("its role is %s", role)
+	}
+	if response, err := http.Get("http://" + own + "/readyz"); err != nil || response.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("%v, %v", response, err)
+	}
+	next.cmd.Process.Signal(syscall.SIGHUP)
+	eventually(t, "it has reloaded, and waits again", func() bool { return strings.Count(next.logs.String(), "standby started") == 2 })
+	if code := p.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	eventually(t, "it is active", func() bool { return next.status().Role == metrics.Active })
+	if code := next.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// What a standby has is let go by no reload, whenever the process that serves
+// ends, and settings that can't be put into force are refused.
+func TestStandbyReload(t *testing.T) {
+	dir := publicDir(t)
+	address, web, socket, file := freePort(t), freePort(t), filepath.Join(dir, "takeover.sock"), filepath.Join(dir, "standby.yaml")
+	settings := func(output, more string) {
+		t.Helper()
+		text := "http: " + web + "\nstandby: true\ntakeover: " + socket + "\nlisteners:\n  - {name: syslog, address: " + address + ", shards: 2, steer: hash, output: " + output + "}\n" + more
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := serving(t, ordinary, "--listen", address, "--shards", "2", "--steer", "hash", "--takeover", socket, "--output", "discard")
+	settings("discard", "")
+	standby := launch(t, ordinary, "serve", "--config", file, "--log-format", "json")
+	eventually(t, "it stands by", func() bool { return standby.says("standby started") })
+	s := newSenders(t, address, 16)
+	s.send(1000, 0)
+	eventually(t, "all is delivered", func() bool { return p.total().Delivered == 1000 })
+
+	other := serving(t, ordinary, "--listen", freePort(t), "--output", "discard")
+	shared := other.status().Listeners[0].Address
+	for _, wrong := range []struct{ output, more, words string }{
+		{"file:/nonexistent/folder/x", "", "no such file or directory"},
+		{"discard", "  - {name: shared, address: " + shared + ", join: true, output: discard}\n", "the process that serves has no such listener"},
+		{"discard", "  - {name: taken, address: " + shared + ", output: discard}\n", "address already in use"},
+	} {
+		standby.logs.Reset()
+		settings(wrong.output, wrong.more)
+		standby.cmd.Process.Signal(syscall.SIGHUP)
+		eventually(t, "the reload is refused", func() bool { return standby.says("reload refused") && standby.says(wrong.words) })
+		eventually(t, "it stands by as before", func() bool { return standby.says("standby started") })
+	}
+
+	settings("discard", "")
+	standby.logs.Reset()
+	standby.cmd.Process.Signal(syscall.SIGHUP)
+	eventually(t, "it reloads", func() bool { return standby.says("reload finished") })
+	p.cmd.Process.Kill()
+	p.wait()
+	eventually(t, "it has taken over", func() bool { return standby.says(`"message":"takeover finished`) })
+	s.send(2000, 0)
+	standby.http = web
+	eventually(t, "counters go on", func() bool { return standby.total().Received == 2000 })
+}
+
+// A standby whose zones or output can't be opened again, when another one has
+// taken over, stays, and stands by again.
+func TestStandbyKeepsZonesThatFailToReload(t *testing.T) {
+	dir, address := publicDir(t), freePort(t)
+	zone := filepath.Join(dir, "example.zone")
+	right := "$ORIGIN example.\n$TTL 60\n@ SOA ns1 host 1 7200 3600 86400 300\n@ NS ns1\nns1 A 192.0.2.1\n"
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(zone, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(right)
+	args := []string{"--listen", address, "--protocol", "dns", "--zone", zone, "--output", "discard", "--takeover", filepath.Join(dir, "takeover.sock"), "--standby-after", "10s"}
+	p := serving(t, ordinary, args...)
+	queue := [2]*process{p.startStandby(args...), p.startStandby(args...)}
+	write(right + "wrong line\n")
+	p.cmd.Process.Kill()
+	p.wait()
+	active, next := whoTookOver(t, queue)
+	eventually(t, "the other one goes on with the zones that it has", func() bool {
+		return next.says("example.zone:6") && strings.Count(next.logs.String(), "standby started") > 1
+	})
+	active.cmd.Process.Kill()
+	active.wait()
+	eventually(t, "it serves", func() bool {
+		m := asking("udp", address, askFor("ns1.example.", dns.TypeA))
+		return m != nil && len(m.Answer) == 1
+	})
+	if code := next.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/udpshard/udpshard/internal/cli"
+)
+
+// A standby does not run while a successor takes over, and that one dies or
+// hangs before the standby has met it: it has that one's counters from the one
+// before, and goes on from them, to the datagram.
+func TestUnconnectedStandbyTakesOver(t *testing.T) {
+	for name, c := range map[string]struct {
+		signal syscall.Signal
+		says   string
+	}{
+		"it dies":  {syscall.SIGKILL, `"reason":"died"`},
+		"it hangs": {syscall.SIGSTOP, `"reason":"stalled"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := publicDir(t)
+			file, address := filepath.Join(dir, "records.json"), freePort(t)
+			args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file}
+			p := serving(t, ordinary, args...)
+			standby := p.startStandby(args...)
+			s := newSenders(t, address, 16)
+			s.send(3000, 0)
+			standby.halt()
+			next := p.succeeding(args...)
+			if code := p.wait(); code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+			s.send(6000, 0)
+			eventually(t, "all is delivered", func() bool { return next.total().Delivered == 6000 })
+			if c.signal == syscall.SIGSTOP {
+				next.halt()
+			} else {
+				next.cmd.Process.Signal(c.signal)
+				next.wait()
+			}
+			s.send(7000, 0) // these wait
+			standby.cmd.Process.Signal(syscall.SIGCONT)
+			eventually(t, "the standby serves", func() bool { return standby.says(c.says) })
+			eventually(t, "all is delivered", func() bool { return standby.total().Delivered == 7000 })
+			if total := standby.total(); total.Received != 7000 || total.Dropped.LostInCrash != 0 || total.Dropped.Kernel != 0 {
+				t.Errorf("%+v", total)
+			}
+			if c.signal == syscall.SIGSTOP {
+				next.cmd.Process.Signal(syscall.SIGCONT)
+				if code := next.wait(); code != cli.ExitReplaced {
+					t.Errorf("who hung left with %d", code)
+				}
+			}
+			if code := standby.terminate(); code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+			if n := lines(t, file, nil); n != 7000 {
+				t.Errorf("%d records", n)
+			}
+		})
+	}
+}
+
+// A standby that has missed some upgrades, and can't find who serves, takes
+// nobody for dead: those who left did so in order.
+func TestStandbyWithoutTakeoverSocketWaits(t *testing.T) {
+	dir := publicDir(t)
+	address, socket := freePort(t), filepath.Join(dir, "takeover.sock")
+	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", socket, "--output", "discard"}
+	p := serving(t, ordinary, args...)
+	standby := p.startStandby(args...)
+	standby.halt()
+	for range 3 {
+		next := p.succeeding(args...)
+		p.wait()
+		p = next
+	}
+	// In such a folder it is not made anew.
+	if err := errors.Join(os.Chmod(dir, 0o777), os.Remove(socket)); err != nil {
+		t.Fatal(err)
+	}
+	p.wantSaid("takeover socket recreation failed",
+		"other users may write to the folder")
+	standby.cmd.Process.Signal(syscall.SIGCONT)
+	eventually(t, "it says so", func() bool { return standby.says("standby not possible yet") })
+	s := newSenders(t, address, 32)
+	s.send(2000, 0)
+	eventually(t, "all is delivered", func() bool { return p.total().Delivered == 2000 })
+	if standby.says("takeover finished") {
+		t.Error("two are active")
+	}
+	p.cmd.Process.Kill()
+	p.wait()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it serves, now that nobody does", func() bool { return standby.says(`"message":"listening"`) })
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/metrics"
+)
+
+var errFull = errors.New("no space left")
+
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, errFull }
+
+// Whatever a command writes, one that could not write it has failed.
+func TestFullStdoutFailsCommands(t *testing.T) {
+	commands := [][]string{{}, {"help"}, {"help", "serve"}, {"version"}, {"completion", "bash"}, {"completion", "zsh"}}
+	for _, name := range []string{"serve", "send", "selftest", "sockets", "doctor", "health", "version", "help", "completion"} {
+		commands = append(commands, []string{name, "--help"})
+	}
+	for _, args := range commands {
+		var stderr bytes.Buffer
+		if code := run(args, fullDisk{}, &stderr); code != cli.ExitFailed || stderr.String() != "udpshard: error: no space left\n" {
+			t.Errorf("%q: exit code %d, %q", args, code, &stderr)
+		}
+	}
+}
+
+// A standard output whose reader has gone is told of once, and what is read after that is lost.
+func TestBrokenPipeIsLoggedOnce(t *testing.T) {
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := freePort(t)
+	p := serving(t, func(cmd *exec.Cmd) { cmd.Stdout = writer },
+		"--listen", address, "--shards", "2", "--protocol", "raw")
+	if err := errors.Join(reader.Close(), writer.Close()); err != nil {
+		t.Fatal(err)
+	}
+	newSenders(t, address, 8).send(800, 0)
+	if code := p.wait(); code != cli.ExitFailed {
+		t.Errorf("exit code %d, want %d", code, cli.ExitFailed)
+	}
+	if n := strings.Count(p.logs.String(), "broken pipe"); n != 1 {
+		t.Errorf("told %d times, want once", n)
+	}
+}
+
+func TestClosedStdoutFailsServe(t *testing.T) {
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := freePort(t)
+	p := serving(t, func(cmd *exec.Cmd) { cmd.Stdout = writer }, "--listen", address)
+	writer.Close()
+	reader.Close()
+	newSenders(t, address, 1).burst(0, 1)
+	eventually(t, "it is read", func() bool { // or the process has seen already that its reader is gone
+		response, err := http.Get("http://" + p.http + "/api/v1/status")
+		if err != nil {
+			return true
+		}
+		defer response.Body.Close()
+		var status metrics.Status
+		return json.NewDecoder(response.Body).Decode(&status) == nil && metrics.Sum(status.Listeners[0].Shards).Received == 1
+	})
+	if code := p.terminate(); code != cli.ExitFailed {
+		t.Errorf("exit code %d", code)
+	}
+	if received, delivered, _, lost := p.finalLedger(); received != 1 || delivered != 0 || lost != 1 {
+		t.Errorf("received %d, delivered %d, lost %d", received, delivered, lost)
+	}
+}
+
+// fullPipe is a pipe that takes nothing and that nobody reads.
+func fullPipe(t *testing.T) (writer *os.File) {
+	t.Helper()
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(ends[0]) })
+	writer = os.NewFile(uintptr(ends[1]), "pipe")
+	t.Cleanup(func() { writer.Close() })
+	if err := unix.SetNonblock(ends[1], true); err != nil {
+		t.Fatal(err)
+	}
+	for size := 4096; size > 0; size /= 2 {
+		for {
+			if _, err := unix.Write(ends[1], make([]byte, size)); err != nil {
+				break
+			}
+		}
+	}
+	if err := unix.SetNonblock(ends[1], false); err != nil {
+		t.Fatal(err)
+	}
+	return writer
+}
+
+// A process that can't go on, and whose standard error takes nothing, exits all the same,
+// and its standby goes on.
+func TestFailedServeExitsWithUnreadStderr(t *testing.T) {
+	dir, address := publicDir(t), freePort(t)
+	args := []string{"--listen", address, "--protocol", "raw", "--shards", "1", "--takeover", filepath.Join(dir, "takeover.sock")}
+	reader, records, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer records.Close()
+	p := serving(t, func(cmd *exec.Cmd) {
+		ordinary(cmd)
+		cmd.Stdout, cmd.Stderr = records, fullPipe(t)
+	}, append(args, "--output", "stdout")...)
+	standby := p.startStandby(append(args, "--output", "discard")...)
+	reader.Close()
+	newSenders(t, address, 1).send(10, 0) // and there is nobody to read their records
+	began := time.Now()
+	standby.wantSaid(`"message":"takeover finished`)
+	t.Logf("another one goes on after %s", time.Since(began))
+	if code := p.wait(); code != cli.ExitFailed {
+		t.Errorf("exit code %d", code)
+	}
+	newSenders(t, address, 1).send(20, 0)
+	eventually(t, "it reads", func() bool { return standby.total().Received >= 20 })
+	if code := standby.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// A command whose standard error takes nothing ends with its exit code.
+func TestUsageErrorExitsWithUnreadStderr(t *testing.T) {
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"serve", "--no-such-flag"}, {"no-such-command"}, {"serve", "--listen", "127.0.0.1:0", "--output", "file:/no/such/folder/x"}} {
+		cmd := exec.Command(path, args...)
+		cmd.Stderr = fullPipe(t)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		ended := time.AfterFunc(30*time.Second, func() { cmd.Process.Signal(syscall.SIGKILL) })
+		cmd.Wait()
+		if !ended.Stop() || cmd.ProcessState.ExitCode() <= 0 {
+			t.Errorf("%v: it ended with %s", args, cmd.ProcessState)
+		}
+	}
+}

@@ -1,0 +1,255 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/udpshard/udpshard/internal/cli"
+)
+
+// A lock on the takeover path's folder is what any user can take who may read the folder:
+// it keeps no process from starting, and no standby from reading at once.
+func TestLockedTakeoverFolder(t *testing.T) {
+	dir, address := publicDir(t), freePort(t)
+	folder, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer folder.Close()
+	if err := unix.Flock(int(folder.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"--listen", address, "--protocol", "discard", "--shards", "1", "--takeover", filepath.Join(dir, "takeover.sock")}
+	p := serving(t, ordinary, args...)
+	standby := p.startStandby(args...)
+	began := time.Now()
+	p.cmd.Process.Kill()
+	newSenders(t, address, 1).send(100, 0)
+	standby.wantSaid(`"message":"takeover finished`)
+	eventually(t, "it reads", func() bool { return standby.total().Received == 100 })
+	t.Logf("it reads %s after the kill", time.Since(began))
+	if standby.says("takeover path unavailable") {
+		t.Error("it has no takeover path")
+	}
+	if code := standby.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("what is left: %v, %v", left, err)
+	}
+}
+
+// A standby whose takeover path another process of its user keeps locked reads at once,
+// and takes the path when that is free.
+func TestStandbyReadsWhileTakeoverPathIsLocked(t *testing.T) {
+	for name, end := range map[string]func(*process){
+		"of one that dies":  func(p *process) { p.cmd.Process.Kill() },
+		"of one that hangs": func(p *process) { p.halt() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, address := publicDir(t), freePort(t)
+			socket := filepath.Join(dir, "takeover.sock")
+			args := []string{"--listen", address, "--protocol", "discard", "--shards", "1", "--takeover", socket}
+			p := serving(t, ordinary, args...)
+			standby := p.startStandby(append(args, "--standby-after", "250ms")...)
+			lock, err := os.OpenFile(socket+".lock", os.O_RDWR, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer lock.Close()
+			if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+				t.Fatal(err)
+			}
+			end(p)
+			newSenders(t, address, 1).send(100, 0)
+			standby.wantSaid(`"message":"takeover finished`, "takeover path unavailable")
+			eventually(t, "it reads", func() bool { return standby.total().Received == 100 })
+			if standby.says("takeover path available") {
+				t.Error("it has the path, which is locked")
+			}
+			lock.Close()
+			standby.wantSaid("takeover path available")
+			next := standby.startStandby(args...)
+			if code := standby.terminate(); code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+			next.wantSaid(`"message":"takeover finished`)
+			if name == "of one that hangs" {
+				p.cmd.Process.Signal(unix.SIGCONT)
+				if code := p.wait(); code != cli.ExitReplaced {
+					t.Errorf("the one that hung ended with %d", code)
+				}
+			}
+			if code := next.terminate(); code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+		})
+	}
+}
+
+// A takeover path whose socket others may replace is refused, and the log says what
+// others can reach of one that is taken.
+func TestTakeoverPathInSharedFolder(t *testing.T) {
+	dir := publicDir(t)
+	args := []string{"serve", "--listen", freePort(t), "--http", "", "--log-format", "json", "--shards", "1", "--output", "discard", "--takeover", filepath.Join(dir, "takeover.sock")}
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	p := launch(t, ordinary, args...)
+	if code := p.wait(); code != cli.ExitUsage || !p.says("udpshard: error: --takeover: other users may write to the folder "+dir) ||
+		!p.says("udpshard: hint: chmod go-w "+dir) {
+		t.Errorf("exit code %d", code)
+	}
+	if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil {
+		t.Fatal(err)
+	}
+	p = launch(t, ordinary, args...)
+	p.wantSaid("takeover path reachable by other users", "other users may create files in "+dir)
+	if code := p.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// A standby that can't listen at the takeover path serves all the same, with
+// all there is, and listens when it can.
+func TestStandbyServesWithoutTakeoverPath(t *testing.T) {
+	dir := filepath.Join(publicDir(t), "run")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	ownedByOrdinary(t, dir)
+	address := freePort(t)
+	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "discard"}
+	p := serving(t, ordinary, args...)
+	standby := p.startStandby(args...)
+	s := newSenders(t, address, 16)
+	s.send(1000, 0)
+	eventually(t, "all is delivered", func() bool { return p.total().Delivered == 1000 })
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	p.cmd.Process.Kill()
+	p.wait()
+	eventually(t, "it serves", func() bool {
+		return standby.says(`"message":"takeover finished`) && standby.says("takeover path unavailable")
+	})
+	s.send(2000, 0)
+	eventually(t, "counters go on", func() bool { return standby.total().Delivered == 2000 })
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	ownedByOrdinary(t, dir)
+	eventually(t, "it listens", func() bool { return standby.says("takeover path available") })
+	next := standby.succeeding(args...)
+	if code := standby.wait(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if total := next.total(); total.Received != 2000 {
+		t.Errorf("%+v", total)
+	}
+}
+
+// Where the takeover path can't be used, a second standby can't know that nobody has met the first
+// one, which has served: it does not serve, and says why, until the path can be used.
+func TestSecondStandbyWaitsForTakeoverPath(t *testing.T) {
+	dir := filepath.Join(publicDir(t), "run")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	ownedByOrdinary(t, dir)
+	args := []string{"--listen", freePort(t), "--shards", "2", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "discard"}
+	p := serving(t, ordinary, args...)
+	queue := [2]*process{p.startStandby(args...), p.startStandby(args...)}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	p.cmd.Process.Kill()
+	p.wait()
+	active, next := whoTookOver(t, queue)
+	active.cmd.Process.Kill()
+	active.wait()
+	next.wantSaid("standby not possible yet", filepath.Base(dir)+": no such file or directory")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	ownedByOrdinary(t, dir)
+	eventually(t, "it serves", func() bool { return next.says(`"message":"takeover finished`) })
+	if code := next.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// A takeover socket that somebody removes is made anew: whoever stands by still does, and others
+// can come. A process that was replaced makes nothing anew.
+func TestRemovedTakeoverSocketIsRecreated(t *testing.T) {
+	dir := publicDir(t)
+	address, socket := freePort(t), filepath.Join(dir, "takeover.sock")
+	args := []string{
+		"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", socket, "--output", "discard",
+	}
+	p := serving(t, ordinary, args...)
+	standby := p.startStandby(append(slices.Clone(args), "--standby-after", "100ms")...)
+	s := newSenders(t, address, 16)
+	s.send(1000, 0)
+	for n := 1; n <= 2; n++ {
+		if err := os.Remove(socket); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "it is made anew", func() bool {
+			return strings.Count(p.logs.String(), "takeover socket recreated") == n
+		})
+	}
+	next := p.succeeding(args...)
+	if code := p.wait(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	eventually(t, "the standby follows", func() bool {
+		return strings.Count(standby.logs.String(), "standby started") == 2
+	})
+	s.send(2000, 0)
+	eventually(t, "counters go on", func() bool { return next.total().Delivered == 2000 })
+
+	next.halt()
+	s.send(2100, 1000)
+	standby.wantSaid(`"message":"takeover finished`)
+	if err := os.Remove(socket); err != nil {
+		t.Fatal(err)
+	}
+	next.cmd.Process.Signal(syscall.SIGCONT)
+	if code := next.wait(); code != cli.ExitReplaced {
+		t.Errorf("exit code %d, want %d", code, cli.ExitReplaced)
+	}
+	standby.wantSaid("takeover socket recreated")
+	if next.says("made anew") {
+		t.Error("who was replaced made it anew")
+	}
+	last := standby.succeeding(args...)
+	if code := standby.wait(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if total := last.total(); total.Received != 2100 {
+		t.Errorf("%+v", total)
+	}
+}
+
+func TestSeveralRuntimeDirectories(t *testing.T) {
+	first := t.TempDir()
+	args := []string{"--listen", freePort(t), "--shards", "1", "--output", "discard"}
+	directories := func(cmd *exec.Cmd) {
+		cmd.Env = append(cmd.Environ(), "RUNTIME_DIRECTORY="+first+":"+t.TempDir())
+	}
+	before := serving(t, directories, args...)
+	after := serving(t, nil, append(args, "--takeover", filepath.Join(first, "takeover.sock"))...)
+	if code := before.wait(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	after.wantSaid("takeover finished")
+}
