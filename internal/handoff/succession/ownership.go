@@ -10,17 +10,17 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// becomeOwner makes this process the owner after the owner of an epoch, and lets it listen at the
-// takeover path. Of several processes, the process with the lease of the next epoch alone listens
-// at the path, before the epoch changes: a process that sees the change finds the new owner there.
+// becomeOwner makes this process the owner after the owner of an epoch, and listens at the takeover
+// path. Of several processes, only the process with the lease of the next epoch listens at the
+// path, before the epoch changes: a process that sees the change can dial the new owner.
 // becomeOwner does not wait for the path: see allowWithoutPath.
-func (s *Succession) becomeOwner(p *Predecessor, epoch uint64, listen listenFunc) (*takeover.Lease, error) {
+func (s *Succession) becomeOwner(p *Predecessor, epoch uint64, listen listenFunc) error {
 	if p.Counters.HandedOver() {
-		return nil, Retry(errHandedOverElsewhere)
+		return Retry(errHandedOverElsewhere)
 	}
 	lease, err := takeover.AcquireLease(p.Counters.Control(), epoch+1)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if p.Counters.Epoch() == epoch {
 		err = s.listenAt(listen)
@@ -37,30 +37,30 @@ func (s *Succession) becomeOwner(p *Predecessor, epoch uint64, listen listenFunc
 			s.path.Close()
 			s.path = nil
 		}
-		return nil, err
+		return err
 	}
+	s.predecessorLeases = append(s.predecessorLeases, lease)
 	s.peerStandbys = p.peerRegistrations(epoch + 1)
-	return lease, nil
+	return nil
 }
 
-// retryBecomeOwner calls try until this process is the owner. It returns a RetryError when replaced
-// says that another process is the owner, or after a while.
-func (s *Succession) retryBecomeOwner(ctx context.Context, replaced func(context.Context) (*Predecessor, bool), try func() (*takeover.Lease, error)) error {
+// retryBecomeOwner calls try until this process is the owner. The error is a RetryError if replaced
+// returns true, because a peer is the owner, or after leasePatience or standbyLeasePatience.
+func (s *Succession) retryBecomeOwner(
+	ctx context.Context, replaced func(context.Context) (*Predecessor, bool), try func() error,
+) error {
 	patience := leasePatience
 	if s.Standby {
 		patience = standbyLeasePatience
 	}
 	for began := time.Now(); ; {
-		lease, err := try()
-		if err == nil {
-			s.predecessorLeases = append(s.predecessorLeases, lease)
-			return nil
-		}
+		err := try()
 		if !errors.Is(err, takeover.ErrLeaseHeld) && !isPathInUse(err) {
 			return err
 		}
 		if answered, is := replaced(ctx); is || time.Since(began) > patience {
-			return RetryError{fmt.Errorf("another process is about to serve, or still does, and does not answer at %s: %w", s.Path, err), answered}
+			return RetryError{fmt.Errorf("another process is active or takes over now, "+
+				"and does not answer at %s: %w", s.Path, err), answered}
 		}
 		select {
 		case <-time.After(leasePause):
@@ -70,19 +70,20 @@ func (s *Succession) retryBecomeOwner(ctx context.Context, replaced func(context
 	}
 }
 
-// dialActive returns the process that answers at the takeover path. A process that is about to end
-// may accept the connection, but does not answer.
+// dialActive returns the process that answers at the takeover path. A process shortly before its
+// end may accept the connection, but does not answer.
 func (s *Succession) dialActive(ctx context.Context) (answered *Predecessor, is bool) {
 	answered, err := s.Dial(ctx)
 	return answered, err == nil && answered != nil
 }
 
 // becomeOwnerAfter makes this process the owner of counters after an owner that has committed the
-// handover: see takeover.Lease. A standby that does not know of the handover may have the lease of
-// the next epoch for a moment.
+// handover: see takeover.Lease. A standby without news of the handover may have the lease of the
+// next epoch for a moment.
 func becomeOwnerAfter(counters *metrics.SharedCounters, epoch uint64) (*takeover.Lease, error) {
 	lease, err := takeover.AcquireLease(counters.Control(), epoch+1)
-	for began := time.Now(); errors.Is(err, takeover.ErrLeaseHeld) && time.Since(began) < standbyLeasePatience; {
+	deadline := time.Now().Add(standbyLeasePatience)
+	for errors.Is(err, takeover.ErrLeaseHeld) && time.Now().Before(deadline) {
 		time.Sleep(leasePause)
 		lease, err = takeover.AcquireLease(counters.Control(), epoch+1)
 	}

@@ -9,62 +9,69 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// Of two processes that go on after the same owner, one becomes the next.
+// Of two processes that follow the same owner, only the first becomes the next owner.
 func TestOneBecomesTheNextOwner(t *testing.T) {
-	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
+	counters := newCounters(t)
+	lease, err := becomeOwnerAfter(counters, metrics.FirstEpoch)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer book.Close()
-	claim, err := becomeOwnerAfter(book, metrics.FirstEpoch)
+	if counters.Epoch() != metrics.FirstEpoch+1 {
+		t.Errorf("the epoch is %d", counters.Epoch())
+	}
+	lease.Release()
+	_, err = becomeOwnerAfter(counters, metrics.FirstEpoch)
+	if !errors.Is(err, takeover.ErrLeaseHeld) {
+		t.Errorf("second call: %v", err)
+	}
+	if counters.Epoch() != metrics.FirstEpoch+1 {
+		t.Errorf("after the second call the epoch is %d", counters.Epoch())
+	}
+	free, err := takeover.AcquireLease(counters.Control(), metrics.FirstEpoch+1)
 	if err != nil {
-		t.Fatal(err)
-	}
-	if book.Epoch() != metrics.FirstEpoch+1 {
-		t.Errorf("the epoch is %d", book.Epoch())
-	}
-	claim.Release()
-	if _, err := becomeOwnerAfter(book, metrics.FirstEpoch); !errors.Is(err, takeover.ErrLeaseHeld) {
-		t.Errorf("a second one: %v", err)
-	}
-	if book.Epoch() != metrics.FirstEpoch+1 {
-		t.Errorf("then the epoch is %d", book.Epoch())
-	}
-	free, err := takeover.AcquireLease(book.Control(), metrics.FirstEpoch+1)
-	if err != nil {
-		t.Fatalf("the second one has kept the claim: %v", err)
+		t.Fatalf("the second call has kept the lease: %v", err)
 	}
 	free.Release()
 }
 
-// Who can't have the takeover path serves all the same where nobody can have later counters.
-func TestWhoServesWithoutThePath(t *testing.T) {
+// A process may take over without the takeover path only if no later counters can exist.
+func TestAllowWithoutPath(t *testing.T) {
 	s, taken := New(Settings{}, nil, metrics.NewLedger(""), zerolog.Nop()), errors.New("taken")
 	if err := s.allowWithoutPath(taken, metrics.FirstEpoch); err != nil {
 		t.Errorf("after the first owner: %v", err)
 	}
-	if err := s.allowWithoutPath(taken, metrics.FirstEpoch+1); !errors.As(err, new(RetryError)) || !errors.Is(err, taken) {
-		t.Errorf("after a later one: %v", err)
+	err := s.allowWithoutPath(taken, metrics.FirstEpoch+1)
+	if !errors.As(err, new(RetryError)) || !errors.Is(err, taken) {
+		t.Errorf("after a later owner: %v", err)
 	}
 }
 
-// Whoever has handed over leaves nothing to a standby that has not met the next one.
-func TestNobodyFollowsAProcessThatHasHandedOver(t *testing.T) {
-	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer book.Close()
-	book.MarkHandedOver()
+// A standby does not become the owner of counters with the handed-over mark: the next owner of the
+// sockets has counters of its own, which the standby does not have.
+func TestNoOwnerAfterAHandover(t *testing.T) {
+	counters := newCounters(t)
+	counters.MarkHandedOver()
 	listen := func(string, string) (*takeover.Server, error) {
-		t.Error("it listens at the takeover path")
+		t.Error("becomeOwner listens at the takeover path")
 		return nil, takeover.ErrPathLocked
 	}
 	s := New(Settings{Path: "nowhere"}, nil, metrics.NewLedger(""), zerolog.Nop())
-	if _, err := s.becomeOwner(&Predecessor{Counters: book}, metrics.FirstEpoch, listen); !errors.Is(err, errHandedOverElsewhere) {
+	err := s.becomeOwner(&Predecessor{Counters: counters}, metrics.FirstEpoch, listen)
+	if !errors.Is(err, errHandedOverElsewhere) {
 		t.Errorf("%v", err)
 	}
-	if book.Epoch() != metrics.FirstEpoch {
-		t.Error("it has become the owner")
+	if counters.Epoch() != metrics.FirstEpoch {
+		t.Error("the epoch has changed")
 	}
+}
+
+// newCounters returns shared counters of one shard, which the test closes.
+func newCounters(t *testing.T) *metrics.SharedCounters {
+	t.Helper()
+	c, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
 }

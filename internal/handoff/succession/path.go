@@ -9,13 +9,14 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// listenFunc is one of the functions of package takeover that listen at a path.
+// listenFunc is takeover.Listen, takeover.ListenNow, takeover.SeizeNow, or a function that chooses
+// among these.
 type listenFunc func(path, version string) (*takeover.Server, error)
 
 // Listen makes a process without a predecessor the active process of the takeover path.
 func (s *Succession) Listen() error { return s.listenAt(takeover.Listen) }
 
-// listenAt listens at the takeover path, if there is one.
+// listenAt listens at the takeover path, if the settings have a path.
 func (s *Succession) listenAt(listen listenFunc) error {
 	if s.Path == "" {
 		return nil
@@ -28,8 +29,9 @@ func (s *Succession) listenAt(listen listenFunc) error {
 	return nil
 }
 
-// listen listens at the takeover path of a dead predecessor. The socket there may still be its
-// socket: a stopped process that has handed over to the dead one has a duplicate.
+// listen listens at the takeover path of a dead predecessor. The socket at the path may still be
+// the socket of the predecessor: a stopped process that has handed over to the predecessor keeps a
+// duplicate open.
 func (p *Predecessor) listen(path, version string) (*takeover.Server, error) {
 	server, err := takeover.ListenNow(path, version)
 	var inUse *takeover.InUseError
@@ -39,9 +41,9 @@ func (p *Predecessor) listen(path, version string) (*takeover.Server, error) {
 	return server, err
 }
 
-// allowWithoutPath decides whether a process may take over that cannot listen at the takeover path.
-// It may after the first owner of the counters. After a later owner, other standbys may have the
-// counters of a still later process, and the path alone keeps two of them from becoming active.
+// allowWithoutPath decides whether this process may take over without the takeover path. After the
+// first owner of the counters it may. After a later owner, a second standby may have the counters
+// of a still later process, and only the path keeps two standbys from becoming active.
 func (s *Succession) allowWithoutPath(err error, epoch uint64) error {
 	if epoch != metrics.FirstEpoch {
 		return Retry(err)
@@ -50,22 +52,23 @@ func (s *Succession) allowWithoutPath(err error, epoch uint64) error {
 	return nil
 }
 
-// logPathUnavailable logs that this process reads without the takeover path, so that no other
-// process can take over.
+// logPathUnavailable logs that this process reads without the takeover path, so that no peer can
+// take over.
 func (s *Succession) logPathUnavailable(err error) {
-	s.log.Error().Err(err).Stringer("retry_interval", KeepPathInterval).Msg("takeover path unavailable")
+	s.log.Error().Err(err).Stringer("retry_interval", KeepPathInterval).
+		Msg("takeover path unavailable")
 }
 
-// KeepPathInterval is the time between two calls of KeepPath. It is less than the second for which a
+// KeepPathInterval is the time between two calls of KeepPath: less than the second for which a
 // successor tries again while the socket's file is missing.
 const KeepPathInterval = 500 * time.Millisecond
 
-// KeepPath keeps the active process reachable at the takeover path. It listens there if that failed
-// before this process read, and recreates the socket's file if the file was removed. ctx and active
-// are for ServePeers.
+// KeepPath keeps the active process reachable at the takeover path: KeepPath listens if listening
+// failed before the shards read, and recreates the socket's file if the file was removed. ctx and
+// active are for ServePeers.
 func (s *Succession) KeepPath(ctx context.Context, active takeover.Active) {
 	if s.Fenced() {
-		return // another process has the path
+		return // the path is the new owner's
 	}
 	if s.path == nil {
 		if s.retryListen() == nil {
@@ -86,8 +89,8 @@ func (s *Succession) KeepPath(ctx context.Context, active takeover.Active) {
 	}
 }
 
-// retryListen listens at the takeover path if that failed before this process read. The stalled
-// predecessor may still have the socket there.
+// retryListen listens at the takeover path after a failure before the shards read. The stalled
+// predecessor may still have the socket at the path.
 func (s *Succession) retryListen() error {
 	err := s.listenAt(takeover.ListenNow)
 	var inUse *takeover.InUseError

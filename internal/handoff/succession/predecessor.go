@@ -15,14 +15,14 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// Predecessor is the process that is active, or was active last: a connection to it, its sockets
-// and its counters. A nil Predecessor is valid: there is none.
+// Predecessor is the active process, or the process that was active last: the connection, the
+// sockets and the counters of that process. A nil Predecessor is valid, and means no process.
 type Predecessor struct {
 	Offer    takeover.Offer
-	Counters *metrics.SharedCounters // nil: it has left none
+	Counters *metrics.SharedCounters // nil: stored sockets without counters
 
-	conn         *takeover.Conn // nil: none, or no longer
-	disconnected bool           // there was a connection, and an active process may be alive
+	conn         *takeover.Conn // nil: never connected, or disconnected
+	disconnected bool           // conn was closed, and an active process may be alive
 	log          zerolog.Logger
 
 	inheritance *metrics.Inheritance  // of Counters by this process; nil: not yet
@@ -30,7 +30,7 @@ type Predecessor struct {
 	previous    registration          // with the predecessor of the predecessor: see replace
 }
 
-// NewStored returns a predecessor that has left its sockets with the service manager, without
+// NewStored returns a predecessor for sockets that the service manager has stored, without
 // counters.
 func NewStored(log zerolog.Logger) *Predecessor { return &Predecessor{log: log} }
 
@@ -48,12 +48,14 @@ func (p *Predecessor) Process() string {
 	return fmt.Sprintf("pid %d", p.Offer.PID)
 }
 
-// LogFields returns the fields of a log line that identify the process.
-func (p *Predecessor) LogFields() ProcessFields { return ProcessFields{p.Offer.PID, p.Offer.Foreign} }
+// LogFields returns the fields of log lines by which the process can be identified.
+func (p *Predecessor) LogFields() ProcessFields {
+	return ProcessFields{p.Offer.PID, p.Offer.Foreign}
+}
 
-// ProcessFields are the fields of a log line that identify a process. A PID of another PID
-// namespace, such as the PID of another container, is marked as such: in this namespace another
-// process may have that PID.
+// ProcessFields are the fields of log lines by which a process can be identified. A Foreign PID
+// belongs to a different PID namespace, for example a different container: in the namespace of this
+// process an unrelated process may have the PID.
 type ProcessFields struct {
 	PID     int
 	Foreign bool
@@ -61,7 +63,7 @@ type ProcessFields struct {
 
 // MarshalZerologObject implements zerolog.LogObjectMarshaler.
 func (f ProcessFields) MarshalZerologObject(e *zerolog.Event) {
-	if f.PID != 0 { // 0: a process that has left its sockets with the service manager
+	if f.PID != 0 { // 0: stored sockets of an ended process
 		e.Int("pid", f.PID)
 	}
 	if f.Foreign {
@@ -69,28 +71,29 @@ func (f ProcessFields) MarshalZerologObject(e *zerolog.Event) {
 	}
 }
 
-// Inherit makes counters continue from those of the predecessor, once. names maps the names of its
-// listeners to the names in this process (see metrics.SharedCounters.Inherit).
+// Inherit makes counters continue from the counters of the predecessor. Later calls change nothing.
+// names maps the predecessor's names of listeners to the names in this process (see
+// metrics.SharedCounters.Inherit).
 func (p *Predecessor) Inherit(counters *metrics.SharedCounters, names func() map[string]string) {
 	if p.Counters != nil && p.inheritance == nil {
 		p.inheritance = counters.Inherit(p.Counters, names())
 	}
 }
 
-// AddSurplusDrops counts the drops of a socket that this process closes.
+// AddSurplusDrops counts the drops of a surplus socket, before this process closes the socket.
 func (p *Predecessor) AddSurplusDrops(socket metrics.Socket) error {
-	if p.inheritance == nil { // no process has counted
+	if p.inheritance == nil { // the predecessor has no counters
 		return nil
 	}
 	return p.inheritance.AddSurplusDrops(socket)
 }
 
-// silentRemedy is for a process that starts beside an active process that does not answer.
+// silentRemedy is the hint for a process that starts beside a silent active process.
 const silentRemedy = "the active process is stopped or hangs: resume it (kill -CONT PID) or end " +
 	"it (kill -KILL PID), and start this process again"
 
-// Dial asks the process that listens at the takeover path for its sockets and counters. It returns
-// nil without an error if no process listens there.
+// Dial asks the process that listens at the takeover path for sockets and counters. Dial returns
+// nil without an error if no process listens at the path.
 func (s *Succession) Dial(ctx context.Context) (*Predecessor, error) {
 	if s.Path == "" {
 		return nil, nil
@@ -99,7 +102,7 @@ func (s *Succession) Dial(ctx context.Context) (*Predecessor, error) {
 	switch {
 	case errors.Is(err, takeover.ErrNotListening):
 		return nil, nil
-	case errors.Is(err, takeover.ErrNoAnswer) && s.Standby: // a standby is for processes that hang
+	case errors.Is(err, takeover.ErrNoAnswer) && s.Standby: // a standby waits beside a hanging process
 		return nil, Retry(err)
 	case errors.Is(err, takeover.ErrNoAnswer):
 		return nil, cli.WithHint(s.PathError(err), silentRemedy)
@@ -114,7 +117,7 @@ func (s *Succession) Dial(ctx context.Context) (*Predecessor, error) {
 	return p, nil
 }
 
-// offerError returns the error of an active process that has offered nothing.
+// offerError returns the error of Dial when the active process has sent no offer.
 func (s *Succession) offerError(conn *takeover.Conn, err error) error {
 	silent := errors.Is(err, takeover.ErrNoAnswer)
 	switch {
@@ -145,12 +148,13 @@ func (p *Predecessor) requestOffer(ctx context.Context, s Settings) (err error) 
 		return err
 	}
 	if p.Offer.Memory.Counters == nil {
-		return errors.New("it has no counters to go on from")
+		return errors.New("the active process has offered no counters")
 	}
 	p.Counters, err = metrics.OpenSharedCounters(p.Offer.Memory.Counters, p.Offer.Memory.Control)
 	p.Offer.Memory = handoff.Memory{} // OpenSharedCounters has taken the files
 	if errors.As(err, new(*metrics.LayoutError)) {
-		return cli.WithHint(fmt.Errorf("counters of the active process: %w", err), takeover.OtherVersionRemedy)
+		return cli.WithHint(fmt.Errorf("counters of the active process: %w", err),
+			takeover.OtherVersionRemedy)
 	}
 	if err != nil {
 		return fmt.Errorf("counters of the active process: %w", err)
@@ -160,7 +164,8 @@ func (p *Predecessor) requestOffer(ctx context.Context, s Settings) (err error) 
 }
 
 // AfterFailure returns the predecessor for the next attempt to start: answered, if a process has
-// answered, else p without its connection; nil if p has nothing of use any more.
+// answered, else p without the connection. The result is nil if the sockets and counters of p are
+// out of use.
 func (p *Predecessor) AfterFailure(answered *Predecessor) *Predecessor {
 	switch {
 	case answered != nil:
@@ -178,8 +183,8 @@ func (p *Predecessor) AfterFailure(answered *Predecessor) *Predecessor {
 	return p
 }
 
-// disconnect closes the connection. The sockets and counters stay: by these a standby watches the
-// active process until that process answers.
+// disconnect closes the connection. The sockets and counters stay: a standby watches the active
+// process by sockets and counters until the active process answers.
 func (p *Predecessor) disconnect() {
 	p.inheritance = nil
 	if p.conn == nil {
@@ -190,13 +195,14 @@ func (p *Predecessor) disconnect() {
 	p.conn, p.disconnected = nil, true
 }
 
-// useSuccessorCounters replaces the counters by those of the process that has taken over from the
-// predecessor, if that process has announced itself.
+// useSuccessorCounters replaces the counters of the predecessor by the counters of the process that
+// has taken over from the predecessor, if the predecessor has announced that process.
 func (p *Predecessor) useSuccessorCounters() {
 	if p.successor.Memory.Counters == nil || !p.Counters.HandedOver() {
 		return
 	}
-	counters, err := metrics.OpenSharedCounters(p.successor.Memory.Counters, p.successor.Memory.Control)
+	memory := p.successor.Memory
+	counters, err := metrics.OpenSharedCounters(memory.Counters, memory.Control)
 	if err != nil {
 		p.log.Warn().Err(err).Int("pid", p.successor.PID).
 			Msg("counters of the new active process unusable")
@@ -207,7 +213,7 @@ func (p *Predecessor) useSuccessorCounters() {
 	p.successor = takeover.Announcement{}
 }
 
-// hasEnded returns whether the owner of the counters has ended: its lease is free.
+// hasEnded returns whether the owner of the counters has ended, which frees the lease.
 func (p *Predecessor) hasEnded() bool {
 	lease, err := takeover.AcquireLease(p.Counters.Control(), p.Counters.Epoch())
 	if err != nil {
@@ -217,7 +223,7 @@ func (p *Predecessor) hasEnded() bool {
 	return true
 }
 
-// stoppedOwner returns the epoch of an earlier owner that is alive: it was replaced as stalled.
+// stoppedOwner returns the epoch of an earlier owner that was replaced as stalled and is alive.
 func (p *Predecessor) stoppedOwner(epoch uint64) (at uint64, alive bool) {
 	at, alive, err := takeover.LeaseHeldBelow(p.Counters.Control(), epoch)
 	if err != nil {
@@ -226,8 +232,8 @@ func (p *Predecessor) stoppedOwner(epoch uint64) (at uint64, alive bool) {
 	return at, alive
 }
 
-// stoppedReading returns when a process that has not stopped in order was last seen reading. Without
-// such a time it returns began, when this process saw that the process does not read.
+// stoppedReading returns when a shard of a dead or stalled predecessor last read. If the counters
+// do not say when, the result is began, the start of the takeover.
 func (p *Predecessor) stoppedReading(began time.Time) time.Time {
 	if p.Counters == nil {
 		return time.Time{}
@@ -238,7 +244,7 @@ func (p *Predecessor) stoppedReading(began time.Time) time.Time {
 	return began
 }
 
-// Close closes what this process has not taken over.
+// Close closes all files of the predecessor that this process has not taken over.
 func (p *Predecessor) Close() {
 	if p == nil {
 		return

@@ -10,10 +10,10 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// registration is the control memory of a predecessor, and the epoch of this process there. A standby
-// that is registered there with an earlier epoch has not connected to this process yet.
+// registration is the control memory of a predecessor, and the epoch of this process in the control
+// memory. A standby that is registered with an earlier epoch has not connected to this process yet.
 type registration struct {
-	control *os.File // nil: there is none
+	control *os.File // nil: closed, or never registered
 	epoch   uint64
 }
 
@@ -24,8 +24,8 @@ func (r *registration) close() {
 	}
 }
 
-// peerRegistrations returns the registrations of the standbys that have to connect to this process,
-// which takes over with an epoch.
+// peerRegistrations returns the registrations of the standbys that have to connect to this process.
+// epoch is the epoch of this process in the control memory of p.
 func (p *Predecessor) peerRegistrations(epoch uint64) (all []registration) {
 	for _, r := range []registration{{p.Counters.Control(), epoch}, p.previous} {
 		if r.control == nil {
@@ -42,14 +42,14 @@ func (p *Predecessor) peerRegistrations(epoch uint64) (all []registration) {
 }
 
 // replace closes last, the previous predecessor of this standby: p is the new active process. Until
-// p reads, this standby stays registered with last. If p ends before it reads, another standby may
-// take over from last, and waits for this standby.
+// p reads, this standby stays registered with last. If p ends before a shard of p reads, a peer
+// standby may take over from last, and waits for this standby.
 func (p *Predecessor) replace(last *Predecessor) {
 	if last == nil {
 		return
 	}
 	defer last.Close()
-	if !last.WasConnected() { // of the service manager: no standby is registered
+	if !last.WasConnected() { // stored sockets: no standby is registered
 		return
 	}
 	if sameFile(p.Counters.Control(), last.Counters.Control()) { // last had the counters of p already
@@ -60,7 +60,8 @@ func (p *Predecessor) replace(last *Predecessor) {
 	control, err := takeover.Register(last.Counters.Control(), epoch)
 	if err != nil {
 		p.log.Warn().Err(err).
-			Str("effect", "another standby may not wait for this process").Msg("registration with the predecessor failed")
+			Str("effect", "another standby may not wait for this process").
+			Msg("registration with the predecessor failed")
 		return
 	}
 	p.previous = registration{control, epoch}
@@ -87,9 +88,9 @@ func (p *Predecessor) endPreviousRegistration() {
 	}
 }
 
-// WaitForStandbys waits for up to RedialTimeout until all standbys of the predecessor have connected
-// to this process. A standby that has not connected does not have the counters of this process: if
-// this process ends, no process can count the datagrams that it has read.
+// WaitForStandbys waits for up to RedialTimeout until all standbys of the predecessor have
+// connected to this process. Only a connected standby has the counters of this process, and can
+// finalize the counts of this process after a crash.
 func (s *Succession) WaitForStandbys() {
 	defer s.closePeerStandbys()
 	if s.path == nil {
@@ -139,8 +140,8 @@ func (s *Succession) PrimeHeartbeats() {
 // --standby-after.
 const primeInterval = 10 * time.Millisecond
 
-// KeepAlive calls PrimeHeartbeats again and again, while shards have no threads, so that no standby
-// takes this process for stalled. The function that it returns ends that.
+// KeepAlive calls PrimeHeartbeats every primeInterval, while shards have no threads, so that no
+// standby takes this process for stalled. The caller ends KeepAlive by calling stop.
 func (s *Succession) KeepAlive() (stop func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -162,8 +163,8 @@ func (s *Succession) KeepAlive() (stop func()) {
 	}
 }
 
-// listStandbys returns a function that lists the standbys of a takeover path. A standby says which
-// process it is: for a process in another PID namespace the kernel says PID 0.
+// listStandbys returns a function that lists the standbys of a takeover path. The PID is from the
+// hello of the standby: of a process in a different PID namespace the kernel reports PID 0.
 func listStandbys(path *takeover.Server) func() []metrics.StandbyStatus {
 	return func() (list []metrics.StandbyStatus) {
 		for _, hello := range path.Standbys() {

@@ -8,60 +8,57 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// opened opens a book as another process does that is registered with it.
-func opened(t *testing.T, b *metrics.SharedCounters) *metrics.SharedCounters {
+// openRegistered opens the counters of a process as a registered standby does.
+func openRegistered(t *testing.T, of *metrics.SharedCounters) *metrics.SharedCounters {
 	t.Helper()
-	counters, controlOf := b.Files()
-	memory, err := handoff.Memory{Counters: counters, Control: controlOf}.Duplicate()
+	counters, control := of.Files()
+	memory, err := handoff.Memory{Counters: counters, Control: control}.Duplicate()
 	if err != nil {
 		t.Fatal(err)
 	}
-	control, err := takeover.Register(memory.Control, 0)
+	registered, err := takeover.Register(memory.Control, 0)
 	memory.Control.Close()
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := metrics.OpenSharedCounters(memory.Counters, control)
+	opened, err := metrics.OpenSharedCounters(memory.Counters, registered)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return other
+	return opened
 }
 
-// A standby that meets the process which has replaced the one before stays registered with the
-// one before. A standby that had the counters of the new process already is registered once:
-// else it would count itself among those that it has to meet.
-func TestWhatAStandbyIsRegisteredWith(t *testing.T) {
-	newBook := func() *metrics.SharedCounters {
-		book, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { book.Close() })
-		return book
-	}
-	registered := func(b *metrics.SharedCounters, epoch uint64) int {
-		n, err := takeover.CountRegistrations(b.Control(), epoch)
+// A standby that connects to the new active process stays registered with the previous active
+// process. A standby that had the counters of the new process already is registered once: with two
+// registrations the standby would count itself among the standbys that have to connect.
+func TestRegistrationsOfAStandby(t *testing.T) {
+	registered := func(c *metrics.SharedCounters, epoch uint64) int {
+		n, err := takeover.CountRegistrations(c.Control(), epoch)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return n
 	}
-	before, now := newBook(), newBook()
-	last := &Predecessor{Counters: opened(t, before), disconnected: true}
-	met := &Predecessor{Counters: opened(t, now)}
-	met.replace(last)
-	if a, b, c := registered(before, metrics.FirstEpoch), registered(before, metrics.FirstEpoch+1), registered(now, 9); a != 0 || b != 1 || c != 1 {
-		t.Errorf("%d and %d registrations with the one before, %d with the new one", a, b, c)
+	previous, now := newCounters(t), newCounters(t)
+	last := &Predecessor{Counters: openRegistered(t, previous), disconnected: true}
+	answered := &Predecessor{Counters: openRegistered(t, now)}
+	answered.replace(last)
+	for epoch, want := range map[uint64]int{metrics.FirstEpoch: 0, metrics.FirstEpoch + 1: 1} {
+		if n := registered(previous, epoch); n != want {
+			t.Errorf("%d registrations with the previous process for epoch %d", n, epoch)
+		}
 	}
-	again := &Predecessor{Counters: opened(t, now)}
-	met.disconnected = true
-	again.replace(met)
-	if a, b := registered(before, 9), registered(now, 9); a != 1 || b != 1 {
-		t.Errorf("%d registrations with the one before, %d with the new one", a, b)
+	if n := registered(now, 9); n != 1 {
+		t.Errorf("%d registrations with the new process", n)
+	}
+	again := &Predecessor{Counters: openRegistered(t, now)}
+	answered.disconnected = true
+	again.replace(answered)
+	if a, b := registered(previous, 9), registered(now, 9); a != 1 || b != 1 {
+		t.Errorf("%d registrations with the previous process, %d with the new process", a, b)
 	}
 	again.Close()
-	if a, b := registered(before, 9), registered(now, 9); a+b != 0 {
-		t.Errorf("%d registrations with the one before, %d with the new one, after the end", a, b)
+	if a, b := registered(previous, 9), registered(now, 9); a+b != 0 {
+		t.Errorf("after Close %d registrations with the previous process, %d with the new process", a, b)
 	}
 }

@@ -8,35 +8,35 @@ import (
 )
 
 // RetryError is an error after which a new attempt to start makes sense, because the situation has
-// changed: for example another process has become active.
+// changed: for example a peer has become active.
 type RetryError struct {
 	error
-	Answered *Predecessor // the process that has answered meanwhile; nil: none
+	Answered *Predecessor // the process that has answered meanwhile; nil: no process
 }
 
-// Retry returns a RetryError, for an attempt that no other process has answered.
+// Retry returns a RetryError without Answered.
 func Retry(err error) error { return RetryError{error: err} }
 
-// WithReason returns a RetryError with the same Answered and another reason.
+// WithReason returns a RetryError with the same Answered and a new reason.
 func (e RetryError) WithReason(reason error) RetryError { return RetryError{reason, e.Answered} }
 
 // Unwrap returns the reason.
 func (e RetryError) Unwrap() error { return e.error }
 
 // errHandedOverElsewhere: the predecessor has handed over to a process that does not answer at the
-// takeover path, so that the sockets and counters that this process has are out of use.
-var errHandedOverElsewhere = errors.New("the process that served has handed over to another one, " +
-	"which is not to be found at the takeover path")
+// takeover path, so the predecessor's sockets and counters in this process are out of use.
+var errHandedOverElsewhere = errors.New("the active process has handed over to a process " +
+	"that does not answer at the takeover path")
 
 // isPathInUse returns whether another process listens at the takeover path.
 func isPathInUse(err error) bool { return errors.As(err, new(*takeover.InUseError)) }
 
 const (
-	// leasePause is the time between two attempts to get a lease. A process that is killed closes
-	// its descriptors one after the other.
+	// leasePause is the time between two attempts to get a lease. The kernel closes the descriptors
+	// of a killed process in sequence.
 	leasePause = time.Millisecond
 	// standbyLeasePatience is how long a standby tries to get a lease before it starts again.
 	standbyLeasePatience = 200 * time.Millisecond
-	// leasePatience is how long other processes try: the predecessor may write a core dump.
+	// leasePatience is how long a successor tries: the predecessor may write a core dump.
 	leasePatience = 10 * time.Second
 )

@@ -12,8 +12,9 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// stalledPredecessor is a process that was replaced while it was alive. The datagrams that it has
-// read are in flight until it wakes up and delivers them, or ends: then the rest is lost.
+// stalledPredecessor is a live process that was replaced. Datagrams that were read by that process
+// are in flight until the process wakes up and delivers them. When the process ends, the rest is
+// lost.
 type stalledPredecessor struct {
 	counters    *metrics.SharedCounters
 	inheritance *metrics.Inheritance
@@ -26,14 +27,14 @@ type stalledPredecessor struct {
 	ended sync.Once
 }
 
-// lastWrite is how many records of an uncounted write are in the file. That can be found out only
+// lastWrite is how many records of an uncounted write are in the file. The number is determined
 // when the process is replaced: afterwards the file grows.
 type lastWrite struct {
 	write   metrics.Write
 	records int
 }
 
-// findLastWrites reads the output files of a process that does not run. The map has paths as keys.
+// findLastWrites reads the output files of a stalled process. The keys of the map are paths.
 func findLastWrites(counters *metrics.SharedCounters) map[string]lastWrite {
 	soon, cancel := context.WithTimeout(context.Background(), recoverTimeout)
 	defer cancel()
@@ -49,14 +50,14 @@ func findLastWrites(counters *metrics.SharedCounters) map[string]lastWrite {
 // syncInterval is the time between two readings of the counters of a stalled process.
 const syncInterval = 100 * time.Millisecond
 
-// watchStalled adds what a stalled process counts to the counters of this process, until the stalled
-// process ends. It takes the counters of p.
-func (s *Succession) watchStalled(p *Predecessor, epoch uint64, written map[string]lastWrite) *stalledPredecessor {
-	r := &stalledPredecessor{counters: p.Counters, inheritance: p.inheritance, epoch: epoch, written: written,
-		log: s.log.With().EmbedObject(p.LogFields()).Logger(), stop: make(chan struct{}), done: make(chan struct{})}
+// watchStalled adds the counts of a stalled process to the counters of this process, until the
+// stalled process ends. watchStalled becomes the owner of p.Counters.
+func (s *Succession) watchStalled(p *Predecessor, epoch uint64, written map[string]lastWrite) {
+	s.stalled = &stalledPredecessor{counters: p.Counters, inheritance: p.inheritance, epoch: epoch,
+		written: written, log: s.log.With().EmbedObject(p.LogFields()).Logger(),
+		stop: make(chan struct{}), done: make(chan struct{})}
 	p.Counters = nil
-	go r.watch()
-	return r
+	go s.stalled.watch()
 }
 
 func (r *stalledPredecessor) watch() {
@@ -81,7 +82,8 @@ func (r *stalledPredecessor) watch() {
 }
 
 func (r *stalledPredecessor) finalize(message string) {
-	final, _ := r.inheritance.Finalize(func(w metrics.Write) (int, error) { // returns the errors of this function alone
+	// Finalize returns the errors of the function argument alone.
+	final, _ := r.inheritance.Finalize(func(w metrics.Write) (int, error) {
 		if last, ok := r.written[w.Path]; ok && last.write == w {
 			return last.records, nil
 		}
@@ -94,8 +96,8 @@ func (r *stalledPredecessor) finalize(message string) {
 	event.Uint64("lost_in_crash", final.Lost).Msg(message)
 }
 
-// stopWatching counts as lost what the process has not delivered. It may be called more than once,
-// also for a nil stalledPredecessor.
+// stopWatching counts as lost the datagrams that the process has not delivered. stopWatching may be
+// called more than once, also for a nil stalledPredecessor.
 func (r *stalledPredecessor) stopWatching() {
 	if r != nil {
 		r.ended.Do(func() { close(r.stop) })

@@ -11,14 +11,15 @@ import (
 
 const (
 	redialPause    = 5 * time.Millisecond // between two attempts to reach the active process
-	maxRedialPause = time.Second          // between attempts that fail for other reasons than silence
-	// RedialTimeout is how long a standby waits for the answer of a new active process before it
-	// watches that process by the sockets and counters that it has: the least --standby-after.
+	maxRedialPause = time.Second          // between attempts with errors except silence
+	// RedialTimeout is how long a standby waits for the answer of a new active process before the
+	// standby watches that process by the sockets and counters of the predecessor: the least
+	// --standby-after.
 	RedialTimeout = 50 * time.Millisecond
 )
 
-// Find returns the process that is active now, or else last. A standby that has last does not wait
-// long for the active process: it can watch that process through last.
+// Find returns the process that is active now, or else last. A standby with last waits only
+// RedialTimeout for the active process, which last is enough to watch.
 func (s *Succession) Find(ctx context.Context, last *Predecessor) (*Predecessor, error) {
 	if last.Connected() {
 		return last, nil
@@ -40,9 +41,9 @@ func (s *Succession) Find(ctx context.Context, last *Predecessor) (*Predecessor,
 	return last, err
 }
 
-// WaitPredecessor waits for the message of a connected predecessor that this process is to take
-// over. Without a connection it dials until the active process answers. It returns nil when the
-// predecessor has stopped reading for this process.
+// WaitPredecessor waits for the request of a connected predecessor to take over, and returns nil
+// when the predecessor has stopped reading for this process. Without a connection WaitPredecessor
+// dials until the active process answers.
 func (s *Succession) WaitPredecessor(ctx context.Context, p *Predecessor) error {
 	if p.conn == nil {
 		return s.redial(ctx, p)
@@ -50,15 +51,15 @@ func (s *Succession) WaitPredecessor(ctx context.Context, p *Predecessor) error 
 	return p.conn.Wait(ctx)
 }
 
-// Register lets the predecessor know the memory of this process, for other standbys.
+// Register sends the memory of this process's counters to the predecessor, for peer standbys.
 func (s *Succession) Register(p *Predecessor) {
 	if p.conn != nil {
 		p.conn.SetMemory(s.Memory())
 	}
 }
 
-// redial dials until the active process answers, which it returns as a RetryError. It returns
-// ErrDisconnected when no process is alive that could be the active one, and else the cause of
+// redial dials until the active process answers: then the error is a RetryError with that process.
+// The error is ErrDisconnected when no process is alive that could be active, and else the cause of
 // the end of ctx.
 func (s *Succession) redial(ctx context.Context, p *Predecessor) error {
 	logged := false
@@ -77,7 +78,8 @@ func (s *Succession) redial(ctx context.Context, p *Predecessor) error {
 			pause = min(2*pause, maxRedialPause)
 			if !logged {
 				logged = true
-				s.log.Warn().Err(err).Str("effect", "the standby watches the previous active process").Msg("standby connection failed")
+				s.log.Warn().Err(err).Str("effect", "the standby watches the previous active process").
+					Msg("standby connection failed")
 			}
 		}
 		select {
@@ -96,12 +98,12 @@ func (s *Succession) dialBriefly(ctx context.Context) (*Predecessor, error) {
 	return s.Dial(ctx)
 }
 
-// isSilent returns whether a process has the takeover path and does not answer there.
+// isSilent returns whether a process has the takeover path and does not answer.
 func isSilent(err error) bool {
 	return errors.Is(err, takeover.ErrNoAnswer) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// Watch is how a standby finds out that its predecessor is stalled. It is for one goroutine.
+// Watch finds stalled shards of the predecessor of a standby. A Watch is for one goroutine.
 type Watch struct {
 	Ticker       *time.Ticker // of the calls of Check
 	predecessor  *Predecessor
@@ -111,18 +113,19 @@ type Watch struct {
 	detectors    map[string]*handoff.StallDetector // by listener
 }
 
-// Watch returns a Watch over the predecessor. Its ticker has to be stopped.
+// Watch returns a Watch over the predecessor. The caller stops Ticker.
 func (s *Succession) Watch(p *Predecessor) *Watch {
 	w := &Watch{predecessor: p, epoch: p.Counters.Epoch(), standbyAfter: s.StandbyAfter,
 		detectors: make(map[string]*handoff.StallDetector)}
-	if s.StandbyAfter == 0 { // no stall is long enough: a change of the owner is all to see
+	if s.StandbyAfter == 0 { // no stall is long enough: Check sees changes of the owner only
 		w.Ticker = time.NewTicker(syncInterval)
 		return w
 	}
 	for _, counted := range p.Counters.Listeners() {
 		for _, offered := range p.Offer.Listeners {
 			if offered.Name == counted.Name {
-				w.detectors[offered.Name] = handoff.NewStallDetector(counted.Shards, offered.Sockets, s.StandbyAfter)
+				w.detectors[offered.Name] = handoff.NewStallDetector(
+					counted.Shards, offered.Sockets, s.StandbyAfter)
 			}
 		}
 	}
@@ -130,8 +133,8 @@ func (s *Succession) Watch(p *Predecessor) *Watch {
 	return w
 }
 
-// Check returns a description of a stalled shard, "" without one, and ErrRedirected if another
-// standby has taken over. A stopped predecessor does not tell its standbys.
+// Check returns a description of a stalled shard, or "". The error is ErrRedirected if a peer
+// standby has taken over: a stopped predecessor sends no redirect to standbys.
 func (w *Watch) Check(now time.Time) (stalled string, err error) {
 	if w.predecessor.Counters.Epoch() != w.epoch {
 		return "", takeover.ErrRedirected

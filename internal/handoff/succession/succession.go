@@ -13,36 +13,38 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// Settings are those of the takeover path.
+// Settings are the settings of the takeover path and of a standby.
 type Settings struct {
-	Path           string            // of the takeover socket; "": no other process can take over
+	Path           string            // of the takeover socket; "": no peer can take over
 	PathError      func(error) error // adds the place of the setting to an error of the path
 	Version        string            // of this program, for peers
 	Standby        bool              // wait until the predecessor hands over, ends or stalls
-	StandbyAfter   time.Duration     // least time without heartbeat that makes a shard stalled
-	QuiesceTimeout time.Duration     // how long the predecessor may take to stop reading
+	StandbyAfter   time.Duration     // a shard without heartbeat for StandbyAfter is stalled
+	QuiesceTimeout time.Duration     // limit for the predecessor to stop reading
 }
 
-// Server is what a takeover does with the listeners of this process. The goroutine that takes over
-// calls the methods.
+// Server is the listeners and outputs of this process, as a takeover needs them. The methods are
+// called by the goroutine of the takeover.
 type Server interface {
-	// Adopt makes the groups ready to read from the sockets of the predecessor, and inherits its
-	// counters. The second call changes nothing.
+	// Adopt makes the groups ready to read from the sockets of the predecessor, and inherits the
+	// predecessor's counters. The second call changes nothing.
 	Adopt(*Predecessor) error
-	// DrainSurplus reads what is queued at sockets of the predecessor for which this process has
-	// no shard. The predecessor does not read any more, and its counters are final.
+	// DrainSurplus reads the queues of surplus sockets: sockets of the predecessor for which this
+	// process has no shard. The predecessor has stopped reading, and the predecessor's counts are
+	// final.
 	DrainSurplus(context.Context, *Predecessor) error
-	// ReopenOutputs opens the output files again: they may have been renamed since.
+	// ReopenOutputs opens the output files again: the files may have been renamed after this
+	// process opened the files.
 	ReopenOutputs()
 }
 
 // Succession is the place of a process among the processes of a takeover path. All methods but
-// Fenced, Standbys and HandOver are for one goroutine at a time.
+// Fenced, HasStandbys and HandOver are for one goroutine at a time.
 type Succession struct {
 	Settings
 	server   Server
 	ledger   *metrics.Ledger
-	counters *metrics.SharedCounters // nil: no other process can take over
+	counters *metrics.SharedCounters // nil: no peer can take over
 	log      zerolog.Logger
 
 	path        *takeover.Server // listens at the takeover path; nil: not yet
@@ -54,7 +56,7 @@ type Succession struct {
 	peerStandbys      []registration    // standbys that have to connect before this process reads
 
 	stalled    *stalledPredecessor // nil: no predecessor was alive when it was replaced
-	stalledPID int                 // its PID; 0: not known in this PID namespace
+	stalledPID int                 // PID of stalled; 0: not known in this PID namespace
 	finished   *Finished           // nil: this process has had no predecessor
 }
 
@@ -63,25 +65,25 @@ func New(settings Settings, server Server, ledger *metrics.Ledger, log zerolog.L
 	return &Succession{Settings: settings, server: server, ledger: ledger, log: log}
 }
 
-// SetCounters sets the counters of this process, and takes the lease of their first epoch. Without
-// it no other process can take over.
+// SetCounters sets the counters of this process, and acquires the lease of the first epoch. Without
+// shared counters no peer can take over.
 func (s *Succession) SetCounters(counters *metrics.SharedCounters) (err error) {
 	s.counters = counters
 	s.lease, err = takeover.AcquireLease(counters.Control(), counters.Epoch())
 	return err
 }
 
-// Counters returns the counters of this process; nil if no other process can take over.
+// Counters returns the counters of this process; nil if no peer can take over.
 func (s *Succession) Counters() *metrics.SharedCounters { return s.counters }
 
-// Memory returns the memory of the counters, which keep the files.
+// Memory returns the memory of the counters. The files stay the property of the counters.
 func (s *Succession) Memory() handoff.Memory {
 	counters, control := s.counters.Files()
 	return handoff.Memory{Counters: counters, Control: control}
 }
 
-// Fenced returns whether another process has become the owner of the sockets and the counters,
-// because this process seemed dead or stalled. Any goroutine may call it.
+// Fenced returns whether a peer has become the owner of the sockets and the counters, because this
+// process seemed dead or stalled. Any goroutine may call Fenced.
 func (s *Succession) Fenced() bool {
 	return s.counters != nil && s.counters.Epoch() != metrics.FirstEpoch
 }
@@ -92,7 +94,8 @@ func (s *Succession) ServePeers(ctx context.Context, active takeover.Active) {
 		return
 	}
 	for _, e := range takeover.Exposures(s.path.Path()) {
-		s.log.Warn().Str("finding", e.Finding).Str("remedy", e.Remedy).Msg("takeover path reachable by other users")
+		s.log.Warn().Str("finding", e.Finding).Str("remedy", e.Remedy).
+			Msg("takeover path reachable by other users")
 	}
 	s.peersServed = make(chan struct{})
 	s.ledger.SetStandbys(listStandbys(s.path))
@@ -108,8 +111,8 @@ func (s *Succession) ServePeers(ctx context.Context, active takeover.Active) {
 // HasStandbys returns whether a standby is connected to this process.
 func (s *Succession) HasStandbys() bool { return s.path != nil && len(s.path.Standbys()) > 0 }
 
-// HandOver asks the first standby to take over, and returns when the standby has taken over, or
-// with the error why not. Any goroutine may call it.
+// HandOver asks the first standby to take over, and returns when the standby has taken over, or an
+// error. Any goroutine may call HandOver.
 func (s *Succession) HandOver(ctx context.Context) error { return s.path.HandOver(ctx) }
 
 // Close stops listening at the takeover path.
@@ -132,8 +135,8 @@ func (s *Succession) WaitPeers(ctx context.Context) {
 }
 
 // MarkHandedOver sets the handed-over mark in the control memory of each predecessor, so that a
-// standby that has only that memory does not take the exit of this process for a crash. The next
-// process sets the mark in the control memory of this process, when it has taken over.
+// standby without the memory of this process does not take the exit of this process for a crash. In
+// the control memory of this process, the next process sets the mark after the takeover.
 func (s *Succession) MarkHandedOver() {
 	for _, lease := range s.predecessorLeases {
 		control, err := lease.Control()
@@ -142,12 +145,13 @@ func (s *Succession) MarkHandedOver() {
 		}
 		if err != nil { // the handover goes on without the mark
 			s.log.Warn().Err(err).
-				Str("effect", "a standby may treat the exit of this process as a crash").Msg("handed-over mark failed")
+				Str("effect", "a standby may treat the exit of this process as a crash").
+				Msg("handed-over mark failed")
 		}
 	}
 }
 
-// Release gives the leases up: the process is no owner any more.
+// Release releases the leases: from then on this process owns no sockets and counters.
 func (s *Succession) Release() {
 	if s.lease != nil {
 		s.lease.Release()
@@ -157,14 +161,14 @@ func (s *Succession) Release() {
 	}
 }
 
-// Discard gives up everything, in a process that was never active.
+// Discard closes the path, the leases and the registrations, in a process that was never active.
 func (s *Succession) Discard() {
 	s.Close()
 	s.Release()
 	s.closePeerStandbys()
 }
 
-// StopWatching counts as lost what a stalled predecessor has read and not delivered.
+// StopWatching counts as lost the datagrams that a stalled predecessor has read and not delivered.
 func (s *Succession) StopWatching() { s.stalled.stopWatching() }
 
 // Finished describes the takeover by which a process became active.

@@ -14,7 +14,7 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// Upgrade takes over from an active process, which stops reading when this process asks for that.
+// Upgrade takes over from an active process, which stops reading at the request of this process.
 // With an error the active process reads on.
 func (s *Succession) Upgrade(ctx context.Context, p *Predecessor) error {
 	s.log.Info().EmbedObject(p.LogFields()).Str("version", p.Offer.Version).Msg("takeover started")
@@ -25,28 +25,28 @@ func (s *Succession) Upgrade(ctx context.Context, p *Predecessor) error {
 		err = s.takeOverQuiesced(ctx, p)
 	}
 	switch {
-	case errors.Is(err, takeover.ErrDisconnected): // the active process ends now: this process has all it needs
+	case errors.Is(err, takeover.ErrDisconnected): // the active process ends: its offer is enough
 		return s.TakeOverDead(ctx, p, metrics.TakeoverDied)
-	case errors.Is(err, takeover.ErrRedirected), errors.Is(err, takeover.ErrLeaseHeld): // a standby was faster
-		return Retry(err)
+	case errors.Is(err, takeover.ErrRedirected), errors.Is(err, takeover.ErrLeaseHeld):
+		return Retry(err) // a standby was faster
 	case errors.Is(err, errNotQuiesced):
 		return cli.WithHint(fmt.Errorf("take over from %s: %w", p.conn.Process(), err), silentRemedy)
 	case err != nil:
 		return fmt.Errorf("take over from %s: %w", p.conn.Process(), err)
 	}
-	s.ledger.Takeovers().Add(metrics.TakeoverUpgrade, time.Now())
-	event := s.log.Info().EmbedObject(p.LogFields()).Stringer("after", time.Since(began).Round(time.Microsecond))
-	s.finish(event.Stringer("reason", metrics.TakeoverUpgrade), p.conn.QuiescedAt())
+	event := s.countTakeover(s.log.Info(), p, began, metrics.TakeoverUpgrade)
+	s.finish(event, p.conn.QuiescedAt())
 	return nil
 }
 
 // errNotQuiesced: the active process has not answered the request to stop reading.
 var errNotQuiesced = errors.New("the active process has neither stopped reading nor refused")
 
-// waitQuiesced asks the active process to stop reading, and waits until it has. A process that runs
-// stops or refuses within QuiesceTimeout; a stopped process never answers.
+// waitQuiesced asks the active process to stop reading, and waits until it has stopped. A running
+// process stops or refuses within QuiesceTimeout; a stopped process never answers.
 func (s *Succession) waitQuiesced(ctx context.Context, p *Predecessor) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, s.QuiesceTimeout, fmt.Errorf("%w in %s", errNotQuiesced, s.QuiesceTimeout))
+	late := fmt.Errorf("%w in %s", errNotQuiesced, s.QuiesceTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, s.QuiesceTimeout, late)
 	defer cancel()
 	return p.conn.Ready(ctx)
 }
@@ -58,7 +58,8 @@ func (s *Succession) TakeOverStopping(ctx context.Context, p *Predecessor) error
 	if err := s.takeOverQuiesced(ctx, p); err != nil {
 		return err
 	}
-	s.finish(s.count(p, began, metrics.TakeoverStop), p.conn.QuiescedAt())
+	s.server.ReopenOutputs()
+	s.finish(s.countTakeover(s.log.Warn(), p, began, metrics.TakeoverStop), p.conn.QuiescedAt())
 	return nil
 }
 
@@ -67,7 +68,7 @@ func (s *Succession) takeOverQuiesced(ctx context.Context, p *Predecessor) error
 	if err := s.server.Adopt(p); err != nil {
 		return err
 	}
-	s.finalizeCounts(p) // the last step before Commit, after which there is no way back
+	s.finalizeCounts(p) // the last step before Commit, which is final
 	epoch := p.Counters.Epoch()
 	path, err := p.conn.Commit(ctx)
 	if err != nil {
@@ -83,16 +84,18 @@ func (s *Succession) takeOverQuiesced(ctx context.Context, p *Predecessor) error
 }
 
 // TakeOverDead takes over from a process that has ended without a handover.
-func (s *Succession) TakeOverDead(ctx context.Context, p *Predecessor, reason metrics.TakeoverReason) error {
+func (s *Succession) TakeOverDead(
+	ctx context.Context, p *Predecessor, reason metrics.TakeoverReason,
+) error {
 	began := time.Now()
 	stopped := p.stoppedReading(began)
 	var epoch uint64
-	err := s.retryBecomeOwner(ctx, s.dialActive, func() (*takeover.Lease, error) {
+	err := s.retryBecomeOwner(ctx, s.dialActive, func() error {
 		// The process with the lease of the current epoch is alive, or is about to take over.
 		epoch = p.Counters.Epoch()
 		dead, err := takeover.AcquireLease(p.Counters.Control(), epoch)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		defer dead.Release()
 		return s.becomeOwner(p, epoch, p.listen)
@@ -100,8 +103,9 @@ func (s *Succession) TakeOverDead(ctx context.Context, p *Predecessor, reason me
 	if err != nil {
 		return err
 	}
-	if at, alive := p.stoppedOwner(epoch); alive { // it may wake up, and write
-		return s.runBesideStalled(ctx, p, stall{at, began, reason, 0, "the process before the predecessor is alive and does not run"})
+	if at, alive := p.stoppedOwner(epoch); alive { // a stopped owner may wake up, and write
+		return s.runBesideStalled(ctx, p, stall{at, began, reason, 0,
+			"the process before the predecessor is alive and does not run"})
 	}
 	if err := s.server.Adopt(p); err != nil {
 		return err
@@ -110,13 +114,14 @@ func (s *Succession) TakeOverDead(ctx context.Context, p *Predecessor, reason me
 	if err := s.server.DrainSurplus(ctx, p); err != nil {
 		return err
 	}
-	event := s.count(p, began, reason).Uint64("lost_in_crash", final.Lost)
-	s.finish(event, stopped)
+	s.server.ReopenOutputs()
+	event := s.countTakeover(s.log.Warn(), p, began, reason)
+	s.finish(event.Uint64("lost_in_crash", final.Lost), stopped)
 	return nil
 }
 
-// TakeOverStored takes over what the service manager has stored: sockets, and the counters of a
-// process that has ended, if there are any.
+// TakeOverStored takes over from the store of the service manager: sockets, and the counters of an
+// ended process, if counters are stored.
 func (s *Succession) TakeOverStored(ctx context.Context, p *Predecessor) error {
 	if p.Counters != nil {
 		reason := metrics.TakeoverRestart
@@ -140,33 +145,36 @@ func (s *Succession) TakeOverStored(ctx context.Context, p *Predecessor) error {
 	return nil
 }
 
-// TakeOverStalled takes over from a process that is alive, and whose shards have not read for the
-// timeout of the watch. The process may wake up: then it finds a later epoch, and exits.
+// TakeOverStalled takes over from a live process of which a shard has not read for the timeout of
+// the Watch. When the process wakes up, it finds a later epoch, and exits.
 func (s *Succession) TakeOverStalled(ctx context.Context, w *Watch, stalled string) error {
 	began := time.Now()
 	p, epoch := w.predecessor, w.epoch
 	// Only the epoch shows a new owner: the socket at the path may be the stalled process's.
-	replaced := func(context.Context) (*Predecessor, bool) { return nil, p.Counters.Epoch() != epoch }
-	err := s.retryBecomeOwner(ctx, replaced, func() (*takeover.Lease, error) {
+	replaced := func(context.Context) (*Predecessor, bool) {
+		return nil, p.Counters.Epoch() != epoch
+	}
+	err := s.retryBecomeOwner(ctx, replaced, func() error {
 		return s.becomeOwner(p, epoch, takeover.SeizeNow)
 	})
 	if err != nil {
 		return err
 	}
-	return s.runBesideStalled(ctx, p, stall{epoch, began, metrics.TakeoverStalled, w.timeout, stalled})
+	return s.runBesideStalled(ctx, p,
+		stall{epoch, began, metrics.TakeoverStalled, w.timeout, stalled})
 }
 
-// stall is what is known of a process that is replaced while it is alive.
+// stall describes a live process that is replaced.
 type stall struct {
 	epoch   uint64 // of the counters, when the process was their owner
 	began   time.Time
 	reason  metrics.TakeoverReason
-	timeout time.Duration // after which the process counted as stalled
+	timeout time.Duration // after timeout without a heartbeat the process counted as stalled
 	text    string
 }
 
-// runBesideStalled takes the sockets and counters over from a process that is alive, does not run,
-// and may wake up.
+// runBesideStalled takes sockets and counters over from a live process that does not run, and may
+// wake up.
 func (s *Succession) runBesideStalled(ctx context.Context, p *Predecessor, is stall) error {
 	stopped := p.stoppedReading(is.began)
 	written := findLastWrites(p.Counters)
@@ -176,11 +184,12 @@ func (s *Succession) runBesideStalled(ctx context.Context, p *Predecessor, is st
 	if err := s.server.DrainSurplus(ctx, p); err != nil {
 		return err
 	}
-	s.stalled = s.watchStalled(p, is.epoch, written)
+	s.watchStalled(p, is.epoch, written)
 	if !p.Offer.Foreign {
 		s.stalledPID = p.Offer.PID
 	}
-	event := s.count(p, is.began, is.reason).Str("stalled", is.text)
+	s.server.ReopenOutputs()
+	event := s.countTakeover(s.log.Warn(), p, is.began, is.reason).Str("stalled", is.text)
 	if is.reason == metrics.TakeoverStalled {
 		next := s.ledger.Takeovers().Patience(time.Now(), s.StandbyAfter)
 		event = event.Stringer("patience", is.timeout).Stringer("next_patience", next)
@@ -189,15 +198,16 @@ func (s *Succession) runBesideStalled(ctx context.Context, p *Predecessor, is st
 	return nil
 }
 
-// count counts a takeover, and returns the fields of its log line. It opens the outputs again: the
-// files may have been renamed since this process opened them.
-func (s *Succession) count(p *Predecessor, began time.Time, reason metrics.TakeoverReason) *zerolog.Event {
+// countTakeover counts a takeover, and adds the fields of the takeover to its log line.
+func (s *Succession) countTakeover(
+	line *zerolog.Event, p *Predecessor, began time.Time, reason metrics.TakeoverReason,
+) *zerolog.Event {
 	s.ledger.Takeovers().Add(reason, time.Now())
-	s.server.ReopenOutputs()
-	return s.log.Warn().EmbedObject(p.LogFields()).Stringer("after", time.Since(began).Round(time.Microsecond)).Stringer("reason", reason)
+	after := time.Since(began).Round(time.Microsecond)
+	return line.EmbedObject(p.LogFields()).Stringer("after", after).Stringer("reason", reason)
 }
 
-// finish keeps the fields of the log line on a takeover, until every shard reads.
+// finish keeps the log line of a takeover until every shard reads.
 func (s *Succession) finish(event *zerolog.Event, stopped time.Time) {
 	s.finished = &Finished{event, stopped}
 }
@@ -207,13 +217,17 @@ func (s *Succession) finish(event *zerolog.Event, stopped time.Time) {
 // next message.
 const recoverTimeout = 2 * time.Second
 
-// finalizeCounts counts what the predecessor had read and not delivered, by its output files.
+// finalizeCounts counts the datagrams that the predecessor had read and not delivered, by the
+// predecessor's output files.
 func (s *Succession) finalizeCounts(p *Predecessor) metrics.FinalCounts {
 	soon, cancel := context.WithTimeout(context.Background(), recoverTimeout)
 	defer cancel()
-	final, err := p.inheritance.Finalize(func(w metrics.Write) (int, error) { return file.Recover(soon, w) })
+	final, err := p.inheritance.Finalize(func(w metrics.Write) (int, error) {
+		return file.Recover(soon, w)
+	})
 	if err != nil {
-		s.log.Error().Err(err).Str("effect", "lost_in_crash is not exact").Msg("last write of the predecessor unknown")
+		s.log.Error().Err(err).Str("effect", "lost_in_crash is not exact").
+			Msg("last write of the predecessor unknown")
 	}
 	return final
 }
