@@ -5,22 +5,14 @@
 package config
 
 import (
-	"cmp"
-	"errors"
-	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/client"
-	"github.com/udpshard/udpshard/internal/handoff/takeover"
-	"github.com/udpshard/udpshard/internal/hostport"
-	"github.com/udpshard/udpshard/shard"
 )
 
 // HTTPVariable is the environment's say in the HTTP address. A container's
@@ -101,34 +93,6 @@ var configSettings = []setting[Config]{
 		field: bind(cli.ParseDuration, func(c *Config) *time.Duration { return &c.DrainTimeout })},
 }
 
-func parseHTTP(text string) (string, error) {
-	if text == "" {
-		return "", nil
-	}
-	if _, err := hostport.Parse("tcp", text); err != nil {
-		meant := client.MeantAddress(text)
-		switch cmp.Or(cli.MeantBool(text), strings.ToLower(text)) {
-		case "true":
-			meant = client.DefaultAddress
-		case "false":
-			meant = "''"
-		}
-		return "", cli.Suggest(err, meant)
-	}
-	return text, nil
-}
-
-// shortestStandby is what no scheduler's mood takes for long.
-const shortestStandby = 50 * time.Millisecond
-
-func parseStandbyAfter(text string) (time.Duration, error) {
-	d, err := parseStall(text)
-	if err == nil && d != 0 && d < shortestStandby {
-		err = fmt.Errorf("%s is less than %s", d, shortestStandby)
-	}
-	return d, err
-}
-
 func newConfig() *Config {
 	c := &Config{origins: origins{keys: make(map[string]origin)}}
 	c.scope().setDefaults()
@@ -137,76 +101,6 @@ func newConfig() *Config {
 
 func (c *Config) scope() scope[Config] {
 	return scope[Config]{configSettings, c, &c.origins, []string{"listeners"}}
-}
-
-// check finds all that is wrong with the whole, and names unnamed listeners. A key whose value
-// could not be used has its default, which is not judged beside other keys.
-func (c *Config) check() error {
-	var errs []error
-	if c.Takeover != "" {
-		if err := takeover.CheckPath(c.Takeover); err != nil {
-			errs = append(errs, c.ErrorAt("takeover", err))
-		}
-	}
-	if c.Standby && c.Takeover == "" {
-		err := c.ErrorAt("standby", errors.New("a standby needs a takeover path"))
-		errs = append(errs, cli.WithHint(err, "set --takeover PATH, or takeover: PATH in the file, "+
-			"to the takeover path of the active process"))
-	}
-	c.lookUp()
-	names := make(map[string]bool)
-	for _, l := range c.Listeners {
-		if l.Name == "" {
-			continue
-		}
-		if names[l.Name] {
-			errs = append(errs, l.ErrorAt("name", fmt.Errorf("another listener is called %q", l.Name)))
-		}
-		names[l.Name] = true
-	}
-	unnamed := make(map[string]int) // listeners of a protocol, that have got a name of it
-	taken := make(map[netip.AddrPort]*Listener)
-	for _, l := range c.Listeners {
-		for l.Name == "" {
-			unnamed[l.Protocol]++
-			name := l.Protocol
-			if n := unnamed[name]; n > 1 {
-				name += "-" + strconv.Itoa(n)
-			}
-			if !names[name] {
-				l.Name, names[name] = name, true
-			}
-		}
-		for _, err := range cli.Separate(l.checkEngine()) {
-			errs = append(errs, l.WithPosition(err))
-		}
-		if !l.keys["protocol"].unusable {
-			errs = append(errs, l.checkDNS())
-		}
-		at := l.Resolved()
-		if at.Port() == 0 || l.keys["address"].unusable {
-			continue
-		}
-		if other := taken[at]; other != nil {
-			err := fmt.Errorf("listener %s has %s already", other.Name, other.Address)
-			errs = append(errs, l.ErrorAt("address", err))
-		} else {
-			taken[at] = l
-		}
-	}
-	return cli.Join(errs...)
-}
-
-// checkEngine returns all that the engine finds wrong with the listener, joined. A host name
-// without an address is not looked up again.
-func (l *Listener) checkEngine() error {
-	engine := l.Engine()
-	if l.unresolved == nil {
-		return engine.Check()
-	}
-	engine.Address = ""
-	unresolved := fmt.Errorf("%q: %w", l.Address, l.unresolved)
-	return errors.Join(engine.Check(), &shard.ConfigError{Field: "Address", Err: unresolved})
 }
 
 func (c *Config) MayRunWithoutHTTP() bool {

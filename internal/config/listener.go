@@ -1,21 +1,13 @@
 package config
 
 import (
-	"errors"
-	"fmt"
 	"net/netip"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/hostport"
-	"github.com/udpshard/udpshard/internal/output"
 	"github.com/udpshard/udpshard/internal/steer"
-	"github.com/udpshard/udpshard/packet"
-	"github.com/udpshard/udpshard/packet/dns"
-	"github.com/udpshard/udpshard/packet/syslog"
-	"github.com/udpshard/udpshard/shard"
 )
 
 // Listener is one address and what becomes of its datagrams.
@@ -110,103 +102,26 @@ var listenerSettings = []setting[Listener]{
 		field: bind(parseOutput, func(l *Listener) *string { return &l.Output })},
 }
 
-func parseAddress(text string) (string, error) {
-	if _, err := hostport.Parse("udp", text); err != nil {
-		return "", cli.Suggest(err, cli.MeantAddress(text, "", DefaultPort))
-	}
-	return text, nil
+// dnsSettings are of no use to listeners of other protocols.
+var dnsSettings = []setting[Listener]{
+	{flag: "zone", key: "zone", live: true, isList: true,
+		usage: "dns: `FILE` of a zone to answer from (RFC 1035 master file); may be given several times",
+		field: bind(parseList, func(l *Listener) *[]string { return &l.Zones })},
+	{flag: "sinkhole", key: "sinkhole", live: true, isList: true,
+		usage: "dns: answer every A and AAAA query for names in no zone with `ADDR,...`",
+		field: bind(parseAddresses, func(l *Listener) *[]netip.Addr { return &l.Sinkhole })},
+	{flag: "rrl", key: "rrl", init: "200",
+		usage: "dns: send at most `N` responses of one kind a second to a client's network, or off",
+		field: bind(parseRate, func(l *Listener) *int { return &l.RRL })},
+	{flag: "rrl-slip", key: "rrl_slip", init: "2",
+		usage: "dns: send every `N`th response above the limit truncated, so that the client can come back over TCP; 0 is none",
+		field: bind(parseSlip, func(l *Listener) *int { return &l.RRLSlip })},
+	{flag: "cookies", key: "cookies", init: "true", isSwitch: true,
+		usage: "dns: give cookies to clients, and do not limit clients that send them back",
+		field: bind(cli.ParseBool, func(l *Listener) *bool { return &l.Cookies })},
 }
 
-// DefaultPort is that of serve's default address.
-const DefaultPort = "5514"
-
-func parseOutput(text string) (string, error) {
-	err := output.Check(text)
-	if err == nil {
-		return text, nil
-	}
-	meant := cli.Nearest(text, []string{"stdout", "discard"})
-	switch kind, path, hasPath := strings.Cut(text, ":"); {
-	case text == "-":
-		meant = "stdout"
-	case hasPath && path != "" && kind != "file" && cli.Nearest(kind, []string{"file"}) != "":
-		meant = "file:" + path
-	case strings.Contains(text, "/") && !hasPath:
-		meant = "file:" + text
-	}
-	return text, cli.Suggest(err, meant)
-}
-
-func parseSteer(text string) (steer.Mode, error) {
-	mode, err := steer.Parse(text)
-	if err != nil {
-		err = cli.SuggestChoice(err, text, steer.Modes)
-	}
-	return mode, err
-}
-
-// parseStall leaves the range to the engine.
-func parseStall(text string) (time.Duration, error) {
-	if text == "off" {
-		return 0, nil
-	}
-	d, err := cli.ParseDuration(text)
-	if err != nil {
-		const leastMillis = 50 // nobody means so many seconds
-		bare := time.Second
-		if n, _ := strconv.Atoi(text); n >= leastMillis {
-			bare = time.Millisecond
-		}
-		err = fmt.Errorf("%q is not a duration such as 250ms or 1s, or off", text)
-		err = cli.Suggest(err, cli.MeantDuration(text, bare))
-	}
-	return d, err
-}
-
-// ratePrefix is a key with keys of its own in the file.
-const ratePrefix = "rate_limit_prefix"
-
-// parsePrefixLength returns a parser of a prefix length from 1 to most.
-func parsePrefixLength(most int) func(string) (int, error) {
-	return func(text string) (int, error) {
-		value, err := strconv.Atoi(text)
-		if err != nil || value < 1 || value > most {
-			meant := strings.TrimPrefix(text, "/")
-			if n, err := strconv.Atoi(meant); meant == text || err != nil || n < 1 || n > most {
-				meant = ""
-			}
-			return 0, cli.Suggest(fmt.Errorf("%q is not a whole number from 1 to %d", text, most), meant)
-		}
-		return value, nil
-	}
-}
-
-// parseRate reads a limit that can be off.
-func parseRate(text string) (int, error) {
-	if text == "off" || text == "0" {
-		return 0, nil
-	}
-	value, err := cli.ParseCount(text)
-	if err != nil {
-		err = cli.Suggest(fmt.Errorf("%q is not a whole number from 1, or off", text), cli.MeantCount(text))
-	}
-	return value, err
-}
-
-// maxName keeps records and metrics short.
-const maxName = 64
-
-func parseName(text string) (string, error) {
-	if text == "" || len(text) > maxName {
-		return "", fmt.Errorf("%q is not a name of 1 to %d bytes", text, maxName)
-	}
-	for _, c := range text {
-		if c <= ' ' || c > '~' {
-			return "", fmt.Errorf("%q has characters that are not printable ASCII", text)
-		}
-	}
-	return text, nil
-}
+func init() { listenerSettings = append(listenerSettings, dnsSettings...) }
 
 func NewListener() *Listener {
 	l := &Listener{origins: origins{keys: make(map[string]origin)}}
@@ -249,90 +164,4 @@ func (l *Listener) ShardCPUs() []int {
 		}
 	}
 	return pins
-}
-
-// WithPosition says where what the engine finds wrong was set.
-func (l *Listener) WithPosition(err error) error {
-	var wrong *shard.ConfigError
-	if !errors.As(err, &wrong) {
-		return err
-	}
-	key := map[string]string{
-		"Address": "address", "Shards": "shards", "CPUs": "cpus", "Batch": "batch", "MaxDatagram": "max_datagram",
-		"ReceiveBuffer": "receive_buffer", "GRO": "gro", "BusyPoll": "busy_poll", "Allow": "allow", "RateLimit": "rate_limit",
-		"RateLimitPrefix4": ratePrefix + ".ipv4", "RateLimitPrefix6": ratePrefix + ".ipv6",
-		"Steering.Mode": "steer", "Steering.StallAfter": "stall_after",
-	}[wrong.Field]
-	if !l.IsSet(key) && l.start == "" {
-		return cli.Config(fmt.Errorf("listener %s: %s: %w", l.Name, key, wrong.Err))
-	}
-	return l.ErrorAt(key, wrong.Err)
-}
-
-// Engine is the listener as the engine wants it, without its outputs.
-func (l *Listener) Engine() shard.Config {
-	return shard.Config{
-		Address:       l.endpoint(),
-		Shards:        l.Shards,
-		CPUs:          l.CPUs,
-		Batch:         l.Batch,
-		MaxDatagram:   l.MaxDatagram,
-		ReceiveBuffer: l.ReceiveBuffer,
-		GRO:           l.GRO,
-		BusyPoll:      l.busyPoll,
-		Join:          l.Join,
-		OneWay:        l.Protocol != "echo" && l.Protocol != "dns",
-		OwnPort:       l.Protocol == "dns", // its answers are no questions
-		ReplySize:     l.replySize(),
-		OneOutput:     !strings.Contains(l.Output, output.PerShard),
-		Steering:      l.Steering(),
-		Policy:        l.Policy(),
-		Handler:       l.handler(),
-	}
-}
-
-// Steering is the engine's, where 0 stands for its defaults.
-func (l *Listener) Steering() shard.Steering {
-	s := shard.Steering{Mode: l.Steer, StallAfter: l.stallAfter, SprayAbove: l.sprayAbove}
-	if s.StallAfter == 0 {
-		s.StallAfter = -1
-	}
-	if s.SprayAbove == 0 {
-		s.SprayAbove = -1
-	}
-	return s
-}
-
-func (l *Listener) replySize() int {
-	if l.Protocol == "dns" {
-		return dns.MaxUDPSize
-	}
-	return 0
-}
-
-// loopback is whom echo answers unless it is told: an open echo service is a
-// reflector, since UDP sources can be forged (RFC 4732, 3.1).
-var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
-
-func (l *Listener) Policy() shard.Policy {
-	allow := l.allow
-	if allow == nil && l.Protocol == "echo" {
-		allow = loopback
-	}
-	return shard.Policy{Allow: allow, RateLimit: l.rateLimit,
-		RateLimitPrefix4: l.ratePrefix4, RateLimitPrefix6: l.ratePrefix6}
-}
-
-func (l *Listener) handler() func(int) packet.Handler {
-	return func(shard int) packet.Handler {
-		switch l.Protocol {
-		case "syslog":
-			return syslog.NewHandler(l.Name, shard)
-		case "raw":
-			return packet.NewRaw(l.Name, shard)
-		case "echo":
-			return packet.Echo{}
-		}
-		return packet.Discard{}
-	}
 }
