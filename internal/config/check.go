@@ -11,33 +11,53 @@ import (
 	"github.com/udpshard/udpshard/shard"
 )
 
-// check finds all that is wrong with the whole, and names unnamed listeners. A key whose value
-// could not be used has its default, which is not judged beside other keys.
+// check returns all errors of settings together, and names listeners without a name. Settings
+// whose text was unusable have their defaults, and are not checked.
 func (c *Config) check() error {
-	var errs []error
-	if c.Takeover != "" {
-		if err := takeover.CheckPath(c.Takeover); err != nil {
-			errs = append(errs, c.ErrorAt("takeover", err))
-		}
-	}
-	if c.Standby && c.Takeover == "" {
-		err := c.ErrorAt("standby", errors.New("a standby needs a takeover path"))
-		errs = append(errs, cli.WithHint(err, "set --takeover PATH, or takeover: PATH in the file, "+
-			"to the takeover path of the active process"))
-	}
+	errs := []error{c.checkTakeover()}
 	c.lookUp()
-	names := make(map[string]bool)
+	errs = append(errs, c.nameListeners())
+	listenerAt := make(map[netip.AddrPort]*Listener)
 	for _, l := range c.Listeners {
-		if l.Name == "" {
+		errs = append(errs, l.checkEngine(), l.checkDNS())
+		at := l.Resolved()
+		if at.Port() == 0 || l.keys["address"].unusable {
 			continue
 		}
-		if names[l.Name] {
+		if first := listenerAt[at]; first != nil {
+			errs = append(errs, l.ErrorAt("address", fmt.Errorf("listener %s has %s already", first.Name, first.Address)))
+			continue
+		}
+		listenerAt[at] = l
+	}
+	return cli.Join(errs...)
+}
+
+func (c *Config) checkTakeover() error {
+	switch {
+	case c.Takeover != "":
+		if err := takeover.CheckPath(c.Takeover); err != nil {
+			return c.ErrorAt("takeover", err)
+		}
+	case c.Standby:
+		err := c.ErrorAt("standby", errors.New("a standby needs a takeover path"))
+		return cli.WithHint(err, "set --takeover PATH, or takeover: PATH in the file, "+
+			"to the takeover path of the active process")
+	}
+	return nil
+}
+
+// nameListeners names each listener without a name after its protocol: syslog, syslog-2.
+func (c *Config) nameListeners() error {
+	var errs []error
+	named := make(map[string]bool)
+	for _, l := range c.Listeners {
+		if l.Name != "" && named[l.Name] {
 			errs = append(errs, l.ErrorAt("name", fmt.Errorf("another listener is called %q", l.Name)))
 		}
-		names[l.Name] = true
+		named[l.Name] = true
 	}
-	unnamed := make(map[string]int) // listeners of a protocol, that have got a name of it
-	taken := make(map[netip.AddrPort]*Listener)
+	unnamed := make(map[string]int) // by protocol
 	for _, l := range c.Listeners {
 		for l.Name == "" {
 			unnamed[l.Protocol]++
@@ -45,73 +65,31 @@ func (c *Config) check() error {
 			if n := unnamed[name]; n > 1 {
 				name += "-" + strconv.Itoa(n)
 			}
-			if !names[name] {
-				l.Name, names[name] = name, true
+			if !named[name] {
+				l.Name, named[name] = name, true
 			}
-		}
-		for _, err := range cli.Separate(l.checkEngine()) {
-			errs = append(errs, l.WithPosition(err))
-		}
-		if !l.keys["protocol"].unusable {
-			errs = append(errs, l.checkDNS())
-		}
-		at := l.Resolved()
-		if at.Port() == 0 || l.keys["address"].unusable {
-			continue
-		}
-		if other := taken[at]; other != nil {
-			err := fmt.Errorf("listener %s has %s already", other.Name, other.Address)
-			errs = append(errs, l.ErrorAt("address", err))
-		} else {
-			taken[at] = l
 		}
 	}
 	return cli.Join(errs...)
 }
 
-// checkEngine returns all that the engine finds wrong with the listener, joined. A host name
-// without an address is not looked up again.
+// checkEngine returns all errors that the engine finds. A host name without an address is not
+// looked up a second time.
 func (l *Listener) checkEngine() error {
 	engine := l.Engine()
-	if l.unresolved == nil {
-		return engine.Check()
+	var unresolved error
+	if l.unresolved != nil {
+		engine.Address = ""
+		unresolved = &shard.ConfigError{Field: "Address", Err: fmt.Errorf("%q: %w", l.Address, l.unresolved)}
 	}
-	engine.Address = ""
-	unresolved := fmt.Errorf("%q: %w", l.Address, l.unresolved)
-	return errors.Join(engine.Check(), &shard.ConfigError{Field: "Address", Err: unresolved})
-}
-
-// leastDatagram is what a query may have in bytes (RFC 1035 2.3.4); beyond it a
-// client has to know that the server takes more.
-const leastDatagram = 512
-
-// checkDNS refuses what only a listener of DNS can use, and what is of no use
-// to one.
-func (l *Listener) checkDNS() error {
-	var errs []error
-	if l.Protocol != "dns" {
-		for _, s := range dnsSettings {
-			if l.IsSet(s.key) {
-				err := l.ErrorAt(s.key, fmt.Errorf("the protocol is %s, and only dns has this", l.Protocol))
-				place := "--protocol"
-				if l.start != "" {
-					place = l.position("protocol")
-				}
-				errs = append(errs, cli.WithHint(err, cli.SuggestedAt(place, "dns")))
-			}
-		}
-		return cli.Join(errs...)
-	}
-	if l.MaxDatagram < leastDatagram {
-		errs = append(errs, l.ErrorAt("max_datagram", fmt.Errorf("%d is less than %d, which a query may have", l.MaxDatagram, leastDatagram)))
-	}
-	if l.IsSet("rrl_slip") && l.RRL == 0 {
-		errs = append(errs, l.ErrorAt("rrl_slip", errors.New("rrl is off, and no response is above the limit")))
+	errs := cli.Separate(engine.Check(), unresolved)
+	for i, err := range errs {
+		errs[i] = l.WithPosition(err)
 	}
 	return cli.Join(errs...)
 }
 
-// WithPosition says where what the engine finds wrong was set.
+// WithPosition adds the position of the setting to an error of the engine about the setting.
 func (l *Listener) WithPosition(err error) error {
 	var wrong *shard.ConfigError
 	if !errors.As(err, &wrong) {
@@ -120,11 +98,42 @@ func (l *Listener) WithPosition(err error) error {
 	key := map[string]string{
 		"Address": "address", "Shards": "shards", "CPUs": "cpus", "Batch": "batch", "MaxDatagram": "max_datagram",
 		"ReceiveBuffer": "receive_buffer", "GRO": "gro", "BusyPoll": "busy_poll", "Allow": "allow", "RateLimit": "rate_limit",
-		"RateLimitPrefix4": ratePrefix + ".ipv4", "RateLimitPrefix6": ratePrefix + ".ipv6",
+		"RateLimitPrefix4": "rate_limit_prefix.ipv4", "RateLimitPrefix6": "rate_limit_prefix.ipv6",
 		"Steering.Mode": "steer", "Steering.StallAfter": "stall_after",
 	}[wrong.Field]
 	if !l.IsSet(key) && l.start == "" {
 		return cli.Config(fmt.Errorf("listener %s: %s: %w", l.Name, key, wrong.Err))
 	}
 	return l.ErrorAt(key, wrong.Err)
+}
+
+// minDNSDatagram is the length in bytes of a DNS query that each server accepts (RFC 1035 2.3.4).
+// A client sends longer queries only to a server that announces a larger size (EDNS).
+const minDNSDatagram = 512
+
+// checkDNS returns the errors of settings that the protocol does not have, or that have no effect.
+func (l *Listener) checkDNS() error {
+	var errs []error
+	switch {
+	case l.keys["protocol"].unusable:
+	case l.Protocol == "dns":
+		if l.MaxDatagram < minDNSDatagram {
+			errs = append(errs, l.ErrorAt("max_datagram", fmt.Errorf("%d is less than %d, which a query may have", l.MaxDatagram, minDNSDatagram)))
+		}
+		if l.IsSet("rrl_slip") && l.RRL == 0 {
+			errs = append(errs, l.ErrorAt("rrl_slip", errors.New("rrl is off, and no response is above the limit")))
+		}
+	default:
+		position := "--protocol"
+		if l.start != "" {
+			position = l.position("protocol")
+		}
+		for _, s := range dnsSettings {
+			if l.IsSet(s.key) {
+				err := l.ErrorAt(s.key, fmt.Errorf("the protocol is %s, and only dns has this", l.Protocol))
+				errs = append(errs, cli.WithHint(err, cli.SuggestedAt(position, "dns")))
+			}
+		}
+	}
+	return cli.Join(errs...)
 }

@@ -1,7 +1,7 @@
-// Package config has the settings of serve: one table of settings, which command line flags, the
-// environment and a YAML file set by the same words. Errors name the flag or the line and column,
-// and all errors of a file come at once. A reload compares two configurations by their effective
-// values.
+// Package config reads the configuration of serve from flags, the environment and a YAML file.
+// Tables of settings have the flag, the key, the default and the parser of each setting. Errors
+// name the flag, or line, column and key, and all errors of a file are returned at once. A reload
+// compares two configurations by their effective values.
 package config
 
 import (
@@ -15,39 +15,15 @@ import (
 	"github.com/udpshard/udpshard/internal/client"
 )
 
-// HTTPVariable is the environment's say in the HTTP address. A container's
-// health check has no other way to learn what serve was told.
+// HTTPVariable is the environment variable with the default of the HTTP address. The health check
+// of a container has no configuration file.
 const HTTPVariable = "UDPSHARD_HTTP"
 
-// runtimeFolder is the variable in which systemd names the folders of a service, with colons
-// between them (RuntimeDirectory=, systemd.exec(5)).
-const runtimeFolder = "RUNTIME_DIRECTORY"
+// runtimeVariable is the environment variable with the runtime folders of a service, separated by
+// colons (RuntimeDirectory=, systemd.exec(5)).
+const runtimeVariable = "RUNTIME_DIRECTORY"
 
-// defaultTakeover returns the takeover path in the first of the runtime folders; "" without one.
-func defaultTakeover(folders string) string {
-	if folder, _, _ := strings.Cut(folders, ":"); folder != "" {
-		return filepath.Join(folder, "takeover.sock")
-	}
-	return ""
-}
-
-// readEnvironment applies the settings that environment variables make. Defaults yield to these;
-// the file and flags override them.
-func (c *Config) readEnvironment() error {
-	var errs []error
-	for _, v := range []struct{ name, key, text string }{
-		{HTTPVariable, "http", os.Getenv(HTTPVariable)},
-		{runtimeFolder, "takeover", defaultTakeover(os.Getenv(runtimeFolder))},
-	} {
-		if _, set := os.LookupEnv(v.name); set {
-			s := c.scope()
-			errs = append(errs, s.set(s.withKey(v.key), "$"+v.name, v.text))
-		}
-	}
-	return cli.Join(errs...)
-}
-
-// Config is all that serve is told, by flags or by a file.
+// Config is the configuration of serve.
 type Config struct {
 	HTTP          string
 	LogLevel      string
@@ -59,7 +35,7 @@ type Config struct {
 	StandbyAfter  time.Duration
 	Listeners     []*Listener
 
-	HTTPResolved string // http, with the address of its host name
+	HTTPResolved string // HTTP with the IP address of the host name
 	origins
 }
 
@@ -103,10 +79,30 @@ func (c *Config) scope() scope[Config] {
 	return scope[Config]{configSettings, c, &c.origins, []string{"listeners"}}
 }
 
+// readEnvironment sets the settings of environment variables. The file and flags override them.
+func (c *Config) readEnvironment() error {
+	var errs []error
+	s := c.scope()
+	if address, set := os.LookupEnv(HTTPVariable); set {
+		errs = append(errs, s.set(s.withKey("http"), "$"+HTTPVariable, address))
+	}
+	if folders, set := os.LookupEnv(runtimeVariable); set {
+		var path string
+		if folder, _, _ := strings.Cut(folders, ":"); folder != "" {
+			path = filepath.Join(folder, "takeover.sock")
+		}
+		errs = append(errs, s.set(s.withKey("takeover"), "$"+runtimeVariable, path))
+	}
+	return cli.Join(errs...)
+}
+
+// MayRunWithoutHTTP reports whether serve may start although the default HTTP address is in use:
+// a process with which a listener shares its port serves HTTP there.
 func (c *Config) MayRunWithoutHTTP() bool {
 	return !c.IsSet("http") && slices.ContainsFunc(c.Listeners, func(l *Listener) bool { return l.Join })
 }
 
+// Shards returns the number of shards of all listeners.
 func (c *Config) Shards() (n int) {
 	for _, l := range c.Listeners {
 		n += len(l.ShardCPUs())

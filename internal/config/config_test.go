@@ -19,7 +19,7 @@ import (
 	"github.com/udpshard/udpshard/shard"
 )
 
-// usableCPU returns the number of a CPU that this process may use.
+// usableCPU returns the number of a usable CPU.
 func usableCPU(t testing.TB) string {
 	cpus, err := sys.UsableCPUs()
 	if err != nil {
@@ -43,7 +43,7 @@ func TestSettingsAreTheContracts(t *testing.T) {
 		t.Helper()
 		for _, want := range rows {
 			if !slices.Contains(have, want) {
-				t.Errorf("there is no %+v in %+v", want, have)
+				t.Errorf("%+v is missing in %+v", want, have)
 			}
 		}
 	}
@@ -78,8 +78,8 @@ func TestSettingsAreTheContracts(t *testing.T) {
 	}, process)
 }
 
-// Without flags and with an empty listener in a file it is the same: the
-// defaults, and the engine's own are no other.
+// Without flags, and with an empty listener in a file, all settings have the defaults of the
+// tables, which are the defaults of the engine.
 func TestDefaults(t *testing.T) {
 	fromFlags, err := (&Flags{}).Config()
 	if err != nil {
@@ -106,7 +106,7 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// Flags and keys that are one setting take the same words.
+// The flag and the key of a setting have the same syntax.
 func TestFlagsAndFileAreOneConfiguration(t *testing.T) {
 	cpu := usableCPU(t)
 	given := map[string]string{
@@ -144,8 +144,7 @@ listeners:
 	}
 }
 
-// With a file, listener flags have no listener to belong to; the process's
-// own flags prevail over the file.
+// With a file, flags of a listener are errors, and flags of the process override the file.
 func TestFlagsBesideAFile(t *testing.T) {
 	for _, s := range listenerSettings {
 		if s.flag == "" {
@@ -158,7 +157,7 @@ func TestFlagsBesideAFile(t *testing.T) {
 		if err == nil || !cli.IsUsage(err) || !strings.HasPrefix(err.Error(), "--"+s.flag+": ") || !strings.Contains(err.Error(), "--config") {
 			t.Errorf("--%s with --config: error %v", s.flag, err)
 		} else if !errors.As(err, &remedy) || !strings.Contains(remedy.Hint(), f.File) {
-			t.Errorf("--%s with --config: no remedy that names the file", s.flag)
+			t.Errorf("--%s with --config: want a hint with the file", s.flag)
 		}
 	}
 	f := written(t, "http: :1\nlog: {level: debug}\nlisteners: [{}]\n")
@@ -172,12 +171,12 @@ func TestFlagsBesideAFile(t *testing.T) {
 	}
 }
 
-// A default that the environment changes is checked like what is given.
+// A value of the environment is checked like a flag.
 func TestEnvironment(t *testing.T) {
 	t.Setenv(HTTPVariable, "nowhere")
 	_, err := (&Flags{}).Config()
 	if err == nil || !cli.IsConfig(err) || !strings.Contains(err.Error(), "$"+HTTPVariable) {
-		t.Errorf("error %v: it should name $%s", err, HTTPVariable)
+		t.Errorf("error %v: want the name $%s", err, HTTPVariable)
 	}
 }
 
@@ -200,9 +199,8 @@ listeners:
 	}
 }
 
-// Echo answers forged senders too, so it answers loopback alone unless it is
-// told whom.
-func TestEchoAnswersLoopbackUnlessTold(t *testing.T) {
+// The protocol echo answers forged senders too, so the default of allow is loopback.
+func TestEchoAnswersOnlyLoopbackByDefault(t *testing.T) {
 	c := read(t, `
 listeners:
   - {address: ":1", protocol: echo}
@@ -272,8 +270,8 @@ func TestOtherValues(t *testing.T) {
 	}
 }
 
-// SIGHUP may change what is live. The rest is compared by what it means.
-func TestWhatAReloadMayChange(t *testing.T) {
+// A reload may change live settings. For all settings, only effective values count.
+func TestCheckReload(t *testing.T) {
 	const before = `
 http: :9514
 log: {level: info, format: json}
@@ -284,7 +282,7 @@ listeners:
 	change := func(old, new string) string {
 		after := strings.Replace(before, old, new, 1)
 		if after == before {
-			t.Fatalf("there is no %q", old)
+			t.Fatalf("%q is missing", old)
 		}
 		return after
 	}
@@ -300,21 +298,21 @@ listeners:
 		change("  - {address: \":1\", name: a, receive_buffer: 1MiB, batch: 32}", "  -\n    batch: 32\n    address: ':1'\n    receive_buffer: 1MiB\n    name: a"),
 	} {
 		if err := read(t, before).CheckReload(read(t, after)); err != nil {
-			t.Errorf("%v: it should be taken over:%s", err, after)
+			t.Errorf("%v: want no error, for%s", err, after)
 		}
 	}
 	for _, test := range []struct{ after, want string }{
-		{change("http: :9514", "http: :9515"), `:2:7: http: was ":9514" and is ":9515": that needs a restart`},
-		{change("http: :9514", "http:"), `:2:1: http: was ":9514" and is "": that needs a restart`},
-		{change("format: json", "format: console"), `:3:28: log.format: was "json" and is "console": that needs a restart`},
-		{change("batch: 32", "batch: 33"), `:5:59: listeners[0].batch: was "32" and is "33": that needs a restart`},
-		{change(", batch: 32", ""), `:5:5: listeners[0].batch: was "32" and is "64": that needs a restart`},
-		{change(`":2"`, `":3"`), `:6:15: listeners[1].address: was ":2" and is ":3": that needs a restart`},
+		{change("http: :9514", "http: :9515"), `:2:7: http: was ":9514" and is ":9515": a change needs a restart`},
+		{change("http: :9514", "http:"), `:2:1: http: was ":9514" and is "": a change needs a restart`},
+		{change("format: json", "format: console"), `:3:28: log.format: was "json" and is "console": a change needs a restart`},
+		{change("batch: 32", "batch: 33"), `:5:59: listeners[0].batch: was "32" and is "33": a change needs a restart`},
+		{change(", batch: 32", ""), `:5:5: listeners[0].batch: was "32" and is "64": a change needs a restart`},
+		{change(`":2"`, `":3"`), `:6:15: listeners[1].address: was ":2" and is ":3": a change needs a restart`},
 		{change("name: b", "name: c"), `listeners[1].name: was "b" and is "c"`},
 		{change("name: b", "name: b, join: true"), `listeners[1].join: was `},
 		{change("name: b", "name: b, output: discard"), `listeners[1].output: was "stdout" and is "discard"`},
 		{change("name: b", "name: b, shards: 1"), `listeners[1].shards: was `},
-		{before + "  - {address: \":3\"}\n", "listeners: there were 2 and now there are 3: that needs a restart"},
+		{before + "  - {address: \":3\"}\n", "listeners: was 2 and is 3: a change needs a restart"},
 	} {
 		err := read(t, before).CheckReload(read(t, test.after))
 		if err == nil || !strings.Contains(err.Error(), test.want) {
@@ -323,9 +321,8 @@ listeners:
 	}
 }
 
-// What a file spells out is no change where it says the same, and one where it
-// does not.
-func TestAReloadComparesWhatIsMeant(t *testing.T) {
+// A reload refuses another effective value of a setting, and accepts another spelling.
+func TestReloadComparesEffectiveValues(t *testing.T) {
 	const before = `
 http: 127.0.0.1:9514
 takeover: run/t.sock
@@ -346,7 +343,7 @@ listeners:
 	}
 	for _, test := range []struct {
 		old, new string
-		key      string // that is refused; "": none
+		key      string // of the refused setting; "" if the reload is accepted
 	}{
 		{"127.0.0.1:9514", "localhost:9514", ""},
 		{"127.0.0.1:9514", "localhost:9515", "http"},
@@ -377,12 +374,12 @@ listeners:
 	} {
 		after := strings.Replace(before, test.old, test.new, 1)
 		if after == before {
-			t.Fatalf("there is no %q", test.old)
+			t.Fatalf("%q is missing", test.old)
 		}
 		switch err := running.CheckReload(read(t, strings.ReplaceAll(after, "CPU", cpu))); {
 		case test.key == "" && err != nil:
 			t.Errorf("%s instead of %s: %v", test.new, test.old, err)
-		case test.key != "" && (err == nil || !strings.Contains(err.Error(), test.key+": was ") || !strings.HasSuffix(err.Error(), ": that needs a restart")):
+		case test.key != "" && (err == nil || !strings.Contains(err.Error(), test.key+": was ") || !strings.HasSuffix(err.Error(), ": a change needs a restart")):
 			t.Errorf("%s instead of %s: error %v, and not of %s", test.new, test.old, err, test.key)
 		}
 	}

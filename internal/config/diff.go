@@ -12,7 +12,7 @@ import (
 // CheckReload returns an error if next differs from c in a setting that only a restart can change.
 func (c *Config) CheckReload(next *Config) error {
 	if len(next.Listeners) != len(c.Listeners) {
-		return fmt.Errorf("listeners: there were %d and now there are %d: that needs a restart", len(c.Listeners), len(next.Listeners))
+		return fmt.Errorf("listeners: was %d and is %d: a change needs a restart", len(c.Listeners), len(next.Listeners))
 	}
 	if err := checkReload(c.scope(), next.scope(), c.effective(), next.effective()); err != nil {
 		return err
@@ -31,7 +31,7 @@ func checkReload[T any](old, next scope[T], oldEffective, nextEffective *T) erro
 	for _, s := range old.settings {
 		same := s.live || reflect.DeepEqual(s.get(old.of), s.get(next.of)) || reflect.DeepEqual(s.get(oldEffective), s.get(nextEffective))
 		if !same {
-			return fmt.Errorf("%s: was %q and is %q: that needs a restart", next.origins.position(s.key), old.text(s), next.text(s))
+			return fmt.Errorf("%s: was %q and is %q: a change needs a restart", next.origins.position(s.key), old.text(s), next.text(s))
 		}
 	}
 	return nil
@@ -45,15 +45,15 @@ func (s scope[T]) text(one setting[T]) string {
 	return one.init
 }
 
-// effective returns c with effective values: equal where c means the same in other words.
+// effective returns c with effective values, which are equal for all spellings of a value.
 func (c *Config) effective() *Config {
 	e := *c
 	e.HTTP, e.Takeover = HTTPSocket(c.HTTPResolved), Absolute(c.Takeover)
 	return &e
 }
 
-// effective returns l with effective values: equal where l means the same in other words, such as
-// the number of shards that is the default.
+// effective returns l with effective values, which are equal for all spellings of a value, also for
+// a default and the same value in the file.
 func (l *Listener) effective() *Listener {
 	e := *l
 	e.CPUs = l.ShardCPUs()
@@ -62,7 +62,7 @@ func (l *Listener) effective() *Listener {
 		e.Output = "file:" + Absolute(path)
 	}
 	switch at := l.Resolved(); {
-	case at.Port() == 0: // another port each time
+	case at.Port() == 0: // the kernel chooses a port
 	case l.DualStack():
 		e.Address = fmt.Sprintf(":%d", at.Port())
 	default:

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/udpshard/udpshard/internal/hostport"
 	"github.com/udpshard/udpshard/internal/output"
 	"github.com/udpshard/udpshard/packet"
 	"github.com/udpshard/udpshard/packet/dns"
@@ -11,9 +12,10 @@ import (
 	"github.com/udpshard/udpshard/shard"
 )
 
-// Engine is the listener as the engine wants it, without its outputs.
+// Engine returns the configuration of the engine for the listener, without outputs.
 func (l *Listener) Engine() shard.Config {
-	return shard.Config{
+	isDNS := l.Protocol == "dns"
+	engine := shard.Config{
 		Address:       l.endpoint(),
 		Shards:        l.Shards,
 		CPUs:          l.CPUs,
@@ -23,17 +25,20 @@ func (l *Listener) Engine() shard.Config {
 		GRO:           l.GRO,
 		BusyPoll:      l.busyPoll,
 		Join:          l.Join,
-		OneWay:        l.Protocol != "echo" && l.Protocol != "dns",
-		OwnPort:       l.Protocol == "dns", // its answers are no questions
-		ReplySize:     l.replySize(),
+		OneWay:        l.Protocol != "echo" && !isDNS,
+		OwnPort:       isDNS, // answers to its own port are no queries
 		OneOutput:     !strings.Contains(l.Output, output.PerShard),
 		Steering:      l.Steering(),
 		Policy:        l.Policy(),
-		Handler:       l.handler(),
+		Handler:       l.handler,
 	}
+	if isDNS {
+		engine.ReplySize = dns.MaxUDPSize
+	}
+	return engine
 }
 
-// Steering is the engine's, where 0 stands for its defaults.
+// Steering returns the steering of the engine, in which 0 means the default, and -1 means off.
 func (l *Listener) Steering() shard.Steering {
 	s := shard.Steering{Mode: l.Steer, StallAfter: l.stallAfter, SprayAbove: l.sprayAbove}
 	if s.StallAfter == 0 {
@@ -45,17 +50,11 @@ func (l *Listener) Steering() shard.Steering {
 	return s
 }
 
-func (l *Listener) replySize() int {
-	if l.Protocol == "dns" {
-		return dns.MaxUDPSize
-	}
-	return 0
-}
-
-// loopback is whom echo answers unless it is told: an open echo service is a
-// reflector, since UDP sources can be forged (RFC 4732, 3.1).
+// loopback are the senders that echo answers by default: an open echo service is a reflector,
+// since UDP sources can be forged (RFC 4732 3.1).
 var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 
+// Policy returns the admission policy.
 func (l *Listener) Policy() shard.Policy {
 	allow := l.allow
 	if allow == nil && l.Protocol == "echo" {
@@ -65,16 +64,47 @@ func (l *Listener) Policy() shard.Policy {
 		RateLimitPrefix4: l.ratePrefix4, RateLimitPrefix6: l.ratePrefix6}
 }
 
-func (l *Listener) handler() func(int) packet.Handler {
-	return func(shard int) packet.Handler {
-		switch l.Protocol {
-		case "syslog":
-			return syslog.NewHandler(l.Name, shard)
-		case "raw":
-			return packet.NewRaw(l.Name, shard)
-		case "echo":
-			return packet.Echo{}
-		}
-		return packet.Discard{}
+func (l *Listener) handler(shard int) packet.Handler {
+	switch l.Protocol {
+	case "syslog":
+		return syslog.NewHandler(l.Name, shard)
+	case "raw":
+		return packet.NewRaw(l.Name, shard)
+	case "echo":
+		return packet.Echo{}
 	}
+	return packet.Discard{}
+}
+
+// endpoint is the address with the IP address of the host name, if the look-up was successful.
+func (l *Listener) endpoint() string {
+	if l.resolved != "" {
+		return l.resolved
+	}
+	return l.Address
+}
+
+// Resolved returns the endpoint in a form for comparisons: [::]:5514 for :5514, and the zero
+// AddrPort for an unknown host name.
+func (l *Listener) Resolved() netip.AddrPort {
+	at, _ := hostport.Parse("udp", l.endpoint())
+	return at.AddrPort()
+}
+
+// DualStack reports whether the sockets are for IPv6 and IPv4: the address has no host.
+func (l *Listener) DualStack() bool { return strings.HasPrefix(l.Address, ":") }
+
+// ShardCPUs returns the CPU of each shard.
+func (l *Listener) ShardCPUs() []int {
+	engine, err := l.Engine().Complete()
+	if err != nil { // the process has lost the use of a CPU
+		engine = l.Engine()
+	}
+	cpus := make([]int, engine.Shards)
+	for i := range cpus {
+		if len(engine.CPUs) > 0 {
+			cpus[i] = engine.CPUs[i%len(engine.CPUs)]
+		}
+	}
+	return cpus
 }

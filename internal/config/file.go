@@ -39,9 +39,9 @@ func (c *Config) readFile(path string) error {
 	setPairs(d, c.scope(), "", root.pairs)
 	switch kind := listeners.value.kind; {
 	case kind == text || kind >= mapping:
-		d.reportf(listeners.value.at, "listeners", "a list is wanted here, with - before each item")
+		d.report(listeners.value.at, "listeners", "a list is wanted here, with - before each item")
 	case kind != unusable && len(listeners.value.list) == 0 && root.kind == mapping:
-		d.reportf(listeners.at, "listeners", "there are none")
+		d.report(listeners.at, "listeners", "at least one listener is required")
 	}
 	for i, item := range listeners.value.list {
 		key := fmt.Sprintf("listeners[%d]", i)
@@ -64,13 +64,13 @@ func setPairs[T any](d *document, s scope[T], prefix string, pairs []pair) {
 		name, below, dotted := strings.Cut(p.key, ".")
 		switch {
 		case dotted && len(s.section(name)) > 0: // as the documentation calls the setting
-			d.reportf(p.at, prefix+p.key, "write %s: and %s: below it, indented", name, below)
+			d.report(p.at, prefix+p.key, "write %s: and %s: below it, indented", name, below)
 		case len(section) == 0:
 			setPair(d, s, prefix, p)
 		case p.key == "log" && p.value.kind == null:
 		case p.value.kind > unusable && p.value.kind < mapping:
 			err := errors.New("keys with values are wanted here")
-			d.report(p.value.at, prefix+p.key, cli.WithHint(err, example(p.key, section)))
+			d.report(p.value.at, prefix+p.key, "%w", cli.WithHint(err, example(p.key, section)))
 		default:
 			for _, inner := range p.value.pairs {
 				inner.key = p.key + "." + inner.key
@@ -80,7 +80,7 @@ func setPairs[T any](d *document, s scope[T], prefix string, pairs []pair) {
 	}
 }
 
-// setPair sets the setting whose key is that of a pair.
+// setPair sets the setting with the key of a pair.
 func setPair[T any](d *document, s scope[T], prefix string, p pair) {
 	one := s.withKey(p.key)
 	if one == nil {
@@ -89,7 +89,7 @@ func setPair[T any](d *document, s scope[T], prefix string, p pair) {
 		if hint := keyHint(s, p.key, known); hint != "" {
 			err = cli.WithHint(err, hint)
 		}
-		d.report(p.at, prefix+p.key, err)
+		d.report(p.at, prefix+p.key, "%w", err)
 		return
 	}
 	text, err := p.value.scalar(one.isList)
@@ -98,7 +98,7 @@ func setPair[T any](d *document, s scope[T], prefix string, p pair) {
 	}
 	s.origins.keys[p.key] = origin{d.position(p.value.at, prefix+p.key), text, err != nil}
 	if err != nil {
-		d.report(p.value.at, prefix+p.key, err)
+		d.report(p.value.at, prefix+p.key, "%w", err)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/udpshard/udpshard/internal/client"
 )
 
-// written returns the flags that name a file with the text.
+// written writes a file with the text, and returns the flags with the file.
 func written(t testing.TB, text string) *Flags {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "c.yaml")
@@ -21,7 +21,7 @@ func written(t testing.TB, text string) *Flags {
 	return &Flags{File: path}
 }
 
-// read returns the configuration that a file with the text makes.
+// read returns the configuration of a file with the text.
 func read(t *testing.T, text string) *Config {
 	t.Helper()
 	c, err := written(t, text).Config()
@@ -31,8 +31,7 @@ func read(t *testing.T, text string) *Config {
 	return c
 }
 
-// Whatever is wrong with a file, the message says where, which key, and what
-// is wanted.
+// Each error of a file has line, column, key and the required form.
 func TestBadFiles(t *testing.T) {
 	for _, test := range []struct{ name, text, want string }{
 		{"unknown key", "listen: :5514\nlisteners: [{}]\n", ":1:1: listen: unknown key: use one of http, "},
@@ -50,7 +49,7 @@ func TestBadFiles(t *testing.T) {
 		{"no count", "listeners:\n  - shards: 0\n", `:2:13: listeners[0].shards: "0" is not a whole number from 1`},
 		{"cpu list", "listeners:\n  - cpus: 0-x\n", `:2:11: listeners[0].cpus: "0-x" is not a list of CPUs such as 0,2-5`},
 		{"cpu list backwards", "listeners:\n  - cpus: [5-2]\n", `:2:11: listeners[0].cpus: "5-2" is not a list of CPUs`},
-		{"cpu that is not there", "listeners:\n  - cpus: [8191]\n", `:2:11: listeners[0].cpus: cpu 8191 is not among those that this process may use (`},
+		{"unusable cpu", "listeners:\n  - cpus: [8191]\n", `:2:11: listeners[0].cpus: cpu 8191 is not among those that this process may use (`},
 		{"prefix", "listeners:\n  - allow: [10.0.0.0/8, 10.0.0/8]\n", `:2:12: listeners[0].allow: "10.0.0/8" is neither an address nor a prefix such as`},
 		{"prefix with host bits", "listeners:\n  - allow: 10.0.0.1/8\n", `:2:12: listeners[0].allow: 10.0.0.1/8 has bits set behind its length`},
 		{"protocol", "listeners:\n  - protocol: sylog\n", `:2:15: listeners[0].protocol: "sylog" is not one of syslog, dns, raw, echo, discard`},
@@ -100,27 +99,27 @@ func TestBadFiles(t *testing.T) {
 		{"tabs", "listeners:\n\t- address: :1\n", ":2:1: found character '\t' that cannot start any token"},
 		{"duplicate key", "listeners:\n  - batch: 3\n    batch: 4\n", ":3:5: listeners[0].batch: the key is already set at 2:5"},
 		{"duplicate key at the top", "listeners: [{}]\nlisteners: [{}]\n", ":2:1: listeners: the key is already set at 1:1"},
-		{"no listeners", "http: :9514\n", ":1:1: listeners: there are none"},
-		{"an empty list of them", "http: :9514\nlisteners: []\n", ":2:1: listeners: there are none"},
-		{"nothing at all", "{}\n", ":1:1: listeners: there are none"},
-		{"nothing after the key", "listeners:\n", ":1:1: listeners: there are none"},
+		{"no listeners", "http: :9514\n", ":1:1: listeners: at least one listener is required"},
+		{"an empty list of them", "http: :9514\nlisteners: []\n", ":2:1: listeners: at least one listener is required"},
+		{"nothing at all", "{}\n", ":1:1: listeners: at least one listener is required"},
+		{"nothing after the key", "listeners:\n", ":1:1: listeners: at least one listener is required"},
 		{"two without an address", "listeners: [{}, {name: b}]\n", ":1:17: listeners[1].address: listener syslog has :5514 already"},
 		{"the same below each other", "listeners:\n  - name: a\n  - name: b\n", ":3:5: listeners[1].address: listener a has :5514 already"},
-		{"empty file", "", ":1:1: the file is empty: it needs the key listeners"},
-		{"only a comment", "# listeners: [{}]\n", ":1:1: the file is empty: it needs the key listeners"},
-		{"only a start", "---\n", ":1:1: the file is empty: it needs the key listeners"},
+		{"empty file", "", ":1:1: the file is empty: the key listeners is required"},
+		{"only a comment", "# listeners: [{}]\n", ":1:1: the file is empty: the key listeners is required"},
+		{"only a start", "---\n", ":1:1: the file is empty: the key listeners is required"},
 		{"a scalar", "udpshard\n", ":1:1: the file: keys with values are wanted here"},
 		{"a list", "- address: :5514\n", ":1:1: the file: keys with values are wanted here"},
 		{"two documents", "listeners: [{}]\n---\nlisteners: [{}]\n", ":3:1: a second document: the file can only have one"},
-		{"unknown alias", "listeners:\n  - batch: *b\n", ":2:12: *b: there is no &b"},
-		{"unknown alias in a list", "listeners:\n  - allow: [*b]\n", ":2:13: *b: there is no &b"},
-		{"merging itself", "listeners:\n  - &a {<<: *a}\n", ":2:13: *a: there is no &a that ends before it"},
-		{"merging itself twice", "listeners:\n  - &a {<<: [*a, *a]}\n", ":2:18: *a: there is no &a that ends before it"},
-		{"alias before its anchor", "listeners:\n  - batch: *b\n  - {batch: &b 5, address: ':1'}\n", ":2:12: *b: there is no &b that ends before it"},
-		{"unknown alias as a key", "listeners:\n  - {*b : 5}\n", ":2:6: *b: there is no &b"},
-		{"unknown alias as a listener", "listeners:\n  - *b\n", ":2:5: *b: there is no &b"},
-		{"unknown alias as all listeners", "listeners: *b\n", ":1:12: *b: there is no &b"},
-		{"merging an unknown alias", "listeners:\n  - {<<: *b}\n  - {address: ':5514'}\n", ":2:10: *b: there is no &b"},
+		{"unknown alias", "listeners:\n  - batch: *b\n", ":2:12: *b: no anchor &b"},
+		{"unknown alias in a list", "listeners:\n  - allow: [*b]\n", ":2:13: *b: no anchor &b"},
+		{"merging itself", "listeners:\n  - &a {<<: *a}\n", ":2:13: *a: no anchor &a ends before this alias"},
+		{"merging itself twice", "listeners:\n  - &a {<<: [*a, *a]}\n", ":2:18: *a: no anchor &a ends before this alias"},
+		{"alias before its anchor", "listeners:\n  - batch: *b\n  - {batch: &b 5, address: ':1'}\n", ":2:12: *b: no anchor &b ends before this alias"},
+		{"unknown alias as a key", "listeners:\n  - {*b : 5}\n", ":2:6: *b: no anchor &b"},
+		{"unknown alias as a listener", "listeners:\n  - *b\n", ":2:5: *b: no anchor &b"},
+		{"unknown alias as all listeners", "listeners: *b\n", ":1:12: *b: no anchor &b"},
+		{"merging an unknown alias", "listeners:\n  - {<<: *b}\n  - {address: ':5514'}\n", ":2:10: *b: no anchor &b"},
 		{"list as a key", "listeners:\n  - {[a]: 1}\n", ":2:9: found an invalid key for this map"},
 		{"merging a scalar", "listeners:\n  - {<<: a}\n", "listeners[0]: keys with values are wanted here"},
 	} {
@@ -128,7 +127,7 @@ func TestBadFiles(t *testing.T) {
 			f := written(t, test.text)
 			_, err := f.Config()
 			if err == nil {
-				t.Fatalf("it is accepted:\n%s", test.text)
+				t.Fatalf("no error:\n%s", test.text)
 			}
 			if !cli.IsConfig(err) {
 				t.Errorf("%v is not an error in the configuration: the exit code would be 1", err)
@@ -144,7 +143,7 @@ func TestBadFiles(t *testing.T) {
 	}
 }
 
-// Deep nesting is one error, and no recursion that exhausts the stack.
+// Deep nesting is one error: the recursion is limited.
 func TestManyLevels(t *testing.T) {
 	for _, text := range []string{
 		"listeners: [{}]\nlog: " + strings.Repeat("{level: ", 5000) + strings.Repeat("}", 5000) + "\n",
@@ -157,8 +156,8 @@ func TestManyLevels(t *testing.T) {
 	}
 }
 
-// All that is wrong with a file is told at once: first what can't be read, key by key, then what
-// is out of range or does not go together. Nothing is told that only follows from another error.
+// All errors of a file are reported at once: first unusable texts in the order of the file, then
+// ranges and combinations. Consequences of reported errors are not reported.
 func TestAllErrorsOfAFile(t *testing.T) {
 	f := written(t, `htpp: :9514
 stats_interval: often
@@ -195,7 +194,7 @@ listeners:
 		":5:15: listeners[0].protocol: ",
 		":9:21: listeners[0].receive_buffer: ",
 		":10:14: listeners[1].address: ",
-		":11:13: *b: there is no &b",
+		":11:13: *b: no anchor &b",
 		":12:14: listeners[2].address: ",
 		":15:5: listeners[2].bach: unknown key: ",
 		":16:5: listeners[2].name: the key is already set at 13:5",
@@ -252,8 +251,8 @@ func TestLists(t *testing.T) {
 	}
 }
 
-// What several listeners share is written once: aliases, and merge keys, which
-// yield to what stands beside them, wherever it stands.
+// Listeners can share settings with aliases, and with merge keys. A key beside a merge key
+// overrides the merge, in front of it and behind it.
 func TestAnchorsAliasesAndMergeKeys(t *testing.T) {
 	c := read(t, `
 http: &loopback 127.0.0.1:9999
@@ -352,7 +351,7 @@ func TestHTTPIsTurnedOff(t *testing.T) {
 	}
 }
 
-// Ports that the kernel chooses are never the same.
+// Port 0 is another port for each listener.
 func TestFreePortsAreNoDuplicates(t *testing.T) {
 	read(t, "listeners:\n  - address: 127.0.0.1:0\n  - address: 127.0.0.1:0\n")
 }
@@ -368,7 +367,7 @@ func FuzzFile(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		late := time.AfterFunc(10*time.Second, func() { panic("it hangs") })
+		late := time.AfterFunc(10*time.Second, func() { panic("readFile hangs") })
 		defer late.Stop()
 		c := newConfig()
 		d := written(t, text)

@@ -10,56 +10,67 @@ import (
 	"github.com/udpshard/udpshard/internal/cli"
 )
 
-// Flags are serve's flags as they were given.
+// Flags are the flags of serve with their texts.
 type Flags struct {
-	File string
+	File string // of --config
 	set  map[string]string
 }
 
-// addFlags defines a flag for each setting that has one.
-func addFlags[T any](f *Flags, set *pflag.FlagSet, settings []setting[T]) {
+// Define defines --config, and the flags with the given names in their order. Without names,
+// Define defines the flags of all settings.
+func (f *Flags) Define(flags *pflag.FlagSet, usage string, names ...string) {
+	f.set = make(map[string]string)
+	flags.SortFlags = false
+	flags.Var((*cli.FileName)(&f.File), "config", usage)
+	define(f, flags, listenerSettings, names)
+	define(f, flags, configSettings, names)
+}
+
+func define[T any](f *Flags, flags *pflag.FlagSet, settings []setting[T], names []string) {
+	if len(names) > 0 {
+		settings = slices.DeleteFunc(slices.Clone(settings), func(s setting[T]) bool { return !slices.Contains(names, s.flag) })
+		slices.SortFunc(settings, func(a, b setting[T]) int { return slices.Index(names, a.flag) - slices.Index(names, b.flag) })
+	}
 	for _, s := range settings {
 		if s.flag == "" {
 			continue
 		}
-		check := func(text string) error { return s.set(new(T), text) }
-		set.Var(&flagValue{name: s.flag, text: s.init, isSwitch: s.isSwitch, isList: s.isList, check: check, given: f.set}, s.flag, s.usage)
+		flags.Var(&flagValue[T]{s, s.init, f.set}, s.flag, s.usage)
 		if s.isSwitch {
-			set.Lookup(s.flag).NoOptDefVal = "true"
+			flags.Lookup(s.flag).NoOptDefVal = "true"
 		}
 	}
 }
 
-// flagValue is a pflag.Value that keeps its text.
-type flagValue struct {
-	name, text string
-	isSwitch   bool
-	isList     bool // given again, it says more
-	check      func(string) error
-	given      map[string]string
+// flagValue is the pflag.Value of a setting. Set checks the text, and keeps the text in set.
+type flagValue[T any] struct {
+	setting[T]
+	text string
+	set  map[string]string
 }
 
-func (v *flagValue) String() string { return v.text }
-func (v *flagValue) Type() string {
+func (v *flagValue[T]) String() string { return v.text }
+
+func (v *flagValue[T]) Type() string {
 	if v.isSwitch {
 		return "bool"
 	}
 	return "string"
 }
 
-func (v *flagValue) Set(text string) error {
-	if err := v.check(text); err != nil {
+func (v *flagValue[T]) Set(text string) error {
+	if err := v.setting.set(new(T), text); err != nil {
 		return err
 	}
-	if before, again := v.given[v.name]; again && v.isList {
+	if before, repeated := v.set[v.flag]; repeated && v.isList {
 		text = before + "," + text
 	}
-	v.text, v.given[v.name] = text, text
+	v.text, v.set[v.flag] = text, text
 	return nil
 }
 
-// Config makes the configuration of flags and file, or returns all that is wrong with it. It is
-// called again for each reload.
+// Config returns the configuration of flags, file and environment, or all errors. A reload calls
+// Config again.
 func (f *Flags) Config() (*Config, error) {
 	c := newConfig()
 	errs := []error{c.readEnvironment()}
@@ -69,44 +80,22 @@ func (f *Flags) Config() (*Config, error) {
 		c.Listeners = []*Listener{NewListener()}
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.set)) {
-		process := c.scope()
+		flag, text := "--"+name, f.set[name]
+		process, listener := c.scope(), new(Listener).scope()
 		if one := process.withFlag(name); one != nil {
-			errs = append(errs, process.set(one, "--"+name, f.set[name]))
-		} else if f.File != "" {
-			err := cli.Usage(fmt.Errorf("--%s: listeners are set in the file where there is --config", name))
-			errs = append(errs, cli.WithHint(err, "move it into "+f.File))
-		} else {
-			listener := c.Listeners[0].scope()
-			errs = append(errs, listener.set(listener.withFlag(name), "--"+name, f.set[name]))
+			errs = append(errs, process.set(one, flag, text))
+			continue
 		}
+		one := listener.withFlag(name)
+		if f.File != "" {
+			err := cli.Usage(fmt.Errorf("%s: with --config, listeners are set in the file", flag))
+			errs = append(errs, cli.WithHint(err, fmt.Sprintf("set %s in %s", one.key, f.File)))
+			continue
+		}
+		errs = append(errs, c.Listeners[0].scope().set(one, flag, text))
 	}
 	if err := cli.Join(append(errs, c.check())...); err != nil {
 		return nil, err
 	}
 	return c, nil
-}
-
-// Define defines --config and the flags with these names, in this order; without names, the flags
-// of all settings.
-func (f *Flags) Define(set *pflag.FlagSet, usage string, names ...string) {
-	f.set = make(map[string]string)
-	set.SortFlags = false
-	set.Var((*cli.FileName)(&f.File), "config", usage)
-	addFlags(f, set, named(listenerSettings, names))
-	addFlags(f, set, named(configSettings, names))
-}
-
-// named returns the settings whose flags have these names, in this order, or all without names.
-func named[T any](settings []setting[T], names []string) (some []setting[T]) {
-	if len(names) == 0 {
-		return settings
-	}
-	for _, name := range names {
-		for _, s := range settings {
-			if s.flag == name {
-				some = append(some, s)
-			}
-		}
-	}
-	return some
 }

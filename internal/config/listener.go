@@ -2,15 +2,14 @@ package config
 
 import (
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/udpshard/udpshard/internal/cli"
-	"github.com/udpshard/udpshard/internal/hostport"
 	"github.com/udpshard/udpshard/internal/steer"
+	"github.com/udpshard/udpshard/packet/dns"
 )
 
-// Listener is one address and what becomes of its datagrams.
+// Listener is the configuration of a listener: an address, and how its datagrams are handled.
 type Listener struct {
 	Name          string
 	Address       string
@@ -38,11 +37,30 @@ type Listener struct {
 	Cookies       bool
 
 	origins
-	numeric    string // address, with that of its host name; "": not looked up yet
-	unresolved error  // why the host name has no address
+	resolved   string // Address with the IP address of the host name
+	unresolved error  // of the look-up of the host name
 }
 
-var listenerSettings = []setting[Listener]{
+// dnsSettings are the settings that only the protocol dns has.
+var dnsSettings = []setting[Listener]{
+	{flag: "zone", key: "zone", live: true, isList: true,
+		usage: "dns: `FILE` of a zone to answer from (RFC 1035 master file); may be given several times",
+		field: bind(parseList, func(l *Listener) *[]string { return &l.Zones })},
+	{flag: "sinkhole", key: "sinkhole", live: true, isList: true,
+		usage: "dns: answer every A and AAAA query for names in no zone with `ADDR,...`",
+		field: bind(parseAddresses, func(l *Listener) *[]netip.Addr { return &l.Sinkhole })},
+	{flag: "rrl", key: "rrl", init: "200",
+		usage: "dns: send at most `N` responses of one kind a second to a client's network, or off",
+		field: bind(parseRate, func(l *Listener) *int { return &l.RRL })},
+	{flag: "rrl-slip", key: "rrl_slip", init: "2",
+		usage: "dns: send every `N`th response above the limit truncated, so that the client can come back over TCP; 0 is none",
+		field: bind(parseRange(0, dns.MaxSlip), func(l *Listener) *int { return &l.RRLSlip })},
+	{flag: "cookies", key: "cookies", init: "true", isSwitch: true,
+		usage: "dns: give cookies to clients, and do not limit clients that send them back",
+		field: bind(cli.ParseBool, func(l *Listener) *bool { return &l.Cookies })},
+}
+
+var listenerSettings = append([]setting[Listener]{
 	{flag: "listen", key: "address", init: ":5514",
 		usage: "`ADDR` to receive on: 127.0.0.1:5514, [::1]:5514, or :5514 for IPv6 and IPv4",
 		field: bind(parseAddress, func(l *Listener) *string { return &l.Address })},
@@ -88,41 +106,21 @@ var listenerSettings = []setting[Listener]{
 	{flag: "rate-limit", key: "rate_limit", live: true,
 		usage: "accept at most `N` datagrams a second from one source network (default off)",
 		field: bind(parseRate, func(l *Listener) *int { return &l.rateLimit })},
-	{flag: "rate-limit-prefix-ipv4", key: ratePrefix + ".ipv4", init: "32", live: true,
+	{flag: "rate-limit-prefix-ipv4", key: "rate_limit_prefix.ipv4", init: "32", live: true,
 		usage: "`BITS` of the prefix that makes IPv4 addresses one source network for --rate-limit, 1 to 32",
-		field: bind(parsePrefixLength(32), func(l *Listener) *int { return &l.ratePrefix4 })},
-	{flag: "rate-limit-prefix-ipv6", key: ratePrefix + ".ipv6", init: "64", live: true,
+		field: bind(parseRange(1, 32), func(l *Listener) *int { return &l.ratePrefix4 })},
+	{flag: "rate-limit-prefix-ipv6", key: "rate_limit_prefix.ipv6", init: "64", live: true,
 		usage: "`BITS` of the prefix that makes IPv6 addresses one source network for --rate-limit, 1 to 128",
-		field: bind(parsePrefixLength(128), func(l *Listener) *int { return &l.ratePrefix6 })},
+		field: bind(parseRange(1, 128), func(l *Listener) *int { return &l.ratePrefix6 })},
 	{flag: "join", key: "join", isSwitch: true, init: "false",
 		usage: "share the port with sockets of another process of this user",
 		field: bind(cli.ParseBool, func(l *Listener) *bool { return &l.Join })},
 	{flag: "output", key: "output", init: "stdout",
 		usage: "`OUTPUT` of records: stdout, discard, or file:PATH; {shard} in PATH stands for the shard's number",
 		field: bind(parseOutput, func(l *Listener) *string { return &l.Output })},
-}
+}, dnsSettings...)
 
-// dnsSettings are of no use to listeners of other protocols.
-var dnsSettings = []setting[Listener]{
-	{flag: "zone", key: "zone", live: true, isList: true,
-		usage: "dns: `FILE` of a zone to answer from (RFC 1035 master file); may be given several times",
-		field: bind(parseList, func(l *Listener) *[]string { return &l.Zones })},
-	{flag: "sinkhole", key: "sinkhole", live: true, isList: true,
-		usage: "dns: answer every A and AAAA query for names in no zone with `ADDR,...`",
-		field: bind(parseAddresses, func(l *Listener) *[]netip.Addr { return &l.Sinkhole })},
-	{flag: "rrl", key: "rrl", init: "200",
-		usage: "dns: send at most `N` responses of one kind a second to a client's network, or off",
-		field: bind(parseRate, func(l *Listener) *int { return &l.RRL })},
-	{flag: "rrl-slip", key: "rrl_slip", init: "2",
-		usage: "dns: send every `N`th response above the limit truncated, so that the client can come back over TCP; 0 is none",
-		field: bind(parseSlip, func(l *Listener) *int { return &l.RRLSlip })},
-	{flag: "cookies", key: "cookies", init: "true", isSwitch: true,
-		usage: "dns: give cookies to clients, and do not limit clients that send them back",
-		field: bind(cli.ParseBool, func(l *Listener) *bool { return &l.Cookies })},
-}
-
-func init() { listenerSettings = append(listenerSettings, dnsSettings...) }
-
+// NewListener returns a listener with the defaults.
 func NewListener() *Listener {
 	l := &Listener{origins: origins{keys: make(map[string]origin)}}
 	l.scope().setDefaults()
@@ -131,37 +129,4 @@ func NewListener() *Listener {
 
 func (l *Listener) scope() scope[Listener] {
 	return scope[Listener]{listenerSettings, l, &l.origins, nil}
-}
-
-// endpoint is the address without a host name, as far as that could be looked up.
-func (l *Listener) endpoint() string {
-	if l.numeric != "" {
-		return l.numeric
-	}
-	return l.Address
-}
-
-// Resolved returns the endpoint in a form that can be compared: [::]:5514 for :5514, and the zero
-// AddrPort for a host name that was not found.
-func (l *Listener) Resolved() netip.AddrPort {
-	at, _ := hostport.Parse("udp", l.endpoint())
-	return at.AddrPort()
-}
-
-// DualStack reports whether the sockets are for IPv6 and IPv4: the address has no host.
-func (l *Listener) DualStack() bool { return strings.HasPrefix(l.Address, ":") }
-
-// ShardCPUs are the CPUs of its shards, of one after the other.
-func (l *Listener) ShardCPUs() []int {
-	engine, err := l.Engine().Complete()
-	if err != nil { // of CPUs that this process may use no more
-		engine = l.Engine()
-	}
-	pins := make([]int, engine.Shards)
-	for i := range pins {
-		if len(engine.CPUs) > 0 {
-			pins[i] = engine.CPUs[i%len(engine.CPUs)]
-		}
-	}
-	return pins
 }

@@ -6,10 +6,10 @@ import "github.com/udpshard/udpshard/internal/cli"
 type origin struct {
 	position string // --batch, $NAME, or FILE:4:11: listeners[0].batch
 	text     string
-	unusable bool // the setting has its default, since the text is unusable
+	unusable bool // the setting has the default, since the text is unusable
 }
 
-// origins are the origins of the settings that were set, by their keys.
+// origins are the origins of settings, by key.
 type origins struct {
 	keys  map[string]origin
 	start string // of a listener of the file: FILE:3:5: listeners[0]
@@ -21,7 +21,7 @@ func (o *origins) IsSet(key string) bool {
 	return set
 }
 
-// SetAt notes that the program has set a setting because of a flag, for the errors.
+// SetAt notes the flag of a setting that the program has set, for errors.
 func (o *origins) SetAt(key, flag string) { o.keys[key] = origin{position: flag} }
 
 // position is where a setting is set, or could be set.
@@ -35,7 +35,7 @@ func (o *origins) position(key string) string {
 	return key
 }
 
-// ErrorAt is the error of a setting that cannot be used, at its position.
+// ErrorAt returns the error of an unusable setting, with the position.
 func (o *origins) ErrorAt(key string, err error) error {
 	return cli.Unusable(o.position(key), err)
 }

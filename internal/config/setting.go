@@ -8,7 +8,7 @@ import (
 	"github.com/udpshard/udpshard/internal/cli"
 )
 
-// setting is a setting of a T, by a flag, a key of the file or the environment.
+// setting is a setting of a T.
 type setting[T any] struct {
 	flag     string // "": none
 	key      string
@@ -20,7 +20,7 @@ type setting[T any] struct {
 	field[T]
 }
 
-// field is a field of a T that is set by a text.
+// field is a field of a T. set parses a text.
 type field[T any] struct {
 	set func(to *T, text string) error
 	get func(of *T) any
@@ -40,7 +40,7 @@ func bind[T, V any](parse func(string) (V, error), pointer func(*T) *V) field[T]
 	}
 }
 
-// scope is a T with its settings.
+// scope is a T, the process or a listener, with the settings of a T.
 type scope[T any] struct {
 	settings []setting[T]
 	of       *T
@@ -65,7 +65,7 @@ func (s scope[T]) withFlag(flag string) *setting[T] {
 	return s.find(func(s setting[T]) bool { return s.flag == flag })
 }
 
-// set sets one setting to a text, and returns the error at its position.
+// set sets a setting to a text. The error of an unusable text has the position.
 func (s scope[T]) set(one *setting[T], position, text string) error {
 	err := one.set(s.of, text)
 	s.origins.keys[one.key] = origin{position: position, text: text, unusable: err != nil}
@@ -94,7 +94,7 @@ func (s scope[T]) keys() (keys []string) {
 	return keys
 }
 
-// section returns the settings below a key of the file that has keys below it, such as log.
+// section returns the settings below a key of the file, such as log for log.level.
 func (s scope[T]) section(key string) (inner []setting[T]) {
 	for _, one := range s.settings {
 		if strings.HasPrefix(one.key, key+".") {

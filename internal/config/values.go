@@ -13,7 +13,6 @@ import (
 	"github.com/udpshard/udpshard/internal/hostport"
 	"github.com/udpshard/udpshard/internal/output"
 	"github.com/udpshard/udpshard/internal/steer"
-	"github.com/udpshard/udpshard/packet/dns"
 )
 
 func parseAddress(text string) (string, error) {
@@ -23,7 +22,7 @@ func parseAddress(text string) (string, error) {
 	return text, nil
 }
 
-// DefaultPort is that of serve's default address.
+// DefaultPort is the port of the default address of serve.
 const DefaultPort = "5514"
 
 func parseOutput(text string) (string, error) {
@@ -51,43 +50,53 @@ func parseSteer(text string) (steer.Mode, error) {
 	return mode, err
 }
 
-// parseStall leaves the range to the engine.
+// parseStall parses a duration that can be off. The engine checks the range.
 func parseStall(text string) (time.Duration, error) {
 	if text == "off" {
 		return 0, nil
 	}
 	d, err := cli.ParseDuration(text)
 	if err != nil {
-		const leastMillis = 50 // nobody means so many seconds
-		bare := time.Second
-		if n, _ := strconv.Atoi(text); n >= leastMillis {
-			bare = time.Millisecond
+		const minMillis = 50 // a larger number without a unit is in milliseconds
+		unit := time.Second
+		if n, _ := strconv.Atoi(text); n >= minMillis {
+			unit = time.Millisecond
 		}
 		err = fmt.Errorf("%q is not a duration such as 250ms or 1s, or off", text)
-		err = cli.Suggest(err, cli.MeantDuration(text, bare))
+		err = cli.Suggest(err, cli.MeantDuration(text, unit))
 	}
 	return d, err
 }
 
-// ratePrefix is a key with keys of its own in the file.
-const ratePrefix = "rate_limit_prefix"
+// minStandbyAfter is longer than the scheduler of a busy host delays a thread.
+const minStandbyAfter = 50 * time.Millisecond
 
-// parsePrefixLength returns a parser of a prefix length from 1 to most.
-func parsePrefixLength(most int) func(string) (int, error) {
+func parseStandbyAfter(text string) (time.Duration, error) {
+	d, err := parseStall(text)
+	if err == nil && d != 0 && d < minStandbyAfter {
+		err = fmt.Errorf("%s is less than %s", d, minStandbyAfter)
+	}
+	return d, err
+}
+
+// parseRange returns a parser of a whole number in a range. The parser suggests 24 for /24.
+func parseRange(least, most int) func(string) (int, error) {
 	return func(text string) (int, error) {
-		value, err := strconv.Atoi(text)
-		if err != nil || value < 1 || value > most {
-			meant := strings.TrimPrefix(text, "/")
-			if n, err := strconv.Atoi(meant); meant == text || err != nil || n < 1 || n > most {
-				meant = ""
-			}
-			return 0, cli.Suggest(fmt.Errorf("%q is not a whole number from 1 to %d", text, most), meant)
+		number, isLength := strings.CutPrefix(text, "/")
+		value, err := strconv.Atoi(number)
+		inRange := err == nil && value >= least && value <= most
+		if inRange && !isLength {
+			return value, nil
 		}
-		return value, nil
+		err = fmt.Errorf("%q is not a whole number from %d to %d", text, least, most)
+		if inRange {
+			err = cli.Suggest(err, number)
+		}
+		return 0, err
 	}
 }
 
-// parseRate reads a limit that can be off.
+// parseRate parses a limit that can be off.
 func parseRate(text string) (int, error) {
 	if text == "off" || text == "0" {
 		return 0, nil
@@ -99,7 +108,7 @@ func parseRate(text string) (int, error) {
 	return value, err
 }
 
-// maxName keeps records and metrics short.
+// maxName limits the name of a listener in bytes, since each record has the name.
 const maxName = 64
 
 func parseName(text string) (string, error) {
@@ -129,25 +138,6 @@ func parseHTTP(text string) (string, error) {
 		return "", cli.Suggest(err, meant)
 	}
 	return text, nil
-}
-
-// shortestStandby is what no scheduler's mood takes for long.
-const shortestStandby = 50 * time.Millisecond
-
-func parseStandbyAfter(text string) (time.Duration, error) {
-	d, err := parseStall(text)
-	if err == nil && d != 0 && d < shortestStandby {
-		err = fmt.Errorf("%s is less than %s", d, shortestStandby)
-	}
-	return d, err
-}
-
-func parseSlip(text string) (int, error) {
-	value, err := strconv.Atoi(text)
-	if err != nil || value < 0 || value > dns.MaxSlip {
-		return 0, fmt.Errorf("%q is not a whole number from 0 to %d", text, dns.MaxSlip)
-	}
-	return value, nil
 }
 
 func parseList(text string) ([]string, error) {

@@ -16,17 +16,17 @@ import (
 	"github.com/udpshard/udpshard/internal/cli"
 )
 
-// document makes values of a YAML file, and collects all errors. The decoder of goccy/go-yaml
-// (v1.19) returns the first error only, and a random one of several unknown keys; keys of a merge
-// override keys in front of the merge; and http: without a value is no different from no http.
+// document makes values of a YAML file, and collects all errors. The decoder of goccy/go-yaml v1.19
+// has limits: it returns the first error only, and a random key of several unknown keys; keys of a
+// merge override keys in front of the merge; an empty value (http:) is the same as no key.
 type document struct {
 	path    string
-	anchors map[string]*value // whose values are complete
+	anchors map[string]*value // complete values only
 	depth   int
 	errs    []located
 }
 
-// located is an error with its position in the file.
+// located is an error with a position in the file.
 type located struct {
 	error
 	at *token.Position
@@ -53,7 +53,7 @@ const (
 	partialMapping // the keys of a merge are missing, and the error is reported already
 )
 
-// pair is a key of a mapping with its value.
+// pair is a key of a mapping, with the value.
 type pair struct {
 	key   string
 	at    *token.Position // of the key
@@ -63,27 +63,18 @@ type pair struct {
 // maxDepth limits the recursion over nested values. A configuration has 5 levels.
 const maxDepth = 32
 
-// start is the position of an error about a key that the file does not have.
+// start is the position of errors about absent keys.
 var start = &token.Position{Line: 1, Column: 1}
 
 func (d *document) position(at *token.Position, key string) string {
 	return strings.TrimSuffix(fmt.Sprintf("%s:%d:%d: %s", d.path, at.Line, at.Column, key), ": ")
 }
 
-func (d *document) report(at *token.Position, key string, err error) {
-	if errors.Is(err, errReported) {
-		return
+// report adds an error about a key, and returns an unusable value.
+func (d *document) report(at *token.Position, key, format string, args ...any) *value {
+	if err := fmt.Errorf(format, args...); !errors.Is(err, errReported) {
+		d.errs = append(d.errs, located{cli.Unusable(d.position(at, key), err), at})
 	}
-	d.errs = append(d.errs, located{cli.Unusable(d.position(at, key), err), at})
-}
-
-func (d *document) reportf(at *token.Position, key, format string, args ...any) {
-	d.report(at, key, fmt.Errorf(format, args...))
-}
-
-// unusable reports an error, and returns the value with that error.
-func (d *document) unusable(at *token.Position, key, format string, args ...any) *value {
-	d.reportf(at, key, format, args...)
 	return &value{at: at}
 }
 
@@ -109,7 +100,7 @@ func (d *document) parse(data []byte) *value {
 		if errors.As(err, &syntax) && syntax.GetToken() != nil {
 			at, err = syntax.GetToken().Position, errors.New(syntax.GetMessage())
 		}
-		return d.unusable(at, "", "%w", err)
+		return d.report(at, "", "%w", err)
 	}
 	var bodies []ast.Node
 	for _, doc := range file.Docs {
@@ -119,11 +110,11 @@ func (d *document) parse(data []byte) *value {
 	}
 	switch len(bodies) {
 	case 0:
-		return d.unusable(start, "the file is empty", "it needs the key listeners")
+		return d.report(start, "the file is empty", "the key listeners is required")
 	case 1:
 		return d.value(bodies[0], "")
 	}
-	return d.unusable(position(bodies[1]), "a second document", "the file can only have one")
+	return d.report(position(bodies[1]), "a second document", "the file can only have one")
 }
 
 // position returns where a node begins. The token of a mapping in block style is its first colon.
@@ -139,7 +130,7 @@ func (d *document) value(node ast.Node, key string) *value {
 	at := position(node)
 	defer func() { d.depth-- }()
 	if d.depth++; d.depth > maxDepth {
-		return d.unusable(at, key, "values are nested more than %d deep", maxDepth)
+		return d.report(at, key, "values are nested more than %d deep", maxDepth)
 	}
 	switch n := node.(type) {
 	case *ast.AnchorNode:
@@ -151,7 +142,7 @@ func (d *document) value(node ast.Node, key string) *value {
 		if v := d.anchors[name]; v != nil {
 			return v
 		}
-		return d.unusable(at, "*"+name, "there is no &%s that ends before it", name)
+		return d.report(at, "*"+name, "no anchor &%s ends before this alias", name)
 	case *ast.TagNode:
 		return d.value(n.Value, key)
 	case *ast.MappingKeyNode: // ? key
@@ -174,7 +165,7 @@ func (d *document) value(node ast.Node, key string) *value {
 	return &value{kind: text, at: at, text: node.GetToken().Value}
 }
 
-// mapping makes a value of a mapping. A merge (<<) adds the keys that the mapping does not have.
+// mapping makes a value of a mapping. A merge (<<) adds only keys that the mapping lacks.
 func (d *document) mapping(node ast.MapNode, at *token.Position, key string) *value {
 	v := &value{kind: mapping, at: at}
 	var merged []*value
@@ -189,7 +180,7 @@ func (d *document) mapping(node ast.MapNode, at *token.Position, key string) *va
 		name := d.value(iter.Key(), key)
 		word, err := name.scalar(false)
 		if err != nil {
-			d.report(name.at, key, err)
+			d.report(name.at, key, "%w", err)
 			v.kind = partialMapping
 			continue
 		}
@@ -200,7 +191,7 @@ func (d *document) mapping(node ast.MapNode, at *token.Position, key string) *va
 		}
 		if i := v.index(word); i >= 0 {
 			first := v.pairs[i].at
-			d.reportf(p.at, inner, "the key is already set at %d:%d", first.Line, first.Column)
+			d.report(p.at, inner, "the key is already set at %d:%d", first.Line, first.Column)
 			continue
 		}
 		v.pairs = append(v.pairs, p)
@@ -227,12 +218,12 @@ func (d *document) isMapping(v *value, key string) bool {
 	if v.kind == unusable || v.kind >= mapping {
 		return v.kind >= mapping
 	}
-	d.reportf(v.at, cmp.Or(key, "the file"), "keys with values are wanted here")
+	d.report(v.at, cmp.Or(key, "the file"), "keys with values are wanted here")
 	return false
 }
 
-// scalar returns the text of a value. For a list of texts, if a list is allowed, scalar returns
-// the texts with commas between them. For an unusable value it returns errReported.
+// scalar returns the text of a value, or, if lists are allowed, the texts of a list, separated by
+// commas. The error of an unusable value is errReported.
 func (v *value) scalar(listAllowed bool) (string, error) {
 	switch {
 	case v.kind == unusable:
