@@ -3,7 +3,6 @@ package shard
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/udpshard/udpshard/internal/sys"
@@ -121,11 +120,8 @@ func (c Config) complete() (_ Config, errs []error) {
 	if len(c.CPUs) == 0 {
 		c.CPUs = usable
 	}
-	for _, cpu := range c.CPUs {
-		if !slices.Contains(usable, cpu) {
-			wrong("CPUs", "cpu %d is not among those that this process may use (%s)", cpu, usable)
-			break
-		}
+	if err := usable.Check(c.CPUs); err != nil {
+		wrong("CPUs", "%w", err)
 	}
 	for _, field := range []struct {
 		name             string

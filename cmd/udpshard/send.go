@@ -143,7 +143,7 @@ func (s *sending) run(stdout io.Writer) error {
 	switch {
 	case receiver != nil:
 		var arrival loadgen.Arrival
-		if arrival, err = receiver.Settle(settling, result.Sent, s.wait); err == nil {
+		if arrival, err = receiver.WaitDelivered(settling, result.Sent, s.wait); err == nil {
 			report.Receiver = &arrival
 		}
 	case records != nil:

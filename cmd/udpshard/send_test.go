@@ -160,7 +160,7 @@ func TestSendAcrossUpgrade(t *testing.T) {
 	launch(t, ordinary, append([]string{"serve", "--http", p.http}, args("1")...)...)
 	eventually(t, "another one serves", func() bool { _, err := statusAt(p.http); return err == nil })
 	run.Process.Signal(syscall.SIGINT)
-	if run.Wait(); !strings.Contains(stderr.String(), "the instance has other counters than before the run") {
+	if run.Wait(); !strings.Contains(stderr.String(), "the counters of the instance are ") {
 		t.Errorf("%s", &stderr)
 	}
 }
@@ -252,7 +252,7 @@ func TestSendErrors(t *testing.T) {
 		{"--verify http://", cli.ExitFailed, "is not a URL"},
 		{"--unknown", cli.ExitUsage, "--unknown"},
 		{"here", cli.ExitUsage, "takes no arguments"},
-		{"--to " + nobody + " --count 100 --rate 0", cli.ExitFailed, "nobody listens at " + nobody},
+		{"--to " + nobody + " --count 100 --rate 0", cli.ExitFailed, "no socket listens at " + nobody},
 	} {
 		code, _, stderr := invoke(append([]string{"send"}, strings.Fields(c.args)...)...)
 		if code != c.code || !strings.HasPrefix(stderr, "udpshard: error: ") || !strings.Contains(stderr, c.want) {

@@ -6,36 +6,35 @@ import (
 	"io"
 )
 
-// Checker finds the tokens of one run in what receivers have written, and
-// keeps book of each flow. It is a Writer: what is written to it may be cut
-// anywhere, and is not kept. Its memory is a bit for each datagram that was
-// sent. It is not for use by two goroutines at a time.
+// Checker finds the tokens of a run in what receivers write, and counts the datagrams of each flow.
+// A Checker is an io.Writer: a write may end anywhere, also within a token. The memory of a Checker
+// is a bit for each datagram that was sent. Only one goroutine at a time may use a Checker.
 type Checker struct {
 	prefix []byte
 	flows  []ledger
-	Stream // what is written to the Checker itself
+	Stream // for writes to the Checker
 
 	// Strange are tokens of the run whose flow or number was never sent.
 	Strange uint64
 }
 
-// Stream is one of several texts in which a Checker looks, such as a file of many. Each
-// has an order of its own: what stands in different ones is not reordered.
+// Stream is a text in which a Checker searches, such as one of several files. Datagrams are
+// reordered only within a Stream.
 type Stream struct {
 	c    *Checker
-	rest []byte // of what was written, with a token that may not be whole
+	rest []byte // end of the last write, perhaps with the begin of a token
 
 	last    tag
 	newLine bool     // since last
 	beyond  []uint64 // 1 + the largest number so far, of each flow
 }
 
-// NewStream returns another text to write to, which counts in the Checker.
+// NewStream returns a further text to write to.
 func (c *Checker) NewStream() *Stream {
 	return &Stream{c: c, newLine: true, beyond: make([]uint64, len(c.flows))}
 }
 
-// ledger is what has arrived of one flow.
+// ledger counts the datagrams of a flow.
 type ledger struct {
 	FlowReport
 	seen []uint64 // a bit for each number
@@ -43,8 +42,8 @@ type ledger struct {
 
 type tag struct{ flow, number uint64 }
 
-// NewChecker returns a Checker for a run of which each flow has sent so many
-// datagrams, numbered from 0.
+// NewChecker returns a Checker for a run. sent is the number of datagrams of each flow, numbered
+// from 0.
 func NewChecker(run string, sent []uint64) *Checker {
 	c := &Checker{prefix: fmt.Appendf(nil, "run=%s flow=", run), flows: make([]ledger, len(sent))}
 	for i, n := range sent {
@@ -55,15 +54,15 @@ func NewChecker(run string, sent []uint64) *Checker {
 	return c
 }
 
-// maxToken bounds what a token takes behind its prefix: two numbers of 20
-// digits, " n=" and the byte that ends it.
+// maxToken is the most bytes of a token behind its prefix: two numbers of 20 digits, " n=", and the
+// byte behind the token.
 const maxToken = 20 + 3 + 20 + 1
 
-// Write implements io.Writer. It never fails.
+// Write implements io.Writer, and never fails.
 func (s *Stream) Write(p []byte) (int, error) {
 	n := len(p)
 	if len(s.rest) > 0 {
-		// Only the seam is copied: as much as one token can reach.
+		// Only as many bytes as a token has are copied to the end of the last write.
 		head := min(len(p), len(s.c.prefix)+maxToken)
 		seam := append(s.rest, p[:head]...)
 		used := s.scan(seam)
@@ -71,7 +70,7 @@ func (s *Stream) Write(p []byte) (int, error) {
 			s.rest = append(s.rest[:0], seam[used:]...)
 			return n, nil
 		}
-		// What the scan has left begins in p, or p is longer than a token.
+		// scan left only bytes of p, or p is longer than a token.
 		p = p[max(used-(len(seam)-head), 0):]
 	}
 	used := s.scan(p)
@@ -79,8 +78,8 @@ func (s *Stream) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// scan keeps book of every whole token in buf, and returns how much of it is
-// done with. What is left is shorter than a token.
+// scan counts every complete token in buf, and returns how many bytes are done with. The bytes left
+// are fewer than those of a token.
 func (s *Stream) scan(buf []byte) (used int) {
 	for {
 		i := bytes.Index(buf[used:], s.c.prefix)
@@ -94,10 +93,10 @@ func (s *Stream) scan(buf []byte) (used int) {
 		used += i
 		t, length := parseToken(buf[used+len(s.c.prefix):])
 		if length < 0 {
-			return used // cut
+			return used // incomplete
 		}
 		if length > 0 {
-			s.book(t)
+			s.countToken(t)
 		}
 		used += len(s.c.prefix) + length
 	}
@@ -105,8 +104,8 @@ func (s *Stream) scan(buf []byte) (used int) {
 
 func (s *Stream) skip(p []byte) { s.newLine = s.newLine || bytes.IndexByte(p, '\n') >= 0 }
 
-// parseToken reads "3 n=17" and a byte that is no digit. Its length is 0 for
-// something else, and -1 where buf ends too soon.
+// parseToken parses "3 n=17" and a byte behind that is no digit. length is 0 for other text, and -1
+// where buf ends too soon.
 func parseToken(buf []byte) (t tag, length int) {
 	at := 0
 	for i, number := range []*uint64{&t.flow, &t.number} {
@@ -137,9 +136,9 @@ func parseToken(buf []byte) (t tag, length int) {
 	return t, at
 }
 
-// book enters one token. A second one in the same line as the same datagram's
-// is no second arrival: a template may repeat it.
-func (s *Stream) book(t tag) {
+// countToken counts a token. The token of the same datagram again in the same line is no duplicate:
+// a template may repeat the token.
+func (s *Stream) countToken(t tag) {
 	if t == s.last && !s.newLine {
 		return
 	}
@@ -162,18 +161,17 @@ func (s *Stream) book(t tag) {
 	s.beyond[t.flow] = max(s.beyond[t.flow], t.number+1)
 }
 
-// Flush says that nothing follows: a token at the very end is whole. More
-// may be written all the same.
+// Flush ends the text: a token at the very end is complete. Writes after Flush are allowed.
 func (s *Stream) Flush() {
 	if i := bytes.LastIndex(s.rest, s.c.prefix); i >= 0 {
 		if t, length := parseToken(append(bytes.Clone(s.rest[i+len(s.c.prefix):]), '\n')); length > 0 {
-			s.book(t)
+			s.countToken(t)
 		}
 	}
 	s.rest = s.rest[:0]
 }
 
-// ReadFrom implements io.ReaderFrom: it reads r to its end.
+// ReadFrom implements io.ReaderFrom: it reads r to the end.
 func (s *Stream) ReadFrom(r io.Reader) (n int64, err error) {
 	buf := make([]byte, 256<<10)
 	for {

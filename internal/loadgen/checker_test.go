@@ -12,7 +12,7 @@ func TestChecker(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		text    string
-		want    FlowReport // of flow 1, which sent 4
+		want    FlowReport // of flow 1, with 4 datagrams sent
 		strange uint64
 	}{
 		{"json", `{"message":"run=k flow=1 n=0","source":"x"}` + "\n" + `{"message":"run=k flow=1 n=1 xxxx"}` + "\n", FlowReport{Arrived: 2, Lost: 2}, 0},
@@ -46,7 +46,7 @@ func TestChecker(t *testing.T) {
 	}
 }
 
-// However it is cut, the same text gives the same book.
+// The counts do not depend on where writes end.
 func TestCheckerDoesNotCareWhereWritesEnd(t *testing.T) {
 	source := rand.New(rand.NewPCG(1, 2))
 	sent := []uint64{5_000, 1, 0, 300}

@@ -7,17 +7,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// interrupted: a signal came; the call can be made again.
+// interrupted: a signal interrupted the call, which can be repeated.
 func interrupted(err error) bool { return errors.Is(err, unix.EINTR) }
 
-// stopped: the run's end cut a send short that waited for room.
+// stopped: the end of the run interrupted a send that waited for buffer space.
 func stopped(err error) bool {
 	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, os.ErrClosed)
 }
 
-// mayBeReported: what the network can have reported for a datagram sent
-// earlier (ICMP; udp(7)). The one that gets the error was not tried.
-func mayBeReported(err error) bool {
+// maybeEarlier: the network may have reported the error for an earlier datagram (ICMP; udp(7)). The
+// datagram of the failed call was not sent then.
+func maybeEarlier(err error) bool {
 	for _, errno := range []unix.Errno{
 		unix.ECONNREFUSED, unix.EHOSTUNREACH, unix.ENETUNREACH, unix.EHOSTDOWN,
 		unix.ENOPROTOOPT, unix.EPROTO, unix.EMSGSIZE, unix.EOPNOTSUPP, unix.EACCES,
@@ -29,11 +29,11 @@ func mayBeReported(err error) bool {
 	return false
 }
 
-// neverOfThis: only an earlier datagram can have been refused.
-func neverOfThis(err error) bool { return errors.Is(err, unix.ECONNREFUSED) }
+// alwaysEarlier: only an earlier datagram can have been refused.
+func alwaysEarlier(err error) bool { return errors.Is(err, unix.ECONNREFUSED) }
 
-// kind names an error in a Result: ENOBUFS, EMSGSIZE.
-func kind(err error) string {
+// errorName names an error in a Result: ENOBUFS, EMSGSIZE.
+func errorName(err error) string {
 	var errno unix.Errno
 	if errors.As(err, &errno) {
 		return unix.ErrnoName(errno)

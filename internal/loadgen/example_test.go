@@ -8,7 +8,7 @@ import (
 	"github.com/udpshard/udpshard/internal/loadgen"
 )
 
-// Numbered datagrams to a socket, and what became of them.
+// Numbered datagrams go to a socket, and a Checker reports which arrived.
 func ExampleRun() {
 	receiver, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -23,7 +23,7 @@ func ExampleRun() {
 	}
 	checker := loadgen.NewChecker(sent.Run, sent.Flows)
 	buf := make([]byte, 2048)
-	for range 99 { // the last one is left in the queue
+	for range 99 { // the last datagram stays in the queue
 		n, _, _ := receiver.ReadFrom(buf)
 		fmt.Fprintf(checker, "%s\n", buf[:n])
 	}

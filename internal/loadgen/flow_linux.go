@@ -19,16 +19,15 @@ type batchWriter interface {
 	WriteBatch(messages []ipv4.Message, flags int) (int, error)
 }
 
-// flow is one source port.
+// flow is a socket with a source port of its own.
 type flow struct {
 	number int
-	next   uint64 // number of its next datagram
+	next   uint64 // number of the next datagram
 	conn   *net.UDPConn
 	batch  batchWriter
 }
 
-// openFlow opens a socket to an address. segment is the size of UDP_SEGMENT
-// trains' datagrams, 0 for none.
+// openFlow opens a socket to an address. segment is the size of UDP_SEGMENT segments, 0 for none.
 func openFlow(number int, to netip.AddrPort, segment int) (_ *flow, err error) {
 	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
 	if err != nil {
@@ -46,9 +45,9 @@ func openFlow(number int, to netip.AddrPort, segment int) (_ *flow, err error) {
 		level, opt = unix.SOL_IPV6, unix.IPV6_RECVERR
 		f.batch = ipv6.NewPacketConn(conn)
 	}
-	// With it, ICMP errors are queued one by one, where sendmmsg swallows
-	// those that hit any but its first datagram (__sys_sendmmsg, Linux 6.18),
-	// and full device queues are reported (ENOBUFS, ip(7)).
+	// With IP_RECVERR, ICMP errors are queued one by one, and full device queues are reported
+	// (ENOBUFS, ip(7)). Without, sendmmsg swallows the errors of all datagrams but the first
+	// (__sys_sendmmsg, Linux 6.18).
 	if err = f.set(level, opt, 1); err != nil {
 		return nil, fmt.Errorf("setsockopt IP_RECVERR: %w", err)
 	}
@@ -60,9 +59,9 @@ func openFlow(number int, to netip.AddrPort, segment int) (_ *flow, err error) {
 	return f, nil
 }
 
-// SegmentError says that the kernel does not split trains.
+// SegmentError: the kernel does not split GSO batches into segments.
 type SegmentError struct {
-	Size int // of the segments, in bytes
+	Size int // of a segment, in bytes
 	Err  error
 }
 
@@ -75,9 +74,9 @@ func (f *flow) set(level, opt, value int) error {
 	return sys.Control(f.conn, func(fd int) error { return unix.SetsockoptInt(fd, level, opt, value) })
 }
 
-// bounced empties the socket's queue of ICMP errors: datagrams for which
-// nobody listened, and those that did not get there for another reason.
-func (f *flow) bounced() (refused, unreachable uint64) {
+// readICMPErrors empties the socket's queue of ICMP errors. It counts datagrams that were refused
+// because no socket listens, and datagrams that did not arrive for another reason.
+func (f *flow) readICMPErrors() (refused, unreachable uint64) {
 	var control [512]byte
 	_ = sys.Control(f.conn, func(fd int) error {
 		for {
@@ -89,7 +88,7 @@ func (f *flow) bounced() (refused, unreachable uint64) {
 				return err // EAGAIN: the queue is empty
 			}
 			switch errno, remote := extendedError(control[:n]); {
-			case !remote: // of the send call, which says so itself
+			case !remote: // of the send call, which returns the error
 			case errno == unix.ECONNREFUSED:
 				refused++
 			default:

@@ -14,40 +14,37 @@ import (
 	"time"
 )
 
-// poll is how often a file or a status is looked at while something is
-// awaited.
-const poll = 20 * time.Millisecond
+// pollInterval is the time between two looks at a file or a status.
+const pollInterval = 20 * time.Millisecond
 
-// Records are the files that receivers write records to, from their ends at the time of
-// OpenRecords on. Files that come later, such as after a rotation, are read from their
-// beginning.
+// Records are the files that receivers write records to, read from their ends at the time of
+// OpenRecords. Files that appear later, such as after a rotation, are read from the begin.
 type Records struct {
-	pattern string
-	begun   bool // what is found from now on is new
-	files   []*recordFile
-	others  map[string]bool // paths that are not of the pattern, though they look so
+	pattern     string
+	begun       bool // OpenRecords is done: further files are new
+	files       []*recordFile
+	nonMatching map[string]bool // paths that match the glob but not the pattern
 }
 
-// recordFile is one of them; its name may be another file's by now.
+// recordFile is an open file. The file may have been renamed since.
 type recordFile struct {
 	*os.File
-	read   int64 // up to here
+	read   int64 // bytes
 	stream *Stream
 }
 
-// shardNumber stands in a path for the number of a shard, as in an output's.
+// shardNumber in a path stands for the number of a shard, as in the path of an output.
 const shardNumber = "{shard}"
 
-// mostShards is one more than the largest number that a shard has (shard.Config).
-const mostShards = 4096
+// maxShards is the most shards of a group (shard.Config).
+const maxShards = 4096
 
-// OpenRecords opens the files that a path names: itself, where there is a file of that
-// name; else {shard} stands for the number of a shard, and the rest is a pattern (see
-// filepath.Match). There may be none yet, but a file that can't be read, and a folder
-// that is not there, are errors.
+// OpenRecords opens the files that a path names: the file of that name, or else the files that
+// match, where {shard} stands for the number of a shard and the rest is a pattern (see
+// filepath.Match). No file need exist yet, but an unreadable file and a missing folder are errors.
 func OpenRecords(path string) (*Records, error) {
-	r := &Records{pattern: path, others: make(map[string]bool)}
-	if err := r.look(); err != nil {
+	r := &Records{pattern: path, nonMatching: make(map[string]bool)}
+	if err := r.openNew(); err != nil {
 		r.Close()
 		return nil, err
 	}
@@ -66,21 +63,21 @@ func (r *Records) Close() {
 	}
 }
 
-// look opens the files that are not open yet.
-func (r *Records) look() error {
+// openNew opens files that are not open yet.
+func (r *Records) openNew() error {
 	paths, err := r.paths()
 	if err != nil {
 		return err
 	}
 	for _, path := range paths {
-		if err := r.open(path); err != nil && !errors.Is(err, fs.ErrNotExist) { // it may be renamed just now
+		if err := r.open(path); err != nil && !errors.Is(err, fs.ErrNotExist) { // renamed just now
 			return err
 		}
 	}
 	return nil
 }
 
-// paths returns the names that the pattern has now.
+// paths returns the paths that match the pattern now.
 func (r *Records) paths() (paths []string, err error) {
 	if _, err := os.Lstat(r.pattern); err == nil || !isPattern(r.pattern) {
 		return []string{r.pattern}, nil
@@ -90,10 +87,10 @@ func (r *Records) paths() (paths []string, err error) {
 		return nil, fmt.Errorf("%s: %w", r.pattern, err)
 	}
 	for _, path := range found {
-		if !r.others[path] && r.hasShard(path) {
+		if !r.nonMatching[path] && r.hasShard(path) {
 			paths = append(paths, path)
 		} else {
-			r.others[path] = true
+			r.nonMatching[path] = true
 		}
 	}
 	return paths, nil
@@ -103,13 +100,13 @@ func isPattern(path string) bool {
 	return strings.ContainsAny(path, `*?[\`) || strings.Contains(path, shardNumber)
 }
 
-// hasShard says whether {shard} stands for the number of a shard in a path, and not for
-// something else that begins with a digit.
+// hasShard reports whether {shard} stands for the number of a shard in a path, and not for another
+// text that begins with a digit.
 func (r *Records) hasShard(path string) bool {
 	if !strings.Contains(r.pattern, shardNumber) {
 		return true
 	}
-	for n := range mostShards {
+	for n := range maxShards {
 		if ok, _ := filepath.Match(strings.ReplaceAll(r.pattern, shardNumber, strconv.Itoa(n)), path); ok {
 			return true
 		}
@@ -117,7 +114,7 @@ func (r *Records) hasShard(path string) bool {
 	return false
 }
 
-// open opens a file unless it is open already.
+// open opens a file, if the file is not open already.
 func (r *Records) open(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -128,7 +125,7 @@ func (r *Records) open(path string) error {
 			return nil
 		}
 	}
-	// Of a FIFO that nobody writes to open waits for ever otherwise (fifo(7)).
+	// Without O_NONBLOCK, open of a FIFO waits for a writer (fifo(7)).
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return err
@@ -148,7 +145,7 @@ func (r *Records) open(path string) error {
 	return nil
 }
 
-// checkFolder says what is wrong with the folder where there is no file yet.
+// checkFolder returns an error for a missing or unreadable folder, where no file exists yet.
 func (r *Records) checkFolder() error {
 	folder := filepath.Dir(r.pattern)
 	if len(r.files) > 0 || isPattern(folder) {
@@ -158,7 +155,7 @@ func (r *Records) checkFolder() error {
 	if err == nil && !info.IsDir() {
 		err = fmt.Errorf("%s is no folder", folder)
 	}
-	if err == nil && isPattern(r.pattern) { // names in it are to be found
+	if err == nil && isPattern(r.pattern) { // the pattern needs a folder that can be listed
 		var list *os.File
 		if list, err = os.Open(folder); err == nil {
 			list.Close()
@@ -167,8 +164,8 @@ func (r *Records) checkFolder() error {
 	return err
 }
 
-// Follow reads files until everything that was sent has been found, nothing has been
-// added to them for so long, or ctx is done.
+// Follow reads files until all datagrams are found, until the files have not grown for the time of
+// wait, or until ctx is done.
 func (c *Checker) Follow(ctx context.Context, records *Records, wait time.Duration) error {
 	var sent uint64
 	for i := range c.flows {
@@ -176,7 +173,7 @@ func (c *Checker) Follow(ctx context.Context, records *Records, wait time.Durati
 	}
 	moved := time.Now()
 	for {
-		if err := records.look(); err != nil {
+		if err := records.openNew(); err != nil {
 			return err
 		}
 		for _, f := range records.files {
@@ -197,7 +194,7 @@ func (c *Checker) Follow(ctx context.Context, records *Records, wait time.Durati
 			}
 			return nil
 		}
-		time.Sleep(poll)
+		time.Sleep(pollInterval)
 	}
 }
 
@@ -210,7 +207,7 @@ func (f *recordFile) readTo(c *Checker) (n int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if info.Size() < f.read { // it was cut, and is written anew
+	if info.Size() < f.read { // truncated, and written anew
 		f.read = 0
 	}
 	n, err = f.stream.ReadFrom(io.NewSectionReader(f, f.read, info.Size()-f.read))

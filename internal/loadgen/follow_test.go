@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// write appends to a file of a folder, which it may make.
+// write appends to a file in a folder, which write creates if necessary.
 func write(t *testing.T, folder, name, text string) {
 	t.Helper()
 	f, err := os.OpenFile(filepath.Join(folder, name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -58,9 +58,8 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// Whatever happens to the names of files, each record is read once: renamed files are
-// read to their ends, new ones from their beginning, and those of before from where
-// they ended then.
+// Each record is read once, whatever the names of files: renamed files are read to their ends, new
+// files from the begin, and files of before from where they ended then.
 func TestFollowRotatedFiles(t *testing.T) {
 	folder := t.TempDir()
 	write(t, folder, "records", "run=k flow=0 n=0\n")
@@ -70,7 +69,7 @@ func TestFollowRotatedFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, folder, "records", "run=k flow=0 n=1\n")
-	write(t, folder, "records.1", "run=k flow=0 n=2\n") // the receiver has it open as yet
+	write(t, folder, "records.1", "run=k flow=0 n=2\n") // still open in the receiver
 	c := NewChecker("k", []uint64{3})
 	if err := c.Follow(context.Background(), records, time.Minute); err != nil {
 		t.Fatal(err)
@@ -78,7 +77,8 @@ func TestFollowRotatedFiles(t *testing.T) {
 	if total := c.Report().Total; total.Arrived != 3 || total.Doubled != 0 {
 		t.Errorf("%+v", total)
 	}
-	// One that was cut is written anew: it is shorter than it was, whoever is faster.
+	// A truncated file is written anew. The file is shorter than before, also if the writer is
+	// faster than Follow.
 	write(t, folder, "records", strings.Repeat("an old record\n", 10))
 	records = openRecords(t, filepath.Join(folder, "records"))
 	if err := os.Truncate(filepath.Join(folder, "records"), 0); err != nil {
@@ -101,8 +101,8 @@ func TestFollowRotatedFiles(t *testing.T) {
 	}
 }
 
-// A file for each shard, or any pattern. Tokens are cut at the ends of reads in each of
-// them, and only what is in one file has an order.
+// A file for each shard, or any pattern. Tokens are cut at the ends of reads of each file, and only
+// the records within a file have an order.
 func TestFollowManyFiles(t *testing.T) {
 	for pattern, want := range map[string]uint64{
 		"records-{shard}.json": 4, "records-*.json": 5, "records-[01].json": 3, "*-{shard}.jso?": 4, "records-1.json": 1, "re[1].json": 1, "{shard}": 0,
@@ -111,7 +111,7 @@ func TestFollowManyFiles(t *testing.T) {
 		write(t, folder, "records-0.json", "run=k flow=0 n=0\n")
 		records := openRecords(t, filepath.Join(folder, pattern))
 		write(t, folder, "records-0.json", "run=k flow=0 n=3\nrun=k flow=0 n=4 \nrun=k fl")
-		write(t, folder, "records-1.json", "run=k flow=0 n=1\nrun=k ") // of which there is none before
+		write(t, folder, "records-1.json", "run=k flow=0 n=1\nrun=k ") // a file that did not exist before
 		write(t, folder, "records-10.json", "run=k flow=0 n=2\n")
 		write(t, folder, "records-1-old.json", "run=k flow=0 n=5\n")
 		write(t, folder, "re[1].json", "run=k flow=0 n=6\n")
@@ -126,7 +126,7 @@ func TestFollowManyFiles(t *testing.T) {
 	}
 }
 
-// What can't be read is told before anything is sent.
+// Unreadable files are errors before the run.
 func TestRecordsThatCannotBeRead(t *testing.T) {
 	folder := t.TempDir()
 	write(t, folder, "records", "")
@@ -140,7 +140,7 @@ func TestRecordsThatCannotBeRead(t *testing.T) {
 		"[a": "syntax error in pattern", "secret-0": "permission denied", "secret-{shard}": "permission denied", "s*": "permission denied",
 	} {
 		if os.Geteuid() == 0 && want == "permission denied" {
-			continue // root may read it
+			continue // readable for root
 		}
 		r, err := OpenRecords(filepath.Join(folder, name))
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -1,16 +1,13 @@
-// Package loadgen is the generator of numbered datagrams, and the checker that
-// says which of them arrived.
+// Package loadgen generates numbered datagrams, and checks which of them arrived.
 //
-// A flow is a connected UDP socket with a source port of its own. Its
-// datagrams are numbered from 0 and carry a token, run=K flow=3 n=17, in
-// their text, so that a Checker finds them again in whatever a receiver
-// writes: JSON records, raw ones, lines of plain text. Flows send in turn,
-// with sendmmsg (golang.org/x/net WriteBatch), from memory that is laid out
-// before the first one leaves.
+// A flow is a connected UDP socket with a source port of its own. The datagrams of a flow are
+// numbered from 0 and carry a token in their text, run=K flow=3 n=17, which a Checker finds in
+// whatever a receiver writes: JSON records, raw records, lines of plain text. Flows send in turn,
+// with sendmmsg (golang.org/x/net WriteBatch), from memory that is allocated before the first send.
 //
-// A rate is kept by releasing what is due about once a millisecond and
-// sleeping in between. A generator that was held up catches up on 10 ms and
-// reports the rest as missed: a burst without end would measure itself.
+// To keep a rate, a sender releases due datagrams about once a millisecond, and sleeps in between.
+// A late sender makes up for at most 50 ms, and reports the rest as missed: an unlimited burst
+// would measure the sender itself.
 package loadgen
 
 import (
@@ -22,10 +19,10 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// Config says what Run sends, and where to. All but To may be zero.
+// Config is what Run sends, and where to. All fields but To may be zero.
 type Config struct {
-	// To is host:port. A name resolves to its first IPv4 address, or else its
-	// first IPv6 one.
+	// To is host:port. A host name stands for its first IPv4 address, or else its first IPv6
+	// address.
 	To string
 	// Flows is the number of sockets, each with its own source port; 0 is 16.
 	Flows int
@@ -33,33 +30,32 @@ type Config struct {
 	Rate float64
 	// Duration ends the run; 0 is never.
 	Duration time.Duration
-	// Count ends the run after so many datagrams, those that could not be
-	// sent included; 0 is never.
+	// Count ends the run after so many datagrams, failed sends included; 0 is never.
 	Count uint64
-	// Size is the payload of each datagram in bytes; 0 is as long as its text.
+	// Size is the payload of each datagram in bytes; 0 is the length of the text.
 	Size int
-	// Lines are templates, used in turn, in which {flow}, {seq}, {time} and
-	// {run} are replaced; none is an RFC 5424 line with the token.
+	// Lines are templates, used in turn, with {flow}, {seq}, {time} and {run} for the flow's
+	// number, the datagram's number, the time and the run. No Lines: an RFC 5424 line with the
+	// token.
 	Lines []string
 	// Run names the run in each token; "" takes a random name.
 	Run string
-	// GSO is the number of datagrams to a train, which the kernel takes in one
-	// piece and splits (UDP_SEGMENT, udp(7)); 0 and 1 send them one by one.
+	// GSO is the number of segments in a GSO batch, which the kernel takes in one piece and splits
+	// into datagrams (UDP_SEGMENT, udp(7)); 0 and 1 send datagrams one by one.
 	GSO int
-	// Heavy is the share of all datagrams that flow 0 sends, 0 to 1; 0 is its
-	// even share.
+	// Heavy is the share of all datagrams that flow 0 sends, 0 to 1; 0 is an even share.
 	Heavy float64
-	// Batch is the number of datagrams, or trains, to a send call; 0 is 64.
+	// Batch is the number of datagrams, or GSO batches, in a send call; 0 is 64.
 	Batch int
 	// Threads is the number of senders, at most one per usable CPU; 0 is 1.
 	Threads int
-	// CPUs are what senders are pinned to in turn; none leaves them free.
+	// CPUs are the CPUs that senders are pinned to in turn; empty: not pinned.
 	CPUs []int
 }
 
-// ConfigError is a Config that can't be used.
+// ConfigError: a field of Config is not valid.
 type ConfigError struct {
-	Field string // of Config, as it is spelled there
+	Field string // of Config
 	Err   error
 }
 
@@ -67,14 +63,15 @@ func (e *ConfigError) Error() string { return e.Field + ": " + e.Err.Error() }
 func (e *ConfigError) Unwrap() error { return e.Err }
 
 const (
-	maxFlows    = 20_000      // ephemeral ports are 28,232 by default (net.ipv4.ip_local_port_range)
-	maxBatch    = 1024        // UIO_MAXIOV: sendmmsg(2) caps vlen there
-	maxPayload  = 65_507      // 65,535 bytes of an IPv4 packet without its headers and UDP's (RFC 768)
-	maxSegments = 128         // UDP_MAX_SEGMENTS, include/linux/udp.h since Linux 6.9; 64 before, where a longer train gets EINVAL
-	maxRate     = 100_000_000 // far beyond one host; keeps the pacer's products exact in a float64
+	maxFlows   = 20_000 // ephemeral ports are 28,232 by default (net.ipv4.ip_local_port_range)
+	maxBatch   = 1024   // UIO_MAXIOV: the limit of sendmmsg(2)
+	maxPayload = 65_507 // 65,535 bytes of an IPv4 packet without its headers (RFC 768)
+	// maxSegments is UDP_MAX_SEGMENTS, include/linux/udp.h since Linux 6.9. Before, the limit is 64,
+	// and a larger GSO batch fails with EINVAL.
+	maxSegments = 128
+	maxRate     = 100_000_000 // far beyond one host; exact products of the pacer in a float64
 )
 
-// complete returns c with defaults filled in, and the address it resolves to.
 func (c Config) complete() (Config, netip.AddrPort, error) {
 	setDefault(&c.Flows, 16)
 	setDefault(&c.Batch, 64)
@@ -108,7 +105,9 @@ func (c Config) complete() (Config, netip.AddrPort, error) {
 	case c.Heavy > 0 && c.Rate == 0 && c.Threads > 1:
 		err = &ConfigError{"Heavy", fmt.Errorf("several threads can keep a share only at a rate")}
 	default:
-		err = checkCPUs(c.CPUs, usable)
+		if cpuErr := usable.Check(c.CPUs); cpuErr != nil {
+			err = &ConfigError{"CPUs", cpuErr}
+		}
 	}
 	if err != nil {
 		return c, netip.AddrPort{}, err
@@ -143,9 +142,8 @@ func resolve(text string) (netip.AddrPort, error) {
 	return at, nil
 }
 
-// Check returns the *ConfigError that Run would return, and opens nothing.
-// Otherwise it says where datagrams will go, and whether every one will carry
-// the token that a Checker looks for.
+// Check returns the *ConfigError that Run would return, and opens nothing. Without an error, Check
+// returns where datagrams will go, and whether every datagram will carry the token for a Checker.
 func (c Config) Check() (to netip.AddrPort, numbered bool, err error) {
 	c, to, err = c.complete()
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// drive runs a pacer on a clock that oversleeps by jitter, and returns the
-// largest release and how many there were.
+// drive runs a pacer on a clock that oversleeps by jitter, and returns the largest release and the
+// number of releases.
 func drive(p *pacer, length, jitter time.Duration) (largest uint64, releases int) {
 	now := time.Duration(0)
 	for {
@@ -31,7 +31,7 @@ func TestPacerKeepsTheRate(t *testing.T) {
 		rate    float64
 		quantum uint64
 		jitter  time.Duration
-		want    uint64 // of a second
+		want    uint64 // in a second
 		largest uint64
 		most    int // releases
 	}{
@@ -67,7 +67,7 @@ func TestPacerCatchesUpOnShortStallsOnly(t *testing.T) {
 	} {
 		p := &pacer{rate: 100_000, quantum: 1}
 		p.due(time.Second, math.MaxInt64)
-		p.released, p.missed = 100_000, 0 // all is well until here
+		p.released, p.missed = 100_000, 0 // on schedule until here
 		now := time.Second + c.stall
 		first := p.due(now, math.MaxInt64)
 		for range 100 {
@@ -85,7 +85,7 @@ func TestPacerCatchesUpOnShortStallsOnly(t *testing.T) {
 	}
 }
 
-// What is late at the end of a run is missed, but for a part of a train.
+// Datagrams that are late at the end of a run are missed, except for a part of a GSO batch.
 func TestPacerEndsLate(t *testing.T) {
 	for quantum, missed := range map[uint64]uint64{1: 420, 8: 416} {
 		p := &pacer{rate: 10_000, quantum: quantum}
@@ -93,7 +93,7 @@ func TestPacerEndsLate(t *testing.T) {
 			t.Errorf("%d released at once", n)
 		}
 		if p.end(50 * time.Millisecond); p.missed != missed {
-			t.Errorf("trains of %d: %d missed of 420", quantum, p.missed)
+			t.Errorf("GSO batches of %d: %d missed of 420", quantum, p.missed)
 		}
 	}
 }
@@ -101,9 +101,9 @@ func TestPacerEndsLate(t *testing.T) {
 func TestPacerEndsAtACount(t *testing.T) {
 	p := &pacer{rate: 1000, quantum: 64}
 	if n := p.due(time.Second, 10); n != 10 {
-		t.Errorf("%d: the end need not be a whole train", n)
+		t.Errorf("%d: the end need not be a whole GSO batch", n)
 	}
-	p.giveBack(4)
+	p.returnUntried(4)
 	if p.released != 6 {
 		t.Errorf("%d released", p.released)
 	}

@@ -10,26 +10,24 @@ import (
 	"time"
 )
 
-// Result is what Run has sent.
+// Result is what Run sent.
 type Result struct {
 	Run     string
 	To      netip.AddrPort
-	Flows   []uint64 // datagrams sent by each: their numbers are those below
-	Sent    uint64   // taken by the kernel, those that bounced included
+	Flows   []uint64 // datagrams of each flow, numbered from 0
+	Sent    uint64   // accepted by the kernel, with Refused and Unreachable
 	Bytes   uint64   // of payload
 	Calls   uint64   // of sendmmsg
-	Missed  uint64   // not tried: the sender could not keep the rate
+	Missed  uint64   // not tried: the sender was too slow for the rate
 	Elapsed time.Duration
 
-	// Refused and Unreachable are datagrams that were sent and bounced:
-	// nobody listens at the port (ECONNREFUSED), or another ICMP error.
-	// Networks limit how many of these they report.
+	// Refused and Unreachable are datagrams that were sent and caused an ICMP error: no socket
+	// listens at the port (ECONNREFUSED), or another error. Networks limit the rate of ICMP errors.
 	Refused, Unreachable uint64
-	// Errors are datagrams that the kernel did not take, by errno.
+	// Errors are datagrams that the kernel refused to send, by errno.
 	Errors    map[string]uint64
 	LastError error
-	// Numbered says that every datagram carries the token that a Checker
-	// looks for.
+	// Numbered: every datagram carries the token for a Checker.
 	Numbered bool
 }
 
@@ -41,9 +39,9 @@ func (r Result) Rate() float64 {
 	return float64(r.Sent) / r.Elapsed.Seconds()
 }
 
-// Run sends until Duration or Count is over or ctx is done, which is no
-// error. It fails with a *ConfigError, a *SegmentError, what opening a socket
-// says, or, together with a Result, when nothing at all could be sent.
+// Run sends until Duration or Count is over, or until ctx is done, which is no error. Run fails
+// with a *ConfigError, a *SegmentError, or the error of opening a socket. If nothing could be sent,
+// Run returns an error together with the Result.
 func Run(ctx context.Context, c Config) (Result, error) {
 	c, to, err := c.complete()
 	if err != nil {
@@ -77,7 +75,7 @@ func Run(ctx context.Context, c Config) (Result, error) {
 		s.stop, s.anySent = &stop, &anySent
 		s.layOut()
 	}
-	// The deadline wakes sends that wait for room in a socket's buffer.
+	// The deadline wakes sends that wait for buffer space.
 	wake := context.AfterFunc(ctx, func() {
 		stop.Store(true)
 		for _, f := range flows {
@@ -99,7 +97,7 @@ func Run(ctx context.Context, c Config) (Result, error) {
 		errs = append(errs, s.err)
 	}
 	for _, f := range flows {
-		refused, unreachable := f.bounced()
+		refused, unreachable := f.readICMPErrors()
 		total.Refused += refused
 		total.Unreachable += unreachable
 		total.Flows = append(total.Flows, f.next)

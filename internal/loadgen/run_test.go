@@ -14,8 +14,8 @@ import (
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// receiver is a socket with a large buffer, read when all has been sent: on
-// loopback a datagram is in its queue when the send call returns.
+// receiver is a socket with a large buffer, to read after all sends: on loopback, a datagram is in
+// the receiver's queue when the send call returns.
 func receiver(t testing.TB, network, address string) *net.UDPConn {
 	t.Helper()
 	conn, err := net.ListenPacket(network, address)
@@ -30,7 +30,7 @@ func receiver(t testing.TB, network, address string) *net.UDPConn {
 	return udp
 }
 
-// drain gives what is queued to a Checker, and returns the datagrams of each
+// drain writes all queued datagrams to a Checker, and returns the number of datagrams of each
 // source and their sizes.
 func drain(t testing.TB, conn *net.UDPConn, r Result) (report Report, sources map[string]int, sizes []int) {
 	t.Helper()
@@ -69,10 +69,10 @@ func TestRun(t *testing.T) {
 		{"heavy", Config{Rate: 50_000, Count: 4000, Flows: 8, Heavy: 0.9}, 8, 4000, 0.9, 0},
 		{"heavy, flat out", Config{Count: 2000, Flows: 8, Heavy: 0.5, Batch: 10}, 8, 2000, 0.5, 0},
 		{"size", Config{Count: 500, Size: 200}, 16, 500, 1. / 16, 200},
-		{"trains", Config{Count: 1003, Flows: 4, GSO: 8, Batch: 4, Size: 120}, 4, 1003, 1. / 4, 120},
+		{"GSO", Config{Count: 1003, Flows: 4, GSO: 8, Batch: 4, Size: 120}, 4, 1003, 1. / 4, 120},
 		{"threads", Config{Count: 1001, Threads: min(2, runtime.NumCPU())}, 16, 1001, 1. / 16, 0},
 		{"ipv6", Config{To: "[::1]:0", Count: 300}, 16, 300, 1. / 16, 0},
-		{"ipv6 trains", Config{To: "[::1]:0", Count: 300, GSO: 4, Flows: 3}, 3, 300, 1. / 3, 0},
+		{"ipv6 GSO", Config{To: "[::1]:0", Count: 300, GSO: 4, Flows: 3}, 3, 300, 1. / 3, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			at := c.config.To
@@ -90,7 +90,7 @@ func TestRun(t *testing.T) {
 				t.Fatal(err)
 			}
 			report, sources, sizes := drain(t, conn, r)
-			if c.config.Duration > 0 { // missed: others had the CPU
+			if c.config.Duration > 0 { // missed: other processes had the CPU
 				c.sent -= r.Missed
 			}
 			if r.Sent != c.sent || report.Total.Arrived != c.sent || report.Total.Reordered+report.Total.Doubled+report.Strange+r.Refused+failed(r) != 0 {
@@ -112,7 +112,7 @@ func TestRun(t *testing.T) {
 func TestNobodyListens(t *testing.T) {
 	conn := receiver(t, "udp4", "127.0.0.1:0")
 	to := conn.LocalAddr().String()
-	// It keeps the port, and takes nothing but from the discard port.
+	// The socket keeps the port, but accepts only datagrams from the discard port.
 	err := sys.Control(conn, func(fd int) error {
 		return unix.Connect(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: 9})
 	})
@@ -149,7 +149,7 @@ func TestRunStops(t *testing.T) {
 	}
 }
 
-// What a run allocates does not grow with the number of datagrams.
+// The allocations of a run do not depend on the number of datagrams.
 func TestNoAllocationPerDatagram(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector makes sync.Pool, which WriteBatch uses, forget at random: run without -race")
@@ -192,7 +192,7 @@ func BenchmarkRender(b *testing.B) {
 	}
 }
 
-// failed adds up the datagrams that the kernel did not take.
+// failed returns the number of datagrams that the kernel refused to send.
 func failed(r Result) (n uint64) {
 	for _, count := range r.Errors {
 		n += count

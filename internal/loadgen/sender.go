@@ -8,12 +8,14 @@ import (
 	"time"
 
 	"golang.org/x/net/ipv4"
+
+	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// sender is one goroutine and the flows that it sends from in turn.
+// sender is a goroutine that sends from its flows in turn.
 type sender struct {
 	flows    []*flow
-	heavy    float64 // share of its datagrams that its first flow sends; 0: even
+	heavy    float64 // share of the first flow in the sender's datagrams; 0: even
 	text     *text
 	gso      int
 	batch    int
@@ -35,7 +37,7 @@ type sender struct {
 	err    error
 }
 
-// layOut makes all that the loop writes to.
+// layOut allocates all memory that the loop writes to.
 func (s *sender) layOut() {
 	s.slab = make([][]byte, s.batch)
 	s.messages = make([]ipv4.Message, s.batch)
@@ -47,11 +49,11 @@ func (s *sender) layOut() {
 	s.result.Errors = make(map[string]uint64)
 }
 
-// run sends until its time or count is over, or it is stopped.
+// run sends until duration or count is over, or until stop.
 func (s *sender) run(ctx context.Context, start time.Time) {
 	if s.cpu >= 0 {
-		runtime.LockOSThread() // for good: the thread is pinned and ends with the goroutine
-		if s.err = pin(s.cpu); s.err != nil {
+		runtime.LockOSThread() // not unlocked: the pinned thread ends with the goroutine
+		if s.err = sys.PinThread(s.cpu); s.err != nil {
 			return
 		}
 	}
@@ -64,11 +66,11 @@ func (s *sender) run(ctx context.Context, start time.Time) {
 			}
 			elapsed = s.duration
 		}
-		s.release(s.pace.due(elapsed, s.most()))
+		s.release(s.pace.due(elapsed, s.maxRelease()))
 		if over && s.count == 0 {
 			s.pace.end(elapsed)
 		}
-		if over || s.count > 0 && s.tried >= s.count || s.hopeless(elapsed) {
+		if over || s.count > 0 && s.tried >= s.count || s.cannotSend(elapsed) {
 			break
 		}
 		wake := s.pace.next()
@@ -81,8 +83,8 @@ func (s *sender) run(ctx context.Context, start time.Time) {
 	s.result.Missed = s.pace.missed
 }
 
-// most is what may be tried now.
-func (s *sender) most() uint64 {
+// maxRelease returns how many datagrams may be tried now.
+func (s *sender) maxRelease() uint64 {
 	most := uint64(s.batch * s.gso)
 	if s.pace.rate > 0 {
 		most = 1 << 62
@@ -93,8 +95,8 @@ func (s *sender) most() uint64 {
 	return most
 }
 
-// hopeless: nobody has sent anything in a while, and here is why not.
-func (s *sender) hopeless(elapsed time.Duration) bool {
+// cannotSend reports whether no sender has sent anything for a while, and this sender has an error.
+func (s *sender) cannotSend(elapsed time.Duration) bool {
 	const while = 500 * time.Millisecond
 	return s.result.LastError != nil && elapsed > while && !s.anySent.Load()
 }
@@ -114,27 +116,26 @@ func (s *sender) sleep(ctx context.Context, wait time.Duration) {
 	}
 }
 
-// calls is how many flows have a part in a release. More would mix finer and
-// cost a system call, and on loopback a wake-up of the receiver, each.
-const calls = 5
+// flowsPerRelease is how many flows have a part in a release. More flows would mix better, at the
+// cost of a system call each, and on loopback of a wake-up of the receiver.
+const flowsPerRelease = 5
 
 // release sends n datagrams, a part from each of the next flows.
 func (s *sender) release(n uint64) {
-	part := max((n+calls-1)/calls, n/uint64(len(s.flows)))
+	part := max((n+flowsPerRelease-1)/flowsPerRelease, n/uint64(len(s.flows)))
 	gso := uint64(s.gso)
 	part = min((part+gso-1)/gso*gso, uint64(s.batch)*gso)
 	for n > 0 && !s.stop.Load() {
 		k := min(part, n)
 		if tried := s.burst(s.nextFlow(k), int(k)); tried < k {
-			s.pace.giveBack(n - tried)
+			s.pace.returnUntried(n - tried)
 			return
 		}
 		n -= k
 	}
 }
 
-// nextFlow takes flows in turn, and the first whenever it is behind its
-// share.
+// nextFlow returns flows in turn, and the first flow whenever it is behind its share.
 func (s *sender) nextFlow(n uint64) *flow {
 	light := s.flows
 	if s.heavy > 0 {
@@ -149,9 +150,9 @@ func (s *sender) nextFlow(n uint64) *flow {
 	return f
 }
 
-// burst sends n datagrams of a flow in one call, or more where the kernel
-// takes them piecemeal. It returns how many were tried: the rest is given up
-// after an error. A number that was not sent is used again.
+// burst sends n datagrams of a flow in one call, or in several where the kernel takes only a part.
+// burst returns how many datagrams were tried: an error ends the burst. The number of a datagram
+// that was not sent is used again.
 func (s *sender) burst(f *flow, n int) (tried uint64) {
 	messages := s.render(f, n)
 	for len(messages) > 0 && !s.stop.Load() {
@@ -171,8 +172,8 @@ func (s *sender) burst(f *flow, n int) (tried uint64) {
 		if messages = messages[done:]; len(messages) == 0 {
 			break
 		}
-		// Short: an error that was kept from us, or no room.
-		refused, unreachable := f.bounced()
+		// A short count without an error: sendmmsg hid the error, or the socket had no space.
+		refused, unreachable := f.readICMPErrors()
 		s.result.Refused += refused
 		s.result.Unreachable += unreachable
 		switch {
@@ -180,13 +181,13 @@ func (s *sender) burst(f *flow, n int) (tried uint64) {
 		case stopped(err):
 			s.tried += tried
 			return tried
-		case refused+unreachable > 0 && mayBeReported(err): // of an earlier datagram
-		case neverOfThis(err):
+		case refused+unreachable > 0 && maybeEarlier(err): // of an earlier datagram
+		case alwaysEarlier(err):
 			s.result.Refused++
 		default:
 			k := s.segments(messages[0])
 			tried += k
-			s.result.Errors[kind(err)] += k
+			s.result.Errors[errorName(err)] += k
 			s.result.LastError = err
 			s.tried += tried
 			return tried
@@ -203,7 +204,7 @@ func (s *sender) segments(m ipv4.Message) uint64 {
 	return uint64(len(m.Buffers[0]) / s.text.size)
 }
 
-// render lays n datagrams of a flow out as messages.
+// render writes n datagrams of a flow into messages.
 func (s *sender) render(f *flow, n int) []ipv4.Message {
 	s.now = appendTime(s.now[:0], time.Now())
 	seq, used := f.next, 0
@@ -221,5 +222,5 @@ func (s *sender) render(f *flow, n int) []ipv4.Message {
 	return s.messages[:used]
 }
 
-// errNothing is why a run that sent nothing has failed.
+// errNothing: a run that sent nothing has failed.
 var errNothing = errors.New("nothing could be sent")

@@ -12,8 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// answer is what a send call says: the kernel's way of failing can't be had
-// from a real socket at will.
+// answer is the result of a send call: a real socket does not fail on demand.
 type answer struct {
 	n   int // of messages taken; -1: all
 	err error
@@ -93,7 +92,7 @@ func TestSenderAccountsForErrors(t *testing.T) {
 				t.Errorf("%s: %v", c.name, r.Errors)
 			}
 		}
-		// Numbers have no gaps, whatever failed.
+		// Numbers have no gaps after errors.
 		for i, text := range script.taken {
 			if want := string(appendNumber(i)); text != want {
 				t.Errorf("%s: message %d is %q", c.name, i, text)
@@ -107,16 +106,16 @@ func appendNumber(i int) []byte {
 	return text.append(nil, 0, uint64(i), nil)
 }
 
-// What an error left untried is tried with the next release.
+// The next release sends what an error left untried.
 func TestSenderKeepsItsRateOverErrors(t *testing.T) {
 	s, _ := newScripted(t, Config{Rate: 10_000, Duration: 50 * time.Millisecond}, answer{-1, unix.ENOBUFS}, answer{1, nil}, answer{-1, unix.ENOBUFS})
 	s.run(context.Background(), time.Now())
-	if r := s.result; r.Sent+r.Missed != 498 || failed(r) != 2 { // missed: others had the CPU
+	if r := s.result; r.Sent+r.Missed != 498 || failed(r) != 2 { // missed: other processes had the CPU
 		t.Errorf("%+v", r)
 	}
 }
 
-// A run that can send nothing ends by itself.
+// A run that can't send anything ends before its duration.
 func TestSenderGivesUp(t *testing.T) {
 	answers := make([]answer, 100_000)
 	for i := range answers {
@@ -146,11 +145,11 @@ func TestErrnos(t *testing.T) {
 		{unix.EINVAL, false, false, false},
 	} {
 		err := wrap(c.errno)
-		if interrupted(err) != c.interrupted || mayBeReported(err) != c.reported || neverOfThis(err) != c.never || stopped(err) || kind(err) != unix.ErrnoName(c.errno) {
+		if interrupted(err) != c.interrupted || maybeEarlier(err) != c.reported || alwaysEarlier(err) != c.never || stopped(err) || errorName(err) != unix.ErrnoName(c.errno) {
 			t.Errorf("%v is misjudged", err)
 		}
 	}
-	if !stopped(&net.OpError{Err: os.ErrDeadlineExceeded}) || kind(os.ErrDeadlineExceeded) != "other" {
+	if !stopped(&net.OpError{Err: os.ErrDeadlineExceeded}) || errorName(os.ErrDeadlineExceeded) != "other" {
 		t.Error("a deadline is misjudged")
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// senders deals flows out to threads, and to each its part of rate and count.
+// senders divides flows, rate and count among threads.
 func (c Config) senders(flows []*flow, text *text) []*sender {
 	senders := make([]*sender, c.Threads)
 	for i := range senders {
@@ -28,17 +28,17 @@ func (c Config) senders(flows []*flow, text *text) []*sender {
 			s.heavy = c.Heavy / share
 		}
 		s.pace = pacer{rate: c.Rate * share, quantum: uint64(c.GSO)}
-		// Rounded at the borders, so that the parts add up.
+		// Rounding the cumulative counts makes the parts add up.
 		s.count = uint64(math.Round(float64(c.Count)*(before+share))) - uint64(math.Round(float64(c.Count)*before))
 		before += share
 	}
-	// One with nothing to do would have no end, and one at rate 0 no brake.
+	// A sender with count 0 would never end, and a sender with rate 0 would not be limited.
 	return slices.DeleteFunc(senders, func(s *sender) bool {
 		return c.Count > 0 && s.count == 0 || c.Rate > 0 && s.pace.rate == 0
 	})
 }
 
-// share is a flow's part of all datagrams.
+// share returns a flow's share of all datagrams.
 func (c Config) share(flow int) float64 {
 	switch {
 	case c.Heavy == 0 || c.Flows == 1:

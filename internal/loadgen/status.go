@@ -13,53 +13,50 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// Receiver is a listener of a running instance, seen through its status. What
-// it counted before is not ours. The instance is whichever process has the counters: an
-// upgrade, a takeover by a standby, and a restart that keeps the counters go on with
-// them.
+// Receiver is a listener of a running instance, seen through the status of the instance. Counts of
+// before NewReceiver are subtracted. The instance is the process that has the counters: after an
+// upgrade, a takeover by a standby, or a restart that keeps the counters, the new process.
 type Receiver struct {
 	instance client.Instance
 	before   metrics.ListenerStatus
-	counters string // their ID
+	counters string // ID
 }
 
-// Arrival is what a listener counted since a Receiver was made.
+// Arrival is what a listener has counted since NewReceiver.
 type Arrival struct {
 	Listener string `json:"listener"`
 	Address  string `json:"address"`
 	Sent     uint64 `json:"sent"`
 	Received uint64 `json:"received"`
-	// Dropped are those that a socket of the listener got and that were not
-	// delivered, by reason, as in the status.
+	// Dropped are the datagrams that reached a socket of the listener and were not delivered, by
+	// reason, as in the status.
 	Dropped  metrics.Drops `json:"dropped"`
 	InFlight uint64        `json:"in_flight"` // received, and not yet delivered or dropped
-	// Waiting are in no count while receive queues hold QueueBytes: they wait there, or
-	// never came.
+	// Waiting are datagrams in no count while receive queues hold QueueBytes: datagrams in these
+	// queues, or lost on the way.
 	Waiting    uint64 `json:"waiting"`
 	QueueBytes uint64 `json:"queue_bytes"`
-	Lost       uint64 `json:"lost"` // never came to a socket, while nothing waits
-	More       uint64 `json:"more"` // came beside those that were sent: somebody else sends there
-	// Shards are the same counts for each shard, as in the status. Where the number of
-	// shards has changed meanwhile, they are as near as can be told; the sums above are
-	// exact.
+	Lost       uint64 `json:"lost"` // reached no socket, and no queue holds datagrams
+	More       uint64 `json:"more"` // arrived beyond Sent: another sender uses the port
+	// Shards are the same counts for each shard, as in the status. If the number of shards has
+	// changed meanwhile, Shards are approximate; the sums above are exact.
 	Shards []metrics.Reading `json:"shards"`
 }
 
-// Missing is how many of the datagrams that were sent are not delivered, as far as
-// one knows.
+// Missing returns how many of the sent datagrams are not known to be delivered.
 func (a Arrival) Missing() uint64 {
 	return a.Dropped.Kernel + a.Dropped.Received() + a.InFlight + a.Waiting + a.Lost
 }
 
-// Complete says that everything that was sent has been delivered.
+// Complete reports whether all sent datagrams have been delivered.
 func (a Arrival) Complete() bool { return a.Received >= a.Sent && a.Missing() == 0 }
 
 // statusTimeout is how long an instance may take to answer.
 const statusTimeout = 5 * time.Second
 
-// NewReceiver reads the status of an instance, http://HOST:PORT or with
-// /api/v1/status, and picks the listener at an address: with this very one,
-// else a wildcard's of the same port, else the only one.
+// NewReceiver reads the status of an instance, http://HOST:PORT or with /api/v1/status, and finds
+// the listener at an address: the listener with this address, or else a wildcard listener of the
+// same port.
 func NewReceiver(ctx context.Context, address string, to netip.AddrPort) (*Receiver, error) {
 	instance, err := client.NewURL(address, statusTimeout)
 	if err != nil {
@@ -69,21 +66,21 @@ func NewReceiver(ctx context.Context, address string, to netip.AddrPort) (*Recei
 	if err != nil {
 		return nil, err
 	}
-	listener, err := pick(status.Listeners, to)
+	listener, err := findListener(status.Listeners, to)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", address, err)
 	}
 	switch {
 	case status.Role == metrics.Standby:
-		return nil, fmt.Errorf("%s: the instance is a standby, whose counters stand still: give the HTTP address of the active one", address)
+		return nil, fmt.Errorf("%s: the instance is a standby, whose counters do not change: give the HTTP address of the active process", address)
 	case status.CountersID == "":
-		return nil, fmt.Errorf("%s: the status of udpshard %s has no counters_id, without which a restart can't be told", address, status.Version)
+		return nil, fmt.Errorf("%s: the status of udpshard %s has no counters_id, which is needed to notice a restart", address, status.Version)
 	}
 	return &Receiver{instance, listener, status.CountersID}, nil
 }
 
-// pick finds the listener at an address.
-func pick(listeners []metrics.ListenerStatus, to netip.AddrPort) (metrics.ListenerStatus, error) {
+// findListener returns the listener at an address.
+func findListener(listeners []metrics.ListenerStatus, to netip.AddrPort) (metrics.ListenerStatus, error) {
 	wildcards := []string{fmt.Sprintf(":%d", to.Port()), fmt.Sprintf("[::]:%d", to.Port()), fmt.Sprintf("0.0.0.0:%d", to.Port())}
 	var names []string
 	for _, l := range listeners {
@@ -99,13 +96,13 @@ func pick(listeners []metrics.ListenerStatus, to netip.AddrPort) (metrics.Listen
 			}
 		}
 	}
-	return metrics.ListenerStatus{}, fmt.Errorf("no listener at %s: it has %s", to, strings.Join(names, ", "))
+	return metrics.ListenerStatus{}, fmt.Errorf("no listener at %s: the instance has %s", to, strings.Join(names, ", "))
 }
 
-// Settle waits until all that was sent is accounted for and nothing is in
-// flight, nothing has moved for so long, or ctx is done. For so long it also bears that
-// the instance does not answer: another process may be about to take over.
-func (r *Receiver) Settle(ctx context.Context, sent uint64, wait time.Duration) (Arrival, error) {
+// WaitDelivered waits until all sent datagrams are accounted for and none is in flight, until no
+// count has changed for the time of wait, or until ctx is done. For the time of wait, the instance
+// may be silent: another process may be about to take over.
+func (r *Receiver) WaitDelivered(ctx context.Context, sent uint64, wait time.Duration) (Arrival, error) {
 	var last Arrival
 	moved := time.Now()
 	for {
@@ -123,23 +120,22 @@ func (r *Receiver) Settle(ctx context.Context, sent uint64, wait time.Duration) 
 				return now, nil
 			}
 		}
-		time.Sleep(poll)
+		time.Sleep(pollInterval)
 	}
 }
 
-// otherCounters is the error that an instance has begun anew.
+// otherCounters is the error of an instance whose counters are new.
 type otherCounters struct {
 	instance    client.Instance
 	before, now string
 }
 
 func (e *otherCounters) Error() string {
-	return fmt.Sprintf("%s: the instance has other counters than before the run: %s, and they were %s; it was restarted without them, or another one answers",
+	return fmt.Sprintf("%s: the counters of the instance are %s, and were %s before the run: the instance was restarted without its counters, or another instance answers",
 		e.instance, e.now, e.before)
 }
 
-// arrival reads the status, also after an interrupt: what came until then is
-// wanted.
+// arrival reads the status, also after an interrupt: the counts until then are wanted.
 func (r *Receiver) arrival(sent uint64) (a Arrival, err error) {
 	status, err := r.instance.Status(context.Background())
 	if err != nil {
@@ -148,16 +144,16 @@ func (r *Receiver) arrival(sent uint64) (a Arrival, err error) {
 	if status.CountersID != r.counters {
 		return a, &otherCounters{r.instance, r.counters, status.CountersID}
 	}
-	now, err := r.find(status.Listeners)
+	now, err := r.sameListener(status.Listeners)
 	if err != nil {
 		return a, err
 	}
 	return newArrival(r.before, now, sent), nil
 }
 
-// find returns the listener, which may have another name after an upgrade, or another
+// sameListener returns the listener in a later status. An upgrade may have changed its name, or the
 // spelling of its address.
-func (r *Receiver) find(listeners []metrics.ListenerStatus) (metrics.ListenerStatus, error) {
+func (r *Receiver) sameListener(listeners []metrics.ListenerStatus) (metrics.ListenerStatus, error) {
 	for _, same := range []func(l metrics.ListenerStatus) bool{
 		func(l metrics.ListenerStatus) bool { return l.Address == r.before.Address && l.Name == r.before.Name },
 		func(l metrics.ListenerStatus) bool { return l.Address == r.before.Address },
@@ -181,7 +177,7 @@ func newArrival(before, now metrics.ListenerStatus, sent uint64) Arrival {
 	}
 	had := make([][]metrics.Reading, len(now.Shards))
 	for i, s := range before.Shards {
-		if len(now.Shards) > 0 { // as counters are inherited where there are fewer shards: metrics.Inheritance
+		if len(now.Shards) > 0 { // as counters are inherited with fewer shards: metrics.Inheritance
 			i %= len(now.Shards)
 			had[i] = append(had[i], s)
 		}

@@ -20,7 +20,7 @@ const none = "none"
 
 func process(pid int) metrics.ProcessStatus { return metrics.ProcessStatus{PID: pid} }
 
-// instance answers with a status that each request moves on, and does not answer where
+// instance answers each request with the status for the number of the request, and not at all where
 // its CountersID is none.
 func instance(t *testing.T, status func(request int) metrics.Status) string {
 	t.Helper()
@@ -32,7 +32,7 @@ func instance(t *testing.T, status func(request int) metrics.Status) string {
 		}
 		now := status(int(requests.Add(1)))
 		if now.CountersID == none {
-			panic(http.ErrAbortHandler) // the connection ends, as that of a process that ends
+			panic(http.ErrAbortHandler) // closes the connection, as the end of a process does
 		}
 		now.CountersID = cmp.Or(now.CountersID, "1")
 		json.NewEncoder(w).Encode(now)
@@ -53,7 +53,7 @@ var to = netip.MustParseAddrPort("127.0.0.1:5514")
 
 func TestReceiver(t *testing.T) {
 	url := instance(t, func(request int) metrics.Status {
-		n := uint64(request-1) * 20 // what has arrived by then
+		n := uint64(request-1) * 20 // arrived so far
 		return metrics.Status{Listeners: []metrics.ListenerStatus{
 			listening("127.0.0.2:5514"),
 			listening(":5514", reading(1000+n, 5, n%40), reading(50+n, 5+n/20, 0)),
@@ -64,7 +64,7 @@ func TestReceiver(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a, err := r.Settle(context.Background(), 80, time.Minute)
+		a, err := r.WaitDelivered(context.Background(), 80, time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,14 +82,14 @@ func TestReceiverGivesUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := r.Settle(context.Background(), 10, 500*time.Millisecond)
+	a, err := r.WaitDelivered(context.Background(), 10, 500*time.Millisecond)
 	if err != nil || a.Received != 2 || a.Lost != 8 || a.Complete() {
 		t.Errorf("%+v, %v", a, err)
 	}
 }
 
-// Another process has the counters now, after a moment in which nobody answered; it has
-// fewer shards, and the listener another name.
+// After a moment without answers, another process has the counters, with fewer shards and another
+// name of the listener.
 func TestReceiverAcrossAnUpgrade(t *testing.T) {
 	at := "127.0.0.1:5514"
 	url := instance(t, func(request int) metrics.Status {
@@ -109,7 +109,7 @@ func TestReceiverAcrossAnUpgrade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := r.Settle(context.Background(), 100, time.Minute)
+	a, err := r.WaitDelivered(context.Background(), 100, time.Minute)
 	if err != nil || a.Received != 97 || a.Dropped.Kernel != 3 || a.Missing() != 3 || a.Listener != "other" {
 		t.Errorf("%+v, %v", a, err)
 	}
@@ -118,7 +118,7 @@ func TestReceiverAcrossAnUpgrade(t *testing.T) {
 	}
 }
 
-// An instance that has gone is an error at the end of the wait.
+// A silent instance is an error at the end of the wait.
 func TestReceiverOfAnInstanceThatEnds(t *testing.T) {
 	url := instance(t, func(request int) metrics.Status {
 		if request > 1 {
@@ -130,12 +130,12 @@ func TestReceiverOfAnInstanceThatEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err = r.Settle(context.Background(), 1, 50*time.Millisecond); err == nil || !strings.Contains(err.Error(), "no instance answers") {
+	if _, err = r.WaitDelivered(context.Background(), 1, 50*time.Millisecond); err == nil || !strings.Contains(err.Error(), "no instance answers") {
 		t.Error(err)
 	}
 }
 
-// What may wait in a receive queue is not called lost.
+// Datagrams that may be in a receive queue do not count as lost.
 func TestReceiverTellsWhatWaits(t *testing.T) {
 	queued := reading(60, 5, 2)
 	queued.QueueBytes = 2304
@@ -149,7 +149,7 @@ func TestReceiverTellsWhatWaits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := r.Settle(context.Background(), 68, 50*time.Millisecond)
+	a, err := r.WaitDelivered(context.Background(), 68, 50*time.Millisecond)
 	if err != nil || a.Waiting != 3 || a.Lost != 0 || a.QueueBytes != 2304 || a.Missing() != 10 || a.Complete() {
 		t.Errorf("%+v, %v", a, err)
 	}
@@ -179,7 +179,7 @@ func TestReceiverErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Settle(context.Background(), 1, time.Minute); err == nil || !strings.Contains(err.Error(), "the instance has other counters than before the run: c2, and they were c1") {
+	if _, err := r.WaitDelivered(context.Background(), 1, time.Minute); err == nil || !strings.Contains(err.Error(), "the counters of the instance are c2, and were c1 before the run") {
 		t.Error(err)
 	}
 }

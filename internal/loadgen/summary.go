@@ -14,7 +14,7 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// Summary is what udpshard send prints, as JSON or by Print.
+// Summary is the output of udpshard send, as JSON or by Print.
 type Summary struct {
 	Run         string            `json:"run"`
 	To          string            `json:"to"`
@@ -33,7 +33,7 @@ type Summary struct {
 	Receiver    *Arrival          `json:"receiver,omitempty"` // --verify URL
 }
 
-// NewSummary returns what a run has sent.
+// NewSummary returns the summary of a run.
 func NewSummary(c Config, r Result) Summary {
 	return Summary{
 		Run: r.Run, To: r.To.String(), Flows: len(r.Flows), AskedRate: c.Rate, Rate: r.Rate(), Sent: r.Sent, Bytes: r.Bytes, Missed: r.Missed,
@@ -41,41 +41,41 @@ func NewSummary(c Config, r Result) Summary {
 	}
 }
 
-// Verdict returns the error that makes the exit code 1.
+// Verdict returns the error for exit code 1, or nil.
 func (r Summary) Verdict() error {
 	switch {
 	case r.Records != nil && r.Records.Total.Lost > 0:
 		return fmt.Errorf("%d of %d datagrams did not arrive", r.Records.Total.Lost, r.Sent)
 	case r.Receiver != nil && !r.Receiver.Complete():
 		a := r.Receiver
-		return fmt.Errorf("%d of %d datagrams were not delivered: %s", a.Missing(), a.Sent, missing(*a))
+		return fmt.Errorf("%d of %d datagrams were not delivered: %s", a.Missing(), a.Sent, whereMissing(*a))
 	case r.Sent > 0 && r.Refused > 0 && r.Refused+1 >= r.Sent && r.Receiver == nil && r.Records == nil:
-		return cli.WithHint(fmt.Errorf("nobody listens at %s: datagrams were refused (ICMP port unreachable)", r.To),
+		return cli.WithHint(fmt.Errorf("no socket listens at %s: datagrams were refused (ICMP port unreachable)", r.To),
 			"udpshard serve --listen "+r.To)
 
 	}
 	return nil
 }
 
-// Print prints tables for people.
+// Print prints tables.
 func (r Summary) Print(w io.Writer) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) { fmt.Fprintf(table, name+"\t"+format+"\n", args...) }
 	row("sent", "%s datagrams, %s bytes, to %s from %d flows as run %s", format.Count(r.Sent), format.Count(r.Bytes), r.To, r.Flows, r.Run)
-	row("time", "%.3f s, and %.3f s of CPU (%.1f%% of a core)", r.Seconds, r.CPUSeconds, 100*r.CPUSeconds/max(r.Seconds, 1e-9))
+	row("time", "%.3f s, and %.3f s of CPU time (%.1f%% of a CPU)", r.Seconds, r.CPUSeconds, 100*r.CPUSeconds/max(r.Seconds, 1e-9))
 	asked := "flat out"
 	if r.AskedRate > 0 {
 		asked = fmt.Sprintf("of %s/s asked", format.Count(uint64(r.AskedRate+0.5)))
 	}
 	row("rate", "%s datagrams/s %s, %s bytes/s", format.Count(uint64(r.Rate+0.5)), asked, format.Count(uint64(float64(r.Bytes)/max(r.Seconds, 1e-9)+0.5)))
 	if r.Missed > 0 {
-		row("missed", "%s datagrams: this sender could not keep the rate", format.Count(r.Missed))
+		row("missed", "%s datagrams: the sender was too slow for the rate", format.Count(r.Missed))
 	}
 	if r.Refused > 0 {
-		row("refused", "%s datagrams: nobody listened (ICMP port unreachable)", format.Count(r.Refused))
+		row("refused", "%s datagrams: no socket listens (ICMP port unreachable)", format.Count(r.Refused))
 	}
 	if r.Unreachable > 0 {
-		row("bounced", "%s datagrams: did not get there (other ICMP errors)", format.Count(r.Unreachable))
+		row("bounced", "%s datagrams: not delivered by the network (other ICMP errors)", format.Count(r.Unreachable))
 	}
 	for _, kind := range slices.Sorted(maps.Keys(r.Errors)) {
 		row("errors", "%s datagrams: %s", format.Count(r.Errors[kind]), kind)
@@ -92,8 +92,8 @@ func (r Summary) Print(w io.Writer) {
 	}
 }
 
-// worstFlows bounds the table of flows.
-const worstFlows = 20
+// maxFlowRows is the most rows in the table of flows.
+const maxFlowRows = 20
 
 func printRecords(w io.Writer, r Report) {
 	fmt.Fprintln(w)
@@ -102,7 +102,7 @@ func printRecords(w io.Writer, r Report) {
 	row := func(name string, f FlowReport) {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t\n", name, format.Count(f.Sent), format.Count(f.Arrived), format.Count(f.Lost), format.Count(f.Doubled), format.Count(f.Reordered))
 	}
-	worst := r.Worst(worstFlows)
+	worst := r.Worst(maxFlowRows)
 	for _, f := range worst {
 		row(strconv.Itoa(f.Flow), f)
 	}
@@ -112,12 +112,12 @@ func printRecords(w io.Writer, r Report) {
 		fmt.Fprintf(w, "and %d more flows with losses, doubles or reordering\n", bad-len(worst))
 	}
 	if r.Strange > 0 {
-		fmt.Fprintf(w, "%s records bear this run's name and were never sent\n", format.Count(r.Strange))
+		fmt.Fprintf(w, "%s records have the name of this run, but a flow or number that was not sent\n", format.Count(r.Strange))
 	}
 }
 
-// missing says what became of the datagrams that were not delivered.
-func missing(a Arrival) string {
+// whereMissing describes where the datagrams are that were not delivered.
+func whereMissing(a Arrival) string {
 	var said []string
 	add := func(n uint64, what string) {
 		if n > 0 {
@@ -136,7 +136,7 @@ func missing(a Arrival) string {
 		}
 	}
 	add(a.InFlight, "in flight to the output")
-	add(a.Waiting, fmt.Sprintf("still in receive queues (%s), or lost on the way to them", format.Size(a.QueueBytes)))
+	add(a.Waiting, fmt.Sprintf("still in receive queues (%s), or lost on the way to the port", format.Size(a.QueueBytes)))
 	add(a.Lost, "lost on the way to the port")
 	return strings.Join(said, ", ")
 }
@@ -154,11 +154,11 @@ func printArrival(w io.Writer, a Arrival) {
 	table.Flush()
 	to := fmt.Sprintf("listener %s at %s", a.Listener, a.Address)
 	if n := a.Missing(); n > 0 {
-		fmt.Fprintf(w, "%s of %s not delivered by %s: %s\n", format.Count(n), format.Count(a.Sent), to, missing(a))
+		fmt.Fprintf(w, "%s of %s not delivered by %s: %s\n", format.Count(n), format.Count(a.Sent), to, whereMissing(a))
 	} else {
 		fmt.Fprintf(w, "all %s delivered by %s\n", format.Count(a.Sent), to)
 	}
 	if a.More > 0 {
-		fmt.Fprintf(w, "%s more came than were sent: somebody else sends there\n", format.Count(a.More))
+		fmt.Fprintf(w, "%s more arrived than were sent: another sender uses the port\n", format.Count(a.More))
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// defaultLine is an RFC 5424 line, facility local0 and severity info. tokenOnly
-// takes its place where Size is too small for it.
+// defaultLine is an RFC 5424 line, facility local0 and severity info. With a Size too small for
+// defaultLine, tokenOnly is used.
 const (
 	token       = "run={run} flow={flow} n={seq}"
 	defaultLine = "<134>1 {time} flow{flow} udpshard - - - " + token
@@ -20,10 +20,10 @@ const (
 // timeForm is RFC 3339 in UTC, of constant length.
 const timeForm = "2006-01-02T15:04:05.000000Z"
 
-// text makes payloads. It is shared by senders, which only read it.
+// text makes payloads. Senders share a text, and only read from it.
 type text struct {
 	lines    [][]piece
-	size     int // of every payload; 0: as it comes
+	size     int // of every payload; 0: the length of its text
 	longest  int
 	Numbered bool // every line has the token
 }
@@ -35,7 +35,7 @@ type piece struct {
 
 func newRun() string { return strings.ToLower(rand.Text()[:6]) }
 
-// parseLine splits a template at its placeholders. Other braces are text.
+// parseLine splits a template at its placeholders. All other braces are text.
 func parseLine(line, run string) []piece {
 	line = strings.ReplaceAll(line, "{run}", run)
 	var pieces []piece
@@ -57,9 +57,9 @@ func parseLine(line, run string) []piece {
 	return pieces
 }
 
-// longest is a line's length with a sequence number of ten digits: a flow
-// takes hours to get there.
-func longest(line []piece, flows int) int {
+// maxLength returns a line's length with a sequence number of ten digits, which a flow reaches only
+// after hours.
+func maxLength(line []piece, flows int) int {
 	n := 0
 	for _, p := range line {
 		switch p.kind {
@@ -76,15 +76,15 @@ func longest(line []piece, flows int) int {
 	return n
 }
 
-// newText lays out what a complete Config sends.
+// newText returns the text of a complete Config.
 func newText(c Config) (*text, error) {
 	lines, numbered := c.Lines, true
 	if len(lines) == 0 {
 		lines = []string{defaultLine}
-		if c.Size > 0 && longest(parseLine(defaultLine, c.Run), c.Flows) > c.Size {
+		if c.Size > 0 && maxLength(parseLine(defaultLine, c.Run), c.Flows) > c.Size {
 			lines = []string{tokenOnly}
 		}
-		if c.Size > 0 && longest(parseLine(lines[0], c.Run), c.Flows) > c.Size {
+		if c.Size > 0 && maxLength(parseLine(lines[0], c.Run), c.Flows) > c.Size {
 			lines = []string{strings.Repeat("x", c.Size)}
 		}
 	}
@@ -92,26 +92,26 @@ func newText(c Config) (*text, error) {
 	for i, line := range lines {
 		numbered = numbered && strings.Contains(line, token)
 		pieces := parseLine(line, c.Run)
-		n := longest(pieces, c.Flows)
+		n := maxLength(pieces, c.Flows)
 		if c.Size > 0 && n > c.Size {
-			return nil, &ConfigError{"Size", fmt.Errorf("%d is less than the %d bytes that line %d takes", c.Size, n, i+1)}
+			return nil, &ConfigError{"Size", fmt.Errorf("%d is less than the %d bytes of line %d", c.Size, n, i+1)}
 		}
 		t.longest = max(t.longest, n)
 		t.lines = append(t.lines, pieces)
 	}
 	t.Numbered = numbered
 	if c.GSO > 1 && t.size == 0 {
-		t.size = t.longest // segments are of one size
+		t.size = t.longest // all segments have one size
 	}
 	t.longest = max(t.longest, t.size)
 	if t.longest > maxPayload {
 		return nil, &ConfigError{"Lines", fmt.Errorf("a line takes %d bytes, a datagram at most %d", t.longest, maxPayload)}
 	}
 	if c.GSO*t.longest > maxPayload {
-		return nil, &ConfigError{"GSO", fmt.Errorf("%d datagrams of %d bytes are longer than the %d bytes of a train", c.GSO, t.longest, maxPayload)}
+		return nil, &ConfigError{"GSO", fmt.Errorf("%d segments of %d bytes are longer than the %d bytes of a GSO batch", c.GSO, t.longest, maxPayload)}
 	}
 	if t.longest == 0 {
-		return nil, &ConfigError{"Lines", errors.New("there is no text in them")}
+		return nil, &ConfigError{"Lines", errors.New("the lines are empty")}
 	}
 	return t, nil
 }
@@ -137,7 +137,7 @@ func (t *text) append(dst []byte, flow int, seq uint64, now []byte) []byte {
 	return pad(dst, began+t.size)
 }
 
-// filler follows a space, so that it does not touch a number.
+// filler begins with a space, which keeps the filler from extending a number.
 const filler = " xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 
 func pad(dst []byte, size int) []byte {

@@ -25,7 +25,7 @@ func TestText(t *testing.T) {
 		{"lines in turn", Config{Lines: []string{"a", "b", "run={run} flow={flow} n={seq}"}}, 1, 3, "b", false},
 		{"next flow, next line", Config{Lines: []string{"a", "b", "c"}}, 2, 3, "c", false},
 		{"token in a template", Config{Lines: []string{"run={run} flow={flow} n={seq}{flow}"}}, 0, 2, "run=k flow=0 n=20", true},
-		{"train", Config{Lines: []string{"a", "bcd"}, GSO: 2}, 0, 0, "a x", false},
+		{"GSO", Config{Lines: []string{"a", "bcd"}, GSO: 2}, 0, 0, "a x", false},
 	} {
 		c.config.Run = "k"
 		setDefault(&c.config.Flows, 16)

@@ -36,6 +36,16 @@ func (c CPUs) String() string {
 	return strings.Join(parts, ",")
 }
 
+// Check returns an error for the first of some CPUs that c does not have.
+func (c CPUs) Check(cpus []int) error {
+	for _, cpu := range cpus {
+		if !slices.Contains(c, cpu) {
+			return fmt.Errorf("cpu %d is not among those that this process may use (%s)", cpu, c)
+		}
+	}
+	return nil
+}
+
 // UsableCPUs returns the affinity mask of the process's main thread, as the mask was at the
 // first call. A later mask may be narrower: Go may run a pinned goroutine on the main thread.
 func UsableCPUs() (CPUs, error) {
@@ -70,4 +80,12 @@ func SetAffinity(cpus ...int) error {
 		mask.Set(cpu)
 	}
 	return unix.SchedSetaffinityDynamic(0, mask)
+}
+
+// PinThread makes the calling thread run on one CPU alone.
+func PinThread(cpu int) error {
+	if err := SetAffinity(cpu); err != nil {
+		return fmt.Errorf("pin to cpu %d: %w", cpu, err)
+	}
+	return nil
 }
