@@ -1,33 +1,27 @@
 package doctor
 
 import (
-	"errors"
 	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/format"
+	"github.com/udpshard/udpshard/internal/sys"
 )
 
 // grant asks for a receive buffer as serve does, on a socket of its own, and returns the size that
-// the kernel granted, in bytes as asked.
-func grant(bytes int) (granted int, forced bool, err error) {
+// the kernel granted, in the unit of bytes.
+func grant(bytes int) (granted int, err error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return 0, false, os.NewSyscallError("socket", err)
+		return 0, os.NewSyscallError("socket", err)
 	}
 	defer unix.Close(fd)
-	err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, bytes)
-	forced = err == nil
-	if errors.Is(err, unix.EPERM) {
-		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, bytes)
+	if err := sys.SetReceiveBuffer(fd, bytes, sys.MaxReceiveBuffer); err != nil {
+		return 0, err
 	}
-	if err != nil {
-		return 0, false, os.NewSyscallError("setsockopt", err)
-	}
-	doubled, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
-	return doubled / 2, forced, os.NewSyscallError("getsockopt", err)
+	return sys.ReceiveBuffer(fd)
 }
 
 // maxBuffer is the largest receive buffer: the kernel doubles the size into an int32.
@@ -68,13 +62,13 @@ func (e *examination) receiveBuffer(r *results, l Listener) {
 		r.warn(enlarge, "sockets have %s, not %s: %s; a larger limit takes effect at the next start", has, wanted, limit)
 		return
 	}
-	granted, forced, err := e.Grant(asked)
+	granted, err := e.Grant(asked)
 	switch {
 	case err != nil:
 		r.skip("asking for %s failed: %v", wanted, err)
 	case granted < asked:
 		r.warn(enlarge, "a socket gets %s of %s asked: %s, and bursts are dropped sooner", format.Size(uint64(granted)), wanted, limit)
-	case forced && known && most < uint64(asked):
+	case known && most < uint64(asked):
 		r.ok("%s a socket by privilege (CAP_NET_ADMIN); without the privilege %s: %s", wanted, format.Size(most), enlarge)
 	default:
 		r.ok("%s a socket, as asked", wanted)

@@ -133,7 +133,6 @@ type situation struct {
 	watchErr  error
 	device    *device
 	granted   int // 0: as asked
-	forced    bool
 	features  []probe.Feature
 	addresses []Interface
 	mayBind   func(netip.AddrPort) error
@@ -212,11 +211,11 @@ func (s situation) examine(t *testing.T) []Finding {
 		MayBind: s.mayBind,
 		Proc:    filepath.Join(root, "proc"), Sys: filepath.Join(root, "sys"), Features: s.features, Ethtool: card.ethtool(),
 		Interfaces: func() ([]Interface, error) { return s.addresses, nil },
-		Grant: func(asked int) (int, bool, error) {
+		Grant: func(asked int) (int, error) {
 			if s.granted > 0 {
-				return s.granted, s.forced, nil
+				return s.granted, nil
 			}
-			return asked, s.forced, nil
+			return asked, nil
 		},
 		Watch: func(_ context.Context, _ uint16, interval time.Duration) (sockets.Watch, error) {
 			if interval > 0 {

@@ -27,8 +27,8 @@ type Host struct {
 	Interfaces func() ([]Interface, error) // of the network namespace
 	Watch      func(ctx context.Context, port uint16, interval time.Duration) (sockets.Watch, error)
 	Ethtool    Ethtool
-	Grant      func(bytes int) (granted int, forced bool, err error) // asks for a receive buffer
-	MayBind    func(netip.AddrPort) error                            // whether this process may bind
+	Grant      func(bytes int) (granted int, err error) // asks for a receive buffer
+	MayBind    func(netip.AddrPort) error               // whether this process may bind
 }
 
 // New returns the host that the calling process runs on.
