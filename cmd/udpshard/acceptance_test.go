@@ -19,7 +19,7 @@ func TestEveryDatagramBecomesOneRecordInOrder(t *testing.T) {
 	}
 	file := filepath.Join(t.TempDir(), "records.json")
 	address := freePort(t)
-	p := serving(t, nil, "--listen", address, "--shards", "2", "--output", "file:"+file)
+	p := startServe(t, nil, "--listen", address, "--shards", "2", "--output", "file:"+file)
 	for _, shard := range p.status().Listeners[0].Shards {
 		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/status", p.cmd.Process.Pid, shard.Thread))
 		if err != nil {
@@ -43,11 +43,11 @@ func TestEveryDatagramBecomesOneRecordInOrder(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	_, delivered, kernel, _ := p.finalLedger()
-	if kernel > 0 && !p.says("smaller than asked") {
+	if kernel > 0 && !p.hasLogged("smaller than asked") {
 		t.Errorf("%d dropped by the kernel at %d/s", kernel, rate)
 	}
-	r := newReader()
-	if n := lines(t, file, r.read); uint64(n) != delivered || n+int(kernel) != total {
+	r := newRecordChecker()
+	if n := countLines(t, file, r.read); uint64(n) != delivered || n+int(kernel) != total {
 		t.Errorf("%d records, %d delivered, %d dropped by the kernel of %d sent", n, delivered, kernel, total)
 	}
 	for _, fault := range r.faults {
@@ -58,7 +58,7 @@ func TestEveryDatagramBecomesOneRecordInOrder(t *testing.T) {
 func TestOverloadIsCounted(t *testing.T) {
 	for _, protocol := range []string{"discard", "syslog"} {
 		address := freePort(t)
-		p := serving(t, nil, "--listen", address, "--protocol", protocol, "--receive-buffer", "32KiB",
+		p := startServe(t, nil, "--listen", address, "--protocol", protocol, "--receive-buffer", "32KiB",
 			"--output", "file:"+filepath.Join(t.TempDir(), "{shard}.json"))
 		s := newSenders(t, address, 8)
 		s.send(150_000, 0)
@@ -78,7 +78,7 @@ func TestOverloadIsCounted(t *testing.T) {
 func TestSingleRecordIsWrittenSoon(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "records.json")
 	address := freePort(t)
-	p := serving(t, nil, "--listen", address, "--output", "file:"+file)
+	p := startServe(t, nil, "--listen", address, "--output", "file:"+file)
 	s := newSenders(t, address, 1)
 	var waits []time.Duration
 	for i := range 15 {

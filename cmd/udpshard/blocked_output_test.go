@@ -26,7 +26,7 @@ func unreadPipe(t *testing.T) string {
 }
 
 // stuckOutput is a process whose output, a pipe, takes nothing more, since nobody reads it.
-func stuckOutput(t *testing.T, drainTimeout string) (p *process, pipe string, s *senders, args []string) {
+func startWithBlockedOutput(t *testing.T, drainTimeout string) (p *process, pipe string, s *senders, args []string) {
 	t.Helper()
 	address := freePort(t)
 	pipe = unreadPipe(t)
@@ -35,7 +35,7 @@ func stuckOutput(t *testing.T, drainTimeout string) (p *process, pipe string, s 
 		"--drain-timeout", drainTimeout, "--output", "file:" + pipe,
 		"--takeover", filepath.Join(publicDir(t), "takeover.sock"),
 	}
-	p, s = serving(t, ordinary, args...), newSenders(t, address, 16)
+	p, s = startServe(t, asNobody, args...), newSenders(t, address, 16)
 	before := uint64(0)
 	eventually(t, "its output takes nothing more", func() bool {
 		s.send(s.sent+5000, 0)
@@ -48,7 +48,7 @@ func stuckOutput(t *testing.T, drainTimeout string) (p *process, pipe string, s 
 }
 
 // readsOn reads the pipe, and waits until the process has delivered all that was sent.
-func (p *process) readsOn(t *testing.T, pipe string, s *senders) {
+func (p *process) unblockAndDrain(t *testing.T, pipe string, s *senders) {
 	t.Helper()
 	cat := exec.Command("cat", pipe)
 	if err := cat.Start(); err != nil {
@@ -70,27 +70,27 @@ func (p *process) readsOn(t *testing.T, pipe string, s *senders) {
 // An upgrade of a process whose output takes nothing is refused after a while, in words that
 // name the shard that waits for it, and the process reads on when the output takes records.
 func TestBlockedOutputRefusesUpgrade(t *testing.T) {
-	p, pipe, s, args := stuckOutput(t, "300ms")
+	p, pipe, s, args := startWithBlockedOutput(t, "300ms")
 	next := p.startSuccessor(args...)
-	if code := next.exits(); code != cli.ExitFailed || !next.says("can't stop reading: listener raw shard") || !next.says("still waits for its output after 5s") {
+	if code := next.exits(); code != cli.ExitFailed || !next.hasLogged("can't stop reading: listener raw shard") || !next.hasLogged("still waits for its output after 5s") {
 		t.Errorf("exit code %d", code)
 	}
-	p.wantSaid("handover failed", `"reading_on":true`)
-	p.readsOn(t, pipe, s)
+	p.waitForLog("handover failed", `"reading_on":true`)
+	p.unblockAndDrain(t, pipe, s)
 }
 
 // A successor does not wait for ever for a process that has neither stopped reading nor
 // refused, as one that is stopped; and that one reads on when the successor has gone.
 func TestSuccessorGivesUpOnSilentPredecessor(t *testing.T) {
-	p, pipe, s, args := stuckOutput(t, "1h") // for so long it waits for its output
+	p, pipe, s, args := startWithBlockedOutput(t, "1h") // for so long it waits for its output
 	next := p.startSuccessor(append(args, "--drain-timeout", "300ms")...)
 	if code := next.exits(); code != cli.ExitFailed {
 		t.Errorf("exit code %d", code)
 	}
-	next.wantSaid("the active process has neither stopped reading nor refused in 10s",
+	next.waitForLog("the active process has neither stopped reading nor refused in 10s",
 		"udpshard: hint: the active process is stopped or hangs")
-	p.wantSaid("handover failed", `"reading_on":true`)
-	p.readsOn(t, pipe, s)
+	p.waitForLog("handover failed", `"reading_on":true`)
+	p.unblockAndDrain(t, pipe, s)
 }
 
 // A process that hands over while its output takes nothing hears signals all the
@@ -99,7 +99,7 @@ func TestStopDuringBlockedHandover(t *testing.T) {
 	pipe, address := unreadPipe(t), freePort(t)
 	args := []string{"--listen", address, "--protocol", "raw", "--shards", "2", "--steer", "hash", "--drain-timeout", "300ms", "--standby-after", "10s",
 		"--takeover", filepath.Join(publicDir(t), "takeover.sock"), "--output", "file:" + pipe}
-	p := serving(t, ordinary, args...)
+	p := startServe(t, asNobody, args...)
 	s := newSenders(t, address, 16)
 	before := uint64(0)
 	eventually(t, "its output takes nothing more", func() bool {
@@ -109,8 +109,8 @@ func TestStopDuringBlockedHandover(t *testing.T) {
 		before = now.Received
 		return stuck
 	})
-	next := launch(t, ordinary, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
-	eventually(t, "a successor waits", func() bool { return next.says("takeover started") })
+	next := launch(t, asNobody, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
+	eventually(t, "a successor waits", func() bool { return next.hasLogged("takeover started") })
 	if code := p.terminate(); code != 0 && code != cli.ExitFailed {
 		t.Errorf("exit code %d", code)
 	}
@@ -123,7 +123,7 @@ func TestStopDuringBlockedHandover(t *testing.T) {
 // A shard that waits for an output that takes nothing is let go at the end of --drain-timeout.
 func TestDrainTimeoutWithBlockedOutput(t *testing.T) {
 	address := freePort(t)
-	p := serving(t, ordinary, "--listen", address, "--protocol", "raw", "--shards", "1",
+	p := startServe(t, asNobody, "--listen", address, "--protocol", "raw", "--shards", "1",
 		"--output", "file:"+unreadPipe(t), "--drain-timeout", "300ms")
 	s := newSenders(t, address, 8)
 	s.send(40_000, 100_000)
@@ -132,7 +132,7 @@ func TestDrainTimeoutWithBlockedOutput(t *testing.T) {
 	go func() { ended <- p.terminate() }()
 	select {
 	case code := <-ended:
-		if code != cli.ExitFailed || !p.says("could not write everything in time") {
+		if code != cli.ExitFailed || !p.hasLogged("could not write everything in time") {
 			t.Errorf("exit code %d", code)
 		}
 	case <-time.After(20 * time.Second):
@@ -151,7 +151,7 @@ func TestHandoverWaitsForRecords(t *testing.T) {
 	pipe, address := unreadPipe(t), freePort(t)
 	args := []string{"--listen", address, "--protocol", "raw", "--shards", "1", "--output", "file:" + pipe,
 		"--takeover", filepath.Join(publicDir(t), "takeover.sock")}
-	p := serving(t, ordinary, args...)
+	p := startServe(t, asNobody, args...)
 	s := newSenders(t, address, 1)
 	const sent = 1000 // more than a pipe holds, and less than the shard's buffers do
 	s.send(sent, 20_000)
@@ -159,11 +159,11 @@ func TestHandoverWaitsForRecords(t *testing.T) {
 	if p.total().InFlight == 0 {
 		t.Fatal("the pipe holds them all")
 	}
-	next := launch(t, ordinary, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
+	next := launch(t, asNobody, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
 	next.http = p.http
-	p.wantSaid("successor connected")
+	p.waitForLog("successor connected")
 	time.Sleep(1500 * time.Millisecond) // three times what it waits where only records of queries are under way
-	if p.says("handover failed") || next.says("error") {
+	if p.hasLogged("handover failed") || next.hasLogged("error") {
 		t.Fatal("the handover is given up")
 	}
 	file, err := os.Open(pipe)
@@ -172,7 +172,7 @@ func TestHandoverWaitsForRecords(t *testing.T) {
 	}
 	defer file.Close()
 	go io.Copy(io.Discard, file)
-	next.wantSaid(`"message":"takeover finished`)
+	next.waitForLog(`"message":"takeover finished`)
 	if code := p.wait(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 // output runs the program to its end.
-func outputOf(t *testing.T, dir string, args ...string) (code int, stdout, stderr string) {
+func runProgram(t *testing.T, dir string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	path, err := program()
 	if err != nil {
@@ -24,7 +24,7 @@ func outputOf(t *testing.T, dir string, args ...string) (code int, stdout, stder
 	var out, said strings.Builder
 	cmd := exec.Command(path, args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &said
-	ordinary(cmd)
+	asNobody(cmd)
 	if err := cmd.Run(); err != nil && !errors.As(err, new(*exec.ExitError)) {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func outputOf(t *testing.T, dir string, args ...string) (code int, stdout, stder
 }
 
 // complaints are the errors of a standard error, in alphabetical order: serve logs there too.
-func complaints(stderr string) (errs []string) {
+func errorLines(stderr string) (errs []string) {
 	for line := range strings.Lines(stderr) {
 		if text, ok := strings.CutPrefix(line, "udpshard: error: "); ok {
 			errs = append(errs, strings.TrimSuffix(text, "\n"))
@@ -43,7 +43,7 @@ func complaints(stderr string) (errs []string) {
 }
 
 // inventory is what a folder holds: names, sizes, and times of change.
-func inventory(t *testing.T, dir string) (list []string) {
+func folderState(t *testing.T, dir string) (list []string) {
 	t.Helper()
 	err := filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {
 		if err == nil {
@@ -59,7 +59,7 @@ func inventory(t *testing.T, dir string) (list []string) {
 
 // heldPort returns an address that another program of the same user has, and its pid: doctor
 // knows an instance by the name of its executable.
-func heldPort(t *testing.T) (address string, pid int) {
+func portOfOtherProgram(t *testing.T) (address string, pid int) {
 	t.Helper()
 	path, err := program()
 	if err != nil {
@@ -76,27 +76,27 @@ func heldPort(t *testing.T) (address string, pid int) {
 	address = freePort(t)
 	p := launch(t, func(cmd *exec.Cmd) {
 		cmd.Path = other
-		ordinary(cmd)
+		asNobody(cmd)
 	}, "serve", "--http", "", "--listen", address, "--shards", "1", "--output", "discard", "--log-format", "json")
-	p.wantSaid(`"message":"listening"`)
+	p.waitForLog(`"message":"listening"`)
 	return address, p.cmd.Process.Pid
 }
 
 // badSetups returns what serve can't start with, in a folder that it makes ready: files, with what
 // has to be told of each.
-func badSetups(t *testing.T, dir string) map[string][]string {
+func unusableConfigs(t *testing.T, dir string) map[string][]string {
 	t.Helper()
-	write(t, dir, "bad.zone", "example. 3600 SOA ns1.other. host.other. 1 7200 3600 86400 300\nexample. 3600 A 192.0.2.256\n")
+	writeFile(t, dir, "bad.zone", "example. 3600 SOA ns1.other. host.other. 1 7200 3600 86400 300\nexample. 3600 A 192.0.2.256\n")
 	for _, name := range []string{"folder", "closed"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	write(t, dir, "readonly", "")
+	writeFile(t, dir, "readonly", "")
 	if err := errors.Join(os.Chmod(filepath.Join(dir, "closed"), 0o555), os.Chmod(filepath.Join(dir, "readonly"), 0o444), os.Chmod(filepath.Join(dir, "bad.zone"), 0o644)); err != nil {
 		t.Fatal(err)
 	}
-	held, holder := heldPort(t)
+	held, holder := portOfOtherProgram(t)
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -136,23 +136,23 @@ func badSetups(t *testing.T, dir string) map[string][]string {
 // take nothing meanwhile.
 func TestCheckAgreesWithServe(t *testing.T) {
 	dir := publicDir(t)
-	for text, wants := range badSetups(t, dir) {
+	for text, wants := range unusableConfigs(t, dir) {
 		name := strings.TrimSpace(strings.ReplaceAll(text, "\n", " "))
-		write(t, dir, "set-up.yaml", text)
+		writeFile(t, dir, "set-up.yaml", text)
 		if err := os.Chmod(filepath.Join(dir, "set-up.yaml"), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		before := inventory(t, dir)
-		checkCode, checkOut, checkErr := outputOf(t, dir, "serve", "--check", "--config", "set-up.yaml")
-		doctorCode, found, _ := outputOf(t, dir, "doctor", "--interval", "0", "--config", "set-up.yaml")
-		if after := inventory(t, dir); !slices.Equal(before, after) {
+		before := folderState(t, dir)
+		checkCode, checkOut, checkErr := runProgram(t, dir, "serve", "--check", "--config", "set-up.yaml")
+		doctorCode, found, _ := runProgram(t, dir, "doctor", "--interval", "0", "--config", "set-up.yaml")
+		if after := folderState(t, dir); !slices.Equal(before, after) {
 			t.Errorf("%s: a check has changed\n%q to\n%q", name, before, after)
 		}
-		serveCode, _, serveErr := outputOf(t, dir, "serve", "--config", "set-up.yaml")
+		serveCode, _, serveErr := runProgram(t, dir, "serve", "--config", "set-up.yaml")
 		if checkCode != serveCode || checkCode == 0 || checkOut != "" {
 			t.Errorf("%s: exit code %d of --check, %d of serve; standard output %q", name, checkCode, serveCode, checkOut)
 		}
-		checked, served := complaints(checkErr), complaints(serveErr)
+		checked, served := errorLines(checkErr), errorLines(serveErr)
 		if !slices.Equal(checked, served) && !strings.Contains(name, "closed/takeover.sock") { // of a name that is made up
 			t.Errorf("%s: --check says\n%q, and serve\n%q", name, checked, served)
 		}
@@ -183,29 +183,29 @@ func TestCheckBesideInstance(t *testing.T) {
 	address, web := freePort(t), freePort(t)
 	records, socket := filepath.Join(dir, "records.json"), filepath.Join(dir, "takeover.sock")
 	args := []string{"serve", "--http", web, "--listen", address, "--shards", "2", "--output", "file:" + records, "--takeover", socket}
-	p := launch(t, ordinary, append(slices.Clone(args), "--log-format", "json")...)
+	p := launch(t, asNobody, append(slices.Clone(args), "--log-format", "json")...)
 	p.http = web
 	eventually(t, "it is ready", func() bool { status, err := statusAt(web); return err == nil && status.Role == "active" })
-	p.wantSaid(`"message":"listening"`)
+	p.waitForLog(`"message":"listening"`)
 	newSenders(t, address, 4).send(100, 0)
 	eventually(t, "all is written", func() bool { return p.total().Delivered == 100 })
-	before, said := inventory(t, dir), p.logs.String()
+	before, said := folderState(t, dir), p.logs.String()
 
 	for _, standby := range []bool{false, true} {
 		more, want := args, fmt.Sprintf("would take over from pid %d, with 2 shards of 1 listener\n", p.cmd.Process.Pid)
 		if standby {
 			more, want = append(slices.Clone(args), "--standby"), fmt.Sprintf("would stand by for pid %d,", p.cmd.Process.Pid)
 		}
-		code, out, stderr := outputOf(t, dir, append(slices.Clone(more), "--check")...)
+		code, out, stderr := runProgram(t, dir, append(slices.Clone(more), "--check")...)
 		if code != 0 || !strings.HasPrefix(out, "ok: ") || !strings.Contains(out, want) || stderr != "" || strings.Count(out, "\n") != 1 {
 			t.Errorf("exit code %d, standard output %q, standard error %q, want %q", code, out, stderr, want)
 		}
 	}
-	code, _, stderr := outputOf(t, dir, "serve", "--check", "--http", web, "--listen", address, "--output", "discard")
+	code, _, stderr := runProgram(t, dir, "serve", "--check", "--http", web, "--listen", address, "--output", "discard")
 	if code != cli.ExitFailed || !strings.Contains(stderr, fmt.Sprintf("held by pid %d (udpshard)", p.cmd.Process.Pid)) || !strings.Contains(stderr, "http: ") {
 		t.Errorf("without the takeover path: exit code %d: %s", code, stderr)
 	}
-	if code, out, stderr := outputOf(t, dir, "serve", "--check", "--http", "", "--listen", address, "--output", "discard", "--join"); code != 0 {
+	if code, out, stderr := runProgram(t, dir, "serve", "--check", "--http", "", "--listen", address, "--output", "discard", "--join"); code != 0 {
 		t.Errorf("with --join: exit code %d: %s%s", code, out, stderr)
 	}
 	newSenders(t, address, 4).send(100, 0)
@@ -213,7 +213,7 @@ func TestCheckBesideInstance(t *testing.T) {
 	if held, err := socketsOf(p.cmd.Process.Pid, "udp"); err != nil || len(held) != 2 {
 		t.Errorf("it has the sockets %q (%v)", held, err)
 	}
-	if after := inventory(t, dir); len(after) != len(before) || p.logs.String() != said {
+	if after := folderState(t, dir); len(after) != len(before) || p.logs.String() != said {
 		t.Errorf("it changed\n%q to\n%q, and logged %s", before, after, strings.TrimPrefix(p.logs.String(), said))
 	}
 }
@@ -227,7 +227,7 @@ func TestCheckPortsByAddressFamily(t *testing.T) {
 	defer other.Close()
 	port := other.Addr().(*net.TCPAddr).Port
 	for at, want := range map[string]int{"127.0.0.1": cli.ExitDone, "[::1]": cli.ExitFailed, "": cli.ExitFailed} {
-		code, out, stderr := outputOf(t, ".", "serve", "--check", "--listen", freePort(t), "--shards", "1",
+		code, out, stderr := runProgram(t, ".", "serve", "--check", "--listen", freePort(t), "--shards", "1",
 			"--output", "discard", "--http", fmt.Sprintf("%s:%d", at, port))
 		taken := strings.Contains(stderr, "bind: address already in use")
 		if code != want || taken != (want == cli.ExitFailed) {

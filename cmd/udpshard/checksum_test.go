@@ -51,7 +51,7 @@ func TestWrongChecksums(t *testing.T) {
 	for size, atSocket := range map[int]bool{0: false, 68: false, 69: true, 1000: true} {
 		address := freePort(t)
 		at := netip.MustParseAddrPort(address)
-		p := serving(t, nil, "--listen", address, "--shards", "1", "--output", "discard")
+		p := startServe(t, nil, "--listen", address, "--shards", "1", "--output", "discard")
 		datagram := make([]byte, 8+size)
 		for i, word := range []uint16{9, at.Port(), uint16(len(datagram)), 0xdead} { // RFC 768
 			binary.BigEndian.PutUint16(datagram[2*i:], word)

@@ -12,17 +12,17 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// otherVersion is an active process whose counters are laid out in another way.
-type otherVersion struct{ book *metrics.SharedCounters }
+// otherLayout is an active process whose counters are laid out in another way.
+type otherLayout struct{ shared *metrics.SharedCounters }
 
-func (otherVersion) Quiesce(context.Context) error         { return net.ErrClosed }
-func (otherVersion) Resume(error)                          {}
-func (otherVersion) SuccessorFailed(takeover.Hello, error) {}
-func (otherVersion) Committing(takeover.Hello)             {}
-func (otherVersion) Committed(takeover.Hello)              {}
+func (otherLayout) Quiesce(context.Context) error         { return net.ErrClosed }
+func (otherLayout) Resume(error)                          {}
+func (otherLayout) SuccessorFailed(takeover.Hello, error) {}
+func (otherLayout) Committing(takeover.Hello)             {}
+func (otherLayout) Committed(takeover.Hello)              {}
 
-func (o otherVersion) Offer(takeover.Hello) (offer takeover.Offer, err error) {
-	counters, control := o.book.Files()
+func (o otherLayout) Offer(takeover.Hello) (offer takeover.Offer, err error) {
+	counters, control := o.shared.Files()
 	if offer.Memory.Counters, err = sys.DuplicateFile(counters, ""); err != nil {
 		return offer, err
 	}
@@ -32,13 +32,13 @@ func (o otherVersion) Offer(takeover.Hello) (offer takeover.Offer, err error) {
 
 // A version whose counters are of another layout refuses an upgrade, and says what to do.
 func TestOtherCounterLayoutRefusesTakeover(t *testing.T) {
-	book, err := metrics.NewSharedCounters(metrics.Layout{Listener: "syslog", Shards: 1, Batch: 1})
+	shared, err := metrics.NewSharedCounters(metrics.Layout{Listener: "syslog", Shards: 1, Batch: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer book.Close()
+	defer shared.Close()
 	const version = 8 // where it is in the control memory
-	if _, err := book.Control().WriteAt([]byte{250, 0, 0, 0}, version); err != nil {
+	if _, err := shared.Control().WriteAt([]byte{250, 0, 0, 0}, version); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "takeover.sock")
@@ -47,7 +47,7 @@ func TestOtherCounterLayoutRefusesTakeover(t *testing.T) {
 		t.Fatal(err)
 	}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(context.Background(), otherVersion{book}) }()
+	go func() { served <- server.Serve(context.Background(), otherLayout{shared}) }()
 	defer func() {
 		server.Close()
 		<-served
@@ -62,7 +62,7 @@ func TestOtherCounterLayoutRefusesTakeover(t *testing.T) {
 			"layout version 250, and this program needs version",
 			"udpshard: hint: the two versions can't hand over to each other: stop the active process",
 		} {
-			if !p.says(want) {
+			if !p.hasLogged(want) {
 				t.Errorf("%s: %q is not in\n%s", role, want, p.logs)
 			}
 		}

@@ -32,7 +32,7 @@ func counters(t *testing.T, http string) map[string]float64 {
 }
 
 // goOn says that no counter has gone back, or is missing.
-func goOn(t *testing.T, before, after map[string]float64) {
+func wantCountersGrow(t *testing.T, before, after map[string]float64) {
 	t.Helper()
 	for series, was := range before {
 		if now, ok := after[series]; !ok || now < was {
@@ -42,7 +42,7 @@ func goOn(t *testing.T, before, after map[string]float64) {
 }
 
 // notBack checks that no counter is less than before.
-func notBack(t *testing.T, before, now metrics.Reading) {
+func wantTotalsGrow(t *testing.T, before, now metrics.Reading) {
 	t.Helper()
 	if now.Received < before.Received || now.Delivered < before.Delivered || now.Bytes < before.Bytes || now.Dropped.LostInCrash < before.Dropped.LostInCrash || now.Dropped.Kernel < before.Dropped.Kernel {
 		t.Errorf("counters went back from %+v to %+v", before, now)
@@ -50,7 +50,7 @@ func notBack(t *testing.T, before, now metrics.Reading) {
 }
 
 // counted is the value of a series of whole numbers.
-func counted(t *testing.T, metrics, series string) int {
+func metricValue(t *testing.T, metrics, series string) int {
 	t.Helper()
 	for line := range strings.Lines(metrics) {
 		if text, ok := strings.CutPrefix(line, series+" "); ok {
@@ -67,12 +67,12 @@ func counted(t *testing.T, metrics, series string) int {
 
 // holds says whether the ledger adds up: what is not delivered is in flight, or
 // lost at the output.
-func holds(r metrics.Reading) bool {
+func ledgerBalances(r metrics.Reading) bool {
 	return r.Received == r.Delivered+r.InFlight+r.Dropped.Output && int64(r.InFlight) >= 0
 }
 
 // parts returns each shard's part of what was received between two readings.
-func parts(before, after []metrics.Reading) (parts []float64) {
+func receivedShares(before, after []metrics.Reading) (parts []float64) {
 	all := metrics.Sum(after).Received - metrics.Sum(before).Received
 	for i := range after {
 		parts = append(parts, float64(after[i].Received-before[i].Received)/float64(max(all, 1)))

@@ -40,7 +40,7 @@ func readUnit(t *testing.T, name string) unitFile {
 }
 
 // one is the value of a key that is there once.
-func (u unitFile) one(t *testing.T, key string) string {
+func (u unitFile) value(t *testing.T, key string) string {
 	t.Helper()
 	if len(u[key]) != 1 {
 		t.Fatalf("%s is there %d times", key, len(u[key]))
@@ -64,7 +64,7 @@ func (u unitFile) restartsAfter(t *testing.T, code int) bool {
 		}
 		return false
 	}
-	if when := u.one(t, "Service.Restart"); when != "on-failure" {
+	if when := u.value(t, "Service.Restart"); when != "on-failure" {
 		t.Fatalf("Restart=%s: this test knows on-failure alone", when)
 	}
 	switch {
@@ -79,7 +79,7 @@ func (u unitFile) restartsAfter(t *testing.T, code int) bool {
 // The unit starts what there is, and gives it what it needs.
 func TestServiceUnit(t *testing.T) {
 	u := readUnit(t, "udpshard.service")
-	words := strings.Fields(u.one(t, "Service.ExecStart"))
+	words := strings.Fields(u.value(t, "Service.ExecStart"))
 	if words[0] != "/usr/bin/udpshard" || words[1] != "serve" {
 		t.Fatalf("it starts %q", words)
 	}
@@ -92,11 +92,11 @@ func TestServiceUnit(t *testing.T) {
 	if err != nil || cmd.Flags().NArg() > 0 {
 		t.Fatal(err, cmd.Flags().Args())
 	}
-	if file := cmd.Flags().Lookup("config").Value.String(); file != filepath.Join("/etc", u.one(t, "Service.ConfigurationDirectory"), "udpshard.yaml") {
+	if file := cmd.Flags().Lookup("config").Value.String(); file != filepath.Join("/etc", u.value(t, "Service.ConfigurationDirectory"), "udpshard.yaml") {
 		t.Errorf("its configuration is %s", file)
 	}
 
-	t.Setenv("RUNTIME_DIRECTORY", "/run/"+u.one(t, "Service.RuntimeDirectory"))
+	t.Setenv("RUNTIME_DIRECTORY", "/run/"+u.value(t, "Service.RuntimeDirectory"))
 	c, err := (&config.Flags{}).Config()
 	if err != nil {
 		t.Fatal(err)
@@ -104,14 +104,14 @@ func TestServiceUnit(t *testing.T) {
 	if c.Takeover != "/run/udpshard/takeover.sock" {
 		t.Errorf("taken over at %s", c.Takeover)
 	}
-	stop, err := time.ParseDuration(u.one(t, "Service.TimeoutStopSec"))
+	stop, err := time.ParseDuration(u.value(t, "Service.TimeoutStopSec"))
 	if drain := c.DrainTimeout; err != nil || stop <= 2*drain {
 		t.Errorf("it is killed after %s, and may drain for %s twice (%v)", stop, drain, err)
 	}
-	if watchdog, err := time.ParseDuration(u.one(t, "Service.WatchdogSec")); err != nil || watchdog < 10*time.Second {
+	if watchdog, err := time.ParseDuration(u.value(t, "Service.WatchdogSec")); err != nil || watchdog < 10*time.Second {
 		t.Errorf("the watchdog bites after %s (%v)", watchdog, err)
 	}
-	if n, err := strconv.Atoi(u.one(t, "Service.FileDescriptorStoreMax")); err != nil || n < 2*(256+2) {
+	if n, err := strconv.Atoi(u.value(t, "Service.FileDescriptorStoreMax")); err != nil || n < 2*(256+2) {
 		t.Errorf("room for %d sockets (%v)", n, err)
 	}
 	for code, want := range map[int]bool{cli.ExitDone: false, cli.ExitFailed: true, exitOfPanic: true, cli.ExitReplaced: false, cli.ExitUsage: false, cli.ExitConfig: false} {
@@ -120,7 +120,7 @@ func TestServiceUnit(t *testing.T) {
 		}
 	}
 	for _, family := range []string{"AF_INET", "AF_INET6", "AF_UNIX", "AF_NETLINK"} {
-		if has := strings.Fields(u.one(t, "Service.RestrictAddressFamilies")); !slices.Contains(has, family) {
+		if has := strings.Fields(u.value(t, "Service.RestrictAddressFamilies")); !slices.Contains(has, family) {
 			t.Errorf("it has no %s", family)
 		}
 	}
@@ -138,7 +138,7 @@ func TestServiceConfiguration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	logs := "file:/var/log/" + readUnit(t, "udpshard.service").one(t, "Service.LogsDirectory") + "/"
+	logs := "file:/var/log/" + readUnit(t, "udpshard.service").value(t, "Service.LogsDirectory") + "/"
 	for _, l := range c.Listeners {
 		if !strings.HasPrefix(l.Output, logs) {
 			t.Errorf("%s writes to %s", l.Name, l.Output)
@@ -150,7 +150,7 @@ func TestServiceConfiguration(t *testing.T) {
 func TestSocketUnit(t *testing.T) {
 	u := readUnit(t, "udpshard.socket")
 	lines := u["Socket.ListenDatagram"]
-	if len(slices.Compact(slices.Clone(lines))) != 1 || len(lines) < 2 || u.one(t, "Socket.ReusePort") != "yes" {
+	if len(slices.Compact(slices.Clone(lines))) != 1 || len(lines) < 2 || u.value(t, "Socket.ReusePort") != "yes" {
 		t.Errorf("%q", lines)
 	}
 	c, err := (&config.Flags{File: filepath.Join("..", "..", "deploy", "udpshard.yaml")}).Config()

@@ -24,7 +24,7 @@ type answer map[string]string
 var aspects = []string{"reply", "rcode", "opcode", "flags", "question", "answer", "authority", "additional", "edns"}
 
 // ask sends a question to an address, and again if nothing comes.
-func ask(address string, q question, patiences ...time.Duration) (answer, error) {
+func askWithRetry(address string, q question, patiences ...time.Duration) (answer, error) {
 	for _, patience := range patiences {
 		wire, err := exchange(address, q, patience)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -36,7 +36,7 @@ func ask(address string, q question, patiences ...time.Duration) (answer, error)
 		if err != nil {
 			return nil, err
 		}
-		return readAnswer(wire), nil
+		return parseAnswer(wire), nil
 	}
 	return answer{"reply": "none"}, nil
 }
@@ -77,7 +77,7 @@ func exchange(address string, q question, patience time.Duration) ([]byte, error
 	return wire[:n], err
 }
 
-func readAnswer(wire []byte) answer {
+func parseAnswer(wire []byte) answer {
 	var m dns.Msg
 	if err := m.Unpack(wire); err != nil {
 		return answer{"reply": fmt.Sprintf("unreadable: %v: %x", err, wire)}
@@ -103,7 +103,7 @@ func readAnswer(wire []byte) answer {
 	for _, q := range m.Question {
 		a["question"] += strings.ReplaceAll(q.String(), "\t", " ") + "\n"
 	}
-	a["answer"], a["authority"] = sectionOf(m.Answer), sectionOf(m.Ns)
+	a["answer"], a["authority"] = formatSection(m.Answer), formatSection(m.Ns)
 	var rest []dns.RR
 	for _, rr := range m.Extra {
 		opt, ok := rr.(*dns.OPT)
@@ -117,11 +117,11 @@ func readAnswer(wire []byte) answer {
 		}
 		a["edns"] += "\n"
 	}
-	a["additional"] = sectionOf(rest)
+	a["additional"] = formatSection(rest)
 	return a
 }
 
-func sectionOf(rrs []dns.RR) string {
+func formatSection(rrs []dns.RR) string {
 	lines := make([]string, len(rrs))
 	for i, rr := range rrs {
 		lines[i] = strings.ReplaceAll(strings.ToLower(rr.String()), "\t", " ") + "\n"
@@ -161,7 +161,7 @@ func (a answer) String() string {
 }
 
 // differs names the aspects in which two answers are not equal.
-func (a answer) differs(b answer) []string {
+func (a answer) differences(b answer) []string {
 	var names []string
 	for _, aspect := range aspects {
 		if a[aspect] != b[aspect] {

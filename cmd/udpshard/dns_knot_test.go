@@ -10,29 +10,29 @@ import (
 )
 
 // compared is a question with the answers of two servers.
-type compared struct {
+type comparison struct {
 	question
 	first, second answer
 }
 
 // compare asks two servers all questions.
-func compareAnswers(t *testing.T, first, second string) []compared {
+func compareAnswers(t *testing.T, first, second string) []comparison {
 	t.Helper()
 	asked := questions(t)
-	all := make([]compared, len(asked))
+	all := make([]comparison, len(asked))
 	next := make(chan int)
 	var workers sync.WaitGroup
 	for range 8 {
 		workers.Go(func() {
 			for i := range next {
-				c := compared{question: asked[i]}
+				c := comparison{question: asked[i]}
 				var err1, err2 error
 				// What two are silent on costs the time of both waits.
-				c.first, err1 = ask(first, c.question, 100*time.Millisecond, 400*time.Millisecond)
-				c.second, err2 = ask(second, c.question, 100*time.Millisecond, 400*time.Millisecond)
+				c.first, err1 = askWithRetry(first, c.question, 100*time.Millisecond, 400*time.Millisecond)
+				c.second, err2 = askWithRetry(second, c.question, 100*time.Millisecond, 400*time.Millisecond)
 				if c.first["reply"] != c.second["reply"] && errors.Join(err1, err2) == nil { // is one silent, or late?
-					c.first, err1 = ask(first, c.question, 2*time.Second)
-					c.second, err2 = ask(second, c.question, 2*time.Second)
+					c.first, err1 = askWithRetry(first, c.question, 2*time.Second)
+					c.second, err2 = askWithRetry(second, c.question, 2*time.Second)
 				}
 				if err := errors.Join(err1, err2); err != nil {
 					t.Errorf("%s: %v", c.text, err)
@@ -50,11 +50,11 @@ func compareAnswers(t *testing.T, first, second string) []compared {
 }
 
 // wanted is a difference between our answers and Knot's that is meant.
-type wanted struct{ aspects, why string }
+type difference struct{ aspects, why string }
 
-// wantedDifferences reads the table in docs/dns.md: questions, the aspects
+// documentedDifferences reads the table in docs/dns.md: questions, the aspects
 // in which their answers differ, and why.
-func wantedDifferences(t *testing.T) map[string]wanted {
+func documentedDifferences(t *testing.T) map[string]difference {
 	t.Helper()
 	text, err := os.ReadFile("../../docs/dns.md")
 	if err != nil {
@@ -65,13 +65,13 @@ func wantedDifferences(t *testing.T) map[string]wanted {
 		t.Fatal("docs/dns.md has no section Compared with Knot")
 	}
 	part, _, _ = strings.Cut(part, "\n## ")
-	all := make(map[string]wanted)
+	all := make(map[string]difference)
 	for line := range strings.Lines(part) {
 		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
 		if !strings.HasPrefix(line, "| `") || len(cells) != 3 {
 			continue
 		}
-		w := wanted{strings.TrimSpace(cells[1]), strings.TrimSpace(cells[2])}
+		w := difference{strings.TrimSpace(cells[1]), strings.TrimSpace(cells[2])}
 		if w.why == "" {
 			t.Errorf("docs/dns.md gives no reason in %q", line)
 		}
@@ -91,11 +91,11 @@ func wantedDifferences(t *testing.T) map[string]wanted {
 // Where our answers are not Knot's, docs/dns.md says in what and why, and
 // nothing else.
 func TestAnswersMatchKnot(t *testing.T) {
-	knot := knotServer(t)
-	ours := ourNameServer(t)
-	meant := wantedDifferences(t)
+	knot := startKnot(t)
+	ours := startUdpshardDNS(t)
+	meant := documentedDifferences(t)
 	for _, c := range compareAnswers(t, ours, knot) {
-		differs := strings.Join(c.first.differs(c.second), ", ")
+		differs := strings.Join(c.first.differences(c.second), ", ")
 		want, isWanted := meant[c.text]
 		delete(meant, c.text)
 		switch {
@@ -116,10 +116,10 @@ func TestAnswersMatchKnot(t *testing.T) {
 // What NSD answers otherwise than Knot is worth a look (-v) when ours differ.
 // The test is of the comparison itself: two good servers agree on most.
 func TestNSDAnswersMatchKnot(t *testing.T) {
-	all := compareAnswers(t, nsdServer(t), knotServer(t))
+	all := compareAnswers(t, startNSD(t), startKnot(t))
 	equal := 0
 	for _, c := range all {
-		if differs := c.first.differs(c.second); len(differs) > 0 {
+		if differs := c.first.differences(c.second); len(differs) > 0 {
 			t.Logf("%s: differs in %s\nNSD's %sKnot's %s", c.text, strings.Join(differs, ", "), c.first, c.second)
 		} else {
 			t.Logf("%s: both %s", c.text, c.first)

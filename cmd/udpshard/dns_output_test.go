@@ -27,7 +27,7 @@ var longName = strings.Repeat("long.", 40)
 // many were answered. Few are under way at a time, so that none is lost.
 func askMany(t *testing.T, address string, count int) int {
 	t.Helper()
-	question, err := askFor(longName, dns.TypeA).Pack()
+	question, err := newQuery(longName, dns.TypeA).Pack()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func askStreams(t *testing.T, address string, count int) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	question := askFor(longName, dns.TypeA)
+	question := newQuery(longName, dns.TypeA)
 	for i := range count {
 		conn.SetDeadline(time.Now().Add(10 * time.Second))
 		if err := conn.WriteMsg(question); err != nil {
@@ -96,7 +96,7 @@ const (
 // and no shard from being ready. When it is read there are records again.
 func TestDNSAnswersWithUnreadPipe(t *testing.T) {
 	pipe, address := unreadPipe(t), freePort(t)
-	p := serving(t, ordinary, "--listen", address, "--protocol", "dns", "--shards", "2", "--output", "file:"+pipe)
+	p := startServe(t, asNobody, "--listen", address, "--protocol", "dns", "--shards", "2", "--output", "file:"+pipe)
 	stop, looked := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(looked)
@@ -107,7 +107,7 @@ func TestDNSAnswersWithUnreadPipe(t *testing.T) {
 				return
 			}
 			for _, r := range status.Listeners[0].Shards {
-				if !holds(r) {
+				if !ledgerBalances(r) {
 					t.Errorf("it does not add up: %+v", r)
 				}
 			}
@@ -126,7 +126,7 @@ func TestDNSAnswersWithUnreadPipe(t *testing.T) {
 	close(stop)
 	<-looked
 	stuck := p.total()
-	if stuck.Received != uint64(asked) || stuck.Replied != uint64(asked) || stuck.Dropped.Output == 0 || !holds(stuck) {
+	if stuck.Received != uint64(asked) || stuck.Replied != uint64(asked) || stuck.Dropped.Output == 0 || !ledgerBalances(stuck) {
 		t.Errorf("%+v", stuck)
 	}
 	response, err := http.Get("http://" + p.http + "/readyz")
@@ -164,12 +164,12 @@ func TestDNSAnswersWithUnreadPipe(t *testing.T) {
 		}
 	}()
 	eventually(t, "what was held is written", func() bool { return p.total().InFlight == 0 })
-	if r := p.total(); r.Dropped.Output != stuck.Dropped.Output || !holds(r) {
+	if r := p.total(); r.Dropped.Output != stuck.Dropped.Output || !ledgerBalances(r) {
 		t.Errorf("%+v, and before %+v", r, stuck)
 	}
 	askMany(t, address, 100)
 	askStreams(t, address, 100)
-	eventually(t, "it says that the outage is over", func() bool { return p.says(recordsAgain) })
+	eventually(t, "it says that the outage is over", func() bool { return p.hasLogged(recordsAgain) })
 	if code := p.terminate(); code != 0 {
 		t.Errorf("exit code %d: what was dropped is no fault of the end", code)
 	}
@@ -190,16 +190,16 @@ func TestDNSAnswersWithUnreadPipe(t *testing.T) {
 func TestDNSAnswersWithFullDisk(t *testing.T) {
 	dir, address := smallDisk(t), freePort(t)
 	file := filepath.Join(dir, "queries.json")
-	p := serving(t, ordinary, "--listen", address, "--protocol", "dns", "--shards", "2", "--output", "file:"+file)
+	p := startServe(t, asNobody, "--listen", address, "--protocol", "dns", "--shards", "2", "--output", "file:"+file)
 	asked := askMany(t, address, 2*moreThanHeld)
 	if asked != 8*moreThanHeld {
 		t.Errorf("%d answers to %d questions", asked, 8*moreThanHeld)
 	}
 	full := p.total()
-	if full.Received != uint64(asked) || full.Replied != uint64(asked) || full.Dropped.Output == 0 || full.InFlight == 0 || !holds(full) {
+	if full.Received != uint64(asked) || full.Replied != uint64(asked) || full.Dropped.Output == 0 || full.InFlight == 0 || !ledgerBalances(full) {
 		t.Errorf("%+v", full)
 	}
-	p.wantSaid("no space left on device", dropsRecords)
+	p.waitForLog("no space left on device", dropsRecords)
 	if err := unix.Mount("", dir, "", unix.MS_REMOUNT, "size=256m"); err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +209,7 @@ func TestDNSAnswersWithFullDisk(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	received, delivered, _, lost := p.finalLedger()
-	n := lines(t, file, func(line []byte) {
+	n := countLines(t, file, func(line []byte) {
 		if !json.Valid(line) {
 			t.Errorf("no record: %.100q", line)
 		}
@@ -223,11 +223,11 @@ func TestDNSAnswersWithFullDisk(t *testing.T) {
 // not taken is counted as lost.
 func TestDNSStopsWithBlockedOutput(t *testing.T) {
 	address := freePort(t)
-	p := serving(t, ordinary, "--listen", address, "--protocol", "dns", "--shards", "2", "--output", "file:"+unreadPipe(t), "--drain-timeout", "300ms")
+	p := startServe(t, asNobody, "--listen", address, "--protocol", "dns", "--shards", "2", "--output", "file:"+unreadPipe(t), "--drain-timeout", "300ms")
 	asked := askMany(t, address, moreThanHeld)
 	askStreams(t, address, 100)
 	began := time.Now()
-	if code := p.terminate(); code != cli.ExitFailed || !p.says("could not write everything in time") {
+	if code := p.terminate(); code != cli.ExitFailed || !p.hasLogged("could not write everything in time") {
 		t.Errorf("exit code %d", code)
 	}
 	if took := time.Since(began); took > 5*time.Second {
@@ -244,16 +244,16 @@ func TestDNSRefusesUpgradeWithBlockedOutput(t *testing.T) {
 	pipe, address := unreadPipe(t), freePort(t)
 	args := []string{"--listen", address, "--protocol", "dns", "--shards", "2", "--output", "file:" + pipe, "--drain-timeout", "300ms",
 		"--takeover", filepath.Join(publicDir(t), "takeover.sock")}
-	p := serving(t, ordinary, args...)
+	p := startServe(t, asNobody, args...)
 	asked := askMany(t, address, moreThanHeld)
-	next := launch(t, ordinary, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
-	if code := next.wait(); code != cli.ExitFailed || !next.says("records are still on their way to the outputs") {
+	next := launch(t, asNobody, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
+	if code := next.wait(); code != cli.ExitFailed || !next.hasLogged("records are still on their way to the outputs") {
 		t.Errorf("the successor ends with %d", code)
 	}
 	asked += askMany(t, address, 100)
 	askStreams(t, address, 10)
 	eventually(t, "the last answers are counted, which the client has before", func() bool { return p.total().Replied == uint64(asked) })
-	if r := p.total(); r.Received != uint64(asked) || r.Replied != uint64(asked) || !holds(r) {
+	if r := p.total(); r.Received != uint64(asked) || r.Replied != uint64(asked) || !ledgerBalances(r) {
 		t.Errorf("%+v of %d", r, asked)
 	}
 	p.terminate()
@@ -268,22 +268,22 @@ func TestDNSKilledWithBlockedOutput(t *testing.T) {
 	pipe, address := unreadPipe(t), freePort(t)
 	args := []string{"--listen", address, "--protocol", "dns", "--shards", "2", "--output", "file:" + pipe, "--standby-after", "2s",
 		"--takeover", filepath.Join(publicDir(t), "takeover.sock")}
-	p := serving(t, ordinary, args...)
+	p := startServe(t, asNobody, args...)
 	next := p.startStandby(args...)
 	asked := askMany(t, address, moreThanHeld)
 	for began := time.Now(); time.Since(began) < 3*time.Second; {
 		asked += askMany(t, address, 100)
 	}
-	if next.says(`"message":"takeover finished`) {
+	if next.hasLogged(`"message":"takeover finished`) {
 		t.Fatal("it was taken for stuck")
 	}
 	held := p.total()
-	if held.Received != uint64(asked) || held.InFlight == 0 || held.Dropped.Output == 0 || !holds(held) {
+	if held.Received != uint64(asked) || held.InFlight == 0 || held.Dropped.Output == 0 || !ledgerBalances(held) {
 		t.Errorf("%+v of %d", held, asked)
 	}
 	p.cmd.Process.Kill()
 	p.wait()
-	eventually(t, "the standby serves", func() bool { return next.says(`"message":"listening"`) })
+	eventually(t, "the standby serves", func() bool { return next.hasLogged(`"message":"listening"`) })
 	asked += askMany(t, address, 100)
 	r := next.total()
 	if r.Received != uint64(asked) || r.Dropped.LostInCrash != held.InFlight || r.Dropped.Output < held.Dropped.Output ||

@@ -48,7 +48,7 @@ func questions(t *testing.T) []question {
 		}
 		all = append(all, q)
 	}
-	return append(all, misshapen()...)
+	return append(all, malformedMessages()...)
 }
 
 // parseQuestion understands kdig's arguments, as far as questions.txt has
@@ -172,7 +172,7 @@ func parseQuestion(line string) (question, error) {
 }
 
 // misshapen are messages that no client sends by intent.
-func misshapen() []question {
+func malformedMessages() []question {
 	var all []question
 	add := func(text string, wire []byte) { all = append(all, question{text: "message: " + text, wire: wire}) }
 	addTCP := func(text string, wire []byte) {
@@ -256,7 +256,7 @@ func misshapen() []question {
 
 // A line of questions.txt pasted to kdig asks what the test asks.
 func TestQuestionsMatchKdig(t *testing.T) {
-	kdig := need(t, "kdig", "knot-dnsutils")
+	kdig := requireProgram(t, "kdig", "knot-dnsutils")
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

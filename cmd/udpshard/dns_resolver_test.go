@@ -16,10 +16,10 @@ func TestResolverUsesNameServer(t *testing.T) {
 	for _, server := range []struct {
 		name  string
 		start func(*testing.T) string
-	}{{"udpshard", ourNameServer}, {"NSD", nsdServer}, {"Knot", knotServer}} {
+	}{{"udpshard", startUdpshardDNS}, {"NSD", startNSD}, {"Knot", startKnot}} {
 		t.Run(server.name, func(t *testing.T) {
-			need(t, "unbound", "unbound")
-			resolvesThrough(t, resolver(t, server.start(t)))
+			requireProgram(t, "unbound", "unbound")
+			checkResolver(t, startUnbound(t, server.start(t)))
 		})
 	}
 }
@@ -28,16 +28,16 @@ func TestResolverUsesNameServer(t *testing.T) {
 // everything, and nobody else: it has no other way out of loopback. It mixes
 // the case of names to tell forgeries, asks for no more of a name than it
 // must, and takes 1232 bytes by UDP.
-func resolver(t *testing.T, server string) string {
+func startUnbound(t *testing.T, server string) string {
 	t.Helper()
-	unbound := need(t, "unbound", "unbound")
+	unbound := requireProgram(t, "unbound", "unbound")
 	address := freePort(t)
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	conf := write(t, dir, "unbound.conf", fmt.Sprintf(`server:
+	conf := writeFile(t, dir, "unbound.conf", fmt.Sprintf(`server:
     interface: %s
     port: %s
     username: ""
@@ -67,12 +67,12 @@ stub-zone:
     name: "."
     stub-addr: %[4]s
 `, host, port, dir, strings.Replace(server, ":", "@", 1)))
-	daemon(t, unbound, "-d", "-p", "-c", conf)
-	answers(t, address)
+	startDaemon(t, unbound, "-d", "-p", "-c", conf)
+	waitForAnswers(t, address)
 	return address
 }
 
-func resolvesThrough(t *testing.T, address string) {
+func checkResolver(t *testing.T, address string) {
 	big := func(name string, least int) func(*dns.Msg) error {
 		return func(m *dns.Msg) error {
 			if len(m.Answer) != 1 || m.Answer[0].Header().Name != name || dns.Len(m.Answer[0]) < least {

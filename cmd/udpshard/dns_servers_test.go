@@ -33,26 +33,26 @@ func dnsFlags(t *testing.T, address string) []string {
 	return args
 }
 
-// ourNameServer returns the address of udpshard with the zones.
-func ourNameServer(t *testing.T) string {
+// startUdpshardDNS returns the address of udpshard with the zones.
+func startUdpshardDNS(t *testing.T) string {
 	t.Helper()
 	address := freePort(t)
-	serving(t, nil, dnsFlags(t, address)...)
-	answers(t, address)
+	startServe(t, nil, dnsFlags(t, address)...)
+	waitForAnswers(t, address)
 	return address
 }
 
-// knotServer returns the address of Knot with the zones.
-func knotServer(t *testing.T) string {
+// startKnot returns the address of Knot with the zones.
+func startKnot(t *testing.T) string {
 	t.Helper()
-	knotd := need(t, "knotd", "knot")
+	knotd := requireProgram(t, "knotd", "knot")
 	address := freePort(t)
 	dir := t.TempDir()
 	var zones strings.Builder
 	for _, zone := range dnsZones {
 		fmt.Fprintf(&zones, "  - domain: %s.\n    file: %s\n", zone, zoneFile(t, zone))
 	}
-	conf := write(t, dir, "knot.conf", fmt.Sprintf(`server:
+	conf := writeFile(t, dir, "knot.conf", fmt.Sprintf(`server:
     listen: %s
     rundir: %s
     udp-workers: 1
@@ -71,22 +71,22 @@ template:
     zonefile-sync: -1
 zone:
 %s`, strings.Replace(address, ":", "@", 1), dir, &zones))
-	daemon(t, knotd, "--config", conf)
-	answers(t, address)
+	startDaemon(t, knotd, "--config", conf)
+	waitForAnswers(t, address)
 	return address
 }
 
-// nsdServer returns the address of NSD with the zones.
-func nsdServer(t *testing.T) string {
+// startNSD returns the address of NSD with the zones.
+func startNSD(t *testing.T) string {
 	t.Helper()
-	nsd := need(t, "nsd", "nsd")
+	nsd := requireProgram(t, "nsd", "nsd")
 	address := freePort(t)
 	dir := t.TempDir()
 	var zones strings.Builder
 	for _, zone := range dnsZones {
 		fmt.Fprintf(&zones, "zone:\n    name: %s.\n    zonefile: %q\n", zone, zoneFile(t, zone))
 	}
-	conf := write(t, dir, "nsd.conf", fmt.Sprintf(`server:
+	conf := writeFile(t, dir, "nsd.conf", fmt.Sprintf(`server:
     ip-address: %s
     server-count: 1
     username: ""
@@ -104,13 +104,13 @@ func nsdServer(t *testing.T) string {
 remote-control:
     control-enable: no
 %s`, strings.Replace(address, ":", "@", 1), dir, &zones))
-	daemon(t, nsd, "-d", "-c", conf)
-	answers(t, address)
+	startDaemon(t, nsd, "-d", "-c", conf)
+	waitForAnswers(t, address)
 	return address
 }
 
 // answers waits until a server answers from each of the zones.
-func answers(t *testing.T, address string) {
+func waitForAnswers(t *testing.T, address string) {
 	t.Helper()
 	for _, zone := range dnsZones {
 		m := new(dns.Msg).SetQuestion(zone+".", dns.TypeSOA)

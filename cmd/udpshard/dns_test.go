@@ -17,7 +17,7 @@ import (
 )
 
 // asking asks a name server once, over udp or tcp; nil is no answer.
-func asking(network, address string, m *dns.Msg) *dns.Msg {
+func query(network, address string, m *dns.Msg) *dns.Msg {
 	c := dns.Client{Net: network, Timeout: 5 * time.Second, UDPSize: dns.MaxMsgSize}
 	answer, _, err := c.Exchange(m, address)
 	if err != nil {
@@ -26,7 +26,7 @@ func asking(network, address string, m *dns.Msg) *dns.Msg {
 	return answer
 }
 
-func askFor(name string, rtype uint16) *dns.Msg { return new(dns.Msg).SetQuestion(name, rtype) }
+func newQuery(name string, rtype uint16) *dns.Msg { return new(dns.Msg).SetQuestion(name, rtype) }
 
 // One address answers over UDP and TCP, with a record of each query, counts by
 // type and response code, and zones that can be replaced.
@@ -40,18 +40,18 @@ func TestDNSServer(t *testing.T) {
 		}
 	}
 	write("www A 192.0.2.80\nlong TXT " + strings.Repeat(`"`+strings.Repeat("x", 200)+`" `, 10) + "\n")
-	p := serving(t, ordinary, "--listen", address, "--protocol", "dns", "--zone", zone, "--sinkhole", "192.0.2.66,2001:db8::66", "--output", "file:"+file)
+	p := startServe(t, asNobody, "--listen", address, "--protocol", "dns", "--zone", zone, "--sinkhole", "192.0.2.66,2001:db8::66", "--output", "file:"+file)
 
-	if m := asking("udp", address, askFor("WWW.example.", dns.TypeA)); m == nil || len(m.Answer) != 1 || !m.Authoritative || m.Question[0].Name != "WWW.example." {
+	if m := query("udp", address, newQuery("WWW.example.", dns.TypeA)); m == nil || len(m.Answer) != 1 || !m.Authoritative || m.Question[0].Name != "WWW.example." {
 		t.Errorf("%v", m)
 	}
-	if m := asking("udp", address, askFor("long.example.", dns.TypeTXT)); m == nil || !m.Truncated || len(m.Answer) != 0 {
+	if m := query("udp", address, newQuery("long.example.", dns.TypeTXT)); m == nil || !m.Truncated || len(m.Answer) != 0 {
 		t.Errorf("%v", m)
 	}
-	if m := asking("tcp", address, askFor("long.example.", dns.TypeTXT)); m == nil || m.Truncated || len(m.Answer) != 1 {
+	if m := query("tcp", address, newQuery("long.example.", dns.TypeTXT)); m == nil || m.Truncated || len(m.Answer) != 1 {
 		t.Errorf("%v", m)
 	}
-	if m := asking("udp", address, askFor("anything.test.", dns.TypeAAAA)); m == nil || len(m.Answer) != 1 || m.Answer[0].(*dns.AAAA).AAAA.String() != "2001:db8::66" {
+	if m := query("udp", address, newQuery("anything.test.", dns.TypeAAAA)); m == nil || len(m.Answer) != 1 || m.Answer[0].(*dns.AAAA).AAAA.String() != "2001:db8::66" {
 		t.Errorf("%v", m)
 	}
 	wanted := []string{"WWW.example. A NOERROR", "long.example. TXT NOERROR", "long.example. TXT NOERROR", "anything.test. AAAA NOERROR"}
@@ -87,10 +87,10 @@ func TestDNSServer(t *testing.T) {
 	write("www A 192.0.2.81\n")
 	p.cmd.Process.Signal(syscall.SIGHUP)
 	eventually(t, "the new zone is in force", func() bool {
-		m := asking("tcp", address, askFor("www.example.", dns.TypeA))
+		m := query("tcp", address, newQuery("www.example.", dns.TypeA))
 		return m != nil && len(m.Answer) == 1 && m.Answer[0].(*dns.A).A.String() == "192.0.2.81"
 	})
-	p.wantSaid(`"zone":"example.","serial":1,"records":4,"file":"` + zone + `","time"`)
+	p.waitForLog(`"zone":"example.","serial":1,"records":4,"file":"` + zone + `","time"`)
 	if code := p.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
@@ -100,9 +100,9 @@ func TestDNSServer(t *testing.T) {
 // answered, over TCP too.
 func TestDNSWithoutZones(t *testing.T) {
 	address := freePort(t)
-	p := serving(t, ordinary, "--listen", address, "--protocol", "dns", "--output", "discard", "--allow", "127.0.0.1")
+	p := startServe(t, asNobody, "--listen", address, "--protocol", "dns", "--output", "discard", "--allow", "127.0.0.1")
 	for _, network := range []string{"udp", "tcp"} {
-		if m := asking(network, address, askFor("www.example.", dns.TypeA)); m == nil || m.Rcode != dns.RcodeRefused {
+		if m := query(network, address, newQuery("www.example.", dns.TypeA)); m == nil || m.Rcode != dns.RcodeRefused {
 			t.Errorf("%s: %v", network, m)
 		}
 	}
@@ -135,14 +135,14 @@ func TestDNSWithoutZones(t *testing.T) {
 func TestDNSUpgrade(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	args := []string{"--listen", address, "--protocol", "dns", "--sinkhole", "192.0.2.1", "--output", "discard", "--takeover", filepath.Join(dir, "takeover.sock")}
-	p := serving(t, ordinary, args...)
+	p := startServe(t, asNobody, args...)
 	cookied := func(cookie string) *dns.Msg {
-		m := askFor("www.example.", dns.TypeA)
+		m := newQuery("www.example.", dns.TypeA)
 		m.SetEdns0(1232, false)
 		m.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: cookie}}
 		return m
 	}
-	first := asking("udp", address, cookied("0102030405060708"))
+	first := query("udp", address, cookied("0102030405060708"))
 	if first == nil {
 		t.Fatal("no answer")
 	}
@@ -157,13 +157,13 @@ func TestDNSUpgrade(t *testing.T) {
 			default:
 			}
 			asked++
-			if m := asking("udp", address, cookied(given)); m == nil || len(m.Answer) != 1 {
+			if m := query("udp", address, cookied(given)); m == nil || len(m.Answer) != 1 {
 				t.Errorf("question %d: %v", asked, m)
 			}
 			// A connection that the one before has accepted may end with it.
 			for again := 0; ; again++ {
 				tried++
-				if asking("tcp", address, askFor("www.example.", dns.TypeA)) != nil {
+				if query("tcp", address, newQuery("www.example.", dns.TypeA)) != nil {
 					answered++
 					break
 				}
@@ -175,7 +175,7 @@ func TestDNSUpgrade(t *testing.T) {
 		}
 	}()
 	for range 3 {
-		next := p.succeeding(args...)
+		next := p.upgrade(args...)
 		if code := p.wait(); code != 0 {
 			t.Errorf("the one before ended with %d", code)
 		}
@@ -183,13 +183,13 @@ func TestDNSUpgrade(t *testing.T) {
 	}
 	close(stop)
 	<-done
-	if m := asking("tcp", address, askFor("www.example.", dns.TypeA)); m == nil || len(m.Answer) != 1 {
+	if m := query("tcp", address, newQuery("www.example.", dns.TypeA)); m == nil || len(m.Answer) != 1 {
 		t.Errorf("%v", m)
 	}
-	if n := counted(t, getText(t, "http://"+p.http+"/metrics"), `udpshard_dns_queries_total{listener="dns",type="A"}`); n < 1+asked+answered+1 || n > 1+asked+tried+1 {
+	if n := metricValue(t, getText(t, "http://"+p.http+"/metrics"), `udpshard_dns_queries_total{listener="dns",type="A"}`); n < 1+asked+answered+1 || n > 1+asked+tried+1 {
 		t.Errorf("%d questions are counted, of %d over UDP and %d over TCP, of which %d were answered, in four processes", n, asked+1, tried+1, answered+1)
 	}
-	if n := counted(t, getText(t, "http://"+p.http+"/metrics"), `udpshard_dns_tcp_connections_total{listener="dns",outcome="accepted"}`); n < asked/2 {
+	if n := metricValue(t, getText(t, "http://"+p.http+"/metrics"), `udpshard_dns_tcp_connections_total{listener="dns",outcome="accepted"}`); n < asked/2 {
 		t.Errorf("%d connections are counted, of %d and more in four processes", n, asked)
 	}
 	if code := p.terminate(); code != 0 {
@@ -211,10 +211,10 @@ func TestDNSStandbyTakesOver(t *testing.T) {
 	}
 	write("80")
 	args := []string{"--listen", address, "--protocol", "dns", "--zone", zone, "--rrl", "off", "--output", "discard", "--takeover", filepath.Join(dir, "takeover.sock")}
-	p := serving(t, ordinary, args...)
+	p := startServe(t, asNobody, args...)
 	standby := p.startStandby(args...)
 	answer := func(network string) string {
-		m := asking(network, address, askFor("www.example.", dns.TypeA))
+		m := query(network, address, newQuery("www.example.", dns.TypeA))
 		if m == nil || len(m.Answer) != 1 {
 			return ""
 		}
@@ -223,8 +223,8 @@ func TestDNSStandbyTakesOver(t *testing.T) {
 	write("81")
 	p.cmd.Process.Signal(syscall.SIGHUP)
 	eventually(t, "the new zone is in force", func() bool { return answer("udp") == "192.0.2.81" })
-	p.halt()
-	eventually(t, "it is replaced", func() bool { answer("udp"); return standby.says(`"message":"takeover finished`) })
+	p.sigstop()
+	eventually(t, "it is replaced", func() bool { answer("udp"); return standby.hasLogged(`"message":"takeover finished`) })
 	eventually(t, "the new zone is in force again", func() bool { return answer("udp") == "192.0.2.81" })
 	for i := range 20 {
 		if got := answer("tcp"); got != "192.0.2.81" {
@@ -257,21 +257,21 @@ func TestDNSStopsWhileZoneLoads(t *testing.T) {
 		}
 	}
 	write(small)
-	p := serving(t, ordinary, "--listen", address, "--protocol", "dns", "--zone", zone, "--output", "discard")
+	p := startServe(t, asNobody, "--listen", address, "--protocol", "dns", "--zone", zone, "--output", "discard")
 	write(large.String())
 	p.cmd.Process.Signal(syscall.SIGHUP)
-	eventually(t, "it reads", func() bool { return p.says("reload started") })
-	if code := p.terminate(); code != 0 || p.says("reload finished") {
+	eventually(t, "it reads", func() bool { return p.hasLogged("reload started") })
+	if code := p.terminate(); code != 0 || p.hasLogged("reload finished") {
 		t.Errorf("exit code %d, when it had read all", code)
 	}
 
-	p = launch(t, ordinary, "serve", "--http", freePort(t), "--log-format", "json", "--listen", address, "--protocol", "dns", "--zone", zone, "--output", "discard", "--takeover", filepath.Join(dir, "takeover.sock"))
-	eventually(t, "it reads the zone", func() bool { return p.hasRead() > large.Len()/10 })
+	p = launch(t, asNobody, "serve", "--http", freePort(t), "--log-format", "json", "--listen", address, "--protocol", "dns", "--zone", zone, "--output", "discard", "--takeover", filepath.Join(dir, "takeover.sock"))
+	eventually(t, "it reads the zone", func() bool { return p.bytesRead() > large.Len()/10 })
 	eventually(t, "a second signal ends it", func() bool {
 		p.cmd.Process.Signal(syscall.SIGTERM)
-		return p.says("signal while stopping")
+		return p.hasLogged("signal while stopping")
 	})
-	if code := p.wait(); code != cli.ExitFailed || p.says("listening") {
+	if code := p.wait(); code != cli.ExitFailed || p.hasLogged("listening") {
 		t.Errorf("exit code %d", code)
 	}
 }

@@ -17,7 +17,7 @@ import (
 // A socket filter that an instance can't detach is a finding, with its shard.
 func TestDoctorFindsSocketFilter(t *testing.T) {
 	address, socket := freePort(t), filepath.Join(t.TempDir(), "takeover.sock")
-	p := serving(t, nil, "--listen", address, "--shards", "2", "--output", "discard",
+	p := startServe(t, nil, "--listen", address, "--shards", "2", "--output", "discard",
 		"--takeover", socket)
 	doctor := func() (found string, code int) {
 		var out safeBuffer
@@ -32,8 +32,8 @@ func TestDoctorFindsSocketFilter(t *testing.T) {
 		found, _ := doctor()
 		return strings.Contains(found, ready)
 	})
-	rejectAll(t, socket, 1)
-	p.wantSaid("socket filter not detached")
+	attachLockedFilter(t, socket, 1)
+	p.waitForLog("socket filter not detached")
 	found, code := doctor()
 	for _, want := range []string{
 		fmt.Sprintf("fail  ready           pid %d is not ready: "+
@@ -51,7 +51,7 @@ func TestDoctorFindsSocketFilter(t *testing.T) {
 
 // rejectAll attaches a filter to an instance's socket that drops all and can't be detached
 // (SO_LOCK_FILTER, socket(7)), as each process of the same user can that has the socket.
-func rejectAll(t *testing.T, path string, shard int) {
+func attachLockedFilter(t *testing.T, path string, shard int) {
 	t.Helper()
 	conn, err := takeover.Dial(context.Background(), path)
 	if err != nil {

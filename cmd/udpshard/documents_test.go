@@ -57,7 +57,7 @@ func TestAllNamesAreDocumented(t *testing.T) {
 	for _, code := range []int{cli.ExitDone, cli.ExitFailed, cli.ExitReplaced, cli.ExitUsage, cli.ExitConfig} {
 		documented("the exit code", fmt.Sprintf("| %d |", code)[2:])
 	}
-	p := serving(t, nil, "--listen", freePort(t), "--protocol", "dns", "--sinkhole", "192.0.2.1",
+	p := startServe(t, nil, "--listen", freePort(t), "--protocol", "dns", "--sinkhole", "192.0.2.1",
 		"--output", "discard", "--takeover", filepath.Join(t.TempDir(), "takeover.sock"))
 	metrics, _ := p.get("/metrics")
 	series := regexp.MustCompile(`(?m)^# TYPE (udpshard_\S+) `)

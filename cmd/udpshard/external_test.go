@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-func need(t *testing.T, program, debianPackage string) string {
+func requireProgram(t *testing.T, program, debianPackage string) string {
 	t.Helper()
 	path, err := exec.LookPath(program)
 	if err != nil {
@@ -18,7 +18,7 @@ func need(t *testing.T, program, debianPackage string) string {
 }
 
 // daemon runs a program until the test ends, with the children it has.
-func daemon(t *testing.T, path string, args ...string) {
+func startDaemon(t *testing.T, path string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(path, args...)
 	said := new(safeBuffer)

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-func write(t *testing.T, dir, name, text string) string {
+func writeFile(t *testing.T, dir, name, text string) string {
 	t.Helper()
 	path := filepath.Join(dir, name)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -22,7 +22,7 @@ func write(t *testing.T, dir, name, text string) string {
 	return path
 }
 
-func lines(t *testing.T, path string, each func(line []byte)) int {
+func countLines(t *testing.T, path string, each func(line []byte)) int {
 	t.Helper()
 	f, err := os.Open(path)
 	if err != nil {
@@ -48,10 +48,10 @@ func lines(t *testing.T, path string, each func(line []byte)) int {
 }
 
 // records reads a file of JSON lines.
-func records(t *testing.T, file string) []map[string]any {
+func readRecords(t *testing.T, file string) []map[string]any {
 	t.Helper()
 	var all []map[string]any
-	lines(t, file, func(line []byte) {
+	countLines(t, file, func(line []byte) {
 		var record map[string]any
 		if err := json.Unmarshal(line, &record); err != nil {
 			t.Errorf("%q: %v", line, err)

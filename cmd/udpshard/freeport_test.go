@@ -13,7 +13,7 @@ import (
 )
 
 // given are the ports that were returned: no other test gets one.
-var given sync.Map
+var usedPorts sync.Map
 
 // findPort returns a port that nobody has, neither for UDP nor for TCP. It looks
 // below those that the kernel gives to whoever asks for any (ip_local_port_range,
@@ -24,7 +24,7 @@ func findPort() (port int, err error) {
 	var errs []error
 	for range 100 {
 		port = first + rand.IntN(beyond-first)
-		if _, taken := given.LoadOrStore(port, true); taken {
+		if _, taken := usedPorts.LoadOrStore(port, true); taken {
 			continue
 		}
 		if err = isFree(port); err == nil {

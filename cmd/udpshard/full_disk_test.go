@@ -35,12 +35,12 @@ func TestFullDiskLosesNoRecord(t *testing.T) {
 	}
 	file := filepath.Join(dir, "records.json")
 	address := freePort(t)
-	p := serving(t, nil, "--listen", address, "--receive-buffer", "16KiB", "--output", "file:"+file)
+	p := startServe(t, nil, "--listen", address, "--receive-buffer", "16KiB", "--output", "file:"+file)
 	s := newSenders(t, address, 4)
 	s.send(2_000, 50_000)
 	eventually(t, "the disk is full and the kernel drops", func() bool {
 		s.send(s.sent+2_000, 50_000)
-		return p.says("no space left on device") && p.total().Dropped.Kernel > 0
+		return p.hasLogged("no space left on device") && p.total().Dropped.Kernel > 0
 	})
 	if n := strings.Count(p.logs.String(), "no space left on device"); n != 1 {
 		t.Errorf("%d log lines about one full disk", n)
@@ -56,10 +56,10 @@ func TestFullDiskLosesNoRecord(t *testing.T) {
 	if code := p.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	p.wantSaid("output recovered")
+	p.waitForLog("output recovered")
 	received, _, kernel, lost := p.finalLedger()
-	r := newReader()
-	if n := lines(t, file, r.read); uint64(n) != received || received+kernel != uint64(s.sent) || lost != 0 {
+	r := newRecordChecker()
+	if n := countLines(t, file, r.read); uint64(n) != received || received+kernel != uint64(s.sent) || lost != 0 {
 		t.Errorf("%d records of %d received, %d dropped by the kernel, %d sent, %d lost", n, received, kernel, s.sent, lost)
 	}
 	for _, fault := range r.faults {
@@ -82,15 +82,15 @@ func testCutsPartialRecord(t *testing.T, protocol, begin string) {
 	file, address := filepath.Join(dir, "records.json"), freePort(t)
 	args := []string{"--listen", address, "--protocol", protocol, "--steer", "hash", "--standby-after", "10m",
 		"--takeover", filepath.Join(publicDir(t), "takeover.sock"), "--output", "file:" + file, "--shards"}
-	p := serving(t, ordinary, append(args, "3")...)
+	p := startServe(t, asNobody, append(args, "3")...)
 	next := p.startStandby(append(args, "1")...)
 	s := newSenders(t, address, 32)
 	s.begin = []byte(begin)
 	eventually(t, "the disk is full", func() bool {
 		s.send(s.sent+500, 50_000)
-		return p.says("no space left on device")
+		return p.hasLogged("no space left on device")
 	})
-	p.halt()
+	p.sigstop()
 	s.send(s.sent+1000, 50_000)
 	if err := unix.Mount("", dir, "", unix.MS_REMOUNT, "size=256m"); err != nil {
 		t.Fatal(err)
@@ -98,17 +98,17 @@ func testCutsPartialRecord(t *testing.T, protocol, begin string) {
 	p.cmd.Process.Kill()
 	p.wait()
 	eventually(t, "all is accounted for", func() bool {
-		if !next.says("listening") {
+		if !next.hasLogged("listening") {
 			return false
 		}
 		r := next.total()
 		return r.Received+r.Dropped.Kernel == uint64(s.sent) && r.InFlight == 0
 	})
-	if next.says("last write of the predecessor unknown") {
+	if next.hasLogged("last write of the predecessor unknown") {
 		t.Error("it can't tell what was written")
 	}
 	total := next.total()
-	n := lines(t, file, func(line []byte) {
+	n := countLines(t, file, func(line []byte) {
 		if !json.Valid(line) {
 			t.Errorf("no record: %.200s", line)
 		}
@@ -127,14 +127,14 @@ func TestStopAfterTakeoverWithFullDisk(t *testing.T) {
 	file, address := filepath.Join(smallDisk(t), "records.json"), freePort(t)
 	args := []string{"--listen", address, "--protocol", "raw", "--steer", "hash", "--standby-after", "10m", "--drain-timeout", "100ms",
 		"--takeover", filepath.Join(publicDir(t), "takeover.sock"), "--output", "file:" + file, "--shards"}
-	p := serving(t, ordinary, append(args, "3")...)
+	p := startServe(t, asNobody, append(args, "3")...)
 	next := p.startStandby(append(args, "1")...)
-	p.halt()
+	p.sigstop()
 	s := newSenders(t, address, 32)
 	s.send(20_000, 100_000)
 	p.cmd.Process.Kill()
 	p.wait()
-	eventually(t, "the disk is full", func() bool { return next.says("no space left on device") })
+	eventually(t, "the disk is full", func() bool { return next.hasLogged("no space left on device") })
 	if code := next.terminate(); code != cli.ExitFailed {
 		t.Errorf("exit code %d", code)
 	}

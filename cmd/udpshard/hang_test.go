@@ -32,7 +32,7 @@ func (p *process) haltShard(t *testing.T, shard int) (release func()) {
 			return false
 		}
 		var err error
-		if release, err = halt(thread); err != nil {
+		if release, err = haltThread(thread); err != nil {
 			t.Skipf("threads can't be halted (ptrace(2)): %v: grant CAP_SYS_PTRACE", err)
 		}
 		if !waits() {
@@ -46,7 +46,7 @@ func (p *process) haltShard(t *testing.T, shard int) (release func()) {
 }
 
 // halt stops a thread of another process, and returns what lets it run again.
-func halt(thread int) (release func(), err error) {
+func haltThread(thread int) (release func(), err error) {
 	halted, resume := make(chan error), make(chan struct{})
 	var done sync.WaitGroup
 	done.Go(func() {
@@ -79,7 +79,7 @@ func halt(thread int) (release func(), err error) {
 }
 
 // hangArgs are those of a process of two shards, with a takeover path.
-func hangArgs(t *testing.T, address, dir string, more ...string) []string {
+func twoShardArgs(t *testing.T, address, dir string, more ...string) []string {
 	t.Helper()
 	return append([]string{
 		"--listen", address, "--protocol", "raw", "--shards", "2", "--steer", "hash",
@@ -90,7 +90,7 @@ func hangArgs(t *testing.T, address, dir string, more ...string) []string {
 
 // fill sends from many ports, until datagrams wait at shard 1, which hangs, and shard 0 has
 // delivered its own.
-func (p *process) fill(t *testing.T, s *senders) {
+func (p *process) fillHaltedShard(t *testing.T, s *senders) {
 	t.Helper()
 	eventually(t, "datagrams wait at shard 1 alone", func() bool {
 		s.send(s.sent+16, 0)
@@ -103,12 +103,12 @@ func (p *process) fill(t *testing.T, s *senders) {
 // shard; what the others have read is written.
 func TestHangingShardAllowsReloadAndStop(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
-	p := serving(t, ordinary, hangArgs(t, address, dir, "--drain-timeout", "30s")...)
+	p := startServe(t, asNobody, twoShardArgs(t, address, dir, "--drain-timeout", "30s")...)
 	p.haltShard(t, 1)
 	s := newSenders(t, address, 32)
-	p.fill(t, s)
+	p.fillHaltedShard(t, s)
 	p.cmd.Process.Signal(unix.SIGHUP)
-	p.wantSaid("reload finished")
+	p.waitForLog("reload finished")
 	began := time.Now()
 	p.cmd.Process.Signal(unix.SIGTERM)
 	if code := p.exits(); code != cli.ExitFailed {
@@ -120,11 +120,11 @@ func TestHangingShardAllowsReloadAndStop(t *testing.T) {
 		stalled[0]["queue_bytes"] == 0.0 {
 		t.Errorf("%v", stalled)
 	}
-	if !p.says("udpshard: error: listener raw shard 1 hangs: no sign of life for ") {
+	if !p.hasLogged("udpshard: error: listener raw shard 1 hangs: no sign of life for ") {
 		t.Error("the last line does not say so")
 	}
 	received, delivered, _, lost := p.finalLedger()
-	written := uint64(lines(t, filepath.Join(dir, "records"), nil))
+	written := uint64(countLines(t, filepath.Join(dir, "records"), nil))
 	if written != delivered || received != delivered+lost || len(p.logged("final ledger")) != 2 {
 		t.Errorf("%d written, %d received, %d delivered, %d lost", written, received, delivered, lost)
 	}
@@ -134,14 +134,14 @@ func TestHangingShardAllowsReloadAndStop(t *testing.T) {
 // that datagrams wait there or not.
 func TestHangingShardStopsWithStandby(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
-	args := hangArgs(t, address, dir, "--standby-after", "1h")
-	p := serving(t, ordinary, args...)
+	args := twoShardArgs(t, address, dir, "--standby-after", "1h")
+	p := startServe(t, asNobody, args...)
 	standby := p.startStandby(args...)
 	p.haltShard(t, 1)
 	s := newSenders(t, address, 32)
-	p.fill(t, s)
+	p.fillHaltedShard(t, s)
 	p.cmd.Process.Signal(unix.SIGTERM)
-	p.wantSaid("handover to a standby failed")
+	p.waitForLog("handover to a standby failed")
 	ended := make(chan struct{})
 	go func() { p.wait(); close(ended) }()
 	for late := time.Now().Add(time.Minute); !isClosed(ended) && time.Now().Before(late); {
@@ -150,7 +150,7 @@ func TestHangingShardStopsWithStandby(t *testing.T) {
 	if code := p.exits(); code != cli.ExitFailed {
 		t.Errorf("exit code %d", code)
 	}
-	standby.wantSaid(`"message":"takeover finished`)
+	standby.waitForLog(`"message":"takeover finished`)
 	var total metrics.Reading
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -172,11 +172,11 @@ func TestHangingShardStopsWithStandby(t *testing.T) {
 // was sent has come, and the upgrade succeeds.
 func TestHangingShardRefusesUpgrade(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
-	args := hangArgs(t, address, dir)
-	p := serving(t, ordinary, args...)
+	args := twoShardArgs(t, address, dir)
+	p := startServe(t, asNobody, args...)
 	release := p.haltShard(t, 1)
 	s := newSenders(t, address, 32)
-	p.fill(t, s)
+	p.fillHaltedShard(t, s)
 	for i := range 2 {
 		p.logs.Reset()
 		next := p.startSuccessor(args...)
@@ -187,16 +187,16 @@ func TestHangingShardRefusesUpgrade(t *testing.T) {
 			"the active process can't stop reading: listener raw shard 1 hangs: no sign of life for ",
 			"udpshard: hint: stop the active process (kill -TERM PID)",
 		} {
-			if !next.says(text) {
+			if !next.hasLogged(text) {
 				t.Errorf("attempt %d: the successor does not say %q:\n%s", i, text, next.logs)
 			}
 		}
-		p.wantSaid(`"message":"handover failed"`, `"message":"shard hanging"`)
+		p.waitForLog(`"message":"handover failed"`, `"message":"shard hanging"`)
 		stalled := p.logged("shard hanging")
 		if len(stalled) != 1 || stalled[0]["listener"] != "raw" || stalled[0]["shard"] != 1.0 {
 			t.Errorf("attempt %d: %v", i, stalled)
 		}
-		if paused := p.says(`"reading_on":true`); paused != (i == 0) {
+		if paused := p.hasLogged(`"reading_on":true`); paused != (i == 0) {
 			t.Errorf("attempt %d: shards have stopped reading: %t", i, paused)
 		}
 		before := p.status().Listeners[0].Shards[0].Delivered
@@ -207,7 +207,7 @@ func TestHangingShardRefusesUpgrade(t *testing.T) {
 	}
 	release()
 	eventually(t, "all have come", func() bool { return p.total().Received == uint64(s.sent) })
-	next := p.succeeding(args...)
+	next := p.upgrade(args...)
 	s.send(s.sent+100, 0)
 	eventually(t, "all have come", func() bool { return next.total().Delivered == uint64(s.sent) })
 	if code := next.terminate(); code != 0 {
@@ -218,14 +218,14 @@ func TestHangingShardRefusesUpgrade(t *testing.T) {
 // A process whose standby has taken over, since a shard hangs, ends, though that shard does not.
 func TestHangingShardExitsAfterTakeover(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
-	args := hangArgs(t, address, dir, "--standby-after", "250ms")
-	p := serving(t, ordinary, args...)
+	args := twoShardArgs(t, address, dir, "--standby-after", "250ms")
+	p := startServe(t, asNobody, args...)
 	standby := p.startStandby(args...)
 	p.haltShard(t, 1)
 	s := newSenders(t, address, 32)
 	eventually(t, "the standby takes over", func() bool {
 		s.send(s.sent+16, 0)
-		return standby.says(`"reason":"stalled"`)
+		return standby.hasLogged(`"reason":"stalled"`)
 	})
 	if code := p.exits(); code != cli.ExitReplaced {
 		t.Errorf("exit code %d", code)

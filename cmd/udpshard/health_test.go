@@ -15,7 +15,7 @@ import (
 func TestHealthByPID(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	args := []string{"--listen", address, "--protocol", "discard", "--shards", "1", "--takeover", filepath.Join(dir, "takeover.sock")}
-	p := serving(t, ordinary, args...)
+	p := startServe(t, asNobody, args...)
 	next := p.startStandby(args...)
 	own := freePort(t) // an HTTP address of its own
 	apart := p.startStandby(append(args, "--http", own)...)
@@ -38,7 +38,7 @@ func TestHealthByPID(t *testing.T) {
 	want("standby", own, apart.cmd.Process.Pid)
 	want("", p.http, os.Getpid())
 	p.terminate()
-	next.wantSaid(`"message":"takeover finished`)
+	next.waitForLog(`"message":"takeover finished`)
 	want("active", p.http, next.cmd.Process.Pid)
 	want("standby", p.http, apart.cmd.Process.Pid)
 	want("", p.http, p.cmd.Process.Pid)

@@ -11,7 +11,7 @@ import (
 )
 
 // idleClients opens n connections to an HTTP address, which send a text and then nothing.
-func idleClients(t *testing.T, address string, n int, text string) {
+func openIdleConnections(t *testing.T, address string, n int, text string) {
 	t.Helper()
 	for range n {
 		conn, err := net.Dial("tcp", address)
@@ -37,9 +37,9 @@ func TestProbesBesideIdleConnections(t *testing.T) {
 		"answered before": "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := serving(t, nil, "--listen", "127.0.0.1:0", "--protocol", "discard")
+			p := startServe(t, nil, "--listen", "127.0.0.1:0", "--protocol", "discard")
 			for range 10 {
-				idleClients(t, p.http, 300, text)
+				openIdleConnections(t, p.http, 300, text)
 				if out, err := exec.Command(path, "health", "--http", p.http).CombinedOutput(); err != nil {
 					t.Errorf("health: %v: %s", err, out)
 				}
@@ -54,8 +54,8 @@ func TestProbesBesideIdleConnections(t *testing.T) {
 // Where other hosts can reach HTTP, the log says so.
 func TestReachableHTTPIsLogged(t *testing.T) {
 	const told = "HTTP reachable by other hosts"
-	p := serving(t, nil, "--listen", "127.0.0.1:0", "--protocol", "discard")
-	if p.says(told) {
+	p := startServe(t, nil, "--listen", "127.0.0.1:0", "--protocol", "discard")
+	if p.hasLogged(told) {
 		t.Error("a loopback address is warned of")
 	}
 	_, port, err := net.SplitHostPort(freePort(t))
@@ -64,8 +64,8 @@ func TestReachableHTTPIsLogged(t *testing.T) {
 	}
 	for _, address := range []string{":" + port, "0.0.0.0:" + port} {
 		p := launch(t, nil, "serve", "--listen", "127.0.0.1:0", "--protocol", "discard", "--log-format", "json", "--http", address)
-		eventually(t, "it says so", func() bool { return p.says(told) })
-		p.wantSaid(`"level":"warn"`, `"remedy":"give --http 127.0.0.1:9514, `, ":"+port+`"`)
+		eventually(t, "it says so", func() bool { return p.hasLogged(told) })
+		p.waitForLog(`"level":"warn"`, `"remedy":"give --http 127.0.0.1:9514, `, ":"+port+`"`)
 		if code := p.terminate(); code != cli.ExitDone {
 			t.Errorf("exit code %d", code)
 		}

@@ -11,13 +11,13 @@ import (
 
 // says reports whether it has said that by now. What it says comes by a pipe, and
 // so after what it does: see wantSaid.
-func (p *process) says(text string) bool { return strings.Contains(p.logs.String(), text) }
+func (p *process) hasLogged(text string) bool { return strings.Contains(p.logs.String(), text) }
 
 // wantSaid waits until it has said all that.
-func (p *process) wantSaid(texts ...string) {
+func (p *process) waitForLog(texts ...string) {
 	p.t.Helper()
 	for _, text := range texts {
-		eventually(p.t, fmt.Sprintf("it has said %q", text), func() bool { return p.says(text) })
+		eventually(p.t, fmt.Sprintf("it has said %q", text), func() bool { return p.hasLogged(text) })
 	}
 }
 
@@ -68,7 +68,7 @@ func (p *process) finalLedger() (received, delivered, kernel, lost uint64) {
 
 // gap returns what the log line on its takeover says of the time in which nobody read, in
 // milliseconds.
-func (p *process) gap() (ms float64) {
+func (p *process) takeoverGap() (ms float64) {
 	p.t.Helper()
 	found := false
 	eventually(p.t, "it has said how long nobody read", func() bool {

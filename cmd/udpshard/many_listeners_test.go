@@ -11,15 +11,15 @@ import (
 )
 
 // manyListeners returns a file of so many listeners in the order in which addresses are.
-func manyListeners(t *testing.T, dir, name string, addresses []string) string {
+func listenersFile(t *testing.T, dir, name string, addresses []string) string {
 	t.Helper()
 	var text strings.Builder
 	fmt.Fprintf(&text, "takeover: %s\nlisteners:\n", filepath.Join(dir, "takeover.sock"))
 	for _, address := range addresses {
 		fmt.Fprintf(&text, "  - {name: 'at-%s', address: '%s', shards: 2, batch: 8, max_datagram: 1KiB, output: discard}\n", address, address)
 	}
-	path := write(t, dir, name, text.String())
-	ownedByOrdinary(t, path)
+	path := writeFile(t, dir, name, text.String())
+	ownedByNobody(t, path)
 	return path
 }
 
@@ -32,10 +32,10 @@ func TestTakeoverOfManyListeners(t *testing.T) {
 	for range count {
 		addresses = append(addresses, freePort(t))
 	}
-	p := serving(t, ordinary, "--config", manyListeners(t, dir, "0.yaml", addresses))
-	stop := trickle(t, addresses, 20*time.Millisecond)
+	p := startServe(t, asNobody, "--config", listenersFile(t, dir, "0.yaml", addresses))
+	stop := sendInTurn(t, addresses, 20*time.Millisecond)
 	wait := func(what string, q *process) {
-		if gap := q.gap(); gap > most {
+		if gap := q.takeoverGap(); gap > most {
 			t.Errorf("%s: nobody read for %.1f ms", what, gap)
 		} else {
 			t.Logf("%s: nobody read for %.1f ms", what, gap)
@@ -45,21 +45,21 @@ func TestTakeoverOfManyListeners(t *testing.T) {
 	}
 	for i := range 3 {
 		rand.Shuffle(count, func(i, j int) { addresses[i], addresses[j] = addresses[j], addresses[i] })
-		next := p.succeeding("--config", manyListeners(t, dir, fmt.Sprintf("%d.yaml", i+1), addresses))
+		next := p.upgrade("--config", listenersFile(t, dir, fmt.Sprintf("%d.yaml", i+1), addresses))
 		if code := p.wait(); code != 0 {
 			t.Fatalf("the one before ended with %d", code)
 		}
 		wait("upgrade", next)
 		p = next
 	}
-	standby := p.startStandby("--config", manyListeners(t, dir, "standby.yaml", addresses), "--standby-after", "10s")
+	standby := p.startStandby("--config", listenersFile(t, dir, "standby.yaml", addresses), "--standby-after", "10s")
 	p.cmd.Process.Signal(syscall.SIGTERM)
 	wait("stop", standby)
 	if code := p.wait(); code != 0 {
 		t.Fatalf("the one before ended with %d", code)
 	}
-	sent, total := stop(), standby.settled()
-	if total.Received+total.Dropped.Kernel != sent || total.Dropped.Kernel > 0 && !standby.says("smaller than asked") {
+	sent, total := stop(), standby.settledTotal()
+	if total.Received+total.Dropped.Kernel != sent || total.Dropped.Kernel > 0 && !standby.hasLogged("smaller than asked") {
 		t.Errorf("%d were sent: %+v", sent, total)
 	}
 	if code := standby.terminate(); code != 0 {

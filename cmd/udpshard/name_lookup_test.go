@@ -53,12 +53,12 @@ func startNameServer(t *testing.T) *nameServer {
 }
 
 // asking runs a process that asks the name server and no other.
-func (n *nameServer) asking(t *testing.T) func(*exec.Cmd) {
+func (n *nameServer) resolving(t *testing.T) func(*exec.Cmd) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, for a mount namespace in which /etc/resolv.conf is another file")
 	}
-	conf := write(t, t.TempDir(), "resolv.conf", "nameserver "+n.address+"\n")
+	conf := writeFile(t, t.TempDir(), "resolv.conf", "nameserver "+n.address+"\n")
 	apart := func(cmd *exec.Cmd) {
 		cmd.Args = slices.Concat([]string{"sh", "-c", `mount --bind "$0" /etc/resolv.conf && exec "$@"`, conf, cmd.Path}, cmd.Args[1:])
 		cmd.Path = "/bin/sh"
@@ -76,7 +76,7 @@ func (n *nameServer) asking(t *testing.T) func(*exec.Cmd) {
 // killed, while the name server does not answer: nobody asks it.
 func TestTakeoverLooksUpNoName(t *testing.T) {
 	names := startNameServer(t)
-	asking := names.asking(t)
+	asking := names.resolving(t)
 	dir := t.TempDir()
 	var listeners []string
 	for i := range 3 {
@@ -84,15 +84,15 @@ func TestTakeoverLooksUpNoName(t *testing.T) {
 		listeners = append(listeners, fmt.Sprintf("  - {name: l%d, address: 'udpshard.test:%s', shards: 1, output: 'file:%s'}\n", i, port, filepath.Join(dir, fmt.Sprint(i))))
 	}
 	head := "takeover: " + filepath.Join(dir, "takeover.sock") + "\nlisteners:\n"
-	p := serving(t, asking, "--config", write(t, dir, "a.yaml", head+strings.Join(listeners, "")))
+	p := startServe(t, asking, "--config", writeFile(t, dir, "a.yaml", head+strings.Join(listeners, "")))
 	slices.Reverse(listeners)
 	standby := launch(t, asking, "serve", "--standby", "--standby-after", "10s", "--http", p.http, "--log-format", "json",
-		"--config", write(t, dir, "b.yaml", head+strings.Join(listeners, "")))
+		"--config", writeFile(t, dir, "b.yaml", head+strings.Join(listeners, "")))
 	standby.http = p.http
-	standby.wantSaid("standby started")
+	standby.waitForLog("standby started")
 	names.silent.Store(true)
 	p.cmd.Process.Kill()
-	gap := standby.gap()
+	gap := standby.takeoverGap()
 	t.Logf("nobody read for %.1f ms", gap)
 	if gap > 5000 {
 		t.Error("that is long")

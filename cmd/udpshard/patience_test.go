@@ -18,14 +18,14 @@ func TestRepeatedTakeoversDoublePatience(t *testing.T) {
 	const after = 100 * time.Millisecond
 	dir, address := publicDir(t), freePort(t)
 	args := []string{"--listen", address, "--protocol", "discard", "--shards", "1", "--takeover", filepath.Join(dir, "takeover.sock"), "--standby-after", after.String()}
-	p := serving(t, ordinary, args...)
+	p := startServe(t, asNobody, args...)
 	var stalled uint64
 	last := time.Time{}
 	for {
 		next := p.startStandby(args...)
-		p.halt()
+		p.sigstop()
 		newSenders(t, address, 1).send(100, 0)
-		next.wantSaid(`"reason":"stalled"`)
+		next.waitForLog(`"reason":"stalled"`)
 		stalled++
 		var line struct{ Patience, NextPatience, Reason string }
 		for text := range strings.Lines(next.logs.String()) {
@@ -71,12 +71,12 @@ func TestRepeatedTakeoversDoublePatience(t *testing.T) {
 	if code := p.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	eventually(t, "it is the one that answers", func() bool { return pid(next.http) == next.cmd.Process.Pid })
-	next = next.succeeding(args...)
+	eventually(t, "it is the one that answers", func() bool { return activePID(next.http) == next.cmd.Process.Pid })
+	next = next.upgrade(args...)
 	dead := next.startStandby(args...)
 	next.cmd.Process.Kill()
-	dead.wantSaid(`"reason":"died"`)
-	eventually(t, "it is the one that answers", func() bool { return pid(dead.http) == dead.cmd.Process.Pid })
+	dead.waitForLog(`"reason":"died"`)
+	eventually(t, "it is the one that answers", func() bool { return activePID(dead.http) == dead.cmd.Process.Pid })
 	if got := dead.status().Takeovers; got.Stalled != stalled || got.Stop != 1 || got.Upgrade != 1 || got.Died != 1 || got.Last.Reason != "died" {
 		t.Errorf("%+v", got)
 	}

@@ -17,7 +17,7 @@ import (
 
 // apart runs a process in a pid namespace of its own, as in a container.
 func apart(cmd *exec.Cmd) {
-	ordinary(cmd)
+	asNobody(cmd)
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = new(syscall.SysProcAttr)
 	}
@@ -46,30 +46,30 @@ func TestStandbysInOtherPIDNamespaces(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	args := []string{"--listen", address, "--shards", "2", "--takeover", filepath.Join(dir, "takeover.sock"),
 		"--output", "file:" + filepath.Join(dir, "records.json")}
-	p := serving(t, apart, args...)
+	p := startServe(t, apart, args...)
 	standby := func() *process {
 		next := launch(t, apart, append([]string{"serve", "--standby", "--http", p.http, "--log-format", "json"}, args...)...)
 		next.http = p.http
-		eventually(t, "it stands by", func() bool { return next.says("standby started") })
+		eventually(t, "it stands by", func() bool { return next.hasLogged("standby started") })
 		return next
 	}
 	const foreign = `"pid":1,"pid_namespace":"another",`
 	next := standby()
-	next.wantSaid(foreign + `"version":`)
-	eventually(t, "the active process says whose pid it is", func() bool { return p.says(foreign + `"version":`) })
+	next.waitForLog(foreign + `"version":`)
+	eventually(t, "the active process says whose pid it is", func() bool { return p.hasLogged(foreign + `"version":`) })
 	wantRole(t, p.http, metrics.Active, p)
 	wantRole(t, p.http, metrics.Standby, next)
 	if err := p.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the standby takes over from one that was killed", func() bool { return next.says(`"reason":"died`) })
+	eventually(t, "the standby takes over from one that was killed", func() bool { return next.hasLogged(`"reason":"died`) })
 	p, next = next, standby()
 	wantRole(t, p.http, metrics.Active, p)
 	wantRole(t, p.http, metrics.Standby, next)
 	if code := p.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	eventually(t, "the standby takes over from one that was told to stop", func() bool { return next.says(foreign + `"after":`) })
+	eventually(t, "the standby takes over from one that was told to stop", func() bool { return next.hasLogged(foreign + `"after":`) })
 	if code := next.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}

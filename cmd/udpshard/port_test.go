@@ -16,7 +16,7 @@ func TestJoinSharesPort(t *testing.T) {
 	address := freePort(t)
 	var group []*process
 	for range 3 {
-		group = append(group, serving(t, nil, "--listen", address, "--join", "--shards", "1", "--protocol", "discard"))
+		group = append(group, startServe(t, nil, "--listen", address, "--join", "--shards", "1", "--protocol", "discard"))
 	}
 	const flows = 300
 	for range flows {
@@ -39,12 +39,12 @@ func TestJoinSharesPort(t *testing.T) {
 
 func TestPortInUseNamesHolder(t *testing.T) {
 	address := freePort(t)
-	first := serving(t, nil, "--listen", address)
+	first := startServe(t, nil, "--listen", address)
 	second := launch(t, nil, "serve", "--listen", address)
 	if code := second.wait(); code != cli.ExitFailed {
 		t.Errorf("exit code %d", code)
 	}
-	second.wantSaid("udpshard: error: ", address, fmt.Sprintf("pid %d (udpshard)", first.cmd.Process.Pid),
+	second.waitForLog("udpshard: error: ", address, fmt.Sprintf("pid %d (udpshard)", first.cmd.Process.Pid),
 		fmt.Sprintf("uid %d", os.Getuid()), "\nudpshard: hint: ", "--join")
 	newSenders(t, address, 4).send(100, 0)
 	eventually(t, "the first goes on", func() bool { return first.total().Delivered == 100 })
@@ -56,14 +56,14 @@ func TestJoinRefusesOtherUser(t *testing.T) {
 	}
 	const nobody = 65534
 	address := freePort(t)
-	serving(t, nil, "--listen", address, "--join")
+	startServe(t, nil, "--listen", address, "--join")
 	other := launch(t, func(cmd *exec.Cmd) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	}, "serve", "--listen", address, "--join", "--http", "")
 	if code := other.wait(); code != cli.ExitFailed {
 		t.Errorf("exit code %d", code)
 	}
-	other.wantSaid("uid 0", "SO_REUSEPORT", "one user")
+	other.waitForLog("uid 0", "SO_REUSEPORT", "one user")
 }
 
 func TestSpecificAddressBeatsWildcard(t *testing.T) {
@@ -76,7 +76,7 @@ func TestSpecificAddressBeatsWildcard(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := serving(t, nil, "--config", file)
+	p := startServe(t, nil, "--config", file)
 	for range 40 {
 		newSenders(t, "127.0.0.1:"+port, 1).burst(0, 1)
 		newSenders(t, "127.0.0.2:"+port, 1).burst(0, 1)

@@ -61,7 +61,7 @@ var previousProgram = sync.OnceValues(func() (string, error) {
 })
 
 // previous returns a change for launch: the process runs the program of previousCommit.
-func previous(t *testing.T) func(*exec.Cmd) {
+func previousVersion(t *testing.T) func(*exec.Cmd) {
 	t.Helper()
 	path, err := previousProgram()
 	if errors.Is(err, errNoHistory) {
@@ -71,7 +71,7 @@ func previous(t *testing.T) func(*exec.Cmd) {
 	}
 	current, _ := program()
 	return func(cmd *exec.Cmd) {
-		ordinary(cmd)
+		asNobody(cmd)
 		if cmd.Path == current {
 			cmd.Path = path
 		}
@@ -84,7 +84,7 @@ func previous(t *testing.T) func(*exec.Cmd) {
 }
 
 // versions is a port that processes of two versions read, one process after the other.
-type versions struct {
+type mixedVersions struct {
 	t        *testing.T
 	previous func(*exec.Cmd)
 	args     []string
@@ -93,72 +93,72 @@ type versions struct {
 }
 
 // startPrevious starts a process of the previous version, and load.
-func startPrevious(t *testing.T) (v *versions, active *process) {
+func startPrevious(t *testing.T) (v *mixedVersions, active *process) {
 	t.Helper()
-	v = &versions{t: t, previous: previous(t)}
+	v = &mixedVersions{t: t, previous: previousVersion(t)}
 	dir, address := publicDir(t), freePort(t)
 	v.file = filepath.Join(dir, "records.json")
 	v.args = []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"),
 		"--output", "file:" + v.file, "--standby-after", "10s"}
-	active = serving(t, v.previous, v.args...)
-	v.report = sendingTo(t, address, "--rate", "80000", "--flows", "16", "--verify", v.file)
+	active = startServe(t, v.previous, v.args...)
+	v.report = startSend(t, address, "--rate", "80000", "--flows", "16", "--verify", v.file)
 	eventually(t, "there is load", func() bool { return active.total().Received > 10_000 })
 	return v, active
 }
 
 // launch starts a process of the given version beside the active process.
-func (v *versions) launch(version func(*exec.Cmd), active *process, more ...string) *process {
+func (v *mixedVersions) launch(version func(*exec.Cmd), active *process, more ...string) *process {
 	p := launch(v.t, version, append(append([]string{"serve", "--http", active.http, "--log-format", "json"}, v.args...), more...)...)
 	p.http = active.http
 	return p
 }
 
 // upgrade replaces the active process by a successor of the given version.
-func (v *versions) upgrade(version func(*exec.Cmd), active *process) *process {
+func (v *mixedVersions) upgrade(version func(*exec.Cmd), active *process) *process {
 	v.t.Helper()
 	before := counters(v.t, active.http)
 	next := v.launch(version, active)
 	if code := active.wait(); code != 0 {
 		v.t.Errorf("the predecessor ended with %d", code)
 	}
-	next.reads()
-	goOn(v.t, before, counters(v.t, next.http))
+	next.waitUntilReading()
+	wantCountersGrow(v.t, before, counters(v.t, next.http))
 	return next
 }
 
 // standby starts a standby of the given version, and returns when the standby is in the queue of
 // the active process.
-func (v *versions) standby(version func(*exec.Cmd), active *process) *process {
+func (v *mixedVersions) standby(version func(*exec.Cmd), active *process) *process {
 	v.t.Helper()
 	next := v.launch(version, active, "--standby")
 	v.waitForStandbys(active, 1)
 	return next
 }
 
-func (v *versions) waitForStandbys(active *process, n int) {
+func (v *mixedVersions) waitForStandbys(active *process, n int) {
 	v.t.Helper()
 	eventually(v.t, fmt.Sprintf("%d standbys wait", n), func() bool { return len(active.status().Standbys) == n })
 }
 
 // end ends the active process, and waits until the standby reads.
-func (v *versions) end(active, standby *process, signal syscall.Signal) {
+func (v *mixedVersions) end(active, standby *process, signal syscall.Signal) {
 	v.t.Helper()
 	before := counters(v.t, active.http)
 	active.cmd.Process.Signal(signal)
 	if code := active.wait(); signal == syscall.SIGTERM && code != 0 {
 		v.t.Errorf("the active process ended with %d", code)
 	}
-	standby.reads()
-	goOn(v.t, before, counters(v.t, standby.http))
+	standby.waitUntilReading()
+	wantCountersGrow(v.t, before, counters(v.t, standby.http))
 }
 
 // account ends the load and the active process. Every datagram is a record in the order of its
 // sender, or was dropped by the kernel with a small receive buffer, or was lost in a crash.
-func (v *versions) account(active *process, crashes bool) {
+func (v *mixedVersions) account(active *process, crashes bool) {
 	v.t.Helper()
-	r, total := v.report(), active.settled()
+	r, total := v.report(), active.settledTotal()
 	kernel, lost := total.Dropped.Kernel, total.Dropped.LostInCrash
-	if kernel > 0 && !active.says("smaller than asked") {
+	if kernel > 0 && !active.hasLogged("smaller than asked") {
 		v.t.Errorf("%d were dropped by the kernel", kernel)
 	}
 	if lost > 0 && !crashes {
@@ -177,8 +177,8 @@ func (v *versions) account(active *process, crashes bool) {
 // lost.
 func TestUpgradeFromThePreviousVersionAndBack(t *testing.T) {
 	v, active := startPrevious(t)
-	active = v.upgrade(ordinary, active)
-	standby := v.standby(ordinary, active)
+	active = v.upgrade(asNobody, active)
+	standby := v.standby(asNobody, active)
 	v.end(active, standby, syscall.SIGTERM)
 	v.account(v.upgrade(v.previous, standby), false)
 }
@@ -188,7 +188,7 @@ func TestStandbyOfThePreviousVersion(t *testing.T) {
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		t.Run(signal.String(), func(t *testing.T) {
 			v, active := startPrevious(t)
-			standby := v.standby(ordinary, active)
+			standby := v.standby(asNobody, active)
 			v.end(active, standby, signal)
 			v.account(standby, signal == syscall.SIGKILL)
 		})
@@ -200,7 +200,7 @@ func TestStandbyOfThePreviousVersion(t *testing.T) {
 func TestStandbyOfThePreviousVersionIsRedirected(t *testing.T) {
 	v, active := startPrevious(t)
 	standby := v.standby(v.previous, active)
-	active = v.upgrade(ordinary, active)
+	active = v.upgrade(asNobody, active)
 	v.waitForStandbys(active, 1)
 	v.end(active, standby, syscall.SIGKILL)
 	v.account(standby, true)
@@ -208,11 +208,11 @@ func TestStandbyOfThePreviousVersionIsRedirected(t *testing.T) {
 
 // Old and new processes restore the stored state of each other, after a stop and after a kill.
 func TestServiceOfThePreviousVersion(t *testing.T) {
-	u := newManaged(t)
-	u.user = previous(t)
-	p := u.start("--shards", "2")
-	report := u.load(p)
-	for i, version := range []func(*exec.Cmd){ordinary, u.user, ordinary} {
+	svc := newService(t)
+	svc.change = previousVersion(t)
+	p := svc.start("--shards", "2")
+	report := svc.startLoad(p)
+	for i, version := range []func(*exec.Cmd){asNobody, svc.change, asNobody} {
 		before := p.total()
 		if i == 0 {
 			if code := p.terminate(); code != 0 {
@@ -222,13 +222,13 @@ func TestServiceOfThePreviousVersion(t *testing.T) {
 			p.cmd.Process.Kill()
 			p.wait()
 		}
-		u.user = version
-		p = u.start("--shards", "2")
-		notBack(t, before, p.total())
-		u.wantHeld(2)
-		p.reads()
+		svc.change = version
+		p = svc.start("--shards", "2")
+		wantTotalsGrow(t, before, p.total())
+		svc.wantStored(2)
+		p.waitUntilReading()
 	}
-	u.account(p, report(), true)
+	svc.wantAccounted(p, report(), true)
 	if code := p.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}

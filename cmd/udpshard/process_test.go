@@ -103,7 +103,7 @@ func launch(t *testing.T, change func(*exec.Cmd), args ...string) *process {
 	t.Cleanup(func() {
 		p.cmd.Process.Kill()
 		p.wait()
-		if p.says("DATA RACE") {
+		if p.hasLogged("DATA RACE") {
 			t.Error("the program has a data race")
 		}
 		if t.Failed() {
@@ -115,7 +115,7 @@ func launch(t *testing.T, change func(*exec.Cmd), args ...string) *process {
 
 // serving starts `serve` with args and a free HTTP address, and returns once
 // it is ready.
-func serving(t *testing.T, change func(*exec.Cmd), args ...string) *process {
+func startServe(t *testing.T, change func(*exec.Cmd), args ...string) *process {
 	t.Helper()
 	address := freePort(t)
 	p := launch(t, change, append([]string{"serve", "--http", address, "--log-format", "json"}, args...)...)
@@ -132,7 +132,7 @@ func serving(t *testing.T, change func(*exec.Cmd), args ...string) *process {
 }
 
 // hasRead returns how many bytes it has read (rchar, proc_pid_io(5)).
-func (p *process) hasRead() (n int) {
+func (p *process) bytesRead() (n int) {
 	io, _ := os.ReadFile(fmt.Sprintf("/proc/%d/io", p.cmd.Process.Pid))
 	fmt.Sscanf(string(io), "rchar: %d", &n)
 	return n
@@ -179,7 +179,7 @@ func (p *process) total() metrics.Reading {
 
 // settled adds up the shards when nothing is on its way: what is in a file may be
 // counted a moment later.
-func (p *process) settled() (total metrics.Reading) {
+func (p *process) settledTotal() (total metrics.Reading) {
 	p.t.Helper()
 	eventually(p.t, "nothing is on its way", func() bool {
 		total = p.total()

@@ -45,19 +45,19 @@ func TestReloadRefusesPipe(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	p := launch(t, ordinary, "serve", "--config", path("serve.yaml"))
-	p.wantSaid(`"message":"listening"`)
+	p := launch(t, asNobody, "serve", "--config", path("serve.yaml"))
+	p.waitForLog(`"message":"listening"`)
 	for _, name := range []string{"serve.yaml", "zone", "included"} {
 		p.logs.Reset()
 		undo := replaceByPipe(t, path(name))
 		p.cmd.Process.Signal(unix.SIGHUP)
-		p.wantSaid("reload refused", name+": not a regular file")
+		p.waitForLog("reload refused", name+": not a regular file")
 		undo()
 		if err := os.Rename(path("records"), path("records."+name)); err != nil {
 			t.Fatal(err)
 		}
 		p.cmd.Process.Signal(unix.SIGHUP)
-		p.wantSaid("reload finished")
+		p.waitForLog("reload finished")
 		eventually(t, "the output is opened anew", func() bool {
 			_, err := os.Stat(path("records"))
 			return err == nil
@@ -68,7 +68,7 @@ func TestReloadRefusesPipe(t *testing.T) {
 	}
 	undo := replaceByPipe(t, path("serve.yaml"))
 	defer undo()
-	if code := launch(t, ordinary, "serve", "--config", path("serve.yaml")).wait(); code != cli.ExitConfig {
+	if code := launch(t, asNobody, "serve", "--config", path("serve.yaml")).wait(); code != cli.ExitConfig {
 		t.Errorf("started with a pipe: exit code %d", code)
 	}
 }
@@ -81,17 +81,17 @@ func TestStandbyReloadRefusesPipe(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	p := serving(t, ordinary, "--listen", address, "--shards", "1", "--takeover", socket, "--output", "discard")
-	standby := launch(t, ordinary, "serve", "--config", file)
-	standby.wantSaid("standby started")
+	p := startServe(t, asNobody, "--listen", address, "--shards", "1", "--takeover", socket, "--output", "discard")
+	standby := launch(t, asNobody, "serve", "--config", file)
+	standby.waitForLog("standby started")
 	undo := replaceByPipe(t, file)
 	standby.cmd.Process.Signal(unix.SIGHUP)
-	standby.wantSaid("reload refused", "standby.yaml: not a regular file")
+	standby.waitForLog("reload refused", "standby.yaml: not a regular file")
 	undo()
 	standby.cmd.Process.Signal(unix.SIGHUP)
 	eventually(t, "it has reloaded", func() bool { return strings.Count(standby.logs.String(), "standby started") == 2 })
 	p.cmd.Process.Kill()
-	standby.wantSaid(`"message":"takeover finished`)
+	standby.waitForLog(`"message":"takeover finished`)
 	if code := standby.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}

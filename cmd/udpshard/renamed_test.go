@@ -22,7 +22,7 @@ func TestStandbyOpensRenamedOutputAnew(t *testing.T) {
 		text, _ := os.ReadFile(path)
 		return bytes.Count(text, []byte{'\n'})
 	}
-	p := serving(t, ordinary, args...)
+	p := startServe(t, asNobody, args...)
 	next := p.startStandby(args...)
 	s := newSenders(t, address, 1)
 	s.send(10, 0)
@@ -36,7 +36,7 @@ func TestStandbyOpensRenamedOutputAnew(t *testing.T) {
 	before := lines(path + ".1") // it may have been written to until the signal was heard
 	p.cmd.Process.Kill()
 	p.wait()
-	next.wantSaid(`"message":"takeover finished`)
+	next.waitForLog(`"message":"takeover finished`)
 	s.send(30, 0)
 	eventually(t, "what came later is written", func() bool { return lines(path)+lines(path+".1") == 30 })
 	if got := lines(path + ".1"); got != before {
@@ -56,7 +56,7 @@ func TestRenamedListenersKeepCounters(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		p := launch(t, ordinary, append([]string{"serve", "--config", file}, flags...)...)
+		p := launch(t, asNobody, append([]string{"serve", "--config", file}, flags...)...)
 		p.http = web
 		return p
 	}
@@ -74,9 +74,9 @@ func TestRenamedListenersKeepCounters(t *testing.T) {
 		return metrics.Reading{}
 	}
 	p := begin("a.yaml", listener(first, "")+listener(second, ""))
-	p.wantSaid(`"message":"listening"`)
+	p.waitForLog(`"message":"listening"`)
 	eventually(t, "it is ready", func() bool { _, err := statusAt(web); return err == nil })
-	p.halt()
+	p.sigstop()
 	newSenders(t, first, 1).send(1000, 0) // more than its queue holds
 	newSenders(t, second, 1).send(300, 0)
 	p.cmd.Process.Signal(syscall.SIGCONT)
@@ -96,16 +96,16 @@ func TestRenamedListenersKeepCounters(t *testing.T) {
 	hold(p, "before")
 
 	next := begin("b.yaml", listener(second, "")+listener(first, ""))
-	next.wantSaid(`"message":"takeover finished`)
+	next.waitForLog(`"message":"takeover finished`)
 	if code := p.wait(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	hold(next, "in another order")
 
 	standby := begin("c.yaml", listener(first, ", protocol: raw")+listener(second, ", name: other"), "--standby")
-	standby.wantSaid("standby started")
+	standby.waitForLog("standby started")
 	next.cmd.Process.Kill()
 	next.wait()
-	standby.wantSaid(`"message":"takeover finished`, `"was":"syslog-2"`)
+	standby.waitForLog(`"message":"takeover finished`, `"was":"syslog-2"`)
 	hold(standby, "by other names")
 }

@@ -19,12 +19,12 @@ func TestReplacedProcessGetsSIGTERM(t *testing.T) {
 	for range 5 {
 		dir, address := publicDir(t), freePort(t)
 		args := []string{"--listen", address, "--shards", "2", "--protocol", "discard", "--takeover", filepath.Join(dir, "takeover.sock"), "--standby-after", "100ms"}
-		p := serving(t, ordinary, args...)
+		p := startServe(t, asNobody, args...)
 		next := p.startStandby(args...)
-		p.halt()
+		p.sigstop()
 		s := newSenders(t, address, 8)
 		s.send(80, 10_000)
-		eventually(t, "the standby takes over", func() bool { return next.says(`"message":"takeover finished`) })
+		eventually(t, "the standby takes over", func() bool { return next.hasLogged(`"message":"takeover finished`) })
 		for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGCONT} {
 			if err := p.cmd.Process.Signal(sig); err != nil {
 				t.Fatal(err)
@@ -38,7 +38,7 @@ func TestReplacedProcessGetsSIGTERM(t *testing.T) {
 			now := next.total()
 			return now.Received+now.Dropped.Kernel >= uint64(s.sent)
 		})
-		if now := next.total(); now.Dropped.Kernel != 0 || next.says("detached") {
+		if now := next.total(); now.Dropped.Kernel != 0 || next.hasLogged("detached") {
 			t.Errorf("%d were dropped by the kernel", now.Dropped.Kernel)
 		}
 		if code := next.terminate(); code != 0 {
@@ -53,16 +53,16 @@ func TestReplacedProcessIsKilled(t *testing.T) {
 	dir := publicDir(t)
 	file, address := filepath.Join(dir, "records.json"), freePort(t)
 	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file}
-	p := serving(t, ordinary, args...)
+	p := startServe(t, asNobody, args...)
 	next := p.startStandby(args...)
-	report := sendingTo(t, address, "--rate", "80000", "--flows", "16", "--verify", file)
+	report := startSend(t, address, "--rate", "80000", "--flows", "16", "--verify", file)
 	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
-	p.halt()
-	eventually(t, "it is replaced", func() bool { return next.says(`"message":"takeover finished`) })
+	p.sigstop()
+	eventually(t, "it is replaced", func() bool { return next.hasLogged(`"message":"takeover finished`) })
 	p.cmd.Process.Kill()
 	p.wait()
-	eventually(t, "its account is settled", func() bool { return next.says("replaced process ended") })
-	r, total := report(), next.settled()
+	eventually(t, "its account is settled", func() bool { return next.hasLogged("replaced process ended") })
+	r, total := report(), next.settledTotal()
 	if all := r.Records.Total; all.Arrived+total.Dropped.LostInCrash+total.Dropped.Kernel != r.Sent || all.Doubled > 0 || total.Delivered != all.Arrived {
 		t.Errorf("%+v of %d sent; %+v", all, r.Sent, total)
 	}
@@ -74,13 +74,13 @@ func TestStoppedProcessOutlivesReplacement(t *testing.T) {
 	dir := publicDir(t)
 	file, address := filepath.Join(dir, "records.json"), freePort(t)
 	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file, "--standby-after", "2s"}
-	p := serving(t, ordinary, args...)
+	p := startServe(t, asNobody, args...)
 	queue := [2]*process{p.startStandby(args...), p.startStandby(args...)}
-	report := sendingTo(t, address, "--rate", "20000", "--flows", "16", "--verify", file)
+	report := startSend(t, address, "--rate", "20000", "--flows", "16", "--verify", file)
 	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
 	path := filepath.Join(dir, "takeover.sock")
 	before := inode(t, path)
-	p.halt()
+	p.sigstop()
 	for deadline := time.Now().Add(30 * time.Second); inode(t, path) == before; {
 		if time.Now().After(deadline) {
 			t.Fatal("no standby takes the path")
@@ -92,14 +92,14 @@ func TestStoppedProcessOutlivesReplacement(t *testing.T) {
 	}
 	active.cmd.Process.Kill()
 	active.wait()
-	eventually(t, "its replacement too", func() bool { return next.says(`"message":"takeover finished`) })
-	next.reads()
+	eventually(t, "its replacement too", func() bool { return next.hasLogged(`"message":"takeover finished`) })
+	next.waitUntilReading()
 	p.cmd.Process.Signal(syscall.SIGCONT)
 	if code := p.wait(); code != cli.ExitReplaced {
 		t.Errorf("it woke up and left with %d", code)
 	}
-	r, total := report(), next.settled()
-	if all := r.Records.Total; all.Doubled > 0 || !active.says(unmet) && (all.Arrived != total.Delivered || all.Arrived+total.Dropped.LostInCrash+total.Dropped.Kernel != r.Sent) {
+	r, total := report(), next.settledTotal()
+	if all := r.Records.Total; all.Doubled > 0 || !active.hasLogged(readBeforeStandbys) && (all.Arrived != total.Delivered || all.Arrived+total.Dropped.LostInCrash+total.Dropped.Kernel != r.Sent) {
 		t.Errorf("%+v of %d sent; %+v", all, r.Sent, total)
 	}
 }
@@ -132,21 +132,21 @@ func TestStoppedProcessOutlivesUpgrade(t *testing.T) {
 	dir := publicDir(t)
 	file, address := filepath.Join(dir, "records.json"), freePort(t)
 	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file, "--standby-after", "2s"}
-	p := serving(t, ordinary, args...)
+	p := startServe(t, asNobody, args...)
 	standby := p.startStandby(args...)
-	report := sendingTo(t, address, "--rate", "20000", "--flows", "16", "--verify", file)
+	report := startSend(t, address, "--rate", "20000", "--flows", "16", "--verify", file)
 	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
-	p.halt()
-	eventually(t, "it is replaced", func() bool { return standby.says(`"message":"takeover finished`) })
-	standby.reads()
-	next := standby.succeeding(args...)
-	standby.wantSaid("replaced process no longer watched")
+	p.sigstop()
+	eventually(t, "it is replaced", func() bool { return standby.hasLogged(`"message":"takeover finished`) })
+	standby.waitUntilReading()
+	next := standby.upgrade(args...)
+	standby.waitForLog("replaced process no longer watched")
 	p.cmd.Process.Signal(syscall.SIGCONT)
 	if code := p.wait(); code != cli.ExitReplaced {
 		t.Errorf("it woke up and left with %d", code)
 	}
 	const more = 2 * 64 // a batch a shard
-	r, total := report(), next.settled()
+	r, total := report(), next.settledTotal()
 	if all := r.Records.Total; all.Doubled > 0 || all.Arrived < total.Delivered || all.Arrived > total.Delivered+total.Dropped.LostInCrash+more {
 		t.Errorf("%+v of %d sent; %+v", all, r.Sent, total)
 	}

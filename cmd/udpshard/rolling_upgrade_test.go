@@ -14,14 +14,14 @@ import (
 )
 
 // rolling runs deploy/rolling-upgrade with a stand-in for docker.
-type rolling struct {
+type rollingUpgrade struct {
 	t             *testing.T
 	dir           string // of containers
 	address, http string
 	path, program string
 }
 
-func newRolling(t *testing.T) *rolling {
+func newRollingUpgrade(t *testing.T) *rollingUpgrade {
 	t.Helper()
 	for _, tool := range []string{"bash", "setsid", "timeout"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -32,7 +32,7 @@ func newRolling(t *testing.T) *rolling {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rolling{t: t, dir: t.TempDir(), address: freePort(t), http: freePort(t), path: t.TempDir(), program: built}
+	r := &rollingUpgrade{t: t, dir: t.TempDir(), address: freePort(t), http: freePort(t), path: t.TempDir(), program: built}
 	docker, err := filepath.Abs(filepath.Join("testdata", "docker"))
 	if err == nil {
 		err = os.Symlink(docker, filepath.Join(r.path, "docker"))
@@ -56,7 +56,7 @@ func newRolling(t *testing.T) *rolling {
 }
 
 // pids are those of the containers.
-func (r *rolling) pids() map[string]int {
+func (r *rollingUpgrade) pids() map[string]int {
 	pids := make(map[string]int)
 	names, _ := filepath.Glob(filepath.Join(r.dir, "*", "pid"))
 	for _, name := range names {
@@ -70,7 +70,7 @@ func (r *rolling) pids() map[string]int {
 }
 
 // container is the folder of a service's container.
-func (r *rolling) container(service string) string {
+func (r *rollingUpgrade) container(service string) string {
 	r.t.Helper()
 	found, err := filepath.Glob(filepath.Join(r.dir, service+".*"))
 	if err != nil || len(found) != 1 {
@@ -80,7 +80,7 @@ func (r *rolling) container(service string) string {
 }
 
 // upgrade runs the script, and returns what it prints.
-func (r *rolling) upgrade(image string, args ...string) string {
+func (r *rollingUpgrade) upgrade(image string, args ...string) string {
 	r.t.Helper()
 	cmd := exec.Command("bash", append([]string{filepath.Join("..", "..", "deploy", "rolling-upgrade"), "--plain"}, args...)...)
 	cmd.Env = append(os.Environ(), "PATH="+r.path+":"+os.Getenv("PATH"), "PROGRAM="+r.program, "CONTAINERS="+r.dir, "UDPSHARD_IMAGE="+image,
@@ -94,7 +94,7 @@ func (r *rolling) upgrade(image string, args ...string) string {
 }
 
 // roles are what --list says.
-func (r *rolling) roles() string {
+func (r *rollingUpgrade) roles() string {
 	r.t.Helper()
 	var roles []string
 	for line := range strings.Lines(r.upgrade("one", "--list")) {
@@ -106,7 +106,7 @@ func (r *rolling) roles() string {
 // Records are in the containers' logs, and anybody can send what the program logs. The roles are
 // what they are all the same.
 func TestRollingUpgradeFindsRoles(t *testing.T) {
-	r := newRolling(t)
+	r := newRollingUpgrade(t)
 	const began = "rolling-upgrade: udpshard-a was started: active\nrolling-upgrade: udpshard-b was started: standby\n"
 	if said := r.upgrade("one"); said != began {
 		t.Fatalf("it says\n%s", said)

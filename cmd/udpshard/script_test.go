@@ -26,7 +26,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(tests{m}, map[string]func(){
+	testscript.Main(testRun{m}, map[string]func(){
 		"udpshard": func() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) },
 		"udpshard-panics": func() { // at SIGUSR1, in a goroutine beside the program's own
 			told := make(chan os.Signal, 1)
@@ -39,9 +39,9 @@ func TestMain(m *testing.M) {
 
 // tests are run with the program's own defaults; the program itself is run
 // with what a script sets.
-type tests struct{ *testing.M }
+type testRun struct{ *testing.M }
 
-func (t tests) Run() int {
+func (t testRun) Run() int {
 	os.Unsetenv(config.HTTPVariable)
 	defer func() { os.RemoveAll(programDir) }() // "" is nothing
 	return t.M.Run()
@@ -77,33 +77,33 @@ func TestScripts(t *testing.T) {
 			return err == nil, nil
 		},
 		Setup: func(env *testscript.Env) error {
-			env.Values[inScript{}] = &scripts{processes: make(map[string]*exec.Cmd), ended: make(map[string]chan struct{})}
+			env.Values[scriptStateKey{}] = &scriptState{processes: make(map[string]*exec.Cmd), ended: make(map[string]chan struct{})}
 			env.Setenv("CPU", usableCPU(t))
 			env.Setenv("UID", strconv.Itoa(os.Getuid()))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": command(2, scriptExits), "start": command(2, scriptStart), "waitready": command(1, scriptWaitReady),
-			"waitfor": command(2, scriptWaitFor), "waitget": command(2, scriptWaitGet), "waitexit": command(2, scriptWaitExit),
-			"signal": command(2, scriptSignal), "send": command(2, scriptSend), "sockets": command(3, scriptSockets),
-			"freeport": command(1, scriptFreePort), "expand": command(1, scriptExpand), "example": command(1, scriptExample),
+			"exits": scriptFunc(2, scriptExits), "start": scriptFunc(2, scriptStart), "waitready": scriptFunc(1, scriptWaitReady),
+			"waitfor": scriptFunc(2, scriptWaitFor), "waitget": scriptFunc(2, scriptWaitGet), "waitexit": scriptFunc(2, scriptWaitExit),
+			"signal": scriptFunc(2, scriptSignal), "send": scriptFunc(2, scriptSend), "sockets": scriptFunc(3, scriptSockets),
+			"freeport": scriptFunc(1, scriptFreePort), "expand": scriptFunc(1, scriptExpand), "example": scriptFunc(1, scriptExample),
 		},
 	})
 }
 
 // scripts is the state of a running script; inScript is the key to it.
-type scripts struct {
+type scriptState struct {
 	processes map[string]*exec.Cmd
 	ended     map[string]chan struct{}
 }
 
-type inScript struct{}
+type scriptStateKey struct{}
 
 // patience is how long a script waits for anything: far longer than it takes
 // on a machine that is busy, with the race detector.
-const patience = 30 * time.Second
+const scriptTimeout = 30 * time.Second
 
-func command(least int, run func(*testscript.TestScript, []string)) func(*testscript.TestScript, bool, []string) {
+func scriptFunc(least int, run func(*testscript.TestScript, []string)) func(*testscript.TestScript, bool, []string) {
 	return func(ts *testscript.TestScript, not bool, args []string) {
 		if not || len(args) < least {
 			ts.Fatalf("usage: see TestScripts")
@@ -113,23 +113,23 @@ func command(least int, run func(*testscript.TestScript, []string)) func(*testsc
 }
 
 // wait polls until ready says that it is, or fails with what it last said.
-func wait(ts *testscript.TestScript, what string, ready func() error) {
-	deadline := time.Now().Add(patience)
+func waitUntil(ts *testscript.TestScript, what string, ready func() error) {
+	deadline := time.Now().Add(scriptTimeout)
 	for {
 		err := ready()
 		if err == nil {
 			return
 		}
 		if time.Now().After(deadline) {
-			ts.Fatalf("waited %s for %s: %v", patience, what, err)
+			ts.Fatalf("waited %s for %s: %v", scriptTimeout, what, err)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
 }
 
 // prepare makes a command that runs in the script's directory.
-func prepare(ts *testscript.TestScript, args []string) (*exec.Cmd, context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+func scriptCommand(ts *testscript.TestScript, args []string) (*exec.Cmd, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.Background(), scriptTimeout)
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir = ts.MkAbs(".")
 	cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"),
@@ -145,7 +145,7 @@ func prepare(ts *testscript.TestScript, args []string) (*exec.Cmd, context.Cance
 func scriptExits(ts *testscript.TestScript, args []string) {
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
-	cmd, cancel := prepare(ts, args[1:])
+	cmd, cancel := scriptCommand(ts, args[1:])
 	defer cancel()
 	cmd.Stdout, cmd.Stderr = ts.Stdout(), ts.Stderr()
 	err = cmd.Run()
@@ -160,8 +160,8 @@ func scriptExits(ts *testscript.TestScript, args []string) {
 
 func scriptStart(ts *testscript.TestScript, args []string) {
 	name := args[0]
-	state := ts.Value(inScript{}).(*scripts)
-	cmd, cancel := prepare(ts, args[1:])
+	state := ts.Value(scriptStateKey{}).(*scriptState)
+	cmd, cancel := scriptCommand(ts, args[1:])
 	for suffix, to := range map[string]*io.Writer{".out": &cmd.Stdout, ".err": &cmd.Stderr} {
 		f, err := os.Create(ts.MkAbs(name + suffix))
 		ts.Check(err)
@@ -188,8 +188,8 @@ func scriptStart(ts *testscript.TestScript, args []string) {
 	})
 }
 
-func background(ts *testscript.TestScript, name string) (*exec.Cmd, chan struct{}) {
-	state := ts.Value(inScript{}).(*scripts)
+func startedProcess(ts *testscript.TestScript, name string) (*exec.Cmd, chan struct{}) {
+	state := ts.Value(scriptStateKey{}).(*scriptState)
 	if state.processes[name] == nil {
 		ts.Fatalf("there is no process %s", name)
 	}
@@ -198,7 +198,7 @@ func background(ts *testscript.TestScript, name string) (*exec.Cmd, chan struct{
 
 // running fails at once if a process that is waited for has ended.
 func failIfEnded(ts *testscript.TestScript) {
-	state := ts.Value(inScript{}).(*scripts)
+	state := ts.Value(scriptStateKey{}).(*scriptState)
 	for name, ended := range state.ended {
 		select {
 		case <-ended:
@@ -210,9 +210,9 @@ func failIfEnded(ts *testscript.TestScript) {
 }
 
 func scriptWaitReady(ts *testscript.TestScript, args []string) {
-	wait(ts, args[0], func() error {
+	waitUntil(ts, args[0], func() error {
 		failIfEnded(ts)
-		code, body, err := fetch("http://" + args[0] + "/readyz")
+		code, body, err := httpGet("http://" + args[0] + "/readyz")
 		if err == nil && code != http.StatusOK {
 			err = fmt.Errorf("%d %s", code, body)
 		}
@@ -224,8 +224,8 @@ func scriptWaitGet(ts *testscript.TestScript, args []string) {
 	pattern, err := regexp.Compile("(?m)" + strings.Join(args[2:], ""))
 	ts.Check(err)
 	var body string
-	wait(ts, args[1], func() error {
-		code, text, err := fetch(args[1])
+	waitUntil(ts, args[1], func() error {
+		code, text, err := httpGet(args[1])
 		if err == nil && (strconv.Itoa(code) != args[0] || !pattern.MatchString(text)) {
 			err = fmt.Errorf("%d %s", code, text)
 		}
@@ -238,7 +238,7 @@ func scriptWaitGet(ts *testscript.TestScript, args []string) {
 }
 
 // fetch asks an instance itself, as health does.
-func fetch(url string) (code int, body string, err error) {
+func httpGet(url string) (code int, body string, err error) {
 	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Get(url)
 	if err != nil {
@@ -257,7 +257,7 @@ func scriptWaitFor(ts *testscript.TestScript, args []string) {
 		count, err = strconv.Atoi(args[2])
 		ts.Check(err)
 	}
-	wait(ts, args[0], func() error {
+	waitUntil(ts, args[0], func() error {
 		text, err := os.ReadFile(ts.MkAbs(args[0]))
 		if n := len(pattern.FindAll(text, -1)); err == nil && n < count {
 			err = fmt.Errorf("%d of %d matches of %s in\n%s", n, count, pattern, text)
@@ -267,7 +267,7 @@ func scriptWaitFor(ts *testscript.TestScript, args []string) {
 }
 
 func scriptWaitExit(ts *testscript.TestScript, args []string) {
-	cmd, ended := background(ts, args[1])
+	cmd, ended := startedProcess(ts, args[1])
 	for waiting := true; waiting; {
 		var again <-chan time.Time
 		if len(args) > 2 {
@@ -283,11 +283,11 @@ func scriptWaitExit(ts *testscript.TestScript, args []string) {
 	if code := strconv.Itoa(cmd.ProcessState.ExitCode()); code != args[0] {
 		ts.Fatalf("exit code %s (%v), want %s", code, cmd.ProcessState, args[0])
 	}
-	delete(ts.Value(inScript{}).(*scripts).ended, args[1])
+	delete(ts.Value(scriptStateKey{}).(*scriptState).ended, args[1])
 }
 
 func scriptSignal(ts *testscript.TestScript, args []string) {
-	cmd, _ := background(ts, args[1])
+	cmd, _ := startedProcess(ts, args[1])
 	ts.Check(cmd.Process.Signal(signalNamed(ts, args[0])))
 }
 
@@ -310,7 +310,7 @@ func scriptSend(ts *testscript.TestScript, args []string) {
 // scriptSockets finds a process's sockets by the inodes that its descriptors
 // and the kernel's table have in common.
 func scriptSockets(ts *testscript.TestScript, args []string) {
-	cmd, _ := background(ts, args[1])
+	cmd, _ := startedProcess(ts, args[1])
 	held, err := socketsOf(cmd.Process.Pid, args[0])
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(strings.Join(held, "")), 0o600))

@@ -28,7 +28,7 @@ func TestSendFindsEveryRecord(t *testing.T) {
 	for _, protocol := range []string{"syslog", "raw"} {
 		file := filepath.Join(t.TempDir(), "records.json")
 		address := freePort(t)
-		serving(t, nil, "--listen", address, "--protocol", protocol, "--output", "file:"+file)
+		startServe(t, nil, "--listen", address, "--protocol", protocol, "--output", "file:"+file)
 		for _, c := range []struct {
 			sent uint64 // 0: what the machine can send in that time
 			args []string
@@ -52,7 +52,7 @@ func TestSendFindsEveryRecord(t *testing.T) {
 func TestSendReportsMissingRecords(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "records.json")
 	address := freePort(t)
-	serving(t, nil, "--listen", address, "--rate-limit", "10", "--output", "file:"+file)
+	startServe(t, nil, "--listen", address, "--rate-limit", "10", "--output", "file:"+file)
 	code, stdout, stderr := invoke("send", "--to", address, "--count", "500", "--rate", "50000", "--flows", "2", "--verify", file, "--wait", "300ms")
 	if code != cli.ExitFailed || !strings.Contains(stderr, "of 500 datagrams did not arrive") {
 		t.Errorf("exit code %d: %s", code, stderr)
@@ -66,7 +66,7 @@ func TestSendReportsMissingRecords(t *testing.T) {
 
 func TestSendVerifiesByLedger(t *testing.T) {
 	address := freePort(t)
-	p := serving(t, nil, "--listen", address, "--protocol", "discard", "--shards", "2")
+	p := startServe(t, nil, "--listen", address, "--protocol", "discard", "--shards", "2")
 	for _, url := range []string{"http://" + p.http, "http://" + p.http + "/api/v1/status"} {
 		code, stdout, stderr := invoke("send", "--to", address, "--count", "2000", "--rate", "40000", "--verify", url)
 		if code != cli.ExitDone || !strings.Contains(stdout, "shard  received  kernel drops") || !strings.Contains(stdout, "all 2,000 delivered by listener discard at "+address) {
@@ -76,7 +76,7 @@ func TestSendVerifiesByLedger(t *testing.T) {
 	// Drops that the ledger counts make it fail, by their names.
 	for reason, flags := range map[string][]string{"not_allowed": {"--allow", "192.0.2.1"}, "rate_limited": {"--rate-limit", "1"}} {
 		address = freePort(t)
-		p = serving(t, nil, append([]string{"--listen", address, "--protocol", "discard", "--shards", "1"}, flags...)...)
+		p = startServe(t, nil, append([]string{"--listen", address, "--protocol", "discard", "--shards", "1"}, flags...)...)
 		code, stdout, stderr := invoke("send", "--to", address, "--count", "100", "--rate", "0", "--flows", "1", "--verify", "http://"+p.http)
 		said := fmt.Sprintf("%d %s\n", p.total().Dropped.Received(), reason)
 		if code != cli.ExitFailed || !strings.Contains(stderr, " of 100 datagrams were not delivered: "+said) || !strings.Contains(stdout, said) {
@@ -92,7 +92,7 @@ func TestSendReportsUndeliveredByCause(t *testing.T) {
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil { // nobody reads it
 		t.Fatal(err)
 	}
-	p := serving(t, nil, "--listen", address, "--shards", "1", "--receive-buffer", "16KiB", "--output", "file:"+pipe)
+	p := startServe(t, nil, "--listen", address, "--shards", "1", "--receive-buffer", "16KiB", "--output", "file:"+pipe)
 	send := func(count string, flags ...string) (loadgen.Summary, string) {
 		t.Helper()
 		args := append([]string{"send", "--to", address, "--count", count, "--rate", "0", "--wait", "300ms", "--verify", "http://" + p.http}, flags...)
@@ -128,13 +128,13 @@ func TestSendAcrossUpgrade(t *testing.T) {
 	args := func(shards string) []string {
 		return []string{"--listen", address, "--protocol", "discard", "--shards", shards, "--takeover", filepath.Join(dir, "takeover.sock")}
 	}
-	p := serving(t, ordinary, args("2")...)
+	p := startServe(t, asNobody, args("2")...)
 	url := "http://" + p.http
 	for _, shards := range []string{"3", "1"} {
-		report := sendingTo(t, address, "--rate", "20000", "--flows", "16", "--verify", url)
+		report := startSend(t, address, "--rate", "20000", "--flows", "16", "--verify", url)
 		before := p.total().Received
 		eventually(t, "there is load", func() bool { return p.total().Received > before+1000 })
-		next := p.succeeding(args(shards)...)
+		next := p.upgrade(args(shards)...)
 		if code := p.wait(); code != cli.ExitDone {
 			t.Errorf("exit code %d", code)
 		}
@@ -157,7 +157,7 @@ func TestSendAcrossUpgrade(t *testing.T) {
 	before := p.total().Received
 	eventually(t, "something arrives", func() bool { return p.total().Received > before })
 	p.terminate()
-	launch(t, ordinary, append([]string{"serve", "--http", p.http}, args("1")...)...)
+	launch(t, asNobody, append([]string{"serve", "--http", p.http}, args("1")...)...)
 	eventually(t, "another one serves", func() bool { _, err := statusAt(p.http); return err == nil })
 	run.Process.Signal(syscall.SIGINT)
 	if run.Wait(); !strings.Contains(stderr.String(), "the counters of the instance are ") {
@@ -168,7 +168,7 @@ func TestSendAcrossUpgrade(t *testing.T) {
 // What --verify can't read is told before anything is sent.
 func TestSendOpensFilesFirst(t *testing.T) {
 	address := freePort(t)
-	p := serving(t, nil, "--listen", address, "--protocol", "discard")
+	p := startServe(t, nil, "--listen", address, "--protocol", "discard")
 	for _, name := range []string{filepath.Join(t.TempDir(), "nowhere", "records.json"), t.TempDir()} {
 		code, stdout, stderr := invoke("send", "--to", address, "--count", "10", "--verify", name)
 		if code != cli.ExitFailed || stdout != "" || !strings.HasPrefix(stderr, "udpshard: error: --verify: ") || p.total().Received > 0 {
@@ -180,7 +180,7 @@ func TestSendOpensFilesFirst(t *testing.T) {
 // Each shard's own file is found by {shard}.
 func TestSendFindsRecordsOfEachShard(t *testing.T) {
 	file, address := filepath.Join(t.TempDir(), "records-{shard}.json"), freePort(t)
-	serving(t, nil, "--listen", address, "--shards", "3", "--steer", "spray", "--output", "file:"+file)
+	startServe(t, nil, "--listen", address, "--shards", "3", "--steer", "spray", "--output", "file:"+file)
 	for _, path := range []string{file, strings.ReplaceAll(file, "{shard}", "?")} {
 		code, stdout, stderr := invoke("send", "--to", address, "--count", "3000", "--rate", "20000", "--verify", path, "--json")
 		var r loadgen.Summary
@@ -195,13 +195,13 @@ func TestSendTemplate(t *testing.T) {
 	template := filepath.Join(t.TempDir(), "lines")
 	os.WriteFile(template, []byte("<13>1 {time} h{flow} app - - - first run={run} flow={flow} n={seq}\n\n<14>run={run} flow={flow} n={seq} second\n"), 0o600)
 	address := freePort(t)
-	serving(t, nil, "--listen", address, "--output", "file:"+file)
+	startServe(t, nil, "--listen", address, "--output", "file:"+file)
 	code, _, stderr := invoke("send", "--to", address, "--count", "100", "--flows", "1", "--template", template, "--verify", file)
 	if code != cli.ExitDone {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 	first, second := 0, 0
-	lines(t, file, func(line []byte) {
+	countLines(t, file, func(line []byte) {
 		if bytes.Contains(line, []byte(`"hostname":"h0","appname":"app","facility":"user","severity":"notice","message":"first run=`)) {
 			first++
 		}
@@ -278,7 +278,7 @@ func TestSendPrintsReportAtInterrupt(t *testing.T) {
 		t.Fatal(err)
 	}
 	address := freePort(t)
-	p := serving(t, nil, "--listen", address, "--protocol", "discard")
+	p := startServe(t, nil, "--listen", address, "--protocol", "discard")
 	cmd := exec.Command(path, "send", "--to", address, "--duration", "0", "--rate", "2000")
 	var stdout bytes.Buffer
 	cmd.Stdout = &stdout

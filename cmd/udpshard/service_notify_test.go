@@ -19,9 +19,9 @@ import (
 )
 
 func TestServiceIsReadyAfterStore(t *testing.T) {
-	u := newManaged(t)
-	p := u.start("--shards", "2")
-	said := u.by(p)
+	svc := newService(t)
+	p := svc.start("--shards", "2")
+	said := svc.notifications(p)
 	ready := slices.Index(said, "READY=1\nSTATUS=serving 1 listeners with 2 shards")
 	if ready < 0 {
 		t.Fatalf("%q", said)
@@ -37,29 +37,29 @@ func TestServiceIsReadyAfterStore(t *testing.T) {
 	if stores != 5 {
 		t.Errorf("%d descriptors were stored", stores)
 	}
-	u.wantHeld(2)
-	k := u.passed()
-	if len(k.Listeners) != 1 || k.Listeners[0].Address != u.address || k.Listeners[0].Name != "syslog" || k.Dropped != nil || k.Surplus != nil {
+	svc.wantStored(2)
+	k := svc.restored()
+	if len(k.Listeners) != 1 || k.Listeners[0].Address != svc.address || k.Listeners[0].Name != "syslog" || k.Dropped != nil || k.Surplus != nil {
 		t.Errorf("%+v", k)
 	}
 	if code := p.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	if !slices.Contains(u.by(p), "STOPPING=1\nSTATUS=draining") {
-		t.Errorf("%q", u.by(p))
+	if !slices.Contains(svc.notifications(p), "STOPPING=1\nSTATUS=draining") {
+		t.Errorf("%q", svc.notifications(p))
 	}
-	u.wantHeld(2)
-	newSenders(t, u.address, 16).send(1000, 0) // nobody reads
-	p = u.start("--shards", "2")
+	svc.wantStored(2)
+	newSenders(t, svc.address, 16).send(1000, 0) // nobody reads
+	p = svc.start("--shards", "2")
 	eventually(t, "what waited is read", func() bool { r := p.total(); return r.Delivered == 1000 && r.Dropped.Kernel == 0 })
 }
 
 func TestServiceSendsWatchdog(t *testing.T) {
-	u := newManaged(t)
-	u.SetWatchdog(200 * time.Millisecond)
-	p := u.start("--shards", "2")
+	svc := newService(t)
+	svc.SetWatchdog(200 * time.Millisecond)
+	p := svc.start("--shards", "2")
 	count := func() int {
-		return len(slices.DeleteFunc(u.by(p), func(text string) bool { return text != "WATCHDOG=1" }))
+		return len(slices.DeleteFunc(svc.notifications(p), func(text string) bool { return text != "WATCHDOG=1" }))
 	}
 	eventually(t, "it has said so ten times", func() bool { return count() >= 10 })
 	p.terminate()
@@ -70,33 +70,33 @@ var reloading = regexp.MustCompile(`^RELOADING=1\nMONOTONIC_USEC=[0-9]+$`)
 func isReloading(text string) bool { return reloading.MatchString(text) }
 
 func TestServiceReload(t *testing.T) {
-	u := newManaged(t)
-	p := u.start("--shards", "2")
-	before := len(u.by(p))
+	svc := newService(t)
+	p := svc.start("--shards", "2")
+	before := len(svc.notifications(p))
 	p.cmd.Process.Signal(syscall.SIGHUP)
-	eventually(t, "it is ready again", func() bool { return len(u.by(p)) >= before+2 })
-	if said := u.by(p)[before:]; !isReloading(said[0]) || said[1] != "READY=1\nSTATUS=serving 1 listeners with 2 shards" {
+	eventually(t, "it is ready again", func() bool { return len(svc.notifications(p)) >= before+2 })
+	if said := svc.notifications(p)[before:]; !isReloading(said[0]) || said[1] != "READY=1\nSTATUS=serving 1 listeners with 2 shards" {
 		t.Errorf("%q", said)
 	}
-	u.wantHeld(2)
+	svc.wantStored(2)
 }
 
 // A manager that is slow keeps nobody from reading.
 func TestSlowServiceManager(t *testing.T) {
-	u := newManaged(t)
-	p := u.begin("--shards", "2")
-	goOn := u.Pause()
-	eventually(t, "it listens", func() bool { return p.says(`"message":"listening"`) })
-	newSenders(t, u.address, 16).send(1000, 0)
+	svc := newService(t)
+	p := svc.launchServe("--shards", "2")
+	resume := svc.Pause()
+	eventually(t, "it listens", func() bool { return p.hasLogged(`"message":"listening"`) })
+	newSenders(t, svc.address, 16).send(1000, 0)
 	eventually(t, "all is delivered", func() bool {
-		status, err := statusAt(u.web)
+		status, err := statusAt(svc.http)
 		return err == nil && metrics.Sum(status.Listeners[0].Shards).Delivered == 1000
 	})
 	p.cmd.Process.Kill()
 	p.wait()
-	goOn()
-	eventually(t, "the manager has all", func() bool { s, c, l, _ := u.holds(); return s == 2 && c == 2 && l == 1 })
-	p = u.start("--shards", "2")
+	resume()
+	eventually(t, "the manager has all", func() bool { s, c, l, _ := svc.storedKinds(); return s == 2 && c == 2 && l == 1 })
+	p = svc.start("--shards", "2")
 	if total := p.total(); total.Received != 1000 || total.Delivered != 1000 {
 		t.Errorf("%+v", total)
 	}
@@ -125,8 +125,8 @@ func TestReloadWithHangingServiceManager(t *testing.T) {
 			}
 		}
 	}()
-	p := serving(t, func(cmd *exec.Cmd) {
-		ordinary(cmd)
+	p := startServe(t, func(cmd *exec.Cmd) {
+		asNobody(cmd)
 		cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+at.Name)
 	}, "--listen", freePort(t), "--shards", "1", "--output", "file:"+records)
 	<-ready // and from now on it reads nothing
@@ -148,8 +148,8 @@ func TestReloadWithHangingServiceManager(t *testing.T) {
 		_, err := os.Stat(records)
 		return err == nil
 	})
-	if p.says("notification of the service manager failed") {
+	if p.hasLogged("notification of the service manager failed") {
 		t.Error("the manager was waited for first")
 	}
-	p.wantSaid("notification of the service manager failed", "reload finished")
+	p.waitForLog("notification of the service manager failed", "reload finished")
 }

@@ -23,24 +23,24 @@ import (
 func TestServiceKilledUnderLoad(t *testing.T) {
 	for _, takeover := range []bool{false, true} {
 		t.Run(fmt.Sprint("takeover=", takeover), func(t *testing.T) {
-			u := newManaged(t)
+			svc := newService(t)
 			args := []string{"--shards", "2"}
 			if takeover {
-				args = append(args, "--takeover", filepath.Join(u.dir, "takeover.sock"))
+				args = append(args, "--takeover", filepath.Join(svc.dir, "takeover.sock"))
 			}
-			p := u.start(args...)
-			report := u.load(p)
+			p := svc.start(args...)
+			report := svc.startLoad(p)
 			for range 3 {
 				before := p.total()
 				p.cmd.Process.Kill()
 				p.wait()
-				p = u.start(args...)
-				notBack(t, before, p.total())
-				u.wantHeld(2)
-				p.reads()
+				p = svc.start(args...)
+				wantTotalsGrow(t, before, p.total())
+				svc.wantStored(2)
+				p.waitUntilReading()
 			}
 			r := report()
-			u.account(p, r, true)
+			svc.wantAccounted(p, r, true)
 			t.Logf("%d sent, %d lost in three crashes", r.Sent, p.total().Dropped.LostInCrash)
 			if code := p.terminate(); code != 0 {
 				t.Errorf("exit code %d", code)
@@ -52,48 +52,48 @@ func TestServiceKilledUnderLoad(t *testing.T) {
 // Killed before it says that it is ready, it loses what it has counted as
 // little as later.
 func TestServiceKilledDuringStart(t *testing.T) {
-	u := newManaged(t)
-	p := u.start("--shards", "2")
-	report := u.load(p)
+	svc := newService(t)
+	p := svc.start("--shards", "2")
+	report := svc.startLoad(p)
 	for i := range 12 {
 		before := p.total()
 		p.cmd.Process.Kill()
 		p.wait()
-		p = u.begin("--shards", "2")
+		p = svc.launchServe("--shards", "2")
 		switch i % 4 {
 		case 0: // as soon as it is there
 		case 1:
-			eventually(t, "it has taken over", func() bool { return p.says(`"message":"takeover finished`) })
+			eventually(t, "it has taken over", func() bool { return p.hasLogged(`"message":"takeover finished`) })
 		case 2:
-			eventually(t, "it has begun to store", u.says(p, "FDSTORE=1"))
+			eventually(t, "it has begun to store", svc.hasNotified(p, "FDSTORE=1"))
 		case 3:
-			eventually(t, "it listens", func() bool { return p.says(`"message":"listening"`) })
+			eventually(t, "it listens", func() bool { return p.hasLogged(`"message":"listening"`) })
 		}
 		p.cmd.Process.Kill()
 		p.wait()
-		p = u.start("--shards", "2")
-		notBack(t, before, p.total())
+		p = svc.start("--shards", "2")
+		wantTotalsGrow(t, before, p.total())
 	}
-	u.account(p, report(), true)
-	u.wantHeld(2)
+	svc.wantAccounted(p, report(), true)
+	svc.wantStored(2)
 }
 
 // Five times in a row it is told to stop under load, and started again: every
 // datagram is one record, in its sender's order.
 func TestServiceRestartLosesNothing(t *testing.T) {
-	u := newManaged(t)
-	p := u.start("--shards", "2")
-	report := u.load(p)
+	svc := newService(t)
+	p := svc.start("--shards", "2")
+	report := svc.startLoad(p)
 	for range 5 {
 		before := p.total()
 		if code := p.terminate(); code != 0 {
 			t.Errorf("exit code %d", code)
 		}
-		p = u.start("--shards", "2")
-		notBack(t, before, p.total())
-		p.reads()
+		p = svc.start("--shards", "2")
+		wantTotalsGrow(t, before, p.total())
+		p.waitUntilReading()
 	}
-	u.account(p, report(), true)
+	svc.wantAccounted(p, report(), true)
 	if lost := p.total().Dropped.LostInCrash; lost > 0 {
 		t.Errorf("%d were lost in a crash", lost)
 	}
@@ -105,13 +105,13 @@ func TestServiceRestartLosesNothing(t *testing.T) {
 // Where there is no end of what comes, what still waits when half of the time for
 // a drain has passed is the next one's.
 func TestServiceRestartUnderOverload(t *testing.T) {
-	u := newManaged(t)
-	u.file = filepath.Join(u.dir, "pipe")
-	if err := unix.Mkfifo(u.file, 0o666); err != nil {
+	svc := newService(t)
+	svc.records = filepath.Join(svc.dir, "pipe")
+	if err := unix.Mkfifo(svc.records, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	os.Chmod(u.file, 0o666) // whatever the umask
-	pipe, err := os.OpenFile(u.file, os.O_RDWR, 0)
+	os.Chmod(svc.records, 0o666) // whatever the umask
+	pipe, err := os.OpenFile(svc.records, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,8 +127,8 @@ func TestServiceRestartUnderOverload(t *testing.T) {
 		}
 	}()
 	args := []string{"--shards", "1", "--drain-timeout", "2s"}
-	p := u.start(args...)
-	report := sendingTo(t, u.address, "--rate", "80000", "--flows", "16")
+	p := svc.start(args...)
+	report := startSend(t, svc.address, "--rate", "80000", "--flows", "16")
 	for range 2 {
 		dropped := p.total().Dropped.Kernel
 		eventually(t, "the queue is full", func() bool { return p.total().Dropped.Kernel > dropped })
@@ -140,8 +140,8 @@ func TestServiceRestartUnderOverload(t *testing.T) {
 		if took := time.Since(began); took > 5*time.Second {
 			t.Errorf("it has ended after %s", took)
 		}
-		p = u.start(args...)
-		notBack(t, before, p.total())
+		p = svc.start(args...)
+		wantTotalsGrow(t, before, p.total())
 	}
 	sent := report().Sent
 	eventually(t, "all is accounted for", func() bool {
@@ -152,9 +152,9 @@ func TestServiceRestartUnderOverload(t *testing.T) {
 
 // More and fewer shards across restarts lose nothing either.
 func TestServiceRestartChangesShards(t *testing.T) {
-	u := newManaged(t)
-	p := u.start("--shards", "2")
-	report := u.load(p)
+	svc := newService(t)
+	p := svc.start("--shards", "2")
+	report := svc.startLoad(p)
 	for i, shards := range []int{4, 1, 3, 2} {
 		before := p.total()
 		if i%2 == 0 {
@@ -163,25 +163,25 @@ func TestServiceRestartChangesShards(t *testing.T) {
 			p.cmd.Process.Kill()
 			p.wait()
 		}
-		p = u.start("--shards", strconv.Itoa(shards))
-		notBack(t, before, p.total())
+		p = svc.start("--shards", strconv.Itoa(shards))
+		wantTotalsGrow(t, before, p.total())
 		if n := len(p.status().Listeners[0].Shards); n != shards {
 			t.Errorf("%d shards, want %d", n, shards)
 		}
-		u.wantHeld(shards)
-		p.reads()
+		svc.wantStored(shards)
+		p.waitUntilReading()
 	}
-	u.account(p, report(), false)
+	svc.wantAccounted(p, report(), false)
 }
 
 // Sockets of a listener that is in the configuration no more are told of, and
 // closed.
 func TestRemovedListenerIsClosed(t *testing.T) {
-	u := newManaged(t)
+	svc := newService(t)
 	other := freePort(t)
-	file := filepath.Join(u.dir, "serve.yaml")
+	file := filepath.Join(svc.dir, "serve.yaml")
 	config := func(listeners ...string) {
-		text := fmt.Sprintf("http: %s\nlog: {format: json}\nlisteners:\n", u.web)
+		text := fmt.Sprintf("http: %s\nlog: {format: json}\nlisteners:\n", svc.http)
 		for i, address := range listeners {
 			text += fmt.Sprintf("  - {name: l%d, address: '%s', output: discard, shards: 2}\n", i, address)
 		}
@@ -190,18 +190,18 @@ func TestRemovedListenerIsClosed(t *testing.T) {
 		}
 	}
 	start := func() *process {
-		p := u.launch("serve", "--config", file)
-		u.ready(p)
+		p := svc.launch("serve", "--config", file)
+		svc.waitUntilReady(p)
 		return p
 	}
-	config(u.address, other)
+	config(svc.address, other)
 	p := start()
-	u.wantHeld(4)
+	svc.wantStored(4)
 	p.terminate()
-	config(u.address)
+	config(svc.address)
 	p = start()
-	u.wantHeld(2)
-	p.wantSaid(other)
+	svc.wantStored(2)
+	p.waitForLog(other)
 	eventually(t, "both sockets are told of", func() bool { return strings.Count(p.logs.String(), "socket of the service manager unused") == 2 })
 	conn, err := net.ListenPacket("udp", other)
 	if err != nil {
@@ -215,20 +215,20 @@ func TestRemovedListenerIsClosed(t *testing.T) {
 // with what waited. SIGQUIT is a fatal error of the Go runtime (os/signal).
 func TestCrashedServiceIsRestarted(t *testing.T) {
 	unit := readUnit(t, "udpshard.service")
-	u := newManaged(t)
-	p := u.start("--shards", "2")
-	newSenders(t, u.address, 16).send(500, 0)
+	svc := newService(t)
+	p := svc.start("--shards", "2")
+	newSenders(t, svc.address, 16).send(500, 0)
 	eventually(t, "all is written", func() bool { return p.total().Delivered == 500 })
 	p.cmd.Process.Signal(syscall.SIGQUIT)
 	code := p.wait()
-	if !p.says("SIGQUIT") {
+	if !p.hasLogged("SIGQUIT") {
 		t.Errorf("it has not crashed:\n%s", p.logs)
 	}
 	if !unit.restartsAfter(t, code) {
 		t.Fatalf("exit code %d, after which it stays down", code)
 	}
-	newSenders(t, u.address, 16).send(500, 0)
-	p = u.start("--shards", "2")
+	newSenders(t, svc.address, 16).send(500, 0)
+	p = svc.start("--shards", "2")
 	eventually(t, "what waited is read", func() bool { return p.total().Delivered == 1000 })
 	if code := p.terminate(); unit.restartsAfter(t, code) {
 		t.Errorf("exit code %d of one that is stopped: it is started again", code)
@@ -238,18 +238,18 @@ func TestCrashedServiceIsRestarted(t *testing.T) {
 // What a start can't mend has exit codes after which the unit leaves it.
 func TestUnusableServiceStaysDown(t *testing.T) {
 	unit := readUnit(t, "udpshard.service")
-	u := newManaged(t)
-	file := write(t, u.dir, "bad.yaml", "listeners: [{batch: 0}]\n")
+	svc := newService(t)
+	file := writeFile(t, svc.dir, "bad.yaml", "listeners: [{batch: 0}]\n")
 	for _, test := range []struct {
 		args []string
 		want int
 	}{
 		{[]string{"serve", "--batch", "0"}, cli.ExitUsage},
-		{[]string{"serve", "--listen", u.address, "--http", "", "--output", "file:" + u.dir + "/none/records"}, cli.ExitUsage},
+		{[]string{"serve", "--listen", svc.address, "--http", "", "--output", "file:" + svc.dir + "/none/records"}, cli.ExitUsage},
 		{[]string{"serve", "--config", file}, cli.ExitConfig},
-		{[]string{"serve", "--config", u.dir + "/none.yaml"}, cli.ExitConfig},
+		{[]string{"serve", "--config", svc.dir + "/none.yaml"}, cli.ExitConfig},
 	} {
-		code := u.launch(test.args...).wait()
+		code := svc.launch(test.args...).wait()
 		if code != test.want || unit.restartsAfter(t, code) {
 			t.Errorf("%q: exit code %d, want %d, and to stay down", test.args, code, test.want)
 		}

@@ -77,9 +77,9 @@ func TestDamagedStore(t *testing.T) {
 		}, "socket of the service manager unused", true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			u := newManaged(t)
-			p := u.start("--shards", "2")
-			s := newSenders(t, u.address, 16)
+			svc := newService(t)
+			p := svc.start("--shards", "2")
+			s := newSenders(t, svc.address, 16)
 			s.send(1000, 0)
 			eventually(t, "all is delivered", func() bool { return p.total().Delivered == 1000 })
 			p.terminate()
@@ -87,15 +87,15 @@ func TestDamagedStore(t *testing.T) {
 				s.send(2000, 0)
 			}
 
-			old := u
-			u = &managed{Manager: systemdtest.New(t, filepath.Join(u.dir, "again")), t: t, dir: u.dir, address: u.address, web: u.web, file: u.file, user: ordinary}
-			u.activated = c.damage(t, old.Descriptors())
+			old := svc
+			svc = &service{Manager: systemdtest.New(t, filepath.Join(svc.dir, "again")), t: t, dir: svc.dir, address: svc.address, http: svc.http, records: svc.records, change: asNobody}
+			svc.activated = c.damage(t, old.Descriptors())
 			old.EmptyStore()
-			p = u.start("--shards", "2")
-			for _, d := range u.activated {
+			p = svc.start("--shards", "2")
+			for _, d := range svc.activated {
 				d.File.Close()
 			}
-			p.wantSaid(c.words)
+			p.waitForLog(c.words)
 			first := s.sent
 			s.send(first+1000, 0)
 			want := uint64(s.sent)
@@ -103,12 +103,12 @@ func TestDamagedStore(t *testing.T) {
 				want -= 1000
 			}
 			eventually(t, "all is delivered", func() bool { return p.total().Delivered == want })
-			u.wantHeld(2)
+			svc.wantStored(2)
 			p.terminate()
-			u.activated = nil
-			p = u.start("--shards", "2")
+			svc.activated = nil
+			p = svc.start("--shards", "2")
 			eventually(t, "counters go on", func() bool { return p.total().Delivered == want })
-			if p.says("stored descriptor unusable") || p.says("socket of the service manager unused") {
+			if p.hasLogged("stored descriptor unusable") || p.hasLogged("socket of the service manager unused") {
 				t.Error("the damage is still there")
 			}
 		})
@@ -118,12 +118,12 @@ func TestDamagedStore(t *testing.T) {
 // A store that is too small is told of once, with what helps; it serves all the
 // same, and drains at its end as if there were none.
 func TestStoreTooSmall(t *testing.T) {
-	u := newManaged(t)
-	u.Limit(3, -1)
-	p := u.start("--shards", "2")
-	newSenders(t, u.address, 16).send(1000, 0)
+	svc := newService(t)
+	svc.Limit(3, -1)
+	p := svc.start("--shards", "2")
+	newSenders(t, svc.address, 16).send(1000, 0)
 	eventually(t, "all is delivered", func() bool { return p.total().Delivered == 1000 })
-	p.wantSaid("set FileDescriptorStoreMax=5 or more in the unit")
+	p.waitForLog("set FileDescriptorStoreMax=5 or more in the unit")
 	if n := strings.Count(p.logs.String(), "descriptor store failed"); n != 1 {
 		t.Errorf("that is told %d times", n)
 	}
@@ -135,12 +135,12 @@ func TestStoreTooSmall(t *testing.T) {
 // Descriptors that were passed are closed when they are of no more use, start
 // after start.
 func TestServiceLeaksNoDescriptors(t *testing.T) {
-	u := newManaged(t)
-	u.activate(2, nil)
+	svc := newService(t)
+	svc.bindSockets(2, nil)
 	var counts []int
 	for range 4 {
-		p := u.start("--shards", "2", "--http", "")
-		eventually(t, "its shards read", func() bool { return p.says(`"message":"listening"`) })
+		p := svc.start("--shards", "2", "--http", "")
+		eventually(t, "its shards read", func() bool { return p.hasLogged(`"message":"listening"`) })
 		var has int
 		eventually(t, "it is at rest", func() bool {
 			files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))

@@ -13,65 +13,65 @@ import (
 )
 
 // managed is `serve` as a service of a manager that takes the place of systemd.
-type managed struct {
+type service struct {
 	*systemdtest.Manager
 	t         *testing.T
 	dir       string
 	address   string // of its port
-	web       string
-	file      string // of its records
-	user      func(*exec.Cmd)
+	http      string
+	records   string // file of the output
+	change    func(*exec.Cmd)
 	activated []systemdtest.Descriptor
 }
 
-func newManaged(t *testing.T) *managed {
+func newService(t *testing.T) *service {
 	t.Helper()
 	dir := publicDir(t)
-	return &managed{Manager: systemdtest.New(t, filepath.Join(dir, "notify")), t: t, dir: dir, address: freePort(t), web: freePort(t), file: filepath.Join(dir, "records.json"), user: ordinary}
+	return &service{Manager: systemdtest.New(t, filepath.Join(dir, "notify")), t: t, dir: dir, address: freePort(t), http: freePort(t), records: filepath.Join(dir, "records.json"), change: asNobody}
 }
 
 // begin starts it with what is kept, and more arguments.
-func (u *managed) begin(more ...string) *process {
-	u.t.Helper()
-	args := append([]string{"serve", "--http", u.web, "--log-format", "json", "--listen", u.address, "--steer", "hash", "--output", "file:" + u.file}, more...)
-	return u.launch(args...)
+func (svc *service) launchServe(more ...string) *process {
+	svc.t.Helper()
+	args := append([]string{"serve", "--http", svc.http, "--log-format", "json", "--listen", svc.address, "--steer", "hash", "--output", "file:" + svc.records}, more...)
+	return svc.launch(args...)
 }
 
-func (u *managed) launch(args ...string) *process {
-	u.t.Helper()
-	u.SetMain(0) // nobody else is there who speaks
+func (svc *service) launch(args ...string) *process {
+	svc.t.Helper()
+	svc.SetMain(0) // nobody else is there who speaks
 	started := func() {}
-	p := launch(u.t, func(cmd *exec.Cmd) {
-		started = u.Prepare(cmd, u.activated...)
-		u.user(cmd)
+	p := launch(svc.t, func(cmd *exec.Cmd) {
+		started = svc.Prepare(cmd, svc.activated...)
+		svc.change(cmd)
 	}, args...)
 	started()
-	p.http = u.web
-	u.SetMain(p.cmd.Process.Pid)
+	p.http = svc.http
+	svc.SetMain(p.cmd.Process.Pid)
 	return p
 }
 
 // start returns once it is ready.
-func (u *managed) start(more ...string) *process {
-	u.t.Helper()
-	p := u.begin(more...)
-	u.ready(p)
+func (svc *service) start(more ...string) *process {
+	svc.t.Helper()
+	p := svc.launchServe(more...)
+	svc.waitUntilReady(p)
 	return p
 }
 
-func (u *managed) ready(p *process) {
-	u.t.Helper()
-	eventually(u.t, "it is ready, or has ended", func() bool {
-		return slices.ContainsFunc(u.by(p), func(text string) bool { return strings.HasPrefix(text, "READY=1") }) || p.says("udpshard: error")
+func (svc *service) waitUntilReady(p *process) {
+	svc.t.Helper()
+	eventually(svc.t, "it is ready, or has ended", func() bool {
+		return slices.ContainsFunc(svc.notifications(p), func(text string) bool { return strings.HasPrefix(text, "READY=1") }) || p.hasLogged("udpshard: error")
 	})
-	if p.says("udpshard: error") {
-		u.t.Fatal("it does not start")
+	if p.hasLogged("udpshard: error") {
+		svc.t.Fatal("it does not start")
 	}
 }
 
 // by is what a process has said, and was heard.
-func (u *managed) by(p *process) (texts []string) {
-	for _, m := range u.Messages() {
+func (svc *service) notifications(p *process) (texts []string) {
+	for _, m := range svc.Messages() {
 		if m.PID == p.cmd.Process.Pid && !m.Ignored {
 			texts = append(texts, m.Text)
 		}
@@ -79,15 +79,15 @@ func (u *managed) by(p *process) (texts []string) {
 	return texts
 }
 
-func (u *managed) says(p *process, text string) func() bool {
+func (svc *service) hasNotified(p *process, text string) func() bool {
 	return func() bool {
-		return slices.ContainsFunc(u.by(p), func(said string) bool { return strings.Contains(said, text) })
+		return slices.ContainsFunc(svc.notifications(p), func(said string) bool { return strings.Contains(said, text) })
 	}
 }
 
 // holds is what the store has, by kind.
-func (u *managed) holds() (sockets, counters, lists, others int) {
-	for _, name := range u.StoredNames() {
+func (svc *service) storedKinds() (sockets, counters, lists, others int) {
+	for _, name := range svc.StoredNames() {
 		switch n, _ := systemd.ParseName(name); n.Kind {
 		case systemd.SocketKind:
 			sockets++
@@ -102,43 +102,43 @@ func (u *managed) holds() (sockets, counters, lists, others int) {
 	return
 }
 
-func (u *managed) wantHeld(sockets int) {
-	u.t.Helper()
-	if s, c, l, o := u.holds(); s != sockets || c != 2 || l != 1 || o != 0 {
-		u.t.Errorf("%q is kept, want %d sockets", u.StoredNames(), sockets)
+func (svc *service) wantStored(sockets int) {
+	svc.t.Helper()
+	if s, c, l, o := svc.storedKinds(); s != sockets || c != 2 || l != 1 || o != 0 {
+		svc.t.Errorf("%q is kept, want %d sockets", svc.StoredNames(), sockets)
 	}
 }
 
 // passed is what the next process would get.
-func (u *managed) passed() systemd.Stored {
+func (svc *service) restored() systemd.Stored {
 	var passed []systemd.Passed
-	for _, d := range u.Descriptors() {
+	for _, d := range svc.Descriptors() {
 		passed = append(passed, systemd.Passed(d))
 	}
 	k := systemd.Restore(passed)
-	u.t.Cleanup(k.Close)
+	svc.t.Cleanup(k.Close)
 	return k
 }
 
 // load returns once some of it is read.
-func (u *managed) load(p *process) (report func() loadgen.Summary) {
-	u.t.Helper()
+func (svc *service) startLoad(p *process) (report func() loadgen.Summary) {
+	svc.t.Helper()
 	before := p.total().Received
-	report = sendingTo(u.t, u.address, "--rate", "80000", "--flows", "16", "--verify", u.file)
-	eventually(u.t, "there is load", func() bool { return p.total().Received > before+10_000 })
+	report = startSend(svc.t, svc.address, "--rate", "80000", "--flows", "16", "--verify", svc.records)
+	eventually(svc.t, "there is load", func() bool { return p.total().Received > before+10_000 })
 	return report
 }
 
 // account checks that every datagram is a record, lost in a crash, or dropped
 // by the kernel where it has little room.
-func (u *managed) account(p *process, r loadgen.Summary, ordered bool) {
-	u.t.Helper()
-	all, total := r.Records.Total, p.settled()
+func (svc *service) wantAccounted(p *process, r loadgen.Summary, ordered bool) {
+	svc.t.Helper()
+	all, total := r.Records.Total, p.settledTotal()
 	lost, kernel := total.Dropped.LostInCrash, total.Dropped.Kernel
-	if kernel > 0 && !p.says("smaller than asked") {
-		u.t.Errorf("%d were dropped by the kernel", kernel)
+	if kernel > 0 && !p.hasLogged("smaller than asked") {
+		svc.t.Errorf("%d were dropped by the kernel", kernel)
 	}
 	if all.Arrived+lost+kernel != r.Sent || all.Doubled > 0 || total.Delivered != all.Arrived || total.Received+kernel != r.Sent || ordered && all.Reordered > 0 {
-		u.t.Errorf("%+v of %d sent; %+v", all, r.Sent, total)
+		svc.t.Errorf("%+v of %d sent; %+v", all, r.Sent, total)
 	}
 }

@@ -18,11 +18,11 @@ import (
 )
 
 // activate binds so many sockets at the unit's port, as a .socket unit does.
-func (u *managed) activate(count int, change func(fd int)) {
-	u.t.Helper()
-	at, err := net.ResolveUDPAddr("udp", u.address)
+func (svc *service) bindSockets(count int, change func(fd int)) {
+	svc.t.Helper()
+	at, err := net.ResolveUDPAddr("udp", svc.address)
 	if err != nil {
-		u.t.Fatal(err)
+		svc.t.Fatal(err)
 	}
 	family, name := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Port: at.Port}) // both, as BindIPv6Only=both
 	if at.IP != nil {
@@ -31,25 +31,25 @@ func (u *managed) activate(count int, change func(fd int)) {
 	for range count {
 		fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 		if err != nil {
-			u.t.Fatal(err)
+			svc.t.Fatal(err)
 		}
 		if change != nil {
 			change(fd)
 		}
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
-			u.t.Fatal(err)
+			svc.t.Fatal(err)
 		}
 		if err := unix.Bind(fd, name); err != nil {
-			u.t.Fatal(err)
+			svc.t.Fatal(err)
 		}
 		file := os.NewFile(uintptr(fd), "activated")
-		u.t.Cleanup(func() { file.Close() })
-		u.activated = append(u.activated, systemdtest.Descriptor{Name: "udpshard.socket", File: file})
+		svc.t.Cleanup(func() { file.Close() })
+		svc.activated = append(svc.activated, systemdtest.Descriptor{Name: "udpshard.socket", File: file})
 	}
 }
 
 // inodes are of the sockets that a process has at UDP.
-func (p *process) inodes() []string {
+func (p *process) udpSockets() []string {
 	p.t.Helper()
 	held, err := socketsOf(p.cmd.Process.Pid, "udp")
 	if err != nil {
@@ -61,54 +61,54 @@ func (p *process) inodes() []string {
 // Sockets of a .socket unit are read, after a restart too, and what came before
 // the start.
 func TestSocketActivation(t *testing.T) {
-	u := newManaged(t)
-	u.activate(2, nil)
-	early := newSenders(t, u.address, 16)
+	svc := newService(t)
+	svc.bindSockets(2, nil)
+	early := newSenders(t, svc.address, 16)
 	early.send(200, 0) // the buffers are small yet
-	p := u.start("--shards", "2")
+	p := svc.start("--shards", "2")
 	eventually(t, "what waited is read", func() bool { return p.total().Delivered == 200 })
 	var want []string
-	for _, d := range u.activated {
+	for _, d := range svc.activated {
 		want = append(want, fmt.Sprintf("socket:[%d]\n", systemdtest.Identity(t, d.File)[1]))
 	}
 	slices.Sort(want)
-	if has := p.inodes(); !slices.Equal(has, want) {
+	if has := p.udpSockets(); !slices.Equal(has, want) {
 		t.Errorf("it has the sockets %q, want %q", has, want)
 	}
-	u.wantHeld(2)
-	if p.says(`"level":"error"`) || p.says("socket of the service manager unused") {
+	svc.wantStored(2)
+	if p.hasLogged(`"level":"error"`) || p.hasLogged("socket of the service manager unused") {
 		t.Error("it has something to say against them")
 	}
 	p.terminate()
 	early.send(2000, 0) // nobody reads
-	p = u.start("--shards", "2")
+	p = svc.start("--shards", "2")
 	eventually(t, "what waited is read", func() bool { r := p.total(); return r.Delivered == 2000 && r.Dropped.LostInCrash == 0 })
-	if has := p.inodes(); !slices.Equal(has, want) {
+	if has := p.udpSockets(); !slices.Equal(has, want) {
 		t.Errorf("it has the sockets %q, want %q", has, want)
 	}
 }
 
 // The kernel lets only sockets of one user share a port.
 func TestSocketActivationWithMoreShards(t *testing.T) {
-	u := newManaged(t)
-	u.activate(2, nil)
+	svc := newService(t)
+	svc.bindSockets(2, nil)
 	if os.Geteuid() == 0 {
-		p := u.begin("--shards", "3")
+		p := svc.launchServe("--shards", "3")
 		if code := p.wait(); code != cli.ExitFailed {
 			t.Errorf("exit code %d", code)
 		}
-		p.wantSaid("with 1 shards more: address already in use", "udpshard: hint: ", "a ListenDatagram= line a shard")
+		p.waitForLog("with 1 shards more: address already in use", "udpshard: hint: ", "a ListenDatagram= line a shard")
 	}
-	u.user = func(*exec.Cmd) {}
-	p := u.start("--shards", "3")
-	newSenders(t, u.address, 64).send(6400, 0)
+	svc.change = func(*exec.Cmd) {}
+	p := svc.start("--shards", "3")
+	newSenders(t, svc.address, 64).send(6400, 0)
 	eventually(t, "all is read", func() bool { return p.total().Delivered == 6400 })
 	for _, shard := range p.status().Listeners[0].Shards {
 		if shard.Received == 0 {
 			t.Errorf("shard %d has received nothing", shard.Shard)
 		}
 	}
-	u.wantHeld(3)
+	svc.wantStored(3)
 }
 
 // A .socket unit may have more sockets than there are shards: those are out of
@@ -120,35 +120,35 @@ func TestSocketActivationWithFewerShards(t *testing.T) {
 }
 
 func wantsFewerShards(t *testing.T, wildcard bool) {
-	u := newManaged(t)
-	u.user = func(*exec.Cmd) {}
-	to := u.address
+	svc := newService(t)
+	svc.change = func(*exec.Cmd) {}
+	to := svc.address
 	if wildcard {
 		if conn, err := net.ListenPacket("udp6", "[::1]:0"); err != nil {
 			t.Skip("needs IPv6 on the loopback: sysctl -w net.ipv6.conf.lo.disable_ipv6=0")
 		} else {
 			conn.Close()
 		}
-		u.address = strings.TrimPrefix(u.address, "127.0.0.1")
+		svc.address = strings.TrimPrefix(svc.address, "127.0.0.1")
 	}
-	u.activate(3, nil)
+	svc.bindSockets(3, nil)
 	early := newSenders(t, to, 64)
 	early.send(200, 0) // the buffers are small yet
-	p := u.start("--shards", "2")
+	p := svc.start("--shards", "2")
 	early.send(12_800, 0)
 	eventually(t, "all is read", func() bool { return p.total().Delivered == 12_800 })
-	u.wantHeld(2)
+	svc.wantStored(2)
 	p.terminate()
 	early.send(19_200, 0)
-	p = u.start("--shards", "3")
-	p.wantSaid("a process with fewer shards has put out of use")
+	p = svc.start("--shards", "3")
+	p.waitForLog("a process with fewer shards has put out of use")
 	early.send(25_600, 0)
 	eventually(t, "all is read", func() bool { return p.total().Delivered == 25_600 })
-	u.wantHeld(3)
+	svc.wantStored(3)
 }
 
 // cpu is what a process has used, in ticks of 10 ms (proc(5), utime and stime).
-func (p *process) cpu() (ticks int) {
+func (p *process) cpuTicks() (ticks int) {
 	p.t.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
 	if err != nil {
@@ -167,13 +167,13 @@ func (p *process) cpu() (ticks int) {
 
 // The manager's sockets do not block, and shards wait at them all the same.
 func TestSocketActivationUsesNoIdleCPU(t *testing.T) {
-	u := newManaged(t)
-	u.activate(2, nil)
-	p := u.start("--shards", "2", "--stats-interval", "1s")
-	p.wantSaid(`"idle":true,`) // it has begun
-	before, began := p.cpu(), time.Now()
+	svc := newService(t)
+	svc.bindSockets(2, nil)
+	p := svc.start("--shards", "2", "--stats-interval", "1s")
+	p.waitForLog(`"idle":true,`) // it has begun
+	before, began := p.cpuTicks(), time.Now()
 	eventually(t, "two seconds have passed", func() bool { return time.Since(began) >= 2*time.Second })
-	if used := p.cpu() - before; used > 40 {
+	if used := p.cpuTicks() - before; used > 40 {
 		t.Errorf("it has used %d0 ms of CPU time in two idle seconds", used)
 	}
 }
@@ -192,13 +192,13 @@ func TestSocketActivationKeepsLargeBuffers(t *testing.T) {
 		t.Skip("net.core.rmem_max is so large that nobody needs more")
 	}
 	for _, forced := range []int{most + 1<<20, 2*most + 48<<20} { // less than is asked, and more
-		u := newManaged(t)
-		u.activate(2, func(fd int) {
+		svc := newService(t)
+		svc.bindSockets(2, func(fd int) {
 			if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, forced); err != nil {
 				t.Skipf("needs CAP_NET_ADMIN to force a receive buffer: %v", err)
 			}
 		})
-		p := u.start("--shards", "2")
+		p := svc.start("--shards", "2")
 		for _, shard := range p.status().Listeners[0].Shards {
 			if shard.BufferBytes != uint64(2*forced) {
 				t.Errorf("shard %d: the buffer has %d bytes, and had %d", shard.Shard, shard.BufferBytes, 2*forced)

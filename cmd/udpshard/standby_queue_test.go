@@ -19,18 +19,18 @@ func TestStandbysQueueUp(t *testing.T) {
 	dir := publicDir(t)
 	file, address := filepath.Join(dir, "records.json"), freePort(t)
 	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file}
-	p := serving(t, ordinary, append([]string{"--standby"}, args...)...)
+	p := startServe(t, asNobody, append([]string{"--standby"}, args...)...)
 	queue := []*process{p}
 	for range 4 {
 		queue = append(queue, p.startStandby(args...))
 	}
-	report := sendingTo(t, address, "--rate", "80000", "--flows", "16", "--verify", file)
+	report := startSend(t, address, "--rate", "80000", "--flows", "16", "--verify", file)
 	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGKILL} {
 		active := 0
 		eventually(t, "one is active", func() bool {
 			for i, q := range queue {
-				if q.cmd.Process.Pid == pid(p.http) {
+				if q.cmd.Process.Pid == activePID(p.http) {
 					active = i
 					return true
 				}
@@ -38,10 +38,10 @@ func TestStandbysQueueUp(t *testing.T) {
 			return false
 		})
 		q := queue[active]
-		q.reads()
+		q.waitUntilReading()
 		queue = append(queue[:active:active], queue[active+1:]...)
 		for _, r := range queue {
-			eventually(t, "the others stand by", func() bool { return r.says("standby started") })
+			eventually(t, "the others stand by", func() bool { return r.hasLogged("standby started") })
 			r.logs.Reset()
 		}
 		q.cmd.Process.Signal(sig)
@@ -53,7 +53,7 @@ func TestStandbysQueueUp(t *testing.T) {
 		eventually(t, "another one is active", func() bool {
 			took := 0
 			for _, r := range queue {
-				if r.says(`"message":"takeover finished`) {
+				if r.hasLogged(`"message":"takeover finished`) {
 					took++
 				}
 			}
@@ -68,12 +68,12 @@ func TestStandbysQueueUp(t *testing.T) {
 				t.Errorf("it ended with %d", code)
 			}
 			eventually(t, "what it had delivered is counted", func() bool {
-				return slices.ContainsFunc(queue, func(r *process) bool { return r.says("replaced process ended") })
+				return slices.ContainsFunc(queue, func(r *process) bool { return r.hasLogged("replaced process ended") })
 			})
 		}
 	}
 	last := queue[0]
-	r, total := report(), last.settled()
+	r, total := report(), last.settledTotal()
 	if all := r.Records.Total; all.Arrived+total.Dropped.LostInCrash+total.Dropped.Kernel != r.Sent || all.Doubled > 0 {
 		t.Errorf("%+v of %d sent; %+v", all, r.Sent, total)
 	}
@@ -83,7 +83,7 @@ func TestStandbysQueueUp(t *testing.T) {
 }
 
 // unmet is what a process says that reads before all standbys know of it.
-const unmet = "reading begun before every standby answered"
+const readBeforeStandbys = "reading begun before every standby answered"
 
 // A standby that dies when it has just taken over is followed by the next one,
 // which has met it by the time at which it reads.
@@ -92,41 +92,41 @@ func TestSecondStandbyReplacesFirst(t *testing.T) {
 	file, address := filepath.Join(dir, "records.json"), freePort(t)
 	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"),
 		"--output", "file:" + file, "--standby-after", "10s"}
-	p := serving(t, ordinary, args...)
-	report := sendingTo(t, address, "--rate", "80000", "--flows", "16", "--verify", file)
+	p := startServe(t, asNobody, args...)
+	report := startSend(t, address, "--rate", "80000", "--flows", "16", "--verify", file)
 	late := false // a standby: nothing is promised then
 	for range 5 {
 		queue := [2]*process{p.startStandby(args...), p.startStandby(args...)}
-		p.reads()
+		p.waitUntilReading()
 		before := p.total()
 		p.cmd.Process.Kill()
 		p.wait()
-		active, next := whoTookOver(t, queue)
+		active, next := firstToTakeOver(t, queue)
 		for moment := time.Now().Add(rand.N(10 * time.Millisecond)); time.Now().Before(moment); {
 		}
 		active.cmd.Process.Kill()
 		active.wait()
-		late = late || active.says(unmet)
-		eventually(t, "the next one has", func() bool { return next.says(`"message":"takeover finished`) })
+		late = late || active.hasLogged(readBeforeStandbys)
+		eventually(t, "the next one has", func() bool { return next.hasLogged(`"message":"takeover finished`) })
 		p = next
 		if now := p.total(); now.Received < before.Received || now.Delivered < before.Delivered {
 			t.Errorf("counters went back from %+v to %+v", before, now)
 		}
-		p.reads()
-		if p.says(unmet) {
+		p.waitUntilReading()
+		if p.hasLogged(readBeforeStandbys) {
 			t.Error("it has waited, and there is nobody to wait for")
 		}
 	}
-	r, total := report(), p.settled()
+	r, total := report(), p.settledTotal()
 	all, unknown := r.Records.Total, r.Sent-total.Received-total.Dropped.Kernel
-	if all.Doubled > 0 || all.Reordered > 0 || total.Dropped.Kernel > 0 && !p.says("smaller than asked") {
+	if all.Doubled > 0 || all.Reordered > 0 || total.Dropped.Kernel > 0 && !p.hasLogged("smaller than asked") {
 		t.Errorf("%+v of %d sent; %+v", all, r.Sent, total)
 	}
 	if !late && (unknown != 0 || all.Arrived != total.Delivered) {
 		t.Errorf("%d are in no account: %+v of %d sent; %+v", unknown, all, r.Sent, total)
 	}
 	t.Logf("%d sent, %d lost; late: %v", r.Sent, total.Dropped.LostInCrash, late)
-	lines(t, file, func(line []byte) {
+	countLines(t, file, func(line []byte) {
 		if !json.Valid(line) {
 			t.Errorf("no record: %.200s", line)
 		}
@@ -141,17 +141,17 @@ func TestSecondStandbyReplacesFirst(t *testing.T) {
 func TestStandbyFollowsNewActiveProcess(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	args := []string{"--listen", address, "--protocol", "discard", "--shards", "1", "--takeover", filepath.Join(dir, "takeover.sock"), "--standby-after"}
-	p := serving(t, ordinary, append(args, "0")...)
+	p := startServe(t, asNobody, append(args, "0")...)
 	last := p.startStandby(append(args, "0")...)
 	next := p.startStandby(append(args, "100ms")...)
-	p.halt()
+	p.sigstop()
 	s := newSenders(t, address, 1)
 	s.send(100, 10_000)
-	eventually(t, "one takes over", func() bool { return next.says(`"message":"takeover finished`) })
+	eventually(t, "one takes over", func() bool { return next.hasLogged(`"message":"takeover finished`) })
 	eventually(t, "the other one waits for it", func() bool { return strings.Count(last.logs.String(), "standby started") > 1 })
 	next.cmd.Process.Kill()
 	next.wait()
-	eventually(t, "it goes on", func() bool { return last.says(`"message":"takeover finished`) })
+	eventually(t, "it goes on", func() bool { return last.hasLogged(`"message":"takeover finished`) })
 	s.send(200, 10_000)
 	eventually(t, "all have come", func() bool { return last.total().Received == 200 })
 	p.cmd.Process.Kill()
@@ -165,15 +165,15 @@ func TestStandbyFollowsNewActiveProcess(t *testing.T) {
 func TestSilentStandbyIsLogged(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	args := []string{"--listen", address, "--protocol", "discard", "--shards", "1", "--takeover", filepath.Join(dir, "takeover.sock")}
-	p := serving(t, ordinary, args...)
+	p := startServe(t, asNobody, args...)
 	first := p.startStandby(args...)
 	second := p.startStandby(args...)
-	second.halt()
+	second.sigstop()
 	p.cmd.Process.Kill()
 	p.wait()
-	first.wantSaid(`"message":"takeover finished`)
+	first.waitForLog(`"message":"takeover finished`)
 	first.startStandby(args...)
-	first.wantSaid(unmet)
+	first.waitForLog(readBeforeStandbys)
 }
 
 // A standby that has not met the successor, and has its counters from the process before that
@@ -182,13 +182,13 @@ func TestSilentStandbyIsLogged(t *testing.T) {
 func TestRedirectedStandbyIsAwaited(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	args := []string{"--listen", address, "--protocol", "discard", "--shards", "1", "--takeover", filepath.Join(dir, "takeover.sock")}
-	p := serving(t, ordinary, args...)
+	p := startServe(t, asNobody, args...)
 	told := p.startStandby(args...)
-	told.halt()
-	successor := p.succeeding(args...)
+	told.sigstop()
+	successor := p.upgrade(args...)
 	p.wait()
 	next := successor.startStandby(args...)
 	successor.cmd.Process.Kill()
 	successor.wait()
-	next.wantSaid(`"message":"takeover finished`, unmet)
+	next.waitForLog(`"message":"takeover finished`, readBeforeStandbys)
 }

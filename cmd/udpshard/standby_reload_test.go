@@ -18,11 +18,11 @@ import (
 func TestStandbyRoleAndReload(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	args := []string{"--listen", address, "--output", "discard", "--takeover", filepath.Join(dir, "takeover.sock")}
-	p := serving(t, ordinary, args...)
+	p := startServe(t, asNobody, args...)
 	own := freePort(t)
-	next := launch(t, ordinary, append([]string{"serve", "--standby", "--http", own, "--log-format", "json"}, args...)...)
+	next := launch(t, asNobody, append([]string{"serve", "--standby", "--http", own, "--log-format", "json"}, args...)...)
 	next.http = own
-	eventually(t, "it stands by", func() bool { return next.says("standby started") })
+	eventually(t, "it stands by", func() bool { return next.hasLogged("standby started") })
 	if role := next.status().Role; role != metrics.Standby {
 		t.Errorf("its role is %s", role)
 	}
@@ -52,15 +52,15 @@ func TestStandbyReload(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	p := serving(t, ordinary, "--listen", address, "--shards", "2", "--steer", "hash", "--takeover", socket, "--output", "discard")
+	p := startServe(t, asNobody, "--listen", address, "--shards", "2", "--steer", "hash", "--takeover", socket, "--output", "discard")
 	settings("discard", "")
-	standby := launch(t, ordinary, "serve", "--config", file, "--log-format", "json")
-	eventually(t, "it stands by", func() bool { return standby.says("standby started") })
+	standby := launch(t, asNobody, "serve", "--config", file, "--log-format", "json")
+	eventually(t, "it stands by", func() bool { return standby.hasLogged("standby started") })
 	s := newSenders(t, address, 16)
 	s.send(1000, 0)
 	eventually(t, "all is delivered", func() bool { return p.total().Delivered == 1000 })
 
-	other := serving(t, ordinary, "--listen", freePort(t), "--output", "discard")
+	other := startServe(t, asNobody, "--listen", freePort(t), "--output", "discard")
 	shared := other.status().Listeners[0].Address
 	for _, wrong := range []struct{ output, more, words string }{
 		{"file:/nonexistent/folder/x", "", "no such file or directory"},
@@ -70,17 +70,17 @@ func TestStandbyReload(t *testing.T) {
 		standby.logs.Reset()
 		settings(wrong.output, wrong.more)
 		standby.cmd.Process.Signal(syscall.SIGHUP)
-		eventually(t, "the reload is refused", func() bool { return standby.says("reload refused") && standby.says(wrong.words) })
-		eventually(t, "it stands by as before", func() bool { return standby.says("standby started") })
+		eventually(t, "the reload is refused", func() bool { return standby.hasLogged("reload refused") && standby.hasLogged(wrong.words) })
+		eventually(t, "it stands by as before", func() bool { return standby.hasLogged("standby started") })
 	}
 
 	settings("discard", "")
 	standby.logs.Reset()
 	standby.cmd.Process.Signal(syscall.SIGHUP)
-	eventually(t, "it reloads", func() bool { return standby.says("reload finished") })
+	eventually(t, "it reloads", func() bool { return standby.hasLogged("reload finished") })
 	p.cmd.Process.Kill()
 	p.wait()
-	eventually(t, "it has taken over", func() bool { return standby.says(`"message":"takeover finished`) })
+	eventually(t, "it has taken over", func() bool { return standby.hasLogged(`"message":"takeover finished`) })
 	s.send(2000, 0)
 	standby.http = web
 	eventually(t, "counters go on", func() bool { return standby.total().Received == 2000 })
@@ -100,19 +100,19 @@ func TestStandbyKeepsZonesThatFailToReload(t *testing.T) {
 	}
 	write(right)
 	args := []string{"--listen", address, "--protocol", "dns", "--zone", zone, "--output", "discard", "--takeover", filepath.Join(dir, "takeover.sock"), "--standby-after", "10s"}
-	p := serving(t, ordinary, args...)
+	p := startServe(t, asNobody, args...)
 	queue := [2]*process{p.startStandby(args...), p.startStandby(args...)}
 	write(right + "wrong line\n")
 	p.cmd.Process.Kill()
 	p.wait()
-	active, next := whoTookOver(t, queue)
+	active, next := firstToTakeOver(t, queue)
 	eventually(t, "the other one goes on with the zones that it has", func() bool {
-		return next.says("example.zone:6") && strings.Count(next.logs.String(), "standby started") > 1
+		return next.hasLogged("example.zone:6") && strings.Count(next.logs.String(), "standby started") > 1
 	})
 	active.cmd.Process.Kill()
 	active.wait()
 	eventually(t, "it serves", func() bool {
-		m := asking("udp", address, askFor("ns1.example.", dns.TypeA))
+		m := query("udp", address, newQuery("ns1.example.", dns.TypeA))
 		return m != nil && len(m.Answer) == 1
 	})
 	if code := next.terminate(); code != 0 {

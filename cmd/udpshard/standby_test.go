@@ -18,10 +18,10 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// waitsForCPU begins to measure how long others keep the CPUs from whoever wakes
+// measureCPUWait begins to measure how long others keep the CPUs from whoever wakes
 // up: how much longer than it asked for a thread sleeps that does nothing else.
 // The function returns how long that was until now.
-func waitsForCPU(t *testing.T) func() time.Duration {
+func measureCPUWait(t *testing.T) func() time.Duration {
 	var waited atomic.Int64
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -52,11 +52,11 @@ func TestStandbyReplacesKilledProcess(t *testing.T) {
 	file, address := filepath.Join(dir, "records.json"), freePort(t)
 	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"),
 		"--output", "file:" + file, "--standby-after", "10s"}
-	p := serving(t, ordinary, args...)
+	p := startServe(t, asNobody, args...)
 	next := p.startStandby(args...)
-	report := sendingTo(t, address, "--rate", "80000", "--flows", "16", "--verify", file)
+	report := startSend(t, address, "--rate", "80000", "--flows", "16", "--verify", file)
 	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
-	waited := waitsForCPU(t)
+	waited := measureCPUWait(t)
 	var took []time.Duration
 	for range 10 {
 		moment := p.total().Received + rand.Uint64N(30_000)
@@ -71,7 +71,7 @@ func TestStandbyReplacesKilledProcess(t *testing.T) {
 			p.wait()
 			died <- time.Now()
 		}()
-		eventually(t, "the standby takes over", func() bool { return next.says(`"message":"takeover finished`) })
+		eventually(t, "the standby takes over", func() bool { return next.hasLogged(`"message":"takeover finished`) })
 		now, others := time.Now(), waited()-waitedBefore
 		// Its threads die on the CPUs that they are pinned to: where others have these, the kernel's
 		// part takes long, and nobody can know before.
@@ -82,16 +82,16 @@ func TestStandbyReplacesKilledProcess(t *testing.T) {
 			t.Errorf("active again %s after the death of the one before, of which others had the CPUs for %s", now.Sub(death), others)
 		}
 		p = next
-		goOn(t, before, counters(t, p.http))
+		wantCountersGrow(t, before, counters(t, p.http))
 		next = p.startStandby(args...)
-		p.reads()
+		p.waitUntilReading()
 	}
 	slices.Sort(took)
 	if took[7] > within {
 		t.Errorf("active again this long after the kills: %s", took)
 	}
-	r, total := report(), p.settled()
-	if kernel := total.Dropped.Kernel; kernel > 0 && !p.says("smaller than asked") {
+	r, total := report(), p.settledTotal()
+	if kernel := total.Dropped.Kernel; kernel > 0 && !p.hasLogged("smaller than asked") {
 		t.Errorf("%d were dropped by the kernel", kernel)
 	}
 	lost := total.Dropped.LostInCrash + total.Dropped.Kernel
@@ -113,7 +113,7 @@ func TestStandbyReplacesStoppedProcess(t *testing.T) {
 	const questions, batch = 200, 64
 	dir, address := publicDir(t), freePort(t)
 	args := []string{"--listen", address, "--shards", "2", "--protocol", "echo", "--takeover", filepath.Join(dir, "takeover.sock"), "--standby-after", "250ms"}
-	p := serving(t, ordinary, args...)
+	p := startServe(t, asNobody, args...)
 	next := p.startStandby(args...)
 	ask := func(n int) error { // from a source port of its own
 		conn, err := net.Dial("udp", address)
@@ -138,7 +138,7 @@ func TestStandbyReplacesStoppedProcess(t *testing.T) {
 	for n := range questions {
 		if n == questions/4 {
 			before = p.total()
-			p.halt()
+			p.sigstop()
 		}
 		if n == questions/2 {
 			if err := p.cmd.Process.Signal(syscall.SIGCONT); err != nil {
@@ -154,11 +154,11 @@ func TestStandbyReplacesStoppedProcess(t *testing.T) {
 	if code := p.wait(); code != cli.ExitReplaced {
 		t.Errorf("the one that was stopped ended with %d, not %d", code, cli.ExitReplaced)
 	}
-	p.wantSaid("udpshard: error: ", "another process has taken over", "udpshard: hint: ")
+	p.waitForLog("udpshard: error: ", "another process has taken over", "udpshard: hint: ")
 	if received, _, _, _ := p.finalLedger(); received > before.Received+2*batch {
 		t.Errorf("it has received %d, and had received %d when it was stopped", received, before.Received)
 	}
-	next.wantSaid(`"reason":"stalled"`)
+	next.waitForLog(`"reason":"stalled"`)
 	eventually(t, "all is accounted for", func() bool {
 		now := next.total()
 		return now.Received == questions && now.Delivered == questions && now.Replied == questions
@@ -174,17 +174,17 @@ func TestStandbyReplacesStoppedProcess(t *testing.T) {
 func TestStoppedStandbyServesOnceResumed(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	args := []string{"--listen", address, "--protocol", "discard", "--shards", "2", "--takeover", filepath.Join(dir, "takeover.sock")}
-	p := serving(t, ordinary, args...)
+	p := startServe(t, asNobody, args...)
 	next := p.startStandby(args...)
 	s := newSenders(t, address, 4)
 	s.send(100, 10_000)
-	next.halt()
+	next.sigstop()
 	if code := p.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	p.wantSaid("handover to a standby failed")
+	p.waitForLog("handover to a standby failed")
 	next.cmd.Process.Signal(syscall.SIGCONT)
-	eventually(t, "it serves", func() bool { return next.says(`"message":"listening"`) })
+	eventually(t, "it serves", func() bool { return next.hasLogged(`"message":"listening"`) })
 	s.send(200, 10_000)
 	eventually(t, "all have come, and no count goes back", func() bool { return next.total().Received == 200 })
 	if lost := next.total().Dropped.LostInCrash; lost > 0 {
@@ -203,18 +203,18 @@ func TestStandbyWaitsForStoppedProcess(t *testing.T) {
 	}
 	dir := publicDir(t)
 	args := []string{"--listen", freePort(t), "--shards", "2", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "discard"}
-	p := serving(t, ordinary, args...)
-	p.halt()
-	next := launch(t, ordinary, append([]string{"serve", "--standby", "--http", p.http, "--log-format", "json"}, args...)...)
-	eventually(t, "it says what it waits for", func() bool { return next.says("active process not answering") })
+	p := startServe(t, asNobody, args...)
+	p.sigstop()
+	next := launch(t, asNobody, append([]string{"serve", "--standby", "--http", p.http, "--log-format", "json"}, args...)...)
+	eventually(t, "it says what it waits for", func() bool { return next.hasLogged("active process not answering") })
 	if err := p.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it stands by", func() bool { return next.says("standby started") })
+	eventually(t, "it stands by", func() bool { return next.hasLogged("standby started") })
 	if code := p.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	eventually(t, "it takes over", func() bool { return next.says(`"message":"takeover finished`) })
+	eventually(t, "it takes over", func() bool { return next.hasLogged(`"message":"takeover finished`) })
 	if code := next.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}

@@ -25,26 +25,26 @@ func TestUnconnectedStandbyTakesOver(t *testing.T) {
 			dir := publicDir(t)
 			file, address := filepath.Join(dir, "records.json"), freePort(t)
 			args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file}
-			p := serving(t, ordinary, args...)
+			p := startServe(t, asNobody, args...)
 			standby := p.startStandby(args...)
 			s := newSenders(t, address, 16)
 			s.send(3000, 0)
-			standby.halt()
-			next := p.succeeding(args...)
+			standby.sigstop()
+			next := p.upgrade(args...)
 			if code := p.wait(); code != 0 {
 				t.Errorf("exit code %d", code)
 			}
 			s.send(6000, 0)
 			eventually(t, "all is delivered", func() bool { return next.total().Delivered == 6000 })
 			if c.signal == syscall.SIGSTOP {
-				next.halt()
+				next.sigstop()
 			} else {
 				next.cmd.Process.Signal(c.signal)
 				next.wait()
 			}
 			s.send(7000, 0) // these wait
 			standby.cmd.Process.Signal(syscall.SIGCONT)
-			eventually(t, "the standby serves", func() bool { return standby.says(c.says) })
+			eventually(t, "the standby serves", func() bool { return standby.hasLogged(c.says) })
 			eventually(t, "all is delivered", func() bool { return standby.total().Delivered == 7000 })
 			if total := standby.total(); total.Received != 7000 || total.Dropped.LostInCrash != 0 || total.Dropped.Kernel != 0 {
 				t.Errorf("%+v", total)
@@ -58,7 +58,7 @@ func TestUnconnectedStandbyTakesOver(t *testing.T) {
 			if code := standby.terminate(); code != 0 {
 				t.Errorf("exit code %d", code)
 			}
-			if n := lines(t, file, nil); n != 7000 {
+			if n := countLines(t, file, nil); n != 7000 {
 				t.Errorf("%d records", n)
 			}
 		})
@@ -71,11 +71,11 @@ func TestStandbyWithoutTakeoverSocketWaits(t *testing.T) {
 	dir := publicDir(t)
 	address, socket := freePort(t), filepath.Join(dir, "takeover.sock")
 	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", socket, "--output", "discard"}
-	p := serving(t, ordinary, args...)
+	p := startServe(t, asNobody, args...)
 	standby := p.startStandby(args...)
-	standby.halt()
+	standby.sigstop()
 	for range 3 {
-		next := p.succeeding(args...)
+		next := p.upgrade(args...)
 		p.wait()
 		p = next
 	}
@@ -83,14 +83,14 @@ func TestStandbyWithoutTakeoverSocketWaits(t *testing.T) {
 	if err := errors.Join(os.Chmod(dir, 0o777), os.Remove(socket)); err != nil {
 		t.Fatal(err)
 	}
-	p.wantSaid("takeover socket recreation failed",
+	p.waitForLog("takeover socket recreation failed",
 		"other users may write to the folder")
 	standby.cmd.Process.Signal(syscall.SIGCONT)
-	eventually(t, "it says so", func() bool { return standby.says("standby not possible yet") })
+	eventually(t, "it says so", func() bool { return standby.hasLogged("standby not possible yet") })
 	s := newSenders(t, address, 32)
 	s.send(2000, 0)
 	eventually(t, "all is delivered", func() bool { return p.total().Delivered == 2000 })
-	if standby.says("takeover finished") {
+	if standby.hasLogged("takeover finished") {
 		t.Error("two are active")
 	}
 	p.cmd.Process.Kill()
@@ -98,5 +98,5 @@ func TestStandbyWithoutTakeoverSocketWaits(t *testing.T) {
 	if err := os.Chmod(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it serves, now that nobody does", func() bool { return standby.says(`"message":"listening"`) })
+	eventually(t, "it serves, now that nobody does", func() bool { return standby.hasLogged(`"message":"listening"`) })
 }

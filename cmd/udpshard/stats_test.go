@@ -13,7 +13,7 @@ func TestFirstStatsAfterTakeover(t *testing.T) {
 	const sent = 30_000
 	counted := func(t *testing.T, p *process, address string) {
 		t.Helper()
-		p.halt()
+		p.sigstop()
 		s := newSenders(t, address, 4)
 		s.send(sent, 0)
 		p.cmd.Process.Signal(syscall.SIGCONT)
@@ -24,7 +24,7 @@ func TestFirstStatsAfterTakeover(t *testing.T) {
 	}
 	quiet := func(t *testing.T, p *process, takesOver string) {
 		t.Helper()
-		p.wantSaid(takesOver, `"message":"stats"`)
+		p.waitForLog(takesOver, `"message":"stats"`)
 		now := p.total()
 		if now.Received+now.Dropped.Kernel != sent {
 			t.Errorf("the counters do not go on: %+v", now)
@@ -38,7 +38,7 @@ func TestFirstStatsAfterTakeover(t *testing.T) {
 	common := []string{"--protocol", "discard", "--shards", "2", "--receive-buffer", "16KiB", "--stats-interval", "50ms"}
 	for name, replace := range map[string]func(p *process, args []string) (next *process, takesOver string){
 		"upgrade": func(p *process, args []string) (*process, string) {
-			return p.succeeding(args...), `"message":"takeover finished`
+			return p.upgrade(args...), `"message":"takeover finished`
 		},
 		"a standby, told to stop": func(p *process, args []string) (*process, string) {
 			next := p.startStandby(args...)
@@ -52,7 +52,7 @@ func TestFirstStatsAfterTakeover(t *testing.T) {
 		},
 		"a standby, stopped": func(p *process, args []string) (*process, string) {
 			next := p.startStandby(append(args, "--standby-after", "300ms")...)
-			p.halt()
+			p.sigstop()
 			s := newSenders(p.t, args[1], 1) // what nobody reads is what a standby goes by
 			s.send(1, 0)
 			return next, `"reason":"stalled`
@@ -61,13 +61,13 @@ func TestFirstStatsAfterTakeover(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir, address := publicDir(t), freePort(t)
 			args := append([]string{"--listen", address, "--takeover", filepath.Join(dir, "takeover.sock")}, common...)
-			p := serving(t, ordinary, args...)
+			p := startServe(t, asNobody, args...)
 			counted(t, p, address)
 			next, takesOver := replace(p, args)
 			if name == "a standby, stopped" {
-				next.wantSaid(takesOver)
+				next.waitForLog(takesOver)
 				eventually(t, "it has read that", func() bool { return next.total().Received+next.total().Dropped.Kernel == sent+1 })
-				next.wantSaid(`"message":"stats"`)
+				next.waitForLog(`"message":"stats"`)
 				for _, l := range logLines(t, next.logs.String(), "stats") {
 					rate, _ := l["received_per_s"].(float64)
 					interval, _ := l["interval_s"].(float64)
@@ -85,11 +85,11 @@ func TestFirstStatsAfterTakeover(t *testing.T) {
 		"systemd finds that it died": func(p *process) { p.cmd.Process.Kill(); p.wait() },
 	} {
 		t.Run(name, func(t *testing.T) {
-			u := newManaged(t)
-			p := u.start(common...)
-			counted(t, p, u.address)
+			svc := newService(t)
+			p := svc.start(common...)
+			counted(t, p, svc.address)
 			end(p)
-			quiet(t, u.start(common...), `"message":"takeover finished`)
+			quiet(t, svc.start(common...), `"message":"takeover finished`)
 		})
 	}
 }
@@ -99,12 +99,12 @@ func TestFirstStatsAfterTakeover(t *testing.T) {
 func TestStartAndFinalLedgerLogs(t *testing.T) {
 	address := freePort(t)
 	for _, format := range []string{"json", "console"} {
-		p := serving(t, nil, "--listen", address, "--protocol", "discard", "--shards", "1", "--log-format", format)
+		p := startServe(t, nil, "--listen", address, "--protocol", "discard", "--shards", "1", "--log-format", format)
 		at := map[string]string{"json": `"address":"` + p.http + `"`, "console": "address=" + p.http}[format]
-		p.wantSaid(at, "HTTP server started")
+		p.waitForLog(at, "HTTP server started")
 		p.terminate()
 		if format == "console" {
-			if !p.says("INF final ledger") || p.says("???") {
+			if !p.hasLogged("INF final ledger") || p.hasLogged("???") {
 				t.Errorf("%s", p.logs)
 			}
 			continue
@@ -113,7 +113,7 @@ func TestStartAndFinalLedgerLogs(t *testing.T) {
 			t.Errorf("%v", l)
 		}
 	}
-	p := serving(t, nil, "--listen", address, "--protocol", "discard", "--shards", "1", "--log-level", "error")
+	p := startServe(t, nil, "--listen", address, "--protocol", "discard", "--shards", "1", "--log-level", "error")
 	p.terminate()
 	if l := logLines(t, p.logs.String(), "final ledger"); len(l) != 1 {
 		t.Errorf("%v", l)

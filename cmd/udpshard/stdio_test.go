@@ -19,11 +19,11 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-var errFull = errors.New("no space left")
+var errNoSpace = errors.New("no space left")
 
-type fullDisk struct{}
+type failingWriter struct{}
 
-func (fullDisk) Write([]byte) (int, error) { return 0, errFull }
+func (failingWriter) Write([]byte) (int, error) { return 0, errNoSpace }
 
 // Whatever a command writes, one that could not write it has failed.
 func TestFullStdoutFailsCommands(t *testing.T) {
@@ -33,7 +33,7 @@ func TestFullStdoutFailsCommands(t *testing.T) {
 	}
 	for _, args := range commands {
 		var stderr bytes.Buffer
-		if code := run(args, fullDisk{}, &stderr); code != cli.ExitFailed || stderr.String() != "udpshard: error: no space left\n" {
+		if code := run(args, failingWriter{}, &stderr); code != cli.ExitFailed || stderr.String() != "udpshard: error: no space left\n" {
 			t.Errorf("%q: exit code %d, %q", args, code, &stderr)
 		}
 	}
@@ -46,7 +46,7 @@ func TestBrokenPipeIsLoggedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	address := freePort(t)
-	p := serving(t, func(cmd *exec.Cmd) { cmd.Stdout = writer },
+	p := startServe(t, func(cmd *exec.Cmd) { cmd.Stdout = writer },
 		"--listen", address, "--shards", "2", "--protocol", "raw")
 	if err := errors.Join(reader.Close(), writer.Close()); err != nil {
 		t.Fatal(err)
@@ -66,7 +66,7 @@ func TestClosedStdoutFailsServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	address := freePort(t)
-	p := serving(t, func(cmd *exec.Cmd) { cmd.Stdout = writer }, "--listen", address)
+	p := startServe(t, func(cmd *exec.Cmd) { cmd.Stdout = writer }, "--listen", address)
 	writer.Close()
 	reader.Close()
 	newSenders(t, address, 1).burst(0, 1)
@@ -123,15 +123,15 @@ func TestFailedServeExitsWithUnreadStderr(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer records.Close()
-	p := serving(t, func(cmd *exec.Cmd) {
-		ordinary(cmd)
+	p := startServe(t, func(cmd *exec.Cmd) {
+		asNobody(cmd)
 		cmd.Stdout, cmd.Stderr = records, fullPipe(t)
 	}, append(args, "--output", "stdout")...)
 	standby := p.startStandby(append(args, "--output", "discard")...)
 	reader.Close()
 	newSenders(t, address, 1).send(10, 0) // and there is nobody to read their records
 	began := time.Now()
-	standby.wantSaid(`"message":"takeover finished`)
+	standby.waitForLog(`"message":"takeover finished`)
 	t.Logf("another one goes on after %s", time.Since(began))
 	if code := p.wait(); code != cli.ExitFailed {
 		t.Errorf("exit code %d", code)

@@ -25,8 +25,8 @@ func TestHeavySenderIsSprayed(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			file := filepath.Join(publicDir(t), "records.json")
 			address := freePort(t)
-			p := serving(t, ordinary, "--listen", address, "--shards", "4", "--steer", mode, "--output", "file:"+file)
-			report := sendingTo(t, address, "--rate", "100000", "--heavy", "90%", "--flows", "16", "--verify", file)
+			p := startServe(t, asNobody, "--listen", address, "--shards", "4", "--steer", mode, "--output", "file:"+file)
+			report := startSend(t, address, "--rate", "100000", "--heavy", "90%", "--flows", "16", "--verify", file)
 			eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
 			first := p.total()
 			if mode == "auto" {
@@ -39,16 +39,16 @@ func TestHeavySenderIsSprayed(t *testing.T) {
 			before := p.status().Listeners[0].Shards
 			eventually(t, "a second's datagrams have come", func() bool { return p.total().Received > metrics.Sum(before).Received+100_000 })
 			l := p.status().Listeners[0]
-			most := slices.Max(parts(before, l.Shards))
+			most := slices.Max(receivedShares(before, l.Shards))
 			if mode == "hash" && most <= 0.85 || mode == "auto" && most >= 0.40 {
-				t.Errorf("parts %.2f", parts(before, l.Shards))
+				t.Errorf("parts %.2f", receivedShares(before, l.Shards))
 			}
 			words := map[string]string{"hash": "one sender, 127.0.0.1:", "auto": "; sprayed"}[mode]
 			if top := l.TopSenders; len(top) == 0 || top[0].Percent < 75 || !strings.Contains(l.Skew, words) || !strings.Contains(l.Skew, top[0].Source) {
 				t.Errorf("top senders %v, skew %q", top, l.Skew)
 			}
-			r, kernel := report(), p.settled().Dropped.Kernel
-			if kernel > 0 && !p.says("smaller than asked") {
+			r, kernel := report(), p.settledTotal().Dropped.Kernel
+			if kernel > 0 && !p.hasLogged("smaller than asked") {
 				t.Errorf("%d dropped by the kernel", kernel)
 			}
 			for _, flow := range r.Records.Flows {
@@ -64,13 +64,13 @@ func TestHeavySenderIsSprayed(t *testing.T) {
 }
 
 // reloads changes a running process's configuration file by SIGHUP.
-type reloads struct {
+type reloader struct {
 	p    *process
 	file string
 	done int
 }
 
-func (r *reloads) to(t *testing.T, text string) {
+func (r *reloader) reload(t *testing.T, text string) {
 	t.Helper()
 	if err := os.WriteFile(r.file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
@@ -91,7 +91,7 @@ func TestSteerModeChangesLoseNothing(t *testing.T) {
 	if err := os.WriteFile(file, []byte(config("auto")), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	p := launch(t, ordinary, "serve", "--config", file)
+	p := launch(t, asNobody, "serve", "--config", file)
 	p.http = web
 	eventually(t, "it listens", func() bool {
 		response, err := http.Get("http://" + web + "/readyz")
@@ -108,13 +108,13 @@ func TestSteerModeChangesLoseNothing(t *testing.T) {
 		return held
 	}
 	before := sockets()
-	report := sendingTo(t, address, "--rate", "100000", "--flows", "64")
+	report := startSend(t, address, "--rate", "100000", "--flows", "64")
 	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
-	r := &reloads{p: p, file: file}
+	r := &reloader{p: p, file: file}
 	modes := []string{"hash", "source", "spray", "cpu", "auto"}
 	for i := range 100 {
 		mode := modes[i%len(modes)]
-		r.to(t, config(mode))
+		r.reload(t, config(mode))
 		if steer := p.status().Listeners[0].Steer; steer != mode {
 			t.Fatalf("the mode is %s, want %s", steer, mode)
 		}
@@ -124,19 +124,19 @@ func TestSteerModeChangesLoseNothing(t *testing.T) {
 	}
 	sent := report().Sent
 	eventually(t, "all have come", func() bool { r := p.total(); return r.Received+r.Dropped.Kernel == sent })
-	if r := p.total(); r.Dropped.Kernel > 0 && !p.says("smaller than asked") {
+	if r := p.total(); r.Dropped.Kernel > 0 && !p.hasLogged("smaller than asked") {
 		t.Errorf("%d of %d were lost", r.Dropped.Kernel, sent)
 	}
 	if after := sockets(); len(before) != 4 || !slices.Equal(before, after) {
 		t.Errorf("its sockets were %q and are %q", before, after)
 	}
-	r.to(t, strings.Replace(config("hash"), "shards: 4", "shards: 4, stall_after: 2s, spray_above: off", 1))
+	r.reload(t, strings.Replace(config("hash"), "shards: 4", "shards: 4, stall_after: 2s, spray_above: off", 1))
 
 	if err := os.WriteFile(file, []byte(config("east")), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	p.cmd.Process.Signal(syscall.SIGHUP)
-	eventually(t, "a bad mode is refused", func() bool { return p.says(`\"east\" is not one of`) })
+	eventually(t, "a bad mode is refused", func() bool { return p.hasLogged(`\"east\" is not one of`) })
 	if steer := p.status().Listeners[0].Steer; steer != "hash" {
 		t.Errorf("after a bad one the mode is %s", steer)
 	}
@@ -164,10 +164,10 @@ func TestSteeringAvoidsStalledShard(t *testing.T) {
 	}
 	go io.Copy(io.Discard, pipes[0])
 	address := freePort(t)
-	p := serving(t, ordinary, "--listen", address, "--shards", "2", "--output", "file:"+filepath.Join(dir, "{shard}.fifo"))
+	p := startServe(t, asNobody, "--listen", address, "--shards", "2", "--output", "file:"+filepath.Join(dir, "{shard}.fifo"))
 	const rate = 10_000 // a queue holds a second's
-	report := sendingTo(t, address, "--rate", strconv.Itoa(rate), "--flows", "64")
-	eventually(t, "shard 1 is steered around", func() bool { return p.says("shard stalled, datagrams go to other shards") })
+	report := startSend(t, address, "--rate", strconv.Itoa(rate), "--flows", "64")
+	eventually(t, "shard 1 is steered around", func() bool { return p.hasLogged("shard stalled, datagrams go to other shards") })
 	stuck := p.status().Listeners[0]
 	if !slices.Equal(stuck.Steering.StalledShards, []int{1}) || !strings.Contains(stuck.Skew, "shard 1 is stalled; the output accepts nothing; datagrams go to other shards") {
 		t.Errorf("steering %+v, skew %q", stuck.Steering, stuck.Skew)
@@ -187,7 +187,7 @@ func TestSteeringAvoidsStalledShard(t *testing.T) {
 	}
 
 	go io.Copy(io.Discard, pipes[1])
-	eventually(t, "shard 1 is taken back", func() bool { return p.says("shard resumed, datagrams come back") })
+	eventually(t, "shard 1 is taken back", func() bool { return p.hasLogged("shard resumed, datagrams come back") })
 	if _, code := p.get("/readyz"); code != http.StatusOK {
 		t.Errorf("/readyz is %d", code)
 	}
@@ -207,8 +207,8 @@ func TestSteeringAvoidsStalledShard(t *testing.T) {
 // leaves. The program is attached again, which the log, the metrics and the status tell.
 func TestSteeringIsReattachedAfterJoin(t *testing.T) {
 	address := freePort(t)
-	p := serving(t, ordinary, "--listen", address, "--shards", "2", "--protocol", "discard", "--steer", "spray", "--stall-after", "1m")
-	other := serving(t, ordinary, "--listen", address, "--shards", "1", "--protocol", "discard", "--join")
+	p := startServe(t, asNobody, "--listen", address, "--shards", "2", "--protocol", "discard", "--steer", "spray", "--stall-after", "1m")
+	other := startServe(t, asNobody, "--listen", address, "--shards", "1", "--protocol", "discard", "--join")
 	if code := other.terminate(); code != cli.ExitDone {
 		t.Fatalf("exit code %d", code)
 	}
@@ -228,7 +228,7 @@ func TestSteeringIsReattachedAfterJoin(t *testing.T) {
 	if body, _ := p.get("/metrics"); !strings.Contains(body, `udpshard_steer_changes_total{kind="reattach",listener="discard"} 1`) {
 		t.Error("the metrics do not tell of it")
 	}
-	if !p.says("steering program attached again") && !p.says("port no longer shared") {
+	if !p.hasLogged("steering program attached again") && !p.hasLogged("port no longer shared") {
 		t.Error("the log does not tell of it")
 	}
 }
@@ -236,8 +236,8 @@ func TestSteeringIsReattachedAfterJoin(t *testing.T) {
 // While another process shares the port, the status says that the kernel's hash is in force.
 func TestSteeringOfSharedPort(t *testing.T) {
 	address := freePort(t)
-	p := serving(t, ordinary, "--listen", address, "--shards", "2", "--protocol", "discard", "--steer", "source")
-	other := serving(t, ordinary, "--listen", address, "--shards", "2", "--protocol", "discard", "--join")
+	p := startServe(t, asNobody, "--listen", address, "--shards", "2", "--protocol", "discard", "--steer", "source")
+	other := startServe(t, asNobody, "--listen", address, "--shards", "2", "--protocol", "discard", "--join")
 	eventually(t, "the kernel's hash is in force", func() bool { return p.status().Listeners[0].Steering.InForce == "hash" })
 	if steer := p.status().Listeners[0].Steer; steer != "source" {
 		t.Errorf("the mode that was asked for is %s", steer)
@@ -247,6 +247,6 @@ func TestSteeringOfSharedPort(t *testing.T) {
 	}
 	eventually(t, "the mode is in force again, and told of", func() bool {
 		l := p.status().Listeners[0]
-		return l.Steering.InForce == "source" && l.Steering.Changes["reattach"] == 1 && p.says("port no longer shared")
+		return l.Steering.InForce == "source" && l.Steering.Changes["reattach"] == 1 && p.hasLogged("port no longer shared")
 	})
 }

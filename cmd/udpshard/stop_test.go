@@ -18,7 +18,7 @@ func TestActiveAndStandbyStopTogether(t *testing.T) {
 	args := []string{"--listen", freePort(t), "--shards", "2", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "discard"}
 	const apart = 100 * time.Microsecond
 	for i := range 40 {
-		p := serving(t, ordinary, args...)
+		p := startServe(t, asNobody, args...)
 		next := p.startStandby(args...)
 		codes := make(chan int, 2)
 		go func() { codes <- p.terminate() }()
@@ -43,14 +43,14 @@ func TestSecondSignalExitsAtOnce(t *testing.T) {
 		t.Skip("this host has no /dev/full: mknod -m 666 /dev/full c 1 7")
 	}
 	address := freePort(t)
-	p := serving(t, nil, "--listen", address, "--protocol", "raw", "--shards", "1", "--output", "file:/dev/full", "--drain-timeout", "10s")
+	p := startServe(t, nil, "--listen", address, "--protocol", "raw", "--shards", "1", "--output", "file:/dev/full", "--drain-timeout", "10s")
 	newSenders(t, address, 1).send(1, 0)
 	eventually(t, "its record waits", func() bool { return p.total().InFlight == 1 })
 	p.cmd.Process.Signal(syscall.SIGTERM)
-	p.wantSaid("draining")
+	p.waitForLog("draining")
 	time.Sleep(25 * time.Millisecond) // signals within 20 ms are one request
 	p.cmd.Process.Signal(syscall.SIGINT)
-	if code := p.wait(); code != cli.ExitFailed || p.says("final ledger") {
+	if code := p.wait(); code != cli.ExitFailed || p.hasLogged("final ledger") {
 		t.Errorf("exit code %d", code)
 	}
 }
@@ -58,7 +58,7 @@ func TestSecondSignalExitsAtOnce(t *testing.T) {
 func TestStopUnderLoadWritesAllRecords(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "records.json")
 	address := freePort(t)
-	p := serving(t, nil, "--listen", address, "--output", "file:"+file)
+	p := startServe(t, nil, "--listen", address, "--output", "file:"+file)
 	stop := make(chan struct{})
 	done := make(chan struct{})
 	go func() {
@@ -88,7 +88,7 @@ func TestStopUnderLoadWritesAllRecords(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	received, delivered, _, lost := p.finalLedger()
-	if n := lines(t, file, nil); uint64(n) != received || delivered != received || lost != 0 {
+	if n := countLines(t, file, nil); uint64(n) != received || delivered != received || lost != 0 {
 		t.Errorf("%d records of %d received, %d delivered, %d lost", n, received, delivered, lost)
 	}
 }

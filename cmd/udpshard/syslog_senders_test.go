@@ -12,7 +12,7 @@ import (
 // Senders that are not ours.
 
 // expect compares the fields of a record that want names; nil is absent.
-func expect(t *testing.T, record, want map[string]any) {
+func wantFields(t *testing.T, record, want map[string]any) {
 	t.Helper()
 	for key, value := range want {
 		if got := record[key]; got != value {
@@ -22,11 +22,11 @@ func expect(t *testing.T, record, want map[string]any) {
 }
 
 func TestLogger(t *testing.T) {
-	logger := need(t, "logger", "bsdutils")
+	logger := requireProgram(t, "logger", "bsdutils")
 	file := filepath.Join(t.TempDir(), "records.json")
 	address := freePort(t)
 	host, port, _ := net.SplitHostPort(address)
-	p := serving(t, nil, "--listen", address, "--output", "file:"+file)
+	p := startServe(t, nil, "--listen", address, "--output", "file:"+file)
 	for _, args := range [][]string{
 		{"--rfc5424", "--msgid", "ID47", "--sd-id", "x@32473", "--sd-param", `key="value"`},
 		{"--rfc3164"},
@@ -41,32 +41,32 @@ func TestLogger(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, record := range records(t, file) {
-		expect(t, record, map[string]any{
+	for _, record := range readRecords(t, file) {
+		wantFields(t, record, map[string]any{
 			"hostname": hostname, "appname": "drill", "procid": "77", "facility": "auth", "severity": "crit", "message": "hello: world",
 		})
 		if record["timestamp"] == nil {
 			t.Errorf("no timestamp in %v", record)
 		}
 		if record["format"] == "rfc5424" {
-			expect(t, record, map[string]any{"msgid": "ID47"})
+			wantFields(t, record, map[string]any{"msgid": "ID47"})
 			if sd := fmt.Sprint(record["structured_data"].(map[string]any)["x@32473"]); sd != "map[key:value]" {
 				t.Errorf("structured data %s", sd)
 			}
 		} else {
-			expect(t, record, map[string]any{"format": "rfc3164", "msgid": nil, "structured_data": nil})
+			wantFields(t, record, map[string]any{"format": "rfc3164", "msgid": nil, "structured_data": nil})
 		}
 	}
 }
 
 func TestRsyslogForwards(t *testing.T) {
-	rsyslogd := need(t, "rsyslogd", "rsyslog")
+	rsyslogd := requireProgram(t, "rsyslogd", "rsyslog")
 	for template, format := range map[string]string{"RSYSLOG_SyslogProtocol23Format": "rfc5424", "RSYSLOG_TraditionalForwardFormat": "rfc3164", "RSYSLOG_ForwardFormat": "rfc3164"} {
 		t.Run(template, func(t *testing.T) {
 			dir := t.TempDir()
 			file := filepath.Join(dir, "records.json")
 			address := freePort(t)
-			p := serving(t, nil, "--listen", address, "--output", "file:"+file)
+			p := startServe(t, nil, "--listen", address, "--output", "file:"+file)
 			_, port, _ := net.SplitHostPort(address)
 			entrance := freePort(t)
 			_, entrancePort, _ := net.SplitHostPort(entrance)
@@ -93,13 +93,13 @@ action(type="omfwd" target="127.0.0.1" port=%q protocol="udp" template=%q)
 				return p.total().Delivered > 0
 			})
 			p.terminate()
-			for _, record := range records(t, file) {
+			for _, record := range readRecords(t, file) {
 				if record["appname"] != "drill" {
 					continue // rsyslog also reports on itself
 				}
-				expect(t, record, map[string]any{"format": format, "facility": "auth", "severity": "warning", "procid": "77", "message": "hello: world"})
+				wantFields(t, record, map[string]any{"format": format, "facility": "auth", "severity": "warning", "procid": "77", "message": "hello: world"})
 				if format == "rfc5424" {
-					expect(t, record, map[string]any{"msgid": "ID47", "hostname": "router.example.net", "timestamp": "2026-11-20T10:00:00.5Z"})
+					wantFields(t, record, map[string]any{"msgid": "ID47", "hostname": "router.example.net", "timestamp": "2026-11-20T10:00:00.5Z"})
 				}
 			}
 		})

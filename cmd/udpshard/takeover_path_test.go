@@ -28,15 +28,15 @@ func TestLockedTakeoverFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	args := []string{"--listen", address, "--protocol", "discard", "--shards", "1", "--takeover", filepath.Join(dir, "takeover.sock")}
-	p := serving(t, ordinary, args...)
+	p := startServe(t, asNobody, args...)
 	standby := p.startStandby(args...)
 	began := time.Now()
 	p.cmd.Process.Kill()
 	newSenders(t, address, 1).send(100, 0)
-	standby.wantSaid(`"message":"takeover finished`)
+	standby.waitForLog(`"message":"takeover finished`)
 	eventually(t, "it reads", func() bool { return standby.total().Received == 100 })
 	t.Logf("it reads %s after the kill", time.Since(began))
-	if standby.says("takeover path unavailable") {
+	if standby.hasLogged("takeover path unavailable") {
 		t.Error("it has no takeover path")
 	}
 	if code := standby.terminate(); code != 0 {
@@ -52,13 +52,13 @@ func TestLockedTakeoverFolder(t *testing.T) {
 func TestStandbyReadsWhileTakeoverPathIsLocked(t *testing.T) {
 	for name, end := range map[string]func(*process){
 		"of one that dies":  func(p *process) { p.cmd.Process.Kill() },
-		"of one that hangs": func(p *process) { p.halt() },
+		"of one that hangs": func(p *process) { p.sigstop() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, address := publicDir(t), freePort(t)
 			socket := filepath.Join(dir, "takeover.sock")
 			args := []string{"--listen", address, "--protocol", "discard", "--shards", "1", "--takeover", socket}
-			p := serving(t, ordinary, args...)
+			p := startServe(t, asNobody, args...)
 			standby := p.startStandby(append(args, "--standby-after", "250ms")...)
 			lock, err := os.OpenFile(socket+".lock", os.O_RDWR, 0)
 			if err != nil {
@@ -70,18 +70,18 @@ func TestStandbyReadsWhileTakeoverPathIsLocked(t *testing.T) {
 			}
 			end(p)
 			newSenders(t, address, 1).send(100, 0)
-			standby.wantSaid(`"message":"takeover finished`, "takeover path unavailable")
+			standby.waitForLog(`"message":"takeover finished`, "takeover path unavailable")
 			eventually(t, "it reads", func() bool { return standby.total().Received == 100 })
-			if standby.says("takeover path available") {
+			if standby.hasLogged("takeover path available") {
 				t.Error("it has the path, which is locked")
 			}
 			lock.Close()
-			standby.wantSaid("takeover path available")
+			standby.waitForLog("takeover path available")
 			next := standby.startStandby(args...)
 			if code := standby.terminate(); code != 0 {
 				t.Errorf("exit code %d", code)
 			}
-			next.wantSaid(`"message":"takeover finished`)
+			next.waitForLog(`"message":"takeover finished`)
 			if name == "of one that hangs" {
 				p.cmd.Process.Signal(unix.SIGCONT)
 				if code := p.wait(); code != cli.ExitReplaced {
@@ -103,16 +103,16 @@ func TestTakeoverPathInSharedFolder(t *testing.T) {
 	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	p := launch(t, ordinary, args...)
-	if code := p.wait(); code != cli.ExitUsage || !p.says("udpshard: error: --takeover: other users may write to the folder "+dir) ||
-		!p.says("udpshard: hint: chmod go-w "+dir) {
+	p := launch(t, asNobody, args...)
+	if code := p.wait(); code != cli.ExitUsage || !p.hasLogged("udpshard: error: --takeover: other users may write to the folder "+dir) ||
+		!p.hasLogged("udpshard: hint: chmod go-w "+dir) {
 		t.Errorf("exit code %d", code)
 	}
 	if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil {
 		t.Fatal(err)
 	}
-	p = launch(t, ordinary, args...)
-	p.wantSaid("takeover path reachable by other users", "other users may create files in "+dir)
+	p = launch(t, asNobody, args...)
+	p.waitForLog("takeover path reachable by other users", "other users may create files in "+dir)
 	if code := p.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
@@ -125,10 +125,10 @@ func TestStandbyServesWithoutTakeoverPath(t *testing.T) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	ownedByOrdinary(t, dir)
+	ownedByNobody(t, dir)
 	address := freePort(t)
 	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "discard"}
-	p := serving(t, ordinary, args...)
+	p := startServe(t, asNobody, args...)
 	standby := p.startStandby(args...)
 	s := newSenders(t, address, 16)
 	s.send(1000, 0)
@@ -139,16 +139,16 @@ func TestStandbyServesWithoutTakeoverPath(t *testing.T) {
 	p.cmd.Process.Kill()
 	p.wait()
 	eventually(t, "it serves", func() bool {
-		return standby.says(`"message":"takeover finished`) && standby.says("takeover path unavailable")
+		return standby.hasLogged(`"message":"takeover finished`) && standby.hasLogged("takeover path unavailable")
 	})
 	s.send(2000, 0)
 	eventually(t, "counters go on", func() bool { return standby.total().Delivered == 2000 })
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	ownedByOrdinary(t, dir)
-	eventually(t, "it listens", func() bool { return standby.says("takeover path available") })
-	next := standby.succeeding(args...)
+	ownedByNobody(t, dir)
+	eventually(t, "it listens", func() bool { return standby.hasLogged("takeover path available") })
+	next := standby.upgrade(args...)
 	if code := standby.wait(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
@@ -164,24 +164,24 @@ func TestSecondStandbyWaitsForTakeoverPath(t *testing.T) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	ownedByOrdinary(t, dir)
+	ownedByNobody(t, dir)
 	args := []string{"--listen", freePort(t), "--shards", "2", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "discard"}
-	p := serving(t, ordinary, args...)
+	p := startServe(t, asNobody, args...)
 	queue := [2]*process{p.startStandby(args...), p.startStandby(args...)}
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
 	p.cmd.Process.Kill()
 	p.wait()
-	active, next := whoTookOver(t, queue)
+	active, next := firstToTakeOver(t, queue)
 	active.cmd.Process.Kill()
 	active.wait()
-	next.wantSaid("standby not possible yet", filepath.Base(dir)+": no such file or directory")
+	next.waitForLog("standby not possible yet", filepath.Base(dir)+": no such file or directory")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	ownedByOrdinary(t, dir)
-	eventually(t, "it serves", func() bool { return next.says(`"message":"takeover finished`) })
+	ownedByNobody(t, dir)
+	eventually(t, "it serves", func() bool { return next.hasLogged(`"message":"takeover finished`) })
 	if code := next.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
@@ -195,7 +195,7 @@ func TestRemovedTakeoverSocketIsRecreated(t *testing.T) {
 	args := []string{
 		"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", socket, "--output", "discard",
 	}
-	p := serving(t, ordinary, args...)
+	p := startServe(t, asNobody, args...)
 	standby := p.startStandby(append(slices.Clone(args), "--standby-after", "100ms")...)
 	s := newSenders(t, address, 16)
 	s.send(1000, 0)
@@ -207,7 +207,7 @@ func TestRemovedTakeoverSocketIsRecreated(t *testing.T) {
 			return strings.Count(p.logs.String(), "takeover socket recreated") == n
 		})
 	}
-	next := p.succeeding(args...)
+	next := p.upgrade(args...)
 	if code := p.wait(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
@@ -217,9 +217,9 @@ func TestRemovedTakeoverSocketIsRecreated(t *testing.T) {
 	s.send(2000, 0)
 	eventually(t, "counters go on", func() bool { return next.total().Delivered == 2000 })
 
-	next.halt()
+	next.sigstop()
 	s.send(2100, 1000)
-	standby.wantSaid(`"message":"takeover finished`)
+	standby.waitForLog(`"message":"takeover finished`)
 	if err := os.Remove(socket); err != nil {
 		t.Fatal(err)
 	}
@@ -227,11 +227,11 @@ func TestRemovedTakeoverSocketIsRecreated(t *testing.T) {
 	if code := next.wait(); code != cli.ExitReplaced {
 		t.Errorf("exit code %d, want %d", code, cli.ExitReplaced)
 	}
-	standby.wantSaid("takeover socket recreated")
-	if next.says("made anew") {
+	standby.waitForLog("takeover socket recreated")
+	if next.hasLogged("made anew") {
 		t.Error("who was replaced made it anew")
 	}
-	last := standby.succeeding(args...)
+	last := standby.upgrade(args...)
 	if code := standby.wait(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
@@ -246,10 +246,10 @@ func TestSeveralRuntimeDirectories(t *testing.T) {
 	directories := func(cmd *exec.Cmd) {
 		cmd.Env = append(cmd.Environ(), "RUNTIME_DIRECTORY="+first+":"+t.TempDir())
 	}
-	before := serving(t, directories, args...)
-	after := serving(t, nil, append(args, "--takeover", filepath.Join(first, "takeover.sock"))...)
+	before := startServe(t, directories, args...)
+	after := startServe(t, nil, append(args, "--takeover", filepath.Join(first, "takeover.sock"))...)
 	if code := before.wait(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	after.wantSaid("takeover finished")
+	after.waitForLog("takeover finished")
 }

@@ -18,7 +18,7 @@ import (
 
 // peerOf connects to the takeover path of a process as another process of its user would, and
 // returns what it is offered.
-func peerOf(t *testing.T, path string, role takeover.Role) (*takeover.Conn, takeover.Offer) {
+func connectPeer(t *testing.T, path string, role takeover.Role) (*takeover.Conn, takeover.Offer) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -38,23 +38,23 @@ func peerOf(t *testing.T, path string, role takeover.Role) (*takeover.Conn, take
 // A process that has stopped reading for a successor is stopped before that one takes over, and
 // the successor is gone: its standby goes on, though no thread of the process stays away.
 func TestProcessStoppedDuringHandover(t *testing.T) {
-	_, path := ownFolder(t)
+	_, path := privateFolder(t)
 	address := freePort(t)
 	args := []string{"--listen", address, "--protocol", "discard", "--shards", "2", "--takeover", path, "--standby-after", "250ms"}
-	p := serving(t, nil, args...)
+	p := startServe(t, nil, args...)
 	standby := launch(t, nil, append([]string{"serve", "--standby", "--http", p.http, "--log-format", "json"}, args...)...)
 	standby.http = p.http
-	standby.wantSaid("standby started")
-	successor, _ := peerOf(t, path, takeover.Successor)
+	standby.waitForLog("standby started")
+	successor, _ := connectPeer(t, path, takeover.Successor)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if err := successor.Ready(ctx); err != nil { // it has stopped reading then
 		t.Fatal(err)
 	}
-	p.halt()
+	p.sigstop()
 	successor.Close()
 	newSenders(t, address, 16).send(100, 0)
-	standby.wantSaid(`"message":"takeover finished`)
+	standby.waitForLog(`"message":"takeover finished`)
 	eventually(t, "what waited is read", func() bool { return standby.total().Received == 100 })
 	p.cmd.Process.Signal(syscall.SIGCONT)
 	if code := p.wait(); code != cli.ExitReplaced {
@@ -64,22 +64,22 @@ func TestProcessStoppedDuringHandover(t *testing.T) {
 
 // A process that waits for a slow successor is not taken for stopped.
 func TestSlowSuccessorIsNoStall(t *testing.T) {
-	_, path := ownFolder(t)
+	_, path := privateFolder(t)
 	address := freePort(t)
 	args := []string{"--listen", address, "--protocol", "discard", "--shards", "2", "--takeover", path, "--standby-after", "300ms"}
-	p := serving(t, nil, args...)
+	p := startServe(t, nil, args...)
 	standby := launch(t, nil, append([]string{"serve", "--standby", "--http", p.http, "--log-format", "json"}, args...)...)
-	standby.wantSaid("standby started")
-	successor, _ := peerOf(t, path, takeover.Successor)
+	standby.waitForLog("standby started")
+	successor, _ := connectPeer(t, path, takeover.Successor)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if err := successor.Ready(ctx); err != nil {
 		t.Fatal(err)
 	}
 	newSenders(t, address, 16).send(100, 0)
-	p.wantSaid("handover failed", `"reading_on":true`) // after five seconds
+	p.waitForLog("handover failed", `"reading_on":true`) // after five seconds
 	eventually(t, "what waited is read", func() bool { return p.total().Received == 100 })
-	if standby.says("takeover finished") {
+	if standby.hasLogged("takeover finished") {
 		t.Error("the standby has taken over")
 	}
 }
@@ -88,11 +88,11 @@ func TestSlowSuccessorIsNoStall(t *testing.T) {
 // kernel lets it: the active process reads on, or leaves as one that was replaced. It is never
 // made to follow a pointer or a length.
 func TestHostilePeer(t *testing.T) {
-	_, path := ownFolder(t)
+	_, path := privateFolder(t)
 	address := freePort(t)
 	args := []string{"--listen", address, "--protocol", "syslog", "--shards", "2", "--takeover", path, "--output", "discard"}
-	p := serving(t, nil, args...)
-	_, offer := peerOf(t, path, takeover.Standby)
+	p := startServe(t, nil, args...)
+	_, offer := connectPeer(t, path, takeover.Standby)
 	s := newSenders(t, address, 16)
 	s.send(1000, 0)
 	eventually(t, "all is received", func() bool { return p.total().Received == 1000 })
@@ -129,6 +129,6 @@ func TestHostilePeer(t *testing.T) {
 		if code := p.wait(); code != cli.ExitReplaced {
 			t.Errorf("it left with %d", code)
 		}
-		p.wantSaid("another process has taken over")
+		p.waitForLog("another process has taken over")
 	}
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // trials is how often TestRandomDeathsAreAccountedFor tries: more with UDPSHARD_TRIALS.
-func trials(t *testing.T) int {
+func trialCount(t *testing.T) int {
 	if text := os.Getenv("UDPSHARD_TRIALS"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil {
@@ -26,16 +26,16 @@ func trials(t *testing.T) int {
 }
 
 // upTo waits for a random time. It is no condition: a trial is about any moment.
-func upTo(most time.Duration) { time.Sleep(rand.N(most)) }
+func sleepUpTo(most time.Duration) { time.Sleep(rand.N(most)) }
 
 // An active process hands over to a successor while two standbys wait. At random moments the
 // process before is killed or stopped, and then the successor is killed, and then the standby
 // that goes on. Whoever is left has every datagram in its ledger.
 func TestRandomDeathsAreAccountedFor(t *testing.T) {
 	late := 0
-	for trial := range trials(t) {
+	for trial := range trialCount(t) {
 		if !t.Run(strconv.Itoa(trial), func(t *testing.T) {
-			if accountOfThree(t) {
+			if testRandomDeaths(t) {
 				late++
 			}
 		}) {
@@ -46,36 +46,36 @@ func TestRandomDeathsAreAccountedFor(t *testing.T) {
 }
 
 // accountOfThree is one trial. It returns whether a process has said that it promises nothing.
-func accountOfThree(t *testing.T) (late bool) {
+func testRandomDeaths(t *testing.T) (late bool) {
 	dir, address := publicDir(t), freePort(t)
 	args := []string{"--listen", address, "--protocol", "discard", "--shards", "2", "--steer", "hash",
 		"--takeover", filepath.Join(dir, "takeover.sock"), "--standby-after", "500ms"}
-	first := serving(t, ordinary, args...)
+	first := startServe(t, asNobody, args...)
 	standbys := [2]*process{first.startStandby(args...), first.startStandby(args...)}
-	stop := datagramsTo(t, address)
+	stop := sendUntilStopped(t, address)
 	eventually(t, "there is load", func() bool { // where the host is busy, a standby may have taken over by then
 		status, err := statusAt(first.http)
 		return err == nil && metrics.Sum(status.Listeners[0].Shards).Received > 1000
 	})
 
-	successor := launch(t, ordinary, append([]string{"serve", "--http", first.http, "--log-format", "json"}, args...)...)
+	successor := launch(t, asNobody, append([]string{"serve", "--http", first.http, "--log-format", "json"}, args...)...)
 	successor.http = first.http
 	eventually(t, "a successor comes", func() bool { // where the host is busy, to a standby that has taken over by then
 		const comes = "successor connected"
-		return first.says(comes) || standbys[0].says(comes) || standbys[1].says(comes)
+		return first.hasLogged(comes) || standbys[0].hasLogged(comes) || standbys[1].hasLogged(comes)
 	})
-	upTo(8 * time.Millisecond)
+	sleepUpTo(8 * time.Millisecond)
 	signal := []syscall.Signal{syscall.SIGKILL, syscall.SIGSTOP}[rand.IntN(2)]
 	first.cmd.Process.Signal(signal)
-	upTo(8 * time.Millisecond)
+	sleepUpTo(8 * time.Millisecond)
 	successor.cmd.Process.Kill()
 	successor.wait()
-	active, last := whoTookOver(t, standbys)
-	upTo(10 * time.Millisecond)
+	active, last := firstToTakeOver(t, standbys)
+	sleepUpTo(10 * time.Millisecond)
 	active.cmd.Process.Kill()
 	active.wait()
-	eventually(t, "the last one has taken over", func() bool { return last.says(`"message":"takeover finished`) })
-	last.reads()
+	eventually(t, "the last one has taken over", func() bool { return last.hasLogged(`"message":"takeover finished`) })
+	last.waitUntilReading()
 	first.cmd.Process.Kill()
 	first.wait()
 	sent := stop()
@@ -86,7 +86,7 @@ func accountOfThree(t *testing.T) (late bool) {
 		return total.Received+total.Dropped.Kernel == sent && total.InFlight == 0
 	}
 	for _, p := range []*process{first, successor, active, last} {
-		late = late || p.says(unmet)
+		late = late || p.hasLogged(readBeforeStandbys)
 	}
 	if late {
 		return true
@@ -109,8 +109,8 @@ func TestStatusDuringTakeovers(t *testing.T) {
 		return []string{"--listen", address, "--protocol", "discard", "--steer", "hash", "--shards", strconv.Itoa(shards), "--receive-buffer", "16KiB",
 			"--takeover", filepath.Join(dir, "takeover.sock"), "--standby-after", "5s"}
 	}
-	p := serving(t, ordinary, with(4)...)
-	stop := datagramsTo(t, address)
+	p := startServe(t, asNobody, with(4)...)
+	stop := sendUntilStopped(t, address)
 	at := p.http // of all
 	var ended atomic.Bool
 	read := make(chan struct{})
@@ -140,12 +140,12 @@ func TestStatusDuringTakeovers(t *testing.T) {
 		if i%2 == 0 {
 			next = p.startStandby(with(shards)...)
 			p.cmd.Process.Kill()
-			next.wantSaid(`"message":"takeover finished`)
+			next.waitForLog(`"message":"takeover finished`)
 		} else {
-			next = p.succeeding(with(shards)...)
+			next = p.upgrade(with(shards)...)
 		}
 		p.wait()
-		next.reads()
+		next.waitUntilReading()
 		p = next
 	}
 	ended.Store(true)

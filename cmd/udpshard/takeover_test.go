@@ -16,17 +16,17 @@ import (
 // startSuccessor starts a process that is to take over from p.
 func (p *process) startSuccessor(args ...string) *process {
 	p.t.Helper()
-	return launch(p.t, ordinary, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
+	return launch(p.t, asNobody, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
 }
 
 // succeeding starts `serve` with the arguments of one that serves, and returns
 // once it has taken over.
-func (p *process) succeeding(args ...string) *process {
+func (p *process) upgrade(args ...string) *process {
 	p.t.Helper()
-	next := launch(p.t, ordinary, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
+	next := launch(p.t, asNobody, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
 	next.http = p.http
 	eventually(p.t, "it has taken over", func() bool {
-		return next.says(`"message":"takeover finished`) || next.says("udpshard: error:")
+		return next.hasLogged(`"message":"takeover finished`) || next.hasLogged("udpshard: error:")
 	})
 	return next
 }
@@ -40,18 +40,18 @@ func (p *process) startStandby(args ...string) *process {
 	if !slices.Contains(args, "--standby-after") {
 		args = append(args, "--standby-after", "2s")
 	}
-	next := launch(p.t, ordinary, args...)
+	next := launch(p.t, asNobody, args...)
 	next.http = p.http
-	eventually(p.t, "it stands by", func() bool { return next.says("standby started") })
+	eventually(p.t, "it stands by", func() bool { return next.hasLogged("standby started") })
 	return next
 }
 
 // whoTookOver waits until one of two standbys has taken over.
-func whoTookOver(t *testing.T, standbys [2]*process) (active, next *process) {
+func firstToTakeOver(t *testing.T, standbys [2]*process) (active, next *process) {
 	t.Helper()
 	eventually(t, "one has taken over", func() bool {
 		for i, q := range standbys {
-			if q.says(`"message":"takeover finished`) {
+			if q.hasLogged(`"message":"takeover finished`) {
 				active, next = q, standbys[1-i]
 			}
 		}
@@ -61,7 +61,7 @@ func whoTookOver(t *testing.T, standbys [2]*process) (active, next *process) {
 }
 
 // reads waits until it reads what is sent.
-func (p *process) reads() {
+func (p *process) waitUntilReading() {
 	p.t.Helper()
 	first := uint64(0) // what it has received when it is the one that answers
 	eventually(p.t, "it reads", func() bool {
@@ -80,7 +80,7 @@ func (p *process) reads() {
 // halt stops it, and returns when none of its threads runs any more: one that
 // does could take a datagram along. Where it was busy elsewhere for too long it may
 // have left for a standby.
-func (p *process) halt() {
+func (p *process) sigstop() {
 	p.t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		p.t.Fatal(err)
@@ -119,7 +119,7 @@ func isClosed(c <-chan struct{}) bool {
 }
 
 // pid is the process that answers at an HTTP address, 0 where none does.
-func pid(address string) int {
+func activePID(address string) int {
 	status, err := statusAt(address)
 	if err != nil {
 		return 0

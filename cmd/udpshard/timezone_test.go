@@ -13,20 +13,20 @@ func TestUnknownTimeZoneIsLogged(t *testing.T) {
 	}
 	const warning = `"message":"time zone unknown"`
 	for tz, told := range map[string]bool{"<+0530>-5:30": true, "XYZ-5:30": true, "": false, "UTC": false, "Asia/Kolkata": false, ":Asia/Kolkata": false} {
-		p := serving(t, func(cmd *exec.Cmd) { cmd.Env = append(cmd.Environ(), "TZ="+tz) }, "--listen", freePort(t), "--shards", "1", "--output", "discard")
-		p.wantSaid("listening")
-		if p.terminate(); p.says(warning) != told || told && !(p.says(`"TZ":"`+tz+`"`) && p.says("TZ=Asia/Kolkata")) {
+		p := startServe(t, func(cmd *exec.Cmd) { cmd.Env = append(cmd.Environ(), "TZ="+tz) }, "--listen", freePort(t), "--shards", "1", "--output", "discard")
+		p.waitForLog("listening")
+		if p.terminate(); p.hasLogged(warning) != told || told && !(p.hasLogged(`"TZ":"`+tz+`"`) && p.hasLogged("TZ=Asia/Kolkata")) {
 			t.Errorf("TZ=%s: %s", tz, p.logs)
 		}
 	}
-	p := serving(t, func(cmd *exec.Cmd) {
+	p := startServe(t, func(cmd *exec.Cmd) {
 		for _, variable := range cmd.Environ() {
 			if !strings.HasPrefix(variable, "TZ=") {
 				cmd.Env = append(cmd.Env, variable)
 			}
 		}
 	}, "--listen", freePort(t), "--shards", "1", "--output", "discard")
-	if p.terminate(); p.says(warning) {
+	if p.terminate(); p.hasLogged(warning) {
 		t.Errorf("without TZ: %s", p.logs)
 	}
 }

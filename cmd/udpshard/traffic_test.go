@@ -79,15 +79,15 @@ func (s *senders) send(total, rate int) {
 }
 
 // reader checks records of senders: each at most once, in order of sending.
-type reader struct {
+type recordChecker struct {
 	last    map[string]int
 	records int
 	faults  []string
 }
 
-func newReader() *reader { return &reader{last: make(map[string]int)} }
+func newRecordChecker() *recordChecker { return &recordChecker{last: make(map[string]int)} }
 
-func (r *reader) read(line []byte) {
+func (r *recordChecker) read(line []byte) {
 	var record struct{ Hostname, Appname, Message, Format string }
 	if err := json.Unmarshal(line, &record); err != nil || record.Format != "rfc5424" || record.Appname != "app" {
 		r.fault("record %q: %v", line, err)
@@ -106,14 +106,14 @@ func (r *reader) read(line []byte) {
 	r.last[record.Hostname] = number
 }
 
-func (r *reader) fault(format string, args ...any) {
+func (r *recordChecker) fault(format string, args ...any) {
 	if len(r.faults) < 10 {
 		r.faults = append(r.faults, fmt.Sprintf(format, args...))
 	}
 }
 
 // datagramsTo sends datagrams from several sources until stop is called, which returns how many.
-func datagramsTo(t *testing.T, to string) (stop func() uint64) {
+func sendUntilStopped(t *testing.T, to string) (stop func() uint64) {
 	t.Helper()
 	var conns []net.Conn
 	for range 16 {
@@ -149,7 +149,7 @@ func datagramsTo(t *testing.T, to string) (stop func() uint64) {
 
 // trickle sends a datagram to each address in turn, until it is told to stop, which returns how
 // many it has sent.
-func trickle(t *testing.T, addresses []string, pause time.Duration) (stop func() uint64) {
+func sendInTurn(t *testing.T, addresses []string, pause time.Duration) (stop func() uint64) {
 	t.Helper()
 	var conns []*senders
 	for _, address := range addresses {
@@ -176,14 +176,14 @@ func trickle(t *testing.T, addresses []string, pause time.Duration) (stop func()
 
 // sendingTo starts `send` and returns a function that ends it, and returns its
 // report: load lasts for as long as a test needs it.
-func sendingTo(t *testing.T, address string, args ...string) (report func() loadgen.Summary) {
+func startSend(t *testing.T, address string, args ...string) (report func() loadgen.Summary) {
 	t.Helper()
 	path, err := program()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(path, append([]string{"send", "--json", "--to", address, "--duration", "1m"}, args...)...)
-	ordinary(cmd)
+	asNobody(cmd)
 	out := new(safeBuffer)
 	cmd.Stdout, cmd.Stderr = out, os.Stderr
 	if err := cmd.Start(); err != nil {

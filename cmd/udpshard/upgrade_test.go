@@ -22,12 +22,12 @@ func TestUpgradesLoseNothing(t *testing.T) {
 	// With the kernel's hash: a machine that is busy with other tests is no
 	// reason to move flows.
 	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file}
-	p := serving(t, ordinary, args...)
-	report := sendingTo(t, address, "--rate", "80000", "--flows", "16", "--verify", file)
+	p := startServe(t, asNobody, args...)
+	report := startSend(t, address, "--rate", "80000", "--flows", "16", "--verify", file)
 	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
 	for range 10 {
 		before := counters(t, p.http)
-		next := p.succeeding(args...)
+		next := p.upgrade(args...)
 		if code := p.wait(); code != 0 {
 			t.Fatalf("the one before ended with %d", code)
 		}
@@ -35,14 +35,14 @@ func TestUpgradesLoseNothing(t *testing.T) {
 		if after.PID != next.cmd.Process.Pid || after.Role != metrics.Active {
 			t.Errorf("pid %d is %s, want %d", after.PID, after.Role, next.cmd.Process.Pid)
 		}
-		goOn(t, before, counters(t, next.http))
+		wantCountersGrow(t, before, counters(t, next.http))
 		p = next
 		now := p.total().Received
 		eventually(t, "it reads", func() bool { return p.total().Received > now+1000 })
 	}
-	r, total := report(), p.settled()
+	r, total := report(), p.settledTotal()
 	kernel := total.Dropped.Kernel
-	if kernel > 0 && !p.says("smaller than asked") {
+	if kernel > 0 && !p.hasLogged("smaller than asked") {
 		t.Errorf("%d were dropped by the kernel", kernel)
 	}
 	if all := r.Records.Total; all.Lost != kernel || all.Doubled > 0 || all.Reordered > 0 || all.Arrived+kernel != r.Sent {
@@ -63,12 +63,12 @@ func TestUpgradesChangeShards(t *testing.T) {
 	args := func(shards int) []string {
 		return []string{"--listen", address, "--shards", strconv.Itoa(shards), "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file}
 	}
-	p := serving(t, ordinary, args(2)...)
-	report := sendingTo(t, address, "--rate", "80000", "--flows", "64", "--verify", file)
+	p := startServe(t, asNobody, args(2)...)
+	report := startSend(t, address, "--rate", "80000", "--flows", "64", "--verify", file)
 	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
 	for _, shards := range []int{4, 1, 3, 2} {
 		before := p.total()
-		next := p.succeeding(args(shards)...)
+		next := p.upgrade(args(shards)...)
 		if code := p.wait(); code != 0 {
 			t.Fatalf("the one before ended with %d", code)
 		}
@@ -79,7 +79,7 @@ func TestUpgradesChangeShards(t *testing.T) {
 		now := p.total().Received
 		eventually(t, "it reads", func() bool { return p.total().Received > now+1000 })
 	}
-	r, total := report(), p.settled()
+	r, total := report(), p.settledTotal()
 	if all, kernel := r.Records.Total, total.Dropped.Kernel; all.Lost != kernel || all.Doubled > 0 || total.Received+kernel != r.Sent {
 		t.Errorf("%+v of %d sent: %+v", all, r.Sent, total)
 	}
@@ -92,8 +92,8 @@ func TestFailedSuccessor(t *testing.T) {
 	dir := publicDir(t)
 	file, address, socket := filepath.Join(dir, "records.json"), freePort(t), filepath.Join(dir, "takeover.sock")
 	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", socket, "--output", "file:" + file}
-	p := serving(t, ordinary, args...)
-	report := sendingTo(t, address, "--rate", "80000", "--flows", "16", "--verify", file)
+	p := startServe(t, asNobody, args...)
+	report := startSend(t, address, "--rate", "80000", "--flows", "16", "--verify", file)
 	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
 	common := []string{"serve", "--http", p.http, "--takeover", socket, "--listen", address}
 	for _, wrong := range [][]string{
@@ -101,7 +101,7 @@ func TestFailedSuccessor(t *testing.T) {
 		{"--output", "file:/nonexistent/folder/x"},
 		{"--cpus", "8191"},
 	} {
-		if code := launch(t, ordinary, append(common, wrong...)...).wait(); code != cli.ExitUsage {
+		if code := launch(t, asNobody, append(common, wrong...)...).wait(); code != cli.ExitUsage {
 			t.Errorf("%v: exit code %d", wrong, code)
 		}
 	}
@@ -113,8 +113,8 @@ func TestFailedSuccessor(t *testing.T) {
 	})
 	for range 10 { // killed somewhere on their way
 		failed := failures()
-		next := launch(t, ordinary, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
-		eventually(t, "it has all that it needs", func() bool { return next.says("takeover started") })
+		next := launch(t, asNobody, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
+		eventually(t, "it has all that it needs", func() bool { return next.hasLogged("takeover started") })
 		moment := time.Now().Add(rand.N(4 * time.Millisecond))
 		for time.Now().Before(moment) {
 		}
@@ -122,7 +122,7 @@ func TestFailedSuccessor(t *testing.T) {
 		next.wait()
 		left := false
 		eventually(t, "the one before has seen that, or has left", func() bool {
-			left = p.says("handover finished")
+			left = p.hasLogged("handover finished")
 			return left || failures() > failed
 		})
 		if left { // too late: it was no successor any more
@@ -131,12 +131,12 @@ func TestFailedSuccessor(t *testing.T) {
 			}
 			p, standby = standby, p.startStandby(args...)
 		}
-		p.reads()
+		p.waitUntilReading()
 	}
 	if code := standby.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	r, total := report(), p.settled()
+	r, total := report(), p.settledTotal()
 	if all := r.Records.Total; all.Arrived+total.Dropped.Kernel+total.Dropped.LostInCrash != r.Sent || all.Doubled > 0 || all.Reordered > 0 || total.Delivered != all.Arrived {
 		t.Errorf("%+v of %d sent; %+v", all, r.Sent, total)
 	}
@@ -161,20 +161,20 @@ func TestPredecessorDiesDuringHandover(t *testing.T) {
 	}
 	os.Chmod(pipe, 0o666)
 	args := []string{"--listen", address, "--shards", "1", "--takeover", filepath.Join(dir, "takeover.sock")}
-	p := serving(t, ordinary, append(args, "--output", "file:"+pipe)...)
+	p := startServe(t, asNobody, append(args, "--output", "file:"+pipe)...)
 	s := newSenders(t, address, 4)
 	s.send(5000, 0)
 	eventually(t, "its output takes nothing more", func() bool {
 		now := p.total()
 		return now.InFlight > 0 && (now.Received == 5000 || now.QueueBytes > 0) // a machine that is busy fills fewer records into a buffer
 	})
-	next := launch(t, ordinary, append([]string{"serve", "--http", p.http, "--log-format", "json", "--output", "file:" + file}, args...)...)
+	next := launch(t, asNobody, append([]string{"serve", "--http", p.http, "--log-format", "json", "--output", "file:" + file}, args...)...)
 	next.http = p.http
-	eventually(t, "it waits for the other's records", func() bool { return next.says("takeover started") })
+	eventually(t, "it waits for the other's records", func() bool { return next.hasLogged("takeover started") })
 	s.send(7000, 0) // these wait in the kernel, or are taken before it stops reading
 	p.cmd.Process.Kill()
 	p.wait()
-	eventually(t, "it goes on", func() bool { return next.says(`"reason":"died"`) })
+	eventually(t, "it goes on", func() bool { return next.hasLogged(`"reason":"died"`) })
 	eventually(t, "all is accounted for", func() bool {
 		now := next.total()
 		return now.Received == 7000 && now.InFlight == 0 && now.Delivered+now.Dropped.LostInCrash == 7000

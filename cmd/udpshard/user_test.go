@@ -12,7 +12,7 @@ import (
 const nobody = 65534
 
 // ordinary makes a command run as nobody, where the test is root.
-func ordinary(cmd *exec.Cmd) {
+func asNobody(cmd *exec.Cmd) {
 	if os.Geteuid() == 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	}
@@ -26,11 +26,11 @@ func publicDir(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	ownedByOrdinary(t, dir)
+	ownedByNobody(t, dir)
 	return dir
 }
 
-func ownedByOrdinary(t *testing.T, dir string) {
+func ownedByNobody(t *testing.T, dir string) {
 	t.Helper()
 	if os.Geteuid() == 0 {
 		if err := os.Chown(dir, nobody, nobody); err != nil {
@@ -43,7 +43,7 @@ func ownedByOrdinary(t *testing.T, dir string) {
 }
 
 // ownFolder is a folder of this user alone, and path a takeover path in it.
-func ownFolder(t *testing.T) (dir, path string) {
+func privateFolder(t *testing.T) (dir, path string) {
 	dir = t.TempDir()
 	if err := os.Chmod(dir, 0o700); err != nil {
 		t.Fatal(err)
