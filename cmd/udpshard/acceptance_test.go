@@ -21,7 +21,7 @@ func TestEveryDatagramBecomesOneRecordInOrder(t *testing.T) {
 	address := freePort(t)
 	p := startServe(t, nil, "--listen", address, "--shards", "2", "--output", "file:"+file)
 	for _, shard := range p.status().Listeners[0].Shards {
-		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/status", p.cmd.Process.Pid, shard.Thread))
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/status", p.pid(), shard.Thread))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -31,23 +31,18 @@ func TestEveryDatagramBecomesOneRecordInOrder(t *testing.T) {
 	}
 	s := newSenders(t, address, 16)
 	s.send(total, rate)
-	eventually(t, "all are accounted for", func() bool {
-		r := p.total()
-		return r.Received+r.Dropped.Kernel == uint64(total) && r.InFlight == 0
-	})
+	p.waitForLedger(total)
 	shards := p.status().Listeners[0].Shards
 	if shards[0].Received == 0 || shards[1].Received == 0 {
 		t.Errorf("16 senders are not spread: %d and %d", shards[0].Received, shards[1].Received)
 	}
-	if code := p.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	p.wantStop()
 	_, delivered, kernel, _ := p.finalLedger()
 	if kernel > 0 && !p.hasLogged("smaller than asked") {
 		t.Errorf("%d dropped by the kernel at %d/s", kernel, rate)
 	}
 	r := newRecordChecker()
-	if n := countLines(t, file, r.read); uint64(n) != delivered || n+int(kernel) != total {
+	if n := countLines(t, file, r.check); uint64(n) != delivered || n+int(kernel) != total {
 		t.Errorf("%d records, %d delivered, %d dropped by the kernel of %d sent", n, delivered, kernel, total)
 	}
 	for _, fault := range r.faults {
@@ -84,7 +79,7 @@ func TestSingleRecordIsWrittenSoon(t *testing.T) {
 	for i := range 15 {
 		began := time.Now()
 		s.burst(0, 1)
-		eventually(t, "it is written", func() bool { return p.total().Delivered == uint64(i+1) })
+		p.waitForDelivered(i + 1)
 		waits = append(waits, time.Since(began))
 	}
 	slices.Sort(waits)

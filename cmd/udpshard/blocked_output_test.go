@@ -30,11 +30,7 @@ func startWithBlockedOutput(t *testing.T, drainTimeout string) (p *process, pipe
 	t.Helper()
 	address := freePort(t)
 	pipe = unreadPipe(t)
-	args = []string{
-		"--listen", address, "--protocol", "raw", "--shards", "2", "--steer", "hash",
-		"--drain-timeout", drainTimeout, "--output", "file:" + pipe,
-		"--takeover", filepath.Join(publicDir(t), "takeover.sock"),
-	}
+	args = takeoverArgs(publicDir(t), address, "--protocol", "raw", "--shards", "2", "--steer", "hash", "--drain-timeout", drainTimeout, "--output", "file:"+pipe)
 	p, s = startServe(t, asNobody, args...), newSenders(t, address, 16)
 	before := uint64(0)
 	eventually(t, "its output takes nothing more", func() bool {
@@ -62,17 +58,15 @@ func (p *process) unblockAndDrain(t *testing.T, pipe string, s *senders) {
 		r := p.total()
 		return r.Received+r.Dropped.Kernel == uint64(s.sent) && r.InFlight == 0 && r.Dropped.Output == 0
 	})
-	if code := p.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	p.wantStop()
 }
 
 // An upgrade of a process whose output takes nothing is refused after a while, in words that
 // name the shard that waits for it, and the process reads on when the output takes records.
 func TestBlockedOutputRefusesUpgrade(t *testing.T) {
 	p, pipe, s, args := startWithBlockedOutput(t, "300ms")
-	next := p.startSuccessor(args...)
-	if code := next.exits(); code != cli.ExitFailed || !next.hasLogged("can't stop reading: listener raw shard") || !next.hasLogged("still waits for its output after 5s") {
+	next := p.launchSuccessor(args...)
+	if code := next.wait(); code != cli.ExitFailed || !next.hasLogged("can't stop reading: listener raw shard") || !next.hasLogged("still waits for its output after 5s") {
 		t.Errorf("exit code %d", code)
 	}
 	p.waitForLog("handover failed", `"reading_on":true`)
@@ -83,10 +77,8 @@ func TestBlockedOutputRefusesUpgrade(t *testing.T) {
 // refused, as one that is stopped; and that one reads on when the successor has gone.
 func TestSuccessorGivesUpOnSilentPredecessor(t *testing.T) {
 	p, pipe, s, args := startWithBlockedOutput(t, "1h") // for so long it waits for its output
-	next := p.startSuccessor(append(args, "--drain-timeout", "300ms")...)
-	if code := next.exits(); code != cli.ExitFailed {
-		t.Errorf("exit code %d", code)
-	}
+	next := p.launchSuccessor(append(args, "--drain-timeout", "300ms")...)
+	next.wantExit(cli.ExitFailed)
 	next.waitForLog("the active process has neither stopped reading nor refused in 10s",
 		"udpshard: hint: the active process is stopped or hangs")
 	p.waitForLog("handover failed", `"reading_on":true`)
@@ -97,8 +89,7 @@ func TestSuccessorGivesUpOnSilentPredecessor(t *testing.T) {
 // same, and gives up what the output has not taken.
 func TestStopDuringBlockedHandover(t *testing.T) {
 	pipe, address := unreadPipe(t), freePort(t)
-	args := []string{"--listen", address, "--protocol", "raw", "--shards", "2", "--steer", "hash", "--drain-timeout", "300ms", "--standby-after", "10s",
-		"--takeover", filepath.Join(publicDir(t), "takeover.sock"), "--output", "file:" + pipe}
+	args := takeoverArgs(publicDir(t), address, "--protocol", "raw", "--shards", "2", "--steer", "hash", "--drain-timeout", "300ms", "--standby-after", "10s", "--output", "file:"+pipe)
 	p := startServe(t, asNobody, args...)
 	s := newSenders(t, address, 16)
 	before := uint64(0)
@@ -109,8 +100,8 @@ func TestStopDuringBlockedHandover(t *testing.T) {
 		before = now.Received
 		return stuck
 	})
-	next := launch(t, asNobody, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
-	eventually(t, "a successor waits", func() bool { return next.hasLogged("takeover started") })
+	next := p.launchSuccessor(args...)
+	next.waitForLog("takeover started")
 	if code := p.terminate(); code != 0 && code != cli.ExitFailed {
 		t.Errorf("exit code %d", code)
 	}
@@ -149,18 +140,16 @@ func TestDrainTimeoutWithBlockedOutput(t *testing.T) {
 // those who ask from their answers.
 func TestHandoverWaitsForRecords(t *testing.T) {
 	pipe, address := unreadPipe(t), freePort(t)
-	args := []string{"--listen", address, "--protocol", "raw", "--shards", "1", "--output", "file:" + pipe,
-		"--takeover", filepath.Join(publicDir(t), "takeover.sock")}
+	args := takeoverArgs(publicDir(t), address, "--protocol", "raw", "--shards", "1", "--output", "file:"+pipe)
 	p := startServe(t, asNobody, args...)
 	s := newSenders(t, address, 1)
 	const sent = 1000 // more than a pipe holds, and less than the shard's buffers do
 	s.send(sent, 20_000)
-	eventually(t, "all are recorded", func() bool { return p.total().Received == sent })
+	p.waitForReceived(sent)
 	if p.total().InFlight == 0 {
 		t.Fatal("the pipe holds them all")
 	}
-	next := launch(t, asNobody, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
-	next.http = p.http
+	next := p.launchSuccessor(args...)
 	p.waitForLog("successor connected")
 	time.Sleep(1500 * time.Millisecond) // three times what it waits where only records of queries are under way
 	if p.hasLogged("handover failed") || next.hasLogged("error") {
@@ -172,10 +161,8 @@ func TestHandoverWaitsForRecords(t *testing.T) {
 	}
 	defer file.Close()
 	go io.Copy(io.Discard, file)
-	next.waitForLog(`"message":"takeover finished`)
-	if code := p.wait(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	next.waitForTakeover()
+	p.wantExit(cli.ExitDone)
 	if r := next.total(); r.Received != sent || r.Delivered != sent {
 		t.Errorf("%d received, %d delivered of %d", r.Received, r.Delivered, sent)
 	}

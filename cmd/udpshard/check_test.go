@@ -17,10 +17,7 @@ import (
 // output runs the program to its end.
 func runProgram(t *testing.T, dir string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	path, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := builtProgram(t)
 	var out, said strings.Builder
 	cmd := exec.Command(path, args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &said
@@ -61,10 +58,7 @@ func folderState(t *testing.T, dir string) (list []string) {
 // knows an instance by the name of its executable.
 func portOfOtherProgram(t *testing.T) (address string, pid int) {
 	t.Helper()
-	path, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := builtProgram(t)
 	image, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -79,20 +73,20 @@ func portOfOtherProgram(t *testing.T) (address string, pid int) {
 		asNobody(cmd)
 	}, "serve", "--http", "", "--listen", address, "--shards", "1", "--output", "discard", "--log-format", "json")
 	p.waitForLog(`"message":"listening"`)
-	return address, p.cmd.Process.Pid
+	return address, p.pid()
 }
 
 // badSetups returns what serve can't start with, in a folder that it makes ready: files, with what
 // has to be told of each.
 func unusableConfigs(t *testing.T, dir string) map[string][]string {
 	t.Helper()
-	writeFile(t, dir, "bad.zone", "example. 3600 SOA ns1.other. host.other. 1 7200 3600 86400 300\nexample. 3600 A 192.0.2.256\n")
+	writeFile(t, filepath.Join(dir, "bad.zone"), "example. 3600 SOA ns1.other. host.other. 1 7200 3600 86400 300\nexample. 3600 A 192.0.2.256\n")
 	for _, name := range []string{"folder", "closed"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	writeFile(t, dir, "readonly", "")
+	writeFile(t, filepath.Join(dir, "readonly"), "")
 	if err := errors.Join(os.Chmod(filepath.Join(dir, "closed"), 0o555), os.Chmod(filepath.Join(dir, "readonly"), 0o444), os.Chmod(filepath.Join(dir, "bad.zone"), 0o644)); err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +132,7 @@ func TestCheckAgreesWithServe(t *testing.T) {
 	dir := publicDir(t)
 	for text, wants := range unusableConfigs(t, dir) {
 		name := strings.TrimSpace(strings.ReplaceAll(text, "\n", " "))
-		writeFile(t, dir, "set-up.yaml", text)
+		writeFile(t, filepath.Join(dir, "set-up.yaml"), text)
 		if err := os.Chmod(filepath.Join(dir, "set-up.yaml"), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -188,13 +182,13 @@ func TestCheckBesideInstance(t *testing.T) {
 	eventually(t, "it is ready", func() bool { status, err := statusAt(web); return err == nil && status.Role == "active" })
 	p.waitForLog(`"message":"listening"`)
 	newSenders(t, address, 4).send(100, 0)
-	eventually(t, "all is written", func() bool { return p.total().Delivered == 100 })
+	p.waitForDelivered(100)
 	before, said := folderState(t, dir), p.logs.String()
 
 	for _, standby := range []bool{false, true} {
-		more, want := args, fmt.Sprintf("would take over from pid %d, with 2 shards of 1 listener\n", p.cmd.Process.Pid)
+		more, want := args, fmt.Sprintf("would take over from pid %d, with 2 shards of 1 listener\n", p.pid())
 		if standby {
-			more, want = append(slices.Clone(args), "--standby"), fmt.Sprintf("would stand by for pid %d,", p.cmd.Process.Pid)
+			more, want = append(slices.Clone(args), "--standby"), fmt.Sprintf("would stand by for pid %d,", p.pid())
 		}
 		code, out, stderr := runProgram(t, dir, append(slices.Clone(more), "--check")...)
 		if code != 0 || !strings.HasPrefix(out, "ok: ") || !strings.Contains(out, want) || stderr != "" || strings.Count(out, "\n") != 1 {
@@ -202,15 +196,15 @@ func TestCheckBesideInstance(t *testing.T) {
 		}
 	}
 	code, _, stderr := runProgram(t, dir, "serve", "--check", "--http", web, "--listen", address, "--output", "discard")
-	if code != cli.ExitFailed || !strings.Contains(stderr, fmt.Sprintf("held by pid %d (udpshard)", p.cmd.Process.Pid)) || !strings.Contains(stderr, "http: ") {
+	if code != cli.ExitFailed || !strings.Contains(stderr, fmt.Sprintf("held by pid %d (udpshard)", p.pid())) || !strings.Contains(stderr, "http: ") {
 		t.Errorf("without the takeover path: exit code %d: %s", code, stderr)
 	}
 	if code, out, stderr := runProgram(t, dir, "serve", "--check", "--http", "", "--listen", address, "--output", "discard", "--join"); code != 0 {
 		t.Errorf("with --join: exit code %d: %s%s", code, out, stderr)
 	}
 	newSenders(t, address, 4).send(100, 0)
-	eventually(t, "all is written", func() bool { return p.total().Delivered == 200 })
-	if held, err := socketsOf(p.cmd.Process.Pid, "udp"); err != nil || len(held) != 2 {
+	p.waitForDelivered(200)
+	if held, err := socketsOf(p.pid(), "udp"); err != nil || len(held) != 2 {
 		t.Errorf("it has the sockets %q (%v)", held, err)
 	}
 	if after := folderState(t, dir); len(after) != len(before) || p.logs.String() != said {

@@ -55,9 +55,7 @@ func TestOtherCounterLayoutRefusesTakeover(t *testing.T) {
 	for _, role := range []string{"--standby=false", "--standby"} {
 		p := launch(t, nil, "serve", "--http", "", "--listen", freePort(t), "--shards", "1",
 			"--output", "discard", "--takeover", path, role)
-		if code := p.wait(); code != cli.ExitFailed {
-			t.Errorf("%s: exit code %d", role, code)
-		}
+		p.wantExit(cli.ExitFailed)
 		for _, want := range []string{
 			"layout version 250, and this program needs version",
 			"udpshard: hint: the two versions can't hand over to each other: stop the active process",

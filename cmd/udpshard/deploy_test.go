@@ -180,9 +180,7 @@ func TestUnitsVerify(t *testing.T) {
 			t.Fatal(err)
 		}
 		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(strings.ReplaceAll(string(text), "/usr/bin/udpshard", program)), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		writeFile(t, path, strings.ReplaceAll(string(text), "/usr/bin/udpshard", program))
 		args = append(args, path)
 	}
 	out, err := exec.Command(analyze, args...).CombinedOutput()

@@ -169,10 +169,8 @@ func TestDNSAnswersWithUnreadPipe(t *testing.T) {
 	}
 	askMany(t, address, 100)
 	askStreams(t, address, 100)
-	eventually(t, "it says that the outage is over", func() bool { return p.hasLogged(recordsAgain) })
-	if code := p.terminate(); code != 0 {
-		t.Errorf("exit code %d: what was dropped is no fault of the end", code)
-	}
+	p.waitForLog(recordsAgain)
+	p.wantStop()
 	<-ended
 	received, delivered, _, lost := p.finalLedger()
 	if received != uint64(asked+400) || delivered+lost != received || lost != stuck.Dropped.Output || delivered != uint64(ofShards.Load()) {
@@ -205,9 +203,7 @@ func TestDNSAnswersWithFullDisk(t *testing.T) {
 	}
 	eventually(t, "what was held is written", func() bool { return p.total().InFlight == 0 })
 	askMany(t, address, 100)
-	if code := p.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	p.wantStop()
 	received, delivered, _, lost := p.finalLedger()
 	n := countLines(t, file, func(line []byte) {
 		if !json.Valid(line) {
@@ -242,11 +238,10 @@ func TestDNSStopsWithBlockedOutput(t *testing.T) {
 // Nor from answering on, when it can't hand over what its output does not take.
 func TestDNSRefusesUpgradeWithBlockedOutput(t *testing.T) {
 	pipe, address := unreadPipe(t), freePort(t)
-	args := []string{"--listen", address, "--protocol", "dns", "--shards", "2", "--output", "file:" + pipe, "--drain-timeout", "300ms",
-		"--takeover", filepath.Join(publicDir(t), "takeover.sock")}
+	args := takeoverArgs(publicDir(t), address, "--protocol", "dns", "--shards", "2", "--output", "file:"+pipe, "--drain-timeout", "300ms")
 	p := startServe(t, asNobody, args...)
 	asked := askMany(t, address, moreThanHeld)
-	next := launch(t, asNobody, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
+	next := p.launchSuccessor(args...)
 	if code := next.wait(); code != cli.ExitFailed || !next.hasLogged("records are still on their way to the outputs") {
 		t.Errorf("the successor ends with %d", code)
 	}
@@ -266,24 +261,22 @@ func TestDNSRefusesUpgradeWithBlockedOutput(t *testing.T) {
 // killed, what it held is lost with it, and what it had dropped is not.
 func TestDNSKilledWithBlockedOutput(t *testing.T) {
 	pipe, address := unreadPipe(t), freePort(t)
-	args := []string{"--listen", address, "--protocol", "dns", "--shards", "2", "--output", "file:" + pipe, "--standby-after", "2s",
-		"--takeover", filepath.Join(publicDir(t), "takeover.sock")}
+	args := takeoverArgs(publicDir(t), address, "--protocol", "dns", "--shards", "2", "--output", "file:"+pipe, "--standby-after", "2s")
 	p := startServe(t, asNobody, args...)
 	next := p.startStandby(args...)
 	asked := askMany(t, address, moreThanHeld)
 	for began := time.Now(); time.Since(began) < 3*time.Second; {
 		asked += askMany(t, address, 100)
 	}
-	if next.hasLogged(`"message":"takeover finished`) {
+	if next.hasTakenOver() {
 		t.Fatal("it was taken for stuck")
 	}
 	held := p.total()
 	if held.Received != uint64(asked) || held.InFlight == 0 || held.Dropped.Output == 0 || !ledgerBalances(held) {
 		t.Errorf("%+v of %d", held, asked)
 	}
-	p.cmd.Process.Kill()
-	p.wait()
-	eventually(t, "the standby serves", func() bool { return next.hasLogged(`"message":"listening"`) })
+	p.kill()
+	next.waitForLog(`"message":"listening"`)
 	asked += askMany(t, address, 100)
 	r := next.total()
 	if r.Received != uint64(asked) || r.Dropped.LostInCrash != held.InFlight || r.Dropped.Output < held.Dropped.Output ||

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -37,7 +38,7 @@ func startUnbound(t *testing.T, server string) string {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	conf := writeFile(t, dir, "unbound.conf", fmt.Sprintf(`server:
+	conf := writeFile(t, filepath.Join(dir, "unbound.conf"), fmt.Sprintf(`server:
     interface: %s
     port: %s
     username: ""

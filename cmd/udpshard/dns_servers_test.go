@@ -52,7 +52,7 @@ func startKnot(t *testing.T) string {
 	for _, zone := range dnsZones {
 		fmt.Fprintf(&zones, "  - domain: %s.\n    file: %s\n", zone, zoneFile(t, zone))
 	}
-	conf := writeFile(t, dir, "knot.conf", fmt.Sprintf(`server:
+	conf := writeFile(t, filepath.Join(dir, "knot.conf"), fmt.Sprintf(`server:
     listen: %s
     rundir: %s
     udp-workers: 1
@@ -86,7 +86,7 @@ func startNSD(t *testing.T) string {
 	for _, zone := range dnsZones {
 		fmt.Fprintf(&zones, "zone:\n    name: %s.\n    zonefile: %q\n", zone, zoneFile(t, zone))
 	}
-	conf := writeFile(t, dir, "nsd.conf", fmt.Sprintf(`server:
+	conf := writeFile(t, filepath.Join(dir, "nsd.conf"), fmt.Sprintf(`server:
     ip-address: %s
     server-count: 1
     username: ""

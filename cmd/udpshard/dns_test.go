@@ -35,9 +35,7 @@ func TestDNSServer(t *testing.T) {
 	zone, file := filepath.Join(dir, "example.zone"), filepath.Join(dir, "queries.json")
 	write := func(text string) {
 		t.Helper()
-		if err := os.WriteFile(zone, []byte("$ORIGIN example.\n$TTL 60\n@ SOA ns1 host 1 7200 3600 86400 300\n@ NS ns1\nns1 A 192.0.2.1\n"+text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		writeFile(t, zone, "$ORIGIN example.\n$TTL 60\n@ SOA ns1 host 1 7200 3600 86400 300\n@ NS ns1\nns1 A 192.0.2.1\n"+text)
 	}
 	write("www A 192.0.2.80\nlong TXT " + strings.Repeat(`"`+strings.Repeat("x", 200)+`" `, 10) + "\n")
 	p := startServe(t, asNobody, "--listen", address, "--protocol", "dns", "--zone", zone, "--sinkhole", "192.0.2.66,2001:db8::66", "--output", "file:"+file)
@@ -71,7 +69,7 @@ func TestDNSServer(t *testing.T) {
 	if total.Received != 3 || total.Delivered != 3 || total.Replied != 3 {
 		t.Errorf("what came over TCP is no datagram: %+v", total)
 	}
-	metrics := getText(t, "http://"+p.http+"/metrics")
+	metrics := p.metrics()
 	for _, line := range []string{
 		`udpshard_dns_queries_total{listener="dns",type="TXT"} 2`,
 		`udpshard_dns_queries_total{listener="dns",type="other"} 0`,
@@ -85,15 +83,13 @@ func TestDNSServer(t *testing.T) {
 	}
 
 	write("www A 192.0.2.81\n")
-	p.cmd.Process.Signal(syscall.SIGHUP)
+	p.signal(syscall.SIGHUP)
 	eventually(t, "the new zone is in force", func() bool {
 		m := query("tcp", address, newQuery("www.example.", dns.TypeA))
 		return m != nil && len(m.Answer) == 1 && m.Answer[0].(*dns.A).A.String() == "192.0.2.81"
 	})
 	p.waitForLog(`"zone":"example.","serial":1,"records":4,"file":"` + zone + `","time"`)
-	if code := p.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	p.wantStop()
 }
 
 // Without a zone everything is refused, and only those who may ask are
@@ -122,7 +118,7 @@ func TestDNSWithoutZones(t *testing.T) {
 	}
 	defer open.Close()
 	eventually(t, "connections are counted", func() bool {
-		metrics := getText(t, "http://"+p.http+"/metrics")
+		metrics := p.metrics()
 		return strings.Contains(metrics, `udpshard_dns_tcp_connections_total{listener="dns",outcome="accepted"} 2`+"\n") &&
 			strings.Contains(metrics, `udpshard_dns_tcp_connections_total{listener="dns",outcome="not_admitted"} 1`+"\n") &&
 			strings.Contains(metrics, `udpshard_dns_tcp_connections_open{listener="dns"} 1`+"\n")
@@ -134,7 +130,7 @@ func TestDNSWithoutZones(t *testing.T) {
 // good, and counters go on.
 func TestDNSUpgrade(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
-	args := []string{"--listen", address, "--protocol", "dns", "--sinkhole", "192.0.2.1", "--output", "discard", "--takeover", filepath.Join(dir, "takeover.sock")}
+	args := takeoverArgs(dir, address, "--protocol", "dns", "--sinkhole", "192.0.2.1", "--output", "discard")
 	p := startServe(t, asNobody, args...)
 	cookied := func(cookie string) *dns.Msg {
 		m := newQuery("www.example.", dns.TypeA)
@@ -176,9 +172,7 @@ func TestDNSUpgrade(t *testing.T) {
 	}()
 	for range 3 {
 		next := p.upgrade(args...)
-		if code := p.wait(); code != 0 {
-			t.Errorf("the one before ended with %d", code)
-		}
+		p.wantExit(cli.ExitDone)
 		p = next
 	}
 	close(stop)
@@ -186,15 +180,13 @@ func TestDNSUpgrade(t *testing.T) {
 	if m := query("tcp", address, newQuery("www.example.", dns.TypeA)); m == nil || len(m.Answer) != 1 {
 		t.Errorf("%v", m)
 	}
-	if n := metricValue(t, getText(t, "http://"+p.http+"/metrics"), `udpshard_dns_queries_total{listener="dns",type="A"}`); n < 1+asked+answered+1 || n > 1+asked+tried+1 {
+	if n := metricValue(t, p.metrics(), `udpshard_dns_queries_total{listener="dns",type="A"}`); n < 1+asked+answered+1 || n > 1+asked+tried+1 {
 		t.Errorf("%d questions are counted, of %d over UDP and %d over TCP, of which %d were answered, in four processes", n, asked+1, tried+1, answered+1)
 	}
-	if n := metricValue(t, getText(t, "http://"+p.http+"/metrics"), `udpshard_dns_tcp_connections_total{listener="dns",outcome="accepted"}`); n < asked/2 {
+	if n := metricValue(t, p.metrics(), `udpshard_dns_tcp_connections_total{listener="dns",outcome="accepted"}`); n < asked/2 {
 		t.Errorf("%d connections are counted, of %d and more in four processes", n, asked)
 	}
-	if code := p.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	p.wantStop()
 }
 
 // A standby that takes over from a process that hangs answers all there is, over
@@ -205,12 +197,10 @@ func TestDNSStandbyTakesOver(t *testing.T) {
 	write := func(last string) {
 		t.Helper()
 		text := "$ORIGIN example.\n$TTL 60\n@ SOA ns1 host 1 7200 3600 86400 300\n@ NS ns1\nns1 A 192.0.2.1\nwww A 192.0.2." + last + "\n"
-		if err := os.WriteFile(zone, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		writeFile(t, zone, text)
 	}
 	write("80")
-	args := []string{"--listen", address, "--protocol", "dns", "--zone", zone, "--rrl", "off", "--output", "discard", "--takeover", filepath.Join(dir, "takeover.sock")}
+	args := takeoverArgs(dir, address, "--protocol", "dns", "--zone", zone, "--rrl", "off", "--output", "discard")
 	p := startServe(t, asNobody, args...)
 	standby := p.startStandby(args...)
 	answer := func(network string) string {
@@ -221,23 +211,19 @@ func TestDNSStandbyTakesOver(t *testing.T) {
 		return m.Answer[0].(*dns.A).A.String()
 	}
 	write("81")
-	p.cmd.Process.Signal(syscall.SIGHUP)
+	p.signal(syscall.SIGHUP)
 	eventually(t, "the new zone is in force", func() bool { return answer("udp") == "192.0.2.81" })
 	p.sigstop()
-	eventually(t, "it is replaced", func() bool { answer("udp"); return standby.hasLogged(`"message":"takeover finished`) })
+	eventually(t, "it is replaced", func() bool { answer("udp"); return standby.hasTakenOver() })
 	eventually(t, "the new zone is in force again", func() bool { return answer("udp") == "192.0.2.81" })
 	for i := range 20 {
 		if got := answer("tcp"); got != "192.0.2.81" {
 			t.Errorf("question %d over TCP: %q", i, got)
 		}
 	}
-	p.cmd.Process.Signal(syscall.SIGCONT)
-	if code := p.wait(); code != cli.ExitReplaced {
-		t.Errorf("exit code %d", code)
-	}
-	if code := standby.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	p.signal(syscall.SIGCONT)
+	p.wantExit(cli.ExitReplaced)
+	standby.wantStop()
 }
 
 // A large zone is read beside all else: who is told to stop stops.
@@ -252,15 +238,13 @@ func TestDNSStopsWhileZoneLoads(t *testing.T) {
 	}
 	write := func(text string) {
 		t.Helper()
-		if err := os.WriteFile(zone, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		writeFile(t, zone, text)
 	}
 	write(small)
 	p := startServe(t, asNobody, "--listen", address, "--protocol", "dns", "--zone", zone, "--output", "discard")
 	write(large.String())
-	p.cmd.Process.Signal(syscall.SIGHUP)
-	eventually(t, "it reads", func() bool { return p.hasLogged("reload started") })
+	p.signal(syscall.SIGHUP)
+	p.waitForLog("reload started")
 	if code := p.terminate(); code != 0 || p.hasLogged("reload finished") {
 		t.Errorf("exit code %d, when it had read all", code)
 	}
@@ -268,7 +252,7 @@ func TestDNSStopsWhileZoneLoads(t *testing.T) {
 	p = launch(t, asNobody, "serve", "--http", freePort(t), "--log-format", "json", "--listen", address, "--protocol", "dns", "--zone", zone, "--output", "discard", "--takeover", filepath.Join(dir, "takeover.sock"))
 	eventually(t, "it reads the zone", func() bool { return p.bytesRead() > large.Len()/10 })
 	eventually(t, "a second signal ends it", func() bool {
-		p.cmd.Process.Signal(syscall.SIGTERM)
+		p.signal(syscall.SIGTERM)
 		return p.hasLogged("signal while stopping")
 	})
 	if code := p.wait(); code != cli.ExitFailed || p.hasLogged("listening") {

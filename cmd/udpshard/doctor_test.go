@@ -26,7 +26,7 @@ func TestDoctorFindsSocketFilter(t *testing.T) {
 		code = d.wait()
 		return out.String(), code
 	}
-	pid := p.cmd.Process.Pid
+	pid := p.pid()
 	ready := fmt.Sprintf("ok    ready           pid %d says that every shard reads\n", pid)
 	eventually(t, "it is ready without a filter", func() bool {
 		found, _ := doctor()

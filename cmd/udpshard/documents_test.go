@@ -59,7 +59,7 @@ func TestAllNamesAreDocumented(t *testing.T) {
 	}
 	p := startServe(t, nil, "--listen", freePort(t), "--protocol", "dns", "--sinkhole", "192.0.2.1",
 		"--output", "discard", "--takeover", filepath.Join(t.TempDir(), "takeover.sock"))
-	metrics, _ := p.get("/metrics")
+	metrics := p.metrics()
 	series := regexp.MustCompile(`(?m)^# TYPE (udpshard_\S+) `)
 	for _, match := range series.FindAllStringSubmatch(metrics, -1) {
 		documented("the metric", match[1])

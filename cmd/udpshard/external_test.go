@@ -8,6 +8,7 @@ import (
 	"time"
 )
 
+// requireProgram returns the path of a program, and skips the test without the program.
 func requireProgram(t *testing.T, program, debianPackage string) string {
 	t.Helper()
 	path, err := exec.LookPath(program)
@@ -17,12 +18,12 @@ func requireProgram(t *testing.T, program, debianPackage string) string {
 	return path
 }
 
-// daemon runs a program until the test ends, with the children it has.
+// startDaemon starts a program, and ends the program and its children at the end of the test.
 func startDaemon(t *testing.T, path string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(path, args...)
-	said := new(safeBuffer)
-	cmd.Stdout, cmd.Stderr = said, said
+	output := new(safeBuffer)
+	cmd.Stdout, cmd.Stderr = output, output
 	cmd.WaitDelay = time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
@@ -42,7 +43,7 @@ func startDaemon(t *testing.T, path string, args ...string) {
 			<-ended
 		}
 		if t.Failed() {
-			t.Logf("%s said:\n%s", filepath.Base(path), said)
+			t.Logf("output of %s:\n%s", filepath.Base(path), output)
 		}
 	})
 }

@@ -13,15 +13,16 @@ import (
 	"testing"
 )
 
-func writeFile(t *testing.T, dir, name, text string) string {
+// writeFile writes a file that each user can read, and returns its path.
+func writeFile(t *testing.T, path, text string) string {
 	t.Helper()
-	path := filepath.Join(dir, name)
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return path
 }
 
+// countLines returns the number of lines of a file, and calls each, if not nil, with every line.
 func countLines(t *testing.T, path string, each func(line []byte)) int {
 	t.Helper()
 	f, err := os.Open(path)
@@ -34,7 +35,7 @@ func countLines(t *testing.T, path string, each func(line []byte)) int {
 		line, err := r.ReadSlice('\n')
 		if err == io.EOF {
 			if len(line) > 0 {
-				t.Errorf("%s ends in the middle of a line: %q", path, line)
+				t.Errorf("%s ends with a partial line: %q", path, line)
 			}
 			return n
 		}
@@ -47,7 +48,7 @@ func countLines(t *testing.T, path string, each func(line []byte)) int {
 	}
 }
 
-// records reads a file of JSON lines.
+// readRecords reads a file of JSON lines.
 func readRecords(t *testing.T, file string) []map[string]any {
 	t.Helper()
 	var all []map[string]any
@@ -61,7 +62,7 @@ func readRecords(t *testing.T, file string) []map[string]any {
 	return all
 }
 
-// inode returns that of a path.
+// inode returns the inode number of a file.
 func inode(t *testing.T, path string) uint64 {
 	t.Helper()
 	var st syscall.Stat_t
@@ -71,11 +72,11 @@ func inode(t *testing.T, path string) uint64 {
 	return st.Ino
 }
 
-// socketsOf returns the sockets of a kind, udp or tcp, that a process has.
+// socketsOf returns the inodes of the sockets of a process; kind is udp or tcp.
 func socketsOf(pid int, kind string) (held []string, err error) {
 	var inodes []string
 	for _, table := range []string{kind, kind + "6"} {
-		text, _ := os.ReadFile("/proc/net/" + table) // there is no udp6 on hosts without IPv6
+		text, _ := os.ReadFile("/proc/net/" + table) // hosts without IPv6 have no udp6
 		for line := range strings.Lines(string(text)) {
 			if fields := strings.Fields(line); len(fields) > 9 {
 				inodes = append(inodes, "socket:["+fields[9]+"]")

@@ -12,13 +12,12 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// given are the ports that were returned: no other test gets one.
+// usedPorts are the ports that findPort has returned. No port is returned twice.
 var usedPorts sync.Map
 
-// findPort returns a port that nobody has, neither for UDP nor for TCP. It looks
-// below those that the kernel gives to whoever asks for any (ip_local_port_range,
-// 32768 and up): between its look and the program's start nobody else gets one
-// from there.
+// findPort returns a port without UDP and TCP sockets, below the range from which the kernel takes
+// ports for port 0 (ip_local_port_range, 32768 and up). So no process gets the port from the kernel
+// before the program under test binds the port.
 func findPort() (port int, err error) {
 	const first, beyond = 10_000, 32_768
 	var errs []error
@@ -35,6 +34,7 @@ func findPort() (port int, err error) {
 	return 0, errors.Join(errs...)
 }
 
+// isFree returns an error if a socket has the port.
 func isFree(port int) error {
 	address := net.JoinHostPort("", strconv.Itoa(port))
 	udp, err := net.ListenPacket("udp", address)
@@ -49,7 +49,7 @@ func isFree(port int) error {
 	return tcp.Close()
 }
 
-// freePort returns an address on loopback with such a port.
+// freePort returns 127.0.0.1 with a port of findPort.
 func freePort(t *testing.T) string {
 	t.Helper()
 	port, err := findPort()
@@ -59,7 +59,7 @@ func freePort(t *testing.T) string {
 	return fmt.Sprintf("127.0.0.1:%d", port)
 }
 
-// scriptFreePort puts such ports into variables of these names.
+// scriptFreePort sets each named variable to a port of findPort.
 func scriptFreePort(ts *testscript.TestScript, names []string) {
 	for _, name := range names {
 		port, err := findPort()

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -48,18 +49,13 @@ func TestFullDiskLosesNoRecord(t *testing.T) {
 	if err := unix.Mount("", dir, "", unix.MS_REMOUNT, "size=256m"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "all is accounted for", func() bool {
-		r := p.total()
-		return r.Received+r.Dropped.Kernel == uint64(s.sent) && r.InFlight == 0
-	})
+	p.waitForLedger(s.sent)
 	s.send(s.sent+1_000, 10_000)
-	if code := p.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	p.wantStop()
 	p.waitForLog("output recovered")
 	received, _, kernel, lost := p.finalLedger()
 	r := newRecordChecker()
-	if n := countLines(t, file, r.read); uint64(n) != received || received+kernel != uint64(s.sent) || lost != 0 {
+	if n := countLines(t, file, r.check); uint64(n) != received || received+kernel != uint64(s.sent) || lost != 0 {
 		t.Errorf("%d records of %d received, %d dropped by the kernel, %d sent, %d lost", n, received, kernel, s.sent, lost)
 	}
 	for _, fault := range r.faults {
@@ -80,12 +76,11 @@ func TestStandbyCutsPartialRecord(t *testing.T) {
 func testCutsPartialRecord(t *testing.T, protocol, begin string) {
 	dir := smallDisk(t)
 	file, address := filepath.Join(dir, "records.json"), freePort(t)
-	args := []string{"--listen", address, "--protocol", protocol, "--steer", "hash", "--standby-after", "10m",
-		"--takeover", filepath.Join(publicDir(t), "takeover.sock"), "--output", "file:" + file, "--shards"}
+	args := takeoverArgs(publicDir(t), address, "--protocol", protocol, "--steer", "hash", "--standby-after", "10m", "--output", "file:"+file, "--shards")
 	p := startServe(t, asNobody, append(args, "3")...)
 	next := p.startStandby(append(args, "1")...)
 	s := newSenders(t, address, 32)
-	s.begin = []byte(begin)
+	s.prefix = []byte(begin)
 	eventually(t, "the disk is full", func() bool {
 		s.send(s.sent+500, 50_000)
 		return p.hasLogged("no space left on device")
@@ -95,8 +90,7 @@ func testCutsPartialRecord(t *testing.T, protocol, begin string) {
 	if err := unix.Mount("", dir, "", unix.MS_REMOUNT, "size=256m"); err != nil {
 		t.Fatal(err)
 	}
-	p.cmd.Process.Kill()
-	p.wait()
+	p.kill()
 	eventually(t, "all is accounted for", func() bool {
 		if !next.hasLogged("listening") {
 			return false
@@ -116,28 +110,23 @@ func testCutsPartialRecord(t *testing.T, protocol, begin string) {
 	if uint64(n) != total.Delivered || total.Delivered+total.Dropped.LostInCrash+total.Dropped.Output+total.Dropped.Kernel != uint64(s.sent) || total.Dropped.LostInCrash == 0 {
 		t.Errorf("%d records of %d sent: %+v", n, s.sent, total)
 	}
-	if code := next.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	next.wantStop()
 }
 
 // One with fewer shards that takes over while the disk is full, and so can't write
 // what waits at the other sockets, can be stopped: the rest is counted as lost.
 func TestStopAfterTakeoverWithFullDisk(t *testing.T) {
 	file, address := filepath.Join(smallDisk(t), "records.json"), freePort(t)
-	args := []string{"--listen", address, "--protocol", "raw", "--steer", "hash", "--standby-after", "10m", "--drain-timeout", "100ms",
-		"--takeover", filepath.Join(publicDir(t), "takeover.sock"), "--output", "file:" + file, "--shards"}
+	args := takeoverArgs(publicDir(t), address, "--protocol", "raw", "--steer", "hash", "--standby-after", "10m", "--drain-timeout", "100ms", "--output", "file:"+file, "--shards")
 	p := startServe(t, asNobody, append(args, "3")...)
 	next := p.startStandby(append(args, "1")...)
 	p.sigstop()
 	s := newSenders(t, address, 32)
 	s.send(20_000, 100_000)
-	p.cmd.Process.Kill()
-	p.wait()
-	eventually(t, "the disk is full", func() bool { return next.hasLogged("no space left on device") })
-	if code := next.terminate(); code != cli.ExitFailed {
-		t.Errorf("exit code %d", code)
-	}
+	p.kill()
+	next.waitForLog("no space left on device")
+	next.signal(syscall.SIGTERM)
+	next.wantExit(cli.ExitFailed)
 	received, delivered, kernel, lost := next.finalLedger()
 	if received+kernel != uint64(s.sent) || delivered+lost != received || lost == 0 {
 		t.Errorf("%d received, %d delivered, %d lost, %d dropped by the kernel, of %d sent", received, delivered, lost, kernel, s.sent)

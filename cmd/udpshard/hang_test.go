@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,7 +25,7 @@ func (p *process) haltShard(t *testing.T, shard int) (release func()) {
 	t.Helper()
 	thread := p.status().Listeners[0].Shards[shard].Thread
 	waits := func() bool {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/syscall", p.cmd.Process.Pid, thread))
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/syscall", p.pid(), thread))
 		return err == nil && strings.HasPrefix(string(text), fmt.Sprintf("%d ", unix.SYS_PPOLL))
 	}
 	eventually(t, "the shard is halted as it waits", func() bool {
@@ -81,11 +82,7 @@ func haltThread(thread int) (release func(), err error) {
 // hangArgs are those of a process of two shards, with a takeover path.
 func twoShardArgs(t *testing.T, address, dir string, more ...string) []string {
 	t.Helper()
-	return append([]string{
-		"--listen", address, "--protocol", "raw", "--shards", "2", "--steer", "hash",
-		"--takeover", filepath.Join(dir, "takeover.sock"),
-		"--output", "file:" + filepath.Join(dir, "records"),
-	}, more...)
+	return append(takeoverArgs(dir, address, "--protocol", "raw", "--shards", "2", "--steer", "hash", "--output", "file:"+filepath.Join(dir, "records")), more...)
 }
 
 // fill sends from many ports, until datagrams wait at shard 1, which hangs, and shard 0 has
@@ -107,15 +104,13 @@ func TestHangingShardAllowsReloadAndStop(t *testing.T) {
 	p.haltShard(t, 1)
 	s := newSenders(t, address, 32)
 	p.fillHaltedShard(t, s)
-	p.cmd.Process.Signal(unix.SIGHUP)
+	p.signal(unix.SIGHUP)
 	p.waitForLog("reload finished")
 	began := time.Now()
-	p.cmd.Process.Signal(unix.SIGTERM)
-	if code := p.exits(); code != cli.ExitFailed {
-		t.Errorf("exit code %d", code)
-	}
+	p.signal(unix.SIGTERM)
+	p.wantExit(cli.ExitFailed)
 	t.Logf("it ended after %s", time.Since(began))
-	stalled := p.logged("shard hanging")
+	stalled := p.logLines("shard hanging")
 	if len(stalled) != 1 || stalled[0]["listener"] != "raw" || stalled[0]["shard"] != 1.0 ||
 		stalled[0]["queue_bytes"] == 0.0 {
 		t.Errorf("%v", stalled)
@@ -125,7 +120,7 @@ func TestHangingShardAllowsReloadAndStop(t *testing.T) {
 	}
 	received, delivered, _, lost := p.finalLedger()
 	written := uint64(countLines(t, filepath.Join(dir, "records"), nil))
-	if written != delivered || received != delivered+lost || len(p.logged("final ledger")) != 2 {
+	if written != delivered || received != delivered+lost || len(p.logLines("final ledger")) != 2 {
 		t.Errorf("%d written, %d received, %d delivered, %d lost", written, received, delivered, lost)
 	}
 }
@@ -140,17 +135,15 @@ func TestHangingShardStopsWithStandby(t *testing.T) {
 	p.haltShard(t, 1)
 	s := newSenders(t, address, 32)
 	p.fillHaltedShard(t, s)
-	p.cmd.Process.Signal(unix.SIGTERM)
+	p.signal(unix.SIGTERM)
 	p.waitForLog("handover to a standby failed")
-	ended := make(chan struct{})
-	go func() { p.wait(); close(ended) }()
-	for late := time.Now().Add(time.Minute); !isClosed(ended) && time.Now().Before(late); {
+	var ended atomic.Bool
+	go func() { p.wait(); ended.Store(true) }()
+	for late := time.Now().Add(time.Minute); !ended.Load() && time.Now().Before(late); {
 		s.send(s.sent+4, 200) // what comes as it drains waits for the standby
 	}
-	if code := p.exits(); code != cli.ExitFailed {
-		t.Errorf("exit code %d", code)
-	}
-	standby.waitForLog(`"message":"takeover finished`)
+	p.wantExit(cli.ExitFailed)
+	standby.waitForTakeover()
 	var total metrics.Reading
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -161,9 +154,7 @@ func TestHangingShardStopsWithStandby(t *testing.T) {
 		total = standby.total()
 		return total.Received == uint64(s.sent)
 	})
-	if code := standby.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	standby.wantStop()
 }
 
 // An upgrade of a process with a shard that hangs is refused, in words that name the shard,
@@ -179,10 +170,8 @@ func TestHangingShardRefusesUpgrade(t *testing.T) {
 	p.fillHaltedShard(t, s)
 	for i := range 2 {
 		p.logs.Reset()
-		next := p.startSuccessor(args...)
-		if code := next.exits(); code != cli.ExitFailed {
-			t.Errorf("exit code %d", code)
-		}
+		next := p.launchSuccessor(args...)
+		next.wantExit(cli.ExitFailed)
 		for _, text := range []string{
 			"the active process can't stop reading: listener raw shard 1 hangs: no sign of life for ",
 			"udpshard: hint: stop the active process (kill -TERM PID)",
@@ -192,7 +181,7 @@ func TestHangingShardRefusesUpgrade(t *testing.T) {
 			}
 		}
 		p.waitForLog(`"message":"handover failed"`, `"message":"shard hanging"`)
-		stalled := p.logged("shard hanging")
+		stalled := p.logLines("shard hanging")
 		if len(stalled) != 1 || stalled[0]["listener"] != "raw" || stalled[0]["shard"] != 1.0 {
 			t.Errorf("attempt %d: %v", i, stalled)
 		}
@@ -206,13 +195,11 @@ func TestHangingShardRefusesUpgrade(t *testing.T) {
 		})
 	}
 	release()
-	eventually(t, "all have come", func() bool { return p.total().Received == uint64(s.sent) })
+	p.waitForReceived(s.sent)
 	next := p.upgrade(args...)
 	s.send(s.sent+100, 0)
-	eventually(t, "all have come", func() bool { return next.total().Delivered == uint64(s.sent) })
-	if code := next.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	next.waitForDelivered(s.sent)
+	next.wantStop()
 }
 
 // A process whose standby has taken over, since a shard hangs, ends, though that shard does not.
@@ -227,17 +214,10 @@ func TestHangingShardExitsAfterTakeover(t *testing.T) {
 		s.send(s.sent+16, 0)
 		return standby.hasLogged(`"reason":"stalled"`)
 	})
-	if code := p.exits(); code != cli.ExitReplaced {
-		t.Errorf("exit code %d", code)
-	}
-	if stalled := p.logged("shard hanging"); len(stalled) != 1 || stalled[0]["shard"] != 1.0 {
+	p.wantExit(cli.ExitReplaced)
+	if stalled := p.logLines("shard hanging"); len(stalled) != 1 || stalled[0]["shard"] != 1.0 {
 		t.Errorf("%v", stalled)
 	}
-	eventually(t, "all are accounted for", func() bool {
-		r := standby.total()
-		return r.Received+r.Dropped.Kernel == uint64(s.sent) && r.InFlight == 0
-	})
-	if code := standby.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	standby.waitForLedger(s.sent)
+	standby.wantStop()
 }

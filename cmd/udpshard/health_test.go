@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,7 +13,7 @@ import (
 // health --pid asks for the role of a process, whichever process answers at the address.
 func TestHealthByPID(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
-	args := []string{"--listen", address, "--protocol", "discard", "--shards", "1", "--takeover", filepath.Join(dir, "takeover.sock")}
+	args := takeoverArgs(dir, address, "--protocol", "discard", "--shards", "1")
 	p := startServe(t, asNobody, args...)
 	next := p.startStandby(args...)
 	own := freePort(t) // an HTTP address of its own
@@ -31,17 +30,17 @@ func TestHealthByPID(t *testing.T) {
 			t.Errorf("exit code %d, %s%s", code, stdout, stderr)
 		}
 	}
-	want("active", p.http, p.cmd.Process.Pid)
+	want("active", p.http, p.pid())
 	want("active", p.http, 0)
-	want("standby", p.http, next.cmd.Process.Pid)
-	want("standby", p.http, apart.cmd.Process.Pid)
-	want("standby", own, apart.cmd.Process.Pid)
+	want("standby", p.http, next.pid())
+	want("standby", p.http, apart.pid())
+	want("standby", own, apart.pid())
 	want("", p.http, os.Getpid())
 	p.terminate()
-	next.waitForLog(`"message":"takeover finished`)
-	want("active", p.http, next.cmd.Process.Pid)
-	want("standby", p.http, apart.cmd.Process.Pid)
-	want("", p.http, p.cmd.Process.Pid)
+	next.waitForTakeover()
+	want("active", p.http, next.pid())
+	want("standby", p.http, apart.pid())
+	want("", p.http, p.pid())
 	if code, _, stderr := invoke("health", "--pid", "-1"); code != cli.ExitUsage || !strings.Contains(stderr, "--pid") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}

@@ -6,8 +6,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-
-	"github.com/udpshard/udpshard/internal/cli"
 )
 
 // idleClients opens n connections to an HTTP address, which send a text and then nothing.
@@ -27,10 +25,7 @@ func openIdleConnections(t *testing.T, address string, n int, text string) {
 
 // A process that keeps connections open keeps neither probes nor scrapers out.
 func TestProbesBesideIdleConnections(t *testing.T) {
-	path, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := builtProgram(t)
 	for name, text := range map[string]string{
 		"idle":            "",
 		"slow headers":    "GET /readyz HTTP/1.1\r\nHost: local",
@@ -64,10 +59,8 @@ func TestReachableHTTPIsLogged(t *testing.T) {
 	}
 	for _, address := range []string{":" + port, "0.0.0.0:" + port} {
 		p := launch(t, nil, "serve", "--listen", "127.0.0.1:0", "--protocol", "discard", "--log-format", "json", "--http", address)
-		eventually(t, "it says so", func() bool { return p.hasLogged(told) })
+		p.waitForLog(told)
 		p.waitForLog(`"level":"warn"`, `"remedy":"give --http 127.0.0.1:9514, `, ":"+port+`"`)
-		if code := p.terminate(); code != cli.ExitDone {
-			t.Errorf("exit code %d", code)
-		}
+		p.wantStop()
 	}
 }

@@ -1,28 +1,51 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
-	"testing"
+	"sync"
 )
 
-// says reports whether it has said that by now. What it says comes by a pipe, and
-// so after what it does: see wantSaid.
+// safeBuffer is a buffer that a process writes to while a test reads.
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuffer) Reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.b.Reset()
+}
+
+func (s *safeBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// hasLogged reports whether the standard error of p has text by now. Log lines come through a pipe,
+// later than the logged event: see waitForLog.
 func (p *process) hasLogged(text string) bool { return strings.Contains(p.logs.String(), text) }
 
-// wantSaid waits until it has said all that.
+// waitForLog waits until the standard error of p has all texts.
 func (p *process) waitForLog(texts ...string) {
 	p.t.Helper()
 	for _, text := range texts {
-		eventually(p.t, fmt.Sprintf("it has said %q", text), func() bool { return p.hasLogged(text) })
+		eventually(p.t, fmt.Sprintf("the log has %q", text), func() bool { return p.hasLogged(text) })
 	}
 }
 
-// logged returns the log lines with a message, as objects.
-func (p *process) logged(message string) (found []map[string]any) {
+// logLines returns the fields of all log lines with a message, oldest first.
+func (p *process) logLines(message string) (found []map[string]any) {
 	for line := range strings.Lines(p.logs.String()) {
 		var fields map[string]any
 		if json.Unmarshal([]byte(line), &fields) == nil && fields["message"] == message {
@@ -32,23 +55,10 @@ func (p *process) logged(message string) (found []map[string]any) {
 	return found
 }
 
-// logLines returns what is logged with a message, oldest first.
-func logLines(t *testing.T, logs, message string) (found []map[string]any) {
-	t.Helper()
-	for line := range strings.Lines(logs) {
-		var fields map[string]any
-		if json.Unmarshal([]byte(line), &fields) == nil && fields["message"] == message {
-			found = append(found, fields)
-		}
-	}
-	return found
-}
-
-// finalLedger adds up the shards' last log lines.
+// finalLedger returns the sums of the log lines "final ledger".
 func (p *process) finalLedger() (received, delivered, kernel, lost uint64) {
-	scanner := bufio.NewScanner(bytes.NewBufferString(p.logs.String()))
-	for scanner.Scan() {
-		var line struct {
+	for line := range strings.Lines(p.logs.String()) {
+		var fields struct {
 			Message             string
 			Received, Delivered uint64
 			Kernel              uint64 `json:"dropped_kernel"`
@@ -56,35 +66,32 @@ func (p *process) finalLedger() (received, delivered, kernel, lost uint64) {
 			InFlight            uint64 `json:"in_flight"`
 			NotAllowed          uint64 `json:"dropped_not_allowed"`
 		}
-		if json.Unmarshal(scanner.Bytes(), &line) == nil && line.Message == "final ledger" {
-			received += line.Received
-			delivered += line.Delivered
-			kernel += line.Kernel
-			lost += line.Output + line.InFlight + line.NotAllowed
+		if json.Unmarshal([]byte(line), &fields) == nil && fields.Message == "final ledger" {
+			received += fields.Received
+			delivered += fields.Delivered
+			kernel += fields.Kernel
+			lost += fields.Output + fields.InFlight + fields.NotAllowed
 		}
 	}
 	return
 }
 
-// gap returns what the log line on its takeover says of the time in which nobody read, in
-// milliseconds.
-func (p *process) takeoverGap() (ms float64) {
+func (p *process) hasTakenOver() bool { return p.hasLogged(`"message":"takeover finished`) }
+
+// waitForTakeover waits until p has logged the end of its takeover.
+func (p *process) waitForTakeover() {
 	p.t.Helper()
-	found := false
-	eventually(p.t, "it has said how long nobody read", func() bool {
-		for text := range strings.Lines(p.logs.String()) {
-			var line struct {
-				Message string
-				Gap     *float64 `json:"gap_ms"`
-			}
-			if json.Unmarshal([]byte(text), &line) == nil && strings.HasPrefix(line.Message, "takeover finished") {
-				if found = line.Gap != nil; !found {
-					p.t.Fatalf("no gap_ms: %s", text)
-				}
-				ms = *line.Gap
-			}
-		}
-		return found
-	})
-	return ms
+	p.waitForLog(`"message":"takeover finished`)
+}
+
+// takeoverGap returns for how many milliseconds no process read: gap_ms of "takeover finished".
+func (p *process) takeoverGap() float64 {
+	p.t.Helper()
+	p.waitForTakeover()
+	lines := p.logLines("takeover finished")
+	gap, ok := lines[len(lines)-1]["gap_ms"].(float64)
+	if !ok {
+		p.t.Fatalf("no gap_ms in %v", lines)
+	}
+	return gap
 }

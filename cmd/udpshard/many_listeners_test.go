@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/udpshard/udpshard/internal/cli"
 )
 
 // manyListeners returns a file of so many listeners in the order in which addresses are.
@@ -18,7 +20,7 @@ func listenersFile(t *testing.T, dir, name string, addresses []string) string {
 	for _, address := range addresses {
 		fmt.Fprintf(&text, "  - {name: 'at-%s', address: '%s', shards: 2, batch: 8, max_datagram: 1KiB, output: discard}\n", address, address)
 	}
-	path := writeFile(t, dir, name, text.String())
+	path := writeFile(t, filepath.Join(dir, name), text.String())
 	ownedByNobody(t, path)
 	return path
 }
@@ -40,29 +42,22 @@ func TestTakeoverOfManyListeners(t *testing.T) {
 		} else {
 			t.Logf("%s: nobody read for %.1f ms", what, gap)
 		}
-		before := q.total().Received
-		eventually(t, "it reads", func() bool { return q.total().Received > before+count })
+		q.waitForLoad(count)
 	}
 	for i := range 3 {
 		rand.Shuffle(count, func(i, j int) { addresses[i], addresses[j] = addresses[j], addresses[i] })
 		next := p.upgrade("--config", listenersFile(t, dir, fmt.Sprintf("%d.yaml", i+1), addresses))
-		if code := p.wait(); code != 0 {
-			t.Fatalf("the one before ended with %d", code)
-		}
+		p.wantExit(cli.ExitDone)
 		wait("upgrade", next)
 		p = next
 	}
 	standby := p.startStandby("--config", listenersFile(t, dir, "standby.yaml", addresses), "--standby-after", "10s")
-	p.cmd.Process.Signal(syscall.SIGTERM)
+	p.signal(syscall.SIGTERM)
 	wait("stop", standby)
-	if code := p.wait(); code != 0 {
-		t.Fatalf("the one before ended with %d", code)
-	}
+	p.wantExit(cli.ExitDone)
 	sent, total := stop(), standby.settledTotal()
 	if total.Received+total.Dropped.Kernel != sent || total.Dropped.Kernel > 0 && !standby.hasLogged("smaller than asked") {
 		t.Errorf("%d were sent: %+v", sent, total)
 	}
-	if code := standby.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	standby.wantStop()
 }

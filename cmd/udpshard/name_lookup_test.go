@@ -58,7 +58,7 @@ func (n *nameServer) resolving(t *testing.T) func(*exec.Cmd) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, for a mount namespace in which /etc/resolv.conf is another file")
 	}
-	conf := writeFile(t, t.TempDir(), "resolv.conf", "nameserver "+n.address+"\n")
+	conf := writeFile(t, filepath.Join(t.TempDir(), "resolv.conf"), "nameserver "+n.address+"\n")
 	apart := func(cmd *exec.Cmd) {
 		cmd.Args = slices.Concat([]string{"sh", "-c", `mount --bind "$0" /etc/resolv.conf && exec "$@"`, conf, cmd.Path}, cmd.Args[1:])
 		cmd.Path = "/bin/sh"
@@ -84,11 +84,9 @@ func TestTakeoverLooksUpNoName(t *testing.T) {
 		listeners = append(listeners, fmt.Sprintf("  - {name: l%d, address: 'udpshard.test:%s', shards: 1, output: 'file:%s'}\n", i, port, filepath.Join(dir, fmt.Sprint(i))))
 	}
 	head := "takeover: " + filepath.Join(dir, "takeover.sock") + "\nlisteners:\n"
-	p := startServe(t, asking, "--config", writeFile(t, dir, "a.yaml", head+strings.Join(listeners, "")))
+	p := startServe(t, asking, "--config", writeFile(t, filepath.Join(dir, "a.yaml"), head+strings.Join(listeners, "")))
 	slices.Reverse(listeners)
-	standby := launch(t, asking, "serve", "--standby", "--standby-after", "10s", "--http", p.http, "--log-format", "json",
-		"--config", writeFile(t, dir, "b.yaml", head+strings.Join(listeners, "")))
-	standby.http = p.http
+	standby := p.launchBeside(asking, "--standby", "--standby-after", "10s", "--config", writeFile(t, filepath.Join(dir, "b.yaml"), head+strings.Join(listeners, "")))
 	standby.waitForLog("standby started")
 	names.silent.Store(true)
 	p.cmd.Process.Kill()
@@ -100,11 +98,9 @@ func TestTakeoverLooksUpNoName(t *testing.T) {
 	for _, l := range standby.status().Listeners {
 		newSenders(t, l.Address, 1).send(10, 0)
 	}
-	eventually(t, "all have come", func() bool { return standby.total().Received == 30 })
+	standby.waitForReceived(30)
 	if n := names.ignored.Load(); n > 0 {
 		t.Errorf("the name server was asked %d times", n)
 	}
-	if code := standby.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	standby.wantStop()
 }

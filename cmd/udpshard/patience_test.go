@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +16,7 @@ import (
 func TestRepeatedTakeoversDoublePatience(t *testing.T) {
 	const after = 100 * time.Millisecond
 	dir, address := publicDir(t), freePort(t)
-	args := []string{"--listen", address, "--protocol", "discard", "--shards", "1", "--takeover", filepath.Join(dir, "takeover.sock"), "--standby-after", after.String()}
+	args := takeoverArgs(dir, address, "--protocol", "discard", "--shards", "1", "--standby-after", after.String())
 	p := startServe(t, asNobody, args...)
 	var stalled uint64
 	last := time.Time{}
@@ -46,10 +45,8 @@ func TestRepeatedTakeoversDoublePatience(t *testing.T) {
 		if err != nil || wrong != nil || waited < patience {
 			t.Errorf("it has waited for %s where its patience is %s: %s", waited, patience, line.Reason)
 		}
-		p.cmd.Process.Signal(unix.SIGCONT)
-		if code := p.wait(); code != cli.ExitReplaced {
-			t.Errorf("exit code %d", code)
-		}
+		p.signal(unix.SIGCONT)
+		p.wantExit(cli.ExitReplaced)
 		status := next.status().Takeovers
 		if status.Stalled != stalled || status.Last == nil || status.Last.Reason != "stalled" || status.Upgrade+status.Stop+status.Died+status.Restart != 0 {
 			t.Errorf("after %d: %+v", stalled, status)
@@ -64,19 +61,17 @@ func TestRepeatedTakeoversDoublePatience(t *testing.T) {
 			t.Fatalf("%d takeovers within a minute, and the patience is %+v", stalled, line)
 		}
 	}
-	if got := counters(t, p.http)[`udpshard_takeovers_total{reason="stalled"`]; got != float64(stalled) {
+	if got := p.counters()[`udpshard_takeovers_total{reason="stalled"`]; got != float64(stalled) {
 		t.Errorf("the metric is %v", got)
 	}
 	next := p.startStandby(args...)
-	if code := p.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
-	eventually(t, "it is the one that answers", func() bool { return activePID(next.http) == next.cmd.Process.Pid })
+	p.wantStop()
+	eventually(t, "it is the one that answers", func() bool { return activePID(next.http) == next.pid() })
 	next = next.upgrade(args...)
 	dead := next.startStandby(args...)
 	next.cmd.Process.Kill()
 	dead.waitForLog(`"reason":"died"`)
-	eventually(t, "it is the one that answers", func() bool { return activePID(dead.http) == dead.cmd.Process.Pid })
+	eventually(t, "it is the one that answers", func() bool { return activePID(dead.http) == dead.pid() })
 	if got := dead.status().Takeovers; got.Stalled != stalled || got.Stop != 1 || got.Upgrade != 1 || got.Died != 1 || got.Last.Reason != "died" {
 		t.Errorf("%+v", got)
 	}

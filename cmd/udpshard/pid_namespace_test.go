@@ -32,10 +32,7 @@ func apart(cmd *exec.Cmd) {
 // Processes that can't see each other's pids replace each other all the same,
 // and do not take each other's for their own.
 func TestStandbysInOtherPIDNamespaces(t *testing.T) {
-	path, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := builtProgram(t)
 	probe := exec.Command(path, "version")
 	apart(probe)
 	if err := probe.Run(); errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EINVAL) {
@@ -44,13 +41,11 @@ func TestStandbysInOtherPIDNamespaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir, address := publicDir(t), freePort(t)
-	args := []string{"--listen", address, "--shards", "2", "--takeover", filepath.Join(dir, "takeover.sock"),
-		"--output", "file:" + filepath.Join(dir, "records.json")}
+	args := takeoverArgs(dir, address, "--shards", "2", "--output", "file:"+filepath.Join(dir, "records.json"))
 	p := startServe(t, apart, args...)
 	standby := func() *process {
-		next := launch(t, apart, append([]string{"serve", "--standby", "--http", p.http, "--log-format", "json"}, args...)...)
-		next.http = p.http
-		eventually(t, "it stands by", func() bool { return next.hasLogged("standby started") })
+		next := p.launchBeside(apart, append(args, "--standby")...)
+		next.waitForLog("standby started")
 		return next
 	}
 	const foreign = `"pid":1,"pid_namespace":"another",`
@@ -62,24 +57,20 @@ func TestStandbysInOtherPIDNamespaces(t *testing.T) {
 	if err := p.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the standby takes over from one that was killed", func() bool { return next.hasLogged(`"reason":"died`) })
+	next.waitForLog(`"reason":"died`)
 	p, next = next, standby()
 	wantRole(t, p.http, metrics.Active, p)
 	wantRole(t, p.http, metrics.Standby, next)
-	if code := p.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	p.wantStop()
 	eventually(t, "the standby takes over from one that was told to stop", func() bool { return next.hasLogged(foreign + `"after":`) })
-	if code := next.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	next.wantStop()
 }
 
 // wantRole waits until a status gives a role to a process in a PID namespace of its own.
 func wantRole(t *testing.T, http, role string, p *process) {
 	t.Helper()
 	var stat unix.Stat_t
-	if err := unix.Stat(fmt.Sprintf("/proc/%d/ns/pid", p.cmd.Process.Pid), &stat); err != nil {
+	if err := unix.Stat(fmt.Sprintf("/proc/%d/ns/pid", p.pid()), &stat); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "it has the role "+role, func() bool {

@@ -41,13 +41,11 @@ func TestPortInUseNamesHolder(t *testing.T) {
 	address := freePort(t)
 	first := startServe(t, nil, "--listen", address)
 	second := launch(t, nil, "serve", "--listen", address)
-	if code := second.wait(); code != cli.ExitFailed {
-		t.Errorf("exit code %d", code)
-	}
-	second.waitForLog("udpshard: error: ", address, fmt.Sprintf("pid %d (udpshard)", first.cmd.Process.Pid),
+	second.wantExit(cli.ExitFailed)
+	second.waitForLog("udpshard: error: ", address, fmt.Sprintf("pid %d (udpshard)", first.pid()),
 		fmt.Sprintf("uid %d", os.Getuid()), "\nudpshard: hint: ", "--join")
 	newSenders(t, address, 4).send(100, 0)
-	eventually(t, "the first goes on", func() bool { return first.total().Delivered == 100 })
+	first.waitForDelivered(100)
 }
 
 func TestJoinRefusesOtherUser(t *testing.T) {
@@ -60,9 +58,7 @@ func TestJoinRefusesOtherUser(t *testing.T) {
 	other := launch(t, func(cmd *exec.Cmd) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	}, "serve", "--listen", address, "--join", "--http", "")
-	if code := other.wait(); code != cli.ExitFailed {
-		t.Errorf("exit code %d", code)
-	}
+	other.wantExit(cli.ExitFailed)
 	other.waitForLog("uid 0", "SO_REUSEPORT", "one user")
 }
 
@@ -73,15 +69,13 @@ func TestSpecificAddressBeatsWildcard(t *testing.T) {
 	}
 	file := filepath.Join(t.TempDir(), "udpshard.yaml")
 	text := fmt.Sprintf("listeners:\n- {name: all, address: ':%s', protocol: discard}\n- {name: one, address: '127.0.0.2:%s', protocol: discard}\n", port, port)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	writeFile(t, file, text)
 	p := startServe(t, nil, "--config", file)
 	for range 40 {
 		newSenders(t, "127.0.0.1:"+port, 1).burst(0, 1)
 		newSenders(t, "127.0.0.2:"+port, 1).burst(0, 1)
 	}
-	eventually(t, "all arrive", func() bool { return p.total().Delivered == 80 })
+	p.waitForDelivered(80)
 	for _, l := range p.status().Listeners {
 		var got uint64
 		for _, shard := range l.Shards {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -98,31 +99,27 @@ func startPrevious(t *testing.T) (v *mixedVersions, active *process) {
 	v = &mixedVersions{t: t, previous: previousVersion(t)}
 	dir, address := publicDir(t), freePort(t)
 	v.file = filepath.Join(dir, "records.json")
-	v.args = []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"),
-		"--output", "file:" + v.file, "--standby-after", "10s"}
+	v.args = takeoverArgs(dir, address, "--shards", "2", "--steer", "hash", "--output", "file:"+v.file, "--standby-after", "10s")
 	active = startServe(t, v.previous, v.args...)
-	v.report = startSend(t, address, "--rate", "80000", "--flows", "16", "--verify", v.file)
-	eventually(t, "there is load", func() bool { return active.total().Received > 10_000 })
+	v.report = active.startLoad(address, "--rate", "80000", "--flows", "16", "--verify", v.file)
 	return v, active
 }
 
 // launch starts a process of the given version beside the active process.
 func (v *mixedVersions) launch(version func(*exec.Cmd), active *process, more ...string) *process {
-	p := launch(v.t, version, append(append([]string{"serve", "--http", active.http, "--log-format", "json"}, v.args...), more...)...)
-	p.http = active.http
-	return p
+	return active.launchBeside(version, slices.Concat(v.args, more)...)
 }
 
 // upgrade replaces the active process by a successor of the given version.
 func (v *mixedVersions) upgrade(version func(*exec.Cmd), active *process) *process {
 	v.t.Helper()
-	before := counters(v.t, active.http)
+	before := active.counters()
 	next := v.launch(version, active)
 	if code := active.wait(); code != 0 {
 		v.t.Errorf("the predecessor ended with %d", code)
 	}
 	next.waitUntilReading()
-	wantCountersGrow(v.t, before, counters(v.t, next.http))
+	wantCountersGrow(v.t, before, next.counters())
 	return next
 }
 
@@ -143,13 +140,13 @@ func (v *mixedVersions) waitForStandbys(active *process, n int) {
 // end ends the active process, and waits until the standby reads.
 func (v *mixedVersions) end(active, standby *process, signal syscall.Signal) {
 	v.t.Helper()
-	before := counters(v.t, active.http)
-	active.cmd.Process.Signal(signal)
+	before := active.counters()
+	active.signal(signal)
 	if code := active.wait(); signal == syscall.SIGTERM && code != 0 {
 		v.t.Errorf("the active process ended with %d", code)
 	}
 	standby.waitUntilReading()
-	wantCountersGrow(v.t, before, counters(v.t, standby.http))
+	wantCountersGrow(v.t, before, standby.counters())
 }
 
 // account ends the load and the active process. Every datagram is a record in the order of its
@@ -215,12 +212,9 @@ func TestServiceOfThePreviousVersion(t *testing.T) {
 	for i, version := range []func(*exec.Cmd){asNobody, svc.change, asNobody} {
 		before := p.total()
 		if i == 0 {
-			if code := p.terminate(); code != 0 {
-				t.Errorf("exit code %d", code)
-			}
+			p.wantStop()
 		} else {
-			p.cmd.Process.Kill()
-			p.wait()
+			p.kill()
 		}
 		svc.change = version
 		p = svc.start("--shards", "2")
@@ -229,7 +223,5 @@ func TestServiceOfThePreviousVersion(t *testing.T) {
 		p.waitUntilReading()
 	}
 	svc.wantAccounted(p, report(), true)
-	if code := p.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	p.wantStop()
 }

@@ -41,31 +41,27 @@ func TestReloadRefusesPipe(t *testing.T) {
 		"zone":     "$ORIGIN t.\n$TTL 60\n@ SOA ns host 1 2 3 4 5\n@ NS ns\n$INCLUDE included\n",
 		"included": "www A 192.0.2.1\n",
 	} {
-		if err := os.WriteFile(path(name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		writeFile(t, path(name), text)
 	}
 	p := launch(t, asNobody, "serve", "--config", path("serve.yaml"))
 	p.waitForLog(`"message":"listening"`)
 	for _, name := range []string{"serve.yaml", "zone", "included"} {
 		p.logs.Reset()
 		undo := replaceByPipe(t, path(name))
-		p.cmd.Process.Signal(unix.SIGHUP)
+		p.signal(unix.SIGHUP)
 		p.waitForLog("reload refused", name+": not a regular file")
 		undo()
 		if err := os.Rename(path("records"), path("records."+name)); err != nil {
 			t.Fatal(err)
 		}
-		p.cmd.Process.Signal(unix.SIGHUP)
+		p.signal(unix.SIGHUP)
 		p.waitForLog("reload finished")
 		eventually(t, "the output is opened anew", func() bool {
 			_, err := os.Stat(path("records"))
 			return err == nil
 		})
 	}
-	if code := p.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	p.wantStop()
 	undo := replaceByPipe(t, path("serve.yaml"))
 	defer undo()
 	if code := launch(t, asNobody, "serve", "--config", path("serve.yaml")).wait(); code != cli.ExitConfig {
@@ -78,21 +74,17 @@ func TestStandbyReloadRefusesPipe(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	socket, file := filepath.Join(dir, "takeover.sock"), filepath.Join(dir, "standby.yaml")
 	text := "http: ''\nstandby: true\ntakeover: " + socket + "\nlog: {format: json}\nlisteners:\n  - {address: " + address + ", shards: 1, output: discard}\n"
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	writeFile(t, file, text)
 	p := startServe(t, asNobody, "--listen", address, "--shards", "1", "--takeover", socket, "--output", "discard")
 	standby := launch(t, asNobody, "serve", "--config", file)
 	standby.waitForLog("standby started")
 	undo := replaceByPipe(t, file)
-	standby.cmd.Process.Signal(unix.SIGHUP)
+	standby.signal(unix.SIGHUP)
 	standby.waitForLog("reload refused", "standby.yaml: not a regular file")
 	undo()
-	standby.cmd.Process.Signal(unix.SIGHUP)
+	standby.signal(unix.SIGHUP)
 	eventually(t, "it has reloaded", func() bool { return strings.Count(standby.logs.String(), "standby started") == 2 })
 	p.cmd.Process.Kill()
-	standby.waitForLog(`"message":"takeover finished`)
-	if code := standby.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	standby.waitForTakeover()
+	standby.wantStop()
 }

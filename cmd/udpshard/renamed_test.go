@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/metrics"
 )
 
@@ -16,8 +17,7 @@ import (
 func TestStandbyOpensRenamedOutputAnew(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	path := filepath.Join(dir, "records")
-	args := []string{"--listen", address, "--protocol", "raw", "--shards", "1", "--output", "file:" + path,
-		"--takeover", filepath.Join(dir, "takeover.sock")}
+	args := takeoverArgs(dir, address, "--protocol", "raw", "--shards", "1", "--output", "file:"+path)
 	lines := func(path string) int {
 		text, _ := os.ReadFile(path)
 		return bytes.Count(text, []byte{'\n'})
@@ -30,13 +30,12 @@ func TestStandbyOpensRenamedOutputAnew(t *testing.T) {
 	if err := os.Rename(path, path+".1"); err != nil {
 		t.Fatal(err)
 	}
-	p.cmd.Process.Signal(syscall.SIGHUP)
+	p.signal(syscall.SIGHUP)
 	s.send(20, 0)
 	eventually(t, "the next ones are written", func() bool { return lines(path)+lines(path+".1") == 20 })
 	before := lines(path + ".1") // it may have been written to until the signal was heard
-	p.cmd.Process.Kill()
-	p.wait()
-	next.waitForLog(`"message":"takeover finished`)
+	p.kill()
+	next.waitForTakeover()
 	s.send(30, 0)
 	eventually(t, "what came later is written", func() bool { return lines(path)+lines(path+".1") == 30 })
 	if got := lines(path + ".1"); got != before {
@@ -53,9 +52,7 @@ func TestRenamedListenersKeepCounters(t *testing.T) {
 		t.Helper()
 		file := filepath.Join(dir, name)
 		text := fmt.Sprintf("http: %s\nlog: {format: json}\ntakeover: %s\nlisteners:\n%s", web, filepath.Join(dir, "takeover.sock"), listeners)
-		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		writeFile(t, file, text)
 		p := launch(t, asNobody, append([]string{"serve", "--config", file}, flags...)...)
 		p.http = web
 		return p
@@ -79,7 +76,7 @@ func TestRenamedListenersKeepCounters(t *testing.T) {
 	p.sigstop()
 	newSenders(t, first, 1).send(1000, 0) // more than its queue holds
 	newSenders(t, second, 1).send(300, 0)
-	p.cmd.Process.Signal(syscall.SIGCONT)
+	p.signal(syscall.SIGCONT)
 	sent := map[string]uint64{first: 1000, second: 300}
 	hold := func(p *process, when string) {
 		t.Helper()
@@ -96,16 +93,14 @@ func TestRenamedListenersKeepCounters(t *testing.T) {
 	hold(p, "before")
 
 	next := begin("b.yaml", listener(second, "")+listener(first, ""))
-	next.waitForLog(`"message":"takeover finished`)
-	if code := p.wait(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	next.waitForTakeover()
+	p.wantExit(cli.ExitDone)
 	hold(next, "in another order")
 
 	standby := begin("c.yaml", listener(first, ", protocol: raw")+listener(second, ", name: other"), "--standby")
 	standby.waitForLog("standby started")
-	next.cmd.Process.Kill()
-	next.wait()
-	standby.waitForLog(`"message":"takeover finished`, `"was":"syslog-2"`)
+	next.kill()
+	standby.waitForTakeover()
+	standby.waitForLog(`"was":"syslog-2"`)
 	hold(standby, "by other names")
 }

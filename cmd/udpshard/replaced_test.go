@@ -18,21 +18,17 @@ import (
 func TestReplacedProcessGetsSIGTERM(t *testing.T) {
 	for range 5 {
 		dir, address := publicDir(t), freePort(t)
-		args := []string{"--listen", address, "--shards", "2", "--protocol", "discard", "--takeover", filepath.Join(dir, "takeover.sock"), "--standby-after", "100ms"}
+		args := takeoverArgs(dir, address, "--shards", "2", "--protocol", "discard", "--standby-after", "100ms")
 		p := startServe(t, asNobody, args...)
 		next := p.startStandby(args...)
 		p.sigstop()
 		s := newSenders(t, address, 8)
 		s.send(80, 10_000)
-		eventually(t, "the standby takes over", func() bool { return next.hasLogged(`"message":"takeover finished`) })
+		next.waitForTakeover()
 		for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGCONT} {
-			if err := p.cmd.Process.Signal(sig); err != nil {
-				t.Fatal(err)
-			}
+			p.signal(sig)
 		}
-		if code := p.wait(); code != cli.ExitReplaced {
-			t.Errorf("exit code %d, want %d", code, cli.ExitReplaced)
-		}
+		p.wantExit(cli.ExitReplaced)
 		s.send(800, 10_000)
 		eventually(t, "the new one reads on", func() bool {
 			now := next.total()
@@ -41,9 +37,7 @@ func TestReplacedProcessGetsSIGTERM(t *testing.T) {
 		if now := next.total(); now.Dropped.Kernel != 0 || next.hasLogged("detached") {
 			t.Errorf("%d were dropped by the kernel", now.Dropped.Kernel)
 		}
-		if code := next.terminate(); code != 0 {
-			t.Errorf("exit code %d", code)
-		}
+		next.wantStop()
 	}
 }
 
@@ -52,16 +46,14 @@ func TestReplacedProcessGetsSIGTERM(t *testing.T) {
 func TestReplacedProcessIsKilled(t *testing.T) {
 	dir := publicDir(t)
 	file, address := filepath.Join(dir, "records.json"), freePort(t)
-	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file}
+	args := takeoverArgs(dir, address, "--shards", "2", "--steer", "hash", "--output", "file:"+file)
 	p := startServe(t, asNobody, args...)
 	next := p.startStandby(args...)
-	report := startSend(t, address, "--rate", "80000", "--flows", "16", "--verify", file)
-	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
+	report := p.startLoad(address, "--rate", "80000", "--flows", "16", "--verify", file)
 	p.sigstop()
-	eventually(t, "it is replaced", func() bool { return next.hasLogged(`"message":"takeover finished`) })
-	p.cmd.Process.Kill()
-	p.wait()
-	eventually(t, "its account is settled", func() bool { return next.hasLogged("replaced process ended") })
+	next.waitForTakeover()
+	p.kill()
+	next.waitForLog("replaced process ended")
 	r, total := report(), next.settledTotal()
 	if all := r.Records.Total; all.Arrived+total.Dropped.LostInCrash+total.Dropped.Kernel != r.Sent || all.Doubled > 0 || total.Delivered != all.Arrived {
 		t.Errorf("%+v of %d sent; %+v", all, r.Sent, total)
@@ -73,11 +65,10 @@ func TestReplacedProcessIsKilled(t *testing.T) {
 func TestStoppedProcessOutlivesReplacement(t *testing.T) {
 	dir := publicDir(t)
 	file, address := filepath.Join(dir, "records.json"), freePort(t)
-	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file, "--standby-after", "2s"}
+	args := takeoverArgs(dir, address, "--shards", "2", "--steer", "hash", "--output", "file:"+file, "--standby-after", "2s")
 	p := startServe(t, asNobody, args...)
 	queue := [2]*process{p.startStandby(args...), p.startStandby(args...)}
-	report := startSend(t, address, "--rate", "20000", "--flows", "16", "--verify", file)
-	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
+	report := p.startLoad(address, "--rate", "20000", "--flows", "16", "--verify", file)
 	path := filepath.Join(dir, "takeover.sock")
 	before := inode(t, path)
 	p.sigstop()
@@ -87,17 +78,14 @@ func TestStoppedProcessOutlivesReplacement(t *testing.T) {
 		}
 	}
 	active, next := queue[0], queue[1] // which it kills before they have met
-	if listens(t, path) != active.cmd.Process.Pid {
+	if listens(t, path) != active.pid() {
 		active, next = next, active
 	}
-	active.cmd.Process.Kill()
-	active.wait()
-	eventually(t, "its replacement too", func() bool { return next.hasLogged(`"message":"takeover finished`) })
+	active.kill()
+	next.waitForTakeover()
 	next.waitUntilReading()
-	p.cmd.Process.Signal(syscall.SIGCONT)
-	if code := p.wait(); code != cli.ExitReplaced {
-		t.Errorf("it woke up and left with %d", code)
-	}
+	p.signal(syscall.SIGCONT)
+	p.wantExit(cli.ExitReplaced)
 	r, total := report(), next.settledTotal()
 	if all := r.Records.Total; all.Doubled > 0 || !active.hasLogged(readBeforeStandbys) && (all.Arrived != total.Delivered || all.Arrived+total.Dropped.LostInCrash+total.Dropped.Kernel != r.Sent) {
 		t.Errorf("%+v of %d sent; %+v", all, r.Sent, total)
@@ -131,20 +119,17 @@ func listens(t *testing.T, path string) int {
 func TestStoppedProcessOutlivesUpgrade(t *testing.T) {
 	dir := publicDir(t)
 	file, address := filepath.Join(dir, "records.json"), freePort(t)
-	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file, "--standby-after", "2s"}
+	args := takeoverArgs(dir, address, "--shards", "2", "--steer", "hash", "--output", "file:"+file, "--standby-after", "2s")
 	p := startServe(t, asNobody, args...)
 	standby := p.startStandby(args...)
-	report := startSend(t, address, "--rate", "20000", "--flows", "16", "--verify", file)
-	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
+	report := p.startLoad(address, "--rate", "20000", "--flows", "16", "--verify", file)
 	p.sigstop()
-	eventually(t, "it is replaced", func() bool { return standby.hasLogged(`"message":"takeover finished`) })
+	standby.waitForTakeover()
 	standby.waitUntilReading()
 	next := standby.upgrade(args...)
 	standby.waitForLog("replaced process no longer watched")
-	p.cmd.Process.Signal(syscall.SIGCONT)
-	if code := p.wait(); code != cli.ExitReplaced {
-		t.Errorf("it woke up and left with %d", code)
-	}
+	p.signal(syscall.SIGCONT)
+	p.wantExit(cli.ExitReplaced)
 	const more = 2 * 64 // a batch a shard
 	r, total := report(), next.settledTotal()
 	if all := r.Records.Total; all.Doubled > 0 || all.Arrived < total.Delivered || all.Arrived > total.Delivered+total.Dropped.LostInCrash+more {

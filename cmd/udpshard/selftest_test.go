@@ -12,10 +12,7 @@ import (
 )
 
 func TestSelftest(t *testing.T) {
-	path, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := builtProgram(t)
 	for _, protocol := range []string{"syslog", "discard", "raw", "echo"} {
 		cmd := exec.Command(path, "selftest", "--protocol", protocol, "--duration", "2s", "--flows", "32", "--json")
 		var stdout, stderr bytes.Buffer

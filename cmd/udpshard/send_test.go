@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -126,27 +125,21 @@ func TestSendReportsUndeliveredByCause(t *testing.T) {
 func TestSendAcrossUpgrade(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	args := func(shards string) []string {
-		return []string{"--listen", address, "--protocol", "discard", "--shards", shards, "--takeover", filepath.Join(dir, "takeover.sock")}
+		return takeoverArgs(dir, address, "--protocol", "discard", "--shards", shards)
 	}
 	p := startServe(t, asNobody, args("2")...)
 	url := "http://" + p.http
 	for _, shards := range []string{"3", "1"} {
 		report := startSend(t, address, "--rate", "20000", "--flows", "16", "--verify", url)
-		before := p.total().Received
-		eventually(t, "there is load", func() bool { return p.total().Received > before+1000 })
+		p.waitForLoad(1000)
 		next := p.upgrade(args(shards)...)
-		if code := p.wait(); code != cli.ExitDone {
-			t.Errorf("exit code %d", code)
-		}
+		p.wantExit(cli.ExitDone)
 		p = next
 		if r := report(); r.Receiver == nil || !r.Receiver.Complete() || r.Receiver.More > 0 {
 			t.Errorf("%d sent, and the ledger says %+v", r.Sent, r.Receiver)
 		}
 	}
-	path, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := builtProgram(t)
 	run := exec.Command(path, "send", "--to", address, "--duration", "0", "--rate", "2000", "--verify", url)
 	var stderr bytes.Buffer
 	run.Stderr = &stderr
@@ -193,7 +186,7 @@ func TestSendFindsRecordsOfEachShard(t *testing.T) {
 func TestSendTemplate(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "records.json")
 	template := filepath.Join(t.TempDir(), "lines")
-	os.WriteFile(template, []byte("<13>1 {time} h{flow} app - - - first run={run} flow={flow} n={seq}\n\n<14>run={run} flow={flow} n={seq} second\n"), 0o600)
+	writeFile(t, template, "<13>1 {time} h{flow} app - - - first run={run} flow={flow} n={seq}\n\n<14>run={run} flow={flow} n={seq} second\n")
 	address := freePort(t)
 	startServe(t, nil, "--listen", address, "--output", "file:"+file)
 	code, _, stderr := invoke("send", "--to", address, "--count", "100", "--flows", "1", "--template", template, "--verify", file)
@@ -217,9 +210,9 @@ func TestSendTemplate(t *testing.T) {
 func TestSendErrors(t *testing.T) {
 	nobody := freePort(t)
 	empty := filepath.Join(t.TempDir(), "empty")
-	os.WriteFile(empty, []byte("\n\n"), 0o600)
+	writeFile(t, empty, "\n\n")
 	plain := filepath.Join(t.TempDir(), "plain")
-	os.WriteFile(plain, []byte("no token\n"), 0o600)
+	writeFile(t, plain, "no token\n")
 	for _, c := range []struct {
 		args string
 		code int
@@ -273,10 +266,7 @@ func TestSendHelpEndsInAnExample(t *testing.T) {
 
 // An interrupted run prints what was sent.
 func TestSendPrintsReportAtInterrupt(t *testing.T) {
-	path, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := builtProgram(t)
 	address := freePort(t)
 	p := startServe(t, nil, "--listen", address, "--protocol", "discard")
 	cmd := exec.Command(path, "send", "--to", address, "--duration", "0", "--rate", "2000")

@@ -42,9 +42,7 @@ func TestServiceIsReadyAfterStore(t *testing.T) {
 	if len(k.Listeners) != 1 || k.Listeners[0].Address != svc.address || k.Listeners[0].Name != "syslog" || k.Dropped != nil || k.Surplus != nil {
 		t.Errorf("%+v", k)
 	}
-	if code := p.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	p.wantStop()
 	if !slices.Contains(svc.notifications(p), "STOPPING=1\nSTATUS=draining") {
 		t.Errorf("%q", svc.notifications(p))
 	}
@@ -73,7 +71,7 @@ func TestServiceReload(t *testing.T) {
 	svc := newService(t)
 	p := svc.start("--shards", "2")
 	before := len(svc.notifications(p))
-	p.cmd.Process.Signal(syscall.SIGHUP)
+	p.signal(syscall.SIGHUP)
 	eventually(t, "it is ready again", func() bool { return len(svc.notifications(p)) >= before+2 })
 	if said := svc.notifications(p)[before:]; !isReloading(said[0]) || said[1] != "READY=1\nSTATUS=serving 1 listeners with 2 shards" {
 		t.Errorf("%q", said)
@@ -86,14 +84,13 @@ func TestSlowServiceManager(t *testing.T) {
 	svc := newService(t)
 	p := svc.launchServe("--shards", "2")
 	resume := svc.Pause()
-	eventually(t, "it listens", func() bool { return p.hasLogged(`"message":"listening"`) })
+	p.waitForLog(`"message":"listening"`)
 	newSenders(t, svc.address, 16).send(1000, 0)
 	eventually(t, "all is delivered", func() bool {
 		status, err := statusAt(svc.http)
 		return err == nil && metrics.Sum(status.Listeners[0].Shards).Delivered == 1000
 	})
-	p.cmd.Process.Kill()
-	p.wait()
+	p.kill()
 	resume()
 	eventually(t, "the manager has all", func() bool { s, c, l, _ := svc.storedKinds(); return s == 2 && c == 2 && l == 1 })
 	p = svc.start("--shards", "2")
@@ -143,7 +140,7 @@ func TestReloadWithHangingServiceManager(t *testing.T) {
 	if err := os.Rename(records, records+".old"); err != nil {
 		t.Fatal(err)
 	}
-	p.cmd.Process.Signal(unix.SIGHUP)
+	p.signal(unix.SIGHUP)
 	eventually(t, "the output is opened anew", func() bool {
 		_, err := os.Stat(records)
 		return err == nil

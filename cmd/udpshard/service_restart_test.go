@@ -32,8 +32,7 @@ func TestServiceKilledUnderLoad(t *testing.T) {
 			report := svc.startLoad(p)
 			for range 3 {
 				before := p.total()
-				p.cmd.Process.Kill()
-				p.wait()
+				p.kill()
 				p = svc.start(args...)
 				wantTotalsGrow(t, before, p.total())
 				svc.wantStored(2)
@@ -42,9 +41,7 @@ func TestServiceKilledUnderLoad(t *testing.T) {
 			r := report()
 			svc.wantAccounted(p, r, true)
 			t.Logf("%d sent, %d lost in three crashes", r.Sent, p.total().Dropped.LostInCrash)
-			if code := p.terminate(); code != 0 {
-				t.Errorf("exit code %d", code)
-			}
+			p.wantStop()
 		})
 	}
 }
@@ -57,20 +54,18 @@ func TestServiceKilledDuringStart(t *testing.T) {
 	report := svc.startLoad(p)
 	for i := range 12 {
 		before := p.total()
-		p.cmd.Process.Kill()
-		p.wait()
+		p.kill()
 		p = svc.launchServe("--shards", "2")
 		switch i % 4 {
 		case 0: // as soon as it is there
 		case 1:
-			eventually(t, "it has taken over", func() bool { return p.hasLogged(`"message":"takeover finished`) })
+			p.waitForTakeover()
 		case 2:
 			eventually(t, "it has begun to store", svc.hasNotified(p, "FDSTORE=1"))
 		case 3:
-			eventually(t, "it listens", func() bool { return p.hasLogged(`"message":"listening"`) })
+			p.waitForLog(`"message":"listening"`)
 		}
-		p.cmd.Process.Kill()
-		p.wait()
+		p.kill()
 		p = svc.start("--shards", "2")
 		wantTotalsGrow(t, before, p.total())
 	}
@@ -86,9 +81,7 @@ func TestServiceRestartLosesNothing(t *testing.T) {
 	report := svc.startLoad(p)
 	for range 5 {
 		before := p.total()
-		if code := p.terminate(); code != 0 {
-			t.Errorf("exit code %d", code)
-		}
+		p.wantStop()
 		p = svc.start("--shards", "2")
 		wantTotalsGrow(t, before, p.total())
 		p.waitUntilReading()
@@ -97,9 +90,7 @@ func TestServiceRestartLosesNothing(t *testing.T) {
 	if lost := p.total().Dropped.LostInCrash; lost > 0 {
 		t.Errorf("%d were lost in a crash", lost)
 	}
-	if code := p.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	p.wantStop()
 }
 
 // Where there is no end of what comes, what still waits when half of the time for
@@ -134,9 +125,7 @@ func TestServiceRestartUnderOverload(t *testing.T) {
 		eventually(t, "the queue is full", func() bool { return p.total().Dropped.Kernel > dropped })
 		before := p.total()
 		began := time.Now()
-		if code := p.terminate(); code != 0 {
-			t.Errorf("exit code %d", code)
-		}
+		p.wantStop()
 		if took := time.Since(began); took > 5*time.Second {
 			t.Errorf("it has ended after %s", took)
 		}
@@ -160,8 +149,7 @@ func TestServiceRestartChangesShards(t *testing.T) {
 		if i%2 == 0 {
 			p.terminate()
 		} else {
-			p.cmd.Process.Kill()
-			p.wait()
+			p.kill()
 		}
 		p = svc.start("--shards", strconv.Itoa(shards))
 		wantTotalsGrow(t, before, p.total())
@@ -185,9 +173,7 @@ func TestRemovedListenerIsClosed(t *testing.T) {
 		for i, address := range listeners {
 			text += fmt.Sprintf("  - {name: l%d, address: '%s', output: discard, shards: 2}\n", i, address)
 		}
-		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		writeFile(t, file, text)
 	}
 	start := func() *process {
 		p := svc.launch("serve", "--config", file)
@@ -218,8 +204,8 @@ func TestCrashedServiceIsRestarted(t *testing.T) {
 	svc := newService(t)
 	p := svc.start("--shards", "2")
 	newSenders(t, svc.address, 16).send(500, 0)
-	eventually(t, "all is written", func() bool { return p.total().Delivered == 500 })
-	p.cmd.Process.Signal(syscall.SIGQUIT)
+	p.waitForDelivered(500)
+	p.signal(syscall.SIGQUIT)
 	code := p.wait()
 	if !p.hasLogged("SIGQUIT") {
 		t.Errorf("it has not crashed:\n%s", p.logs)
@@ -229,7 +215,7 @@ func TestCrashedServiceIsRestarted(t *testing.T) {
 	}
 	newSenders(t, svc.address, 16).send(500, 0)
 	p = svc.start("--shards", "2")
-	eventually(t, "what waited is read", func() bool { return p.total().Delivered == 1000 })
+	p.waitForDelivered(1000)
 	if code := p.terminate(); unit.restartsAfter(t, code) {
 		t.Errorf("exit code %d of one that is stopped: it is started again", code)
 	}
@@ -239,7 +225,7 @@ func TestCrashedServiceIsRestarted(t *testing.T) {
 func TestUnusableServiceStaysDown(t *testing.T) {
 	unit := readUnit(t, "udpshard.service")
 	svc := newService(t)
-	file := writeFile(t, svc.dir, "bad.yaml", "listeners: [{batch: 0}]\n")
+	file := writeFile(t, filepath.Join(svc.dir, "bad.yaml"), "listeners: [{batch: 0}]\n")
 	for _, test := range []struct {
 		args []string
 		want int

@@ -81,7 +81,7 @@ func TestDamagedStore(t *testing.T) {
 			p := svc.start("--shards", "2")
 			s := newSenders(t, svc.address, 16)
 			s.send(1000, 0)
-			eventually(t, "all is delivered", func() bool { return p.total().Delivered == 1000 })
+			p.waitForDelivered(1000)
 			p.terminate()
 			if c.waited {
 				s.send(2000, 0)
@@ -98,16 +98,16 @@ func TestDamagedStore(t *testing.T) {
 			p.waitForLog(c.words)
 			first := s.sent
 			s.send(first+1000, 0)
-			want := uint64(s.sent)
+			want := s.sent
 			if !c.counts {
 				want -= 1000
 			}
-			eventually(t, "all is delivered", func() bool { return p.total().Delivered == want })
+			p.waitForDelivered(want)
 			svc.wantStored(2)
 			p.terminate()
 			svc.activated = nil
 			p = svc.start("--shards", "2")
-			eventually(t, "counters go on", func() bool { return p.total().Delivered == want })
+			p.waitForDelivered(want)
 			if p.hasLogged("stored descriptor unusable") || p.hasLogged("socket of the service manager unused") {
 				t.Error("the damage is still there")
 			}
@@ -122,14 +122,12 @@ func TestStoreTooSmall(t *testing.T) {
 	svc.Limit(3, -1)
 	p := svc.start("--shards", "2")
 	newSenders(t, svc.address, 16).send(1000, 0)
-	eventually(t, "all is delivered", func() bool { return p.total().Delivered == 1000 })
+	p.waitForDelivered(1000)
 	p.waitForLog("set FileDescriptorStoreMax=5 or more in the unit")
 	if n := strings.Count(p.logs.String(), "descriptor store failed"); n != 1 {
 		t.Errorf("that is told %d times", n)
 	}
-	if code := p.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	p.wantStop()
 }
 
 // Descriptors that were passed are closed when they are of no more use, start
@@ -140,10 +138,10 @@ func TestServiceLeaksNoDescriptors(t *testing.T) {
 	var counts []int
 	for range 4 {
 		p := svc.start("--shards", "2", "--http", "")
-		eventually(t, "its shards read", func() bool { return p.hasLogged(`"message":"listening"`) })
+		p.waitForLog(`"message":"listening"`)
 		var has int
 		eventually(t, "it is at rest", func() bool {
-			files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
+			files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.pid()))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -152,7 +150,7 @@ func TestServiceLeaksNoDescriptors(t *testing.T) {
 			return was == has
 		})
 		counts = append(counts, has)
-		environment, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.cmd.Process.Pid))
+		environment, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.pid()))
 		if err != nil || !strings.Contains(string(environment), "NOTIFY_SOCKET") {
 			t.Errorf("it was not started as a service: %v", err)
 		}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/udpshard/udpshard/internal/cli"
 )
 
 // A standby keeps nothing, until it is active.
@@ -20,22 +22,20 @@ func TestServiceStandby(t *testing.T) {
 	svc.wantStored(2)
 	args := []string{"--shards", "2", "--takeover", socket, "--standby", "--standby-after", "10s"}
 	p := svc.start(args...)
-	if !svc.hasNotified(p, fmt.Sprintf("STATUS=standing by for pid %d", active.cmd.Process.Pid))() {
+	if !svc.hasNotified(p, fmt.Sprintf("STATUS=standing by for pid %d", active.pid()))() {
 		t.Errorf("%q", svc.notifications(p))
 	}
 	if s, c, l, _ := svc.storedKinds(); s+c != 0 || l > 1 {
 		t.Errorf("%q is kept", svc.StoredNames())
 	}
-	p.cmd.Process.Signal(syscall.SIGHUP)
+	p.signal(syscall.SIGHUP)
 	eventually(t, "it has reloaded", func() bool {
 		said := svc.notifications(p)
 		i := slices.IndexFunc(said, isReloading)
 		return i >= 0 && slices.ContainsFunc(said[i:], func(text string) bool { return strings.HasPrefix(text, "READY=1") })
 	})
-	report := startSend(t, svc.address, "--rate", "80000", "--flows", "16", "--verify", svc.records)
-	eventually(t, "there is load", func() bool { return active.total().Received > 10_000 })
-	active.cmd.Process.Kill()
-	active.wait()
+	report := active.startLoad(svc.address, "--rate", "80000", "--flows", "16", "--verify", svc.records)
+	active.kill()
 	eventually(t, "it serves", svc.hasNotified(p, "STATUS=serving 1 listeners with 2 shards"))
 	svc.wantStored(2)
 	p.waitUntilReading()
@@ -43,8 +43,7 @@ func TestServiceStandby(t *testing.T) {
 
 	// It is a service like others from then on.
 	before := p.total()
-	p.cmd.Process.Kill()
-	p.wait()
+	p.kill()
 	p = svc.start(args...)
 	wantTotalsGrow(t, before, p.total())
 	svc.wantStored(2)
@@ -68,12 +67,10 @@ func TestServiceUpgradeByHand(t *testing.T) {
 		}, append([]string{"serve", "--http", svc.http, "--log-format", "json", "--listen", svc.address, "--steer", "hash", "--output", "file:" + svc.records}, args...)...)
 		next.http = svc.http
 		svc.waitUntilReady(next)
-		if !svc.hasNotified(p, fmt.Sprintf("MAINPID=%d", next.cmd.Process.Pid))() {
+		if !svc.hasNotified(p, fmt.Sprintf("MAINPID=%d", next.pid()))() {
 			t.Errorf("%q", svc.notifications(p))
 		}
-		if code := p.wait(); code != 0 {
-			t.Errorf("exit code %d", code)
-		}
+		p.wantExit(cli.ExitDone)
 		for _, m := range svc.Messages() {
 			if m.Ignored && m.Text != "WATCHDOG=1" {
 				t.Errorf("pid %d said %q, and was not heard", m.PID, m.Text)
@@ -86,8 +83,7 @@ func TestServiceUpgradeByHand(t *testing.T) {
 		wantTotalsGrow(t, before, p.total())
 	}
 	before := p.total()
-	p.cmd.Process.Kill()
-	p.wait()
+	p.kill()
 	p = svc.start(args...)
 	wantTotalsGrow(t, before, p.total())
 	svc.wantStored(2)

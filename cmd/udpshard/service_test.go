@@ -47,7 +47,7 @@ func (svc *service) launch(args ...string) *process {
 	}, args...)
 	started()
 	p.http = svc.http
-	svc.SetMain(p.cmd.Process.Pid)
+	svc.SetMain(p.pid())
 	return p
 }
 
@@ -72,7 +72,7 @@ func (svc *service) waitUntilReady(p *process) {
 // by is what a process has said, and was heard.
 func (svc *service) notifications(p *process) (texts []string) {
 	for _, m := range svc.Messages() {
-		if m.PID == p.cmd.Process.Pid && !m.Ignored {
+		if m.PID == p.pid() && !m.Ignored {
 			texts = append(texts, m.Text)
 		}
 	}
@@ -123,10 +123,7 @@ func (svc *service) restored() systemd.Stored {
 // load returns once some of it is read.
 func (svc *service) startLoad(p *process) (report func() loadgen.Summary) {
 	svc.t.Helper()
-	before := p.total().Received
-	report = startSend(svc.t, svc.address, "--rate", "80000", "--flows", "16", "--verify", svc.records)
-	eventually(svc.t, "there is load", func() bool { return p.total().Received > before+10_000 })
-	return report
+	return p.startLoad(svc.address, "--rate", "80000", "--flows", "16", "--verify", svc.records)
 }
 
 // account checks that every datagram is a record, lost in a crash, or dropped

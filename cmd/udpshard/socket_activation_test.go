@@ -51,7 +51,7 @@ func (svc *service) bindSockets(count int, change func(fd int)) {
 // inodes are of the sockets that a process has at UDP.
 func (p *process) udpSockets() []string {
 	p.t.Helper()
-	held, err := socketsOf(p.cmd.Process.Pid, "udp")
+	held, err := socketsOf(p.pid(), "udp")
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestSocketActivation(t *testing.T) {
 	early := newSenders(t, svc.address, 16)
 	early.send(200, 0) // the buffers are small yet
 	p := svc.start("--shards", "2")
-	eventually(t, "what waited is read", func() bool { return p.total().Delivered == 200 })
+	p.waitForDelivered(200)
 	var want []string
 	for _, d := range svc.activated {
 		want = append(want, fmt.Sprintf("socket:[%d]\n", systemdtest.Identity(t, d.File)[1]))
@@ -94,15 +94,13 @@ func TestSocketActivationWithMoreShards(t *testing.T) {
 	svc.bindSockets(2, nil)
 	if os.Geteuid() == 0 {
 		p := svc.launchServe("--shards", "3")
-		if code := p.wait(); code != cli.ExitFailed {
-			t.Errorf("exit code %d", code)
-		}
+		p.wantExit(cli.ExitFailed)
 		p.waitForLog("with 1 shards more: address already in use", "udpshard: hint: ", "a ListenDatagram= line a shard")
 	}
 	svc.change = func(*exec.Cmd) {}
 	p := svc.start("--shards", "3")
 	newSenders(t, svc.address, 64).send(6400, 0)
-	eventually(t, "all is read", func() bool { return p.total().Delivered == 6400 })
+	p.waitForDelivered(6400)
 	for _, shard := range p.status().Listeners[0].Shards {
 		if shard.Received == 0 {
 			t.Errorf("shard %d has received nothing", shard.Shard)
@@ -136,21 +134,21 @@ func wantsFewerShards(t *testing.T, wildcard bool) {
 	early.send(200, 0) // the buffers are small yet
 	p := svc.start("--shards", "2")
 	early.send(12_800, 0)
-	eventually(t, "all is read", func() bool { return p.total().Delivered == 12_800 })
+	p.waitForDelivered(12_800)
 	svc.wantStored(2)
 	p.terminate()
 	early.send(19_200, 0)
 	p = svc.start("--shards", "3")
 	p.waitForLog("a process with fewer shards has put out of use")
 	early.send(25_600, 0)
-	eventually(t, "all is read", func() bool { return p.total().Delivered == 25_600 })
+	p.waitForDelivered(25_600)
 	svc.wantStored(3)
 }
 
 // cpu is what a process has used, in ticks of 10 ms (proc(5), utime and stime).
 func (p *process) cpuTicks() (ticks int) {
 	p.t.Helper()
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid()))
 	if err != nil {
 		p.t.Fatal(err)
 	}

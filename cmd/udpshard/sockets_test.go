@@ -55,9 +55,7 @@ func TestListSocketsOfOtherUser(t *testing.T) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 		cmd.Stdout = &out
 	}, "sockets", conn.LocalAddr().String())
-	if code := other.wait(); code != cli.ExitDone {
-		t.Errorf("exit code %d", code)
-	}
+	other.wantExit(cli.ExitDone)
 	text := strings.Join(strings.Fields(out.String()), " ")
 	for _, want := range []string{" 0 - - 0 0B ", "pid -: a process of another user, which uid 65534 may not see: run as root"} {
 		if !strings.Contains(text, want) {

@@ -18,19 +18,18 @@ import (
 func TestStandbysQueueUp(t *testing.T) {
 	dir := publicDir(t)
 	file, address := filepath.Join(dir, "records.json"), freePort(t)
-	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file}
+	args := takeoverArgs(dir, address, "--shards", "2", "--steer", "hash", "--output", "file:"+file)
 	p := startServe(t, asNobody, append([]string{"--standby"}, args...)...)
 	queue := []*process{p}
 	for range 4 {
 		queue = append(queue, p.startStandby(args...))
 	}
-	report := startSend(t, address, "--rate", "80000", "--flows", "16", "--verify", file)
-	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
+	report := p.startLoad(address, "--rate", "80000", "--flows", "16", "--verify", file)
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGKILL} {
 		active := 0
 		eventually(t, "one is active", func() bool {
 			for i, q := range queue {
-				if q.cmd.Process.Pid == activePID(p.http) {
+				if q.pid() == activePID(p.http) {
 					active = i
 					return true
 				}
@@ -41,19 +40,17 @@ func TestStandbysQueueUp(t *testing.T) {
 		q.waitUntilReading()
 		queue = append(queue[:active:active], queue[active+1:]...)
 		for _, r := range queue {
-			eventually(t, "the others stand by", func() bool { return r.hasLogged("standby started") })
+			r.waitForLog("standby started")
 			r.logs.Reset()
 		}
-		q.cmd.Process.Signal(sig)
+		q.signal(sig)
 		if sig == syscall.SIGTERM {
-			if code := q.wait(); code != 0 {
-				t.Errorf("it ended with %d", code)
-			}
+			q.wantExit(cli.ExitDone)
 		}
 		eventually(t, "another one is active", func() bool {
 			took := 0
 			for _, r := range queue {
-				if r.hasLogged(`"message":"takeover finished`) {
+				if r.hasTakenOver() {
 					took++
 				}
 			}
@@ -63,10 +60,8 @@ func TestStandbysQueueUp(t *testing.T) {
 			return took == 1
 		})
 		if sig == syscall.SIGSTOP {
-			q.cmd.Process.Signal(syscall.SIGCONT)
-			if code := q.wait(); code != cli.ExitReplaced {
-				t.Errorf("it ended with %d", code)
-			}
+			q.signal(syscall.SIGCONT)
+			q.wantExit(cli.ExitReplaced)
 			eventually(t, "what it had delivered is counted", func() bool {
 				return slices.ContainsFunc(queue, func(r *process) bool { return r.hasLogged("replaced process ended") })
 			})
@@ -77,9 +72,7 @@ func TestStandbysQueueUp(t *testing.T) {
 	if all := r.Records.Total; all.Arrived+total.Dropped.LostInCrash+total.Dropped.Kernel != r.Sent || all.Doubled > 0 {
 		t.Errorf("%+v of %d sent; %+v", all, r.Sent, total)
 	}
-	if code := last.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	last.wantStop()
 }
 
 // unmet is what a process says that reads before all standbys know of it.
@@ -90,8 +83,7 @@ const readBeforeStandbys = "reading begun before every standby answered"
 func TestSecondStandbyReplacesFirst(t *testing.T) {
 	dir := publicDir(t)
 	file, address := filepath.Join(dir, "records.json"), freePort(t)
-	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"),
-		"--output", "file:" + file, "--standby-after", "10s"}
+	args := takeoverArgs(dir, address, "--shards", "2", "--steer", "hash", "--output", "file:"+file, "--standby-after", "10s")
 	p := startServe(t, asNobody, args...)
 	report := startSend(t, address, "--rate", "80000", "--flows", "16", "--verify", file)
 	late := false // a standby: nothing is promised then
@@ -99,15 +91,13 @@ func TestSecondStandbyReplacesFirst(t *testing.T) {
 		queue := [2]*process{p.startStandby(args...), p.startStandby(args...)}
 		p.waitUntilReading()
 		before := p.total()
-		p.cmd.Process.Kill()
-		p.wait()
+		p.kill()
 		active, next := firstToTakeOver(t, queue)
 		for moment := time.Now().Add(rand.N(10 * time.Millisecond)); time.Now().Before(moment); {
 		}
-		active.cmd.Process.Kill()
-		active.wait()
+		active.kill()
 		late = late || active.hasLogged(readBeforeStandbys)
-		eventually(t, "the next one has", func() bool { return next.hasLogged(`"message":"takeover finished`) })
+		next.waitForTakeover()
 		p = next
 		if now := p.total(); now.Received < before.Received || now.Delivered < before.Delivered {
 			t.Errorf("counters went back from %+v to %+v", before, now)
@@ -131,47 +121,40 @@ func TestSecondStandbyReplacesFirst(t *testing.T) {
 			t.Errorf("no record: %.200s", line)
 		}
 	})
-	if code := p.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	p.wantStop()
 }
 
 // Of two standbys one takes over from a process that is stopped, and the other one
 // then waits for that one, though the first still says nothing.
 func TestStandbyFollowsNewActiveProcess(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
-	args := []string{"--listen", address, "--protocol", "discard", "--shards", "1", "--takeover", filepath.Join(dir, "takeover.sock"), "--standby-after"}
+	args := takeoverArgs(dir, address, "--protocol", "discard", "--shards", "1", "--standby-after")
 	p := startServe(t, asNobody, append(args, "0")...)
 	last := p.startStandby(append(args, "0")...)
 	next := p.startStandby(append(args, "100ms")...)
 	p.sigstop()
 	s := newSenders(t, address, 1)
 	s.send(100, 10_000)
-	eventually(t, "one takes over", func() bool { return next.hasLogged(`"message":"takeover finished`) })
+	next.waitForTakeover()
 	eventually(t, "the other one waits for it", func() bool { return strings.Count(last.logs.String(), "standby started") > 1 })
-	next.cmd.Process.Kill()
-	next.wait()
-	eventually(t, "it goes on", func() bool { return last.hasLogged(`"message":"takeover finished`) })
+	next.kill()
+	last.waitForTakeover()
 	s.send(200, 10_000)
-	eventually(t, "all have come", func() bool { return last.total().Received == 200 })
-	p.cmd.Process.Kill()
-	p.wait()
-	if code := last.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	last.waitForReceived(200)
+	p.kill()
+	last.wantStop()
 }
 
 // A standby that does not answer is told of, whoever else stands by meanwhile.
 func TestSilentStandbyIsLogged(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
-	args := []string{"--listen", address, "--protocol", "discard", "--shards", "1", "--takeover", filepath.Join(dir, "takeover.sock")}
+	args := takeoverArgs(dir, address, "--protocol", "discard", "--shards", "1")
 	p := startServe(t, asNobody, args...)
 	first := p.startStandby(args...)
 	second := p.startStandby(args...)
 	second.sigstop()
-	p.cmd.Process.Kill()
-	p.wait()
-	first.waitForLog(`"message":"takeover finished`)
+	p.kill()
+	first.waitForTakeover()
 	first.startStandby(args...)
 	first.waitForLog(readBeforeStandbys)
 }
@@ -181,14 +164,14 @@ func TestSilentStandbyIsLogged(t *testing.T) {
 // missing.
 func TestRedirectedStandbyIsAwaited(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
-	args := []string{"--listen", address, "--protocol", "discard", "--shards", "1", "--takeover", filepath.Join(dir, "takeover.sock")}
+	args := takeoverArgs(dir, address, "--protocol", "discard", "--shards", "1")
 	p := startServe(t, asNobody, args...)
 	told := p.startStandby(args...)
 	told.sigstop()
 	successor := p.upgrade(args...)
 	p.wait()
 	next := successor.startStandby(args...)
-	successor.cmd.Process.Kill()
-	successor.wait()
-	next.waitForLog(`"message":"takeover finished`, readBeforeStandbys)
+	successor.kill()
+	next.waitForTakeover()
+	next.waitForLog(readBeforeStandbys)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -17,27 +16,23 @@ import (
 // file again on SIGHUP.
 func TestStandbyRoleAndReload(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
-	args := []string{"--listen", address, "--output", "discard", "--takeover", filepath.Join(dir, "takeover.sock")}
+	args := takeoverArgs(dir, address, "--output", "discard")
 	p := startServe(t, asNobody, args...)
 	own := freePort(t)
 	next := launch(t, asNobody, append([]string{"serve", "--standby", "--http", own, "--log-format", "json"}, args...)...)
 	next.http = own
-	eventually(t, "it stands by", func() bool { return next.hasLogged("standby started") })
+	next.waitForLog("standby started")
 	if role := next.status().Role; role != metrics.Standby {
 		t.Errorf("its role is %s", role)
 	}
 	if response, err := http.Get("http://" + own + "/readyz"); err != nil || response.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("%v, %v", response, err)
 	}
-	next.cmd.Process.Signal(syscall.SIGHUP)
+	next.signal(syscall.SIGHUP)
 	eventually(t, "it has reloaded, and waits again", func() bool { return strings.Count(next.logs.String(), "standby started") == 2 })
-	if code := p.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	p.wantStop()
 	eventually(t, "it is active", func() bool { return next.status().Role == metrics.Active })
-	if code := next.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	next.wantStop()
 }
 
 // What a standby has is let go by no reload, whenever the process that serves
@@ -48,17 +43,15 @@ func TestStandbyReload(t *testing.T) {
 	settings := func(output, more string) {
 		t.Helper()
 		text := "http: " + web + "\nstandby: true\ntakeover: " + socket + "\nlisteners:\n  - {name: syslog, address: " + address + ", shards: 2, steer: hash, output: " + output + "}\n" + more
-		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		writeFile(t, file, text)
 	}
 	p := startServe(t, asNobody, "--listen", address, "--shards", "2", "--steer", "hash", "--takeover", socket, "--output", "discard")
 	settings("discard", "")
 	standby := launch(t, asNobody, "serve", "--config", file, "--log-format", "json")
-	eventually(t, "it stands by", func() bool { return standby.hasLogged("standby started") })
+	standby.waitForLog("standby started")
 	s := newSenders(t, address, 16)
 	s.send(1000, 0)
-	eventually(t, "all is delivered", func() bool { return p.total().Delivered == 1000 })
+	p.waitForDelivered(1000)
 
 	other := startServe(t, asNobody, "--listen", freePort(t), "--output", "discard")
 	shared := other.status().Listeners[0].Address
@@ -69,21 +62,20 @@ func TestStandbyReload(t *testing.T) {
 	} {
 		standby.logs.Reset()
 		settings(wrong.output, wrong.more)
-		standby.cmd.Process.Signal(syscall.SIGHUP)
+		standby.signal(syscall.SIGHUP)
 		eventually(t, "the reload is refused", func() bool { return standby.hasLogged("reload refused") && standby.hasLogged(wrong.words) })
-		eventually(t, "it stands by as before", func() bool { return standby.hasLogged("standby started") })
+		standby.waitForLog("standby started")
 	}
 
 	settings("discard", "")
 	standby.logs.Reset()
-	standby.cmd.Process.Signal(syscall.SIGHUP)
-	eventually(t, "it reloads", func() bool { return standby.hasLogged("reload finished") })
-	p.cmd.Process.Kill()
-	p.wait()
-	eventually(t, "it has taken over", func() bool { return standby.hasLogged(`"message":"takeover finished`) })
+	standby.signal(syscall.SIGHUP)
+	standby.waitForLog("reload finished")
+	p.kill()
+	standby.waitForTakeover()
 	s.send(2000, 0)
 	standby.http = web
-	eventually(t, "counters go on", func() bool { return standby.total().Received == 2000 })
+	standby.waitForReceived(2000)
 }
 
 // A standby whose zones or output can't be opened again, when another one has
@@ -94,28 +86,22 @@ func TestStandbyKeepsZonesThatFailToReload(t *testing.T) {
 	right := "$ORIGIN example.\n$TTL 60\n@ SOA ns1 host 1 7200 3600 86400 300\n@ NS ns1\nns1 A 192.0.2.1\n"
 	write := func(text string) {
 		t.Helper()
-		if err := os.WriteFile(zone, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		writeFile(t, zone, text)
 	}
 	write(right)
-	args := []string{"--listen", address, "--protocol", "dns", "--zone", zone, "--output", "discard", "--takeover", filepath.Join(dir, "takeover.sock"), "--standby-after", "10s"}
+	args := takeoverArgs(dir, address, "--protocol", "dns", "--zone", zone, "--output", "discard", "--standby-after", "10s")
 	p := startServe(t, asNobody, args...)
 	queue := [2]*process{p.startStandby(args...), p.startStandby(args...)}
 	write(right + "wrong line\n")
-	p.cmd.Process.Kill()
-	p.wait()
+	p.kill()
 	active, next := firstToTakeOver(t, queue)
 	eventually(t, "the other one goes on with the zones that it has", func() bool {
 		return next.hasLogged("example.zone:6") && strings.Count(next.logs.String(), "standby started") > 1
 	})
-	active.cmd.Process.Kill()
-	active.wait()
+	active.kill()
 	eventually(t, "it serves", func() bool {
 		m := query("udp", address, newQuery("ns1.example.", dns.TypeA))
 		return m != nil && len(m.Answer) == 1
 	})
-	if code := next.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	next.wantStop()
 }

@@ -50,18 +50,16 @@ func TestStandbyReplacesKilledProcess(t *testing.T) {
 	const within = 100 * time.Millisecond // until the standby is active: from the kill eight times of ten, from the death always
 	dir := publicDir(t)
 	file, address := filepath.Join(dir, "records.json"), freePort(t)
-	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"),
-		"--output", "file:" + file, "--standby-after", "10s"}
+	args := takeoverArgs(dir, address, "--shards", "2", "--steer", "hash", "--output", "file:"+file, "--standby-after", "10s")
 	p := startServe(t, asNobody, args...)
 	next := p.startStandby(args...)
-	report := startSend(t, address, "--rate", "80000", "--flows", "16", "--verify", file)
-	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
+	report := p.startLoad(address, "--rate", "80000", "--flows", "16", "--verify", file)
 	waited := measureCPUWait(t)
 	var took []time.Duration
 	for range 10 {
 		moment := p.total().Received + rand.Uint64N(30_000)
 		eventually(t, "a moment comes", func() bool { return p.total().Received >= moment })
-		before := counters(t, p.http)
+		before := p.counters()
 		began, waitedBefore := time.Now(), waited()
 		if err := p.cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
@@ -71,7 +69,7 @@ func TestStandbyReplacesKilledProcess(t *testing.T) {
 			p.wait()
 			died <- time.Now()
 		}()
-		eventually(t, "the standby takes over", func() bool { return next.hasLogged(`"message":"takeover finished`) })
+		next.waitForTakeover()
 		now, others := time.Now(), waited()-waitedBefore
 		// Its threads die on the CPUs that they are pinned to: where others have these, the kernel's
 		// part takes long, and nobody can know before.
@@ -82,7 +80,7 @@ func TestStandbyReplacesKilledProcess(t *testing.T) {
 			t.Errorf("active again %s after the death of the one before, of which others had the CPUs for %s", now.Sub(death), others)
 		}
 		p = next
-		wantCountersGrow(t, before, counters(t, p.http))
+		wantCountersGrow(t, before, p.counters())
 		next = p.startStandby(args...)
 		p.waitUntilReading()
 	}
@@ -99,12 +97,8 @@ func TestStandbyReplacesKilledProcess(t *testing.T) {
 		t.Errorf("%+v of %d sent; %+v", all, r.Sent, total)
 	}
 	t.Logf("%d sent, %d lost in ten crashes", r.Sent, total.Dropped.LostInCrash)
-	if code := next.terminate(); code != 0 {
-		t.Errorf("a standby that is told to stop: exit code %d", code)
-	}
-	if code := p.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	next.wantStop()
+	p.wantStop()
 }
 
 // A process that is stopped is replaced within the patience of those who ask
@@ -112,7 +106,7 @@ func TestStandbyReplacesKilledProcess(t *testing.T) {
 func TestStandbyReplacesStoppedProcess(t *testing.T) {
 	const questions, batch = 200, 64
 	dir, address := publicDir(t), freePort(t)
-	args := []string{"--listen", address, "--shards", "2", "--protocol", "echo", "--takeover", filepath.Join(dir, "takeover.sock"), "--standby-after", "250ms"}
+	args := takeoverArgs(dir, address, "--shards", "2", "--protocol", "echo", "--standby-after", "250ms")
 	p := startServe(t, asNobody, args...)
 	next := p.startStandby(args...)
 	ask := func(n int) error { // from a source port of its own
@@ -141,9 +135,7 @@ func TestStandbyReplacesStoppedProcess(t *testing.T) {
 			p.sigstop()
 		}
 		if n == questions/2 {
-			if err := p.cmd.Process.Signal(syscall.SIGCONT); err != nil {
-				t.Fatal(err)
-			}
+			p.signal(syscall.SIGCONT)
 		}
 		if err := ask(n); err != nil {
 			t.Errorf("question %d: %v", n, err)
@@ -151,9 +143,7 @@ func TestStandbyReplacesStoppedProcess(t *testing.T) {
 		}
 		answered++
 	}
-	if code := p.wait(); code != cli.ExitReplaced {
-		t.Errorf("the one that was stopped ended with %d, not %d", code, cli.ExitReplaced)
-	}
+	p.wantExit(cli.ExitReplaced)
 	p.waitForLog("udpshard: error: ", "another process has taken over", "udpshard: hint: ")
 	if received, _, _, _ := p.finalLedger(); received > before.Received+2*batch {
 		t.Errorf("it has received %d, and had received %d when it was stopped", received, before.Received)
@@ -164,35 +154,29 @@ func TestStandbyReplacesStoppedProcess(t *testing.T) {
 		return now.Received == questions && now.Delivered == questions && now.Replied == questions
 	})
 	t.Logf("%d of %d answered", answered, questions)
-	if code := next.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	next.wantStop()
 }
 
 // A standby that is stopped when it is asked to take over is not waited for; when
 // it wakes up it serves all the same.
 func TestStoppedStandbyServesOnceResumed(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
-	args := []string{"--listen", address, "--protocol", "discard", "--shards", "2", "--takeover", filepath.Join(dir, "takeover.sock")}
+	args := takeoverArgs(dir, address, "--protocol", "discard", "--shards", "2")
 	p := startServe(t, asNobody, args...)
 	next := p.startStandby(args...)
 	s := newSenders(t, address, 4)
 	s.send(100, 10_000)
 	next.sigstop()
-	if code := p.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	p.wantStop()
 	p.waitForLog("handover to a standby failed")
-	next.cmd.Process.Signal(syscall.SIGCONT)
-	eventually(t, "it serves", func() bool { return next.hasLogged(`"message":"listening"`) })
+	next.signal(syscall.SIGCONT)
+	next.waitForLog(`"message":"listening"`)
 	s.send(200, 10_000)
-	eventually(t, "all have come, and no count goes back", func() bool { return next.total().Received == 200 })
+	next.waitForReceived(200)
 	if lost := next.total().Dropped.LostInCrash; lost > 0 {
 		t.Errorf("%d were lost in a crash, and there was none", lost)
 	}
-	if code := next.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	next.wantStop()
 }
 
 // A standby that comes while the process that serves is stopped, with nothing
@@ -202,20 +186,14 @@ func TestStandbyWaitsForStoppedProcess(t *testing.T) {
 		t.Skip("takes as long as an answer may take: 10 s")
 	}
 	dir := publicDir(t)
-	args := []string{"--listen", freePort(t), "--shards", "2", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "discard"}
+	args := takeoverArgs(dir, freePort(t), "--shards", "2", "--output", "discard")
 	p := startServe(t, asNobody, args...)
 	p.sigstop()
-	next := launch(t, asNobody, append([]string{"serve", "--standby", "--http", p.http, "--log-format", "json"}, args...)...)
-	eventually(t, "it says what it waits for", func() bool { return next.hasLogged("active process not answering") })
-	if err := p.cmd.Process.Signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "it stands by", func() bool { return next.hasLogged("standby started") })
-	if code := p.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
-	eventually(t, "it takes over", func() bool { return next.hasLogged(`"message":"takeover finished`) })
-	if code := next.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	next := p.launchBeside(asNobody, append(args, "--standby")...)
+	next.waitForLog("active process not answering")
+	p.signal(syscall.SIGCONT)
+	next.waitForLog("standby started")
+	p.wantStop()
+	next.waitForTakeover()
+	next.wantStop()
 }

@@ -24,40 +24,34 @@ func TestUnconnectedStandbyTakesOver(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := publicDir(t)
 			file, address := filepath.Join(dir, "records.json"), freePort(t)
-			args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file}
+			args := takeoverArgs(dir, address, "--shards", "2", "--steer", "hash", "--output", "file:"+file)
 			p := startServe(t, asNobody, args...)
 			standby := p.startStandby(args...)
 			s := newSenders(t, address, 16)
 			s.send(3000, 0)
 			standby.sigstop()
 			next := p.upgrade(args...)
-			if code := p.wait(); code != 0 {
-				t.Errorf("exit code %d", code)
-			}
+			p.wantExit(cli.ExitDone)
 			s.send(6000, 0)
-			eventually(t, "all is delivered", func() bool { return next.total().Delivered == 6000 })
+			next.waitForDelivered(6000)
 			if c.signal == syscall.SIGSTOP {
 				next.sigstop()
 			} else {
-				next.cmd.Process.Signal(c.signal)
+				next.signal(c.signal)
 				next.wait()
 			}
 			s.send(7000, 0) // these wait
-			standby.cmd.Process.Signal(syscall.SIGCONT)
-			eventually(t, "the standby serves", func() bool { return standby.hasLogged(c.says) })
-			eventually(t, "all is delivered", func() bool { return standby.total().Delivered == 7000 })
+			standby.signal(syscall.SIGCONT)
+			standby.waitForLog(c.says)
+			standby.waitForDelivered(7000)
 			if total := standby.total(); total.Received != 7000 || total.Dropped.LostInCrash != 0 || total.Dropped.Kernel != 0 {
 				t.Errorf("%+v", total)
 			}
 			if c.signal == syscall.SIGSTOP {
-				next.cmd.Process.Signal(syscall.SIGCONT)
-				if code := next.wait(); code != cli.ExitReplaced {
-					t.Errorf("who hung left with %d", code)
-				}
+				next.signal(syscall.SIGCONT)
+				next.wantExit(cli.ExitReplaced)
 			}
-			if code := standby.terminate(); code != 0 {
-				t.Errorf("exit code %d", code)
-			}
+			standby.wantStop()
 			if n := countLines(t, file, nil); n != 7000 {
 				t.Errorf("%d records", n)
 			}
@@ -85,18 +79,17 @@ func TestStandbyWithoutTakeoverSocketWaits(t *testing.T) {
 	}
 	p.waitForLog("takeover socket recreation failed",
 		"other users may write to the folder")
-	standby.cmd.Process.Signal(syscall.SIGCONT)
-	eventually(t, "it says so", func() bool { return standby.hasLogged("standby not possible yet") })
+	standby.signal(syscall.SIGCONT)
+	standby.waitForLog("standby not possible yet")
 	s := newSenders(t, address, 32)
 	s.send(2000, 0)
-	eventually(t, "all is delivered", func() bool { return p.total().Delivered == 2000 })
-	if standby.hasLogged("takeover finished") {
+	p.waitForDelivered(2000)
+	if standby.hasTakenOver() {
 		t.Error("two are active")
 	}
-	p.cmd.Process.Kill()
-	p.wait()
+	p.kill()
 	if err := os.Chmod(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it serves, now that nobody does", func() bool { return standby.hasLogged(`"message":"listening"`) })
+	standby.waitForLog(`"message":"listening"`)
 }

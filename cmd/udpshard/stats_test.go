@@ -1,7 +1,6 @@
 package main
 
 import (
-	"path/filepath"
 	"syscall"
 	"testing"
 )
@@ -16,7 +15,7 @@ func TestFirstStatsAfterTakeover(t *testing.T) {
 		p.sigstop()
 		s := newSenders(t, address, 4)
 		s.send(sent, 0)
-		p.cmd.Process.Signal(syscall.SIGCONT)
+		p.signal(syscall.SIGCONT)
 		eventually(t, "all is counted", func() bool {
 			now := p.total()
 			return now.Received+now.Dropped.Kernel == sent && now.Received == now.Delivered && now.Dropped.Kernel > 0 && now.Received > 0
@@ -29,7 +28,7 @@ func TestFirstStatsAfterTakeover(t *testing.T) {
 		if now.Received+now.Dropped.Kernel != sent {
 			t.Errorf("the counters do not go on: %+v", now)
 		}
-		for _, l := range logLines(t, p.logs.String(), "stats") {
+		for _, l := range p.logLines("stats") {
 			if l["level"] != "info" || l["received_per_s"] != 0.0 || l["delivered_per_s"] != 0.0 || l["bytes_per_s"] != 0.0 || l["lost_in_interval"] != 0.0 {
 				t.Errorf("nothing was sent, and it says %v", l)
 			}
@@ -60,7 +59,7 @@ func TestFirstStatsAfterTakeover(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, address := publicDir(t), freePort(t)
-			args := append([]string{"--listen", address, "--takeover", filepath.Join(dir, "takeover.sock")}, common...)
+			args := append(takeoverArgs(dir, address), common...)
 			p := startServe(t, asNobody, args...)
 			counted(t, p, address)
 			next, takesOver := replace(p, args)
@@ -68,7 +67,7 @@ func TestFirstStatsAfterTakeover(t *testing.T) {
 				next.waitForLog(takesOver)
 				eventually(t, "it has read that", func() bool { return next.total().Received+next.total().Dropped.Kernel == sent+1 })
 				next.waitForLog(`"message":"stats"`)
-				for _, l := range logLines(t, next.logs.String(), "stats") {
+				for _, l := range next.logLines("stats") {
 					rate, _ := l["received_per_s"].(float64)
 					interval, _ := l["interval_s"].(float64)
 					if rate*interval > 1.5 || l["lost_in_interval"] != 0.0 {
@@ -82,7 +81,7 @@ func TestFirstStatsAfterTakeover(t *testing.T) {
 	}
 	for name, end := range map[string]func(p *process){
 		"systemd restarts it":        func(p *process) { p.terminate() },
-		"systemd finds that it died": func(p *process) { p.cmd.Process.Kill(); p.wait() },
+		"systemd finds that it died": func(p *process) { p.kill() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			svc := newService(t)
@@ -109,13 +108,13 @@ func TestStartAndFinalLedgerLogs(t *testing.T) {
 			}
 			continue
 		}
-		if l := logLines(t, p.logs.String(), "final ledger"); len(l) != 1 || l[0]["level"] != "info" {
+		if l := p.logLines("final ledger"); len(l) != 1 || l[0]["level"] != "info" {
 			t.Errorf("%v", l)
 		}
 	}
 	p := startServe(t, nil, "--listen", address, "--protocol", "discard", "--shards", "1", "--log-level", "error")
 	p.terminate()
-	if l := logLines(t, p.logs.String(), "final ledger"); len(l) != 1 {
+	if l := p.logLines("final ledger"); len(l) != 1 {
 		t.Errorf("%v", l)
 	}
 }

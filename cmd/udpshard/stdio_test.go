@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -52,9 +51,7 @@ func TestBrokenPipeIsLoggedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	newSenders(t, address, 8).send(800, 0)
-	if code := p.wait(); code != cli.ExitFailed {
-		t.Errorf("exit code %d, want %d", code, cli.ExitFailed)
-	}
+	p.wantExit(cli.ExitFailed)
 	if n := strings.Count(p.logs.String(), "broken pipe"); n != 1 {
 		t.Errorf("told %d times, want once", n)
 	}
@@ -79,9 +76,8 @@ func TestClosedStdoutFailsServe(t *testing.T) {
 		var status metrics.Status
 		return json.NewDecoder(response.Body).Decode(&status) == nil && metrics.Sum(status.Listeners[0].Shards).Received == 1
 	})
-	if code := p.terminate(); code != cli.ExitFailed {
-		t.Errorf("exit code %d", code)
-	}
+	p.signal(syscall.SIGTERM)
+	p.wantExit(cli.ExitFailed)
 	if received, delivered, _, lost := p.finalLedger(); received != 1 || delivered != 0 || lost != 1 {
 		t.Errorf("received %d, delivered %d, lost %d", received, delivered, lost)
 	}
@@ -117,7 +113,7 @@ func fullPipe(t *testing.T) (writer *os.File) {
 // and its standby goes on.
 func TestFailedServeExitsWithUnreadStderr(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
-	args := []string{"--listen", address, "--protocol", "raw", "--shards", "1", "--takeover", filepath.Join(dir, "takeover.sock")}
+	args := takeoverArgs(dir, address, "--protocol", "raw", "--shards", "1")
 	reader, records, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -131,24 +127,17 @@ func TestFailedServeExitsWithUnreadStderr(t *testing.T) {
 	reader.Close()
 	newSenders(t, address, 1).send(10, 0) // and there is nobody to read their records
 	began := time.Now()
-	standby.waitForLog(`"message":"takeover finished`)
+	standby.waitForTakeover()
 	t.Logf("another one goes on after %s", time.Since(began))
-	if code := p.wait(); code != cli.ExitFailed {
-		t.Errorf("exit code %d", code)
-	}
+	p.wantExit(cli.ExitFailed)
 	newSenders(t, address, 1).send(20, 0)
 	eventually(t, "it reads", func() bool { return standby.total().Received >= 20 })
-	if code := standby.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	standby.wantStop()
 }
 
 // A command whose standard error takes nothing ends with its exit code.
 func TestUsageErrorExitsWithUnreadStderr(t *testing.T) {
-	path, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := builtProgram(t)
 	for _, args := range [][]string{{"serve", "--no-such-flag"}, {"no-such-command"}, {"serve", "--listen", "127.0.0.1:0", "--output", "file:/no/such/folder/x"}} {
 		cmd := exec.Command(path, args...)
 		cmd.Stderr = fullPipe(t)

@@ -14,7 +14,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/metrics"
 )
 
@@ -26,8 +25,7 @@ func TestHeavySenderIsSprayed(t *testing.T) {
 			file := filepath.Join(publicDir(t), "records.json")
 			address := freePort(t)
 			p := startServe(t, asNobody, "--listen", address, "--shards", "4", "--steer", mode, "--output", "file:"+file)
-			report := startSend(t, address, "--rate", "100000", "--heavy", "90%", "--flows", "16", "--verify", file)
-			eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
+			report := p.startLoad(address, "--rate", "100000", "--heavy", "90%", "--flows", "16", "--verify", file)
 			first := p.total()
 			if mode == "auto" {
 				eventually(t, "the sender is sprayed", func() bool { return len(p.status().Listeners[0].Steering.SprayedSources) == 1 })
@@ -72,10 +70,8 @@ type reloader struct {
 
 func (r *reloader) reload(t *testing.T, text string) {
 	t.Helper()
-	if err := os.WriteFile(r.file, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	r.p.cmd.Process.Signal(syscall.SIGHUP)
+	writeFile(t, r.file, text)
+	r.p.signal(syscall.SIGHUP)
 	r.done++
 	eventually(t, fmt.Sprintf("it has reloaded for the %dth time", r.done), func() bool {
 		return strings.Count(r.p.logs.String(), `"message":"reload finished`) == r.done
@@ -88,9 +84,7 @@ func TestSteerModeChangesLoseNothing(t *testing.T) {
 	config := func(mode string) string {
 		return fmt.Sprintf("http: %s\nlog: {format: json}\nlisteners:\n  - {address: '%s', protocol: discard, output: discard, shards: 4, steer: %s}\n", web, address, mode)
 	}
-	if err := os.WriteFile(file, []byte(config("auto")), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	writeFile(t, file, config("auto"))
 	p := launch(t, asNobody, "serve", "--config", file)
 	p.http = web
 	eventually(t, "it listens", func() bool {
@@ -101,15 +95,14 @@ func TestSteerModeChangesLoseNothing(t *testing.T) {
 		return err == nil && response.StatusCode == http.StatusOK
 	})
 	sockets := func() []string {
-		held, err := socketsOf(p.cmd.Process.Pid, "udp")
+		held, err := socketsOf(p.pid(), "udp")
 		if err != nil {
 			t.Fatal(err)
 		}
 		return held
 	}
 	before := sockets()
-	report := startSend(t, address, "--rate", "100000", "--flows", "64")
-	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
+	report := p.startLoad(address, "--rate", "100000", "--flows", "64")
 	r := &reloader{p: p, file: file}
 	modes := []string{"hash", "source", "spray", "cpu", "auto"}
 	for i := range 100 {
@@ -123,7 +116,7 @@ func TestSteerModeChangesLoseNothing(t *testing.T) {
 		t.Errorf("there was little load: %+v", p.total())
 	}
 	sent := report().Sent
-	eventually(t, "all have come", func() bool { r := p.total(); return r.Received+r.Dropped.Kernel == sent })
+	p.waitForLedger(int(sent))
 	if r := p.total(); r.Dropped.Kernel > 0 && !p.hasLogged("smaller than asked") {
 		t.Errorf("%d of %d were lost", r.Dropped.Kernel, sent)
 	}
@@ -132,11 +125,9 @@ func TestSteerModeChangesLoseNothing(t *testing.T) {
 	}
 	r.reload(t, strings.Replace(config("hash"), "shards: 4", "shards: 4, stall_after: 2s, spray_above: off", 1))
 
-	if err := os.WriteFile(file, []byte(config("east")), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	p.cmd.Process.Signal(syscall.SIGHUP)
-	eventually(t, "a bad mode is refused", func() bool { return p.hasLogged(`\"east\" is not one of`) })
+	writeFile(t, file, config("east"))
+	p.signal(syscall.SIGHUP)
+	p.waitForLog(`\"east\" is not one of`)
 	if steer := p.status().Listeners[0].Steer; steer != "hash" {
 		t.Errorf("after a bad one the mode is %s", steer)
 	}
@@ -167,7 +158,7 @@ func TestSteeringAvoidsStalledShard(t *testing.T) {
 	p := startServe(t, asNobody, "--listen", address, "--shards", "2", "--output", "file:"+filepath.Join(dir, "{shard}.fifo"))
 	const rate = 10_000 // a queue holds a second's
 	report := startSend(t, address, "--rate", strconv.Itoa(rate), "--flows", "64")
-	eventually(t, "shard 1 is steered around", func() bool { return p.hasLogged("shard stalled, datagrams go to other shards") })
+	p.waitForLog("shard stalled, datagrams go to other shards")
 	stuck := p.status().Listeners[0]
 	if !slices.Equal(stuck.Steering.StalledShards, []int{1}) || !strings.Contains(stuck.Skew, "shard 1 is stalled; the output accepts nothing; datagrams go to other shards") {
 		t.Errorf("steering %+v, skew %q", stuck.Steering, stuck.Skew)
@@ -187,17 +178,14 @@ func TestSteeringAvoidsStalledShard(t *testing.T) {
 	}
 
 	go io.Copy(io.Discard, pipes[1])
-	eventually(t, "shard 1 is taken back", func() bool { return p.hasLogged("shard resumed, datagrams come back") })
+	p.waitForLog("shard resumed, datagrams come back")
 	if _, code := p.get("/readyz"); code != http.StatusOK {
 		t.Errorf("/readyz is %d", code)
 	}
 	again := p.status().Listeners[0].Shards
 	eventually(t, "shard 1 gets its datagrams again", func() bool { return p.status().Listeners[0].Shards[1].Received > again[1].Received+1000 })
 	sent := report().Sent
-	eventually(t, "all are accounted for", func() bool {
-		r := p.total()
-		return r.Received+r.Dropped.Kernel == sent && r.InFlight == 0
-	})
+	p.waitForLedger(int(sent))
 	if lost := p.total().Dropped.Kernel; lost != after[1].Dropped.Kernel {
 		t.Errorf("%d were lost in all, %d of these while shard 1's queue was full", lost, after[1].Dropped.Kernel)
 	}
@@ -209,9 +197,7 @@ func TestSteeringIsReattachedAfterJoin(t *testing.T) {
 	address := freePort(t)
 	p := startServe(t, asNobody, "--listen", address, "--shards", "2", "--protocol", "discard", "--steer", "spray", "--stall-after", "1m")
 	other := startServe(t, asNobody, "--listen", address, "--shards", "1", "--protocol", "discard", "--join")
-	if code := other.terminate(); code != cli.ExitDone {
-		t.Fatalf("exit code %d", code)
-	}
+	other.wantStop()
 	flow := newSenders(t, address, 1)
 	eventually(t, "one flow has both shards", func() bool {
 		flow.burst(0, 1)
@@ -242,9 +228,7 @@ func TestSteeringOfSharedPort(t *testing.T) {
 	if steer := p.status().Listeners[0].Steer; steer != "source" {
 		t.Errorf("the mode that was asked for is %s", steer)
 	}
-	if code := other.terminate(); code != cli.ExitDone {
-		t.Fatalf("exit code %d", code)
-	}
+	other.wantStop()
 	eventually(t, "the mode is in force again, and told of", func() bool {
 		l := p.status().Listeners[0]
 		return l.Steering.InForce == "source" && l.Steering.Changes["reattach"] == 1 && p.hasLogged("port no longer shared")

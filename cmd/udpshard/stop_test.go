@@ -15,7 +15,7 @@ import (
 // same moment: both do, wherever they are with handing over.
 func TestActiveAndStandbyStopTogether(t *testing.T) {
 	dir := publicDir(t)
-	args := []string{"--listen", freePort(t), "--shards", "2", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "discard"}
+	args := takeoverArgs(dir, freePort(t), "--shards", "2", "--output", "discard")
 	const apart = 100 * time.Microsecond
 	for i := range 40 {
 		p := startServe(t, asNobody, args...)
@@ -46,10 +46,10 @@ func TestSecondSignalExitsAtOnce(t *testing.T) {
 	p := startServe(t, nil, "--listen", address, "--protocol", "raw", "--shards", "1", "--output", "file:/dev/full", "--drain-timeout", "10s")
 	newSenders(t, address, 1).send(1, 0)
 	eventually(t, "its record waits", func() bool { return p.total().InFlight == 1 })
-	p.cmd.Process.Signal(syscall.SIGTERM)
+	p.signal(syscall.SIGTERM)
 	p.waitForLog("draining")
 	time.Sleep(25 * time.Millisecond) // signals within 20 ms are one request
-	p.cmd.Process.Signal(syscall.SIGINT)
+	p.signal(syscall.SIGINT)
 	if code := p.wait(); code != cli.ExitFailed || p.hasLogged("final ledger") {
 		t.Errorf("exit code %d", code)
 	}

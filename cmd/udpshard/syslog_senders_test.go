@@ -36,7 +36,7 @@ func TestLogger(t *testing.T) {
 			t.Fatalf("logger %v: %v\n%s", args, err, out)
 		}
 	}
-	eventually(t, "both are delivered", func() bool { return p.total().Delivered == 2 })
+	p.waitForDelivered(2)
 	hostname, err := os.Hostname()
 	if err != nil {
 		t.Fatal(err)
@@ -76,9 +76,7 @@ module(load="imudp")
 input(type="imudp" address="127.0.0.1" port=%q)
 action(type="omfwd" target="127.0.0.1" port=%q protocol="udp" template=%q)
 `, dir, entrancePort, port, template)
-			if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			writeFile(t, conf, text)
 			daemon := exec.Command(rsyslogd, "-n", "-f", conf, "-i", filepath.Join(dir, "pid"))
 			if err := daemon.Start(); err != nil {
 				t.Fatal(err)

@@ -27,21 +27,19 @@ func TestLockedTakeoverFolder(t *testing.T) {
 	if err := unix.Flock(int(folder.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"--listen", address, "--protocol", "discard", "--shards", "1", "--takeover", filepath.Join(dir, "takeover.sock")}
+	args := takeoverArgs(dir, address, "--protocol", "discard", "--shards", "1")
 	p := startServe(t, asNobody, args...)
 	standby := p.startStandby(args...)
 	began := time.Now()
 	p.cmd.Process.Kill()
 	newSenders(t, address, 1).send(100, 0)
-	standby.waitForLog(`"message":"takeover finished`)
-	eventually(t, "it reads", func() bool { return standby.total().Received == 100 })
+	standby.waitForTakeover()
+	standby.waitForReceived(100)
 	t.Logf("it reads %s after the kill", time.Since(began))
 	if standby.hasLogged("takeover path unavailable") {
 		t.Error("it has no takeover path")
 	}
-	if code := standby.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	standby.wantStop()
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("what is left: %v, %v", left, err)
 	}
@@ -70,27 +68,22 @@ func TestStandbyReadsWhileTakeoverPathIsLocked(t *testing.T) {
 			}
 			end(p)
 			newSenders(t, address, 1).send(100, 0)
-			standby.waitForLog(`"message":"takeover finished`, "takeover path unavailable")
-			eventually(t, "it reads", func() bool { return standby.total().Received == 100 })
+			standby.waitForTakeover()
+			standby.waitForLog("takeover path unavailable")
+			standby.waitForReceived(100)
 			if standby.hasLogged("takeover path available") {
 				t.Error("it has the path, which is locked")
 			}
 			lock.Close()
 			standby.waitForLog("takeover path available")
 			next := standby.startStandby(args...)
-			if code := standby.terminate(); code != 0 {
-				t.Errorf("exit code %d", code)
-			}
-			next.waitForLog(`"message":"takeover finished`)
+			standby.wantStop()
+			next.waitForTakeover()
 			if name == "of one that hangs" {
-				p.cmd.Process.Signal(unix.SIGCONT)
-				if code := p.wait(); code != cli.ExitReplaced {
-					t.Errorf("the one that hung ended with %d", code)
-				}
+				p.signal(unix.SIGCONT)
+				p.wantExit(cli.ExitReplaced)
 			}
-			if code := next.terminate(); code != 0 {
-				t.Errorf("exit code %d", code)
-			}
+			next.wantStop()
 		})
 	}
 }
@@ -113,9 +106,7 @@ func TestTakeoverPathInSharedFolder(t *testing.T) {
 	}
 	p = launch(t, asNobody, args...)
 	p.waitForLog("takeover path reachable by other users", "other users may create files in "+dir)
-	if code := p.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	p.wantStop()
 }
 
 // A standby that can't listen at the takeover path serves all the same, with
@@ -127,31 +118,28 @@ func TestStandbyServesWithoutTakeoverPath(t *testing.T) {
 	}
 	ownedByNobody(t, dir)
 	address := freePort(t)
-	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "discard"}
+	args := takeoverArgs(dir, address, "--shards", "2", "--steer", "hash", "--output", "discard")
 	p := startServe(t, asNobody, args...)
 	standby := p.startStandby(args...)
 	s := newSenders(t, address, 16)
 	s.send(1000, 0)
-	eventually(t, "all is delivered", func() bool { return p.total().Delivered == 1000 })
+	p.waitForDelivered(1000)
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	p.cmd.Process.Kill()
-	p.wait()
+	p.kill()
 	eventually(t, "it serves", func() bool {
-		return standby.hasLogged(`"message":"takeover finished`) && standby.hasLogged("takeover path unavailable")
+		return standby.hasTakenOver() && standby.hasLogged("takeover path unavailable")
 	})
 	s.send(2000, 0)
-	eventually(t, "counters go on", func() bool { return standby.total().Delivered == 2000 })
+	standby.waitForDelivered(2000)
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	ownedByNobody(t, dir)
-	eventually(t, "it listens", func() bool { return standby.hasLogged("takeover path available") })
+	standby.waitForLog("takeover path available")
 	next := standby.upgrade(args...)
-	if code := standby.wait(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	standby.wantExit(cli.ExitDone)
 	if total := next.total(); total.Received != 2000 {
 		t.Errorf("%+v", total)
 	}
@@ -165,26 +153,22 @@ func TestSecondStandbyWaitsForTakeoverPath(t *testing.T) {
 		t.Fatal(err)
 	}
 	ownedByNobody(t, dir)
-	args := []string{"--listen", freePort(t), "--shards", "2", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "discard"}
+	args := takeoverArgs(dir, freePort(t), "--shards", "2", "--output", "discard")
 	p := startServe(t, asNobody, args...)
 	queue := [2]*process{p.startStandby(args...), p.startStandby(args...)}
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	p.cmd.Process.Kill()
-	p.wait()
+	p.kill()
 	active, next := firstToTakeOver(t, queue)
-	active.cmd.Process.Kill()
-	active.wait()
+	active.kill()
 	next.waitForLog("standby not possible yet", filepath.Base(dir)+": no such file or directory")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	ownedByNobody(t, dir)
-	eventually(t, "it serves", func() bool { return next.hasLogged(`"message":"takeover finished`) })
-	if code := next.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	next.waitForTakeover()
+	next.wantStop()
 }
 
 // A takeover socket that somebody removes is made anew: whoever stands by still does, and others
@@ -208,33 +192,27 @@ func TestRemovedTakeoverSocketIsRecreated(t *testing.T) {
 		})
 	}
 	next := p.upgrade(args...)
-	if code := p.wait(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	p.wantExit(cli.ExitDone)
 	eventually(t, "the standby follows", func() bool {
 		return strings.Count(standby.logs.String(), "standby started") == 2
 	})
 	s.send(2000, 0)
-	eventually(t, "counters go on", func() bool { return next.total().Delivered == 2000 })
+	next.waitForDelivered(2000)
 
 	next.sigstop()
 	s.send(2100, 1000)
-	standby.waitForLog(`"message":"takeover finished`)
+	standby.waitForTakeover()
 	if err := os.Remove(socket); err != nil {
 		t.Fatal(err)
 	}
-	next.cmd.Process.Signal(syscall.SIGCONT)
-	if code := next.wait(); code != cli.ExitReplaced {
-		t.Errorf("exit code %d, want %d", code, cli.ExitReplaced)
-	}
+	next.signal(syscall.SIGCONT)
+	next.wantExit(cli.ExitReplaced)
 	standby.waitForLog("takeover socket recreated")
 	if next.hasLogged("made anew") {
 		t.Error("who was replaced made it anew")
 	}
 	last := standby.upgrade(args...)
-	if code := standby.wait(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	standby.wantExit(cli.ExitDone)
 	if total := last.total(); total.Received != 2100 {
 		t.Errorf("%+v", total)
 	}
@@ -248,8 +226,6 @@ func TestSeveralRuntimeDirectories(t *testing.T) {
 	}
 	before := startServe(t, directories, args...)
 	after := startServe(t, nil, append(args, "--takeover", filepath.Join(first, "takeover.sock"))...)
-	if code := before.wait(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
-	after.waitForLog("takeover finished")
+	before.wantExit(cli.ExitDone)
+	after.waitForTakeover()
 }

@@ -42,8 +42,7 @@ func TestProcessStoppedDuringHandover(t *testing.T) {
 	address := freePort(t)
 	args := []string{"--listen", address, "--protocol", "discard", "--shards", "2", "--takeover", path, "--standby-after", "250ms"}
 	p := startServe(t, nil, args...)
-	standby := launch(t, nil, append([]string{"serve", "--standby", "--http", p.http, "--log-format", "json"}, args...)...)
-	standby.http = p.http
+	standby := p.launchBeside(nil, append(args, "--standby")...)
 	standby.waitForLog("standby started")
 	successor, _ := connectPeer(t, path, takeover.Successor)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -54,12 +53,10 @@ func TestProcessStoppedDuringHandover(t *testing.T) {
 	p.sigstop()
 	successor.Close()
 	newSenders(t, address, 16).send(100, 0)
-	standby.waitForLog(`"message":"takeover finished`)
-	eventually(t, "what waited is read", func() bool { return standby.total().Received == 100 })
-	p.cmd.Process.Signal(syscall.SIGCONT)
-	if code := p.wait(); code != cli.ExitReplaced {
-		t.Errorf("who was stopped left with %d", code)
-	}
+	standby.waitForTakeover()
+	standby.waitForReceived(100)
+	p.signal(syscall.SIGCONT)
+	p.wantExit(cli.ExitReplaced)
 }
 
 // A process that waits for a slow successor is not taken for stopped.
@@ -68,7 +65,7 @@ func TestSlowSuccessorIsNoStall(t *testing.T) {
 	address := freePort(t)
 	args := []string{"--listen", address, "--protocol", "discard", "--shards", "2", "--takeover", path, "--standby-after", "300ms"}
 	p := startServe(t, nil, args...)
-	standby := launch(t, nil, append([]string{"serve", "--standby", "--http", p.http, "--log-format", "json"}, args...)...)
+	standby := p.launchBeside(nil, append(args, "--standby")...)
 	standby.waitForLog("standby started")
 	successor, _ := connectPeer(t, path, takeover.Successor)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -78,8 +75,8 @@ func TestSlowSuccessorIsNoStall(t *testing.T) {
 	}
 	newSenders(t, address, 16).send(100, 0)
 	p.waitForLog("handover failed", `"reading_on":true`) // after five seconds
-	eventually(t, "what waited is read", func() bool { return p.total().Received == 100 })
-	if standby.hasLogged("takeover finished") {
+	p.waitForReceived(100)
+	if standby.hasTakenOver() {
 		t.Error("the standby has taken over")
 	}
 }
@@ -95,7 +92,7 @@ func TestHostilePeer(t *testing.T) {
 	_, offer := connectPeer(t, path, takeover.Standby)
 	s := newSenders(t, address, 16)
 	s.send(1000, 0)
-	eventually(t, "all is received", func() bool { return p.total().Received == 1000 })
+	p.waitForReceived(1000)
 
 	for name, file := range map[string]*os.File{"counters": offer.Memory.Counters, "control memory": offer.Memory.Control} {
 		size, err := file.Stat()
@@ -123,12 +120,10 @@ func TestHostilePeer(t *testing.T) {
 		copy(memory, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"[:epochAt])
 		scribble(epochAt + 8)
 		s.send(2000, 0)
-		eventually(t, "it reads on", func() bool { return p.total().Received == 2000 })
+		p.waitForReceived(2000)
 		scribble(epochAt)
 		s.send(2100, 0)
-		if code := p.wait(); code != cli.ExitReplaced {
-			t.Errorf("it left with %d", code)
-		}
+		p.wantExit(cli.ExitReplaced)
 		p.waitForLog("another process has taken over")
 	}
 }

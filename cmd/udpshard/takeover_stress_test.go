@@ -3,7 +3,6 @@ package main
 import (
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"syscall"
@@ -48,8 +47,7 @@ func TestRandomDeathsAreAccountedFor(t *testing.T) {
 // accountOfThree is one trial. It returns whether a process has said that it promises nothing.
 func testRandomDeaths(t *testing.T) (late bool) {
 	dir, address := publicDir(t), freePort(t)
-	args := []string{"--listen", address, "--protocol", "discard", "--shards", "2", "--steer", "hash",
-		"--takeover", filepath.Join(dir, "takeover.sock"), "--standby-after", "500ms"}
+	args := takeoverArgs(dir, address, "--protocol", "discard", "--shards", "2", "--steer", "hash", "--standby-after", "500ms")
 	first := startServe(t, asNobody, args...)
 	standbys := [2]*process{first.startStandby(args...), first.startStandby(args...)}
 	stop := sendUntilStopped(t, address)
@@ -58,26 +56,22 @@ func testRandomDeaths(t *testing.T) (late bool) {
 		return err == nil && metrics.Sum(status.Listeners[0].Shards).Received > 1000
 	})
 
-	successor := launch(t, asNobody, append([]string{"serve", "--http", first.http, "--log-format", "json"}, args...)...)
-	successor.http = first.http
+	successor := first.launchSuccessor(args...)
 	eventually(t, "a successor comes", func() bool { // where the host is busy, to a standby that has taken over by then
 		const comes = "successor connected"
 		return first.hasLogged(comes) || standbys[0].hasLogged(comes) || standbys[1].hasLogged(comes)
 	})
 	sleepUpTo(8 * time.Millisecond)
 	signal := []syscall.Signal{syscall.SIGKILL, syscall.SIGSTOP}[rand.IntN(2)]
-	first.cmd.Process.Signal(signal)
+	first.signal(signal)
 	sleepUpTo(8 * time.Millisecond)
-	successor.cmd.Process.Kill()
-	successor.wait()
+	successor.kill()
 	active, last := firstToTakeOver(t, standbys)
 	sleepUpTo(10 * time.Millisecond)
-	active.cmd.Process.Kill()
-	active.wait()
-	eventually(t, "the last one has taken over", func() bool { return last.hasLogged(`"message":"takeover finished`) })
+	active.kill()
+	last.waitForTakeover()
 	last.waitUntilReading()
-	first.cmd.Process.Kill()
-	first.wait()
+	first.kill()
 	sent := stop()
 
 	var total metrics.Reading
@@ -106,8 +100,7 @@ func testRandomDeaths(t *testing.T) (late bool) {
 func TestStatusDuringTakeovers(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	with := func(shards int) []string {
-		return []string{"--listen", address, "--protocol", "discard", "--steer", "hash", "--shards", strconv.Itoa(shards), "--receive-buffer", "16KiB",
-			"--takeover", filepath.Join(dir, "takeover.sock"), "--standby-after", "5s"}
+		return takeoverArgs(dir, address, "--protocol", "discard", "--steer", "hash", "--shards", strconv.Itoa(shards), "--receive-buffer", "16KiB", "--standby-after", "5s")
 	}
 	p := startServe(t, asNobody, with(4)...)
 	stop := sendUntilStopped(t, address)
@@ -134,13 +127,12 @@ func TestStatusDuringTakeovers(t *testing.T) {
 		}
 	}()
 	for i, shards := range []int{1, 6, 2, 4, 3} {
-		before := p.total().Received
-		eventually(t, "there is load", func() bool { return p.total().Received > before+1000 })
+		p.waitForLoad(1000)
 		var next *process
 		if i%2 == 0 {
 			next = p.startStandby(with(shards)...)
 			p.cmd.Process.Kill()
-			next.waitForLog(`"message":"takeover finished`)
+			next.waitForTakeover()
 		} else {
 			next = p.upgrade(with(shards)...)
 		}

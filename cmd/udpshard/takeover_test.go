@@ -4,69 +4,78 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// startSuccessor starts a process that is to take over from p.
-func (p *process) startSuccessor(args ...string) *process {
-	p.t.Helper()
-	return launch(p.t, asNobody, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
+// takeoverArgs returns flags of `serve` for an address, with a takeover path in dir.
+func takeoverArgs(dir, address string, more ...string) []string {
+	return slices.Clip(append([]string{"--listen", address, "--takeover", filepath.Join(dir, "takeover.sock")}, more...))
 }
 
-// succeeding starts `serve` with the arguments of one that serves, and returns
-// once it has taken over.
+// launchBeside starts `serve` with the HTTP address of p. change may be nil.
+func (p *process) launchBeside(change func(*exec.Cmd), args ...string) *process {
+	p.t.Helper()
+	next := launch(p.t, change, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
+	next.http = p.http
+	return next
+}
+
+// launchSuccessor starts a successor of p, and does not wait.
+func (p *process) launchSuccessor(args ...string) *process {
+	p.t.Helper()
+	return p.launchBeside(asNobody, args...)
+}
+
+// upgrade starts a successor of p, and returns when the successor has taken over or has failed.
 func (p *process) upgrade(args ...string) *process {
 	p.t.Helper()
-	next := launch(p.t, asNobody, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
-	next.http = p.http
-	eventually(p.t, "it has taken over", func() bool {
-		return next.hasLogged(`"message":"takeover finished`) || next.hasLogged("udpshard: error:")
+	next := p.launchSuccessor(args...)
+	eventually(p.t, "the successor has taken over", func() bool {
+		return next.hasTakenOver() || next.hasLogged("udpshard: error:")
 	})
 	return next
 }
 
-// startStandby starts `serve --standby` with a process's HTTP address, and
-// returns once it waits. Without another --standby-after it has the patience that
-// a busy machine asks for.
+// startStandby starts a standby of p, and returns when the standby waits. The default of
+// --standby-after is 2 s here: on a busy machine, threads get no CPU for longer than 250 ms.
 func (p *process) startStandby(args ...string) *process {
 	p.t.Helper()
-	args = append([]string{"serve", "--standby", "--http", p.http, "--log-format", "json"}, args...)
+	args = append([]string{"--standby"}, args...)
 	if !slices.Contains(args, "--standby-after") {
 		args = append(args, "--standby-after", "2s")
 	}
-	next := launch(p.t, asNobody, args...)
-	next.http = p.http
-	eventually(p.t, "it stands by", func() bool { return next.hasLogged("standby started") })
+	next := p.launchBeside(asNobody, args...)
+	next.waitForLog("standby started")
 	return next
 }
 
-// whoTookOver waits until one of two standbys has taken over.
-func firstToTakeOver(t *testing.T, standbys [2]*process) (active, next *process) {
+// firstToTakeOver waits until one of two standbys has taken over, and returns both.
+func firstToTakeOver(t *testing.T, standbys [2]*process) (active, standby *process) {
 	t.Helper()
-	eventually(t, "one has taken over", func() bool {
+	eventually(t, "a standby has taken over", func() bool {
 		for i, q := range standbys {
-			if q.hasLogged(`"message":"takeover finished`) {
-				active, next = q, standbys[1-i]
+			if q.hasTakenOver() {
+				active, standby = q, standbys[1-i]
 			}
 		}
 		return active != nil
 	})
-	return active, next
+	return active, standby
 }
 
-// reads waits until it reads what is sent.
+// waitUntilReading waits until p is the active process and has received 1,000 more datagrams.
 func (p *process) waitUntilReading() {
 	p.t.Helper()
-	first := uint64(0) // what it has received when it is the one that answers
-	eventually(p.t, "it reads", func() bool {
+	first := uint64(0) // received at the first answer of p
+	eventually(p.t, "the process reads", func() bool {
 		status, err := statusAt(p.http)
-		if err != nil || status.PID != p.cmd.Process.Pid {
+		if err != nil || status.PID != p.pid() {
 			return false
 		}
 		now := metrics.Sum(status.Listeners[0].Shards).Received
@@ -77,16 +86,15 @@ func (p *process) waitUntilReading() {
 	})
 }
 
-// halt stops it, and returns when none of its threads runs any more: one that
-// does could take a datagram along. Where it was busy elsewhere for too long it may
-// have left for a standby.
+// sigstop sends SIGSTOP, and returns when no thread of p runs: a running thread could still receive
+// datagrams. On a busy machine p may have ended instead (state Z), replaced by a standby.
 func (p *process) sigstop() {
 	p.t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		p.t.Fatal(err)
 	}
-	tasks := fmt.Sprintf("/proc/%d/task/*/stat", p.cmd.Process.Pid)
-	eventually(p.t, "it has stopped", func() bool {
+	tasks := fmt.Sprintf("/proc/%d/task/*/stat", p.pid())
+	eventually(p.t, "all threads are stopped", func() bool {
 		files, _ := filepath.Glob(tasks)
 		return !slices.ContainsFunc(files, func(file string) bool {
 			stat, _ := os.ReadFile(file)
@@ -95,30 +103,7 @@ func (p *process) sigstop() {
 	})
 }
 
-// exits returns the exit code of a process that is about to end, and fails if it does not.
-func (p *process) exits() int {
-	p.t.Helper()
-	var code int
-	ended := make(chan struct{})
-	go func() { code = p.wait(); close(ended) }()
-	select {
-	case <-ended:
-	case <-time.After(time.Minute):
-		p.t.Fatal("it does not end")
-	}
-	return code
-}
-
-func isClosed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
-}
-
-// pid is the process that answers at an HTTP address, 0 where none does.
+// activePID returns the pid of the process that answers at an HTTP address, or 0.
 func activePID(address string) int {
 	status, err := statusAt(address)
 	if err != nil {

@@ -21,12 +21,12 @@ import (
 
 // senders are sockets that send numbered syslog messages in turn.
 type senders struct {
-	t     *testing.T
-	conns []*net.UDPConn
-	batch []*ipv4.PacketConn
-	next  []int // number of each one's next message
-	sent  int
-	begin []byte // of each message
+	t      *testing.T
+	conns  []*net.UDPConn
+	batch  []*ipv4.PacketConn
+	next   []int // number of the next message of each socket
+	sent   int
+	prefix []byte // of each message
 }
 
 func newSenders(t *testing.T, to string, count int) *senders {
@@ -44,12 +44,12 @@ func newSenders(t *testing.T, to string, count int) *senders {
 	return s
 }
 
-// burst sends count messages from one sender.
+// burst sends count messages from a socket.
 func (s *senders) burst(sender, count int) {
 	s.t.Helper()
 	messages := make([]ipv4.Message, count)
 	for i := range messages {
-		text := fmt.Appendf(bytes.Clone(s.begin), "<134>1 2026-11-20T10:00:00.123456Z host%d app 42 - - number %d", sender, s.next[sender]+i)
+		text := fmt.Appendf(bytes.Clone(s.prefix), "<134>1 2026-11-20T10:00:00.123456Z host%d app 42 - - number %d", sender, s.next[sender]+i)
 		messages[i].Buffers = [][]byte{text}
 	}
 	for len(messages) > 0 {
@@ -63,8 +63,8 @@ func (s *senders) burst(sender, count int) {
 	}
 }
 
-// send sends until total messages were sent, at a rate per second (0: as
-// fast as it goes).
+// send sends messages until total messages were sent since newSenders, at a rate per second. At
+// rate 0 send does not pause.
 func (s *senders) send(total, rate int) {
 	s.t.Helper()
 	const size = 25
@@ -78,19 +78,19 @@ func (s *senders) send(total, rate int) {
 	}
 }
 
-// reader checks records of senders: each at most once, in order of sending.
+// recordChecker checks the records of senders: each message at most once, in the order of its
+// sender.
 type recordChecker struct {
-	last    map[string]int
-	records int
-	faults  []string
+	last   map[string]int // last message number by host name
+	faults []string
 }
 
 func newRecordChecker() *recordChecker { return &recordChecker{last: make(map[string]int)} }
 
-func (r *recordChecker) read(line []byte) {
+func (r *recordChecker) check(line []byte) {
 	var record struct{ Hostname, Appname, Message, Format string }
 	if err := json.Unmarshal(line, &record); err != nil || record.Format != "rfc5424" || record.Appname != "app" {
-		r.fault("record %q: %v", line, err)
+		r.fault("bad record %q: %v", line, err)
 		return
 	}
 	digits, _ := strings.CutPrefix(record.Message, "number ")
@@ -99,9 +99,8 @@ func (r *recordChecker) read(line []byte) {
 		r.fault("record %q: %v", line, err)
 		return
 	}
-	r.records++
 	if last, ok := r.last[record.Hostname]; ok && number <= last {
-		r.fault("%s: number %d comes after %d", record.Hostname, number, last)
+		r.fault("%s: message %d follows message %d", record.Hostname, number, last)
 	}
 	r.last[record.Hostname] = number
 }
@@ -112,7 +111,7 @@ func (r *recordChecker) fault(format string, args ...any) {
 	}
 }
 
-// datagramsTo sends datagrams from several sources until stop is called, which returns how many.
+// sendUntilStopped sends datagrams from 16 sockets until stop is called. stop returns their number.
 func sendUntilStopped(t *testing.T, to string) (stop func() uint64) {
 	t.Helper()
 	var conns []net.Conn
@@ -133,7 +132,7 @@ func sendUntilStopped(t *testing.T, to string) (stop func() uint64) {
 				break
 			}
 			if n%20 == 0 {
-				time.Sleep(time.Millisecond) // some 15,000 a second
+				time.Sleep(time.Millisecond) // about 15,000 datagrams a second
 			}
 		}
 		for _, conn := range conns {
@@ -147,41 +146,37 @@ func sendUntilStopped(t *testing.T, to string) (stop func() uint64) {
 	}
 }
 
-// trickle sends a datagram to each address in turn, until it is told to stop, which returns how
-// many it has sent.
+// sendInTurn sends a datagram to each address, pauses, and repeats until stop is called. stop
+// returns the number of datagrams.
 func sendInTurn(t *testing.T, addresses []string, pause time.Duration) (stop func() uint64) {
 	t.Helper()
 	var conns []*senders
 	for _, address := range addresses {
 		conns = append(conns, newSenders(t, address, 1))
 	}
-	var over atomic.Bool
-	ended := make(chan uint64)
+	var ended atomic.Bool
+	sent := make(chan uint64)
 	go func() {
-		sent := uint64(0)
-		for !over.Load() {
+		n := uint64(0)
+		for !ended.Load() {
 			for _, c := range conns {
 				c.conns[0].Write([]byte("x"))
-				sent++
+				n++
 			}
 			time.Sleep(pause)
 		}
-		ended <- sent
+		sent <- n
 	}()
 	return func() uint64 {
-		over.Store(true)
-		return <-ended
+		ended.Store(true)
+		return <-sent
 	}
 }
 
-// sendingTo starts `send` and returns a function that ends it, and returns its
-// report: load lasts for as long as a test needs it.
+// startSend starts `send`. report ends `send`, and returns its report.
 func startSend(t *testing.T, address string, args ...string) (report func() loadgen.Summary) {
 	t.Helper()
-	path, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := builtProgram(t)
 	cmd := exec.Command(path, append([]string{"send", "--json", "--to", address, "--duration", "1m"}, args...)...)
 	asNobody(cmd)
 	out := new(safeBuffer)
@@ -193,10 +188,18 @@ func startSend(t *testing.T, address string, args ...string) (report func() load
 	return func() (r loadgen.Summary) {
 		t.Helper()
 		cmd.Process.Signal(syscall.SIGINT)
-		cmd.Wait() // its exit code says no more than the report
+		cmd.Wait() // the report says more than the exit code
 		if err := json.Unmarshal([]byte(out.String()), &r); err != nil {
 			t.Fatalf("%v: %q", err, out)
 		}
 		return r
 	}
+}
+
+// startLoad starts `send` to p, and returns when p has received 10,000 datagrams.
+func (p *process) startLoad(address string, args ...string) (report func() loadgen.Summary) {
+	p.t.Helper()
+	report = startSend(p.t, address, args...)
+	p.waitForLoad(10_000)
+	return report
 }

@@ -21,24 +21,20 @@ func TestUpgradesLoseNothing(t *testing.T) {
 	file, address := filepath.Join(dir, "records.json"), freePort(t)
 	// With the kernel's hash: a machine that is busy with other tests is no
 	// reason to move flows.
-	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file}
+	args := takeoverArgs(dir, address, "--shards", "2", "--steer", "hash", "--output", "file:"+file)
 	p := startServe(t, asNobody, args...)
-	report := startSend(t, address, "--rate", "80000", "--flows", "16", "--verify", file)
-	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
+	report := p.startLoad(address, "--rate", "80000", "--flows", "16", "--verify", file)
 	for range 10 {
-		before := counters(t, p.http)
+		before := p.counters()
 		next := p.upgrade(args...)
-		if code := p.wait(); code != 0 {
-			t.Fatalf("the one before ended with %d", code)
-		}
+		p.wantExit(cli.ExitDone)
 		after := next.status()
-		if after.PID != next.cmd.Process.Pid || after.Role != metrics.Active {
-			t.Errorf("pid %d is %s, want %d", after.PID, after.Role, next.cmd.Process.Pid)
+		if after.PID != next.pid() || after.Role != metrics.Active {
+			t.Errorf("pid %d is %s, want %d", after.PID, after.Role, next.pid())
 		}
-		wantCountersGrow(t, before, counters(t, next.http))
+		wantCountersGrow(t, before, next.counters())
 		p = next
-		now := p.total().Received
-		eventually(t, "it reads", func() bool { return p.total().Received > now+1000 })
+		p.waitForLoad(1000)
 	}
 	r, total := report(), p.settledTotal()
 	kernel := total.Dropped.Kernel
@@ -51,9 +47,7 @@ func TestUpgradesLoseNothing(t *testing.T) {
 	if total.Received+kernel != r.Sent || total.Dropped.LostInCrash > 0 || total.Dropped.Output > 0 {
 		t.Errorf("of %d sent: %+v", r.Sent, total)
 	}
-	if code := p.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	p.wantStop()
 }
 
 // Growing and shrinking across upgrades loses nothing either.
@@ -61,23 +55,19 @@ func TestUpgradesChangeShards(t *testing.T) {
 	dir := publicDir(t)
 	file, address := filepath.Join(dir, "records.json"), freePort(t)
 	args := func(shards int) []string {
-		return []string{"--listen", address, "--shards", strconv.Itoa(shards), "--takeover", filepath.Join(dir, "takeover.sock"), "--output", "file:" + file}
+		return takeoverArgs(dir, address, "--shards", strconv.Itoa(shards), "--output", "file:"+file)
 	}
 	p := startServe(t, asNobody, args(2)...)
-	report := startSend(t, address, "--rate", "80000", "--flows", "64", "--verify", file)
-	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
+	report := p.startLoad(address, "--rate", "80000", "--flows", "64", "--verify", file)
 	for _, shards := range []int{4, 1, 3, 2} {
 		before := p.total()
 		next := p.upgrade(args(shards)...)
-		if code := p.wait(); code != 0 {
-			t.Fatalf("the one before ended with %d", code)
-		}
+		p.wantExit(cli.ExitDone)
 		if now := next.total(); now.Received < before.Received || len(next.status().Listeners[0].Shards) != shards {
 			t.Errorf("%+v on %d shards, before %+v", now, shards, before)
 		}
 		p = next
-		now := p.total().Received
-		eventually(t, "it reads", func() bool { return p.total().Received > now+1000 })
+		p.waitForLoad(1000)
 	}
 	r, total := report(), p.settledTotal()
 	if all, kernel := r.Records.Total, total.Dropped.Kernel; all.Lost != kernel || all.Doubled > 0 || total.Received+kernel != r.Sent {
@@ -93,8 +83,7 @@ func TestFailedSuccessor(t *testing.T) {
 	file, address, socket := filepath.Join(dir, "records.json"), freePort(t), filepath.Join(dir, "takeover.sock")
 	args := []string{"--listen", address, "--shards", "2", "--steer", "hash", "--takeover", socket, "--output", "file:" + file}
 	p := startServe(t, asNobody, args...)
-	report := startSend(t, address, "--rate", "80000", "--flows", "16", "--verify", file)
-	eventually(t, "there is load", func() bool { return p.total().Received > 10_000 })
+	report := p.startLoad(address, "--rate", "80000", "--flows", "16", "--verify", file)
 	common := []string{"serve", "--http", p.http, "--takeover", socket, "--listen", address}
 	for _, wrong := range [][]string{
 		{"--batch", "0"},
@@ -113,12 +102,12 @@ func TestFailedSuccessor(t *testing.T) {
 	})
 	for range 10 { // killed somewhere on their way
 		failed := failures()
-		next := launch(t, asNobody, append([]string{"serve", "--http", p.http, "--log-format", "json"}, args...)...)
-		eventually(t, "it has all that it needs", func() bool { return next.hasLogged("takeover started") })
+		next := p.launchSuccessor(args...)
+		next.waitForLog("takeover started")
 		moment := time.Now().Add(rand.N(4 * time.Millisecond))
 		for time.Now().Before(moment) {
 		}
-		next.cmd.Process.Signal(syscall.SIGKILL)
+		next.signal(syscall.SIGKILL)
 		next.wait()
 		left := false
 		eventually(t, "the one before has seen that, or has left", func() bool {
@@ -126,16 +115,12 @@ func TestFailedSuccessor(t *testing.T) {
 			return left || failures() > failed
 		})
 		if left { // too late: it was no successor any more
-			if code := p.wait(); code != 0 {
-				t.Errorf("exit code %d", code)
-			}
+			p.wantExit(cli.ExitDone)
 			p, standby = standby, p.startStandby(args...)
 		}
 		p.waitUntilReading()
 	}
-	if code := standby.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	standby.wantStop()
 	r, total := report(), p.settledTotal()
 	if all := r.Records.Total; all.Arrived+total.Dropped.Kernel+total.Dropped.LostInCrash != r.Sent || all.Doubled > 0 || all.Reordered > 0 || total.Delivered != all.Arrived {
 		t.Errorf("%+v of %d sent; %+v", all, r.Sent, total)
@@ -143,9 +128,7 @@ func TestFailedSuccessor(t *testing.T) {
 	if _, err := os.Stat(socket); err != nil {
 		t.Error(err)
 	}
-	if code := p.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	p.wantStop()
 	if _, err := os.Stat(socket); !os.IsNotExist(err) {
 		t.Errorf("the socket is left behind: %v", err)
 	}
@@ -160,7 +143,7 @@ func TestPredecessorDiesDuringHandover(t *testing.T) {
 		t.Fatal(err)
 	}
 	os.Chmod(pipe, 0o666)
-	args := []string{"--listen", address, "--shards", "1", "--takeover", filepath.Join(dir, "takeover.sock")}
+	args := takeoverArgs(dir, address, "--shards", "1")
 	p := startServe(t, asNobody, append(args, "--output", "file:"+pipe)...)
 	s := newSenders(t, address, 4)
 	s.send(5000, 0)
@@ -168,18 +151,14 @@ func TestPredecessorDiesDuringHandover(t *testing.T) {
 		now := p.total()
 		return now.InFlight > 0 && (now.Received == 5000 || now.QueueBytes > 0) // a machine that is busy fills fewer records into a buffer
 	})
-	next := launch(t, asNobody, append([]string{"serve", "--http", p.http, "--log-format", "json", "--output", "file:" + file}, args...)...)
-	next.http = p.http
-	eventually(t, "it waits for the other's records", func() bool { return next.hasLogged("takeover started") })
+	next := p.launchSuccessor(append(args, "--output", "file:"+file)...)
+	next.waitForLog("takeover started")
 	s.send(7000, 0) // these wait in the kernel, or are taken before it stops reading
-	p.cmd.Process.Kill()
-	p.wait()
-	eventually(t, "it goes on", func() bool { return next.hasLogged(`"reason":"died"`) })
+	p.kill()
+	next.waitForLog(`"reason":"died"`)
 	eventually(t, "all is accounted for", func() bool {
 		now := next.total()
 		return now.Received == 7000 && now.InFlight == 0 && now.Delivered+now.Dropped.LostInCrash == 7000
 	})
-	if code := next.terminate(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	next.wantStop()
 }

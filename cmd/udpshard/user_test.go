@@ -8,17 +8,17 @@ import (
 	"testing"
 )
 
-// nobody is the user whose processes ordinary makes.
+// nobody is an unprivileged user.
 const nobody = 65534
 
-// ordinary makes a command run as nobody, where the test is root.
+// asNobody makes a command run as the user nobody if the test runs as root.
 func asNobody(cmd *exec.Cmd) {
 	if os.Geteuid() == 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	}
 }
 
-// publicDir is a folder of the user that ordinary makes of a process, and of no other.
+// publicDir makes a folder that processes started with asNobody own.
 func publicDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "udpshard-test-")
@@ -30,6 +30,7 @@ func publicDir(t *testing.T) string {
 	return dir
 }
 
+// ownedByNobody gives a file or folder to the user of asNobody, and lets all users read.
 func ownedByNobody(t *testing.T, dir string) {
 	t.Helper()
 	if os.Geteuid() == 0 {
@@ -42,7 +43,8 @@ func ownedByNobody(t *testing.T, dir string) {
 	}
 }
 
-// ownFolder is a folder of this user alone, and path a takeover path in it.
+// privateFolder makes a folder that only the user of the test can enter; path is a takeover path
+// inside.
 func privateFolder(t *testing.T) (dir, path string) {
 	dir = t.TempDir()
 	if err := os.Chmod(dir, 0o700); err != nil {
