@@ -140,7 +140,7 @@ func TestHangingShardStopsWithStandby(t *testing.T) {
 	var ended atomic.Bool
 	go func() { p.wait(); ended.Store(true) }()
 	for late := time.Now().Add(time.Minute); !ended.Load() && time.Now().Before(late); {
-		s.send(s.sent+4, 200) // what comes as it drains waits for the standby
+		s.send(s.sent+40, 4000) // what comes as it drains waits for the standby
 	}
 	p.wantExit(cli.ExitFailed)
 	standby.waitForTakeover()

@@ -122,9 +122,10 @@ func (s *server) run(signals signals) error {
 	s.succession.ServePeers(ctx, s.handover) // before it reads: what kills it may be the first that comes
 	s.succession.WaitForStandbys()
 	s.startGroups(ctx, s.listeners, ended)
+	logging, endLogging := context.WithCancel(ctx)
 	var logged sync.WaitGroup
-	logged.Go(func() { s.logStart(ctx) })
-	defer func() { stop(); logged.Wait() }()
+	logged.Go(func() { s.logStart(logging) })
+	defer func() { endLogging(); logged.Wait() }()
 	s.loop.stats = newStats(s.ledger, s.log, s.config.StatsInterval)
 	s.web.serve()
 	s.service.ready(s, kept)
