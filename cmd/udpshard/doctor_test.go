@@ -38,7 +38,7 @@ func TestDoctorFindsSocketFilter(t *testing.T) {
 	for _, want := range []string{
 		fmt.Sprintf("fail  ready           pid %d is not ready: "+
 			"listener syslog shard 1 has a socket filter that drops datagrams\n", pid),
-		fmt.Sprintf("remedy: stop pid %d and start it again: ", pid),
+		fmt.Sprintf("remedy: stop pid %d and start udpshard again: ", pid),
 	} {
 		if code != cli.ExitFailed || !strings.Contains(found, want) {
 			t.Errorf("exit code %d, and %q is not in\n%s", code, want, found)

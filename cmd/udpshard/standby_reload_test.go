@@ -57,7 +57,7 @@ func TestStandbyReload(t *testing.T) {
 	shared := other.status().Listeners[0].Address
 	for _, wrong := range []struct{ output, more, words string }{
 		{"file:/nonexistent/folder/x", "", "no such file or directory"},
-		{"discard", "  - {name: shared, address: " + shared + ", join: true, output: discard}\n", "the process that serves has no such listener"},
+		{"discard", "  - {name: shared, address: " + shared + ", join: true, output: discard}\n", "the active process has no such listener"},
 		{"discard", "  - {name: taken, address: " + shared + ", output: discard}\n", "address already in use"},
 	} {
 		standby.logs.Reset()

@@ -2,7 +2,6 @@ package preflight
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,16 +11,13 @@ import (
 	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/doctor"
 	"github.com/udpshard/udpshard/internal/format"
+	"github.com/udpshard/udpshard/internal/output"
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
-// The error at the end of a run with findings that fail. The findings have the details.
-var (
-	errLossy   = errors.New("this host would lose datagrams")
-	errNoStart = errors.New("serve would not start") // all that fail are of startCheck
-)
-
-// Examine examines this host for a configuration, which is that of a file, or "" of flags.
+// Examine returns the findings of doctor about this host and a configuration. The checks of a start
+// are for the configuration of a file; file is "" for flags. Counters are read twice, interval
+// apart.
 func Examine(ctx context.Context, c *config.Config, file string, interval time.Duration) ([]doctor.Finding, error) {
 	usable, err := sys.UsableCPUs()
 	if err != nil {
@@ -29,62 +25,63 @@ func Examine(ctx context.Context, c *config.Config, file string, interval time.D
 	}
 	var listeners []doctor.Listener
 	for _, l := range c.Listeners {
-		listeners = append(listeners, examined(l, usable))
+		listeners = append(listeners, requirements(l, usable))
 	}
 	findings, err := doctor.New().Examine(ctx, listeners, interval)
 	if err != nil {
 		return nil, fmt.Errorf("examine this host: %w", err)
 	}
 	running := doctor.New().Instances(listeners)
-	findings = append(ready(ctx, c, running), findings...)
+	findings = append(checkReadiness(ctx, c, running), findings...)
 	if file != "" {
-		findings = append(start(c, file, running), findings...)
+		findings = append(checkStart(c, file, running), findings...)
 	}
 	return findings, nil
 }
 
 const startCheck = "start"
 
-// start returns whether serve would start with a file, or start again where instances already
-// have its ports. running are their PIDs. Ports are checked by the examination of the host.
-func start(c *config.Config, file string, running []int) []doctor.Finding {
-	but := []string{"port"}
-	if len(running) > 0 { // the takeover path is that instance's, and lets in its user alone
-		but = append(but, "takeover")
+// checkStart reports whether serve would start with a file, also beside running instances, whose
+// PIDs are given. The examination of the host has checked the ports.
+func checkStart(c *config.Config, file string, running []int) []doctor.Finding {
+	except := []string{"port"}
+	if len(running) > 0 { // an instance listens at the takeover path, and accepts only its own user
+		except = append(except, "takeover")
 	}
 	beside := func(pid int) bool { return slices.Contains(running, pid) }
-	if err := (&Check{Config: c, Beside: beside}).Run(but...); err != nil {
+	if err := (&Check{Config: c, Beside: beside}).Run(except...); err != nil {
 		return Refusals(err)
 	}
-	return []doctor.Finding{{Check: startCheck, Level: doctor.OK, Finding: "serve can use all that " + file + " names"}}
+	return []doctor.Finding{{Check: startCheck, Level: doctor.OK, Finding: "serve can use everything in " + file}}
 }
 
-// Refusals are the findings of what serve would not start with.
+// Refusals returns a finding for each error with which serve would not start.
 func Refusals(err error) (findings []doctor.Finding) {
 	for _, err := range cli.Separate(err) {
-		findings = append(findings, doctor.Finding{Check: startCheck, Level: doctor.Fail, Finding: "serve would not start: " + err.Error(), Remedy: cli.Hint(err)})
+		findings = append(findings, doctor.Finding{Check: startCheck, Level: doctor.Fail,
+			Finding: "serve would not start: " + err.Error(), Remedy: cli.Hint(err)})
 	}
 	return findings
 }
 
-// Verdict is the error of a run with findings that fail.
+// Verdict returns the error of findings of which some fail.
 func Verdict(findings []doctor.Finding) error {
 	report := doctor.Report{Findings: findings}
 	n := report.Count(doctor.Fail)
 	if n == 0 {
 		return nil
 	}
-	reason := errNoStart
+	reason := "serve would not start"
 	if slices.ContainsFunc(findings, func(f doctor.Finding) bool {
 		return f.Level == doctor.Fail && f.Check != startCheck
 	}) {
-		reason = errLossy
+		reason = "this host would lose datagrams"
 	}
-	return fmt.Errorf("%w: %s of %d failed", reason, format.Plural(n, "check"), len(findings))
+	return fmt.Errorf("%s: %s of %d failed", reason, format.Plural(n, "check"), len(findings))
 }
 
-// examined is the listener as far as the host matters to it.
-func examined(l *config.Listener, usable []int) doctor.Listener {
+// requirements returns what a listener requires of the host.
+func requirements(l *config.Listener, usable []int) doctor.Listener {
 	e := doctor.Listener{
 		Name: l.Name, Address: l.Resolved(), Dual: l.DualStack(),
 		Shards: l.Shards, CPUs: l.CPUs, ReceiveBuffer: l.ReceiveBuffer, Join: l.Join,
@@ -92,7 +89,7 @@ func examined(l *config.Listener, usable []int) doctor.Listener {
 	}
 	e.DefaultReceiveBuffer, e.DefaultCPUs = !l.IsSet("receive_buffer"), len(l.CPUs) == 0
 	if l.GRO {
-		e.ShardMemory = l.Batch*longestTrain + outputMemory
+		e.ShardMemory = l.Batch*maxGROBatch + outputMemory
 	}
 	if len(e.CPUs) == 0 {
 		e.CPUs = usable
@@ -100,13 +97,13 @@ func examined(l *config.Listener, usable []int) doctor.Listener {
 	if e.Shards == 0 {
 		e.Shards = len(e.CPUs)
 	}
-	if strings.Contains(l.Output, "{shard}") {
+	if strings.Contains(l.Output, output.PerShard) {
 		e.ShardFiles++
 	}
 	return e
 }
 
 const (
-	outputMemory = 3 << 19  // 1.5 MiB of records per shard are on their way at most
-	longestTrain = 64 << 10 // which UDP_GRO may put into one message (udp(7))
+	outputMemory = 3 << 19  // bytes of records of a shard in its buffers and queue, at most
+	maxGROBatch  = 64 << 10 // bytes of one message with UDP_GRO (udp(7))
 )

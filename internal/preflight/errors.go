@@ -16,56 +16,59 @@ import (
 	"github.com/udpshard/udpshard/shard"
 )
 
-// TakeoverError says where the path was set, if what is there can be no socket's.
+// TakeoverError returns an error at the takeover path. If the path cannot be the path of a socket,
+// the error has the position of the setting.
 func TakeoverError(c *config.Config, err error) error {
-	at, look := os.Lstat(c.Takeover)
-	if look == nil && at.Mode().Type() != os.ModeSocket || errors.Is(look, unix.ENOTDIR) || errors.As(err, new(*takeover.SharedFolderError)) {
+	file, statErr := os.Lstat(c.Takeover)
+	noSocket := statErr == nil && file.Mode().Type() != os.ModeSocket
+	if noSocket || errors.Is(statErr, unix.ENOTDIR) || errors.As(err, new(*takeover.SharedFolderError)) {
 		return c.ErrorAt("takeover", err)
 	}
 	return fmt.Errorf("takeover: %w", err)
 }
 
-// WithTakeoverHint adds the remedy to the error of a port that another process has, where no process
-// answers at the takeover path.
+// WithTakeoverHint adds a hint to the error of a port in use, after no process has answered at the
+// takeover path.
 func WithTakeoverHint(c *config.Config, err error) error {
 	if c.Takeover == "" || !errors.As(err, new(*shard.InUseError)) {
 		return err
 	}
 	return cli.WithHint(err, fmt.Sprintf("no process listens at the takeover path: restart the process that "+
 		"has the port with --takeover %s, or stop it, or use another port", config.Absolute(c.Takeover)))
-
 }
 
-// JoinError refuses to a standby a port that the process that serves does not have.
+// JoinError returns the error of a standby whose listener joins a port without a socket of the active
+// process: the kernel would queue datagrams for the standby, which does not read.
 func JoinError(l *config.Listener) error {
-	return l.ErrorAt("join", errors.New("the process that serves has no such listener, and a standby would take its part of what comes there without reading it: give that one to the process that serves first"))
+	err := errors.New("the active process has no such listener, and a standby does not read the datagrams of the port")
+	return l.ErrorAt("join", cli.WithHint(err, "add the listener to the active process, then start the standby"))
 }
 
-// OutputError is the error of an output that can't be opened. Its hint makes the folder of the
-// file, if the folder is missing.
+// OutputError returns the error of an output. If the folder of the file is missing, the hint makes
+// the folder.
 func OutputError(l *config.Listener, err error) error {
 	path, _ := strings.CutPrefix(l.Output, "file:")
 	folder := filepath.Dir(path)
-	_, look := os.Stat(folder)
-	if errors.Is(err, os.ErrNotExist) && errors.Is(look, os.ErrNotExist) &&
+	_, statErr := os.Stat(folder)
+	if errors.Is(err, os.ErrNotExist) && errors.Is(statErr, os.ErrNotExist) &&
 		!strings.Contains(folder, output.PerShard) {
 		err = cli.WithHint(err, "mkdir -p "+folder)
 	}
 	return l.ErrorAt("output", err)
 }
 
-// TCPError is the error of a listener of DNS whose TCP port is not free.
+// TCPError returns the error of the TCP port of a listener with the protocol dns.
 func TCPError(l *config.Listener, err error) error {
-	return cli.WithHint(fmt.Errorf("listener %s: answers that do not fit into a datagram need TCP: %w", l.Name, err), "stop who has that port, or take another one")
+	err = fmt.Errorf("listener %s: answers that do not fit into a datagram need TCP: %w", l.Name, err)
+	return cli.WithHint(err, "stop the process that has the port, or use another port")
 }
 
-// MaxHTTPConnections: how many connections the HTTP server keeps open. Scrapers and probes need a
-// few; processes may open 1,024 files where nothing else is set. Where there are more connections,
-// the connection that has waited longest without a request is closed, so that a new request is
-// answered whatever other clients keep open.
+// MaxHTTPConnections limits the open connections of the HTTP server. Scrapers and probes need a few;
+// a process may open 1,024 files by default. Above the limit, the server closes the connection with
+// the longest time since its last request, so that new requests are always answered.
 const MaxHTTPConnections = 128
 
-// HTTPError is the error of an HTTP server that cannot listen at its address.
+// HTTPError returns the error of an HTTP address at which serve cannot listen.
 func HTTPError(err error) error {
-	return cli.WithHint(fmt.Errorf("http: %w", err), "--http ADDR takes another address, --http '' turns it off")
+	return cli.WithHint(fmt.Errorf("http: %w", err), "--http ADDR sets another address, --http '' turns HTTP off")
 }

@@ -16,14 +16,13 @@ import (
 
 const readyCheck = "ready"
 
-// readyTimeout is how long doctor waits for each answer of a running instance.
+// readyTimeout limits each request to a running instance.
 const readyTimeout = 2 * time.Second
 
-// ready asks a running instance at --http whether every shard reads, and returns the findings.
-// The instance also finds socket filters that another process has attached to its sockets; no
-// other process can see these. running are the PIDs of the instances that have the listeners'
-// ports.
-func ready(ctx context.Context, c *config.Config, running []int) []doctor.Finding {
+// checkReadiness asks a running instance at --http whether every shard reads. Only the instance can
+// see socket filters on its sockets. running are the PIDs of the instances that have the ports of
+// the listeners.
+func checkReadiness(ctx context.Context, c *config.Config, running []int) []doctor.Finding {
 	finding := func(level doctor.Level, remedy, format string, args ...any) doctor.Finding {
 		text := fmt.Sprintf(format, args...)
 		return doctor.Finding{Check: readyCheck, Level: level, Finding: text, Remedy: remedy}
@@ -52,17 +51,16 @@ func ready(ctx context.Context, c *config.Config, running []int) []doctor.Findin
 		return []doctor.Finding{finding(doctor.OK, "", "pid %d says that every shard reads", pid)}
 	}
 	var findings []doctor.Finding
-	for why := range strings.Lines(string(answer)) {
-		// A shard that has not read for a while is a warning: the check of the port fails if
-		// datagrams wait for the shard.
+	for reason := range strings.Lines(string(answer)) {
+		// A shard that does not read is a warning: if datagrams wait, the check of the port fails.
 		level, remedy := doctor.Warn, "udpshard health --http "+c.HTTP
-		if strings.Contains(why, metrics.FilterReason) {
+		if strings.Contains(reason, metrics.FilterReason) {
 			level = doctor.Fail
-			remedy = fmt.Sprintf("stop pid %d and start it again: "+
+			remedy = fmt.Sprintf("stop pid %d and start udpshard again: "+
 				"the filter ends with the sockets", pid)
 		}
 		findings = append(findings,
-			finding(level, remedy, "pid %d is not ready: %s", pid, strings.TrimSpace(why)))
+			finding(level, remedy, "pid %d is not ready: %s", pid, strings.TrimSpace(reason)))
 	}
 	return findings
 }

@@ -10,15 +10,15 @@ import (
 	"github.com/udpshard/udpshard/packet/dns"
 )
 
-// zonesTimeout is how long reading the zones of a listener may take. 1,000,000 names
-// take some seconds on one core; a file server that is away takes for ever.
+// zonesTimeout limits the reading of the zones of a listener. 1,000,000 names take some seconds on
+// one core; files of a file server that does not answer would take forever.
 const zonesTimeout = 5 * time.Minute
 
-// LoadZones reads the zones of a listener of DNS. Errors name the place of the setting and of the
-// mistake.
+// LoadListenerZones reads the zones of a listener with the protocol dns. Errors have the position
+// of the setting, and the position in the zone file.
 func LoadListenerZones(l *config.Listener) (*dns.Zones, error) {
 	zones, err := regular.WithTimeout(zonesTimeout, "read the zones", func() (*dns.Zones, error) { return dns.LoadZones(l.Zones...) })
-	debug.FreeOSMemory() // loading takes several times what is kept
+	debug.FreeOSMemory() // the load takes several times the memory of the zones
 	if err != nil {
 		var errs []error
 		for _, err := range cli.Separate(err) {
@@ -32,7 +32,7 @@ func LoadListenerZones(l *config.Listener) (*dns.Zones, error) {
 	return zones, nil
 }
 
-// LoadZones reads the zones of all listeners of DNS. The map has the names of listeners as keys.
+// LoadZones reads the zones of all listeners with the protocol dns, by the name of the listener.
 func LoadZones(listeners []*config.Listener) (map[string]*dns.Zones, error) {
 	zones := make(map[string]*dns.Zones)
 	var errs []error
