@@ -1,14 +1,11 @@
 package main
 
 import (
-	"context"
 	"io"
 	"os"
-	"os/signal"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/config"
@@ -43,7 +40,7 @@ Exit code 1 if a check fails, else 0. Some checks need root.`,
 			if err != nil && (d.flags.File == "" || cli.IsUsage(err)) {
 				return err
 			}
-			if err != nil { // there is nothing to examine the host for
+			if err != nil { // without listeners the host is not examined
 				return d.print(cmd, preflight.Refusals(err), false)
 			}
 			return d.run(cmd, c)
@@ -59,7 +56,7 @@ Exit code 1 if a check fails, else 0. Some checks need root.`,
 	return cmd
 }
 
-// doctorRun is one run of it.
+// doctorRun is one run of doctor.
 type doctorRun struct {
 	flags    config.Flags
 	interval time.Duration
@@ -67,9 +64,8 @@ type doctorRun struct {
 }
 
 func (d *doctorRun) run(cmd *cobra.Command, c *config.Config) error {
-	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	ctx, stop := interruptContext()
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends it at once
 	findings, err := preflight.Examine(ctx, c, d.flags.File, d.interval)
 	if err != nil {
 		return err
@@ -90,8 +86,7 @@ func (d *doctorRun) print(cmd *cobra.Command, findings []doctor.Finding, named b
 	return preflight.Verdict(findings)
 }
 
-// wantsColor says whether w is a terminal whose user has not said no
-// (no-color.org).
+// wantsColor reports whether w is a terminal, and NO_COLOR is not set (no-color.org).
 func wantsColor(w io.Writer) bool {
 	return os.Getenv("NO_COLOR") == "" && cli.IsTerminal(w)
 }

@@ -1,19 +1,23 @@
-// Command udpshard is a UDP front door for Linux: one socket to a core, and
-// every datagram accounted for.
+// Command udpshard is a UDP front door for Linux: one socket per core, and every datagram accounted
+// for.
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"io"
 	"os"
+	"os/signal"
 	"runtime"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
 )
 
-// The main thread is the main goroutine's: a shard that got it would give its
-// own name and CPU to what ps and taskset take for the process.
+// init keeps the main thread for the main goroutine. A shard on the main thread would change the
+// name and the CPU that ps and taskset show for the process.
 func init() { runtime.LockOSThread() }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -47,4 +51,18 @@ func run(args []string, stdout, stderr io.Writer) int {
 		cli.PrintError(stderr, err)
 	}
 	return cli.ExitCode(err)
+}
+
+// interruptContext returns a context that ends with SIGINT or SIGTERM. A second signal ends the
+// process.
+func interruptContext() (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
+}
+
+func printJSON(w io.Writer, value any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(value)
 }

@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os/signal"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -57,7 +55,7 @@ kernel's part of receiving. Takes less than 30 s.`,
 	return cmd
 }
 
-// selftestRun is one run of it.
+// selftestRun is one run of selftest.
 type selftestRun struct {
 	listener *config.Listener
 	flows    int
@@ -68,12 +66,12 @@ type selftestRun struct {
 	json     bool
 }
 
-// leastBudget leaves trials long enough to tell a rate.
-const leastBudget = 2 * time.Second
+// minBudget is enough time for trials that measure a rate.
+const minBudget = 2 * time.Second
 
 func (t *selftestRun) run(stdout, stderr io.Writer) error {
-	if t.budget < leastBudget {
-		return cli.Usage(fmt.Errorf("--duration: %s is less than %s", t.budget, leastBudget))
+	if t.budget < minBudget {
+		return cli.Usage(fmt.Errorf("--duration: %s is less than %s", t.budget, minBudget))
 	}
 	usable, err := sys.UsableCPUs()
 	if err != nil {
@@ -92,7 +90,7 @@ func (t *selftestRun) run(stdout, stderr io.Writer) error {
 	if t.threads == 0 {
 		t.threads = min(len(senders), t.flows)
 	}
-	// Where it goes is not known yet; the rest can be checked.
+	// The port is not known yet, and is not part of the check.
 	if _, _, err := (loadgen.Config{To: "127.0.0.1:9", Flows: t.flows, Size: t.size, GSO: t.gso, Threads: t.threads, CPUs: senders}).Check(); err != nil {
 		return sendError("", t.flows, err)
 	}
@@ -104,9 +102,8 @@ func (t *selftestRun) run(stdout, stderr io.Writer) error {
 	if err != nil {
 		return l.WithPosition(err)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	ctx, stop := interruptContext()
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second one is not caught
 	running, end := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- group.Run(running) }()
@@ -123,9 +120,7 @@ func (t *selftestRun) run(stdout, stderr io.Writer) error {
 		return err
 	}
 	if t.json {
-		encoder := json.NewEncoder(stdout)
-		encoder.SetIndent("", "  ")
-		if err := encoder.Encode(report); err != nil {
+		if err := printJSON(stdout, report); err != nil {
 			return err
 		}
 	} else {

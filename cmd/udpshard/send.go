@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strings"
 	"time"
 
@@ -75,7 +73,7 @@ up for 50 ms, and counts the rest as missed. SIGINT ends a run early. Exit code
 	return cmd
 }
 
-// sending is one run of send.
+// sending is a run of send.
 type sending struct {
 	config loadgen.Config
 	verify string
@@ -111,9 +109,8 @@ func (s *sending) run(stdout io.Writer) error {
 	if err != nil {
 		return sendError(s.config.To, s.config.Flows, err)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	ctx, stop := interruptContext()
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second one is not caught
 
 	var receiver *loadgen.Receiver
 	var records *loadgen.Records
@@ -139,7 +136,7 @@ func (s *sending) run(stdout io.Writer) error {
 	}
 	report := loadgen.NewSummary(s.config, result)
 	report.CPUSeconds = (cpuTime() - cpuBefore).Seconds()
-	settling := context.Background() // also after an interrupt: what was sent may still arrive
+	settling := context.Background() // also after an interrupt: sent datagrams may still arrive
 	switch {
 	case receiver != nil:
 		var arrival loadgen.Arrival
@@ -154,9 +151,7 @@ func (s *sending) run(stdout io.Writer) error {
 		}
 	}
 	if s.json {
-		encoder := json.NewEncoder(stdout)
-		encoder.SetIndent("", "  ")
-		_ = encoder.Encode(report)
+		_ = printJSON(stdout, report)
 	} else {
 		report.Print(stdout)
 	}
@@ -166,11 +161,11 @@ func (s *sending) run(stdout io.Writer) error {
 	return report.Verdict()
 }
 
-// spareFiles are more descriptors than a sender has beside those of its flows: standard ones,
-// epoll, files to verify.
+// spareFiles is more than the descriptors of a sender beside the sockets of the flows: standard
+// input, output and error, epoll, files to verify.
 const spareFiles = 32
 
-// sendError is the error of a run of so many flows to an address.
+// sendError returns the error of a run with a number of flows to an address, with the flag or a hint.
 func sendError(to string, flows int, err error) error {
 	var wrong *loadgen.ConfigError
 	if errors.As(err, &wrong) {
@@ -189,13 +184,13 @@ func sendError(to string, flows int, err error) error {
 	case errors.As(err, &segment):
 		return cli.WithHint(fmt.Errorf("--gso: the kernel refuses %w", err), "send without --gso, or with a smaller --size")
 	case errors.Is(err, unix.EMSGSIZE), errors.Is(err, unix.EINVAL):
-		return cli.WithHint(err, "the datagrams do not fit the way there: try a smaller --size, or a smaller --gso or none")
+		return cli.WithHint(err, "the datagrams are too large for the route: use a smaller --size, or a smaller --gso or none")
 	case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EHOSTUNREACH):
-		return cli.WithHint(err, "this host has no route there: see ip route get")
+		return cli.WithHint(err, "this host has no route to the address: see ip route get")
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		return cli.WithHint(err, "a firewall of this host forbids it, or the address is a broadcast one")
+		return cli.WithHint(err, "a firewall of this host rejects the datagrams, or the address is a broadcast address")
 	case errors.Is(err, unix.EMFILE):
-		return cli.WithHint(err, fmt.Sprintf("each flow takes a descriptor: ulimit -n %d", flows+spareFiles))
+		return cli.WithHint(err, fmt.Sprintf("each flow needs a descriptor: ulimit -n %d", flows+spareFiles))
 	}
 	return err
 }
@@ -207,7 +202,7 @@ func verifyError(err error) error {
 	return fmt.Errorf("--verify: %w", err)
 }
 
-// cpuTime is what this process has used, user and system.
+// cpuTime returns the CPU time of this process, user and system.
 func cpuTime() time.Duration {
 	var usage unix.Rusage
 	if unix.Getrusage(unix.RUSAGE_SELF, &usage) != nil {

@@ -54,28 +54,28 @@ beside an instance, as the same user.`,
 	return cmd
 }
 
-// exitWith returns a function that ends the process at once with an error. A standard error that is
-// not read does not delay the end.
+// exitWith returns a function that ends the process at once with an error, also if standard error is
+// a pipe without a reader.
 func exitWith(stderr io.Writer) func(error) {
 	return func(err error) {
 		go cli.PrintError(stderr, err)
-		time.Sleep(10 * time.Millisecond) // the time that a standard error that is read needs
+		time.Sleep(10 * time.Millisecond) // enough for a standard error with a reader
 		os.Exit(cli.ExitCode(err))
 	}
 }
 
-// checkStart is serve --check.
+// checkStart implements serve --check.
 func checkStart(f *config.Flags, w io.Writer) error {
 	c, err := f.Config()
 	if err != nil {
 		return err
 	}
-	look := &preflight.Check{Config: c}
-	if err := look.Run(); err != nil {
+	check := &preflight.Check{Config: c}
+	if err := check.Run(); err != nil {
 		return err
 	}
 	would := "start"
-	if from := look.Predecessor(); from != "" {
+	if from := check.Predecessor(); from != "" {
 		would = "take over from " + from
 		if c.Standby {
 			would = "stand by for " + from

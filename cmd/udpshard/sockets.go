@@ -2,17 +2,13 @@ package main
 
 import (
 	"cmp"
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/netip"
-	"os/signal"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/config"
@@ -78,7 +74,7 @@ Exit code 1 if there is no such socket.`,
 
 // listSockets watches the sockets for the interval, or until SIGINT or SIGTERM.
 func listSockets(stdout io.Writer, address netip.AddrPort, interval time.Duration, asJSON bool) error {
-	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	ctx, stop := interruptContext()
 	defer stop()
 	watch, err := sockets.WatchFor(ctx, address.Port(), interval)
 	if err != nil && watch.Looks == 0 {
@@ -89,9 +85,7 @@ func listSockets(stdout io.Writer, address netip.AddrPort, interval time.Duratio
 		report.Unseen = err.Error()
 	}
 	if asJSON {
-		encoder := json.NewEncoder(stdout)
-		encoder.SetIndent("", "  ")
-		if err := encoder.Encode(report); err != nil {
+		if err := printJSON(stdout, report); err != nil {
 			return err
 		}
 	}
@@ -104,8 +98,8 @@ func listSockets(stdout io.Writer, address netip.AddrPort, interval time.Duratio
 	return nil
 }
 
-// noSockets returns the error that no socket receives what is sent to an address. others is the
-// number of sockets at the port.
+// noSockets returns the error of an address without sockets. others is the number of sockets that the
+// port has at other addresses.
 func noSockets(name string, address netip.AddrPort, others int) error {
 	if others > 0 {
 		return cli.WithHint(fmt.Errorf("no UDP socket receives what is sent to %s", name), fmt.Sprintf("the port has sockets at other addresses: udpshard sockets %d", address.Port()))

@@ -12,14 +12,14 @@ import (
 	"github.com/udpshard/udpshard/internal/cli"
 )
 
-// version and commit are set by the linker (-X main.version=…); without, what
-// the go command recorded in the binary is used.
+// version and commit are set by the linker (-X main.version=…). The default is the version and the
+// commit that the go command has recorded in the binary.
 var version, commit string
 
-// build tells what runs.
+// build describes the binary and the kernel.
 type build struct{ version, commit, goVersion, kernel string }
 
-// labels are those of udpshard_build_info.
+// labels returns the labels of udpshard_build_info.
 func (b build) labels() map[string]string {
 	return map[string]string{"version": b.version, "commit": b.commit, "go": b.goVersion}
 }
