@@ -357,7 +357,7 @@ func FuzzSharedCounters(f *testing.F) {
 	f.Add(append([]byte(nil), shared.memory...))
 	log.Begin(shard, Write{Device: 1, Inode: 2, Size: 100, Partial: 3, Length: 50, Records: 2})
 	f.Add(append([]byte(nil), shared.memory...))
-	sys.NewReceiver(1, 10, sys.ReceiverOptions{Memory: shard.ReceiverMemory(), Trains: true, Copies: true, Destinations: true})
+	sys.NewReceiver(1, 10, sys.ReceiverOptions{Memory: shard.ReceiverMemory(), GRO: true, DropDuplicates: true, Destinations: true})
 	f.Add(append([]byte(nil), shared.memory...))
 	f.Add(shared.memory[:headerSize])
 	f.Add([]byte("udpshard"))

@@ -330,7 +330,7 @@ func TestAWaitingSuccessorChangesNothing(t *testing.T) {
 	if granted := buffer(); granted != 100_000 {
 		t.Errorf("the receive buffer has %d bytes", granted)
 	}
-	if trains, err := unix.GetsockoptInt(first.shards[0].fd, unix.SOL_UDP, unix.UDP_GRO); err == nil && trains != 0 {
+	if gro, err := unix.GetsockoptInt(first.shards[0].fd, unix.SOL_UDP, unix.UDP_GRO); err == nil && gro != 0 {
 		t.Error("GRO is on")
 	}
 	adopt(t, next)
@@ -539,7 +539,7 @@ func TestRunAfterASuccessorThatFailed(t *testing.T) {
 	if granted, _ := sys.ReceiveBuffer(first.shards[0].fd); granted != 100_000 {
 		t.Errorf("the receive buffer has %d bytes", granted)
 	}
-	if trains, err := unix.GetsockoptInt(first.shards[0].fd, unix.SOL_UDP, unix.UDP_GRO); err == nil && trains != 0 {
+	if gro, err := unix.GetsockoptInt(first.shards[0].fd, unix.SOL_UDP, unix.UDP_GRO); err == nil && gro != 0 {
 		t.Error("GRO is on")
 	}
 	r.quiesce(t)

@@ -34,11 +34,11 @@ func (s *shard) processBatch(fd, n int, now time.Time) error {
 	}
 	// Only the first message is waited for, and only a receive that waits reports a shutdown as a
 	// message without a source.
-	if !s.receiver.Named(0) {
+	if !s.receiver.HasSource(0) {
 		return errShutdown
 	}
 	for i := range n {
-		if s.dropDuplicates && s.receiver.Copied(i) {
+		if s.dropDuplicates && s.receiver.IsDuplicate(i) {
 			continue // shard 0 counts the datagram
 		}
 		rest := s.receiver.Payload(i)

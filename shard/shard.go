@@ -60,7 +60,7 @@ func newShard(g *Group, index, fd int) (*shard, error) {
 		counters: counters,
 		fd:       fd,
 		receiver: sys.NewReceiver(c.Batch, c.slot(), sys.ReceiverOptions{
-			Destinations: destinations, Trains: c.GRO, Copies: dropDuplicates, Memory: memory}),
+			Destinations: destinations, GRO: c.GRO, DropDuplicates: dropDuplicates, Memory: memory}),
 		batch:          packet.NewBatch(c.Batch, c.ReplySize, sink),
 		dropDuplicates: dropDuplicates,
 		messages:       make([]int, 0, c.Batch),

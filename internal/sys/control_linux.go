@@ -23,7 +23,7 @@ const (
 type control struct {
 	asked   netip.Addr // whom the datagram was sent to; zero: unknown
 	local   netip.Addr // whom an answer leaves from; zero: the kernel's choice
-	segment int        // bytes of each datagram of a train but the last; 0: no train
+	segment int        // bytes of each datagram of a GRO batch but the last; 0: one datagram
 }
 
 // parseControl reads them. Asked and local are the same, except that

@@ -8,12 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DetachSocket makes a bound UDP socket unreachable for senders: it connects the socket to itself. On
-// close a socket leaves its SO_REUSEPORT group before it leaves the kernel's table of sockets. A
+// DetachSocket makes a bound UDP socket unreachable for senders: it connects the socket to itself.
+// On close a socket leaves its SO_REUSEPORT group before it leaves the kernel's table of sockets. A
 // datagram whose lookup finds the socket in between is queued there and lost (udp_lib_unhash,
-// inet_lookup_reuseport, Linux 6.18). A connected socket is found only for datagrams of its peer. If
-// no route leads to the socket, since even the loopback interface is down, DetachSocket does nothing:
-// only a datagram at the very moment of the close is lost.
+// inet_lookup_reuseport, Linux 6.18). A connected socket is found only for datagrams of its peer.
+// If no route leads to the socket, since even the loopback interface is down, DetachSocket does
+// nothing: only a datagram at the very moment of the close is lost.
 func DetachSocket(fd int) error {
 	own, err := unix.Getsockname(fd)
 	if err != nil {

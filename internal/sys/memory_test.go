@@ -141,15 +141,15 @@ func message(r *Receiver, i int, size uint32, control []byte) {
 
 // What the memory says is what the receiver says.
 func TestArrived(t *testing.T) {
-	train := make([]byte, segmentSpace)
-	binary.NativeEndian.PutUint64(train, cmsgHeader+4)
-	binary.NativeEndian.PutUint32(train[8:], unix.SOL_UDP)
-	binary.NativeEndian.PutUint32(train[12:], unix.UDP_GRO)
-	binary.NativeEndian.PutUint32(train[16:], 100)
-	copied := make([]byte, destinationSpace) // sent to 192.0.2.255, answered from 192.0.2.1
-	n := putControl(copied, hostAddr)
-	copy(copied[cmsgHeader+8:], []byte{192, 0, 2, 255})
-	copied = copied[:n]
+	segments := make([]byte, segmentSpace)
+	binary.NativeEndian.PutUint64(segments, cmsgHeader+4)
+	binary.NativeEndian.PutUint32(segments[8:], unix.SOL_UDP)
+	binary.NativeEndian.PutUint32(segments[12:], unix.UDP_GRO)
+	binary.NativeEndian.PutUint32(segments[16:], 100)
+	duplicate := make([]byte, destinationSpace) // sent to 192.0.2.255, answered from 192.0.2.1
+	n := putControl(duplicate, hostAddr)
+	copy(duplicate[cmsgHeader+8:], []byte{192, 0, 2, 255})
+	duplicate = duplicate[:n]
 	own := make([]byte, destinationSpace)
 	n = putControl(own, hostAddr)
 	copy(own[cmsgHeader+8:], hostAddr.AsSlice())
@@ -168,12 +168,16 @@ func TestArrived(t *testing.T) {
 			message(r, 2, 9, nil)
 			message(r, 3, 65535, nil)
 		}, want: 4},
-		"nobody sent one":  {lay: func(r *Receiver) { message(r, 0, 5, nil); message(r, 1, 0, nil); r.evidence.names[1] = sockaddr{} }, want: 1},
-		"trains":           {options: ReceiverOptions{Trains: true}, lay: func(r *Receiver) { message(r, 0, 1000, train); message(r, 1, 1001, train); message(r, 2, 99, train) }, want: 10 + 11 + 1},
-		"an empty one":     {options: ReceiverOptions{Trains: true}, lay: func(r *Receiver) { message(r, 0, 0, train); message(r, 1, 7, nil) }, want: 2},
-		"nobody's trains":  {lay: func(r *Receiver) { message(r, 0, 1000, nil) }, want: 1},
-		"copies":           {options: ReceiverOptions{Destinations: true, Copies: true}, lay: func(r *Receiver) { message(r, 0, 5, copied); message(r, 1, 5, own) }, want: 1},
-		"copies of shard0": {options: ReceiverOptions{Destinations: true}, lay: func(r *Receiver) { message(r, 0, 5, copied); message(r, 1, 5, own) }, want: 2},
+		"a message without a sender": {lay: func(r *Receiver) { message(r, 0, 5, nil); message(r, 1, 0, nil); r.evidence.names[1] = sockaddr{} }, want: 1},
+		"GRO batches": {options: ReceiverOptions{GRO: true}, lay: func(r *Receiver) {
+			message(r, 0, 1000, segments)
+			message(r, 1, 1001, segments)
+			message(r, 2, 99, segments)
+		}, want: 10 + 11 + 1},
+		"an empty message":      {options: ReceiverOptions{GRO: true}, lay: func(r *Receiver) { message(r, 0, 0, segments); message(r, 1, 7, nil) }, want: 2},
+		"without GRO":           {lay: func(r *Receiver) { message(r, 0, 1000, nil) }, want: 1},
+		"duplicates":            {options: ReceiverOptions{Destinations: true, DropDuplicates: true}, lay: func(r *Receiver) { message(r, 0, 5, duplicate); message(r, 1, 5, own) }, want: 1},
+		"duplicates of shard 0": {options: ReceiverOptions{Destinations: true}, lay: func(r *Receiver) { message(r, 0, 5, duplicate); message(r, 1, 5, own) }, want: 2},
 	} {
 		test.options.Memory = make([]byte, ReceiverSpace(4))
 		r := NewReceiver(4, 1<<16, test.options)
@@ -202,7 +206,7 @@ var hostAddr = netip.MustParseAddr("192.0.2.1")
 // nothing beside it.
 func FuzzArrived(f *testing.F) {
 	memory := make([]byte, ReceiverSpace(2))
-	r := NewReceiver(2, 100, ReceiverOptions{Destinations: true, Trains: true, Copies: true, Memory: memory})
+	r := NewReceiver(2, 100, ReceiverOptions{Destinations: true, GRO: true, DropDuplicates: true, Memory: memory})
 	f.Add(append([]byte(nil), memory...))
 	message(r, 0, 100, make([]byte, 40))
 	f.Add(append([]byte(nil), memory...))

@@ -28,8 +28,8 @@ func SetReceiveBuffer(fd, size int, largest func() int) error {
 	return nil
 }
 
-// MaxReceiveBuffer returns net.core.rmem_max, the maximum without privilege, or math.MaxInt if /proc
-// does not show it.
+// MaxReceiveBuffer returns net.core.rmem_max, the maximum without privilege, or math.MaxInt if
+// /proc does not show it.
 func MaxReceiveBuffer() int {
 	text, err := os.ReadFile("/proc/sys/net/core/rmem_max")
 	if err != nil {

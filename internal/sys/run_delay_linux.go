@@ -11,8 +11,8 @@ import (
 
 // RunDelay reads how long a thread of this process has waited for its CPU while another thread had
 // the CPU: the second number of /proc/self/task/TID/schedstat, in nanoseconds (Linux's
-// Documentation/scheduler/sched-stats.rst). Kernels without CONFIG_SCHED_INFO have no such file, and
-// the result stays 0. A RunDelay is for one goroutine at a time.
+// Documentation/scheduler/sched-stats.rst). Kernels without CONFIG_SCHED_INFO have no such file,
+// and the result stays 0. A RunDelay is for one goroutine at a time.
 type RunDelay struct {
 	fd      int
 	opened  bool

@@ -8,7 +8,7 @@ type Sender struct {
 	iovs    []unix.Iovec
 	control []byte
 	queued  int
-	sent    int // of the queued, or refused
+	sent    int // of queued, or skipped
 }
 
 // NewSender lays out headers for batch answers.
@@ -25,9 +25,9 @@ func NewSender(batch int) *Sender {
 	return s
 }
 
-// Reply queues payload as the answer to message i of r's last batch, from the
-// address that was asked. It reports false if the batch is full: Send first.
-// Neither payload nor the name is copied: both must stay until Send is done.
+// Reply queues payload as the answer to message i of r's last batch, from the address that was
+// asked. False: the batch is full, and the caller must Send first. Neither payload nor the name is
+// copied: both must stay unchanged until Send.
 func (s *Sender) Reply(r *Receiver, i int, payload []byte) bool {
 	if s.queued == len(s.hdrs) {
 		return false
@@ -48,12 +48,12 @@ func (s *Sender) Reply(r *Receiver, i int, payload []byte) bool {
 	return true
 }
 
-// Queued returns how many answers Send has still to send.
+// Queued returns how many answers are queued for Send.
 func (s *Sender) Queued() int { return s.queued - s.sent }
 
-// Send sends queued answers without blocking and returns how many went. With
-// an error (EAGAIN: the send buffer is full) it was the first one left that
-// was not sent; Skip passes over it.
+// Send sends queued answers without blocking, and returns the number of sent answers. An error
+// (EAGAIN: the send buffer is full) is of the first answer that is still queued. Skip drops that
+// answer.
 func (s *Sender) Send(fd int) (int, error) {
 	n, err := mmsg(unix.SYS_SENDMMSG, fd, s.hdrs[s.sent:s.queued], unix.MSG_DONTWAIT)
 	s.sent += n
@@ -61,7 +61,7 @@ func (s *Sender) Send(fd int) (int, error) {
 	return n, err
 }
 
-// Skip gives up the first n answers left.
+// Skip drops the first n queued answers.
 func (s *Sender) Skip(n int) {
 	s.sent += n
 	s.reset()

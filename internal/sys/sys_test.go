@@ -94,7 +94,7 @@ func TestReceiverReusesItsMemory(t *testing.T) {
 			}
 			for i := range n {
 				source, scope := r.Source(i)
-				if string(r.Payload(i)) != "0123" || r.Truncated(i) || !r.Named(i) || source.Addr().String() != "127.0.0.1" || scope != 0 {
+				if string(r.Payload(i)) != "0123" || r.Truncated(i) || !r.HasSource(i) || source.Addr().String() != "127.0.0.1" || scope != 0 {
 					t.Errorf("message %d: %q of %s", i, r.Payload(i), source)
 				}
 			}
