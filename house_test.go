@@ -224,6 +224,28 @@ func TestPackagesAreSmall(t *testing.T) {
 	}
 }
 
+// The running server keeps its state in parts of its own: the type that joins them has few fields.
+func TestServerHasFewFields(t *testing.T) {
+	const maxFields = 12
+	found := false
+	source(t, func(folder, name string, file *ast.File) {
+		ast.Inspect(file, func(n ast.Node) bool {
+			spec, ok := n.(*ast.TypeSpec)
+			if !ok || folder != "internal/server" || spec.Name.Name != "server" {
+				return true
+			}
+			found = true
+			if n := spec.Type.(*ast.StructType).Fields.NumFields(); n > maxFields {
+				t.Errorf("%s: server has %d fields, at most %d", name, n, maxFields)
+			}
+			return false
+		})
+	})
+	if !found {
+		t.Error("there is no type server in internal/server")
+	}
+}
+
 func TestGofmt(t *testing.T) {
 	gofmt, err := exec.LookPath("gofmt")
 	if err != nil {
