@@ -95,8 +95,8 @@ func explainAddress(from *succession.Predecessor, err error) error {
 	return err
 }
 
-// groupMembers returns the sockets that are members of their SO_REUSEPORT group. A process with fewer
-// shards that has taken over, and has ended, has detached the last sockets.
+// groupMembers returns the sockets that are members of their SO_REUSEPORT group. A process with
+// fewer shards that has taken over, and has ended, has detached the last sockets.
 func groupMembers(sockets []*os.File) []*os.File {
 	for i, file := range sockets {
 		if _, err := engine.SocketAddress(file); err != nil && i > 0 {

@@ -19,8 +19,8 @@ import (
 	"github.com/udpshard/udpshard/shard"
 )
 
-// rig is a listener in this process, with all that serve puts behind it, and
-// a socket that sends to it without allocating.
+// rig is a listener in this process, with handler and output as in serve, and a socket that sends
+// to the listener without allocating.
 type rig struct {
 	group    *shard.Group
 	outputs  *output.Set
@@ -41,15 +41,16 @@ func newRig(tb testing.TB, change func(*config.Listener)) *rig {
 		}
 	})}
 	engine := l.Engine()
-	engine.Sink = func(shard int, page *metrics.Shard) (packet.Sink, error) {
-		return openSink(l, r.outputs, shard, page)
+	engine.Sink = func(shard int, counters *metrics.Shard) (packet.Sink, error) {
+		return openSink(l, r.outputs, shard, counters)
 	}
 	if l.Protocol == "dns" {
 		zones, err := dns.LoadZones(l.Zones...)
 		if err != nil {
 			tb.Fatal(err)
 		}
-		engine.Handler = dns.NewServer(zones, dns.Options{Listener: l.Name, Records: true, Cookies: dns.NewCookies(dns.NewSecret())}).Handler
+		o := dns.Options{Listener: l.Name, Records: true, Cookies: dns.NewCookies(dns.NewSecret())}
+		engine.Handler = dns.NewServer(zones, o).Handler
 	}
 	var err error
 	if r.group, err = shard.Listen(engine); err != nil {
@@ -72,7 +73,8 @@ func newRig(tb testing.TB, change func(*config.Listener)) *rig {
 		tb.Fatal(err)
 	}
 	at := r.group.Addr()
-	if err := unix.Connect(r.socket, &unix.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}); err != nil {
+	to := &unix.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}
+	if err := unix.Connect(r.socket, to); err != nil {
 		tb.Fatal(err)
 	}
 	if l.Protocol == "dns" {
@@ -81,22 +83,26 @@ func newRig(tb testing.TB, change func(*config.Listener)) *rig {
 	}
 	for i := range 64 {
 		r.messages = append(r.messages, fmt.Appendf(nil,
-			"<%d>1 2026-11-20T10:00:%02d.%06dZ host%d.example.net app%d %d ID%d [origin@32473 ip=\"192.0.2.%d\"] request %d took %d ms",
+			"<%d>1 2026-11-20T10:00:%02d.%06dZ host%d.example.net app%d %d ID%d "+
+				"[origin@32473 ip=\"192.0.2.%d\"] request %d took %d ms",
 			8*(i%24)+i%8, i%60, i*15_625, i, i%7, 1000+i, i%10, i, i*77, i*i))
 	}
 	return r
 }
 
-// dnsQueries are questions of many kinds to testdata/dns, with and without EDNS
-// and cookies.
+// dnsQueries returns queries of many kinds for the zone of testdata/dns, with and without EDNS and
+// cookies.
 func dnsQueries(tb testing.TB) (queries [][]byte) {
-	for i, name := range []string{"a", "alias1", "alias3", "child", "www.child", "missing", "any.wild", "host.dname", "txt1232", "sixty", "ent", "outside.test"} {
+	names := []string{"a", "alias1", "alias3", "child", "www.child", "missing", "any.wild",
+		"host.dname", "txt1232", "sixty", "ent", "outside.test"}
+	for i, name := range names {
 		for _, rtype := range []uint16{miekg.TypeA, miekg.TypeMX, miekg.TypeTXT, miekg.TypeANY} {
 			m := new(miekg.Msg).SetQuestion(name+".example.", rtype)
 			if i%2 == 0 {
 				m.SetEdns0(1232, i%4 == 0)
 				opt := m.IsEdns0()
-				opt.Option = append(opt.Option, &miekg.EDNS0_COOKIE{Code: miekg.EDNS0COOKIE, Cookie: "0102030405060708"})
+				cookie := &miekg.EDNS0_COOKIE{Code: miekg.EDNS0COOKIE, Cookie: "0102030405060708"}
+				opt.Option = append(opt.Option, cookie)
 			}
 			text, err := m.Pack()
 			if err != nil {
@@ -108,12 +114,12 @@ func dnsQueries(tb testing.TB) (queries [][]byte) {
 	return queries
 }
 
-// send sends count messages, and never has more under way than a small
-// receive buffer holds, so none is dropped.
+// send sends count messages. At most 64 are in the queue, which a small receive buffer holds, so
+// the kernel drops no message.
 func (r *rig) send(tb testing.TB, count int) {
-	page := r.group.Listener().Shards[0]
+	counters := r.group.Listener().Shards[0]
 	for range count {
-		for r.sent-page.Received.Load() > 64 {
+		for r.sent-counters.Received.Load() > 64 {
 			runtime.Gosched()
 		}
 		if _, err := unix.Write(r.socket, r.messages[r.sent%uint64(len(r.messages))]); err != nil {
@@ -121,7 +127,7 @@ func (r *rig) send(tb testing.TB, count int) {
 		}
 		r.sent++
 	}
-	for page.Delivered.Load()+page.Handled.Load()+page.OutputLost.Load() < r.sent {
+	for counters.Delivered.Load()+counters.Handled.Load()+counters.OutputLost.Load() < r.sent {
 		runtime.Gosched()
 	}
 }
@@ -138,13 +144,13 @@ var rigs = map[string]func(tb testing.TB) func(*config.Listener){
 		file := filepath.Join(tb.TempDir(), "queries.json")
 		return func(l *config.Listener) {
 			l.Protocol, l.Output = "dns", "file:"+file
-			l.Zones = []string{filepath.Join("..", "..", "cmd", "udpshard", "testdata", "dns", "example.zone")}
+			l.Zones = []string{filepath.FromSlash("../../cmd/udpshard/testdata/dns/example.zone")}
 		}
 	},
 }
 
-// BenchmarkServe is one datagram's way from a socket of the sender to the
-// output, through the loop that serve runs: ns/op includes sending it.
+// BenchmarkServe measures the path of a datagram from the socket of the sender to the output, as in
+// serve: ns/op includes sending the datagram.
 func BenchmarkServe(b *testing.B) {
 	for name, change := range rigs {
 		b.Run(name, func(b *testing.B) {
@@ -158,8 +164,7 @@ func BenchmarkServe(b *testing.B) {
 	}
 }
 
-// No datagram costs an allocation: what a run allocates does not grow with
-// the number of datagrams.
+// The number of allocations does not grow with the number of datagrams.
 func TestNoAllocationPerDatagram(t *testing.T) {
 	for name, change := range rigs {
 		t.Run(name, func(t *testing.T) {
@@ -168,7 +173,7 @@ func TestNoAllocationPerDatagram(t *testing.T) {
 			r.send(t, 10_000)
 			const count, most = 20_000, 20_000 / 100
 			n := uint64(math.MaxUint64)
-			for range 5 { // what runs beside allocates by the second: less in a quick run
+			for range 5 { // background goroutines allocate in proportion to the time: less in a quick run
 				var before, after runtime.MemStats
 				runtime.ReadMemStats(&before)
 				r.send(t, count)

@@ -59,7 +59,8 @@ func (s *server) listenStreams() error {
 	return cli.Join(errs...)
 }
 
-// stream returns a duplicate of the listening TCP socket; nil without one, and for another protocol.
+// stream returns a duplicate of the listening TCP socket; nil without one, and for another
+// protocol.
 func (d *dnsService) stream() (*os.File, error) {
 	if d == nil || d.socket == nil {
 		return nil, nil

@@ -6,46 +6,47 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-
-	"github.com/udpshard/udpshard/internal/cli"
 )
 
-// drain stops reading, writes what was read, and logs the final ledger.
-func (s *server) drain(stop func(), signals signals, ended <-chan error) error {
+// drain reads the queues to their end, writes the records, and logs the final ledger. stop ends the
+// context of the groups.
+func (s *server) drain(stop func()) error {
 	s.service.logError("stopping", s.service.unit.Stopping("draining"))
 	s.loop.stats.stop()
-	s.watchSecond(time.Now(), signals)
+	s.watchSecond(time.Now())
 	late, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
 	defer cancel()
-	var errs []error
-	kept := s.service.stores || s.succession.HasStandbys()
-	errs = append(errs, s.succession.Close())
-	if kept {
+	shared := s.service.stores || s.succession.HasStandbys()
+	errs := []error{s.succession.Close()}
+	if shared {
 		defer s.leaveGroups().Stop()
 	} else {
 		stop()
 	}
-	errs = append(errs, s.awaitGroups(late, ended))
+	errs = append(errs, s.awaitGroups(late))
 	s.closeDNS(late)
 	written := s.outputs.Close(late)
 	errs = append(errs, written)
 	select {
-	case err := <-s.outputs.Broken(): // its reader left while we drained
+	case err := <-s.outputs.Broken(): // the reader of a pipe left meanwhile
 		errs = append(errs, err)
 	default:
 	}
 	s.succession.StopWatching()
 	s.logLedger()
 	s.web.close()
-	if written == nil && !s.loop.hanging { // else a write or a receive may be under way until the end of this process
-		s.succession.Release() // so that a standby goes on from here, however long the exit takes
+	// With an unwritten record or a hanging shard, a write or a receive may be under way until the
+	// end of this process.
+	if written == nil && !s.loop.hanging {
+		s.succession.Release() // a standby need not wait for the exit
 	}
 	return errors.Join(errs...)
 }
 
-// leaveGroups has the groups leave, with the sockets open for the next process: a standby has
-// them that could not take over so far, or systemd keeps them, if the service is started again.
-// Where there is no end of what comes, that has to wait too.
+// leaveGroups lets the groups read their queues to the end, with the sockets open for the next
+// process: a standby that could not take over has the sockets, or systemd stores them for a
+// restart. If datagrams keep coming, the groups are quiesced after half of the drain timeout, and
+// the rest waits for the next process.
 func (s *server) leaveGroups() *time.Timer {
 	for _, g := range s.listeners {
 		g.Drain()
@@ -57,7 +58,7 @@ func (s *server) leaveGroups() *time.Timer {
 	})
 }
 
-// logLedger logs the account of the whole run, whatever the log level.
+// logLedger logs the ledger of the whole run, at each log level.
 func (s *server) logLedger() {
 	for _, listener := range s.ledger.Listeners() {
 		for _, r := range listener.Read() {
@@ -67,24 +68,24 @@ func (s *server) logLedger() {
 	}
 }
 
-// awaitSuccessor waits until the process that has taken over reads, for a second at the most.
-// What this process does to end would take CPUs from it: closing thousands of sockets and
-// threads takes some 100 ms of them.
+// awaitSuccessor waits until the successor reads, for successorPatience at most. The exit of this
+// process would take CPUs from the successor: closing thousands of sockets and threads takes some
+// 100 ms of CPU time.
 func (s *server) awaitSuccessor() {
-	s.web.close() // the other has the socket that listens
+	s.web.close() // the successor has the listening socket
 	soon, cancel := context.WithTimeout(context.Background(), successorPatience)
 	defer cancel()
 	s.succession.WaitPeers(soon)
 }
 
-// successorPatience is more than the second that Serve waits for the new process: peers that do
-// not read what they are told hold it up too.
+// successorPatience is more than the second for which Serve of package takeover waits for the new
+// process: peers that do not read their messages delay Serve too.
 const successorPatience = 1500 * time.Millisecond
 
-// exitHandedOver ends a process whose sockets and counters another one has.
+// exitHandedOver ends a process whose sockets and counters belong to the next process.
 func (s *server) exitHandedOver(why string) error {
 	s.loop.stats.stop()
-	s.web.close() // the other has the socket that listens
+	s.web.close() // the next process has the listening socket
 	s.log.Info().Msg(why)
 	if !s.handover.sameUnit {
 		s.service.stopping(why)
@@ -95,42 +96,12 @@ func (s *server) exitHandedOver(why string) error {
 	err := s.outputs.Close(late)
 	s.succession.StopWatching()
 	s.logLedger()
-	if !s.loop.hanging { // else what a shard uses that may wake up stays open until the end of this process
+	if !s.loop.hanging { // a hanging shard may wake up, and needs its sockets
 		for _, g := range s.listeners {
 			g.Close()
 		}
 	}
 	err = errors.Join(err, s.succession.Close())
-	s.succession.WaitPeers(late) // a standby that came just now has to be told who serves
+	s.succession.WaitPeers(late) // a standby that has just connected gets the redirect
 	return err
-}
-
-// exitFenced ends a process that another one has taken for dead or stuck, once
-// what it had read is written, or can't be within the drain timeout.
-func (s *server) exitFenced(why error, signals signals, ended <-chan error) error {
-	s.loop.secondSignal.Do(func() {
-		go func() { signals.exitOnSecond((<-signals.stop).at, nil) }()
-	})
-	late, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
-	defer cancel()
-	err := s.awaitGroups(late, ended) // they all see it
-	return errors.Join(fencedError{why}, err, s.exitHandedOver("replaced by another process"))
-}
-
-// fencedError ends the process with an exit code of its own.
-type fencedError struct{ error }
-
-func (e fencedError) Unwrap() error { return e.error }
-
-// ExitCode is that of a process that was replaced.
-func (e fencedError) ExitCode() int { return cli.ExitReplaced }
-
-// Hint says what may have been the matter.
-func (e fencedError) Hint() string {
-	return "see what stopped or starved this process; --standby-after is how long a standby bears it"
-}
-
-// watchSecond makes the next signal end the process at once. It counts once.
-func (s *server) watchSecond(first time.Time, signals signals) {
-	s.loop.secondSignal.Do(func() { go signals.exitOnSecond(first, nil) })
 }

@@ -2,13 +2,38 @@ package server
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"net/http"
+
+	"github.com/udpshard/udpshard/internal/cli"
 )
 
-// fencedHandler answers by a handler, but not in a process that was replaced: the socket that listens
-// is the new active process's too, and a process that wakes up late would answer with its role
-// and counters of before. What the handler answers is sent only if the process is not replaced
-// when the answer is ready.
+// exitFenced ends a process that was replaced as dead or stalled, when all records are written, or
+// at the drain timeout.
+func (s *server) exitFenced(why error) error {
+	signals := s.loop.signals
+	s.loop.secondSignal.Do(func() {
+		go func() { signals.exitOnSecond((<-signals.stop).at, nil) }()
+	})
+	late, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
+	defer cancel()
+	err := s.awaitGroups(late) // each group finds the new epoch
+	return errors.Join(fencedError{why}, err, s.exitHandedOver("replaced by another process"))
+}
+
+// fencedError is the error of a replaced process, with an exit code of its own.
+type fencedError struct{ error }
+
+func (e fencedError) Unwrap() error { return e.error }
+func (e fencedError) ExitCode() int { return cli.ExitReplaced }
+func (e fencedError) Hint() string {
+	return "find out what stopped or starved this process; --standby-after sets how long a standby waits"
+}
+
+// fencedHandler calls a handler, and sends the answer only if this process was not replaced
+// meanwhile. A replaced process that wakes up still has the listening socket, which the new active
+// process has too, and would answer with an old role and old counters.
 func fencedHandler(h http.Handler, replaced func() bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer := &pendingResponse{header: make(http.Header), code: http.StatusOK}
@@ -23,7 +48,7 @@ func fencedHandler(h http.Handler, replaced func() bool) http.Handler {
 			w.Header()[key] = values
 		}
 		w.WriteHeader(answer.code)
-		w.Write(answer.body.Bytes()) // a client that has gone needs no answer
+		w.Write(answer.body.Bytes()) // an error means that the client has gone
 	})
 }
 

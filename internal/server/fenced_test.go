@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// A process that was replaced answers nothing of its own, also where it was replaced while it made
-// the answer.
+// A replaced process sends no answer with its own state, also if the process is replaced while the
+// handler makes the answer.
 func TestAReplacedProcessDoesNotAnswer(t *testing.T) {
 	replaced := false
 	h := fencedHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -18,17 +18,20 @@ func TestAReplacedProcessDoesNotAnswer(t *testing.T) {
 		io.WriteString(w, "role active")
 		replaced = r.URL.Path == "/late"
 	}), func() bool { return replaced })
-	for path, want := range map[string]int{"/": http.StatusTeapot, "/late": http.StatusServiceUnavailable} {
+	codes := map[string]int{"/": http.StatusTeapot, "/late": http.StatusServiceUnavailable}
+	for path, want := range codes {
 		replaced = false
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
-		if own := strings.Contains(w.Body.String(), "active"); w.Code != want || own != (path == "/") || (w.Header().Get("X-From") != "") != own {
+		own, header := strings.Contains(w.Body.String(), "active"), w.Header().Get("X-From") != ""
+		if w.Code != want || own != (path == "/") || header != own {
 			t.Errorf("%s: %d %v %q", path, w.Code, w.Header(), w.Body)
 		}
 		if got := w.Header().Get("X-Content-Type-Options"); path == "/late" && got != "nosniff" {
 			t.Errorf("%s: X-Content-Type-Options %q", path, got)
 		}
-		if last := w.Header().Get("Connection") == "close"; last != (path == "/late") { // the next one is for the new process
+		// The client opens its next connection to the new process.
+		if last := w.Header().Get("Connection") == "close"; last != (path == "/late") {
 			t.Errorf("%s: the connection is closed: %t", path, last)
 		}
 	}

@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A shard hangs if its thread sleeps, or runs, and shows no sign of life; not if it has no
-// thread yet, nor if the thread is ready to run and gets no CPU.
-func TestWhatHangs(t *testing.T) {
+// A shard without heartbeat hangs if its thread sleeps or runs. A shard without a thread, and a
+// shard whose thread is ready to run and gets no CPU, do not hang.
+func TestHangingShards(t *testing.T) {
 	threads, quit := make(chan int), make(chan struct{})
 	var stop atomic.Bool
 	var all sync.WaitGroup
@@ -34,33 +34,34 @@ func TestWhatHangs(t *testing.T) {
 	})
 	ledger, l := metrics.NewLedger(""), &metrics.Listener{Name: "raw"}
 	for i, thread := range []int{0, sleeps, <-threads} {
-		page := metrics.NewShard(i, 0)
-		page.Heartbeat(time.Now().Add(-2 * hangTimeout))
+		counters := metrics.NewShard(i, 0)
+		counters.Heartbeat(time.Now().Add(-2 * hangTimeout))
 		if thread != 0 {
-			page.StartThread(thread, 0)
+			counters.StartThread(thread, 0)
 		}
-		l.Shards = append(l.Shards, page)
+		l.Shards = append(l.Shards, counters)
 	}
 	ledger.Add(l)
 	check := &hangCheck{ledger: ledger}
 	if hanging, more := check.findHanging(time.Now()); hanging != nil || !more {
-		t.Errorf("at the first look: %v, %t", hanging, more)
+		t.Errorf("at the first check: %v, %t", hanging, more)
 	}
-	eventually(t, "two hang", func() bool { // as soon as the one that runs has got some CPU
+	eventually(t, "two shards hang", func() bool { // when the running thread has got some CPU time
 		hanging, _ := check.findHanging(time.Now())
 		return len(hanging) == 2 && hanging[0].Shard.Index == 1 && hanging[1].Shard.Index == 2
 	})
 	l.Shards[1].Heartbeat(time.Now())
-	if hanging, _ := check.findHanging(time.Now()); len(hanging) > 1 || len(hanging) == 1 && hanging[0].Shard.Index != 2 {
-		t.Errorf("of two of which one has come back: %v", hanging)
+	hanging, _ := check.findHanging(time.Now())
+	if len(hanging) > 1 || len(hanging) == 1 && hanging[0].Shard.Index != 2 {
+		t.Errorf("after a heartbeat of shard 1: %v", hanging)
 	}
-	ready := threadState{'R', 7, 3}
-	if !ready.starved(ready) || ready.starved(threadState{'R', 7, 2}) || (threadState{'S', 7, 3}).starved(threadState{'S', 7, 3}) {
-		t.Error("what starves is ready to run, and has not run")
+	ready, sleeping := threadState{'R', 7, 3}, threadState{'S', 7, 3}
+	if !ready.starved(ready) || ready.starved(threadState{'R', 7, 2}) || sleeping.starved(sleeping) {
+		t.Error("a starved thread is ready to run, and has not run")
 	}
 }
 
-// eventually waits until a condition holds, for 30 seconds at the most.
+// eventually waits until a condition holds, for at most 30 seconds.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {

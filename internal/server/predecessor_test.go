@@ -10,67 +10,71 @@ import (
 	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/succession"
-	"github.com/udpshard/udpshard/internal/handoff/takeover"
 )
 
-// Listeners are known by their address, and those that share one by their names.
-func TestWhichListenerGoesOn(t *testing.T) {
-	had := func(names ...string) *succession.Predecessor {
-		l := new(succession.Predecessor)
+// Listeners are matched by address, and listeners with the same address by name.
+func TestMatchListeners(t *testing.T) {
+	addresses := []string{"127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:5514"}
+	offer := func(names ...string) *succession.Predecessor {
+		p := new(succession.Predecessor)
 		for i, name := range names {
-			l.Offer.Listeners = append(l.Offer.Listeners, handoff.Listener{Name: name, Address: []string{"127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:5514"}[i]})
+			l := handoff.Listener{Name: name, Address: addresses[i]}
+			p.Offer.Listeners = append(p.Offer.Listeners, l)
 		}
-		return l
+		return p
 	}
-	a, b, other := &config.Listener{Name: "a", Address: "127.0.0.1:0"}, &config.Listener{Name: "b", Address: "127.0.0.1:0"}, &config.Listener{Name: "c", Address: "[::ffff:127.0.0.1]:5514"}
+	listeners := []*config.Listener{
+		{Name: "a", Address: "127.0.0.1:0"},
+		{Name: "b", Address: "127.0.0.1:0"},
+		{Name: "c", Address: "[::ffff:127.0.0.1]:5514"},
+	}
 	for _, c := range []struct {
-		had  *succession.Predecessor
-		want [3]string // for a, b and the other one
+		from *succession.Predecessor
+		want [3]string // the names of the offered listeners, in the order of listeners
 	}{
 		{nil, [3]string{}},
-		{had(), [3]string{}},
-		{had("a", "b", "c"), [3]string{"a", "b", "c"}},
-		{had("b", "a", "x"), [3]string{"a", "b", "x"}},
-		{had("b"), [3]string{"", "b", ""}},
-		{had("x", "a"), [3]string{"a", "x", ""}},
+		{offer(), [3]string{}},
+		{offer("a", "b", "c"), [3]string{"a", "b", "c"}},
+		{offer("b", "a", "x"), [3]string{"a", "b", "x"}},
+		{offer("b"), [3]string{"", "b", ""}},
+		{offer("x", "a"), [3]string{"a", "x", ""}},
 	} {
-		for i, l := range []*config.Listener{a, b, other} {
+		for i, l := range listeners {
 			name := ""
-			if before := matchListeners(c.had, []*config.Listener{a, b, other})[l]; before != nil {
-				name = before.Name
+			if offered := matchListeners(c.from, listeners)[l]; offered != nil {
+				name = offered.Name
 			}
 			if name != c.want[i] {
-				t.Errorf("%s goes on from %q, want %q", l.Name, name, c.want[i])
+				t.Errorf("%s continues %q, want %q", l.Name, name, c.want[i])
 			}
 		}
 	}
 }
 
-// An HTTP socket that was handed over is used if it is at the address that is asked for, however
-// that is written.
-func TestTheHTTPAddressOfTheOneBefore(t *testing.T) {
+// An inherited HTTP socket is used if it has the configured address, in any spelling.
+func TestAddressOfAnInheritedHTTPSocket(t *testing.T) {
 	for _, c := range []struct {
-		had, want string
-		same      bool
+		socket, want string
+		same         bool
 	}{
 		{"127.0.0.1:9514", "127.0.0.1:9514", true},
 		{"127.0.0.1:9514", "[::ffff:127.0.0.1]:9514", true},
 		{"127.0.0.1:9514", "127.0.0.1:9515", false},
 		{"127.0.0.1:9514", "127.0.0.2:9514", false},
 		{"127.0.0.1:9514", "127.0.0.1:0", false},
-		{"127.0.0.1:9514", "name.test:9514", false}, // one that was not found
+		{"127.0.0.1:9514", "name.test:9514", false}, // a name that was not found
 		{"[::]:9514", ":9514", true},
-		{"[::]:9514", "0.0.0.0:9514", true}, // net.Listen makes [::] of it
+		{"[::]:9514", "0.0.0.0:9514", true}, // net.Listen opens [::] for 0.0.0.0
 		{"[::]:9514", "127.0.0.1:9514", false},
 	} {
-		had := net.TCPAddrFromAddrPort(netip.MustParseAddrPort(c.had))
-		if same := hasAddress(had, c.want); same != c.same {
-			t.Errorf("%s for %s: %t", c.had, c.want, same)
+		at := net.TCPAddrFromAddrPort(netip.MustParseAddrPort(c.socket))
+		if same := hasAddress(at, c.want); same != c.same {
+			t.Errorf("%s for %s: %t", c.socket, c.want, same)
 		}
 	}
 }
 
-// A host name of another process is not looked up: its sockets have the address.
+// Host names of a predecessor are not looked up: the sockets have the address.
 func TestHostNamesOfAPredecessor(t *testing.T) {
 	file := writeFile(t, "listeners: [{address: 'localhost:5001'}, {address: 'localhost:5002'}]\n")
 	c, err := (&config.Flags{File: file}).Config()
@@ -80,8 +84,13 @@ func TestHostNamesOfAPredecessor(t *testing.T) {
 	if c.Listeners[0].Resolved().String() != "127.0.0.1:5001" {
 		t.Skip("needs 127.0.0.1 as localhost in /etc/hosts")
 	}
-	had := &succession.Predecessor{Offer: takeover.Offer{State: handoff.State{Listeners: []handoff.Listener{{Address: "localhost:5002"}, {Address: "127.0.0.1:5001"}, {Address: "other.test:5003"}}}}}
-	if found := matchListeners(had, c.Listeners); len(found) != 2 || found[c.Listeners[0]].Address != "127.0.0.1:5001" || found[c.Listeners[1]].Address != "localhost:5002" {
+	from := new(succession.Predecessor)
+	for _, address := range []string{"localhost:5002", "127.0.0.1:5001", "other.test:5003"} {
+		from.Offer.Listeners = append(from.Offer.Listeners, handoff.Listener{Address: address})
+	}
+	found := matchListeners(from, c.Listeners)
+	if len(found) != 2 || found[c.Listeners[0]].Address != "127.0.0.1:5001" ||
+		found[c.Listeners[1]].Address != "localhost:5002" {
 		t.Errorf("%v", found)
 	}
 }

@@ -82,9 +82,18 @@ func (r *reloader) logSlow() {
 // under way, and before a service manager hears of it that may hang: whoever rotates
 // files waits for that.
 func (s *server) reopenAndReload() {
-	s.outputs.Reopen(s.filesOpened)
-	s.service.logError("a reload", s.service.unit.Reloading())
+	s.ReopenOutputs()
+	s.service.reloading()
 	s.beginReload()
+}
+
+// beginPendingReload begins the reload that a takeover or handover has deferred, if there was one.
+func (s *server) beginPendingReload() (pending bool) {
+	pending, s.loop.reloadPending = s.loop.reloadPending, false
+	if pending {
+		s.beginReload()
+	}
+	return pending
 }
 
 func (s *server) beginReload() {

@@ -8,8 +8,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// A read that hangs keeps nobody from asking again: outputs are opened anew (hangUp does
-// so before begin), the log says that it hangs, and the last reload comes after it.
+// During a hanging read further reloads can be requested: the log says that the read hangs, and one
+// more read follows.
 func TestAReloadThatHangs(t *testing.T) {
 	logs := new(bytes.Buffer)
 	r := newReloader(zerolog.New(logs))
@@ -17,31 +17,31 @@ func TestAReloadThatHangs(t *testing.T) {
 	hang, calls := make(chan struct{}), 0
 	read := func() loadedSettings { calls++; <-hang; return loadedSettings{asked: true} }
 	if !r.begin(read) {
-		t.Fatal("nothing is read")
+		t.Fatal("the first read has not begun")
 	}
 	if r.slow.Reset(0); !strings.Contains(logs.String(), "still reading") {
 		<-r.slow.C
 		r.logSlow()
 	}
 	if !strings.Contains(logs.String(), "reload still reading files") {
-		t.Errorf("it says nothing: %s", logs)
+		t.Errorf("the hanging read is not in the log: %s", logs)
 	}
 	for range 2 {
 		if r.begin(read) {
-			t.Error("two read at a time")
+			t.Error("two reads at a time")
 		}
 	}
 	close(hang)
 	if next := <-r.done; !next.asked || !r.end() {
-		t.Error("another one was asked for")
+		t.Error("the request during the read is lost")
 	}
 	if !r.begin(read) {
-		t.Error("the next one can't begin")
+		t.Error("the next read has not begun")
 	}
 	if <-r.done; r.end() || calls != 2 {
 		t.Errorf("%d reads", calls)
 	}
 	if r.logSlow(); strings.Count(logs.String(), "reload still reading files") != 1 {
-		t.Errorf("it speaks of one that has ended: %s", logs)
+		t.Errorf("a line about a read that has ended: %s", logs)
 	}
 }

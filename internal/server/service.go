@@ -231,6 +231,8 @@ func (v *service) store(s *server, patience time.Duration) error {
 	return err
 }
 
+func (v *service) reloading() { v.logError("a reload", v.unit.Reloading()) }
+
 // ready says that the service is ready, once the manager has what keep has sent,
 // or can't keep it.
 func (v *service) ready(s *server, kept error) {

@@ -15,60 +15,49 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// The watchdog hears nothing of a process with a shard that hangs.
-func TestTheWatchdogBitesWhereAShardHangs(t *testing.T) {
+// A process with a hanging shard does not report to the watchdog that it is alive.
+func TestWatchdogAndAHangingShard(t *testing.T) {
 	ledger := metrics.NewLedger("")
-	l := &metrics.Listener{Name: "x", Shards: []*metrics.Shard{metrics.NewShard(0, 0), metrics.NewShard(1, 0)}}
+	shards := []*metrics.Shard{metrics.NewShard(0, 0), metrics.NewShard(1, 0)}
+	l := &metrics.Listener{Name: "x", Shards: shards}
 	ledger.Add(l)
 	v := &service{}
 	now := time.Now()
-	alive := func() bool { return v.alive(now, time.Second) }
-	if !alive() {
-		t.Error("dead before there is anybody")
+	expect := func(state string, alive bool) {
+		t.Helper()
+		if got := v.alive(now, time.Second); got != alive {
+			t.Errorf("%s: alive is %t", state, got)
+		}
 	}
+	expect("no server", true)
 	v.setServer(&server{ledger: ledger})
-	if !alive() {
-		t.Error("dead before a shard has started")
-	}
+	expect("no shard has started", true)
 	for _, s := range l.Shards {
 		s.Heartbeat(now)
 	}
-	if !alive() {
-		t.Error("dead, and shards turn")
-	}
+	expect("shards have heartbeats", true)
 	l.Shards[1].Heartbeat(now.Add(-2 * time.Second))
-	if alive() {
-		t.Error("alive, and shard 1 hangs")
-	}
+	expect("shard 1 hangs", false)
 	l.Shards[1].BeginOutputWait()
-	if !alive() {
-		t.Error("dead, and shard 1 waits for its output")
-	}
+	expect("shard 1 waits for its output", true)
 	l.Shards[1].EndOutputWait()
 	ledger.SetRole(metrics.Standby)
-	if !alive() {
-		t.Error("dead, and it stands by")
-	}
+	expect("a standby", true)
 	ledger.SetRole(metrics.Active)
 	l.Shards[1].EndThread()
-	if !alive() {
-		t.Error("dead, and shard 1 rests")
-	}
+	expect("shard 1 has ended", true)
 	l.Shards[0].Heartbeat(now.Add(-2 * time.Second))
 	v.setServer(nil)
-	if !alive() {
-		t.Error("dead, and nobody serves")
-	}
+	expect("the server has gone", true)
 }
 
-// When a process of another unit has taken over, the store keeps nothing that
-// is that one's.
-func TestAServiceThatHasLeftKeepsNothing(t *testing.T) {
+// After a handover to a process of a different unit, the store keeps no sockets of that process.
+func TestNoStoredSocketsAfterAHandover(t *testing.T) {
 	u := systemdtest.New(t, filepath.Join(t.TempDir(), "notify"))
 	t.Setenv("NOTIFY_SOCKET", u.Address())
 	v := openService(zerolog.Nop())
 	if _, leaks := os.LookupEnv("NOTIFY_SOCKET"); leaks || !v.unit.Managed() {
-		t.Fatal("it has no manager, or its children have it too")
+		t.Fatal("the unit has no manager, or children inherit NOTIFY_SOCKET")
 	}
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -80,16 +69,18 @@ func TestAServiceThatHasLeftKeepsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer socket.Close()
-	set := handoff.State{Listeners: []handoff.Listener{{Name: "x", Address: conn.LocalAddr().String(), Sockets: []*os.File{socket}}}}
-	if err := v.unit.StoreAndWait(t.Context(), set); err != nil {
+	l := handoff.Listener{Name: "x", Address: conn.LocalAddr().String(), Sockets: []*os.File{socket}}
+	state := handoff.State{Listeners: []handoff.Listener{l}}
+	if err := v.unit.StoreAndWait(t.Context(), state); err != nil {
 		t.Fatal(err)
 	}
 	v.stopping("handed over")
-	if names := u.StoredNames(); len(names) != 1 { // the list, of nothing
-		t.Errorf("%q is kept", names)
+	if names := u.StoredNames(); len(names) != 1 { // the empty manifest
+		t.Errorf("%q is stored", names)
 	}
-	if said := u.Messages(); !slices.ContainsFunc(said, func(m systemdtest.Message) bool { return m.Text == "STOPPING=1\nSTATUS=handed over" }) {
-		t.Errorf("%+v", said)
+	stopping := func(m systemdtest.Message) bool { return m.Text == "STOPPING=1\nSTATUS=handed over" }
+	if messages := u.Messages(); !slices.ContainsFunc(messages, stopping) {
+		t.Errorf("%+v", messages)
 	}
 }
 
@@ -98,6 +89,6 @@ func TestSameUnit(t *testing.T) {
 		t.Skip("needs /proc/self/cgroup (CONFIG_CGROUPS)")
 	}
 	if !sameUnit(os.Getpid()) || sameUnit(0) || sameUnit(1<<30) {
-		t.Error("not its own unit, or that of nobody")
+		t.Error("sameUnit is false for this process, or true for no process")
 	}
 }

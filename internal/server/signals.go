@@ -10,101 +10,106 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// signals are those that serve listens to. Each kind has a queue: what does not fit
-// is dropped, and a second SIGHUP that waits would do nothing new.
+// signals are the signals of serve, in a queue for each kind. A signal that finds a full queue is
+// dropped: a third SIGTERM or a second waiting SIGHUP would change nothing.
 type signals struct {
-	stop   chan request
+	stop   chan stopRequest
 	reload chan os.Signal
 	exit   func(error) // ends the process at once
 }
 
-// request is a signal to stop, and when this process got to it: whoever heeds it may
-// be later.
-type request struct {
+// stopRequest is a signal to stop, with the time at which this process received the signal. The
+// reader of the queue may be late.
+type stopRequest struct {
 	os.Signal
 	at time.Time
 }
 
-// listenForSignals returns them, and what ends listening.
+// listenForSignals returns the signals, and a function that ends listening.
 func listenForSignals(exit func(error)) (signals, func()) {
-	s := signals{stop: make(chan request, 2), reload: make(chan os.Signal, 1), exit: exit}
+	s := signals{stop: make(chan stopRequest, 2), reload: make(chan os.Signal, 1), exit: exit}
 	stop := make(chan os.Signal, cap(s.stop))
 	signal.Notify(stop, unix.SIGTERM, unix.SIGINT)
 	go func() {
 		for sig := range stop {
 			select {
-			case s.stop <- request{sig, time.Now()}:
+			case s.stop <- stopRequest{sig, time.Now()}:
 			default:
 			}
 		}
 	}()
 	signal.Notify(s.reload, unix.SIGHUP)
-	signal.Ignore(unix.SIGPIPE) // a broken pipe is an error of the write, told like others
+	signal.Ignore(unix.SIGPIPE) // a write to a broken pipe returns an error
 	return s, func() {
-		signal.Ignore(unix.SIGTERM, unix.SIGINT) // to the very end: by their default action they would kill
+		signal.Ignore(unix.SIGTERM, unix.SIGINT) // the default action would kill during the exit
 		signal.Stop(stop)
 		close(stop)
 		signal.Stop(s.reload)
 	}
 }
 
-// stopError is why a context has ended: by that signal.
-type stopError struct{ request }
+// stopError is the cause of a context that has ended by a signal.
+type stopError struct{ stopRequest }
 
 func (s stopError) Error() string { return "stopped by " + s.String() }
 
-// Is takes it for what other ends of contexts are.
+// Is makes a stopError a context.Canceled.
 func (stopError) Is(target error) bool { return target == context.Canceled }
 
-// contextUntilStop returns a context that ends with the first signal to stop; a second one
-// ends the process. done ends that, and puts a signal back that may have come too
-// late to be heeded.
+// contextUntilStop returns a context that ends with the first signal to stop. A second signal ends
+// the process. done ends both, and puts the first signal back into the queue: the signal may have
+// come too late to have an effect.
 func (s signals) contextUntilStop() (ctx context.Context, done func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	over, heard := make(chan struct{}), make(chan struct{})
+	over, ended := make(chan struct{}), make(chan struct{})
 	go func() {
-		defer close(heard)
+		defer close(ended)
 		select {
-		case sig := <-s.stop:
-			cancel(stopError{sig})
-			s.exitOnSecond(sig.at, over)
+		case request := <-s.stop:
+			cancel(stopError{request})
+			s.exitOnSecond(request.at, over)
 		case <-over:
 		}
 	}()
 	return ctx, func() {
 		close(over)
-		<-heard
+		<-ended
 		if by, ok := context.Cause(ctx).(stopError); ok {
 			select {
-			case s.stop <- by.request:
-			default: // others wait there
+			case s.stop <- by.stopRequest:
+			default: // the queue is full of signals to stop
 			}
 		}
 		cancel(nil)
 	}
 }
 
-// repeatWindow is how soon a signal after the first is the same request:
-// timeout(1) and terminals signal the child and its group, at nearly the same
-// moment.
+// watchSecond makes the next signal end the process at once. Later calls change nothing.
+func (s *server) watchSecond(first time.Time) {
+	s.loop.secondSignal.Do(func() { go s.loop.signals.exitOnSecond(first, nil) })
+}
+
+// repeatWindow is the time after the first signal in which a signal is the same request: timeout(1)
+// and terminals signal the child and the group of the child, at nearly the same moment.
 const repeatWindow = 20 * time.Millisecond
 
-// errSecondSignal ends a process that is told to stop again while it stops.
+// errSecondSignal ends a process that gets a signal while it stops.
 var errSecondSignal = errors.New("signal while stopping: exit without draining")
 
 // exitOnSecond ends the process at a second request to stop; first is the time of the first
-// request. It returns without one when over is closed.
+// request. exitOnSecond returns when over is closed.
 func (s signals) exitOnSecond(first time.Time, over <-chan struct{}) {
 	if waitForRepeat(first, s.stop, over) {
 		s.exit(errSecondSignal)
 	}
 }
 
-// waitForRepeat waits for a signal that is another request than the first, or the end.
-func waitForRepeat(first time.Time, again <-chan request, over <-chan struct{}) bool {
+// waitForRepeat returns true at a signal later than repeatWindow after the first, and false when
+// over is closed.
+func waitForRepeat(first time.Time, requests <-chan stopRequest, over <-chan struct{}) bool {
 	for {
 		select {
-		case next := <-again:
+		case next := <-requests:
 			if next.at.Sub(first) > repeatWindow {
 				return true
 			}

@@ -7,15 +7,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestWhatAsksAgain(t *testing.T) {
+// A signal within repeatWindow after the first signal is no second request.
+func TestWaitForRepeat(t *testing.T) {
 	first := time.Now()
-	for after, want := range map[time.Duration]bool{0: false, 5 * time.Millisecond: false, repeatWindow: false, 25 * time.Millisecond: true, time.Second: true} {
-		again, over := make(chan request), make(chan struct{})
+	for after, want := range map[time.Duration]bool{
+		0: false, 5 * time.Millisecond: false, repeatWindow: false,
+		25 * time.Millisecond: true, time.Second: true,
+	} {
+		requests, over := make(chan stopRequest), make(chan struct{})
 		go func() {
-			again <- request{unix.SIGTERM, first.Add(after)}
+			requests <- stopRequest{unix.SIGTERM, first.Add(after)}
 			close(over)
 		}()
-		if got := waitForRepeat(first, again, over); got != want {
+		if got := waitForRepeat(first, requests, over); got != want {
 			t.Errorf("after %s: %v", after, got)
 		} else if got {
 			<-over

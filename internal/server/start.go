@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"os"
 	"time"
 
 	"github.com/udpshard/udpshard/internal/handoff"
@@ -13,9 +12,9 @@ import (
 	"github.com/udpshard/udpshard/shard"
 )
 
-// start opens the listeners, and takes over from the predecessor, if there is one. When ctx ends
-// before that, the predecessor stays active.
-func (s *server) start(ctx context.Context, reload <-chan os.Signal, from *succession.Predecessor) error {
+// start opens the listeners, and takes over from the predecessor; nil means a start without
+// predecessor. If ctx ends before the takeover, the predecessor stays active.
+func (s *server) start(ctx context.Context, from *succession.Predecessor) error {
 	err := s.openListeners(from)
 	switch {
 	case err != nil:
@@ -23,7 +22,7 @@ func (s *server) start(ctx context.Context, reload <-chan os.Signal, from *succe
 	case from == nil:
 		err = s.succession.Listen()
 	case s.config.Standby && from.WasConnected():
-		err = s.standBy(ctx, reload, from)
+		err = s.standBy(ctx, from)
 	case from.Connected():
 		err = s.succession.Upgrade(ctx, from)
 	default:
@@ -31,7 +30,8 @@ func (s *server) start(ctx context.Context, reload <-chan os.Signal, from *succe
 	}
 	if err != nil {
 		if !from.Connected() && s.config.Takeover != "" && isInUse(err) {
-			err = succession.Retry(preflight.WithTakeoverHint(s.config, err)) // another process was faster, and answers soon
+			// A faster process has become active, and answers soon.
+			err = succession.Retry(preflight.WithTakeoverHint(s.config, err))
 		}
 		return err
 	}
@@ -39,20 +39,23 @@ func (s *server) start(ctx context.Context, reload <-chan os.Signal, from *succe
 		if from == nil {
 			return err
 		}
-		s.log.Error().Err(err).Msg("DNS over TCP unavailable") // those over UDP wait, and there is no way back
+		// The takeover is final, and queries over UDP wait.
+		s.log.Error().Err(err).Msg("DNS over TCP unavailable")
 	}
-	s.change(handoff.Activated)
+	s.changeRole(handoff.Activated)
 	return nil
 }
 
-// isInUse returns whether another process has the port, or the takeover path.
+// isInUse returns whether a peer has the port or the takeover path.
 func isInUse(err error) bool {
 	return errors.As(err, new(*shard.InUseError)) || errors.As(err, new(*takeover.InUseError))
 }
 
-// findPredecessor returns the active process, or last, or what the service manager has stored; nil
-// if there is nothing.
-func (s *server) findPredecessor(ctx context.Context, last *succession.Predecessor) (*succession.Predecessor, error) {
+// findPredecessor returns the active process, or last, or the sockets that the service manager has
+// stored, or nil.
+func (s *server) findPredecessor(
+	ctx context.Context, last *succession.Predecessor,
+) (*succession.Predecessor, error) {
 	from, err := s.succession.Find(ctx, last)
 	if from != nil || err != nil {
 		return from, err
@@ -60,7 +63,7 @@ func (s *server) findPredecessor(ctx context.Context, last *succession.Predecess
 	return s.service.storedPredecessor(s.config)
 }
 
-// discard closes what a server that never was active has opened.
+// discard closes all files of a server that was never active.
 func (s *server) discard() {
 	for _, g := range s.listeners {
 		g.Close()
@@ -68,7 +71,7 @@ func (s *server) discard() {
 	soon, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	s.closeDNS(soon)
-	s.outputs.Close(soon) // there is nothing to write
+	s.outputs.Close(soon) // without records
 	s.web.shutDown()
 	s.succession.Discard()
 	s.service.setServer(nil)

@@ -11,37 +11,34 @@ import (
 	"github.com/udpshard/udpshard/packet/dns"
 )
 
-// startup is this process until it serves. It makes as many attempts as it takes:
-// who serves, and the settings, may change meanwhile.
+// startup is the process before it is active: any number of attempts to start, between which the
+// active process and the settings may change.
 type startup struct {
 	Options
 	config   *config.Config
-	lastGood *config.Config // the settings that a reload has replaced, until the new ones have proved good; nil: none
+	lastGood *config.Config // the settings before a reload, until config has proved good; nil: none
 	service  *service
 	signals  signals
 
-	// last is what there is of the process that has served last, as far as this one
-	// knows: it is let go only when another one has answered.
-	predecessor *succession.Predecessor
-	zones       map[string]*dns.Zones // that an attempt has read
-	wasStandby  bool                  // it has stood by
+	predecessor *succession.Predecessor // the process that was active last; replaced by the next
+	zones       map[string]*dns.Zones   // read by earlier attempts; by names of listeners
+	wasStandby  bool                    // an attempt has become a standby
 
-	failingSince time.Time // since when attempts fail for the same reason, as far as one can tell; zero: none has
-	logged       bool      // that they do
+	failingSince time.Time // start of a row of failures; zero: no attempt has failed
+	logged       bool      // the row of failures is in the log
 }
 
 const (
-	// againPause is how long to wait before that.
+	// retryPause is the time between two attempts.
 	retryPause = 10 * time.Millisecond
-	// againPatience is for how long that may go on: nobody listens at the takeover
-	// path while the port is taken, since somebody is about to take over.
+	// retryPatience is how long attempts may fail because the port is in use and no process listens
+	// at the takeover path: for a moment in each takeover.
 	retryPatience = time.Second
-	// stoodPause is how long a standby waits before it starts again after a failure.
+	// standbyRetryPause is the time between two attempts after a failure of a standby.
 	standbyRetryPause = time.Second
 )
 
-// run returns a server that is active, or nil with the error; without one where
-// a signal to stop came first.
+// run returns an active server, or nil and the error. Both are nil after a signal to stop.
 func (c *startup) run() (*server, error) {
 	ctx, done := c.signals.contextUntilStop()
 	defer done()
@@ -59,7 +56,7 @@ func (c *startup) run() (*server, error) {
 			return nil, nil
 		}
 		if s.loop.wasStandby {
-			s.change(handoff.StandbyEnded)
+			s.changeRole(handoff.StandbyEnded)
 			c.lastGood, c.wasStandby = nil, true
 		}
 		pause, err := c.chooseRetry(s, began, err)
@@ -73,14 +70,14 @@ func (c *startup) run() (*server, error) {
 	}
 }
 
-// tryStart returns a server that is active, or the error with what is left of one.
+// tryStart returns an active server, or an error and the discarded server.
 func (c *startup) tryStart(ctx context.Context) (*server, error) {
 	setLevel(c.config.LogLevel)
-	s := newServer(c.Options, c.config, c.service)
+	s := newServer(c.Options, c.config, c.service, c.signals)
 	s.dns.zones = c.zones
 	var err error
 	if c.predecessor, err = s.findPredecessor(ctx, c.predecessor); err == nil {
-		err = s.start(ctx, c.signals.reload, c.predecessor)
+		err = s.start(ctx, c.predecessor)
 	}
 	if err == nil {
 		return s, nil
@@ -92,11 +89,11 @@ func (c *startup) tryStart(ctx context.Context) (*server, error) {
 	return s, err
 }
 
-// chooseRetry chooses the settings of the attempt after one that has failed, and how long
-// to wait before it; an error is that there is none.
+// chooseRetry chooses the settings of the next attempt after the failure of s, and the pause before
+// the attempt. With a final error no attempt follows.
 func (c *startup) chooseRetry(s *server, began time.Time, err error) (pause time.Duration, final error) {
-	// Where an attempt took long it was something else before. The first one may have waited for
-	// who served then.
+	// An attempt longer than retryPatience begins a new row of failures. The first attempt counts
+	// from its end: the attempt may have waited for an active process.
 	if c.failingSince.IsZero() || time.Since(began) > retryPatience {
 		c.failingSince, c.logged = time.Now(), false
 	}
@@ -108,7 +105,7 @@ func (c *startup) chooseRetry(s *server, began time.Time, err error) (pause time
 	case c.lastGood != nil:
 		logRefused(c.service.log, err)
 		c.lastGood, c.config = nil, c.lastGood
-	case c.wasStandby: // with these settings: a file may be there again, or right
+	case c.wasStandby: // the settings were good: for example a missing file may come back
 		pause = standbyRetryPause
 	default:
 		return 0, err

@@ -10,15 +10,15 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// The stats line has rates per second and counts of the interval, which its names say; and
-// an idle listener is told of once.
+// A stats line has rates per second and counts of the interval. A listener without traffic has one
+// line.
 func TestStatsLines(t *testing.T) {
-	page := metrics.NewShard(0, 0)
-	page.Received.Add(1000) // a predecessor's
-	page.Delivered.Add(900)
-	page.OutputLost.Add(100)
+	counters := metrics.NewShard(0, 0)
+	counters.Received.Add(1000) // of a predecessor
+	counters.Delivered.Add(900)
+	counters.OutputLost.Add(100)
 	ledger := metrics.NewLedger("x")
-	ledger.Add(&metrics.Listener{Name: "a", Shards: []*metrics.Shard{page}})
+	ledger.Add(&metrics.Listener{Name: "a", Shards: []*metrics.Shard{counters}})
 	var logs bytes.Buffer
 	s := newStats(ledger, zerolog.New(&logs), 0)
 	at := s.since
@@ -32,41 +32,41 @@ func TestStatsLines(t *testing.T) {
 		}
 		return fields
 	}
-	if l := line(); l["level"] != "info" || l["received_per_s"] != 0.0 || l["lost_in_interval"] != 0.0 || l["interval_s"] != 10.0 || l["idle"] != true {
-		t.Errorf("the first line: %v", l)
+	expect := func(want map[string]any) { // nil: the field is absent
+		t.Helper()
+		l := line()
+		for name, value := range want {
+			if l[name] != value {
+				t.Errorf("%s is %v, want %v; the line: %v", name, l[name], value, l)
+			}
+		}
 	}
+	type fields = map[string]any
+	expect(fields{"level": "info", "received_per_s": 0.0, "lost_in_interval": 0.0,
+		"interval_s": 10.0, "idle": true})
 	for range 3 {
 		if l := line(); l != nil {
-			t.Errorf("it is idle still, and says %v", l)
+			t.Errorf("a second line of an idle listener: %v", l)
 		}
 	}
-	page.Received.Add(500)
-	page.Bytes.Add(70)
-	page.Delivered.Add(440)
-	page.OutputLost.Add(50)
-	page.NotAllowed.Add(3)
-	if l := line(); l["level"] != "warn" || l["received_per_s"] != 50.0 || l["delivered_per_s"] != 44.0 || l["bytes_per_s"] != 7.0 || l["in_flight"] != 7.0 ||
-		l["lost_in_interval"] != 50.0 || l["dropped_output_in_interval"] != 50.0 || l["dropped_not_allowed_in_interval"] != 3.0 || l["idle"] != nil {
-		t.Errorf("%v", l)
-	}
+	counters.Received.Add(500)
+	counters.Bytes.Add(70)
+	counters.Delivered.Add(440)
+	counters.OutputLost.Add(50)
+	counters.NotAllowed.Add(3)
+	expect(fields{"level": "warn", "received_per_s": 50.0, "delivered_per_s": 44.0,
+		"bytes_per_s": 7.0, "in_flight": 7.0, "lost_in_interval": 50.0, "idle": nil,
+		"dropped_output_in_interval": 50.0, "dropped_not_allowed_in_interval": 3.0})
 	for range 2 {
-		if l := line(); l["in_flight"] != 7.0 || l["idle"] != nil { // not idle: they wait
-			t.Errorf("%v", l)
-		}
+		expect(fields{"in_flight": 7.0, "idle": nil}) // records wait
 	}
-	page.Delivered.Add(7)
-	if l := line(); l["delivered_per_s"] != 0.7 || l["idle"] != nil {
-		t.Errorf("%v", l)
+	counters.Delivered.Add(7)
+	expect(fields{"delivered_per_s": 0.7, "idle": nil})
+	expect(fields{"idle": true})
+	if l := line(); l != nil {
+		t.Errorf("a second line of an idle listener: %v", l)
 	}
-	if l := line(); l["idle"] != true {
-		t.Errorf("%v", l)
-	}
-	for name := range line() {
-		t.Errorf("%s is said", name)
-	}
-	page.RateLimited.Add(1)
-	page.Received.Add(1)
-	if l := line(); l["dropped_rate_limited_in_interval"] != 1.0 || l["level"] != "info" {
-		t.Errorf("%v", l)
-	}
+	counters.RateLimited.Add(1)
+	counters.Received.Add(1)
+	expect(fields{"dropped_rate_limited_in_interval": 1.0, "level": "info"})
 }
