@@ -57,9 +57,9 @@ up for 50 ms, and counts the rest as missed. SIGINT ends a run early. Exit code
 	set.SortFlags = false
 	cli.AddFlag(set, &s.config.To, "to", cli.ParseText, "`ADDR` to send to: host:port or [ipv6]:port")
 	cli.AddFlag(set, &s.config.Flows, "flows", cli.ParseCount, "send from `N` source ports, each a flow with numbers of its own")
-	cli.AddFlag(set, &s.config.Rate, "rate", loadgen.ParseSendRate, "send `N` datagrams a second over all flows; 0 is flat out")
+	cli.AddFlag(set, &s.config.Rate, "rate", loadgen.ParseRate, "send `N` datagrams a second over all flows; 0 is flat out")
 	cli.AddFlag(set, &duration, "duration", cli.ParseDuration, "send for `DURATION`; 0 is until SIGINT; with --count, the default is no limit")
-	cli.AddFlag(set, &s.config.Count, "count", loadgen.ParseUnsigned, "send `N` datagrams in all (default as many as the duration allows)")
+	cli.AddFlag(set, &s.config.Count, "count", loadgen.ParseTotal, "send `N` datagrams in all (default as many as the duration allows)")
 	cli.AddFlag(set, &s.config.Size, "size", cli.ParseSize, "`SIZE` of each payload, padded (default as long as the text)")
 	set.Var(&template, "template", "`FILE` of lines to send in turn, in which {flow}, {seq}, {time} and {run} are replaced")
 	cli.AddFlag(set, &s.config.GSO, "gso", cli.ParseCount, "send `N` datagrams as one GSO batch, which the kernel splits (UDP_SEGMENT), up to 128 (default off)")

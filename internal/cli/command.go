@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// FlagError is the error of a flag that can't be used, with its remedy.
+// FlagError returns the error of an unusable flag, with a hint.
 func FlagError(cmd *cobra.Command, err error) error {
 	var invalid *pflag.InvalidValueError
 	var missing *pflag.ValueRequiredError
@@ -25,8 +25,8 @@ func FlagError(cmd *cobra.Command, err error) error {
 	return Usage(err)
 }
 
-// unknownFlagHint names the flag that was probably meant: one of the command, or where the
-// command itself is missing, one of serve, or a command.
+// unknownFlagHint returns the hint for an unknown flag: a flag of the command with a similar name,
+// serve if the command is missing and serve has the flag, or a command with a similar name.
 func unknownFlagHint(cmd *cobra.Command, unknown *pflag.NotExistError) string {
 	name := unknown.GetSpecifiedName()
 	if letters := unknown.GetSpecifiedShortnames(); letters != "" { // -listen
@@ -58,8 +58,8 @@ func commandNames(cmd *cobra.Command) (names []string) {
 	return names
 }
 
-// NoArguments refuses arguments; for a command of several they are commands that
-// do not exist.
+// NoArguments returns an error if a command has arguments. For a command with subcommands, the first
+// argument is an unknown subcommand.
 func NoArguments(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil

@@ -2,7 +2,7 @@ package cli
 
 import "github.com/spf13/cobra"
 
-// HelpCommand is cobra's, but refuses commands that do not exist.
+// HelpCommand returns the help command of cobra, with errors for unknown commands.
 func HelpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "help [COMMAND]",
@@ -34,7 +34,7 @@ func HelpCommand() *cobra.Command {
 	}
 }
 
-// AddCompletion adds cobra's command that writes completions.
+// AddCompletion adds the completion command of cobra, with examples.
 func AddCompletion(root *cobra.Command) {
 	root.InitDefaultCompletionCmd()
 	examples := map[string]string{
@@ -51,6 +51,7 @@ func AddCompletion(root *cobra.Command) {
 	}
 }
 
+// HelpTemplate is the template of the help of each command (cobra).
 const HelpTemplate = `{{with or .Long .Short}}{{. | trimTrailingWhitespaces}}
 {{end}}
 Usage:

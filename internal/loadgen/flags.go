@@ -8,12 +8,14 @@ import (
 	"github.com/udpshard/udpshard/internal/cli"
 )
 
-func ParseUnsigned(text string) (uint64, error) {
+// ParseTotal parses a number of datagrams, from 1.
+func ParseTotal(text string) (uint64, error) {
 	n, err := cli.ParseCount(text)
 	return uint64(n), err
 }
 
-func ParseSendRate(text string) (float64, error) {
+// ParseRate parses datagrams a second. 0 means without a limit.
+func ParseRate(text string) (float64, error) {
 	n, err := strconv.ParseFloat(text, 64)
 	if err != nil || !(n >= 0) {
 		return 0, cli.Suggest(fmt.Errorf("%q is not a number of datagrams a second", text), cli.MeantCount(text))
@@ -21,7 +23,7 @@ func ParseSendRate(text string) (float64, error) {
 	return n, nil
 }
 
-// ParseShare reads 0.9 or 90%.
+// ParseShare parses a share of all datagrams: 0.9 or 90%.
 func ParseShare(text string) (float64, error) {
 	number, percent := strings.CutSuffix(text, "%")
 	n, err := strconv.ParseFloat(number, 64)
