@@ -8,12 +8,12 @@ import (
 	"github.com/udpshard/udpshard/internal/format"
 )
 
-// progress tells of trials: on a terminal in one line that is overwritten.
+// progress prints the trials; on a terminal, in a line that is overwritten.
 type progress struct {
 	w    io.Writer
 	live bool
 	n    int
-	what string // the trial that runs
+	what string // the present trial
 }
 
 func rateName(rate float64) string {
@@ -23,9 +23,9 @@ func rateName(rate float64) string {
 	return format.Count(uint64(rate+0.5)) + "/s"
 }
 
-func (p *progress) begin(rate float64, between string, length time.Duration) {
+func (p *progress) begin(rate float64, bounds string, length time.Duration) {
 	p.n++
-	p.what = fmt.Sprintf("trial %d: %s%s", p.n, rateName(rate), between)
+	p.what = fmt.Sprintf("trial %d: %s%s", p.n, rateName(rate), bounds)
 	if p.live {
 		fmt.Fprintf(p.w, "\r\x1b[K%s for %s …", p.what, length.Round(time.Millisecond))
 	}
@@ -33,10 +33,10 @@ func (p *progress) begin(rate float64, between string, length time.Duration) {
 
 func (p *progress) end(t trial) {
 	t.judge()
-	line := fmt.Sprintf("%s: %s/s, %s lost, busiest core %.0f%%: %s", p.what, format.Count(roundRate(t.Rate)),
+	line := fmt.Sprintf("%s: %s/s, %s lost, busiest CPU %.0f%%: %s", p.what, format.Count(roundRate(t.Rate)),
 		format.Count(t.Sent-min(t.Sent, t.Received)), 100*t.busiest().Busy, t.Verdict)
-	if t.short() {
-		line += "; the sender got no further"
+	if t.isShort() {
+		line += "; the sender was slower than asked"
 	}
 	if p.live {
 		fmt.Fprintf(p.w, "\r\x1b[K%s", line)

@@ -10,19 +10,19 @@ import (
 	"github.com/udpshard/udpshard/internal/format"
 )
 
-// Report is what a test has found: JSON, or by Print.
+// Report is the result of a test, as JSON or by Print.
 type Report struct {
 	Protocol string `json:"protocol"`
 	Flows    int    `json:"flows"`
 	Note     string `json:"note"`
-	// Highest is the highest loss-free rate in datagrams a second, 0 if
-	// there was none; Held says that it was confirmed for HeldSeconds.
+	// Highest is the highest loss-free rate in datagrams a second, or 0. Held: a trial of
+	// HeldSeconds confirmed the rate.
 	Highest       float64      `json:"highest_rate"`
 	Held          bool         `json:"held"`
 	HeldSeconds   float64      `json:"held_seconds"`
 	Bytes         float64      `json:"bytes_per_second"`
 	CPUNanos      int64        `json:"receive_cpu_ns_per_datagram"`
-	SenderNanos   int64        `json:"sender_cpu_ns_per_datagram"` // the kernel's receive path included
+	SenderNanos   int64        `json:"sender_cpu_ns_per_datagram"` // with the kernel's receive path
 	Shards        []shardTrial `json:"shards"`
 	FairMax       float64      `json:"fair_max_share"`
 	FairDeviation float64      `json:"fair_max_share_deviation"`
@@ -37,13 +37,13 @@ type Report struct {
 
 const loopbackNote = "loopback shows the receive side alone: the sender's CPU does the kernel's part (softirq)"
 
-// setup is what the trials had in common.
+// setup is the conditions of all trials.
 type setup struct {
 	protocol       string
 	flows          int
 	size, gso      int
 	asked, granted int  // bytes of receive buffer
-	shared         bool // senders and shards have cores in common
+	shared         bool // senders and shards share CPUs
 }
 
 // newReport draws the conclusions.
@@ -54,14 +54,14 @@ func newReport(s *search, with setup) Report {
 	}
 	shown := s.best
 	if shown == nil {
-		shown = s.bad // what it looked like when it lost
+		shown = s.bad // the trial that lost datagrams
 	} else {
 		r.Highest = shown.Rate
 		r.HeldSeconds = shown.Elapsed.Seconds()
 		r.Bytes = float64(shown.Bytes) / max(shown.Elapsed.Seconds(), 1e-9)
 	}
 	if shown == nil { // interrupted before the first
-		r.Limit, r.Verdict = "none", "there was no time for a single trial"
+		r.Limit, r.Verdict = "none", "no time was left for a trial"
 		return r
 	}
 	r.CPUNanos = shown.ReceiveCPU.Nanoseconds() / max(int64(shown.Received), 1)
@@ -75,7 +75,7 @@ func newReport(s *search, with setup) Report {
 	return r
 }
 
-// roundRate keeps three digits: trials repeat no better.
+// roundRate keeps three digits: trials do not repeat more exactly.
 func roundRate(rate float64) uint64 {
 	n, unit := uint64(rate+0.5), uint64(1)
 	for n/unit >= 1000 {
@@ -84,7 +84,7 @@ func roundRate(rate float64) uint64 {
 	return (n + unit/2) / unit * unit
 }
 
-// Print prints tables for people.
+// Print prints tables.
 func (r Report) Print(w io.Writer) {
 	fmt.Fprintf(w, "%s, %s, %s\n%s\n\n", r.Protocol, format.Plural(len(r.Shards), "shard"), format.Plural(r.Flows, "flow"), r.Note)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -95,7 +95,7 @@ func (r Report) Print(w io.Writer) {
 	case r.Held:
 		row("highest loss-free rate", "%s datagrams/s, %s bytes/s, held for %.1f s", format.Count(roundRate(r.Highest)), format.Count(roundRate(r.Bytes)), r.HeldSeconds)
 	default:
-		row("highest loss-free rate", "%s datagrams/s, %s bytes/s; not confirmed: there was no time to hold it", format.Count(roundRate(r.Highest)), format.Count(roundRate(r.Bytes)))
+		row("highest loss-free rate", "%s datagrams/s, %s bytes/s; not confirmed: no time was left to hold the rate", format.Count(roundRate(r.Highest)), format.Count(roundRate(r.Bytes)))
 	}
 	row("receive CPU", "%s a datagram", micros(r.CPUNanos))
 	row("sender CPU", "%s a datagram", micros(r.SenderNanos))
@@ -117,7 +117,7 @@ func (r Report) Print(w io.Writer) {
 	table.Flush()
 	fmt.Fprintf(w, "\nverdict: %s\n", r.Verdict)
 	if r.Remedy != "" {
-		fmt.Fprintf(w, "to do:   %s\n", r.Remedy)
+		fmt.Fprintf(w, "remedy:  %s\n", r.Remedy)
 	}
 }
 

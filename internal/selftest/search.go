@@ -8,7 +8,7 @@ import (
 	"github.com/udpshard/udpshard/internal/format"
 )
 
-// trial is one load at one rate, and what became of it.
+// trial is a load at one rate, and its result.
 type trial struct {
 	Asked     float64       `json:"asked_rate"` // datagrams a second; 0 is flat out
 	Rate      float64       `json:"rate"`       // as achieved
@@ -18,24 +18,23 @@ type trial struct {
 	Bytes     uint64        `json:"bytes"`  // of payload, sent
 	Elapsed   time.Duration `json:"-"`
 	SenderCPU time.Duration `json:"-"`
-	// ReceiveCPU is what all shards used.
+	// ReceiveCPU is the CPU time of all shards.
 	ReceiveCPU time.Duration `json:"-"`
 	Shards     []shardTrial  `json:"shards"`
-	// Backlog is the part of the time in which a shard's queue was more
-	// than a tenth full: beyond half of it, the shard is slower than the
-	// sender, and only the buffer hides it.
+	// Backlog is the part of the time in which a shard's queue was more than a tenth full. Above
+	// half, the shard is slower than the sender, and only the buffer prevents losses.
 	Backlog float64 `json:"backlog"`
 	Verdict outcome `json:"outcome"`
 }
 
-// shardTrial is one shard's part of a trial.
+// shardTrial is the part of a shard in a trial.
 type shardTrial struct {
 	Shard int     `json:"shard"`
 	CPU   int     `json:"cpu"`
-	Share float64 `json:"share"` // of all datagrams that came to the sockets
-	Busy  float64 `json:"busy"`  // of one core
-	// Waited is the part of the time in which the shard was ready to run
-	// and something else had its core.
+	Share float64 `json:"share"` // of all datagrams that reached the sockets
+	Busy  float64 `json:"busy"`  // of one CPU
+	// Waited is the part of the time in which the shard was ready to run while another thread had
+	// its CPU.
 	Waited float64 `json:"waited"`
 }
 
@@ -48,7 +47,7 @@ const (
 	unsent   outcome = "nothing was sent" // the sender got no CPU
 )
 
-// judge says what a trial shows of the receiver.
+// judge sets the outcome of a trial.
 func (t *trial) judge() {
 	switch {
 	case t.Sent == 0:
@@ -62,10 +61,10 @@ func (t *trial) judge() {
 	}
 }
 
-// short: the sender did not reach the rate that it was asked for.
-func (t trial) short() bool { return t.Asked > 0 && t.Rate < 0.97*t.Asked }
+// isShort reports whether the sender was slower than asked.
+func (t trial) isShort() bool { return t.Asked > 0 && t.Rate < 0.97*t.Asked }
 
-// busiest returns the shard that used most of its core.
+// busiest returns the shard that used most of its CPU.
 func (t trial) busiest() (busiest shardTrial) {
 	for _, s := range t.Shards {
 		if s.Busy >= busiest.Busy {
@@ -77,67 +76,67 @@ func (t trial) busiest() (busiest shardTrial) {
 
 // search finds the highest loss-free rate by trials.
 type search struct {
-	// try makes one trial.
+	// try runs a trial.
 	try func(rate float64, length time.Duration) (trial, error)
-	// enough says that there is no time for so much more.
-	enough func(more time.Duration) bool
-	length time.Duration // of a trial
+	// noTimeFor reports whether the time left is too short for a duration.
+	noTimeFor func(more time.Duration) bool
+	length    time.Duration // of a trial
 
 	trials []trial
-	best   *trial // the loss-free one at the highest rate, or the one that held
-	bad    *trial // of those that lost, the one at the lowest rate
-	held   bool   // best lasted for double the time, after the search
-	slow   bool   // the sender did not reach the rate that the search wanted to try last
+	best   *trial // the loss-free trial with the highest rate, or the trial that confirmed a rate
+	bad    *trial // the trial with losses with the lowest rate
+	held   bool   // best is a trial of twice the length, after the search
+	slow   bool   // the sender was slower than the last rate of the search
 }
 
 const (
-	firstRate = 20_000 // a rate that any host holds: it warms up
-	closeness = 1.03   // where the search ends: trials repeat no better
+	firstRate = 20_000 // any host receives this rate; also warms up
+	closeness = 1.03   // of the bounds at the end of the search: trials do not repeat more exactly
 )
 
-// errUnsent ends a search whose sender gets no CPU again and again.
+// errUnsent ends a search whose sender repeatedly gets no CPU.
 var errUnsent = errors.New("the sender sent nothing")
 
-// run searches, and is content with what it has when the sender sends no more.
+// run searches. If the sender stops sending, run keeps the results so far.
 func (s *search) run() error {
 	err := s.narrow()
 	if errors.Is(err, errUnsent) && (s.best != nil || s.bad != nil) {
-		s.settle()
+		s.chooseBelowBad()
 		return nil
 	}
 	return err
 }
 
-// narrow ramps up, goes flat out, and halves the distance between the highest
-// rate that lost nothing and the lowest that did.
+// narrow raises the rate up to flat out, and then halves the distance between the highest rate
+// without losses and the lowest rate with losses.
 func (s *search) narrow() error {
 	for _, rate := range []float64{firstRate, 5 * firstRate, 0} {
-		if t, err := s.attempt(rate, s.length); err != nil {
+		if t, err := s.tryUntilSent(rate, s.length); err != nil {
 			return err
-		} else if s.book(t); t.Verdict != lossFree {
+		} else if s.add(t); t.Verdict != lossFree {
 			break
 		}
 	}
-	for low := 0.0; s.bad != nil && s.bad.Rate > low*closeness && !s.enough(4*s.length); {
+	for low := 0.0; s.bad != nil && s.bad.Rate > low*closeness && !s.noTimeFor(4*s.length); {
 		if s.best != nil {
 			low = max(low, s.best.Rate)
 		}
-		t, err := s.attempt(float64(roundRate((low+s.bad.Rate)/2)), s.length)
-		if err == nil && t.Verdict != lossFree && !s.enough(4*s.length) {
-			// Something else on the host may have caused it.
-			second, failed := s.attempt(t.Asked, s.length)
+		t, err := s.tryUntilSent(float64(roundRate((low+s.bad.Rate)/2)), s.length)
+		if err == nil && t.Verdict != lossFree && !s.noTimeFor(4*s.length) {
+			// Other work on the host may be the cause: try again.
+			second, failed := s.tryUntilSent(t.Asked, s.length)
 			if second.Verdict == lossFree {
 				t = second
 			}
 			if err = failed; errors.Is(err, errUnsent) {
-				s.book(t)
+				s.add(t)
 			}
 		}
 		if err != nil {
 			return err
 		}
-		if s.book(t); t.Verdict == lossFree {
-			if s.slow = t.short(); s.slow && t.Rate <= low*closeness {
+		if s.add(t); t.Verdict == lossFree {
+			if s.slow = t.isShort(); s.slow && t.Rate <= low*closeness {
 				break
 			}
 			low = max(low, t.Rate)
@@ -149,15 +148,15 @@ func (s *search) narrow() error {
 	return s.confirm()
 }
 
-// confirm holds the best rate for double the time, and goes down until one
-// holds.
+// confirm repeats the best rate for double the time, and lowers the rate until a trial is
+// loss-free.
 func (s *search) confirm() error {
 	rate := s.best.Rate
 	if s.bad == nil {
-		rate = 0 // flat out it was
+		rate = 0 // best was sent flat out
 	}
-	for !s.enough(2 * s.length) {
-		t, err := s.attempt(rate, 2*s.length)
+	for !s.noTimeFor(2 * s.length) {
+		t, err := s.tryUntilSent(rate, 2*s.length)
 		if err != nil {
 			return err
 		}
@@ -165,29 +164,29 @@ func (s *search) confirm() error {
 			s.best, s.held = &t, true
 			return nil
 		}
-		s.book(t)
+		s.add(t)
 		rate = 0.93 * t.Rate
 	}
-	s.settle()
+	s.chooseBelowBad()
 	return nil
 }
 
-// settle takes the best loss-free rate below every lossy one, where none was
-// confirmed.
-func (s *search) settle() {
+// chooseBelowBad sets best to the best loss-free trial below all trials with losses, for a search
+// without a confirmed rate.
+func (s *search) chooseBelowBad() {
 	if s.bad == nil {
 		return
 	}
 	s.best = nil
 	for _, t := range s.trials {
 		if t.Rate < s.bad.Rate {
-			s.book(t)
+			s.add(t)
 		}
 	}
 }
 
-// between names the bounds of the search so far.
-func (s *search) between() string {
+// bounds writes the bounds of the search so far.
+func (s *search) bounds() string {
 	if s.bad == nil {
 		return ""
 	}
@@ -201,8 +200,8 @@ func (s *search) between() string {
 	return fmt.Sprintf(" (between %s and %s)", format.Count(roundRate(low)), format.Count(roundRate(s.bad.Rate)))
 }
 
-// attempt makes a trial, and others where nothing was sent.
-func (s *search) attempt(rate float64, length time.Duration) (trial, error) {
+// tryUntilSent runs a trial, and repeats a trial in which nothing was sent.
+func (s *search) tryUntilSent(rate float64, length time.Duration) (trial, error) {
 	const most = 3
 	for n := 1; ; n++ {
 		t, err := s.try(rate, length)
@@ -214,15 +213,15 @@ func (s *search) attempt(rate float64, length time.Duration) (trial, error) {
 		switch {
 		case t.Verdict != unsent:
 			return t, nil
-		case n == most || s.enough(length):
+		case n == most || s.noTimeFor(length):
 			return t, errUnsent
 		}
 	}
 }
 
-func (s *search) book(t trial) {
+func (s *search) add(t trial) {
 	switch {
-	case t.Verdict == unsent: // says nothing
+	case t.Verdict == unsent: // no result
 	case t.Verdict == lossFree && (s.best == nil || t.Rate > s.best.Rate):
 		s.best = &t
 	case t.Verdict != lossFree && (s.bad == nil || t.Rate < s.bad.Rate):

@@ -1,6 +1,6 @@
-// Package selftest finds the highest rate at which a group of shards loses nothing of what is
-// sent to it on loopback by a process of its own, what a datagram costs, how evenly shards are
-// used, and what limits first.
+// Package selftest finds the highest rate at which a group of shards receives all datagrams of
+// another process on loopback, the cost of a datagram, how evenly shards are used, and what limits
+// the rate first.
 package selftest
 
 import (
@@ -12,32 +12,32 @@ import (
 	"github.com/udpshard/udpshard/shard"
 )
 
-// Options are what a test sends, and for how long.
+// Options are what a test sends, and its duration.
 type Options struct {
 	Protocol string // of the shards, for the report
 	Flows    int    // source ports
 	Size     int    // bytes of each payload; 0: a syslog line of some 75 bytes
-	GSO      int    // datagrams to a train; 0 or 1: no trains
+	GSO      int    // segments in a GSO batch; 0 or 1: no GSO
 	Threads  int    // senders
 	CPUs     []int  // of the senders
 	Budget   time.Duration
-	Progress io.Writer // what is told of each trial
-	Live     bool      // Progress is a terminal: one line is overwritten
+	Progress io.Writer // gets a line for each trial
+	Live     bool      // Progress is a terminal, with a line that is overwritten
 }
 
-// Run searches, with a group that runs. When ctx ends it returns what it has found by then. The
-// error is the sender's, or that of starting one.
+// Run tests a running group. At the end of ctx, Run returns the results so far. The error is an
+// error of the sender, or of starting the sender.
 func Run(ctx context.Context, group *shard.Group, o Options) (Report, error) {
 	began := time.Now()
-	stand := stand{group: group, flows: o.Flows, size: o.Size, gso: o.GSO, threads: o.Threads, cpus: o.CPUs}
+	runner := trialRunner{group: group, flows: o.Flows, size: o.Size, gso: o.GSO, threads: o.Threads, cpus: o.CPUs}
 	progress := progress{w: o.Progress, live: o.Live}
 	var s *search
 	s = &search{
-		length: o.Budget / 20,
-		enough: func(more time.Duration) bool { return time.Since(began)+more+more/4 > o.Budget },
+		length:    o.Budget / 20,
+		noTimeFor: func(more time.Duration) bool { return time.Since(began)+more+more/4 > o.Budget },
 		try: func(rate float64, length time.Duration) (trial, error) {
-			progress.begin(rate, s.between(), length)
-			result, err := stand.try(ctx, rate, length)
+			progress.begin(rate, s.bounds(), length)
+			result, err := runner.run(ctx, rate, length)
 			if err == nil {
 				progress.end(result)
 			}
@@ -52,12 +52,12 @@ func Run(ctx context.Context, group *shard.Group, o Options) (Report, error) {
 	asked, granted := group.ReceiveBuffer()
 	return newReport(s, setup{
 		protocol: o.Protocol, flows: o.Flows, size: o.Size, gso: o.GSO,
-		asked: asked, granted: granted, shared: shared(group, o.CPUs),
+		asked: asked, granted: granted, shared: sharesCPU(group, o.CPUs),
 	}), nil
 }
 
-// shared says whether senders and shards have a core in common.
-func shared(group *shard.Group, senders []int) bool {
+// sharesCPU reports whether senders and shards have a CPU in common.
+func sharesCPU(group *shard.Group, senders []int) bool {
 	for _, s := range group.Listener().Shards {
 		if slices.Contains(senders, s.CPU) {
 			return true

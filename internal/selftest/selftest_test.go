@@ -13,12 +13,11 @@ import (
 	"github.com/udpshard/udpshard/shard"
 )
 
-// host is one that loses nothing up to a rate, and whose sender gets no
-// further than another.
+// host loses nothing up to one rate, and its sender reaches at most another rate.
 type host struct {
 	holds, sends float64
-	flaky        int                  // every so many trials lose one datagram for nothing
-	starved      func(trial int) bool // nothing is sent in it; nil: in none
+	flaky        int                  // every n-th trial loses a datagram without a reason
+	starved      func(trial int) bool // trials in which nothing is sent; nil: none
 	tried        []float64
 	spent        time.Duration
 	budget       time.Duration
@@ -44,7 +43,7 @@ func (h *host) try(rate float64, length time.Duration) (trial, error) {
 }
 
 func (h *host) search() *search {
-	return &search{try: h.try, length: time.Second, enough: func(more time.Duration) bool { return h.spent+more > h.budget }}
+	return &search{try: h.try, length: time.Second, noTimeFor: func(more time.Duration) bool { return h.spent+more > h.budget }}
 }
 
 func TestSearch(t *testing.T) {
@@ -85,7 +84,7 @@ func TestSearchKeepsToItsTime(t *testing.T) {
 		if err := s.run(); err != nil {
 			t.Fatal(err)
 		}
-		// The ramp of three is made in any case.
+		// The first three trials are always made.
 		if h.spent > max(h.budget, 3*time.Second) {
 			t.Errorf("%s of %s", h.spent, h.budget)
 		}
@@ -95,9 +94,9 @@ func TestSearchKeepsToItsTime(t *testing.T) {
 	}
 }
 
-// A sender that gets no CPU says nothing of the receiver.
+// A trial in which the sender gets no CPU has no result for the receiver.
 func TestSearchWithASenderThatSendsNothing(t *testing.T) {
-	for from := 1; from <= 16; from++ { // for good, from that trial on
+	for from := 1; from <= 16; from++ { // no CPU from that trial on
 		h := host{holds: 400_000, sends: 1_000_000, budget: 30 * time.Second, starved: func(trial int) bool { return trial >= from }}
 		s := h.search()
 		err := s.run()
@@ -116,7 +115,7 @@ func TestSearchWithASenderThatSendsNothing(t *testing.T) {
 			t.Errorf("from trial %d on: %+v", from, r)
 		}
 	}
-	for from := 1; from <= 12; from++ { // for two trials
+	for from := 1; from <= 12; from++ { // no CPU for two trials
 		h := host{holds: 400_000, sends: 1_000_000, budget: 30 * time.Second, starved: func(trial int) bool { return trial == from || trial == from+1 }}
 		s := h.search()
 		if err := s.run(); err != nil || !s.held || s.best.Rate > h.holds || s.best.Rate < 0.85*h.holds {
@@ -125,11 +124,11 @@ func TestSearchWithASenderThatSendsNothing(t *testing.T) {
 	}
 }
 
-// A shard waits at most all the time, however short the sender's own was.
+// A shard waits for at most the whole time, however short the sender's time is.
 func TestWaitsAreOfTheTimeInBetween(t *testing.T) {
 	began := time.Now()
-	before := waits{began, []time.Duration{0, time.Second, 5 * time.Second}}
-	after := waits{began.Add(200 * time.Millisecond), []time.Duration{50 * time.Millisecond, time.Second, 5*time.Second + 300*time.Millisecond}}
+	before := runDelays{began, []time.Duration{0, time.Second, 5 * time.Second}}
+	after := runDelays{began.Add(200 * time.Millisecond), []time.Duration{50 * time.Millisecond, time.Second, 5*time.Second + 300*time.Millisecond}}
 	for i, want := range []float64{0.25, 0, 1} {
 		if got := after.since(before)[i]; math.Abs(got-want) > 1e-9 {
 			t.Errorf("shard %d: %.2f, want %.2f", i, got, want)
@@ -137,7 +136,7 @@ func TestWaitsAreOfTheTimeInBetween(t *testing.T) {
 	}
 }
 
-// The time in between is that of the machine, not what the sender says.
+// The time of a trial is measured here, not taken from the sender's report.
 func TestATrialsWaits(t *testing.T) {
 	group, err := shard.Listen(shard.Config{Address: "127.0.0.1:0", Shards: 1})
 	if err != nil {
@@ -152,7 +151,7 @@ func TestATrialsWaits(t *testing.T) {
 	sendProgram = func(ctx context.Context, _ ...string) *exec.Cmd {
 		return exec.CommandContext(ctx, "/bin/sh", "-c", `sleep 0.1; echo '{"sent":0,"seconds":0.000000001}'`)
 	}
-	result, err := (&stand{group: group, flows: 1, threads: 1}).try(ctx, 0, time.Second)
+	result, err := (&trialRunner{group: group, flows: 1, threads: 1}).run(ctx, 0, time.Second)
 	if err != nil || result.longestWait() > 1 {
 		t.Errorf("%v, %+v", err, result)
 	}
@@ -192,16 +191,16 @@ func TestVerdict(t *testing.T) {
 		remedy string
 	}{
 		{"nothing lost", search{best: good}, setup{asked: mib, granted: mib}, "sender", "--gso 16"},
-		{"nothing lost, with trains", search{best: good}, setup{asked: mib, granted: mib, gso: 16}, "sender", "another host"},
+		{"nothing lost, with GSO", search{best: good}, setup{asked: mib, granted: mib, gso: 16}, "sender", "another host"},
 		{"nothing lost, shared", search{best: good}, setup{asked: mib, granted: mib, shared: true}, "sender", "fewer --shards"},
-		{"a core is full", search{best: good, bad: lost(0.97, 0)}, setup{asked: 32 * mib, granted: 32 * mib}, "receive_cpu", "more --shards"},
-		{"a core is full, buffers too", search{best: good, bad: lost(0.97, 0)}, setup{asked: 32 * mib, granted: mib}, "receive_cpu", "net.core.rmem_max=33554432"},
-		{"a core is taken", search{best: good, bad: lost(0.5, 0.4)}, setup{asked: 32 * mib, granted: 32 * mib}, "pauses", "--cpus"},
-		{"the sender takes it", search{best: good, bad: lost(0.5, 0.4)}, setup{asked: 32 * mib, granted: 32 * mib, shared: true}, "shared_cpus", "fewer --shards"},
+		{"a CPU is full", search{best: good, bad: lost(0.97, 0)}, setup{asked: 32 * mib, granted: 32 * mib}, "receive_cpu", "more --shards"},
+		{"a CPU is full, buffers too", search{best: good, bad: lost(0.97, 0)}, setup{asked: 32 * mib, granted: mib}, "receive_cpu", "net.core.rmem_max=33554432"},
+		{"other work has the CPU", search{best: good, bad: lost(0.5, 0.4)}, setup{asked: 32 * mib, granted: 32 * mib}, "pauses", "--cpus"},
+		{"the sender has the CPU", search{best: good, bad: lost(0.5, 0.4)}, setup{asked: 32 * mib, granted: 32 * mib, shared: true}, "shared_cpus", "fewer --shards"},
 		{"less was granted", search{best: good, bad: lost(0.5, 0)}, setup{asked: 32 * mib, granted: mib}, "receive_buffer", "net.core.rmem_max=33554432"},
 		{"little was asked", search{best: good, bad: lost(0.5, 0)}, setup{asked: mib / 4, granted: mib / 4}, "receive_buffer", "--receive-buffer"},
-		{"the sender did not get there", search{best: good, bad: lost(0.5, 0), slow: true}, setup{asked: 32 * mib, granted: 32 * mib}, "sender", "another host"},
-		{"no reason to be seen", search{best: good, bad: lost(0.5, 0)}, setup{asked: 32 * mib, granted: 32 * mib}, "pauses", "steal"},
+		{"the sender is too slow", search{best: good, bad: lost(0.5, 0), slow: true}, setup{asked: 32 * mib, granted: 32 * mib}, "sender", "another host"},
+		{"no visible reason", search{best: good, bad: lost(0.5, 0)}, setup{asked: 32 * mib, granted: 32 * mib}, "pauses", "steal"},
 		{"nothing was loss-free", search{bad: lost(0.97, 0)}, setup{asked: 32 * mib, granted: 32 * mib}, "receive_cpu", "more --shards"},
 		{"interrupted", search{}, setup{}, "none", ""},
 	} {
@@ -234,10 +233,10 @@ func TestFairShare(t *testing.T) {
 	}{
 		{64, 1, 1, 0},
 		{1, 4, 1, 0},
-		{2, 2, 0.75, 0.25}, // both on one, or one each
+		{2, 2, 0.75, 0.25}, // both flows on one shard, or one on each
 		// Half, and the mean of a folded normal: sqrt(1/(2 pi n)).
 		{10_000, 2, 0.5 + math.Sqrt(1/(2*math.Pi*10_000)), 0.003},
-		{6_400, 64, 0.0195, 0.0007}, // 2.4 deviations of a shard above its mean: the largest of 64
+		{6_400, 64, 0.0195, 0.0007}, // the largest of 64 shards: 2.4 deviations above the mean
 	} {
 		mean, deviation := fairShare(c.flows, c.shards)
 		if math.Abs(mean-c.mean) > 0.01*c.mean || math.Abs(deviation-c.deviation) > 0.2*c.deviation+1e-9 {

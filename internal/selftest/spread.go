@@ -5,10 +5,9 @@ import (
 	"math/rand/v2"
 )
 
-// fairShare is what a fair hash gives the fullest of so many shards, with
-// flows of equal rate: the mean of its share and the standard deviation.
-// There is no handy formula for the largest of a multinomial draw, so it is
-// drawn, always with the same numbers.
+// fairShare returns the share of the fullest shard under a fair hash, with flows of equal rate:
+// mean and standard deviation. The largest part of a multinomial distribution has no simple
+// formula, so fairShare draws samples, always with the same random numbers.
 func fairShare(flows, shards int) (mean, deviation float64) {
 	draws := min(max(2_000_000/flows, 100), 4000)
 	source := rand.New(rand.NewPCG(5426, 5424))

@@ -19,8 +19,8 @@ import (
 	"github.com/udpshard/udpshard/shard"
 )
 
-// stand is the group under test, and how its senders are started.
-type stand struct {
+// trialRunner sends to the group under test.
+type trialRunner struct {
 	group   *shard.Group
 	flows   int
 	size    int
@@ -29,17 +29,17 @@ type stand struct {
 	cpus    []int // of the senders
 }
 
-// sendProgram makes the command that runs send in a process of its own, so
-// that its CPU is not the receiver's. It is this very program, even if its
-// file has been replaced since.
+// sendProgram returns the command that runs send in a process of its own, so that the sender's CPU
+// time is not the receiver's. The command runs this very program, also if the program's file has
+// been replaced.
 var sendProgram = func(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "/proc/self/exe", args...)
 	cmd.Args[0] = os.Args[0]
 	return cmd
 }
 
-// try sends at a rate for so long, and waits until the queues are empty.
-func (s *stand) try(ctx context.Context, rate float64, length time.Duration) (trial, error) {
+// run sends at a rate for a length of time, and waits until the queues are empty.
+func (s *trialRunner) run(ctx context.Context, rate float64, length time.Duration) (trial, error) {
 	args := []string{"send", "--json", "--to", s.group.Addr().String(), "--rate", strconv.FormatFloat(rate, 'f', 0, 64),
 		"--duration", length.String(), "--flows", strconv.Itoa(s.flows), "--threads", strconv.Itoa(s.threads),
 		"--cpus", sys.CPUs(s.cpus).String()}
@@ -52,15 +52,16 @@ func (s *stand) try(ctx context.Context, rate float64, length time.Duration) (tr
 	cmd := sendProgram(ctx, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL, Setpgid: true} // an interrupt is ours to handle
+	// In a process group of its own the sender gets no interrupts from a terminal.
+	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL, Setpgid: true}
 
-	before, waits := s.group.Listener().Read(), s.waits()
+	before, delays := s.group.Listener().Read(), s.runDelays()
 	if err := cmd.Start(); err != nil {
 		return trial{}, fmt.Errorf("start the sender: %w", err)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	watch := watch{listener: s.group.Listener(), last: metrics.Sum(before).Received}
+	watch := queueWatch{listener: s.group.Listener(), last: metrics.Sum(before).Received}
 	err := watch.until(ended)
 	if ctx.Err() != nil {
 		return trial{}, ctx.Err()
@@ -78,17 +79,16 @@ func (s *stand) try(ctx context.Context, rate float64, length time.Duration) (tr
 		Elapsed:   time.Duration(sent.Seconds * float64(time.Second)),
 		SenderCPU: time.Duration(sent.CPUSeconds * float64(time.Second)),
 	}
-	waited := s.waits().since(waits)
-	t.count(before, s.settle(metrics.Sum(before), sent.Sent))
+	waited := s.runDelays().since(delays)
+	t.addReadings(before, s.waitAccounted(metrics.Sum(before), sent.Sent))
 	for i := range t.Shards {
 		t.Shards[i].Waited = waited[i]
 	}
 	return t, nil
 }
 
-// settle waits until everything is accounted for or nothing moves any more:
-// a socket of the kernel can lose nothing silently, so that is soon.
-func (s *stand) settle(before metrics.Reading, sent uint64) []metrics.Reading {
+// waitAccounted waits until all sent datagrams are accounted for, or no count changes for a second.
+func (s *trialRunner) waitAccounted(before metrics.Reading, sent uint64) []metrics.Reading {
 	last := before.Received
 	for moved := time.Now(); ; time.Sleep(2 * time.Millisecond) {
 		now := s.group.Listener().Read()
@@ -103,17 +103,17 @@ func (s *stand) settle(before metrics.Reading, sent uint64) []metrics.Reading {
 	}
 }
 
-// waits are how long each shard's thread was ready to run and had no core, up to
-// a moment.
-type waits struct {
+// runDelays are the times that each shard's thread has waited for its CPU, up to a moment.
+type runDelays struct {
 	at     time.Time
 	shards []time.Duration
 }
 
-// since returns the parts of the time in between. The sender's own time is less: it
-// takes some to start, and on a busy host it may be most. A wait is counted when it
-// ends (sched_info_arrive, kernel/sched/stats.h), also what of it came before.
-func (w waits) since(before waits) []float64 {
+// since returns the waits as parts of the time between two moments. The sender's own time is
+// shorter, without the start of the sender, which may take most of the time on a busy host. The
+// kernel counts a wait at its end (sched_info_arrive, kernel/sched/stats.h), with the part before
+// the first moment.
+func (w runDelays) since(before runDelays) []float64 {
 	parts := make([]float64, len(w.shards))
 	for i, waited := range w.shards {
 		parts[i] = min((waited-before.shards[i]).Seconds()/max(w.at.Sub(before.at).Seconds(), 1e-9), 1)
@@ -121,23 +121,20 @@ func (w waits) since(before waits) []float64 {
 	return parts
 }
 
-// waits reads the second number of schedstat (Documentation/scheduler/sched-stats.rst),
-// which kernels without CONFIG_SCHED_INFO leave out; then it is 0.
-func (s *stand) waits() waits {
+// runDelays returns 0 for each shard on a kernel without CONFIG_SCHED_INFO.
+func (s *trialRunner) runDelays() runDelays {
 	shards := s.group.Listener().Shards
 	waited := make([]time.Duration, len(shards))
-	for i, page := range shards {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/schedstat", page.Thread()))
-		if fields := strings.Fields(string(text)); err == nil && len(fields) == 3 {
-			nanos, _ := strconv.ParseInt(fields[1], 10, 64)
-			waited[i] = time.Duration(nanos)
-		}
+	for i, shard := range shards {
+		var delay sys.RunDelay
+		waited[i] = delay.Of(shard.Thread())
+		delay.Close()
 	}
-	return waits{time.Now(), waited}
+	return runDelays{time.Now(), waited}
 }
 
-// count fills in what the shards did between two readings.
-func (t *trial) count(before, after []metrics.Reading) {
+// addReadings adds what the shards did between two readings.
+func (t *trial) addReadings(before, after []metrics.Reading) {
 	b, a := metrics.Sum(before), metrics.Sum(after)
 	t.Received, t.Kernel = a.Received-b.Received, a.Dropped.Kernel-b.Dropped.Kernel
 	t.ReceiveCPU = a.CPUTime - b.CPUTime
@@ -147,20 +144,20 @@ func (t *trial) count(before, after []metrics.Reading) {
 			Shard: now.Shard,
 			CPU:   now.CPU,
 			Share: float64(came) / max(float64(t.Received+t.Kernel), 1),
-			// A full core goes on for a while after the sender has ended.
+			// A full shard works on for a while after the sender has ended.
 			Busy: min((now.CPUTime-before[i].CPUTime).Seconds()/max(t.Elapsed.Seconds(), 1e-9), 1),
 		})
 	}
 }
 
-// watch looks at the queues while a trial runs.
-type watch struct {
+// queueWatch samples the queues during a trial.
+type queueWatch struct {
 	listener     *metrics.Listener
 	last         uint64
 	seen, behind int
 }
 
-func (w *watch) until(ended <-chan error) error {
+func (w *queueWatch) until(ended <-chan error) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -168,13 +165,13 @@ func (w *watch) until(ended <-chan error) error {
 		case err := <-ended:
 			return err
 		case <-tick.C:
-			w.look(w.listener.Read())
+			w.sample(w.listener.Read())
 		}
 	}
 }
 
-// look counts only while something arrives.
-func (w *watch) look(shards []metrics.Reading) {
+// sample counts only while datagrams arrive.
+func (w *queueWatch) sample(shards []metrics.Reading) {
 	received := metrics.Sum(shards).Received
 	if received == w.last {
 		return
@@ -189,4 +186,4 @@ func (w *watch) look(shards []metrics.Reading) {
 	}
 }
 
-func (w *watch) backlog() float64 { return float64(w.behind) / max(float64(w.seen), 1) }
+func (w *queueWatch) backlog() float64 { return float64(w.behind) / max(float64(w.seen), 1) }
