@@ -175,9 +175,9 @@ func sendError(to string, flows int, err error) error {
 		}
 		err := wrong.Err
 		if wrong.Field == "To" {
-			err = cli.Suggest(err, cli.MeantAddress(to, "127.0.0.1", config.DefaultPort))
+			err = cli.Suggest(err, cli.GuessAddress(to, "127.0.0.1", config.DefaultPort))
 		}
-		return cli.Unusable("--"+flag, err)
+		return cli.SettingError("--"+flag, err)
 	}
 	var segment *loadgen.SegmentError
 	switch {

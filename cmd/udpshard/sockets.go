@@ -56,7 +56,7 @@ Exit code 1 if there is no such socket.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			address, err := sockets.ParseAddress(args[0])
 			if err != nil {
-				example := cmp.Or(cli.MeantAddress(args[0], "", config.DefaultPort), ":"+config.DefaultPort)
+				example := cmp.Or(cli.GuessAddress(args[0], "", config.DefaultPort), ":"+config.DefaultPort)
 				return cli.WithHint(cli.Usage(fmt.Errorf("ADDR: %w", err)), cmd.CommandPath()+" "+example)
 			}
 			if interval > 0 && interval < sockets.LeastInterval {

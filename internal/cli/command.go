@@ -15,7 +15,7 @@ func FlagError(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	switch {
 	case errors.As(err, &invalid):
-		return Unusable("--"+invalid.GetFlag().Name, invalid.Unwrap())
+		return SettingError("--"+invalid.GetFlag().Name, invalid.Unwrap())
 	case errors.As(err, &missing):
 		name, usage := pflag.UnquoteUsage(missing.GetFlag())
 		return WithHint(Usage(err), fmt.Sprintf("--%s %s: %s", missing.GetFlag().Name, name, usage))
@@ -32,13 +32,13 @@ func unknownFlagHint(cmd *cobra.Command, unknown *pflag.NotExistError) string {
 	if letters := unknown.GetSpecifiedShortnames(); letters != "" { // -listen
 		name = letters
 	}
-	if meant := Nearest(name, flagNames(cmd)); meant != "" {
+	if meant := NearestWord(name, flagNames(cmd)); meant != "" {
 		return DidYouMean("--" + meant)
 	}
 	if serve, _, err := cmd.Find([]string{"serve"}); err == nil && serve.Flags().Lookup(name) != nil {
 		return DidYouMean(serve.CommandPath() + " --" + name)
 	}
-	if meant := Nearest(name, commandNames(cmd)); meant != "" {
+	if meant := NearestWord(name, commandNames(cmd)); meant != "" {
 		return DidYouMean(cmd.CommandPath() + " " + meant)
 	}
 	return cmd.CommandPath() + " --help lists the flags"
@@ -67,7 +67,7 @@ func NoArguments(cmd *cobra.Command, args []string) error {
 	what, hint := "takes no arguments", cmd.CommandPath()+" --help"
 	if cmd.HasSubCommands() {
 		what, hint = "has no such command", cmd.CommandPath()+" --help lists the commands"
-		if meant := Nearest(args[0], commandNames(cmd)); meant != "" {
+		if meant := NearestWord(args[0], commandNames(cmd)); meant != "" {
 			hint = DidYouMean(cmd.CommandPath() + " " + meant)
 		}
 	}

@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// problems are several errors that are told at once, each with its place and its remedy.
-type problems []error
+// errorList is several errors that are told at once, each with its place and its remedy.
+type errorList []error
 
-func (p problems) Error() string {
+func (p errorList) Error() string {
 	texts := make([]string, len(p))
 	for i, err := range p {
 		texts[i] = err.Error()
@@ -17,10 +17,10 @@ func (p problems) Error() string {
 	return strings.Join(texts, "; ")
 }
 
-func (p problems) Unwrap() []error { return p }
+func (p errorList) Unwrap() []error { return p }
 
 // Join returns errs as one error: nil where all are nil, the error itself where there is one,
-// else problems, in which each text is there once.
+// else errorList, in which each text is there once.
 func Join(errs ...error) error {
 	all := Separate(errs...)
 	switch len(all) {
@@ -29,10 +29,10 @@ func Join(errs ...error) error {
 	case 1:
 		return all[0]
 	}
-	return problems(all)
+	return errorList(all)
 }
 
-// Separate returns the errors of errs that are not nil, and those of problems and of errors.Join
+// Separate returns the errors of errs that are not nil, and those of errorList and of errors.Join
 // among them one by one.
 func Separate(errs ...error) (all []error) {
 	for _, err := range errs {
@@ -52,6 +52,6 @@ func Separate(errs ...error) (all []error) {
 
 // isList tells errors.Join from an error with several %w, which is one error.
 func isList(err error, parts []error) bool {
-	_, isProblems := err.(problems)
-	return isProblems || err.Error() == errors.Join(parts...).Error()
+	_, isErrorList := err.(errorList)
+	return isErrorList || err.Error() == errors.Join(parts...).Error()
 }

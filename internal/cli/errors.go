@@ -29,9 +29,9 @@ func Config(err error) error { return configError{err} }
 // IsConfig says whether an error is one of the configuration file or of the environment.
 func IsConfig(err error) bool { return errors.As(err, new(configError)) }
 
-// Unusable returns the error of a setting at a place: a flag (--batch), a line of the file, or a
+// SettingError returns the error of a setting at a place: a flag (--batch), a line of the file, or a
 // variable ($NAME). Its hint is the value that was probably meant, if there is one.
-func Unusable(place string, err error) error {
+func SettingError(place string, err error) error {
 	var meant suggestion
 	if errors.As(err, &meant) {
 		err = WithHint(err, SuggestedAt(place, meant.value))

@@ -23,8 +23,8 @@ func readQuantity(text string) (number float64, unit string, ok bool) {
 	return number, strings.ToLower(parts[2]), err == nil && number > 0 && number <= math.MaxInt32
 }
 
-// MeantSize returns the size that 32M, 32MB, 32 mib or 1.5MiB was meant to be, else "".
-func MeantSize(text string) string {
+// GuessSize returns the size that 32M, 32MB, 32 mib or 1.5MiB was meant to be, else "".
+func GuessSize(text string) string {
 	number, unit, ok := readQuantity(text)
 	prefix := strings.TrimSuffix(strings.TrimSuffix(unit, "b"), "i")
 	factor, known := map[string]float64{"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}[prefix]
@@ -35,8 +35,8 @@ func MeantSize(text string) string {
 	return FormatSize(int(bytes))
 }
 
-// MeantBool returns true or false for what other programs take for these, else "".
-func MeantBool(text string) string {
+// GuessBool returns true or false for what other programs take for these, else "".
+func GuessBool(text string) string {
 	switch strings.ToLower(text) {
 	case "on", "yes", "y", "enabled":
 		return "true"
@@ -46,9 +46,9 @@ func MeantBool(text string) string {
 	return ""
 }
 
-// MeantDuration returns the duration that 5, 5sec or 1d was meant to be, else "". bare is the unit
+// GuessDuration returns the duration that 5, 5sec or 1d was meant to be, else "". bare is the unit
 // of a number without one.
-func MeantDuration(text string, bare time.Duration) string {
+func GuessDuration(text string, bare time.Duration) string {
 	number, unit, ok := readQuantity(text)
 	if len(unit) > len("ms") {
 		unit = strings.TrimSuffix(unit, "s")
@@ -76,8 +76,8 @@ func shortDuration(d time.Duration) string {
 	return text
 }
 
-// MeantCount returns the whole number that 50k, 50,000 or 50/s was meant to be, else "".
-func MeantCount(text string) string {
+// GuessCount returns the whole number that 50k, 50,000 or 50/s was meant to be, else "".
+func GuessCount(text string) string {
 	number, unit, ok := readQuantity(text)
 	unit = strings.TrimSuffix(unit, "/s")
 	factor, known := map[string]float64{"": 1, "k": 1e3, "m": 1e6}[unit]
@@ -87,9 +87,9 @@ func MeantCount(text string) string {
 	return ""
 }
 
-// MeantPrefixes returns the prefixes that a list was meant to be that has any or all in it, or bits
+// GuessPrefixes returns the prefixes that a list was meant to be that has any or all in it, or bits
 // behind a prefix's length; else "".
-func MeantPrefixes(list string) string {
+func GuessPrefixes(list string) string {
 	var parts []string
 	for part := range strings.SplitSeq(list, ",") {
 		part = strings.TrimSpace(part)
@@ -114,9 +114,9 @@ var hostName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9.-]*$`)
 // portName is a port, with letters behind it.
 var portName = regexp.MustCompile(`^([0-9]{2,5})[A-Za-z]*$`)
 
-// MeantAddress returns the address that 5514, 5514x, 127.0.0.1, ::1 or localhost was meant to be,
+// GuessAddress returns the address that 5514, 5514x, 127.0.0.1, ::1 or localhost was meant to be,
 // with the host or the port that is missing; else "".
-func MeantAddress(text, host, port string) string {
+func GuessAddress(text, host, port string) string {
 	text = strings.TrimSpace(text)
 	_, after, isURL := strings.Cut(text, "://")
 	if isURL {
@@ -128,7 +128,7 @@ func MeantAddress(text, host, port string) string {
 		}
 	}
 	_, notBool := strconv.ParseBool(text)
-	if notBool != nil && MeantBool(text) == "" && hostName.MatchString(text) {
+	if notBool != nil && GuessBool(text) == "" && hostName.MatchString(text) {
 		return net.JoinHostPort(text, port)
 	}
 	const leastPort = 100 // ::1:5514 is an address too, and that is not what is meant

@@ -41,14 +41,14 @@ func SuggestedAt(place, value string) string {
 // DidYouMean is the hint for a word that is not known.
 func DidYouMean(word string) string { return "did you mean " + word + "?" }
 
-// Nearest returns the known word that a word was probably meant to be, or "". It returns the word
+// NearestWord returns the known word that a word was probably meant to be, or "". It returns the word
 // with the fewest letters left out, added, changed or swapped, whatever their case, up to
-// mostMistakes. If there is none, it returns a known word that begins with word, or that is the
+// maxMistakes. If there is none, it returns a known word that begins with word, or that is the
 // beginning of word.
-func Nearest(word string, known []string) string {
+func NearestWord(word string, known []string) string {
 	const leastPrefix = 3 // letters that two words have in common by more than chance
 	word = strings.ToLower(word)
-	best, least, longer := "", mostMistakes(len(word))+1, ""
+	best, least, longer := "", maxMistakes(len(word))+1, ""
 	for _, k := range known {
 		lower := strings.ToLower(k)
 		if d := distance(word, lower); d < least {
@@ -62,8 +62,8 @@ func Nearest(word string, known []string) string {
 	return cmp.Or(best, longer)
 }
 
-// mostMistakes is how many letters of a word may be wrong: more, and the word is another one.
-func mostMistakes(length int) int { return min(1+length/5, 3) }
+// maxMistakes is how many letters of a word may be wrong: more, and the word is another one.
+func maxMistakes(length int) int { return min(1+length/5, 3) }
 
 // distance returns the number of letters to insert, delete, replace or swap with their neighbor to
 // get from a to b (optimal string alignment).
@@ -95,5 +95,5 @@ func SuggestChoice[T ~string](err error, text string, choices []T) error {
 	for _, c := range choices {
 		words = append(words, string(c))
 	}
-	return Suggest(err, Nearest(strings.TrimSpace(text), words))
+	return Suggest(err, NearestWord(strings.TrimSpace(text), words))
 }

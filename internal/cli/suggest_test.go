@@ -22,7 +22,7 @@ func TestNearest(t *testing.T) {
 		"server": "serve", "versoin": "version",
 		"": "", "x": "", "port": "", "verbose": "", "protocol": "", "buffer": "", "öäü": "",
 	} {
-		if got := Nearest(word, known); got != want {
+		if got := NearestWord(word, known); got != want {
 			t.Errorf("%q: %q, want %q", word, got, want)
 		}
 	}
@@ -31,20 +31,20 @@ func TestNearest(t *testing.T) {
 // What is suggested in the place of a value is a value that is taken.
 func TestMeantValues(t *testing.T) {
 	type cases map[string]string
-	meantSeconds := func(text string) string { return MeantDuration(text, time.Second) }
-	meantListen := func(text string) string { return MeantAddress(text, "", "5514") }
+	meantSeconds := func(text string) string { return GuessDuration(text, time.Second) }
+	meantListen := func(text string) string { return GuessAddress(text, "", "5514") }
 	for kind, c := range map[string]struct {
 		meant func(string) string
 		check func(string) error
 		cases cases
 	}{
-		"size": {MeantSize, withoutValue(ParseSize), cases{
+		"size": {GuessSize, withoutValue(ParseSize), cases{
 			"32M": "32MiB", "32MB": "32MiB", "32m": "32MiB", "32mib": "32MiB", "32 MiB": "32MiB",
 			"32Mi": "32MiB", "1.5MiB": "1536KiB",
 			"4k": "4KiB", "1G": "1GiB", "64 kb": "64KiB", "8,192": "8KiB", "8_000": "8000B",
 			"": "", "many": "", "-1": "", "0": "", "32Mx": "", "1T": "", "0.2": "", "99999999999GiB": "",
 		}},
-		"bool": {MeantBool, withoutValue(ParseBool), cases{
+		"bool": {GuessBool, withoutValue(ParseBool), cases{
 			"on": "true", "Yes": "true", "off": "false", "no": "false", "ja": "", "": "",
 		}},
 		"duration": {meantSeconds, withoutValue(ParseDuration), cases{
@@ -52,12 +52,12 @@ func TestMeantValues(t *testing.T) {
 			"1d": "24h", "2 days": "48h", "500 ms": "500ms",
 			"": "", "soon": "", "-1s": "", "0": "", "5x": "",
 		}},
-		"count": {MeantCount, withoutValue(ParseCount), cases{
+		"count": {GuessCount, withoutValue(ParseCount), cases{
 			"5/s": "5", "50k": "50000", "50k/s": "50000", "1.5k": "1500", "2M": "2000000",
 			"1,000": "1000", "1_000": "1000",
 			"": "", "many": "", "-5": "", "0": "", "1.5": "", "5x": "",
 		}},
-		"prefixes": {MeantPrefixes, withoutValue(ParsePrefixes), cases{
+		"prefixes": {GuessPrefixes, withoutValue(ParsePrefixes), cases{
 			"10.0.0.1/8": "10.0.0.0/8", "192.0.2.1,10.0.0.1/8": "192.0.2.1,10.0.0.0/8",
 			"any": "0.0.0.0/0,::/0", "ALL": "0.0.0.0/0,::/0", "*": "0.0.0.0/0,::/0",
 			"": "", "10.0.0.0/33": "", "10.0.0.1/8,x": "",
@@ -108,11 +108,11 @@ func TestASuggestionIsWrittenAsItsPlace(t *testing.T) {
 		"serve.yaml:3:5: http":                              "http: 32MiB",
 		"$UDPSHARD_HTTP":                                    "UDPSHARD_HTTP=32MiB",
 	} {
-		if got := Hint(Unusable(place, err)); got != want {
+		if got := Hint(SettingError(place, err)); got != want {
 			t.Errorf("%s: %q, want %q", place, got, want)
 		}
 	}
-	if got := Hint(Unusable("--x", Suggest(errors.New("no size"), ""))); got != "" {
+	if got := Hint(SettingError("--x", Suggest(errors.New("no size"), ""))); got != "" {
 		t.Errorf("%q, where nothing is suggested", got)
 	}
 }

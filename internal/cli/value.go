@@ -12,7 +12,7 @@ import (
 func ParseBool(text string) (bool, error) {
 	value, err := strconv.ParseBool(text)
 	if err != nil {
-		return false, Suggest(fmt.Errorf("%q is neither true nor false", text), MeantBool(text))
+		return false, Suggest(fmt.Errorf("%q is neither true nor false", text), GuessBool(text))
 	}
 	return value, nil
 }
@@ -21,7 +21,7 @@ func ParseBool(text string) (bool, error) {
 func ParseCount(text string) (int, error) {
 	value, err := strconv.Atoi(text)
 	if err != nil || value < 1 {
-		return 0, Suggest(fmt.Errorf("%q is not a whole number from 1", text), MeantCount(text))
+		return 0, Suggest(fmt.Errorf("%q is not a whole number from 1", text), GuessCount(text))
 	}
 	return value, nil
 }
@@ -34,7 +34,7 @@ func ParseDuration(text string) (time.Duration, error) {
 	value, err := time.ParseDuration(text)
 	if err != nil || value < 0 {
 		err := fmt.Errorf("%q is not a duration such as 500ms, 10s or 1m", text)
-		return 0, Suggest(err, MeantDuration(text, time.Second))
+		return 0, Suggest(err, GuessDuration(text, time.Second))
 	}
 	return value, nil
 }
@@ -48,7 +48,7 @@ func ParseChoice(words ...string) func(string) (string, error) {
 			}
 		}
 		err := fmt.Errorf("%q is not one of %s", text, strings.Join(words, ", "))
-		return "", Suggest(err, Nearest(text, words))
+		return "", Suggest(err, NearestWord(text, words))
 	}
 }
 
@@ -66,7 +66,7 @@ func ParseSize(text string) (int, error) {
 	value, err := strconv.ParseUint(number, 10, 32)
 	if err != nil || value == 0 {
 		err := fmt.Errorf("%q is not a size such as 8192, 64KiB, 32MiB or 1GiB", text)
-		return 0, Suggest(err, MeantSize(text))
+		return 0, Suggest(err, GuessSize(text))
 	}
 	return int(value) * unit, nil
 }
@@ -114,12 +114,12 @@ func ParsePrefixes(text string) ([]netip.Prefix, error) {
 			addr, addrErr := netip.ParseAddr(part)
 			if addrErr != nil || addr.Zone() != "" {
 				err := fmt.Errorf("%q is neither an address nor a prefix such as 10.0.0.0/8 or 2001:db8::/32", part)
-				return nil, Suggest(err, MeantPrefixes(text))
+				return nil, Suggest(err, GuessPrefixes(text))
 			}
 			prefix = netip.PrefixFrom(addr, addr.BitLen())
 		}
 		if prefix != prefix.Masked() {
-			return nil, Suggest(fmt.Errorf("%s has bits set behind its length", prefix), MeantPrefixes(text))
+			return nil, Suggest(fmt.Errorf("%s has bits set behind its length", prefix), GuessPrefixes(text))
 		}
 		prefixes = append(prefixes, prefix)
 	}

@@ -27,8 +27,8 @@ const (
 	defaultPort    = "9514"
 )
 
-// MeantAddress is cli.MeantAddress, with DefaultAddress for what is missing.
-func MeantAddress(text string) string { return cli.MeantAddress(text, defaultHost, defaultPort) }
+// GuessAddress is cli.GuessAddress, with DefaultAddress for what is missing.
+func GuessAddress(text string) string { return cli.GuessAddress(text, defaultHost, defaultPort) }
 
 // Instance is where a running instance answers HTTP.
 type Instance struct {
@@ -43,7 +43,7 @@ type Instance struct {
 func New(place, address string, timeout time.Duration) (Instance, error) {
 	at, err := hostport.Parse("tcp", address)
 	if err != nil {
-		return Instance{}, cli.Unusable(place, cli.Suggest(err, MeantAddress(address)))
+		return Instance{}, cli.SettingError(place, cli.Suggest(err, GuessAddress(address)))
 	}
 	if at.IP.IsUnspecified() {
 		at.Host = "localhost"

@@ -117,7 +117,7 @@ func keyHint[T any](s scope[T], key string, known []string) string {
 	if one := s.withFlag(strings.ReplaceAll(key, "_", "-")); one != nil {
 		return cli.DidYouMean(one.key)
 	}
-	if similar := cli.Nearest(strings.ReplaceAll(key, "-", "_"), known); similar != "" {
+	if similar := cli.NearestWord(strings.ReplaceAll(key, "-", "_"), known); similar != "" {
 		return cli.DidYouMean(similar)
 	}
 	process, listener := new(Config).scope(), new(Listener).scope()

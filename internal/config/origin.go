@@ -37,5 +37,5 @@ func (o *origins) position(key string) string {
 
 // ErrorAt returns the error of an unusable setting, with the position.
 func (o *origins) ErrorAt(key string, err error) error {
-	return cli.Unusable(o.position(key), err)
+	return cli.SettingError(o.position(key), err)
 }

@@ -70,7 +70,7 @@ func (s scope[T]) set(one *setting[T], position, text string) error {
 	err := one.set(s.of, text)
 	s.origins.keys[one.key] = origin{position: position, text: text, unusable: err != nil}
 	if err != nil {
-		return cli.Unusable(position, err)
+		return cli.SettingError(position, err)
 	}
 	return nil
 }

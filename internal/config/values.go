@@ -17,7 +17,7 @@ import (
 
 func parseAddress(text string) (string, error) {
 	if _, err := hostport.Parse("udp", text); err != nil {
-		return "", cli.Suggest(err, cli.MeantAddress(text, "", DefaultPort))
+		return "", cli.Suggest(err, cli.GuessAddress(text, "", DefaultPort))
 	}
 	return text, nil
 }
@@ -30,11 +30,11 @@ func parseOutput(text string) (string, error) {
 	if err == nil {
 		return text, nil
 	}
-	meant := cli.Nearest(text, []string{"stdout", "discard"})
+	meant := cli.NearestWord(text, []string{"stdout", "discard"})
 	switch kind, path, hasPath := strings.Cut(text, ":"); {
 	case text == "-":
 		meant = "stdout"
-	case hasPath && path != "" && kind != "file" && cli.Nearest(kind, []string{"file"}) != "":
+	case hasPath && path != "" && kind != "file" && cli.NearestWord(kind, []string{"file"}) != "":
 		meant = "file:" + path
 	case strings.Contains(text, "/") && !hasPath:
 		meant = "file:" + text
@@ -63,7 +63,7 @@ func parseStall(text string) (time.Duration, error) {
 			unit = time.Millisecond
 		}
 		err = fmt.Errorf("%q is not a duration such as 250ms or 1s, or off", text)
-		err = cli.Suggest(err, cli.MeantDuration(text, unit))
+		err = cli.Suggest(err, cli.GuessDuration(text, unit))
 	}
 	return d, err
 }
@@ -103,7 +103,7 @@ func parseRate(text string) (int, error) {
 	}
 	value, err := cli.ParseCount(text)
 	if err != nil {
-		err = cli.Suggest(fmt.Errorf("%q is not a whole number from 1, or off", text), cli.MeantCount(text))
+		err = cli.Suggest(fmt.Errorf("%q is not a whole number from 1, or off", text), cli.GuessCount(text))
 	}
 	return value, err
 }
@@ -128,8 +128,8 @@ func parseHTTP(text string) (string, error) {
 		return "", nil
 	}
 	if _, err := hostport.Parse("tcp", text); err != nil {
-		meant := client.MeantAddress(text)
-		switch cmp.Or(cli.MeantBool(text), strings.ToLower(text)) {
+		meant := client.GuessAddress(text)
+		switch cmp.Or(cli.GuessBool(text), strings.ToLower(text)) {
 		case "true":
 			meant = client.DefaultAddress
 		case "false":

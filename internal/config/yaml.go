@@ -73,7 +73,7 @@ func (d *document) position(at *token.Position, key string) string {
 // report adds an error about a key, and returns an unusable value.
 func (d *document) report(at *token.Position, key, format string, args ...any) *value {
 	if err := fmt.Errorf(format, args...); !errors.Is(err, errReported) {
-		d.errs = append(d.errs, located{cli.Unusable(d.position(at, key), err), at})
+		d.errs = append(d.errs, located{cli.SettingError(d.position(at, key), err), at})
 	}
 	return &value{at: at}
 }

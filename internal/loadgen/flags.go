@@ -18,7 +18,7 @@ func ParseTotal(text string) (uint64, error) {
 func ParseRate(text string) (float64, error) {
 	n, err := strconv.ParseFloat(text, 64)
 	if err != nil || !(n >= 0) {
-		return 0, cli.Suggest(fmt.Errorf("%q is not a number of datagrams a second", text), cli.MeantCount(text))
+		return 0, cli.Suggest(fmt.Errorf("%q is not a number of datagrams a second", text), cli.GuessCount(text))
 	}
 	return n, nil
 }
