@@ -45,7 +45,7 @@ func (n *FileName) Type() string   { return "string" }
 
 func (n *FileName) Set(text string) error {
 	if text == "" {
-		return errors.New("it names no file")
+		return errors.New("empty file name")
 	}
 	*n = FileName(text)
 	return nil

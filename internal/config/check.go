@@ -25,7 +25,7 @@ func (c *Config) check() error {
 			continue
 		}
 		if first := listenerAt[at]; first != nil {
-			errs = append(errs, l.ErrorAt("address", fmt.Errorf("listener %s has %s already", first.Name, first.Address)))
+			errs = append(errs, l.ErrorAt("address", fmt.Errorf("listener %s has the address %s already", first.Name, first.Address)))
 			continue
 		}
 		listenerAt[at] = l
@@ -53,7 +53,7 @@ func (c *Config) nameListeners() error {
 	named := make(map[string]bool)
 	for _, l := range c.Listeners {
 		if l.Name != "" && named[l.Name] {
-			errs = append(errs, l.ErrorAt("name", fmt.Errorf("another listener is called %q", l.Name)))
+			errs = append(errs, l.ErrorAt("name", fmt.Errorf("another listener has the name %q", l.Name)))
 		}
 		named[l.Name] = true
 	}
@@ -118,10 +118,10 @@ func (l *Listener) checkDNS() error {
 	case l.keys["protocol"].unusable:
 	case l.Protocol == "dns":
 		if l.MaxDatagram < minDNSDatagram {
-			errs = append(errs, l.ErrorAt("max_datagram", fmt.Errorf("%d is less than %d, which a query may have", l.MaxDatagram, minDNSDatagram)))
+			errs = append(errs, l.ErrorAt("max_datagram", fmt.Errorf("%d is less than %d bytes, the length of query that every server accepts (RFC 1035 section 2.3.4)", l.MaxDatagram, minDNSDatagram)))
 		}
 		if l.IsSet("rrl_slip") && l.RRL == 0 {
-			errs = append(errs, l.ErrorAt("rrl_slip", errors.New("rrl is off, and no response is above the limit")))
+			errs = append(errs, l.ErrorAt("rrl_slip", errors.New("without effect while rrl is off")))
 		}
 	default:
 		position := "--protocol"
@@ -130,7 +130,7 @@ func (l *Listener) checkDNS() error {
 		}
 		for _, s := range dnsSettings {
 			if l.IsSet(s.key) {
-				err := l.ErrorAt(s.key, fmt.Errorf("the protocol is %s, and only dns has this", l.Protocol))
+				err := l.ErrorAt(s.key, fmt.Errorf("only dns has this setting, and the protocol is %s", l.Protocol))
 				errs = append(errs, cli.WithHint(err, cli.SuggestedAt(position, "dns")))
 			}
 		}

@@ -39,7 +39,7 @@ func (c *Config) readFile(path string) error {
 	setPairs(d, c.scope(), "", root.pairs)
 	switch kind := listeners.value.kind; {
 	case kind == text || kind >= mapping:
-		d.report(listeners.value.at, "listeners", "a list is wanted here, with - before each item")
+		d.report(listeners.value.at, "listeners", "must be a list, with - before each item")
 	case kind != unusable && len(listeners.value.list) == 0 && root.kind == mapping:
 		d.report(listeners.at, "listeners", "at least one listener is required")
 	}
@@ -64,12 +64,12 @@ func setPairs[T any](d *document, s scope[T], prefix string, pairs []pair) {
 		name, below, dotted := strings.Cut(p.key, ".")
 		switch {
 		case dotted && len(s.section(name)) > 0: // as the documentation calls the setting
-			d.report(p.at, prefix+p.key, "write %s: and %s: below it, indented", name, below)
+			d.report(p.at, prefix+p.key, "write %s: and, indented in the next line, %s:", name, below)
 		case len(section) == 0:
 			setPair(d, s, prefix, p)
 		case p.key == "log" && p.value.kind == null:
 		case p.value.kind > unusable && p.value.kind < mapping:
-			err := errors.New("keys with values are wanted here")
+			err := errors.New("must be keys with values")
 			d.report(p.value.at, prefix+p.key, "%w", cli.WithHint(err, example(p.key, section)))
 		default:
 			for _, inner := range p.value.pairs {

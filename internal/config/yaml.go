@@ -98,7 +98,10 @@ func (d *document) parse(data []byte) *value {
 		at := start
 		var syntax yaml.Error
 		if errors.As(err, &syntax) && syntax.GetToken() != nil {
-			at, err = syntax.GetToken().Position, errors.New(syntax.GetMessage())
+			at, err = syntax.GetToken().Position, fmt.Errorf("YAML syntax: %s", syntax.GetMessage())
+			if strings.HasSuffix(syntax.GetMessage(), "not allowed in this context") || strings.Contains(syntax.GetMessage(), "\t") {
+				err = cli.WithHint(err, "indent with spaces, and begin the keys of one level in the same column")
+			}
 		}
 		return d.report(at, "", "%w", err)
 	}
@@ -218,7 +221,7 @@ func (d *document) isMapping(v *value, key string) bool {
 	if v.kind == unusable || v.kind >= mapping {
 		return v.kind >= mapping
 	}
-	d.report(v.at, cmp.Or(key, "the file"), "keys with values are wanted here")
+	d.report(v.at, cmp.Or(key, "the file"), "must be keys with values")
 	return false
 }
 
@@ -247,5 +250,5 @@ func (v *value) scalar(listAllowed bool) (string, error) {
 
 var (
 	errReported  = errors.New("reported already")
-	errNotScalar = errors.New("a plain value is wanted here")
+	errNotScalar = errors.New("must be a single value")
 )
