@@ -110,7 +110,7 @@ func (s *server) endReload(r loadedSettings) {
 	if again {
 		s.beginReload()
 	} else if r.asked {
-		s.service.logError("a reload", s.service.unit.Ready(s.summary()))
+		s.service.readyAgain(s)
 	}
 }
 
