@@ -1,4 +1,4 @@
-// Package cli is what udpshard's commands have in common: exit codes, errors that say where a
-// setting is and what to do about it, suggestions for words that are probably misspelled, and
-// the values of flags and of the configuration file.
+// Package cli has what the commands of udpshard share: exit codes, errors with the place of a
+// setting and a remedy, suggestions for probably misspelled words, and parsers for the values of
+// flags and of the configuration file.
 package cli

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// errorList is several errors that are told at once, each with its place and its remedy.
+// errorList is several errors that are reported together, each with its place and its remedy.
 type errorList []error
 
 func (p errorList) Error() string {
@@ -19,8 +19,8 @@ func (p errorList) Error() string {
 
 func (p errorList) Unwrap() []error { return p }
 
-// Join returns errs as one error: nil where all are nil, the error itself where there is one,
-// else errorList, in which each text is there once.
+// Join returns errs as one error: nil if all are nil, a single error as it is, or else an errorList
+// in which each text occurs once.
 func Join(errs ...error) error {
 	all := Separate(errs...)
 	switch len(all) {
@@ -32,8 +32,8 @@ func Join(errs ...error) error {
 	return errorList(all)
 }
 
-// Separate returns the errors of errs that are not nil, and those of errorList and of errors.Join
-// among them one by one.
+// Separate returns all errors in errs that are not nil, with the errors of an errorList or of
+// errors.Join one by one.
 func Separate(errs ...error) (all []error) {
 	for _, err := range errs {
 		parts := []error{err}
@@ -50,7 +50,7 @@ func Separate(errs ...error) (all []error) {
 	return all
 }
 
-// isList tells errors.Join from an error with several %w, which is one error.
+// isList distinguishes errors.Join from an error with several %w, which is a single error.
 func isList(err error, parts []error) bool {
 	_, isErrorList := err.(errorList)
 	return isErrorList || err.Error() == errors.Join(parts...).Error()

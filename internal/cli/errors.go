@@ -11,7 +11,8 @@ type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-// configError is an error in the file, in the environment, or in what these lead to.
+// configError is an error in the configuration file or in an environment variable, or a consequence
+// of their settings.
 type configError struct{ error }
 
 func (e configError) Unwrap() error { return e.error }
@@ -19,18 +20,18 @@ func (e configError) Unwrap() error { return e.error }
 // Usage returns an error of the command line: ExitUsage.
 func Usage(err error) error { return usageError{err} }
 
-// IsUsage says whether an error is one of the command line.
+// IsUsage reports whether an error is an error of the command line.
 func IsUsage(err error) bool { return errors.As(err, new(usageError)) }
 
-// Config returns an error of the configuration file, of a variable of the environment, or of what
-// these lead to: ExitConfig.
+// Config returns an error of the configuration file or of an environment variable, or a consequence
+// of their settings: ExitConfig.
 func Config(err error) error { return configError{err} }
 
-// IsConfig says whether an error is one of the configuration file or of the environment.
+// IsConfig reports whether an error is an error of the configuration file or of the environment.
 func IsConfig(err error) bool { return errors.As(err, new(configError)) }
 
-// SettingError returns the error of a setting at a place: a flag (--batch), a line of the file, or a
-// variable ($NAME). Its hint is the value that was probably meant, if there is one.
+// SettingError returns the error of a setting at a place: a flag (--batch), a line of the file, or
+// a variable ($NAME). The suggested value of the error, if any, becomes its hint.
 func SettingError(place string, err error) error {
 	var meant suggestion
 	if errors.As(err, &meant) {
@@ -61,7 +62,7 @@ func Hint(err error) string {
 	if !errors.As(err, &remedy) {
 		return ""
 	}
-	return remedy.Hint() // one of another process may have none
+	return remedy.Hint() // "" for some types
 }
 
 // NeedsFiles adds to an error for want of descriptors (EMFILE) how many files are enough.

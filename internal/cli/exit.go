@@ -2,19 +2,19 @@ package cli
 
 import "errors"
 
-// Exit codes (docs/configuration.md, Exit codes). 64 and 78 are those of sysexits.h (4.3BSD), which
-// systemd and others name in their logs. 2 is not among them: a panic and a fatal error of the
-// Go runtime end a process with it, and what supervises the process has to start it again.
+// Exit codes (docs/configuration.md, Exit codes). 64 and 78 are from sysexits.h (4.3BSD); systemd
+// names them in its logs. 2 is not used: a panic or a fatal error of the Go runtime ends a process
+// with exit code 2, and then a supervisor has to restart the process.
 const (
 	ExitDone     = 0
 	ExitFailed   = 1  // while running
-	ExitReplaced = 3  // a standby has taken over, since this process seemed dead
+	ExitReplaced = 3  // a standby has taken over while this process did not run
 	ExitUsage    = 64 // EX_USAGE: a command or a flag of the command line can't be used
 	ExitConfig   = 78 // EX_CONFIG: the file, or a variable of the environment, can't be used
 )
 
-// ExitCode returns the exit code of a process that ends with an error. An error with a method
-// ExitCode says itself.
+// ExitCode returns the exit code of a process that ends with an error. The error may have a method
+// ExitCode.
 func ExitCode(err error) int {
 	var own interface{ ExitCode() int }
 	switch {

@@ -7,10 +7,10 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Flag is a pflag.Value of any type that has a parser.
+// Flag is a pflag.Value of a type with a parser.
 type Flag[T any] struct {
 	To    *T     // the flag's value
-	Text  string // the value as help shows it
+	Text  string // the value in the help text
 	Parse func(string) (T, error)
 }
 
@@ -26,8 +26,7 @@ func (f *Flag[T]) Set(text string) error {
 	return err
 }
 
-// AddFlag defines a flag with a parser. The default is the value that to points at; help does not
-// show a default of zero.
+// AddFlag defines a flag with a parser. *to is the default; help does not show a default of zero.
 func AddFlag[T any](set *pflag.FlagSet, to *T, name string, parse func(string) (T, error), usage string) {
 	text := fmt.Sprint(*to)
 	if text == "0" || text == "[]" {
@@ -37,7 +36,7 @@ func AddFlag[T any](set *pflag.FlagSet, to *T, name string, parse func(string) (
 }
 
 // FileName is a pflag.Value for the name of a file. An empty name is an error: --config $FILE with
-// an unset variable must not mean that there is no file.
+// an unset variable must not mean --config without a file.
 type FileName string
 
 func (n *FileName) String() string { return string(*n) }
@@ -51,5 +50,5 @@ func (n *FileName) Set(text string) error {
 	return nil
 }
 
-// ParseText is the parser of a flag or key that takes any text.
+// ParseText is the parser of a flag or key that accepts any text.
 func ParseText(text string) (string, error) { return text, nil }

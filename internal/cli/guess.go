@@ -10,10 +10,11 @@ import (
 	"time"
 )
 
-// quantity is a number, and behind it a unit.
+// quantity is a number with a unit.
 var quantity = regexp.MustCompile(`^([0-9][0-9_,]*(?:\.[0-9]+)?) ?([A-Za-z/]*)$`)
 
-// readQuantity reads a number with a unit, as people write it; the unit is in small letters.
+// readQuantity parses a number with a unit, with digit separators and spaces. The unit is returned
+// in lower case.
 func readQuantity(text string) (number float64, unit string, ok bool) {
 	parts := quantity.FindStringSubmatch(strings.TrimSpace(text))
 	if parts == nil {
@@ -23,7 +24,7 @@ func readQuantity(text string) (number float64, unit string, ok bool) {
 	return number, strings.ToLower(parts[2]), err == nil && number > 0 && number <= math.MaxInt32
 }
 
-// GuessSize returns the size that 32M, 32MB, 32 mib or 1.5MiB was meant to be, else "".
+// GuessSize returns the size for a text such as 32M, 32MB, 32 mib or 1.5MiB, else "".
 func GuessSize(text string) string {
 	number, unit, ok := readQuantity(text)
 	prefix := strings.TrimSuffix(strings.TrimSuffix(unit, "b"), "i")
@@ -35,7 +36,7 @@ func GuessSize(text string) string {
 	return FormatSize(int(bytes))
 }
 
-// GuessBool returns true or false for what other programs take for these, else "".
+// GuessBool returns true or false for the words of other programs, such as on and off, else "".
 func GuessBool(text string) string {
 	switch strings.ToLower(text) {
 	case "on", "yes", "y", "enabled":
@@ -46,8 +47,8 @@ func GuessBool(text string) string {
 	return ""
 }
 
-// GuessDuration returns the duration that 5, 5sec or 1d was meant to be, else "". bare is the unit
-// of a number without one.
+// GuessDuration returns the duration for a text such as 5, 5sec or 1d, else "". bare is the unit of
+// a number without a unit.
 func GuessDuration(text string, bare time.Duration) string {
 	number, unit, ok := readQuantity(text)
 	if len(unit) > len("ms") {
@@ -65,7 +66,7 @@ func GuessDuration(text string, bare time.Duration) string {
 	return ""
 }
 
-// shortDuration is a duration without the parts that are 0: 5m, not 5m0s.
+// shortDuration writes a duration without parts of 0: 5m, not 5m0s.
 func shortDuration(d time.Duration) string {
 	text := d.String()
 	for _, zero := range []string{"m0s", "h0m"} {
@@ -76,7 +77,7 @@ func shortDuration(d time.Duration) string {
 	return text
 }
 
-// GuessCount returns the whole number that 50k, 50,000 or 50/s was meant to be, else "".
+// GuessCount returns the whole number for a text such as 50k, 50,000 or 50/s, else "".
 func GuessCount(text string) string {
 	number, unit, ok := readQuantity(text)
 	unit = strings.TrimSuffix(unit, "/s")
@@ -87,8 +88,8 @@ func GuessCount(text string) string {
 	return ""
 }
 
-// GuessPrefixes returns the prefixes that a list was meant to be that has any or all in it, or bits
-// behind a prefix's length; else "".
+// GuessPrefixes returns the prefixes for a list with any or all, or with bits set behind a prefix's
+// length, else "".
 func GuessPrefixes(list string) string {
 	var parts []string
 	for part := range strings.SplitSeq(list, ",") {
@@ -108,14 +109,14 @@ func GuessPrefixes(list string) string {
 	return strings.Join(parts, ",")
 }
 
-// hostName is a name that needs a port behind it.
+// hostName is a host name without a port.
 var hostName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9.-]*$`)
 
-// portName is a port, with letters behind it.
+// portName is a port with letters behind.
 var portName = regexp.MustCompile(`^([0-9]{2,5})[A-Za-z]*$`)
 
-// GuessAddress returns the address that 5514, 5514x, 127.0.0.1, ::1 or localhost was meant to be,
-// with the host or the port that is missing; else "".
+// GuessAddress returns the address for a text such as 5514, 5514x, 127.0.0.1, ::1 or localhost,
+// with host or port where the text has none, else "".
 func GuessAddress(text, host, port string) string {
 	text = strings.TrimSpace(text)
 	_, after, isURL := strings.Cut(text, "://")
@@ -131,7 +132,7 @@ func GuessAddress(text, host, port string) string {
 	if notBool != nil && GuessBool(text) == "" && hostName.MatchString(text) {
 		return net.JoinHostPort(text, port)
 	}
-	const leastPort = 100 // ::1:5514 is an address too, and that is not what is meant
+	const leastPort = 100 // ::1:5514 could also be the address ::1:5514 without a port
 	at := max(strings.LastIndexByte(text, ':'), 0)
 	ip, err := netip.ParseAddr(text[:at])
 	behind := text[min(at+1, len(text)):]

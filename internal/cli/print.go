@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// PrintError prints each error with its remedy below it.
+// PrintError prints each error, with its remedy on the next line.
 func PrintError(w io.Writer, err error) {
 	var text strings.Builder
 	for _, err := range Separate(err) {
@@ -19,9 +19,8 @@ func PrintError(w io.Writer, err error) {
 	WriteLast(w, text.String())
 }
 
-// lastTimeout is how long a standard error may take the last lines before the process
-// exits without them: one that is a pipe that nobody reads takes nothing, and the standby
-// waits for the end of this process.
+// lastTimeout is how long the write of the last lines may take before the process exits without
+// them. A pipe without a reader blocks the write, and a standby waits for the end of the process.
 const lastTimeout = time.Second
 
 // WriteLast writes a text, for as long as lastTimeout. The caller exits next: the write
@@ -38,13 +37,14 @@ func WriteLast(w io.Writer, text string) {
 	}
 }
 
-// Output is a standard output that keeps its first error for the end: most callers look at none.
+// Output is a standard output that keeps its first error for the end of the command: few callers
+// check the errors of writes.
 type Output struct {
 	W   io.Writer
-	Err error // of the first Write that failed
+	Err error // of the first failed Write
 }
 
-// Write implements io.Writer. It writes nothing after the first error, and returns none.
+// Write implements io.Writer. Write returns no error, and writes nothing after the first error.
 func (o *Output) Write(p []byte) (int, error) {
 	if o.Err == nil {
 		_, o.Err = o.W.Write(p)

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// suggestion is the error of a value, with the value that was probably meant. SuggestedAt makes a
-// hint of the value and its place.
+// suggestion is the error of a value, with the value that the user probably wanted. SuggestedAt
+// makes a hint from the value and its place.
 type suggestion struct {
 	error
 	value string
@@ -14,7 +14,7 @@ type suggestion struct {
 
 func (s suggestion) Unwrap() error { return s.error }
 
-// Suggest returns err with the value that was probably meant; "" is none.
+// Suggest adds the value that the user probably wanted to an error; "" is no value.
 func Suggest(err error, value string) error {
 	if value == "" {
 		return err
@@ -22,8 +22,7 @@ func Suggest(err error, value string) error {
 	return suggestion{err, value}
 }
 
-// SuggestedAt is a value as it is written at a place: --batch, FILE:4:11: listeners[0].batch, or
-// $VARIABLE.
+// SuggestedAt writes a value for its place: --batch, FILE:4:11: listeners[0].batch, or $VARIABLE.
 func SuggestedAt(place, value string) string {
 	if strings.HasPrefix(place, "--") && (value == "true" || value == "false") {
 		return place + "=" + value
@@ -38,15 +37,14 @@ func SuggestedAt(place, value string) string {
 	return key + ": " + value
 }
 
-// DidYouMean is the hint for a word that is not known.
+// DidYouMean returns the hint for an unknown word.
 func DidYouMean(word string) string { return "did you mean " + word + "?" }
 
-// NearestWord returns the known word that a word was probably meant to be, or "". It returns the word
-// with the fewest letters left out, added, changed or swapped, whatever their case, up to
-// maxMistakes. If there is none, it returns a known word that begins with word, or that is the
-// beginning of word.
+// NearestWord returns the known word that the user probably wanted, or "": the word with the fewest
+// letters left out, added, changed or swapped, up to maxMistakes, regardless of case. Without such
+// a word, NearestWord returns a known word that begins with word, or that word begins with.
 func NearestWord(word string, known []string) string {
-	const leastPrefix = 3 // letters that two words have in common by more than chance
+	const leastPrefix = 3 // a common begin of fewer letters may be chance
 	word = strings.ToLower(word)
 	best, least, longer := "", maxMistakes(len(word))+1, ""
 	for _, k := range known {
@@ -62,7 +60,7 @@ func NearestWord(word string, known []string) string {
 	return cmp.Or(best, longer)
 }
 
-// maxMistakes is how many letters of a word may be wrong: more, and the word is another one.
+// maxMistakes is how many wrong letters a word may have.
 func maxMistakes(length int) int { return min(1+length/5, 3) }
 
 // distance returns the number of letters to insert, delete, replace or swap with their neighbor to
@@ -89,7 +87,7 @@ func distance(a, b string) int {
 	return last[len(b)]
 }
 
-// SuggestChoice returns err with the choice that text was probably meant to be.
+// SuggestChoice adds the choice that the user probably wanted to an error.
 func SuggestChoice[T ~string](err error, text string, choices []T) error {
 	var words []string
 	for _, c := range choices {

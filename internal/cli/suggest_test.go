@@ -28,7 +28,7 @@ func TestNearest(t *testing.T) {
 	}
 }
 
-// What is suggested in the place of a value is a value that is taken.
+// The suggested value is valid.
 func TestMeantValues(t *testing.T) {
 	type cases map[string]string
 	meantSeconds := func(text string) string { return GuessDuration(text, time.Second) }
@@ -84,13 +84,13 @@ func TestMeantValues(t *testing.T) {
 	}
 }
 
-// resolves says whether an address is one.
+// resolves reports whether an address is valid.
 func resolves(address string) error {
 	_, err := net.ResolveUDPAddr("udp", address)
 	return err
 }
 
-// withoutValue is a parser without its value.
+// withoutValue returns a parser without its value.
 func withoutValue[T any](parse func(string) (T, error)) func(string) error {
 	return func(text string) error {
 		_, err := parse(text)
@@ -98,7 +98,7 @@ func withoutValue[T any](parse func(string) (T, error)) func(string) error {
 	}
 }
 
-// A hint is what can be written at the place of the value.
+// A hint has the form of its place.
 func TestASuggestionIsWrittenAsItsPlace(t *testing.T) {
 	err := Suggest(errors.New("no size"), "32MiB")
 	for place, want := range map[string]string{

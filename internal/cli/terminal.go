@@ -7,15 +7,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// IsNull says whether f is /dev/null, which is also what stands in for a
-// standard output that was closed.
+// IsNull reports whether f is /dev/null, which is also what a closed standard output is replaced
+// by.
 func IsNull(f *os.File) bool {
 	info, err := f.Stat()
 	null, nullErr := os.Stat(os.DevNull)
 	return err == nil && nullErr == nil && os.SameFile(info, null)
 }
 
-// IsTerminal says whether w is a terminal, or an Output that writes to one.
+// IsTerminal reports whether w is a terminal, or an Output on a terminal.
 func IsTerminal(w io.Writer) bool {
 	if c, ok := w.(*Output); ok {
 		w = c.W

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// ParseBool reads true, false, and what strconv.ParseBool takes for these.
+// ParseBool parses true, false, and the other forms of strconv.ParseBool.
 func ParseBool(text string) (bool, error) {
 	value, err := strconv.ParseBool(text)
 	if err != nil {
@@ -39,7 +39,7 @@ func ParseDuration(text string) (time.Duration, error) {
 	return value, nil
 }
 
-// ParseChoice returns a parser of one word out of several.
+// ParseChoice returns a parser that accepts only the given words.
 func ParseChoice(words ...string) func(string) (string, error) {
 	return func(text string) (string, error) {
 		for _, word := range words {
@@ -71,7 +71,7 @@ func ParseSize(text string) (int, error) {
 	return int(value) * unit, nil
 }
 
-// FormatSize writes a number of bytes the way that ParseSize reads it.
+// FormatSize writes a number of bytes in the form of ParseSize.
 func FormatSize(bytes int) string {
 	switch {
 	case bytes >= 1<<30 && bytes%(1<<30) == 0:

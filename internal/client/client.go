@@ -20,14 +20,14 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// DefaultAddress is where an instance answers HTTP that was not told otherwise.
+// DefaultAddress is the default HTTP address of an instance.
 const (
 	DefaultAddress = defaultHost + ":" + defaultPort
 	defaultHost    = "127.0.0.1"
 	defaultPort    = "9514"
 )
 
-// GuessAddress is cli.GuessAddress, with DefaultAddress for what is missing.
+// GuessAddress is cli.GuessAddress, with the host and port of DefaultAddress.
 func GuessAddress(text string) string { return cli.GuessAddress(text, defaultHost, defaultPort) }
 
 // Instance is where a running instance answers HTTP.
@@ -74,7 +74,7 @@ const statusPath = "/api/v1/status"
 // String returns the address or URL as the user gave it.
 func (i Instance) String() string { return i.address }
 
-// Ready returns the answer of an instance that is ready.
+// Ready returns the answer of a ready instance.
 func (i Instance) Ready(ctx context.Context) (string, error) {
 	code, body, err := i.Readiness(ctx)
 	if err != nil {
@@ -133,8 +133,8 @@ func (i Instance) Readiness(ctx context.Context) (code int, answer []byte, err e
 	return i.get(ctx, u)
 }
 
-// RoleIn returns the role that a status gives to a process of a PID namespace, and ""
-// where it does not know the process.
+// RoleIn returns the role of a process of a PID namespace in a status, or "" for an unknown
+// process.
 func RoleIn(status metrics.Status, pid int, namespace uint64) string {
 	is := func(p metrics.ProcessStatus) bool { return p.PIDNamespace == namespace && (pid == 0 || p.PID == pid) }
 	if is(status.ProcessStatus) {
@@ -146,8 +146,8 @@ func RoleIn(status metrics.Status, pid int, namespace uint64) string {
 	return ""
 }
 
-// maxAnswer is the most bytes of an answer that are read: the status of a thousand listeners has
-// fewer.
+// maxAnswer is the most bytes that are read of an answer. The status of a thousand listeners is
+// shorter.
 const maxAnswer = 64 << 20
 
 // get sends a request to the instance itself, without a proxy.

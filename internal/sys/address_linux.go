@@ -30,8 +30,8 @@ func BoundAddress(fd int) (netip.AddrPort, error) {
 	return netip.AddrPort{}, fmt.Errorf("getsockname: unknown address family %T", name)
 }
 
-// Sockaddr returns an address in the form of bind(2). The error is that of a zone that is no
-// interface of this host.
+// Sockaddr returns an address in the form of bind(2). A zone that is not an interface of this host
+// is an error.
 func Sockaddr(at netip.AddrPort) (unix.Sockaddr, error) {
 	if at.Addr().Is4() {
 		return &unix.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}, nil

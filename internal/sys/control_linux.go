@@ -7,10 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Bytes of control messages, padding included. A dual-stack socket reports an
-// IPv4 datagram's destination twice, as in6_pktinfo and as in_pktinfo
-// (udpv6_recvmsg, Linux 6.18), so there is room for both; less would set
-// MSG_CTRUNC and lose the second.
+// Bytes of control messages, padding included. A dual-stack socket reports an IPv4 datagram's
+// destination twice, as in6_pktinfo and as in_pktinfo (udpv6_recvmsg, Linux 6.18), so the buffer
+// has room for both; less would set MSG_CTRUNC and lose the second.
 const (
 	cmsgHeader       = unix.SizeofCmsghdr
 	pktinfo4         = unix.SizeofInet4Pktinfo // ifindex, spec_dst, addr (ip(7))
@@ -19,15 +18,15 @@ const (
 	segmentSpace     = (cmsgHeader + 4 + 7) &^ 7 // an int (udp(7), UDP_GRO)
 )
 
-// control is what a message's control messages say.
+// control is the content of a message's control messages.
 type control struct {
-	asked   netip.Addr // whom the datagram was sent to; zero: unknown
-	local   netip.Addr // whom an answer leaves from; zero: the kernel's choice
-	segment int        // bytes of each datagram of a GRO batch but the last; 0: one datagram
+	asked   netip.Addr // destination of the datagram; zero: unknown
+	local   netip.Addr // source of a reply; zero: the kernel's choice
+	segment int        // bytes of each segment of a GRO batch but the last; 0: one datagram
 }
 
-// parseControl reads them. Asked and local are the same, except that
-// broadcasts and multicasts are answered from an address of the host.
+// parseControl parses control messages. asked and local are equal, except for broadcasts and
+// multicasts, whose replies leave from an address of the host.
 func parseControl(c []byte) (said control) {
 	for len(c) >= cmsgHeader {
 		size := int(binary.NativeEndian.Uint64(c[0:8]))
@@ -55,10 +54,10 @@ func parseControl(c []byte) (said control) {
 	return said
 }
 
-// localOf is the local address where the kernel tells none: over IPv6 it never
-// does, and over IPv4 not of a datagram that was queued before IP_PKTINFO was set,
-// as on a socket that a service manager has opened (ipv4_pktinfo_prepare, Linux
-// 6.18). Broadcasts to a subnet are taken for addresses of the host then.
+// localOf is the local address where the kernel reports none: always over IPv6, and over IPv4 for a
+// datagram that was queued before IP_PKTINFO was set, as on a socket that a service manager has
+// opened (ipv4_pktinfo_prepare, Linux 6.18). A broadcast to a subnet then counts as an address of
+// the host.
 func localOf(asked netip.Addr) netip.Addr {
 	if asked.IsMulticast() || asked == everybody {
 		return netip.Addr{}
@@ -68,9 +67,9 @@ func localOf(asked netip.Addr) netip.Addr {
 
 var everybody = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
-// putControl writes the control message that makes an answer leave from
-// local, and returns its length: 0 for the zero Addr. The interface index
-// stays 0, so that routing chooses the way back.
+// putControl writes the control message that makes a reply leave from local, and returns the length
+// of the message, 0 for the zero Addr. The interface index is 0, so that routing chooses the
+// interface.
 func putControl(c []byte, local netip.Addr) int {
 	var level, kind uint32
 	var data int

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A datagram that came before the socket was told to tell is no broadcast.
+// A datagram that arrived before IP_PKTINFO was set is no broadcast.
 func TestDestinationsThatTheKernelDoesNotKnow(t *testing.T) {
 	for _, c := range []struct{ asked, spec, local string }{
 		{"192.0.2.1", "192.0.2.1", "192.0.2.1"},

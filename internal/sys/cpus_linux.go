@@ -36,7 +36,7 @@ func (c CPUs) String() string {
 	return strings.Join(parts, ",")
 }
 
-// Check returns an error for the first of some CPUs that c does not have.
+// Check returns an error for the first CPU that c does not have.
 func (c CPUs) Check(cpus []int) error {
 	for _, cpu := range cpus {
 		if !slices.Contains(c, cpu) {

@@ -27,7 +27,7 @@ func ControlRaw(raw syscall.RawConn, do func(fd int) error) error {
 	return doErr
 }
 
-// Descriptors returns the descriptors of files. The caller keeps the files open while it uses
+// Descriptors returns the descriptors of files. The caller keeps the files open during the use of
 // the descriptors (runtime.KeepAlive).
 func Descriptors(files ...*os.File) ([]int, error) {
 	fds := make([]int, 0, len(files))

@@ -9,30 +9,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Access is what the processes that have a descriptor of shared memory may do with it.
+// Access is what processes with a descriptor of shared memory may do with the memory.
 type Access bool
 
 const (
-	// ReadOnly memory is written by the process that has made it, and by no other.
+	// ReadOnly: only the process that made the memory writes to the memory.
 	ReadOnly Access = false
-	// ReadWrite memory is written by every process that has a descriptor of it.
+	// ReadWrite: every process with a descriptor of the memory may write to the memory.
 	ReadWrite Access = true
 )
 
-// NewMemory makes size bytes of zeroed memory, and maps it to be read and written. Other
-// processes get it by its file. The memory has no name in any folder, and ends with the
-// last descriptor and mapping of it (memfd_create(2), Linux 3.17). Its size is sealed:
-// nobody can shrink it under a mapping, which would be a SIGBUS to all who have one.
+// NewMemory makes size bytes of zeroed memory, and maps the memory for reading and writing. Other
+// processes get the memory by its file. The memory has no name in any folder, and ends with its
+// last descriptor and mapping (memfd_create(2), Linux 3.17). The size is sealed: no process can
+// shrink the memory under a mapping, which would be a SIGBUS in all processes with a mapping.
 //
-// access is what others may do. ReadOnly memory is sealed with F_SEAL_FUTURE_WRITE (fcntl(2),
-// Linux 5.1): the mapping that NewMemory returns is the only one that can write. sealed
-// says whether the kernel knows that seal; without it every process that has a descriptor
-// can write.
+// access is what other processes may do. ReadOnly memory is sealed with F_SEAL_FUTURE_WRITE
+// (fcntl(2), Linux 5.1): only the mapping that NewMemory returns is writable. sealed reports
+// whether the kernel has that seal; without the seal, every process with a descriptor can write.
 func NewMemory(name string, size int, access Access) (file *os.File, memory []byte, sealed bool, err error) {
-	// Since Linux 6.3 a memfd can be executable or not, and with
-	// vm.memfd_noexec=2 the executable ones, which is what one gets who does
-	// not say, are refused with EACCES (Documentation/userspace-api/mfd_noexec.rst).
-	// Before, MFD_NOEXEC_SEAL is EINVAL. So we ask with it, and then without.
+	// Since Linux 6.3 a memfd is executable or not. With vm.memfd_noexec=2, executable ones, which
+	// are the default, are refused with EACCES (Documentation/userspace-api/mfd_noexec.rst). Before
+	// Linux 6.3, MFD_NOEXEC_SEAL is EINVAL. So NewMemory asks with MFD_NOEXEC_SEAL, and then
+	// without.
 	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
 	fd, err := unix.MemfdCreate(name, flags|unix.MFD_NOEXEC_SEAL)
 	if errors.Is(err, unix.EINVAL) {
@@ -80,11 +79,11 @@ func addSeals(fd, seals int) error {
 	return os.NewSyscallError("fcntl F_ADD_SEALS", err)
 }
 
-// errUnsealed: whoever has it could make it shorter.
+// errUnsealed: any process with a descriptor could make the file shorter.
 var errUnsealed = errors.New("its size is not sealed (F_SEAL_SHRINK, F_SEAL_GROW)")
 
-// CheckMemory returns an error if a file is none that NewMemory made, in this process or another,
-// such as a file of a folder or a device.
+// CheckMemory returns an error for a file that NewMemory did not make, in this or another process,
+// such as a file in a folder or a device.
 func CheckMemory(file *os.File) error {
 	return Control(file, checkSeals)
 }
@@ -100,8 +99,8 @@ func checkSeals(fd int) error {
 	return nil
 }
 
-// MapMemory maps all of a file that NewMemory made, in this process or another. It refuses
-// memory whose size is not sealed. A store to memory that is mapped ReadOnly is a SIGSEGV.
+// MapMemory maps all of a file that NewMemory made, in this or another process. Memory whose size
+// is not sealed is an error. A store to memory that is mapped ReadOnly is a SIGSEGV.
 func MapMemory(file *os.File, access Access) ([]byte, error) {
 	protection := unix.PROT_READ
 	if access == ReadWrite {
@@ -129,10 +128,9 @@ func MapMemory(file *os.File, access Access) ([]byte, error) {
 // UnmapMemory undoes MapMemory. Nothing may point into memory any more.
 func UnmapMemory(memory []byte) error { return os.NewSyscallError("munmap", unix.Munmap(memory)) }
 
-// At returns the T that lies at offset in memory. It panics if it does not
-// lie there whole, or not as T has to be aligned: whoever calls has checked.
-// A T with pointers is for memory that nobody else reads them from; the
-// garbage collector does not see them there.
+// At returns the T at offset in memory. At panics if the T is not completely inside of memory, or
+// not aligned: callers check the offset before. The garbage collector does not see pointers in
+// memory, so a T with pointers needs other references to what its pointers point to.
 func At[T any](memory []byte, offset int) *T {
 	var t T
 	if size := int(unsafe.Sizeof(t)); offset < 0 || offset > len(memory) || size > len(memory)-offset || size == 0 {
@@ -145,7 +143,7 @@ func At[T any](memory []byte, offset int) *T {
 	return (*T)(p)
 }
 
-// Slice returns n of them that lie one after the other, as At does.
+// Slice returns n consecutive values of T from offset on, under the conditions of At.
 func Slice[T any](memory []byte, offset, n int) []T {
 	var t T
 	if n <= 0 || n > len(memory)/int(unsafe.Sizeof(t)) {

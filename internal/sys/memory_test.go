@@ -57,7 +57,7 @@ func TestMemoryIsShared(t *testing.T) {
 	}
 }
 
-// Whoever gets a descriptor of ReadOnly memory finds no way to write to it.
+// No process with a descriptor of ReadOnly memory can write to the memory.
 func TestReadOnlyMemoryIsSealed(t *testing.T) {
 	const size = 8192
 	file, memory, sealed, err := NewMemory("test", size, ReadOnly)
@@ -131,7 +131,7 @@ func TestAtStaysWithinMemory(t *testing.T) {
 	}
 }
 
-// message writes what the kernel would have into header i.
+// message writes into header i what the kernel would write.
 func message(r *Receiver, i int, size uint32, control []byte) {
 	binary.NativeEndian.PutUint16(r.evidence.names[i][:], unix.AF_INET)
 	r.hdrs[i].len = size
@@ -139,7 +139,7 @@ func message(r *Receiver, i int, size uint32, control []byte) {
 	r.used = i + 1
 }
 
-// What the memory says is what the receiver says.
+// Arrived and the Receiver report the same number.
 func TestArrived(t *testing.T) {
 	segments := make([]byte, segmentSpace)
 	binary.NativeEndian.PutUint64(segments, cmsgHeader+4)
@@ -202,8 +202,7 @@ func TestArrived(t *testing.T) {
 
 var hostAddr = netip.MustParseAddr("192.0.2.1")
 
-// Memory that another process has scribbled on is read all the same, and
-// nothing beside it.
+// Arrived reads memory that another process has damaged, and nothing beyond the memory.
 func FuzzArrived(f *testing.F) {
 	memory := make([]byte, ReceiverSpace(2))
 	r := NewReceiver(2, 100, ReceiverOptions{Destinations: true, GRO: true, DropDuplicates: true, Memory: memory})

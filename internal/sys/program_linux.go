@@ -53,9 +53,8 @@ func RemoveProgram(fd int) (attached bool, err error) {
 	return err == nil, os.NewSyscallError("setsockopt SO_DETACH_REUSEPORT_BPF", err)
 }
 
-// RejectNew attaches a socket filter that drops each datagram which comes from now on. What is
-// queued stays. The kernel counts these drops among the socket's (udp_queue_rcv_one_skb,
-// Linux 6.18).
+// RejectNew attaches a socket filter that drops each datagram from now on. Queued datagrams stay.
+// The kernel counts these drops as drops of the socket (udp_queue_rcv_one_skb, Linux 6.18).
 func RejectNew(fd int) error {
 	program, err := bpf.Assemble([]bpf.Instruction{bpf.RetConstant{Val: 0}})
 	if err != nil {

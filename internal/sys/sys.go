@@ -1,10 +1,9 @@
-// Package sys is the wall behind which udpshard touches the kernel directly:
-// the system calls that golang.org/x/sys/unix does not wrap, or wraps with an
-// allocation per message, and the only unsafe code of the module.
+// Package sys has the system calls that golang.org/x/sys/unix does not wrap, or wraps with an
+// allocation for each message, and the only unsafe code of the module.
 //
-// A Receiver owns the message headers, names and slab of one socket's
-// recvmmsg, a Sender those of its sendmmsg. Both are laid out once and then
-// reused; neither may be used by two threads at once.
+// A Receiver owns the message headers, names and slab for recvmmsg on a socket, and a Sender those
+// for sendmmsg. Both allocate once and reuse the memory. Only one thread at a time may use a
+// Receiver or Sender.
 package sys
 
 import (
@@ -29,8 +28,8 @@ type sockaddr [unix.SizeofSockaddrInet6]byte
 func (sa *sockaddr) family() uint16 { return binary.NativeEndian.Uint16(sa[0:2]) }
 func (sa *sockaddr) port() uint16   { return binary.BigEndian.Uint16(sa[2:4]) }
 
-// addrPort returns the address without its zone. IPv4-mapped addresses, which
-// a dual-stack socket reports for IPv4 senders, become IPv4 ones.
+// addrPort returns the address without its zone. An IPv4-mapped address, which a dual-stack socket
+// reports for an IPv4 sender, becomes an IPv4 address.
 func (sa *sockaddr) addrPort() netip.AddrPort {
 	if sa.family() == unix.AF_INET {
 		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(sa[4:8])), sa.port())

@@ -33,7 +33,7 @@ func TestControlMessagesRoundTrip(t *testing.T) {
 		if said := parseControl(buf[:n]); said.local != local {
 			t.Errorf("%s comes back as %s", local, said.local)
 		}
-		for i := range buf[:n] { // cut short it is never read past its end
+		for i := range buf[:n] { // a truncated message is not read past its end
 			parseControl(buf[:i])
 		}
 	}

@@ -8,10 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ThreadCPU returns the CPU time, user and system, that a thread of this
-// process has used. Any thread may ask. The clock's number is made as
-// clock_getcpuclockid(3) makes a process's, with the per-thread bit
-// (CPUCLOCK_PERTHREAD | CPUCLOCK_SCHED, include/linux/posix-timers_types.h).
+// ThreadCPU returns the CPU time, user and system, that a thread of this process has used. Any
+// thread may ask. The number of the clock is formed as clock_getcpuclockid(3) does for a process,
+// with the per-thread bit (CPUCLOCK_PERTHREAD | CPUCLOCK_SCHED,
+// include/linux/posix-timers_types.h).
 func ThreadCPU(tid int) (time.Duration, error) {
 	const perThread, sched = 4, 2
 	var ts unix.Timespec
