@@ -14,21 +14,21 @@ import (
 	"github.com/udpshard/udpshard/internal/cli"
 )
 
-// output runs the program to its end.
+// runProgram runs the program in a folder, and returns its exit code and output.
 func runProgram(t *testing.T, dir string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	path := builtProgram(t)
-	var out, said strings.Builder
+	var out, errs strings.Builder
 	cmd := exec.Command(path, args...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &said
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &errs
 	asNobody(cmd)
 	if err := cmd.Run(); err != nil && !errors.As(err, new(*exec.ExitError)) {
 		t.Fatal(err)
 	}
-	return cmd.ProcessState.ExitCode(), out.String(), said.String()
+	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
 }
 
-// complaints are the errors of a standard error, in alphabetical order: serve logs there too.
+// errorLines returns the error lines of a standard error, sorted, without log lines.
 func errorLines(stderr string) (errs []string) {
 	for line := range strings.Lines(stderr) {
 		if text, ok := strings.CutPrefix(line, "udpshard: error: "); ok {
@@ -39,7 +39,7 @@ func errorLines(stderr string) (errs []string) {
 	return errs
 }
 
-// inventory is what a folder holds: names, sizes, and times of change.
+// folderState returns the path, mode, size and time of change of each file below a folder.
 func folderState(t *testing.T, dir string) (list []string) {
 	t.Helper()
 	err := filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {
@@ -54,8 +54,8 @@ func folderState(t *testing.T, dir string) (list []string) {
 	return list
 }
 
-// heldPort returns an address that another program of the same user has, and its pid: doctor
-// knows an instance by the name of its executable.
+// portOfOtherProgram starts a program with another name, and returns its UDP address and pid:
+// doctor recognizes an instance of udpshard by the name of the executable.
 func portOfOtherProgram(t *testing.T) (address string, pid int) {
 	t.Helper()
 	path := builtProgram(t)
@@ -63,21 +63,21 @@ func portOfOtherProgram(t *testing.T) (address string, pid int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other := filepath.Join(publicDir(t), "other")
-	if err := os.WriteFile(other, image, 0o755); err != nil {
+	copied := filepath.Join(publicDir(t), "other")
+	if err := os.WriteFile(copied, image, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	address = freePort(t)
 	p := launch(t, func(cmd *exec.Cmd) {
-		cmd.Path = other
+		cmd.Path = copied
 		asNobody(cmd)
 	}, "serve", "--http", "", "--listen", address, "--shards", "1", "--output", "discard", "--log-format", "json")
 	p.waitForLog(`"message":"listening"`)
 	return address, p.pid()
 }
 
-// badSetups returns what serve can't start with, in a folder that it makes ready: files, with what
-// has to be told of each.
+// unusableConfigs prepares a folder, and returns configuration files that serve can't start with,
+// each with the expected parts of the errors ("a|b": one of two).
 func unusableConfigs(t *testing.T, dir string) map[string][]string {
 	t.Helper()
 	writeFile(t, filepath.Join(dir, "bad.zone"), "example. 3600 SOA ns1.other. host.other. 1 7200 3600 86400 300\nexample. 3600 A 192.0.2.256\n")
@@ -87,7 +87,7 @@ func unusableConfigs(t *testing.T, dir string) map[string][]string {
 		}
 	}
 	writeFile(t, filepath.Join(dir, "readonly"), "")
-	if err := errors.Join(os.Chmod(filepath.Join(dir, "closed"), 0o555), os.Chmod(filepath.Join(dir, "readonly"), 0o444), os.Chmod(filepath.Join(dir, "bad.zone"), 0o644)); err != nil {
+	if err := errors.Join(os.Chmod(filepath.Join(dir, "closed"), 0o555), os.Chmod(filepath.Join(dir, "readonly"), 0o444)); err != nil {
 		t.Fatal(err)
 	}
 	held, holder := portOfOtherProgram(t)
@@ -97,14 +97,14 @@ func unusableConfigs(t *testing.T, dir string) map[string][]string {
 	}
 	t.Cleanup(func() { tcp.Close() })
 	free := freePort(t)
-	one := func(rest string) string {
+	withOption := func(rest string) string {
 		return "http:\nlisteners:\n  - {address: '" + free + "', shards: 1, output: discard, " + rest + "}\n"
 	}
 	return map[string][]string{
-		one("batch: 2000"):                    {"listeners[0].batch: 2000 is not in"},
-		one("bach: 3"):                        {"listeners[0].bach: unknown key"},
-		one("protocol: dns, zone: none.zone"): {"listeners[0].zone: open none.zone: no such file"},
-		one("protocol: dns, zone: [none.zone, bad.zone, folder]"):                                                         {"open none.zone: no such file", "bad.zone:2:", "folder"},
+		withOption("batch: 2000"):                                        {"listeners[0].batch: 2000 is not in"},
+		withOption("bach: 3"):                                            {"listeners[0].bach: unknown key"},
+		withOption("protocol: dns, zone: none.zone"):                     {"listeners[0].zone: open none.zone: no such file"},
+		withOption("protocol: dns, zone: [none.zone, bad.zone, folder]"): {"open none.zone: no such file", "bad.zone:2:", "folder"},
 		"http:\nlisteners: [{address: '" + free + "', shards: 2, output: 'file:none/x-{shard}'}]\n":                       {"set-up.yaml:2:61: listeners[0].output: output file:none/x-{shard}: no such file"},
 		"http:\nlisteners: [{address: '" + free + "', output: 'file:folder'}]\n":                                          {"file:folder: is a directory"},
 		"http:\nlisteners: [{address: '" + free + "', output: 'file:closed/x'}]\n":                                        {"file:closed/x: permission denied"},
@@ -126,8 +126,8 @@ func unusableConfigs(t *testing.T, dir string) map[string][]string {
 	}
 }
 
-// serve, serve --check and doctor agree on what serve can't start with, and --check and doctor
-// take nothing meanwhile.
+// serve, serve --check and doctor report the same errors for each unusable configuration, and
+// --check and doctor change no file.
 func TestCheckAgreesWithServe(t *testing.T) {
 	dir := publicDir(t)
 	for text, wants := range unusableConfigs(t, dir) {
@@ -140,15 +140,15 @@ func TestCheckAgreesWithServe(t *testing.T) {
 		checkCode, checkOut, checkErr := runProgram(t, dir, "serve", "--check", "--config", "set-up.yaml")
 		doctorCode, found, _ := runProgram(t, dir, "doctor", "--interval", "0", "--config", "set-up.yaml")
 		if after := folderState(t, dir); !slices.Equal(before, after) {
-			t.Errorf("%s: a check has changed\n%q to\n%q", name, before, after)
+			t.Errorf("%s: --check or doctor changed files from\n%q to\n%q", name, before, after)
 		}
 		serveCode, _, serveErr := runProgram(t, dir, "serve", "--config", "set-up.yaml")
 		if checkCode != serveCode || checkCode == 0 || checkOut != "" {
-			t.Errorf("%s: exit code %d of --check, %d of serve; standard output %q", name, checkCode, serveCode, checkOut)
+			t.Errorf("%s: got exit code %d of --check and %d of serve, standard output %q", name, checkCode, serveCode, checkOut)
 		}
 		checked, served := errorLines(checkErr), errorLines(serveErr)
-		if !slices.Equal(checked, served) && !strings.Contains(name, "closed/takeover.sock") { // of a name that is made up
-			t.Errorf("%s: --check says\n%q, and serve\n%q", name, checked, served)
+		if !slices.Equal(checked, served) && !strings.Contains(name, "closed/takeover.sock") { // serve names a temporary file
+			t.Errorf("%s: errors of --check\n%q differ from errors of serve\n%q", name, checked, served)
 		}
 		fails := 0
 		for line := range strings.Lines(found) {
@@ -157,21 +157,21 @@ func TestCheckAgreesWithServe(t *testing.T) {
 			}
 		}
 		if doctorCode != cli.ExitFailed || fails < len(checked) {
-			t.Errorf("%s: doctor has exit code %d and %d findings that fail, want %d:\n%s", name, doctorCode, fails, len(checked), found)
+			t.Errorf("%s: got exit code %d of doctor and %d failed checks, want %d:\n%s", name, doctorCode, fails, len(checked), found)
 		}
 		for _, want := range wants {
-			told := func(text string) bool {
+			contains := func(text string) bool {
 				return slices.ContainsFunc(strings.Split(want, "|"), func(w string) bool { return strings.Contains(text, w) })
 			}
-			if !told(strings.Join(checked, "\n")) || !told(found) {
-				t.Errorf("%s: %q is not told by both\n%q and\n%s", name, want, checked, found)
+			if !contains(strings.Join(checked, "\n")) || !contains(found) {
+				t.Errorf("%s: %q is missing in --check\n%q or doctor\n%s", name, want, checked, found)
 			}
 		}
 	}
 }
 
-// Beside an instance --check says that serve would take over from it, and changes nothing of it;
-// without its takeover path, that it has the port.
+// Beside an instance, --check says that serve would take over from this instance; with another
+// takeover path, --check says that the port is in use. The instance does not change.
 func TestCheckBesideInstance(t *testing.T) {
 	dir := publicDir(t)
 	address, web := freePort(t), freePort(t)
@@ -179,11 +179,11 @@ func TestCheckBesideInstance(t *testing.T) {
 	args := []string{"serve", "--http", web, "--listen", address, "--shards", "2", "--output", "file:" + records, "--takeover", socket}
 	p := launch(t, asNobody, append(slices.Clone(args), "--log-format", "json")...)
 	p.http = web
-	eventually(t, "it is ready", func() bool { status, err := statusAt(web); return err == nil && status.Role == "active" })
+	eventually(t, "the instance is active", func() bool { status, err := statusAt(web); return err == nil && status.Role == "active" })
 	p.waitForLog(`"message":"listening"`)
 	newSenders(t, address, 4).send(100, 0)
 	p.waitForDelivered(100)
-	before, said := folderState(t, dir), p.logs.String()
+	before, logged := folderState(t, dir), p.logs.String()
 
 	for _, standby := range []bool{false, true} {
 		more, want := args, fmt.Sprintf("would take over from pid %d, with 2 shards of 1 listener\n", p.pid())
@@ -192,40 +192,41 @@ func TestCheckBesideInstance(t *testing.T) {
 		}
 		code, out, stderr := runProgram(t, dir, append(slices.Clone(more), "--check")...)
 		if code != 0 || !strings.HasPrefix(out, "ok: ") || !strings.Contains(out, want) || stderr != "" || strings.Count(out, "\n") != 1 {
-			t.Errorf("exit code %d, standard output %q, standard error %q, want %q", code, out, stderr, want)
+			t.Errorf("got exit code %d, standard output %q, standard error %q, want %q", code, out, stderr, want)
 		}
 	}
 	code, _, stderr := runProgram(t, dir, "serve", "--check", "--http", web, "--listen", address, "--output", "discard")
 	if code != cli.ExitFailed || !strings.Contains(stderr, fmt.Sprintf("held by pid %d (udpshard)", p.pid())) || !strings.Contains(stderr, "http: ") {
-		t.Errorf("without the takeover path: exit code %d: %s", code, stderr)
+		t.Errorf("without the takeover path: got exit code %d, want 1 with pid and http: %s", code, stderr)
 	}
 	if code, out, stderr := runProgram(t, dir, "serve", "--check", "--http", "", "--listen", address, "--output", "discard", "--join"); code != 0 {
-		t.Errorf("with --join: exit code %d: %s%s", code, out, stderr)
+		t.Errorf("with --join: got exit code %d, want 0: %s%s", code, out, stderr)
 	}
 	newSenders(t, address, 4).send(100, 0)
 	p.waitForDelivered(200)
 	if held, err := socketsOf(p.pid(), "udp"); err != nil || len(held) != 2 {
-		t.Errorf("it has the sockets %q (%v)", held, err)
+		t.Errorf("got the sockets %q (%v), want 2", held, err)
 	}
-	if after := folderState(t, dir); len(after) != len(before) || p.logs.String() != said {
-		t.Errorf("it changed\n%q to\n%q, and logged %s", before, after, strings.TrimPrefix(p.logs.String(), said))
+	if after := folderState(t, dir); len(after) != len(before) || p.logs.String() != logged {
+		t.Errorf("the instance changed files from\n%q to\n%q, and logged %s", before, after, strings.TrimPrefix(p.logs.String(), logged))
 	}
 }
 
-// A TCP socket of IPv6 alone does not keep serve from the same port of IPv4.
+// An IPv6-only TCP socket has a port: --check accepts the same port for an IPv4 HTTP address, and
+// refuses the port for IPv6 addresses.
 func TestCheckPortsByAddressFamily(t *testing.T) {
-	other, err := net.Listen("tcp6", "[::]:0")
+	listener, err := net.Listen("tcp6", "[::]:0")
 	if err != nil {
 		t.Skipf("needs IPv6: %v", err)
 	}
-	defer other.Close()
-	port := other.Addr().(*net.TCPAddr).Port
+	defer listener.Close()
+	port := listener.Addr().(*net.TCPAddr).Port
 	for at, want := range map[string]int{"127.0.0.1": cli.ExitDone, "[::1]": cli.ExitFailed, "": cli.ExitFailed} {
 		code, out, stderr := runProgram(t, ".", "serve", "--check", "--listen", freePort(t), "--shards", "1",
 			"--output", "discard", "--http", fmt.Sprintf("%s:%d", at, port))
 		taken := strings.Contains(stderr, "bind: address already in use")
 		if code != want || taken != (want == cli.ExitFailed) {
-			t.Errorf("HTTP at %q: exit code %d, want %d: %s%s", at, code, want, out, stderr)
+			t.Errorf("HTTP at %q: got exit code %d, want %d: %s%s", at, code, want, out, stderr)
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// udpChecksumErrors is InCsumErrors of Udp: in /proc/net/snmp, of the network namespace.
+// udpChecksumErrors returns InCsumErrors of Udp in /proc/net/snmp, of the network namespace.
 func udpChecksumErrors(t *testing.T) uint64 {
 	t.Helper()
 	content, err := os.ReadFile("/proc/net/snmp")
@@ -39,8 +39,8 @@ func udpChecksumErrors(t *testing.T) uint64 {
 	return 0
 }
 
-// A datagram whose checksum is wrong is in no counter of a socket if it is short, and counts as
-// dropped by the kernel if it is long, as docs/guarantees.md says.
+// Datagrams with wrong checksums, docs/guarantees.md: the ledger has short datagrams (at most 68
+// bytes) nowhere, and long datagrams as dropped by the kernel.
 func TestWrongChecksums(t *testing.T) {
 	raw, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_UDP)
 	if err != nil {
@@ -63,15 +63,15 @@ func TestWrongChecksums(t *testing.T) {
 			}
 		}
 		dropped := func() bool { return udpChecksumErrors(t) >= before+each }
-		eventually(t, "the kernel has dropped them", dropped)
+		eventually(t, "the kernel has dropped all wrong datagrams", dropped)
 		want := uint64(0)
 		if atSocket {
 			want = each
 		}
-		newSenders(t, address, 1).send(1, 0) // and when this has come, all has
-		eventually(t, "a good one comes", func() bool { return p.total().Received > 0 })
+		newSenders(t, address, 1).send(1, 0) // after all wrong datagrams
+		eventually(t, "a datagram with a right checksum is received", func() bool { return p.total().Received > 0 })
 		if got := p.total(); got.Received != 1 || got.Dropped.Kernel != want {
-			t.Errorf("%d bytes: received %d, dropped by the kernel %d, want 1 and %d",
+			t.Errorf("%d bytes: got %d received, %d dropped by the kernel, want 1 and %d",
 				size, got.Received, got.Dropped.Kernel, want)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// otherLayout is an active process whose counters are laid out in another way.
+// otherLayout is an active process of a version with another layout of the shared counters.
 type otherLayout struct{ shared *metrics.SharedCounters }
 
 func (otherLayout) Quiesce(context.Context) error         { return net.ErrClosed }
@@ -30,14 +30,15 @@ func (o otherLayout) Offer(takeover.Hello) (offer takeover.Offer, err error) {
 	return offer, err
 }
 
-// A version whose counters are of another layout refuses an upgrade, and says what to do.
+// A successor and a standby find shared counters of another layout version: both exit with an error
+// and a hint.
 func TestOtherCounterLayoutRefusesTakeover(t *testing.T) {
 	shared, err := metrics.NewSharedCounters(metrics.Layout{Listener: "syslog", Shards: 1, Batch: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer shared.Close()
-	const version = 8 // where it is in the control memory
+	const version = 8 // offset in the control memory
 	if _, err := shared.Control().WriteAt([]byte{250, 0, 0, 0}, version); err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +62,7 @@ func TestOtherCounterLayoutRefusesTakeover(t *testing.T) {
 			"udpshard: hint: the two versions can't hand over to each other: stop the active process",
 		} {
 			if !p.hasLogged(want) {
-				t.Errorf("%s: %q is not in\n%s", role, want, p.logs)
+				t.Errorf("%s: %q is missing in\n%s", role, want, p.logs)
 			}
 		}
 	}

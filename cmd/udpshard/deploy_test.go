@@ -17,7 +17,7 @@ import (
 	"github.com/udpshard/udpshard/internal/config"
 )
 
-// unitFile is a unit of deploy: the values of each key, by Section.Key.
+// unitFile is a unit in deploy: the values of each key, by Section.Key.
 type unitFile map[string][]string
 
 func readUnit(t *testing.T, name string) unitFile {
@@ -39,11 +39,11 @@ func readUnit(t *testing.T, name string) unitFile {
 	return u
 }
 
-// one is the value of a key that is there once.
+// value returns the value of a key, which must have a single value.
 func (u unitFile) value(t *testing.T, key string) string {
 	t.Helper()
 	if len(u[key]) != 1 {
-		t.Fatalf("%s is there %d times", key, len(u[key]))
+		t.Fatalf("got %[2]d values of %[1]s, want 1", key, len(u[key]))
 	}
 	return u[key][0]
 }
@@ -52,7 +52,7 @@ func (u unitFile) value(t *testing.T, key string) string {
 // fatalthrow, Go 1.25: exit(2)).
 const exitOfPanic = 2
 
-// restartsAfter says whether systemd starts the service again after that exit code: see Restart=,
+// restartsAfter reports whether systemd restarts the service after an exit code: see Restart=,
 // RestartPreventExitStatus=, RestartForceExitStatus= and SuccessExitStatus= in systemd.service(5).
 func (u unitFile) restartsAfter(t *testing.T, code int) bool {
 	t.Helper()
@@ -65,7 +65,7 @@ func (u unitFile) restartsAfter(t *testing.T, code int) bool {
 		return false
 	}
 	if when := u.value(t, "Service.Restart"); when != "on-failure" {
-		t.Fatalf("Restart=%s: this test knows on-failure alone", when)
+		t.Fatalf("got Restart=%s, want on-failure", when)
 	}
 	switch {
 	case listed("Service.RestartPreventExitStatus"):
@@ -76,12 +76,13 @@ func (u unitFile) restartsAfter(t *testing.T, code int) bool {
 	return code != 0 && !listed("Service.SuccessExitStatus")
 }
 
-// The unit starts what there is, and gives it what it needs.
+// udpshard.service: the command line parses, and paths, timeouts, limits and restart rules fit the
+// program.
 func TestServiceUnit(t *testing.T) {
 	u := readUnit(t, "udpshard.service")
 	words := strings.Fields(u.value(t, "Service.ExecStart"))
 	if words[0] != "/usr/bin/udpshard" || words[1] != "serve" {
-		t.Fatalf("it starts %q", words)
+		t.Fatalf("got ExecStart=%q, want /usr/bin/udpshard serve", words)
 	}
 	root := &cobra.Command{}
 	root.AddCommand(serveCommand())
@@ -93,7 +94,7 @@ func TestServiceUnit(t *testing.T) {
 		t.Fatal(err, cmd.Flags().Args())
 	}
 	if file := cmd.Flags().Lookup("config").Value.String(); file != filepath.Join("/etc", u.value(t, "Service.ConfigurationDirectory"), "udpshard.yaml") {
-		t.Errorf("its configuration is %s", file)
+		t.Errorf("got --config %s, want udpshard.yaml in ConfigurationDirectory=", file)
 	}
 
 	t.Setenv("RUNTIME_DIRECTORY", "/run/"+u.value(t, "Service.RuntimeDirectory"))
@@ -102,36 +103,36 @@ func TestServiceUnit(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c.Takeover != "/run/udpshard/takeover.sock" {
-		t.Errorf("taken over at %s", c.Takeover)
+		t.Errorf("got takeover path %s, want /run/udpshard/takeover.sock", c.Takeover)
 	}
 	stop, err := time.ParseDuration(u.value(t, "Service.TimeoutStopSec"))
 	if drain := c.DrainTimeout; err != nil || stop <= 2*drain {
-		t.Errorf("it is killed after %s, and may drain for %s twice (%v)", stop, drain, err)
+		t.Errorf("got TimeoutStopSec=%s, want more than two drain timeouts of %s (%v)", stop, drain, err)
 	}
 	if watchdog, err := time.ParseDuration(u.value(t, "Service.WatchdogSec")); err != nil || watchdog < 10*time.Second {
-		t.Errorf("the watchdog bites after %s (%v)", watchdog, err)
+		t.Errorf("got WatchdogSec=%s, want at least 10s (%v)", watchdog, err)
 	}
 	if n, err := strconv.Atoi(u.value(t, "Service.FileDescriptorStoreMax")); err != nil || n < 2*(256+2) {
-		t.Errorf("room for %d sockets (%v)", n, err)
+		t.Errorf("got FileDescriptorStoreMax=%d, want at least 2*(256+2) (%v)", n, err)
 	}
 	for code, want := range map[int]bool{cli.ExitDone: false, cli.ExitFailed: true, exitOfPanic: true, cli.ExitReplaced: false, cli.ExitUsage: false, cli.ExitConfig: false} {
 		if u.restartsAfter(t, code) != want {
-			t.Errorf("exit code %d: started again %t, want %t", code, !want, want)
+			t.Errorf("exit code %d: got restart %t, want %t", code, !want, want)
 		}
 	}
 	for _, family := range []string{"AF_INET", "AF_INET6", "AF_UNIX", "AF_NETLINK"} {
 		if has := strings.Fields(u.value(t, "Service.RestrictAddressFamilies")); !slices.Contains(has, family) {
-			t.Errorf("it has no %s", family)
+			t.Errorf("RestrictAddressFamilies= has no %s", family)
 		}
 	}
 	for _, key := range []string{"DynamicUser", "ProcSubset", "CPUAffinity", "CPUQuota", "MemoryMax", "PrivateNetwork", "PrivateUsers"} {
 		if u["Service."+key] != nil {
-			t.Errorf("%s= breaks what the comments promise", key)
+			t.Errorf("%s= contradicts the comments of the unit", key)
 		}
 	}
 }
 
-// Its example can be used, and writes where the unit lets it.
+// deploy/udpshard.yaml is usable, and each output is in LogsDirectory= of the unit.
 func TestServiceConfiguration(t *testing.T) {
 	f := config.Flags{File: filepath.Join("..", "..", "deploy", "udpshard.yaml")}
 	c, err := f.Config()
@@ -141,35 +142,35 @@ func TestServiceConfiguration(t *testing.T) {
 	logs := "file:/var/log/" + readUnit(t, "udpshard.service").value(t, "Service.LogsDirectory") + "/"
 	for _, l := range c.Listeners {
 		if !strings.HasPrefix(l.Output, logs) {
-			t.Errorf("%s writes to %s", l.Name, l.Output)
+			t.Errorf("listener %s writes to %s, outside LogsDirectory=", l.Name, l.Output)
 		}
 	}
 }
 
-// Several sockets share one port, or the second is refused.
+// udpshard.socket opens several sockets on the port of udpshard.yaml, with ReusePort=.
 func TestSocketUnit(t *testing.T) {
 	u := readUnit(t, "udpshard.socket")
 	lines := u["Socket.ListenDatagram"]
 	if len(slices.Compact(slices.Clone(lines))) != 1 || len(lines) < 2 || u.value(t, "Socket.ReusePort") != "yes" {
-		t.Errorf("%q", lines)
+		t.Errorf("got ListenDatagram=%q, want at least two equal values and ReusePort=yes", lines)
 	}
 	c, err := (&config.Flags{File: filepath.Join("..", "..", "deploy", "udpshard.yaml")}).Config()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if c.Listeners[0].Address != ":"+lines[0] {
-		t.Errorf("it opens %s, and %s is read", lines[0], c.Listeners[0].Address)
+		t.Errorf("the unit opens port %s, and the configuration reads %s", lines[0], c.Listeners[0].Address)
 	}
 }
 
-// systemd finds nothing to say about the units.
+// systemd-analyze verify accepts the units without a warning.
 func TestUnitsVerify(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {
 		t.Skip("needs systemd-analyze: apt-get install systemd")
 	}
 	dir := t.TempDir()
-	program, err := os.Executable() // verify wants one that is there
+	program, err := os.Executable() // verify needs an existing program
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,6 +186,6 @@ func TestUnitsVerify(t *testing.T) {
 	}
 	out, err := exec.Command(analyze, args...).CombinedOutput()
 	if err != nil || len(out) > 0 {
-		t.Errorf("%v\n%s", err, out)
+		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
 	}
 }

@@ -16,17 +16,16 @@ import (
 	"github.com/miekg/dns"
 )
 
-// answer is what came back, by aspect, in a form that can be compared and
-// read: sections are sets, so their lines are in order; names are in lower
-// case but in the question.
+// answer is the answer to a question, as text by aspect. Lines of sections are sorted, and names
+// are in lower case except in the question.
 type answer map[string]string
 
 var aspects = []string{"reply", "rcode", "opcode", "flags", "question", "answer", "authority", "additional", "edns"}
 
-// ask sends a question to an address, and again if nothing comes.
-func askWithRetry(address string, q question, patiences ...time.Duration) (answer, error) {
-	for _, patience := range patiences {
-		wire, err := exchange(address, q, patience)
+// askWithRetry sends a question once for each timeout, until an answer comes.
+func askWithRetry(address string, q question, timeouts ...time.Duration) (answer, error) {
+	for _, timeout := range timeouts {
+		wire, err := exchange(address, q, timeout)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			continue
 		}
@@ -41,7 +40,7 @@ func askWithRetry(address string, q question, patiences ...time.Duration) (answe
 	return answer{"reply": "none"}, nil
 }
 
-func exchange(address string, q question, patience time.Duration) ([]byte, error) {
+func exchange(address string, q question, timeout time.Duration) ([]byte, error) {
 	network := "udp"
 	if q.tcp {
 		network = "tcp"
@@ -53,8 +52,8 @@ func exchange(address string, q question, patience time.Duration) ([]byte, error
 	defer conn.Close()
 	wire := make([]byte, 65535)
 	if q.tcp {
-		patience *= 5
-		if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		timeout *= 5
+		if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
 			return nil, err
 		}
 		if _, err := conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(q.wire))), q.wire...)); err != nil {
@@ -67,7 +66,7 @@ func exchange(address string, q question, patience time.Duration) ([]byte, error
 		_, err := io.ReadFull(conn, wire)
 		return wire, err
 	}
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
 		return nil, err
 	}
 	if _, err := conn.Write(q.wire); err != nil {
@@ -83,7 +82,7 @@ func parseAnswer(wire []byte) answer {
 		return answer{"reply": fmt.Sprintf("unreadable: %v: %x", err, wire)}
 	}
 	a := answer{"reply": "one", "size": strconv.Itoa(len(wire)), "opcode": dns.OpcodeToString[m.Opcode], "rcode": dns.RcodeToString[m.Rcode]}
-	if m.Rcode == dns.RcodeBadVers { // 16 is BADSIG, too, in TSIG
+	if m.Rcode == dns.RcodeBadVers { // 16 is also BADSIG, of TSIG
 		a["rcode"] = "BADVERS"
 	}
 	if a["opcode"] == "" {
@@ -130,7 +129,7 @@ func formatSection(rrs []dns.RR) string {
 	return strings.Join(lines, "")
 }
 
-// String leaves out what makes it long.
+// String returns the answer, shortened to 8 lines a section and 160 bytes a line.
 func (a answer) String() string {
 	if a["rcode"] == "" {
 		return a["reply"] + "\n"
@@ -160,7 +159,7 @@ func (a answer) String() string {
 	return b.String()
 }
 
-// differs names the aspects in which two answers are not equal.
+// differences returns the aspects in which two answers differ.
 func (a answer) differences(b answer) []string {
 	var names []string
 	for _, aspect := range aspects {

@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// compared is a question with the answers of two servers.
+// comparison is a question with the answers of two servers.
 type comparison struct {
 	question
 	first, second answer
 }
 
-// compare asks two servers all questions.
+// compareAnswers asks two servers all questions.
 func compareAnswers(t *testing.T, first, second string) []comparison {
 	t.Helper()
 	asked := questions(t)
@@ -27,10 +27,10 @@ func compareAnswers(t *testing.T, first, second string) []comparison {
 			for i := range next {
 				c := comparison{question: asked[i]}
 				var err1, err2 error
-				// What two are silent on costs the time of both waits.
+				// A question without an answer takes both timeouts: short ones first.
 				c.first, err1 = askWithRetry(first, c.question, 100*time.Millisecond, 400*time.Millisecond)
 				c.second, err2 = askWithRetry(second, c.question, 100*time.Millisecond, 400*time.Millisecond)
-				if c.first["reply"] != c.second["reply"] && errors.Join(err1, err2) == nil { // is one silent, or late?
+				if c.first["reply"] != c.second["reply"] && errors.Join(err1, err2) == nil { // no answer, or a late answer?
 					c.first, err1 = askWithRetry(first, c.question, 2*time.Second)
 					c.second, err2 = askWithRetry(second, c.question, 2*time.Second)
 				}
@@ -49,11 +49,10 @@ func compareAnswers(t *testing.T, first, second string) []comparison {
 	return all
 }
 
-// wanted is a difference between our answers and Knot's that is meant.
+// difference is an intended difference between the answers of udpshard and Knot.
 type difference struct{ aspects, why string }
 
-// documentedDifferences reads the table in docs/dns.md: questions, the aspects
-// in which their answers differ, and why.
+// documentedDifferences returns the table in docs/dns.md, by question.
 func documentedDifferences(t *testing.T) map[string]difference {
 	t.Helper()
 	text, err := os.ReadFile("../../docs/dns.md")
@@ -88,8 +87,7 @@ func documentedDifferences(t *testing.T) map[string]difference {
 	return all
 }
 
-// Where our answers are not Knot's, docs/dns.md says in what and why, and
-// nothing else.
+// The answers of udpshard differ from the answers of Knot exactly as docs/dns.md says.
 func TestAnswersMatchKnot(t *testing.T) {
 	knot := startKnot(t)
 	ours := startUdpshardDNS(t)
@@ -101,26 +99,26 @@ func TestAnswersMatchKnot(t *testing.T) {
 		switch {
 		case differs == want.aspects:
 		case !isWanted:
-			t.Errorf("%s: differs in %s\nours %sKnot's %s", c.text, differs, c.first, c.second)
+			t.Errorf("%s: undocumented difference in %s\nudpshard: %sKnot: %s", c.text, differs, c.first, c.second)
 		case differs == "":
-			t.Errorf("%s: docs/dns.md says that it differs in %s; it does not", c.text, want.aspects)
+			t.Errorf("%s: got no difference, want %s as in docs/dns.md", c.text, want.aspects)
 		default:
-			t.Errorf("%s: docs/dns.md says that it differs in %s; it differs in %s\nours %sKnot's %s", c.text, want.aspects, differs, c.first, c.second)
+			t.Errorf("%s: got a difference in %s, want %s as in docs/dns.md\nudpshard: %sKnot: %s", c.text, differs, want.aspects, c.first, c.second)
 		}
 	}
 	for text := range meant {
-		t.Errorf("docs/dns.md: nobody asks %q", text)
+		t.Errorf("docs/dns.md: %q is not among the questions", text)
 	}
 }
 
-// What NSD answers otherwise than Knot is worth a look (-v) when ours differ.
-// The test is of the comparison itself: two good servers agree on most.
+// NSD and Knot agree on at least half of the answers: a test of the comparison. -v prints the
+// differences between NSD and Knot, for a judgment of differences between udpshard and Knot.
 func TestNSDAnswersMatchKnot(t *testing.T) {
 	all := compareAnswers(t, startNSD(t), startKnot(t))
 	equal := 0
 	for _, c := range all {
 		if differs := c.first.differences(c.second); len(differs) > 0 {
-			t.Logf("%s: differs in %s\nNSD's %sKnot's %s", c.text, strings.Join(differs, ", "), c.first, c.second)
+			t.Logf("%s: difference in %s\nNSD: %sKnot: %s", c.text, strings.Join(differs, ", "), c.first, c.second)
 		} else {
 			t.Logf("%s: both %s", c.text, c.first)
 			equal++
@@ -128,6 +126,6 @@ func TestNSDAnswersMatchKnot(t *testing.T) {
 	}
 	t.Logf("%d of %d answers are equal", equal, len(all))
 	if equal < len(all)/2 {
-		t.Error("that is less than half")
+		t.Errorf("got %d equal answers of %d, want at least half", equal, len(all))
 	}
 }

@@ -20,11 +20,11 @@ import (
 	"github.com/udpshard/udpshard/internal/cli"
 )
 
-// longName makes records of some 400 bytes.
+// longName makes records of about 400 bytes.
 var longName = strings.Repeat("long.", 40)
 
-// askMany asks count questions over UDP from each of four sockets, and returns how
-// many were answered. Few are under way at a time, so that none is lost.
+// askMany asks count questions over UDP from each of four sockets, at most 16 at a time, and
+// returns the number of answers.
 func askMany(t *testing.T, address string, count int) int {
 	t.Helper()
 	question, err := newQuery(longName, dns.TypeA).Pack()
@@ -65,7 +65,7 @@ func askMany(t *testing.T, address string, count int) int {
 	return int(answered.Load())
 }
 
-// askStreams does so over TCP, from one connection.
+// askStreams asks count questions over a TCP connection.
 func askStreams(t *testing.T, address string, count int) {
 	t.Helper()
 	conn, err := dns.Dial("tcp", address)
@@ -88,18 +88,19 @@ func askStreams(t *testing.T, address string, count int) {
 const (
 	dropsRecords  = "output dropping records"
 	recordsAgain  = "output accepting records again"
-	moreThanHeld  = 8_000  // questions of each of four sockets: more than two shards hold records of
-	streamsBeyond = 12_000 // and more than are held of those over TCP
+	moreThanHeld  = 8_000  // questions from each of four sockets: more records than two shards hold
+	streamsBeyond = 12_000 // questions over TCP: more records than are held
 )
 
-// A pipe that nobody reads keeps no query from being answered, over UDP or TCP,
-// and no shard from being ready. When it is read there are records again.
+// The output is a pipe without a reader: all queries over UDP and TCP are answered, the process
+// stays ready, and records of queries are dropped and counted. With a reader, records are written
+// again.
 func TestDNSAnswersWithUnreadPipe(t *testing.T) {
 	pipe, address := unreadPipe(t), freePort(t)
 	p := startServe(t, asNobody, "--listen", address, "--protocol", "dns", "--shards", "2", "--output", "file:"+pipe)
-	stop, looked := make(chan struct{}), make(chan struct{})
+	stop, checked := make(chan struct{}), make(chan struct{})
 	go func() {
-		defer close(looked)
+		defer close(checked)
 		for {
 			status, err := statusAt(p.http)
 			if err != nil {
@@ -108,7 +109,7 @@ func TestDNSAnswersWithUnreadPipe(t *testing.T) {
 			}
 			for _, r := range status.Listeners[0].Shards {
 				if !ledgerBalances(r) {
-					t.Errorf("it does not add up: %+v", r)
+					t.Errorf("the ledger does not balance: %+v", r)
 				}
 			}
 			select {
@@ -120,14 +121,14 @@ func TestDNSAnswersWithUnreadPipe(t *testing.T) {
 	}()
 	asked := askMany(t, address, moreThanHeld)
 	if asked != 4*moreThanHeld {
-		t.Errorf("%d answers to %d questions", asked, 4*moreThanHeld)
+		t.Errorf("got %d answers to %d questions", asked, 4*moreThanHeld)
 	}
 	askStreams(t, address, streamsBeyond)
 	close(stop)
-	<-looked
-	stuck := p.total()
-	if stuck.Received != uint64(asked) || stuck.Replied != uint64(asked) || stuck.Dropped.Output == 0 || !ledgerBalances(stuck) {
-		t.Errorf("%+v", stuck)
+	<-checked
+	blocked := p.total()
+	if blocked.Received != uint64(asked) || blocked.Replied != uint64(asked) || blocked.Dropped.Output == 0 || !ledgerBalances(blocked) {
+		t.Errorf("got %+v, want %d received and replied, and some dropped at the output", blocked, asked)
 	}
 	response, err := http.Get("http://" + p.http + "/readyz")
 	if err != nil {
@@ -135,7 +136,7 @@ func TestDNSAnswersWithUnreadPipe(t *testing.T) {
 	}
 	response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		t.Errorf("it is not ready: %d", response.StatusCode)
+		t.Errorf("got %d of /readyz, want 200", response.StatusCode)
 	}
 
 	reader, err := os.Open(pipe)
@@ -155,7 +156,7 @@ func TestDNSAnswersWithUnreadPipe(t *testing.T) {
 			}
 			switch err := json.Unmarshal(lines.Bytes(), &record); {
 			case err != nil || record.Name != longName:
-				t.Errorf("no record: %.100q", lines.Bytes())
+				t.Errorf("bad record %.100q", lines.Bytes())
 			case record.Shard != nil:
 				ofShards.Add(1)
 			default:
@@ -163,9 +164,9 @@ func TestDNSAnswersWithUnreadPipe(t *testing.T) {
 			}
 		}
 	}()
-	eventually(t, "what was held is written", func() bool { return p.total().InFlight == 0 })
-	if r := p.total(); r.Dropped.Output != stuck.Dropped.Output || !ledgerBalances(r) {
-		t.Errorf("%+v, and before %+v", r, stuck)
+	eventually(t, "held records are written", func() bool { return p.total().InFlight == 0 })
+	if r := p.total(); r.Dropped.Output != blocked.Dropped.Output || !ledgerBalances(r) {
+		t.Errorf("got %+v, want no more drops than %+v", r, blocked)
 	}
 	askMany(t, address, 100)
 	askStreams(t, address, 100)
@@ -173,50 +174,51 @@ func TestDNSAnswersWithUnreadPipe(t *testing.T) {
 	p.wantStop()
 	<-ended
 	received, delivered, _, lost := p.finalLedger()
-	if received != uint64(asked+400) || delivered+lost != received || lost != stuck.Dropped.Output || delivered != uint64(ofShards.Load()) {
-		t.Errorf("%d received, %d delivered, %d lost, %d records", received, delivered, lost, ofShards.Load())
+	if received != uint64(asked+400) || delivered+lost != received || lost != blocked.Dropped.Output || delivered != uint64(ofShards.Load()) {
+		t.Errorf("got %d received, %d delivered, %d lost, %d records", received, delivered, lost, ofShards.Load())
 	}
 	if n := ofStreams.Load(); n < 100 || n >= streamsBeyond {
-		t.Errorf("%d records of what came over TCP", n)
+		t.Errorf("got %d records of queries over TCP", n)
 	}
 	if n := strings.Count(p.logs.String(), dropsRecords); n != 1 {
-		t.Errorf("%d log lines about one outage", n)
+		t.Errorf("got %d log lines about an outage, want 1", n)
 	}
 }
 
-// Nor does a disk that is full.
+// The output is a file on a full disk: all queries are answered, and dropped records are counted.
+// With space, held records are written.
 func TestDNSAnswersWithFullDisk(t *testing.T) {
 	dir, address := smallDisk(t), freePort(t)
 	file := filepath.Join(dir, "queries.json")
 	p := startServe(t, asNobody, "--listen", address, "--protocol", "dns", "--shards", "2", "--output", "file:"+file)
 	asked := askMany(t, address, 2*moreThanHeld)
 	if asked != 8*moreThanHeld {
-		t.Errorf("%d answers to %d questions", asked, 8*moreThanHeld)
+		t.Errorf("got %d answers to %d questions", asked, 8*moreThanHeld)
 	}
 	full := p.total()
 	if full.Received != uint64(asked) || full.Replied != uint64(asked) || full.Dropped.Output == 0 || full.InFlight == 0 || !ledgerBalances(full) {
-		t.Errorf("%+v", full)
+		t.Errorf("got %+v, want %d received and replied, some dropped at the output, some in flight", full, asked)
 	}
 	p.waitForLog("no space left on device", dropsRecords)
 	if err := unix.Mount("", dir, "", unix.MS_REMOUNT, "size=256m"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "what was held is written", func() bool { return p.total().InFlight == 0 })
+	eventually(t, "held records are written", func() bool { return p.total().InFlight == 0 })
 	askMany(t, address, 100)
 	p.wantStop()
 	received, delivered, _, lost := p.finalLedger()
 	n := countLines(t, file, func(line []byte) {
 		if !json.Valid(line) {
-			t.Errorf("no record: %.100q", line)
+			t.Errorf("bad record %.100q", line)
 		}
 	})
 	if received != uint64(asked+400) || delivered+lost != received || lost != full.Dropped.Output || delivered != uint64(n) {
-		t.Errorf("%d received, %d delivered, %d lost, %d records", received, delivered, lost, n)
+		t.Errorf("got %d received, %d delivered, %d lost, %d records", received, delivered, lost, n)
 	}
 }
 
-// An output that takes nothing does not keep a process from ending: what it had
-// not taken is counted as lost.
+// SIGTERM to a process with a blocked output: the process ends after --drain-timeout, and counts
+// unwritten records as lost.
 func TestDNSStopsWithBlockedOutput(t *testing.T) {
 	address := freePort(t)
 	p := startServe(t, asNobody, "--listen", address, "--protocol", "dns", "--shards", "2", "--output", "file:"+unreadPipe(t), "--drain-timeout", "300ms")
@@ -224,18 +226,19 @@ func TestDNSStopsWithBlockedOutput(t *testing.T) {
 	askStreams(t, address, 100)
 	began := time.Now()
 	if code := p.terminate(); code != cli.ExitFailed || !p.hasLogged("could not write everything in time") {
-		t.Errorf("exit code %d", code)
+		t.Errorf("got exit code %d, want %d and the timeout in the log", code, cli.ExitFailed)
 	}
 	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("it took %s", took)
+		t.Errorf("the process ended after %s, want at most 5s", took)
 	}
 	received, delivered, _, lost := p.finalLedger()
 	if received != uint64(asked) || delivered+lost != received || regexp.MustCompile(`"in_flight":[1-9].*"final ledger"`).MatchString(p.logs.String()) {
-		t.Errorf("%d received, %d delivered, %d lost", received, delivered, lost)
+		t.Errorf("got %d received of %d, %d delivered, %d lost", received, asked, delivered, lost)
 	}
 }
 
-// Nor from answering on, when it can't hand over what its output does not take.
+// A process with a blocked output can't hand over its records: the successor exits, and the active
+// process answers on.
 func TestDNSRefusesUpgradeWithBlockedOutput(t *testing.T) {
 	pipe, address := unreadPipe(t), freePort(t)
 	args := takeoverArgs(publicDir(t), address, "--protocol", "dns", "--shards", "2", "--output", "file:"+pipe, "--drain-timeout", "300ms")
@@ -243,22 +246,23 @@ func TestDNSRefusesUpgradeWithBlockedOutput(t *testing.T) {
 	asked := askMany(t, address, moreThanHeld)
 	next := p.launchSuccessor(args...)
 	if code := next.wait(); code != cli.ExitFailed || !next.hasLogged("records are still on their way to the outputs") {
-		t.Errorf("the successor ends with %d", code)
+		t.Errorf("got exit code %d of the successor, want 1 and the reason in its log", code)
 	}
 	asked += askMany(t, address, 100)
 	askStreams(t, address, 10)
-	eventually(t, "the last answers are counted, which the client has before", func() bool { return p.total().Replied == uint64(asked) })
+	eventually(t, "all answers are counted: the client gets an answer earlier", func() bool { return p.total().Replied == uint64(asked) })
 	if r := p.total(); r.Received != uint64(asked) || r.Replied != uint64(asked) || !ledgerBalances(r) {
-		t.Errorf("%+v of %d", r, asked)
+		t.Errorf("got %+v, want %d received and replied", r, asked)
 	}
 	p.terminate()
 	if received, delivered, _, lost := p.finalLedger(); received != uint64(asked) || delivered+lost != received {
-		t.Errorf("%d received of %d, %d delivered, %d lost", received, asked, delivered, lost)
+		t.Errorf("got %d received of %d, %d delivered, %d lost", received, asked, delivered, lost)
 	}
 }
 
-// A standby sees nothing amiss in a process that drops records. When that one is
-// killed, what it held is lost with it, and what it had dropped is not.
+// The active process drops records at a blocked output: no reason for its standby to take over.
+// After a kill, the standby counts held records as lost in the crash, and dropped records as
+// before.
 func TestDNSKilledWithBlockedOutput(t *testing.T) {
 	pipe, address := unreadPipe(t), freePort(t)
 	args := takeoverArgs(publicDir(t), address, "--protocol", "dns", "--shards", "2", "--output", "file:"+pipe, "--standby-after", "2s")
@@ -269,11 +273,11 @@ func TestDNSKilledWithBlockedOutput(t *testing.T) {
 		asked += askMany(t, address, 100)
 	}
 	if next.hasTakenOver() {
-		t.Fatal("it was taken for stuck")
+		t.Fatal("the standby took over from a process that drops records")
 	}
 	held := p.total()
 	if held.Received != uint64(asked) || held.InFlight == 0 || held.Dropped.Output == 0 || !ledgerBalances(held) {
-		t.Errorf("%+v of %d", held, asked)
+		t.Errorf("got %+v, want %d received, some in flight, some dropped at the output", held, asked)
 	}
 	p.kill()
 	next.waitForLog(`"message":"listening"`)
@@ -281,6 +285,6 @@ func TestDNSKilledWithBlockedOutput(t *testing.T) {
 	r := next.total()
 	if r.Received != uint64(asked) || r.Dropped.LostInCrash != held.InFlight || r.Dropped.Output < held.Dropped.Output ||
 		r.Received != r.Delivered+r.InFlight+r.Dropped.Output+r.Dropped.LostInCrash {
-		t.Errorf("%+v, and before %+v", r, held)
+		t.Errorf("got %+v after the crash, %+v before", r, held)
 	}
 }

@@ -17,15 +17,14 @@ import (
 	"github.com/miekg/dns"
 )
 
-// question is one of testdata/dns/questions.txt, or a message that no such
-// line can say.
+// question is a line of testdata/dns/questions.txt, or a malformed message.
 type question struct {
 	text string
 	wire []byte
 	tcp  bool
 }
 
-// questions reads the file, and adds the messages that are no questions.
+// questions returns the lines of questions.txt and the malformed messages.
 func questions(t *testing.T) []question {
 	t.Helper()
 	f, err := os.Open("testdata/dns/questions.txt")
@@ -44,15 +43,14 @@ func questions(t *testing.T) []question {
 			t.Fatalf("questions.txt: %q: %v", line, err)
 		}
 		if slices.ContainsFunc(all, func(other question) bool { return other.text == q.text }) {
-			t.Errorf("questions.txt: %q is there twice", line)
+			t.Errorf("questions.txt has %q twice", line)
 		}
 		all = append(all, q)
 	}
 	return append(all, malformedMessages()...)
 }
 
-// parseQuestion understands kdig's arguments, as far as questions.txt has
-// them.
+// parseQuestion parses the arguments of kdig that questions.txt has.
 func parseQuestion(line string) (question, error) {
 	q := question{text: line}
 	m := &dns.Msg{MsgHdr: dns.MsgHdr{Id: 4660, RecursionDesired: true, AuthenticatedData: true}}
@@ -61,7 +59,7 @@ func parseQuestion(line string) (question, error) {
 	edns := func() *dns.OPT {
 		if opt == nil {
 			opt = &dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT}}
-			opt.SetUDPSize(4096) // kdig's
+			opt.SetUDPSize(4096) // as kdig
 		}
 		return opt
 	}
@@ -171,7 +169,7 @@ func parseQuestion(line string) (question, error) {
 	return q, err
 }
 
-// misshapen are messages that no client sends by intent.
+// malformedMessages returns messages that break the rules of DNS.
 func malformedMessages() []question {
 	var all []question
 	add := func(text string, wire []byte) { all = append(all, question{text: "message: " + text, wire: wire}) }
@@ -254,7 +252,7 @@ func malformedMessages() []question {
 	return all
 }
 
-// A line of questions.txt pasted to kdig asks what the test asks.
+// kdig and parseQuestion make the same message of each line of questions.txt.
 func TestQuestionsMatchKdig(t *testing.T) {
 	kdig := requireProgram(t, "kdig", "knot-dnsutils")
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -263,7 +261,7 @@ func TestQuestionsMatchKdig(t *testing.T) {
 	}
 	defer conn.Close()
 	got := make(chan []byte, 1)
-	go func() { // a server that has heard it, and knows nothing
+	go func() { // a server that refuses every question
 		buf := make([]byte, 65535)
 		for {
 			n, from, err := conn.ReadFrom(buf)
@@ -291,15 +289,15 @@ func TestQuestionsMatchKdig(t *testing.T) {
 				continue
 			}
 		default:
-			t.Errorf("%s: kdig asked nothing: %v: %s", q.text, err, out)
+			t.Errorf("%s: kdig sent no question: %v: %s", q.text, err, out)
 			continue
 		}
 		if err := want.Unpack(q.wire); err != nil {
 			t.Fatal(err)
 		}
 		asked.Id = want.Id
-		if !strings.EqualFold(asked.String(), want.String()) { // kdig writes in lower case
-			t.Errorf("%s: kdig asks\n%vthe test asks\n%v", q.text, &asked, &want)
+		if !strings.EqualFold(asked.String(), want.String()) { // kdig sends names in lower case
+			t.Errorf("%s: kdig sends\n%vparseQuestion returns\n%v", q.text, &asked, &want)
 		}
 	}
 }

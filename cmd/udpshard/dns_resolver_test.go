@@ -11,8 +11,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// A resolver gets from our name server what its clients ask. That the test is
-// right is seen by others' servers.
+// Unbound resolves names through udpshard. The same checks with NSD and Knot verify the test.
 func TestResolverUsesNameServer(t *testing.T) {
 	for _, server := range []struct {
 		name  string
@@ -25,10 +24,9 @@ func TestResolverUsesNameServer(t *testing.T) {
 	}
 }
 
-// resolver returns the address of an Unbound that asks a name server for
-// everything, and nobody else: it has no other way out of loopback. It mixes
-// the case of names to tell forgeries, asks for no more of a name than it
-// must, and takes 1232 bytes by UDP.
+// startUnbound returns the address of an Unbound that asks a single name server, and reaches no
+// address beyond loopback. Unbound mixes the case of names against forgeries, asks for minimal
+// names, and accepts 1232 bytes over UDP.
 func startUnbound(t *testing.T, server string) string {
 	t.Helper()
 	unbound := requireProgram(t, "unbound", "unbound")
@@ -130,7 +128,7 @@ func checkResolver(t *testing.T, address string) {
 		{"x.cwild.example.", dns.TypeA, dns.RcodeSuccess, records("a.example. 192.0.2.10")},
 		{"tomissing.example.", dns.TypeA, dns.RcodeNameError, records("missing.example.")},
 		{"host.dname.example.", dns.TypeA, dns.RcodeSuccess, records("DNAME target.example. host.target.example. 192.0.2.70")},
-		// From one zone of the server to the other.
+		// From a zone of the server to a second zone of the server.
 		{"host.sub.example.", dns.TypeA, dns.RcodeSuccess, records("198.51.100.10")},
 		{"tosub.example.", dns.TypeA, dns.RcodeSuccess, records("host.sub.example. 198.51.100.10")},
 		{"up.sub.example.", dns.TypeA, dns.RcodeSuccess, records("a.example. 192.0.2.10")},
@@ -139,7 +137,7 @@ func checkResolver(t *testing.T, address string) {
 		// Too long for UDP.
 		{"txt1232.example.", dns.TypeTXT, dns.RcodeSuccess, big("txt1232.example.", 1500)},
 		{"txt4096.example.", dns.TypeTXT, dns.RcodeSuccess, big("txt4096.example.", 4400)},
-		// There the way leads outside.
+		// To name servers that Unbound does not reach.
 		{"www.child.example.", dns.TypeA, dns.RcodeServerFailure, nil},
 		{"noglue.example.", dns.TypeA, dns.RcodeServerFailure, nil},
 		{"outside.example.", dns.TypeA, dns.RcodeServerFailure, nil},

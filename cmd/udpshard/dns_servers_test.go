@@ -10,9 +10,9 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Name servers that answer from testdata/dns, ours and others.
+// This file starts name servers with the zones of testdata/dns.
 
-// dnsZones are the zones that all of them have.
+// dnsZones are the zones of each name server.
 var dnsZones = []string{"example", "sub.example", "kid.odd.example"}
 
 func zoneFile(t *testing.T, zone string) string {
@@ -24,7 +24,7 @@ func zoneFile(t *testing.T, zone string) string {
 	return path
 }
 
-// dnsFlags are serve's for our name server in tests.
+// dnsFlags returns the flags of `serve` for the zones.
 func dnsFlags(t *testing.T, address string) []string {
 	args := []string{"--protocol", "dns", "--listen", address, "--output", "discard", "--rrl", "off"}
 	for _, zone := range dnsZones {
@@ -33,7 +33,7 @@ func dnsFlags(t *testing.T, address string) []string {
 	return args
 }
 
-// startUdpshardDNS returns the address of udpshard with the zones.
+// startUdpshardDNS starts udpshard with the zones, and returns its address.
 func startUdpshardDNS(t *testing.T) string {
 	t.Helper()
 	address := freePort(t)
@@ -42,7 +42,7 @@ func startUdpshardDNS(t *testing.T) string {
 	return address
 }
 
-// startKnot returns the address of Knot with the zones.
+// startKnot starts Knot with the zones, and returns its address.
 func startKnot(t *testing.T) string {
 	t.Helper()
 	knotd := requireProgram(t, "knotd", "knot")
@@ -76,7 +76,7 @@ zone:
 	return address
 }
 
-// startNSD returns the address of NSD with the zones.
+// startNSD starts NSD with the zones, and returns its address.
 func startNSD(t *testing.T) string {
 	t.Helper()
 	nsd := requireProgram(t, "nsd", "nsd")
@@ -109,7 +109,7 @@ remote-control:
 	return address
 }
 
-// answers waits until a server answers from each of the zones.
+// waitForAnswers waits until a server answers from each zone.
 func waitForAnswers(t *testing.T, address string) {
 	t.Helper()
 	for _, zone := range dnsZones {

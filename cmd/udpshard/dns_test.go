@@ -16,7 +16,7 @@ import (
 	"github.com/udpshard/udpshard/internal/cli"
 )
 
-// asking asks a name server once, over udp or tcp; nil is no answer.
+// query sends a question over udp or tcp, and returns the answer or nil.
 func query(network, address string, m *dns.Msg) *dns.Msg {
 	c := dns.Client{Net: network, Timeout: 5 * time.Second, UDPSize: dns.MaxMsgSize}
 	answer, _, err := c.Exchange(m, address)
@@ -28,8 +28,8 @@ func query(network, address string, m *dns.Msg) *dns.Msg {
 
 func newQuery(name string, rtype uint16) *dns.Msg { return new(dns.Msg).SetQuestion(name, rtype) }
 
-// One address answers over UDP and TCP, with a record of each query, counts by
-// type and response code, and zones that can be replaced.
+// A DNS listener answers over UDP and TCP, writes a record of each query, counts queries by type
+// and response code, and loads a changed zone at SIGHUP.
 func TestDNSServer(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	zone, file := filepath.Join(dir, "example.zone"), filepath.Join(dir, "queries.json")
@@ -41,16 +41,16 @@ func TestDNSServer(t *testing.T) {
 	p := startServe(t, asNobody, "--listen", address, "--protocol", "dns", "--zone", zone, "--sinkhole", "192.0.2.66,2001:db8::66", "--output", "file:"+file)
 
 	if m := query("udp", address, newQuery("WWW.example.", dns.TypeA)); m == nil || len(m.Answer) != 1 || !m.Authoritative || m.Question[0].Name != "WWW.example." {
-		t.Errorf("%v", m)
+		t.Errorf("got answer %v", m)
 	}
 	if m := query("udp", address, newQuery("long.example.", dns.TypeTXT)); m == nil || !m.Truncated || len(m.Answer) != 0 {
-		t.Errorf("%v", m)
+		t.Errorf("got answer %v", m)
 	}
 	if m := query("tcp", address, newQuery("long.example.", dns.TypeTXT)); m == nil || m.Truncated || len(m.Answer) != 1 {
-		t.Errorf("%v", m)
+		t.Errorf("got answer %v", m)
 	}
 	if m := query("udp", address, newQuery("anything.test.", dns.TypeAAAA)); m == nil || len(m.Answer) != 1 || m.Answer[0].(*dns.AAAA).AAAA.String() != "2001:db8::66" {
-		t.Errorf("%v", m)
+		t.Errorf("got answer %v", m)
 	}
 	wanted := []string{"WWW.example. A NOERROR", "long.example. TXT NOERROR", "long.example. TXT NOERROR", "anything.test. AAAA NOERROR"}
 	eventually(t, "every query is a record", func() bool {
@@ -67,7 +67,7 @@ func TestDNSServer(t *testing.T) {
 	})
 	total := p.total()
 	if total.Received != 3 || total.Delivered != 3 || total.Replied != 3 {
-		t.Errorf("what came over TCP is no datagram: %+v", total)
+		t.Errorf("got %+v, want 3 datagrams: queries over TCP do not count", total)
 	}
 	metrics := p.metrics()
 	for _, line := range []string{
@@ -78,7 +78,7 @@ func TestDNSServer(t *testing.T) {
 		`udpshard_dns_tcp_connections_total{listener="dns",outcome="evicted"} 0`,
 	} {
 		if !strings.Contains(metrics, line+"\n") {
-			t.Errorf("no %s in the metrics", line)
+			t.Errorf("%s is missing in the metrics", line)
 		}
 	}
 
@@ -92,14 +92,14 @@ func TestDNSServer(t *testing.T) {
 	p.wantStop()
 }
 
-// Without a zone everything is refused, and only those who may ask are
-// answered, over TCP too.
+// A DNS listener without zones refuses each query, and closes TCP connections from addresses
+// outside --allow.
 func TestDNSWithoutZones(t *testing.T) {
 	address := freePort(t)
 	p := startServe(t, asNobody, "--listen", address, "--protocol", "dns", "--output", "discard", "--allow", "127.0.0.1")
 	for _, network := range []string{"udp", "tcp"} {
 		if m := query(network, address, newQuery("www.example.", dns.TypeA)); m == nil || m.Rcode != dns.RcodeRefused {
-			t.Errorf("%s: %v", network, m)
+			t.Errorf("%s: got answer %v, want REFUSED", network, m)
 		}
 	}
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
@@ -110,7 +110,7 @@ func TestDNSWithoutZones(t *testing.T) {
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(10 * time.Second))
 	if n, err := conn.Read(make([]byte, 1)); err == nil || os.IsTimeout(err) {
-		t.Errorf("who is not allowed reads %d bytes, %v", n, err)
+		t.Errorf("an address outside --allow got %d bytes, %v, want a closed connection", n, err)
 	}
 	open, err := net.Dial("tcp", address)
 	if err != nil {
@@ -126,23 +126,23 @@ func TestDNSWithoutZones(t *testing.T) {
 	p.terminate()
 }
 
-// Across an upgrade nobody waits, TCP is answered on, a client's cookie stays
-// good, and counters go on.
+// During three upgrades, each UDP query is answered, each TCP query is answered at the second
+// attempt at the latest, DNS cookies stay valid, and counters continue.
 func TestDNSUpgrade(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	args := takeoverArgs(dir, address, "--protocol", "dns", "--sinkhole", "192.0.2.1", "--output", "discard")
 	p := startServe(t, asNobody, args...)
-	cookied := func(cookie string) *dns.Msg {
+	withCookie := func(cookie string) *dns.Msg {
 		m := newQuery("www.example.", dns.TypeA)
 		m.SetEdns0(1232, false)
 		m.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: cookie}}
 		return m
 	}
-	first := query("udp", address, cookied("0102030405060708"))
+	first := query("udp", address, withCookie("0102030405060708"))
 	if first == nil {
 		t.Fatal("no answer")
 	}
-	given := first.IsEdns0().Option[0].(*dns.EDNS0_COOKIE).Cookie
+	cookie := first.IsEdns0().Option[0].(*dns.EDNS0_COOKIE).Cookie
 	asked, tried, answered, stop, done := 0, 0, 0, make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
@@ -153,18 +153,18 @@ func TestDNSUpgrade(t *testing.T) {
 			default:
 			}
 			asked++
-			if m := query("udp", address, cookied(given)); m == nil || len(m.Answer) != 1 {
+			if m := query("udp", address, withCookie(cookie)); m == nil || len(m.Answer) != 1 {
 				t.Errorf("question %d: %v", asked, m)
 			}
-			// A connection that the one before has accepted may end with it.
-			for again := 0; ; again++ {
+			// The predecessor may end with a connection that it has accepted.
+			for retry := 0; ; retry++ {
 				tried++
 				if query("tcp", address, newQuery("www.example.", dns.TypeA)) != nil {
 					answered++
 					break
 				}
-				if again == 1 {
-					t.Errorf("question %d over TCP is not answered, also when it is asked again", asked)
+				if retry == 1 {
+					t.Errorf("question %d over TCP: got no answer in two attempts", asked)
 					break
 				}
 			}
@@ -178,19 +178,19 @@ func TestDNSUpgrade(t *testing.T) {
 	close(stop)
 	<-done
 	if m := query("tcp", address, newQuery("www.example.", dns.TypeA)); m == nil || len(m.Answer) != 1 {
-		t.Errorf("%v", m)
+		t.Errorf("got answer %v", m)
 	}
 	if n := metricValue(t, p.metrics(), `udpshard_dns_queries_total{listener="dns",type="A"}`); n < 1+asked+answered+1 || n > 1+asked+tried+1 {
-		t.Errorf("%d questions are counted, of %d over UDP and %d over TCP, of which %d were answered, in four processes", n, asked+1, tried+1, answered+1)
+		t.Errorf("got %d counted queries of four processes, sent %d over UDP and %d over TCP, with %d answers over TCP", n, asked+1, tried+1, answered+1)
 	}
 	if n := metricValue(t, p.metrics(), `udpshard_dns_tcp_connections_total{listener="dns",outcome="accepted"}`); n < asked/2 {
-		t.Errorf("%d connections are counted, of %d and more in four processes", n, asked)
+		t.Errorf("got %d counted connections of four processes, want at least half of %d", n, asked)
 	}
 	p.wantStop()
 }
 
-// A standby that takes over from a process that hangs answers all there is, over
-// TCP too, and from the zones as they are now.
+// The active process has reloaded a zone and is stopped: its standby takes over, answers over UDP
+// and TCP, and has the reloaded zone.
 func TestDNSStandbyTakesOver(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	zone := filepath.Join(dir, "example.zone")
@@ -214,11 +214,11 @@ func TestDNSStandbyTakesOver(t *testing.T) {
 	p.signal(syscall.SIGHUP)
 	eventually(t, "the new zone is in force", func() bool { return answer("udp") == "192.0.2.81" })
 	p.sigstop()
-	eventually(t, "it is replaced", func() bool { answer("udp"); return standby.hasTakenOver() })
+	eventually(t, "the standby takes over", func() bool { answer("udp"); return standby.hasTakenOver() })
 	eventually(t, "the new zone is in force again", func() bool { return answer("udp") == "192.0.2.81" })
 	for i := range 20 {
 		if got := answer("tcp"); got != "192.0.2.81" {
-			t.Errorf("question %d over TCP: %q", i, got)
+			t.Errorf("question %d over TCP: got %q, want 192.0.2.81", i, got)
 		}
 	}
 	p.signal(syscall.SIGCONT)
@@ -226,7 +226,8 @@ func TestDNSStandbyTakesOver(t *testing.T) {
 	standby.wantStop()
 }
 
-// A large zone is read beside all else: who is told to stop stops.
+// SIGTERM comes while a large zone is read, at a reload and at a start: the process ends without
+// waiting for the zone.
 func TestDNSStopsWhileZoneLoads(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	zone := filepath.Join(dir, "example.zone")
@@ -246,16 +247,16 @@ func TestDNSStopsWhileZoneLoads(t *testing.T) {
 	p.signal(syscall.SIGHUP)
 	p.waitForLog("reload started")
 	if code := p.terminate(); code != 0 || p.hasLogged("reload finished") {
-		t.Errorf("exit code %d, when it had read all", code)
+		t.Errorf("got exit code %d, want 0 before the reload finishes", code)
 	}
 
 	p = launch(t, asNobody, "serve", "--http", freePort(t), "--log-format", "json", "--listen", address, "--protocol", "dns", "--zone", zone, "--output", "discard", "--takeover", filepath.Join(dir, "takeover.sock"))
-	eventually(t, "it reads the zone", func() bool { return p.bytesRead() > large.Len()/10 })
-	eventually(t, "a second signal ends it", func() bool {
+	eventually(t, "the process reads the zone", func() bool { return p.bytesRead() > large.Len()/10 })
+	eventually(t, "the second signal arrives", func() bool {
 		p.signal(syscall.SIGTERM)
 		return p.hasLogged("signal while stopping")
 	})
 	if code := p.wait(); code != cli.ExitFailed || p.hasLogged("listening") {
-		t.Errorf("exit code %d", code)
+		t.Errorf("got exit code %d, want %d before the process listens", code, cli.ExitFailed)
 	}
 }

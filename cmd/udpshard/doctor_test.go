@@ -14,7 +14,7 @@ import (
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
 )
 
-// A socket filter that an instance can't detach is a finding, with its shard.
+// A socket filter of another process can't be detached: doctor names the instance and the shard.
 func TestDoctorFindsSocketFilter(t *testing.T) {
 	address, socket := freePort(t), filepath.Join(t.TempDir(), "takeover.sock")
 	p := startServe(t, nil, "--listen", address, "--shards", "2", "--output", "discard",
@@ -28,7 +28,7 @@ func TestDoctorFindsSocketFilter(t *testing.T) {
 	}
 	pid := p.pid()
 	ready := fmt.Sprintf("ok    ready           pid %d says that every shard reads\n", pid)
-	eventually(t, "it is ready without a filter", func() bool {
+	eventually(t, "doctor finds the instance ready without a filter", func() bool {
 		found, _ := doctor()
 		return strings.Contains(found, ready)
 	})
@@ -41,16 +41,17 @@ func TestDoctorFindsSocketFilter(t *testing.T) {
 		fmt.Sprintf("remedy: stop pid %d and start udpshard again: ", pid),
 	} {
 		if code != cli.ExitFailed || !strings.Contains(found, want) {
-			t.Errorf("exit code %d, and %q is not in\n%s", code, want, found)
+			t.Errorf("got exit code %d, %q is missing in\n%s", code, want, found)
 		}
 	}
 	if strings.Contains(found, "shard 0 has") {
-		t.Errorf("shard 0 has none:\n%s", found)
+		t.Errorf("doctor names shard 0, which has no filter:\n%s", found)
 	}
 }
 
-// rejectAll attaches a filter to an instance's socket that drops all and can't be detached
-// (SO_LOCK_FILTER, socket(7)), as each process of the same user can that has the socket.
+// attachLockedFilter gets the sockets of an instance over the takeover path, and attaches a filter
+// to the socket of a shard: the filter drops all datagrams, and can't be detached (SO_LOCK_FILTER,
+// socket(7)).
 func attachLockedFilter(t *testing.T, path string, shard int) {
 	t.Helper()
 	conn, err := takeover.Dial(context.Background(), path)
@@ -65,7 +66,7 @@ func attachLockedFilter(t *testing.T, path string, shard int) {
 	}
 	defer offer.Close()
 	fd := int(offer.Listeners[0].Sockets[shard].Fd())
-	none := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K}} // of each datagram 0 bytes are taken
+	none := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K}} // accept 0 bytes of each datagram
 	program := unix.SockFprog{Len: 1, Filter: &none[0]}
 	if err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &program); err != nil {
 		t.Fatal(err)

@@ -15,7 +15,7 @@ import (
 	"github.com/udpshard/udpshard/internal/steer"
 )
 
-// documents are what users read: README.md, docs and deploy.
+// documents returns the text of README.md and of all pages in docs and deploy.
 func documents(t *testing.T) string {
 	t.Helper()
 	var all strings.Builder
@@ -35,13 +35,14 @@ func documents(t *testing.T) string {
 	return all.String()
 }
 
-// Whatever users can name has its place in a document.
+// All flags, commands, exit codes, metrics, kinds of steering change and some keys of the status
+// are documented.
 func TestAllNamesAreDocumented(t *testing.T) {
 	text := documents(t)
 	documented := func(what, name string) {
 		t.Helper()
 		if !regexp.MustCompile("[`.{ ]" + regexp.QuoteMeta(name) + "[^a-z0-9_-]").MatchString(text) {
-			t.Errorf("%s %s is in no document", what, name)
+			t.Errorf("no document has %s %s", what, name)
 		}
 	}
 	serveCommand().Flags().VisitAll(func(f *pflag.Flag) { documented("the flag", "--"+f.Name) })

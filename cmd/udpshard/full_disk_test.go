@@ -13,7 +13,7 @@ import (
 	"github.com/udpshard/udpshard/internal/cli"
 )
 
-// smallDisk is a folder for an ordinary user that holds 1 MiB.
+// smallDisk mounts a file system of 1 MiB on a folder of publicDir.
 func smallDisk(t *testing.T) string {
 	t.Helper()
 	dir := publicDir(t)
@@ -39,12 +39,12 @@ func TestFullDiskLosesNoRecord(t *testing.T) {
 	p := startServe(t, nil, "--listen", address, "--receive-buffer", "16KiB", "--output", "file:"+file)
 	s := newSenders(t, address, 4)
 	s.send(2_000, 50_000)
-	eventually(t, "the disk is full and the kernel drops", func() bool {
+	eventually(t, "the disk is full and the kernel drops datagrams", func() bool {
 		s.send(s.sent+2_000, 50_000)
 		return p.hasLogged("no space left on device") && p.total().Dropped.Kernel > 0
 	})
 	if n := strings.Count(p.logs.String(), "no space left on device"); n != 1 {
-		t.Errorf("%d log lines about one full disk", n)
+		t.Errorf("got %d log lines about a full disk, want 1", n)
 	}
 	if err := unix.Mount("", dir, "", unix.MS_REMOUNT, "size=256m"); err != nil {
 		t.Fatal(err)
@@ -56,19 +56,19 @@ func TestFullDiskLosesNoRecord(t *testing.T) {
 	received, _, kernel, lost := p.finalLedger()
 	r := newRecordChecker()
 	if n := countLines(t, file, r.check); uint64(n) != received || received+kernel != uint64(s.sent) || lost != 0 {
-		t.Errorf("%d records of %d received, %d dropped by the kernel, %d sent, %d lost", n, received, kernel, s.sent, lost)
+		t.Errorf("got %d records of %d received, %d dropped by the kernel, of %d sent, %d lost", n, received, kernel, s.sent, lost)
 	}
 	for _, fault := range r.faults {
 		t.Error(fault)
 	}
 }
 
-// A process that is killed in the middle of a record is replaced by one with fewer
-// shards, which writes what waits at the other sockets to the same file: it cuts
-// the half of a record off first, and counts what is there.
+// The active process is killed with a partial record in its output file. The standby, with fewer
+// shards, writes the datagrams of all sockets to the same file: the standby first cuts the partial
+// record, and counts the whole records as delivered.
 func TestStandbyCutsPartialRecord(t *testing.T) {
 	t.Run("raw", func(t *testing.T) { testCutsPartialRecord(t, "raw", "") })
-	t.Run("dns", func(t *testing.T) { // whose output has records of queries over TCP, too
+	t.Run("dns", func(t *testing.T) { // the output of dns also has records of queries over TCP
 		testCutsPartialRecord(t, "dns", "id\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x00\x00\x01\x00\x01")
 	})
 }
@@ -99,22 +99,22 @@ func testCutsPartialRecord(t *testing.T, protocol, begin string) {
 		return r.Received+r.Dropped.Kernel == uint64(s.sent) && r.InFlight == 0
 	})
 	if next.hasLogged("last write of the predecessor unknown") {
-		t.Error("it can't tell what was written")
+		t.Error("the standby does not know the last write of the predecessor")
 	}
 	total := next.total()
 	n := countLines(t, file, func(line []byte) {
 		if !json.Valid(line) {
-			t.Errorf("no record: %.200s", line)
+			t.Errorf("bad record %.200s", line)
 		}
 	})
 	if uint64(n) != total.Delivered || total.Delivered+total.Dropped.LostInCrash+total.Dropped.Output+total.Dropped.Kernel != uint64(s.sent) || total.Dropped.LostInCrash == 0 {
-		t.Errorf("%d records of %d sent: %+v", n, s.sent, total)
+		t.Errorf("got %d records of %d sent: %+v", n, s.sent, total)
 	}
 	next.wantStop()
 }
 
-// One with fewer shards that takes over while the disk is full, and so can't write
-// what waits at the other sockets, can be stopped: the rest is counted as lost.
+// A standby with fewer shards has taken over on a full disk, and can't write the datagrams of the
+// surplus sockets: SIGTERM ends the process, and unwritten records are counted as lost.
 func TestStopAfterTakeoverWithFullDisk(t *testing.T) {
 	file, address := filepath.Join(smallDisk(t), "records.json"), freePort(t)
 	args := takeoverArgs(publicDir(t), address, "--protocol", "raw", "--steer", "hash", "--standby-after", "10m", "--drain-timeout", "100ms", "--output", "file:"+file, "--shards")
@@ -129,6 +129,6 @@ func TestStopAfterTakeoverWithFullDisk(t *testing.T) {
 	next.wantExit(cli.ExitFailed)
 	received, delivered, kernel, lost := next.finalLedger()
 	if received+kernel != uint64(s.sent) || delivered+lost != received || lost == 0 {
-		t.Errorf("%d received, %d delivered, %d lost, %d dropped by the kernel, of %d sent", received, delivered, lost, kernel, s.sent)
+		t.Errorf("got %d received, %d delivered, %d lost, %d dropped by the kernel, of %d sent", received, delivered, lost, kernel, s.sent)
 	}
 }

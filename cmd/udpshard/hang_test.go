@@ -18,9 +18,9 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// haltShard keeps the thread of a shard from running, as a handler or a system call does
-// that hangs, while it waits for datagrams: a call that Go's scheduler knows of. The other
-// threads run on. What it returns lets the thread run again.
+// haltShard halts the thread of a shard during its wait for datagrams, a system call that the Go
+// scheduler knows of. The shard then hangs, as in a handler that does not return; the other threads
+// run on. release resumes the thread.
 func (p *process) haltShard(t *testing.T, shard int) (release func()) {
 	t.Helper()
 	thread := p.status().Listeners[0].Shards[shard].Thread
@@ -28,7 +28,7 @@ func (p *process) haltShard(t *testing.T, shard int) (release func()) {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/syscall", p.pid(), thread))
 		return err == nil && strings.HasPrefix(string(text), fmt.Sprintf("%d ", unix.SYS_PPOLL))
 	}
-	eventually(t, "the shard is halted as it waits", func() bool {
+	eventually(t, "the shard is halted during its wait", func() bool {
 		if !waits() {
 			return false
 		}
@@ -46,12 +46,12 @@ func (p *process) haltShard(t *testing.T, shard int) (release func()) {
 	return release
 }
 
-// halt stops a thread of another process, and returns what lets it run again.
+// haltThread halts a thread of another process by ptrace. release resumes the thread.
 func haltThread(thread int) (release func(), err error) {
 	halted, resume := make(chan error), make(chan struct{})
 	var done sync.WaitGroup
 	done.Go(func() {
-		runtime.LockOSThread() // ptrace(2): requests come from the thread that traces
+		runtime.LockOSThread() // ptrace(2): all requests must come from the tracing thread
 		defer runtime.UnlockOSThread()
 		err := errors.Join(unix.PtraceSeize(thread), unix.PtraceInterrupt(thread))
 		var state unix.WaitStatus
@@ -66,9 +66,9 @@ func haltThread(thread int) (release func(), err error) {
 				return
 			case <-time.After(5 * time.Millisecond):
 			}
-			// A thread that has ended with its process is there until its tracer has seen it.
-			who, waitErr := unix.Wait4(thread, &state, unix.WALL|unix.WNOHANG, nil)
-			if waitErr != nil || who == thread && (state.Exited() || state.Signaled()) {
+			// A thread of an ended process remains until its tracer has waited for the thread.
+			waited, waitErr := unix.Wait4(thread, &state, unix.WALL|unix.WNOHANG, nil)
+			if waitErr != nil || waited == thread && (state.Exited() || state.Signaled()) {
 				return
 			}
 		}
@@ -79,25 +79,25 @@ func haltThread(thread int) (release func(), err error) {
 	}), <-halted
 }
 
-// hangArgs are those of a process of two shards, with a takeover path.
+// twoShardArgs returns flags of `serve` with two shards, a takeover path and an output file in dir.
 func twoShardArgs(t *testing.T, address, dir string, more ...string) []string {
 	t.Helper()
 	return append(takeoverArgs(dir, address, "--protocol", "raw", "--shards", "2", "--steer", "hash", "--output", "file:"+filepath.Join(dir, "records")), more...)
 }
 
-// fill sends from many ports, until datagrams wait at shard 1, which hangs, and shard 0 has
-// delivered its own.
+// fillHaltedShard sends until datagrams are queued at shard 1, which hangs, and shard 0 has
+// delivered some.
 func (p *process) fillHaltedShard(t *testing.T, s *senders) {
 	t.Helper()
-	eventually(t, "datagrams wait at shard 1 alone", func() bool {
+	eventually(t, "shard 1 has queued and shard 0 has delivered datagrams", func() bool {
 		s.send(s.sent+16, 0)
 		r := p.status().Listeners[0].Shards
 		return r[1].QueueBytes > 0 && r[0].Delivered > 0
 	})
 }
 
-// A process with a shard that hangs reloads, and ends at SIGTERM, all the same, and says which
-// shard; what the others have read is written.
+// A process with a hanging shard reloads at SIGHUP and ends at SIGTERM, names the shard, and writes
+// the records of its other shard.
 func TestHangingShardAllowsReloadAndStop(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	p := startServe(t, asNobody, twoShardArgs(t, address, dir, "--drain-timeout", "30s")...)
@@ -109,24 +109,24 @@ func TestHangingShardAllowsReloadAndStop(t *testing.T) {
 	began := time.Now()
 	p.signal(unix.SIGTERM)
 	p.wantExit(cli.ExitFailed)
-	t.Logf("it ended after %s", time.Since(began))
-	stalled := p.logLines("shard hanging")
-	if len(stalled) != 1 || stalled[0]["listener"] != "raw" || stalled[0]["shard"] != 1.0 ||
-		stalled[0]["queue_bytes"] == 0.0 {
-		t.Errorf("%v", stalled)
+	t.Logf("the process ended %s after SIGTERM", time.Since(began))
+	hanging := p.logLines("shard hanging")
+	if len(hanging) != 1 || hanging[0]["listener"] != "raw" || hanging[0]["shard"] != 1.0 ||
+		hanging[0]["queue_bytes"] == 0.0 {
+		t.Errorf("got log lines %v, want shard 1 of raw", hanging)
 	}
 	if !p.hasLogged("udpshard: error: listener raw shard 1 hangs: no sign of life for ") {
-		t.Error("the last line does not say so")
+		t.Error("the error does not name the hanging shard")
 	}
 	received, delivered, _, lost := p.finalLedger()
 	written := uint64(countLines(t, filepath.Join(dir, "records"), nil))
 	if written != delivered || received != delivered+lost || len(p.logLines("final ledger")) != 2 {
-		t.Errorf("%d written, %d received, %d delivered, %d lost", written, received, delivered, lost)
+		t.Errorf("got %d written, %d received, %d delivered, %d lost", written, received, delivered, lost)
 	}
 }
 
-// A process with a shard that hangs, which is told to stop, is replaced by its standby, be it
-// that datagrams wait there or not.
+// SIGTERM to a process with a hanging shard and a standby: the handover fails, the process ends
+// with an error, and the standby takes over with all queued datagrams.
 func TestHangingShardStopsWithStandby(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	args := twoShardArgs(t, address, dir, "--standby-after", "1h")
@@ -140,7 +140,7 @@ func TestHangingShardStopsWithStandby(t *testing.T) {
 	var ended atomic.Bool
 	go func() { p.wait(); ended.Store(true) }()
 	for late := time.Now().Add(time.Minute); !ended.Load() && time.Now().Before(late); {
-		s.send(s.sent+40, 4000) // what comes as it drains waits for the standby
+		s.send(s.sent+40, 4000) // datagrams for the standby, queued during the drain
 	}
 	p.wantExit(cli.ExitFailed)
 	standby.waitForTakeover()
@@ -150,17 +150,17 @@ func TestHangingShardStopsWithStandby(t *testing.T) {
 			t.Logf("%d sent; %+v", s.sent, total)
 		}
 	})
-	eventually(t, "all are received", func() bool {
+	eventually(t, "the standby has received all datagrams", func() bool {
 		total = standby.total()
 		return total.Received == uint64(s.sent)
 	})
 	standby.wantStop()
 }
 
-// An upgrade of a process with a shard that hangs is refused, in words that name the shard,
-// and nobody stops reading for good: not where the shard begins to hang as the others stop,
-// and not where it has long hung, when they do not stop. When it no longer hangs, all that
-// was sent has come, and the upgrade succeeds.
+// The active process refuses an upgrade while a shard hangs, names the shard, and shard 0 reads on.
+// At the first attempt the process has not yet noticed the hang, and shard 0 stops reading for a
+// while; at the second attempt shard 0 does not stop. After the hang no datagram is missing, and
+// the upgrade succeeds.
 func TestHangingShardRefusesUpgrade(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	args := twoShardArgs(t, address, dir)
@@ -177,16 +177,16 @@ func TestHangingShardRefusesUpgrade(t *testing.T) {
 			"udpshard: hint: stop the active process (kill -TERM PID)",
 		} {
 			if !next.hasLogged(text) {
-				t.Errorf("attempt %d: the successor does not say %q:\n%s", i, text, next.logs)
+				t.Errorf("attempt %d: %q is missing in the log of the successor:\n%s", i, text, next.logs)
 			}
 		}
 		p.waitForLog(`"message":"handover failed"`, `"message":"shard hanging"`)
-		stalled := p.logLines("shard hanging")
-		if len(stalled) != 1 || stalled[0]["listener"] != "raw" || stalled[0]["shard"] != 1.0 {
-			t.Errorf("attempt %d: %v", i, stalled)
+		hanging := p.logLines("shard hanging")
+		if len(hanging) != 1 || hanging[0]["listener"] != "raw" || hanging[0]["shard"] != 1.0 {
+			t.Errorf("attempt %d: got log lines %v, want shard 1 of raw", i, hanging)
 		}
 		if paused := p.hasLogged(`"reading_on":true`); paused != (i == 0) {
-			t.Errorf("attempt %d: shards have stopped reading: %t", i, paused)
+			t.Errorf("attempt %d: got reading_on %t, want the opposite", i, paused)
 		}
 		before := p.status().Listeners[0].Shards[0].Delivered
 		eventually(t, "shard 0 reads on", func() bool {
@@ -202,7 +202,8 @@ func TestHangingShardRefusesUpgrade(t *testing.T) {
 	next.wantStop()
 }
 
-// A process whose standby has taken over, since a shard hangs, ends, though that shard does not.
+// A standby takes over from a process with a hanging shard: the replaced process exits despite the
+// hang.
 func TestHangingShardExitsAfterTakeover(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	args := twoShardArgs(t, address, dir, "--standby-after", "250ms")
@@ -215,8 +216,8 @@ func TestHangingShardExitsAfterTakeover(t *testing.T) {
 		return standby.hasLogged(`"reason":"stalled"`)
 	})
 	p.wantExit(cli.ExitReplaced)
-	if stalled := p.logLines("shard hanging"); len(stalled) != 1 || stalled[0]["shard"] != 1.0 {
-		t.Errorf("%v", stalled)
+	if hanging := p.logLines("shard hanging"); len(hanging) != 1 || hanging[0]["shard"] != 1.0 {
+		t.Errorf("got log lines %v, want shard 1 of raw", hanging)
 	}
 	standby.waitForLedger(s.sent)
 	standby.wantStop()

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// idleClients opens n connections to an HTTP address, which send a text and then nothing.
+// openIdleConnections opens n connections to an HTTP address, sends text on each, and leaves them
+// open.
 func openIdleConnections(t *testing.T, address string, n int, text string) {
 	t.Helper()
 	for range n {
@@ -23,7 +24,7 @@ func openIdleConnections(t *testing.T, address string, n int, text string) {
 	}
 }
 
-// A process that keeps connections open keeps neither probes nor scrapers out.
+// 3,000 idle connections do not prevent probes and scrapes.
 func TestProbesBesideIdleConnections(t *testing.T) {
 	path := builtProgram(t)
 	for name, text := range map[string]string{
@@ -40,18 +41,18 @@ func TestProbesBesideIdleConnections(t *testing.T) {
 				}
 			}
 			if body, code := p.get("/metrics"); code != 200 || !strings.Contains(body, "udpshard_build_info") {
-				t.Errorf("/metrics: %d, %.100q", code, body)
+				t.Errorf("/metrics: got %d, %.100q", code, body)
 			}
 		})
 	}
 }
 
-// Where other hosts can reach HTTP, the log says so.
+// A warning is logged if the HTTP address is reachable by other hosts, and no warning for loopback.
 func TestReachableHTTPIsLogged(t *testing.T) {
-	const told = "HTTP reachable by other hosts"
+	const warning = "HTTP reachable by other hosts"
 	p := startServe(t, nil, "--listen", "127.0.0.1:0", "--protocol", "discard")
-	if p.hasLogged(told) {
-		t.Error("a loopback address is warned of")
+	if p.hasLogged(warning) {
+		t.Error("got a warning about a loopback address")
 	}
 	_, port, err := net.SplitHostPort(freePort(t))
 	if err != nil {
@@ -59,7 +60,7 @@ func TestReachableHTTPIsLogged(t *testing.T) {
 	}
 	for _, address := range []string{":" + port, "0.0.0.0:" + port} {
 		p := launch(t, nil, "serve", "--listen", "127.0.0.1:0", "--protocol", "discard", "--log-format", "json", "--http", address)
-		p.waitForLog(told)
+		p.waitForLog(warning)
 		p.waitForLog(`"level":"warn"`, `"remedy":"give --http 127.0.0.1:9514, `, ":"+port+`"`)
 		p.wantStop()
 	}

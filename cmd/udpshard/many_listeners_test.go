@@ -12,7 +12,7 @@ import (
 	"github.com/udpshard/udpshard/internal/cli"
 )
 
-// manyListeners returns a file of so many listeners in the order in which addresses are.
+// listenersFile writes a configuration with a listener for each address, in order.
 func listenersFile(t *testing.T, dir, name string, addresses []string) string {
 	t.Helper()
 	var text strings.Builder
@@ -25,10 +25,10 @@ func listenersFile(t *testing.T, dir, name string, addresses []string) string {
 	return path
 }
 
-// Many listeners are upgraded, each time to a file with another order of them, and then taken
-// over by a standby: nobody waits long, and nothing is lost.
+// 200 listeners are handed over in three upgrades, each with another order of listeners, and then
+// to a standby: the gaps without a reader are short, and no datagram is lost.
 func TestTakeoverOfManyListeners(t *testing.T) {
-	const count, most = 200, 1000 // listeners, and the milliseconds that a busy machine may take
+	const count, maxGap = 200, 1000 // listeners; milliseconds, for a busy machine
 	dir := publicDir(t)
 	var addresses []string
 	for range count {
@@ -37,10 +37,10 @@ func TestTakeoverOfManyListeners(t *testing.T) {
 	p := startServe(t, asNobody, "--config", listenersFile(t, dir, "0.yaml", addresses))
 	stop := sendInTurn(t, addresses, 20*time.Millisecond)
 	wait := func(what string, q *process) {
-		if gap := q.takeoverGap(); gap > most {
-			t.Errorf("%s: nobody read for %.1f ms", what, gap)
+		if gap := q.takeoverGap(); gap > maxGap {
+			t.Errorf("%s: got a gap of %.1f ms, want at most %d ms", what, gap, maxGap)
 		} else {
-			t.Logf("%s: nobody read for %.1f ms", what, gap)
+			t.Logf("%s: gap of %.1f ms", what, gap)
 		}
 		q.waitForLoad(count)
 	}
@@ -56,8 +56,9 @@ func TestTakeoverOfManyListeners(t *testing.T) {
 	wait("stop", standby)
 	p.wantExit(cli.ExitDone)
 	sent, total := stop(), standby.settledTotal()
-	if total.Received+total.Dropped.Kernel != sent || total.Dropped.Kernel > 0 && !standby.hasLogged("smaller than asked") {
-		t.Errorf("%d were sent: %+v", sent, total)
+	standby.wantNoDrops(total.Dropped.Kernel)
+	if total.Received+total.Dropped.Kernel != sent {
+		t.Errorf("got, of %d sent, %+v", sent, total)
 	}
 	standby.wantStop()
 }

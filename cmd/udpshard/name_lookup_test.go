@@ -15,11 +15,11 @@ import (
 	"github.com/miekg/dns"
 )
 
-// nameServer answers with 127.0.0.1, at port 53 of a loopback address, until it is silent.
+// nameServer answers each question with 127.0.0.1, at port 53 of a loopback address.
 type nameServer struct {
 	address string
-	silent  atomic.Bool
-	ignored atomic.Int32 // questions, since then
+	silent  atomic.Bool  // do not answer
+	ignored atomic.Int32 // questions without an answer
 }
 
 func startNameServer(t *testing.T) *nameServer {
@@ -52,31 +52,31 @@ func startNameServer(t *testing.T) *nameServer {
 	return n
 }
 
-// asking runs a process that asks the name server and no other.
+// resolving returns a change for launch: the process resolves names by n.
 func (n *nameServer) resolving(t *testing.T) func(*exec.Cmd) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, for a mount namespace in which /etc/resolv.conf is another file")
 	}
 	conf := writeFile(t, filepath.Join(t.TempDir(), "resolv.conf"), "nameserver "+n.address+"\n")
-	apart := func(cmd *exec.Cmd) {
+	mount := func(cmd *exec.Cmd) {
 		cmd.Args = slices.Concat([]string{"sh", "-c", `mount --bind "$0" /etc/resolv.conf && exec "$@"`, conf, cmd.Path}, cmd.Args[1:])
 		cmd.Path = "/bin/sh"
 		cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	}
 	probe := exec.Command("true")
-	apart(probe)
+	mount(probe)
 	if out, err := probe.CombinedOutput(); err != nil {
 		t.Skipf("needs a mount namespace: %v: %s", err, out)
 	}
-	return apart
+	return mount
 }
 
-// A standby whose file has the listeners in another order takes over from a process that was
-// killed, while the name server does not answer: nobody asks it.
+// A standby, with another order of listeners, takes over while the name server does not answer: the
+// standby asks no question.
 func TestTakeoverLooksUpNoName(t *testing.T) {
 	names := startNameServer(t)
-	asking := names.resolving(t)
+	resolving := names.resolving(t)
 	dir := t.TempDir()
 	var listeners []string
 	for i := range 3 {
@@ -84,23 +84,23 @@ func TestTakeoverLooksUpNoName(t *testing.T) {
 		listeners = append(listeners, fmt.Sprintf("  - {name: l%d, address: 'udpshard.test:%s', shards: 1, output: 'file:%s'}\n", i, port, filepath.Join(dir, fmt.Sprint(i))))
 	}
 	head := "takeover: " + filepath.Join(dir, "takeover.sock") + "\nlisteners:\n"
-	p := startServe(t, asking, "--config", writeFile(t, filepath.Join(dir, "a.yaml"), head+strings.Join(listeners, "")))
+	p := startServe(t, resolving, "--config", writeFile(t, filepath.Join(dir, "a.yaml"), head+strings.Join(listeners, "")))
 	slices.Reverse(listeners)
-	standby := p.launchBeside(asking, "--standby", "--standby-after", "10s", "--config", writeFile(t, filepath.Join(dir, "b.yaml"), head+strings.Join(listeners, "")))
+	standby := p.launchBeside(resolving, "--standby", "--standby-after", "10s", "--config", writeFile(t, filepath.Join(dir, "b.yaml"), head+strings.Join(listeners, "")))
 	standby.waitForLog("standby started")
 	names.silent.Store(true)
 	p.cmd.Process.Kill()
 	gap := standby.takeoverGap()
-	t.Logf("nobody read for %.1f ms", gap)
+	t.Logf("gap of %.1f ms", gap)
 	if gap > 5000 {
-		t.Error("that is long")
+		t.Errorf("got a gap of %.1f ms, want at most 5000 ms", gap)
 	}
 	for _, l := range standby.status().Listeners {
 		newSenders(t, l.Address, 1).send(10, 0)
 	}
 	standby.waitForReceived(30)
 	if n := names.ignored.Load(); n > 0 {
-		t.Errorf("the name server was asked %d times", n)
+		t.Errorf("got %d questions to the name server during the takeover, want none", n)
 	}
 	standby.wantStop()
 }

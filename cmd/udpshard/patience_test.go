@@ -11,15 +11,15 @@ import (
 	"github.com/udpshard/udpshard/internal/cli"
 )
 
-// Two processes that take each other for stalled again and again wait longer and longer,
-// and what has happened goes along: the counts, and the patience.
+// Processes replace each other as stalled several times within a minute: the patience of standbys
+// doubles with each takeover. Patience and counts of takeovers survive takeovers of all kinds.
 func TestRepeatedTakeoversDoublePatience(t *testing.T) {
 	const after = 100 * time.Millisecond
 	dir, address := publicDir(t), freePort(t)
 	args := takeoverArgs(dir, address, "--protocol", "discard", "--shards", "1", "--standby-after", after.String())
 	p := startServe(t, asNobody, args...)
 	var stalled uint64
-	last := time.Time{}
+	previous := time.Time{}
 	for {
 		next := p.startStandby(args...)
 		p.sigstop()
@@ -43,36 +43,36 @@ func TestRepeatedTakeoversDoublePatience(t *testing.T) {
 		waited, err := time.ParseDuration(away)
 		patience, wrong := time.ParseDuration(line.Patience)
 		if err != nil || wrong != nil || waited < patience {
-			t.Errorf("it has waited for %s where its patience is %s: %s", waited, patience, line.Reason)
+			t.Errorf("got a wait of %s, want at least the patience of %s: %s", waited, patience, line.Reason)
 		}
 		p.signal(unix.SIGCONT)
 		p.wantExit(cli.ExitReplaced)
 		status := next.status().Takeovers
 		if status.Stalled != stalled || status.Last == nil || status.Last.Reason != "stalled" || status.Upgrade+status.Stop+status.Died+status.Restart != 0 {
-			t.Errorf("after %d: %+v", stalled, status)
+			t.Errorf("got %+[2]v after %[1]d takeovers as stalled", stalled, status)
 		}
-		gap := time.Since(last)
-		p, last = next, time.Now()
+		gap := time.Since(previous)
+		p, previous = next, time.Now()
 		t.Logf("takeover %d: %+v", stalled, line)
 		if stalled >= 3 && line.Patience == (2*after).String() && line.NextPatience == (4*after).String() {
-			break // the second doubled it, and the third again
+			break // doubled at the second and at the third takeover
 		}
 		if stalled >= 3 && gap < 20*time.Second || stalled == 10 {
-			t.Fatalf("%d takeovers within a minute, and the patience is %+v", stalled, line)
+			t.Fatalf("after %d takeovers within a minute: got %+v, want a doubled patience", stalled, line)
 		}
 	}
 	if got := p.counters()[`udpshard_takeovers_total{reason="stalled"`]; got != float64(stalled) {
-		t.Errorf("the metric is %v", got)
+		t.Errorf("got %v takeovers as stalled in the metrics, want %d", got, stalled)
 	}
 	next := p.startStandby(args...)
 	p.wantStop()
-	eventually(t, "it is the one that answers", func() bool { return activePID(next.http) == next.pid() })
+	eventually(t, "the new active process answers", func() bool { return activePID(next.http) == next.pid() })
 	next = next.upgrade(args...)
-	dead := next.startStandby(args...)
+	standby := next.startStandby(args...)
 	next.cmd.Process.Kill()
-	dead.waitForLog(`"reason":"died"`)
-	eventually(t, "it is the one that answers", func() bool { return activePID(dead.http) == dead.pid() })
-	if got := dead.status().Takeovers; got.Stalled != stalled || got.Stop != 1 || got.Upgrade != 1 || got.Died != 1 || got.Last.Reason != "died" {
-		t.Errorf("%+v", got)
+	standby.waitForLog(`"reason":"died"`)
+	eventually(t, "the new active process answers", func() bool { return activePID(standby.http) == standby.pid() })
+	if got := standby.status().Takeovers; got.Stalled != stalled || got.Stop != 1 || got.Upgrade != 1 || got.Died != 1 || got.Last.Reason != "died" {
+		t.Errorf("got %+v, want %d takeovers as stalled and one of each other kind", got, stalled)
 	}
 }

@@ -22,7 +22,7 @@ func TestJoinSharesPort(t *testing.T) {
 	for range flows {
 		newSenders(t, address, 1).burst(0, 1)
 	}
-	eventually(t, "all arrive", func() bool {
+	eventually(t, "all datagrams are delivered", func() bool {
 		var sum uint64
 		for _, p := range group {
 			sum += p.total().Delivered
@@ -30,9 +30,9 @@ func TestJoinSharesPort(t *testing.T) {
 		return sum == flows
 	})
 	for i, p := range group {
-		// A fair hash gives each 100 of 300 with a deviation of 8.
+		// A fair hash: 100 of 300 flows for each process, with a standard deviation of 8.
 		if got := p.total().Delivered; got < 50 || got > 150 {
-			t.Errorf("process %d got %d of %d flows", i, got, flows)
+			t.Errorf("process %d: got %d of %d flows, want 50 to 150", i, got, flows)
 		}
 	}
 }
@@ -55,11 +55,11 @@ func TestJoinRefusesOtherUser(t *testing.T) {
 	const nobody = 65534
 	address := freePort(t)
 	startServe(t, nil, "--listen", address, "--join")
-	other := launch(t, func(cmd *exec.Cmd) {
+	denied := launch(t, func(cmd *exec.Cmd) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	}, "serve", "--listen", address, "--join", "--http", "")
-	other.wantExit(cli.ExitFailed)
-	other.waitForLog("uid 0", "SO_REUSEPORT", "one user")
+	denied.wantExit(cli.ExitFailed)
+	denied.waitForLog("uid 0", "SO_REUSEPORT", "one user")
 }
 
 func TestSpecificAddressBeatsWildcard(t *testing.T) {
@@ -82,7 +82,7 @@ func TestSpecificAddressBeatsWildcard(t *testing.T) {
 			got += shard.Delivered
 		}
 		if got != 40 {
-			t.Errorf("listener %s got %d of its 40", l.Name, got)
+			t.Errorf("listener %s: got %d datagrams, want 40", l.Name, got)
 		}
 	}
 }

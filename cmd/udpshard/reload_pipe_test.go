@@ -13,8 +13,7 @@ import (
 	"github.com/udpshard/udpshard/internal/cli"
 )
 
-// replaceByPipe puts a pipe that nobody writes to in a file's place, and returns what
-// puts the file back.
+// replaceByPipe replaces a file by a named pipe without a writer. undo restores the file.
 func replaceByPipe(t *testing.T, path string) (undo func()) {
 	t.Helper()
 	away := path + ".away"
@@ -29,8 +28,8 @@ func replaceByPipe(t *testing.T, path string) (undo func()) {
 	}
 }
 
-// A reload that finds a pipe where a file was, be it the configuration, a zone, or what
-// a zone includes, is refused, and the next one is heard.
+// A named pipe has replaced the configuration, a zone or an included file: the reload is refused
+// instead of waiting for a writer, and the next reload, with the file, succeeds.
 func TestReloadRefusesPipe(t *testing.T) {
 	dir := publicDir(t)
 	path := func(name string) string { return filepath.Join(dir, name) }
@@ -56,7 +55,7 @@ func TestReloadRefusesPipe(t *testing.T) {
 		}
 		p.signal(unix.SIGHUP)
 		p.waitForLog("reload finished")
-		eventually(t, "the output is opened anew", func() bool {
+		eventually(t, "the output is opened again", func() bool {
 			_, err := os.Stat(path("records"))
 			return err == nil
 		})
@@ -65,11 +64,12 @@ func TestReloadRefusesPipe(t *testing.T) {
 	undo := replaceByPipe(t, path("serve.yaml"))
 	defer undo()
 	if code := launch(t, asNobody, "serve", "--config", path("serve.yaml")).wait(); code != cli.ExitConfig {
-		t.Errorf("started with a pipe: exit code %d", code)
+		t.Errorf("got exit code %d of a start with a pipe, want %d", code, cli.ExitConfig)
 	}
 }
 
-// A standby whose reload finds a pipe refuses it, and takes over all the same.
+// A named pipe has replaced the configuration of a standby: the reload is refused, and the standby
+// takes over later.
 func TestStandbyReloadRefusesPipe(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	socket, file := filepath.Join(dir, "takeover.sock"), filepath.Join(dir, "standby.yaml")
@@ -83,7 +83,7 @@ func TestStandbyReloadRefusesPipe(t *testing.T) {
 	standby.waitForLog("reload refused", "standby.yaml: not a regular file")
 	undo()
 	standby.signal(unix.SIGHUP)
-	eventually(t, "it has reloaded", func() bool { return strings.Count(standby.logs.String(), "standby started") == 2 })
+	eventually(t, "the standby has reloaded", func() bool { return strings.Count(standby.logs.String(), "standby started") == 2 })
 	p.cmd.Process.Kill()
 	standby.waitForTakeover()
 	standby.wantStop()

@@ -12,8 +12,8 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// A file that was renamed while a standby had it open is not written to by that standby: it opens
-// the file anew that has the name when it takes over.
+// The output file is renamed and reopened while a standby waits: after the takeover, the standby
+// writes to the file that has the name then, and not to the renamed file.
 func TestStandbyOpensRenamedOutputAnew(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	path := filepath.Join(dir, "records")
@@ -26,25 +26,25 @@ func TestStandbyOpensRenamedOutputAnew(t *testing.T) {
 	next := p.startStandby(args...)
 	s := newSenders(t, address, 1)
 	s.send(10, 0)
-	eventually(t, "the first file is written", func() bool { return lines(path) == 10 })
+	eventually(t, "10 records are written", func() bool { return lines(path) == 10 })
 	if err := os.Rename(path, path+".1"); err != nil {
 		t.Fatal(err)
 	}
 	p.signal(syscall.SIGHUP)
 	s.send(20, 0)
-	eventually(t, "the next ones are written", func() bool { return lines(path)+lines(path+".1") == 20 })
-	before := lines(path + ".1") // it may have been written to until the signal was heard
+	eventually(t, "20 records are written", func() bool { return lines(path)+lines(path+".1") == 20 })
+	before := lines(path + ".1") // including records written before the signal took effect
 	p.kill()
 	next.waitForTakeover()
 	s.send(30, 0)
-	eventually(t, "what came later is written", func() bool { return lines(path)+lines(path+".1") == 30 })
+	eventually(t, "30 records are written", func() bool { return lines(path)+lines(path+".1") == 30 })
 	if got := lines(path + ".1"); got != before {
-		t.Errorf("the renamed file has %d lines, and had %d", got, before)
+		t.Errorf("got %d lines in the renamed file, want %d", got, before)
 	}
 }
 
-// What a listener has counted stays with its address, whatever it is called: by a
-// successor whose file has them in another order, and by a standby.
+// Counters of a listener follow its address: to a successor with another order of listeners, and to
+// a standby with other names and protocols.
 func TestRenamedListenersKeepCounters(t *testing.T) {
 	dir, web := publicDir(t), freePort(t)
 	first, second := freePort(t), freePort(t)
@@ -67,40 +67,40 @@ func TestRenamedListenersKeepCounters(t *testing.T) {
 				return metrics.Sum(l.Shards)
 			}
 		}
-		t.Fatalf("nobody listens at %s", address)
+		t.Fatalf("no listener has the address %s", address)
 		return metrics.Reading{}
 	}
 	p := begin("a.yaml", listener(first, "")+listener(second, ""))
 	p.waitForLog(`"message":"listening"`)
-	eventually(t, "it is ready", func() bool { _, err := statusAt(web); return err == nil })
+	eventually(t, "the process answers", func() bool { _, err := statusAt(web); return err == nil })
 	p.sigstop()
-	newSenders(t, first, 1).send(1000, 0) // more than its queue holds
+	newSenders(t, first, 1).send(1000, 0) // more than the queue holds
 	newSenders(t, second, 1).send(300, 0)
 	p.signal(syscall.SIGCONT)
 	sent := map[string]uint64{first: 1000, second: 300}
-	hold := func(p *process, when string) {
+	wantCounts := func(p *process, when string) {
 		t.Helper()
 		for address, n := range sent {
-			eventually(t, when+": all is accounted for", func() bool {
+			eventually(t, when+": all datagrams are accounted for", func() bool {
 				r := of(p, address)
 				return r.Received+r.Dropped.Kernel == n && r.Delivered == r.Received
 			})
 			if of(p, address).Dropped.Kernel == 0 {
-				t.Errorf("%s: nothing was dropped at %s", when, address)
+				t.Errorf("%s: the kernel dropped no datagram at %s, want some", when, address)
 			}
 		}
 	}
-	hold(p, "before")
+	wantCounts(p, "before the upgrade")
 
 	next := begin("b.yaml", listener(second, "")+listener(first, ""))
 	next.waitForTakeover()
 	p.wantExit(cli.ExitDone)
-	hold(next, "in another order")
+	wantCounts(next, "in another order")
 
 	standby := begin("c.yaml", listener(first, ", protocol: raw")+listener(second, ", name: other"), "--standby")
 	standby.waitForLog("standby started")
 	next.kill()
 	standby.waitForTakeover()
 	standby.waitForLog(`"was":"syslog-2"`)
-	hold(standby, "by other names")
+	wantCounts(standby, "with other names")
 }

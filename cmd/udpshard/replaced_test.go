@@ -12,9 +12,9 @@ import (
 	"github.com/udpshard/udpshard/internal/cli"
 )
 
-// What systemctl stop and docker stop of a paused container do: the process that was replaced
-// while it was stopped gets SIGTERM, and wakes up. The new one reads on, and nobody's filter is
-// on its sockets.
+// A replaced process, stopped by SIGSTOP, gets SIGTERM and SIGCONT, as by systemctl stop or docker
+// stop of a paused container: the replaced process exits, attaches no filter to the sockets, and
+// the new active process loses no datagram.
 func TestReplacedProcessGetsSIGTERM(t *testing.T) {
 	for range 5 {
 		dir, address := publicDir(t), freePort(t)
@@ -30,19 +30,19 @@ func TestReplacedProcessGetsSIGTERM(t *testing.T) {
 		}
 		p.wantExit(cli.ExitReplaced)
 		s.send(800, 10_000)
-		eventually(t, "the new one reads on", func() bool {
+		eventually(t, "the new active process reads on", func() bool {
 			now := next.total()
 			return now.Received+now.Dropped.Kernel >= uint64(s.sent)
 		})
 		if now := next.total(); now.Dropped.Kernel != 0 || next.hasLogged("detached") {
-			t.Errorf("%d were dropped by the kernel", now.Dropped.Kernel)
+			t.Errorf("got %d dropped by the kernel, want none, and no detached filter", now.Dropped.Kernel)
 		}
 		next.wantStop()
 	}
 }
 
-// A process that is killed while it is stopped has delivered what its files
-// say, and the rest is lost in the crash.
+// A replaced process is killed while it is stopped by SIGSTOP: the standby counts the records in
+// the output file as delivered, and the rest as lost in the crash.
 func TestReplacedProcessIsKilled(t *testing.T) {
 	dir := publicDir(t)
 	file, address := filepath.Join(dir, "records.json"), freePort(t)
@@ -56,12 +56,12 @@ func TestReplacedProcessIsKilled(t *testing.T) {
 	next.waitForLog("replaced process ended")
 	r, total := report(), next.settledTotal()
 	if all := r.Records.Total; all.Arrived+total.Dropped.LostInCrash+total.Dropped.Kernel != r.Sent || all.Doubled > 0 || total.Delivered != all.Arrived {
-		t.Errorf("%+v of %d sent; %+v", all, r.Sent, total)
+		t.Errorf("got records %+v of %d sent, and ledger %+v", all, r.Sent, total)
 	}
 }
 
-// A process that does not run is replaced, and its replacement dies; then it
-// wakes up: what it had read is not lost.
+// The active process is stopped by SIGSTOP, a first standby takes over and dies, and a second
+// standby takes over. Then the first process wakes up, and no datagram that it had read is lost.
 func TestStoppedProcessOutlivesReplacement(t *testing.T) {
 	dir := publicDir(t)
 	file, address := filepath.Join(dir, "records.json"), freePort(t)
@@ -74,10 +74,10 @@ func TestStoppedProcessOutlivesReplacement(t *testing.T) {
 	p.sigstop()
 	for deadline := time.Now().Add(30 * time.Second); inode(t, path) == before; {
 		if time.Now().After(deadline) {
-			t.Fatal("no standby takes the path")
+			t.Fatal("no standby has taken the takeover path within 30s")
 		}
 	}
-	active, next := queue[0], queue[1] // which it kills before they have met
+	active, next := queue[0], queue[1] // next is not yet connected to active
 	if listens(t, path) != active.pid() {
 		active, next = next, active
 	}
@@ -88,11 +88,11 @@ func TestStoppedProcessOutlivesReplacement(t *testing.T) {
 	p.wantExit(cli.ExitReplaced)
 	r, total := report(), next.settledTotal()
 	if all := r.Records.Total; all.Doubled > 0 || !active.hasLogged(readBeforeStandbys) && (all.Arrived != total.Delivered || all.Arrived+total.Dropped.LostInCrash+total.Dropped.Kernel != r.Sent) {
-		t.Errorf("%+v of %d sent; %+v", all, r.Sent, total)
+		t.Errorf("got records %+v of %d sent, and ledger %+v", all, r.Sent, total)
 	}
 }
 
-// listens returns the PID of the process that listens at a takeover path.
+// listens returns the pid of the process that listens at a takeover path.
 func listens(t *testing.T, path string) int {
 	t.Helper()
 	conn, err := net.Dial("unixpacket", path)
@@ -114,8 +114,9 @@ func listens(t *testing.T, path string) int {
 	return int(cred.Pid)
 }
 
-// A process that does not run is replaced, and its replacement is upgraded, which waits for it no
-// longer: what it had read counts as lost, and is written all the same when it wakes up.
+// The active process is stopped by SIGSTOP and replaced, and the new active process is upgraded.
+// The upgrade does not wait for the stopped process: the datagrams that the stopped process had
+// read count as lost, and are written when the process wakes up.
 func TestStoppedProcessOutlivesUpgrade(t *testing.T) {
 	dir := publicDir(t)
 	file, address := filepath.Join(dir, "records.json"), freePort(t)
@@ -130,9 +131,9 @@ func TestStoppedProcessOutlivesUpgrade(t *testing.T) {
 	standby.waitForLog("replaced process no longer watched")
 	p.signal(syscall.SIGCONT)
 	p.wantExit(cli.ExitReplaced)
-	const more = 2 * 64 // a batch a shard
+	const more = 2 * 64 // a batch for each shard
 	r, total := report(), next.settledTotal()
 	if all := r.Records.Total; all.Doubled > 0 || all.Arrived < total.Delivered || all.Arrived > total.Delivered+total.Dropped.LostInCrash+more {
-		t.Errorf("%+v of %d sent; %+v", all, r.Sent, total)
+		t.Errorf("got records %+v of %d sent, and ledger %+v", all, r.Sent, total)
 	}
 }

@@ -13,10 +13,10 @@ import (
 	"testing"
 )
 
-// rolling runs deploy/rolling-upgrade with a stand-in for docker.
+// rollingUpgrade runs deploy/rolling-upgrade with testdata/docker in place of docker.
 type rollingUpgrade struct {
 	t             *testing.T
-	dir           string // of containers
+	dir           string // folder of the containers
 	address, http string
 	path, program string
 }
@@ -55,7 +55,7 @@ func newRollingUpgrade(t *testing.T) *rollingUpgrade {
 	return r
 }
 
-// pids are those of the containers.
+// pids returns the pid of each container by service.
 func (r *rollingUpgrade) pids() map[string]int {
 	pids := make(map[string]int)
 	names, _ := filepath.Glob(filepath.Join(r.dir, "*", "pid"))
@@ -69,17 +69,17 @@ func (r *rollingUpgrade) pids() map[string]int {
 	return pids
 }
 
-// container is the folder of a service's container.
+// container returns the folder of the container of a service.
 func (r *rollingUpgrade) container(service string) string {
 	r.t.Helper()
 	found, err := filepath.Glob(filepath.Join(r.dir, service+".*"))
 	if err != nil || len(found) != 1 {
-		r.t.Fatalf("containers of %s: %q, %v", service, found, err)
+		r.t.Fatalf("got containers %[2]q of %[1]s, want 1: %[3]v", service, found, err)
 	}
 	return found[0]
 }
 
-// upgrade runs the script, and returns what it prints.
+// upgrade runs the script, and returns its output.
 func (r *rollingUpgrade) upgrade(image string, args ...string) string {
 	r.t.Helper()
 	cmd := exec.Command("bash", append([]string{filepath.Join("..", "..", "deploy", "rolling-upgrade"), "--plain"}, args...)...)
@@ -93,7 +93,7 @@ func (r *rollingUpgrade) upgrade(image string, args ...string) string {
 	return out.String()
 }
 
-// roles are what --list says.
+// roles returns the roles that --list prints.
 func (r *rollingUpgrade) roles() string {
 	r.t.Helper()
 	var roles []string
@@ -103,13 +103,13 @@ func (r *rollingUpgrade) roles() string {
 	return strings.Join(roles, ", ")
 }
 
-// Records are in the containers' logs, and anybody can send what the program logs. The roles are
-// what they are all the same.
+// deploy/rolling-upgrade finds the roles of two containers, replaces the standby first, and is not
+// deceived by records in the container logs with the texts of log messages.
 func TestRollingUpgradeFindsRoles(t *testing.T) {
 	r := newRollingUpgrade(t)
 	const began = "rolling-upgrade: udpshard-a was started: active\nrolling-upgrade: udpshard-b was started: standby\n"
-	if said := r.upgrade("one"); said != began {
-		t.Fatalf("it says\n%s", said)
+	if output := r.upgrade("one"); output != began {
+		t.Fatalf("got output\n%swant\n%s", output, began)
 	}
 	conn, err := net.Dial("udp", r.address)
 	if err != nil {
@@ -121,33 +121,33 @@ func TestRollingUpgradeFindsRoles(t *testing.T) {
 		fmt.Fprintf(conn, "<13>1 - - - - - - %s", forged)
 		fmt.Fprintf(conn, "<13>1 - - - - - - mark %d", i)
 		for _, record := range []string{forged, fmt.Sprint("mark ", i)} {
-			eventually(t, "the record is among the logs", func() bool {
+			eventually(t, "the container log has the record", func() bool {
 				text, _ := os.ReadFile(filepath.Join(r.container("udpshard-a"), "log"))
 				return strings.Contains(string(text), `"message":"`+record+`","received_at"`)
 			})
 		}
 		if roles := r.roles(); roles != here {
-			t.Errorf("after a datagram %q: %s", forged, roles)
+			t.Errorf("after a datagram %q: got roles %s, want %s", forged, roles, here)
 		}
 	}
 	fmt.Fprint(conn, "<13>1 - - - - - - final ledger")
 	before := r.pids()
 	const replaced = "rolling-upgrade: udpshard-b was replaced: standby\nrolling-upgrade: udpshard-a was replaced: standby\n"
-	if said := r.upgrade("two"); said != replaced {
-		t.Errorf("it says\n%s", said)
+	if output := r.upgrade("two"); output != replaced {
+		t.Errorf("got output\n%swant\n%s", output, replaced)
 	}
 	if after := r.pids(); after["udpshard-a"] == before["udpshard-a"] || after["udpshard-b"] == before["udpshard-b"] {
-		t.Errorf("%v, and before %v", after, before)
+		t.Errorf("got pids %v, want others than %v", after, before)
 	}
 	if roles := r.roles(); roles != "udpshard-a standby, udpshard-b active" {
-		t.Error(roles)
+		t.Errorf("got roles %s", roles)
 	}
 
-	// In one that is paused nothing can be asked, and it has no role.
+	// A paused container answers no question, and has no role.
 	if err := os.WriteFile(filepath.Join(r.container("udpshard-a"), "paused"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if roles := r.roles(); roles != "udpshard-a none, udpshard-b active" {
-		t.Error(roles)
+		t.Errorf("got roles %s", roles)
 	}
 }

@@ -28,42 +28,41 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(testRun{m}, map[string]func(){
 		"udpshard": func() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) },
-		"udpshard-panics": func() { // at SIGUSR1, in a goroutine beside the program's own
-			told := make(chan os.Signal, 1)
-			signal.Notify(told, unix.SIGUSR1)
-			go func() { panic(<-told) }()
+		"udpshard-panics": func() { // panics at SIGUSR1
+			signals := make(chan os.Signal, 1)
+			signal.Notify(signals, unix.SIGUSR1)
+			go func() { panic(<-signals) }()
 			os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 		},
 	})
 }
 
-// tests are run with the program's own defaults; the program itself is run
-// with what a script sets.
+// testRun runs the tests with the defaults of the program. Scripts may set the environment of the
+// program.
 type testRun struct{ *testing.M }
 
 func (t testRun) Run() int {
 	os.Unsetenv(config.HTTPVariable)
-	defer func() { os.RemoveAll(programDir) }() // "" is nothing
+	defer func() { os.RemoveAll(programDir) }() // programDir may be ""
 	return t.M.Run()
 }
 
-// TestScripts runs testdata/script. Commands of its own, beside testscript's:
+// TestScripts runs testdata/script. Additional commands:
 //
-//	exits CODE PROGRAM [ARG...]    run to its end; stdout and stderr look at what it wrote
-//	start NAME PROGRAM [ARG...]    start in the background, writing to NAME.out and NAME.err; $NAME_pid
-//	waitready HOST:PORT            until /readyz says so
-//	waitfor FILE REGEXP [COUNT]    until the file matches, so many times
-//	waitget CODE URL [REGEXP]      until it answers so, and matches; stdout has the answer without one
-//	waitexit CODE NAME [SIGNAL]    until it has ended, by itself or by as many signals as it takes
-//	signal SIGNAL NAME             such as TERM
-//	send HOST:PORT TEXT            one datagram
-//	sockets udp|tcp NAME FILE      the inodes of the process's sockets, a line each
-//	freeport VAR...                ports that nobody has, for UDP and TCP
-//	expand FILE...                 put variables' values where the files name them
-//	example FILE                   a help text in FILE ends in an example
+//	exits CODE PROGRAM [ARG...]  run the program to its end, and check the exit code
+//	start NAME PROGRAM [ARG...]  run in the background, with NAME.out, NAME.err and $NAME_pid
+//	waitready HOST:PORT          wait until /readyz answers 200
+//	waitfor FILE REGEXP [COUNT]  wait until the file has COUNT matches, default 1
+//	waitget CODE URL [REGEXP]    wait for an answer that matches; without REGEXP, copy to stdout
+//	waitexit CODE NAME [SIGNAL]  wait for the end; send SIGNAL, if given, until the process ends
+//	signal SIGNAL NAME           send a signal such as TERM
+//	send HOST:PORT TEXT          send a datagram
+//	sockets udp|tcp NAME FILE    write the inodes of the sockets of the process, a line each
+//	freeport VAR...              set variables to ports that are free for UDP and TCP
+//	expand FILE...               replace variables in files by their values
+//	example FILE                 check that the help text in FILE ends with an example
 //
-// The condition full says that this host has /dev/full. $CPU is one that this process may use, and $UID is its
-// user.
+// The condition full holds on hosts with /dev/full. $CPU is a usable CPU, and $UID is the user id.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -71,7 +70,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Condition: func(name string) (bool, error) {
 			if name != "full" {
-				return false, fmt.Errorf("there is no condition %s", name)
+				return false, fmt.Errorf("unknown condition %s", name)
 			}
 			_, err := os.Stat("/dev/full")
 			return err == nil, nil
@@ -91,7 +90,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// scripts is the state of a running script; inScript is the key to it.
+// scriptState is the state of a running script, under the key scriptStateKey.
 type scriptState struct {
 	processes map[string]*exec.Cmd
 	ended     map[string]chan struct{}
@@ -99,8 +98,7 @@ type scriptState struct {
 
 type scriptStateKey struct{}
 
-// patience is how long a script waits for anything: far longer than it takes
-// on a machine that is busy, with the race detector.
+// scriptTimeout limits each wait of a script, also on a busy machine with the race detector.
 const scriptTimeout = 30 * time.Second
 
 func scriptFunc(least int, run func(*testscript.TestScript, []string)) func(*testscript.TestScript, bool, []string) {
@@ -112,7 +110,7 @@ func scriptFunc(least int, run func(*testscript.TestScript, []string)) func(*tes
 	}
 }
 
-// wait polls until ready says that it is, or fails with what it last said.
+// waitUntil polls ready until its error is nil, and fails with the last error after scriptTimeout.
 func waitUntil(ts *testscript.TestScript, what string, ready func() error) {
 	deadline := time.Now().Add(scriptTimeout)
 	for {
@@ -127,13 +125,13 @@ func waitUntil(ts *testscript.TestScript, what string, ready func() error) {
 	}
 }
 
-// prepare makes a command that runs in the script's directory.
+// scriptCommand makes a command that runs in the folder of the script.
 func scriptCommand(ts *testscript.TestScript, args []string) (*exec.Cmd, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(context.Background(), scriptTimeout)
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir = ts.MkAbs(".")
 	cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"),
-		"GORACE=atexit_sleep_ms=10 "+os.Getenv("GORACE")) // the race detector sleeps for a second at every exit
+		"GORACE=atexit_sleep_ms=10 "+os.Getenv("GORACE")) // default of the race detector: 1 s at each exit
 	for _, name := range []string{config.HTTPVariable, "NO_COLOR"} {
 		if value := ts.Getenv(name); value != "" {
 			cmd.Env = append(cmd.Env, name+"="+value)
@@ -154,7 +152,7 @@ func scriptExits(ts *testscript.TestScript, args []string) {
 		ts.Fatalf("%v", err)
 	}
 	if code := cmd.ProcessState.ExitCode(); code != want {
-		ts.Fatalf("exit code %d (%v), want %d", code, cmd.ProcessState, want)
+		ts.Fatalf("got exit code %d (%v), want %d", code, cmd.ProcessState, want)
 	}
 }
 
@@ -191,12 +189,12 @@ func scriptStart(ts *testscript.TestScript, args []string) {
 func startedProcess(ts *testscript.TestScript, name string) (*exec.Cmd, chan struct{}) {
 	state := ts.Value(scriptStateKey{}).(*scriptState)
 	if state.processes[name] == nil {
-		ts.Fatalf("there is no process %s", name)
+		ts.Fatalf("unknown process %s", name)
 	}
 	return state.processes[name], state.ended[name]
 }
 
-// running fails at once if a process that is waited for has ended.
+// failIfEnded fails the script if a background process has ended.
 func failIfEnded(ts *testscript.TestScript) {
 	state := ts.Value(scriptStateKey{}).(*scriptState)
 	for name, ended := range state.ended {
@@ -237,7 +235,7 @@ func scriptWaitGet(ts *testscript.TestScript, args []string) {
 	}
 }
 
-// fetch asks an instance itself, as health does.
+// httpGet returns the answer to a GET request.
 func httpGet(url string) (code int, body string, err error) {
 	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Get(url)
@@ -260,7 +258,7 @@ func scriptWaitFor(ts *testscript.TestScript, args []string) {
 	waitUntil(ts, args[0], func() error {
 		text, err := os.ReadFile(ts.MkAbs(args[0]))
 		if n := len(pattern.FindAll(text, -1)); err == nil && n < count {
-			err = fmt.Errorf("%d of %d matches of %s in\n%s", n, count, pattern, text)
+			err = fmt.Errorf("got %d matches, want %d, of %s in\n%s", n, count, pattern, text)
 		}
 		return err
 	})
@@ -274,14 +272,14 @@ func scriptWaitExit(ts *testscript.TestScript, args []string) {
 			again = time.After(50 * time.Millisecond)
 		}
 		select {
-		case <-ended: // by prepare's deadline at the latest
+		case <-ended: // at the latest by the timeout of scriptCommand
 			waiting = false
 		case <-again:
 			cmd.Process.Signal(signalNamed(ts, args[2]))
 		}
 	}
 	if code := strconv.Itoa(cmd.ProcessState.ExitCode()); code != args[0] {
-		ts.Fatalf("exit code %s (%v), want %s", code, cmd.ProcessState, args[0])
+		ts.Fatalf("got exit code %s (%v), want %s", code, cmd.ProcessState, args[0])
 	}
 	delete(ts.Value(scriptStateKey{}).(*scriptState).ended, args[1])
 }
@@ -294,7 +292,7 @@ func scriptSignal(ts *testscript.TestScript, args []string) {
 func signalNamed(ts *testscript.TestScript, name string) unix.Signal {
 	signal := unix.SignalNum("SIG" + name)
 	if signal == 0 {
-		ts.Fatalf("there is no signal %s", name)
+		ts.Fatalf("unknown signal %s", name)
 	}
 	return signal
 }
@@ -307,8 +305,7 @@ func scriptSend(ts *testscript.TestScript, args []string) {
 	ts.Check(err)
 }
 
-// scriptSockets finds a process's sockets by the inodes that its descriptors
-// and the kernel's table have in common.
+// scriptSockets is the command sockets.
 func scriptSockets(ts *testscript.TestScript, args []string) {
 	cmd, _ := startedProcess(ts, args[1])
 	held, err := socketsOf(cmd.Process.Pid, args[0])
@@ -323,44 +320,43 @@ func scriptExpand(ts *testscript.TestScript, args []string) {
 	}
 }
 
-// scriptExample: the last lines of a help text are commands to paste.
+// scriptExample is the command example: the last lines of a help text are commands to paste.
 func scriptExample(ts *testscript.TestScript, args []string) {
 	text := ts.ReadFile(args[0])
 	_, example, found := strings.Cut(text, "\nExample:\n")
 	if !found {
-		ts.Fatalf("there is no example")
+		ts.Fatalf("no example")
 	}
 	if !strings.HasPrefix(example, "  udpshard ") {
-		ts.Fatalf("the example is %q", example)
+		ts.Fatalf("got example %q, want a udpshard command", example)
 	}
 	for line := range strings.Lines(example) {
 		if !strings.HasPrefix(line, "  ") {
-			ts.Fatalf("the text does not end with the example, but %q", line)
+			ts.Fatalf("got %q after the example, want the end of the text", line)
 		}
 	}
 }
 
-// A help text fits a terminal of 80 columns but for what a flag does, and has
-// no stray spaces.
+// Lines of help texts have at most 80 columns, except lines of flags, and no trailing spaces.
 func TestHelpFitsTerminal(t *testing.T) {
 	for _, name := range []string{"serve", "doctor", "sockets", "health", "version"} {
 		var out, errors bytes.Buffer
 		if code := run([]string{name, "--help"}, &out, &errors); code != cli.ExitDone || errors.Len() > 0 {
-			t.Errorf("%s --help: exit code %d, standard error %q", name, code, &errors)
+			t.Errorf("%s --help: got exit code %d, standard error %q", name, code, &errors)
 		}
 		for line := range strings.Lines(out.String()) {
 			line = strings.TrimSuffix(line, "\n")
 			if line != strings.TrimRight(line, " ") {
-				t.Errorf("%s --help: spaces at the end of %q", name, line)
+				t.Errorf("%s --help: trailing spaces in %q", name, line)
 			}
 			if len(line) > 80 && !strings.HasPrefix(line, "      --") {
-				t.Errorf("%s --help: %d columns in %q", name, len(line), line)
+				t.Errorf("%s --help: got %d columns, want at most 80, in %q", name, len(line), line)
 			}
 		}
 	}
 }
 
-// usableCPU returns the number of a CPU that this process may use.
+// usableCPU returns the number of a CPU in the affinity mask of the test.
 func usableCPU(t testing.TB) string {
 	cpus, err := sys.UsableCPUs()
 	if err != nil {

@@ -25,10 +25,10 @@ func TestSelftest(t *testing.T) {
 			t.Fatalf("%v: %s", err, &stdout)
 		}
 		if r.Highest <= 0 || r.Limit == "" || r.Verdict == "" || len(r.Trials) < 3 || r.CPUNanos <= 0 || r.SenderNanos <= 0 {
-			t.Errorf("%s: %s", protocol, &stdout)
+			t.Errorf("%s: got report %s", protocol, &stdout)
 		}
 		if !strings.HasPrefix(stderr.String(), "trial 1: 20,000/s: ") || strings.Contains(stderr.String(), "\x1b") {
-			t.Errorf("%s: progress %q", protocol, &stderr)
+			t.Errorf("%s: got progress %q", protocol, &stderr)
 		}
 	}
 }
@@ -49,7 +49,7 @@ func TestSelftestErrors(t *testing.T) {
 	} {
 		code, _, stderr := invoke(append([]string{"selftest"}, strings.Fields(args)...)...)
 		if code != cli.ExitUsage || !strings.Contains(stderr, want) {
-			t.Errorf("%s: exit code %d: %s", args, code, stderr)
+			t.Errorf("%s: got exit code %d: %s", args, code, stderr)
 		}
 	}
 }

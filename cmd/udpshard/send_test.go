@@ -16,7 +16,7 @@ import (
 	"github.com/udpshard/udpshard/internal/loadgen"
 )
 
-// invoke runs a command in this process.
+// invoke runs a command of the program inside the test.
 func invoke(args ...string) (code int, stdout, stderr string) {
 	var out, errs bytes.Buffer
 	code = run(args, &out, &errs)
@@ -29,7 +29,7 @@ func TestSendFindsEveryRecord(t *testing.T) {
 		address := freePort(t)
 		startServe(t, nil, "--listen", address, "--protocol", protocol, "--output", "file:"+file)
 		for _, c := range []struct {
-			sent uint64 // 0: what the machine can send in that time
+			sent uint64 // 0: depends on the machine
 			args []string
 		}{
 			{3000, []string{"--count", "3000", "--rate", "20000"}},
@@ -42,7 +42,7 @@ func TestSendFindsEveryRecord(t *testing.T) {
 				t.Fatalf("%v: %s", err, stdout)
 			}
 			if code != cli.ExitDone || r.Records == nil || r.Records.Total.Arrived != r.Sent || r.Sent == 0 || c.sent > 0 && r.Sent != c.sent || r.Records.Total.Reordered+r.Records.Total.Doubled > 0 {
-				t.Errorf("%s %v: exit code %d, %+v, %s", protocol, c.args, code, r, stderr)
+				t.Errorf("%s %v: got exit code %d, %+v, %s", protocol, c.args, code, r, stderr)
 			}
 		}
 	}
@@ -54,11 +54,11 @@ func TestSendReportsMissingRecords(t *testing.T) {
 	startServe(t, nil, "--listen", address, "--rate-limit", "10", "--output", "file:"+file)
 	code, stdout, stderr := invoke("send", "--to", address, "--count", "500", "--rate", "50000", "--flows", "2", "--verify", file, "--wait", "300ms")
 	if code != cli.ExitFailed || !strings.Contains(stderr, "of 500 datagrams did not arrive") {
-		t.Errorf("exit code %d: %s", code, stderr)
+		t.Errorf("got exit code %d: %s", code, stderr)
 	}
 	for _, want := range []string{"500 datagrams", "from 2 flows", "/s of 50,000/s asked", "flow  sent  arrived  lost  doubled  reordered", " all   500 "} {
 		if !strings.Contains(stdout, want) {
-			t.Errorf("%q is not in:\n%s", want, stdout)
+			t.Errorf("%q is missing in\n%s", want, stdout)
 		}
 	}
 }
@@ -69,26 +69,26 @@ func TestSendVerifiesByLedger(t *testing.T) {
 	for _, url := range []string{"http://" + p.http, "http://" + p.http + "/api/v1/status"} {
 		code, stdout, stderr := invoke("send", "--to", address, "--count", "2000", "--rate", "40000", "--verify", url)
 		if code != cli.ExitDone || !strings.Contains(stdout, "shard  received  kernel drops") || !strings.Contains(stdout, "all 2,000 delivered by listener discard at "+address) {
-			t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+			t.Errorf("got exit code %d: %s%s", code, stdout, stderr)
 		}
 	}
-	// Drops that the ledger counts make it fail, by their names.
+	// Drops in the ledger fail `send`, and are printed by reason.
 	for reason, flags := range map[string][]string{"not_allowed": {"--allow", "192.0.2.1"}, "rate_limited": {"--rate-limit", "1"}} {
 		address = freePort(t)
 		p = startServe(t, nil, append([]string{"--listen", address, "--protocol", "discard", "--shards", "1"}, flags...)...)
 		code, stdout, stderr := invoke("send", "--to", address, "--count", "100", "--rate", "0", "--flows", "1", "--verify", "http://"+p.http)
-		said := fmt.Sprintf("%d %s\n", p.total().Dropped.Received(), reason)
-		if code != cli.ExitFailed || !strings.Contains(stderr, " of 100 datagrams were not delivered: "+said) || !strings.Contains(stdout, said) {
-			t.Errorf("exit code %d: %s%s, want %q", code, stdout, stderr, said)
+		want := fmt.Sprintf("%d %s\n", p.total().Dropped.Received(), reason)
+		if code != cli.ExitFailed || !strings.Contains(stderr, " of 100 datagrams were not delivered: "+want) || !strings.Contains(stdout, want) {
+			t.Errorf("got exit code %d: %s%s, want %q", code, stdout, stderr, want)
 		}
 	}
 }
 
-// What the kernel drops, what waits for the output and what waits in a queue are all
-// told as what they are: nothing was lost on the way.
+// `send` reports undelivered datagrams by cause: dropped by the kernel, in flight to the output, or
+// in receive queues. No datagram counts as lost on the network.
 func TestSendReportsUndeliveredByCause(t *testing.T) {
 	pipe, address := filepath.Join(t.TempDir(), "pipe"), freePort(t)
-	if err := syscall.Mkfifo(pipe, 0o600); err != nil { // nobody reads it
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil { // without a reader
 		t.Fatal(err)
 	}
 	p := startServe(t, nil, "--listen", address, "--shards", "1", "--receive-buffer", "16KiB", "--output", "file:"+pipe)
@@ -98,30 +98,31 @@ func TestSendReportsUndeliveredByCause(t *testing.T) {
 		code, stdout, stderr := invoke(args...)
 		var r loadgen.Summary
 		if code != cli.ExitFailed || slices.Contains(flags, "--json") && json.Unmarshal([]byte(stdout), &r) != nil {
-			t.Fatalf("exit code %d: %s%s", code, stdout, stderr)
+			t.Fatalf("got exit code %d: %s%s", code, stdout, stderr)
 		}
 		return r, stdout + stderr
 	}
-	r, said := send("30000", "--json")
+	r, output := send("30000", "--json")
 	a := r.Receiver
 	if a.Lost != 0 || a.Dropped.Kernel == 0 || a.Waiting == 0 || a.QueueBytes == 0 || a.InFlight == 0 ||
 		a.Received+a.Dropped.Kernel+a.Waiting != 30000 || a.Missing() != a.InFlight+a.Dropped.Kernel+a.Waiting {
-		t.Errorf("%+v", a)
+		t.Errorf("got %+v, want 30000 datagrams by cause, and none lost", a)
 	}
 	for _, part := range []string{" dropped by the kernel at a full receive queue", " in flight to the output", " still in receive queues ("} {
-		if !strings.Contains(said, part) {
-			t.Errorf("%q is not in %s", part, said)
+		if !strings.Contains(output, part) {
+			t.Errorf("%q is missing in %s", part, output)
 		}
 	}
-	_, said = send("500")
-	if want := "500 of 500 not delivered by listener syslog at " + address + ": 500 dropped by the kernel at a full receive queue\n"; !strings.Contains(said, want) {
-		t.Errorf("%q is not in %s", want, said)
+	_, output = send("500")
+	if want := "500 of 500 not delivered by listener syslog at " + address + ": 500 dropped by the kernel at a full receive queue\n"; !strings.Contains(output, want) {
+		t.Errorf("%q is missing in %s", want, output)
 	}
 	p.cmd.Process.Kill()
 }
 
-// An upgrade in the middle of a run, to another number of shards, is the same instance:
-// its counters go on. Another process at the address, that begins anew, is not.
+// During a run of `send`, upgrades to other numbers of shards keep the counters, and `send`
+// verifies all datagrams. A new instance at the same address has other counters, and `send` says
+// so.
 func TestSendAcrossUpgrade(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	args := func(shards string) []string {
@@ -136,7 +137,7 @@ func TestSendAcrossUpgrade(t *testing.T) {
 		p.wantExit(cli.ExitDone)
 		p = next
 		if r := report(); r.Receiver == nil || !r.Receiver.Complete() || r.Receiver.More > 0 {
-			t.Errorf("%d sent, and the ledger says %+v", r.Sent, r.Receiver)
+			t.Errorf("%d sent: got %+v in the ledger", r.Sent, r.Receiver)
 		}
 	}
 	path := builtProgram(t)
@@ -148,29 +149,29 @@ func TestSendAcrossUpgrade(t *testing.T) {
 	}
 	defer run.Process.Kill()
 	before := p.total().Received
-	eventually(t, "something arrives", func() bool { return p.total().Received > before })
+	eventually(t, "datagrams arrive", func() bool { return p.total().Received > before })
 	p.terminate()
 	launch(t, asNobody, append([]string{"serve", "--http", p.http}, args("1")...)...)
-	eventually(t, "another one serves", func() bool { _, err := statusAt(p.http); return err == nil })
+	eventually(t, "the new instance answers", func() bool { _, err := statusAt(p.http); return err == nil })
 	run.Process.Signal(syscall.SIGINT)
 	if run.Wait(); !strings.Contains(stderr.String(), "the counters of the instance are ") {
-		t.Errorf("%s", &stderr)
+		t.Errorf("got standard error %q, want the other counters", &stderr)
 	}
 }
 
-// What --verify can't read is told before anything is sent.
+// `send` fails before the first datagram if --verify names an unreadable file.
 func TestSendOpensFilesFirst(t *testing.T) {
 	address := freePort(t)
 	p := startServe(t, nil, "--listen", address, "--protocol", "discard")
 	for _, name := range []string{filepath.Join(t.TempDir(), "nowhere", "records.json"), t.TempDir()} {
 		code, stdout, stderr := invoke("send", "--to", address, "--count", "10", "--verify", name)
 		if code != cli.ExitFailed || stdout != "" || !strings.HasPrefix(stderr, "udpshard: error: --verify: ") || p.total().Received > 0 {
-			t.Errorf("%s: exit code %d, %d received: %s%s", name, code, p.total().Received, stdout, stderr)
+			t.Errorf("%s: got exit code %d, %d received: %s%s", name, code, p.total().Received, stdout, stderr)
 		}
 	}
 }
 
-// Each shard's own file is found by {shard}.
+// --verify finds the file of each shard by {shard} or a pattern.
 func TestSendFindsRecordsOfEachShard(t *testing.T) {
 	file, address := filepath.Join(t.TempDir(), "records-{shard}.json"), freePort(t)
 	startServe(t, nil, "--listen", address, "--shards", "3", "--steer", "spray", "--output", "file:"+file)
@@ -178,7 +179,7 @@ func TestSendFindsRecordsOfEachShard(t *testing.T) {
 		code, stdout, stderr := invoke("send", "--to", address, "--count", "3000", "--rate", "20000", "--verify", path, "--json")
 		var r loadgen.Summary
 		if err := json.Unmarshal([]byte(stdout), &r); err != nil || code != cli.ExitDone || r.Records.Total.Arrived != 3000 || r.Records.Total.Doubled > 0 {
-			t.Errorf("%s: %v, exit code %d: %s%s", path, err, code, stdout, stderr)
+			t.Errorf("%s: %v, got exit code %d: %s%s", path, err, code, stdout, stderr)
 		}
 	}
 }
@@ -191,7 +192,7 @@ func TestSendTemplate(t *testing.T) {
 	startServe(t, nil, "--listen", address, "--output", "file:"+file)
 	code, _, stderr := invoke("send", "--to", address, "--count", "100", "--flows", "1", "--template", template, "--verify", file)
 	if code != cli.ExitDone {
-		t.Errorf("exit code %d: %s", code, stderr)
+		t.Errorf("got exit code %d: %s", code, stderr)
 	}
 	first, second := 0, 0
 	countLines(t, file, func(line []byte) {
@@ -203,12 +204,12 @@ func TestSendTemplate(t *testing.T) {
 		}
 	})
 	if first != 50 || second != 50 {
-		t.Errorf("%d first and %d second lines", first, second)
+		t.Errorf("got %d first and %d second lines, want 50 each", first, second)
 	}
 }
 
 func TestSendErrors(t *testing.T) {
-	nobody := freePort(t)
+	unused := freePort(t)
 	empty := filepath.Join(t.TempDir(), "empty")
 	writeFile(t, empty, "\n\n")
 	plain := filepath.Join(t.TempDir(), "plain")
@@ -245,11 +246,11 @@ func TestSendErrors(t *testing.T) {
 		{"--verify http://", cli.ExitFailed, "is not a URL"},
 		{"--unknown", cli.ExitUsage, "--unknown"},
 		{"here", cli.ExitUsage, "takes no arguments"},
-		{"--to " + nobody + " --count 100 --rate 0", cli.ExitFailed, "no socket listens at " + nobody},
+		{"--to " + unused + " --count 100 --rate 0", cli.ExitFailed, "no socket listens at " + unused},
 	} {
 		code, _, stderr := invoke(append([]string{"send"}, strings.Fields(c.args)...)...)
 		if code != c.code || !strings.HasPrefix(stderr, "udpshard: error: ") || !strings.Contains(stderr, c.want) {
-			t.Errorf("%s: exit code %d: %s", c.args, code, stderr)
+			t.Errorf("%s: got exit code %d: %s", c.args, code, stderr)
 		}
 	}
 }
@@ -259,12 +260,12 @@ func TestSendHelpEndsInAnExample(t *testing.T) {
 		code, stdout, stderr := invoke(command, "--help")
 		_, example, found := strings.Cut(stdout, "\nExample:\n")
 		if code != cli.ExitDone || stderr != "" || !found || !strings.Contains(example, "udpshard "+command) {
-			t.Errorf("exit code %d, %q, %s", code, stderr, stdout)
+			t.Errorf("got exit code %d, %q, %s", code, stderr, stdout)
 		}
 	}
 }
 
-// An interrupted run prints what was sent.
+// SIGINT ends `send`, which prints its report.
 func TestSendPrintsReportAtInterrupt(t *testing.T) {
 	path := builtProgram(t)
 	address := freePort(t)
@@ -276,20 +277,20 @@ func TestSendPrintsReportAtInterrupt(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer cmd.Process.Kill()
-	eventually(t, "something arrives", func() bool { return p.total().Received > 100 })
+	eventually(t, "datagrams arrive", func() bool { return p.total().Received > 100 })
 	cmd.Process.Signal(syscall.SIGINT)
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
 	}
 	if !strings.Contains(stdout.String(), fmt.Sprintf("sent    %s datagrams", format.Count(p.total().Received))) {
-		t.Errorf("%d received: %s", p.total().Received, &stdout)
+		t.Errorf("got %[2]s, want %[1]d datagrams", p.total().Received, &stdout)
 	}
 }
 
 func TestParseShare(t *testing.T) {
 	for text, want := range map[string]float64{"0": 0, "0.9": 0.9, "90%": 0.9, "1": 1, "100%": 1} {
 		if got, err := loadgen.ParseShare(text); err != nil || got != want {
-			t.Errorf("%s: %v, %v", text, got, err)
+			t.Errorf("%s: got %v, %v, want %v", text, got, err, want)
 		}
 	}
 }

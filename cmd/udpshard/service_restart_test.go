@@ -18,8 +18,8 @@ import (
 	"github.com/udpshard/udpshard/internal/cli"
 )
 
-// Three times in a row it is killed under load, and started again with what
-// was kept: what is lost is counted, to the datagram.
+// A service is killed under load three times, and restarted with the stored descriptors: lost
+// datagrams are counted exactly.
 func TestServiceKilledUnderLoad(t *testing.T) {
 	for _, takeover := range []bool{false, true} {
 		t.Run(fmt.Sprint("takeover=", takeover), func(t *testing.T) {
@@ -39,15 +39,14 @@ func TestServiceKilledUnderLoad(t *testing.T) {
 				p.waitUntilReading()
 			}
 			r := report()
-			svc.wantAccounted(p, r, true)
+			p.wantAccounted(r, true)
 			t.Logf("%d sent, %d lost in three crashes", r.Sent, p.total().Dropped.LostInCrash)
 			p.wantStop()
 		})
 	}
 }
 
-// Killed before it says that it is ready, it loses what it has counted as
-// little as later.
+// A service is killed at several moments of its start, before READY=1: no count is lost.
 func TestServiceKilledDuringStart(t *testing.T) {
 	svc := newService(t)
 	p := svc.start("--shards", "2")
@@ -57,11 +56,11 @@ func TestServiceKilledDuringStart(t *testing.T) {
 		p.kill()
 		p = svc.launchServe("--shards", "2")
 		switch i % 4 {
-		case 0: // as soon as it is there
+		case 0: // at once
 		case 1:
 			p.waitForTakeover()
 		case 2:
-			eventually(t, "it has begun to store", svc.hasNotified(p, "FDSTORE=1"))
+			eventually(t, "the service has begun to store descriptors", svc.hasNotified(p, "FDSTORE=1"))
 		case 3:
 			p.waitForLog(`"message":"listening"`)
 		}
@@ -69,12 +68,12 @@ func TestServiceKilledDuringStart(t *testing.T) {
 		p = svc.start("--shards", "2")
 		wantTotalsGrow(t, before, p.total())
 	}
-	svc.wantAccounted(p, report(), true)
+	p.wantAccounted(report(), true)
 	svc.wantStored(2)
 }
 
-// Five times in a row it is told to stop under load, and started again: every
-// datagram is one record, in its sender's order.
+// A service is stopped by SIGTERM and started under load, five times: each datagram becomes one
+// record, in the order of its sender.
 func TestServiceRestartLosesNothing(t *testing.T) {
 	svc := newService(t)
 	p := svc.start("--shards", "2")
@@ -86,29 +85,29 @@ func TestServiceRestartLosesNothing(t *testing.T) {
 		wantTotalsGrow(t, before, p.total())
 		p.waitUntilReading()
 	}
-	svc.wantAccounted(p, report(), true)
+	p.wantAccounted(report(), true)
 	if lost := p.total().Dropped.LostInCrash; lost > 0 {
-		t.Errorf("%d were lost in a crash", lost)
+		t.Errorf("got %d lost in a crash, want none", lost)
 	}
 	p.wantStop()
 }
 
-// Where there is no end of what comes, what still waits when half of the time for
-// a drain has passed is the next one's.
+// A service under overload is restarted: after half of --drain-timeout, the drain ends, and the
+// next process reads the remaining queue.
 func TestServiceRestartUnderOverload(t *testing.T) {
 	svc := newService(t)
 	svc.records = filepath.Join(svc.dir, "pipe")
 	if err := unix.Mkfifo(svc.records, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	os.Chmod(svc.records, 0o666) // whatever the umask
+	os.Chmod(svc.records, 0o666) // for every umask
 	pipe, err := os.OpenFile(svc.records, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer pipe.Close()
 	var records atomic.Uint64
-	go func() { // slower than what comes
+	go func() { // slower than the load
 		for buffer := make([]byte, 64<<10); ; time.Sleep(5 * time.Millisecond) {
 			n, err := pipe.Read(buffer)
 			if err != nil {
@@ -122,24 +121,25 @@ func TestServiceRestartUnderOverload(t *testing.T) {
 	report := startSend(t, svc.address, "--rate", "80000", "--flows", "16")
 	for range 2 {
 		dropped := p.total().Dropped.Kernel
-		eventually(t, "the queue is full", func() bool { return p.total().Dropped.Kernel > dropped })
+		eventually(t, "the receive queue is full", func() bool { return p.total().Dropped.Kernel > dropped })
 		before := p.total()
 		began := time.Now()
 		p.wantStop()
 		if took := time.Since(began); took > 5*time.Second {
-			t.Errorf("it has ended after %s", took)
+			t.Errorf("the process ended after %s, want at most 5s", took)
 		}
 		p = svc.start(args...)
 		wantTotalsGrow(t, before, p.total())
 	}
 	sent := report().Sent
-	eventually(t, "all is accounted for", func() bool {
+	eventually(t, "all datagrams are accounted for", func() bool {
 		r := p.total()
 		return r.Received+r.Dropped.Kernel == sent && r.Delivered == r.Received && records.Load() == r.Delivered
 	})
 }
 
-// More and fewer shards across restarts lose nothing either.
+// A service is stopped or killed, and restarted with more or fewer shards: no datagram is lost
+// uncounted.
 func TestServiceRestartChangesShards(t *testing.T) {
 	svc := newService(t)
 	p := svc.start("--shards", "2")
@@ -154,19 +154,18 @@ func TestServiceRestartChangesShards(t *testing.T) {
 		p = svc.start("--shards", strconv.Itoa(shards))
 		wantTotalsGrow(t, before, p.total())
 		if n := len(p.status().Listeners[0].Shards); n != shards {
-			t.Errorf("%d shards, want %d", n, shards)
+			t.Errorf("got %d shards, want %d", n, shards)
 		}
 		svc.wantStored(shards)
 		p.waitUntilReading()
 	}
-	svc.wantAccounted(p, report(), false)
+	p.wantAccounted(report(), false)
 }
 
-// Sockets of a listener that is in the configuration no more are told of, and
-// closed.
+// A restart without a former listener: the stored sockets of this listener are logged and closed.
 func TestRemovedListenerIsClosed(t *testing.T) {
 	svc := newService(t)
-	other := freePort(t)
+	removed := freePort(t)
 	file := filepath.Join(svc.dir, "serve.yaml")
 	config := func(listeners ...string) {
 		text := fmt.Sprintf("http: %s\nlog: {format: json}\nlisteners:\n", svc.http)
@@ -180,25 +179,25 @@ func TestRemovedListenerIsClosed(t *testing.T) {
 		svc.waitUntilReady(p)
 		return p
 	}
-	config(svc.address, other)
+	config(svc.address, removed)
 	p := start()
 	svc.wantStored(4)
 	p.terminate()
 	config(svc.address)
 	p = start()
 	svc.wantStored(2)
-	p.waitForLog(other)
-	eventually(t, "both sockets are told of", func() bool { return strings.Count(p.logs.String(), "socket of the service manager unused") == 2 })
-	conn, err := net.ListenPacket("udp", other)
+	p.waitForLog(removed)
+	eventually(t, "both sockets are logged", func() bool { return strings.Count(p.logs.String(), "socket of the service manager unused") == 2 })
+	conn, err := net.ListenPacket("udp", removed)
 	if err != nil {
-		t.Errorf("somebody still has the port: %v", err)
+		t.Errorf("the port is still in use: %v", err)
 	} else {
 		conn.Close()
 	}
 }
 
-// A crash of the program has an exit code after which the unit starts it again, and it goes on
-// with what waited. SIGQUIT is a fatal error of the Go runtime (os/signal).
+// After the exit code of a crash, udpshard.service restarts the program, which reads the queued
+// datagrams. SIGQUIT is a fatal error of the Go runtime (os/signal).
 func TestCrashedServiceIsRestarted(t *testing.T) {
 	unit := readUnit(t, "udpshard.service")
 	svc := newService(t)
@@ -208,20 +207,21 @@ func TestCrashedServiceIsRestarted(t *testing.T) {
 	p.signal(syscall.SIGQUIT)
 	code := p.wait()
 	if !p.hasLogged("SIGQUIT") {
-		t.Errorf("it has not crashed:\n%s", p.logs)
+		t.Errorf("no crash after SIGQUIT:\n%s", p.logs)
 	}
 	if !unit.restartsAfter(t, code) {
-		t.Fatalf("exit code %d, after which it stays down", code)
+		t.Fatalf("exit code %d: got no restart", code)
 	}
 	newSenders(t, svc.address, 16).send(500, 0)
 	p = svc.start("--shards", "2")
 	p.waitForDelivered(1000)
 	if code := p.terminate(); unit.restartsAfter(t, code) {
-		t.Errorf("exit code %d of one that is stopped: it is started again", code)
+		t.Errorf("exit code %d after SIGTERM: got a restart", code)
 	}
 }
 
-// What a start can't mend has exit codes after which the unit leaves it.
+// After the exit codes of unusable flags and configurations, udpshard.service does not restart the
+// program.
 func TestUnusableServiceStaysDown(t *testing.T) {
 	unit := readUnit(t, "udpshard.service")
 	svc := newService(t)
@@ -237,7 +237,7 @@ func TestUnusableServiceStaysDown(t *testing.T) {
 	} {
 		code := svc.launch(test.args...).wait()
 		if code != test.want || unit.restartsAfter(t, code) {
-			t.Errorf("%q: exit code %d, want %d, and to stay down", test.args, code, test.want)
+			t.Errorf("%q: got exit code %d, want %d without a restart", test.args, code, test.want)
 		}
 	}
 }

@@ -22,14 +22,14 @@ func isKind(kind systemd.Kind) func(systemdtest.Descriptor) bool {
 	}
 }
 
-// A store that was damaged, or is not to be understood, keeps no service from
-// starting: it says what is the matter, and serves.
+// A service starts with a damaged or unreadable store: it logs the damage, serves, and stores a
+// complete state again.
 func TestDamagedStore(t *testing.T) {
 	for name, c := range map[string]struct {
 		damage func(t *testing.T, passed []systemdtest.Descriptor) []systemdtest.Descriptor
-		words  string
-		counts bool // goes on counting
-		waited bool // what had waited is read
+		log    string
+		counts bool // counters continue
+		queued bool // queued datagrams are read
 	}{
 		"no list": {func(t *testing.T, passed []systemdtest.Descriptor) []systemdtest.Descriptor {
 			return slices.DeleteFunc(passed, isKind(systemd.ManifestKind))
@@ -46,7 +46,7 @@ func TestDamagedStore(t *testing.T) {
 			written := 0
 			for _, d := range passed {
 				if isKind(systemd.CountersKind)(d) {
-					if _, err := d.File.WriteAt([]byte{99}, 8); err == nil { // behind its first eight letters
+					if _, err := d.File.WriteAt([]byte{99}, 8); err == nil { // behind the magic of 8 bytes
 						written++
 					} else if !errors.Is(err, unix.EPERM) {
 						t.Fatal(err)
@@ -54,7 +54,7 @@ func TestDamagedStore(t *testing.T) {
 				}
 			}
 			if written != 1 {
-				t.Fatalf("%d of the counters' files can be written to, want the control memory alone", written)
+				t.Fatalf("got %d writable files of counters, want 1: the control memory", written)
 			}
 			return passed
 		}, "and this program needs version", false, true},
@@ -68,7 +68,7 @@ func TestDamagedStore(t *testing.T) {
 			passed[i].File = null
 			return passed
 		}, "missing", false, false},
-		"another's descriptor": {func(t *testing.T, passed []systemdtest.Descriptor) []systemdtest.Descriptor {
+		"foreign descriptor": {func(t *testing.T, passed []systemdtest.Descriptor) []systemdtest.Descriptor {
 			null, err := os.Open(os.DevNull)
 			if err != nil {
 				t.Fatal(err)
@@ -83,21 +83,20 @@ func TestDamagedStore(t *testing.T) {
 			s.send(1000, 0)
 			p.waitForDelivered(1000)
 			p.terminate()
-			if c.waited {
+			if c.queued {
 				s.send(2000, 0)
 			}
 
-			old := svc
+			previous := svc
 			svc = &service{Manager: systemdtest.New(t, filepath.Join(svc.dir, "again")), t: t, dir: svc.dir, address: svc.address, http: svc.http, records: svc.records, change: asNobody}
-			svc.activated = c.damage(t, old.Descriptors())
-			old.EmptyStore()
+			svc.activated = c.damage(t, previous.Descriptors())
+			previous.EmptyStore()
 			p = svc.start("--shards", "2")
 			for _, d := range svc.activated {
 				d.File.Close()
 			}
-			p.waitForLog(c.words)
-			first := s.sent
-			s.send(first+1000, 0)
+			p.waitForLog(c.log)
+			s.send(s.sent+1000, 0)
 			want := s.sent
 			if !c.counts {
 				want -= 1000
@@ -109,14 +108,14 @@ func TestDamagedStore(t *testing.T) {
 			p = svc.start("--shards", "2")
 			p.waitForDelivered(want)
 			if p.hasLogged("stored descriptor unusable") || p.hasLogged("socket of the service manager unused") {
-				t.Error("the damage is still there")
+				t.Error("the damage remains after a restart")
 			}
 		})
 	}
 }
 
-// A store that is too small is told of once, with what helps; it serves all the
-// same, and drains at its end as if there were none.
+// The store is too small: the service logs the problem once, with the needed limit, serves, and
+// drains at SIGTERM as without a store.
 func TestStoreTooSmall(t *testing.T) {
 	svc := newService(t)
 	svc.Limit(3, -1)
@@ -125,13 +124,13 @@ func TestStoreTooSmall(t *testing.T) {
 	p.waitForDelivered(1000)
 	p.waitForLog("set FileDescriptorStoreMax=5 or more in the unit")
 	if n := strings.Count(p.logs.String(), "descriptor store failed"); n != 1 {
-		t.Errorf("that is told %d times", n)
+		t.Errorf("got %d log lines, want 1", n)
 	}
 	p.wantStop()
 }
 
-// Descriptors that were passed are closed when they are of no more use, start
-// after start.
+// A service closes passed descriptors that it does not use: the number of descriptors does not grow
+// with restarts.
 func TestServiceLeaksNoDescriptors(t *testing.T) {
 	svc := newService(t)
 	svc.bindSockets(2, nil)
@@ -139,24 +138,24 @@ func TestServiceLeaksNoDescriptors(t *testing.T) {
 	for range 4 {
 		p := svc.start("--shards", "2", "--http", "")
 		p.waitForLog(`"message":"listening"`)
-		var has int
-		eventually(t, "it is at rest", func() bool {
+		var count int
+		eventually(t, "the number of descriptors is stable", func() bool {
 			files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.pid()))
 			if err != nil {
 				t.Fatal(err)
 			}
-			was := has
-			has = len(files)
-			return was == has
+			previous := count
+			count = len(files)
+			return previous == count
 		})
-		counts = append(counts, has)
+		counts = append(counts, count)
 		environment, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.pid()))
 		if err != nil || !strings.Contains(string(environment), "NOTIFY_SOCKET") {
-			t.Errorf("it was not started as a service: %v", err)
+			t.Errorf("no NOTIFY_SOCKET in the environment: %v", err)
 		}
 		p.terminate()
 	}
 	if slices.Max(counts[1:]) > slices.Min(counts[1:])+1 {
-		t.Errorf("descriptors: %d", counts)
+		t.Errorf("got %d descriptors, want equal numbers", counts)
 	}
 }

@@ -17,14 +17,14 @@ import (
 	"github.com/udpshard/udpshard/internal/handoff/systemd/systemdtest"
 )
 
-// activate binds so many sockets at the unit's port, as a .socket unit does.
+// bindSockets binds sockets to the address of the service, as a .socket unit does.
 func (svc *service) bindSockets(count int, change func(fd int)) {
 	svc.t.Helper()
 	at, err := net.ResolveUDPAddr("udp", svc.address)
 	if err != nil {
 		svc.t.Fatal(err)
 	}
-	family, name := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Port: at.Port}) // both, as BindIPv6Only=both
+	family, name := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Port: at.Port}) // IPv6 and IPv4, as with BindIPv6Only=both
 	if at.IP != nil {
 		family, name = unix.AF_INET, &unix.SockaddrInet4{Port: at.Port, Addr: [4]byte(at.IP.To4())}
 	}
@@ -48,7 +48,7 @@ func (svc *service) bindSockets(count int, change func(fd int)) {
 	}
 }
 
-// inodes are of the sockets that a process has at UDP.
+// udpSockets returns the inodes of the UDP sockets of a process.
 func (p *process) udpSockets() []string {
 	p.t.Helper()
 	held, err := socketsOf(p.pid(), "udp")
@@ -58,13 +58,13 @@ func (p *process) udpSockets() []string {
 	return held
 }
 
-// Sockets of a .socket unit are read, after a restart too, and what came before
-// the start.
+// A service reads the sockets of a .socket unit, including datagrams from before the start, and
+// reads the same sockets after a restart.
 func TestSocketActivation(t *testing.T) {
 	svc := newService(t)
 	svc.bindSockets(2, nil)
 	early := newSenders(t, svc.address, 16)
-	early.send(200, 0) // the buffers are small yet
+	early.send(200, 0) // the receive buffers are still small
 	p := svc.start("--shards", "2")
 	p.waitForDelivered(200)
 	var want []string
@@ -72,23 +72,25 @@ func TestSocketActivation(t *testing.T) {
 		want = append(want, fmt.Sprintf("socket:[%d]\n", systemdtest.Identity(t, d.File)[1]))
 	}
 	slices.Sort(want)
-	if has := p.udpSockets(); !slices.Equal(has, want) {
-		t.Errorf("it has the sockets %q, want %q", has, want)
+	if got := p.udpSockets(); !slices.Equal(got, want) {
+		t.Errorf("got sockets %q, want %q", got, want)
 	}
 	svc.wantStored(2)
 	if p.hasLogged(`"level":"error"`) || p.hasLogged("socket of the service manager unused") {
-		t.Error("it has something to say against them")
+		t.Error("the log has errors about the passed sockets")
 	}
 	p.terminate()
-	early.send(2000, 0) // nobody reads
+	early.send(2000, 0) // queued in the kernel
 	p = svc.start("--shards", "2")
-	eventually(t, "what waited is read", func() bool { r := p.total(); return r.Delivered == 2000 && r.Dropped.LostInCrash == 0 })
-	if has := p.udpSockets(); !slices.Equal(has, want) {
-		t.Errorf("it has the sockets %q, want %q", has, want)
+	eventually(t, "queued datagrams are delivered", func() bool { r := p.total(); return r.Delivered == 2000 && r.Dropped.LostInCrash == 0 })
+	if got := p.udpSockets(); !slices.Equal(got, want) {
+		t.Errorf("got sockets %q, want %q", got, want)
 	}
 }
 
-// The kernel lets only sockets of one user share a port.
+// A service has more shards than the .socket unit has sockets: the start fails with a hint if the
+// service runs as another user (the kernel lets sockets share a port only within a user), and
+// succeeds if the service runs as the user of the sockets.
 func TestSocketActivationWithMoreShards(t *testing.T) {
 	svc := newService(t)
 	svc.bindSockets(2, nil)
@@ -103,21 +105,21 @@ func TestSocketActivationWithMoreShards(t *testing.T) {
 	p.waitForDelivered(6400)
 	for _, shard := range p.status().Listeners[0].Shards {
 		if shard.Received == 0 {
-			t.Errorf("shard %d has received nothing", shard.Shard)
+			t.Errorf("shard %d: got no datagram", shard.Shard)
 		}
 	}
 	svc.wantStored(3)
 }
 
-// A .socket unit may have more sockets than there are shards: those are out of
-// use until it is started anew.
+// A service has fewer shards than the .socket unit has sockets: the surplus sockets get no
+// datagrams, until a start with more shards uses them again.
 func TestSocketActivationWithFewerShards(t *testing.T) {
 	for _, wildcard := range []bool{false, true} {
-		t.Run(fmt.Sprint("wildcard=", wildcard), func(t *testing.T) { wantsFewerShards(t, wildcard) })
+		t.Run(fmt.Sprint("wildcard=", wildcard), func(t *testing.T) { testFewerShards(t, wildcard) })
 	}
 }
 
-func wantsFewerShards(t *testing.T, wildcard bool) {
+func testFewerShards(t *testing.T, wildcard bool) {
 	svc := newService(t)
 	svc.change = func(*exec.Cmd) {}
 	to := svc.address
@@ -131,7 +133,7 @@ func wantsFewerShards(t *testing.T, wildcard bool) {
 	}
 	svc.bindSockets(3, nil)
 	early := newSenders(t, to, 64)
-	early.send(200, 0) // the buffers are small yet
+	early.send(200, 0) // the receive buffers are still small
 	p := svc.start("--shards", "2")
 	early.send(12_800, 0)
 	p.waitForDelivered(12_800)
@@ -145,7 +147,7 @@ func wantsFewerShards(t *testing.T, wildcard bool) {
 	svc.wantStored(3)
 }
 
-// cpu is what a process has used, in ticks of 10 ms (proc(5), utime and stime).
+// cpuTicks returns the CPU time of a process, in ticks of 10 ms (proc(5), utime and stime).
 func (p *process) cpuTicks() (ticks int) {
 	p.t.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid()))
@@ -163,20 +165,21 @@ func (p *process) cpuTicks() (ticks int) {
 	return ticks
 }
 
-// The manager's sockets do not block, and shards wait at them all the same.
+// Passed sockets are non-blocking: shards wait for datagrams without using CPU time.
 func TestSocketActivationUsesNoIdleCPU(t *testing.T) {
 	svc := newService(t)
 	svc.bindSockets(2, nil)
 	p := svc.start("--shards", "2", "--stats-interval", "1s")
-	p.waitForLog(`"idle":true,`) // it has begun
+	p.waitForLog(`"idle":true,`) // the first stats line
 	before, began := p.cpuTicks(), time.Now()
 	eventually(t, "two seconds have passed", func() bool { return time.Since(began) >= 2*time.Second })
 	if used := p.cpuTicks() - before; used > 40 {
-		t.Errorf("it has used %d0 ms of CPU time in two idle seconds", used)
+		t.Errorf("got %d0 ms of CPU time in two idle seconds, want at most 400 ms", used)
 	}
 }
 
-// What the manager was allowed to make large stays so.
+// Passed sockets have receive buffers above net.core.rmem_max, forced by the manager: the service
+// does not shrink the buffers.
 func TestSocketActivationKeepsLargeBuffers(t *testing.T) {
 	text, err := os.ReadFile("/proc/sys/net/core/rmem_max")
 	if err != nil {
@@ -187,9 +190,9 @@ func TestSocketActivationKeepsLargeBuffers(t *testing.T) {
 		t.Fatal(err)
 	}
 	if most >= 64<<20 {
-		t.Skip("net.core.rmem_max is so large that nobody needs more")
+		t.Skip("net.core.rmem_max is larger than the tested buffers")
 	}
-	for _, forced := range []int{most + 1<<20, 2*most + 48<<20} { // less than is asked, and more
+	for _, forced := range []int{most + 1<<20, 2*most + 48<<20} { // less and more than the service asks for
 		svc := newService(t)
 		svc.bindSockets(2, func(fd int) {
 			if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, forced); err != nil {
@@ -199,7 +202,7 @@ func TestSocketActivationKeepsLargeBuffers(t *testing.T) {
 		p := svc.start("--shards", "2")
 		for _, shard := range p.status().Listeners[0].Shards {
 			if shard.BufferBytes != uint64(2*forced) {
-				t.Errorf("shard %d: the buffer has %d bytes, and had %d", shard.Shard, shard.BufferBytes, 2*forced)
+				t.Errorf("shard %d: got a buffer of %d bytes, want %d", shard.Shard, shard.BufferBytes, 2*forced)
 			}
 		}
 	}

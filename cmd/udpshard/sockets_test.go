@@ -31,7 +31,7 @@ func TestListConnectedSockets(t *testing.T) {
 	}
 	for _, want := range []string{"connected sockets receive what their peer sends, before all groups\n", " " + at.String() + "  " + peer.LocalAddr().String() + "  "} {
 		if !strings.Contains(out.String(), want) {
-			t.Errorf("%q is not in\n%s", want, &out)
+			t.Errorf("%q is missing in\n%s", want, &out)
 		}
 	}
 	if err := listSockets(&out, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.2"), at.Port()), 0, false); err == nil {
@@ -51,15 +51,15 @@ func TestListSocketsOfOtherUser(t *testing.T) {
 	}
 	defer conn.Close()
 	var out bytes.Buffer
-	other := launch(t, func(cmd *exec.Cmd) {
+	lister := launch(t, func(cmd *exec.Cmd) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 		cmd.Stdout = &out
 	}, "sockets", conn.LocalAddr().String())
-	other.wantExit(cli.ExitDone)
+	lister.wantExit(cli.ExitDone)
 	text := strings.Join(strings.Fields(out.String()), " ")
 	for _, want := range []string{" 0 - - 0 0B ", "pid -: a process of another user, which uid 65534 may not see: run as root"} {
 		if !strings.Contains(text, want) {
-			t.Errorf("%q is not in\n%s", want, &out)
+			t.Errorf("%q is missing in\n%s", want, &out)
 		}
 	}
 }

@@ -12,31 +12,31 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// A standby with an HTTP address of its own says that it is one, and reads its
-// file again on SIGHUP.
+// A standby with its own HTTP address has the role standby, answers 503 at /readyz, waits again
+// after SIGHUP, and becomes active.
 func TestStandbyRoleAndReload(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	args := takeoverArgs(dir, address, "--output", "discard")
 	p := startServe(t, asNobody, args...)
-	own := freePort(t)
-	next := launch(t, asNobody, append([]string{"serve", "--standby", "--http", own, "--log-format", "json"}, args...)...)
-	next.http = own
+	ownHTTP := freePort(t)
+	next := launch(t, asNobody, append([]string{"serve", "--standby", "--http", ownHTTP, "--log-format", "json"}, args...)...)
+	next.http = ownHTTP
 	next.waitForLog("standby started")
 	if role := next.status().Role; role != metrics.Standby {
-		t.Errorf("its role is %s", role)
+		t.Errorf("got role %s, want standby", role)
 	}
-	if response, err := http.Get("http://" + own + "/readyz"); err != nil || response.StatusCode != http.StatusServiceUnavailable {
-		t.Errorf("%v, %v", response, err)
+	if response, err := http.Get("http://" + ownHTTP + "/readyz"); err != nil || response.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("got %v, %v, want 503", response, err)
 	}
 	next.signal(syscall.SIGHUP)
-	eventually(t, "it has reloaded, and waits again", func() bool { return strings.Count(next.logs.String(), "standby started") == 2 })
+	eventually(t, "the standby has reloaded, and waits again", func() bool { return strings.Count(next.logs.String(), "standby started") == 2 })
 	p.wantStop()
-	eventually(t, "it is active", func() bool { return next.status().Role == metrics.Active })
+	eventually(t, "the standby is active", func() bool { return next.status().Role == metrics.Active })
 	next.wantStop()
 }
 
-// What a standby has is let go by no reload, whenever the process that serves
-// ends, and settings that can't be put into force are refused.
+// Reloads of a standby: unusable settings are refused, and the standby waits as before. The standby
+// keeps the sockets during each reload, and takes over after the last reload.
 func TestStandbyReload(t *testing.T) {
 	dir := publicDir(t)
 	address, web, socket, file := freePort(t), freePort(t), filepath.Join(dir, "takeover.sock"), filepath.Join(dir, "standby.yaml")
@@ -53,8 +53,8 @@ func TestStandbyReload(t *testing.T) {
 	s.send(1000, 0)
 	p.waitForDelivered(1000)
 
-	other := startServe(t, asNobody, "--listen", freePort(t), "--output", "discard")
-	shared := other.status().Listeners[0].Address
+	second := startServe(t, asNobody, "--listen", freePort(t), "--output", "discard")
+	shared := second.status().Listeners[0].Address
 	for _, wrong := range []struct{ output, more, words string }{
 		{"file:/nonexistent/folder/x", "", "no such file or directory"},
 		{"discard", "  - {name: shared, address: " + shared + ", join: true, output: discard}\n", "the active process has no such listener"},
@@ -63,7 +63,7 @@ func TestStandbyReload(t *testing.T) {
 		standby.logs.Reset()
 		settings(wrong.output, wrong.more)
 		standby.signal(syscall.SIGHUP)
-		eventually(t, "the reload is refused", func() bool { return standby.hasLogged("reload refused") && standby.hasLogged(wrong.words) })
+		eventually(t, "the reload is refused with its reason", func() bool { return standby.hasLogged("reload refused") && standby.hasLogged(wrong.words) })
 		standby.waitForLog("standby started")
 	}
 
@@ -78,28 +78,28 @@ func TestStandbyReload(t *testing.T) {
 	standby.waitForReceived(2000)
 }
 
-// A standby whose zones or output can't be opened again, when another one has
-// taken over, stays, and stands by again.
+// A standby can't read its zone file again after a second standby has taken over: the standby keeps
+// the zones that it has, waits again, and takes over later.
 func TestStandbyKeepsZonesThatFailToReload(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	zone := filepath.Join(dir, "example.zone")
-	right := "$ORIGIN example.\n$TTL 60\n@ SOA ns1 host 1 7200 3600 86400 300\n@ NS ns1\nns1 A 192.0.2.1\n"
+	valid := "$ORIGIN example.\n$TTL 60\n@ SOA ns1 host 1 7200 3600 86400 300\n@ NS ns1\nns1 A 192.0.2.1\n"
 	write := func(text string) {
 		t.Helper()
 		writeFile(t, zone, text)
 	}
-	write(right)
+	write(valid)
 	args := takeoverArgs(dir, address, "--protocol", "dns", "--zone", zone, "--output", "discard", "--standby-after", "10s")
 	p := startServe(t, asNobody, args...)
 	queue := [2]*process{p.startStandby(args...), p.startStandby(args...)}
-	write(right + "wrong line\n")
+	write(valid + "wrong line\n")
 	p.kill()
 	active, next := firstToTakeOver(t, queue)
-	eventually(t, "the other one goes on with the zones that it has", func() bool {
+	eventually(t, "the standby waits again, with the zones that it has", func() bool {
 		return next.hasLogged("example.zone:6") && strings.Count(next.logs.String(), "standby started") > 1
 	})
 	active.kill()
-	eventually(t, "it serves", func() bool {
+	eventually(t, "the standby answers", func() bool {
 		m := query("udp", address, newQuery("ns1.example.", dns.TypeA))
 		return m != nil && len(m.Answer) == 1
 	})

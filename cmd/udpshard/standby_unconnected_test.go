@@ -10,16 +10,16 @@ import (
 	"github.com/udpshard/udpshard/internal/cli"
 )
 
-// A standby does not run while a successor takes over, and that one dies or
-// hangs before the standby has met it: it has that one's counters from the one
-// before, and goes on from them, to the datagram.
+// A standby is stopped while a successor takes over. The successor dies or hangs before the standby
+// has connected to it: the standby has the counters of the successor from the predecessor, and
+// continues with exact counts.
 func TestUnconnectedStandbyTakesOver(t *testing.T) {
 	for name, c := range map[string]struct {
 		signal syscall.Signal
-		says   string
+		log    string
 	}{
-		"it dies":  {syscall.SIGKILL, `"reason":"died"`},
-		"it hangs": {syscall.SIGSTOP, `"reason":"stalled"`},
+		"successor dies":  {syscall.SIGKILL, `"reason":"died"`},
+		"successor hangs": {syscall.SIGSTOP, `"reason":"stalled"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := publicDir(t)
@@ -40,12 +40,12 @@ func TestUnconnectedStandbyTakesOver(t *testing.T) {
 				next.signal(c.signal)
 				next.wait()
 			}
-			s.send(7000, 0) // these wait
+			s.send(7000, 0) // queued in the kernel
 			standby.signal(syscall.SIGCONT)
-			standby.waitForLog(c.says)
+			standby.waitForLog(c.log)
 			standby.waitForDelivered(7000)
 			if total := standby.total(); total.Received != 7000 || total.Dropped.LostInCrash != 0 || total.Dropped.Kernel != 0 {
-				t.Errorf("%+v", total)
+				t.Errorf("got %+v, want 7000 received and none lost", total)
 			}
 			if c.signal == syscall.SIGSTOP {
 				next.signal(syscall.SIGCONT)
@@ -53,14 +53,15 @@ func TestUnconnectedStandbyTakesOver(t *testing.T) {
 			}
 			standby.wantStop()
 			if n := countLines(t, file, nil); n != 7000 {
-				t.Errorf("%d records", n)
+				t.Errorf("got %d records, want 7000", n)
 			}
 		})
 	}
 }
 
-// A standby that has missed some upgrades, and can't find who serves, takes
-// nobody for dead: those who left did so in order.
+// A stopped standby has missed three upgrades, and finds no takeover socket: the standby does not
+// take over, since all predecessors have left in order. It serves after the active process has
+// died.
 func TestStandbyWithoutTakeoverSocketWaits(t *testing.T) {
 	dir := publicDir(t)
 	address, socket := freePort(t), filepath.Join(dir, "takeover.sock")
@@ -73,7 +74,7 @@ func TestStandbyWithoutTakeoverSocketWaits(t *testing.T) {
 		p.wait()
 		p = next
 	}
-	// In such a folder it is not made anew.
+	// In a folder that other users may write to, the socket is not created again.
 	if err := errors.Join(os.Chmod(dir, 0o777), os.Remove(socket)); err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +86,7 @@ func TestStandbyWithoutTakeoverSocketWaits(t *testing.T) {
 	s.send(2000, 0)
 	p.waitForDelivered(2000)
 	if standby.hasTakenOver() {
-		t.Error("two are active")
+		t.Error("the standby has taken over from a running process")
 	}
 	p.kill()
 	if err := os.Chmod(dir, 0o700); err != nil {

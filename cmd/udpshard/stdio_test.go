@@ -24,7 +24,7 @@ type failingWriter struct{}
 
 func (failingWriter) Write([]byte) (int, error) { return 0, errNoSpace }
 
-// Whatever a command writes, one that could not write it has failed.
+// Each command that can't write its output fails.
 func TestFullStdoutFailsCommands(t *testing.T) {
 	commands := [][]string{{}, {"help"}, {"help", "serve"}, {"version"}, {"completion", "bash"}, {"completion", "zsh"}}
 	for _, name := range []string{"serve", "send", "selftest", "sockets", "doctor", "health", "version", "help", "completion"} {
@@ -33,12 +33,12 @@ func TestFullStdoutFailsCommands(t *testing.T) {
 	for _, args := range commands {
 		var stderr bytes.Buffer
 		if code := run(args, failingWriter{}, &stderr); code != cli.ExitFailed || stderr.String() != "udpshard: error: no space left\n" {
-			t.Errorf("%q: exit code %d, %q", args, code, &stderr)
+			t.Errorf("%q: got exit code %d, standard error %q", args, code, &stderr)
 		}
 	}
 }
 
-// A standard output whose reader has gone is told of once, and what is read after that is lost.
+// The reader of standard output has gone: the process logs that once, and exits with 1.
 func TestBrokenPipeIsLoggedOnce(t *testing.T) {
 	reader, writer, err := os.Pipe()
 	if err != nil {
@@ -53,10 +53,11 @@ func TestBrokenPipeIsLoggedOnce(t *testing.T) {
 	newSenders(t, address, 8).send(800, 0)
 	p.wantExit(cli.ExitFailed)
 	if n := strings.Count(p.logs.String(), "broken pipe"); n != 1 {
-		t.Errorf("told %d times, want once", n)
+		t.Errorf("got %d log lines, want 1", n)
 	}
 }
 
+// Records without a reader are lost: SIGTERM ends the process with exit code 1.
 func TestClosedStdoutFailsServe(t *testing.T) {
 	reader, writer, err := os.Pipe()
 	if err != nil {
@@ -67,7 +68,7 @@ func TestClosedStdoutFailsServe(t *testing.T) {
 	writer.Close()
 	reader.Close()
 	newSenders(t, address, 1).burst(0, 1)
-	eventually(t, "it is read", func() bool { // or the process has seen already that its reader is gone
+	eventually(t, "the datagram is read", func() bool { // or the process has already failed
 		response, err := http.Get("http://" + p.http + "/api/v1/status")
 		if err != nil {
 			return true
@@ -79,11 +80,11 @@ func TestClosedStdoutFailsServe(t *testing.T) {
 	p.signal(syscall.SIGTERM)
 	p.wantExit(cli.ExitFailed)
 	if received, delivered, _, lost := p.finalLedger(); received != 1 || delivered != 0 || lost != 1 {
-		t.Errorf("received %d, delivered %d, lost %d", received, delivered, lost)
+		t.Errorf("got received %d, delivered %d, lost %d, want 1, 0, 1", received, delivered, lost)
 	}
 }
 
-// fullPipe is a pipe that takes nothing and that nobody reads.
+// fullPipe returns the writing end of a full pipe without a reader.
 func fullPipe(t *testing.T) (writer *os.File) {
 	t.Helper()
 	var ends [2]int
@@ -109,8 +110,8 @@ func fullPipe(t *testing.T) (writer *os.File) {
 	return writer
 }
 
-// A process that can't go on, and whose standard error takes nothing, exits all the same,
-// and its standby goes on.
+// A process fails while its standard error is blocked: the process exits, and its standby takes
+// over.
 func TestFailedServeExitsWithUnreadStderr(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	args := takeoverArgs(dir, address, "--protocol", "raw", "--shards", "1")
@@ -125,17 +126,17 @@ func TestFailedServeExitsWithUnreadStderr(t *testing.T) {
 	}, append(args, "--output", "stdout")...)
 	standby := p.startStandby(append(args, "--output", "discard")...)
 	reader.Close()
-	newSenders(t, address, 1).send(10, 0) // and there is nobody to read their records
+	newSenders(t, address, 1).send(10, 0) // records without a reader
 	began := time.Now()
 	standby.waitForTakeover()
-	t.Logf("another one goes on after %s", time.Since(began))
+	t.Logf("takeover after %s", time.Since(began))
 	p.wantExit(cli.ExitFailed)
 	newSenders(t, address, 1).send(20, 0)
-	eventually(t, "it reads", func() bool { return standby.total().Received >= 20 })
+	eventually(t, "the standby reads", func() bool { return standby.total().Received >= 20 })
 	standby.wantStop()
 }
 
-// A command whose standard error takes nothing ends with its exit code.
+// A command fails while its standard error is blocked: the command exits with its exit code.
 func TestUsageErrorExitsWithUnreadStderr(t *testing.T) {
 	path := builtProgram(t)
 	for _, args := range [][]string{{"serve", "--no-such-flag"}, {"no-such-command"}, {"serve", "--listen", "127.0.0.1:0", "--output", "file:/no/such/folder/x"}} {
@@ -147,7 +148,7 @@ func TestUsageErrorExitsWithUnreadStderr(t *testing.T) {
 		ended := time.AfterFunc(30*time.Second, func() { cmd.Process.Signal(syscall.SIGKILL) })
 		cmd.Wait()
 		if !ended.Stop() || cmd.ProcessState.ExitCode() <= 0 {
-			t.Errorf("%v: it ended with %s", args, cmd.ProcessState)
+			t.Errorf("%v: got %s, want an exit code above 0", args, cmd.ProcessState)
 		}
 	}
 }

@@ -9,14 +9,14 @@ import (
 	"testing"
 )
 
-// Senders that are not ours.
+// This file tests with the syslog senders of other projects.
 
-// expect compares the fields of a record that want names; nil is absent.
+// wantFields compares fields of a record; a nil value means that the field is absent.
 func wantFields(t *testing.T, record, want map[string]any) {
 	t.Helper()
 	for key, value := range want {
 		if got := record[key]; got != value {
-			t.Errorf("%s is %v, want %v in %v", key, got, value, record)
+			t.Errorf("got %s=%v, want %v in %v", key, got, value, record)
 		}
 	}
 }
@@ -51,7 +51,7 @@ func TestLogger(t *testing.T) {
 		if record["format"] == "rfc5424" {
 			wantFields(t, record, map[string]any{"msgid": "ID47"})
 			if sd := fmt.Sprint(record["structured_data"].(map[string]any)["x@32473"]); sd != "map[key:value]" {
-				t.Errorf("structured data %s", sd)
+				t.Errorf("got structured data %s, want key=value", sd)
 			}
 		} else {
 			wantFields(t, record, map[string]any{"format": "rfc3164", "msgid": nil, "structured_data": nil})
@@ -93,7 +93,7 @@ action(type="omfwd" target="127.0.0.1" port=%q protocol="udp" template=%q)
 			p.terminate()
 			for _, record := range readRecords(t, file) {
 				if record["appname"] != "drill" {
-					continue // rsyslog also reports on itself
+					continue // a message of rsyslog about rsyslog
 				}
 				wantFields(t, record, map[string]any{"format": format, "facility": "auth", "severity": "warning", "procid": "77", "message": "hello: world"})
 				if format == "rfc5424" {

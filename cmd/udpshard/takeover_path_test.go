@@ -15,8 +15,8 @@ import (
 	"github.com/udpshard/udpshard/internal/cli"
 )
 
-// A lock on the takeover path's folder is what any user can take who may read the folder:
-// it keeps no process from starting, and no standby from reading at once.
+// The folder of the takeover path is locked, as each user with read permission can: processes
+// start, and the standby takes over without delay.
 func TestLockedTakeoverFolder(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	folder, err := os.Open(dir)
@@ -35,22 +35,22 @@ func TestLockedTakeoverFolder(t *testing.T) {
 	newSenders(t, address, 1).send(100, 0)
 	standby.waitForTakeover()
 	standby.waitForReceived(100)
-	t.Logf("it reads %s after the kill", time.Since(began))
+	t.Logf("the standby reads %s after the kill", time.Since(began))
 	if standby.hasLogged("takeover path unavailable") {
-		t.Error("it has no takeover path")
+		t.Error("the standby has no takeover path")
 	}
 	standby.wantStop()
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
-		t.Errorf("what is left: %v, %v", left, err)
+		t.Errorf("got remaining files %v, %v, want none", left, err)
 	}
 }
 
-// A standby whose takeover path another process of its user keeps locked reads at once,
-// and takes the path when that is free.
+// Another process of the same user holds the lock of the takeover path: the standby takes over and
+// reads at once, and listens at the path as soon as the lock is free.
 func TestStandbyReadsWhileTakeoverPathIsLocked(t *testing.T) {
 	for name, end := range map[string]func(*process){
-		"of one that dies":  func(p *process) { p.cmd.Process.Kill() },
-		"of one that hangs": func(p *process) { p.sigstop() },
+		"predecessor dies":    func(p *process) { p.cmd.Process.Kill() },
+		"predecessor stopped": func(p *process) { p.sigstop() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, address := publicDir(t), freePort(t)
@@ -72,14 +72,14 @@ func TestStandbyReadsWhileTakeoverPathIsLocked(t *testing.T) {
 			standby.waitForLog("takeover path unavailable")
 			standby.waitForReceived(100)
 			if standby.hasLogged("takeover path available") {
-				t.Error("it has the path, which is locked")
+				t.Error("the standby listens at a locked path")
 			}
 			lock.Close()
 			standby.waitForLog("takeover path available")
 			next := standby.startStandby(args...)
 			standby.wantStop()
 			next.waitForTakeover()
-			if name == "of one that hangs" {
+			if name == "predecessor stopped" {
 				p.signal(unix.SIGCONT)
 				p.wantExit(cli.ExitReplaced)
 			}
@@ -88,8 +88,8 @@ func TestStandbyReadsWhileTakeoverPathIsLocked(t *testing.T) {
 	}
 }
 
-// A takeover path whose socket others may replace is refused, and the log says what
-// others can reach of one that is taken.
+// The folder of the takeover path is writable for all users: serve refuses the path without the
+// sticky bit, and warns with the sticky bit.
 func TestTakeoverPathInSharedFolder(t *testing.T) {
 	dir := publicDir(t)
 	args := []string{"serve", "--listen", freePort(t), "--http", "", "--log-format", "json", "--shards", "1", "--output", "discard", "--takeover", filepath.Join(dir, "takeover.sock")}
@@ -99,7 +99,7 @@ func TestTakeoverPathInSharedFolder(t *testing.T) {
 	p := launch(t, asNobody, args...)
 	if code := p.wait(); code != cli.ExitUsage || !p.hasLogged("udpshard: error: --takeover: other users may write to the folder "+dir) ||
 		!p.hasLogged("udpshard: hint: chmod go-w "+dir) {
-		t.Errorf("exit code %d", code)
+		t.Errorf("got exit code %d, want %d and a hint", code, cli.ExitUsage)
 	}
 	if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil {
 		t.Fatal(err)
@@ -109,8 +109,8 @@ func TestTakeoverPathInSharedFolder(t *testing.T) {
 	p.wantStop()
 }
 
-// A standby that can't listen at the takeover path serves all the same, with
-// all there is, and listens when it can.
+// The folder of the takeover path is removed: the standby takes over with all counters, and listens
+// at the path as soon as the folder exists again.
 func TestStandbyServesWithoutTakeoverPath(t *testing.T) {
 	dir := filepath.Join(publicDir(t), "run")
 	if err := os.Mkdir(dir, 0o755); err != nil {
@@ -128,7 +128,7 @@ func TestStandbyServesWithoutTakeoverPath(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.kill()
-	eventually(t, "it serves", func() bool {
+	eventually(t, "the standby has taken over without the path", func() bool {
 		return standby.hasTakenOver() && standby.hasLogged("takeover path unavailable")
 	})
 	s.send(2000, 0)
@@ -141,12 +141,13 @@ func TestStandbyServesWithoutTakeoverPath(t *testing.T) {
 	next := standby.upgrade(args...)
 	standby.wantExit(cli.ExitDone)
 	if total := next.total(); total.Received != 2000 {
-		t.Errorf("%+v", total)
+		t.Errorf("got %+v, want 2000 received", total)
 	}
 }
 
-// Where the takeover path can't be used, a second standby can't know that nobody has met the first
-// one, which has served: it does not serve, and says why, until the path can be used.
+// The folder of the takeover path is removed, a first standby takes over and dies. The second
+// standby can't know whether a third process follows: it logs the reason and does not take over
+// until the path is usable.
 func TestSecondStandbyWaitsForTakeoverPath(t *testing.T) {
 	dir := filepath.Join(publicDir(t), "run")
 	if err := os.Mkdir(dir, 0o755); err != nil {
@@ -171,8 +172,8 @@ func TestSecondStandbyWaitsForTakeoverPath(t *testing.T) {
 	next.wantStop()
 }
 
-// A takeover socket that somebody removes is made anew: whoever stands by still does, and others
-// can come. A process that was replaced makes nothing anew.
+// The takeover socket is removed: the active process creates the socket again, standbys stay
+// connected, and successors can connect. A replaced process does not create the socket.
 func TestRemovedTakeoverSocketIsRecreated(t *testing.T) {
 	dir := publicDir(t)
 	address, socket := freePort(t), filepath.Join(dir, "takeover.sock")
@@ -187,13 +188,13 @@ func TestRemovedTakeoverSocketIsRecreated(t *testing.T) {
 		if err := os.Remove(socket); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "it is made anew", func() bool {
+		eventually(t, "the takeover socket is created again", func() bool {
 			return strings.Count(p.logs.String(), "takeover socket recreated") == n
 		})
 	}
 	next := p.upgrade(args...)
 	p.wantExit(cli.ExitDone)
-	eventually(t, "the standby follows", func() bool {
+	eventually(t, "the standby has followed to the successor", func() bool {
 		return strings.Count(standby.logs.String(), "standby started") == 2
 	})
 	s.send(2000, 0)
@@ -208,24 +209,26 @@ func TestRemovedTakeoverSocketIsRecreated(t *testing.T) {
 	next.signal(syscall.SIGCONT)
 	next.wantExit(cli.ExitReplaced)
 	standby.waitForLog("takeover socket recreated")
-	if next.hasLogged("made anew") {
-		t.Error("who was replaced made it anew")
+	if next.hasLogged("takeover socket recreated") {
+		t.Error("the replaced process created the takeover socket")
 	}
 	last := standby.upgrade(args...)
 	standby.wantExit(cli.ExitDone)
 	if total := last.total(); total.Received != 2100 {
-		t.Errorf("%+v", total)
+		t.Errorf("got %+v, want 2100 received", total)
 	}
 }
 
+// RUNTIME_DIRECTORY has several folders, as with several folders in RuntimeDirectory=: the takeover
+// path is in the first folder.
 func TestSeveralRuntimeDirectories(t *testing.T) {
 	first := t.TempDir()
 	args := []string{"--listen", freePort(t), "--shards", "1", "--output", "discard"}
 	directories := func(cmd *exec.Cmd) {
 		cmd.Env = append(cmd.Environ(), "RUNTIME_DIRECTORY="+first+":"+t.TempDir())
 	}
-	before := startServe(t, directories, args...)
-	after := startServe(t, nil, append(args, "--takeover", filepath.Join(first, "takeover.sock"))...)
-	before.wantExit(cli.ExitDone)
-	after.waitForTakeover()
+	predecessor := startServe(t, directories, args...)
+	successor := startServe(t, nil, append(args, "--takeover", filepath.Join(first, "takeover.sock"))...)
+	predecessor.wantExit(cli.ExitDone)
+	successor.waitForTakeover()
 }

@@ -16,8 +16,7 @@ import (
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
 )
 
-// peerOf connects to the takeover path of a process as another process of its user would, and
-// returns what it is offered.
+// connectPeer connects to a takeover path as a process of the same user, and returns the offer.
 func connectPeer(t *testing.T, path string, role takeover.Role) (*takeover.Conn, takeover.Offer) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -35,8 +34,9 @@ func connectPeer(t *testing.T, path string, role takeover.Role) (*takeover.Conn,
 	return conn, offer
 }
 
-// A process that has stopped reading for a successor is stopped before that one takes over, and
-// the successor is gone: its standby goes on, though no thread of the process stays away.
+// The active process has stopped reading for a successor. Then the active process is stopped by
+// SIGSTOP, and the successor leaves without a takeover: the standby takes over, although no shard
+// of the stopped process was reading.
 func TestProcessStoppedDuringHandover(t *testing.T) {
 	_, path := privateFolder(t)
 	address := freePort(t)
@@ -47,7 +47,7 @@ func TestProcessStoppedDuringHandover(t *testing.T) {
 	successor, _ := connectPeer(t, path, takeover.Successor)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	if err := successor.Ready(ctx); err != nil { // it has stopped reading then
+	if err := successor.Ready(ctx); err != nil { // returns when the active process has stopped reading
 		t.Fatal(err)
 	}
 	p.sigstop()
@@ -59,7 +59,8 @@ func TestProcessStoppedDuringHandover(t *testing.T) {
 	p.wantExit(cli.ExitReplaced)
 }
 
-// A process that waits for a slow successor is not taken for stopped.
+// The active process waits for a slow successor, longer than --standby-after: the standby does not
+// take over, and the active process reads on when the handover fails.
 func TestSlowSuccessorIsNoStall(t *testing.T) {
 	_, path := privateFolder(t)
 	address := freePort(t)
@@ -74,16 +75,16 @@ func TestSlowSuccessorIsNoStall(t *testing.T) {
 		t.Fatal(err)
 	}
 	newSenders(t, address, 16).send(100, 0)
-	p.waitForLog("handover failed", `"reading_on":true`) // after five seconds
+	p.waitForLog("handover failed", `"reading_on":true`) // after 5 s
 	p.waitForReceived(100)
 	if standby.hasTakenOver() {
 		t.Error("the standby has taken over")
 	}
 }
 
-// A process of the same user has all that a standby is given, and writes to it wherever the
-// kernel lets it: the active process reads on, or leaves as one that was replaced. It is never
-// made to follow a pointer or a length.
+// A hostile process of the same user gets the offer of a standby, and writes random values to all
+// writable memory: the active process reads on, or exits as replaced. The active process never uses
+// a value of this memory as a pointer or a length.
 func TestHostilePeer(t *testing.T) {
 	_, path := privateFolder(t)
 	address := freePort(t)
@@ -102,7 +103,7 @@ func TestHostilePeer(t *testing.T) {
 		memory, err := unix.Mmap(int(file.Fd()), 0, int(size.Size()), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 		if name == "counters" {
 			if !errors.Is(err, unix.EPERM) {
-				t.Fatalf("the peer can map the counters to write to them: %v", err)
+				t.Fatalf("got %v, want EPERM: the peer must not map the counters for writing", err)
 			}
 			continue
 		}
@@ -111,17 +112,17 @@ func TestHostilePeer(t *testing.T) {
 		}
 		defer unix.Munmap(memory)
 		random := rand.NewChaCha8([32]byte{})
-		scribble := func(from int) {
+		writeRandom := func(from int) {
 			for at := from; at+8 <= len(memory); at += 8 {
 				binary.NativeEndian.PutUint64(memory[at:], random.Uint64())
 			}
 		}
-		const epochAt = 16 // behind the magic and the version: what no process that serves reads again
+		const epochAt = 16 // behind the magic and the version, which the active process has read at its start
 		copy(memory, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"[:epochAt])
-		scribble(epochAt + 8)
+		writeRandom(epochAt + 8)
 		s.send(2000, 0)
 		p.waitForReceived(2000)
-		scribble(epochAt)
+		writeRandom(epochAt)
 		s.send(2100, 0)
 		p.wantExit(cli.ExitReplaced)
 		p.waitForLog("another process has taken over")

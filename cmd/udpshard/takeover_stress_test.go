@@ -12,7 +12,8 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// trials is how often TestRandomDeathsAreAccountedFor tries: more with UDPSHARD_TRIALS.
+// trialCount returns the number of trials of TestRandomDeathsAreAccountedFor: UDPSHARD_TRIALS, or
+// 12.
 func trialCount(t *testing.T) int {
 	if text := os.Getenv("UDPSHARD_TRIALS"); text != "" {
 		n, err := strconv.Atoi(text)
@@ -24,42 +25,43 @@ func trialCount(t *testing.T) int {
 	return 12
 }
 
-// upTo waits for a random time. It is no condition: a trial is about any moment.
+// sleepUpTo sleeps for a random time: a trial ends processes at random moments.
 func sleepUpTo(most time.Duration) { time.Sleep(rand.N(most)) }
 
-// An active process hands over to a successor while two standbys wait. At random moments the
-// process before is killed or stopped, and then the successor is killed, and then the standby
-// that goes on. Whoever is left has every datagram in its ledger.
+// An active process hands over to a successor, with two standbys. At random moments, the
+// predecessor is killed or stopped, then the successor is killed, then the standby that has taken
+// over. The last process has every datagram in its ledger.
 func TestRandomDeathsAreAccountedFor(t *testing.T) {
-	late := 0
+	unanswered := 0
 	for trial := range trialCount(t) {
 		if !t.Run(strconv.Itoa(trial), func(t *testing.T) {
 			if testRandomDeaths(t) {
-				late++
+				unanswered++
 			}
 		}) {
 			return
 		}
 	}
-	t.Logf("in %d trials a process has read before every standby had answered, and has said so", late)
+	t.Logf("in %d trials a process has logged that it reads before every standby has answered", unanswered)
 }
 
-// accountOfThree is one trial. It returns whether a process has said that it promises nothing.
-func testRandomDeaths(t *testing.T) (late bool) {
+// testRandomDeaths runs a trial. unanswered: a process has logged that it reads before every standby has
+// answered; then the ledger need not be complete.
+func testRandomDeaths(t *testing.T) (unanswered bool) {
 	dir, address := publicDir(t), freePort(t)
 	args := takeoverArgs(dir, address, "--protocol", "discard", "--shards", "2", "--steer", "hash", "--standby-after", "500ms")
 	first := startServe(t, asNobody, args...)
 	standbys := [2]*process{first.startStandby(args...), first.startStandby(args...)}
 	stop := sendUntilStopped(t, address)
-	eventually(t, "there is load", func() bool { // where the host is busy, a standby may have taken over by then
+	eventually(t, "1000 datagrams are received", func() bool { // on a busy host, a standby may have taken over already
 		status, err := statusAt(first.http)
 		return err == nil && metrics.Sum(status.Listeners[0].Shards).Received > 1000
 	})
 
 	successor := first.launchSuccessor(args...)
-	eventually(t, "a successor comes", func() bool { // where the host is busy, to a standby that has taken over by then
-		const comes = "successor connected"
-		return first.hasLogged(comes) || standbys[0].hasLogged(comes) || standbys[1].hasLogged(comes)
+	eventually(t, "the successor is connected", func() bool { // on a busy host, to a standby that has taken over
+		const connected = "successor connected"
+		return first.hasLogged(connected) || standbys[0].hasLogged(connected) || standbys[1].hasLogged(connected)
 	})
 	sleepUpTo(8 * time.Millisecond)
 	signal := []syscall.Signal{syscall.SIGKILL, syscall.SIGSTOP}[rand.IntN(2)]
@@ -75,28 +77,27 @@ func testRandomDeaths(t *testing.T) (late bool) {
 	sent := stop()
 
 	var total metrics.Reading
-	closed := func() bool {
+	complete := func() bool {
 		total = last.total()
 		return total.Received+total.Dropped.Kernel == sent && total.InFlight == 0
 	}
 	for _, p := range []*process{first, successor, active, last} {
-		late = late || p.hasLogged(readBeforeStandbys)
+		unanswered = unanswered || p.hasLogged(readBeforeStandbys)
 	}
-	if late {
+	if unanswered {
 		return true
 	}
-	for began := time.Now(); !closed(); time.Sleep(10 * time.Millisecond) {
+	for began := time.Now(); !complete(); time.Sleep(10 * time.Millisecond) {
 		if time.Since(began) > 10*time.Second {
-			t.Fatalf("%d of %d sent are in no account: %s after the successor came; %+v", sent-total.Received-total.Dropped.Kernel, sent, signal, total)
+			t.Fatalf("got %d of %d datagrams without a count: %s after the successor connected; %+v", sent-total.Received-total.Dropped.Kernel, sent, signal, total)
 		}
 	}
 	return false
 }
 
-// While processes with other numbers of shards take over from one another, by upgrades and
-// after deaths, somebody reads all there is over HTTP. Then no reading is of another socket,
-// and nothing goes back. It shows most where the program is built with the race detector:
-// UDPSHARD_TEST_RACE=1.
+// Processes with different numbers of shards take over from each other, by upgrades and after
+// deaths, while a client reads status and metrics: no reading mixes sockets, and no counter
+// decreases. The test finds most with the race detector: UDPSHARD_TEST_RACE=1.
 func TestStatusDuringTakeovers(t *testing.T) {
 	dir, address := publicDir(t), freePort(t)
 	with := func(shards int) []string {
@@ -104,7 +105,7 @@ func TestStatusDuringTakeovers(t *testing.T) {
 	}
 	p := startServe(t, asNobody, with(4)...)
 	stop := sendUntilStopped(t, address)
-	at := p.http // of all
+	at := p.http // of all processes
 	var ended atomic.Bool
 	read := make(chan struct{})
 	go func() {
@@ -116,11 +117,11 @@ func TestStatusDuringTakeovers(t *testing.T) {
 			}
 			status, err := statusAt(at)
 			if err != nil || len(status.Listeners) == 0 || status.Role != "active" {
-				continue // who answered has gone, or another process is about to serve
+				continue // between two active processes
 			}
 			now := metrics.Sum(status.Listeners[0].Shards)
 			if now.Dropped.Kernel > 1<<31 || now.Dropped.Kernel < last.Dropped.Kernel || now.Received < last.Received {
-				t.Errorf("from %+v to %+v", last, now)
+				t.Errorf("got %+[2]v after %+[1]v", last, now)
 				return
 			}
 			last = now

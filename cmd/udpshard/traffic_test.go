@@ -17,6 +17,7 @@ import (
 	"golang.org/x/net/ipv4"
 
 	"github.com/udpshard/udpshard/internal/loadgen"
+	"github.com/udpshard/udpshard/metrics"
 )
 
 // senders are sockets that send numbered syslog messages in turn.
@@ -202,4 +203,28 @@ func (p *process) startLoad(address string, args ...string) (report func() loadg
 	report = startSend(p.t, address, args...)
 	p.waitForLoad(10_000)
 	return report
+}
+
+// wantNoDrops fails the test if the kernel dropped datagrams, unless the kernel granted smaller
+// receive buffers than p asked for.
+func (p *process) wantNoDrops(kernel uint64) {
+	p.t.Helper()
+	if kernel > 0 && !p.hasLogged("smaller than asked") {
+		p.t.Errorf("got %d datagrams dropped by the kernel, want none", kernel)
+	}
+}
+
+// wantAccounted compares the report of `send` with the ledger of p: each datagram became one
+// record, was lost in a crash, or was dropped by the kernel. ordered: records have the order of
+// their sender.
+func (p *process) wantAccounted(r loadgen.Summary, ordered bool) (total metrics.Reading) {
+	p.t.Helper()
+	total = p.settledTotal()
+	all, lost, kernel := r.Records.Total, total.Dropped.LostInCrash, total.Dropped.Kernel
+	p.wantNoDrops(kernel)
+	if all.Arrived+lost+kernel != r.Sent || all.Doubled > 0 || ordered && all.Reordered > 0 ||
+		total.Received+kernel != r.Sent || total.Delivered != all.Arrived {
+		p.t.Errorf("got records %+v of %d sent, and ledger %+v", all, r.Sent, total)
+	}
+	return total
 }
