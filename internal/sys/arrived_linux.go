@@ -21,9 +21,9 @@ import (
 // other processes. All pages are written to beforehand: a page fault could fail after a message was
 // taken.
 
-// mailbox is the begin of a Receiver's memory, before batch headers, batch times controlSpace bytes
+// memoryHeader is the begin of a Receiver's memory, before batch headers, batch times controlSpace bytes
 // of control messages, and batch names.
-type mailbox struct {
+type memoryHeader struct {
 	batch          atomic.Uint32 // 0: not laid out; set last
 	space          uint32        // bytes of control messages for each message
 	gro            uint32        // 1: a message may be several datagrams, and headers are here
@@ -32,15 +32,15 @@ type mailbox struct {
 }
 
 const (
-	mailboxSize  = int(unsafe.Sizeof(mailbox{}))
-	headerSize   = int(unsafe.Sizeof(mmsghdr{}))
-	nameSize     = int(unsafe.Sizeof(sockaddr{}))
-	controlSpace = destinationSpace + segmentSpace
+	memoryHeaderSize = int(unsafe.Sizeof(memoryHeader{}))
+	headerSize       = int(unsafe.Sizeof(mmsghdr{}))
+	nameSize         = int(unsafe.Sizeof(sockaddr{}))
+	controlSpace     = destinationSpace + segmentSpace
 )
 
 // ReceiverSpace returns the size of a Receiver's memory for a batch, in bytes.
 func ReceiverSpace(batch int) int {
-	return mailboxSize + batch*(headerSize+controlSpace+nameSize)
+	return memoryHeaderSize + batch*(headerSize+controlSpace+nameSize)
 }
 
 // evidence is the part of a Receiver that Arrived reads, in memory that may outlive the process.
@@ -55,7 +55,7 @@ type evidence struct {
 
 // evidenceIn returns the evidence of a batch in memory of ReceiverSpace bytes.
 func evidenceIn(memory []byte, batch, space int, gro, dropDuplicates bool) evidence {
-	at := mailboxSize + batch*headerSize
+	at := memoryHeaderSize + batch*headerSize
 	e := evidence{
 		names:    unsafe.Slice(At[sockaddr](memory, at+batch*controlSpace), batch),
 		controls: memory[at : at+batch*controlSpace],
@@ -64,7 +64,7 @@ func evidenceIn(memory []byte, batch, space int, gro, dropDuplicates bool) evide
 		dropDuplicates: dropDuplicates,
 	}
 	if gro {
-		e.headers = unsafe.Slice(At[mmsghdr](memory, mailboxSize), batch)
+		e.headers = unsafe.Slice(At[mmsghdr](memory, memoryHeaderSize), batch)
 	}
 	return e
 }
@@ -88,11 +88,11 @@ func (e *evidence) arrived(n int) (datagrams uint64) {
 			datagrams++
 			continue
 		}
-		said := parseControl(e.controls[i*e.space:][:e.space])
+		control := parseControl(e.controls[i*e.space:][:e.space])
 		switch {
-		case e.dropDuplicates && said.asked != said.local:
-		case e.headers != nil && said.segment > 0 && e.headers[i].len > 0:
-			datagrams += (uint64(e.headers[i].len) + uint64(said.segment) - 1) / uint64(said.segment)
+		case e.dropDuplicates && control.destination != control.local:
+		case e.headers != nil && control.segment > 0 && e.headers[i].len > 0:
+			datagrams += (uint64(e.headers[i].len) + uint64(control.segment) - 1) / uint64(control.segment)
 		default:
 			datagrams++
 		}
@@ -104,10 +104,10 @@ func (e *evidence) arrived(n int) (datagrams uint64) {
 // queue, from the Receiver's memory. Call it when the Receiver's thread has ended. Damaged memory
 // makes the number wrong, without other harm.
 func Arrived(memory []byte) uint64 {
-	if len(memory) < mailboxSize {
+	if len(memory) < memoryHeaderSize {
 		return 0
 	}
-	box := At[mailbox](memory, 0)
+	box := At[memoryHeader](memory, 0)
 	batch, space := int(box.batch.Load()), int(box.space)
 	if batch == 0 || space > controlSpace || batch > len(memory) || ReceiverSpace(batch) > len(memory) {
 		return 0

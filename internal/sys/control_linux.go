@@ -20,14 +20,14 @@ const (
 
 // control is the content of a message's control messages.
 type control struct {
-	asked   netip.Addr // destination of the datagram; zero: unknown
-	local   netip.Addr // source of a reply; zero: the kernel's choice
-	segment int        // bytes of each segment of a GRO batch but the last; 0: one datagram
+	destination netip.Addr // destination of the datagram; zero: unknown
+	local       netip.Addr // source of a reply; zero: the kernel's choice
+	segment     int        // bytes of each segment of a GRO batch but the last; 0: one datagram
 }
 
-// parseControl parses control messages. asked and local are equal, except for broadcasts and
+// parseControl parses control messages. destination and local are equal, except for broadcasts and
 // multicasts, whose replies leave from an address of the host.
-func parseControl(c []byte) (said control) {
+func parseControl(c []byte) (parsed control) {
 	for len(c) >= cmsgHeader {
 		size := int(binary.NativeEndian.Uint64(c[0:8]))
 		level := int32(binary.NativeEndian.Uint32(c[8:12]))
@@ -38,34 +38,34 @@ func parseControl(c []byte) (said control) {
 		data := c[cmsgHeader:size]
 		switch {
 		case level == unix.SOL_IP && kind == unix.IP_PKTINFO && len(data) >= pktinfo4:
-			said.asked = netip.AddrFrom4([4]byte(data[8:12]))
-			said.local = netip.AddrFrom4([4]byte(data[4:8]))
-			if said.local.IsUnspecified() {
-				said.local = localOf(said.asked)
+			parsed.destination = netip.AddrFrom4([4]byte(data[8:12]))
+			parsed.local = netip.AddrFrom4([4]byte(data[4:8]))
+			if parsed.local.IsUnspecified() {
+				parsed.local = replySource(parsed.destination)
 			}
-		case level == unix.SOL_IPV6 && kind == unix.IPV6_PKTINFO && len(data) >= pktinfo6 && !said.asked.Is4():
-			said.asked = netip.AddrFrom16([16]byte(data[:16])).Unmap()
-			said.local = localOf(said.asked)
+		case level == unix.SOL_IPV6 && kind == unix.IPV6_PKTINFO && len(data) >= pktinfo6 && !parsed.destination.Is4():
+			parsed.destination = netip.AddrFrom16([16]byte(data[:16])).Unmap()
+			parsed.local = replySource(parsed.destination)
 		case level == unix.SOL_UDP && kind == unix.UDP_GRO && len(data) >= 4:
-			said.segment = int(int32(binary.NativeEndian.Uint32(data)))
+			parsed.segment = int(int32(binary.NativeEndian.Uint32(data)))
 		}
 		c = c[min((size+7)&^7, len(c)):]
 	}
-	return said
+	return parsed
 }
 
-// localOf is the local address where the kernel reports none: always over IPv6, and over IPv4 for a
+// replySource is the local address where the kernel reports none: always over IPv6, and over IPv4 for a
 // datagram that was queued before IP_PKTINFO was set, as on a socket that a service manager has
 // opened (ipv4_pktinfo_prepare, Linux 6.18). A broadcast to a subnet then counts as an address of
 // the host.
-func localOf(asked netip.Addr) netip.Addr {
-	if asked.IsMulticast() || asked == everybody {
+func replySource(destination netip.Addr) netip.Addr {
+	if destination.IsMulticast() || destination == limitedBroadcast {
 		return netip.Addr{}
 	}
-	return asked
+	return destination
 }
 
-var everybody = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+var limitedBroadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
 // putControl writes the control message that makes a reply leave from local, and returns the length
 // of the message, 0 for the zero Addr. The interface index is 0, so that routing chooses the

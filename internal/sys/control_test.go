@@ -28,8 +28,8 @@ func TestDestinationsThatTheKernelDoesNotKnow(t *testing.T) {
 		if c.local != "" {
 			local = netip.MustParseAddr(c.local)
 		}
-		if said := parseControl(message); said.asked.String() != c.asked || said.local != local {
-			t.Errorf("sent to %s, the kernel says %s: %+v", c.asked, c.spec, said)
+		if control := parseControl(message); control.destination.String() != c.asked || control.local != local {
+			t.Errorf("sent to %s, the kernel says %s: %+v", c.asked, c.spec, control)
 		}
 	}
 }

@@ -209,7 +209,7 @@ func FuzzArrived(f *testing.F) {
 	f.Add(append([]byte(nil), memory...))
 	message(r, 0, 100, make([]byte, 40))
 	f.Add(append([]byte(nil), memory...))
-	f.Add(memory[:mailboxSize])
+	f.Add(memory[:memoryHeaderSize])
 	f.Fuzz(func(t *testing.T, data []byte) {
 		Arrived(append(make([]byte, 0, len(data)+8), data...))
 	})

@@ -44,7 +44,7 @@ func NewReceiver(batch, size int, o ReceiverOptions) *Receiver {
 	if o.GRO {
 		space += segmentSpace
 	}
-	box := At[mailbox](memory, 0)
+	box := At[memoryHeader](memory, 0)
 	box.batch.Store(0)
 	box.space, box.gro, box.dropDuplicates = uint32(space), bit(o.GRO), bit(o.DropDuplicates)
 	r := &Receiver{
@@ -138,14 +138,14 @@ func (r *Receiver) Source(i int) (netip.AddrPort, uint32) {
 
 // Destination returns the address that message i was sent to, or the zero Addr without
 // ReceiverOptions.Destinations.
-func (r *Receiver) Destination(i int) netip.Addr { return parseControl(r.controlOf(i)).asked }
+func (r *Receiver) Destination(i int) netip.Addr { return parseControl(r.controlOf(i)).destination }
 
 // IsDuplicate reports whether message i was sent to a broadcast or multicast address. The kernel
 // gives a duplicate of such a datagram to each socket of the port, also to each member of a
 // SO_REUSEPORT group (__udp4_lib_mcast_deliver, Linux 6.18).
 func (r *Receiver) IsDuplicate(i int) bool {
-	said := parseControl(r.controlOf(i))
-	return said.asked != said.local
+	control := parseControl(r.controlOf(i))
+	return control.destination != control.local
 }
 
 // Segment returns the length of the datagrams in a GRO batch, of which the last may be shorter; 0

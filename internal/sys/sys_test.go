@@ -30,8 +30,8 @@ func TestControlMessagesRoundTrip(t *testing.T) {
 		if n == 0 || n > destinationSpace {
 			t.Fatalf("%s: %d bytes", local, n)
 		}
-		if said := parseControl(buf[:n]); said.local != local {
-			t.Errorf("%s comes back as %s", local, said.local)
+		if control := parseControl(buf[:n]); control.local != local {
+			t.Errorf("%s comes back as %s", local, control.local)
 		}
 		for i := range buf[:n] { // a truncated message is not read past its end
 			parseControl(buf[:i])
@@ -45,9 +45,9 @@ func TestControlMessagesRoundTrip(t *testing.T) {
 func TestMulticastIsNotAnsweredFrom(t *testing.T) {
 	buf := make([]byte, destinationSpace)
 	n := putControl(buf, netip.MustParseAddr("ff02::1"))
-	said := parseControl(buf[:n])
-	if said.asked != netip.MustParseAddr("ff02::1") || said.local.IsValid() {
-		t.Errorf("asked %s, answer from %s", said.asked, said.local)
+	control := parseControl(buf[:n])
+	if control.destination != netip.MustParseAddr("ff02::1") || control.local.IsValid() {
+		t.Errorf("asked %s, answer from %s", control.destination, control.local)
 	}
 }
 
