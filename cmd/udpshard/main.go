@@ -38,7 +38,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetHelpTemplate(cli.HelpTemplate)
 	root.SetFlagErrorFunc(cli.FlagError)
-	root.AddCommand(serveCommand(), sendCommand(), selftestCommand(), socketsCommand(), doctorCommand(), healthCommand(), versionCommand())
+	root.AddCommand(serveCommand(), sendCommand(), selftestCommand(), socketsCommand(),
+		doctorCommand(), healthCommand(), versionCommand())
 	root.SetHelpCommand(cli.HelpCommand())
 	cli.AddCompletion(root)
 	root.InitDefaultHelpFlag()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -79,8 +80,8 @@ func (t *selftestRun) run(stdout, stderr io.Writer) error {
 	}
 	l := t.listener
 	l.Address, l.Name = "127.0.0.1:0", "selftest"
-	for key, flag := range map[string]string{"shards": "--shards", "cpus": "--cpus", "batch": "--batch", "receive_buffer": "--receive-buffer"} {
-		l.SetAt(key, flag)
+	for _, key := range []string{"shards", "cpus", "batch", "receive_buffer"} {
+		l.SetAt(key, "--"+strings.ReplaceAll(key, "_", "-"))
 	}
 	var senders []int
 	l.CPUs, senders = selftest.DivideCPUs(usable, l.CPUs, l.Shards)
@@ -91,7 +92,9 @@ func (t *selftestRun) run(stdout, stderr io.Writer) error {
 		t.threads = min(len(senders), t.flows)
 	}
 	// The port is not known yet, and is not part of the check.
-	if _, _, err := (loadgen.Config{To: "127.0.0.1:9", Flows: t.flows, Size: t.size, GSO: t.gso, Threads: t.threads, CPUs: senders}).Check(); err != nil {
+	load := loadgen.Config{To: "127.0.0.1:9", Flows: t.flows, Size: t.size, GSO: t.gso,
+		Threads: t.threads, CPUs: senders}
+	if _, _, err := load.Check(); err != nil {
 		return sendError("", t.flows, err)
 	}
 	l.MaxDatagram = max(l.MaxDatagram, t.size)

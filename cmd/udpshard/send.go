@@ -165,7 +165,8 @@ func (s *sending) run(stdout io.Writer) error {
 // input, output and error, epoll, files to verify.
 const spareFiles = 32
 
-// sendError returns the error of a run with a number of flows to an address, with the flag or a hint.
+// sendError returns the error of a run with a number of flows to an address, with the flag or a
+// hint.
 func sendError(to string, flows int, err error) error {
 	var wrong *loadgen.ConfigError
 	if errors.As(err, &wrong) {

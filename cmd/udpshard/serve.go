@@ -45,7 +45,8 @@ beside an instance, as the same user.`,
 				return err
 			}
 			b := thisBuild()
-			return server.Run(server.Options{Flags: &f, Config: c, Stderr: cmd.ErrOrStderr(), Exit: exitWith(cmd.ErrOrStderr()),
+			return server.Run(server.Options{Flags: &f, Config: c,
+				Stderr: cmd.ErrOrStderr(), Exit: exitWith(cmd.ErrOrStderr()),
 				Version: b.version, BuildLabels: b.labels()})
 		},
 	}
@@ -54,8 +55,8 @@ beside an instance, as the same user.`,
 	return cmd
 }
 
-// exitWith returns a function that ends the process at once with an error, also if standard error is
-// a pipe without a reader.
+// exitWith returns a function that ends the process at once with an error, also if standard error
+// is a pipe without a reader.
 func exitWith(stderr io.Writer) func(error) {
 	return func(err error) {
 		go cli.PrintError(stderr, err)

@@ -46,7 +46,7 @@ during the whole interval is reported too: then use a longer --interval.
 Exit code 1 if there is no such socket.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				err := fmt.Errorf("%s takes one ADDR, such as :5514; there are %d", cmd.CommandPath(), len(args))
+				err := fmt.Errorf("%s takes one ADDR, such as :5514, not %d", cmd.CommandPath(), len(args))
 				return cli.WithHint(cli.Usage(err), cmd.CommandPath()+" :"+config.DefaultPort)
 			}
 			return nil
@@ -98,10 +98,10 @@ func listSockets(stdout io.Writer, address netip.AddrPort, interval time.Duratio
 	return nil
 }
 
-// noSockets returns the error of an address without sockets. others is the number of sockets that the
-// port has at other addresses.
-func noSockets(name string, address netip.AddrPort, others int) error {
-	if others > 0 {
+// noSockets returns the error of an address without sockets. elsewhere is the number of sockets that
+// the port has at other addresses.
+func noSockets(name string, address netip.AddrPort, elsewhere int) error {
+	if elsewhere > 0 {
 		return cli.WithHint(fmt.Errorf("no UDP socket receives what is sent to %s", name), fmt.Sprintf("the port has sockets at other addresses: udpshard sockets %d", address.Port()))
 	}
 	return cli.WithHint(errors.New("no UDP socket of this network namespace has "+name), "udpshard serve --listen "+name)

@@ -25,7 +25,8 @@ func (c *Config) check() error {
 			continue
 		}
 		if first := listenerAt[at]; first != nil {
-			errs = append(errs, l.ErrorAt("address", fmt.Errorf("listener %s has the address %s already", first.Name, first.Address)))
+			err := fmt.Errorf("listener %s has the address %s already", first.Name, first.Address)
+			errs = append(errs, l.ErrorAt("address", err))
 			continue
 		}
 		listenerAt[at] = l
@@ -80,7 +81,8 @@ func (l *Listener) checkEngine() error {
 	var unresolved error
 	if l.unresolved != nil {
 		engine.Address = ""
-		unresolved = &shard.ConfigError{Field: "Address", Err: fmt.Errorf("%q: %w", l.Address, l.unresolved)}
+		err := fmt.Errorf("%q: %w", l.Address, l.unresolved)
+		unresolved = &shard.ConfigError{Field: "Address", Err: err}
 	}
 	errs := cli.Separate(engine.Check(), unresolved)
 	for i, err := range errs {
@@ -96,8 +98,9 @@ func (l *Listener) WithPosition(err error) error {
 		return err
 	}
 	key := map[string]string{
-		"Address": "address", "Shards": "shards", "CPUs": "cpus", "Batch": "batch", "MaxDatagram": "max_datagram",
-		"ReceiveBuffer": "receive_buffer", "GRO": "gro", "BusyPoll": "busy_poll", "Allow": "allow", "RateLimit": "rate_limit",
+		"Address": "address", "Shards": "shards", "CPUs": "cpus", "Batch": "batch",
+		"MaxDatagram": "max_datagram", "ReceiveBuffer": "receive_buffer", "GRO": "gro",
+		"BusyPoll": "busy_poll", "Allow": "allow", "RateLimit": "rate_limit",
 		"RateLimitPrefix4": "rate_limit_prefix.ipv4", "RateLimitPrefix6": "rate_limit_prefix.ipv6",
 		"Steering.Mode": "steer", "Steering.StallAfter": "stall_after",
 	}[wrong.Field]
@@ -118,10 +121,13 @@ func (l *Listener) checkDNS() error {
 	case l.keys["protocol"].unusable:
 	case l.Protocol == "dns":
 		if l.MaxDatagram < minDNSDatagram {
-			errs = append(errs, l.ErrorAt("max_datagram", fmt.Errorf("%d is less than %d bytes, the length of query that every server accepts (RFC 1035 section 2.3.4)", l.MaxDatagram, minDNSDatagram)))
+			err := fmt.Errorf("%d is less than %d bytes, the length of query that every server "+
+				"accepts (RFC 1035 section 2.3.4)", l.MaxDatagram, minDNSDatagram)
+			errs = append(errs, l.ErrorAt("max_datagram", err))
 		}
 		if l.IsSet("rrl_slip") && l.RRL == 0 {
-			errs = append(errs, l.ErrorAt("rrl_slip", errors.New("without effect while rrl is off")))
+			err := errors.New("without effect while rrl is off")
+			errs = append(errs, l.ErrorAt("rrl_slip", err))
 		}
 	default:
 		position := "--protocol"

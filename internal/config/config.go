@@ -99,7 +99,8 @@ func (c *Config) readEnvironment() error {
 // MayRunWithoutHTTP reports whether serve may start although the default HTTP address is in use:
 // a process with which a listener shares its port serves HTTP there.
 func (c *Config) MayRunWithoutHTTP() bool {
-	return !c.IsSet("http") && slices.ContainsFunc(c.Listeners, func(l *Listener) bool { return l.Join })
+	joins := func(l *Listener) bool { return l.Join }
+	return !c.IsSet("http") && slices.ContainsFunc(c.Listeners, joins)
 }
 
 // Shards returns the number of shards of all listeners.

@@ -11,8 +11,8 @@ import (
 
 // CheckReload returns an error if next differs from c in a setting that only a restart can change.
 func (c *Config) CheckReload(next *Config) error {
-	if len(next.Listeners) != len(c.Listeners) {
-		return fmt.Errorf("listeners: was %d and is %d: a change needs a restart", len(c.Listeners), len(next.Listeners))
+	if was, is := len(c.Listeners), len(next.Listeners); was != is {
+		return fmt.Errorf("listeners: was %d and is %d: a change needs a restart", was, is)
 	}
 	if err := checkReload(c.scope(), next.scope(), c.effective(), next.effective()); err != nil {
 		return err
@@ -29,10 +29,12 @@ func (c *Config) CheckReload(next *Config) error {
 // checkReload compares the values of the settings, and where these differ the effective values.
 func checkReload[T any](old, next scope[T], oldEffective, nextEffective *T) error {
 	for _, s := range old.settings {
-		same := s.live || reflect.DeepEqual(s.get(old.of), s.get(next.of)) || reflect.DeepEqual(s.get(oldEffective), s.get(nextEffective))
-		if !same {
-			return fmt.Errorf("%s: was %q and is %q: a change needs a restart", next.origins.position(s.key), old.text(s), next.text(s))
+		if s.live || reflect.DeepEqual(s.get(old.of), s.get(next.of)) ||
+			reflect.DeepEqual(s.get(oldEffective), s.get(nextEffective)) {
+			continue
 		}
+		return fmt.Errorf("%s: was %q and is %q: a change needs a restart",
+			next.origins.position(s.key), old.text(s), next.text(s))
 	}
 	return nil
 }

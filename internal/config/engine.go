@@ -52,7 +52,10 @@ func (l *Listener) Steering() shard.Steering {
 
 // loopback are the senders that echo answers by default: an open echo service is a reflector,
 // since UDP sources can be forged (RFC 4732 3.1).
-var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+var loopback = []netip.Prefix{
+	netip.MustParsePrefix("127.0.0.0/8"),
+	netip.MustParsePrefix("::1/128"),
+}
 
 // Policy returns the admission policy.
 func (l *Listener) Policy() shard.Policy {

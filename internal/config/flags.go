@@ -28,8 +28,9 @@ func (f *Flags) Define(flags *pflag.FlagSet, usage string, names ...string) {
 
 func define[T any](f *Flags, flags *pflag.FlagSet, settings []setting[T], names []string) {
 	if len(names) > 0 {
-		settings = slices.DeleteFunc(slices.Clone(settings), func(s setting[T]) bool { return !slices.Contains(names, s.flag) })
-		slices.SortFunc(settings, func(a, b setting[T]) int { return slices.Index(names, a.flag) - slices.Index(names, b.flag) })
+		order := func(s setting[T]) int { return slices.Index(names, s.flag) }
+		settings = slices.DeleteFunc(slices.Clone(settings), func(s setting[T]) bool { return order(s) < 0 })
+		slices.SortFunc(settings, func(a, b setting[T]) int { return order(a) - order(b) })
 	}
 	for _, s := range settings {
 		if s.flag == "" {

@@ -92,8 +92,8 @@ func (d *document) err() error {
 
 // parse returns the value of the only YAML document of the file.
 func (d *document) parse(data []byte) *value {
-	const byteOrderMark = "\xef\xbb\xbf"
-	file, err := parser.ParseBytes(bytes.TrimPrefix(data, []byte(byteOrderMark)), 0, parser.AllowDuplicateMapKey())
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // the byte order mark
+	file, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		at := start
 		var syntax yaml.Error

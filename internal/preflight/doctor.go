@@ -18,7 +18,8 @@ import (
 // Examine returns the findings of doctor about this host and a configuration. The checks of a start
 // are for the configuration of a file; file is "" for flags. Counters are read twice, interval
 // apart.
-func Examine(ctx context.Context, c *config.Config, file string, interval time.Duration) ([]doctor.Finding, error) {
+func Examine(ctx context.Context, c *config.Config, file string, interval time.Duration,
+) ([]doctor.Finding, error) {
 	usable, err := sys.UsableCPUs()
 	if err != nil {
 		return nil, err
@@ -52,7 +53,8 @@ func checkStart(c *config.Config, file string, running []int) []doctor.Finding {
 	if err := (&Check{Config: c, Beside: beside}).Run(except...); err != nil {
 		return Refusals(err)
 	}
-	return []doctor.Finding{{Check: startCheck, Level: doctor.OK, Finding: "serve can use everything in " + file}}
+	return []doctor.Finding{{Check: startCheck, Level: doctor.OK,
+		Finding: "serve can use everything in " + file}}
 }
 
 // Refusals returns a finding for each error with which serve would not start.

@@ -21,7 +21,8 @@ import (
 func TakeoverError(c *config.Config, err error) error {
 	file, statErr := os.Lstat(c.Takeover)
 	noSocket := statErr == nil && file.Mode().Type() != os.ModeSocket
-	if noSocket || errors.Is(statErr, unix.ENOTDIR) || errors.As(err, new(*takeover.SharedFolderError)) {
+	noFolder := errors.Is(statErr, unix.ENOTDIR)
+	if noSocket || noFolder || errors.As(err, new(*takeover.SharedFolderError)) {
 		return c.ErrorAt("takeover", err)
 	}
 	return fmt.Errorf("takeover: %w", err)
@@ -33,15 +34,18 @@ func WithTakeoverHint(c *config.Config, err error) error {
 	if c.Takeover == "" || !errors.As(err, new(*shard.InUseError)) {
 		return err
 	}
-	return cli.WithHint(err, fmt.Sprintf("no process listens at the takeover path: restart the process that "+
-		"has the port with --takeover %s, or stop it, or use another port", config.Absolute(c.Takeover)))
+	return cli.WithHint(err, fmt.Sprintf("no process listens at the takeover path: restart the "+
+		"process that has the port with --takeover %s, or stop it, or use another port",
+		config.Absolute(c.Takeover)))
 }
 
-// JoinError returns the error of a standby whose listener joins a port without a socket of the active
-// process: the kernel would queue datagrams for the standby, which does not read.
+// JoinError returns the error of a standby whose listener joins a port without a socket of the
+// active process: the kernel would queue datagrams for the standby, which does not read.
 func JoinError(l *config.Listener) error {
-	err := errors.New("the active process has no such listener, and a standby does not read the datagrams of the port")
-	return l.ErrorAt("join", cli.WithHint(err, "add the listener to the active process, then start the standby"))
+	err := errors.New("the active process has no such listener, and a standby does not read " +
+		"the datagrams of the port")
+	const hint = "add the listener to the active process, then start the standby"
+	return l.ErrorAt("join", cli.WithHint(err, hint))
 }
 
 // OutputError returns the error of an output. If the folder of the file is missing, the hint makes
@@ -63,12 +67,13 @@ func TCPError(l *config.Listener, err error) error {
 	return cli.WithHint(err, "stop the process that has the port, or use another port")
 }
 
-// MaxHTTPConnections limits the open connections of the HTTP server. Scrapers and probes need a few;
-// a process may open 1,024 files by default. Above the limit, the server closes the connection with
-// the longest time since its last request, so that new requests are always answered.
+// MaxHTTPConnections limits the open connections of the HTTP server. Scrapers and probes need a
+// few; a process may open 1,024 files by default. Above the limit, the server closes the connection
+// with the longest time since its last request, so that new requests are always answered.
 const MaxHTTPConnections = 128
 
 // HTTPError returns the error of an HTTP address at which serve cannot listen.
 func HTTPError(err error) error {
-	return cli.WithHint(fmt.Errorf("http: %w", err), "--http ADDR sets another address, --http '' turns HTTP off")
+	const hint = "--http ADDR sets another address, --http '' turns HTTP off"
+	return cli.WithHint(fmt.Errorf("http: %w", err), hint)
 }

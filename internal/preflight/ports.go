@@ -137,7 +137,8 @@ func (c *Check) checkHTTP() error {
 
 // inUse returns the error of net.Listen for an address in use.
 func inUse(network string, at net.Addr) error {
-	return &net.OpError{Op: "listen", Net: network, Addr: at, Err: os.NewSyscallError("bind", unix.EADDRINUSE)}
+	err := os.NewSyscallError("bind", unix.EADDRINUSE)
+	return &net.OpError{Op: "listen", Net: network, Addr: at, Err: err}
 }
 
 // isListening reports whether a socket listens at a TCP address and prevents the start. With

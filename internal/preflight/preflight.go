@@ -161,8 +161,9 @@ func (c *Check) checkOpenFiles() error {
 	if uint64(need) <= limit.Max {
 		return nil
 	}
-	return openFilesError(c.Config, fmt.Errorf("%s and their outputs need %d files at the least, and this process may open %d",
-		format.Plural(c.Config.Shards(), "shard"), need, limit.Max))
+	err := fmt.Errorf("%s and their outputs need %d files at the least, and this process may open %d",
+		format.Plural(c.Config.Shards(), "shard"), need, limit.Max)
+	return openFilesError(c.Config, err)
 }
 
 func minOpenFiles(c *config.Config) (n int) {

@@ -17,7 +17,8 @@ const zonesTimeout = 5 * time.Minute
 // LoadListenerZones reads the zones of a listener with the protocol dns. Errors have the position
 // of the setting, and the position in the zone file.
 func LoadListenerZones(l *config.Listener) (*dns.Zones, error) {
-	zones, err := regular.WithTimeout(zonesTimeout, "read the zones", func() (*dns.Zones, error) { return dns.LoadZones(l.Zones...) })
+	load := func() (*dns.Zones, error) { return dns.LoadZones(l.Zones...) }
+	zones, err := regular.WithTimeout(zonesTimeout, "read the zones", load)
 	debug.FreeOSMemory() // the load takes several times the memory of the zones
 	if err != nil {
 		var errs []error
