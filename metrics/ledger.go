@@ -117,7 +117,7 @@ func (l *Ledger) NotReady(now time.Time) (reasons []string) {
 			case away > stalledAfter || slices.Contains(stalled, s.Index):
 				away = away.Round(100 * time.Millisecond)
 				if _, waiting := s.OutputWait(now); waiting {
-					add("has not read for %s: its output takes nothing", away)
+					add("has not read for %s: its output accepts no records", away)
 				} else {
 					add("has not read for %s", away)
 				}

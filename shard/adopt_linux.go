@@ -73,7 +73,7 @@ func checkInherited(fd int, c Config, at address) (netip.AddrPort, error) {
 	}
 	gro, err := unix.GetsockoptInt(fd, unix.SOL_UDP, unix.UDP_GRO)
 	if err == nil && gro != 0 && !c.GRO { // an error: an old kernel without this option
-		return bound, &ConfigError{"GRO", errors.New("the predecessor has it on, and GRO batches may be queued at its sockets: keep it on, or stop that process first")}
+		return bound, &ConfigError{"GRO", errors.New("the predecessor has GRO on, and GRO batches may be queued at its sockets: keep GRO on, or stop the predecessor first")}
 	}
 	return bound, nil
 }

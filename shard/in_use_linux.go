@@ -28,7 +28,7 @@ type Holder struct {
 
 func (h Holder) String() string {
 	if h.PID == 0 {
-		return fmt.Sprintf("a process of uid %d that uid %d may not look into", h.UID, os.Geteuid())
+		return fmt.Sprintf("a process of uid %d, whose pid is not visible to uid %d", h.UID, os.Geteuid())
 	}
 	return fmt.Sprintf("%s of uid %d", holder.Process{PID: h.PID, Command: h.Command}, h.UID)
 }
@@ -55,12 +55,12 @@ func (e *InUseError) Error() string {
 // Hint returns a remedy.
 func (e *InUseError) Hint() string {
 	if e.foreign() {
-		return fmt.Sprintf("the kernel lets only sockets of one user share a port (SO_REUSEPORT, socket(7)): run both as one user, or take another port than %s", e.Address)
+		return fmt.Sprintf("the kernel lets only sockets of one user share a port (SO_REUSEPORT, socket(7)): run both processes as one user, or use another port than %s", e.Address)
 	}
 	if e.Join {
-		return "the other socket has no SO_REUSEPORT, so no socket can join: stop that process, or take another port"
+		return "the other socket has no SO_REUSEPORT, so no socket can join: stop that process, or use another port"
 	}
-	return "stop it, take another port, or share the port with --join"
+	return "stop that process, use another port, or share the port with --join"
 }
 
 // foreign reports whether a holder's socket is of another user.
@@ -162,9 +162,9 @@ func bindError(at address, err error) error {
 	switch {
 	case errors.Is(err, unix.EACCES):
 		return hinted{fmt.Errorf("bind: %w", err), fmt.Sprintf(
-			"ports below net.ipv4.ip_unprivileged_port_start need CAP_NET_BIND_SERVICE: grant it, or take a port above 1023, or sysctl -w net.ipv4.ip_unprivileged_port_start=%d", at.Port())}
+			"ports below net.ipv4.ip_unprivileged_port_start need CAP_NET_BIND_SERVICE: grant the capability, use a port above 1023, or sysctl -w net.ipv4.ip_unprivileged_port_start=%d", at.Port())}
 	case errors.Is(err, unix.EADDRNOTAVAIL):
-		return hinted{fmt.Errorf("bind: %w", err), "no interface of this host has that address: see ip address"}
+		return hinted{fmt.Errorf("bind: %w", err), "no interface of this host has the address: ip address lists all addresses"}
 	}
 	return fmt.Errorf("bind: %w", err)
 }

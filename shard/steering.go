@@ -60,7 +60,7 @@ func (s Steering) complete(join bool) (Steering, error) {
 	case !slices.Contains(steer.Modes, s.Mode):
 		return s, &ConfigError{"Steering.Mode", fmt.Errorf("there is no mode %q", s.Mode)}
 	case join && s.Mode != Auto && s.Mode != Hash:
-		return s, &ConfigError{"Steering.Mode", fmt.Errorf("%s needs a port without sockets of other processes: only the kernel's hash chooses among all sockets", s.Mode)}
+		return s, &ConfigError{"Steering.Mode", fmt.Errorf("%s does not work at a port that is shared with another process: only the kernel's hash chooses among the sockets of both", s.Mode)}
 	case join:
 		s.Mode = Hash
 	}

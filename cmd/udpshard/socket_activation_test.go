@@ -141,7 +141,7 @@ func testFewerShards(t *testing.T, wildcard bool) {
 	p.terminate()
 	early.send(19_200, 0)
 	p = svc.start("--shards", "3")
-	p.waitForLog("a process with fewer shards has put out of use")
+	p.waitForLog("a process with fewer shards has put the socket out of use")
 	early.send(25_600, 0)
 	p.waitForDelivered(25_600)
 	svc.wantStored(3)

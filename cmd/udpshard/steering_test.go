@@ -146,10 +146,10 @@ func TestSteeringAvoidsStalledShard(t *testing.T) {
 	report := startSend(t, address, "--rate", strconv.Itoa(rate), "--flows", "64")
 	p.waitForLog("shard stalled, datagrams go to other shards")
 	stalled := p.status().Listeners[0]
-	if !slices.Equal(stalled.Steering.StalledShards, []int{1}) || !strings.Contains(stalled.Skew, "shard 1 is stalled; the output accepts nothing; datagrams go to other shards") {
+	if !slices.Equal(stalled.Steering.StalledShards, []int{1}) || !strings.Contains(stalled.Skew, "shard 1 is stalled; the output accepts no records; datagrams go to other shards") {
 		t.Errorf("got steering %+v, skew %q, want shard 1 stalled", stalled.Steering, stalled.Skew)
 	}
-	if body, code := p.get("/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "listener syslog shard 1 has not read for") || !strings.Contains(body, "its output takes nothing") {
+	if body, code := p.get("/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "listener syslog shard 1 has not read for") || !strings.Contains(body, "its output accepts no records") {
 		t.Errorf("got %d %q of /readyz, want 503 with shard 1", code, body)
 	}
 	if body, _ := p.get("/metrics"); !strings.Contains(body, `udpshard_shard_stalled{listener="syslog",shard="1"} 1`) ||

@@ -25,7 +25,7 @@ func SocketAddress(socket *os.File) (at netip.AddrPort, err error) {
 			return fmt.Errorf("a socket of protocol %d, and UDP is %d", protocol, unix.IPPROTO_UDP)
 		}
 		if _, err := unix.Getpeername(fd); err == nil {
-			return errors.New("a socket that a process with fewer shards has put out of use: a .socket unit that has it needs a restart")
+			return errors.New("a process with fewer shards has put the socket out of use: restart the .socket unit, if the socket comes from one")
 		}
 		at, err = sys.BoundAddress(fd)
 		return err

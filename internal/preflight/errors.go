@@ -35,7 +35,7 @@ func WithTakeoverHint(c *config.Config, err error) error {
 		return err
 	}
 	return cli.WithHint(err, fmt.Sprintf("no process listens at the takeover path: restart the "+
-		"process that has the port with --takeover %s, or stop it, or use another port",
+		"process that has the port with --takeover %s, or stop that process, or use another port",
 		config.Absolute(c.Takeover)))
 }
 

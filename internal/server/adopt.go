@@ -89,7 +89,7 @@ func explainAddress(from *succession.Predecessor, err error) error {
 	_, port, _ := net.SplitHostPort(inUse.Address)
 	for _, had := range from.Offer.Listeners {
 		if _, its, _ := net.SplitHostPort(had.Address); its == port {
-			return cli.WithHint(err, fmt.Sprintf("%s has it as %s, and only that very address can be taken over: listen there, or take another port", from.Process(), had.Address))
+			return cli.WithHint(err, fmt.Sprintf("%s has it as %s, and only that very address can be taken over: listen there, or use another port", from.Process(), had.Address))
 		}
 	}
 	return err

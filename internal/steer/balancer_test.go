@@ -315,7 +315,7 @@ func TestStallsThatAreNotAvoided(t *testing.T) {
 	w.shards[0].stalled, w.shards[0].outputWait = true, 1
 	w.pass(5 * time.Second)
 	w.want(Stalling)
-	if words := w.balancer.Skew(); !strings.Contains(words, "shard 0 is stalled; the output accepts nothing") {
+	if words := w.balancer.Skew(); !strings.Contains(words, "shard 0 is stalled; the output accepts no records") {
 		t.Errorf("skew report: %q", words)
 	}
 

@@ -105,7 +105,7 @@ func (b *Balancer) shardsWhere(holds func(*shardState) bool) []int {
 func (s *shardState) cause() string {
 	switch {
 	case s.outputWait > significant:
-		return "; the output accepts nothing"
+		return "; the output accepts no records"
 	case s.runDelay > significant:
 		return fmt.Sprintf("; other threads had the CPU for %.0f%% of the time", 100*min(s.runDelay, 1))
 	}
