@@ -29,8 +29,8 @@ func TestSpread(t *testing.T) {
 	}
 }
 
-// Ratios are of the same round: a machine that was twice as slow in one of
-// them changes none.
+// Ratios are between measurements of the same round: a machine that was twice as slow in a round
+// changes no ratio.
 func TestRatios(t *testing.T) {
 	if got, want := ratios([]float64{1, 2, 4}, []float64{2, 4, 8}), (spread{0.5, 0.5, 0.5}); got != want {
 		t.Errorf("got %v, want %v", got, want)
@@ -112,8 +112,7 @@ func TestShownNamesNothingOfThisMachine(t *testing.T) {
 	}
 }
 
-// The CPU clock tells what the threads' schedstat tells, and a process that
-// works is not quiet.
+// The CPU clock agrees with the schedstat of the threads, and a busy process is not quiet.
 func TestProcessClock(t *testing.T) {
 	cpus, err := usableCPUs()
 	if err != nil {
@@ -124,14 +123,14 @@ func TestProcessClock(t *testing.T) {
 		t.Skip("needs sh: ", err)
 	}
 	defer p.kill()
-	for stopped := false; !stopped; time.Sleep(time.Millisecond) { // while others have the CPU it is quiet too
+	for stopped := false; !stopped; time.Sleep(time.Millisecond) { // a process is also quiet while other processes have the CPU
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
 		if err != nil {
 			t.Fatal(err)
 		}
 		stopped = strings.Contains(string(stat), ") T ")
 	}
-	if _, err := p.settle(context.Background()); err != nil {
+	if _, err := p.waitQuiet(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	clock, err := p.cpu()

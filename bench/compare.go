@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// entrant is a contender under its load, and what was measured of it.
+// entrant is a contender under a load, with its measurements.
 type entrant struct {
 	contender
 	load   load
@@ -22,8 +22,8 @@ func against(d load, contenders ...contender) []*entrant {
 	return entrants
 }
 
-// rounds measures each entrant once a round, in turns: forth, then back, so
-// that what drifts does not favour one of them.
+// rounds measures each entrant once a round, in alternating order, so that a drift of the machine
+// favors no entrant.
 func (l *lab) rounds(ctx context.Context, what string, entrants []*entrant) error {
 	for i := range l.pairs {
 		order := slices.Clone(entrants)
@@ -42,7 +42,7 @@ func (l *lab) rounds(ctx context.Context, what string, entrants []*entrant) erro
 	return nil
 }
 
-// progress tells of one round.
+// progress prints a round.
 func (l *lab) progress(line string, entrants []*entrant, i int) {
 	first := entrants[0].trials[i].perDatagram()
 	for n, e := range entrants {
@@ -68,10 +68,10 @@ func (e *entrant) each(f func(trial) float64) []float64 {
 
 func (e *entrant) costs() []float64 { return e.each(trial.perDatagram) }
 
-// to is the ratio of its cost to another's.
+// to returns the ratio of e's cost to the cost of another entrant.
 func (e *entrant) to(other *entrant) spread { return ratios(e.costs(), other.costs()) }
 
-// lost is the share of all datagrams that did not arrive.
+// lost returns the share of all datagrams that did not arrive.
 func (e *entrant) lost() float64 {
 	var sent, lost uint64
 	for _, t := range e.trials {
@@ -81,7 +81,7 @@ func (e *entrant) lost() float64 {
 	return float64(lost) / float64(max(sent, 1))
 }
 
-// received is the median rate at which datagrams arrived, a second.
+// received returns the median rate at which datagrams arrived, a second.
 func (e *entrant) received() int {
 	return int(newSpread(e.each(func(t trial) float64 { return t.rate * float64(t.received) / float64(t.sent) })).median)
 }
@@ -127,7 +127,7 @@ func (l *lab) commands(entrants []*entrant) string {
 // shownPort stands for whichever was free.
 const shownPort = 5514
 
-// command is a contender's command line, as the report has it.
+// command returns a contender's command line for the report.
 func (l *lab) command(c contender) string {
 	argv, err := c.command(shownPort, l.path("records.json"))
 	if err != nil {

@@ -25,7 +25,7 @@ func list(cpus []int) string {
 	return strings.Join(words, ",")
 }
 
-// udpshard serves with shards on cpus in turn; the process has no others.
+// udpshard serves with shards on cpus in turn. The process may use only these CPUs.
 func (l *lab) udpshard(name string, cpus []int, shards int, flags ...string) contender {
 	return contender{
 		name: name, cpus: cpus, sockets: shards,
@@ -49,7 +49,7 @@ func (l *lab) floor() contender {
 	}
 }
 
-// counter is one of the Go programs in receivers.
+// counter is a Go program in receivers.
 func (l *lab) counter(name, mode string) contender {
 	return contender{
 		name: name, cpus: l.receiverCPUs(1), sockets: 1,
@@ -57,8 +57,7 @@ func (l *lab) counter(name, mode string) contender {
 	}
 }
 
-// toFile are the CPUs for what needs two: all but the sender's, if that
-// leaves as many.
+// toFile returns the CPUs for a contender that needs two: all but the sender's, if two are left.
 func (l *lab) toFile() []int {
 	return l.cpus[:max(len(l.cpus)-1, min(2, len(l.cpus)))]
 }
@@ -96,7 +95,7 @@ func (l *lab) ngSyslog() contender {
 	if l.syslogNG == "" {
 		return c
 	}
-	// Unpacked: its libraries and modules are not where they look for each other.
+	// In an unpacked package, libraries and modules are not in their usual folders.
 	under := func(pattern string) []string {
 		found, _ := filepath.Glob(filepath.Join(l.syslogNG, pattern)) // the pattern is well formed
 		return found

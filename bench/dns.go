@@ -82,7 +82,7 @@ process for UDP, on CPU %d; Knot and NSD are configured as [bench/knot.conf](../
 say. What NSD's processes used is added up. dnsperf, on CPU %d, has at most %d queries under way: those fit into the buffer
 that Knot's socket has by default. Lost is what it had no answer to within a second.
 
-`, thousands(dnsNames), thousands(dnsQueries), l.cpus[0], l.senderCPU(), underWay) +
+`, thousands(dnsNames), thousands(dnsQueries), l.cpus[0], l.senderCPU(), maxOutstanding) +
 		table([]string{"load", "server", "answered/s", "CPU a query", "to " + servers[0].name, "lost"}, rows(entrants)) + `
 The highest rate at which, in one of three tries, nothing was lost and as much was sent as was asked for (2% less will do). A
 server that was not busy all the time could have answered more than dnsperf, on one CPU, sends and reads.
@@ -91,8 +91,7 @@ server that was not busy all the time could have answered more than dnsperf, on 
 	return s, nil
 }
 
-// nameServer is udpshard with the zone. No ledger of its own is read: what
-// counts is what the client got.
+// nameServer is udpshard with the zone. The client's counts are used, not the ledger.
 func (l *lab) nameServer() contender {
 	return l.udpshard("udpshard", l.receiverCPUs(1), 1, "--protocol", "dns", "--zone", l.path("example.zone"), "--rrl", "off", "--output", "discard")
 }
@@ -117,7 +116,7 @@ func (l *lab) nsd() contender {
 	}
 }
 
-// dnsZone makes a zone, and queries to it.
+// dnsZone writes a zone, and queries for its names.
 func dnsZone(random *rand.Rand) (zone, queries string) {
 	var z, q strings.Builder
 	z.WriteString(`$ORIGIN example.
@@ -147,21 +146,20 @@ ns	A	192.0.2.1
 	return z.String(), q.String()
 }
 
-// underWay bounds the queries that dnsperf waits for. It begins with a burst:
-// all that its rate allows for the time until its threads run. From 250 on,
-// some of them found no room in a socket's buffer of net.core.rmem_default
-// (208 KiB), which Knot's has; and udpshard may gather for 2 ms, in which
-// 60,000/s send 120.
-const underWay = 190
+// maxOutstanding is how many queries dnsperf waits for. dnsperf begins with a burst: all queries
+// that are due before its threads run. With 250 and more, some queries did not fit into a socket
+// buffer of net.core.rmem_default (208 KiB), such as Knot's. udpshard may coalesce for 2 ms, in
+// which 120 queries arrive at 60,000/s.
+const maxOutstanding = 190
 
 // queryCommand is dnsperf's.
 func (d load) queryCommand(l *lab, port int) []string {
 	return []string{l.has["dnsperf"], "-s", "127.0.0.1", "-p", strconv.Itoa(port), "-d", l.path("queries.txt"), "-e",
-		"-c", strconv.Itoa(or(d.flows, 16)), "-T", "1", "-q", strconv.Itoa(underWay), "-t", "1", "-Q", strconv.Itoa(d.rate), "-l", fmt.Sprintf("%g", l.seconds)}
+		"-c", strconv.Itoa(or(d.flows, 16)), "-T", "1", "-q", strconv.Itoa(maxOutstanding), "-t", "1", "-Q", strconv.Itoa(d.rate), "-l", fmt.Sprintf("%g", l.seconds)}
 }
 
-// query runs dnsperf, and says how many queries it sent, how many of them
-// were answered, and what it sent a second.
+// query runs dnsperf, and returns how many queries were sent, how many were answered, and the rate
+// of sending.
 func (l *lab) query(ctx context.Context, port int, d load) (sent, answered uint64, rate float64, err error) {
 	p, err := start([]int{l.senderCPU()}, nil, d.queryCommand(l, port)...)
 	if err != nil {
@@ -199,9 +197,8 @@ func queried(text string) (sent, answered uint64, rate float64, err error) {
 	return uint64(numbers["Queries sent"]), uint64(numbers["Queries completed"]), numbers["Queries sent"] / seconds, nil
 }
 
-// highest looks for the highest rate at which a server loses nothing, to 5%.
-// One of three tries must go well: what else the machine does is not the
-// server's fault.
+// highest finds the highest rate without losses, to 5%. One of three tries must be without losses,
+// since other work of the machine may cause a loss.
 func (l *lab) highest(ctx context.Context, c contender) ([]string, error) {
 	const (
 		lowest = 20_000

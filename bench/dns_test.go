@@ -65,19 +65,20 @@ func TestDNSZone(t *testing.T) {
 	}
 }
 
-// What a child has used counts from its adoption on.
+// The CPU time of a child counts from its adoption on.
 func TestProcessClockCountsChildren(t *testing.T) {
 	cpus, err := usableCPUs()
 	if err != nil {
 		t.Fatal(err)
 	}
-	// It ends by itself, and would not stay without its parent.
+	// The child ends by itself, and does not outlive its parent.
 	p, err := start(cpus[:1], nil, "sh", "-c", "(i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; sleep 30; :) & wait")
 	if err != nil {
 		t.Skip("needs sh: ", err)
 	}
 	defer p.kill()
-	// While others have the CPU it is quiet too: the loop is over when there is a sleep.
+	// A process is also quiet while other processes have the CPU: the loop ends once the process
+	// sleeps.
 	for deadline := time.Now().Add(20 * time.Second); len(p.children) < 2; time.Sleep(time.Millisecond) {
 		if err := p.adopt(); err != nil {
 			t.Skip("needs a kernel with CONFIG_PROC_CHILDREN: ", err)
@@ -86,7 +87,7 @@ func TestProcessClockCountsChildren(t *testing.T) {
 			t.Fatalf("it has %d children", len(p.children))
 		}
 	}
-	if _, err := p.settle(context.Background()); err != nil {
+	if _, err := p.waitQuiet(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	all, err := p.cpu()

@@ -15,14 +15,14 @@ import (
 //go:embed lines.txt
 var lines []byte
 
-// lab is what all comparisons share.
+// lab is what all comparisons use.
 type lab struct {
 	options
 	out  io.Writer
 	dir  string // temporary
 	cpus []int
 	has  map[string]string // paths of programs by name; no path: not here
-	skip []string          // what was not measured, and how it could be
+	skip []string          // what was not measured, and what is needed for that
 }
 
 func newLab(ctx context.Context, o options, out io.Writer) (*lab, error) {
@@ -48,7 +48,7 @@ func (l *lab) logf(format string, args ...any) { fmt.Fprintf(l.out, format+"\n",
 
 func (l *lab) path(name string) string { return filepath.Join(l.dir, name) }
 
-// build compiles what is ours, and looks for what is not.
+// build compiles the programs of this repository, and finds the installed ones.
 func (l *lab) build(ctx context.Context) error {
 	for name, at := range map[string]struct{ module, pkg string }{"udpshard": {".", "./cmd/udpshard"}, "receivers": {"bench", "./receivers"}} {
 		l.has[name] = l.path(name)
@@ -78,7 +78,7 @@ func (l *lab) build(ctx context.Context) error {
 	return os.WriteFile(l.path("lines.txt"), lines, 0o600)
 }
 
-// output runs a command to its end; an error says what it said.
+// output runs a command to its end. An error has the command's output.
 func output(cmd *exec.Cmd) error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, out)
@@ -86,22 +86,21 @@ func output(cmd *exec.Cmd) error {
 	return nil
 }
 
-// lacks notes that something can't be measured.
+// lacks records that something can't be measured.
 func (l *lab) lacks(what, remedy string) {
 	l.logf("skipped: %s: %s", what, remedy)
 	l.skip = append(l.skip, fmt.Sprintf("%s: %s", what, remedy))
 }
 
-// senderCPU is the last one; receivers have the others, if there are any.
+// senderCPU returns the last CPU. Receivers have the CPUs before, if any.
 func (l *lab) senderCPU() int { return l.cpus[len(l.cpus)-1] }
 
-// receiverCPUs are n CPUs for a receiver, without the sender's if that leaves
-// enough of them.
+// receiverCPUs returns n CPUs for a receiver, without the sender's if enough are left.
 func (l *lab) receiverCPUs(n int) []int {
 	return l.cpus[:min(n, len(l.cpus))]
 }
 
-// freePort is one that no UDP socket of 127.0.0.1 has.
+// freePort returns a port of 127.0.0.1 without a UDP socket.
 func freePort() (int, error) {
 	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
@@ -110,8 +109,7 @@ func freePort() (int, error) {
 	return conn.LocalAddr().(*net.UDPAddr).Port, conn.Close()
 }
 
-// shown is a command line as the report has it: without what is of this
-// machine and of this run.
+// shown returns a command line for the report, without paths of this machine and of this run.
 func (l *lab) shown(argv []string) string {
 	words := make([]string, 0, len(argv))
 	for i, word := range argv {

@@ -1,15 +1,13 @@
-// Command bench measures what udpshard costs beside a bare C loop, beside
-// what Go programs usually do, and beside rsyslog, syslog-ng, Knot and NSD,
-// and writes docs/benchmarks.md. Run it as bench/run.
+// Command bench measures the cost of udpshard beside a bare C loop, beside usual Go programs, and
+// beside rsyslog, syslog-ng, Knot and NSD, and writes docs/benchmarks.md. Run it as bench/run.
 //
-// Machines are noisy, so contenders take turns, and what counts is the ratio
-// of two that were measured within seconds of each other: its median over all
-// pairs, and how far it spread. A contender's cost is the CPU time of its
-// whole process, from the kernel's clock of that process (clock_getcpuclockid(3),
-// the sum of what /proc/PID/task/*/schedstat tells of its threads, and of
-// those that have ended, and of its children's), from before the load until it has fallen quiet
-// after it, divided by the datagrams that it received. The load generator is
-// another process, on another CPU where there is one.
+// Machines are noisy, so contenders take turns. The result is the ratio of two contenders that were
+// measured within seconds: the median over all pairs, and the spread. The cost of a contender is
+// the CPU time of the whole process divided by the datagrams that it received. The CPU time is that
+// of the kernel's clock of the process (clock_getcpuclockid(3): the sum of
+// /proc/PID/task/*/schedstat over all threads, also ended ones) and of its children, from before
+// the load until the process is quiet after the load. The load generator is another process, on
+// another CPU if the machine has two.
 package main
 
 import (
@@ -26,20 +24,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// comparison is a part of the report that can be asked for.
+// comparison is a part of the report that can be run alone.
 type comparison struct {
 	name, about string
 	run         func(context.Context, *lab) (section, error)
 }
 
-// comparisons is all that can be measured, in the order of the report.
+// comparisons are all comparisons, in the order of the report.
 var comparisons = []comparison{
 	{"floor", "discard beside a bare recvmmsg loop in C, x/net ReadBatch and net.UDPConn", compareFloor},
-	{"gro", "--gro on trains of datagrams, and where there are none", compareGRO},
+	{"gro", "--gro on GRO batches, and on single datagrams", compareGRO},
 	{"syslog", "syslog to file, beside rsyslog and syslog-ng", compareSyslog},
 	{"dns", "answering from a zone, beside Knot and NSD", compareDNS},
-	{"neighbour", "what is lost while somebody else has a shard's CPU, by hash and by auto", compareNeighbour},
-	{"idle", "what a process costs that gets nothing", measureIdle},
+	{"neighbour", "losses while other threads have a CPU of a shard, by hash and by auto", compareNeighbour},
+	{"idle", "the cost of an idle process", measureIdle},
 	{"shards", "two shards beside one", compareShards},
 	{"memory", "resident memory by shards", measureMemory},
 	{"collection", "how long a garbage collection stops the world beside busy and idle shards", measureCollection},
@@ -75,7 +73,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	set.StringVar(&o.write, "write", "", "`FILE` for the report (default docs/benchmarks.md, or none with --quick or --only)")
 	set.StringVar(&o.syslogNG, "syslog-ng", "", "`DIR` where the packages of syslog-ng were unpacked, beside an installed rsyslog")
 	set.Usage = func() {
-		fmt.Fprintf(out, "Measures udpshard beside others on this machine, and writes docs/benchmarks.md.\n\nUsage: bench/run [flags]\n\n")
+		fmt.Fprintf(out, "Compares udpshard with other receivers on this machine, and writes docs/benchmarks.md.\n\nUsage: bench/run [flags]\n\n")
 		set.PrintDefaults()
 		fmt.Fprintf(out, "\nComparisons:\n")
 		for _, c := range comparisons {
@@ -115,7 +113,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	return o, nil
 }
 
-func (o options) wants(name string) bool {
+func (o options) selects(name string) bool {
 	return o.only == "" || slices.Contains(strings.Split(o.only, ","), name)
 }
 
@@ -131,7 +129,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	defer l.close()
 	var sections []section
 	for _, c := range comparisons {
-		if !o.wants(c.name) {
+		if !o.selects(c.name) {
 			continue
 		}
 		s, err := c.run(ctx, l)

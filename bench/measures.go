@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// small is the size of datagrams where receiving is all that is measured.
+// small is the size of datagrams for comparisons of receiving alone.
 const small = 100
 
 const compilerRemedy = "apt-get install gcc libc6-dev"
@@ -122,7 +122,7 @@ func measureIdle(ctx context.Context, l *lab) (section, error) {
 	return s, r.stop()
 }
 
-// defaults is what serve does unless told otherwise, but for its addresses.
+// defaults is serve with default settings, except for its addresses.
 func (l *lab) defaults(shards int) contender {
 	return contender{
 		name: "udpshard", cpus: l.cpus, sockets: shards,
@@ -219,7 +219,7 @@ func measureCollection(ctx context.Context, l *lab) (section, error) {
 	}
 	matches := standstill.FindAllSubmatch(out, -1)
 	if matches == nil {
-		return s, errors.New("the test in ./shard does not tell how long the world stood still")
+		return s, errors.New("the test in ./shard has not logged how long collections stop the world")
 	}
 	var worst time.Duration
 	s.text = "Forced collections beside 8 idle and 2 busy shards, with pauses between the bursts and without:\n\n"

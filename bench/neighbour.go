@@ -6,13 +6,13 @@ import (
 	"os"
 )
 
-// neighbours is how many busy threads stand beside a shard: the scheduler
-// leaves it a ninth of its CPU. One alone leaves it half, which is enough for
-// the rate at which a second CPU that it shares with the sender can take over.
+// neighbours is how many busy threads share a CPU with a shard: the scheduler leaves the shard a
+// ninth of the CPU. With one busy thread the shard has half of the CPU, which is enough for a rate
+// that the second CPU, shared with the sender, can take over.
 const neighbours = 8
 
-// compareNeighbour measures what is lost while somebody else takes most of
-// one shard's CPU, with the kernel's hash and with steering.
+// compareNeighbour measures the losses while other threads take most of a shard's CPU, with the
+// kernel's hash and with steering.
 func compareNeighbour(ctx context.Context, l *lab) (section, error) {
 	s := section{title: "A noisy neighbour"}
 	if len(l.cpus) < 2 {
@@ -52,7 +52,7 @@ What auto loses is what comes until it has seen the queue fill and moved buckets
 	return s, nil
 }
 
-// beside measures a contender while busy threads have one of its CPUs.
+// beside measures a contender while busy threads use a CPU of the contender.
 func (l *lab) beside(ctx context.Context, c contender, d load, cpu int) (t trial, err error) {
 	r, err := l.launch(ctx, c)
 	if err != nil {
@@ -69,7 +69,7 @@ func (l *lab) beside(ctx context.Context, c contender, d load, cpu int) (t trial
 	if err != nil {
 		return t, err
 	}
-	if _, err = r.settle(ctx); err != nil {
+	if _, err = r.waitQuiet(ctx); err != nil {
 		return t, err
 	}
 	if t.cpu, err = r.cpu(); err != nil {
@@ -82,12 +82,12 @@ func (l *lab) beside(ctx context.Context, c contender, d load, cpu int) (t trial
 	return t, err
 }
 
-// noise starts busy threads on a CPU, and returns what ends them.
+// noise starts busy threads on a CPU, and returns a function that ends the threads.
 func noise(cpu int) (quiet func(), err error) {
 	var busy []*process
 	quiet = func() {
 		for _, p := range busy {
-			_ = p.kill() // which is how it ends
+			_ = p.kill() // an error of the killed process
 		}
 	}
 	for range neighbours {

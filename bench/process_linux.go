@@ -16,20 +16,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// process is a child that this program started, and ends.
+// process is a child process that bench starts and ends.
 type process struct {
 	cmd            *exec.Cmd
 	stdout, stderr bytes.Buffer
-	children       []int // that work for it
+	children       []int // adopted: workers of the process
 	ended          chan struct{}
-	err            error // once it has ended
+	err            error // after the end
 }
 
 // start runs argv on the given CPUs alone.
 func start(cpus []int, env []string, argv ...string) (*process, error) {
 	p := &process{cmd: exec.Command(argv[0], argv[1:]...), ended: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
-	p.cmd.WaitDelay = time.Second // for what a child of its own keeps open
+	p.cmd.WaitDelay = time.Second // for files that a child of the process keeps open
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL} // nothing stays behind
 	if err := onCPUs(cpus, p.cmd.Start); err != nil {
@@ -42,8 +42,8 @@ func start(cpus []int, env []string, argv ...string) (*process, error) {
 	return p, nil
 }
 
-// onCPUs calls f on a thread that may run on the given CPUs: a child inherits
-// them from the thread that forks.
+// onCPUs calls f on a thread that may run only on the given CPUs. A child inherits the CPUs from
+// the thread that forks.
 func onCPUs(cpus []int, f func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -60,7 +60,7 @@ func onCPUs(cpus []int, f func() error) error {
 	return errors.Join(f(), os.NewSyscallError("sched_setaffinity", unix.SchedSetaffinity(0, &before)))
 }
 
-// usableCPUs are those of this process.
+// usableCPUs returns the CPUs of this process.
 func usableCPUs() ([]int, error) {
 	var set unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &set); err != nil {
@@ -75,8 +75,7 @@ func usableCPUs() ([]int, error) {
 	return cpus, nil
 }
 
-// cpu is the CPU time of all threads that the process has or had, and of the
-// children that it has adopted.
+// cpu returns the CPU time of all threads of the process, also ended ones, and of adopted children.
 func (p *process) cpu() (sum time.Duration, err error) {
 	for _, pid := range append([]int{p.cmd.Process.Pid}, p.children...) {
 		one, err := cpuOf(pid)
@@ -89,16 +88,16 @@ func (p *process) cpu() (sum time.Duration, err error) {
 }
 
 func cpuOf(pid int) (time.Duration, error) {
-	// clock_getcpuclockid(3): the process in the upper bits, inverted, and
-	// CPUCLOCK_SCHED (include/linux/posix-timers_types.h) in the lower ones.
+	// clock_getcpuclockid(3): the process in the upper bits, inverted, and CPUCLOCK_SCHED
+	// (include/linux/posix-timers_types.h) in the lower bits.
 	const cpuclockSched = 2
 	var ts unix.Timespec
 	err := unix.ClockGettime(int32(^pid<<3|cpuclockSched), &ts)
 	return time.Duration(ts.Nano()), err
 }
 
-// adopt finds the children, and theirs, that the process has now: their CPU
-// time is its own from here on.
+// adopt finds the present children of the process, and their children. Their CPU time counts from
+// now on.
 func (p *process) adopt() error {
 	p.children = nil
 	for next := []int{p.cmd.Process.Pid}; len(next) > 0; next = next[1:] {
@@ -126,9 +125,8 @@ func (p *process) adopt() error {
 
 func (p *process) name() string { return filepath.Base(p.cmd.Path) }
 
-// settle waits until the process does nothing, and returns when it last did
-// something.
-func (p *process) settle(ctx context.Context) (time.Time, error) {
+// waitQuiet waits until the process is idle, and returns the time of its last activity.
+func (p *process) waitQuiet(ctx context.Context) (time.Time, error) {
 	const (
 		step   = 20 * time.Millisecond
 		quiet  = 300 * time.Millisecond
@@ -183,8 +181,8 @@ func (p *process) listening(ctx context.Context, port, sockets int) error {
 	}
 }
 
-// socketsAt counts IPv4 sockets on a port, and what the kernel has dropped at
-// them (the last column of /proc/net/udp).
+// socketsAt returns the number of IPv4 sockets at a port, and the drops of these sockets (the last
+// column of /proc/net/udp).
 func socketsAt(port int) (sockets int, drops uint64, err error) {
 	table, err := os.ReadFile("/proc/net/udp")
 	if err != nil {
@@ -218,8 +216,8 @@ func (p *process) resident() (uint64, error) {
 	return kib << 10, err
 }
 
-// said is the end of what the process wrote. Only once it has ended, or
-// before an error of ours ends it.
+// said returns the end of the process's output. Call said only after the end of the process, or
+// before bench ends with an error.
 func (p *process) said() string {
 	_ = p.kill()
 	text := strings.TrimSpace(p.stderr.String() + p.stdout.String())
@@ -228,13 +226,12 @@ func (p *process) said() string {
 }
 
 func (p *process) kill() error {
-	_ = p.cmd.Process.Kill() // it may have ended
+	_ = p.cmd.Process.Kill() // the process may have ended
 	<-p.ended
 	return p.err
 }
 
-// stop ends the process with SIGTERM, and hard if it does not heed that. It
-// may be called again.
+// stop ends the process with SIGTERM, and then with SIGKILL if necessary. stop may be called again.
 func (p *process) stop() error {
 	if err := p.cmd.Process.Signal(unix.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
@@ -242,7 +239,7 @@ func (p *process) stop() error {
 	select {
 	case <-p.ended:
 	case <-time.After(20 * time.Second):
-		return fmt.Errorf("%s does not heed SIGTERM: %w", p.name(), p.kill())
+		return fmt.Errorf("%s does not end at SIGTERM: %w", p.name(), p.kill())
 	}
 	if p.err != nil {
 		return fmt.Errorf("%s: %w: %s", p.name(), p.err, p.said())
@@ -250,7 +247,7 @@ func (p *process) stop() error {
 	return nil
 }
 
-// wait is for processes that end by themselves.
+// wait waits for a process that ends by itself.
 func (p *process) wait(ctx context.Context) error {
 	select {
 	case <-p.ended:

@@ -14,14 +14,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// section is what one comparison says, as Markdown.
+// section is the Markdown of a comparison.
 type section struct {
 	title string
 	text  string
 	goals []goal
 }
 
-// goal is what was to be reached, beside what was.
+// goal is a target, with the result.
 type goal struct {
 	what, target, measured string
 	met                    bool
@@ -133,15 +133,14 @@ func shownArgs(args []string) string {
 	var shown []string
 	for i, arg := range args {
 		if i > 0 && strings.TrimLeft(args[i-1], "-") == "syslog-ng" {
-			arg = "DIR" // not this machine's
+			arg = "DIR" // without a path of this machine
 		}
 		shown = append(shown, arg)
 	}
 	return " " + strings.Join(shown, " ")
 }
 
-// machine says what a reader needs to compare, and nothing that names this
-// machine.
+// machine describes the machine for comparison, without its name.
 func (l *lab) machine(ctx context.Context) [][]string {
 	var info unix.Sysinfo_t
 	memory := "unknown"
@@ -179,8 +178,8 @@ func (l *lab) machine(ctx context.Context) [][]string {
 	return rows
 }
 
-// version is the first line that a program prints of itself, or one below its
-// help. Of some it is on standard error.
+// version returns the first line of a program's version, or a line below in its help. Some programs
+// print the version to standard error.
 func version(cmd *exec.Cmd) string {
 	out, err := cmd.CombinedOutput()
 	if at := bytes.Index(out, []byte("\nVersion ")); at >= 0 {
@@ -189,7 +188,7 @@ func version(cmd *exec.Cmd) string {
 	return strings.TrimSuffix(firstLine(out, err), " compiled with:")
 }
 
-// commit is what was measured.
+// commit returns the commit that was measured.
 func (l *lab) commit(ctx context.Context) string {
 	head := firstLine(exec.CommandContext(ctx, "git", "rev-parse", "--short", "HEAD").Output())
 	if exec.CommandContext(ctx, "git", "diff", "--quiet", "HEAD", "--", "*.go").Run() != nil {

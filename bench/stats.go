@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// spread is what repeated measurements say.
+// spread summarizes repeated measurements.
 type spread struct{ median, least, most float64 }
 
 // newSpread needs at least one value.
@@ -21,7 +21,7 @@ func newSpread(values []float64) spread {
 
 func (s spread) String() string { return fmt.Sprintf("%.2f (%.2f–%.2f)", s.median, s.least, s.most) }
 
-// ratios divides measurements that were made side by side.
+// ratios divides measurements of the same rounds.
 func ratios(of, to []float64) spread {
 	quotients := make([]float64, len(of))
 	for i := range of {

@@ -48,12 +48,11 @@ an object. syslog-ng asks with SO_RCVBUF, so net.core.rmem_max bounds its buffer
 	return s, nil
 }
 
-// prompt is how soon after the load one must be done who keeps up with it.
-// Who queues what comes and works it off later loses nothing for a while.
+// prompt is how soon after the load a receiver that keeps up with the load must be done. A receiver
+// with a queue of its own may lose nothing for a while although it is too slow.
 const prompt = 500 * time.Millisecond
 
-// atItsBest compares at the highest rate that the first contender keeps up
-// with in every round.
+// atItsBest compares at the highest rate that the first contender sustains in every round.
 func (l *lab) atItsBest(ctx context.Context, first, second contender) ([]*entrant, error) {
 	const lowest = 10_000
 	for rate := syslogRate; rate >= lowest; rate = rate * 85 / 100 / 1000 * 1000 {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// load is what udpshard send is asked for, or dnsperf.
+// load is the arguments of udpshard send, or of dnsperf.
 type load struct {
 	rate  int  // datagrams a second; 0 is flat out
 	size  int  // bytes each; 0: the lines of lines.txt
@@ -66,19 +66,19 @@ type contender struct {
 	cpus    []int
 	env     []string
 	sockets int
-	// command is what runs it, at 127.0.0.1 and a port, to a file if it
-	// writes one.
+	// command returns the command line at 127.0.0.1 and a port, with a file for a contender that
+	// writes records.
 	command func(port int, file string) ([]string, error)
-	writes  bool // its datagrams are counted as lines of the file
+	writes  bool // datagrams are counted as lines of the file
 }
 
-// trial is one contender under one load.
+// trial is the result of a contender under a load.
 type trial struct {
 	sent, received uint64
-	dropped        uint64  // by the kernel at its sockets
+	dropped        uint64  // by the kernel, at the contender's sockets
 	rate           float64 // as sent
 	cpu            time.Duration
-	late           time.Duration // how long it worked on after the load
+	late           time.Duration // time of work after the load
 }
 
 // perDatagram is in microseconds.
@@ -97,7 +97,7 @@ type running struct {
 	file string
 }
 
-// launch starts a contender, and returns once it listens and is quiet.
+// launch starts a contender, and returns when the contender listens and is quiet.
 func (l *lab) launch(ctx context.Context, c contender) (*running, error) {
 	port, err := freePort()
 	if err != nil {
@@ -111,7 +111,7 @@ func (l *lab) launch(ctx context.Context, c contender) (*running, error) {
 		return nil, err
 	}
 	if err = r.listening(ctx, port, c.sockets); err == nil {
-		if _, err = r.settle(ctx); err == nil {
+		if _, err = r.waitQuiet(ctx); err == nil {
 			err = r.adopt()
 		}
 	}
@@ -147,7 +147,7 @@ func (l *lab) try(ctx context.Context, c contender, d load) (trial, error) {
 	return t, nil
 }
 
-// measure sends a load and reads the contender's clock around it.
+// measure sends a load, and reads the contender's clock before and after.
 func (l *lab) measure(ctx context.Context, r *running, d load) (t trial, err error) {
 	before, err := r.cpu()
 	if err != nil {
@@ -162,7 +162,7 @@ func (l *lab) measure(ctx context.Context, r *running, d load) (t trial, err err
 		return t, err
 	}
 	sent := time.Now()
-	last, err := r.settle(ctx)
+	last, err := r.waitQuiet(ctx)
 	if err != nil {
 		return t, err
 	}
@@ -198,7 +198,7 @@ func (l *lab) send(ctx context.Context, to string, d load) (sent uint64, rate fl
 	return report.Sent, report.Rate, nil
 }
 
-// counted ends the contender and returns how many datagrams it had.
+// counted ends the contender, and returns the number of datagrams that the contender received.
 func (r *running) counted(c contender) (uint64, error) {
 	until, err := r.cpu()
 	if err != nil {
@@ -209,7 +209,7 @@ func (r *running) counted(c contender) (uint64, error) {
 	}
 	state := r.cmd.ProcessState
 	if used := state.UserTime() + state.SystemTime(); used < until-50*time.Millisecond {
-		return 0, fmt.Errorf("%s: its clock said %v, and at its end it had used %v", c.name, until, used)
+		return 0, fmt.Errorf("%s: the CPU clock showed %v, and the process used %v until its end", c.name, until, used)
 	}
 	if c.writes {
 		return countLines(r.file)
@@ -217,7 +217,7 @@ func (r *running) counted(c contender) (uint64, error) {
 	return reported(r.stdout.Bytes(), r.stderr.Bytes())
 }
 
-// reported adds up the final ledger of udpshard, or is what others print.
+// reported returns the sum of the final ledger of udpshard, or the output of another receiver.
 func reported(stdout, stderr []byte) (total uint64, err error) {
 	found := false
 	for _, text := range [][]byte{stdout, stderr} {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// patience is how long a client waits for its answer.
-const patience = time.Second
+// replyTimeout is how long a client waits for a reply.
+const replyTimeout = time.Second
 
 // ask sends n requests to an echo service, each from a source port of its own, and prints how many
 // were answered in time.
@@ -29,7 +29,7 @@ func ask(addr string, n int) error {
 			if _, err := conn.Write([]byte(text)); err != nil {
 				return
 			}
-			conn.SetReadDeadline(time.Now().Add(patience))
+			conn.SetReadDeadline(time.Now().Add(replyTimeout))
 			got, err := conn.Read(buf)
 			answered[i] = err == nil && string(buf[:got]) == text
 		})

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// compare wants each datagram as one record with the same fields, in order for each sender.
+// compare expects one record for each datagram, with the same fields, in order for each sender.
 func compare(sentPath, recordsPath string) error {
 	wanted := map[string][]map[string]any{} // by source
 	err := lines(sentPath, func(line []byte) error {

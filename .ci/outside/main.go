@@ -1,5 +1,5 @@
-// Command outside is the world outside the container: it finds ports, sends and asks, reads the
-// status, and compares what came of it with what was sent.
+// Command outside runs outside of the container: it finds ports, sends datagrams and queries, reads
+// the status, and compares records with what was sent.
 package main
 
 import (
@@ -53,7 +53,7 @@ func run(command string, args []string) error {
 	return fmt.Errorf("no such command: %s", command)
 }
 
-// ports prints a UDP and a TCP address that nobody has.
+// ports prints a free UDP address and a free TCP address.
 func ports() error {
 	u, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {

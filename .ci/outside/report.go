@@ -6,7 +6,7 @@ import (
 	"os"
 )
 
-// report prints what `udpshard send --verify FILE --json` has found: sent, rate, arrived, lost,
+// report prints the result of `udpshard send --verify FILE --json`: sent, rate, arrived, lost,
 // doubled and reordered.
 func report(path string) error {
 	data, err := os.ReadFile(path)

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// counts are those of the status, over all shards.
+// counts are the counts of the status, over all shards.
 type counts struct {
 	Received, Delivered int
 	InFlight            int `json:"in_flight"`
@@ -68,7 +68,7 @@ func received(addr string, n int) error {
 	})
 }
 
-// past waits until n more datagrams have been received than there are now.
+// past waits until n further datagrams have been received.
 func past(addr string, n int) error {
 	first, known := 0, false
 	return until(func() error {
@@ -86,8 +86,8 @@ func past(addr string, n int) error {
 	})
 }
 
-// account prints what was received, and lost to the kernel, to outputs and in crashes, once nothing
-// is in flight.
+// account prints the datagrams that were received, and lost in the kernel, in outputs and in
+// crashes, once none is in flight.
 func account(addr string) error {
 	return until(func() error {
 		now, err := read(addr)

@@ -9,17 +9,18 @@ import (
 	"time"
 )
 
-// Datagrams go out from this many sockets, so that every shard can have some, and no more than
-// window of them are unread at once, so that a receive queue of the kernel's smallest size holds them.
+// Datagrams are sent from this many sockets, so that every shard receives some. At most window
+// datagrams are unread at a time, which a receive queue of the kernel's smallest size can hold.
 const senders, window = 8, 64
 
-// sent is one datagram: who sent it, and the record it has to become.
+// sent is a datagram: its sender, and the expected record.
 type sent struct {
 	Source string
 	Record map[string]any
 }
 
-// send sends n RFC 5424 messages and one of RFC 3164, whose timestamp is in the container's zone.
+// send sends n RFC 5424 messages and an RFC 3164 message, whose timestamp is in the container's
+// zone.
 func send(addr, status string, n int, zone, path string) error {
 	file, err := os.Create(path)
 	if err != nil {

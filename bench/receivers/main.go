@@ -1,6 +1,6 @@
-// Command receivers counts datagrams as Go programs usually receive them, for
-// bench/run to compare: with one goroutine and golang.org/x/net's ReadBatch,
-// or with net.UDPConn. On SIGTERM it prints what it counted.
+// Command receivers counts datagrams in two usual ways of Go programs, for comparison by bench/run:
+// with one goroutine and golang.org/x/net's ReadBatch, or with net.UDPConn. On SIGTERM the command
+// prints its count.
 package main
 
 import (
@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The same as those of udpshard and of floor.c.
+// The same as for udpshard and floor.c.
 const (
 	batch = 64
 	slot  = 8192
@@ -69,7 +69,7 @@ func run(args []string) error {
 	return err
 }
 
-// enlarge asks for the receive buffer that the others have.
+// enlarge asks for a receive buffer of the same size as udpshard and floor.c.
 func enlarge(conn *net.UDPConn) error {
 	raw, err := conn.SyscallConn()
 	if err != nil {
