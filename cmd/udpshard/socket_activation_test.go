@@ -97,7 +97,7 @@ func TestSocketActivationWithMoreShards(t *testing.T) {
 	if os.Geteuid() == 0 {
 		p := svc.launchServe("--shards", "3")
 		p.wantExit(cli.ExitFailed)
-		p.waitForLog("with 1 shards more: address already in use", "udpshard: hint: ", "a ListenDatagram= line a shard")
+		p.waitForLog("with 1 shards more: address already in use", "udpshard: hint: ", "one ListenDatagram= line for each shard")
 	}
 	svc.change = func(*exec.Cmd) {}
 	p := svc.start("--shards", "3")

@@ -21,8 +21,8 @@ func (s *server) Adopt(from *succession.Predecessor) error {
 	from.Inherit(s.succession.Counters(), func() map[string]string { return s.listenerNames(from) })
 	err := engine.Adopt(s.listeners)
 	if s.service.owns && errors.As(err, new(*shard.InUseError)) {
-		err = cli.WithHint(err, "sockets of a .socket unit are the service manager's user's: "+
-			"give that a ListenDatagram= line a shard")
+		err = cli.WithHint(err, "the sockets of a .socket unit belong to the user of the service manager: "+
+			"give the unit one ListenDatagram= line for each shard")
 	}
 	return err
 }
@@ -89,7 +89,7 @@ func explainAddress(from *succession.Predecessor, err error) error {
 	_, port, _ := net.SplitHostPort(inUse.Address)
 	for _, had := range from.Offer.Listeners {
 		if _, its, _ := net.SplitHostPort(had.Address); its == port {
-			return cli.WithHint(err, fmt.Sprintf("%s has it as %s, and only that very address can be taken over: listen there, or use another port", from.Process(), had.Address))
+			return cli.WithHint(err, fmt.Sprintf("%s has the port at %[2]s, and a takeover needs the same address: listen at %[2]s, or use another port", from.Process(), had.Address))
 		}
 	}
 	return err

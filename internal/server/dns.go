@@ -60,7 +60,7 @@ func (s *server) newDNS(l *config.Listener) (*dnsService, error) {
 	case err == nil:
 		s.dns.zones[l.Name] = zones
 	case had != nil:
-		s.log.Error().Err(err).Str("listener", l.Name).Str("effect", "the zones before stay in force").Msg("zone reload failed")
+		s.log.Error().Err(err).Str("listener", l.Name).Str("effect", "the old zones stay in force").Msg("zone reload failed")
 		zones = had
 	default:
 		return nil, err

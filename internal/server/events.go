@@ -19,7 +19,7 @@ func (s *server) groupEvent(listener string, e engine.Event) {
 	case e.Err != nil:
 		log.Error().Err(e.Err).Str("effect", "datagrams are spread as before").Msg("steering change failed")
 	case e.Shared:
-		log.Warn().Str("remedy", "give both --join, which uses hash, or give each its own port").
+		log.Warn().Str("remedy", "start both processes with --join, or give each process its own port").
 			Str("effect", "the kernel's hash spreads datagrams; steering is off").Msg("port shared with another process")
 	case e.Alone:
 		log.Info().Str("effect", "steering is on").Msg("port no longer shared")

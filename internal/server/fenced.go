@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/engine"
 )
 
 // exitFenced ends a process that was replaced as dead or stalled, when all records are written, or
@@ -18,8 +20,11 @@ func (s *server) exitFenced(why error) error {
 	})
 	late, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
 	defer cancel()
-	err := s.awaitGroups(late) // each group finds the new epoch
-	return errors.Join(fencedError{why}, err, s.exitHandedOver("replaced by another process"))
+	errs := slices.DeleteFunc(cli.Separate(s.awaitGroups(late)), func(err error) bool {
+		return errors.Is(err, engine.ErrFenced) // each group finds the new epoch
+	})
+	errs = append([]error{fencedError{why}}, append(errs, s.exitHandedOver("replaced by another process"))...)
+	return errors.Join(errs...)
 }
 
 // fencedError is the error of a replaced process, with an exit code of its own.
@@ -28,7 +33,7 @@ type fencedError struct{ error }
 func (e fencedError) Unwrap() error { return e.error }
 func (e fencedError) ExitCode() int { return cli.ExitReplaced }
 func (e fencedError) Hint() string {
-	return "find out what stopped or starved this process; --standby-after sets how long a standby waits"
+	return "find out what stopped this process, or used its CPUs; --standby-after sets how long a standby waits"
 }
 
 // fencedHandler calls a handler, and sends the answer only if this process was not replaced

@@ -47,8 +47,8 @@ func listenHTTP(c *config.Config, handler http.Handler, logger zerolog.Logger, l
 	logger = logger.With().Str("from", "http").Logger()
 	if at, ok := listener.Addr().(*net.TCPAddr); ok && !at.IP.IsLoopback() {
 		logger.Warn().Stringer("address", at).
-			Str("remedy", "give --http "+client.DefaultAddress+", or let a firewall keep others from the port").
-			Str("effect", "status and metrics are open to them, without a password").Msg("HTTP reachable by other hosts")
+			Str("remedy", "give --http "+client.DefaultAddress+", or block the port for other hosts in a firewall").
+			Str("effect", "other hosts can read status and metrics without a password").Msg("HTTP reachable by other hosts")
 	}
 	limited := connlimit.NewListener(listener, connlimit.Policy{Max: preflight.MaxHTTPConnections, EvictBusy: true})
 	w := &httpServer{
@@ -87,7 +87,7 @@ func (w *httpServer) serve() {
 		w.logger.Info().Str("address", w.socket.Addr().String()).Msg("HTTP server started")
 		go func() {
 			if err := w.server.Serve(w.listener); !errors.Is(err, http.ErrServerClosed) {
-				w.logger.Error().Err(err).Str("effect", "HTTP server stopped").Msg("HTTP server stopped")
+				w.logger.Error().Err(err).Str("effect", "status and metrics are off").Msg("HTTP server stopped")
 			}
 		}()
 	})

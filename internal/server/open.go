@@ -80,7 +80,7 @@ func (s *server) openListeners(from *succession.Predecessor) error {
 	s.web, err = listenHTTP(s.config, fencedHandler(prom.Handler(s.ledger, s.BuildLabels, dnsCollector{s}), s.succession.Fenced), s.log, s.httpListener(from, s.config.HTTPResolved))
 	if errors.Is(err, unix.EADDRINUSE) && s.config.MayRunWithoutHTTP() {
 		s.log.Warn().Err(err).Str("remedy", "give each process that shares a port its own --http ADDR").
-			Str("effect", "HTTP server stopped").Msg("HTTP address in use")
+			Str("effect", "this process has no status and no metrics").Msg("HTTP address in use")
 		return nil
 	}
 	return err

@@ -179,7 +179,7 @@ func logRefused(log zerolog.Logger, err error) {
 func (s *server) applySettings(next *config.Config) {
 	for i, l := range next.Listeners {
 		if err := errors.Join(s.listeners[i].SetPolicy(l.Policy()), s.listeners[i].SetSteering(l.Steering())); err != nil {
-			s.log.Error().Err(l.WithPosition(err)).Str("listener", l.Name).Str("effect", "its settings before stay in force").Msg("settings of a listener not applied")
+			s.log.Error().Err(l.WithPosition(err)).Str("listener", l.Name).Str("effect", "the old settings of the listener stay in force").Msg("settings of a listener not applied")
 		}
 	}
 	setLevel(next.LogLevel)
