@@ -27,7 +27,7 @@ func TestHealthByPID(t *testing.T) {
 			code, stdout, stderr = invoke("health", "--http", http, "--pid", strconv.Itoa(pid))
 			return role == "" || code == cli.ExitDone && stdout == role+"\n"
 		})
-		if role == "" && (code != cli.ExitFailed || stdout != "" || !strings.Contains(stderr, fmt.Sprintf("pid %d of this PID namespace is not the instance", pid))) {
+		if role == "" && (code != cli.ExitFailed || stdout != "" || !strings.Contains(stderr, fmt.Sprintf("pid %d of this PID namespace is neither the instance", pid))) {
 			t.Errorf("got exit code %d, %s%s", code, stdout, stderr)
 		}
 	}

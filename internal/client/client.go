@@ -96,7 +96,7 @@ func (i Instance) Role(ctx context.Context, pid int) (string, error) {
 	}
 	here := metrics.ThisProcess().PIDNamespace
 	if here == 0 {
-		return "", errors.New("the PID namespace of this process can't be seen: /proc/self/ns/pid is not there")
+		return "", errors.New("the PID namespace of this process is not known: /proc/self/ns/pid can't be read")
 	}
 	role := RoleIn(status, pid, here)
 	switch {
@@ -105,9 +105,9 @@ func (i Instance) Role(ctx context.Context, pid int) (string, error) {
 	case role != "":
 		return "", fmt.Errorf("the instance at %s is %s", i.address, role)
 	case pid == 0:
-		return "", fmt.Errorf("no process of this PID namespace is the instance at %s, or stands by for it", i.address)
+		return "", fmt.Errorf("no process of this PID namespace is the instance at %s or its standby", i.address)
 	}
-	return "", fmt.Errorf("pid %d of this PID namespace is not the instance at %s, and does not stand by for it", pid, i.address)
+	return "", fmt.Errorf("pid %d of this PID namespace is neither the instance at %s nor its standby", pid, i.address)
 }
 
 // Status asks the instance for its status.
@@ -183,7 +183,7 @@ func (i Instance) PID(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	if here := metrics.ThisProcess().PIDNamespace; status.PIDNamespace != here {
-		return 0, fmt.Errorf("the instance at %s is of another PID namespace: run doctor in that one",
+		return 0, fmt.Errorf("the instance at %s is in another PID namespace: run doctor there",
 			i.address)
 	}
 	return status.PID, nil

@@ -65,7 +65,7 @@ func TestInstance(t *testing.T) {
 	if pid, err := at.PID(ctx); pid != 7 || err != nil {
 		t.Error(pid, err)
 	}
-	for pid, want := range map[int]string{7: "", 0: "", 8: "pid 8 of this PID namespace is not the instance"} {
+	for pid, want := range map[int]string{7: "", 0: "", 8: "pid 8 of this PID namespace is neither the instance"} {
 		if role, err := at.Role(ctx, pid); want == "" && (role != "active" || err != nil) || want != "" && !strings.HasPrefix(fmt.Sprint(err), want) {
 			t.Errorf("role of pid %d: %q, %v", pid, role, err)
 		}

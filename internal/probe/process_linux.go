@@ -32,7 +32,7 @@ func createMemfd() error {
 func membarrier() error {
 	commands, err := sys.Membarrier(sys.MembarrierQuery)
 	if err == nil && commands&sys.MembarrierGlobal == 0 {
-		err = errors.New("the kernel does not have it while CPUs run without a tick (nohz_full)")
+		err = errors.New("not available with CPUs that run without a tick (nohz_full)")
 	}
 	return err
 }

@@ -30,7 +30,7 @@ func (e *UnavailableError) Hint() string {
 	if errors.Is(e.err, unix.ENOENT) {
 		return "the kernel module is missing: modprobe " + e.module
 	}
-	return "netlink sockets (NETLINK_SOCK_DIAG) are forbidden here, by a seccomp filter or the like: run it on the host"
+	return "netlink sockets (NETLINK_SOCK_DIAG) are forbidden here, for example by a seccomp filter: run the command on the host"
 }
 
 // diag is a connection to the kernel's socket diagnostics. Only one goroutine may use it.

@@ -98,7 +98,7 @@ func parse(b []byte) (s Socket, iface uint32, err error) {
 		switch value := attributes.Bytes(); attributes.Type() {
 		case attributeMemory:
 			if len(value) < 4*memoryValues {
-				return Socket{}, 0, errors.New("the kernel does not tell a socket's drops (SK_MEMINFO_DROPS): it is older than Linux 4.12")
+				return Socket{}, 0, errors.New("the kernel does not report the drops of a socket (SK_MEMINFO_DROPS): Linux 4.12 or later is needed")
 			}
 			hasMemory = true
 			s.unreleased = int64(native.Uint32(value[4*memoryCharged:])) - int64(s.QueueBytes)

@@ -36,12 +36,12 @@ func TestAnswersThatMakeNoSense(t *testing.T) {
 	other[messageFamily] = unix.AF_UNIX
 	short := append(append([]byte(nil), whole[:sizeOfMessage]...), 8, 0, attributeMemory, 0, 1, 2, 3, 4)
 	for want, b := range map[string][]byte{
-		"less than the 72":                    whole[:sizeOfMessage-1],
-		"address family 1":                    other,
-		"without a socket's memory":           whole[:sizeOfMessage],
-		"does not tell a socket's drops":      short,
-		"invalid attribute":                   whole[:len(whole)-3],
-		"an answer of 0 bytes, less than the": nil,
+		"less than the 72":                      whole[:sizeOfMessage-1],
+		"address family 1":                      other,
+		"without a socket's memory":             whole[:sizeOfMessage],
+		"does not report the drops of a socket": short,
+		"invalid attribute":                     whole[:len(whole)-3],
+		"an answer of 0 bytes, less than the":   nil,
 	} {
 		if _, _, err := parse(b); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", hex.EncodeToString(b), err, want)

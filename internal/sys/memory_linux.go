@@ -80,7 +80,7 @@ func addSeals(fd, seals int) error {
 }
 
 // errUnsealed: any process with a descriptor could make the file shorter.
-var errUnsealed = errors.New("its size is not sealed (F_SEAL_SHRINK, F_SEAL_GROW)")
+var errUnsealed = errors.New("size not sealed (F_SEAL_SHRINK, F_SEAL_GROW)")
 
 // CheckMemory returns an error for a file that NewMemory did not make, in this or another process,
 // such as a file in a folder or a device.
@@ -91,7 +91,7 @@ func CheckMemory(file *os.File) error {
 func checkSeals(fd int) error {
 	seals, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
 	if err != nil {
-		return fmt.Errorf("it is no shared memory: %w", os.NewSyscallError("fcntl F_GET_SEALS", err))
+		return fmt.Errorf("not shared memory: %w", os.NewSyscallError("fcntl F_GET_SEALS", err))
 	}
 	if seals&fixedSize != fixedSize {
 		return errUnsealed
@@ -116,7 +116,7 @@ func MapMemory(file *os.File, access Access) ([]byte, error) {
 			return os.NewSyscallError("fstat", err)
 		}
 		if stat.Size <= 0 || stat.Size != int64(int(stat.Size)) {
-			return fmt.Errorf("it has %d bytes", stat.Size)
+			return fmt.Errorf("size of %d bytes", stat.Size)
 		}
 		mapped, err := unix.Mmap(fd, 0, int(stat.Size), protection, unix.MAP_SHARED)
 		memory = mapped
