@@ -89,18 +89,7 @@ func TestSuccessorGivesUpOnSilentPredecessor(t *testing.T) {
 // SIGTERM comes during a handover that waits for a blocked output: the active process ends, and
 // counts unwritten records as lost.
 func TestStopDuringBlockedHandover(t *testing.T) {
-	pipe, address := unreadPipe(t), freePort(t)
-	args := takeoverArgs(publicDir(t), address, "--protocol", "raw", "--shards", "2", "--steer", "hash", "--drain-timeout", "300ms", "--standby-after", "10s", "--output", "file:"+pipe)
-	p := startServe(t, asNobody, args...)
-	s := newSenders(t, address, 16)
-	before := uint64(0)
-	eventually(t, "the output is blocked and datagrams are queued", func() bool {
-		s.send(s.sent+5000, 0)
-		now := p.total()
-		blocked := now.QueueBytes > 0 && now.Received == before
-		before = now.Received
-		return blocked
-	})
+	p, _, s, args := startWithBlockedOutput(t, "300ms")
 	next := p.launchSuccessor(args...)
 	next.waitForLog("takeover started")
 	if code := p.terminate(); code != 0 && code != cli.ExitFailed {

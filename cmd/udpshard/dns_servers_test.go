@@ -24,6 +24,15 @@ func zoneFile(t *testing.T, zone string) string {
 	return path
 }
 
+// zoneList returns a text of name and file for each zone.
+func zoneList(t *testing.T, format string) (list string) {
+	t.Helper()
+	for _, zone := range dnsZones {
+		list += fmt.Sprintf(format, zone, zoneFile(t, zone))
+	}
+	return list
+}
+
 // dnsFlags returns the flags of `serve` for the zones.
 func dnsFlags(t *testing.T, address string) []string {
 	args := []string{"--protocol", "dns", "--listen", address, "--output", "discard", "--rrl", "off"}
@@ -48,10 +57,6 @@ func startKnot(t *testing.T) string {
 	knotd := requireProgram(t, "knotd", "knot")
 	address := freePort(t)
 	dir := t.TempDir()
-	var zones strings.Builder
-	for _, zone := range dnsZones {
-		fmt.Fprintf(&zones, "  - domain: %s.\n    file: %s\n", zone, zoneFile(t, zone))
-	}
 	conf := writeFile(t, filepath.Join(dir, "knot.conf"), fmt.Sprintf(`server:
     listen: %s
     rundir: %s
@@ -70,7 +75,7 @@ template:
     zonefile-load: whole
     zonefile-sync: -1
 zone:
-%s`, strings.Replace(address, ":", "@", 1), dir, &zones))
+%s`, strings.Replace(address, ":", "@", 1), dir, zoneList(t, "  - domain: %s.\n    file: %s\n")))
 	startDaemon(t, knotd, "--config", conf)
 	waitForAnswers(t, address)
 	return address
@@ -82,10 +87,6 @@ func startNSD(t *testing.T) string {
 	nsd := requireProgram(t, "nsd", "nsd")
 	address := freePort(t)
 	dir := t.TempDir()
-	var zones strings.Builder
-	for _, zone := range dnsZones {
-		fmt.Fprintf(&zones, "zone:\n    name: %s.\n    zonefile: %q\n", zone, zoneFile(t, zone))
-	}
 	conf := writeFile(t, filepath.Join(dir, "nsd.conf"), fmt.Sprintf(`server:
     ip-address: %s
     server-count: 1
@@ -103,7 +104,7 @@ func startNSD(t *testing.T) string {
     rrl-ratelimit: 0
 remote-control:
     control-enable: no
-%s`, strings.Replace(address, ":", "@", 1), dir, &zones))
+%s`, strings.Replace(address, ":", "@", 1), dir, zoneList(t, "zone:\n    name: %s.\n    zonefile: %q\n")))
 	startDaemon(t, nsd, "-d", "-c", conf)
 	waitForAnswers(t, address)
 	return address

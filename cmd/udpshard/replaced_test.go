@@ -44,9 +44,7 @@ func TestReplacedProcessGetsSIGTERM(t *testing.T) {
 // A replaced process is killed while it is stopped by SIGSTOP: the standby counts the records in
 // the output file as delivered, and the rest as lost in the crash.
 func TestReplacedProcessIsKilled(t *testing.T) {
-	dir := publicDir(t)
-	file, address := filepath.Join(dir, "records.json"), freePort(t)
-	args := takeoverArgs(dir, address, "--shards", "2", "--steer", "hash", "--output", "file:"+file)
+	address, file, args := recordingArgs(t)
 	p := startServe(t, asNobody, args...)
 	next := p.startStandby(args...)
 	report := p.startLoad(address, "--rate", "80000", "--flows", "16", "--verify", file)
@@ -63,13 +61,11 @@ func TestReplacedProcessIsKilled(t *testing.T) {
 // The active process is stopped by SIGSTOP, a first standby takes over and dies, and a second
 // standby takes over. Then the first process wakes up, and no datagram that it had read is lost.
 func TestStoppedProcessOutlivesReplacement(t *testing.T) {
-	dir := publicDir(t)
-	file, address := filepath.Join(dir, "records.json"), freePort(t)
-	args := takeoverArgs(dir, address, "--shards", "2", "--steer", "hash", "--output", "file:"+file, "--standby-after", "2s")
+	address, file, args := recordingArgs(t, "--standby-after", "2s")
 	p := startServe(t, asNobody, args...)
 	queue := [2]*process{p.startStandby(args...), p.startStandby(args...)}
 	report := p.startLoad(address, "--rate", "20000", "--flows", "16", "--verify", file)
-	path := filepath.Join(dir, "takeover.sock")
+	path := filepath.Join(filepath.Dir(file), "takeover.sock")
 	before := inode(t, path)
 	p.sigstop()
 	for deadline := time.Now().Add(30 * time.Second); inode(t, path) == before; {
@@ -118,9 +114,7 @@ func listens(t *testing.T, path string) int {
 // The upgrade does not wait for the stopped process: the datagrams that the stopped process had
 // read count as lost, and are written when the process wakes up.
 func TestStoppedProcessOutlivesUpgrade(t *testing.T) {
-	dir := publicDir(t)
-	file, address := filepath.Join(dir, "records.json"), freePort(t)
-	args := takeoverArgs(dir, address, "--shards", "2", "--steer", "hash", "--output", "file:"+file, "--standby-after", "2s")
+	address, file, args := recordingArgs(t, "--standby-after", "2s")
 	p := startServe(t, asNobody, args...)
 	standby := p.startStandby(args...)
 	report := p.startLoad(address, "--rate", "20000", "--flows", "16", "--verify", file)

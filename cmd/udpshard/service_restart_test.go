@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/udpshard/udpshard/internal/cli"
 )
 
@@ -96,11 +94,7 @@ func TestServiceRestartLosesNothing(t *testing.T) {
 // next process reads the remaining queue.
 func TestServiceRestartUnderOverload(t *testing.T) {
 	svc := newService(t)
-	svc.records = filepath.Join(svc.dir, "pipe")
-	if err := unix.Mkfifo(svc.records, 0o666); err != nil {
-		t.Fatal(err)
-	}
-	os.Chmod(svc.records, 0o666) // for every umask
+	svc.records = unreadPipe(t)
 	pipe, err := os.OpenFile(svc.records, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"math/rand/v2"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -16,9 +15,7 @@ import (
 // Five processes start with --standby: the first becomes active, the rest wait. After each end of
 // the active process (SIGTERM, SIGKILL, SIGSTOP), exactly one standby takes over.
 func TestStandbysQueueUp(t *testing.T) {
-	dir := publicDir(t)
-	file, address := filepath.Join(dir, "records.json"), freePort(t)
-	args := takeoverArgs(dir, address, "--shards", "2", "--steer", "hash", "--output", "file:"+file)
+	address, file, args := recordingArgs(t)
 	p := startServe(t, asNobody, append([]string{"--standby"}, args...)...)
 	queue := []*process{p}
 	for range 4 {
@@ -81,9 +78,7 @@ const readBeforeStandbys = "reading begun before every standby answered"
 // A standby dies right after its takeover: the second standby, connected before the first read,
 // takes over with exact counts.
 func TestSecondStandbyReplacesFirst(t *testing.T) {
-	dir := publicDir(t)
-	file, address := filepath.Join(dir, "records.json"), freePort(t)
-	args := takeoverArgs(dir, address, "--shards", "2", "--steer", "hash", "--output", "file:"+file, "--standby-after", "10s")
+	address, file, args := recordingArgs(t, "--standby-after", "10s")
 	p := startServe(t, asNobody, args...)
 	report := startSend(t, address, "--rate", "80000", "--flows", "16", "--verify", file)
 	unanswered := false // a takeover without the answer of a standby: counts need not be exact

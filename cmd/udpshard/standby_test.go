@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"sync/atomic"
@@ -47,9 +46,7 @@ func measureCPUWait(t *testing.T) func() time.Duration {
 // soon, no counter decreases, and lost datagrams are counted exactly.
 func TestStandbyReplacesKilledProcess(t *testing.T) {
 	const within = 100 * time.Millisecond // until the takeover: from the kill in 8 of 10 cases, from the death always
-	dir := publicDir(t)
-	file, address := filepath.Join(dir, "records.json"), freePort(t)
-	args := takeoverArgs(dir, address, "--shards", "2", "--steer", "hash", "--output", "file:"+file, "--standby-after", "10s")
+	address, file, args := recordingArgs(t, "--standby-after", "10s")
 	p := startServe(t, asNobody, args...)
 	next := p.startStandby(args...)
 	report := p.startLoad(address, "--rate", "80000", "--flows", "16", "--verify", file)

@@ -22,9 +22,7 @@ func TestUnconnectedStandbyTakesOver(t *testing.T) {
 		"successor hangs": {syscall.SIGSTOP, `"reason":"stalled"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := publicDir(t)
-			file, address := filepath.Join(dir, "records.json"), freePort(t)
-			args := takeoverArgs(dir, address, "--shards", "2", "--steer", "hash", "--output", "file:"+file)
+			address, file, args := recordingArgs(t)
 			p := startServe(t, asNobody, args...)
 			standby := p.startStandby(args...)
 			s := newSenders(t, address, 16)

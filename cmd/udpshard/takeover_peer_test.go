@@ -34,22 +34,30 @@ func connectPeer(t *testing.T, path string, role takeover.Role) (*takeover.Conn,
 	return conn, offer
 }
 
+// stoppedForSuccessor starts an active process, its standby, and a handover to a successor: the
+// active process has stopped reading, and waits for the successor.
+func stoppedForSuccessor(t *testing.T, address, standbyAfter string) (p, standby *process, successor *takeover.Conn) {
+	t.Helper()
+	dir, path := privateFolder(t)
+	args := takeoverArgs(dir, address, "--protocol", "discard", "--shards", "2", "--standby-after", standbyAfter)
+	p = startServe(t, nil, args...)
+	standby = p.launchBeside(nil, append(args, "--standby")...)
+	standby.waitForLog("standby started")
+	successor, _ = connectPeer(t, path, takeover.Successor)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := successor.Ready(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return p, standby, successor
+}
+
 // The active process has stopped reading for a successor. Then the active process is stopped by
 // SIGSTOP, and the successor leaves without a takeover: the standby takes over, although no shard
 // of the stopped process was reading.
 func TestProcessStoppedDuringHandover(t *testing.T) {
-	_, path := privateFolder(t)
 	address := freePort(t)
-	args := []string{"--listen", address, "--protocol", "discard", "--shards", "2", "--takeover", path, "--standby-after", "250ms"}
-	p := startServe(t, nil, args...)
-	standby := p.launchBeside(nil, append(args, "--standby")...)
-	standby.waitForLog("standby started")
-	successor, _ := connectPeer(t, path, takeover.Successor)
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	if err := successor.Ready(ctx); err != nil { // returns when the active process has stopped reading
-		t.Fatal(err)
-	}
+	p, standby, successor := stoppedForSuccessor(t, address, "250ms")
 	p.sigstop()
 	successor.Close()
 	newSenders(t, address, 16).send(100, 0)
@@ -62,18 +70,8 @@ func TestProcessStoppedDuringHandover(t *testing.T) {
 // The active process waits for a slow successor, longer than --standby-after: the standby does not
 // take over, and the active process reads on when the handover fails.
 func TestSlowSuccessorIsNoStall(t *testing.T) {
-	_, path := privateFolder(t)
 	address := freePort(t)
-	args := []string{"--listen", address, "--protocol", "discard", "--shards", "2", "--takeover", path, "--standby-after", "300ms"}
-	p := startServe(t, nil, args...)
-	standby := p.launchBeside(nil, append(args, "--standby")...)
-	standby.waitForLog("standby started")
-	successor, _ := connectPeer(t, path, takeover.Successor)
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	if err := successor.Ready(ctx); err != nil {
-		t.Fatal(err)
-	}
+	p, standby, _ := stoppedForSuccessor(t, address, "300ms")
 	newSenders(t, address, 16).send(100, 0)
 	p.waitForLog("handover failed", `"reading_on":true`) // after 5 s
 	p.waitForReceived(100)

@@ -45,8 +45,8 @@ func TestRandomDeathsAreAccountedFor(t *testing.T) {
 	t.Logf("in %d trials a process has logged that it reads before every standby has answered", unanswered)
 }
 
-// testRandomDeaths runs a trial. unanswered: a process has logged that it reads before every standby has
-// answered; then the ledger need not be complete.
+// testRandomDeaths runs a trial. unanswered: a process has logged that it reads before every
+// standby has answered; then the ledger need not be complete.
 func testRandomDeaths(t *testing.T) (unanswered bool) {
 	dir, address := publicDir(t), freePort(t)
 	args := takeoverArgs(dir, address, "--protocol", "discard", "--shards", "2", "--steer", "hash", "--standby-after", "500ms")

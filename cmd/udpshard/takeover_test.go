@@ -18,6 +18,15 @@ func takeoverArgs(dir, address string, more ...string) []string {
 	return slices.Clip(append([]string{"--listen", address, "--takeover", filepath.Join(dir, "takeover.sock")}, more...))
 }
 
+// recordingArgs returns an address, an output file, and flags of `serve` for both with two shards
+// and a takeover path. --steer hash: with auto, flows could move to other shards on a busy machine.
+func recordingArgs(t *testing.T, more ...string) (address, file string, args []string) {
+	t.Helper()
+	dir, address := publicDir(t), freePort(t)
+	file = filepath.Join(dir, "records.json")
+	return address, file, takeoverArgs(dir, address, append([]string{"--shards", "2", "--steer", "hash", "--output", "file:" + file}, more...)...)
+}
+
 // launchBeside starts `serve` with the HTTP address of p. change may be nil.
 func (p *process) launchBeside(change func(*exec.Cmd), args ...string) *process {
 	p.t.Helper()

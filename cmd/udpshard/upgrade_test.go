@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -17,10 +16,7 @@ import (
 // Ten upgrades in a row, under load: each datagram becomes one record, in the order of its sender,
 // and no counter decreases.
 func TestUpgradesLoseNothing(t *testing.T) {
-	dir := publicDir(t)
-	file, address := filepath.Join(dir, "records.json"), freePort(t)
-	// --steer hash: with auto, flows could move to other shards on a busy machine.
-	args := takeoverArgs(dir, address, "--shards", "2", "--steer", "hash", "--output", "file:"+file)
+	address, file, args := recordingArgs(t)
 	p := startServe(t, asNobody, args...)
 	report := p.startLoad(address, "--rate", "80000", "--flows", "16", "--verify", file)
 	for range 10 {
@@ -100,8 +96,7 @@ func TestFailedSuccessor(t *testing.T) {
 		moment := time.Now().Add(rand.N(4 * time.Millisecond))
 		for time.Now().Before(moment) {
 		}
-		next.signal(syscall.SIGKILL)
-		next.wait()
+		next.kill()
 		left := false
 		eventually(t, "the predecessor has logged the failure, or has handed over", func() bool {
 			left = p.hasLogged("handover finished")
@@ -131,13 +126,9 @@ func TestFailedSuccessor(t *testing.T) {
 // the successor takes over, and counts unwritten records as lost in the crash.
 func TestPredecessorDiesDuringHandover(t *testing.T) {
 	dir := publicDir(t)
-	pipe, file, address := filepath.Join(dir, "pipe"), filepath.Join(dir, "records.json"), freePort(t)
-	if err := syscall.Mkfifo(pipe, 0o666); err != nil {
-		t.Fatal(err)
-	}
-	os.Chmod(pipe, 0o666)
+	file, address := filepath.Join(dir, "records.json"), freePort(t)
 	args := takeoverArgs(dir, address, "--shards", "1")
-	p := startServe(t, asNobody, append(args, "--output", "file:"+pipe)...)
+	p := startServe(t, asNobody, append(args, "--output", "file:"+unreadPipe(t))...)
 	s := newSenders(t, address, 4)
 	s.send(5000, 0)
 	eventually(t, "the output is blocked", func() bool {
