@@ -11,11 +11,11 @@ import (
 type dnsCollector struct{ server *server }
 
 var (
-	dnsQueriesDesc   = prometheus.NewDesc("udpshard_dns_queries_total", "Queries, over UDP and TCP, by type; other is all that are not named.", []string{"listener", "type"}, nil)
+	dnsQueriesDesc   = prometheus.NewDesc("udpshard_dns_queries_total", "Queries, over UDP and TCP, by type (other: all types without a label of their own).", []string{"listener", "type"}, nil)
 	dnsResponsesDesc = prometheus.NewDesc("udpshard_dns_responses_total", "Responses that were sent, by response code.", []string{"listener", "rcode"}, nil)
-	dnsIgnoredDesc   = prometheus.NewDesc("udpshard_dns_ignored_total", "Messages that nobody should answer: responses, and from ports of reflectors.", []string{"listener"}, nil)
+	dnsIgnoredDesc   = prometheus.NewDesc("udpshard_dns_ignored_total", "Messages that must not be answered: responses, and messages from ports of reflectors.", []string{"listener"}, nil)
 	dnsLimitedDesc   = prometheus.NewDesc("udpshard_dns_responses_limited_total", "Responses above the rate limit: dropped, or sent without records.", []string{"listener", "action"}, nil)
-	dnsStreamsDesc   = prometheus.NewDesc("udpshard_dns_tcp_connections_total", "TCP connections, by what became of them: those that were evicted had been accepted.", []string{"listener", "outcome"}, nil)
+	dnsStreamsDesc   = prometheus.NewDesc("udpshard_dns_tcp_connections_total", "TCP connections, by outcome (evicted: accepted, and closed for another connection).", []string{"listener", "outcome"}, nil)
 	dnsOpenDesc      = prometheus.NewDesc("udpshard_dns_tcp_connections_open", "TCP connections that are open.", []string{"listener"}, nil)
 )
 

@@ -14,21 +14,21 @@ var (
 	shardLabels    = []string{"listener", "shard"}
 
 	droppedDesc = prometheus.NewDesc("udpshard_datagrams_dropped_total",
-		"Datagrams lost, by reason (reply: the reply alone was lost).",
+		"Datagrams lost, by reason (reply: only the reply was lost).",
 		append(shardLabels, "reason"), nil)
 	cpuDesc = prometheus.NewDesc("udpshard_shard_cpu_seconds_total",
 		"CPU time of the shard's threads, user and system.", shardLabels, nil)
 	stalledDesc = prometheus.NewDesc("udpshard_shard_stalled",
-		"1 while the shard does not come back to a queue that waits, else 0.", shardLabels, nil)
+		"1 while the shard leaves datagrams in its queue unread, else 0.", shardLabels, nil)
 	movedDesc = prometheus.NewDesc("udpshard_steer_moved_buckets",
-		"Parts of the flows that steering keeps away from their first shard.", listenerLabels, nil)
+		"Buckets (sets of senders) that steering keeps away from their home shard.", listenerLabels, nil)
 	sprayedDesc = prometheus.NewDesc("udpshard_steer_sprayed_sources",
 		"Senders whose datagrams steering gives to any shard.", listenerLabels, nil)
 	changesDesc = prometheus.NewDesc("udpshard_steer_changes_total",
 		"Changes that steering made, by kind.", []string{"listener", "kind"}, nil)
 	takeoversDesc = prometheus.NewDesc("udpshard_takeovers_total",
 		"Takeovers from one process to the next, by reason "+
-			"(restart: from what the service manager had kept).", []string{"reason"}, nil)
+			"(restart: with sockets that the service manager kept).", []string{"reason"}, nil)
 )
 
 // descs has the description of each row of metrics.Table.

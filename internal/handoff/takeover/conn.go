@@ -72,7 +72,7 @@ func Dial(ctx context.Context, path string) (*Conn, error) {
 	}
 	w, err := newWire(conn, "", standardLimits)
 	if err == nil && !isTrusted(w.cred) {
-		err = hinted{fmt.Errorf("%s is a socket of uid %d, and this is uid %d", p.path, w.cred.Uid, os.Geteuid()), "run both processes as one user, or use another path"}
+		err = hinted{fmt.Errorf("%s is a socket of uid %d, and this process has uid %d", p.path, w.cred.Uid, os.Geteuid()), "run both processes as one user, or use another path"}
 	}
 	if err != nil {
 		conn.Close()

@@ -104,10 +104,10 @@ func TestSocketsOfOtherUsersAreRefused(t *testing.T) {
 		}
 	})
 	defer unix.Close(fd)
-	if _, err := Dial(testContext(t), path); err == nil || !strings.Contains(err.Error(), "is a socket of uid 54321, and this is uid 0") {
+	if _, err := Dial(testContext(t), path); err == nil || !strings.Contains(err.Error(), "is a socket of uid 54321, and this process has uid 0") {
 		t.Error(err)
 	}
-	if _, err := SeizeNow(path, ""); err == nil || !strings.Contains(err.Error(), "is a socket of uid 54321, and this is uid 0") {
+	if _, err := SeizeNow(path, ""); err == nil || !strings.Contains(err.Error(), "is a socket of uid 54321, and this process has uid 0") {
 		t.Error(err)
 	}
 }

@@ -59,7 +59,7 @@ func openSocketPath(path string) (*socketPath, error) {
 	folder, err := os.Open(filepath.Dir(absolute))
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return nil, hinted{err, "create the folder, or use another path"}
+		return nil, hinted{err, "mkdir -p " + filepath.Dir(absolute) + ", or use another path"}
 	case errors.Is(err, os.ErrPermission):
 		return nil, hinted{err, "run as the owner of the folder, or use another path"}
 	case err != nil:
@@ -166,7 +166,7 @@ func ownFile(name string, st *unix.Stat_t) (err error) {
 	case st.Mode&unix.S_IFMT != unix.S_IFREG:
 		err = fmt.Errorf("%s is no regular file", name)
 	case int(st.Uid) != os.Geteuid():
-		err = fmt.Errorf("%s is a file of uid %d, and this is uid %d", name, st.Uid, os.Geteuid())
+		err = fmt.Errorf("%s is a file of uid %d, and this process has uid %d", name, st.Uid, os.Geteuid())
 	case st.Mode&0o7777&^0o600 != 0:
 		err = fmt.Errorf("%s has mode %#o, and only 0600 keeps other users from the lock", name, st.Mode&0o7777)
 	default:
@@ -176,7 +176,7 @@ func ownFile(name string, st *unix.Stat_t) (err error) {
 }
 
 func lockError(err error) error {
-	return hinted{err, "remove the file, or use a path in a folder of this user"}
+	return hinted{err, "use a path in a folder of this user; if the file exists, remove the file"}
 }
 
 // isLockFile reports whether the name of the lock file still leads to file: Server.Close removes
@@ -250,7 +250,7 @@ func (p *socketPath) checkVacant(live bool) error {
 	case st.Mode&unix.S_IFMT != unix.S_IFSOCK:
 		return hinted{fmt.Errorf("%s exists and is no socket", p.path), "use another path"}
 	case int(st.Uid) != os.Geteuid():
-		return hinted{fmt.Errorf("%s is a socket of uid %d, and this is uid %d", p.path, st.Uid, os.Geteuid()), "remove the socket if no process uses it, run both processes as one user, or use another path"}
+		return hinted{fmt.Errorf("%s is a socket of uid %d, and this process has uid %d", p.path, st.Uid, os.Geteuid()), "remove the socket if no process uses it, run both processes as one user, or use another path"}
 	case live:
 		return nil
 	}
