@@ -20,13 +20,14 @@ func doctorCommand() *cobra.Command {
 		Short: "Check this host, and print each finding with its remedy",
 		Long: `Checks the way of a datagram from the network card to a shard, prints what loses
 datagrams on this host, and the remedy. It changes nothing. Beside a running
-instance, doctor checks that instance's sockets and limits, and asks it at
+instance, doctor checks the sockets and limits of that instance, and asks at
 --http whether every shard reads. Without an instance, doctor checks what serve
 would get here with the same flags or file. If serve would not start with the
 file, doctor fails with all errors of serve --check.
 
   ok    nothing to do
-  warn  datagrams may be lost under load, or shards used unevenly
+  warn  datagrams may be lost under load, or were lost before doctor ran; or
+        shards are used unevenly
   fail  datagrams are lost now, or will be with these settings
   skip  can't be seen from here
 
@@ -34,7 +35,7 @@ doctor reads counters twice: what grows between the two readings is lost now.
 Exit code 1 if a check fails, else 0. Some checks need root.`,
 		Args: cli.NoArguments,
 		Example: `  udpshard doctor --listen :5514
-  udpshard doctor --config /etc/udpshard.yaml --interval 10s --json`,
+  udpshard doctor --config /etc/udpshard/udpshard.yaml --interval 10s --json`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := d.flags.Config()
 			if err != nil && (d.flags.File == "" || cli.IsUsage(err)) {

@@ -198,7 +198,7 @@ func TestAnInstanceThatHasDropped(t *testing.T) {
 	if port := find(s, "port"); len(port) != 1 || port[0].Level != Warn || port[0].Finding != want {
 		t.Errorf("%+v", port)
 	}
-	want = "; 1,850 of them at the listeners' sockets since the sockets were opened: see port"
+	want = "; 1,850 RcvbufErrors at the listeners' sockets since the sockets were opened: see the check port"
 	if udp := find(s, "udp errors"); len(udp) != 1 || udp[0].Level != Warn || !strings.HasSuffix(udp[0].Finding, want) {
 		t.Errorf("%+v", udp)
 	}

@@ -113,7 +113,7 @@ func (e *examination) whereDropped() (where, remedy string) {
 		}
 	}
 	if ours > 0 {
-		return fmt.Sprintf("%s of them at the listeners' sockets since the sockets were opened: see port", format.Count(ours)),
+		return fmt.Sprintf("%s RcvbufErrors at the listeners' sockets since the sockets were opened: see the check port", format.Count(ours)),
 			fmt.Sprintf("udpshard sockets :%d", e.listeners[0].Address.Port())
 	}
 	at, most := netip.AddrPort{}, uint64(0)
@@ -123,10 +123,10 @@ func (e *examination) whereDropped() (where, remedy string) {
 		}
 	}
 	if most > 0 {
-		return fmt.Sprintf("%s of them at the sockets of %s since the sockets were opened", format.Count(most), at),
+		return fmt.Sprintf("%s RcvbufErrors at the sockets of %s since the sockets were opened", format.Count(most), at),
 			fmt.Sprintf("udpshard sockets :%d", at.Port())
 	}
-	return "at which socket is not known: no open socket has dropped any", "udpshard doctor --interval 1m"
+	return "no open socket has dropped datagrams", "udpshard doctor --interval 1m"
 }
 
 // noneAtListeners reports whether an instance has sockets of the listeners, and these have dropped
