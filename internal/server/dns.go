@@ -16,52 +16,54 @@ import (
 	"github.com/udpshard/udpshard/packet/dns"
 )
 
-// dnsService is what answers DNS for a listener, over UDP by its group, and
-// over TCP at the same address.
+// dnsService answers the DNS queries of a listener: over UDP in its group, and over TCP at the same
+// address.
 type dnsService struct {
 	*dns.Server
 	listener *config.Listener
 	group    group
-	socket   *net.TCPListener // that listens, from listenStreams on
+	socket   *net.TCPListener // nil until listenStreams
 	streams  atomic.Pointer[dnstcp.Server]
-	stop     chan struct{}
-	ended    sync.Once
+	stop     chan struct{} // ends flushLoop
 
-	mu      sync.Mutex
-	sink    packet.Sink // of what came over TCP; nil: no records
-	page    *metrics.Shard
-	records uint64 // that were committed to it
+	mu       sync.Mutex
+	sink     packet.Sink    // for records of queries over TCP; nil: no records
+	counters *metrics.Shard // of sink
+	records  uint64         // committed to sink
 }
 
-// maxLoggedZones is how many zones are told of one by one.
+// maxLoggedZones is how many zones of a listener have log lines of their own.
 const maxLoggedZones = 20
 
-// logZones logs what is answered from.
+// logZones logs the zones in force.
 func (s *server) logZones(d *dnsService) {
+	log := s.log.With().Str("listener", d.listener.Name).Logger()
 	zones, records := d.Zones().List(), 0
 	for _, z := range zones {
 		records += z.Records
 		if len(zones) <= maxLoggedZones {
-			s.log.Info().Str("listener", d.listener.Name).Str("zone", z.Origin).Uint32("serial", z.Serial).Int("records", z.Records).Str("file", z.File).Msg("zone in force")
+			log.Info().Str("zone", z.Origin).Uint32("serial", z.Serial).Int("records", z.Records).
+				Str("file", z.File).Msg("zone in force")
 		}
 	}
 	if len(zones) > maxLoggedZones {
-		s.log.Info().Str("listener", d.listener.Name).Int("zones", len(zones)).Int("records", records).Msg("zones in force")
+		log.Info().Int("zones", len(zones)).Int("records", records).Msg("zones in force")
 	}
 }
 
-// newDNS makes the service of a listener, if it is one of DNS.
+// newDNS returns the service of a listener; nil if the protocol is not dns.
 func (s *server) newDNS(l *config.Listener) (*dnsService, error) {
 	if l.Protocol != "dns" {
 		return nil, nil
 	}
 	zones, err := preflight.LoadListenerZones(l)
-	switch had := s.dns.zones[l.Name]; {
+	switch previous := s.dns.zones[l.Name]; {
 	case err == nil:
 		s.dns.zones[l.Name] = zones
-	case had != nil:
-		s.log.Error().Err(err).Str("listener", l.Name).Str("effect", "the old zones stay in force").Msg("zone reload failed")
-		zones = had
+	case previous != nil:
+		s.log.Error().Err(err).Str("listener", l.Name).
+			Str("effect", "the old zones stay in force").Msg("zone reload failed")
+		zones = previous
 	default:
 		return nil, err
 	}
@@ -76,12 +78,12 @@ func (s *server) newDNS(l *config.Listener) (*dnsService, error) {
 	if l.Cookies {
 		o.Cookies = dns.NewCookies(s.dns.secret)
 	}
-	d := &dnsService{Server: dns.NewServer(zones, o), listener: l, stop: make(chan struct{})}
-	return d, nil
+	return &dnsService{Server: dns.NewServer(zones, o), listener: l, stop: make(chan struct{})}, nil
 }
 
-// dnsCounters returns where a listener of DNS counts: in memory that outlives the
-// process, if there is one.
+// dnsCounters returns the function for the DNS counters of each shard, and of the listener for
+// shard
+// -1, in the shared counters. Without shared counters the result is nil.
 func (s *server) dnsCounters(l *config.Listener) func(shard int) []atomic.Uint64 {
 	counters := s.succession.Counters()
 	if counters == nil {
@@ -95,13 +97,13 @@ func (s *server) dnsCounters(l *config.Listener) func(shard int) []atomic.Uint64
 	}
 }
 
-// dnsState is what listeners of DNS have in common.
+// dnsState is the common state of the DNS listeners.
 type dnsState struct {
-	zones  map[string]*dns.Zones // by names of listeners; read in an earlier attempt to start
+	zones  map[string]*dns.Zones // by names of listeners; also of earlier attempts to start
 	secret dns.Secret            // of cookies
 }
 
-// dnsServices returns the services of the listeners of DNS.
+// dnsServices returns the services of the DNS listeners.
 func (s *server) dnsServices() (all []*dnsService) {
 	for _, l := range s.listeners {
 		if l.dns != nil {
@@ -111,8 +113,8 @@ func (s *server) dnsServices() (all []*dnsService) {
 	return all
 }
 
-// notes is what a process tells the next one beside its sockets: with the
-// secret, cookies that clients have stay good.
+// notes is the JSON in the offer to the next process. With the secret, cookies of clients stay
+// valid.
 type notes struct {
 	CookieSecret string `json:"dns_cookie_secret,omitempty"`
 }
@@ -124,11 +126,10 @@ func (s *server) notes() (json.RawMessage, error) {
 	return json.Marshal(notes{CookieSecret: hex.EncodeToString(s.dns.secret[:])})
 }
 
-// applyNotes takes over what the process before has told. Another version may say
-// other things, and then this one begins anew.
-func (s *server) applyNotes(told json.RawMessage) {
+// applyNotes applies the notes of the predecessor, if this version understands them.
+func (s *server) applyNotes(offered json.RawMessage) {
 	var n notes
-	if json.Unmarshal(told, &n) != nil {
+	if json.Unmarshal(offered, &n) != nil {
 		return
 	}
 	if secret, err := dns.ParseSecret(n.CookieSecret); err == nil {

@@ -7,16 +7,27 @@ import (
 	"github.com/udpshard/udpshard/packet/dns"
 )
 
-// dnsCollector tells what the listeners of DNS have counted.
+// dnsCollector exports the counters of the DNS listeners.
 type dnsCollector struct{ server *server }
 
+func dnsDesc(name, help string, labels ...string) *prometheus.Desc {
+	labels = append([]string{"listener"}, labels...)
+	return prometheus.NewDesc(name, help, labels, nil)
+}
+
 var (
-	dnsQueriesDesc   = prometheus.NewDesc("udpshard_dns_queries_total", "Queries, over UDP and TCP, by type (other: all types without a label of their own).", []string{"listener", "type"}, nil)
-	dnsResponsesDesc = prometheus.NewDesc("udpshard_dns_responses_total", "Responses that were sent, by response code.", []string{"listener", "rcode"}, nil)
-	dnsIgnoredDesc   = prometheus.NewDesc("udpshard_dns_ignored_total", "Messages that must not be answered: responses, and messages from ports of reflectors.", []string{"listener"}, nil)
-	dnsLimitedDesc   = prometheus.NewDesc("udpshard_dns_responses_limited_total", "Responses above the rate limit: dropped, or sent without records.", []string{"listener", "action"}, nil)
-	dnsStreamsDesc   = prometheus.NewDesc("udpshard_dns_tcp_connections_total", "TCP connections, by outcome (evicted: accepted, and closed for another connection).", []string{"listener", "outcome"}, nil)
-	dnsOpenDesc      = prometheus.NewDesc("udpshard_dns_tcp_connections_open", "TCP connections that are open.", []string{"listener"}, nil)
+	dnsQueriesDesc = dnsDesc("udpshard_dns_queries_total",
+		"Queries, over UDP and TCP, by type (other: all types without a label of their own).", "type")
+	dnsResponsesDesc = dnsDesc("udpshard_dns_responses_total",
+		"Responses that were sent, by response code.", "rcode")
+	dnsIgnoredDesc = dnsDesc("udpshard_dns_ignored_total",
+		"Messages that must not be answered: responses, and messages from ports of reflectors.")
+	dnsLimitedDesc = dnsDesc("udpshard_dns_responses_limited_total",
+		"Responses above the rate limit: dropped, or sent without records.", "action")
+	dnsStreamsDesc = dnsDesc("udpshard_dns_tcp_connections_total",
+		"TCP connections, by outcome (evicted: accepted, and closed for another connection).",
+		"outcome")
+	dnsOpenDesc = dnsDesc("udpshard_dns_tcp_connections_open", "TCP connections that are open.")
 )
 
 var connectionCounts = [...]dns.Connection{
@@ -30,7 +41,8 @@ func (d *dnsService) countStream(is dnstcp.Outcome) { d.CountConnection(connecti
 
 // Describe implements prometheus.Collector.
 func (c dnsCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{dnsQueriesDesc, dnsResponsesDesc, dnsIgnoredDesc, dnsLimitedDesc, dnsStreamsDesc, dnsOpenDesc} {
+	for _, desc := range []*prometheus.Desc{dnsQueriesDesc, dnsResponsesDesc, dnsIgnoredDesc,
+		dnsLimitedDesc, dnsStreamsDesc, dnsOpenDesc} {
 		ch <- desc
 	}
 }

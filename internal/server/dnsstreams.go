@@ -13,29 +13,29 @@ import (
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/dnstcp"
+	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/preflight"
 	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet/dns"
 )
 
-// openStreams opens the output of what comes over TCP, whose records are not
-// the ledger's, which counts datagrams. It comes when the shards have opened
-// theirs: who opens a file is in whose book its writes are noted.
+// openStreams opens the output for queries over TCP. The records are not in the ledger, which
+// counts datagrams. openStreams comes after the outputs of the shards, because the first shard that
+// opens a file has the write log of the file in its counters.
 func (s *server) openStreams(opened *listener) (err error) {
 	l, d := opened.settings, opened.dns
 	d.group = opened.group
 	if l.Output == "discard" {
 		return nil
 	}
-	d.page = metrics.NewShard(0, 0)
-	d.sink, err = openSink(l, s.outputs, 0, d.page)
+	d.counters = metrics.NewShard(0, 0)
+	d.sink, err = openSink(l, s.outputs, 0, d.counters)
 	return err
 }
 
-// listenStreams opens the TCP sides, or goes on with those of the process before:
-// clients wait in the queue of one socket for whoever serves. It comes when this
-// process is active.
+// listenStreams opens the TCP sockets of the DNS listeners, or continues with the sockets of the
+// predecessor, in whose queue clients wait. listenStreams comes when this process is active.
 func (s *server) listenStreams() error {
 	var errs []error
 	for _, opened := range s.listeners {
@@ -43,7 +43,7 @@ func (s *server) listenStreams() error {
 		if d == nil {
 			continue
 		}
-		if d.socket = s.streamListener(opened.continues); d.socket == nil {
+		if d.socket = s.inheritedStream(opened.continues); d.socket == nil {
 			var err error
 			if d.socket, err = listenTCP(opened.Listener().Address); err != nil {
 				errs = append(errs, preflight.TCPError(opened.settings, err))
@@ -59,8 +59,7 @@ func (s *server) listenStreams() error {
 	return cli.Join(errs...)
 }
 
-// stream returns a duplicate of the listening TCP socket; nil without one, and for another
-// protocol.
+// stream returns a duplicate of the listening TCP socket; nil without a TCP socket.
 func (d *dnsService) stream() (*os.File, error) {
 	if d == nil || d.socket == nil {
 		return nil, nil
@@ -68,8 +67,24 @@ func (d *dnsService) stream() (*os.File, error) {
 	return sys.DuplicateFile(d.socket, "")
 }
 
-// listenTCP listens at the address of a group. Where the process before has not
-// handed its socket over, this one's is beside it.
+// inheritedStream returns the listening TCP socket of a predecessor's listener, if usable.
+func (s *server) inheritedStream(from *handoff.Listener) *net.TCPListener {
+	if from == nil || from.Stream == nil {
+		return nil
+	}
+	socket, err := net.FileListener(from.Stream)
+	if tcp, ok := socket.(*net.TCPListener); ok {
+		return tcp
+	} else if socket != nil {
+		socket.Close()
+	}
+	s.log.Warn().Err(err).Str("listener", from.Name).Str("effect", "a new socket is opened").
+		Msg("inherited TCP socket unusable")
+	return nil
+}
+
+// listenTCP listens at the address of a group. With SO_REUSEPORT the socket of a predecessor, which
+// may not be handed over, does not keep this process from listening.
 func listenTCP(address string) (*net.TCPListener, error) {
 	network := "tcp"
 	if at, err := netip.ParseAddrPort(address); err == nil && at.Addr().Is4() {
@@ -79,7 +94,8 @@ func listenTCP(address string) (*net.TCPListener, error) {
 	}
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		return sys.ControlRaw(c, func(fd int) error {
-			return os.NewSyscallError("setsockopt SO_REUSEPORT", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
+			err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+			return os.NewSyscallError("setsockopt SO_REUSEPORT", err)
 		})
 	}}
 	l, err := config.Listen(context.Background(), network, address)
@@ -91,7 +107,7 @@ func listenTCP(address string) (*net.TCPListener, error) {
 
 // serve answers over TCP until pause or close.
 func (d *dnsService) serve() error {
-	file, err := sys.DuplicateFile(d.socket, "") // the socket stays, whoever stops accepting
+	file, err := sys.DuplicateFile(d.socket, "") // pause closes the duplicate, and d.socket stays open
 	if err != nil {
 		return err
 	}
@@ -100,14 +116,14 @@ func (d *dnsService) serve() error {
 	if err != nil {
 		return fmt.Errorf("listener %s: %w", d.listener.Name, err)
 	}
-	streams := &dnstcp.Server{Admit: d.group.Accepts, NewHandler: d.streamHandler, MinMessage: dns.HeaderSize, CountOutcome: d.countStream}
+	streams := &dnstcp.Server{Admit: d.group.Accepts, NewHandler: d.streamHandler,
+		MinMessage: dns.HeaderSize, CountOutcome: d.countStream}
 	d.streams.Store(streams)
 	go streams.Serve(socket)
 	return nil
 }
 
-// pause ends the conversations, and accepts no more: clients wait in the socket's
-// queue for whoever serves next.
+// pause closes the connections, and accepts no more: clients wait in the queue of the socket.
 func (d *dnsService) pause() {
 	if streams := d.streams.Swap(nil); streams != nil {
 		streams.Close()
@@ -115,7 +131,7 @@ func (d *dnsService) pause() {
 	d.flushRecords()
 }
 
-// resume ends a pause, if there is one.
+// resume ends a pause.
 func (d *dnsService) resume() error {
 	if d.socket == nil || d.streams.Load() != nil {
 		return nil
@@ -123,7 +139,7 @@ func (d *dnsService) resume() error {
 	return d.serve()
 }
 
-// open returns how many connections there are.
+// open returns the number of connections.
 func (d *dnsService) open() int {
 	if streams := d.streams.Load(); streams != nil {
 		return streams.OpenConnections()
@@ -131,17 +147,17 @@ func (d *dnsService) open() int {
 	return 0
 }
 
-// inFlight returns how many records of what came over TCP are on their way.
+// inFlight returns the number of records in flight, of queries over TCP.
 func (d *dnsService) inFlight() uint64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.sink == nil {
 		return 0
 	}
-	return d.records - d.page.Delivered.Load() - d.page.OutputLost.Load()
+	return d.records - d.counters.Delivered.Load() - d.counters.OutputLost.Load()
 }
 
-// flushRecords hands the records that wait on to the output.
+// flushRecords passes committed records to the output.
 func (d *dnsService) flushRecords() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -164,12 +180,11 @@ func (d *dnsService) streamHandler(client netip.AddrPort) dnstcp.Handler {
 	}
 }
 
-// flushEvery is when records of what came over TCP are written, as those of
-// shards are.
-const flushEvery = 50 * time.Millisecond
+// flushInterval is the time between two flushes of records of queries over TCP, as in a shard.
+const flushInterval = 50 * time.Millisecond
 
 func (d *dnsService) flushLoop() {
-	tick := time.NewTicker(flushEvery)
+	tick := time.NewTicker(flushInterval)
 	defer tick.Stop()
 	for {
 		select {
@@ -181,7 +196,7 @@ func (d *dnsService) flushLoop() {
 	}
 }
 
-// close ends what is served over TCP, and hands the last records on.
+// close ends serving over TCP, and flushes the records. It is called once.
 func (d *dnsService) close() {
 	close(d.stop)
 	d.pause()
@@ -190,11 +205,10 @@ func (d *dnsService) close() {
 	}
 }
 
-// closeDNS ends what is served over TCP. When late is done, records that are not
-// written are given up.
+// closeDNS ends serving over TCP. At the end of late, unwritten records are lost.
 func (s *server) closeDNS(late context.Context) {
 	defer context.AfterFunc(late, s.outputs.Abort)()
 	for _, d := range s.dnsServices() {
-		d.ended.Do(d.close)
+		d.close()
 	}
 }

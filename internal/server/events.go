@@ -10,17 +10,21 @@ import (
 	"github.com/udpshard/udpshard/internal/steer"
 )
 
-// groupEvent logs what an engine tells of a listener.
-func (s *server) groupEvent(listener string, e engine.Event) {
+// logGroupEvent logs an event of a listener's group.
+func (s *server) logGroupEvent(listener string, e engine.Event) {
 	log := s.log.With().Str("listener", listener).Logger()
 	switch c := e.Change; {
 	case e.Filter && e.Err != nil:
-		log.Error().Err(e.Err).Str("effect", "the filter of another process drops datagrams").Msg("socket filter not detached")
+		log.Error().Err(e.Err).Str("effect", "the filter of another process drops datagrams").
+			Msg("socket filter not detached")
 	case e.Err != nil:
-		log.Error().Err(e.Err).Str("effect", "datagrams are spread as before").Msg("steering change failed")
+		log.Error().Err(e.Err).Str("effect", "datagrams are spread as before").
+			Msg("steering change failed")
 	case e.Shared:
-		log.Warn().Str("remedy", "start both processes with --join, or give each process its own port").
-			Str("effect", "the kernel's hash spreads datagrams; steering is off").Msg("port shared with another process")
+		log.Warn().
+			Str("remedy", "start both processes with --join, or give each process its own port").
+			Str("effect", "the kernel's hash spreads datagrams; steering is off").
+			Msg("port shared with another process")
 	case e.Alone:
 		log.Info().Str("effect", "steering is on").Msg("port no longer shared")
 	default:
@@ -38,7 +42,7 @@ func logChange(log zerolog.Logger, c steer.Change) {
 	if c.Sender.IsValid() {
 		event.Stringer("sender", c.Sender)
 	}
-	if c.Kind != steer.Reattaching { // of the group
+	if c.Kind != steer.Reattaching { // a change of the group
 		event.Int("shard", c.Shard)
 	}
 	if c.Buckets > 0 {
@@ -59,22 +63,29 @@ func (s *server) filesOpened(opened, failed int) {
 
 // outputEvent logs an event of an output.
 func (s *server) outputEvent(e output.Event) {
+	event := s.log.Info()
+	switch {
+	case e.Err != nil:
+		event = s.log.Error().Err(e.Err)
+	case e.Dropping:
+		event = s.log.Warn()
+	}
+	event.Str("output", e.Destination)
 	failing := e.Failing.Round(time.Millisecond)
 	switch {
 	case e.Reopen && e.Err == nil:
-		s.log.Info().Str("output", e.Destination).Msg("output reopened")
+		event.Msg("output reopened")
 	case e.Reopen:
-		s.log.Error().Err(e.Err).Str("output", e.Destination).Msg("output reopen failed")
+		event.Msg("output reopen failed")
 	case e.Dropping:
-		s.log.Warn().Str("output", e.Destination).Uint64("dropped", e.Dropped).Stringer("dropping_for", failing).
+		event.Uint64("dropped", e.Dropped).Stringer("dropping_for", failing).
 			Msg("output dropping records")
 	case e.Dropped > 0:
-		s.log.Info().Str("output", e.Destination).Uint64("dropped", e.Dropped).Stringer("dropped_for", failing).
+		event.Uint64("dropped", e.Dropped).Stringer("dropped_for", failing).
 			Msg("output accepting records again")
 	case e.Err == nil:
-		s.log.Info().Str("output", e.Destination).Stringer("failed_for", failing).Msg("output recovered")
+		event.Stringer("failed_for", failing).Msg("output recovered")
 	default:
-		s.log.Error().Err(e.Err).Str("output", e.Destination).Stringer("failing_for", failing).
-			Msg("output failing")
+		event.Stringer("failing_for", failing).Msg("output failing")
 	}
 }

@@ -33,7 +33,8 @@ type fencedError struct{ error }
 func (e fencedError) Unwrap() error { return e.error }
 func (e fencedError) ExitCode() int { return cli.ExitReplaced }
 func (e fencedError) Hint() string {
-	return "find out what stopped this process, or used its CPUs; --standby-after sets how long a standby waits"
+	return "find out what stopped this process, or used its CPUs; " +
+		"--standby-after sets how long a standby waits"
 }
 
 // fencedHandler calls a handler, and sends the answer only if this process was not replaced

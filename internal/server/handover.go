@@ -46,15 +46,15 @@ func (h *handover) Offer(hello takeover.Hello) (offer takeover.Offer, err error)
 	if s.succession.Fenced() {
 		return offer, fmt.Errorf("another process has taken over: %w", net.ErrClosed)
 	}
-	event := s.log.Info().EmbedObject(succession.ProcessFields{PID: hello.PID, Foreign: hello.Foreign}).
-		Str("version", hello.Version)
+	peer := succession.ProcessFields{PID: hello.PID, Foreign: hello.Foreign}
+	event := s.log.Info().EmbedObject(peer).Str("version", hello.Version)
 	switch hello.Role {
 	case takeover.Successor:
 		event.Msg("successor connected")
 	case takeover.Standby:
 		event.Msg("standby connected")
 	default:
-		return offer, fmt.Errorf("role %q unknown: this version knows successors and standbys", hello.Role)
+		return offer, fmt.Errorf("role %q unknown: not a successor or standby", hello.Role)
 	}
 	if offer.State, err = s.state(); err != nil {
 		return offer, err

@@ -117,8 +117,9 @@ func (s *server) refuseHanging(ctx context.Context) error {
 }
 
 // hangRemedy is the hint for a refused successor. A process with a hanging shard ends at SIGTERM.
-const hangRemedy = "stop the active process (kill -TERM PID) and start this process again; or start " +
-	"this process with --standby: a standby takes over as soon as datagrams wait for the hanging shard"
+const hangRemedy = "stop the active process (kill -TERM PID) and start this process again; or " +
+	"start this process with --standby: a standby takes over as soon as datagrams wait for the " +
+	"hanging shard"
 
 // awaitGroups waits until Run of every group has returned. At the end of late, awaitGroups aborts
 // the outputs, so that no shard waits for an output. awaitGroups does not wait for hanging shards,

@@ -1,100 +1,116 @@
 package server
 
 import (
+	"errors"
+	"fmt"
+	"net"
 	"net/netip"
+	"slices"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/engine"
 	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/succession"
 	"github.com/udpshard/udpshard/internal/hostport"
+	"github.com/udpshard/udpshard/shard"
 )
 
-// socketKey identifies the sockets of an address. Two spellings of one address have one key.
-// Port 0 is another port each time, unless it was asked for by the same words.
+// socketKey identifies the sockets of an address, in all spellings of the address. Port 0 means a
+// new port each time, so the key of such an address is the spelling.
 type socketKey struct {
-	at    netip.AddrPort
-	words string // where that is not known
+	at       netip.AddrPort
+	spelling string // of an address with port 0
 }
 
-func listenerKey(l *config.Listener) socketKey { return keyOf(l.Resolved(), l.Address) }
-
-func keyOf(at netip.AddrPort, words string) socketKey {
+func keyOf(at netip.AddrPort, spelling string) socketKey {
 	if at.Port() == 0 {
-		return socketKey{words: words}
+		return socketKey{spelling: spelling}
 	}
 	return socketKey{at: at}
 }
 
-// keys are the socket keys of this process's listeners.
-type keys struct {
-	bySpelling map[string]socketKey
-	known      map[socketKey]bool
-}
-
-func socketKeys(listeners []*config.Listener) keys {
-	k := keys{make(map[string]socketKey), make(map[socketKey]bool)}
-	for _, l := range listeners {
-		key := listenerKey(l)
-		k.bySpelling[l.Address] = key
-		k.known[key] = true
-	}
-	return k
-}
-
-// of returns the key of another process's listener. A host name that this process does not
-// have is not looked up: the sockets know their address.
-func (k keys) of(had *handoff.Listener) socketKey {
-	if key, ok := k.bySpelling[had.Address]; ok {
-		return key
-	}
-	address, _ := hostport.Parse("udp", had.Address)
+// offeredKey returns the key of a predecessor's listener. A host name is not looked up: the sockets
+// have the address.
+func offeredKey(l *handoff.Listener) socketKey {
+	address, _ := hostport.Parse("udp", l.Address)
 	at := address.AddrPort()
-	if address.IsName() && len(had.Sockets) > 0 {
-		at, _ = engine.SocketAddress(had.Sockets[0])
+	if address.IsName() && len(l.Sockets) > 0 {
+		at, _ = engine.SocketAddress(l.Sockets[0])
 	}
-	return keyOf(at, had.Address)
+	return keyOf(at, l.Address)
 }
 
-func (k keys) has(had *handoff.Listener) bool { return k.known[k.of(had)] }
-
-// matchListeners returns which of the other process's listeners each of these continues: the one
-// with its address, and of several, which port 0 may be, the one with its name, or else the
-// first that no other listener continues. It takes time in proportion to the listeners.
-func matchListeners(from *succession.Predecessor, listeners []*config.Listener) map[*config.Listener]*handoff.Listener {
+// matchListeners returns the predecessor's listener that each listener continues: a listener at the
+// same address. Several listeners may have one spelling with port 0: then the names match, or else
+// the order.
+func matchListeners(
+	from *succession.Predecessor, listeners []*config.Listener,
+) map[*config.Listener]*handoff.Listener {
 	found := make(map[*config.Listener]*handoff.Listener)
 	if from == nil {
 		return found
 	}
-	type named struct {
-		key  socketKey
-		name string
+	keys := make(map[string]socketKey) // by spelling
+	for _, l := range listeners {
+		keys[l.Address] = keyOf(l.Resolved(), l.Address)
 	}
-	here := socketKeys(listeners)
-	byName := make(map[named]*handoff.Listener)
-	byKey := make(map[socketKey][]*handoff.Listener)
+	offered := make(map[socketKey][]*handoff.Listener)
 	for i := range from.Offer.Listeners {
-		had := &from.Offer.Listeners[i]
-		key := here.of(had)
-		if _, again := byName[named{key, had.Name}]; !again {
-			byName[named{key, had.Name}] = had
+		o := &from.Offer.Listeners[i]
+		key, ok := keys[o.Address]
+		if !ok {
+			key = offeredKey(o)
 		}
-		byKey[key] = append(byKey[key], had)
+		offered[key] = append(offered[key], o)
 	}
-	used := make(map[*handoff.Listener]bool)
-	for _, want := range listeners {
-		if had := byName[named{listenerKey(want), want.Name}]; had != nil && !used[had] {
-			found[want], used[had] = had, true
+	match := func(l *config.Listener, accept func(*handoff.Listener) bool) {
+		key := keys[l.Address]
+		i := slices.IndexFunc(offered[key], accept)
+		if found[l] == nil && i >= 0 {
+			found[l] = offered[key][i]
+			offered[key] = slices.Delete(offered[key], i, i+1)
 		}
 	}
-	for _, want := range listeners {
-		key := listenerKey(want)
-		for left := byKey[key]; found[want] == nil && len(left) > 0; left = byKey[key] {
-			byKey[key] = left[1:]
-			if !used[left[0]] {
-				found[want], used[left[0]] = left[0], true
-			}
-		}
+	for _, l := range listeners {
+		match(l, func(o *handoff.Listener) bool { return o.Name == l.Name })
+	}
+	for _, l := range listeners {
+		match(l, func(*handoff.Listener) bool { return true })
 	}
 	return found
+}
+
+// logUnmatched logs the listeners of the predecessor that are not in matched.
+func (s *server) logUnmatched(
+	from *succession.Predecessor, matched map[*config.Listener]*handoff.Listener,
+) {
+	continued := make(map[*handoff.Listener]bool)
+	for _, o := range matched {
+		continued[o] = true
+	}
+	for i := range from.Offer.Listeners {
+		if o := &from.Offer.Listeners[i]; !continued[o] {
+			s.log.Warn().Str("listener", o.Name).Str("address", o.Address).
+				Str("effect", "datagrams queued at its sockets will be lost").
+				Msg("listener of the predecessor not configured")
+		}
+	}
+}
+
+// explainAddress adds a hint to the error of a port that the predecessor has at a different
+// address.
+func explainAddress(from *succession.Predecessor, err error) error {
+	var inUse *shard.InUseError
+	if !from.Connected() || !errors.As(err, &inUse) {
+		return err
+	}
+	_, port, _ := net.SplitHostPort(inUse.Address)
+	for _, o := range from.Offer.Listeners {
+		if _, offered, _ := net.SplitHostPort(o.Address); offered == port {
+			return cli.WithHint(err, fmt.Sprintf("%s has the port at %[2]s, and a takeover needs the "+
+				"same address: listen at %[2]s, or use another port", from.Process(), o.Address))
+		}
+	}
+	return err
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/rs/zerolog/diode"
 )
 
-// newLogger logs to w: for people where that is a terminal, else JSON.
+// newLogger logs to w: text on a terminal, else JSON.
 func newLogger(w io.Writer, terminal bool, format string) zerolog.Logger {
 	zerolog.TimeFieldFormat = time.RFC3339Nano
 	if format == "console" || format == "auto" && terminal {
@@ -20,21 +20,21 @@ func newLogger(w io.Writer, terminal bool, format string) zerolog.Logger {
 	return zerolog.New(w).With().Timestamp().Logger()
 }
 
-// logQueue is how many log lines wait for a standard error that nobody reads: twice those with
-// which 1,000 listeners begin and end at once.
+// logQueue is how many log lines wait while standard error accepts none: twice the lines that a
+// process with 1,000 listeners logs at its start and its end.
 const logQueue = 10_000
 
-// logWriter keeps log lines from stopping whoever writes one: they go through
-// a queue, and when standard error does not take them, the oldest are lost
-// and counted.
+// logWriter lets no log line block its writer: lines go through a queue. If standard error does not
+// accept lines, the oldest lines are lost and counted.
 func logWriter(w io.Writer) diode.Writer {
 	w = struct{ io.Writer }{w} // closing the queue must not close standard error
 	return diode.NewWriter(w, logQueue, 0, func(missed int) {
-		fmt.Fprintf(w, "{\"level\":\"warn\",\"lost_log_lines\":%d,\"message\":\"standard error was not read in time\"}\n", missed)
+		fmt.Fprintf(w, `{"level":"warn","lost_log_lines":%d,`+
+			`"message":"standard error was not read in time"}`+"\n", missed)
 	})
 }
 
-// closeLog gives the queue a moment to be written.
+// closeLog waits for up to a second until the queue is written.
 func closeLog(w io.Closer) {
 	done := make(chan struct{})
 	go func() {
@@ -47,7 +47,7 @@ func closeLog(w io.Closer) {
 	}
 }
 
-// setLevel applies to all loggers, at once and while they are in use.
+// setLevel sets the level of all loggers. Any goroutine may call setLevel.
 func setLevel(name string) {
 	level, err := zerolog.ParseLevel(name)
 	if err != nil {

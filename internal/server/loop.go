@@ -24,7 +24,7 @@ type loopState struct {
 	wasStandby    bool                    // this process was a standby with these settings
 	predecessor   *succession.Predecessor // closed when this process reads
 	quiesced      []*listener             // stopped for a handover
-	hanging       bool                    // the process does not wait for a hanging shard, which may wake up
+	hanging       bool                    // this process exits although a shard hangs, and may wake up
 	secondSignal  sync.Once
 }
 

@@ -14,29 +14,29 @@ import (
 	"github.com/udpshard/udpshard/packet/dns"
 )
 
-// loadedSettings is what a reload is to put into force.
+// loadedSettings is the result of reading the files for a reload.
 type loadedSettings struct {
-	asked bool           // by SIGHUP; else it is zones alone
-	next  *config.Config // that was read, if err is nil
-	zones map[string]*dns.Zones
-	err   error
+	requested bool           // by SIGHUP; false: a reload of zones only
+	next      *config.Config // if err is nil and the reload was requested
+	zones     map[string]*dns.Zones
+	err       error
 }
 
-// reloader reads what reloads ask for, one after the other, beside a loop that goes on to
-// hear signals. It is for the goroutine of that loop.
+// reloader reads files for reloads, one reload after the other, in goroutines of its own. The
+// methods are for the goroutine that receives from done and slow.
 type reloader struct {
-	log   zerolog.Logger
-	done  chan loadedSettings
-	slow  *time.Timer // for telling that reading still goes on
-	began time.Time   // zero: nothing is being read
-	asked bool        // another reload was asked for since: files may have changed behind the read
+	log       zerolog.Logger
+	done      chan loadedSettings
+	slow      *time.Timer // for logSlow
+	began     time.Time   // of the read under way; zero: no read
+	requested bool        // a reload was requested since began: files may have changed meanwhile
 }
 
 const (
-	// slowReload is how long a reload may read before the log says that it still does:
-	// a zone of 1,000,000 names takes about that.
+	// slowReload is the time after which the log mentions a read under way: about the time for a
+	// zone of 1,000,000 names.
 	slowReload = 5 * time.Second
-	// slowReloadAgain is how often the log says it from then on.
+	// slowReloadAgain is the time between later log lines about the same read.
 	slowReloadAgain = time.Minute
 )
 
@@ -46,41 +46,40 @@ func newReloader(log zerolog.Logger) *reloader {
 	return r
 }
 
-// begin has read called beside the caller. While another one is under way, it says so
-// and returns false, and end asks for it again.
+// begin calls read in a goroutine. While a read is under way, begin returns false, and end returns
+// true later.
 func (r *reloader) begin(read func() loadedSettings) bool {
 	if !r.began.IsZero() {
-		r.asked = true
+		r.requested = true
 		r.log.Warn().Stringer("reading_for", time.Since(r.began).Round(time.Millisecond)).
 			Str("effect", "the reload begins after the reload under way").Msg("reload deferred")
 		return false
 	}
-	r.began, r.asked = time.Now(), false
+	r.began, r.requested = time.Now(), false
 	r.slow.Reset(slowReload)
 	go func() { r.done <- read() }()
 	return true
 }
 
-// end is called with what has come from done. It says whether there is another reload
-// to begin.
+// end is called after receiving from done. The result is whether a further reload has to begin.
 func (r *reloader) end() (again bool) {
 	r.began = time.Time{}
 	r.slow.Stop()
-	return r.asked
+	return r.requested
 }
 
-// logSlow is called when slow fires.
+// logSlow is called after receiving from slow.
 func (r *reloader) logSlow() {
 	if r.began.IsZero() {
-		return // it has ended at this very moment
+		return // the read has just ended
 	}
-	r.log.Warn().Stringer("reading_for", time.Since(r.began).Round(time.Millisecond)).Msg("reload still reading files")
+	r.log.Warn().Stringer("reading_for", time.Since(r.began).Round(time.Millisecond)).
+		Msg("reload still reading files")
 	r.slow.Reset(slowReloadAgain)
 }
 
-// reopenAndReload is what SIGHUP asks for. Outputs are opened anew at once, whatever else is
-// under way, and before a service manager hears of it that may hang: whoever rotates
-// files waits for that.
+// reopenAndReload is for SIGHUP. The outputs are reopened first, also during a reload and before
+// the notification of a service manager, which may hang: a log rotation waits for the reopening.
 func (s *server) reopenAndReload() {
 	s.ReopenOutputs()
 	s.service.reloading()
@@ -103,21 +102,21 @@ func (s *server) beginReload() {
 	}
 }
 
-// endReload puts into force what was read.
+// endReload applies loaded settings.
 func (s *server) endReload(r loadedSettings) {
 	again := s.loop.reloads.end()
 	s.reload(r)
 	if again {
 		s.beginReload()
-	} else if r.asked {
+	} else if r.requested {
 		s.service.readyAgain(s)
 	}
 }
 
-// loadSettings reads what there is to reload, beside all else that goes on: a large
-// zone takes seconds.
+// loadSettings reads the configuration and the zones, in a goroutine of reloader: a large zone
+// takes seconds.
 func (s *server) loadSettings(now *config.Config) (r loadedSettings) {
-	r.asked = true
+	r.requested = true
 	if r.next, r.err = s.Flags.Config(); r.err == nil {
 		r.err = now.CheckReload(r.next)
 	}
@@ -127,8 +126,7 @@ func (s *server) loadSettings(now *config.Config) (r loadedSettings) {
 	return r
 }
 
-// reloadZones is for a process that has read its zones long ago, when it began to
-// stand by.
+// reloadZones reads the zones again, for a process that has been a standby since the first read.
 func (s *server) reloadZones() (r loadedSettings) {
 	var opened []*config.Listener
 	for _, l := range s.listeners {
@@ -138,12 +136,14 @@ func (s *server) reloadZones() (r loadedSettings) {
 	return r
 }
 
-// reload puts into force what can change while sockets stay open. A file that
-// can't be used is refused whole, and the old settings stay.
+// reload applies the settings that can change while sockets stay open. After an error the previous
+// settings stay.
 func (s *server) reload(r loadedSettings) {
 	switch {
-	case r.err != nil && !r.asked:
-		s.log.Error().Err(r.err).Str("effect", "the zones read at the start of the standby stay in force").Msg("zone reload failed")
+	case r.err != nil && !r.requested:
+		s.log.Error().Err(r.err).
+			Str("effect", "the zones read at the start of the standby stay in force").
+			Msg("zone reload failed")
 	case r.err != nil:
 		logRefused(s.log, r.err)
 	default:
@@ -152,9 +152,9 @@ func (s *server) reload(r loadedSettings) {
 			s.logZones(d)
 		}
 		if len(s.dnsServices()) > 0 {
-			go debug.FreeOSMemory() // the zones before
+			go debug.FreeOSMemory() // of the previous zones
 		}
-		if r.asked {
+		if r.requested {
 			s.applySettings(r.next)
 		}
 	}
@@ -178,8 +178,12 @@ func logRefused(log zerolog.Logger, err error) {
 
 func (s *server) applySettings(next *config.Config) {
 	for i, l := range next.Listeners {
-		if err := errors.Join(s.listeners[i].SetPolicy(l.Policy()), s.listeners[i].SetSteering(l.Steering())); err != nil {
-			s.log.Error().Err(l.WithPosition(err)).Str("listener", l.Name).Str("effect", "the old settings of the listener stay in force").Msg("settings of a listener not applied")
+		opened := s.listeners[i]
+		err := errors.Join(opened.SetPolicy(l.Policy()), opened.SetSteering(l.Steering()))
+		if err != nil {
+			s.log.Error().Err(l.WithPosition(err)).Str("listener", l.Name).
+				Str("effect", "the old settings of the listener stay in force").
+				Msg("settings of a listener not applied")
 		}
 	}
 	setLevel(next.LogLevel)

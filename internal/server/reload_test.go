@@ -15,7 +15,7 @@ func TestAReloadThatHangs(t *testing.T) {
 	r := newReloader(zerolog.New(logs))
 	defer r.slow.Stop()
 	hang, calls := make(chan struct{}), 0
-	read := func() loadedSettings { calls++; <-hang; return loadedSettings{asked: true} }
+	read := func() loadedSettings { calls++; <-hang; return loadedSettings{requested: true} }
 	if !r.begin(read) {
 		t.Fatal("the first read has not begun")
 	}
@@ -32,7 +32,7 @@ func TestAReloadThatHangs(t *testing.T) {
 		}
 	}
 	close(hang)
-	if next := <-r.done; !next.asked || !r.end() {
+	if next := <-r.done; !next.requested || !r.end() {
 		t.Error("the request during the read is lost")
 	}
 	if !r.begin(read) {

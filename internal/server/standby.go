@@ -17,7 +17,7 @@ var errReloaded = errors.New("reloaded")
 // RetryError means that the next attempt to start finds a new situation.
 func (s *server) standBy(ctx context.Context, from *succession.Predecessor) error {
 	s.changeRole(handoff.ActiveFound)
-	if s.web != nil && !s.web.shared {
+	if s.web != nil && !s.web.inherited {
 		s.web.serve()
 	}
 	if from.Connected() {
@@ -93,7 +93,7 @@ func (s *server) watchPredecessor(
 // loadStandbySettings reads the settings of a standby again. The next attempt to start uses the
 // settings.
 func (s *server) loadStandbySettings() (r loadedSettings) {
-	r.asked = true
+	r.requested = true
 	r.next, r.err = s.Flags.Config()
 	return r
 }

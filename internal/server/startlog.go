@@ -2,11 +2,16 @@ package server
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"time"
+
+	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/steer"
 )
 
-// logStart logs, once every shard reads or ctx ends, the takeover by which this process became
-// active, if it was one, and the listeners.
+// logStart logs the takeover by which this process became active, and the listeners, when every
+// shard reads or ctx ends.
 func (s *server) logStart(ctx context.Context) {
 	last, err := s.readingSince(ctx)
 	s.loop.predecessor.Close()
@@ -21,8 +26,8 @@ func (s *server) logStart(ctx context.Context) {
 	}
 }
 
-// readingSince returns when the last shard of all began to read. It waits for that, or for the
-// end of ctx, which is an error.
+// readingSince waits until all shards read, and returns when the last shard began. The error is the
+// end of ctx.
 func (s *server) readingSince(ctx context.Context) (last time.Time, err error) {
 	for _, g := range s.listeners {
 		at, err := g.ReadingSince(ctx)
@@ -34,4 +39,38 @@ func (s *server) readingSince(ctx context.Context) (last time.Time, err error) {
 		}
 	}
 	return last, nil
+}
+
+func (s *server) logListening(opened *listener) {
+	l, account := opened.settings, opened.Listener()
+	var cpus []int
+	for _, shard := range account.Shards {
+		cpus = append(cpus, shard.CPU)
+	}
+	asked, granted := opened.ReceiveBuffer()
+	mode := account.Steering().Mode
+	s.log.Info().Str("listener", l.Name).Str("address", account.Address).Str("protocol", l.Protocol).
+		Int("shards", len(cpus)).Ints("cpus", cpus).Str("steer", mode).
+		Str("receive_buffer", cli.FormatSize(granted)).Str("output", l.Output).Msg("listening")
+	if opened.dns != nil {
+		s.logZones(opened.dns)
+	}
+	log := s.log.With().Str("listener", l.Name).Logger()
+	if l.GRO {
+		log.Warn().Str("effect", "the kernel counts a dropped GRO batch as one datagram").
+			Msg("losses counted by GRO batches")
+	}
+	if l.Output == "stdout" && cli.IsNull(os.Stdout) {
+		log.Warn().Msg("standard output discards records")
+	}
+	if l.Steer == steer.Auto && !l.Join && mode != string(steer.Auto) {
+		log.Warn().Str("remedy", "udpshard doctor").
+			Str("effect", "the kernel's hash spreads datagrams; skew is not corrected").
+			Msg("steering program refused by the kernel")
+	}
+	if granted < asked {
+		log.Warn().Str("asked", cli.FormatSize(asked)).Str("granted", cli.FormatSize(granted)).
+			Str("remedy", fmt.Sprintf("sysctl -w net.core.rmem_max=%d", asked)).
+			Str("effect", "bursts are dropped sooner").Msg("receive buffer smaller than asked")
+	}
 }

@@ -91,7 +91,9 @@ func (c *startup) tryStart(ctx context.Context) (*server, error) {
 
 // chooseRetry chooses the settings of the next attempt after the failure of s, and the pause before
 // the attempt. With a final error no attempt follows.
-func (c *startup) chooseRetry(s *server, began time.Time, err error) (pause time.Duration, final error) {
+func (c *startup) chooseRetry(
+	s *server, began time.Time, err error,
+) (pause time.Duration, final error) {
 	// An attempt longer than retryPatience begins a new row of failures. The first attempt counts
 	// from its end: the attempt may have waited for an active process.
 	if c.failingSince.IsZero() || time.Since(began) > retryPatience {

@@ -15,14 +15,15 @@ type stats struct {
 	ticker   *time.Ticker // nil: never
 	interval time.Duration
 	last     map[*metrics.Listener]metrics.Reading
-	idle     map[*metrics.Listener]bool // the last line has said that nothing happens
+	idle     map[*metrics.Listener]bool // the last line has the field idle
 	since    time.Time
 }
 
-// newStats begins with the counters as they are: what predecessors have counted is no
-// news. It is for a process that is about to read.
+// newStats begins with the present counters: counts of predecessors are in no line. newStats comes
+// before the process reads.
 func newStats(ledger *metrics.Ledger, logger zerolog.Logger, interval time.Duration) *stats {
-	s := &stats{ledger: ledger, logger: logger, last: make(map[*metrics.Listener]metrics.Reading), idle: make(map[*metrics.Listener]bool), since: time.Now()}
+	s := &stats{ledger: ledger, logger: logger, since: time.Now(),
+		last: make(map[*metrics.Listener]metrics.Reading), idle: make(map[*metrics.Listener]bool)}
 	for _, listener := range ledger.Listeners() {
 		s.last[listener] = metrics.Sum(listener.Read())
 	}
@@ -56,9 +57,8 @@ func (s *stats) tick() <-chan time.Time {
 	return s.ticker.C
 }
 
-// log writes one line a listener: what has happened since the last. It is a
-// warning where datagrams were lost. While nothing happens there is one line. Rates are
-// per second, counts are of the interval.
+// log logs the traffic of each listener since the last call: rates per second, and counts of the
+// interval. The line is a warning if datagrams were lost. A listener without traffic has one line.
 func (s *stats) log(now time.Time) {
 	since := s.since
 	s.since = now
@@ -104,7 +104,7 @@ func (s *stats) log(now time.Time) {
 	}
 }
 
-// round keeps one decimal.
+// round rounds to a multiple of 0.1.
 func round(x float64) float64 { return float64(int64(x*10+0.5)) / 10 }
 
 // logReading adds the counters of a shard to a log line.

@@ -60,7 +60,8 @@ func (v *service) assignSockets(c *config.Config, p *succession.Predecessor) err
 		index[key] = append(index[key], s)
 	}
 	for _, l := range c.Listeners {
-		offered := handoff.Listener{Name: l.Name, Address: l.Address, Protocol: l.Protocol, Seed: rand.Uint32()}
+		offered := handoff.Listener{Name: l.Name, Address: l.Address, Protocol: l.Protocol,
+			Seed: rand.Uint32()}
 		at := withoutZone(l.Resolved())
 		for _, s := range slices.Concat(index[l.Address], index[at.String()]) {
 			if !s.matches(l, at) {
