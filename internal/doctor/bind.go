@@ -63,7 +63,7 @@ func (e *examination) freePort(r *results, l Listener) {
 	case noAddress && l.Address.Addr() == netip.IPv6Loopback():
 		r.fail("sysctl -w net.ipv6.conf.lo.disable_ipv6=0", "serve can't listen on %s: the loopback interface has no IPv6", l.Address)
 	case noAddress:
-		r.fail("ip address", "serve can't listen on %s: no interface of this host has that address", l.Address)
+		r.fail("ip address", "serve can't listen on %s: no interface of this host has the address", l.Address)
 	case errors.Is(err, unix.EAFNOSUPPORT):
 		r.fail("boot without ipv6.disable=1", "serve can't listen on %s: this host has no IPv6", l.Address)
 	default:
