@@ -40,7 +40,7 @@ FROM scratch
 ARG VERSION
 ARG COMMIT
 LABEL org.opencontainers.image.title="udpshard" \
-      org.opencontainers.image.description="A UDP front door for Linux: one socket per core, and every datagram accounted for" \
+      org.opencontainers.image.description="A UDP receiver for Linux: one socket for each core, and every datagram accounted for" \
       org.opencontainers.image.source="https://github.com/udpshard/udpshard" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${COMMIT}"

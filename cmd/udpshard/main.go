@@ -1,4 +1,4 @@
-// Command udpshard is a UDP front door for Linux: one socket per core, and every datagram accounted
+// Command udpshard is a UDP receiver for Linux: one socket for each core, and every datagram accounted
 // for.
 package main
 
@@ -25,7 +25,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 func run(args []string, stdout, stderr io.Writer) int {
 	root := &cobra.Command{
 		Use:           "udpshard",
-		Short:         "A UDP front door for Linux: one socket to a core, every datagram accounted for",
+		Short:         "A UDP receiver for Linux: one socket for each core, every datagram accounted for",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cli.NoArguments,

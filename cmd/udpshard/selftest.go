@@ -26,9 +26,9 @@ func selftestCommand() *cobra.Command {
 		Use:   "selftest [flags]",
 		Short: "Find the highest loss-free rate of this host on loopback",
 		Long: `Opens shards on loopback, sends to them from another process, and finds the
-highest rate at which nothing is lost. Prints what a datagram costs, how evenly
-shards were used, what limits the rate first, and what to do about it. Records
-are made and thrown away.
+highest rate at which nothing is lost. Prints the CPU time of a datagram, how
+evenly shards were used, what limits the rate first, and what to do about the
+limit. Records are made and thrown away.
 
 Shards get one half of the usable CPUs, and the sender gets the other half,
 unless --shards or --cpus say otherwise: on loopback the sender's CPU does the
@@ -45,7 +45,7 @@ kernel's part of receiving. Takes less than 30 s.`,
 	cli.AddFlag(set, &l.Protocol, "protocol", cli.ParseChoice("syslog", "raw", "echo", "discard"), "`PROTOCOL` of the shards: syslog, raw, echo or discard")
 	cli.AddFlag(set, &l.Shards, "shards", cli.ParseCount, "`N` sockets, each with its thread (default one for each CPU of --cpus)")
 	cli.AddFlag(set, &l.CPUs, "cpus", cli.ParseCPUs, "`LIST` of CPUs such as 0,2-5, to which shards are pinned in turn (default half of the usable CPUs)")
-	cli.AddFlag(set, &l.Batch, "batch", cli.ParseCount, "receive at most `N` datagrams with one call, 1 to 1024")
+	cli.AddFlag(set, &l.Batch, "batch", cli.ParseCount, "receive at most `N` datagrams with one system call, 1 to 1024")
 	set.Var(&cli.Flag[int]{To: &l.ReceiveBuffer, Text: cli.FormatSize(l.ReceiveBuffer), Parse: cli.ParseSize}, "receive-buffer", "ask for a receive buffer of `SIZE` for each socket, up to 1GiB")
 	cli.AddFlag(set, &t.flows, "flows", cli.ParseCount, "send from `N` source ports")
 	cli.AddFlag(set, &t.size, "size", cli.ParseSize, "`SIZE` of each payload (default a syslog line of some 75 bytes)")

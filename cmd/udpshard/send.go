@@ -25,20 +25,21 @@ func sendCommand() *cobra.Command {
 		Use:   "send [flags]",
 		Short: "Send numbered datagrams, and check which of them arrived",
 		Long: `Sends numbered datagrams from many source ports at a rate, and prints what was
-sent. Each is a syslog line (RFC 5424) with a token, run=K flow=3 n=17. With a
---size that is too small for the line, it is the token alone, or filler.
+sent. Each datagram is a syslog line (RFC 5424) with a token such as
+run=K flow=3 n=17. If --size is too small for the line, the datagram is the token
+alone; if --size is too small for the token, the datagram is filler.
 
 --verify FILE looks for each token in the file that a receiver writes, and
 prints what was lost, doubled or reordered in each flow. {shard} and the
 patterns of glob(7) name several files; each file has an order of its own.
 --verify URL reads the ledger of a running instance before and after the run,
-and prints where each missing datagram is. The instance may be upgraded
-meanwhile.
+and prints where each missing datagram is. The instance may be upgraded during
+the run.
 
-Low rates leave in bursts of twenty, at most 20 ms apart, because a wake-up for
-each datagram would cost more than sending it. A sender that falls behind makes
-up for 50 ms, and counts the rest as missed. SIGINT ends a run early. Exit code
-1 if nothing could be sent, or if --verify misses a datagram.`,
+At low rates, datagrams are sent in bursts of twenty, at most 20 ms apart: a
+wake-up for each datagram would cost more than sending. A sender that falls
+behind the rate makes up for 50 ms, and counts the rest as missed. SIGINT ends a
+run early. Exit code 1 if nothing could be sent, or if a datagram is missing.`,
 		Args: cli.NoArguments,
 		Example: `  udpshard serve --listen 127.0.0.1:5514 --output file:/tmp/records.json &
   udpshard send --rate 50000 --duration 5s --verify /tmp/records.json`,
@@ -64,7 +65,7 @@ up for 50 ms, and counts the rest as missed. SIGINT ends a run early. Exit code
 	set.Var(&template, "template", "`FILE` of lines to send in turn, in which {flow}, {seq}, {time} and {run} are replaced")
 	cli.AddFlag(set, &s.config.GSO, "gso", cli.ParseCount, "send `N` datagrams as one GSO batch, which the kernel splits (UDP_SEGMENT), up to 128 (default off)")
 	cli.AddFlag(set, &s.config.Heavy, "heavy", loadgen.ParseShare, "`SHARE` of all datagrams that flow 0 sends, such as 0.9 or 90% (default the same as other flows)")
-	cli.AddFlag(set, &s.config.Batch, "batch", cli.ParseCount, "send at most `N` datagrams, or GSO batches, with one call, 1 to 1024")
+	cli.AddFlag(set, &s.config.Batch, "batch", cli.ParseCount, "send at most `N` datagrams, or GSO batches, with one system call, 1 to 1024")
 	cli.AddFlag(set, &s.config.Threads, "threads", cli.ParseCount, "send from `N` threads, at most one per usable CPU")
 	cli.AddFlag(set, &s.config.CPUs, "cpus", cli.ParseCPUs, "`LIST` of CPUs such as 0,2-5, to which threads are pinned in turn (default none)")
 	cli.AddFlag(set, &s.verify, "verify", cli.ParseText, "check what arrived in `FILE`, in several (records-{shard}.json, *.json), or by the http:// URL of an instance")

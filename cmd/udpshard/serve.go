@@ -21,17 +21,18 @@ func serveCommand() *cobra.Command {
 	var checkOnly bool
 	cmd := &cobra.Command{
 		Use:   "serve [flags]",
-		Short: "Receive, shard, handle, count and deliver datagrams",
+		Short: "Receive datagrams, and write a record of each",
 		Long: `Receives UDP datagrams on one socket for each CPU, and writes a record of each
 datagram.
 
-SIGTERM and SIGINT drain: serve reads and writes what is queued, logs the final
-ledger and exits. A second signal exits at once. SIGHUP reads the file again,
+SIGTERM and SIGINT stop serve: it reads the queued datagrams, writes all
+records, logs the final ledger and exits. With a standby, serve hands over to
+the standby instead. A second signal ends the process at once. SIGHUP reads the file again,
 opens output files again, and keeps every socket.
 
 --check says whether serve would start with these flags or this file, and prints
-all errors. It opens no port, no output and no takeover socket, so it can run
-beside an instance, as the same user.`,
+the errors. --check opens no port, no output and no takeover socket: run it as
+the user of the service, also while the service runs.`,
 		Args: cli.NoArguments,
 		Example: `  udpshard serve --listen 127.0.0.1:5514 --output file:/tmp/records.json
   logger --udp --server 127.0.0.1 --port 5514 --rfc5424 hello

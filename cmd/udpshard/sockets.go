@@ -20,30 +20,34 @@ func socketsCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "sockets [flags] ADDR",
-		Short: "List every UDP socket bound to an address, who reads it, and who drops",
-		Long: `Lists the UDP sockets of any program that get, or would get, datagrams sent to
-ADDR: sockets bound to ADDR, and wildcard sockets; and says which of them come
-first. ADDR is 127.0.0.1:5514, [::1]:5514, or :5514 or 5514 for the whole port.
-Needs no privilege; pids and commands of other users' processes need root.
+		Short: "List every UDP socket bound to an address, with its process and its drops",
+		Long: `Lists the UDP sockets, of any program, that can receive datagrams sent to ADDR:
+the sockets bound to ADDR, and wildcard sockets. Says which of these sockets the
+kernel chooses. ADDR is 127.0.0.1:5514, [::1]:5514, or :5514 or 5514 for the
+whole port. Any user may ask; the pids and commands of other users' processes
+need root.
 
 member   number in the SO_REUSEPORT group, from 0 in the order of bind. When a
-         socket closes, the last takes its number, which the kernel does not
-         report: the order can then be another. With SO_REUSEADDR, which the
-         kernel does not report either, the socket bound last gets everything
+         socket closes, the last socket gets its number: the kernel does not
+         report this, so the list can have another order. With SO_REUSEADDR,
+         also not reported, the socket bound last receives all datagrams
 queue    bytes that wait
 buffer   bytes that may wait (SO_RCVBUF as granted, twice what was asked); queue
          and buffer include the kernel's overhead
-drops    since the socket was opened
-drops/s  during --interval
+full     queue, in percent of buffer
+drops    datagrams that the kernel dropped since the socket was opened
+drops/s  the same for each second of --interval
+cookie   the kernel's number of the socket
 
-Connected sockets get only what their peer sends, and are listed apart.
+Connected sockets receive only what their peer sends, and are listed apart.
 
-"not read" is a socket whose queue never was empty and never shrank in some 100
-looks during --interval, and from which the kernel's accounts show no read. A
-slow reader is not reported, nor a socket without senders. A reader that paused
-during the whole interval is reported too: then use a longer --interval.
+"not read" is a socket that no process seems to read: in about 100 readings
+during --interval, its queue was never empty and never shrank, and the kernel's
+accounts show no read. A socket that is read slowly, or has no senders, is not
+reported. A socket whose reader paused during the whole interval is reported
+too: use a longer --interval then.
 
-Exit code 1 if there is no such socket.`,
+Exit code 1 if no socket is found.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				err := fmt.Errorf("%s takes one ADDR, such as :5514, not %d", cmd.CommandPath(), len(args))
@@ -67,7 +71,7 @@ Exit code 1 if there is no such socket.`,
 	}
 	set := cmd.Flags()
 	set.SortFlags = false
-	cli.AddFlag(set, &interval, "interval", cli.ParseDuration, "look again and again for `DURATION`, from 100ms; 0 is one look")
+	cli.AddFlag(set, &interval, "interval", cli.ParseDuration, "watch the sockets for `DURATION`, from 100ms; 0 is one reading")
 	set.BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd
 }

@@ -47,14 +47,14 @@ var configSettings = []setting[Config]{
 		usage: "`PATH` of the unix socket over which a successor takes the sockets and the counters (default $RUNTIME_DIRECTORY/takeover.sock, else off)",
 		field: bind(cli.ParseText, func(c *Config) *string { return &c.Takeover })},
 	{flag: "standby", key: "standby", init: "false", isSwitch: true,
-		usage: "hold the sockets of the active process at the takeover path, and take over when it stops, " +
-			"dies or hangs; without an active process, become active",
+		usage: "hold the sockets of the active process at the takeover path, and take over when that " +
+			"process stops, dies or hangs; without an active process, become active",
 		field: bind(cli.ParseBool, func(c *Config) *bool { return &c.Standby })},
 	{flag: "standby-after", key: "standby_after", init: "250ms",
 		usage: "standby: take over when a shard of the active process leaves its queue unread for `DURATION`; 0 is never",
 		field: bind(parseStandbyAfter, func(c *Config) *time.Duration { return &c.StandbyAfter })},
 	{flag: "log-level", key: "log.level", init: "info", live: true,
-		usage: "least `LEVEL` to log: debug, info, warn or error",
+		usage: "lowest `LEVEL` to log: debug, info, warn or error",
 		field: bind(cli.ParseChoice("debug", "info", "warn", "error"),
 			func(c *Config) *string { return &c.LogLevel })},
 	{flag: "log-format", key: "log.format", init: "auto",
@@ -65,7 +65,7 @@ var configSettings = []setting[Config]{
 		usage: "log each listener's rates and losses every `DURATION`; 0 is never",
 		field: bind(cli.ParseDuration, func(c *Config) *time.Duration { return &c.StatsInterval })},
 	{flag: "drain-timeout", key: "drain_timeout", init: "8s", live: true,
-		usage: "at SIGTERM, wait for outputs for `DURATION`; what they have not accepted then is dropped and counted",
+		usage: "at SIGTERM, wait for outputs for `DURATION`; records that are not written then are dropped and counted",
 		field: bind(cli.ParseDuration, func(c *Config) *time.Duration { return &c.DrainTimeout })},
 }
 
