@@ -99,6 +99,7 @@ func TestBadFiles(t *testing.T) {
 		{"tabs", "listeners:\n\t- address: :1\n", ":2:1: YAML syntax: found character '\t' that cannot start any token"},
 		{"duplicate key", "listeners:\n  - batch: 3\n    batch: 4\n", ":3:5: listeners[0].batch: the key is already set at 2:5"},
 		{"duplicate key at the top", "listeners: [{}]\nlisteners: [{}]\n", ":2:1: listeners: the key is already set at 1:1"},
+		{"duplicate merge key", "listeners:\n  - <<: {batch: 3}\n    <<: {batch: 4}\n", ":3:5: listeners[0].<<: the key is already set at 2:5"},
 		{"no listeners", "http: :9514\n", ":1:1: listeners: at least one listener is required"},
 		{"an empty list of them", "http: :9514\nlisteners: []\n", ":2:1: listeners: at least one listener is required"},
 		{"nothing at all", "{}\n", ":1:1: listeners: at least one listener is required"},
@@ -212,6 +213,15 @@ listeners:
 		if i >= len(got) || i >= len(want) || !strings.HasPrefix(got[i], want[i]) {
 			t.Fatalf("error %d differs: told are\n%s\nwant\n%s", i, strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
+	}
+}
+
+// The null key is similar to no known key: the key name of a listener, which has no flag, is no
+// suggestion.
+func TestNullKey(t *testing.T) {
+	_, err := written(t, "listeners: [{~: 1}]\n").Config()
+	if err == nil || !strings.Contains(err.Error(), ":1:14: listeners[0].: unknown key: use one of ") || cli.Hint(err) != "" {
+		t.Errorf("error %v with the hint %q", err, cli.Hint(err))
 	}
 }
 

@@ -62,7 +62,7 @@ func (s scope[T]) withKey(key string) *setting[T] {
 }
 
 func (s scope[T]) withFlag(flag string) *setting[T] {
-	return s.find(func(s setting[T]) bool { return s.flag == flag })
+	return s.find(func(s setting[T]) bool { return s.flag != "" && s.flag == flag })
 }
 
 // set sets a setting to a text. The error of an unusable text has the position.

@@ -172,8 +172,14 @@ func (d *document) value(node ast.Node, key string) *value {
 func (d *document) mapping(node ast.MapNode, at *token.Position, key string) *value {
 	v := &value{kind: mapping, at: at}
 	var merged []*value
+	var firstMerge *token.Position
 	for iter := node.MapRange(); iter.Next(); {
 		if iter.Key().IsMergeKey() {
+			if again := iter.Key().GetToken().Position; firstMerge != nil {
+				d.reportDuplicate(again, strings.TrimPrefix(key+".<<", "."), firstMerge)
+				continue
+			}
+			firstMerge = iter.Key().GetToken().Position
 			merge := d.value(iter.Value(), key)
 			if merged = append(merged, merge); merge.kind == list {
 				merged = append(merged[:len(merged)-1], merge.list...)
@@ -193,8 +199,7 @@ func (d *document) mapping(node ast.MapNode, at *token.Position, key string) *va
 			p.value = &value{kind: null, at: p.at}
 		}
 		if i := v.index(word); i >= 0 {
-			first := v.pairs[i].at
-			d.report(p.at, inner, "the key is already set at %d:%d", first.Line, first.Column)
+			d.reportDuplicate(p.at, inner, v.pairs[i].at)
 			continue
 		}
 		v.pairs = append(v.pairs, p)
@@ -210,6 +215,10 @@ func (d *document) mapping(node ast.MapNode, at *token.Position, key string) *va
 		}
 	}
 	return v
+}
+
+func (d *document) reportDuplicate(at *token.Position, key string, first *token.Position) {
+	d.report(at, key, "the key is already set at %d:%d", first.Line, first.Column)
 }
 
 func (v *value) index(key string) int {
