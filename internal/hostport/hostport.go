@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 )
 
 // Address is a parsed host:port. A host name in Address is not looked up yet.
@@ -19,9 +20,23 @@ type Address struct {
 // Parse parses host:port, [ipv6]:port or :port. The port is a number, or a service of the
 // network, "udp" or "tcp", in /etc/services. Parse asks no name server.
 func Parse(network, text string) (Address, error) {
-	host, service, err := net.SplitHostPort(text)
-	if err != nil || service == "" || host == "" && text[0] == '[' {
-		return Address{}, fmt.Errorf("%q is not host:port, [ipv6]:port or :port", text)
+	return parse(network, text, text, "host:port, [ipv6]:port or :port")
+}
+
+// ParseOrPort is Parse, and also accepts a port alone: 5514 for :5514.
+func ParseOrPort(network, text string) (Address, error) {
+	address := text
+	if !strings.ContainsAny(text, ":.") {
+		address = ":" + text
+	}
+	return parse(network, text, address, "host:port, [ipv6]:port, :port or a port")
+}
+
+// parse parses address. Errors have text, as the user wrote it, and the forms that are accepted.
+func parse(network, text, address, forms string) (Address, error) {
+	host, service, err := net.SplitHostPort(address)
+	if err != nil || service == "" || host == "" && address[0] == '[' {
+		return Address{}, fmt.Errorf("%q is not %s", text, forms)
 	}
 	port, err := net.LookupPort(network, service)
 	if err != nil {
@@ -37,9 +52,10 @@ func Parse(network, text string) (Address, error) {
 
 // ParseRemote is Parse for an address to send to: the host is required.
 func ParseRemote(network, text string) (Address, error) {
-	a, err := Parse(network, text)
+	const forms = "host:port or [ipv6]:port"
+	a, err := parse(network, text, text, forms)
 	if err == nil && a.Host == "" {
-		err = fmt.Errorf("%q is not host:port or [ipv6]:port", text)
+		err = fmt.Errorf("%q is not %s", text, forms)
 	}
 	return a, err
 }

@@ -1,6 +1,7 @@
 package hostport
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -56,10 +57,24 @@ func TestParseErrors(t *testing.T) {
 			t.Errorf("%q: %+v, %v, want %s", text, a, err, want)
 		}
 	}
-	for _, text := range []string{":5514", "5514"} {
-		if a, err := ParseRemote("udp", text); err == nil {
-			t.Errorf("%q is taken for a remote address: %+v", text, a)
+	for _, text := range []string{":5514", "5514", "localhost", "::1"} {
+		want := fmt.Sprintf("%q is not host:port or [ipv6]:port", text)
+		if a, err := ParseRemote("udp", text); err == nil || err.Error() != want {
+			t.Errorf("%q as a remote address: %+v, %v, want %s", text, a, err, want)
 		}
+	}
+	for text, want := range map[string]string{
+		"":          `"" is not host:port, [ipv6]:port, :port or a port`,
+		"127.0.0.1": `"127.0.0.1" is not host:port, [ipv6]:port, :port or a port`,
+		"no":        `"no": port "no` + port,
+		":no":       `":no": port "no` + port,
+	} {
+		if a, err := ParseOrPort("udp", text); err == nil || err.Error() != want {
+			t.Errorf("%q: %+v, %v, want %s", text, a, err, want)
+		}
+	}
+	if a, err := ParseOrPort("udp", "5514"); err != nil || a.String() != ":5514" {
+		t.Error(a, err)
 	}
 	if a, err := ParseRemote("udp", "[::1]:5514"); err != nil || a.Host != "::1" {
 		t.Error(a, err)

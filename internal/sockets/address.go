@@ -3,7 +3,6 @@ package sockets
 import (
 	"fmt"
 	"net/netip"
-	"strings"
 
 	"github.com/udpshard/udpshard/internal/hostport"
 )
@@ -11,11 +10,7 @@ import (
 // ParseAddress parses an address as serve's --listen has it, or a port alone. An
 // unspecified address means all sockets of the port.
 func ParseAddress(text string) (at netip.AddrPort, err error) {
-	withColon := text
-	if !strings.Contains(text, ":") && !strings.Contains(text, ".") {
-		withColon = ":" + text
-	}
-	address, err := hostport.Parse("udp", withColon)
+	address, err := hostport.ParseOrPort("udp", text)
 	if err != nil {
 		return at, err
 	}
