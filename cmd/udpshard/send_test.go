@@ -286,11 +286,3 @@ func TestSendPrintsReportAtInterrupt(t *testing.T) {
 		t.Errorf("got %[2]s, want %[1]d datagrams", p.total().Received, &stdout)
 	}
 }
-
-func TestParseShare(t *testing.T) {
-	for text, want := range map[string]float64{"0": 0, "0.9": 0.9, "90%": 0.9, "1": 1, "100%": 1} {
-		if got, err := loadgen.ParseShare(text); err != nil || got != want {
-			t.Errorf("%s: got %v, %v, want %v", text, got, err, want)
-		}
-	}
-}

@@ -21,8 +21,8 @@ import (
 // other processes. All pages are written to beforehand: a page fault could fail after a message was
 // taken.
 
-// memoryHeader is the begin of a Receiver's memory, before batch headers, batch times controlSpace bytes
-// of control messages, and batch names.
+// memoryHeader is the begin of a Receiver's memory. Behind are batch headers, batch times
+// controlSpace bytes of control messages, and batch names.
 type memoryHeader struct {
 	batch          atomic.Uint32 // 0: not laid out; set last
 	space          uint32        // bytes of control messages for each message

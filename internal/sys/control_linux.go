@@ -54,8 +54,8 @@ func parseControl(c []byte) (parsed control) {
 	return parsed
 }
 
-// replySource is the local address where the kernel reports none: always over IPv6, and over IPv4 for a
-// datagram that was queued before IP_PKTINFO was set, as on a socket that a service manager has
+// replySource is the local address where the kernel reports none: always over IPv6, and over IPv4
+// for a datagram that was queued before IP_PKTINFO was set, as on a socket that a service manager has
 // opened (ipv4_pktinfo_prepare, Linux 6.18). A broadcast to a subnet then counts as an address of
 // the host.
 func replySource(destination netip.Addr) netip.Addr {
