@@ -298,7 +298,7 @@ func TestOtherFilesAreRefused(t *testing.T) {
 	defer sys.UnmapMemory(memory)
 	shared := newShared(t, Layout{"a", 1, 1, 0})
 	for want, file := range map[string]*os.File{
-		"no shared memory": plain,
+		"not shared memory": plain,
 		"not sealed":       os.NewFile(uintptr(fd), "unsealed"),
 		"too few":          small,
 	} {
