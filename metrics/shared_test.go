@@ -299,8 +299,8 @@ func TestOtherFilesAreRefused(t *testing.T) {
 	shared := newShared(t, Layout{"a", 1, 1, 0})
 	for want, file := range map[string]*os.File{
 		"not shared memory": plain,
-		"not sealed":       os.NewFile(uintptr(fd), "unsealed"),
-		"too few":          small,
+		"not sealed":        os.NewFile(uintptr(fd), "unsealed"),
+		"too few":           small,
 	} {
 		if b, err := OpenSharedCounters(file, duplicate(t, shared.control.file)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, %v, want %q", b, err, want)
