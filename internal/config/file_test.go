@@ -216,6 +216,14 @@ listeners:
 	}
 }
 
+// An IPv6 address without quotes is the beginning of a YAML list.
+func TestUnquotedIPv6Address(t *testing.T) {
+	_, err := written(t, "listeners:\n  - address: [::1]:5514\n").Config()
+	if err == nil || !strings.Contains(err.Error(), ":2:19: YAML syntax: ") || !strings.Contains(cli.Hint(err), "quote") {
+		t.Errorf("error %v with the hint %q", err, cli.Hint(err))
+	}
+}
+
 // The null key is similar to no known key: the key name of a listener, which has no flag, is no
 // suggestion.
 func TestNullKey(t *testing.T) {

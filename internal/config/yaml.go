@@ -100,7 +100,8 @@ func (d *document) parse(data []byte) *value {
 		if errors.As(err, &syntax) && syntax.GetToken() != nil {
 			at, err = syntax.GetToken().Position, fmt.Errorf("YAML syntax: %s", syntax.GetMessage())
 			if strings.HasSuffix(syntax.GetMessage(), "not allowed in this context") || strings.Contains(syntax.GetMessage(), "\t") {
-				err = cli.WithHint(err, "indent with spaces, and begin the keys of one level in the same column")
+				err = cli.WithHint(err, "indent with spaces, begin the keys of one level in the same "+
+					"column, and quote a value that begins with a bracket: '[::1]:5514'")
 			}
 		}
 		return d.report(at, "", "%w", err)
