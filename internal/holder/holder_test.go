@@ -79,6 +79,12 @@ func TestNamesAreSafeToPrint(t *testing.T) {
 	}
 }
 
+func TestProcessString(t *testing.T) {
+	if got := (Process{PID: 7, Command: "a\nb"}).String(); got != `pid 7 ("a\nb")` {
+		t.Error(got)
+	}
+}
+
 func TestSocketInode(t *testing.T) {
 	for target, want := range map[string]uint64{"socket:[4711]": 4711, "socket:[0]": 0} {
 		if inode, ok := socketInode(target); !ok || inode != want {

@@ -88,6 +88,45 @@ func TestFindings(t *testing.T) {
 	}
 }
 
+func TestReport(t *testing.T) {
+	at := netip.MustParseAddrPort
+	holders := []holder.Process{{PID: 11, Command: "udpshard"}}
+	watch := Watch{Looks: 100, Elapsed: 500 * time.Millisecond, Sockets: []Watched{
+		{Socket: Socket{Local: at("0.0.0.0:5514"), Processes: holders}},
+		{Socket: Socket{Local: at("127.0.0.1:5514"), Processes: holders, QueueBytes: 2048, BufferBytes: 4096, Drops: 7}, Dropped: 5},
+		{Socket: Socket{Local: at("127.0.0.1:5514")}, Unread: true},
+		{Socket: Socket{Local: at("127.0.0.1:5514"), Peer: at("127.0.0.2:9"), Processes: holders}},
+		{Socket: Socket{Local: at("127.0.0.3:5514"), Peer: at("127.0.0.2:9"), Processes: holders}},
+	}}
+	r := NewReport(at("127.0.0.1:5514"), watch)
+	if len(r.Groups) != 2 || !r.Groups[0].Receives || len(r.Groups[0].Sockets) != 2 || r.Groups[1].Receives || r.Groups[1].Address != "0.0.0.0:5514" {
+		t.Errorf("groups %+v", r.Groups)
+	}
+	if s := r.Groups[0].Sockets[0]; *s.Member != 0 || s.DropsPerSecond != 10 || s.Drops != 7 {
+		t.Errorf("%+v", s)
+	}
+	if len(r.Connected) != 1 || r.Connected[0].Peer != "127.0.0.2:9" || r.Connected[0].Member != nil {
+		t.Errorf("connected %+v", r.Connected)
+	}
+	if len(r.Findings) != 2 || !strings.Contains(r.Findings[0].Finding, "lost 5 datagrams in 500ms at member 0 of 127.0.0.1:5514") || r.Unseen == "" {
+		t.Errorf("findings %+v, unseen %q", r.Findings, r.Unseen)
+	}
+	var out bytes.Buffer
+	r.Print(&out)
+	for _, want := range []string{
+		"127.0.0.1:5514 receives what is sent to 127.0.0.1:5514\n", "  dropping\n", "  not read\n", "0.0.0.0:5514 receives nothing: 127.0.0.1:5514 comes first\n",
+		"connected sockets receive what their peer sends", "\n  remedy: ", "pid -: ",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is not in\n%s", want, &out)
+		}
+	}
+	port := NewReport(at("[::]:5514"), Watch{Sockets: watch.Sockets[:1]})
+	if port.Address != ":5514" || len(port.Groups) != 1 || port.Unseen != "" || port.Connected == nil {
+		t.Errorf("%+v", port)
+	}
+}
+
 // A list of several processes has no comma, which could pass for a thousands separator.
 func TestSeveralProcessesOfASocket(t *testing.T) {
 	member := 0

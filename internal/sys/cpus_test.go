@@ -25,7 +25,7 @@ func TestAffinity(t *testing.T) {
 	done := make(chan CPUs)
 	go func() {
 		runtime.LockOSThread() // the pinned thread ends with the goroutine
-		if err := SetAffinity(last); err != nil {
+		if err := PinThread(last); err != nil {
 			t.Error(err)
 		}
 		cpus, err := Affinity(0)
@@ -39,5 +39,14 @@ func TestAffinity(t *testing.T) {
 	}
 	if _, err := Affinity(1 << 30); err == nil { // above the highest thread ID, 4,194,304 (PID_MAX_LIMIT)
 		t.Error("no error for a thread that does not exist")
+	}
+}
+
+func TestCheckCPUs(t *testing.T) {
+	if err := (CPUs{0, 2}).Check([]int{2, 0, 2}); err != nil {
+		t.Error(err)
+	}
+	if err := (CPUs{0, 2}).Check([]int{0, 1}); err == nil || err.Error() != "cpu 1 is not among those that this process may use (0,2)" {
+		t.Error(err)
 	}
 }
