@@ -12,7 +12,7 @@ import (
 // context of the groups.
 func (s *server) drain(stop func()) error {
 	s.service.logError("stopping", s.service.unit.Stopping("draining"))
-	s.loop.stats.stop()
+	s.loop.stats.ticker.Stop()
 	s.watchSecond(time.Now())
 	late, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
 	defer cancel()
@@ -84,7 +84,7 @@ const successorPatience = 1500 * time.Millisecond
 
 // exitHandedOver ends a process whose sockets and counters belong to the next process.
 func (s *server) exitHandedOver(why string) error {
-	s.loop.stats.stop()
+	s.loop.stats.ticker.Stop()
 	s.web.close() // the next process has the listening socket
 	s.log.Info().Msg(why)
 	if !s.handover.sameUnit {

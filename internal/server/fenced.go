@@ -13,7 +13,7 @@ import (
 
 // exitFenced ends a process that was replaced as dead or stalled, when all records are written, or
 // at the drain timeout.
-func (s *server) exitFenced(why error) error {
+func (s *server) exitFenced() error {
 	signals := s.loop.signals
 	s.loop.secondSignal.Do(func() {
 		go func() { signals.exitOnSecond((<-signals.stop).at, nil) }()
@@ -23,8 +23,8 @@ func (s *server) exitFenced(why error) error {
 	errs := slices.DeleteFunc(cli.Separate(s.awaitGroups(late)), func(err error) bool {
 		return errors.Is(err, engine.ErrFenced) // each group finds the new epoch
 	})
-	errs = append([]error{fencedError{why}}, append(errs, s.exitHandedOver("replaced by another process"))...)
-	return errors.Join(errs...)
+	errs = append([]error{fencedError{engine.ErrFenced}}, errs...)
+	return errors.Join(append(errs, s.exitHandedOver("replaced by another process"))...)
 }
 
 // fencedError is the error of a replaced process, with an exit code of its own.

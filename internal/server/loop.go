@@ -53,8 +53,8 @@ func (s *server) changeRole(e handoff.Event) {
 // hanging shard does not return from Run, and so reports no ErrFenced.
 const fenceInterval = 250 * time.Millisecond
 
-// mainLoop serves until the role of the process is a role that ends. The error is the reason,
-// unless drain finds the reason.
+// mainLoop serves until the process drains, has handed over or is fenced. The error is the failure
+// of an output.
 func (s *server) mainLoop(ctx context.Context) (err error) {
 	s.loop.reloads = newReloader(s.log)
 	defer s.loop.reloads.slow.Stop()
@@ -68,14 +68,14 @@ func (s *server) mainLoop(ctx context.Context) (err error) {
 	}
 	fence := time.NewTicker(fenceInterval)
 	defer fence.Stop()
-	for err == nil && !s.loop.role.Ends() {
+	for !s.loop.role.Ends() {
 		stop := s.loop.signals.stop
 		if s.loop.role == handoff.Stopping {
 			stop = nil // the next signal is for exitOnSecond
 		}
 		select {
 		case <-fence.C:
-			err = s.checkFenced()
+			s.checkFenced()
 		case <-s.loop.signals.reload:
 			s.reopenAndReload()
 		case next := <-s.loop.reloads.done:
@@ -83,16 +83,16 @@ func (s *server) mainLoop(ctx context.Context) (err error) {
 		case <-s.loop.reloads.slow.C:
 			s.loop.reloads.logSlow()
 		case request := <-stop:
-			err = s.requestStop(ctx, request)
-		case failed := <-s.loop.passedOn:
-			s.endPassingOn(failed)
+			s.requestStop(ctx, request)
+		case err := <-s.loop.passedOn:
+			s.endPassingOn(err)
 		case result := <-s.loop.ended:
-			err = s.groupEnded(result)
+			s.groupEnded(result)
 		case err = <-s.outputs.Broken():
 			s.changeRole(handoff.Failed)
 		case <-path.C:
 			s.succession.KeepPath(ctx, s.handover)
-		case now := <-s.loop.stats.tick():
+		case now := <-s.loop.stats.ticker.C:
 			s.loop.stats.log(now)
 		case request := <-s.handover.requests:
 			s.serveHandover(ctx, request)
@@ -101,25 +101,23 @@ func (s *server) mainLoop(ctx context.Context) (err error) {
 	return err
 }
 
-// checkFenced returns ErrFenced, and changes the role, if this process was replaced.
-func (s *server) checkFenced() error {
-	if !s.succession.Fenced() {
-		return nil
+// checkFenced changes the role if this process was replaced.
+func (s *server) checkFenced() {
+	if s.succession.Fenced() {
+		s.changeRole(handoff.Replaced)
 	}
-	s.changeRole(handoff.Replaced)
-	return engine.ErrFenced
 }
 
 // requestStop hands over to a standby. Without a standby the process drains.
-func (s *server) requestStop(ctx context.Context, request stopRequest) error {
+func (s *server) requestStop(ctx context.Context, request stopRequest) {
 	s.watchSecond(request.at)
-	if err := s.checkFenced(); err != nil {
-		return err
+	if s.checkFenced(); s.loop.role == handoff.Fenced {
+		return
 	}
 	if !s.succession.HasStandbys() {
 		s.log.Info().Stringer("signal", request).Msg("draining")
 		s.changeRole(handoff.StopRequested)
-		return nil
+		return
 	}
 	s.log.Info().Stringer("signal", request).Msg("handover to a standby started")
 	s.changeRole(handoff.StopPassedOn)
@@ -130,7 +128,6 @@ func (s *server) requestStop(ctx context.Context, request stopRequest) error {
 		defer cancel()
 		passedOn <- s.succession.HandOver(late)
 	}()
-	return nil
 }
 
 // endPassingOn lets the process drain if no standby has taken over.
@@ -142,14 +139,13 @@ func (s *server) endPassingOn(err error) {
 	}
 }
 
-// groupEnded lets the process drain, or returns ErrFenced, when Run of a group has failed.
-func (s *server) groupEnded(result error) error {
+// groupEnded lets the process drain when Run of a group has failed.
+func (s *server) groupEnded(result error) {
 	s.loop.ended <- result // for awaitGroups
 	if errors.Is(result, engine.ErrFenced) {
 		s.changeRole(handoff.Replaced)
-		return result
+		return
 	}
 	s.log.Error().Err(result).Str("effect", "the process drains").Msg("shard failed")
 	s.changeRole(handoff.Failed)
-	return nil
 }

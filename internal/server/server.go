@@ -124,14 +124,14 @@ func (s *server) run() error {
 	err := s.mainLoop(ctx)
 	s.handover.close()
 	if err == nil && s.loop.role == handoff.Draining {
-		err = s.checkFenced() // at the moment of the signal
+		s.checkFenced() // at the moment of the signal
 	}
 	switch s.loop.role {
 	case handoff.HandedOver:
 		s.awaitSuccessor()
 		return s.exitHandedOver("handover finished")
 	case handoff.Fenced:
-		return s.exitFenced(err)
+		return s.exitFenced()
 	}
 	return errors.Join(err, s.drain(stop))
 }

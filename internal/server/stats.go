@@ -12,7 +12,7 @@ import (
 type stats struct {
 	ledger   *metrics.Ledger
 	logger   zerolog.Logger
-	ticker   *time.Ticker // nil: never
+	ticker   *time.Ticker // stopped while interval is 0
 	interval time.Duration
 	last     map[*metrics.Listener]metrics.Reading
 	idle     map[*metrics.Listener]bool // the last line has the field idle
@@ -22,8 +22,9 @@ type stats struct {
 // newStats begins with the present counters: counts of predecessors are in no line. newStats comes
 // before the process reads.
 func newStats(ledger *metrics.Ledger, logger zerolog.Logger, interval time.Duration) *stats {
-	s := &stats{ledger: ledger, logger: logger, since: time.Now(),
+	s := &stats{ledger: ledger, logger: logger, since: time.Now(), ticker: time.NewTicker(time.Hour),
 		last: make(map[*metrics.Listener]metrics.Reading), idle: make(map[*metrics.Listener]bool)}
+	s.ticker.Stop()
 	for _, listener := range ledger.Listeners() {
 		s.last[listener] = metrics.Sum(listener.Read())
 	}
@@ -36,25 +37,10 @@ func (s *stats) setInterval(interval time.Duration) {
 		return
 	}
 	s.interval = interval
-	s.stop()
+	s.ticker.Stop()
 	if interval > 0 {
-		s.ticker = time.NewTicker(interval)
+		s.ticker.Reset(interval)
 	}
-}
-
-func (s *stats) stop() {
-	if s.ticker != nil {
-		s.ticker.Stop()
-		s.ticker = nil
-	}
-}
-
-// tick returns a channel that never sends while the interval is 0.
-func (s *stats) tick() <-chan time.Time {
-	if s.ticker == nil {
-		return nil
-	}
-	return s.ticker.C
 }
 
 // log logs the traffic of each listener since the last call: rates per second, and counts of the
