@@ -23,7 +23,7 @@ const module = "github.com/udpshard/udpshard/"
 // mayImport says which packages of the module each may import. A package
 // that is not here fails the test: decide where it stands.
 var mayImport = map[string][]string{
-	"internal/server":                      {"internal/handoff/succession", "internal/preflight", "internal/config", "internal/output", "internal/output/file", "shard", "internal/engine", "internal/steer", "internal/handoff", "internal/handoff/takeover", "metrics", "metrics/prom", "packet", "packet/dns", "packet/syslog", "internal/connlimit", "internal/dnstcp", "internal/loadgen", "internal/sockets", "internal/holder", "internal/doctor", "internal/cli", "internal/client", "internal/format", "internal/regular", "internal/selftest", "internal/sys", "internal/handoff/systemd", "internal/hostport"},
+	"internal/server":                      {"internal/handoff/succession", "internal/preflight", "internal/config", "internal/output", "internal/output/file", "shard", "internal/engine", "internal/steer", "internal/handoff", "internal/handoff/takeover", "metrics", "metrics/prom", "packet", "packet/dns", "packet/syslog", "internal/connlimit", "internal/dnstcp", "internal/loadgen", "internal/sockets", "internal/holder", "internal/doctor", "internal/cli", "internal/client", "internal/format", "internal/regular", "internal/selftest", "internal/sys", "internal/handoff/systemd", "internal/hostport", "internal/logging"},
 	"cmd/udpshard":                         {"internal/server", "internal/preflight", "internal/config", "internal/cli", "internal/client", "internal/doctor", "internal/format", "internal/loadgen", "internal/selftest", "internal/sockets", "internal/sys", "shard"},
 	"internal/output":                      {"internal/output/file", "metrics", "packet"},
 	"internal/output/file":                 {"metrics"},
@@ -42,6 +42,7 @@ var mayImport = map[string][]string{
 	"internal/doctor":                      {"internal/format", "internal/probe", "internal/sockets", "internal/sys"},
 	"internal/connlimit":                   {},
 	"internal/dnstcp":                      {"internal/connlimit"},
+	"internal/logging":                     {"metrics"},
 	"internal/rate":                        {},
 	"internal/config":                      {"internal/cli", "internal/client", "internal/handoff/takeover", "internal/hostport", "internal/output", "internal/regular", "internal/steer", "packet", "packet/dns", "packet/syslog", "shard"},
 	"internal/preflight":                   {"internal/cli", "internal/client", "internal/config", "internal/doctor", "internal/format", "internal/handoff/takeover", "internal/holder", "internal/output", "internal/regular", "internal/sockets", "internal/sys", "metrics", "packet/dns", "shard"},

@@ -5,14 +5,14 @@ import (
 	"errors"
 	"time"
 
-	"github.com/rs/zerolog"
+	"github.com/udpshard/udpshard/internal/logging"
 )
 
 // drain reads the queues to their end, writes the records, and logs the final ledger. stop ends the
 // context of the groups.
 func (s *server) drain(stop func()) error {
 	s.service.logError("stopping", s.service.unit.Stopping("draining"))
-	s.loop.stats.ticker.Stop()
+	s.loop.stats.Ticker.Stop()
 	s.watchSecond(time.Now())
 	late, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
 	defer cancel()
@@ -33,7 +33,7 @@ func (s *server) drain(stop func()) error {
 	default:
 	}
 	s.succession.StopWatching()
-	s.logLedger()
+	logging.FinalLedger(s.log, s.ledger)
 	s.web.close()
 	// With an unwritten record or a hanging shard, a write or a receive may be under way until the
 	// end of this process.
@@ -58,16 +58,6 @@ func (s *server) leaveGroups() *time.Timer {
 	})
 }
 
-// logLedger logs the ledger of the whole run, at each log level.
-func (s *server) logLedger() {
-	for _, listener := range s.ledger.Listeners() {
-		for _, r := range listener.Read() {
-			event := s.log.Log().Str(zerolog.LevelFieldName, zerolog.LevelInfoValue)
-			logReading(event.Str("listener", listener.Name).Int("shard", r.Shard), r).Msg("final ledger")
-		}
-	}
-}
-
 // awaitSuccessor waits until the successor reads, for successorPatience at most. The exit of this
 // process would take CPUs from the successor: closing thousands of sockets and threads takes some
 // 100 ms of CPU time.
@@ -84,7 +74,7 @@ const successorPatience = 1500 * time.Millisecond
 
 // exitHandedOver ends a process whose sockets and counters belong to the next process.
 func (s *server) exitHandedOver(why string) error {
-	s.loop.stats.ticker.Stop()
+	s.loop.stats.Ticker.Stop()
 	s.web.close() // the next process has the listening socket
 	s.log.Info().Msg(why)
 	if !s.handover.sameUnit {
@@ -95,7 +85,7 @@ func (s *server) exitHandedOver(why string) error {
 	s.closeDNS(late)
 	err := s.outputs.Close(late)
 	s.succession.StopWatching()
-	s.logLedger()
+	logging.FinalLedger(s.log, s.ledger)
 	if !s.loop.hanging { // a hanging shard may wake up, and needs its sockets
 		for _, g := range s.listeners {
 			g.Close()

@@ -9,6 +9,7 @@ import (
 	"github.com/udpshard/udpshard/internal/engine"
 	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/succession"
+	"github.com/udpshard/udpshard/internal/logging"
 	"github.com/udpshard/udpshard/metrics"
 )
 
@@ -18,7 +19,7 @@ type loopState struct {
 	signals       signals
 	ended         chan error   // the result of Run of each group; one place for each listener
 	passedOn      <-chan error // the result of the handover to a standby; nil: no such handover
-	stats         *stats
+	stats         *logging.Stats
 	reloads       *reloader
 	reloadPending bool                    // SIGHUP came during a takeover or a handover
 	wasStandby    bool                    // this process was a standby with these settings
@@ -92,8 +93,8 @@ func (s *server) mainLoop(ctx context.Context) (err error) {
 			s.changeRole(handoff.Failed)
 		case <-path.C:
 			s.succession.KeepPath(ctx, s.handover)
-		case now := <-s.loop.stats.ticker.C:
-			s.loop.stats.log(now)
+		case now := <-s.loop.stats.Ticker.C:
+			s.loop.stats.Log(now)
 		case request := <-s.handover.requests:
 			s.serveHandover(ctx, request)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/config"
+	"github.com/udpshard/udpshard/internal/logging"
 	"github.com/udpshard/udpshard/internal/preflight"
 	"github.com/udpshard/udpshard/packet/dns"
 )
@@ -186,8 +187,8 @@ func (s *server) applySettings(next *config.Config) {
 				Msg("settings of a listener not applied")
 		}
 	}
-	setLevel(next.LogLevel)
-	s.loop.stats.setInterval(next.StatsInterval)
+	logging.SetLevel(next.LogLevel)
+	s.loop.stats.SetInterval(next.StatsInterval)
 	s.config = next
 	s.log.Info().Msg("reload finished")
 }

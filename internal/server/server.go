@@ -16,6 +16,7 @@ import (
 	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/succession"
+	"github.com/udpshard/udpshard/internal/logging"
 	"github.com/udpshard/udpshard/internal/output"
 	"github.com/udpshard/udpshard/internal/preflight"
 	"github.com/udpshard/udpshard/metrics"
@@ -40,11 +41,11 @@ func Run(o Options) error {
 	signals, done := listenForSignals(o.Exit)
 	defer done()
 
-	logs := logWriter(o.Stderr)
-	defer closeLog(logs)
-	log := newLogger(logs, cli.IsTerminal(o.Stderr), o.Config.LogFormat)
-	setLevel(o.Config.LogLevel)
-	warnOfZone(log)
+	logs := logging.NewQueue(o.Stderr)
+	defer logging.CloseQueue(logs)
+	log := logging.New(logs, cli.IsTerminal(o.Stderr), o.Config.LogFormat)
+	logging.SetLevel(o.Config.LogLevel)
+	logging.WarnUnknownZone(log)
 	next := startup{Options: o, config: o.Config, service: openService(log), signals: signals}
 	s, err := next.run()
 	if s == nil {
@@ -114,10 +115,10 @@ func (s *server) run() error {
 	s.succession.WaitForStandbys()
 	s.startGroups(ctx, s.listeners)
 	var logged sync.WaitGroup
-	logging, stopLogging := context.WithCancel(ctx)
-	logged.Go(func() { s.logStart(logging) })
+	starting, stopLogging := context.WithCancel(ctx)
+	logged.Go(func() { s.logStart(starting) })
 	defer func() { stopLogging(); logged.Wait() }()
-	s.loop.stats = newStats(s.ledger, s.log, s.config.StatsInterval)
+	s.loop.stats = logging.NewStats(s.ledger, s.log, s.config.StatsInterval)
 	s.web.serve()
 	s.service.ready(s, stored)
 

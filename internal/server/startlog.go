@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/logging"
 	"github.com/udpshard/udpshard/internal/steer"
 )
 
@@ -17,7 +18,7 @@ func (s *server) logStart(ctx context.Context) {
 	s.loop.predecessor.Close()
 	if f := s.succession.Finished(); f != nil {
 		if err == nil && !f.Stopped.IsZero() {
-			f.Event.Float64("gap_ms", round(last.Sub(f.Stopped).Seconds()*1000))
+			f.Event.Float64("gap_ms", logging.Round(last.Sub(f.Stopped).Seconds()*1000))
 		}
 		f.Event.Msg("takeover finished")
 	}

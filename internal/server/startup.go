@@ -8,6 +8,7 @@ import (
 	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/succession"
+	"github.com/udpshard/udpshard/internal/logging"
 	"github.com/udpshard/udpshard/packet/dns"
 )
 
@@ -72,7 +73,7 @@ func (c *startup) run() (*server, error) {
 
 // tryStart returns an active server, or an error and the discarded server.
 func (c *startup) tryStart(ctx context.Context) (*server, error) {
-	setLevel(c.config.LogLevel)
+	logging.SetLevel(c.config.LogLevel)
 	s := newServer(c.Options, c.config, c.service, c.signals)
 	s.dns.zones = c.zones
 	var err error

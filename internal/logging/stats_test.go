@@ -1,4 +1,4 @@
-package server
+package logging
 
 import (
 	"bytes"
@@ -20,13 +20,13 @@ func TestStatsLines(t *testing.T) {
 	ledger := metrics.NewLedger("x")
 	ledger.Add(&metrics.Listener{Name: "a", Shards: []*metrics.Shard{counters}})
 	var logs bytes.Buffer
-	s := newStats(ledger, zerolog.New(&logs), 0)
+	s := NewStats(ledger, zerolog.New(&logs), 0)
 	at := s.since
 	line := func() (fields map[string]any) {
 		t.Helper()
 		logs.Reset()
 		at = at.Add(10 * time.Second)
-		s.log(at)
+		s.Log(at)
 		if logs.Len() > 0 && json.Unmarshal(logs.Bytes(), &fields) != nil {
 			t.Errorf("%s", &logs)
 		}

@@ -1,4 +1,4 @@
-package server
+package logging
 
 import (
 	"os"
@@ -21,7 +21,7 @@ func unknownZone(tz, local string) (name string, unknown bool) {
 	return tz, local == "UTC" && name != "" && !noOffset.MatchString(strings.TrimPrefix(name, "Etc/"))
 }
 
-func warnOfZone(log zerolog.Logger) {
+func WarnUnknownZone(log zerolog.Logger) {
 	if tz, unknown := unknownZone(os.Getenv("TZ"), time.Local.String()); unknown {
 		log.Warn().Str("TZ", tz).Str("remedy", "a name of the IANA time zone database, "+
 			"such as TZ=Asia/Kolkata; the package with the database is tzdata").

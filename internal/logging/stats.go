@@ -1,4 +1,4 @@
-package server
+package logging
 
 import (
 	"time"
@@ -8,44 +8,45 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 )
 
-// stats logs each listener's rates and losses at an interval.
-type stats struct {
+// Stats logs the rates and losses of each listener. The caller calls Log at each tick. Stats is for
+// one goroutine.
+type Stats struct {
+	Ticker   *time.Ticker // stopped while the interval is 0
 	ledger   *metrics.Ledger
-	logger   zerolog.Logger
-	ticker   *time.Ticker // stopped while interval is 0
+	log      zerolog.Logger
 	interval time.Duration
 	last     map[*metrics.Listener]metrics.Reading
 	idle     map[*metrics.Listener]bool // the last line has the field idle
 	since    time.Time
 }
 
-// newStats begins with the present counters: counts of predecessors are in no line. newStats comes
+// NewStats begins with the present counters: counts of predecessors are in no line. NewStats comes
 // before the process reads.
-func newStats(ledger *metrics.Ledger, logger zerolog.Logger, interval time.Duration) *stats {
-	s := &stats{ledger: ledger, logger: logger, since: time.Now(), ticker: time.NewTicker(time.Hour),
+func NewStats(ledger *metrics.Ledger, log zerolog.Logger, interval time.Duration) *Stats {
+	s := &Stats{Ticker: time.NewTicker(time.Hour), ledger: ledger, log: log, since: time.Now(),
 		last: make(map[*metrics.Listener]metrics.Reading), idle: make(map[*metrics.Listener]bool)}
-	s.ticker.Stop()
+	s.Ticker.Stop()
 	for _, listener := range ledger.Listeners() {
 		s.last[listener] = metrics.Sum(listener.Read())
 	}
-	s.setInterval(interval)
+	s.SetInterval(interval)
 	return s
 }
 
-func (s *stats) setInterval(interval time.Duration) {
+func (s *Stats) SetInterval(interval time.Duration) {
 	if interval == s.interval {
 		return
 	}
 	s.interval = interval
-	s.ticker.Stop()
+	s.Ticker.Stop()
 	if interval > 0 {
-		s.ticker.Reset(interval)
+		s.Ticker.Reset(interval)
 	}
 }
 
-// log logs the traffic of each listener since the last call: rates per second, and counts of the
+// Log logs the traffic of each listener since the last call: rates per second, and counts of the
 // interval. The line is a warning if datagrams were lost. A listener without traffic has one line.
-func (s *stats) log(now time.Time) {
+func (s *Stats) Log(now time.Time) {
 	since := s.since
 	s.since = now
 	seconds := now.Sub(since).Seconds()
@@ -62,11 +63,11 @@ func (s *stats) log(now time.Time) {
 			continue
 		}
 		lost := news.Dropped.Lost()
-		event := s.logger.Info()
+		event := s.log.Info()
 		if lost > 0 {
-			event = s.logger.Warn()
+			event = s.log.Warn()
 		}
-		rate := func(n uint64) float64 { return round(float64(n) / seconds) }
+		rate := func(n uint64) float64 { return Round(float64(n) / seconds) }
 		event = event.Str("listener", listener.Name).
 			Float64("interval_s", float64(now.Sub(since).Milliseconds())/1000).
 			Float64("received_per_s", rate(news.Received)).
@@ -90,15 +91,21 @@ func (s *stats) log(now time.Time) {
 	}
 }
 
-// round rounds to a multiple of 0.1.
-func round(x float64) float64 { return float64(int64(x*10+0.5)) / 10 }
+// Round rounds to a multiple of 0.1.
+func Round(x float64) float64 { return float64(int64(x*10+0.5)) / 10 }
 
-// logReading adds the counters of a shard to a log line.
-func logReading(event *zerolog.Event, r metrics.Reading) *zerolog.Event {
-	for _, c := range metrics.Table {
-		if !c.Unlogged {
-			event = event.Uint64(c.LogName(), c.Value(r))
+// FinalLedger logs the counters of each shard, at each log level.
+func FinalLedger(log zerolog.Logger, ledger *metrics.Ledger) {
+	for _, listener := range ledger.Listeners() {
+		for _, r := range listener.Read() {
+			event := log.Log().Str(zerolog.LevelFieldName, zerolog.LevelInfoValue).
+				Str("listener", listener.Name).Int("shard", r.Shard)
+			for _, c := range metrics.Table {
+				if !c.Unlogged {
+					event.Uint64(c.LogName(), c.Value(r))
+				}
+			}
+			event.Msg("final ledger")
 		}
 	}
-	return event
 }

@@ -1,4 +1,6 @@
-package server
+// Package logging is the log of serve: loggers over a queue that blocks no writer, and the lines about
+// the ledger.
+package logging
 
 import (
 	"fmt"
@@ -10,8 +12,8 @@ import (
 	"github.com/rs/zerolog/diode"
 )
 
-// newLogger logs to w: text on a terminal, else JSON.
-func newLogger(w io.Writer, terminal bool, format string) zerolog.Logger {
+// New logs to w: text on a terminal, else JSON.
+func New(w io.Writer, terminal bool, format string) zerolog.Logger {
 	zerolog.TimeFieldFormat = time.RFC3339Nano
 	if format == "console" || format == "auto" && terminal {
 		_, plain := os.LookupEnv("NO_COLOR")
@@ -20,22 +22,22 @@ func newLogger(w io.Writer, terminal bool, format string) zerolog.Logger {
 	return zerolog.New(w).With().Timestamp().Logger()
 }
 
-// logQueue is how many log lines wait while standard error accepts none: twice the lines that a
+// queueLength is how many log lines wait while standard error accepts none: twice the lines that a
 // process with 1,000 listeners logs at its start and its end.
-const logQueue = 10_000
+const queueLength = 10_000
 
-// logWriter lets no log line block its writer: lines go through a queue. If standard error does not
+// NewQueue lets no log line block its writer: lines go through a queue. If standard error does not
 // accept lines, the oldest lines are lost and counted.
-func logWriter(w io.Writer) diode.Writer {
+func NewQueue(w io.Writer) diode.Writer {
 	w = struct{ io.Writer }{w} // closing the queue must not close standard error
-	return diode.NewWriter(w, logQueue, 0, func(missed int) {
+	return diode.NewWriter(w, queueLength, 0, func(missed int) {
 		fmt.Fprintf(w, `{"level":"warn","lost_log_lines":%d,`+
 			`"message":"standard error was not read in time"}`+"\n", missed)
 	})
 }
 
-// closeLog waits for up to a second until the queue is written.
-func closeLog(w io.Closer) {
+// CloseQueue waits for up to a second until the queue is written.
+func CloseQueue(w io.Closer) {
 	done := make(chan struct{})
 	go func() {
 		w.Close()
@@ -47,8 +49,8 @@ func closeLog(w io.Closer) {
 	}
 }
 
-// setLevel sets the level of all loggers. Any goroutine may call setLevel.
-func setLevel(name string) {
+// SetLevel sets the level of all loggers. Any goroutine may call SetLevel.
+func SetLevel(name string) {
 	level, err := zerolog.ParseLevel(name)
 	if err != nil {
 		level = zerolog.InfoLevel
