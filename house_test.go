@@ -23,7 +23,7 @@ const module = "github.com/udpshard/udpshard/"
 // mayImport says which packages of the module each may import. A package
 // that is not here fails the test: decide where it stands.
 var mayImport = map[string][]string{
-	"internal/server":                      {"internal/handoff/succession", "internal/preflight", "internal/config", "internal/output", "internal/output/file", "shard", "internal/engine", "internal/steer", "internal/handoff", "internal/handoff/takeover", "metrics", "metrics/prom", "packet", "packet/dns", "packet/syslog", "internal/connlimit", "internal/dnstcp", "internal/loadgen", "internal/sockets", "internal/holder", "internal/doctor", "internal/cli", "internal/client", "internal/format", "internal/regular", "internal/selftest", "internal/sys", "internal/handoff/systemd", "internal/hostport", "internal/logging"},
+	"internal/server":                      {"internal/handoff/succession", "internal/preflight", "internal/config", "internal/output", "internal/output/file", "shard", "internal/engine", "internal/steer", "internal/handoff", "internal/handoff/takeover", "metrics", "metrics/prom", "packet", "packet/dns", "packet/syslog", "internal/connlimit", "internal/loadgen", "internal/sockets", "internal/holder", "internal/doctor", "internal/cli", "internal/client", "internal/format", "internal/regular", "internal/selftest", "internal/sys", "internal/handoff/systemd", "internal/hostport", "internal/logging", "internal/dnsservice"},
 	"cmd/udpshard":                         {"internal/server", "internal/preflight", "internal/config", "internal/cli", "internal/client", "internal/doctor", "internal/format", "internal/loadgen", "internal/selftest", "internal/sockets", "internal/sys", "shard"},
 	"internal/output":                      {"internal/output/file", "metrics", "packet"},
 	"internal/output/file":                 {"metrics"},
@@ -41,6 +41,7 @@ var mayImport = map[string][]string{
 	"internal/loadgen":                     {"internal/cli", "internal/format", "internal/hostport", "internal/sys", "metrics", "internal/client"},
 	"internal/doctor":                      {"internal/format", "internal/probe", "internal/sockets", "internal/sys"},
 	"internal/connlimit":                   {},
+	"internal/dnsservice":                  {"internal/dnstcp", "internal/sys", "metrics", "packet", "packet/dns"},
 	"internal/dnstcp":                      {"internal/connlimit"},
 	"internal/logging":                     {"metrics"},
 	"internal/rate":                        {},

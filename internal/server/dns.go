@@ -1,58 +1,40 @@
 package server
 
 import (
+	"context"
 	"encoding/hex"
 	"encoding/json"
 	"net"
-	"sync"
 	"sync/atomic"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/config"
-	"github.com/udpshard/udpshard/internal/dnstcp"
+	"github.com/udpshard/udpshard/internal/dnsservice"
+	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/preflight"
 	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/metrics"
-	"github.com/udpshard/udpshard/packet"
 	"github.com/udpshard/udpshard/packet/dns"
 )
 
-// dnsService answers the DNS queries of a listener: over UDP in its group, and over TCP at the same
-// address.
-type dnsService struct {
-	*dns.Server
-	listener *config.Listener
-	group    group
-	socket   *net.TCPListener // nil until listenStreams
-	streams  atomic.Pointer[dnstcp.Server]
-	stop     chan struct{} // ends flushLoop
-
-	mu       sync.Mutex
-	sink     packet.Sink    // for records of queries over TCP; nil: no records
-	counters *metrics.Shard // of sink
-	records  uint64         // committed to sink
+// dnsState is the common state of the DNS listeners.
+type dnsState struct {
+	zones  map[string]*dns.Zones // by names of listeners; also of earlier attempts to start
+	secret dns.Secret            // of cookies
 }
 
-// maxLoggedZones is how many zones of a listener have log lines of their own.
-const maxLoggedZones = 20
-
-// logZones logs the zones in force.
-func (s *server) logZones(d *dnsService) {
-	log := s.log.With().Str("listener", d.listener.Name).Logger()
-	zones, records := d.Zones().List(), 0
-	for _, z := range zones {
-		records += z.Records
-		if len(zones) <= maxLoggedZones {
-			log.Info().Str("zone", z.Origin).Uint32("serial", z.Serial).Int("records", z.Records).
-				Str("file", z.File).Msg("zone in force")
+// dnsServices returns the services of the DNS listeners.
+func (s *server) dnsServices() (all []*dnsservice.Service) {
+	for _, l := range s.listeners {
+		if l.dns != nil {
+			all = append(all, l.dns)
 		}
 	}
-	if len(zones) > maxLoggedZones {
-		log.Info().Int("zones", len(zones)).Int("records", records).Msg("zones in force")
-	}
+	return all
 }
 
 // newDNS returns the service of a listener; nil if the protocol is not dns.
-func (s *server) newDNS(l *config.Listener) (*dnsService, error) {
+func (s *server) newDNS(l *config.Listener) (*dnsservice.Service, error) {
 	if l.Protocol != "dns" {
 		return nil, nil
 	}
@@ -78,12 +60,11 @@ func (s *server) newDNS(l *config.Listener) (*dnsService, error) {
 	if l.Cookies {
 		o.Cookies = dns.NewCookies(s.dns.secret)
 	}
-	return &dnsService{Server: dns.NewServer(zones, o), listener: l, stop: make(chan struct{})}, nil
+	return dnsservice.New(zones, o), nil
 }
 
-// dnsCounters returns the function for the DNS counters of each shard, and of the listener for
-// shard
-// -1, in the shared counters. Without shared counters the result is nil.
+// dnsCounters returns the DNS counters in the shared counters, as a function of the shard: -1 means
+// the listener. The result is nil without shared counters.
 func (s *server) dnsCounters(l *config.Listener) func(shard int) []atomic.Uint64 {
 	counters := s.succession.Counters()
 	if counters == nil {
@@ -97,20 +78,62 @@ func (s *server) dnsCounters(l *config.Listener) func(shard int) []atomic.Uint64
 	}
 }
 
-// dnsState is the common state of the DNS listeners.
-type dnsState struct {
-	zones  map[string]*dns.Zones // by names of listeners; also of earlier attempts to start
-	secret dns.Secret            // of cookies
+// openStreams opens the output for queries over TCP. openStreams comes after the outputs of the
+// shards, because the first shard that opens a file has the write log of the file in its counters.
+func (s *server) openStreams(opened *listener) error {
+	if opened.settings.Output == "discard" {
+		return nil
+	}
+	counters := metrics.NewShard(0, 0)
+	sink, err := openSink(opened.settings, s.outputs, 0, counters)
+	if err == nil {
+		opened.dns.SetSink(sink, counters)
+	}
+	return err
 }
 
-// dnsServices returns the services of the DNS listeners.
-func (s *server) dnsServices() (all []*dnsService) {
+// listenStreams opens the TCP sockets of the DNS listeners, or continues with the sockets of the
+// predecessor, in whose queue clients wait. listenStreams comes when this process is active.
+func (s *server) listenStreams() error {
+	var errs []error
 	for _, l := range s.listeners {
-		if l.dns != nil {
-			all = append(all, l.dns)
+		if l.dns == nil {
+			continue
+		}
+		socket := s.inheritedStream(l.continues)
+		if socket == nil {
+			var err error
+			if socket, err = dnsservice.Listen(l.Listener().Address); err != nil {
+				errs = append(errs, preflight.TCPError(l.settings, err))
+				continue
+			}
+		}
+		if err := l.dns.Start(socket, l.Accepts); err != nil {
+			errs = append(errs, err)
 		}
 	}
-	return all
+	return cli.Join(errs...)
+}
+
+// inheritedStream returns the listening TCP socket of a predecessor's listener, if usable.
+func (s *server) inheritedStream(from *handoff.Listener) *net.TCPListener {
+	if from == nil {
+		return nil
+	}
+	socket, err := dnsservice.Inherit(from.Stream)
+	if err != nil {
+		s.log.Warn().Err(err).Str("listener", from.Name).Str("effect", "a new socket is opened").
+			Msg("inherited TCP socket unusable")
+	}
+	return socket
+}
+
+// closeDNS ends serving over TCP. At the end of late, unwritten records are lost.
+func (s *server) closeDNS(late context.Context) {
+	defer context.AfterFunc(late, s.outputs.Abort)()
+	for _, d := range s.dnsServices() {
+		d.Close()
+	}
 }
 
 // notes is the JSON in the offer to the next process. With the secret, cookies of clients stay

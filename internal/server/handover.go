@@ -60,7 +60,7 @@ func (h *handover) Offer(hello takeover.Hello) (offer takeover.Offer, err error)
 		return offer, err
 	}
 	for i, l := range s.listeners {
-		if offer.Listeners[i].Stream, err = l.dns.stream(); err != nil {
+		if offer.Listeners[i].Stream, err = l.dns.Stream(); err != nil {
 			return offer, err
 		}
 	}
@@ -147,7 +147,7 @@ func (s *server) serveHandover(ctx context.Context, request quiesceRequest) {
 	s.startGroups(ctx, s.loop.quiesced)
 	s.beginPendingReload()
 	for _, d := range s.dnsServices() {
-		if err := d.resume(); err != nil {
+		if err := d.Resume(); err != nil {
 			s.log.Error().Err(err).Msg("DNS over TCP unavailable")
 		}
 	}

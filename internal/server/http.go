@@ -15,6 +15,7 @@ import (
 	"github.com/udpshard/udpshard/internal/client"
 	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/connlimit"
+	"github.com/udpshard/udpshard/internal/dnsservice"
 	"github.com/udpshard/udpshard/internal/handoff/succession"
 	"github.com/udpshard/udpshard/internal/preflight"
 	"github.com/udpshard/udpshard/internal/sys"
@@ -63,7 +64,7 @@ func (s *server) openHTTP(from *succession.Predecessor) error {
 			Str("effect", "other hosts can read status and metrics without a password").
 			Msg("HTTP reachable by other hosts")
 	}
-	handler := prom.Handler(s.ledger, s.BuildLabels, dnsCollector{s})
+	handler := prom.Handler(s.ledger, s.BuildLabels, dnsservice.Collector(s.dnsServices))
 	s.web = newHTTPServer(socket, fencedHandler(handler, s.succession.Fenced), log)
 	s.web.inherited = inherited
 	return nil

@@ -23,7 +23,7 @@ func (s *server) quiesce(ctx, peer context.Context) error {
 	}
 	s.succession.StopWatching()
 	for _, d := range s.dnsServices() {
-		d.pause()
+		d.Pause()
 	}
 	return s.waitRecords(ctx, peer)
 }
@@ -140,7 +140,7 @@ func (s *server) inFlight() (n, queries uint64) {
 		}
 	}
 	for _, d := range s.dnsServices() {
-		more := d.inFlight()
+		more := d.InFlight()
 		n, queries = n+more, queries+more
 	}
 	return n, queries

@@ -148,9 +148,11 @@ func (s *server) reload(r loadedSettings) {
 	case r.err != nil:
 		logRefused(s.log, r.err)
 	default:
-		for _, d := range s.dnsServices() {
-			d.SetZones(r.zones[d.listener.Name])
-			s.logZones(d)
+		for _, l := range s.listeners {
+			if l.dns != nil {
+				l.dns.SetZones(r.zones[l.settings.Name])
+				l.dns.LogZones(s.log)
+			}
 		}
 		if len(s.dnsServices()) > 0 {
 			go debug.FreeOSMemory() // of the previous zones

@@ -14,6 +14,7 @@ import (
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/config"
+	"github.com/udpshard/udpshard/internal/dnsservice"
 	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/succession"
 	"github.com/udpshard/udpshard/internal/logging"
@@ -73,9 +74,9 @@ type server struct {
 // listener is an open listener.
 type listener struct {
 	group
-	settings  *config.Listener  // of the start: name, address and protocol never change
-	continues *handoff.Listener // the predecessor's listener; nil: a new listener
-	dns       *dnsService       // nil: the protocol is not dns
+	settings  *config.Listener    // of the start: name, address and protocol never change
+	continues *handoff.Listener   // the predecessor's listener; nil: a new listener
+	dns       *dnsservice.Service // nil: the protocol is not dns
 }
 
 func newServer(o Options, c *config.Config, v *service, signals signals) *server {

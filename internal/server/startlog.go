@@ -54,7 +54,7 @@ func (s *server) logListening(opened *listener) {
 		Int("shards", len(cpus)).Ints("cpus", cpus).Str("steer", mode).
 		Str("receive_buffer", cli.FormatSize(granted)).Str("output", l.Output).Msg("listening")
 	if opened.dns != nil {
-		s.logZones(opened.dns)
+		opened.dns.LogZones(s.log)
 	}
 	log := s.log.With().Str("listener", l.Name).Logger()
 	if l.GRO {
