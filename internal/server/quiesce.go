@@ -39,10 +39,10 @@ func (s *server) waitGroups(ctx, peer context.Context) error {
 	} else {
 		late = nil
 	}
-	patience := max(s.config.DrainTimeout, hangTimeout)
+	patience := max(s.config.DrainTimeout, handoff.HangTimeout)
 	stuck := time.NewTimer(patience)
 	defer stuck.Stop()
-	check, tick := s.newHangCheck(), time.NewTicker(hangCheckInterval)
+	detector, tick := handoff.NewHangDetector(s.ledger), time.NewTicker(handoff.HangCheckInterval)
 	defer tick.Stop()
 	for len(errs) < len(s.listeners) {
 		select {
@@ -63,7 +63,7 @@ func (s *server) waitGroups(ctx, peer context.Context) error {
 			late = nil
 			s.outputs.Abort()
 		case now := <-tick.C:
-			if hanging, _ := check.findHanging(now); len(hanging) > 0 {
+			if hanging, _ := detector.Check(now); len(hanging) > 0 {
 				return s.cancelQuiesce(errs, cli.WithHint(s.hangError(hanging), hangRemedy))
 			}
 		case now := <-stuck.C:

@@ -92,8 +92,8 @@ func newServer(o Options, c *config.Config, v *service, signals signals) *server
 		Standby:      c.Standby,
 		StandbyAfter: c.StandbyAfter,
 		// An active process stops or refuses within its own drain timeout, which is assumed to be
-		// equal, or within hangTimeout.
-		QuiesceTimeout: max(c.DrainTimeout, hangTimeout) + hangTimeout,
+		// equal, or within handoff.HangTimeout.
+		QuiesceTimeout: max(c.DrainTimeout, handoff.HangTimeout) + handoff.HangTimeout,
 	}, s, s.ledger, s.log)
 	v.setServer(s)
 	return s

@@ -1,4 +1,4 @@
-package server
+package handoff
 
 import (
 	"runtime"
@@ -35,23 +35,23 @@ func TestHangingShards(t *testing.T) {
 	ledger, l := metrics.NewLedger(""), &metrics.Listener{Name: "raw"}
 	for i, thread := range []int{0, sleeps, <-threads} {
 		counters := metrics.NewShard(i, 0)
-		counters.Heartbeat(time.Now().Add(-2 * hangTimeout))
+		counters.Heartbeat(time.Now().Add(-2 * HangTimeout))
 		if thread != 0 {
 			counters.StartThread(thread, 0)
 		}
 		l.Shards = append(l.Shards, counters)
 	}
 	ledger.Add(l)
-	check := &hangCheck{ledger: ledger}
-	if hanging, more := check.findHanging(time.Now()); hanging != nil || !more {
+	detector := NewHangDetector(ledger)
+	if hanging, more := detector.Check(time.Now()); hanging != nil || !more {
 		t.Errorf("at the first check: %v, %t", hanging, more)
 	}
 	eventually(t, "two shards hang", func() bool { // when the running thread has got some CPU time
-		hanging, _ := check.findHanging(time.Now())
+		hanging, _ := detector.Check(time.Now())
 		return len(hanging) == 2 && hanging[0].Shard.Index == 1 && hanging[1].Shard.Index == 2
 	})
 	l.Shards[1].Heartbeat(time.Now())
-	hanging, _ := check.findHanging(time.Now())
+	hanging, _ := detector.Check(time.Now())
 	if len(hanging) > 1 || len(hanging) == 1 && hanging[0].Shard.Index != 2 {
 		t.Errorf("after a heartbeat of shard 1: %v", hanging)
 	}
