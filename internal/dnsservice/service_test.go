@@ -149,7 +149,8 @@ func TestInheritedSocket(t *testing.T) {
 	}
 }
 
-// Inherit refuses a file that is no TCP socket. Without a file, and before Start, the result is nil.
+// Inherit refuses a file that is no TCP socket. Without a file, and before Start, the result is
+// nil.
 func TestWithoutSocket(t *testing.T) {
 	if socket, err := Inherit(nil); socket != nil || err != nil {
 		t.Errorf("%v, %v", socket, err)
@@ -186,7 +187,8 @@ func TestLogZones(t *testing.T) {
 	defer s.Close()
 	var logs bytes.Buffer
 	s.LogZones(zerolog.New(&logs))
-	if text := logs.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, `"zone":"example."`) {
+	text := logs.String()
+	if strings.Count(text, "\n") != 1 || !strings.Contains(text, `"zone":"example."`) {
 		t.Error(text)
 	}
 }

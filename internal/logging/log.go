@@ -1,5 +1,5 @@
-// Package logging is the log of serve: loggers over a queue that blocks no writer, and the lines about
-// the ledger.
+// Package logging is the log of serve: loggers over a queue that blocks no writer, and the lines
+// about the ledger.
 package logging
 
 import (

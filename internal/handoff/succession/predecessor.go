@@ -89,8 +89,8 @@ func (p *Predecessor) AddSurplusDrops(socket metrics.Socket) error {
 }
 
 // silentRemedy is the hint for a process that starts beside a silent active process.
-const silentRemedy = "the active process is stopped or hangs: resume that process (kill -CONT PID) or end " +
-	"that process (kill -KILL PID), then start this process again"
+const silentRemedy = "the active process is stopped or hangs: resume that process (kill -CONT PID) " +
+	"or end that process (kill -KILL PID), then start this process again"
 
 // Dial asks the process that listens at the takeover path for sockets and counters. Dial returns
 // nil without an error if no process listens at the path.
