@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/leak"
+	"github.com/udpshard/udpshard/internal/sys/systest"
 )
 
 // runAsUser runs f on a thread of another user. The thread ends with f.
@@ -24,8 +25,8 @@ func runAsUser(t *testing.T, uid int, f func()) {
 	go func() {
 		defer close(done)
 		runtime.LockOSThread() // never unlocked, so the thread ends
-		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, uintptr(uid), uintptr(uid), uintptr(uid)); errno != 0 {
-			t.Error(errno)
+		if err := systest.SetThreadUser(uid); err != nil {
+			t.Error(err)
 			return
 		}
 		f()

@@ -9,13 +9,13 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/leak"
 	"github.com/udpshard/udpshard/internal/sys"
+	"github.com/udpshard/udpshard/internal/sys/systest"
 )
 
 // sendRaw sends bytes and descriptors without a check.
@@ -31,7 +31,7 @@ func sendRaw(t *testing.T, w *wire, data string, files ...*os.File) {
 	}
 	var err error
 	if data == "" {
-		err = sendEmptyPacket(w, rights)
+		err = systest.SendEmptyPacket(w.conn, rights)
 	} else {
 		_, _, err = w.conn.WriteMsgUnix([]byte(data), rights, nil)
 	}
@@ -39,24 +39,6 @@ func sendRaw(t *testing.T, w *wire, data string, files ...*os.File) {
 	if err != nil && !errors.Is(err, unix.EPIPE) {
 		t.Error(err)
 	}
-}
-
-// sendEmptyPacket sends a packet of no bytes. Go would add a byte.
-func sendEmptyPacket(w *wire, rights []byte) error {
-	raw, err := w.conn.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var errno unix.Errno
-	err = raw.Control(func(fd uintptr) {
-		header := unix.Msghdr{Control: &rights[0]}
-		header.SetControllen(len(rights))
-		_, _, errno = unix.Syscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&header)), 0)
-	})
-	if errno != 0 {
-		return errno
-	}
-	return err
 }
 
 const hello1 = `{"kind":"hello","protocol":2,"version":"3.0","role":"standby"`
