@@ -74,15 +74,7 @@ func (w *witness) check(writing bool) {
 // of records at each step.
 func TestWriteLogThroughFailures(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x")
-	shared, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer shared.Close()
-	counters, err := shared.Shard("a", 0, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	shared, counters := newSharedCounters(t)
 	f, err := file.Open(path, counters)
 	if err != nil {
 		t.Fatal(err)
@@ -113,14 +105,7 @@ func TestWriteLogThroughFailures(t *testing.T) {
 // newLoggedRig returns a rig with a write log in shared counters.
 func newLoggedRig(t *testing.T, f *fake) (*rig, *metrics.SharedCounters) {
 	t.Helper()
-	shared, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	counters, err := shared.Shard("a", 0, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	shared, counters := newSharedCounters(t)
 	f.log = counters.OpenWriteLog(fakeName)
 	r := newRig(t, f)
 	r.stream, r.counters = r.open(t, counters), counters
@@ -131,7 +116,6 @@ func newLoggedRig(t *testing.T, f *fake) (*rig, *metrics.SharedCounters) {
 func TestWriteLogOfAWriteThatFails(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r, shared := newLoggedRig(t, newFake(t, step{0, unix.ENOSPC}))
-		defer shared.Close()
 		r.flush(3)
 		synctest.Wait()
 		if writes := shared.LastWrites(); len(writes) != 1 || writes[0].Uncounted || writes[0].Size != 0 {
@@ -151,7 +135,6 @@ func TestWriteLogOfAWriteThatIsGivenUp(t *testing.T) {
 		f, release := newFake(t), make(chan struct{})
 		f.seen = func() { <-release }
 		r, shared := newLoggedRig(t, f)
-		defer shared.Close()
 		r.flush(3)
 		synctest.Wait()
 		if writes := shared.LastWrites(); len(writes) != 1 || !writes[0].Uncounted || writes[0].Records != 3 {
@@ -174,15 +157,7 @@ func TestWriteLogOfAWriteThatIsGivenUp(t *testing.T) {
 // After a removal, and after a rename and Reopen, the log has the inode of the new file.
 func TestWriteLogFollowsTheFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x")
-	shared, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer shared.Close()
-	counters, err := shared.Shard("a", 0, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	shared, counters := newSharedCounters(t)
 	set := openSet(t)
 	s := mustOpen(t, set, "file:"+path, 0, counters)
 	for i, change := range []func(){
@@ -213,15 +188,7 @@ func TestWriteLogFollowsTheFile(t *testing.T) {
 
 // Standard output has no write log, since records there can't be read back.
 func TestStandardOutputHasNoWriteLog(t *testing.T) {
-	shared, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer shared.Close()
-	counters, err := shared.Shard("a", 0, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	shared, counters := newSharedCounters(t)
 	file, err := os.Create(filepath.Join(t.TempDir(), "x"))
 	if err != nil {
 		t.Fatal(err)
@@ -237,4 +204,19 @@ func TestStandardOutputHasNoWriteLog(t *testing.T) {
 	if writes := shared.LastWrites(); len(writes) != 0 {
 		t.Errorf("%+v", writes)
 	}
+}
+
+// newSharedCounters returns shared counters of one shard, until the end of the test.
+func newSharedCounters(t *testing.T) (*metrics.SharedCounters, *metrics.Shard) {
+	t.Helper()
+	shared, err := metrics.NewSharedCounters(metrics.Layout{Listener: "a", Shards: 1, Batch: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { shared.Close() })
+	counters, err := shared.Shard("a", 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return shared, counters
 }

@@ -104,6 +104,14 @@ func (a *active) onQuiesce(f func(context.Context) error) {
 	a.quiesce = f
 }
 
+// quiesceUntilCanceled makes Quiesce last until its context ends.
+func (a *active) quiesceUntilCanceled() {
+	a.onQuiesce(func(ctx context.Context) error {
+		<-ctx.Done()
+		return ctx.Err()
+	})
+}
+
 func (a *active) record(what string) {
 	a.mu.Lock()
 	a.called = append(a.called, what)

@@ -244,10 +244,7 @@ func TestServeEnds(t *testing.T) {
 func TestCloseDuringHandover(t *testing.T) {
 	leak.Descriptors(t)
 	a := newActive(t, 1)
-	a.onQuiesce(func(ctx context.Context) error {
-		<-ctx.Done()
-		return ctx.Err()
-	})
+	a.quiesceUntilCanceled()
 	v := start(t, a)
 	c, _ := join(t, v.Path(), Successor)
 	ready := make(chan error, 1)

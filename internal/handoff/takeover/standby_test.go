@@ -243,10 +243,7 @@ func TestStandbyDiesDuringQuiesce(t *testing.T) {
 func TestHandOverIsCanceled(t *testing.T) {
 	leak.Descriptors(t)
 	a := newActive(t, 1)
-	a.onQuiesce(func(ctx context.Context) error {
-		<-ctx.Done()
-		return ctx.Err()
-	})
+	a.quiesceUntilCanceled()
 	v := start(t, a)
 	standby, _ := join(t, v.Path(), Standby)
 	a.waitForPeers(v, 1)
