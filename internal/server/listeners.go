@@ -41,23 +41,20 @@ func offeredKey(l *handoff.Listener) socketKey {
 	return keyOf(at, l.Address)
 }
 
-// matchListeners returns the predecessor's listener that each listener continues: a listener at the
-// same address. Several listeners may have one spelling with port 0: then the names match, or else
+// matchListeners returns the offered listener that each listener continues: a listener at the same
+// address, which no other listener continues. Several listeners may have one spelling with port 0: then the names match, or else
 // the order.
 func matchListeners(
-	from *succession.Predecessor, listeners []*config.Listener,
+	offers []handoff.Listener, listeners []*config.Listener,
 ) map[*config.Listener]*handoff.Listener {
 	found := make(map[*config.Listener]*handoff.Listener)
-	if from == nil {
-		return found
-	}
 	keys := make(map[string]socketKey) // by spelling
 	for _, l := range listeners {
 		keys[l.Address] = keyOf(l.Resolved(), l.Address)
 	}
 	offered := make(map[socketKey][]*handoff.Listener)
-	for i := range from.Offer.Listeners {
-		o := &from.Offer.Listeners[i]
+	for i := range offers {
+		o := &offers[i]
 		key, ok := keys[o.Address]
 		if !ok {
 			key = offeredKey(o)

@@ -25,8 +25,9 @@ type group struct {
 // openListeners opens ports, outputs and the HTTP address, in this order: a port in use is the
 // first error to report.
 func (s *server) openListeners(from *succession.Predecessor) error {
-	continues := matchListeners(from, s.config.Listeners)
+	var continues map[*config.Listener]*handoff.Listener
 	if from != nil {
+		continues = matchListeners(from.Offer.Listeners, s.config.Listeners)
 		s.applyNotes(from.Offer.Notes)
 		s.logUnmatched(from, continues)
 	}

@@ -9,19 +9,16 @@ import (
 
 	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/handoff"
-	"github.com/udpshard/udpshard/internal/handoff/succession"
 )
 
 // Listeners are matched by address, and listeners with the same address by name.
 func TestMatchListeners(t *testing.T) {
 	addresses := []string{"127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:5514"}
-	offer := func(names ...string) *succession.Predecessor {
-		p := new(succession.Predecessor)
+	offer := func(names ...string) (offers []handoff.Listener) {
 		for i, name := range names {
-			l := handoff.Listener{Name: name, Address: addresses[i]}
-			p.Offer.Listeners = append(p.Offer.Listeners, l)
+			offers = append(offers, handoff.Listener{Name: name, Address: addresses[i]})
 		}
-		return p
+		return offers
 	}
 	listeners := []*config.Listener{
 		{Name: "a", Address: "127.0.0.1:0"},
@@ -29,8 +26,8 @@ func TestMatchListeners(t *testing.T) {
 		{Name: "c", Address: "[::ffff:127.0.0.1]:5514"},
 	}
 	for _, c := range []struct {
-		from *succession.Predecessor
-		want [3]string // the names of the offered listeners, in the order of listeners
+		offers []handoff.Listener
+		want   [3]string // the names of the offered listeners, in the order of listeners
 	}{
 		{nil, [3]string{}},
 		{offer(), [3]string{}},
@@ -41,7 +38,7 @@ func TestMatchListeners(t *testing.T) {
 	} {
 		for i, l := range listeners {
 			name := ""
-			if offered := matchListeners(c.from, listeners)[l]; offered != nil {
+			if offered := matchListeners(c.offers, listeners)[l]; offered != nil {
 				name = offered.Name
 			}
 			if name != c.want[i] {
@@ -84,11 +81,11 @@ func TestHostNamesOfAPredecessor(t *testing.T) {
 	if c.Listeners[0].Resolved().String() != "127.0.0.1:5001" {
 		t.Skip("needs 127.0.0.1 as localhost in /etc/hosts")
 	}
-	from := new(succession.Predecessor)
+	var offers []handoff.Listener
 	for _, address := range []string{"localhost:5002", "127.0.0.1:5001", "other.test:5003"} {
-		from.Offer.Listeners = append(from.Offer.Listeners, handoff.Listener{Address: address})
+		offers = append(offers, handoff.Listener{Address: address})
 	}
-	found := matchListeners(from, c.Listeners)
+	found := matchListeners(offers, c.Listeners)
 	if len(found) != 2 || found[c.Listeners[0]].Address != "127.0.0.1:5001" ||
 		found[c.Listeners[1]].Address != "localhost:5002" {
 		t.Errorf("%v", found)

@@ -51,20 +51,22 @@ type storedSocket struct {
 // assignSockets adds the stored sockets of each configured listener to the offer of p.
 func (v *service) assignSockets(c *config.Config, p *succession.Predecessor) error {
 	all := v.storedSockets()
-	index := make(map[string][]*storedSocket) // by the address in the manifest, or else the socket's
+	unlisted := make(map[netip.AddrPort][]*storedSocket)
+	listed := make(map[*handoff.Listener][]*storedSocket)
 	for _, s := range all {
-		key := withoutZone(s.at).String()
 		if s.listener != nil {
-			key = s.listener.Address
+			listed[s.listener] = append(listed[s.listener], s)
+		} else {
+			unlisted[withoutZone(s.at)] = append(unlisted[withoutZone(s.at)], s)
 		}
-		index[key] = append(index[key], s)
 	}
+	continues := matchListeners(v.stored.Listeners, c.Listeners)
 	for _, l := range c.Listeners {
 		offered := handoff.Listener{Name: l.Name, Address: l.Address, Protocol: l.Protocol,
 			Seed: rand.Uint32()}
 		at := withoutZone(l.Resolved())
-		for _, s := range slices.Concat(index[l.Address], index[at.String()]) {
-			if !s.matches(l, at) {
+		for _, s := range slices.Concat(listed[continues[l]], unlisted[at]) {
+			if !s.matches(at) {
 				continue
 			}
 			file, err := sys.DuplicateFile(s.file, "")
@@ -107,18 +109,12 @@ func (v *service) storedSockets() (all []*storedSocket) {
 	return all
 }
 
-// matches returns whether a listener with the resolved address at reads from the socket. A socket
-// in the manifest belongs to the listener with the same spelling of the address, for port 0 too.
-func (s *storedSocket) matches(l *config.Listener, at netip.AddrPort) bool {
+// matches returns whether the socket is free for a listener with the resolved address at. Port 0
+// matches any port. In the manifest, the address of a host name may have changed since.
+func (s *storedSocket) matches(at netip.AddrPort) bool {
 	here := withoutZone(s.at)
-	switch {
-	case s.err != nil || s.assigned:
-		return false
-	case s.listener == nil:
-		return here == at
-	}
-	return s.listener.Address == l.Address && here.Addr() == at.Addr() &&
-		(at.Port() == 0 || at.Port() == here.Port())
+	return s.err == nil && !s.assigned && here.Addr() == at.Addr() &&
+		(at.Port() == 0 && s.listener != nil || at.Port() == here.Port())
 }
 
 // logUnused logs the sockets that no listener reads, once in a process.
