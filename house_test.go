@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 	"cmd/udpshard":                          {"internal/server", "internal/preflight", "internal/config", "internal/cli", "internal/client", "internal/doctor", "internal/format", "internal/loadgen", "internal/selftest", "internal/sockets", "internal/sys", "shard"},
 	"internal/ship":                         {"internal/cli"},
 	"internal/ship/shiptest":                {"internal/ship"},
+	"internal/ship/targets":                 {"internal/cli", "internal/ship"},
 	"internal/ship/shiptest/servers/kfaked": {},
 	"internal/output":                       {"internal/output/file", "metrics", "packet"},
 	"internal/output/file":                  {"metrics"},

@@ -30,8 +30,10 @@ var SecretOptions = []string{"password", "token", "nkey"}
 // TLSOptions are the options of TLSConfig.
 var TLSOptions = []string{"ca", "cert", "key", "server_name", "verify"}
 
-// Name returns the URL, for logs, status and metrics.
-func (s *Settings) Name() string { return s.URL.String() }
+// Name returns the URL, for logs, status and metrics. Braces of {shard} are not escaped.
+func (s *Settings) Name() string {
+	return strings.NewReplacer("%7B", "{", "%7D", "}").Replace(s.URL.String())
+}
 
 // CheckOptions returns an error for each option that is not known.
 func (s *Settings) CheckOptions(known ...string) error {
