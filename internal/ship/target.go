@@ -64,9 +64,10 @@ const (
 	Original Format = "original" // the datagram, any bytes
 )
 
-// ID identifies the batch among all batches of all spools. ID consists of letters, digits and - . _
-// if the name of the listener does; other bytes are escaped as %XX.
-func (b *Batch) ID() string { return b.RecordID(0) + "-" + strconv.Itoa(len(b.Records)) }
+// ID identifies the batch among all batches and all records of all spools: the RecordID of the first
+// record, a dot, and the number of records. ID consists of letters, digits and - . _ if the name of
+// the listener does; other bytes are escaped as %XX.
+func (b *Batch) ID() string { return b.RecordID(0) + "." + strconv.Itoa(len(b.Records)) }
 
 // RecordID identifies the record Records[i] among all records of all spools.
 func (b *Batch) RecordID(i int) string {
