@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/udpshard/udpshard/packet"
+	"github.com/udpshard/udpshard/packet/record"
 )
 
 // lines is a Sink that keeps every record.
@@ -37,6 +38,14 @@ func ExampleNewRaw() {
 	fmt.Printf("%s", sink.all)
 	// Output:
 	// {"message":"temperature=21.5","received_at":"2026-11-20T10:00:00.123456Z","source":"192.0.2.1:514","listener":"telemetry","shard":3}
+}
+
+func ExampleOriginal() {
+	sink := new(lines)
+	packet.Original{}.Handle(batchOf(sink, "<13>link up\n"))
+	fmt.Printf("%s", sink.all)
+	// Output:
+	// <13>link up#012
 }
 
 // A handler can be tried without a socket.
@@ -100,6 +109,29 @@ func TestRawRecordsAreWhatCame(t *testing.T) {
 	}
 }
 
+func TestOriginalRecordsAreWhatCame(t *testing.T) {
+	every := make([]byte, 256)
+	for i := range every {
+		every[i] = byte(i)
+	}
+	payloads := []string{"", "plain", "lines\n\r\n\n", "\x00\x00", "#012", string(every), "", strings.Repeat("\xff\x00", 4096)}
+	sink := new(lines)
+	b := batchOf(sink, payloads...)
+	packet.Original{}.Handle(b)
+	if got := b.Tally(); got != (packet.Tally{Recorded: len(payloads)}) {
+		t.Errorf("tally %+v", got)
+	}
+	records := bytes.Split(bytes.TrimSuffix(sink.all, []byte("\n")), []byte("\n"))
+	if len(records) != len(payloads) {
+		t.Fatalf("%d records of %d datagrams", len(records), len(payloads))
+	}
+	for i, line := range records {
+		if got := string(record.Unescape(line)); got != payloads[i] {
+			t.Errorf("%q came back as %q", payloads[i], got)
+		}
+	}
+}
+
 func TestResetForgetsEverything(t *testing.T) {
 	b := batchOf(nil, "a", "b")
 	packet.Echo{}.Handle(b)
@@ -133,7 +165,7 @@ func TestReplyBuffersAreApart(t *testing.T) {
 func TestHandlersDoNotAllocate(t *testing.T) {
 	b := batchOf(nil, "a", "b\xff", strings.Repeat("c", 1000))
 	datagrams := append([]packet.Datagram(nil), b.Datagrams...)
-	for name, h := range map[string]packet.Handler{"echo": packet.Echo{}, "discard": packet.Discard{}, "raw": packet.NewRaw("r", 0)} {
+	for name, h := range map[string]packet.Handler{"echo": packet.Echo{}, "discard": packet.Discard{}, "original": packet.Original{}, "raw": packet.NewRaw("r", 0)} {
 		if n := testing.AllocsPerRun(100, func() {
 			b.Reset(b.ReceivedAt)
 			b.Datagrams = append(b.Datagrams, datagrams...)

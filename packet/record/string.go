@@ -2,8 +2,9 @@
 // the datagram's source, listener and shard.
 //
 // A record is a JSON object on a line. A handler appends "{" and its own fields to the buffer of
-// its batch, then the Tail, which closes the object and the line. All functions append to the
-// caller's buffer, and allocate nothing once the buffer is large enough.
+// its batch, then the Tail, which closes the object and the line. In other formats a record is a
+// line of escaped text. All functions append to the caller's buffer, and allocate nothing once the
+// buffer is large enough.
 package record
 
 import (
