@@ -5,6 +5,7 @@
 package config
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -33,6 +34,7 @@ type Config struct {
 	Takeover      string
 	Standby       bool
 	StandbyAfter  time.Duration
+	Spool         Spool
 	Listeners     []*Listener
 
 	HTTPResolved string // HTTP with the IP address of the host name
@@ -67,6 +69,18 @@ var configSettings = []setting[Config]{
 	{flag: "drain-timeout", key: "drain_timeout", init: "8s", live: true,
 		usage: "at SIGTERM, wait for outputs for `DURATION`; records that are not written then are dropped and counted",
 		field: bind(cli.ParseDuration, func(c *Config) *time.Duration { return &c.DrainTimeout })},
+	{flag: "spool", key: "spool.path", isMain: true,
+		usage: "`DIR` of the spool, where records wait for targets of --to " +
+			"(default $STATE_DIRECTORY/spool, else $XDG_STATE_HOME/udpshard, else ~/.local/state/udpshard)",
+		field: bind(parseSpoolPath, func(c *Config) *string { return &c.Spool.Path })},
+	{key: "spool.max_size", init: "8GiB",
+		field: bind(parseSizeFrom(MinSpoolSize, math.MaxInt), func(c *Config) *int { return &c.Spool.MaxSize })},
+	{key: "spool.when_full", init: "wait",
+		field: bind(cli.ParseChoice("wait", "drop_oldest"), func(c *Config) *string { return &c.Spool.WhenFull })},
+	{key: "spool.sync", init: "1s",
+		field: bind(parseSync, func(c *Config) *Sync { return &c.Spool.Sync })},
+	{key: "spool.segment_size",
+		field: bind(parseSizeFrom(MinSegmentSize, MaxSegmentSize), func(c *Config) *int { return &c.Spool.SegmentSize })},
 }
 
 func newConfig() *Config {
@@ -93,6 +107,7 @@ func (c *Config) readEnvironment() error {
 		}
 		errs = append(errs, s.set(s.withKey("takeover"), "$"+runtimeVariable, path))
 	}
+	errs = append(errs, c.setSpoolPath())
 	return cli.Join(errs...)
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/udpshard/udpshard/internal/hostport"
@@ -33,6 +34,9 @@ func checkReload[T any](old, next scope[T], oldEffective, nextEffective *T) erro
 			reflect.DeepEqual(s.get(oldEffective), s.get(nextEffective)) {
 			continue
 		}
+		if s.hasSecrets {
+			return fmt.Errorf("%s: a change needs a restart", next.origins.position(s.key))
+		}
 		return fmt.Errorf("%s: was %q and is %q: a change needs a restart",
 			next.origins.position(s.key), old.text(s), next.text(s))
 	}
@@ -51,6 +55,7 @@ func (s scope[T]) text(one setting[T]) string {
 func (c *Config) effective() *Config {
 	e := *c
 	e.HTTP, e.Takeover = HTTPSocket(c.HTTPResolved), Absolute(c.Takeover)
+	e.Spool.Path = Absolute(c.Spool.Path)
 	return &e
 }
 
@@ -60,6 +65,7 @@ func (l *Listener) effective() *Listener {
 	e := *l
 	e.CPUs = l.ShardCPUs()
 	e.Shards = len(e.CPUs)
+	e.To = slices.Sorted(slices.Values(l.To))
 	if path, isFile := strings.CutPrefix(l.Output, "file:"); isFile {
 		e.Output = "file:" + Absolute(path)
 	}

@@ -27,7 +27,7 @@ func (l *Listener) Engine() shard.Config {
 		Join:          l.Join,
 		OneWay:        l.Protocol != "echo" && !isDNS,
 		OwnPort:       isDNS, // answers to its own port are no queries
-		OneOutput:     !strings.Contains(l.Output, output.PerShard),
+		OneOutput:     !l.HasOutputPerShard(),
 		Steering:      l.Steering(),
 		Policy:        l.Policy(),
 		Handler:       l.handler,
@@ -36,6 +36,12 @@ func (l *Listener) Engine() shard.Config {
 		engine.ReplySize = dns.MaxUDPSize
 	}
 	return engine
+}
+
+// HasOutputPerShard reports whether each shard has an output of its own: a file, or a series of the
+// spool.
+func (l *Listener) HasOutputPerShard() bool {
+	return len(l.To) > 0 || strings.Contains(l.Output, output.PerShard)
 }
 
 // Steering returns the steering of the engine, in which 0 means the default, and -1 means off.

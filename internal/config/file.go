@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -68,6 +69,8 @@ func setPairs[T any](d *document, s scope[T], prefix string, pairs []pair) {
 		case len(section) == 0:
 			setPair(d, s, prefix, p)
 		case p.key == "log" && p.value.kind == null:
+		case p.value.kind == text && section[0].isMain:
+			setPair(d, s, prefix, pair{section[0].key, p.at, p.value})
 		case p.value.kind > unusable && p.value.kind < mapping:
 			err := errors.New("must be keys with values")
 			d.report(p.value.at, prefix+p.key, "%w", cli.WithHint(err, example(p.key, section)))
@@ -92,21 +95,57 @@ func setPair[T any](d *document, s scope[T], prefix string, p pair) {
 		d.report(p.at, prefix+p.key, "%w", err)
 		return
 	}
-	text, err := p.value.scalar(one.isList)
-	if err == nil {
-		err = one.set(s.of, text)
+	at := origin{position: d.position(p.value.at, prefix+p.key)}
+	var err error
+	if one.item == nil {
+		at.text, err = p.value.scalar(one.separator)
+	} else {
+		at.text, at.items, err = d.items(one.item, prefix+p.key, p.value, one.separator)
 	}
-	s.origins.keys[p.key] = origin{d.position(p.value.at, prefix+p.key), text, err != nil}
+	if err == nil || len(at.items) > 0 {
+		err = cmp.Or(one.set(s.of, at.text), err)
+	}
+	at.unusable = err != nil
+	s.origins.keys[p.key] = at
 	if err != nil {
 		d.report(p.value.at, prefix+p.key, "%w", err)
 	}
+}
+
+// items returns the texts of a value, or of the items of a list, and their positions. It reports
+// unusable items, and then the error is errReported.
+func (d *document) items(item itemText, key string, v *value, separator string) (
+	joined string, positions []string, err error) {
+	values, keys := []*value{v}, []string{key}
+	if v.kind == list {
+		values, keys = v.list, nil
+		for i := range values {
+			keys = append(keys, fmt.Sprintf("%s[%d]", key, i))
+		}
+	}
+	if len(values) == 0 {
+		return "", nil, errEmptyList
+	}
+	var texts []string
+	for i, one := range values {
+		text, itemErr := item(d, keys[i], one)
+		if itemErr != nil {
+			d.report(one.at, keys[i], "%w", itemErr)
+			err = errReported
+			continue
+		}
+		texts, positions = append(texts, text), append(positions, d.position(one.at, keys[i]))
+	}
+	return strings.Join(texts, separator), positions, err
 }
 
 // example is a section with the defaults of its settings: log: {level: info, format: auto}.
 func example[T any](key string, section []setting[T]) string {
 	var pairs []string
 	for _, one := range section {
-		pairs = append(pairs, strings.TrimPrefix(one.key, key+".")+": "+one.init)
+		if one.init != "" {
+			pairs = append(pairs, strings.TrimPrefix(one.key, key+".")+": "+one.init)
+		}
 	}
 	return fmt.Sprintf("%s: {%s}", key, strings.Join(pairs, ", "))
 }

@@ -63,8 +63,8 @@ func (v *flagValue[T]) Set(text string) error {
 	if err := v.setting.set(new(T), text); err != nil {
 		return err
 	}
-	if before, repeated := v.set[v.flag]; repeated && v.isList {
-		text = before + "," + text
+	if before, repeated := v.set[v.flag]; repeated && v.separator != "" {
+		text = before + v.separator + text
 	}
 	v.text, v.set[v.flag] = text, text
 	return nil

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/ship"
 	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/packet/dns"
 )
@@ -30,6 +31,8 @@ type Listener struct {
 	ratePrefix6   int
 	Join          bool
 	Output        string
+	To            []string    // targets as texts of targets.Text, with secrets
+	Format        ship.Format // of records
 	Zones         []string
 	Sinkhole      []netip.Addr
 	RRL           int
@@ -43,10 +46,10 @@ type Listener struct {
 
 // dnsSettings are the settings that only the protocol dns has.
 var dnsSettings = []setting[Listener]{
-	{flag: "zone", key: "zone", live: true, isList: true,
+	{flag: "zone", key: "zone", live: true, separator: ",",
 		usage: "dns: `FILE` of a zone to answer from (RFC 1035 master file); may be given several times",
 		field: bind(parseList, func(l *Listener) *[]string { return &l.Zones })},
-	{flag: "sinkhole", key: "sinkhole", live: true, isList: true,
+	{flag: "sinkhole", key: "sinkhole", live: true, separator: ",",
 		usage: "dns: answer every A and AAAA query for names in no zone with `ADDR,...`",
 		field: bind(parseAddresses, func(l *Listener) *[]netip.Addr { return &l.Sinkhole })},
 	{flag: "rrl", key: "rrl", init: "200",
@@ -73,7 +76,7 @@ var listenerSettings = append([]setting[Listener]{
 	{flag: "shards", key: "shards",
 		usage: "`N` sockets, each with its thread (default one per usable CPU)",
 		field: bind(cli.ParseCount, func(l *Listener) *int { return &l.Shards })},
-	{flag: "cpus", key: "cpus", isList: true,
+	{flag: "cpus", key: "cpus", separator: ",",
 		usage: "`LIST` of CPUs such as 0,2-5, to which shards are pinned in turn (default all usable)",
 		field: bind(cli.ParseCPUs, func(l *Listener) *[]int { return &l.CPUs })},
 	{flag: "batch", key: "batch", init: "64",
@@ -100,7 +103,7 @@ var listenerSettings = append([]setting[Listener]{
 	{flag: "spray-above", key: "spray_above", init: "50000", live: true,
 		usage: "with --steer auto, spread a sender of more than `N` datagrams a second over all shards, if the sender sends more than a shard's fair part; 0 or off is never",
 		field: bind(parseRate, func(l *Listener) *int { return &l.sprayAbove })},
-	{flag: "allow", key: "allow", live: true, isList: true,
+	{flag: "allow", key: "allow", live: true, separator: ",",
 		usage: "accept only datagrams from `CIDR,...`; datagrams of other senders are dropped and counted (default all)",
 		field: bind(cli.ParsePrefixes, func(l *Listener) *[]netip.Prefix { return &l.allow })},
 	{flag: "rate-limit", key: "rate_limit", live: true,
@@ -118,6 +121,13 @@ var listenerSettings = append([]setting[Listener]{
 	{flag: "output", key: "output", init: "stdout",
 		usage: "`OUTPUT` of records: stdout, discard, or file:PATH; {shard} in PATH stands for the shard's number",
 		field: bind(parseOutput, func(l *Listener) *string { return &l.Output })},
+	{flag: "to", key: "to", separator: "\n", item: targetText, hasSecrets: true,
+		usage: "send records to the target at `URL`, by way of the spool: " + targetUsage +
+			"; options follow a #: tcp://HOST:PORT#framing=octet-counting; may be given several times",
+		field: bind(parseTargets, func(l *Listener) *[]string { return &l.To })},
+	{flag: "format", key: "format", init: "json",
+		usage: "`FORMAT` of records: json; for syslog also rfc5424 (syslog messages), original (the datagrams as they are)",
+		field: bind(parseFormat, func(l *Listener) *ship.Format { return &l.Format })},
 }, dnsSettings...)
 
 // NewListener returns a listener with the defaults.

@@ -6,7 +6,8 @@ import "github.com/udpshard/udpshard/internal/cli"
 type origin struct {
 	position string // --batch, $NAME, or FILE:4:11: listeners[0].batch
 	text     string
-	unusable bool // the setting has the default, since the text is unusable
+	unusable bool     // the setting has the default, or lacks items, since the text is unusable
+	items    []string // positions of the items of the setting in the file; nil: position
 }
 
 // origins are the origins of settings, by key.

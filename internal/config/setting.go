@@ -10,15 +10,22 @@ import (
 
 // setting is a setting of a T.
 type setting[T any] struct {
-	flag     string // "": none
-	key      string
-	init     string // the default; "": the zero value
-	live     bool   // a reload can change the setting
-	isSwitch bool   // the flag without a value means true
-	isList   bool   // the key may have a YAML list, and the flag may be repeated
-	usage    string
+	flag       string // "": none
+	key        string
+	init       string   // the default; "": the zero value
+	live       bool     // a reload can change the setting
+	isSwitch   bool     // the flag without a value means true
+	isMain     bool     // the section may be a single value, which is the value of this setting
+	separator  string   // of the items in a text, for YAML lists and repeated flags; "": no list
+	item       itemText // of an item of a YAML list; nil: the item is a single value
+	hasSecrets bool     // values are never shown
+	usage      string
 	field[T]
 }
+
+// itemText returns the text of an item. It reports errors with a position within the item, and
+// then returns errReported.
+type itemText func(d *document, key string, item *value) (string, error)
 
 // field is a field of a T. set parses a text.
 type field[T any] struct {

@@ -188,7 +188,7 @@ func (d *document) mapping(node ast.MapNode, at *token.Position, key string) *va
 			continue
 		}
 		name := d.value(iter.Key(), key)
-		word, err := name.scalar(false)
+		word, err := name.scalar("")
 		if err != nil {
 			d.report(name.at, key, "%w", err)
 			v.kind = partialMapping
@@ -235,30 +235,31 @@ func (d *document) isMapping(v *value, key string) bool {
 	return false
 }
 
-// scalar returns the text of a value, or, if lists are allowed, the texts of a list, separated by
-// commas. The error of an unusable value is errReported.
-func (v *value) scalar(listAllowed bool) (string, error) {
+// scalar returns the text of a value, or, with a separator, the texts of a list. The error of an
+// unusable value is errReported.
+func (v *value) scalar(separator string) (string, error) {
 	switch {
 	case v.kind == unusable:
 		return "", errReported
 	case v.kind <= text:
 		return v.text, nil
-	case v.kind != list || !listAllowed:
+	case v.kind != list || separator == "":
 		return "", errNotScalar
 	case len(v.list) == 0:
-		return "", errors.New("the list is empty")
+		return "", errEmptyList
 	}
 	texts := make([]string, len(v.list))
 	for i, item := range v.list {
 		var err error
-		if texts[i], err = item.scalar(false); err != nil {
+		if texts[i], err = item.scalar(""); err != nil {
 			return "", err
 		}
 	}
-	return strings.Join(texts, ","), nil
+	return strings.Join(texts, separator), nil
 }
 
 var (
 	errReported  = errors.New("reported already")
 	errNotScalar = errors.New("must be a single value")
+	errEmptyList = errors.New("the list is empty")
 )

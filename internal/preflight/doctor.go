@@ -4,14 +4,12 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/doctor"
 	"github.com/udpshard/udpshard/internal/format"
-	"github.com/udpshard/udpshard/internal/output"
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
@@ -99,7 +97,7 @@ func requirements(l *config.Listener, usable []int) doctor.Listener {
 	if e.Shards == 0 {
 		e.Shards = len(e.CPUs)
 	}
-	if strings.Contains(l.Output, output.PerShard) {
+	if l.HasOutputPerShard() {
 		e.ShardFiles++
 	}
 	return e

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -133,8 +132,11 @@ func (c *Check) checkZones() error {
 func (c *Check) checkOutputs() error {
 	var errs []error
 	for _, l := range c.Config.Listeners {
+		if len(l.To) > 0 {
+			continue // the spool is the output
+		}
 		files := 1
-		if strings.Contains(l.Output, output.PerShard) {
+		if l.HasOutputPerShard() {
 			files = len(l.ShardCPUs())
 		}
 		for i := range files {
@@ -169,7 +171,7 @@ func (c *Check) checkOpenFiles() error {
 func minOpenFiles(c *config.Config) (n int) {
 	n = processFiles + c.Shards()
 	for _, l := range c.Listeners {
-		if strings.Contains(l.Output, output.PerShard) {
+		if l.HasOutputPerShard() {
 			n += len(l.ShardCPUs())
 		}
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"os"
 
 	"github.com/udpshard/udpshard/internal/config"
@@ -9,6 +10,7 @@ import (
 	"github.com/udpshard/udpshard/internal/handoff/succession"
 	"github.com/udpshard/udpshard/internal/output"
 	"github.com/udpshard/udpshard/internal/preflight"
+	"github.com/udpshard/udpshard/internal/ship"
 	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet"
@@ -47,6 +49,9 @@ func (s *server) openListeners(from *succession.Predecessor) error {
 
 // openListener opens the sockets and the outputs of a listener, or inherits the sockets.
 func (s *server) openListener(l *config.Listener, continues *handoff.Listener) (err error) {
+	if len(l.To) > 0 || l.Format != ship.JSON {
+		return fmt.Errorf("listener %s: to and format are not available", l.Name)
+	}
 	opened := &listener{settings: l, continues: continues}
 	if opened.dns, err = s.newDNS(l); err != nil {
 		return err

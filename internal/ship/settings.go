@@ -79,33 +79,29 @@ func (s *Settings) Value(key string) (string, error) {
 // expand replaces ${file:PATH} by the content of a file without spaces around, and ${env:NAME} by
 // the value of a variable.
 func expand(value string) (string, error) {
+	parts, err := parseReferences(value)
+	if err != nil {
+		return "", err
+	}
 	var expanded strings.Builder
-	for {
-		before, rest, found := strings.Cut(value, "${")
-		expanded.WriteString(before)
-		if !found {
-			return expanded.String(), nil
-		}
-		reference, after, ended := strings.Cut(rest, "}")
-		kind, name, _ := strings.Cut(reference, ":")
-		switch {
-		case !ended || name == "" || kind != "file" && kind != "env":
-			return "", errors.New("${ must begin ${file:PATH} or ${env:NAME}")
-		case kind == "env":
-			content, set := os.LookupEnv(name)
+	for _, part := range parts {
+		expanded.WriteString(part.before)
+		switch part.kind {
+		case "env":
+			content, set := os.LookupEnv(part.name)
 			if !set {
-				return "", fmt.Errorf("environment variable %s is not set", name)
+				return "", fmt.Errorf("environment variable %s is not set", part.name)
 			}
 			expanded.WriteString(content)
-		default:
-			content, err := os.ReadFile(name)
+		case "file":
+			content, err := os.ReadFile(part.name)
 			if err != nil {
 				return "", err
 			}
 			expanded.WriteString(strings.TrimSpace(string(content)))
 		}
-		value = after
 	}
+	return expanded.String(), nil
 }
 
 // Choice returns the value of an option with a fixed set of values; the first is the default.

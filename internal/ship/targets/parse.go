@@ -103,11 +103,22 @@ func addOptions(options map[string]string, fragment string) error {
 		if err != nil {
 			return fmt.Errorf("option %s: two hexadecimal digits must follow each %%: write %%25 for %%", key)
 		}
-		if _, repeated := options[key]; repeated {
-			return fmt.Errorf("option %s is set twice", key)
+		if err := AddOption(options, key, value); err != nil {
+			return err
 		}
-		options[key] = value
 	}
+	return nil
+}
+
+// AddOption adds an option, or returns an error if the option is there or cannot have the name.
+func AddOption(options map[string]string, key, value string) error {
+	if !isName(key) {
+		return errors.New("names of options have only letters, digits, and . _ -")
+	}
+	if _, repeated := options[key]; repeated {
+		return fmt.Errorf("option %s is set twice", key)
+	}
+	options[key] = value
 	return nil
 }
 

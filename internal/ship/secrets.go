@@ -1,0 +1,56 @@
+package ship
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/udpshard/udpshard/internal/cli"
+)
+
+// reference is a reference to a secret in the value of an option, with the literal text before it.
+type reference struct {
+	before     string
+	kind, name string // file and a path, env and a variable; "": the end of the value
+}
+
+// parseReferences splits the value of an option at ${file:PATH} and ${env:NAME}.
+func parseReferences(value string) (all []reference, err error) {
+	for {
+		before, rest, found := strings.Cut(value, "${")
+		if !found {
+			return append(all, reference{before: before}), nil
+		}
+		inner, after, ended := strings.Cut(rest, "}")
+		kind, name, _ := strings.Cut(inner, ":")
+		if !ended || name == "" || kind != "file" && kind != "env" {
+			return nil, errors.New("${ must begin ${file:PATH} or ${env:NAME}")
+		}
+		all, value = append(all, reference{before, kind, name}), after
+	}
+}
+
+// CheckSecrets returns the errors of references in SecretOptions, without a look at what these refer
+// to.
+func (s *Settings) CheckSecrets() error {
+	var errs []error
+	for _, key := range SecretOptions {
+		if _, err := parseReferences(s.Options[key]); err != nil {
+			errs = append(errs, fmt.Errorf("option %s: %w", key, err))
+		}
+	}
+	return cli.Join(errs...)
+}
+
+// LiteralSecrets returns the SecretOptions with a value that is more than references.
+func (s *Settings) LiteralSecrets() (keys []string) {
+	for _, key := range SecretOptions {
+		parts, err := parseReferences(s.Options[key])
+		isLiteral := func(r reference) bool { return r.before != "" }
+		if err != nil || slices.ContainsFunc(parts, isLiteral) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
