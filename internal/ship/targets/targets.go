@@ -7,6 +7,7 @@ import (
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/ship"
+	"github.com/udpshard/udpshard/internal/ship/relp"
 )
 
 // scheme is a scheme of the URLs of targets, with the constructor of its targets.
@@ -17,7 +18,10 @@ type scheme struct {
 
 // table has the schemes in the order of the documentation: tcp, tls, relp, relp+tls, udp, http,
 // https, nats, kafka.
-var table = []scheme{}
+var table = []scheme{
+	{"relp", relp.New},
+	{"relp+tls", relp.New},
+}
 
 // Schemes are the names of the schemes.
 var Schemes = names()
