@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -20,7 +21,8 @@ func FlagError(cmd *cobra.Command, err error) error {
 		name, usage := pflag.UnquoteUsage(missing.GetFlag())
 		return WithHint(Usage(err), fmt.Sprintf("--%s %s: %s", missing.GetFlag().Name, name, usage))
 	case errors.As(err, &unknown):
-		return WithHint(Usage(err), unknownFlagHint(cmd, unknown))
+		text, _, _ := strings.Cut(err.Error(), "=") // the value may be a secret
+		return WithHint(Usage(errors.New(text)), unknownFlagHint(cmd, unknown))
 	}
 	return Usage(err)
 }
@@ -29,8 +31,8 @@ func FlagError(cmd *cobra.Command, err error) error {
 // serve if the command is missing and serve has the flag, or a command with a similar name.
 func unknownFlagHint(cmd *cobra.Command, unknown *pflag.NotExistError) string {
 	name := unknown.GetSpecifiedName()
-	if letters := unknown.GetSpecifiedShortnames(); letters != "" { // -listen
-		name = letters
+	if letters := unknown.GetSpecifiedShortnames(); letters != "" { // -listen, -listen=:5514
+		name, _, _ = strings.Cut(letters, "=")
 	}
 	if meant := NearestWord(name, flagNames(cmd)); meant != "" {
 		return DidYouMean("--" + meant)
@@ -58,6 +60,14 @@ func commandNames(cmd *cobra.Command) (names []string) {
 	return names
 }
 
+// shown is an argument without the part of a URL that may be a secret.
+func shown(arg string) string {
+	if scheme, _, isURL := strings.Cut(arg, "://"); isURL {
+		return scheme + "://…"
+	}
+	return arg
+}
+
 // NoArguments returns an error if a command has arguments. For a command with subcommands, the first
 // argument is an unknown subcommand.
 func NoArguments(cmd *cobra.Command, args []string) error {
@@ -71,5 +81,5 @@ func NoArguments(cmd *cobra.Command, args []string) error {
 			hint = DidYouMean(cmd.CommandPath() + " " + meant)
 		}
 	}
-	return WithHint(Usage(fmt.Errorf("%q: %s %s", args[0], cmd.CommandPath(), what)), hint)
+	return WithHint(Usage(fmt.Errorf("%q: %s %s", shown(args[0]), cmd.CommandPath(), what)), hint)
 }

@@ -31,10 +31,10 @@ func Config(err error) error { return configError{err} }
 func IsConfig(err error) bool { return errors.As(err, new(configError)) }
 
 // SettingError returns the error of a setting at a place: a flag (--batch), a line of the file, or
-// a variable ($NAME). The suggested value of the error, if any, becomes its hint.
+// a variable ($NAME). The suggested value of an error without a hint becomes its hint.
 func SettingError(place string, err error) error {
 	var meant suggestion
-	if errors.As(err, &meant) {
+	if errors.As(err, &meant) && Hint(err) == "" {
 		err = WithHint(err, SuggestedAt(place, meant.value))
 	}
 	err = fmt.Errorf("%s: %w", place, err)
@@ -42,6 +42,16 @@ func SettingError(place string, err error) error {
 		return Usage(err)
 	}
 	return Config(err)
+}
+
+// OptionError returns the error of an option in the value of a setting. The suggested value of the
+// error, if any, becomes its hint.
+func OptionError(name string, err error) error {
+	var meant suggestion
+	if errors.As(err, &meant) {
+		err = WithHint(err, DidYouMean(name+" "+meant.value))
+	}
+	return fmt.Errorf("option %s: %w", name, err)
 }
 
 // hinted is an error with a remedy.

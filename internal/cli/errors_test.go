@@ -155,21 +155,23 @@ func TestFlagErrors(t *testing.T) {
 	root.SetHelpCommand(HelpCommand())
 	AddCompletion(root)
 	for args, want := range map[string][2]string{
-		"serve --batch x":    {`--batch: "x" is not a whole number from 1`, ""},
-		"serve --batch 5k":   {`--batch: "5k" is not a whole number from 1`, "--batch 5000"},
-		"serve --batch":      {"flag needs an argument: --batch", "--batch N: receive N"},
-		"serve --bach 5":     {"unknown flag: --bach", "did you mean --batch?"},
-		"serve -batch 5":     {"unknown shorthand flag", "did you mean --batch?"},
-		"--batch 5":          {"unknown flag: --batch", "did you mean udpshard serve --batch?"},
-		"--sned":             {"unknown flag: --sned", "did you mean udpshard send?"},
-		"send --unknown":     {"unknown flag: --unknown", "udpshard send --help lists the flags"},
-		"sned":               {`"sned": udpshard has no such command`, "did you mean udpshard send?"},
-		"xyz":                {`"xyz": udpshard has no such command`, "udpshard --help lists the commands"},
-		"send 127.0.0.1":     {`"127.0.0.1": udpshard send takes no arguments`, "udpshard send --help"},
-		"completion bash":    {"", ""},
-		"help serve":         {"", ""},
-		"help sned":          {"", ""},
-		"serve --batch=1000": {"", ""},
+		"serve --batch x":     {`--batch: "x" is not a whole number from 1`, ""},
+		"serve --batch 5k":    {`--batch: "5k" is not a whole number from 1`, "--batch 5000"},
+		"serve --batch":       {"flag needs an argument: --batch", "--batch N: receive N"},
+		"serve --bach 5":      {"unknown flag: --bach", "did you mean --batch?"},
+		"serve -batch 5":      {"unknown shorthand flag", "did you mean --batch?"},
+		"serve -batch=SECRET": {"unknown shorthand flag: 'b' in -batch", "did you mean --batch?"},
+		"serve a://u:SECRET":  {`"a://…": udpshard serve takes no arguments`, "udpshard serve --help"},
+		"--batch 5":           {"unknown flag: --batch", "did you mean udpshard serve --batch?"},
+		"--sned":              {"unknown flag: --sned", "did you mean udpshard send?"},
+		"send --unknown":      {"unknown flag: --unknown", "udpshard send --help lists the flags"},
+		"sned":                {`"sned": udpshard has no such command`, "did you mean udpshard send?"},
+		"xyz":                 {`"xyz": udpshard has no such command`, "udpshard --help lists the commands"},
+		"send 127.0.0.1":      {`"127.0.0.1": udpshard send takes no arguments`, "udpshard send --help"},
+		"completion bash":     {"", ""},
+		"help serve":          {"", ""},
+		"help sned":           {"", ""},
+		"serve --batch=1000":  {"", ""},
 	} {
 		root.SetArgs(strings.Fields(args))
 		err := root.Execute()

@@ -70,11 +70,14 @@ func TestSettingsAreTheContracts(t *testing.T) {
 		{"rate-limit-prefix-ipv6", "rate_limit_prefix.ipv6", "64"},
 		{"join", "join", "false"},
 		{"output", "output", "stdout"},
+		{"to", "to", ""},
+		{"format", "format", "json"},
 	}, listener)
 	rows([]row{
 		{"http", "http", client.DefaultAddress},
 		{"log-level", "log.level", "info"},
 		{"log-format", "log.format", "auto"},
+		{"spool", "spool.path", ""},
 	}, process)
 }
 

@@ -11,6 +11,9 @@ import (
 	"github.com/udpshard/udpshard/internal/ship/targets"
 )
 
+// newTarget is targets.New, or the function of a test.
+var newTarget = targets.New
+
 // targetUsage lists the schemes of targets.
 var targetUsage = strings.Join(targets.Schemes, ", ")
 
@@ -69,6 +72,12 @@ func targetText(d *document, key string, item *value) (string, error) {
 	return targets.Text(s), err
 }
 
+// isSecret reports whether the last part of a key is an option with a secret.
+func isSecret(key string) bool {
+	name, _, _ := strings.Cut(key[strings.LastIndex(key, ".")+1:], "[")
+	return slices.Contains(ship.SecretOptions, name)
+}
+
 // Targets returns the settings of the listener's targets.
 func (l *Listener) Targets() (all []*ship.Settings) {
 	for _, text := range l.To {
@@ -82,56 +91,61 @@ func (l *Listener) Targets() (all []*ship.Settings) {
 	return all
 }
 
-// targetError returns the error of a target, with the position.
-func (l *Listener) targetError(i int, err error) error {
+// targetError returns the error of a target, with the position. Of several flags, the name of the
+// target says which is meant.
+func (l *Listener) targetError(i int, s *ship.Settings, err error) error {
 	if items := l.keys["to"].items; i < len(items) {
 		return cli.SettingError(items[i], err)
+	}
+	if len(l.To) > 1 && !strings.Contains(err.Error(), s.Name()) {
+		err = fmt.Errorf("%s: %w", s.Name(), err)
 	}
 	return l.ErrorAt("to", err)
 }
 
 // checkTargets returns the errors of targets, and of settings that exclude targets.
 func (l *Listener) checkTargets() error {
-	var errs []error
-	onCommandLine := strings.HasPrefix(l.keys["to"].position, "--")
-	named := make(map[string]bool)
-	for i, s := range l.Targets() {
-		if literal := s.LiteralSecrets(); len(literal) > 0 && onCommandLine {
-			err := fmt.Errorf("all users of this host can see secrets on the command line: option %s", strings.Join(literal, ", "))
-			errs = append(errs, cli.WithHint(l.targetError(i, err), fmt.Sprintf("--to '%s#%s=${file:PATH}', or ${env:NAME}, or the key to of a file", s.Name(), literal[0])))
-			continue
-		}
-		if named[s.Name()] {
-			errs = append(errs, l.targetError(i, fmt.Errorf("another target of the listener is %s", s.Name())))
-		}
-		named[s.Name()] = true
-		for _, err := range cli.Separate(checkTarget(s)) {
-			errs = append(errs, l.targetError(i, err))
-		}
-	}
 	if !l.IsSet("to") {
-		return cli.Join(errs...)
+		return nil
+	}
+	var errs []error
+	known := make(map[string]bool)
+	for i, s := range l.Targets() {
+		err := l.checkTarget(s)
+		if known[s.Name()] {
+			err = cli.Join(fmt.Errorf("the listener has the target %s already", s.Name()), err)
+		}
+		known[s.Name()] = true
+		for _, err := range cli.Separate(err) {
+			errs = append(errs, l.targetError(i, s, err))
+		}
 	}
 	if l.IsSet("output") {
-		err := errors.New("a listener with targets has no other output: its records go to the spool")
-		errs = append(errs, l.ErrorAt("output", cli.WithHint(err, "leave out output, or to")))
+		err := errors.New("a listener with targets has no output but the spool")
+		errs = append(errs, l.ErrorAt("output", cli.WithHint(err, "leave out output, or the targets")))
 	}
 	if l.Protocol == "echo" || l.Protocol == "discard" {
-		errs = append(errs, l.ErrorAt("to", fmt.Errorf("the protocol %s has no records", l.Protocol)))
+		err := fmt.Errorf("the protocol %s has no records", l.Protocol)
+		errs = append(errs, l.ErrorAt("to", err))
 	}
 	return cli.Join(errs...)
 }
 
-// checkTarget returns the errors of the constructor of a target.
-func checkTarget(s *ship.Settings) error {
-	if err := s.CheckSecrets(); err != nil {
-		return err
+// checkTarget returns the errors of a target: all that can be found without a connection, and
+// secrets on the command line.
+func (l *Listener) checkTarget(s *ship.Settings) error {
+	isFlag := strings.HasPrefix(l.position("to"), "--")
+	if literal := s.LiteralSecrets(); len(literal) > 0 && isFlag {
+		err := fmt.Errorf("option %s: all users of this host can see a secret on the command line",
+			strings.Join(literal, ", "))
+		return cli.WithHint(err, fmt.Sprintf("%s=${file:PATH} or %[1]s=${env:NAME} after the #, or the "+
+			"secret in the file of --config", literal[0]))
 	}
-	target, err := targets.New(s)
-	if err != nil {
-		return err
+	target, err := newTarget(s)
+	if err == nil {
+		err = target.Close()
 	}
-	return target.Close()
+	return cli.Join(s.CheckSecrets(), err)
 }
 
 func parseFormat(text string) (ship.Format, error) {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -27,8 +28,12 @@ const DefaultPort = "5514"
 
 func parseOutput(text string) (string, error) {
 	err := output.Check(text)
-	if err == nil {
+	switch {
+	case err == nil:
 		return text, nil
+	case strings.Contains(text, "://"): // which may have a password
+		err := errors.New("a URL is no output: use stdout, discard or file:PATH")
+		return "", cli.WithHint(err, "targets have URLs: --to URL, or to: URL in the file")
 	}
 	meant := cli.NearestWord(text, []string{"stdout", "discard"})
 	switch kind, path, hasPath := strings.Cut(text, ":"); {

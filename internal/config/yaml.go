@@ -98,8 +98,9 @@ func (d *document) parse(data []byte) *value {
 		at := start
 		var syntax yaml.Error
 		if errors.As(err, &syntax) && syntax.GetToken() != nil {
-			at, err = syntax.GetToken().Position, fmt.Errorf("YAML syntax: %s", syntax.GetMessage())
-			if strings.HasSuffix(syntax.GetMessage(), "not allowed in this context") || strings.Contains(syntax.GetMessage(), "\t") {
+			message, _, _ := strings.Cut(syntax.GetMessage(), `: "`) // text that may be a secret
+			at, err = syntax.GetToken().Position, fmt.Errorf("YAML syntax: %s", message)
+			if strings.HasSuffix(message, "not allowed in this context") || strings.Contains(message, "\t") {
 				err = cli.WithHint(err, "indent with spaces, begin the keys of one level in the same "+
 					"column, and quote a value that begins with a bracket: '[::1]:5514'")
 			}
@@ -145,6 +146,9 @@ func (d *document) value(node ast.Node, key string) *value {
 		name := n.Value.GetToken().Value
 		if v := d.anchors[name]; v != nil {
 			return v
+		}
+		if isSecret(key) { // without quotes, a password that begins with * is an alias
+			return d.report(at, key, "no anchor with the name of this alias ends before")
 		}
 		return d.report(at, "*"+name, "no anchor &%s ends before this alias", name)
 	case *ast.TagNode:

@@ -43,12 +43,13 @@ func (s *Settings) CheckSecrets() error {
 	return cli.Join(errs...)
 }
 
-// LiteralSecrets returns the SecretOptions with a value that is more than references.
+// LiteralSecrets returns the SecretOptions with a value that is more than references. CheckSecrets
+// has the errors of other values.
 func (s *Settings) LiteralSecrets() (keys []string) {
 	for _, key := range SecretOptions {
 		parts, err := parseReferences(s.Options[key])
 		isLiteral := func(r reference) bool { return r.before != "" }
-		if err != nil || slices.ContainsFunc(parts, isLiteral) {
+		if err == nil && slices.ContainsFunc(parts, isLiteral) {
 			keys = append(keys, key)
 		}
 	}

@@ -113,8 +113,8 @@ func (s *Settings) Choice(key string, values ...string) (string, error) {
 	case slices.Contains(values, value):
 		return value, nil
 	}
-	err := fmt.Errorf("option %s: %q is not one of %s", key, value, strings.Join(values, ", "))
-	return "", cli.SuggestChoice(err, value, values)
+	err := fmt.Errorf("%q is not one of %s", value, strings.Join(values, ", "))
+	return "", cli.OptionError(key, cli.SuggestChoice(err, value, values))
 }
 
 // option returns the parsed value of an option, or the default.
@@ -125,7 +125,7 @@ func option[T any](s *Settings, key string, absent T, parse func(string) (T, err
 	}
 	value, err := parse(text)
 	if err != nil {
-		return absent, fmt.Errorf("option %s: %w", key, err)
+		return absent, cli.OptionError(key, err)
 	}
 	return value, nil
 }
