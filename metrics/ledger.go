@@ -155,6 +155,10 @@ type Listener struct {
 	Protocol string
 	Shards   []*Shard
 
+	// Outputs returns the ledgers of the targets; nil: the listener has none. Any goroutine may
+	// call Outputs.
+	Outputs func() []Output
+
 	mu       sync.Mutex
 	steering Steering
 }

@@ -41,6 +41,7 @@ type ListenerStatus struct {
 	Steering   Steering  `json:"steering"`
 	TopSenders []Sender  `json:"top_senders"`
 	Skew       string    `json:"skew"`
+	Outputs    []Output  `json:"outputs"`
 }
 
 // Status reads all listeners.
@@ -63,10 +64,19 @@ func (l *Ledger) Status() Status {
 		status.Listeners = append(status.Listeners, ListenerStatus{
 			Name: listener.Name, Address: listener.Address, Protocol: listener.Protocol,
 			Steer: steering.Mode, Shards: listener.Read(), Steering: steering,
-			TopSenders: steering.TopSenders, Skew: steering.Skew,
+			TopSenders: steering.TopSenders, Skew: steering.Skew, Outputs: listener.outputs(),
 		})
 	}
 	return status
+}
+
+// outputs returns the ledgers of the targets.
+func (l *Listener) outputs() (list []Output) {
+	if l.Outputs != nil {
+		list = l.Outputs()
+	}
+	notNil(&list)
+	return list
 }
 
 // ThisProcess identifies this process among the processes of all PID namespaces of the host.

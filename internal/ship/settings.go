@@ -76,6 +76,20 @@ func (s *Settings) Value(key string) (string, error) {
 	return value, nil
 }
 
+// Redact replaces the values of secrets in the text of an error.
+func (s *Settings) Redact(err error) error {
+	text := err.Error()
+	for _, key := range SecretOptions {
+		if secret, err := s.Value(key); err == nil && secret != "" {
+			text = strings.ReplaceAll(text, secret, "***")
+		}
+	}
+	if text == err.Error() {
+		return err
+	}
+	return errors.New(text)
+}
+
 // expand replaces ${file:PATH} by the content of a file without spaces around, and ${env:NAME} by
 // the value of a variable.
 func expand(value string) (string, error) {

@@ -112,6 +112,16 @@ func (f *File) Reopen() (cut int, err error) {
 	return cut, nil
 }
 
+// Switch is Reopen for another path in the same folder.
+func (f *File) Switch(path string) (cut int, err error) {
+	before := f.path
+	f.path = path
+	if cut, err = f.Reopen(); err != nil {
+		f.path = before
+	}
+	return cut, err
+}
+
 // cutPartial cuts an incomplete record off the end, unless another program has appended since. A
 // failure is ignored: the record is written again to another file, or counted as lost.
 func (f *File) cutPartial() {

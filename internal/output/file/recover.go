@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/udpshard/udpshard/metrics"
@@ -139,7 +140,7 @@ func find(w metrics.Write) (*os.File, error) {
 	if listErr != nil {
 		return nil, errors.Join(err, WithoutPath(listErr))
 	}
-	for _, entry := range entries {
+	for _, entry := range slices.Backward(entries) { // of segments, the last one is the newest
 		info, err := entry.Info()
 		if err != nil || !isFileOf(w, info) { // an error: removed meanwhile
 			continue

@@ -1,0 +1,136 @@
+package ship
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/udpshard/udpshard/internal/spool"
+	"github.com/udpshard/udpshard/metrics"
+)
+
+// Shipper ships the records of a spool. Only the process with the lock of the spool ships.
+type Shipper struct {
+	spool    *spool.Spool
+	token    string
+	report   func(Event)
+	rejected rejectedFile
+	workers  []*worker
+
+	ctx      context.Context // ends when Send must return
+	abort    context.CancelFunc
+	stop     chan struct{} // closed: no batch is begun
+	finish   chan struct{} // closed: workers end when nothing waits, or their target fails
+	stopping sync.Once
+	running  sync.WaitGroup
+}
+
+// New returns a Shipper. The token is that of spool.Acquire. Any goroutine may call report.
+func New(s *spool.Spool, token string, report func(Event)) *Shipper {
+	p := &Shipper{spool: s, token: token, report: report,
+		stop: make(chan struct{}), finish: make(chan struct{})}
+	p.rejected.folder = s.Path
+	p.ctx, p.abort = context.WithCancel(context.Background())
+	return p
+}
+
+// Add adds a target of a listener. Add comes before Start.
+func (p *Shipper) Add(l *spool.Listener, settings *Settings, target Target) error {
+	consumer, err := l.Consumer(settings.Name())
+	if err != nil {
+		return err
+	}
+	p.workers = append(p.workers, &worker{shipper: p, settings: settings, target: target,
+		consumer: consumer})
+	return nil
+}
+
+// Outputs returns the ledgers of a listener's targets. Any goroutine may call Outputs.
+func (p *Shipper) Outputs(listener string) (list []metrics.Output) {
+	for _, w := range p.workers {
+		if w.settings.Listener == listener {
+			list = append(list, w.status())
+		}
+	}
+	return list
+}
+
+// Start starts to ship, when this process has the lock of the spool: a predecessor with the same
+// token releases the lock at the end of a handover, or loses the lock if it does not run.
+func (p *Shipper) Start() {
+	p.running.Go(func() {
+		if !p.acquire() {
+			return
+		}
+		for _, w := range p.workers {
+			if err := w.consumer.Reload(); err != nil {
+				p.report(Event{Listener: w.settings.Listener, Target: w.settings.Name(), Err: err})
+				continue
+			}
+			p.running.Go(w.run)
+		}
+	})
+}
+
+// lockPause is the time between two attempts to acquire the lock.
+const lockPause = 20 * time.Millisecond
+
+// acquire waits for the lock of the spool, and reports whether this process has it.
+func (p *Shipper) acquire() bool {
+	for began, told := time.Now(), false; ; {
+		err := p.spool.Acquire(p.token)
+		var by *spool.InUseError
+		if errors.As(err, &by) && by.IsPredecessor() && time.Since(began) > spool.AcquirePatience {
+			if err = p.spool.Seize(p.token); err == nil {
+				p.report(Event{Seized: by.PID})
+			}
+		}
+		if err == nil {
+			return true
+		}
+		if !told && time.Since(began) > spool.AcquirePatience {
+			told = true
+			p.report(Event{Err: err})
+		}
+		select {
+		case <-time.After(lockPause):
+		case <-p.stop:
+			return false
+		case <-p.finish:
+			return false
+		}
+	}
+}
+
+// Stop ends shipping at the end of the process. With drain, targets that work get what waits, until
+// the end of ctx; a target that fails does not delay Stop. Without drain, only batches that are
+// being sent are awaited, for spool.StopPatience. What is not acknowledged stays in the spool.
+func (p *Shipper) Stop(ctx context.Context, drain bool) {
+	p.stopping.Do(func() {
+		ended := make(chan struct{})
+		go func() { p.running.Wait(); close(ended) }()
+		if drain {
+			close(p.finish)
+		} else {
+			close(p.stop)
+			var cancel func()
+			ctx, cancel = context.WithTimeout(ctx, spool.StopPatience/2)
+			defer cancel()
+		}
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			if drain {
+				close(p.stop)
+			}
+			p.abort()
+			<-ended
+		}
+		p.abort()
+		for _, w := range p.workers {
+			w.target.Close()
+			w.consumer.Close()
+		}
+	})
+}

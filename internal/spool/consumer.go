@@ -1,0 +1,383 @@
+package spool
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Consumer is the position of a target in the series of a listener, and the target's ledger:
+// spooled = acknowledged + waiting + rejected + expired. Status, Wake and Target are for any
+// goroutine; the other methods are for one.
+type Consumer struct {
+	Target string
+
+	listener *Listener
+	wake     chan struct{}
+	unsaved  atomic.Bool
+
+	mu     sync.Mutex
+	state  state
+	file   *cursor
+	oldest time.Time // when the oldest waiting record was written, or the one read last
+
+	reader reader
+	shard  int // of the last batch
+	batch  *Batch
+}
+
+// Batch is lines of one series.
+type Batch struct {
+	Series   string
+	Shard    int
+	First    uint64   // number of the first record
+	Lines    [][]byte // without newlines; valid until the next call of Next
+	Written  time.Time
+	InDoubt  bool // a process has begun to send the batch, and ended before the answer
+	segment  uint64
+	offset   int64
+	inSeries *Series
+}
+
+// Consumer returns the consumer of a target. Every consumer of a listener is opened before the
+// first batch, and before the process ships: a new target begins with the oldest record there is.
+// The state belongs to the process with the lock: Reload reads it again.
+func (l *Listener) Consumer(target string) (*Consumer, error) {
+	sum := sha256.Sum256([]byte(target))
+	path := filepath.Join(l.folder, consumersFolder, hex.EncodeToString(sum[:8]))
+	c := &Consumer{Target: target, listener: l, wake: make(chan struct{}, 1)}
+	var err error
+	if c.file, c.state, err = openCursor(path); err != nil && !errors.Is(err, errDamagedCursor) {
+		return nil, fmt.Errorf("spool %s: %s: %w", l.spool.Path, target, err)
+	}
+	c.prepare()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.consumers = append(l.consumers, c)
+	return c, nil
+}
+
+func (c *Consumer) prepare() {
+	c.state.Target = c.Target
+	if c.state.Series == nil {
+		c.state.Series = make(map[string]position)
+	}
+}
+
+// Reload reads the state that the process with the lock before has left. A damaged file is set
+// aside: the target gets all records of the spool again.
+func (c *Consumer) Reload() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var err error
+	c.state, err = c.file.load()
+	if errors.Is(err, errDamagedCursor) {
+		c.listener.spool.report(Event{Listener: c.listener.name, Target: c.Target,
+			Damage: &Damage{File: c.file.file.Name(), Reason: err.Error()}})
+		err = c.file.setAside()
+	}
+	c.prepare()
+	return err
+}
+
+// Note returns the note of the last acknowledged batch.
+func (c *Consumer) Note() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state.Note
+}
+
+// Wake receives a value when there may be more records.
+func (c *Consumer) Wake() <-chan struct{} { return c.wake }
+
+func (c *Consumer) notify() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Next returns the next batch, and saves that it is being sent; nil if no record waits. Earlier
+// epochs come first; the series of an epoch take turns.
+func (c *Consumer) Next() (*Batch, error) {
+	c.listener.refreshIfDue()
+	if b, err := c.nextInDoubt(); b != nil || err != nil {
+		return b, err
+	}
+	for {
+		s := c.choose()
+		if s == nil {
+			c.setOldest(time.Time{})
+			return nil, nil
+		}
+		b, err := c.read(s, maxRecords)
+		if b != nil || err != nil {
+			return b, err
+		}
+	}
+}
+
+// nextInDoubt returns the batch that a process was sending when it ended, if there is one.
+func (c *Consumer) nextInDoubt() (*Batch, error) {
+	c.mu.Lock()
+	is := c.state.Sending
+	c.mu.Unlock()
+	if is == nil || c.batch != nil {
+		return nil, nil
+	}
+	c.listener.mu.Lock()
+	s := c.listener.series[is.Series]
+	c.listener.mu.Unlock()
+	if s == nil || c.position(s).Record != is.First {
+		return nil, nil
+	}
+	b, err := c.read(s, is.Count)
+	if b != nil {
+		b.InDoubt = len(b.Lines) == is.Count
+	}
+	return b, err
+}
+
+// choose returns the series of the next batch; nil: nothing waits.
+func (c *Consumer) choose() *Series {
+	var first *Series
+	for _, s := range c.listener.ordered() {
+		if first != nil && s.epoch != first.epoch {
+			break
+		}
+		if c.passed(s) >= s.extent().end {
+			continue
+		}
+		if s.Shard > c.shard {
+			return s
+		}
+		if first == nil {
+			first = s
+		}
+	}
+	return first
+}
+
+// read returns lines of a series. Damage is counted and skipped: then the result is nil.
+func (c *Consumer) read(s *Series, most int) (*Batch, error) {
+	at := c.position(s)
+	if c.reader.series != s {
+		c.reader.close()
+		c.reader.series = s
+	}
+	p, after, err := c.reader.next(at, most)
+	switch {
+	case err != nil:
+		return nil, err
+	case p.damage != nil:
+		c.skip(s, after, p.damage)
+		return nil, nil
+	case len(p.lines) == 0:
+		return nil, nil
+	}
+	b := &Batch{Series: s.Name, Shard: s.Shard, First: p.at.Record, Lines: p.lines, Written: p.began,
+		segment: p.at.Segment, offset: p.at.Offset, inSeries: s}
+	if b.Written.IsZero() {
+		b.Written = time.Now()
+	}
+	c.batch, c.shard = b, s.Shard
+	c.setOldest(b.Written)
+	return b, c.begin(b)
+}
+
+// begin saves that a batch is being sent.
+func (c *Consumer) begin(b *Batch) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.state.Sending = &sending{b.Series, b.First, len(b.Lines)}
+	return c.save()
+}
+
+// save writes the state. The caller holds mu.
+func (c *Consumer) save() error {
+	c.unsaved.Store(true)
+	if err := c.file.save(&c.state); err != nil {
+		return fmt.Errorf("position of %s: %w", c.Target, err)
+	}
+	return nil
+}
+
+// Result is what became of the first records of a batch.
+type Result struct {
+	Acknowledged int // the first records: all of them are acknowledged, or rejected
+	Rejected     int // of these
+	Resent       int // records that were sent again
+	Note         string
+}
+
+// Done counts the first records of the batch that Next has returned, and moves the position behind
+// them. The rest stays: Rest returns it.
+func (c *Consumer) Done(r Result) error {
+	b := c.batch
+	after := position{b.First + uint64(r.Acknowledged), b.segment, b.offset}
+	for _, line := range b.Lines[:r.Acknowledged] {
+		after.Offset += int64(len(line)) + 1
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.state.Resent += uint64(r.Resent)
+	c.state.Note = r.Note
+	at := c.state.Series[b.Series]
+	if at.Record > b.First { // expired meanwhile
+		expired := int(min(at.Record-b.First, uint64(r.Acknowledged)))
+		r.Rejected = min(r.Rejected, r.Acknowledged-expired)
+		r.Acknowledged -= expired
+	}
+	c.state.Acknowledged += uint64(r.Acknowledged - r.Rejected)
+	c.state.Rejected += uint64(r.Rejected)
+	if after.Record > at.Record {
+		c.state.Series[b.Series] = after
+	}
+	c.state.Sending = nil
+	b.Lines, b.First, b.offset = b.Lines[after.Record-b.First:], after.Record, after.Offset
+	if len(b.Lines) == 0 {
+		c.batch = nil
+		return nil // saved with the next batch, or by Save
+	}
+	c.state.Sending = &sending{b.Series, b.First, len(b.Lines)}
+	return c.save()
+}
+
+// Rest returns the rest of the batch after Done; nil: all of it is done.
+func (c *Consumer) Rest() *Batch { return c.batch }
+
+// Save writes the position, and removes segments that every target has passed.
+func (c *Consumer) Save() error {
+	c.mu.Lock()
+	err := c.save()
+	c.mu.Unlock()
+	c.listener.trim()
+	return err
+}
+
+// Trim removes segments that every target has passed.
+func (c *Consumer) Trim() { c.listener.trim() }
+
+// skip counts damage, and moves the position behind it.
+func (c *Consumer) skip(s *Series, after position, d *Damage) {
+	c.mu.Lock()
+	at := c.state.Series[s.Name]
+	if after.Record > at.Record || after.Offset > at.Offset {
+		c.state.Series[s.Name] = after
+		c.state.Expired += d.Records
+	}
+	c.mu.Unlock()
+	s.markDamaged(c.reader.segment)
+	c.listener.spool.report(Event{Listener: c.listener.name, Target: c.Target, Damage: d})
+}
+
+// expire moves the position of a series to a record, and returns how many records are skipped.
+func (c *Consumer) expire(s *Series, next uint64) (records uint64) {
+	at := c.position(s)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if at.Record >= next {
+		return 0
+	}
+	records = next - at.Record
+	c.state.Expired += records
+	c.state.Series[s.Name] = position{Record: next, Segment: next}
+	return records
+}
+
+// position returns the position in a series: the first record that is there at the beginning.
+func (c *Consumer) position(s *Series) position {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.locked(s)
+}
+
+func (c *Consumer) locked(s *Series) position {
+	at, known := c.state.Series[s.Name]
+	if !known {
+		if has := s.extent(); len(has.segments) > 0 {
+			at = position{Record: has.segments[0].first, Segment: has.segments[0].first}
+			c.state.Series[s.Name] = at
+		}
+	}
+	return at
+}
+
+// passed returns the number of the next record of a series.
+func (c *Consumer) passed(s *Series) uint64 { return c.position(s).Record }
+
+// forget removes the position of a series that is gone.
+func (c *Consumer) forget(s *Series) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.state.Series, s.Name)
+}
+
+func (c *Consumer) setOldest(at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.oldest = at
+}
+
+// Status is the ledger of a target at one moment.
+type Status struct {
+	Acknowledged, Waiting, Rejected, Expired, Resent uint64
+	WaitingBytes                                     int64
+	OldestWaiting                                    time.Time // zero: no record waits
+}
+
+// Status returns the ledger.
+func (c *Consumer) Status() (s Status) {
+	list := c.listener.ordered()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.listener.spool.Held() { // another process ships: its state is in the file
+		if fresh, _, err := readCursor(c.file.file); err == nil && fresh.Series != nil {
+			c.state = fresh
+		}
+	}
+	s = Status{Acknowledged: c.state.Acknowledged, Rejected: c.state.Rejected,
+		Expired: c.state.Expired, Resent: c.state.Resent}
+	for _, series := range list {
+		at, has := c.locked(series), series.extent()
+		if at.Record >= has.end {
+			continue
+		}
+		s.Waiting += has.end - at.Record
+		i := max(0, has.find(at.Record))
+		for j := i; j < len(has.segments); j++ {
+			s.WaitingBytes += has.bytes(j)
+		}
+		if len(has.segments) > 0 && at.Segment == has.segments[i].first {
+			s.WaitingBytes -= at.Offset
+		}
+	}
+	if s.Waiting > 0 {
+		if s.OldestWaiting = c.oldest; c.oldest.IsZero() {
+			s.OldestWaiting = time.Now()
+		}
+	}
+	return s
+}
+
+// sync writes the position to the disk.
+func (c *Consumer) sync() {
+	if c.unsaved.Swap(false) {
+		unix.Fdatasync(int(c.file.file.Fd()))
+	}
+}
+
+// Close closes the files.
+func (c *Consumer) Close() {
+	c.reader.close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.file.file.Close()
+}

@@ -1,0 +1,137 @@
+package spool
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// state is what a cursor file has.
+type state struct {
+	Target       string              `json:"target"`
+	Acknowledged uint64              `json:"acknowledged"`
+	Rejected     uint64              `json:"rejected"`
+	Expired      uint64              `json:"expired"`
+	Resent       uint64              `json:"resent"`
+	Note         string              `json:"note,omitempty"`
+	Sending      *sending            `json:"sending,omitempty"`
+	Series       map[string]position `json:"series"`
+}
+
+// sending is a batch whose fate is not known.
+type sending struct {
+	Series string `json:"series"`
+	First  uint64 `json:"first"`
+	Count  int    `json:"count"`
+}
+
+// cursor is the file of a state. The file has two slots, which are written in turn: while one is
+// written, the other is whole. A slot is the sequence number (8 bytes), the length (4) and the
+// CRC32C (4) of the state, and the state in JSON. The state is written before each batch, without
+// waiting for the disk: after the end of the process, the state is exact.
+type cursor struct {
+	file     *os.File
+	sequence uint64
+	slot     []byte
+}
+
+const (
+	slotSize   = 1 << 20 // with holes: a state has some hundred bytes
+	slotHeader = 16
+)
+
+var errDamagedCursor = errors.New("position of the target damaged")
+
+// openCursor opens or makes a cursor file, and reads its state.
+func openCursor(path string) (c *cursor, s state, err error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, fileMode)
+	if err != nil {
+		return nil, s, withoutPath(err)
+	}
+	c = &cursor{file: f}
+	s, err = c.load()
+	return c, s, err
+}
+
+// load reads the state with the higher sequence number. The error is errDamagedCursor if no slot is
+// whole, and the file is not empty.
+func (c *cursor) load() (s state, err error) {
+	s, c.sequence, err = readCursor(c.file)
+	return s, err
+}
+
+// readCursor reads the newest state of a cursor file.
+func readCursor(r io.ReaderAt) (s state, sequence uint64, err error) {
+	empty := true
+	for slot := range int64(2) {
+		header := make([]byte, slotHeader)
+		if n, _ := r.ReadAt(header, slot*slotSize); n == 0 {
+			continue
+		}
+		number := binary.LittleEndian.Uint64(header)
+		length := binary.LittleEndian.Uint32(header[8:])
+		if number == 0 && length == 0 { // a hole
+			continue
+		}
+		empty = false
+		if length > slotSize-slotHeader || number <= sequence {
+			continue
+		}
+		data := make([]byte, length)
+		if n, _ := r.ReadAt(data, slot*slotSize+slotHeader); n < len(data) {
+			continue
+		}
+		var found state
+		if checksum(header, data) != binary.LittleEndian.Uint32(header[12:]) || json.Unmarshal(data, &found) != nil {
+			continue
+		}
+		s, sequence = found, number
+	}
+	if sequence == 0 && !empty {
+		err = errDamagedCursor
+	}
+	return s, sequence, err
+}
+
+// checksum covers the sequence number, the length and the state.
+func checksum(header, data []byte) uint32 {
+	return crc32.Update(crc32.Checksum(header[:12], castagnoli), castagnoli, data)
+}
+
+// save writes the state to the slot with the older one.
+func (c *cursor) save(s *state) error {
+	data, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	if len(data) > slotSize-slotHeader {
+		return fmt.Errorf("position of %s: %d bytes", s.Target, len(data))
+	}
+	c.sequence++
+	c.slot = append(c.slot[:0], make([]byte, slotHeader)...)
+	binary.LittleEndian.PutUint64(c.slot, c.sequence)
+	binary.LittleEndian.PutUint32(c.slot[8:], uint32(len(data)))
+	binary.LittleEndian.PutUint32(c.slot[12:], checksum(c.slot, data))
+	_, err = c.file.WriteAt(append(c.slot, data...), int64(c.sequence%2)*slotSize)
+	return withoutPath(err)
+}
+
+// setAside renames a damaged cursor file, and makes a new one.
+func (c *cursor) setAside() error {
+	path := c.file.Name()
+	c.file.Close()
+	if err := os.Rename(path, path+damagedSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return withoutPath(err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, fileMode)
+	if err != nil {
+		return withoutPath(err)
+	}
+	c.file, c.sequence = f, 0
+	return nil
+}

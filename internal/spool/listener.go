@@ -1,0 +1,164 @@
+package spool
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Listener is the series of a listener, and its consumers.
+type Listener struct {
+	spool  *Spool
+	name   string
+	folder string
+
+	mu        sync.Mutex
+	series    map[string]*Series
+	consumers []*Consumer
+	refreshed time.Time
+}
+
+// RefreshInterval is how often a listener's consumers look for records of other processes: of
+// processes that were replaced and woke up.
+const RefreshInterval = time.Second
+
+// Refresh reads what other processes have written: the series of earlier epochs.
+func (l *Listener) Refresh() error {
+	entries, err := os.ReadDir(l.folder)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.refreshed = time.Now()
+	written := make(map[uint64]bool)
+	for _, e := range entries {
+		epoch, shard, ok := parseSeriesName(e.Name())
+		if !ok || epoch == l.spool.ownEpoch() {
+			continue
+		}
+		s := l.series[e.Name()]
+		if s != nil && !s.grows {
+			continue
+		}
+		if s == nil {
+			s = &Series{Name: e.Name(), Shard: shard, epoch: epoch, grows: true,
+				folder: filepath.Join(l.folder, e.Name())}
+		}
+		if _, known := written[epoch]; !known {
+			written[epoch] = l.spool.isWritten(epoch)
+		}
+		if err := s.scan(); err != nil { // after isWritten: the last scan is complete
+			return fmt.Errorf("series %s: %w", e.Name(), withoutPath(err))
+		}
+		s.mu.Lock()
+		s.grows = written[epoch]
+		s.mu.Unlock()
+		l.series[e.Name()] = s
+	}
+	return nil
+}
+
+// refreshIfDue calls Refresh at most once each RefreshInterval.
+func (l *Listener) refreshIfDue() {
+	l.mu.Lock()
+	due := time.Since(l.refreshed) >= RefreshInterval
+	l.mu.Unlock()
+	if due {
+		l.Refresh() // an error: the next one reads again
+	}
+}
+
+func (s *Spool) ownEpoch() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.epoch
+}
+
+// ordered returns the series by epoch and shard.
+func (l *Listener) ordered() []*Series {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list := make([]*Series, 0, len(l.series))
+	for _, s := range l.series {
+		list = append(list, s)
+	}
+	slices.SortFunc(list, func(a, b *Series) int {
+		return cmp.Or(cmp.Compare(a.epoch, b.epoch), cmp.Compare(a.Shard, b.Shard))
+	})
+	return list
+}
+
+// add adds a series of this process.
+func (l *Listener) add(s *Series) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.series[s.Name] = s
+}
+
+// notify wakes the consumers: a series has more records.
+func (l *Listener) notify() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range l.consumers {
+		c.notify()
+	}
+}
+
+// trim removes the segments that every consumer has passed, and the folders of series without
+// segments to which nobody appends. Only the process with the lock trims.
+func (l *Listener) trim() {
+	l.mu.Lock()
+	consumers := slices.Clone(l.consumers)
+	l.mu.Unlock()
+	if len(consumers) == 0 || !l.spool.Held() {
+		return
+	}
+	for _, s := range l.ordered() {
+		passed := uint64(1<<64 - 1)
+		for _, c := range consumers {
+			passed = min(passed, c.passed(s))
+		}
+		has, n := s.extent(), 0
+		for n+1 < len(has.segments) && has.segments[n+1].first <= passed {
+			n++
+		}
+		if !has.grows && passed >= has.end {
+			n = len(has.segments)
+		}
+		if n > 0 {
+			l.spool.size.Add(-s.remove(n))
+		}
+		if !has.grows && n == len(has.segments) {
+			l.forget(s, consumers)
+		}
+	}
+}
+
+// forget removes an empty series of a process that has ended.
+func (l *Listener) forget(s *Series, consumers []*Consumer) {
+	if err := os.Remove(s.folder); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return // damaged segments stay
+	}
+	l.mu.Lock()
+	delete(l.series, s.Name)
+	l.mu.Unlock()
+	for _, c := range consumers {
+		c.forget(s)
+	}
+	l.spool.forgetEpoch(s.epoch)
+}
+
+// forgetEpoch removes the file of an epoch without series.
+func (s *Spool) forgetEpoch(epoch uint64) {
+	left, err := filepath.Glob(filepath.Join(globEscape(s.Path), "*", fmt.Sprintf("%d-*", epoch)))
+	if err == nil && len(left) == 0 && !s.isWritten(epoch) {
+		os.Remove(filepath.Join(s.Path, epochsFolder, fmt.Sprint(epoch)))
+	}
+}

@@ -1,0 +1,164 @@
+package spool
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Lock makes a process the one that ships from a spool and removes segments. The processes of one
+// takeover path share a token, and may replace each other's locks: a stopped process that holds the
+// lock keeps no successor out, and finds out when it wakes up.
+type Lock struct {
+	path string
+	mu   sync.Mutex
+	file *os.File // nil: released
+	ino  uint64
+}
+
+// owner is the content of a lock file.
+type owner struct {
+	PID   int    `json:"pid"` // in the PID namespace of the process
+	Token string `json:"token"`
+}
+
+// InUseError is the error of a spool from which another process ships.
+type InUseError struct {
+	PID  int // in the PID namespace of that process; 0: unknown
+	same bool
+}
+
+func (e *InUseError) Error() string {
+	return fmt.Sprintf("process %d uses the spool", e.PID)
+}
+
+// IsPredecessor reports whether the process has the token with which Acquire was called.
+func (e *InUseError) IsPredecessor() bool { return e.same }
+
+// Acquire acquires the lock of the spool. The error is an *InUseError if another process has the
+// lock.
+func (s *Spool) Acquire(token string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lock != nil {
+		return nil
+	}
+	path := filepath.Join(s.Path, lockFile)
+	for {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, fileMode)
+		if err != nil {
+			return fmt.Errorf("spool %s: %w", s.Path, withoutPath(err))
+		}
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+			defer f.Close()
+			if !errors.Is(err, unix.EWOULDBLOCK) {
+				return fmt.Errorf("spool %s: lock: %w", s.Path, err)
+			}
+			by := readOwner(f)
+			return fmt.Errorf("spool %s: %w", s.Path,
+				&InUseError{by.PID, by.Token != "" && by.Token == token})
+		}
+		l := &Lock{path: path, file: f, ino: inode(f)}
+		if !l.Held() { // replaced meanwhile
+			f.Close()
+			continue
+		}
+		if err := l.write(token); err != nil {
+			f.Close()
+			return fmt.Errorf("spool %s: lock: %w", s.Path, err)
+		}
+		s.lock = l
+		return nil
+	}
+}
+
+// Seize replaces the lock of a process that has the same token, and does not release its lock.
+func (s *Spool) Seize(token string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f, err := os.CreateTemp(s.Path, "."+lockFile+".*")
+	if err != nil {
+		return fmt.Errorf("spool %s: %w", s.Path, withoutPath(err))
+	}
+	l := &Lock{path: filepath.Join(s.Path, lockFile), file: f, ino: inode(f)}
+	err = errors.Join(f.Chmod(fileMode), unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB), l.write(token))
+	if err == nil {
+		err = os.Rename(f.Name(), l.path)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		f.Close()
+		return fmt.Errorf("spool %s: lock: %w", s.Path, withoutPath(err))
+	}
+	s.lock = l
+	return nil
+}
+
+// AcquirePatience is how long a process waits for the lock of its predecessor, before the process
+// seizes the lock: a predecessor that runs stops shipping, and releases the lock, within
+// StopPatience.
+const (
+	AcquirePatience = 2 * time.Second
+	StopPatience    = time.Second
+)
+
+// Held reports whether this process still holds the lock of the spool. Without Acquire or Seize it
+// does not.
+func (s *Spool) Held() bool {
+	s.mu.Lock()
+	l := s.lock
+	s.mu.Unlock()
+	return l != nil && l.Held()
+}
+
+// Held reports whether the lock was neither released nor replaced.
+func (l *Lock) Held() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var now unix.Stat_t
+	return l.file != nil && unix.Stat(l.path, &now) == nil && now.Ino == l.ino
+}
+
+// Release releases the lock.
+func (l *Lock) Release() {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.file != nil {
+		l.file.Close()
+		l.file = nil
+	}
+}
+
+func (l *Lock) write(token string) error {
+	data, err := json.Marshal(owner{os.Getpid(), token})
+	if err != nil {
+		return err
+	}
+	if err := l.file.Truncate(0); err != nil {
+		return err
+	}
+	_, err = l.file.WriteAt(append(data, '\n'), 0)
+	return err
+}
+
+func readOwner(f *os.File) (o owner) {
+	content := make([]byte, 512)
+	n, _ := f.ReadAt(content, 0)
+	json.Unmarshal(content[:n], &o) // the zero owner: not written yet
+	return o
+}
+
+func inode(f *os.File) uint64 {
+	var stat unix.Stat_t
+	unix.Fstat(int(f.Fd()), &stat)
+	return stat.Ino
+}

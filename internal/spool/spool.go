@@ -1,0 +1,305 @@
+package spool
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// WhenFull is what happens to records for which the spool has no room.
+type WhenFull string
+
+// The values of WhenFull.
+const (
+	Wait       WhenFull = "wait"        // shards wait, and the kernel's receive queues fill
+	DropOldest WhenFull = "drop_oldest" // the oldest segment is removed, and its records are expired
+)
+
+// Settings are the settings of a Spool.
+type Settings struct {
+	Path        string
+	MaxSize     int64         // bytes
+	SegmentSize int64         // bytes; 0: a part of MaxSize
+	WhenFull    WhenFull      // "": Wait
+	Sync        time.Duration // fdatasync(2) of new records this often; 0: never
+	SyncSegment bool          // fdatasync(2) of each closed segment
+}
+
+const (
+	// maxBlock is the longest block in bytes: the buffer of a shard, with room for one record, and
+	// what was pending before.
+	maxBlock = 4 << 20
+	// blockSize is the size in bytes from which pending lines become a block of the index.
+	blockSize = 256 << 10
+	// mode of files: other users may not read messages.
+	fileMode   = 0o640
+	folderMode = 0o750
+
+	maxSegmentSize = 64 << 20
+	minSegmentSize = 64 << 10
+)
+
+// Spool is the records of a directory. Any goroutine may call the methods.
+type Spool struct {
+	Settings
+	ID string // 16 hexadecimal digits
+
+	size      atomic.Int64 // bytes of all segments and indexes
+	report    func(Event)
+	mu        sync.Mutex
+	lock      *Lock // nil: this process does not ship yet
+	listeners map[string]*Listener
+	writers   []*Writer
+	epoch     uint64   // of this process; 0: nothing is written yet
+	epochFile *os.File // locked
+	closed    chan struct{}
+}
+
+// identity is the content of spool.json.
+type identity struct {
+	Version int    `json:"version"`
+	ID      string `json:"id"`
+}
+
+// layout is the version of the directory's layout.
+const layout = 1
+
+// Open opens a spool, and makes the directory if there is none. Any goroutine may call report.
+func Open(settings Settings, report func(Event)) (*Spool, error) {
+	if settings.SegmentSize == 0 {
+		settings.SegmentSize = min(max(settings.MaxSize/64, minSegmentSize), maxSegmentSize)
+	}
+	s := &Spool{Settings: settings, report: report, listeners: make(map[string]*Listener),
+		closed: make(chan struct{})}
+	if err := s.open(); err != nil {
+		return nil, fmt.Errorf("spool %s: %w", settings.Path, withoutPath(err))
+	}
+	if settings.Sync > 0 {
+		go s.syncRegularly()
+	}
+	return s, nil
+}
+
+func (s *Spool) open() error {
+	if err := os.MkdirAll(s.Path, folderMode); err != nil {
+		return err
+	}
+	if err := unix.Access(s.Path, unix.W_OK|unix.X_OK); err != nil {
+		return err
+	}
+	if err := s.identify(); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(s.Path, epochsFolder), folderMode); err != nil {
+		return err
+	}
+	return s.measure()
+}
+
+// identify reads the identity of the spool, or makes one for an empty directory.
+func (s *Spool) identify() error {
+	path := filepath.Join(s.Path, identityFile)
+	var is identity
+	data, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		entries, err := os.ReadDir(s.Path)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if e.Name() != "lost+found" {
+				return fmt.Errorf("the folder has other files (%s), and is no spool", e.Name())
+			}
+		}
+		id := make([]byte, 8)
+		rand.Read(id)
+		is = identity{layout, hex.EncodeToString(id)}
+		data, _ := json.Marshal(is)
+		if err := replaceFile(path, append(data, '\n')); err != nil {
+			return err
+		}
+	case err != nil:
+		return err
+	default:
+		if err := json.Unmarshal(data, &is); err != nil || len(is.ID) != 16 {
+			return fmt.Errorf("%s is damaged", identityFile)
+		}
+		if is.Version != layout {
+			return fmt.Errorf("the spool has layout %d, and this program has layout %d", is.Version, layout)
+		}
+	}
+	s.ID = is.ID
+	return nil
+}
+
+// replaceFile writes a file and renames it to path, so that path has the old or the new content.
+func replaceFile(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(data)
+	err = errors.Join(err, f.Chmod(fileMode), f.Sync(), f.Close())
+	if err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// measure adds up the size of all files.
+func (s *Spool) measure() error {
+	return filepath.WalkDir(s.Path, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil {
+			if errors.Is(err, fs.ErrNotExist) { // removed by the active process
+				return nil
+			}
+			return err
+		}
+		if info, err := d.Info(); err == nil && info.Mode().IsRegular() {
+			s.size.Add(info.Size())
+		}
+		return nil
+	})
+}
+
+// Size returns the bytes of all files of the spool, as far as this process knows.
+func (s *Spool) Size() int64 { return s.size.Load() }
+
+// Free returns the bytes that the file system has for the spool.
+func (s *Spool) Free() (int64, error) {
+	var fsys unix.Statfs_t
+	if err := unix.Statfs(s.Path, &fsys); err != nil {
+		return 0, err
+	}
+	return int64(fsys.Bavail) * fsys.Bsize, nil
+}
+
+// Listener returns the series of a listener, and reads what is there.
+func (s *Spool) Listener(name string) (*Listener, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l := s.listeners[name]; l != nil {
+		return l, nil
+	}
+	l := &Listener{spool: s, name: name, folder: filepath.Join(s.Path, listenerFolder(name)),
+		series: make(map[string]*Series)}
+	if err := os.MkdirAll(filepath.Join(l.folder, consumersFolder), folderMode); err != nil {
+		return nil, fmt.Errorf("spool %s: %w", s.Path, err)
+	}
+	if err := l.Refresh(); err != nil {
+		return nil, fmt.Errorf("spool %s: %w", s.Path, err)
+	}
+	s.listeners[name] = l
+	return l, nil
+}
+
+// beginEpoch returns the epoch of this process, and begins one if necessary: the next number, with
+// a locked file.
+func (s *Spool) beginEpoch() (uint64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.epoch == 0 {
+		folder := filepath.Join(s.Path, epochsFolder)
+		next, err := s.lastEpoch(folder)
+		if err != nil {
+			return 0, err
+		}
+		next++
+		path := filepath.Join(folder, strconv.FormatUint(next, 10))
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
+		if errors.Is(err, fs.ErrExist) {
+			continue // another process was faster
+		}
+		if err != nil {
+			return 0, err
+		}
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+			f.Close()
+			return 0, err
+		}
+		fmt.Fprintf(f, "%d\n", os.Getpid())
+		s.epoch, s.epochFile = next, f
+	}
+	return s.epoch, nil
+}
+
+// lastEpoch returns the highest epoch so far: of the files of epochs, and of the series.
+func (s *Spool) lastEpoch(folder string) (last uint64, err error) {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return 0, err
+	}
+	for _, e := range entries {
+		if epoch, err := strconv.ParseUint(e.Name(), 10, 64); err == nil {
+			last = max(last, epoch)
+		}
+	}
+	names, err := filepath.Glob(filepath.Join(globEscape(s.Path), "*", "*-*"))
+	for _, name := range names {
+		if epoch, _, ok := parseSeriesName(filepath.Base(name)); ok {
+			last = max(last, epoch)
+		}
+	}
+	return last, err
+}
+
+// globEscape escapes a path for filepath.Glob.
+func globEscape(path string) string {
+	var escaped []byte
+	for i := range len(path) {
+		if slices.Contains([]byte(`*?[\`), path[i]) {
+			escaped = append(escaped, '\\')
+		}
+		escaped = append(escaped, path[i])
+	}
+	return string(escaped)
+}
+
+// isWritten reports whether another process may still append to the series of an epoch.
+func (s *Spool) isWritten(epoch uint64) bool {
+	f, err := os.Open(filepath.Join(s.Path, epochsFolder, strconv.FormatUint(epoch, 10)))
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) != nil
+}
+
+// Close ends the epoch and the shipping of this process. Writers and consumers are closed before.
+func (s *Spool) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.closed:
+		return
+	default:
+	}
+	close(s.closed)
+	if s.epochFile != nil {
+		s.epochFile.Close()
+	}
+	s.lock.Release()
+}
+
+// withoutPath returns the error in an fs.PathError.
+func withoutPath(err error) error {
+	var in *fs.PathError
+	if errors.As(err, &in) {
+		return in.Err
+	}
+	return err
+}
