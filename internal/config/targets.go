@@ -91,6 +91,18 @@ func (l *Listener) Targets() (all []*ship.Settings) {
 	return all
 }
 
+// Outputs returns where records go, without secrets: the output, or the URLs of targets.
+func (l *Listener) Outputs() string {
+	if len(l.To) == 0 {
+		return l.Output
+	}
+	var names []string
+	for _, s := range l.Targets() {
+		names = append(names, s.Name())
+	}
+	return strings.Join(names, ", ")
+}
+
 // targetError returns the error of a target, with the position. Of several flags, the name of the
 // target says which is meant.
 func (l *Listener) targetError(i int, s *ship.Settings, err error) error {

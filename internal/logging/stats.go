@@ -107,5 +107,14 @@ func FinalLedger(log zerolog.Logger, ledger *metrics.Ledger) {
 			}
 			event.Msg("final ledger")
 		}
+		if listener.Outputs == nil {
+			continue
+		}
+		for _, o := range listener.Outputs() {
+			log.Log().Str(zerolog.LevelFieldName, zerolog.LevelInfoValue).Str("listener", listener.Name).
+				Str("to", o.To).Uint64("spooled", o.Spooled).Uint64("acknowledged", o.Acknowledged).
+				Uint64("waiting", o.Waiting).Uint64("rejected", o.Rejected).Uint64("expired", o.Expired).
+				Uint64("resent", o.Resent).Msg("final ledger of a target")
+		}
 	}
 }

@@ -134,6 +134,21 @@ func (s *Set) open(spec string, shard int, counters *metrics.Shard, maxRecord in
 	return w.newStream(counters, maxRecord, lossy), nil
 }
 
+// OpenDestination is Open for a destination of another package. The first call for a name opens the
+// destination; Reopen leaves the destination alone.
+func (s *Set) OpenDestination(
+	name string, d func() Destination, counters *metrics.Shard, maxRecord int, lossy bool,
+) packet.Sink {
+	s.mu.Lock()
+	w := s.writers[name]
+	if w == nil {
+		w = s.start(name, d())
+		w.keepsOpen = true
+	}
+	s.mu.Unlock()
+	return w.newStream(counters, maxRecord, lossy)
+}
+
 // writer returns the writer of a destination, and opens the destination if there is none.
 func (s *Set) writer(name string, counters *metrics.Shard) (*writer, error) {
 	s.mu.Lock()

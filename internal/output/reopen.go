@@ -28,7 +28,7 @@ func (s *Set) Reopen(done func(opened, failed int)) {
 	mu.Lock() // answers wait until all writers have been asked
 	defer mu.Unlock()
 	s.each(func(w *writer) {
-		if w.name == "stdout" {
+		if w.name == "stdout" || w.keepsOpen {
 			return
 		}
 		waiting++

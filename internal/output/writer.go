@@ -20,8 +20,8 @@ const (
 	remindInterval  = time.Minute // between two events of one outage
 )
 
-// destination is standard output, or a file: file.File documents the methods.
-type destination interface {
+// Destination is standard output, a file, or a series of a spool: file.File documents the methods.
+type Destination interface {
 	NeedsReopen() bool
 	Begin(shard *metrics.Shard, length, records int)
 	Write(data []byte) (int, error)
@@ -35,11 +35,13 @@ type destination interface {
 type writer struct {
 	set      *Set
 	name     string
-	dest     destination
+	dest     Destination
 	ready    chan struct{}    // the queue has a buffer
 	dropping chan struct{}    // a lossy stream drops records
 	reopen   chan func(error) // answers the latest call of Reopen
 	done     chan struct{}    // closed at the end of run
+
+	keepsOpen bool // Reopen leaves the destination alone
 
 	mu      sync.Mutex
 	queue   []*buffer
@@ -54,7 +56,7 @@ type writer struct {
 }
 
 // start starts the writer of a destination. The caller holds s.mu.
-func (s *Set) start(name string, d destination) *writer {
+func (s *Set) start(name string, d Destination) *writer {
 	w := &writer{
 		set:      s,
 		name:     name,

@@ -13,6 +13,7 @@ import (
 	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/internal/output"
+	"github.com/udpshard/udpshard/internal/spool"
 	"github.com/udpshard/udpshard/shard"
 )
 
@@ -59,6 +60,18 @@ func OutputError(l *config.Listener, err error) error {
 		err = cli.WithHint(err, "mkdir -p "+folder)
 	}
 	return l.ErrorAt("output", err)
+}
+
+// SpoolError returns the error of the spool, with the position of its path.
+func SpoolError(c *config.Config, err error) error {
+	var by *spool.InUseError
+	switch {
+	case errors.As(err, &by):
+		err = cli.WithHint(err, "give each instance a spool of its own, or the same takeover path")
+	case errors.Is(err, os.ErrPermission):
+		err = cli.WithHint(err, fmt.Sprintf("chown the folder to user %d, or set another path", os.Getuid()))
+	}
+	return c.ErrorAt("spool.path", err)
 }
 
 // TCPError returns the error of the TCP port of a listener with the protocol dns.

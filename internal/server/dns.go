@@ -85,7 +85,7 @@ func (s *server) openStreams(opened *listener) error {
 		return nil
 	}
 	counters := metrics.NewShard(0, 0)
-	sink, err := openSink(opened.settings, s.outputs, 0, counters)
+	sink, err := s.outputs.openSink(opened.settings, 0, counters)
 	if err == nil {
 		opened.dns.SetSink(sink, counters)
 	}
@@ -140,13 +140,18 @@ func (s *server) closeDNS(late context.Context) {
 // valid.
 type notes struct {
 	CookieSecret string `json:"dns_cookie_secret,omitempty"`
+	SpoolToken   string `json:"spool_token,omitempty"` // of spool.Acquire
 }
 
 func (s *server) notes() (json.RawMessage, error) {
-	if len(s.dnsServices()) == 0 {
+	n := notes{SpoolToken: s.outputs.token}
+	if len(s.dnsServices()) > 0 {
+		n.CookieSecret = hex.EncodeToString(s.dns.secret[:])
+	}
+	if n == (notes{}) {
 		return nil, nil
 	}
-	return json.Marshal(notes{CookieSecret: hex.EncodeToString(s.dns.secret[:])})
+	return json.Marshal(n)
 }
 
 // applyNotes applies the notes of the predecessor, if this version understands them.
@@ -155,6 +160,7 @@ func (s *server) applyNotes(offered json.RawMessage) {
 	if json.Unmarshal(offered, &n) != nil {
 		return
 	}
+	s.outputs.token = n.SpoolToken
 	if secret, err := dns.ParseSecret(n.CookieSecret); err == nil {
 		s.dns.secret = secret
 	}

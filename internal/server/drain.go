@@ -27,6 +27,7 @@ func (s *server) drain(stop func()) error {
 	s.closeDNS(late)
 	written := s.outputs.Close(late)
 	errs = append(errs, written)
+	s.outputs.closeSpool(late, true)
 	select {
 	case err := <-s.outputs.Broken(): // the reader of a pipe left meanwhile
 		errs = append(errs, err)
@@ -62,7 +63,8 @@ func (s *server) leaveGroups() *time.Timer {
 // process would take CPUs from the successor: closing thousands of sockets and threads takes some
 // 100 ms of CPU time.
 func (s *server) awaitSuccessor() {
-	s.web.close() // the successor has the listening socket
+	s.web.close()               // the successor has the listening socket
+	go s.outputs.stopShipping() // the successor waits for the lock of the spool
 	soon, cancel := context.WithTimeout(context.Background(), successorPatience)
 	defer cancel()
 	s.succession.WaitPeers(soon)
@@ -83,7 +85,9 @@ func (s *server) exitHandedOver(why string) error {
 	late, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
 	defer cancel()
 	s.closeDNS(late)
+	s.outputs.stopShipping()
 	err := s.outputs.Close(late)
+	s.outputs.closeSpool(late, false)
 	s.succession.StopWatching()
 	logging.FinalLedger(s.log, s.ledger)
 	if !s.loop.hanging { // a hanging shard may wake up, and needs its sockets

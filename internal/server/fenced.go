@@ -14,6 +14,7 @@ import (
 // exitFenced ends a process that was replaced as dead or stalled, when all records are written, or
 // at the drain timeout.
 func (s *server) exitFenced() error {
+	s.outputs.stopShipping()
 	signals := s.loop.signals
 	s.loop.secondSignal.Do(func() {
 		go func() { signals.exitOnSecond((<-signals.stop).at, nil) }()

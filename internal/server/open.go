@@ -1,16 +1,13 @@
 package server
 
 import (
-	"fmt"
 	"os"
 
 	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/engine"
 	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/succession"
-	"github.com/udpshard/udpshard/internal/output"
 	"github.com/udpshard/udpshard/internal/preflight"
-	"github.com/udpshard/udpshard/internal/ship"
 	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet"
@@ -36,6 +33,9 @@ func (s *server) openListeners(from *succession.Predecessor) error {
 	if err := s.openCounters(); err != nil {
 		return err
 	}
+	if err := s.openSpool(from); err != nil {
+		return err
+	}
 	for _, l := range s.config.Listeners {
 		if l.Join && s.config.Standby && from != nil && continues[l] == nil {
 			return preflight.JoinError(l)
@@ -49,16 +49,13 @@ func (s *server) openListeners(from *succession.Predecessor) error {
 
 // openListener opens the sockets and the outputs of a listener, or inherits the sockets.
 func (s *server) openListener(l *config.Listener, continues *handoff.Listener) (err error) {
-	if len(l.To) > 0 || l.Format != ship.JSON {
-		return fmt.Errorf("listener %s: to and format are not available", l.Name)
-	}
 	opened := &listener{settings: l, continues: continues}
 	if opened.dns, err = s.newDNS(l); err != nil {
 		return err
 	}
 	c := l.Engine()
 	c.Sink = func(shard int, counters *metrics.Shard) (packet.Sink, error) {
-		return openSink(l, s.outputs, shard, counters)
+		return s.outputs.openSink(l, shard, counters)
 	}
 	if opened.dns != nil {
 		c.Handler = opened.dns.Handler
@@ -85,6 +82,7 @@ func (s *server) openListener(l *config.Listener, continues *handoff.Listener) (
 	}
 	account := opened.Listener()
 	account.Name, account.Protocol = l.Name, l.Protocol
+	account.Outputs = s.outputs.targetLedgers(l)
 	s.ledger.Add(account)
 	return nil
 }
@@ -131,24 +129,4 @@ func protocolCounters(l *config.Listener) int {
 		return len(steer.Kinds) + dns.NumCounters
 	}
 	return len(steer.Kinds)
-}
-
-// maxRecord returns the length of the longest record of a datagram of size bytes: each byte escaped
-// as \u00XX, and the fields around the bytes.
-func maxRecord(size int) int { return 6*size + 4096 }
-
-// openSink opens the output of a shard. An output of DNS records drops records instead of delaying
-// an answer.
-func openSink(
-	l *config.Listener, outputs *output.Set, shard int, counters *metrics.Shard,
-) (packet.Sink, error) {
-	open := outputs.Open
-	if l.Protocol == "dns" {
-		open = outputs.OpenLossy
-	}
-	sink, err := open(l.Output, shard, counters, maxRecord(l.MaxDatagram))
-	if err != nil {
-		return nil, preflight.OutputError(l, err)
-	}
-	return sink, nil
 }

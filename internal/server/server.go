@@ -63,7 +63,7 @@ type server struct {
 	service    *service
 	ledger     *metrics.Ledger
 	succession *succession.Succession
-	outputs    *output.Set
+	outputs    outputs
 	listeners  []*listener // in the order of config.Listeners
 	dns        dnsState
 	web        *httpServer
@@ -83,7 +83,7 @@ func newServer(o Options, c *config.Config, v *service, signals signals) *server
 	s := &server{Options: o, config: c, service: v, log: v.log, ledger: metrics.NewLedger(o.Version)}
 	s.loop.signals = signals
 	s.dns.secret = dns.NewSecret()
-	s.outputs = output.NewSet(s.outputEvent)
+	s.outputs.Set = output.NewSet(s.outputEvent)
 	s.handover = newHandover(s)
 	s.succession = succession.New(succession.Settings{
 		Path:         c.Takeover,
@@ -120,6 +120,7 @@ func (s *server) run() error {
 	logged.Go(func() { s.logStart(starting) })
 	defer func() { stopLogging(); logged.Wait() }()
 	s.loop.stats = logging.NewStats(s.ledger, s.log, s.config.StatsInterval)
+	s.outputs.startShipping()
 	s.web.serve()
 	s.service.ready(s, stored)
 

@@ -72,6 +72,7 @@ func (s *server) discard() {
 	defer cancel()
 	s.closeDNS(soon)
 	s.outputs.Close(soon) // without records
+	s.outputs.closeSpool(soon, false)
 	s.web.shutDown()
 	s.succession.Discard()
 	s.service.setServer(nil)

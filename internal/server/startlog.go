@@ -22,6 +22,9 @@ func (s *server) logStart(ctx context.Context) {
 		}
 		f.Event.Msg("takeover finished")
 	}
+	if s.outputs.spool != nil {
+		s.logSpool()
+	}
 	for _, l := range s.listeners {
 		s.logListening(l)
 	}
@@ -52,7 +55,7 @@ func (s *server) logListening(opened *listener) {
 	mode := account.Steering().Mode
 	s.log.Info().Str("listener", l.Name).Str("address", account.Address).Str("protocol", l.Protocol).
 		Int("shards", len(cpus)).Ints("cpus", cpus).Str("steer", mode).
-		Str("receive_buffer", cli.FormatSize(granted)).Str("output", l.Output).Msg("listening")
+		Str("receive_buffer", cli.FormatSize(granted)).Str("output", l.Outputs()).Msg("listening")
 	if opened.dns != nil {
 		opened.dns.LogZones(s.log)
 	}

@@ -132,5 +132,6 @@ func (p *Shipper) Stop(ctx context.Context, drain bool) {
 			w.target.Close()
 			w.consumer.Close()
 		}
+		p.spool.Release()
 	})
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/udpshard/udpshard/internal/spool"
 	"github.com/udpshard/udpshard/metrics"
+	"github.com/udpshard/udpshard/packet/record"
 )
 
 const (
@@ -56,6 +57,7 @@ type worker struct {
 	rejectedAt time.Time // of that event
 	note       string    // of the last acknowledged batch
 	batch      Batch     // for Send
+	plain      []byte    // records of format Original without escapes
 }
 
 // status returns the target's ledger.
@@ -236,7 +238,19 @@ func (w *worker) fill(b *spool.Batch) {
 	records := w.batch.Records[:0]
 	w.batch = Batch{Spool: w.shipper.spool.ID, Listener: w.settings.Listener, Series: b.Series,
 		Shard: b.Shard, First: b.First, Format: w.settings.Format, SpooledAt: b.Written, Note: w.note}
-	w.batch.Records = append(records, b.Lines...)
+	if w.batch.Format != Original {
+		w.batch.Records = append(records, b.Lines...)
+		return
+	}
+	w.plain = w.plain[:0]
+	for _, line := range b.Lines {
+		start := len(w.plain)
+		w.plain = append(w.plain, line...)
+		data := record.Unescape(w.plain[start:])
+		w.plain = w.plain[:start+len(data)]
+		records = append(records, data)
+	}
+	w.batch.Records = records
 }
 
 // wait waits before the next attempt, and reports whether the worker goes on.

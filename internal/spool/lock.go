@@ -117,6 +117,31 @@ func (s *Spool) Held() bool {
 	return l != nil && l.Held()
 }
 
+// Release releases the lock, for the next process that ships.
+func (s *Spool) Release() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lock.Release()
+}
+
+// CheckLock returns the error with which Acquire would fail, and nil if a process with the same
+// token has the lock.
+func (s *Spool) CheckLock(token string) error {
+	f, err := os.Open(filepath.Join(s.Path, lockFile))
+	if err != nil {
+		return nil // nobody has locked the spool
+	}
+	defer f.Close()
+	if unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) == nil {
+		return nil
+	}
+	by := readOwner(f)
+	if by.Token != "" && by.Token == token {
+		return nil
+	}
+	return fmt.Errorf("spool %s: %w", s.Path, &InUseError{PID: by.PID})
+}
+
 // Held reports whether the lock was neither released nor replaced.
 func (l *Lock) Held() bool {
 	l.mu.Lock()
