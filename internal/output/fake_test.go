@@ -14,7 +14,7 @@ import (
 	"github.com/udpshard/udpshard/packet"
 )
 
-// fake is a destination in memory: all files that its name has had, of which the last is open. The
+// fake is a Destination in memory: all files that its name has had, of which the last is open. The
 // next step decides each write.
 type fake struct {
 	t    *testing.T
@@ -150,7 +150,7 @@ func (e *events) all() []Event {
 // rig is a Set with one destination and one stream.
 type rig struct {
 	set      *Set
-	target   destination
+	target   Destination
 	counters *metrics.Shard
 	stream   packet.Sink
 	events   events
@@ -161,7 +161,7 @@ type rig struct {
 const fakeName = "/fake"
 
 // newRig returns a rig with a running writer of target.
-func newRig(t *testing.T, target destination) *rig {
+func newRig(t *testing.T, target Destination) *rig {
 	t.Helper()
 	r := &rig{target: target, counters: metrics.NewShard(0, 0), record: record}
 	r.set = NewSet(r.events.report)
@@ -170,7 +170,7 @@ func newRig(t *testing.T, target destination) *rig {
 	return r
 }
 
-// open returns another stream to the rig's destination.
+// open returns another stream to the rig's Destination.
 func (r *rig) open(t *testing.T, counters *metrics.Shard) packet.Sink {
 	t.Helper()
 	s, err := r.set.Open("file:"+fakeName, 0, counters, 1<<10)
@@ -207,11 +207,11 @@ func (r *rig) close(t *testing.T) {
 	}
 }
 
-// closeAfterLoss closes after records were given up: the error names the destination.
+// closeAfterLoss closes after records were given up: the error names the Destination.
 func (r *rig) closeAfterLoss(t *testing.T) {
 	t.Helper()
 	if err := r.set.Close(context.Background()); err == nil || !strings.Contains(err.Error(), fakeName) {
-		t.Errorf("error %v: want the destination that lost records", err)
+		t.Errorf("error %v: want the Destination that lost records", err)
 	}
 }
 

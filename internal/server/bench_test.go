@@ -35,14 +35,14 @@ func newRig(tb testing.TB, change func(*config.Listener)) *rig {
 	l := config.NewListener()
 	l.Name, l.Address, l.Shards = "bench", "127.0.0.1:0", 1
 	change(l)
-	r := &rig{outputs: output.NewSet(func(e output.Event) {
+	r := &rig{outputs: outputs{Set: output.NewSet(func(e output.Event) {
 		if e.Err != nil {
 			tb.Error(e)
 		}
-	})}
+	})}}
 	engine := l.Engine()
 	engine.Sink = func(shard int, counters *metrics.Shard) (packet.Sink, error) {
-		return openSink(l, r.outputs, shard, counters)
+		return r.outputs.openSink(l, shard, counters)
 	}
 	if l.Protocol == "dns" {
 		zones, err := dns.LoadZones(l.Zones...)
