@@ -33,7 +33,7 @@ func longRecords(from, to int) string {
 }
 
 // newLossyRig returns a rig with a lossy stream and long records.
-func newLossyRig(t *testing.T, target destination) *rig {
+func newLossyRig(t *testing.T, target Destination) *rig {
 	t.Helper()
 	r := newRig(t, target)
 	s, err := r.set.OpenLossy("file:"+fakeName, 0, r.counters, flushSize/10)

@@ -23,7 +23,7 @@ import (
 // to the listener without allocating.
 type rig struct {
 	group    *shard.Group
-	outputs  *output.Set
+	outputs  outputs
 	socket   int
 	messages [][]byte
 	sent     uint64
