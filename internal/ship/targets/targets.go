@@ -7,6 +7,7 @@ import (
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/ship"
+	"github.com/udpshard/udpshard/internal/ship/kafka"
 	"github.com/udpshard/udpshard/internal/ship/relp"
 )
 
@@ -21,6 +22,7 @@ type scheme struct {
 var table = []scheme{
 	{"relp", relp.New},
 	{"relp+tls", relp.New},
+	{"kafka", kafka.New},
 }
 
 // Schemes are the names of the schemes.
