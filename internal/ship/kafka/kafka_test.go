@@ -66,10 +66,10 @@ func TestBatch(t *testing.T) {
 func TestSender(t *testing.T) {
 	for line, want := range map[string]string{
 		`{"message":"a","source":"192.0.2.1:514","shard":0}`: "192.0.2.1",
-		`{"source":"[2001:db8::1]:514"}`:                      "2001:db8::1",
-		`{"source":7}`:                                        "",
-		`{"message":"source"}`:                                "",
-		`no JSON`:                                             "",
+		`{"source":"[2001:db8::1]:514"}`:                     "2001:db8::1",
+		`{"source":7}`:                                       "",
+		`{"message":"source"}`:                               "",
+		`no JSON`:                                            "",
 	} {
 		if got := sender([]byte(line)); string(got) != want {
 			t.Errorf("%s: %q, want %q", line, got, want)
