@@ -111,11 +111,13 @@ func TestDefaults(t *testing.T) {
 
 // The flag and the key of a setting have the same syntax.
 func TestFlagsAndFileAreOneConfiguration(t *testing.T) {
+	useFakeTargets(t)
 	cpu := usableCPU(t)
 	given := map[string]string{
-		"listen": "127.0.0.1:5514", "protocol": "raw", "shards": "3", "cpus": cpu, "batch": "1024", "max-datagram": "65535",
-		"receive-buffer": "1GiB", "steer": "hash", "allow": "10.0.0.0/8,::1", "rate-limit": "1000", "rate-limit-prefix-ipv4": "24", "rate-limit-prefix-ipv6": "56", "join": "true", "output": "file:/x/{shard}",
-		"http": ":80", "log-level": "warn", "log-format": "json", "stats-interval": "1m", "drain-timeout": "0",
+		"listen": "127.0.0.1:5514", "protocol": "syslog", "shards": "3", "cpus": cpu, "batch": "1024", "max-datagram": "65535",
+		"receive-buffer": "1GiB", "steer": "hash", "allow": "10.0.0.0/8,::1", "rate-limit": "1000", "rate-limit-prefix-ipv4": "24", "rate-limit-prefix-ipv6": "56", "join": "true", "to": "tcp://a,b:1#framing=newline\ntcp://c:2", "format": "original",
+		"spool": "/x",
+		"http":  ":80", "log-level": "warn", "log-format": "json", "stats-interval": "1m", "drain-timeout": "0",
 	}
 	a, err := (&Flags{set: given}).Config()
 	if err != nil {
@@ -128,8 +130,8 @@ stats_interval: 1m
 drain_timeout: 0
 listeners:
   - address: 127.0.0.1:5514
-    protocol: raw
     shards: 3
+    protocol: syslog
     cpus: `+cpu+`
     batch: 1024
     max_datagram: 65535
@@ -139,7 +141,9 @@ listeners:
     rate_limit: 1000
     rate_limit_prefix: {ipv4: 24, ipv6: 56}
     join: true
-    output: file:/x/{shard}
+    to: [{url: 'tcp://a,b:1', framing: newline}, 'tcp://c:2']
+    format: original
+spool: {path: /x}
 `)
 	a.origins, b.origins, a.Listeners[0].origins, b.Listeners[0].origins = origins{}, origins{}, origins{}, origins{}
 	if !reflect.DeepEqual(a, b) {

@@ -381,6 +381,7 @@ func FuzzFile(f *testing.F) {
 		"listeners:\n  - &a {<<: [*a, *a]}\n",
 		"listeners:\n  - batch:\n    name: |\n      x\n---\n...\n",
 		"{? [a]: *b, <<: 1, ~: ~}\n",
+		"spool: {path: x, sync: 1s}\nlisteners:\n  - to: [a://b:1#c=d, {url: 'e://f@g', h: [i, j]}]\n    format: original\n",
 	} {
 		f.Add(seed)
 	}

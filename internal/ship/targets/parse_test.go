@@ -58,3 +58,20 @@ func TestParseErrors(t *testing.T) {
 		}
 	}
 }
+
+// The text of settings is parsed to the same settings.
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{"nats://u:p%40x@a:1,[::1]:2/s.{shard}?x=y#per=batch&a=%26+", "tcp://h#", "a+b://@,/%20#=", "://"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		s, err := Parse(text)
+		if err != nil {
+			return
+		}
+		again, err := Parse(Text(s))
+		if err != nil || again.Name() != s.Name() || !maps.Equal(again.Options, s.Options) {
+			t.Errorf("%q: text %q, parsed again: %+v, %v", text, Text(s), again, err)
+		}
+	})
+}
