@@ -132,7 +132,7 @@ func scriptCommand(ts *testscript.TestScript, args []string) (*exec.Cmd, context
 	cmd.Dir = ts.MkAbs(".")
 	cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"),
 		"GORACE=atexit_sleep_ms=10 "+os.Getenv("GORACE")) // default of the race detector: 1 s at each exit
-	for _, name := range []string{config.HTTPVariable, "NO_COLOR"} {
+	for _, name := range []string{config.HTTPVariable, "NO_COLOR", "STATE_DIRECTORY"} {
 		if value := ts.Getenv(name); value != "" {
 			cmd.Env = append(cmd.Env, name+"="+value)
 		}

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/udpshard/udpshard/internal/format"
 	"github.com/udpshard/udpshard/internal/handoff/takeover"
 	"github.com/udpshard/udpshard/internal/output"
+	"github.com/udpshard/udpshard/internal/spool"
 	"github.com/udpshard/udpshard/shard"
 )
 
@@ -42,6 +44,7 @@ var checks = []struct {
 }{
 	{"takeover", (*Check).checkTakeover},
 	{"zone", (*Check).checkZones},
+	{"spool", (*Check).checkSpool},
 	{"port", (*Check).checkPorts},
 	{"output", (*Check).checkOutputs},
 	{"tcp", (*Check).checkTCPPorts},
@@ -127,6 +130,23 @@ func (c *Check) checkTakeover() error {
 func (c *Check) checkZones() error {
 	_, err := LoadZones(c.Config.Listeners)
 	return err
+}
+
+// checkSpool checks the folder of the spool. The process from which serve would take over passes the
+// spool on, and this process may have the lock still, after a failed start.
+func (c *Check) checkSpool() error {
+	hasTargets := func(l *config.Listener) bool { return len(l.To) > 0 }
+	if !slices.ContainsFunc(c.Config.Listeners, hasTargets) {
+		return nil
+	}
+	err := spool.Probe(c.Config.Spool.Path)
+	var by *spool.InUseError
+	isFree := errors.As(err, &by) && (c.active != nil && (c.active.pid == 0 || c.active.pid == by.PID) ||
+		c.Beside != nil && c.Beside(by.PID) || by.PID == os.Getpid())
+	if err == nil || isFree {
+		return nil
+	}
+	return SpoolError(c.Config, err)
 }
 
 func (c *Check) checkOutputs() error {

@@ -110,39 +110,40 @@ func (s *Spool) open() error {
 
 // identify reads the identity of the spool, or makes one for an empty directory.
 func (s *Spool) identify() error {
-	path := filepath.Join(s.Path, identityFile)
-	var is identity
-	data, err := os.ReadFile(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		entries, err := os.ReadDir(s.Path)
-		if err != nil {
-			return err
-		}
-		for _, e := range entries {
-			if e.Name() != "lost+found" {
-				return fmt.Errorf("the folder has other files (%s), and is no spool", e.Name())
-			}
-		}
+	is, err := s.readIdentity()
+	if err == nil && is.ID == "" {
 		id := make([]byte, 8)
 		rand.Read(id)
 		is = identity{layout, hex.EncodeToString(id)}
 		data, _ := json.Marshal(is)
-		if err := replaceFile(path, append(data, '\n')); err != nil {
-			return err
-		}
-	case err != nil:
-		return err
-	default:
-		if err := json.Unmarshal(data, &is); err != nil || len(is.ID) != 16 {
-			return fmt.Errorf("%s is damaged", identityFile)
-		}
-		if is.Version != layout {
-			return fmt.Errorf("the spool has layout %d, and this program has layout %d", is.Version, layout)
-		}
+		err = replaceFile(filepath.Join(s.Path, identityFile), append(data, '\n'))
 	}
 	s.ID = is.ID
-	return nil
+	return err
+}
+
+// readIdentity reads the identity of the spool, which is empty for an empty directory.
+func (s *Spool) readIdentity() (is identity, err error) {
+	data, err := os.ReadFile(filepath.Join(s.Path, identityFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		entries, err := os.ReadDir(s.Path)
+		for _, e := range entries {
+			if e.Name() != "lost+found" {
+				return is, fmt.Errorf("the folder has other files (%s), and is no spool", e.Name())
+			}
+		}
+		return is, err
+	}
+	if err != nil {
+		return is, err
+	}
+	if err := json.Unmarshal(data, &is); err != nil || len(is.ID) != 16 {
+		return is, fmt.Errorf("%s is damaged", identityFile)
+	}
+	if is.Version != layout {
+		return is, fmt.Errorf("the spool has layout %d, and this program has layout %d", is.Version, layout)
+	}
+	return is, nil
 }
 
 // replaceFile writes a file and renames it to path, so that path has the old or the new content.
