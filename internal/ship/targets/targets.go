@@ -7,6 +7,7 @@ import (
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/ship"
+	"github.com/udpshard/udpshard/internal/ship/http"
 	"github.com/udpshard/udpshard/internal/ship/kafka"
 	"github.com/udpshard/udpshard/internal/ship/relp"
 )
@@ -22,6 +23,8 @@ type scheme struct {
 var table = []scheme{
 	{"relp", relp.New},
 	{"relp+tls", relp.New},
+	{"http", http.New},
+	{"https", http.New},
 	{"kafka", kafka.New},
 }
 

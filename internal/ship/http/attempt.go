@@ -1,0 +1,118 @@
+package http
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/udpshard/udpshard/internal/ship"
+)
+
+const (
+	// maxErrorBody is how much of the body of an error is read.
+	maxErrorBody = 16 << 10
+	// maxDrain and drainTime bound the rest of a body that is read to use the connection again.
+	maxDrain  = 16 << 20
+	drainTime = time.Second
+)
+
+// attempt sends the body to an endpoint once, and notes in results what the records come to. The
+// error is a *refusal, an *ship.Error or a temporary error, without secrets.
+func (t *target) attempt(ctx context.Context, e *endpoint, b *ship.Batch, part []int) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, t.timeout, fmt.Errorf("no answer within %v", t.timeout))
+	defer cancel()
+	request, secrets, err := t.newRequest(ctx, e, b, part)
+	if err != nil {
+		return ship.Permanent(err)
+	}
+	answer, err := t.client.Do(request)
+	if err != nil {
+		return sendError(ctx, err)
+	}
+	defer func() {
+		defer time.AfterFunc(drainTime, cancel).Stop()
+		io.CopyN(io.Discard, answer.Body, maxDrain)
+		answer.Body.Close()
+	}()
+	if answer.StatusCode/100 == 2 {
+		if err := t.format.accepted(answer.Body, part, &t.results); err != nil {
+			return sendError(ctx, err)
+		}
+		return nil
+	}
+	text, _ := io.ReadAll(io.LimitReader(answer.Body, maxErrorBody))
+	answer.Header.Set("Location", hide(secrets, answer.Header.Get("Location")))
+	return t.judge(answer, hide(secrets, string(text)), b, part)
+}
+
+// newRequest returns the request for the body, and the secrets in the request.
+func (t *target) newRequest(
+	ctx context.Context, e *endpoint, b *ship.Batch, part []int,
+) (r *http.Request, secrets []string, err error) {
+	id, hasID := partID(b, part)
+	u := e.url
+	if t.idParameter != "" && hasID {
+		if u.RawQuery != "" {
+			u.RawQuery += "&"
+		}
+		u.RawQuery += url.QueryEscape(t.idParameter) + "=" + url.QueryEscape(id)
+	}
+	r, err = http.NewRequestWithContext(ctx, http.MethodPost, u.String(), nil)
+	if err != nil {
+		return nil, nil, errors.New("the URL makes no request")
+	}
+	t.body.attach(r)
+	r.Header.Set("User-Agent", "udpshard")
+	t.format.setHeader(r.Header)
+	if hasID {
+		r.Header.Set("Idempotency-Key", id)
+	}
+	value := func(key string) string {
+		text, valueErr := t.settings.Value(key)
+		if valueErr != nil {
+			err = valueErr
+		} else if text != "" && key != "user" {
+			secrets = append(secrets, text)
+		}
+		return text
+	}
+	if token := value("token"); token != "" {
+		r.Header.Set("Authorization", t.authScheme+" "+token)
+	}
+	if user, password := value("user"), value("password"); user != "" {
+		r.SetBasicAuth(user, password)
+		_, encoded, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		secrets = append(secrets, encoded)
+	}
+	for _, key := range t.headers {
+		r.Header.Set(strings.TrimPrefix(key, headerPrefix), value(key))
+	}
+	return r, secrets, err
+}
+
+// sendError returns the error of a request without an answer, or with a part of one.
+func sendError(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	if wrapped := new(url.Error); errors.As(err, &wrapped) {
+		err = wrapped.Err // without the URL, whose query may have a secret
+	}
+	if setting := new(settingError); errors.As(err, &setting) {
+		return ship.Permanent(setting.error)
+	}
+	return err
+}
+
+// hide replaces secrets in the text of a server.
+func hide(secrets []string, text string) string {
+	for _, secret := range secrets {
+		text = strings.ReplaceAll(text, secret, "***")
+	}
+	return text
+}

@@ -1,0 +1,50 @@
+package http
+
+import (
+	"github.com/udpshard/udpshard/internal/ship"
+)
+
+// results are what the records of a batch have come to.
+type results struct {
+	done    []bool   // acknowledged or rejected
+	reasons []string // of rejected records; "": not rejected
+}
+
+func (r *results) reset(n int) {
+	if cap(r.done) < n {
+		r.done, r.reasons = make([]bool, n), make([]string, n)
+	}
+	r.done, r.reasons = r.done[:n], r.reasons[:n]
+	clear(r.done)
+	clear(r.reasons)
+}
+
+// acknowledge notes the records part as acknowledged.
+func (r *results) acknowledge(part []int) {
+	for _, i := range part {
+		r.done[i], r.reasons[i] = true, ""
+	}
+}
+
+// reject notes the records part as rejected.
+func (r *results) reject(part []int, reason string) {
+	for _, i := range part {
+		r.done[i], r.reasons[i] = true, reason
+	}
+}
+
+// outcome returns the result of Send: nil, or an *ship.Error. err is nil if all records are done.
+func (r *results) outcome(err error) error {
+	e := *shipError(err)
+	e.Err = err
+	for e.Acknowledged < len(r.done) && r.done[e.Acknowledged] {
+		if reason := r.reasons[e.Acknowledged]; reason != "" {
+			e.Rejected = append(e.Rejected, ship.Rejection{Index: e.Acknowledged, Reason: reason})
+		}
+		e.Acknowledged++
+	}
+	if err == nil && len(e.Rejected) == 0 {
+		return nil
+	}
+	return &e
+}
