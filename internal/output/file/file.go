@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/udpshard/udpshard/metrics"
 )
@@ -23,6 +24,8 @@ type File struct {
 	file *os.File
 	log  *metrics.WriteLog
 	next metrics.Write // the next write: its inode, and where it begins
+
+	rotation rotationState
 
 	partial    int   // bytes of an incomplete record at the end
 	partialEnd int64 // size of the file after the incomplete record
@@ -71,6 +74,9 @@ func (f *File) Begin(shard *metrics.Shard, length, records int) {
 func (f *File) Write(data []byte) (int, error) {
 	n, err := f.file.Write(data)
 	if n > 0 {
+		if f.rotation.Every > 0 && f.rotation.first.IsZero() {
+			f.rotation.first = time.Now()
+		}
 		f.partial += n
 		if last := bytes.LastIndexByte(data[:n], '\n'); last >= 0 {
 			f.partial = n - last - 1
@@ -109,6 +115,9 @@ func (f *File) Reopen() (cut int, err error) {
 		f.file.Close()
 	}
 	cut, f.partial, f.file = f.partial, 0, file
+	if f.rotation.Enabled() {
+		f.rotation.first, f.rotation.retryAt = firstRecord(file), time.Time{}
+	}
 	return cut, nil
 }
 
