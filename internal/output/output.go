@@ -39,6 +39,9 @@ type Event struct {
 	Dropping    bool          // lossy streams drop records
 	Dropped     uint64        // records dropped since the outage began
 	Failing     time.Duration // since the first failure, or since the first dropped record
+
+	Task Task   // a rotation, or a task of closed files; "": none of them
+	File string // path of the file of Task: the new name of a rotated file, or a closed file
 }
 
 // Set has the destinations of a process. Each is opened once, for all listeners and shards.
@@ -47,22 +50,29 @@ type Set struct {
 	broken chan error
 	abort  chan struct{} // closed by Abort
 	closed chan struct{} // closed by Close
+	active chan struct{} // closed by Activate
 
-	stopped atomic.Bool // by Abort or Close: streams lose their records
-	aborted sync.Once
+	stopped   atomic.Bool // by Abort or Close: streams lose their records
+	aborted   sync.Once
+	activated sync.Once
+	compress  chan struct{} // full while a goroutine compresses a file
 
-	mu      sync.Mutex
-	writers map[string]*writer // by destination
+	mu        sync.Mutex
+	writers   map[string]*writer  // by destination
+	rotations map[string]Rotation // by destination
 }
 
 // NewSet returns an empty set. Several goroutines may call report at a time.
 func NewSet(report func(Event)) *Set {
 	return &Set{
-		report:  report,
-		broken:  make(chan error, 1),
-		abort:   make(chan struct{}),
-		closed:  make(chan struct{}),
-		writers: make(map[string]*writer),
+		report:    report,
+		broken:    make(chan error, 1),
+		abort:     make(chan struct{}),
+		closed:    make(chan struct{}),
+		active:    make(chan struct{}),
+		compress:  make(chan struct{}, 1),
+		writers:   make(map[string]*writer),
+		rotations: make(map[string]Rotation),
 	}
 }
 
@@ -90,6 +100,12 @@ func destinationName(spec string, shard int) (string, error) {
 		return filepath.Abs(strings.ReplaceAll(path, PerShard, strconv.Itoa(shard)))
 	}
 	return "", fmt.Errorf("%q is no output: use stdout, discard or file:PATH", spec)
+}
+
+// Path returns the absolute path of a shard's file, and false for outputs that are no files.
+func Path(spec string, shard int) (path string, isFile bool) {
+	name, err := destinationName(spec, shard)
+	return name, err == nil && name != "discard" && name != "stdout"
 }
 
 // Probe returns the error with which Open would fail for a shard, and opens and makes nothing.
@@ -164,7 +180,12 @@ func (s *Set) writer(name string, counters *metrics.Shard) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.start(name, f), nil
+	w = s.newWriter(name, f)
+	if r := s.rotations[name]; r.Enabled() {
+		w.setRotation(f, r)
+	}
+	go w.run()
+	return w, nil
 }
 
 // Broken receives the error of a destination for which retries are useless: standard output without
@@ -198,6 +219,7 @@ func (s *Set) Close(ctx context.Context) error {
 			late = append(late, w.name)
 		}
 	})
+	s.each(func(w *writer) { w.archiving.wait(ctx) })
 	if late == nil {
 		return nil
 	}

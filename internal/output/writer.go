@@ -53,10 +53,20 @@ type writer struct {
 	failing     time.Time        // begin of the outage; zero: none
 	told        time.Time        // the latest event of the outage
 	retryReopen <-chan time.Time // nil: the last reopen succeeded
+
+	rotation  *rotation  // nil: the destination is not rotated
+	archiving *archiving // nil: there is nothing to do with closed files
 }
 
-// start starts the writer of a destination. The caller holds s.mu.
+// start starts the writer of a destination that is not rotated. The caller holds s.mu.
 func (s *Set) start(name string, d Destination) *writer {
+	w := s.newWriter(name, d)
+	go w.run()
+	return w
+}
+
+// newWriter returns the writer of a destination. The caller holds s.mu, and starts run.
+func (s *Set) newWriter(name string, d Destination) *writer {
 	w := &writer{
 		set:      s,
 		name:     name,
@@ -67,17 +77,27 @@ func (s *Set) start(name string, d Destination) *writer {
 		done:     make(chan struct{}),
 	}
 	s.writers[name] = w
-	go w.run()
 	return w
 }
 
 // run writes until the set is closed, and then the rest of the queue.
 func (w *writer) run() {
 	defer close(w.done)
+	r := w.rotation.orNever()
+	defer r.stop()
 	for {
 		select {
 		case <-w.ready:
 			w.writeNext()
+			w.rotation.await()
+		case <-r.active:
+			r.activate()
+			w.reopenReplaced()
+			w.rotation.await()
+		case <-r.standby.C:
+			w.reopenReplaced()
+		case <-r.old.C:
+			w.rotateOld()
 		case answer := <-w.reopen:
 			w.tryReopen(answer)
 		case <-w.retryReopen:
@@ -192,10 +212,14 @@ func (w *writer) write(b *buffer) {
 
 // tryWrite writes b.data[at:] once, and counts the n bytes written. Where the destination has to be
 // reopened, tryWrite does only that, and returns the length of an incomplete record to write again.
+// After a rotation, tryWrite has written nothing.
 func (w *writer) tryWrite(b *buffer, at int) (n, cut int, err error) {
 	if w.dest.NeedsReopen() {
 		cut, err = w.dest.Reopen()
 		return 0, cut, err
+	}
+	if w.rotateIfDue() {
+		return 0, 0, nil
 	}
 	w.mu.Lock()
 	w.dest.Begin(b.stream.counters, len(b.data)-at, b.records)
