@@ -19,7 +19,8 @@ func (c *Config) check() error {
 	errs = append(errs, c.nameListeners())
 	listenerAt := make(map[netip.AddrPort]*Listener)
 	for _, l := range c.Listeners {
-		errs = append(errs, l.checkEngine(), l.checkDNS(), l.checkFormat(), l.checkTargets())
+		errs = append(errs, l.checkEngine(), l.checkDNS(), l.checkRotation(), l.checkFormat(),
+			l.checkTargets())
 		at := l.Resolved()
 		if at.Port() == 0 || l.keys["address"].unusable {
 			continue
@@ -31,7 +32,7 @@ func (c *Config) check() error {
 		}
 		listenerAt[at] = l
 	}
-	errs = append(errs, c.checkSpool())
+	errs = append(errs, c.checkSharedFiles(), c.checkSpool())
 	return cli.Join(errs...)
 }
 

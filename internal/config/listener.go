@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/output"
 	"github.com/udpshard/udpshard/internal/ship"
 	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/packet/dns"
@@ -33,6 +34,7 @@ type Listener struct {
 	Output        string
 	To            []string    // targets as texts of targets.Text, with secrets
 	Format        ship.Format // of records
+	rotation      output.Rotation
 	Zones         []string
 	Sinkhole      []netip.Addr
 	RRL           int
@@ -128,7 +130,7 @@ var listenerSettings = append([]setting[Listener]{
 	{flag: "format", key: "format", init: "json",
 		usage: "`FORMAT` of records: json; for syslog also rfc5424 (syslog messages), original (the datagrams as they are)",
 		field: bind(parseFormat, func(l *Listener) *ship.Format { return &l.Format })},
-}, dnsSettings...)
+}, append(rotationSettings, dnsSettings...)...)
 
 // NewListener returns a listener with the defaults.
 func NewListener() *Listener {

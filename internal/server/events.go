@@ -63,6 +63,10 @@ func (s *server) filesOpened(opened, failed int) {
 
 // outputEvent logs an event of an output.
 func (s *server) outputEvent(e output.Event) {
+	if e.Task != "" {
+		logTask(s.log, e)
+		return
+	}
 	event := s.log.Info()
 	switch {
 	case e.Err != nil:
@@ -87,5 +91,47 @@ func (s *server) outputEvent(e output.Event) {
 		event.Stringer("failed_for", failing).Msg("output recovered")
 	default:
 		event.Stringer("failing_for", failing).Msg("output failing")
+	}
+}
+
+// logTask logs a rotation of an output file, or a task of a closed file. Files may be rotated many
+// times a minute, so successes have the level debug.
+func logTask(log zerolog.Logger, e output.Event) {
+	event := log.Debug()
+	switch {
+	case e.Err != nil:
+		event = log.Error().Err(e.Err)
+	case e.Failing > 0:
+		event = log.Info().Stringer("failed_for", e.Failing.Round(time.Millisecond))
+	case e.File == "": // another program has renamed the file
+		return
+	}
+	event.Str("output", e.Destination)
+	if e.File != "" {
+		event.Str("file", e.File)
+	}
+	failed := e.Err != nil
+	switch e.Task {
+	case output.Rotate:
+		switch {
+		case failed:
+			event.Str("effect", "records go on into the old file").Msg("output rotation failed")
+		case e.Failing > 0:
+			event.Msg("output rotation recovered")
+		default:
+			event.Msg("output rotated")
+		}
+	case output.Compress:
+		if failed {
+			event.Msg("closed output file not compressed")
+		} else {
+			event.Msg("closed output file compressed")
+		}
+	case output.Delete:
+		if failed {
+			event.Msg("closed output file not deleted")
+		} else {
+			event.Msg("closed output file deleted")
+		}
 	}
 }

@@ -45,6 +45,7 @@ func (s *server) changeRole(e handoff.Event) {
 		s.ledger.SetRole(metrics.Standby)
 	case next == handoff.Active:
 		s.ledger.SetRole(metrics.Active)
+		s.outputs.Activate()
 	case next.Ends():
 		s.ledger.SetRole(metrics.Draining)
 	}

@@ -101,6 +101,7 @@ func (o *outputs) openSink(
 	if lossy {
 		open = o.OpenLossy
 	}
+	o.SetRotation(l.Output, shard, l.Rotation())
 	sink, err := open(l.Output, shard, counters, maxRecord(l.MaxDatagram))
 	if err != nil {
 		return nil, preflight.OutputError(l, err)
