@@ -1,0 +1,153 @@
+// Package stream has the targets of syslog collectors: tcp://, tls:// and udp://.
+//
+// TCP has no acknowledgement by the receiving program. A batch counts as acknowledged when the TCP
+// of the peer has acknowledged all its bytes: the send queue of the socket below TLS is empty
+// (SIOCOUTQ, tcp(7)). A program that ends loses what its TCP had acknowledged and the program had
+// not read; the option resend sends the last of these records once more. After a broken connection
+// the first records of a batch that the peer's TCP had acknowledged are not sent again.
+//
+// A peer that has closed the connection is noticed before a batch is written: Send reads from the
+// connection first, without waiting.
+//
+// UDP has no acknowledgement at all: see datagram.go.
+package stream
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sort"
+	"time"
+
+	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/ship"
+)
+
+// target sends records over a TCP connection, with or without TLS.
+type target struct {
+	settings *ship.Settings
+	secure   bool // TLS
+
+	conn   *connection // nil: connected by the next Send
+	frames frames      // of the batch of the present Send
+	recent overlap     // frames that were acknowledged
+}
+
+// New returns the target of a URL with the scheme tcp, tls or udp.
+//
+// The options of tcp and tls are framing, newline (default) or octet-counting (RFC 6587 section
+// 3.4, RFC 5425 section 4.3), and resend (default 0): how many bytes of acknowledged frames are sent
+// once more after a reconnect. tls has ship.TLSOptions too. udp has no options.
+func New(s *ship.Settings) (ship.Target, error) {
+	if s.URL.Scheme == "udp" {
+		return newDatagrams(s)
+	}
+	t := &target{settings: s, secure: s.URL.Scheme == "tls"}
+	options := []string{"framing", "resend"}
+	var tlsErr error
+	if t.secure {
+		options = append(options, ship.TLSOptions...)
+		tlsErr = s.CheckTLS()
+	}
+	framing, framingErr := s.Choice("framing", "newline", "octet-counting")
+	resend, resendErr := s.Size("resend", 0)
+	err := cli.Join(s.CheckHost(), s.CheckOptions(options...), framingErr, resendErr, tlsErr)
+	if err != nil {
+		return nil, err
+	}
+	t.frames.octetCounting = framing == "octet-counting"
+	t.frames.escaped = s.Format == ship.Original
+	t.recent = newOverlap(resend)
+	return t, nil
+}
+
+// grace: how long Send finishes a batch after the end of its context, so that a process that ends
+// leaves no half record at a peer that is well.
+const grace = 100 * time.Millisecond
+
+// Send implements ship.Target.
+func (t *target) Send(ctx context.Context, b *ship.Batch) error {
+	rejected := t.frames.fill(b.Records)
+	if t.conn != nil && t.conn.checkPeer() != nil {
+		t.disconnect()
+	}
+	reconnected := t.conn == nil
+	if reconnected {
+		conn, err := connect(ctx, t.settings)
+		if err != nil {
+			return err
+		}
+		t.conn = conn
+	}
+	ctx, cancel := withGrace(ctx)
+	defer cancel()
+	err := t.send(ctx, b, reconnected)
+	if err == nil {
+		t.recent.add(&t.frames, len(t.frames.ends))
+		if len(rejected) > 0 {
+			return &ship.Error{Rejected: rejected}
+		}
+		return nil
+	}
+	acknowledged := t.frames.within(t.conn.acknowledged(err))
+	t.recent.add(&t.frames, acknowledged)
+	t.disconnect()
+	after := sort.Search(len(rejected), func(i int) bool { return rejected[i].Index >= acknowledged })
+	err = fmt.Errorf("connection to %s: %w", t.settings.URL.Host, withoutAddresses(err))
+	return &ship.Error{Err: err, Acknowledged: acknowledged, Rejected: slices.Clip(rejected[:after])}
+}
+
+// send writes the frames, on a new connection after the overlap, and waits for the acknowledgement.
+func (t *target) send(ctx context.Context, b *ship.Batch, reconnected bool) error {
+	t.conn.begin(ctx)
+	stop := context.AfterFunc(ctx, t.conn.socket.interrupt)
+	defer stop()
+	if reconnected {
+		older, newer := t.recent.parts()
+		for _, part := range [][]byte{older, newer} {
+			if err := t.conn.write(part); err != nil {
+				return err
+			}
+		}
+		b.Resent += t.recent.frames()
+		t.conn.begin(ctx)
+	}
+	if err := t.conn.write(t.frames.bytes); err != nil {
+		return err
+	}
+	return t.conn.await(ctx)
+}
+
+// disconnect closes the connection; the next Send connects again.
+func (t *target) disconnect() {
+	_ = t.conn.close() // nothing depends on the connection any more
+	t.conn = nil
+}
+
+// Close implements ship.Target.
+func (t *target) Close() error {
+	if t.conn == nil {
+		return nil
+	}
+	err := t.conn.close()
+	t.conn = nil
+	return err
+}
+
+// withGrace returns a context that ends some time after another context.
+func withGrace(ctx context.Context) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(grace)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel(ctx.Err())
+		case <-longer.Done():
+		}
+	})
+	return longer, func() {
+		stop()
+		cancel(nil)
+	}
+}
