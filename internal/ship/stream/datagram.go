@@ -31,7 +31,7 @@ type datagrams struct {
 const maxMessages = 1024
 
 func newDatagrams(s *ship.Settings) (ship.Target, error) {
-	if err := cli.Join(s.CheckHost(), s.CheckOptions()); err != nil {
+	if err := cli.Join(checkHost(s), s.CheckOptions()); err != nil {
 		return nil, err
 	}
 	d := &datagrams{settings: s, messages: make([]ipv4.Message, maxMessages)}

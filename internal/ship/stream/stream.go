@@ -15,8 +15,10 @@ package stream
 import (
 	"context"
 	"fmt"
+	"net"
 	"slices"
 	"sort"
+	"strings"
 	"time"
 
 	"github.com/udpshard/udpshard/internal/cli"
@@ -51,7 +53,7 @@ func New(s *ship.Settings) (ship.Target, error) {
 	}
 	framing, framingErr := s.Choice("framing", "newline", "octet-counting")
 	resend, resendErr := s.Size("resend", 0)
-	err := cli.Join(s.CheckHost(), s.CheckOptions(options...), framingErr, resendErr, tlsErr)
+	err := cli.Join(checkHost(s), s.CheckOptions(options...), framingErr, resendErr, tlsErr)
 	if err != nil {
 		return nil, err
 	}
@@ -59,6 +61,17 @@ func New(s *ship.Settings) (ship.Target, error) {
 	t.frames.escaped = s.Format == ship.Original
 	t.recent = newOverlap(resend)
 	return t, nil
+}
+
+// checkHost returns an error if the URL has anything but one host and one port.
+func checkHost(s *ship.Settings) error {
+	if err := s.CheckHost(); err != nil {
+		return err
+	}
+	if _, _, err := net.SplitHostPort(s.URL.Host); err != nil || strings.Contains(s.URL.Host, ",") {
+		return fmt.Errorf("%s: needs one host and one port", s.Name())
+	}
+	return nil
 }
 
 // grace: how long Send finishes a batch after the end of its context, so that a process that ends

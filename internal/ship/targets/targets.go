@@ -10,6 +10,7 @@ import (
 	"github.com/udpshard/udpshard/internal/ship/http"
 	"github.com/udpshard/udpshard/internal/ship/kafka"
 	"github.com/udpshard/udpshard/internal/ship/relp"
+	"github.com/udpshard/udpshard/internal/ship/stream"
 )
 
 // scheme is a scheme of the URLs of targets, with the constructor of its targets.
@@ -21,8 +22,11 @@ type scheme struct {
 // table has the schemes in the order of the documentation: tcp, tls, relp, relp+tls, udp, http,
 // https, nats, kafka.
 var table = []scheme{
+	{"tcp", stream.New},
+	{"tls", stream.New},
 	{"relp", relp.New},
 	{"relp+tls", relp.New},
+	{"udp", stream.New},
 	{"http", http.New},
 	{"https", http.New},
 	{"kafka", kafka.New},
