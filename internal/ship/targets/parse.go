@@ -56,16 +56,18 @@ func Parse(text string) (*ship.Settings, error) {
 // parseHosts returns the URL of several hosts, separated by commas.
 func parseHosts(scheme, hosts, path string) (*url.URL, error) {
 	var first *url.URL
+	var all []string
 	for host := range strings.SplitSeq(hosts, ",") {
 		u, err := url.Parse(scheme + "://" + host + path)
 		if err != nil {
 			return nil, err
 		}
-		if first = cmp.Or(first, u); u.Host == "" && strings.Contains(hosts, ",") {
-			return nil, fmt.Errorf("%q has an empty part", hosts)
+		if u.Host == "" {
+			return nil, errors.New("the URL lacks a host")
 		}
+		first, all = cmp.Or(first, u), append(all, u.Host)
 	}
-	first.Host = hosts
+	first.Host = strings.Join(all, ",")
 	return first, nil
 }
 

@@ -39,7 +39,8 @@ func TestParseErrors(t *testing.T) {
 		"h:1":                              "a target is a URL",
 		"SECRET":                           "a target is a URL",
 		"tcp://h:x":                        "invalid port",
-		"nats://a:1,/s":                    "has an empty part",
+		"nats://a:1,/s":                    "the URL lacks a host",
+		"tcp://":                           "the URL lacks a host",
 		"nats://u:12/SECRET@h:1/s":         "%40",
 		"nats://u:pw@SECRET@h:1/s":         "more than one @",
 		"nats://u:SECRET%zz@h:1/s":         "%25",
@@ -61,7 +62,7 @@ func TestParseErrors(t *testing.T) {
 
 // The text of settings is parsed to the same settings.
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{"nats://u:p%40x@a:1,[::1]:2/s.{shard}?x=y#per=batch&a=%26+", "tcp://h#", "a+b://@,/%20#=", "://"} {
+	for _, seed := range []string{"nats://u:p%40x@a:1,[::1]:2/s.{shard}?x=y#per=batch&a=%26+", "tcp://h#", "a+b://@,/%20#=", "://", "A://"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
