@@ -58,7 +58,8 @@ type Spool struct {
 
 	size      atomic.Int64 // bytes of all segments and indexes
 	report    func(Event)
-	mu        sync.Mutex
+	opening   sync.Mutex // of listeners, before all other locks
+	mu        sync.Mutex // only locks of lock.go are acquired while mu is locked
 	lock      *Lock // nil: this process does not ship yet
 	listeners map[string]*Listener
 	writers   []*Writer
@@ -191,19 +192,25 @@ func (s *Spool) Free() (int64, error) {
 
 // Listener returns the series of a listener, and reads what is there.
 func (s *Spool) Listener(name string) (*Listener, error) {
+	s.opening.Lock()
+	defer s.opening.Unlock()
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if l := s.listeners[name]; l != nil {
+	l := s.listeners[name]
+	s.mu.Unlock()
+	if l != nil {
 		return l, nil
 	}
-	l := &Listener{spool: s, name: name, folder: filepath.Join(s.Path, listenerFolder(name)),
+	l = &Listener{spool: s, name: name, folder: filepath.Join(s.Path, listenerFolder(name)),
 		series: make(map[string]*Series)}
-	if err := os.MkdirAll(filepath.Join(l.folder, consumersFolder), folderMode); err != nil {
-		return nil, fmt.Errorf("spool %s: %w", s.Path, err)
+	err := os.MkdirAll(filepath.Join(l.folder, consumersFolder), folderMode)
+	if err == nil {
+		err = l.Refresh()
 	}
-	if err := l.Refresh(); err != nil {
-		return nil, fmt.Errorf("spool %s: %w", s.Path, err)
+	if err != nil {
+		return nil, fmt.Errorf("spool %s: %w", s.Path, withoutPath(err))
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.listeners[name] = l
 	return l, nil
 }
