@@ -418,11 +418,17 @@ func TestDamage(t *testing.T) {
 
 func TestManySegments(t *testing.T) {
 	folder := t.TempDir()
-	r := newRig(t, Settings{Path: folder, SegmentSize: 1})
-	for range 10000 {
-		r.write(t, 1)
+	newRig(t, Settings{Path: folder}).close(t)
+	for i := range 10000 {
+		series := filepath.Join(folder, "syslog", seriesName(1, i%4))
+		if err := os.MkdirAll(series, folderMode); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(series, segmentName(uint64(i/4))+segmentSuffix)
+		if err := os.WriteFile(path, []byte(record(i)+"\n"), fileMode); err != nil {
+			t.Fatal(err)
+		}
 	}
-	r.close(t)
 	began := time.Now()
 	again := newRig(t, Settings{Path: folder}).acquire(t)
 	c := again.consumer(t, "target")
