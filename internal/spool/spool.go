@@ -60,7 +60,7 @@ type Spool struct {
 	report    func(Event)
 	opening   sync.Mutex // of listeners, before all other locks
 	mu        sync.Mutex // only locks of lock.go are acquired while mu is locked
-	lock      *Lock // nil: this process does not ship yet
+	lock      *Lock      // nil: this process does not ship yet
 	listeners map[string]*Listener
 	writers   []*Writer
 	epoch     uint64   // of this process; 0: nothing is written yet
