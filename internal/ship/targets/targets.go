@@ -9,6 +9,7 @@ import (
 	"github.com/udpshard/udpshard/internal/ship"
 	"github.com/udpshard/udpshard/internal/ship/http"
 	"github.com/udpshard/udpshard/internal/ship/kafka"
+	"github.com/udpshard/udpshard/internal/ship/nats"
 	"github.com/udpshard/udpshard/internal/ship/relp"
 	"github.com/udpshard/udpshard/internal/ship/stream"
 )
@@ -29,6 +30,7 @@ var table = []scheme{
 	{"udp", stream.New},
 	{"http", http.New},
 	{"https", http.New},
+	{"nats", nats.New},
 	{"kafka", kafka.New},
 }
 
