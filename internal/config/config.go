@@ -74,13 +74,16 @@ var configSettings = []setting[Config]{
 			"(default $STATE_DIRECTORY/spool, else $XDG_STATE_HOME/udpshard, else ~/.local/state/udpshard)",
 		field: bind(parseSpoolPath, func(c *Config) *string { return &c.Spool.Path })},
 	{key: "spool.max_size", init: "8GiB",
-		field: bind(parseSizeFrom(MinSpoolSize, math.MaxInt), func(c *Config) *int { return &c.Spool.MaxSize })},
+		field: bind(parseSizeFrom(MinSpoolSize, math.MaxInt),
+			func(c *Config) *int { return &c.Spool.MaxSize })},
 	{key: "spool.when_full", init: "wait",
-		field: bind(cli.ParseChoice("wait", "drop_oldest"), func(c *Config) *string { return &c.Spool.WhenFull })},
+		field: bind(cli.ParseChoice("wait", "drop_oldest"),
+			func(c *Config) *string { return &c.Spool.WhenFull })},
 	{key: "spool.sync", init: "1s",
 		field: bind(parseSync, func(c *Config) *Sync { return &c.Spool.Sync })},
 	{key: "spool.segment_size",
-		field: bind(parseSizeFrom(MinSegmentSize, MaxSegmentSize), func(c *Config) *int { return &c.Spool.SegmentSize })},
+		field: bind(parseSizeFrom(MinSegmentSize, MaxSegmentSize),
+			func(c *Config) *int { return &c.Spool.SegmentSize })},
 }
 
 func newConfig() *Config {

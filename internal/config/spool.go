@@ -98,8 +98,8 @@ func parseSync(text string) (Sync, error) {
 	switch {
 	case err != nil:
 		err = fmt.Errorf("%q is not none, segment, or a duration such as 1s", text)
-		words := []string{"none", "segment"}
-		err = cli.Suggest(err, cmp.Or(cli.GuessDuration(text, time.Second), cli.NearestWord(text, words)))
+		meant := cli.NearestWord(text, []string{"none", "segment"})
+		err = cli.Suggest(err, cmp.Or(cli.GuessDuration(text, time.Second), meant))
 	case d < minSync:
 		err = fmt.Errorf("%s is less than %s", text, minSync)
 	}
@@ -127,8 +127,10 @@ func (c *Config) checkSpool() error {
 		errs = append(errs, c.ErrorAt("spool.segment_size", err))
 	}
 	if hasTargets && c.Spool.Path == "" && !c.keys["spool.path"].unusable {
-		err := fmt.Errorf("there is no default, since $%s, $XDG_STATE_HOME and $HOME are not set", stateVariable)
-		errs = append(errs, c.ErrorAt("spool.path", cli.WithHint(err, "--spool DIR, or spool: DIR in the file")))
+		err := errors.New("there is no default: $" + stateVariable +
+			", $XDG_STATE_HOME and $HOME are not set")
+		err = cli.WithHint(err, "--spool DIR, or spool: DIR in the file")
+		errs = append(errs, c.ErrorAt("spool.path", err))
 	}
 	return cli.Join(errs...)
 }

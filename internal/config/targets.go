@@ -170,5 +170,6 @@ func (l *Listener) checkFormat() error {
 	if l.Format == ship.JSON || l.Protocol == "syslog" || l.keys["protocol"].unusable {
 		return nil
 	}
-	return l.ErrorAt("format", fmt.Errorf("only syslog has the format %s, and the protocol is %s", l.Format, l.Protocol))
+	err := fmt.Errorf("only syslog has the format %s, and the protocol is %s", l.Format, l.Protocol)
+	return l.ErrorAt("format", err)
 }

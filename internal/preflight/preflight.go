@@ -141,12 +141,15 @@ func (c *Check) checkSpool() error {
 	}
 	err := spool.Probe(c.Config.Spool.Path)
 	var by *spool.InUseError
-	isFree := errors.As(err, &by) && (c.active != nil && (c.active.pid == 0 || c.active.pid == by.PID) ||
-		c.Beside != nil && c.Beside(by.PID) || by.PID == os.Getpid())
-	if err == nil || isFree {
+	if err == nil || errors.As(err, &by) && c.passesSpool(by.PID) {
 		return nil
 	}
 	return SpoolError(c.Config, err)
+}
+
+func (c *Check) passesSpool(pid int) bool {
+	isActive := c.active != nil && (c.active.pid == 0 || c.active.pid == pid)
+	return isActive || c.Beside != nil && c.Beside(pid) || pid == os.Getpid()
 }
 
 func (c *Check) checkOutputs() error {

@@ -103,7 +103,8 @@ func addOptions(options map[string]string, fragment string) error {
 		}
 		value, err := url.PathUnescape(text)
 		if err != nil {
-			return fmt.Errorf("option %s: two hexadecimal digits must follow each %%: write %%25 for %%", key)
+			return fmt.Errorf("option %s: two hexadecimal digits must follow each %%: "+
+				"write %%25 for %%", key)
 		}
 		if err := AddOption(options, key, value); err != nil {
 			return err
