@@ -35,6 +35,7 @@ func TestBadRotation(t *testing.T) {
 		{"output: file:a, rotate_size: 0, compress: zstd", `listeners[0].compress: without effect`, ""},
 		{"output: stdout, rotate_size: 1MiB", `:2:35: listeners[0].rotate_size: only file:PATH has this setting, and the output is stdout`, ""},
 		{"output: discard, rotate_every: 1h", `listeners[0].rotate_every: only file:PATH has this setting, and the output is discard`, ""},
+		{"to: 'udp://127.0.0.1:5', rotate_every: 1h", `listeners[0].rotate_every: only file:PATH has this setting, and the output is the spool`, ""},
 		{"rotate_every: 1h", `listeners[0].rotate_every: only file:PATH has this setting, and the output is stdout`, ""},
 	} {
 		_, err := written(t, "listeners:\n  - {"+test.keys+"}\n").Config()
