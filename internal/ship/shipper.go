@@ -3,6 +3,7 @@ package ship
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,11 +13,12 @@ import (
 
 // Shipper ships the records of a spool. Only the process with the lock of the spool ships.
 type Shipper struct {
-	spool    *spool.Spool
-	token    string
-	report   func(Event)
-	rejected rejectedFile
-	workers  []*worker
+	spool     *spool.Spool
+	token     string
+	report    func(Event)
+	rejected  rejectedFile
+	listeners []*spool.Listener
+	workers   []*worker
 
 	ctx      context.Context // ends when Send must return
 	abort    context.CancelFunc
@@ -41,6 +43,9 @@ func (p *Shipper) Add(l *spool.Listener, settings *Settings, target Target) erro
 	if err != nil {
 		return err
 	}
+	if !slices.Contains(p.listeners, l) {
+		p.listeners = append(p.listeners, l)
+	}
 	p.workers = append(p.workers, &worker{shipper: p, settings: settings, target: target,
 		consumer: consumer})
 	return nil
@@ -62,6 +67,11 @@ func (p *Shipper) Start() {
 	p.running.Go(func() {
 		if !p.acquire() {
 			return
+		}
+		for _, l := range p.listeners {
+			if err := l.Rescan(); err != nil {
+				p.report(Event{Err: err})
+			}
 		}
 		for _, w := range p.workers {
 			if err := w.consumer.Reload(); err != nil {

@@ -32,6 +32,9 @@ const (
 	sendTimeout = 10 * time.Minute
 	// slowAfter is how long an attempt may take before the log mentions the target.
 	slowAfter = 10 * time.Second
+	// settleTime is how long a batch rests that another process was sending when that process ended:
+	// what the kernel still had of the process is at the target then, and the target can tell.
+	settleTime = 500 * time.Millisecond
 	// idleInterval is how often a worker looks for records without being woken.
 	idleInterval = time.Second
 )
@@ -138,6 +141,9 @@ func (w *worker) gather() bool {
 func (w *worker) send(b *spool.Batch) bool {
 	w.sent = time.Now()
 	doubt := b.InDoubt // the target may have a part of the batch
+	if doubt && !w.rest(settleTime) {
+		return false
+	}
 	for pause := firstPause; b != nil; {
 		if w.mustEnd() {
 			return false
@@ -166,6 +172,16 @@ func (w *worker) send(b *spool.Batch) bool {
 		}
 	}
 	return true
+}
+
+// rest waits, and reports whether the worker goes on.
+func (w *worker) rest(d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-w.shipper.stop:
+		return false
+	}
 }
 
 // mustEnd reports whether no batch may be begun: the process ends, or another process ships.

@@ -194,14 +194,16 @@ func (c *Consumer) read(s *Series, most int) (*Batch, error) {
 
 // begin saves that a batch is being sent.
 func (c *Consumer) begin(b *Batch) error {
+	list := c.listener.ordered()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.state.Sending = &sending{b.Series, b.First, len(b.Lines)}
-	return c.save()
+	return c.save(list)
 }
 
-// save writes the state. The caller holds mu.
-func (c *Consumer) save() error {
+// save writes the state. The caller holds mu. list is all series.
+func (c *Consumer) save(list []*Series) error {
+	c.state.Waiting, c.state.WaitingBytes = c.countWaiting(list)
 	c.unsaved.Store(true)
 	if err := c.file.save(&c.state); err != nil {
 		return fmt.Errorf("position of %s: %w", c.Target, err)
@@ -225,6 +227,7 @@ func (c *Consumer) Done(r Result) error {
 	for _, line := range b.Lines[:r.Acknowledged] {
 		after.Offset += int64(len(line)) + 1
 	}
+	list := c.listener.ordered()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.state.Resent += uint64(r.Resent)
@@ -247,7 +250,7 @@ func (c *Consumer) Done(r Result) error {
 		return nil // saved with the next batch, or by Save
 	}
 	c.state.Sending = &sending{b.Series, b.First, len(b.Lines)}
-	return c.save()
+	return c.save(list)
 }
 
 // Rest returns the rest of the batch after Done; nil: all of it is done.
@@ -255,8 +258,9 @@ func (c *Consumer) Rest() *Batch { return c.batch }
 
 // Save writes the position, and removes segments that every target has passed.
 func (c *Consumer) Save() error {
+	list := c.listener.ordered()
 	c.mu.Lock()
-	err := c.save()
+	err := c.save(list)
 	c.mu.Unlock()
 	c.listener.trim()
 	return err
@@ -333,38 +337,45 @@ type Status struct {
 	OldestWaiting                                    time.Time // zero: no record waits
 }
 
-// Status returns the ledger.
+// Status returns the ledger. In a process that does not ship, the ledger is that of the state which
+// the shipping process has saved last.
 func (c *Consumer) Status() (s Status) {
-	list := c.listener.ordered()
+	list, held := c.listener.ordered(), c.listener.spool.Held()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.listener.spool.Held() { // another process ships: its state is in the file
-		if fresh, _, err := readCursor(c.file.file); err == nil && fresh.Series != nil {
-			c.state = fresh
-		}
+	is := &c.state
+	if held {
+		is.Waiting, is.WaitingBytes = c.countWaiting(list)
+	} else if saved, _, err := readCursor(c.file.file); err == nil {
+		is = &saved
 	}
-	s = Status{Acknowledged: c.state.Acknowledged, Rejected: c.state.Rejected,
-		Expired: c.state.Expired, Resent: c.state.Resent}
-	for _, series := range list {
-		at, has := c.locked(series), series.extent()
-		if at.Record >= has.end {
-			continue
-		}
-		s.Waiting += has.end - at.Record
-		i := max(0, has.find(at.Record))
-		for j := i; j < len(has.segments); j++ {
-			s.WaitingBytes += has.bytes(j)
-		}
-		if len(has.segments) > 0 && at.Segment == has.segments[i].first {
-			s.WaitingBytes -= at.Offset
-		}
-	}
+	s = Status{Acknowledged: is.Acknowledged, Waiting: is.Waiting, Rejected: is.Rejected,
+		Expired: is.Expired, Resent: is.Resent, WaitingBytes: is.WaitingBytes}
 	if s.Waiting > 0 {
 		if s.OldestWaiting = c.oldest; c.oldest.IsZero() {
 			s.OldestWaiting = time.Now()
 		}
 	}
 	return s
+}
+
+// countWaiting returns the records and bytes that wait. The caller holds mu.
+func (c *Consumer) countWaiting(list []*Series) (records uint64, bytes int64) {
+	for _, series := range list {
+		at, has := c.locked(series), series.extent()
+		if at.Record >= has.end {
+			continue
+		}
+		records += has.end - at.Record
+		i := max(0, has.find(at.Record))
+		for j := i; j < len(has.segments); j++ {
+			bytes += has.bytes(j)
+		}
+		if len(has.segments) > 0 && at.Segment == has.segments[i].first {
+			bytes -= at.Offset
+		}
+	}
+	return records, bytes
 }
 
 // sync writes the position to the disk.

@@ -18,6 +18,8 @@ type state struct {
 	Rejected     uint64              `json:"rejected"`
 	Expired      uint64              `json:"expired"`
 	Resent       uint64              `json:"resent"`
+	Waiting      uint64              `json:"waiting"`       // when the state was written
+	WaitingBytes int64               `json:"waiting_bytes"` // likewise
 	Note         string              `json:"note,omitempty"`
 	Sending      *sending            `json:"sending,omitempty"`
 	Series       map[string]position `json:"series"`

@@ -65,6 +65,19 @@ func (l *Listener) Refresh() error {
 	return nil
 }
 
+// Rescan is Refresh for a process that begins to ship: what the process with the lock before has
+// removed is forgotten.
+func (l *Listener) Rescan() error {
+	l.mu.Lock()
+	for name, s := range l.series {
+		if !s.own {
+			delete(l.series, name)
+		}
+	}
+	l.mu.Unlock()
+	return l.Refresh()
+}
+
 // refreshIfDue calls Refresh at most once each RefreshInterval.
 func (l *Listener) refreshIfDue() {
 	l.mu.Lock()
