@@ -113,7 +113,8 @@ func (b *broker) read(t testing.TB, args ...string) (messages []message) {
 	if err != nil {
 		t.Skip("needs kcat: apt-get install kcat")
 	}
-	args = append([]string{"-C", "-q", "-J", "-e", "-o", "beginning", "-b", b.address, "-t", b.topic}, args...)
+	args = append([]string{"-C", "-q", "-J", "-e", "-o", "beginning",
+		"-b", b.address, "-t", b.topic}, args...)
 	cmd := exec.Command(kcat, args...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
@@ -146,8 +147,8 @@ func number(t testing.TB, line string) (record, sender int) {
 	return record, sender
 }
 
-// checkOnce checks that the topic has the records of shiptest.Numbered(0, n) once, in order for each
-// sender, each sender in one partition.
+// checkOnce checks that the topic has the records of shiptest.Numbered(0, n) once, in order for
+// each sender, each sender in one partition.
 func (b *broker) checkOnce(t testing.TB, n int) {
 	t.Helper()
 	seen, twice := make([]bool, n), 0
@@ -184,9 +185,9 @@ func (b *broker) checkOnce(t testing.TB, n int) {
 	}
 }
 
-// ship sends a batch until it is acknowledged, as the shipper does: Stored is asked before each
+// shipBatch sends a batch until it is acknowledged, as the shipper does: Stored is asked before each
 // resend. reopen returns the target to go on with after an error.
-func shipBatch(t testing.TB, target *target, b *ship.Batch, reopen func() *target) *target {
+func shipBatch(t testing.TB, target *target, b *ship.Batch, reopen func() *target) (last *target) {
 	t.Helper()
 	for deadline := time.Now().Add(2 * time.Minute); ; {
 		err := target.Send(t.Context(), b)

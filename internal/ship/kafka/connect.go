@@ -27,9 +27,9 @@ const (
 )
 
 // batchBytes is the largest batch of a partition before compression. A batch of the shipper with
-// keys and headers is smaller (1 MiB of records, and about 100 bytes for each of 8192): the messages
-// of a partition that are produced at once are one batch of Kafka, stored as a whole or not at all.
-// So the order in a partition is kept when a batch fails.
+// keys and headers is smaller (1 MiB of records, and about 100 bytes for each of 8192): the
+// messages of a partition that are produced at once are one batch of Kafka, stored as a whole or
+// not at all. So the order in a partition is kept when a batch fails.
 const batchBytes = 8 << 20
 
 // newClient returns a client without connections.
@@ -59,7 +59,15 @@ func (t *target) newClient(more ...kgo.Opt) (*kgo.Client, error) {
 
 // connect makes a client for messages, and checks that the topic exists.
 func (t *target) connect(ctx context.Context) error {
+	g := &guard{}
 	client, err := t.newClient(
+		kgo.Dialer(func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := t.dial(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return guardedConn{conn, g}, nil
+		}),
 		kgo.DefaultProduceTopic(t.topic),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerBatchCompression(kgo.ZstdCompression().WithLevel(int(zstd.SpeedFastest))),
@@ -78,7 +86,7 @@ func (t *target) connect(ctx context.Context) error {
 		client.Close()
 		return err
 	}
-	t.client, t.limit = client, 0
+	t.client, t.guard, t.limit = client, g, 0
 	return nil
 }
 
@@ -107,14 +115,15 @@ func (t *target) partitions(ctx context.Context, client *kgo.Client) (int, error
 			return 0, t.sendError(err)
 		}
 		if len(response.Topics) != 1 {
-			return 0, fmt.Errorf("topic %s: the broker answers with %d topics", t.topic, len(response.Topics))
+			return 0, fmt.Errorf("topic %s: the answer has %d topics", t.topic, len(response.Topics))
 		}
 		err = kerr.ErrorForCode(response.Topics[0].ErrorCode)
 		if err == nil {
 			return len(response.Topics[0].Partitions), nil
 		}
 		// A broker that has just started may not know its topics yet.
-		if try == 2 || !errors.Is(err, kerr.UnknownTopicOrPartition) || !pause(ctx, 200*time.Millisecond) {
+		isUnknown := errors.Is(err, kerr.UnknownTopicOrPartition)
+		if !isUnknown || try == 2 || !pause(ctx, 200*time.Millisecond) {
 			return 0, t.sendError(err)
 		}
 	}

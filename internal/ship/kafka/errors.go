@@ -3,6 +3,7 @@ package kafka
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -27,11 +28,15 @@ func (t *target) sendError(err error) error {
 	case isAny(kerr.InvalidTopicException):
 		return ship.Permanent(fmt.Errorf("topic %s: %w", t.topic, err))
 	case isAny(kerr.TopicAuthorizationFailed, kerr.ClusterAuthorizationFailed):
-		return ship.Permanent(fmt.Errorf("topic %s: the broker does not allow writes: %w: kafka-acls.sh --add "+
-			"--producer --topic %s --allow-principal User:NAME --bootstrap-server %s",
+		return ship.Permanent(fmt.Errorf("topic %s: the broker allows no messages: %w: kafka-acls.sh "+
+			"--add --producer --topic %s --allow-principal User:NAME --bootstrap-server %s",
 			t.topic, err, t.topic, strings.Join(t.brokers, ",")))
 	case isAny(kerr.SaslAuthenticationFailed, kerr.UnsupportedSaslMechanism, kerr.IllegalSaslState):
 		return ship.Permanent(fmt.Errorf("sasl %s: %w", t.sasl, err))
+	}
+	if t.sasl != "none" && errors.Is(err, io.EOF) {
+		return fmt.Errorf("topic %s: the broker closed the connection; with sasl %s, user or password "+
+			"may be wrong: %w", t.topic, t.sasl, err)
 	}
 	t.dialing.Lock()
 	defer t.dialing.Unlock()

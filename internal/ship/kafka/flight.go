@@ -80,7 +80,8 @@ func (l *flight) add(key, value []byte, series string, s span, perBatch bool) {
 		l.bytes = strconv.AppendUint(l.bytes, s.to-s.from, 10)
 	}
 	l.spans = append(l.spans, s)
-	l.headers = append(l.headers, kgo.RecordHeader{Key: headerID, Value: l.bytes[start:len(l.bytes):len(l.bytes)]})
+	id := l.bytes[start:len(l.bytes):len(l.bytes)]
+	l.headers = append(l.headers, kgo.RecordHeader{Key: headerID, Value: id})
 	l.messages = append(l.messages, kgo.Record{Key: key, Value: value})
 }
 
@@ -94,18 +95,18 @@ func sender(line []byte) []byte {
 	return nil
 }
 
-// produce gives the messages to the client, and begins to send them. The context of Produce is never
-// canceled: a canceled message may be stored, and makes gaps in the sequences of the producer
-// (https://github.com/twmb/franz-go/issues/1217).
+// produce gives the messages to the client, which sends them after resume. The context of Produce
+// is never canceled: a canceled message may be stored, and makes gaps in the sequences of the
+// producer (https://github.com/twmb/franz-go/issues/1217).
 func (l *flight) produce(client *kgo.Client) {
 	l.started, l.ended, l.errs = time.Now(), make(chan struct{}), nil
 	l.pending.Store(int64(len(l.messages)))
+	result := l.result
 	for i := range l.messages {
 		l.messages[i].Headers = l.headers[i : i+1 : i+1]
 		l.messages[i].Timestamp = l.started
-		client.Produce(context.Background(), &l.messages[i], l.result)
+		client.Produce(context.Background(), &l.messages[i], result)
 	}
-	l.resume(client)
 }
 
 // result notes the result of a message. The client calls result from one goroutine at a time.

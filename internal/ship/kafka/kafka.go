@@ -30,6 +30,7 @@ type target struct {
 	settings *ship.Settings
 
 	client *kgo.Client // nil: not connected
+	guard  *guard      // of the client
 	limit  int         // bytes of records produced at once; 0: one message
 	batch  *fates      // of the records of the latest batch
 	flight *flight     // messages without a result; nil: none

@@ -1,10 +1,18 @@
 package kafka
 
 import (
+	"context"
+	"encoding/hex"
+	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
+	"github.com/udpshard/udpshard/internal/ship"
 	"github.com/udpshard/udpshard/internal/ship/shiptest"
 )
 
@@ -30,8 +38,9 @@ func TestRecords(t *testing.T) {
 		if want := fmt.Sprintf("192.0.2.%d", sender); m.Key != want {
 			t.Errorf("key %q, want %q", m.Key, want)
 		}
-		if id := batch.RecordID(record - 10); len(m.Headers) != 2 || m.Headers[0] != headerID || m.Headers[1] != id {
-			t.Errorf("headers %q, want %s", m.Headers, id)
+		want := []string{headerID, batch.RecordID(record - 10)}
+		if !slices.Equal(m.Headers, want) {
+			t.Errorf("headers %q, want %q", m.Headers, want)
 		}
 		if m.Payload != string(batch.Records[record-10]) {
 			t.Errorf("%q, sent %q", m.Payload, batch.Records[record-10])
@@ -58,7 +67,8 @@ func TestBatch(t *testing.T) {
 	if m.Key != batch.Series || len(m.Headers) != 2 || m.Headers[1] != batch.ID() {
 		t.Errorf("key %q, headers %q, want %s and %s", m.Key, m.Headers, batch.Series, batch.ID())
 	}
-	if lines := strings.Split(m.Payload, "\n"); len(lines) != 100 || lines[99] != string(batch.Records[99]) {
+	lines := strings.Split(m.Payload, "\n")
+	if len(lines) != 100 || lines[99] != string(batch.Records[99]) {
 		t.Errorf("%d lines", len(lines))
 	}
 }
@@ -109,5 +119,182 @@ func TestBrokerKilled(t *testing.T) {
 				b.checkOnce(t, records)
 			})
 		}
+	}
+}
+
+// Records with a known fate, and those of other batches, are not sent again: a new target finds
+// records anywhere in a batch, by record and by batch, with and without a note.
+func TestStored(t *testing.T) {
+	b := startBroker(t)
+	before := shiptest.Numbered(0, 50)
+	if err := b.open(t).Send(t.Context(), before); err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []struct {
+		first, n int
+		per      string
+	}{{50, 10, "record"}, {70, 5, "batch"}, {80, 3, "record"}} {
+		sent := shiptest.Numbered(part.first, part.n)
+		if err := b.open(t, "per", part.per).Send(t.Context(), sent); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, note := range []string{before.Note, "", "900,900,900", "x"} {
+		again := shiptest.Numbered(50, 50)
+		again.Note = note
+		n, err := b.open(t).Stored(t.Context(), again)
+		if err != nil || n != 10 {
+			t.Errorf("note %q: %d records stored, %v, want 10", note, n, err)
+		}
+	}
+	again := shiptest.Numbered(50, 50)
+	again.Note = before.Note
+	target := b.open(t)
+	if _, err := target.Stored(t.Context(), again); err != nil {
+		t.Fatal(err)
+	}
+	again.First, again.Records = again.First+10, again.Records[10:]
+	if err := target.Send(t.Context(), again); err != nil {
+		t.Fatal(err)
+	}
+	total := 0
+	for _, m := range b.read(t) {
+		total += 1 + strings.Count(m.Payload, "\n")
+	}
+	if total != 100 {
+		t.Errorf("%d records in the topic, sent 100", total)
+	}
+	other := shiptest.Numbered(50, 50)
+	other.Series = "2-0"
+	if n, err := b.open(t).Stored(t.Context(), other); n != 0 || err != nil {
+		t.Errorf("%d records of another series are stored, %v", n, err)
+	}
+}
+
+// A broker that hangs (SIGSTOP) ends Send at the end of its context. The messages are stored once
+// when the broker goes on, also if the batch is cut anew; nothing is sent of a batch that does not
+// come again.
+func TestBrokerHangs(t *testing.T) {
+	b := startBroker(t)
+	b.needFake(t)
+	target := b.open(t)
+	hang := func(batch *ship.Batch) {
+		t.Helper()
+		stopProcess(t, b.process.Process)
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		defer cancel()
+		start := time.Now()
+		err := target.Send(ctx, batch)
+		var result *ship.Error
+		if err == nil || errors.As(err, &result) || time.Since(start) > 3*time.Second {
+			t.Errorf("Send: %v after %v, want a temporary error soon after 0.3 s", err, time.Since(start))
+		}
+		if n, err := target.Stored(t.Context(), batch); n != 0 || err != nil {
+			t.Errorf("Stored: %d, %v", n, err)
+		}
+	}
+	if err := target.Send(t.Context(), shiptest.Numbered(0, 100)); err != nil {
+		t.Fatal(err)
+	}
+	hang(shiptest.Numbered(100, 100))
+	b.process.Process.Signal(syscall.SIGCONT)
+	if err := target.Send(t.Context(), shiptest.Numbered(100, 50)); err != nil {
+		t.Fatal(err)
+	}
+	if err := target.Send(t.Context(), shiptest.Numbered(150, 50)); err != nil {
+		t.Fatal(err)
+	}
+	b.checkOnce(t, 200)
+	given := shiptest.Numbered(200, 100)
+	hang(given)
+	b.process.Kill()
+	b.start(t)
+	for i := range 3 {
+		if err := target.Send(t.Context(), shiptest.Numbered(300+i, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, m := range b.read(t) {
+		if slices.Contains(m.Headers, given.RecordID(0)) {
+			t.Error("a record of the batch that was given up is in the topic")
+		}
+	}
+}
+
+// Brokers that are away are a temporary error in bounded time, and the next Send connects.
+func TestBrokersAway(t *testing.T) {
+	b := startBroker(t)
+	b.needFake(t)
+	if err := b.open(t).Send(t.Context(), shiptest.Numbered(0, 50)); err != nil {
+		t.Fatal(err)
+	}
+	b.process.Kill()
+	target := newTarget(t, "kafka://"+shiptest.FreeTCP(t)+","+b.address+"/"+b.topic)
+	batch := shiptest.Numbered(50, 50)
+	start := time.Now()
+	var result *ship.Error
+	err := target.Send(t.Context(), batch)
+	if err == nil || errors.As(err, &result) || !strings.Contains(err.Error(), "connection refused") {
+		t.Errorf("%v, want a temporary error", err)
+	}
+	if passed := time.Since(start); passed > sendTimeout {
+		t.Errorf("error after %v", passed)
+	}
+	b.start(t)
+	if err := target.Send(t.Context(), batch); err != nil {
+		t.Fatal(err)
+	}
+	b.checkOnce(t, 100)
+}
+
+// A topic that does not exist is a permanent error with the command that makes one.
+func TestUnknownTopic(t *testing.T) {
+	b := startBroker(t)
+	target := newTarget(t, "kafka://"+b.address+"/other")
+	var result *ship.Error
+	err := target.Send(t.Context(), shiptest.Numbered(0, 10))
+	if !errors.As(err, &result) || !result.Permanent {
+		t.Errorf("%v is no permanent error", err)
+	}
+	want := "kafka-topics.sh --create --topic other --bootstrap-server " + b.address
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
+// A record that is larger than the topic allows is rejected, and all other records are stored.
+func TestTooLarge(t *testing.T) {
+	for _, per := range []string{"record", "batch"} {
+		t.Run(per, func(t *testing.T) {
+			b := startBroker(t, "-max-bytes", "20000")
+			target := b.open(t, "per", per)
+			noise := make([]byte, 30_000) // not compressible
+			rand.NewChaCha8([32]byte{}).Read(noise)
+			batch := shiptest.Numbered(0, 3000)
+			large := `{"message":"` + hex.EncodeToString(noise) + `","source":"192.0.2.3:514"}`
+			batch.Records[1234] = []byte(large)
+			var result *ship.Error
+			err := target.Send(t.Context(), batch)
+			if !errors.As(err, &result) || result.Err != nil || len(result.Rejected) != 1 {
+				t.Fatalf("%v, want one rejected record", err)
+			}
+			rejected := result.Rejected[0]
+			if rejected.Index != 1234 || !strings.Contains(rejected.Reason, "MESSAGE_TOO_LARGE") {
+				t.Errorf("rejected %+v", rejected)
+			}
+			if err := target.Send(t.Context(), shiptest.Numbered(3000, 3000)); err != nil {
+				t.Fatal(err)
+			}
+			seen := make(map[int]int)
+			for _, m := range b.read(t) {
+				for line := range strings.SplitSeq(m.Payload, "\n") {
+					record, _ := number(t, line)
+					seen[record]++
+				}
+			}
+			if len(seen) != 5999 || seen[1234] != 0 {
+				t.Errorf("%d records in the topic, want 5999", len(seen))
+			}
+		})
 	}
 }

@@ -91,9 +91,10 @@ func (t *target) listEnds(ctx context.Context) error {
 	return nil
 }
 
-// list returns the offsets of all partitions at a time in milliseconds since 1970, atStart or atEnd.
-// unknown stands for partitions without a message since then.
-func (t *target) list(ctx context.Context, client *kgo.Client, partitions int, at int64) (offsets, error) {
+// list returns the offsets of all partitions at a time in milliseconds since 1970, atStart or
+// atEnd. unknown stands for partitions without a message since then.
+func (t *target) list(ctx context.Context, client *kgo.Client, partitions int, at int64) (
+	offsets, error) {
 	request := kmsg.NewPtrListOffsetsRequest()
 	request.ReplicaID = -1
 	topic := kmsg.NewListOffsetsRequestTopic()
@@ -120,7 +121,8 @@ func (t *target) list(ctx context.Context, client *kgo.Client, partitions int, a
 		}
 	}
 	if answers != partitions {
-		return nil, fmt.Errorf("topic %s: %d of %d partitions have answered", t.topic, answers, partitions)
+		return nil, fmt.Errorf("topic %s: offsets of %d partitions, asked for %d",
+			t.topic, answers, partitions)
 	}
 	return listed, nil
 }

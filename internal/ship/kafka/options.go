@@ -55,7 +55,8 @@ func parseOptions(s *ship.Settings) (o options, err error) {
 	case err == nil && o.sasl != "none" && !(hasUser && hasPassword):
 		add(fmt.Errorf("option sasl: %s needs the options user and password", o.sasl))
 	case o.sasl == "none" && (hasUser || hasPassword):
-		add(errors.New("options user and password need option sasl: plain, scram-sha-256 or scram-sha-512"))
+		add(errors.New("options user and password need option sasl: " +
+			"plain, scram-sha-256 or scram-sha-512"))
 	}
 	o.tls, err = s.Bool("tls", false)
 	add(err)
@@ -86,5 +87,6 @@ func isTopic(name string) bool {
 		isLetter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 		return !isLetter && (c < '0' || c > '9') && !strings.ContainsRune("._-", c)
 	}
-	return name != "" && name != "." && name != ".." && len(name) <= 249 && !strings.ContainsFunc(name, isOther)
+	return name != "" && name != "." && name != ".." && len(name) <= 249 &&
+		!strings.ContainsFunc(name, isOther)
 }

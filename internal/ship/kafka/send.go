@@ -54,7 +54,6 @@ func (t *target) Send(ctx context.Context, b *ship.Batch) error {
 // resolve finds out what was stored by earlier calls of Send.
 func (t *target) resolve(ctx context.Context, b *ship.Batch, f *fates) error {
 	if t.flight != nil {
-		t.flight.resume(t.client)
 		if err := t.await(ctx, f); err != nil {
 			return err
 		}
@@ -68,16 +67,29 @@ func (t *target) resolve(ctx context.Context, b *ship.Batch, f *fates) error {
 // await waits for the results of the flight.
 func (t *target) await(ctx context.Context, f *fates) error {
 	l := t.flight
-	select {
-	case <-l.ended:
-		return t.land(f)
-	case <-ctx.Done():
+	t.guard.begin()
+	l.resume(t.client)
+	touch := time.NewTicker(touchInterval)
+	defer touch.Stop()
+	for {
+		select {
+		case <-l.ended:
+			t.guard.end(idle)
+			return t.land(f)
+		case <-touch.C:
+			if !t.guard.touch() {
+				t.disconnect()
+				return t.sendError(errStopped)
+			}
+		case <-ctx.Done():
+			err := t.sendError(context.Cause(ctx))
+			l.pause()
+			if t.guard.end(paused); time.Since(l.started) > flightTimeout {
+				t.disconnect()
+			}
+			return err
+		}
 	}
-	err := t.sendError(context.Cause(ctx))
-	if l.pause(); time.Since(l.started) > flightTimeout {
-		t.disconnect()
-	}
-	return err
 }
 
 // land notes the results of the flight, which has ended.

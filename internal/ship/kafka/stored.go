@@ -98,7 +98,8 @@ func (t *target) lookup(ctx context.Context, b *ship.Batch, f *fates) error {
 }
 
 // bounds returns the offsets of each partition between which messages of the batch are.
-func (t *target) bounds(ctx context.Context, client *kgo.Client, b *ship.Batch) (starts, ends offsets, err error) {
+func (t *target) bounds(ctx context.Context, client *kgo.Client, b *ship.Batch) (
+	starts, ends offsets, err error) {
 	n, err := t.partitions(ctx, client)
 	if err != nil {
 		return nil, nil, err

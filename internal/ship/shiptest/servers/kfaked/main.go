@@ -15,11 +15,15 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 func main() {
 	user := flag.String("user", "", "MECHANISM:USER:PASSWORD; clients must authenticate")
+	allow := flag.String("allow", "", "read, write or read,write: all that the user may do with the topic")
+	refuse := flag.Bool("refuse", false, "refuse all users, by the answer of a broker; kfake closes connections")
 	cert := flag.String("cert", "", "file of a certificate: clients must use TLS")
 	key := flag.String("key", "", "file of the key of the certificate")
 	maxBytes := flag.Int("max-bytes", 1048588, "largest batch in bytes (message.max.bytes)")
@@ -55,11 +59,7 @@ func main() {
 		kfake.WithLogger(kfake.BasicLogger(os.Stderr, kfake.LogLevelWarn)),
 	}
 	if *user != "" {
-		parts := strings.SplitN(*user, ":", 3)
-		if len(parts) != 3 {
-			log.Fatal("-user needs MECHANISM:USER:PASSWORD")
-		}
-		opts = append(opts, kfake.EnableSASL(), kfake.Superuser(parts[0], parts[1], parts[2]))
+		opts = append(opts, userOptions(*user, topic, *allow)...)
 	}
 	if *cert != "" {
 		pair, err := tls.LoadX509KeyPair(*cert, *key)
@@ -72,8 +72,38 @@ func main() {
 	if err != nil {
 		log.Fatalf("kfake: %v", err)
 	}
+	if *refuse {
+		cluster.ControlKey(int16(kmsg.SASLAuthenticate), func(r kmsg.Request) (kmsg.Response, error, bool) {
+			cluster.KeepControl()
+			response := r.ResponseKind().(*kmsg.SASLAuthenticateResponse)
+			response.ErrorCode = kerr.SaslAuthenticationFailed.Code
+			return response, nil, true
+		})
+	}
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, os.Interrupt, syscall.SIGTERM)
 	<-ended
 	cluster.Close()
+}
+
+// userOptions returns the options for a user MECHANISM:USER:PASSWORD, who may do all that allow
+// lists, or everything if allow is empty.
+func userOptions(text, topic, allow string) []kfake.Opt {
+	parts := strings.SplitN(text, ":", 3)
+	if len(parts) != 3 {
+		log.Fatal("-user needs MECHANISM:USER:PASSWORD")
+	}
+	if allow == "" {
+		return []kfake.Opt{kfake.EnableSASL(), kfake.Superuser(parts[0], parts[1], parts[2])}
+	}
+	var acls []kfake.ACL
+	for operation := range strings.SplitSeq(allow+",describe", ",") {
+		op, err := kmsg.ParseACLOperation(operation)
+		if err != nil {
+			log.Fatalf("-allow: %v", err)
+		}
+		acls = append(acls, kfake.ACL{Resource: kmsg.ACLResourceTypeTopic, Name: topic,
+			Pattern: kmsg.ACLResourcePatternTypeLiteral, Operation: op, Allow: true})
+	}
+	return []kfake.Opt{kfake.EnableSASL(), kfake.EnableACLs(), kfake.User(parts[0], parts[1], parts[2], acls...)}
 }

@@ -118,6 +118,7 @@ func (w *window) add(log []byte) {
 	first := int32(binary.BigEndian.Uint32(log[53:]))
 	records := int32(binary.BigEndian.Uint32(log[57:]))
 	w.Seen, w.Epoch, w.NextSeq = true, epoch, first+records
-	w.Entries[w.At] = entry{FirstSeq: first, NextSeq: w.NextSeq, Offset: int64(binary.BigEndian.Uint64(log))}
+	offset := int64(binary.BigEndian.Uint64(log))
+	w.Entries[w.At] = entry{FirstSeq: first, NextSeq: w.NextSeq, Offset: offset}
 	w.At, w.Count = (w.At+1)%5, min(w.Count+1, 5)
 }
