@@ -16,7 +16,8 @@ import (
 // offers are the data of the command open. librelp and its users have version 0.
 const offers = "relp_version=0\nrelp_software=udpshard\ncommands=syslog"
 
-// readSize is the first size of the buffer for responses, in bytes: 600 or more responses.
+// readSize is the size of the buffers for responses, in bytes: 600 or more responses. The reader's
+// buffer grows for a larger response.
 const readSize = 16 << 10
 
 // connect begins a session. Host names are resolved anew, and the files of TLS read anew.
@@ -25,10 +26,11 @@ func (t *target) connect(parent context.Context) (*session, error) {
 	defer cancel()
 	u := t.settings.URL
 	var dialer net.Dialer
-	socket, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), u.Port()))
+	dialed, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), u.Port()))
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
+	socket := newPacedConn(dialed)
 	stop := context.AfterFunc(ctx, func() { socket.Close() })
 	defer stop()
 	s, err := t.open(ctx, socket)
@@ -47,8 +49,8 @@ func (t *target) connect(parent context.Context) (*session, error) {
 }
 
 // open does the handshake of TLS and the command open.
-func (t *target) open(ctx context.Context, socket net.Conn) (*session, error) {
-	conn := socket
+func (t *target) open(ctx context.Context, socket *pacedConn) (*session, error) {
+	var conn net.Conn = socket
 	if t.hasTLS() {
 		config, err := t.settings.TLSConfig(t.settings.URL.Hostname())
 		if err != nil {

@@ -48,16 +48,22 @@ func (f *fake) url() string { return "relp://" + f.l.Addr().String() }
 // accept returns the next connection. Each read and write of the test has an end.
 func (f *fake) accept() *peer {
 	f.t.Helper()
-	f.l.(*net.TCPListener).SetDeadline(time.Now().Add(20 * time.Second))
+	if l, ok := f.l.(*net.TCPListener); ok {
+		l.SetDeadline(time.Now().Add(20 * time.Second))
+	}
 	conn, err := f.l.Accept()
 	if err != nil {
 		f.t.Error(err)
 		conn, _ = net.Pipe()
 		conn.Close()
 	}
+	return newPeer(f.t, conn)
+}
+
+func newPeer(t *testing.T, conn net.Conn) *peer {
 	conn.SetDeadline(time.Now().Add(20 * time.Second))
-	f.t.Cleanup(func() { conn.Close() })
-	return &peer{f.t, conn, bufio.NewReader(conn)}
+	t.Cleanup(func() { conn.Close() })
+	return &peer{t, conn, bufio.NewReader(conn)}
 }
 
 // acceptOpen returns the next connection after its command open.
@@ -172,6 +178,16 @@ func await(t *testing.T, result <-chan error) error {
 	case <-time.After(20 * time.Second):
 		t.Fatal("Send does not return")
 		return nil
+	}
+}
+
+// awaitEnd waits until the end of the session is noticed.
+func awaitEnd(t *testing.T, target *target) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !target.session.hasEnded(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the end of the session is not noticed")
+		}
 	}
 }
 

@@ -73,6 +73,9 @@ func (t *target) Send(ctx context.Context, b *ship.Batch) error {
 	if len(t.batch.order) == 0 {
 		return t.batch.result(nil)
 	}
+	if s := t.session; s != nil && (s.hasEnded() || s.next+len(b.Records) > maxTransaction) {
+		t.endSession()
+	}
 	reused := t.session != nil
 	err := t.sendOnce(ctx, b)
 	if reused && errors.Is(err, errEnded) && t.batch.answered() == 0 {
@@ -86,9 +89,6 @@ func (t *target) Send(ctx context.Context, b *ship.Batch) error {
 // sendOnce sends the batch in one session: the present one, or a new one. After an error there is
 // no session.
 func (t *target) sendOnce(ctx context.Context, b *ship.Batch) error {
-	if s := t.session; s != nil && (s.hasEnded() || s.next+len(b.Records) > maxTransaction) {
-		t.endSession()
-	}
 	if t.session == nil {
 		s, err := t.connect(ctx)
 		if err != nil {

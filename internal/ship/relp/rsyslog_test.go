@@ -45,7 +45,7 @@ func newRsyslog(t *testing.T, input string) *rsyslog {
 	config := fmt.Sprintf(`
 global(workDirectory="%[1]s" maxMessageSize="64k" parser.dropTrailingLFOnReception="off"
   parser.escapeControlCharactersOnReceive="off")
-module(load="imrelp")
+module(load="imrelp" tls.tlslib="openssl")
 template(name="record" type="list") { property(name="rawmsg") constant(value="%[4]s") }
 ruleset(name="record" queue.type="direct") {
   action(type="omfile" file="%[1]s/records" template="record" asyncWriting="off" flushOnTXEnd="on")

@@ -11,10 +11,8 @@ import (
 )
 
 const (
-	// readPause: how long the reader waits for more responses before it reads again, if many are
-	// open. rsyslog sends each response in a segment of its own, and each would wake the reader.
-	readPause = time.Millisecond
-	// manyOpen: the number of open records from which on the reader pauses: a few do not delay.
+	// manyOpen: the number of open records from which on the reader pauses before it reads. Fewer
+	// records, as at the end of a batch, are not delayed.
 	manyOpen = 64
 	// closeTimeout: how long the end of a session may last.
 	closeTimeout = time.Second
@@ -26,8 +24,8 @@ var errEnded = errors.New("session ended by the server")
 // session is a connection after the command open. The goroutine of the target calls the methods, but
 // for read, process and fail, which are the reader's.
 type session struct {
-	socket  net.Conn      // the TCP connection
-	conn    net.Conn      // the TCP connection, or TLS on top
+	socket  *pacedConn
+	conn    net.Conn      // socket, or TLS on top
 	timeout time.Duration // without progress
 	next    int           // transaction number of the next command
 	changed chan struct{} // the batch has as few open records as wanted, or the session has ended
@@ -118,7 +116,7 @@ func (s *session) progressed(answered int) bool {
 func (s *session) read(buffer []byte, filled int) {
 	defer close(s.ended)
 	for {
-		used, many, err := s.process(buffer[:filled])
+		used, err := s.process(buffer[:filled])
 		if err != nil {
 			s.fail(err)
 			return
@@ -126,9 +124,6 @@ func (s *session) read(buffer []byte, filled int) {
 		filled = copy(buffer, buffer[used:filled])
 		if filled == len(buffer) {
 			buffer = append(buffer, make([]byte, len(buffer))...)
-		}
-		if many {
-			time.Sleep(readPause)
 		}
 		n, err := s.conn.Read(buffer[filled:])
 		filled += n
@@ -147,32 +142,32 @@ func endedBecause(err error) error {
 	return fmt.Errorf("%w: %w", errEnded, err)
 }
 
-// process notes the responses in b, and returns how many bytes are done, and whether many more
-// responses are to come.
-func (s *session) process(b []byte) (used int, many bool, err error) {
+// process notes the responses in b, and returns how many bytes are done.
+func (s *session) process(b []byte) (used int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
 		f, size, err := parseFrame(b[used:])
 		if err != nil {
-			return used, false, err
+			return used, err
 		}
 		if size == 0 {
 			break
 		}
 		used += size
 		if err := s.handle(f); err != nil {
-			return used, false, err
+			return used, err
 		}
 	}
 	if s.batch == nil {
-		return used, false, nil
+		return used, nil
 	}
 	if s.batch.open <= s.wanted {
 		s.wanted = -1
 		s.signal()
 	}
-	return used, s.batch.open >= manyOpen, nil
+	s.socket.pausing.Store(s.batch.open >= manyOpen)
+	return used, nil
 }
 
 // handle handles one frame.
