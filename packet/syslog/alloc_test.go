@@ -15,8 +15,10 @@ func TestNoAllocation(t *testing.T) {
 	batch := packet.NewBatch(1024, 0, nil)
 	batch.Reset(receivedAt)
 	source := netip.MustParseAddrPort("192.0.2.1:514")
+	zoned := netip.MustParseAddrPort("[fe80::1%eth0]:514")
 	for _, line := range benchMix() {
-		batch.Datagrams = append(batch.Datagrams, packet.Datagram{Payload: line, Source: source})
+		batch.Datagrams = append(batch.Datagrams,
+			packet.Datagram{Payload: line, Source: source}, packet.Datagram{Payload: line, Source: zoned})
 	}
 	for _, s := range samples() {
 		batch.Datagrams = append(batch.Datagrams, packet.Datagram{Payload: []byte(s.in), Source: source, Truncated: true})
@@ -25,14 +27,16 @@ func TestNoAllocation(t *testing.T) {
 	for _, where := range []*time.Location{time.UTC, nil, location(t, "Europe/Berlin")} {
 		h := NewHandler("syslog", 0)
 		h.Location = where
-		at := receivedAt
-		if n := testing.AllocsPerRun(50, func() {
-			at = at.Add(time.Second)
-			batch.Reset(at)
-			batch.Datagrams = datagrams
-			h.Handle(batch)
-		}); n != 0 {
-			t.Errorf("%v: %v allocations for %d datagrams", where, n, len(datagrams))
+		for format, handler := range map[string]packet.Handler{"JSON": h, "RFC 5424": &RFC5424Handler{Location: where}} {
+			at := receivedAt
+			if n := testing.AllocsPerRun(50, func() {
+				at = at.Add(time.Second)
+				batch.Reset(at)
+				batch.Datagrams = datagrams
+				handler.Handle(batch)
+			}); n != 0 {
+				t.Errorf("%s, %v: %v allocations for %d datagrams", format, where, n, len(datagrams))
+			}
 		}
 	}
 }

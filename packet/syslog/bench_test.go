@@ -105,9 +105,13 @@ func BenchmarkAppendJSON(b *testing.B) {
 
 // BenchmarkHandler is decoding, encoding and the tail, a batch of 64 at a
 // time, told for each datagram.
-func BenchmarkHandler(b *testing.B) {
+func BenchmarkHandler(b *testing.B) { benchHandler(b, NewHandler("syslog", 0)) }
+
+// BenchmarkRFC5424Handler is the same for lines in RFC 5424.
+func BenchmarkRFC5424Handler(b *testing.B) { benchHandler(b, new(RFC5424Handler)) }
+
+func benchHandler(b *testing.B, h packet.Handler) {
 	forms(b, func(b *testing.B, lines [][]byte) {
-		h := NewHandler("syslog", 0)
 		batch := packet.NewBatch(64, 0, nil)
 		batch.Reset(receivedAt)
 		source := netip.MustParseAddrPort("192.0.2.1:51423")

@@ -46,3 +46,17 @@ func ExampleHandler() {
 	// Output:
 	// {"timestamp":"2023-10-11T22:14:15Z","hostname":"host1","appname":"alice","facility":"user","severity":"notice","message":"hello","received_at":"2023-10-11T22:14:15.003000Z","source":"192.0.2.1:40000","listener":"lab","shard":0,"format":"rfc3164"}
 }
+
+func ExampleRFC5424Handler() {
+	handler := syslog.RFC5424Handler{Location: time.UTC}
+
+	batch := packet.NewBatch(64, 0, stdout{})
+	batch.Reset(time.Date(2023, 10, 11, 22, 14, 15, 3_000_000, time.UTC))
+	batch.Datagrams = append(batch.Datagrams, packet.Datagram{
+		Payload: []byte("<13>Oct 11 22:14:15 host1 alice[7]: hello\n"),
+		Source:  netip.MustParseAddrPort("192.0.2.1:40000"),
+	})
+	handler.Handle(batch)
+	// Output:
+	// <13>1 2023-10-11T22:14:15Z host1 alice 7 - [udpshard@32473 ip="192.0.2.1" port="40000"] hello
+}

@@ -33,11 +33,16 @@ func (h *Handler) Handle(b *packet.Batch) {
 		buf = h.tail.Append(
 			buf, b.ReceivedAt, datagram.Source, string(h.message.Format), h.message.Malformed, datagram.Truncated)
 		b.Commit(buf)
-		switch {
-		case h.message.Format == Unparsed:
-			b.Unparsed()
-		case h.message.Malformed != "":
-			b.MalformedHeader()
-		}
+		h.message.count(b)
+	}
+}
+
+// count counts the message of a record.
+func (m *Message) count(b *packet.Batch) {
+	switch {
+	case m.Format == Unparsed:
+		b.Unparsed()
+	case m.Malformed != "":
+		b.MalformedHeader()
 	}
 }

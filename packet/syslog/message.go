@@ -25,6 +25,7 @@ type Message struct {
 	// meaning.
 	Priority    uint8
 	HasPriority bool
+	hasBOM      bool // a BOM before Text was cut
 
 	// Timestamp is the sender's, in RFC 3339.
 	Timestamp []byte

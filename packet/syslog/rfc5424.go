@@ -53,7 +53,7 @@ func (d *Decoder) decodeRFC5424(m *Message, text []byte) bool {
 	}
 	rest = rest[1:]
 	if len(rest) >= len(byteOrderMark) && string(rest[:len(byteOrderMark)]) == byteOrderMark {
-		rest = rest[len(byteOrderMark):]
+		rest, m.hasBOM = rest[len(byteOrderMark):], true
 	}
 	m.Text = rest
 	return true
