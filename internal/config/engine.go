@@ -6,6 +6,7 @@ import (
 
 	"github.com/udpshard/udpshard/internal/hostport"
 	"github.com/udpshard/udpshard/internal/output"
+	"github.com/udpshard/udpshard/internal/ship"
 	"github.com/udpshard/udpshard/packet"
 	"github.com/udpshard/udpshard/packet/dns"
 	"github.com/udpshard/udpshard/packet/syslog"
@@ -76,13 +77,24 @@ func (l *Listener) Policy() shard.Policy {
 func (l *Listener) handler(shard int) packet.Handler {
 	switch l.Protocol {
 	case "syslog":
-		return syslog.NewHandler(l.Name, shard)
+		return l.syslogHandler(shard)
 	case "raw":
 		return packet.NewRaw(l.Name, shard)
 	case "echo":
 		return packet.Echo{}
 	}
 	return packet.Discard{}
+}
+
+// syslogHandler returns the handler that writes records in the format of the listener.
+func (l *Listener) syslogHandler(shard int) packet.Handler {
+	switch l.Format {
+	case ship.RFC5424:
+		return new(syslog.RFC5424Handler)
+	case ship.Original:
+		return packet.Original{}
+	}
+	return syslog.NewHandler(l.Name, shard)
 }
 
 // endpoint is the address with the IP address of the host name, if the look-up was successful.
