@@ -64,7 +64,7 @@ func (s *server) logListening(opened *listener) {
 		log.Warn().Str("effect", "the kernel counts a dropped GRO batch as one datagram").
 			Msg("losses counted by GRO batches")
 	}
-	if l.Output == "stdout" && cli.IsNull(os.Stdout) {
+	if len(l.To) == 0 && l.Output == "stdout" && cli.IsNull(os.Stdout) {
 		log.Warn().Msg("standard output discards records")
 	}
 	if l.Steer == steer.Auto && !l.Join && mode != string(steer.Auto) {
