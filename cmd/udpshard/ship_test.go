@@ -2,13 +2,17 @@ package main
 
 import (
 	"bytes"
-	"fmt"
+	"context"
+	"net"
 	"os/exec"
 	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/udpshard/udpshard/internal/ship/shiptest"
 	"github.com/udpshard/udpshard/metrics"
@@ -53,7 +57,69 @@ func (k *kafka) lines(t *testing.T) [][]byte {
 	return bytes.SplitAfter(bytes.TrimSuffix(out, []byte("\n")), []byte("\n"))
 }
 
-var brokers = map[string]func(*testing.T) broker{"kafka": newKafka}
+// natsServer is nats-server with a stream on the disk.
+type natsServer struct {
+	address, folder string
+	process         *shiptest.Process
+}
+
+func newNATS(t *testing.T) broker {
+	t.Helper()
+	return &natsServer{address: shiptest.FreeTCP(t), folder: t.TempDir()}
+}
+
+func (n *natsServer) url() string { return "nats://" + n.address + "/logs#create_stream=true" }
+func (n *natsServer) kill()       { n.process.Kill() }
+
+func (n *natsServer) start(t *testing.T) {
+	t.Helper()
+	program := shiptest.Build(t, "github.com/nats-io/nats-server/v2")
+	_, port, _ := net.SplitHostPort(n.address)
+	n.process = shiptest.Start(t, program, "-a", "127.0.0.1", "-p", port, "-js", "-sd", n.folder)
+	n.process.AwaitTCP(t, n.address)
+}
+
+func (n *natsServer) lines(t *testing.T) (lines [][]byte) {
+	t.Helper()
+	conn, err := nats.Connect("nats://" + n.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	name, err := js.StreamNameBySubject(ctx, "logs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(ctx, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	messages, err := consumer.Messages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer messages.Stop()
+	for total := stream.CachedInfo().State.Msgs; uint64(len(lines)) < total; {
+		m, err := messages.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, m.Data())
+	}
+	return lines
+}
+
+var brokers = map[string]func(*testing.T) broker{"kafka": newKafka, "nats": newNATS}
 
 // eachBroker runs a test with each broker.
 func eachBroker(t *testing.T, test func(t *testing.T, b broker)) {
@@ -317,14 +383,4 @@ func TestRestartShipsTheSpool(t *testing.T) {
 		p.wantStop()
 		wantExactlyOnce(t, b, 30_000)
 	})
-}
-
-// Another instance with the same spool does not start, and names the process.
-func TestSpoolOfAnotherProcess(t *testing.T) {
-	args := []string{"--listen", "127.0.0.1:0", "--to", "tcp://127.0.0.1:9", "--spool", t.TempDir()}
-	p := startServe(t, nil, args...)
-	code, _, stderr := runProgram(t, t.TempDir(), append([]string{"serve", "--http", ""}, args...)...)
-	if want := fmt.Sprintf("process %d uses the spool", p.pid()); code == 0 || !bytes.Contains([]byte(stderr), []byte(want)) {
-		t.Errorf("exit code %d: %s", code, stderr)
-	}
 }
