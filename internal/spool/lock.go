@@ -55,9 +55,9 @@ func (s *Spool) Acquire(token string) error {
 		if err != nil {
 			return fmt.Errorf("spool %s: %w", s.Path, withoutPath(err))
 		}
-		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		if err := tryLock(f); err != nil {
 			defer f.Close()
-			if !errors.Is(err, unix.EWOULDBLOCK) {
+			if !errors.Is(err, unix.EAGAIN) {
 				return fmt.Errorf("spool %s: lock: %w", s.Path, err)
 			}
 			by := readOwner(f)
@@ -87,7 +87,7 @@ func (s *Spool) Seize(token string) error {
 		return fmt.Errorf("spool %s: %w", s.Path, withoutPath(err))
 	}
 	l := &Lock{path: filepath.Join(s.Path, lockFile), file: f, ino: inode(f)}
-	err = errors.Join(f.Chmod(fileMode), unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB), l.write(token))
+	err = errors.Join(f.Chmod(fileMode), tryLock(f), l.write(token))
 	if err == nil {
 		err = os.Rename(f.Name(), l.path)
 	}
@@ -132,7 +132,7 @@ func (s *Spool) CheckLock(token string) error {
 		return nil // nobody has locked the spool
 	}
 	defer f.Close()
-	if unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) == nil {
+	if !isLocked(f) {
 		return nil
 	}
 	by := readOwner(f)

@@ -162,7 +162,7 @@ func replaceFile(path string, data []byte) error {
 	return os.Rename(f.Name(), path)
 }
 
-// measure adds up the size of all files.
+// measure adds up the size of all files but positions of targets, which are small, with holes.
 func (s *Spool) measure() error {
 	return filepath.WalkDir(s.Path, func(_ string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -171,6 +171,9 @@ func (s *Spool) measure() error {
 			}
 			return err
 		}
+		if d.IsDir() && d.Name() == consumersFolder {
+			return fs.SkipDir
+		}
 		if info, err := d.Info(); err == nil && info.Mode().IsRegular() {
 			s.size.Add(info.Size())
 		}
@@ -178,7 +181,8 @@ func (s *Spool) measure() error {
 	})
 }
 
-// Size returns the bytes of all files of the spool, as far as this process knows.
+// Size returns the bytes of all files of the spool but positions of targets, as far as this process
+// knows.
 func (s *Spool) Size() int64 { return s.size.Load() }
 
 // Free returns the bytes that the file system has for the spool.
@@ -235,7 +239,7 @@ func (s *Spool) beginEpoch() (uint64, error) {
 		if err != nil {
 			return 0, err
 		}
-		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		if err := tryLock(f); err != nil {
 			f.Close()
 			return 0, err
 		}
@@ -284,7 +288,7 @@ func (s *Spool) isWritten(epoch uint64) bool {
 		return false
 	}
 	defer f.Close()
-	return unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) != nil
+	return isLocked(f)
 }
 
 // Close ends the epoch and the shipping of this process. Writers and consumers are closed before.
