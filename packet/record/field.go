@@ -53,6 +53,21 @@ func Members(line []byte) iter.Seq2[[]byte, []byte] {
 	}
 }
 
+// Elements yields the elements of a JSON array in order, as JSON. The elements are parts of value. The
+// array is not checked: Elements ends at the first byte that can't belong to an array.
+func Elements(value []byte) iter.Seq[[]byte] {
+	return func(yield func(element []byte) bool) {
+		rest, ok := skipByte(value, '[')
+		for ok {
+			end := valueEnd(rest)
+			if end == 0 || !yield(rest[:end:end]) {
+				return
+			}
+			rest, ok = skipByte(rest[end:], ',')
+		}
+	}
+}
+
 // skipByte returns s without the byte c at its start, and white space around; ok is false if
 // another byte is there.
 func skipByte(s []byte, c byte) (rest []byte, ok bool) {

@@ -82,6 +82,21 @@ func TestFieldAllocatesNothing(t *testing.T) {
 	}
 }
 
+func TestElements(t *testing.T) {
+	for text, want := range map[string]string{
+		`[]`: "", `["a",1,{"b":[2,"]"]},[3] , null]`: `"a"|1|{"b":[2,"]"]}|[3]|null|`, `["a","b`: `"a"|`, `{"a":1}`: "",
+		`[ ]`: "", `[1 2]`: "1|",
+	} {
+		var got string
+		for element := range Elements([]byte(text)) {
+			got += string(element) + "|"
+		}
+		if got != want {
+			t.Errorf("%s: got %s, want %s", text, got, want)
+		}
+	}
+}
+
 // FuzzMembers compares Members with encoding/json for each object that is valid JSON, and reads any
 // other bytes.
 func FuzzMembers(f *testing.F) {

@@ -32,10 +32,17 @@ type kind struct {
 }
 
 // formatNames are the values of the option format; the first is the default.
-var formatNames = []string{"ndjson"}
+var formatNames = []string{"ndjson", "elasticsearch", "loki", "splunk_hec", "otlp"}
 
 var kinds = map[string]kind{
 	"ndjson": {open: newNDJSON, authScheme: "Bearer"},
+	"elasticsearch": {open: newElasticsearch, options: []string{"add_timestamp", "time"},
+		pathSuffix: "/_bulk", authScheme: "Bearer"},
+	"loki": {open: newLoki, options: []string{"labels", "tenant", "time"}, path: "/loki/api/v1/push",
+		authScheme: "Bearer"},
+	"splunk_hec": {open: newSplunk, options: []string{"source", "sourcetype", "time"},
+		path: "/services/collector/event", authScheme: "Splunk"},
+	"otlp": {open: newOTLP, path: "/v1/logs", authScheme: "Bearer"},
 }
 
 // plain has what formats have in common whose answers are not about single records.

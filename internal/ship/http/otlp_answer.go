@@ -1,0 +1,60 @@
+package http
+
+import (
+	"fmt"
+	"io"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// Fields of the messages of opentelemetry/proto/collector/logs/v1/logs_service.proto.
+const (
+	responsePartialSuccess = 1
+	partialRejected        = 1
+	partialMessage         = 2
+)
+
+// accepted reads the answer ExportLogsServiceResponse. An answer with a partial success says how
+// many records are rejected, and not which; and the request must not be sent again
+// (https://opentelemetry.io/docs/specs/otlp/#partial-success-1). So all records of the request are
+// rejected: none is lost, and none is called acknowledged that may not be stored.
+func (*otlp) accepted(body io.Reader, part []int, r *results) error {
+	answer, err := io.ReadAll(io.LimitReader(body, maxErrorBody))
+	if err != nil {
+		return answerError(err)
+	}
+	partial, _ := field(answer, responsePartialSuccess)
+	_, count := field(partial, partialRejected)
+	message, _ := field(partial, partialMessage)
+	if int64(count) <= 0 {
+		r.acknowledge(part)
+		return nil
+	}
+	r.reject(part, fmt.Sprintf("partial success: %d of %d records rejected: %s",
+		count, len(part), quote(string(message))))
+	return nil
+}
+
+// field returns the last value of a field of a message: bytes, or a number. Bytes that are no
+// protobuf end the message.
+func field(message []byte, number protowire.Number) (bytes []byte, varint uint64) {
+	for len(message) > 0 {
+		got, kind, n := protowire.ConsumeTag(message)
+		if n < 0 {
+			return bytes, varint
+		}
+		message = message[n:]
+		if n = protowire.ConsumeFieldValue(got, kind, message); n < 0 {
+			return bytes, varint
+		}
+		switch {
+		case got != number:
+		case kind == protowire.BytesType:
+			bytes, _ = protowire.ConsumeBytes(message)
+		case kind == protowire.VarintType:
+			varint, _ = protowire.ConsumeVarint(message)
+		}
+		message = message[n:]
+	}
+	return bytes, varint
+}
