@@ -64,14 +64,14 @@ func (l *Ledger) Status() Status {
 		status.Listeners = append(status.Listeners, ListenerStatus{
 			Name: listener.Name, Address: listener.Address, Protocol: listener.Protocol,
 			Steer: steering.Mode, Shards: listener.Read(), Steering: steering,
-			TopSenders: steering.TopSenders, Skew: steering.Skew, Outputs: listener.outputs(),
+			TopSenders: steering.TopSenders, Skew: steering.Skew, Outputs: listener.TargetLedgers(),
 		})
 	}
 	return status
 }
 
-// outputs returns the ledgers of the targets.
-func (l *Listener) outputs() (list []Output) {
+// TargetLedgers returns the ledgers of the targets.
+func (l *Listener) TargetLedgers() (list []Output) {
 	if l.Outputs != nil {
 		list = l.Outputs()
 	}

@@ -36,7 +36,7 @@ const statusSample = `{"version":"…","pid":1,"role":"active","started_at":"…
  "dropped":{"kernel":0,"not_allowed":0,"rate_limited":0,"malformed":0,"output":0,"reply":0,"lost_in_crash":0},
  "queue_bytes":0,"buffer_bytes":0}],
  "steering":{"in_force":"auto","buckets":256,"moved_buckets":3,"sprayed_sources":["10.0.0.7:514"],"stalled_shards":[0],"avoided_shards":[0,1],"changes":{"spray":1}},
- "top_senders":[{"source":"10.0.0.7:514","per_second":90000,"percent":91,"sprayed":true}],"skew":"91% come from one sender, 10.0.0.7:514; spraying it"}]}`
+ "top_senders":[{"source":"10.0.0.7:514","per_second":90000,"percent":91,"sprayed":true}],"skew":"91% come from one sender, 10.0.0.7:514; spraying it","outputs":[{"to":"nats://127.0.0.1:4222/logs","spooled":10,"acknowledged":4,"waiting":3,"rejected":2,"expired":1,"waiting_bytes":300,"oldest_waiting_seconds":1.5,"resent":5,"retries":6,"last_error":"away"}]}]}`
 
 func TestStatusIsAsDocumented(t *testing.T) {
 	want := strings.ReplaceAll(statusSample, "\n ", "")
@@ -55,6 +55,10 @@ func TestStatusIsAsDocumented(t *testing.T) {
 		TopSenders: []Sender{{Source: "10.0.0.7:514", PerSecond: 90_000, Percent: 91, Sprayed: true}},
 		Skew:       "91% come from one sender, 10.0.0.7:514; spraying it",
 	})
+	listener.Outputs = func() []Output {
+		return []Output{{To: "nats://127.0.0.1:4222/logs", Spooled: 10, Acknowledged: 4, Waiting: 3, Rejected: 2,
+			Expired: 1, WaitingBytes: 300, OldestWaiting: 1.5, Resent: 5, Retries: 6, LastError: "away"}}
+	}
 	ledger.Add(listener)
 	ledger.SetStandbys(func() []StandbyStatus { return []StandbyStatus{{ProcessStatus{1, 4026532281}, "v1.2.2"}} })
 	if got := encoded(t, ledger); got != want {
@@ -63,7 +67,7 @@ func TestStatusIsAsDocumented(t *testing.T) {
 }
 
 // unsteered is the JSON of a listener before SetSteering.
-const unsteered = `"steering":{"in_force":"","buckets":0,"moved_buckets":0,"sprayed_sources":[],"stalled_shards":[],"avoided_shards":[],"changes":{}},"top_senders":[],"skew":""`
+const unsteered = `"steering":{"in_force":"","buckets":0,"moved_buckets":0,"sprayed_sources":[],"stalled_shards":[],"avoided_shards":[],"changes":{}},"top_senders":[],"skew":"","outputs":[]`
 
 // Every key has its own counter.
 func TestStatusFigures(t *testing.T) {

@@ -17,6 +17,7 @@ type Stats struct {
 	interval time.Duration
 	last     map[*metrics.Listener]metrics.Reading
 	idle     map[*metrics.Listener]bool // the last line has the field idle
+	targets  map[target]metrics.Output  // at the last call of Log
 	since    time.Time
 }
 
@@ -24,10 +25,14 @@ type Stats struct {
 // before the process reads.
 func NewStats(ledger *metrics.Ledger, log zerolog.Logger, interval time.Duration) *Stats {
 	s := &Stats{Ticker: time.NewTicker(time.Hour), ledger: ledger, log: log, since: time.Now(),
-		last: make(map[*metrics.Listener]metrics.Reading), idle: make(map[*metrics.Listener]bool)}
+		last: make(map[*metrics.Listener]metrics.Reading), idle: make(map[*metrics.Listener]bool),
+		targets: make(map[target]metrics.Output)}
 	s.Ticker.Stop()
 	for _, listener := range ledger.Listeners() {
 		s.last[listener] = metrics.Sum(listener.Read())
+		for _, o := range listener.TargetLedgers() {
+			s.targets[target{listener, o.To}] = o
+		}
 	}
 	s.SetInterval(interval)
 	return s
@@ -51,6 +56,7 @@ func (s *Stats) Log(now time.Time) {
 	s.since = now
 	seconds := now.Sub(since).Seconds()
 	for _, listener := range s.ledger.Listeners() {
+		s.logTargets(listener, seconds)
 		total := metrics.Sum(listener.Read())
 		news := total.Since(s.last[listener])
 		s.last[listener] = total
@@ -93,28 +99,3 @@ func (s *Stats) Log(now time.Time) {
 
 // Round rounds to a multiple of 0.1.
 func Round(x float64) float64 { return float64(int64(x*10+0.5)) / 10 }
-
-// FinalLedger logs the counters of each shard, at each log level.
-func FinalLedger(log zerolog.Logger, ledger *metrics.Ledger) {
-	for _, listener := range ledger.Listeners() {
-		for _, r := range listener.Read() {
-			event := log.Log().Str(zerolog.LevelFieldName, zerolog.LevelInfoValue).
-				Str("listener", listener.Name).Int("shard", r.Shard)
-			for _, c := range metrics.Table {
-				if !c.Unlogged {
-					event.Uint64(c.LogName(), c.Value(r))
-				}
-			}
-			event.Msg("final ledger")
-		}
-		if listener.Outputs == nil {
-			continue
-		}
-		for _, o := range listener.Outputs() {
-			log.Log().Str(zerolog.LevelFieldName, zerolog.LevelInfoValue).Str("listener", listener.Name).
-				Str("to", o.To).Uint64("spooled", o.Spooled).Uint64("acknowledged", o.Acknowledged).
-				Uint64("waiting", o.Waiting).Uint64("rejected", o.Rejected).Uint64("expired", o.Expired).
-				Uint64("resent", o.Resent).Msg("final ledger of a target")
-		}
-	}
-}

@@ -48,9 +48,10 @@ func checkReadiness(ctx context.Context, c *config.Config, running []int) []doct
 		return []doctor.Finding{finding(doctor.Skip, "", "pid %d was not asked whether every shard "+
 			"reads: %v; --http ADDR sets the address of its HTTP server", running[0], err)}
 	case code == http.StatusOK:
-		return []doctor.Finding{finding(doctor.OK, "", "pid %d says that every shard reads", pid)}
+		ready := finding(doctor.OK, "", "pid %d says that every shard reads", pid)
+		return append([]doctor.Finding{ready}, checkTargets(ctx, instance)...)
 	}
-	var findings []doctor.Finding
+	findings := checkTargets(ctx, instance)
 	for reason := range strings.Lines(string(answer)) {
 		// A shard that does not read is a warning: if datagrams wait, the check of the port fails.
 		level, remedy := doctor.Warn, "udpshard health --http "+c.HTTP

@@ -31,49 +31,6 @@ var (
 			"(restart: with sockets that the service manager kept).", []string{"reason"}, nil)
 )
 
-// outputMetrics are the metrics of targets.
-var outputMetrics = []outputMetric{
-	newOutputMetric("spooled_total", "Records written to the spool for the target: acknowledged + waiting + rejected + expired.",
-		prometheus.CounterValue, func(o metrics.Output) float64 { return float64(o.Spooled) }),
-	newOutputMetric("acknowledged_total", "Records that the target has acknowledged.",
-		prometheus.CounterValue, func(o metrics.Output) float64 { return float64(o.Acknowledged) }),
-	newOutputMetric("rejected_total", "Records that the target has refused for good.",
-		prometheus.CounterValue, func(o metrics.Output) float64 { return float64(o.Rejected) }),
-	newOutputMetric("expired_total", "Records dropped because the spool was full, or damaged on the disk.",
-		prometheus.CounterValue, func(o metrics.Output) float64 { return float64(o.Expired) }),
-	newOutputMetric("resent_total", "Records that were sent again.",
-		prometheus.CounterValue, func(o metrics.Output) float64 { return float64(o.Resent) }),
-	newOutputMetric("retries_total", "Attempts after a failure, of this process.",
-		prometheus.CounterValue, func(o metrics.Output) float64 { return float64(o.Retries) }),
-	newOutputMetric("waiting", "Records that wait for the target.",
-		prometheus.GaugeValue, func(o metrics.Output) float64 { return float64(o.Waiting) }),
-	newOutputMetric("waiting_bytes", "Bytes that wait for the target.",
-		prometheus.GaugeValue, func(o metrics.Output) float64 { return float64(o.WaitingBytes) }),
-	newOutputMetric("oldest_waiting_seconds", "Age of the oldest record that waits for the target.",
-		prometheus.GaugeValue, func(o metrics.Output) float64 { return o.OldestWaiting }),
-	newOutputMetric("failing", "1 while the target fails, else 0.",
-		prometheus.GaugeValue, func(o metrics.Output) float64 {
-			if o.LastError != "" {
-				return 1
-			}
-			return 0
-		}),
-}
-
-// outputMetric is a metric of a target.
-type outputMetric struct {
-	desc  *prometheus.Desc
-	kind  prometheus.ValueType
-	value func(metrics.Output) float64
-}
-
-func newOutputMetric(
-	name, help string, kind prometheus.ValueType, value func(metrics.Output) float64,
-) outputMetric {
-	desc := prometheus.NewDesc("udpshard_output_"+name, help, []string{"listener", "output"}, nil)
-	return outputMetric{desc, kind, value}
-}
-
 // descs has the description of each row of metrics.Table.
 var descs = func() (descs []*prometheus.Desc) {
 	for _, c := range metrics.Table {
@@ -120,11 +77,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		for kind, n := range steering.Changes {
 			send(changesDesc, counter, float64(n), listener.Name, kind)
 		}
-		if listener.Outputs != nil {
-			for _, o := range listener.Outputs() {
-				for _, m := range outputMetrics {
-					send(m.desc, m.kind, m.value(o), listener.Name, o.To)
-				}
+		for _, o := range listener.TargetLedgers() {
+			for _, m := range outputMetrics {
+				send(m.desc, m.kind, m.value(o), listener.Name, o.To)
 			}
 		}
 		for _, r := range listener.Read() {
