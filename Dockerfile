@@ -6,7 +6,8 @@
 # The image runs with --cap-drop ALL, --read-only and --security-opt no-new-privileges. On the host's
 # network, two things need --user 0 --cap-drop ALL and a capability: ports below 1024 --cap-add
 # NET_BIND_SERVICE, receive buffers above net.core.rmem_max --cap-add NET_ADMIN. The user can write to a
-# named volume at /run/udpshard or /var/log/udpshard. Two containers with one port: deploy/containers.md.
+# named volume at /run/udpshard, /var/log/udpshard or /var/lib/udpshard (the spool). Two containers with
+# one port: deploy/containers.md. With a broker beside it: deploy/compose-nats.yaml.
 
 ARG VERSION=devel
 ARG COMMIT=unknown
@@ -49,9 +50,12 @@ COPY --from=build /image/ /
 # A new volume gets the owner of the folder that it covers.
 COPY --from=build --chown=65532:65532 /empty/ /run/udpshard/
 COPY --from=build --chown=65532:65532 /empty/ /var/log/udpshard/
+COPY --from=build --chown=65532:65532 /empty/ /var/lib/udpshard/
 
 # A number, so that an orchestrator sees without /etc/passwd that the user is not root.
 USER 65532:65532
+# The spool is in the folder spool below.
+ENV STATE_DIRECTORY=/var/lib/udpshard
 EXPOSE 5514/udp
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 CMD ["/udpshard", "health"]

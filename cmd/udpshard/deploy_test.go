@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/unit"
+	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
 	"github.com/udpshard/udpshard/internal/cli"
@@ -187,5 +188,28 @@ func TestUnitsVerify(t *testing.T) {
 	out, err := exec.Command(analyze, args...).CombinedOutput()
 	if err != nil || len(out) > 0 {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+	}
+}
+
+// The command of udpshard beside nats-server is one that serve accepts.
+func TestComposeWithNATS(t *testing.T) {
+	text, err := os.ReadFile("../../deploy/compose-nats.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var compose struct {
+		Services map[string]struct{ Command []string }
+	}
+	if err := yaml.Unmarshal(text, &compose); err != nil {
+		t.Fatal(err)
+	}
+	args := append(compose.Services["udpshard"].Command, "--check", "--http", "", "--spool", filepath.Join(publicDir(t), "spool"))
+	for i, arg := range args {
+		args[i] = strings.ReplaceAll(arg, "${UDPSHARD_LISTEN:-:5514}", freePort(t))
+	}
+	if code, _, stderr := runProgram(t, publicDir(t), args...); code != 0 || !slices.ContainsFunc(args, func(arg string) bool {
+		return strings.HasPrefix(arg, "--to=nats://")
+	}) {
+		t.Errorf("exit code %d of %q: %s", code, args, stderr)
 	}
 }
