@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/udpshard/udpshard/internal/cli"
@@ -65,10 +66,18 @@ func parseHosts(scheme, hosts, path string) (*url.URL, error) {
 		if u.Host == "" {
 			return nil, errors.New("the URL lacks a host")
 		}
+		if port := u.Port(); port != "" && !isPort(port) {
+			return nil, fmt.Errorf("port %s of the URL is not a number from 1 to 65535", port)
+		}
 		first, all = cmp.Or(first, u), append(all, u.Host)
 	}
 	first.Host = strings.Join(all, ",")
 	return first, nil
+}
+
+func isPort(text string) bool {
+	n, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && n > 0
 }
 
 // addUser adds the options of user:password.
