@@ -56,7 +56,7 @@ func (f *frames) within(n int) int {
 }
 
 // appendEscaped appends a record with each control character of ASCII as # and three octal digits,
-// as rsyslog does by default (parser.escapeControlCharactersOnReceive, RFC 5424 section 8.2).
+// as rsyslog does by default with bytes below 0x20 (parser.escapeControlCharactersOnReceive).
 func appendEscaped(line, record []byte) []byte {
 	for {
 		n := plain(record)

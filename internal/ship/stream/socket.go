@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -16,16 +17,17 @@ import (
 // kernel which of them the peer's TCP has acknowledged. One goroutine calls the methods.
 type socket struct {
 	*net.TCPConn
-	raw     syscall.RawConn
-	ctx     context.Context // of the present Send: TLS passes none to Write
-	written int             // bytes, with those of TLS
-	read    int
-	polling bool // Read returns os.ErrDeadlineExceeded instead of waiting
+	raw      syscall.RawConn
+	ctx      context.Context // of the present Send: TLS passes none to Write
+	written  int             // bytes, with those of TLS
+	read     int
+	polling  bool          // Read returns os.ErrDeadlineExceeded instead of waiting
+	patience time.Duration // deadAfter
 }
 
 func newSocket(conn *net.TCPConn) (*socket, error) {
 	raw, err := conn.SyscallConn()
-	return &socket{TCPConn: conn, raw: raw, ctx: context.Background()}, err
+	return &socket{TCPConn: conn, raw: raw, ctx: context.Background(), patience: deadAfter}, err
 }
 
 // checkEvery: how long a write waits for room in the send buffer before the next look at the
@@ -114,8 +116,6 @@ const deadAfter = 60 * time.Second
 // while a single one may just be under way. Pauses between probes grow to 120 s (TCP_RTO_MAX).
 const fewUnanswered = 2
 
-var errDead = errors.New("no answer from the peer for 60 s")
-
 // checkAlive returns an error if the connection has ended, or if the peer is dead. Silence before
 // the present wait has begun does not count.
 func (s *socket) checkAlive(began time.Time) error {
@@ -139,8 +139,8 @@ func (s *socket) checkAlive(began time.Time) error {
 		return io.ErrUnexpectedEOF
 	}
 	silence := min(time.Since(began), time.Duration(info.Last_ack_recv)*time.Millisecond)
-	if silence >= deadAfter && int(info.Retransmits)+int(info.Probes) >= fewUnanswered {
-		return errDead
+	if silence >= s.patience && int(info.Retransmits)+int(info.Probes) >= fewUnanswered {
+		return fmt.Errorf("no answer from the peer for %v", silence.Truncate(time.Second))
 	}
 	return nil
 }
