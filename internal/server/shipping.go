@@ -63,7 +63,22 @@ func (s *server) openSpool(from *succession.Predecessor) (err error) {
 			}
 		}
 	}
-	return nil
+	return s.logUnconfigured()
+}
+
+// logUnconfigured logs listeners that have records in the spool, and are not configured.
+func (s *server) logUnconfigured() error {
+	var names []string
+	for _, l := range s.config.Listeners {
+		names = append(names, l.Name)
+	}
+	others, err := s.outputs.spool.OtherListeners(names)
+	for _, name := range others {
+		s.log.Warn().Str("listener", name).Str("remedy", "udpshard spool "+s.config.Spool.Path).
+			Str("effect", "these records wait until the listener is configured again").
+			Msg("spool of a listener that is not configured")
+	}
+	return err
 }
 
 func (o *outputs) addTarget(settings *ship.Settings) error {
@@ -183,6 +198,11 @@ func (s *server) targetEvent(e ship.Event) {
 		return
 	case e.Target == "":
 		s.log.Error().Err(e.Err).Str("effect", "records wait in the spool").Msg("spool not locked")
+		return
+	case e.Abandoned:
+		s.log.Warn().Str("listener", e.Listener).Str("to", e.Target).Uint64("waiting", e.Waiting).
+			Str("effect", "the target gets no more records; if it comes back, it gets all that the spool has").
+			Msg("target removed from the configuration")
 		return
 	case e.Rejected > 0:
 		s.log.Error().Str("listener", e.Listener).Str("to", e.Target).Int("records", e.Rejected).

@@ -4,12 +4,13 @@ import "time"
 
 // Event is news about a target, for the log.
 type Event struct {
-	Listener string
-	Target   string
-	Err      error         // the target fails, or still fails; nil with Failing: works again
-	Failing  time.Duration // since the first failure; 0: now
-	Waiting  uint64        // records
-	Rejected int           // records that the target has refused since the last event
-	Reason   string        // of the last rejection
-	Seized   int           // PID of a process from which the spool's lock was taken
+	Listener  string
+	Target    string
+	Err       error         // the target fails, or still fails; nil with Failing: works again
+	Failing   time.Duration // since the first failure; 0: now
+	Waiting   uint64        // records
+	Rejected  int           // records that the target has refused since the last event
+	Reason    string        // of the last rejection
+	Abandoned bool          // the target is no longer configured; Waiting were not acknowledged
+	Seized    int           // PID of a process from which the spool's lock was taken
 }

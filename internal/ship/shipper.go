@@ -72,6 +72,9 @@ func (p *Shipper) Start() {
 			if err := l.Rescan(); err != nil {
 				p.report(Event{Err: err})
 			}
+			for target, waiting := range l.Abandon() {
+				p.report(Event{Listener: l.Name(), Target: target, Abandoned: true, Waiting: waiting})
+			}
 		}
 		for _, w := range p.workers {
 			if err := w.consumer.Reload(); err != nil {

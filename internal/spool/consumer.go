@@ -25,6 +25,7 @@ type Consumer struct {
 
 	mu     sync.Mutex
 	state  state
+	saved  bool // the file has the state
 	file   *cursor
 	oldest time.Time // when the oldest waiting record was written, or the one read last
 
@@ -208,6 +209,7 @@ func (c *Consumer) save(list []*Series) error {
 	if err := c.file.save(&c.state); err != nil {
 		return fmt.Errorf("position of %s: %w", c.Target, err)
 	}
+	c.saved = true
 	return nil
 }
 
@@ -230,6 +232,7 @@ func (c *Consumer) Done(r Result) error {
 	list := c.listener.ordered()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.saved = false
 	c.state.Resent += uint64(r.Resent)
 	c.state.Note = r.Note
 	at := c.state.Series[b.Series]
@@ -256,11 +259,14 @@ func (c *Consumer) Done(r Result) error {
 // Rest returns the rest of the batch after Done; nil: all of it is done.
 func (c *Consumer) Rest() *Batch { return c.batch }
 
-// Save writes the position, and removes segments that every target has passed.
+// Save writes the position if the position has changed, and removes segments that every target has passed.
 func (c *Consumer) Save() error {
 	list := c.listener.ordered()
 	c.mu.Lock()
-	err := c.save(list)
+	var err error
+	if !c.saved {
+		err = c.save(list)
+	}
 	c.mu.Unlock()
 	c.listener.trim()
 	return err
@@ -273,6 +279,7 @@ func (c *Consumer) Trim() { c.listener.trim() }
 func (c *Consumer) skip(s *Series, after position, d *Damage) {
 	c.mu.Lock()
 	at := c.state.Series[s.Name]
+	c.saved = false
 	if after.Record > at.Record || after.Offset > at.Offset {
 		c.state.Series[s.Name] = after
 		c.state.Expired += d.Records
@@ -290,6 +297,7 @@ func (c *Consumer) expire(s *Series, next uint64) (records uint64) {
 	if at.Record >= next {
 		return 0
 	}
+	c.saved = false
 	records = next - at.Record
 	c.state.Expired += records
 	c.state.Series[s.Name] = position{Record: next, Segment: next}

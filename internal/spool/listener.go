@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -23,6 +24,9 @@ type Listener struct {
 	consumers []*Consumer
 	refreshed time.Time
 }
+
+// Name returns the name of the listener.
+func (l *Listener) Name() string { return l.name }
 
 // RefreshInterval is how often a listener's consumers look for records of other processes: of
 // processes that were replaced and woke up.
@@ -138,20 +142,44 @@ func (l *Listener) trim() {
 		for _, c := range consumers {
 			passed = min(passed, c.passed(s))
 		}
-		has, n := s.extent(), 0
-		for n+1 < len(has.segments) && has.segments[n+1].first <= passed {
-			n++
-		}
-		if !has.grows && passed >= has.end {
-			n = len(has.segments)
-		}
-		if n > 0 {
-			l.spool.size.Add(-s.remove(n))
-		}
-		if !has.grows && n == len(has.segments) {
+		freed, empty := s.removeBefore(passed)
+		l.spool.size.Add(-freed)
+		if empty {
 			l.forget(s, consumers)
 		}
 	}
+}
+
+// Abandon removes the consumers of other targets: of targets that are no longer configured. A target
+// that comes back begins with the oldest record. Only the process with the lock abandons, after all
+// consumers are open. The result has the targets with the records that waited for them.
+func (l *Listener) Abandon() (waiting map[string]uint64) {
+	folder := filepath.Join(l.folder, consumersFolder)
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return nil // the next process tries again
+	}
+	l.mu.Lock()
+	kept := make(map[string]bool)
+	for _, c := range l.consumers {
+		kept[filepath.Base(c.file.file.Name())] = true
+	}
+	l.mu.Unlock()
+	waiting = make(map[string]uint64)
+	for _, e := range entries {
+		path := filepath.Join(folder, e.Name())
+		if kept[e.Name()] || strings.HasSuffix(e.Name(), damagedSuffix) {
+			continue
+		}
+		if f, err := os.Open(path); err == nil {
+			if s, _, err := readCursor(f); err == nil && s.Target != "" {
+				waiting[s.Target] = s.Waiting
+			}
+			f.Close()
+		}
+		os.Remove(path)
+	}
+	return waiting
 }
 
 // forget removes an empty series of a process that has ended.

@@ -66,7 +66,8 @@ func (l *Listener) expire(s *Series) {
 			l.spool.report(Event{Listener: l.name, Target: c.Target, Expired: n})
 		}
 	}
-	l.spool.size.Add(-s.remove(1))
+	freed, _ := s.removeBefore(next)
+	l.spool.size.Add(-freed)
 }
 
 // syncRegularly writes new records to the disk, each Sync, until Close.

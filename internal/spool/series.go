@@ -176,12 +176,22 @@ func countLines(path string, from int64) (lines int, end int64, err error) {
 	}
 }
 
-// remove removes the first n segments. The files of damaged segments are renamed, and stay for the
-// operator. The result is the bytes that became free.
-func (s *Series) remove(n int) (freed int64) {
+// removeBefore removes the segments whose records are all before a record; the last segment only if
+// nobody appends. The files of damaged segments are renamed, and stay for the operator. The results
+// are the bytes that became free, and whether the series is empty and stays empty. Any goroutine
+// may call removeBefore.
+func (s *Series) removeBefore(record uint64) (freed int64, empty bool) {
 	s.mu.Lock()
+	n := 0
+	for n+1 < len(s.segments) && s.segments[n+1].first <= record {
+		n++
+	}
+	if !s.grows && s.end <= record {
+		n = len(s.segments)
+	}
 	gone, damaged := s.segments[:n], s.damaged
 	s.segments = s.segments[n:]
+	empty = len(s.segments) == 0 && !s.grows
 	s.mu.Unlock()
 	for _, seg := range gone {
 		for _, suffix := range []string{segmentSuffix, indexSuffix} {
@@ -196,7 +206,7 @@ func (s *Series) remove(n int) (freed int64) {
 			os.Remove(path)
 		}
 	}
-	return freed
+	return freed, empty
 }
 
 // markDamaged marks the segment that begins with a record.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -217,6 +218,24 @@ func (s *Spool) Listener(name string) (*Listener, error) {
 	defer s.mu.Unlock()
 	s.listeners[name] = l
 	return l, nil
+}
+
+// OtherListeners returns the names of listeners that have series, and are not in names.
+func (s *Spool) OtherListeners(names []string) (others []string, err error) {
+	known := make(map[string]bool)
+	for _, name := range names {
+		known[listenerFolder(name)] = true
+	}
+	folders, err := filepath.Glob(filepath.Join(globEscape(s.Path), "*", "*-*"))
+	for _, folder := range folders {
+		parent := filepath.Base(filepath.Dir(folder))
+		if _, _, ok := parseSeriesName(filepath.Base(folder)); ok && !known[parent] {
+			known[parent] = true
+			name, _ := url.PathUnescape(parent)
+			others = append(others, name)
+		}
+	}
+	return others, err
 }
 
 // beginEpoch returns the epoch of this process, and begins one if necessary: the next number, with
