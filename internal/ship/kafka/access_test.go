@@ -71,7 +71,8 @@ func TestPermissions(t *testing.T) {
 			options := []string{"sasl", "plain", "user", "ann", "password", "pass"}
 			err := b.open(t, options...).Send(t.Context(), shiptest.Numbered(0, 10))
 			var result *ship.Error
-			if denied := errors.As(err, &result) && result.Permanent; denied != c.denied || err != nil && !denied {
+			denied := errors.As(err, &result) && result.Permanent
+			if denied != c.denied || err != nil && !denied {
 				t.Fatalf("%v, denied: %v, want %v", err, denied, c.denied)
 			}
 			if err != nil && !strings.Contains(err.Error(), "kafka-acls.sh --add --producer") {

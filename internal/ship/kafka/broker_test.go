@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -57,7 +59,8 @@ func (b *broker) createTopic(t testing.TB) {
 	topic.Topic, topic.NumPartitions, topic.ReplicationFactor = b.topic, 3, 1
 	create := kmsg.NewPtrCreateTopicsRequest()
 	create.Topics = append(create.Topics, topic)
-	if response, err := create.RequestWith(ctx, client); err != nil || response.Topics[0].ErrorCode != 0 {
+	response, err := create.RequestWith(ctx, client)
+	if err != nil || response.Topics[0].ErrorCode != 0 {
 		t.Fatalf("topic %s: %v, %v", b.topic, err, response)
 	}
 	t.Cleanup(func() {
@@ -185,46 +188,64 @@ func (b *broker) checkOnce(t testing.TB, n int) {
 	}
 }
 
-// shipBatch sends a batch until it is acknowledged, as the shipper does: Stored is asked before each
-// resend. reopen returns the target to go on with after an error.
-func shipBatch(t testing.TB, target *target, b *ship.Batch, reopen func() *target) (last *target) {
-	t.Helper()
-	for deadline := time.Now().Add(2 * time.Minute); ; {
-		err := target.Send(t.Context(), b)
-		if err == nil {
-			return target
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-		target = reopen()
-		for {
-			var n int
-			if n, err = target.Stored(t.Context(), b); err == nil {
-				b.First += uint64(n)
-				b.Records = b.Records[n:]
-				break
-			}
-			if time.Now().After(deadline) {
-				t.Fatal(err)
-			}
-			pause(t.Context(), 20*time.Millisecond)
-		}
-		if len(b.Records) == 0 {
-			return target
-		}
-	}
+// killer kills and starts a broker at each request, beside the test: when the broker has stored
+// messages without an answer. interrupt ends Send of shipBatch before.
+type killer struct {
+	requests  chan struct{}
+	ended     sync.WaitGroup
+	interrupt bool
+	cancel    atomic.Pointer[context.CancelFunc] // of Send
 }
 
-// killer kills and starts a broker at each call of a channel, beside the test.
-func (b *broker) killer(t testing.TB) (kill chan<- struct{}, stop func()) {
-	requests := make(chan struct{}, 100)
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for range requests {
+func startKiller(t testing.TB, b *broker, interrupt bool) *killer {
+	k := &killer{requests: make(chan struct{}, 100), interrupt: interrupt}
+	k.ended.Go(func() {
+		for range k.requests {
+			b.process.Process.Signal(syscall.SIGUSR1)
+			const unanswered = "stored without an answer"
+			for !strings.Contains(b.process.Output(), unanswered) && t.Context().Err() == nil {
+				pause(t.Context(), time.Millisecond)
+			}
+			if k.interrupt {
+				(*k.cancel.Load())()
+			}
 			b.process.Kill()
 			b.start(t)
 		}
 	})
-	return requests, func() { close(requests); wg.Wait() }
+	return k
+}
+
+// stop waits until the broker runs.
+func (k *killer) stop() {
+	close(k.requests)
+	k.ended.Wait()
+}
+
+// shipBatch sends a batch until all of it is acknowledged, as the shipper does: Stored is asked
+// before each resend. reopen returns the target to go on with after an error.
+func (k *killer) shipBatch(t testing.TB, target *target, b *ship.Batch, reopen func() *target) {
+	t.Helper()
+	for deadline := time.Now().Add(2 * time.Minute); len(b.Records) > 0; {
+		ctx, cancel := context.WithDeadline(t.Context(), deadline)
+		k.cancel.Store(&cancel)
+		err := target.Send(ctx, b)
+		cancel()
+		if err == nil {
+			return
+		}
+		target = reopen()
+		for err != nil {
+			if time.Now().After(deadline) {
+				t.Fatal(err)
+			}
+			var n int
+			if n, err = target.Stored(t.Context(), b); err != nil {
+				pause(t.Context(), 20*time.Millisecond)
+				continue
+			}
+			b.First += uint64(n)
+			b.Records = b.Records[n:]
+		}
+	}
 }

@@ -105,17 +105,17 @@ func TestBrokerKilled(t *testing.T) {
 					}
 					return current
 				}
-				kill, stop := b.killer(t)
+				k := startKiller(t, b, anew)
 				for first := 0; first < records; first += size {
 					if first%(records/5) == records/10 {
-						kill <- struct{}{}
+						k.requests <- struct{}{}
 					}
 					batch := shiptest.Numbered(first, size)
 					batch.Note = note
-					current = shipBatch(t, current, batch, reopen)
+					k.shipBatch(t, current, batch, reopen)
 					note = batch.Note
 				}
-				stop()
+				k.stop()
 				b.checkOnce(t, records)
 			})
 		}

@@ -22,8 +22,8 @@ import (
 
 func main() {
 	user := flag.String("user", "", "MECHANISM:USER:PASSWORD; clients must authenticate")
-	allow := flag.String("allow", "", "read, write or read,write: all that the user may do with the topic")
-	refuse := flag.Bool("refuse", false, "refuse all users, by the answer of a broker; kfake closes connections")
+	allow := flag.String("allow", "", "read, write or read,write: what the user may do")
+	refuse := flag.Bool("refuse", false, "refuse all users with an answer; kfake closes connections")
 	cert := flag.String("cert", "", "file of a certificate: clients must use TLS")
 	key := flag.String("key", "", "file of the key of the certificate")
 	maxBytes := flag.Int("max-bytes", 1048588, "largest batch in bytes (message.max.bytes)")
@@ -50,7 +50,9 @@ func main() {
 	if err := rebuildWindows(data); err != nil {
 		log.Fatalf("sequences of producers: %v", err)
 	}
+	silence := newSilence()
 	opts := []kfake.Opt{
+		kfake.ListenFn(silence.listen),
 		kfake.NumBrokers(1),
 		kfake.Ports(port),
 		kfake.DataDir(data),
@@ -72,13 +74,19 @@ func main() {
 	if err != nil {
 		log.Fatalf("kfake: %v", err)
 	}
+	cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		silence.produced.Store(true)
+		return nil, nil, false
+	})
+	refuseAll := func(r kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		response := r.ResponseKind().(*kmsg.SASLAuthenticateResponse)
+		response.ErrorCode = kerr.SaslAuthenticationFailed.Code
+		return response, nil, true
+	}
 	if *refuse {
-		cluster.ControlKey(int16(kmsg.SASLAuthenticate), func(r kmsg.Request) (kmsg.Response, error, bool) {
-			cluster.KeepControl()
-			response := r.ResponseKind().(*kmsg.SASLAuthenticateResponse)
-			response.ErrorCode = kerr.SaslAuthenticationFailed.Code
-			return response, nil, true
-		})
+		cluster.ControlKey(int16(kmsg.SASLAuthenticate), refuseAll)
 	}
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, os.Interrupt, syscall.SIGTERM)
@@ -105,5 +113,6 @@ func userOptions(text, topic, allow string) []kfake.Opt {
 		acls = append(acls, kfake.ACL{Resource: kmsg.ACLResourceTypeTopic, Name: topic,
 			Pattern: kmsg.ACLResourcePatternTypeLiteral, Operation: op, Allow: true})
 	}
-	return []kfake.Opt{kfake.EnableSASL(), kfake.EnableACLs(), kfake.User(parts[0], parts[1], parts[2], acls...)}
+	user := kfake.User(parts[0], parts[1], parts[2], acls...)
+	return []kfake.Opt{kfake.EnableSASL(), kfake.EnableACLs(), user}
 }
