@@ -365,13 +365,20 @@ func TestUpgradesWithoutBroker(t *testing.T) {
 // A restart without standby, also after SIGKILL, ships what the spool holds.
 func TestRestartShipsTheSpool(t *testing.T) {
 	eachBroker(t, func(t *testing.T, b broker) {
-		b.kill()
 		address, args := shipArgs(t, b)
 		p := startServe(t, nil, args...)
 		s := newSenders(t, address, 4)
+		s.send(1_000, 20_000)
+		p.waitForLedger(s.sent)
+		p.waitForShipped()
+		b.kill()
 		s.send(10_000, 20_000)
 		p.waitForDelivered(10_000)
 		p.wantStop()
+		final := p.logLines("final ledger of a target")
+		if len(final) != 1 || final[0]["acknowledged"] != 1_000.0 || final[0]["waiting"] != 9_000.0 {
+			t.Errorf("%v", final)
+		}
 		p = startServe(t, nil, args...)
 		s.send(20_000, 20_000)
 		p.waitForDelivered(10_000)

@@ -106,7 +106,7 @@ type Error struct {
 	Err          error
 	Acknowledged int           // with Err
 	Rejected     []Rejection   // by increasing Index; with Err each Index is below Acknowledged
-	Permanent    bool          // only a change of configuration helps: sent again once a minute
+	Permanent    bool          // only a change of configuration helps: sent again every 10 s
 	RetryAfter   time.Duration // the least pause, as the target asks; 0: the target does not
 }
 

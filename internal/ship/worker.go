@@ -20,7 +20,7 @@ const (
 	firstPause   = 200 * time.Millisecond
 	longestPause = 30 * time.Second
 	// permanentPause is for targets of which the configuration is wrong.
-	permanentPause = time.Minute
+	permanentPause = 10 * time.Second
 	remindInterval = time.Minute
 	// gatherTime is the least time between two small batches: a batch for each receive call would
 	// cost more than the records. A record is at a target that works within gatherTime and the time

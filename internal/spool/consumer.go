@@ -26,6 +26,7 @@ type Consumer struct {
 	mu     sync.Mutex
 	state  state
 	saved  bool // the file has the state
+	closed bool
 	file   *cursor
 	oldest time.Time // when the oldest waiting record was written, or the one read last
 
@@ -354,8 +355,10 @@ func (c *Consumer) Status() (s Status) {
 	is := &c.state
 	if held {
 		is.Waiting, is.WaitingBytes = c.countWaiting(list)
-	} else if saved, _, err := readCursor(c.file.file); err == nil {
-		is = &saved
+	} else if !c.closed {
+		if saved, _, err := readCursor(c.file.file); err == nil {
+			is = &saved
+		}
 	}
 	s = Status{Acknowledged: is.Acknowledged, Waiting: is.Waiting, Rejected: is.Rejected,
 		Expired: is.Expired, Resent: is.Resent, WaitingBytes: is.WaitingBytes}
@@ -393,10 +396,20 @@ func (c *Consumer) sync() {
 	}
 }
 
-// Close closes the files.
-func (c *Consumer) Close() {
+// Close saves the ledger, if this process has the lock, and closes the files. Status then returns
+// this ledger.
+func (c *Consumer) Close() error {
+	list, held := c.listener.ordered(), c.listener.spool.Held()
 	c.reader.close()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.file.file.Close()
+	if c.closed {
+		return nil
+	}
+	c.closed = true
+	var err error
+	if held {
+		err = c.save(list)
+	}
+	return errors.Join(err, c.file.file.Close())
 }
