@@ -116,8 +116,42 @@ func (p *Shipper) acquire() bool {
 	}
 }
 
+// drainPatience is how long a target may acknowledge nothing at the end of the process.
+const drainPatience = time.Second
+
+// waitForWorkers waits until the workers have ended, ctx ends, or no target has acknowledged a record
+// for drainPatience. The result is whether the workers have ended.
+func (p *Shipper) waitForWorkers(ctx context.Context, ended <-chan struct{}) bool {
+	tick := time.NewTicker(drainPatience / 10)
+	defer tick.Stop()
+	last, since := p.acknowledged(), time.Now()
+	for {
+		select {
+		case <-ended:
+			return true
+		case <-ctx.Done():
+			return false
+		case now := <-tick.C:
+			if n := p.acknowledged(); n != last {
+				last, since = n, now
+			} else if now.Sub(since) >= drainPatience {
+				return false
+			}
+		}
+	}
+}
+
+// acknowledged returns how many records all targets have acknowledged or rejected.
+func (p *Shipper) acknowledged() (n uint64) {
+	for _, w := range p.workers {
+		is := w.consumer.Status()
+		n += is.Acknowledged + is.Rejected
+	}
+	return n
+}
+
 // Stop ends shipping at the end of the process. With drain, targets that work get what waits, until
-// the end of ctx; a target that fails does not delay Stop. Without drain, only batches that are
+// the end of ctx; targets that fail, or acknowledge nothing for a second, do not delay Stop. Without drain, only batches that are
 // being sent are awaited, for spool.StopPatience. What is not acknowledged stays in the spool.
 func (p *Shipper) Stop(ctx context.Context, drain bool) {
 	p.stopping.Do(func() {
@@ -131,16 +165,11 @@ func (p *Shipper) Stop(ctx context.Context, drain bool) {
 			ctx, cancel = context.WithTimeout(ctx, spool.StopPatience/2)
 			defer cancel()
 		}
-		select {
-		case <-ended:
-		case <-ctx.Done():
-			if drain {
-				close(p.stop)
-			}
-			p.abort()
-			<-ended
+		if !p.waitForWorkers(ctx, ended) && drain {
+			close(p.stop)
 		}
 		p.abort()
+		<-ended
 		for _, w := range p.workers {
 			w.target.Close()
 			w.consumer.Close()

@@ -359,6 +359,34 @@ func TestStopShipsTheRest(t *testing.T) {
 	wantInOrder(t, well.records(), 10000)
 }
 
+// A target that does not answer does not delay Stop for long.
+func TestStopLeavesHangingTarget(t *testing.T) {
+	hanging := &hangingTarget{called: make(chan struct{}, 100)}
+	r := newRig(t, t.TempDir(), ship.JSON, hanging)
+	r.writeNumbered(t, 10)
+	<-hanging.called
+	late, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	r.Stop(late, true)
+	if late.Err() != nil {
+		t.Error("Stop waited for the hanging target")
+	}
+	if o := r.output(0); o.Waiting != 10 || o.Spooled != 10 {
+		t.Errorf("%+v", o)
+	}
+}
+
+// hangingTarget answers at the end of the context.
+type hangingTarget struct{ called chan struct{} }
+
+func (h *hangingTarget) Send(ctx context.Context, _ *ship.Batch) error {
+	h.called <- struct{}{}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (h *hangingTarget) Close() error { return nil }
+
 // A process that has lost the lock of the spool sends nothing more.
 func TestReplacedShipperIsFenced(t *testing.T) {
 	folder := t.TempDir()
