@@ -18,13 +18,13 @@ import (
 // connection is a connection to one server. The connection is made once: names are resolved, and
 // secrets and certificates are read, for each connection.
 type connection struct {
-	nc      *nats.Conn
-	js      jetstream.JetStream
-	inbox   string         // the acknowledgement of message number N comes to the subject inbox.N
-	acks    chan *nats.Msg // acknowledgements in the order of their arrival
-	refused chan error     // what the server refuses without an answer to the message
-	closed  chan struct{}  // closed when the connection has ended
-	dialer  *dialer
+	nc     *nats.Conn
+	js     jetstream.JetStream
+	dialer *dialer
+	inbox  string          // the acknowledgement of message number N comes to the subject inbox.N
+	acks   chan *nats.Msg  // acknowledgements in the order of their arrival
+	alive  context.Context // ends with the connection, or when the server refuses a request
+	end    context.CancelCauseFunc
 
 	streams    []string // names of the streams that take the subject
 	maxMessage int      // bytes of the headers and the payload of a message
@@ -33,8 +33,8 @@ type connection struct {
 
 // dial connects to one of the servers, in random order.
 func (t *target) dial(ctx context.Context) (*connection, error) {
-	c := &connection{refused: make(chan error, 1), closed: make(chan struct{}),
-		acks: make(chan *nats.Msg, t.inFlight+1), dialer: &dialer{ctx: ctx}}
+	c := &connection{acks: make(chan *nats.Msg, t.inFlight+1), dialer: &dialer{ctx: ctx}}
+	c.alive, c.end = context.WithCancelCause(context.Background())
 	config, err := t.settings.TLSConfig("") // the library sets the host
 	if err != nil {
 		return nil, err
@@ -52,13 +52,8 @@ func (t *target) dial(ctx context.Context) (*connection, error) {
 	o.SkipHostLookup = true  // the dialer resolves names
 	o.AllowReconnect = false // a connection that lives on could bring old messages behind new ones
 	o.IgnoreDiscoveredServers = true
-	o.ClosedCB = func(*nats.Conn) { close(c.closed) }
-	o.AsyncErrorCB = func(_ *nats.Conn, _ *nats.Subscription, err error) {
-		select {
-		case c.refused <- err:
-		default:
-		}
-	}
+	o.ClosedCB = func(nc *nats.Conn) { c.end(cmp.Or(nc.LastError(), nats.ErrConnectionClosed)) }
+	o.AsyncErrorCB = func(_ *nats.Conn, _ *nats.Subscription, err error) { c.end(err) }
 	if err := user(&o); err != nil {
 		return nil, fmt.Errorf("read the user's secret: %w", err)
 	}
@@ -91,19 +86,23 @@ func (c *connection) close() {
 	c.nc.Close()
 }
 
-// explain returns what the server has said about the connection, if it has said anything, else err.
+// request returns a context for one question to the server, which ends with ctx, with the
+// connection, and after requestTimeout.
+func (c *connection) request(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	stop := context.AfterFunc(c.alive, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+// explain returns why the connection has ended, if it has ended, else err.
 func (c *connection) explain(err error) error {
-	select {
-	case refused := <-c.refused:
-		return ship.Permanent(fmt.Errorf("the server refuses: %w", refused))
-	default:
-	}
-	select {
-	case <-c.closed:
-		return fmt.Errorf("the connection to %s has ended: %w", c.dialer.last,
-			cmp.Or(c.nc.LastError(), err))
-	default:
+	switch cause := context.Cause(c.alive); {
+	case cause == nil:
 		return err
+	case errors.Is(cause, nats.ErrPermissionViolation):
+		return ship.Permanent(fmt.Errorf("the server refuses a request: %w", cause))
+	default:
+		return fmt.Errorf("the connection to %s has ended: %w", c.dialer.last, cause)
 	}
 }
 

@@ -78,7 +78,7 @@ const (
 
 // connect returns the connection, and makes it if there is none, or if the server has closed it.
 func (t *target) connect(ctx context.Context) (*connection, error) {
-	if t.conn != nil && t.conn.nc.IsConnected() {
+	if t.conn != nil && t.conn.alive.Err() == nil {
 		return t.conn, nil
 	}
 	t.disconnect()
@@ -104,7 +104,7 @@ func (t *target) disconnect() {
 
 // failure returns the error of ctx if ctx has ended, else err.
 func failure(ctx context.Context, err error) error {
-	if ctx.Err() == nil {
+	if ctx.Err() == nil || errors.Is(err, ctx.Err()) {
 		return err
 	}
 	if own := new(ship.Error); errors.As(err, &own) && own.Err != nil {

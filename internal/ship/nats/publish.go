@@ -47,7 +47,7 @@ func (p *publication) run(ctx context.Context) {
 		if err := p.nc.PublishMsg(out); err != nil {
 			p.waiting--
 			p.messages = p.messages[:len(p.messages)-1]
-			p.err = fmt.Errorf("publish: %w", err)
+			p.err = p.explain(fmt.Errorf("publish: %w", err))
 			break
 		}
 		for p.err == nil && len(p.acks) > 0 {
@@ -131,11 +131,8 @@ func (p *publication) await(ctx context.Context, most int) {
 		case <-timer.C:
 			p.fail(fmt.Errorf("no acknowledgement within %v", limit))
 			return
-		case <-p.closed:
-			p.fail(p.explain(nats.ErrConnectionClosed))
-			return
-		case err := <-p.refused:
-			p.fail(ship.Permanent(fmt.Errorf("the server refuses: %w", err)))
+		case <-p.alive.Done():
+			p.fail(p.explain(nil))
 			return
 		case <-ctx.Done():
 			p.fail(ctx.Err())

@@ -79,14 +79,14 @@ func (s *search) search(ctx context.Context, name string, after uint64) error {
 	if info.Config.SubjectTransform == nil {
 		config.FilterSubject = s.pattern
 	}
-	creation, cancel := context.WithTimeout(ctx, requestTimeout)
+	creation, cancel := s.request(ctx)
 	defer cancel()
 	consumer, err := s.js.CreateConsumer(creation, name, config)
 	if err != nil {
 		return err
 	}
 	err = s.read(ctx, consumer, state.LastSeq)
-	deletion, cancel := context.WithTimeout(ctx, requestTimeout)
+	deletion, cancel := s.request(ctx)
 	defer cancel()
 	s.js.DeleteConsumer(deletion, name, consumer.CachedInfo().Name) // else InactiveThreshold ends it
 	return err
@@ -111,7 +111,7 @@ func (s *search) read(ctx context.Context, consumer jetstream.Consumer, last uin
 func (s *search) fetch(ctx context.Context, consumer jetstream.Consumer, n int) (
 	last, pending uint64, err error,
 ) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := s.request(ctx)
 	defer cancel()
 	messages, err := consumer.Fetch(n, jetstream.FetchContext(ctx))
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/udpshard/udpshard/internal/ship"
@@ -43,7 +44,7 @@ func streamName(s *ship.Settings, o *options) (string, error) {
 
 // findStreams finds the streams that take the subject, and their largest message.
 func (t *target) findStreams(ctx context.Context, c *connection) error {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := c.request(ctx)
 	defer cancel()
 	list := c.js.StreamNames(ctx, jetstream.WithStreamListSubject(t.subject.pattern))
 	for name := range list.Name() {
@@ -72,7 +73,7 @@ func (t *target) findStreams(ctx context.Context, c *connection) error {
 
 // streamInfo returns the configuration and the state of a stream.
 func (c *connection) streamInfo(ctx context.Context, name string) (*jetstream.StreamInfo, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := c.request(ctx)
 	defer cancel()
 	stream, err := c.js.Stream(ctx, name)
 	if err != nil {
@@ -102,7 +103,7 @@ func (t *target) makeStream(ctx context.Context, c *connection) error {
 // apiError returns an error of JetStream in words.
 func apiError(err error) error {
 	switch api := new(jetstream.APIError); {
-	case errors.Is(err, jetstream.ErrJetStreamNotEnabled):
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, nats.ErrNoResponders):
 		return errors.New("no answer from JetStream: it is off at the server, or not ready")
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("no answer within %v", requestTimeout)
