@@ -13,13 +13,42 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/udpshard/udpshard/internal/ship"
+	"github.com/udpshard/udpshard/packet/record"
 )
 
-// answer is what a stream answers to a message (NATS architecture decision record 1, and 22 for
-// duplicates). An answer with Duplicate acknowledges: the stream has the message from before.
+// answer is what a stream answers to a message (NATS architecture decision records 1 and 22). An
+// answer with the member duplicate acknowledges: the stream has the message from before.
 type answer struct {
-	jetstream.PubAck
-	Error *jetstream.APIError `json:"error"`
+	Stream   string              `json:"stream"`
+	Sequence uint64              `json:"seq"`
+	Error    *jetstream.APIError `json:"error"`
+}
+
+// parseAnswer returns the answer of one of the known streams, if there is no error, without an
+// allocation.
+func parseAnswer(data []byte, streams []string) (a answer, err error) {
+	simple := true
+	for key, value := range record.Members(data) {
+		switch string(key) {
+		case "stream":
+			name := record.Text(value)
+			i := slices.IndexFunc(streams, func(s string) bool { return s == string(name) })
+			if simple = simple && i >= 0; i >= 0 {
+				a.Stream = streams[i]
+			}
+		case "seq":
+			a.Sequence, err = strconv.ParseUint(string(value), 10, 64)
+			simple = simple && err == nil
+		case "error":
+			simple = false
+		}
+	}
+	if simple && a.Stream != "" && a.Sequence > 0 {
+		return a, nil
+	}
+	var other answer
+	err = json.Unmarshal(data, &other)
+	return other, err
 }
 
 // errTooLarge is the code of the server's error JSStreamMessageExceedsMaximumErr.
@@ -27,7 +56,7 @@ const errTooLarge = 10054
 
 // handle notes the answer to a message.
 func (p *publication) handle(reply *nats.Msg) {
-	number, err := strconv.ParseUint(reply.Subject[len(p.inbox)+1:], 10, 64)
+	number, err := strconv.ParseUint(reply.Subject[len(p.inbox):], 10, 64)
 	i := number - p.first
 	if err != nil || number < p.first || i >= uint64(len(p.messages)) || p.messages[i].done {
 		return // a second answer
@@ -38,8 +67,7 @@ func (p *publication) handle(reply *nats.Msg) {
 		p.fail(errors.New("no stream answers: it is missing, or has no leader"))
 		return
 	}
-	var a answer
-	switch err := json.Unmarshal(reply.Data, &a); {
+	switch a, err := parseAnswer(reply.Data, p.streams); {
 	case err != nil || a.Error == nil && a.Stream == "":
 		p.fail(errors.New("the answer to a message is not of JetStream"))
 	case a.Error == nil:

@@ -21,7 +21,7 @@ type connection struct {
 	nc     *nats.Conn
 	js     jetstream.JetStream
 	dialer *dialer
-	inbox  string          // the acknowledgement of message number N comes to the subject inbox.N
+	inbox  string          // the acknowledgement of message number N comes to the subject inbox+N
 	acks   chan *nats.Msg  // acknowledgements in the order of their arrival
 	alive  context.Context // ends with the connection, or when the server refuses a request
 	end    context.CancelCauseFunc
@@ -66,8 +66,8 @@ func (t *target) dial(ctx context.Context) (*connection, error) {
 	}
 	c.js, err = jetstream.New(c.nc)
 	if err == nil {
-		c.inbox = c.nc.NewInbox()
-		_, err = c.nc.ChanSubscribe(c.inbox+".*", c.acks)
+		c.inbox = c.nc.NewInbox() + "."
+		_, err = c.nc.ChanSubscribe(c.inbox+"*", c.acks)
 	}
 	if err != nil {
 		c.close()

@@ -21,12 +21,18 @@ func newIdentity(b *ship.Batch) identity {
 
 // record returns the identity of the record Batch.Records[i].
 func (id identity) record(i int) string {
-	return id.series + strconv.FormatUint(id.number+uint64(i), 10)
+	return numbered(id.series, id.number+uint64(i))
 }
 
 // records returns the identity of count records from Batch.Records[i] on.
 func (id identity) records(i, count int) string {
 	return id.record(i) + "." + strconv.Itoa(count)
+}
+
+// numbered returns a text and a number, with one allocation.
+func numbered(text string, n uint64) string {
+	var buffer [128]byte
+	return string(strconv.AppendUint(append(buffer[:0], text...), n, 10))
 }
 
 // parse returns the numbers of the records of a message: from first, and below end. ok is false if

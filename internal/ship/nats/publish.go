@@ -3,7 +3,6 @@ package nats
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -41,7 +40,7 @@ type message struct {
 func (p *publication) run(ctx context.Context) {
 	out := &nats.Msg{Header: nats.Header{nats.MsgIdHdr: make([]string, 1)}}
 	for p.err == nil && p.cut(out) {
-		out.Reply = p.inbox + "." + strconv.FormatUint(p.published, 10)
+		out.Reply = numbered(p.inbox, p.published)
 		p.published++
 		p.waiting++
 		if err := p.nc.PublishMsg(out); err != nil {
