@@ -24,7 +24,7 @@ const module = "github.com/udpshard/udpshard/"
 // that is not here fails the test: decide where it stands.
 var mayImport = map[string][]string{
 	"internal/server":                       {"internal/handoff/succession", "internal/preflight", "internal/config", "internal/output", "internal/output/file", "shard", "internal/engine", "internal/steer", "internal/handoff", "internal/handoff/takeover", "metrics", "metrics/prom", "packet", "packet/dns", "packet/syslog", "internal/connlimit", "internal/loadgen", "internal/sockets", "internal/holder", "internal/doctor", "internal/cli", "internal/client", "internal/format", "internal/regular", "internal/selftest", "internal/sys", "internal/handoff/systemd", "internal/hostport", "internal/logging", "internal/dnsservice", "internal/ship", "internal/spool", "internal/ship/targets"},
-	"cmd/udpshard":                          {"internal/server", "internal/preflight", "internal/config", "internal/cli", "internal/client", "internal/doctor", "internal/format", "internal/loadgen", "internal/selftest", "internal/sockets", "internal/sys", "shard"},
+	"cmd/udpshard":                          {"internal/server", "internal/preflight", "internal/config", "internal/cli", "internal/client", "internal/doctor", "internal/format", "internal/loadgen", "internal/selftest", "internal/sockets", "internal/spool/report", "internal/sys", "shard"},
 	"internal/ship":                         {"internal/cli", "internal/spool", "metrics", "packet/record"},
 	"internal/ship/http":                    {"internal/cli", "internal/ship", "packet/record"},
 	"internal/ship/shiptest":                {"internal/ship"},
@@ -35,6 +35,7 @@ var mayImport = map[string][]string{
 	"internal/ship/targets":                 {"internal/cli", "internal/ship", "internal/ship/stream", "internal/ship/kafka", "internal/ship/nats", "internal/ship/relp", "internal/ship/http"},
 	"internal/ship/shiptest/servers/kfaked": {},
 	"internal/spool":                        {"internal/output/file", "metrics"},
+	"internal/spool/report":                 {"internal/cli", "internal/format", "internal/ship/targets", "internal/spool"},
 	"internal/output":                       {"internal/output/file", "metrics", "packet"},
 	"internal/output/file":                  {"metrics"},
 	"shard":                                 {"internal/engine", "internal/steer", "packet", "metrics", "internal/sys", "internal/holder", "internal/rate", "internal/hostport"},

@@ -39,7 +39,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	root.SetHelpTemplate(cli.HelpTemplate)
 	root.SetFlagErrorFunc(cli.FlagError)
 	root.AddCommand(serveCommand(), sendCommand(), selftestCommand(), socketsCommand(),
-		doctorCommand(), healthCommand(), versionCommand())
+		spoolCommand(), doctorCommand(), healthCommand(), versionCommand())
 	root.SetHelpCommand(cli.HelpCommand())
 	cli.AddCompletion(root)
 	root.InitDefaultHelpFlag()

@@ -51,3 +51,12 @@ func (o *Output) Write(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
+
+// Direct returns the writer of an Output, whose errors are returned: for long outputs, which end
+// with the first error.
+func Direct(w io.Writer) io.Writer {
+	if o, ok := w.(*Output); ok {
+		return o.W
+	}
+	return w
+}

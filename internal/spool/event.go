@@ -10,8 +10,9 @@ type Event struct {
 
 // Damage is a part of a segment that can't be read.
 type Damage struct {
-	File       string
-	Start, End int64  // bytes
-	Records    uint64 // that are lost for the target
-	Reason     string
+	File    string `json:"-"`
+	Start   int64  `json:"start"` // bytes
+	End     int64  `json:"end"`
+	Records uint64 `json:"records"` // that are lost for the target
+	Reason  string `json:"reason"`
 }

@@ -15,7 +15,9 @@ const (
 	identityFile    = "spool.json"
 	lockFile        = "lock"
 	rejectedFile    = "rejected.json"
+	olderRejected   = "rejected.json.1"
 	epochsFolder    = "epochs"
+	lostAndFound    = "lost+found" // of a file system
 	consumersFolder = "consumers"
 )
 
@@ -48,8 +50,23 @@ func parseSeriesName(name string) (epoch uint64, shard int, ok bool) {
 // ASCII, also / and a leading dot.
 func listenerFolder(listener string) string {
 	name := url.PathEscape(listener)
-	if strings.HasPrefix(name, ".") || name == epochsFolder {
+	if strings.HasPrefix(name, ".") || isOwnName(name) {
 		return "%" + fmt.Sprintf("%02X", name[0]) + name[1:]
 	}
 	return name
+}
+
+// listenerOfFolder returns the name of the listener that has a folder.
+func listenerOfFolder(name string) (listener string, ok bool) {
+	listener, err := url.PathUnescape(name)
+	return listener, err == nil && listenerFolder(listener) == name
+}
+
+// isOwnName reports whether a name in the folder of the spool belongs to no listener.
+func isOwnName(name string) bool {
+	switch name {
+	case identityFile, lockFile, rejectedFile, olderRejected, epochsFolder, lostAndFound:
+		return true
+	}
+	return false
 }

@@ -17,6 +17,9 @@ const (
 	maxRecords = 8192
 )
 
+// segmentMissing is the reason of Damage for a segment that is not there.
+const segmentMissing = "segment missing"
+
 // position is where a consumer is in a series.
 type position struct {
 	Record  uint64 `json:"record"`  // number of the next record
@@ -56,7 +59,7 @@ func (r *reader) next(at position, most int) (p part, after position, err error)
 	seg := has.segments[i]
 	if at.Record < seg.first { // a segment is missing
 		after = position{Record: seg.first, Segment: seg.first}
-		return r.lost(at.Segment, at.Offset, at.Offset, at, after, "segment missing"), after, nil
+		return r.lost(at.Segment, at.Offset, at.Offset, at, after, segmentMissing), after, nil
 	}
 	if at.Segment != seg.first {
 		if at.Record != seg.first { // the position is in a segment that is gone, or the cursor is wrong
@@ -75,7 +78,7 @@ func (r *reader) next(at position, most int) (p part, after position, err error)
 	}
 	if err := r.open(seg.first); err != nil {
 		if errors.Is(err, os.ErrNotExist) {
-			return r.lost(seg.first, at.Offset, has.bytes(i), at, after, "segment missing"), after, nil
+			return r.lost(seg.first, at.Offset, has.bytes(i), at, after, segmentMissing), after, nil
 		}
 		return p, at, err
 	}

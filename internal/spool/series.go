@@ -21,7 +21,8 @@ type Series struct {
 
 	epoch  uint64
 	folder string
-	own    bool // this process appends
+	own    bool   // this process appends
+	suffix string // damagedSuffix for files that were set aside
 
 	mu       sync.Mutex
 	segments []segment       // in order; the last one may grow. Elements never change
@@ -39,7 +40,7 @@ type segment struct {
 }
 
 func (s *Series) path(first uint64, suffix string) string {
-	return filepath.Join(s.folder, segmentName(first)+suffix)
+	return filepath.Join(s.folder, segmentName(first)+suffix+s.suffix)
 }
 
 // extent is what a series has at one moment.

@@ -130,7 +130,7 @@ func (s *Spool) readIdentity() (is identity, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		entries, err := os.ReadDir(s.Path)
 		for _, e := range entries {
-			if e.Name() != "lost+found" {
+			if e.Name() != lostAndFound {
 				return is, fmt.Errorf("the folder has other files (%s), and is no spool", e.Name())
 			}
 		}
@@ -165,14 +165,15 @@ func replaceFile(path string, data []byte) error {
 
 // measure adds up the size of all files but positions of targets, which are small, with holes.
 func (s *Spool) measure() error {
-	return filepath.WalkDir(s.Path, func(_ string, d fs.DirEntry, err error) error {
+	return filepath.WalkDir(s.Path, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			if errors.Is(err, fs.ErrNotExist) { // removed by the active process
 				return nil
 			}
 			return err
 		}
-		if d.IsDir() && d.Name() == consumersFolder {
+		inListener := filepath.Dir(filepath.Dir(path)) == filepath.Clean(s.Path)
+		if d.IsDir() && d.Name() == consumersFolder && inListener {
 			return fs.SkipDir
 		}
 		if info, err := d.Info(); err == nil && info.Mode().IsRegular() {
