@@ -339,7 +339,7 @@ func scriptExample(ts *testscript.TestScript, args []string) {
 
 // Lines of help texts have at most 80 columns, except lines of flags, and no trailing spaces.
 func TestHelpFitsTerminal(t *testing.T) {
-	for _, name := range []string{"serve", "doctor", "sockets", "health", "version"} {
+	for _, name := range []string{"serve", "doctor", "sockets", "spool", "health", "version"} {
 		var out, errors bytes.Buffer
 		if code := run([]string{name, "--help"}, &out, &errors); code != cli.ExitDone || errors.Len() > 0 {
 			t.Errorf("%s --help: got exit code %d, standard error %q", name, code, &errors)

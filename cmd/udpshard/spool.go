@@ -15,8 +15,8 @@ func spoolCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "spool [flags] DIR",
 		Short: "Show what a spool has: records, positions of targets, and damage",
-		Long: `Shows what the spool in the folder DIR has, or writes the records that wait. The
-spool is only read: nothing is changed or locked, and a running instance goes on.
+		Long: `Shows what the spool in the folder DIR has, or writes the records that wait.
+Nothing is changed or locked, and a running instance is not disturbed.
 
 shipped by      the process that brings records to targets
 series          records of one epoch and shard: 12-0. Each process that writes
