@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
+	"strings"
 
 	"github.com/udpshard/udpshard/internal/ship"
 	"github.com/udpshard/udpshard/packet/record"
@@ -36,9 +38,12 @@ func newElasticsearch(s *ship.Settings) (format, error) {
 func (*elasticsearch) setHeader(h http.Header) { h.Set("Content-Type", "application/x-ndjson") }
 
 func (e *elasticsearch) append(dst []byte, b *ship.Batch, part []int) []byte {
+	// A RecordID ends in the number of the record, and needs no escapes.
+	prefix := strings.TrimSuffix(b.RecordID(0), strconv.FormatUint(b.First, 10))
 	for _, i := range part {
 		dst = append(dst, `{"create":{"_id":"`...)
-		dst = append(dst, b.RecordID(i)...) // needs no escapes
+		dst = append(dst, prefix...)
+		dst = strconv.AppendUint(dst, b.First+uint64(i), 10)
 		dst = append(dst, "\"}}\n"...)
 		if e.addTimestamp {
 			dst = e.appendWithTimestamp(dst, b, i)
