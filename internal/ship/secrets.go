@@ -35,7 +35,7 @@ func parseReferences(value string) (all []reference, err error) {
 // to.
 func (s *Settings) CheckSecrets() error {
 	var errs []error
-	for _, key := range SecretOptions {
+	for _, key := range s.secretOptions() {
 		if _, err := parseReferences(s.Options[key]); err != nil {
 			errs = append(errs, fmt.Errorf("option %s: %w", key, err))
 		}
@@ -46,12 +46,43 @@ func (s *Settings) CheckSecrets() error {
 // LiteralSecrets returns the SecretOptions with a value that is more than references. CheckSecrets
 // has the errors of other values.
 func (s *Settings) LiteralSecrets() (keys []string) {
-	for _, key := range SecretOptions {
+	for _, key := range s.secretOptions() {
 		parts, err := parseReferences(s.Options[key])
 		isLiteral := func(r reference) bool { return r.before != "" }
+		if name, isHeader := strings.CutPrefix(key, HeaderPrefix); isHeader && !namesSecret(name) {
+			continue
+		}
 		if err == nil && slices.ContainsFunc(parts, isLiteral) {
 			keys = append(keys, key)
 		}
 	}
 	return keys
+}
+
+// HeaderPrefix begins the names of options with header fields of HTTP: header.NAME. Any header field
+// may have a secret.
+const HeaderPrefix = "header."
+
+// IsSecret reports whether the value of an option is never shown.
+func IsSecret(key string) bool {
+	return slices.Contains(SecretOptions, key) || strings.HasPrefix(key, HeaderPrefix)
+}
+
+// secretOptions returns the options for which IsSecret holds, sorted.
+func (s *Settings) secretOptions() (keys []string) {
+	for key := range s.Options {
+		if IsSecret(key) {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// namesSecret reports whether the name of a header field is the name of a secret, such as
+// Authorization, X-API-Key and Api-Token: such a value must be a reference on the command line.
+func namesSecret(name string) bool {
+	name = strings.ToLower(name)
+	return slices.ContainsFunc([]string{"auth", "cookie", "key", "password", "secret", "token"},
+		func(word string) bool { return strings.Contains(name, word) })
 }

@@ -1,6 +1,7 @@
 package ship
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -44,6 +45,26 @@ func TestSecrets(t *testing.T) {
 		}
 		if err := s.CheckSecrets(); (err != nil) != c.syntax || err != nil && strings.Contains(err.Error(), ":SECRET") {
 			t.Errorf("%s: CheckSecrets: %v", c.text, err)
+		}
+	}
+}
+
+// Header fields may have secrets: all are hidden, and some must be references on the command line.
+func TestSecretHeaders(t *testing.T) {
+	s := &Settings{Options: map[string]string{"header.X-API-Key": "SECRET1", "header.X-Scope": "SECRET2", "user": "u"}}
+	if got := s.LiteralSecrets(); !slices.Equal(got, []string{"header.X-API-Key"}) {
+		t.Errorf("literal: %q", got)
+	}
+	if got := s.Redact(errors.New("SECRET1 SECRET2 u")).Error(); got != "*** *** u" {
+		t.Error(got)
+	}
+	s.Options["header.X-Scope"] = "${SECRET}"
+	if err := s.CheckSecrets(); err == nil || !strings.Contains(err.Error(), "option header.X-Scope") {
+		t.Error(err)
+	}
+	for key, want := range map[string]bool{"token": true, "header.A": true, "user": false, "headers": false} {
+		if IsSecret(key) != want {
+			t.Errorf("%s: %t", key, !want)
 		}
 	}
 }

@@ -24,7 +24,7 @@ type Settings struct {
 }
 
 // SecretOptions are the options with secrets: their values are never shown, and must be references
-// on the command line.
+// on the command line. Header fields may have secrets, too: see IsSecret.
 var SecretOptions = []string{"password", "token", "nkey"}
 
 // TLSOptions are the options of TLSConfig.
@@ -79,7 +79,7 @@ func (s *Settings) Value(key string) (string, error) {
 // Redact replaces the values of secrets in the text of an error.
 func (s *Settings) Redact(err error) error {
 	text := err.Error()
-	for _, key := range SecretOptions {
+	for _, key := range s.secretOptions() {
 		if secret, err := s.Value(key); err == nil && secret != "" {
 			text = strings.ReplaceAll(text, secret, "***")
 		}

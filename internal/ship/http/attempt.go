@@ -90,7 +90,7 @@ func (t *target) newRequest(
 		secrets = append(secrets, encoded)
 	}
 	for _, key := range t.headers {
-		r.Header.Set(strings.TrimPrefix(key, headerPrefix), value(key))
+		r.Header.Set(strings.TrimPrefix(key, ship.HeaderPrefix), value(key))
 	}
 	return r, secrets, err
 }

@@ -30,9 +30,6 @@ var generalOptions = []string{
 	"format", "compress", "user", "password", "token", "also", "timeout", "id_parameter",
 }
 
-// headerPrefix begins the names of options with further header fields: header.NAME.
-const headerPrefix = "header."
-
 // target is the ship.Target of this package.
 type target struct {
 	settings    *ship.Settings
@@ -96,7 +93,7 @@ func checkCredentials(s *ship.Settings) error {
 // headerOptions returns the options header.NAME, sorted.
 func headerOptions(s *ship.Settings) (keys []string, err error) {
 	for key := range s.Options {
-		name, found := strings.CutPrefix(key, headerPrefix)
+		name, found := strings.CutPrefix(key, ship.HeaderPrefix)
 		if !found {
 			continue
 		}
