@@ -83,7 +83,8 @@ func ServerConfig(cert, key string, clients *CA) *tls.Config {
 }
 
 // issue makes a certificate that is valid from two hours ago until a time from now.
-func (ca *CA) issue(t testing.TB, valid time.Duration, usage x509.ExtKeyUsage, hosts []string) (cert, key string) {
+func (ca *CA) issue(t testing.TB, valid time.Duration, usage x509.ExtKeyUsage,
+	hosts []string) (cert, key string) {
 	t.Helper()
 	ca.issued++
 	template := &x509.Certificate{

@@ -59,8 +59,10 @@ func unpackSyslogNG(t testing.TB) string {
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(folder)
-	script := `set -e; cd "$1"; shift; apt-get download "$@"; for f in *.deb; do dpkg -x "$f" root; done`
-	download := exec.Command("sh", append([]string{"-c", script, "sh", folder}, syslogNGPackages...)...)
+	const script = `set -e; cd "$1"; shift; apt-get download "$@"
+for f in *.deb; do dpkg -x "$f" root; done`
+	args := append([]string{"-c", script, "sh", folder}, syslogNGPackages...)
+	download := exec.Command("sh", args...)
 	if out, err := download.CombinedOutput(); err != nil {
 		t.Skipf("needs syslog-ng: apt-get install syslog-ng-core, or on Debian beside rsyslog, "+
 			"apt-get update, so that this succeeds: apt-get download %s: %v\n%s",

@@ -34,7 +34,8 @@ type mark struct{ plain, wire int }
 const connectTimeout = 10 * time.Second
 
 // keepAlive finds a peer that died while no records came, within a minute.
-var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3}
+var keepAlive = net.KeepAliveConfig{
+	Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3}
 
 // connect connects to the target, whose name is resolved anew.
 func connect(ctx context.Context, s *ship.Settings) (*connection, error) {
@@ -176,7 +177,8 @@ func (c *connection) acknowledged(failure error) int {
 	case c.stream == c.socket:
 		return wire
 	}
-	n, _ := slices.BinarySearchFunc(c.marks, wire+1, func(m mark, wire int) int { return m.wire - wire })
+	byWire := func(m mark, wire int) int { return m.wire - wire }
+	n, _ := slices.BinarySearchFunc(c.marks, wire+1, byWire)
 	if n == 0 {
 		return 0
 	}
@@ -194,7 +196,8 @@ func withoutAddresses(err error) error {
 }
 
 // close closes the connection. What has arrived is read first: Linux would reset the connection
-// instead (tcp_close, net/ipv4/tcp.c), and a reset makes the peer lose what its program has not read.
+// instead (tcp_close, net/ipv4/tcp.c), and a reset makes the peer lose what its program has not
+// read.
 func (c *connection) close() error {
 	c.timer.Stop()
 	ctx, cancel := context.WithTimeout(context.Background(), grace)

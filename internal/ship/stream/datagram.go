@@ -16,9 +16,10 @@ import (
 	"github.com/udpshard/udpshard/internal/ship"
 )
 
-// datagrams sends each record as a datagram. The network acknowledges nothing: Send returns nil when
-// the kernel has taken all datagrams, and the host of the target has refused none so far. A host
-// refuses with an ICMP message that comes some time after a datagram, from the same host at once.
+// datagrams sends each record as a datagram. The network acknowledges nothing: Send returns nil
+// when the kernel has taken all datagrams, and the host of the target has refused none so far. A
+// host refuses with an ICMP message that comes some time after a datagram, from the same host at
+// once.
 type datagrams struct {
 	settings *ship.Settings
 	conn     *net.UDPConn // nil: connected by the next Send
@@ -41,8 +42,8 @@ func newDatagrams(s *ship.Settings) (ship.Target, error) {
 	return d, nil
 }
 
-// Send implements ship.Target. After ECONNREFUSED the whole batch is sent again: which datagrams the
-// host of the target has refused is not known.
+// Send implements ship.Target. After ECONNREFUSED the whole batch is sent again: which datagrams
+// the host of the target has refused is not known.
 func (d *datagrams) Send(ctx context.Context, b *ship.Batch) error {
 	if err := d.connect(ctx); err != nil {
 		return err

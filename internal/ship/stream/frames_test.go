@@ -56,7 +56,7 @@ func TestFramesWithin(t *testing.T) {
 	}
 }
 
-// The overlap has the last whole frames, and nothing that others were sent after without being kept.
+// The overlap has the last whole frames without gaps.
 func TestOverlap(t *testing.T) {
 	for size := range 40 {
 		o := newOverlap(size)
@@ -84,7 +84,8 @@ func TestOverlap(t *testing.T) {
 			}
 			slices.Reverse(want)
 			older, newer := o.parts()
-			if got := string(older) + string(newer); got != strings.Join(want, "") || o.frames() != len(want) {
+			got := string(older) + string(newer)
+			if got != strings.Join(want, "") || o.frames() != len(want) {
 				t.Fatalf("size %d, round %d: %d frames %q, want %q", size, round, o.frames(), got, want)
 			}
 		}

@@ -91,7 +91,8 @@ func startRsyslog(t *testing.T, address, statements string) (file string) {
 	folder := t.TempDir()
 	file = filepath.Join(folder, "records")
 	_, port, _ := net.SplitHostPort(address)
-	configuration := fmt.Sprintf(`global(workDirectory="%s" maxMessageSize="64k" parser.dropTrailingLFOnReception="off")
+	configuration := fmt.Sprintf(`global(workDirectory="%s" maxMessageSize="64k"
+ parser.dropTrailingLFOnReception="off")
 %s
 input(type="imtcp" address="127.0.0.1" port="%s")
 template(name="raw" type="string" string="%%rawmsg%%%s\n")
@@ -109,8 +110,8 @@ action(type="omfile" file="%s" template="raw")
 // literal makes rsyslog keep control characters as they are.
 const literal = `parser.escapeControlCharactersOnReceive="off"`
 
-// keptLiteral is what rsyslog keeps of a message with literal: all bytes, but for a NUL at the end. A
-// message with more NULs has #000 instead of them, and from the byte before the first NUL on loses
+// keptLiteral is what rsyslog keeps of a message with literal: all bytes, but for a NUL at the end.
+// A message with more NULs has #000 instead of them, and from the byte before the first NUL on loses
 // all other bytes below 0x20 (SanitizeMsg, runtime/parser.c, rsyslog 8.2302).
 func keptLiteral(record []byte) []byte {
 	record = bytes.TrimSuffix(record, []byte{0})
@@ -130,8 +131,8 @@ func keptLiteral(record []byte) []byte {
 	return kept
 }
 
-// keptByDefault is what rsyslog keeps by default: bytes below 0x20 become #ooo, but for a NUL at the
-// end.
+// keptByDefault is what rsyslog keeps by default: bytes below 0x20 become #ooo, but for a NUL at
+// the end.
 func keptByDefault(record []byte) (kept []byte) {
 	for _, c := range bytes.TrimSuffix(record, []byte{0}) {
 		if c < 0x20 {
@@ -177,9 +178,10 @@ func TestRsyslogTLS(t *testing.T) {
 			clientCert, clientKey := ca.Client(t, "udpshard.example.org")
 			address := shiptest.FreeTCP(t)
 			file := startRsyslog(t, address, "global("+literal+fmt.Sprintf(` defaultNetstreamDriver="%s"
- defaultNetstreamDriverCAFile="%s" defaultNetstreamDriverCertFile="%s" defaultNetstreamDriverKeyFile="%s")
-module(load="imtcp" streamDriver.name="%[1]s" streamDriver.mode="1" streamDriver.authMode="x509/name"
- permittedPeer="udpshard.example.org")`, driver.name, ca.File, cert, key))
+ defaultNetstreamDriverCAFile="%s" defaultNetstreamDriverCertFile="%s"
+ defaultNetstreamDriverKeyFile="%s")
+module(load="imtcp" streamDriver.name="%[1]s" streamDriver.mode="1"
+ streamDriver.authMode="x509/name" permittedPeer="udpshard.example.org")`, driver.name, ca.File, cert, key))
 			to := open(t, octets(t, "tls://"+address, "ca", ca.File, "cert", clientCert, "key", clientKey))
 			bring(t, to, file, originals(20_000), keptLiteral)
 		})
@@ -215,7 +217,8 @@ func TestSyslogNGTLS(t *testing.T) {
 	clientCert, clientKey := ca.Client(t, "udpshard.example.org")
 	address := shiptest.FreeTCP(t)
 	file := startSyslogNG(t, address, fmt.Sprintf(
-		`transport(tls) tls(key-file("%s") cert-file("%s") ca-file("%s") peer-verify(required-trusted))`, key, cert, ca.File))
+		`transport(tls) tls(key-file("%s") cert-file("%s") ca-file("%s")
+ peer-verify(required-trusted))`, key, cert, ca.File))
 	to := open(t, octets(t, "tls://"+address, "ca", ca.File, "cert", clientCert, "key", clientKey))
 	bring(t, to, file, originals(20_000), keptBySyslogNG)
 }

@@ -107,9 +107,9 @@ func (s *socket) acknowledged() (int, error) {
 // deadAfter: how long a peer leaves retransmissions or window probes without an answer before the
 // connection counts as broken. Linux alone would wait for 15 to 30 minutes (tcp(7), tcp_retries2).
 //
-// TCP_USER_TIMEOUT is no help: since Linux 5.11 it ends a connection whose peer answers window probes
-// and keeps its window closed (tcp_probe_timer, net/ipv4/tcp_timer.c). A collector that is stopped,
-// or whose queue is full, does that for hours, and would lose what it has not read yet.
+// TCP_USER_TIMEOUT is no help: since Linux 5.11 it ends a connection whose peer answers window
+// probes and keeps its window closed (tcp_probe_timer, net/ipv4/tcp_timer.c). A collector that is
+// stopped, or whose queue is full, does so for hours, and would lose what it has not read yet.
 const deadAfter = 60 * time.Second
 
 // fewUnanswered: the second probe without an answer is sent after the first one has waited in vain,

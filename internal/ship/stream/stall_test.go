@@ -73,7 +73,8 @@ func TestContextEnds(t *testing.T) {
 			if acknowledged == 0 || acknowledged >= len(b.Records) {
 				t.Errorf("%d of %d records acknowledged", acknowledged, len(b.Records))
 			}
-			if got := readLines(t, bufio.NewReader(peer), 1+acknowledged); !slices.Equal(got[1:], text(b.Records)[:acknowledged]) {
+			got := readLines(t, bufio.NewReader(peer), 1+acknowledged)
+			if !slices.Equal(got[1:], text(b.Records)[:acknowledged]) {
 				t.Error("the peer does not have what was acknowledged")
 			}
 		})
@@ -104,14 +105,16 @@ func TestDeadPeer(t *testing.T) {
 	conn.patience = 300 * time.Millisecond
 	onDescriptor(t, conn, func(fd int) error {
 		dropAll := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K}
-		return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &dropAll})
+		program := unix.SockFprog{Len: 1, Filter: &dropAll}
+		return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &program)
 	})
 	b := shiptest.Numbered(10, 10)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	err := to.Send(ctx, b)
 	var partial *ship.Error
-	if !errors.As(err, &partial) || partial.Acknowledged != 0 || !strings.Contains(err.Error(), "no answer from the peer") {
+	if !errors.As(err, &partial) || partial.Acknowledged != 0 ||
+		!strings.Contains(err.Error(), "no answer from the peer") {
 		t.Fatalf("%v", err)
 	}
 	send(t, to, b)

@@ -38,8 +38,8 @@ type target struct {
 // New returns the target of a URL with the scheme tcp, tls or udp.
 //
 // The options of tcp and tls are framing, newline (default) or octet-counting (RFC 6587 section
-// 3.4, RFC 5425 section 4.3), and resend (default 0): how many bytes of acknowledged frames are sent
-// once more after a reconnect. tls has ship.TLSOptions too. udp has no options.
+// 3.4.1, RFC 5425 section 4.3), and resend (default 0): how many bytes of acknowledged frames are
+// sent once more after a reconnect. tls has ship.TLSOptions too. udp has no options.
 func New(s *ship.Settings) (ship.Target, error) {
 	if s.URL.Scheme == "udp" {
 		return newDatagrams(s)

@@ -220,7 +220,8 @@ func TestResend(t *testing.T) {
 	if number >= len(got) {
 		t.Fatalf("records %d to %d are lost", len(got), number-1)
 	}
-	if size := len(strings.Join(all[number:100+acknowledged], "\n")) + 1; size > 16<<10 || size < 15<<10 {
+	size := len(strings.Join(all[number:100+acknowledged], "\n")) + 1
+	if size > 16<<10 || size < 15<<10 {
 		t.Errorf("%d bytes sent again", size)
 	}
 	overlapping = append(overlapping, readLines(t, again, len(all)-number-1)...)
@@ -235,8 +236,8 @@ func TestResend(t *testing.T) {
 	}
 }
 
-// A connection that the peer has closed gets no batch more: the next batch arrives as a whole on the
-// next connection, without an error.
+// A connection that the peer has closed gets no batch more: the next batch arrives as a whole on
+// the next connection, without an error.
 func TestClosedByPeer(t *testing.T) {
 	for name, end := range map[string]func(*testing.T, *net.TCPConn){
 		"FIN":        func(t *testing.T, peer *net.TCPConn) { peer.Close() },
@@ -258,7 +259,8 @@ func TestClosedByPeer(t *testing.T) {
 			await(t, "the end of the connection", func() bool { return ended(t, to.conn.socket.TCPConn) })
 			second := shiptest.Numbered(10, 10)
 			send(t, to, second)
-			if got := readLines(t, bufio.NewReader(accept(t, l)), 10); !slices.Equal(got, text(second.Records)) {
+			got := readLines(t, bufio.NewReader(accept(t, l)), 10)
+			if !slices.Equal(got, text(second.Records)) {
 				t.Error("records differ")
 			}
 			if name != "half close" && name != "bytes before FIN" {

@@ -106,7 +106,8 @@ func TestCertificateOfServer(t *testing.T) {
 	replace(t, key, newKey)
 	replace(t, cert, newCert)
 	fails(t, to, "cannot validate certificate for 127.0.0.1")
-	fails(t, openTLS(t, l, "ca", good.File, "server_name", "other.example.org"), "not other.example.org")
+	elsewhere := openTLS(t, l, "ca", good.File, "server_name", "other.example.org")
+	fails(t, elsewhere, "not other.example.org")
 	newCert, newKey = good.Server(t, "127.0.0.1")
 	replace(t, key, newKey)
 	replace(t, cert, newCert)
@@ -124,7 +125,8 @@ func TestServerName(t *testing.T) {
 	arrives(t, openTLS(t, l, "verify", "false"), shake(l, config))
 }
 
-// A replaced file of authorities is used by the next connection, a missing one is a temporary error.
+// A replaced file of authorities is used by the next connection, a missing file is a temporary
+// error.
 func TestAuthorityReplaced(t *testing.T) {
 	ca, other := shiptest.NewCA(t), shiptest.NewCA(t)
 	cert, key := ca.Server(t, "127.0.0.1")
@@ -142,8 +144,8 @@ func TestAuthorityReplaced(t *testing.T) {
 // A server that refuses the certificate of the client has acknowledged nothing, although the
 // handshake of TLS 1.3 is complete for the client before.
 func TestClientCertificate(t *testing.T) {
-	for name, version := range map[string]uint16{"TLS 1.2": tls.VersionTLS12, "TLS 1.3": tls.VersionTLS13} {
-		t.Run(name, func(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
 			ca, other := shiptest.NewCA(t), shiptest.NewCA(t)
 			cert, key := ca.Server(t, "127.0.0.1")
 			l := listen(t, 0)
