@@ -68,7 +68,8 @@ func (p *publication) cut(out *nats.Msg) bool {
 		}
 		id := p.id.record(p.next)
 		if size := headerSize(id) + len(records[p.next]); size > p.maxMessage {
-			p.reject(p.next, fmt.Sprintf("a message of %d bytes, at most %d are accepted", size, p.maxMessage))
+			p.reject(p.next, fmt.Sprintf("a message of %d bytes, at most %d are accepted",
+				size, p.maxMessage))
 			continue
 		}
 		m := message{first: p.next, count: 1}
@@ -103,7 +104,7 @@ func (p *publication) join() (lines []byte, count int) {
 	return lines, count
 }
 
-// headerSize returns the bytes of the headers of a message, which count for the limit of the server.
+// headerSize returns the bytes of the headers of a message, which the server's limit includes.
 func headerSize(id string) int {
 	return len("NATS/1.0\r\n") + len(nats.MsgIdHdr) + len(": \r\n\r\n") + len(id)
 }

@@ -27,8 +27,8 @@ func (t *target) Stored(ctx context.Context, b *ship.Batch) (records int, err er
 		return 0, err
 	}
 	defer context.AfterFunc(ctx, c.abort)()
-	s := &search{connection: c, pattern: t.subject.pattern, id: newIdentity(b), found: make(map[uint64]bool),
-		end: b.First + uint64(len(b.Records))}
+	s := &search{connection: c, pattern: t.subject.pattern, id: newIdentity(b),
+		end: b.First + uint64(len(b.Records)), found: make(map[uint64]bool)}
 	sequences := parseNote(b.Note)
 	for _, stream := range c.streams {
 		if err := s.search(ctx, stream, sequences[stream]); err != nil {

@@ -32,8 +32,9 @@ func streamName(s *ship.Settings, o *options) (string, error) {
 			return '_'
 		}, name), nil
 	}
+	isOther := func(c rune) bool { return c == '\\' || !isTokenRune(c) }
 	switch {
-	case name == "" || strings.ContainsFunc(name, func(c rune) bool { return c == '\\' || !isTokenRune(c) }):
+	case name == "" || strings.ContainsFunc(name, isOther):
 		return "", fmt.Errorf("option stream: %q is no name of a stream: letters, digits, - and _", name)
 	case !o.createStream:
 		return "", errors.New("option stream: names the stream that create_stream=true makes: " +

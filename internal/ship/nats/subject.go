@@ -56,7 +56,8 @@ func parseSubject(s *ship.Settings, perBatch bool) (subject, error) {
 	}
 	tokens := strings.Split(pattern, ".")
 	for i, token := range tokens {
-		if token == "" || strings.ContainsFunc(token, func(c rune) bool { return c > 0 && !isTokenRune(c) }) {
+		isOther := func(c rune) bool { return c > 0 && !isTokenRune(c) }
+		if token == "" || strings.ContainsFunc(token, isOther) {
 			err := fmt.Errorf("subject %s: a subject is words with dots between, without spaces, "+
 				"* > / and $", text)
 			return j, cli.WithHint(err, example)
