@@ -255,7 +255,7 @@ func (w *worker) fill(b *spool.Batch) {
 	w.batch = Batch{Spool: w.shipper.spool.ID, Listener: w.settings.Listener, Series: b.Series,
 		Shard: b.Shard, First: b.First, Format: w.settings.Format, SpooledAt: b.Written, Note: w.note}
 	if w.batch.Format != Original {
-		w.batch.Records = append(records, b.Lines...)
+		w.batch.Records = b.Lines
 		return
 	}
 	w.plain = w.plain[:0]

@@ -170,10 +170,7 @@ func (c *Consumer) choose() *Series {
 // read returns lines of a series. Damage is counted and skipped: then the result is nil.
 func (c *Consumer) read(s *Series, most int) (*Batch, error) {
 	at := c.position(s)
-	if c.reader.series != s {
-		c.reader.close()
-		c.reader.series = s
-	}
+	c.reader.use(s)
 	p, after, err := c.reader.next(at, most)
 	switch {
 	case err != nil:

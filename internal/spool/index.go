@@ -56,7 +56,10 @@ func parseEntry(e []byte) (b block, ok bool) {
 
 // parseIndex returns the blocks of an index in order. Damaged entries, and entries that do not
 // follow the entry before, are left out: their lines are read without a checksum.
-func parseIndex(index []byte) (blocks []block) {
+func parseIndex(index []byte) []block { return appendBlocks(nil, index) }
+
+// appendBlocks appends the blocks of a part of an index to those before.
+func appendBlocks(blocks []block, index []byte) []block {
 	for ; len(index) >= entrySize; index = index[entrySize:] {
 		b, ok := parseEntry(index)
 		if n := len(blocks); ok && n > 0 {

@@ -27,22 +27,58 @@ type position struct {
 	Offset  int64  `json:"offset"`  // bytes in the segment
 }
 
-// reader reads one series. One goroutine calls the methods.
+// reader reads series in turn. One goroutine calls the methods.
 type reader struct {
-	series  *Series
-	segment uint64   // the open one
+	series *Series
+	*openSegment
+	segments map[*Series]*openSegment
+
+	buf      []byte   // the lines of the last read
+	split    [][]byte // in buf
+	verified block    // in buf; the zero block: none
+}
+
+// openSegment is the segment of a series that is being read.
+type openSegment struct {
+	segment uint64
 	lines   *os.File // nil: none is open
 	index   *os.File // nil: there is none
 	blocks  []block
 	indexed int64 // bytes of the index that blocks has
+}
 
-	buf      []byte // the lines of the last read
-	verified block  // in buf; the zero block: none
+// maxOpen is the number of series whose segments stay open while the series take turns. Each has two
+// descriptors.
+const maxOpen = 64
+
+// use makes next read a series. The segments of other epochs are closed: their series are read, or
+// come later.
+func (r *reader) use(s *Series) {
+	if r.series == s {
+		return
+	}
+	if len(r.segments) >= maxOpen {
+		r.close()
+	}
+	for other, open := range r.segments {
+		if other.epoch != s.epoch {
+			open.close()
+			delete(r.segments, other)
+		}
+	}
+	r.series, r.openSegment, r.verified = s, r.segments[s], block{}
+	if r.openSegment == nil {
+		r.openSegment = &openSegment{}
+		if r.segments == nil {
+			r.segments = make(map[*Series]*openSegment)
+		}
+		r.segments[s] = r.openSegment
+	}
 }
 
 // part is the result of a read.
 type part struct {
-	lines  [][]byte // in the reader's buffer, without newlines
+	lines  [][]byte // in the reader's memory until the next read, without newlines
 	at     position // of the first line
 	began  time.Time
 	damage *Damage // instead of lines
@@ -124,7 +160,7 @@ func (r *reader) readBlock(at position, b block, seg region, most int) (p part, 
 		}
 		r.verified = b
 	}
-	p = r.split(r.buf[at.Offset-b.start:], at, most)
+	p = r.cut(r.buf[at.Offset-b.start:], at, most)
 	p.began = b.began
 	return p, at, nil
 }
@@ -148,7 +184,7 @@ func (r *reader) readUnindexed(
 		if whole == 0 || !clean && !isText(r.buf[:whole]) {
 			return r.lost(at.Segment, at.Offset, limit, at, end, "lines without a checksum damaged"), end, nil
 		}
-		p = r.split(r.buf[:whole], at, most)
+		p = r.cut(r.buf[:whole], at, most)
 		if known := end.Record - at.Record; uint64(len(p.lines)) > known { // lines too many
 			p.lines = p.lines[:known]
 		}
@@ -169,15 +205,16 @@ func isText(lines []byte) bool {
 	return true
 }
 
-// split cuts up to most lines off data.
-func (r *reader) split(data []byte, at position, most int) part {
-	p := part{at: at}
+// cut cuts up to most lines off data.
+func (r *reader) cut(data []byte, at position, most int) part {
+	p := part{at: at, lines: r.split[:0]}
 	for size := 0; len(p.lines) < most && size < maxRead && len(data) > 0; {
 		end := bytes.IndexByte(data, '\n')
 		p.lines = append(p.lines, data[:end:end])
 		size += end + 1
 		data = data[end+1:]
 	}
+	r.split = p.lines
 	return p
 }
 
@@ -206,7 +243,8 @@ func (r *reader) fill(offset int64, n int) (int, error) {
 // open opens a segment with its index, or reads what the index has more.
 func (r *reader) open(first uint64) error {
 	if r.lines == nil || r.segment != first {
-		r.close()
+		r.openSegment.close()
+		r.verified = block{}
 		lines, err := os.Open(r.series.path(first, segmentSuffix))
 		if err != nil {
 			return err
@@ -221,20 +259,30 @@ func (r *reader) open(first uint64) error {
 	if err != nil || info.Size() < r.indexed+entrySize {
 		return nil
 	}
-	index := make([]byte, info.Size()) // at most some ten KB
-	n, err := r.index.ReadAt(index, 0)
+	index := make([]byte, info.Size()-r.indexed) // at most some ten KB
+	n, err := r.index.ReadAt(index, r.indexed)
 	if err == nil || errors.Is(err, io.EOF) {
-		r.blocks, r.indexed = parseIndex(index[:n]), int64(n-n%entrySize)
+		n -= n % entrySize
+		r.blocks, r.indexed = appendBlocks(r.blocks, index[:n]), r.indexed+int64(n)
 	}
 	return nil
 }
 
+// close closes all segments.
 func (r *reader) close() {
-	if r.lines != nil {
-		r.lines.Close()
+	for _, open := range r.segments {
+		open.close()
 	}
-	if r.index != nil {
-		r.index.Close()
+	clear(r.segments)
+	r.series, r.openSegment, r.verified = nil, nil, block{}
+}
+
+func (o *openSegment) close() {
+	if o.lines != nil {
+		o.lines.Close()
 	}
-	r.lines, r.index, r.blocks, r.indexed, r.verified = nil, nil, nil, 0, block{}
+	if o.index != nil {
+		o.index.Close()
+	}
+	*o = openSegment{blocks: o.blocks[:0]}
 }
