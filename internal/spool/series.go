@@ -116,10 +116,8 @@ func (s *Series) scan() error {
 	}
 	if n := len(segments); n > 0 {
 		last := &segments[n-1]
-		at, from := int64(0), last.first
-		if old := len(s.segments) - 1; old >= 0 && s.segments[old].first == last.first {
-			at, from = s.size, s.end // count what has grown
-		} else {
+		at, from := s.size, s.end // count what has grown
+		if old := len(s.segments) - 1; old < 0 || s.segments[old].first != last.first {
 			at, from = s.indexed(last.first)
 		}
 		lines, end, err := countLines(s.path(last.first, segmentSuffix), at)
