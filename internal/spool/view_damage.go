@@ -58,7 +58,8 @@ func (v *View) examine(s *Series) (d DamagedFile, err error) {
 	if info, err := os.Stat(s.path(seg.first, segmentSuffix)); err == nil {
 		d.Bytes = info.Size()
 	}
-	r := reader{series: s}
+	var r reader
+	r.use(s)
 	defer r.close()
 	for at := (position{Record: seg.first, Segment: seg.first}); at.Record < has.end; {
 		p, after, err := r.next(at, maxRecords)

@@ -17,10 +17,7 @@ func (v *View) Waiting(l *ListenerView, target string, write func(lines []byte) 
 	var damage []Damage
 	var lines []byte
 	for s := c.choose(); s != nil; s = c.choose() {
-		if c.reader.series != s {
-			c.reader.close()
-			c.reader.series = s
-		}
+		c.reader.use(s)
 		p, after, err := c.reader.next(c.position(s), maxRecords)
 		if err != nil {
 			return damage, fmt.Errorf("spool %s: %w", v.Path, err)
