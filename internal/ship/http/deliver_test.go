@@ -164,23 +164,20 @@ func TestEarlyAnswer(t *testing.T) {
 	for i := range large {
 		large[i] = 'a' + byte(i%26)
 	}
-	early := true
-	s := newStore(t, nil)
-	handler := s.Config.Handler
-	s.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if early && r.ContentLength > 1<<20 {
+	s := new(store)
+	handler := s.handler(t, nil)
+	s.Server = serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength > 1<<20 {
 			w.WriteHeader(503)
 			return
 		}
-		handler.ServeHTTP(w, r)
+		handler(w, r)
 	})
 	to := open(t, s.URL, "compress", "none")
 	for range 10 {
-		early = true
 		if e := send(t, to, shiptest.Batch(0, string(large))); e.Err == nil {
 			t.Fatal("the early answer is lost")
 		}
-		early = false
 		b := shiptest.Numbered(0, 100)
 		s.forget()
 		if e := send(t, to, b); e.Err != nil {

@@ -7,7 +7,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,8 +26,7 @@ const prompt = 10 * time.Second
 func TestHangs(t *testing.T) {
 	hang := make(chan struct{})
 	answering := make(chan struct{}, 1)
-	s := newStore(t, nil)
-	s.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := serve(t, func(http.ResponseWriter, *http.Request) {
 		answering <- struct{}{}
 		<-hang
 	})
@@ -51,12 +52,74 @@ func TestHangs(t *testing.T) {
 	}
 }
 
+// A peer that accepts the connection, and reads nothing, holds Send only until the end of its context.
+func TestPeerReadsNothing(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		c.Read(make([]byte, 1))
+		cancel()
+		<-t.Context().Done()
+	}()
+	to := open(t, "http://"+l.Addr().String(), "compress", "none")
+	b := shiptest.Batch(0, strings.Repeat("x", 32<<20)) // more than the buffers of TCP
+	start := time.Now()
+	if err := to.Send(ctx, b); !errors.Is(err, context.Canceled) || time.Since(start) > prompt {
+		t.Errorf("%v after %v", err, time.Since(start))
+	}
+}
+
+// A thousand connections leave no goroutine and no connection.
+func TestReconnects(t *testing.T) {
+	s := new(store)
+	s.Server = unstarted(t, s.handler(t, nil))
+	var connections atomic.Int64
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			connections.Add(1)
+		case http.StateClosed:
+			connections.Add(-1)
+		}
+	}
+	s.Start()
+	to := open(t, s.URL)
+	b := shiptest.Numbered(0, 1)
+	send(t, to, b)
+	before := runtime.NumGoroutine()
+	for range 1000 {
+		s.CloseClientConnections()
+		send(t, to, b) // may fail
+	}
+	for deadline := time.Now().Add(prompt); ; time.Sleep(time.Millisecond) {
+		if after := runtime.NumGoroutine(); after <= before+2 && connections.Load() <= 1 {
+			break
+		} else if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines, then %d; %d connections", before, after, connections.Load())
+		}
+	}
+	to.Close()
+	for deadline := time.Now().Add(prompt); connections.Load() > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d connections after Close", connections.Load())
+		}
+	}
+}
+
 // A body of an answer that never ends does not hold an acknowledgement.
 func TestHangAfterAnswer(t *testing.T) {
 	hang := make(chan struct{})
 	defer close(hang)
-	s := newStore(t, nil)
-	s.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Write([]byte("x"))
 		http.NewResponseController(w).Flush()
 		<-hang

@@ -20,7 +20,7 @@ func TestSend(t *testing.T) {
 		t.Run(compress, func(t *testing.T) {
 			s := newStore(t, nil)
 			to := open(t, s.URL+"/insert/jsonline?_stream_fields=host&x=%2F", "compress", compress,
-				"header.X-Extra", "a", "id_parameter", "insert_deduplication_token")
+				"header.X-Extra", "a", "header.content-type", "application/json", "id_parameter", "insert_deduplication_token")
 			b := shiptest.Numbered(7, 1000)
 			for range 3 { // buffers and compressors are used again
 				s.forget()
@@ -34,7 +34,7 @@ func TestSend(t *testing.T) {
 			if want := "/insert/jsonline?_stream_fields=host&x=%2F&insert_deduplication_token=" + id; r.Method != "POST" || r.RequestURI != want {
 				t.Errorf("%s %s, want %s", r.Method, r.RequestURI, want)
 			}
-			for key, want := range map[string]string{"Content-Type": "application/x-ndjson",
+			for key, want := range map[string]string{"Content-Type": "application/json",
 				"Idempotency-Key": id, "X-Extra": "a", "User-Agent": "udpshard"} {
 				if got := r.Header.Get(key); got != want {
 					t.Errorf("%s is %q, want %q", key, got, want)
@@ -51,6 +51,9 @@ func TestSendOriginal(t *testing.T) {
 	b := shiptest.Batch(0, "<13>a \"b\"\n\xff", "<14>c")
 	b.Format = ship.Original
 	send(t, to, b)
+	if got := s.requests[0].Header.Get("Content-Type"); got != "application/x-ndjson" {
+		t.Errorf("content type %q", got)
+	}
 	wantKept(t, s, []string{`{"message":"<13>a \"b\"\n` + "\uFFFD" + `"}`, `{"message":"<14>c"}`})
 }
 

@@ -45,8 +45,8 @@ func (s *store) keep(r *request) { s.kept = append(s.kept, r.lines()...) }
 func newStore(t testing.TB, answer func(s *store, w http.ResponseWriter, r *request)) *store {
 	t.Helper()
 	s := new(store)
-	s.Server = httptest.NewServer(s.handler(t, answer))
-	t.Cleanup(s.Close)
+	s.Server = unstarted(t, s.handler(t, answer))
+	s.Start()
 	return s
 }
 
@@ -163,6 +163,13 @@ func wantKept(t testing.TB, s *store, want []string) {
 	if !slices.Equal(s.kept, want) {
 		t.Errorf("the store has %d lines, want %d: %.300q", len(s.kept), len(want), s.kept)
 	}
+}
+
+// serve starts a server with a handler.
+func serve(t testing.TB, handler http.HandlerFunc) *httptest.Server {
+	s := unstarted(t, handler)
+	s.Start()
+	return s
 }
 
 // unstarted returns a server that the test starts, with the log of the server kept quiet.
