@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"os/exec"
 	"path/filepath"
@@ -390,4 +391,45 @@ func TestRestartShipsTheSpool(t *testing.T) {
 		p.wantStop()
 		wantExactlyOnce(t, b, 30_000)
 	})
+}
+
+// Processes are killed while they write small segments, of which those that are shipped are removed.
+// Each record of the spool is shipped once, and the ledger says how many records there are.
+func TestKillsWhileSegmentsAreRemoved(t *testing.T) {
+	b := newNATS(t)
+	b.start(t)
+	dir, http := t.TempDir(), freePort(t)
+	address := freePort(t)
+	file := writeFile(t, filepath.Join(dir, "udpshard.yaml"), fmt.Sprintf(`
+http: %s
+takeover: %s
+spool: {path: %s, max_size: 64MiB, segment_size: 1MiB, sync: segment}
+listeners: [{address: %q, shards: 2, to: %q}]
+`, http, filepath.Join(dir, "takeover.sock"), filepath.Join(dir, "spool"), address, b.url()))
+	start := func(more ...string) *process {
+		p := launch(t, nil, append([]string{"serve", "--log-format", "json", "--config", file}, more...)...)
+		p.http = http
+		return p
+	}
+	active := start()
+	active.waitUntilReady()
+	s := newSenders(t, address, 8)
+	for range trials(4) {
+		standby := start("--standby")
+		standby.waitForLog("standby started")
+		s.send(s.sent+20_000, 30_000)
+		active.kill()
+		active = standby
+		active.waitForTakeover()
+	}
+	s.send(s.sent+20_000, 30_000)
+	active.waitForLedger(s.sent)
+	active.waitForShipped()
+	total := active.total()
+	segments, err := filepath.Glob(filepath.Join(dir, "spool", "syslog", "*", "*.log"))
+	if err != nil || len(segments) > 4 {
+		t.Errorf("%d segments are left: %v", len(segments), err)
+	}
+	active.wantStop()
+	wantExactlyOnce(t, b, uint64(s.sent)-total.Dropped.LostInCrash)
 }
