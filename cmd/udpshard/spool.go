@@ -42,7 +42,8 @@ is no spool.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			const example = "/var/lib/udpshard/spool"
 			if len(args) != 1 {
-				err := fmt.Errorf("%s takes one DIR, such as %s, not %d", cmd.CommandPath(), example, len(args))
+				err := fmt.Errorf("%s takes one DIR, such as %s, not %d", cmd.CommandPath(), example,
+					len(args))
 				return cli.WithHint(cli.Usage(err), cmd.CommandPath()+" "+example)
 			}
 			return nil
@@ -56,8 +57,10 @@ is no spool.`,
 	set.BoolVar(&s.json, "json", false, "print one JSON object")
 	set.BoolVar(&s.verify, "verify", false, "read all segments, and compare their checksums")
 	set.BoolVar(&s.print, "print", false, "write the records that wait")
-	set.StringVar(&s.of.Listener, "listener", "", "with --print: the records of the listener `NAME` alone")
-	set.StringVar(&s.of.Target, "to", "", "with --print: the records that wait for the target `URL`")
+	set.StringVar(&s.of.Listener, "listener", "",
+		"with --print: the records of the listener `NAME` alone")
+	set.StringVar(&s.of.Target, "to", "",
+		"with --print: the records that wait for the target `URL`")
 	return cmd
 }
 
@@ -72,7 +75,8 @@ func (s *spoolRun) run(cmd *cobra.Command, args []string) error {
 	case s.print && (s.json || s.verify):
 		return cli.Usage(errors.New("--print: use it without --json and --verify"))
 	case !s.print && s.of != report.Selection{}:
-		return cli.WithHint(cli.Usage(errors.New("--listener and --to choose records of --print")), "add --print")
+		err := errors.New("--listener and --to choose records of --print")
+		return cli.WithHint(cli.Usage(err), "add --print")
 	}
 	r, err := report.Open(args[0])
 	if err != nil {

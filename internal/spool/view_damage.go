@@ -54,8 +54,9 @@ func (v *View) readDamaged(s *Series) error {
 func (v *View) examine(s *Series) (d DamagedFile, err error) {
 	has := s.extent()
 	seg := has.segments[0]
-	d = DamagedFile{File: v.name(s.path(seg.first, segmentSuffix)), Bytes: has.size, Damage: []Damage{}}
-	if info, err := os.Stat(s.path(seg.first, segmentSuffix)); err == nil {
+	path := s.path(seg.first, segmentSuffix)
+	d = DamagedFile{File: v.name(path), Bytes: has.size, Damage: []Damage{}}
+	if info, err := os.Stat(path); err == nil {
 		d.Bytes = info.Size()
 	}
 	var r reader

@@ -132,7 +132,8 @@ func TestWaitingRecordsAreThoseThatAreShipped(t *testing.T) {
 	var names []string
 	for _, s := range v.Listeners[0].Series {
 		names = append(names, s.Name)
-		if s.Oldest == nil || time.Since(*s.Oldest) > time.Minute || (s.Writer != nil) != strings.HasPrefix(s.Name, "2-") {
+		written := strings.HasPrefix(s.Name, "2-")
+		if s.Oldest == nil || time.Since(*s.Oldest) > time.Minute || (s.Writer != nil) != written {
 			t.Errorf("%+v", s)
 		}
 	}
@@ -145,9 +146,9 @@ func TestWaitingRecordsAreThoseThatAreShipped(t *testing.T) {
 			c, records = slow, ofSlow
 		}
 		want := c.Status()
-		got := Status{Acknowledged: target.Acknowledged, Waiting: target.Waiting, Rejected: target.Rejected,
-			Expired: target.Expired, Resent: target.Resent, WaitingBytes: target.WaitingBytes,
-			OldestWaiting: want.OldestWaiting}
+		got := Status{Acknowledged: target.Acknowledged, Waiting: target.Waiting,
+			Rejected: target.Rejected, Expired: target.Expired, Resent: target.Resent,
+			WaitingBytes: target.WaitingBytes, OldestWaiting: want.OldestWaiting}
 		if got != want || target.Waiting != uint64(len(records)) || target.OldestWaiting == nil ||
 			target.Sending == nil || target.Sending.Count != len(c.batch.Lines) {
 			t.Errorf("%+v, want %+v and %d records", target, want, len(records))
@@ -178,11 +179,14 @@ func TestViewWithoutTargets(t *testing.T) {
 		if err != nil {
 			t.Fatal(name, err)
 		}
-		one := &rig{Spool: r.Spool, listener: l, counters: r.counters, writer: l.Writer(0, r.counters)}
+		one := &rig{Spool: r.Spool, listener: l, counters: r.counters}
+		one.writer = l.Writer(0, r.counters)
 		one.write(t, 3)
 		one.writer.Close()
 	}
-	for name, content := range map[string]string{rejectedFile: "{}\n{}\n", olderRejected: "{}\n", "letter.txt": ""} {
+	for name, content := range map[string]string{
+		rejectedFile: "{}\n{}\n", olderRejected: "{}\n", "letter.txt": "",
+	} {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -194,15 +198,21 @@ func TestViewWithoutTargets(t *testing.T) {
 		l := &v.Listeners[i]
 		names = append(names, l.Name)
 		n := 0
-		if _, err := v.Waiting(l, "", func(lines []byte) error { n += bytes.Count(lines, []byte("\n")); return nil }); err != nil {
+		_, err := v.Waiting(l, "", func(lines []byte) error {
+			n += bytes.Count(lines, []byte("\n"))
+			return nil
+		})
+		if err != nil {
 			t.Error(err)
 		}
-		if want := map[bool]int{true: 100, false: 3}[l.Name == "syslog"]; n != want || len(l.Targets) > 0 {
+		want := map[bool]int{true: 100, false: 3}[l.Name == "syslog"]
+		if n != want || len(l.Targets) > 0 {
 			t.Errorf("%s: %d records, want %d; targets %v", l.Name, n, want, l.Targets)
 		}
 	}
 	slices.Sort(names)
-	if want := []string{".c", "a/b", "consumers", "epochs", "lock", "rejected.json", "syslog"}; !slices.Equal(names, want) {
+	want := []string{".c", "a/b", "consumers", "epochs", "lock", "rejected.json", "syslog"}
+	if !slices.Equal(names, want) {
 		t.Errorf("listeners %q, want %q", names, want)
 	}
 	if v.Shipper != nil || v.RejectedRecords != 3 || !slices.Equal(v.Foreign, []string{"letter.txt"}) {
@@ -257,7 +267,8 @@ func TestViewOfDamage(t *testing.T) {
 		t.Errorf("set aside: %+v", v.Damaged)
 	}
 	verified, err := v.Verify()
-	if err != nil || len(verified.Damaged) != 1 || verified.Segments != len(names) || verified.Records != uint64(r.next)-lost {
+	if err != nil || len(verified.Damaged) != 1 || verified.Segments != len(names) ||
+		verified.Records != uint64(r.next)-lost {
 		t.Fatalf("%v, %+v", err, verified)
 	}
 	check(verified.Damaged[0], "")
@@ -274,7 +285,8 @@ func TestViewOfDamage(t *testing.T) {
 	if len(cursors) != 1 {
 		t.Fatalf("%d positions", len(cursors))
 	}
-	if err := os.WriteFile(filepath.Join(consumers, cursors[0].Name()), []byte(strings.Repeat("x", 50)), fileMode); err != nil {
+	cursor := filepath.Join(consumers, cursors[0].Name())
+	if err := os.WriteFile(cursor, []byte(strings.Repeat("x", 50)), fileMode); err != nil {
 		t.Fatal(err)
 	}
 	v = openView(t, folder)
@@ -282,7 +294,8 @@ func TestViewOfDamage(t *testing.T) {
 		t.Fatalf("%+v", v.Damaged)
 	}
 	check(v.Damaged[0], damagedSuffix)
-	if d := v.Damaged[1]; d.File != "syslog/consumers/"+cursors[0].Name() || d.Damage[0].Reason != errDamagedCursor.Error() {
+	if d := v.Damaged[1]; d.File != "syslog/consumers/"+cursors[0].Name() ||
+		d.Damage[0].Reason != errDamagedCursor.Error() {
 		t.Errorf("%+v", d)
 	}
 	if verified, err = v.Verify(); err != nil || len(verified.Damaged) > 0 {
@@ -290,8 +303,8 @@ func TestViewOfDamage(t *testing.T) {
 	}
 }
 
-// A process that writes, ships and removes segments is not disturbed, and a view beside it is whole:
-// its records follow each other, nothing is damaged, and the ledger of the target is closed.
+// A process that writes, ships and removes segments is not disturbed, and a view beside the process
+// is whole: records follow each other, nothing is damaged, and the ledger of the target is closed.
 func TestViewBesideARunningInstance(t *testing.T) {
 	folder := t.TempDir()
 	r := newRig(t, Settings{Path: folder, SegmentSize: 64 << 10}).acquire(t)

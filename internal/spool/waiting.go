@@ -5,11 +5,14 @@ import (
 	"slices"
 )
 
-// Waiting calls write with the records that wait for a target, in the order in which a process ships
-// them that begins now: whole lines, valid until write returns. The records of target "" are those
-// that at least one target has not acknowledged, and all records if there is no target. Damage is
-// left out, and is the second result; records that are shipped and removed meanwhile are left out.
-func (v *View) Waiting(l *ListenerView, target string, write func(lines []byte) error) ([]Damage, error) {
+// Waiting calls write with the records that wait for a target, in the order in which a process
+// ships them that begins now: whole lines, valid until write returns. The records of target "" are
+// those that at least one target has not acknowledged, and all records if there is no target.
+// Damage is left out, and is the result; records that are shipped and removed meanwhile are left
+// out.
+func (v *View) Waiting(
+	l *ListenerView, target string, write func(lines []byte) error,
+) ([]Damage, error) {
 	c := &Consumer{listener: l.listener}
 	c.prepare()
 	c.state.Series = l.positions(target)

@@ -1,5 +1,5 @@
-// Package report shows people what a spool has: its series, targets and damage, and the records that
-// wait. The spool is only read, and a running instance is not disturbed.
+// Package report shows people what a spool has: its series, targets and damage, and the records
+// that wait. The spool is only read, and a running instance is not disturbed.
 package report
 
 import (
@@ -58,8 +58,8 @@ func (r *Report) Check() error {
 	for _, d := range v.Damaged {
 		lost += d.Lost
 	}
-	return fmt.Errorf("spool %s: %s damaged, with %s", r.Path, format.Plural(len(v.Damaged), "segment"),
-		format.Plural(int(lost), "unreadable record"))
+	return fmt.Errorf("spool %s: %s damaged, with %s", r.Path,
+		format.Plural(len(v.Damaged), "segment"), format.Plural(int(lost), "unreadable record"))
 }
 
 // Print prints the report as text.
@@ -71,13 +71,18 @@ func (r *Report) Print(w io.Writer) {
 	facts := &table{}
 	facts.add("spool", r.Path)
 	facts.add("identity", r.ID)
-	facts.add("size", fmt.Sprintf("%s; free on the file system: %s", format.Size(uint64(r.SizeBytes)),
-		format.Size(uint64(r.FreeBytes))))
+	facts.add("size", fmt.Sprintf("%s; free on the file system: %s",
+		format.Size(uint64(r.SizeBytes)), format.Size(uint64(r.FreeBytes))))
 	facts.add("shipped by", shipper)
-	facts.add("rejected", format.Plural(int(r.RejectedRecords), "record")+inRejected(r.RejectedRecords))
+	rejected := format.Plural(int(r.RejectedRecords), "record")
+	if r.RejectedRecords > 0 {
+		rejected += ", in rejected.json"
+	}
+	facts.add("rejected", rejected)
 	if v := r.Verification; v != nil {
-		facts.add("verified", fmt.Sprintf("%s, %s, %s, %s", format.Plural(v.Segments, "segment"),
-			format.Plural(v.Blocks, "block"), format.Plural(int(v.Records), "record"), format.Size(uint64(v.Bytes))))
+		facts.add("verified", fmt.Sprintf("%s, %s, %s, %s",
+			format.Plural(v.Segments, "segment"), format.Plural(v.Blocks, "block"),
+			format.Plural(int(v.Records), "record"), format.Size(uint64(v.Bytes))))
 	}
 	facts.print(w, "", 2)
 	for _, l := range r.Listeners {
@@ -93,13 +98,6 @@ func (r *Report) Print(w io.Writer) {
 		}
 		fmt.Fprintf(w, "%s does not belong to the spool\n", name)
 	}
-}
-
-func inRejected(records uint64) string {
-	if records == 0 {
-		return ""
-	}
-	return ", in rejected.json"
 }
 
 func printListener(w io.Writer, l spool.ListenerView) {
@@ -119,9 +117,11 @@ func printListener(w io.Writer, l spool.ListenerView) {
 	for _, t := range l.Targets {
 		sending := "-"
 		if b := t.Sending; b != nil {
-			sending = fmt.Sprintf("%s from %s of %s", format.Plural(b.Count, "record"), count(b.First), b.Series)
+			sending = fmt.Sprintf("%s from %s of %s", format.Plural(b.Count, "record"),
+				count(b.First), b.Series)
 		}
-		targets.add(name(t), count(t.Acknowledged), count(t.Waiting), format.Size(uint64(t.WaitingBytes)),
+		targets.add(name(t), count(t.Acknowledged), count(t.Waiting),
+			format.Size(uint64(t.WaitingBytes)),
 			moment(t.OldestWaiting), count(t.Rejected), count(t.Expired), count(t.Resent), sending)
 		for _, p := range t.Positions {
 			positions.add(name(t), p.Series, count(p.Next), count(p.Segment),
@@ -145,7 +145,8 @@ func printDamage(w io.Writer, title string, files []spool.DamagedFile) {
 	damage.add("file", "size", "whole blocks", "records", "unreadable", "damage")
 	for _, f := range files {
 		blocks := fmt.Sprintf("%d of %d", f.WholeBlocks, f.Blocks)
-		damage.add(f.File, format.Size(uint64(f.Bytes)), blocks, count(f.Records), count(f.Lost), parts(f.Damage))
+		damage.add(f.File, format.Size(uint64(f.Bytes)), blocks, count(f.Records), count(f.Lost),
+			parts(f.Damage))
 	}
 	damage.printRows(w, "")
 }
