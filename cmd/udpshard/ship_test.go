@@ -126,6 +126,7 @@ var brokers = map[string]func(*testing.T) broker{"kafka": newKafka, "nats": newN
 func eachBroker(t *testing.T, test func(t *testing.T, b broker)) {
 	for name, newBroker := range brokers {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			b := newBroker(t)
 			b.start(t)
 			test(t, b)
@@ -396,6 +397,7 @@ func TestRestartShipsTheSpool(t *testing.T) {
 // Processes are killed while they write small segments, of which those that are shipped are removed.
 // Each record of the spool is shipped once, and the ledger says how many records there are.
 func TestKillsWhileSegmentsAreRemoved(t *testing.T) {
+	t.Parallel()
 	b := newNATS(t)
 	b.start(t)
 	dir, http := t.TempDir(), freePort(t)

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -26,6 +27,7 @@ type Consumer struct {
 	mu     sync.Mutex
 	state  state
 	saved  bool // the file has the state
+	loaded bool // Reload has read the state
 	closed bool
 	file   *cursor
 	oldest time.Time // when the oldest waiting record was written, or the one read last
@@ -80,6 +82,7 @@ func (c *Consumer) Reload() error {
 	defer c.mu.Unlock()
 	var err error
 	c.state, err = c.file.load()
+	c.loaded = true
 	if errors.Is(err, errDamagedCursor) {
 		c.listener.spool.report(Event{Listener: c.listener.name, Target: c.Target,
 			Damage: &Damage{File: c.file.file.Name(), Reason: err.Error()}})
@@ -202,7 +205,7 @@ func (c *Consumer) begin(b *Batch) error {
 
 // save writes the state. The caller holds mu. list is all series.
 func (c *Consumer) save(list []*Series) error {
-	c.state.Waiting, c.state.WaitingBytes = c.countWaiting(list)
+	c.state.Waiting, c.state.WaitingBytes = c.state.countWaiting(list)
 	c.unsaved.Store(true)
 	if err := c.file.save(&c.state); err != nil {
 		return fmt.Errorf("position of %s: %w", c.Target, err)
@@ -248,10 +251,10 @@ func (c *Consumer) Done(r Result) error {
 	b.Lines, b.First, b.offset = b.Lines[after.Record-b.First:], after.Record, after.Offset
 	if len(b.Lines) == 0 {
 		c.batch = nil
-		return nil // saved with the next batch, or by Save
+	} else {
+		c.state.Sending = &sending{b.Series, b.First, len(b.Lines)}
 	}
-	c.state.Sending = &sending{b.Series, b.First, len(b.Lines)}
-	return c.save(list)
+	return c.save(list) // before Status shows the counts: they never go back
 }
 
 // Rest returns the rest of the batch after Done; nil: all of it is done.
@@ -343,19 +346,29 @@ type Status struct {
 	OldestWaiting                                    time.Time // zero: no record waits
 }
 
-// Status returns the ledger. In a process that does not ship, the ledger is that of the state which
-// the shipping process has saved last.
+// Status returns the ledger. In a process that does not ship, or not yet, the ledger is made of the
+// state that the shipping process has saved last, and of the segments that are there.
 func (c *Consumer) Status() (s Status) {
-	list, held := c.listener.ordered(), c.listener.spool.Held()
+	held := c.listener.spool.Held()
+	c.mu.Lock()
+	ships := held && c.loaded || c.closed
+	c.mu.Unlock()
+	var list []*Series // complete: read after Reload
+	if ships {
+		list = c.listener.ordered()
+	} else {
+		list = c.listener.present() // before the state is read: the state may pass the end of a series
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	is := &c.state
-	if held {
-		is.Waiting, is.WaitingBytes = c.countWaiting(list)
-	} else if !c.closed {
-		if saved, _, err := readCursor(c.file.file); err == nil {
-			is = &saved
+	is := c.state
+	if !ships && !c.closed {
+		if saved, _, err := readCursor(c.file.file); err == nil && saved.Series != nil {
+			is = saved
 		}
+	}
+	if !c.closed {
+		is.Waiting, is.WaitingBytes = is.countWaiting(list)
 	}
 	s = Status{Acknowledged: is.Acknowledged, Waiting: is.Waiting, Rejected: is.Rejected,
 		Expired: is.Expired, Resent: is.Resent, WaitingBytes: is.WaitingBytes}
@@ -367,10 +380,18 @@ func (c *Consumer) Status() (s Status) {
 	return s
 }
 
-// countWaiting returns the records and bytes that wait. The caller holds mu.
-func (c *Consumer) countWaiting(list []*Series) (records uint64, bytes int64) {
+// countWaiting returns the records and bytes that wait. In a series without position all records
+// wait, unless the series was removed meanwhile.
+func (s *state) countWaiting(list []*Series) (records uint64, bytes int64) {
 	for _, series := range list {
-		at, has := c.locked(series), series.extent()
+		has := series.extent()
+		at, known := s.Series[series.Name]
+		if !known {
+			if _, err := os.Stat(series.folder); err != nil || len(has.segments) == 0 {
+				continue
+			}
+			at = position{Record: has.segments[0].first, Segment: has.segments[0].first}
+		}
 		if at.Record >= has.end {
 			continue
 		}

@@ -82,6 +82,21 @@ func (l *Listener) Rescan() error {
 	return l.Refresh()
 }
 
+// present returns the series that are there: those of other processes as the folder has them now,
+// and those of this process.
+func (l *Listener) present() []*Series {
+	now := &Listener{spool: l.spool, name: l.name, folder: l.folder, series: make(map[string]*Series)}
+	now.Refresh() // an error: the next reading is complete
+	l.mu.Lock()
+	for name, s := range l.series {
+		if s.own {
+			now.series[name] = s
+		}
+	}
+	l.mu.Unlock()
+	return now.ordered()
+}
+
 // refreshIfDue calls Refresh at most once each RefreshInterval.
 func (l *Listener) refreshIfDue() {
 	l.mu.Lock()

@@ -105,7 +105,7 @@ func (c *Consumer) view() TargetView {
 	if s.Sending != nil {
 		t.Sending = &SendingView{s.Sending.Series, s.Sending.First, s.Sending.Count}
 	}
-	t.Waiting, t.WaitingBytes = c.countWaiting(list)
+	t.Waiting, t.WaitingBytes = c.state.countWaiting(list)
 	for _, series := range list {
 		at, has := c.locked(series), series.extent()
 		p := PositionView{Series: series.Name, Next: at.Record, Segment: at.Segment, Offset: at.Offset}
