@@ -1,7 +1,6 @@
 package spool
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"io"
@@ -12,6 +11,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/udpshard/udpshard/internal/output/file"
 )
 
 // Series is the records of one shard in one epoch, in segments.
@@ -156,23 +157,8 @@ func countLines(path string, from int64) (lines int, end int64, err error) {
 		return 0, from, err
 	}
 	defer f.Close()
-	r := io.NewSectionReader(f, from, 1<<62)
-	chunk := make([]byte, 64<<10)
-	end = from
-	for at := from; ; {
-		n, err := r.Read(chunk)
-		lines += bytes.Count(chunk[:n], []byte{'\n'})
-		if last := bytes.LastIndexByte(chunk[:n], '\n'); last >= 0 {
-			end = at + int64(last) + 1
-		}
-		at += int64(n)
-		if err == io.EOF {
-			return lines, end, nil
-		}
-		if err != nil {
-			return lines, end, err
-		}
-	}
+	lines, length, err := file.CountLines(io.NewSectionReader(f, from, 1<<62))
+	return lines, from + length, err
 }
 
 // removeBefore removes the segments whose records are all before a record; the last segment only if

@@ -101,7 +101,7 @@ func examine(w metrics.Write) (s state) {
 	case s.size > limit:
 		s.err = fmt.Errorf("another program has appended: %d bytes, and at most %d after the last write", s.size, limit)
 	}
-	lines, length, err := countLines(io.NewSectionReader(s.file, begin, s.size-begin))
+	lines, length, err := CountLines(io.NewSectionReader(s.file, begin, s.size-begin))
 	s.end = begin + length
 	if w.Uncounted {
 		s.records = min(lines, w.Records)
@@ -110,8 +110,8 @@ func examine(w metrics.Write) (s state) {
 	return s
 }
 
-// countLines returns the number of whole lines, and the end of the last.
-func countLines(r io.Reader) (lines int, end int64, err error) {
+// CountLines returns the number of whole lines, and the end of the last, in bytes.
+func CountLines(r io.Reader) (lines int, end int64, err error) {
 	chunk := make([]byte, 64<<10)
 	for at := int64(0); ; {
 		n, err := r.Read(chunk)
