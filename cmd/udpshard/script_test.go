@@ -27,7 +27,8 @@ import (
 
 func TestMain(m *testing.M) {
 	testscript.Main(testRun{m}, map[string]func(){
-		"udpshard": func() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) },
+		collectorName: runCollector,
+		"udpshard":    func() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) },
 		"udpshard-panics": func() { // panics at SIGUSR1
 			signals := make(chan os.Signal, 1)
 			signal.Notify(signals, unix.SIGUSR1)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"sync"
@@ -24,6 +25,7 @@ type broker interface {
 	url() string
 	start(t *testing.T)
 	kill()
+	signal(os.Signal)
 	lines(t *testing.T) [][]byte // all records, in order
 }
 
@@ -39,8 +41,9 @@ func newKafka(t *testing.T) broker {
 	return &kafka{address: shiptest.FreeTCP(t), folder: t.TempDir()}
 }
 
-func (k *kafka) url() string { return "kafka://" + k.address + "/logs" }
-func (k *kafka) kill()       { k.process.Kill() }
+func (k *kafka) url() string          { return "kafka://" + k.address + "/logs" }
+func (k *kafka) kill()                { k.process.Kill() }
+func (k *kafka) signal(sig os.Signal) { k.process.Process.Signal(sig) }
 
 func (k *kafka) start(t *testing.T) {
 	t.Helper()
@@ -71,6 +74,8 @@ func newNATS(t *testing.T) broker {
 
 func (n *natsServer) url() string { return "nats://" + n.address + "/logs#create_stream=true" }
 func (n *natsServer) kill()       { n.process.Kill() }
+
+func (n *natsServer) signal(sig os.Signal) { n.process.Process.Signal(sig) }
 
 func (n *natsServer) start(t *testing.T) {
 	t.Helper()

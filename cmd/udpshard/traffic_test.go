@@ -28,6 +28,7 @@ type senders struct {
 	next   []int // number of the next message of each socket
 	sent   int
 	prefix []byte // of each message
+	suffix []byte // of each message
 }
 
 func newSenders(t *testing.T, to string, count int) *senders {
@@ -51,7 +52,7 @@ func (s *senders) burst(sender, count int) {
 	messages := make([]ipv4.Message, count)
 	for i := range messages {
 		text := fmt.Appendf(bytes.Clone(s.prefix), "<134>1 2026-11-20T10:00:00.123456Z host%d app 42 - - number %d", sender, s.next[sender]+i)
-		messages[i].Buffers = [][]byte{text}
+		messages[i].Buffers = [][]byte{append(text, s.suffix...)}
 	}
 	for len(messages) > 0 {
 		n, err := s.batch[sender].WriteBatch(messages, 0)
@@ -95,6 +96,7 @@ func (r *recordChecker) check(line []byte) {
 		return
 	}
 	digits, _ := strings.CutPrefix(record.Message, "number ")
+	digits, _, _ = strings.Cut(digits, " ") // the suffix of senders
 	number, err := strconv.Atoi(digits)
 	if err != nil {
 		r.fault("record %q: %v", line, err)

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// stallTime is how long the targets of tests read nothing: one minute with UDPSHARD_TRIALS.
+func stallTime() time.Duration {
+	if os.Getenv("UDPSHARD_TRIALS") != "" {
+		return time.Minute
+	}
+	return 4 * time.Second
+}
+
+// memory returns the resident set of the process in bytes (VmRSS, proc_pid_status(5)).
+func (p *process) memory() (bytes int) {
+	p.t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid()))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(status), "VmRSS:")
+	fmt.Sscan(after, &bytes)
+	return bytes << 10
+}
+
+// bufferedRecords is fewer records than fill the first buffer of an output: more of them are in
+// flight only if the shard's buffers wait for a write.
+const bufferedRecords = 1000
+
+// sendDuringStall sends until the stall is over, and checks that the process keeps its pace: shards
+// do not wait for the spool, the kernel drops nothing, and the memory stays.
+func sendDuringStall(p *process, s *senders) {
+	p.t.Helper()
+	const growth = 16 << 20
+	before := p.memory()
+	for began := time.Now(); time.Since(began) < stallTime(); {
+		s.send(s.sent+500, 5_000)
+		total := p.total()
+		if total.InFlight > bufferedRecords || total.Dropped.Kernel > 0 {
+			p.t.Fatalf("during the stall: %+v", total)
+		}
+		if now := p.memory(); now > before+growth {
+			p.t.Fatalf("%d bytes of memory, and %d before the stall", now, before)
+		}
+	}
+	if o := p.target(); o.Waiting < 5_000 {
+		p.t.Errorf("the target did not stall: %+v", o)
+	}
+}
+
+// missingOf checks the lines of the collector: each message at most once, in order, but for partial
+// lines. It returns how many of n messages are missing, and the length of the shortest line.
+func missingOf(t *testing.T, c *collector, n int) (missing, shortest int) {
+	t.Helper()
+	check := newRecordChecker()
+	shortest = 1 << 20
+	got := c.lines(func(line []byte) {
+		check.check(line)
+		shortest = min(shortest, len(line))
+	})
+	for _, fault := range check.faults {
+		t.Error(fault)
+	}
+	return n - got, shortest
+}
+
+// A collector that reads nothing, resets its connection, and reads again has all messages in order,
+// but for those that its TCP had and dropped.
+func TestStoppedCollector(t *testing.T) {
+	c := startCollector(t, freePort(t), nil)
+	c.awaitListening()
+	address := freePort(t)
+	p := startServe(t, nil, "--listen", address, "--shards", "1", "--to", "tcp://"+c.address,
+		"--spool", filepath.Join(t.TempDir(), "spool"))
+	s := newSenders(t, address, 4)
+	s.send(2_000, 5_000)
+	p.waitForLedger(s.sent)
+	p.waitForShipped()
+	c.stop()
+	sendDuringStall(p, s)
+	c.signal(syscall.SIGUSR1)
+	c.signal(syscall.SIGCONT)
+	eventually(t, "the connection is reset", func() bool { return c.dropped() > 0 })
+	s.send(s.sent+2_000, 5_000)
+	p.waitForLedger(s.sent)
+	p.waitForShipped()
+	p.wantStop()
+	eventually(t, "the collector has read everything", func() bool {
+		missing, shortest := missingOf(t, c, s.sent)
+		return missing*shortest <= c.dropped()
+	})
+	if missing, _ := missingOf(t, c, s.sent); missing == 0 {
+		t.Error("the collector has dropped nothing: it did not stall")
+	}
+}
+
+// A broker that is stopped and goes on has each message once, in order.
+func TestStoppedBroker(t *testing.T) {
+	eachBroker(t, func(t *testing.T, b broker) {
+		address, args := shipArgs(t, b)
+		p := startServe(t, nil, args...)
+		s := newSenders(t, address, 4)
+		s.send(2_000, 5_000)
+		p.waitForLedger(s.sent)
+		p.waitForShipped()
+		b.signal(syscall.SIGSTOP)
+		sendDuringStall(p, s)
+		b.signal(syscall.SIGCONT)
+		s.send(s.sent+2_000, 5_000)
+		p.waitForLedger(s.sent)
+		p.waitForShipped()
+		p.wantStop()
+		wantExactlyOnce(t, b, uint64(s.sent))
+	})
+}
+
+// namespaceVariable is set in a test process that has a network namespace of its own.
+const namespaceVariable = "UDPSHARD_TEST_NAMESPACE"
+
+// inNamespace reports whether this process has a network namespace for the test. Otherwise
+// inNamespace runs the test in one.
+func inNamespace(t *testing.T) bool {
+	t.Helper()
+	requireProgram(t, "unshare", "util-linux")
+	requireProgram(t, "nsenter", "util-linux")
+	requireProgram(t, "ip", "iproute2")
+	if os.Getenv(namespaceVariable) != "" {
+		return true
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("needs a network namespace: run as root")
+	}
+	cmd := exec.Command("unshare", "--net", "--", os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), namespaceVariable+"=1")
+	out, err := cmd.CombinedOutput()
+	switch {
+	case err != nil && strings.Contains(string(out), "unshare failed"):
+		t.Skipf("needs a network namespace: run as root: %s", out)
+	case err != nil:
+		t.Errorf("%v\n%s", err, out)
+	case strings.Contains(string(out), "--- SKIP"):
+		t.Skipf("%s", out)
+	}
+	return false
+}
+
+// command runs a command of the shell that the kernel may not support.
+func command(t *testing.T, text string) {
+	t.Helper()
+	if out, err := exec.Command("sh", "-ec", text).CombinedOutput(); err != nil {
+		t.Skipf("needs links of virtual hosts (veth): %s: %v\n%s", text, err, out)
+	}
+}
+
+// A network that drops all packets to the collector costs nothing but time.
+func TestBlackHole(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	command(t, "ip link set lo up")
+	const host = "192.0.2.2" // TEST-NET-1 (RFC 5737)
+	c := startCollector(t, net.JoinHostPort("0.0.0.0", "6514"), func(cmd *exec.Cmd) {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+	})
+	c.awaitListening()
+	command(t, fmt.Sprintf(`pid=%d
+		ip link add name near type veth peer name far netns $pid
+		ip link set near address 02:00:00:00:00:01 up
+		ip addr add 192.0.2.1/24 dev near
+		ip neigh add %s lladdr 02:00:00:00:00:02 dev near
+		nsenter -t $pid -n ip link set far address 02:00:00:00:00:02 up
+		nsenter -t $pid -n ip addr add %[2]s/24 dev far
+		nsenter -t $pid -n ip neigh add 192.0.2.1 lladdr 02:00:00:00:00:01 dev far`,
+		c.cmd.Process.Pid, host))
+	address := freePort(t)
+	p := startServe(t, nil, "--listen", address, "--shards", "1", "--to", "tcp://"+host+":6514",
+		"--spool", filepath.Join(t.TempDir(), "spool"))
+	s := newSenders(t, address, 4)
+	s.send(2_000, 5_000)
+	p.waitForLedger(s.sent)
+	p.waitForShipped()
+	inside := fmt.Sprintf("nsenter -t %d -n ip addr ", c.cmd.Process.Pid)
+	command(t, inside+"del "+host+"/24 dev far") // packets to the host have no address there
+	sendDuringStall(p, s)
+	command(t, inside+"add "+host+"/24 dev far")
+	s.send(s.sent+2_000, 5_000)
+	p.waitForLedger(s.sent)
+	p.waitForShipped()
+	p.wantStop()
+	eventually(t, "the collector has everything", func() bool {
+		missing, _ := missingOf(t, c, s.sent)
+		return missing == 0
+	})
+}
