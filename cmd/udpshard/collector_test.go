@@ -134,7 +134,7 @@ func serveLines(address, folder string) error {
 	}
 }
 
-// stopped is a time between two reads that only a stopped process needs.
+// stopped is a time for a read that only a stopped process needs.
 const stopped = time.Second
 
 // collect appends the lines of a connection to a file, until the connection ends or resets grows.
@@ -142,9 +142,12 @@ func collect(conn *net.TCPConn, lines, dropped io.Writer, resets *atomic.Int64) 
 	defer conn.Close()
 	before := resets.Load()
 	var partial []byte
-	last := time.Now()
-	for buffer := make([]byte, 64<<10); ; last = time.Now() {
-		if time.Since(last) > stopped { // a pending SIGUSR1 comes before the next Read
+	for buffer := make([]byte, 64<<10); ; {
+		began := time.Now()
+		conn.SetReadDeadline(began.Add(10 * time.Millisecond))
+		n, err := conn.Read(buffer)
+		partial = append(partial, buffer[:n]...)
+		if time.Since(began) > stopped { // a signal that came meanwhile is processed first
 			time.Sleep(stopped / 4)
 		}
 		if resets.Load() != before {
@@ -152,9 +155,6 @@ func collect(conn *net.TCPConn, lines, dropped io.Writer, resets *atomic.Int64) 
 			conn.SetLinger(0)
 			return
 		}
-		conn.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
-		n, err := conn.Read(buffer)
-		partial = append(partial, buffer[:n]...)
 		whole := bytes.LastIndexByte(partial, '\n') + 1
 		lines.Write(partial[:whole])
 		partial = append(partial[:0], partial[whole:]...)

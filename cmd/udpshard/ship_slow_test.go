@@ -17,7 +17,7 @@ func stallTime() time.Duration {
 	if os.Getenv("UDPSHARD_TRIALS") != "" {
 		return time.Minute
 	}
-	return 4 * time.Second
+	return 3 * time.Second
 }
 
 // memory returns the resident set of the process in bytes (VmRSS, proc_pid_status(5)).

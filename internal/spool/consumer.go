@@ -32,6 +32,9 @@ type Consumer struct {
 	file   *cursor
 	oldest time.Time // when the oldest waiting record was written, or the one read last
 
+	unreported uint64    // expired records without an event
+	reported   time.Time // the last event of expired records
+
 	reader reader
 	shard  int // of the last batch
 	batch  *Batch
@@ -305,6 +308,25 @@ func (c *Consumer) expire(s *Series, next uint64) (records uint64) {
 	return records
 }
 
+// reportInterval is the least time between two events of expired records: a full spool drops a
+// segment every few milliseconds at a high rate.
+const reportInterval = time.Minute
+
+// reportExpired reports n and all expired records without an event, at once at the end, and at most
+// once each reportInterval before.
+func (c *Consumer) reportExpired(n uint64, atEnd bool) {
+	c.mu.Lock()
+	c.unreported += n
+	n = c.unreported
+	if n == 0 || !atEnd && time.Since(c.reported) < reportInterval {
+		c.mu.Unlock()
+		return
+	}
+	c.unreported, c.reported = 0, time.Now()
+	c.mu.Unlock()
+	c.listener.spool.report(Event{Listener: c.listener.name, Target: c.Target, Expired: n})
+}
+
 // position returns the position in a series: the first record that is there at the beginning.
 func (c *Consumer) position(s *Series) position {
 	c.mu.Lock()
@@ -417,6 +439,7 @@ func (c *Consumer) sync() {
 // Close saves the ledger, if this process has the lock, and closes the files. Status then returns
 // this ledger.
 func (c *Consumer) Close() error {
+	c.reportExpired(0, true)
 	list, held := c.listener.ordered(), c.listener.spool.Held()
 	c.reader.close()
 	c.mu.Lock()

@@ -9,6 +9,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+
+	"golang.org/x/sys/unix"
 )
 
 // state is what a cursor file has.
@@ -45,6 +47,9 @@ type cursor struct {
 const (
 	slotSize   = 1 << 20 // with holes: a state has some hundred bytes
 	slotHeader = 16
+	// reserved bytes of each slot are allocated when the file is opened, so that a position can be
+	// saved, and the spool emptied, when the spool has filled the disk.
+	reserved = 16 << 10
 )
 
 var errDamagedCursor = errors.New("position of the target damaged")
@@ -56,8 +61,17 @@ func openCursor(path string) (c *cursor, s state, err error) {
 		return nil, s, withoutPath(err)
 	}
 	c = &cursor{file: f}
+	c.reserve()
 	s, err = c.load()
 	return c, s, err
+}
+
+// reserve allocates the blocks of both slots. An error is ignored: a file system that can't, or that
+// is full already, may still have room when the state is written.
+func (c *cursor) reserve() {
+	for slot := range int64(2) {
+		unix.Fallocate(int(c.file.Fd()), unix.FALLOC_FL_KEEP_SIZE, slot*slotSize, reserved)
+	}
 }
 
 // load reads the state with the higher sequence number. The error is errDamagedCursor if no slot is
@@ -135,5 +149,6 @@ func (c *cursor) setAside() error {
 		return withoutPath(err)
 	}
 	c.file, c.sequence = f, 0
+	c.reserve()
 	return nil
 }

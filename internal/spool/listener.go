@@ -34,9 +34,17 @@ const RefreshInterval = time.Second
 
 // Refresh reads what other processes have written: the series of earlier epochs.
 func (l *Listener) Refresh() error {
+	_, err := l.refresh()
+	return err
+}
+
+// refresh is Refresh. The result is how many bytes the series have grown.
+func (l *Listener) refresh() (grown int64, err error) {
+	l.spool.removing.Lock()
+	defer l.spool.removing.Unlock()
 	entries, err := os.ReadDir(l.folder)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -58,15 +66,17 @@ func (l *Listener) Refresh() error {
 		if _, known := written[epoch]; !known {
 			written[epoch] = l.spool.isWritten(epoch)
 		}
+		grown -= s.bytes()
 		if err := s.scan(); err != nil { // after isWritten: the last scan is complete
-			return fmt.Errorf("series %s: %w", e.Name(), withoutPath(err))
+			return 0, fmt.Errorf("series %s: %w", e.Name(), withoutPath(err))
 		}
+		grown += s.bytes()
 		s.mu.Lock()
 		s.grows = written[epoch]
 		s.mu.Unlock()
 		l.series[e.Name()] = s
 	}
-	return nil
+	return grown, nil
 }
 
 // Rescan is Refresh for a process that begins to ship: what the process with the lock before has
@@ -79,7 +89,10 @@ func (l *Listener) Rescan() error {
 		}
 	}
 	l.mu.Unlock()
-	return l.Refresh()
+	if err := l.Refresh(); err != nil {
+		return err
+	}
+	return l.spool.measure()
 }
 
 // present returns the series that are there: those of other processes as the folder has them now,
@@ -103,7 +116,9 @@ func (l *Listener) refreshIfDue() {
 	due := time.Since(l.refreshed) >= RefreshInterval
 	l.mu.Unlock()
 	if due {
-		l.Refresh() // an error: the next one reads again
+		if grown, err := l.refresh(); err == nil { // else the next one reads again
+			l.spool.others.Add(grown)
+		}
 	}
 }
 
@@ -152,13 +167,15 @@ func (l *Listener) trim() {
 	if len(consumers) == 0 || !l.spool.Held() {
 		return
 	}
+	l.spool.removing.Lock()
+	defer l.spool.removing.Unlock()
 	for _, s := range l.ordered() {
 		passed := uint64(1<<64 - 1)
 		for _, c := range consumers {
 			passed = min(passed, c.passed(s))
 		}
 		freed, empty := s.removeBefore(passed)
-		l.spool.size.Add(-freed)
+		l.spool.freed(s, freed)
 		if empty {
 			l.forget(s, consumers)
 		}

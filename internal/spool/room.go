@@ -11,7 +11,7 @@ import (
 )
 
 // hasRoom reports whether a write may follow. One write for each shard may exceed MaxSize.
-func (s *Spool) hasRoom() bool { return s.size.Load() < s.MaxSize }
+func (s *Spool) hasRoom() bool { return s.Size() < s.MaxSize }
 
 // makeRoom removes the oldest segments if that is the setting. The error is ErrFull.
 func (s *Spool) makeRoom() error {
@@ -29,6 +29,8 @@ func (s *Spool) dropOldest() bool {
 	if !s.Held() {
 		return false
 	}
+	s.removing.Lock()
+	defer s.removing.Unlock()
 	s.mu.Lock()
 	listeners := slices.Collect(maps.Values(s.listeners))
 	s.mu.Unlock()
@@ -62,12 +64,10 @@ func (l *Listener) expire(s *Series) {
 	consumers := slices.Clone(l.consumers)
 	l.mu.Unlock()
 	for _, c := range consumers {
-		if n := c.expire(s, next); n > 0 {
-			l.spool.report(Event{Listener: l.name, Target: c.Target, Expired: n})
-		}
+		c.reportExpired(c.expire(s, next), false)
 	}
 	freed, _ := s.removeBefore(next)
-	l.spool.size.Add(-freed)
+	l.spool.freed(s, freed)
 }
 
 // syncRegularly writes new records to the disk, each Sync, until Close.

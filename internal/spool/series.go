@@ -83,6 +83,16 @@ func (e extent) find(record uint64) int {
 	return -1
 }
 
+// bytes returns the bytes of all segments as of the last scan.
+func (s *Series) bytes() (sum int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, seg := range s.segments {
+		sum += seg.size
+	}
+	return sum
+}
+
 // scan reads the segments of a series that another process has written or writes.
 func (s *Series) scan() error {
 	entries, err := os.ReadDir(s.folder)

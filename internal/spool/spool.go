@@ -57,7 +57,10 @@ type Spool struct {
 	Settings
 	ID string // 16 hexadecimal digits
 
-	size      atomic.Int64 // bytes of all segments and indexes
+	own      atomic.Int64 // bytes of the segments and indexes of this process
+	others   atomic.Int64 // bytes of all other files, as far as this process knows
+	removing sync.Mutex   // of segments, and while others are measured; before all locks but opening
+
 	report    func(Event)
 	opening   sync.Mutex // of listeners, before all other locks
 	mu        sync.Mutex // only locks of lock.go are acquired while mu is locked
@@ -163,9 +166,14 @@ func replaceFile(path string, data []byte) error {
 	return os.Rename(f.Name(), path)
 }
 
-// measure adds up the size of all files but positions of targets, which are small, with holes.
+// measure adds up the size of all files but those of this process and positions of targets, which
+// are small, with holes. Other processes write and remove files: measure comes before the first
+// write, and before this process ships.
 func (s *Spool) measure() error {
-	return filepath.WalkDir(s.Path, func(path string, d fs.DirEntry, err error) error {
+	s.removing.Lock()
+	defer s.removing.Unlock()
+	own, sum := s.ownEpoch(), int64(0)
+	err := filepath.WalkDir(s.Path, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			if errors.Is(err, fs.ErrNotExist) { // removed by the active process
 				return nil
@@ -176,16 +184,33 @@ func (s *Spool) measure() error {
 		if d.IsDir() && d.Name() == consumersFolder && inListener {
 			return fs.SkipDir
 		}
+		epoch, _, isSeries := parseSeriesName(d.Name())
+		if d.IsDir() && isSeries && epoch == own && own > 0 && inListener {
+			return fs.SkipDir
+		}
 		if info, err := d.Info(); err == nil && info.Mode().IsRegular() {
-			s.size.Add(info.Size())
+			sum += info.Size()
 		}
 		return nil
 	})
+	if err == nil {
+		s.others.Store(sum)
+	}
+	return err
 }
 
 // Size returns the bytes of all files of the spool but positions of targets, as far as this process
 // knows.
-func (s *Spool) Size() int64 { return s.size.Load() }
+func (s *Spool) Size() int64 { return s.own.Load() + s.others.Load() }
+
+// freed notes that files of a series are gone.
+func (s *Spool) freed(of *Series, bytes int64) {
+	if of.own {
+		s.own.Add(-bytes)
+		return
+	}
+	s.others.Add(-bytes)
+}
 
 // Free returns the bytes that the file system has for the spool.
 func (s *Spool) Free() (int64, error) {
@@ -242,6 +267,11 @@ func (s *Spool) OtherListeners(names []string) (others []string, err error) {
 // beginEpoch returns the epoch of this process, and begins one if necessary: the next number, with
 // a locked file.
 func (s *Spool) beginEpoch() (uint64, error) {
+	if s.ownEpoch() == 0 {
+		if err := s.measure(); err != nil { // a standby may have opened the spool long ago
+			return 0, err
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.epoch == 0 {

@@ -28,10 +28,12 @@ type Writer struct {
 	lines  *file.File
 	index  *os.File
 
-	size    int64 // of the segment in bytes, with an incomplete line
-	block   block // pending lines: not in the index yet
-	crc     uint32
+	size    int64  // of the segment in bytes, with an incomplete line
+	block   block  // pending lines: not in the index yet
+	crc     uint32 // of the pending lines, with an incomplete one
+	whole   uint32 // likewise, without the incomplete line
 	partial int    // bytes of an incomplete line at the end
+	noSpace bool   // the file system had no room for the last write
 	next    uint64 // number of the next record
 	entry   []byte
 
@@ -60,10 +62,13 @@ func (w *Writer) NeedsReopen() bool {
 }
 
 // isFull reports whether the next write begins a new segment: the segment has SegmentSize, or the
-// spool has no room, and a closed segment can be removed.
+// spool or its file system has no room, and a closed segment can be removed.
 func (w *Writer) isFull() bool {
-	s := w.listener.spool
-	return w.partial == 0 && (w.size >= s.SegmentSize || w.size > 0 && !s.hasRoom())
+	s, lines := w.listener.spool, w.size-int64(w.partial)
+	if lines == 0 {
+		return false
+	}
+	return w.noSpace || w.partial == 0 && (w.size >= s.SegmentSize || !s.hasRoom())
 }
 
 // Reopen makes room, and opens a new segment if the present one is full or has lost its name. The
@@ -115,9 +120,8 @@ func (w *Writer) openIndex(s *Series, first uint64) (err error) {
 	return withoutPath(err)
 }
 
-// rotate closes the segment, and opens the next.
+// rotate closes the segment without an incomplete line at its end, and opens the next.
 func (w *Writer) rotate() (cut int, err error) {
-	w.saveBlock()
 	before, full := w.index, w.series.path(w.first(), segmentSuffix)
 	if err := w.openIndex(w.series, w.next); err != nil {
 		return 0, err
@@ -128,12 +132,17 @@ func (w *Writer) rotate() (cut int, err error) {
 		w.index = before
 		return 0, err
 	}
+	w.cutPartial()
+	after := w.index
+	w.index = before
+	w.saveBlock()
+	w.index = after
 	before.Close()
 	if w.listener.spool.SyncSegment {
 		go syncFile(full)
 	}
 	closed := w.size
-	w.size, w.partial, w.block, w.crc = 0, 0, block{first: w.next}, 0
+	w.size, w.block, w.crc, w.noSpace = 0, block{first: w.next}, 0, false
 	s := w.series
 	s.mu.Lock()
 	s.segments = slices.Clone(s.segments)
@@ -143,6 +152,12 @@ func (w *Writer) rotate() (cut int, err error) {
 	s.mu.Unlock()
 	w.lines.NeedsReopen()
 	return cut, nil
+}
+
+// cutPartial notes that the file has lost the incomplete line at its end.
+func (w *Writer) cutPartial() {
+	w.listener.spool.own.Add(-int64(w.partial))
+	w.size, w.partial, w.crc = w.size-int64(w.partial), 0, w.whole
 }
 
 // Begin implements output.Destination.
@@ -159,22 +174,26 @@ func (w *Writer) Write(data []byte) (n int, err error) {
 	if w.block.began.IsZero() {
 		w.block.began = time.Now()
 	}
-	w.crc = crc32.Update(w.crc, castagnoli, data[:n])
 	w.block.records += uint32(bytes.Count(data[:n], []byte{'\n'}))
 	w.size += int64(n)
-	if last := bytes.LastIndexByte(data[:n], '\n'); last >= 0 {
-		w.partial = n - last - 1
-	} else {
-		w.partial += n
+	w.partial += n
+	rest := data[:n]
+	if last := bytes.LastIndexByte(rest, '\n'); last >= 0 {
+		w.whole = crc32.Update(w.crc, castagnoli, rest[:last+1])
+		w.crc, rest = w.whole, rest[last+1:]
+		w.partial = len(rest)
 	}
-	w.listener.spool.size.Add(int64(n))
+	w.crc = crc32.Update(w.crc, castagnoli, rest)
+	w.listener.spool.own.Add(int64(n))
 	return n, w.failed(err)
 }
 
-// failed makes room for the next attempt if the disk is full, and the oldest records may go.
+// failed notes whether the disk is full, and makes room for the next attempt if the oldest records
+// may go.
 func (w *Writer) failed(err error) error {
 	s := w.listener.spool
-	if s.WhenFull == DropOldest && (errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)) {
+	w.noSpace = errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
+	if w.noSpace && s.WhenFull == DropOldest {
 		s.dropOldest()
 	}
 	return err
@@ -203,8 +222,12 @@ func (w *Writer) saveBlock() {
 	}
 	w.block.end, w.block.crc = w.size, w.crc
 	w.entry = w.block.append(w.entry[:0])
-	if _, err := w.index.Write(w.entry); err == nil {
-		w.listener.spool.size.Add(entrySize)
+	if n, err := w.index.Write(w.entry); err == nil {
+		w.listener.spool.own.Add(entrySize)
+	} else if n > 0 { // an incomplete entry would damage those that follow
+		if info, err := w.index.Stat(); err == nil {
+			w.index.Truncate(info.Size() - int64(n))
+		}
 	}
 	w.block, w.crc = block{start: w.size, first: w.block.next()}, 0
 }

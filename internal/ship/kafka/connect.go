@@ -144,8 +144,35 @@ func (t *target) dial(ctx context.Context, network, address string) (net.Conn, e
 	conn, err := t.dialBroker(ctx, network, address)
 	t.dialing.Lock()
 	t.dialError = err
+	switch {
+	case err == nil:
+		t.away = time.Time{}
+	case t.away.IsZero():
+		t.away = time.Now()
+	}
 	t.dialing.Unlock()
 	return conn, err
+}
+
+// awayPatience is how long connections may fail before Send returns the error, so that the log says
+// at once that a broker is away. The client itself would try on until the end of Send.
+const awayPatience = time.Second
+
+// beginDials forgets failures of earlier connections: the client gets the time to try again.
+func (t *target) beginDials() {
+	t.dialing.Lock()
+	defer t.dialing.Unlock()
+	t.away = time.Time{}
+}
+
+// isAway returns the error of connections if these have failed for awayPatience.
+func (t *target) isAway() error {
+	t.dialing.Lock()
+	defer t.dialing.Unlock()
+	if t.away.IsZero() || time.Since(t.away) < awayPatience {
+		return nil
+	}
+	return t.dialError
 }
 
 func (t *target) dialBroker(ctx context.Context, network, address string) (net.Conn, error) {

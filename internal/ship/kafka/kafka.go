@@ -42,7 +42,8 @@ type target struct {
 	acked     map[string]bool // series with an acknowledged batch
 
 	dialing   sync.Mutex
-	dialError error // of the last connection; nil: connected
+	dialError error     // of the last connection; nil: connected
+	away      time.Time // the first of a row of failures since awaitDial; zero: none
 }
 
 // New returns a target for kafka://BROKER:PORT,BROKER:PORT/TOPIC.

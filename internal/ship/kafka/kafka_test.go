@@ -247,6 +247,43 @@ func TestBrokersAway(t *testing.T) {
 	b.checkOnce(t, 100)
 }
 
+// A broker that dies is an error of Send at once, also of a Send that waits for an acknowledgement.
+func TestBrokerDies(t *testing.T) {
+	b := startBroker(t)
+	b.needFake(t)
+	target := b.open(t)
+	if err := target.Send(t.Context(), shiptest.Numbered(0, 50)); err != nil {
+		t.Fatal(err)
+	}
+	b.process.Process.Signal(syscall.SIGSTOP)
+	batch, result := shiptest.Numbered(50, 50), make(chan error, 1)
+	go func() { result <- target.Send(t.Context(), batch) }()
+	select {
+	case err := <-result:
+		t.Fatalf("%v from a broker that is stopped", err)
+	case <-time.After(200 * time.Millisecond): // until the messages are with the broker
+	}
+	b.process.Kill()
+	died := time.Now()
+	if err := <-result; err == nil || !strings.Contains(err.Error(), "connection refused") {
+		t.Errorf("%v, want a temporary error", err)
+	}
+	if passed := time.Since(died); passed > 3*awayPatience {
+		t.Errorf("error after %v", passed)
+	}
+	b.start(t)
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		err := target.Send(t.Context(), batch)
+		if err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+	b.checkOnce(t, 100)
+}
+
 // A topic that does not exist is a permanent error with the command that makes one.
 func TestUnknownTopic(t *testing.T) {
 	b := startBroker(t)

@@ -67,6 +67,7 @@ func (t *target) resolve(ctx context.Context, b *ship.Batch, f *fates) error {
 // await waits for the results of the flight.
 func (t *target) await(ctx context.Context, f *fates) error {
 	l := t.flight
+	t.beginDials()
 	t.guard.begin()
 	l.resume(t.client)
 	touch := time.NewTicker(touchInterval)
@@ -81,15 +82,23 @@ func (t *target) await(ctx context.Context, f *fates) error {
 				t.disconnect()
 				return t.sendError(errStopped)
 			}
-		case <-ctx.Done():
-			err := t.sendError(context.Cause(ctx))
-			l.pause()
-			if t.guard.end(paused); time.Since(l.started) > flightTimeout {
-				t.disconnect()
+			if err := t.isAway(); err != nil {
+				return t.interrupt(err)
 			}
-			return err
+		case <-ctx.Done():
+			return t.interrupt(context.Cause(ctx))
 		}
 	}
+}
+
+// interrupt ends the wait for the flight, whose messages stay with the client until the next Send.
+func (t *target) interrupt(reason error) error {
+	err := t.sendError(reason)
+	t.flight.pause()
+	if t.guard.end(paused); time.Since(t.flight.started) > flightTimeout {
+		t.disconnect()
+	}
+	return err
 }
 
 // land notes the results of the flight, which has ended.
