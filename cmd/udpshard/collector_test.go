@@ -104,7 +104,9 @@ func runCollector() {
 func serveLines(address, folder string) error {
 	const small = 64 << 10 // a stopped collector has little that it can drop
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		return c.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, small) })
+		return c.Control(func(fd uintptr) {
+			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, small)
+		})
 	}}
 	var resets atomic.Int64
 	signals := make(chan os.Signal, 1)
@@ -120,7 +122,8 @@ func serveLines(address, folder string) error {
 	}
 	var files [3]*os.File
 	for i, name := range []string{"lines", "dropped", "listening"} {
-		files[i], err = os.OpenFile(filepath.Join(folder, name), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		path := filepath.Join(folder, name)
+		files[i], err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 		if err != nil {
 			return err
 		}

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -29,7 +28,8 @@ func startTLSCollector(t *testing.T, cert, key string, clients *shiptest.CA) *tl
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	c := &tlsCollector{address: l.Addr().String(), clients: make(chan string, 10), conns: make(chan *tls.Conn, 10)}
+	c := &tlsCollector{address: l.Addr().String(), clients: make(chan string, 10),
+		conns: make(chan *tls.Conn, 10)}
 	go func() {
 		for {
 			raw, err := l.Accept()
@@ -71,9 +71,9 @@ func TestRenewedCertificates(t *testing.T) {
 	cert, key := ca.ExpiredServer(t, "127.0.0.1")
 	clientCert, clientKey := ca.Client(t, "first")
 	c := startTLSCollector(t, cert, key, ca)
-	to := "tls://" + c.address + "#" + strings.Join([]string{"ca=" + ca.File, "cert=" + clientCert, "key=" + clientKey}, "&")
-	address := freePort(t)
-	p := startServe(t, nil, "--listen", address, "--shards", "1", "--to", to, "--spool", filepath.Join(t.TempDir(), "spool"))
+	options := []string{"ca=" + ca.File, "cert=" + clientCert, "key=" + clientKey}
+	address, args := targetArgs(t, "tls://"+c.address+"#"+strings.Join(options, "&"))
+	p := startServe(t, nil, args...)
 	s := newSenders(t, address, 1)
 	s.send(100, 0)
 	p.waitForLog("certificate has expired")

@@ -272,12 +272,15 @@ func (c *Consumer) Save() error {
 		err = c.save(list)
 	}
 	c.mu.Unlock()
-	c.listener.trim()
+	c.Trim()
 	return err
 }
 
 // Trim removes segments that every target has passed.
-func (c *Consumer) Trim() { c.listener.trim() }
+func (c *Consumer) Trim() {
+	c.listener.trim()
+	c.reader.closeRemoved()
+}
 
 // skip counts damage, and moves the position behind it.
 func (c *Consumer) skip(s *Series, after position, d *Damage) {

@@ -268,6 +268,20 @@ func (r *reader) open(first uint64) error {
 	return nil
 }
 
+// closeRemoved closes segments whose files are removed: the file system has their room then.
+func (r *reader) closeRemoved() {
+	for s, open := range r.segments {
+		has := s.extent()
+		i := has.find(open.segment)
+		if open.lines != nil && (i < 0 || has.segments[i].first != open.segment) {
+			open.close()
+			if open == r.openSegment {
+				r.verified = block{}
+			}
+		}
+	}
+}
+
 // close closes all segments.
 func (r *reader) close() {
 	for _, open := range r.segments {
