@@ -186,21 +186,3 @@ func TestSecretsAreNotInErrors(t *testing.T) {
 		}
 	}
 }
-
-// A spool that another process uses is an error with its PID; a spool that cannot be written is an
-// error, too. Neither starts.
-func TestSpoolThatCannotBeUsed(t *testing.T) {
-	spool := filepath.Join(t.TempDir(), "spool")
-	args := []string{"serve", "--http", "", "--listen", freePort(t), "--to", "tcp://127.0.0.1:1",
-		"--spool"}
-	p := startServe(t, nil, "--listen", freePort(t), "--to", "tcp://127.0.0.1:2", "--spool", spool)
-	other := launch(t, nil, append(args, spool)...)
-	other.wantExit(64)
-	other.waitForLog(fmt.Sprintf("process %d uses the spool", p.pid()), "hint: ")
-	if os.Geteuid() != 0 {
-		t.Skip("needs a folder of another user: run as root")
-	}
-	denied := launch(t, asNobody, append(args, filepath.Join(t.TempDir(), "spool"))...)
-	denied.wantExit(64)
-	denied.waitForLog("permission denied")
-}

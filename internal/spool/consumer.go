@@ -1,8 +1,6 @@
 package spool
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -57,8 +55,7 @@ type Batch struct {
 // first batch, and before the process ships: a new target begins with the oldest record there is.
 // The state belongs to the process with the lock: Reload reads it again.
 func (l *Listener) Consumer(target string) (*Consumer, error) {
-	sum := sha256.Sum256([]byte(target))
-	path := filepath.Join(l.folder, consumersFolder, hex.EncodeToString(sum[:8]))
+	path := filepath.Join(l.folder, consumersFolder, consumerName(target))
 	c := &Consumer{Target: target, listener: l, wake: make(chan struct{}, 1)}
 	var err error
 	if c.file, c.state, err = openCursor(path); err != nil && !errors.Is(err, errDamagedCursor) {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -200,7 +199,7 @@ func (l *Listener) Abandon() (waiting map[string]uint64) {
 	waiting = make(map[string]uint64)
 	for _, e := range entries {
 		path := filepath.Join(folder, e.Name())
-		if kept[e.Name()] || strings.HasSuffix(e.Name(), damagedSuffix) {
+		if kept[e.Name()] || !isConsumerName(e.Name()) {
 			continue
 		}
 		if f, err := os.Open(path); err == nil {

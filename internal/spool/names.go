@@ -1,6 +1,8 @@
 package spool
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -30,6 +32,18 @@ func parseSegmentName(name string) (first uint64, ok bool) {
 	digits, isSegment := strings.CutSuffix(name, segmentSuffix)
 	first, err := strconv.ParseUint(digits, 10, 64)
 	return first, isSegment && err == nil && len(digits) == 20
+}
+
+// consumerName returns the name of the file with the position of a target.
+func consumerName(target string) string {
+	sum := sha256.Sum256([]byte(target))
+	return hex.EncodeToString(sum[:8])
+}
+
+// isConsumerName reports whether consumerName may have returned a name.
+func isConsumerName(name string) bool {
+	sum, err := hex.DecodeString(name)
+	return err == nil && len(sum) == 8
 }
 
 // seriesName returns the name of the series of a shard: 12-0 for epoch 12 and shard 0.
