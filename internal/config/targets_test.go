@@ -34,7 +34,7 @@ func useFakeTargets(t testing.TB) {
 			t.Errorf("%s: listener %q, format %q", s.Name(), s.Listener, s.Format)
 		}
 		_, framingErr := s.Choice("framing", "newline", "octet-counting")
-		_, resendErr := s.Size("resend", 1)
+		_, resendErr := s.Size("resend", 1, 1<<30)
 		err := cli.Join(hostErr, s.CheckOptions("framing", "resend", "user", "password", "token"),
 			framingErr, resendErr)
 		return fakeTarget{}, err

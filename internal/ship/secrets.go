@@ -3,6 +3,7 @@ package ship
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -85,4 +86,24 @@ func NamesSecret(name string) bool {
 	name = strings.ToLower(name)
 	return slices.ContainsFunc([]string{"auth", "cookie", "key", "password", "secret", "token"},
 		func(word string) bool { return strings.Contains(name, word) })
+}
+
+// CheckQuery returns an error if a parameter in the query of a URL is a secret by its name: the URL
+// of a target is in logs, status and metrics. The error has the name only.
+func CheckQuery(u *url.URL) error {
+	for pair := range strings.FieldsFuncSeq(u.RawQuery, func(c rune) bool { return c == '&' || c == ';' }) {
+		name, _, _ := strings.Cut(pair, "=")
+		plain := strings.NewReplacer("-", "", "_", "", ".", "").Replace(strings.ToLower(name))
+		isSecret := slices.Contains([]string{"auth", "key", "pass", "pwd", "token", "accesstoken",
+			"authtoken"}, plain)
+		for _, word := range []string{"password", "passwd", "secret", "apikey", "accesskey", "licensekey",
+			"authorization"} {
+			isSecret = isSecret || strings.Contains(plain, word)
+		}
+		if isSecret {
+			err := fmt.Errorf("%s in the query of the URL: the URL of a target is in logs and status", name)
+			return cli.WithHint(err, "the options user and password, token or header.NAME")
+		}
+	}
+	return nil
 }

@@ -149,14 +149,26 @@ func (s *Settings) Bool(key string, absent bool) (bool, error) {
 	return option(s, key, absent, cli.ParseBool)
 }
 
-// Count returns the value of an option that is a whole number from 1.
-func (s *Settings) Count(key string, absent int) (int, error) {
-	return option(s, key, absent, cli.ParseCount)
+// Count returns the value of an option that is a whole number from 1 to most.
+func (s *Settings) Count(key string, absent, most int) (int, error) {
+	return option(s, key, absent, func(text string) (int, error) {
+		n, err := cli.ParseCount(text)
+		if err == nil && n > most {
+			err = fmt.Errorf("at most %d", most)
+		}
+		return n, err
+	})
 }
 
-// Size returns the value of an option in bytes.
-func (s *Settings) Size(key string, absent int) (int, error) {
-	return option(s, key, absent, cli.ParseSize)
+// Size returns the value of an option in bytes, at most most.
+func (s *Settings) Size(key string, absent, most int) (int, error) {
+	return option(s, key, absent, func(text string) (int, error) {
+		n, err := cli.ParseSize(text)
+		if err == nil && n > most {
+			err = fmt.Errorf("at most %s", cli.FormatSize(most))
+		}
+		return n, err
+	})
 }
 
 // Duration returns the value of an option that is a duration.

@@ -38,7 +38,10 @@ func (t *target) deliver(ctx context.Context, b *ship.Batch, part []int) error {
 		return err
 	case len(part) == 1 || refused.all:
 		t.results.reject(part, refused.reason)
-		return nil
+		if refused.tooLarge || refused.all {
+			return nil
+		}
+		return t.checkDoubt(b, refused.reason)
 	}
 	if refused.tooLarge {
 		t.limit.refused(size)

@@ -185,6 +185,7 @@ func judgeItem(got item, one []int, r *results) *ship.Error {
 		return &ship.Error{Err: errors.New(reason)}
 	}
 	r.reject(one, reason)
+	r.doubtful++
 	return nil
 }
 

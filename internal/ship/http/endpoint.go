@@ -44,6 +44,8 @@ func parseEndpoints(s *ship.Settings, k kind) (all []*endpoint, err error) {
 			case u.User != nil || u.Fragment != "":
 				err = cli.Join(err, errors.New("option also: the URLs have neither user nor options: "+
 					"the options of the target are for all its URLs"))
+			case ship.CheckQuery(u) != nil:
+				err = cli.Join(err, cli.OptionError("also", ship.CheckQuery(u)))
 			default:
 				urls = append(urls, u)
 			}

@@ -44,6 +44,7 @@ type target struct {
 	body        body
 	results     results
 	limit       sizeLimit
+	unproven    int   // batches that a new target has refused: see prove
 	indices     []int // 0, 1, 2, …: the part that is a whole batch
 }
 
@@ -117,7 +118,8 @@ func (t *target) Send(ctx context.Context, b *ship.Batch) error {
 		t.indices = append(t.indices, len(t.indices))
 	}
 	t.results.reset(n)
-	return t.results.outcome(t.deliver(ctx, b, t.indices[:n]))
+	err := t.deliver(ctx, b, t.indices[:n])
+	return t.results.outcome(t.prove(b, err))
 }
 
 // Close is the Close of ship.Target.

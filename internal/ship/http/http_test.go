@@ -64,7 +64,7 @@ func TestStatuses(t *testing.T) {
 		301: permanent, 302: permanent, 303: permanent, 304: permanent, 307: permanent, 308: permanent,
 		400: rejects, 401: permanent, 403: permanent, 404: permanent, 405: permanent, 406: permanent,
 		408: temporary, 409: rejects, 410: permanent, 411: permanent, 412: rejects, 413: rejects,
-		414: rejects, 415: permanent, 418: rejects, 421: permanent, 422: rejects, 425: temporary,
+		414: permanent, 415: permanent, 418: rejects, 421: permanent, 422: rejects, 425: temporary,
 		426: permanent, 429: temporary, 431: permanent, 499: rejects,
 		500: temporary, 501: temporary, 502: temporary, 503: temporary, 504: temporary, 507: temporary,
 	} {
@@ -73,7 +73,9 @@ func TestStatuses(t *testing.T) {
 				w.WriteHeader(code)
 				fmt.Fprintf(w, "because\n\tof  it%s", strings.Repeat("x", 1000))
 			})
-			e := send(t, open(t, s.URL), shiptest.Numbered(0, 1))
+			b := shiptest.Numbered(0, 1)
+			b.Note = noteProven
+			e := send(t, open(t, s.URL), b)
 			got := temporary
 			switch {
 			case e.Err == nil && len(e.Rejected) == 1:
@@ -236,6 +238,7 @@ func TestSettings(t *testing.T) {
 		{"http://h/", []string{"also", "ftp://x"}, "http:// or https://"},
 		{"http://h/", []string{"also", "http://u:SECRET@x"}, "neither user"},
 		{"http://h/", []string{"also", "http://u:SECRET@x%zz"}, "not a list of URLs"},
+		{"http://h/", []string{"also", "http://b/?a=b&Access-Token=SECRET"}, "Access-Token in the query"},
 		{"http://h,i/", nil, "needs one host"},
 		{"http:///x", nil, "needs one host"},
 		{"https://h/", []string{"cert", "x"}, "cert and key"},

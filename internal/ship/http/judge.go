@@ -33,7 +33,7 @@ func (t *target) judge(answer *http.Response, text string, b *ship.Batch, part [
 		return &refusal{reason: err.Error(), tooLarge: true}
 	case http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden,
 		http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotAcceptable,
-		http.StatusProxyAuthRequired, http.StatusGone, http.StatusLengthRequired,
+		http.StatusProxyAuthRequired, http.StatusGone, http.StatusLengthRequired, http.StatusRequestURITooLong,
 		http.StatusMisdirectedRequest, http.StatusUpgradeRequired,
 		http.StatusRequestHeaderFieldsTooLarge:
 		return ship.Permanent(err)

@@ -8,6 +8,9 @@ import (
 type results struct {
 	done    []bool   // acknowledged or rejected
 	reasons []string // of rejected records; "": not rejected
+
+	accepted bool // a record is acknowledged
+	doubtful int  // rejected records, for reasons that may be about each request
 }
 
 func (r *results) reset(n int) {
@@ -17,6 +20,7 @@ func (r *results) reset(n int) {
 	r.done, r.reasons = r.done[:n], r.reasons[:n]
 	clear(r.done)
 	clear(r.reasons)
+	r.accepted, r.doubtful = false, 0
 }
 
 // acknowledge notes the records part as acknowledged.
@@ -24,6 +28,7 @@ func (r *results) acknowledge(part []int) {
 	for _, i := range part {
 		r.done[i], r.reasons[i] = true, ""
 	}
+	r.accepted = r.accepted || len(part) > 0
 }
 
 // reject notes the records part as rejected.

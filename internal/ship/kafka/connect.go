@@ -86,7 +86,7 @@ func (t *target) connect(ctx context.Context) error {
 		client.Close()
 		return err
 	}
-	t.client, t.guard, t.limit = client, g, 0
+	t.client, t.guard, t.limit = client, g, sizeLimit{}
 	return nil
 }
 

@@ -31,6 +31,9 @@ func (t *target) sendError(err error) error {
 		return ship.Permanent(fmt.Errorf("topic %s: the broker allows no messages: %w: kafka-acls.sh "+
 			"--add --producer --topic %s --allow-principal User:NAME --bootstrap-server %s",
 			t.topic, err, t.topic, strings.Join(t.brokers, ",")))
+	case isAny(kerr.InvalidTimestamp): // the time is that of Send for all messages
+		return ship.Permanent(fmt.Errorf("topic %s: the clocks of this host and of the broker differ: %w",
+			t.topic, err))
 	case isAny(kerr.SaslAuthenticationFailed, kerr.UnsupportedSaslMechanism, kerr.IllegalSaslState):
 		return ship.Permanent(fmt.Errorf("sasl %s: %w", t.sasl, err))
 	}
@@ -50,5 +53,5 @@ func (t *target) sendError(err error) error {
 // the reason.
 func isRefusal(err error) bool {
 	return errors.Is(err, kerr.MessageTooLarge) || errors.Is(err, kerr.RecordListTooLarge) ||
-		errors.Is(err, kerr.InvalidRecord) || errors.Is(err, kerr.InvalidTimestamp)
+		errors.Is(err, kerr.InvalidRecord)
 }

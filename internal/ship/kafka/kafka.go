@@ -31,10 +31,10 @@ type target struct {
 
 	client *kgo.Client // nil: not connected
 	guard  *guard      // of the client
-	limit  int         // bytes of records produced at once; 0: one message
-	batch  *fates      // of the records of the latest batch
-	flight *flight     // messages without a result; nil: none
-	memory *flight     // ended, its memory is for the next
+	limit  sizeLimit
+	batch  *fates  // of the records of the latest batch
+	flight *flight // messages without a result; nil: none
+	memory *flight // ended, its memory is for the next
 
 	offsets   offsets         // next offset of each partition after the last acknowledged batch
 	listed    time.Time       // when offsets were those of the ends of all partitions

@@ -38,7 +38,7 @@ func (t *target) Send(ctx context.Context, b *ship.Batch) error {
 		if t.memory = nil; l == nil {
 			l = &flight{}
 		}
-		l.fill(b, f, t.perBatch, t.limit)
+		l.fill(b, f, t.perBatch, t.limit.bytes)
 		if len(l.messages) == 0 {
 			t.memory = l
 			return t.finish(b, f)
@@ -127,10 +127,10 @@ func (t *target) land(f *fates) error {
 		f.unsure = true
 		t.disconnect()
 		return t.sendError(failure)
-	case refusal != nil && l.records > 1:
-		t.limit = max(l.size/2, 1)
-	case t.limit == 0:
-		t.limit = batchBytes
+	case refusal == nil:
+		t.limit.stored()
+	case l.records > 1:
+		t.limit.refused(l.size)
 	}
 	return nil
 }

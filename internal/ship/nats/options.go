@@ -26,6 +26,9 @@ type options struct {
 // keep the order only if a failure leaves few later messages in flight, so that more is no better.
 const defaultInFlight = 256
 
+// maxInFlight is the largest value of the option in_flight: no batch has more records.
+const maxInFlight = 8192
+
 // parseOptions returns all errors of the settings.
 func parseOptions(s *ship.Settings) (*options, error) {
 	o := new(options)
@@ -40,7 +43,7 @@ func parseOptions(s *ship.Settings) (*options, error) {
 	per, err := s.Choice("per", "record", "batch")
 	add(err)
 	o.perBatch = per == "batch"
-	o.inFlight, err = s.Count("in_flight", defaultInFlight)
+	o.inFlight, err = s.Count("in_flight", defaultInFlight, maxInFlight)
 	add(err)
 	o.createStream, err = s.Bool("create_stream", false)
 	add(err)

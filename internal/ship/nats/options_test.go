@@ -33,6 +33,7 @@ func TestOptionErrors(t *testing.T) {
 		{"nats://h/logs.%7Bfacility%7D", "format", "rfc5424", "use the format json"},
 		{"nats://h/logs", "per", "line", `"line" is not one of record, batch`},
 		{"nats://h/logs", "in_flight", "0", "option in_flight"},
+		{"nats://h/logs", "in_flight", "99999999999", "option in_flight: at most 8192"},
 		{"nats://h/logs", "create_stream", "maybe", "option create_stream"},
 		{"nats://h/logs", "stream", "LOGS", "option stream: names the stream that create_stream=true makes"},
 		{"nats://h/logs", "stream", "A.B", `option stream: "A.B" is no name`},

@@ -11,7 +11,6 @@ package relp
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/udpshard/udpshard/internal/cli"
@@ -48,14 +47,11 @@ func New(s *ship.Settings) (ship.Target, error) {
 		known = append(known, ship.TLSOptions...)
 		tlsErr = s.CheckTLS()
 	}
-	t.window, windowErr = s.Count("window", defaultWindow)
+	t.window, windowErr = s.Count("window", defaultWindow, maxTransaction)
 	t.timeout, timeoutErr = s.Duration("timeout", defaultTimeout)
-	t.maxSize, sizeErr = s.Size("max_size", defaultMaxSize)
+	t.maxSize, sizeErr = s.Size("max_size", defaultMaxSize, maxDataSize)
 	if timeoutErr == nil && t.timeout <= 0 {
 		timeoutErr = errors.New("option timeout: must be more than 0s")
-	}
-	if sizeErr == nil && t.maxSize > maxDataSize {
-		sizeErr = fmt.Errorf("option max_size: at most %d bytes fit into a frame", maxDataSize)
 	}
 	err := cli.Join(s.CheckHost(), s.CheckOptions(known...), tlsErr, windowErr, timeoutErr, sizeErr)
 	if err != nil {

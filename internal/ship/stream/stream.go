@@ -35,6 +35,9 @@ type target struct {
 	recent overlap     // frames that were acknowledged
 }
 
+// maxResend is the largest value of the option resend: the frames are kept in memory.
+const maxResend = 1 << 30
+
 // New returns the target of a URL with the scheme tcp, tls or udp.
 //
 // The options of tcp and tls are framing, newline (default) or octet-counting (RFC 6587 section
@@ -52,7 +55,10 @@ func New(s *ship.Settings) (ship.Target, error) {
 		tlsErr = s.CheckTLS()
 	}
 	framing, framingErr := s.Choice("framing", "newline", "octet-counting")
-	resend, resendErr := s.Size("resend", 0)
+	resend, resendErr := 0, error(nil)
+	if s.Options["resend"] != "0" {
+		resend, resendErr = s.Size("resend", 0, maxResend)
+	}
 	err := cli.Join(checkHost(s), s.CheckOptions(options...), framingErr, resendErr, tlsErr)
 	if err != nil {
 		return nil, err

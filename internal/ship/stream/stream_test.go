@@ -95,6 +95,7 @@ func TestOptions(t *testing.T) {
 	}{
 		{"tcp://h:1", []string{"framing", "lines"}, "not one of newline, octet-counting"},
 		{"tcp://h:1", []string{"resend", "many"}, "resend"},
+		{"tcp://h:1", []string{"resend", "4194304GiB"}, "option resend: at most 1GiB"},
 		{"tcp://h:1", []string{"ca", "/x"}, "unknown option ca"},
 		{"tls://h:1", []string{"cert", "/x"}, "needs both"},
 		{"udp://h:1", []string{"resend", "1KiB"}, "unknown option resend"},
@@ -110,6 +111,9 @@ func TestOptions(t *testing.T) {
 		if _, err := New(s); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s %v: %v, want %s", c.url, c.options, err, c.want)
 		}
+	}
+	if _, err := New(shiptest.Settings(t, "tcp://h:1", "resend", "0")); err != nil {
+		t.Errorf("resend=0, the default: %v", err)
 	}
 }
 

@@ -66,7 +66,13 @@ func parseHosts(scheme, hosts, path string) (*url.URL, error) {
 	var all []string
 	for host := range strings.SplitSeq(hosts, ",") {
 		u, err := url.Parse(scheme + "://" + host + path)
+		if wrapped := new(url.Error); errors.As(err, &wrapped) {
+			return nil, fmt.Errorf("the URL: %w", wrapped.Err) // without the text, which may have a secret
+		}
 		if err != nil {
+			return nil, err
+		}
+		if err := ship.CheckQuery(u); err != nil {
 			return nil, err
 		}
 		if u.Host == "" {

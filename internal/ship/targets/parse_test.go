@@ -52,6 +52,10 @@ func TestParseErrors(t *testing.T) {
 		"tcp://h:1#password=a&SEC$RET=b":   "NAME=VALUE",
 		"tcp://h:1#a=1&a=SECRET":           "option a is set twice",
 		"nats://u:SECRET@h:1/s#password=x": "option password is set twice",
+		"http://h/?user=u&password=SECRET": "password in the query",
+		"https://h/?X-API-Key=SECRET":      "X-API-Key in the query",
+		"tcp://h:1?token=SECRET":           "token in the query",
+		"http://h/%zz?query=SECRET":        "invalid URL escape",
 	} {
 		_, err := Parse(text)
 		switch {
