@@ -10,7 +10,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/udpshard/udpshard/internal/ship"
-	"github.com/udpshard/udpshard/packet/record"
 )
 
 // flight is messages that were produced, until all of them have a result. A flight has copies of
@@ -85,10 +84,21 @@ func (l *flight) add(key, value []byte, series string, s span, perBatch bool) {
 	l.messages = append(l.messages, kgo.Record{Key: key, Value: value})
 }
 
+// sourceMember begins the member source. In a string of JSON a quote has a backslash before it, so
+// the bytes of sourceMember are in no value.
+var sourceMember = []byte(`"source":"`)
+
 // sender returns the address in the member source of a record, without the port; nil if there is
-// none. Messages with the same key are in one partition, in order.
+// none. Messages with the same key are in one partition, in order. The search begins at the end of
+// the record: source is one of the last members (record.Tail), and comes after the members with
+// text of the sender.
 func sender(line []byte) []byte {
-	source := record.Field(line, "source")
+	i := bytes.LastIndex(line, sourceMember)
+	if i < 0 {
+		return nil
+	}
+	source := line[i+len(sourceMember):]
+	source = source[:max(bytes.IndexByte(source, '"'), 0)]
 	if i := bytes.LastIndexByte(source, ':'); i > 0 {
 		return bytes.Trim(source[:i], "[]")
 	}

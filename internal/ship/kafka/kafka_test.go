@@ -79,7 +79,8 @@ func TestSender(t *testing.T) {
 		`{"source":"[2001:db8::1]:514"}`:                     "2001:db8::1",
 		`{"source":7}`:                                       "",
 		`{"message":"source"}`:                               "",
-		`no JSON`:                                            "",
+		`{"message":"\"source\":\"192.0.2.1:514\""}`:         "",
+		`no JSON`: "",
 	} {
 		if got := sender([]byte(line)); string(got) != want {
 			t.Errorf("%s: %q, want %q", line, got, want)
