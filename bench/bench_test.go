@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -52,11 +53,45 @@ func TestReported(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := reported([]byte(tt.stdout), []byte(tt.stderr))
+			got, err := reported([]byte(tt.stdout), []byte(tt.stderr), "final ledger")
 			if got != tt.want || (err == nil) != tt.ok {
 				t.Errorf("got %d, %v", got, err)
 			}
 		})
+	}
+}
+
+func TestReportedByTargets(t *testing.T) {
+	ledgers := `{"shard":0,"received":9,"message":"final ledger"}` + "\n" +
+		`{"to":"tcp://127.0.0.1:1","spooled":9,"acknowledged":5,"message":"final ledger of a target"}` + "\n"
+	for ledger, want := range map[string]uint64{"final ledger": 9, "final ledger of a target": 5} {
+		if got, err := reported(nil, []byte(ledgers), ledger); got != want || err != nil {
+			t.Errorf("%s: got %d, %v", ledger, got, err)
+		}
+	}
+}
+
+// A sink counts the lines of all connections.
+func TestLineSink(t *testing.T) {
+	s, err := listenLines(0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.stop()
+	for range 2 {
+		conn, err := net.Dial("tcp4", at(s.port()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(conn, "a\nb\nc"); err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+	}
+	for deadline := time.Now().Add(10 * time.Second); s.lines.Load() < 4; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d lines, want 4", s.lines.Load())
+		}
 	}
 }
 

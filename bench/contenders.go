@@ -62,23 +62,36 @@ func (l *lab) toFile() []int {
 	return l.cpus[:max(len(l.cpus)-1, min(2, len(l.cpus)))]
 }
 
-func (l *lab) udpshardToFile() contender {
+func (l *lab) udpshardToFile(shards int) contender {
 	cpus := l.toFile()
 	return contender{
-		name: "udpshard", cpus: cpus, sockets: 2, writes: true,
+		name: "udpshard", cpus: cpus, sockets: shards, writes: true,
 		command: func(port int, file string) ([]string, error) {
-			return []string{l.has["udpshard"], "serve", "--listen", at(port), "--shards", "2", "--cpus", list(cpus[:min(2, len(cpus))]), "--output", "file:" + file,
+			return []string{l.has["udpshard"], "serve", "--listen", at(port), "--shards", strconv.Itoa(shards), "--cpus", list(cpus[:min(shards, len(cpus))]), "--output", "file:" + file,
 				"--http", "", "--stats-interval", "0", "--log-format", "json"}, nil
 		},
 	}
 }
 
 func (l *lab) rsyslog() contender {
+	c := l.rsyslogWith("rsyslog", 2, rsyslogParts{
+		action: `type="omfile" file="@FILE@" asyncWriting="on" ioBufferSize="128k" flushOnTXEnd="off" flushInterval="1"`,
+	})
+	c.writes = true
+	return c
+}
+
+// rsyslogParts are parts of rsyslog.conf.
+type rsyslogParts struct{ global, module, action string }
+
+// rsyslogWith is rsyslog with a number of threads that receive.
+func (l *lab) rsyslogWith(name string, threads int, parts rsyslogParts) contender {
 	return contender{
-		name: "rsyslog", cpus: l.toFile(), sockets: 1, writes: true,
+		name: name, cpus: l.toFile(), sockets: 1,
 		command: func(port int, file string) ([]string, error) {
 			conf := l.path("rsyslog.conf")
-			return []string{l.has["rsyslogd"], "-n", "-f", conf, "-i", l.path("rsyslog.pid")}, l.configure(conf, rsyslogConf, port, file)
+			text := replace(rsyslogConf, "@GLOBAL@", parts.global, "@MODULE@", parts.module, "@THREADS@", strconv.Itoa(threads), "@ACTION@", parts.action)
+			return []string{l.has["rsyslogd"], "-n", "-f", conf, "-i", l.path("rsyslog.pid")}, l.configure(conf, text, port, file)
 		},
 	}
 }
@@ -117,6 +130,11 @@ func (l *lab) ngSyslog() contender {
 }
 
 func (l *lab) configure(name, text string, port int, file string) error {
-	text = strings.NewReplacer("@PORT@", strconv.Itoa(port), "@FILE@", file, "@DIR@", l.dir).Replace(text)
+	text = replace(text, "@PORT@", strconv.Itoa(port), "@FILE@", file, "@DIR@", l.dir)
 	return os.WriteFile(name, []byte(text), 0o600)
+}
+
+// replace replaces each first string of the pairs by the second.
+func replace(text string, pairs ...string) string {
+	return strings.NewReplacer(pairs...).Replace(text)
 }

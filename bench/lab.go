@@ -23,6 +23,7 @@ type lab struct {
 	cpus []int
 	has  map[string]string // paths of programs by name; no path: not here
 	skip []string          // what was not measured, and what is needed for that
+	hide []string          // replaced in the report: ports of sinks, each with what is shown
 }
 
 func newLab(ctx context.Context, o options, out io.Writer) (*lab, error) {
@@ -62,7 +63,7 @@ func (l *lab) build(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, name := range []string{"rsyslogd", "knotd", "nsd", "dnsperf"} {
+	for _, name := range []string{"rsyslogd", "knotd", "nsd", "dnsperf", "kcat"} {
 		if found, err := exec.LookPath(name); err == nil {
 			l.has[name] = found
 		}
@@ -122,7 +123,7 @@ func (l *lab) shown(argv []string) string {
 		if l.syslogNG != "" {
 			word = strings.ReplaceAll(word, l.syslogNG, "DIR")
 		}
-		words = append(words, strings.ReplaceAll(word, l.dir, "DIR"))
+		words = append(words, strings.ReplaceAll(replace(word, l.hide...), l.dir, "DIR"))
 	}
 	return strings.Join(words, " ")
 }

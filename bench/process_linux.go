@@ -205,12 +205,15 @@ func socketsAt(port int) (sockets int, drops uint64, err error) {
 }
 
 // resident is the process's VmRSS, in bytes.
-func (p *process) resident() (uint64, error) {
+func (p *process) resident() (uint64, error) { return p.memory("VmRSS") }
+
+// memory is a field of proc_pid_status(5), in bytes.
+func (p *process) memory(field string) (uint64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
 		return 0, err
 	}
-	_, rest, _ := strings.Cut(string(status), "\nVmRSS:")
+	_, rest, _ := strings.Cut(string(status), "\n"+field+":")
 	number, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
 	kib, err := strconv.ParseUint(number, 10, 64)
 	return kib << 10, err

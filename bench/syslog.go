@@ -17,7 +17,7 @@ an object. syslog-ng asks with SO_RCVBUF, so net.core.rmem_max bounds its buffer
 
 `
 	d := load{rate: syslogRate, batch: 64}
-	ours := l.udpshardToFile()
+	ours := l.udpshardToFile(2)
 	if l.has["rsyslogd"] == "" {
 		l.lacks("rsyslog", "apt-get install rsyslog")
 	} else {

@@ -70,6 +70,9 @@ type contender struct {
 	// writes records.
 	command func(port int, file string) ([]string, error)
 	writes  bool // datagrams are counted as lines of the file
+	ships   sink // where datagrams are counted; nil: not there
+
+	acknowledged bool // datagrams are counted as acknowledged in the ledger of the target
 }
 
 // trial is the result of a contender under a load.
@@ -123,6 +126,10 @@ func (l *lab) launch(ctx context.Context, c contender) (*running, error) {
 
 // try measures a contender under a load.
 func (l *lab) try(ctx context.Context, c contender, d load) (trial, error) {
+	shipped, err := c.shipped()
+	if err != nil {
+		return trial{}, err
+	}
 	r, err := l.launch(ctx, c)
 	if err != nil {
 		return trial{}, err
@@ -133,9 +140,15 @@ func (l *lab) try(ctx context.Context, c contender, d load) (trial, error) {
 	if err != nil {
 		return t, err
 	}
-	if d.dns {
+	switch {
+	case d.dns:
 		err = r.stop()
-	} else {
+	case c.ships != nil: // what arrives later is lost: its work is not measured
+		if t.received, err = c.shipped(); err == nil {
+			t.received -= shipped
+			err = r.stop()
+		}
+	default:
 		t.received, err = r.counted(c)
 	}
 	if err != nil {
@@ -145,6 +158,14 @@ func (l *lab) try(ctx context.Context, c contender, d load) (trial, error) {
 		return t, fmt.Errorf("%s received %d of %d datagrams: %s", c.name, t.received, t.sent, r.said())
 	}
 	return t, nil
+}
+
+// shipped returns the records that have arrived where a contender ships records to.
+func (c contender) shipped() (uint64, error) {
+	if c.ships == nil {
+		return 0, nil
+	}
+	return c.ships.count()
 }
 
 // measure sends a load, and reads the contender's clock before and after.
@@ -214,22 +235,33 @@ func (r *running) counted(c contender) (uint64, error) {
 	if c.writes {
 		return countLines(r.file)
 	}
-	return reported(r.stdout.Bytes(), r.stderr.Bytes())
+	if c.acknowledged {
+		return reported(r.stdout.Bytes(), r.stderr.Bytes(), "final ledger of a target")
+	}
+	return reported(r.stdout.Bytes(), r.stderr.Bytes(), "final ledger")
 }
 
-// reported returns the sum of the final ledger of udpshard, or the output of another receiver.
-func reported(stdout, stderr []byte) (total uint64, err error) {
+// reported returns the sum of a final ledger of udpshard, or the output of another receiver.
+func reported(stdout, stderr []byte, ledger string) (total uint64, err error) {
 	found := false
 	for _, text := range [][]byte{stdout, stderr} {
 		for line := range bytes.Lines(text) {
 			var said struct {
-				Message  string
-				Received *uint64
+				Message      string
+				Received     *uint64
+				Acknowledged *uint64
 			}
-			if json.Unmarshal(line, &said) != nil || said.Received == nil || said.Message != "" && said.Message != "final ledger" {
+			if json.Unmarshal(line, &said) != nil || said.Message != "" && said.Message != ledger {
 				continue
 			}
-			total += *said.Received
+			n := said.Received
+			if said.Acknowledged != nil {
+				n = said.Acknowledged
+			}
+			if n == nil {
+				continue
+			}
+			total += *n
 			found = true
 		}
 	}
