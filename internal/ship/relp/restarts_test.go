@@ -48,9 +48,9 @@ func TestRsyslogIsKilled(t *testing.T) {
 				sent <- err
 			}()
 			for i := range restarts {
-				r.awaitBytes((i*2 + 1) * restartRecords / (2 * restarts) * len(numbered(0)+separator))
+				r.awaitBytes((i*2 + 1) * restartRecords / (2 * restarts) * len(numbered(0)+shiptest.EndOfRecord))
 				r.Kill()
-				r.start()
+				r.Restart(t)
 			}
 			if err := await60(t, sent); err != nil {
 				t.Fatal(err)
@@ -106,7 +106,7 @@ func await60(t *testing.T, result <-chan error) error {
 func (r *rsyslog) awaitBytes(n int) {
 	r.t.Helper()
 	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(time.Millisecond) {
-		if info, err := os.Stat(r.folder + "/records"); err == nil && info.Size() >= int64(n) {
+		if info, err := os.Stat(r.File); err == nil && info.Size() >= int64(n) {
 			return
 		}
 		if time.Now().After(deadline) {

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -13,68 +11,33 @@ import (
 	"github.com/udpshard/udpshard/internal/ship/shiptest"
 )
 
-// rsyslog is an rsyslogd with imrelp, and its output file.
+// rsyslog is an rsyslogd with imrelp.
 type rsyslog struct {
 	t       *testing.T
-	path    string // of the program
-	folder  string
 	address string
-	*shiptest.Process
+	*shiptest.Rsyslog
 }
 
-const separator = "|end of record|"
-
-// newRsyslog prepares a rsyslogd that writes each record to a file before its response: without
-// queues, and without buffers of omfile. separator ends each record in the file. Records stay as they
-// are, but for NULs: rsyslog can't have them.
+// newRsyslog starts a rsyslogd that writes each record to a file before its response: without queues,
+// and without buffers of omfile. Records stay as they are, but for NULs: rsyslog can't have them.
 func newRsyslog(t *testing.T, input string) *rsyslog {
 	t.Helper()
-	path, err := exec.LookPath("rsyslogd")
-	if err != nil {
-		if path, err = exec.LookPath("/usr/sbin/rsyslogd"); err != nil {
-			t.Skip("needs rsyslogd: apt-get install rsyslog")
-		}
-	}
-	plugins, _ := filepath.Glob("/usr/lib*/rsyslog/imrelp.so")
-	multiarch, _ := filepath.Glob("/usr/lib/*/rsyslog/imrelp.so")
-	if len(plugins)+len(multiarch) == 0 {
-		t.Skip("needs imrelp: apt-get install rsyslog-relp")
-	}
-	r := &rsyslog{t: t, path: path, folder: t.TempDir(), address: shiptest.FreeTCP(t)}
-	_, port, _ := net.SplitHostPort(r.address)
-	config := fmt.Sprintf(`
-global(workDirectory="%[1]s" maxMessageSize="64k" parser.dropTrailingLFOnReception="off"
-  parser.escapeControlCharactersOnReceive="off")
-module(load="imrelp" tls.tlslib="openssl")
-template(name="record" type="list") { property(name="rawmsg") constant(value="%[4]s") }
-ruleset(name="record" queue.type="direct") {
-  action(type="omfile" file="%[1]s/records" template="record" asyncWriting="off" flushOnTXEnd="on")
-}
-input(type="imrelp" address="127.0.0.1" port="%[2]s" ruleset="record" %[3]s)
-`, r.folder, port, input, separator)
-	if err := os.WriteFile(r.folder+"/rsyslog.conf", []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	r.start()
-	return r
-}
-
-// start starts rsyslogd, and waits until it listens.
-func (r *rsyslog) start() {
-	r.t.Helper()
-	os.Remove(r.folder + "/pid")
-	r.Process = shiptest.Start(r.t, r.path, "-n", "-f", r.folder+"/rsyslog.conf", "-i", r.folder+"/pid")
-	r.AwaitTCP(r.t, r.address)
+	shiptest.RequireRsyslogModule(t, "imrelp", "rsyslog-relp")
+	address := shiptest.FreeTCP(t)
+	_, port, _ := net.SplitHostPort(address)
+	return &rsyslog{t, address, shiptest.StartRsyslog(t, address, fmt.Sprintf(`
+global(%s) main_queue(queue.type="direct") module(load="imrelp" tls.tlslib="openssl")
+input(type="imrelp" address="127.0.0.1" port="%s" %s)`, shiptest.RsyslogLiteral, port, input))}
 }
 
 // records returns the records that the file has.
 func (r *rsyslog) records() []string {
 	r.t.Helper()
-	text, err := os.ReadFile(r.folder + "/records")
+	text, err := os.ReadFile(r.File)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	all := strings.Split(string(text), separator)
+	all := strings.Split(string(text), shiptest.EndOfRecord)
 	if last := len(all) - 1; all[last] == "" {
 		all = all[:last]
 	}

@@ -1,6 +1,9 @@
 package shiptest
 
 import (
+	"bytes"
+	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,6 +40,24 @@ func StartSyslogNG(t testing.TB, configuration string) *Process {
 		filepath.Join(root, "usr/sbin/syslog-ng")}, args...)
 	return Start(t, "env", args...)
 }
+
+// StartSyslogNGFile starts syslog-ng with a source that listens at a TCP address, and returns the
+// file to which syslog-ng writes each record.
+func StartSyslogNGFile(t testing.TB, address, transport string) (file string) {
+	t.Helper()
+	_, port, _ := net.SplitHostPort(address)
+	file = filepath.Join(t.TempDir(), "records")
+	p := StartSyslogNG(t, fmt.Sprintf(`options { stats-freq(0); log-msg-size(65536); };
+source s { syslog(ip(127.0.0.1) port(%s) flags(no-parse) log-iw-size(10000) %s); };
+destination d { file("%s" template("$MSG%s\n") template-escape(no) log-fifo-size(100000)); };
+log { source(s); destination(d); flags(flow-control); };
+`, port, transport, file, strings.TrimSuffix(EndOfRecord, "\n")))
+	p.AwaitTCP(t, address)
+	return file
+}
+
+// KeptBySyslogNG is what syslog-ng keeps of a record: all but newlines and NULs at the end.
+func KeptBySyslogNG(record []byte) []byte { return bytes.TrimRight(record, "\n\x00") }
 
 // syslogNGPackages are syslog-ng and the libraries that a host without syslog-ng often lacks.
 var syslogNGPackages = []string{"syslog-ng-core", "libivykis0", "libnet1", "libpcre3", "libwrap0"}
