@@ -44,7 +44,9 @@ type target struct {
 	body        body
 	results     results
 	limit       sizeLimit
-	unproven    int   // batches that a new target has refused: see prove
+	unproven    int // batches that a new target has refused: see prove
+	doubt       doubt
+	recalled    bool  // doubt is of this process
 	indices     []int // 0, 1, 2, …: the part that is a whole batch
 }
 
@@ -118,8 +120,13 @@ func (t *target) Send(ctx context.Context, b *ship.Batch) error {
 		t.indices = append(t.indices, len(t.indices))
 	}
 	t.results.reset(n)
-	err := t.deliver(ctx, b, t.indices[:n])
-	return t.results.outcome(t.prove(b, err))
+	if !t.recalled {
+		t.doubt.recall(b.Note)
+		t.recalled = true
+	}
+	err := t.results.outcome(t.prove(b, t.deliverAll(ctx, b, t.indices[:n])))
+	b.Note = t.doubt.note()
+	return err
 }
 
 // Close is the Close of ship.Target.
