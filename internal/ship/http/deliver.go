@@ -17,13 +17,13 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.reason }
 
-// deliverAll sends a batch, whose indices are all: first the records of a request in doubt.
+// deliverAll sends a batch, whose indices are all: first the records of an unanswered request.
 func (t *target) deliverAll(ctx context.Context, b *ship.Batch, all []int) error {
-	inDoubt := t.doubt.countIn(b)
-	if err := t.deliver(ctx, b, all[:inDoubt]); err != nil {
+	first := t.unanswered.countIn(b)
+	if err := t.deliver(ctx, b, all[:first]); err != nil {
 		return err
 	}
-	return t.deliver(ctx, b, all[inDoubt:])
+	return t.deliver(ctx, b, all[first:])
 }
 
 // deliver sends the records part of a batch. Records that the server refuses are sent in ever
@@ -39,13 +39,13 @@ func (t *target) deliver(ctx context.Context, b *ship.Batch, part []int) error {
 	}
 	err := t.request(ctx, b, part)
 	var refused *refusal
-	t.doubt = doubt{}
+	t.unanswered.clear()
 	switch {
 	case err == nil:
 		t.limit.accepted()
 		return nil
 	case !errors.As(err, &refused):
-		t.doubt.set(b, part)
+		t.unanswered.set(b, part)
 		return err
 	case len(part) == 1 || refused.all:
 		t.results.reject(part, refused.reason)

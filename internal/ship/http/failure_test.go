@@ -215,7 +215,9 @@ func TestSeveralURLs(t *testing.T) {
 
 	// A refused record is refused by one URL, and no failure of the URL.
 	fails = 400
-	if e := send(t, to, shiptest.Numbered(0, 1)); len(e.Rejected) != 1 || second.forget() != 0 {
+	bad := shiptest.Numbered(0, 1)
+	bad.Note = noteProven
+	if e := send(t, to, bad); len(e.Rejected) != 1 || second.forget() != 0 {
 		t.Errorf("%+v", e)
 	}
 

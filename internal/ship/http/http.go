@@ -45,8 +45,7 @@ type target struct {
 	results     results
 	limit       sizeLimit
 	unproven    int // batches that a new target has refused: see prove
-	doubt       doubt
-	recalled    bool  // doubt is of this process
+	unanswered  unanswered
 	indices     []int // 0, 1, 2, …: the part that is a whole batch
 }
 
@@ -120,12 +119,9 @@ func (t *target) Send(ctx context.Context, b *ship.Batch) error {
 		t.indices = append(t.indices, len(t.indices))
 	}
 	t.results.reset(n)
-	if !t.recalled {
-		t.doubt.recall(b.Note)
-		t.recalled = true
-	}
+	t.unanswered.begin(b)
 	err := t.results.outcome(t.prove(b, t.deliverAll(ctx, b, t.indices[:n])))
-	b.Note = t.doubt.note()
+	t.unanswered.end(b)
 	return err
 }
 

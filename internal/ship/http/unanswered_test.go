@@ -11,7 +11,7 @@ import (
 
 // A request whose answer did not come is sent again with the same records and the same identity,
 // also by another process, although the rest of the batch would be divided in another way.
-func TestRequestInDoubt(t *testing.T) {
+func TestUnansweredRequest(t *testing.T) {
 	const limit = 110 // records of a request
 	for _, another := range []bool{false, true} {
 		known := make(map[string]bool)
@@ -53,7 +53,7 @@ func TestRequestInDoubt(t *testing.T) {
 			}
 		}
 		wantKept(t, s, want)
-		if b.Note != "" {
+		if b.Note != noteProven {
 			t.Errorf("note %q after the acknowledgement", b.Note)
 		}
 	}
@@ -61,7 +61,8 @@ func TestRequestInDoubt(t *testing.T) {
 
 // A note that no target of this package has written, or that is about other records, has no effect.
 func TestNotesOfOthers(t *testing.T) {
-	for _, note := range []string{"x", "1-0 0", "1-0 5 10", "2-0 0 10", "1-0 0 1000", "1-0 0 -1", "-"} {
+	for _, note := range []string{"x", "accepted x", "accepted 1-0 0", "accepted 1-0 5 10",
+		"accepted 2-0 0 10", "accepted 1-0 0 1000", "accepted 1-0 0 -1", "accepted 1-0 -5 1"} {
 		s := newStore(t, nil)
 		b := shiptest.Numbered(0, 100)
 		b.Note = note
