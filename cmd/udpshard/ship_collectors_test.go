@@ -195,7 +195,8 @@ func startRsyslogTLS(t *testing.T, address string) (to, file string) {
  defaultNetstreamDriverKeyFile="%s")
 module(load="imtcp" streamDriver.name="ossl" streamDriver.mode="1"
  streamDriver.authMode="x509/name" permittedPeer="front-door.example.org")
-input(type="imtcp" address="127.0.0.1" port="%s")`, shiptest.RsyslogLiteral, ca.File, cert, key, port))
+input(type="imtcp" address="127.0.0.1" port="%s")`,
+		shiptest.RsyslogLiteral, ca.File, cert, key, port))
 	return fmt.Sprintf("tls://%s#framing=octet-counting&ca=%s&cert=%s&key=%s",
 		address, ca.File, clientCert, clientKey), r.File
 }

@@ -42,7 +42,7 @@ func jsonItem(t *testing.T, line []byte, id string) storedItem {
 type storeFormat struct {
 	path    string
 	decode  func(t *testing.T, body []byte) []storedItem
-	refuses func(w http.ResponseWriter, bad int) // a request with a bad item; nil: an answer for each item
+	refuses func(w http.ResponseWriter, bad int) // a request with a bad item; nil: items have answers
 	failing int                                  // one of so many requests fails
 	exactly bool                                 // each record is stored once
 	byKey   bool                                 // the store knows requests again by Idempotency-Key
@@ -50,7 +50,8 @@ type storeFormat struct {
 }
 
 var storeFormats = map[string]storeFormat{
-	"ndjson":        {path: "/", failing: 7, exactly: true, byKey: true, decode: decodeLines, refuses: refuseRequest},
+	"ndjson": {path: "/", failing: 7, exactly: true, byKey: true,
+		decode: decodeLines, refuses: refuseRequest},
 	"elasticsearch": {path: "/_bulk", failing: 3, exactly: true, decode: decodeBulk},
 	"loki": {path: "/loki/api/v1/push", failing: 7, exactly: true, inPart: true,
 		decode: decodeStreams, refuses: refuseRequest},
@@ -160,8 +161,8 @@ type faultyStore struct {
 	known    map[string]bool // identities of requests and records
 }
 
-var storeFaults = []string{"429", "503", "hang", "stored and hang", "reset in the body", "stored and reset",
-	"reset in the answer", "busy items"}
+var storeFaults = []string{"429", "503", "hang", "stored and hang", "reset in the body",
+	"stored and reset", "reset in the answer", "busy items"}
 
 // storeLimit is the largest body that a store accepts.
 const storeLimit = 100 << 10
@@ -303,7 +304,8 @@ func (s *faultyStore) storeEach(w http.ResponseWriter, items []storedItem, busy 
 		case !s.storeOne(item):
 			status, reason = http.StatusConflict, "version_conflict_engine_exception"
 		}
-		fmt.Fprintf(w, `{"create":{"_id":%q,"status":%d,"error":{"type":%q,"reason":"r"}}}`, item.id, status, reason)
+		fmt.Fprintf(w, `{"create":{"_id":%q,"status":%d,"error":{"type":%q,"reason":"r"}}}`,
+			item.id, status, reason)
 	}
 	fmt.Fprint(w, "]}")
 }
@@ -341,7 +343,8 @@ func TestFaultyStores(t *testing.T) {
 				}
 			}
 			if uint64(len(s.stored)) != ledger.Acknowledged || uint64(len(rejected)) != ledger.Rejected {
-				t.Errorf("%d messages are stored, %d rejected; the ledger is %+v", len(s.stored), len(rejected), ledger)
+				t.Errorf("%d messages are stored, %d rejected; the ledger is %+v",
+					len(s.stored), len(rejected), ledger)
 			}
 			for _, fault := range append(storeFaults, "413") {
 				if s.failed[fault] == 0 {
