@@ -1,8 +1,10 @@
 package http
 
 import (
-	"fmt"
+	"encoding/json"
 	"io"
+	"strconv"
+	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -19,20 +21,41 @@ const (
 // (https://opentelemetry.io/docs/specs/otlp/#partial-success-1). So all records of the request are
 // rejected: none is lost, and none is called acknowledged that may not be stored.
 func (*otlp) accepted(body io.Reader, part []int, r *results) error {
-	answer, err := io.ReadAll(io.LimitReader(body, maxErrorBody))
+	answer, err := io.ReadAll(io.LimitReader(body, maxAnswer))
 	if err != nil {
 		return answerError(err)
 	}
 	partial, _ := field(answer, responsePartialSuccess)
 	_, count := field(partial, partialRejected)
 	message, _ := field(partial, partialMessage)
-	if int64(count) <= 0 {
-		r.acknowledge(part)
-		return nil
+	if len(answer) > 0 && answer[0] == '{' {
+		count, message = partialOfJSON(answer)
 	}
-	r.reject(part, fmt.Sprintf("partial success: %d of %d records rejected: %s",
-		count, len(part), quote(string(message))))
+	r.partial(part, int(min(count, uint64(len(part)))), "partial success", string(message))
 	return nil
+}
+
+// maxAnswer is how much of an answer to an accepted request is read. The message of a partial
+// success may be about each record.
+const maxAnswer = 4 << 20
+
+// partialOfJSON returns the partial success of an answer in JSON, which some servers send whatever
+// the request is. Numbers of 64 bits are strings in JSON of protobuf.
+func partialOfJSON(answer []byte) (count uint64, message []byte) {
+	var of struct {
+		Partial struct {
+			Rejected json.RawMessage `json:"rejectedLogRecords"`
+			Message  string          `json:"errorMessage"`
+		} `json:"partialSuccess"`
+	}
+	if json.Unmarshal(answer, &of) != nil {
+		return 0, nil
+	}
+	count, err := strconv.ParseUint(strings.Trim(string(of.Partial.Rejected), `"`), 10, 32)
+	if err != nil {
+		return 0, nil
+	}
+	return count, []byte(of.Partial.Message)
 }
 
 // field returns the last value of a field of a message: bytes, or a number. Bytes that are no

@@ -129,6 +129,9 @@ func TestOTLPPartialSuccess(t *testing.T) {
 	partial = protowire.AppendVarint(partial, 2)
 	partial = protowire.AppendTag(partial, 2, protowire.BytesType)
 	partial = protowire.AppendString(partial, "too old")
+	long := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), 2)
+	long = protowire.AppendTag(long, 2, protowire.BytesType)
+	long = protowire.AppendString(long, "too"+strings.Repeat(" old", 10_000)) // about each record
 	wrap := func(b []byte) []byte {
 		return protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), b)
 	}
@@ -139,6 +142,9 @@ func TestOTLPPartialSuccess(t *testing.T) {
 	}{
 		{nil, ""}, {wrap(nil), ""}, {wrap(warning), ""}, {[]byte("{}"), ""}, {wrap(partial)[:3], ""},
 		{wrap(partial), "partial success: 2 of 3 records rejected: too old"},
+		{[]byte(`{"partialSuccess":{"rejectedLogRecords":"2","errorMessage":"too old"}}`),
+			"partial success: 2 of 3 records rejected: too old"},
+		{wrap(long), "partial success: 2 of 3 records rejected: too" + strings.Repeat(" old", 74) + " o …"},
 	} {
 		s := newStore(t, func(_ *store, w http.ResponseWriter, _ *request) { w.Write(tt.answer) })
 		e := send(t, open(t, s.URL, "format", "otlp"), shiptest.Numbered(0, 3))

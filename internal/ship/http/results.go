@@ -1,6 +1,8 @@
 package http
 
 import (
+	"fmt"
+
 	"github.com/udpshard/udpshard/internal/ship"
 )
 
@@ -35,6 +37,21 @@ func (r *results) acknowledge(part []int) {
 func (r *results) reject(part []int, reason string) {
 	for _, i := range part {
 		r.done[i], r.reasons[i] = true, reason
+	}
+}
+
+// partial notes the records of an accepted request of which the server has refused a number, and
+// does not say which: all are rejected, so that none is called acknowledged that may not be stored,
+// and none is stored twice.
+func (r *results) partial(part []int, refused int, answer, message string) {
+	if refused <= 0 {
+		r.acknowledge(part)
+		return
+	}
+	r.reject(part, fmt.Sprintf("%s: %d of %d records rejected: %s", answer, refused, len(part),
+		quote(message)))
+	if refused == len(part) {
+		r.doubtful += refused
 	}
 }
 
