@@ -21,6 +21,7 @@ type connection struct {
 	timer  *time.Timer   // of await
 
 	incoming []byte // of checkPeer
+	foreign  string // protocol of another kind that the peer speaks, without TLS
 	broken   bool   // a write has failed: the stream ends in a part of a frame
 
 	start int    // bytes that the socket had written at begin
@@ -77,7 +78,10 @@ func (c *connection) checkPeer() error {
 		c.incoming = make([]byte, readSize)
 	}
 	for range maxReads {
-		_, err := c.stream.Read(c.incoming)
+		n, err := c.stream.Read(c.incoming)
+		if n > 0 && c.foreign == "" && c.stream == c.socket {
+			c.foreign = foreignProtocol(c.incoming[:n])
+		}
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return nil

@@ -14,6 +14,7 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -33,6 +34,7 @@ type target struct {
 	conn   *connection // nil: connected by the next Send
 	frames frames      // of the batch of the present Send
 	recent overlap     // frames that were acknowledged
+	known  bool        // a peer has kept a batch: see awaitRefusal
 }
 
 // maxResend is the largest value of the option resend: the frames are kept in memory.
@@ -87,8 +89,15 @@ const grace = 100 * time.Millisecond
 // Send implements ship.Target.
 func (t *target) Send(ctx context.Context, b *ship.Batch) error {
 	rejected := t.frames.fill(b.Records)
-	if t.conn != nil && t.conn.checkPeer() != nil {
-		t.disconnect()
+	if t.conn != nil {
+		err := t.conn.checkPeer()
+		isForeign := t.conn.foreign != ""
+		if isForeign || err != nil && !errors.Is(err, errClosed) {
+			t.known = false
+		}
+		if isForeign || err != nil {
+			t.disconnect()
+		}
 	}
 	reconnected := t.conn == nil
 	if reconnected {
@@ -101,6 +110,14 @@ func (t *target) Send(ctx context.Context, b *ship.Batch) error {
 	ctx, cancel := withGrace(ctx)
 	defer cancel()
 	err := t.send(ctx, b, reconnected)
+	if err == nil && !t.known {
+		if err := t.conn.awaitRefusal(ctx); err != nil {
+			isForeign := t.conn.foreign != ""
+			t.disconnect()
+			return &ship.Error{Err: t.named(err), Permanent: isForeign}
+		}
+		t.known = true
+	}
 	if err == nil {
 		t.recent.add(&t.frames, len(t.frames.ends))
 		if len(rejected) > 0 {
@@ -112,8 +129,13 @@ func (t *target) Send(ctx context.Context, b *ship.Batch) error {
 	t.recent.add(&t.frames, acknowledged)
 	t.disconnect()
 	after := sort.Search(len(rejected), func(i int) bool { return rejected[i].Index >= acknowledged })
-	err = fmt.Errorf("connection to %s: %w", t.settings.URL.Host, withoutAddresses(err))
-	return &ship.Error{Err: err, Acknowledged: acknowledged, Rejected: slices.Clip(rejected[:after])}
+	return &ship.Error{Err: t.named(withoutAddresses(err)), Acknowledged: acknowledged,
+		Rejected: slices.Clip(rejected[:after])}
+}
+
+// named returns an error of the connection with the address of the target.
+func (t *target) named(err error) error {
+	return fmt.Errorf("connection to %s: %w", t.settings.URL.Host, err)
 }
 
 // send writes the frames, on a new connection after the overlap, and waits for the acknowledgement.
