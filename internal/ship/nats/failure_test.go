@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/udpshard/udpshard/internal/ship"
 	"github.com/udpshard/udpshard/internal/ship/shiptest"
 )
 
@@ -108,4 +109,24 @@ func TestIdleConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantNumbered(t, lines(s.content("LOGS")), 6)
+}
+
+// Records of a message that the library does not take are not acknowledged: the connection has ended
+// since the last batch.
+func TestPublishFails(t *testing.T) {
+	for _, per := range []string{"record", "batch"} {
+		s := start(t)
+		s.makeStream(jetstream.StreamConfig{Name: "LOGS", Subjects: []string{"logs"}})
+		target := open(t, "nats://"+s.address+"/logs", "per", per)
+		if err := target.Send(t.Context(), shiptest.Numbered(0, 10)); err != nil {
+			t.Fatal(err)
+		}
+		target.conn.nc.Close()
+		target.conn.alive = context.Background() // the callback of the library comes later
+		err := target.Send(t.Context(), shiptest.Numbered(10, 10))
+		var e *ship.Error
+		if !errors.As(err, &e) || e.Err == nil || e.Acknowledged != 0 {
+			t.Errorf("per %s: %+v", per, err)
+		}
+	}
 }

@@ -45,7 +45,9 @@ func (p *publication) run(ctx context.Context) {
 		p.waiting++
 		if err := p.nc.PublishMsg(out); err != nil {
 			p.waiting--
-			p.messages = p.messages[:len(p.messages)-1]
+			last := len(p.messages) - 1
+			p.next = p.messages[last].first // result counts the records before next
+			p.messages = p.messages[:last]
 			p.err = p.explain(fmt.Errorf("publish: %w", err))
 			break
 		}
