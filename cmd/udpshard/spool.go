@@ -14,28 +14,32 @@ func spoolCommand() *cobra.Command {
 	var s spoolRun
 	cmd := &cobra.Command{
 		Use:   "spool [flags] DIR",
-		Short: "Show what a spool has: records, positions of targets, and damage",
-		Long: `Shows what the spool in the folder DIR has, or writes the records that wait.
-Nothing is changed or locked, and a running instance is not disturbed.
+		Short: "Show the records, targets and damage of a spool, or print the waiting records",
+		Long: `Shows the content of the spool in the folder DIR: series of records, targets and
+damage. The command changes and locks nothing, so it can run beside a running
+instance.
 
-shipped by      the process that brings records to targets
-series          records of one epoch and shard: 12-0. Each process that writes
-                begins an epoch
+shipped by      the process that sends records to targets
+series          the records that one shard wrote in one spool epoch: 12-0 is
+                spool epoch 12, shard 0. A spool epoch is the number of a
+                process among the processes that have written to the spool
 oldest          when the oldest record was written, in UTC
-written by      the process that appends
-size            bytes of the segments, and of what waits for a target
-acknowledged, rejected, expired, resent
-                records of a target's ledger, as the shipping process has saved
-                it last: with each batch
+written by      the process that may still append to the series
+size            bytes of the segments, or of the records that wait for a target
+acknowledged    records that the target has acknowledged
+rejected        records that the target has refused: they are in rejected.json
+expired         records that were removed before the target had acknowledged
+                them, or that were damaged
+resent          acknowledged records that were sent again after a reconnect
 being sent      the batch that the target has not acknowledged yet
-next record     number of the first record that waits, in its series
-segment, offset where that record is: the number of the segment's first record,
-                and bytes in the segment
-whole blocks    parts of a damaged segment whose checksum is right
+next record     number of the first record of the series that waits
+segment         number of the first record in the segment of the next record
+offset          where the next record begins in its segment
+whole blocks    blocks of a damaged segment whose checksum is right
 
---print writes the waiting records to standard output instead: one a line, as
-they are stored, in the order of shipping. Without --to, these are the records
-that at least one target has not acknowledged; without a target, all.
+--print writes the waiting records to standard output instead, one a line, in
+the order of shipping. Without --to, these are the records that at least one
+target has not acknowledged. In a spool without targets, these are all records.
 
 Exit code 1 if --verify finds damage, or --print can't read a record; 64 if DIR
 is no spool.`,
@@ -56,11 +60,11 @@ is no spool.`,
 	set.SortFlags = false
 	set.BoolVar(&s.json, "json", false, "print one JSON object")
 	set.BoolVar(&s.verify, "verify", false, "read all segments, and compare their checksums")
-	set.BoolVar(&s.print, "print", false, "write the records that wait")
+	set.BoolVar(&s.print, "print", false, "print the waiting records instead")
 	set.StringVar(&s.of.Listener, "listener", "",
-		"with --print: the records of the listener `NAME` alone")
+		"with --print: only the records of the listener `NAME`")
 	set.StringVar(&s.of.Target, "to", "",
-		"with --print: the records that wait for the target `URL`")
+		"with --print: only the records that wait for the target `URL`")
 	return cmd
 }
 

@@ -70,7 +70,7 @@ var configSettings = []setting[Config]{
 		usage: "at SIGTERM, wait for outputs for `DURATION`; records that are not written then are dropped and counted",
 		field: bind(cli.ParseDuration, func(c *Config) *time.Duration { return &c.DrainTimeout })},
 	{flag: "spool", key: "spool.path", isMain: true,
-		usage: "`DIR` of the spool, where records wait for targets of --to " +
+		usage: "`DIR` of the spool, in which records wait for the targets of --to " +
 			"(default $STATE_DIRECTORY/spool, else $XDG_STATE_HOME/udpshard, else ~/.local/state/udpshard)",
 		field: bind(parseSpoolPath, func(c *Config) *string { return &c.Spool.Path })},
 	{key: "spool.max_size", init: "8GiB",

@@ -124,11 +124,12 @@ var listenerSettings = append([]setting[Listener]{
 		usage: "`OUTPUT` of records: stdout, discard, or file:PATH; {shard} in PATH stands for the shard's number",
 		field: bind(parseOutput, func(l *Listener) *string { return &l.Output })},
 	{flag: "to", key: "to", separator: "\n", item: targetText, hasSecrets: true,
-		usage: "send records to the target at `URL`, by way of the spool: " + targetUsage +
+		usage: "send records to the target at `URL`; records wait in the spool until the target has " +
+			"acknowledged them; schemes: " + targetUsage +
 			"; options follow a #: tcp://HOST:PORT#framing=octet-counting; may be given several times",
 		field: bind(parseTargets, func(l *Listener) *[]string { return &l.To })},
 	{flag: "format", key: "format", init: "json",
-		usage: "`FORMAT` of records: json; for syslog also rfc5424 (syslog messages), original (the datagrams as they are)",
+		usage: "`FORMAT` of records: json; for syslog also rfc5424 (a syslog message) and original (the bytes of the datagram)",
 		field: bind(parseFormat, func(l *Listener) *ship.Format { return &l.Format })},
 }, append(rotationSettings, dnsSettings...)...)
 

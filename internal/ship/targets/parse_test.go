@@ -41,7 +41,7 @@ func TestParseErrors(t *testing.T) {
 		"tcp://h:x":                        "invalid port",
 		"nats://a:1,/s":                    "the URL lacks a host",
 		"tcp://":                           "the URL lacks a host",
-		"https://h/x?api_key=SECRET":       "query parameter api_key: logs and status show the URL, and would show a secret",
+		"https://h/x?api_key=SECRET":       "api_key in the query",
 		"udp://h:99999":                    "port 99999 of the URL is not a number from 1 to 65535",
 		"kafka://a:1,b:0/t":                "port 0 of the URL is not a number from 1 to 65535",
 		"nats://u:12/SECRET@h:1/s":         "%40",
