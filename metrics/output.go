@@ -10,7 +10,7 @@ type Output struct {
 	Expired       uint64  `json:"expired"`  // dropped because the spool was full, or damaged on the disk
 	WaitingBytes  int64   `json:"waiting_bytes"`
 	OldestWaiting float64 `json:"oldest_waiting_seconds"`
-	Resent        uint64  `json:"resent"`     // records that were sent again
+	Resent        uint64  `json:"resent"`     // acknowledged records that were sent again
 	Retries       uint64  `json:"retries"`    // attempts after a failure, of this process
 	LastError     string  `json:"last_error"` // of the present outage; "": the target works
 }

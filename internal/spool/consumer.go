@@ -13,8 +13,8 @@ import (
 )
 
 // Consumer is the position of a target in the series of a listener, and the target's ledger:
-// spooled = acknowledged + waiting + rejected + expired. Status, Wake and Target are for any
-// goroutine; the other methods are for one.
+// spooled = acknowledged + waiting + rejected + expired. Any goroutine may call Status and Wake,
+// and read Target. One goroutine calls the other methods.
 type Consumer struct {
 	Target string
 
@@ -24,11 +24,11 @@ type Consumer struct {
 
 	mu     sync.Mutex
 	state  state
-	saved  bool // the file has the state
+	saved  bool // the cursor file has the present state
 	loaded bool // Reload has read the state
 	closed bool
 	file   *cursor
-	oldest time.Time // when the oldest waiting record was written, or the one read last
+	oldest time.Time // when the oldest waiting record was written, or the record read last
 
 	unreported uint64    // expired records without an event
 	reported   time.Time // the last event of expired records
@@ -38,22 +38,22 @@ type Consumer struct {
 	batch  *Batch
 }
 
-// Batch is lines of one series.
+// Batch is consecutive lines of one series, for one call of Send.
 type Batch struct {
 	Series   string
 	Shard    int
 	First    uint64   // number of the first record
 	Lines    [][]byte // without newlines; valid until the next call of Next
 	Written  time.Time
-	InDoubt  bool // a process has begun to send the batch, and ended before the answer
+	InDoubt  bool // a process began to send the batch, and ended before the acknowledgement
 	segment  uint64
 	offset   int64
 	inSeries *Series
 }
 
-// Consumer returns the consumer of a target. Every consumer of a listener is opened before the
-// first batch, and before the process ships: a new target begins with the oldest record there is.
-// The state belongs to the process with the lock: Reload reads it again.
+// Consumer returns the consumer of a target. A new target begins with the oldest record of the
+// spool, so all consumers of a listener are opened before the process ships. The process with the
+// lock writes the state, so Reload reads the state again when this process has got the lock.
 func (l *Listener) Consumer(target string) (*Consumer, error) {
 	path := filepath.Join(l.folder, consumersFolder, consumerName(target))
 	c := &Consumer{Target: target, listener: l, wake: make(chan struct{}, 1)}
@@ -75,8 +75,8 @@ func (c *Consumer) prepare() {
 	}
 }
 
-// Reload reads the state that the process with the lock before has left. A damaged file is set
-// aside: the target gets all records of the spool again.
+// Reload reads the state that the previous process with the lock has saved. A damaged cursor file
+// is set aside: the target gets all records of the spool again.
 func (c *Consumer) Reload() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -109,8 +109,8 @@ func (c *Consumer) notify() {
 	}
 }
 
-// Next returns the next batch, and saves that it is being sent; nil if no record waits. Earlier
-// epochs come first; the series of an epoch take turns.
+// Next returns the next batch, and saves that the batch is being sent; nil if no record waits.
+// Earlier epochs come first; the series of an epoch take turns.
 func (c *Consumer) Next() (*Batch, error) {
 	c.listener.refreshIfDue()
 	if b, err := c.nextInDoubt(); b != nil || err != nil {
@@ -216,14 +216,14 @@ func (c *Consumer) save(list []*Series) error {
 
 // Result is what became of the first records of a batch.
 type Result struct {
-	Acknowledged int // the first records: all of them are acknowledged, or rejected
-	Rejected     int // of these
-	Resent       int // records that were sent again
+	Acknowledged int // number of first records that are acknowledged or rejected
+	Rejected     int // of Acknowledged
+	Resent       int // acknowledged records that were sent again: ship.Batch.Resent
 	Note         string
 }
 
 // Done counts the first records of the batch that Next has returned, and moves the position behind
-// them. The rest stays: Rest returns it.
+// these records. Rest returns the other records.
 func (c *Consumer) Done(r Result) error {
 	b := c.batch
 	after := position{b.First + uint64(r.Acknowledged), b.segment, b.offset}
@@ -257,10 +257,10 @@ func (c *Consumer) Done(r Result) error {
 	return c.save(list) // before Status shows the counts: they never go back
 }
 
-// Rest returns the rest of the batch after Done; nil: all of it is done.
+// Rest returns the records of the batch that are not done yet; nil: all are done.
 func (c *Consumer) Rest() *Batch { return c.batch }
 
-// Save writes the position if the position has changed, and removes segments that every target has passed.
+// Save writes the state if it has changed, and removes segments that every target has passed.
 func (c *Consumer) Save() error {
 	list := c.listener.ordered()
 	c.mu.Lock()
@@ -279,7 +279,7 @@ func (c *Consumer) Trim() {
 	c.reader.closeRemoved()
 }
 
-// skip counts damage, and moves the position behind it.
+// skip counts damaged records as expired, and moves the position behind the damage.
 func (c *Consumer) skip(s *Series, after position, d *Damage) {
 	c.mu.Lock()
 	at := c.state.Series[s.Name]
@@ -327,7 +327,7 @@ func (c *Consumer) reportExpired(n uint64, atEnd bool) {
 	c.listener.spool.report(Event{Listener: c.listener.name, Target: c.Target, Expired: n})
 }
 
-// position returns the position in a series: the first record that is there at the beginning.
+// position returns the position in a series. A new target begins with the first record there is.
 func (c *Consumer) position(s *Series) position {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -436,8 +436,8 @@ func (c *Consumer) sync() {
 	}
 }
 
-// Close saves the ledger, if this process has the lock, and closes the files. Status then returns
-// this ledger.
+// Close saves the ledger, if this process has the lock, and closes the files. After Close, Status
+// returns the saved ledger.
 func (c *Consumer) Close() error {
 	c.reportExpired(0, true)
 	list, held := c.listener.ordered(), c.listener.spool.Held()

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// state is what a cursor file has.
+// state is the content of a cursor file: the position and the ledger of a target.
 type state struct {
 	Target       string              `json:"target"`
 	Acknowledged uint64              `json:"acknowledged"`
@@ -27,17 +27,17 @@ type state struct {
 	Series       map[string]position `json:"series"`
 }
 
-// sending is a batch whose fate is not known.
+// sending is a batch that was sent, and whose acknowledgement has not arrived.
 type sending struct {
 	Series string `json:"series"`
 	First  uint64 `json:"first"`
 	Count  int    `json:"count"`
 }
 
-// cursor is the file of a state. The file has two slots, which are written in turn: while one is
-// written, the other is whole. A slot is the sequence number (8 bytes), the length (4) and the
-// CRC32C (4) of the state, and the state in JSON. The state is written before each batch, without
-// waiting for the disk: after the end of the process, the state is exact.
+// cursor is the file of a state. The file has two slots, which are written in turn: while a slot is
+// written, the state in the other slot is whole. A slot is the sequence number (8 bytes), the
+// length (4) and the CRC32C (4) of the state, and the state in JSON. The state is written before
+// each batch, without waiting for the disk: after the end of the process, the state is exact.
 type cursor struct {
 	file     *os.File
 	sequence uint64
@@ -66,8 +66,8 @@ func openCursor(path string) (c *cursor, s state, err error) {
 	return c, s, err
 }
 
-// reserve allocates the blocks of both slots. An error is ignored: a file system that can't, or that
-// is full already, may still have room when the state is written.
+// reserve allocates the blocks of both slots. An error is ignored: a file system that can't, or
+// that is full already, may still have room when the state is written.
 func (c *cursor) reserve() {
 	for slot := range int64(2) {
 		unix.Fallocate(int(c.file.Fd()), unix.FALLOC_FL_KEEP_SIZE, slot*slotSize, reserved)

@@ -3,7 +3,7 @@ package spool
 // Event is damage, or expired records.
 type Event struct {
 	Listener string
-	Target   string // that misses the records
+	Target   string // target that does not get the records
 	Expired  uint64 // records that were dropped because the spool was full
 	Damage   *Damage
 }
@@ -13,6 +13,6 @@ type Damage struct {
 	File    string `json:"-"`
 	Start   int64  `json:"start"` // bytes
 	End     int64  `json:"end"`
-	Records uint64 `json:"records"` // that are lost for the target
+	Records uint64 `json:"records"` // records that the target does not get
 	Reason  string `json:"reason"`
 }

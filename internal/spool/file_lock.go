@@ -8,9 +8,9 @@ import (
 )
 
 // The lock of a file is an open file description lock of its first byte (fcntl_locking(2), Linux
-// 3.15). Such a lock ends with the last descriptor of the open file, as that of flock(2). Unlike a
-// lock of flock(2), F_OFD_GETLK finds it without a lock of its own: a process that looks at a spool
-// keeps no other from a lock, not even for a moment.
+// 3.15). Such a lock ends with the last descriptor of the open file, as a lock of flock(2) does.
+// F_OFD_GETLK finds such a lock without taking a lock. So a process that only reads a spool never
+// delays the lock of another process.
 
 // tryLock locks a file that is open for writing. The error is EAGAIN if another open file has the
 // lock.

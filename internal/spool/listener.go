@@ -78,8 +78,8 @@ func (l *Listener) refresh() (grown int64, err error) {
 	return grown, nil
 }
 
-// Rescan is Refresh for a process that begins to ship: what the process with the lock before has
-// removed is forgotten.
+// Rescan is Refresh for a process that begins to ship. Rescan also forgets series that the previous
+// process with the lock has removed.
 func (l *Listener) Rescan() error {
 	l.mu.Lock()
 	for name, s := range l.series {
@@ -181,9 +181,9 @@ func (l *Listener) trim() {
 	}
 }
 
-// Abandon removes the consumers of other targets: of targets that are no longer configured. A target
-// that comes back begins with the oldest record. Only the process with the lock abandons, after all
-// consumers are open. The result has the targets with the records that waited for them.
+// Abandon removes the consumers of other targets: of targets that are no longer configured. A
+// target that comes back begins with the oldest record. Only the process with the lock abandons,
+// after all consumers are open. The result has the targets with the records that waited for them.
 func (l *Listener) Abandon() (waiting map[string]uint64) {
 	folder := filepath.Join(l.folder, consumersFolder)
 	entries, err := os.ReadDir(folder)

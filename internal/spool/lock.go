@@ -12,9 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Lock makes a process the one that ships from a spool and removes segments. The processes of one
-// takeover path share a token, and may replace each other's locks: a stopped process that holds the
-// lock keeps no successor out, and finds out when it wakes up.
+// Lock is held by the process that ships from a spool and removes segments. The processes of one
+// takeover path share a token, and may replace each other's locks. So a stopped process that holds
+// the lock does not block its successor. Held tells the stopped process about the loss when the
+// process wakes up.
 type Lock struct {
 	path string
 	mu   sync.Mutex
@@ -100,16 +101,16 @@ func (s *Spool) Seize(token string) error {
 	return nil
 }
 
-// AcquirePatience is how long a process waits for the lock of its predecessor, before the process
-// seizes the lock: a predecessor that runs stops shipping, and releases the lock, within
-// StopPatience.
+// AcquirePatience is how long a process waits for its predecessor to release the lock, before the
+// process seizes the lock. StopPatience is the longest time in which a predecessor that runs stops
+// shipping and releases the lock.
 const (
 	AcquirePatience = 2 * time.Second
 	StopPatience    = time.Second
 )
 
-// Held reports whether this process still holds the lock of the spool. Without Acquire or Seize it
-// does not.
+// Held reports whether this process holds the lock of the spool: after Acquire or Seize, and until
+// Release or the loss of the lock.
 func (s *Spool) Held() bool {
 	s.mu.Lock()
 	l := s.lock

@@ -20,7 +20,7 @@ const (
 // segmentMissing is the reason of Damage for a segment that is not there.
 const segmentMissing = "segment missing"
 
-// position is where a consumer is in a series.
+// position is the position of a consumer in one series: the next record.
 type position struct {
 	Record  uint64 `json:"record"`  // number of the next record
 	Segment uint64 `json:"segment"` // first record of its segment
@@ -44,15 +44,15 @@ type openSegment struct {
 	lines   *os.File // nil: none is open
 	index   *os.File // nil: there is none
 	blocks  []block
-	indexed int64 // bytes of the index that blocks has
+	indexed int64 // bytes of the index that blocks was read from
 }
 
-// maxOpen is the number of series whose segments stay open while the series take turns. Each has two
-// descriptors.
+// maxOpen is the number of series whose segments stay open while the series take turns. Each has
+// two descriptors.
 const maxOpen = 64
 
-// use makes next read a series. The segments of other epochs are closed: their series are read, or
-// come later.
+// use chooses the series that next reads. The segments of other epochs are closed: their series are
+// read to the end, or are read later.
 func (r *reader) use(s *Series) {
 	if r.series == s {
 		return
@@ -84,8 +84,8 @@ type part struct {
 	damage *Damage // instead of lines
 }
 
-// next returns the lines at a position, at most max, or damage and the position behind it. Without
-// lines and damage, the series has no more for now.
+// next returns the lines at a position, at most most, or damage and the position behind the damage.
+// Without lines and damage, the series has no more for now.
 func (r *reader) next(at position, most int) (p part, after position, err error) {
 	has := r.series.extent()
 	i := has.find(at.Record)
@@ -98,7 +98,7 @@ func (r *reader) next(at position, most int) (p part, after position, err error)
 		return r.lost(at.Segment, at.Offset, at.Offset, at, after, segmentMissing), after, nil
 	}
 	if at.Segment != seg.first {
-		if at.Record != seg.first { // the position is in a segment that is gone, or the cursor is wrong
+		if at.Record != seg.first { // the segment of the position is gone, or the cursor file is wrong
 			at = position{Record: seg.first, Segment: seg.first}
 		}
 		at = position{Record: at.Record, Segment: seg.first}
@@ -130,7 +130,7 @@ type region struct {
 
 // read reads lines of the open segment. end is the position after the segment.
 func (r *reader) read(at position, seg region, end position, most int) (p part, after position, err error) {
-	if at.Offset >= seg.size { // records that no line has
+	if at.Offset >= seg.size { // the index has more records than the file has lines
 		return r.lost(at.Segment, at.Offset, seg.size, at, end, "lines missing"), end, nil
 	}
 	i := sort.Search(len(r.blocks), func(i int) bool { return r.blocks[i].end > at.Offset })
@@ -240,7 +240,7 @@ func (r *reader) fill(offset int64, n int) (int, error) {
 	return n, err
 }
 
-// open opens a segment with its index, or reads what the index has more.
+// open opens a segment with its index, or reads the new entries of the index.
 func (r *reader) open(first uint64) error {
 	if r.lines == nil || r.segment != first {
 		r.openSegment.close()

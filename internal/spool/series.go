@@ -44,7 +44,7 @@ func (s *Series) path(first uint64, suffix string) string {
 	return filepath.Join(s.folder, segmentName(first)+suffix+s.suffix)
 }
 
-// extent is what a series has at one moment.
+// extent is the segments and the end of a series at one moment.
 type extent struct {
 	segments []segment
 	size     int64 // bytes of whole lines in the last segment
@@ -52,7 +52,7 @@ type extent struct {
 	grows    bool
 }
 
-// extent returns what the series has. The caller does not change the segments.
+// extent returns the present extent. The caller does not change the segments.
 func (s *Series) extent() extent {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -67,7 +67,8 @@ func (e extent) bytes(i int) int64 {
 	return e.segments[i].size
 }
 
-// find returns the number of the segment that has a record, or that follows it; -1: there is none.
+// find returns the index of the segment that has a record, else of the first segment with later
+// records; -1: no such segment.
 func (e extent) find(record uint64) int {
 	i, found := slices.BinarySearchFunc(e.segments, record, func(s segment, r uint64) int {
 		return cmp.Compare(s.first, r)

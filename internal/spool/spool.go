@@ -52,7 +52,7 @@ const (
 	minSegmentSize = 64 << 10
 )
 
-// Spool is the records of a directory. Any goroutine may call the methods.
+// Spool is an open spool. Any goroutine may call the methods.
 type Spool struct {
 	Settings
 	ID string // 16 hexadecimal digits
@@ -78,10 +78,10 @@ type identity struct {
 	ID      string `json:"id"`
 }
 
-// layout is the version of the directory's layout.
+// layout is the version of the layout of the folder.
 const layout = 1
 
-// Open opens a spool, and makes the directory if there is none. Any goroutine may call report.
+// Open opens a spool, and creates the folder if it is missing. Any goroutine may call report.
 func Open(settings Settings, report func(Event)) (*Spool, error) {
 	if settings.SegmentSize == 0 {
 		settings.SegmentSize = min(max(settings.MaxSize/64, minSegmentSize), maxSegmentSize)
@@ -113,7 +113,7 @@ func (s *Spool) open() error {
 	return s.measure()
 }
 
-// identify reads the identity of the spool, or makes one for an empty directory.
+// identify reads the identity of the spool, or creates the identity for an empty folder.
 func (s *Spool) identify() error {
 	is, err := s.readIdentity()
 	if err == nil && is.ID == "" {
@@ -127,7 +127,7 @@ func (s *Spool) identify() error {
 	return err
 }
 
-// readIdentity reads the identity of the spool, which is empty for an empty directory.
+// readIdentity reads the identity of the spool. The identity of an empty folder is empty.
 func (s *Spool) readIdentity() (is identity, err error) {
 	data, err := os.ReadFile(filepath.Join(s.Path, identityFile))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -12,9 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// View is a spool as a process sees it that neither writes nor ships: nothing is made, changed or
-// locked, and a running instance is not disturbed. The instance goes on meanwhile: a view has the
-// series first, and then the positions of the targets. One goroutine calls the methods.
+// View is the content of a spool, read by a process that neither writes nor ships. A View creates,
+// changes and locks nothing, so a running instance is not disturbed. The instance continues
+// meanwhile, so the series are read before the positions of the targets. One goroutine calls the
+// methods.
 type View struct {
 	Path            string         `json:"path"`
 	ID              string         `json:"id"`
@@ -40,7 +41,7 @@ type NoSpoolError struct{ error }
 // Unwrap returns the reason.
 func (e NoSpoolError) Unwrap() error { return e.error }
 
-// OpenView reads what a spool has. The error is a NoSpoolError if the path is no spool.
+// OpenView reads the content of a spool. The error is a NoSpoolError if the path is no spool.
 func OpenView(path string) (*View, error) {
 	v := &View{Path: path, Listeners: []ListenerView{}, Damaged: []DamagedFile{}, Foreign: []string{},
 		spool: &Spool{Settings: Settings{Path: path}}}

@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// ListenerView is what the spool has for a listener.
+// ListenerView is the series and the targets of a listener in the spool.
 type ListenerView struct {
 	Name    string       `json:"name"`
 	Series  []SeriesView `json:"series"`
 	Targets []TargetView `json:"targets"`
 
 	listener *Listener
-	readers  []*Consumer // of the targets, without files
+	readers  []*Consumer // one for each target, without a cursor file
 }
 
 // SeriesView is a series.

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Waiting calls write with the records that wait for a target, in the order in which a process
-// ships them that begins now: whole lines, valid until write returns. The records of target "" are
+// Waiting calls write with the records that wait for a target: whole lines, valid until write
+// returns. The order is that of a process that begins to ship now. The records of target "" are
 // those that at least one target has not acknowledged, and all records if there is no target.
 // Damage is left out, and is the result; records that are shipped and removed meanwhile are left
 // out.

@@ -16,7 +16,7 @@ var outputMetrics = []outputMetric{
 		prometheus.CounterValue, func(o metrics.Output) float64 { return float64(o.Rejected) }),
 	newOutputMetric("udpshard_output_expired_total", "Records dropped because the spool was full, or damaged on the disk.",
 		prometheus.CounterValue, func(o metrics.Output) float64 { return float64(o.Expired) }),
-	newOutputMetric("udpshard_output_resent_total", "Records that were sent again.",
+	newOutputMetric("udpshard_output_resent_total", "Acknowledged records that were sent again after a reconnect.",
 		prometheus.CounterValue, func(o metrics.Output) float64 { return float64(o.Resent) }),
 	newOutputMetric("udpshard_output_retries_total", "Attempts after a failure, of this process.",
 		prometheus.CounterValue, func(o metrics.Output) float64 { return float64(o.Retries) }),

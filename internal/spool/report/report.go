@@ -1,5 +1,5 @@
-// Package report shows people what a spool has: its series, targets and damage, and the records
-// that wait. The spool is only read, and a running instance is not disturbed.
+// Package report prints the content of a spool: its series, targets and damage, or the records that
+// wait. Package report only reads the spool, so a running instance is not disturbed.
 package report
 
 import (
@@ -22,7 +22,7 @@ type Report struct {
 	Verification *spool.Verification `json:"verification,omitempty"`
 }
 
-// Open reads what a spool has.
+// Open reads the content of a spool.
 func Open(path string) (*Report, error) {
 	view, err := spool.OpenView(path)
 	switch {

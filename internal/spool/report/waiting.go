@@ -13,7 +13,7 @@ import (
 	"github.com/udpshard/udpshard/internal/spool"
 )
 
-// Selection is whose records WriteWaiting writes.
+// Selection names the listener and the target whose waiting records WriteWaiting writes.
 type Selection struct {
 	Listener string // "": all listeners
 	Target   string // a URL; "": the records for which at least one target waits
