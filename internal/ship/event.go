@@ -2,11 +2,11 @@ package ship
 
 import "time"
 
-// Event is news about a target, for the log.
+// Event is an event of a target or of the lock of the spool, for the log.
 type Event struct {
 	Listener  string
 	Target    string
-	Err       error         // the target fails, or still fails; nil with Failing: works again
+	Err       error         // why the target fails; nil with Failing: the target works again
 	Failing   time.Duration // since the first failure; 0: now
 	Waiting   uint64        // records
 	Rejected  int           // records that the target has refused since the last event

@@ -32,8 +32,8 @@ func parseReferences(value string) (all []reference, err error) {
 	}
 }
 
-// CheckSecrets returns the errors of references in SecretOptions, without a look at what these refer
-// to.
+// CheckSecrets returns the errors in the form of references in SecretOptions. CheckSecrets reads no
+// file and no variable.
 func (s *Settings) CheckSecrets() error {
 	var errs []error
 	for _, key := range s.secretOptions() {
@@ -60,8 +60,8 @@ func (s *Settings) LiteralSecrets() (keys []string) {
 	return keys
 }
 
-// HeaderPrefix begins the names of options with header fields of HTTP: header.NAME. Any header field
-// may have a secret.
+// HeaderPrefix begins the names of options with header fields of HTTP: header.NAME. Any header
+// field may have a secret.
 const HeaderPrefix = "header."
 
 // IsSecret reports whether the value of an option is never shown.

@@ -119,8 +119,8 @@ func (p *Shipper) acquire() bool {
 // drainPatience is how long a target may acknowledge nothing at the end of the process.
 const drainPatience = time.Second
 
-// waitForWorkers waits until the workers have ended, ctx ends, or no target has acknowledged a record
-// for drainPatience. The result is whether the workers have ended.
+// waitForWorkers waits until the workers have ended, ctx ends, or no target has acknowledged a
+// record for drainPatience. The result is whether the workers have ended.
 func (p *Shipper) waitForWorkers(ctx context.Context, ended <-chan struct{}) bool {
 	tick := time.NewTicker(drainPatience / 10)
 	defer tick.Stop()
@@ -150,9 +150,10 @@ func (p *Shipper) acknowledged() (n uint64) {
 	return n
 }
 
-// Stop ends shipping at the end of the process. With drain, targets that work get what waits, until
-// the end of ctx; targets that fail, or acknowledge nothing for a second, do not delay Stop. Without drain, only batches that are
-// being sent are awaited, for spool.StopPatience. What is not acknowledged stays in the spool.
+// Stop ends shipping at the end of the process. With drain, targets that work get the waiting
+// records, until the end of ctx, or until no target has acknowledged a record for drainPatience.
+// Targets that fail do not delay Stop. Without drain, Stop only waits for batches that are being
+// sent, for half of spool.StopPatience. Other records stay in the spool.
 func (p *Shipper) Stop(ctx context.Context, drain bool) {
 	p.stopping.Do(func() {
 		ended := make(chan struct{})

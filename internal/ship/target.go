@@ -1,12 +1,12 @@
-// Package ship brings the records of a spool to targets: collectors, stores and brokers.
+// Package ship sends the records of a spool to targets: collectors, stores and brokers.
 //
 // A Shipper has one goroutine for each target of a listener. The goroutine reads batches from the
 // spool's series, oldest first, and calls Send. Send returns nil when the target has acknowledged
-// the batch. Until then the goroutine sends the same batch again, with growing pauses: a target
+// the batch. Until then the goroutine sends the same batch again, with growing pauses. So a target
 // that is slow or away delays neither shards nor other targets. The spool keeps the records, and
-// the cursor of each target.
+// the position and ledger of each target (spool.Consumer).
 //
-// The targets are in packages of their own below this package.
+// The packages below this package have the targets.
 package ship
 
 import (
@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// Target brings batches to one destination. One goroutine calls the methods.
+// Target sends batches to one destination. One goroutine calls the methods.
 type Target interface {
 	// Send returns nil when the target has acknowledged all records of the batch. Any other result
 	// is an *Error, or a temporary error: the batch is sent again. Send connects if necessary, and
@@ -26,15 +26,15 @@ type Target interface {
 	Close() error
 }
 
-// Asker is a Target that can tell what it has. Stored is called before a batch is sent again whose
-// fate is not known: after a failure of Send, and after the end of a process during Send.
+// Asker is a Target that can find out which records are stored. Stored is called before a batch is
+// sent again: after a failure of Send, and after the end of a process during Send.
 type Asker interface {
-	// Stored returns how many of the first records of the batch the target has.
+	// Stored returns how many of the first records of the batch are stored at the target.
 	Stored(ctx context.Context, b *Batch) (records int, err error)
 }
 
-// Batch is records of one series, in order. The same records are sent again in a batch with the same
-// identity, also by another process, if the process that sent them first has ended before the
+// Batch is records of one series, in order. The same records are sent again in a batch with the
+// same identity, also by another process, if the process that sent them first has ended before the
 // acknowledgement.
 type Batch struct {
 	Spool     string // identity of the spool: 16 hexadecimal digits
@@ -64,9 +64,9 @@ const (
 	Original Format = "original" // the datagram, any bytes
 )
 
-// ID identifies the batch among all batches and all records of all spools: the RecordID of the first
-// record, a dot, and the number of records. ID consists of letters, digits and - . _ if the name of
-// the listener does; other bytes are escaped as %XX.
+// ID identifies the batch among all batches and all records of all spools: the RecordID of the
+// first record, a dot, and the number of records. ID consists of letters, digits and - . _ if the
+// name of the listener does; other bytes are escaped as %XX.
 func (b *Batch) ID() string { return b.RecordID(0) + "." + strconv.Itoa(len(b.Records)) }
 
 // RecordID identifies the record Records[i] among all records of all spools.
@@ -97,7 +97,7 @@ func (b *Batch) Size() (bytes int) {
 	return bytes
 }
 
-// Error is the result of Send for a batch that is not acknowledged as a whole.
+// Error is the result of Send for a batch of which the target has not acknowledged every record.
 //
 // With Err nil, the records in Rejected are refused for good, and all other records are
 // acknowledged. With Err, the first Acknowledged records are acknowledged or in Rejected, and the
@@ -107,7 +107,7 @@ type Error struct {
 	Acknowledged int           // with Err
 	Rejected     []Rejection   // by increasing Index; with Err each Index is below Acknowledged
 	Permanent    bool          // only a change of configuration helps: sent again every 10 s
-	RetryAfter   time.Duration // the least pause, as the target asks; 0: the target does not
+	RetryAfter   time.Duration // the least pause that the target asks for; 0: none
 }
 
 // Rejection is a record that the target refuses for good.

@@ -15,25 +15,27 @@ import (
 
 const (
 	// firstPause and longestPause are between two attempts at a target that fails; each pause is
-	// twice the pause before, with a jitter of half of it, so that many front doors do not come
-	// back at the same moment.
+	// twice the pause before, with a jitter of half a pause, so that many instances do not send
+	// again at the same moment.
 	firstPause   = 200 * time.Millisecond
 	longestPause = 30 * time.Second
-	// permanentPause is for targets of which the configuration is wrong.
+	// permanentPause is the least pause after an error that only a change of the configuration
+	// can remove.
 	permanentPause = 10 * time.Second
 	remindInterval = time.Minute
 	// gatherTime is the least time between two small batches: a batch for each receive call would
 	// cost more than the records. A record is at a target that works within gatherTime and the time
 	// of two batches.
 	gatherTime = 50 * time.Millisecond
-	// fullBatch is a number of bytes for which no worker waits.
+	// fullBatch: with this many waiting bytes, a worker sends a batch without waiting for gatherTime.
 	fullBatch = 256 << 10
 	// sendTimeout ends an attempt. Targets have limits of their own, which are shorter.
 	sendTimeout = 10 * time.Minute
 	// slowAfter is how long an attempt may take before the log mentions the target.
 	slowAfter = 10 * time.Second
-	// settleTime is how long a batch rests that another process was sending when that process ended:
-	// what the kernel still had of the process is at the target then, and the target can tell.
+	// settleTime is how long a batch rests that another process was sending when that process ended.
+	// In this time the kernel sends the remaining bytes of that process to the target, and the target
+	// stores them. Then Stored finds the records.
 	settleTime = 500 * time.Millisecond
 	// idleInterval is how often a worker looks for records without being woken.
 	idleInterval = time.Second
@@ -53,7 +55,7 @@ type worker struct {
 	lastError string
 	failing   time.Time // begin of the outage; zero: the target works
 
-	told time.Time // of the outage's last event; guarded by mu
+	told time.Time // when the last event of the outage was reported; guarded by mu
 
 	sent       time.Time // begin of the last batch
 	rejected   int       // since the last event of rejected records
@@ -104,7 +106,7 @@ func (w *worker) run() {
 	}
 }
 
-// idle saves the position, waits for records, and reports whether there may be some.
+// idle saves the position, waits for records, and reports whether records may wait.
 func (w *worker) idle() bool {
 	if err := w.consumer.Save(); err != nil {
 		w.fail(&Error{Err: err})
@@ -194,11 +196,11 @@ func (w *worker) mustEnd() bool {
 	}
 }
 
-// errStored: the target has the first records of the batch from an earlier attempt.
+// errStored: an earlier attempt has stored the first records of the batch.
 var errStored = errors.New("stored before")
 
-// attempt sends the batch once. With doubt, a target that can tell what it has is asked first, and
-// the records that the target has are not sent. Without Err, all records are done.
+// attempt sends the batch once. With doubt, attempt asks an Asker first, and does not send the
+// records that are stored. Without Err, all records are done.
 func (w *worker) attempt(doubt bool) *Error {
 	ctx, cancel := context.WithTimeout(w.shipper.ctx, sendTimeout)
 	defer cancel()
@@ -249,7 +251,7 @@ func (w *worker) done(r *Error) error {
 		Resent: w.batch.Resent, Note: w.note})
 }
 
-// fill makes the batch for Send of a batch of the spool.
+// fill sets w.batch, which Send gets, to the records of a batch of the spool.
 func (w *worker) fill(b *spool.Batch) {
 	records := w.batch.Records[:0]
 	w.batch = Batch{Spool: w.shipper.spool.ID, Listener: w.settings.Listener, Series: b.Series,

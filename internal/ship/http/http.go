@@ -1,10 +1,10 @@
-// Package http brings records to stores and collectors over HTTP: a request has the records of a
+// Package http sends records to stores and collectors over HTTP: a request has the records of a
 // batch, and an answer with a 2xx status acknowledges the records.
 //
 // A format (ndjson, elasticsearch, loki, splunk_hec, otlp) writes the body of a request, and reads
 // the answer: some stores answer for each record. A request that is too large, or that the store
 // refuses because of its content, is sent again in parts, until the refused records are alone.
-// What a part of a batch comes to is in results. A target with several URLs sends a part to the
+// The type results notes the result of each record. A target with several URLs sends a part to the
 // next URL if a URL fails.
 package http
 

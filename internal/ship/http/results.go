@@ -6,7 +6,7 @@ import (
 	"github.com/udpshard/udpshard/internal/ship"
 )
 
-// results are what the records of a batch have come to.
+// results has the result of each record of a batch: acknowledged, rejected, or not known yet.
 type results struct {
 	done    []bool   // acknowledged or rejected
 	reasons []string // of rejected records; "": not rejected

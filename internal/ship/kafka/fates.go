@@ -7,7 +7,7 @@ import (
 	"github.com/udpshard/udpshard/internal/ship"
 )
 
-// fate is what is known of a record.
+// fate is the known result of a record.
 type fate uint8
 
 const (

@@ -7,10 +7,11 @@ import (
 	"time"
 )
 
-// guard keeps a process that was stopped (SIGSTOP, a suspended machine) from sending. Another
-// process may have taken over meanwhile, and have sent the batch. But the client writes by itself,
-// and does so again at once when the process goes on. So Send touches the guard all the time, and a
-// write, or a touch, that comes too late closes the guard until the client is closed.
+// guard prevents that a process sends after it was stopped (SIGSTOP, a suspended machine): another
+// process may have taken over meanwhile, and have sent the batch. The client writes from goroutines
+// of its own, and continues at once when the process wakes up. So Send touches the guard at short
+// intervals. A write or a touch that comes later than maxStop closes the guard until the client is
+// closed.
 type guard struct {
 	touched atomic.Int64 // nanoseconds since epoch, or one of the values below
 	closed  atomic.Bool
@@ -53,7 +54,7 @@ func (g *guard) touch() bool {
 	return last != paused && !g.closed.Load()
 }
 
-// guardedConn is a connection on which nothing is written against the guard.
+// guardedConn is a connection that writes only while the guard is open.
 type guardedConn struct {
 	net.Conn
 	guard *guard

@@ -1,14 +1,16 @@
-// Package kafka brings batches to a topic of Kafka, by the client franz-go.
+// Package kafka sends batches to a topic of Kafka, with the client franz-go.
 //
 // A batch becomes messages: one for each record, or one of many lines. Each message has a header
 // with the identity of the record or of the batch. The producer is idempotent and waits for all
 // replicas in sync: a message that the client itself sends again is stored once. Messages without
 // a result stay with the client when Send returns, and the next Send of the same records waits for
-// them; so a broker that hangs stores them once, whatever it does with the first request.
+// their results. So a broker that hangs stores these messages once, also if the broker handles the
+// first request late.
 //
-// Only a new process, or a client that was given up, leaves messages whose fate nobody knows. Then
-// the target reads the topic from the offsets of the last acknowledged batch to the end, and finds
-// by the headers what is stored (stored.go). Messages that are found are not sent again.
+// After a restart of the process, or after the target has closed a client, the results of messages
+// can be unknown. Then the target reads the topic from the offsets of the last acknowledged batch
+// to the end, and finds the stored records by their headers (stored.go). Stored records are not
+// sent again.
 package kafka
 
 import (

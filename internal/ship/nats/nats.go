@@ -1,8 +1,8 @@
 // Package nats is the target nats://HOST:PORT,…/SUBJECT: records go to a stream of NATS JetStream.
 //
 // Each message carries its identity in the header Nats-Msg-Id: of a record, or, with per=batch, of
-// the records whose lines the message has. A message is acknowledged when the stream has stored it.
-// Send publishes messages in order, with a bounded number in flight, and waits for the
+// the records whose lines are in the message. A message is acknowledged when the stream has stored
+// it. Send publishes messages in order, with a bounded number in flight, and waits for the
 // acknowledgements of all. After any failure the connection is closed, and the next call makes
 // another.
 //

@@ -1,4 +1,4 @@
-// Package relp brings records to a server of RELP, the Reliable Event Logging Protocol: rsyslog
+// Package relp sends records to a server of RELP, the Reliable Event Logging Protocol: rsyslog
 // with imrelp, or another server of librelp. The source is the protocol's specification
 // (https://www.rsyslog.com/doc/relp.html).
 //

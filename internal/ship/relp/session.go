@@ -21,8 +21,8 @@ const (
 // errEnded is the error of a session that the server has ended.
 var errEnded = errors.New("session ended by the server")
 
-// session is a connection after the command open. The goroutine of the target calls the methods, but
-// for read, process and fail, which are the reader's.
+// session is a connection after the command open. The goroutine of the target calls the methods,
+// but for read, process and fail, which are the reader's.
 type session struct {
 	socket  *pacedConn
 	conn    net.Conn      // socket, or TLS on top
@@ -39,7 +39,7 @@ type session struct {
 	err     error
 }
 
-// begin makes the batch the one that responses are for; nil: no batch, and no response is due. All
+// begin sets the batch whose responses are due; nil: no response is due. All
 // records of the batch before have a response.
 func (s *session) begin(batch *transactions) {
 	s.mu.Lock()
@@ -111,8 +111,8 @@ func (s *session) progressed(answered int) bool {
 	return s.batch.answered() > answered
 }
 
-// read is the reader: read processes frames until the end of the session. filled bytes of buffer are
-// read already.
+// read is the reader: read processes frames until the end of the session. filled bytes of buffer
+// are read already.
 func (s *session) read(buffer []byte, filled int) {
 	defer close(s.ended)
 	for {

@@ -8,7 +8,7 @@ import (
 	"github.com/udpshard/udpshard/internal/ship"
 )
 
-// answer is what became of a record.
+// answer is the result of a record.
 type answer byte
 
 const (
@@ -30,8 +30,8 @@ type transactions struct {
 	doubtful bool
 }
 
-// reset prepares for a batch. Records larger than maxSize bytes are rejected here. Empty records are
-// sent: rsyslog keeps them.
+// reset prepares for a batch. Records larger than maxSize bytes are rejected here. Empty records
+// are sent: rsyslog keeps them.
 func (t *transactions) reset(records [][]byte, maxSize int) {
 	*t = transactions{order: t.order[:0], answers: t.answers[:0], reasons: t.reasons[:0]}
 	for i, r := range records {
