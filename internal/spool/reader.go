@@ -113,8 +113,12 @@ func (r *reader) next(at position, most int) (p part, after position, err error)
 		after = position{end, seg.first, has.size}
 	}
 	if err := r.open(seg.first); err != nil {
-		if errors.Is(err, os.ErrNotExist) {
+		switch {
+		case errors.Is(err, os.ErrNotExist):
 			return r.lost(seg.first, at.Offset, has.bytes(i), at, after, segmentMissing), after, nil
+		case isUnreadable(err):
+			r.segment = seg.first // to set aside
+			return r.lost(seg.first, at.Offset, has.bytes(i), at, after, unreadable(err)), after, nil
 		}
 		return p, at, err
 	}
@@ -151,6 +155,8 @@ func (r *reader) readBlock(at position, b block, seg region, most int) (p part, 
 		r.verified = block{}
 		n, err := r.fill(b.start, int(b.end-b.start))
 		switch {
+		case isUnreadable(err):
+			return r.lost(at.Segment, b.start, b.end, at, after, unreadable(err)), after, nil
 		case err != nil:
 			return p, at, err
 		case n < int(b.end-b.start):
@@ -174,7 +180,10 @@ func (r *reader) readUnindexed(
 	for size := int64(maxRead); ; size *= 2 {
 		size = min(size, limit-at.Offset)
 		n, err := r.fill(at.Offset, int(size))
-		if err != nil {
+		switch {
+		case isUnreadable(err):
+			return r.lost(at.Segment, at.Offset, limit, at, end, unreadable(err)), end, nil
+		case err != nil:
 			return p, at, err
 		}
 		whole := bytes.LastIndexByte(r.buf[:n], '\n') + 1

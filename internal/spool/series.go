@@ -133,6 +133,10 @@ func (s *Series) scan() error {
 			at, from = s.indexed(last.first)
 		}
 		lines, end, err := countLines(s.path(last.first, segmentSuffix), at)
+		if isUnreadable(err) { // the consumer finds the damage in the blocks of the index
+			s.markDamagedLocked(last.first)
+			err = nil
+		}
 		if err != nil {
 			return err
 		}
@@ -209,6 +213,11 @@ func (s *Series) removeBefore(record uint64) (freed int64, empty bool) {
 func (s *Series) markDamaged(first uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.markDamagedLocked(first)
+}
+
+// markDamagedLocked is markDamaged for a caller that holds mu.
+func (s *Series) markDamagedLocked(first uint64) {
 	damaged := maps.Clone(s.damaged)
 	if damaged == nil {
 		damaged = make(map[uint64]bool)
