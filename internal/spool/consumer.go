@@ -75,20 +75,24 @@ func (c *Consumer) prepare() {
 	}
 }
 
-// Reload reads the state that the previous process with the lock has saved. A damaged cursor file
-// is set aside: the target gets all records of the spool again.
+// Reload reads the state that the previous process with the lock has saved, and keeps that process
+// from changing the state. A damaged cursor file is set aside: the target gets all records of the
+// spool again.
 func (c *Consumer) Reload() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var err error
-	c.state, err = c.file.load()
+	c.state, err = c.file.reopen()
 	c.loaded = true
 	if errors.Is(err, errDamagedCursor) {
 		c.listener.spool.report(Event{Listener: c.listener.name, Target: c.Target,
-			Damage: &Damage{File: c.file.file.Name(), Reason: err.Error()}})
+			Damage: &Damage{File: c.file.path, Reason: err.Error()}})
 		err = c.file.setAside()
 	}
 	c.prepare()
+	if err == nil && c.listener.spool.Held() {
+		c.file.replace(&c.state) // an error, as on a full disk: the file stays in use
+	}
 	return err
 }
 
@@ -385,7 +389,7 @@ func (c *Consumer) Status() (s Status) {
 	defer c.mu.Unlock()
 	is := c.state
 	if !ships && !c.closed {
-		if saved, _, err := readCursor(c.file.file); err == nil && saved.Series != nil {
+		if saved, err := c.file.readState(); err == nil && saved.Series != nil {
 			is = saved
 		}
 	}
@@ -431,8 +435,14 @@ func (s *state) countWaiting(list []*Series) (records uint64, bytes int64) {
 
 // sync writes the position to the disk.
 func (c *Consumer) sync() {
-	if c.unsaved.Swap(false) {
-		unix.Fdatasync(int(c.file.file.Fd()))
+	if !c.unsaved.Swap(false) {
+		return
+	}
+	c.mu.Lock()
+	raw, err := c.file.file.SyscallConn()
+	c.mu.Unlock()
+	if err == nil {
+		raw.Control(func(fd uintptr) { unix.Fdatasync(int(fd)) }) // an error: the file is closed
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -38,7 +39,11 @@ type sending struct {
 // written, the state in the other slot is whole. A slot is the sequence number (8 bytes), the
 // length (4) and the CRC32C (4) of the state, and the state in JSON. The state is written before
 // each batch, without waiting for the disk: after the end of the process, the state is exact.
+//
+// A process that begins to ship replaces the file. So a process that was stopped during a write, and
+// replaced, writes to the previous file when the process wakes up.
 type cursor struct {
+	path     string
 	file     *os.File
 	sequence uint64
 	slot     []byte
@@ -60,9 +65,9 @@ func openCursor(path string) (c *cursor, s state, err error) {
 	if err != nil {
 		return nil, s, withoutPath(err)
 	}
-	c = &cursor{file: f}
+	c = &cursor{path: path, file: f}
 	c.reserve()
-	s, err = c.load()
+	s, c.sequence, err = readCursor(f)
 	return c, s, err
 }
 
@@ -70,18 +75,72 @@ func openCursor(path string) (c *cursor, s state, err error) {
 // that is full already, may still have room when the state is written.
 func (c *cursor) reserve() {
 	for slot := range int64(2) {
-		unix.Fallocate(int(c.file.Fd()), unix.FALLOC_FL_KEEP_SIZE, slot*slotSize, reserved)
+		allocate(c.file, slot*slotSize)
 	}
 }
 
-// load reads the state with the higher sequence number. The error is errDamagedCursor if no slot is
-// whole, and the file is not empty.
-func (c *cursor) load() (s state, err error) {
-	s, c.sequence, err = readCursor(c.file)
+// allocate allocates the blocks of a slot, if the file system can.
+func allocate(f *os.File, at int64) error {
+	err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, at, reserved)
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
+		return nil
+	}
+	return err
+}
+
+// reopen opens the file that has the name now, and reads its state.
+func (c *cursor) reopen() (s state, err error) {
+	now, s, err := openCursor(c.path)
+	if now != nil {
+		c.file.Close()
+		c.file, c.sequence = now.file, now.sequence
+	}
 	return s, err
 }
 
-// readCursor reads the newest state of a cursor file.
+// replace replaces the file by a new one with the state. After an error, as on a full disk, the file
+// stays in use.
+func (c *cursor) replace(s *state) error {
+	prefix := filepath.Join(filepath.Dir(c.path), "."+filepath.Base(c.path)+".")
+	left, _ := filepath.Glob(globEscape(prefix) + "*") // of a process that has ended meanwhile
+	for _, name := range left {
+		os.Remove(name)
+	}
+	f, err := os.CreateTemp(filepath.Dir(prefix), filepath.Base(prefix)+"*")
+	if err != nil {
+		return withoutPath(err)
+	}
+	next := &cursor{file: f, sequence: c.sequence}
+	for slot := range int64(2) { // unlike the file in use, the new one must have its room
+		err = errors.Join(err, allocate(f, slot*slotSize))
+	}
+	err = errors.Join(err, next.save(s), f.Chmod(fileMode), f.Sync())
+	if err == nil {
+		err = os.Rename(f.Name(), c.path)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		f.Close()
+		return err
+	}
+	c.file.Close()
+	c.file, c.sequence = f, next.sequence
+	return nil
+}
+
+// readState reads the newest state of the file that has the name now.
+func (c *cursor) readState() (s state, err error) {
+	f, err := os.Open(c.path)
+	if err != nil {
+		return s, err
+	}
+	defer f.Close()
+	s, _, err = readCursor(f)
+	return s, err
+}
+
+// readCursor reads the state with the higher sequence number. The error is errDamagedCursor if no
+// slot is whole, and the file is not empty.
 func readCursor(r io.ReaderAt) (s state, sequence uint64, err error) {
 	empty := true
 	for slot := range int64(2) {
@@ -139,7 +198,7 @@ func (c *cursor) save(s *state) error {
 
 // setAside renames a damaged cursor file, and makes a new one.
 func (c *cursor) setAside() error {
-	path := c.file.Name()
+	path := c.path
 	c.file.Close()
 	if err := os.Rename(path, path+damagedSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return withoutPath(err)

@@ -50,6 +50,9 @@ func (v *View) readTargets(lv *ListenerView) error {
 	}
 	for _, e := range entries {
 		path := filepath.Join(folder, e.Name())
+		if e.Name()[0] == '.' { // not renamed yet
+			continue
+		}
 		if strings.HasSuffix(e.Name(), damagedSuffix) {
 			if info, err := e.Info(); err == nil {
 				v.Damaged = append(v.Damaged, v.damagedPosition(path, info))
