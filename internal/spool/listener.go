@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -66,7 +67,14 @@ func (l *Listener) refresh() (grown int64, err error) {
 			written[epoch] = l.spool.isWritten(epoch)
 		}
 		grown -= s.bytes()
-		if err := s.scan(); err != nil { // after isWritten: the last scan is complete
+		err := s.scan() // after isWritten: the last scan is complete
+		for range maxAttempts {
+			if !errors.Is(err, fs.ErrNotExist) { // the active process has removed a segment meanwhile
+				break
+			}
+			err = s.scan()
+		}
+		if err != nil {
 			return 0, fmt.Errorf("series %s: %w", e.Name(), withoutPath(err))
 		}
 		grown += s.bytes()
@@ -193,7 +201,7 @@ func (l *Listener) Abandon() (waiting map[string]uint64) {
 	l.mu.Lock()
 	kept := make(map[string]bool)
 	for _, c := range l.consumers {
-		kept[filepath.Base(c.file.file.Name())] = true
+		kept[filepath.Base(c.file.path)] = true
 	}
 	l.mu.Unlock()
 	waiting = make(map[string]uint64)
@@ -202,11 +210,9 @@ func (l *Listener) Abandon() (waiting map[string]uint64) {
 		if kept[e.Name()] || !isConsumerName(e.Name()) {
 			continue
 		}
-		if f, err := os.Open(path); err == nil {
-			if s, _, err := readCursor(f); err == nil && s.Target != "" {
-				waiting[s.Target] = s.Waiting
-			}
-			f.Close()
+		c := cursor{path: path}
+		if s, err := c.readState(); err == nil && s.Target != "" {
+			waiting[s.Target] = s.Waiting
 		}
 		os.Remove(path)
 	}
@@ -224,13 +230,29 @@ func (l *Listener) forget(s *Series, consumers []*Consumer) {
 	for _, c := range consumers {
 		c.forget(s)
 	}
-	l.spool.forgetEpoch(s.epoch)
+	l.spool.forgetEpochs()
 }
 
-// forgetEpoch removes the file of an epoch without series.
-func (s *Spool) forgetEpoch(epoch uint64) {
-	left, err := filepath.Glob(filepath.Join(globEscape(s.Path), "*", fmt.Sprintf("%d-*", epoch)))
-	if err == nil && len(left) == 0 && !s.isWritten(epoch) {
-		os.Remove(filepath.Join(s.Path, epochsFolder, fmt.Sprint(epoch)))
+// forgetEpochs removes the files of epochs without series. The file of the last epoch stays: the
+// series of an epoch, and so the identities of records, never come again.
+func (s *Spool) forgetEpochs() {
+	folder := filepath.Join(s.Path, epochsFolder)
+	last, err := s.lastEpoch(folder)
+	if err != nil {
+		return
+	}
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		epoch, err := strconv.ParseUint(e.Name(), 10, 64)
+		if err != nil || epoch == last || s.isWritten(epoch) {
+			continue
+		}
+		left, err := filepath.Glob(filepath.Join(globEscape(s.Path), "*", e.Name()+"-*"))
+		if err == nil && len(left) == 0 {
+			os.Remove(filepath.Join(folder, e.Name()))
+		}
 	}
 }

@@ -13,14 +13,31 @@ import (
 // hasRoom reports whether a write may follow. One write for each shard may exceed MaxSize.
 func (s *Spool) hasRoom() bool { return s.Size() < s.MaxSize }
 
+// measureInterval is the least time between two reads of the size of a full spool.
+const measureInterval = time.Second
+
 // makeRoom removes the oldest segments if that is the setting. The error is ErrFull.
 func (s *Spool) makeRoom() error {
+	if !s.hasRoom() {
+		s.measureIfDue()
+	}
 	for !s.hasRoom() {
 		if s.WhenFull != DropOldest || !s.dropOldest() {
 			return fmt.Errorf("%w: max_size is %d bytes", ErrFull, s.MaxSize)
 		}
 	}
 	return nil
+}
+
+// measureIfDue reads the size of the spool at most once each measureInterval: another process may have
+// made room.
+func (s *Spool) measureIfDue() {
+	s.removing.Lock()
+	due := time.Since(s.measured) >= measureInterval
+	s.removing.Unlock()
+	if due {
+		s.measure() // an error: the size stays, and is read again
+	}
 }
 
 // dropOldest removes the oldest segment to which nobody appends, and reports whether there was one.

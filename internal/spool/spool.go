@@ -60,6 +60,7 @@ type Spool struct {
 	own      atomic.Int64 // bytes of the segments and indexes of this process
 	others   atomic.Int64 // bytes of all other files, as far as this process knows
 	removing sync.Mutex   // of segments, and while others are measured; before all locks but opening
+	measured time.Time    // when others were measured last; guarded by removing
 
 	report    func(Event)
 	opening   sync.Mutex // of listeners, before all other locks
@@ -166,41 +167,38 @@ func replaceFile(path string, data []byte) error {
 	return os.Rename(f.Name(), path)
 }
 
-// measure adds up the size of all files but those of this process and positions of targets, which
-// are small, with holes. Other processes write and remove files: measure comes before the first
-// write, and before this process ships.
+// measure reads the size of all segments and indexes but those of this process. Other processes
+// write and remove files: measure comes before the first write, before this process ships, and while
+// the spool is full.
 func (s *Spool) measure() error {
 	s.removing.Lock()
 	defer s.removing.Unlock()
-	own, sum := s.ownEpoch(), int64(0)
-	err := filepath.WalkDir(s.Path, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			if errors.Is(err, fs.ErrNotExist) { // removed by the active process
-				return nil
-			}
+	s.measured = time.Now()
+	folders, err := filepath.Glob(filepath.Join(globEscape(s.Path), "*", "*-*"))
+	if err != nil {
+		return err
+	}
+	var sum int64
+	for _, folder := range folders {
+		epoch, _, isSeries := parseSeriesName(filepath.Base(folder))
+		if !isSeries || epoch == s.ownEpoch() {
+			continue
+		}
+		entries, err := os.ReadDir(folder)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // removed by the active process
 			return err
 		}
-		inListener := filepath.Dir(filepath.Dir(path)) == filepath.Clean(s.Path)
-		if d.IsDir() && d.Name() == consumersFolder && inListener {
-			return fs.SkipDir
+		for _, e := range entries {
+			if info, err := e.Info(); err == nil && info.Mode().IsRegular() {
+				sum += info.Size()
+			}
 		}
-		epoch, _, isSeries := parseSeriesName(d.Name())
-		if d.IsDir() && isSeries && epoch == own && own > 0 && inListener {
-			return fs.SkipDir
-		}
-		if info, err := d.Info(); err == nil && info.Mode().IsRegular() {
-			sum += info.Size()
-		}
-		return nil
-	})
-	if err == nil {
-		s.others.Store(sum)
 	}
-	return err
+	s.others.Store(sum)
+	return nil
 }
 
-// Size returns the bytes of all files of the spool but positions of targets, as far as this process
-// knows.
+// Size returns the bytes of all segments and indexes, as far as this process knows.
 func (s *Spool) Size() int64 { return s.own.Load() + s.others.Load() }
 
 // freed notes that files of a series are gone.
@@ -292,6 +290,11 @@ func (s *Spool) beginEpoch() (uint64, error) {
 		if err := tryLock(f); err != nil {
 			f.Close()
 			return 0, err
+		}
+		var now unix.Stat_t
+		if unix.Stat(path, &now) != nil || now.Ino != inode(f) { // removed before the lock
+			f.Close()
+			continue
 		}
 		fmt.Fprintf(f, "%d\n", os.Getpid())
 		s.epoch, s.epochFile = next, f

@@ -312,14 +312,18 @@ func TestFullSpool(t *testing.T) {
 	}
 }
 
+// folderSize returns the bytes of the files of all series.
 func folderSize(t testing.TB, folder string) (size int64) {
 	t.Helper()
-	filepath.Walk(folder, func(_ string, info os.FileInfo, err error) error {
-		if err == nil && info.Mode().IsRegular() {
+	names, err := filepath.Glob(filepath.Join(folder, "*", "*-*", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if info, err := os.Stat(name); err == nil {
 			size += info.Size()
 		}
-		return nil
-	})
+	}
 	return size
 }
 
