@@ -47,7 +47,7 @@ type Batch struct {
 	SpooledAt time.Time // when the last record was written to the spool, or a little later
 
 	// Note is for the Target: the Note of the last acknowledged batch, of any series; "" before the
-	// first. Send may change the Note: the cursor keeps it if Send returns nil, or some records are
+	// first. Send may change the Note: the spool keeps it if Send returns nil, or some records are
 	// acknowledged. Use Note for positions at the target, to find out what is stored.
 	Note string
 	// Resent counts records that Send sent although an earlier Send returned them as acknowledged.
