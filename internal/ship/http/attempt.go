@@ -21,7 +21,7 @@ const (
 	drainTime = time.Second
 )
 
-// attempt sends the body to an endpoint once, and notes in results what the records come to. The
+// attempt sends the body to an endpoint once, and notes the result of each record in results. The
 // error is a *refusal, an *ship.Error or a temporary error, without secrets.
 func (t *target) attempt(ctx context.Context, e *endpoint, b *ship.Batch, part []int) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, t.timeout, fmt.Errorf("no answer within %v", t.timeout))

@@ -74,7 +74,7 @@ func (e *elasticsearch) appendWithTimestamp(dst []byte, b *ship.Batch, i int) []
 	return dst
 }
 
-// item is the part of an item of the answer that says what became of a record.
+// item is the part of an item of the answer that has the result of a record.
 type item struct {
 	Status int `json:"status"`
 	Error  struct {
@@ -168,7 +168,7 @@ func readItems(d *json.Decoder, part []int, r *results) error {
 	return nil
 }
 
-// judgeItem notes what the record of an item has come to. The error is not about the record.
+// judgeItem notes the result of the record of an item. The error is not about the record.
 func judgeItem(got item, one []int, r *results) *ship.Error {
 	reason := got.Error.Type + ": " + got.Error.Reason
 	if cause := got.Error.Cause.Reason; cause != "" {

@@ -8,21 +8,21 @@ import (
 	"github.com/udpshard/udpshard/packet/record"
 )
 
-// format is how a kind of store wants records, and how the store answers.
+// format writes requests for a kind of store, and reads the answers of the store.
 type format interface {
 	// setHeader sets Content-Type, and what else the store needs.
 	setHeader(h http.Header)
 	// append appends the body of a request with the records part of b.
 	append(dst []byte, b *ship.Batch, part []int) []byte
-	// accepted reads the body of an answer with a 2xx status, and notes what each record of part has
-	// come to. After an error, records that are not noted are sent again.
+	// accepted reads the body of an answer with a 2xx status, and notes the result of each record of
+	// part. After an error, records without a result are sent again.
 	accepted(body io.Reader, part []int, r *results) error
 	// refused judges an answer with a 4xx status that is about the content of the request: the
 	// error is a *refusal, or an *ship.Error. text is the start of the body, reason quotes text.
 	refused(text, reason string, b *ship.Batch, part []int) error
 }
 
-// kind is a format with what the settings of a target need to know.
+// kind is a format, with the rules for the settings of its targets.
 type kind struct {
 	open       func(*ship.Settings) (format, error)
 	options    []string // of the format
@@ -45,7 +45,7 @@ var kinds = map[string]kind{
 	"otlp": {open: newOTLP, path: "/v1/logs", authScheme: "Bearer"},
 }
 
-// plain has what formats have in common whose answers are not about single records.
+// plain is the common part of formats whose answers are not about single records.
 type plain struct{}
 
 func (plain) accepted(_ io.Reader, part []int, r *results) error {

@@ -15,7 +15,7 @@ var (
 	// oldestTime is the oldest time that Loki accepts: in the whole tenant ("has timestamp too
 	// old"), or in the stream of a line ("entry too far behind").
 	oldestTime = regexp.MustCompile(`oldest acceptable timestamp is: ([0-9T:.Z+-]+)`)
-	// ignored are the number of refused lines of a stream, and the number of lines of the stream.
+	// ignored finds two numbers: the refused lines of a stream, and all lines of the stream.
 	ignored = regexp.MustCompile(`total ignored: ([0-9]+) out of ([0-9]+)`)
 )
 

@@ -9,8 +9,8 @@ import (
 // A new target that refuses each record is more likely a mistake in the URL or in the options: a
 // server with TLS at the port of an http:// URL answers 400 to anything, a ClickHouse does so to a
 // query with a mistake, and a data stream of Elasticsearch refuses each record without @timestamp.
-// So no record is rejected before the target has accepted one. The cursor of a target remembers that
-// in ship.Batch.Note, over restarts: another URL is another target.
+// So no record is rejected before the target has accepted one. The spool keeps
+// ship.Batch.Note, which says so, across restarts. Another URL is another target.
 
 // noteProven is the Note of batches since the target has accepted a record.
 const noteProven = "accepted"

@@ -50,7 +50,7 @@ func (t *target) dial(ctx context.Context) (*connection, error) {
 	o.TLSConfig, o.Secure = config, t.tls // a server that demands TLS gets TLS in any case
 	o.CustomDialer = c.dialer
 	o.SkipHostLookup = true  // the dialer resolves names
-	o.AllowReconnect = false // a connection that lives on could bring old messages behind new ones
+	o.AllowReconnect = false // a reconnect by the library could send old messages after new messages
 	o.IgnoreDiscoveredServers = true
 	o.ClosedCB = func(nc *nats.Conn) { c.end(cmp.Or(nc.LastError(), nats.ErrConnectionClosed)) }
 	o.AsyncErrorCB = func(_ *nats.Conn, _ *nats.Subscription, err error) { c.end(err) }

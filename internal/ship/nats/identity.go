@@ -56,8 +56,8 @@ func (id identity) parse(text string) (first, end uint64, ok bool) {
 	return first, first + n, true
 }
 
-// storedRecords are records of a series that the stream has, behind a record that the stream has
-// not.
+// storedRecords are the records of a series that are stored in the stream after the first record
+// that is missing there.
 type storedRecords struct {
 	series  string
 	numbers map[uint64]bool

@@ -68,7 +68,7 @@ func (t *target) Close() error {
 	return nil
 }
 
-// The limits of time. A server that answers later is taken for away.
+// Limits in time. A server that answers later counts as away.
 const (
 	connectTimeout = 5 * time.Second  // for TCP, TLS and the first messages of the protocol
 	requestTimeout = 5 * time.Second  // for questions about streams

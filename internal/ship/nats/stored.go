@@ -19,8 +19,8 @@ const lookBack = 100_000
 // fetched is how many messages Stored asks for at once: without their payload about 200 bytes each.
 const fetched = 1000
 
-// Stored returns how many of the first records of the batch the streams have. Send skips the
-// records that the streams have behind a record that they have not.
+// Stored returns how many of the first records of the batch the streams have. Records that are
+// stored after the first missing record are remembered, and Send skips these records.
 func (t *target) Stored(ctx context.Context, b *ship.Batch) (records int, err error) {
 	c, err := t.connect(ctx)
 	if err != nil {
@@ -53,9 +53,9 @@ type search struct {
 	found   map[uint64]bool // numbers of records
 }
 
-// search reads the headers of the messages of a stream behind a sequence number. Streams that drop
-// messages when consumers have them are not read: consumers of theirs may not read without
-// acknowledgement, and what is dropped can't be found.
+// search reads the headers of the messages of a stream after a sequence number. Only streams with the
+// retention policy limits are read. Streams with another policy remove messages that consumers have
+// acknowledged, and may demand acknowledgements from each consumer.
 func (s *search) search(ctx context.Context, name string, after uint64) error {
 	info, err := s.streamInfo(ctx, name)
 	if err != nil {

@@ -83,7 +83,7 @@ func checkHost(s *ship.Settings) error {
 }
 
 // grace: how long Send finishes a batch after the end of its context, so that a process that ends
-// leaves no half record at a peer that is well.
+// does not leave a part of a record at a peer that works.
 const grace = 100 * time.Millisecond
 
 // Send implements ship.Target.
