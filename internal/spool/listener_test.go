@@ -77,3 +77,23 @@ func TestOtherListeners(t *testing.T) {
 		t.Errorf("%q, %v", others, err)
 	}
 }
+
+// A process that has the lock, and has not written its token yet, is not taken for a stranger.
+func TestOwnerIsAwaited(t *testing.T) {
+	r := newRig(t, Settings{Path: t.TempDir()}).acquire(t)
+	if err := r.lock.file.Truncate(0); err != nil {
+		t.Fatal(err)
+	}
+	checked := make(chan error)
+	other := newRig(t, Settings{Path: r.Path})
+	go func() { checked <- other.CheckLock("token") }()
+	if err := r.lock.write("token"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-checked; err != nil {
+		t.Error(err)
+	}
+	if err := other.CheckLock("another"); err == nil {
+		t.Error("the lock of a stranger is not found")
+	}
+}

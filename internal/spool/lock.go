@@ -61,9 +61,8 @@ func (s *Spool) Acquire(token string) error {
 			if !errors.Is(err, unix.EAGAIN) {
 				return fmt.Errorf("spool %s: lock: %w", s.Path, err)
 			}
-			by := readOwner(f)
-			return fmt.Errorf("spool %s: %w", s.Path,
-				&InUseError{by.PID, by.Token != "" && by.Token == token})
+			by := awaitOwner(f, token)
+			return fmt.Errorf("spool %s: %w", s.Path, &InUseError{by.PID, by.Token == token})
 		}
 		l := &Lock{path: path, file: f, ino: inode(f)}
 		if !l.Held() { // replaced meanwhile
@@ -136,11 +135,10 @@ func (s *Spool) CheckLock(token string) error {
 	if !isLocked(f) {
 		return nil
 	}
-	by := readOwner(f)
-	if by.Token != "" && by.Token == token {
-		return nil
+	if by := awaitOwner(f, token); by.Token != token {
+		return fmt.Errorf("spool %s: %w", s.Path, &InUseError{PID: by.PID})
 	}
-	return fmt.Errorf("spool %s: %w", s.Path, &InUseError{PID: by.PID})
+	return nil
 }
 
 // Held reports whether the lock was neither released nor replaced.
@@ -174,6 +172,21 @@ func (l *Lock) write(token string) error {
 	}
 	_, err = l.file.WriteAt(append(data, '\n'), 0)
 	return err
+}
+
+// ownerPatience is how long a process with the lock may take to write its token into the file. Until
+// then, the file is empty, or has the token of the process before.
+const ownerPatience = 300 * time.Millisecond
+
+// awaitOwner reads the process that has the lock: the one with the token, if the token appears
+// within ownerPatience.
+func awaitOwner(f *os.File, token string) owner {
+	for deadline := time.Now().Add(ownerPatience); ; time.Sleep(ownerPatience / 30) {
+		o := readOwner(f)
+		if o.PID != 0 && o.Token == token || time.Now().After(deadline) {
+			return o
+		}
+	}
 }
 
 func readOwner(f *os.File) (o owner) {
