@@ -3,7 +3,6 @@ package stream
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -16,16 +15,14 @@ import (
 // doubtTime: how long the first batch waits for a refusal, which takes one round trip.
 const doubtTime = 200 * time.Millisecond
 
-// awaitRefusal returns the error of a peer that resets the connection within doubtTime, or that
-// speaks another protocol. A peer that only closes the connection may have read all.
+// awaitRefusal returns the error of a peer that ends the connection within doubtTime, or that speaks
+// another protocol.
 func (c *connection) awaitRefusal(ctx context.Context) error {
 	for began := time.Now(); time.Since(began) < doubtTime; {
 		err := c.checkPeer()
 		switch {
 		case c.foreign != "":
 			return fmt.Errorf("the peer speaks %s", c.foreign)
-		case errors.Is(err, errClosed):
-			return nil
 		case err != nil:
 			return fmt.Errorf("refused the first batch, as a server with TLS or another protocol does: %w",
 				withoutAddresses(err))

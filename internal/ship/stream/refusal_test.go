@@ -19,14 +19,18 @@ func TestOtherProtocol(t *testing.T) {
 	}{
 		{"\x15\x03\x01\x00\x02\x02\x46", "the peer speaks TLS: use tls://", true},
 		{"HTTP/1.1 400 Bad Request\r\n\r\n", "the peer speaks HTTP", true},
-		{"", "refused the first batch", false}, // a proxy without a server behind it
+		{"RST", "refused the first batch", false}, // a proxy without a server behind it
+		{"FIN", "refused the first batch", false}, // a server with TLS without an alert
 	} {
 		l := listen(t, 0)
 		serve(t, l, func(peer *net.TCPConn) {
 			bufio.NewReader(peer).ReadString('\n')
-			peer.Write([]byte(tt.answer))
-			if tt.answer == "" {
+			switch tt.answer {
+			case "FIN": // at the end
+			case "RST":
 				reset(t, peer)
+			default:
+				peer.Write([]byte(tt.answer))
 			}
 		})
 		to := open(t, shiptest.Settings(t, "tcp://"+l.Addr().String()))
