@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -32,7 +33,7 @@ func (t *target) attempt(ctx context.Context, e *endpoint, b *ship.Batch, part [
 	}
 	answer, err := t.client.Do(request)
 	if err != nil {
-		return sendError(ctx, err)
+		return withoutAnswer(err, sendError(ctx, err))
 	}
 	defer func() {
 		defer time.AfterFunc(drainTime, cancel).Stop()
@@ -106,8 +107,41 @@ func sendError(ctx context.Context, err error) error {
 	if setting := new(settingError); errors.As(err, &setting) {
 		return ship.Permanent(setting.error)
 	}
+	return withoutAddresses(err)
+}
+
+// withoutAddresses returns the reason of a failed read or write. The port of this side changes with
+// each connection, and the name of the endpoint stands before the error.
+func withoutAddresses(err error) error {
+	for {
+		op := new(net.OpError)
+		if !errors.As(err, &op) || op.Op != "read" && op.Op != "readfrom" && op.Op != "write" {
+			break
+		}
+		err = op.Err
+	}
+	if errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) {
+		return errors.New("the server closed the connection before the answer")
+	}
 	return err
 }
+
+// errNoAnswer is the error of a request that was sent to a server, at least in part, and had no answer.
+var errNoAnswer = errors.New("no answer")
+
+// withoutAnswer returns the error of a request, with errNoAnswer if the connection was made.
+func withoutAnswer(cause, err error) error {
+	var dial *net.OpError
+	if errors.As(cause, &dial) && dial.Op == "dial" {
+		return err
+	}
+	return &silentError{err}
+}
+
+// silentError is an error that is errNoAnswer, too.
+type silentError struct{ error }
+
+func (e *silentError) Unwrap() []error { return []error{e.error, errNoAnswer} }
 
 // hide replaces secrets in the text of a server.
 func hide(secrets []string, text string) string {

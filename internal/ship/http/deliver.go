@@ -46,6 +46,9 @@ func (t *target) deliver(ctx context.Context, b *ship.Batch, part []int) error {
 		return nil
 	case !errors.As(err, &refused):
 		t.unanswered.set(b, part)
+		if errors.Is(err, errNoAnswer) {
+			t.limit.noAnswer(size)
+		}
 		return err
 	case len(part) == 1 || refused.all:
 		t.results.reject(part, refused.reason)
@@ -99,8 +102,9 @@ func partID(b *ship.Batch, part []int) (id string, ok bool) {
 // sizeLimit is the largest request that a server accepts, learned from answers with the status 413,
 // so that a large batch is not sent in vain each time.
 type sizeLimit struct {
-	bytes int // of records; 0: no limit is known
-	after int // accepted requests since the last change
+	bytes   int // of records; 0: no limit is known
+	after   int // accepted requests since the last change
+	silence int // requests in a row that were sent, and had no answer
 }
 
 const (
@@ -110,13 +114,26 @@ const (
 	maxSizeLimit = 1 << 20
 	// raiseAfter is how many accepted requests raise the limit: the server may have a new one.
 	raiseAfter = 100
+	// maxSilence is how many requests may have no answer before a request is made smaller: a slow
+	// server needs longer than the timeout, and one that resets the connection at a request that is
+	// too large may prevent the client from seeing the status 413. The identity of a request is kept
+	// until then, for stores that recognize it.
+	maxSilence = 3
 )
+
+// noAnswer lowers the limit after maxSilence requests without an answer.
+func (l *sizeLimit) noAnswer(size int) {
+	if l.silence++; l.silence >= maxSilence {
+		l.refused(size)
+	}
+}
 
 // refused lowers the limit after a request of size bytes was too large.
 func (l *sizeLimit) refused(size int) { *l = sizeLimit{bytes: max(size/2, minSizeLimit)} }
 
 // accepted notes an accepted request.
 func (l *sizeLimit) accepted() {
+	l.silence = 0
 	if l.bytes == 0 {
 		return
 	}
