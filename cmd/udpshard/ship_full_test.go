@@ -161,3 +161,39 @@ func TestFullDiskOfTheSpool(t *testing.T) {
 		})
 	}
 }
+
+// A standby that has opened the spool when it was empty keeps to max_size, and ships everything, when
+// it takes over from a process that has filled the spool.
+func TestStandbyOfAFullSpool(t *testing.T) {
+	http := freePort(t)
+	takeover := filepath.Join(t.TempDir(), "t.sock")
+	c := newSmallSpool(t, t.TempDir(), "drop_oldest", "takeover: "+takeover, "http: "+http)
+	stop := c.watch()
+	start := func(more ...string) *process {
+		args := []string{"serve", "--log-format", "json", "--config", c.file}
+		p := launch(t, nil, append(args, more...)...)
+		p.http = http
+		return p
+	}
+	active := start()
+	active.waitUntilReady()
+	standby := start("--standby")
+	standby.waitForLog("standby started")
+	s := newLargeSenders(t, c.address)
+	s.fill(func() bool { return active.target().Expired > 1_000 })
+	active.kill()
+	standby.waitForTakeover()
+	s.send(s.sent+20_000, 20_000) // more than max_size
+	standby.waitForLedger(s.sent)
+	to := startCollector(t, c.collector, nil)
+	o := standby.waitForTarget("nothing waits", func(o metrics.Output) bool { return o.Waiting == 0 })
+	if total := standby.total(); o.Acknowledged+o.Expired != total.Delivered {
+		t.Errorf("%+v, %+v", o, total)
+	}
+	stop()
+	standby.wantStop()
+	wantRecords(t, to, o.Acknowledged, largestBatch)
+	if size := c.size(); size > smallestSegment {
+		t.Errorf("the empty spool has %d bytes", size)
+	}
+}
