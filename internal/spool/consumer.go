@@ -266,15 +266,19 @@ func (c *Consumer) Rest() *Batch { return c.batch }
 
 // Save writes the state if it has changed, and removes segments that every target has passed.
 func (c *Consumer) Save() error {
-	list := c.listener.ordered()
-	c.mu.Lock()
-	var err error
-	if !c.saved {
-		err = c.save(list)
-	}
-	c.mu.Unlock()
+	err := c.saveChanges(c.listener.ordered())
 	c.Trim()
 	return err
+}
+
+// saveChanges writes the state if the state has changed. Any goroutine may call saveChanges.
+func (c *Consumer) saveChanges(list []*Series) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.saved || c.closed {
+		return nil
+	}
+	return c.save(list)
 }
 
 // Trim removes segments that every target has passed.
@@ -297,18 +301,21 @@ func (c *Consumer) skip(s *Series, after position, d *Damage) {
 	c.listener.spool.report(Event{Listener: c.listener.name, Target: c.Target, Damage: d})
 }
 
-// expire moves the position of a series to a record, and returns how many records are skipped.
+// expire moves the position of a series to a record, and returns how many records are skipped. The
+// ledger is saved before the records are removed, so that a crash forgets none. An error of that is
+// ignored: the disk may be full because of these records.
 func (c *Consumer) expire(s *Series, next uint64) (records uint64) {
-	at := c.position(s)
+	at, list := c.position(s), c.listener.ordered()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if at.Record >= next {
 		return 0
 	}
-	c.saved = false
 	records = next - at.Record
 	c.state.Expired += records
 	c.state.Series[s.Name] = position{Record: next, Segment: next}
+	c.saved = false
+	c.save(list)
 	return records
 }
 

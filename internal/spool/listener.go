@@ -176,10 +176,22 @@ func (l *Listener) trim() {
 	}
 	l.spool.removing.Lock()
 	defer l.spool.removing.Unlock()
-	for _, s := range l.ordered() {
+	list, saved := l.ordered(), false
+	for _, s := range list {
 		passed := uint64(1<<64 - 1)
 		for _, c := range consumers {
 			passed = min(passed, c.passed(s))
+		}
+		if !s.extent().has(passed) {
+			continue
+		}
+		if !saved { // else a process that follows a crash would miss the records
+			for _, c := range consumers {
+				if c.saveChanges(list) != nil {
+					return // the next trim tries again
+				}
+			}
+			saved = true
 		}
 		freed, empty := s.removeBefore(passed)
 		l.spool.freed(s, freed)

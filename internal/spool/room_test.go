@@ -155,3 +155,45 @@ func TestIncompleteIndexEntry(t *testing.T) {
 		t.Errorf("%v, %d bytes in the index", err, info.Size())
 	}
 }
+
+// The ledger of records that were dropped, and of records whose segments were removed, outlives a
+// crash: nothing is missing, and nothing counts as damaged.
+func TestLedgerAfterACrash(t *testing.T) {
+	folder := t.TempDir()
+	settings := Settings{Path: folder, MaxSize: 1 << 20, WhenFull: DropOldest}
+	r := newRig(t, settings).acquire(t)
+	c := r.consumer(t, "target")
+	other := r.consumer(t, "other")
+	r.write(t, 100)
+	if b, err := c.Next(); err != nil || len(b.Lines) != 100 { // saved before all that follows
+		t.Fatal(err)
+	}
+	for c.Status().Expired < 10_000 {
+		r.write(t, 100)
+	}
+	for range 5 { // both acknowledge, and segments are removed, without a call of Save
+		for _, c := range []*Consumer{c, other} {
+			b, err := c.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Done(Result{Acknowledged: len(b.Lines)}); err != nil {
+				t.Fatal(err)
+			}
+			c.Trim()
+		}
+	}
+	for _, before := range []*Consumer{c, other} {
+		was := before.Status()
+		file, err := os.Open(before.file.file.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		s, _, err := readCursor(file)
+		at, first := s.Series["1-0"], before.listener.ordered()[0].extent().segments[0].first
+		if err != nil || s.Expired != was.Expired || at.Record < first {
+			t.Errorf("%v: the file has %+v, the ledger is %+v, the first segment is %d", err, s, was, first)
+		}
+	}
+}

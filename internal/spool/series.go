@@ -94,6 +94,12 @@ func (s *Series) bytes() (sum int64) {
 	return sum
 }
 
+// has reports whether the extent has segments that are all before a record, and can be removed.
+func (e extent) has(before uint64) bool {
+	n := len(e.segments)
+	return n > 1 && e.segments[1].first <= before || !e.grows && e.end <= before
+}
+
 // scan reads the segments of a series that another process has written or writes.
 func (s *Series) scan() error {
 	entries, err := os.ReadDir(s.folder)
