@@ -275,10 +275,17 @@ func (c *Consumer) Save() error {
 func (c *Consumer) saveChanges(list []*Series) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.saved || c.closed {
+	if !c.loaded || c.saved || c.closed {
 		return nil
 	}
 	return c.save(list)
+}
+
+// isLoaded reports whether Reload has returned.
+func (c *Consumer) isLoaded() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.loaded
 }
 
 // Trim removes segments that every target has passed.
@@ -466,7 +473,7 @@ func (c *Consumer) Close() error {
 	}
 	c.closed = true
 	var err error
-	if held {
+	if held && c.loaded {
 		err = c.save(list)
 	}
 	return errors.Join(err, c.file.file.Close())

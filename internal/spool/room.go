@@ -55,6 +55,9 @@ func (s *Spool) dropOldest() bool {
 	var of *Listener
 	var began time.Time
 	for _, l := range listeners {
+		if !l.isLoaded() {
+			return false
+		}
 		for _, series := range l.ordered() {
 			has := series.extent()
 			closed := len(has.segments) > 1 || len(has.segments) == 1 && !has.grows
@@ -68,6 +71,14 @@ func (s *Spool) dropOldest() bool {
 	}
 	of.expire(oldest)
 	return true
+}
+
+// isLoaded reports whether all consumers have the state that the process before has left.
+func (l *Listener) isLoaded() bool {
+	l.mu.Lock()
+	consumers := slices.Clone(l.consumers)
+	l.mu.Unlock()
+	return !slices.ContainsFunc(consumers, func(c *Consumer) bool { return !c.isLoaded() })
 }
 
 // expire removes the first segment of a series.
