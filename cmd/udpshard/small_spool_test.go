@@ -38,7 +38,8 @@ func newSmallSpool(t *testing.T, dir, whenFull string, more ...string) *smallSpo
 drain_timeout: 500ms
 %s
 listeners:
-  - {name: syslog, address: '%s', shards: 2, receive_buffer: 1MiB, to: 'tcp://%s'}
+  - {name: syslog, address: '%s', shards: 2, steer: hash, receive_buffer: 1MiB,
+     to: 'tcp://%s'}
 `, dir, whenFull, strings.Join(more, "\n"), c.address, c.collector)
 	if err := os.WriteFile(c.file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
