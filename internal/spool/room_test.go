@@ -185,7 +185,7 @@ func TestLedgerAfterACrash(t *testing.T) {
 	}
 	for _, before := range []*Consumer{c, other} {
 		was := before.Status()
-		file, err := os.Open(before.file.file.Name())
+		file, err := os.Open(before.file.path)
 		if err != nil {
 			t.Fatal(err)
 		}
