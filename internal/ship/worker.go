@@ -115,8 +115,8 @@ func (w *worker) idle() bool {
 	select {
 	case <-w.consumer.Wake():
 	case <-time.After(idleInterval):
-	case <-w.shipper.finish: // nothing waits
-		return false
+	case <-w.shipper.finish: // records may have come since Next
+		return w.consumer.Status().Waiting > 0
 	case <-w.shipper.stop:
 		return false
 	}
