@@ -31,6 +31,14 @@ type Destination interface {
 	Close() error
 }
 
+// RoomMaker is a Destination that shares its room with other destinations. Full receives a value when
+// one of these has no room. MakeRoom then gives room back between two writes, on the goroutine of the
+// writer.
+type RoomMaker interface {
+	Full() <-chan struct{}
+	MakeRoom()
+}
+
 // writer writes the buffers of all streams to one destination, in the order of their arrival.
 type writer struct {
 	set      *Set
@@ -39,6 +47,7 @@ type writer struct {
 	ready    chan struct{}    // the queue has a buffer
 	dropping chan struct{}    // a lossy stream drops records
 	reopen   chan func(error) // answers the latest call of Reopen
+	full     <-chan struct{}  // of a RoomMaker; nil: the destination is none
 	done     chan struct{}    // closed at the end of run
 
 	keepsOpen bool // Reopen leaves the destination alone
@@ -76,6 +85,9 @@ func (s *Set) newWriter(name string, d Destination) *writer {
 		reopen:   make(chan func(error), 1),
 		done:     make(chan struct{}),
 	}
+	if shares, ok := d.(RoomMaker); ok {
+		w.full = shares.Full()
+	}
 	s.writers[name] = w
 	return w
 }
@@ -102,6 +114,8 @@ func (w *writer) run() {
 			w.tryReopen(answer)
 		case <-w.retryReopen:
 			w.tryReopen(nil)
+		case <-w.full:
+			w.dest.(RoomMaker).MakeRoom()
 		case <-w.set.closed:
 			for w.writeNext() {
 			}

@@ -23,10 +23,23 @@ func (s *Spool) makeRoom() error {
 	}
 	for !s.hasRoom() {
 		if s.WhenFull != DropOldest || !s.dropOldest() {
+			s.closeSegments()
 			return fmt.Errorf("%w: max_size is %d bytes", ErrFull, s.MaxSize)
 		}
 	}
 	return nil
+}
+
+// closeSegments lets idle writers close their segments, which can be removed then.
+func (s *Spool) closeSegments() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, w := range s.writers {
+		select {
+		case w.full <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // measureIfDue reads the size of the spool at most once each measureInterval: another process may have

@@ -37,12 +37,13 @@ type Writer struct {
 	next    uint64 // number of the next record
 	entry   []byte
 
-	unsaved atomic.Bool // lines since the last fdatasync(2)
+	full    chan struct{} // see Full
+	unsaved atomic.Bool   // lines since the last fdatasync(2)
 }
 
 // Writer returns the writer of a shard's records.
 func (l *Listener) Writer(shard int, counters *metrics.Shard) *Writer {
-	w := &Writer{listener: l, shard: shard, counters: counters}
+	w := &Writer{listener: l, shard: shard, counters: counters, full: make(chan struct{}, 1)}
 	l.spool.mu.Lock()
 	defer l.spool.mu.Unlock()
 	l.spool.writers = append(l.spool.writers, w)
@@ -69,6 +70,18 @@ func (w *Writer) isFull() bool {
 		return false
 	}
 	return w.noSpace || w.partial == 0 && (w.size >= s.SegmentSize || !s.hasRoom())
+}
+
+// Full implements output.RoomMaker: the channel receives a value when the spool has no room.
+func (w *Writer) Full() <-chan struct{} { return w.full }
+
+// MakeRoom implements output.RoomMaker. A segment to which the writer appends is never removed, so
+// the segments of idle shards could fill the spool: MakeRoom closes the segment of a full spool. An
+// error is ignored: the next write tries again.
+func (w *Writer) MakeRoom() {
+	if w.lines != nil && w.partial == 0 && w.isFull() {
+		w.rotate()
+	}
 }
 
 // Reopen makes room, and opens a new segment if the present one is full or has lost its name. The
