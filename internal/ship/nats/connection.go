@@ -112,6 +112,10 @@ func connectError(s *ship.Settings, d *dialer, err error) error {
 	if errors.Is(err, nats.ErrNoServers) && d.err != nil {
 		err = d.err
 	}
+	var timeout net.Error
+	if d.err == nil && errors.As(err, &timeout) && timeout.Timeout() {
+		err = fmt.Errorf("no answer within %v, as from a server of another protocol", connectTimeout)
+	}
 	err = fmt.Errorf("connect to %s: %w", cmp.Or(d.last, s.URL.Host), err)
 	for _, refused := range []error{nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked,
 		nats.ErrAccountAuthExpired, nats.ErrSecureConnWanted, nats.ErrNkeysNotSupported} {

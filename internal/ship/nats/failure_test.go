@@ -85,6 +85,15 @@ func TestErrorsOfConnections(t *testing.T) {
 	if !strings.Contains(text, "connect to host.invalid:4222: ") || !strings.Contains(text, "lookup") || forever {
 		t.Errorf("%s (%v)", text, forever)
 	}
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // HTTP and TLS wait for the client, too
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	text, forever = permanent(open(t, "nats://"+silent.Addr().String()+"/logs").Send(t.Context(), b))
+	if want := "connect to " + silent.Addr().String() + ": no answer within 5s"; !strings.Contains(text, want) || forever {
+		t.Errorf("%s (%v), want %s", text, forever, want)
+	}
 	plain := shiptest.FreeTCP(t)
 	p := shiptest.Start(t, shiptest.Build(t, "github.com/nats-io/nats-server/v2"), "-a", "127.0.0.1", "-p",
 		plain[strings.LastIndexByte(plain, ':')+1:])
