@@ -41,6 +41,9 @@ func (t *target) attempt(ctx context.Context, e *endpoint, b *ship.Batch, part [
 		answer.Body.Close()
 	}()
 	if answer.StatusCode/100 == 2 {
+		if err := checkPage(answer); err != nil {
+			return err
+		}
 		if err := t.format.accepted(answer.Body, part, &t.results); err != nil {
 			return sendError(ctx, err)
 		}

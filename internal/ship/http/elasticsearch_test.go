@@ -157,7 +157,7 @@ func TestElasticsearchAnswers(t *testing.T) {
 		{`{"errors":true,"items":[{"create":{"status":201}},{"cre`, "unexpected EOF"},
 		{`{"errors":true,"items":[{"create":{"status":201}},{"create":{"status":201}}`, "unexpected EOF"},
 		{`{"errors":true,"it`, "unexpected EOF"},
-		{`<html>`, "invalid character"},
+		{`<answer>`, "invalid character"},
 		{`[]`, "no object"},
 		{``, "unexpected EOF"},
 	} {
