@@ -17,6 +17,9 @@ import (
 const (
 	// maxErrorBody is how much of the body of an error is read.
 	maxErrorBody = 16 << 10
+	// maxAcceptedBody is how much of the body of an answer with a 2xx status is read: an item of
+	// Elasticsearch with an error has 1 KiB or less, and a batch 8192 records.
+	maxAcceptedBody = 32 << 20
 	// maxDrain and drainTime bound the rest of a body that is read to use the connection again.
 	maxDrain  = 16 << 20
 	drainTime = time.Second
@@ -44,7 +47,7 @@ func (t *target) attempt(ctx context.Context, e *endpoint, b *ship.Batch, part [
 		if err := checkPage(answer); err != nil {
 			return err
 		}
-		if err := t.format.accepted(answer.Body, part, &t.results); err != nil {
+		if err := t.format.accepted(io.LimitReader(answer.Body, maxAcceptedBody), part, &t.results); err != nil {
 			return sendError(ctx, err)
 		}
 		return nil

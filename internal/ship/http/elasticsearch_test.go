@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/udpshard/udpshard/internal/ship"
 	"github.com/udpshard/udpshard/internal/ship/shiptest"
@@ -209,5 +210,21 @@ func TestElasticsearchTimestamp(t *testing.T) {
 	want := `{"@timestamp":"` + b.SpooledAt.UTC().Format("2006-01-02T15:04:05.000000Z") + `","message":"<13>a"}`
 	if s.kept[1] != want {
 		t.Errorf("%s, want %s", s.kept[1], want)
+	}
+}
+
+// An answer without an end ends in an error, and is not kept in memory.
+func TestElasticsearchEndlessAnswer(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		part := []byte(strings.Repeat("x", 1<<20))
+		_, err := w.Write([]byte(`{"errors":true,"took":"`))
+		for err == nil {
+			_, err = w.Write(part)
+		}
+	})
+	start := time.Now()
+	e := send(t, open(t, s.URL+"/_bulk", "format", "elasticsearch"), shiptest.Numbered(0, 3))
+	if e.Err == nil || e.Acknowledged != 0 || time.Since(start) > prompt {
+		t.Errorf("%+v after %v", e, time.Since(start))
 	}
 }
