@@ -65,6 +65,7 @@ func (p *process) unblockAndDrain(t *testing.T, pipe string, s *senders) {
 // The output of the active process is blocked, and a successor starts: the active process refuses
 // the upgrade with the name of the waiting shard, and reads on when the output accepts records.
 func TestBlockedOutputRefusesUpgrade(t *testing.T) {
+	t.Parallel() // waits more than it works
 	p, pipe, s, args := startWithBlockedOutput(t, "300ms")
 	next := p.launchSuccessor(args...)
 	if code := next.wait(); code != cli.ExitFailed || !next.hasLogged("can't stop reading: listener raw shard") || !next.hasLogged("still waits for its output after 5s") {
@@ -77,6 +78,7 @@ func TestBlockedOutputRefusesUpgrade(t *testing.T) {
 // The active process neither stops reading nor refuses the upgrade: the successor exits after its
 // own timeout, and the active process reads on.
 func TestSuccessorGivesUpOnSilentPredecessor(t *testing.T) {
+	t.Parallel() // waits more than it works
 	p, pipe, s, args := startWithBlockedOutput(t, "1h") // how long the predecessor waits for its output
 	next := p.launchSuccessor(append(args, "--drain-timeout", "300ms")...)
 	next.wantExit(cli.ExitFailed)

@@ -96,6 +96,7 @@ const (
 // stays ready, and records of queries are dropped and counted. With a reader, records are written
 // again.
 func TestDNSAnswersWithUnreadPipe(t *testing.T) {
+	t.Parallel() // waits more than it works
 	pipe, address := unreadPipe(t), freePort(t)
 	p := startServe(t, asNobody, "--listen", address, "--protocol", "dns", "--shards", "2", "--output", "file:"+pipe)
 	stop, checked := make(chan struct{}), make(chan struct{})

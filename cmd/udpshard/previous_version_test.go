@@ -161,6 +161,7 @@ func (v *mixedVersions) account(active *process, crashes bool) {
 // Old active process, new successor, new standby after SIGTERM, old successor: no datagram is
 // lost.
 func TestUpgradeFromThePreviousVersionAndBack(t *testing.T) {
+	t.Parallel() // waits more than it works
 	v, active := startPrevious(t)
 	active = v.upgrade(asNobody, active)
 	standby := v.standby(asNobody, active)

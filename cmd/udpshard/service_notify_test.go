@@ -107,6 +107,7 @@ func TestSlowServiceManager(t *testing.T) {
 // The service manager does not read notifications: at SIGHUP, output files are reopened first, and
 // the failed notification is logged.
 func TestReloadWithHangingServiceManager(t *testing.T) {
+	t.Parallel() // waits more than it works
 	dir := publicDir(t)
 	at, records := &net.UnixAddr{Name: filepath.Join(dir, "notify"), Net: "unixgram"}, filepath.Join(dir, "records")
 	manager, err := net.ListenUnixgram("unixgram", at)

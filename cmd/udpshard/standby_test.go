@@ -172,6 +172,7 @@ func TestStoppedStandbyServesOnceResumed(t *testing.T) {
 // A standby starts while the active process is stopped by SIGSTOP, with empty queues: the standby
 // waits until the active process answers.
 func TestStandbyWaitsForStoppedProcess(t *testing.T) {
+	t.Parallel() // waits more than it works
 	if testing.Short() {
 		t.Skip("takes 10 s: the timeout of an answer")
 	}
