@@ -78,7 +78,7 @@ func TestBlockedOutputRefusesUpgrade(t *testing.T) {
 // The active process neither stops reading nor refuses the upgrade: the successor exits after its
 // own timeout, and the active process reads on.
 func TestSuccessorGivesUpOnSilentPredecessor(t *testing.T) {
-	t.Parallel() // waits more than it works
+	t.Parallel()                                        // waits more than it works
 	p, pipe, s, args := startWithBlockedOutput(t, "1h") // how long the predecessor waits for its output
 	next := p.launchSuccessor(append(args, "--drain-timeout", "300ms")...)
 	next.wantExit(cli.ExitFailed)
