@@ -32,6 +32,7 @@ type target struct {
 	maxSize  int           // bytes of a record
 
 	session *session // nil: none
+	stuck   stuck
 	batch   transactions
 	frames  []byte // to be written
 }
@@ -79,7 +80,7 @@ func (t *target) Send(ctx context.Context, b *ship.Batch) error {
 		t.batch.reset(b.Records, t.maxSize)
 		err = t.sendOnce(ctx, b)
 	}
-	return t.batch.result(err)
+	return t.batch.result(t.stuck.explain(b, &t.batch, err))
 }
 
 // sendOnce sends the batch in one session: the present one, or a new one. After an error there is
