@@ -25,6 +25,7 @@ type Shipper struct {
 	stop     chan struct{} // closed: no batch is begun
 	finish   chan struct{} // closed: workers end when nothing waits, or their target fails
 	stopping sync.Once
+	lost     sync.Once // the lock of the spool
 	running  sync.WaitGroup
 }
 
@@ -113,6 +114,17 @@ func (p *Shipper) acquire() bool {
 		case <-p.finish:
 			return false
 		}
+	}
+}
+
+var errLockLost = errors.New("another process has taken the lock, or the file lock was removed")
+
+// reportLost reports once that this process has lost the lock of the spool, and ships no more.
+func (p *Shipper) reportLost() {
+	select {
+	case <-p.stop:
+	default:
+		p.lost.Do(func() { p.report(Event{Err: errLockLost}) })
 	}
 }
 

@@ -406,6 +406,33 @@ func TestReplacedShipperIsFenced(t *testing.T) {
 	}
 }
 
+// A process that loses the lock of the spool, as to somebody who removes the file, says so once.
+func TestLostLockIsReported(t *testing.T) {
+	folder := t.TempDir()
+	r := newRig(t, folder, ship.JSON, &fakeTarget{}, &fakeTarget{})
+	r.writeNumbered(t, 10)
+	r.acknowledged(t, 0, 10)
+	r.acknowledged(t, 1, 10)
+	if err := os.Remove(filepath.Join(folder, "lock")); err != nil {
+		t.Fatal(err)
+	}
+	reported := func() (n int) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for _, e := range r.events {
+			if e.Target == "" && e.Err != nil {
+				n++
+			}
+		}
+		return n
+	}
+	await(t, "the event", func() bool { return reported() > 0 })
+	r.close()
+	if n := reported(); n != 1 {
+		t.Errorf("%d events", n)
+	}
+}
+
 // Failures leave no goroutines.
 func TestFailuresLeaveNoGoroutines(t *testing.T) {
 	before := runtime.NumGoroutine()

@@ -104,6 +104,7 @@ func (w *worker) run() {
 			return
 		}
 	}
+	w.shipper.reportLost()
 }
 
 // idle saves the position, waits for records, and reports whether records may wait.
