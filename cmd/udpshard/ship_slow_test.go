@@ -30,9 +30,9 @@ func (p *process) memory() (bytes int) {
 	return bytes << 10
 }
 
-// bufferedRecords is fewer records than fill the first buffer of an output: more of them are in
-// flight only if the shard's buffers wait for a write.
-const bufferedRecords = 1000
+// bufferedRecords is fewer records than fill the three buffers of an output: a shard that waits for
+// its output has more in flight.
+const bufferedRecords = 4_000
 
 // sendDuringStall sends until the stall is over, and checks that the process keeps its pace: shards
 // do not wait for the spool, the kernel drops nothing, and the memory stays.
