@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/nats-io/nkeys"
@@ -42,7 +43,11 @@ func (s secrets) leaks(text string) (names []string) {
 
 // tactlessServer answers with the header fields of the request, and with the password.
 func tactlessServer(t *testing.T, code int) (address string) {
+	var accepted atomic.Bool
 	return startHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		if code == http.StatusBadRequest && !accepted.Swap(true) {
+			return // only a target that has accepted records can refuse one
+		}
 		_, password, _ := r.BasicAuth()
 		w.Header().Set("Location", "http://"+password+"/"+r.Header.Get("Authorization"))
 		w.WriteHeader(code)
@@ -116,8 +121,18 @@ func TestSecretsAreNowhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := startServe(t, nil, "--config", config)
-	newSenders(t, address, 1).send(3, 0)
+	s := newSenders(t, address, 1)
+	s.send(3, 0)
 	failing := func() int { return len(p.logLines("target failing")) }
+	eventually(t, "a target has records", func() bool {
+		for _, o := range p.outputs() {
+			if o.Acknowledged == 3 {
+				return true
+			}
+		}
+		return false
+	})
+	s.send(6, 0)
 	eventually(t, "each target has failed", func() bool {
 		rejected := false
 		for _, o := range p.outputs() {
