@@ -50,7 +50,7 @@ func (s *Settings) LiteralSecrets() (keys []string) {
 	for _, key := range s.secretOptions() {
 		parts, err := parseReferences(s.Options[key])
 		isLiteral := func(r reference) bool { return r.before != "" }
-		if name, isHeader := strings.CutPrefix(key, HeaderPrefix); isHeader && !NamesSecret(name) {
+		if name, isHeader := strings.CutPrefix(key, HeaderPrefix); isHeader && !namesSecret(name) {
 			continue
 		}
 		if err == nil && slices.ContainsFunc(parts, isLiteral) {
@@ -80,9 +80,9 @@ func (s *Settings) secretOptions() (keys []string) {
 	return keys
 }
 
-// NamesSecret reports whether the name of a header field or of a query parameter is the name of a
-// secret, such as Authorization, X-API-Key and api_token.
-func NamesSecret(name string) bool {
+// namesSecret reports whether the name of a header field is the name of a secret, such as
+// Authorization, X-API-Key and Api-Token: such a value must be a reference on the command line.
+func namesSecret(name string) bool {
 	name = strings.ToLower(name)
 	return slices.ContainsFunc([]string{"auth", "cookie", "key", "password", "secret", "token"},
 		func(word string) bool { return strings.Contains(name, word) })

@@ -70,21 +70,43 @@ func (p *Shipper) Start() {
 			return
 		}
 		for _, l := range p.listeners {
-			if err := l.Rescan(); err != nil {
-				p.report(Event{Err: err})
-			}
-			for target, waiting := range l.Abandon() {
-				p.report(Event{Listener: l.Name(), Target: target, Abandoned: true, Waiting: waiting})
-			}
-		}
-		for _, w := range p.workers {
-			if err := w.consumer.Reload(); err != nil {
-				p.report(Event{Listener: w.settings.Listener, Target: w.settings.Name(), Err: err})
-				continue
-			}
-			p.running.Go(w.run)
+			p.running.Go(func() { p.begin(l) })
 		}
 	})
+}
+
+// begin ships the records of a listener, as soon as the spool can be read.
+func (p *Shipper) begin(l *spool.Listener) {
+	var workers []*worker
+	for _, w := range p.workers {
+		if w.settings.Listener == l.Name() {
+			workers = append(workers, w)
+		}
+	}
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		err := l.Rescan()
+		for _, w := range workers {
+			if err == nil {
+				err = w.consumer.Reload()
+			}
+		}
+		if err == nil {
+			break
+		}
+		for _, w := range workers {
+			w.fail(&Error{Err: err})
+		}
+		if !workers[0].wait(&Error{}, pause) {
+			return
+		}
+	}
+	for target, waiting := range l.Abandon() {
+		p.report(Event{Listener: l.Name(), Target: target, Abandoned: true, Waiting: waiting})
+	}
+	for _, w := range workers {
+		w.recovered()
+		p.running.Go(w.run)
+	}
 }
 
 // lockPause is the time between two attempts to acquire the lock.

@@ -83,14 +83,14 @@ func (c *Consumer) Reload() error {
 	defer c.mu.Unlock()
 	var err error
 	c.state, err = c.file.reopen()
-	c.loaded = true
 	if errors.Is(err, errDamagedCursor) {
 		c.listener.spool.report(Event{Listener: c.listener.name, Target: c.Target,
 			Damage: &Damage{File: c.file.path, Reason: err.Error()}})
 		err = c.file.setAside()
 	}
 	c.prepare()
-	if err == nil && c.listener.spool.Held() {
+	c.loaded = err == nil
+	if c.loaded && c.listener.spool.Held() {
 		c.file.replace(&c.state) // an error, as on a full disk: the file stays in use
 	}
 	return err

@@ -101,7 +101,7 @@ func TestWaitingRecordsAreThoseThatAreShipped(t *testing.T) {
 		t.Fatal(err)
 	}
 	left := len(b.Lines)
-	if b, err = slow.Next(); err != nil {
+	if _, err = slow.Next(); err != nil {
 		t.Fatal(err)
 	}
 	if err := slow.Done(Result{Acknowledged: 30}); err != nil {

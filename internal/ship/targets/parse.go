@@ -45,12 +45,6 @@ func Parse(text string) (*ship.Settings, error) {
 	if err != nil {
 		return nil, err
 	}
-	for name := range u.Query() {
-		if ship.NamesSecret(name) {
-			err := fmt.Errorf("query parameter %s: logs and status show the URL, and would show a secret", name)
-			return nil, cli.WithHint(err, "options token, user and password, or header.NAME, after the #")
-		}
-	}
 	s := &ship.Settings{URL: u, Options: make(map[string]string)}
 	if hasUser {
 		if err := addUser(s, user); err != nil {
