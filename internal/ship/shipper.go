@@ -204,7 +204,12 @@ func (p *Shipper) Stop(ctx context.Context, drain bool) {
 			close(p.stop)
 		}
 		p.abort()
-		<-ended
+		select {
+		case <-ended:
+		case <-time.After(spool.StopPatience): // a disk or a target hangs: the exit ends the rest
+			p.spool.Release()
+			return
+		}
 		for _, w := range p.workers {
 			w.target.Close()
 			w.consumer.Close()

@@ -387,6 +387,30 @@ func (h *hangingTarget) Send(ctx context.Context, _ *ship.Batch) error {
 
 func (h *hangingTarget) Close() error { return nil }
 
+// A target that ignores the end of its context does not keep the process from its end.
+func TestStopLeavesDeafTarget(t *testing.T) {
+	deaf := &deafTarget{called: make(chan struct{}), release: make(chan struct{})}
+	r := newRig(t, t.TempDir(), ship.JSON, deaf)
+	r.writeNumbered(t, 1)
+	<-deaf.called
+	r.Stop(context.Background(), false)
+	if r.spool.Held() {
+		t.Error("the spool is still locked")
+	}
+	close(deaf.release)
+}
+
+// deafTarget answers when the test ends.
+type deafTarget struct{ called, release chan struct{} }
+
+func (d *deafTarget) Send(context.Context, *ship.Batch) error {
+	close(d.called)
+	<-d.release
+	return nil
+}
+
+func (d *deafTarget) Close() error { return nil }
+
 // A process that has lost the lock of the spool sends nothing more.
 func TestReplacedShipperIsFenced(t *testing.T) {
 	folder := t.TempDir()
