@@ -204,6 +204,7 @@ input(type="imtcp" address="127.0.0.1" port="%s")`,
 // Datagrams of any bytes are at rsyslog and syslog-ng as they came, over TCP and TLS. Only datagrams
 // with NULs are at rsyslog as rsyslog keeps them.
 func TestCollectorsHaveTheDatagrams(t *testing.T) {
+	t.Parallel()
 	for _, collector := range syslogCollectors {
 		t.Run(collector.name, func(t *testing.T) {
 			to, file := collector.start(t, shiptest.FreeTCP(t))
@@ -224,6 +225,7 @@ func TestCollectorsHaveTheDatagrams(t *testing.T) {
 
 // Lines in the format rfc5424 that come over TCP are syslog messages for a strict parser.
 func TestRFC5424LinesOverTCPAreStrict(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -277,6 +279,7 @@ func TestRFC5424LinesOverTCPAreStrict(t *testing.T) {
 // rsyslog is killed and started again under load. All records are there at least once, and in order
 // but for what is sent again.
 func TestRELPCollectorIsKilled(t *testing.T) {
+	t.Parallel()
 	shiptest.RequireRsyslogModule(t, "imrelp", "rsyslog-relp")
 	collector := shiptest.FreeTCP(t)
 	_, port, _ := net.SplitHostPort(collector)

@@ -153,6 +153,7 @@ func TestDeadTargetsCostNothing(t *testing.T) {
 
 // A target that dies while records come is in the log within 2 s.
 func TestDeathIsLoggedAtOnce(t *testing.T) {
+	t.Parallel()
 	type server struct {
 		url  string
 		kill func()
@@ -223,6 +224,7 @@ func startFickle(t *testing.T, accepted *atomic.Int64) (address string) {
 
 // Reconnects leave neither goroutines nor descriptors.
 func TestThousandReconnects(t *testing.T) {
+	t.Parallel()
 	var accepted, others atomic.Int64
 	var targets []string
 	for range 12 {

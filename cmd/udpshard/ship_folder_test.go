@@ -10,6 +10,7 @@ import (
 // A spool that another process uses is an error with its PID; a spool that cannot be written is an
 // error, too. Neither starts.
 func TestSpoolThatCannotBeUsed(t *testing.T) {
+	t.Parallel()
 	spool := filepath.Join(t.TempDir(), "spool")
 	args := []string{"serve", "--http", "", "--listen", freePort(t), "--to", "tcp://127.0.0.1:1",
 		"--spool"}
@@ -27,6 +28,7 @@ func TestSpoolThatCannotBeUsed(t *testing.T) {
 
 // Files of others in the folders of a spool disturb nothing, and stay.
 func TestForeignFilesStay(t *testing.T) {
+	t.Parallel()
 	spool, to := filepath.Join(t.TempDir(), "spool"), freePort(t)
 	address := freePort(t)
 	args := []string{"--listen", address, "--shards", "1", "--to", "tcp://" + to, "--spool", spool}

@@ -15,6 +15,7 @@ import (
 // With when_full: wait, a full spool makes shards wait, and the kernel counts what is lost. When
 // the target is back, everything that the spool had is shipped.
 func TestFullSpoolWaits(t *testing.T) {
+	t.Parallel()
 	c := newSmallSpool(t, t.TempDir(), "wait")
 	stop := c.watch()
 	p := startServe(t, nil, "--config", c.file)
@@ -43,6 +44,7 @@ func TestFullSpoolWaits(t *testing.T) {
 
 // With when_full: drop_oldest, no shard waits, and each dropped record is counted.
 func TestFullSpoolDropsOldest(t *testing.T) {
+	t.Parallel()
 	c := newSmallSpool(t, t.TempDir(), "drop_oldest")
 	defer c.watch()()
 	p := startServe(t, nil, "--config", c.file)
@@ -72,6 +74,7 @@ func TestFullSpoolDropsOldest(t *testing.T) {
 // A full spool delays neither an upgrade nor the end of the process for longer than drain_timeout.
 // What is not in the spool is counted, and what is in the spool is shipped by the next process.
 func TestFullSpoolAtUpgradeAndStop(t *testing.T) {
+	t.Parallel()
 	for _, whenFull := range []string{"wait", "drop_oldest"} {
 		t.Run(whenFull, func(t *testing.T) {
 			http := freePort(t)
@@ -132,6 +135,7 @@ func TestFullSpoolAtUpgradeAndStop(t *testing.T) {
 // A full disk is survived with each policy: the ledgers are closed, and records flow again when
 // there is room.
 func TestFullDiskOfTheSpool(t *testing.T) {
+	t.Parallel()
 	for _, whenFull := range []string{"wait", "drop_oldest"} {
 		t.Run(whenFull, func(t *testing.T) {
 			dir := t.TempDir()
@@ -165,6 +169,7 @@ func TestFullDiskOfTheSpool(t *testing.T) {
 // A standby that has opened the spool when it was empty keeps to max_size, and ships everything, when
 // it takes over from a process that has filled the spool.
 func TestStandbyOfAFullSpool(t *testing.T) {
+	t.Parallel()
 	http := freePort(t)
 	takeover := filepath.Join(t.TempDir(), "t.sock")
 	c := newSmallSpool(t, t.TempDir(), "drop_oldest", "takeover: "+takeover, "http: "+http)

@@ -74,6 +74,7 @@ func missingOf(t *testing.T, c *collector, n int) (missing, shortest int) {
 // A collector that reads nothing, resets its connection, and reads again has all messages in order,
 // but for those that its TCP had and dropped.
 func TestStoppedCollector(t *testing.T) {
+	t.Parallel()
 	c := startCollector(t, freePort(t), nil)
 	c.awaitListening()
 	address := freePort(t)

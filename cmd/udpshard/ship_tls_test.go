@@ -67,6 +67,7 @@ func replaceFiles(t *testing.T, pairs ...string) {
 // A target whose certificate has expired recovers when the certificate is renewed, and a renewed
 // client certificate is used by the next connection, without a restart.
 func TestRenewedCertificates(t *testing.T) {
+	t.Parallel()
 	ca := shiptest.NewCA(t)
 	cert, key := ca.ExpiredServer(t, "127.0.0.1")
 	clientCert, clientKey := ca.Client(t, "first")

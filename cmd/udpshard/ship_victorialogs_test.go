@@ -16,6 +16,7 @@ import (
 
 // VictoriaLogs has all records, in each format that it reads.
 func TestVictoriaLogsHasAllRecords(t *testing.T) {
+	t.Parallel()
 	if os.Getenv("UDPSHARD_TEST_SERVERS") == "" {
 		t.Skip("builds VictoriaLogs, which takes minutes: set UDPSHARD_TEST_SERVERS=1")
 	}

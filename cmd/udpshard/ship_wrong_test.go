@@ -10,6 +10,7 @@ import (
 // What a configuration has wrong is one line in the log for each target, which says what to do. The
 // records wait.
 func TestWrongTargets(t *testing.T) {
+	t.Parallel()
 	broker, server := newKafka(t), newNATS(t)
 	broker.start(t)
 	server.start(t)
