@@ -89,16 +89,20 @@ func TestResponsesInPieces(t *testing.T) {
 	result := send(t, open(t, f.url()), "a", "b", "c")
 	p := f.accept()
 	p.receive()
-	text := response(1, "200 OK\nrelp_version=1\ncommands=eventlog,syslog\n") + "0 hint 3 x\ny\n" + response(2, "200 OK") +
-		response(3, "200 "+string(make([]byte, 20<<10))) + response(4, "200 OK")
-	for i := range len(text) {
-		if i > 60 && i < 20<<10 {
-			continue
-		}
-		p.send(text[i : i+1])
-		if i == 60 {
-			p.send(text[61 : 20<<10])
-		}
+	second := response(2, "200 OK")
+	begin := response(1, "200 OK\nrelp_version=1\ncommands=eventlog,syslog\n") + "0 hint 3 x\ny\n" + second[:4]
+	for i := range len(begin) {
+		p.send(begin[i : i+1])
+	}
+	for transaction := 2; transaction <= 4; transaction++ { // no record is answered before it is sent
+		p.syslog(transaction)
+	}
+	rest := second[4:] + response(3, "200 "+string(make([]byte, 20<<10))) + response(4, "200 OK")
+	const piece = 20 << 10 // from within one response to within the next
+	p.send(rest[:2])
+	p.send(rest[2:piece])
+	for i := piece; i < len(rest); i++ {
+		p.send(rest[i : i+1])
 	}
 	if err := await(t, result); err != nil {
 		t.Error(err)
