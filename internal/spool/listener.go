@@ -129,12 +129,6 @@ func (l *Listener) refreshIfDue() {
 	}
 }
 
-func (s *Spool) ownEpoch() uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.epoch
-}
-
 // ordered returns the series by epoch and shard.
 func (l *Listener) ordered() []*Series {
 	l.mu.Lock()

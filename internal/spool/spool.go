@@ -1,9 +1,6 @@
 package spool
 
 import (
-	"crypto/rand"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -73,15 +69,6 @@ type Spool struct {
 	closed    chan struct{}
 }
 
-// identity is the content of spool.json.
-type identity struct {
-	Version int    `json:"version"`
-	ID      string `json:"id"`
-}
-
-// layout is the version of the layout of the folder.
-const layout = 1
-
 // Open opens a spool, and creates the folder if it is missing. Any goroutine may call report.
 func Open(settings Settings, report func(Event)) (*Spool, error) {
 	if settings.SegmentSize == 0 {
@@ -112,59 +99,6 @@ func (s *Spool) open() error {
 		return err
 	}
 	return s.measure()
-}
-
-// identify reads the identity of the spool, or creates the identity for an empty folder.
-func (s *Spool) identify() error {
-	is, err := s.readIdentity()
-	if err == nil && is.ID == "" {
-		id := make([]byte, 8)
-		rand.Read(id)
-		is = identity{layout, hex.EncodeToString(id)}
-		data, _ := json.Marshal(is)
-		err = replaceFile(filepath.Join(s.Path, identityFile), append(data, '\n'))
-	}
-	s.ID = is.ID
-	return err
-}
-
-// readIdentity reads the identity of the spool. The identity of an empty folder is empty.
-func (s *Spool) readIdentity() (is identity, err error) {
-	data, err := os.ReadFile(filepath.Join(s.Path, identityFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		entries, err := os.ReadDir(s.Path)
-		for _, e := range entries {
-			if e.Name() != lostAndFound {
-				return is, fmt.Errorf("the folder has other files (%s), and is no spool", e.Name())
-			}
-		}
-		return is, err
-	}
-	if err != nil {
-		return is, err
-	}
-	if err := json.Unmarshal(data, &is); err != nil || len(is.ID) != 16 {
-		return is, fmt.Errorf("%s is damaged", identityFile)
-	}
-	if is.Version != layout {
-		return is, fmt.Errorf("the spool has layout %d, and this program has layout %d", is.Version, layout)
-	}
-	return is, nil
-}
-
-// replaceFile writes a file and renames it to path, so that path has the old or the new content.
-func replaceFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(fileMode), f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }
 
 // measure reads the size of all segments and indexes but those of this process. Other processes
@@ -262,66 +196,6 @@ func (s *Spool) OtherListeners(names []string) (others []string, err error) {
 	return others, err
 }
 
-// beginEpoch returns the epoch of this process, and begins one if necessary: the next number, with
-// a locked file.
-func (s *Spool) beginEpoch() (uint64, error) {
-	if s.ownEpoch() == 0 {
-		if err := s.measure(); err != nil { // a standby may have opened the spool long ago
-			return 0, err
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for s.epoch == 0 {
-		folder := filepath.Join(s.Path, epochsFolder)
-		next, err := s.lastEpoch(folder)
-		if err != nil {
-			return 0, err
-		}
-		next++
-		path := filepath.Join(folder, strconv.FormatUint(next, 10))
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
-		if errors.Is(err, fs.ErrExist) {
-			continue // another process was faster
-		}
-		if err != nil {
-			return 0, err
-		}
-		if err := tryLock(f); err != nil {
-			f.Close()
-			return 0, err
-		}
-		var now unix.Stat_t
-		if unix.Stat(path, &now) != nil || now.Ino != inode(f) { // removed before the lock
-			f.Close()
-			continue
-		}
-		fmt.Fprintf(f, "%d\n", os.Getpid())
-		s.epoch, s.epochFile = next, f
-	}
-	return s.epoch, nil
-}
-
-// lastEpoch returns the highest epoch so far: of the files of epochs, and of the series.
-func (s *Spool) lastEpoch(folder string) (last uint64, err error) {
-	entries, err := os.ReadDir(folder)
-	if err != nil {
-		return 0, err
-	}
-	for _, e := range entries {
-		if epoch, err := strconv.ParseUint(e.Name(), 10, 64); err == nil {
-			last = max(last, epoch)
-		}
-	}
-	names, err := filepath.Glob(filepath.Join(globEscape(s.Path), "*", "*-*"))
-	for _, name := range names {
-		if epoch, _, ok := parseSeriesName(filepath.Base(name)); ok {
-			last = max(last, epoch)
-		}
-	}
-	return last, err
-}
-
 // globEscape escapes a path for filepath.Glob.
 func globEscape(path string) string {
 	var escaped []byte
@@ -332,16 +206,6 @@ func globEscape(path string) string {
 		escaped = append(escaped, path[i])
 	}
 	return string(escaped)
-}
-
-// isWritten reports whether another process may still append to the series of an epoch.
-func (s *Spool) isWritten(epoch uint64) bool {
-	f, err := os.Open(filepath.Join(s.Path, epochsFolder, strconv.FormatUint(epoch, 10)))
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	return isLocked(f)
 }
 
 // Close ends the epoch and the shipping of this process. Writers and consumers are closed before.
