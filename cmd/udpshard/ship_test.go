@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -148,6 +149,14 @@ func shipArgs(t *testing.T, b broker, more ...string) (address string, args []st
 		"--spool", filepath.Join(dir, "spool")}, more...)
 }
 
+// launchAt starts serve with a known HTTP address, which is in args, and does not wait.
+func launchAt(t *testing.T, http string, args []string, more ...string) *process {
+	t.Helper()
+	p := launch(t, nil, slices.Concat([]string{"serve", "--log-format", "json"}, more, args)...)
+	p.http = http
+	return p
+}
+
 // target returns the ledger of the only target, whose equation must hold.
 func (p *process) target() metrics.Output {
 	p.t.Helper()
@@ -196,7 +205,14 @@ func watchTarget(t *testing.T, http string) (stop func()) {
 			if err != nil || len(status.Listeners[0].Outputs) == 0 {
 				continue // between two processes
 			}
-			now := status.Listeners[0].Outputs[0]
+			now, delivered := status.Listeners[0].Outputs[0], uint64(0)
+			for _, shard := range status.Listeners[0].Shards {
+				delivered += shard.Delivered
+			}
+			// A delivered record is in the spool, but for the write of each shard that is just counted.
+			if now.Spooled+5_000 < delivered {
+				t.Errorf("%d spooled, %d delivered", now.Spooled, delivered)
+			}
 			if now.Spooled != now.Acknowledged+now.Waiting+now.Rejected+now.Expired ||
 				now.Acknowledged < last.Acknowledged || now.Spooled < last.Spooled {
 				t.Errorf("%+v after %+v", now, last)
@@ -259,15 +275,13 @@ func TestActiveProcessIsKilledWhileItShips(t *testing.T) {
 		takeover := filepath.Join(t.TempDir(), "takeover.sock")
 		http := freePort(t)
 		address, args := shipArgs(t, b, "--http", http, "--takeover", takeover)
-		active := launch(t, nil, append([]string{"serve", "--log-format", "json"}, args...)...)
-		active.http = http
+		active := launchAt(t, http, args)
 		active.waitUntilReady()
 		defer watchTarget(t, http)()
 		s := newSenders(t, address, 4)
 		up := true
 		for i := range trials(5) {
-			standby := launch(t, nil, append([]string{"serve", "--log-format", "json", "--standby"}, args...)...)
-			standby.http = http
+			standby := launchAt(t, http, args, "--standby")
 			standby.waitForLog("standby started")
 			s.send(s.sent+10_000, 20_000)
 			if up = i%2 == 1; !up {
@@ -299,11 +313,9 @@ func TestStoppedProcessShipsNothing(t *testing.T) {
 		takeover := filepath.Join(t.TempDir(), "takeover.sock")
 		http := freePort(t)
 		address, args := shipArgs(t, b, "--http", http, "--takeover", takeover)
-		active := launch(t, nil, append([]string{"serve", "--log-format", "json"}, args...)...)
-		active.http = http
+		active := launchAt(t, http, args)
 		active.waitUntilReady()
-		standby := launch(t, nil, append([]string{"serve", "--log-format", "json", "--standby"}, args...)...)
-		standby.http = http
+		standby := launchAt(t, http, args, "--standby")
 		standby.waitForLog("standby started")
 		s := newSenders(t, address, 4)
 		s.send(10_000, 20_000)
@@ -340,11 +352,7 @@ func TestUpgradesWithoutBroker(t *testing.T) {
 		takeover := filepath.Join(t.TempDir(), "takeover.sock")
 		http := freePort(t)
 		address, args := shipArgs(t, b, "--http", http, "--takeover", takeover)
-		start := func() *process {
-			p := launch(t, nil, append([]string{"serve", "--log-format", "json"}, args...)...)
-			p.http = http
-			return p
-		}
+		start := func() *process { return launchAt(t, http, args) }
 		active := start()
 		active.waitUntilReady()
 		s := newSenders(t, address, 4)

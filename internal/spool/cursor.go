@@ -38,7 +38,8 @@ type sending struct {
 // cursor is the file of a state. The file has two slots, which are written in turn: while a slot is
 // written, the state in the other slot is whole. A slot is the sequence number (8 bytes), the
 // length (4) and the CRC32C (4) of the state, and the state in JSON. The state is written before
-// each batch, without waiting for the disk: after the end of the process, the state is exact.
+// each batch and after each acknowledgement, without waiting for the disk: after the end of the
+// process, the state is exact.
 //
 // A process that begins to ship replaces the file. So a process that was stopped during a write, and
 // replaced, writes to the previous file when the process wakes up.
