@@ -55,7 +55,7 @@ type Counters struct {
 	kernel atomic.Uint64 // drops at the socket since the socket was made
 	cookie atomic.Uint64 // of the socket; 0: unknown
 	used   atomic.Uint64 // nanoseconds of CPU time of the shard's threads, as last read
-	_      [cacheLine - 3*8]byte
+	drops  dropTimes
 
 	// Written by an Inheritance.
 	inherited [totalCount]atomic.Uint64
@@ -91,7 +91,7 @@ type totals [totalCount]uint64
 func (t *totals) inFlight() uint64 {
 	accounted := t[delivered]
 	for i := range Table {
-		if c := &Table[i]; c.Drop == ByPolicy || c.Drop == AfterReceipt {
+		if c := &Table[i]; c.Drop == OnPurpose || c.Drop == AfterReceipt {
 			accounted += t[c.total]
 		}
 	}
@@ -148,4 +148,15 @@ func (c *Counters) raiseKernel(seen uint64) {
 			return
 		}
 	}
+}
+
+// continueKernel continues the kernel drops of a predecessor at the same socket, and the time of the
+// last one.
+func (c *Counters) continueKernel(was *Counters) {
+	seen, last := was.kernel.Load(), was.drops.last[kernelReason].Load()
+	c.raiseKernel(seen)
+	if c.kernel.Load() == seen {
+		c.drops.last[kernelReason].Store(last)
+	}
+	c.drops.dated[kernelReason].Store(max(seen, c.drops.dated[kernelReason].Load()))
 }

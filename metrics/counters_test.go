@@ -10,7 +10,7 @@ var writers = [][]string{
 	{"Received", "Bytes", "Batches", "Handled", "Replied", "Truncated", "Unparsed", "NotAllowed", "RateLimited", "Malformed", "ReplyLost",
 		"receivedBefore", "thread", "heartbeat", "outputWaited", "outputWaitSince", "MalformedHeader"},
 	{"Delivered", "OutputLost"},
-	{"kernel", "cookie", "used"},
+	{"kernel", "cookie", "used", "drops"},
 	{"inherited"},
 }
 

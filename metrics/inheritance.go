@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 )
 
 // Inheritance adds the totals of a predecessor to the shared counters of a successor, by the names
@@ -49,6 +50,7 @@ func (sc *SharedCounters) Inherit(old *SharedCounters, renamed map[string]string
 	if id := old.ID(); id != 0 {
 		sc.header.id.Store(id)
 	}
+	sc.header.began.Store(old.header.began.Load())
 	sc.Takeovers().inherit(old.Takeovers())
 	for i := range old.listeners {
 		from := &old.listeners[i]
@@ -64,7 +66,7 @@ func (sc *SharedCounters) Inherit(old *SharedCounters, renamed map[string]string
 				s.to = sc.counters(to.firstShard + index%int(to.shards))
 				if keeper := sc.socketOwner(to, was.cookie.Load()); keeper != nil {
 					s.keeps = true
-					keeper.raiseKernel(was.kernel.Load())
+					keeper.continueKernel(was)
 				}
 			}
 			in.shards = append(in.shards, s)
@@ -93,8 +95,19 @@ func (sc *SharedCounters) socketOwner(l *listenerMemory, cookie uint64) *Counter
 func (in *Inheritance) Sync() {
 	for number := range in.shards {
 		in.shards[number].add(in.totals(number))
+		in.syncDropTimes(number)
 	}
 	in.syncProtocol()
+}
+
+// syncDropTimes raises the times of the last drops to those of an old shard.
+func (in *Inheritance) syncDropTimes(number int) {
+	s, was := &in.shards[number], in.old.counters(number)
+	for reason := range was.drops.last {
+		if s.to != nil {
+			s.to.drops.raise(reason, was.drops.last[reason].Load())
+		}
+	}
 }
 
 func (in *Inheritance) syncProtocol() {
@@ -132,6 +145,13 @@ func (s *inheritedShard) add(now totals) {
 	}
 }
 
+// dropped sets the present time as the time of the last drop for a reason.
+func (s *inheritedShard) dropped(reason int) {
+	if s.to != nil {
+		s.to.drops.raise(reason, time.Now().UnixNano())
+	}
+}
+
 // addGrowth adds to each counter how much now is larger than added, and updates added. No counter
 // goes back. The last counter is first: in totals, received grows before delivered and dropped.
 func addGrowth(to []atomic.Uint64, added, now []uint64) {
@@ -158,7 +178,9 @@ func (in *Inheritance) AddSurplusDrops(socket Socket) error {
 			return fmt.Errorf("drops of %s: %w", s.name, err)
 		}
 		own := was.kernel.Load()
-		s.drops = own + uint64(dropped-uint32(own))
+		if s.drops = own + uint64(dropped-uint32(own)); s.drops > own {
+			s.dropped(kernelReason)
+		}
 		s.add(in.totals(number))
 	}
 	return nil
@@ -213,7 +235,24 @@ func (in *Inheritance) Finalize(countRecords func(Write) (int, error)) (FinalCou
 		last[number][lostInCrash] += lost
 		f.Lost += lost
 		in.shards[number].add(last[number])
+		in.syncDropTimes(number)
+		in.dateLastDrops(number, lost)
 	}
 	in.syncProtocol()
 	return f, errors.Join(errs...)
+}
+
+// dateLastDrops sets the present time as the time of the drops of an old shard that have none: those
+// that Finalize has found, and those of the predecessor's last second. Versions before 0.1.0 set no
+// times.
+func (in *Inheritance) dateLastDrops(number int, lostInCrash uint64) {
+	s, was := &in.shards[number], in.old.counters(number)
+	if lostInCrash > 0 {
+		s.dropped(crashReason)
+	}
+	for reason := range was.drops.dated {
+		if !in.old.Began().IsZero() && was.hasUndatedDrops(reason) {
+			s.dropped(reason)
+		}
+	}
 }

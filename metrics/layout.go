@@ -59,7 +59,8 @@ type header struct {
 	listeners uint32
 	size      uint64        // of the whole memory, in bytes
 	id        atomic.Uint64 // see SharedCounters.ID
-	_         [cacheLine - 4*8]byte
+	began     atomic.Int64  // see SharedCounters.Began; 0 before version 0.1.0
+	_         [cacheLine - 5*8]byte
 	takeovers Takeovers
 }
 

@@ -59,6 +59,14 @@ func (l *Ledger) CountersID() string {
 	return fmt.Sprintf("%016x", id)
 }
 
+// countersSince returns when the counters began at 0.
+func (l *Ledger) countersSince() time.Time {
+	if sc := l.shared.Load(); sc != nil {
+		return sc.Began()
+	}
+	return l.Started
+}
+
 // Takeovers returns the takeovers that led to this process.
 func (l *Ledger) Takeovers() *Takeovers {
 	if sc := l.shared.Load(); sc != nil {

@@ -1,5 +1,7 @@
 package metrics
 
+import "time"
+
 // Output is the ledger of a target: spooled = acknowledged + waiting + rejected + expired.
 type Output struct {
 	To            string  `json:"to"`           // the URL, without secrets
@@ -13,4 +15,8 @@ type Output struct {
 	Resent        uint64  `json:"resent"`     // acknowledged records that were sent again
 	Retries       uint64  `json:"retries"`    // attempts after a failure, of this process
 	LastError     string  `json:"last_error"` // of the present outage; "": the target works
+
+	// The times of the last rejected and the last expired record; zero: none, or not known.
+	LastRejected time.Time `json:"last_rejected,omitzero"`
+	LastExpired  time.Time `json:"last_expired,omitzero"`
 }

@@ -18,7 +18,8 @@ type Reading struct {
 
 	MalformedHeader uint64 `json:"malformed_header"`
 
-	Dropped Drops `json:"dropped"`
+	Dropped     Drops     `json:"dropped"`
+	LastDropped DropTimes `json:"last_dropped"`
 
 	QueueBytes  uint64 `json:"queue_bytes"`
 	BufferBytes uint64 `json:"buffer_bytes"`
@@ -39,15 +40,20 @@ type Drops struct {
 	LostInCrash uint64 `json:"lost_in_crash"`
 }
 
-// Read reads the socket and the counters. Any goroutine may call Read.
+// Read reads the socket and the counters. Drops since the last Read get the present time as the time
+// of the last drop. Any goroutine may call Read.
 func (s *Shard) Read() Reading {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.readSocket()
 	t := s.total()
+	if s.socket != nil || s.shared == nil { // the memory may be another process's
+		s.dateDrops(time.Now())
+	}
 	r := Reading{
 		Shard: s.Index, CPU: s.CPU, Thread: s.Thread(), InFlight: t.inFlight(),
 		QueueBytes: uint64(s.queued), BufferBytes: uint64(s.buffer), CPUTime: time.Duration(t[cpuTime]),
+		LastDropped: s.drops.read(),
 	}
 	for i := range Table {
 		if c := &Table[i]; !c.Gauge {

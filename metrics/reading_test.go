@@ -99,6 +99,12 @@ func TestDetachReadsTheLastValues(t *testing.T) {
 func TestReadingHasEveryCounter(t *testing.T) {
 	shard := numbered()
 	got := shard.Read()
+	for _, c := range DropReasons() {
+		if dated := !c.LastDrop(got.LastDropped).IsZero(); dated != (c.Value(got) > 0) {
+			t.Errorf("%s: %d, and the time of the last drop is %v", c.Name, c.Value(got), c.LastDrop(got.LastDropped))
+		}
+	}
+	got.LastDropped = DropTimes{}
 	want := Reading{
 		Shard: 1, CPU: 2, Thread: 77, Received: 1_000_000, Bytes: 10, Batches: 11, Delivered: 12, Replied: 13, Truncated: 14, Unparsed: 15, MalformedHeader: 26,
 		InFlight:   1_000_000 - 12 - 16 - 17 - 18 - 19,
@@ -108,8 +114,11 @@ func TestReadingHasEveryCounter(t *testing.T) {
 	if got != want {
 		t.Errorf("reading\n%+v, want\n%+v", got, want)
 	}
-	if lost := got.Dropped.Lost(); lost != 21+18+19 {
-		t.Errorf("%d datagrams lost: drops by policy and lost replies are not lost datagrams", lost)
+	if lost := got.Dropped.Lost(); lost != 21+19 {
+		t.Errorf("%d datagrams lost: drops on purpose and lost replies are not lost datagrams", lost)
+	}
+	if n := got.Dropped.OnPurpose(); n != 16+17+18 {
+		t.Errorf("%d datagrams dropped on purpose", n)
 	}
 }
 
@@ -142,6 +151,9 @@ func TestSum(t *testing.T) {
 	fill(reflect.ValueOf(&b).Elem(), 4)
 	fill(reflect.ValueOf(&want).Elem(), 7)
 	want.Shard, want.CPU, want.Thread = 0, 0, 0
+	a.LastDropped.Kernel, b.LastDropped.Kernel = time.Unix(5, 0), time.Unix(4, 0)
+	b.LastDropped.LostInCrash = time.Unix(6, 0)
+	want.LastDropped = DropTimes{Kernel: time.Unix(5, 0), LostInCrash: time.Unix(6, 0)}
 	if got := Sum([]Reading{a, b}); got != want {
 		t.Errorf("sum\n%+v, want\n%+v", got, want)
 	}
@@ -150,12 +162,14 @@ func TestSum(t *testing.T) {
 	}
 }
 
-// fill sets all numbers of a struct.
+// fill sets all numbers of a struct, and no times.
 func fill(v reflect.Value, to int) {
 	for i := range v.NumField() {
 		switch field := v.Field(i); field.Kind() {
 		case reflect.Struct:
-			fill(field, to)
+			if field.Type() != reflect.TypeFor[DropTimes]() {
+				fill(field, to)
+			}
 		case reflect.Uint64:
 			field.SetUint(uint64(to))
 		default:

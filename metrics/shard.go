@@ -72,6 +72,7 @@ func (s *Shard) Detach() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.readSocket()
+	s.dateDrops(time.Now())
 	s.socket = nil
 	s.queued = 0
 }

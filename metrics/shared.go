@@ -61,6 +61,7 @@ func newSharedCounters(layouts []Layout) (*SharedCounters, error) {
 	h.magic, h.version = magic, layoutVersion
 	h.listeners, h.size = uint32(len(listeners)), uint64(size)
 	h.id.Store(newID())
+	h.began.Store(time.Now().UnixNano())
 	for i := range listeners {
 		*sys.At[row](memory, headerSize+i*rowSize) = listeners[i].row
 	}
@@ -185,6 +186,15 @@ func (sc *SharedCounters) HandedOver() bool { return sc.control.words.handedOver
 // counters, and Inherit copies the ID together with the totals. Two readings with one ID are of
 // counters that never went back in between. The ID is 0 if an older version made the counters.
 func (sc *SharedCounters) ID() uint64 { return sc.header.id.Load() }
+
+// Began returns when the totals began at 0. Inherit copies the time together with the totals. The
+// time is zero if a version before 0.1.0 made the counters.
+func (sc *SharedCounters) Began() time.Time {
+	if began := sc.header.began.Load(); began != 0 {
+		return time.Unix(0, began)
+	}
+	return time.Time{}
+}
 
 func newID() uint64 { return rand.Uint64() | 1 } // not 0
 

@@ -74,11 +74,12 @@ func TestLayoutOfVersion4(t *testing.T) {
 	}
 	counters := words(0, "Received", "Bytes", "Batches", "Handled", "Replied", "Truncated", "Unparsed", "NotAllowed", "RateLimited",
 		"Malformed", "ReplyLost", "receivedBefore", "thread", "heartbeat", "outputWaited", "outputWaitSince", "MalformedHeader")
-	counters["Delivered"], counters["OutputLost"], counters["kernel"], counters["cookie"], counters["used"], counters["inherited"] = 256, 264, 384, 392, 400, 512
+	counters["Delivered"], counters["OutputLost"], counters["kernel"], counters["cookie"], counters["used"], counters["drops"], counters["inherited"] = 256, 264, 384, 392, 400, 408, 512
 	for of, offsets := range map[reflect.Type]map[string]uintptr{
 		reflect.TypeFor[Counters]():       counters,
-		reflect.TypeFor[header]():         {"magic": 0, "version": 8, "listeners": 12, "size": 16, "id": 24, "takeovers": 128},
+		reflect.TypeFor[header]():         {"magic": 0, "version": 8, "listeners": 12, "size": 16, "id": 24, "began": 32, "takeovers": 128},
 		reflect.TypeFor[Takeovers]():      {"counts": 0, "last": 40, "lastReason": 48, "stalled": 56, "doublings": 64},
+		reflect.TypeFor[dropTimes]():      {"last": 0, "dated": 56},
 		reflect.TypeFor[row]():            {"name": 0, "length": 64, "shards": 68, "batch": 72, "protocolCounters": 76},
 		reflect.TypeFor[writeLogMemory](): {"length": 0, "sequence": 8, "entries": 16, "path": 160},
 		reflect.TypeFor[controlWords]():   words(0, "magic", "version", "epoch", "handedOver"),

@@ -10,12 +10,14 @@ import (
 type Status struct {
 	Version string `json:"version"`
 	ProcessStatus
-	Role       string           `json:"role"`
-	StartedAt  time.Time        `json:"started_at"`
-	CountersID string           `json:"counters_id"` // see Ledger.CountersID
-	Standbys   []StandbyStatus  `json:"standbys"`
-	Takeovers  TakeoverStatus   `json:"takeovers"`
-	Listeners  []ListenerStatus `json:"listeners"`
+	Role       string    `json:"role"`
+	StartedAt  time.Time `json:"started_at"`
+	CountersID string    `json:"counters_id"` // see Ledger.CountersID
+	// CountersSince is when the counters began at 0; zero if a version before 0.1.0 made them.
+	CountersSince time.Time        `json:"counters_since,omitzero"`
+	Standbys      []StandbyStatus  `json:"standbys"`
+	Takeovers     TakeoverStatus   `json:"takeovers"`
+	Listeners     []ListenerStatus `json:"listeners"`
 }
 
 // ProcessStatus identifies a process: two containers may both have a PID 1, in different PID
@@ -52,6 +54,7 @@ func (l *Ledger) Status() Status {
 		Role:          l.Role(),
 		StartedAt:     l.Started.UTC().Truncate(time.Millisecond),
 		CountersID:    l.CountersID(),
+		CountersSince: l.countersSince().UTC().Truncate(time.Millisecond),
 		Takeovers:     l.Takeovers().status(time.Now()),
 		Listeners:     []ListenerStatus{},
 	}

@@ -1,6 +1,9 @@
 package metrics
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // Counter is a row of Table: one number of a Reading by all its names.
 type Counter struct {
@@ -17,6 +20,7 @@ type Counter struct {
 	total int // index in totals; a gauge has none
 	own   func(c *Counters) uint64
 	field func(r *Reading) *uint64
+	last  func(t *DropTimes) *time.Time // of a drop reason
 }
 
 // Drop says where the datagrams of a drop reason stand in the equations of the ledger.
@@ -26,7 +30,7 @@ type Drop int
 const (
 	NoDrop        Drop = iota // the counter is not a drop reason
 	BeforeReceipt             // dropped by the kernel, and so not received
-	ByPolicy                  // received, and dropped as the settings demand
+	OnPurpose                 // received, and dropped as the settings or the protocol demand
 	AfterReceipt              // received, and lost
 	ReplyOnly                 // delivered, but the reply was lost
 )
@@ -74,24 +78,31 @@ var Table = []Counter{
 
 	{Name: "kernel", Drop: BeforeReceipt, total: kernel,
 		field: func(r *Reading) *uint64 { return &r.Dropped.Kernel },
+		last:  func(t *DropTimes) *time.Time { return &t.Kernel },
 		own:   func(c *Counters) uint64 { return c.kernel.Load() }},
-	{Name: "not_allowed", Drop: ByPolicy, total: notAllowed,
+	{Name: "not_allowed", Drop: OnPurpose, total: notAllowed,
 		field: func(r *Reading) *uint64 { return &r.Dropped.NotAllowed },
+		last:  func(t *DropTimes) *time.Time { return &t.NotAllowed },
 		own:   func(c *Counters) uint64 { return c.NotAllowed.Load() }},
-	{Name: "rate_limited", Drop: ByPolicy, total: rateLimited,
+	{Name: "rate_limited", Drop: OnPurpose, total: rateLimited,
 		field: func(r *Reading) *uint64 { return &r.Dropped.RateLimited },
+		last:  func(t *DropTimes) *time.Time { return &t.RateLimited },
 		own:   func(c *Counters) uint64 { return c.RateLimited.Load() }},
-	{Name: "malformed", Drop: AfterReceipt, total: malformed,
+	{Name: "malformed", Drop: OnPurpose, total: malformed,
 		field: func(r *Reading) *uint64 { return &r.Dropped.Malformed },
+		last:  func(t *DropTimes) *time.Time { return &t.Malformed },
 		own:   func(c *Counters) uint64 { return c.Malformed.Load() }},
 	{Name: "output", Drop: AfterReceipt, total: outputLost,
 		field: func(r *Reading) *uint64 { return &r.Dropped.Output },
+		last:  func(t *DropTimes) *time.Time { return &t.Output },
 		own:   func(c *Counters) uint64 { return c.OutputLost.Load() }},
 	{Name: "reply", Drop: ReplyOnly, total: replyLost,
 		field: func(r *Reading) *uint64 { return &r.Dropped.Reply },
+		last:  func(t *DropTimes) *time.Time { return &t.Reply },
 		own:   func(c *Counters) uint64 { return c.ReplyLost.Load() }},
 	{Name: "lost_in_crash", Drop: AfterReceipt, total: lostInCrash,
 		field: func(r *Reading) *uint64 { return &r.Dropped.LostInCrash },
+		last:  func(t *DropTimes) *time.Time { return &t.LostInCrash },
 		own:   func(*Counters) uint64 { return 0 }}, // only inherited
 
 	{Name: "queue_bytes", Metric: "receive_queue_bytes", Gauge: true, Unlogged: true,
@@ -102,8 +113,15 @@ var Table = []Counter{
 		field: func(r *Reading) *uint64 { return &r.BufferBytes }},
 }
 
+// DropReasons returns the rows of Table that are drop reasons.
+func DropReasons() []*Counter { return dropReasons }
+
 // Value returns the number of the counter in a reading.
 func (c *Counter) Value(r Reading) uint64 { return *c.field(&r) }
+
+// LastDrop returns the time of the last drop for the reason, zero if there is none or the time is
+// not known: see DropTimes.
+func (c *Counter) LastDrop(t DropTimes) time.Time { return *c.last(&t) }
 
 // LogName returns the name of the counter as a field of log lines.
 func (c *Counter) LogName() string {
@@ -124,20 +142,27 @@ func (d Drops) sum(kinds ...Drop) (n uint64) {
 	return n
 }
 
-// Lost returns the datagrams that were to be delivered and are lost.
+// Lost returns the datagrams that were to be delivered and are lost: Kernel, Output and
+// LostInCrash.
 func (d Drops) Lost() uint64 { return d.sum(BeforeReceipt, AfterReceipt) }
+
+// OnPurpose returns the datagrams that were dropped on purpose: NotAllowed, RateLimited and
+// Malformed.
+func (d Drops) OnPurpose() uint64 { return d.sum(OnPurpose) }
 
 // Received returns the datagrams that were received and then dropped: the drops in the first
 // equation of the ledger.
-func (d Drops) Received() uint64 { return d.sum(ByPolicy, AfterReceipt) }
+func (d Drops) Received() uint64 { return d.sum(OnPurpose, AfterReceipt) }
 
-// Sum adds up readings. Fields that name one shard stay zero.
+// Sum adds up readings. Fields that name one shard stay zero; the times of the last drops are the
+// latest of all shards.
 func Sum(readings []Reading) (sum Reading) {
 	for _, r := range readings {
 		for i := range Table {
 			*Table[i].field(&sum) += *Table[i].field(&r)
 		}
 		sum.CPUTime += r.CPUTime
+		sum.LastDropped.latest(r.LastDropped)
 	}
 	return sum
 }

@@ -69,7 +69,8 @@ type worker struct {
 func (w *worker) status() metrics.Output {
 	is := w.consumer.Status()
 	out := metrics.Output{To: w.settings.Name(), Acknowledged: is.Acknowledged, Waiting: is.Waiting,
-		Rejected: is.Rejected, Expired: is.Expired, Resent: is.Resent, WaitingBytes: is.WaitingBytes}
+		Rejected: is.Rejected, Expired: is.Expired, Resent: is.Resent, WaitingBytes: is.WaitingBytes,
+		LastRejected: milliseconds(is.LastRejected), LastExpired: milliseconds(is.LastExpired)}
 	out.Spooled = is.Acknowledged + is.Waiting + is.Rejected + is.Expired
 	if !is.OldestWaiting.IsZero() {
 		out.OldestWaiting = max(0, time.Since(is.OldestWaiting).Seconds())
@@ -79,6 +80,9 @@ func (w *worker) status() metrics.Output {
 	out.Retries, out.LastError = w.retries, w.lastError
 	return out
 }
+
+// milliseconds returns a time as the status has it; a zero time stays zero.
+func milliseconds(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
 // run ships until Stop, or until another process has the spool.
 func (w *worker) run() {

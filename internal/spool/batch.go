@@ -140,7 +140,9 @@ func (c *Consumer) Done(r Result) error {
 		r.Acknowledged -= expired
 	}
 	c.state.Acknowledged += uint64(r.Acknowledged - r.Rejected)
-	c.state.Rejected += uint64(r.Rejected)
+	if c.state.Rejected += uint64(r.Rejected); r.Rejected > 0 {
+		c.state.LastRejected = time.Now()
+	}
 	if after.Record > at.Record {
 		c.state.Series[b.Series] = after
 	}

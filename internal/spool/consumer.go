@@ -148,6 +148,7 @@ func (c *Consumer) skip(s *Series, after position, d *Damage) {
 	if after.Record > at.Record || after.Offset > at.Offset {
 		c.state.Series[s.Name] = after
 		c.state.Expired += d.Records
+		c.state.LastExpired = time.Now()
 	}
 	c.mu.Unlock()
 	s.markDamaged(c.reader.segment)
@@ -155,8 +156,7 @@ func (c *Consumer) skip(s *Series, after position, d *Damage) {
 }
 
 // expire moves the position of a series to a record, and returns how many records are skipped. The
-// ledger is saved before the records are removed, so that a crash forgets none. An error of that is
-// ignored: the disk may be full because of these records.
+// ledger is saved before the records are removed, unless the disk is full because of them.
 func (c *Consumer) expire(s *Series, next uint64) (records uint64) {
 	at, list := c.position(s), c.listener.ordered()
 	c.mu.Lock()
@@ -166,6 +166,7 @@ func (c *Consumer) expire(s *Series, next uint64) (records uint64) {
 	}
 	records = next - at.Record
 	c.state.Expired += records
+	c.state.LastExpired = time.Now()
 	c.state.Series[s.Name] = position{Record: next, Segment: next}
 	c.saved = false
 	c.save(list)

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,6 +24,8 @@ type state struct {
 	Resent       uint64              `json:"resent"`
 	Waiting      uint64              `json:"waiting"`       // when the state was written
 	WaitingBytes int64               `json:"waiting_bytes"` // likewise
+	LastRejected time.Time           `json:"last_rejected,omitzero"`
+	LastExpired  time.Time           `json:"last_expired,omitzero"`
 	Note         string              `json:"note,omitempty"`
 	Sending      *sending            `json:"sending,omitempty"`
 	Series       map[string]position `json:"series"`

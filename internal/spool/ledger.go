@@ -31,6 +31,7 @@ type Status struct {
 	Acknowledged, Waiting, Rejected, Expired, Resent uint64
 	WaitingBytes                                     int64
 	OldestWaiting                                    time.Time // zero: no record waits
+	LastRejected, LastExpired                        time.Time // zero: none, or not known
 }
 
 // Status returns the ledger. In a process that does not ship, or not yet, the ledger is made of the
@@ -58,7 +59,8 @@ func (c *Consumer) Status() (s Status) {
 		is.Waiting, is.WaitingBytes = is.countWaiting(list)
 	}
 	s = Status{Acknowledged: is.Acknowledged, Waiting: is.Waiting, Rejected: is.Rejected,
-		Expired: is.Expired, Resent: is.Resent, WaitingBytes: is.WaitingBytes}
+		Expired: is.Expired, Resent: is.Resent, WaitingBytes: is.WaitingBytes,
+		LastRejected: is.LastRejected, LastExpired: is.LastExpired}
 	if s.Waiting > 0 {
 		if s.OldestWaiting = c.oldest; c.oldest.IsZero() {
 			s.OldestWaiting = time.Now()

@@ -148,7 +148,8 @@ func TestWaitingRecordsAreThoseThatAreShipped(t *testing.T) {
 		want := c.Status()
 		got := Status{Acknowledged: target.Acknowledged, Waiting: target.Waiting,
 			Rejected: target.Rejected, Expired: target.Expired, Resent: target.Resent,
-			WaitingBytes: target.WaitingBytes, OldestWaiting: want.OldestWaiting}
+			WaitingBytes: target.WaitingBytes, OldestWaiting: want.OldestWaiting,
+			LastRejected: want.LastRejected}
 		if got != want || target.Waiting != uint64(len(records)) || target.OldestWaiting == nil ||
 			target.Sending == nil || target.Sending.Count != len(c.batch.Lines) {
 			t.Errorf("%+v, want %+v and %d records", target, want, len(records))

@@ -227,8 +227,7 @@ func (w *Writer) End(n int) {
 	w.listener.notify()
 }
 
-// saveBlock appends the pending lines to the index. An error is ignored: lines without a block are
-// read without a checksum.
+// saveBlock appends the pending lines to the index. After an error, lines are read unchecked.
 func (w *Writer) saveBlock() {
 	if w.block.records == 0 || w.partial > 0 {
 		return
