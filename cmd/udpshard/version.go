@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
 
@@ -24,25 +25,49 @@ func (b build) labels() map[string]string {
 	return map[string]string{"version": b.version, "commit": b.commit, "go": b.goVersion}
 }
 
+// thisBuild returns the build of this process.
 func thisBuild() build {
-	b := build{version: version, commit: commit, goVersion: runtime.Version(), kernel: "unknown"}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		if v := info.Main.Version; v != "(devel)" {
-			b.version = cmp.Or(b.version, v)
-		}
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				b.commit = cmp.Or(b.commit, s.Value)
-			}
-		}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		info = &debug.BuildInfo{}
 	}
-	b.version = cmp.Or(b.version, "devel")
-	b.commit = cmp.Or(b.commit, "unknown")
+	b := newBuild(version, commit, info)
 	var name unix.Utsname
 	if unix.Uname(&name) == nil {
 		b.kernel = unix.ByteSliceToString(name.Release[:])
 	}
 	return b
+}
+
+// newBuild returns a build with a version and a commit. An empty one is replaced by the one in info:
+// the version has the suffix +dirty, and the commit -dirty, if the clone had changes that were not
+// committed. A build outside a clone, or with -buildvcs=false, has no commit in info, and a version
+// only if it was installed by go install MODULE@VERSION.
+func newBuild(version, commit string, info *debug.BuildInfo) build {
+	if v := info.Main.Version; v != "(devel)" {
+		version = cmp.Or(version, v)
+	}
+	settings := make(map[string]string)
+	for _, s := range info.Settings {
+		settings[s.Key] = s.Value
+	}
+	revision := settings["vcs.revision"]
+	if revision != "" && settings["vcs.modified"] == "true" {
+		revision += "-dirty"
+	}
+	return build{
+		version:   cmp.Or(version, "devel"),
+		commit:    cmp.Or(commit, revision, "unknown"),
+		goVersion: runtime.Version(),
+		kernel:    "unknown",
+	}
+}
+
+// versionText returns what the command version prints.
+func versionText() string {
+	b := thisBuild()
+	return fmt.Sprintf("udpshard %s\ncommit   %s\ngo       %s %s/%s\nkernel   %s\n",
+		b.version, b.commit, b.goVersion, runtime.GOOS, runtime.GOARCH, b.kernel)
 }
 
 func versionCommand() *cobra.Command {
@@ -52,9 +77,7 @@ func versionCommand() *cobra.Command {
 		Args:    cli.NoArguments,
 		Example: "  udpshard version",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			b := thisBuild()
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "udpshard %s\ncommit   %s\ngo       %s %s/%s\nkernel   %s\n",
-				b.version, b.commit, b.goVersion, runtime.GOOS, runtime.GOARCH, b.kernel)
+			_, err := io.WriteString(cmd.OutOrStdout(), versionText())
 			return err
 		},
 	}
