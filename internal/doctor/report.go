@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/udpshard/udpshard/internal/cli"
 )
 
 // Report is the output of udpshard doctor.
@@ -36,13 +38,15 @@ func (r Report) JSON(w io.Writer) error {
 func (r Report) Text(w io.Writer) error {
 	width := 0
 	for _, f := range r.Findings {
-		width = max(width, len(r.name(f)))
+		width = max(width, cli.Width(r.name(f)))
 	}
 	var b strings.Builder
 	for _, f := range r.Findings {
-		fmt.Fprintf(&b, "%s  %-*s  %s\n", r.level(f.Level), width, r.name(f), f.Finding)
+		name := r.name(f)
+		name += strings.Repeat(" ", width-cli.Width(name))
+		fmt.Fprintf(&b, "%s  %s  %s\n", r.level(f.Level), name, cli.Printable(f.Finding))
 		if f.Remedy != "" {
-			fmt.Fprintf(&b, "      %*s  remedy: %s\n", width, "", f.Remedy)
+			fmt.Fprintf(&b, "      %*s  remedy: %s\n", width, "", cli.Printable(f.Remedy))
 		}
 	}
 	fmt.Fprintf(&b, "\n%d ok, %d warn, %d fail", r.Count(OK), r.Count(Warn), r.Count(Fail))
@@ -57,7 +61,7 @@ func (r Report) Text(w io.Writer) error {
 // name returns the check of a finding, and its listener.
 func (r Report) name(f Finding) string {
 	if f.Listener != "" && r.Named {
-		return f.Check + " " + f.Listener
+		return f.Check + " " + cli.Printable(f.Listener)
 	}
 	return f.Check
 }

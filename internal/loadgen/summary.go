@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/format"
@@ -59,8 +58,8 @@ func (r Summary) Verdict() error {
 
 // Print prints tables.
 func (r Summary) Print(w io.Writer) {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	row := func(name, format string, args ...any) { fmt.Fprintf(table, name+"\t"+format+"\n", args...) }
+	table := cli.NewTable("ll")
+	row := func(name, format string, args ...any) { table.Row(name, fmt.Sprintf(format, args...)) }
 	row("sent", "%s datagrams, %s bytes, to %s from %d flows as run %s", format.Count(r.Sent), format.Count(r.Bytes), r.To, r.Flows, r.Run)
 	row("time", "%.3f s, and %.3f s of CPU time (%.1f%% of a CPU)", r.Seconds, r.CPUSeconds, 100*r.CPUSeconds/max(r.Seconds, 1e-9))
 	asked := "flat out"
@@ -83,7 +82,7 @@ func (r Summary) Print(w io.Writer) {
 	if len(r.Errors) == 0 {
 		row("errors", "none")
 	}
-	table.Flush()
+	table.Print(w, "")
 	if r.Records != nil {
 		printRecords(w, *r.Records)
 	}
@@ -97,17 +96,16 @@ const maxFlowRows = 20
 
 func printRecords(w io.Writer, r Report) {
 	fmt.Fprintln(w)
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(table, "flow\tsent\tarrived\tlost\tdoubled\treordered\t\n")
+	table := cli.NewTable("rrrrrr", "flow", "sent", "arrived", "lost", "doubled", "reordered")
 	row := func(name string, f FlowReport) {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t\n", name, format.Count(f.Sent), format.Count(f.Arrived), format.Count(f.Lost), format.Count(f.Doubled), format.Count(f.Reordered))
+		table.Row(name, format.Count(f.Sent), format.Count(f.Arrived), format.Count(f.Lost), format.Count(f.Doubled), format.Count(f.Reordered))
 	}
 	worst := r.Worst(maxFlowRows)
 	for _, f := range worst {
 		row(strconv.Itoa(f.Flow), f)
 	}
 	row("all", r.Total)
-	table.Flush()
+	table.Print(w, "  ")
 	if bad := len(r.Worst(len(r.Flows))); bad > len(worst) {
 		fmt.Fprintf(w, "and %d more flows with losses, doubles or reordering\n", bad-len(worst))
 	}
@@ -143,16 +141,18 @@ func whereMissing(a Arrival) string {
 
 func printArrival(w io.Writer, a Arrival) {
 	fmt.Fprintln(w)
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(table, "shard\treceived\tkernel drops\tother drops\tin flight\tshare\t\n")
-	for _, s := range a.Shards {
-		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%.1f%%\t\n", s.Shard, format.Count(s.Received), format.Count(s.Dropped.Kernel),
-			format.Count(s.Dropped.Received()), format.Count(s.InFlight),
-			100*float64(s.Received+s.Dropped.Kernel)/max(float64(a.Received+a.Dropped.Kernel), 1))
+	table := cli.NewTable("rrrrrr", "shard", "received", "kernel drops", "other drops", "in flight", "share")
+	row := func(name string, received uint64, dropped metrics.Drops, inFlight uint64, share float64) {
+		table.Row(name, format.Count(received), format.Count(dropped.Kernel), format.Count(dropped.Received()),
+			format.Count(inFlight), fmt.Sprintf("%.1f%%", 100*share))
 	}
-	fmt.Fprintf(table, "all\t%s\t%s\t%s\t%s\t100.0%%\t\n", format.Count(a.Received), format.Count(a.Dropped.Kernel), format.Count(a.Dropped.Received()), format.Count(a.InFlight))
-	table.Flush()
-	to := fmt.Sprintf("listener %s at %s", a.Listener, a.Address)
+	for _, s := range a.Shards {
+		share := float64(s.Received+s.Dropped.Kernel) / max(float64(a.Received+a.Dropped.Kernel), 1)
+		row(strconv.Itoa(s.Shard), s.Received, s.Dropped, s.InFlight, share)
+	}
+	row("all", a.Received, a.Dropped, a.InFlight, 1)
+	table.Print(w, "  ")
+	to := fmt.Sprintf("listener %s at %s", cli.Printable(a.Listener), cli.Printable(a.Address))
 	if n := a.Missing(); n > 0 {
 		fmt.Fprintf(w, "%s of %s not delivered by %s: %s\n", format.Count(n), format.Count(a.Sent), to, whereMissing(a))
 	} else {

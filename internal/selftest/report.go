@@ -3,7 +3,7 @@ package selftest
 import (
 	"fmt"
 	"io"
-	"text/tabwriter"
+	"strconv"
 	"time"
 
 	"github.com/udpshard/udpshard/internal/cli"
@@ -87,8 +87,8 @@ func roundRate(rate float64) uint64 {
 // Print prints tables.
 func (r Report) Print(w io.Writer) {
 	fmt.Fprintf(w, "%s, %s, %s\n%s\n\n", r.Protocol, format.Plural(len(r.Shards), "shard"), format.Plural(r.Flows, "flow"), r.Note)
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	row := func(name, format string, args ...any) { fmt.Fprintf(table, name+"\t"+format+"\n", args...) }
+	table := cli.NewTable("ll")
+	row := func(name, format string, args ...any) { table.Row(name, fmt.Sprintf(format, args...)) }
 	switch {
 	case r.Highest == 0:
 		row("highest loss-free rate", "none")
@@ -107,14 +107,14 @@ func (r Report) Print(w io.Writer) {
 		}
 		row("spread", "%s: a fair hash gives the fullest shard %.1f%% ± %.1f%% with %d flows", judgement, 100*r.FairMax, 100*r.FairDeviation, r.Flows)
 	}
-	table.Flush()
+	table.Print(w, "")
 	fmt.Fprintln(w)
-	table = tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(table, "shard\tcpu\tshare\tbusy\twaited\t\n")
+	table = cli.NewTable("rrrrr", "shard", "cpu", "share", "busy", "waited")
 	for _, s := range r.Shards {
-		fmt.Fprintf(table, "%d\t%d\t%.1f%%\t%.0f%%\t%.0f%%\t\n", s.Shard, s.CPU, 100*s.Share, 100*s.Busy, 100*s.Waited)
+		table.Row(strconv.Itoa(s.Shard), strconv.Itoa(s.CPU), fmt.Sprintf("%.1f%%", 100*s.Share),
+			fmt.Sprintf("%.0f%%", 100*s.Busy), fmt.Sprintf("%.0f%%", 100*s.Waited))
 	}
-	table.Flush()
+	table.Print(w, "  ")
 	fmt.Fprintf(w, "\nverdict: %s\n", r.Verdict)
 	if r.Remedy != "" {
 		fmt.Fprintf(w, "remedy:  %s\n", r.Remedy)

@@ -5,8 +5,9 @@ import (
 	"io"
 	"slices"
 	"strconv"
-	"text/tabwriter"
+	"strings"
 
+	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/format"
 )
 
@@ -20,20 +21,20 @@ func (r Report) Print(w io.Writer) {
 		if g.severalUsers {
 			fmt.Fprintln(w, "these sockets belong to several users: no SO_REUSEPORT group; with SO_REUSEADDR, the socket bound last receives everything")
 		}
-		printSockets(w, "member", g.Sockets, r.Looks, func(s socketReport) string { return strconv.Itoa(*s.Member) })
+		printSockets(w, []string{"member"}, g.Sockets, r.Looks, func(s socketReport) []string { return []string{strconv.Itoa(*s.Member)} })
 	}
 	if len(r.Connected) > 0 {
 		if len(r.Groups) > 0 {
 			fmt.Fprintln(w)
 		}
 		fmt.Fprintln(w, "connected sockets receive what their peer sends, before all groups")
-		printSockets(w, "local\tpeer", r.Connected, r.Looks, func(s socketReport) string { return s.Local + "\t" + s.Peer })
+		printSockets(w, []string{"local", "peer"}, r.Connected, r.Looks, func(s socketReport) []string { return []string{s.Local, s.Peer} })
 	}
 	if len(r.Findings) > 0 || r.Unseen != "" {
 		fmt.Fprintln(w)
 	}
 	for _, f := range r.Findings {
-		fmt.Fprintf(w, "%s\n  remedy: %s\n", f.Finding, f.Remedy)
+		fmt.Fprintf(w, "%s\n  remedy: %s\n", cli.Printable(f.Finding), cli.Printable(f.Remedy))
 	}
 	if r.Unseen != "" {
 		fmt.Fprintf(w, "pid -: %s\n", r.Unseen)
@@ -41,9 +42,9 @@ func (r Report) Print(w io.Writer) {
 }
 
 // printSockets prints a table. first returns the first columns, and head is their heading.
-func printSockets(w io.Writer, head string, sockets []socketReport, looks int, first func(socketReport) string) {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, head+"\tpid\tcommand\tuid\tqueue\tbuffer\tfull\tdrops\tdrops/s\tcookie\t")
+func printSockets(w io.Writer, head []string, sockets []socketReport, looks int, first func(socketReport) []string) {
+	heading := append(head, "pid", "command", "uid", "queue", "buffer", "full", "drops", "drops/s", "cookie", "")
+	table := cli.NewTable(strings.Repeat("r", len(heading)-1)+"l", heading...)
 	for _, s := range sockets {
 		pids, commands := []string{}, []string{}
 		for _, p := range s.Processes {
@@ -57,20 +58,21 @@ func printSockets(w io.Writer, head string, sockets []socketReport, looks int, f
 		if looks < 2 {
 			rate = "-"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\t%.0f%%\t%s\t%s\t%#x\t%s\n", first(s), joinWords(pids), joinWords(slices.Compact(commands)), s.UID,
-			format.Size(uint64(s.QueueBytes)), format.Size(uint64(s.BufferBytes)), 100*float64(s.QueueBytes)/max(float64(s.BufferBytes), 1),
-			format.Count(uint64(s.Drops)), rate, s.Cookie, s.note())
+		full := 100 * float64(s.QueueBytes) / max(float64(s.BufferBytes), 1)
+		table.Row(append(first(s), joinWords(pids), joinWords(slices.Compact(commands)), fmt.Sprint(s.UID),
+			format.Size(uint64(s.QueueBytes)), format.Size(uint64(s.BufferBytes)), fmt.Sprintf("%.0f%%", full),
+			format.Count(uint64(s.Drops)), rate, fmt.Sprintf("%#x", s.Cookie), s.note())...)
 	}
-	table.Flush()
+	table.Print(w, "  ")
 }
 
 // note marks a socket that loses datagrams, in the last column.
 func (s socketReport) note() string {
 	switch {
 	case s.Unread:
-		return "  not read"
+		return "not read"
 	case s.dropped > 0:
-		return "  dropping"
+		return "dropping"
 	}
 	return ""
 }

@@ -68,23 +68,23 @@ func (r *Report) Print(w io.Writer) {
 	if r.Shipper != nil {
 		shipper = process(r.Shipper)
 	}
-	facts := &table{}
-	facts.add("spool", r.Path)
-	facts.add("identity", r.ID)
-	facts.add("size", fmt.Sprintf("%s; free on the file system: %s",
+	facts := cli.NewTable("ll")
+	facts.Row("spool", r.Path)
+	facts.Row("identity", r.ID)
+	facts.Row("size", fmt.Sprintf("%s; free on the file system: %s",
 		format.Size(uint64(r.SizeBytes)), format.Size(uint64(r.FreeBytes))))
-	facts.add("shipped by", shipper)
+	facts.Row("shipped by", shipper)
 	rejected := format.Plural(int(r.RejectedRecords), "record")
 	if r.RejectedRecords > 0 {
 		rejected += ", in rejected.json"
 	}
-	facts.add("rejected", rejected)
+	facts.Row("rejected", rejected)
 	if v := r.Verification; v != nil {
-		facts.add("verified", fmt.Sprintf("%s, %s, %s, %s",
+		facts.Row("verified", fmt.Sprintf("%s, %s, %s, %s",
 			format.Plural(v.Segments, "segment"), format.Plural(v.Blocks, "block"),
 			format.Plural(int(v.Records), "record"), format.Size(uint64(v.Bytes))))
 	}
-	facts.print(w, "", 2)
+	facts.Print(w, "")
 	for _, l := range r.Listeners {
 		printListener(w, l)
 	}
@@ -96,44 +96,50 @@ func (r *Report) Print(w io.Writer) {
 		if i == 0 {
 			fmt.Fprintln(w)
 		}
-		fmt.Fprintf(w, "%s does not belong to the spool\n", name)
+		fmt.Fprintf(w, "%s does not belong to the spool\n", cli.Printable(name))
 	}
 }
 
 func printListener(w io.Writer, l spool.ListenerView) {
-	fmt.Fprintf(w, "\nlistener %s\n", l.Name)
-	series := &table{}
-	series.add("series", "segments", "records", "size", "oldest", "written by")
+	fmt.Fprintf(w, "\nlistener %s\n", cli.Printable(l.Name))
+	series := cli.NewTable("lrrrrl", "series", "segments", "records", "size", "oldest", "written by")
 	for _, s := range l.Series {
-		series.add(s.Name, count(s.Segments), count(s.Records), format.Size(uint64(s.Bytes)),
+		series.Row(s.Name, count(s.Segments), count(s.Records), format.Size(uint64(s.Bytes)),
 			moment(s.Oldest), process(s.Writer))
 	}
-	series.printRows(w, "no records")
-	targets := &table{}
-	targets.add("target", "acknowledged", "waiting", "size", "oldest waiting", "rejected", "expired",
+	printRows(w, series, "no records")
+	targets := cli.NewTable("lrrrrrrrl", "target", "acknowledged", "waiting", "size", "oldest waiting", "rejected", "expired",
 		"resent", "being sent")
-	positions := &table{}
-	positions.add("target", "series", "next record", "segment", "offset in bytes", "waiting")
+	positions := cli.NewTable("lrrrrl", "target", "series", "next record", "segment", "offset in bytes", "waiting")
 	for _, t := range l.Targets {
 		sending := "-"
 		if b := t.Sending; b != nil {
 			sending = fmt.Sprintf("%s from %s of %s", format.Plural(b.Count, "record"),
 				count(b.First), b.Series)
 		}
-		targets.add(name(t), count(t.Acknowledged), count(t.Waiting),
+		targets.Row(name(t), count(t.Acknowledged), count(t.Waiting),
 			format.Size(uint64(t.WaitingBytes)),
 			moment(t.OldestWaiting), count(t.Rejected), count(t.Expired), count(t.Resent), sending)
 		for _, p := range t.Positions {
-			positions.add(name(t), p.Series, count(p.Next), count(p.Segment),
+			positions.Row(name(t), p.Series, count(p.Next), count(p.Segment),
 				count(uint64(p.Offset)), count(p.Waiting))
 		}
 	}
 	fmt.Fprintln(w)
-	targets.printRows(w, "no targets")
-	if len(positions.rows) > 1 {
+	printRows(w, targets, "no targets")
+	if positions.Rows() > 1 {
 		fmt.Fprintln(w)
-		positions.printRows(w, "")
+		printRows(w, positions, "")
 	}
+}
+
+// printRows prints a table with a heading, or a text if the table has no other rows.
+func printRows(w io.Writer, table *cli.Table, empty string) {
+	if table.Rows() < 2 {
+		fmt.Fprintf(w, "  %s\n", empty)
+		return
+	}
+	table.Print(w, "  ")
 }
 
 func printDamage(w io.Writer, title string, files []spool.DamagedFile) {
@@ -141,14 +147,13 @@ func printDamage(w io.Writer, title string, files []spool.DamagedFile) {
 		return
 	}
 	fmt.Fprintf(w, "\n%s\n", title)
-	damage := &table{}
-	damage.add("file", "size", "whole blocks", "records", "unreadable", "damage")
+	damage := cli.NewTable("lrrrrl", "file", "size", "whole blocks", "records", "unreadable", "damage")
 	for _, f := range files {
 		blocks := fmt.Sprintf("%d of %d", f.WholeBlocks, f.Blocks)
-		damage.add(f.File, format.Size(uint64(f.Bytes)), blocks, count(f.Records), count(f.Lost),
+		damage.Row(f.File, format.Size(uint64(f.Bytes)), blocks, count(f.Records), count(f.Lost),
 			parts(f.Damage))
 	}
-	damage.printRows(w, "")
+	printRows(w, damage, "")
 }
 
 // parts describes the first damaged part of a file, and says how many follow.
