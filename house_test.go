@@ -61,6 +61,7 @@ var mayImport = map[string][]string{
 	"internal/cli":                          {},
 	"internal/client":                       {"internal/cli", "internal/hostport", "metrics"},
 	"internal/format":                       {},
+	"internal/overview":                     {"internal/doctor", "internal/format", "metrics"},
 	"internal/holder":                       {},
 	"internal/hostport":                     {},
 	"internal/leak":                         {},

@@ -163,6 +163,8 @@ type Listener struct {
 	Protocol string
 	Shards   []*Shard
 
+	ReceiveBuffer int // that each socket asks for, in bytes
+
 	// Outputs returns the ledgers of the targets; nil: the listener has none. Any goroutine may
 	// call Outputs.
 	Outputs func() []Output

@@ -35,15 +35,18 @@ type StandbyStatus struct {
 
 // ListenerStatus is a listener in the status.
 type ListenerStatus struct {
-	Name       string    `json:"name"`
-	Address    string    `json:"address"`
-	Protocol   string    `json:"protocol"`
-	Steer      string    `json:"steer"`
-	Shards     []Reading `json:"shards"`
-	Steering   Steering  `json:"steering"`
-	TopSenders []Sender  `json:"top_senders"`
-	Skew       string    `json:"skew"`
-	Outputs    []Output  `json:"outputs"`
+	Name     string `json:"name"`
+	Address  string `json:"address"`
+	Protocol string `json:"protocol"`
+	Steer    string `json:"steer"`
+	// ReceiveBuffer is what each socket asks for, in bytes. The kernel doubles what it grants
+	// (socket(7)), so a socket with all of it has twice as many buffer_bytes.
+	ReceiveBuffer int       `json:"receive_buffer"`
+	Shards        []Reading `json:"shards"`
+	Steering      Steering  `json:"steering"`
+	TopSenders    []Sender  `json:"top_senders"`
+	Skew          string    `json:"skew"`
+	Outputs       []Output  `json:"outputs"`
 }
 
 // Status reads all listeners.
@@ -66,7 +69,7 @@ func (l *Ledger) Status() Status {
 		steering := listener.Steering()
 		status.Listeners = append(status.Listeners, ListenerStatus{
 			Name: listener.Name, Address: listener.Address, Protocol: listener.Protocol,
-			Steer: steering.Mode, Shards: listener.Read(), Steering: steering,
+			Steer: steering.Mode, ReceiveBuffer: listener.ReceiveBuffer, Shards: listener.Read(), Steering: steering,
 			TopSenders: steering.TopSenders, Skew: steering.Skew, Outputs: listener.TargetLedgers(),
 		})
 	}

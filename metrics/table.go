@@ -119,6 +119,9 @@ func DropReasons() []*Counter { return dropReasons }
 // Value returns the number of the counter in a reading.
 func (c *Counter) Value(r Reading) uint64 { return *c.field(&r) }
 
+// IsLoss returns whether drops for the reason are in Drops.Lost.
+func (c *Counter) IsLoss() bool { return c.Drop == BeforeReceipt || c.Drop == AfterReceipt }
+
 // LastDrop returns the time of the last drop for the reason, zero if there is none or the time is
 // not known: see DropTimes.
 func (c *Counter) LastDrop(t DropTimes) time.Time { return *c.last(&t) }
