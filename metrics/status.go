@@ -17,6 +17,7 @@ type Status struct {
 	CountersSince time.Time        `json:"counters_since,omitzero"`
 	Standbys      []StandbyStatus  `json:"standbys"`
 	Takeovers     TakeoverStatus   `json:"takeovers"`
+	Config        ConfigStatus     `json:"config"`
 	Listeners     []ListenerStatus `json:"listeners"`
 }
 
@@ -31,6 +32,21 @@ type ProcessStatus struct {
 type StandbyStatus struct {
 	ProcessStatus
 	Version string `json:"version"`
+}
+
+// ConfigStatus is the result of the last reload of the configuration. A start counts as a successful
+// reload.
+type ConfigStatus struct {
+	LastReloadSuccessful bool      `json:"last_reload_successful"`
+	LastReloadSuccessAt  time.Time `json:"last_reload_success_at"`
+}
+
+// After returns the status after a reload that ended at a time, with err or without.
+func (c ConfigStatus) After(err error, at time.Time) ConfigStatus {
+	if c.LastReloadSuccessful = err == nil; err == nil {
+		c.LastReloadSuccessAt = at.UTC().Truncate(time.Millisecond)
+	}
+	return c
 }
 
 // ListenerStatus is a listener in the status.
@@ -58,11 +74,10 @@ func (l *Ledger) Status() Status {
 		StartedAt:     l.Started.UTC().Truncate(time.Millisecond),
 		CountersID:    l.CountersID(),
 		CountersSince: l.countersSince().UTC().Truncate(time.Millisecond),
+		Standbys:      l.Standbys(),
 		Takeovers:     l.Takeovers().status(time.Now()),
+		Config:        l.Config(),
 		Listeners:     []ListenerStatus{},
-	}
-	if list := l.standbys.Load(); list != nil {
-		status.Standbys = (*list)()
 	}
 	notNil(&status.Standbys)
 	for _, listener := range l.Listeners() {

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -25,13 +26,14 @@ func ledgerAt(version string) *Ledger {
 	l := NewLedger(version)
 	l.Started = time.Date(2026, 11, 20, 11, 2, 3, 456_789_000, time.FixedZone("", 5*3600))
 	l.id, l.process.PIDNamespace = countersID, 0
+	l.SetConfig(l.Config().After(nil, l.Started))
 	return l
 }
 
 const countersID = 0xabcdef
 
 // statusSample is the documented status, byte for byte, with … for version, time and ID.
-const statusSample = `{"version":"…","pid":1,"role":"active","started_at":"…","counters_id":"…","counters_since":"2026-11-20T06:02:03.456Z","standbys":[{"pid":1,"pid_namespace":4026532281,"version":"v1.2.2"}],"takeovers":{"upgrade":0,"stop":0,"died":0,"stalled":0,"restart":0,"patience_factor":1},"listeners":[{"name":"syslog","address":"127.0.0.1:5514",
+const statusSample = `{"version":"…","pid":1,"role":"active","started_at":"…","counters_id":"…","counters_since":"2026-11-20T06:02:03.456Z","standbys":[{"pid":1,"pid_namespace":4026532281,"version":"v1.2.2"}],"takeovers":{"upgrade":0,"stop":0,"died":0,"stalled":0,"restart":0,"patience_factor":1},"config":{"last_reload_successful":true,"last_reload_success_at":"2026-11-20T06:02:03.456Z"},"listeners":[{"name":"syslog","address":"127.0.0.1:5514",
  "protocol":"syslog","steer":"hash","receive_buffer":33554432,"shards":[{"shard":0,"cpu":0,"thread":77,"received":0,"bytes":0,"batches":0,
  "delivered":0,"replied":0,"in_flight":0,"truncated":0,"unparsed":0,"malformed_header":0,
  "dropped":{"kernel":0,"not_allowed":0,"rate_limited":0,"malformed":0,"output":0,"reply":0,"lost_in_crash":0},
@@ -78,7 +80,8 @@ func TestStatusFigures(t *testing.T) {
 	ledger.Add(&Listener{Name: "a", Shards: []*Shard{NewShard(0, 0), numbered()}})
 	ledger.Add(&Listener{Name: "b"})
 	ledger.SetRole(Draining)
-	const want = `"role":"draining","started_at":"T","counters_id":"0000000000abcdef","counters_since":"T","standbys":[],"takeovers":{"upgrade":0,"stop":0,"died":0,"stalled":0,"restart":0,"patience_factor":1},"listeners":[` +
+	ledger.SetConfig(ledger.Config().After(errors.New("refused"), time.Now()))
+	const want = `"role":"draining","started_at":"T","counters_id":"0000000000abcdef","counters_since":"T","standbys":[],"takeovers":{"upgrade":0,"stop":0,"died":0,"stalled":0,"restart":0,"patience_factor":1},"config":{"last_reload_successful":false,"last_reload_success_at":"T"},"listeners":[` +
 		`{"name":"a","address":"","protocol":"","steer":"","receive_buffer":0,"shards":[` +
 		`{"shard":0,"cpu":0,"thread":0,"received":0,"bytes":0,"batches":0,"delivered":0,"replied":0,"in_flight":0,"truncated":0,"unparsed":0,"malformed_header":0,` +
 		`"dropped":{"kernel":0,"not_allowed":0,"rate_limited":0,"malformed":0,"output":0,"reply":0,"lost_in_crash":0},"last_dropped":{},"queue_bytes":0,"buffer_bytes":0,"waits_for_output":false},` +

@@ -64,7 +64,7 @@ func (s *server) openHTTP(from *succession.Predecessor) error {
 			Str("effect", "other hosts can read status and metrics without a password").
 			Msg("HTTP reachable by other hosts")
 	}
-	handler := prom.Handler(s.ledger, s.BuildLabels, dnsservice.Collector(s.dnsServices))
+	handler := prom.Handler(s.ledger, dnsservice.Collector(s.dnsServices))
 	s.web = newHTTPServer(socket, fencedHandler(handler, s.succession.Fenced), log)
 	s.web.inherited = inherited
 	return nil

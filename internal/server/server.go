@@ -31,8 +31,8 @@ type Options struct {
 	Stderr io.Writer      // for the log
 	Exit   func(error)    // ends the process at once with an error, at a second signal to stop
 
-	Version     string            // for other processes and the status
-	BuildLabels map[string]string // of the metric udpshard_build_info
+	Version  string // for other processes, the status and the metrics
+	Revision string // of the source code, for the metrics
 }
 
 // Run serves until a signal stops the process, another process takes over, or an error ends the
@@ -81,6 +81,7 @@ type listener struct {
 
 func newServer(o Options, c *config.Config, v *service, signals signals) *server {
 	s := &server{Options: o, config: c, service: v, log: v.log, ledger: metrics.NewLedger(o.Version)}
+	s.ledger.Revision = o.Revision
 	s.loop.signals = signals
 	s.dns.secret = dns.NewSecret()
 	s.outputs.Set = output.NewSet(s.outputEvent)
