@@ -64,8 +64,10 @@ func (s *server) openHTTP(from *succession.Predecessor) error {
 			Str("effect", "other hosts can read status and metrics without a password").
 			Msg("HTTP reachable by other hosts")
 	}
-	handler := prom.Handler(s.ledger, dnsservice.Collector(s.dnsServices))
-	s.web = newHTTPServer(socket, fencedHandler(handler, s.succession.Fenced), log)
+	mux := http.NewServeMux()
+	mux.Handle("/", prom.Handler(s.ledger, dnsservice.Collector(s.dnsServices)))
+	mux.Handle("/api/v1/history", s.loop.history)
+	s.web = newHTTPServer(socket, fencedHandler(mux, s.succession.Fenced), log)
 	s.web.inherited = inherited
 	return nil
 }
