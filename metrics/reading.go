@@ -28,7 +28,7 @@ type Reading struct {
 	// records.
 	WaitsForOutput bool `json:"waits_for_output"`
 
-	CPUTime time.Duration `json:"-"`
+	CPUTime time.Duration `json:"cpu_nanoseconds"` // of the shard's threads
 }
 
 // Drops are lost datagrams by reason. Kernel and Reply are not in the first equation of the ledger:

@@ -37,7 +37,7 @@ const statusSample = `{"version":"…","pid":1,"role":"active","started_at":"…
  "protocol":"syslog","steer":"hash","receive_buffer":33554432,"shards":[{"shard":0,"cpu":0,"thread":77,"received":0,"bytes":0,"batches":0,
  "delivered":0,"replied":0,"in_flight":0,"truncated":0,"unparsed":0,"malformed_header":0,
  "dropped":{"kernel":0,"not_allowed":0,"rate_limited":0,"malformed":0,"output":0,"reply":0,"lost_in_crash":0},
- "last_dropped":{},"queue_bytes":0,"buffer_bytes":0,"waits_for_output":false}],
+ "last_dropped":{},"queue_bytes":0,"buffer_bytes":0,"waits_for_output":false,"cpu_nanoseconds":0}],
  "steering":{"in_force":"auto","buckets":256,"moved_buckets":3,"sprayed_sources":["10.0.0.7:514"],"stalled_shards":[0],"avoided_shards":[0,1],"changes":{"spray":1}},
  "top_senders":[{"source":"10.0.0.7:514","per_second":90000,"percent":91,"sprayed":true}],"skew":"91% come from one sender, 10.0.0.7:514; spraying it","outputs":[{"to":"nats://127.0.0.1:4222/logs","spooled":10,"acknowledged":4,"waiting":3,"rejected":2,"expired":1,"waiting_bytes":300,"oldest_waiting_seconds":1.5,"resent":5,"retries":6,"last_error":"away","last_expired":"2026-11-20T06:02:03.456Z"}]}]}`
 
@@ -84,9 +84,9 @@ func TestStatusFigures(t *testing.T) {
 	const want = `"role":"draining","started_at":"T","counters_id":"0000000000abcdef","counters_since":"T","standbys":[],"takeovers":{"upgrade":0,"stop":0,"died":0,"stalled":0,"restart":0,"patience_factor":1},"config":{"last_reload_successful":false,"last_reload_success_at":"T"},"listeners":[` +
 		`{"name":"a","address":"","protocol":"","steer":"","receive_buffer":0,"shards":[` +
 		`{"shard":0,"cpu":0,"thread":0,"received":0,"bytes":0,"batches":0,"delivered":0,"replied":0,"in_flight":0,"truncated":0,"unparsed":0,"malformed_header":0,` +
-		`"dropped":{"kernel":0,"not_allowed":0,"rate_limited":0,"malformed":0,"output":0,"reply":0,"lost_in_crash":0},"last_dropped":{},"queue_bytes":0,"buffer_bytes":0,"waits_for_output":false},` +
+		`"dropped":{"kernel":0,"not_allowed":0,"rate_limited":0,"malformed":0,"output":0,"reply":0,"lost_in_crash":0},"last_dropped":{},"queue_bytes":0,"buffer_bytes":0,"waits_for_output":false,"cpu_nanoseconds":0},` +
 		`{"shard":1,"cpu":2,"thread":77,"received":1000000,"bytes":10,"batches":11,"delivered":12,"replied":13,"in_flight":999918,"truncated":14,"unparsed":15,"malformed_header":26,` +
-		`"dropped":{"kernel":21,"not_allowed":16,"rate_limited":17,"malformed":18,"output":19,"reply":20,"lost_in_crash":0},"last_dropped":{"kernel":"T","not_allowed":"T","rate_limited":"T","malformed":"T","output":"T","reply":"T"},"queue_bytes":22,"buffer_bytes":23,"waits_for_output":false}],` + unsteered + `},` +
+		`"dropped":{"kernel":21,"not_allowed":16,"rate_limited":17,"malformed":18,"output":19,"reply":20,"lost_in_crash":0},"last_dropped":{"kernel":"T","not_allowed":"T","rate_limited":"T","malformed":"T","output":"T","reply":"T"},"queue_bytes":22,"buffer_bytes":23,"waits_for_output":false,"cpu_nanoseconds":1500000000}],` + unsteered + `},` +
 		`{"name":"b","address":"","protocol":"","steer":"","receive_buffer":0,"shards":[],` + unsteered + `}]}` + "\n"
 	got := regexp.MustCompile(`"20[-0-9T:.]+Z"`).ReplaceAllString(encoded(t, ledger), `"T"`)
 	if !strings.HasSuffix(got, want) {
