@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/client"
 	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/doctor"
 	"github.com/udpshard/udpshard/internal/preflight"
@@ -49,9 +50,11 @@ Exit code 1 if a check fails, else 0. Some checks need root.`,
 	}
 	set := cmd.Flags()
 	d.flags.Define(set, "YAML `FILE` of serve, whose listeners are all checked, instead of the listener flags",
-		"listen", "shards", "cpus", "receive-buffer", "join", "http")
+		"listen", "shards", "cpus", "receive-buffer", "join", "http", "http-token-file")
 	set.Lookup("http").Usage = "`ADDR` of a running instance, which doctor asks whether every shard " +
 		"reads; empty: doctor does not ask; $" + config.HTTPVariable + " changes the default"
+	set.Lookup("http-token-file").Usage = "`FILE` with the token that the instance asks for; $" +
+		client.TokenFileVariable + " changes the default"
 	cli.AddFlag(set, &d.interval, "interval", cli.ParseDuration, "`DURATION` between the two readings of counters; 0 is one reading, which can't show what is lost now")
 	set.BoolVar(&d.json, "json", false, "print a JSON array of findings")
 	return cmd

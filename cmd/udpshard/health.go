@@ -16,7 +16,7 @@ import (
 )
 
 func healthCommand() *cobra.Command {
-	var address string
+	var address, tokenFile string
 	timeout := 2 * time.Second
 	pid := 0
 	cmd := &cobra.Command{
@@ -28,7 +28,7 @@ the reasons. For HEALTHCHECK and probes.
 --pid asks for the role of one process instead, and prints active or standby:
 exit code 0 if that process is the instance or a standby of it, else 1. The PID
 is that of the PID namespace in which health runs, such as a container's; 0 is
-any process of that namespace.`,
+any process of that namespace. The token is needed only with --pid.`,
 		Args: cli.NoArguments,
 		Example: `  udpshard health --http 127.0.0.1:9514
   docker exec udpshard-b /udpshard health --pid 0`,
@@ -44,7 +44,7 @@ any process of that namespace.`,
 			ctx := cmp.Or(cmd.Context(), context.Background())
 			var answer string
 			if cmd.Flags().Changed("pid") {
-				answer, err = instance.Role(ctx, pid)
+				answer, err = instance.WithTokenFile(tokenFile).Role(ctx, pid)
 			} else {
 				answer, err = instance.Ready(ctx)
 			}
@@ -57,6 +57,7 @@ any process of that namespace.`,
 	cmd.Flags().StringVar(&address, "http", cmp.Or(os.Getenv(config.HTTPVariable), client.DefaultAddress), "`ADDR` of the instance's HTTP server; $"+config.HTTPVariable+" changes the default")
 	cli.AddFlag(cmd.Flags(), &timeout, "timeout", cli.ParseDuration, "`DURATION` to wait for the answer")
 	cli.AddFlag(cmd.Flags(), &pid, "pid", parsePID, "print the role of the process `N` of this PID namespace; 0 is any process of it")
+	client.AddTokenFlag(cmd.Flags(), &tokenFile)
 	return cmd
 }
 

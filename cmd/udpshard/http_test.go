@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -47,7 +48,8 @@ func TestProbesBesideIdleConnections(t *testing.T) {
 	}
 }
 
-// A warning is logged if the HTTP address is reachable by other hosts, and no warning for loopback.
+// A warning is logged if the HTTP address is reachable by other hosts without a token, and no warning
+// for loopback.
 func TestReachableHTTPIsLogged(t *testing.T) {
 	const warning = "HTTP reachable by other hosts"
 	p := startServe(t, nil, "--listen", "127.0.0.1:0", "--protocol", "discard")
@@ -61,7 +63,13 @@ func TestReachableHTTPIsLogged(t *testing.T) {
 	for _, address := range []string{":" + port, "0.0.0.0:" + port} {
 		p := launch(t, nil, "serve", "--listen", "127.0.0.1:0", "--protocol", "discard", "--log-format", "json", "--http", address)
 		p.waitForLog(warning)
-		p.waitForLog(`"level":"warn"`, `"remedy":"give --http 127.0.0.1:9514, `, ":"+port+`"`)
+		p.waitForLog(`"level":"warn"`, `"remedy":"give --http-token-file FILE or the key http_token, give --http 127.0.0.1:9514, `, ":"+port+`"`)
 		p.wantStop()
+		file := writeFile(t, filepath.Join(t.TempDir(), "http-token"), "0123456789abcdef")
+		p = launch(t, nil, "serve", "--listen", "127.0.0.1:0", "--protocol", "discard", "--log-format", "json", "--http", address, "--http-token-file", file)
+		p.waitForLog("HTTP server started")
+		if p.wantStop(); p.hasLogged(warning) {
+			t.Errorf("got a warning about %s with a token", address)
+		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/client"
 	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/loadgen"
 )
@@ -69,6 +70,7 @@ run early. Exit code 1 if nothing could be sent, or if a datagram is missing.`,
 	cli.AddFlag(set, &s.config.Threads, "threads", cli.ParseCount, "send from `N` threads, at most one per usable CPU")
 	cli.AddFlag(set, &s.config.CPUs, "cpus", cli.ParseCPUs, "`LIST` of CPUs such as 0,2-5, to which threads are pinned in turn (default none)")
 	cli.AddFlag(set, &s.verify, "verify", cli.ParseText, "check what arrived in `FILE`, in several (records-{shard}.json, *.json), or by the http:// URL of an instance")
+	client.AddTokenFlag(set, &s.tokenFile)
 	cli.AddFlag(set, &s.wait, "wait", cli.ParseDuration, "--verify gives up when nothing has arrived for `DURATION`")
 	set.BoolVar(&s.json, "json", false, "print one JSON object")
 	return cmd
@@ -80,6 +82,8 @@ type sending struct {
 	verify string
 	wait   time.Duration
 	json   bool
+
+	tokenFile string // for verify
 }
 
 func (s *sending) readTemplate(path string) error {
@@ -118,7 +122,7 @@ func (s *sending) run(stdout io.Writer) error {
 	switch {
 	case s.verify == "":
 	case s.verifiesURL():
-		receiver, err = loadgen.NewReceiver(ctx, s.verify, to)
+		receiver, err = loadgen.NewReceiver(ctx, s.verify, s.tokenFile, to)
 	case !numbered:
 		err = cli.Usage(errors.New("--verify: not every line of this template and --size holds run={run} flow={flow} n={seq}"))
 	default:

@@ -36,6 +36,9 @@ type Instance struct {
 	status  url.URL       // where the status is
 	timeout time.Duration // of each request
 	hint    string        // where the connection is refused
+
+	token     string // for requests that need one; "": none
+	tokenFile string // a file with the token, instead of token
 }
 
 // New returns the instance at an address, host:port. place is where the address was set, for
@@ -112,7 +115,11 @@ func (i Instance) Role(ctx context.Context, pid int) (string, error) {
 
 // Status asks the instance for its status.
 func (i Instance) Status(ctx context.Context) (status metrics.Status, err error) {
-	code, body, err := i.get(ctx, i.status)
+	token, err := i.readToken()
+	if err != nil {
+		return status, err
+	}
+	code, body, err := i.get(ctx, i.status, token)
 	if err != nil {
 		return status, err
 	}
@@ -130,7 +137,7 @@ func (i Instance) Status(ctx context.Context) (status metrics.Status, err error)
 func (i Instance) Readiness(ctx context.Context) (code int, answer []byte, err error) {
 	u := i.status
 	u.Path, u.RawQuery = "/readyz", ""
-	return i.get(ctx, u)
+	return i.get(ctx, u, "")
 }
 
 // RoleIn returns the role of a process of a PID namespace in a status, or "" for an unknown
@@ -150,15 +157,22 @@ func RoleIn(status metrics.Status, pid int, namespace uint64) string {
 // shorter.
 const maxAnswer = 64 << 20
 
-// get sends a request to the instance itself, without a proxy.
-func (i Instance) get(ctx context.Context, u url.URL) (code int, body []byte, err error) {
+// get sends a request to the instance itself, without a proxy. An answer with another address is not
+// followed: the token is for this instance.
+func (i Instance) get(
+	ctx context.Context, u url.URL, token string,
+) (code int, body []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, i.timeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return 0, nil, err
 	}
-	client := http.Client{Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true}}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	client := http.Client{Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	response, err := client.Do(request)
 	if err != nil {
 		err = errors.Unwrap(err)
@@ -172,8 +186,34 @@ func (i Instance) get(ctx context.Context, u url.URL) (code int, body []byte, er
 		return 0, nil, err
 	}
 	defer response.Body.Close()
+	if err := i.refusal(response, u.Hostname(), token != ""); err != nil {
+		return 0, nil, err
+	}
 	body, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	return response.StatusCode, body, err
+}
+
+// refusal returns the error of an answer that says that the instance does not answer this client.
+func (i Instance) refusal(response *http.Response, host string, hasToken bool) error {
+	var text, hint string
+	switch response.StatusCode {
+	case http.StatusUnauthorized:
+		text, hint = "asks for a token", "--http-token-file FILE, or $"+TokenFileVariable+
+			": a file with the token of http_token of the instance"
+		if hasToken {
+			text = "does not accept the token"
+		}
+	case http.StatusMisdirectedRequest:
+		text = "does not answer requests for the host " + host
+		hint = "ask at its IP address, or add " + host + " to http_hosts of the instance"
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect,
+		http.StatusPermanentRedirect:
+		text = "has another address"
+		hint = fmt.Sprintf("ask at %q", response.Header.Get("Location"))
+	default:
+		return nil
+	}
+	return cli.WithHint(fmt.Errorf("the instance at %s %s: %s", i.address, text, response.Status), hint)
 }
 
 // PID returns the PID of the instance, or an error if the instance is in another PID namespace.

@@ -14,7 +14,7 @@ import (
 // check returns all errors of settings together, and names listeners without a name. Settings
 // whose text was unusable have their defaults, and are not checked.
 func (c *Config) check() error {
-	errs := []error{c.checkTakeover()}
+	errs := []error{c.checkTakeover(), c.readToken()}
 	c.lookUp()
 	errs = append(errs, c.nameListeners())
 	listenerAt := make(map[netip.AddrPort]*Listener)

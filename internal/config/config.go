@@ -27,6 +27,7 @@ const runtimeVariable = "RUNTIME_DIRECTORY"
 // Config is the configuration of serve.
 type Config struct {
 	HTTP          string
+	HTTPToken     string // "": none
 	LogLevel      string
 	LogFormat     string
 	StatsInterval time.Duration
@@ -38,6 +39,8 @@ type Config struct {
 	Listeners     []*Listener
 
 	HTTPResolved string // HTTP with the IP address of the host name
+	httpHosts    []string
+	tokenText    string // HTTPToken, with references that are not read
 	origins
 }
 
@@ -45,6 +48,12 @@ var configSettings = []setting[Config]{
 	{flag: "http", key: "http", init: client.DefaultAddress,
 		usage: "serve status and metrics at `ADDR`; empty turns it off; $" + HTTPVariable + " changes the default",
 		field: bind(parseHTTP, func(c *Config) *string { return &c.HTTP })},
+	{flag: "http-hosts", key: "http_hosts", live: true, separator: ",",
+		usage: "answer HTTP requests for the names `NAME,...`, beside IP addresses and localhost",
+		field: bind(parseHosts, func(c *Config) *[]string { return &c.httpHosts })},
+	{flag: "http-token-file", key: tokenKey, live: true, hasSecrets: true, fromFlag: tokenReference,
+		usage: "ask HTTP clients for the token in `FILE`; $" + client.TokenFileVariable + " changes the default",
+		field: bind(cli.ParseText, func(c *Config) *string { return &c.tokenText })},
 	{flag: "takeover", key: "takeover",
 		usage: "`PATH` of the unix socket over which a successor takes the sockets and the counters (default $RUNTIME_DIRECTORY/takeover.sock, else off)",
 		field: bind(cli.ParseText, func(c *Config) *string { return &c.Takeover })},
@@ -102,6 +111,14 @@ func (c *Config) readEnvironment() error {
 	s := c.scope()
 	if address, set := os.LookupEnv(HTTPVariable); set {
 		errs = append(errs, s.set(s.withKey("http"), "$"+HTTPVariable, address))
+	}
+	if file := os.Getenv(client.TokenFileVariable); file != "" {
+		text, err := tokenReference(file)
+		if err != nil {
+			errs = append(errs, cli.SettingError("$"+client.TokenFileVariable, err))
+		} else {
+			errs = append(errs, s.set(s.withKey(tokenKey), "$"+client.TokenFileVariable, text))
+		}
 	}
 	if folders, set := os.LookupEnv(runtimeVariable); set {
 		var path string

@@ -43,7 +43,8 @@ func define[T any](f *Flags, flags *pflag.FlagSet, settings []setting[T], names 
 	}
 }
 
-// flagValue is the pflag.Value of a setting. Set checks the text, and keeps the text in set.
+// flagValue is the pflag.Value of a setting. Set checks the text, and keeps the text of the key in
+// set.
 type flagValue[T any] struct {
 	setting[T]
 	text string
@@ -60,6 +61,12 @@ func (v *flagValue[T]) Type() string {
 }
 
 func (v *flagValue[T]) Set(text string) error {
+	if v.fromFlag != nil {
+		var err error
+		if text, err = v.fromFlag(text); err != nil {
+			return err
+		}
+	}
 	if err := v.setting.set(new(T), text); err != nil {
 		return err
 	}

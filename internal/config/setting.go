@@ -19,6 +19,7 @@ type setting[T any] struct {
 	separator  string   // of the items in a text, for YAML lists and repeated flags; "": no list
 	item       itemText // of an item of a YAML list; nil: the item is a single value
 	hasSecrets bool     // values are never shown
+	fromFlag   flagText // nil: the flag has the texts of the key
 	usage      string
 	field[T]
 }
@@ -26,6 +27,9 @@ type setting[T any] struct {
 // itemText returns the text of an item. It reports errors with a position within the item, and
 // then returns errReported.
 type itemText func(d *document, key string, item *value) (string, error)
+
+// flagText returns the text of the key for a text of the flag.
+type flagText func(text string) (string, error)
 
 // field is a field of a T. set parses a text.
 type field[T any] struct {

@@ -75,7 +75,7 @@ func targetText(d *document, key string, item *value) (string, error) {
 // isSecret reports whether the last part of a key is an option with a secret.
 func isSecret(key string) bool {
 	name, _, _ := strings.Cut(key[strings.LastIndex(key, ".")+1:], "[")
-	return ship.IsSecret(name) || strings.Contains(key, "."+ship.HeaderPrefix)
+	return ship.IsSecret(name) || key == tokenKey || strings.Contains(key, "."+ship.HeaderPrefix)
 }
 
 // Targets returns the settings of the listener's targets.

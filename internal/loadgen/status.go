@@ -56,12 +56,15 @@ const statusTimeout = 5 * time.Second
 
 // NewReceiver reads the status of an instance, http://HOST:PORT or with /api/v1/status, and finds
 // the listener at an address: the listener with this address, or else a wildcard listener of the
-// same port.
-func NewReceiver(ctx context.Context, address string, to netip.AddrPort) (*Receiver, error) {
+// same port. tokenFile has the token of the instance; "": without token.
+func NewReceiver(
+	ctx context.Context, address, tokenFile string, to netip.AddrPort,
+) (*Receiver, error) {
 	instance, err := client.NewURL(address, statusTimeout)
 	if err != nil {
 		return nil, err
 	}
+	instance = instance.WithTokenFile(tokenFile)
 	status, err := instance.Status(ctx)
 	if err != nil {
 		return nil, err

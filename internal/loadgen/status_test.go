@@ -60,7 +60,7 @@ func TestReceiver(t *testing.T) {
 		}}
 	})
 	for _, address := range []string{url, url + "/", url + "/api/v1/status"} {
-		r, err := NewReceiver(context.Background(), address, to)
+		r, err := NewReceiver(context.Background(), address, "", to)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +78,7 @@ func TestReceiverGivesUp(t *testing.T) {
 	url := instance(t, func(request int) metrics.Status {
 		return metrics.Status{Listeners: []metrics.ListenerStatus{listening("127.0.0.1:5514", reading(uint64(min(request, 3)), 0, 0))}}
 	})
-	r, err := NewReceiver(context.Background(), url, to)
+	r, err := NewReceiver(context.Background(), url, "", to)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestReceiverAcrossAnUpgrade(t *testing.T) {
 		return metrics.Status{ProcessStatus: process(9), StartedAt: time.Unix(9, 0), Listeners: []metrics.ListenerStatus{
 			listening("127.0.0.2:5514", reading(1, 1, 1)), renamed}}
 	})
-	r, err := NewReceiver(context.Background(), url, to)
+	r, err := NewReceiver(context.Background(), url, "", to)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func TestReceiverOfAnInstanceThatEnds(t *testing.T) {
 		}
 		return metrics.Status{Listeners: []metrics.ListenerStatus{listening("127.0.0.1:5514")}}
 	})
-	r, err := NewReceiver(context.Background(), url, to)
+	r, err := NewReceiver(context.Background(), url, "", to)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestReceiverTellsWhatWaits(t *testing.T) {
 		}
 		return metrics.Status{Listeners: []metrics.ListenerStatus{listening("127.0.0.1:5514", queued)}}
 	})
-	r, err := NewReceiver(context.Background(), url, to)
+	r, err := NewReceiver(context.Background(), url, "", to)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,11 +171,11 @@ func TestReceiverErrors(t *testing.T) {
 		standby:                 "the instance is a standby",
 		gone:                    "no listener at 127.0.0.1:5514",
 	} {
-		if _, err := NewReceiver(context.Background(), address, to); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := NewReceiver(context.Background(), address, "", to); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", address, err)
 		}
 	}
-	r, err := NewReceiver(context.Background(), other, to)
+	r, err := NewReceiver(context.Background(), other, "", to)
 	if err != nil {
 		t.Fatal(err)
 	}

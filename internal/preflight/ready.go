@@ -33,6 +33,7 @@ func checkReadiness(ctx context.Context, c *config.Config, running []int) []doct
 	instance, err := client.New("--http", c.HTTP, readyTimeout)
 	var pid int
 	if err == nil {
+		instance = instance.WithToken(c.HTTPToken)
 		pid, err = instance.PID(ctx)
 	}
 	if err == nil && !slices.Contains(running, pid) {
@@ -46,7 +47,8 @@ func checkReadiness(ctx context.Context, c *config.Config, running []int) []doct
 	switch {
 	case err != nil:
 		return []doctor.Finding{finding(doctor.Skip, "", "pid %d was not asked whether every shard "+
-			"reads: %v; --http ADDR sets the address of its HTTP server", running[0], err)}
+			"reads: %v; --http ADDR sets the address of its HTTP server, --http-token-file FILE its token",
+			running[0], err)}
 	case code == http.StatusOK:
 		ready := finding(doctor.OK, "", "pid %d says that every shard reads", pid)
 		return append([]doctor.Finding{ready}, checkTargets(ctx, instance)...)

@@ -17,6 +17,7 @@ import (
 	"github.com/udpshard/udpshard/internal/connlimit"
 	"github.com/udpshard/udpshard/internal/dnsservice"
 	"github.com/udpshard/udpshard/internal/handoff/succession"
+	"github.com/udpshard/udpshard/internal/httpaccess"
 	"github.com/udpshard/udpshard/internal/preflight"
 	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/metrics/prom"
@@ -29,6 +30,7 @@ type httpServer struct {
 	socket    net.Listener
 	inherited bool                // the active process serves the socket, until the takeover
 	listener  *connlimit.Listener // socket with limited connections
+	access    *httpaccess.Handler
 	server    *http.Server
 	log       zerolog.Logger
 	serving   bool
@@ -57,19 +59,30 @@ func (s *server) openHTTP(from *succession.Predecessor) error {
 		}
 	}
 	log := s.log.With().Str("from", "http").Logger()
-	if at, ok := socket.Addr().(*net.TCPAddr); ok && !at.IP.IsLoopback() {
-		log.Warn().Stringer("address", at).
-			Str("remedy", "give --http "+client.DefaultAddress+
-				", or block the port for other hosts in a firewall").
-			Str("effect", "other hosts can read status and metrics without a password").
+	handler := prom.Handler(s.ledger, s.BuildLabels, dnsservice.Collector(s.dnsServices))
+	access := httpaccess.New(handler)
+	fenced := fencedHandler(access, s.succession.Fenced)
+	s.web = newHTTPServer(socket, httpaccess.WithHeaders(fenced), log)
+	s.web.inherited, s.web.access = inherited, access
+	s.web.setAccess(s.config)
+	return nil
+}
+
+// setAccess sets which requests are answered, before the start and at a reload. Without a token,
+// the log has a warning if the socket is not on loopback.
+func (w *httpServer) setAccess(c *config.Config) {
+	if w == nil {
+		return
+	}
+	w.access.SetPolicy(c.HTTPAccess())
+	at, ok := w.socket.Addr().(*net.TCPAddr)
+	if ok && !at.IP.IsLoopback() && c.HTTPToken == "" {
+		w.log.Warn().Stringer("address", at).
+			Str("remedy", "give --http-token-file FILE or the key http_token, give --http "+
+				client.DefaultAddress+", or block the port for other hosts in a firewall").
+			Str("effect", "other hosts can read status and metrics without a token").
 			Msg("HTTP reachable by other hosts")
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/", prom.Handler(s.ledger, dnsservice.Collector(s.dnsServices)))
-	mux.Handle("/api/v1/history", s.loop.history)
-	s.web = newHTTPServer(socket, fencedHandler(mux, s.succession.Fenced), log)
-	s.web.inherited = inherited
-	return nil
 }
 
 func newHTTPServer(socket net.Listener, handler http.Handler, log zerolog.Logger) *httpServer {

@@ -158,15 +158,9 @@ func (s *server) reload(r loadedSettings) {
 			go debug.FreeOSMemory() // of the previous zones
 		}
 		if r.requested {
-			r.err = s.applySettings(r.next)
+			s.applySettings(r.next)
 		}
 	}
-	s.setReloadResult(r.err)
-}
-
-// setReloadResult sets the result of a reload in the status and the metrics.
-func (s *server) setReloadResult(err error) {
-	s.ledger.SetConfig(s.ledger.Config().After(err, time.Now()))
 }
 
 // logRefused logs that a reload is refused and the previous settings stay, with the remedy of
@@ -185,9 +179,7 @@ func logRefused(log zerolog.Logger, err error) {
 	event.Msg("reload refused")
 }
 
-// applySettings puts new settings into force. The errors are those of listeners whose old settings
-// stay in force, and are logged.
-func (s *server) applySettings(next *config.Config) (failed error) {
+func (s *server) applySettings(next *config.Config) {
 	for i, l := range next.Listeners {
 		opened := s.listeners[i]
 		err := errors.Join(opened.SetPolicy(l.Policy()), opened.SetSteering(l.Steering()))
@@ -195,12 +187,11 @@ func (s *server) applySettings(next *config.Config) (failed error) {
 			s.log.Error().Err(l.WithPosition(err)).Str("listener", l.Name).
 				Str("effect", "the old settings of the listener stay in force").
 				Msg("settings of a listener not applied")
-			failed = errors.Join(failed, err)
 		}
 	}
 	logging.SetLevel(next.LogLevel)
 	s.loop.stats.SetInterval(next.StatsInterval)
+	s.web.setAccess(next)
 	s.config = next
 	s.log.Info().Msg("reload finished")
-	return failed
 }

@@ -17,7 +17,6 @@ import (
 	"github.com/udpshard/udpshard/internal/dnsservice"
 	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/succession"
-	"github.com/udpshard/udpshard/internal/history"
 	"github.com/udpshard/udpshard/internal/logging"
 	"github.com/udpshard/udpshard/internal/output"
 	"github.com/udpshard/udpshard/internal/preflight"
@@ -32,8 +31,8 @@ type Options struct {
 	Stderr io.Writer      // for the log
 	Exit   func(error)    // ends the process at once with an error, at a second signal to stop
 
-	Version  string // for other processes, the status and the metrics
-	Revision string // of the source code, for the metrics
+	Version     string            // for other processes and the status
+	BuildLabels map[string]string // of the metric udpshard_build_info
 }
 
 // Run serves until a signal stops the process, another process takes over, or an error ends the
@@ -82,9 +81,7 @@ type listener struct {
 
 func newServer(o Options, c *config.Config, v *service, signals signals) *server {
 	s := &server{Options: o, config: c, service: v, log: v.log, ledger: metrics.NewLedger(o.Version)}
-	s.ledger.Revision = o.Revision
 	s.loop.signals = signals
-	s.loop.history = history.New(s.ledger)
 	s.dns.secret = dns.NewSecret()
 	s.outputs.Set = output.NewSet(s.outputEvent)
 	s.handover = newHandover(s)
@@ -118,12 +115,10 @@ func (s *server) run() error {
 	s.succession.ServePeers(ctx, s.handover)
 	s.succession.WaitForStandbys()
 	s.startGroups(ctx, s.listeners)
-	var beside sync.WaitGroup
+	var logged sync.WaitGroup
 	starting, stopLogging := context.WithCancel(ctx)
-	beside.Go(func() { s.logStart(starting) })
-	recording, stopRecording := context.WithCancel(context.Background()) // also during a drain
-	beside.Go(func() { s.loop.history.Run(recording) })
-	defer func() { stopLogging(); stopRecording(); beside.Wait() }()
+	logged.Go(func() { s.logStart(starting) })
+	defer func() { stopLogging(); logged.Wait() }()
 	s.loop.stats = logging.NewStats(s.ledger, s.log, s.config.StatsInterval)
 	s.outputs.startShipping()
 	s.web.serve()

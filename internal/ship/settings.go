@@ -69,7 +69,7 @@ func (s *Settings) CheckHost() error {
 // Value returns the value of an option, "" if the option is absent. The files and variables of
 // references are read at each call, so that a changed secret is used by the next connection.
 func (s *Settings) Value(key string) (string, error) {
-	value, err := expand(s.Options[key])
+	value, err := ExpandSecrets(s.Options[key])
 	if err != nil {
 		return "", fmt.Errorf("option %s: %w", key, err)
 	}
@@ -90,9 +90,9 @@ func (s *Settings) Redact(err error) error {
 	return errors.New(text)
 }
 
-// expand replaces ${file:PATH} by the content of a file without spaces around, and ${env:NAME} by
+// ExpandSecrets replaces ${file:PATH} by the content of a file without spaces around, and ${env:NAME} by
 // the value of a variable.
-func expand(value string) (string, error) {
+func ExpandSecrets(value string) (string, error) {
 	parts, err := parseReferences(value)
 	if err != nil {
 		return "", err

@@ -25,10 +25,18 @@ const index = `udpshard
 `
 
 // Handler serves the ledger over HTTP. The handler changes nothing, and answers only GET and HEAD.
-// more are collectors beside those of the ledger, the Go runtime and the process.
-func Handler(l *metrics.Ledger, more ...prometheus.Collector) http.Handler {
+// build are the labels of udpshard_build_info; more are collectors beside those of the ledger, the
+// Go runtime and the process.
+func Handler(
+	l *metrics.Ledger, build map[string]string, more ...prometheus.Collector,
+) http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(append(more, NewCollector(l), collectors.NewGoCollector(),
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "udpshard_build_info", Help: "The version that runs; the value is always 1.",
+		ConstLabels: build,
+	})
+	info.Set(1)
+	registry.MustRegister(append(more, NewCollector(l), info, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))...)
 
 	mux := http.NewServeMux()
