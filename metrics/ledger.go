@@ -18,11 +18,13 @@ const (
 // Ledger is all counters of a process: listeners, in the order of Add, and their shards. Any
 // goroutine may call the methods.
 type Ledger struct {
-	Version string
-	Started time.Time
+	Version  string
+	Revision string // of the source code; set before the first use of the ledger
+	Started  time.Time
 
 	process  ProcessStatus
 	role     atomic.Value // string
+	config   atomic.Pointer[ConfigStatus]
 	standbys atomic.Pointer[func() []StandbyStatus]
 	shared   atomic.Pointer[SharedCounters]
 
@@ -37,6 +39,7 @@ type Ledger struct {
 func NewLedger(version string) *Ledger {
 	l := &Ledger{Version: version, Started: time.Now(), process: ThisProcess(), id: newID()}
 	l.SetRole(Active)
+	l.SetConfig(ConfigStatus{}.After(nil, l.Started))
 	return l
 }
 
@@ -94,6 +97,20 @@ func (l *Ledger) Role() string { return l.role.Load().(string) }
 
 // SetRole sets the role of the process.
 func (l *Ledger) SetRole(role string) { l.role.Store(role) }
+
+// Config returns the result of the last reload. A start counts as a successful reload.
+func (l *Ledger) Config() ConfigStatus { return *l.config.Load() }
+
+// SetConfig sets the result of Config.
+func (l *Ledger) SetConfig(c ConfigStatus) { l.config.Store(&c) }
+
+// Standbys returns the processes that can take over now; nil: none.
+func (l *Ledger) Standbys() []StandbyStatus {
+	if list := l.standbys.Load(); list != nil {
+		return (*list)()
+	}
+	return nil
+}
 
 // stalledAfter is how long a shard may be away from its socket and count as reading. An idle shard
 // comes back every 250 ms, a busy one every batch: four misses are not jitter. A shard that
@@ -162,6 +179,8 @@ type Listener struct {
 	Address  string
 	Protocol string
 	Shards   []*Shard
+
+	ReceiveBuffer int // that each socket asks for, in bytes
 
 	// Outputs returns the ledgers of the targets; nil: the listener has none. Any goroutine may
 	// call Outputs.

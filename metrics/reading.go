@@ -24,7 +24,11 @@ type Reading struct {
 	QueueBytes  uint64 `json:"queue_bytes"`
 	BufferBytes uint64 `json:"buffer_bytes"`
 
-	CPUTime time.Duration `json:"-"`
+	// WaitsForOutput: the shard has not read for more than a second, because its output accepts no
+	// records.
+	WaitsForOutput bool `json:"waits_for_output"`
+
+	CPUTime time.Duration `json:"cpu_nanoseconds"` // of the shard's threads
 }
 
 // Drops are lost datagrams by reason. Kernel and Reply are not in the first equation of the ledger:
@@ -54,6 +58,10 @@ func (s *Shard) Read() Reading {
 		Shard: s.Index, CPU: s.CPU, Thread: s.Thread(), InFlight: t.inFlight(),
 		QueueBytes: uint64(s.queued), BufferBytes: uint64(s.buffer), CPUTime: time.Duration(t[cpuTime]),
 		LastDropped: s.drops.read(),
+	}
+	now := time.Now()
+	if away, started := s.sinceHeartbeat(now); started && away > stalledAfter {
+		_, r.WaitsForOutput = s.OutputWait(now)
 	}
 	for i := range Table {
 		if c := &Table[i]; !c.Gauge {

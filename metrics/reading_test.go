@@ -172,6 +172,7 @@ func fill(v reflect.Value, to int) {
 			}
 		case reflect.Uint64:
 			field.SetUint(uint64(to))
+		case reflect.Bool: // of one shard
 		default:
 			field.SetInt(int64(to))
 		}
@@ -276,4 +277,21 @@ func goesBack(last, now Reading) bool {
 	return now.Received < last.Received || now.Bytes < last.Bytes || now.Batches < last.Batches || now.Delivered < last.Delivered ||
 		now.Dropped.NotAllowed < last.Dropped.NotAllowed || now.Dropped.RateLimited < last.Dropped.RateLimited ||
 		now.Dropped.Malformed < last.Dropped.Malformed || now.Dropped.Output < last.Dropped.Output || now.Dropped.LostInCrash < last.Dropped.LostInCrash || now.Dropped.Kernel < last.Dropped.Kernel
+}
+
+// A short wait for the output is normal; a shard that is away for longer than a second is not.
+func TestWaitsForOutput(t *testing.T) {
+	shard := NewShard(0, 0)
+	shard.StartThread(77, 0)
+	wait := func(away time.Duration, waiting bool) bool {
+		shard.Heartbeat(time.Now().Add(-away))
+		if waiting {
+			shard.BeginOutputWait()
+			defer shard.EndOutputWait()
+		}
+		return shard.Read().WaitsForOutput
+	}
+	if wait(0, true) || wait(time.Minute, false) || !wait(time.Minute, true) {
+		t.Error("only a shard that has been away and waits is blocked by its output")
+	}
 }

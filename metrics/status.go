@@ -17,6 +17,7 @@ type Status struct {
 	CountersSince time.Time        `json:"counters_since,omitzero"`
 	Standbys      []StandbyStatus  `json:"standbys"`
 	Takeovers     TakeoverStatus   `json:"takeovers"`
+	Config        ConfigStatus     `json:"config"`
 	Listeners     []ListenerStatus `json:"listeners"`
 }
 
@@ -33,17 +34,35 @@ type StandbyStatus struct {
 	Version string `json:"version"`
 }
 
+// ConfigStatus is the result of the last reload of the configuration. A start counts as a successful
+// reload.
+type ConfigStatus struct {
+	LastReloadSuccessful bool      `json:"last_reload_successful"`
+	LastReloadSuccessAt  time.Time `json:"last_reload_success_at"`
+}
+
+// After returns the status after a reload that ended at a time, with err or without.
+func (c ConfigStatus) After(err error, at time.Time) ConfigStatus {
+	if c.LastReloadSuccessful = err == nil; err == nil {
+		c.LastReloadSuccessAt = at.UTC().Truncate(time.Millisecond)
+	}
+	return c
+}
+
 // ListenerStatus is a listener in the status.
 type ListenerStatus struct {
-	Name       string    `json:"name"`
-	Address    string    `json:"address"`
-	Protocol   string    `json:"protocol"`
-	Steer      string    `json:"steer"`
-	Shards     []Reading `json:"shards"`
-	Steering   Steering  `json:"steering"`
-	TopSenders []Sender  `json:"top_senders"`
-	Skew       string    `json:"skew"`
-	Outputs    []Output  `json:"outputs"`
+	Name     string `json:"name"`
+	Address  string `json:"address"`
+	Protocol string `json:"protocol"`
+	Steer    string `json:"steer"`
+	// ReceiveBuffer is what each socket asks for, in bytes. The kernel doubles what it grants
+	// (socket(7)), so a socket with all of it has twice as many buffer_bytes.
+	ReceiveBuffer int       `json:"receive_buffer"`
+	Shards        []Reading `json:"shards"`
+	Steering      Steering  `json:"steering"`
+	TopSenders    []Sender  `json:"top_senders"`
+	Skew          string    `json:"skew"`
+	Outputs       []Output  `json:"outputs"`
 }
 
 // Status reads all listeners.
@@ -55,18 +74,17 @@ func (l *Ledger) Status() Status {
 		StartedAt:     l.Started.UTC().Truncate(time.Millisecond),
 		CountersID:    l.CountersID(),
 		CountersSince: l.countersSince().UTC().Truncate(time.Millisecond),
+		Standbys:      l.Standbys(),
 		Takeovers:     l.Takeovers().status(time.Now()),
+		Config:        l.Config(),
 		Listeners:     []ListenerStatus{},
-	}
-	if list := l.standbys.Load(); list != nil {
-		status.Standbys = (*list)()
 	}
 	notNil(&status.Standbys)
 	for _, listener := range l.Listeners() {
 		steering := listener.Steering()
 		status.Listeners = append(status.Listeners, ListenerStatus{
 			Name: listener.Name, Address: listener.Address, Protocol: listener.Protocol,
-			Steer: steering.Mode, Shards: listener.Read(), Steering: steering,
+			Steer: steering.Mode, ReceiveBuffer: listener.ReceiveBuffer, Shards: listener.Read(), Steering: steering,
 			TopSenders: steering.TopSenders, Skew: steering.Skew, Outputs: listener.TargetLedgers(),
 		})
 	}

@@ -8,11 +8,12 @@ import (
 // Counter is a row of Table: one number of a Reading by all its names.
 type Counter struct {
 	// Name is the key in the JSON status. The name of a drop reason is the key below "dropped",
-	// and the label reason of the metric udpshard_datagrams_dropped_total.
+	// and the label reason of metrics.
 	Name string
-	// Metric is the name in Prometheus without the prefix udpshard_. Drop reasons have none.
+	// Metric is the name in Prometheus without the prefix udpshard_. Reasons for drops of datagrams
+	// have none: metrics such as udpshard_datagrams_lost_total have them as labels.
 	Metric   string
-	Help     string // of Metric
+	Help     string // of Metric; of a drop reason: what happened to the datagrams
 	Gauge    bool   // a value of one moment; the other numbers only grow
 	Drop     Drop
 	Unlogged bool // absent in the final ledger of the log
@@ -64,11 +65,12 @@ var Table = []Counter{
 		Help:  "Datagrams received that are neither delivered nor dropped yet.",
 		field: func(r *Reading) *uint64 { return &r.InFlight }},
 	{Name: "truncated", Metric: "datagrams_truncated_total", total: truncated,
-		Help:  "Delivered datagrams that were longer than max-datagram and were cut.",
+		Help:  "Delivered datagrams that were longer than max_datagram and were cut.",
 		field: func(r *Reading) *uint64 { return &r.Truncated },
 		own:   func(c *Counters) uint64 { return c.Truncated.Load() }},
 	{Name: "unparsed", Metric: "datagrams_unparsed_total", total: unparsed,
-		Help:  "Delivered datagrams that fit no grammar of the protocol.",
+		Help: "Delivered datagrams that fit no grammar of the protocol; 0 with format: original, " +
+			"which decodes nothing.",
 		field: func(r *Reading) *uint64 { return &r.Unparsed },
 		own:   func(c *Counters) uint64 { return c.Unparsed.Load() }},
 	{Name: "malformed_header", Metric: "datagrams_malformed_header_total", total: malformedHeader,
@@ -77,30 +79,39 @@ var Table = []Counter{
 		own:   func(c *Counters) uint64 { return c.MalformedHeader.Load() }},
 
 	{Name: "kernel", Drop: BeforeReceipt, total: kernel,
+		Help: "Dropped by the kernel at the socket: the receive buffer was full, a checksum was " +
+			"wrong, or the socket was about to close.",
 		field: func(r *Reading) *uint64 { return &r.Dropped.Kernel },
 		last:  func(t *DropTimes) *time.Time { return &t.Kernel },
 		own:   func(c *Counters) uint64 { return c.kernel.Load() }},
 	{Name: "not_allowed", Drop: OnPurpose, total: notAllowed,
+		Help:  "Dropped because allow does not have the source.",
 		field: func(r *Reading) *uint64 { return &r.Dropped.NotAllowed },
 		last:  func(t *DropTimes) *time.Time { return &t.NotAllowed },
 		own:   func(c *Counters) uint64 { return c.NotAllowed.Load() }},
 	{Name: "rate_limited", Drop: OnPurpose, total: rateLimited,
+		Help:  "Dropped because the source has exceeded rate_limit.",
 		field: func(r *Reading) *uint64 { return &r.Dropped.RateLimited },
 		last:  func(t *DropTimes) *time.Time { return &t.RateLimited },
 		own:   func(c *Counters) uint64 { return c.RateLimited.Load() }},
 	{Name: "malformed", Drop: OnPurpose, total: malformed,
+		Help:  "Messages that must not be answered (dns).",
 		field: func(r *Reading) *uint64 { return &r.Dropped.Malformed },
 		last:  func(t *DropTimes) *time.Time { return &t.Malformed },
 		own:   func(c *Counters) uint64 { return c.Malformed.Load() }},
 	{Name: "output", Drop: AfterReceipt, total: outputLost,
+		Help: "Read, but the output did not accept the record before the process ended; dns: or " +
+			"because the output was too slow.",
 		field: func(r *Reading) *uint64 { return &r.Dropped.Output },
 		last:  func(t *DropTimes) *time.Time { return &t.Output },
 		own:   func(c *Counters) uint64 { return c.OutputLost.Load() }},
-	{Name: "reply", Drop: ReplyOnly, total: replyLost,
+	{Name: "reply", Metric: "replies_lost_total", Drop: ReplyOnly, total: replyLost,
+		Help:  "Replies that could not be sent. Their datagrams are delivered.",
 		field: func(r *Reading) *uint64 { return &r.Dropped.Reply },
 		last:  func(t *DropTimes) *time.Time { return &t.Reply },
 		own:   func(c *Counters) uint64 { return c.ReplyLost.Load() }},
 	{Name: "lost_in_crash", Drop: AfterReceipt, total: lostInCrash,
+		Help:  "Read by a process that died before it had written the record.",
 		field: func(r *Reading) *uint64 { return &r.Dropped.LostInCrash },
 		last:  func(t *DropTimes) *time.Time { return &t.LostInCrash },
 		own:   func(*Counters) uint64 { return 0 }}, // only inherited
@@ -109,7 +120,8 @@ var Table = []Counter{
 		Help:  "Bytes charged to the socket for datagrams that wait in the kernel.",
 		field: func(r *Reading) *uint64 { return &r.QueueBytes }},
 	{Name: "buffer_bytes", Metric: "receive_buffer_bytes", Gauge: true, Unlogged: true,
-		Help:  "Bytes that may be charged to the socket before the kernel drops.",
+		Help: "Bytes that may be charged to the socket before the kernel drops: twice what was " +
+			"asked, for the overhead of the kernel (socket(7)).",
 		field: func(r *Reading) *uint64 { return &r.BufferBytes }},
 }
 
@@ -118,6 +130,9 @@ func DropReasons() []*Counter { return dropReasons }
 
 // Value returns the number of the counter in a reading.
 func (c *Counter) Value(r Reading) uint64 { return *c.field(&r) }
+
+// IsLoss returns whether drops for the reason are in Drops.Lost.
+func (c *Counter) IsLoss() bool { return c.Drop == BeforeReceipt || c.Drop == AfterReceipt }
 
 // LastDrop returns the time of the last drop for the reason, zero if there is none or the time is
 // not known: see DropTimes.

@@ -27,7 +27,8 @@ func TestTableHasEveryNumber(t *testing.T) {
 		if !known || key != c.Name {
 			t.Errorf("%s: the key is %q, in a row before: %t", c.Name, key, !known)
 		}
-		if (c.Drop != NoDrop) != (c.Metric == "") || (c.Metric == "") != (c.Help == "") {
+		ofDatagrams := c.Drop != NoDrop && c.Drop != ReplyOnly
+		if (c.Metric == "") != ofDatagrams || !strings.HasSuffix(c.Help, ".") {
 			t.Errorf("%s: metric %q, help %q", c.Name, c.Metric, c.Help)
 		}
 		if c.Metric != "" && strings.HasSuffix(c.Metric, "_total") == c.Gauge {

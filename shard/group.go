@@ -114,7 +114,7 @@ func newGroup(c Config, o engine.Options, at address, fds, surplus []int) (*Grou
 		address:       at,
 		began:         time.Now(),
 		surplus:       surplus,
-		listener:      &metrics.Listener{Address: at.String()},
+		listener:      &metrics.Listener{Address: at.String(), ReceiveBuffer: askedBuffer(c)},
 		quiesceCalled: make(chan struct{}, 1),
 		reading:       make(chan struct{}),
 		runState:      newRunState(),
@@ -186,8 +186,11 @@ func (g *Group) Listener() *metrics.Listener { return g.listener }
 // ReceiveBuffer returns the requested and the granted SO_RCVBUF of a socket, in bytes. Without
 // CAP_NET_ADMIN the kernel grants at most net.core.rmem_max (socket(7)).
 func (g *Group) ReceiveBuffer() (asked, granted int) {
-	return min(g.config.ReceiveBuffer, maxReceiveBuffer-1), g.granted
+	return askedBuffer(g.config), g.granted
 }
+
+// askedBuffer returns the SO_RCVBUF that a socket asks for, in bytes.
+func askedBuffer(c Config) int { return min(c.ReceiveBuffer, maxReceiveBuffer-1) }
 
 // SetSteering replaces the steering. The sockets stay open and no datagram is lost, but in another
 // mode flows go to other shards. After an error, a *ConfigError or the kernel's, the previous

@@ -48,7 +48,7 @@ the user of the service, also while the service runs.`,
 			b := thisBuild()
 			return server.Run(server.Options{Flags: &f, Config: c,
 				Stderr: cmd.ErrOrStderr(), Exit: exitWith(cmd.ErrOrStderr()),
-				Version: b.version, BuildLabels: b.labels()})
+				Version: b.version, Revision: b.commit})
 		},
 	}
 	f.Define(cmd.Flags(), "YAML `FILE` with any number of listeners, instead of the listener flags")

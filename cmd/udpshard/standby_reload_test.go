@@ -49,6 +49,11 @@ func TestStandbyReload(t *testing.T) {
 	settings("discard", "")
 	standby := launch(t, asNobody, "serve", "--config", file, "--log-format", "json")
 	standby.waitForLog("standby started")
+	standby.http = web
+	started := standby.status().Config
+	if !started.LastReloadSuccessful {
+		t.Errorf("got %+v after the start", started)
+	}
 	s := newSenders(t, address, 16)
 	s.send(1000, 0)
 	p.waitForDelivered(1000)
@@ -65,6 +70,9 @@ func TestStandbyReload(t *testing.T) {
 		standby.signal(syscall.SIGHUP)
 		eventually(t, "the reload is refused with its reason", func() bool { return standby.hasLogged("reload refused") && standby.hasLogged(wrong.words) })
 		standby.waitForLog("standby started")
+		if c := standby.status().Config; c.LastReloadSuccessful || c.LastReloadSuccessAt != started.LastReloadSuccessAt {
+			t.Errorf("got %+v after a refused reload, and %+v before", c, started)
+		}
 	}
 
 	settings("discard", "")
@@ -74,8 +82,10 @@ func TestStandbyReload(t *testing.T) {
 	p.kill()
 	standby.waitForTakeover()
 	s.send(2000, 0)
-	standby.http = web
 	standby.waitForReceived(2000)
+	if c := standby.status().Config; !c.LastReloadSuccessful || !c.LastReloadSuccessAt.After(started.LastReloadSuccessAt) {
+		t.Errorf("got %+v after a reload, and %+v at the start", c, started)
+	}
 }
 
 // A standby can't read its zone file again after a second standby has taken over: the standby keeps

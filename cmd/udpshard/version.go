@@ -20,11 +20,6 @@ var version, commit string
 // build describes the binary and the kernel.
 type build struct{ version, commit, goVersion, kernel string }
 
-// labels returns the labels of udpshard_build_info.
-func (b build) labels() map[string]string {
-	return map[string]string{"version": b.version, "commit": b.commit, "go": b.goVersion}
-}
-
 // thisBuild returns the build of this process.
 func thisBuild() build {
 	info, ok := debug.ReadBuildInfo()

@@ -24,13 +24,18 @@ func grant(bytes int) (granted int, err error) {
 	return sys.ReceiveBuffer(fd)
 }
 
+// EnlargeBuffers returns the command that lets the kernel grant receive buffers of a size, in bytes.
+func EnlargeBuffers(size uint64) string {
+	return fmt.Sprintf("sysctl -w net.core.rmem_max=%d", min(size, maxBuffer))
+}
+
 // maxBuffer is the largest receive buffer: the kernel doubles the size into an int32.
 const maxBuffer = 1<<30 - 1
 
 // receiveBuffer compares the size that sockets have, or would get, with the size that serve asks.
 func (e *examination) receiveBuffer(r *results, l Listener) {
 	asked := min(l.ReceiveBuffer, maxBuffer)
-	enlarge := fmt.Sprintf("sysctl -w net.core.rmem_max=%d", asked)
+	enlarge := EnlargeBuffers(uint64(asked))
 	most, err := number(e.Proc, "sys/net/core/rmem_max")
 	known := err == nil
 	limit := "net.core.rmem_max can't be read here"

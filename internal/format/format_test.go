@@ -1,6 +1,9 @@
 package format
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestFigures(t *testing.T) {
 	for _, c := range []struct{ got, want string }{
@@ -11,6 +14,19 @@ func TestFigures(t *testing.T) {
 	} {
 		if c.got != c.want {
 			t.Errorf("%s, want %s", c.got, c.want)
+		}
+	}
+}
+
+func TestAgo(t *testing.T) {
+	now := time.Date(2026, 11, 29, 1, 12, 30, 0, time.FixedZone("", 3600))
+	for ago, want := range map[time.Duration]string{
+		-time.Second: "0 s ago", 999 * time.Millisecond: "0 s ago", 12 * time.Second: "12 s ago",
+		119 * time.Second: "119 s ago", 2 * time.Minute: "2 min ago", 119 * time.Minute: "119 min ago",
+		2 * time.Hour: "2 h ago", 47 * time.Hour: "47 h ago", 48 * time.Hour: "on 2026-11-27 01:12",
+	} {
+		if got := Ago(now.Add(-ago).UTC(), now); got != want {
+			t.Errorf("%s: %q, want %q", ago, got, want)
 		}
 	}
 }

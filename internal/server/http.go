@@ -59,8 +59,10 @@ func (s *server) openHTTP(from *succession.Predecessor) error {
 		}
 	}
 	log := s.log.With().Str("from", "http").Logger()
-	handler := prom.Handler(s.ledger, s.BuildLabels, dnsservice.Collector(s.dnsServices))
-	access := httpaccess.New(handler)
+	mux := http.NewServeMux()
+	mux.Handle("/", prom.Handler(s.ledger, dnsservice.Collector(s.dnsServices)))
+	mux.Handle("/api/v1/history", s.loop.history)
+	access := httpaccess.New(mux)
 	fenced := fencedHandler(access, s.succession.Fenced)
 	s.web = newHTTPServer(socket, httpaccess.WithHeaders(fenced), log)
 	s.web.inherited, s.web.access = inherited, access

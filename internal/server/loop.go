@@ -9,6 +9,7 @@ import (
 	"github.com/udpshard/udpshard/internal/engine"
 	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/succession"
+	"github.com/udpshard/udpshard/internal/history"
 	"github.com/udpshard/udpshard/internal/logging"
 	"github.com/udpshard/udpshard/metrics"
 )
@@ -20,6 +21,7 @@ type loopState struct {
 	ended         chan error   // the result of Run of each group; one place for each listener
 	passedOn      <-chan error // the result of the handover to a standby; nil: no such handover
 	stats         *logging.Stats
+	history       *history.Recorder
 	reloads       *reloader
 	reloadPending bool                    // SIGHUP came during a takeover or a handover
 	wasStandby    bool                    // this process was a standby with these settings

@@ -158,9 +158,15 @@ func (s *server) reload(r loadedSettings) {
 			go debug.FreeOSMemory() // of the previous zones
 		}
 		if r.requested {
-			s.applySettings(r.next)
+			r.err = s.applySettings(r.next)
 		}
 	}
+	s.setReloadResult(r.err)
+}
+
+// setReloadResult sets the result of a reload in the status and the metrics.
+func (s *server) setReloadResult(err error) {
+	s.ledger.SetConfig(s.ledger.Config().After(err, time.Now()))
 }
 
 // logRefused logs that a reload is refused and the previous settings stay, with the remedy of
@@ -179,7 +185,9 @@ func logRefused(log zerolog.Logger, err error) {
 	event.Msg("reload refused")
 }
 
-func (s *server) applySettings(next *config.Config) {
+// applySettings puts new settings into force. The errors are those of listeners whose old settings
+// stay in force, and are logged.
+func (s *server) applySettings(next *config.Config) (failed error) {
 	for i, l := range next.Listeners {
 		opened := s.listeners[i]
 		err := errors.Join(opened.SetPolicy(l.Policy()), opened.SetSteering(l.Steering()))
@@ -187,6 +195,7 @@ func (s *server) applySettings(next *config.Config) {
 			s.log.Error().Err(l.WithPosition(err)).Str("listener", l.Name).
 				Str("effect", "the old settings of the listener stay in force").
 				Msg("settings of a listener not applied")
+			failed = errors.Join(failed, err)
 		}
 	}
 	logging.SetLevel(next.LogLevel)
@@ -194,4 +203,5 @@ func (s *server) applySettings(next *config.Config) {
 	s.web.setAccess(next)
 	s.config = next
 	s.log.Info().Msg("reload finished")
+	return failed
 }

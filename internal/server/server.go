@@ -17,6 +17,7 @@ import (
 	"github.com/udpshard/udpshard/internal/dnsservice"
 	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/succession"
+	"github.com/udpshard/udpshard/internal/history"
 	"github.com/udpshard/udpshard/internal/logging"
 	"github.com/udpshard/udpshard/internal/output"
 	"github.com/udpshard/udpshard/internal/preflight"
@@ -31,8 +32,8 @@ type Options struct {
 	Stderr io.Writer      // for the log
 	Exit   func(error)    // ends the process at once with an error, at a second signal to stop
 
-	Version     string            // for other processes and the status
-	BuildLabels map[string]string // of the metric udpshard_build_info
+	Version  string // for other processes, the status and the metrics
+	Revision string // of the source code, for the metrics
 }
 
 // Run serves until a signal stops the process, another process takes over, or an error ends the
@@ -81,7 +82,9 @@ type listener struct {
 
 func newServer(o Options, c *config.Config, v *service, signals signals) *server {
 	s := &server{Options: o, config: c, service: v, log: v.log, ledger: metrics.NewLedger(o.Version)}
+	s.ledger.Revision = o.Revision
 	s.loop.signals = signals
+	s.loop.history = history.New(s.ledger)
 	s.dns.secret = dns.NewSecret()
 	s.outputs.Set = output.NewSet(s.outputEvent)
 	s.handover = newHandover(s)
@@ -115,10 +118,12 @@ func (s *server) run() error {
 	s.succession.ServePeers(ctx, s.handover)
 	s.succession.WaitForStandbys()
 	s.startGroups(ctx, s.listeners)
-	var logged sync.WaitGroup
+	var beside sync.WaitGroup
 	starting, stopLogging := context.WithCancel(ctx)
-	logged.Go(func() { s.logStart(starting) })
-	defer func() { stopLogging(); logged.Wait() }()
+	beside.Go(func() { s.logStart(starting) })
+	recording, stopRecording := context.WithCancel(context.Background()) // also during a drain
+	beside.Go(func() { s.loop.history.Run(recording) })
+	defer func() { stopLogging(); stopRecording(); beside.Wait() }()
 	s.loop.stats = logging.NewStats(s.ledger, s.log, s.config.StatsInterval)
 	s.outputs.startShipping()
 	s.web.serve()

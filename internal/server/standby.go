@@ -79,6 +79,7 @@ func (s *server) watchPredecessor(
 				files.begin(s.loadStandbySettings)
 			case next.err != nil:
 				logRefused(s.log, next.err)
+				s.setReloadResult(next.err)
 				s.service.standsBy(from.Process())
 			default:
 				s.log.Info().Str("effect", "the standby opens what the new settings ask for").

@@ -9,6 +9,7 @@ import (
 	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/handoff/succession"
 	"github.com/udpshard/udpshard/internal/logging"
+	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet/dns"
 )
 
@@ -17,7 +18,8 @@ import (
 type startup struct {
 	Options
 	config   *config.Config
-	lastGood *config.Config // the settings before a reload, until config has proved good; nil: none
+	lastGood *config.Config       // the settings before a reload, until config has proved good; nil: none
+	reloaded metrics.ConfigStatus // of the process until lastGood was set
 	service  *service
 	signals  signals
 
@@ -45,6 +47,7 @@ func (c *startup) run() (*server, error) {
 	defer done()
 	defer func() { c.predecessor.Close() }()
 	c.zones = make(map[string]*dns.Zones)
+	c.reloaded = c.reloaded.After(nil, time.Now())
 	for {
 		began := time.Now()
 		s, err := c.tryStart(ctx)
@@ -59,6 +62,7 @@ func (c *startup) run() (*server, error) {
 		if s.loop.wasStandby {
 			s.changeRole(handoff.StandbyEnded)
 			c.lastGood, c.wasStandby = nil, true
+			c.reloaded = s.ledger.Config()
 		}
 		pause, err := c.chooseRetry(s, began, err)
 		if err != nil {
@@ -76,6 +80,10 @@ func (c *startup) tryStart(ctx context.Context) (*server, error) {
 	logging.SetLevel(c.config.LogLevel)
 	s := newServer(c.Options, c.config, c.service, c.signals)
 	s.dns.zones = c.zones
+	s.ledger.SetConfig(c.reloaded)
+	if c.lastGood != nil {
+		s.setReloadResult(nil)
+	}
 	var err error
 	if c.predecessor, err = s.findPredecessor(ctx, c.predecessor); err == nil {
 		err = s.start(ctx, c.predecessor)
@@ -108,6 +116,7 @@ func (c *startup) chooseRetry(
 	case c.lastGood != nil:
 		logRefused(c.service.log, err)
 		c.lastGood, c.config = nil, c.lastGood
+		c.reloaded = c.reloaded.After(err, time.Now())
 	case c.wasStandby: // the settings were good: for example a missing file may come back
 		pause = standbyRetryPause
 	default:

@@ -2,9 +2,11 @@ package prom
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"maps"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -110,7 +112,7 @@ func scraped(t *testing.T, r io.Reader) map[string]*metrics.Reading {
 var promised = map[string]struct {
 	kind   string
 	labels []string
-	values map[string]float64 // by reason; without reasons, by ""
+	values map[string]float64 // by reason or role; without, by ""
 }{
 	"udpshard_datagrams_received_total":  {"counter", []string{"listener", "shard"}, map[string]float64{"": 1_000_000}},
 	"udpshard_bytes_received_total":      {"counter", []string{"listener", "shard"}, map[string]float64{"": 10}},
@@ -118,20 +120,27 @@ var promised = map[string]struct {
 	"udpshard_datagrams_delivered_total": {"counter", []string{"listener", "shard"}, map[string]float64{"": 12}},
 	"udpshard_datagrams_dropped_total": {"counter", []string{"listener", "reason", "shard"}, map[string]float64{
 		"kernel": 21, "not_allowed": 16, "rate_limited": 17, "malformed": 18, "output": 19, "reply": 20, "lost_in_crash": 0}},
-	"udpshard_datagrams_truncated_total":        {"counter", []string{"listener", "shard"}, map[string]float64{"": 14}},
-	"udpshard_datagrams_unparsed_total":         {"counter", []string{"listener", "shard"}, map[string]float64{"": 15}},
-	"udpshard_datagrams_malformed_header_total": {"counter", []string{"listener", "shard"}, map[string]float64{"": 26}},
-	"udpshard_replies_total":                    {"counter", []string{"listener", "shard"}, map[string]float64{"": 13}},
-	"udpshard_in_flight":                        {"gauge", []string{"listener", "shard"}, map[string]float64{"": 1_000_000 - 12 - 16 - 17 - 18 - 19}},
-	"udpshard_receive_queue_bytes":              {"gauge", []string{"listener", "shard"}, map[string]float64{"": 22}},
-	"udpshard_receive_buffer_bytes":             {"gauge", []string{"listener", "shard"}, map[string]float64{"": 23}},
-	"udpshard_shard_cpu_seconds_total":          {"counter", []string{"listener", "shard"}, map[string]float64{"": 1.5}},
-	"udpshard_shard_stalled":                    {"gauge", []string{"listener", "shard"}, map[string]float64{"": 1}},
-	"udpshard_steer_moved_buckets":              {"gauge", []string{"listener"}, map[string]float64{"": 24}},
-	"udpshard_steer_sprayed_sources":            {"gauge", []string{"listener"}, map[string]float64{"": 2}},
-	"udpshard_steer_changes_total":              {"counter", []string{"kind", "listener"}, map[string]float64{"": 25}},
-	"udpshard_takeovers_total":                  {"counter", []string{"reason"}, map[string]float64{"upgrade": 0, "stop": 0, "died": 0, "stalled": 0, "restart": 0}},
-	"udpshard_build_info":                       {"gauge", []string{"version"}, map[string]float64{"": 1}},
+	"udpshard_datagrams_lost_total":                         {"counter", []string{"listener", "reason", "shard"}, map[string]float64{"kernel": 21, "output": 19, "lost_in_crash": 0}},
+	"udpshard_datagrams_refused_total":                      {"counter", []string{"listener", "reason", "shard"}, map[string]float64{"not_allowed": 16, "rate_limited": 17, "malformed": 18}},
+	"udpshard_replies_lost_total":                           {"counter", []string{"listener", "shard"}, map[string]float64{"": 20}},
+	"udpshard_datagrams_truncated_total":                    {"counter", []string{"listener", "shard"}, map[string]float64{"": 14}},
+	"udpshard_datagrams_unparsed_total":                     {"counter", []string{"listener", "shard"}, map[string]float64{"": 15}},
+	"udpshard_datagrams_malformed_header_total":             {"counter", []string{"listener", "shard"}, map[string]float64{"": 26}},
+	"udpshard_replies_total":                                {"counter", []string{"listener", "shard"}, map[string]float64{"": 13}},
+	"udpshard_in_flight":                                    {"gauge", []string{"listener", "shard"}, map[string]float64{"": 1_000_000 - 12 - 16 - 17 - 18 - 19}},
+	"udpshard_receive_queue_bytes":                          {"gauge", []string{"listener", "shard"}, map[string]float64{"": 22}},
+	"udpshard_receive_buffer_bytes":                         {"gauge", []string{"listener", "shard"}, map[string]float64{"": 23}},
+	"udpshard_shard_cpu_seconds_total":                      {"counter", []string{"listener", "shard"}, map[string]float64{"": 1.5}},
+	"udpshard_shard_stalled":                                {"gauge", []string{"listener", "shard"}, map[string]float64{"": 1}},
+	"udpshard_steer_moved_buckets":                          {"gauge", []string{"listener"}, map[string]float64{"": 24}},
+	"udpshard_steer_sprayed_sources":                        {"gauge", []string{"listener"}, map[string]float64{"": 2}},
+	"udpshard_steer_changes_total":                          {"counter", []string{"kind", "listener"}, map[string]float64{"": 25}},
+	"udpshard_takeovers_total":                              {"counter", []string{"reason"}, map[string]float64{"upgrade": 0, "stop": 0, "died": 0, "stalled": 0, "restart": 0}},
+	"udpshard_role":                                         {"gauge", []string{"role"}, map[string]float64{"active": 0, "standby": 0, "draining": 1}},
+	"udpshard_standbys":                                     {"gauge", nil, map[string]float64{"": 2}},
+	"udpshard_config_last_reload_successful":                {"gauge", nil, map[string]float64{"": 0}},
+	"udpshard_config_last_reload_success_timestamp_seconds": {"gauge", nil, map[string]float64{"": 1_800_000_000.25}},
+	"udpshard_build_info":                                   {"gauge", []string{"commit", "go", "goversion", "revision", "version"}, map[string]float64{"": 1}},
 }
 
 func TestPrometheusHasWhatWasPromised(t *testing.T) {
@@ -139,8 +148,11 @@ func TestPrometheusHasWhatWasPromised(t *testing.T) {
 	listener := &metrics.Listener{Name: "logs", Shards: []*metrics.Shard{numbered()}}
 	listener.SetSteering(metrics.Steering{MovedBuckets: 24, SprayedSources: []string{"a", "b"}, StalledShards: []int{1}, Changes: map[string]uint64{"move": 25}})
 	ledger.Add(listener)
-	response := get(Handler(ledger, map[string]string{"version": "v1"}), "/metrics")
-	families := scrape(t, response.Body)
+	ledger.Revision = "abc"
+	ledger.SetRole(metrics.Draining)
+	ledger.SetStandbys(func() []metrics.StandbyStatus { return make([]metrics.StandbyStatus, 2) })
+	ledger.SetConfig(metrics.ConfigStatus{}.After(nil, time.UnixMilli(1_800_000_000_250)).After(errors.New("refused"), time.Now()))
+	families := scrape(t, get(Handler(ledger), "/metrics").Body)
 	for name, want := range promised {
 		got := families[name]
 		if got == nil {
@@ -164,20 +176,54 @@ func TestPrometheusHasWhatWasPromised(t *testing.T) {
 			if shard, ok := s.labels["shard"]; ok && shard != "1" {
 				t.Errorf("%s: shard %q", name, shard)
 			}
-			values[s.labels["reason"]] = s.value
+			values[s.labels["reason"]+s.labels["role"]] = s.value
 		}
 		if !maps.Equal(values, want.values) || len(got.samples) != len(want.values) {
 			t.Errorf("%s is %v in %d samples, want %v", name, values, len(got.samples), want.values)
 		}
 	}
+	delete(families, "udpshard_last_drop_timestamp_seconds") // see TestLastDrops
 	for name, f := range families {
 		if _, ok := promised[name]; strings.HasPrefix(name, "udpshard_") && !ok {
 			t.Errorf("%s (%s) is not documented", name, f.help)
 		}
 	}
+	build := families["udpshard_build_info"].samples[0].labels
+	if want := map[string]string{"version": "v1", "revision": "abc", "goversion": runtime.Version(), "commit": "abc", "go": runtime.Version()}; !maps.Equal(build, want) {
+		t.Errorf("build %v, want %v", build, want)
+	}
 	for _, name := range []string{"go_goroutines", "go_gc_duration_seconds", "process_cpu_seconds_total", "process_open_fds", "process_resident_memory_bytes"} {
 		if families[name] == nil {
 			t.Errorf("%s is missing: the Go and process collectors should be there", name)
+		}
+	}
+}
+
+// Each drop reason has a time, which is 0 without a drop. The sum of lost datagrams is the loss in
+// the ledger.
+func TestLastDrops(t *testing.T) {
+	ledger, shard := metrics.NewLedger("v1"), metrics.NewShard(0, 0)
+	ledger.Add(&metrics.Listener{Name: "logs", Shards: []*metrics.Shard{shard}})
+	shard.OutputLost.Store(3)
+	shard.RateLimited.Store(5)
+	before := float64(time.Now().UnixMilli()) / 1000
+	families := scrape(t, get(Handler(ledger), "/metrics").Body)
+	times, lost := make(map[string]float64), 0.0
+	for _, s := range families["udpshard_last_drop_timestamp_seconds"].samples {
+		times[s.labels["reason"]] = s.value
+	}
+	for _, s := range families["udpshard_datagrams_lost_total"].samples {
+		lost += s.value
+	}
+	if want := shard.Read().Dropped.Lost(); lost != 3 || want != 3 {
+		t.Errorf("%v lost, want %d", lost, want)
+	}
+	after := float64(time.Now().UnixMilli()) / 1000
+	for _, c := range metrics.DropReasons() {
+		at, known := times[c.Name]
+		dropped := c.Name == "output" || c.Name == "rate_limited"
+		if !known || dropped && (at < before || at > after) || !dropped && at != 0 {
+			t.Errorf("%s: last drop at %v, known: %t", c.Name, at, known)
 		}
 	}
 }
@@ -188,7 +234,7 @@ func TestPrometheusLabels(t *testing.T) {
 	for _, name := range []string{"a", "b with {odd} = characters"} {
 		ledger.Add(&metrics.Listener{Name: name, Shards: []*metrics.Shard{metrics.NewShard(0, 0), metrics.NewShard(1, 0)}})
 	}
-	response := get(Handler(ledger, nil), "/metrics")
+	response := get(Handler(ledger), "/metrics")
 	if response.Code != 200 {
 		t.Fatalf("%d: %s", response.Code, response.Body)
 	}
@@ -209,7 +255,7 @@ func TestPrometheusLabels(t *testing.T) {
 func TestOpenMetricsIsNegotiated(t *testing.T) {
 	ledger := metrics.NewLedger("v1")
 	ledger.Add(&metrics.Listener{Name: "logs", Shards: []*metrics.Shard{numbered()}})
-	handler := Handler(ledger, nil)
+	handler := Handler(ledger)
 	for accept, want := range map[string]string{
 		"":                         "text/plain; version=0.0.4",
 		"*/*":                      "text/plain; version=0.0.4",
@@ -244,7 +290,7 @@ func TestTakeovers(t *testing.T) {
 			ledger.Takeovers().Add(reason, time.Now())
 		}
 	}
-	samples := scrape(t, get(Handler(ledger, nil), "/metrics").Body)["udpshard_takeovers_total"].samples
+	samples := scrape(t, get(Handler(ledger), "/metrics").Body)["udpshard_takeovers_total"].samples
 	got := make(map[string]float64)
 	for _, s := range samples {
 		got[s.labels["reason"]] = s.value
@@ -259,7 +305,7 @@ func TestTakeovers(t *testing.T) {
 func TestLedgerHoldsInEveryScrape(t *testing.T) {
 	ledger, shard := metrics.NewLedger("v1"), metrics.NewShard(0, 0)
 	ledger.Add(&metrics.Listener{Name: "logs", Shards: []*metrics.Shard{shard}})
-	handler := Handler(ledger, nil)
+	handler := Handler(ledger)
 	const batches = 200_000
 	var work sync.WaitGroup
 	records := make(chan uint64, 4)

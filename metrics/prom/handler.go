@@ -25,18 +25,10 @@ const index = `udpshard
 `
 
 // Handler serves the ledger over HTTP. The handler changes nothing, and answers only GET and HEAD.
-// build are the labels of udpshard_build_info; more are collectors beside those of the ledger, the
-// Go runtime and the process.
-func Handler(
-	l *metrics.Ledger, build map[string]string, more ...prometheus.Collector,
-) http.Handler {
+// more are collectors beside those of the ledger, the Go runtime and the process.
+func Handler(l *metrics.Ledger, more ...prometheus.Collector) http.Handler {
 	registry := prometheus.NewRegistry()
-	info := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "udpshard_build_info", Help: "The version that runs; the value is always 1.",
-		ConstLabels: build,
-	})
-	info.Set(1)
-	registry.MustRegister(append(more, NewCollector(l), info, collectors.NewGoCollector(),
+	registry.MustRegister(append(more, NewCollector(l), collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))...)
 
 	mux := http.NewServeMux()

@@ -31,7 +31,7 @@ func ask(handler http.Handler, method, path string, headers ...string) *httptest
 func TestStatus(t *testing.T) {
 	ledger := metrics.NewLedger("v1.2.3")
 	ledger.Add(&metrics.Listener{Name: "logs", Shards: []*metrics.Shard{numbered()}})
-	response := get(Handler(ledger, nil), "/api/v1/status")
+	response := get(Handler(ledger), "/api/v1/status")
 	var want bytes.Buffer
 	if err := json.NewEncoder(&want).Encode(ledger.Status()); err != nil {
 		t.Fatal(err)
@@ -46,7 +46,7 @@ func TestStatus(t *testing.T) {
 
 func TestReady(t *testing.T) {
 	ledger := metrics.NewLedger("x")
-	handler := Handler(ledger, nil)
+	handler := Handler(ledger)
 	shards := []*metrics.Shard{metrics.NewShard(0, 0), metrics.NewShard(1, 0)}
 	ledger.Add(&metrics.Listener{Name: "logs", Shards: shards})
 	want := func(code int, text string) {
@@ -85,7 +85,7 @@ func TestReady(t *testing.T) {
 
 // The index lists all endpoints, and each one answers.
 func TestIndexListsEndpoints(t *testing.T) {
-	handler := Handler(metrics.NewLedger("x"), nil)
+	handler := Handler(metrics.NewLedger("x"))
 	response := get(handler, "/")
 	if response.Code != http.StatusOK || !strings.HasPrefix(response.Header().Get("Content-Type"), "text/plain") {
 		t.Errorf("%d, %v", response.Code, response.Header())
@@ -108,7 +108,7 @@ func TestIndexListsEndpoints(t *testing.T) {
 
 // The handler changes nothing: methods other than GET and HEAD are refused.
 func TestOnlyReading(t *testing.T) {
-	handler := Handler(metrics.NewLedger("x"), nil)
+	handler := Handler(metrics.NewLedger("x"))
 	for _, path := range []string{"/", "/metrics", "/api/v1/status", "/healthz", "/readyz"} {
 		for _, method := range []string{"POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {
 			response := ask(handler, method, path)
@@ -132,7 +132,7 @@ func TestOnlyReading(t *testing.T) {
 
 // Senders choose texts in some answers: browsers must not sniff a script or a page in them.
 func TestNoAnswerIsSniffed(t *testing.T) {
-	handler := Handler(metrics.NewLedger("x"), nil)
+	handler := Handler(metrics.NewLedger("x"))
 	for _, path := range []string{"/", "/metrics", "/api/v1/status", "/healthz", "/readyz", "/none", "//readyz"} {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodOptions} {
 			w := httptest.NewRecorder()

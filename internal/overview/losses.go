@@ -1,0 +1,107 @@
+package overview
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/udpshard/udpshard/internal/doctor"
+	"github.com/udpshard/udpshard/internal/format"
+	"github.com/udpshard/udpshard/metrics"
+)
+
+// datagramLosses returns a Loss for each reason for which a listener has lost datagrams.
+func datagramLosses(l metrics.ListenerStatus) (losses []Loss) {
+	for _, reason := range metrics.DropReasons() {
+		if !reason.IsLoss() {
+			continue
+		}
+		sum := metrics.Sum(l.Shards)
+		if reason.Value(sum) == 0 {
+			continue
+		}
+		lost := slices.DeleteFunc(slices.Clone(l.Shards), func(r metrics.Reading) bool { return reason.Value(r) == 0 })
+		slices.SortStableFunc(lost, func(a, b metrics.Reading) int {
+			return cmp.Or(reason.LastDrop(b.LastDropped).Compare(reason.LastDrop(a.LastDropped)),
+				cmp.Compare(reason.Value(b), reason.Value(a)))
+		})
+		loss := Loss{Listener: l.Name, Reason: reason.Name, Count: reason.Value(sum), Last: reason.LastDrop(sum.LastDropped)}
+		for _, r := range lost {
+			loss.Shards = append(loss.Shards, r.Shard)
+		}
+		loss.Cause, loss.Remedy = explain(reason.Name, l, lost[0])
+		losses = append(losses, loss)
+	}
+	return losses
+}
+
+// explain returns the cause of a loss and its remedy, from the state of the listener and of the shard
+// with the latest loss.
+func explain(reason string, l metrics.ListenerStatus, r metrics.Reading) (cause, remedy string) {
+	switch reason {
+	case "output":
+		return "the output accepted no records", repairOutput
+	case "lost_in_crash":
+		return "a process died before it had written these records", "the log of the process that died; serve --standby bounds the loss"
+	}
+	const full = "the kernel's queue was full"
+	asked, granted := uint64(l.ReceiveBuffer), r.BufferBytes/2 // the kernel doubles what is asked (socket(7))
+	switch {
+	case r.WaitsForOutput:
+		return full + ", since the output accepts no records", repairOutput
+	case slices.Contains(l.Steering.StalledShards, r.Shard):
+		return full + ", since the shard does not read", "udpshard doctor"
+	case l.Skew != "" && l.Steer != "auto":
+		return full + ": " + l.Skew, "serve --steer auto"
+	case l.Skew != "":
+		return full + ": " + l.Skew, "udpshard doctor"
+	case granted > 0 && granted < asked:
+		return full + ": the kernel grants " + format.Size(granted) + " of " + format.Size(asked),
+			doctor.EnlargeBuffers(asked) + ", and start again"
+	}
+	return full, "udpshard selftest, then more shards or a larger receive_buffer"
+}
+
+// recordLosses returns a Loss for each reason for which a target of a listener has lost records.
+func recordLosses(l metrics.ListenerStatus) (losses []Loss) {
+	add := func(o metrics.Output, reason string, n uint64, last time.Time, cause, remedy string) {
+		if n > 0 {
+			losses = append(losses, Loss{Listener: l.Name, Target: o.To, Reason: reason, Count: n, Last: last,
+				Cause: cause, Remedy: remedy})
+		}
+	}
+	for _, o := range l.Outputs {
+		add(o, "rejected", o.Rejected, o.LastRejected, "the target refused these records for good",
+			"rejected.json in the spool has the records and the reasons")
+		add(o, "expired", o.Expired, o.LastExpired, "the spool was full or damaged",
+			"repair the target, or raise spool.max_size")
+	}
+	return losses
+}
+
+// warnings returns what may lead to losses of a listener.
+func warnings(l metrics.ListenerStatus, now time.Time) (list []Warning) {
+	add := func(remedy, format string, args ...any) {
+		list = append(list, Warning{l.Name, fmt.Sprintf(format, args...), remedy})
+	}
+	for _, r := range l.Shards {
+		switch {
+		case r.WaitsForOutput:
+			add(repairOutput, "shard %d of %s does not read: its output accepts no records", r.Shard, l.Name)
+		case slices.Contains(l.Steering.StalledShards, r.Shard):
+			add("udpshard doctor", "shard %d of %s does not read its queue", r.Shard, l.Name)
+		}
+	}
+	for _, o := range l.Outputs {
+		if o.LastError != "" {
+			oldest := now.Add(-time.Duration(o.OldestWaiting * float64(time.Second)))
+			add("repair the target: records wait in the spool meanwhile", "%s fails: %s; %s records wait, the oldest came %s",
+				o.To, o.LastError, format.Count(o.Waiting), format.Ago(oldest, now))
+		}
+	}
+	return list
+}
+
+// repairOutput is the remedy for an output that accepts no records.
+const repairOutput = "free the disk, or repair the output: the log has its error as output failing"
