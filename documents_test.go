@@ -76,6 +76,31 @@ func TestLinksOfDocuments(t *testing.T) {
 	}
 }
 
+// Each alert has a summary, and a remedy with a link to a heading of docs/troubleshooting.md.
+// docs/operations.md has each alert.
+func TestAlertsAreDocumented(t *testing.T) {
+	read := func(name string) string {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	headings := anchors(read("docs/troubleshooting.md"))
+	operations := read("docs/operations.md")
+	rule := regexp.MustCompile(`(?s)^(\w+)\n.*\n +summary: '[^']+'\n +remedy: '[^']+: https://github.com/udpshard/udpshard/blob/main/docs/troubleshooting.md#([\w-]+)'\n$`)
+	alerts := strings.Split(read("deploy/prometheus/udpshard-alerts.yml"), "      - alert: ")[1:]
+	if len(alerts) == 0 {
+		t.Error("no alerts")
+	}
+	for _, alert := range alerts {
+		match := rule.FindStringSubmatch(strings.TrimSpace(alert) + "\n")
+		if match == nil || !slices.Contains(headings, match[2]) || !strings.Contains(operations, "`"+match[1]+"`") {
+			t.Errorf("%q: %q", alert, match)
+		}
+	}
+}
+
 // Each page begins with a title, docs/README.md links to every page of docs, and README.md is short
 // enough for a first hour.
 func TestDocumentsAreInOrder(t *testing.T) {

@@ -133,6 +133,59 @@ func TestServiceUnit(t *testing.T) {
 	}
 }
 
+// udpshard.tmpfiles makes the folders that the unit makes, with the same user and modes, and
+// udpshard.sysusers makes this user.
+func TestFoldersAndUser(t *testing.T) {
+	u := readUnit(t, "udpshard.service")
+	user := u.value(t, "Service.User")
+	folder := func(parent, key string) string {
+		return strings.Join([]string{"d", parent + u.value(t, "Service."+key), u.value(t, "Service."+key+"Mode"), user, u.value(t, "Service.Group"), "-"}, " ")
+	}
+	want := []string{folder("/var/log/", "LogsDirectory"), folder("/var/lib/", "StateDirectory")}
+	if got := settings(t, "udpshard.tmpfiles"); !slices.Equal(got, want) {
+		t.Errorf("got %q in udpshard.tmpfiles, want %q", got, want)
+	}
+	if got := settings(t, "udpshard.sysusers"); len(got) != 1 || !strings.HasPrefix(got[0], "u "+user+" - ") {
+		t.Errorf("got %q in udpshard.sysusers, want user %s", got, user)
+	}
+}
+
+// settings returns the lines of a file in deploy, without comments.
+func settings(t *testing.T, name string) []string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", "deploy", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line, "#") })
+}
+
+// udpshard.logrotate rotates the files of udpshard.yaml as their owner, and docs/operations.md shows
+// this file.
+func TestLogrotate(t *testing.T) {
+	lines := settings(t, "udpshard.logrotate")
+	c, err := (&config.Flags{File: filepath.Join("..", "..", "deploy", "udpshard.yaml")}).Config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	output := strings.TrimPrefix(c.Listeners[0].Output, "file:")
+	if match, err := filepath.Match(strings.TrimSuffix(lines[0], " {"), output); !match || err != nil {
+		t.Errorf("%q does not match %s (%v)", lines[0], output, err)
+	}
+	u := readUnit(t, "udpshard.service")
+	if su := "    su " + u.value(t, "Service.User") + " " + u.value(t, "Service.Group"); !slices.Contains(lines, su) {
+		t.Errorf("got %q, want %q", lines, su)
+	}
+	page, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if block := "```text\n" + strings.Join(lines, "\n") + "\n```"; !strings.Contains(string(page), block) {
+		t.Error("docs/operations.md does not have the settings of deploy/udpshard.logrotate")
+	}
+}
+
 // deploy/udpshard.yaml is usable, and each output is in LogsDirectory= of the unit.
 func TestServiceConfiguration(t *testing.T) {
 	f := config.Flags{File: filepath.Join("..", "..", "deploy", "udpshard.yaml")}

@@ -93,3 +93,13 @@ func socketsOf(pid int, kind string) (held []string, err error) {
 	slices.Sort(held)
 	return held, err
 }
+
+// readFile returns the text of a file.
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
