@@ -1,6 +1,8 @@
 package main
 
 import (
+	"io"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -50,7 +52,7 @@ Exit code 1 if a check fails, else 0. Some checks need root.`,
 	d.flags.Define(set, "YAML `FILE` of serve, whose listeners are all checked, instead of the listener flags",
 		"listen", "shards", "cpus", "receive-buffer", "join", "http", "http-token-file")
 	set.Lookup("http").Usage = "`ADDR` of a running instance, which doctor asks whether every shard " +
-		"reads; empty: doctor does not ask; $" + config.HTTPVariable + " changes the default"
+		"reads; empty: doctor does not ask; $" + client.AddressVariable + " changes the default"
 	set.Lookup("http-token-file").Usage = "`FILE` with the token that the instance asks for; $" +
 		client.TokenFileVariable + " changes the default"
 	cli.AddFlag(set, &d.interval, "interval", cli.ParseDuration, "`DURATION` between the two readings of counters; 0 is one reading, which can't show what is lost now")
@@ -66,7 +68,7 @@ type doctorRun struct {
 }
 
 func (d *doctorRun) run(cmd *cobra.Command, c *config.Config) error {
-	ctx, stop := cli.InterruptContext()
+	ctx, stop := interruptContext()
 	defer stop()
 	findings, err := preflight.Examine(ctx, c, d.flags.File, d.interval)
 	if err != nil {
@@ -76,7 +78,7 @@ func (d *doctorRun) run(cmd *cobra.Command, c *config.Config) error {
 }
 
 func (d *doctorRun) print(cmd *cobra.Command, findings []doctor.Finding, named bool) (err error) {
-	report := doctor.Report{Findings: findings, Named: named, Color: cli.WantsColor(cmd.OutOrStdout())}
+	report := doctor.Report{Findings: findings, Named: named, Color: wantsColor(cmd.OutOrStdout())}
 	if d.json {
 		err = report.JSON(cmd.OutOrStdout())
 	} else {
@@ -86,4 +88,9 @@ func (d *doctorRun) print(cmd *cobra.Command, findings []doctor.Finding, named b
 		return err
 	}
 	return preflight.Verdict(findings)
+}
+
+// wantsColor reports whether w is a terminal, and NO_COLOR is not set (no-color.org).
+func wantsColor(w io.Writer) bool {
+	return os.Getenv("NO_COLOR") == "" && cli.IsTerminal(w)
 }

@@ -4,20 +4,16 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"os"
 	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/client"
-	"github.com/udpshard/udpshard/internal/config"
 )
 
 func healthCommand() *cobra.Command {
-	var address, tokenFile string
-	timeout := 2 * time.Second
+	var at client.Flags
 	pid := 0
 	cmd := &cobra.Command{
 		Use:   "health [flags]",
@@ -33,18 +29,14 @@ any process of that namespace. The token is needed only with --pid.`,
 		Example: `  udpshard health --http 127.0.0.1:9514
   docker exec udpshard-b /udpshard health --pid 0`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			place := "--http"
-			if _, set := os.LookupEnv(config.HTTPVariable); set && !cmd.Flags().Changed("http") {
-				place = "$" + config.HTTPVariable
-			}
-			instance, err := client.New(place, address, timeout)
+			instance, err := at.Instance()
 			if err != nil {
 				return err
 			}
 			ctx := cmp.Or(cmd.Context(), context.Background())
 			var answer string
 			if cmd.Flags().Changed("pid") {
-				answer, err = instance.WithTokenFile(tokenFile).Role(ctx, pid)
+				answer, err = instance.Role(ctx, pid)
 			} else {
 				answer, err = instance.Ready(ctx)
 			}
@@ -54,10 +46,8 @@ any process of that namespace. The token is needed only with --pid.`,
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&address, "http", cmp.Or(os.Getenv(config.HTTPVariable), client.DefaultAddress), "`ADDR` of the instance's HTTP server; $"+config.HTTPVariable+" changes the default")
-	cli.AddFlag(cmd.Flags(), &timeout, "timeout", cli.ParseDuration, "`DURATION` to wait for the answer")
+	at.Define(cmd.Flags())
 	cli.AddFlag(cmd.Flags(), &pid, "pid", parsePID, "print the role of the process `N` of this PID namespace; 0 is any process of it")
-	client.AddTokenFlag(cmd.Flags(), &tokenFile)
 	return cmd
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 
-	"github.com/udpshard/udpshard/internal/config"
+	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/client"
 	"github.com/udpshard/udpshard/internal/sys"
 )
 
@@ -41,7 +43,7 @@ func TestMain(m *testing.M) {
 type testRun struct{ *testing.M }
 
 func (t testRun) Run() int {
-	os.Unsetenv(config.HTTPVariable)
+	os.Unsetenv(client.AddressVariable)
 	defer func() { os.RemoveAll(programDir) }() // programDir may be ""
 	return t.M.Run()
 }
@@ -131,7 +133,7 @@ func scriptCommand(ts *testscript.TestScript, args []string) (*exec.Cmd, context
 	cmd.Dir = ts.MkAbs(".")
 	cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"),
 		"GORACE=atexit_sleep_ms=10 "+os.Getenv("GORACE")) // default of the race detector: 1 s at each exit
-	for _, name := range []string{config.HTTPVariable, "NO_COLOR", "STATE_DIRECTORY"} {
+	for _, name := range []string{client.AddressVariable, "NO_COLOR", "STATE_DIRECTORY"} {
 		if value := ts.Getenv(name); value != "" {
 			cmd.Env = append(cmd.Env, name+"="+value)
 		}
@@ -332,6 +334,25 @@ func scriptExample(ts *testscript.TestScript, args []string) {
 	for line := range strings.Lines(example) {
 		if !strings.HasPrefix(line, "  ") {
 			ts.Fatalf("got %q after the example, want the end of the text", line)
+		}
+	}
+}
+
+// Lines of help texts have at most 80 columns, except lines of flags, and no trailing spaces.
+func TestHelpFitsTerminal(t *testing.T) {
+	for _, name := range []string{"serve", "doctor", "sockets", "spool", "health", "version"} {
+		var out, errors bytes.Buffer
+		if code := run([]string{name, "--help"}, &out, &errors); code != cli.ExitDone || errors.Len() > 0 {
+			t.Errorf("%s --help: got exit code %d, standard error %q", name, code, &errors)
+		}
+		for line := range strings.Lines(out.String()) {
+			line = strings.TrimSuffix(line, "\n")
+			if line != strings.TrimRight(line, " ") {
+				t.Errorf("%s --help: trailing spaces in %q", name, line)
+			}
+			if len(line) > 80 && !strings.HasPrefix(line, "      --") {
+				t.Errorf("%s --help: got %d columns, want at most 80, in %q", name, len(line), line)
+			}
 		}
 	}
 }

@@ -114,7 +114,7 @@ func (s *sending) run(stdout io.Writer) error {
 	if err != nil {
 		return sendError(s.config.To, s.config.Flows, err)
 	}
-	ctx, stop := cli.InterruptContext()
+	ctx, stop := interruptContext()
 	defer stop()
 
 	var receiver *loadgen.Receiver
@@ -156,7 +156,7 @@ func (s *sending) run(stdout io.Writer) error {
 		}
 	}
 	if s.json {
-		_ = cli.PrintJSON(stdout, report)
+		_ = printJSON(stdout, report)
 	} else {
 		report.Print(stdout)
 	}

@@ -6,22 +6,13 @@ import "errors"
 // names them in its logs. 2 is not used: a panic or a fatal error of the Go runtime ends a process
 // with exit code 2, and then a supervisor has to restart the process.
 const (
-	ExitDone     = 0
-	ExitFailed   = 1  // while running
-	ExitReplaced = 3  // a standby has taken over while this process did not run
-	ExitUsage    = 64 // EX_USAGE: a command or a flag of the command line can't be used
-	ExitConfig   = 78 // EX_CONFIG: the file, or a variable of the environment, can't be used
+	ExitDone        = 0
+	ExitFailed      = 1  // while running
+	ExitReplaced    = 3  // serve: a standby has taken over while this process did not run
+	ExitUnreachable = 3  // status: no instance gives its status
+	ExitUsage       = 64 // EX_USAGE: a command or a flag of the command line can't be used
+	ExitConfig      = 78 // EX_CONFIG: the file, or a variable of the environment, can't be used
 )
-
-// ExitCodes is a section of the long text of a command (Help).
-const ExitCodes = `
-
-Exit codes:
-0   done, or stopped by SIGTERM or SIGINT
-1   failed while running
-3   serve: a standby has taken over, because this process did not run
-64  a command, a flag or its value can't be used
-78  the file of --config, or a variable of the environment, can't be used`
 
 // ExitCode returns the exit code of a process that ends with an error. The error may have a method
 // ExitCode.

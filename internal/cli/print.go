@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -60,11 +59,4 @@ func Direct(w io.Writer) io.Writer {
 		return o.W
 	}
 	return w
-}
-
-// PrintJSON prints a value as indented JSON.
-func PrintJSON(w io.Writer, value any) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(value)
 }

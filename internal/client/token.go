@@ -12,10 +12,6 @@ import (
 	"github.com/udpshard/udpshard/internal/httpaccess"
 )
 
-// TokenFileVariable is the environment variable with the default of --http-token-file, for serve
-// and for commands that ask an instance.
-const TokenFileVariable = "UDPSHARD_HTTP_TOKEN_FILE"
-
 // AddTokenFlag defines --http-token-file of a command that asks an instance, with the default of
 // TokenFileVariable. *file is for WithTokenFile.
 func AddTokenFlag(set *pflag.FlagSet, file *string) {

@@ -16,10 +16,6 @@ import (
 	"github.com/udpshard/udpshard/internal/client"
 )
 
-// HTTPVariable is the environment variable with the default of the HTTP address. The health check
-// of a container has no configuration file.
-const HTTPVariable = "UDPSHARD_HTTP"
-
 // runtimeVariable is the environment variable with the runtime folders of a service, separated by
 // colons (RuntimeDirectory=, systemd.exec(5)).
 const runtimeVariable = "RUNTIME_DIRECTORY"
@@ -46,7 +42,7 @@ type Config struct {
 
 var configSettings = []setting[Config]{
 	{flag: "http", key: "http", init: client.DefaultAddress,
-		usage: "serve status and metrics at `ADDR`; empty turns it off; $" + HTTPVariable + " changes the default",
+		usage: "serve status and metrics at `ADDR`; empty turns it off; $" + client.AddressVariable + " changes the default",
 		field: bind(parseHTTP, func(c *Config) *string { return &c.HTTP })},
 	{flag: "http-hosts", key: "http_hosts", live: true, separator: ",",
 		usage: "answer HTTP requests for the names `NAME,...`, beside IP addresses and localhost",
@@ -109,8 +105,8 @@ func (c *Config) scope() scope[Config] {
 func (c *Config) readEnvironment() error {
 	var errs []error
 	s := c.scope()
-	if address, set := os.LookupEnv(HTTPVariable); set {
-		errs = append(errs, s.set(s.withKey("http"), "$"+HTTPVariable, address))
+	if address, set := os.LookupEnv(client.AddressVariable); set {
+		errs = append(errs, s.set(s.withKey("http"), "$"+client.AddressVariable, address))
 	}
 	if file := os.Getenv(client.TokenFileVariable); file != "" {
 		text, err := tokenReference(file)

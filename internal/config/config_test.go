@@ -180,10 +180,10 @@ func TestFlagsBesideAFile(t *testing.T) {
 
 // A value of the environment is checked like a flag.
 func TestEnvironment(t *testing.T) {
-	t.Setenv(HTTPVariable, "nowhere")
+	t.Setenv(client.AddressVariable, "nowhere")
 	_, err := (&Flags{}).Config()
-	if err == nil || !cli.IsConfig(err) || !strings.Contains(err.Error(), "$"+HTTPVariable) {
-		t.Errorf("error %v: want the name $%s", err, HTTPVariable)
+	if err == nil || !cli.IsConfig(err) || !strings.Contains(err.Error(), "$"+client.AddressVariable) {
+		t.Errorf("error %v: want the name $%s", err, client.AddressVariable)
 	}
 }
 

@@ -53,4 +53,7 @@ func Ago(t, now time.Time) string {
 }
 
 // Minute writes a time to the minute, in its own location: 2026-11-29 01:12.
-func Minute(t time.Time) string { return t.Format("2006-01-02 15:04") }
+func Minute(t time.Time) string { return t.Format(MinuteLayout) }
+
+// MinuteLayout is the layout of Minute (time.Layout).
+const MinuteLayout = "2006-01-02 15:04"

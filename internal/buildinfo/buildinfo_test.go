@@ -1,4 +1,4 @@
-package main
+package buildinfo
 
 import (
 	"runtime/debug"
@@ -6,7 +6,7 @@ import (
 )
 
 // Version and commit are those of the linker, else those that the go command has recorded.
-func TestNewBuild(t *testing.T) {
+func TestInfo(t *testing.T) {
 	const revision = "build\tvcs=git\nbuild\tvcs.revision=bd19439f1fe8\n"
 	for _, test := range []struct {
 		name, version, commit, info string
@@ -44,9 +44,9 @@ func TestNewBuild(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			b := newBuild(test.version, test.commit, info)
-			if b.version != test.wantVersion || b.commit != test.wantCommit {
-				t.Errorf("got version %s and commit %s, want %s and %s", b.version, b.commit, test.wantVersion, test.wantCommit)
+			b := newInfo(test.version, test.commit, info)
+			if b.Version != test.wantVersion || b.Commit != test.wantCommit {
+				t.Errorf("got version %s and commit %s, want %s and %s", b.Version, b.Commit, test.wantVersion, test.wantCommit)
 			}
 		})
 	}
