@@ -49,9 +49,19 @@ type listener struct {
 type shard struct {
 	index    int
 	counters *metrics.Shard
-	before   metrics.Reading // at the end of the newest step, or the first reading of counters
-	queue    uint16          // the largest fill since before, in percent
+	before   totals // at the end of the newest step, or at the first reading of counters
+	queue    uint16 // the largest fill since before, in percent
 	ring     []point
+}
+
+// totals is the part of a reading that the history has as counts of steps.
+type totals struct {
+	received, delivered, bytes, lost, refused, cpu uint64
+}
+
+func totalsOf(r metrics.Reading) totals {
+	return totals{received: r.Received, delivered: r.Delivered, bytes: r.Bytes, lost: r.Dropped.Lost(),
+		refused: r.Dropped.OnPurpose(), cpu: uint64(r.CPUTime)}
 }
 
 // point is a step of a shard. Counts are of the step, and stay at the maximum of their type.
@@ -203,7 +213,7 @@ func (l *listener) update(from source, steps int) {
 		}
 		s, reading := l.shards[i], from.readings[i]
 		if s.counters != counters {
-			s.index, s.counters, s.before = counters.Index, counters, reading
+			s.index, s.counters, s.before = counters.Index, counters, totalsOf(reading)
 		}
 		s.queue = max(s.queue, percent(float64(reading.QueueBytes), float64(reading.BufferBytes)))
 	}
@@ -225,15 +235,15 @@ func (l *listener) update(from source, steps int) {
 }
 
 // end returns the step that ends with a reading, and begins the next step.
-func (s *shard) end(now metrics.Reading, elapsed time.Duration) point {
-	news := now.Since(s.before)
+func (s *shard) end(r metrics.Reading, elapsed time.Duration) point {
+	now, before := totalsOf(r), s.before
 	p := point{
-		bytes:     news.Bytes,
-		received:  narrow(news.Received),
-		delivered: narrow(news.Delivered),
-		lost:      narrow(news.Dropped.Lost()),
-		refused:   narrow(news.Dropped.OnPurpose()),
-		cpu:       percent(float64(news.CPUTime), float64(elapsed)),
+		bytes:     since(before.bytes, now.bytes),
+		received:  narrow(since(before.received, now.received)),
+		delivered: narrow(since(before.delivered, now.delivered)),
+		lost:      narrow(since(before.lost, now.lost)),
+		refused:   narrow(since(before.refused, now.refused)),
+		cpu:       percent(float64(since(before.cpu, now.cpu)), float64(elapsed)),
 		queue:     s.queue,
 	}
 	s.before, s.queue = now, 0
@@ -242,10 +252,13 @@ func (s *shard) end(now metrics.Reading, elapsed time.Duration) point {
 
 // end returns the step that ends with a reading, and begins the next step.
 func (t *target) end(now metrics.Output) targetPoint {
-	news := now.Acknowledged - min(now.Acknowledged, t.acknowledged)
+	p := targetPoint{waiting: now.Waiting, acknowledged: narrow(since(t.acknowledged, now.Acknowledged))}
 	t.acknowledged = now.Acknowledged
-	return targetPoint{waiting: now.Waiting, acknowledged: narrow(news)}
+	return p
 }
+
+// since returns what a counter has counted between two readings; 0 if the counter is smaller now.
+func since(before, now uint64) uint64 { return now - min(now, before) }
 
 // narrow returns n, or the largest uint32 if n is larger.
 func narrow(n uint64) uint32 { return uint32(min(n, math.MaxUint32)) }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/udpshard/udpshard/metrics"
+	engine "github.com/udpshard/udpshard/shard"
 )
 
 // socket is a socket and a thread of which the test sets the values.
@@ -277,7 +278,8 @@ func TestLongSteps(t *testing.T) {
 	}
 }
 
-// Run reads every shard once a second, and reads no more when the context has ended.
+// Run reads every shard once a second until the context ends, and so dates drops, also while nobody
+// asks for the history.
 func TestRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newListener("a", 1)
@@ -288,6 +290,9 @@ func TestRun(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { r.Run(ctx); close(ended) }()
+		synctest.Wait()
+		dropped := time.Now()
+		l.Shards[0].OutputLost.Add(1)
 		for range 5 {
 			synctest.Wait()
 			l.Shards[0].Received.Add(3)
@@ -296,18 +301,29 @@ func TestRun(t *testing.T) {
 		synctest.Wait()
 		h := r.Snapshot(0, false)
 		want(t, "received", h.Listeners[0].Received, []uint64{3, 3, 3, 3, 3})
+		want(t, "lost", h.Listeners[0].Lost, []uint64{1, 0, 0, 0, 0})
 		want(t, "end of the newest step", h.Now, time.Now().UTC())
+		want(t, "time of the drop", l.Shards[0].Read().LastDropped.Output, dropped.Add(interval).UTC())
 		stop()
 		<-ended
 	})
 }
 
+// The time of an operation is the CPU time that the history costs in a second: a reading of all
+// shards, with their sockets and threads.
 func BenchmarkSample(b *testing.B) {
 	for _, test := range []struct{ listeners, shards int }{{1, 64}, {1000, 2}} {
 		b.Run(fmt.Sprintf("%dx%d", test.listeners, test.shards), func(b *testing.B) {
 			var listeners []*metrics.Listener
 			for i := range test.listeners {
-				listeners = append(listeners, newListener(fmt.Sprint(i), test.shards))
+				group, err := engine.Listen(engine.Config{Address: "127.0.0.1:0", Shards: test.shards})
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.Cleanup(group.Close)
+				l := group.Listener()
+				l.Name = fmt.Sprint(i)
+				listeners = append(listeners, l)
 			}
 			c := newClock(listeners...)
 			for b.Loop() {
