@@ -19,7 +19,7 @@ type startup struct {
 	Options
 	config   *config.Config
 	lastGood *config.Config       // the settings before a reload, until config has proved good; nil: none
-	reloaded metrics.ConfigStatus // of the process until lastGood was set
+	reloaded metrics.ConfigStatus // result of the last reload; while lastGood is set: of the previous reload
 	service  *service
 	signals  signals
 

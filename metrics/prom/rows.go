@@ -2,7 +2,6 @@ package prom
 
 import (
 	"runtime"
-	"slices"
 	"time"
 
 	"github.com/udpshard/udpshard/metrics"
@@ -75,13 +74,13 @@ type shardState struct {
 // the metrics of its thread.
 var shardMetrics = newTable([]string{"listener", "shard"}, append(countMetrics(),
 	dropMetric("datagrams_lost_total", true, "Datagrams that are lost, by reason.",
-		metrics.BeforeReceipt, metrics.AfterReceipt),
+		(*metrics.Counter).IsLoss),
 	dropMetric("datagrams_refused_total", false, "Datagrams dropped on purpose, by reason.",
-		metrics.OnPurpose),
+		func(c *metrics.Counter) bool { return c.Drop == metrics.OnPurpose }),
 	dropMetric("datagrams_dropped_total", false, "Deprecated since 0.1.0: use "+
 		"udpshard_datagrams_lost_total, udpshard_datagrams_refused_total and "+
 		"udpshard_replies_lost_total. Drops by reason, whose sum has no meaning.",
-		metrics.BeforeReceipt, metrics.OnPurpose, metrics.AfterReceipt, metrics.ReplyOnly),
+		func(*metrics.Counter) bool { return true }),
 	metric[shardState]{name: "last_drop_timestamp_seconds", kind: gauge,
 		help:   "Time of the last drop by reason, in seconds since 1970; 0: no drop, or not known.",
 		labels: []string{"reason"},
@@ -117,12 +116,14 @@ func countMetrics() (all table[shardState]) {
 	return all
 }
 
-// dropMetric returns a metric with a sample for each drop reason of some kinds.
-func dropMetric(name string, loss bool, help string, kinds ...metrics.Drop) metric[shardState] {
+// dropMetric returns a metric with a sample for each drop reason for which has returns true.
+func dropMetric(
+	name string, loss bool, help string, has func(*metrics.Counter) bool,
+) metric[shardState] {
 	m := metric[shardState]{name: name, kind: counter, loss: loss, help: help,
 		labels: []string{"reason"}}
 	for _, c := range metrics.DropReasons() {
-		if slices.Contains(kinds, c.Drop) {
+		if has(c) {
 			m.reasons = append(m.reasons, c)
 		}
 	}
