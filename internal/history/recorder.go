@@ -71,7 +71,7 @@ type point struct {
 	delivered uint32
 	lost      uint32
 	refused   uint32
-	cpu       uint16 // percent of a core
+	cpu       uint16 // hundredths of a percent of a core: a sum of shards has a small error
 	queue     uint16 // the largest fill of the receive buffer in percent
 }
 
@@ -243,7 +243,7 @@ func (s *shard) end(r metrics.Reading, elapsed time.Duration) point {
 		delivered: narrow(since(before.delivered, now.delivered)),
 		lost:      narrow(since(before.lost, now.lost)),
 		refused:   narrow(since(before.refused, now.refused)),
-		cpu:       percent(float64(since(before.cpu, now.cpu)), float64(elapsed)),
+		cpu:       percent(100*float64(since(before.cpu, now.cpu)), float64(elapsed)),
 		queue:     s.queue,
 	}
 	s.before, s.queue = now, 0

@@ -109,6 +109,21 @@ func TestNumbersOfAStep(t *testing.T) {
 	}
 }
 
+// The CPU time of a listener is the sum of its shards, each of which may need less than a percent.
+func TestCPUOfManyShards(t *testing.T) {
+	l, used := newListener("a", 50), new(socket)
+	for _, s := range l.Shards {
+		s.Attach(used)
+		s.StartThread(1, 0)
+	}
+	c := newClock(l)
+	used.used = 4 * time.Millisecond
+	c.after(time.Second)
+	h := c.Snapshot(0, true).Listeners[0]
+	want(t, "listener", h.CPUPercent, []uint64{20})
+	want(t, "shard", h.Shards[0].CPUPercent, []uint64{0})
+}
+
 // A rate is over the time between two readings, and a loss is a count.
 func TestLateTicks(t *testing.T) {
 	l := newListener("a", 1)

@@ -110,6 +110,7 @@ func (r *Recorder) series(steps int, shards []*shard) (sum Series) {
 		for _, list := range [][]uint64{sum.Received, sum.Delivered, sum.Bytes, sum.Refused} {
 			list[i] = perSecond(list[i], r.seconds[at])
 		}
+		sum.CPUPercent[i] = (sum.CPUPercent[i] + 50) / 100
 	}
 	return sum
 }
