@@ -1,8 +1,6 @@
 package main
 
 import (
-	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -68,7 +66,7 @@ type doctorRun struct {
 }
 
 func (d *doctorRun) run(cmd *cobra.Command, c *config.Config) error {
-	ctx, stop := interruptContext()
+	ctx, stop := cli.InterruptContext()
 	defer stop()
 	findings, err := preflight.Examine(ctx, c, d.flags.File, d.interval)
 	if err != nil {
@@ -78,7 +76,7 @@ func (d *doctorRun) run(cmd *cobra.Command, c *config.Config) error {
 }
 
 func (d *doctorRun) print(cmd *cobra.Command, findings []doctor.Finding, named bool) (err error) {
-	report := doctor.Report{Findings: findings, Named: named, Color: wantsColor(cmd.OutOrStdout())}
+	report := doctor.Report{Findings: findings, Named: named, Color: cli.WantsColor(cmd.OutOrStdout())}
 	if d.json {
 		err = report.JSON(cmd.OutOrStdout())
 	} else {
@@ -88,9 +86,4 @@ func (d *doctorRun) print(cmd *cobra.Command, findings []doctor.Finding, named b
 		return err
 	}
 	return preflight.Verdict(findings)
-}
-
-// wantsColor reports whether w is a terminal, and NO_COLOR is not set (no-color.org).
-func wantsColor(w io.Writer) bool {
-	return os.Getenv("NO_COLOR") == "" && cli.IsTerminal(w)
 }

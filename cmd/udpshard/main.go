@@ -3,15 +3,11 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"io"
 	"os"
-	"os/signal"
 	"runtime"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
 )
@@ -23,27 +19,10 @@ func init() { runtime.LockOSThread() }
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func run(args []string, stdout, stderr io.Writer) int {
-	root := &cobra.Command{
-		Use:           "udpshard",
-		Short:         "A UDP receiver for Linux: one socket for each core, every datagram accounted for",
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args:          cli.NoArguments,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		Example:       "  udpshard serve --listen 127.0.0.1:5514",
-	}
-	out := &cli.Output{W: stdout}
+	root, out := rootCommand(), &cli.Output{W: stdout}
 	root.SetOut(out)
 	root.SetErr(stderr)
 	root.SetArgs(args)
-	root.SetHelpTemplate(cli.HelpTemplate)
-	root.SetFlagErrorFunc(cli.FlagError)
-	root.AddCommand(serveCommand(), sendCommand(), selftestCommand(), socketsCommand(),
-		spoolCommand(), statusCommand(), doctorCommand(), healthCommand(), versionCommand())
-	root.SetHelpCommand(cli.HelpCommand())
-	cli.AddCompletion(root)
-	root.InitDefaultHelpFlag()
-
 	err := root.Execute()
 	if err == nil {
 		err = out.Err
@@ -54,16 +33,32 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return cli.ExitCode(err)
 }
 
-// interruptContext returns a context that ends with SIGINT or SIGTERM. A second signal ends the
-// process.
-func interruptContext() (context.Context, context.CancelFunc) {
-	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
-	context.AfterFunc(ctx, stop)
-	return ctx, stop
-}
-
-func printJSON(w io.Writer, value any) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(value)
+func rootCommand() *cobra.Command {
+	var showVersion bool
+	root := &cobra.Command{
+		Use:           "udpshard",
+		Short:         "A UDP receiver for Linux: one socket for each core, every datagram accounted for",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cli.NoArguments,
+		Long: `Receives UDP datagrams on Linux, with one socket for each core, and accounts for
+every datagram. serve receives; the other commands examine the host or a running
+instance.` + cli.ExitCodes,
+		Example: "  udpshard serve --listen 127.0.0.1:5514",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if showVersion {
+				_, err := io.WriteString(cmd.OutOrStdout(), thisBuild().String())
+				return err
+			}
+			return cmd.Help()
+		},
+	}
+	root.Flags().BoolVar(&showVersion, "version", false, "print what udpshard version prints")
+	root.SetHelpFunc(cli.Help)
+	root.SetFlagErrorFunc(cli.FlagError)
+	root.AddCommand(serveCommand(), sendCommand(), selftestCommand(), socketsCommand(),
+		spoolCommand(), statusCommand(), doctorCommand(), healthCommand(), manCommand(), versionCommand())
+	root.SetHelpCommand(cli.HelpCommand())
+	cli.AddCompletion(root)
+	return root
 }

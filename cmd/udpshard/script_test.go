@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,7 +19,6 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 
-	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/client"
 	"github.com/udpshard/udpshard/internal/sys"
 )
@@ -334,25 +332,6 @@ func scriptExample(ts *testscript.TestScript, args []string) {
 	for line := range strings.Lines(example) {
 		if !strings.HasPrefix(line, "  ") {
 			ts.Fatalf("got %q after the example, want the end of the text", line)
-		}
-	}
-}
-
-// Lines of help texts have at most 80 columns, except lines of flags, and no trailing spaces.
-func TestHelpFitsTerminal(t *testing.T) {
-	for _, name := range []string{"serve", "doctor", "sockets", "spool", "health", "version"} {
-		var out, errors bytes.Buffer
-		if code := run([]string{name, "--help"}, &out, &errors); code != cli.ExitDone || errors.Len() > 0 {
-			t.Errorf("%s --help: got exit code %d, standard error %q", name, code, &errors)
-		}
-		for line := range strings.Lines(out.String()) {
-			line = strings.TrimSuffix(line, "\n")
-			if line != strings.TrimRight(line, " ") {
-				t.Errorf("%s --help: trailing spaces in %q", name, line)
-			}
-			if len(line) > 80 && !strings.HasPrefix(line, "      --") {
-				t.Errorf("%s --help: got %d columns, want at most 80, in %q", name, len(line), line)
-			}
 		}
 	}
 }

@@ -105,7 +105,7 @@ func (t *selftestRun) run(stdout, stderr io.Writer) error {
 	if err != nil {
 		return l.WithPosition(err)
 	}
-	ctx, stop := interruptContext()
+	ctx, stop := cli.InterruptContext()
 	defer stop()
 	running, end := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -123,7 +123,7 @@ func (t *selftestRun) run(stdout, stderr io.Writer) error {
 		return err
 	}
 	if t.json {
-		if err := printJSON(stdout, report); err != nil {
+		if err := cli.PrintJSON(stdout, report); err != nil {
 			return err
 		}
 	} else {

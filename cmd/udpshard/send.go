@@ -114,7 +114,7 @@ func (s *sending) run(stdout io.Writer) error {
 	if err != nil {
 		return sendError(s.config.To, s.config.Flows, err)
 	}
-	ctx, stop := interruptContext()
+	ctx, stop := cli.InterruptContext()
 	defer stop()
 
 	var receiver *loadgen.Receiver
@@ -156,7 +156,7 @@ func (s *sending) run(stdout io.Writer) error {
 		}
 	}
 	if s.json {
-		_ = printJSON(stdout, report)
+		_ = cli.PrintJSON(stdout, report)
 	} else {
 		report.Print(stdout)
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/udpshard/udpshard/internal/buildinfo"
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/format"
@@ -33,7 +32,21 @@ file again, opens output files again, and keeps every socket.
 
 --check says whether serve would start with these flags or this file, and prints
 the errors. --check opens no port, no output and no takeover socket: run it as
-the user of the service, also while the service runs.`,
+the user of the service, also while the service runs.` + cli.ExitCodes + `
+
+Environment:
+UDPSHARD_HTTP      default of --http
+RUNTIME_DIRECTORY  folder of the default of --takeover
+STATE_DIRECTORY    folder of the default of --spool
+XDG_STATE_HOME     the same, if STATE_DIRECTORY is not set
+TZ                 time zone of syslog timestamps that name no zone
+NO_COLOR           if it is set, logs have no color
+
+Files:
+/etc/udpshard/udpshard.yaml    the file of --config of the service
+/run/udpshard/takeover.sock    the takeover path of the service
+/var/lib/udpshard/spool        the spool of the service
+~/.local/state/udpshard        the spool without a service`,
 		Args: cli.NoArguments,
 		Example: `  udpshard serve --listen 127.0.0.1:5514 --output file:/tmp/records.json
   logger --udp --server 127.0.0.1 --port 5514 --rfc5424 hello
@@ -46,7 +59,7 @@ the user of the service, also while the service runs.`,
 			if err != nil {
 				return err
 			}
-			build := buildinfo.Read(version, commit)
+			build := thisBuild()
 			return server.Run(server.Options{Flags: &f, Config: c,
 				Stderr: cmd.ErrOrStderr(), Exit: exitWith(cmd.ErrOrStderr()),
 				Version: build.Version, Revision: build.Commit})

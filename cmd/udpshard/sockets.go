@@ -48,13 +48,7 @@ reported. A socket whose reader paused during the whole interval is reported
 too: use a longer --interval then.
 
 Exit code 1 if no socket is found.`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				err := fmt.Errorf("%s takes one ADDR, such as :5514, not %d", cmd.CommandPath(), len(args))
-				return cli.WithHint(cli.Usage(err), cmd.CommandPath()+" :"+config.DefaultPort)
-			}
-			return nil
-		},
+		Args: cli.OneArgument("ADDR", ":"+config.DefaultPort),
 		Example: `  udpshard sockets :5514
   udpshard sockets --interval 2s --json 127.0.0.1:5514`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -78,7 +72,7 @@ Exit code 1 if no socket is found.`,
 
 // listSockets watches the sockets for the interval, or until SIGINT or SIGTERM.
 func listSockets(stdout io.Writer, address netip.AddrPort, interval time.Duration, asJSON bool) error {
-	ctx, stop := interruptContext()
+	ctx, stop := cli.InterruptContext()
 	defer stop()
 	watch, err := sockets.WatchFor(ctx, address.Port(), interval)
 	if err != nil && watch.Looks == 0 {
@@ -89,7 +83,7 @@ func listSockets(stdout io.Writer, address netip.AddrPort, interval time.Duratio
 		report.Unseen = err.Error()
 	}
 	if asJSON {
-		if err := printJSON(stdout, report); err != nil {
+		if err := cli.PrintJSON(stdout, report); err != nil {
 			return err
 		}
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -43,15 +42,7 @@ target has not acknowledged. In a spool without targets, these are all records.
 
 Exit code 1 if --verify finds damage, or --print can't read a record; 64 if DIR
 is no spool.`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			const example = "/var/lib/udpshard/spool"
-			if len(args) != 1 {
-				err := fmt.Errorf("%s takes one DIR, such as %s, not %d", cmd.CommandPath(), example,
-					len(args))
-				return cli.WithHint(cli.Usage(err), cmd.CommandPath()+" "+example)
-			}
-			return nil
-		},
+		Args: cli.OneArgument("DIR", "/var/lib/udpshard/spool"),
 		Example: `  udpshard spool /var/lib/udpshard/spool
   udpshard spool --print --to tcp://192.0.2.1:6514 /var/lib/udpshard/spool`,
 		RunE: s.run,
@@ -96,7 +87,7 @@ func (s *spoolRun) run(cmd *cobra.Command, args []string) error {
 		}
 	}
 	if s.json {
-		if err := printJSON(w, r); err != nil {
+		if err := cli.PrintJSON(w, r); err != nil {
 			return err
 		}
 	} else {

@@ -44,7 +44,7 @@ instance answers.`,
 			}
 			w := cmd.OutOrStdout()
 			if asJSON {
-				err = printJSON(w, r)
+				err = cli.PrintJSON(w, r)
 			} else {
 				r.Print(w)
 			}

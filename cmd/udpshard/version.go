@@ -13,6 +13,8 @@ import (
 // commit that the go command has recorded in the binary.
 var version, commit string
 
+func thisBuild() buildinfo.Info { return buildinfo.Read(version, commit) }
+
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
@@ -20,7 +22,7 @@ func versionCommand() *cobra.Command {
 		Args:    cli.NoArguments,
 		Example: "  udpshard version",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := io.WriteString(cmd.OutOrStdout(), buildinfo.Read(version, commit).String())
+			_, err := io.WriteString(cmd.OutOrStdout(), thisBuild().String())
 			return err
 		},
 	}

@@ -83,3 +83,14 @@ func NoArguments(cmd *cobra.Command, args []string) error {
 	}
 	return WithHint(Usage(fmt.Errorf("%q: %s %s", shown(args[0]), cmd.CommandPath(), what)), hint)
 }
+
+// OneArgument returns a check that a command has one argument. The error has an example of it.
+func OneArgument(name, example string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 1 {
+			return nil
+		}
+		err := fmt.Errorf("%s takes one %s, such as %s, not %d", cmd.CommandPath(), name, example, len(args))
+		return WithHint(Usage(err), cmd.CommandPath()+" "+example)
+	}
+}

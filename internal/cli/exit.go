@@ -14,6 +14,17 @@ const (
 	ExitConfig      = 78 // EX_CONFIG: the file, or a variable of the environment, can't be used
 )
 
+// ExitCodes is a section of the long text of a command (Help).
+const ExitCodes = `
+
+Exit codes:
+0   done, or stopped by SIGTERM or SIGINT
+1   failed while running
+3   serve: a standby has taken over, because this process did not run;
+    status: no instance answers
+64  a command, a flag or its value can't be used
+78  the file of --config, or a variable of the environment, can't be used`
+
 // ExitCode returns the exit code of a process that ends with an error. The error may have a method
 // ExitCode.
 func ExitCode(err error) int {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -59,4 +60,11 @@ func Direct(w io.Writer) io.Writer {
 		return o.W
 	}
 	return w
+}
+
+// PrintJSON prints a value as indented JSON.
+func PrintJSON(w io.Writer, value any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(value)
 }

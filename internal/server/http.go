@@ -19,6 +19,7 @@ import (
 	"github.com/udpshard/udpshard/internal/handoff/succession"
 	"github.com/udpshard/udpshard/internal/httpaccess"
 	"github.com/udpshard/udpshard/internal/preflight"
+	"github.com/udpshard/udpshard/internal/statuspage"
 	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/metrics/prom"
 )
@@ -62,6 +63,7 @@ func (s *server) openHTTP(from *succession.Predecessor) error {
 	mux := http.NewServeMux()
 	mux.Handle("/", prom.Handler(s.ledger, dnsservice.Collector(s.dnsServices)))
 	mux.Handle("/api/v1/history", s.loop.history)
+	statuspage.Register(mux, s.ledger, s.loop.history)
 	access := httpaccess.New(mux)
 	fenced := fencedHandler(access, s.succession.Fenced)
 	s.web = newHTTPServer(socket, httpaccess.WithHeaders(fenced), log)

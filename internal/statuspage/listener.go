@@ -1,0 +1,303 @@
+package statuspage
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/udpshard/udpshard/internal/format"
+	"github.com/udpshard/udpshard/internal/history"
+	"github.com/udpshard/udpshard/metrics"
+)
+
+const (
+	// tableShards is the largest number of shards in one table. More shards are in tables beside each
+	// other, three at most.
+	tableShards = 16
+	tables      = 3
+	// shownSenders is how many senders are on the page; the status has more.
+	shownSenders = 5
+	// openListeners is the largest number of listeners whose details are open at first.
+	openListeners = 3
+)
+
+// listener is a listener on the page.
+type listener struct {
+	ID      string
+	Name    string
+	About   string // address, protocol, shards
+	Open    bool   // the details are open at first
+	Figures []figure
+	Chart   chart
+
+	// For the table of all listeners.
+	Received, Delivered, Lost string
+	Losing                    bool
+
+	ShardTables []shardTable
+	Steering    []string // sentences
+	Drops       []dropGroup
+	Senders     []sender
+	Targets     []target
+}
+
+// figure is a number with its name: "Received", "120,431", "/s", "1,234,567 in total".
+type figure struct {
+	Name, Value, Unit, Note string
+	Bad                     bool
+}
+
+// shardTable is a table of some shards, from the first to the last.
+type shardTable struct {
+	First, Last int
+	Shards      []shard
+}
+
+// shard is a row of a table of shards.
+type shard struct {
+	Shard, Core       int
+	Share, CPU, Queue bar
+	Lost              string
+	Losing            bool
+	State             string // in words; "": as it should be
+}
+
+// bar is a percentage as text and as the width of a bar, at most 100.
+type bar struct {
+	Text  string
+	Width uint64
+}
+
+func newBar(percent uint64) bar { return bar{strconv.FormatUint(percent, 10) + "%", min(100, percent)} }
+
+// dropGroup is the drops of one kind.
+type dropGroup struct {
+	Name string
+	Bad  bool // losses
+	Rows []drop
+}
+
+// drop is the drops for one reason.
+type drop struct {
+	Name, Help, Count string
+	Last              moment
+	Zero              bool
+}
+
+// sender is a row of the senders that send most.
+type sender struct{ Source, PerSecond, Percent, Shards string }
+
+// target is a target of a listener.
+type target struct {
+	To      string
+	Figures []figure
+	Error   string
+}
+
+// period is a part of the history of a listener; nil: the listener has none.
+type period struct {
+	*history.Listener
+	step int
+}
+
+// newListener returns the i-th of n listeners.
+func newListener(i, n int, l metrics.ListenerStatus, long, recent period, now time.Time) listener {
+	if long.Listener == nil || recent.Listener == nil {
+		long, recent = period{new(history.Listener), 1}, period{new(history.Listener), 1}
+	}
+	total := metrics.Sum(l.Shards)
+	v := listener{
+		ID: fmt.Sprintf("listener-%d", i), Name: l.Name, Open: n <= openListeners,
+		About: fmt.Sprintf("%s at %s", l.Protocol, l.Address),
+		Chart: newChart(long.Series, long.step),
+		Lost:  format.Count(total.Dropped.Lost()), Losing: total.Dropped.Lost() > 0,
+		Steering: steering(l),
+		Drops:    drops(total, now),
+	}
+	rate := func(list []uint64) string { return format.Count(mean(list, rateSeconds, long.step)) }
+	bytes := format.Size(mean(long.Bytes, rateSeconds, long.step))
+	v.Received, v.Delivered = rate(long.Received), rate(long.Delivered)
+	unit, bytesUnit := "/s", "/s"
+	if len(long.Received) == 0 {
+		v.Received, v.Delivered, bytes, unit, bytesUnit = "–", "–", "–", "", ""
+	}
+	v.Figures = []figure{
+		{Name: "Received", Value: v.Received, Unit: unit, Note: format.Count(total.Received) + " in total"},
+		{Name: "Delivered", Value: v.Delivered, Unit: unit, Note: format.Count(total.Delivered) + " in total"},
+		{Name: "Payload", Value: bytes, Unit: bytesUnit, Note: format.Size(total.Bytes) + " in total"},
+		{Name: "In flight", Value: format.Count(total.InFlight), Note: "on their way to the output"},
+		{Name: "Lost", Value: v.Lost, Note: share(total.Dropped.Lost(), total.Received+total.Dropped.Kernel), Bad: v.Losing},
+	}
+	v.ShardTables = shardTables(l, recent)
+	for _, s := range l.TopSenders[:min(len(l.TopSenders), shownSenders)] {
+		shards := "one"
+		if s.Sprayed {
+			shards = "all (sprayed)"
+		}
+		v.Senders = append(v.Senders, sender{s.Source, format.Count(s.PerSecond) + "/s", fmt.Sprintf("%d%%", s.Percent), shards})
+	}
+	for _, o := range l.Outputs {
+		v.Targets = append(v.Targets, newTarget(o, long))
+	}
+	return v
+}
+
+// share says which part of all datagrams was lost.
+func share(lost, sent uint64) string {
+	switch {
+	case sent == 0:
+		return "no datagrams yet"
+	case lost == 0:
+		return "of all that were sent"
+	}
+	return fmt.Sprintf("%.2g%% of all that were sent", 100*float64(lost)/float64(sent))
+}
+
+// shardTables returns the shards of a listener.
+func shardTables(l metrics.ListenerStatus, recent period) (list []shardTable) {
+	all := sum(recent.Received)
+	rows := make([]shard, len(l.Shards))
+	for i, r := range l.Shards {
+		none := bar{Text: "–"}
+		lost := r.Dropped.Lost()
+		row := shard{Shard: r.Shard, Core: r.CPU, Share: none, CPU: none, Queue: none,
+			Lost: format.Count(lost), Losing: lost > 0, State: state(l.Steering, r)}
+		if i < len(recent.Shards) && len(recent.Received) > 0 {
+			h := recent.Shards[i]
+			row.CPU = newBar(mean(h.CPUPercent, rateSeconds, recent.step))
+			if all > 0 {
+				row.Share = newBar((100*sum(h.Received) + all/2) / all)
+			}
+		}
+		if r.BufferBytes > 0 {
+			row.Queue = newBar(100 * r.QueueBytes / r.BufferBytes)
+		}
+		rows[i] = row
+	}
+	size := max(tableShards, (len(rows)+tables-1)/tables)
+	for part := range slices.Chunk(rows, size) {
+		list = append(list, shardTable{part[0].Shard, part[len(part)-1].Shard, part})
+	}
+	return list
+}
+
+// state says what is not as it should be with a shard.
+func state(s metrics.Steering, r metrics.Reading) string {
+	var words []string
+	switch {
+	case r.WaitsForOutput:
+		words = append(words, "waits for the output")
+	case slices.Contains(s.StalledShards, r.Shard):
+		words = append(words, "stalled")
+	}
+	if slices.Contains(s.AvoidedShards, r.Shard) {
+		words = append(words, "avoided")
+	}
+	return strings.Join(words, ", ")
+}
+
+// modes says in words which shard gets a datagram, by the mode that is in force.
+var modes = map[string]string{
+	"auto":   "by source address and port; large senders and full queues are spread",
+	"hash":   "by the kernel's hash of addresses and ports",
+	"source": "by source address",
+	"cpu":    "the shard of the CPU that received the datagram",
+	"spray":  "any shard",
+}
+
+// steering says how datagrams are spread over the shards.
+func steering(l metrics.ListenerStatus) (sentences []string) {
+	s := l.Steering
+	switch {
+	case s.InForce == "":
+	case s.InForce != l.Steer:
+		sentences = append(sentences, fmt.Sprintf("Mode %s: %s. The settings ask for %s.", s.InForce, modes[s.InForce], l.Steer))
+	default:
+		sentences = append(sentences, fmt.Sprintf("Mode %s: %s.", s.InForce, modes[s.InForce]))
+	}
+	if s.Buckets > 0 {
+		sentences = append(sentences, fmt.Sprintf("%s of %s buckets of senders are moved to another shard.",
+			format.Count(uint64(s.MovedBuckets)), format.Count(uint64(s.Buckets))))
+	}
+	if n := len(s.SprayedSources); n > 0 {
+		sentences = append(sentences, fmt.Sprintf("Sprayed over all shards: %s.", strings.Join(s.SprayedSources, ", ")))
+	}
+	if len(s.StalledShards) > 0 {
+		sentences = append(sentences, "Stalled: "+numbers(s.StalledShards)+".")
+	}
+	if len(s.AvoidedShards) > 0 {
+		sentences = append(sentences, "Avoided: "+numbers(s.AvoidedShards)+".")
+	}
+	if l.Skew != "" {
+		sentences = append(sentences, "Uneven: "+l.Skew+".")
+	}
+	return sentences
+}
+
+// numbers lists shards: shard 3, shards 3, 4 and so on.
+func numbers(shards []int) string {
+	text := "shard "
+	if len(shards) > 1 {
+		text = "shards "
+	}
+	return text + strings.Trim(strings.ReplaceAll(fmt.Sprint(shards), " ", ", "), "[]")
+}
+
+// dropHelp says in a few words what each drop reason means.
+var dropHelp = map[string]string{
+	"kernel":        "the receive buffer was full",
+	"output":        "the output accepted no record",
+	"lost_in_crash": "read by a process that died",
+	"not_allowed":   "refused by allow",
+	"rate_limited":  "refused by rate_limit",
+	"malformed":     "must not be answered",
+	"reply":         "answers that could not be sent",
+}
+
+// drops returns the drops of a listener: losses apart from what was dropped on purpose, and from
+// marks on delivered datagrams.
+func drops(total metrics.Reading, now time.Time) []dropGroup {
+	lost, refused := dropGroup{Name: "Lost", Bad: true}, dropGroup{Name: "Dropped on purpose"}
+	marked := dropGroup{Name: "Delivered, with a mark"}
+	add := func(group *dropGroup, name, help string, n uint64, last time.Time) {
+		group.Rows = append(group.Rows, drop{name, help, format.Count(n), ago(last, now), n == 0})
+	}
+	for _, c := range metrics.DropReasons() {
+		group := &refused
+		switch {
+		case c.IsLoss():
+			group = &lost
+		case c.Drop == metrics.ReplyOnly:
+			group = &marked
+		}
+		add(group, c.Name, dropHelp[c.Name], c.Value(total), c.LastDrop(total.LastDropped))
+	}
+	add(&marked, "truncated", "cut to max_datagram", total.Truncated, time.Time{})
+	add(&marked, "unparsed", "no grammar fits", total.Unparsed, time.Time{})
+	return []dropGroup{lost, refused, marked}
+}
+
+// newTarget returns a target with the rate of its acknowledgements.
+func newTarget(o metrics.Output, long period) target {
+	t := target{To: o.To, Error: o.LastError}
+	rate, unit := "–", ""
+	for _, h := range long.Outputs {
+		if h.To == o.To && len(h.Acknowledged) > 0 {
+			rate, unit = format.Count(mean(h.Acknowledged, rateSeconds, long.step)), "/s"
+		}
+	}
+	oldest := "none waits"
+	if o.Waiting > 0 {
+		oldest = "oldest: " + uptime(time.Duration(o.OldestWaiting*float64(time.Second)))
+	}
+	t.Figures = []figure{
+		{Name: "Acknowledged", Value: rate, Unit: unit, Note: format.Count(o.Acknowledged) + " in total"},
+		{Name: "Waiting", Value: format.Count(o.Waiting), Note: format.Size(uint64(max(0, o.WaitingBytes))) + ", " + oldest},
+		{Name: "Rejected", Value: format.Count(o.Rejected), Note: "refused for good", Bad: o.Rejected > 0},
+		{Name: "Expired", Value: format.Count(o.Expired), Note: "removed from the spool", Bad: o.Expired > 0},
+		{Name: "Retries", Value: format.Count(o.Retries), Note: format.Count(o.Resent) + " records resent"},
+	}
+	return t
+}

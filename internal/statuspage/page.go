@@ -1,0 +1,179 @@
+package statuspage
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/udpshard/udpshard/internal/format"
+	"github.com/udpshard/udpshard/internal/history"
+	"github.com/udpshard/udpshard/internal/overview"
+	"github.com/udpshard/udpshard/metrics"
+)
+
+const (
+	// rateSeconds is the time of which rates and CPU time are the mean.
+	rateSeconds = 5
+	// shareSeconds is the time of which the shares of shards are: long enough for a quiet listener.
+	shareSeconds = 60
+)
+
+// page is the content of the status page, as texts. The template only puts the texts in their
+// places.
+type page struct {
+	Host   string
+	Assets string // version of the files of the page
+	Title  string
+	Now    moment
+	Facts  []fact
+
+	Verdict      overview.Overview
+	Announcement string // for screen readers: changes only if the verdict changes, not with its numbers
+	Account      string // what became of all datagrams; "" in a standby
+	Losses       []loss
+	Since        string // when the counters began
+
+	Listeners []listener
+}
+
+// fact is a line about the process.
+type fact struct{ Name, Text string }
+
+// moment is a time for people and for programs.
+type moment struct{ Text, Attr string }
+
+// loss is a row of the list of losses.
+type loss struct {
+	overview.Loss
+	Lost string // the count with its unit
+	Ago  moment
+}
+
+// newPage returns the page of a status. long is the history of the listeners, recent the history of
+// their shards in the last shareSeconds. Times are in the location of now.
+func newPage(s metrics.Status, long, recent history.History, now time.Time) *page {
+	p := &page{
+		Verdict: overview.Of(s, now),
+		Now:     moment{now.Format("2006-01-02 15:04:05 MST"), now.UTC().Format(time.RFC3339)},
+	}
+	began := s.CountersSince
+	if began.IsZero() {
+		began = s.StartedAt
+	}
+	p.Since = format.Minute(began.In(now.Location())) + now.Format(" MST")
+	p.Facts = facts(s, p.Since, now)
+	p.Title, p.Announcement = announce(p.Verdict)
+	if s.Role != metrics.Standby {
+		p.Account = account(s)
+	}
+	for _, l := range p.Verdict.Losses {
+		unit := " datagrams"
+		if l.Target != "" {
+			unit = " records"
+		}
+		p.Losses = append(p.Losses, loss{l, format.Count(l.Count) + unit, ago(l.Last, now)})
+	}
+	charts, shards := byName(long), byName(recent)
+	for i, l := range s.Listeners {
+		p.Listeners = append(p.Listeners, newListener(i, len(s.Listeners), l, period{charts[l.Name], long.StepSeconds},
+			period{shards[l.Name], recent.StepSeconds}, now))
+	}
+	return p
+}
+
+func byName(h history.History) map[string]*history.Listener {
+	named := make(map[string]*history.Listener, len(h.Listeners))
+	for i := range h.Listeners {
+		named[h.Listeners[i].Name] = &h.Listeners[i]
+	}
+	return named
+}
+
+// facts returns the lines about the process.
+func facts(s metrics.Status, since string, now time.Time) []fact {
+	role := map[string]string{
+		metrics.Active:   "active",
+		metrics.Standby:  "standby: holds the sockets of the active process, and waits",
+		metrics.Draining: "draining: reads what is queued, writes it, and exits",
+	}[s.Role]
+	t := s.Takeovers
+	takeovers := format.Count(t.Upgrade + t.Stop + t.Died + t.Stalled + t.Restart)
+	if t.Last != nil {
+		takeovers += fmt.Sprintf(", last %s: %s", format.Ago(t.Last.At, now), t.Last.Reason)
+	}
+	standbys := "none"
+	if n := len(s.Standbys); n > 0 {
+		standbys = fmt.Sprint(n)
+		for i, standby := range s.Standbys {
+			separator := ", "
+			if i == 0 {
+				separator = ": "
+			}
+			standbys += fmt.Sprintf("%sPID %d (%s)", separator, standby.PID, standby.Version)
+		}
+	}
+	settings := "read " + format.Ago(s.Config.LastReloadSuccessAt, now)
+	if !s.Config.LastReloadSuccessful {
+		settings += "; the last reload failed"
+	}
+	return []fact{
+		{"Role", role},
+		{"Version", s.Version},
+		{"Uptime", uptime(now.Sub(s.StartedAt))},
+		{"PID", fmt.Sprint(s.PID)},
+		{"Counters since", since},
+		{"Takeovers", takeovers},
+		{"Standbys", standbys},
+		{"Settings", settings},
+	}
+}
+
+// account says what became of all datagrams: the equations of the ledger, for all listeners.
+func account(s metrics.Status) string {
+	var all []metrics.Reading
+	for _, l := range s.Listeners {
+		all = append(all, l.Shards...)
+	}
+	sum := metrics.Sum(all)
+	return fmt.Sprintf("%s datagrams were sent here: %s delivered, %s in flight, %s dropped on purpose, %s lost.",
+		format.Count(sum.Received+sum.Dropped.Kernel), format.Count(sum.Delivered), format.Count(sum.InFlight),
+		format.Count(sum.Dropped.OnPurpose()), format.Count(sum.Dropped.Lost()))
+}
+
+// announce returns the state of a verdict in a few words, and a sentence that stays the same while
+// only numbers change.
+func announce(o overview.Overview) (state, sentence string) {
+	switch o.State {
+	case overview.NothingLost:
+		return "Nothing lost", "Nothing lost."
+	case overview.StandingBy:
+		return "Standby", "Standby."
+	case overview.Losing:
+		state = "Losing"
+	default:
+		state = "Lost before"
+	}
+	last := o.Losses[0]
+	return state, fmt.Sprintf("%s %s: %s. What helps: %s.", state, last.Where(), last.Cause, last.Remedy)
+}
+
+// uptime writes a duration with two units at most: 42 s, 5 min, 3 h 20 min, 12 d 3 h.
+func uptime(d time.Duration) string {
+	days, hours, minutes := int(d.Hours())/24, int(d.Hours())%24, int(d.Minutes())%60
+	switch {
+	case days > 0:
+		return fmt.Sprintf("%s d %d h", format.Count(uint64(days)), hours)
+	case hours > 0:
+		return fmt.Sprintf("%d h %d min", hours, minutes)
+	case minutes > 0:
+		return fmt.Sprintf("%d min", minutes)
+	}
+	return fmt.Sprintf("%d s", max(0, d/time.Second))
+}
+
+// ago returns how long ago a time was; a dash for the zero time.
+func ago(t, now time.Time) moment {
+	if t.IsZero() {
+		return moment{Text: "–"}
+	}
+	return moment{format.Ago(t, now), t.UTC().Format(time.RFC3339)}
+}

@@ -1,0 +1,32 @@
+package statuspage
+
+import (
+	"flag"
+	"path/filepath"
+	"testing"
+
+	"github.com/udpshard/udpshard/internal/statuspage/browsertest"
+)
+
+var screenshots = flag.String("screenshots", "", "the folder for the screenshots of TestScreenshots")
+
+// TestScreenshots makes pictures of the page, for people to look at.
+func TestScreenshots(t *testing.T) {
+	if *screenshots == "" {
+		t.Skip("needs a folder: -screenshots FOLDER")
+	}
+	wide, narrow := browsertest.View{Width: 1120, Height: 600}, browsertest.View{Width: 400, Height: 800}
+	dark := wide
+	dark.Dark = true
+	for name, shot := range map[string]struct {
+		e    *example
+		view browsertest.View
+	}{
+		"light": {typical(), wide}, "dark": {typical(), dark}, "narrow": {typical(), narrow},
+		"losing": {losing(), wide}, "losing-dark": {losing(), dark}, "losing-narrow": {losing(), narrow},
+		"standby": {standby(), wide}, "large": {large(), wide}, "large-narrow": {large(), narrow},
+	} {
+		page := browsertest.Open(t, shot.e.serve(t), shot.view)
+		page.Screenshot(filepath.Join(*screenshots, name+".png"))
+	}
+}
