@@ -29,7 +29,7 @@ func Plural(n int, what string) string {
 // Size writes a number of bytes with at most one decimal: 768B, 208KiB, 41.3KiB.
 func Size(bytes uint64) string {
 	unit, name := 1.0, "B"
-	for _, larger := range []string{"KiB", "MiB", "GiB"} {
+	for _, larger := range []string{"KiB", "MiB", "GiB", "TiB"} {
 		if float64(bytes) >= 1024*unit {
 			unit, name = 1024*unit, larger
 		}

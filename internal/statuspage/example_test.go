@@ -149,6 +149,7 @@ func losing() *example {
 	e := typical()
 	for i := range e.Listeners[0].Shards {
 		e.Listeners[0].Shards[i].BufferBytes = 425_984
+		e.Listeners[0].Shards[i].QueueBytes = uint64(9000 * (i + 1))
 	}
 	e.lose(0, 3, 1200, 42*time.Second)
 	e.lose(0, 3, 643, 12*time.Second)
@@ -178,6 +179,18 @@ func large() *example {
 	e.Listeners[0].Steering.AvoidedShards = []int{17, 18}
 	e.Listeners[0].Steering.SprayedSources = []string{"[2001:db8:1234:5678:9abc:def0:1234:5678]:65514"}
 	e.Listeners[0].Skew = "shard 17 took 91%: one sender, [2001:db8:1234:5678:9abc:def0:1234:5678]:65514"
+	return e
+}
+
+// wide is a listener with 64 shards.
+func wide() *example {
+	e := newExample()
+	l := e.add("syslog", "syslog", "[::]:5514", 64, 600, 1_840_000, 2900)
+	l.Steering.MovedBuckets, l.Steering.SprayedSources = 9, []string{"192.0.2.17:51514"}
+	l.Steering.StalledShards, l.Steering.AvoidedShards = []int{41}, []int{41}
+	l.Shards[17].WaitsForOutput = true
+	l.TopSenders[0].Sprayed = true
+	e.lose(0, 41, 52_113, 8*time.Minute)
 	return e
 }
 

@@ -110,7 +110,7 @@ func newListener(i, n int, l metrics.ListenerStatus, long, recent period, now ti
 	total := metrics.Sum(l.Shards)
 	v := listener{
 		ID: fmt.Sprintf("listener-%d", i), Name: l.Name, Open: n <= openListeners,
-		About: fmt.Sprintf("%s at %s", l.Protocol, l.Address),
+		About: fmt.Sprintf("%s at %s, %s", l.Protocol, l.Address, format.Plural(len(l.Shards), "shard")),
 		Chart: newChart(long.Series, long.step),
 		Lost:  format.Count(total.Dropped.Lost()), Losing: total.Dropped.Lost() > 0,
 		Steering: steering(l),
@@ -146,13 +146,16 @@ func newListener(i, n int, l metrics.ListenerStatus, long, recent period, now ti
 
 // share says which part of all datagrams was lost.
 func share(lost, sent uint64) string {
+	part := 100 * float64(lost) / float64(max(1, sent))
 	switch {
 	case sent == 0:
 		return "no datagrams yet"
 	case lost == 0:
-		return "of all that were sent"
+		return "nothing lost"
+	case part < 0.01:
+		return "less than 0.01% of all"
 	}
-	return fmt.Sprintf("%.2g%% of all that were sent", 100*float64(lost)/float64(sent))
+	return fmt.Sprintf("%.2f%% of all", part)
 }
 
 // shardTables returns the shards of a listener.
@@ -200,38 +203,43 @@ func state(s metrics.Steering, r metrics.Reading) string {
 
 // modes says in words which shard gets a datagram, by the mode that is in force.
 var modes = map[string]string{
-	"auto":   "by source address and port; large senders and full queues are spread",
-	"hash":   "by the kernel's hash of addresses and ports",
-	"source": "by source address",
-	"cpu":    "the shard of the CPU that received the datagram",
-	"spray":  "any shard",
+	"auto":   "each sender has a shard, until that shard can't keep up",
+	"hash":   "the kernel's hash of addresses and ports chooses the shard",
+	"source": "each source address has a shard",
+	"cpu":    "the CPU that received the datagram chooses the shard",
+	"spray":  "a datagram goes to any shard",
 }
 
 // steering says how datagrams are spread over the shards.
 func steering(l metrics.ListenerStatus) (sentences []string) {
+	say := func(format string, args ...any) { sentences = append(sentences, fmt.Sprintf(format, args...)) }
 	s := l.Steering
+	if s.InForce != "" {
+		say("Steering %s: %s.", s.InForce, modes[s.InForce])
+	}
+	if s.InForce != "" && s.InForce != l.Steer {
+		say("The settings ask for %s.", l.Steer)
+	}
 	switch {
-	case s.InForce == "":
-	case s.InForce != l.Steer:
-		sentences = append(sentences, fmt.Sprintf("Mode %s: %s. The settings ask for %s.", s.InForce, modes[s.InForce], l.Steer))
-	default:
-		sentences = append(sentences, fmt.Sprintf("Mode %s: %s.", s.InForce, modes[s.InForce]))
+	case s.Buckets > 0 && s.MovedBuckets == 0 && len(s.SprayedSources) == 0:
+		say("No sender is moved or sprayed.")
+	case s.MovedBuckets > 0:
+		say("%s of %s sets of senders are moved to other shards.",
+			format.Count(uint64(s.MovedBuckets)), format.Count(uint64(s.Buckets)))
 	}
-	if s.Buckets > 0 {
-		sentences = append(sentences, fmt.Sprintf("%s of %s buckets of senders are moved to another shard.",
-			format.Count(uint64(s.MovedBuckets)), format.Count(uint64(s.Buckets))))
-	}
-	if n := len(s.SprayedSources); n > 0 {
-		sentences = append(sentences, fmt.Sprintf("Sprayed over all shards: %s.", strings.Join(s.SprayedSources, ", ")))
+	if n := len(s.SprayedSources); n > shownSenders {
+		say("Sprayed over all shards: %s and %d more.", strings.Join(s.SprayedSources[:shownSenders], ", "), n-shownSenders)
+	} else if n > 0 {
+		say("Sprayed over all shards: %s.", strings.Join(s.SprayedSources, ", "))
 	}
 	if len(s.StalledShards) > 0 {
-		sentences = append(sentences, "Stalled: "+numbers(s.StalledShards)+".")
+		say("Stalled: %s.", numbers(s.StalledShards))
 	}
 	if len(s.AvoidedShards) > 0 {
-		sentences = append(sentences, "Avoided: "+numbers(s.AvoidedShards)+".")
+		say("Without datagrams, since stalled now or just before: %s.", numbers(s.AvoidedShards))
 	}
 	if l.Skew != "" {
-		sentences = append(sentences, "Uneven: "+l.Skew+".")
+		say("Uneven: %s.", l.Skew)
 	}
 	return sentences
 }

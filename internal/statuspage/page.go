@@ -15,6 +15,8 @@ const (
 	rateSeconds = 5
 	// shareSeconds is the time of which the shares of shards are: long enough for a quiet listener.
 	shareSeconds = 60
+	// shownWarnings is how many warnings are shown at first.
+	shownWarnings = 5
 )
 
 // page is the content of the status page, as texts. The template only puts the texts in their
@@ -28,7 +30,9 @@ type page struct {
 
 	Verdict      overview.Overview
 	Announcement string // for screen readers: changes only if the verdict changes, not with its numbers
-	Account      string // what became of all datagrams; "" in a standby
+	Account      string // what became of all datagrams
+	Warnings     []overview.Warning
+	MoreWarnings []overview.Warning
 	Losses       []loss
 	Since        string // when the counters began
 
@@ -44,8 +48,8 @@ type moment struct{ Text, Attr string }
 // loss is a row of the list of losses.
 type loss struct {
 	overview.Loss
-	Lost string // the count with its unit
-	Ago  moment
+	Lost, Unit string
+	Ago        moment
 }
 
 // newPage returns the page of a status. long is the history of the listeners, recent the history of
@@ -62,15 +66,15 @@ func newPage(s metrics.Status, long, recent history.History, now time.Time) *pag
 	p.Since = format.Minute(began.In(now.Location())) + now.Format(" MST")
 	p.Facts = facts(s, p.Since, now)
 	p.Title, p.Announcement = announce(p.Verdict)
-	if s.Role != metrics.Standby {
-		p.Account = account(s)
-	}
+	p.Account = account(s)
+	shown := min(len(p.Verdict.Warnings), shownWarnings)
+	p.Warnings, p.MoreWarnings = p.Verdict.Warnings[:shown], p.Verdict.Warnings[shown:]
 	for _, l := range p.Verdict.Losses {
-		unit := " datagrams"
+		unit := "datagrams"
 		if l.Target != "" {
-			unit = " records"
+			unit = "records"
 		}
-		p.Losses = append(p.Losses, loss{l, format.Count(l.Count) + unit, ago(l.Last, now)})
+		p.Losses = append(p.Losses, loss{l, format.Count(l.Count), unit, ago(l.Last, now)})
 	}
 	charts, shards := byName(long), byName(recent)
 	for i, l := range s.Listeners {
@@ -123,12 +127,15 @@ func facts(s metrics.Status, since string, now time.Time) []fact {
 		{"Counters since", since},
 		{"Takeovers", takeovers},
 		{"Standbys", standbys},
-		{"Settings", settings},
+		{"Configuration", settings},
 	}
 }
 
 // account says what became of all datagrams: the equations of the ledger, for all listeners.
 func account(s metrics.Status) string {
+	if s.Role == metrics.Standby {
+		return "This process receives nothing until it takes over. The page of the active process has the numbers."
+	}
 	var all []metrics.Reading
 	for _, l := range s.Listeners {
 		all = append(all, l.Shards...)

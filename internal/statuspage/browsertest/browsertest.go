@@ -29,6 +29,48 @@ type View struct {
 	NoScript      bool  // the browser runs no scripts of the page
 }
 
+// Browser is a running browser.
+type Browser struct {
+	t   testing.TB
+	ctx context.Context
+}
+
+// programs are the names of browsers that chromedp can start.
+var programs = []string{"chromium", "google-chrome", "chromium-browser"}
+
+// Start starts a browser, which runs until the end of the test. The test is skipped if no browser is
+// installed.
+func Start(t testing.TB) *Browser {
+	t.Helper()
+	installed := func(name string) bool { _, err := exec.LookPath(name); return err == nil }
+	program := slices.IndexFunc(programs, installed)
+	if program < 0 {
+		t.Skip("needs Chromium: apt-get install chromium")
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(programs[program]),
+		chromedp.WSURLReadTimeout(deadline))
+	if os.Geteuid() == 0 { // the sandbox of Chromium needs an ordinary user
+		options = append(options, chromedp.NoSandbox)
+	}
+	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, _ := chromedp.NewContext(allocator)
+	b := &Browser{t, ctx}
+	t.Cleanup(func() { b.end(); stop() })
+	if err := chromedp.Do(ctx); err != nil { // without a timeout: the end of ctx ends the browser
+		t.Fatal(err)
+	}
+	return b
+}
+
+// end ends the browser, and waits for the end.
+func (b *Browser) end() {
+	ctx, cancel := context.WithTimeout(b.ctx, deadline)
+	defer cancel()
+	if err := chromedp.Cancel(ctx); err != nil {
+		b.t.Errorf("the browser ends: %v", err)
+	}
+}
+
 // Page is an open page. A test fails if its page sends a request to another host, violates its
 // Content-Security-Policy, or throws an exception.
 type Page struct {
@@ -38,37 +80,17 @@ type Page struct {
 	requests atomic.Int64
 }
 
-// programs are the names of browsers that chromedp can start.
-var programs = []string{"chromium", "google-chrome", "chromium-browser"}
-
-// Open opens a page in a browser of its own. The test is skipped if there is no browser.
-func Open(t testing.TB, address string, v View) *Page {
-	t.Helper()
-	installed := func(name string) bool { _, err := exec.LookPath(name); return err == nil }
-	program := slices.IndexFunc(programs, installed)
-	if program < 0 {
-		t.Skip("needs Chromium: apt-get install chromium")
-	}
+// Open opens a page in a tab of its own.
+func (b *Browser) Open(address string, v View) *Page {
+	b.t.Helper()
 	parsed, err := url.Parse(address)
 	if err != nil {
-		t.Fatal(err)
+		b.t.Fatal(err)
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(programs[program]),
-		chromedp.WSURLReadTimeout(deadline))
-	if os.Geteuid() == 0 { // the sandbox of Chromium needs an ordinary user
-		options = append(options, chromedp.NoSandbox)
-	}
-	p := &Page{t: t, host: parsed.Host}
-	browser, stop := chromedp.NewExecAllocator(context.Background(), options...)
-	p.tab, _ = chromedp.NewContext(browser, chromedp.WithListener(p.observe))
-	t.Cleanup(func() {
-		if err := chromedp.Cancel(p.tab); err != nil {
-			t.Errorf("the browser ends: %v", err)
-		}
-		stop()
-	})
-	if err := chromedp.Do(p.tab); err != nil { // starts the browser: without a timeout, which would end it
-		t.Fatal(err)
+	p := &Page{t: b.t, host: parsed.Host}
+	p.tab, _ = chromedp.NewContext(b.ctx, chromedp.WithListener(p.observe)) // ends with the browser
+	if err := chromedp.Do(p.tab); err != nil {
+		b.t.Fatal(err)
 	}
 	scheme := "light"
 	if v.Dark {
@@ -83,6 +105,14 @@ func Open(t testing.TB, address string, v View) *Page {
 	do(p, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: v.NoScript})
 	Run(p, chromedp.Navigate(address))
 	return p
+}
+
+// Close closes the tab.
+func (p *Page) Close() {
+	p.t.Helper()
+	if err := chromedp.Cancel(p.tab); err != nil {
+		p.t.Errorf("the tab closes: %v", err)
+	}
 }
 
 // observe fails the test if the browser reports what a page must not do.
