@@ -2,6 +2,7 @@ package statuspage
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,7 +58,7 @@ type shardTable struct {
 
 // shard is a row of a table of shards.
 type shard struct {
-	Shard, Core       int
+	Shard             int
 	Share, CPU, Queue bar
 	Lost              string
 	Losing            bool
@@ -70,7 +71,14 @@ type bar struct {
 	Width uint64
 }
 
-func newBar(percent uint64) bar { return bar{strconv.FormatUint(percent, 10) + "%", min(100, percent)} }
+// newBar returns the bar of a part of a whole that is not 0. Small percentages have a decimal.
+func newBar(part, whole uint64) bar {
+	percent, decimals := 100*float64(part)/float64(whole), 0
+	if percent > 0 && percent < 9.95 {
+		decimals = 1
+	}
+	return bar{strconv.FormatFloat(percent, 'f', decimals, 64) + "%", uint64(min(100, math.Round(percent)))}
+}
 
 // dropGroup is the drops of one kind.
 type dropGroup struct {
@@ -165,17 +173,17 @@ func shardTables(l metrics.ListenerStatus, recent period) (list []shardTable) {
 	for i, r := range l.Shards {
 		none := bar{Text: "–"}
 		lost := r.Dropped.Lost()
-		row := shard{Shard: r.Shard, Core: r.CPU, Share: none, CPU: none, Queue: none,
+		row := shard{Shard: r.Shard, Share: none, CPU: none, Queue: none,
 			Lost: format.Count(lost), Losing: lost > 0, State: state(l.Steering, r)}
 		if i < len(recent.Shards) && len(recent.Received) > 0 {
 			h := recent.Shards[i]
-			row.CPU = newBar(mean(h.CPUPercent, rateSeconds, recent.step))
+			row.CPU = newBar(mean(h.CPUPercent, rateSeconds, recent.step), 100)
 			if all > 0 {
-				row.Share = newBar((100*sum(h.Received) + all/2) / all)
+				row.Share = newBar(sum(h.Received), all)
 			}
 		}
 		if r.BufferBytes > 0 {
-			row.Queue = newBar(100 * r.QueueBytes / r.BufferBytes)
+			row.Queue = newBar(r.QueueBytes, r.BufferBytes)
 		}
 		rows[i] = row
 	}
