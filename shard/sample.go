@@ -38,9 +38,13 @@ func (s *shard) segmentsOf(i int) int {
 // sample returns the state of the shard for the balancer.
 func (s *shard) sample(now time.Time) steer.Sample {
 	c := s.counters.Sample(now)
-	return steer.Sample{
+	sample := steer.Sample{
 		Received: c.Received, Dropped: c.Dropped, Queued: c.Queued, Buffer: c.Buffer,
 		SinceHeartbeat: c.SinceHeartbeat, OutputWait: c.OutputWait,
-		RunDelay: s.runDelay.Of(s.counters.Thread()), Sketch: s.sketches.Full(),
+		RunDelay: s.runDelay.Of(s.counters.Thread()),
 	}
+	if full, ok := s.sketches.Full(); ok {
+		sample.Sketch = full
+	}
+	return sample
 }

@@ -39,23 +39,23 @@ func TestSketchesHaveEveryDatagram(t *testing.T) {
 			if sum := s.sketches.Filling().Total; sum != first {
 				t.Errorf("the sketch has %d of %d datagrams", sum, first)
 			}
-			if s.sketches.Full() != nil {
+			if _, ok := s.sketches.Full(); ok {
 				t.Error("a sketch without a request")
 			}
 			s.sketches.RequestSwap()
-			if s.sketches.Full() != nil {
+			if _, ok := s.sketches.Full(); ok {
 				t.Error("a sketch before the swap")
 			}
 			second := came(3)
-			if read := s.sketches.Full(); read == nil || read.Total != first {
+			if read, ok := s.sketches.Full(); !ok || read.Total != first {
 				t.Errorf("%+v was read, and %d came before the swap", read, first)
 			}
-			if s.sketches.Full() != nil {
+			if _, ok := s.sketches.Full(); ok {
 				t.Error("a sketch is read twice")
 			}
 			s.sketches.RequestSwap()
 			third := came(5)
-			if read := s.sketches.Full(); read == nil || read.Total != second {
+			if read, ok := s.sketches.Full(); !ok || read.Total != second {
 				t.Errorf("%+v was read, and %d came between the swaps", read, second)
 			}
 			if sum := s.sketches.Filling().Total; sum != third {

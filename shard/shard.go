@@ -27,7 +27,7 @@ type shard struct {
 	oldestRecord   time.Time // arrival of the oldest record in the sink; zero: none
 	zones          map[uint32]string
 	coalescer      coalescer
-	sketches       *steer.SketchPair
+	sketches       *steer.SketchPair[*steer.Sketch]
 	random         uint32 // of sampleSenders
 	runDelay       sys.RunDelay
 
@@ -55,6 +55,7 @@ func newShard(g *Group, index, fd int) (*shard, error) {
 	}
 	destinations := c.wantsDestinations(g.address, index)
 	dropDuplicates := index > 0 && destinations
+	plan := g.attacher.initialPlan()
 	s := &shard{
 		group:    g,
 		counters: counters,
@@ -67,7 +68,7 @@ func newShard(g *Group, index, fd int) (*shard, error) {
 		handler:        c.Handler(index),
 		sink:           sink,
 		zones:          make(map[uint32]string),
-		sketches:       steer.NewSketchPair(g.attacher.initialPlan()),
+		sketches:       steer.NewSketchPair(steer.NewSketch(plan), steer.NewSketch(plan)),
 		begin:          make(chan struct{}, 1),
 		gone:           make(chan struct{}),
 	}

@@ -57,6 +57,6 @@ func ExampleSketch() {
 		}
 	}
 	most := sketch.Heaviest(nil, 1)[0]
-	fmt.Printf("%s sent %.0f%% of %d\n", most.Source, 100*float64(most.AtLeast())/float64(sketch.Total), sketch.Total)
+	fmt.Printf("%s sent %.0f%% of %d\n", most.Key, 100*float64(most.AtLeast())/float64(sketch.Total), sketch.Total)
 	// Output: 192.0.2.1:514 sent 91% of 11000
 }

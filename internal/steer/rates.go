@@ -134,14 +134,14 @@ func (b *Balancer) addSketch(shard int, sketch *Sketch, scale float64, bucketRat
 	for i, weight := range sketch.Buckets {
 		bucketRates[i] += float64(weight) * scale
 	}
-	for _, f := range sketch.Heaviest(nil, len(sketch.sets)*sketchWays) {
-		b.recordPlacement(shard, f.Source)
+	for _, f := range sketch.Heaviest(nil, sketchSets*sketchWays) {
+		b.recordPlacement(shard, f.Key)
 		s := b.senders[f.Hash]
 		if s == nil {
 			if len(b.senders) >= maxSenders {
 				continue
 			}
-			s = &sender{source: f.Source, hash: f.Hash}
+			s = &sender{source: f.Key, hash: f.Hash}
 			b.senders[f.Hash] = s
 		}
 		rate := float64(f.AtLeast()) * scale

@@ -7,7 +7,8 @@ import (
 
 // The thread fills a sketch while the reader reads the other sketch: no datagram is lost.
 func TestSketchPair(t *testing.T) {
-	ta := NewSketchPair(Plan{Mode: Auto, Shards: 2})
+	plan := Plan{Mode: Auto, Shards: 2}
+	ta := NewSketchPair(NewSketch(plan), NewSketch(plan))
 	done := make(chan struct{})
 	var counted, read uint64
 	source := netip.MustParseAddrPort("192.0.2.1:5514")
@@ -24,14 +25,14 @@ func TestSketchPair(t *testing.T) {
 			running = false
 		default:
 		}
-		if full := ta.Full(); full != nil {
+		if full, ok := ta.Full(); ok {
 			read += full.Total
 		}
 		ta.RequestSwap()
 	}
 	for range 2 { // the rest of both sketches
 		ta.Filling()
-		if full := ta.Full(); full != nil {
+		if full, ok := ta.Full(); ok {
 			read += full.Total
 		}
 		ta.RequestSwap()

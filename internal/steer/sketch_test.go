@@ -47,14 +47,14 @@ func (s *stream) check(t *testing.T) {
 	}
 	found, sum := make(map[netip.AddrPort]bool), uint64(0)
 	for _, f := range s.sketch.Heaviest(nil, sketchSets*sketchWays) {
-		n := s.counts[f.Source]
-		if uint64(f.AtLeast()) > n || uint64(f.Weight) < n || f.Hash != Flow(s.plan.Seed, f.Source) || found[f.Source] {
+		n := s.counts[f.Key]
+		if uint64(f.AtLeast()) > n || uint64(f.Weight) < n || f.Hash != Flow(s.plan.Seed, f.Key) || found[f.Key] {
 			t.Errorf("%+v, which is at the least %d, sent %d", f, f.AtLeast(), n)
 		}
-		if of := sets[s.set(f.Source)]; uint64(f.Excess) > of/sketchWays {
+		if of := sets[s.set(f.Key)]; uint64(f.Excess) > of/sketchWays {
 			t.Errorf("%+v: others had more than an eighth of the %d of its set", f, of)
 		}
-		found[f.Source] = true
+		found[f.Key] = true
 		sum += uint64(f.Weight)
 	}
 	if sum != s.total {
@@ -80,7 +80,7 @@ func TestSketchFindsAHeavySender(t *testing.T) {
 		}
 		s.check(t)
 		most := s.sketch.Heaviest(nil, 1)
-		if len(most) != 1 || most[0].Source != heavy {
+		if len(most) != 1 || most[0].Key != heavy {
 			t.Fatalf("the heaviest is %+v, want %s", most, heavy)
 		}
 		if least := float64(most[0].AtLeast()) / float64(s.total); least < 0.88 || least > 0.9 {
@@ -155,9 +155,9 @@ func TestSketchOrder(t *testing.T) {
 	for i, f := range senders {
 		s.Add(f, uint32(10*((i*7)%10)+1)) // 1, 71, 41, ...
 	}
-	before := Sender{Source: netip.MustParseAddrPort("192.0.2.1:1"), Weight: 1}
+	before := Weighed[netip.AddrPort]{Key: netip.MustParseAddrPort("192.0.2.1:1"), Weight: 1}
 	for _, n := range []int{0, 1, 3, 10, 100} {
-		got := s.Heaviest([]Sender{before}, n)
+		got := s.Heaviest([]Weighed[netip.AddrPort]{before}, n)
 		if len(got) != 1+min(n, len(senders)) || got[0] != before {
 			t.Fatalf("the heaviest %d are %+v", n, got)
 		}
@@ -189,7 +189,7 @@ func TestSketchOrderIsByTheLeast(t *testing.T) {
 	s.add(elsewhere, 10)
 	s.check(t)
 	heaviest := s.sketch.Heaviest(nil, 100)
-	if least := heaviest[len(heaviest)-1]; least.Source != late || least.Weight != 105 || least.Excess != 100 || least.AtLeast() != 5 {
+	if least := heaviest[len(heaviest)-1]; least.Key != late || least.Weight != 105 || least.Excess != 100 || least.AtLeast() != 5 {
 		t.Errorf("the last of the heaviest is %+v, want %s with 5 of 105", least, late)
 	}
 }
@@ -213,7 +213,7 @@ func TestSketchClear(t *testing.T) {
 
 func TestSketchAllocatesNothing(t *testing.T) {
 	s, senders := NewSketch(Plan{Mode: Auto, Shards: 4}), flows(1000)
-	heaviest, i := make([]Sender, 0, sketchSets*sketchWays), 0
+	heaviest, i := make([]Weighed[netip.AddrPort], 0, sketchSets*sketchWays), 0
 	if n := testing.AllocsPerRun(10_000, func() {
 		s.Add(senders[i%len(senders)], 32)
 		i++
