@@ -188,6 +188,7 @@ type Listener struct {
 
 	mu       sync.Mutex
 	steering Steering
+	refused  []RefusedSender
 }
 
 // Read reads every shard.

@@ -57,12 +57,13 @@ type ListenerStatus struct {
 	Steer    string `json:"steer"`
 	// ReceiveBuffer is what each socket asks for, in bytes. The kernel doubles what it grants
 	// (socket(7)), so a socket with all of it has twice as many buffer_bytes.
-	ReceiveBuffer int       `json:"receive_buffer"`
-	Shards        []Reading `json:"shards"`
-	Steering      Steering  `json:"steering"`
-	TopSenders    []Sender  `json:"top_senders"`
-	Skew          string    `json:"skew"`
-	Outputs       []Output  `json:"outputs"`
+	ReceiveBuffer  int             `json:"receive_buffer"`
+	Shards         []Reading       `json:"shards"`
+	Steering       Steering        `json:"steering"`
+	TopSenders     []Sender        `json:"top_senders"`
+	Skew           string          `json:"skew"`
+	RefusedSenders []RefusedSender `json:"refused_senders"`
+	Outputs        []Output        `json:"outputs"`
 }
 
 // Status reads all listeners.
@@ -85,7 +86,8 @@ func (l *Ledger) Status() Status {
 		status.Listeners = append(status.Listeners, ListenerStatus{
 			Name: listener.Name, Address: listener.Address, Protocol: listener.Protocol,
 			Steer: steering.Mode, ReceiveBuffer: listener.ReceiveBuffer, Shards: listener.Read(), Steering: steering,
-			TopSenders: steering.TopSenders, Skew: steering.Skew, Outputs: listener.TargetLedgers(),
+			TopSenders: steering.TopSenders, Skew: steering.Skew,
+			RefusedSenders: listener.RefusedSenders(), Outputs: listener.TargetLedgers(),
 		})
 	}
 	return status

@@ -39,7 +39,8 @@ const statusSample = `{"version":"…","pid":1,"role":"active","started_at":"…
  "dropped":{"kernel":0,"not_allowed":0,"rate_limited":0,"malformed":0,"output":0,"reply":0,"lost_in_crash":0},
  "last_dropped":{},"queue_bytes":0,"buffer_bytes":0,"waits_for_output":false,"cpu_nanoseconds":0}],
  "steering":{"in_force":"auto","buckets":256,"moved_buckets":3,"sprayed_sources":["10.0.0.7:514"],"stalled_shards":[0],"avoided_shards":[0,1],"changes":{"spray":1}},
- "top_senders":[{"source":"10.0.0.7:514","per_second":90000,"percent":91,"sprayed":true}],"skew":"91% come from one sender, 10.0.0.7:514; spraying it","outputs":[{"to":"nats://127.0.0.1:4222/logs","spooled":10,"acknowledged":4,"waiting":3,"rejected":2,"expired":1,"waiting_bytes":300,"oldest_waiting_seconds":1.5,"resent":5,"retries":6,"last_error":"away","last_expired":"2026-11-20T06:02:03.456Z"}]}]}`
+ "top_senders":[{"source":"10.0.0.7:514","per_second":90000,"percent":91,"sprayed":true}],"skew":"91% come from one sender, 10.0.0.7:514; spraying it",
+ "refused_senders":[{"source":"2001:db8::/64","not_allowed":1,"rate_limited":2000,"per_second":300,"last_at":"2026-11-20T06:02:03Z"}],"outputs":[{"to":"nats://127.0.0.1:4222/logs","spooled":10,"acknowledged":4,"waiting":3,"rejected":2,"expired":1,"waiting_bytes":300,"oldest_waiting_seconds":1.5,"resent":5,"retries":6,"last_error":"away","last_expired":"2026-11-20T06:02:03.456Z"}]}]}`
 
 func TestStatusIsAsDocumented(t *testing.T) {
 	want := strings.ReplaceAll(statusSample, "\n ", "")
@@ -59,6 +60,8 @@ func TestStatusIsAsDocumented(t *testing.T) {
 		TopSenders: []Sender{{Source: "10.0.0.7:514", PerSecond: 90_000, Percent: 91, Sprayed: true}},
 		Skew:       "91% come from one sender, 10.0.0.7:514; spraying it",
 	})
+	listener.SetRefusedSenders([]RefusedSender{{Source: "2001:db8::/64", NotAllowed: 1, RateLimited: 2000, PerSecond: 300,
+		LastAt: time.Date(2026, 11, 20, 6, 2, 3, 0, time.UTC)}})
 	listener.Outputs = func() []Output {
 		return []Output{{To: "nats://127.0.0.1:4222/logs", Spooled: 10, Acknowledged: 4, Waiting: 3, Rejected: 2,
 			Expired: 1, WaitingBytes: 300, OldestWaiting: 1.5, Resent: 5, Retries: 6, LastError: "away",
@@ -72,7 +75,7 @@ func TestStatusIsAsDocumented(t *testing.T) {
 }
 
 // unsteered is the JSON of a listener before SetSteering.
-const unsteered = `"steering":{"in_force":"","buckets":0,"moved_buckets":0,"sprayed_sources":[],"stalled_shards":[],"avoided_shards":[],"changes":{}},"top_senders":[],"skew":"","outputs":[]`
+const unsteered = `"steering":{"in_force":"","buckets":0,"moved_buckets":0,"sprayed_sources":[],"stalled_shards":[],"avoided_shards":[],"changes":{}},"top_senders":[],"skew":"","refused_senders":[],"outputs":[]`
 
 // Every key has its own counter.
 func TestStatusFigures(t *testing.T) {

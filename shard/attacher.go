@@ -36,6 +36,7 @@ type attacher struct {
 	published   time.Time
 	changes     []atomic.Uint64 // by steer.Kinds
 	samples     []steer.Sample
+	refused     refusedTable
 }
 
 func newAttacher(g *Group) *attacher {

@@ -22,7 +22,8 @@ const (
 	// the shard of the previous program: two swaps of a sketch, and the queue before. A datagram
 	// that waits longer costs an additional RemoveProgram: see verifyProgram.
 	placementDelay = time.Second
-	// publishInterval is the interval of updates of the heaviest senders in the ledger.
+	// publishInterval is the interval of updates of the heaviest senders, and of the refused
+	// senders, in the ledger.
 	publishInterval = time.Second
 	// topSenders is the number of heaviest senders in the ledger.
 	topSenders = 10
@@ -49,8 +50,9 @@ func (a *attacher) balance(now time.Time) (events []engine.Event) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.samples = a.samples[:0]
+	a.refused.decay(now)
 	for _, s := range a.group.shards {
-		a.samples = append(a.samples, s.sample(now))
+		a.samples = append(a.samples, s.sample(now, &a.refused))
 	}
 	changes := a.balancer.Step(now, a.samples)
 	if time.Since(a.programTime) < placementDelay {
@@ -153,7 +155,7 @@ func (a *attacher) publishNow() {
 	a.publish(time.Now())
 }
 
-// publish writes the state of the steering into the ledger.
+// publish writes the state of the steering, and the refused senders, into the ledger.
 func (a *attacher) publish(now time.Time) {
 	a.published = now
 	plan := a.balancer.Plan()
@@ -182,6 +184,7 @@ func (a *attacher) publish(now time.Time) {
 			Source: s.Source.String(), PerSecond: uint64(s.PerSecond + 0.5), Percent: uint64(100*s.Part + 0.5), Sprayed: s.Sprayed})
 	}
 	a.group.listener.SetSteering(state)
+	a.group.listener.SetRefusedSenders(a.refused.top())
 }
 
 // inForce returns the mode by which the kernel chooses shards; "" if the predecessor's program may

@@ -19,6 +19,10 @@ var errShutdown = errors.New("the socket was shut down by another holder of it")
 // arrivals are counts of received datagrams that are not in the shard's counters yet.
 type arrivals struct {
 	received, bytes, truncated, notAllowed, rateLimited uint64
+
+	// The sample of the refused datagrams: see refuse.
+	sample int // message
+	reason verdict
 }
 
 // processBatch handles n messages that were received from fd: the shard's socket, or a surplus
@@ -58,14 +62,14 @@ func (s *shard) processBatch(fd, n int, now time.Time) error {
 			a.bytes += uint64(min(len(payload), s.group.config.MaxDatagram))
 			s.accept(i, payload, policy, clock, &a)
 			if len(s.messages) == cap(s.messages) && (more || i < n-1) {
-				s.handle(fd, &a)
+				s.handle(fd, policy, &a)
 				s.resetBatch(now)
 			}
 		}
 	}
 	s.counters.Batches.Add(1)
 	s.sampleSenders(n)
-	s.handle(fd, &a)
+	s.handle(fd, policy, &a)
 	return nil
 }
 
@@ -78,12 +82,8 @@ func (s *shard) resetBatch(now time.Time) {
 func (s *shard) accept(i int, payload []byte, policy *admission, clock time.Duration, a *arrivals) {
 	source, zone := s.receiver.Source(i)
 	if !policy.acceptsAll() {
-		switch policy.check(source.Addr(), clock) {
-		case notAllowed:
-			a.notAllowed++
-			return
-		case rateLimited:
-			a.rateLimited++
+		if v := policy.check(source.Addr(), clock); v != accepted {
+			s.refuse(i, v, a)
 			return
 		}
 	}
@@ -113,14 +113,18 @@ func (s *shard) withZone(source netip.AddrPort, index uint32) netip.AddrPort {
 	return netip.AddrPortFrom(source.Addr().WithZone(name), source.Port())
 }
 
-// handle adds the arrivals to the counters, and passes the batch to the handler.
-func (s *shard) handle(fd int, a *arrivals) {
+// handle adds the arrivals, which policy has checked, to the counters, and passes the batch to the
+// handler.
+func (s *shard) handle(fd int, policy *admission, a *arrivals) {
 	c := s.counters.Counters
 	c.Received.Add(a.received)
 	c.Bytes.Add(a.bytes)
 	addTo(&c.NotAllowed, a.notAllowed)
 	addTo(&c.RateLimited, a.rateLimited)
 	addTo(&c.Truncated, a.truncated)
+	if refused := a.notAllowed + a.rateLimited; refused > 0 {
+		s.sampleRefused(policy, a.sample, a.reason, refused)
+	}
 	*a = arrivals{}
 
 	b := s.batch

@@ -83,6 +83,7 @@ func (s *shard) loop() error {
 		case isEmpty(err) && (stopping && lastPass || draining):
 			return nil
 		case isEmpty(err):
+			s.sketches.Filling() // after the last batch too, what was counted is read
 			if failures = 0; stopping {
 				lastPass = true // a datagram that had passed the filter is queued after the pause
 				sys.Pause(minPause)

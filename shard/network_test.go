@@ -169,4 +169,9 @@ func TestOneNetworkHasOneRate(t *testing.T) {
 	if sum.Delivered < 2 || sum.Delivered > most || sum.Delivered+sum.Dropped.RateLimited != 2*addresses {
 		t.Errorf("%d of %d datagrams of two networks were delivered, %d were limited", sum.Delivered, 2*addresses, sum.Dropped.RateLimited)
 	}
+	eventually(t, "both networks are in the list of refused senders", func() bool {
+		list := g.Listener().RefusedSenders()
+		return len(list) == 2 && list[0].RateLimited+list[1].RateLimited == sum.Dropped.RateLimited &&
+			min(list[0].Source, list[1].Source) == "2001:db8:0:1::/64" && max(list[0].Source, list[1].Source) == "2001:db8:0:2::/64"
+	})
 }

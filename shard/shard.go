@@ -27,8 +27,8 @@ type shard struct {
 	oldestRecord   time.Time // arrival of the oldest record in the sink; zero: none
 	zones          map[uint32]string
 	coalescer      coalescer
-	sketches       *steer.SketchPair[*steer.Sketch]
-	random         uint32 // of sampleSenders
+	sketches       *steer.SketchPair[*sketch]
+	random         uint32 // see randomBelow
 	runDelay       sys.RunDelay
 
 	state atomic.Int32    // see thread_linux.go
@@ -68,7 +68,7 @@ func newShard(g *Group, index, fd int) (*shard, error) {
 		handler:        c.Handler(index),
 		sink:           sink,
 		zones:          make(map[uint32]string),
-		sketches:       steer.NewSketchPair(steer.NewSketch(plan), steer.NewSketch(plan)),
+		sketches:       steer.NewSketchPair(newSketch(plan), newSketch(plan)),
 		begin:          make(chan struct{}, 1),
 		gone:           make(chan struct{}),
 	}
