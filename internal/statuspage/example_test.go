@@ -3,9 +3,6 @@ package statuspage
 import (
 	"fmt"
 	"math"
-	"net/http"
-	"net/http/httptest"
-	"testing"
 	"time"
 
 	"github.com/udpshard/udpshard/internal/history"
@@ -122,15 +119,6 @@ func (e *example) source() source {
 		},
 		now: func() time.Time { return now },
 	}
-}
-
-// serve serves the page of the example.
-func (e *example) serve(t testing.TB) (url string) {
-	mux := http.NewServeMux()
-	e.source().register(mux)
-	server := httptest.NewServer(mux)
-	t.Cleanup(server.Close)
-	return server.URL + "/"
 }
 
 // typical is two listeners and a target.
