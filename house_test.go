@@ -24,7 +24,7 @@ const module = "github.com/udpshard/udpshard/"
 // that is not here fails the test: decide where it stands.
 var mayImport = map[string][]string{
 	"internal/server":                       {"internal/handoff/succession", "internal/preflight", "internal/config", "internal/output", "internal/output/file", "shard", "internal/engine", "internal/steer", "internal/handoff", "internal/handoff/takeover", "metrics", "metrics/prom", "packet", "packet/dns", "packet/syslog", "internal/connlimit", "internal/loadgen", "internal/sockets", "internal/holder", "internal/doctor", "internal/cli", "internal/client", "internal/format", "internal/regular", "internal/selftest", "internal/sys", "internal/handoff/systemd", "internal/history", "internal/hostport", "internal/logging", "internal/dnsservice", "internal/httpaccess", "internal/ship", "internal/statuspage", "internal/spool", "internal/ship/targets"},
-	"cmd/udpshard":                          {"internal/server", "internal/preflight", "internal/config", "internal/cli", "internal/client", "internal/doctor", "internal/format", "internal/loadgen", "internal/selftest", "internal/sockets", "internal/buildinfo", "internal/spool/report", "internal/statusreport", "internal/sys", "shard"},
+	"cmd/udpshard":                          {"internal/server", "internal/preflight", "internal/config", "internal/cli", "internal/client", "internal/doctor", "internal/format", "internal/loadgen", "internal/selftest", "internal/sending", "internal/sockets", "internal/buildinfo", "internal/spool/report", "internal/statusreport", "internal/sys", "shard"},
 	"internal/ship":                         {"internal/cli", "internal/spool", "metrics", "packet/record"},
 	"internal/ship/http":                    {"internal/cli", "internal/ship", "packet/record"},
 	"internal/ship/shiptest":                {"internal/ship"},
@@ -64,6 +64,7 @@ var mayImport = map[string][]string{
 	"internal/format":                       {},
 	"internal/statusreport":                 {"internal/cli", "internal/client", "internal/format", "internal/overview", "metrics"},
 	"internal/buildinfo":                    {},
+	"internal/sending":                      {"internal/cli", "internal/config", "internal/loadgen"},
 	"internal/overview":                     {"internal/doctor", "internal/format", "metrics"},
 	"internal/statuspage":                   {"internal/format", "internal/history", "internal/overview", "metrics"},
 	"internal/statuspage/browsertest":       {},

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -92,6 +93,20 @@ type mixedVersions struct {
 	args     []string
 	records  string // file of the output
 	report   func() loadgen.Summary
+	names    map[string]bool // of the counters that the previous version has
+}
+
+// counters returns the counters of a process that the previous version has too.
+func (v *mixedVersions) counters(p *process) map[string]float64 {
+	v.t.Helper()
+	counters := p.counters()
+	maps.DeleteFunc(counters, func(series string, _ float64) bool { return !v.names[metricName(series)] })
+	return counters
+}
+
+func metricName(series string) string {
+	name, _, _ := strings.Cut(series, "{")
+	return name
 }
 
 // startPrevious starts a process of the previous version, and load.
@@ -102,6 +117,10 @@ func startPrevious(t *testing.T) (v *mixedVersions, active *process) {
 	v.records = filepath.Join(dir, "records.json")
 	v.args = takeoverArgs(dir, address, "--shards", "2", "--steer", "hash", "--output", "file:"+v.records, "--standby-after", "10s")
 	active = startServe(t, v.previous, v.args...)
+	v.names = make(map[string]bool)
+	for series := range active.counters() {
+		v.names[metricName(series)] = true
+	}
 	v.report = active.startLoad(address, "--rate", "80000", "--flows", "16", "--verify", v.records)
 	return v, active
 }
@@ -114,11 +133,11 @@ func (v *mixedVersions) launch(version func(*exec.Cmd), active *process, more ..
 // upgrade replaces the active process by a successor of the given version.
 func (v *mixedVersions) upgrade(version func(*exec.Cmd), active *process) *process {
 	v.t.Helper()
-	before := active.counters()
+	before := v.counters(active)
 	next := v.launch(version, active)
 	active.wantExit(cli.ExitDone)
 	next.waitUntilReading()
-	wantCountersGrow(v.t, before, next.counters())
+	wantCountersGrow(v.t, before, v.counters(next))
 	return next
 }
 
@@ -139,13 +158,13 @@ func (v *mixedVersions) waitForStandbys(active *process, n int) {
 // end ends the active process, and waits until the standby reads.
 func (v *mixedVersions) end(active, standby *process, signal syscall.Signal) {
 	v.t.Helper()
-	before := active.counters()
+	before := v.counters(active)
 	active.signal(signal)
 	if signal == syscall.SIGTERM {
 		active.wantExit(cli.ExitDone)
 	}
 	standby.waitUntilReading()
-	wantCountersGrow(v.t, before, standby.counters())
+	wantCountersGrow(v.t, before, v.counters(standby))
 }
 
 // account ends the load and the active process, and checks that all datagrams are accounted for.

@@ -15,6 +15,7 @@ import (
 	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/loadgen"
 	"github.com/udpshard/udpshard/internal/selftest"
+	"github.com/udpshard/udpshard/internal/sending"
 	"github.com/udpshard/udpshard/internal/sys"
 	"github.com/udpshard/udpshard/shard"
 )
@@ -95,12 +96,12 @@ func (t *selftestRun) run(stdout, stderr io.Writer) error {
 	load := loadgen.Config{To: "127.0.0.1:9", Flows: t.flows, Size: t.size, GSO: t.gso,
 		Threads: t.threads, CPUs: senders}
 	if _, _, err := load.Check(); err != nil {
-		return sendError("", t.flows, err)
+		return sending.Explain("", t.flows, err)
 	}
 	l.MaxDatagram = max(l.MaxDatagram, t.size)
 	group, err := shard.Listen(l.Engine())
 	if errors.Is(err, unix.EMFILE) {
-		return cli.NeedsFiles(err, max(l.Shards, t.flows)+spareFiles)
+		return cli.NeedsFiles(err, max(l.Shards, t.flows)+sending.SpareFiles)
 	}
 	if err != nil {
 		return l.WithPosition(err)
