@@ -25,6 +25,7 @@ func (r *Report) Print(w io.Writer) {
 	r.printWarnings(w)
 	for _, l := range r.Listeners {
 		printListener(w, l)
+		r.printRefused(w, l)
 		printOutputs(w, l)
 	}
 }
@@ -116,6 +117,18 @@ func printListener(w io.Writer, l metrics.ListenerStatus) {
 		}
 		printTable(w, senders)
 	}
+}
+
+// printRefused prints the sources that the admission policy has refused.
+func (r *Report) printRefused(w io.Writer, l metrics.ListenerStatus) {
+	if len(l.RefusedSenders) == 0 {
+		return
+	}
+	senders := cli.NewTable("lrrrl", "refused sender", "not allowed", "rate limited", "per second", "last")
+	for _, s := range l.RefusedSenders {
+		senders.Row(s.Source, format.Count(s.NotAllowed), format.Count(s.RateLimited), format.Count(s.PerSecond), format.Ago(s.LastAt, r.now))
+	}
+	printTable(w, senders)
 }
 
 // printShards prints a column for each counter that is not 0 in all shards, and names the others.

@@ -28,6 +28,10 @@ func sample() *Report {
 			},
 			Steering:   metrics.Steering{StalledShards: []int{1}},
 			TopSenders: []metrics.Sender{{Source: "192.0.2.7:514", PerSecond: 12_345, Percent: 60, Sprayed: true}},
+			RefusedSenders: []metrics.RefusedSender{
+				{Source: "2001:db8::/64", RateLimited: 98_765, PerSecond: 1200, LastAt: ago(time.Second)},
+				{Source: "192.0.2.66", NotAllowed: 3, LastAt: ago(time.Hour)},
+			},
 			Outputs: []metrics.Output{{To: "tcp://192.0.2.9:6514", Spooled: 20, Acknowledged: 10, Waiting: 9, Rejected: 1,
 				WaitingBytes: 2048, OldestWaiting: 61.2, Retries: 3, LastError: "connection refused"}},
 		}},
@@ -62,6 +66,10 @@ shard  cpu   received    bytes  delivered  in flight  kernel  state
 
 top sender     per second  share
 192.0.2.7:514      12,345    60%  sprayed
+
+refused sender  not allowed  rate limited  per second  last
+2001:db8::/64             0        98,765       1,200  1 s ago
+192.0.2.66                3             0           0  60 min ago
 
 target                spooled  acknowledged  waiting  size  oldest  rejected  expired  resent  retries  last error
 tcp://192.0.2.9:6514       20            10        9  2KiB    1m1s         1        0       0        3  connection refused
