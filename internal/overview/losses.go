@@ -57,7 +57,7 @@ func explain(reason string, l metrics.ListenerStatus, r metrics.Reading) (cause,
 	case l.Skew != "":
 		return full + ": " + l.Skew, "udpshard doctor"
 	case granted > 0 && granted < asked:
-		return full + ": the kernel grants " + format.Size(granted) + " of " + format.Size(asked),
+		return full + fmt.Sprintf(", with %s of the %s that serve asks for", format.Size(granted), format.Size(asked)),
 			doctor.EnlargeBuffers(asked) + ", and start again"
 	}
 	return full, "udpshard selftest, then more shards or a larger receive_buffer"

@@ -55,7 +55,7 @@ func TestOverview(t *testing.T) {
 			"udpshard selftest, then more shards or a larger receive_buffer"},
 		{"a small buffer", func(_ *metrics.Status, l *metrics.ListenerStatus) {
 			l.Shards[0].Dropped.Kernel, l.Shards[0].LastDropped.Kernel, l.Shards[0].BufferBytes = 9, now, 425984
-		}, Losing, "9 lost on syslog, shard 0, last 0 s ago: the kernel's queue was full: the kernel grants 208KiB of 32MiB",
+		}, Losing, "9 lost on syslog, shard 0, last 0 s ago: the kernel's queue was full, with 208KiB of the 32MiB that serve asks for",
 			"sysctl -w net.core.rmem_max=33554432, and start again"},
 		{"skew", func(_ *metrics.Status, l *metrics.ListenerStatus) {
 			l.Shards[0].Dropped.Kernel, l.Shards[0].LastDropped.Kernel, l.Skew, l.Steer = 9, now, "91% come from one sender", "hash"
