@@ -24,7 +24,7 @@ const module = "github.com/udpshard/udpshard/"
 // that is not here fails the test: decide where it stands.
 var mayImport = map[string][]string{
 	"internal/server":                       {"internal/handoff/succession", "internal/preflight", "internal/config", "internal/output", "internal/output/file", "shard", "internal/engine", "internal/steer", "internal/handoff", "internal/handoff/takeover", "metrics", "metrics/prom", "packet", "packet/dns", "packet/syslog", "internal/connlimit", "internal/loadgen", "internal/sockets", "internal/holder", "internal/doctor", "internal/cli", "internal/client", "internal/format", "internal/regular", "internal/selftest", "internal/sys", "internal/handoff/systemd", "internal/history", "internal/hostport", "internal/logging", "internal/dnsservice", "internal/httpaccess", "internal/ship", "internal/statuspage", "internal/spool", "internal/ship/targets"},
-	"cmd/udpshard":                          {"internal/server", "internal/preflight", "internal/config", "internal/cli", "internal/client", "internal/doctor", "internal/format", "internal/loadgen", "internal/selftest", "internal/sending", "internal/sockets", "internal/buildinfo", "internal/spool/report", "internal/statusreport", "internal/sys", "shard"},
+	"cmd/udpshard":                          {"internal/server", "internal/preflight", "internal/config", "internal/cli", "internal/client", "internal/doctor", "internal/format", "internal/loadgen", "internal/selftest", "internal/sending", "internal/sockets", "internal/buildinfo", "internal/spool/report", "internal/statusreport", "internal/sys", "internal/top", "shard"},
 	"internal/ship":                         {"internal/cli", "internal/spool", "metrics", "packet/record"},
 	"internal/ship/http":                    {"internal/cli", "internal/ship", "packet/record"},
 	"internal/ship/shiptest":                {"internal/ship"},
@@ -60,11 +60,12 @@ var mayImport = map[string][]string{
 	"internal/config":                       {"internal/cli", "internal/client", "internal/handoff/takeover", "internal/hostport", "internal/httpaccess", "internal/output", "internal/regular", "internal/ship", "internal/ship/targets", "internal/steer", "packet", "packet/dns", "packet/syslog", "shard"},
 	"internal/preflight":                    {"internal/spool", "internal/cli", "internal/client", "internal/config", "internal/doctor", "internal/format", "internal/handoff/takeover", "internal/holder", "internal/output", "internal/regular", "internal/sockets", "internal/sys", "metrics", "packet/dns", "shard"},
 	"internal/cli":                          {},
-	"internal/client":                       {"internal/cli", "internal/hostport", "internal/httpaccess", "metrics"},
+	"internal/client":                       {"internal/cli", "internal/history", "internal/hostport", "internal/httpaccess", "metrics"},
 	"internal/format":                       {},
 	"internal/statusreport":                 {"internal/cli", "internal/client", "internal/format", "internal/overview", "metrics"},
 	"internal/buildinfo":                    {},
 	"internal/sending":                      {"internal/cli", "internal/config", "internal/loadgen"},
+	"internal/top":                          {"internal/cli", "internal/client", "internal/format", "internal/history", "internal/overview", "metrics"},
 	"internal/overview":                     {"internal/doctor", "internal/format", "metrics"},
 	"internal/statuspage":                   {"internal/format", "internal/history", "internal/overview", "metrics"},
 	"internal/statuspage/browsertest":       {},

@@ -57,7 +57,7 @@ instance.` + cli.ExitCodes,
 	root.SetHelpFunc(cli.Help)
 	root.SetFlagErrorFunc(cli.FlagError)
 	root.AddCommand(serveCommand(), sendCommand(), selftestCommand(), socketsCommand(),
-		spoolCommand(), statusCommand(), doctorCommand(), healthCommand(), manCommand(), versionCommand())
+		spoolCommand(), statusCommand(), topCommand(), doctorCommand(), healthCommand(), manCommand(), versionCommand())
 	root.SetHelpCommand(cli.HelpCommand())
 	cli.AddCompletion(root)
 	return root

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/history"
 	"github.com/udpshard/udpshard/internal/hostport"
 	"github.com/udpshard/udpshard/metrics"
 )
@@ -115,21 +116,35 @@ func (i Instance) Role(ctx context.Context, pid int) (string, error) {
 
 // Status asks the instance for its status.
 func (i Instance) Status(ctx context.Context) (status metrics.Status, err error) {
+	err = i.getJSON(ctx, "status", i.status, &status)
+	return status, err
+}
+
+// History asks the instance for the history of all listeners and shards.
+func (i Instance) History(ctx context.Context) (h history.History, err error) {
+	u := i.status
+	u.Path, u.RawQuery = "/api/v1/history", ""
+	err = i.getJSON(ctx, "history", u, &h)
+	return h, err
+}
+
+// getJSON decodes the answer of the instance. what is the name of the answer in errors.
+func (i Instance) getJSON(ctx context.Context, what string, u url.URL, to any) error {
 	token, err := i.readToken()
 	if err != nil {
-		return status, err
+		return err
 	}
-	code, body, err := i.get(ctx, i.status, token)
+	code, body, err := i.get(ctx, u, token)
 	if err != nil {
-		return status, err
+		return err
 	}
 	if code != http.StatusOK {
-		return status, fmt.Errorf("status of the instance at %s: %d %s", i.address, code, http.StatusText(code))
+		return fmt.Errorf("%s of the instance at %s: %d %s", what, i.address, code, http.StatusText(code))
 	}
-	if err := json.Unmarshal(body, &status); err != nil {
-		return status, fmt.Errorf("status of the instance at %s: %w", i.address, err)
+	if err := json.Unmarshal(body, to); err != nil {
+		return fmt.Errorf("%s of the instance at %s: %w", what, i.address, err)
 	}
-	return status, nil
+	return nil
 }
 
 // Readiness asks the instance whether every shard reads. The code is http.StatusOK if so; else
