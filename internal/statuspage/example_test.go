@@ -129,6 +129,10 @@ func typical() *example {
 	dns := e.add("resolver", "dns", "192.0.2.1:53", 4, 600, 21_500, 34)
 	dns.Shards[1].Dropped.NotAllowed, dns.Shards[1].LastDropped.NotAllowed = 5120, now.Add(-42*time.Minute)
 	dns.Shards[2].Dropped.RateLimited, dns.Shards[2].LastDropped.RateLimited = 91_302, now.Add(-7*time.Second)
+	dns.RefusedSenders = []metrics.RefusedSender{
+		{Source: "198.51.100.0/24", RateLimited: 90_240, PerSecond: 12, LastAt: now.Add(-7 * time.Second)},
+		{Source: "203.0.113.9", NotAllowed: 5056, LastAt: now.Add(-42 * time.Minute)},
+	}
 	return e
 }
 
@@ -163,6 +167,8 @@ func large() *example {
 			LastError = "Post \"https://a-very-long-name-of-a-host.in.a.very.long.domain.example.org:8443/insert\": context deadline exceeded"
 	}
 	e.lose(0, 17, 1_234_567_890, time.Second)
+	e.Listeners[0].RefusedSenders = []metrics.RefusedSender{{Source: "2001:db8:1234:5678::/64", NotAllowed: 1_234_567_890,
+		RateLimited: 1_234_567_890, PerSecond: 123_456, LastAt: now.Add(-72 * time.Hour)}}
 	e.Listeners[0].Steering.StalledShards = []int{17}
 	e.Listeners[0].Steering.AvoidedShards = []int{17, 18}
 	e.Listeners[0].Steering.SprayedSources = []string{"[2001:db8:1234:5678:9abc:def0:1234:5678]:65514"}

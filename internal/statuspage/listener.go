@@ -41,6 +41,7 @@ type listener struct {
 	Steering    []string // sentences
 	Drops       []dropGroup
 	Senders     []sender
+	Refused     []refused
 	Targets     []target
 }
 
@@ -97,6 +98,12 @@ type drop struct {
 // sender is a row of the senders that send most.
 type sender struct{ Source, PerSecond, Percent, Shards string }
 
+// refused is a row of the sources that were refused most.
+type refused struct {
+	Source, Why, Count, PerSecond string
+	Last                          moment
+}
+
 // target is a target of a listener.
 type target struct {
 	To      string
@@ -145,6 +152,17 @@ func newListener(i, n int, l metrics.ListenerStatus, long, recent period, now ti
 			shards = "all (sprayed)"
 		}
 		v.Senders = append(v.Senders, sender{s.Source, format.Count(s.PerSecond) + "/s", fmt.Sprintf("%d%%", s.Percent), shards})
+	}
+	for _, r := range l.RefusedSenders[:min(len(l.RefusedSenders), shownSenders)] {
+		var why []string
+		if r.NotAllowed > 0 {
+			why = append(why, format.Count(r.NotAllowed)+" not allowed")
+		}
+		if r.RateLimited > 0 {
+			why = append(why, format.Count(r.RateLimited)+" over the rate limit")
+		}
+		v.Refused = append(v.Refused, refused{r.Source, strings.Join(why, ", "), format.Count(r.NotAllowed + r.RateLimited),
+			format.Count(r.PerSecond) + "/s", ago(r.LastAt, now)})
 	}
 	for _, o := range l.Outputs {
 		v.Targets = append(v.Targets, newTarget(o, long))

@@ -45,7 +45,7 @@ func TestPage(t *testing.T) {
 		"typical": {typical(), []string{
 			"<title>Nothing lost – front-1 – udpshard</title>", "Nothing lost since 2026-11-18 01:12", "<dd>3 d 4 h</dd>",
 			"<dd>2, last on 2026-11-26 05:30: upgrade</dd>", "1: PID 4790 (0.1.0)", "kafka://broker-1:9092,broker-2:9092/syslog",
-			"91,302", "7 s ago", "[2001:db8::7:1]:40214", `href="/api/v1/history"`,
+			"91,302", "7 s ago", "198.51.100.0/24", "90,240 over the rate limit", "[2001:db8::7:1]:40214", `href="/api/v1/history"`,
 		}},
 		"losing": {losing(), []string{
 			"<title>Losing – front-1 – udpshard</title>", "1,843 lost on syslog, shard 3, last 12 s ago: the kernel&#39;s queue was full",
