@@ -269,9 +269,10 @@ func TestRefusedTableKeepsHeavySources(t *testing.T) {
 		t.Errorf("beside lighter sources: %+v", list)
 	}
 	others(6)
+	others(5)
 	for _, s := range table.top() {
 		if s.NotAllowed != 6 {
-			t.Errorf("beside heavier sources: %+v", s)
+			t.Errorf("after heavier and lighter sources: %+v", s)
 		}
 	}
 }
