@@ -270,9 +270,11 @@ func TestRefusedTableKeepsHeavySources(t *testing.T) {
 	}
 	others(6)
 	others(5)
-	for _, s := range table.top() {
-		if s.NotAllowed != 6 {
-			t.Errorf("after heavier and lighter sources: %+v", s)
+	for _, set := range table.sets {
+		for _, s := range set {
+			if s.notAllowed != 6 {
+				t.Errorf("after heavier and lighter sources: %+v", s)
+			}
 		}
 	}
 }
