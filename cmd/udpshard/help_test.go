@@ -2,6 +2,9 @@ package main
 
 import (
 	"bytes"
+	"io"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,7 +26,7 @@ func allCommands(cmd *cobra.Command, f func(*cobra.Command)) {
 // Help of every command goes to standard output, has at most 80 columns before the example, and
 // no trailing spaces.
 func TestHelpFitsTerminal(t *testing.T) {
-	allCommands(rootCommand(), func(cmd *cobra.Command) {
+	allCommands(rootCommand(io.Discard), func(cmd *cobra.Command) {
 		var out, errors bytes.Buffer
 		args := append(strings.Fields(cmd.CommandPath())[1:], "--help")
 		if code := run(args, &out, &errors); code != cli.ExitDone || errors.Len() > 0 {
@@ -39,4 +42,21 @@ func TestHelpFitsTerminal(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Every setting has its flag in a group of serve: under "Flags" are only flags that are no settings.
+func TestServeFlagGroups(t *testing.T) {
+	var out, errors bytes.Buffer
+	run([]string{"serve", "--help"}, &out, &errors)
+	headings := regexp.MustCompile(`(?m)^(.*)lags:$`).FindAllString(out.String(), -1)
+	want := []string{"Flags:", "Listener flags:", "Output flags:", "DNS flags:", "Lifecycle flags:", "Process flags:"}
+	if !slices.Equal(headings, want) {
+		t.Errorf("groups %q, want %q", headings, want)
+	}
+	_, others, _ := strings.Cut(out.String(), "\nFlags:\n")
+	others, _, _ = strings.Cut(others, "\n\n")
+	names := regexp.MustCompile(`(?m)^ {2,6}(-h, )?--[a-z-]+`).FindAllString(others, -1)
+	if want := []string{"      --config", "      --check", "  -h, --help"}; !slices.Equal(names, want) {
+		t.Errorf("flags without a group: %q, want %q", names, want)
+	}
 }

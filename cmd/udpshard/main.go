@@ -19,8 +19,8 @@ func init() { runtime.LockOSThread() }
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func run(args []string, stdout, stderr io.Writer) int {
-	root, out := rootCommand(), &cli.Output{W: stdout}
-	root.SetOut(out)
+	out := &cli.Output{W: stdout}
+	root := rootCommand(out)
 	root.SetErr(stderr)
 	root.SetArgs(args)
 	err := root.Execute()
@@ -33,7 +33,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return cli.ExitCode(err)
 }
 
-func rootCommand() *cobra.Command {
+func rootCommand(stdout io.Writer) *cobra.Command {
 	var showVersion bool
 	root := &cobra.Command{
 		Use:           "udpshard",
@@ -53,6 +53,7 @@ instance.` + cli.ExitCodes,
 			return cmd.Help()
 		},
 	}
+	root.SetOut(stdout) // before AddCompletion: cobra keeps the output for its scripts
 	root.Flags().BoolVar(&showVersion, "version", false, "print what udpshard version prints")
 	root.SetHelpFunc(cli.Help)
 	root.SetFlagErrorFunc(cli.FlagError)

@@ -43,7 +43,8 @@ kernel's part of receiving. Takes less than 30 s.`,
 	}
 	set := cmd.Flags()
 	set.SortFlags = false
-	cli.AddFlag(set, &l.Protocol, "protocol", cli.ParseChoice("syslog", "raw", "echo", "discard"), "`PROTOCOL` of the shards: syslog, raw, echo or discard")
+	protocols := []string{"syslog", "raw", "echo", "discard"}
+	cli.AddFlag(set, &l.Protocol, "protocol", cli.ParseChoice(protocols...), "`PROTOCOL` of the shards: syslog, raw, echo or discard").Offer = cli.Words(protocols...)
 	cli.AddFlag(set, &l.Shards, "shards", cli.ParseCount, "`N` sockets, each with its thread (default one for each CPU of --cpus)")
 	cli.AddFlag(set, &l.CPUs, "cpus", cli.ParseCPUs, "`LIST` of CPUs such as 0,2-5, to which shards are pinned in turn (default half of the usable CPUs)")
 	cli.AddFlag(set, &l.Batch, "batch", cli.ParseCount, "receive at most `N` datagrams with one system call, 1 to 1024")

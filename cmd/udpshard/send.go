@@ -35,8 +35,8 @@ wake-up for each datagram would cost more than sending. A sender that falls
 behind the rate makes up for 50 ms, and counts the rest as missed. SIGINT ends a
 run early. Exit code 1 if nothing could be sent, or if a datagram is missing.`,
 		Args: cli.NoArguments,
-		Example: `  udpshard serve --listen 127.0.0.1:5514 --output file:/tmp/records.JSON &
-  udpshard send --rate 50000 --duration 5s --verify /tmp/records.JSON`,
+		Example: `  udpshard serve --listen 127.0.0.1:5514 --output file:/tmp/records.json &
+  udpshard send --rate 50000 --duration 5s --verify /tmp/records.json`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s.Config.Duration = duration
 			if cmd.Flags().Changed("count") && !cmd.Flags().Changed("duration") {
@@ -60,7 +60,7 @@ run early. Exit code 1 if nothing could be sent, or if a datagram is missing.`,
 	cli.AddFlag(set, &s.Config.Batch, "batch", cli.ParseCount, "send at most `N` datagrams, or GSO batches, with one system call, 1 to 1024")
 	cli.AddFlag(set, &s.Config.Threads, "threads", cli.ParseCount, "send from `N` threads, at most one per usable CPU")
 	cli.AddFlag(set, &s.Config.CPUs, "cpus", cli.ParseCPUs, "`LIST` of CPUs such as 0,2-5, to which threads are pinned in turn (default none)")
-	cli.AddFlag(set, &s.Verify, "verify", cli.ParseText, "check what arrived in `FILE`, in several (records-{shard}.json, *.json), or by the http:// URL of an instance")
+	cli.AddFlag(set, &s.Verify, "verify", cli.ParseText, "check what arrived in `FILE`, in several (records-{shard}.json, *.json), or by the http:// URL of an instance").Offer = cli.Files
 	client.AddTokenFlag(set, &s.TokenFile)
 	cli.AddFlag(set, &s.Wait, "wait", cli.ParseDuration, "--verify gives up when nothing has arrived for `DURATION`")
 	set.BoolVar(&s.JSON, "json", false, "print one JSON object")

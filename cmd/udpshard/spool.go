@@ -42,7 +42,8 @@ target has not acknowledged. In a spool without targets, these are all records.
 
 Exit code 1 if --verify finds damage, or --print can't read a record; 64 if DIR
 is no spool.`,
-		Args: cli.OneArgument("DIR", "/var/lib/udpshard/spool"),
+		Args:              cli.OneArgument("DIR", "/var/lib/udpshard/spool"),
+		ValidArgsFunction: cli.CompleteFolder,
 		Example: `  udpshard spool /var/lib/udpshard/spool
   udpshard spool --print --to tcp://192.0.2.1:6514 /var/lib/udpshard/spool`,
 		RunE: s.run,

@@ -12,7 +12,11 @@ type Flag[T any] struct {
 	To    *T     // the flag's value
 	Text  string // the value in the help text
 	Parse func(string) (T, error)
+	Offer Completion // of values; nil: none
 }
+
+// Completion implements completer.
+func (f *Flag[T]) Completion() Completion { return f.Offer }
 
 func (f *Flag[T]) String() string { return f.Text }
 
@@ -27,12 +31,14 @@ func (f *Flag[T]) Set(text string) error {
 }
 
 // AddFlag defines a flag with a parser. *to is the default; help does not show a default of zero.
-func AddFlag[T any](set *pflag.FlagSet, to *T, name string, parse func(string) (T, error), usage string) {
+func AddFlag[T any](set *pflag.FlagSet, to *T, name string, parse func(string) (T, error), usage string) *Flag[T] {
 	text := fmt.Sprint(*to)
 	if text == "0" || text == "[]" {
 		text = ""
 	}
-	set.Var(&Flag[T]{to, text, parse}, name, usage)
+	f := &Flag[T]{To: to, Text: text, Parse: parse}
+	set.Var(f, name, usage)
+	return f
 }
 
 // FileName is a pflag.Value for the name of a file. An empty name is an error: --config $FILE with
@@ -49,6 +55,9 @@ func (n *FileName) Set(text string) error {
 	*n = FileName(text)
 	return nil
 }
+
+// Completion implements completer.
+func (n *FileName) Completion() Completion { return Files }
 
 // ParseText is the parser of a flag or key that accepts any text.
 func ParseText(text string) (string, error) { return text, nil }

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -40,15 +41,17 @@ func ParseDuration(text string) (time.Duration, error) {
 }
 
 // ParseChoice returns a parser that accepts only the given words.
-func ParseChoice(words ...string) func(string) (string, error) {
-	return func(text string) (string, error) {
-		for _, word := range words {
-			if text == word {
-				return text, nil
-			}
+func ParseChoice[T ~string](words ...T) func(string) (T, error) {
+	return func(text string) (T, error) {
+		if slices.Contains(words, T(text)) {
+			return T(text), nil
 		}
-		err := fmt.Errorf("%q is not one of %s", text, strings.Join(words, ", "))
-		return "", Suggest(err, NearestWord(text, words))
+		var names []string
+		for _, w := range words {
+			names = append(names, string(w))
+		}
+		err := fmt.Errorf("%q is not one of %s", text, strings.Join(names, ", "))
+		return "", SuggestChoice(err, text, words)
 	}
 }
 

@@ -40,18 +40,14 @@ type Config struct {
 	origins
 }
 
-var configSettings = []setting[Config]{
-	{flag: "http", key: "http", init: client.DefaultAddress,
-		usage: "serve status and metrics at `ADDR`; empty turns it off; $" + client.AddressVariable + " changes the default",
-		field: bind(parseHTTP, func(c *Config) *string { return &c.HTTP })},
-	{flag: "http-hosts", key: "http_hosts", live: true, separator: ",",
-		usage: "answer HTTP requests for the names `NAME,...`, beside IP addresses and localhost",
-		field: bind(parseHosts, func(c *Config) *[]string { return &c.httpHosts })},
-	{flag: "http-token-file", key: tokenKey, live: true, hasSecrets: true, fromFlag: tokenReference,
-		usage: "ask HTTP clients for the token in `FILE`; $" + client.TokenFileVariable + " changes the default",
-		field: bind(cli.ParseText, func(c *Config) *string { return &c.tokenText })},
+var configSettings = slices.Concat(inGroup("Lifecycle flags", lifecycleSettings),
+	inGroup("Process flags", processSettings), inGroup(outputGroup, spoolSettings))
+
+// lifecycleSettings are the settings of the start and the end of a process.
+var lifecycleSettings = []setting[Config]{
 	{flag: "takeover", key: "takeover",
 		usage: "`PATH` of the unix socket over which a successor takes the sockets and the counters (default $RUNTIME_DIRECTORY/takeover.sock, else off)",
+		offer: cli.Files,
 		field: bind(cli.ParseText, func(c *Config) *string { return &c.Takeover })},
 	{flag: "standby", key: "standby", init: "false", isSwitch: true,
 		usage: "hold the sockets of the active process at the takeover path, and take over when that " +
@@ -60,23 +56,47 @@ var configSettings = []setting[Config]{
 	{flag: "standby-after", key: "standby_after", init: "250ms",
 		usage: "standby: take over when a shard of the active process leaves its queue unread for `DURATION`; 0 is never",
 		field: bind(parseStandbyAfter, func(c *Config) *time.Duration { return &c.StandbyAfter })},
-	{flag: "log-level", key: "log.level", init: "info", live: true,
-		usage: "lowest `LEVEL` to log: debug, info, warn or error",
-		field: bind(cli.ParseChoice("debug", "info", "warn", "error"),
-			func(c *Config) *string { return &c.LogLevel })},
-	{flag: "log-format", key: "log.format", init: "auto",
-		usage: "`FORMAT` of logs on standard error: console, json, or auto (console on a terminal)",
-		field: bind(cli.ParseChoice("auto", "console", "json"),
-			func(c *Config) *string { return &c.LogFormat })},
-	{flag: "stats-interval", key: "stats_interval", init: "10s", live: true,
-		usage: "log each listener's rates and losses every `DURATION`; 0 is never",
-		field: bind(cli.ParseDuration, func(c *Config) *time.Duration { return &c.StatsInterval })},
 	{flag: "drain-timeout", key: "drain_timeout", init: "8s", live: true,
 		usage: "at SIGTERM, wait for outputs for `DURATION`; records that are not written then are dropped and counted",
 		field: bind(cli.ParseDuration, func(c *Config) *time.Duration { return &c.DrainTimeout })},
+}
+
+var (
+	logLevels  = []string{"debug", "info", "warn", "error"}
+	logFormats = []string{"auto", "console", "json"}
+)
+
+// processSettings are the settings of HTTP and of the log.
+var processSettings = []setting[Config]{
+	{flag: "http", key: "http", init: client.DefaultAddress,
+		usage: "serve status and metrics at `ADDR`; empty turns it off; $" + client.AddressVariable + " changes the default",
+		field: bind(parseHTTP, func(c *Config) *string { return &c.HTTP })},
+	{flag: "http-hosts", key: "http_hosts", live: true, separator: ",",
+		usage: "answer HTTP requests for the names `NAME,...`, beside IP addresses and localhost",
+		field: bind(parseHosts, func(c *Config) *[]string { return &c.httpHosts })},
+	{flag: "http-token-file", key: tokenKey, live: true, hasSecrets: true, fromFlag: tokenReference,
+		usage: "ask HTTP clients for the token in `FILE`; $" + client.TokenFileVariable + " changes the default",
+		offer: cli.Files,
+		field: bind(cli.ParseText, func(c *Config) *string { return &c.tokenText })},
+	{flag: "log-level", key: "log.level", init: "info", live: true,
+		usage: "lowest `LEVEL` to log: debug, info, warn or error",
+		offer: cli.Words(logLevels...),
+		field: bind(cli.ParseChoice(logLevels...), func(c *Config) *string { return &c.LogLevel })},
+	{flag: "log-format", key: "log.format", init: "auto",
+		usage: "`FORMAT` of logs on standard error: console, json, or auto (console on a terminal)",
+		offer: cli.Words(logFormats...),
+		field: bind(cli.ParseChoice(logFormats...), func(c *Config) *string { return &c.LogFormat })},
+	{flag: "stats-interval", key: "stats_interval", init: "10s", live: true,
+		usage: "log each listener's rates and losses every `DURATION`; 0 is never",
+		field: bind(cli.ParseDuration, func(c *Config) *time.Duration { return &c.StatsInterval })},
+}
+
+// spoolSettings are the settings of the spool, which all listeners share.
+var spoolSettings = []setting[Config]{
 	{flag: "spool", key: "spool.path", isMain: true,
 		usage: "`DIR` of the spool, in which records wait for the targets of --to " +
 			"(default $STATE_DIRECTORY/spool, else $XDG_STATE_HOME/udpshard, else ~/.local/state/udpshard)",
+		offer: cli.Folders,
 		field: bind(parseSpoolPath, func(c *Config) *string { return &c.Spool.Path })},
 	{key: "spool.max_size", init: "8GiB",
 		field: bind(parseSizeFrom(MinSpoolSize, math.MaxInt),

@@ -34,9 +34,9 @@ func read(t *testing.T, text string) *Config {
 // Each error of a file has line, column, key and the required form.
 func TestBadFiles(t *testing.T) {
 	for _, test := range []struct{ name, text, want string }{
-		{"unknown key", "listen: :5514\nlisteners: [{}]\n", ":1:1: listen: unknown key: use one of http, "},
+		{"unknown key", "listen: :5514\nlisteners: [{}]\n", ":1:1: listen: unknown key: use one of takeover, "},
 		{"unknown key is told where the key is", "listeners: [{}]\nhtpp: x\n", ":2:1: htpp: unknown key"},
-		{"unknown key of log", "log:\n  levl: info\nlisteners: [{}]\n", ":2:3: log.levl: unknown key: use one of http, http_hosts, http_token, takeover, standby, standby_after, log.level, "},
+		{"unknown key of log", "log:\n  levl: info\nlisteners: [{}]\n", ":2:3: log.levl: unknown key: use one of takeover, standby, standby_after, drain_timeout, http, http_hosts, http_token, log.level, "},
 		{"key written with its dot", "log.level: info\nlisteners: [{}]\n", ":1:1: log.level: write log: and, indented in the next line, level:"},
 		{"unknown key of a listener", "listeners:\n  - address: :1\n  - adress: :2\n", ":3:5: listeners[1].adress: unknown key: use one of address, name, "},
 		{"a flag's name", "listeners:\n  - max-datagram: 9000\n", ":2:5: listeners[0].max-datagram: unknown key: use one of "},

@@ -17,7 +17,7 @@ type Flags struct {
 }
 
 // Define defines --config, and the flags with the given names in their order. Without names,
-// Define defines the flags of all settings.
+// Define defines the flags of all settings, in groups.
 func (f *Flags) Define(flags *pflag.FlagSet, usage string, names ...string) {
 	f.set = make(map[string]string)
 	flags.SortFlags = false
@@ -37,8 +37,12 @@ func define[T any](f *Flags, flags *pflag.FlagSet, settings []setting[T], names 
 			continue
 		}
 		flags.Var(&flagValue[T]{s, s.init, f.set}, s.flag, s.usage)
+		flag := flags.Lookup(s.flag)
 		if s.isSwitch {
-			flags.Lookup(s.flag).NoOptDefVal = "true"
+			flag.NoOptDefVal = "true"
+		}
+		if len(names) == 0 {
+			cli.SetFlagGroup(flag, s.group)
 		}
 	}
 }
@@ -59,6 +63,9 @@ func (v *flagValue[T]) Type() string {
 	}
 	return "string"
 }
+
+// Completion returns the completion of the setting.
+func (v *flagValue[T]) Completion() cli.Completion { return v.offer }
 
 func (v *flagValue[T]) Set(text string) error {
 	if v.fromFlag != nil {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/udpshard/udpshard/internal/cli"
@@ -50,6 +51,7 @@ type Listener struct {
 var dnsSettings = []setting[Listener]{
 	{flag: "zone", key: "zone", live: true, separator: ",",
 		usage: "dns: `FILE` of a zone to answer from (RFC 1035 master file); may be given several times",
+		offer: cli.Files,
 		field: bind(parseList, func(l *Listener) *[]string { return &l.Zones })},
 	{flag: "sinkhole", key: "sinkhole", live: true, separator: ",",
 		usage: "dns: answer every A and AAAA query for names in no zone with `ADDR,...`",
@@ -65,7 +67,14 @@ var dnsSettings = []setting[Listener]{
 		field: bind(cli.ParseBool, func(l *Listener) *bool { return &l.Cookies })},
 }
 
-var listenerSettings = append([]setting[Listener]{
+// protocols are the protocols of a listener.
+var protocols = []string{"syslog", "dns", "raw", "echo", "discard"}
+
+var listenerSettings = slices.Concat(inGroup("Listener flags", receiveSettings),
+	inGroup(outputGroup, outputSettings), inGroup(outputGroup, rotationSettings),
+	inGroup("DNS flags", dnsSettings))
+
+var receiveSettings = []setting[Listener]{
 	{flag: "listen", key: "address", init: ":5514",
 		usage: "`ADDR` to receive on: 127.0.0.1:5514, [::1]:5514, or :5514 for IPv6 and IPv4",
 		field: bind(parseAddress, func(l *Listener) *string { return &l.Address })},
@@ -73,8 +82,8 @@ var listenerSettings = append([]setting[Listener]{
 		field: bind(parseName, func(l *Listener) *string { return &l.Name })},
 	{flag: "protocol", key: "protocol", init: "syslog",
 		usage: "`PROTOCOL` of the datagrams: syslog, dns, raw, echo or discard",
-		field: bind(cli.ParseChoice("syslog", "dns", "raw", "echo", "discard"),
-			func(l *Listener) *string { return &l.Protocol })},
+		offer: cli.Words(protocols...),
+		field: bind(cli.ParseChoice(protocols...), func(l *Listener) *string { return &l.Protocol })},
 	{flag: "shards", key: "shards",
 		usage: "`N` sockets, each with its thread (default one per usable CPU)",
 		field: bind(cli.ParseCount, func(l *Listener) *int { return &l.Shards })},
@@ -98,7 +107,8 @@ var listenerSettings = append([]setting[Listener]{
 		field: bind(cli.ParseDuration, func(l *Listener) *time.Duration { return &l.busyPoll })},
 	{flag: "steer", key: "steer", init: "auto", live: true,
 		usage: "`MODE` of spreading datagrams over shards: auto (by flow, corrected where a shard can't keep up), hash (the kernel's 4-tuple hash), source (by source address), cpu (the CPU that received) or spray (at random)",
-		field: bind(parseSteer, func(l *Listener) *steer.Mode { return &l.Steer })},
+		offer: cli.Words(steer.Modes...),
+		field: bind(cli.ParseChoice(steer.Modes...), func(l *Listener) *steer.Mode { return &l.Steer })},
 	{flag: "stall-after", key: "stall_after", init: "500ms", live: true,
 		usage: "give a shard's datagrams to other shards when the shard leaves its queue unread for `DURATION`; 0 is never",
 		field: bind(parseStall, func(l *Listener) *time.Duration { return &l.stallAfter })},
@@ -120,18 +130,25 @@ var listenerSettings = append([]setting[Listener]{
 	{flag: "join", key: "join", isSwitch: true, init: "false",
 		usage: "share the port with sockets of another process of this user",
 		field: bind(cli.ParseBool, func(l *Listener) *bool { return &l.Join })},
+}
+
+// outputSettings are the settings of where records go, and of their format.
+var outputSettings = []setting[Listener]{
 	{flag: "output", key: "output", init: "stdout",
 		usage: "`OUTPUT` of records: stdout, discard, or file:PATH; {shard} in PATH stands for the shard's number",
+		offer: completeOutput,
 		field: bind(parseOutput, func(l *Listener) *string { return &l.Output })},
 	{flag: "to", key: "to", separator: "\n", item: targetText, hasSecrets: true,
 		usage: "send records to the target at `URL`; records wait in the spool until the target has " +
 			"acknowledged them; schemes: " + targetUsage +
 			"; options follow a #: tcp://HOST:PORT#framing=octet-counting; may be given several times",
+		offer: completeTarget,
 		field: bind(parseTargets, func(l *Listener) *[]string { return &l.To })},
 	{flag: "format", key: "format", init: "json",
 		usage: "`FORMAT` of records: json; for syslog also rfc5424 (a syslog message) and original (the bytes of the datagram)",
-		field: bind(parseFormat, func(l *Listener) *ship.Format { return &l.Format })},
-}, append(rotationSettings, dnsSettings...)...)
+		offer: cli.Words(ship.Formats...),
+		field: bind(cli.ParseChoice(ship.Formats...), func(l *Listener) *ship.Format { return &l.Format })},
+}
 
 // NewListener returns a listener with the defaults.
 func NewListener() *Listener {

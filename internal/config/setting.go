@@ -21,8 +21,21 @@ type setting[T any] struct {
 	hasSecrets bool     // values are never shown
 	fromFlag   flagText // nil: the flag has the texts of the key
 	usage      string
+	group      string         // of the flag, in help
+	offer      cli.Completion // of the values of the flag; nil: none
 	field[T]
 }
+
+// inGroup returns settings whose flags are in a group.
+func inGroup[T any](group string, settings []setting[T]) []setting[T] {
+	for i := range settings {
+		settings[i].group = group
+	}
+	return settings
+}
+
+// outputGroup is the group of the flags of outputs and of the spool.
+const outputGroup = "Output flags"
 
 // itemText returns the text of an item. It reports errors with a position within the item, and
 // then returns errReported.

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/ship"
 	"github.com/udpshard/udpshard/internal/ship/targets"
@@ -160,9 +162,13 @@ func (l *Listener) checkTarget(s *ship.Settings) error {
 	return cli.Join(s.CheckSecrets(), err)
 }
 
-func parseFormat(text string) (ship.Format, error) {
-	format, err := cli.ParseChoice(string(ship.JSON), string(ship.RFC5424), string(ship.Original))(text)
-	return ship.Format(format), err
+// completeTarget offers the schemes of targets.
+func completeTarget(begin string) ([]string, cobra.ShellCompDirective) {
+	var urls []string
+	for _, scheme := range targets.Schemes {
+		urls = append(urls, scheme+"://")
+	}
+	return cli.Words(urls...)(begin)
 }
 
 // checkFormat returns the error of a format that the protocol does not have.

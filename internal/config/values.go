@@ -5,15 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/client"
 	"github.com/udpshard/udpshard/internal/hostport"
 	"github.com/udpshard/udpshard/internal/output"
-	"github.com/udpshard/udpshard/internal/steer"
 )
 
 func parseAddress(text string) (string, error) {
@@ -35,7 +39,7 @@ func parseOutput(text string) (string, error) {
 		err := errors.New("a URL is no output: use stdout, discard or file:PATH")
 		return "", cli.WithHint(err, "targets have URLs: --to URL, or to: URL in the file")
 	}
-	meant := cli.NearestWord(text, []string{"stdout", "discard"})
+	meant := cli.NearestWord(text, output.Names)
 	switch kind, path, hasPath := strings.Cut(text, ":"); {
 	case text == "-":
 		meant = "stdout"
@@ -47,12 +51,23 @@ func parseOutput(text string) (string, error) {
 	return text, cli.Suggest(err, meant)
 }
 
-func parseSteer(text string) (steer.Mode, error) {
-	mode, err := steer.Parse(text)
-	if err != nil {
-		err = cli.SuggestChoice(err, text, steer.Modes)
+// completeOutput offers the names of outputs, and the files for file:PATH.
+func completeOutput(begin string) ([]string, cobra.ShellCompDirective) {
+	path, isFile := strings.CutPrefix(begin, output.FilePrefix)
+	if !isFile {
+		return cli.Words(append(slices.Clone(output.Names), output.FilePrefix)...)(begin)
 	}
-	return mode, err
+	folder, _ := filepath.Split(path)
+	entries, _ := os.ReadDir(cmp.Or(folder, ".")) // no offer for a folder that is not readable
+	var paths []string
+	for _, e := range entries {
+		name := output.FilePrefix + folder + e.Name()
+		if e.IsDir() {
+			name += "/"
+		}
+		paths = append(paths, name)
+	}
+	return cli.Words(paths...)(begin)
 }
 
 // parseStall parses a duration that can be off. The engine checks the range.

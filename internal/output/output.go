@@ -80,6 +80,12 @@ func NewSet(report func(Event)) *Set {
 // own.
 const PerShard = "{shard}"
 
+// Names are the outputs that are no files.
+var Names = []string{"stdout", "discard"}
+
+// FilePrefix is before the path of an output file.
+const FilePrefix = "file:"
+
 // Check returns an error if spec is no output, and opens nothing. Outputs are stdout, discard and
 // file:PATH, with PerShard anywhere in PATH.
 func Check(spec string) error {
@@ -89,8 +95,8 @@ func Check(spec string) error {
 
 // destinationName returns discard, stdout, or the path of a shard's file.
 func destinationName(spec string, shard int) (string, error) {
-	switch path, isFile := strings.CutPrefix(spec, "file:"); {
-	case spec == "discard", spec == "stdout":
+	switch path, isFile := strings.CutPrefix(spec, FilePrefix); {
+	case slices.Contains(Names, spec):
 		return spec, nil
 	case isFile && path == "":
 		return "", errors.New("file: needs a path: file:/var/log/udpshard.log")

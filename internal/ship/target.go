@@ -64,6 +64,9 @@ const (
 	Original Format = "original" // the datagram, any bytes
 )
 
+// Formats are all formats. The first is the default.
+var Formats = []Format{JSON, RFC5424, Original}
+
 // ID identifies the batch among all batches and all records of all spools: the RecordID of the
 // first record, a dot, and the number of records. ID consists of letters, digits and - . _ if the
 // name of the listener does; other bytes are escaped as %XX.

@@ -1,7 +1,6 @@
 package steer
 
 import (
-	"fmt"
 	"math"
 	"net/netip"
 	"slices"
@@ -232,20 +231,6 @@ func TestPlansThatNoProgramCouldDo(t *testing.T) {
 			t.Errorf("%+v: no program: %v", test.plan, err)
 		case test.want != "" && (err == nil || !strings.HasPrefix(err.Error(), test.want) || program != nil):
 			t.Errorf("%+v: %d instructions, error %v, want %q", test.plan, len(program), err, test.want)
-		}
-	}
-}
-
-func TestParse(t *testing.T) {
-	for _, mode := range Modes {
-		if got, err := Parse(string(mode)); got != mode || err != nil {
-			t.Errorf("%s is %q, %v", mode, got, err)
-		}
-	}
-	for _, text := range []string{"", "Auto", "auto ", "east"} {
-		want := fmt.Sprintf("%q is not one of auto, hash, cpu, source, spray", text)
-		if got, err := Parse(text); got != "" || err == nil || err.Error() != want {
-			t.Errorf("%q is %q, %v", text, got, err)
 		}
 	}
 }

@@ -10,11 +10,6 @@
 // The package is pure: it has no sockets, files or clocks.
 package steer
 
-import (
-	"fmt"
-	"strings"
-)
-
 // Mode is a way of spreading datagrams over shards.
 type Mode string
 
@@ -35,15 +30,3 @@ const (
 
 // Modes are all modes. The first is the default.
 var Modes = []Mode{Auto, Hash, CPU, Source, Spray}
-
-// Parse returns the mode with the name text.
-func Parse(text string) (Mode, error) {
-	var names []string
-	for _, m := range Modes {
-		if text == string(m) {
-			return m, nil
-		}
-		names = append(names, string(m))
-	}
-	return "", fmt.Errorf("%q is not one of %s", text, strings.Join(names, ", "))
-}
