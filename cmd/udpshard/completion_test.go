@@ -71,6 +71,7 @@ var offered = map[string]string{
 	"rrl-slip":               noFiles,
 	"shards":                 noFiles,
 	"sinkhole":               noFiles,
+	"since":                  noFiles,
 	"size":                   noFiles,
 	"spray-above":            noFiles,
 	"stall-after":            noFiles,
