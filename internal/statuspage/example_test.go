@@ -191,6 +191,8 @@ func wide() *example {
 // standby is a process that waits for the active process.
 func standby() *example {
 	e := newExample()
+	e.add("syslog", "syslog", "[::]:5514", 8, 0, 0, 0)
+	e.add("resolver", "dns", "192.0.2.1:53", 4, 0, 0, 0)
 	e.Status.Role, e.Status.Standbys, e.Status.Takeovers = metrics.Standby, nil, metrics.TakeoverStatus{}
 	return e
 }

@@ -133,15 +133,15 @@ func newListener(i, n int, l metrics.ListenerStatus, long, recent period, now ti
 	}
 	rate := func(list []uint64) string { return format.Count(mean(list, rateSeconds, long.step)) }
 	bytes := format.Size(mean(long.Bytes, rateSeconds, long.step))
-	v.Received, v.Delivered = rate(long.Received), rate(long.Delivered)
-	unit, bytesUnit := "/s", "/s"
+	received, delivered, unit := rate(long.Received), rate(long.Delivered), "/s"
 	if len(long.Received) == 0 {
-		v.Received, v.Delivered, bytes, unit, bytesUnit = "–", "–", "–", "", ""
+		received, delivered, bytes, unit = "–", "–", "–", ""
 	}
+	v.Received, v.Delivered = received+unit, delivered+unit
 	v.Figures = []figure{
-		{Name: "Received", Value: v.Received, Unit: unit, Note: format.Count(total.Received) + " in total"},
-		{Name: "Delivered", Value: v.Delivered, Unit: unit, Note: format.Count(total.Delivered) + " in total"},
-		{Name: "Payload", Value: bytes, Unit: bytesUnit, Note: format.Size(total.Bytes) + " in total"},
+		{Name: "Received", Value: received, Unit: unit, Note: format.Count(total.Received) + " in total"},
+		{Name: "Delivered", Value: delivered, Unit: unit, Note: format.Count(total.Delivered) + " in total"},
+		{Name: "Payload", Value: bytes, Unit: unit, Note: format.Size(total.Bytes) + " in total"},
 		{Name: "In flight", Value: format.Count(total.InFlight), Note: "on their way to the output"},
 		{Name: "Lost", Value: v.Lost, Note: share(total.Dropped.Lost(), total.Received+total.Dropped.Kernel), Bad: v.Losing},
 	}

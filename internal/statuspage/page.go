@@ -2,6 +2,7 @@ package statuspage
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/udpshard/udpshard/internal/format"
@@ -36,6 +37,7 @@ type page struct {
 	Losses       []loss
 	Since        string // when the counters began
 
+	Standby   bool // the listeners have no numbers
 	Listeners []listener
 }
 
@@ -56,8 +58,8 @@ type loss struct {
 // their shards in the last shareSeconds. Times are in the location of now.
 func newPage(s metrics.Status, long, recent history.History, now time.Time) *page {
 	p := &page{
-		Verdict: overview.Of(s, now),
-		Now:     moment{now.Format("2006-01-02 15:04:05 MST"), now.UTC().Format(time.RFC3339)},
+		Verdict: overview.Of(s, now), Standby: s.Role == metrics.Standby,
+		Now: moment{now.Format("2006-01-02 15:04:05 MST"), now.UTC().Format(time.RFC3339)},
 	}
 	began := s.CountersSince
 	if began.IsZero() {
@@ -99,36 +101,34 @@ func facts(s metrics.Status, since string, now time.Time) []fact {
 		metrics.Standby:  "standby: holds the sockets of the active process, and waits",
 		metrics.Draining: "draining: reads what is queued, writes it, and exits",
 	}[s.Role]
+	settings := "read " + format.Ago(s.Config.LastReloadSuccessAt, now)
+	if !s.Config.LastReloadSuccessful {
+		settings += "; the last reload failed"
+	}
+	list := []fact{
+		{"Role", role},
+		{"Version", s.Version},
+		{"Uptime", uptime(now.Sub(s.StartedAt))},
+		{"PID", fmt.Sprint(s.PID)},
+		{"Configuration", settings},
+	}
+	if s.Role == metrics.Standby { // the active process has the rest
+		return list
+	}
 	t := s.Takeovers
 	takeovers := format.Count(t.Upgrade + t.Stop + t.Died + t.Stalled + t.Restart)
 	if t.Last != nil {
 		takeovers += fmt.Sprintf(", last %s: %s", format.Ago(t.Last.At, now), t.Last.Reason)
 	}
 	standbys := "none"
-	if n := len(s.Standbys); n > 0 {
-		standbys = fmt.Sprint(n)
-		for i, standby := range s.Standbys {
-			separator := ", "
-			if i == 0 {
-				separator = ": "
-			}
-			standbys += fmt.Sprintf("%sPID %d (%s)", separator, standby.PID, standby.Version)
+	if len(s.Standbys) > 0 {
+		var names []string
+		for _, standby := range s.Standbys {
+			names = append(names, fmt.Sprintf("PID %d (%s)", standby.PID, standby.Version))
 		}
+		standbys = fmt.Sprintf("%d: %s", len(names), strings.Join(names, ", "))
 	}
-	settings := "read " + format.Ago(s.Config.LastReloadSuccessAt, now)
-	if !s.Config.LastReloadSuccessful {
-		settings += "; the last reload failed"
-	}
-	return []fact{
-		{"Role", role},
-		{"Version", s.Version},
-		{"Uptime", uptime(now.Sub(s.StartedAt))},
-		{"PID", fmt.Sprint(s.PID)},
-		{"Counters since", since},
-		{"Takeovers", takeovers},
-		{"Standbys", standbys},
-		{"Configuration", settings},
-	}
+	return append(list, fact{"Counters since", since}, fact{"Takeovers", takeovers}, fact{"Standbys", standbys})
 }
 
 // account says what became of all datagrams: the equations of the ledger, for all listeners.

@@ -52,7 +52,7 @@ func TestPage(t *testing.T) {
 			"sysctl -w net.core.rmem_max=33554432", "1,843 lost, in 2 seconds", "connection refused", "lost_in_crash",
 		}},
 		"names":      {large(), []string{"ありがとう-&lt;b&gt;&amp;amp;-0", "stalled, avoided", "Shards 0 to 21"}},
-		"standby":    {standby(), []string{"<title>Standby – front-1", "Standby: the active process has the counters", "holds the sockets"}},
+		"standby":    {standby(), []string{"<title>Standby – front-1", "Standby: the active process has the counters", "holds the sockets", "dns at 192.0.2.1:53, 4 shards"}},
 		"draining":   {draining, []string{"draining: reads what is queued"}},
 		"collecting": {collecting, []string{"collecting", "no datagrams yet"}},
 		"reload":     {failed, []string{"the last reload failed"}},
