@@ -102,7 +102,7 @@ func TestNoScript(t *testing.T) {
 	view := phone
 	view.NoScript = true
 	page := browsertest.Start(t).Open(newInstance(t, losing()).url, view)
-	for _, text := range []string{"1,843 lost on syslog, shard 3", "82,310/s", "sysctl -w net.core.rmem_max=33554432", "12 s ago"} {
+	for _, text := range []string{"1,843 lost on syslog, shard 3", "73,170,606,274 in total", "sysctl -w net.core.rmem_max=33554432", "12 s ago"} {
 		page.Wait(fmt.Sprintf("document.body.innerText.includes(%q)", text))
 	}
 	if n := page.Requests(); n > 3 { // page, style, favicon

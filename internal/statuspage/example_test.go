@@ -3,6 +3,7 @@ package statuspage
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"time"
 
 	"github.com/udpshard/udpshard/internal/history"
@@ -41,10 +42,10 @@ func (e *example) add(name, protocol, address string, shards, steps int, rate, l
 	l := metrics.ListenerStatus{Name: name, Protocol: protocol, Address: address, Steer: "auto", ReceiveBuffer: 32 << 20,
 		Steering: metrics.Steering{InForce: "auto", Buckets: 256}}
 	long, recent := history.Listener{Name: name}, history.Listener{Name: name}
+	random, drift := rand.New(rand.NewPCG(uint64(shards), uint64(rate))), 0.0
 	for i := range steps {
-		at := float64(i)
-		r := rate * (1 + 0.18*math.Sin(at/95) + 0.05*math.Sin(at/7) + 0.04*math.Sin(at*1.7))
-		extend(&long.Series, r, 210, load)
+		drift = 0.97*drift + 0.018*random.NormFloat64()
+		extend(&long.Series, rate*(1+0.12*math.Sin(float64(i)/130)+drift+0.012*random.NormFloat64()), 210, load)
 	}
 	for i := range shards {
 		part := (1 + 0.3*math.Sin(float64(i*i)+1)) / float64(shards)

@@ -142,7 +142,7 @@ func newListener(i, n int, l metrics.ListenerStatus, long, recent period, now ti
 		{Name: "Received", Value: received, Unit: unit, Note: format.Count(total.Received) + " in total"},
 		{Name: "Delivered", Value: delivered, Unit: unit, Note: format.Count(total.Delivered) + " in total"},
 		{Name: "Payload", Value: bytes, Unit: unit, Note: format.Size(total.Bytes) + " in total"},
-		{Name: "In flight", Value: format.Count(total.InFlight), Note: "on their way to the output"},
+		{Name: "In flight", Value: format.Count(total.InFlight), Note: "not yet delivered"},
 		{Name: "Lost", Value: v.Lost, Note: share(total.Dropped.Lost(), total.Received+total.Dropped.Kernel), Bad: v.Losing},
 	}
 	v.ShardTables = shardTables(l, recent)

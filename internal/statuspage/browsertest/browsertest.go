@@ -179,9 +179,14 @@ func (p *Page) Wait(expression string) {
 }
 
 // Screenshot writes a picture of the whole page to a PNG file.
-func (p *Page) Screenshot(path string) {
+func (p *Page) Screenshot(path string) { p.save(path, Run(p, chromedp.FullScreenshot(100))) }
+
+// ScreenshotTop writes a picture of what the window shows to a PNG file.
+func (p *Page) ScreenshotTop(path string) { p.save(path, Run(p, chromedp.CaptureScreenshot())) }
+
+func (p *Page) save(path string, picture []byte) {
 	p.t.Helper()
-	if err := os.WriteFile(path, Run(p, chromedp.FullScreenshot(100)), 0o644); err != nil {
+	if err := os.WriteFile(path, picture, 0o644); err != nil {
 		p.t.Fatal(err)
 	}
 }
