@@ -83,6 +83,10 @@ func TestTopScreen(t *testing.T) {
 	}
 	w.press("Space")
 	w.shows(`^> \S+ +[1-9].*(\n.*)+by listener, reversed$`)
+	w.press("C-z")
+	w.shows(`Stopped`)
+	w.run("fg")
+	w.shows(`^> \S+ +[1-9].*(\n.*)+by listener, reversed$`)
 	w.press("q")
 	w.wantClean(cli.ExitDone)
 	if screen = w.screen(); strings.Contains(screen, "listener") {
@@ -177,7 +181,7 @@ func TestTopOfSeveralInstances(t *testing.T) {
 	w := newTerminal(t, 80, 24)
 	w.start("udpshard top --http " + a.http + " --http " + b.http + " --http " + none)
 	w.shows(`^2 of 3 instances answer`)
-	w.shows(`^AWAY: ` + none + `: no instance answers`)
+	w.shows(`^AWAY: no instance answers at ` + none)
 	w.shows(`^> ` + a.http + `  active .*\n    \S+ +[1-9].*\n      0 .*\n      1 .*\n  ` + b.http + `  active .*\n    \S+ +[1-9].*\n(.*\n)+  ` + none + `  away$`)
 	w.press("i")
 	w.shows(`^> \S+ +[1-9].*\n    ` + a.http + ` +[1-9].*\n`)

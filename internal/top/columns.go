@@ -35,6 +35,14 @@ var columns = []column{
 	}},
 }
 
+// size returns the width and the heading of a column.
+func (c column) size(wide bool) (width int, heading string) {
+	if wide {
+		return max(c.width, len(c.long)) + 1, c.long
+	}
+	return c.width, c.short
+}
+
 // rateColumn returns a column of one rate.
 func rateColumn(short, long string, width int, rate func(rates) float64) column {
 	return column{short, long, width, func(r row) float64 { return rate(r.rates) }, func(r row, wide bool) string {

@@ -128,9 +128,9 @@ func (m *model) move(by int) {
 // layOut makes the rows of the screen, and finds the selected row.
 func (m *model) layOut() {
 	s := &m.screen
-	s.tree = rows(m.instances, s.summed, s.now)
-	sortRows(s.tree, columns[s.sortBy], s.reverse)
-	s.lines = flatten(s.tree, m.leaves, 0)
+	tree := rows(m.instances, s.summed, s.now)
+	sortRows(tree, columns[s.sortBy], s.reverse)
+	s.lines = flatten(tree, m.leaves, 0, "")
 	at := slices.IndexFunc(s.lines, func(l line) bool { return l.id == m.selected })
 	if at >= 0 {
 		s.selected = at

@@ -184,50 +184,21 @@ func sortRows(tree []row, by column, reverse bool) {
 	}
 }
 
-// line is a row with its depth in the tree.
+// line is a row with its place in the tree.
 type line struct {
 	row
 	depth int
+	above string // ID of the row above; "": the top
 }
 
-// flatten returns the rows of the tree, with or without shards.
-func flatten(tree []row, shards bool, depth int) (lines []line) {
+// flatten returns the rows of a tree below a row, with or without shards.
+func flatten(tree []row, shards bool, depth int, above string) (lines []line) {
 	for _, r := range tree {
 		if r.leaf && !shards {
 			continue
 		}
-		lines = append(lines, line{r, depth})
-		lines = append(lines, flatten(r.under, shards, depth+1)...)
+		lines = append(lines, line{r, depth, above})
+		lines = append(lines, flatten(r.under, shards, depth+1, r.id)...)
 	}
 	return lines
-}
-
-// targetRow is a line of the table of targets.
-type targetRow struct {
-	name   string
-	of     string // instance and listener
-	target target
-	output metrics.Output
-}
-
-// targetRows returns the rows of all targets, failing targets first.
-func targetRows(instances []*instance) (list []targetRow) {
-	urls := make(map[string]int)
-	for _, i := range instances {
-		for _, l := range i.status.Listeners {
-			for _, o := range l.Outputs {
-				list = append(list, targetRow{o.To, i.name + " " + l.Name, *i.targets[targetID{l.Name, o.To}], o})
-				urls[o.To]++
-			}
-		}
-	}
-	for i := range list {
-		if r := &list[i]; urls[r.output.To] > 1 {
-			r.name += " of " + r.of
-		}
-	}
-	slices.SortStableFunc(list, func(a, b targetRow) int {
-		return cmp.Compare(min(1, len(b.output.LastError)), min(1, len(a.output.LastError)))
-	})
-	return list
 }

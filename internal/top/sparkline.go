@@ -86,3 +86,38 @@ func largest(means []float64) (most float64) {
 	}
 	return most
 }
+
+// minCells is the shortest sparkline.
+const minCells = 5
+
+// charts are the sparklines of a table.
+type charts struct {
+	scale timeScale
+	means map[string][]float64 // by the ID of the row
+	most  map[string]float64   // of the rows below a row, by its ID: their sparklines compare
+}
+
+func newCharts(lines []line, scale timeScale, now time.Time) charts {
+	c := charts{scale, make(map[string][]float64), make(map[string]float64)}
+	for _, l := range lines {
+		c.means[l.id] = scale.means(l.shards, now)
+		c.most[l.above] = max(c.most[l.above], largest(c.means[l.id]))
+	}
+	return c
+}
+
+// tail returns the state and the sparkline of a line.
+func (c charts) tail(l line) string {
+	state := l.state
+	if state != "" {
+		state += " "
+	}
+	if c.scale.cells-len(state) < minCells {
+		return state
+	}
+	most := largest(c.means[l.id])
+	if l.leaf {
+		most = c.most[l.above]
+	}
+	return state + sparkline(c.means[l.id][len(state):], most)
+}

@@ -111,7 +111,7 @@ func (i *instance) print(w io.Writer, now time.Time) {
 		heading = append(heading, c.long)
 	}
 	table := cli.NewTable("lrrrrrrrrl", append(heading, "state")...)
-	for _, l := range flatten(rows([]*instance{i}, false, now), true, 0) {
+	for _, l := range flatten(rows([]*instance{i}, false, now), true, 0, "") {
 		var cells []string
 		for n, c := range columns {
 			cell := c.text(l.row, true)

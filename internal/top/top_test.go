@@ -204,7 +204,7 @@ func TestRowsOfInstances(t *testing.T) {
 		{true, true, "syslog, a:1, b:2,dns, b:2"},
 		{true, false, "syslog,dns"},
 	} {
-		if got := names(flatten(rows(both, c.summed, now), c.shards, 0)); got != c.want {
+		if got := names(flatten(rows(both, c.summed, now), c.shards, 0, "")); got != c.want {
 			t.Errorf("summed %t, shards %t: %s, want %s", c.summed, c.shards, got, c.want)
 		}
 	}
@@ -227,7 +227,7 @@ func TestSort(t *testing.T) {
 		for reverse, want := range map[bool]string{false: want, true: reversed} {
 			tree := rows([]*instance{i}, false, now)
 			sortRows(tree, c, reverse)
-			if got := names(flatten(tree, true, 0)); got != want {
+			if got := names(flatten(tree, true, 0, "")); got != want {
 				t.Errorf("%s, reverse %t: %s, want %s", c.short, reverse, got, want)
 			}
 		}
@@ -341,7 +341,7 @@ func TestScreenOf80Columns(t *testing.T) {
 LOSING: 60 lost on syslog, 2 shards, last on shard 1, last 1 s ago: the kernel's
 queue was full, since the shard does not read
 remedy: udpshard doctor
-warning, and 1 more: shard 1 of syslog does not read its queue. udpshard doctor
+warning, and 1 more: shard 1 of syslog does not read its queue: udpshard doctor
 
   listener recv/s deliv/s bytes/s   lost lost/s refus/s queue  CPU 2 min
 > syslog    6,000   5,700  585KiB     60     60      18   19%  75% 1 stalled
@@ -381,9 +381,9 @@ func TestScreenFits(t *testing.T) {
 		m.screen.summed = summed
 		for _, size := range [][2]int{{1, 1}, {10, 5}, {40, 10}, {80, 24}, {81, 25}, {160, 50}, {500, 200}} {
 			for _, key := range []string{"home", "down", "pgdown", "end", "pgup", "s", "r", "tab", "?", "x", "tab"} {
-				text := shown(m, size[0], size[1])
+				shown(m, size[0], size[1]) // the page of PgUp and PgDn depends on the size
 				m.press(key)
-				text = shown(m, size[0], size[1])
+				text := shown(m, size[0], size[1])
 				lines := strings.Split(text, "\n")
 				if len(lines) > size[1] {
 					t.Errorf("%v: %d lines", size, len(lines))
@@ -401,6 +401,33 @@ func TestScreenFits(t *testing.T) {
 					t.Errorf("%v, %s: %d selected rows in\n%s", size, key, marked, text)
 				}
 			}
+		}
+	}
+}
+
+// Texts of an instance can't write codes of the terminal or line ends.
+func TestScreenEscapes(t *testing.T) {
+	const hostile = "x\x1b[2Jy\r\nz"
+	s := status()
+	s.Version, s.Role = hostile, hostile
+	l := &s.Listeners[0]
+	l.Name, l.Protocol, l.Address, l.Skew = hostile, hostile, hostile, hostile
+	l.TopSenders, l.Steering.SprayedSources = []metrics.Sender{{Source: hostile}}, []string{hostile}
+	l.Outputs = []metrics.Output{{To: hostile, LastError: hostile, Rejected: 1}}
+	i := answering("a", s)
+	away := newInstance("b")
+	away.update(answer{at: now, err: errors.New(hostile)})
+	var once strings.Builder
+	i.print(&once, now)
+	away.print(&once, now)
+	m := watching(i, away)
+	shown(m, 300, 50)
+	for _, text := range []string{m.View().Content, once.String()} {
+		if strings.Contains(text, "\x1b[2J") || strings.Contains(text, "\r") || strings.Contains(text, "\nz") {
+			t.Errorf("not escaped: %q", text)
+		}
+		if n := strings.Count(text, `x\x1b[2Jy\r\nz`); n < 5 {
+			t.Errorf("%d escaped texts in %q", n, text)
 		}
 	}
 }
