@@ -85,7 +85,7 @@ func TestTopScreen(t *testing.T) {
 	w.shows(`^> \S+ +[1-9].*(\n.*)+by listener, reversed$`)
 	w.press("C-z")
 	w.shows(`Stopped`)
-	w.run("fg")
+	w.run(`fg; echo "exit=$?"`)
 	w.shows(`^> \S+ +[1-9].*(\n.*)+by listener, reversed$`)
 	w.press("q")
 	w.wantClean(cli.ExitDone)
