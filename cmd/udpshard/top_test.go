@@ -2,7 +2,6 @@ package main
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -217,18 +216,4 @@ func TestTopOnDumbTerminal(t *testing.T) {
 	w.start("TERM=dumb udpshard top --http " + p.http)
 	w.wantClean(cli.ExitDone)
 	w.shows(`^listener +received/s .*\n\S+ +\d.*\n  0 +\d.*\n  1 +\d`)
-}
-
-func TestTopOnce(t *testing.T) {
-	t.Parallel()
-	p := startWatched(t)
-	out, err := exec.Command(builtProgram(t), "top", "--http", p.http).CombinedOutput() // a pipe is no terminal
-	if err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	for _, want := range []string{`^` + p.http + `  active `, `\nNothing lost since .*\n\nlistener +received/s`, `\n  1 +[1-9]`} {
-		if !regexp.MustCompile(want).Match(out) {
-			t.Errorf("the output does not match %q:\n%s", want, out)
-		}
-	}
 }
