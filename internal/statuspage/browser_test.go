@@ -26,7 +26,7 @@ var (
 
 // examples are the states in which the page is tested.
 var examples = map[string]func() *example{
-	"typical": typical, "losing": losing, "64 shards": wide, "20 listeners": large, "standby": standby,
+	"typical": typical, "losing": losing, "64 shards": wide, "20 listeners": large, "standby": standby, "young": young,
 	"collecting": func() *example {
 		e := newExample()
 		e.add("syslog", "syslog", "[::]:5514", 2, 0, 0, 0)

@@ -34,7 +34,7 @@ func newChart(s history.Series, step int) chart {
 		c.Covered, c.Label = "collecting", "Chart: the history is empty."
 		return c
 	}
-	peak := max(1, slices.Max(s.Received), slices.Max(s.Delivered))
+	peak := max(slices.Max(s.Received), slices.Max(s.Delivered))
 	x := func(i int) int { return historySeconds - (len(s.Received)-1-i)*step }
 	first := max(0, x(0))
 	line := func(values []uint64) []byte {
@@ -42,7 +42,7 @@ func newChart(s history.Series, step int) chart {
 		for i, v := range values {
 			text = strconv.AppendInt(text, int64(max(0, x(i))), 10)
 			text = append(text, ' ')
-			text = strconv.AppendUint(text, chartHeight-v*chartHeight/peak, 10)
+			text = strconv.AppendUint(text, chartHeight-v*chartHeight/max(1, peak), 10)
 			text = append(text, ' ')
 		}
 		return text

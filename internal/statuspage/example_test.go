@@ -47,25 +47,22 @@ func (e *example) add(name, protocol, address string, shards, steps int, rate, l
 		drift = 0.97*drift + 0.018*random.NormFloat64()
 		extend(&long.Series, rate*(1+0.12*math.Sin(float64(i)/130)+drift+0.012*random.NormFloat64()), 210, load)
 	}
+	recent.Received = make([]uint64, min(steps, shareSeconds))
 	for i := range shards {
 		part := (1 + 0.3*math.Sin(float64(i*i)+1)) / float64(shards)
 		h := history.Shard{Shard: i}
-		for j := range min(steps, shareSeconds) {
-			extend(&h.Series, part*float64(long.Received[len(long.Received)-min(steps, shareSeconds)+j]), 210, part*load)
+		for j := range recent.Received {
+			extend(&h.Series, part*float64(long.Received[steps-len(recent.Received)+j]), 210, part*load)
+			recent.Received[j] += h.Received[j]
 		}
 		recent.Shards = append(recent.Shards, h)
 		total := uint64(part * rate * 900_000)
-		l.Shards = append(l.Shards, metrics.Reading{Shard: i, CPU: i % 16, Thread: 5000 + i, Received: total, Delivered: total - 180,
-			InFlight: 180, Bytes: 210 * total, BufferBytes: 64 << 20, QueueBytes: uint64(7e6 * part * part * float64(shards))})
+		flying := min(180, total)
+		l.Shards = append(l.Shards, metrics.Reading{Shard: i, CPU: i % 16, Thread: 5000 + i,
+			Received: total, Delivered: total - flying, InFlight: flying, Bytes: 210 * total,
+			BufferBytes: 64 << 20, QueueBytes: uint64(80 * part * part * float64(shards) * min(rate, 90_000))})
 	}
-	recent.Received = long.Received[len(long.Received)-min(steps, shareSeconds):]
-	if steps > 0 {
-		recent.Received = make([]uint64, min(steps, shareSeconds))
-		for _, h := range recent.Shards {
-			for j, v := range h.Received {
-				recent.Received[j] += v
-			}
-		}
+	if rate > 0 {
 		for i, source := range []string{"192.0.2.17:51514", "192.0.2.40:514", "[2001:db8::7:1]:40214", "198.51.100.9:514"} {
 			percent := uint64(13 - 2*i)
 			l.TopSenders = append(l.TopSenders, metrics.Sender{Source: source, PerSecond: uint64(rate) * percent / 100, Percent: percent})
@@ -186,6 +183,15 @@ func wide() *example {
 	l.Shards[17].WaitsForOutput = true
 	l.TopSenders[0].Sprayed = true
 	e.lose(0, 41, 52_113, 8*time.Minute)
+	return e
+}
+
+// young is an instance that has just started: a listener with a short history, and an idle one.
+func young() *example {
+	e := newExample()
+	e.StartedAt, e.CountersSince, e.Status.Standbys, e.Takeovers = now.Add(-95*time.Second), now.Add(-95*time.Second), nil, metrics.TakeoverStatus{}
+	e.add("syslog", "syslog", "[::]:5514", 2, 95, 1200, 4)
+	e.add("idle", "raw", "127.0.0.1:5600", 2, 95, 0, 0)
 	return e
 }
 

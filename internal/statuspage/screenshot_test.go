@@ -28,7 +28,7 @@ func TestScreenshots(t *testing.T) {
 	}{
 		"light": {typical(), desktop}, "dark": {typical(), dark}, "narrow": {typical(), phone},
 		"losing": {losing(), desktop}, "losing-dark": {losing(), dark}, "losing-narrow": {losing(), phone},
-		"standby": {standby(), desktop}, "64-shards": {wide(), desktop}, "20-listeners": {large(), desktop},
+		"standby": {standby(), desktop}, "young": {young(), desktop}, "64-shards": {wide(), desktop}, "20-listeners": {large(), desktop},
 	} {
 		page := browser.Open(newInstance(t, shot.e).url, shot.view)
 		page.Screenshot(filepath.Join(*screenshots, name+".png"))

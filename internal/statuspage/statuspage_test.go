@@ -102,8 +102,8 @@ func TestChart(t *testing.T) {
 			Peak: "100/s", Covered: "collecting: 3 seconds so far", Lost: "7 lost, in 1 second",
 			Label: "Chart of the last ten minutes: at most 100/s received or delivered; 7 lost, in 1 second."}},
 		{[]uint64{0, 0}, []uint64{0, 0}, 300, chart{
-			Area: "M300 100 300 100 600 100 V100", Line: "M300 100 600 100 ", Peak: "1/s", Lost: "no loss",
-			Label: "Chart of the last ten minutes: at most 1/s received or delivered; no loss."}},
+			Area: "M300 100 300 100 600 100 V100", Line: "M300 100 600 100 ", Peak: "0/s", Lost: "no loss",
+			Label: "Chart of the last ten minutes: at most 0/s received or delivered; no loss."}},
 	} {
 		if got := newChart(history.Series{Received: c.received, Delivered: c.received, Lost: c.lost}, c.step); got != c.want {
 			t.Errorf("got  %+v\nwant %+v", got, c.want)
