@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -156,6 +157,22 @@ func TestAway(t *testing.T) {
 	i.example.Store(losing())
 	i.away.Store(false)
 	page.Wait(`document.getElementById("connection").hidden && document.title.startsWith("Losing")`)
+}
+
+// With a token that the browser has sent as a password, the page refreshes itself too.
+func TestToken(t *testing.T) {
+	const token = "0123456789abcdef"
+	mux := http.NewServeMux()
+	typical().source().register(mux)
+	access := httpaccess.New(mux)
+	access.SetPolicy(httpaccess.Policy{Token: token})
+	server := httptest.NewServer(httpaccess.WithHeaders(access))
+	t.Cleanup(server.Close)
+	page := browsertest.Start(t).Open(strings.Replace(server.URL, "://", "://admin:"+token+"@", 1), desktop)
+	browsertest.Eval[any](page, "window.isOpen = true")
+	for before := page.Requests(); page.Requests() < before+3; {
+		page.Wait(`isOpen && document.getElementById("connection").hidden && document.title.startsWith("Nothing lost")`)
+	}
 }
 
 // Hidden pages send no requests.

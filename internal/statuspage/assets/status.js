@@ -6,6 +6,8 @@ const interval = 1000; // milliseconds between an answer and the next request
 const longest = 10000; // the longest pause after failures
 const patience = 5000; // how long an answer may take
 
+// Without the user and the password that the URL of the page may have: fetch refuses them.
+const pageURL = location.origin + location.pathname;
 const scriptURL = document.currentScript.src;
 let failures = 0;
 let lastAnswer = new Date();
@@ -71,7 +73,7 @@ function announce() {
 async function refresh() {
   timer = 0;
   try {
-    const response = await fetch(location.pathname, { cache: "no-store", signal: AbortSignal.timeout(patience) });
+    const response = await fetch(pageURL, { cache: "no-store", signal: AbortSignal.timeout(patience) });
     if (!response.ok) {
       throw new Error(`answer ${response.status}`);
     }
