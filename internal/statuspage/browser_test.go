@@ -152,7 +152,8 @@ func TestAway(t *testing.T) {
 	page := browsertest.Start(t).Open(i.url, desktop)
 	i.away.Store(true)
 	page.Wait(`!document.getElementById("connection").hidden &&
-		/^No answer since .*: the numbers below are older/.test(document.getElementById("connection").textContent)`)
+		document.title === "No answer – front-1 – udpshard" &&
+		/^No answer since .*: the numbers are older/.test(document.getElementById("connection").textContent)`)
 	wantNone(t, page, accessibility, "away")
 	i.example.Store(losing())
 	i.away.Store(false)

@@ -83,7 +83,8 @@ async function refresh() {
     setText("connection", "").hidden = true;
   } catch {
     failures++;
-    setText("connection", `No answer since ${lastAnswer.toLocaleTimeString()}: the numbers below are older. Trying again.`).hidden = false;
+    document.title = document.title.replace(/^[^–]*/, "No answer ");
+    setText("connection", `No answer since ${lastAnswer.toLocaleTimeString()}: the numbers are older. Trying again.`).hidden = false;
   }
   schedule(Math.min(interval * 2 ** Math.max(0, failures - 1), longest));
 }
