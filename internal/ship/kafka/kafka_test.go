@@ -181,7 +181,7 @@ func TestBrokerHangs(t *testing.T) {
 	target := b.open(t)
 	hang := func(batch *ship.Batch) {
 		t.Helper()
-		stopProcess(t, b.process.Process)
+		shiptest.Stop(t, b.process.Process)
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
 		start := time.Now()
@@ -256,7 +256,7 @@ func TestBrokerDies(t *testing.T) {
 	if err := target.Send(t.Context(), shiptest.Numbered(0, 50)); err != nil {
 		t.Fatal(err)
 	}
-	b.process.Process.Signal(syscall.SIGSTOP)
+	shiptest.Stop(t, b.process.Process)
 	batch, result := shiptest.Numbered(50, 50), make(chan error, 1)
 	go func() { result <- target.Send(t.Context(), batch) }()
 	select {

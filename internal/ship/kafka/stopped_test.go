@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"bufio"
-	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -15,21 +14,6 @@ import (
 
 	"github.com/udpshard/udpshard/internal/ship/shiptest"
 )
-
-// stopProcess sends SIGSTOP, and returns when the process is stopped.
-func stopProcess(t testing.TB, p *os.Process) {
-	t.Helper()
-	p.Signal(syscall.SIGSTOP)
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Pid))
-		if err != nil || time.Now().After(deadline) {
-			t.Fatalf("process %d is not stopped: %v", p.Pid, err)
-		}
-		if _, state, _ := bytes.Cut(stat, []byte(") ")); state[0] == 'T' {
-			return
-		}
-	}
-}
 
 // stoppedURL is the variable with the URL of the target of TestStoppedChild.
 const stoppedURL = "UDPSHARD_TEST_STOPPED"
@@ -70,7 +54,7 @@ func TestProcessStopped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stopProcess(t, child.Process)
+	shiptest.Stop(t, child.Process)
 	stopped := time.Now()
 	conn.Close()
 	l.Close()

@@ -29,7 +29,7 @@ func TestEndOfContext(t *testing.T) {
 	if err := connected.Send(t.Context(), shiptest.Numbered(0, 1)); err != nil {
 		t.Fatal(err)
 	}
-	s.process.Process.Signal(syscall.SIGSTOP)
+	shiptest.Stop(t, s.process.Process)
 	defer s.process.Process.Signal(syscall.SIGCONT)
 	for name, n := range map[string]*target{
 		"answers":  open(t, "nats://"+silent.Addr().String()+"/logs"),
