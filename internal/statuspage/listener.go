@@ -310,6 +310,7 @@ func drops(total metrics.Reading, now time.Time) []dropGroup {
 	}
 	add(&marked, "truncated", "cut to max_datagram", total.Truncated, time.Time{})
 	add(&marked, "unparsed", "no grammar fits", total.Unparsed, time.Time{})
+	add(&marked, "malformed_header", "the header breaks the grammar", total.MalformedHeader, time.Time{})
 	return []dropGroup{lost, refused, marked}
 }
 

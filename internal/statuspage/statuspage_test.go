@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/udpshard/udpshard/internal/history"
+	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/metrics"
 )
 
@@ -86,6 +87,20 @@ func TestFiles(t *testing.T) {
 			if r := get(t, typical(), again); tag == "" || r.StatusCode != http.StatusNotModified {
 				t.Errorf("%s %s with ETag %s: got %d", method, path, tag, r.StatusCode)
 			}
+		}
+	}
+}
+
+// The page explains each drop reason and each mode of steering.
+func TestExplanations(t *testing.T) {
+	for _, c := range metrics.DropReasons() {
+		if dropHelp[c.Name] == "" {
+			t.Errorf("no explanation of the drop reason %s", c.Name)
+		}
+	}
+	for _, mode := range steer.Modes {
+		if modes[string(mode)] == "" {
+			t.Errorf("no explanation of the mode %s", mode)
 		}
 	}
 }
