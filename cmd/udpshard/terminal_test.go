@@ -100,7 +100,7 @@ func (w *terminal) shows(pattern string) (screen string) {
 // that stty reports, which the shell has saved in modes.
 func (w *terminal) wantClean(code int) {
 	w.t.Helper()
-	w.shows(fmt.Sprintf("^exit=%d$", code))
+	w.shows(fmt.Sprintf("^exit=%d\nshell>$", code))
 	if modes := strings.TrimSpace(w.do("display-message", "-p", "#{alternate_on} #{cursor_flag}")); modes != "0 1" {
 		w.t.Errorf("alternate screen and cursor: %s, want 0 1", modes)
 	}

@@ -25,11 +25,11 @@ type answer struct {
 // no history: the rates are known from the second status on.
 func ask(ctx context.Context, from client.Instance, index int, first bool) answer {
 	a := answer{instance: index}
-	if first {
-		a.history, _ = from.History(ctx)
-	}
 	a.status, a.err = from.Status(ctx)
 	a.at = time.Now()
+	if first && a.err == nil {
+		a.history, _ = from.History(ctx)
+	}
 	return a
 }
 
@@ -40,7 +40,6 @@ type instance struct {
 	overview overview.Overview
 	at       time.Time // of the status; zero: no answer yet
 	err      error     // of the latest request
-	failing  time.Time // when requests began to fail
 	event    string    // what has happened to the process, such as a takeover
 	eventAt  time.Time
 
@@ -55,42 +54,6 @@ type shardID struct {
 
 type targetID struct{ listener, to string }
 
-// shard is the rates of a shard.
-type shard struct {
-	reading metrics.Reading
-	rates   rates
-	recent  []point // received, oldest first
-}
-
-// target is the rate of a target.
-type target struct {
-	acknowledged uint64
-	perSecond    float64
-	known        bool // perSecond
-}
-
-// rates are what was counted per second. The zero value is unknown.
-type rates struct {
-	known                                     bool
-	received, delivered, bytes, lost, refused float64 // per second
-	cpu                                       float64 // percent of a core
-}
-
-// plus adds up rates. The sum of unknown and known rates is the known.
-func (r rates) plus(more rates) rates {
-	return rates{r.known || more.known, r.received + more.received, r.delivered + more.delivered,
-		r.bytes + more.bytes, r.lost + more.lost, r.refused + more.refused, r.cpu + more.cpu}
-}
-
-// point is a rate of the last minutes.
-type point struct {
-	at        time.Time
-	perSecond float64
-}
-
-// keep is the age of the oldest point.
-const keep = 10 * time.Minute
-
 // newInstance returns an instance that has not answered.
 func newInstance(name string) *instance {
 	return &instance{name: name, shards: make(map[shardID]*shard), targets: make(map[targetID]*target)}
@@ -99,9 +62,6 @@ func newInstance(name string) *instance {
 // update takes an answer.
 func (i *instance) update(a answer) {
 	if a.err != nil {
-		if i.err == nil {
-			i.failing = a.at
-		}
 		i.err = a.err
 		for _, s := range i.shards {
 			s.rates = rates{}
@@ -123,7 +83,7 @@ func (i *instance) update(a answer) {
 			s := i.shards[id]
 			switch {
 			case s == nil:
-				s = newShard(a.history, id)
+				s = newShard(a, id)
 			case sameCounters && elapsed > 0:
 				s.rates = perSecond(r.Since(s.reading), elapsed)
 				s.recent = append(s.recent, point{a.at, s.rates.received})
@@ -139,7 +99,7 @@ func (i *instance) update(a answer) {
 			t := i.targets[id]
 			switch {
 			case t == nil:
-				t = newTarget(a.history, id)
+				t = newTarget(a, id)
 			case elapsed > 0 && o.Acknowledged >= t.acknowledged:
 				t.perSecond, t.known = float64(o.Acknowledged-t.acknowledged)/elapsed, true
 			default:
@@ -167,52 +127,6 @@ func (i *instance) note(a answer, sameCounters bool) {
 		return
 	}
 	i.eventAt = a.at
-}
-
-// perSecond returns the rates of counts within a number of seconds.
-func perSecond(news metrics.Reading, seconds float64) rates {
-	return rates{
-		known:     true,
-		received:  float64(news.Received) / seconds,
-		delivered: float64(news.Delivered) / seconds,
-		bytes:     float64(news.Bytes) / seconds,
-		lost:      float64(news.Dropped.Lost()) / seconds,
-		refused:   float64(news.Dropped.OnPurpose()) / seconds,
-		cpu:       100 * news.CPUTime.Seconds() / seconds,
-	}
-}
-
-// newShard returns a shard with the rates and points of a history.
-func newShard(h history.History, id shardID) *shard {
-	s := &shard{}
-	for _, l := range h.Listeners {
-		for _, of := range l.Shards {
-			last := len(of.Received) - 1
-			if l.Name != id.listener || of.Shard != id.shard || last < 0 {
-				continue
-			}
-			step := time.Duration(h.StepSeconds) * time.Second
-			for i, received := range of.Received {
-				s.recent = append(s.recent, point{h.Now.Add(time.Duration(i-last) * step), float64(received)})
-			}
-			s.rates = rates{true, float64(of.Received[last]), float64(of.Delivered[last]), float64(of.Bytes[last]),
-				float64(of.Lost[last]) / step.Seconds(), float64(of.Refused[last]), float64(of.CPUPercent[last])}
-		}
-	}
-	return s
-}
-
-// newTarget returns a target with the rate of a history.
-func newTarget(h history.History, id targetID) *target {
-	t := &target{}
-	for _, l := range h.Listeners {
-		for _, o := range l.Outputs {
-			if last := len(o.Acknowledged) - 1; l.Name == id.listener && o.To == id.to && last >= 0 {
-				t.perSecond, t.known = float64(o.Acknowledged[last]), true
-			}
-		}
-	}
-	return t
 }
 
 // state returns the shortest word for the state of the process.

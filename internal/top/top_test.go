@@ -141,7 +141,7 @@ func TestHistory(t *testing.T) {
 	if want := (rates{true, 300, 290, 3, 4, 2, 7}); got.rates != want {
 		t.Errorf("got %+v, want %+v", got.rates, want)
 	}
-	if len(got.recent) != 3 || got.recent[0] != (point{now.Add(-5 * time.Second), 0}) || got.recent[2] != (point{now.Add(-time.Second), 300}) {
+	if len(got.recent) != 3 || got.recent[0] != (point{now.Add(-4 * time.Second), 0}) || got.recent[2] != (point{now, 300}) {
 		t.Errorf("points %+v", got.recent)
 	}
 	if i.shards[shardID{"syslog", 0}].rates.known || i.knowsRates() {
@@ -150,7 +150,7 @@ func TestHistory(t *testing.T) {
 	if target := i.targets[targetID{"syslog", "tcp://a:1"}]; *target != knownRate(12) {
 		t.Errorf("target %+v", target)
 	}
-	i.after(keep, load)
+	i.after(keep+time.Second, load)
 	if got := i.shards[shardID{"syslog", 1}]; len(got.recent) != 1 {
 		t.Errorf("points %+v, want only the last", got.recent)
 	}
