@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"io"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -58,5 +59,29 @@ func TestServeFlagGroups(t *testing.T) {
 	names := regexp.MustCompile(`(?m)^ {2,6}(-h, )?--[a-z-]+`).FindAllString(others, -1)
 	if want := []string{"      --config", "      --check", "  -h, --help"}; !slices.Equal(names, want) {
 		t.Errorf("flags without a group: %q, want %q", names, want)
+	}
+}
+
+// The help of serve and docs/configuration.md name the same variables of the environment.
+func TestServeEnvironment(t *testing.T) {
+	page, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var help, errors bytes.Buffer
+	run([]string{"serve", "--help"}, &help, &errors)
+	names := func(text, from, to, lines string) (all []string) {
+		_, text, _ = strings.Cut(text, from)
+		text, _, _ = strings.Cut(text, to)
+		for _, line := range regexp.MustCompile(lines).FindAllString(text, -1) {
+			all = append(all, regexp.MustCompile(`[A-Z][A-Z_]+`).FindAllString(line, -1)...)
+		}
+		slices.Sort(all)
+		return all
+	}
+	documented := names(string(page), "\n## Environment\n", "\n## ", "(?m)^\\| `[^|]*\\|")
+	helped := names(help.String(), "\nEnvironment:\n", "\n\n", `(?m)^[A-Z]\S+( \S+)*`)
+	if len(helped) == 0 || !slices.Equal(helped, documented) {
+		t.Errorf("help has %q, the page %q", helped, documented)
 	}
 }

@@ -35,18 +35,22 @@ the errors. --check opens no port, no output and no takeover socket: run it as
 the user of the service, also while the service runs.` + cli.ExitCodes + `
 
 Environment:
-UDPSHARD_HTTP      default of --http
-RUNTIME_DIRECTORY  folder of the default of --takeover
-STATE_DIRECTORY    folder of the default of --spool
-XDG_STATE_HOME     the same, if STATE_DIRECTORY is not set
-TZ                 time zone of syslog timestamps that name no zone
-NO_COLOR           if it is set, logs have no color
+UDPSHARD_HTTP             default of --http
+UDPSHARD_HTTP_TOKEN_FILE  default of --http-token-file
+RUNTIME_DIRECTORY         folder of the default of --takeover; set by systemd
+STATE_DIRECTORY           folder of the default of --spool; set by systemd
+XDG_STATE_HOME, HOME      the same, if STATE_DIRECTORY is not set
+TZ                        time zone of syslog timestamps that name no zone
+NO_COLOR                  if it is set, logs have no color
+NOTIFY_SOCKET             where systemd expects readiness; set by systemd
+WATCHDOG_USEC             interval of the watchdog; set by systemd
+LISTEN_FDS                number of sockets that systemd passes; set by systemd
 
 Files:
-/etc/udpshard/udpshard.yaml    the file of --config of the service
-/run/udpshard/takeover.sock    the takeover path of the service
-/var/lib/udpshard/spool        the spool of the service
-~/.local/state/udpshard        the spool without a service`,
+/etc/udpshard/udpshard.yaml  the file of --config of the service
+/run/udpshard/takeover.sock  the takeover path of the service
+/var/lib/udpshard/spool      the spool of the service
+~/.local/state/udpshard      the spool without a service`,
 		Args: cli.NoArguments,
 		Example: `  udpshard serve --listen 127.0.0.1:5514 --output file:/tmp/records.json
   logger --udp --server 127.0.0.1 --port 5514 --rfc5424 hello
