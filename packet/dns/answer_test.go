@@ -365,18 +365,62 @@ func TestRootIsNoTarget(t *testing.T) {
 . A 192.0.2.1
 m. MX 0 .
 m. SRV 0 0 0 .
-m. SVCB 1 . port=1
+m. SVCB 0 .
 m. HTTPS 0 .
+m. A 192.0.2.2
 `)
 	for _, a := range []answerTest{
 		{"RFC 7505 3", "m. MX", "NOERROR aa\nm. 60 MX 0 ."},
 		{"RFC 2782", "m. SRV", "NOERROR aa\nm. 60 SRV 0 0 0 ."},
-		{"RFC 9460 2.5.2", "m. SVCB", "NOERROR aa\nm. 60 SVCB 1 . port=\"1\""},
+		{"RFC 9460 2.5.1", "m. SVCB", "NOERROR aa\nm. 60 SVCB 0 ."},
 		{"RFC 9460 2.5.1", "m. HTTPS", "NOERROR aa\nm. 60 HTTPS 0 ."},
 		{"RFC 1034 3.6", ". NS", "NOERROR aa\n. 60 NS .\nADDITIONAL . 60 A 192.0.2.1"},
 	} {
 		if got := formatReply(askZones(t, z, packQuestion(t, a.question, true, 512), MaxUDPSize)); got != a.want {
 			t.Errorf("%s: %s: got %s", a.from, a.question, got)
+		}
+	}
+}
+
+// TestOwnService checks that SVCB and HTTPS records with the target "." bring the addresses of their
+// owner, once (RFC 9460 sections 2.5.2 and 4.1).
+func TestOwnService(t *testing.T) {
+	z := mustZones(t, minimalZone+`$TTL 60
+www HTTPS 1 . alpn=h2
+www HTTPS 2 www alpn=h3
+www HTTPS 3 other alpn=h3
+www A 192.0.2.1
+www AAAA 2001:db8::1
+other A 192.0.2.2
+alias CNAME www
+*.wild SVCB 1 . port=53
+*.wild SVCB 2 b.wild port=54
+*.wild A 192.0.2.3
+towild CNAME c.wild
+d DNAME wild
+none HTTPS 1 . alpn=h2
+`)
+	const https = `
+www.t. 60 HTTPS 1 . alpn="h2"
+www.t. 60 HTTPS 2 www.t. alpn="h3"
+www.t. 60 HTTPS 3 other.t. alpn="h3"
+ADDITIONAL www.t. 60 A 192.0.2.1
+ADDITIONAL www.t. 60 AAAA 2001:db8::1
+ADDITIONAL other.t. 60 A 192.0.2.2`
+	wild := func(name string) string {
+		return strings.ReplaceAll("\nNAME 60 SVCB 1 . port=\"53\"\nNAME 60 SVCB 2 b.wild.t. port=\"54\"\nADDITIONAL NAME 60 A 192.0.2.3", "NAME", name)
+	}
+	for question, want := range map[string]string{
+		"www.t. HTTPS":   https,
+		"alias.t. HTTPS": "\nalias.t. 60 CNAME www.t." + https,
+		"a.wild.t. SVCB": wild("a.wild.t."),
+		"b.wild.t. SVCB": wild("b.wild.t."),
+		"towild.t. SVCB": "\ntowild.t. 60 CNAME c.wild.t." + wild("c.wild.t."),
+		"x.d.t. SVCB":    "\nd.t. 60 DNAME wild.t.\nx.d.t. 60 CNAME x.wild.t." + wild("x.wild.t."),
+		"none.t. HTTPS":  "\nnone.t. 60 HTTPS 1 . alpn=\"h2\"",
+	} {
+		if got := formatReply(askZones(t, z, packQuestion(t, question, true, 512), MaxUDPSize)); got != "NOERROR aa"+want {
+			t.Errorf("%s: got %s", question, got)
 		}
 	}
 }

@@ -128,7 +128,7 @@ func (z *zone) addRecords(f *lookupResult, ownerName string, o *owner, rtype uin
 	if !f.hasDNAME(set) {
 		f.addPlacement(0, placement{ownerName, set, set.ttl, true})
 	}
-	z.addAddresses(f, set, func(string) bool { return false })
+	z.addAddresses(f, set, ownerName, o, func(string) bool { return false })
 }
 
 // addReferral adds a delegation. A client needs the addresses of servers in the delegated zone:
@@ -136,22 +136,24 @@ func (z *zone) addRecords(f *lookupResult, ownerName string, o *owner, rtype uin
 func (z *zone) addReferral(f *lookupResult, cut *owner) {
 	set := cut.set(typeNS)
 	f.addPlacement(1, placement{cut.name, set, set.ttl, true})
-	z.addAddresses(f, set, func(name string) bool { return isWithin(name, cut.name) })
+	z.addAddresses(f, set, cut.name, cut, func(name string) bool { return isWithin(name, cut.name) })
 }
 
 // addAddresses adds the addresses of the names that NS, MX, SRV, SVCB and HTTPS records point to
 // (RFC 1034 section 3.6, RFC 2782): first the required addresses. For SVCB and HTTPS, the name's
-// records of the same type followAlias (RFC 9460 section 4.1). Names outside the zone get no addresses:
-// clients would not trust them.
-func (z *zone) addAddresses(f *lookupResult, set *rrset, isRequired func(name string) bool) {
+// records of the same type are added too (RFC 9460 section 4.1). Names outside the zone get no
+// addresses: clients would not trust them. The set is owner's, and has ownerName in the reply.
+func (z *zone) addAddresses(f *lookupResult, set *rrset, ownerName string, owner *owner, isRequired func(name string) bool) {
+	types, ownService := []uint16{typeA, typeAAAA}, false
 	switch set.rtype {
-	case typeNS, typeMX, typeSRV, typeSVCB, typeHTTPS:
+	case typeNS, typeMX, typeSRV:
+	case typeSVCB, typeHTTPS:
+		if ownService = slices.ContainsFunc(set.data, isOwnService); ownService {
+			f.addSets(ownerName, owner, types, false)
+		}
+		types = append(types, set.rtype)
 	default:
 		return
-	}
-	types := []uint16{typeA, typeAAAA}
-	if set.rtype == typeSVCB || set.rtype == typeHTTPS {
-		types = append(types, set.rtype)
 	}
 	added := make(map[string]bool)
 	for _, required := range []bool{true, false} {
@@ -172,14 +174,19 @@ func (z *zone) addAddresses(f *lookupResult, set *rrset, isRequired func(name st
 			} else if state == redirected {
 				o = nil
 			}
-			if o == nil {
+			if o == nil || ownService && o == owner { // the owner's addresses are there once
 				continue
 			}
-			for _, rtype := range types {
-				if a := o.set(rtype); a != nil {
-					f.addPlacement(2, placement{name, a, a.ttl, required})
-				}
-			}
+			f.addSets(name, o, types, required)
+		}
+	}
+}
+
+// addSets adds the owner's records of the types to the additional section.
+func (f *lookupResult) addSets(name string, o *owner, types []uint16, required bool) {
+	for _, rtype := range types {
+		if set := o.set(rtype); set != nil {
+			f.addPlacement(2, placement{name, set, set.ttl, required})
 		}
 	}
 }

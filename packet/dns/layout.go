@@ -76,6 +76,12 @@ func nameLength(s string) int {
 	return n + 1
 }
 
+// isOwnService reports whether a SVCB or HTTPS record is for a service at the owner's own name: the
+// target is the root, and the priority is not 0 (RFC 9460 section 2.5).
+func isOwnService(data string) bool {
+	return data[:2] != "\x00\x00" && data[2] == 0
+}
+
 // targetName returns the name that a record points to, in lower case.
 func targetName(rtype uint16, data string) string {
 	skip := layoutOf(rtype).skip

@@ -208,7 +208,7 @@ func TestSinkhole(t *testing.T) {
 			{"", "WWW.example. AAAA", "NOERROR aa\nWWW.example. 60 AAAA 2001:db8::1"},
 			{"", "WWW.example. ANY", "NOERROR aa\nWWW.example. 60 A 192.0.2.1\nWWW.example. 60 A 192.0.2.2"},
 			{"", "WWW.example. MX", soa},
-			{"", "WWW.example. SOA", soa},
+			{"", "WWW.example. SOA", strings.Replace(soa, "AUTHORITY ", "", 1)},
 			{"", ". A", "NOERROR aa\n. 60 A 192.0.2.1\n. 60 A 192.0.2.2"},
 			{"", "WWW.example. A CH", "REFUSED"},
 		} {
@@ -231,7 +231,7 @@ func TestSinkhole(t *testing.T) {
 			t.Errorf("addresses that are there twice: got %s", got)
 		}
 	}
-	if got := formatReply(askZones(t, mustZones(t).WithSinkhole(nil), packQuestion(t, "WWW.example. ANY", false, 0), MaxUDPSize)); got != soa {
+	if got := formatReply(askZones(t, mustZones(t).WithSinkhole(nil), packQuestion(t, "WWW.example. A", false, 0), MaxUDPSize)); got != soa {
 		t.Errorf("no address: got %s", got)
 	}
 }

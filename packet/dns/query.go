@@ -43,9 +43,10 @@ type query struct {
 // opcode returns the kind of query: 0 is a standard query (RFC 1035 section 4.1.1).
 func (q *query) opcode() int { return int(q.flags&maskOpcode) >> 11 }
 
-// decode reads a message. If ok is false, no reply is due: the message is shorter than a header, is
-// a response (a reply could go back and forth for ever), or has TC set, as no query has. Otherwise
-// rcode is rcodeNoError for a query to look up, or the first of these errors that applies:
+// decode reads a message. If ok is false, no reply is due: the message is shorter than a header, or
+// is a response (a reply could go back and forth for ever). TC has no meaning in a query, and is
+// ignored. Otherwise rcode is rcodeNoError for a query to look up, or the first of these errors that
+// applies:
 //
 //   - rcodeFormErr: the message is unreadable, has no question or several, has several OPT records
 //     (RFC 6891 section 6.1.1), or is longer than the counts of its header say. With cookies, a
@@ -62,7 +63,7 @@ func (q *query) decode(message []byte) (rcode responseCode, ok bool) {
 	q.flags = binary.BigEndian.Uint16(message[2:])
 	q.name, q.question, q.rtype, q.class, q.end, q.labels = nil, nil, 0, 0, HeaderSize, 0
 	q.edns, q.size, q.version, q.do, q.cookie = false, 0, 0, false, nil
-	if q.flags&(flagQR|flagTC) != 0 {
+	if q.flags&flagQR != 0 {
 		return rcodeFormErr, false
 	}
 	formed := q.readQuestion(message) && q.readRecords(message)

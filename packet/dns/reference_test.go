@@ -159,7 +159,7 @@ next:
 				for _, rr := range cut {
 					reply.sections[1] = append(reply.sections[1], renamed(rr, a))
 				}
-				r.addresses(z, &reply, cut)
+				r.addresses(z, &reply, cut, cut[0].Header().Name)
 				return reply
 			}
 			if dname := z.at(a, miekg.TypeDNAME); a != name && len(dname) > 0 {
@@ -210,14 +210,14 @@ next:
 		if len(set) == 0 {
 			reply.sections[1] = append(reply.sections[1], renamed(negative, z.apex))
 		}
-		r.addresses(z, &reply, set)
+		r.addresses(z, &reply, set, name)
 		return reply
 	}
 	return reply
 }
 
-// addresses adds the addresses of the names in a set, with glue.
-func (r *reference) addresses(z *referenceZone, reply *referenceReply, set []miekg.RR) {
+// addresses adds the addresses of the names in a set, with glue. The set has ownerName in the reply.
+func (r *reference) addresses(z *referenceZone, reply *referenceReply, set []miekg.RR, ownerName string) {
 	for _, rr := range set {
 		var name string
 		types := []uint16{miekg.TypeA, miekg.TypeAAAA}
@@ -234,6 +234,9 @@ func (r *reference) addresses(z *referenceZone, reply *referenceReply, set []mie
 			name, types = rr.Target, append(types, miekg.TypeHTTPS)
 		}
 		if rr.Header().Rrtype != miekg.TypeNS && name == "." {
+			if ownService(rr) {
+				r.addSets(z, reply, rr.Header().Name, ownerName, types[:2])
+			}
 			continue
 		}
 		if name = strings.ToLower(name); name == "" || !miekg.IsSubDomain(z.apex, name) {
@@ -254,14 +257,32 @@ func (r *reference) addresses(z *referenceZone, reply *referenceReply, set []mie
 			}
 			source = "*." + strings.TrimPrefix(source, ".")
 		}
-		for _, rtype := range types {
-			for _, a := range z.at(source, rtype) {
-				if line := renamed(a, name); source != "" && !slices.Contains(reply.sections[2], line) {
-					reply.sections[2] = append(reply.sections[2], line)
-				}
+		if source != "" && !(source == rr.Header().Name && slices.ContainsFunc(set, ownService)) {
+			r.addSets(z, reply, source, name, types)
+		}
+	}
+}
+
+// addSets adds the records of source to the additional section, as the records of name.
+func (r *reference) addSets(z *referenceZone, reply *referenceReply, source, name string, types []uint16) {
+	for _, rtype := range types {
+		for _, a := range z.at(source, rtype) {
+			if line := renamed(a, name); !slices.Contains(reply.sections[2], line) {
+				reply.sections[2] = append(reply.sections[2], line)
 			}
 		}
 	}
+}
+
+// ownService reports whether a record is for a service at its owner's name (RFC 9460 2.5.2).
+func ownService(rr miekg.RR) bool {
+	switch rr := rr.(type) {
+	case *miekg.SVCB:
+		return rr.Priority > 0 && rr.Target == "."
+	case *miekg.HTTPS:
+		return rr.Priority > 0 && rr.Target == "."
+	}
+	return false
 }
 
 // String returns the reply with sorted sections, for comparison.
@@ -355,6 +376,9 @@ func randomZone(random *rand.Rand, apex string) string {
 			fmt.Fprintf(&b, "%s 100 SRV 1 2 3 %s\n", owner, name())
 		case 7:
 			fmt.Fprintf(&b, "%s 100 SVCB 0 %s\n%s 100 SVCB 1 %s port=1\n", owner, name(), owner, name())
+			if random.IntN(2) == 0 {
+				fmt.Fprintf(&b, "%s 100 SVCB 2 .\n%s 100 A 192.0.2.100\n", owner, owner)
+			}
 		default:
 			fmt.Fprintf(&b, "%s 100 A 192.0.2.%d\n", owner, random.IntN(99))
 		}

@@ -13,7 +13,7 @@ const sinkholeTTL = 60
 // sinkhole answers a query for A or AAAA records with the addresses of the type, and TTL 60.
 // Without such addresses, and for other types, the answer is that the name has no such record, with
 // an SOA record for the name so that the client caches the answer for 60 seconds too (RFC 2308
-// section 5).
+// section 5). A query for SOA records gets that SOA record.
 func (z *Zones) WithSinkhole(addresses []netip.Addr) *Zones {
 	var c compiler
 	c.relocations, c.parts = make([]uint16, 1), make([]templatePart, 1)
@@ -30,10 +30,9 @@ func (z *Zones) WithSinkhole(addresses []netip.Addr) *Zones {
 	}
 	soa := &rrset{rtype: typeSOA, data: []string{"\x09localhost\x00\x06nobody\x07invalid\x00" +
 		"\x00\x00\x00\x01\x00\x00\x0e\x10\x00\x00\x04\xb0\x00\x09\x3a\x80\x00\x00\x00\x3c"}} // 1, 3600 1200 604800 sinkholeTTL
-	n := node{noDataAnswer: c.addAnswer(c.sinkholeAnswer(1, soa)), moreAnswers: 1}
-	for _, set := range []*rrset{v4, v6} {
+	n := node{noDataAnswer: c.addAnswer(c.sinkholeAnswer(1, soa)), moreAnswers: 1, kind: kindAny}
+	for _, set := range []*rrset{v4, v6, soa} {
 		if len(set.data) > 0 {
-			n.kind = kindAny
 			c.addAnswer(c.sinkholeAnswer(0, set))
 		}
 	}
