@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/udpshard/udpshard/internal/format"
-	"github.com/udpshard/udpshard/internal/history"
 	"github.com/udpshard/udpshard/metrics"
 )
 
@@ -20,8 +19,6 @@ const (
 	tables      = 3
 	// shownSenders is how many senders are on the page; the status has more.
 	shownSenders = 5
-	// openListeners is the largest number of listeners whose details are open at first.
-	openListeners = 3
 )
 
 // listener is a listener on the page.
@@ -111,25 +108,19 @@ type target struct {
 	Error   string
 }
 
-// period is a part of the history of a listener; nil: the listener has none.
-type period struct {
-	*history.Listener
-	step int
-}
-
-// newListener returns the i-th of n listeners.
-func newListener(i, n int, l metrics.ListenerStatus, long, recent period, now time.Time) listener {
-	if long.Listener == nil || recent.Listener == nil {
-		long, recent = period{new(history.Listener), 1}, period{new(history.Listener), 1}
-	}
+// newListener returns a listener without ID.
+func newListener(l metrics.ListenerStatus, long, recent period, now time.Time) listener {
 	total := metrics.Sum(l.Shards)
 	v := listener{
-		ID: fmt.Sprintf("listener-%d", i), Name: l.Name, Open: n <= openListeners,
+		Name:  l.Name,
 		About: fmt.Sprintf("%s at %s, %s", l.Protocol, l.Address, format.Plural(len(l.Shards), "shard")),
 		Chart: newChart(long.Series, long.step),
 		Lost:  format.Count(total.Dropped.Lost()), Losing: total.Dropped.Lost() > 0,
-		Steering: steering(l),
-		Drops:    drops(total, now),
+		ShardTables: shardTables(l, recent),
+		Steering:    steering(l),
+		Drops:       drops(total, now),
+		Senders:     topSenders(l),
+		Refused:     mostRefused(l, now),
 	}
 	rate := func(list []uint64) string { return format.Count(mean(list, rateSeconds, long.step)) }
 	bytes := format.Size(mean(long.Bytes, rateSeconds, long.step))
@@ -145,14 +136,24 @@ func newListener(i, n int, l metrics.ListenerStatus, long, recent period, now ti
 		{Name: "In flight", Value: format.Count(total.InFlight), Note: "not yet delivered"},
 		{Name: "Lost", Value: v.Lost, Note: share(total.Dropped.Lost(), total.Received+total.Dropped.Kernel), Bad: v.Losing},
 	}
-	v.ShardTables = shardTables(l, recent)
+	for _, o := range l.Outputs {
+		v.Targets = append(v.Targets, newTarget(o, long))
+	}
+	return v
+}
+
+func topSenders(l metrics.ListenerStatus) (list []sender) {
 	for _, s := range l.TopSenders[:min(len(l.TopSenders), shownSenders)] {
 		shards := "one"
 		if s.Sprayed {
 			shards = "all (sprayed)"
 		}
-		v.Senders = append(v.Senders, sender{s.Source, format.Count(s.PerSecond) + "/s", fmt.Sprintf("%d%%", s.Percent), shards})
+		list = append(list, sender{s.Source, format.Count(s.PerSecond) + "/s", fmt.Sprintf("%d%%", s.Percent), shards})
 	}
+	return list
+}
+
+func mostRefused(l metrics.ListenerStatus, now time.Time) (list []refused) {
 	for _, r := range l.RefusedSenders[:min(len(l.RefusedSenders), shownSenders)] {
 		var why []string
 		if r.NotAllowed > 0 {
@@ -161,13 +162,10 @@ func newListener(i, n int, l metrics.ListenerStatus, long, recent period, now ti
 		if r.RateLimited > 0 {
 			why = append(why, format.Count(r.RateLimited)+" over the rate limit")
 		}
-		v.Refused = append(v.Refused, refused{r.Source, strings.Join(why, ", "), format.Count(r.NotAllowed + r.RateLimited),
+		list = append(list, refused{r.Source, strings.Join(why, ", "), format.Count(r.NotAllowed + r.RateLimited),
 			format.Count(r.PerSecond) + "/s", ago(r.LastAt, now)})
 	}
-	for _, o := range l.Outputs {
-		v.Targets = append(v.Targets, newTarget(o, long))
-	}
-	return v
+	return list
 }
 
 // share says which part of all datagrams was lost.

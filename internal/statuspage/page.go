@@ -18,6 +18,8 @@ const (
 	shareSeconds = 60
 	// shownWarnings is how many warnings are shown at first.
 	shownWarnings = 5
+	// openListeners is the largest number of listeners whose details are open at first.
+	openListeners = 3
 )
 
 // page is the content of the status page, as texts. The template only puts the texts in their
@@ -69,8 +71,8 @@ func newPage(s metrics.Status, long, recent history.History, now time.Time) *pag
 	p.Facts = facts(s, p.Since, now)
 	p.Title, p.Announcement = announce(p.Verdict)
 	p.Account = account(s)
-	shown := min(len(p.Verdict.Warnings), shownWarnings)
-	p.Warnings, p.MoreWarnings = p.Verdict.Warnings[:shown], p.Verdict.Warnings[shown:]
+	n := min(len(p.Verdict.Warnings), shownWarnings)
+	p.Warnings, p.MoreWarnings = p.Verdict.Warnings[:n], p.Verdict.Warnings[n:]
 	for _, l := range p.Verdict.Losses {
 		unit := "datagrams"
 		if l.Target != "" {
@@ -78,18 +80,26 @@ func newPage(s metrics.Status, long, recent history.History, now time.Time) *pag
 		}
 		p.Losses = append(p.Losses, loss{l, format.Count(l.Count), unit, ago(l.Last, now)})
 	}
-	charts, shards := byName(long), byName(recent)
+	longOf, recentOf := periods(long), periods(recent)
 	for i, l := range s.Listeners {
-		p.Listeners = append(p.Listeners, newListener(i, len(s.Listeners), l, period{charts[l.Name], long.StepSeconds},
-			period{shards[l.Name], recent.StepSeconds}, now))
+		shown := newListener(l, longOf[l.Name], recentOf[l.Name], now)
+		shown.ID, shown.Open = fmt.Sprintf("listener-%d", i), len(s.Listeners) <= openListeners
+		p.Listeners = append(p.Listeners, shown)
 	}
 	return p
 }
 
-func byName(h history.History) map[string]*history.Listener {
-	named := make(map[string]*history.Listener, len(h.Listeners))
-	for i := range h.Listeners {
-		named[h.Listeners[i].Name] = &h.Listeners[i]
+// period is a part of the history of a listener; the zero period is empty.
+type period struct {
+	history.Listener
+	step int // in seconds
+}
+
+// periods returns the parts of a history by the names of the listeners.
+func periods(h history.History) map[string]period {
+	named := make(map[string]period, len(h.Listeners))
+	for _, l := range h.Listeners {
+		named[l.Name] = period{l, h.StepSeconds}
 	}
 	return named
 }
