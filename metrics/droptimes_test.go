@@ -64,6 +64,7 @@ func TestDropTimesAreInherited(t *testing.T) {
 			old, successor := newShared(t, Layout{"a", 1, 1, 0}), newShared(t, Layout{"a", 1, 1, 0})
 			was, socket := old.Listeners()[0].Shards[0], &fakeSocket{cookie: 9, dropped: 21}
 			was.Attach(socket)
+			was.StartThread(77, 0)
 			was.OutputLost.Add(1)
 			was.Received.Add(1)
 			was.readSocket()
@@ -77,7 +78,7 @@ func TestDropTimesAreInherited(t *testing.T) {
 				old.header.began.Store(0)
 			}
 			next := attach(t, successor, socket)[0]
-			next.Read() // as for the status of a standby
+			next.Read() // before Inherit
 			inheritance := successor.Inherit(old, nil)
 			if c.during != nil {
 				c.during(next, socket)

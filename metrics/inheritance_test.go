@@ -15,12 +15,13 @@ import (
 
 func none(Write) (int, error) { return 0, nil }
 
-// attach attaches a socket to each shard of the first listener.
+// attach attaches a socket to each shard of the first listener, and starts the shard.
 func attach(t *testing.T, b *SharedCounters, sockets ...*fakeSocket) []*Shard {
 	t.Helper()
 	shards := b.Listeners()[0].Shards
 	for i, s := range sockets {
 		shards[i].Attach(s)
+		shards[i].StartThread(77, 0)
 	}
 	return shards
 }
@@ -31,6 +32,7 @@ func TestAListenerIsRenamed(t *testing.T) {
 	sockets := []*fakeSocket{{cookie: 1, dropped: 10}, {cookie: 2, dropped: 20}, {cookie: 3, dropped: 30}}
 	for i, l := range old.Listeners() {
 		l.Shards[0].Attach(sockets[i])
+		l.Shards[0].StartThread(77, 0)
 		l.Shards[0].Received.Add(100 * uint64(i+1))
 		l.Shards[0].Read()
 		old.ListenerProtocolCounters(l.Name)[0].Store(uint64(i + 1))
@@ -38,6 +40,8 @@ func TestAListenerIsRenamed(t *testing.T) {
 	b, a := successor.Listeners()[0].Shards[0], successor.Listeners()[1].Shards[0]
 	b.Attach(sockets[0])
 	a.Attach(sockets[2])
+	b.StartThread(77, 0)
+	a.StartThread(77, 0)
 	if _, err := successor.Inherit(old, map[string]string{"a": "b", "b": "", "c": "a"}).Finalize(none); err != nil {
 		t.Fatal(err)
 	}
@@ -86,6 +90,7 @@ func TestEveryTotalIsInherited(t *testing.T) {
 	shard := old.Listeners()[0].Shards[0]
 	socket := &fakeSocket{cookie: 9, dropped: 21}
 	shard.Attach(socket)
+	shard.StartThread(77, 0)
 	n := uint64(0)
 	for i := range reflect.TypeFor[Counters]().NumField() {
 		if field := reflect.TypeFor[Counters]().Field(i); field.IsExported() && field.Name != "Received" {
@@ -128,7 +133,7 @@ func TestInheritAsShardsChange(t *testing.T) {
 		var readings []Reading
 		for i, s := range which {
 			shards[i].mu.Lock()
-			shards[i].socket = s
+			shards[i].socket, shards[i].started = s, true
 			shards[i].mu.Unlock()
 			readings = append(readings, shards[i].Read())
 		}
@@ -159,7 +164,8 @@ func TestInheritAsShardsChange(t *testing.T) {
 	for i := range 4 {
 		shard := mustShard(t, four, "a", i)
 		shard.Attach(sockets[i])
-		shard.Read() // a standby reads its sockets before it is active
+		shard.StartThread(77, 0)
+		shard.Read() // before Inherit
 		shards = append(shards, shard)
 	}
 	inheritance := four.Inherit(two, nil)
@@ -201,6 +207,7 @@ func TestInheritAsShardsChange(t *testing.T) {
 	one := newShared(t, Layout{"a", 1, 1, 0})
 	last := mustShard(t, one, "a", 0)
 	last.Attach(sockets[0])
+	last.StartThread(77, 0)
 	inheritance = one.Inherit(four, nil)
 	for range 2 { // the second time adds nothing
 		for _, s := range sockets { // drops of the kept socket are not added

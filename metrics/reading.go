@@ -45,21 +45,21 @@ type Drops struct {
 }
 
 // Read reads the socket and the counters. Drops since the last Read get the present time as the time
-// of the last drop. Any goroutine may call Read.
+// of the last drop. Before StartThread, drops at the socket do not count: another process may have the
+// socket too, and count them. Any goroutine may call Read.
 func (s *Shard) Read() Reading {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.readSocket()
-	t := s.total()
+	t, now := s.total(), time.Now()
 	if s.socket != nil || s.shared == nil { // the memory may be another process's
-		s.dateDrops(time.Now())
+		s.dateDrops(now)
 	}
 	r := Reading{
 		Shard: s.Index, CPU: s.CPU, Thread: s.Thread(), InFlight: t.inFlight(),
 		QueueBytes: uint64(s.queued), BufferBytes: uint64(s.buffer), CPUTime: time.Duration(t[cpuTime]),
 		LastDropped: s.drops.read(),
 	}
-	now := time.Now()
 	if away, started := s.sinceHeartbeat(now); started && away > stalledAfter {
 		_, r.WaitsForOutput = s.OutputWait(now)
 	}

@@ -335,6 +335,7 @@ func TestAShardInSharedCounters(t *testing.T) {
 		t.Error("receiver's memory only in shared counters")
 	}
 	shard.Attach(&fakeSocket{dropped: 5})
+	shard.StartThread(77, 0)
 	shard.Received.Add(3)
 	shard.Handled.Add(1)
 	shard.Delivered.Add(1)
