@@ -117,6 +117,9 @@ func (i Instance) Role(ctx context.Context, pid int) (string, error) {
 // Status asks the instance for its status.
 func (i Instance) Status(ctx context.Context) (status metrics.Status, err error) {
 	err = i.getJSON(ctx, "status", i.status, &status)
+	if err == nil && status.PID == 0 {
+		err = fmt.Errorf("the instance at %s: the answer is not the status of udpshard", i.address)
+	}
 	return status, err
 }
 
@@ -190,11 +193,7 @@ func (i Instance) get(
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	response, err := client.Do(request)
 	if err != nil {
-		err = errors.Unwrap(err)
-		if errors.Is(err, context.DeadlineExceeded) {
-			err = fmt.Errorf("no answer within %s", i.timeout)
-		}
-		err = fmt.Errorf("no instance answers at %s: %w", i.address, err)
+		err = i.unanswered(errors.Unwrap(err))
 		if errors.Is(err, unix.ECONNREFUSED) && i.hint != "" {
 			err = cli.WithHint(err, i.hint)
 		}
@@ -204,8 +203,18 @@ func (i Instance) get(
 	if err := i.refusal(response, u.Hostname(), token != ""); err != nil {
 		return 0, nil, err
 	}
-	body, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer))
-	return response.StatusCode, body, err
+	if body, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer)); err != nil {
+		return 0, nil, i.unanswered(err)
+	}
+	return response.StatusCode, body, nil
+}
+
+// unanswered returns the error of a request without a whole answer.
+func (i Instance) unanswered(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("no answer within %s", i.timeout)
+	}
+	return fmt.Errorf("no instance answers at %s: %w", i.address, err)
 }
 
 // refusal returns the error of an answer that says that the instance does not answer this client.
@@ -228,7 +237,8 @@ func (i Instance) refusal(response *http.Response, host string, hasToken bool) e
 	default:
 		return nil
 	}
-	return cli.WithHint(fmt.Errorf("the instance at %s %s: %s", i.address, text, response.Status), hint)
+	return cli.WithHint(fmt.Errorf("the instance at %s %s: %d %s", i.address, text, response.StatusCode,
+		http.StatusText(response.StatusCode)), hint)
 }
 
 // PID returns the PID of the instance, or an error if the instance is in another PID namespace.

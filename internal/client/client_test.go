@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -45,6 +46,12 @@ func TestInstance(t *testing.T) {
 			fmt.Fprintf(w, `{"pid":7,"pid_namespace":%d,"role":"active"}`, metrics.ThisProcess().PIDNamespace)
 		case r.URL.Path == "/text":
 			fmt.Fprintln(w, "no status")
+		case r.URL.Path == "/json":
+			fmt.Fprintln(w, "{}")
+		case r.URL.Path == "/half":
+			io.WriteString(w, `{"pid":`)
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
 		default:
 			http.NotFound(w, r)
 		}
@@ -72,6 +79,7 @@ func TestInstance(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		"": "", "/": "", "/proxied/status": "", "/nothing": "404 Not Found", "/text": "invalid character", "/slow/status": "no answer within 100ms",
+		"/half": "no answer within 100ms", "/json": "the answer is not the status of udpshard",
 	} {
 		i, err := NewURL(server.URL+path, 100*time.Millisecond)
 		if err != nil {

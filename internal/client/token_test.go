@@ -39,7 +39,7 @@ func TestTokenIsForTheInstance(t *testing.T) {
 			if r.Header.Get("Authorization") != "Bearer "+token {
 				w.WriteHeader(http.StatusUnauthorized)
 			}
-			io.WriteString(w, "{}")
+			io.WriteString(w, `{"pid":7}`)
 		}
 	}))
 	defer server.Close()

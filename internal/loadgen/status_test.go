@@ -34,7 +34,7 @@ func instance(t *testing.T, status func(request int) metrics.Status) string {
 		if now.CountersID == none {
 			panic(http.ErrAbortHandler) // closes the connection, as the end of a process does
 		}
-		now.CountersID = cmp.Or(now.CountersID, "1")
+		now.CountersID, now.PID = cmp.Or(now.CountersID, "1"), cmp.Or(now.PID, 1)
 		json.NewEncoder(w).Encode(now)
 	}))
 	t.Cleanup(server.Close)
