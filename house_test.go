@@ -74,6 +74,7 @@ var mayImport = map[string][]string{
 	"internal/httpaccess":                   {},
 	"internal/leak":                         {},
 	"internal/probe":                        {"internal/sys"},
+	"internal/rdata":                        {},
 	"internal/regular":                      {},
 	"internal/selftest":                     {"internal/cli", "internal/format", "internal/loadgen", "internal/sys", "metrics", "shard"},
 	"internal/sockets":                      {"internal/cli", "internal/format", "internal/holder", "internal/hostport", "internal/sys"},

@@ -1,0 +1,396 @@
+package rdata
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Keys of parameters (IANA, DNS Service Parameter Keys).
+const (
+	keyMandatory     = 0
+	keyALPN          = 1
+	keyNoDefaultALPN = 2
+	keyInvalid       = 65535
+)
+
+// paramNames are the names of parameters by key. A key that is not here has the name keyNNNNN and any
+// value (RFC 9460 section 2.1).
+var paramNames = [...]string{
+	keyMandatory: "mandatory", keyALPN: "alpn", keyNoDefaultALPN: "no-default-alpn",
+	3: "port", 4: "ipv4hint", 5: "ech", 6: "ipv6hint", 7: "dohpath", 8: "ohttp",
+}
+
+// paramForm is the form of the value of a parameter. parse and text are nil for a parameter without a
+// value; parse gets the value with its escapes decoded.
+type paramForm struct {
+	parse func(dst []byte, value string) ([]byte, error)
+	check func(value []byte) error
+	text  func(dst, value []byte) []byte
+}
+
+// paramForms are the forms of the parameters that have a name.
+var paramForms = [len(paramNames)]paramForm{
+	keyMandatory:     {parseKeys, checkKeys, keysText},                                // RFC 9460 section 8
+	keyALPN:          {parseProtocols, checkALPN, alpnText},                           // RFC 9460 section 7.1
+	keyNoDefaultALPN: {nil, checkNoValue, nil},                                        // RFC 9460 section 7.1
+	3:                {parsePort, checkSize(2, 2), portText},                          // RFC 9460 section 7.2
+	4:                {parseHints(appendIPv4), checkSize(4, maxData), hintsText(4)},   // RFC 9460 section 7.3
+	5:                {parseECH, checkSize(1, maxData), echText},                      // RFC 9848 section 3
+	6:                {parseHints(appendIPv6), checkSize(16, maxData), hintsText(16)}, // RFC 9460 section 7.3
+	7:                {parseOpaque, checkPath, quotedText},                            // RFC 9461 section 5
+	8:                {nil, checkNoValue, nil},                                        // RFC 9540 section 4
+}
+
+// parseKey returns the key of a name: of the table, or keyNNNNN without leading zeros. named is false
+// for keyNNNNN.
+func parseKey(text string) (key uint16, named bool, err error) {
+	for key, name := range paramNames {
+		if name == text {
+			return uint16(key), true, nil
+		}
+	}
+	digits, found := strings.CutPrefix(text, "key")
+	n, err := parseNumber(digits, 65535)
+	if !found || err != nil || len(digits) > 1 && digits[0] == '0' {
+		return 0, false, errors.New("no key of a parameter (RFC 9460 section 2.1)")
+	}
+	return uint16(n), false, nil
+}
+
+func appendKey(dst []byte, key uint16) []byte {
+	if int(key) < len(paramNames) {
+		return append(dst, paramNames[key]...)
+	}
+	return strconv.AppendUint(append(dst, "key"...), uint64(key), 10)
+}
+
+// parseParam returns the key and the wire value of key, key=value or key="value".
+func parseParam(text string) (key uint16, value []byte, err error) {
+	name, encoded, hasValue := strings.Cut(text, "=")
+	key, named, err := parseKey(name)
+	if err != nil {
+		return 0, nil, err
+	}
+	if hasValue {
+		field := Field{Text: encoded}
+		if inner, ok := strings.CutPrefix(encoded, `"`); ok {
+			if field.Text, field.Quoted = strings.CutSuffix(inner, `"`); !field.Quoted {
+				return 0, nil, errQuote
+			}
+		}
+		if value, err = decode(nil, field); err != nil {
+			return 0, nil, err
+		}
+	}
+	if !named {
+		return key, value, nil
+	}
+	param := paramForms[key]
+	if param.parse == nil {
+		if hasValue {
+			return 0, nil, errors.New("the parameter has no value (RFC 9460 section 7)")
+		}
+		return key, nil, nil
+	}
+	value, err = param.parse(nil, string(value))
+	return key, value, err
+}
+
+// params are the parameters of a SVCB or HTTPS record, sorted by key in wire (RFC 9460 section 2.2).
+// A record in alias mode should have none, and clients ignore them (RFC 9460 section 2.4.2): they are
+// read nevertheless, as in BIND, Knot and NSD.
+var params = kind{
+	form: "key=value ...",
+	parse: func(p *parser) error {
+		type param struct {
+			key   uint16
+			value []byte
+		}
+		var all []param
+		for len(p.fields) > 0 {
+			text, err := p.word()
+			if err != nil {
+				return err
+			}
+			key, value, err := parseParam(text)
+			if err != nil {
+				return fmt.Errorf("%.80s: %w", text, err)
+			}
+			if len(value) > maxData {
+				return fmt.Errorf("%.80s: a value of more than %d octets", text, maxData)
+			}
+			all = append(all, param{key, value})
+		}
+		slices.SortFunc(all, func(a, b param) int { return int(a.key) - int(b.key) })
+		for _, param := range all {
+			p.data = appendUint(p.data, uint64(param.key), 2)
+			p.data = appendUint(p.data, uint64(len(param.value)), 2)
+			p.data = append(p.data, param.value...)
+		}
+		return nil
+	},
+	check: func(data []byte, at int) (int, error) {
+		var mandatory []byte
+		last, present := -1, make([]byte, 0, 32)
+		for at < len(data) {
+			key, value, err := nextParam(data[at:])
+			if err != nil {
+				return 0, err
+			}
+			switch {
+			case int(key) == last:
+				return 0, fmt.Errorf("%s twice (RFC 9460 section 2.2)", appendKey(nil, key))
+			case int(key) < last:
+				return 0, errors.New("keys out of order (RFC 9460 section 2.2)")
+			case key == keyInvalid:
+				return 0, errors.New("the key 65535 is reserved (RFC 9460 section 14.3.2)")
+			case int(key) < len(paramForms):
+				if err := paramForms[key].check(value); err != nil {
+					return 0, fmt.Errorf("%s: %w", paramNames[key], err)
+				}
+			}
+			if key == keyMandatory {
+				mandatory = value
+			}
+			last, present = int(key), appendUint(present, uint64(key), 2)
+			at += 4 + len(value)
+		}
+		for ; len(mandatory) > 0; mandatory = mandatory[2:] {
+			if !hasKey(present, binary.BigEndian.Uint16(mandatory)) {
+				return 0, fmt.Errorf("mandatory: %s is missing (RFC 9460 section 8)", appendKey(nil, binary.BigEndian.Uint16(mandatory)))
+			}
+		}
+		if hasKey(present, keyNoDefaultALPN) && !hasKey(present, keyALPN) {
+			return 0, errors.New("no-default-alpn without alpn (RFC 9460 section 7.1.1)")
+		}
+		return at, nil
+	},
+	text: func(dst, data []byte, at, end int) []byte {
+		for first := true; at < end; first = false {
+			if !first {
+				dst = append(dst, ' ')
+			}
+			key, value, _ := nextParam(data[at:])
+			dst = appendKey(dst, key)
+			switch {
+			case int(key) >= len(paramForms):
+				if len(value) > 0 {
+					dst = quotedText(append(dst, '='), value)
+				}
+			case paramForms[key].text != nil:
+				dst = paramForms[key].text(append(dst, '='), value)
+			}
+			at += 4 + len(value)
+		}
+		return dst
+	},
+}
+
+// nextParam returns the key and the value at the beginning of data.
+func nextParam(data []byte) (key uint16, value []byte, err error) {
+	if len(data) < 4 {
+		return 0, nil, errTruncated
+	}
+	n := int(binary.BigEndian.Uint16(data[2:]))
+	if len(data)-4 < n {
+		return 0, nil, errTruncated
+	}
+	return binary.BigEndian.Uint16(data), data[4 : 4+n], nil
+}
+
+// hasKey reports whether keys, of two octets each, have a key.
+func hasKey(keys []byte, key uint16) bool {
+	for ; len(keys) > 0; keys = keys[2:] {
+		if binary.BigEndian.Uint16(keys) == key {
+			return true
+		}
+	}
+	return false
+}
+
+func parseKeys(dst []byte, value string) ([]byte, error) {
+	var keys []uint16
+	for name := range strings.SplitSeq(value, ",") {
+		key, _, err := parseKey(name)
+		if err != nil {
+			return dst, fmt.Errorf("%.80q: %w", name, err)
+		}
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	for _, key := range keys {
+		dst = appendUint(dst, uint64(key), 2)
+	}
+	return dst, nil
+}
+
+func checkKeys(value []byte) error {
+	if len(value) == 0 || len(value)%2 != 0 {
+		return errors.New("not one or more keys of two octets (RFC 9460 section 8)")
+	}
+	for last := keyMandatory; len(value) > 0; value = value[2:] {
+		key := int(binary.BigEndian.Uint16(value))
+		if key <= last {
+			return errors.New("keys twice or out of order, or mandatory itself (RFC 9460 section 8)")
+		}
+		last = key
+	}
+	return nil
+}
+
+func keysText(dst, value []byte) []byte {
+	for i := 0; i < len(value); i += 2 {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendKey(dst, binary.BigEndian.Uint16(value[i:]))
+	}
+	return dst
+}
+
+// parseProtocols reads a list with commas, in which a backslash stands before a comma or a backslash
+// of a protocol (RFC 9460 appendix A.1). The value's own escapes are decoded before.
+func parseProtocols(dst []byte, value string) ([]byte, error) {
+	start := len(dst)
+	dst = append(dst, 0)
+	for i := 0; i <= len(value); i++ {
+		if i == len(value) || value[i] == ',' {
+			n := len(dst) - start - 1
+			if n > 255 {
+				return dst, errors.New("a protocol of more than 255 octets")
+			}
+			dst[start] = byte(n)
+			start = len(dst)
+			if i < len(value) {
+				dst = append(dst, 0)
+			}
+			continue
+		}
+		if value[i] == '\\' {
+			if i++; i == len(value) || value[i] != ',' && value[i] != '\\' {
+				return dst, errors.New("a backslash stands before no comma and no backslash (RFC 9460 appendix A.1)")
+			}
+		}
+		dst = append(dst, value[i])
+	}
+	return dst, nil
+}
+
+func checkALPN(value []byte) error {
+	if len(value) == 0 {
+		return errEmpty
+	}
+	for at := 0; at < len(value); {
+		end, err := checkCounted(value, at)
+		if err != nil {
+			return err
+		}
+		if end == at+1 {
+			return errors.New("an empty protocol (RFC 9460 section 7.1.1)")
+		}
+		at = end
+	}
+	return nil
+}
+
+func alpnText(dst, value []byte) []byte {
+	var list []byte
+	for len(value) > 0 {
+		protocol := value[1:][:value[0]]
+		value = value[1+len(protocol):]
+		for _, c := range protocol {
+			if c == ',' || c == '\\' {
+				list = append(list, '\\')
+			}
+			list = append(list, c)
+		}
+		if len(value) > 0 {
+			list = append(list, ',')
+		}
+	}
+	return quotedText(dst, list)
+}
+
+func checkNoValue(value []byte) error {
+	if len(value) > 0 {
+		return errors.New("the parameter has no value")
+	}
+	return nil
+}
+
+// checkSize checks that a value is one or more times size octets, at most limit.
+func checkSize(size, limit int) func(value []byte) error {
+	return func(value []byte) error {
+		if len(value) == 0 || len(value)%size != 0 || len(value) > limit {
+			return fmt.Errorf("a value of %d octets", len(value))
+		}
+		return nil
+	}
+}
+
+func parsePort(dst []byte, value string) ([]byte, error) {
+	port, err := parseNumber(value, 65535)
+	return appendUint(dst, port, 2), err
+}
+
+func portText(dst, value []byte) []byte { return strconv.AppendUint(dst, readUint(value), 10) }
+
+func parseHints(parse func(dst []byte, address string) ([]byte, error)) func(dst []byte, value string) ([]byte, error) {
+	return func(dst []byte, value string) ([]byte, error) {
+		var err error
+		for address := range strings.SplitSeq(value, ",") {
+			if dst, err = parse(dst, address); err != nil {
+				return dst, fmt.Errorf("%.80q: %w", address, err)
+			}
+		}
+		return dst, nil
+	}
+}
+
+func hintsText(size int) func(dst, value []byte) []byte {
+	return func(dst, value []byte) []byte {
+		for i := 0; i < len(value); i += size {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendAddress(dst, value[i:i+size])
+		}
+		return dst
+	}
+}
+
+func parseECH(dst []byte, value string) ([]byte, error) { return appendBase64(dst, []byte(value)) }
+
+func echText(dst, value []byte) []byte { return base64.StdEncoding.AppendEncode(dst, value) }
+
+func parseOpaque(dst []byte, value string) ([]byte, error) { return append(dst, value...), nil }
+
+// checkPath checks a template for the path of DNS over HTTPS: relative, with the variable dns (RFC
+// 9461 section 5).
+func checkPath(value []byte) error {
+	if !utf8.Valid(value) || !bytes.HasPrefix(value, []byte("/")) {
+		return errors.New("not a path that begins with / (RFC 9461 section 5)")
+	}
+	for rest := value; ; {
+		_, after, found := bytes.Cut(rest, []byte("{"))
+		if !found {
+			return errors.New("no variable dns, as in {?dns} (RFC 9461 section 5)")
+		}
+		expression, after, _ := bytes.Cut(after, []byte("}"))
+		for variable := range bytes.SplitSeq(bytes.TrimLeft(expression, "+#./;?&"), []byte(",")) {
+			if string(variable) == "dns" {
+				return nil
+			}
+		}
+		rest = after
+	}
+}
+
+func quotedText(dst, value []byte) []byte { return appendQuoted(dst, value) }
