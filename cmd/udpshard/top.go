@@ -38,11 +38,11 @@ one table of each instance. Exit code 1 if no instance answers then, else 0.
 			}
 			ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
 			defer stop()
-			w, c := cli.Direct(cmd.OutOrStdout()), top.Config{Instances: instances, Interval: interval}
+			w, c := cmd.OutOrStdout(), top.Config{Instances: instances, Interval: interval}
 			if once || !cli.IsTerminal(w) || os.Getenv("TERM") == "dumb" {
 				return top.Once(ctx, w, c)
 			}
-			return top.Run(ctx, w, c)
+			return top.Run(ctx, cli.Direct(w), c)
 		},
 	}
 	set := cmd.Flags()

@@ -60,9 +60,9 @@ func Once(ctx context.Context, w io.Writer, c Config) error {
 		if i.err == nil && !i.knowsRates() {
 			select {
 			case <-time.After(c.Interval):
+				askAll(ctx, c, instances, false)
 			case <-ctx.Done():
 			}
-			askAll(ctx, c, instances, false)
 			break
 		}
 	}
