@@ -12,7 +12,7 @@ import (
 )
 
 // datagramLosses returns a Loss for each reason for which a listener has lost datagrams.
-func datagramLosses(l metrics.ListenerStatus) (losses []Loss) {
+func datagramLosses(l metrics.ListenerStatus, now time.Time) (losses []Loss) {
 	for _, reason := range metrics.DropReasons() {
 		if !reason.IsLoss() {
 			continue
@@ -30,15 +30,15 @@ func datagramLosses(l metrics.ListenerStatus) (losses []Loss) {
 		for _, r := range lost {
 			loss.Shards = append(loss.Shards, r.Shard)
 		}
-		loss.Cause, loss.Remedy = explain(reason.Name, l, lost[0])
+		loss.Cause, loss.Remedy = explain(reason.Name, l, lost[0], loss.isRecent(now))
 		losses = append(losses, loss)
 	}
 	return losses
 }
 
-// explain returns the cause of a loss and its remedy, from the state of the listener and of the shard
-// with the latest loss.
-func explain(reason string, l metrics.ListenerStatus, r metrics.Reading) (cause, remedy string) {
+// explain returns the cause of a loss and its remedy, from the settings of the listener, and from the
+// state of the shard with the latest loss. The present state explains recent losses only.
+func explain(reason string, l metrics.ListenerStatus, r metrics.Reading, recent bool) (cause, remedy string) {
 	switch reason {
 	case "output":
 		return "the output accepted no records", repairOutput
@@ -48,13 +48,13 @@ func explain(reason string, l metrics.ListenerStatus, r metrics.Reading) (cause,
 	const full = "the kernel's queue was full"
 	asked, granted := uint64(l.ReceiveBuffer), r.BufferBytes/2 // the kernel doubles what is asked (socket(7))
 	switch {
-	case r.WaitsForOutput:
+	case recent && r.WaitsForOutput:
 		return full + ", since the output accepts no records", repairOutput
-	case slices.Contains(l.Steering.StalledShards, r.Shard):
+	case recent && slices.Contains(l.Steering.StalledShards, r.Shard):
 		return full + ", since the shard does not read", "udpshard doctor"
-	case l.Skew != "" && l.Steer != "auto":
+	case recent && l.Skew != "" && l.Steer != "auto":
 		return full + ": " + l.Skew, "serve --steer auto"
-	case l.Skew != "":
+	case recent && l.Skew != "":
 		return full + ": " + l.Skew, "udpshard doctor"
 	case granted > 0 && granted < asked:
 		return full + fmt.Sprintf(", with %s of the %s that serve asks for", format.Size(granted), format.Size(asked)),

@@ -49,6 +49,9 @@ type Loss struct {
 	Remedy   string    `json:"remedy"`
 }
 
+// isRecent returns whether the last loss was within Recent.
+func (l Loss) isRecent(now time.Time) bool { return !l.Last.IsZero() && now.Sub(l.Last) <= Recent }
+
 // Warning is a state that may lead to losses.
 type Warning struct {
 	Listener string `json:"listener"`
@@ -60,7 +63,7 @@ type Warning struct {
 func Of(s metrics.Status, now time.Time) Overview {
 	o := Overview{Losses: []Loss{}, Warnings: []Warning{}}
 	for _, l := range s.Listeners {
-		o.Losses = append(o.Losses, datagramLosses(l)...)
+		o.Losses = append(o.Losses, datagramLosses(l, now)...)
 		o.Losses = append(o.Losses, recordLosses(l)...)
 		o.Warnings = append(o.Warnings, warnings(l, now)...)
 	}
@@ -73,7 +76,7 @@ func Of(s metrics.Status, now time.Time) Overview {
 	default:
 		last := o.Losses[0]
 		o.State, o.Text, o.Remedy = LostBefore, last.text(now), last.Remedy
-		if !last.Last.IsZero() && now.Sub(last.Last) <= Recent {
+		if last.isRecent(now) {
 			o.State = Losing
 		}
 		o.Text += more(len(o.Losses) - 1)

@@ -69,6 +69,11 @@ func TestOverview(t *testing.T) {
 			l.Shards[0].Dropped.Kernel, l.Shards[0].LastDropped.Kernel, l.Shards[0].WaitsForOutput = 9, now, true
 		}, Losing, "9 lost on syslog, shard 0, last 0 s ago: the kernel's queue was full, since the output accepts no records",
 			repairOutput},
+		{"what is now explains no loss of an hour ago", func(_ *metrics.Status, l *metrics.ListenerStatus) {
+			l.Shards[0].Dropped.Kernel, l.Shards[0].LastDropped.Kernel, l.Shards[0].WaitsForOutput = 9, ago(time.Hour), true
+			l.Steering.StalledShards, l.Skew = []int{0}, "91% come from one sender"
+		}, LostBefore, "9 lost on syslog, shard 0, last 60 min ago: the kernel's queue was full",
+			"udpshard selftest, then more shards or a larger receive_buffer"},
 		{"a crash, and an output before", func(_ *metrics.Status, l *metrics.ListenerStatus) {
 			l.Shards[0].Dropped.LostInCrash, l.Shards[0].LastDropped.LostInCrash = 20, ago(3*time.Hour)
 			l.Shards[0].Dropped.Output, l.Shards[0].LastDropped.Output = 9, ago(72*time.Hour)
