@@ -100,8 +100,8 @@ func printTable(w io.Writer, t *cli.Table) {
 
 // printListener prints the counters of each shard of a listener, and the senders.
 func printListener(w io.Writer, l metrics.ListenerStatus) {
-	fmt.Fprintf(w, "\nlistener %s: %s, protocol %s, steer %s\n", cli.Printable(l.Name), l.Address,
-		l.Protocol, l.Steer)
+	fmt.Fprintln(w)
+	fmt.Fprintln(w, cli.Printable(fmt.Sprintf("listener %s: %s, protocol %s, steer %s", l.Name, l.Address, l.Protocol, l.Steer)))
 	if l.Skew != "" {
 		fmt.Fprintf(w, "skew: %s\n", cli.Printable(l.Skew))
 	}

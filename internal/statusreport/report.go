@@ -63,7 +63,7 @@ func places(losses []overview.Loss) (text string) {
 		}
 		text += l.Reason + " " + l.Where()
 	}
-	return text
+	return cli.Printable(text)
 }
 
 // ParseSince parses the time of --since: a duration before now, an RFC 3339 time, or a local time to

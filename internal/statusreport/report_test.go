@@ -20,7 +20,7 @@ func sample() *Report {
 		Takeovers: metrics.TakeoverStatus{Upgrade: 2, Died: 1, Last: &metrics.LastTakeover{Reason: "upgrade", At: ago(2 * time.Hour)}},
 		Standbys:  []metrics.StandbyStatus{{ProcessStatus: metrics.ProcessStatus{PID: 4712}, Version: "0.1.0"}},
 		Listeners: []metrics.ListenerStatus{{
-			Name: "日本\x1b[2J", Address: "[::]:5514", Protocol: "syslog", Steer: "auto", Skew: "shard 1 gets 60%",
+			Name: "日本\x1b[2J", Address: "[::]:5514\a", Protocol: "syslog", Steer: "auto", Skew: "shard 1 gets 60%",
 			Shards: []metrics.Reading{
 				{Shard: 0, CPU: 0, Received: 1_234_567, Bytes: 3 << 20, Delivered: 1_234_560, InFlight: 7,
 					Dropped: metrics.Drops{Kernel: 1843}, LastDropped: metrics.DropTimes{Kernel: ago(12 * time.Second)}},
@@ -56,7 +56,7 @@ warning                                                                         
 shard 1 of 日本\x1b[2J does not read its queue                                                    udpshard doctor
 tcp://192.0.2.9:6514 fails: connection refused; 9 records wait, the oldest came 61 s ago          repair the target: records wait in the spool meanwhile
 
-listener 日本\x1b[2J: [::]:5514, protocol syslog, steer auto
+listener 日本\x1b[2J: [::]:5514\a, protocol syslog, steer auto
 skew: shard 1 gets 60%
 shard  cpu   received    bytes  delivered  in flight  kernel  state
     0    0  1,234,567     3MiB  1,234,560          7   1,843
@@ -93,7 +93,7 @@ func TestPrint(t *testing.T) {
 func TestCheck(t *testing.T) {
 	r := sample()
 	err := r.Check(time.Time{})
-	if err == nil || err.Error() != "lost since the counters began: kernel on 日本\x1b[2J, shard 0; rejected at tcp://192.0.2.9:6514" ||
+	if err == nil || err.Error() != "lost since the counters began: kernel on 日本\\x1b[2J, shard 0; rejected at tcp://192.0.2.9:6514" ||
 		cli.Hint(err) != "udpshard doctor" || cli.ExitCode(err) != cli.ExitFailed {
 		t.Errorf("%v, hint %q", err, cli.Hint(err))
 	}
