@@ -99,8 +99,8 @@ func TestTopLeavesTerminalClean(t *testing.T) {
 	p := startWatched(t)
 	w := newTerminal(t, 80, 24)
 	for _, end := range []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, nil} {
-		w.run("clear")
-		w.shows(`\A\S*shell>\n\n`)
+		w.run("clear; echo cleared")
+		w.shows(`\Acleared\nshell>$`)
 		w.start("sh -c 'echo $$ >" + w.dir + "/pid; exec udpshard top --http " + p.http + "'")
 		w.shows(`^> \S+ +[1-9]`)
 		if end == nil {
