@@ -78,7 +78,7 @@ func TestDropTimesAreInherited(t *testing.T) {
 				old.header.began.Store(0)
 			}
 			next := attach(t, successor, socket)[0]
-			next.Read() // before Inherit
+			next.Read() // as for the status of a standby
 			inheritance := successor.Inherit(old, nil)
 			if c.during != nil {
 				c.during(next, socket)

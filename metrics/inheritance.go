@@ -47,6 +47,7 @@ type inheritedProtocol struct {
 // (Shard.Attach). Keep both shared counters open until Finalize.
 func (sc *SharedCounters) Inherit(old *SharedCounters, renamed map[string]string) *Inheritance {
 	in := &Inheritance{old: old}
+	sc.counting.Store(true)
 	if id := old.ID(); id != 0 {
 		sc.header.id.Store(id)
 	}

@@ -15,13 +15,12 @@ import (
 
 func none(Write) (int, error) { return 0, nil }
 
-// attach attaches a socket to each shard of the first listener, and starts the shard.
+// attach attaches a socket to each shard of the first listener.
 func attach(t *testing.T, b *SharedCounters, sockets ...*fakeSocket) []*Shard {
 	t.Helper()
 	shards := b.Listeners()[0].Shards
 	for i, s := range sockets {
 		shards[i].Attach(s)
-		shards[i].StartThread(77, 0)
 	}
 	return shards
 }
@@ -32,7 +31,6 @@ func TestAListenerIsRenamed(t *testing.T) {
 	sockets := []*fakeSocket{{cookie: 1, dropped: 10}, {cookie: 2, dropped: 20}, {cookie: 3, dropped: 30}}
 	for i, l := range old.Listeners() {
 		l.Shards[0].Attach(sockets[i])
-		l.Shards[0].StartThread(77, 0)
 		l.Shards[0].Received.Add(100 * uint64(i+1))
 		l.Shards[0].Read()
 		old.ListenerProtocolCounters(l.Name)[0].Store(uint64(i + 1))
@@ -40,8 +38,6 @@ func TestAListenerIsRenamed(t *testing.T) {
 	b, a := successor.Listeners()[0].Shards[0], successor.Listeners()[1].Shards[0]
 	b.Attach(sockets[0])
 	a.Attach(sockets[2])
-	b.StartThread(77, 0)
-	a.StartThread(77, 0)
 	if _, err := successor.Inherit(old, map[string]string{"a": "b", "b": "", "c": "a"}).Finalize(none); err != nil {
 		t.Fatal(err)
 	}
@@ -84,13 +80,33 @@ func TestTheIDIsInherited(t *testing.T) {
 	}
 }
 
+// A standby has the sockets of the active process, which counts the drops. The standby counts them
+// from the takeover on, and a process without predecessor from the start of its threads on.
+func TestAStandbyCountsNoDrops(t *testing.T) {
+	for about, begin := range map[string]func(*SharedCounters, *Shard){
+		"a takeover": func(sc *SharedCounters, _ *Shard) { sc.Inherit(newShared(t, Layout{"a", 1, 1, 0}), nil) },
+		"a start":    func(_ *SharedCounters, shard *Shard) { shard.StartThread(77, 0) },
+	} {
+		sc := newShared(t, Layout{"a", 1, 1, 0})
+		shard := attach(t, sc, &fakeSocket{cookie: 9, queued: 1000, dropped: 7})[0]
+		shard.Sample(time.Now())
+		if got := shard.Read(); got.Dropped != (Drops{}) || got.LastDropped != (DropTimes{}) || got.QueueBytes != 1000 {
+			t.Errorf("before %s: %+v", about, got)
+		}
+		begin(sc, shard)
+		if got := shard.Read(); got.Dropped.Kernel != 7 || got.LastDropped.Kernel.IsZero() {
+			t.Errorf("after %s: %+v", about, got)
+		}
+	}
+}
+
 // Each counter of a shard is inherited.
 func TestEveryTotalIsInherited(t *testing.T) {
 	old, successor := newShared(t, Layout{"a", 1, 1, 0}), newShared(t, Layout{"a", 1, 1, 0})
 	shard := old.Listeners()[0].Shards[0]
 	socket := &fakeSocket{cookie: 9, dropped: 21}
 	shard.Attach(socket)
-	shard.StartThread(77, 0)
+	old.counting.Store(true)
 	n := uint64(0)
 	for i := range reflect.TypeFor[Counters]().NumField() {
 		if field := reflect.TypeFor[Counters]().Field(i); field.IsExported() && field.Name != "Received" {
@@ -133,7 +149,7 @@ func TestInheritAsShardsChange(t *testing.T) {
 		var readings []Reading
 		for i, s := range which {
 			shards[i].mu.Lock()
-			shards[i].socket, shards[i].started = s, true
+			shards[i].socket = s
 			shards[i].mu.Unlock()
 			readings = append(readings, shards[i].Read())
 		}
@@ -149,6 +165,7 @@ func TestInheritAsShardsChange(t *testing.T) {
 	}
 
 	two := newShared(t, Layout{"a", 2, 1, 0}, Layout{"gone", 1, 1, 0})
+	two.counting.Store(true)
 	shards := attach(t, two, sockets[:2]...)
 	work(shards)
 	sockets[0].dropped, sockets[1].dropped = 3, 1<<32-2
@@ -164,8 +181,7 @@ func TestInheritAsShardsChange(t *testing.T) {
 	for i := range 4 {
 		shard := mustShard(t, four, "a", i)
 		shard.Attach(sockets[i])
-		shard.StartThread(77, 0)
-		shard.Read() // before Inherit
+		shard.Read() // a standby reads its sockets before it is active
 		shards = append(shards, shard)
 	}
 	inheritance := four.Inherit(two, nil)
@@ -207,7 +223,6 @@ func TestInheritAsShardsChange(t *testing.T) {
 	one := newShared(t, Layout{"a", 1, 1, 0})
 	last := mustShard(t, one, "a", 0)
 	last.Attach(sockets[0])
-	last.StartThread(77, 0)
 	inheritance = one.Inherit(four, nil)
 	for range 2 { // the second time adds nothing
 		for _, s := range sockets { // drops of the kept socket are not added

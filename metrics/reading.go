@@ -45,8 +45,8 @@ type Drops struct {
 }
 
 // Read reads the socket and the counters. Drops since the last Read get the present time as the time
-// of the last drop. Before StartThread, drops at the socket do not count: another process may have the
-// socket too, and count them. Any goroutine may call Read.
+// of the last drop. Drops at the socket of a shard in shared counters count only after StartThread of
+// one of the shards, or after SharedCounters.Inherit. Any goroutine may call Read.
 func (s *Shard) Read() Reading {
 	s.mu.Lock()
 	defer s.mu.Unlock()

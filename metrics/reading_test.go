@@ -32,7 +32,6 @@ func TestKernelDropsAcrossTheWrap(t *testing.T) {
 	shard := NewShard(0, 0)
 	socket := new(fakeSocket)
 	shard.Attach(socket)
-	shard.StartThread(77, 0)
 	var want uint64
 	const mostBetween = 1<<32 - 1
 	for i, by := range []uint64{0, 1, 5, 1 << 31, 1 << 31, 0, 1<<32 - 6, 10, mostBetween, mostBetween, mostBetween, 3} {
@@ -44,21 +43,6 @@ func TestKernelDropsAcrossTheWrap(t *testing.T) {
 	}
 	if want < 3<<32 {
 		t.Errorf("only %d drops: the test does not wrap", want)
-	}
-}
-
-// A standby holds the sockets of the active process, which counts the drops. Once the standby's thread
-// has started, the standby counts them.
-func TestDropsCountFromTheStart(t *testing.T) {
-	shard := NewShard(0, 0)
-	shard.Attach(&fakeSocket{queued: 1000, dropped: 7})
-	shard.Sample(time.Now())
-	if got := shard.Read(); got.Dropped != (Drops{}) || got.LastDropped != (DropTimes{}) || got.QueueBytes != 1000 {
-		t.Errorf("before the start: %+v", got)
-	}
-	shard.StartThread(77, 0)
-	if got := shard.Read(); got.Dropped.Kernel != 7 || got.LastDropped.Kernel.IsZero() {
-		t.Errorf("after the start: %+v", got)
 	}
 }
 
@@ -93,7 +77,6 @@ func TestDetachReadsTheLastValues(t *testing.T) {
 	shard := NewShard(0, 0)
 	socket := &fakeSocket{queued: 10, buffer: 2000, dropped: 1, used: time.Second}
 	shard.Attach(socket)
-	shard.StartThread(77, 0)
 	shard.Read()
 	socket.dropped, socket.used, socket.queued = 5, 3*time.Second, 99
 	shard.Detach()

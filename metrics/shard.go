@@ -32,11 +32,10 @@ type Shard struct {
 	queued      uint32
 	buffer      uint32
 	previousCPU uint64 // nanoseconds of CPU time of the threads before this one
-	started     bool   // StartThread was called
 
 	// The size is 256 bytes, a size class of Go's allocator that keeps the alignment: fields that
 	// Read writes are not on the cache line of fields that the thread reads.
-	_ [cacheLine - 6*8]byte
+	_ [cacheLine - 5*8]byte
 }
 
 // NewShard returns a Shard whose counters end with the process.
@@ -98,7 +97,9 @@ func (s *Shard) Thread() int { return int(s.thread.Load()) }
 func (s *Shard) StartThread(thread int, used time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.started = true
+	if s.shared != nil {
+		s.shared.counting.Store(true)
+	}
 	s.previousCPU = s.used.Load() - uint64(used) // may wrap: readSocket adds more than used
 	s.thread.Store(int64(thread))
 }
@@ -154,13 +155,13 @@ func (s *Shard) readSocket() {
 }
 
 // readMemory reads the drop counter of 32 bits, which may grow by less than 2^32 between two calls:
-// in seven minutes at ten million drops a second. Before StartThread the drops do not count (Read).
+// in seven minutes at ten million drops a second.
 func (s *Shard) readMemory() {
 	if s.socket == nil {
 		return
 	}
 	if queued, buffer, dropped, err := s.socket.Memory(); err == nil {
-		if s.started {
+		if s.shared == nil || s.shared.counting.Load() {
 			s.updateKernel(dropped)
 		}
 		s.queued, s.buffer = queued, buffer

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/udpshard/udpshard/internal/sys"
@@ -32,6 +33,10 @@ type SharedCounters struct {
 	byName    map[string]*listenerMemory
 	shards    []int // offset of the counters of each shard
 	writeLogs int   // offset of the write logs, as many as shards
+
+	// counting is set by Inherit or Shard.StartThread. Before, the shards count no drops: this process
+	// may be a standby with the sockets of the active process, which counts them.
+	counting atomic.Bool
 
 	mu       sync.Mutex
 	usedLogs int

@@ -208,21 +208,6 @@ func TestTopWithoutColor(t *testing.T) {
 	}
 }
 
-// A table that can't be written is an error.
-func TestTopOnceOnAFullDisk(t *testing.T) {
-	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
-	if err != nil {
-		t.Skip(err)
-	}
-	defer full.Close()
-	p := startServe(t, nil, "--listen", freePort(t), "--shards", "1", "--output", "discard")
-	var stderr strings.Builder
-	code := run([]string{"top", "--once", "--http", p.http}, full, &stderr)
-	if code != cli.ExitFailed || !strings.Contains(stderr.String(), "no space left on device") {
-		t.Errorf("exit code %d, %s", code, &stderr)
-	}
-}
-
 // A dumb terminal gets one table.
 func TestTopOnDumbTerminal(t *testing.T) {
 	t.Parallel()

@@ -271,7 +271,6 @@ func TestMemory(t *testing.T) {
 func TestLongSteps(t *testing.T) {
 	a, o := newListener("a", 1), &socket{buffer: 1000}
 	a.Shards[0].Attach(o)
-	a.Shards[0].StartThread(1, 0)
 	c := newClock(a)
 	c.after(time.Second)
 	c.ledger.Add(newListener("many", 300))
