@@ -25,6 +25,7 @@ import (
 
 func TestMain(m *testing.M) {
 	testscript.Main(testRun{m}, map[string]func(){
+		topPanicsName: runTopPanics,
 		collectorName: runCollector,
 		"udpshard":    func() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) },
 		"udpshard-panics": func() { // panics at SIGUSR1

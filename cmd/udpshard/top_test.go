@@ -1,16 +1,19 @@
 package main
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/top"
 	"github.com/udpshard/udpshard/metrics"
 )
 
@@ -119,6 +122,26 @@ func TestTopLeavesTerminalClean(t *testing.T) {
 			}
 		}
 		w.wantClean(cli.ExitDone)
+	}
+}
+
+// topPanicsName is a program that shows a screen of top, and panics.
+const topPanicsName = "top-panics"
+
+// runTopPanics shows a screen without an instance: the text of its first line is out of range.
+func runTopPanics() {
+	if err := top.Run(context.Background(), os.Stdout, top.Config{Interval: time.Second}); err != nil {
+		os.Exit(cli.ExitFailed)
+	}
+}
+
+func TestTopPanics(t *testing.T) {
+	t.Parallel()
+	w := newTerminal(t, 80, 24)
+	w.start(topPanicsName + " 2>" + filepath.Join(w.dir, "panic"))
+	w.wantClean(cli.ExitFailed)
+	if text, err := os.ReadFile(filepath.Join(w.dir, "panic")); err != nil || !strings.Contains(string(text), "index out of range") {
+		t.Errorf("got %q, %v", text, err)
 	}
 }
 

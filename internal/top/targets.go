@@ -1,7 +1,6 @@
 package top
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -36,10 +35,18 @@ func targetRows(instances []*instance) (list []targetRow) {
 		}
 	}
 	slices.SortStableFunc(list, func(a, b targetRow) int {
-		return cmp.Compare(min(1, len(b.output.LastError)), min(1, len(a.output.LastError)))
+		switch {
+		case a.fails() == b.fails():
+			return 0
+		case a.fails():
+			return -1
+		}
+		return 1
 	})
 	return list
 }
+
+func (r targetRow) fails() bool { return r.output.LastError != "" }
 
 // targets returns the table of targets in at most so many lines, with an empty line before.
 func (s *screen) targets(most int) (list []string) {
@@ -58,7 +65,7 @@ func (s *screen) targets(most int) (list []string) {
 		switch {
 		case n == 0:
 			l = inverse + pad(l, s.width, false) + plain
-		case shown[n-1].output.LastError != "":
+		case shown[n-1].fails():
 			l = yellow + l + plain
 		}
 		list = append(list, l)
