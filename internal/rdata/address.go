@@ -3,7 +3,9 @@ package rdata
 import (
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -54,232 +56,145 @@ func appendAddress(dst, octets []byte) []byte {
 }
 
 var (
-	ipv4 = kind{
-		form: "IPv4 address",
-		parse: func(p *parser) error {
-			text, err := p.word()
-			if err == nil {
-				p.data, err = appendIPv4(p.data, text)
-			}
-			return err
-		},
-		check: fixed(4),
-		text:  func(dst, data []byte, at, end int) []byte { return appendAddress(dst, data[at:end]) },
-	}
-	ipv6 = kind{
-		form: "IPv6 address",
-		parse: func(p *parser) error {
-			text, err := p.word()
-			if err == nil {
-				p.data, err = appendIPv6(p.data, text)
-			}
-			return err
-		},
-		check: fixed(16),
-		text:  func(dst, data []byte, at, end int) []byte { return appendAddress(dst, data[at:end]) },
-	}
+	ipv4 = kind{"IPv4 address", word(appendIPv4), fixed(4), appendAddress}
+	ipv6 = kind{"IPv6 address", word(appendIPv6), fixed(16), appendAddress}
+
+	// eui48 and eui64 are pairs of hexadecimal digits with hyphens (RFC 7043 sections 3.2 and 4.2).
+	eui48 = groups(6, 1, "-", 2)
+	eui64 = groups(8, 1, "-", 2)
+	// locator is half of an IPv6 address, without :: (RFC 6742 sections 2.1.2 and 2.3.2).
+	locator = groups(4, 2, ":", 1)
 )
 
-// eui is size octets as pairs of hexadecimal digits with hyphens (RFC 7043 section 3.2 and 4.2).
-func eui(size int) kind {
+// groups is a number of groups of hexadecimal digits with separators. A group has size octets, and in
+// text at least atLeast digits.
+func groups(number, size int, separator string, atLeast int) kind {
+	form := fmt.Sprintf("%d groups of hexadecimal digits with %s", number, separator)
 	return kind{
-		form: strconv.Itoa(size) + " pairs of hexadecimal digits with -",
-		parse: func(p *parser) error {
-			text, err := p.word()
-			if err != nil {
-				return err
-			}
-			for i := range len(text) {
-				if (text[i] == '-') != (i%3 == 2) {
-					return errors.New("not pairs of hexadecimal digits with hyphens between them")
+		form: form,
+		parse: word(func(dst []byte, text string) ([]byte, error) {
+			start := len(dst)
+			for group := range strings.SplitSeq(text, separator) {
+				n, err := strconv.ParseUint(group, 16, 8*size)
+				if err != nil || len(group) < atLeast || len(group) > 2*size {
+					return dst, errors.New("not " + form)
 				}
+				dst = appendUint(dst, n, size)
 			}
-			start := len(p.data)
-			if p.data, err = hex.AppendDecode(p.data, []byte(strings.ReplaceAll(text, "-", ""))); err != nil {
-				return errHex
+			if len(dst)-start != number*size {
+				return dst, errors.New("not " + form)
 			}
-			if len(text) != 3*size-1 || len(p.data)-start != size {
-				return errors.New("not " + strconv.Itoa(size) + " pairs of hexadecimal digits")
-			}
-			return nil
-		},
-		check: fixed(size),
-		text: func(dst, data []byte, at, end int) []byte {
-			for i := at; i < end; i++ {
-				if i > at {
-					dst = append(dst, '-')
+			return dst, nil
+		}),
+		check: fixed(number * size),
+		text: func(dst, data []byte) []byte {
+			for i := 0; i < len(data); i += size {
+				if i > 0 {
+					dst = append(dst, separator...)
 				}
-				dst = hex.AppendEncode(dst, data[i:i+1])
+				dst = hex.AppendEncode(dst, data[i:i+size])
 			}
 			return dst
 		},
 	}
 }
 
-// locator is 64 bits as four groups of one to four hexadecimal digits with colons, as the half of an
-// IPv6 address without :: (RFC 6742 sections 2.1.2 and 2.3.2).
-var locator = kind{
-	form: "four groups of hexadecimal digits",
-	parse: func(p *parser) error {
-		text, err := p.word()
-		if err != nil {
-			return err
-		}
-		groups := 0
-		for group := range strings.SplitSeq(text, ":") {
-			n, err := strconv.ParseUint(group, 16, 16)
-			if err != nil || len(group) > 4 || groups == 4 {
-				return errors.New("not four groups of hexadecimal digits (RFC 6742 section 2.1.2)")
-			}
-			groups++
-			p.data = appendUint(p.data, n, 2)
-		}
-		if groups != 4 {
-			return errors.New("not four groups of hexadecimal digits (RFC 6742 section 2.1.2)")
-		}
-		return nil
-	},
-	check: fixed(8),
-	text: func(dst, data []byte, at, end int) []byte {
-		for i := at; i < end; i += 2 {
-			if i > at {
-				dst = append(dst, ':')
-			}
-			dst = hex.AppendEncode(dst, data[i:i+2])
-		}
-		return dst
-	},
-}
-
 // nsap is an NSAP address: 0x and pairs of hexadecimal digits, with dots anywhere (RFC 1706 section 7).
 var nsap = kind{
 	form: "0x and hexadecimal digits",
-	parse: func(p *parser) error {
-		text, err := p.word()
-		if err != nil {
-			return err
-		}
+	parse: word(func(dst []byte, text string) ([]byte, error) {
 		digits, found := strings.CutPrefix(strings.ToLower(text), "0x")
 		if !found {
-			return errors.New("not 0x and hexadecimal digits (RFC 1706 section 7)")
+			return dst, errors.New("not 0x and hexadecimal digits (RFC 1706 section 7)")
 		}
-		if p.data, err = hex.AppendDecode(p.data, []byte(strings.ReplaceAll(digits, ".", ""))); err != nil {
-			return errHex
-		}
-		return nil
-	},
-	check: octets(1).check,
-	text: func(dst, data []byte, at, end int) []byte {
-		return appendHex(append(dst, "0x"...), data[at:end])
-	},
+		return decodeHex(dst, strings.ReplaceAll(digits, ".", ""))
+	}),
+	check: remaining(1),
+	text:  func(dst, data []byte) []byte { return appendHex(append(dst, "0x"...), data) },
 }
 
 // atma is an ATM address: an octet with the format, and the address. Format 1 is + and decimal digits
 // (E.164), format 0 is hexadecimal digits (AESA); both with dots anywhere (ATM Forum af-dans-0152).
 var atma = kind{
 	form: "ATM address",
-	parse: func(p *parser) error {
-		text, err := p.word()
-		if err != nil {
-			return err
-		}
+	parse: word(func(dst []byte, text string) ([]byte, error) {
 		text = strings.ReplaceAll(text, ".", "")
 		if number, ok := strings.CutPrefix(text, "+"); ok {
-			p.data = append(append(p.data, 1), number...)
-			return nil
+			return append(append(dst, 1), number...), nil
 		}
-		if p.data, err = hex.AppendDecode(append(p.data, 0), []byte(text)); err != nil {
-			return errHex
-		}
-		return nil
-	},
-	check: func(data []byte, at int) (int, error) {
-		if len(data)-at < 2 {
+		return decodeHex(append(dst, 0), text)
+	}),
+	check: func(data []byte) (int, error) {
+		switch {
+		case len(data) < 2:
 			return 0, errTruncated
-		}
-		if data[at] > 1 {
-			return 0, errors.New("an unknown format of address")
-		}
-		for _, c := range data[at+1:] {
-			if data[at] == 1 && !isDigit(c) {
-				return 0, errors.New("not a decimal number")
-			}
+		case data[0] > 1 || data[0] == 1 && slices.ContainsFunc(data[1:], func(c byte) bool { return !isDigit(c) }):
+			return 0, errors.New("neither + and digits nor hexadecimal digits")
 		}
 		return len(data), nil
 	},
-	text: func(dst, data []byte, at, end int) []byte {
-		if data[at] == 1 {
-			return append(append(dst, '+'), data[at+1:end]...)
+	text: func(dst, data []byte) []byte {
+		if data[0] == 1 {
+			return append(append(dst, '+'), data[1:]...)
 		}
-		return appendHex(dst, data[at+1:end])
+		return appendHex(dst, data[1:])
 	},
 }
 
-// prefixAddress is the address of an A6 record: the prefix length, which is in the octet before, tells
-// how many octets at the end of an IPv6 address follow (RFC 2874 section 3.1).
-var prefixAddress = kind{
-	form: "IPv6 address, if the prefix length is below 128",
+// prefixed is all of an A6 record: the prefix length, the octets of an IPv6 address behind the prefix
+// unless the length is 128, and the name with the prefix unless the length is 0 (RFC 2874 section 3.1).
+var prefixed = kind{
+	form: "prefix length, IPv6 address, name",
 	parse: func(p *parser) error {
-		prefix := p.data[len(p.data)-1]
-		if prefix > 127 {
-			return nil // check refuses a prefix length above 128
-		}
-		text, err := p.word()
-		if err != nil {
-			return err
-		}
 		start := len(p.data)
-		if p.data, err = appendIPv6(p.data, text); err != nil {
+		if err := u8.parse(p); err != nil {
 			return err
 		}
-		p.data = append(p.data[:start], p.data[start+int(prefix)/8:]...)
-		p.data[start] &= 0xff >> (prefix % 8)
-		return nil
-	},
-	check: func(data []byte, at int) (int, error) {
-		prefix := int(data[at-1])
-		if prefix > 128 {
-			return 0, errors.New("a prefix length above 128 (RFC 2874 section 3.1)")
+		prefix := int(p.data[start])
+		if prefix < 128 {
+			if err := ipv6.parse(p); err != nil {
+				return err
+			}
+			p.data = slices.Delete(p.data, start+1, start+1+prefix/8)
+			p.data[start+1] &= 0xff >> (prefix % 8)
 		}
-		end := at + 16 - prefix/8
-		if end > len(data) {
-			return 0, errTruncated
-		}
-		if prefix%8 != 0 && data[at]&^(0xff>>(prefix%8)) != 0 {
-			return 0, errors.New("bits of the prefix are set (RFC 2874 section 3.1)")
-		}
-		return end, nil
-	},
-	text: func(dst, data []byte, at, end int) []byte {
-		if at == end {
-			return dst
-		}
-		var octets [16]byte
-		copy(octets[16-(end-at):], data[at:end])
-		return appendAddress(dst, octets[:])
-	},
-}
-
-// prefixName is the name of an A6 record, which is missing if the prefix length, the first octet of
-// the data, is 0 (RFC 2874 section 3.1).
-var prefixName = kind{
-	form: "name, if the prefix length is not 0",
-	parse: func(p *parser) error {
-		if p.data[0] == 0 {
+		if prefix == 0 {
 			return nil
 		}
 		return domain.parse(p)
 	},
-	check: func(data []byte, at int) (int, error) {
-		if data[0] == 0 {
-			return at, nil
+	check: func(data []byte) (int, error) {
+		if len(data) == 0 {
+			return 0, errTruncated
 		}
-		return domain.check(data, at)
+		prefix := int(data[0])
+		if prefix > 128 {
+			return 0, errors.New("a prefix length above 128 (RFC 2874 section 3.1)")
+		}
+		n := 1 + 16 - prefix/8
+		switch {
+		case n > len(data):
+			return 0, errTruncated
+		case prefix%8 != 0 && data[1]&^(0xff>>(prefix%8)) != 0:
+			return 0, errors.New("bits of the prefix are set (RFC 2874 section 3.1)")
+		case prefix == 0:
+			return n, nil
+		}
+		nameSize, err := domain.check(data[n:])
+		return n + nameSize, err
 	},
-	text: func(dst, data []byte, at, end int) []byte {
-		if at == end {
-			return dst
+	text: func(dst, data []byte) []byte {
+		prefix := int(data[0])
+		dst = appendDecimal(dst, data[:1])
+		n := 1 + 16 - prefix/8
+		if prefix < 128 {
+			var octets [16]byte
+			copy(octets[prefix/8:], data[1:n])
+			dst = appendAddress(append(dst, ' '), octets[:])
 		}
-		return domain.text(dst, data, at, end)
+		if prefix > 0 {
+			dst = appendName(append(dst, ' '), data[n:])
+		}
+		return dst
 	},
 }

@@ -3,8 +3,6 @@ package rdata
 import (
 	"encoding/binary"
 	"errors"
-	"net/netip"
-	"strconv"
 	"strings"
 )
 
@@ -14,19 +12,15 @@ import (
 // prefix, as in BIND, NSD and Knot.
 var addressPrefixes = list(kind{
 	form: "address prefix",
-	parse: func(p *parser) error {
-		text, err := p.word()
-		if err != nil {
-			return err
-		}
+	parse: word(func(dst []byte, text string) ([]byte, error) {
 		item, negated := strings.CutPrefix(text, "!")
 		family, item, _ := strings.Cut(item, ":")
 		address, length, found := strings.Cut(item, "/")
 		if !found {
-			return errors.New("not family:address/prefix (RFC 3123 section 5)")
+			return dst, errors.New("not family:address/prefix (RFC 3123 section 5)")
 		}
 		var buf [16]byte
-		octets, number := buf[:0], byte(0)
+		octets, number, err := buf[:0], byte(0), error(nil)
 		switch family {
 		case "1":
 			number = 1
@@ -38,11 +32,11 @@ var addressPrefixes = list(kind{
 			err = errors.New("the family is neither 1 (IPv4) nor 2 (IPv6)")
 		}
 		if err != nil {
-			return err
+			return dst, err
 		}
 		prefix, err := parseNumber(length, uint64(8*len(octets)))
 		if err != nil {
-			return err
+			return dst, err
 		}
 		for len(octets) > 0 && octets[len(octets)-1] == 0 {
 			octets = octets[:len(octets)-1]
@@ -51,40 +45,38 @@ var addressPrefixes = list(kind{
 		if negated {
 			n |= 0x80
 		}
-		p.data = append(append(p.data, 0, number, byte(prefix), n), octets...)
-		return nil
-	},
-	check: func(data []byte, at int) (int, error) {
-		if len(data)-at < 4 {
+		return append(append(dst, 0, number, byte(prefix), n), octets...), nil
+	}),
+	check: func(data []byte) (int, error) {
+		if len(data) < 4 {
 			return 0, errTruncated
 		}
-		family, prefix, n := binary.BigEndian.Uint16(data[at:]), int(data[at+2]), int(data[at+3]&0x7f)
-		end := at + 4 + n
-		if end > len(data) {
+		family, prefix, n := binary.BigEndian.Uint16(data), int(data[2]), int(data[3]&0x7f)
+		size := map[uint16]int{1: 4, 2: 16}[family]
+		switch {
+		case len(data) < 4+n:
 			return 0, errTruncated
-		}
-		if n > 0 && data[end-1] == 0 {
+		case n > 0 && data[4+n-1] == 0:
 			return 0, errors.New("an address that ends in an octet of zeros (RFC 3123 section 4)")
-		}
-		if size := map[uint16]int{1: 4, 2: 16}[family]; size > 0 && (n > size || prefix > 8*size) {
+		case size > 0 && (n > size || prefix > 8*size):
 			return 0, errors.New("an address or a prefix length that is too long")
 		}
-		return end, nil
+		return 4 + n, nil
 	},
-	text: func(dst, data []byte, at, end int) []byte {
+	text: func(dst, data []byte) []byte {
 		var octets [16]byte
-		copy(octets[:], data[at+4:end])
-		if data[at+3]&0x80 != 0 {
+		copy(octets[:], data[4:])
+		if data[3]&0x80 != 0 {
 			dst = append(dst, '!')
 		}
-		switch binary.BigEndian.Uint16(data[at:]) {
+		switch binary.BigEndian.Uint16(data) {
 		case 1:
-			dst = netip.AddrFrom4([4]byte(octets[:4])).AppendTo(append(dst, "1:"...))
+			dst = appendAddress(append(dst, "1:"...), octets[:4])
 		case 2:
-			dst = netip.AddrFrom16(octets).AppendTo(append(dst, "2:"...))
+			dst = appendAddress(append(dst, "2:"...), octets[:])
 		default:
 			return nil // other families have no text
 		}
-		return strconv.AppendInt(append(dst, '/'), int64(data[at+2]), 10)
+		return appendDecimal(append(dst, '/'), data[2:3])
 	},
-}, 0)
+}, 0, many)

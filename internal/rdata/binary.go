@@ -3,165 +3,90 @@ package rdata
 import (
 	"encoding/base32"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"fmt"
+	"strings"
 )
 
-var (
-	errHex    = errors.New("not pairs of hexadecimal digits")
-	errBase64 = errors.New("not base64 with its padding (RFC 4648 section 4)")
-)
-
-// joinWords returns the words that are left, as one text.
-func (p *parser) joinWords() ([]byte, error) {
-	var text []byte
-	for len(p.fields) > 0 {
-		word, err := p.word()
-		if err != nil {
-			return nil, err
-		}
-		text = append(text, word...)
-	}
-	return text, nil
-}
-
-func parseHex(p *parser) error {
-	text, err := p.joinWords()
+// decodeHex appends the octets of pairs of hexadecimal digits.
+func decodeHex(dst []byte, text string) ([]byte, error) {
+	dst, err := hex.AppendDecode(dst, []byte(text))
 	if err != nil {
-		return err
+		err = errors.New("not pairs of hexadecimal digits")
 	}
-	if p.data, err = hex.AppendDecode(p.data, text); err != nil {
-		return errHex
-	}
-	return nil
+	return dst, err
 }
 
-// appendBase64 appends what text stands for: whole groups of four characters, and no other bits in
-// the last group than the padding allows.
-func appendBase64(dst, text []byte) ([]byte, error) {
-	for _, c := range text {
-		if c == '\r' || c == '\n' { // the decoder skips both
-			return dst, errBase64
-		}
+func appendHex(dst, data []byte) []byte {
+	const digits = "0123456789ABCDEF"
+	for _, c := range data {
+		dst = append(dst, digits[c>>4], digits[c&15])
 	}
-	dst, err := base64.StdEncoding.Strict().AppendDecode(dst, text)
-	if err != nil {
-		return dst, errBase64
-	}
-	return dst, nil
+	return dst
 }
 
-// remaining checks that at least atLeast octets are left.
-func remaining(atLeast int) func(data []byte, at int) (int, error) {
-	return func(data []byte, at int) (int, error) {
-		switch {
-		case atLeast > 0 && at == len(data):
-			return 0, errMissing
-		case len(data)-at < atLeast:
-			return 0, fmt.Errorf("%d octets, at least %d are needed", len(data)-at, atLeast)
-		}
-		return len(data), nil
+// decodeBase64 appends the octets of base64: whole groups of four characters, and no other bits in
+// the last group than its octets have.
+func decodeBase64(dst []byte, text string) ([]byte, error) {
+	dst, err := base64.StdEncoding.Strict().AppendDecode(dst, []byte(text))
+	if err != nil || strings.ContainsAny(text, "\r\n") { // the decoder skips line ends
+		err = errors.New("not base64 with its padding (RFC 4648 section 4)")
 	}
+	return dst, err
 }
 
-// octets are the octets up to the end of the data, at least atLeast, in words of hexadecimal digits.
-func octets(atLeast int) kind {
-	return kind{
-		form:  "hexadecimal",
-		parse: parseHex,
-		check: remaining(atLeast),
-		text:  func(dst, data []byte, at, end int) []byte { return appendHex(dst, data[at:end]) },
-	}
+func appendBase64(dst, data []byte) []byte { return base64.StdEncoding.AppendEncode(dst, data) }
+
+// hexadecimal is the octets up to the end of the data, at least atLeast, in any number of words.
+func hexadecimal(atLeast int) kind {
+	return kind{"hexadecimal digits", words(decodeHex), remaining(atLeast), appendHex}
 }
 
-// base64Octets are the octets up to the end of the data, at least atLeast, in words of base64.
+// base64Octets is the octets up to the end of the data, at least atLeast, in any number of words.
 func base64Octets(atLeast int) kind {
-	return kind{
-		form: "base64",
-		parse: func(p *parser) error {
-			text, err := p.joinWords()
-			if err == nil {
-				p.data, err = appendBase64(p.data, text)
-			}
-			return err
-		},
-		check: remaining(atLeast),
-		text: func(dst, data []byte, at, end int) []byte {
-			return base64.StdEncoding.AppendEncode(dst, data[at:end])
-		},
-	}
+	return kind{"base64", words(decodeBase64), remaining(atLeast), appendBase64}
 }
 
 // object is the data of a DOA record: base64, or a hyphen for no data (draft-durand-doa-over-dns).
-var object = func() kind {
-	k := base64Octets(0)
-	parse, text := k.parse, k.text
-	k.form = "base64, or - for nothing"
-	k.parse = func(p *parser) error {
+var object = kind{
+	form: "base64, or - for nothing",
+	parse: func(p *parser) error {
 		if len(p.fields) == 0 {
 			return errMissing
 		}
-		if len(p.fields) == 1 && p.fields[0] == (Field{Text: "-"}) {
-			p.fields = nil
-			return nil
-		}
-		return parse(p)
-	}
-	k.text = func(dst, data []byte, at, end int) []byte {
-		if at == end {
+		return words(func(dst []byte, text string) ([]byte, error) {
+			if text == "-" {
+				return dst, nil
+			}
+			return decodeBase64(dst, text)
+		})(p)
+	},
+	check: remaining(0),
+	text: func(dst, data []byte) []byte {
+		if len(data) == 0 {
 			return append(dst, '-')
 		}
-		return text(dst, data, at, end)
-	}
-	return k
-}()
-
-// counted appends an octet with the number of octets, and the octets that decode appends.
-func (p *parser) counted(decode func(dst []byte) ([]byte, error)) error {
-	start := len(p.data)
-	var err error
-	if p.data, err = decode(append(p.data, 0)); err != nil {
-		return err
-	}
-	n := len(p.data) - start - 1
-	if n > 255 {
-		return errors.New("more than 255 octets")
-	}
-	p.data[start] = byte(n)
-	return nil
+		return appendBase64(dst, data)
+	},
 }
 
 // salt is octets behind their number, as a word of hexadecimal digits, or a hyphen for none (RFC 5155
 // section 3.3).
 var salt = kind{
-	form: "hexadecimal word, or -",
-	parse: func(p *parser) error {
-		text, err := p.word()
-		if err != nil {
-			return err
-		}
+	form: "hexadecimal digits, or - for nothing",
+	parse: word(func(dst []byte, text string) ([]byte, error) {
 		if text == "-" {
-			p.data = append(p.data, 0)
-			return nil
+			return append(dst, 0), nil
 		}
-		if text == "" {
-			return errEmpty
-		}
-		return p.counted(func(dst []byte) ([]byte, error) {
-			dst, err := hex.AppendDecode(dst, []byte(text))
-			if err != nil {
-				err = errHex
-			}
-			return dst, err
-		})
-	},
+		return appendCounted(dst, func(dst []byte) ([]byte, error) { return decodeHex(dst, text) })
+	}),
 	check: checkCounted,
-	text: func(dst, data []byte, at, end int) []byte {
-		if end == at+1 {
+	text: func(dst, data []byte) []byte {
+		if len(data) == 1 {
 			return append(dst, '-')
 		}
-		return appendHex(dst, data[at+1:end])
+		return appendHex(dst, data[1:])
 	},
 }
 
@@ -170,95 +95,69 @@ var base32Hex = base32.HexEncoding.WithPadding(base32.NoPadding)
 // hash is octets behind their number, as a word of base32 with the extended hex alphabet, without
 // padding (RFC 5155 section 3.3).
 var hash = kind{
-	form: "base32 word",
-	parse: func(p *parser) error {
-		text, err := p.word()
-		if err != nil {
-			return err
-		}
-		return p.counted(func(dst []byte) ([]byte, error) {
-			upper := []byte(text)
-			for i, c := range upper {
-				if 'a' <= c && c <= 'z' {
-					upper[i] = c - 'a' + 'A'
-				}
+	form: "base32",
+	parse: word(func(dst []byte, text string) ([]byte, error) {
+		return appendCounted(dst, func(dst []byte) ([]byte, error) {
+			start, upper := len(dst), strings.ToUpper(text)
+			dst, err := base32Hex.AppendDecode(dst, []byte(upper))
+			// The decoder skips line ends, and ignores other bits than the octets have.
+			if err != nil || base32Hex.EncodeToString(dst[start:]) != upper {
+				err = errors.New("not base32 with the extended hex alphabet (RFC 5155 section 3.3)")
 			}
-			start := len(dst)
-			dst, err := base32Hex.AppendDecode(dst, upper)
-			// The decoder takes other bits behind the last octet than zeros, and skips line ends.
-			if err != nil || base32Hex.EncodeToString(dst[start:]) != string(upper) {
-				return dst, errors.New("not base32 with the extended hex alphabet (RFC 5155 section 3.3)")
-			}
-			return dst, nil
+			return dst, err
 		})
-	},
-	check: func(data []byte, at int) (int, error) {
-		end, err := checkCounted(data, at)
-		if err == nil && end == at+1 {
+	}),
+	check: func(data []byte) (int, error) {
+		n, err := checkCounted(data)
+		if n == 1 {
 			err = errEmpty
 		}
-		return end, err
+		return n, err
 	},
-	text: func(dst, data []byte, at, end int) []byte { return base32Hex.AppendEncode(dst, data[at+1:end]) },
+	text: func(dst, data []byte) []byte { return base32Hex.AppendEncode(dst, data[1:]) },
 }
 
 // hostIdentity is the beginning of a HIP record. In wire: the length of the tag (HIT), the algorithm,
 // the length of the key in 16 bits, tag, key. In text: algorithm, tag in hexadecimal, key in base64,
 // each a word (RFC 8005 sections 5 and 6).
 var hostIdentity = kind{
-	form: "algorithm, hexadecimal word, base64 word",
+	form: "algorithm, hexadecimal digits, base64",
 	parse: func(p *parser) error {
-		algorithm, err := p.word()
-		if err != nil {
-			return err
-		}
-		n, err := parseNumber(algorithm, 255)
-		if err != nil {
-			return err
-		}
-		tag, err := p.word()
-		if err != nil {
-			return err
-		}
-		key, err := p.word()
-		if err != nil {
-			return err
-		}
 		start := len(p.data)
-		p.data = append(p.data, 0, byte(n), 0, 0)
-		if p.data, err = hex.AppendDecode(p.data, []byte(tag)); err != nil {
-			return errHex
-		}
-		tagLength := len(p.data) - start - 4
-		if p.data, err = appendBase64(p.data, []byte(key)); err != nil {
+		p.data = append(p.data, 0)
+		if err := u8.parse(p); err != nil {
 			return err
 		}
-		keyLength := len(p.data) - start - 4 - tagLength
+		p.data = append(p.data, 0, 0)
+		if err := word(decodeHex)(p); err != nil {
+			return err
+		}
+		tagEnd := len(p.data)
+		if err := word(decodeBase64)(p); err != nil {
+			return err
+		}
+		tagLength, keyLength := tagEnd-start-4, len(p.data)-tagEnd
 		if tagLength > 255 || keyLength > maxData {
 			return errors.New("a tag of more than 255 octets, or a key of more than 65535")
 		}
 		p.data[start] = byte(tagLength)
-		p.data[start+2], p.data[start+3] = byte(keyLength>>8), byte(keyLength)
+		binary.BigEndian.PutUint16(p.data[start+2:], uint16(keyLength))
 		return nil
 	},
-	check: func(data []byte, at int) (int, error) {
-		if len(data)-at < 4 {
+	check: func(data []byte) (int, error) {
+		if len(data) < 4 {
 			return 0, errTruncated
 		}
-		tagLength, keyLength := int(data[at]), int(readUint(data[at+2:at+4]))
+		tagLength, keyLength := int(data[0]), int(binary.BigEndian.Uint16(data[2:]))
 		if tagLength == 0 || keyLength == 0 {
 			return 0, errEmpty
 		}
-		end := at + 4 + tagLength + keyLength
-		if end > len(data) {
-			return 0, errTruncated
-		}
-		return end, nil
+		return fixed(4 + tagLength + keyLength)(data)
 	},
-	text: func(dst, data []byte, at, end int) []byte {
-		tag := data[at+4:][:data[at]]
-		dst = u8.text(dst, data, at+1, at+2)
-		dst = appendHex(append(dst, ' '), tag)
-		return base64.StdEncoding.AppendEncode(append(dst, ' '), data[at+4+len(tag):end])
+	text: func(dst, data []byte) []byte {
+		tag, key := data[4:4+data[0]], data[4+int(data[0]):]
+		dst = append(appendDecimal(dst, data[1:2]), ' ')
+		dst = append(appendHex(dst, tag), ' ')
+		return appendBase64(dst, key)
 	},
 }

@@ -12,22 +12,15 @@ var errType = errors.New("not a type")
 // coveredType is a type, as a mnemonic or TYPE and a number.
 var coveredType = kind{
 	form: "type",
-	parse: func(p *parser) error {
-		text, err := p.word()
-		if err != nil {
-			return err
-		}
+	parse: word(func(dst []byte, text string) ([]byte, error) {
 		t, ok := Type(text)
 		if !ok {
-			return errType
+			return dst, errType
 		}
-		p.data = binary.BigEndian.AppendUint16(p.data, t)
-		return nil
-	},
+		return binary.BigEndian.AppendUint16(dst, t), nil
+	}),
 	check: fixed(2),
-	text: func(dst, data []byte, at, end int) []byte {
-		return appendTypeName(dst, binary.BigEndian.Uint16(data[at:]))
-	},
+	text:  func(dst, data []byte) []byte { return appendTypeName(dst, binary.BigEndian.Uint16(data)) },
 }
 
 // parseTypes returns the types of the words that are left, in order, each once.
@@ -74,39 +67,35 @@ func typeBitmap(atLeast int) kind {
 			}
 			return nil
 		},
-		check: func(data []byte, at int) (int, error) {
-			if atLeast > 0 && at == len(data) {
+		check: func(data []byte) (int, error) {
+			if atLeast > 0 && len(data) == 0 {
 				return 0, errMissing
 			}
-			for last := -1; at < len(data); {
-				if len(data)-at < 2 {
-					return 0, errTruncated
-				}
-				window, n := int(data[at]), int(data[at+1])
-				if window <= last {
+			last, end := -1, 0
+			for end < len(data) {
+				window := int(data[end])
+				n, err := checkCounted(data[end+1:])
+				end += 1 + n
+				switch {
+				case err != nil:
+					return 0, err
+				case window <= last:
 					return 0, errors.New("windows out of order (RFC 4034 section 4.1.2)")
-				}
-				if n == 0 || n > 32 {
-					return 0, errors.New("a window without types, or of more than 32 octets (RFC 4034 section 4.1.2)")
+				case n == 1 || n > 1+32 || data[end-1] == 0:
+					return 0, errors.New("a window that is empty, has more than 32 octets, or ends in zeros (RFC 4034 section 4.1.2)")
 				}
 				last = window
-				if at += 2 + n; at > len(data) {
-					return 0, errTruncated
-				}
-				if data[at-1] == 0 {
-					return 0, errors.New("a window that ends in zeros (RFC 4034 section 4.1.2)")
-				}
 			}
-			return at, nil
+			return end, nil
 		},
-		text: func(dst, data []byte, at, end int) []byte {
+		text: func(dst, data []byte) []byte {
 			start := len(dst)
-			for at < end {
-				bits := data[at+2:][:data[at+1]]
+			for len(data) > 0 {
+				window, bits := uint16(data[0]), data[2:2+data[1]]
 				dst = appendBits(dst, bits, func(dst []byte, bit int) []byte {
-					return appendTypeName(dst, uint16(data[at])<<8|uint16(bit))
+					return appendTypeName(dst, window<<8|uint16(bit))
 				})
-				at += 2 + len(bits)
+				data = data[2+len(bits):]
 			}
 			return trimSpace(dst, start)
 		},
@@ -154,21 +143,16 @@ var oldBitmap = kind{
 		}
 		return nil
 	},
-	check: func(data []byte, at int) (int, error) {
-		n := len(data) - at
-		switch {
-		case n == 0:
-			return at, nil
-		case data[at]&0x80 != 0:
-			return 0, errors.New("the bit of type 0 is set (RFC 2535 section 5.2)")
-		case n > 16 || data[len(data)-1] == 0:
-			return 0, errors.New("a bitmap of more than 16 octets, or that ends in zeros (RFC 2535 section 5.2)")
+	check: func(data []byte) (int, error) {
+		n := len(data)
+		if n > 0 && (data[0]&0x80 != 0 || n > 16 || data[n-1] == 0) {
+			return 0, errors.New("a bitmap that has type 0, has more than 16 octets, or ends in zeros (RFC 2535 section 5.2)")
 		}
-		return len(data), nil
+		return n, nil
 	},
-	text: func(dst, data []byte, at, end int) []byte {
+	text: func(dst, data []byte) []byte {
 		start := len(dst)
-		return trimSpace(appendBits(dst, data[at:end], func(dst []byte, bit int) []byte { return appendTypeName(dst, uint16(bit)) }), start)
+		return trimSpace(appendBits(dst, data, func(dst []byte, bit int) []byte { return appendTypeName(dst, uint16(bit)) }), start)
 	},
 }
 
@@ -195,19 +179,17 @@ var services = kind{
 		}
 		return nil
 	},
-	check: func(data []byte, at int) (int, error) {
-		if len(data)-at < 1 || len(data)-at > 1+65536/8 {
-			return 0, errors.New("no protocol, or more than 65536 ports")
+	check: func(data []byte) (int, error) {
+		n := len(data)
+		if n == 0 || n > 1+65536/8 || n > 1 && data[n-1] == 0 {
+			return 0, errors.New("no protocol, or a bitmap that has more than 65536 bits or ends in zeros")
 		}
-		if len(data)-at > 1 && data[len(data)-1] == 0 {
-			return 0, errors.New("a bitmap that ends in zeros")
-		}
-		return len(data), nil
+		return n, nil
 	},
-	text: func(dst, data []byte, at, end int) []byte {
+	text: func(dst, data []byte) []byte {
 		start := len(dst)
-		dst = append(u8.text(dst, data, at, at+1), ' ')
-		return trimSpace(appendBits(dst, data[at+1:end], func(dst []byte, port int) []byte {
+		dst = append(appendDecimal(dst, data[:1]), ' ')
+		return trimSpace(appendBits(dst, data[1:], func(dst []byte, port int) []byte {
 			return strconv.AppendInt(dst, int64(port), 10)
 		}), start)
 	},

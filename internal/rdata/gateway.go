@@ -2,84 +2,93 @@ package rdata
 
 import "errors"
 
-// gateway is the gateway of an IPSECKEY record (RFC 4025 section 2.5) or the relay of an AMTRELAY
-// record (RFC 8777 section 4.2.4). Its form follows from the type in the second octet of the data,
-// of which mask has the bits: 0 nothing (. in text), 1 an IPv4 address, 2 an IPv6 address, 3 a name.
-func gateway(mask byte) kind {
-	forms := [...]kind{
-		{
-			parse: func(p *parser) error {
-				text, err := p.word()
-				if err == nil && text != "." {
-					err = errors.New("with gateway type 0, only . is possible")
-				}
-				return err
-			},
-			check: func(data []byte, at int) (int, error) { return at, nil },
-			text:  func(dst, data []byte, at, end int) []byte { return append(dst, '.') },
-		},
-		ipv4, ipv6, domain,
-	}
-	return kind{
-		form: "., IPv4 address, IPv6 address or name",
-		parse: func(p *parser) error {
-			t := p.data[1] & mask
-			if int(t) >= len(forms) {
-				return errors.New("the gateway type is none from 0 to 3")
+// gatewayForms are the forms of a gateway by its type: nothing (. in text), IPv4 address, IPv6
+// address, name (RFC 4025 section 2.5; RFC 8777 section 4.2.4).
+var gatewayForms = [...]kind{
+	{
+		parse: word(func(dst []byte, text string) ([]byte, error) {
+			if text != "." {
+				return dst, errors.New("type 0 is followed by .")
 			}
-			return forms[t].parse(p)
-		},
-		check: func(data []byte, at int) (int, error) {
-			t := data[1] & mask
-			if int(t) < len(forms) {
-				return forms[t].check(data, at)
-			}
-			if mask != 0xff { // RFC 8777 section 4.2.3 leaves other types to the future
-				return len(data), nil
-			}
-			return 0, errors.New("the gateway type is none from 0 to 3 (RFC 4025 section 2.3)")
-		},
-		text: func(dst, data []byte, at, end int) []byte {
-			t := data[1] & mask
-			if int(t) >= len(forms) {
-				return nil
-			}
-			return forms[t].text(dst, data, at, end)
-		},
-	}
+			return dst, nil
+		}),
+		check: fixed(0),
+		text:  func(dst, _ []byte) []byte { return append(dst, '.') },
+	},
+	ipv4, ipv6, domain,
 }
 
-// discovery is the D bit and the type of a relay: two words in text, one octet in wire (RFC 8777
-// section 4.2).
-var discovery = kind{
-	form: "0 or 1, relay type",
+// twoNumbers are the words before a gateway: type and algorithm, or D bit and type.
+var twoNumbers = list(u8, 2, 2)
+
+var errGatewayType = errors.New("the type is none from 0 to 3")
+
+// gateway is the type, the algorithm of the key, and the gateway of an IPSECKEY record (RFC 4025
+// section 2.1).
+var gateway = kind{
+	form: "type, algorithm, and ., IPv4 address, IPv6 address or name",
 	parse: func(p *parser) error {
-		var octet byte
-		for _, field := range [...]struct {
-			max   uint64
-			shift int
-		}{{1, 7}, {127, 0}} {
-			text, err := p.word()
-			if err != nil {
-				return err
-			}
-			n, err := parseNumber(text, field.max)
-			if err != nil {
-				return err
-			}
-			octet |= byte(n) << field.shift
+		start := len(p.data)
+		if err := twoNumbers.parse(p); err != nil {
+			return err
 		}
-		p.data = append(p.data, octet)
-		return nil
+		if t := int(p.data[start]); t < len(gatewayForms) {
+			return gatewayForms[t].parse(p)
+		}
+		return errGatewayType
 	},
-	check: fixed(1),
-	text: func(dst, data []byte, at, end int) []byte {
-		dst = append(dst, '0'+data[at]>>7, ' ')
-		return u8.text(dst, []byte{data[at] & 0x7f}, 0, 1)
+	check: func(data []byte) (int, error) {
+		if len(data) < 2 {
+			return 0, errTruncated
+		}
+		if int(data[0]) >= len(gatewayForms) {
+			return 0, errGatewayType
+		}
+		n, err := gatewayForms[data[0]].check(data[2:])
+		return 2 + n, err
+	},
+	text: func(dst, data []byte) []byte {
+		dst = append(twoNumbers.text(dst, data[:2]), ' ')
+		return gatewayForms[data[0]].text(dst, data[2:])
 	},
 }
 
-var (
-	ipsecGateway = gateway(0xff)
-	relay        = gateway(0x7f) // the first bit of the octet is the D bit
-)
+// relay is the D bit, the type and the relay of an AMTRELAY record. The D bit and the type share one
+// octet; a relay of another type than 0 to 3 is any octets, and has no text form (RFC 8777 section 4.2).
+var relay = kind{
+	form: "0 or 1, type, and ., IPv4 address, IPv6 address or name",
+	parse: func(p *parser) error {
+		start := len(p.data)
+		if err := twoNumbers.parse(p); err != nil {
+			return err
+		}
+		discovery, t := p.data[start], p.data[start+1]
+		if discovery > 1 {
+			return errors.New("the D bit is neither 0 nor 1 (RFC 8777 section 4.2.2)")
+		}
+		p.data = append(p.data[:start], discovery<<7|t)
+		if int(t) < len(gatewayForms) {
+			return gatewayForms[t].parse(p)
+		}
+		return errGatewayType
+	},
+	check: func(data []byte) (int, error) {
+		if len(data) == 0 {
+			return 0, errTruncated
+		}
+		t := int(data[0] & 0x7f)
+		if t >= len(gatewayForms) {
+			return len(data), nil
+		}
+		n, err := gatewayForms[t].check(data[1:])
+		return 1 + n, err
+	},
+	text: func(dst, data []byte) []byte {
+		t := int(data[0] & 0x7f)
+		if t >= len(gatewayForms) {
+			return nil
+		}
+		dst = append(dst, '0'+data[0]>>7, ' ', '0'+byte(t), ' ')
+		return gatewayForms[t].text(dst, data[1:])
+	},
+}

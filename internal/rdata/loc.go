@@ -59,31 +59,31 @@ var location = kind{
 		}
 		return nil
 	},
-	check: func(data []byte, at int) (int, error) {
-		if len(data)-at < 16 {
+	check: func(data []byte) (int, error) {
+		if len(data) < 16 {
 			return 0, errTruncated
 		}
-		if data[at] != 0 {
+		if data[0] != 0 {
 			return 0, errors.New("a version that is not 0 (RFC 1876 section 2)")
 		}
-		for _, size := range data[at+1 : at+4] {
+		for _, size := range data[1:4] {
 			if size>>4 > 9 || size&15 > 9 || size>>4 == 0 && size != 0 {
 				return 0, errors.New("a size or precision that is not two digits (RFC 1876 section 2)")
 			}
 		}
 		for i, limit := range [...]int64{90 * degree, 180 * degree} {
-			n := int64(binary.BigEndian.Uint32(data[at+4+4*i:])) - equator
+			n := int64(binary.BigEndian.Uint32(data[4+4*i:])) - equator
 			if n < -limit || n > limit {
 				return 0, fmt.Errorf("a latitude or longitude above %d degrees", limit/degree)
 			}
 		}
-		return at + 16, nil
+		return 16, nil
 	},
-	text: func(dst, data []byte, at, end int) []byte {
-		dst = appendAngle(dst, binary.BigEndian.Uint32(data[at+4:]), 'N', 'S')
-		dst = appendAngle(append(dst, ' '), binary.BigEndian.Uint32(data[at+8:]), 'E', 'W')
-		dst = appendMeters(append(dst, ' '), int64(binary.BigEndian.Uint32(data[at+12:]))-seaLevel)
-		for _, size := range data[at+1 : at+4] {
+	text: func(dst, data []byte) []byte {
+		dst = appendAngle(dst, binary.BigEndian.Uint32(data[4:]), 'N', 'S')
+		dst = appendAngle(append(dst, ' '), binary.BigEndian.Uint32(data[8:]), 'E', 'W')
+		dst = appendMeters(append(dst, ' '), int64(binary.BigEndian.Uint32(data[12:]))-seaLevel)
+		for _, size := range data[1:4] {
 			dst = appendMeters(append(dst, ' '), unpackSize(size))
 		}
 		return dst

@@ -148,12 +148,12 @@ var domain = kind{
 		}
 		return err
 	},
-	check: func(data []byte, at int) (int, error) {
-		for i := at; i < len(data); i += 1 + int(data[i]) {
+	check: func(data []byte) (int, error) {
+		for i := 0; i < len(data); i += 1 + int(data[i]) {
 			switch {
 			case data[i] > maxLabel:
 				return 0, errors.New("a compressed or extended label (RFC 3597 section 4)")
-			case i-at >= maxName:
+			case i >= maxName:
 				return 0, errLongName
 			case data[i] == 0:
 				return i + 1, nil
@@ -161,49 +161,5 @@ var domain = kind{
 		}
 		return 0, errTruncated
 	},
-	text: func(dst, data []byte, at, end int) []byte { return appendName(dst, data[at:end]) },
-}
-
-// domains are names up to the end of the data, possibly none.
-var domains = list(domain, 0)
-
-// list is fields of one kind up to the end of the data, at least atLeast fields.
-func list(k kind, atLeast int) kind {
-	return kind{
-		form: k.form + "s",
-		parse: func(p *parser) error {
-			for n := 0; n < atLeast || len(p.fields) > 0; n++ {
-				if err := k.parse(p); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
-		check: func(data []byte, at int) (int, error) {
-			var err error
-			n := 0
-			for ; at < len(data); n++ {
-				if at, err = k.check(data, at); err != nil {
-					return 0, err
-				}
-			}
-			if n < atLeast {
-				return 0, errMissing
-			}
-			return at, nil
-		},
-		text: func(dst, data []byte, at, end int) []byte {
-			for first := true; at < end; first = false {
-				if !first {
-					dst = append(dst, ' ')
-				}
-				next, _ := k.check(data, at)
-				if dst = k.text(dst, data, at, next); dst == nil {
-					return nil
-				}
-				at = next
-			}
-			return dst
-		},
-	}
+	text: appendName[[]byte],
 }

@@ -44,45 +44,29 @@ func readUint(data []byte) uint64 {
 	return n
 }
 
-// fixed checks a field of size octets.
-func fixed(size int) func(data []byte, at int) (int, error) {
-	return func(data []byte, at int) (int, error) {
-		if len(data)-at < size {
-			return 0, errTruncated
-		}
-		return at + size, nil
-	}
-}
-
 // number is an unsigned number of size octets. In text, mnemonics stand for numbers, in upper or
 // lower case.
 func number(form string, size int, mnemonics map[string]uint64) kind {
 	max := uint64(1)<<(8*size) - 1
 	return kind{
 		form: form,
-		parse: func(p *parser) error {
-			text, err := p.word()
-			if err != nil {
-				return err
-			}
+		parse: word(func(dst []byte, text string) ([]byte, error) {
 			n, err := parseNumber(text, max)
 			if err != nil && mnemonics != nil {
-				var known bool
+				known := false
 				if n, known = mnemonics[strings.ToUpper(text)]; !known {
-					return fmt.Errorf("no mnemonic, and %w", err)
+					return dst, fmt.Errorf("no mnemonic, and %w", err)
 				}
-			} else if err != nil {
-				return err
+				err = nil
 			}
-			p.data = appendUint(p.data, n, size)
-			return nil
-		},
+			return appendUint(dst, n, size), err
+		}),
 		check: fixed(size),
-		text: func(dst, data []byte, at, end int) []byte {
-			return strconv.AppendUint(dst, readUint(data[at:end]), 10)
-		},
+		text:  appendDecimal,
 	}
 }
+
+func appendDecimal(dst, data []byte) []byte { return strconv.AppendUint(dst, readUint(data), 10) }
 
 var (
 	u8  = number("8 bits", 1, nil)
@@ -158,17 +142,12 @@ func ParseTTL(text string) (uint32, error) {
 // seconds is a time in seconds, of 32 bits.
 var seconds = kind{
 	form: "seconds",
-	parse: func(p *parser) error {
-		text, err := p.word()
-		if err != nil {
-			return err
-		}
+	parse: word(func(dst []byte, text string) ([]byte, error) {
 		n, err := ParseTTL(text)
-		p.data = binary.BigEndian.AppendUint32(p.data, n)
-		return err
-	},
+		return binary.BigEndian.AppendUint32(dst, n), err
+	}),
 	check: fixed(4),
-	text:  u32.text,
+	text:  appendDecimal,
 }
 
 const timestampLayout = "20060102150405"
@@ -177,25 +156,19 @@ const timestampLayout = "20060102150405"
 // (RFC 4034 section 3.2).
 var timestamp = kind{
 	form: "time",
-	parse: func(p *parser) error {
-		text, err := p.word()
-		if err != nil {
-			return err
-		}
+	parse: word(func(dst []byte, text string) ([]byte, error) {
 		if len(text) != len(timestampLayout) {
 			n, err := parseNumber(text, 1<<32-1)
-			p.data = appendUint(p.data, n, 4)
-			return err
+			return appendUint(dst, n, 4), err
 		}
 		t, err := time.Parse(timestampLayout, text)
 		if err != nil || t.Unix() < 0 || t.Unix() >= 1<<32 {
-			return errors.New("not a time YYYYMMDDHHmmSS from 1970 to 2106 (RFC 4034 section 3.2)")
+			return dst, errors.New("not a time YYYYMMDDHHmmSS from 1970 to 2106 (RFC 4034 section 3.2)")
 		}
-		p.data = appendUint(p.data, uint64(t.Unix()), 4)
-		return nil
-	},
+		return appendUint(dst, uint64(t.Unix()), 4), nil
+	}),
 	check: fixed(4),
-	text: func(dst, data []byte, at, end int) []byte {
-		return time.Unix(int64(readUint(data[at:end])), 0).UTC().AppendFormat(dst, timestampLayout)
+	text: func(dst, data []byte) []byte {
+		return time.Unix(int64(readUint(data)), 0).UTC().AppendFormat(dst, timestampLayout)
 	},
 }

@@ -6,8 +6,6 @@
 package rdata
 
 import (
-	"bytes"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -25,40 +23,7 @@ type Field struct {
 // maxData is the largest length of a record's data, in octets (RFC 1035 section 3.2.1: RDLENGTH).
 const maxData = 65535
 
-var (
-	errMissing   = errors.New("missing")
-	errQuoted    = errors.New("a word without quotes is needed")
-	errTruncated = errors.New("the data ends within the field")
-	errEmpty     = errors.New("empty")
-)
-
-// parser is the state of one call of Parse: the fields that are left, and the data so far.
-type parser struct {
-	fields []Field
-	origin string
-	data   []byte
-}
-
 var parsers = sync.Pool{New: func() any { return new(parser) }}
-
-// next returns the next word or quoted string.
-func (p *parser) next() (Field, error) {
-	if len(p.fields) == 0 {
-		return Field{}, errMissing
-	}
-	f := p.fields[0]
-	p.fields = p.fields[1:]
-	return f, nil
-}
-
-// word returns the next word, which is not quoted.
-func (p *parser) word() (string, error) {
-	f, err := p.next()
-	if err == nil && f.Quoted {
-		err = errQuoted
-	}
-	return f.Text, err
-}
 
 // Parse returns the wire form, without compressed names, of the data of a record. fields are all
 // that stands behind the type; \# and its words (RFC 3597 section 5) are read for any type. origin,
@@ -113,7 +78,7 @@ func (p *parser) generic() error {
 	if err != nil {
 		return fmt.Errorf(`\#: length: %.80q: %w`, length, err)
 	}
-	if err := parseHex(p); err != nil {
+	if err := words(decodeHex)(p); err != nil {
 		return fmt.Errorf(`\#: %w`, err)
 	}
 	if len(p.data) != int(n) {
@@ -135,17 +100,17 @@ func Check(rtype uint16, data []byte) error {
 		}
 		return nil
 	}
-	at := 0
+	left := data
 	for i := range t.fields {
 		f := &t.fields[i]
-		end, err := f.check(data, at)
+		n, err := f.check(left)
 		if err != nil {
 			return fmt.Errorf("%s: %s: %w", t.name, f.name, err)
 		}
-		at = end
+		left = left[n:]
 	}
-	if at != len(data) {
-		return fmt.Errorf("%s: %d octets behind the last field", t.name, len(data)-at)
+	if len(left) > 0 {
+		return fmt.Errorf("%s: %d octets behind the last field", t.name, len(left))
 	}
 	if t.rule != nil {
 		if err := t.rule(data); err != nil {
@@ -168,25 +133,25 @@ func AppendText(dst []byte, rtype uint16, data []byte) []byte {
 	if t == nil || t.fields == nil || Check(rtype, data) != nil {
 		return appendGeneric(dst, data)
 	}
-	text, at := dst, 0
+	text, left := dst, data
 	if text == nil {
 		text = []byte{} // a field returns nil if the data has no text form
 	}
 	for i := range t.fields {
 		f := &t.fields[i]
-		end, _ := f.check(data, at)
+		n, _ := f.check(left)
 		before := len(text)
 		if i > 0 {
 			text = append(text, ' ')
 		}
 		start := len(text)
-		if text = f.text(text, data, at, end); text == nil {
+		if text = f.text(text, left[:n]); text == nil {
 			return appendGeneric(dst, data)
 		}
 		if len(text) == start {
 			text = text[:before] // a list without members
 		}
-		at = end
+		left = left[n:]
 	}
 	return text
 }
@@ -199,11 +164,4 @@ func appendGeneric(dst, data []byte) []byte {
 	}
 	dst = append(dst, ' ')
 	return appendHex(dst, data)
-}
-
-func appendHex(dst, data []byte) []byte {
-	start := len(dst)
-	dst = hex.AppendEncode(dst, data)
-	copy(dst[start:], bytes.ToUpper(dst[start:]))
-	return dst
 }

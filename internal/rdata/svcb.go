@@ -2,7 +2,6 @@ package rdata
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -40,11 +39,11 @@ var paramForms = [len(paramNames)]paramForm{
 	keyMandatory:     {parseKeys, checkKeys, keysText},                                // RFC 9460 section 8
 	keyALPN:          {parseProtocols, checkALPN, alpnText},                           // RFC 9460 section 7.1
 	keyNoDefaultALPN: {nil, checkNoValue, nil},                                        // RFC 9460 section 7.1
-	3:                {parsePort, checkSize(2, 2), portText},                          // RFC 9460 section 7.2
+	3:                {parsePort, checkSize(2, 2), appendDecimal},                     // RFC 9460 section 7.2
 	4:                {parseHints(appendIPv4), checkSize(4, maxData), hintsText(4)},   // RFC 9460 section 7.3
-	5:                {parseECH, checkSize(1, maxData), echText},                      // RFC 9848 section 3
+	5:                {decodeBase64, checkSize(1, maxData), appendBase64},             // RFC 9848 section 3
 	6:                {parseHints(appendIPv6), checkSize(16, maxData), hintsText(16)}, // RFC 9460 section 7.3
-	7:                {parseOpaque, checkPath, quotedText},                            // RFC 9461 section 5
+	7:                {opaque, checkPath, appendQuoted},                               // RFC 9461 section 5
 	8:                {nil, checkNoValue, nil},                                        // RFC 9540 section 4
 }
 
@@ -79,13 +78,10 @@ func parseParam(text string) (key uint16, value []byte, err error) {
 		return 0, nil, err
 	}
 	if hasValue {
-		field := Field{Text: encoded}
-		if inner, ok := strings.CutPrefix(encoded, `"`); ok {
-			if field.Text, field.Quoted = strings.CutSuffix(inner, `"`); !field.Quoted {
-				return 0, nil, errQuote
-			}
+		if len(encoded) > 1 && encoded[0] == '"' && encoded[len(encoded)-1] == '"' {
+			encoded = encoded[1 : len(encoded)-1]
 		}
-		if value, err = decode(nil, field); err != nil {
+		if value, err = decode(nil, encoded); err != nil {
 			return 0, nil, err
 		}
 	}
@@ -136,11 +132,11 @@ var params = kind{
 		}
 		return nil
 	},
-	check: func(data []byte, at int) (int, error) {
+	check: func(data []byte) (int, error) {
 		var mandatory []byte
 		last, present := -1, make([]byte, 0, 32)
-		for at < len(data) {
-			key, value, err := nextParam(data[at:])
+		for left := data; len(left) > 0; {
+			key, value, err := nextParam(left)
 			if err != nil {
 				return 0, err
 			}
@@ -160,7 +156,7 @@ var params = kind{
 				mandatory = value
 			}
 			last, present = int(key), appendUint(present, uint64(key), 2)
-			at += 4 + len(value)
+			left = left[4+len(value):]
 		}
 		for ; len(mandatory) > 0; mandatory = mandatory[2:] {
 			if !hasKey(present, binary.BigEndian.Uint16(mandatory)) {
@@ -170,24 +166,24 @@ var params = kind{
 		if hasKey(present, keyNoDefaultALPN) && !hasKey(present, keyALPN) {
 			return 0, errors.New("no-default-alpn without alpn (RFC 9460 section 7.1.1)")
 		}
-		return at, nil
+		return len(data), nil
 	},
-	text: func(dst, data []byte, at, end int) []byte {
-		for first := true; at < end; first = false {
-			if !first {
+	text: func(dst, data []byte) []byte {
+		for left := data; len(left) > 0; {
+			if len(left) < len(data) {
 				dst = append(dst, ' ')
 			}
-			key, value, _ := nextParam(data[at:])
+			key, value, _ := nextParam(left)
+			left = left[4+len(value):]
 			dst = appendKey(dst, key)
 			switch {
 			case int(key) >= len(paramForms):
 				if len(value) > 0 {
-					dst = quotedText(append(dst, '='), value)
+					dst = appendQuoted(append(dst, '='), value)
 				}
 			case paramForms[key].text != nil:
 				dst = paramForms[key].text(append(dst, '='), value)
 			}
-			at += 4 + len(value)
 		}
 		return dst
 	},
@@ -287,15 +283,15 @@ func checkALPN(value []byte) error {
 	if len(value) == 0 {
 		return errEmpty
 	}
-	for at := 0; at < len(value); {
-		end, err := checkCounted(value, at)
+	for len(value) > 0 {
+		n, err := checkCounted(value)
 		if err != nil {
 			return err
 		}
-		if end == at+1 {
+		if n == 1 {
 			return errors.New("an empty protocol (RFC 9460 section 7.1.1)")
 		}
-		at = end
+		value = value[n:]
 	}
 	return nil
 }
@@ -315,7 +311,7 @@ func alpnText(dst, value []byte) []byte {
 			list = append(list, ',')
 		}
 	}
-	return quotedText(dst, list)
+	return appendQuoted(dst, list)
 }
 
 func checkNoValue(value []byte) error {
@@ -339,8 +335,6 @@ func parsePort(dst []byte, value string) ([]byte, error) {
 	port, err := parseNumber(value, 65535)
 	return appendUint(dst, port, 2), err
 }
-
-func portText(dst, value []byte) []byte { return strconv.AppendUint(dst, readUint(value), 10) }
 
 func parseHints(parse func(dst []byte, address string) ([]byte, error)) func(dst []byte, value string) ([]byte, error) {
 	return func(dst []byte, value string) ([]byte, error) {
@@ -366,11 +360,7 @@ func hintsText(size int) func(dst, value []byte) []byte {
 	}
 }
 
-func parseECH(dst []byte, value string) ([]byte, error) { return appendBase64(dst, []byte(value)) }
-
-func echText(dst, value []byte) []byte { return base64.StdEncoding.AppendEncode(dst, value) }
-
-func parseOpaque(dst []byte, value string) ([]byte, error) { return append(dst, value...), nil }
+func opaque(dst []byte, value string) ([]byte, error) { return append(dst, value...), nil }
 
 // checkPath checks a template for the path of DNS over HTTPS: relative, with the variable dns (RFC
 // 9461 section 5).
@@ -392,5 +382,3 @@ func checkPath(value []byte) error {
 		rest = after
 	}
 }
-
-func quotedText(dst, value []byte) []byte { return appendQuoted(dst, value) }

@@ -6,15 +6,6 @@ import (
 	"strconv"
 )
 
-// A kind is the form of a field in text and in wire. Fields that follow from others, as the gateway
-// from its type, look at the data before their own.
-type kind struct {
-	form  string                                         // the text form, for documents
-	parse func(p *parser) error                          // reads the field's words and appends its wire form
-	check func(data []byte, at int) (end int, err error) // checks the field that begins at data[at]
-	text  func(dst, data []byte, at, end int) []byte     // appends the text of a checked field; nil if the data has no text form
-}
-
 // field is a field of a type's data.
 type field struct {
 	name string
@@ -49,11 +40,11 @@ var types = []rtype{
 	{13, "HINFO", "RFC 1035 3.3.2", []field{{"CPU", characterString}, {"system", characterString}}, nil},
 	{14, "MINFO", "RFC 1035 3.3.7", []field{{"mailbox", domain}, {"mailbox of errors", domain}}, nil},
 	{15, "MX", "RFC 1035 3.3.9", []field{{"preference", u16}, {"host", domain}}, nil},
-	{16, "TXT", "RFC 1035 3.3.14", []field{{"text", splitStrings}}, nil},
+	{16, "TXT", "RFC 1035 3.3.14", []field{{"text", list(splitString, 1, many)}}, nil},
 	{17, "RP", "RFC 1183 2.2", []field{{"mailbox", domain}, {"name of texts", domain}}, nil},
 	{18, "AFSDB", "RFC 1183 1", []field{{"subtype", u16}, {"host", domain}}, nil},
-	{19, "X25", "RFC 1183 3.1", []field{{"address", digits}}, nil},
-	{20, "ISDN", "RFC 1183 3.2", []field{{"address", characterString}, {"subaddress", optionalString}}, nil},
+	{19, "X25", "RFC 1183 3.1", []field{{"address", psdnAddress}}, nil},
+	{20, "ISDN", "RFC 1183 3.2", []field{{"address", characterString}, {"subaddress", list(characterString, 0, 1)}}, nil},
 	{21, "RT", "RFC 1183 3.3", []field{{"preference", u16}, {"host", domain}}, nil},
 	{22, "NSAP", "RFC 1706 5", []field{{"address", nsap}}, nil},
 	{23, "NSAP-PTR", "RFC 1348 3.2", []field{{"target", domain}}, nil},
@@ -64,8 +55,8 @@ var types = []rtype{
 	{28, "AAAA", "RFC 3596 2.2", []field{{"address", ipv6}}, nil},
 	{29, "LOC", "RFC 1876 2", []field{{"location", location}}, nil},
 	{30, "NXT", "RFC 2535 5.2", []field{{"next name", domain}, {"types", oldBitmap}}, nil},
-	{31, "EID", "draft-lewis-dns-undocumented-types", []field{{"identifier", octets(1)}}, nil},
-	{32, "NIMLOC", "draft-lewis-dns-undocumented-types", []field{{"locator", octets(1)}}, nil},
+	{31, "EID", "draft-lewis-dns-undocumented-types", []field{{"identifier", hexadecimal(1)}}, nil},
+	{32, "NIMLOC", "draft-lewis-dns-undocumented-types", []field{{"locator", hexadecimal(1)}}, nil},
 	{33, "SRV", "RFC 2782", []field{{"priority", u16}, {"weight", u16}, {"port", u16}, {"target", domain}}, nil},
 	{34, "ATMA", "ATM Forum af-dans-0152.000", []field{{"address", atma}}, nil},
 	{35, "NAPTR", "RFC 3403 4.1", []field{
@@ -73,14 +64,14 @@ var types = []rtype{
 	}, nil},
 	{36, "KX", "RFC 2230 3.1", []field{{"preference", u16}, {"host", domain}}, nil},
 	{37, "CERT", "RFC 4398 2", []field{{"type", certificateType}, {"key tag", u16}, {"algorithm", algorithm}, {"certificate", base64Octets(1)}}, nil},
-	{38, "A6", "RFC 2874 3.1", []field{{"prefix length", u8}, {"address", prefixAddress}, {"prefix name", prefixName}}, nil},
+	{38, "A6", "RFC 2874 3.1", []field{{"prefixed address", prefixed}}, nil},
 	{39, "DNAME", "RFC 6672 2.1", []field{{"target", domain}}, nil},
 	{40, "SINK", "draft-eastlake-kitchen-sink", []field{{"meaning", u8}, {"coding", u8}, {"subcoding", u8}, {"data", base64Octets(0)}}, nil},
 	{41, "OPT", "RFC 6891", nil, nil},
 	{42, "APL", "RFC 3123 4", []field{{"prefixes", addressPrefixes}}, nil},
 	{43, "DS", "RFC 4034 5.1", delegation, digestLength},
-	{44, "SSHFP", "RFC 4255 3.1", []field{{"algorithm", u8}, {"fingerprint type", u8}, {"fingerprint", octets(1)}}, fingerprintLength},
-	{45, "IPSECKEY", "RFC 4025 2.1", []field{{"precedence", u8}, {"gateway type", u8}, {"algorithm", u8}, {"gateway", ipsecGateway}, {"key", base64Octets(0)}}, gatewayKey},
+	{44, "SSHFP", "RFC 4255 3.1", []field{{"algorithm", u8}, {"fingerprint type", u8}, {"fingerprint", hexadecimal(1)}}, fingerprintLength},
+	{45, "IPSECKEY", "RFC 4025 2.1", []field{{"precedence", u8}, {"gateway", gateway}, {"key", base64Octets(0)}}, gatewayKey},
 	{46, "RRSIG", "RFC 4034 3.1", signature, nil},
 	{47, "NSEC", "RFC 4034 4.1", []field{{"next name", domain}, {"types", typeBitmap(1)}}, nil},
 	{48, "DNSKEY", "RFC 4034 2.1", publicKey, nil},
@@ -89,21 +80,21 @@ var types = []rtype{
 	{51, "NSEC3PARAM", "RFC 5155 4.2", []field{{"hash algorithm", u8}, {"flags", u8}, {"iterations", u16}, {"salt", salt}}, nil},
 	{52, "TLSA", "RFC 6698 2.1", certificateAssociation, nil},
 	{53, "SMIMEA", "RFC 8162 2", certificateAssociation, nil},
-	{55, "HIP", "RFC 8005 5", []field{{"identity", hostIdentity}, {"rendezvous servers", domains}}, nil},
-	{56, "NINFO", "draft-reid-dnsext-zs", []field{{"text", characterStrings}}, nil},
+	{55, "HIP", "RFC 8005 5", []field{{"identity", hostIdentity}, {"rendezvous servers", list(domain, 0, many)}}, nil},
+	{56, "NINFO", "draft-reid-dnsext-zs", []field{{"text", list(characterString, 1, many)}}, nil},
 	{57, "RKEY", "draft-reid-dnsext-rkey", []field{{"flags", u16}, {"protocol", u8}, {"algorithm", algorithm}, {"key", base64Octets(1)}}, nil},
 	{58, "TALINK", "draft-wijngaards-dnsop-trust-history", []field{{"previous", domain}, {"next", domain}}, nil},
 	{59, "CDS", "RFC 7344 3.1, RFC 8078 4", delegation, digestLength},
 	{60, "CDNSKEY", "RFC 7344 3.2, RFC 8078 4", publicKey, nil},
 	{61, "OPENPGPKEY", "RFC 7929 2.1", []field{{"key", base64Octets(1)}}, nil},
 	{62, "CSYNC", "RFC 7477 2.1", []field{{"serial", u32}, {"flags", u16}, {"types", typeBitmap(0)}}, nil},
-	{63, "ZONEMD", "RFC 8976 2.2", []field{{"serial", u32}, {"scheme", u8}, {"hash algorithm", u8}, {"digest", octets(12)}}, zoneDigestLength},
+	{63, "ZONEMD", "RFC 8976 2.2", []field{{"serial", u32}, {"scheme", u8}, {"hash algorithm", u8}, {"digest", hexadecimal(12)}}, zoneDigestLength},
 	{64, "SVCB", "RFC 9460 2.2", service, nil},
 	{65, "HTTPS", "RFC 9460 9", service, nil},
 	{66, "DSYNC", "RFC 9859 2.1", []field{{"type", coveredType}, {"scheme", scheme}, {"port", u16}, {"target", domain}}, nil},
 	{67, "HHIT", "RFC 9886 5.1", []field{{"data", base64Octets(1)}}, nil},
 	{68, "BRID", "RFC 9886 5.2", []field{{"data", base64Octets(1)}}, nil},
-	{99, "SPF", "RFC 7208 3.1", []field{{"text", splitStrings}}, nil},
+	{99, "SPF", "RFC 7208 3.1", []field{{"text", list(splitString, 1, many)}}, nil},
 	{100, "UINFO", "reserved by IANA", []field{{"text", characterString}}, nil},
 	{101, "UID", "reserved by IANA", []field{{"number", u32}}, nil},
 	{102, "GID", "reserved by IANA", []field{{"number", u32}}, nil},
@@ -112,8 +103,8 @@ var types = []rtype{
 	{105, "L32", "RFC 6742 2.2", []field{{"preference", u16}, {"locator", ipv4}}, nil},
 	{106, "L64", "RFC 6742 2.3", []field{{"preference", u16}, {"locator", locator}}, nil},
 	{107, "LP", "RFC 6742 2.4", []field{{"preference", u16}, {"name", domain}}, nil},
-	{108, "EUI48", "RFC 7043 3.1", []field{{"address", eui(6)}}, nil},
-	{109, "EUI64", "RFC 7043 4.1", []field{{"address", eui(8)}}, nil},
+	{108, "EUI48", "RFC 7043 3.1", []field{{"address", eui48}}, nil},
+	{109, "EUI64", "RFC 7043 4.1", []field{{"address", eui64}}, nil},
 	{128, "NXNAME", "RFC 9824", nil, nil},
 	{249, "TKEY", "RFC 2930", nil, nil},
 	{250, "TSIG", "RFC 8945", nil, nil},
@@ -124,12 +115,12 @@ var types = []rtype{
 	{255, "ANY", "RFC 1035", nil, nil},
 	{256, "URI", "RFC 7553 4.5", []field{{"priority", u16}, {"weight", u16}, {"target", rest}}, nil},
 	{257, "CAA", "RFC 8659 4.1", []field{{"flags", u8}, {"tag", tag}, {"value", rest}}, nil},
-	{258, "AVC", "IANA template of 2016", []field{{"text", characterStrings}}, nil},
+	{258, "AVC", "IANA template of 2016", []field{{"text", list(characterString, 1, many)}}, nil},
 	{259, "DOA", "draft-durand-doa-over-dns", []field{{"enterprise", u32}, {"type", u32}, {"location", u8}, {"media type", characterString}, {"data", object}}, nil},
-	{260, "AMTRELAY", "RFC 8777 4.1", []field{{"precedence", u8}, {"discovery and type", discovery}, {"relay", relay}}, nil},
-	{261, "RESINFO", "RFC 9606 4", []field{{"text", characterStrings}}, nil},
-	{262, "WALLET", "IANA template of 2024", []field{{"text", characterStrings}}, nil},
-	{263, "CLA", "IANA template of 2024", []field{{"text", characterStrings}}, nil},
+	{260, "AMTRELAY", "RFC 8777 4.1", []field{{"precedence", u8}, {"relay", relay}}, nil},
+	{261, "RESINFO", "RFC 9606 4", []field{{"text", list(characterString, 1, many)}}, nil},
+	{262, "WALLET", "IANA template of 2024", []field{{"text", list(characterString, 1, many)}}, nil},
+	{263, "CLA", "IANA template of 2024", []field{{"text", list(characterString, 1, many)}}, nil},
 	{264, "IPN", "IANA template of 2024", []field{{"number", u64}}, nil},
 	{32768, "TA", "IANA template of 2005", delegation, digestLength},
 	{32769, "DLV", "RFC 4431 2", delegation, digestLength},
@@ -137,13 +128,13 @@ var types = []rtype{
 
 // Fields of several types.
 var (
-	delegation = []field{{"key tag", u16}, {"algorithm", algorithm}, {"digest type", u8}, {"digest", octets(1)}}
+	delegation = []field{{"key tag", u16}, {"algorithm", algorithm}, {"digest type", u8}, {"digest", hexadecimal(1)}}
 	publicKey  = []field{{"flags", keyFlags}, {"protocol", keyProtocol}, {"algorithm", algorithm}, {"key", base64Octets(1)}}
 	signature  = []field{
 		{"type", coveredType}, {"algorithm", algorithm}, {"labels", u8}, {"original TTL", seconds}, {"expiration", timestamp}, {"inception", timestamp},
 		{"key tag", u16}, {"signer", domain}, {"signature", base64Octets(1)},
 	}
-	certificateAssociation = []field{{"usage", u8}, {"selector", u8}, {"matching type", u8}, {"certificate", octets(1)}}
+	certificateAssociation = []field{{"usage", u8}, {"selector", u8}, {"matching type", u8}, {"certificate", hexadecimal(1)}}
 	service                = []field{{"priority", u16}, {"target", domain}, {"parameters", params}}
 )
 
@@ -180,8 +171,8 @@ func keyOrNone(data []byte) error {
 
 // gatewayKey checks that the key is missing only if the algorithm is 0 (RFC 4025 section 2.4).
 func gatewayKey(data []byte) error {
-	end, _ := ipsecGateway.check(data, 3)
-	if end == len(data) && data[2] != 0 {
+	n, _ := gateway.check(data[1:])
+	if 1+n == len(data) && data[2] != 0 {
 		return errors.New("key: missing")
 	}
 	return nil
