@@ -69,6 +69,8 @@ var offered = map[string]string{
 	"receive-buffer":         noFiles,
 	"rrl":                    noFiles,
 	"rrl-slip":               noFiles,
+	"rrl-all":                noFiles,
+	"rrl-exempt":             noFiles,
 	"shards":                 noFiles,
 	"sinkhole":               noFiles,
 	"since":                  noFiles,

@@ -127,9 +127,11 @@ func (l *Listener) checkDNS() error {
 				"accepts (RFC 1035 section 2.3.4)", l.MaxDatagram, minDNSDatagram)
 			errs = append(errs, l.ErrorAt("max_datagram", err))
 		}
-		if l.IsSet("rrl_slip") && l.RRL == 0 {
-			err := errors.New("without effect while rrl is off")
-			errs = append(errs, l.ErrorAt("rrl_slip", err))
+		for _, key := range []string{"rrl_slip", "rrl_exempt"} {
+			if l.IsSet(key) && l.RRL == 0 && l.RRLAll == 0 {
+				err := errors.New("without effect while rrl is off")
+				errs = append(errs, l.ErrorAt(key, err))
+			}
 		}
 	default:
 		position := "--protocol"

@@ -39,7 +39,9 @@ type Listener struct {
 	Zones         []string
 	Sinkhole      []netip.Addr
 	RRL           int
+	RRLAll        int
 	RRLSlip       int
+	RRLExempt     []netip.Prefix
 	Cookies       bool
 
 	origins
@@ -62,6 +64,12 @@ var dnsSettings = []setting[Listener]{
 	{flag: "rrl-slip", key: "rrl_slip", init: "2",
 		usage: "dns: send every `N`th response above the limit truncated, so that the client can come back over TCP; 0 is none",
 		field: bind(parseRange(0, dns.MaxSlip), func(l *Listener) *int { return &l.RRLSlip })},
+	{flag: "rrl-all", key: "rrl_all", init: "off",
+		usage: "dns: send at most `N` responses of all kinds together a second to a client's network, or off",
+		field: bind(parseRate, func(l *Listener) *int { return &l.RRLAll })},
+	{flag: "rrl-exempt", key: "rrl_exempt", separator: ",",
+		usage: "dns: do not limit responses to `CIDR,...`; loopback has no limit either",
+		field: bind(cli.ParsePrefixes, func(l *Listener) *[]netip.Prefix { return &l.RRLExempt })},
 	{flag: "cookies", key: "cookies", init: "true", isSwitch: true,
 		usage: "dns: give cookies to clients, and do not limit clients that send them back",
 		field: bind(cli.ParseBool, func(l *Listener) *bool { return &l.Cookies })},

@@ -50,12 +50,11 @@ func (s *server) newDNS(l *config.Listener) (*dnsservice.Service, error) {
 		return nil, err
 	}
 	o := dns.Options{Listener: l.Name, Records: l.Output != "discard", Counters: s.dnsCounters(l)}
-	if l.RRL > 0 {
-		limits := dns.DefaultRateLimits()
-		limits.PerSecond, limits.Slip = l.RRL, l.RRLSlip
-		if o.Limits, err = dns.NewRateLimiter(limits); err != nil {
-			return nil, l.ErrorAt("rrl", err)
-		}
+	limits := dns.DefaultRateLimits()
+	limits.PerSecond, limits.AllPerSecond, limits.Slip = l.RRL, l.RRLAll, l.RRLSlip
+	limits.Exempt = append(limits.Exempt, l.RRLExempt...)
+	if o.Limits, err = dns.NewRateLimiter(limits); err != nil {
+		return nil, l.ErrorAt("rrl", err)
 	}
 	if l.Cookies {
 		o.Cookies = dns.NewCookies(s.dns.secret)

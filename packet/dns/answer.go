@@ -52,6 +52,16 @@ func (z *Zones) closestNode(q *query) (n *node, exact bool) {
 	return nil, false
 }
 
+// apexOf returns the apex of the zone of a name in wire form and lower case, which is in a zone.
+func (z *Zones) apexOf(name []byte) []byte {
+	for {
+		if n := z.findNode(name); n != nil && n.kind&kindApex != 0 || name[0] == 0 {
+			return name
+		}
+		name = name[1+int(name[0]):]
+	}
+}
+
 // findAnswer returns a node's answer to a query for a type.
 func (z *Zones) findAnswer(n *node, rtype uint16) *answer {
 	if n.firstAnswer.rtype == rtype || rtype == typeANY && n.kind&kindAny != 0 {

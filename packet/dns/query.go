@@ -34,7 +34,7 @@ type query struct {
 	cookie  []byte // the data of option 10 (RFC 7873), nil without
 
 	question    []byte // name, type and class
-	matchedName []byte // name of the node that the answer comes from, for the rate limit; nil outside all zones
+	matchedName []byte // name of the node that the answer comes from; with the rate limit and NXDOMAIN, of the zone; nil outside all zones
 	labels      int    // of the name, without the root
 	labelStarts [maxLabels + 1]uint8
 	lowerName   [maxName + 1]byte

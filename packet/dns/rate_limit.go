@@ -20,6 +20,9 @@ type RateLimits struct {
 	// PerSecond is how many equal responses a network gets per second (see RateLimiter), after a
 	// burst of the same number; 0 is no limit.
 	PerSecond int
+	// AllPerSecond is how many responses of all kinds together a network gets per second, after a
+	// burst of the same number; 0 is no limit. Responses above PerSecond do not count.
+	AllPerSecond int
 	// Slip says which responses above the limit are sent without records instead of dropped: every
 	// Slip-th response to a network. 0 is none, 1 all, up to MaxSlip.
 	Slip int
@@ -35,6 +38,9 @@ type RateLimits struct {
 // 6000 caches in a /24. A victim gets at most 200 times 1232 bytes a second for each name, 2
 // Mbit/s. BIND has no limit by default. Knot counts all responses to an address together (50, and
 // 1600 for a /24): a large resolver exceeds these limits without asking for anything twice.
+//
+// AllPerSecond is 0, as in BIND: the clients of a large network ask for thousands of names at the
+// same time, and each name costs them a query in its TTL.
 //
 // Slip is 2, as in BIND and NSD: the server sends less than it receives, in packets and in bytes,
 // and a client with a forged address gets a reply by the second try. The other half of the replies
@@ -68,7 +74,8 @@ const (
 	rateNoData
 	// rateReferral: a delegation. The name is the delegation's.
 	rateReferral
-	// rateNXDomain: the name does not exist. The name is the zone's.
+	// rateNXDomain: the name does not exist. The name is the zone's: an attacker who knows names of
+	// the zone could ask below each of them.
 	rateNXDomain
 	// rateError: REFUSED, FORMERR, NOTIMP and other errors, and replies to queries for a cookie
 	// without a question. The class has no name: all errors to a network count together (as
@@ -97,10 +104,11 @@ const (
 // A RateLimiter needs 1 MiB, for 65,536 kinds of responses whose burst is partly used
 // (internal/rate). At the default limit, the table is large enough for 13 million different
 // responses a second. If the table is full, the kind that is nearest to a whole burst is forgotten,
-// and gets a new burst: a full table limits no response. In an attack with many names, each name
-// has a limit, but not their sum.
+// and gets a new burst: a full table limits no response. AllPerSecond needs another 1 MiB. Without
+// AllPerSecond, an attack with many names has a limit for each name, but none for their sum.
 type RateLimiter struct {
-	table    *rate.Table
+	kinds    *rate.Table  // by network, class and name; nil is no limit
+	all      *rate.Table  // by network; nil is no limit
 	seed     maphash.Seed // random: clients choose names and addresses
 	slip     int
 	networks rate.Networks
@@ -115,6 +123,7 @@ func NewRateLimiter(limits RateLimits) (*RateLimiter, error) {
 		value, limit int
 	}{
 		{"responses a second", limits.PerSecond, rate.MaxPerSecond},
+		{"responses of all kinds a second", limits.AllPerSecond, rate.MaxPerSecond},
 		{"slip", limits.Slip, MaxSlip},
 		{"IPv4 prefix length", limits.Prefix4, 32},
 		{"IPv6 prefix length", limits.Prefix6, 128},
@@ -147,10 +156,15 @@ func NewRateLimiter(limits RateLimits) (*RateLimiter, error) {
 			return nil, fmt.Errorf("exempt networks: %w", err)
 		}
 	}
-	if limits.PerSecond == 0 {
+	if limits.PerSecond == 0 && limits.AllPerSecond == 0 {
 		return nil, nil
 	}
-	l.table = rate.NewTable(limits.PerSecond)
+	if limits.PerSecond > 0 {
+		l.kinds = rate.NewTable(limits.PerSecond)
+	}
+	if limits.AllPerSecond > 0 {
+		l.all = rate.NewTable(limits.AllPerSecond)
+	}
 	return l, nil
 }
 
@@ -161,19 +175,28 @@ func (l *RateLimiter) decide(source netip.Addr, class rateClass, name []byte, no
 	if l == nil {
 		return verdictSend
 	}
-	taken, slip := false, false
-	if key := l.key(source, class, name); l.slip == 0 {
-		taken = l.table.Allow(key, now)
-	} else {
-		taken, slip = l.table.AllowNth(key, now, l.slip)
+	allowed, slip := true, false
+	if l.kinds != nil {
+		allowed, slip = l.count(l.kinds, l.key(source, class, name), now)
+	}
+	if allowed && l.all != nil {
+		allowed, slip = l.count(l.all, l.key(source, rateError, nil), now) // a key without a name
 	}
 	switch {
-	case taken, l.exempt != nil && l.exempt.Contains(source.Unmap().WithZone("")): // checked last: the most expensive check
+	case allowed, l.exempt != nil && l.exempt.Contains(source.Unmap().WithZone("")): // checked last: the most expensive check
 		return verdictSend
 	case slip:
 		return verdictSlip
 	}
 	return verdictDrop
+}
+
+// count counts a response in a table. slip is true for every slip-th response that is not allowed.
+func (l *RateLimiter) count(t *rate.Table, key uint64, now time.Duration) (allowed, slip bool) {
+	if l.slip == 0 {
+		return t.Allow(key, now), false
+	}
+	return t.AllowNth(key, now, l.slip)
 }
 
 // key hashes the network, the class and the name of a response.

@@ -31,6 +31,8 @@ func TestRateLimitsAreChecked(t *testing.T) {
 		{limits: DefaultRateLimits()},
 		{limits: RateLimits{PerSecond: 1, Slip: 16, Prefix4: 32, Prefix6: 128}},
 		{limits: RateLimits{PerSecond: -1}, want: "responses a second: -1 is not in 0 to 1000000000"},
+		{limits: RateLimits{AllPerSecond: 1, Slip: 1}},
+		{limits: RateLimits{AllPerSecond: 1_000_000_001}, want: "responses of all kinds a second: 1000000001 is not in 0 to 1000000000"},
 		{limits: RateLimits{Slip: 17}, want: "slip: 17 is not in 0 to 16"},
 		{limits: RateLimits{Prefix4: 33}, want: "IPv4 prefix length: 33 is not in 0 to 32"},
 		{limits: RateLimits{Prefix6: 129}, want: "IPv6 prefix length: 129 is not in 0 to 128"},
@@ -154,6 +156,42 @@ func TestExempt(t *testing.T) {
 	}
 }
 
+// AllPerSecond limits the responses of all names, classes and clients of a network, and responses
+// that PerSecond refuses do not count. Every Slip-th refused response slips.
+func TestAllPerSecond(t *testing.T) {
+	for _, perSecond := range []int{0, 10} {
+		l := newLimiter(t, RateLimits{PerSecond: perSecond, AllPerSecond: 100, Slip: 2})
+		var verdicts [3]int
+		for i := range 300 {
+			source := netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})
+			verdicts[l.decide(source, rateClass(i%int(rateError)), fmt.Append(nil, "\x03", 100+i), time.Hour)]++
+		}
+		if verdicts != [3]int{verdictSend: 100, verdictSlip: 100, verdictDrop: 100} {
+			t.Errorf("%d a second of a kind: verdicts %v", perSecond, verdicts)
+		}
+		if got := l.decide(netip.MustParseAddr("198.51.100.1"), rateAnswer, []byte("\x03100"), time.Hour); got != verdictSend {
+			t.Errorf("another network: verdict %d", got)
+		}
+	}
+	l := newLimiter(t, RateLimits{PerSecond: 10, AllPerSecond: 100})
+	source, sent := netip.MustParseAddr("192.0.2.1"), 0
+	for _, name := range []string{"\x01a", "\x01b"} {
+		for range 200 {
+			if l.decide(source, rateAnswer, []byte(name), time.Hour) == verdictSend {
+				sent++
+			}
+		}
+	}
+	for i := range 200 {
+		if l.decide(source, rateAnswer, fmt.Append(nil, "\x03", 100+i), time.Hour) == verdictSend {
+			sent++
+		}
+	}
+	if sent != 100 {
+		t.Errorf("%d sent, want 10 of each of two names, and 80 others", sent)
+	}
+}
+
 func TestRateLimiterOff(t *testing.T) {
 	if got := (*RateLimiter)(nil).decide(netip.Addr{}, rateError, nil, 0); got != verdictSend {
 		t.Errorf("verdict %d", got)
@@ -229,7 +267,9 @@ func TestRateThreads(t *testing.T) {
 }
 
 func TestRateNoAllocation(t *testing.T) {
-	l := newLimiter(t, DefaultRateLimits())
+	limits := DefaultRateLimits()
+	limits.AllPerSecond = 1000
+	l := newLimiter(t, limits)
 	for _, source := range []string{"192.0.2.1", "2001:db8::1", "127.0.0.1"} {
 		source := netip.MustParseAddr(source)
 		for _, name := range []string{"", "\x03www\x07example\x00", strings.Repeat("\x3e"+strings.Repeat("a", 62), 4)} {

@@ -253,6 +253,46 @@ func TestClassesAreLimitedApart(t *testing.T) {
 	}
 }
 
+// NXDOMAIN is counted by zone: an attacker who knows 50 names of a zone, and asks below each of them
+// and by way of aliases, gets one limit. Another zone has a limit of its own.
+func TestMissingNamesAreLimitedByZone(t *testing.T) {
+	limiter, err := NewRateLimiter(DefaultRateLimits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newTestServer(t, Options{Limits: limiter})
+	const names, perSecond, seconds = 50, 5000, 3
+	text, child := serverZone+"d DNAME name0\n*.a CNAME x.name0\n", "$ORIGIN zone.example.\n@ 60 SOA . . 1 2 3 4 5\n@ 60 NS .\n"
+	for i := range names {
+		text += fmt.Sprintf("name%d A 192.0.2.1\n", i)
+	}
+	d.server.SetZones(mustZones(t, text, child))
+	sent := 0
+	for i := range perSecond * seconds {
+		d.receivedAt = d.receivedAt.Add(time.Second / perSecond)
+		name := fmt.Sprintf("x%d.name%d.example.", i, i%names)
+		switch i % 10 {
+		case 0:
+			name = fmt.Sprintf("x%d.d.example.", i)
+		case 1:
+			name = fmt.Sprintf("x%d.a.example.", i)
+		}
+		replies, _ := d.ask(client, packQuery(t, name, dns.TypeA))
+		if m := replies[0]; m != nil && !m.Truncated {
+			sent++
+			if m.Rcode != dns.RcodeNameError {
+				t.Fatalf("%s: %v", name, m)
+			}
+		}
+	}
+	if want := 200 + 200*seconds; sent < want-1 || sent > want {
+		t.Errorf("%d sent of %d, want the burst and 200 a second: %d", sent, perSecond*seconds, want)
+	}
+	if replies, _ := d.ask(client, packQuery(t, "x.zone.example.", dns.TypeA)); replies[0] == nil || replies[0].Truncated {
+		t.Errorf("another zone: %v", replies[0])
+	}
+}
+
 // The answers of the sinkhole share a limit, apart from the limits of names in zones.
 func TestSinkholeHasItsOwnLimit(t *testing.T) {
 	limiter, err := NewRateLimiter(RateLimits{PerSecond: 2})
