@@ -85,10 +85,6 @@ func TestTopScreen(t *testing.T) {
 	}
 	w.press("Space")
 	w.shows(`^> \S+ +[1-9].*(\n.*)+by listener, reversed$`)
-	w.press("C-z")
-	w.shows(`Stopped`)
-	w.run(`fg; echo "exit=$?"`)
-	w.shows(`^> \S+ +[1-9].*(\n.*)+by listener, reversed$`)
 	w.press("q")
 	w.wantClean(cli.ExitDone)
 	if screen = w.screen(); strings.Contains(screen, "listener") {

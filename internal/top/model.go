@@ -76,7 +76,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 // press does what a key asks for.
 func (m *model) press(key string) tea.Cmd {
 	s := &m.screen
-	if m.help && key != "q" && key != "ctrl+c" && key != "ctrl+z" {
+	if m.help && key != "q" && key != "ctrl+c" {
 		m.help = false
 		return nil
 	}
@@ -84,8 +84,6 @@ func (m *model) press(key string) tea.Cmd {
 	switch key {
 	case "q", "ctrl+c":
 		return tea.Quit
-	case "ctrl+z":
-		return tea.Suspend
 	case "?":
 		m.help = true
 	case "up", "k":
