@@ -119,7 +119,7 @@ func (l Loss) text(now time.Time) string {
 	}
 	what := format.Count(l.Count)
 	if l.Target != "" {
-		what += " records"
+		what = format.Plural(int(l.Count), "record")
 	}
 	return fmt.Sprintf("%s lost %s, %s: %s", what, l.Where(), at, l.Cause)
 }

@@ -84,6 +84,9 @@ func TestOverview(t *testing.T) {
 			l.Shards[0].Dropped.Output = 1
 		}, Losing, "2 records lost at tcp://127.0.0.1:6514, last 1 s ago: the target refused these records for good (2 more losses are listed)",
 			"rejected.json in the spool has the records and the reasons"},
+		{"one record", func(_ *metrics.Status, l *metrics.ListenerStatus) {
+			l.Outputs = []metrics.Output{{To: "tcp://127.0.0.1:6514", Expired: 1, LastExpired: now}}
+		}, Losing, "1 record lost at tcp://127.0.0.1:6514, last 0 s ago: the spool was full or damaged", "repair the target, or raise spool.max_size"},
 	} {
 		t.Run(c.about, func(t *testing.T) {
 			s := status()
