@@ -69,8 +69,8 @@ var Table = []Counter{
 		field: func(r *Reading) *uint64 { return &r.Truncated },
 		own:   func(c *Counters) uint64 { return c.Truncated.Load() }},
 	{Name: "unparsed", Metric: "datagrams_unparsed_total", total: unparsed,
-		Help: "Delivered datagrams that fit no grammar of the protocol; 0 with format: original, " +
-			"which decodes nothing.",
+		Help: "Delivered datagrams that fit no grammar of the protocol, or must not be answered " +
+			"(dns); 0 with format: original, which decodes nothing.",
 		field: func(r *Reading) *uint64 { return &r.Unparsed },
 		own:   func(c *Counters) uint64 { return c.Unparsed.Load() }},
 	{Name: "malformed_header", Metric: "datagrams_malformed_header_total", total: malformedHeader,
@@ -95,7 +95,7 @@ var Table = []Counter{
 		last:  func(t *DropTimes) *time.Time { return &t.RateLimited },
 		own:   func(c *Counters) uint64 { return c.RateLimited.Load() }},
 	{Name: "malformed", Drop: OnPurpose, total: malformed,
-		Help:  "Messages that must not be answered (dns).",
+		Help:  "Messages that must not be answered, and have no record (dns with output: discard).",
 		field: func(r *Reading) *uint64 { return &r.Dropped.Malformed },
 		last:  func(t *DropTimes) *time.Time { return &t.Malformed },
 		own:   func(c *Counters) uint64 { return c.Malformed.Load() }},

@@ -10,6 +10,8 @@ type Batch struct {
 	Datagrams []Datagram
 	// ReceivedAt is when the receive call returned.
 	ReceivedAt time.Time
+	// Port is the port at which the datagrams arrived; 0: unknown.
+	Port uint16
 	// Replies are queued by Reply, for the engine to send.
 	Replies []Reply
 

@@ -72,6 +72,7 @@ func newShard(g *Group, index, fd int) (*shard, error) {
 		begin:          make(chan struct{}, 1),
 		gone:           make(chan struct{}),
 	}
+	s.batch.Port = g.address.Port()
 	if s.handler == nil {
 		s.handler = discardHandler
 	}

@@ -87,11 +87,12 @@ func (s *Service) serve() error {
 }
 
 // handler returns the handler of a connection.
-func (s *Service) handler(client netip.AddrPort) dnstcp.Handler {
+func (s *Service) handler(client, local netip.AddrPort) dnstcp.Handler {
 	stream := s.Server.Stream()
+	stream.Destination = local
 	return func(dst, question []byte) []byte {
 		reply := stream.Answer(dst, question, client)
-		if reply != nil && s.sink != nil {
+		if s.sink != nil {
 			s.mu.Lock()
 			s.sink.Commit(stream.Record(s.sink.Buffer()))
 			s.records++

@@ -59,8 +59,8 @@ type Server struct {
 	// MinMessage is the smallest length of a message. A shorter message ends the connection, since
 	// the following bytes have no known meaning.
 	MinMessage int
-	// NewHandler returns the Handler of a new connection.
-	NewHandler func(client netip.AddrPort) Handler
+	// NewHandler returns the Handler of a new connection from a client to an address of this host.
+	NewHandler func(client, local netip.AddrPort) Handler
 	// CountOutcome is called with the outcome of each connection, if not nil. CountOutcome must not
 	// call the server.
 	CountOutcome func(Outcome)
@@ -128,7 +128,8 @@ const acceptRetryInterval = 50 * time.Millisecond
 
 // acceptConnection serves a connection, if the client is admitted and the server has room.
 func (s *Server) acceptConnection(socket net.Conn) {
-	client, ok := clientOf(socket)
+	client, ok := addressOf(socket.RemoteAddr())
+	local, _ := addressOf(socket.LocalAddr())
 	if !ok || s.Admit != nil && !s.Admit(client.Addr()) {
 		s.countOutcome(NotAdmitted)
 		socket.Close()
@@ -154,7 +155,7 @@ func (s *Server) acceptConnection(socket net.Conn) {
 	s.countOutcome(Accepted)
 	s.served++
 	s.goroutines.Go(func() {
-		s.serveConnection(c, s.NewHandler(client))
+		s.serveConnection(c, s.NewHandler(client, local))
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.table.Remove(c)
@@ -163,8 +164,9 @@ func (s *Server) acceptConnection(socket net.Conn) {
 	})
 }
 
-func clientOf(conn net.Conn) (netip.AddrPort, bool) {
-	tcp, ok := conn.RemoteAddr().(*net.TCPAddr)
+// addressOf returns the address of an end of a TCP connection.
+func addressOf(end net.Addr) (netip.AddrPort, bool) {
+	tcp, ok := end.(*net.TCPAddr)
 	if !ok {
 		return netip.AddrPort{}, false
 	}

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func startServer(t *testing.T, s *Server) string {
 	t.Helper()
 	if s.NewHandler == nil {
-		s.NewHandler = func(netip.AddrPort) Handler {
+		s.NewHandler = func(_, _ netip.AddrPort) Handler {
 			return func(dst, question []byte) []byte {
 				if string(question) == "silence" {
 					return nil
@@ -377,7 +377,7 @@ func TestBlockedHandlers(t *testing.T) {
 	var asked atomic.Int32
 	stuck := make(chan struct{})
 	var is outcomes
-	to := startServer(t, &Server{CountOutcome: is.count, NewHandler: func(netip.AddrPort) Handler {
+	to := startServer(t, &Server{CountOutcome: is.count, NewHandler: func(_, _ netip.AddrPort) Handler {
 		return func(dst, question []byte) []byte {
 			asked.Add(1)
 			<-stuck

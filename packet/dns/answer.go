@@ -46,6 +46,7 @@ func (z *Zones) appendReply(dst []byte, q *query, rcode responseCode, maxSize in
 func (z *Zones) closestNode(q *query) (n *node, exact bool) {
 	for i := max(0, q.labels-z.maxLabels); i <= q.labels; i++ {
 		if n := z.findNode(q.lowerName[q.labelStarts[i]:len(q.name)]); n != nil {
+			q.closest = i
 			return n, i == 0
 		}
 	}

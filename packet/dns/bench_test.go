@@ -2,8 +2,12 @@ package dns
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/udpshard/udpshard/packet"
 )
 
 // questionKinds has a question for each way to an answer.
@@ -72,4 +76,30 @@ func BenchmarkLarge(b *testing.B) {
 		messages = append(messages, packQuestion(b, fmt.Sprintf("host-%d.large.test. A", i*7919%names), true, MaxUDPSize))
 	}
 	benchmarkAnswer(b, z, messages)
+}
+
+// BenchmarkHandle answers batches of 64 queries as a shard does, with and without records: ns/op is
+// of a query.
+func BenchmarkHandle(b *testing.B) {
+	var messages [][]byte
+	for _, kind := range questionKinds {
+		messages = append(messages, packQuestion(b, kind.question, true, MaxUDPSize))
+	}
+	for _, recorded := range []bool{false, true} {
+		b.Run(fmt.Sprintf("records=%t", recorded), func(b *testing.B) {
+			s := NewServer(mustZones(b, testZone), Options{Listener: "dns", Records: recorded})
+			h, sink := s.Handler(0), new(records)
+			batch := packet.NewBatch(64, MaxUDPSize, sink)
+			b.ReportAllocs()
+			for i := 0; i < b.N; i += cap(batch.Datagrams) {
+				sink.buf = sink.buf[:0]
+				batch.Reset(time.Now())
+				for j := range cap(batch.Datagrams) {
+					batch.Datagrams = append(batch.Datagrams, packet.Datagram{Payload: messages[j%len(messages)],
+						Source: netip.MustParseAddrPort(client), Destination: netip.MustParseAddr("192.0.2.53")})
+				}
+				h.Handle(batch)
+			}
+		})
+	}
 }

@@ -16,6 +16,7 @@ const (
 	optSize      = 11 // octets, without options
 	maxCookie    = 40 // octets: the client's 8 and the server's 32 (RFC 7873 section 4)
 	flagDO       = 1 << 15
+	optionSubnet = 8  // RFC 7871
 	optionCookie = 10 // RFC 7873
 	optionError  = 15 // RFC 8914
 
@@ -37,8 +38,11 @@ func (q *query) readOPT(fixed, options []byte) bool {
 		if len(options) < 4+n {
 			return false
 		}
-		if code == optionCookie && q.cookie == nil {
+		switch {
+		case code == optionCookie && q.cookie == nil:
 			q.cookie = options[4 : 4+n : 4+n]
+		case code == optionSubnet && q.subnet == nil:
+			q.subnet = options[4 : 4+n : 4+n]
 		}
 		options = options[4+n:]
 	}

@@ -1,37 +1,16 @@
 package dns
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/udpshard/udpshard/internal/dnsrecord"
+)
 
 const (
 	maxName   = 255 // octets, including the root's (RFC 1035 section 2.3.4)
 	maxLabels = 127 // with one octet each, in maxName octets
 	maxLabel  = 63  // octets; a larger length octet is a pointer or reserved (RFC 1035 section 4.1.4)
 )
-
-// appendName appends a name in wire form, without pointers, as text of a master file (RFC 1035
-// section 5.1): fully qualified, with a backslash before special characters, and \DDD for octets
-// that do not print.
-func appendName(dst []byte, wire []byte) []byte {
-	if len(wire) > 0 && wire[0] == 0 {
-		return append(dst, '.')
-	}
-	for i := 0; i < len(wire) && wire[i] != 0; {
-		end := min(i+1+int(wire[i]), len(wire))
-		for _, c := range wire[i+1 : end] {
-			switch {
-			case c <= ' ' || c > '~':
-				dst = append(dst, '\\', '0'+c/100, '0'+c/10%10, '0'+c%10)
-			case c == '.' || c == '\\' || c == '"' || c == '(' || c == ')' || c == ';' || c == '@' || c == '$':
-				dst = append(dst, '\\', c)
-			default:
-				dst = append(dst, c)
-			}
-		}
-		dst = append(dst, '.')
-		i = end
-	}
-	return dst
-}
 
 // skipName returns the end of the name that begins at i, or -1 for an invalid name. A pointer ends
 // the name (RFC 1035 section 4.1.4). Its target is not read, but must be before the pointer.
@@ -114,4 +93,4 @@ func countLabels(name string) int {
 }
 
 // nameText returns a name in wire form as text of a master file, for errors.
-func nameText(name string) string { return string(appendName(nil, []byte(name))) }
+func nameText(name string) string { return string(dnsrecord.AppendName(nil, []byte(name))) }

@@ -27,17 +27,28 @@ type query struct {
 	class uint16
 	end   int // of the question in the message; 12 without a question
 
+	malformed string // the part that breaks the rules; "": none
+
 	edns    bool   // the message is readable to its end, and has one OPT record
 	size    uint16 // largest UDP message that the sender accepts, as sent; 0 without EDNS
 	version uint8
 	do      bool
 	cookie  []byte // the data of option 10 (RFC 7873), nil without
+	subnet  []byte // the data of option 8 (RFC 7871), nil without
 
 	question    []byte // name, type and class
 	matchedName []byte // name of the node that the answer comes from; with the rate limit and NXDOMAIN, of the zone; nil outside all zones
 	labels      int    // of the name, without the root
+	closest     int    // labels before the closest name that has a node; -1 outside all zones
 	labelStarts [maxLabels + 1]uint8
 	lowerName   [maxName + 1]byte
+}
+
+// reset clears the fields of the last message.
+func (q *query) reset() {
+	q.name, q.question, q.rtype, q.class, q.end, q.labels, q.closest = nil, nil, 0, 0, HeaderSize, 0, -1
+	q.edns, q.size, q.version, q.do, q.cookie, q.subnet = false, 0, 0, false, nil, nil
+	q.malformed = ""
 }
 
 // opcode returns the kind of query: 0 is a standard query (RFC 1035 section 4.1.1).
@@ -56,19 +67,25 @@ func (q *query) opcode() int { return int(q.flags&maskOpcode) >> 11 }
 //   - rcodeNotAuth: type IXFR. Zone transfers are not offered.
 //   - rcodeRefused: the class is neither IN nor ANY.
 func (q *query) decode(message []byte) (rcode responseCode, ok bool) {
+	q.reset()
 	if len(message) < HeaderSize {
+		q.malformed = "header"
 		return rcodeFormErr, false
 	}
 	q.id = binary.BigEndian.Uint16(message)
 	q.flags = binary.BigEndian.Uint16(message[2:])
-	q.name, q.question, q.rtype, q.class, q.end, q.labels = nil, nil, 0, 0, HeaderSize, 0
-	q.edns, q.size, q.version, q.do, q.cookie = false, 0, 0, false, nil
-	if q.flags&flagQR != 0 {
+	switch {
+	case q.flags&flagQR != 0:
+		q.malformed = "qr"
 		return rcodeFormErr, false
+	case !q.readQuestion(message):
+		q.malformed = "question"
+	case !q.readRecords(message):
+		q.malformed = "records"
 	}
-	formed := q.readQuestion(message) && q.readRecords(message)
+	formed := q.malformed == ""
 	if !formed {
-		q.edns, q.size, q.cookie = false, 0, nil
+		q.edns, q.size, q.cookie, q.subnet = false, 0, nil, nil
 	}
 	switch {
 	case q.edns && q.version != 0:

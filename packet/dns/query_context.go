@@ -1,26 +1,22 @@
 package dns
 
 import (
+	"cmp"
 	"encoding/binary"
 	"net/netip"
 	"time"
 
-	"github.com/udpshard/udpshard/packet/record"
+	"github.com/udpshard/udpshard/internal/dnsrecord"
 )
 
 // queryContext is a query and its reply on one thread. The memory is reused for the next query.
 type queryContext struct {
 	server   *Server
 	counters *counters
-	tail     record.Tail
+	records  *dnsrecord.JSON // nil: none
 	query    query
-	rcode    responseCode // of the reply that was sent
-	flags    uint16       // the reply's flags word; 0 (without QR) if no reply was sent
 	cookie   [goodCookieLen]byte
-	nameText []byte
-
-	source     netip.AddrPort // set by a Stream only, as is receivedAt
-	receivedAt time.Time
+	exchange dnsrecord.Exchange // of the query, for its record
 }
 
 // replyOutcome says what happened to a message.
@@ -35,7 +31,7 @@ const (
 // appendReply appends the reply to a message to dst, or returns nil if no reply is due.
 func (x *queryContext) appendReply(zones *Zones, dst, message []byte, source netip.Addr, now time.Time, maxSize int) ([]byte, replyOutcome) {
 	q := &x.query
-	x.rcode, x.flags = 0, 0
+	x.resetExchange()
 	rcode, ok := q.decode(message)
 	if !ok {
 		x.counters.increment(ignoredIndex)
@@ -43,6 +39,9 @@ func (x *queryContext) appendReply(zones *Zones, dst, message []byte, source net
 	}
 	x.counters.countQuery(q)
 	rcode, cookie, trusted := x.checkCookie(rcode, source, now)
+	if rcode == rcodeFormErr && q.malformed == "" { // readable, without a question
+		q.malformed = "question"
+	}
 	var reply []byte
 	if q.name == nil {
 		reply = appendError(dst, q, rcode, cookie)
@@ -58,7 +57,7 @@ func (x *queryContext) appendReply(zones *Zones, dst, message []byte, source net
 			return nil, withheld
 		}
 	}
-	x.rcode, x.flags = rcode, binary.BigEndian.Uint16(reply[len(dst)+2:])
+	x.exchange.Rcode = uint16(rcode)
 	x.counters.countResponse(rcode)
 	return reply, answered
 }
@@ -71,9 +70,11 @@ func (x *queryContext) limitReply(reply []byte, start int, rcode responseCode, c
 	switch server.options.Limits.decide(source, class, q.matchedName, now.Sub(server.startedAt)) {
 	case verdictDrop:
 		x.counters.increment(droppedIndex)
+		x.exchange.Limited = "dropped"
 		return nil, rcode
 	case verdictSlip:
 		x.counters.increment(slippedIndex)
+		x.exchange.Limited = "truncated"
 		switch {
 		case class == rateError: // has no records already
 		case cookie != nil:
@@ -94,12 +95,13 @@ func (x *queryContext) checkCookie(rcode responseCode, source netip.Addr, now ti
 		return rcode, nil, false
 	}
 	status := cookies.check(q.cookie, source, now)
+	x.exchange.Cookie = cookieNames[status]
 	switch status {
 	case cookieNone:
 		return rcode, nil, false
 	case cookieMalformed:
 		if rcode != rcodeNotImp {
-			rcode = rcodeFormErr
+			rcode, q.malformed = rcodeFormErr, cmp.Or(q.malformed, "cookie")
 		}
 		return rcode, nil, false
 	}

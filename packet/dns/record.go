@@ -1,48 +1,40 @@
 package dns
 
 import (
-	"strconv"
-
-	"github.com/udpshard/udpshard/packet/record"
+	"net/netip"
+	"time"
 )
 
-// appendRecord appends the members of a query's record, without the tail.
-func (x *queryContext) appendRecord(dst []byte) []byte {
-	q := &x.query
-	dst = append(dst, `{"id":`...)
-	dst = strconv.AppendUint(dst, uint64(q.id), 10)
-	if len(q.name) > 0 {
-		x.nameText = appendName(x.nameText[:0], q.name)
-		dst = append(dst, `,"name":`...)
-		dst = record.AppendString(dst, x.nameText)
-		dst = append(dst, `,"type":"`...)
-		dst = appendType(dst, q.rtype)
-		dst = append(dst, `","class":"`...)
-		dst = appendClass(dst, q.class)
-		dst = append(dst, '"')
-	}
-	dst = append(dst, `,"opcode":"`...)
-	dst = appendOpcode(dst, q.opcode())
-	dst = append(dst, '"')
-	if x.flags == 0 {
-		return dst
-	}
-	dst = append(dst, `,"rcode":"`...)
-	dst = appendRcode(dst, x.rcode)
-	dst = append(dst, `","flags":[`...)
-	for _, f := range flagNames {
-		if x.flags&f.bit != 0 {
-			dst = append(dst, f.text...)
-		}
-	}
-	dst[len(dst)-1] = ']' // a reply has at least QR
-	return dst
+// cookieNames are the values of the member edns.cookie in records.
+var cookieNames = [...]string{
+	cookieNone: "", cookieClient: "client", cookieGood: "valid", cookieBad: "bad", cookieMalformed: "bad",
 }
 
-// flagNames are the flags of the header, by the names that dig prints.
-var flagNames = []struct {
-	bit  uint16
-	text string
-}{
-	{1 << 15, `"qr",`}, {1 << 10, `"aa",`}, {1 << 9, `"tc",`}, {1 << 8, `"rd",`}, {1 << 7, `"ra",`}, {1 << 5, `"ad",`}, {1 << 4, `"cd",`},
+// ignoreForged ignores a message from the port of a reflector.
+func (x *queryContext) ignoreForged() {
+	x.counters.increment(ignoredIndex)
+	x.resetExchange()
+	x.query.reset()
+	x.query.malformed = "source_port"
+}
+
+// resetExchange clears what describe does not set.
+func (x *queryContext) resetExchange() {
+	x.exchange.Rcode, x.exchange.Cookie, x.exchange.Limited = 0, "", ""
+}
+
+// describe completes the exchange of a message, after appendReply. The reply is ready now.
+func (x *queryContext) describe(
+	zones *Zones, message, reply []byte, source, destination netip.AddrPort, receivedAt time.Time,
+) {
+	q, e := &x.query, &x.exchange
+	e.Duration = max(0, time.Since(receivedAt))
+	e.Message, e.Reply, e.ReceivedAt = message, reply, receivedAt
+	e.Source, e.Destination = source, destination
+	e.Name, e.Type, e.Class, e.Zone = q.name, q.rtype, q.class, nil
+	if q.closest >= 0 {
+		e.Zone = zones.apexOf(q.lowerName[q.labelStarts[q.closest]:len(q.name)])
+	}
+	e.EDNS, e.Version, e.Size, e.DO, e.ClientSubnet = q.edns, q.version, q.size, q.do, q.subnet
+	e.Malformed = q.malformed
 }

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/udpshard/udpshard/internal/dnsrecord"
 	"github.com/udpshard/udpshard/packet"
 	"github.com/udpshard/udpshard/packet/record"
 )
@@ -14,7 +15,7 @@ import (
 // records.
 type Options struct {
 	Listener string       // the listener's name in records
-	Records  bool         // make a record of each query
+	Records  bool         // make a record of each message
 	Limits   *RateLimiter // of responses; nil is no limit
 	Cookies  *Cookies     // nil: cookies are ignored
 	// Counters returns the NumCounters numbers in which a shard counts, or all streams if the shard
@@ -90,35 +91,50 @@ func (s *Server) Handler(shard int) packet.Handler {
 }
 
 // Stream returns a Stream for one connection. Records of streams name no shard.
-func (s *Server) Stream() *Stream { return &Stream{s.newQueryContext(record.NoShard, s.streams)} }
+func (s *Server) Stream() *Stream {
+	x := s.newQueryContext(record.NoShard, s.streams)
+	x.exchange.Transport = dnsrecord.TCP
+	return &Stream{queryContext: x}
+}
 
 func (s *Server) newQueryContext(shard int, c *counters) queryContext {
-	return queryContext{server: s, counters: c, tail: record.NewTail(s.options.Listener, shard)}
+	x := queryContext{server: s, counters: c}
+	if s.options.Records {
+		x.records = dnsrecord.NewJSON(s.options.Listener, shard)
+	}
+	return x
 }
 
 // handler answers the batches of one shard.
 type handler struct{ queryContext }
 
-// Handle implements packet.Handler.
+// Handle implements packet.Handler. With records, a message that must not be answered counts as
+// unparsed, since it has a record, and else as malformed.
 func (h *handler) Handle(b *packet.Batch) {
 	zones, now := h.server.zones.Load(), b.ReceivedAt
 	for i := range b.Datagrams {
 		d := &b.Datagrams[i]
+		var reply []byte
+		result := ignored
 		if isReflectorPort(d.Source.Port()) {
-			h.counters.increment(ignoredIndex)
-			b.Malformed()
-			continue
-		}
-		reply, result := h.appendReply(zones, b.ReplyBuffer(i), d.Payload, d.Source.Addr(), now, MaxUDPSize)
-		if result == ignored {
-			b.Malformed()
-			continue
+			h.ignoreForged()
+		} else {
+			reply, result = h.appendReply(zones, b.ReplyBuffer(i), d.Payload, d.Source.Addr(), now, MaxUDPSize)
 		}
 		if result == answered {
 			b.Reply(i, reply)
 		}
-		if h.server.options.Records {
-			b.Commit(h.tail.Append(h.appendRecord(b.Record()), now, d.Source, "", "", d.Truncated))
+		switch {
+		case h.records != nil:
+			to := netip.AddrPortFrom(d.Destination, b.Port)
+			h.describe(zones, d.Payload, reply, d.Source, to, now)
+			h.exchange.Truncated = d.Truncated
+			b.Commit(h.records.Append(b.Record(), &h.exchange))
+			if result == ignored {
+				b.Unparsed()
+			}
+		case result == ignored:
+			b.Malformed()
 		}
 	}
 }
@@ -136,19 +152,24 @@ func isReflectorPort(port uint16) bool {
 }
 
 // Stream answers the queries of one connection. A Stream belongs to one goroutine at a time.
-type Stream struct{ queryContext }
+type Stream struct {
+	queryContext
+	Destination netip.AddrPort // of the connection, for records; the zero AddrPort is unknown
+}
 
 // Answer appends the reply to a query to dst. For a message without a reply the result is nil.
 func (s *Stream) Answer(dst, question []byte, source netip.AddrPort) []byte {
-	s.source, s.receivedAt = source, time.Now()
-	reply, result := s.appendReply(s.server.zones.Load(), dst, question, source.Addr(), s.receivedAt, maxTCPSize)
+	now, zones := time.Now(), s.server.zones.Load()
+	reply, result := s.appendReply(zones, dst, question, source.Addr(), now, maxTCPSize)
 	if result != answered {
-		return nil
+		reply = nil
+	}
+	if s.records != nil {
+		s.describe(zones, question, reply[min(len(dst), len(reply)):], source, s.Destination, now)
 	}
 	return reply
 }
 
-// Record appends the record of the query that Answer had last.
-func (s *Stream) Record(dst []byte) []byte {
-	return s.tail.Append(s.appendRecord(dst), s.receivedAt, s.source, "", "", false)
-}
+// Record appends the record of the message that Answer had last, while the message and the reply
+// are as they were. The Server has Options.Records.
+func (s *Stream) Record(dst []byte) []byte { return s.records.Append(dst, &s.exchange) }

@@ -2,10 +2,12 @@ package dns
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"net/netip"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -59,8 +61,10 @@ func (d *testServer) ask(from string, questions ...[]byte) (replies []*dns.Msg, 
 	d.t.Helper()
 	b := packet.NewBatch(len(questions), MaxUDPSize, &d.sink)
 	b.Reset(d.receivedAt)
+	b.Port = 53
 	for _, q := range questions {
-		b.Datagrams = append(b.Datagrams, packet.Datagram{Payload: q, Source: netip.MustParseAddrPort(from)})
+		b.Datagrams = append(b.Datagrams, packet.Datagram{
+			Payload: q, Source: netip.MustParseAddrPort(from), Destination: netip.MustParseAddr("192.0.2.53")})
 	}
 	d.handler.Handle(b)
 	replies = make([]*dns.Msg, len(questions))
@@ -108,49 +112,112 @@ func cookieOf(m *dns.Msg) string {
 
 const client = "198.51.100.7:5000"
 
-// Every answered question has a record, with the documented members in order. Ignored messages have
-// no record.
+// durations are members that differ from run to run.
+var durations = regexp.MustCompile(`"duration_us":\d+,`)
+
+// Every message has a record, with the documented members in order. Messages that must not be
+// answered count as unparsed.
 func TestRecordsOfQueries(t *testing.T) {
-	d := newTestServer(t, Options{Records: true})
+	d := newTestServer(t, Options{Records: true, Cookies: NewCookies(NewSecret())})
 	d.receivedAt = time.Date(2026, 11, 20, 10, 0, 0, 5_000_000, time.UTC)
 	response := packQuery(t, "www.example.", dns.TypeA, func(m *dns.Msg) { m.Response = true })
-	replies, tally := d.ask(client,
+	questions := [][]byte{
 		packQuery(t, "WwW.example.", dns.TypeA),
 		response,
-		packQuery(t, "missing.example.", dns.TypeHTTPS, func(m *dns.Msg) { m.RecursionDesired = false }),
+		packQuery(t, "missing.example.", dns.TypeHTTPS, func(m *dns.Msg) { m.RecursionDesired, m.CheckingDisabled = false, true }),
 		packQuery(t, `a\.b\"c.example.`, dns.TypeANY, func(m *dns.Msg) { m.Question[0].Qclass = dns.ClassCHAOS }),
 		[]byte("\x12\x34\x28\x00\x00\x00\x00\x00\x00\x00\x00\x00"), // UPDATE, without a question
 		[]byte("too short"),
-	)
-	if tally != (packet.Tally{Recorded: 4, Malformed: 2}) {
+		packQuery(t, "x.child.example.", dns.TypeA, func(m *dns.Msg) { m.SetEdns0(4096, true) }),
+		packQuery(t, "x.wild.example.", dns.TypeMX, withCookie("0102030405060708")),
+		packQuery(t, "example.", dns.TypeNS, withCookie("0102030405060708"+strings.Repeat("00", 16))),
+		packQuery(t, "example.", dns.TypeNS, withCookie("010203")),
+		packQuery(t, "other.test.", dns.TypeA, func(m *dns.Msg) {
+			m.SetEdns0(1232, false)
+			subnet := &dns.EDNS0_SUBNET{Code: dns.EDNS0SUBNET, Family: 1, SourceNetmask: 24, Address: []byte{192, 0, 2, 0}}
+			m.IsEdns0().Option = []dns.EDNS0{subnet}
+		}),
+		[]byte("\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\xc0\x0c\x00\x01\x00\x01"), // a pointer in the question
+		append(packQuery(t, "www.example.", dns.TypeA), 0),                                 // a byte too many
+		[]byte("\x12\x34\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"),                         // no question
+	}
+	replies, tally := d.ask(client, questions...)
+	if tally != (packet.Tally{Recorded: len(questions), Unparsed: 2}) {
 		t.Errorf("%+v", tally)
 	}
-	for i, want := range []bool{true, false, true, true, true, false} {
-		if (replies[i] != nil) != want {
+	for i, m := range replies {
+		if want := i != 1 && i != 5; (m != nil) != want {
 			t.Errorf("question %d: answered is %t", i, !want)
 		}
 	}
-	tail := `"received_at":"2026-11-20T10:00:00.005000Z","source":"198.51.100.7:5000","listener":"dns","shard":3}` + "\n"
-	want := `{"id":4711,"name":"WwW.example.","type":"A","class":"IN","opcode":"QUERY","rcode":"NOERROR","flags":["qr","aa","rd"],` + tail +
-		`{"id":4711,"name":"missing.example.","type":"HTTPS","class":"IN","opcode":"QUERY","rcode":"NXDOMAIN","flags":["qr","aa"],` + tail +
-		`{"id":4711,"name":"a\\.b\\\"c.example.","type":"ANY","class":"CH","opcode":"QUERY","rcode":"REFUSED","flags":["qr","rd"],` + tail +
-		`{"id":4660,"opcode":"UPDATE","rcode":"NOTIMP","flags":["qr"],` + tail
-	if got := string(d.sink.buf); got != want {
+	const (
+		to    = `"transport":"udp","destination":"192.0.2.53:53",`
+		where = `"received_at":"2026-11-20T10:00:00.005000Z","source":"198.51.100.7:5000","listener":"dns","shard":3`
+		ns    = `{"id":4711,"name":"example.","type":"NS","class":"IN","opcode":"QUERY",`
+	)
+	whole := func(i int) string { return base64.StdEncoding.EncodeToString(questions[i]) }
+	want := `{"id":4711,"name":"WwW.example.","type":"A","class":"IN","opcode":"QUERY","rcode":"NOERROR","flags":["qr","aa","rd"],"answers":1,"zone":"example.","rd":true,` + to + `"query_size":29,"reply_size":45,` + where + "}\n" +
+		`{"id":4711,"opcode":"QUERY","rd":true,"message_base64":"` + whole(1) + `",` + to + `"query_size":29,` + where + `,"malformed":"qr"}` + "\n" +
+		`{"id":4711,"name":"missing.example.","type":"HTTPS","class":"IN","opcode":"QUERY","rcode":"NXDOMAIN","flags":["qr","aa"],"answers":0,"zone":"example.","cd":true,` + to + `"query_size":33,"reply_size":84,` + where + "}\n" +
+		`{"id":4711,"name":"a\\.b\\\"c.example.","type":"ANY","class":"CH","opcode":"QUERY","rcode":"REFUSED","flags":["qr","rd"],"answers":0,"rd":true,` + to + `"query_size":31,"reply_size":31,` + where + "}\n" +
+		`{"id":4660,"opcode":"UPDATE","rcode":"NOTIMP","flags":["qr"],"answers":0,` + to + `"query_size":12,"reply_size":12,` + where + "}\n" +
+		`{"message_base64":"` + whole(5) + `",` + to + `"query_size":9,` + where + `,"malformed":"header"}` + "\n" +
+		`{"id":4711,"name":"x.child.example.","type":"A","class":"IN","opcode":"QUERY","rcode":"NOERROR","flags":["qr","rd"],"answers":0,"zone":"example.","rd":true,"edns":{"version":0,"size":4096,"do":true},` + to + `"query_size":44,"reply_size":77,` + where + "}\n" +
+		`{"id":4711,"name":"x.wild.example.","type":"MX","class":"IN","opcode":"QUERY","rcode":"NOERROR","flags":["qr","aa","rd"],"answers":0,"zone":"example.","rd":true,"edns":{"version":0,"size":1232,"cookie":"client"},` + to + `"query_size":55,"reply_size":122,` + where + "}\n" +
+		ns + `"rcode":"NOERROR","flags":["qr","aa","rd"],"answers":1,"zone":"example.","rd":true,"edns":{"version":0,"size":1232,"cookie":"bad"},` + to + `"query_size":64,"reply_size":98,` + where + "}\n" +
+		ns + `"rcode":"FORMERR","flags":["qr","rd"],"answers":0,"rd":true,"edns":{"version":0,"size":1232,"cookie":"bad"},"message_base64":"` + whole(9) + `",` + to + `"query_size":43,"reply_size":36,` + where + `,"malformed":"cookie"}` + "\n" +
+		`{"id":4711,"name":"other.test.","type":"A","class":"IN","opcode":"QUERY","rcode":"REFUSED","flags":["qr","rd"],"answers":0,"rd":true,"edns":{"version":0,"size":1232,"client_subnet":"192.0.2.0/24"},` + to + `"query_size":50,"reply_size":45,` + where + "}\n" +
+		`{"id":4660,"opcode":"QUERY","rcode":"FORMERR","flags":["qr","rd"],"answers":0,"rd":true,"message_base64":"` + whole(11) + `",` + to + `"query_size":18,"reply_size":12,` + where + `,"malformed":"question"}` + "\n" +
+		`{"id":4711,"name":"www.example.","type":"A","class":"IN","opcode":"QUERY","rcode":"FORMERR","flags":["qr","rd"],"answers":0,"rd":true,"message_base64":"` + whole(12) + `",` + to + `"query_size":30,"reply_size":29,` + where + `,"malformed":"records"}` + "\n" +
+		`{"id":4660,"opcode":"QUERY","rcode":"FORMERR","flags":["qr"],"answers":0,"message_base64":"` + whole(13) + `",` + to + `"query_size":12,"reply_size":12,` + where + `,"malformed":"question"}` + "\n"
+	if got := durations.ReplaceAllString(string(d.sink.buf), ""); got != want {
 		t.Errorf("records\n%swant\n%s", got, want)
 	}
-	for line := range bytes.Lines(d.sink.buf) {
-		if !json.Valid(line) {
-			t.Errorf("no JSON: %s", line)
-		}
+	if n := len(durations.FindAll(d.sink.buf, -1)); n != len(questions) {
+		t.Errorf("%d records with a duration", n)
 	}
 	counts := d.server.Counts()
-	if counts.Types["A"] != 1 || counts.Types["HTTPS"] != 1 || counts.Types["ANY"] != 1 || counts.Types[otherName] != 1 || counts.Rcodes["NXDOMAIN"] != 1 || counts.Ignored != 2 {
+	if counts.Types["A"] != 4 || counts.Types["HTTPS"] != 1 || counts.Types["ANY"] != 1 || counts.Rcodes["NXDOMAIN"] != 1 || counts.Ignored != 2 {
 		t.Errorf("%+v", counts)
 	}
 }
 
-// Queries from the ports of reflectors are forged, and ignored.
+// duration_us is the time since the batch was received.
+func TestDurations(t *testing.T) {
+	d := newTestServer(t, Options{Records: true})
+	d.receivedAt = time.Now().Add(-time.Hour)
+	d.ask(client, packQuery(t, "www.example.", dns.TypeA))
+	var r struct {
+		Duration int64 `json:"duration_us"`
+	}
+	if err := json.Unmarshal(d.sink.buf, &r); err != nil {
+		t.Fatal(err)
+	}
+	if d := time.Duration(r.Duration) * time.Microsecond; d < time.Hour || d > time.Hour+time.Minute {
+		t.Error(d)
+	}
+}
+
+// Queries from the ports of reflectors are forged, and ignored. Without records they count as
+// malformed, and with records as unparsed.
 func TestPortsOfReflectors(t *testing.T) {
+	recorded := newTestServer(t, Options{Records: true})
+	recorded.ask(client, packQuery(t, "www.example.", dns.TypeA)) // leaves nothing for the next record
+	recorded.sink.buf = nil
+	forged := packQuery(t, "www.example.", dns.TypeA)
+	if replies, tally := recorded.ask("198.51.100.7:53", forged, forged); replies[0] == nil || tally.Recorded != 2 || tally.Unparsed != 0 {
+		t.Errorf("%v, %+v", replies, tally)
+	}
+	recorded.sink.buf = nil
+	if replies, tally := recorded.ask("198.51.100.7:19", forged); replies[0] != nil || tally != (packet.Tally{Recorded: 1, Unparsed: 1}) {
+		t.Errorf("%v, %+v", replies, tally)
+	}
+	want := `{"id":4711,"opcode":"QUERY","rd":true,"message_base64":"` + base64.StdEncoding.EncodeToString(forged) +
+		`","transport":"udp","destination":"192.0.2.53:53","query_size":29,"duration_us":`
+	if got := string(recorded.sink.buf); !strings.HasPrefix(got, want) || !strings.HasSuffix(got, `"malformed":"source_port"}`+"\n") {
+		t.Error(got)
+	}
+
 	d := newTestServer(t, Options{})
 	ignored := 0
 	for port, answered := range map[int]bool{0: false, 7: false, 19: false, 53: true, 123: false, 389: false, 1024: true, 53000: true} {
@@ -214,6 +281,9 @@ func TestResponsesAreLimited(t *testing.T) {
 			checkCounts(t, d.server.Counts(), sent)
 			if counts := d.server.Counts(); counts.Dropped != 10 || counts.Slipped != 10 {
 				t.Errorf("%+v", counts)
+			}
+			if n := bytes.Count(d.sink.buf, []byte(`"limited":"truncated"`)); n != 10 {
+				t.Errorf("%d records of truncated responses", n)
 			}
 			// Clients in another network are not limited.
 			if replies, _ := d.ask("203.0.113.1:5000", test.ask(99)); replies[0] == nil || replies[0].Truncated {
@@ -322,7 +392,7 @@ func checkRecords(t *testing.T, text []byte, sent []*dns.Msg) {
 		if len(sent) == 0 {
 			t.Fatalf("one record more: %s", line)
 		}
-		want := `"opcode":"QUERY","received_at":` // neither rcode nor flags
+		want := `"opcode":"QUERY",` // neither rcode nor flags
 		if m := sent[0]; m != nil {
 			flags := `"qr",`
 			for _, f := range []struct {
@@ -333,10 +403,14 @@ func checkRecords(t *testing.T, text []byte, sent []*dns.Msg) {
 					flags += f.text
 				}
 			}
-			want = fmt.Sprintf(`"opcode":"QUERY","rcode":%q,"flags":[%s],"received_at":`, dns.RcodeToString[m.Rcode], strings.TrimSuffix(flags, ","))
+			want = fmt.Sprintf(`"opcode":"QUERY","rcode":%q,"flags":[%s],`, dns.RcodeToString[m.Rcode], strings.TrimSuffix(flags, ","))
 		}
 		if !bytes.Contains(line, []byte(want)) || !json.Valid(line) {
 			t.Errorf("record %swithout %s", line, want)
+		}
+		dropped := bytes.Contains(line, []byte(`"limited":"dropped"`)) && !bytes.Contains(line, []byte(`"rcode"`))
+		if dropped != (sent[0] == nil) {
+			t.Errorf("record %sdropped is %t", line, !dropped)
 		}
 		sent = sent[1:]
 	}
@@ -543,13 +617,24 @@ func TestStreams(t *testing.T) {
 			t.Errorf("%v, %v", m, err)
 		}
 	}
-	if reply := s.Answer(nil, []byte("short"), netip.MustParseAddrPort(client)); reply != nil {
-		t.Errorf("%x", reply)
-	}
-	s.Answer(nil, packQuery(t, "www.example.", dns.TypeA), netip.MustParseAddrPort(client))
-	record := string(s.Record([]byte(nil)))
-	if !strings.HasPrefix(record, `{"id":4711,"name":"www.example."`) || !strings.HasSuffix(record, `"listener":"dns"}`+"\n") || strings.Contains(record, "shard") {
-		t.Error(record)
+	const to = `,"transport":"tcp","destination":"192.0.2.53:53","query_size":`
+	s.Destination = netip.MustParseAddrPort("192.0.2.53:53")
+	for question, want := range map[string][2]string{ // begin and end
+		"short": {`{"message_base64":"c2hvcnQ="` + to + `5,`, `"listener":"dns","malformed":"header"}` + "\n"},
+		string(packQuery(t, "www.example.", dns.TypeA)): {
+			`{"id":4711,"name":"www.example.","type":"A","class":"IN","opcode":"QUERY","rcode":"NOERROR",` +
+				`"flags":["qr","aa","rd"],"answers":1,"zone":"example.","rd":true` + to + `29,"reply_size":45,`,
+			`"listener":"dns"}` + "\n"},
+	} {
+		before := []byte("before")
+		reply := s.Answer(before, []byte(question), netip.MustParseAddrPort(client))
+		if short := question == "short"; short != (reply == nil) || !short && !bytes.HasPrefix(reply, before) {
+			t.Errorf("%q: %q", question, reply)
+		}
+		record := string(s.Record(nil))
+		if !strings.HasPrefix(record, want[0]) || !strings.HasSuffix(record, want[1]) {
+			t.Error(record)
+		}
 	}
 	if counts := d.server.Counts(); counts.Types["A"] != 4 || counts.Ignored != 1 {
 		t.Errorf("%+v", counts)
