@@ -76,7 +76,8 @@ var records = []struct{ text, canonical string }{
 	{"EUI64 00-00-5e-ef-10-00-00-2a", ""},                  // RFC 7043 section 4.2
 	{`URI 10 1 "ftp://ftp1.example.com/public"`, ""},       // RFC 7553 section 4.6
 	{`URI 10 1 ""`, ""},
-	{"URI 10 1 " + strings.Repeat("a", 400), `URI 10 1 "` + strings.Repeat("a", 400) + `"`},
+	{`URI 10 1 "` + strings.Repeat("a", 400) + `"`, ""},
+	{"URI 10 1 a", `URI 10 1 "a"`},
 	{`CAA 0 issue "ca1.example.net; account=230123"`, ""}, // RFC 8659 section 4.2
 	{`CAA 128 "tbs" ""`, `CAA 128 tbs ""`},
 	{"CAA 0 issue " + strings.Repeat("a", 400), `CAA 0 issue "` + strings.Repeat("a", 400) + `"`},
