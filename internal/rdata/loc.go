@@ -139,7 +139,7 @@ func cutDecimals(text string, digits int) (whole string, fraction int64, err err
 		return "", 0, fmt.Errorf("%.80q: more than %d decimal digits", text, digits)
 	}
 	n, err := parseNumber((decimals + "000")[:digits], 999)
-	if err != nil {
+	if err != nil || decimals == "" {
 		return "", 0, fmt.Errorf("%.80q: not a decimal number", text)
 	}
 	return whole, int64(n), nil

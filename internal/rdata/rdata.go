@@ -31,8 +31,11 @@ var parsers = sync.Pool{New: func() any { return new(parser) }}
 // Parse returns passes Check. An error names the type, the field and the cause.
 func Parse(rtype uint16, fields []Field, origin string) ([]byte, error) {
 	p := parsers.Get().(*parser)
-	defer parsers.Put(p)
 	*p = parser{fields: fields, origin: origin, data: p.data[:0]}
+	defer func() {
+		*p = parser{data: p.data}
+		parsers.Put(p)
+	}()
 	if err := p.parse(rtype); err != nil {
 		return nil, fmt.Errorf("%s: %w", TypeName(rtype), err)
 	}

@@ -56,15 +56,19 @@ func parseString(p *parser, split bool) error {
 	if p.data, err = decode(append(p.data, 0), f.Text); err != nil {
 		return err
 	}
-	for len(p.data)-start-1 > maxString {
-		if !split {
-			return errors.New("a string of more than 255 octets (RFC 1035 section 3.3)")
-		}
-		p.data[start] = maxString
-		start += 1 + maxString
-		p.data = slices.Insert(p.data, start, 0)
+	s := p.data[start+1:]
+	if len(s) <= maxString {
+		p.data[start] = byte(len(s))
+		return nil
 	}
-	p.data[start] = byte(len(p.data) - start - 1)
+	if !split {
+		return errors.New("a string of more than 255 octets (RFC 1035 section 3.3)")
+	}
+	s = slices.Clone(s)
+	p.data = p.data[:start]
+	for part := range slices.Chunk(s, maxString) {
+		p.data = append(append(p.data, byte(len(part))), part...)
+	}
 	return nil
 }
 
@@ -99,6 +103,19 @@ var (
 		check: remaining(0),
 		text:  appendQuoted,
 	}
+	// expression is the substitution of a NAPTR record (RFC 3402 section 3.2).
+	expression = kind{
+		form:  "string: a substitution expression, or empty",
+		parse: characterString.parse,
+		check: func(data []byte) (int, error) {
+			n, err := checkCounted(data)
+			if err == nil && n > 1 && !isExpression(data[1:n]) {
+				err = fmt.Errorf("%q: not a substitution expression (RFC 3402 section 3.2)", data[1:n])
+			}
+			return n, err
+		},
+		text: characterString.text,
+	}
 	// tag is the property of a CAA record: letters and digits (RFC 8659 section 4.1).
 	tag = kind{
 		form:  "letters and digits",
@@ -127,4 +144,33 @@ func checkCharacters(atLeast int, valid func(c byte) bool, form string) func(dat
 		}
 		return n, nil
 	}
+}
+
+// isExpression reports whether s is a delimiter, a regular expression, the delimiter, a replacement,
+// the delimiter, and the flag i or nothing; and whether the regular expression has the groups that
+// the replacement refers to (RFC 3402 section 3.2). s is not empty.
+func isExpression(s []byte) bool {
+	delimiter, delimiters, groups := s[0], 0, byte('0')
+	if delimiter < ' ' || delimiter > '~' || delimiter == '\\' || delimiter == 'i' || isDigit(delimiter) {
+		return false
+	}
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == delimiter:
+			if delimiters++; delimiters == 2 && i == 1 {
+				return false
+			}
+			if delimiters == 3 {
+				flags := string(s[i+1:])
+				return flags == "" || flags == "i"
+			}
+		case c == '\\':
+			if i++; i < len(s) && delimiters == 2 && isDigit(s[i]) && (s[i] == '0' || s[i] > groups) {
+				return false
+			}
+		case c == '(' && delimiters == 1 && groups < '9':
+			groups++
+		}
+	}
+	return false
 }

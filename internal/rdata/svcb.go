@@ -16,7 +16,6 @@ const (
 	keyMandatory     = 0
 	keyALPN          = 1
 	keyNoDefaultALPN = 2
-	keyInvalid       = 65535
 )
 
 // paramNames are the names of parameters by key. A key that is not here has the name keyNNNNN and any
@@ -90,10 +89,7 @@ func parseParam(text string) (key uint16, value []byte, err error) {
 	}
 	param := paramForms[key]
 	if param.parse == nil {
-		if hasValue {
-			return 0, nil, errors.New("the parameter has no value (RFC 9460 section 7)")
-		}
-		return key, nil, nil
+		return key, value, nil // Check refuses a value that is not empty
 	}
 	value, err = param.parse(nil, string(value))
 	return key, value, err
@@ -145,8 +141,6 @@ var params = kind{
 				return 0, fmt.Errorf("%s twice (RFC 9460 section 2.2)", appendKey(nil, key))
 			case int(key) < last:
 				return 0, errors.New("keys out of order (RFC 9460 section 2.2)")
-			case key == keyInvalid:
-				return 0, errors.New("the key 65535 is reserved (RFC 9460 section 14.3.2)")
 			case int(key) < len(paramForms):
 				if err := paramForms[key].check(value); err != nil {
 					return 0, fmt.Errorf("%s: %w", paramNames[key], err)

@@ -31,6 +31,7 @@ var serviceRecords = []struct{ text, wire, canonical string }{
 	{`SVCB 1 . dohpath="/q{?dns}" ohttp`, "0001 00 0007 0008 2f717b3f646e737d 0008 0000", ""},
 	{"SVCB 1 . key8", "0001 00 0008 0000", "SVCB 1 . ohttp"},
 	{"SVCB 1 . key65534", "0001 00 fffe 0000", ""},
+	{`SVCB 1 . no-default-alpn= alpn=h2`, "0001 00 0001 0003 026832 0002 0000", `SVCB 1 . alpn="h2" no-default-alpn`},
 	{`SVCB 1 . key9=""`, "0001 00 0009 0000", "SVCB 1 . key9"},
 	{"SVCB 0 foo. port=53", "0000 03666f6f00 0003 0002 0035", ""}, // clients ignore the parameters of an alias
 }
@@ -68,7 +69,6 @@ var badServices = []struct{ text, want string }{
 	{"SVCB 1", "SVCB: target: missing"},
 	{"SVCB 1 . ALPN=h2", "no key"},
 	{"SVCB 1 . key09=a", "no key"},
-	{"SVCB 1 . key65535", "reserved"},
 	{"SVCB 1 . key65536", "no key"},
 	{"SVCB 1 . key1=h2", "the data ends"},
 	{"SVCB 1 . alpn=", "empty protocol"},

@@ -60,7 +60,7 @@ var types = []rtype{
 	{33, "SRV", "RFC 2782", []field{{"priority", u16}, {"weight", u16}, {"port", u16}, {"target", domain}}, nil},
 	{34, "ATMA", "ATM Forum af-dans-0152.000", []field{{"address", atma}}, nil},
 	{35, "NAPTR", "RFC 3403 4.1", []field{
-		{"order", u16}, {"preference", u16}, {"flags", characterString}, {"services", characterString}, {"regexp", characterString}, {"replacement", domain},
+		{"order", u16}, {"preference", u16}, {"flags", characterString}, {"services", characterString}, {"regexp", expression}, {"replacement", domain},
 	}, nil},
 	{36, "KX", "RFC 2230 3.1", []field{{"preference", u16}, {"host", domain}}, nil},
 	{37, "CERT", "RFC 4398 2", []field{{"type", certificateType}, {"key tag", u16}, {"algorithm", algorithm}, {"certificate", base64Octets(1)}}, nil},
@@ -82,7 +82,7 @@ var types = []rtype{
 	{53, "SMIMEA", "RFC 8162 2", certificateAssociation, nil},
 	{55, "HIP", "RFC 8005 5", []field{{"identity", hostIdentity}, {"rendezvous servers", list(domain, 0, many)}}, nil},
 	{56, "NINFO", "draft-reid-dnsext-zs", []field{{"text", list(characterString, 1, many)}}, nil},
-	{57, "RKEY", "draft-reid-dnsext-rkey", []field{{"flags", u16}, {"protocol", u8}, {"algorithm", algorithm}, {"key", base64Octets(1)}}, nil},
+	{57, "RKEY", "draft-reid-dnsext-rkey", []field{{"flags", u16}, {"protocol", u8}, {"algorithm", algorithm}, {"key", base64Octets(1)}}, noFlags},
 	{58, "TALINK", "draft-wijngaards-dnsop-trust-history", []field{{"previous", domain}, {"next", domain}}, nil},
 	{59, "CDS", "RFC 7344 3.1, RFC 8078 4", delegation, digestLength},
 	{60, "CDNSKEY", "RFC 7344 3.2, RFC 8078 4", publicKey, nil},
@@ -131,7 +131,7 @@ var (
 	delegation = []field{{"key tag", u16}, {"algorithm", algorithm}, {"digest type", u8}, {"digest", hexadecimal(1)}}
 	publicKey  = []field{{"flags", keyFlags}, {"protocol", keyProtocol}, {"algorithm", algorithm}, {"key", base64Octets(1)}}
 	signature  = []field{
-		{"type", coveredType}, {"algorithm", algorithm}, {"labels", u8}, {"original TTL", seconds}, {"expiration", timestamp}, {"inception", timestamp},
+		{"type", coveredType}, {"algorithm", algorithm}, {"labels", u8}, {"original TTL", u32}, {"expiration", timestamp}, {"inception", timestamp},
 		{"key tag", u16}, {"signer", domain}, {"signature", base64Octets(1)},
 	}
 	certificateAssociation = []field{{"usage", u8}, {"selector", u8}, {"matching type", u8}, {"certificate", hexadecimal(1)}}
@@ -165,6 +165,14 @@ func zoneDigestLength(data []byte) error {
 func keyOrNone(data []byte) error {
 	if noKey := data[0]&0xc0 == 0xc0; noKey != (len(data) == 4) {
 		return errors.New("key: missing, or there although the flags say that there is none (RFC 2535 section 3.1.2)")
+	}
+	return nil
+}
+
+// noFlags checks the flags of an RKEY record (draft-reid-dnsext-rkey section 2).
+func noFlags(data []byte) error {
+	if data[0] != 0 || data[1] != 0 {
+		return errors.New("flags: the flags are not 0 (draft-reid-dnsext-rkey section 2)")
 	}
 	return nil
 }
