@@ -56,8 +56,8 @@ func appendAddress(dst, octets []byte) []byte {
 }
 
 var (
-	ipv4 = kind{"IPv4 address", word(appendIPv4), fixed(4), appendAddress}
-	ipv6 = kind{"IPv6 address", word(appendIPv6), fixed(16), appendAddress}
+	ipv4 = kind{word(appendIPv4), fixed(4), appendAddress}
+	ipv6 = kind{word(appendIPv6), fixed(16), appendAddress}
 
 	// eui48 and eui64 are pairs of hexadecimal digits with hyphens (RFC 7043 sections 3.2 and 4.2).
 	eui48 = groups(6, 1, "-", 2)
@@ -71,7 +71,6 @@ var (
 func groups(number, size int, separator string, atLeast int) kind {
 	form := fmt.Sprintf("%d groups of hexadecimal digits with %s", number, separator)
 	return kind{
-		form: form,
 		parse: word(func(dst []byte, text string) ([]byte, error) {
 			start := len(dst)
 			for group := range strings.SplitSeq(text, separator) {
@@ -101,7 +100,6 @@ func groups(number, size int, separator string, atLeast int) kind {
 
 // nsap is an NSAP address: 0x and pairs of hexadecimal digits, with dots anywhere (RFC 1706 section 7).
 var nsap = kind{
-	form: "0x and hexadecimal digits",
 	parse: word(func(dst []byte, text string) ([]byte, error) {
 		digits, found := strings.CutPrefix(strings.ToLower(text), "0x")
 		if !found {
@@ -116,7 +114,6 @@ var nsap = kind{
 // atma is an ATM address: an octet with the format, and the address. Format 1 is + and decimal digits
 // (E.164), format 0 is hexadecimal digits (AESA); both with dots anywhere (ATM Forum af-dans-0152).
 var atma = kind{
-	form: "ATM address",
 	parse: word(func(dst []byte, text string) ([]byte, error) {
 		text = strings.ReplaceAll(text, ".", "")
 		if number, ok := strings.CutPrefix(text, "+"); ok {
@@ -144,7 +141,6 @@ var atma = kind{
 // prefixed is all of an A6 record: the prefix length, the octets of an IPv6 address behind the prefix
 // unless the length is 128, and the name with the prefix unless the length is 0 (RFC 2874 section 3.1).
 var prefixed = kind{
-	form: "prefix length, IPv6 address, name",
 	parse: func(p *parser) error {
 		start := len(p.data)
 		if err := u8.parse(p); err != nil {

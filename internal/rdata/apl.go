@@ -11,7 +11,6 @@ import (
 // the octets of zeros at its end (RFC 3123 sections 4 and 5). An address may have bits behind its
 // prefix, as in BIND, NSD and Knot.
 var addressPrefixes = list(kind{
-	form: "address prefix",
 	parse: word(func(dst []byte, text string) ([]byte, error) {
 		item, negated := strings.CutPrefix(text, "!")
 		family, item, _ := strings.Cut(item, ":")

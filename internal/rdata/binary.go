@@ -40,17 +40,16 @@ func appendBase64(dst, data []byte) []byte { return base64.StdEncoding.AppendEnc
 
 // hexadecimal is the octets up to the end of the data, at least atLeast, in any number of words.
 func hexadecimal(atLeast int) kind {
-	return kind{"hexadecimal digits", words(decodeHex), remaining(atLeast), appendHex}
+	return kind{words(decodeHex), remaining(atLeast), appendHex}
 }
 
 // base64Octets is the octets up to the end of the data, at least atLeast, in any number of words.
 func base64Octets(atLeast int) kind {
-	return kind{"base64", words(decodeBase64), remaining(atLeast), appendBase64}
+	return kind{words(decodeBase64), remaining(atLeast), appendBase64}
 }
 
 // object is the data of a DOA record: base64, or a hyphen for no data (draft-durand-doa-over-dns).
 var object = kind{
-	form: "base64, or - for nothing",
 	parse: func(p *parser) error {
 		if len(p.fields) == 0 {
 			return errMissing
@@ -74,7 +73,6 @@ var object = kind{
 // salt is octets behind their number, as a word of hexadecimal digits, or a hyphen for none (RFC 5155
 // section 3.3).
 var salt = kind{
-	form: "hexadecimal digits, or - for nothing",
 	parse: word(func(dst []byte, text string) ([]byte, error) {
 		if text == "-" {
 			return append(dst, 0), nil
@@ -95,7 +93,6 @@ var base32Hex = base32.HexEncoding.WithPadding(base32.NoPadding)
 // hash is octets behind their number, as a word of base32 with the extended hex alphabet, without
 // padding (RFC 5155 section 3.3).
 var hash = kind{
-	form: "base32",
 	parse: word(func(dst []byte, text string) ([]byte, error) {
 		return appendCounted(dst, func(dst []byte) ([]byte, error) {
 			start, upper := len(dst), strings.ToUpper(text)
@@ -121,7 +118,6 @@ var hash = kind{
 // the length of the key in 16 bits, tag, key. In text: algorithm, tag in hexadecimal, key in base64,
 // each a word (RFC 8005 sections 5 and 6).
 var hostIdentity = kind{
-	form: "algorithm, hexadecimal digits, base64",
 	parse: func(p *parser) error {
 		start := len(p.data)
 		p.data = append(p.data, 0)

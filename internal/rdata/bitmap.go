@@ -11,7 +11,6 @@ var errType = errors.New("not a type")
 
 // coveredType is a type, as a mnemonic or TYPE and a number.
 var coveredType = kind{
-	form: "type",
 	parse: word(func(dst []byte, text string) ([]byte, error) {
 		t, ok := Type(text)
 		if !ok {
@@ -23,22 +22,30 @@ var coveredType = kind{
 	text:  func(dst, data []byte) []byte { return appendTypeName(dst, binary.BigEndian.Uint16(data)) },
 }
 
-// parseTypes returns the types of the words that are left, in order, each once.
-func (p *parser) parseTypes() ([]uint16, error) {
+// parseSet reads the words that are left as numbers of a kind of two octets, and returns the numbers
+// in order, each once.
+func (p *parser) parseSet(number kind) ([]uint16, error) {
+	start := len(p.data)
 	var set []uint16
 	for len(p.fields) > 0 {
-		text, err := p.word()
-		if err != nil {
+		if err := number.parse(p); err != nil {
 			return nil, err
 		}
-		t, ok := Type(text)
-		if !ok {
-			return nil, errType
-		}
-		set = append(set, t)
+		set = append(set, binary.BigEndian.Uint16(p.data[start:]))
+		p.data = p.data[:start]
 	}
 	slices.Sort(set)
 	return slices.Compact(set), nil
+}
+
+// setBit sets a bit in the bitmap at the end of dst that begins at start, and appends the octets that
+// the bitmap needs.
+func setBit(dst []byte, start int, bit uint16) []byte {
+	for len(dst)-start <= int(bit/8) {
+		dst = append(dst, 0)
+	}
+	dst[start+int(bit/8)] |= 0x80 >> (bit % 8)
+	return dst
 }
 
 // typeBitmap is a set of types: windows of up to 256 types, each with its number, the length of its
@@ -46,24 +53,20 @@ func (p *parser) parseTypes() ([]uint16, error) {
 // section 4.1.2). atLeast is the least number of types.
 func typeBitmap(atLeast int) kind {
 	return kind{
-		form: "types",
 		parse: func(p *parser) error {
-			set, err := p.parseTypes()
+			set, err := p.parseSet(coveredType)
 			if err != nil {
 				return err
 			}
 			window, start := -1, 0
 			for _, t := range set {
 				if int(t>>8) != window {
-					window, start = int(t>>8), len(p.data)
+					window = int(t >> 8)
 					p.data = append(p.data, byte(window), 0)
+					start = len(p.data)
 				}
-				octet := int(t&0xff) / 8
-				for len(p.data)-start-2 <= octet {
-					p.data = append(p.data, 0)
-				}
-				p.data[start+1] = byte(octet + 1)
-				p.data[start+2+octet] |= 0x80 >> (t % 8)
+				p.data = setBit(p.data, start, t&0xff)
+				p.data[start-1] = byte(len(p.data) - start)
 			}
 			return nil
 		},
@@ -125,9 +128,8 @@ func trimSpace(dst []byte, start int) []byte {
 // oldBitmap is the set of types of an NXT record: a bit for each type up to 127. The first bit means
 // another form, which is unknown (RFC 2535 section 5.2).
 var oldBitmap = kind{
-	form: "types up to TYPE127",
 	parse: func(p *parser) error {
-		set, err := p.parseTypes()
+		set, err := p.parseSet(coveredType)
 		if err != nil {
 			return err
 		}
@@ -136,10 +138,7 @@ var oldBitmap = kind{
 			if t > 127 {
 				return errors.New("a type above TYPE127 (RFC 2535 section 5.2)")
 			}
-			for len(p.data)-start <= int(t/8) {
-				p.data = append(p.data, 0)
-			}
-			p.data[start+int(t/8)] |= 0x80 >> (t % 8)
+			p.data = setBit(p.data, start, t)
 		}
 		return nil
 	},
@@ -159,25 +158,16 @@ var oldBitmap = kind{
 // services are the protocol of a WKS record and the ports, as bits (RFC 1035 section 3.4.2). In text
 // both are numbers or names of the oldest services (RFC 1010).
 var services = kind{
-	form: "protocol, ports",
 	parse: func(p *parser) error {
 		if err := internetProtocol.parse(p); err != nil {
 			return err
 		}
+		set, err := p.parseSet(servicePort)
 		start := len(p.data)
-		for len(p.fields) > 0 {
-			if err := servicePort.parse(p); err != nil {
-				return err
-			}
-			end := len(p.data) - 2
-			port := int(binary.BigEndian.Uint16(p.data[end:]))
-			p.data = p.data[:end]
-			for len(p.data)-start <= port/8 {
-				p.data = append(p.data, 0)
-			}
-			p.data[start+port/8] |= 0x80 >> (port % 8)
+		for _, port := range set {
+			p.data = setBit(p.data, start, port)
 		}
-		return nil
+		return err
 	},
 	check: func(data []byte) (int, error) {
 		n := len(data)
@@ -196,8 +186,8 @@ var services = kind{
 }
 
 var (
-	internetProtocol = number("protocol", 1, map[string]uint64{"ICMP": 1, "TCP": 6, "UDP": 17})
-	servicePort      = number("port", 2, map[string]uint64{
+	internetProtocol = number(1, map[string]uint64{"ICMP": 1, "TCP": 6, "UDP": 17})
+	servicePort      = number(2, map[string]uint64{
 		"TCPMUX": 1, "ECHO": 7, "DISCARD": 9, "SYSTAT": 11, "DAYTIME": 13, "QOTD": 17, "CHARGEN": 19, "FTP-DATA": 20,
 		"FTP": 21, "SSH": 22, "TELNET": 23, "SMTP": 25, "TIME": 37, "WHOIS": 43, "DOMAIN": 53, "BOOTPS": 67, "BOOTPC": 68,
 		"TFTP": 69, "GOPHER": 70, "FINGER": 79, "HTTP": 80, "POP2": 109, "POP3": 110, "SUNRPC": 111, "NNTP": 119,

@@ -26,7 +26,6 @@ var errGatewayType = errors.New("the type is none from 0 to 3")
 // gateway is the type, the algorithm of the key, and the gateway of an IPSECKEY record (RFC 4025
 // section 2.1).
 var gateway = kind{
-	form: "type, algorithm, and ., IPv4 address, IPv6 address or name",
 	parse: func(p *parser) error {
 		start := len(p.data)
 		if err := twoNumbers.parse(p); err != nil {
@@ -56,7 +55,6 @@ var gateway = kind{
 // relay is the D bit, the type and the relay of an AMTRELAY record. The D bit and the type share one
 // octet; a relay of another type than 0 to 3 is any octets, and has no text form (RFC 8777 section 4.2).
 var relay = kind{
-	form: "0 or 1, type, and ., IPv4 address, IPv6 address or name",
 	parse: func(p *parser) error {
 		start := len(p.data)
 		if err := twoNumbers.parse(p); err != nil {

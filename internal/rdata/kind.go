@@ -7,7 +7,6 @@ import (
 
 // kind is the form of a field, in text and in wire.
 type kind struct {
-	form  string                               // the text, for documents
 	parse func(p *parser) error                // reads the words of the field, and appends the wire form to p.data
 	check func(data []byte) (n int, err error) // checks the field at the beginning of data; n octets are the field's
 	text  func(dst, data []byte) []byte        // appends the text of a checked field; nil: the data has no text form
@@ -46,22 +45,6 @@ func (p *parser) word() (string, error) {
 	return f.Text, err
 }
 
-// words returns the words that are left, as one.
-func (p *parser) words() (string, error) {
-	if len(p.fields) == 1 {
-		return p.word()
-	}
-	var text []byte
-	for len(p.fields) > 0 {
-		word, err := p.word()
-		if err != nil {
-			return "", err
-		}
-		text = append(text, word...)
-	}
-	return string(text), nil
-}
-
 // word makes the parse of a kind from a function that appends the wire form of one word.
 func word(wire func(dst []byte, text string) ([]byte, error)) func(p *parser) error {
 	return func(p *parser) error {
@@ -73,13 +56,19 @@ func word(wire func(dst []byte, text string) ([]byte, error)) func(p *parser) er
 	}
 }
 
-// words is word for all words that are left, as one.
+// words is word for all words that are left, as one word.
 func words(wire func(dst []byte, text string) ([]byte, error)) func(p *parser) error {
 	return func(p *parser) error {
-		text, err := p.words()
-		if err == nil {
-			p.data, err = wire(p.data, text)
+		var text []byte
+		for len(p.fields) > 0 {
+			word, err := p.word()
+			if err != nil {
+				return err
+			}
+			text = append(text, word...)
 		}
+		var err error
+		p.data, err = wire(p.data, string(text))
 		return err
 	}
 }
@@ -129,12 +118,7 @@ func appendCounted(dst []byte, wire func(dst []byte) ([]byte, error)) ([]byte, e
 
 // list is fields of one kind up to the end of the data, from atLeast to atMost.
 func list(k kind, atLeast, atMost int) kind {
-	form := fmt.Sprintf("%s, %d or more", k.form, atLeast)
-	if atMost == 1 {
-		form = k.form + ", may be missing"
-	}
 	return kind{
-		form: form,
 		parse: func(p *parser) error {
 			for n := 0; n < atLeast || n < atMost && len(p.fields) > 0; n++ {
 				if err := k.parse(p); err != nil {

@@ -20,7 +20,6 @@ const (
 // are 1 m, 10,000 m and 10 m if they are missing. Minutes and seconds may be missing, too (RFC 1876
 // section 3). Sizes and precisions keep their first digit.
 var location = kind{
-	form: "degrees [minutes [seconds]] N or S, the same with E or W, meters of altitude [size [precisions]]",
 	parse: func(p *parser) error {
 		latitude, err := p.angle(90, "N", "S")
 		if err != nil {

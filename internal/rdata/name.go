@@ -140,7 +140,6 @@ func appendName[T string | []byte](dst []byte, wire T) []byte {
 
 // domain is a name, without pointers to other names (RFC 3597 section 4).
 var domain = kind{
-	form: "name",
 	parse: func(p *parser) error {
 		text, err := p.word()
 		if err == nil {

@@ -46,10 +46,9 @@ func readUint(data []byte) uint64 {
 
 // number is an unsigned number of size octets. In text, mnemonics stand for numbers, in upper or
 // lower case.
-func number(form string, size int, mnemonics map[string]uint64) kind {
+func number(size int, mnemonics map[string]uint64) kind {
 	max := uint64(1)<<(8*size) - 1
 	return kind{
-		form: form,
 		parse: word(func(dst []byte, text string) ([]byte, error) {
 			n, err := parseNumber(text, max)
 			if err != nil && mnemonics != nil {
@@ -69,30 +68,30 @@ func number(form string, size int, mnemonics map[string]uint64) kind {
 func appendDecimal(dst, data []byte) []byte { return strconv.AppendUint(dst, readUint(data), 10) }
 
 var (
-	u8  = number("8 bits", 1, nil)
-	u16 = number("16 bits", 2, nil)
-	u32 = number("32 bits", 4, nil)
-	u64 = number("64 bits", 8, nil)
+	u8  = number(1, nil)
+	u16 = number(2, nil)
+	u32 = number(4, nil)
+	u64 = number(8, nil)
 
 	// algorithm is an algorithm of DNSSEC (IANA, DNS Security Algorithm Numbers; and the names of BIND).
-	algorithm = number("algorithm", 1, map[string]uint64{
+	algorithm = number(1, map[string]uint64{
 		"RSAMD5": 1, "DH": 2, "DSA": 3, "ECC": 4, "RSASHA1": 5, "DSA-NSEC3-SHA1": 6, "NSEC3DSA": 6,
 		"RSASHA1-NSEC3-SHA1": 7, "NSEC3RSASHA1": 7, "RSASHA256": 8, "RSASHA512": 10, "ECC-GOST": 12, "ECCGOST": 12,
 		"ECDSAP256SHA256": 13, "ECDSAP384SHA384": 14, "ED25519": 15, "ED448": 16, "SM2SM3": 17, "ECC-GOST12": 23,
 		"INDIRECT": 252, "PRIVATEDNS": 253, "PRIVATEOID": 254,
 	})
 	// certificateType is the type of a certificate (RFC 4398 section 2.1).
-	certificateType = number("certificate type", 2, map[string]uint64{
+	certificateType = number(2, map[string]uint64{
 		"PKIX": 1, "SPKI": 2, "PGP": 3, "IPKIX": 4, "ISPKI": 5, "IPGP": 6, "ACPKIX": 7, "IACPKIX": 8, "URI": 253, "OID": 254,
 	})
 	// scheme is the scheme of a DSYNC record (RFC 9859 section 2.1).
-	scheme = number("scheme", 1, map[string]uint64{"NOTIFY": 1})
+	scheme = number(1, map[string]uint64{"NOTIFY": 1})
 	// keyFlags are the flags of keys, of which a word may name one (RFC 2535 section 7.1).
-	keyFlags = number("key flags", 2, map[string]uint64{
+	keyFlags = number(2, map[string]uint64{
 		"NOCONF": 0x4000, "NOAUTH": 0x8000, "NOKEY": 0xc000, "USER": 0, "ZONE": 0x100, "HOST": 0x200,
 	})
 	// keyProtocol is the protocol of a key (RFC 2535 section 3.1.3).
-	keyProtocol = number("key protocol", 1, map[string]uint64{"NONE": 0, "TLS": 1, "EMAIL": 2, "DNSSEC": 3, "IPSEC": 4, "ALL": 255})
+	keyProtocol = number(1, map[string]uint64{"NONE": 0, "TLS": 1, "EMAIL": 2, "DNSSEC": 3, "IPSEC": 4, "ALL": 255})
 )
 
 // ParseTTL returns a time in seconds: a number, or numbers with the units w, d, h, m and s in upper
@@ -141,7 +140,6 @@ func ParseTTL(text string) (uint32, error) {
 
 // seconds is a time in seconds, of 32 bits.
 var seconds = kind{
-	form: "seconds",
 	parse: word(func(dst []byte, text string) ([]byte, error) {
 		n, err := ParseTTL(text)
 		return binary.BigEndian.AppendUint32(dst, n), err
@@ -155,7 +153,6 @@ const timestampLayout = "20060102150405"
 // timestamp is a point of time from 1970 to 2106: YYYYMMDDHHmmSS in UTC, or the seconds since 1970
 // (RFC 4034 section 3.2).
 var timestamp = kind{
-	form: "time",
 	parse: word(func(dst []byte, text string) ([]byte, error) {
 		if len(text) != len(timestampLayout) {
 			n, err := parseNumber(text, 1<<32-1)

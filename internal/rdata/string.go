@@ -76,7 +76,6 @@ var (
 	// characterString is a string of up to 255 octets (RFC 1035 section 3.3). In text it is a word or
 	// in quotes.
 	characterString = kind{
-		form:  "string",
 		parse: func(p *parser) error { return parseString(p, false) },
 		check: checkCounted,
 		text:  func(dst, data []byte) []byte { return appendQuoted(dst, data[1:]) },
@@ -84,7 +83,6 @@ var (
 	// splitString is a string that stands for several if it is longer, as the keys of DKIM in Knot and
 	// PowerDNS.
 	splitString = kind{
-		form:  "string of any length",
 		parse: func(p *parser) error { return parseString(p, true) },
 		check: characterString.check,
 		text:  characterString.text,
@@ -92,7 +90,6 @@ var (
 	// rest is one string up to the end of the data, of any length, without an octet for the length.
 	// The string may be empty, but not missing.
 	rest = kind{
-		form: "string of any length",
 		parse: func(p *parser) error {
 			f, err := p.next()
 			if err == nil {
@@ -105,7 +102,6 @@ var (
 	}
 	// expression is the substitution of a NAPTR record (RFC 3402 section 3.2).
 	expression = kind{
-		form:  "string: a substitution expression, or empty",
 		parse: characterString.parse,
 		check: func(data []byte) (int, error) {
 			n, err := checkCounted(data)
@@ -118,14 +114,12 @@ var (
 	}
 	// tag is the property of a CAA record: letters and digits (RFC 8659 section 4.1).
 	tag = kind{
-		form:  "letters and digits",
 		parse: characterString.parse,
 		check: checkCharacters(1, func(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'z' }, "letters and digits (RFC 8659 section 4.1)"),
 		text:  func(dst, data []byte) []byte { return append(dst, data[1:]...) },
 	}
 	// psdnAddress is an address of X.25 (RFC 1183 section 3.1).
 	psdnAddress = kind{
-		form:  "four or more digits",
 		parse: characterString.parse,
 		check: checkCharacters(4, isDigit, "four or more digits (RFC 1183 section 3.1)"),
 		text:  characterString.text,

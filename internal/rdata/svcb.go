@@ -99,7 +99,6 @@ func parseParam(text string) (key uint16, value []byte, err error) {
 // A record in alias mode should have none, and clients ignore them (RFC 9460 section 2.4.2): they are
 // read nevertheless, as in BIND, Knot and NSD.
 var params = kind{
-	form: "key=value ...",
 	parse: func(p *parser) error {
 		type param struct {
 			key   uint16
@@ -129,8 +128,8 @@ var params = kind{
 		return nil
 	},
 	check: func(data []byte) (int, error) {
-		var mandatory []byte
-		last, present := -1, make([]byte, 0, 32)
+		var mandatory []byte // the keys that have to follow, in order as all keys
+		last, hasALPN := -1, false
 		for left := data; len(left) > 0; {
 			key, value, err := nextParam(left)
 			if err != nil {
@@ -146,19 +145,20 @@ var params = kind{
 					return 0, fmt.Errorf("%s: %w", paramNames[key], err)
 				}
 			}
-			if key == keyMandatory {
+			switch {
+			case key == keyMandatory:
 				mandatory = value
+			case len(mandatory) > 0 && key == binary.BigEndian.Uint16(mandatory):
+				mandatory = mandatory[2:]
 			}
-			last, present = int(key), appendUint(present, uint64(key), 2)
-			left = left[4+len(value):]
-		}
-		for ; len(mandatory) > 0; mandatory = mandatory[2:] {
-			if !hasKey(present, binary.BigEndian.Uint16(mandatory)) {
-				return 0, fmt.Errorf("mandatory: %s is missing (RFC 9460 section 8)", appendKey(nil, binary.BigEndian.Uint16(mandatory)))
+			hasALPN = hasALPN || key == keyALPN
+			if key == keyNoDefaultALPN && !hasALPN {
+				return 0, errors.New("no-default-alpn without alpn (RFC 9460 section 7.1.1)")
 			}
+			last, left = int(key), left[4+len(value):]
 		}
-		if hasKey(present, keyNoDefaultALPN) && !hasKey(present, keyALPN) {
-			return 0, errors.New("no-default-alpn without alpn (RFC 9460 section 7.1.1)")
+		if len(mandatory) > 0 {
+			return 0, fmt.Errorf("mandatory: %s is missing (RFC 9460 section 8)", appendKey(nil, binary.BigEndian.Uint16(mandatory)))
 		}
 		return len(data), nil
 	},
@@ -193,16 +193,6 @@ func nextParam(data []byte) (key uint16, value []byte, err error) {
 		return 0, nil, errTruncated
 	}
 	return binary.BigEndian.Uint16(data), data[4 : 4+n], nil
-}
-
-// hasKey reports whether keys, of two octets each, have a key.
-func hasKey(keys []byte, key uint16) bool {
-	for ; len(keys) > 0; keys = keys[2:] {
-		if binary.BigEndian.Uint16(keys) == key {
-			return true
-		}
-	}
-	return false
 }
 
 func parseKeys(dst []byte, value string) ([]byte, error) {
