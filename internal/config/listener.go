@@ -43,6 +43,7 @@ type Listener struct {
 	RRLSlip       int
 	RRLExempt     []netip.Prefix
 	Cookies       bool
+	RecordAnswers bool
 
 	origins
 	resolved   string // Address with the IP address of the host name
@@ -73,6 +74,9 @@ var dnsSettings = []setting[Listener]{
 	{flag: "cookies", key: "cookies", init: "true", isSwitch: true,
 		usage: "dns: give cookies to clients, and do not limit clients that send them back",
 		field: bind(cli.ParseBool, func(l *Listener) *bool { return &l.Cookies })},
+	{flag: "record-answers", key: "record_answers", init: "false", isSwitch: true,
+		usage: "dns: records have the records of the answers as text, up to 4 KiB of each response",
+		field: bind(cli.ParseBool, func(l *Listener) *bool { return &l.RecordAnswers })},
 }
 
 // protocols are the protocols of a listener.

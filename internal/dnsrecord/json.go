@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/udpshard/udpshard/internal/rdata"
 	"github.com/udpshard/udpshard/packet/record"
 )
 
@@ -19,11 +20,17 @@ type JSON struct {
 	zoneText    []byte // zone, as JSON
 	destination netip.AddrPort
 	toText      []byte // destination, as JSON
+	answers     *answers
 }
 
-// NewJSON returns the JSON of one shard of a listener, or of record.NoShard.
-func NewJSON(listener string, shard int) *JSON {
-	return &JSON{tail: record.NewTail(listener, shard)}
+// NewJSON returns the JSON of one shard of a listener, or of record.NoShard. withAnswers adds
+// the records of the answer section.
+func NewJSON(listener string, shard int, withAnswers bool) *JSON {
+	j := &JSON{tail: record.NewTail(listener, shard)}
+	if withAnswers {
+		j.answers = new(answers)
+	}
+	return j
 }
 
 // Append appends the record of an exchange, and a newline.
@@ -72,7 +79,7 @@ func (j *JSON) appendQuery(dst []byte, e *Exchange) []byte {
 		dst = append(dst, `"name":`...)
 		dst = j.appendName(dst, e.Name)
 		dst = append(dst, `,"type":"`...)
-		dst = AppendType(dst, e.Type)
+		dst = rdata.AppendType(dst, e.Type)
 		dst = append(dst, `","class":"`...)
 		dst = AppendClass(dst, e.Class)
 		dst = append(dst, '"', ',')
@@ -95,7 +102,11 @@ func (j *JSON) appendReply(dst []byte, e *Exchange) []byte {
 	}
 	dst[len(dst)-1] = ']' // a reply has at least QR
 	dst = append(dst, ',')
-	return appendNumber(dst, `"answers":`, int(binary.BigEndian.Uint16(e.Reply[6:])))
+	dst = appendNumber(dst, `"answers":`, answerCount(e.Reply))
+	if j.answers != nil {
+		dst = j.answers.append(dst, e.Reply)
+	}
+	return dst
 }
 
 // flagNames are the flags of the header, by the names that dig prints.
@@ -167,7 +178,7 @@ func parseClientSubnet(data []byte) (netip.Prefix, bool) {
 
 // appendName appends a name in wire form as a JSON string.
 func (j *JSON) appendName(dst, name []byte) []byte {
-	j.text = AppendName(j.text[:0], name)
+	j.text = rdata.AppendName(j.text[:0], name)
 	return record.AppendString(dst, j.text)
 }
 

@@ -45,7 +45,7 @@ func TestJSON(t *testing.T) {
 		return func(e *Exchange) { edns(e); e.ClientSubnet = []byte(data) }
 	}
 	const size = `"edns":{"version":0,"size":1232`
-	j := NewJSON("dns", 3)
+	j := NewJSON("dns", 3, false)
 	for _, c := range []struct {
 		name   string
 		change func(e *Exchange)
@@ -108,7 +108,7 @@ func TestJSON(t *testing.T) {
 }
 
 func BenchmarkJSON(b *testing.B) {
-	e, j, buf := answered(), NewJSON("dns", 3), make([]byte, 0, 2000)
+	e, j, buf := answered(), NewJSON("dns", 3, false), make([]byte, 0, 2000)
 	e.EDNS, e.Size = true, 1232
 	b.ReportAllocs()
 	for b.Loop() {

@@ -1,10 +1,6 @@
 package dnsrecord
 
-import (
-	"strconv"
-
-	"github.com/miekg/dns"
-)
+import "strconv"
 
 var rcodeNames = [...]string{
 	0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED", 6: "YXDOMAIN",
@@ -32,43 +28,10 @@ func AppendClass(dst []byte, class uint16) []byte {
 	return appendKnown(dst, classNames[:], "CLASS", class)
 }
 
-// AppendType appends the mnemonic, as AAAA, or TYPE and a number (RFC 3597 section 5).
-func AppendType(dst []byte, t uint16) []byte {
-	if name, ok := dns.TypeToString[t]; ok && t != dns.TypeNone && t != dns.TypeReserved {
-		return append(dst, name...)
-	}
-	return appendKnown(dst, nil, "TYPE", t)
-}
-
 func appendKnown(dst []byte, names []string, prefix string, n uint16) []byte {
 	if int(n) < len(names) && names[n] != "" {
 		return append(dst, names[n]...)
 	}
 	dst = append(dst, prefix...)
 	return strconv.AppendUint(dst, uint64(n), 10)
-}
-
-// AppendName appends a name in wire form, without pointers, as text of a master file (RFC 1035
-// section 5.1): fully qualified, with a backslash before special characters, and \DDD for octets
-// that do not print.
-func AppendName(dst []byte, wire []byte) []byte {
-	if len(wire) > 0 && wire[0] == 0 {
-		return append(dst, '.')
-	}
-	for i := 0; i < len(wire) && wire[i] != 0; {
-		end := min(i+1+int(wire[i]), len(wire))
-		for _, c := range wire[i+1 : end] {
-			switch {
-			case c <= ' ' || c > '~':
-				dst = append(dst, '\\', '0'+c/100, '0'+c/10%10, '0'+c%10)
-			case c == '.' || c == '\\' || c == '"' || c == '(' || c == ')' || c == ';' || c == '@' || c == '$':
-				dst = append(dst, '\\', c)
-			default:
-				dst = append(dst, c)
-			}
-		}
-		dst = append(dst, '.')
-		i = end
-	}
-	return dst
 }

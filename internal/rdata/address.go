@@ -189,7 +189,7 @@ var prefixed = kind{
 			dst = appendAddress(append(dst, ' '), octets[:])
 		}
 		if prefix > 0 {
-			dst = appendName(append(dst, ' '), data[n:])
+			dst = AppendName(append(dst, ' '), data[n:])
 		}
 		return dst
 	},

@@ -19,7 +19,7 @@ var coveredType = kind{
 		return binary.BigEndian.AppendUint16(dst, t), nil
 	}),
 	check: fixed(2),
-	text:  func(dst, data []byte) []byte { return appendTypeName(dst, binary.BigEndian.Uint16(data)) },
+	text:  func(dst, data []byte) []byte { return AppendType(dst, binary.BigEndian.Uint16(data)) },
 }
 
 // parseSet reads the words that are left as numbers of a kind of two octets, and returns the numbers
@@ -96,7 +96,7 @@ func typeBitmap(atLeast int) kind {
 			for len(data) > 0 {
 				window, bits := uint16(data[0]), data[2:2+data[1]]
 				dst = appendBits(dst, bits, func(dst []byte, bit int) []byte {
-					return appendTypeName(dst, window<<8|uint16(bit))
+					return AppendType(dst, window<<8|uint16(bit))
 				})
 				data = data[2+len(bits):]
 			}
@@ -151,7 +151,7 @@ var oldBitmap = kind{
 	},
 	text: func(dst, data []byte) []byte {
 		start := len(dst)
-		return trimSpace(appendBits(dst, data, func(dst []byte, bit int) []byte { return appendTypeName(dst, uint16(bit)) }), start)
+		return trimSpace(appendBits(dst, data, func(dst []byte, bit int) []byte { return AppendType(dst, uint16(bit)) }), start)
 	},
 }
 

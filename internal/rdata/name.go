@@ -114,9 +114,7 @@ func parseNameTo(dst []byte, text, origin string) ([]byte, error) {
 
 // AppendName appends the text of a name in wire form: complete, case as in wire, with a backslash
 // before characters that are special in master files, and \DDD for octets that do not print.
-func AppendName(dst []byte, wire string) []byte { return appendName(dst, wire) }
-
-func appendName[T string | []byte](dst []byte, wire T) []byte {
+func AppendName[T string | []byte](dst []byte, wire T) []byte {
 	if len(wire) > 0 && wire[0] == 0 {
 		return append(dst, '.')
 	}
@@ -160,5 +158,5 @@ var domain = kind{
 		}
 		return 0, errTruncated
 	},
-	text: appendName[[]byte],
+	text: AppendName[[]byte],
 }

@@ -223,9 +223,10 @@ func Type(name string) (uint16, bool) {
 }
 
 // TypeName returns the mnemonic of a type, or TYPE and the number.
-func TypeName(t uint16) string { return string(appendTypeName(nil, t)) }
+func TypeName(t uint16) string { return string(AppendType(nil, t)) }
 
-func appendTypeName(dst []byte, t uint16) []byte {
+// AppendType appends the text that TypeName returns.
+func AppendType(dst []byte, t uint16) []byte {
 	if known := byNumber[t]; known != nil {
 		return append(dst, known.name...)
 	}

@@ -49,7 +49,8 @@ func (s *server) newDNS(l *config.Listener) (*dnsservice.Service, error) {
 	default:
 		return nil, err
 	}
-	o := dns.Options{Listener: l.Name, Records: l.Output != "discard", Counters: s.dnsCounters(l)}
+	o := dns.Options{Listener: l.Name, Records: l.Output != "discard",
+		RecordAnswers: l.RecordAnswers, Counters: s.dnsCounters(l)}
 	limits := dns.DefaultRateLimits()
 	limits.PerSecond, limits.AllPerSecond, limits.Slip = l.RRL, l.RRLAll, l.RRLSlip
 	limits.Exempt = append(limits.Exempt, l.RRLExempt...)

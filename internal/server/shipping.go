@@ -94,8 +94,9 @@ func (o *outputs) addTarget(settings *ship.Settings) error {
 }
 
 // maxRecord returns the length of the longest record of a datagram of size bytes: each byte escaped
-// as \u00XX, and the fields around the bytes. Other formats need less: #ooo for a byte.
-func maxRecord(size int) int { return 6*size + 4096 }
+// as \u00XX, and the fields around the bytes, of which the data of DNS answers has 4 KiB. Other
+// formats need less: #ooo for a byte.
+func maxRecord(size int) int { return 6*size + 8192 }
 
 // openSink opens the output of a shard. An output of DNS records drops records instead of delaying
 // an answer.

@@ -1,6 +1,9 @@
 package dns
 
-import "github.com/udpshard/udpshard/internal/dnsrecord"
+import (
+	"github.com/udpshard/udpshard/internal/dnsrecord"
+	"github.com/udpshard/udpshard/internal/rdata"
+)
 
 // responseCode is an rcode: 4 bits of the header and, above them, 8 bits of the OPT record (RFC
 // 6891 section 6.1.3).
@@ -47,4 +50,4 @@ func (r responseCode) String() string { return string(dnsrecord.AppendRcode(nil,
 
 func appendClass(dst []byte, class uint16) []byte { return dnsrecord.AppendClass(dst, class) }
 
-func appendType(dst []byte, t uint16) []byte { return dnsrecord.AppendType(dst, t) }
+func appendType(dst []byte, t uint16) []byte { return rdata.AppendType(dst, t) }

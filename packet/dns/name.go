@@ -3,7 +3,7 @@ package dns
 import (
 	"encoding/binary"
 
-	"github.com/udpshard/udpshard/internal/dnsrecord"
+	"github.com/udpshard/udpshard/internal/rdata"
 )
 
 const (
@@ -93,4 +93,4 @@ func countLabels(name string) int {
 }
 
 // nameText returns a name in wire form as text of a master file, for errors.
-func nameText(name string) string { return string(dnsrecord.AppendName(nil, []byte(name))) }
+func nameText(name string) string { return string(rdata.AppendName(nil, []byte(name))) }

@@ -14,10 +14,12 @@ import (
 // Options configure a Server. A Server with the zero Options answers every client, and makes no
 // records.
 type Options struct {
-	Listener string       // the listener's name in records
-	Records  bool         // make a record of each message
-	Limits   *RateLimiter // of responses; nil is no limit
-	Cookies  *Cookies     // nil: cookies are ignored
+	Listener string // the listener's name in records
+	Records  bool   // make a record of each message
+	// RecordAnswers adds the records of answers to records, up to 4 KiB.
+	RecordAnswers bool
+	Limits        *RateLimiter // of responses; nil is no limit
+	Cookies       *Cookies     // nil: cookies are ignored
 	// Counters returns the NumCounters numbers in which a shard counts, or all streams if the shard
 	// is below 0. Readers may load the numbers at any time, and other writers may add to the
 	// numbers of the streams. If Counters is nil, or returns nil, the Server counts in its own
@@ -100,7 +102,7 @@ func (s *Server) Stream() *Stream {
 func (s *Server) newQueryContext(shard int, c *counters) queryContext {
 	x := queryContext{server: s, counters: c}
 	if s.options.Records {
-		x.records = dnsrecord.NewJSON(s.options.Listener, shard)
+		x.records = dnsrecord.NewJSON(s.options.Listener, shard, s.options.RecordAnswers)
 	}
 	return x
 }

@@ -182,6 +182,19 @@ func TestRecordsOfQueries(t *testing.T) {
 	}
 }
 
+// With RecordAnswers, records have the answer as it was sent.
+func TestRecordsOfAnswers(t *testing.T) {
+	d := newTestServer(t, Options{Records: true, RecordAnswers: true})
+	d.ask(client, packQuery(t, "WWW.example.", dns.TypeA), packQuery(t, "www.example.", dns.TypeMX))
+	first, second, _ := bytes.Cut(d.sink.buf, []byte{'\n'})
+	if want := `"answers":1,"answer_data":["WWW.example. 3600 IN A 192.0.2.80"],"zone":`; !bytes.Contains(first, []byte(want)) {
+		t.Errorf("%s\nwithout %s", first, want)
+	}
+	if want := `"answers":0,"zone":`; !bytes.Contains(second, []byte(want)) {
+		t.Errorf("%swithout %s", second, want)
+	}
+}
+
 // duration_us is the time since the batch was received.
 func TestDurations(t *testing.T) {
 	d := newTestServer(t, Options{Records: true})
@@ -687,7 +700,7 @@ func TestHandlersDoNotAllocate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := newTestServer(t, Options{Limits: limiter, Cookies: NewCookies(NewSecret()), Records: true})
+	d := newTestServer(t, Options{Limits: limiter, Cookies: NewCookies(NewSecret()), Records: true, RecordAnswers: true})
 	var questions [][]byte
 	for _, name := range []string{"www.example.", "x.wild.example.", "missing.example.", "x.child.example.", "test."} {
 		questions = append(questions, packQuery(t, name, dns.TypeA), packQuery(t, name, dns.TypeMX, withCookie("0102030405060708")))
