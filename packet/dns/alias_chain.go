@@ -10,10 +10,9 @@ import "encoding/binary"
 // As in zone.resolve, the chain ends at a name that the chain already has, and after maxChain
 // links. A DNAME record that makes several links is in the reply once (RFC 2181 section 5).
 type aliasChain struct {
-	zones     *Zones
+	zone      *servedZone
 	query     *query
 	reply     partialReply
-	apex      string               // of the zone that the chain stays in
 	current   alias                // the chain's last name
 	names     [maxChain + 1]uint16 // offsets in the message
 	dnames    [maxChain + 1]chainDNAME
@@ -22,14 +21,14 @@ type aliasChain struct {
 
 // chainDNAME is a DNAME record in the reply.
 type chainDNAME struct {
-	redirection  uint32 // in Zones.aliases
+	redirection  uint32 // in servedZone.aliases
 	targetOffset uint16 // of the record's data in the message
 }
 
 // appendAliasChain answers a query for a name below that of n's DNAME record.
-func (z *Zones) appendAliasChain(dst []byte, q *query, n *node, maxSize int, cookie []byte) ([]byte, responseCode) {
+func (z *servedZone) appendAliasChain(dst []byte, q *query, n *node, maxSize int, cookie []byte) ([]byte, responseCode) {
 	var c aliasChain
-	c.zones, c.query, c.apex = z, q, z.aliases[n.missingAnswer].apex
+	c.zone, c.query = z, q
 	c.reply = q.newPartialReply(dst, maxSize, cookie)
 	c.current.length, c.current.offset = len(q.name), HeaderSize
 	copy(c.current.name[:], q.lowerName[:len(q.name)])
@@ -57,7 +56,7 @@ func (c *aliasChain) appendLink(n *node, exact bool) (cname int) {
 		}
 		return cname
 	}
-	z, rtype := c.zones, c.query.rtype
+	z, rtype := c.zone, c.query.rtype
 	last := &z.answers[n.missingAnswer]
 	if exact || n.wildcard != 0 {
 		owner := n
@@ -86,7 +85,7 @@ func (c *aliasChain) appendDNAME(redirection uint32) (targetOffset int) {
 		return int(c.dnames[i].targetOffset)
 	}
 	offset := c.reply.size()
-	if !c.reply.appendAnswer(c.zones, &c.zones.answers[c.zones.aliases[redirection].answer], &c.current) {
+	if !c.reply.appendAnswer(c.zone, &c.zone.answers[c.zone.aliases[redirection]], &c.current) {
 		return 0
 	}
 	targetOffset = skipName(c.reply.dst[c.reply.start:], offset) + 10
@@ -115,11 +114,7 @@ func (c *aliasChain) followAlias(cname, link int) (n *node, exact bool) {
 			return nil, false
 		}
 	}
-	n, exact, referral := c.zones.closestInZone(c.current.name[:c.current.length], c.apex, c.query.rtype)
-	if referral != nil {
-		c.reply.appendAnswer(c.zones, referral, &c.current)
-	}
-	return n, exact
+	return c.zone.closestTo(c.current.name[:c.current.length])
 }
 
 // appendSynthesizedCNAME appends the CNAME record that follows from a DNAME record. Its target is
@@ -149,46 +144,19 @@ func (p *partialReply) appendSynthesizedCNAME(a *alias, prefixLength, targetOffs
 	return true
 }
 
-// closestInZone returns the node closest to a name in the zone at apex. If the name is in a zone
-// further down, the answer is what the zone at apex says about the name: usually a referral.
-// Outside the zone at apex all results are nil.
-func (z *Zones) closestInZone(name []byte, apex string, rtype uint16) (closest *node, exact bool, referral *answer) {
-	var innerApex *node // apex of a zone between apex and the name
-	exactApex := false  // innerApex is the name
-	for i := 0; ; i += 1 + int(name[i]) {
+// closestTo returns the node closest to a name, or nil for a name outside the zone.
+func (z *servedZone) closestTo(name []byte) (n *node, exact bool) {
+	for i := 0; len(name)-i >= len(z.apex); i += 1 + int(name[i]) {
 		if n := z.findNode(name[i:]); n != nil {
-			inZone := n.kind&kindApex == 0 || string(name[i:]) == apex
-			switch {
-			case !inZone:
-				innerApex, closest, exactApex = n, nil, i == 0
-			case closest == nil:
-				closest, exact = n, i == 0
-			}
-			if inZone && n.kind&kindApex != 0 {
-				break
-			}
-		}
-		if name[i] == 0 {
-			return nil, false, nil
+			return n, i == 0
 		}
 	}
-	if innerApex == nil {
-		return closest, exact, nil
-	}
-	for i := range z.answers[innerApex.moreAnswers : innerApex.moreAnswers+uint32(innerApex.numAnswers)] {
-		if a := &z.answers[innerApex.moreAnswers+uint32(i)]; a.rtype == typeFromAbove {
-			if exactApex && rtype == typeDS { // DS records belong to the zone above
-				a = z.findAnswer(innerApex, typeDS)
-			}
-			return nil, false, a
-		}
-	}
-	return closest, false, nil // a DNAME record above innerApex takes precedence
+	return nil, false
 }
 
 // appendAnswer appends an answer for the alias's name, and reports whether the whole answer fits.
 // If not, TC is set.
-func (p *partialReply) appendAnswer(z *Zones, a *answer, name *alias) bool {
+func (p *partialReply) appendAnswer(z *servedZone, a *answer, name *alias) bool {
 	recordsStart := p.size()
 	nameEnd := HeaderSize + name.length // of the name in the question that a was rendered for
 	p.appendParts(z, a, nameEnd)

@@ -19,16 +19,36 @@ func (z *Zones) appendReply(dst []byte, q *query, rcode responseCode, maxSize in
 	if rcode != rcodeNoError {
 		return appendError(dst, q, rcode, cookie), rcode
 	}
-	n, exact := z.closestNode(q)
 	q.matchedName = nil
-	if n == nil {
-		if z.sinkhole != nil {
-			return z.sinkhole.appendAnswer(dst, q, z.sinkhole.findAnswer(&z.sinkhole.nodes[0], q.rtype), maxSize, cookie)
+	zone, apexLabel := z.findZone(q)
+	if zone == nil {
+		if s := z.sinkhole; s != nil {
+			return s.appendAnswer(dst, q, s.findAnswer(&s.nodes[0], q.rtype), maxSize, cookie)
 		}
 		return appendEmptyReply(dst, q, rcodeRefused, 0, cookie, true), rcodeRefused
 	}
+	return zone.appendReply(dst, q, apexLabel, maxSize, cookie)
+}
+
+// findZone returns the zone of a query's name, and the index of the apex's first label in the name.
+// DS records of an apex belong to the zone above (RFC 4035 section 3.1.4.1).
+func (z *Zones) findZone(q *query) (zone *servedZone, apexLabel int) {
+	for i := max(0, q.labels-z.maxLabels); i <= q.labels-z.minLabels; i++ {
+		found := z.byApex[string(q.lowerName[q.labelStarts[i]:len(q.name)])]
+		if found == nil {
+			continue
+		}
+		if zone, apexLabel = found, i; i > 0 || q.rtype != typeDS {
+			break
+		}
+	}
+	return zone, apexLabel
+}
+
+func (z *servedZone) appendReply(dst []byte, q *query, apexLabel, maxSize int, cookie []byte) ([]byte, responseCode) {
+	n, exact := z.closestNode(q, apexLabel)
+	q.matchedName = z.nameOf(n)
 	if !exact {
-		q.matchedName = z.wire[n.name : n.name+uint32(n.length)]
 		if n.kind&kindRedirect != 0 {
 			return z.appendAliasChain(dst, q, n, maxSize, cookie)
 		}
@@ -36,21 +56,22 @@ func (z *Zones) appendReply(dst []byte, q *query, rcode responseCode, maxSize in
 			return z.appendAnswer(dst, q, &z.answers[n.missingAnswer], maxSize, cookie)
 		}
 		n = &z.nodes[n.wildcard]
+		q.matchedName = z.nameOf(n)
 	}
-	q.matchedName = z.wire[n.name : n.name+uint32(n.length)]
 	return z.appendAnswer(dst, q, z.findAnswer(n, q.rtype), maxSize, cookie)
 }
 
 // closestNode returns the node of the query's name or, if the name has none, of the longest name
-// above.
-func (z *Zones) closestNode(q *query) (n *node, exact bool) {
-	for i := max(0, q.labels-z.maxLabels); i <= q.labels; i++ {
+// above: at the least the node of the apex.
+func (z *servedZone) closestNode(q *query, apexLabel int) (n *node, exact bool) {
+	i := max(0, q.labels-z.maxLabels)
+	for ; i < apexLabel; i++ {
 		if n := z.findNode(q.lowerName[q.labelStarts[i]:len(q.name)]); n != nil {
 			q.closest = i
 			return n, i == 0
 		}
 	}
-	return nil, false
+	return z.findNode(q.lowerName[q.labelStarts[apexLabel]:len(q.name)]), apexLabel == 0
 }
 
 // apexOf returns the apex of the zone of a name in wire form and lower case, which is in a zone.
@@ -64,7 +85,7 @@ func (z *Zones) apexOf(name []byte) []byte {
 }
 
 // findAnswer returns a node's answer to a query for a type.
-func (z *Zones) findAnswer(n *node, rtype uint16) *answer {
+func (z *servedZone) findAnswer(n *node, rtype uint16) *answer {
 	if n.firstAnswer.rtype == rtype || rtype == typeANY && n.kind&kindAny != 0 {
 		return &n.firstAnswer // a single RRset is enough for ANY (RFC 8482 section 4.1)
 	}
@@ -78,7 +99,7 @@ func (z *Zones) findAnswer(n *node, rtype uint16) *answer {
 }
 
 // appendAnswer appends the reply with an answer.
-func (z *Zones) appendAnswer(dst []byte, q *query, a *answer, maxSize int, cookie []byte) ([]byte, responseCode) {
+func (z *servedZone) appendAnswer(dst []byte, q *query, a *answer, maxSize int, cookie []byte) ([]byte, responseCode) {
 	opt := q.optLength(cookie, false)
 	size := q.end + int(a.size)
 	if size+opt > q.sizeLimit(maxSize) {

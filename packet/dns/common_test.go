@@ -2,6 +2,7 @@ package dns
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -134,15 +135,21 @@ func mustZones(t testing.TB, texts ...string) *Zones {
 }
 
 func newZones(texts ...string) (*Zones, error) {
-	var all []*zone
-	for i, text := range texts {
-		z, err := readZone(strings.NewReader(text), fmt.Sprintf("zone%d", i+1), false)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, z)
+	z := reload(nil, texts...)
+	if len(z.failed) > 0 {
+		return nil, z.failed[0]
 	}
-	return compile(all)
+	return z, nil
+}
+
+// reload loads zones whose files have the names zone1, zone2 and so on.
+func reload(previous *Zones, texts ...string) *Zones {
+	var files []zoneFile
+	for i, text := range texts {
+		open := func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(text)), nil }
+		files = append(files, zoneFile{Source: Source{File: fmt.Sprintf("zone%d", i+1)}, open: open})
+	}
+	return loadFiles(files, previous)
 }
 
 // question packs a query for "name type [class]".

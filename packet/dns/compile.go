@@ -5,71 +5,79 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 )
 
-// compiler builds Zones.
+// compiler builds a servedZone.
 type compiler struct {
-	Zones
-	names    []string // of nodes; empty if another node has the name
-	byApex   map[string]*zone
-	renderer renderer
-
-	redirects bool // some zone has a DNAME record
+	servedZone
+	unlisted  map[uint32]bool // nodes whose name another node has
+	wildcards []wildcardNode
+	renderer  renderer
+	redirects bool // the zone has a DNAME record
 }
 
-func compile(zones []*zone) (*Zones, error) {
-	c := compiler{byApex: make(map[string]*zone)}
-	c.nodes, c.answers, c.names = make([]node, 1), make([]answer, 1), make([]string, 1)
-	c.relocations, c.parts = make([]uint16, 1), make([]templatePart, 1)
-	for _, z := range zones {
-		if other := c.byApex[z.apex]; other != nil {
-			return nil, z.soa.position.errorf("the zone %s is in %s too", nameText(z.apex), *other.soa.position.file)
-		}
-		c.byApex[z.apex] = z
-		c.redirects = c.redirects || z.redirects
+// wildcardNode is the node for the names that a wildcard covers.
+type wildcardNode struct {
+	name string // of the wildcard
+	node uint32
+}
+
+// newCompiler returns a compiler without nodes, with room for nodes and their answers.
+func newCompiler(nodes, wire int) compiler {
+	return compiler{
+		servedZone: servedZone{
+			nodes: make([]node, 1, nodes+1), wire: make([]byte, 0, wire),
+			answers: make([]answer, 1), relocations: make([]uint16, 1), parts: make([]templatePart, 1),
+		},
+		unlisted: make(map[uint32]bool),
 	}
-	for _, z := range zones {
-		if z.apex != "\x00" {
-			z.above = c.zoneOf(parentName(z.apex))
-		}
-		if z.above != nil {
-			z.above.children = true
-			z.above.delegate(z)
-		}
+}
+
+// compile renders the answers of a zone. children are the zones below.
+func (z *zone) compile(children []delegation) (*servedZone, error) {
+	for i := range children {
+		z.delegate(&children[i])
 	}
-	for _, z := range zones {
-		if err := c.compileZone(z); err != nil {
-			return nil, err
-		}
+	c := newCompiler(z.owners.len(), z.wireSize())
+	c.apex, c.redirects = strings.Clone(z.apex), z.has&hasDNAME != 0
+	if err := c.compileZone(z); err != nil {
+		return nil, err
 	}
 	c.table = newTable(len(c.nodes) - 1)
-	for i, name := range c.names[1:] {
-		if name != "" {
-			c.table.insert(name, uint32(i+1))
+	for i := 1; i < len(c.nodes); i++ {
+		if name := c.nameOf(&c.nodes[i]); !c.unlisted[uint32(i)] {
+			c.table.insert(name, uint32(i))
 			c.maxLabels = max(c.maxLabels, countLabels(name))
 		}
 	}
-	for _, z := range zones {
-		data := z.soa.data[0]
-		serial := binary.BigEndian.Uint32([]byte(data[len(data)-20:]))
-		c.list = append(c.list, Zone{nameText(z.apex), serial, z.records, z.file})
-	}
-	done := c.Zones
-	done.nodes, done.answers = slices.Clip(done.nodes), slices.Clip(done.answers)
+	data := z.soa.data[0]
+	serial := binary.BigEndian.Uint32([]byte(data[len(data)-20:]))
+	c.info = Zone{nameText(z.apex), serial, z.numRecords, z.file}
+	c.delegation = z.delegation()
+	done := c.servedZone
+	done.nodes, done.answers, done.wire = trim(done.nodes), trim(done.answers), trim(done.wire)
 	return &done, nil
 }
 
-// zoneOf returns the zone that contains a name, or nil.
-func (c *compiler) zoneOf(name string) *zone {
-	for {
-		if z := c.byApex[name]; z != nil {
-			return z
-		}
-		if name == "\x00" {
-			return nil
-		}
-		name = parentName(name)
+// trim returns a copy if a slice has much more capacity than elements.
+func trim[T any](s []T) []T {
+	if cap(s)-len(s) > len(s)/8 {
+		return append(make([]T, 0, len(s)), s...)
 	}
+	return s
+}
+
+// wireSize returns an estimate of the octets of names and templates, a little too high for names with
+// addresses only.
+func (z *zone) wireSize() (n int) {
+	for i := range uint32(z.owners.len()) {
+		n += int(z.owners.at(i).length)
+	}
+	for i := range uint32(z.records.len()) {
+		n += 12 + int(z.records.at(i).size)
+	}
+	return min(n+n/64, 1<<30) + 2048
 }
 
 // compileZone makes the nodes of a zone.
@@ -77,36 +85,35 @@ func (c *compiler) compileZone(z *zone) error {
 	primary := targetName(typeSOA, z.soa.data[0])
 	z.soaNames = [2]string{primary, targetName(typeSOA, z.soa.data[0][len(primary):])}
 	z.noDataAnswer, z.nxdomainAnswer = c.negativeAnswers(z, z.apex)
-	for _, o := range z.sortedOwners {
-		for i := range o.sets {
-			z.records += len(o.sets[i].data)
-		}
-		if z.children && c.zoneOf(o.name) != z {
-			continue
-		}
+	for i := range uint32(z.owners.len()) {
+		o := z.owner(i)
 		if err := c.checkSizes(z, o); err != nil {
 			return err
 		}
 		c.compileOwner(z, o)
 		if len(c.wire) > math.MaxUint32-maxTCPSize {
-			return fmt.Errorf("%s: the answers need more than 4 GiB", *z.soa.position.file)
+			return fmt.Errorf("%s: the answers need more than 4 GiB", z.file)
 		}
 	}
-	for _, o := range z.sortedOwners {
-		if o.isWildcard() && o.name != z.apex && o.node != 0 {
-			c.nodes[z.owners[parentName(o.name)].node].wildcard = o.coveredNode
-		}
+	for _, w := range c.wildcards {
+		parent, _ := z.find(parentName(w.name))
+		c.nodes[z.owners.at(parent).node].wildcard = w.node
 	}
 	return nil
 }
 
-// compileOwner makes the node of an owner, unless a delegation above hides the owner.
+// compileOwner makes the node of an owner, unless a delegation or a DNAME record above hides the
+// owner.
 func (c *compiler) compileOwner(z *zone, o *owner) {
-	at, state := z.findOwner(o.name)
-	if state == delegated && at != o {
+	at, state := z.locate(o.name)
+	if state == redirected || state == delegated && at != o.entry {
 		return
 	}
-	o.node, o.coveredNode = uint32(len(c.nodes)), uint32(len(c.nodes))
+	z.owners.at(o.entry).node = uint32(len(c.nodes))
+	covered := o.isWildcard() && o.name != z.apex
+	if covered {
+		c.wildcards = append(c.wildcards, wildcardNode{o.name, uint32(len(c.nodes))})
+	}
 	n := c.newNode(z, o.name)
 	if o.name != z.apex && !o.isWildcard() && (isWithin(z.soaNames[0], o.name) || isWithin(z.soaNames[1], o.name)) {
 		n.noDataAnswer, n.missingAnswer = c.negativeAnswers(z, o.name)
@@ -119,8 +126,8 @@ func (c *compiler) compileOwner(z *zone, o *owner) {
 	default:
 		c.compileName(z, o, &n)
 	}
-	c.addNode(n, o.name)
-	if o.isWildcard() && n.kind&kindAlias != 0 {
+	c.addNode(n)
+	if covered && n.kind&kindAlias != 0 {
 		c.addWildcardLoopNodes(z, o)
 	}
 }
@@ -133,13 +140,13 @@ func (c *compiler) newNode(z *zone, name string) node {
 }
 
 // addNode adds a node. The answers from n.moreAnswers on belong to the node.
-func (c *compiler) addNode(n node, name string) {
+func (c *compiler) addNode(n node) {
 	if own := c.answers[n.moreAnswers:]; len(own) > 0 {
 		n.firstAnswer = own[0]
 		c.answers = slices.Delete(c.answers, int(n.moreAnswers), int(n.moreAnswers)+1)
 	}
 	n.numAnswers = uint16(uint32(len(c.answers)) - n.moreAnswers)
-	c.nodes, c.names = append(c.nodes, n), append(c.names, name)
+	c.nodes = append(c.nodes, n)
 }
 
 // compileName makes the answers of a name without a CNAME record. The name may have no records.
@@ -149,26 +156,12 @@ func (c *compiler) compileName(z *zone, o *owner, n *node) {
 		n.missingAnswer = uint32(len(c.aliases))
 		f := &lookupResult{authority: true}
 		f.addPlacement(0, placement{o.name, dname, dname.ttl, true})
-		c.aliases = append(c.aliases, redirection{c.addAnswer(c.render(f, o.name, false)), z.apex})
+		c.aliases = append(c.aliases, c.addAnswer(c.render(f, o.name, false)))
 	}
 	n.moreAnswers = uint32(len(c.answers))
 	for i := range o.sets {
 		n.kind |= kindAny
 		c.addAnswer(c.renderResolved(z, o, o.sets[i].rtype))
-	}
-	if o.name != z.apex {
-		return
-	}
-	n.kind |= kindApex
-	if z.above != nil { // DS records belong to the zone above (RFC 4035 section 3.1.4.1)
-		above, state := z.above.findOwner(z.apex)
-		f := z.above.resolve(z.apex, z.apex, above, state, typeDS)
-		c.addAnswer(c.render(f, z.apex, true).withType(typeDS))
-		if state == delegated {
-			f := &lookupResult{}
-			z.above.addReferral(f, above)
-			c.addAnswer(c.render(f, above.name, false).withType(typeFromAbove))
-		}
 	}
 }
 
@@ -187,31 +180,35 @@ func (c *compiler) compileAlias(z *zone, o *owner, n *node) {
 // wildcard's own name, or that the wildcard covers. For these names the template of the wildcard
 // would have the wildcard's CNAME record twice.
 func (c *compiler) addWildcardLoopNodes(z *zone, wildcard *owner) {
+	self := z.owners.at(wildcard.entry)
+	coveredNode := self.node
 	for _, name := range z.resolve(wildcard.name, "", wildcard, present, 0).visited[1:] {
-		at, state := z.findOwner(name)
 		var below uint32 // node for the names below
-		switch {
-		case state == absent && z.wildcardOf(at) == wildcard && (!z.children || c.zoneOf(name) == z):
-			below = wildcard.coveredNode
-		case state == present && at == wildcard: // the wildcard's own name
-			c.names[wildcard.coveredNode] = ""
-			wildcard.node = uint32(len(c.nodes))
+		switch at, state := z.locate(name); {
+		case state == absent && "\x01*"+z.nameOf(at) == wildcard.name:
+			below = coveredNode
+		case state == present && at == wildcard.entry: // the wildcard's own name
+			c.unlisted[coveredNode] = true
+			self.node = uint32(len(c.nodes))
 		default:
 			continue
 		}
 		n := c.newNode(z, name)
 		n.wildcard = below
-		c.compileAlias(z, &owner{name: name, sets: wildcard.sets, onlySelf: true}, &n)
-		c.addNode(n, name)
+		c.compileAlias(z, &owner{name: name, sets: wildcard.sets, entry: wildcard.entry, onlySelf: true}, &n)
+		c.addNode(n)
 	}
 }
 
 // compileDelegation makes the answers of a delegated name. Queries for the name and for names below
 // get the referral, except queries for DS records of the name (RFC 4035 section 3.1.4.1).
 func (c *compiler) compileDelegation(z *zone, o *owner, n *node) {
-	nodata, f := n.noDataAnswer, new(lookupResult)
+	nodata, f, suffix := n.noDataAnswer, new(lookupResult), o.name
+	if o.isWildcard() {
+		suffix = parentName(o.name) // of the names that the wildcard covers
+	}
 	z.addReferral(f, o)
-	n.noDataAnswer = c.addAnswer(c.render(f, o.name, false))
+	n.noDataAnswer = c.addAnswer(c.render(f, suffix, false))
 	n.missingAnswer = n.noDataAnswer
 	n.moreAnswers = uint32(len(c.answers))
 	if o.set(typeDS) == nil {

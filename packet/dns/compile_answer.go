@@ -56,7 +56,7 @@ func (a answer) withType(rtype uint16) answer {
 // answer is for all names that the wildcard covers.
 func (c *compiler) renderResolved(z *zone, o *owner, rtype uint16) answer {
 	state := present
-	if o.set(typeNS) != nil && o.name != z.apex {
+	if z.isCut(o) {
 		state = delegated
 	}
 	if o.isWildcard() && !o.onlySelf {

@@ -10,7 +10,7 @@ type lookupResult struct {
 	visited   []string // names in the alias chain
 }
 
-// nameState says how a zone has a name, and which owner findOwner returns.
+// nameState says how a zone has a name, and which owner locate returns.
 type nameState int
 
 const (
@@ -24,30 +24,55 @@ const (
 // little above 16.
 const maxChain = 16
 
-func (z *zone) findOwner(name string) (*owner, nameState) {
+// locate returns the index in owners of a name of the zone, or of the owner that the state says.
+func (z *zone) locate(name string) (at uint32, state nameState) {
+	if z.has&(hasNS|hasDNAME) == 0 {
+		if at, ok := z.find(name); ok {
+			return at, present
+		}
+	}
 	var path [maxLabels + 1]string
 	n := 0
 	for s := name; s != z.apex; s = parentName(s) {
 		path[n] = s
 		n++
 	}
-	at := z.owners[z.apex]
+	at = apexEntry
 	for n--; n >= 0; n-- {
-		if at.set(typeDNAME) != nil {
+		if z.owners.at(at).has&hasDNAME != 0 {
 			return at, redirected
 		}
-		next := z.owners[path[n]]
-		if next == nil {
+		next, ok := z.find(path[n])
+		if !ok {
 			return at, absent
 		}
-		if at = next; at.set(typeNS) != nil {
+		if at = next; z.owners.at(at).has&hasNS != 0 {
 			return at, delegated
 		}
 	}
 	return at, present
 }
 
-func (z *zone) wildcardOf(encloser *owner) *owner { return z.owners["\x01*"+encloser.name] }
+// isCut reports whether an owner is a delegation.
+func (z *zone) isCut(o *owner) bool { return o.set(typeNS) != nil && o.name != z.apex }
+
+func (z *zone) findOwner(name string) (*owner, nameState) {
+	at, state := z.locate(name)
+	return z.owner(at), state
+}
+
+// wildcardOf returns the wildcard below the closest encloser of a name, or nil. The state says
+// whether the wildcard is a delegation of all names that it covers, as in Knot.
+func (z *zone) wildcardOf(encloser *owner) (*owner, nameState) {
+	at, ok := z.find("\x01*" + encloser.name)
+	switch {
+	case !ok:
+		return nil, absent
+	case z.owners.at(at).has&hasNS != 0:
+		return z.owner(at), delegated
+	}
+	return z.owner(at), present
+}
 
 // resolve answers a query for a name of the zone with the algorithm of RFC 1034 section 4.3.2, as
 // changed by RFC 4592 section 3.3.1 and RFC 6672 section 3.2. start is the question's name in the
@@ -57,18 +82,18 @@ func (z *zone) resolve(name, start string, o *owner, state nameState, rtype uint
 	ownerName := start
 	for {
 		f.visited = append(f.visited, ownerName) // empty for a wildcard's template
-		if state == absent {
-			if o = z.wildcardOf(o); o == nil {
+		covered := state == absent
+		if covered {
+			if o, state = z.wildcardOf(o); o == nil {
 				f.rcode = rcodeNXDomain
 				f.addPlacement(1, placement{z.apex, &z.soa, z.negativeTTL, true})
 				return f
 			}
-			state = present
 		}
 		var next string
 		switch state {
 		case delegated:
-			if rtype == typeDS && o.name == name {
+			if rtype == typeDS && (covered || o.name == name) {
 				z.addRecords(f, ownerName, o, rtype)
 				return f
 			}
@@ -77,7 +102,7 @@ func (z *zone) resolve(name, start string, o *owner, state nameState, rtype uint
 			return f
 		case redirected:
 			dname := o.set(typeDNAME)
-			if !f.hasDNAME(dname) {
+			if !f.hasDNAME(o.name) {
 				f.addPlacement(0, placement{o.name, dname, dname.ttl, true})
 			}
 			to := targetName(typeDNAME, dname.data[0])
@@ -112,10 +137,12 @@ func (f *lookupResult) addPlacement(section int, p placement) {
 
 func (f *lookupResult) visitedName(name string) bool { return slices.Contains(f.visited, name) }
 
-// hasDNAME reports whether the answer already has a set of a DNAME record: a query may ask for type
-// DNAME.
-func (f *lookupResult) hasDNAME(set *rrset) bool {
-	return set.rtype == typeDNAME && slices.ContainsFunc(f.sections[0], func(p placement) bool { return p.set == set })
+// hasDNAME reports whether the answer already has the DNAME record of a name: a query may ask for
+// type DNAME.
+func (f *lookupResult) hasDNAME(name string) bool {
+	return slices.ContainsFunc(f.sections[0], func(p placement) bool {
+		return p.set.rtype == typeDNAME && p.name == name
+	})
 }
 
 // addRecords adds the records of a name and type, or the SOA record if the name has none.
@@ -125,7 +152,7 @@ func (z *zone) addRecords(f *lookupResult, ownerName string, o *owner, rtype uin
 		f.addPlacement(1, placement{z.apex, &z.soa, z.negativeTTL, true})
 		return
 	}
-	if !f.hasDNAME(set) {
+	if rtype != typeDNAME || !f.hasDNAME(ownerName) {
 		f.addPlacement(0, placement{ownerName, set, set.ttl, true})
 	}
 	z.addAddresses(f, set, ownerName, o, func(string) bool { return false })
@@ -142,14 +169,14 @@ func (z *zone) addReferral(f *lookupResult, cut *owner) {
 // addAddresses adds the addresses of the names that NS, MX, SRV, SVCB and HTTPS records point to
 // (RFC 1034 section 3.6, RFC 2782): first the required addresses. For SVCB and HTTPS, the name's
 // records of the same type are added too (RFC 9460 section 4.1). Names outside the zone get no
-// addresses: clients would not trust them. The set is owner's, and has ownerName in the reply.
-func (z *zone) addAddresses(f *lookupResult, set *rrset, ownerName string, owner *owner, isRequired func(name string) bool) {
+// addresses: clients would not trust them. The set is from's, and has ownerName in the reply.
+func (z *zone) addAddresses(f *lookupResult, set *rrset, ownerName string, from *owner, isRequired func(name string) bool) {
 	types, ownService := []uint16{typeA, typeAAAA}, false
 	switch set.rtype {
 	case typeNS, typeMX, typeSRV:
 	case typeSVCB, typeHTTPS:
 		if ownService = slices.ContainsFunc(set.data, isOwnService); ownService {
-			f.addSets(ownerName, owner, types, false)
+			f.addSets(ownerName, from, types, false)
 		}
 		types = append(types, set.rtype)
 	default:
@@ -166,15 +193,19 @@ func (z *zone) addAddresses(f *lookupResult, set *rrset, ownerName string, owner
 				continue // no name (RFC 7505 section 3, RFC 2782, RFC 9460 section 2.5)
 			}
 			added[name] = true
-			o, state := z.findOwner(name)
-			if state == delegated {
-				o = z.owners[name] // glue
-			} else if state == absent {
-				o = z.wildcardOf(o)
-			} else if state == redirected {
-				o = nil
+			at, state := z.locate(name)
+			var o *owner
+			switch state {
+			case present:
+				o = z.owner(at)
+			case absent:
+				o, _ = z.wildcardOf(z.owner(at))
+			case delegated:
+				if glue, ok := z.find(name); ok {
+					o = z.owner(glue)
+				}
 			}
-			if o == nil || ownService && o == owner { // the owner's addresses are there once
+			if o == nil || ownService && o.name == from.name { // the owner's addresses are there once
 				continue
 			}
 			f.addSets(name, o, types, required)
@@ -199,8 +230,11 @@ func (z *zone) chainEndTypes(name string) (types []uint16) {
 		o, state := z.findOwner(name)
 		switch state {
 		case absent:
-			if o = z.wildcardOf(o); o == nil {
+			if o, state = z.wildcardOf(o); o == nil {
 				return nil
+			}
+			if state == delegated {
+				return []uint16{typeDS}
 			}
 		case delegated:
 			if o.name == name {

@@ -73,8 +73,9 @@ func FuzzZone(f *testing.F) {
 			return
 		}
 		var q query
-		for _, n := range z.nodes[1:min(len(z.nodes), 50)] {
-			name := string(z.wire[n.name : n.name+uint32(n.length)])
+		nodes := z.list[0].nodes
+		for i := range nodes[1:min(len(nodes), 50)] {
+			name := string(z.list[0].nameOf(&nodes[1+i]))
 			for _, name := range []string{name, "\x01x" + name, "\x01a\x01b" + name} {
 				if len(name) > maxName {
 					continue

@@ -83,10 +83,8 @@ func isWithin(name, zone string) bool {
 	return name == zone
 }
 
-func countLabels(name string) int {
-	n := 0
-	for name != "\x00" {
-		name = parentName(name)
+func countLabels[S string | []byte](name S) (n int) {
+	for i := 0; name[i] != 0; i += 1 + int(name[i]) {
 		n++
 	}
 	return n

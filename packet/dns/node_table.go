@@ -5,7 +5,7 @@ import (
 	"math/bits"
 )
 
-// table finds nodes by name: a hash table with open addressing, at most half full. The seed is
+// table finds the nodes of a zone by name: a hash table with open addressing, at most half full. The seed is
 // random, so clients cannot choose names that collide. A lookup of a missing name usually reads one
 // slot.
 type table struct {
@@ -24,8 +24,8 @@ func newTable(nodes int) table {
 	return table{seed: maphash.MakeSeed(), slots: make([]slot, size), mask: uint64(size - 1)}
 }
 
-func (t *table) insert(name string, node uint32) {
-	h := maphash.String(t.seed, name)
+func (t *table) insert(name []byte, node uint32) {
+	h := maphash.Bytes(t.seed, name)
 	i := h & t.mask
 	for t.slots[i].node != 0 {
 		i = (i + 1) & t.mask
@@ -34,7 +34,7 @@ func (t *table) insert(name string, node uint32) {
 }
 
 // findNode returns the node of a name in lower case, or nil.
-func (z *Zones) findNode(name []byte) *node {
+func (z *servedZone) findNode(name []byte) *node {
 	h := maphash.Bytes(z.table.seed, name)
 	for i := h & z.table.mask; ; i = (i + 1) & z.table.mask {
 		s := z.table.slots[i&uint64(len(z.table.slots)-1)]
@@ -43,9 +43,12 @@ func (z *Zones) findNode(name []byte) *node {
 		}
 		if s.tag == uint32(h>>32) {
 			n := &z.nodes[s.node]
-			if int(n.length) == len(name) && string(z.wire[n.name:n.name+uint32(n.length)]) == string(name) {
+			if int(n.length) == len(name) && string(z.nameOf(n)) == string(name) {
 				return n
 			}
 		}
 	}
 }
+
+// nameOf returns the name of a node, in lower case.
+func (z *servedZone) nameOf(n *node) []byte { return z.wire[n.name : n.name+uint32(n.length)] }

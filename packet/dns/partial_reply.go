@@ -32,7 +32,7 @@ func (p *partialReply) finish(q *query, cookie []byte) ([]byte, responseCode) {
 // appendParts appends the parts of an answer that fit. Pointers never lead to a part that may be
 // left out, so every target of a pointer has its expected offset. nameEnd is the end of the
 // question's name in the message.
-func (p *partialReply) appendParts(z *Zones, a *answer, nameEnd int) {
+func (p *partialReply) appendParts(z *servedZone, a *answer, nameEnd int) {
 	p.flags |= a.flags
 	template := z.wire[a.offset : a.offset+uint32(a.size)]
 	parts := z.parts[a.parts:]
@@ -74,7 +74,7 @@ func (a *answer) section() uint8 {
 	return 2
 }
 
-func (z *Zones) appendPartialAnswer(dst []byte, q *query, a *answer, maxSize int, cookie []byte) ([]byte, responseCode) {
+func (z *servedZone) appendPartialAnswer(dst []byte, q *query, a *answer, maxSize int, cookie []byte) ([]byte, responseCode) {
 	p := q.newPartialReply(dst, maxSize, cookie)
 	p.appendParts(z, a, HeaderSize+len(q.name))
 	return p.finish(q, cookie)

@@ -39,6 +39,7 @@ func newReference(t testing.TB, texts ...string) *reference {
 		if err := parser.Err(); err != nil {
 			t.Fatal(err)
 		}
+		z.records = slices.DeleteFunc(slices.Clone(z.records), z.isBelowDNAME)
 		r.zones = append(r.zones, z)
 	}
 	for _, child := range r.zones {
@@ -47,6 +48,20 @@ func newReference(t testing.TB, texts ...string) *reference {
 		}
 	}
 	return r
+}
+
+// isBelowDNAME reports whether a DNAME record above hides a record.
+func (z *referenceZone) isBelowDNAME(rr miekg.RR) bool {
+	name := strings.ToLower(rr.Header().Name)
+	for _, a := range append([]string{z.apex}, z.ancestors(name)...) {
+		if a != z.apex && len(z.at(a, miekg.TypeNS)) > 0 || a == name {
+			return false
+		}
+		if len(z.at(a, miekg.TypeDNAME)) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // delegate adds NS records and addresses of a zone below, unless the zone has NS records for the
@@ -191,7 +206,15 @@ next:
 				return reply
 			}
 		}
-		cut := name != z.apex && len(z.at(name, miekg.TypeNS)) > 0 // only DS records belong to the zone
+		if cut := z.at(source, miekg.TypeNS); source != name && len(cut) > 0 && rtype != miekg.TypeDS { // as in Knot
+			reply.aa = len(reply.sections[0]) > 0
+			for _, rr := range cut {
+				reply.sections[1] = append(reply.sections[1], renamed(rr, source))
+			}
+			r.addresses(z, &reply, cut, source)
+			return reply
+		}
+		cut := source != z.apex && len(z.at(source, miekg.TypeNS)) > 0 // only DS records belong to the zone
 		if alias := z.at(source, miekg.TypeCNAME); len(alias) > 0 && !cut && rtype != miekg.TypeCNAME && rtype != miekg.TypeANY {
 			reply.sections[0] = append(reply.sections[0], renamed(alias[0], name))
 			name = strings.ToLower(alias[0].(*miekg.CNAME).Target)

@@ -115,6 +115,10 @@ func (r *renderer) appendName(name string, compress, remember bool) {
 		r.buf = append(r.buf, pointer>>8, HeaderSize)
 		return
 	}
+	if r.nameKnown && compress && name == r.zone && name != "\x00" {
+		r.appendPointer(-len(name))
+		return
+	}
 	if len(r.positions) == 0 {
 		for s := r.zone; s != "\x00"; s = parentName(s) {
 			r.positions[s] = namePosition{-len(s), 0}

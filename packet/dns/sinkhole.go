@@ -15,8 +15,8 @@ const sinkholeTTL = 60
 // an SOA record for the name so that the client caches the answer for 60 seconds too (RFC 2308
 // section 5). A query for SOA records gets that SOA record.
 func (z *Zones) WithSinkhole(addresses []netip.Addr) *Zones {
-	var c compiler
-	c.relocations, c.parts = make([]uint16, 1), make([]templatePart, 1)
+	c := newCompiler(1, 0)
+	c.nodes, c.answers = nil, nil
 	v4, v6 := &rrset{rtype: typeA}, &rrset{rtype: typeAAAA}
 	for _, a := range addresses {
 		a = a.Unmap()
@@ -36,10 +36,10 @@ func (z *Zones) WithSinkhole(addresses []netip.Addr) *Zones {
 			c.addAnswer(c.sinkholeAnswer(0, set))
 		}
 	}
-	c.addNode(n, "")
+	c.addNode(n)
 
 	with := *z
-	with.sinkhole = &c.Zones
+	with.sinkhole = &c.servedZone
 	return &with
 }
 

@@ -1,95 +1,97 @@
 package dns
 
 import (
+	"errors"
 	"io"
 
 	"github.com/miekg/dns"
 )
 
-// readZone reads a master file (RFC 1035 section 5.1) and checks the rules for zones. name is the
-// file's name in errors.
-func readZone(r io.Reader, name string, includes bool) (*zone, error) {
-	files, err := newSources(name)
+// zoneRecord is a record of a master file.
+type zoneRecord struct {
+	owner    string // in wire form
+	rtype    uint16
+	class    uint16
+	ttl      uint32
+	data     []byte // in wire form; valid until the next record
+	position position
+}
+
+// readRecords reads a master file (RFC 1035 section 5.1), and calls each for the records.
+func readRecords(r io.Reader, f *zoneFile, each func(zoneRecord) error) error {
+	files, err := newSources(f.File)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer files.close()
-	parser := dns.NewZoneParser(files.add(r, nil, files.absolute, name), "", files.absolute)
-	parser.SetIncludeAllowed(includes)
+	parser := dns.NewZoneParser(files.add(r, nil, files.absolute, f.File), f.Origin, files.absolute)
+	parser.SetIncludeAllowed(f.includes)
 	parser.SetIncludeFS(files)
-
-	z := &zone{file: name, owners: make(map[string]*owner)}
-	var apexes []position
 	buf := make([]byte, 65536)
 	for rr, ok := parser.Next(); ok; rr, ok = parser.Next() {
 		pos := files.position()
 		if err := files.check(rr); err != nil {
-			return nil, err
+			return err
 		}
-		if err := z.add(rr, buf, pos); err != nil {
-			return nil, err
+		h := rr.Header()
+		end, err := dns.PackRR(rr, buf, 0, nil, false)
+		if err != nil {
+			return pos.errorf("%s: %w", appendType(nil, h.Rrtype), err)
 		}
-		if rr.Header().Rrtype == typeSOA {
-			apexes = append(apexes, pos)
+		n := skipName(buf[:end], 0)
+		if n < 0 || end < n+10 {
+			return pos.errorf("%q: not a name", h.Name)
+		}
+		if err := each(zoneRecord{string(buf[:n]), h.Rrtype, h.Class, h.Ttl, buf[n+10 : end], pos}); err != nil {
+			return err
 		}
 	}
 	if err := files.check(nil); err != nil {
-		return nil, err
+		return err
 	}
 	if err := parser.Err(); err != nil {
-		return nil, files.withPosition(err)
+		return files.withPosition(err)
 	}
-	if err := z.check(name, apexes); err != nil {
-		return nil, err
-	}
-	return z, nil
+	return nil
 }
 
-// add adds a record to the zone, in wire form.
-func (z *zone) add(rr dns.RR, buf []byte, pos position) error {
-	h := rr.Header()
-	if h.Class != classIN {
-		return pos.errorf("class %s: only IN is served", appendClass(nil, h.Class))
+// packName returns the wire form of a name in the form of master files.
+func packName(text string) (string, error) {
+	buf := make([]byte, maxName+1)
+	n, err := dns.PackDomainName(text, buf, 0, nil, false)
+	if err == nil && n > maxName {
+		err = errors.New("more than 255 octets")
 	}
-	switch t := h.Rrtype; {
+	return string(buf[:min(n, maxName)]), err
+}
+
+// add adds a record to the zone.
+func (z *zone) add(r zoneRecord) error {
+	pos := r.position
+	if r.class != classIN {
+		return pos.errorf("class %s: only IN is served", appendClass(nil, r.class))
+	}
+	switch t := r.rtype; {
 	case t == dns.TypeRRSIG || t == dns.TypeNSEC || t == dns.TypeNSEC3:
 		return pos.errorf("%s: signed zones are not served", appendType(nil, t))
 	case t == 0 || t == typeOPT || t >= 128 && t <= 255:
 		return pos.errorf("%s: not a type of data (RFC 6895 section 3.1)", appendType(nil, t))
 	}
-	end, err := dns.PackRR(rr, buf, 0, nil, false)
-	if err != nil {
-		return pos.errorf("%s: %w", appendType(nil, h.Rrtype), err)
+	if !isValidData(r.rtype, r.data) && !mayBeEmpty(r.rtype) {
+		return pos.errorf("%s: the data is too short or too long", appendType(nil, r.rtype))
 	}
-	n := skipName(buf[:end], 0)
-	if n < 0 || end < n+10 {
-		return pos.errorf("%q: not a name", h.Name)
-	}
-	if !isValidData(h.Rrtype, buf[n+10:end]) && !mayBeEmpty(h.Rrtype) {
-		return pos.errorf("%s: the data is too short or too long", appendType(nil, h.Rrtype))
-	}
-	name, data := lowerName(string(buf[:n])), string(buf[n+10:end])
-	ttl := h.Ttl
+	name, ttl := lowerName(r.owner), r.ttl
 	if ttl > 1<<31-1 { // RFC 2181 section 8
 		ttl = 0
 	}
-
-	if h.Rrtype == typeSOA && z.apex == "" {
-		z.apex = name
+	if !isWithin(name, z.apex) {
+		z.warnings.add(pos.errorf("%s is outside the zone %s: the record is ignored", nameText(name), nameText(z.apex)))
+		return nil
 	}
-	o := z.owners[name]
-	if o == nil {
-		o = &owner{name: name}
-		z.owners[name] = o
+	if z.text.isFull() {
+		return pos.errorf("the zone needs more than 4 GiB")
 	}
-	set := o.set(h.Rrtype)
-	if set == nil {
-		o.sets = append(o.sets, rrset{rtype: h.Rrtype, ttl: ttl, position: pos})
-		set = &o.sets[len(o.sets)-1]
-	}
-	// A set has a single TTL (RFC 2181 section 5.2): the lowest.
-	set.ttl = min(set.ttl, ttl)
-	set.data = append(set.data, data)
+	z.addRecord(name, r.rtype, ttl, string(r.data), pos)
 	return nil
 }
 

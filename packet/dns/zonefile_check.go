@@ -5,67 +5,88 @@ import (
 	"fmt"
 )
 
-// check checks the rules for zones, and fills in the fields that followAlias from the records.
-func (z *zone) check(name string, apexes []position) error {
-	if z.apex == "" {
-		return fmt.Errorf("%s: no SOA record", name)
+// check checks the rules for zones, and fills in the fields that follow from the records.
+func (z *zone) check() error {
+	if z.owners.at(apexEntry).has&hasSOA == 0 {
+		return fmt.Errorf("%s: no SOA record of %s", z.file, nameText(z.apex))
 	}
-	for _, o := range z.owners {
-		o.sortSets()
-	}
-	apex := z.owners[z.apex]
-	z.soa = *apex.set(typeSOA)
-	z.sortedOwners = sortOwners(z.owners)
-	for _, o := range z.sortedOwners {
-		if set := o.set(typeSOA); set != nil && o != apex {
-			return set.position.errorf("a second SOA record, of %s", nameText(o.name))
-		} else if set != nil && len(set.data) > 1 {
-			return apexes[1].errorf("a second SOA record")
-		}
-		if !isWithin(o.name, z.apex) {
-			return o.sets[0].position.errorf("%s is outside the zone %s", nameText(o.name), nameText(z.apex))
-		}
-		if err := z.checkOwner(o); err != nil {
+	for i, n := uint32(0), uint32(z.owners.len()); i < n; i++ {
+		if err := z.checkOwner(i); err != nil {
 			return err
 		}
-		z.addEmptyNonTerminals(o.name)
+		z.addEmptyNonTerminals(z.nameOf(i))
 	}
-	if apex.set(typeNS) == nil {
+	z.soa = *z.owner(apexEntry).set(typeSOA)
+	if z.owners.at(apexEntry).has&hasNS == 0 {
 		return z.soa.position.errorf("the zone %s has no NS record at its apex", nameText(z.apex))
-	}
-	if set := apex.set(typeDS); set != nil {
-		return set.position.errorf("DS at the apex belongs to the zone above (RFC 4035 section 2.4)")
 	}
 	data := []byte(z.soa.data[0])
 	z.negativeTTL = min(z.soa.ttl, binary.BigEndian.Uint32(data[len(data)-4:]))
 	return nil
 }
 
-func (z *zone) checkOwner(o *owner) error {
-	cname, dname := o.set(typeCNAME), o.set(typeDNAME)
-	z.redirects = z.redirects || dname != nil
+// checkOwner checks the records of a name, and counts them. Most names have a single record that
+// needs no check.
+func (z *zone) checkOwner(at uint32) error {
+	isApex, wildcard, e := at == apexEntry, isWildcard(z.nameOf(at)), z.owners.at(at)
+	if z.records.at(e.last-1).previous == 0 && !wildcard && e.has&hasSOA == 0 && z.has&hasDNAME == 0 {
+		z.numRecords++
+		return nil
+	}
+	o := z.owner(at)
+	for i := range o.sets {
+		z.numRecords += len(o.sets[i].data)
+	}
+	soa, cname, dname, ds := o.set(typeSOA), o.set(typeCNAME), o.set(typeDNAME), o.set(typeDS)
 	switch {
+	case soa != nil && !isApex:
+		return soa.position.errorf("a second SOA record, of %s", nameText(o.name))
+	case soa != nil && len(soa.data) > 1:
+		return z.lastOf(at, typeSOA).errorf("a second SOA record")
+	case ds != nil && isApex:
+		return ds.position.errorf("DS at the apex belongs to the zone above (RFC 4035 section 2.4)")
 	case cname != nil && len(cname.data) > 1:
 		return cname.position.errorf("%s has several CNAME records (RFC 2181 section 10.1)", nameText(o.name))
 	case cname != nil && len(o.sets) > 1:
 		return cname.position.errorf("%s has a CNAME record and other records (RFC 1034 section 3.6.2)", nameText(o.name))
 	case dname != nil && len(dname.data) > 1:
 		return dname.position.errorf("%s has several DNAME records (RFC 6672 section 2.4)", nameText(o.name))
-	case dname != nil && o.set(typeNS) != nil && o.name != z.apex:
+	case dname != nil && o.set(typeNS) != nil && !isApex:
 		return dname.position.errorf("%s has a DNAME record and is delegated (RFC 6672 section 2.3)", nameText(o.name))
 	}
-	if o.isWildcard() {
-		for _, set := range o.sets {
-			if set.rtype == typeNS || set.rtype == typeDNAME {
-				return set.position.errorf("%s at a wildcard is discouraged (RFC 4592 section 4), and not supported", appendType(nil, set.rtype))
-			}
+	for i := range o.sets {
+		if set := &o.sets[i]; wildcard && !isApex && (set.rtype == typeNS || set.rtype == typeDNAME) {
+			z.warnings.add(set.position.errorf("%s at a wildcard: servers treat it differently (RFC 4592 section 4)", appendType(nil, set.rtype)))
 		}
 	}
-	for up := o.name; up != z.apex; {
-		up = parentName(up)
-		if above := z.owners[up]; above != nil && above.set(typeDNAME) != nil {
-			return o.sets[0].position.errorf("%s is below the DNAME record of %s (RFC 6672 section 2.4)", nameText(o.name), nameText(up))
+	if up := z.dnameAbove(o.name); up != "" && len(o.sets) > 0 {
+		z.warnings.add(o.sets[0].position.errorf("%s is below the DNAME record of %s: its records are ignored (RFC 6672 section 2.4)", nameText(o.name), nameText(up)))
+		for i := range o.sets {
+			z.numRecords -= len(o.sets[i].data)
 		}
 	}
 	return nil
+}
+
+// dnameAbove returns the closest name above that has a DNAME record; empty is none.
+func (z *zone) dnameAbove(name string) string {
+	for up := name; z.has&hasDNAME != 0 && up != z.apex; {
+		up = parentName(up)
+		if at, ok := z.find(up); ok && z.owners.at(at).has&hasDNAME != 0 {
+			return up
+		}
+	}
+	return ""
+}
+
+// lastOf returns the position of the last record of a type.
+func (z *zone) lastOf(at uint32, rtype uint16) (last position) {
+	for i := z.owners.at(at).last; i != 0; {
+		r := z.records.at(i - 1)
+		if r.rtype == rtype {
+			return position{z.files[r.file], int(r.line)}
+		}
+		i = r.previous
+	}
+	return last
 }

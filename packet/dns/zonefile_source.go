@@ -96,7 +96,7 @@ func (s *sources) Open(path string) (fs.File, error) {
 // position returns the end of the last record.
 func (s *sources) position() position {
 	f := s.currentFile()
-	return position{&f.name, f.line}
+	return position{f.name, f.line}
 }
 
 func (s *sources) currentFile() *source {
@@ -167,7 +167,7 @@ func (f *source) ReadByte() (byte, error) {
 	c, err := f.reader.ReadByte()
 	if err != nil {
 		if err != io.EOF {
-			f.err = position{&f.name, f.line}.errorf("%w", err)
+			f.err = position{f.name, f.line}.errorf("%w", err)
 		}
 		return 0, err
 	}
@@ -180,7 +180,7 @@ func (f *source) ReadByte() (byte, error) {
 		f.column++
 	}
 	if err := f.checker.add(c, f.inGenerate()); err != nil {
-		f.err = position{&f.name, f.line}.errorf("%w", err)
+		f.err = position{f.name, f.line}.errorf("%w", err)
 		return 0, f.err
 	}
 	return c, nil

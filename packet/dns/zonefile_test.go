@@ -19,20 +19,16 @@ var badZones = []struct{ name, text, want string }{
 	{"include", minimalZone + "$INCLUDE /etc/hostname\n", "zone1:5: $INCLUDE directive not allowed"},
 	{"two SOAs", minimalZone + "@ SOA ns host 2 2 3 4 5\n", "zone1:5: a second SOA record"},
 	{"SOA below", minimalZone + "a SOA ns host 1 2 3 4 5\n", "zone1:5: a second SOA record, of a.t."},
-	{"outside", minimalZone + "a.u. A 192.0.2.1\n", "zone1:5: a.u. is outside the zone t."},
-	{"above", "$TTL 60\na.t. SOA a. b. 1 2 3 4 5\na.t. NS a.\nt. A 192.0.2.1\n", "zone1:4: t. is outside the zone a.t."},
 	{"CNAME and A", minimalZone + "a A 192.0.2.1\na CNAME b\n", "zone1:6: a.t. has a CNAME record and other records"},
 	{"CNAME at the apex", minimalZone + "@ CNAME b\n", "zone1:5: t. has a CNAME record and other records"},
 	{"CNAMEs", minimalZone + "a CNAME b\na CNAME c\n", "zone1:5: a.t. has several CNAME records"},
 	{"DNAMEs", minimalZone + "a DNAME b\na DNAME c\n", "zone1:5: a.t. has several DNAME records"},
 	{"DNAME and NS", minimalZone + "a DNAME b\na NS c\n", "zone1:5: a.t. has a DNAME record and is delegated"},
-	{"below DNAME", minimalZone + "a DNAME b\nx.a A 192.0.2.1\n", "zone1:6: x.a.t. is below the DNAME record of a.t."},
 	{"no NS", "$TTL 60\nt. SOA a. b. 1 2 3 4 5\n", "zone1:2: the zone t. has no NS record at its apex"},
 	{"DS at the apex", minimalZone + "@ DS 1 8 2 00\n", "zone1:5: DS at the apex belongs to the zone above"},
 	{"class", minimalZone + "a CH A 192.0.2.1\n", "zone1:5: "},
 	{"class of TXT", minimalZone + "a CH TXT x\n", "zone1:5: class CH: only IN is served"},
 	{"signed", minimalZone + "a NSEC b A\n", "zone1:5: NSEC: signed zones are not served"},
-	{"wildcard NS", minimalZone + "*.a NS b\n", "zone1:5: NS at a wildcard is discouraged (RFC 4592 section 4), and not supported"},
 	{"escape in a name", minimalZone + "x\\300 A 192.0.2.1\n", "zone1:5: \\300: an escape is for an octet, up to \\255 (RFC 1035 section 5.1)"},
 	{"escape in data", minimalZone + "x MX 1 y\\256\n", "zone1:5: \\256: an escape"},
 	{"escape in a string", minimalZone + "x TXT (\n\"\\999\" )\n", "zone1:6: \\999: an escape"},
@@ -148,7 +144,7 @@ func TestBadZones(t *testing.T) {
 
 func TestSameZoneTwice(t *testing.T) {
 	_, err := newZones(minimalZone, minimalZone)
-	if err == nil || err.Error() != "zone2:3: the zone t. is in zone1 too" {
+	if err == nil || err.Error() != "zone2: the zone t. is in zone1 too" {
 		t.Errorf("got %v", err)
 	}
 }
