@@ -237,7 +237,10 @@ func TestOnlyTheCommandExits(t *testing.T) {
 const maxLines = 3500
 
 // otherMaxLines are the folders with a limit of their own.
-var otherMaxLines = map[string]int{"cmd/udpshard": 1000}
+var otherMaxLines = map[string]int{
+	"cmd/udpshard": 1000,
+	"packet/dns":   4000, // with the reader of master files, which internal/masterfile replaces
+}
 
 func TestPackagesAreSmall(t *testing.T) {
 	lines := make(map[string]int)

@@ -46,6 +46,7 @@ func (z *Zones) findZone(q *query) (zone *servedZone, apexLabel int) {
 }
 
 func (z *servedZone) appendReply(dst []byte, q *query, apexLabel, maxSize int, cookie []byte) ([]byte, responseCode) {
+	q.zone = q.lowerName[q.labelStarts[apexLabel]:len(q.name)]
 	n, exact := z.closestNode(q, apexLabel)
 	q.matchedName = z.nameOf(n)
 	if !exact {
@@ -67,21 +68,10 @@ func (z *servedZone) closestNode(q *query, apexLabel int) (n *node, exact bool) 
 	i := max(0, q.labels-z.maxLabels)
 	for ; i < apexLabel; i++ {
 		if n := z.findNode(q.lowerName[q.labelStarts[i]:len(q.name)]); n != nil {
-			q.closest = i
 			return n, i == 0
 		}
 	}
-	return z.findNode(q.lowerName[q.labelStarts[apexLabel]:len(q.name)]), apexLabel == 0
-}
-
-// apexOf returns the apex of the zone of a name in wire form and lower case, which is in a zone.
-func (z *Zones) apexOf(name []byte) []byte {
-	for {
-		if n := z.findNode(name); n != nil && n.kind&kindApex != 0 || name[0] == 0 {
-			return name
-		}
-		name = name[1+int(name[0]):]
-	}
+	return z.findNode(q.zone), apexLabel == 0
 }
 
 // findAnswer returns a node's answer to a query for a type.

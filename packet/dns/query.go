@@ -39,14 +39,14 @@ type query struct {
 	question    []byte // name, type and class
 	matchedName []byte // name of the node that the answer comes from; with the rate limit and NXDOMAIN, of the zone; nil outside all zones
 	labels      int    // of the name, without the root
-	closest     int    // labels before the closest name that has a node; -1 outside all zones
+	zone        []byte // origin of the zone that the answer comes from; nil outside all zones
 	labelStarts [maxLabels + 1]uint8
 	lowerName   [maxName + 1]byte
 }
 
 // reset clears the fields of the last message.
 func (q *query) reset() {
-	q.name, q.question, q.rtype, q.class, q.end, q.labels, q.closest = nil, nil, 0, 0, HeaderSize, 0, -1
+	q.name, q.question, q.rtype, q.class, q.end, q.labels, q.zone = nil, nil, 0, 0, HeaderSize, 0, nil
 	q.edns, q.size, q.version, q.do, q.cookie, q.subnet = false, 0, 0, false, nil, nil
 	q.malformed = ""
 }

@@ -51,7 +51,7 @@ func (x *queryContext) appendReply(zones *Zones, dst, message []byte, source net
 	// A TCP handshake proves that the source is not forged.
 	if x.server.options.Limits != nil && !trusted && maxSize <= MaxUDPSize {
 		if rcode == rcodeNXDomain {
-			q.matchedName = zones.apexOf(q.matchedName)
+			q.matchedName = q.zone
 		}
 		if reply, rcode = x.limitReply(reply, len(dst), rcode, cookie, source, now); reply == nil {
 			return nil, withheld

@@ -25,16 +25,13 @@ func (x *queryContext) resetExchange() {
 
 // describe completes the exchange of a message, after appendReply. The reply is ready now.
 func (x *queryContext) describe(
-	zones *Zones, message, reply []byte, source, destination netip.AddrPort, receivedAt time.Time,
+	message, reply []byte, source, destination netip.AddrPort, receivedAt time.Time,
 ) {
 	q, e := &x.query, &x.exchange
 	e.Duration = max(0, time.Since(receivedAt))
 	e.Message, e.Reply, e.ReceivedAt = message, reply, receivedAt
 	e.Source, e.Destination = source, destination
-	e.Name, e.Type, e.Class, e.Zone = q.name, q.rtype, q.class, nil
-	if q.closest >= 0 {
-		e.Zone = zones.apexOf(q.lowerName[q.labelStarts[q.closest]:len(q.name)])
-	}
+	e.Name, e.Type, e.Class, e.Zone = q.name, q.rtype, q.class, q.zone
 	e.EDNS, e.Version, e.Size, e.DO, e.ClientSubnet = q.edns, q.version, q.size, q.do, q.subnet
 	e.Malformed = q.malformed
 }

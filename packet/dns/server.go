@@ -129,7 +129,7 @@ func (h *handler) Handle(b *packet.Batch) {
 		switch {
 		case h.records != nil:
 			to := netip.AddrPortFrom(d.Destination, b.Port)
-			h.describe(zones, d.Payload, reply, d.Source, to, now)
+			h.describe(d.Payload, reply, d.Source, to, now)
 			h.exchange.Truncated = d.Truncated
 			b.Commit(h.records.Append(b.Record(), &h.exchange))
 			if result == ignored {
@@ -167,7 +167,7 @@ func (s *Stream) Answer(dst, question []byte, source netip.AddrPort) []byte {
 		reply = nil
 	}
 	if s.records != nil {
-		s.describe(zones, question, reply[min(len(dst), len(reply)):], source, s.Destination, now)
+		s.describe(question, reply[min(len(dst), len(reply)):], source, s.Destination, now)
 	}
 	return reply
 }
