@@ -61,7 +61,7 @@ var mayImport = map[string][]string{
 	"internal/config":                       {"internal/cli", "internal/client", "internal/handoff/takeover", "internal/hostport", "internal/httpaccess", "internal/output", "internal/regular", "internal/ship", "internal/ship/targets", "internal/steer", "packet", "packet/dns", "packet/syslog", "shard"},
 	"internal/preflight":                    {"internal/spool", "internal/cli", "internal/client", "internal/config", "internal/doctor", "internal/format", "internal/handoff/takeover", "internal/holder", "internal/output", "internal/regular", "internal/sockets", "internal/sys", "metrics", "packet/dns", "shard"},
 	"internal/cli":                          {},
-	"internal/client":                       {"internal/cli", "internal/history", "internal/hostport", "internal/httpaccess", "metrics"},
+	"internal/client":                       {"internal/cli", "internal/history", "internal/hostport", "internal/regular", "internal/httpaccess", "metrics"},
 	"internal/format":                       {},
 	"internal/statusreport":                 {"internal/cli", "internal/client", "internal/format", "internal/overview", "metrics"},
 	"internal/buildinfo":                    {},

@@ -98,6 +98,16 @@ func (t *totals) inFlight() uint64 {
 	return t[received] - min(t[received], accounted)
 }
 
+// lost returns the datagrams that were to be delivered and are lost.
+func (t *totals) lost() (n uint64) {
+	for _, c := range dropReasons {
+		if c.IsLoss() {
+			n += t[c.total]
+		}
+	}
+	return n
+}
+
 // ownCounts has, for each of the totals, the function that returns what this process has counted.
 var ownCounts = func() (own [totalCount]func(*Counters) uint64) {
 	for i := range Table {

@@ -106,3 +106,22 @@ func TestDropTimesAreInherited(t *testing.T) {
 		})
 	}
 }
+
+// The time when the counters began does not reach back to losses of a listener that is gone.
+func TestLossesOfARemovedListener(t *testing.T) {
+	for _, lost := range []uint64{0, 1} {
+		old, successor := newShared(t, Layout{"a", 1, 1, 0}, Layout{"b", 1, 1, 0}), newShared(t, Layout{"a", 1, 1, 0})
+		old.header.began.Store(1)
+		was := mustShard(t, old, "b", 0)
+		was.Received.Add(lost)
+		was.OutputLost.Add(lost)
+		was.NotAllowed.Add(1)
+		before := time.Now()
+		if _, err := successor.Inherit(old, nil).Finalize(none); err != nil {
+			t.Fatal(err)
+		}
+		if moved := !successor.Began().Before(before); moved != (lost > 0) {
+			t.Errorf("%d lost: the counters began at %v", lost, successor.Began())
+		}
+	}
+}

@@ -18,7 +18,11 @@ import (
 //
 // The methods are for one goroutine at a time. A process that needs final totals, such as a standby
 // of the successor, gets the successor's shared counters after Finalize.
+//
+// If a listener with losses is dropped, Finalize moves SharedCounters.Began to the present time:
+// the totals of the other listeners do not say that nothing was lost before.
 type Inheritance struct {
+	next     *SharedCounters
 	old      *SharedCounters
 	shards   []inheritedShard // by the numbers of the old shards
 	protocol []inheritedProtocol
@@ -46,7 +50,7 @@ type inheritedProtocol struct {
 // listener, even if sc has a listener of the old name. The shards of sc must have their sockets
 // (Shard.Attach). Keep both shared counters open until Finalize.
 func (sc *SharedCounters) Inherit(old *SharedCounters, renamed map[string]string) *Inheritance {
-	in := &Inheritance{old: old}
+	in := &Inheritance{next: sc, old: old}
 	sc.counting.Store(true)
 	if id := old.ID(); id != 0 {
 		sc.header.id.Store(id)
@@ -237,6 +241,9 @@ func (in *Inheritance) Finalize(countRecords func(Write) (int, error)) (FinalCou
 		f.Lost += lost
 		in.shards[number].add(last[number])
 		in.syncDropTimes(number)
+		if in.shards[number].to == nil && last[number].lost() > 0 {
+			in.next.header.began.Store(time.Now().UnixNano())
+		}
 		in.dateLastDrops(number, lost)
 	}
 	in.syncProtocol()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/httpaccess"
+	"github.com/udpshard/udpshard/internal/regular"
 )
 
 // AddTokenFlag defines --http-token-file of a command that asks an instance, with the default of
@@ -41,7 +42,7 @@ func (i Instance) readToken() (token string, err error) {
 	if i.tokenFile == "" {
 		return i.token, nil
 	}
-	file, err := os.Open(i.tokenFile)
+	file, err := regular.Open(i.tokenFile)
 	if err != nil {
 		return "", fmt.Errorf("token: %w", err)
 	}
