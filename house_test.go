@@ -23,7 +23,7 @@ const module = "github.com/udpshard/udpshard/"
 // mayImport says which packages of the module each may import. A package
 // that is not here fails the test: decide where it stands.
 var mayImport = map[string][]string{
-	"internal/server":                       {"internal/handoff/succession", "internal/preflight", "internal/config", "internal/output", "internal/output/file", "shard", "internal/engine", "internal/steer", "internal/handoff", "internal/handoff/takeover", "metrics", "metrics/prom", "packet", "packet/dns", "packet/syslog", "internal/connlimit", "internal/loadgen", "internal/sockets", "internal/holder", "internal/doctor", "internal/cli", "internal/client", "internal/format", "internal/regular", "internal/selftest", "internal/sys", "internal/handoff/systemd", "internal/history", "internal/hostport", "internal/logging", "internal/dnsservice", "internal/httpaccess", "internal/ship", "internal/statuspage", "internal/spool", "internal/ship/targets"},
+	"internal/server":                       {"internal/handoff/succession", "internal/preflight", "internal/config", "internal/output", "internal/output/file", "shard", "internal/engine", "internal/steer", "internal/handoff", "internal/handoff/takeover", "metrics", "metrics/prom", "packet", "packet/dns", "packet/dns/cookie", "packet/syslog", "internal/connlimit", "internal/loadgen", "internal/sockets", "internal/holder", "internal/doctor", "internal/cli", "internal/client", "internal/format", "internal/regular", "internal/selftest", "internal/sys", "internal/handoff/systemd", "internal/history", "internal/hostport", "internal/logging", "internal/dnsservice", "internal/httpaccess", "internal/ship", "internal/statuspage", "internal/spool", "internal/ship/targets"},
 	"cmd/udpshard":                          {"internal/server", "internal/preflight", "internal/config", "internal/cli", "internal/client", "internal/doctor", "internal/format", "internal/loadgen", "internal/selftest", "internal/sending", "internal/sockets", "internal/buildinfo", "internal/spool/report", "internal/statusreport", "internal/sys", "internal/top", "shard"},
 	"internal/ship":                         {"internal/cli", "internal/spool", "metrics", "packet/record"},
 	"internal/ship/http":                    {"internal/cli", "internal/ship", "packet/record"},
@@ -46,7 +46,8 @@ var mayImport = map[string][]string{
 	"metrics":                               {"internal/sys"},
 	"metrics/prom":                          {"metrics"},
 	"packet":                                {"packet/record", "internal/sys"},
-	"packet/dns":                            {"packet", "packet/record", "internal/dnsrecord", "internal/rdata", "internal/rate", "internal/regular"},
+	"packet/dns/cookie":                     {},
+	"packet/dns":                            {"packet", "packet/dns/cookie", "packet/record", "internal/dnsrecord", "internal/rdata", "internal/rate", "internal/regular"},
 	"internal/dnsrecord":                    {"internal/rdata", "packet/record"},
 	"packet/syslog":                         {"packet", "packet/record"},
 	"packet/record":                         {},

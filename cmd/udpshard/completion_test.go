@@ -71,6 +71,7 @@ var offered = map[string]string{
 	"rrl-slip":               noFiles,
 	"rrl-all":                noFiles,
 	"rrl-exempt":             noFiles,
+	"nsid":                   noFiles,
 	"shards":                 noFiles,
 	"sinkhole":               noFiles,
 	"since":                  noFiles,

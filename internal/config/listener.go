@@ -44,6 +44,7 @@ type Listener struct {
 	RRLExempt     []netip.Prefix
 	Cookies       bool
 	RecordAnswers bool
+	NSID          []byte
 
 	origins
 	resolved   string // Address with the IP address of the host name
@@ -77,6 +78,9 @@ var dnsSettings = []setting[Listener]{
 	{flag: "record-answers", key: "record_answers", init: "false", isSwitch: true,
 		usage: "dns: records have the records of the answers as text, up to 4 KiB of each response",
 		field: bind(cli.ParseBool, func(l *Listener) *bool { return &l.RecordAnswers })},
+	{flag: "nsid", key: "nsid",
+		usage: "dns: name this server as `TEXT` to clients that ask for it (NSID, RFC 5001); 0x and hexadecimal digits are bytes",
+		field: bind(parseNSID, func(l *Listener) *[]byte { return &l.NSID })},
 }
 
 // protocols are the protocols of a listener.

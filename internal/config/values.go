@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -11,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +21,7 @@ import (
 	"github.com/udpshard/udpshard/internal/client"
 	"github.com/udpshard/udpshard/internal/hostport"
 	"github.com/udpshard/udpshard/internal/output"
+	"github.com/udpshard/udpshard/packet/dns"
 )
 
 func parseAddress(text string) (string, error) {
@@ -169,6 +173,22 @@ func parseList(text string) ([]string, error) {
 		parts = append(parts, part)
 	}
 	return parts, nil
+}
+
+// parseNSID parses the name of a server: printable text, or 0x and hexadecimal digits.
+func parseNSID(text string) (nsid []byte, err error) {
+	nsid = []byte(text)
+	if digits, isHex := strings.CutPrefix(text, "0x"); isHex {
+		if nsid, err = hex.DecodeString(digits); err != nil {
+			return nil, fmt.Errorf("%q is not 0x and pairs of hexadecimal digits", text)
+		}
+	} else if !utf8.ValidString(text) || strings.ContainsFunc(text, func(c rune) bool { return !unicode.IsPrint(c) }) {
+		return nil, fmt.Errorf("%q has characters that are not printable: write 0x and hexadecimal digits", text)
+	}
+	if len(nsid) == 0 || len(nsid) > dns.MaxNSID {
+		return nil, fmt.Errorf("%d bytes: an NSID has 1 to %d", len(nsid), dns.MaxNSID)
+	}
+	return nsid, nil
 }
 
 func parseAddresses(text string) ([]netip.Addr, error) {

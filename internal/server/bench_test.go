@@ -16,6 +16,7 @@ import (
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet"
 	"github.com/udpshard/udpshard/packet/dns"
+	"github.com/udpshard/udpshard/packet/dns/cookie"
 	"github.com/udpshard/udpshard/shard"
 )
 
@@ -49,7 +50,7 @@ func newRig(tb testing.TB, change func(*config.Listener)) *rig {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		o := dns.Options{Listener: l.Name, Records: true, Cookies: dns.NewCookies(dns.NewSecret())}
+		o := dns.Options{Listener: l.Name, Records: true, Cookies: cookie.NewKeys(cookie.NewSecret())}
 		engine.Handler = dns.NewServer(zones, o).Handler
 	}
 	var err error

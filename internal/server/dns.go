@@ -15,12 +15,13 @@ import (
 	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet/dns"
+	"github.com/udpshard/udpshard/packet/dns/cookie"
 )
 
 // dnsState is the common state of the DNS listeners.
 type dnsState struct {
 	zones  map[string]*dns.Zones // by names of listeners; also of earlier attempts to start
-	secret dns.Secret            // of cookies
+	secret cookie.Secret         // of cookies
 }
 
 // dnsServices returns the services of the DNS listeners.
@@ -50,7 +51,7 @@ func (s *server) newDNS(l *config.Listener) (*dnsservice.Service, error) {
 		return nil, err
 	}
 	o := dns.Options{Listener: l.Name, Records: l.Output != "discard",
-		RecordAnswers: l.RecordAnswers, Counters: s.dnsCounters(l)}
+		RecordAnswers: l.RecordAnswers, Counters: s.dnsCounters(l), NSID: l.NSID}
 	limits := dns.DefaultRateLimits()
 	limits.PerSecond, limits.AllPerSecond, limits.Slip = l.RRL, l.RRLAll, l.RRLSlip
 	limits.Exempt = append(limits.Exempt, l.RRLExempt...)
@@ -58,7 +59,7 @@ func (s *server) newDNS(l *config.Listener) (*dnsservice.Service, error) {
 		return nil, l.ErrorAt("rrl", err)
 	}
 	if l.Cookies {
-		o.Cookies = dns.NewCookies(s.dns.secret)
+		o.Cookies = cookie.NewKeys(s.dns.secret)
 	}
 	return dnsservice.New(zones, o), nil
 }
@@ -161,7 +162,7 @@ func (s *server) applyNotes(offered json.RawMessage) {
 		return
 	}
 	s.outputs.token = n.SpoolToken
-	if secret, err := dns.ParseSecret(n.CookieSecret); err == nil {
+	if secret, err := cookie.ParseSecret(n.CookieSecret); err == nil {
 		s.dns.secret = secret
 	}
 }

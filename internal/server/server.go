@@ -22,7 +22,7 @@ import (
 	"github.com/udpshard/udpshard/internal/output"
 	"github.com/udpshard/udpshard/internal/preflight"
 	"github.com/udpshard/udpshard/metrics"
-	"github.com/udpshard/udpshard/packet/dns"
+	"github.com/udpshard/udpshard/packet/dns/cookie"
 )
 
 // Options are the arguments of Run.
@@ -85,7 +85,7 @@ func newServer(o Options, c *config.Config, v *service, signals signals) *server
 	s.ledger.Revision = o.Revision
 	s.loop.signals = signals
 	s.loop.history = history.New(s.ledger)
-	s.dns.secret = dns.NewSecret()
+	s.dns.secret = cookie.NewSecret()
 	s.outputs.Set = output.NewSet(s.outputEvent)
 	s.handover = newHandover(s)
 	s.succession = succession.New(succession.Settings{

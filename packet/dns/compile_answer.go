@@ -1,7 +1,7 @@
 package dns
 
-// checkSizes refuses an RRset that is too large for a message over TCP with an OPT record and the
-// longest cookie.
+// checkSizes refuses an RRset that is too large for a message over TCP with an OPT record, the
+// longest cookie and the longest NSID.
 func (c *compiler) checkSizes(z *zone, o *owner) error {
 	for i := range o.sets {
 		set := &o.sets[i]
@@ -9,7 +9,7 @@ func (c *compiler) checkSizes(z *zone, o *owner) error {
 		for _, data := range set.data {
 			most += len(o.name) + 10 + len(data)
 		}
-		room := maxTCPSize - HeaderSize - 4 - optSize - 4 - maxCookie
+		room := maxTCPSize - HeaderSize - 4 - optSize - 4 - maxCookie - 4 - MaxNSID
 		name, suffix := o.name, o.name
 		if o.isWildcard() {
 			name, suffix, room = "", parentName(o.name), room-maxName

@@ -2,6 +2,10 @@ package dns
 
 import "encoding/binary"
 
+// MaxNSID is the largest length in octets of Options.NSID: an error with the longest name, a cookie
+// and the NSID fits into minUDPSize.
+const MaxNSID = 128
+
 const (
 	// MaxUDPSize is the largest reply over UDP in octets, and the size in the OPT records of
 	// replies: 1280, the smallest MTU of IPv6, less the headers of IPv6 and UDP (DNS Flag Day
@@ -17,6 +21,7 @@ const (
 	maxCookie    = 40 // octets: the client's 8 and the server's 32 (RFC 7873 section 4)
 	flagDO       = 1 << 15
 	optionSubnet = 8  // RFC 7871
+	optionNSID   = 3  // RFC 5001
 	optionCookie = 10 // RFC 7873
 	optionError  = 15 // RFC 8914
 
@@ -43,6 +48,8 @@ func (q *query) readOPT(fixed, options []byte) bool {
 			q.cookie = options[4 : 4+n : 4+n]
 		case code == optionSubnet && q.subnet == nil:
 			q.subnet = options[4 : 4+n : 4+n]
+		case code == optionNSID && q.version == 0: // options of another version have no known meaning
+			q.nsid = q.serverNSID
 		}
 		options = options[4+n:]
 	}
@@ -66,6 +73,9 @@ func (q *query) optLength(cookie []byte, extended bool) int {
 	if cookie != nil {
 		n += 4 + len(cookie)
 	}
+	if len(q.nsid) > 0 {
+		n += 4 + len(q.nsid)
+	}
 	if extended {
 		n += 6
 	}
@@ -87,6 +97,10 @@ func (q *query) appendOPT(dst []byte, rcode responseCode, cookie []byte, extende
 	if cookie != nil {
 		dst = append(dst, 0, optionCookie, byte(len(cookie)>>8), byte(len(cookie)))
 		dst = append(dst, cookie...)
+	}
+	if len(q.nsid) > 0 {
+		dst = append(dst, 0, optionNSID, 0, byte(len(q.nsid)))
+		dst = append(dst, q.nsid...)
 	}
 	if extended {
 		dst = append(dst, 0, optionError, 0, 2, 0, notAuthoritative)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/udpshard/udpshard/packet"
 	"github.com/udpshard/udpshard/packet/dns"
+	"github.com/udpshard/udpshard/packet/dns/cookie"
 )
 
 const zone = `$ORIGIN example.org.
@@ -100,8 +101,8 @@ func ExampleZones_WithSinkhole() {
 }
 
 // A client sends a cookie of eight bytes, and learns the server's cookie from the reply.
-func ExampleCookies() {
-	secret, err := dns.ParseSecret("e5e973e5a6b2a43f48e7dc849e37bfcf")
+func ExampleOptions_cookies() {
+	secret, err := cookie.ParseSecret("e5e973e5a6b2a43f48e7dc849e37bfcf")
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -111,7 +112,7 @@ func ExampleCookies() {
 		fmt.Println(err)
 		return
 	}
-	server := dns.NewServer(zones, dns.Options{Cookies: dns.NewCookies(secret)})
+	server := dns.NewServer(zones, dns.Options{Cookies: cookie.NewKeys(secret)})
 	// The query has an OPT record with a COOKIE option (RFC 7873 section 4).
 	const opt = "\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x0c\x00\x0a\x00\x08\x24\x64\xc4\xab\xcf\x10\xc9\x57"
 	withCookie := append([]byte(query), opt...)

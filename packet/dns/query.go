@@ -35,7 +35,9 @@ type query struct {
 	do      bool
 	cookie  []byte // the data of option 10 (RFC 7873), nil without
 	subnet  []byte // the data of option 8 (RFC 7871), nil without
+	nsid    []byte // serverNSID if the query asks for it (RFC 5001)
 
+	serverNSID  []byte // Options.NSID
 	question    []byte // name, type and class
 	matchedName []byte // name of the node that the answer comes from; with the rate limit and NXDOMAIN, of the zone; nil outside all zones
 	labels      int    // of the name, without the root
@@ -47,7 +49,7 @@ type query struct {
 // reset clears the fields of the last message.
 func (q *query) reset() {
 	q.name, q.question, q.rtype, q.class, q.end, q.labels, q.zone = nil, nil, 0, 0, HeaderSize, 0, nil
-	q.edns, q.size, q.version, q.do, q.cookie, q.subnet = false, 0, 0, false, nil, nil
+	q.edns, q.size, q.version, q.do, q.cookie, q.subnet, q.nsid = false, 0, 0, false, nil, nil, nil
 	q.malformed = ""
 }
 
@@ -85,7 +87,7 @@ func (q *query) decode(message []byte) (rcode responseCode, ok bool) {
 	}
 	formed := q.malformed == ""
 	if !formed {
-		q.edns, q.size, q.cookie, q.subnet = false, 0, nil, nil
+		q.edns, q.size, q.cookie, q.subnet, q.nsid = false, 0, nil, nil, nil
 	}
 	switch {
 	case q.edns && q.version != 0:

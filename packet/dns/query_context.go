@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/udpshard/udpshard/internal/dnsrecord"
+	dnscookie "github.com/udpshard/udpshard/packet/dns/cookie"
 )
 
 // queryContext is a query and its reply on one thread. The memory is reused for the next query.
@@ -15,7 +16,7 @@ type queryContext struct {
 	counters *counters
 	records  *dnsrecord.JSON // nil: none
 	query    query
-	cookie   [goodCookieLen]byte
+	cookie   [dnscookie.Size]byte
 	exchange dnsrecord.Exchange // of the query, for its record
 }
 
@@ -94,23 +95,22 @@ func (x *queryContext) checkCookie(rcode responseCode, source netip.Addr, now ti
 	if rcode == rcodeBadVers {
 		return rcode, nil, false
 	}
-	status := cookies.check(q.cookie, source, now)
+	cookie, status := cookies.Answer(x.cookie[:0], q.cookie, source, now)
 	x.exchange.Cookie = cookieNames[status]
-	switch status {
-	case cookieNone:
+	switch {
+	case status == dnscookie.None:
 		return rcode, nil, false
-	case cookieMalformed:
+	case status == dnscookie.Malformed:
 		if rcode != rcodeNotImp {
 			rcode, q.malformed = rcodeFormErr, cmp.Or(q.malformed, "cookie")
 		}
 		return rcode, nil, false
-	}
-	if q.wantsCookie() {
-		if rcode = rcodeNoError; status == cookieBad {
+	case q.wantsCookie():
+		if rcode = rcodeNoError; status == dnscookie.Bad {
 			rcode = rcodeBadCookie
 		}
 	}
-	return rcode, cookies.appendCookie(x.cookie[:0], q.cookie, source, now), status == cookieGood
+	return rcode, cookie, status == dnscookie.Good
 }
 
 // responseClass returns the class of a reply for the rate limit, judged by the header.

@@ -90,7 +90,7 @@ type verdict uint8
 const (
 	verdictSend verdict = iota
 	// verdictSlip: send the question without records, so that an honest client asks again:
-	// BADCOOKIE with a cookie if the client sent a cookie (see Cookies), else TC, for TCP. An error
+	// BADCOOKIE with a cookie if the client sent a cookie (see Options.Cookies), else TC, for TCP. An error
 	// is sent unchanged: it has no records.
 	verdictSlip
 	verdictDrop

@@ -3,11 +3,13 @@ package dns
 import (
 	"net/netip"
 	"time"
+
+	"github.com/udpshard/udpshard/packet/dns/cookie"
 )
 
 // cookieNames are the values of the member edns.cookie in records.
 var cookieNames = [...]string{
-	cookieNone: "", cookieClient: "client", cookieGood: "valid", cookieBad: "bad", cookieMalformed: "bad",
+	cookie.None: "", cookie.Client: "client", cookie.Good: "valid", cookie.Bad: "bad", cookie.Malformed: "bad",
 }
 
 // ignoreForged ignores a message from the port of a reflector.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/udpshard/udpshard/internal/dnsrecord"
 	"github.com/udpshard/udpshard/packet"
+	"github.com/udpshard/udpshard/packet/dns/cookie"
 	"github.com/udpshard/udpshard/packet/record"
 )
 
@@ -19,7 +20,19 @@ type Options struct {
 	// RecordAnswers adds the records of answers to records, up to 4 KiB.
 	RecordAnswers bool
 	Limits        *RateLimiter // of responses; nil is no limit
-	Cookies       *Cookies     // nil: cookies are ignored
+	// Cookies make and check the cookies of clients; nil: cookies are ignored.
+	//
+	// A query with a good cookie is not rate limited. A query with only a client cookie, or a bad
+	// cookie, is rate limited, and the reply has a new cookie, so that the client's next query is
+	// exempt. Where Limits let a response slip, such a client gets BADCOOKIE with the cookie instead
+	// of a truncated reply: the client asks again over UDP and is exempt, where TC would send the
+	// client to TCP. RFC 7873 5.2.3 leaves the choice between silence, BADCOOKIE and an answer to
+	// the server, as long as the server answers now and then. Below the limit the right choice is
+	// the answer: BADCOOKIE would cost each client's first query a round trip, and protect nothing.
+	Cookies *cookie.Keys
+	// NSID names this server in replies to queries that ask for it (RFC 5001). A length of 0, or of
+	// more than MaxNSID octets, is no name.
+	NSID []byte
 	// Counters returns the NumCounters numbers in which a shard counts, or all streams if the shard
 	// is below 0. Readers may load the numbers at any time, and other writers may add to the
 	// numbers of the streams. If Counters is nil, or returns nil, the Server counts in its own
@@ -101,6 +114,9 @@ func (s *Server) Stream() *Stream {
 
 func (s *Server) newQueryContext(shard int, c *counters) queryContext {
 	x := queryContext{server: s, counters: c}
+	if nsid := s.options.NSID; len(nsid) <= MaxNSID {
+		x.query.serverNSID = nsid
+	}
 	if s.options.Records {
 		x.records = dnsrecord.NewJSON(s.options.Listener, shard, s.options.RecordAnswers)
 	}

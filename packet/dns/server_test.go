@@ -16,6 +16,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/udpshard/udpshard/packet"
+	"github.com/udpshard/udpshard/packet/dns/cookie"
 )
 
 const serverZone = `$ORIGIN example.
@@ -118,7 +119,7 @@ var durations = regexp.MustCompile(`"duration_us":\d+,`)
 // Every message has a record, with the documented members in order. Messages that must not be
 // answered count as unparsed.
 func TestRecordsOfQueries(t *testing.T) {
-	d := newTestServer(t, Options{Records: true, Cookies: NewCookies(NewSecret())})
+	d := newTestServer(t, Options{Records: true, Cookies: cookie.NewKeys(cookie.NewSecret())})
 	d.receivedAt = time.Date(2026, 11, 20, 10, 0, 0, 5_000_000, time.UTC)
 	response := packQuery(t, "www.example.", dns.TypeA, func(m *dns.Msg) { m.Response = true })
 	questions := [][]byte{
@@ -461,7 +462,7 @@ func TestRecordsOfLimitedClientsWithCookies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := newTestServer(t, Options{Limits: limiter, Cookies: NewCookies(NewSecret()), Records: true})
+	d := newTestServer(t, Options{Limits: limiter, Cookies: cookie.NewKeys(cookie.NewSecret()), Records: true})
 	var sent []*dns.Msg
 	for range 5 {
 		replies, _ := d.ask(client, packQuery(t, "missing.example.", dns.TypeA, withCookie("0102030405060708")))
@@ -479,9 +480,10 @@ func TestRecordsOfLimitedClientsWithCookies(t *testing.T) {
 // The rcode of the response, and whether the response has a cookie, for each status of the query's
 // cookie, with cookies on and off.
 func TestCookiesOfAllQueries(t *testing.T) {
-	secret := NewSecret()
+	keys := cookie.NewKeys(cookie.NewSecret())
 	own := "01020304050607"
-	good := fmt.Sprintf("%x", NewCookies(secret).appendCookie(nil, []byte("\x01\x02\x03\x04\x05\x06\x07\x08"), netip.MustParseAddrPort(client).Addr(), time.Now()))
+	made, _ := keys.Answer(nil, []byte("\x01\x02\x03\x04\x05\x06\x07\x08"), netip.MustParseAddrPort(client).Addr(), time.Now())
+	good := fmt.Sprintf("%x", made)
 	bad := own + "08" + strings.Repeat("ff", 16)
 	empty := func(m *dns.Msg) { m.Question = nil }
 	version1 := func(m *dns.Msg) { m.IsEdns0().SetVersion(1) }
@@ -517,7 +519,7 @@ func TestCookiesOfAllQueries(t *testing.T) {
 		for _, on := range []bool{true, false} {
 			o, want := Options{Records: true}, test.off
 			if on {
-				o.Cookies, want = NewCookies(secret), test.want
+				o.Cookies, want = keys, test.want
 			}
 			d := newTestServer(t, o)
 			m := packQuery(t, "www.example.", dns.TypeA, append([]func(*dns.Msg){withCookie(test.cookie)}, test.change...)...)
@@ -544,9 +546,87 @@ func TestCookiesOfAllQueries(t *testing.T) {
 	}
 }
 
+// The NSID is in replies to queries that ask for it, over UDP and TCP, and counts in the size.
+func TestNSID(t *testing.T) {
+	nsid := bytes.Repeat([]byte("x"), MaxNSID)
+	limiter, err := NewRateLimiter(RateLimits{PerSecond: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newTestServer(t, Options{NSID: nsid, Cookies: cookie.NewKeys(cookie.NewSecret()), Limits: limiter})
+	text := serverZone
+	for i := range 40 {
+		text += fmt.Sprintf("size%d TXT %s\n", i, strings.Repeat("y", 200)+" "+strings.Repeat("z", 110+i))
+	}
+	d.server.SetZones(mustZones(t, text))
+	asks := func(m *dns.Msg) {
+		m.SetEdns0(512, false)
+		m.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_NSID{Code: dns.EDNS0NSID}}
+	}
+	check := func(what string, m *dns.Msg, want bool) {
+		t.Helper()
+		got := ""
+		if m != nil && m.IsEdns0() != nil {
+			for _, option := range m.IsEdns0().Option {
+				if o, ok := option.(*dns.EDNS0_NSID); ok {
+					got += o.Nsid
+				}
+			}
+		}
+		if got != "" != want || want && got != fmt.Sprintf("%x", nsid) {
+			t.Errorf("%s: NSID %q, want one: %t", what, got, want)
+		}
+		if m == nil {
+			t.Fatalf("%s: no reply", what)
+		}
+		if m.Compress = true; m.Len() > 512 {
+			t.Errorf("%s: %d bytes", what, m.Len())
+		}
+	}
+	long := strings.Repeat(strings.Repeat("l", 61)+".", 4) + "x.zz."
+	for what, q := range map[string][]byte{
+		"an answer": packQuery(t, "www.example.", dns.TypeA, asks),
+		"the longest name": packQuery(t, long, dns.TypeA, withCookie("0102030405060708"), func(m *dns.Msg) {
+			m.IsEdns0().Option = append(m.IsEdns0().Option, &dns.EDNS0_NSID{Code: dns.EDNS0NSID})
+		}),
+		"another opcode": packQuery(t, "www.example.", dns.TypeA, asks, func(m *dns.Msg) { m.Opcode = dns.OpcodeNotify }),
+		"a wildcard":     packQuery(t, "x.wild.example.", dns.TypeA, asks),
+	} {
+		replies, _ := d.ask(client, q)
+		check(what, replies[0], true)
+	}
+	cut, whole := 0, 0
+	for i := range 40 {
+		replies, _ := d.ask(client, packQuery(t, fmt.Sprint("size", i, ".example."), dns.TypeTXT, asks))
+		if check("a size", replies[0], true); replies[0].Truncated {
+			cut++
+		} else {
+			whole++
+		}
+	}
+	if cut == 0 || whole == 0 {
+		t.Errorf("%d truncated, %d not", cut, whole)
+	}
+	m := new(dns.Msg)
+	if err := m.Unpack(d.server.Stream().Answer(nil, packQuery(t, "www.example.", dns.TypeA, asks), netip.MustParseAddrPort(client))); err != nil {
+		t.Fatal(err)
+	}
+	check("TCP", m, true)
+	for what, q := range map[string][]byte{
+		"not asked":       packQuery(t, "www.example.", dns.TypeA, withCookie("0102030405060708")),
+		"without EDNS":    packQuery(t, "www.example.", dns.TypeA),
+		"another version": packQuery(t, "www.example.", dns.TypeA, asks, func(m *dns.Msg) { m.IsEdns0().SetVersion(1) }),
+	} {
+		replies, _ := d.ask(client, q)
+		check(what, replies[0], false)
+	}
+	replies, _ := newTestServer(t, Options{}).ask(client, packQuery(t, "www.example.", dns.TypeA, asks))
+	check("a server without", replies[0], false)
+}
+
 // Over TCP a cookie can be asked for as well.
 func TestCookiesOfStreams(t *testing.T) {
-	d := newTestServer(t, Options{Cookies: NewCookies(NewSecret())})
+	d := newTestServer(t, Options{Cookies: cookie.NewKeys(cookie.NewSecret())})
 	q := packQuery(t, ".", dns.TypeA, withCookie("0102030405060708"), func(m *dns.Msg) { m.Question = nil })
 	m := new(dns.Msg)
 	if err := m.Unpack(d.server.Stream().Answer(nil, q, netip.MustParseAddrPort(client))); err != nil || m.Rcode != 0 || len(cookieOf(m)) != 48 {
@@ -560,7 +640,7 @@ func TestCookieQueriesAreLimited(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := newTestServer(t, Options{Cookies: NewCookies(NewSecret()), Limits: limiter, Records: true})
+	d := newTestServer(t, Options{Cookies: cookie.NewKeys(cookie.NewSecret()), Limits: limiter, Records: true})
 	var sent []*dns.Msg
 	for i := range 30 {
 		replies, _ := d.ask(client, packQuery(t, ".", dns.TypeA, withCookie(fmt.Sprintf("%016x", i)), func(m *dns.Msg) { m.Question = nil }))
@@ -583,7 +663,7 @@ func TestCookiesExempt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := newTestServer(t, Options{Limits: limiter, Cookies: NewCookies(NewSecret())})
+	d := newTestServer(t, Options{Limits: limiter, Cookies: cookie.NewKeys(cookie.NewSecret())})
 	ask := func(cookie string) *dns.Msg {
 		t.Helper()
 		replies, _ := d.ask(client, packQuery(t, "www.example.", dns.TypeA, withCookie(cookie)))
@@ -700,10 +780,14 @@ func TestHandlersDoNotAllocate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := newTestServer(t, Options{Limits: limiter, Cookies: NewCookies(NewSecret()), Records: true, RecordAnswers: true})
+	d := newTestServer(t, Options{Limits: limiter, Cookies: cookie.NewKeys(cookie.NewSecret()), Records: true, RecordAnswers: true, NSID: []byte("one")})
 	var questions [][]byte
 	for _, name := range []string{"www.example.", "x.wild.example.", "missing.example.", "x.child.example.", "test."} {
-		questions = append(questions, packQuery(t, name, dns.TypeA), packQuery(t, name, dns.TypeMX, withCookie("0102030405060708")))
+		questions = append(questions, packQuery(t, name, dns.TypeA), packQuery(t, name, dns.TypeMX, withCookie("0102030405060708")),
+			packQuery(t, name, dns.TypeA, func(m *dns.Msg) {
+				m.SetEdns0(1232, false)
+				m.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_NSID{Code: dns.EDNS0NSID}}
+			}))
 	}
 	b := packet.NewBatch(len(questions), MaxUDPSize, &d.sink)
 	if n := testing.AllocsPerRun(1000, func() {

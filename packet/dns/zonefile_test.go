@@ -73,20 +73,21 @@ func TestLargeSets(t *testing.T) {
 		return b.String() + last
 	}
 	cookie := []byte(strings.Repeat("c", maxCookie))
-	z := mustZones(t, sets("a", 253, "a TXT "+strings.Repeat("y", 172)+"\n")) // 253*258+12+173
+	z := mustZones(t, sets("a", 253, "a TXT "+strings.Repeat("y", 40)+"\n")) // 253*258+12+41
 	var q query
 	rcode, _ := q.decode(packQuestion(t, "a.t. TXT", true, 0))
+	q.nsid = make([]byte, MaxNSID)
 	if wire, _ := z.appendReply(nil, &q, rcode, maxTCPSize, cookie); wire[2]&(flagTC>>8) != 0 || len(wire) != maxTCPSize {
 		t.Errorf("truncated: %d octets", len(wire))
 	}
-	long := strings.Repeat("y", 60)
-	z = mustZones(t, sets("a", 253, "a TXT "+strings.Repeat("y", 172)+"\nx CNAME "+long+"\n"+long+" CNAME a\n")) // together more than fits
+	long := strings.Repeat("y", 60) + strings.Repeat("."+strings.Repeat("y", 60), 2)
+	z = mustZones(t, sets("a", 253, "a TXT "+strings.Repeat("y", 40)+"\nx CNAME "+long+"\n"+long+" CNAME a\n")) // together more than fits
 	want := fmt.Sprintf("NOERROR aa tc\nx.t. 60 CNAME %s.t.\n%[1]s.t. 60 CNAME a.t.", long)
 	if got := formatReply(askZones(t, z, packQuestion(t, "x.t. TXT", false, 0), maxTCPSize)); got != want {
 		t.Errorf("got %.100s, want %s", got, want)
 	}
 	for name, text := range map[string]string{
-		"one octet":         sets("a", 253, "a TXT "+strings.Repeat("y", 173)+"\n"),
+		"one octet":         sets("a", 253, "a TXT "+strings.Repeat("y", 41)+"\n"),
 		"TXT":               sets("a", 256, ""),
 		"a wildcard":        sets("*.a", 253, ""),
 		"A":                 minimalZone + "$GENERATE 0-5199 a AAAA 2001:db8::$\n",
