@@ -35,6 +35,9 @@ const (
 	typeDNAME = 39
 	typeOPT   = 41
 	typeDS    = 43
+	typeRRSIG = 46
+	typeNSEC  = 47
+	typeNSEC3 = 50
 	typeSVCB  = 64
 	typeHTTPS = 65
 	typeIXFR  = 251
@@ -47,7 +50,5 @@ const (
 
 // String returns the mnemonic, as NXDOMAIN, or RCODE and a number.
 func (r responseCode) String() string { return string(dnsrecord.AppendRcode(nil, uint16(r))) }
-
-func appendClass(dst []byte, class uint16) []byte { return dnsrecord.AppendClass(dst, class) }
 
 func appendType(dst []byte, t uint16) []byte { return rdata.AppendType(dst, t) }

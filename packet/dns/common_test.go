@@ -99,7 +99,7 @@ dloop   DNAME dloop
 dlong   DNAME aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb.ccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc.long
 todn    CNAME x.d
 todnx   CNAME none.d
-$GENERATE 1-30 big TXT "$ and text that makes it long, so that all of it is more than a reply has room for"
+$GENERATE 1-30 big TXT "$ and text" "that makes it long, so that all of it is more than a reply has room for"
 tobig   CNAME big
 $GENERATE 1-12 m1 A 10.0.1.$
 $GENERATE 1-12 m1 AAAA 2001:db8:1::$
@@ -114,7 +114,7 @@ any     TYPE65280 \# 3 010203
         HINFO "a" "b"
         NAPTR 1 1 "u" "E2U+sip" "" mail
         CAA   0 issue "ca.example"
-        SSHFP 1 1 00
+        SSHFP 1 1 0000000000000000000000000000000000000001
 `
 	childZone = `$ORIGIN child.test.
 @   600 SOA ns hostmaster.test. 1 7200 3600 1209600 900

@@ -25,7 +25,7 @@ func (c *compiler) checkSizes(z *zone, o *owner) error {
 		if r.appendSet(placement{name, set, set.ttl, true}, 0) && len(r.buf) <= room {
 			continue
 		}
-		return set.position.errorf("%s has %d %s records: more than a message has room for (RFC 1035 section 4.2.2)",
+		return set.position.Errorf("%s has %d %s records: more than a message has room for (RFC 1035 section 4.2.2)",
 			nameText(o.name), len(set.data), appendType(nil, set.rtype))
 	}
 	return nil

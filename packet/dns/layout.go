@@ -38,25 +38,6 @@ func layoutOf(rtype uint16) *layout {
 	return &layouts[0]
 }
 
-// isValidData reports whether data has the layout of the type. The parser accepts records without
-// data, as UPDATE messages have them.
-func isValidData(rtype uint16, data []byte) bool {
-	l := layoutOf(rtype)
-	switch {
-	case rtype == typeSVCB || rtype == typeHTTPS: // see targetName
-		return skipName(data, 2) > 0
-	case l.any:
-		return len(data) > 0
-	}
-	at := l.skip
-	for range l.names {
-		if at = skipName(data, at); at < 0 {
-			return false
-		}
-	}
-	return at+l.rest == len(data)
-}
-
 // canonicalData returns data with its names in lower case, for comparison.
 func canonicalData(rtype uint16, data string) string {
 	layout := layoutOf(rtype)

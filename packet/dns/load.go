@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/udpshard/udpshard/internal/masterfile"
+	"github.com/udpshard/udpshard/internal/rdata"
 	"github.com/udpshard/udpshard/internal/regular"
 )
 
@@ -78,10 +80,10 @@ func LoadZones(files ...string) (*Zones, error) {
 	return z, nil
 }
 
-// Load reads master files (RFC 1035 section 5.1, with $GENERATE; $INCLUDE is relative to the file
-// with the directive), one after the other, and renders all answers. If zones contain one another, a
-// name belongs to the zone with the longest origin. The zone above delegates that zone: by NS
-// records of its own or, without such, by the NS records of the zone below.
+// Load reads master files (package masterfile), one after the other, and renders all answers. If
+// zones contain one another, a name belongs to the zone with the longest origin. The zone above
+// delegates that zone: by NS records of its own or, without such, by the NS records of the zone
+// below.
 //
 // Duplicate records count once, and the records of a name and type get their lowest TTL (RFC 2181
 // section 5). Records outside the zone or below a DNAME record are left out, with a warning. These
@@ -224,7 +226,7 @@ func (f *zoneFile) read() (*zone, error) {
 	}
 	defer r.Close()
 	z := newZone(f.apex, f.File)
-	if err := readRecords(r, f, z.add); err != nil {
+	if err := readRecords(r, f, z.warn, z.add); err != nil {
 		return nil, err
 	}
 	return z, z.check()
@@ -242,9 +244,9 @@ func (f *zoneFile) findApex() (err error) {
 	}
 	defer r.Close()
 	found := errors.New("found")
-	err = readRecords(r, f, func(record zoneRecord) error {
-		if record.rtype == typeSOA {
-			f.apex = lowerName(record.owner)
+	err = readRecords(r, f, nil, func(record masterfile.Record) error {
+		if record.Type == typeSOA {
+			f.apex = lowerName(record.Owner)
 			return found
 		}
 		return nil
@@ -260,7 +262,7 @@ func (f *zoneFile) findApex() (err error) {
 
 // parseOrigin returns the wire form of a domain name, in lower case.
 func parseOrigin(origin string) (string, error) {
-	name, err := packName(strings.TrimSuffix(origin, ".") + ".")
+	name, err := rdata.ParseName(strings.TrimSuffix(origin, ".")+".", "")
 	if err != nil {
 		return "", fmt.Errorf("%s: not a domain name", origin)
 	}

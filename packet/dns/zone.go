@@ -2,10 +2,11 @@ package dns
 
 import (
 	"cmp"
-	"fmt"
 	"hash/maphash"
 	"slices"
 	"strings"
+
+	"github.com/udpshard/udpshard/internal/masterfile"
 )
 
 // zone is the content of a zone's file, from reading to compiling. Names are in wire form and in
@@ -86,20 +87,8 @@ type owner struct {
 type rrset struct {
 	rtype    uint16
 	ttl      uint32
-	data     []string // as in the wire, not compressed, in canonical order (RFC 4034 section 6.3)
-	position position // of the first record
-}
-
-// position is the file and line of a record.
-type position struct {
-	file string
-	line int
-}
-
-func (p position) String() string { return fmt.Sprintf("%s:%d", p.file, p.line) }
-
-func (p position) errorf(format string, args ...any) error {
-	return fmt.Errorf("%s: "+format, append([]any{p}, args...)...)
+	data     []string            // as in the wire, not compressed, in canonical order (RFC 4034 section 6.3)
+	position masterfile.Position // of the first record
 }
 
 func newZone(apex, file string) *zone {
@@ -165,13 +154,13 @@ func (z *zone) addName(name string) uint32 {
 }
 
 // addRecord adds a record. The name is in lower case.
-func (z *zone) addRecord(name string, rtype uint16, ttl uint32, data string, pos position) {
-	if n := len(z.files); n == 0 || z.files[n-1] != pos.file {
-		z.files = append(z.files, pos.file)
+func (z *zone) addRecord(name string, rtype uint16, ttl uint32, data string, pos masterfile.Position) {
+	if n := len(z.files); n == 0 || z.files[n-1] != pos.File {
+		z.files = append(z.files, pos.File)
 	}
 	at := z.addName(name)
 	e := z.owners.at(at)
-	record := z.records.add(recordEntry{e.last, z.text.add(data), ttl, uint32(pos.line), uint16(len(data)), rtype, uint16(len(z.files) - 1)})
+	record := z.records.add(recordEntry{e.last, z.text.add(data), ttl, uint32(pos.Line), uint16(len(data)), rtype, uint16(len(z.files) - 1)})
 	e.last = record + 1
 	if flag := flagOf(rtype); flag != 0 {
 		e.has |= flag
@@ -193,7 +182,7 @@ func (z *zone) owner(at uint32) *owner {
 		r := z.records.at(i)
 		set := o.set(r.rtype)
 		if set == nil {
-			o.sets = append(o.sets, rrset{rtype: r.rtype, ttl: r.ttl, position: position{z.files[r.file], int(r.line)}})
+			o.sets = append(o.sets, rrset{rtype: r.rtype, ttl: r.ttl, position: masterfile.Position{File: z.files[r.file], Line: int(r.line)}})
 			set = &o.sets[len(o.sets)-1]
 		}
 		set.ttl = min(set.ttl, r.ttl)

@@ -3,6 +3,8 @@ package dns
 import (
 	"encoding/binary"
 	"fmt"
+
+	"github.com/udpshard/udpshard/internal/masterfile"
 )
 
 // check checks the rules for zones, and fills in the fields that follow from the records.
@@ -18,7 +20,7 @@ func (z *zone) check() error {
 	}
 	z.soa = *z.owner(apexEntry).set(typeSOA)
 	if z.owners.at(apexEntry).has&hasNS == 0 {
-		return z.soa.position.errorf("the zone %s has no NS record at its apex", nameText(z.apex))
+		return z.soa.position.Errorf("the zone %s has no NS record at its apex", nameText(z.apex))
 	}
 	data := []byte(z.soa.data[0])
 	z.negativeTTL = min(z.soa.ttl, binary.BigEndian.Uint32(data[len(data)-4:]))
@@ -40,27 +42,27 @@ func (z *zone) checkOwner(at uint32) error {
 	soa, cname, dname, ds := o.set(typeSOA), o.set(typeCNAME), o.set(typeDNAME), o.set(typeDS)
 	switch {
 	case soa != nil && !isApex:
-		return soa.position.errorf("a second SOA record, of %s", nameText(o.name))
+		return soa.position.Errorf("a second SOA record, of %s", nameText(o.name))
 	case soa != nil && len(soa.data) > 1:
-		return z.lastOf(at, typeSOA).errorf("a second SOA record")
+		return z.lastOf(at, typeSOA).Errorf("a second SOA record")
 	case ds != nil && isApex:
-		return ds.position.errorf("DS at the apex belongs to the zone above (RFC 4035 section 2.4)")
+		return ds.position.Errorf("DS at the apex belongs to the zone above (RFC 4035 section 2.4)")
 	case cname != nil && len(cname.data) > 1:
-		return cname.position.errorf("%s has several CNAME records (RFC 2181 section 10.1)", nameText(o.name))
+		return cname.position.Errorf("%s has several CNAME records (RFC 2181 section 10.1)", nameText(o.name))
 	case cname != nil && len(o.sets) > 1:
-		return cname.position.errorf("%s has a CNAME record and other records (RFC 1034 section 3.6.2)", nameText(o.name))
+		return cname.position.Errorf("%s has a CNAME record and other records (RFC 1034 section 3.6.2)", nameText(o.name))
 	case dname != nil && len(dname.data) > 1:
-		return dname.position.errorf("%s has several DNAME records (RFC 6672 section 2.4)", nameText(o.name))
+		return dname.position.Errorf("%s has several DNAME records (RFC 6672 section 2.4)", nameText(o.name))
 	case dname != nil && o.set(typeNS) != nil && !isApex:
-		return dname.position.errorf("%s has a DNAME record and is delegated (RFC 6672 section 2.3)", nameText(o.name))
+		return dname.position.Errorf("%s has a DNAME record and is delegated (RFC 6672 section 2.3)", nameText(o.name))
 	}
 	for i := range o.sets {
 		if set := &o.sets[i]; wildcard && !isApex && (set.rtype == typeNS || set.rtype == typeDNAME) {
-			z.warnings.add(set.position.errorf("%s at a wildcard: servers treat it differently (RFC 4592 section 4)", appendType(nil, set.rtype)))
+			z.warnings.add(set.position.Errorf("%s at a wildcard: servers treat it differently (RFC 4592 section 4)", appendType(nil, set.rtype)))
 		}
 	}
 	if up := z.dnameAbove(o.name); up != "" && len(o.sets) > 0 {
-		z.warnings.add(o.sets[0].position.errorf("%s is below the DNAME record of %s: its records are ignored (RFC 6672 section 2.4)", nameText(o.name), nameText(up)))
+		z.warnings.add(o.sets[0].position.Errorf("%s is below the DNAME record of %s: its records are ignored (RFC 6672 section 2.4)", nameText(o.name), nameText(up)))
 		for i := range o.sets {
 			z.numRecords -= len(o.sets[i].data)
 		}
@@ -80,11 +82,11 @@ func (z *zone) dnameAbove(name string) string {
 }
 
 // lastOf returns the position of the last record of a type.
-func (z *zone) lastOf(at uint32, rtype uint16) (last position) {
+func (z *zone) lastOf(at uint32, rtype uint16) (last masterfile.Position) {
 	for i := z.owners.at(at).last; i != 0; {
 		r := z.records.at(i - 1)
 		if r.rtype == rtype {
-			return position{z.files[r.file], int(r.line)}
+			return masterfile.Position{File: z.files[r.file], Line: int(r.line)}
 		}
 		i = r.previous
 	}
