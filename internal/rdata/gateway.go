@@ -8,7 +8,7 @@ var gatewayForms = [...]kind{
 	{
 		parse: word(func(dst []byte, text string) ([]byte, error) {
 			if text != "." {
-				return dst, errors.New("type 0 is followed by .")
+				return dst, errors.New("type 0 is followed by a dot")
 			}
 			return dst, nil
 		}),

@@ -257,7 +257,7 @@ var badRecords = []struct{ text, want string }{
 	{"SSHFP 1 1 00", "type 1 has 20"},
 	{"IPSECKEY 10 1 2 192.0.2.1", "IPSECKEY: key: missing"},
 	{"IPSECKEY 10 4 2 . AQAB", "the type is none from 0 to 3"},
-	{"IPSECKEY 10 0 2 a AQAB", "type 0 is followed by ."},
+	{"IPSECKEY 10 0 2 a AQAB", "type 0 is followed by a dot"},
 	{"IPSECKEY 10 1 2 AQAB", "not an IPv4"},
 	{"AMTRELAY 10 2 1 192.0.2.1", "the D bit"},
 	{"AMTRELAY 10 1 4 .", "the type is none"},
@@ -310,6 +310,7 @@ var badRecords = []struct{ text, want string }{
 	{`LOC \# 16 00121613` + strings.Repeat("00", 12), "above 90 degrees"},
 	{"NULL a", "no text form"},
 	{"TYPE65280 a", "no text form"},
+	{"ANY a", "not a type of data"},
 	{`ANY \# 0`, "not a type of data"},
 	{`OPT \# 0`, "not a type of data"},
 }

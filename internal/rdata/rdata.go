@@ -23,6 +23,8 @@ type Field struct {
 // maxData is the largest length of a record's data, in octets (RFC 1035 section 3.2.1: RDLENGTH).
 const maxData = 65535
 
+var errMeta = errors.New("not a type of data (RFC 6895 section 3.1)")
+
 var parsers = sync.Pool{New: func() any { return new(parser) }}
 
 // Parse returns the wire form, without compressed names, of the data of a record. fields are all
@@ -46,6 +48,9 @@ func Parse(rtype uint16, fields []Field, origin string) ([]byte, error) {
 }
 
 func (p *parser) parse(rtype uint16) error {
+	if isMeta(rtype) {
+		return errMeta
+	}
 	if len(p.fields) > 0 && p.fields[0] == (Field{Text: `\#`}) {
 		return p.generic()
 	}
@@ -99,7 +104,7 @@ func Check(rtype uint16, data []byte) error {
 	t := byNumber[rtype]
 	if t == nil || t.fields == nil {
 		if isMeta(rtype) {
-			return fmt.Errorf("%s: not a type of data (RFC 6895 section 3.1)", TypeName(rtype))
+			return fmt.Errorf("%s: %w", TypeName(rtype), errMeta)
 		}
 		return nil
 	}

@@ -69,8 +69,8 @@ var types = []rtype{
 	{40, "SINK", "draft-eastlake-kitchen-sink", []field{{"meaning", u8}, {"coding", u8}, {"subcoding", u8}, {"data", base64Octets(0)}}, nil},
 	{41, "OPT", "RFC 6891", nil, nil},
 	{42, "APL", "RFC 3123 4", []field{{"prefixes", addressPrefixes}}, nil},
-	{43, "DS", "RFC 4034 5.1", delegation, digestLength},
-	{44, "SSHFP", "RFC 4255 3.1", []field{{"algorithm", u8}, {"fingerprint type", u8}, {"fingerprint", hexadecimal(1)}}, fingerprintLength},
+	{43, "DS", "RFC 4034 5.1", delegation, delegationDigest},
+	{44, "SSHFP", "RFC 4255 3.1", []field{{"algorithm", u8}, {"fingerprint type", u8}, {"fingerprint", hexadecimal(1)}}, fingerprint},
 	{45, "IPSECKEY", "RFC 4025 2.1", []field{{"precedence", u8}, {"gateway", gateway}, {"key", base64Octets(0)}}, gatewayKey},
 	{46, "RRSIG", "RFC 4034 3.1", signature, nil},
 	{47, "NSEC", "RFC 4034 4.1", []field{{"next name", domain}, {"types", typeBitmap(1)}}, nil},
@@ -84,11 +84,11 @@ var types = []rtype{
 	{56, "NINFO", "draft-reid-dnsext-zs", []field{{"text", list(characterString, 1, many)}}, nil},
 	{57, "RKEY", "draft-reid-dnsext-rkey", []field{{"flags", u16}, {"protocol", u8}, {"algorithm", algorithm}, {"key", base64Octets(1)}}, noFlags},
 	{58, "TALINK", "draft-wijngaards-dnsop-trust-history", []field{{"previous", domain}, {"next", domain}}, nil},
-	{59, "CDS", "RFC 7344 3.1, RFC 8078 4", delegation, digestLength},
+	{59, "CDS", "RFC 7344 3.1, RFC 8078 4", delegation, delegationDigest},
 	{60, "CDNSKEY", "RFC 7344 3.2, RFC 8078 4", publicKey, nil},
 	{61, "OPENPGPKEY", "RFC 7929 2.1", []field{{"key", base64Octets(1)}}, nil},
 	{62, "CSYNC", "RFC 7477 2.1", []field{{"serial", u32}, {"flags", u16}, {"types", typeBitmap(0)}}, nil},
-	{63, "ZONEMD", "RFC 8976 2.2", []field{{"serial", u32}, {"scheme", u8}, {"hash algorithm", u8}, {"digest", hexadecimal(12)}}, zoneDigestLength},
+	{63, "ZONEMD", "RFC 8976 2.2", []field{{"serial", u32}, {"scheme", u8}, {"hash algorithm", u8}, {"digest", hexadecimal(12)}}, zoneDigest},
 	{64, "SVCB", "RFC 9460 2.2", service, nil},
 	{65, "HTTPS", "RFC 9460 9", service, nil},
 	{66, "DSYNC", "RFC 9859 2.1", []field{{"type", coveredType}, {"scheme", scheme}, {"port", u16}, {"target", domain}}, nil},
@@ -122,8 +122,8 @@ var types = []rtype{
 	{262, "WALLET", "IANA template of 2024", []field{{"text", list(characterString, 1, many)}}, nil},
 	{263, "CLA", "IANA template of 2024", []field{{"text", list(characterString, 1, many)}}, nil},
 	{264, "IPN", "IANA template of 2024", []field{{"number", u64}}, nil},
-	{32768, "TA", "IANA template of 2005", delegation, digestLength},
-	{32769, "DLV", "RFC 4431 2", delegation, digestLength},
+	{32768, "TA", "IANA template of 2005", delegation, delegationDigest},
+	{32769, "DLV", "RFC 4431 2", delegation, delegationDigest},
 }
 
 // Fields of several types.
@@ -138,27 +138,23 @@ var (
 	service                = []field{{"priority", u16}, {"target", domain}, {"parameters", params}}
 )
 
+// Lengths of digests by their type, in octets.
+var (
+	delegationDigests = map[byte]int{1: 20, 2: 32, 3: 32, 4: 48, 5: 32, 6: 32} // RFC 4034, 4509, 5933, 6605, 9558, 9563
+	fingerprints      = map[byte]int{1: 20, 2: 32}                             // RFC 4255, 6594
+	zoneDigests       = map[byte]int{1: 48, 2: 64}                             // RFC 8976
+)
+
+func delegationDigest(data []byte) error { return checkLength(data[4:], data[3], delegationDigests) }
+func fingerprint(data []byte) error      { return checkLength(data[2:], data[1], fingerprints) }
+func zoneDigest(data []byte) error       { return checkLength(data[6:], data[5], zoneDigests) }
+
 // checkLength checks the length of a digest. Types of digests that are not in lengths have any length.
-func checkLength(digest []byte, digestType byte, lengths map[byte]int, source string) error {
+func checkLength(digest []byte, digestType byte, lengths map[byte]int) error {
 	if n, fixed := lengths[digestType]; fixed && len(digest) != n {
-		return fmt.Errorf("digest: %d octets, type %d has %d (%s)", len(digest), digestType, n, source)
+		return fmt.Errorf("digest: %d octets, type %d has %d", len(digest), digestType, n)
 	}
 	return nil
-}
-
-// Lengths of digests: RFC 4034 appendix A.2, RFC 4509, RFC 5933, RFC 6605, RFC 9558, RFC 9563.
-var digestLengths = map[byte]int{1: 20, 2: 32, 3: 32, 4: 48, 5: 32, 6: 32}
-
-func digestLength(data []byte) error {
-	return checkLength(data[4:], data[3], digestLengths, "RFC 4034 appendix A.2, RFC 4509, RFC 6605")
-}
-
-func fingerprintLength(data []byte) error {
-	return checkLength(data[2:], data[1], map[byte]int{1: 20, 2: 32}, "RFC 4255 section 3.1.2, RFC 6594")
-}
-
-func zoneDigestLength(data []byte) error {
-	return checkLength(data[6:], data[5], map[byte]int{1: 48, 2: 64}, "RFC 8976 section 2.2.3")
 }
 
 // keyOrNone checks that the key is missing only if the flags say so (RFC 2535 section 3.1.2).
