@@ -275,6 +275,7 @@ var badRecords = []struct{ text, want string }{
 	{"NSEC3 1 1 12 aabbccd 2vptu5timamqttgl4luu9kg21e0aor3s", "not pairs"},
 	{"NSEC3 1 1 12 - 2vptu5timamqttgl4luu9kg21e0aor3w", "not base32"},
 	{"NSEC3 1 1 12 - 2v=", "not base32"},
+	{"NSEC3 1 1 12 aa 00", "1 octets, type 1 has 20"},
 	{"NSEC3 1 1 12 -", "NSEC3: next hash: missing"},
 	{"DHCID AQ==", "1 octets, at least 3"},
 	{"TLSA 3 1 1", "TLSA: certificate: missing"},

@@ -76,7 +76,7 @@ var types = []rtype{
 	{47, "NSEC", "RFC 4034 4.1", []field{{"next name", domain}, {"types", typeBitmap(1)}}, nil},
 	{48, "DNSKEY", "RFC 4034 2.1", publicKey, nil},
 	{49, "DHCID", "RFC 4701 3.1", []field{{"identifier", base64Octets(3)}}, nil},
-	{50, "NSEC3", "RFC 5155 3.2", []field{{"hash algorithm", u8}, {"flags", u8}, {"iterations", u16}, {"salt", salt}, {"next hash", hash}, {"types", typeBitmap(0)}}, nil},
+	{50, "NSEC3", "RFC 5155 3.2", []field{{"hash algorithm", u8}, {"flags", u8}, {"iterations", u16}, {"salt", salt}, {"next hash", hash}, {"types", typeBitmap(0)}}, nextHash},
 	{51, "NSEC3PARAM", "RFC 5155 4.2", []field{{"hash algorithm", u8}, {"flags", u8}, {"iterations", u16}, {"salt", salt}}, nil},
 	{52, "TLSA", "RFC 6698 2.1", certificateAssociation, nil},
 	{53, "SMIMEA", "RFC 8162 2", certificateAssociation, nil},
@@ -143,11 +143,18 @@ var (
 	delegationDigests = map[byte]int{1: 20, 2: 32, 3: 32, 4: 48, 5: 32, 6: 32} // RFC 4034, 4509, 5933, 6605, 9558, 9563
 	fingerprints      = map[byte]int{1: 20, 2: 32}                             // RFC 4255, 6594
 	zoneDigests       = map[byte]int{1: 48, 2: 64}                             // RFC 8976
+	ownerHashes       = map[byte]int{1: 20}                                    // RFC 5155
 )
 
 func delegationDigest(data []byte) error { return checkLength(data[4:], data[3], delegationDigests) }
 func fingerprint(data []byte) error      { return checkLength(data[2:], data[1], fingerprints) }
 func zoneDigest(data []byte) error       { return checkLength(data[6:], data[5], zoneDigests) }
+
+// nextHash checks the length of the hash, which is behind the salt.
+func nextHash(data []byte) error {
+	hash := data[5+int(data[4]):]
+	return checkLength(hash[1:1+hash[0]], data[0], ownerHashes)
+}
 
 // checkLength checks the length of a digest. Types of digests that are not in lengths have any length.
 func checkLength(digest []byte, digestType byte, lengths map[byte]int) error {
