@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	equator     = 1 << 31     // latitude and longitude 0; the unit is 1/1000 second (RFC 1876 section 2)
-	degree      = 3600 * 1000 // in that unit
-	seaLevel    = 100000 * 100
+	equator     = 1 << 31              // latitude and longitude 0; the unit is 1/1000 second (RFC 1876 section 2)
+	degree      = 3600 * 1000          // in that unit
+	seaLevel    = 100000 * 100         // cm above altitude 0 in wire (RFC 1876 section 2)
 	maxAltitude = 1<<32 - 1 - seaLevel // cm above sea level
 	maxSize     = 90000000 * 100       // cm: the digits 9 and 9 (RFC 1876 section 2)
 )
@@ -29,11 +29,7 @@ var location = kind{
 		if err != nil {
 			return fmt.Errorf("longitude: %w", err)
 		}
-		word, err := p.word()
-		if err != nil {
-			return fmt.Errorf("altitude: %w", err)
-		}
-		altitude, err := parseMeters(word, -seaLevel, maxAltitude)
+		altitude, err := p.meters(-seaLevel, maxAltitude)
 		if err != nil {
 			return fmt.Errorf("altitude: %w", err)
 		}
@@ -42,11 +38,7 @@ var location = kind{
 			if len(p.fields) == 0 {
 				break
 			}
-			word, err := p.word()
-			if err != nil {
-				return fmt.Errorf("size or precision: %w", err)
-			}
-			size, err := parseMeters(word, 0, maxSize)
+			size, err := p.meters(0, maxSize)
 			if err != nil {
 				return fmt.Errorf("size or precision: %w", err)
 			}
@@ -144,8 +136,12 @@ func cutDecimals(text string, digits int) (whole string, fraction int64, err err
 	return whole, int64(n), nil
 }
 
-// parseMeters returns a length in cm, from low to high. Its text is in meters, and may end in m.
-func parseMeters(text string, low, high int64) (int64, error) {
+// meters returns a length in cm, from low to high. The text is in meters, and may end in m.
+func (p *parser) meters(low, high int64) (int64, error) {
+	text, err := p.word()
+	if err != nil {
+		return 0, err
+	}
 	number, negative := strings.CutPrefix(strings.TrimSuffix(text, "m"), "-")
 	whole, cm, err := cutDecimals(number, 2)
 	if err != nil {
