@@ -122,17 +122,19 @@ func expect(t *testing.T, got, want string) {
 	}
 }
 
-// Missing TTLs are read as in BIND.
+// ttlTests are texts without $TTL at the beginning.
+var ttlTests = []struct{ name, text, want string }{
+	{"the minimum of the SOA record", "@ SOA ns host 1 2 3 4 5\nt. MX 1 ns\na 7 NS ns\nb NS ns\n",
+		"warning: f:1: no TTL: the minimum of the SOA record, 5 s, is used\nt. 5 MX 1 ns.t.\na.t. 7 NS ns.t.\nb.t. 5 NS ns.t."},
+	{"a minimum of 32 bits", "@ IN SOA ns host 1 2 3 4 4294967295\na NS ns\n",
+		"warning: f:1: TTL 4294967295: more than 2147483647, and therefore 0 (RFC 2181 section 8)\nwarning: f:1: no TTL: the minimum of the SOA record, 0 s, is used\na.t. 0 NS ns.t."},
+	{"the last stated TTL", "@ 7 SOA ns host 1 2 3 4 5\na NS ns\nb 9 NS ns\nc NS ns\n$TTL 8\nd NS ns\ne 3 NS ns\nf NS ns\n",
+		"a.t. 7 NS ns.t.\nb.t. 9 NS ns.t.\nc.t. 9 NS ns.t.\nd.t. 8 NS ns.t.\ne.t. 3 NS ns.t.\nf.t. 8 NS ns.t."},
+	{"no TTL before the SOA record", "\n@ NS ns\n@ SOA ns host 1 2 3 4 5\n", "f:2: no TTL: write $TTL before the record"},
+}
+
 func TestTTLs(t *testing.T) {
-	for _, tt := range []struct{ name, text, want string }{
-		{"the minimum of the SOA record", "@ SOA ns host 1 2 3 4 5\nt. NS ns\na 7 NS ns\nb NS ns\n",
-			"warning: f:1: no TTL: the minimum of the SOA record, 5 s, is used\nt. 5 NS ns.t.\na.t. 7 NS ns.t.\nb.t. 5 NS ns.t."},
-		{"a minimum of 32 bits", "@ IN SOA ns host 1 2 3 4 4294967295\na NS ns\n",
-			"warning: f:1: TTL 4294967295: more than 2147483647, and therefore 0 (RFC 2181 section 8)\nwarning: f:1: no TTL: the minimum of the SOA record, 0 s, is used\na.t. 0 NS ns.t."},
-		{"the last stated TTL", "@ 7 SOA ns host 1 2 3 4 5\na NS ns\nb 9 NS ns\nc NS ns\n$TTL 8\nd NS ns\ne 3 NS ns\nf NS ns\n",
-			"a.t. 7 NS ns.t.\nb.t. 9 NS ns.t.\nc.t. 9 NS ns.t.\nd.t. 8 NS ns.t.\ne.t. 3 NS ns.t.\nf.t. 8 NS ns.t."},
-		{"no TTL before the SOA record", "\n@ NS ns\n@ SOA ns host 1 2 3 4 5\n", "f:2: no TTL: write $TTL before the record"},
-	} {
+	for _, tt := range ttlTests {
 		t.Run(tt.name, func(t *testing.T) { expect(t, read(tt.text), tt.want) })
 	}
 }
@@ -173,7 +175,7 @@ var generateTests = []struct{ name, text, want string }{
 	{"data in quotes, as in BIND", `$GENERATE 1-1 a MX "$ m$"` + "\n" + `$GENERATE 2-2 a TXT "\"$ x\""` + "\n" + `$GENERATE 2-2 a TXT "\"$ x\" y"` + "\n",
 		"a.t. 60 MX 1 m1.t.\na.t. 60 TXT \"2 x\"\nwarning: f:5: $GENERATE: 2 strings, as in BIND: a string with spaces is written as \"\\\"text\\\"\"\na.t. 60 TXT \"2 x\" \"y\""},
 	{"data without quotes", "$GENERATE 1-1 a MX $ m$\n$GENERATE 1-1 a TXT \"$ x\" $\n", "a.t. 60 MX 1 m1.t.\na.t. 60 TXT \"1 x\" \"1\""},
-	{"parameters", "$GENERATE 1-1 a HTTPS $ . alpn=\"h$\"\n", "a.t. 60 HTTPS 1 . alpn=\"h1\""},
+	{"generated parameters", "$GENERATE 1-1 a HTTPS $ . alpn=\"h$\"\n", "a.t. 60 HTTPS 1 . alpn=\"h1\""},
 	{"quotes within a word", "$GENERATE 1-1 a TXT a$\"b $\"\n", "a.t. 60 TXT \"a1\" \"b 1\""},
 	{"several lines", "$GENERATE 1-1 (\n a\n A 192.0.2.$ )\nb\n", "a.t. 60 A 192.0.2.1\nf:6: the line ends"},
 	{"a wrong record", "\n$GENERATE (\n254-256 a A 192.0.2.$ )\n", "a.t. 60 A 192.0.2.254\na.t. 60 A 192.0.2.255\nf:4: A: "},
