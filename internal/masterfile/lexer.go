@@ -29,13 +29,17 @@ type entry struct {
 	innerQuotes bool // a field that is not quoted has quotes within, such as alpn="h2"
 }
 
-// chunkSize is the number of bytes for a read. Fields are substrings of a chunk.
-const chunkSize = 256 << 10
+// Sizes of a chunk, which is what a read has room for. Fields are substrings of a chunk. The first
+// chunks are small, because most files of a server with many zones are small.
+const (
+	firstChunk = 4 << 10
+	chunkSize  = 64 << 10
+)
 
 const byteOrderMark = "\xef\xbb\xbf" // UTF-8; some editors begin files with the mark
 
 func newSource(name string, r io.Reader) *source {
-	return &source{name: name, reader: r, line: 1, buffer: make([]byte, chunkSize)}
+	return &source{name: name, reader: r, line: 1, buffer: make([]byte, firstChunk)}
 }
 
 // readEntry reads the next entry into s.entry. The error at the end of the file is io.EOF.
@@ -61,7 +65,7 @@ func (s *source) readEntry() error {
 func (s *source) fill() error {
 	begin := s.text == ""
 	rest := s.text[s.next:]
-	if len(s.buffer) < 2*len(rest) {
+	if s.text != "" && len(s.buffer) < max(chunkSize, 2*len(rest)) {
 		s.buffer = make([]byte, 2*len(s.buffer))
 	}
 	n := copy(s.buffer, rest)
