@@ -78,7 +78,7 @@ func (b *Batch) Reply(i int, payload []byte) {
 func (b *Batch) Record() []byte { return b.sink.Buffer() }
 
 // Commit hands back the buffer of Record with one more record: the bytes of one datagram's record
-// and a newline. A datagram has at most one record.
+// and a newline, or what else the output expects. A datagram has at most one record.
 func (b *Batch) Commit(buf []byte) {
 	b.sink.Commit(buf)
 	b.tally.Recorded++

@@ -161,7 +161,7 @@ var outputSettings = []setting[Listener]{
 		offer: completeTarget,
 		field: bind(parseTargets, func(l *Listener) *[]string { return &l.To })},
 	{flag: "format", key: "format", init: "json",
-		usage: "`FORMAT` of records: json; for syslog also rfc5424 (a syslog message) and original (the bytes of the datagram)",
+		usage: "`FORMAT` of records: json; for syslog also rfc5424 (a syslog message) and original (the bytes of the datagram); for dns also dnstap",
 		offer: cli.Words(ship.Formats...),
 		field: bind(cli.ParseChoice(ship.Formats...), func(l *Listener) *ship.Format { return &l.Format })},
 }

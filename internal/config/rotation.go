@@ -8,6 +8,7 @@ import (
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/output"
+	"github.com/udpshard/udpshard/internal/ship"
 )
 
 // rotationSettings are the settings that only an output file has.
@@ -103,7 +104,7 @@ func (l *Listener) checkRotation() error {
 }
 
 // checkSharedFiles returns an error for each listener that has a file with another listener, and
-// rotates the file differently.
+// rotates the file differently or writes lines to dnstap messages.
 func (c *Config) checkSharedFiles() error {
 	var errs []error
 	first := make(map[string]*Listener) // by path
@@ -125,6 +126,12 @@ func (c *Config) checkSharedFiles() error {
 			if other == nil {
 				first[path] = l
 				continue
+			}
+			if (other.Format == ship.Dnstap) != (l.Format == ship.Dnstap) {
+				err := fmt.Errorf("listener %s has the file %s already, with the format %s",
+					other.Name, path, other.Format)
+				errs = append(errs, l.ErrorAt("output", err))
+				break
 			}
 			if other.rotation != l.rotation {
 				err := fmt.Errorf("listener %s has the file %s already, with other settings of "+

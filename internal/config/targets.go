@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/udpshard/udpshard/internal/cli"
+	"github.com/udpshard/udpshard/internal/output"
 	"github.com/udpshard/udpshard/internal/ship"
 	"github.com/udpshard/udpshard/internal/ship/targets"
 )
@@ -171,11 +172,42 @@ func completeTarget(begin string) ([]string, cobra.ShellCompDirective) {
 	return cli.Words(urls...)(begin)
 }
 
-// checkFormat returns the error of a format that the protocol does not have.
+// dnstapScheme is the begin of the schemes of targets that get dnstap messages.
+const dnstapScheme = "dnstap+"
+
+// checkFormat returns the errors of a format that the protocol, the output or a target does not have.
 func (l *Listener) checkFormat() error {
-	if l.Format == ship.JSON || l.Protocol == "syslog" || l.keys["protocol"].unusable {
+	if l.keys["protocol"].unusable {
 		return nil
 	}
-	err := fmt.Errorf("only syslog has the format %s, and the protocol is %s", l.Format, l.Protocol)
-	return l.ErrorAt("format", err)
+	isDnstap := l.Format == ship.Dnstap
+	required := map[ship.Format]string{ship.RFC5424: "syslog", ship.Original: "syslog", ship.Dnstap: "dns"}
+	if protocol := required[l.Format]; protocol != "" && l.Protocol != protocol {
+		err := fmt.Errorf("only %s has the format %s, and the protocol is %s", protocol, l.Format, l.Protocol)
+		return l.ErrorAt("format", err)
+	}
+	var errs []error
+	for i, s := range l.Targets() {
+		if strings.HasPrefix(s.URL.Scheme, dnstapScheme) == isDnstap {
+			continue
+		}
+		err := fmt.Errorf("%s does not get the format %s", s.Name(), l.Format)
+		if !isDnstap {
+			err = cli.WithHint(err, "set --format dnstap, or format: dnstap in the file, for DNS queries")
+		}
+		errs = append(errs, l.targetError(i, s, err))
+	}
+	if !isDnstap {
+		return cli.Join(errs...)
+	}
+	if _, isFile := output.Path(l.Output, 0); !isFile && len(l.To) == 0 {
+		err := fmt.Errorf("the output %s does not get dnstap messages", l.Output)
+		errs = append(errs, l.ErrorAt("format", cli.WithHint(err,
+			"set --output file:PATH, or a target: --to dnstap+unix:///PATH")))
+	}
+	if l.RecordAnswers {
+		err := errors.New("without effect with the format dnstap, which has whole responses")
+		errs = append(errs, l.ErrorAt("record_answers", err))
+	}
+	return cli.Join(errs...)
 }

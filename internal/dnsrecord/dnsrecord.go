@@ -1,7 +1,7 @@
-// Package dnsrecord writes the records of DNS queries.
+// Package dnsrecord writes the records of DNS queries: as JSON, and as dnstap messages.
 //
-// A Writer has the record of an Exchange appended to the caller's buffer, and allocates nothing
-// once the buffer is large enough. A Writer belongs to one thread: it keeps the texts that one
+// A Writer appends the record of an Exchange to the caller's buffer, and allocates nothing once the
+// buffer is large enough. A Writer belongs to one thread, because the Writer keeps the texts that a
 // record has in common with the next.
 package dnsrecord
 
@@ -36,6 +36,12 @@ type Exchange struct {
 
 	Limited   string // by the rate limit: dropped or truncated; "": not limited
 	Malformed string // the part of the message that breaks the rules; "": none
+}
+
+// Writer writes records in one format.
+type Writer interface {
+	// Append appends the record of an exchange.
+	Append(dst []byte, e *Exchange) []byte
 }
 
 // Transport is how a message was received.

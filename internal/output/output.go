@@ -60,6 +60,7 @@ type Set struct {
 	mu        sync.Mutex
 	writers   map[string]*writer  // by destination
 	rotations map[string]Rotation // by destination
+	streams   map[string]bool     // files with frames of dnstap
 }
 
 // NewSet returns an empty set. Several goroutines may call report at a time.
@@ -73,6 +74,7 @@ func NewSet(report func(Event)) *Set {
 		compress:  make(chan struct{}, 1),
 		writers:   make(map[string]*writer),
 		rotations: make(map[string]Rotation),
+		streams:   make(map[string]bool),
 	}
 }
 
@@ -156,6 +158,16 @@ func (s *Set) open(spec string, shard int, counters *metrics.Shard, maxRecord in
 	return w.newStream(counters, maxRecord, lossy), nil
 }
 
+// SetDnstap makes the file of an output and a shard a stream of dnstap messages, before Open. The
+// records are frames then, instead of lines.
+func (s *Set) SetDnstap(spec string, shard int) {
+	if name, isFile := Path(spec, shard); isFile {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.streams[name] = true
+	}
+}
+
 // OpenDestination is Open for a destination of another package. The first call for a name opens the
 // destination; Reopen leaves the destination alone.
 func (s *Set) OpenDestination(
@@ -182,7 +194,11 @@ func (s *Set) writer(name string, counters *metrics.Shard) (*writer, error) {
 	case name == "stdout":
 		return s.start(name, stdout{}), nil
 	}
-	f, err := file.Open(name, counters)
+	open := file.Open
+	if s.streams[name] {
+		open = file.OpenStream
+	}
+	f, err := open(name, counters)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/udpshard/udpshard/internal/output/file"
 	"github.com/udpshard/udpshard/metrics"
 )
 
@@ -243,12 +244,20 @@ func (w *writer) tryWrite(b *buffer, at int) (n, cut int, err error) {
 	defer w.mu.Unlock()
 	records := b.records // none if the buffer was given up meanwhile
 	if at+n < len(b.data) {
-		records = min(records, bytes.Count(b.data[at:at+n], []byte{'\n'}))
+		records = min(records, completed(w.dest, b.data[at:at+n]))
 	}
 	b.records -= records
 	b.stream.counters.Delivered.Add(uint64(records))
 	w.dest.End(n)
 	return n, 0, err
+}
+
+// completed returns how many records the bytes of a write have completed.
+func completed(d Destination, written []byte) int {
+	if f, ok := d.(*file.File); ok {
+		return f.Completed(written)
+	}
+	return bytes.Count(written, []byte{'\n'})
 }
 
 // giveUp counts the records of the current buffer as lost, though its write may never return.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net"
+	"os"
 	"sync/atomic"
 
 	"github.com/udpshard/udpshard/internal/cli"
@@ -12,6 +13,7 @@ import (
 	"github.com/udpshard/udpshard/internal/dnsservice"
 	"github.com/udpshard/udpshard/internal/handoff"
 	"github.com/udpshard/udpshard/internal/preflight"
+	"github.com/udpshard/udpshard/internal/ship"
 	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet/dns"
@@ -51,7 +53,13 @@ func (s *server) newDNS(l *config.Listener) (*dnsservice.Service, error) {
 		return nil, err
 	}
 	o := dns.Options{Listener: l.Name, Records: l.Output != "discard",
-		RecordAnswers: l.RecordAnswers, Counters: s.dnsCounters(l), NSID: l.NSID}
+		Format: recordFormat(l), RecordAnswers: l.RecordAnswers, Version: "udpshard " + s.Version,
+		Counters: s.dnsCounters(l), NSID: l.NSID}
+	if l.Format == ship.Dnstap {
+		if o.Identity, err = os.Hostname(); err != nil {
+			return nil, err
+		}
+	}
 	limits := dns.DefaultRateLimits()
 	limits.PerSecond, limits.AllPerSecond, limits.Slip = l.RRL, l.RRLAll, l.RRLSlip
 	limits.Exempt = append(limits.Exempt, l.RRLExempt...)
@@ -62,6 +70,17 @@ func (s *server) newDNS(l *config.Listener) (*dnsservice.Service, error) {
 		o.Cookies = cookie.NewKeys(s.dns.secret)
 	}
 	return dnsservice.New(zones, o), nil
+}
+
+// recordFormat returns the format of a DNS listener's records. In a spool records are lines.
+func recordFormat(l *config.Listener) dns.RecordFormat {
+	switch {
+	case l.Format != ship.Dnstap:
+		return dns.RecordJSON
+	case len(l.To) > 0:
+		return dns.RecordBase64
+	}
+	return dns.RecordDnstap
 }
 
 // dnsCounters returns the DNS counters in the shared counters, as a function of the shard: -1 means

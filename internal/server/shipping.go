@@ -118,6 +118,9 @@ func (o *outputs) openSink(
 		open = o.OpenLossy
 	}
 	o.SetRotation(l.Output, shard, l.Rotation())
+	if l.Format == ship.Dnstap {
+		o.SetDnstap(l.Output, shard)
+	}
 	sink, err := open(l.Output, shard, counters, maxRecord(l.MaxDatagram))
 	if err != nil {
 		return nil, preflight.OutputError(l, err)

@@ -62,10 +62,11 @@ const (
 	JSON     Format = "json"     // an object (docs/syslog.md)
 	RFC5424  Format = "rfc5424"  // a syslog message
 	Original Format = "original" // the datagram, any bytes
+	Dnstap   Format = "dnstap"   // frames of dnstap in base64 (internal/dnstap)
 )
 
 // Formats are all formats. The first is the default.
-var Formats = []Format{JSON, RFC5424, Original}
+var Formats = []Format{JSON, RFC5424, Original, Dnstap}
 
 // ID identifies the batch among all batches and all records of all spools: the RecordID of the
 // first record, a dot, and the number of records. ID consists of letters, digits and - . _ if the

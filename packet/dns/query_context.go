@@ -14,7 +14,7 @@ import (
 type queryContext struct {
 	server   *Server
 	counters *counters
-	records  *dnsrecord.JSON // nil: none
+	records  dnsrecord.Writer // nil: none
 	query    query
 	cookie   [dnscookie.Size]byte
 	exchange dnsrecord.Exchange // of the query, for its record

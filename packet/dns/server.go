@@ -17,9 +17,12 @@ import (
 type Options struct {
 	Listener string // the listener's name in records
 	Records  bool   // make a record of each message
+	Format   RecordFormat
 	// RecordAnswers adds the records of answers to records, up to 4 KiB.
 	RecordAnswers bool
-	Limits        *RateLimiter // of responses; nil is no limit
+	// Identity and Version describe the server in dnstap messages.
+	Identity, Version string
+	Limits            *RateLimiter // of responses; nil is no limit
 	// Cookies make and check the cookies of clients; nil: cookies are ignored.
 	//
 	// A query with a good cookie is not rate limited. A query with only a client cookie, or a bad
@@ -39,6 +42,16 @@ type Options struct {
 	// memory.
 	Counters func(shard int) []atomic.Uint64
 }
+
+// RecordFormat is the format of records.
+type RecordFormat int
+
+// The formats of records.
+const (
+	RecordJSON   RecordFormat = iota // an object a line
+	RecordDnstap                     // frames with dnstap messages
+	RecordBase64                     // frames with dnstap messages, in base64, a line for each message
+)
 
 // Server holds what threads share that answer from the same zones. Any goroutine may call its
 // methods.
@@ -117,8 +130,13 @@ func (s *Server) newQueryContext(shard int, c *counters) queryContext {
 	if nsid := s.options.NSID; len(nsid) <= MaxNSID {
 		x.query.serverNSID = nsid
 	}
-	if s.options.Records {
-		x.records = dnsrecord.NewJSON(s.options.Listener, shard, s.options.RecordAnswers)
+	o := &s.options
+	switch {
+	case !o.Records:
+	case o.Format == RecordJSON:
+		x.records = dnsrecord.NewJSON(o.Listener, shard, o.RecordAnswers)
+	default:
+		x.records = dnsrecord.NewDnstap(o.Identity, o.Version, o.Format == RecordBase64)
 	}
 	return x
 }

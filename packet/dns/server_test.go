@@ -775,13 +775,21 @@ func TestZonesAreReplaced(t *testing.T) {
 	}
 }
 
+// recordOptions are options for records in each format.
+var recordOptions = map[string]Options{
+	"discard": {},
+	"json":    {Records: true},
+	"answers": {Records: true, RecordAnswers: true},
+	"dnstap":  {Records: true, Format: RecordDnstap, Identity: "host", Version: "test"},
+	"base64":  {Records: true, Format: RecordBase64, Identity: "host", Version: "test"},
+}
+
 func TestHandlersDoNotAllocate(t *testing.T) {
 	limiter, err := NewRateLimiter(RateLimits{PerSecond: 100, Slip: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := newTestServer(t, Options{Limits: limiter, Cookies: cookie.NewKeys(cookie.NewSecret()), Records: true, RecordAnswers: true, NSID: []byte("one")})
-	var questions [][]byte
+	questions := [][]byte{[]byte("malformed")}
 	for _, name := range []string{"www.example.", "x.wild.example.", "missing.example.", "x.child.example.", "test."} {
 		questions = append(questions, packQuery(t, name, dns.TypeA), packQuery(t, name, dns.TypeMX, withCookie("0102030405060708")),
 			packQuery(t, name, dns.TypeA, func(m *dns.Msg) {
@@ -789,15 +797,24 @@ func TestHandlersDoNotAllocate(t *testing.T) {
 				m.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_NSID{Code: dns.EDNS0NSID}}
 			}))
 	}
-	b := packet.NewBatch(len(questions), MaxUDPSize, &d.sink)
-	if n := testing.AllocsPerRun(1000, func() {
-		d.sink.buf = d.sink.buf[:0]
-		b.Reset(d.receivedAt)
-		for _, q := range questions {
-			b.Datagrams = append(b.Datagrams, packet.Datagram{Payload: q, Source: netip.MustParseAddrPort(client)})
-		}
-		d.handler.Handle(b)
-	}); n > 0 {
-		t.Errorf("%v allocations", n)
+	for name, o := range recordOptions {
+		t.Run(name, func(t *testing.T) {
+			o.Limits, o.Cookies, o.NSID = limiter, cookie.NewKeys(cookie.NewSecret()), []byte("one")
+			d := newTestServer(t, o)
+			b := packet.NewBatch(len(questions), MaxUDPSize, &d.sink)
+			if n := testing.AllocsPerRun(1000, func() {
+				d.sink.buf = d.sink.buf[:0]
+				b.Reset(d.receivedAt)
+				for _, q := range questions {
+					b.Datagrams = append(b.Datagrams, packet.Datagram{Payload: q, Source: netip.MustParseAddrPort(client)})
+				}
+				d.handler.Handle(b)
+			}); n > 0 {
+				t.Errorf("%v allocations", n)
+			}
+			if (len(d.sink.buf) > 0) != o.Records {
+				t.Errorf("%d bytes of records", len(d.sink.buf))
+			}
+		})
 	}
 }

@@ -26,6 +26,8 @@ type File struct {
 	next metrics.Write // the next write: its inode, and where it begins
 
 	rotation rotationState
+	stream   stream
+	startErr error // of the preparation of the stream
 
 	partial    int   // bytes of an incomplete record at the end
 	partialEnd int64 // size of the file after the incomplete record
@@ -34,6 +36,21 @@ type File struct {
 // Open opens or makes a file. If the counters of shard are shared, they have the file's write log.
 func Open(path string, shard *metrics.Shard) (*File, error) {
 	f := &File{path: path}
+	if _, err := f.Reopen(); err != nil {
+		return nil, err
+	}
+	f.log = shard.OpenWriteLog(path)
+	return f, nil
+}
+
+// OpenStream is Open for a file with frames of dnstap, which package dnstap writes, instead of lines.
+// A record is a query and perhaps its response. A file that exists must have such frames, and is
+// read up to its end.
+//
+// The file begins in START. A file that is closed by Reopen, Rotate or Switch ends in STOP; a file
+// that is closed by Close does not, because the next process continues it.
+func OpenStream(path string, shard *metrics.Shard) (*File, error) {
+	f := &File{path: path, stream: stream{enabled: true}}
 	if _, err := f.Reopen(); err != nil {
 		return nil, err
 	}
@@ -50,6 +67,9 @@ func (f *File) NeedsReopen() bool {
 		return false
 	}
 	f.next = writeAt(info)
+	if f.stream.enabled {
+		f.next.Size, f.startErr = f.stream.prepare(f.file, info.Size())
+	}
 	return info.Sys().(*syscall.Stat_t).Nlink == 0
 }
 
@@ -72,18 +92,33 @@ func (f *File) Begin(shard *metrics.Shard, length, records int) {
 
 // Write appends data, which continues an incomplete record of the previous write.
 func (f *File) Write(data []byte) (int, error) {
+	if f.startErr != nil {
+		return 0, WithoutPath(f.startErr)
+	}
 	n, err := f.file.Write(data)
 	if n > 0 {
 		if f.rotation.Every > 0 && f.rotation.first.IsZero() {
 			f.rotation.first = time.Now()
 		}
-		f.partial += n
-		if last := bytes.LastIndexByte(data[:n], '\n'); last >= 0 {
+		if f.stream.enabled {
+			f.partial = f.stream.wrote(data, n)
+		} else if last := bytes.LastIndexByte(data[:n], '\n'); last >= 0 {
 			f.partial = n - last - 1
+		} else {
+			f.partial += n
 		}
 		f.partialEnd = f.next.Size + int64(n)
 	}
 	return n, WithoutPath(err)
+}
+
+// Completed returns how many records the n bytes of the last Write have completed, which has not
+// written all of data.
+func (f *File) Completed(written []byte) int {
+	if f.stream.enabled {
+		return f.stream.completed
+	}
+	return bytes.Count(written, []byte{'\n'})
 }
 
 // End logs that the records in the n bytes of Write are counted as delivered.
@@ -106,15 +141,26 @@ func (f *File) Reopen() (cut int, err error) {
 		// in the FIFO, also while readers come and go.
 		flags = os.O_RDWR | syscall.O_NONBLOCK
 	}
+	if f.stream.enabled {
+		flags = os.O_RDWR | os.O_APPEND | os.O_CREATE
+	}
 	file, err := os.OpenFile(f.path, flags, mode)
 	if err != nil {
 		return 0, WithoutPath(err)
 	}
-	if f.file != nil {
-		f.cutPartial()
-		f.file.Close()
+	next := f.stream
+	if next.enabled && !isSame(f.file, file) {
+		if err := next.open(file); err != nil {
+			file.Close()
+			return 0, err
+		}
 	}
-	cut, f.partial, f.file = f.partial, 0, file
+	if f.file != nil {
+		f.closePrevious(file)
+	}
+	next.partial = nil
+	f.stream = next
+	cut, f.partial, f.partialEnd, f.file = f.partial, 0, 0, file
 	if f.rotation.Enabled() {
 		f.rotation.first, f.rotation.retryAt = firstRecord(file), time.Time{}
 	}
@@ -129,6 +175,25 @@ func (f *File) Switch(path string) (cut int, err error) {
 		f.path = before
 	}
 	return cut, err
+}
+
+// isSame reports whether two descriptors are of one file; either may be nil.
+func isSame(a, b *os.File) bool {
+	was, err := a.Stat()
+	is, otherErr := b.Stat()
+	return err == nil && otherErr == nil && os.SameFile(was, is)
+}
+
+// closePrevious closes the file that next replaces. If that is another file, and this process was
+// the last that has written to the closed file, the stream ends.
+func (f *File) closePrevious(next *os.File) {
+	f.cutPartial()
+	info, err := f.file.Stat()
+	if f.stream.enabled && !isSame(f.file, next) && err == nil && f.partialEnd > 0 &&
+		info.Size() == f.partialEnd-int64(f.partial) {
+		f.stream.finish(f.file)
+	}
+	f.file.Close()
 }
 
 // cutPartial cuts an incomplete record off the end, unless another program has appended since. A

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"syscall"
 
+	"github.com/udpshard/udpshard/internal/dnstap"
 	"github.com/udpshard/udpshard/metrics"
 )
 
@@ -101,10 +102,14 @@ func examine(w metrics.Write) (s state) {
 	case s.size > limit:
 		s.err = fmt.Errorf("another program has appended: %d bytes, and at most %d after the last write", s.size, limit)
 	}
-	lines, length, err := CountLines(io.NewSectionReader(s.file, begin, s.size-begin))
+	count := CountLines
+	if isStream(s.file) {
+		count = dnstap.Scan
+	}
+	records, length, err := count(io.NewSectionReader(s.file, begin, s.size-begin))
 	s.end = begin + length
 	if w.Uncounted {
-		s.records = min(lines, w.Records)
+		s.records = min(records, w.Records)
 	}
 	s.err = errors.Join(s.err, err)
 	return s
