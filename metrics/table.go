@@ -62,15 +62,15 @@ var Table = []Counter{
 		field: func(r *Reading) *uint64 { return &r.Replied },
 		own:   func(c *Counters) uint64 { return c.Replied.Load() }},
 	{Name: "in_flight", Metric: "in_flight", Gauge: true,
-		Help:  "Datagrams received that are neither delivered nor dropped yet.",
+		Help:  "Datagrams that were received, and are not yet delivered or dropped.",
 		field: func(r *Reading) *uint64 { return &r.InFlight }},
 	{Name: "truncated", Metric: "datagrams_truncated_total", total: truncated,
 		Help:  "Delivered datagrams that were longer than max_datagram and were cut.",
 		field: func(r *Reading) *uint64 { return &r.Truncated },
 		own:   func(c *Counters) uint64 { return c.Truncated.Load() }},
 	{Name: "unparsed", Metric: "datagrams_unparsed_total", total: unparsed,
-		Help: "Delivered datagrams that fit no grammar of the protocol, or must not be answered " +
-			"(dns); 0 with format: original, which decodes nothing.",
+		Help: "Delivered datagrams that fit no grammar of the protocol, and DNS messages that must " +
+			"not be answered; always 0 with format: original.",
 		field: func(r *Reading) *uint64 { return &r.Unparsed },
 		own:   func(c *Counters) uint64 { return c.Unparsed.Load() }},
 	{Name: "malformed_header", Metric: "datagrams_malformed_header_total", total: malformedHeader,
@@ -95,13 +95,13 @@ var Table = []Counter{
 		last:  func(t *DropTimes) *time.Time { return &t.RateLimited },
 		own:   func(c *Counters) uint64 { return c.RateLimited.Load() }},
 	{Name: "malformed", Drop: OnPurpose, total: malformed,
-		Help:  "Messages that must not be answered, and have no record (dns with output: discard).",
+		Help:  "DNS messages that must not be answered, of a listener with output: discard.",
 		field: func(r *Reading) *uint64 { return &r.Dropped.Malformed },
 		last:  func(t *DropTimes) *time.Time { return &t.Malformed },
 		own:   func(c *Counters) uint64 { return c.Malformed.Load() }},
 	{Name: "output", Drop: AfterReceipt, total: outputLost,
-		Help: "Read, but the output did not accept the record before the process ended; dns: or " +
-			"because the output was too slow.",
+		Help: "Read, but the output had not accepted the record when the process ended. With dns " +
+			"also: the output was too slow.",
 		field: func(r *Reading) *uint64 { return &r.Dropped.Output },
 		last:  func(t *DropTimes) *time.Time { return &t.Output },
 		own:   func(c *Counters) uint64 { return c.OutputLost.Load() }},
@@ -120,8 +120,8 @@ var Table = []Counter{
 		Help:  "Bytes charged to the socket for datagrams that wait in the kernel.",
 		field: func(r *Reading) *uint64 { return &r.QueueBytes }},
 	{Name: "buffer_bytes", Metric: "receive_buffer_bytes", Gauge: true, Unlogged: true,
-		Help: "Bytes that may be charged to the socket before the kernel drops: twice what was " +
-			"asked, for the overhead of the kernel (socket(7)).",
+		Help: "Bytes that may be charged to the socket before the kernel drops datagrams: twice the " +
+			"size that was granted, for the overhead of the kernel (socket(7)).",
 		field: func(r *Reading) *uint64 { return &r.BufferBytes }},
 }
 

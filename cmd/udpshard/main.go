@@ -41,9 +41,9 @@ func rootCommand(stdout io.Writer) *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cli.NoArguments,
-		Long: `Receives UDP datagrams on Linux, with one socket for each core, and accounts for
-every datagram. serve receives; the other commands examine the host or a running
-instance.` + cli.ExitCodes,
+		Long: `Receives UDP datagrams on Linux, with one socket for each CPU, and accounts for
+every datagram. The command serve receives; other commands examine the host or a
+running instance.` + cli.ExitCodes,
 		Example: "  udpshard serve --listen 127.0.0.1:5514",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if showVersion {

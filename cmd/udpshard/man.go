@@ -11,8 +11,8 @@ func manCommand() *cobra.Command {
 		Use:   "man DIR",
 		Short: "Write the man pages of all commands",
 		Long: `Writes the man pages udpshard.1, udpshard-serve.1 and so on to the folder DIR,
-and makes the folder if it is missing. The pages have the text of --help. The
-pages of a version are the same bytes at each run.`,
+and makes the folder if it is missing. The pages have the text of --help. All
+runs of one version write the same bytes.`,
 		Args:              cli.OneArgument("DIR", "./man1"),
 		ValidArgsFunction: cli.CompleteFolder,
 		Example: `  udpshard man ./man1 && man ./man1/udpshard-serve.1

@@ -27,8 +27,8 @@ datagram.
 
 SIGTERM and SIGINT stop serve: it reads the queued datagrams, writes all
 records, logs the final ledger and exits. With a standby, serve hands over to
-the standby instead. A second signal ends the process at once. SIGHUP reads the
-file again, opens output files again, and keeps every socket.
+the standby instead. A second signal ends the process at once. At SIGHUP,
+serve reads the file and opens output files again, and keeps every socket.
 
 --check says whether serve would start with these flags or this file, and prints
 the errors. --check opens no port, no output and no takeover socket: run it as

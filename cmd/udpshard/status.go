@@ -20,12 +20,12 @@ func statusCommand() *cobra.Command {
 		Use:   "status [flags]",
 		Short: "Say whether a running instance has lost anything, and print its counters",
 		Long: `Prints whether a running instance has lost datagrams or records, where, when and
-why, and what helps; then all counters of each shard, senders, targets and
-takeovers. The counters go on after upgrades and takeovers.
+why, and the remedy; then prints all counters of each shard, the senders, the
+targets and the takeovers. The counters go on after upgrades and takeovers.
 
 Losses are datagrams that the kernel dropped, or that were read and not
 delivered, and records that a target has refused or that the spool has dropped.
-Datagrams that your settings refuse are no losses.
+Datagrams that your settings refuse are not losses.
 
 Exit code 0 if nothing was lost since --since, 1 if something was lost, 3 if no
 instance answers.`,

@@ -95,7 +95,7 @@ func TestStatusPageShowsLoss(t *testing.T) {
 		}
 		page.Wait(fmt.Sprintf(`document.getElementById("verdict").textContent.startsWith(%q)`, text))
 		late = time.Since(lost)
-		page.Wait(fmt.Sprintf(`document.querySelector(".verdict.losing").textContent.includes(%q)`, "What helps: "+want.Remedy))
+		page.Wait(fmt.Sprintf(`document.querySelector(".verdict.losing").textContent.includes(%q)`, "Remedy: "+want.Remedy))
 		if late <= within {
 			return
 		}

@@ -21,11 +21,12 @@ func topCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "top [flags]",
 		Short: "Watch running instances in the terminal: losses, rates, queues, targets",
-		Long: `Shows a screen of running instances: what was lost, where, and what helps; the
+		Long: `Shows a screen of running instances: what was lost, where, and the remedy; the
 rates of each listener and shard; the targets.
 
 With --once, or if standard output is not a terminal, or TERM is dumb, top prints
-one table of each instance. Exit code 1 if no instance answers then, else 0.
+one table of each instance. The exit code is then 1 if no instance answers, else
+0.
 
 ` + top.HelpText,
 		Args: cli.NoArguments,

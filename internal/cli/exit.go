@@ -8,7 +8,7 @@ import "errors"
 const (
 	ExitDone        = 0
 	ExitFailed      = 1  // while running
-	ExitReplaced    = 3  // serve: a standby has taken over while this process did not run
+	ExitReplaced    = 3  // serve: a standby has taken over, because this process was stopped or hung
 	ExitUnreachable = 3  // status: no instance gives its status
 	ExitUsage       = 64 // EX_USAGE: a command or a flag of the command line can't be used
 	ExitConfig      = 78 // EX_CONFIG: the file, or a variable of the environment, can't be used
@@ -20,7 +20,7 @@ const ExitCodes = `
 Exit codes:
 0   done, or stopped by SIGTERM or SIGINT
 1   failed while running
-3   serve: a standby has taken over, because this process did not run;
+3   serve: a standby has taken over, because this process was stopped or hung;
     status: no instance answers
 64  a command, a flag or its value can't be used
 78  the file of --config, or a variable of the environment, can't be used`

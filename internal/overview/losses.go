@@ -43,24 +43,25 @@ func explain(reason string, l metrics.ListenerStatus, r metrics.Reading, recent 
 	case "output":
 		return "the output accepted no records", repairOutput
 	case "lost_in_crash":
-		return "a process died before it had written these records", "the log of the process that died; serve --standby bounds the loss"
+		return "a process died before it had written these records",
+			"read the log of the process that died; with serve --standby, a crash loses less"
 	}
-	const full = "the kernel's queue was full"
+	const full = "the receive buffer was full"
 	asked, granted := uint64(l.ReceiveBuffer), r.BufferBytes/2 // the kernel doubles what is asked (socket(7))
 	switch {
 	case recent && r.WaitsForOutput:
-		return full + ", since the output accepts no records", repairOutput
+		return full + ", because the output accepts no records", repairOutput
 	case recent && slices.Contains(l.Steering.StalledShards, r.Shard):
-		return full + ", since the shard does not read", "udpshard doctor"
+		return full + ", because the shard does not read", "udpshard doctor"
 	case recent && l.Skew != "" && l.Steer != "auto":
 		return full + ": " + l.Skew, "serve --steer auto"
 	case recent && l.Skew != "":
 		return full + ": " + l.Skew, "udpshard doctor"
 	case granted > 0 && granted < asked:
 		return full + fmt.Sprintf(", with %s of the %s that serve asks for", format.Size(granted), format.Size(asked)),
-			doctor.EnlargeBuffers(asked) + ", and start again"
+			doctor.EnlargeBuffers(asked) + ", and restart udpshard"
 	}
-	return full, "udpshard selftest, then more shards or a larger receive_buffer"
+	return full, "udpshard selftest, then set more shards or a larger receive_buffer"
 }
 
 // recordLosses returns a Loss for each reason for which a target of a listener has lost records.
@@ -96,8 +97,8 @@ func warnings(l metrics.ListenerStatus, now time.Time) (list []Warning) {
 	for _, o := range l.Outputs {
 		if o.LastError != "" {
 			oldest := now.Add(-time.Duration(o.OldestWaiting * float64(time.Second)))
-			add("repair the target: records wait in the spool meanwhile", "%s fails: %s; %s records wait, the oldest came %s",
-				o.To, o.LastError, format.Count(o.Waiting), format.Ago(oldest, now))
+			add("repair the target; until then, the spool keeps the records", "%s fails: %s; waiting: %s, the oldest came %s",
+				o.To, o.LastError, format.Plural(int(o.Waiting), "record"), format.Ago(oldest, now))
 		}
 	}
 	return list

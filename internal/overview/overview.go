@@ -1,5 +1,5 @@
 // Package overview says what a status means: whether datagrams or records were lost, where, when and
-// why, and what helps. The status page, top and status show the same Overview.
+// why, and the remedy. The status page, top and status show the same Overview.
 package overview
 
 import (

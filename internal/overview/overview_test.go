@@ -39,46 +39,46 @@ func TestOverview(t *testing.T) {
 			StandingBy, "Standby: the active process has the counters", ""},
 		{"a full queue", func(_ *metrics.Status, l *metrics.ListenerStatus) {
 			l.Shards[0].Dropped.Kernel, l.Shards[0].LastDropped.Kernel = 1843, ago(12*time.Second)
-		}, Losing, "1,843 lost on syslog, shard 0, last 12 s ago: the kernel's queue was full",
-			"udpshard selftest, then more shards or a larger receive_buffer"},
+		}, Losing, "1,843 lost on syslog, shard 0, last 12 s ago: the receive buffer was full",
+			"udpshard selftest, then set more shards or a larger receive_buffer"},
 		{"an hour ago", func(_ *metrics.Status, l *metrics.ListenerStatus) {
 			l.Shards[1].Dropped.Kernel, l.Shards[1].LastDropped.Kernel = 1, ago(61*time.Minute)
-		}, LostBefore, "1 lost on syslog, shard 1, last 61 min ago: the kernel's queue was full",
-			"udpshard selftest, then more shards or a larger receive_buffer"},
+		}, LostBefore, "1 lost on syslog, shard 1, last 61 min ago: the receive buffer was full",
+			"udpshard selftest, then set more shards or a larger receive_buffer"},
 		{"an unknown time", func(_ *metrics.Status, l *metrics.ListenerStatus) { l.Shards[1].Dropped.Kernel = 1 },
-			LostBefore, "1 lost on syslog, shard 1, at an unknown time: the kernel's queue was full",
-			"udpshard selftest, then more shards or a larger receive_buffer"},
+			LostBefore, "1 lost on syslog, shard 1, at an unknown time: the receive buffer was full",
+			"udpshard selftest, then set more shards or a larger receive_buffer"},
 		{"two shards", func(_ *metrics.Status, l *metrics.ListenerStatus) {
 			l.Shards[0].Dropped.Kernel, l.Shards[0].LastDropped.Kernel = 1000, ago(12*time.Second)
 			l.Shards[1].Dropped.Kernel, l.Shards[1].LastDropped.Kernel = 1, ago(11*time.Second)
-		}, Losing, "1,001 lost on syslog, 2 shards, last on shard 1, last 11 s ago: the kernel's queue was full",
-			"udpshard selftest, then more shards or a larger receive_buffer"},
+		}, Losing, "1,001 lost on syslog, 2 shards, last on shard 1, last 11 s ago: the receive buffer was full",
+			"udpshard selftest, then set more shards or a larger receive_buffer"},
 		{"a small buffer", func(_ *metrics.Status, l *metrics.ListenerStatus) {
 			l.Shards[0].Dropped.Kernel, l.Shards[0].LastDropped.Kernel, l.Shards[0].BufferBytes = 9, now, 425984
-		}, Losing, "9 lost on syslog, shard 0, last 0 s ago: the kernel's queue was full, with 208KiB of the 32MiB that serve asks for",
-			"sysctl -w net.core.rmem_max=33554432, and start again"},
+		}, Losing, "9 lost on syslog, shard 0, last 0 s ago: the receive buffer was full, with 208KiB of the 32MiB that serve asks for",
+			"sysctl -w net.core.rmem_max=33554432, and restart udpshard"},
 		{"skew", func(_ *metrics.Status, l *metrics.ListenerStatus) {
 			l.Shards[0].Dropped.Kernel, l.Shards[0].LastDropped.Kernel, l.Skew, l.Steer = 9, now, "91% come from one sender", "hash"
-		}, Losing, "9 lost on syslog, shard 0, last 0 s ago: the kernel's queue was full: 91% come from one sender",
+		}, Losing, "9 lost on syslog, shard 0, last 0 s ago: the receive buffer was full: 91% come from one sender",
 			"serve --steer auto"},
 		{"a stalled shard", func(_ *metrics.Status, l *metrics.ListenerStatus) {
 			l.Shards[0].Dropped.Kernel, l.Shards[0].LastDropped.Kernel, l.Steering.StalledShards = 9, now, []int{0}
-		}, Losing, "9 lost on syslog, shard 0, last 0 s ago: the kernel's queue was full, since the shard does not read",
+		}, Losing, "9 lost on syslog, shard 0, last 0 s ago: the receive buffer was full, because the shard does not read",
 			"udpshard doctor"},
 		{"a blocked output", func(_ *metrics.Status, l *metrics.ListenerStatus) {
 			l.Shards[0].Dropped.Kernel, l.Shards[0].LastDropped.Kernel, l.Shards[0].WaitsForOutput = 9, now, true
-		}, Losing, "9 lost on syslog, shard 0, last 0 s ago: the kernel's queue was full, since the output accepts no records",
+		}, Losing, "9 lost on syslog, shard 0, last 0 s ago: the receive buffer was full, because the output accepts no records",
 			repairOutput},
 		{"what is now explains no loss of an hour ago", func(_ *metrics.Status, l *metrics.ListenerStatus) {
 			l.Shards[0].Dropped.Kernel, l.Shards[0].LastDropped.Kernel, l.Shards[0].WaitsForOutput = 9, ago(time.Hour), true
 			l.Steering.StalledShards, l.Skew = []int{0}, "91% come from one sender"
-		}, LostBefore, "9 lost on syslog, shard 0, last 60 min ago: the kernel's queue was full",
-			"udpshard selftest, then more shards or a larger receive_buffer"},
+		}, LostBefore, "9 lost on syslog, shard 0, last 60 min ago: the receive buffer was full",
+			"udpshard selftest, then set more shards or a larger receive_buffer"},
 		{"a crash, and an output before", func(_ *metrics.Status, l *metrics.ListenerStatus) {
 			l.Shards[0].Dropped.LostInCrash, l.Shards[0].LastDropped.LostInCrash = 20, ago(3*time.Hour)
 			l.Shards[0].Dropped.Output, l.Shards[0].LastDropped.Output = 9, ago(72*time.Hour)
 		}, LostBefore, "20 lost on syslog, shard 0, last 3 h ago: a process died before it had written these records (1 more loss is listed)",
-			"the log of the process that died; serve --standby bounds the loss"},
+			"read the log of the process that died; with serve --standby, a crash loses less"},
 		{"a target", func(_ *metrics.Status, l *metrics.ListenerStatus) {
 			l.Outputs = []metrics.Output{{To: "tcp://127.0.0.1:6514", Rejected: 2, LastRejected: ago(time.Second), Expired: 1}}
 			l.Shards[0].Dropped.Output = 1
@@ -107,7 +107,7 @@ func TestWarnings(t *testing.T) {
 	want := []string{
 		"shard 0 of syslog does not read: its output accepts no records",
 		"shard 1 of syslog does not read its queue",
-		"tcp://127.0.0.1:6514 fails: connection refused; 1,234 records wait, the oldest came 5 min ago",
+		"tcp://127.0.0.1:6514 fails: connection refused; waiting: 1,234 records, the oldest came 5 min ago",
 	}
 	got := Of(s, now)
 	if len(got.Warnings) != len(want) || got.State != NothingLost {

@@ -136,7 +136,7 @@ func TestRefresh(t *testing.T) {
 		`!document.getElementById("listener-1-details").open && document.getElementById("listener-0-details").open`,
 		`document.activeElement === document.querySelector("main a")`,
 		`Math.abs(document.getElementById("listener-0").getBoundingClientRect().top - before) < 2`, // losses appear above
-		`announcements.length === 1 && announcements[0].startsWith("Losing on syslog, shard 3: the kernel's queue was full")`,
+		`announcements.length === 1 && announcements[0].startsWith("Losing on syslog, shard 3: the receive buffer was full")`,
 		`!document.getElementById("losses").hidden && !document.getElementById("warnings").hidden`,
 	} {
 		if !browsertest.Eval[bool](page, condition) {

@@ -215,7 +215,7 @@ func state(s metrics.Steering, r metrics.Reading) string {
 	var words []string
 	switch {
 	case r.WaitsForOutput:
-		words = append(words, "waits for the output")
+		words = append(words, "waits for its output")
 	case slices.Contains(s.StalledShards, r.Shard):
 		words = append(words, "stalled")
 	}
@@ -231,7 +231,7 @@ var modes = map[string]string{
 	"hash":   "the kernel's hash of addresses and ports chooses the shard",
 	"source": "each source address has a shard",
 	"cpu":    "the CPU that received the datagram chooses the shard",
-	"spray":  "a datagram goes to any shard",
+	"spray":  "each datagram goes to a shard at random",
 }
 
 // steering says how datagrams are spread over the shards.
@@ -260,7 +260,7 @@ func steering(l metrics.ListenerStatus) (sentences []string) {
 		say("Stalled: %s.", numbers(s.StalledShards))
 	}
 	if len(s.AvoidedShards) > 0 {
-		say("Without datagrams, since stalled now or just before: %s.", numbers(s.AvoidedShards))
+		say("Avoided (no datagrams, because of a stall now or just before): %s.", numbers(s.AvoidedShards))
 	}
 	if l.Skew != "" {
 		say("Uneven: %s.", l.Skew)
@@ -280,12 +280,12 @@ func numbers(shards []int) string {
 // dropHelp says in a few words what each drop reason means.
 var dropHelp = map[string]string{
 	"kernel":        "the receive buffer was full",
-	"output":        "the output accepted no record",
+	"output":        "the output did not accept the record",
 	"lost_in_crash": "read by a process that died",
-	"not_allowed":   "refused by allow",
-	"rate_limited":  "refused by rate_limit",
-	"malformed":     "must not be answered",
-	"reply":         "answers that could not be sent",
+	"not_allowed":   "the sender is not in allow",
+	"rate_limited":  "the sender exceeded rate_limit",
+	"malformed":     "DNS messages that must not be answered",
+	"reply":         "the reply could not be sent",
 }
 
 // drops returns the drops of a listener: losses apart from what was dropped on purpose, and from
@@ -321,7 +321,7 @@ func newTarget(o metrics.Output, long period) target {
 			rate, unit = format.Count(mean(h.Acknowledged, rateSeconds, long.step)), "/s"
 		}
 	}
-	oldest := "none waits"
+	oldest := "no record"
 	if o.Waiting > 0 {
 		oldest = "oldest: " + uptime(time.Duration(o.OldestWaiting*float64(time.Second)))
 	}

@@ -170,7 +170,7 @@ func announce(o overview.Overview) (state, sentence string) {
 		state = "Lost before"
 	}
 	last := o.Losses[0]
-	return state, fmt.Sprintf("%s %s: %s. What helps: %s.", state, last.Where(), last.Cause, last.Remedy)
+	return state, fmt.Sprintf("%s %s: %s. Remedy: %s.", state, last.Where(), last.Cause, last.Remedy)
 }
 
 // uptime writes a duration with two units at most: 42 s, 5 min, 3 h 20 min, 12 d 3 h.

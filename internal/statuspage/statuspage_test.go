@@ -49,7 +49,7 @@ func TestPage(t *testing.T) {
 			"91,302", "7 s ago", "198.51.100.0/24", "90,240 over the rate limit", "[2001:db8::7:1]:40214", `href="/api/v1/history"`,
 		}},
 		"losing": {losing(), []string{
-			"<title>Losing – front-1 – udpshard</title>", "1,843 lost on syslog, shard 3, last 12 s ago: the kernel&#39;s queue was full",
+			"<title>Losing – front-1 – udpshard</title>", "1,843 lost on syslog, shard 3, last 12 s ago: the receive buffer was full",
 			"sysctl -w net.core.rmem_max=33554432", "1,843 lost, in 2 seconds", "connection refused", "lost_in_crash",
 		}},
 		"names":      {large(), []string{"ありがとう-&lt;b&gt;&amp;amp;-0", "stalled, avoided", "Shards 0 to 21"}},

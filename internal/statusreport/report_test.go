@@ -39,7 +39,7 @@ func sample() *Report {
 	return &Report{s, overview.Of(s, now), "127.0.0.1:9514", now}
 }
 
-const printed = `1,843 lost on 日本\x1b[2J, shard 0, last 12 s ago: the kernel's queue was full: shard 1 gets 60% (1 more loss is listed)
+const printed = `1,843 lost on 日本\x1b[2J, shard 0, last 12 s ago: the receive buffer was full: shard 1 gets 60% (1 more loss is listed)
 remedy: udpshard doctor
 
 instance   127.0.0.1:9514, active, pid 4711, version 0.1.0
@@ -49,12 +49,12 @@ takeovers  upgrade 2, died 1; last upgrade 2 h ago
 standby    pid 4712, version 0.1.0
 
  lost  where                     reason    last      cause                                         remedy
-1,843  on 日本\x1b[2J, shard 0   kernel    12 s ago  the kernel's queue was full: shard 1 gets 60%  udpshard doctor
+1,843  on 日本\x1b[2J, shard 0   kernel    12 s ago  the receive buffer was full: shard 1 gets 60%  udpshard doctor
     1  at tcp://192.0.2.9:6514   rejected  unknown   the target refused these records for good      rejected.json in the spool has the records and the reasons
 
 warning                                                                                           remedy
 shard 1 of 日本\x1b[2J does not read its queue                                                    udpshard doctor
-tcp://192.0.2.9:6514 fails: connection refused; 9 records wait, the oldest came 61 s ago          repair the target: records wait in the spool meanwhile
+tcp://192.0.2.9:6514 fails: connection refused; waiting: 9 records, the oldest came 61 s ago      repair the target; until then, the spool keeps the records
 
 listener 日本\x1b[2J: [::]:5514\a, protocol syslog, steer auto
 skew: shard 1 gets 60%

@@ -155,25 +155,25 @@ func (m *model) View() tea.View {
 const HelpText = `Keys:
   q, Ctrl-C              quit
   up, down, j, k         select a row: its details are at the bottom
-  PgUp, PgDn, Home, End  the same in larger steps
+  PgUp, PgDn, Home, End  select a row further away
   s, >, <                sort by the next or the previous column
   r                      reverse the order
   Tab, Enter             hide or show shards
-  i                      several instances: apart, or listeners added up
-  Space                  pause, go on
+  i                      show several instances apart, or add up listeners
+  Space                  pause, or go on
   ?                      this help; any key closes it
 
 Columns:
   deliv/s  datagrams that the output has accepted
   lost     datagrams lost since the counters began
-  refus/s  datagrams dropped as the settings or the protocol demand
-  queue    fill of the receive buffer; of a listener, the fullest of its shards
-  CPU      of the shard's thread, in percent of a core; bars: datagrams received
+  refus/s  datagrams dropped on purpose: allow, rate_limit, malformed
+  queue    how full the receive buffer is; of a listener: its fullest shard
+  CPU      of the shard's thread, in percent of a core; bars: received datagrams
 
 States:
-  waits    its output accepts no records
-  stalled  does not read its queue
-  avoided  gets no datagrams from steering
-  sprays   spreads a large sender over all shards
+  waits    the shard waits: its output accepts no records
+  stalled  the shard does not read its queue
+  avoided  steering gives the shard no datagrams
+  sprays   steering spreads a large sender over all shards
   skewed   some shards have much more load than others
 `

@@ -1,5 +1,5 @@
 // Package top shows running instances in a terminal: the rates of listeners, shards and targets, what
-// was lost, and what helps. Run shows a screen that goes on until a key ends it, and Once prints one
+// was lost, and the remedy. Run shows a screen that goes on until a key ends it, and Once prints one
 // table. Both ask each instance for its status, and at first for its history, so that the first
 // screen has rates.
 package top

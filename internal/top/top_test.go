@@ -338,8 +338,8 @@ func TestScreenOf80Columns(t *testing.T) {
 		s.Listeners[0].Steering.StalledShards = []int{1}
 	})
 	const want = `127.0.0.1:9514  active  v0.1.0  pid 812  started 3 h ago                01:12:31
-LOSING: 60 lost on syslog, 2 shards, last on shard 1, last 1 s ago: the kernel's
-queue was full, since the shard does not read
+LOSING: 60 lost on syslog, 2 shards, last on shard 1, last 1 s ago: the receive
+buffer was full, because the shard does not read
 remedy: udpshard doctor
 warning, and 1 more: shard 1 of syslog does not read its queue: udpshard doctor
 

@@ -73,7 +73,7 @@ func (i *instance) color() string {
 	return ""
 }
 
-// remedies returns what helps, and the first warning.
+// remedies returns the remedy of the latest loss, and the first warning.
 func (i *instance) remedies() (list []string) {
 	add := func(label, text string) {
 		if text != "" {

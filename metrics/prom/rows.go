@@ -28,7 +28,7 @@ var ledgerMetrics = newTable(nil, table[*metrics.Ledger]{
 		samples: one(func(l *metrics.Ledger) float64 { return float64(len(l.Standbys())) })},
 	{name: "takeovers_total", kind: counter, labels: []string{"reason"},
 		help: "Takeovers from one process to the next, by reason " +
-			"(restart: with sockets that the service manager kept).",
+			"(restart: with the sockets that systemd kept).",
 		samples: func(l *metrics.Ledger, send sender) {
 			for reason := range metrics.TakeoverReasons {
 				send(float64(l.Takeovers().Count(reason)), reason.String())
@@ -50,7 +50,7 @@ var ledgerMetrics = newTable(nil, table[*metrics.Ledger]{
 // listenerMetrics are the metrics of the steering of a listener.
 var listenerMetrics = newTable([]string{"listener"}, table[metrics.Steering]{
 	{name: "steer_moved_buckets", kind: gauge,
-		help:    "Buckets (sets of senders) that steering keeps away from their home shard.",
+		help:    "Buckets (sets of flows) that steering has moved to another shard.",
 		samples: one(func(s metrics.Steering) float64 { return float64(s.MovedBuckets) })},
 	{name: "steer_sprayed_sources", kind: gauge,
 		help:    "Senders whose datagrams steering spreads over all shards.",
@@ -82,7 +82,7 @@ var shardMetrics = newTable([]string{"listener", "shard"}, append(countMetrics()
 		"udpshard_replies_lost_total. Drops by reason, whose sum has no meaning.",
 		func(*metrics.Counter) bool { return true }),
 	metric[shardState]{name: "last_drop_timestamp_seconds", kind: gauge,
-		help:   "Time of the last drop by reason, in seconds since 1970; 0: no drop, or not known.",
+		help:   "Time of the last drop by reason, in seconds since 1970; 0: no drop, or time not known.",
 		labels: []string{"reason"},
 		samples: func(s shardState, send sender) {
 			for _, c := range metrics.DropReasons() {
