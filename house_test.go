@@ -23,7 +23,7 @@ const module = "github.com/udpshard/udpshard/"
 // mayImport says which packages of the module each may import. A package
 // that is not here fails the test: decide where it stands.
 var mayImport = map[string][]string{
-	"internal/server":                       {"internal/handoff/succession", "internal/preflight", "internal/config", "internal/output", "internal/output/file", "shard", "internal/engine", "internal/steer", "internal/handoff", "internal/handoff/takeover", "metrics", "metrics/prom", "packet", "packet/dns", "packet/dns/cookie", "packet/syslog", "internal/connlimit", "internal/loadgen", "internal/sockets", "internal/holder", "internal/doctor", "internal/cli", "internal/client", "internal/format", "internal/regular", "internal/selftest", "internal/sys", "internal/handoff/systemd", "internal/history", "internal/hostport", "internal/logging", "internal/dnsservice", "internal/httpaccess", "internal/ship", "internal/statuspage", "internal/spool", "internal/ship/targets"},
+	"internal/server":                       {"internal/handoff/succession", "internal/preflight", "internal/config", "internal/output", "internal/output/file", "shard", "internal/engine", "internal/steer", "internal/handoff", "internal/handoff/takeover", "metrics", "metrics/prom", "packet", "packet/dns", "packet/syslog", "internal/connlimit", "internal/loadgen", "internal/sockets", "internal/holder", "internal/doctor", "internal/cli", "internal/client", "internal/format", "internal/regular", "internal/selftest", "internal/sys", "internal/handoff/systemd", "internal/history", "internal/hostport", "internal/logging", "internal/dnsservice", "internal/httpaccess", "internal/ship", "internal/statuspage", "internal/spool", "internal/ship/targets"},
 	"cmd/udpshard":                          {"internal/server", "internal/preflight", "internal/config", "internal/cli", "internal/client", "internal/doctor", "internal/format", "internal/loadgen", "internal/selftest", "internal/sending", "internal/sockets", "internal/buildinfo", "internal/spool/report", "internal/statusreport", "internal/sys", "internal/top", "shard"},
 	"internal/ship":                         {"internal/cli", "internal/spool", "metrics", "packet/record"},
 	"internal/ship/http":                    {"internal/cli", "internal/ship", "packet/record"},
@@ -56,12 +56,12 @@ var mayImport = map[string][]string{
 	"internal/loadgen":                      {"internal/cli", "internal/format", "internal/hostport", "internal/sys", "metrics", "internal/client"},
 	"internal/doctor":                       {"internal/cli", "internal/format", "internal/probe", "internal/sockets", "internal/sys"},
 	"internal/connlimit":                    {},
-	"internal/dnsservice":                   {"internal/dnstcp", "internal/sys", "metrics", "packet", "packet/dns"},
+	"internal/dnsservice":                   {"internal/dnstcp", "internal/regular", "internal/sys", "metrics", "packet", "packet/dns", "packet/dns/cookie"},
 	"internal/dnstcp":                       {"internal/connlimit"},
 	"internal/history":                      {"metrics"},
 	"internal/logging":                      {"metrics"},
 	"internal/rate":                         {},
-	"internal/config":                       {"internal/cli", "internal/client", "internal/handoff/takeover", "internal/hostport", "internal/httpaccess", "internal/output", "internal/regular", "internal/ship", "internal/ship/targets", "internal/steer", "packet", "packet/dns", "packet/syslog", "shard"},
+	"internal/config":                       {"internal/cli", "internal/client", "internal/handoff/takeover", "internal/hostport", "internal/httpaccess", "internal/output", "internal/regular", "internal/ship", "internal/ship/targets", "internal/steer", "packet", "packet/dns", "packet/dns/cookie", "packet/syslog", "shard"},
 	"internal/preflight":                    {"internal/spool", "internal/cli", "internal/client", "internal/config", "internal/doctor", "internal/format", "internal/handoff/takeover", "internal/holder", "internal/output", "internal/regular", "internal/sockets", "internal/sys", "metrics", "packet/dns", "shard"},
 	"internal/cli":                          {},
 	"internal/client":                       {"internal/cli", "internal/history", "internal/hostport", "internal/regular", "internal/httpaccess", "metrics"},

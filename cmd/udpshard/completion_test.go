@@ -72,6 +72,8 @@ var offered = map[string]string{
 	"rrl-all":                noFiles,
 	"rrl-exempt":             noFiles,
 	"nsid":                   noFiles,
+	"cookie-rotate":          noFiles,
+	"cookie-secret-file":     files,
 	"shards":                 noFiles,
 	"sinkhole":               noFiles,
 	"since":                  noFiles,

@@ -189,6 +189,93 @@ func TestDNSUpgrade(t *testing.T) {
 	p.wantStop()
 }
 
+// askCookie returns the cookie of the server for a client's cookie, and whether that is good: the
+// query has no question (RFC 7873 5.4).
+func askCookie(t *testing.T, address, cookie string) (given string, good bool) {
+	t.Helper()
+	m := new(dns.Msg)
+	m.Id = dns.Id()
+	m.SetEdns0(1232, false)
+	m.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: cookie}}
+	m = query("udp", address, m)
+	if m == nil || m.IsEdns0() == nil || len(m.IsEdns0().Option) != 1 {
+		t.Fatalf("cookie %s: answer %v", cookie, m)
+	}
+	return m.IsEdns0().Option[0].(*dns.EDNS0_COOKIE).Cookie, m.Rcode == dns.RcodeSuccess
+}
+
+// The secrets of cookies outlive a restart in the state folder. They are not on the command line, in
+// the log, the status or the metrics.
+func TestDNSCookiesOutliveRestart(t *testing.T) {
+	state, address := t.TempDir(), freePort(t)
+	t.Setenv("STATE_DIRECTORY", state)
+	args := []string{"--listen", address, "--protocol", "dns", "--output", "discard", "--log-level", "debug"}
+	p := startServe(t, nil, args...)
+	given, _ := askCookie(t, address, "0102030405060708")
+	file := filepath.Join(state, "cookie-secrets")
+	var saved struct{ Secret string }
+	eventually(t, "the secrets are in the file", func() bool {
+		data, err := os.ReadFile(file)
+		return err == nil && json.Unmarshal(data, &saved) == nil && len(saved.Secret) == 32
+	})
+	body, _ := p.get("/api/v1/status")
+	if strings.Contains(p.logs.String()+p.metrics()+body, saved.Secret) {
+		t.Error("the secret is in the log, the metrics or the status")
+	}
+	p.wantStop()
+	p = startServe(t, nil, args...)
+	if _, good := askCookie(t, address, given); !good {
+		t.Error("the cookie is not accepted after a restart")
+	}
+	p.wantStop()
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	p = startServe(t, nil, args...)
+	if _, good := askCookie(t, address, given); good {
+		t.Error("the cookie is accepted without its secret")
+	}
+	p.wantStop()
+}
+
+// Two servers with one file of secrets accept each other's cookies. SIGHUP reads the file again.
+func TestDNSCookieSecretFile(t *testing.T) {
+	dir := publicDir(t)
+	file, first, second := filepath.Join(dir, "secrets"), freePort(t), freePort(t)
+	const old, next = "e5e973e5a6b2a43f48e7dc849e37bfcf\n", "445536bcd2513298075a5d379663c962\n"
+	writeFile(t, file, old)
+	start := func(address string) *process {
+		return startServe(t, asNobody, "--listen", address, "--protocol", "dns", "--output", "discard", "--cookie-secret-file", file)
+	}
+	a, b := start(first), start(second)
+	given, _ := askCookie(t, first, "0102030405060708")
+	if _, good := askCookie(t, second, given); !good {
+		t.Error("the other server does not accept the cookie")
+	}
+	writeFile(t, file, next+old)
+	a.signal(syscall.SIGHUP)
+	var renewed string
+	eventually(t, "the new secret makes cookies", func() bool {
+		got, good := askCookie(t, first, given)
+		if !good {
+			t.Fatal("the second secret is not accepted")
+		}
+		renewed = got
+		return got != given
+	})
+	if _, good := askCookie(t, second, renewed); good {
+		t.Error("the other server accepts the secret before its own reload")
+	}
+	writeFile(t, file, "no secret\n")
+	a.signal(syscall.SIGHUP)
+	a.waitForLog(`"message":"reload refused`)
+	if _, good := askCookie(t, first, renewed); !good {
+		t.Error("a bad file has changed the secrets")
+	}
+	a.wantStop()
+	b.wantStop()
+}
+
 // The active process has reloaded a zone and is stopped: its standby takes over, answers over UDP
 // and TCP, and has the reloaded zone.
 func TestDNSStandbyTakesOver(t *testing.T) {

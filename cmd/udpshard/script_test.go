@@ -43,6 +43,7 @@ type testRun struct{ *testing.M }
 
 func (t testRun) Run() int {
 	os.Unsetenv(client.AddressVariable)
+	os.Setenv("XDG_STATE_HOME", "/nonexistent") // the tests leave no files with the user
 	defer func() { os.RemoveAll(programDir) }() // programDir may be ""
 	return t.M.Run()
 }

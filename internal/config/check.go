@@ -32,7 +32,7 @@ func (c *Config) check() error {
 		}
 		listenerAt[at] = l
 	}
-	errs = append(errs, c.checkSharedFiles(), c.checkSpool())
+	errs = append(errs, c.checkSharedFiles(), c.checkSpool(), c.checkCookies())
 	return cli.Join(errs...)
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/client"
+	"github.com/udpshard/udpshard/packet/dns/cookie"
 )
 
 // runtimeVariable is the environment variable with the runtime folders of a service, separated by
@@ -32,16 +33,20 @@ type Config struct {
 	Standby       bool
 	StandbyAfter  time.Duration
 	Spool         Spool
+	CookieSecrets []cookie.Secret // of cookie_secret_file; none: secrets rotate
+	CookieRotate  time.Duration   // period of secrets that rotate
 	Listeners     []*Listener
 
 	HTTPResolved string // HTTP with the IP address of the host name
 	httpHosts    []string
 	tokenText    string // HTTPToken, with references that are not read
+	secretFile   string // path of cookie_secret_file
 	origins
 }
 
 var configSettings = slices.Concat(inGroup("Lifecycle flags", lifecycleSettings),
-	inGroup("Process flags", processSettings), inGroup(outputGroup, spoolSettings))
+	inGroup("Process flags", processSettings), inGroup(outputGroup, spoolSettings),
+	inGroup("DNS flags", cookieSettings))
 
 // lifecycleSettings are the settings of the start and the end of a process.
 var lifecycleSettings = []setting[Config]{

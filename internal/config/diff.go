@@ -55,7 +55,7 @@ func (s scope[T]) text(one setting[T]) string {
 func (c *Config) effective() *Config {
 	e := *c
 	e.HTTP, e.Takeover = HTTPSocket(c.HTTPResolved), Absolute(c.Takeover)
-	e.Spool.Path = Absolute(c.Spool.Path)
+	e.Spool.Path, e.secretFile = Absolute(c.Spool.Path), Absolute(c.secretFile)
 	return &e
 }
 

@@ -42,19 +42,29 @@ const leastSegments = 4
 // colons (StateDirectory=, systemd.exec(5)).
 const stateVariable = "STATE_DIRECTORY"
 
-// setSpoolPath sets the default path of the spool: in the state folder of the service, or of the
-// user (XDG Base Directory Specification 0.8: relative paths in the variable are ignored).
-func (c *Config) setSpoolPath() error {
-	s := c.scope()
-	folder, _, _ := strings.Cut(os.Getenv(stateVariable), ":")
-	if folder != "" {
-		return s.set(s.withKey("spool.path"), "$"+stateVariable, filepath.Join(folder, "spool"))
+// stateFolder returns the state folder of the service or else, with ofService false, of the user (XDG
+// Base Directory Specification 0.8: relative paths in the variable are ignored), or "".
+func stateFolder() (folder string, ofService bool) {
+	if folder, _, _ := strings.Cut(os.Getenv(stateVariable), ":"); folder != "" {
+		return folder, true
 	}
 	folder = os.Getenv("XDG_STATE_HOME")
 	if home := os.Getenv("HOME"); !filepath.IsAbs(folder) && home != "" {
 		folder = filepath.Join(home, ".local", "state")
 	}
-	if filepath.IsAbs(folder) {
+	if !filepath.IsAbs(folder) {
+		return "", false
+	}
+	return folder, false
+}
+
+// setSpoolPath sets the default path of the spool, in the state folder.
+func (c *Config) setSpoolPath() error {
+	s := c.scope()
+	switch folder, ofService := stateFolder(); {
+	case ofService:
+		return s.set(s.withKey("spool.path"), "$"+stateVariable, filepath.Join(folder, "spool"))
+	case folder != "":
 		c.Spool.Path = filepath.Join(folder, "udpshard")
 	}
 	return nil

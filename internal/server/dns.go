@@ -2,11 +2,11 @@ package server
 
 import (
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"net"
 	"os"
 	"sync/atomic"
+	"time"
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/config"
@@ -17,13 +17,12 @@ import (
 	"github.com/udpshard/udpshard/internal/steer"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet/dns"
-	"github.com/udpshard/udpshard/packet/dns/cookie"
 )
 
 // dnsState is the common state of the DNS listeners.
 type dnsState struct {
-	zones  map[string]*dns.Zones // by names of listeners; also of earlier attempts to start
-	secret cookie.Secret         // of cookies
+	zones   map[string]*dns.Zones // by names of listeners; also of earlier attempts to start
+	secrets *dnsservice.CookieSecrets
 }
 
 // dnsServices returns the services of the DNS listeners.
@@ -67,7 +66,7 @@ func (s *server) newDNS(l *config.Listener) (*dnsservice.Service, error) {
 		return nil, l.ErrorAt("rrl", err)
 	}
 	if l.Cookies {
-		o.Cookies = cookie.NewKeys(s.dns.secret)
+		o.Cookies = s.dns.secrets.Keys
 	}
 	return dnsservice.New(zones, o), nil
 }
@@ -156,17 +155,17 @@ func (s *server) closeDNS(late context.Context) {
 	}
 }
 
-// notes is the JSON in the offer to the next process. With the secret, cookies of clients stay
-// valid.
+// notes is the JSON in the offer to the next process. With the secrets, cookies of clients
+// stay valid.
 type notes struct {
-	CookieSecret string `json:"dns_cookie_secret,omitempty"`
-	SpoolToken   string `json:"spool_token,omitempty"` // of spool.Acquire
+	CookieSecrets *dnsservice.SecretState `json:"dns_cookie_secrets,omitempty"`
+	SpoolToken    string                  `json:"spool_token,omitempty"` // of spool.Acquire
 }
 
 func (s *server) notes() (json.RawMessage, error) {
 	n := notes{SpoolToken: s.outputs.token}
 	if len(s.dnsServices()) > 0 {
-		n.CookieSecret = hex.EncodeToString(s.dns.secret[:])
+		n.CookieSecrets = s.dns.secrets.State()
 	}
 	if n == (notes{}) {
 		return nil, nil
@@ -174,14 +173,12 @@ func (s *server) notes() (json.RawMessage, error) {
 	return json.Marshal(n)
 }
 
-// applyNotes applies the notes of the predecessor, if this version understands them.
+// applyNotes applies the notes of the predecessor, nil without, if this version understands them.
 func (s *server) applyNotes(offered json.RawMessage) {
 	var n notes
 	if json.Unmarshal(offered, &n) != nil {
-		return
+		n = notes{}
 	}
 	s.outputs.token = n.SpoolToken
-	if secret, err := cookie.ParseSecret(n.CookieSecret); err == nil {
-		s.dns.secret = secret
-	}
+	s.dns.secrets.Load(n.CookieSecrets, time.Now(), s.log)
 }

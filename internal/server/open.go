@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/json"
 	"os"
 
 	"github.com/udpshard/udpshard/internal/config"
@@ -25,11 +26,13 @@ type group struct {
 // first error to report.
 func (s *server) openListeners(from *succession.Predecessor) error {
 	var continues map[*config.Listener]*handoff.Listener
+	var offered json.RawMessage
 	if from != nil {
 		continues = matchListeners(from.Offer.Listeners, s.config.Listeners)
-		s.applyNotes(from.Offer.Notes)
+		offered = from.Offer.Notes
 		s.logUnmatched(from, continues)
 	}
+	s.applyNotes(offered)
 	if err := s.openCounters(); err != nil {
 		return err
 	}

@@ -201,6 +201,7 @@ func (s *server) applySettings(next *config.Config) (failed error) {
 	logging.SetLevel(next.LogLevel)
 	s.loop.stats.SetInterval(next.StatsInterval)
 	s.web.setAccess(next)
+	s.dns.secrets.Configure(next.CookieSecrets)
 	s.config = next
 	s.log.Info().Msg("reload finished")
 	return failed

@@ -22,7 +22,6 @@ import (
 	"github.com/udpshard/udpshard/internal/output"
 	"github.com/udpshard/udpshard/internal/preflight"
 	"github.com/udpshard/udpshard/metrics"
-	"github.com/udpshard/udpshard/packet/dns/cookie"
 )
 
 // Options are the arguments of Run.
@@ -85,7 +84,7 @@ func newServer(o Options, c *config.Config, v *service, signals signals) *server
 	s.ledger.Revision = o.Revision
 	s.loop.signals = signals
 	s.loop.history = history.New(s.ledger)
-	s.dns.secret = cookie.NewSecret()
+	s.dns.secrets = dnsservice.NewCookieSecrets(c.CookieSecrets, c.CookieRotate, c.CookieState())
 	s.outputs.Set = output.NewSet(s.outputEvent)
 	s.handover = newHandover(s)
 	s.succession = succession.New(succession.Settings{
@@ -123,6 +122,9 @@ func (s *server) run() error {
 	beside.Go(func() { s.logStart(starting) })
 	recording, stopRecording := context.WithCancel(context.Background()) // also during a drain
 	beside.Go(func() { s.loop.history.Run(recording) })
+	if len(s.dnsServices()) > 0 {
+		beside.Go(func() { s.dns.secrets.Run(recording, s.log) })
+	}
 	defer func() { stopLogging(); stopRecording(); beside.Wait() }()
 	s.loop.stats = logging.NewStats(s.ledger, s.log, s.config.StatsInterval)
 	s.outputs.startShipping()
