@@ -24,7 +24,7 @@ const module = "github.com/udpshard/udpshard/"
 // that is not here fails the test: decide where it stands.
 var mayImport = map[string][]string{
 	"internal/server":                       {"internal/handoff/succession", "internal/preflight", "internal/config", "internal/output", "internal/output/file", "shard", "internal/engine", "internal/steer", "internal/handoff", "internal/handoff/takeover", "metrics", "metrics/prom", "packet", "packet/dns", "packet/syslog", "internal/connlimit", "internal/loadgen", "internal/sockets", "internal/holder", "internal/doctor", "internal/cli", "internal/client", "internal/format", "internal/regular", "internal/selftest", "internal/sys", "internal/handoff/systemd", "internal/history", "internal/hostport", "internal/logging", "internal/dnsservice", "internal/httpaccess", "internal/ship", "internal/statuspage", "internal/spool", "internal/ship/targets"},
-	"cmd/udpshard":                          {"internal/server", "internal/preflight", "internal/config", "internal/cli", "internal/client", "internal/doctor", "internal/format", "internal/loadgen", "internal/selftest", "internal/sending", "internal/sockets", "internal/buildinfo", "internal/spool/report", "internal/statusreport", "internal/sys", "internal/top", "shard"},
+	"cmd/udpshard":                          {"internal/server", "internal/preflight", "internal/config", "internal/cli", "internal/client", "internal/doctor", "internal/format", "internal/loadgen", "internal/selftest", "internal/sending", "internal/sockets", "internal/buildinfo", "internal/spool/report", "internal/statusreport", "internal/sys", "internal/top", "internal/zonecheck", "shard"},
 	"internal/ship":                         {"internal/cli", "internal/spool", "metrics", "packet/record"},
 	"internal/ship/http":                    {"internal/cli", "internal/ship", "packet/record"},
 	"internal/ship/shiptest":                {"internal/ship"},
@@ -56,6 +56,7 @@ var mayImport = map[string][]string{
 	"internal/loadgen":                      {"internal/cli", "internal/format", "internal/hostport", "internal/sys", "metrics", "internal/client"},
 	"internal/doctor":                       {"internal/cli", "internal/format", "internal/probe", "internal/sockets", "internal/sys"},
 	"internal/connlimit":                    {},
+	"internal/zonecheck":                    {"internal/cli", "internal/config", "internal/format", "packet/dns"},
 	"internal/dnsservice":                   {"internal/dnstcp", "internal/regular", "internal/sys", "metrics", "packet", "packet/dns", "packet/dns/cookie"},
 	"internal/dnstcp":                       {"internal/connlimit"},
 	"internal/history":                      {"metrics"},

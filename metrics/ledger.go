@@ -185,6 +185,9 @@ type Listener struct {
 	// Outputs returns the ledgers of the targets; nil: the listener has none. Any goroutine may
 	// call Outputs.
 	Outputs func() []Output
+	// FailedZones returns the zones that failed to load; nil: the listener has no zones. Any
+	// goroutine may call FailedZones.
+	FailedZones func() []FailedZone
 
 	mu       sync.Mutex
 	steering Steering

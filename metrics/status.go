@@ -64,6 +64,17 @@ type ListenerStatus struct {
 	Skew           string          `json:"skew"`
 	RefusedSenders []RefusedSender `json:"refused_senders"`
 	Outputs        []Output        `json:"outputs"`
+	FailedZones    []FailedZone    `json:"failed_zones,omitempty"`
+}
+
+// FailedZone is a zone file of a DNS listener that could not be loaded.
+type FailedZone struct {
+	File  string `json:"file"`
+	Error string `json:"error"` // begins with the file, and the line if there is one
+	// Zone and Serial are the previous version of the zone, which is served; empty: the zone is not
+	// served.
+	Zone   string `json:"zone,omitempty"`
+	Serial uint32 `json:"serial,omitempty"`
 }
 
 // Status reads all listeners.
@@ -88,9 +99,17 @@ func (l *Ledger) Status() Status {
 			Steer: steering.Mode, ReceiveBuffer: listener.ReceiveBuffer, Shards: listener.Read(), Steering: steering,
 			TopSenders: steering.TopSenders, Skew: steering.Skew,
 			RefusedSenders: listener.RefusedSenders(), Outputs: listener.TargetLedgers(),
+			FailedZones: listener.failedZones(),
 		})
 	}
 	return status
+}
+
+func (l *Listener) failedZones() []FailedZone {
+	if l.FailedZones == nil {
+		return nil
+	}
+	return l.FailedZones()
 }
 
 // TargetLedgers returns the ledgers of the targets.

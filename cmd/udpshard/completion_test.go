@@ -35,6 +35,7 @@ var offered = map[string]string{
 	"send verify":            files,
 	"zone":                   files,
 	"spool":                  folders,
+	"zone-dir":               folders,
 	"format":                 "json rfc5424 original " + noFiles,
 	"log-format":             "auto console json " + noFiles,
 	"log-level":              "debug info warn error " + noFiles,

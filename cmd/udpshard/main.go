@@ -58,7 +58,7 @@ running instance.` + cli.ExitCodes,
 	root.SetHelpFunc(cli.Help)
 	root.SetFlagErrorFunc(cli.FlagError)
 	root.AddCommand(serveCommand(), sendCommand(), selftestCommand(), socketsCommand(),
-		spoolCommand(), statusCommand(), topCommand(), doctorCommand(), healthCommand(), manCommand(), versionCommand())
+		spoolCommand(), statusCommand(), topCommand(), zoneCommand(), doctorCommand(), healthCommand(), manCommand(), versionCommand())
 	root.SetHelpCommand(cli.HelpCommand())
 	cli.AddCompletion(root)
 	return root

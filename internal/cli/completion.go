@@ -34,6 +34,12 @@ func Files(string) ([]string, cobra.ShellCompDirective) {
 	return nil, cobra.ShellCompDirectiveDefault
 }
 
+// CompleteFiles is the completion of a command whose arguments are files
+// (cobra.Command.ValidArgsFunction).
+func CompleteFiles(_ *cobra.Command, _ []string, begin string) ([]string, cobra.ShellCompDirective) {
+	return Files(begin)
+}
+
 // Folders is a completion of the names of folders.
 func Folders(string) ([]string, cobra.ShellCompDirective) {
 	return nil, cobra.ShellCompDirectiveFilterDirs

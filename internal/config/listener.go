@@ -36,7 +36,8 @@ type Listener struct {
 	To            []string    // targets as texts of targets.Text, with secrets
 	Format        ship.Format // of records
 	rotation      output.Rotation
-	Zones         []string
+	Zones         []dns.Source
+	ZoneDirs      []string // folders of zone files
 	Sinkhole      []netip.Addr
 	RRL           int
 	RRLAll        int
@@ -54,9 +55,14 @@ type Listener struct {
 // dnsSettings are the settings that only the protocol dns has.
 var dnsSettings = []setting[Listener]{
 	{flag: "zone", key: "zone", live: true, separator: ",",
-		usage: "dns: `FILE` of a zone to answer from (RFC 1035 master file); may be given several times",
+		usage: "dns: `FILE` of a zone to answer from (RFC 1035 master file), or ORIGIN=FILE; may be given several times",
+		item:  zoneText,
 		offer: cli.Files,
-		field: bind(parseList, func(l *Listener) *[]string { return &l.Zones })},
+		field: bind(parseZones, func(l *Listener) *[]dns.Source { return &l.Zones })},
+	{flag: "zone-dir", key: "zone_dir", live: true, separator: ",",
+		usage: "dns: answer from the zone files in the folder `DIR`; may be given several times",
+		offer: cli.Folders,
+		field: bind(parseList, func(l *Listener) *[]string { return &l.ZoneDirs })},
 	{flag: "sinkhole", key: "sinkhole", live: true, separator: ",",
 		usage: "dns: answer every A and AAAA query for names in no zone with `ADDR,...`",
 		field: bind(parseAddresses, func(l *Listener) *[]netip.Addr { return &l.Sinkhole })},

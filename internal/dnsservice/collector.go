@@ -27,6 +27,8 @@ var (
 	streamsDesc = newDesc("udpshard_dns_tcp_connections_total",
 		"TCP connections, by outcome (evicted: accepted, and closed for another connection).",
 		"outcome")
+	failedDesc = newDesc("udpshard_dns_zone_failed",
+		"Zone files that failed to load, and are not served or only as they were before.", "file")
 	openDesc = newDesc("udpshard_dns_tcp_connections_open", "TCP connections that are open.")
 )
 
@@ -42,7 +44,7 @@ func (s *Service) countConnection(o dnstcp.Outcome) { s.CountConnection(connecti
 // Describe implements prometheus.Collector.
 func (c Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{queriesDesc, responsesDesc, ignoredDesc,
-		limitedDesc, streamsDesc, openDesc} {
+		limitedDesc, streamsDesc, openDesc, failedDesc} {
 		ch <- desc
 	}
 }
@@ -68,6 +70,9 @@ func (c Collector) Collect(ch chan<- prometheus.Metric) {
 		send(limitedDesc, counts.Slipped, name, "truncated")
 		for text, n := range counts.Connections {
 			send(streamsDesc, n, name, text)
+		}
+		for _, zone := range service.FailedZones() {
+			ch <- prometheus.MustNewConstMetric(failedDesc, prometheus.GaugeValue, 1, name, zone.File)
 		}
 		ch <- prometheus.MustNewConstMetric(openDesc, prometheus.GaugeValue, float64(open), name)
 	}

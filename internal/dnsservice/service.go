@@ -165,7 +165,7 @@ func (s *Service) Close() {
 // maxLoggedZones is how many zones of a listener have log lines of their own.
 const maxLoggedZones = 20
 
-// LogZones logs the zones in force.
+// LogZones logs the zones in force, the zones that failed to load, and the warnings.
 func (s *Service) LogZones(log zerolog.Logger) {
 	log = log.With().Str("listener", s.listener).Logger()
 	zones, records := s.Zones().List(), 0
@@ -179,4 +179,29 @@ func (s *Service) LogZones(log zerolog.Logger) {
 	if len(zones) > maxLoggedZones {
 		log.Info().Int("zones", len(zones)).Int("records", records).Msg("zones in force")
 	}
+	for _, failed := range s.Zones().Failed() {
+		event := log.Error().Err(failed).Str("file", failed.File)
+		effect := "the zone is not served"
+		if failed.Kept != nil {
+			event = event.Str("zone", failed.Kept.Origin).Uint32("serial", failed.Kept.Serial)
+			effect = "the previous version of the zone stays in force"
+		}
+		event.Str("effect", effect).Msg("zone failed to load")
+	}
+	for _, warning := range s.Zones().Warnings() {
+		log.Warn().Str("warning", warning.Error()).Msg("zone loaded with a warning")
+	}
+}
+
+// FailedZones returns the zones that failed to load.
+func (s *Service) FailedZones() []metrics.FailedZone {
+	var all []metrics.FailedZone
+	for _, failed := range s.Zones().Failed() {
+		zone := metrics.FailedZone{File: failed.File, Error: failed.Error()}
+		if failed.Kept != nil {
+			zone.Zone, zone.Serial = failed.Kept.Origin, failed.Kept.Serial
+		}
+		all = append(all, zone)
+	}
+	return all
 }

@@ -101,8 +101,25 @@ func warnings(l metrics.ListenerStatus, now time.Time) (list []Warning) {
 				o.To, o.LastError, format.Plural(int(o.Waiting), "record"), format.Ago(oldest, now))
 		}
 	}
+	for i, zone := range l.FailedZones {
+		switch {
+		case i == maxZoneWarnings:
+			add(repairZone, "%d more zone files of %s can't be loaded", len(l.FailedZones)-i, l.Name)
+			return list
+		case zone.Zone == "":
+			add(repairZone, "a zone of %s is not served: %s", l.Name, zone.Error)
+		default:
+			add(repairZone, "%s is served as before, with serial %d: %s", zone.Zone, zone.Serial, zone.Error)
+		}
+	}
 	return list
 }
+
+// maxZoneWarnings limits the warnings about zones of a listener.
+const maxZoneWarnings = 3
+
+// repairZone is the remedy for a zone that can't be loaded.
+const repairZone = "repair the file (udpshard zone FILE checks it), and reload with SIGHUP"
 
 // repairOutput is the remedy for an output that accepts no records.
 const repairOutput = "free the disk, or repair the output: the log has its error as output failing"

@@ -127,11 +127,6 @@ func (c *Check) checkTakeover() error {
 	return TakeoverError(c.Config, err)
 }
 
-func (c *Check) checkZones() error {
-	_, err := LoadZones(c.Config.Listeners)
-	return err
-}
-
 // checkSpool checks the folder of the spool. The process from which serve would take over passes the
 // spool on, and this process may have the lock still, after a failed start.
 func (c *Check) checkSpool() error {

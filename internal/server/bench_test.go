@@ -13,6 +13,7 @@ import (
 
 	"github.com/udpshard/udpshard/internal/config"
 	"github.com/udpshard/udpshard/internal/output"
+	"github.com/udpshard/udpshard/internal/preflight"
 	"github.com/udpshard/udpshard/metrics"
 	"github.com/udpshard/udpshard/packet"
 	"github.com/udpshard/udpshard/packet/dns"
@@ -46,7 +47,7 @@ func newRig(tb testing.TB, change func(*config.Listener)) *rig {
 		return r.outputs.openSink(l, shard, counters)
 	}
 	if l.Protocol == "dns" {
-		zones, err := dns.LoadZones(l.Zones...)
+		zones, err := preflight.LoadListenerZones(l, nil)
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -145,7 +146,7 @@ var rigs = map[string]func(tb testing.TB) func(*config.Listener){
 		file := filepath.Join(tb.TempDir(), "queries.json")
 		return func(l *config.Listener) {
 			l.Protocol, l.Output = "dns", "file:"+file
-			l.Zones = []string{filepath.FromSlash("../../cmd/udpshard/testdata/dns/example.zone")}
+			l.Zones = []dns.Source{{File: filepath.FromSlash("../../cmd/udpshard/testdata/dns/example.zone")}}
 		}
 	},
 }

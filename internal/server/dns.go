@@ -21,7 +21,7 @@ import (
 
 // dnsState is the common state of the DNS listeners.
 type dnsState struct {
-	zones   map[string]*dns.Zones // by names of listeners; also of earlier attempts to start
+	zones   map[string]*dns.Zones // in force, or read by earlier attempts to start; by names of listeners
 	secrets *dnsservice.CookieSecrets
 }
 
@@ -40,8 +40,9 @@ func (s *server) newDNS(l *config.Listener) (*dnsservice.Service, error) {
 	if l.Protocol != "dns" {
 		return nil, nil
 	}
-	zones, err := preflight.LoadListenerZones(l)
-	switch previous := s.dns.zones[l.Name]; {
+	previous := s.dns.zones[l.Name]
+	zones, err := preflight.LoadListenerZones(l, previous)
+	switch {
 	case err == nil:
 		s.dns.zones[l.Name] = zones
 	case previous != nil:

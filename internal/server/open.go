@@ -86,6 +86,9 @@ func (s *server) openListener(l *config.Listener, continues *handoff.Listener) (
 	account := opened.Listener()
 	account.Name, account.Protocol = l.Name, l.Protocol
 	account.Outputs = s.outputs.targetLedgers(l)
+	if opened.dns != nil {
+		account.FailedZones = opened.dns.FailedZones
+	}
 	s.ledger.Add(account)
 	return nil
 }

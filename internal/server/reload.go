@@ -122,7 +122,7 @@ func (s *server) loadSettings(now *config.Config) (r loadedSettings) {
 		r.err = now.CheckReload(r.next)
 	}
 	if r.err == nil {
-		r.zones, r.err = preflight.LoadZones(r.next.Listeners)
+		r.zones, r.err = preflight.LoadZones(r.next.Listeners, s.dns.zones)
 	}
 	return r
 }
@@ -133,13 +133,14 @@ func (s *server) reloadZones() (r loadedSettings) {
 	for _, l := range s.listeners {
 		opened = append(opened, l.settings)
 	}
-	r.zones, r.err = preflight.LoadZones(opened)
+	r.zones, r.err = preflight.LoadZones(opened, s.dns.zones)
 	return r
 }
 
 // reload applies the settings that can change while sockets stay open. After an error the previous
 // settings stay.
 func (s *server) reload(r loadedSettings) {
+	var failed error // zones
 	switch {
 	case r.err != nil && !r.requested:
 		s.log.Error().Err(r.err).
@@ -150,8 +151,12 @@ func (s *server) reload(r loadedSettings) {
 	default:
 		for _, l := range s.listeners {
 			if l.dns != nil {
+				s.dns.zones[l.settings.Name] = r.zones[l.settings.Name]
 				l.dns.SetZones(r.zones[l.settings.Name])
 				l.dns.LogZones(s.log)
+				for _, zone := range r.zones[l.settings.Name].Failed() {
+					failed = errors.Join(failed, zone)
+				}
 			}
 		}
 		if len(s.dnsServices()) > 0 {
@@ -160,6 +165,7 @@ func (s *server) reload(r loadedSettings) {
 		if r.requested {
 			r.err = s.applySettings(r.next)
 		}
+		r.err = errors.Join(r.err, failed)
 	}
 	s.setReloadResult(r.err)
 }

@@ -99,7 +99,7 @@ func LoadZones(files ...string) (*Zones, error) {
 func Load(sources []Source, previous *Zones) *Zones {
 	var files []zoneFile
 	for _, s := range sources {
-		files = append(files, zoneFile{Source: s, includes: true, open: func() (io.ReadCloser, error) { return regular.Open(s.File) }})
+		files = append(files, newZoneFile(s))
 	}
 	return loadFiles(files, previous)
 }
@@ -114,6 +114,11 @@ type zoneFile struct {
 	served   *servedZone
 	failed   *ZoneError
 	warnings []error
+}
+
+func newZoneFile(s Source) zoneFile {
+	open := func() (io.ReadCloser, error) { return regular.Open(s.File) }
+	return zoneFile{Source: s, open: open, includes: true}
 }
 
 // loadFiles loads zones from the longest origin to the shortest: a zone needs the delegations of the
@@ -257,6 +262,12 @@ func (f *zoneFile) findApex() (err error) {
 	case err == nil:
 		return fmt.Errorf("%s: no SOA record", f.File)
 	}
+	return err
+}
+
+// CheckOrigin returns an error if an origin is not a domain name.
+func CheckOrigin(origin string) error {
+	_, err := parseOrigin(origin)
 	return err
 }
 
