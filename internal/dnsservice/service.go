@@ -179,6 +179,14 @@ func (s *Service) LogZones(log zerolog.Logger) {
 	if len(zones) > maxLoggedZones {
 		log.Info().Int("zones", len(zones)).Int("records", records).Msg("zones in force")
 	}
+	s.LogFailedZones(log)
+	for _, warning := range s.Zones().Warnings() {
+		log.Warn().Str("warning", warning.Error()).Msg("zone loaded with a warning")
+	}
+}
+
+// LogFailedZones logs the zones that failed to load.
+func (s *Service) LogFailedZones(log zerolog.Logger) {
 	for _, failed := range s.Zones().Failed() {
 		event := log.Error().Err(failed).Str("file", failed.File)
 		effect := "the zone is not served"
@@ -187,9 +195,6 @@ func (s *Service) LogZones(log zerolog.Logger) {
 			effect = "the previous version of the zone stays in force"
 		}
 		event.Str("effect", effect).Msg("zone failed to load")
-	}
-	for _, warning := range s.Zones().Warnings() {
-		log.Warn().Str("warning", warning.Error()).Msg("zone loaded with a warning")
 	}
 }
 

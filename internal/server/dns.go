@@ -69,7 +69,11 @@ func (s *server) newDNS(l *config.Listener) (*dnsservice.Service, error) {
 	if l.Cookies {
 		o.Cookies = s.dns.secrets.Keys
 	}
-	return dnsservice.New(zones, o), nil
+	service := dnsservice.New(zones, o)
+	if previous != nil {
+		service.LogFailedZones(s.log.With().Str("listener", l.Name).Logger())
+	}
+	return service, nil
 }
 
 // recordFormat returns the format of a DNS listener's records. In a spool records are lines.
