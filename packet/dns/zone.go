@@ -3,22 +3,25 @@ package dns
 import (
 	"cmp"
 	"hash/maphash"
+	"math"
 	"slices"
 	"strings"
 
+	"github.com/udpshard/udpshard/internal/arena"
 	"github.com/udpshard/udpshard/internal/masterfile"
 )
 
 // zone is the content of a zone's file, from reading to compiling. Names are in wire form and in
 // lower case. The memory has almost no pointers, which the garbage collector would follow, and no
-// large slice that grows by copying: a zone of 1,000,000 names with an address each needs 70 MiB.
+// large slice that grows by copying: a zone of 1,000,000 names with an address each needs 80 MiB.
 type zone struct {
 	apex        string
-	file        string // name in errors
-	files       []string
-	text        textStore // names and data of records
-	owners      chunks[ownerEntry]
-	records     chunks[recordEntry]
+	file        string     // name in errors
+	files       []string   // names in errors; with $INCLUDE
+	fileIndex   uint16     // of the last record, in files
+	text        arena.Text // names and data of records
+	owners      arena.List[ownerEntry]
+	records     arena.List[recordEntry]
 	index       []uint32 // hash table with open addressing: index in owners + 1; 0 is none
 	seed        maphash.Seed
 	soa         rrset
@@ -92,7 +95,7 @@ type rrset struct {
 }
 
 func newZone(apex, file string) *zone {
-	z := &zone{apex: apex, file: file, seed: maphash.MakeSeed(), index: make([]uint32, 8)}
+	z := &zone{apex: apex, file: file, files: []string{file}, seed: maphash.MakeSeed(), index: make([]uint32, 8)}
 	z.addName(apex)
 	return z
 }
@@ -118,7 +121,7 @@ func (z *zone) slot(name string) (place *uint32, tag uint16) {
 	mask := uint64(len(z.index) - 1)
 	for i := h & mask; ; i = (i + 1) & mask {
 		s := &z.index[i]
-		if *s == 0 || z.owners.at(*s-1).tag == tag && z.nameOf(*s-1) == name {
+		if *s == 0 || z.owners.At(*s-1).tag == tag && z.nameOf(*s-1) == name {
 			return s, tag
 		}
 	}
@@ -131,8 +134,8 @@ func (z *zone) find(name string) (at uint32, ok bool) {
 }
 
 func (z *zone) nameOf(at uint32) string {
-	e := z.owners.at(at)
-	return z.text.get(e.name, int(e.length))
+	e := z.owners.At(at)
+	return z.text.Get(e.name, int(e.length))
 }
 
 // addName returns the index in owners of a name, which is added if the zone does not have it.
@@ -141,9 +144,9 @@ func (z *zone) addName(name string) uint32 {
 	if *s != 0 {
 		return *s - 1
 	}
-	at := z.owners.add(ownerEntry{name: z.text.add(name), length: uint8(len(name)), tag: tag})
+	at := z.owners.Add(ownerEntry{name: z.text.Add(name), length: uint8(len(name)), tag: tag})
 	*s = at + 1
-	if n := z.owners.len(); n > len(z.index)/2 {
+	if n := z.owners.Len(); n > len(z.index)/2 {
 		z.index = make([]uint32, 2*len(z.index))
 		for i := range uint32(n) {
 			s, _ := z.slot(z.nameOf(i))
@@ -155,12 +158,12 @@ func (z *zone) addName(name string) uint32 {
 
 // addRecord adds a record. The name is in lower case.
 func (z *zone) addRecord(name string, rtype uint16, ttl uint32, data string, pos masterfile.Position) {
-	if n := len(z.files); n == 0 || z.files[n-1] != pos.File {
-		z.files = append(z.files, pos.File)
+	if z.files[z.fileIndex] != pos.File {
+		z.setFile(pos.File)
 	}
 	at := z.addName(name)
-	e := z.owners.at(at)
-	record := z.records.add(recordEntry{e.last, z.text.add(data), ttl, uint32(pos.Line), uint16(len(data)), rtype, uint16(len(z.files) - 1)})
+	e := z.owners.At(at)
+	record := z.records.Add(recordEntry{e.last, z.text.Add(data), ttl, uint32(pos.Line), uint16(len(data)), rtype, z.fileIndex})
 	e.last = record + 1
 	if flag := flagOf(rtype); flag != 0 {
 		e.has |= flag
@@ -170,23 +173,35 @@ func (z *zone) addRecord(name string, rtype uint16, ttl uint32, data string, pos
 	}
 }
 
+// setFile sets fileIndex. A zone of more than 65,536 files gives later records the name of the zone's
+// file.
+func (z *zone) setFile(name string) {
+	i := slices.Index(z.files, name)
+	if i < 0 {
+		if i = len(z.files) % (math.MaxUint16 + 1); i > 0 {
+			z.files = append(z.files, name)
+		}
+	}
+	z.fileIndex = uint16(i)
+}
+
 // owner returns a name with its records. Sets and their records are sorted; duplicate records count
 // once, and a set has the lowest TTL of its records (RFC 2181 section 5).
 func (z *zone) owner(at uint32) *owner {
 	o := &owner{name: z.nameOf(at), entry: at}
 	var records []uint32
-	for i := z.owners.at(at).last; i != 0; i = z.records.at(i - 1).previous {
+	for i := z.owners.At(at).last; i != 0; i = z.records.At(i - 1).previous {
 		records = append(records, i-1)
 	}
 	for _, i := range slices.Backward(records) {
-		r := z.records.at(i)
+		r := z.records.At(i)
 		set := o.set(r.rtype)
 		if set == nil {
 			o.sets = append(o.sets, rrset{rtype: r.rtype, ttl: r.ttl, position: masterfile.Position{File: z.files[r.file], Line: int(r.line)}})
 			set = &o.sets[len(o.sets)-1]
 		}
 		set.ttl = min(set.ttl, r.ttl)
-		set.data = append(set.data, z.text.get(r.data, int(r.size)))
+		set.data = append(set.data, z.text.Get(r.data, int(r.size)))
 	}
 	o.sortSets()
 	return o

@@ -27,7 +27,7 @@ func (z *zone) add(r masterfile.Record) error {
 		z.warn(r.Position, fmt.Errorf("%s is outside the zone %s: the record is ignored", nameText(name), nameText(z.apex)))
 		return nil
 	}
-	if z.text.isFull() {
+	if z.text.IsFull() {
 		return r.Position.Errorf("the zone needs more than 4 GiB")
 	}
 	z.addRecord(name, r.Type, r.TTL, string(r.Data), r.Position)

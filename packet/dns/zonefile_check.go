@@ -9,17 +9,17 @@ import (
 
 // check checks the rules for zones, and fills in the fields that follow from the records.
 func (z *zone) check() error {
-	if z.owners.at(apexEntry).has&hasSOA == 0 {
+	if z.owners.At(apexEntry).has&hasSOA == 0 {
 		return fmt.Errorf("%s: no SOA record of %s", z.file, nameText(z.apex))
 	}
-	for i, n := uint32(0), uint32(z.owners.len()); i < n; i++ {
+	for i, n := uint32(0), uint32(z.owners.Len()); i < n; i++ {
 		if err := z.checkOwner(i); err != nil {
 			return err
 		}
 		z.addEmptyNonTerminals(z.nameOf(i))
 	}
 	z.soa = *z.owner(apexEntry).set(typeSOA)
-	if z.owners.at(apexEntry).has&hasNS == 0 {
+	if z.owners.At(apexEntry).has&hasNS == 0 {
 		return z.soa.position.Errorf("the zone %s has no NS record at its apex", nameText(z.apex))
 	}
 	data := []byte(z.soa.data[0])
@@ -30,8 +30,8 @@ func (z *zone) check() error {
 // checkOwner checks the records of a name, and counts them. Most names have a single record that
 // needs no check.
 func (z *zone) checkOwner(at uint32) error {
-	isApex, wildcard, e := at == apexEntry, isWildcard(z.nameOf(at)), z.owners.at(at)
-	if z.records.at(e.last-1).previous == 0 && !wildcard && e.has&hasSOA == 0 && z.has&hasDNAME == 0 {
+	isApex, wildcard, e := at == apexEntry, isWildcard(z.nameOf(at)), z.owners.At(at)
+	if z.records.At(e.last-1).previous == 0 && !wildcard && e.has&hasSOA == 0 && z.has&hasDNAME == 0 {
 		z.numRecords++
 		return nil
 	}
@@ -74,7 +74,7 @@ func (z *zone) checkOwner(at uint32) error {
 func (z *zone) dnameAbove(name string) string {
 	for up := name; z.has&hasDNAME != 0 && up != z.apex; {
 		up = parentName(up)
-		if at, ok := z.find(up); ok && z.owners.at(at).has&hasDNAME != 0 {
+		if at, ok := z.find(up); ok && z.owners.At(at).has&hasDNAME != 0 {
 			return up
 		}
 	}
@@ -83,8 +83,8 @@ func (z *zone) dnameAbove(name string) string {
 
 // lastOf returns the position of the last record of a type.
 func (z *zone) lastOf(at uint32, rtype uint16) (last masterfile.Position) {
-	for i := z.owners.at(at).last; i != 0; {
-		r := z.records.at(i - 1)
+	for i := z.owners.At(at).last; i != 0; {
+		r := z.records.At(i - 1)
 		if r.rtype == rtype {
 			return masterfile.Position{File: z.files[r.file], Line: int(r.line)}
 		}
