@@ -70,7 +70,7 @@ func TestTopScreen(t *testing.T) {
 		t.Errorf("shards are shown:\n%s", screen)
 	}
 	w.press("?")
-	w.shows(`^  Space +pause, go on$`)
+	w.shows(`^  Space +pause, or go on$`)
 	w.press("x")
 	w.shows(`^> \S`)
 
@@ -184,7 +184,7 @@ func TestTopShowsLossesAndTargets(t *testing.T) {
 	p.sigstop()
 	s.burst(0, 1000)
 	p.signal(unix.SIGCONT)
-	w.shows(`^LOSING: \d+ lost on \S+, shard 0, last \d+ s ago: the kernel's`)
+	w.shows(`^LOSING: \d+ lost on \S+, shard 0, last \d+ s ago: the receive`)
 	w.shows(`^remedy: `)
 	w.shows(`^> \S+ +\d+ +\d+ +\S+ +[1-9]\d*`)
 	w.shows(`^  tcp://` + target + ` +0 +[1-9]\d* +\d+ s ago +0  dial tcp.*`)
