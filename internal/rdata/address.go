@@ -112,14 +112,19 @@ var nsap = kind{
 }
 
 // atma is an ATM address: an octet with the format, and the address. Format 1 is + and decimal digits
-// (E.164), format 0 is hexadecimal digits (AESA); both with dots anywhere (ATM Forum af-dans-0152).
+// (E.164), format 0 is hexadecimal digits (AESA); both with single dots between digits (ATM Forum
+// af-dans-0152).
 var atma = kind{
 	parse: word(func(dst []byte, text string) ([]byte, error) {
-		text = strings.ReplaceAll(text, ".", "")
-		if number, ok := strings.CutPrefix(text, "+"); ok {
-			return append(append(dst, 1), number...), nil
+		digits, isNumber := strings.CutPrefix(text, "+")
+		if slices.Contains(strings.Split(digits, "."), "") {
+			return dst, errors.New("a dot that is not between digits")
 		}
-		return decodeHex(append(dst, 0), text)
+		digits = strings.ReplaceAll(digits, ".", "")
+		if isNumber {
+			return append(append(dst, 1), digits...), nil
+		}
+		return decodeHex(append(dst, 0), digits)
 	}),
 	check: func(data []byte) (int, error) {
 		switch {

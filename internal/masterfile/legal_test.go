@@ -75,8 +75,9 @@ func corpus(t *testing.T, seed uint64, o *oracle) (records []spelled) {
 // Each type in random legal spellings is read as the other servers read it, and so is the text that
 // AppendText writes.
 func TestLegalSpellings(t *testing.T) {
-	for _, o := range installed(t) {
-		t.Run(o.program, func(t *testing.T) {
+	needOracles(t)
+	for _, o := range oracles {
+		t.Run(o.name, func(t *testing.T) {
 			for seed := range uint64(8) {
 				compare(t, o, corpus(t, seed, o))
 			}
