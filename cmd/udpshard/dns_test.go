@@ -347,3 +347,34 @@ func TestDNSStopsWhileZoneLoads(t *testing.T) {
 		t.Errorf("got exit code %d, want %d before the process listens", code, cli.ExitFailed)
 	}
 }
+
+// A reload frees the zones before: three reloads need no more memory than the first load.
+func TestReloadFreesZones(t *testing.T) {
+	zone := filepath.Join(publicDir(t), "large.zone")
+	writeFile(t, zone, "$ORIGIN example.\n$TTL 60\n@ SOA ns1 host 1 7200 3600 86400 300\n@ NS ns1\n$GENERATE 1-400000 host-$ A 192.0.2.1\n")
+	p := startServe(t, asNobody, "--listen", freePort(t), "--protocol", "dns", "--zone", zone, "--output", "discard")
+	memory := func() (kilobytes int) {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(status)) {
+			fmt.Sscanf(line, "RssAnon: %d", &kilobytes)
+		}
+		return kilobytes
+	}
+	const zoneSize = 40_000 // kB, of the answers of 400,000 names
+	least := memory()
+	eventually(t, "the memory of the load is free", func() bool {
+		now := memory()
+		settled := now >= least-1000
+		least = min(least, now)
+		return settled
+	})
+	for i := range 3 {
+		p.signal(syscall.SIGHUP)
+		eventually(t, "the reload is finished", func() bool { return strings.Count(p.logs.String(), "reload finished") == i+1 })
+		eventually(t, "the memory of the zones before is free", func() bool { return memory() < least+zoneSize/2 })
+	}
+	p.wantStop()
+}

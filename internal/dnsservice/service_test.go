@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -190,5 +191,59 @@ func TestLogZones(t *testing.T) {
 	text := logs.String()
 	if strings.Count(text, "\n") != 1 || !strings.Contains(text, `"zone":"example."`) {
 		t.Error(text)
+	}
+}
+
+// A zone that fails to load is in the log, in the metrics and in the status until it is loaded.
+func TestFailedZones(t *testing.T) {
+	folder := t.TempDir()
+	file := filepath.Join(folder, "a.zone")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const good = "a. 60 SOA a. a. 7 2 3 4 5\na. 60 NS a.\n"
+	write(good)
+	sources := []dns.Source{{File: file}, {Origin: "none.", File: filepath.Join(folder, "none.zone")}}
+	s := New(dns.Load(sources[:1], nil), dns.Options{Listener: "b"})
+	defer s.Close()
+	metric := func() string {
+		registry := prometheus.NewRegistry()
+		registry.MustRegister(Collector(func() []*Service { return []*Service{s} }))
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, family := range families {
+			if family.GetName() == "udpshard_dns_zone_failed" {
+				return fmt.Sprint(family.Metric)
+			}
+		}
+		return ""
+	}
+	if got := metric(); got != "" || s.FailedZones() != nil {
+		t.Errorf("without a failure: %s, %v", got, s.FailedZones())
+	}
+	write("a. 60 SOA\n")
+	s.SetZones(dns.Load(sources, s.Zones()))
+	var logs bytes.Buffer
+	s.LogZones(zerolog.New(&logs))
+	for _, want := range []string{`"zone":"a.","serial":7,"effect":"the previous version of the zone stays in force"`, `"effect":"the zone is not served"`} {
+		if !strings.Contains(logs.String(), want) {
+			t.Errorf("%s is not in the log:\n%s", want, logs.String())
+		}
+	}
+	failed := s.FailedZones()
+	if len(failed) != 2 || failed[0].Zone != "a." || failed[0].Serial != 7 || failed[1].Zone != "" || !strings.HasPrefix(failed[0].Error, file+":1: ") {
+		t.Errorf("%+v", failed)
+	}
+	if got := metric(); strings.Count(got, "value:1") != 2 || !strings.Contains(got, file) {
+		t.Errorf("metrics: %s", got)
+	}
+	write(good)
+	s.SetZones(dns.Load(sources[:1], s.Zones()))
+	if got := metric(); got != "" {
+		t.Errorf("after the repair: %s", got)
 	}
 }
