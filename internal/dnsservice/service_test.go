@@ -189,7 +189,7 @@ func TestLogZones(t *testing.T) {
 	var logs bytes.Buffer
 	s.LogZones(zerolog.New(&logs))
 	text := logs.String()
-	if strings.Count(text, "\n") != 1 || !strings.Contains(text, `"zone":"example."`) {
+	if strings.Count(text, "zone in force") != 1 || !strings.Contains(text, `"zone":"example."`) {
 		t.Error(text)
 	}
 }

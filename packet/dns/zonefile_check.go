@@ -56,10 +56,8 @@ func (z *zone) checkOwner(at uint32) error {
 	case dname != nil && o.set(typeNS) != nil && !isApex:
 		return dname.position.Errorf("%s has a DNAME record and is delegated (RFC 6672 section 2.3)", nameText(o.name))
 	}
-	for i := range o.sets {
-		if set := &o.sets[i]; wildcard && !isApex && (set.rtype == typeNS || set.rtype == typeDNAME) {
-			z.warnings.add(set.position.Errorf("%s at a wildcard: servers treat it differently (RFC 4592 section 4)", appendType(nil, set.rtype)))
-		}
+	if ns := o.set(typeNS); ns != nil && wildcard && !isApex {
+		z.warnings.add(ns.position.Errorf("NS at a wildcard: servers treat it differently (RFC 4592 section 4.2)"))
 	}
 	if up := z.dnameAbove(o.name); up != "" && len(o.sets) > 0 {
 		z.warnings.add(o.sets[0].position.Errorf("%s is below the DNAME record of %s: its records are ignored (RFC 6672 section 2.4)", nameText(o.name), nameText(up)))
