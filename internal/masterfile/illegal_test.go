@@ -34,12 +34,17 @@ func (s *speller) mutate(words []string) []string {
 	return words
 }
 
-// mutants are mutated records that the package reads.
+// mutants are mutated records that the package reads. They have no strings of 256 octets, which only
+// Knot reads, and only without octets above 127; and no SIG records, of which the package reads times
+// in seconds, as those of RRSIG records.
 func mutants(t *testing.T, seed uint64, o *oracle) (records []spelled) {
 	s := newSpeller(seed, o)
 	for i, line := range dataGrammar {
-		rtype, _, _ := strings.Cut(line, " ")
+		rtype, rules, _ := strings.Cut(line, " ")
 		data := s.data(line)
+		if strings.Contains(rules, "longstring") || rtype == "SIG" {
+			continue
+		}
 		if s.one(3) {
 			data = s.generic(s.octets(s.IntN(30)))
 		}
