@@ -35,7 +35,7 @@ var ledgerMetrics = newTable(nil, table[*metrics.Ledger]{
 			}
 		}},
 	{name: "config_last_reload_successful", kind: gauge,
-		help: "1 if the settings of the last reload are in force, 0 if they were refused. A start " +
+		help: "1 if the settings of the last reload are in force, 0 if they were refused, or a zone failed to load. A start " +
 			"counts as a successful reload.",
 		samples: one(func(l *metrics.Ledger) float64 {
 			return oneIf(l.Config().LastReloadSuccessful)
