@@ -31,7 +31,7 @@ var mayImport = map[string][]string{
 	"internal/ship/kafka":                   {"internal/cli", "internal/ship", "packet/record"},
 	"internal/ship/nats":                    {"internal/cli", "internal/ship", "packet/record"},
 	"internal/ship/relp":                    {"internal/cli", "internal/ship"},
-	"internal/ship/stream":                  {"internal/cli", "internal/ship"},
+	"internal/ship/stream":                  {"internal/cli", "internal/dnstap", "internal/ship"},
 	"internal/ship/targets":                 {"internal/cli", "internal/ship", "internal/ship/stream", "internal/ship/kafka", "internal/ship/nats", "internal/ship/relp", "internal/ship/http"},
 	"internal/ship/shiptest/servers/kfaked": {},
 	"internal/spool":                        {"internal/output/file", "metrics"},

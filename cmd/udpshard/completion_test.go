@@ -43,7 +43,7 @@ var offered = map[string]string{
 	"protocol":               "syslog dns raw echo discard " + noFiles,
 	"selftest protocol":      "syslog raw echo discard " + noFiles,
 	"steer":                  "auto hash cpu source spray " + noFiles,
-	"serve to":               "tcp:// tls:// relp:// relp+tls:// udp:// http:// https:// nats:// kafka:// " + noSpace,
+	"serve to":               "tcp:// tls:// relp:// relp+tls:// udp:// http:// https:// nats:// kafka:// dnstap+unix:// dnstap+tcp:// " + noSpace,
 	"send to":                noFiles,
 	"spool to":               noFiles,
 	"allow":                  noFiles,

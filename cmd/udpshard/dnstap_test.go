@@ -26,7 +26,8 @@ func (c tapped) add(t *testing.T, frame []byte, address string) {
 	t.Helper()
 	var d dnstap.Dnstap
 	if err := proto.Unmarshal(frame, &d); err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return
 	}
 	m, host := d.Message, net.JoinHostPort(net.IP(d.Message.ResponseAddress).String(), fmt.Sprint(d.Message.GetResponsePort()))
 	name, _ := os.Hostname()
@@ -137,5 +138,67 @@ func TestDnstapFile(t *testing.T) {
 		got := make(tapped)
 		got.readTap(t, path, address)
 		wantTapped(t, got, want)
+	}
+}
+
+// Collectors at a unix socket and at a TCP socket get the messages by way of the spool, also those of
+// a time in which the collector was away.
+func TestDnstapTargets(t *testing.T) {
+	for _, network := range []string{"unix", "tcp"} {
+		t.Run(network, func(t *testing.T) {
+			address, dir := freePort(t), publicDir(t)
+			at := filepath.Join(dir, "dnstap.sock")
+			if network == "tcp" {
+				at = freePort(t)
+			}
+			p := startServe(t, nil, "--listen", address, "--protocol", "dns", "--spool", filepath.Join(dir, "spool"),
+				"--format", "dnstap", "--to", "dnstap+"+network+"://"+at)
+			got, want := make(tapped), make(tapped)
+			want.askTap(t, p, address, "away.example.")
+			l, err := net.Listen(network, at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				got.collect(t, l, address)
+			}()
+			want.askTap(t, p, address, "here.example.")
+			eventually(t, "everything is acknowledged", func() bool {
+				o := p.status().Listeners[0].Outputs[0]
+				return o.Waiting == 0 && o.Acknowledged == 6
+			})
+			p.wantStop()
+			<-ended
+			wantTapped(t, got, want)
+		})
+	}
+}
+
+// collect counts the messages of one connection up to the end of its stream.
+func (c tapped) collect(t *testing.T, l net.Listener, address string) {
+	conn, err := l.Accept()
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer conn.Close()
+	r, err := dnstap.NewReader(conn, &dnstap.ReaderOptions{Bidirectional: true})
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	for frame := make([]byte, 1<<17); ; {
+		n, err := r.ReadFrame(frame)
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		c.add(t, frame[:n], address)
 	}
 }

@@ -19,6 +19,7 @@ type connection struct {
 	socket *socket
 	stream io.ReadWriter // socket, or TLS above it
 	timer  *time.Timer   // of await
+	frames bool          // of dnstap: see openFrames
 
 	incoming []byte // of checkPeer
 	foreign  string // protocol of another kind that the peer speaks, without TLS
@@ -43,16 +44,26 @@ func connect(ctx context.Context, s *ship.Settings) (*connection, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	dialer := net.Dialer{KeepAliveConfig: keepAlive}
-	dialed, err := dialer.DialContext(ctx, "tcp", s.URL.Host)
+	network, address := "tcp", s.URL.Host
+	if s.URL.Scheme == schemeUnix {
+		network, address = "unix", s.URL.Path
+	}
+	dialed, err := dialer.DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
-	socket, err := newSocket(dialed.(*net.TCPConn))
+	socket, err := newSocket(dialed.(rawConn))
 	if err != nil {
 		_ = dialed.Close()
 		return nil, err
 	}
 	c := &connection{socket: socket, stream: socket, timer: time.NewTimer(0)}
+	if isDnstap(s) {
+		if err := c.openFrames(ctx); err != nil {
+			_ = dialed.Close()
+			return nil, fmt.Errorf("handshake of dnstap with %s: %w", address, withoutAddresses(err))
+		}
+	}
 	if s.URL.Scheme == "tls" {
 		if err := c.handshake(ctx, s); err != nil {
 			_ = dialed.Close()
@@ -142,8 +153,13 @@ func (c *connection) await(ctx context.Context) error {
 	began := time.Now()
 	for pause := firstPause; ; pause *= 2 {
 		acknowledged, err := c.socket.acknowledged()
-		if err != nil || acknowledged == c.socket.written {
+		switch {
+		case err != nil:
 			return err
+		case acknowledged == c.socket.written && c.socket.isUnix:
+			return c.checkPeer() // a peer that has closed may have read nothing
+		case acknowledged == c.socket.written:
+			return nil
 		}
 		// A peer that has closed its side may still read.
 		if err := c.checkPeer(); err != nil && !errors.Is(err, errClosed) {
@@ -171,12 +187,12 @@ func (c *connection) pause(ctx context.Context, d time.Duration) error {
 
 // acknowledged returns how many of the first bytes since begin the peer's TCP had acknowledged when
 // the connection failed. After an alert of TLS that number is 0, as the peer may have refused
-// everything since begin.
+// everything since begin, and at a unix socket it is 0, as nothing is known.
 func (c *connection) acknowledged(failure error) int {
 	wire, err := c.socket.acknowledged()
 	wire -= c.start
 	switch {
-	case err != nil, wire < 0, isAlert(failure):
+	case err != nil, wire < 0, isAlert(failure), c.socket.isUnix:
 		return 0
 	case c.stream == c.socket:
 		return wire
@@ -208,6 +224,9 @@ func (c *connection) close() error {
 	defer cancel()
 	c.socket.ctx = ctx
 	_ = c.checkPeer() // the connection ends in any case
+	if c.frames && !c.broken {
+		c.closeFrames()
+	}
 	if stream, ok := c.stream.(*tls.Conn); ok && !c.broken {
 		return stream.Close()
 	}

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"encoding/base64"
 	"encoding/binary"
 	"sort"
 	"strconv"
@@ -12,13 +13,18 @@ import (
 // batch.
 type frames struct {
 	octetCounting bool // else each record ends in a newline
+	dnstap        bool // each record is frames of dnstap in base64
 	escaped       bool // control characters of lines are escaped
 
 	bytes []byte
 	ends  []int // for each record of the batch: where its frame ends in bytes
 }
 
-const emptyRecord = "an empty record has no frame with octet-counting"
+// The reasons for which a record is rejected.
+const (
+	emptyRecord = "an empty record has no frame with octet-counting"
+	notDnstap   = "the record was spooled in another format than dnstap"
+)
 
 // fill replaces the frames by those of other records. An empty record has no frame with octet
 // counting (RFC 5425 section 4.3.1: a length begins with a digit from 1 to 9), and is rejected.
@@ -26,6 +32,13 @@ func (f *frames) fill(records [][]byte) (rejected []ship.Rejection) {
 	f.bytes, f.ends = f.bytes[:0], f.ends[:0]
 	for i, record := range records {
 		switch {
+		case f.dnstap:
+			decoded, err := base64.StdEncoding.AppendDecode(f.bytes, record)
+			if err != nil {
+				rejected = append(rejected, ship.Rejection{Index: i, Reason: notDnstap})
+				break
+			}
+			f.bytes = decoded
 		case f.octetCounting && len(record) == 0:
 			rejected = append(rejected, ship.Rejection{Index: i, Reason: emptyRecord})
 		case f.octetCounting:

@@ -13,10 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// socket is the TCP connection below TLS. It counts the bytes that it has written, and asks the
-// kernel which of them the peer's TCP has acknowledged. One goroutine calls the methods.
+// socket is the TCP connection below TLS, or a connection to a unix socket. It counts the bytes that
+// it has written, and asks the kernel which of them the peer's TCP has acknowledged or, at a unix
+// socket, whether the peer has read all of them. One goroutine calls the methods.
 type socket struct {
-	*net.TCPConn
+	rawConn
+	isUnix   bool
 	raw      syscall.RawConn
 	ctx      context.Context // of the present Send: TLS passes none to Write
 	written  int             // bytes, with those of TLS
@@ -25,9 +27,16 @@ type socket struct {
 	patience time.Duration // deadAfter
 }
 
-func newSocket(conn *net.TCPConn) (*socket, error) {
+// rawConn is a *net.TCPConn or a *net.UnixConn.
+type rawConn interface {
+	net.Conn
+	syscall.Conn
+}
+
+func newSocket(conn rawConn) (*socket, error) {
 	raw, err := conn.SyscallConn()
-	return &socket{TCPConn: conn, raw: raw, ctx: context.Background(), patience: deadAfter}, err
+	_, isUnix := conn.(*net.UnixConn)
+	return &socket{rawConn: conn, isUnix: isUnix, raw: raw, ctx: context.Background(), patience: deadAfter}, err
 }
 
 // checkEvery: how long a write waits for room in the send buffer before the next look at the
@@ -48,7 +57,7 @@ func (s *socket) Write(p []byte) (n int, err error) {
 		if s.ctx.Err() != nil {
 			return n, context.Cause(s.ctx)
 		}
-		k, err := s.TCPConn.Write(p[n:])
+		k, err := s.rawConn.Write(p[n:])
 		n += k
 		s.written += k
 		if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -68,7 +77,7 @@ func (s *socket) interrupt() { _ = s.SetWriteDeadline(time.Unix(1, 0)) }
 // os.ErrDeadlineExceeded says that nothing has arrived, and TLS goes on after that error.
 func (s *socket) Read(p []byte) (n int, err error) {
 	if !s.polling {
-		n, err = s.TCPConn.Read(p)
+		n, err = s.rawConn.Read(p)
 		s.read += n
 		return n, err
 	}
@@ -91,7 +100,9 @@ func (s *socket) Read(p []byte) (n int, err error) {
 }
 
 // acknowledged returns how many of the written bytes the peer's TCP has acknowledged, also after
-// the end of the connection: Linux keeps the numbers until the socket is closed.
+// the end of the connection: Linux keeps the numbers until the socket is closed. At a unix socket,
+// the result is less than written while the peer has not read everything, and only that: SIOCOUTQ is
+// the memory of the queue (unix_outq_len, net/unix/af_unix.c). A peer that closes empties the queue.
 func (s *socket) acknowledged() (int, error) {
 	var queued int
 	var err error
@@ -119,6 +130,9 @@ const fewUnanswered = 2
 // checkAlive returns an error if the connection has ended, or if the peer is dead. Silence before
 // the present wait has begun does not count.
 func (s *socket) checkAlive(began time.Time) error {
+	if s.isUnix {
+		return nil // reads and writes notice the end
+	}
 	var info *unix.TCPInfo
 	var pending int
 	var err error

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -31,7 +32,7 @@ func TestStalledPeer(t *testing.T) {
 			result := begin(context.Background(), to, b)
 			peer := accept(t, l)
 			// The kernel doubles the pause before each window probe: 0.2, 0.4, 0.8 s.
-			await(t, "three window probes", func() bool { return info(t, conn.TCPConn).Backoff >= 3 })
+			await(t, "three window probes", func() bool { return info(t, conn.rawConn.(*net.TCPConn)).Backoff >= 3 })
 			select {
 			case err := <-result:
 				t.Fatalf("%v during the stall", err)

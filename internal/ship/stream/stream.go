@@ -1,4 +1,5 @@
-// Package stream has the targets of syslog collectors: tcp://, tls:// and udp://.
+// Package stream has the targets of syslog collectors: tcp://, tls:// and udp://, and those of
+// dnstap: dnstap+tcp:// and dnstap+unix://.
 //
 // TCP has no acknowledgement by the receiving program. A batch counts as acknowledged when the TCP
 // of the peer has acknowledged all its bytes: the send queue of the socket below TLS is empty
@@ -9,10 +10,14 @@
 // A peer that has closed the connection is noticed before a batch is written: Send reads from the
 // connection first, without waiting.
 //
+// At a unix socket, a batch counts as acknowledged when the program of the peer has read all its
+// bytes.
+//
 // UDP has no acknowledgement at all: see datagram.go.
 package stream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,14 +45,18 @@ type target struct {
 // maxResend is the largest value of the option resend: the frames are kept in memory.
 const maxResend = 1 << 30
 
-// New returns the target of a URL with the scheme tcp, tls or udp.
+// New returns the target of a URL with the scheme tcp, tls, udp, dnstap+tcp or dnstap+unix.
 //
 // The options of tcp and tls are framing, newline (default) or octet-counting (RFC 6587 section
 // 3.4.1, RFC 5425 section 4.3), and resend (default 0): how many bytes of acknowledged frames are
-// sent once more after a reconnect. tls has ship.TLSOptions too. udp has no options.
+// sent once more after a reconnect. tls has ship.TLSOptions too. The targets of dnstap have resend.
+// udp has no options.
 func New(s *ship.Settings) (ship.Target, error) {
-	if s.URL.Scheme == "udp" {
+	switch {
+	case s.URL.Scheme == "udp":
 		return newDatagrams(s)
+	case isDnstap(s):
+		return newDnstap(s)
 	}
 	t := &target{settings: s, secure: s.URL.Scheme == "tls"}
 	options := []string{"framing", "resend"}
@@ -57,10 +66,7 @@ func New(s *ship.Settings) (ship.Target, error) {
 		tlsErr = s.CheckTLS()
 	}
 	framing, framingErr := s.Choice("framing", "newline", "octet-counting")
-	resend, resendErr := 0, error(nil)
-	if s.Options["resend"] != "0" {
-		resend, resendErr = s.Size("resend", 0, maxResend)
-	}
+	resend, resendErr := parseResend(s)
 	err := cli.Join(checkHost(s), s.CheckOptions(options...), framingErr, resendErr, tlsErr)
 	if err != nil {
 		return nil, err
@@ -69,6 +75,13 @@ func New(s *ship.Settings) (ship.Target, error) {
 	t.frames.escaped = s.Format == ship.Original
 	t.recent = newOverlap(resend)
 	return t, nil
+}
+
+func parseResend(s *ship.Settings) (int, error) {
+	if s.Options["resend"] == "0" {
+		return 0, nil
+	}
+	return s.Size("resend", 0, maxResend)
 }
 
 // checkHost returns an error if the URL has anything but one host and one port.
@@ -106,6 +119,7 @@ func (t *target) Send(ctx context.Context, b *ship.Batch) error {
 			return err
 		}
 		t.conn = conn
+		t.known = t.known || conn.frames // the handshake says that the peer takes dnstap
 	}
 	ctx, cancel := withGrace(ctx)
 	defer cancel()
@@ -135,7 +149,7 @@ func (t *target) Send(ctx context.Context, b *ship.Batch) error {
 
 // named returns an error of the connection with the address of the target.
 func (t *target) named(err error) error {
-	return fmt.Errorf("connection to %s: %w", t.settings.URL.Host, err)
+	return fmt.Errorf("connection to %s: %w", cmp.Or(t.settings.URL.Host, t.settings.URL.Path), err)
 }
 
 // send writes the frames, on a new connection after the overlap, and waits for the acknowledgement.

@@ -260,7 +260,7 @@ func TestClosedByPeer(t *testing.T) {
 			lines := bufio.NewReader(peer)
 			readLines(t, lines, 10)
 			end(t, peer)
-			await(t, "the end of the connection", func() bool { return ended(t, to.conn.socket.TCPConn) })
+			await(t, "the end of the connection", func() bool { return ended(t, to.conn.socket.rawConn.(*net.TCPConn)) })
 			second := shiptest.Numbered(10, 10)
 			send(t, to, second)
 			got := readLines(t, bufio.NewReader(accept(t, l)), 10)
@@ -318,7 +318,7 @@ func TestReconnects(t *testing.T) {
 		peer := accept(t, l)
 		readLines(t, bufio.NewReader(peer), 1+b.Resent)
 		peer.Close()
-		await(t, "the end of the connection", func() bool { return ended(t, to.conn.socket.TCPConn) })
+		await(t, "the end of the connection", func() bool { return ended(t, to.conn.socket.rawConn.(*net.TCPConn)) })
 	}
 	to.disconnect()
 	l.Close()

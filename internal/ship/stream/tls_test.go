@@ -187,11 +187,11 @@ func TestCloseNotify(t *testing.T) {
 	config := shiptest.ServerConfig(cert, key, nil)
 	to := openTLS(t, l, "ca", ca.File)
 	first := arrives(t, to, shake(l, config))
-	before := waiting(t, to.conn.socket.TCPConn)
+	before := waiting(t, to.conn.socket.rawConn.(*net.TCPConn))
 	if err := first.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "close_notify", func() bool { return waiting(t, to.conn.socket.TCPConn) > before })
+	await(t, "close_notify", func() bool { return waiting(t, to.conn.socket.rawConn.(*net.TCPConn)) > before })
 	arrives(t, to, shake(l, config))
 	if more := readLines(t, bufio.NewReader(first), -1); len(more) > 0 {
 		t.Errorf("%d records on the first connection", len(more))

@@ -20,7 +20,7 @@ func TestOptionsAreDocumented(t *testing.T) {
 			sections[match[1]] += section
 		}
 	}
-	example := map[string]string{"nats": "nats://h:1/s", "kafka": "kafka://h:1/t"}
+	example := map[string]string{"nats": "nats://h:1/s", "kafka": "kafka://h:1/t", "dnstap+unix": "dnstap+unix:///s"}
 	name := regexp.MustCompile("`([a-z_]+)`")
 	for _, scheme := range Schemes {
 		section := sections[scheme]

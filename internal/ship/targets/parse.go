@@ -69,7 +69,8 @@ func parseHosts(scheme, hosts, path string) (*url.URL, error) {
 		if err := ship.CheckQuery(u); err != nil {
 			return nil, err
 		}
-		if u.Host == "" {
+		isPath := strings.HasSuffix(u.Scheme, "+unix") && u.Path != "" // of a socket
+		if u.Host == "" && !isPath {
 			return nil, errors.New("the URL lacks a host")
 		}
 		if port := u.Port(); port != "" && !isPort(port) {

@@ -21,7 +21,7 @@ type scheme struct {
 }
 
 // table has the schemes in the order of the documentation: tcp, tls, relp, relp+tls, udp, http,
-// https, nats, kafka.
+// https, nats, kafka, dnstap+unix, dnstap+tcp.
 var table = []scheme{
 	{"tcp", stream.New},
 	{"tls", stream.New},
@@ -32,6 +32,8 @@ var table = []scheme{
 	{"https", http.New},
 	{"nats", nats.New},
 	{"kafka", kafka.New},
+	{"dnstap+unix", stream.New},
+	{"dnstap+tcp", stream.New},
 }
 
 // Schemes are the names of the schemes.
