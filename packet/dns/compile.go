@@ -105,7 +105,10 @@ func (c *compiler) compileZone(z *zone) error {
 // compileOwner makes the node of an owner, unless a delegation or a DNAME record above hides the
 // owner.
 func (c *compiler) compileOwner(z *zone, o *owner) {
-	at, state := z.locate(o.name)
+	at, state := o.entry, present
+	if z.has&(hasNS|hasDNAME) != 0 {
+		at, state = z.locate(o.name)
+	}
 	if state == redirected || state == delegated && at != o.entry {
 		return
 	}

@@ -22,6 +22,7 @@ type zone struct {
 	text        arena.Text // names and data of records
 	owners      arena.List[ownerEntry]
 	records     arena.List[recordEntry]
+	chain       []uint32 // memory of owner
 	index       []uint32 // hash table with open addressing: index in owners + 1; 0 is none
 	seed        maphash.Seed
 	soa         rrset
@@ -189,10 +190,11 @@ func (z *zone) setFile(name string) {
 // once, and a set has the lowest TTL of its records (RFC 2181 section 5).
 func (z *zone) owner(at uint32) *owner {
 	o := &owner{name: z.nameOf(at), entry: at}
-	var records []uint32
+	records := z.chain[:0]
 	for i := z.owners.At(at).last; i != 0; i = z.records.At(i - 1).previous {
 		records = append(records, i-1)
 	}
+	z.chain = records
 	for _, i := range slices.Backward(records) {
 		r := z.records.At(i)
 		set := o.set(r.rtype)
