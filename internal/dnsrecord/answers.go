@@ -8,8 +8,8 @@ import (
 	"github.com/udpshard/udpshard/packet/record"
 )
 
-// MaxAnswers is how many bytes the members answer_data and answer_data_truncated have at most.
-const MaxAnswers = 4096
+// maxAnswers is how many bytes the members answer_data and answer_data_truncated have at most.
+const maxAnswers = 4096
 
 // answers writes the records in the answer section of replies as text. The memory is used again by
 // the next reply.
@@ -25,7 +25,7 @@ func answerCount(reply []byte) int { return int(binary.BigEndian.Uint16(reply[6:
 // answer_data_truncated, if not all records have room.
 func (a *answers) append(dst, reply []byte) []byte {
 	const truncated = `"answer_data_truncated":true,`
-	limit := len(dst) + MaxAnswers - len(truncated) - len("],")
+	limit := len(dst) + maxAnswers - len(truncated) - len("],")
 	before := len(dst)
 	dst = append(dst, `"answer_data":`...)
 	separator := byte('[')

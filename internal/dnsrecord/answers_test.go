@@ -62,7 +62,7 @@ func TestAnswers(t *testing.T) {
 	if !slices.Equal(got.Data, want) || got.Truncated {
 		t.Errorf("%q, want %q", got.Data, want)
 	}
-	buf := make([]byte, 0, MaxAnswers)
+	buf := make([]byte, 0, maxAnswers)
 	if n := testing.AllocsPerRun(100, func() { a.append(buf, message) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
@@ -81,7 +81,7 @@ func TestLongAnswers(t *testing.T) {
 	text := a.append([]byte("before"), reply(t, records...))
 	size := len(text) - len("before")
 	got := members(t, text[len("before"):])
-	if !got.Truncated || size > MaxAnswers || size < MaxAnswers-100 || !slices.Equal(got.Data, records[:len(got.Data)]) {
+	if !got.Truncated || size > maxAnswers || size < maxAnswers-100 || !slices.Equal(got.Data, records[:len(got.Data)]) {
 		t.Errorf("%d bytes, %d records, truncated is %t", size, len(got.Data), got.Truncated)
 	}
 	long := `www.example. 300 IN TXT` + strings.Repeat(` "`+strings.Repeat("x", 250)+`"`, 20)
@@ -101,7 +101,7 @@ func FuzzAnswers(f *testing.F) {
 		if len(message) < HeaderSize {
 			return
 		}
-		if text := a.append(nil, message); len(text) > MaxAnswers {
+		if text := a.append(nil, message); len(text) > maxAnswers {
 			t.Errorf("%d bytes", len(text))
 		}
 	})
