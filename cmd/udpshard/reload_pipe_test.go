@@ -28,8 +28,9 @@ func replaceByPipe(t *testing.T, path string) (undo func()) {
 	}
 }
 
-// A named pipe has replaced the configuration, a zone or an included file: the reload is refused
-// instead of waiting for a writer, and the next reload, with the file, succeeds.
+// A named pipe has replaced the configuration, a zone or an included file: the reload is refused, or
+// the zone fails to load, instead of waiting for a writer, and the next reload, with the file,
+// succeeds.
 func TestReloadRefusesPipe(t *testing.T) {
 	dir := publicDir(t)
 	path := func(name string) string { return filepath.Join(dir, name) }
@@ -44,12 +45,16 @@ func TestReloadRefusesPipe(t *testing.T) {
 	}
 	p := launch(t, asNobody, "serve", "--config", path("serve.yaml"))
 	p.waitForLog(`"message":"listening"`)
-	for _, name := range []string{"serve.yaml", "zone", "included"} {
+	for name, effect := range map[string]string{"serve.yaml": "reload refused", "zone": "zone failed to load", "included": "zone failed to load"} {
 		p.logs.Reset()
 		undo := replaceByPipe(t, path(name))
 		p.signal(unix.SIGHUP)
-		p.waitForLog("reload refused", name+": not a regular file")
+		p.waitForLog(effect, name+": not a regular file")
+		if effect != "reload refused" {
+			p.waitForLog("reload finished")
+		}
 		undo()
+		p.logs.Reset()
 		if err := os.Rename(path("records"), path("records."+name)); err != nil {
 			t.Fatal(err)
 		}
