@@ -36,7 +36,7 @@ var offered = map[string]string{
 	"zone":                   files,
 	"spool":                  folders,
 	"zone-dir":               folders,
-	"format":                 "json rfc5424 original " + noFiles,
+	"format":                 "json rfc5424 original dnstap " + noFiles,
 	"log-format":             "auto console json " + noFiles,
 	"log-level":              "debug info warn error " + noFiles,
 	"output":                 "stdout discard file: " + noSpace,
