@@ -118,7 +118,8 @@ func (c *aliasChain) followAlias(cname, link int) (n *node, exact bool) {
 }
 
 // appendSynthesizedCNAME appends the CNAME record that follows from a DNAME record. Its target is
-// the first prefixLength octets of the alias, and the DNAME record's target at targetOffset.
+// the first prefixLength octets of the alias, and the DNAME record's target at targetOffset: a
+// pointer, or the root label, because not all software accepts a pointer to the root.
 func (p *partialReply) appendSynthesizedCNAME(a *alias, prefixLength, targetOffset int) bool {
 	recordOffset, m := p.size(), p.dst[p.start:]
 	if prefixLength+skipName(m, targetOffset)-targetOffset > maxName {
@@ -128,13 +129,19 @@ func (p *partialReply) appendSynthesizedCNAME(a *alias, prefixLength, targetOffs
 	p.dst = binary.BigEndian.AppendUint16(p.dst, pointer|uint16(a.offset))
 	p.dst = append(p.dst, 0, typeCNAME, 0, classIN)
 	p.dst = append(p.dst, m[targetOffset-6:targetOffset-2]...) // the TTL
-	p.dst = append(p.dst, byte((prefixLength+2)>>8), byte(prefixLength+2))
+	length := len(p.dst)
+	p.dst = append(p.dst, 0, 0)
 	if a.offset == HeaderSize {
 		p.dst = append(p.dst, m[HeaderSize:HeaderSize+prefixLength]...) // in upper and lower case as sent
 	} else {
 		p.dst = append(p.dst, a.name[:prefixLength]...)
 	}
-	p.dst = binary.BigEndian.AppendUint16(p.dst, pointer|uint16(targetOffset))
+	if m[targetOffset] == 0 {
+		p.dst = append(p.dst, 0)
+	} else {
+		p.dst = binary.BigEndian.AppendUint16(p.dst, pointer|uint16(targetOffset))
+	}
+	binary.BigEndian.PutUint16(p.dst[length:], uint16(len(p.dst)-length-2))
 	if p.size() > p.limit {
 		p.dst = p.dst[:p.start+recordOffset]
 		p.flags |= flagTC

@@ -70,6 +70,17 @@ func TestRowsOfPointers(t *testing.T) {
 	}
 }
 
+// The name that follows from a DNAME record with the target "." ends in the root label, since Knot's
+// library refuses a message with a pointer to the root.
+func TestDNAMEToTheRoot(t *testing.T) {
+	z := mustZones(t, minimalZone+"x DNAME .\n")
+	m := replyTo(t, z, "a.B.x.t. A", MaxUDPSize)
+	const cname = "\xc0\x0c\x00\x05\x00\x01\x00\x00\x00\x3c\x00\x05\x01a\x01B\x00"
+	if !bytes.Contains(m, []byte(cname)) {
+		t.Errorf("%q does not contain %q", m, cname)
+	}
+}
+
 // pointers returns how many pointers a name goes by.
 func pointers(m []byte, at int) (n int) {
 	for m[at] != 0 {
