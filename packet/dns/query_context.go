@@ -54,9 +54,11 @@ func (x *queryContext) appendReply(zones *Zones, dst, message []byte, source net
 		if rcode == rcodeNXDomain {
 			q.matchedName = q.zone
 		}
-		if reply, rcode = x.limitReply(reply, len(dst), rcode, cookie, source, now); reply == nil {
-			return nil, withheld
-		}
+		reply, rcode = x.limitReply(reply, len(dst), rcode, cookie, source, now)
+	}
+	q.matchedName = nil // is in the memory of a zone, which a reload frees
+	if reply == nil {
+		return nil, withheld
 	}
 	x.exchange.Rcode = uint16(rcode)
 	x.counters.countResponse(rcode)

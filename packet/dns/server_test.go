@@ -818,3 +818,22 @@ func TestHandlersDoNotAllocate(t *testing.T) {
 		})
 	}
 }
+
+// A thread without further queries keeps no zone in memory that a reload has replaced.
+func TestAnsweredQueryKeepsNoZone(t *testing.T) {
+	limits, err := NewRateLimiter(RateLimits{PerSecond: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := NewServer(mustZones(t, testZone), Options{Limits: limits})
+	x := s.newQueryContext(0, s.newCounters(0))
+	for i, want := range []replyOutcome{answered, withheld} {
+		question := packQuestion(t, "www.test. A", false, 0)
+		if _, outcome := x.appendReply(s.Zones(), nil, question, netip.MustParseAddr("192.0.2.1"), time.Now(), MaxUDPSize); outcome != want {
+			t.Fatalf("query %d: outcome %d, want %d", i, outcome, want)
+		}
+		if x.query.matchedName != nil {
+			t.Errorf("query %d keeps a name of the zone", i)
+		}
+	}
+}
