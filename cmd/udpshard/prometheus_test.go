@@ -19,12 +19,14 @@ const prometheusFolder = "../../deploy/prometheus"
 func TestMetricsOfInstance(t *testing.T) {
 	dir, web := t.TempDir(), freePort(t)
 	file := filepath.Join(dir, "serve.yaml")
+	zone := writeFile(t, filepath.Join(dir, "example.org.zone"), "@ 60 SOA ns admin 1 2 3 4 5\n@ NS ns\n")
+	bad := writeFile(t, filepath.Join(dir, "example.net.zone"), "@ 60 SOA\n") // for udpshard_dns_zone_failed
 	writeFile(t, file, fmt.Sprintf(`http: %s
 spool: {path: %s}
 listeners:
   - {name: syslog, address: %s, shards: 2, to: ['tcp://%s']}
-  - {name: dns, address: %s, protocol: dns, shards: 1, output: discard}
-`, web, filepath.Join(dir, "spool"), freePort(t), freePort(t), freePort(t)))
+  - {name: dns, address: %s, protocol: dns, shards: 1, output: discard, zone: [%s, %s]}
+`, web, filepath.Join(dir, "spool"), freePort(t), freePort(t), freePort(t), zone, bad))
 	p := launch(t, nil, "serve", "--config", file)
 	p.http = web
 	p.waitUntilReady()
