@@ -129,19 +129,17 @@ func (p *partialReply) appendSynthesizedCNAME(a *alias, prefixLength, targetOffs
 	p.dst = binary.BigEndian.AppendUint16(p.dst, pointer|uint16(a.offset))
 	p.dst = append(p.dst, 0, typeCNAME, 0, classIN)
 	p.dst = append(p.dst, m[targetOffset-6:targetOffset-2]...) // the TTL
-	length := len(p.dst)
-	p.dst = append(p.dst, 0, 0)
+	end := []byte{byte((pointer | targetOffset) >> 8), byte(targetOffset)}
+	if m[targetOffset] == 0 {
+		end = []byte{0}
+	}
+	p.dst = binary.BigEndian.AppendUint16(p.dst, uint16(prefixLength+len(end)))
 	if a.offset == HeaderSize {
 		p.dst = append(p.dst, m[HeaderSize:HeaderSize+prefixLength]...) // in upper and lower case as sent
 	} else {
 		p.dst = append(p.dst, a.name[:prefixLength]...)
 	}
-	if m[targetOffset] == 0 {
-		p.dst = append(p.dst, 0)
-	} else {
-		p.dst = binary.BigEndian.AppendUint16(p.dst, pointer|uint16(targetOffset))
-	}
-	binary.BigEndian.PutUint16(p.dst[length:], uint16(len(p.dst)-length-2))
+	p.dst = append(p.dst, end...)
 	if p.size() > p.limit {
 		p.dst = p.dst[:p.start+recordOffset]
 		p.flags |= flagTC

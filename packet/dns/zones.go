@@ -42,6 +42,7 @@ type servedZone struct {
 	maxLabels   int            // labels of the longest name
 	apex        string
 	info        Zone
+	unloaded    bool       // the zone's file is bad: all answers are SERVFAIL
 	delegation  delegation // for the zone above
 }
 
