@@ -50,14 +50,16 @@ func (m *memorySink) Flush() {
 // startService starts a Service for the zone example. at a socket; nil means a free port.
 func startService(t *testing.T, socket *net.TCPListener) (*Service, *memorySink) {
 	t.Helper()
-	zones, err := dns.LoadZones(filepath.FromSlash("../../cmd/udpshard/testdata/dns/example.zone"))
-	if err != nil {
-		t.Fatal(err)
+	file := filepath.FromSlash("../../cmd/udpshard/testdata/dns/example.zone")
+	zones := dns.Load([]dns.Source{{File: file}}, nil)
+	if failed := zones.Failed(); len(failed) > 0 {
+		t.Fatal(failed[0])
 	}
 	s := New(zones, dns.Options{Listener: "a", Records: true})
 	sink := &memorySink{counters: metrics.NewShard(0, 0)}
 	s.SetSink(sink, sink.counters)
 	if socket == nil {
+		var err error
 		if socket, err = Listen("127.0.0.1:0"); err != nil {
 			t.Fatal(err)
 		}

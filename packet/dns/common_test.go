@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -260,4 +261,22 @@ func trimLines(text string) string {
 		all = append(all, strings.TrimSpace(line))
 	}
 	return strings.Join(all, "\n")
+}
+
+// loadZones reads zones as Load does, and refuses all if one is bad. Errors of several files are
+// joined (errors.Join).
+func loadZones(files ...string) (*Zones, error) {
+	var sources []Source
+	for _, name := range files {
+		sources = append(sources, Source{File: name})
+	}
+	z := Load(sources, nil)
+	var errs []error
+	for _, failed := range z.failed {
+		errs = append(errs, failed.Err)
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return z, nil
 }

@@ -80,19 +80,28 @@ func (z *zone) wireSize() (n int) {
 	return min(n+n/64, 1<<30) + 2048
 }
 
+// maxAnswers and maxAnswer limit the bytes of all answers: a constant part, and a part for each
+// record. An answer to an alias has the records of the alias's target, so a small file with many
+// aliases of a large set could need all memory. Names with an address need some 100 bytes.
+const (
+	maxAnswers = 16 << 20
+	maxAnswer  = 2 << 10
+)
+
 // compileZone makes the nodes of a zone.
 func (c *compiler) compileZone(z *zone) error {
 	primary := targetName(typeSOA, z.soa.data[0])
 	z.soaNames = [2]string{primary, targetName(typeSOA, z.soa.data[0][len(primary):])}
 	z.noDataAnswer, z.nxdomainAnswer = c.negativeAnswers(z, z.apex)
+	most := min(maxAnswers+z.records.Len()*maxAnswer, math.MaxUint32-maxTCPSize)
 	for i := range uint32(z.owners.Len()) {
 		o := z.owner(i)
 		if err := c.checkSizes(z, o); err != nil {
 			return err
 		}
 		c.compileOwner(z, o)
-		if len(c.wire) > math.MaxUint32-maxTCPSize {
-			return fmt.Errorf("%s: the answers need more than 4 GiB", z.file)
+		if len(c.wire) > most {
+			return fmt.Errorf("%s: the answers need more than %d MiB, since too many names are aliases of large records", z.file, most>>20)
 		}
 	}
 	for _, w := range c.wildcards {

@@ -37,7 +37,11 @@ func loadZone() (*dns.Zones, error) {
 	if err := os.WriteFile(file, []byte(zone), 0o600); err != nil {
 		return nil, err
 	}
-	return dns.LoadZones(file)
+	zones := dns.Load([]dns.Source{{File: file}}, nil)
+	for _, failed := range zones.Failed() {
+		return nil, failed
+	}
+	return zones, nil
 }
 
 // A shard's handler answers a batch of queries. With package shard, Handler is Config.Handler, and
@@ -88,11 +92,7 @@ func ExampleZones_List() {
 }
 
 func ExampleZones_WithSinkhole() {
-	zones, err := dns.LoadZones()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	zones := dns.Load(nil, nil)
 	zones = zones.WithSinkhole([]netip.Addr{netip.MustParseAddr("192.0.2.53")})
 	reply := dns.NewServer(zones, dns.Options{}).Stream().Answer(nil, []byte(query), client)
 	fmt.Println(netip.AddrFrom4([4]byte(reply[len(reply)-4:])))

@@ -62,24 +62,6 @@ func (w *warnings) list(name string) []error {
 	return append(w.first, fmt.Errorf("%s: %d more warnings", name, w.more))
 }
 
-// LoadZones reads zones as Load does, and refuses all if one is bad. Errors of several files are
-// joined (errors.Join).
-func LoadZones(files ...string) (*Zones, error) {
-	var sources []Source
-	for _, name := range files {
-		sources = append(sources, Source{File: name})
-	}
-	z := Load(sources, nil)
-	var errs []error
-	for _, failed := range z.failed {
-		errs = append(errs, failed.Err)
-	}
-	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
-	}
-	return z, nil
-}
-
 // Load reads master files (package masterfile), one after the other, and renders all answers. If
 // zones contain one another, a name belongs to the zone with the longest origin. The zone above
 // delegates that zone: by NS records of its own or, without such, by the NS records of the zone

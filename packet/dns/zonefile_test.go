@@ -82,7 +82,7 @@ func TestList(t *testing.T) {
 	if err := os.WriteFile(file, []byte(minimalZone+"a 60 A 192.0.2.1\na A 192.0.2.1\na A 192.0.2.2\ncut NS x.cut\nx.cut A 192.0.2.3\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	z, err := LoadZones(file)
+	z, err := loadZones(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func TestLoadZones(t *testing.T) {
 	main := write("main.zone", minimalZone+"$INCLUDE sub/hosts\nz A 192.0.2.9\n$INCLUDE sub/hosts in.t.\n")
 	write("sub/hosts", "a A 192.0.2.1\n$INCLUDE more\n")
 	write("sub/more", "b A 192.0.2.2\n")
-	z, err := LoadZones(main)
+	z, err := loadZones(main)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,22 +169,41 @@ func TestLoadZones(t *testing.T) {
 	} {
 		write("fine", "a A 192.0.2.1\n")
 		write("wrong", "b A 192.0.2.1\na CNAME b\n")
-		if _, err := LoadZones(tt.file); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
+		if _, err := loadZones(tt.file); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
 			t.Errorf("got %v, want %s", err, tt.want)
 		}
 	}
 
 	for _, name := range []string{dir, os.DevNull} {
-		if _, err := LoadZones(name); err == nil || err.Error() != name+": not a regular file" {
+		if _, err := loadZones(name); err == nil || err.Error() != name+": not a regular file" {
 			t.Errorf("got %v", err)
 		}
-		if _, err := LoadZones(write("special.zone", minimalZone+"$INCLUDE "+name+"\n")); err == nil || !strings.Contains(err.Error(), "special.zone:5: ") || !strings.Contains(err.Error(), name+": not a regular file") {
+		if _, err := loadZones(write("special.zone", minimalZone+"$INCLUDE "+name+"\n")); err == nil || !strings.Contains(err.Error(), "special.zone:5: ") || !strings.Contains(err.Error(), name+": not a regular file") {
 			t.Errorf("got %v", err)
 		}
 	}
 
 	t.Chdir(dir)
-	if _, err := LoadZones("main.zone"); err == nil || !strings.HasPrefix(err.Error(), "sub/more:3: ") {
+	if _, err := loadZones("main.zone"); err == nil || !strings.HasPrefix(err.Error(), "sub/more:3: ") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Many aliases of a large set would need all memory: each answer has the set.
+func TestManyAliasesOfLargeSet(t *testing.T) {
+	text := minimalZone + "$GENERATE 1-60 big TXT " + strings.Repeat("x", 200) + "-$\n"
+	load := func(aliases int) error {
+		file := filepath.Join(t.TempDir(), "a.zone")
+		if err := os.WriteFile(file, fmt.Appendf(nil, "%s$GENERATE 1-%d c$ CNAME big\n", text, aliases), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := loadZones(file)
+		return err
+	}
+	if err := load(1000); err != nil { // 13 MB
+		t.Error(err)
+	}
+	if err := load(10_000); err == nil || !strings.Contains(err.Error(), "too many names are aliases of large records") {
+		t.Errorf("130 MB of answers: %v", err)
 	}
 }
