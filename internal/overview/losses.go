@@ -81,6 +81,20 @@ func recordLosses(l metrics.ListenerStatus) (losses []Loss) {
 	return losses
 }
 
+// ShardState returns the worst that a status says of a shard: it waits for its output, it is stalled,
+// or steering avoids it; "": the shard reads.
+func ShardState(l metrics.ListenerStatus, r metrics.Reading) string {
+	switch {
+	case r.WaitsForOutput:
+		return "waits"
+	case slices.Contains(l.Steering.StalledShards, r.Shard):
+		return "stalled"
+	case slices.Contains(l.Steering.AvoidedShards, r.Shard):
+		return "avoided"
+	}
+	return ""
+}
+
 // warnings returns what may lead to losses of a listener.
 func warnings(l metrics.ListenerStatus, now time.Time) (list []Warning) {
 	add := func(remedy, format string, args ...any) {

@@ -3,13 +3,13 @@ package statusreport
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/udpshard/udpshard/internal/cli"
 	"github.com/udpshard/udpshard/internal/format"
+	"github.com/udpshard/udpshard/internal/overview"
 	"github.com/udpshard/udpshard/metrics"
 )
 
@@ -155,7 +155,7 @@ func printShards(w io.Writer, l metrics.ListenerStatus) {
 		table.Row(append(cells, state)...)
 	}
 	for _, r := range l.Shards {
-		row(strconv.Itoa(r.Shard), strconv.Itoa(r.CPU), r, state(l, r))
+		row(strconv.Itoa(r.Shard), strconv.Itoa(r.CPU), r, overview.ShardState(l, r))
 	}
 	if len(l.Shards) > 1 {
 		row("all", "", sum, "")
@@ -172,19 +172,6 @@ func value(c metrics.Counter, r metrics.Reading) string {
 		return format.Size(c.Value(r))
 	}
 	return format.Count(c.Value(r))
-}
-
-// state returns what keeps a shard from reading, or else "".
-func state(l metrics.ListenerStatus, r metrics.Reading) string {
-	switch {
-	case r.WaitsForOutput:
-		return "waits for its output"
-	case slices.Contains(l.Steering.StalledShards, r.Shard):
-		return "stalled"
-	case slices.Contains(l.Steering.AvoidedShards, r.Shard):
-		return "avoided"
-	}
-	return ""
 }
 
 func printOutputs(w io.Writer, l metrics.ListenerStatus) {

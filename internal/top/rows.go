@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/udpshard/udpshard/internal/format"
+	"github.com/udpshard/udpshard/internal/overview"
 	"github.com/udpshard/udpshard/metrics"
 )
 
@@ -83,7 +84,7 @@ func listenerRow(from *instance, l metrics.ListenerStatus) row {
 		r.add(row{
 			id: fmt.Sprint(r.id, " ", reading.Shard), name: strconv.Itoa(reading.Shard), leaf: true,
 			rates: s.rates, lost: reading.Dropped.Lost(), queue: percent(reading.QueueBytes, reading.BufferBytes),
-			state: shardState(l, reading), detail: shardDetail(l, reading), shards: []*shard{s},
+			state: overview.ShardState(l, reading), detail: shardDetail(l, reading), shards: []*shard{s},
 		})
 	}
 	r.state, r.detail = listenerState(l), listenerDetail(l)
@@ -95,19 +96,6 @@ func percent(part, whole uint64) float64 {
 		return 0
 	}
 	return 100 * float64(part) / float64(whole)
-}
-
-// shardState returns the worst that the status says of a shard.
-func shardState(l metrics.ListenerStatus, r metrics.Reading) string {
-	switch {
-	case r.WaitsForOutput:
-		return "waits"
-	case slices.Contains(l.Steering.StalledShards, r.Shard):
-		return "stalled"
-	case slices.Contains(l.Steering.AvoidedShards, r.Shard):
-		return "avoided"
-	}
-	return ""
 }
 
 // listenerState returns the worst that the status says of a listener.
