@@ -197,6 +197,10 @@ func (l *Listener) checkFormat() error {
 		}
 		errs = append(errs, l.targetError(i, s, err))
 	}
+	if l.RecordAnswers && l.Output == "discard" && len(l.To) == 0 {
+		err := errors.New("without effect with the output discard, which has no records")
+		errs = append(errs, l.ErrorAt("record_answers", err))
+	}
 	if !isDnstap {
 		return cli.Join(errs...)
 	}

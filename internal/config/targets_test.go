@@ -201,6 +201,7 @@ func TestBadTargetsOfFlags(t *testing.T) {
 		"--to tcp://h:1 --format dnstap --protocol dns":                         "--to: tcp://h:1 does not get the format dnstap",
 		"--format dnstap --protocol dns":                                        "--format: the output stdout does not get dnstap messages",
 		"--to dnstap+tcp://h:1 --format dnstap --protocol dns --record-answers": "--record-answers: without effect with the format dnstap",
+		"--output discard --protocol dns --record-answers":                      "--record-answers: without effect with the output discard",
 		"--to tcp://h:1 --format text":                                          `--format: "text" is not one of json, rfc5424, original`,
 		"--spool /x":                                                            "--spool: without effect: no listener has targets",
 	} {
